@@ -1,0 +1,63 @@
+# `make` lists what there is to make. All of it works in a fresh clone.
+
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+# The demo, the tests and the scripts look for the programs in target/.
+unexport CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR
+
+# What `make bench` measures: BENCH=NAME chooses another.
+BENCH ?= transfers
+
+# wasmtime takes minutes to compile: once, if every cargo command has the same profile and features.
+# Hence the same packages everywhere; and since what tests depend on can add features (WITH, below),
+# sandsock is built together with the tests when these come next.
+PROFILE := --release
+test: WITH := --tests
+bench: WITH = --bench $(BENCH)
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
+	    printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+.PHONY: setup
+setup: ## get ready: std for wasm, and the tools the tests use
+	@scripts/setup.sh
+
+.PHONY: build
+build: setup ## build the sandsock command: target/release/sandsock
+	@echo "building sandsock"
+	@cargo build $(PROFILE) --bin sandsock $(WITH)
+
+.PHONY: guests
+guests: setup ## build the examples and test programs: target/guests/*.wasm
+	@echo "building the guests"
+	@scripts/guests.sh
+
+.PHONY: demo
+demo: build guests ## see it work
+	@scripts/demo.sh
+
+.PHONY: lint
+lint: setup ## check format and lints
+	@echo "checking format and lints"
+	@cargo fmt --all --check
+	@cargo clippy $(PROFILE) --workspace --all-targets -- -D warnings
+
+.PHONY: test
+test: build guests lint ## run all tests, and say what was skipped
+	@echo "running the tests"
+	@rm -f target/skipped.txt
+	@status=0; cargo test $(PROFILE) || status=$$?; \
+	if [ -s target/skipped.txt ]; then echo "skipped here:"; sed 's/^/  /' target/skipped.txt; fi; \
+	exit $$status
+
+.PHONY: bench
+bench: build guests ## measure against native sockets
+	@echo "measuring: $(BENCH)"
+	@cargo bench --bench $(BENCH)
+
+.PHONY: clean
+clean: ## remove all that was built here (not the cached std for wasm)
+	@cargo clean

@@ -1,0 +1,485 @@
+//! The one table of socket options and control messages, with what each needs.
+//!
+//! **A pair of level and number that has no row is denied.** So are netfilter's options (IPPROTO_IP and IPPROTO_IPV6, 64 to 83),
+//! the multicast router's (200 and up), IPsec's and TLS's keys, and whatever a later kernel adds: a new option gets a
+//! row when somebody has looked at it.
+//!
+//! The rows are those of AF_INET, AF_INET6 and AF_UNIX sockets, and SOL_SOCKET's for all families. Mind that levels 0, 6 and 17
+//! are also SOL_HCI, SOL_L2CAP and SOL_SCO: a Bluetooth socket must not be looked up in these rows.
+//!
+//! `SCM_RIGHTS` and `SCM_CREDENTIALS` have no row as control messages: the verb `ancillary` decides on them. (Their numbers at
+//! SOL_SOCKET, 1 and 2, are `SO_DEBUG`'s and `SO_REUSEADDR`'s, which as options have nothing to do with them.)
+
+use core::fmt;
+
+use crate::constants::*;
+
+/// What a guest needs for one use of an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing more than the grant by which it has the socket.
+    Ordinary,
+    /// A grant `option=LEVEL/NAME`, except on SOCK_STREAM and SOCK_SEQPACKET, where it is ordinary. See [`Access::on`].
+    GrantedOnDatagrams,
+    /// A grant `option=LEVEL/NAME`.
+    Granted,
+    /// Linux has no such use (a read-only option's set): there is nothing to guard, and the answer is ENOPROTOOPT as the kernel's
+    /// would be (on AF_UNIX, EOPNOTSUPP for every level but SOL_SOCKET).
+    Absent,
+    /// No grant allows it, for this reason.
+    Refused(&'static str),
+}
+
+impl Access {
+    /// The access on a socket of this type: [`Access::GrantedOnDatagrams`] becomes [`Access::Ordinary`] or
+    /// [`Access::Granted`], all others stay.
+    #[must_use]
+    pub const fn on(self, socket_type: i32) -> Self {
+        match self {
+            Self::GrantedOnDatagrams if matches!(socket_type, SOCK_STREAM | SOCK_SEQPACKET) => {
+                Self::Ordinary
+            }
+            Self::GrantedOnDatagrams => Self::Granted,
+            other => other,
+        }
+    }
+}
+
+/// What the kernel takes and gives as the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// A 4-byte integer; a few IP options take one byte as well.
+    Integer,
+    /// Bytes in the option's own layout, without any pointer or descriptor number in it.
+    Bytes,
+    /// A name, with or without its NUL.
+    Text,
+    /// `struct linger`: two 4-byte integers.
+    Linger,
+    /// `struct timeval`: seconds and microseconds, 8 bytes each.
+    Timeval,
+    /// A classic BPF program. The guest gives its instructions, 8 bytes each; the kernel's `struct sock_fprog` holds a pointer,
+    /// so the host makes that and never passes on one that a guest made.
+    Program,
+}
+
+/// One row: an option, a control message, or both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketOption {
+    /// The level's name as a policy spells it, for example `SOL_SOCKET`.
+    pub level_name: &'static str,
+    /// The option's name, for example `SO_MARK`.
+    pub name: &'static str,
+    /// The level's number.
+    pub level: i32,
+    /// The option's number.
+    pub number: i32,
+    /// The value's shape.
+    pub shape: Shape,
+    /// What reading it needs.
+    pub get: Access,
+    /// What setting it needs.
+    pub set: Access,
+    /// What sending it as a control message needs; none where the kernel takes no such message. Receiving one needs nothing.
+    pub control: Option<Access>,
+}
+
+/// The target of the grant that allows the option: `LEVEL/NAME`.
+impl fmt::Display for SocketOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.level_name, self.name)
+    }
+}
+
+/// The row of an option.
+#[must_use]
+pub fn find(level: i32, number: i32) -> Option<&'static SocketOption> {
+    let at = OPTIONS
+        .binary_search_by_key(&(level, number), |row| (row.level, row.number))
+        .ok()?;
+    OPTIONS.get(at)
+}
+
+/// The row of an option by its names, aliases (`SOL_IP`, `IPV6_ADD_MEMBERSHIP`) included.
+#[must_use]
+pub fn by_name(level_name: &str, name: &str) -> Option<&'static SocketOption> {
+    let level_name = match level_name {
+        "SOL_IP" => "IPPROTO_IP",
+        "SOL_IPV6" => "IPPROTO_IPV6",
+        "SOL_TCP" => "IPPROTO_TCP",
+        "SOL_UDP" => "IPPROTO_UDP",
+        "SOL_UDPLITE" => "IPPROTO_UDPLITE",
+        other => other,
+    };
+    let name = ALIASES
+        .iter()
+        .find(|(alias, _)| *alias == name)
+        .map_or(name, |(_, name)| name);
+    OPTIONS
+        .iter()
+        .find(|row| row.level_name == level_name && row.name == name)
+}
+
+/// The row of a control message that may be sent. None for one that the kernel does not take, for one that nobody has looked at,
+/// and for `SCM_RIGHTS` and `SCM_CREDENTIALS`, on which the verb `ancillary` decides.
+#[must_use]
+pub fn control(level: i32, number: i32) -> Option<&'static SocketOption> {
+    find(level, number).filter(|row| row.control.is_some())
+}
+
+/// Names that stand for a number whose row has another name: `(alias, name)`.
+pub static ALIASES: &[(&str, &str)] = &[
+    ("IPV6_ADD_MEMBERSHIP", "IPV6_JOIN_GROUP"),
+    ("IPV6_DROP_MEMBERSHIP", "IPV6_LEAVE_GROUP"),
+    ("IPV6_ORIGDSTADDR", "IPV6_RECVORIGDSTADDR"),
+    ("IP_ORIGDSTADDR", "IP_RECVORIGDSTADDR"),
+    ("IP_RECVRETOPTS", "IP_RETOPTS"),
+    ("SCM_TIMESTAMPING", "SO_TIMESTAMPING"),
+    ("SCM_TXTIME", "SO_TXTIME"),
+    ("SO_DETACH_BPF", "SO_DETACH_FILTER"),
+    ("SO_GET_FILTER", "SO_ATTACH_FILTER"),
+    ("SO_RCVTIMEO_OLD", "SO_RCVTIMEO"),
+    ("SO_SNDTIMEO_OLD", "SO_SNDTIMEO"),
+    ("SO_TIMESTAMPING_OLD", "SO_TIMESTAMPING"),
+    ("SO_TIMESTAMPNS_OLD", "SO_TIMESTAMPNS"),
+    ("SO_TIMESTAMP_OLD", "SO_TIMESTAMP"),
+];
+
+const DESCRIPTOR_NUMBER: Access =
+    Access::Refused("its value is a descriptor number of the host's own process");
+const NEW_DESCRIPTOR: Access =
+    Access::Refused("the kernel would open a descriptor in the host's own process");
+const READS_BUFFER: Access =
+    Access::Refused("the kernel takes a request and its length from the answer's buffer");
+const HOST_MEMORY: Access =
+    Access::Refused("the kernel would map or pin memory of the host's own process");
+
+/// One row a line: `NAME: shape, get, set;` with `, control = access` where it may be sent.
+macro_rules! options {
+    ($($level:ident { $($name:ident: $shape:ident, $get:expr, $set:expr $(, control = $control:expr)?;)* })*) => {{
+        use Access::{Absent, Granted, GrantedOnDatagrams, Ordinary, Refused};
+        &[$($(SocketOption {
+            level_name: stringify!($level),
+            name: stringify!($name),
+            level: $level,
+            number: $name,
+            shape: Shape::$shape,
+            get: $get,
+            set: $set,
+            control: options!(@control $($control)?),
+        },)*)*]
+    }};
+    (@control) => { None };
+    (@control $control:expr) => { Some($control) };
+}
+
+/// Every row, sorted by level and number.
+pub static OPTIONS: &[SocketOption] = options! {
+    IPPROTO_IP {
+        IP_TOS: Integer, Ordinary, Ordinary, control = Ordinary;
+        IP_TTL: Integer, Ordinary, Ordinary, control = Ordinary;
+        // Raw sockets alone, which need `raw=header` for it too.
+        IP_HDRINCL: Integer, Ordinary, Granted;
+        // Source routes go around the destination that was checked.
+        IP_OPTIONS: Bytes, Ordinary, Granted;
+        // Takes other programs' packets.
+        IP_ROUTER_ALERT: Integer, Ordinary, Granted;
+        IP_RECVOPTS: Integer, Ordinary, Ordinary;
+        // A receive flag as an option; sent, it is IP_OPTIONS for one datagram.
+        IP_RETOPTS: Integer, Ordinary, Ordinary, control = Granted;
+        // A receive flag as an option; sent, it picks the source address and the interface.
+        IP_PKTINFO: Integer, Ordinary, Ordinary, control = Granted;
+        IP_PKTOPTIONS: Bytes, Ordinary, Absent;
+        IP_MTU_DISCOVER: Integer, Ordinary, Ordinary;
+        IP_RECVERR: Integer, Ordinary, Ordinary;
+        IP_RECVTTL: Integer, Ordinary, Ordinary;
+        IP_RECVTOS: Integer, Ordinary, Ordinary;
+        IP_MTU: Integer, Ordinary, Absent;
+        // Binds to addresses that are not the host's.
+        IP_FREEBIND: Integer, Ordinary, Granted;
+        // IPsec policies can switch encryption off.
+        IP_IPSEC_POLICY: Bytes, Absent, Granted;
+        IP_XFRM_POLICY: Bytes, Absent, Granted;
+        // Security labels tell about the host.
+        IP_PASSSEC: Integer, Ordinary, Granted;
+        IP_TRANSPARENT: Integer, Ordinary, Granted;
+        IP_RECVORIGDSTADDR: Integer, Ordinary, Ordinary;
+        IP_MINTTL: Integer, Ordinary, Ordinary;
+        // Raw sockets alone.
+        IP_NODEFRAG: Integer, Ordinary, Granted;
+        IP_CHECKSUM: Integer, Ordinary, Ordinary;
+        IP_BIND_ADDRESS_NO_PORT: Integer, Ordinary, Ordinary;
+        IP_RECVFRAGSIZE: Integer, Ordinary, Ordinary;
+        IP_RECVERR_RFC4884: Integer, Ordinary, Ordinary;
+        // Multicast waits for the verb `multicast`. Leaving only narrows; a block can turn an empty include list into an exclude list.
+        IP_MULTICAST_IF: Bytes, Ordinary, Granted;
+        IP_MULTICAST_TTL: Integer, Ordinary, Ordinary;
+        IP_MULTICAST_LOOP: Integer, Ordinary, Ordinary;
+        IP_ADD_MEMBERSHIP: Bytes, Absent, Granted;
+        IP_DROP_MEMBERSHIP: Bytes, Absent, Ordinary;
+        IP_UNBLOCK_SOURCE: Bytes, Absent, Granted;
+        IP_BLOCK_SOURCE: Bytes, Absent, Granted;
+        IP_ADD_SOURCE_MEMBERSHIP: Bytes, Absent, Granted;
+        IP_DROP_SOURCE_MEMBERSHIP: Bytes, Absent, Ordinary;
+        IP_MSFILTER: Bytes, READS_BUFFER, Granted;
+        MCAST_JOIN_GROUP: Bytes, Absent, Granted;
+        MCAST_BLOCK_SOURCE: Bytes, Absent, Granted;
+        MCAST_UNBLOCK_SOURCE: Bytes, Absent, Granted;
+        MCAST_LEAVE_GROUP: Bytes, Absent, Ordinary;
+        MCAST_JOIN_SOURCE_GROUP: Bytes, Absent, Granted;
+        MCAST_LEAVE_SOURCE_GROUP: Bytes, Absent, Ordinary;
+        MCAST_MSFILTER: Bytes, READS_BUFFER, Granted;
+        // On is Linux's default.
+        IP_MULTICAST_ALL: Integer, Ordinary, Ordinary;
+        // Chooses the interface.
+        IP_UNICAST_IF: Integer, Ordinary, Granted;
+        // A range of one port is a bind to that port.
+        IP_LOCAL_PORT_RANGE: Integer, Ordinary, Granted;
+        IP_PROTOCOL: Integer, Ordinary, Absent,
+            control = Refused("it would send another protocol than the one that the raw socket was granted for");
+    }
+    SOL_SOCKET {
+        // Writes to the kernel's log and needs CAP_NET_ADMIN.
+        SO_DEBUG: Integer, Ordinary, Granted;
+        // On datagram sockets it takes over a bound port; on streams it only passes over TIME_WAIT.
+        SO_REUSEADDR: Integer, Ordinary, GrantedOnDatagrams;
+        SO_TYPE: Integer, Ordinary, Absent;
+        SO_ERROR: Integer, Ordinary, Absent;
+        SO_DONTROUTE: Integer, Ordinary, Ordinary;
+        // The broadcast address itself needs its `udp-send`.
+        SO_BROADCAST: Integer, Ordinary, Ordinary;
+        // Bounded by the host's wmem_max and rmem_max.
+        SO_SNDBUF: Integer, Ordinary, Ordinary;
+        SO_RCVBUF: Integer, Ordinary, Ordinary;
+        SO_KEEPALIVE: Integer, Ordinary, Ordinary;
+        SO_OOBINLINE: Integer, Ordinary, Ordinary;
+        SO_NO_CHECK: Integer, Ordinary, Ordinary;
+        // Priorities above 6 need CAP_NET_ADMIN, which the host may hold.
+        SO_PRIORITY: Integer, Ordinary, Granted, control = Granted;
+        SO_LINGER: Linger, Ordinary, Ordinary;
+        SO_BSDCOMPAT: Integer, Ordinary, Ordinary;
+        // Shares a port that another program listens on.
+        SO_REUSEPORT: Integer, Ordinary, Granted;
+        SO_PASSCRED: Integer, Ordinary, Ordinary;
+        // Process, user and group ids of a peer that the guest may talk to; each message brings them with SO_PASSCRED.
+        SO_PEERCRED: Bytes, Ordinary, Absent;
+        SO_RCVLOWAT: Integer, Ordinary, Ordinary;
+        SO_SNDLOWAT: Integer, Ordinary, Absent;
+        SO_RCVTIMEO: Timeval, Ordinary, Ordinary;
+        SO_SNDTIMEO: Timeval, Ordinary, Ordinary;
+        SO_BINDTODEVICE: Text, Ordinary, Granted;
+        // As a get it is SO_GET_FILTER.
+        SO_ATTACH_FILTER: Program,
+            Refused("its length counts instructions, so the kernel would write beyond the buffer"), Granted;
+        // A filter that the guest did not attach may be an inherited socket's confinement.
+        SO_DETACH_FILTER: Integer, Absent, Granted;
+        SO_PEERNAME: Bytes, Ordinary, Absent;
+        SO_TIMESTAMP: Integer, Ordinary, Ordinary;
+        SO_ACCEPTCONN: Integer, Ordinary, Absent;
+        // Security labels tell about the host.
+        SO_PEERSEC: Text, Granted, Absent;
+        SO_SNDBUFFORCE: Integer, Absent, Granted;
+        SO_RCVBUFFORCE: Integer, Absent, Granted;
+        SO_PASSSEC: Integer, Ordinary, Granted;
+        SO_TIMESTAMPNS: Integer, Ordinary, Ordinary;
+        // Chooses a route and passes firewalls.
+        SO_MARK: Integer, Ordinary, Granted, control = Granted;
+        SO_TIMESTAMPING: Integer, Ordinary, Ordinary, control = Ordinary;
+        SO_PROTOCOL: Integer, Ordinary, Absent;
+        SO_DOMAIN: Integer, Ordinary, Absent;
+        SO_RXQ_OVFL: Integer, Ordinary, Ordinary;
+        SO_WIFI_STATUS: Integer, Ordinary, Ordinary;
+        SO_PEEK_OFF: Integer, Ordinary,
+            Refused("the host's own look at a datagram's sender or length would be at another datagram");
+        // Frames with a checksum of the sender's making.
+        SO_NOFCS: Integer, Ordinary, Granted;
+        SO_LOCK_FILTER: Integer, Ordinary, Ordinary;
+        SO_SELECT_ERR_QUEUE: Integer, Ordinary, Ordinary;
+        // Busy polling spends the host's CPU.
+        SO_BUSY_POLL: Integer, Ordinary, Granted;
+        SO_MAX_PACING_RATE: Bytes, Ordinary, Ordinary;
+        SO_BPF_EXTENSIONS: Integer, Ordinary, Absent;
+        SO_INCOMING_CPU: Integer, Ordinary, Ordinary;
+        SO_ATTACH_BPF: Integer, Absent, DESCRIPTOR_NUMBER;
+        SO_ATTACH_REUSEPORT_CBPF: Program, Absent, Granted;
+        SO_ATTACH_REUSEPORT_EBPF: Integer, Absent, DESCRIPTOR_NUMBER;
+        // Makes the host look for another route.
+        SO_CNX_ADVICE: Integer, Absent, Granted;
+        SO_MEMINFO: Bytes, Ordinary, Absent;
+        SO_INCOMING_NAPI_ID: Integer, Ordinary, Absent;
+        SO_COOKIE: Bytes, Ordinary, Absent;
+        SO_PEERGROUPS: Bytes, Granted, Absent;
+        SO_ZEROCOPY: Integer, Ordinary, Refused("the guest's pages would have to stay in place until the kernel is done");
+        // Sends at a time of its own, past the queue's order.
+        SO_TXTIME: Bytes, Ordinary, Granted, control = Granted;
+        SO_BINDTOIFINDEX: Integer, Ordinary, Granted;
+        SO_TIMESTAMP_NEW: Integer, Ordinary, Ordinary;
+        SO_TIMESTAMPNS_NEW: Integer, Ordinary, Ordinary;
+        SO_TIMESTAMPING_NEW: Integer, Ordinary, Ordinary, control = Ordinary;
+        SO_RCVTIMEO_NEW: Timeval, Ordinary, Ordinary;
+        SO_SNDTIMEO_NEW: Timeval, Ordinary, Ordinary;
+        SO_DETACH_REUSEPORT_BPF: Integer, Absent, Granted;
+        SO_PREFER_BUSY_POLL: Integer, Ordinary, Granted;
+        SO_BUSY_POLL_BUDGET: Integer, Ordinary, Granted;
+        // Tells which network namespace the host is in.
+        SO_NETNS_COOKIE: Bytes, Granted, Absent;
+        SO_BUF_LOCK: Integer, Ordinary, Ordinary;
+        // Memory set aside for one socket.
+        SO_RESERVE_MEM: Integer, Ordinary, Granted;
+        SO_TXREHASH: Integer, Ordinary, Ordinary;
+        // Marks tell of the host's routing and firewall.
+        SO_RCVMARK: Integer, Ordinary, Granted;
+        SO_PASSPIDFD: Integer, Ordinary, NEW_DESCRIPTOR;
+        SO_PEERPIDFD: Integer, NEW_DESCRIPTOR, Absent;
+        SO_DEVMEM_DONTNEED: Bytes, Absent, HOST_MEMORY;
+        // A control message alone: the number that a send timestamp comes back with.
+        SCM_TS_OPT_ID: Integer, Absent, Absent, control = Ordinary;
+        SO_RCVPRIORITY: Integer, Ordinary, Ordinary;
+        // The verb `ancillary` decides whether descriptors arrive.
+        SO_PASSRIGHTS: Integer, Ordinary, Ordinary;
+        SO_INQ: Integer, Ordinary, Ordinary;
+    }
+    IPPROTO_TCP {
+        TCP_NODELAY: Integer, Ordinary, Ordinary;
+        TCP_MAXSEG: Integer, Ordinary, Ordinary;
+        TCP_CORK: Integer, Ordinary, Ordinary;
+        TCP_KEEPIDLE: Integer, Ordinary, Ordinary;
+        TCP_KEEPINTVL: Integer, Ordinary, Ordinary;
+        TCP_KEEPCNT: Integer, Ordinary, Ordinary;
+        TCP_SYNCNT: Integer, Ordinary, Ordinary;
+        TCP_LINGER2: Integer, Ordinary, Ordinary;
+        TCP_DEFER_ACCEPT: Integer, Ordinary, Ordinary;
+        TCP_WINDOW_CLAMP: Integer, Ordinary, Ordinary;
+        TCP_INFO: Bytes, Ordinary, Absent;
+        TCP_QUICKACK: Integer, Ordinary, Ordinary;
+        // Can load kernel modules and take more than its share of a link.
+        TCP_CONGESTION: Text, Ordinary, Granted;
+        TCP_MD5SIG: Bytes, Absent, Granted;
+        TCP_THIN_LINEAR_TIMEOUTS: Integer, Ordinary, Ordinary;
+        TCP_THIN_DUPACK: Integer, Ordinary, Ordinary;
+        TCP_USER_TIMEOUT: Integer, Ordinary, Ordinary;
+        // Repair makes connections out of nothing, with any sequence numbers.
+        TCP_REPAIR: Integer, Ordinary, Granted;
+        TCP_REPAIR_QUEUE: Integer, Ordinary, Granted;
+        TCP_QUEUE_SEQ: Integer, Ordinary, Granted;
+        TCP_REPAIR_OPTIONS: Bytes, Absent, Granted;
+        TCP_FASTOPEN: Integer, Ordinary, Ordinary;
+        // Settable in repair alone.
+        TCP_TIMESTAMP: Integer, Ordinary, Granted;
+        TCP_NOTSENT_LOWAT: Integer, Ordinary, Ordinary;
+        TCP_CC_INFO: Bytes, Ordinary, Absent;
+        TCP_SAVE_SYN: Integer, Ordinary, Ordinary;
+        TCP_SAVED_SYN: Bytes, Ordinary, Absent;
+        TCP_REPAIR_WINDOW: Bytes, Ordinary, Granted;
+        // Moves the connection to the first send.
+        TCP_FASTOPEN_CONNECT: Integer, Ordinary, Granted;
+        // Puts another protocol of the kernel over the connection.
+        TCP_ULP: Text, Ordinary, Granted;
+        TCP_MD5SIG_EXT: Bytes, Absent, Granted;
+        // A listener without a key of its own shows the whole namespace's.
+        TCP_FASTOPEN_KEY: Bytes, Granted, Granted;
+        // Data without a cookie answers forged senders.
+        TCP_FASTOPEN_NO_COOKIE: Integer, Ordinary, Granted;
+        TCP_ZEROCOPY_RECEIVE: Bytes, HOST_MEMORY, Absent;
+        TCP_INQ: Integer, Ordinary, Ordinary;
+        // The first use slows every socket of the machine.
+        TCP_TX_DELAY: Integer, Ordinary, Granted;
+        TCP_AO_ADD_KEY: Bytes, Absent, Granted;
+        TCP_AO_DEL_KEY: Bytes, Absent, Granted;
+        TCP_AO_INFO: Bytes, READS_BUFFER, Granted;
+        TCP_AO_GET_KEYS: Bytes, READS_BUFFER, Absent;
+        TCP_AO_REPAIR: Bytes, Granted, Granted;
+        TCP_IS_MPTCP: Integer, Ordinary, Absent;
+        TCP_RTO_MAX_MS: Integer, Ordinary, Ordinary;
+        TCP_RTO_MIN_US: Integer, Ordinary, Ordinary;
+        TCP_DELACK_MAX_US: Integer, Ordinary, Ordinary;
+    }
+    IPPROTO_UDP {
+        UDP_CORK: Integer, Ordinary, Ordinary;
+        // Hands datagrams to the kernel's IPsec and tunnels.
+        UDP_ENCAP: Integer, Ordinary, Granted;
+        UDP_NO_CHECK6_TX: Integer, Ordinary, Ordinary;
+        UDP_NO_CHECK6_RX: Integer, Ordinary, Ordinary;
+        UDP_SEGMENT: Integer, Ordinary, Ordinary, control = Ordinary;
+        UDP_GRO: Integer, Ordinary, Ordinary;
+    }
+    IPPROTO_IPV6 {
+        IPV6_ADDRFORM: Integer, Absent, Refused("the socket would become one of another family than the one that was checked");
+        // RFC 2292's: receive flags as options. Sent, they are what their RFC 3542 successors are.
+        IPV6_2292PKTINFO: Integer, Ordinary, Ordinary, control = Granted;
+        IPV6_2292HOPOPTS: Integer, Ordinary, Ordinary, control = Granted;
+        IPV6_2292DSTOPTS: Integer, Ordinary, Ordinary, control = Granted;
+        IPV6_2292RTHDR: Integer, Ordinary, Ordinary, control = Granted;
+        IPV6_2292PKTOPTIONS: Bytes, Ordinary, Refused("it is a list of control messages, each of which needs its own check");
+        // Raw sockets alone.
+        IPV6_CHECKSUM: Integer, Ordinary, Ordinary;
+        IPV6_2292HOPLIMIT: Integer, Ordinary, Ordinary, control = Ordinary;
+        // Linux has no IPV6_NEXTHOP; granted, so that a kernel that gets one asks.
+        IPV6_NEXTHOP: Bytes, Ordinary, Granted, control = Granted;
+        // A receive flag as an option; sent, a flow label.
+        IPV6_FLOWINFO: Integer, Ordinary, Ordinary, control = Ordinary;
+        IPV6_UNICAST_HOPS: Integer, Ordinary, Ordinary;
+        IPV6_MULTICAST_IF: Integer, Ordinary, Granted;
+        IPV6_MULTICAST_HOPS: Integer, Ordinary, Ordinary;
+        IPV6_MULTICAST_LOOP: Integer, Ordinary, Ordinary;
+        IPV6_JOIN_GROUP: Bytes, Absent, Granted;
+        IPV6_LEAVE_GROUP: Bytes, Absent, Ordinary;
+        IPV6_ROUTER_ALERT: Integer, Ordinary, Granted;
+        IPV6_MTU_DISCOVER: Integer, Ordinary, Ordinary;
+        IPV6_MTU: Integer, Ordinary, Ordinary;
+        IPV6_RECVERR: Integer, Ordinary, Ordinary;
+        // Off makes a wildcard bind take IPv4 too, which bind checks.
+        IPV6_V6ONLY: Integer, Ordinary, Ordinary;
+        IPV6_JOIN_ANYCAST: Bytes, Absent, Granted;
+        IPV6_LEAVE_ANYCAST: Bytes, Absent, Ordinary;
+        IPV6_MULTICAST_ALL: Integer, Ordinary, Ordinary;
+        IPV6_ROUTER_ALERT_ISOLATE: Integer, Ordinary, Granted;
+        IPV6_RECVERR_RFC4884: Integer, Ordinary, Ordinary;
+        // Leases flow labels, and can attach extension headers to them.
+        IPV6_FLOWLABEL_MGR: Bytes, READS_BUFFER, Granted;
+        IPV6_FLOWINFO_SEND: Integer, Ordinary, Ordinary;
+        IPV6_IPSEC_POLICY: Bytes, Absent, Granted;
+        IPV6_XFRM_POLICY: Bytes, Absent, Granted;
+        // Raw sockets alone, which need `raw=header` for it too.
+        IPV6_HDRINCL: Integer, Ordinary, Granted;
+        // The protocol-independent multicast options, as at IPPROTO_IP.
+        MCAST_JOIN_GROUP: Bytes, Absent, Granted;
+        MCAST_BLOCK_SOURCE: Bytes, Absent, Granted;
+        MCAST_UNBLOCK_SOURCE: Bytes, Absent, Granted;
+        MCAST_LEAVE_GROUP: Bytes, Absent, Ordinary;
+        MCAST_JOIN_SOURCE_GROUP: Bytes, Absent, Granted;
+        MCAST_LEAVE_SOURCE_GROUP: Bytes, Absent, Ordinary;
+        MCAST_MSFILTER: Bytes, READS_BUFFER, Granted;
+        IPV6_RECVPKTINFO: Integer, Ordinary, Ordinary;
+        // Picks the source address and the interface.
+        IPV6_PKTINFO: Bytes, Ordinary, Granted, control = Granted;
+        IPV6_RECVHOPLIMIT: Integer, Ordinary, Ordinary;
+        IPV6_HOPLIMIT: Integer, Ordinary, Ordinary, control = Ordinary;
+        IPV6_RECVHOPOPTS: Integer, Ordinary, Ordinary;
+        // Extension headers reach further than the destination that was checked.
+        IPV6_HOPOPTS: Bytes, Ordinary, Granted, control = Granted;
+        IPV6_RTHDRDSTOPTS: Bytes, Ordinary, Granted, control = Granted;
+        IPV6_RECVRTHDR: Integer, Ordinary, Ordinary;
+        IPV6_RTHDR: Bytes, Ordinary, Granted, control = Granted;
+        IPV6_RECVDSTOPTS: Integer, Ordinary, Ordinary;
+        IPV6_DSTOPTS: Bytes, Ordinary, Granted, control = Granted;
+        IPV6_RECVPATHMTU: Integer, Ordinary, Ordinary;
+        IPV6_PATHMTU: Bytes, Ordinary, Absent;
+        IPV6_DONTFRAG: Integer, Ordinary, Ordinary, control = Ordinary;
+        IPV6_USE_MIN_MTU: Integer, Ordinary, Ordinary;
+        IPV6_RECVTCLASS: Integer, Ordinary, Ordinary;
+        IPV6_TCLASS: Integer, Ordinary, Ordinary, control = Ordinary;
+        IPV6_AUTOFLOWLABEL: Integer, Ordinary, Ordinary;
+        IPV6_ADDR_PREFERENCES: Integer, Ordinary, Ordinary;
+        IPV6_MINHOPCOUNT: Integer, Ordinary, Ordinary;
+        IPV6_RECVORIGDSTADDR: Integer, Ordinary, Ordinary;
+        IPV6_TRANSPARENT: Integer, Ordinary, Granted;
+        IPV6_UNICAST_IF: Integer, Ordinary, Granted;
+        IPV6_RECVFRAGSIZE: Integer, Ordinary, Ordinary;
+        IPV6_FREEBIND: Integer, Ordinary, Granted;
+    }
+    IPPROTO_UDPLITE {
+        UDPLITE_SEND_CSCOV: Integer, Ordinary, Ordinary;
+        UDPLITE_RECV_CSCOV: Integer, Ordinary, Ordinary;
+    }
+};

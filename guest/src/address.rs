@@ -1,0 +1,704 @@
+//! Addresses: what Python takes as an address, and what it gives.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6},
+    path::{Path, PathBuf},
+};
+
+use sandsock_abi::errno;
+
+use crate::{
+    Error, ErrorKind, Family, Result, netdb,
+    raw::types::{self, Inet6Address, InetAddress, UnixAddress},
+};
+
+/// The longest AF_UNIX name: `sun_path` (man 7 unix).
+const SUN_PATH: usize = 108;
+
+/// A socket's address, as a result.
+///
+/// It shows as Python shows it: `('127.0.0.1', 80)`, `('::1', 80, 0, 0)`, `'/run/app.sock'`, `b'\x00abstract'`, `None`. It can
+/// be given back as an argument.
+#[derive(Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub enum Address {
+    /// Python's `None`: the kernel gave no address, as to `recvfrom` on a connected stream.
+    #[default]
+    None,
+    /// AF_INET (man 7 ip): host and port.
+    Inet(Ipv4Addr, u16),
+    /// AF_INET6 (man 7 ipv6): host, port, flow information, scope id.
+    Inet6(Ipv6Addr, u16, u32, u32),
+    /// AF_UNIX (man 7 unix): a path; or a NUL and an abstract name; or nothing, for a socket without a name.
+    Unix(Vec<u8>),
+    /// Any other, as the raw layer has it.
+    Other(types::Address),
+}
+
+impl Address {
+    /// The numeric host of an INET or INET6 address, as glibc writes it. It never holds a `%zone`.
+    #[must_use]
+    pub fn host(&self) -> Option<String> {
+        match self {
+            Self::Inet(host, ..) => Some(host.to_string()),
+            Self::Inet6(host, ..) => Some(ipv6_text(*host)),
+            _ => None,
+        }
+    }
+
+    /// The port of an INET or INET6 address.
+    #[must_use]
+    pub const fn port(&self) -> Option<u16> {
+        match self {
+            Self::Inet(_, port) | Self::Inet6(_, port, ..) => Some(*port),
+            _ => None,
+        }
+    }
+
+    /// The path of an AF_UNIX address; none for abstract names and sockets without a name.
+    #[must_use]
+    pub fn path(&self) -> Option<&[u8]> {
+        match self {
+            Self::Unix(name) if name.first().is_some_and(|&first| first != 0) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Whether Python would find it true: not None, and not the empty name.
+    pub(crate) const fn is_some(&self) -> bool {
+        match self {
+            Self::None => false,
+            Self::Unix(name) => !name.is_empty(),
+            _ => true,
+        }
+    }
+}
+
+impl From<types::Address> for Address {
+    fn from(address: types::Address) -> Self {
+        match address {
+            types::Address::Inet(InetAddress {
+                address: (a, b, c, d),
+                port,
+            }) => Self::Inet(Ipv4Addr::new(a, b, c, d), port),
+            types::Address::Inet6(Inet6Address {
+                address: (a, b, c, d, e, f, g, h),
+                port,
+                flow_info,
+                scope_id,
+            }) => Self::Inet6(
+                Ipv6Addr::new(a, b, c, d, e, f, g, h),
+                port,
+                flow_info,
+                scope_id,
+            ),
+            types::Address::Unix(UnixAddress::Unnamed) => Self::Unix(Vec::new()),
+            types::Address::Unix(UnixAddress::Path(path)) => Self::Unix(path),
+            types::Address::Unix(UnixAddress::Abstract(mut name)) => {
+                name.insert(0, 0);
+                Self::Unix(name)
+            }
+            other => Self::Other(other),
+        }
+    }
+}
+
+impl From<Option<types::Address>> for Address {
+    fn from(address: Option<types::Address>) -> Self {
+        address.map_or(Self::None, Self::from)
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        match address {
+            SocketAddr::V4(address) => Self::Inet(*address.ip(), address.port()),
+            SocketAddr::V6(address) => Self::Inet6(
+                *address.ip(),
+                address.port(),
+                address.flowinfo(),
+                address.scope_id(),
+            ),
+        }
+    }
+}
+
+/// Fails for every address that is not of the internet, and gives it back.
+impl TryFrom<Address> for SocketAddr {
+    type Error = Address;
+
+    fn try_from(address: Address) -> Result<Self, Address> {
+        match address {
+            Address::Inet(host, port) => Ok(Self::from((host, port))),
+            Address::Inet6(host, port, flow, scope) => {
+                Ok(Self::V6(SocketAddrV6::new(host, port, flow, scope)))
+            }
+            other => Err(other),
+        }
+    }
+}
+
+/// As Python's `repr`.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::Inet(host, port) => write!(f, "('{host}', {port})"),
+            Self::Inet6(host, port, flow, scope) => {
+                write!(f, "('{}', {port}, {flow}, {scope})", ipv6_text(*host))
+            }
+            Self::Unix(name) if name.first() == Some(&0) => f.write_str(&bytes_repr(name)),
+            Self::Unix(name) => f.write_str(&str_repr(name)),
+            Self::Other(address) => write!(f, "{address:?}"),
+        }
+    }
+}
+
+/// As Python's `repr`.
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// An address as an argument, before it is looked up: what [`ToAddress`] gives.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum AddressArgument<'a> {
+    /// A tuple of Python's: `(host, port)`, `(host, port, flowinfo)` or `(host, port, flowinfo, scope_id)`.
+    Host {
+        /// A name, a numeric address, `<broadcast>`, or nothing for the wildcard.
+        host: Cow<'a, [u8]>,
+        /// The port, 0 to 65535.
+        port: i64,
+        /// The flow information, 0 to 1048575, where it was given.
+        flow_info: Option<i64>,
+        /// The scope id, cut to 32 bits, where it was given.
+        scope_id: Option<i64>,
+    },
+    /// A text or bytes: the name of an AF_UNIX address.
+    Name(Cow<'a, [u8]>),
+    /// An address of known form, which goes to the host as it is.
+    Known(types::Address),
+}
+
+/// As Python's `repr` of the argument.
+impl fmt::Display for AddressArgument<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host {
+                host,
+                port,
+                flow_info,
+                scope_id,
+            } => {
+                write!(f, "({}, {port}", str_repr(host))?;
+                for number in [flow_info, scope_id].into_iter().flatten() {
+                    write!(f, ", {number}")?;
+                }
+                f.write_str(")")
+            }
+            Self::Name(name) => f.write_str(&str_repr(name)),
+            Self::Known(address) => Address::from(address.clone()).fmt(f),
+        }
+    }
+}
+
+/// What can be given as an address.
+///
+/// * `("host", port)`, and for AF_INET6 `("host", port, flowinfo)` and `("host", port, flowinfo, scope_id)`, the host as text
+///   or bytes;
+/// * a path or bytes for AF_UNIX: a leading NUL makes an abstract name, nothing lets `bind` choose one;
+/// * an [`Address`] that some call gave, or a [`SocketAddr`]: these go as they are, without Python's rules.
+///
+/// What does not fit the socket's family is Python's `TypeError`.
+pub trait ToAddress {
+    /// The argument.
+    fn to_address(&self) -> AddressArgument<'_>;
+}
+
+impl<T: ToAddress + ?Sized> ToAddress for &T {
+    fn to_address(&self) -> AddressArgument<'_> {
+        (**self).to_address()
+    }
+}
+
+impl<H: AsRef<[u8]>, P: Copy + Into<i64>> ToAddress for (H, P) {
+    fn to_address(&self) -> AddressArgument<'_> {
+        AddressArgument::Host {
+            host: Cow::Borrowed(self.0.as_ref()),
+            port: self.1.into(),
+            flow_info: None,
+            scope_id: None,
+        }
+    }
+}
+
+impl<H: AsRef<[u8]>, P: Copy + Into<i64>, F: Copy + Into<i64>> ToAddress for (H, P, F) {
+    fn to_address(&self) -> AddressArgument<'_> {
+        AddressArgument::Host {
+            host: Cow::Borrowed(self.0.as_ref()),
+            port: self.1.into(),
+            flow_info: Some(self.2.into()),
+            scope_id: None,
+        }
+    }
+}
+
+impl<H, P, F, S> ToAddress for (H, P, F, S)
+where
+    H: AsRef<[u8]>,
+    P: Copy + Into<i64>,
+    F: Copy + Into<i64>,
+    S: Copy + Into<i64>,
+{
+    fn to_address(&self) -> AddressArgument<'_> {
+        AddressArgument::Host {
+            host: Cow::Borrowed(self.0.as_ref()),
+            port: self.1.into(),
+            flow_info: Some(self.2.into()),
+            scope_id: Some(self.3.into()),
+        }
+    }
+}
+
+macro_rules! names {
+    ($($type:ty: $name:ident => $bytes:expr;)*) => {
+        $(
+            impl ToAddress for $type {
+                fn to_address(&self) -> AddressArgument<'_> {
+                    let $name = self;
+                    AddressArgument::Name(Cow::Borrowed($bytes))
+                }
+            }
+        )*
+    };
+}
+
+names! {
+    str: name => name.as_bytes();
+    String: name => name.as_bytes();
+    [u8]: name => name;
+    Vec<u8>: name => name;
+    Path: name => name.as_os_str().as_encoded_bytes();
+    PathBuf: name => name.as_os_str().as_encoded_bytes();
+}
+
+impl<const N: usize> ToAddress for [u8; N] {
+    fn to_address(&self) -> AddressArgument<'_> {
+        AddressArgument::Name(Cow::Borrowed(self))
+    }
+}
+
+impl ToAddress for SocketAddr {
+    fn to_address(&self) -> AddressArgument<'_> {
+        Address::from(*self).into_argument()
+    }
+}
+
+impl ToAddress for SocketAddrV4 {
+    fn to_address(&self) -> AddressArgument<'_> {
+        Address::from(SocketAddr::V4(*self)).into_argument()
+    }
+}
+
+impl ToAddress for SocketAddrV6 {
+    fn to_address(&self) -> AddressArgument<'_> {
+        Address::from(SocketAddr::V6(*self)).into_argument()
+    }
+}
+
+impl ToAddress for Address {
+    fn to_address(&self) -> AddressArgument<'_> {
+        self.clone().into_argument()
+    }
+}
+
+impl ToAddress for AddressArgument<'_> {
+    fn to_address(&self) -> AddressArgument<'_> {
+        match self {
+            Self::Host {
+                host,
+                port,
+                flow_info,
+                scope_id,
+            } => AddressArgument::Host {
+                host: Cow::Borrowed(host),
+                port: *port,
+                flow_info: *flow_info,
+                scope_id: *scope_id,
+            },
+            Self::Name(name) => AddressArgument::Name(Cow::Borrowed(name)),
+            Self::Known(address) => AddressArgument::Known(address.clone()),
+        }
+    }
+}
+
+impl Address {
+    fn into_argument(self) -> AddressArgument<'static> {
+        AddressArgument::Known(match self {
+            // No family has it: the host refuses it as the kernel would.
+            Self::None => types::Address::Unspec,
+            Self::Inet(host, port) => inet(host, port),
+            Self::Inet6(host, port, flow_info, scope_id) => inet6(host, port, flow_info, scope_id),
+            // What the kernel gave is never too long; should it be, it is no name of ours to judge.
+            Self::Unix(name) => return AddressArgument::Name(Cow::Owned(name)),
+            Self::Other(address) => address,
+        })
+    }
+}
+
+fn inet(host: Ipv4Addr, port: u16) -> types::Address {
+    let [a, b, c, d] = host.octets();
+    types::Address::Inet(InetAddress {
+        address: (a, b, c, d),
+        port,
+    })
+}
+
+fn inet6(host: Ipv6Addr, port: u16, flow_info: u32, scope_id: u32) -> types::Address {
+    let [a, b, c, d, e, f, g, h] = host.segments();
+    types::Address::Inet6(Inet6Address {
+        address: (a, b, c, d, e, f, g, h),
+        port,
+        flow_info,
+        scope_id,
+    })
+}
+
+/// Turns an argument into an address of a family, looking up its host. `verb` is the caller's name, for the texts.
+pub(crate) fn encode(
+    family: Family,
+    verb: &str,
+    argument: AddressArgument<'_>,
+) -> Result<types::Address> {
+    match (family, argument) {
+        (_, AddressArgument::Known(address)) => Ok(address),
+        (Family::UNIX, AddressArgument::Name(name)) => unix(&name).map(types::Address::Unix),
+        (Family::UNIX, AddressArgument::Host { .. }) => {
+            Err(type_error("a bytes-like object is required, not 'tuple'"))
+        }
+        (
+            Family::INET,
+            AddressArgument::Host {
+                host,
+                port,
+                flow_info: None,
+                scope_id: None,
+            },
+        ) => {
+            let port = narrow(verb, port)?;
+            let IpAddr::V4(host) = resolve(Family::INET, &host)? else {
+                return Err(other_family());
+            };
+            Ok(inet(host, port_number(verb, port)?))
+        }
+        (Family::INET, AddressArgument::Host { .. }) => {
+            Err(type_error("AF_INET address must be a pair (host, port)"))
+        }
+        (
+            Family::INET6,
+            AddressArgument::Host {
+                host,
+                port,
+                flow_info,
+                scope_id,
+            },
+        ) => {
+            let port = narrow(verb, port)?;
+            let IpAddr::V6(host) = resolve(Family::INET6, &host)? else {
+                return Err(other_family());
+            };
+            let port = port_number(verb, port)?;
+            // C's unsigned int: the bits above the 32nd are lost.
+            let flow_info = flow_info.unwrap_or(0) as u32;
+            if flow_info > 0xf_ffff {
+                return Err(overflow(format!("{verb}(): flowinfo must be 0-1048575.")));
+            }
+            // The tuple's scope id takes the place of the one that a %zone has, even when it is left out.
+            Ok(inet6(host, port, flow_info, scope_id.unwrap_or(0) as u32))
+        }
+        (Family::INET | Family::INET6, AddressArgument::Name(_)) => Err(type_error(format!(
+            "{verb}(): {family:?} address must be tuple, not str"
+        ))),
+        (_, _) => Err(Error::text(ErrorKind::Os, format!("{verb}(): bad family"))),
+    }
+}
+
+fn type_error(text: impl Into<Cow<'static, str>>) -> Error {
+    Error::text(ErrorKind::Type, text)
+}
+
+fn overflow(text: String) -> Error {
+    Error::text(ErrorKind::Overflow, text)
+}
+
+/// What getaddrinfo should never give: an address of a family that was not asked for.
+const fn other_family() -> Error {
+    Error::from_errno(errno::EAFNOSUPPORT)
+}
+
+/// What does not fit a C int is refused before the host is looked up.
+fn narrow(verb: &str, port: i64) -> Result<i32> {
+    i32::try_from(port).map_err(|_| bad_port(verb))
+}
+
+/// What fits an int and is no port is refused after the host is looked up.
+fn port_number(verb: &str, port: i32) -> Result<u16> {
+    u16::try_from(port).map_err(|_| bad_port(verb))
+}
+
+fn bad_port(verb: &str) -> Error {
+    overflow(format!("{verb}(): port must be 0-65535."))
+}
+
+/// Python's rules for a host in an address: the wildcard, broadcast, a numeric address, a name, in this order.
+fn resolve(family: Family, host: &[u8]) -> Result<IpAddr> {
+    let v6 = family == Family::INET6;
+    match host {
+        b"" if v6 => return Ok(Ipv6Addr::UNSPECIFIED.into()),
+        b"" => return Ok(Ipv4Addr::UNSPECIFIED.into()),
+        b"<broadcast>" | b"255.255.255.255" if v6 => {
+            return Err(Error::text(ErrorKind::Os, "address family mismatched"));
+        }
+        b"<broadcast>" => return Ok(Ipv4Addr::BROADCAST.into()),
+        _ if host.contains(&0) => {
+            return Err(type_error("host name must not contain null character"));
+        }
+        _ => {}
+    }
+    // Names go to the host's resolver as they are, which also knows the names that are not ASCII.
+    let host = str::from_utf8(host).map_err(|_| type_error("encoding of hostname failed"))?;
+    // A %zone is for getaddrinfo to read; `Ipv6Addr` takes none.
+    if v6 && let Ok(address) = host.parse::<Ipv6Addr>() {
+        return Ok(address.into());
+    }
+    if !v6 && let Ok(address) = host.parse::<Ipv4Addr>() {
+        return Ok(address.into());
+    }
+    match netdb::first_address(host, family)? {
+        Address::Inet(host, _) => Ok(host.into()),
+        Address::Inet6(host, ..) => Ok(host.into()),
+        _ => Err(other_family()),
+    }
+}
+
+/// The name of an AF_UNIX address, by Linux's rules.
+fn unix(name: &[u8]) -> Result<UnixAddress> {
+    let too_long = || Error::text(ErrorKind::Os, "AF_UNIX path too long");
+    match name {
+        [] => Ok(UnixAddress::Unnamed),
+        [0, rest @ ..] if name.len() <= SUN_PATH => Ok(UnixAddress::Abstract(rest.to_vec())),
+        [0, ..] => Err(too_long()),
+        // A path ends with a NUL, for which there must be room; one inside of it ends it earlier.
+        _ if name.len() < SUN_PATH => Ok(UnixAddress::Path(
+            name.split(|&byte| byte == 0)
+                .next()
+                .unwrap_or_default()
+                .to_vec(),
+        )),
+        _ => Err(too_long()),
+    }
+}
+
+/// glibc's text of an IPv6 address: as the standard library's, but for v4-compatible addresses.
+fn ipv6_text(address: Ipv6Addr) -> String {
+    match address.segments() {
+        [0, 0, 0, 0, 0, 0, high, _] if high != 0 => {
+            let [.., a, b, c, d] = address.octets();
+            format!("::{a}.{b}.{c}.{d}")
+        }
+        _ => address.to_string(),
+    }
+}
+
+/// The quote that Python chooses for a text: `'`, but for one that holds it and no `"`.
+fn quote(text: &[u8]) -> char {
+    if text.contains(&b'\'') && !text.contains(&b'"') {
+        '"'
+    } else {
+        '\''
+    }
+}
+
+/// Python's `repr` of a text in the file system's encoding; bytes that are no UTF-8 are lone surrogates.
+fn str_repr(text: &[u8]) -> String {
+    let quote = quote(text);
+    let mut out = String::from(quote);
+    for chunk in text.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\n' => out.push_str("\\n"),
+                '\r' => out.push_str("\\r"),
+                '\t' => out.push_str("\\t"),
+                '\\' => out.push_str("\\\\"),
+                c if c == quote => out.extend(['\\', c]),
+                c if c.is_control() => out.push_str(&format!("\\x{:02x}", u32::from(c))),
+                c => out.push(c),
+            }
+        }
+        for byte in chunk.invalid() {
+            out.push_str(&format!("\\udc{byte:02x}"));
+        }
+    }
+    out.push(quote);
+    out
+}
+
+/// Python's `repr` of bytes.
+fn bytes_repr(bytes: &[u8]) -> String {
+    let quote = quote(bytes);
+    let mut out = format!("b{quote}");
+    for &byte in bytes {
+        match byte {
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            b'\\' => out.push_str("\\\\"),
+            b' '..=b'~' if char::from(byte) == quote => out.extend(['\\', quote]),
+            b' '..=b'~' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("\\x{byte:02x}")),
+        }
+    }
+    out.push(quote);
+    out
+}
+
+/// The bytes of a numeric address, in network order: inet_pton(3).
+///
+/// IPv4 takes four decimal numbers without leading zeros, IPv6 no `%zone`. Python: `socket.inet_pton(family, text)`.
+///
+/// # Errors
+/// `OSError` without an errno for a text that is no such address; EAFNOSUPPORT for another family than INET and INET6.
+///
+/// ```
+/// use sandsock::{Family, inet_pton};
+///
+/// assert_eq!(inet_pton(Family::INET, "127.0.0.1")?, [127, 0, 0, 1]);
+/// # Ok::<(), sandsock::Error>(())
+/// ```
+pub fn inet_pton(family: impl Into<Family>, text: &str) -> Result<Vec<u8>> {
+    let bytes = match family.into() {
+        Family::INET => text
+            .parse::<Ipv4Addr>()
+            .ok()
+            .map(|address| address.octets().to_vec()),
+        Family::INET6 => text
+            .parse::<Ipv6Addr>()
+            .ok()
+            .map(|address| address.octets().to_vec()),
+        _ => return Err(Error::from_errno(errno::EAFNOSUPPORT)),
+    };
+    bytes.ok_or_else(|| {
+        Error::text(
+            ErrorKind::Os,
+            "illegal IP address string passed to inet_pton",
+        )
+    })
+}
+
+/// The text of a numeric address: inet_ntop(3), in glibc's form.
+///
+/// Python: `socket.inet_ntop(family, bytes)`.
+///
+/// # Errors
+/// `ValueError` for another length than 4 (INET) or 16 (INET6), and for another family.
+pub fn inet_ntop(family: impl Into<Family>, bytes: &[u8]) -> Result<String> {
+    let wrong_length = |_| {
+        Error::text(
+            ErrorKind::Value,
+            "invalid length of packed IP address string",
+        )
+    };
+    match family.into() {
+        Family::INET => <[u8; 4]>::try_from(bytes)
+            .map(|bytes| Ipv4Addr::from(bytes).to_string())
+            .map_err(wrong_length),
+        Family::INET6 => <[u8; 16]>::try_from(bytes)
+            .map(|bytes| ipv6_text(bytes.into()))
+            .map_err(wrong_length),
+        Family(family) => Err(Error::text(
+            ErrorKind::Value,
+            format!("unknown address family {family}"),
+        )),
+    }
+}
+
+/// The four bytes of an IPv4 address in one of its old forms: inet_aton(3).
+///
+/// One to four numbers, decimal, octal (`0177`) or hexadecimal (`0x7f`); the last one fills the bytes that are left. White
+/// space ends the text. Python: `socket.inet_aton(text)`.
+///
+/// # Errors
+/// `OSError` without an errno for a text that is no such address.
+///
+/// ```
+/// assert_eq!(sandsock::inet_aton("127.1")?, [127, 0, 0, 1]);
+/// # Ok::<(), sandsock::Error>(())
+/// ```
+pub fn inet_aton(text: &str) -> Result<[u8; 4]> {
+    let illegal = || {
+        Error::text(
+            ErrorKind::Os,
+            "illegal IP address string passed to inet_aton",
+        )
+    };
+    if text.contains('\0') {
+        return Err(Error::text(ErrorKind::Value, "embedded null character"));
+    }
+    let text = text
+        .split([' ', '\t', '\n', '\x0b', '\x0c', '\r'])
+        .next()
+        .unwrap_or_default();
+    let parts: Vec<u32> = text
+        .split('.')
+        .map(c_number)
+        .collect::<Option<_>>()
+        .ok_or_else(illegal)?;
+    let Some((&last, leading)) = parts.split_last() else {
+        return Err(illegal());
+    };
+    if leading.len() > 3 {
+        return Err(illegal());
+    }
+    let mut bytes = [0; 4];
+    for (byte, part) in bytes.iter_mut().zip(leading) {
+        *byte = u8::try_from(*part).map_err(|_| illegal())?;
+    }
+    let room = 32 - 8 * leading.len() as u32;
+    if u64::from(last) >> room != 0 {
+        return Err(illegal());
+    }
+    for (byte, value) in bytes.iter_mut().zip(last.to_be_bytes()).skip(leading.len()) {
+        *byte = value;
+    }
+    Ok(bytes)
+}
+
+/// A number as C writes it: decimal, octal or hexadecimal.
+fn c_number(text: &str) -> Option<u32> {
+    let (digits, radix) = match text.as_bytes() {
+        [b'0', b'x' | b'X', ..] => (&text[2..], 16),
+        [b'0', _, ..] => (&text[1..], 8),
+        _ => (text, 10),
+    };
+    // `from_str_radix` takes a sign; C's parser here does not.
+    if !digits.bytes().all(|digit| digit.is_ascii_alphanumeric()) {
+        return None;
+    }
+    u32::from_str_radix(digits, radix).ok()
+}
+
+/// The text of four bytes: inet_ntoa(3).
+///
+/// Python: `socket.inet_ntoa(bytes)`.
+///
+/// # Errors
+/// `OSError` without an errno for another length.
+pub fn inet_ntoa(bytes: &[u8]) -> Result<String> {
+    <[u8; 4]>::try_from(bytes)
+        .map(|bytes| Ipv4Addr::from(bytes).to_string())
+        .map_err(|_| Error::text(ErrorKind::Os, "packed IP wrong length for inet_ntoa"))
+}

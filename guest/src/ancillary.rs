@@ -1,0 +1,194 @@
+//! Ancillary data: control messages, and descriptors passed by their numbers.
+
+use std::sync::Arc;
+
+use sandsock_abi::constants::{SCM_PIDFD, SCM_RIGHTS, SOL_SOCKET};
+
+pub use crate::raw::types::Warning;
+use crate::{
+    Address, Error, ErrorKind, Flags, Result, fds,
+    raw::{
+        descriptors::Descriptor,
+        transfers::{self, ControlIn, ControlOut},
+        types::ControlMessage,
+    },
+};
+
+/// The most room for control data that a host gives to one receive.
+const CONTROL_LIMIT: usize = 256 << 10;
+
+/// The size of a descriptor's number in SCM_RIGHTS: an `int` of C.
+const INT: usize = size_of::<i32>();
+
+/// A control message (man 3 cmsg): Python's `(level, type, data)`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ancillary {
+    /// The originating protocol, `SOL_SOCKET` for example.
+    pub level: i32,
+    /// The protocol's type, `SCM_RIGHTS` for example.
+    pub kind: i32,
+    /// The data in the host's layout. For SCM_RIGHTS an array of descriptors' numbers, as Python's `array('i')` has it.
+    pub data: Vec<u8>,
+}
+
+impl Ancillary {
+    /// SCM_RIGHTS (man 7 unix): descriptors for the peer, by their numbers.
+    #[must_use]
+    pub fn rights(fds: &[i32]) -> Self {
+        Self::numbers(SCM_RIGHTS, fds)
+    }
+
+    fn numbers(kind: i32, fds: &[i32]) -> Self {
+        let data = fds.iter().flat_map(|fd| fd.to_ne_bytes()).collect();
+        Self {
+            level: SOL_SOCKET,
+            kind,
+            data,
+        }
+    }
+
+    /// The numbers in SCM_RIGHTS, none in every other message. Those received are new, and the caller's to close. A number
+    /// of which a part is missing is left out.
+    #[must_use]
+    pub fn fds(&self) -> Vec<i32> {
+        if !self.is_rights() {
+            return Vec::new();
+        }
+        let (numbers, _) = self.data.as_chunks::<INT>();
+        numbers
+            .iter()
+            .map(|number| i32::from_ne_bytes(*number))
+            .collect()
+    }
+
+    const fn is_rights(&self) -> bool {
+        self.level == SOL_SOCKET && self.kind == SCM_RIGHTS
+    }
+}
+
+/// What `recvmsg` and `recvmsg_into` got: `T` is the bytes, or their number.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Received<T> {
+    /// The bytes, or how many.
+    pub data: T,
+    /// The control messages, in the kernel's order.
+    pub ancillary: Vec<Ancillary>,
+    /// The `MSG_*` bits that the kernel set: [`Flags::TRUNC`] for a message that was cut, [`Flags::CTRUNC`] for control data.
+    pub flags: Flags,
+    /// The sender's address, where the kernel gave one.
+    pub address: Address,
+    /// What Python would warn of: control data that was cut in the middle.
+    pub warnings: Vec<Warning>,
+}
+
+/// Hands control messages over as the raw layer takes them, with the descriptors that they pass in place of their numbers.
+pub(crate) fn outgoing<T>(
+    messages: &[Ancillary],
+    send: impl FnOnce(&[ControlOut<'_>]) -> Result<T>,
+) -> Result<T> {
+    enum Item {
+        Rights(Vec<Arc<Descriptor>>),
+        Message(ControlMessage),
+    }
+    let items = messages
+        .iter()
+        .map(|message| {
+            if message.is_rights() {
+                return message
+                    .fds()
+                    .into_iter()
+                    .map(fds::get)
+                    .collect::<Result<_>>()
+                    .map(Item::Rights);
+            }
+            let Ancillary { level, kind, data } = message;
+            Ok(Item::Message(ControlMessage {
+                level: *level,
+                type_: *kind,
+                data: data.clone(),
+            }))
+        })
+        .collect::<Result<Vec<Item>>>()?;
+    let rights: Vec<Vec<&Descriptor>> = items
+        .iter()
+        .map(|item| match item {
+            Item::Rights(descriptors) => descriptors.iter().map(Arc::as_ref).collect(),
+            Item::Message(_) => Vec::new(),
+        })
+        .collect();
+    let control: Vec<ControlOut<'_>> = items
+        .iter()
+        .zip(&rights)
+        .map(|(item, rights)| match item {
+            Item::Rights(_) => ControlOut::Rights(rights),
+            Item::Message(message) => ControlOut::Message(message),
+        })
+        .collect();
+    send(&control)
+}
+
+/// Takes control messages in; the descriptors in them get numbers.
+pub(crate) fn incoming(control: Vec<ControlIn>, flags: Flags) -> Vec<Ancillary> {
+    // As the kernel does it: close-on-exec only where it was asked for.
+    let inheritable = !flags.contains(Flags::CMSG_CLOEXEC);
+    let message = |message| match message {
+        ControlIn::Rights(descriptors) => {
+            let fds: Vec<i32> = descriptors
+                .into_iter()
+                .map(|d| fds::insert(d, inheritable))
+                .collect();
+            Ancillary::rights(&fds)
+        }
+        ControlIn::Pidfd(descriptor) => {
+            Ancillary::numbers(SCM_PIDFD, &[fds::insert(descriptor, false)])
+        }
+        ControlIn::Message(ControlMessage { level, type_, data }) => Ancillary {
+            level,
+            kind: type_,
+            data,
+        },
+    };
+    control.into_iter().map(message).collect()
+}
+
+/// How much room for control data to ask the host for.
+pub(crate) fn control_room(size: usize) -> Result<u32> {
+    if i32::try_from(size).is_err() {
+        return Err(Error::text(
+            ErrorKind::Value,
+            "invalid ancillary data buffer length",
+        ));
+    }
+    // No message is longer than what the host gives, so that the rest would stay empty.
+    Ok(size.min(CONTROL_LIMIT) as u32)
+}
+
+/// The length that a control message of so many bytes shows in its header, in the host's layout: `CMSG_LEN` (man 3 cmsg).
+///
+/// # Errors
+/// `OverflowError` where it can't be told in 31 bits.
+pub fn cmsg_len(length: usize) -> Result<usize> {
+    measure("CMSG_LEN", length, transfers::control_length)
+}
+
+/// The room that a control message of so many bytes takes, padding included, in the host's layout: `CMSG_SPACE` (man 3 cmsg).
+/// It is what `recvmsg` wants to know.
+///
+/// # Errors
+/// `OverflowError` where it can't be told in 31 bits.
+pub fn cmsg_space(length: usize) -> Result<usize> {
+    measure("CMSG_SPACE", length, transfers::control_space)
+}
+
+fn measure(name: &str, length: usize, host: fn(u32) -> Option<u32>) -> Result<usize> {
+    u32::try_from(length)
+        .ok()
+        .and_then(host)
+        .and_then(|length| usize::try_from(length).ok())
+        .ok_or_else(|| {
+            Error::text(
+                ErrorKind::Overflow,
+                format!("{name}() argument out of range"),
+            )
+        })
+}

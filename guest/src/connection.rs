@@ -1,0 +1,264 @@
+//! What makes a connection or a listener in one call.
+
+use std::{collections::VecDeque, time::Duration};
+
+use sandsock_abi::constants::{IPPROTO_IPV6, IPV6_V6ONLY, SO_REUSEADDR, SO_REUSEPORT, SOL_SOCKET};
+
+use crate::{
+    AddressArgument, AddressInfo, AddressInfoFlags, Error, ErrorKind, Family, Progress, Result,
+    Service, Socket, SocketType, ToAddress, getaddrinfo, resume,
+};
+
+/// How long [`create_connection`] may take for each address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ConnectTimeout {
+    /// As the default timeout says.
+    #[default]
+    Default,
+    /// No end.
+    None,
+    /// So long.
+    After(Duration),
+}
+
+/// Makes a stream socket that is connected to a host and a port, by whichever of its addresses answers first.
+///
+/// The addresses are tried in the order in which [`getaddrinfo`] gives them, each with the whole timeout, from
+/// `source_address` if there is one. Python: `socket.create_connection(address, timeout, source_address, all_errors=...)`.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use sandsock::{ConnectTimeout, create_connection};
+///
+/// let timeout = ConnectTimeout::After(Duration::from_secs(5));
+/// let socket = create_connection(("db.example", 5432), timeout, None, false)?;
+/// # Ok::<(), sandsock::Error>(())
+/// ```
+///
+/// # Errors
+/// Those of [`getaddrinfo`]; then the last attempt's, or with `all_errors` an `ExceptionGroup` of them all
+/// ([`Error::errors`]). An interrupt ends it at once.
+pub fn create_connection<'a>(
+    address: (impl Into<Option<&'a str>>, impl Into<Service<'a>>),
+    timeout: ConnectTimeout,
+    source_address: Option<&dyn ToAddress>,
+    all_errors: bool,
+) -> Result<Socket> {
+    let source = source_address.map(ToAddress::to_address);
+    Connecting::new(address, timeout, source, all_errors)?.connect()
+}
+
+/// A [`create_connection`] that can go on after an interrupt ended it.
+///
+/// [`connect`](Self::connect) may be called again after an error that has an [`Error::progress`]; dropping it gives the
+/// attempt up.
+#[derive(Debug)]
+pub struct Connecting<'a> {
+    addresses: VecDeque<AddressInfo>,
+    timeout: ConnectTimeout,
+    source: Option<AddressArgument<'a>>,
+    all_errors: bool,
+    /// The attempt that was interrupted.
+    attempt: Option<(Socket, Progress)>,
+    errors: Vec<Error>,
+}
+
+impl<'a> Connecting<'a> {
+    /// Looks up the addresses. The arguments are those of [`create_connection`].
+    ///
+    /// # Errors
+    /// Those of [`getaddrinfo`].
+    pub fn new<'b>(
+        (host, service): (impl Into<Option<&'b str>>, impl Into<Service<'b>>),
+        timeout: ConnectTimeout,
+        source: Option<AddressArgument<'a>>,
+        all_errors: bool,
+    ) -> Result<Self> {
+        let answers = getaddrinfo(
+            host,
+            service,
+            Family::UNSPEC,
+            SocketType::STREAM,
+            0,
+            AddressInfoFlags::NONE,
+        )?;
+        Ok(Self {
+            addresses: answers.into(),
+            timeout,
+            source,
+            all_errors,
+            attempt: None,
+            errors: Vec::new(),
+        })
+    }
+
+    /// Tries the addresses that are left.
+    ///
+    /// # Errors
+    /// Those of [`create_connection`].
+    pub fn connect(&mut self) -> Result<Socket> {
+        while let Some(info) = self.addresses.front() {
+            match attempt(&mut self.attempt, info, self.timeout, self.source.as_ref()) {
+                Ok(socket) => return Ok(socket),
+                // These are no failed attempts: the caller's handler decided so.
+                Err(error) if error.progress().is_some() || error.kind() == ErrorKind::Other => {
+                    return Err(error);
+                }
+                // Python collects OSError alone.
+                Err(error) if is_os_error(&error) => self.errors.push(error),
+                Err(error) => return Err(error),
+            }
+            self.addresses.pop_front();
+        }
+        let errors = std::mem::take(&mut self.errors);
+        if self.all_errors && !errors.is_empty() {
+            return Err(Error::group("create_connection failed", errors));
+        }
+        let empty = || Error::text(ErrorKind::Os, "getaddrinfo returns an empty list");
+        Err(errors.into_iter().next_back().unwrap_or_else(empty))
+    }
+}
+
+const fn is_os_error(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Os
+            | ErrorKind::Denied
+            | ErrorKind::TimedOut
+            | ErrorKind::AddressInfo
+            | ErrorKind::Host
+    )
+}
+
+/// Tries one address. An attempt that is interrupted is kept, with how far it had come.
+fn attempt(
+    kept: &mut Option<(Socket, Progress)>,
+    info: &AddressInfo,
+    timeout: ConnectTimeout,
+    source: Option<&AddressArgument<'_>>,
+) -> Result<Socket> {
+    let (socket, result) = match kept.take() {
+        Some((socket, progress)) => {
+            let result = resume(progress, || socket.connect(&info.address));
+            (socket, result)
+        }
+        None => {
+            let socket = Socket::new(info.family, info.kind, info.protocol)?;
+            match timeout {
+                ConnectTimeout::Default => {}
+                ConnectTimeout::None => socket.settimeout(None)?,
+                ConnectTimeout::After(timeout) => socket.settimeout(Some(timeout))?,
+            }
+            if let Some(source) = source {
+                socket.bind(source)?;
+            }
+            let result = socket.connect(&info.address);
+            (socket, result)
+        }
+    };
+    match result {
+        Ok(()) => Ok(socket),
+        Err(error) => {
+            if let Some(progress) = error.progress() {
+                *kept = Some((socket, progress));
+            }
+            Err(error)
+        }
+    }
+}
+
+/// What [`create_server`] may be told beside the address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerOptions {
+    /// AF_INET, if it is not told otherwise.
+    pub family: Family,
+    /// As [`Socket::listen`] takes it.
+    pub backlog: Option<i32>,
+    /// Sets SO_REUSEPORT, on INET and INET6.
+    pub reuse_port: bool,
+    /// Serves IPv4 on the same INET6 socket, which serves IPv6 alone otherwise.
+    pub dualstack_ipv6: bool,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            family: Family::INET,
+            backlog: None,
+            reuse_port: false,
+            dualstack_ipv6: false,
+        }
+    }
+}
+
+/// Makes a stream socket that listens on an address, with SO_REUSEADDR.
+///
+/// Python: `socket.create_server(address, family=..., backlog=..., reuse_port=..., dualstack_ipv6=...)`.
+///
+/// ```no_run
+/// use sandsock::{ServerOptions, create_server};
+///
+/// let server = create_server(("127.0.0.1", 8000), ServerOptions::default())?;
+/// # Ok::<(), sandsock::Error>(())
+/// ```
+///
+/// # Errors
+/// `ValueError` for dual stack where it is not to be had; those of making, binding (whose text then names the address) and
+/// listening.
+pub fn create_server(address: impl ToAddress, options: ServerOptions) -> Result<Socket> {
+    let ServerOptions {
+        family,
+        backlog,
+        reuse_port,
+        dualstack_ipv6,
+    } = options;
+    if dualstack_ipv6 {
+        if !has_dualstack_ipv6() {
+            return Err(Error::text(
+                ErrorKind::Value,
+                "dualstack_ipv6 not supported on this platform",
+            ));
+        }
+        if family != Family::INET6 {
+            return Err(Error::text(
+                ErrorKind::Value,
+                "dualstack_ipv6 requires AF_INET6 family",
+            ));
+        }
+    }
+    let socket = Socket::new(family, SocketType::STREAM, 0)?;
+    // Where it cannot be had the server starts all the same.
+    let _ = socket.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1);
+    if reuse_port && matches!(family, Family::INET | Family::INET6) {
+        socket.setsockopt(SOL_SOCKET, SO_REUSEPORT, 1)?;
+    }
+    if family == Family::INET6 {
+        socket.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, !dualstack_ipv6)?;
+    }
+    let address = address.to_address();
+    socket
+        .bind(&address)
+        .map_err(|error| match is_os_error(&error) {
+            true => {
+                let text = format!(
+                    "{} (while attempting to bind on address {address})",
+                    error.strerror()
+                );
+                error.with_text(text)
+            }
+            false => error,
+        })?;
+    socket.listen(backlog)?;
+    Ok(socket)
+}
+
+/// Whether one INET6 socket can serve IPv4 too. Not where no such socket may be made.
+///
+/// Python: `socket.has_dualstack_ipv6()`.
+#[must_use]
+pub fn has_dualstack_ipv6() -> bool {
+    Socket::new(Family::INET6, SocketType::STREAM, 0)
+        .and_then(|socket| socket.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 0))
+        .is_ok()
+}

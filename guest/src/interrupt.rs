@@ -1,0 +1,96 @@
+//! Interrupts: what a verb does when the host ends its wait (PEP 475).
+
+use std::{
+    cell::Cell,
+    sync::{Mutex, PoisonError},
+};
+
+use crate::{Error, Result};
+
+/// How far a call had come when an interrupt ended it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// When the call's time is over, in nanoseconds of the host's monotonic clock ([`raw::clock::now`]); none where it has no
+    /// end, or where nobody asked for it to be kept: without an interrupt handler a verb does not read the clock.
+    ///
+    /// [`raw::clock::now`]: crate::raw::clock::now
+    pub deadline: Option<u64>,
+    /// What is done: for `sendall` the bytes sent, for `connect` 1 once the connection is under way, for all others 0.
+    pub done: u64,
+}
+
+/// What runs when a wait was interrupted.
+type Handler = fn() -> Result<()>;
+
+static HANDLER: Mutex<Option<Handler>> = Mutex::new(None);
+
+thread_local! {
+    static RESUME: Cell<Option<Progress>> = const { Cell::new(None) };
+}
+
+/// Sets what runs when the host interrupts a wait (Ctrl-C, a signal), and gives what ran before.
+///
+/// Without a handler the verb that waits fails with `InterruptedError` (EINTR). With one, the handler runs in the verb: if
+/// it gives an error, the verb fails with it; if not, the verb goes on where it was, with the time that is left
+/// ([PEP 475](https://peps.python.org/pep-0475/)). A handler may use sockets, and may close the one that waits: the verb then
+/// fails with EBADF.
+///
+/// ```
+/// use sandsock::{Error, set_interrupt_handler};
+///
+/// // As Python does for SIGINT.
+/// set_interrupt_handler(Some(|| Err(Error::exception("KeyboardInterrupt", ""))));
+/// ```
+pub fn set_interrupt_handler(handler: Option<Handler>) -> Option<Handler> {
+    std::mem::replace(
+        &mut *HANDLER.lock().unwrap_or_else(PoisonError::into_inner),
+        handler,
+    )
+}
+
+fn handler() -> Option<Handler> {
+    *HANDLER.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether an interrupted verb may go on, so that it must know its deadline.
+pub(crate) fn is_handled() -> bool {
+    handler().is_some()
+}
+
+/// Runs the handler for a verb that has come so far.
+pub(crate) fn handle(progress: Progress) -> Result<()> {
+    match handler() {
+        Some(handler) => handler().map_err(|error| error.at(progress)),
+        None => Err(Error::interrupted(progress)),
+    }
+}
+
+/// Makes the first waiting verb that `verb` calls go on from where an interrupt ended it.
+///
+/// For programs that cannot run their handlers inside of the verb: a component that serves others gives up the call with
+/// [`Error::progress`], its caller runs its handlers and repeats the call with the same arguments. What it has not done by
+/// then is done in the time that was left.
+///
+/// ```no_run
+/// # fn main() -> Result<(), sandsock::Error> {
+/// # let socket = sandsock::Socket::new(2, 1, 0)?;
+/// # let data = b"";
+/// let mut result = socket.sendall(data, 0);
+/// while let Some(progress) = result.as_ref().err().and_then(sandsock::Error::progress) {
+///     // ... see to the interrupt, and then:
+///     result = sandsock::resume(progress, || socket.sendall(data, 0));
+/// }
+/// # result
+/// # }
+/// ```
+pub fn resume<T>(progress: Progress, verb: impl FnOnce() -> T) -> T {
+    RESUME.set(Some(progress));
+    let result = verb();
+    RESUME.set(None);
+    result
+}
+
+/// What the verb that begins now has to go on from.
+pub(crate) fn take_resume() -> Option<Progress> {
+    RESUME.take()
+}

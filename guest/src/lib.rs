@@ -1,0 +1,84 @@
+//! The BSD socket API with Python's semantics, for wasm components that run in a sandsock host.
+//!
+//! A component gets the sockets that its user granted and nothing else. Every call goes to the host, which judges it, and
+//! acts on real sockets of its kernel. What is here behaves as the `socket` module of the newest CPython on Linux does: three
+//! ways to wait ([`Socket::settimeout`]), the same addresses, the same errors with the same texts ([`Error`]), descriptors as
+//! small integers ([`Socket::fileno`]). Rust's manners stand where the languages differ: `Result`, [`Drop`] closes,
+//! [`std::io::Read`] and [`std::io::Write`], [`std::time::Duration`].
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use sandsock::{Error, Flags, Socket, constants::*};
+//!
+//! fn main() -> Result<(), Error> {
+//!     // An echo server for one client, and a client that waits two seconds at most.
+//!     let server = Socket::new(AF_INET, SOCK_STREAM, 0)?;
+//!     server.bind(("127.0.0.1", 0))?;
+//!     server.listen(None)?;
+//!
+//!     let client = Socket::new(AF_INET, SOCK_STREAM, 0)?;
+//!     client.settimeout(Some(Duration::from_secs(2)))?;
+//!     client.connect(server.getsockname()?)?;
+//!     client.sendall(b"hello", Flags::NONE)?;
+//!
+//!     let (connection, peer) = server.accept()?;
+//!     let data = connection.recv(1024, Flags::NONE)?;
+//!     println!("{peer} sent {data:?}");
+//!     connection.sendall(&data, Flags::NONE)?;
+//!     assert_eq!(client.recv(1024, Flags::NONE)?, b"hello");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # What it is made of
+//!
+//! * [`Socket`], [`socketpair`], [`fromfd`], [`create_connection`], [`create_server`]: the sockets;
+//! * [`Address`] and [`ToAddress`]: addresses as results and as arguments;
+//! * [`getaddrinfo`]: names; [`inet_pton`] and its kin: numeric addresses;
+//! * [`select()`] and [`Poll`]: waiting for many;
+//! * [`close`], [`dup`]: descriptors by their numbers;
+//! * [`set_interrupt_handler`]: what happens when the host interrupts a wait;
+//! * [`constants`]: every number of the API by its name; [`raw`]: the layer below.
+//!
+//! Natively, on a target that is no component, everything compiles and what needs the host panics: there is none.
+
+mod address;
+mod ancillary;
+mod connection;
+mod error;
+#[cfg(test)]
+mod fake;
+mod fds;
+mod interrupt;
+mod names;
+mod netdb;
+pub mod raw;
+mod select;
+mod socket;
+#[cfg(test)]
+mod tests;
+mod timeout;
+
+pub use address::{
+    Address, AddressArgument, ToAddress, inet_aton, inet_ntoa, inet_ntop, inet_pton,
+};
+pub use ancillary::{Ancillary, Received, Warning, cmsg_len, cmsg_space};
+pub use connection::{
+    ConnectTimeout, Connecting, ServerOptions, create_connection, create_server, has_dualstack_ipv6,
+};
+pub use error::{Error, ErrorKind};
+pub use fds::{close, dup, get_inheritable, set_inheritable};
+pub use interrupt::{Progress, resume, set_interrupt_handler};
+pub use names::{AddressInfoFlags, Family, Flags, SocketType};
+pub use netdb::{AddressInfo, Service, getaddrinfo};
+/// The numbers of the API by name: families, types, protocols, levels, options, flags (Python's names and Linux's values).
+pub use sandsock_abi::constants;
+/// Linux's errnos by name.
+pub use sandsock_abi::errno;
+pub use select::{Fileno, Poll, Ready, select};
+pub use socket::{OptionValue, Socket, fromfd, socketpair};
+pub use timeout::{getdefaulttimeout, setdefaulttimeout, setdefaulttimeout_f64};
+
+/// What everything here that can fail gives.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

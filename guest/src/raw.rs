@@ -1,0 +1,28 @@
+//! The raw layer: what the host fulfils, one function a system call (`wit/`).
+//!
+//! The rest of this crate is built on it. It is public for what Python's API has no word for: pollers, batches of
+//! datagrams, files that the kernel sends. In unit tests a script stands in for the host.
+
+#[allow(missing_docs, unsafe_code, unreachable_pub, clippy::all)]
+mod bindings {
+    wit_bindgen::generate!({
+        path: "../wit",
+        world: "sandsock:socket/raw",
+        ownership: Borrowing { duplicate_if_necessary: false },
+        additional_derives: [PartialEq],
+        additional_derives_ignore: [
+            "accepted", "batch", "batch-entry", "batch-message", "control-in", "control-out", "datagram", "poll-entry", "received",
+        ],
+    });
+}
+
+pub use bindings::sandsock::socket::types;
+#[cfg(not(test))]
+pub use bindings::sandsock::socket::{
+    clock, connections, descriptors, files, interrupts, netdb, polling, syscalls, transfers,
+};
+
+#[cfg(test)]
+pub(crate) use crate::fake::{
+    clock, connections, descriptors, netdb, polling, syscalls, transfers,
+};

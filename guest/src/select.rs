@@ -1,0 +1,257 @@
+//! Waiting for many: select and poll.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use sandsock_abi::{
+    constants::{
+        POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI, POLLRDBAND, POLLRDNORM, POLLWRBAND,
+        POLLWRNORM,
+    },
+    errno,
+};
+
+use crate::{
+    Error, ErrorKind, Result, Socket, fds,
+    raw::{
+        descriptors::Descriptor,
+        polling::{self, PollEntry},
+        types::Wait,
+    },
+    timeout::{Timeout, Waiting},
+};
+
+/// What has a descriptor's number: a number itself, or a socket.
+pub trait Fileno {
+    /// The number; -1 where there is none any more.
+    fn fileno(&self) -> i32;
+}
+
+impl Fileno for i32 {
+    fn fileno(&self) -> i32 {
+        *self
+    }
+}
+
+impl Fileno for Socket {
+    fn fileno(&self) -> i32 {
+        self.fileno()
+    }
+}
+
+impl<T: Fileno + ?Sized> Fileno for &T {
+    fn fileno(&self) -> i32 {
+        (**self).fileno()
+    }
+}
+
+/// The number of a descriptor to wait for.
+fn number(item: &impl Fileno) -> Result<i32> {
+    match item.fileno() {
+        fd @ ..0 => Err(Error::text(
+            ErrorKind::Value,
+            format!("file descriptor cannot be a negative integer ({fd})"),
+        )),
+        fd => Ok(fd),
+    }
+}
+
+/// Waits for descriptors and what is wanted of each, and gives what is ready, POLLNVAL for what is no descriptor.
+///
+/// After an interrupt that its handler lets pass it waits for the time that is left.
+fn wait_for(wanted: &BTreeMap<i32, u16>, timeout: Timeout) -> Result<BTreeMap<i32, u16>> {
+    let mut waiting = Waiting::new(timeout);
+    loop {
+        let mut ready = BTreeMap::new();
+        // They are looked up each time: a handler may have closed one.
+        let mut descriptors: Vec<(i32, Arc<Descriptor>, u16)> = Vec::with_capacity(wanted.len());
+        for (&fd, &events) in wanted {
+            match fds::get(fd) {
+                Ok(descriptor) => descriptors.push((fd, descriptor, events)),
+                Err(error) if error.errno() == Some(errno::EBADF) => {
+                    ready.insert(fd, POLLNVAL as u16);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let entries: Vec<PollEntry<'_>> = descriptors
+            .iter()
+            .map(|(_, descriptor, events)| PollEntry {
+                descriptor: descriptor.as_ref(),
+                events: *events,
+            })
+            .collect();
+        // One that is no descriptor is ready already.
+        let wait = if ready.is_empty() {
+            waiting.wait()
+        } else {
+            Wait::None
+        };
+        match polling::poll(&entries, wait) {
+            Ok(events) => {
+                ready.extend(
+                    descriptors
+                        .iter()
+                        .zip(events)
+                        .map(|((fd, ..), events)| (*fd, events)),
+                );
+                ready.retain(|_, events| *events != 0);
+                return Ok(ready);
+            }
+            Err(error) => {
+                drop(entries);
+                drop(descriptors);
+                waiting.failed(error)?;
+            }
+        }
+    }
+}
+
+/// What [`select`] found: the items ready to be read, to be written, and those with an exceptional condition.
+pub type Ready<T> = (Vec<T>, Vec<T>, Vec<T>);
+
+/// Waits until one of several descriptors is ready: select(2). No timeout is no end.
+///
+/// The three lists hold numbers or references to sockets; the answer has those that are ready, in the same order. Python:
+/// `select.select(rlist, wlist, xlist, timeout)`.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use sandsock::{constants::*, select, socketpair};
+///
+/// let (a, b) = socketpair(AF_UNIX, SOCK_STREAM, 0)?;
+/// let (readable, writable, _) = select(&[&a, &b], &[&a], &[], Some(Duration::from_secs(1)))?;
+/// assert!(readable.is_empty());
+/// assert_eq!(writable.len(), 1);
+/// # Ok::<(), sandsock::Error>(())
+/// ```
+///
+/// # Errors
+/// `ValueError` for a negative number, as that of a closed socket is; EBADF for a number that is no descriptor.
+pub fn select<T: Fileno + Copy>(
+    read: &[T],
+    write: &[T],
+    exceptional: &[T],
+    timeout: Option<Duration>,
+) -> Result<Ready<T>> {
+    // What the kernel's select counts as ready, and what is asked for.
+    const IN: i32 = POLLRDNORM | POLLRDBAND | POLLIN | POLLHUP | POLLERR;
+    const OUT: i32 = POLLWRNORM | POLLWRBAND | POLLOUT | POLLERR;
+    let timeout = Timeout::from_duration(timeout)?;
+    let mut wanted: BTreeMap<i32, u16> = BTreeMap::new();
+    for (list, events) in [(read, POLLIN), (write, POLLOUT), (exceptional, POLLPRI)] {
+        for item in list {
+            *wanted.entry(number(item)?).or_default() |= events as u16;
+        }
+    }
+    let ready = wait_for(&wanted, timeout)?;
+    if ready.values().any(|events| events & POLLNVAL as u16 != 0) {
+        return Err(Error::from_errno(errno::EBADF));
+    }
+    let among = |list: &[T], events: i32| {
+        let is_ready = |item: &&T| {
+            ready
+                .get(&item.fileno())
+                .is_some_and(|ready| ready & events as u16 != 0)
+        };
+        list.iter().filter(is_ready).copied().collect()
+    };
+    Ok((
+        among(read, IN),
+        among(write, OUT),
+        among(exceptional, POLLPRI),
+    ))
+}
+
+/// Descriptors to wait for: Python's `select.poll()`.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use sandsock::{Poll, constants::*, socketpair};
+///
+/// let (a, b) = socketpair(AF_UNIX, SOCK_STREAM, 0)?;
+/// let mut poll = Poll::new();
+/// poll.register(&a, POLLIN)?;
+/// b.sendall(b"x", 0)?;
+/// assert_eq!(poll.poll(Some(Duration::from_millis(100)))?, [(a.fileno(), POLLIN)]);
+/// # Ok::<(), sandsock::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Poll {
+    wanted: BTreeMap<i32, u16>,
+}
+
+impl Poll {
+    /// No descriptors yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            wanted: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a descriptor, or changes what is waited for: `POLL*` bits, of which POLLERR, POLLHUP and POLLNVAL always are.
+    ///
+    /// Without `events` it is POLLIN, POLLPRI and POLLOUT.
+    ///
+    /// # Errors
+    /// `ValueError` for a negative number, `OverflowError` for more than 16 bits.
+    pub fn register(&mut self, item: &impl Fileno, events: impl Into<Option<i32>>) -> Result<()> {
+        let fd = number(item)?;
+        let events = mask(events.into().unwrap_or(POLLIN | POLLPRI | POLLOUT))?;
+        self.wanted.insert(fd, events);
+        Ok(())
+    }
+
+    /// Changes what is waited for.
+    ///
+    /// # Errors
+    /// ENOENT for a descriptor that was not registered, and those of [`register`](Self::register).
+    pub fn modify(&mut self, item: &impl Fileno, events: i32) -> Result<()> {
+        let fd = number(item)?;
+        let events = mask(events)?;
+        match self.wanted.get_mut(&fd) {
+            Some(wanted) => *wanted = events,
+            None => return Err(Error::from_errno(errno::ENOENT)),
+        }
+        Ok(())
+    }
+
+    /// Takes a descriptor out.
+    ///
+    /// # Errors
+    /// `KeyError` for a descriptor that was not registered, `ValueError` for a negative number.
+    pub fn unregister(&mut self, item: &impl Fileno) -> Result<()> {
+        let fd = number(item)?;
+        match self.wanted.remove(&fd) {
+            Some(_) => Ok(()),
+            None => Err(Error::text(ErrorKind::Key, fd.to_string())),
+        }
+    }
+
+    /// Waits until one of the descriptors is ready: poll(2). No timeout is no end.
+    ///
+    /// Gives the numbers that are ready, with their `POLL*` bits; none when the time is over. A number that is no descriptor
+    /// any more is POLLNVAL.
+    ///
+    /// # Errors
+    /// `OverflowError` for more than 63 bits of nanoseconds; what the host says where there are too many.
+    pub fn poll(&self, timeout: Option<Duration>) -> Result<Vec<(i32, i32)>> {
+        let ready = wait_for(&self.wanted, Timeout::from_duration(timeout)?)?;
+        Ok(ready
+            .into_iter()
+            .map(|(fd, events)| (fd, events.into()))
+            .collect())
+    }
+}
+
+fn mask(events: i32) -> Result<u16> {
+    u16::try_from(events).map_err(|_| {
+        let text = match events {
+            ..0 => "can't convert negative value to unsigned int",
+            _ => "Python int too large to convert to C unsigned short",
+        };
+        Error::text(ErrorKind::Overflow, text)
+    })
+}

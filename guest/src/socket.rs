@@ -1,0 +1,997 @@
+//! The socket object.
+
+use std::{
+    fmt,
+    io::{self, IoSlice, IoSliceMut, Read, Write},
+    ops::Range,
+    sync::atomic::{AtomicI32, AtomicI64, Ordering},
+    time::Duration,
+};
+
+use sandsock_abi::errno;
+
+use crate::{
+    Address, Ancillary, Error, ErrorKind, Family, Flags, Received, Result, SocketType, ToAddress,
+    address::encode,
+    ancillary::{cmsg_len, control_room, incoming, outgoing},
+    fds, interrupt,
+    raw::{
+        connections,
+        descriptors::{self, Descriptor},
+        syscalls, transfers,
+        types::{self, DescriptorKind, SocketKind, Wait},
+    },
+    timeout::{self, Timeout, Waiting},
+};
+
+/// The most that one call moves of a stream. The host cuts there as well.
+const CHUNK: usize = 1 << 20;
+
+/// More than any message can be. What is longer is EMSGSIZE without asking: a host ends a guest that hands over too much.
+const MESSAGE_LIMIT: usize = 64 << 20;
+
+/// The most buffers of one call: UIO_MAXIOV (man 2 writev).
+const BUFFERS: usize = 1024;
+
+/// The backlog that Python gives a listener: the smaller of SOMAXCONN and 128.
+const BACKLOG: i32 = 128;
+
+/// The longest buffer of `getsockopt`, by Python's rule.
+const OPTION_BUFFER: usize = 1024;
+
+/// A socket, with the behaviour of Python's `socket.socket`.
+///
+/// It waits by its timeout ([`settimeout`](Self::settimeout)):
+/// * none: as Linux blocks, and with the host's `SO_RCVTIMEO` and `SO_SNDTIMEO`;
+/// * zero: never; what would wait is `BlockingIOError` (EAGAIN; EINPROGRESS for `connect`);
+/// * more: so long for the whole verb, then `TimeoutError`.
+///
+/// [`close`](Self::close) ends it, and so does dropping it. Once closed every verb is EBADF, but for those that say
+/// otherwise. All verbs take `&self`: a socket may be used where an interrupt handler uses it too.
+///
+/// [`Read`] and [`Write`] are `recv_into` and `send`.
+pub struct Socket {
+    /// The descriptor's number; -1 once closed.
+    fd: AtomicI32,
+    family: Family,
+    kind: SocketType,
+    proto: i32,
+    /// A [`Timeout`].
+    timeout: AtomicI64,
+}
+
+impl Socket {
+    /// Makes a socket: socket(2).
+    ///
+    /// `kind` may hold [`SocketType::NONBLOCK`]: its timeout is then 0. Otherwise it is the default timeout
+    /// ([`setdefaulttimeout`](crate::setdefaulttimeout)). -1 stands for AF_INET, SOCK_STREAM and 0.
+    /// Python: `socket.socket(family, type, proto)`.
+    ///
+    /// # Errors
+    /// What socket(2) says (EAFNOSUPPORT, EPROTONOSUPPORT, EMFILE), and `PermissionError` where no grant names the family and
+    /// type.
+    pub fn new(
+        family: impl Into<Family>,
+        kind: impl Into<SocketType>,
+        protocol: i32,
+    ) -> Result<Self> {
+        let or = |number: i32, default: i32| if number == -1 { default } else { number };
+        let family = Family(or(family.into().0, Family::INET.0));
+        let kind = SocketType(or(kind.into().0, SocketType::STREAM.0));
+        let proto = or(protocol, 0);
+        let descriptor = syscalls::socket(family.0, kind.0, proto)?;
+        Self::made(descriptor, family, kind, proto)
+    }
+
+    /// Takes over a descriptor by its number. What is none is asked of the kernel; what is given wins and is not compared.
+    ///
+    /// Its timeout is the default timeout. Python: `socket.socket(family, type, proto, fileno=fileno)`.
+    ///
+    /// ```no_run
+    /// use sandsock::Socket;
+    ///
+    /// // Descriptor 3 was handed over (`inherit=fd:3`).
+    /// let listener = Socket::with_fileno(3, None, None, None)?;
+    /// # Ok::<(), sandsock::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `ValueError` for a negative number; EBADF where there is no such descriptor, ENOTSOCK where it is no socket. The
+    /// descriptor then stays as it was.
+    pub fn with_fileno(
+        fileno: i32,
+        family: impl Into<Option<Family>>,
+        kind: impl Into<Option<SocketType>>,
+        protocol: impl Into<Option<i32>>,
+    ) -> Result<Self> {
+        if fileno < 0 {
+            return Err(Error::text(ErrorKind::Value, "negative file descriptor"));
+        }
+        let descriptor = fds::get(fileno)?;
+        let DescriptorKind::Socket(SocketKind {
+            family: real_family,
+            type_: real_kind,
+            protocol: real_protocol,
+        }) = descriptors::kind(&descriptor)?
+        else {
+            return Err(Error::from_errno(errno::ENOTSOCK));
+        };
+        drop(descriptor);
+        let family = family.into().unwrap_or(Family(real_family));
+        let kind = kind.into().unwrap_or(SocketType(real_kind));
+        let proto = protocol.into().unwrap_or(real_protocol);
+        let socket = Self::from_number(fileno, family, kind, proto);
+        socket.apply_default_timeout().inspect_err(|_| {
+            socket.detach();
+        })?;
+        Ok(socket)
+    }
+
+    /// A socket that was just made.
+    fn made(descriptor: Descriptor, family: Family, kind: SocketType, proto: i32) -> Result<Self> {
+        let socket = Self::from_number(fds::insert(descriptor, false), family, kind, proto);
+        socket.apply_default_timeout()?;
+        Ok(socket)
+    }
+
+    fn from_number(fd: i32, family: Family, kind: SocketType, proto: i32) -> Self {
+        let timeout = if kind.is_nonblocking() {
+            Timeout::ZERO
+        } else {
+            timeout::default()
+        };
+        Self {
+            fd: fd.into(),
+            family,
+            kind: kind.bare(),
+            proto,
+            timeout: timeout.0.into(),
+        }
+    }
+
+    /// A new description blocks; one that was taken over stays as it is where the default is to have no timeout.
+    fn apply_default_timeout(&self) -> Result<()> {
+        let descriptor = self.descriptor()?;
+        if !self.timeout().is_none() {
+            descriptors::set_nonblocking(&descriptor, true)?;
+        }
+        Ok(())
+    }
+
+    fn descriptor(&self) -> Result<std::sync::Arc<Descriptor>> {
+        fds::get(self.fileno())
+    }
+
+    fn timeout(&self) -> Timeout {
+        Timeout(self.timeout.load(Ordering::Relaxed))
+    }
+
+    /// Makes one call, waiting by the timeout, again after an interrupt whose handler lets it go on.
+    fn attempt<T>(
+        &self,
+        waiting: &mut Waiting,
+        mut call: impl FnMut(&Descriptor, Wait) -> Result<T, types::Error>,
+    ) -> Result<T> {
+        loop {
+            let result = call(&*self.descriptor()?, waiting.wait());
+            match result {
+                Ok(value) => return Ok(value),
+                Err(error) => waiting.failed(error)?,
+            }
+        }
+    }
+
+    /// The family.
+    #[must_use]
+    pub const fn family(&self) -> Family {
+        self.family
+    }
+
+    /// The type, without SOCK_NONBLOCK and SOCK_CLOEXEC. Python: `socket.type`.
+    #[must_use]
+    #[doc(alias = "type")]
+    pub const fn kind(&self) -> SocketType {
+        self.kind
+    }
+
+    /// The protocol.
+    #[must_use]
+    pub const fn proto(&self) -> i32 {
+        self.proto
+    }
+
+    /// The descriptor's number; -1 on a closed socket.
+    #[must_use]
+    pub fn fileno(&self) -> i32 {
+        self.fd.load(Ordering::Relaxed)
+    }
+
+    /// Takes the first waiting connection: accept(2). Gives its socket and the peer's address.
+    ///
+    /// The new socket has the default timeout; where that is none it blocks, whatever this one's timeout is.
+    ///
+    /// # Errors
+    /// What accept(2) says; `TimeoutError` and `BlockingIOError` by the timeout.
+    pub fn accept(&self) -> Result<(Self, Address)> {
+        let mut waiting = Waiting::new(self.timeout());
+        let accepted = self.attempt(&mut waiting, connections::accept)?;
+        // Its description blocks, as Linux makes them: nothing is to be set where the default timeout is none.
+        let socket = Self::made(accepted.descriptor, self.family, self.kind, self.proto)?;
+        Ok((socket, accepted.address.into()))
+    }
+
+    /// Gives the socket its local address: bind(2).
+    ///
+    /// # Errors
+    /// Those of an address (see [`connect`](Self::connect)), what bind(2) says (EADDRINUSE, EADDRNOTAVAIL), and
+    /// `PermissionError` where no grant names the address.
+    pub fn bind(&self, address: impl ToAddress) -> Result<()> {
+        let address = encode(self.family, "bind", address.to_address())?;
+        Ok(syscalls::bind(&*self.descriptor()?, &address)?)
+    }
+
+    /// Closes the socket: close(2). On a closed socket it does nothing.
+    ///
+    /// It is closed whatever the result is. With SO_LINGER it waits until the data is gone. ECONNRESET is no error.
+    ///
+    /// # Errors
+    /// What close(2) says.
+    pub fn close(&self) -> Result<()> {
+        match self.fd.swap(-1, Ordering::Relaxed) {
+            -1 => Ok(()),
+            fd => fds::close(fd),
+        }
+    }
+
+    /// Connects the socket, or sets a datagram socket's peer: connect(2).
+    ///
+    /// With a timeout it waits so long; the connection goes on after that. An AF_UNIX listener's full backlog is waited for
+    /// without a timeout alone.
+    ///
+    /// # Errors
+    /// Those of an address, which come before the socket is looked at: `gaierror` where there is no such host, `TypeError`
+    /// for an address of another family's form, `OverflowError` for numbers out of range, `OSError` without an errno for an
+    /// AF_UNIX name that is too long. Then what connect(2) says (ECONNREFUSED, EINPROGRESS), `TimeoutError`, and
+    /// `PermissionError` where no grant names the address.
+    pub fn connect(&self, address: impl ToAddress) -> Result<()> {
+        self.establish(address.to_address())?
+    }
+
+    /// As [`connect`](Self::connect), but gives the errno in place of what the kernel or the policy said: 0 when it is
+    /// connected, EINPROGRESS where it does not wait, EAGAIN when the time is over, EACCES for a denial, EBADF on a closed
+    /// socket.
+    ///
+    /// # Errors
+    /// Those of an address, and that of an interrupt.
+    pub fn connect_ex(&self, address: impl ToAddress) -> Result<i32> {
+        Ok(match self.establish(address.to_address())? {
+            Ok(()) => 0,
+            // Only the time that is over has no errno here.
+            Err(error) => error.errno().unwrap_or(errno::EAGAIN),
+        })
+    }
+
+    /// Connects. The inner result is what the kernel or the policy said, the outer one what went wrong elsewhere.
+    fn establish(&self, address: crate::AddressArgument<'_>) -> Result<Result<()>> {
+        let mut waiting = Waiting::new(self.timeout());
+        let address = encode(self.family, "connect", address)?;
+        loop {
+            let descriptor = match self.descriptor() {
+                Ok(descriptor) => descriptor,
+                Err(error) => return Ok(Err(error)),
+            };
+            let result = if waiting.done == 0 {
+                connections::connect(&descriptor, &address, waiting.wait())
+            } else {
+                match connections::finish_connect(&descriptor, waiting.wait()) {
+                    Err(types::Error::Os(errno::EISCONN)) => Ok(()),
+                    result => result,
+                }
+            };
+            drop(descriptor);
+            match result {
+                Ok(()) => return Ok(Ok(())),
+                Err(types::Error::Os(errno::EINTR)) => {
+                    // A UNIX socket that waited for the backlog has not begun to connect; others have.
+                    if self.family != Family::UNIX {
+                        waiting.done = 1;
+                    }
+                    interrupt::handle(waiting.progress())?;
+                    if self.timeout().is_zero() {
+                        return Ok(Err(Error::from_errno(errno::EINTR)));
+                    }
+                }
+                // A UNIX socket's EAGAIN is a full backlog, which no timeout waits for.
+                Err(types::Error::Os(errno::EAGAIN))
+                    if waiting.is_timed() && self.family != Family::UNIX =>
+                {
+                    return Ok(Err(Error::timed_out()));
+                }
+                Err(error) => return Ok(Err(error.into())),
+            }
+        }
+    }
+
+    /// Lets go of the descriptor without closing it, and gives its number; -1 if it was closed. The socket is closed from
+    /// then on.
+    pub fn detach(&self) -> i32 {
+        let fd = self.fd.swap(-1, Ordering::Relaxed);
+        if fd != -1 {
+            fds::revoke_aliases(fd);
+        }
+        fd
+    }
+
+    /// Makes another socket of the same open file description: dup(2). It is not inheritable.
+    ///
+    /// The two share the blocking mode, which is set anew by this one's timeout; each has a timeout of its own.
+    ///
+    /// # Errors
+    /// What dup(2) says (EMFILE).
+    pub fn dup(&self) -> Result<Self> {
+        let timeout = self.timeout();
+        let socket =
+            Self::from_number(fds::dup(self.fileno())?, self.family, self.kind, self.proto);
+        socket.set_timeout(timeout)?;
+        Ok(socket)
+    }
+
+    /// A handle on the socket's descriptor for the raw layer's transfers alone, which ends when the socket is closed or
+    /// detached ([`raw::descriptors::alias`](crate::raw::descriptors)). What a provider gives to the component it serves.
+    ///
+    /// # Errors
+    /// EBADF on a closed socket, EMFILE when there are too many descriptors.
+    pub fn alias(&self) -> Result<Descriptor> {
+        fds::alias(self.fileno())
+    }
+
+    /// Whether a child process would inherit the descriptor ([`get_inheritable`](crate::get_inheritable)).
+    ///
+    /// # Errors
+    /// EBADF on a closed socket.
+    pub fn get_inheritable(&self) -> Result<bool> {
+        fds::get_inheritable(self.fileno())
+    }
+
+    /// Sets the flag that [`get_inheritable`](Self::get_inheritable) reads.
+    ///
+    /// # Errors
+    /// EBADF on a closed socket.
+    pub fn set_inheritable(&self, inheritable: bool) -> Result<()> {
+        fds::set_inheritable(self.fileno(), inheritable)
+    }
+
+    /// Whether the socket waits: not when its timeout is 0.
+    #[must_use]
+    pub fn getblocking(&self) -> bool {
+        !self.timeout().is_zero()
+    }
+
+    /// Sets the timeout to none (true) or to 0 (false).
+    ///
+    /// # Errors
+    /// EBADF on a closed socket; the timeout is set all the same.
+    pub fn setblocking(&self, blocking: bool) -> Result<()> {
+        self.set_timeout(if blocking {
+            Timeout::NONE
+        } else {
+            Timeout::ZERO
+        })
+    }
+
+    /// The timeout; none is no end.
+    #[must_use]
+    pub fn gettimeout(&self) -> Option<Duration> {
+        self.timeout().duration()
+    }
+
+    /// Sets the timeout; none is no end.
+    ///
+    /// It is this object's own. The open file description is made blocking for none and non-blocking for any other, each
+    /// time, for all its duplicates.
+    ///
+    /// # Errors
+    /// `OverflowError` for more than 63 bits of nanoseconds; EBADF on a closed socket, whose timeout is set all the same.
+    pub fn settimeout(&self, timeout: Option<Duration>) -> Result<()> {
+        self.set_timeout(Timeout::from_duration(timeout)?)
+    }
+
+    /// [`settimeout`](Self::settimeout) in seconds, judged as Python does, and rounded away from zero to whole nanoseconds.
+    ///
+    /// # Errors
+    /// `ValueError` below 0 and for NaN, and those of [`settimeout`](Self::settimeout).
+    pub fn settimeout_f64(&self, seconds: Option<f64>) -> Result<()> {
+        self.set_timeout(Timeout::from_seconds(seconds)?)
+    }
+
+    fn set_timeout(&self, timeout: Timeout) -> Result<()> {
+        self.timeout.store(timeout.0, Ordering::Relaxed);
+        Ok(descriptors::set_nonblocking(
+            &*self.descriptor()?,
+            !timeout.is_none(),
+        )?)
+    }
+
+    /// The peer's address: getpeername(2).
+    ///
+    /// # Errors
+    /// ENOTCONN where there is none.
+    pub fn getpeername(&self) -> Result<Address> {
+        Ok(syscalls::peer_address(&*self.descriptor()?)?.into())
+    }
+
+    /// The socket's own address: getsockname(2).
+    ///
+    /// # Errors
+    /// EBADF on a closed socket.
+    pub fn getsockname(&self) -> Result<Address> {
+        Ok(syscalls::local_address(&*self.descriptor()?)?.into())
+    }
+
+    /// Reads an option as an integer: getsockopt(2).
+    ///
+    /// # Errors
+    /// ENOPROTOOPT where there is no such option; `PermissionError` for one that needs a grant of its own.
+    pub fn getsockopt(&self, level: i32, name: i32) -> Result<i32> {
+        Ok(syscalls::get_option(&*self.descriptor()?, level, name)?)
+    }
+
+    /// Reads an option as bytes, at most `buflen` (1 to 1024), cut to what the kernel filled in.
+    ///
+    /// # Errors
+    /// `OSError` without an errno for another length, and those of [`getsockopt`](Self::getsockopt).
+    pub fn getsockopt_bytes(&self, level: i32, name: i32, buflen: usize) -> Result<Vec<u8>> {
+        if !(1..=OPTION_BUFFER).contains(&buflen) {
+            return Err(Error::text(ErrorKind::Os, "getsockopt buflen out of range"));
+        }
+        Ok(syscalls::get_option_bytes(
+            &*self.descriptor()?,
+            level,
+            name,
+            buflen as u32,
+        )?)
+    }
+
+    /// Sets an option: setsockopt(2).
+    ///
+    /// ```no_run
+    /// use sandsock::{OptionValue, constants::*};
+    ///
+    /// # let socket = sandsock::Socket::new(AF_INET, SOCK_STREAM, 0)?;
+    /// socket.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)?;
+    /// socket.setsockopt(SOL_SOCKET, SO_LINGER, &[1, 0, 0, 0, 5, 0, 0, 0])?;
+    /// # Ok::<(), sandsock::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// ENOPROTOOPT where there is no such option, EINVAL for a value of the wrong size or range; `PermissionError` for an
+    /// option that needs a grant of its own.
+    pub fn setsockopt<'a>(
+        &self,
+        level: i32,
+        name: i32,
+        value: impl Into<OptionValue<'a>>,
+    ) -> Result<()> {
+        let value = match value.into() {
+            OptionValue::Integer(value) => types::OptionValue::Integer(value),
+            OptionValue::Bytes(value) => types::OptionValue::Bytes(value),
+            OptionValue::Null(length) => types::OptionValue::Null(length),
+        };
+        Ok(syscalls::set_option(
+            &*self.descriptor()?,
+            level,
+            name,
+            value,
+        )?)
+    }
+
+    /// Makes the socket accept connections: listen(2). Without a backlog it is 128; a negative one is 0.
+    ///
+    /// # Errors
+    /// What listen(2) says, and `PermissionError` where no grant names the local address.
+    pub fn listen(&self, backlog: impl Into<Option<i32>>) -> Result<()> {
+        let backlog = backlog.into().unwrap_or(BACKLOG).max(0);
+        Ok(syscalls::listen(&*self.descriptor()?, backlog)?)
+    }
+
+    /// Shuts one or both directions: shutdown(2). `how` is SHUT_RD, SHUT_WR or SHUT_RDWR.
+    ///
+    /// # Errors
+    /// ENOTCONN where it is not connected, EINVAL for another number.
+    pub fn shutdown(&self, how: i32) -> Result<()> {
+        Ok(syscalls::shutdown(&*self.descriptor()?, how)?)
+    }
+
+    /// Receives at most so many bytes: recv(2). No bytes are the end of a stream, or an empty message.
+    ///
+    /// To ask for 0 bytes asks nobody, on a closed socket too.
+    ///
+    /// # Errors
+    /// What recv(2) says; `TimeoutError` and `BlockingIOError` by the timeout.
+    pub fn recv(&self, bufsize: usize, flags: impl Into<Flags>) -> Result<Vec<u8>> {
+        let mut waiting = Waiting::new(self.timeout());
+        if bufsize == 0 {
+            return Ok(Vec::new());
+        }
+        let Flags(flags) = flags.into();
+        self.attempt(&mut waiting, |d, wait| {
+            transfers::receive(d, bufsize as u64, flags, wait)
+        })
+    }
+
+    /// [`recv`](Self::recv) into a buffer. Gives how many bytes there are, which with [`Flags::TRUNC`] may be more than the
+    /// buffer holds.
+    ///
+    /// # Errors
+    /// Those of [`recv`](Self::recv).
+    pub fn recv_into(&self, buffer: &mut [u8], flags: impl Into<Flags>) -> Result<usize> {
+        let flags = flags.into();
+        if flags.contains(Flags::TRUNC) && !buffer.is_empty() {
+            return Ok(self
+                .recvmsg_into(&mut [IoSliceMut::new(buffer)], 0, flags)?
+                .data);
+        }
+        Ok(fill(buffer, &self.recv(buffer.len(), flags)?))
+    }
+
+    /// Receives bytes and the sender's address: recvfrom(2). The address is [`Address::None`] on a connected stream.
+    ///
+    /// # Errors
+    /// Those of [`recv`](Self::recv).
+    pub fn recvfrom(&self, bufsize: usize, flags: impl Into<Flags>) -> Result<(Vec<u8>, Address)> {
+        let mut waiting = Waiting::new(self.timeout());
+        let Flags(flags) = flags.into();
+        let datagram = self.attempt(&mut waiting, |d, wait| {
+            transfers::receive_from(d, bufsize as u64, flags, wait)
+        })?;
+        Ok((datagram.data, datagram.address.into()))
+    }
+
+    /// [`recvfrom`](Self::recvfrom) into a buffer; the number is as that of [`recv_into`](Self::recv_into).
+    ///
+    /// # Errors
+    /// Those of [`recv`](Self::recv).
+    pub fn recvfrom_into(
+        &self,
+        buffer: &mut [u8],
+        flags: impl Into<Flags>,
+    ) -> Result<(usize, Address)> {
+        let flags = flags.into();
+        if flags.contains(Flags::TRUNC) {
+            let received = self.recvmsg_into(&mut [IoSliceMut::new(buffer)], 0, flags)?;
+            return Ok((received.data, received.address));
+        }
+        let (data, address) = self.recvfrom(buffer.len(), flags)?;
+        Ok((fill(buffer, &data), address))
+    }
+
+    /// Receives bytes, control messages and the sender's address: recvmsg(2).
+    ///
+    /// `ancbufsize` is the room for control messages, in sums of [`cmsg_space`](crate::cmsg_space), 0 for none.
+    ///
+    /// # Errors
+    /// `ValueError` for an `ancbufsize` of 2 GiB or more, and those of [`recv`](Self::recv).
+    pub fn recvmsg(
+        &self,
+        bufsize: usize,
+        ancbufsize: usize,
+        flags: impl Into<Flags>,
+    ) -> Result<Received<Vec<u8>>> {
+        let (received, _) = self.receive_message(bufsize, ancbufsize, flags.into())?;
+        Ok(received)
+    }
+
+    /// [`recvmsg`](Self::recvmsg) into buffers, which are filled in turn. `data` is how many bytes there are, which with
+    /// [`Flags::TRUNC`] may be more than the buffers hold.
+    ///
+    /// # Errors
+    /// EMSGSIZE for more than 1,024 buffers, and those of [`recvmsg`](Self::recvmsg).
+    pub fn recvmsg_into(
+        &self,
+        buffers: &mut [IoSliceMut<'_>],
+        ancbufsize: usize,
+        flags: impl Into<Flags>,
+    ) -> Result<Received<usize>> {
+        let flags = flags.into();
+        if buffers.len() > BUFFERS {
+            self.descriptor()?;
+            return Err(Error::from_errno(errno::EMSGSIZE));
+        }
+        let room = buffers.iter().map(|buffer| buffer.len()).sum();
+        let (received, length) = self.receive_message(room, ancbufsize, flags)?;
+        let mut data = received.data.as_slice();
+        for buffer in buffers {
+            let length = fill(buffer, data);
+            data = data.get(length..).unwrap_or_default();
+        }
+        Ok(Received {
+            data: if flags.contains(Flags::TRUNC) {
+                length
+            } else {
+                received.data.len()
+            },
+            ancillary: received.ancillary,
+            flags: received.flags,
+            address: received.address,
+            warnings: received.warnings,
+        })
+    }
+
+    /// A message, and its own length.
+    fn receive_message(
+        &self,
+        size: usize,
+        room: usize,
+        flags: Flags,
+    ) -> Result<(Received<Vec<u8>>, usize)> {
+        let mut waiting = Waiting::new(self.timeout());
+        let room = control_room(room)?;
+        let got = self.attempt(&mut waiting, |d, wait| {
+            transfers::receive_message(d, size as u64, room, flags.0, wait)
+        })?;
+        let received = Received {
+            data: got.data,
+            ancillary: incoming(got.control, flags),
+            flags: Flags(got.flags),
+            address: got.address.into(),
+            warnings: got.warnings,
+        };
+        Ok((received, usize::try_from(got.length).unwrap_or(usize::MAX)))
+    }
+
+    /// Receives bytes, and at most so many descriptors, on an AF_UNIX socket. They are the caller's to close.
+    ///
+    /// Python: `socket.recv_fds(sock, bufsize, maxfds)`; its flags argument is not used there either.
+    ///
+    /// # Errors
+    /// `OverflowError` for more descriptors than a control message can tell, and those of [`recvmsg`](Self::recvmsg).
+    pub fn recv_fds(&self, bufsize: usize, maxfds: usize) -> Result<Received<Vec<u8>>> {
+        let room = cmsg_len(maxfds.saturating_mul(size_of::<i32>()))?;
+        self.recvmsg(bufsize, room, Flags::NONE)
+    }
+
+    /// Sends bytes, and gives how many were taken: send(2).
+    ///
+    /// Without a timeout a stream takes all of them. SIGPIPE never comes: EPIPE does.
+    ///
+    /// # Errors
+    /// What send(2) says (EPIPE, ECONNRESET, EMSGSIZE, ENOTCONN); `TimeoutError` and `BlockingIOError` by the timeout.
+    pub fn send(&self, data: &[u8], flags: impl Into<Flags>) -> Result<usize> {
+        self.transfer(data.len(), flags.into(), |d, part, flags, wait| {
+            transfers::send(d, data.get(part).unwrap_or_default(), flags.0, wait)
+        })
+    }
+
+    /// Sends all the bytes, in the time that the timeout gives for the whole. No bytes are one send as well.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send). How many bytes were sent before it failed is not known, but for an interrupt
+    /// ([`Error::progress`]).
+    pub fn sendall(&self, data: &[u8], flags: impl Into<Flags>) -> Result<()> {
+        let flags = flags.into();
+        let mut waiting = Waiting::spanning(self.timeout());
+        let mut rest = usize::try_from(waiting.done)
+            .ok()
+            .and_then(|done| data.get(done..))
+            .unwrap_or_default();
+        let mut first = true;
+        loop {
+            if !first {
+                waiting.check()?;
+            }
+            first = false;
+            let (part, flags) = self.part(0..rest.len(), flags)?;
+            let chunk = rest.get(part).unwrap_or_default();
+            let sent = self.attempt(&mut waiting, |d, wait| {
+                transfers::send(d, chunk, flags.0, wait)
+            })?;
+            waiting.done = waiting.done.saturating_add(sent);
+            rest = usize::try_from(sent)
+                .ok()
+                .and_then(|sent| rest.get(sent..))
+                .unwrap_or_default();
+            if rest.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Sends a message to an address, and gives how many bytes were taken: sendto(2).
+    ///
+    /// # Errors
+    /// Those of an address (see [`connect`](Self::connect)) and of [`send`](Self::send); EISCONN where the socket takes no
+    /// address; `PermissionError` where no grant names it.
+    pub fn sendto(
+        &self,
+        data: &[u8],
+        flags: impl Into<Flags>,
+        address: impl ToAddress,
+    ) -> Result<usize> {
+        let address = encode(self.family, "sendto", address.to_address())?;
+        self.transfer(data.len(), flags.into(), |d, part, flags, wait| {
+            transfers::send_to(
+                d,
+                data.get(part).unwrap_or_default(),
+                flags.0,
+                &address,
+                wait,
+            )
+        })
+    }
+
+    /// Sends several buffers as one, with control messages, and gives how many bytes were taken: sendmsg(2).
+    ///
+    /// Descriptors are passed by their numbers ([`Ancillary::rights`]). Without an address it goes to the peer.
+    ///
+    /// ```no_run
+    /// use std::io::IoSlice;
+    ///
+    /// use sandsock::{Ancillary, Flags, constants::*, socketpair};
+    ///
+    /// let (a, b) = socketpair(AF_UNIX, SOCK_STREAM, 0)?;
+    /// a.sendmsg(&[IoSlice::new(b"take "), IoSlice::new(b"this")], &[Ancillary::rights(&[0])], Flags::NONE, None)?;
+    /// # Ok::<(), sandsock::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of an address (see [`connect`](Self::connect)) and of [`send`](Self::send); EMSGSIZE for more than 1,024
+    /// buffers, EBADF for a number that is no descriptor; `PermissionError` where the address or a message needs a grant.
+    pub fn sendmsg(
+        &self,
+        buffers: &[IoSlice<'_>],
+        ancillary: &[Ancillary],
+        flags: impl Into<Flags>,
+        address: Option<&dyn ToAddress>,
+    ) -> Result<usize> {
+        let address = address
+            .map(|address| encode(self.family, "sendmsg", address.to_address()))
+            .transpose()?;
+        self.descriptor()?;
+        let length = buffers
+            .iter()
+            .map(|buffer| buffer.len())
+            .fold(0, usize::saturating_add);
+        outgoing(ancillary, |control| {
+            self.transfer(length, flags.into(), |d, part, flags, wait| {
+                // Control messages go with the first byte.
+                let control = if part.start == 0 { control } else { &[] };
+                let buffers = cut(buffers, part);
+                transfers::send_message(d, &buffers, control, flags.0, address.as_ref(), wait)
+            })
+        })
+    }
+
+    /// Sends buffers and descriptors on an AF_UNIX socket, and gives how many bytes were taken.
+    ///
+    /// Python: `socket.send_fds(sock, buffers, fds)`; its flags and address arguments are not used there either.
+    ///
+    /// # Errors
+    /// Those of [`sendmsg`](Self::sendmsg).
+    pub fn send_fds(&self, buffers: &[IoSlice<'_>], fds: &[i32]) -> Result<usize> {
+        self.sendmsg(buffers, &[Ancillary::rights(fds)], Flags::NONE, None)
+    }
+
+    /// What of the bytes that are left one call may take, and with which flags.
+    fn part(&self, rest: Range<usize>, flags: Flags) -> Result<(Range<usize>, Flags)> {
+        if self.kind != SocketType::STREAM {
+            return if rest.len() > MESSAGE_LIMIT {
+                Err(Error::from_errno(errno::EMSGSIZE))
+            } else {
+                Ok((rest, flags))
+            };
+        }
+        if rest.len() <= CHUNK {
+            return Ok((rest, flags));
+        }
+        // Of several parts the last one holds the byte that is urgent.
+        Ok((
+            rest.start..rest.start.saturating_add(CHUNK),
+            flags & !Flags::OOB,
+        ))
+    }
+
+    /// One send of any form, of `length` bytes. What the host would cut is sent in parts, the way the kernel queues it: the
+    /// first part waits, the others only where the socket blocks, and an error after the first is not told.
+    fn transfer(
+        &self,
+        length: usize,
+        flags: Flags,
+        mut call: impl FnMut(&Descriptor, Range<usize>, Flags, Wait) -> Result<u64, types::Error>,
+    ) -> Result<usize> {
+        let mut waiting = Waiting::new(self.timeout());
+        let mut sent = 0;
+        loop {
+            let (part, part_flags) = self.part(sent..length, flags)?;
+            let size = part.len();
+            let result = if sent == 0 {
+                self.attempt(&mut waiting, |d, wait| {
+                    call(d, part.clone(), part_flags, wait)
+                })
+            } else {
+                let wait = if self.timeout().is_none() {
+                    Wait::Forever
+                } else {
+                    Wait::None
+                };
+                match self.descriptor().map(|d| call(&d, part, part_flags, wait)) {
+                    // The interrupt is the handler's; what was sent is told all the same if it lets the verb go on.
+                    Ok(Err(types::Error::Os(errno::EINTR))) => {
+                        interrupt::handle(waiting.progress())?;
+                        return Ok(sent);
+                    }
+                    Ok(Ok(taken)) => Ok(taken),
+                    Ok(Err(_)) | Err(_) => return Ok(sent),
+                }
+            };
+            let taken = usize::try_from(result?).unwrap_or(usize::MAX).min(size);
+            sent = sent.saturating_add(taken);
+            if taken < size || sent >= length {
+                return Ok(sent);
+            }
+        }
+    }
+}
+
+/// Copies what fits, and gives how much that was.
+fn fill(buffer: &mut [u8], data: &[u8]) -> usize {
+    let length = buffer.len().min(data.len());
+    if let (Some(to), Some(from)) = (buffer.get_mut(..length), data.get(..length)) {
+        to.copy_from_slice(from);
+    }
+    length
+}
+
+/// The part of buffers that a range of their bytes, as if they were one, names.
+fn cut<'a>(buffers: &'a [IoSlice<'_>], range: Range<usize>) -> Vec<&'a [u8]> {
+    let mut skip = range.start;
+    let mut left = range.len();
+    let mut parts = Vec::with_capacity(buffers.len());
+    for buffer in buffers {
+        let start = skip.min(buffer.len());
+        let length = left.min(buffer.len() - start);
+        skip -= start;
+        left -= length;
+        // An empty buffer counts among the 1,024; one before or behind the range does not.
+        if length > 0 || buffer.is_empty() {
+            parts.push(buffer.get(start..start + length).unwrap_or_default());
+        }
+    }
+    parts
+}
+
+/// As Python's `repr`.
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fd = self.fileno();
+        f.write_str(if fd == -1 {
+            "<socket.socket [closed]"
+        } else {
+            "<socket.socket"
+        })?;
+        write!(
+            f,
+            " fd={fd}, family={}, type={}, proto={}",
+            self.family.0, self.kind.0, self.proto
+        )?;
+        if fd != -1 {
+            for (name, address) in [("laddr", self.getsockname()), ("raddr", self.getpeername())] {
+                if let Ok(address) = address
+                    && address.is_some()
+                {
+                    write!(f, ", {name}={address}")?;
+                }
+            }
+        }
+        f.write_str(">")
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // Nobody is there to be told.
+        let _ = self.close();
+    }
+}
+
+impl Read for &Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(self.recv_into(buffer, Flags::NONE)?)
+    }
+}
+
+impl Write for &Socket {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        Ok(self.send(data, Flags::NONE)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&*self).read(buffer)
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        (&*self).write(data)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The value of an option, in Python's three forms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OptionValue<'a> {
+    /// An integer of 4 bytes.
+    Integer(i32),
+    /// Bytes in the option's own layout: the host's.
+    Bytes(&'a [u8]),
+    /// No value (a null pointer) of this length.
+    Null(u32),
+}
+
+impl From<i32> for OptionValue<'_> {
+    fn from(value: i32) -> Self {
+        Self::Integer(value)
+    }
+}
+
+impl From<bool> for OptionValue<'_> {
+    fn from(value: bool) -> Self {
+        Self::Integer(value.into())
+    }
+}
+
+impl<'a> From<&'a [u8]> for OptionValue<'a> {
+    fn from(value: &'a [u8]) -> Self {
+        Self::Bytes(value)
+    }
+}
+
+impl<'a, const N: usize> From<&'a [u8; N]> for OptionValue<'a> {
+    fn from(value: &'a [u8; N]) -> Self {
+        Self::Bytes(value)
+    }
+}
+
+/// Makes two connected sockets: socketpair(2). Their timeout is as that of [`Socket::new`].
+///
+/// # Errors
+/// EOPNOTSUPP for a family that has no pairs, and those of [`Socket::new`].
+pub fn socketpair(
+    family: impl Into<Family>,
+    kind: impl Into<SocketType>,
+    protocol: i32,
+) -> Result<(Socket, Socket)> {
+    let (family, kind) = (family.into(), kind.into());
+    let (a, b) = syscalls::socketpair(family.0, kind.bare().0, protocol)?;
+    Ok((
+        Socket::made(a, family, kind, protocol)?,
+        Socket::made(b, family, kind, protocol)?,
+    ))
+}
+
+/// Makes a socket of a duplicate of a descriptor: the two share the open file description.
+///
+/// Its timeout is the default timeout. Python: `socket.fromfd(fd, family, type, proto)`.
+///
+/// # Errors
+/// EBADF where there is no such descriptor, ENOTSOCK where it is no socket, EMFILE when there are too many.
+pub fn fromfd(
+    fd: i32,
+    family: impl Into<Family>,
+    kind: impl Into<SocketType>,
+    protocol: i32,
+) -> Result<Socket> {
+    let duplicate = fds::dup(fd)?;
+    Socket::with_fileno(duplicate, family.into(), kind.into(), protocol).inspect_err(|_| {
+        // The error to tell is the first one.
+        let _ = fds::close(duplicate);
+    })
+}

@@ -1,0 +1,270 @@
+//! Timeouts as Python reads them, and how long a call may wait by them.
+
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
+
+use sandsock_abi::errno;
+
+use crate::{
+    Error, ErrorKind, Progress, Result, interrupt,
+    raw::{
+        clock,
+        types::{self, Wait},
+    },
+};
+
+/// A socket's timeout: nanoseconds, or below 0 for none. As CPython keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Timeout(pub(crate) i64);
+
+impl Timeout {
+    /// No end: the socket blocks.
+    pub(crate) const NONE: Self = Self(-1);
+    /// The socket does not wait.
+    pub(crate) const ZERO: Self = Self(0);
+
+    /// A timeout of whole nanoseconds.
+    pub(crate) fn from_duration(timeout: Option<Duration>) -> Result<Self> {
+        let Some(timeout) = timeout else {
+            return Ok(Self::NONE);
+        };
+        i64::try_from(timeout.as_nanos()).map(Self).map_err(|_| {
+            Error::text(
+                ErrorKind::Overflow,
+                "timestamp too large to convert to C PyTime_t",
+            )
+        })
+    }
+
+    /// A timeout of seconds: rounded away from zero to whole nanoseconds.
+    pub(crate) fn from_seconds(seconds: Option<f64>) -> Result<Self> {
+        let Some(seconds) = seconds else {
+            return Ok(Self::NONE);
+        };
+        if seconds.is_nan() {
+            return Err(Error::text(
+                ErrorKind::Value,
+                "Invalid value NaN (not a number)",
+            ));
+        }
+        let nanoseconds = seconds * 1e9;
+        let nanoseconds = if nanoseconds < 0.0 {
+            nanoseconds.floor()
+        } else {
+            nanoseconds.ceil()
+        };
+        // 2^63 is the first that does not fit.
+        if !(-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&nanoseconds) {
+            return Err(Error::text(
+                ErrorKind::Overflow,
+                "timestamp out of range for platform time_t",
+            ));
+        }
+        if nanoseconds < 0.0 {
+            return Err(Error::text(ErrorKind::Value, "Timeout value out of range"));
+        }
+        Ok(Self(nanoseconds as i64))
+    }
+
+    pub(crate) fn duration(self) -> Option<Duration> {
+        u64::try_from(self.0).ok().map(Duration::from_nanos)
+    }
+
+    /// Whether the open file description is blocking under this timeout: for none alone.
+    pub(crate) const fn is_none(self) -> bool {
+        self.0 < 0
+    }
+
+    pub(crate) const fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+}
+
+static DEFAULT: AtomicI64 = AtomicI64::new(Timeout::NONE.0);
+
+/// The timeout of sockets made from now on.
+pub(crate) fn default() -> Timeout {
+    Timeout(DEFAULT.load(Ordering::Relaxed))
+}
+
+/// The timeout that new sockets get; none is no end, as it is at the start.
+///
+/// Python: `socket.getdefaulttimeout()`.
+#[must_use]
+pub fn getdefaulttimeout() -> Option<Duration> {
+    default().duration()
+}
+
+/// Sets the timeout that new sockets get: those made, accepted, paired, duplicated from a number.
+///
+/// Python: `socket.setdefaulttimeout(timeout)`.
+///
+/// # Errors
+/// `OverflowError` for more than 63 bits of nanoseconds.
+pub fn setdefaulttimeout(timeout: Option<Duration>) -> Result<()> {
+    set_default(Timeout::from_duration(timeout)?);
+    Ok(())
+}
+
+/// [`setdefaulttimeout`] in seconds, judged and rounded as [`Socket::settimeout_f64`](crate::Socket::settimeout_f64) does.
+///
+/// # Errors
+/// `ValueError` below 0 and for NaN, `OverflowError` for more than 63 bits of nanoseconds.
+pub fn setdefaulttimeout_f64(seconds: Option<f64>) -> Result<()> {
+    set_default(Timeout::from_seconds(seconds)?);
+    Ok(())
+}
+
+fn set_default(timeout: Timeout) {
+    DEFAULT.store(timeout.0, Ordering::Relaxed);
+}
+
+/// The wait of one verb: made when it begins, kept through interrupts.
+pub(crate) struct Waiting {
+    timeout: Timeout,
+    deadline: Option<u64>,
+    /// Whether one deadline spans several calls.
+    spanning: bool,
+    /// What is done, for an interrupt to tell.
+    pub(crate) done: u64,
+}
+
+impl Waiting {
+    /// The wait of a verb that makes one transfer.
+    pub(crate) fn new(timeout: Timeout) -> Self {
+        let progress = interrupt::take_resume().unwrap_or_default();
+        Self {
+            timeout,
+            deadline: progress.deadline,
+            spanning: false,
+            done: progress.done,
+        }
+    }
+
+    /// The wait of a verb whose one deadline spans several calls.
+    pub(crate) fn spanning(timeout: Timeout) -> Self {
+        Self {
+            spanning: true,
+            ..Self::new(timeout)
+        }
+    }
+
+    /// Whether the time may run out.
+    pub(crate) const fn is_timed(&self) -> bool {
+        self.timeout.0 > 0
+    }
+
+    /// How long the next call may wait. The time begins to run here.
+    ///
+    /// For one transfer the clock is not read: the host does when it must wait. Only where a handler may let the verb go on
+    /// after an interrupt must its deadline be known.
+    pub(crate) fn wait(&mut self) -> Wait {
+        if self.timeout.is_none() {
+            return Wait::Forever;
+        }
+        if self.timeout.is_zero() {
+            return Wait::None;
+        }
+        let nanoseconds = self.timeout.0.unsigned_abs();
+        if self.deadline.is_none() {
+            if !self.spanning && !interrupt::is_handled() {
+                return Wait::Within(nanoseconds);
+            }
+            self.deadline = Some(clock::now().saturating_add(nanoseconds));
+        }
+        self.deadline.map_or(Wait::Within(nanoseconds), Wait::Until)
+    }
+
+    pub(crate) const fn progress(&self) -> Progress {
+        Progress {
+            deadline: self.deadline,
+            done: self.done,
+        }
+    }
+
+    /// Fails if the time is over.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.deadline {
+            Some(deadline) if self.is_timed() && clock::now() >= deadline => {
+                Err(Error::timed_out())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What a failed attempt means: go on after an interrupt, or the verb's error.
+    pub(crate) fn failed(&self, error: types::Error) -> Result<()> {
+        match error {
+            types::Error::Os(errno::EINTR) => interrupt::handle(self.progress()),
+            types::Error::Os(errno::EAGAIN) if self.is_timed() => Err(Error::timed_out()),
+            error => Err(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn seconds(seconds: f64) -> Result<i64, (&'static str, String)> {
+        Timeout::from_seconds(Some(seconds))
+            .map(|timeout| timeout.0)
+            .map_err(|e| (e.class(), e.to_string()))
+    }
+
+    #[test]
+    fn seconds_are_rounded_away_from_zero() {
+        assert_eq!(seconds(0.0), Ok(0));
+        assert_eq!(seconds(-0.0), Ok(0));
+        assert_eq!(seconds(1e-12), Ok(1));
+        assert_eq!(seconds(0.1), Ok(100_000_000));
+        assert_eq!(seconds(1.5), Ok(1_500_000_000));
+        assert_eq!(seconds(9e9), Ok(9_000_000_000_000_000_000));
+        assert_eq!(Timeout::from_seconds(None).map(|timeout| timeout.0), Ok(-1));
+    }
+
+    #[test]
+    fn seconds_out_of_range_are_pythons_errors() {
+        let negative = Err(("ValueError", "Timeout value out of range".to_owned()));
+        assert_eq!(seconds(-1.0), negative);
+        assert_eq!(seconds(-1e-10), negative);
+        assert_eq!(
+            seconds(f64::NAN),
+            Err(("ValueError", "Invalid value NaN (not a number)".to_owned()))
+        );
+        let overflow = Err((
+            "OverflowError",
+            "timestamp out of range for platform time_t".to_owned(),
+        ));
+        assert_eq!(seconds(f64::INFINITY), overflow);
+        assert_eq!(seconds(f64::NEG_INFINITY), overflow);
+        assert_eq!(seconds(1e10), overflow);
+        assert_eq!(
+            Timeout::from_duration(Some(Duration::MAX)).map_err(|e| e.class()),
+            Err("OverflowError")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_duration_comes_back(nanoseconds in 0..=i64::MAX) {
+            let duration = Duration::from_nanos(nanoseconds.unsigned_abs());
+            prop_assert_eq!(Timeout::from_duration(Some(duration)).unwrap().duration(), Some(duration));
+        }
+
+        #[test]
+        fn any_number_of_seconds_is_judged(value in any::<f64>()) {
+            match Timeout::from_seconds(Some(value)) {
+                Ok(timeout) => {
+                    prop_assert!(timeout.0 >= 0);
+                    prop_assert!(timeout.0 as f64 >= value * 1e9);
+                }
+                Err(error) => prop_assert!(matches!(error.kind(), ErrorKind::Value | ErrorKind::Overflow)),
+            }
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! The only place with `bindgen!`: the interfaces whose functions never wait.
+//!
+//! An interface with a function that may wait (`connections`, `transfers`, `polling`, `netdb`, `files`) is registered by hand in
+//! [`crate::linker`], once for each way to wait; the types they share come from here.
+
+wasmtime::component::bindgen!({
+    path: "../wit",
+    inline: r#"
+        package sandsock:host;
+
+        world bindings {
+            import sandsock:socket/types@0.1.0;
+            import sandsock:socket/descriptors@0.1.0;
+            import sandsock:socket/syscalls@0.1.0;
+            import sandsock:socket/clock@0.1.0;
+            import sandsock:socket/interrupts@0.1.0;
+        }
+    "#,
+    world: "sandsock:host/bindings",
+    imports: { default: trappable },
+    trappable_error_type: {
+        "sandsock:socket/types.error" => crate::error::Fault,
+    },
+    with: {
+        "sandsock:socket/descriptors.descriptor": crate::descriptor::Descriptor,
+    },
+});

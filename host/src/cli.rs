@@ -1,0 +1,183 @@
+//! The command line: what it takes, and what it answers.
+
+mod engine;
+mod inspect;
+mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use sandsock_host::policy::Limits;
+
+/// Our own errors.
+const OWN_ERROR: u8 = 125;
+/// A component that can't be loaded.
+const CANNOT_LOAD: u8 = 126;
+
+/// Runs WebAssembly components with the sockets you grant them, and no others.
+#[derive(Parser)]
+#[command(name = "sandsock", version, after_help = AFTER_HELP)]
+struct Cli {
+    /// Say more: once for decisions, twice for each step.
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a component that exports wasi:cli/run.
+    Run(Box<RunArgs>),
+    /// Say what a component imports and exports, and whether this command can run it.
+    Inspect {
+        /// The component, a .wasm or .wat file.
+        component: PathBuf,
+    },
+}
+
+/// What `run` takes.
+#[derive(Args)]
+struct RunArgs {
+    /// Grant a capability, for example tcp-connect=127.0.0.1:8000.
+    #[arg(long, value_name = "VERB=TARGET")]
+    allow: Vec<String>,
+
+    /// Refuse a capability, whatever is allowed.
+    #[arg(long, value_name = "VERB=TARGET")]
+    deny: Vec<String>,
+
+    /// Read grants, denials, names and limits from a file.
+    #[arg(long, value_name = "FILE")]
+    policy: Vec<PathBuf>,
+
+    /// Allow everything that is not denied. It is logged.
+    #[arg(long)]
+    allow_all: bool,
+
+    /// Set a limit of the instance.
+    #[arg(long, value_name = "NAME=N")]
+    limit: Vec<String>,
+
+    /// Answer look-ups of a name with this address, and pin it.
+    #[arg(long, value_name = "NAME=ADDRESS")]
+    resolve: Vec<String>,
+
+    /// Give the guest a folder, under its own or another name.
+    #[arg(long, value_name = "HOST[::GUEST]")]
+    dir: Vec<String>,
+
+    /// Set an environment variable, or pass one on by its name alone.
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    env: Vec<String>,
+
+    /// The component, a .wasm or .wat file.
+    component: PathBuf,
+
+    /// The guest's arguments.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<String>,
+}
+
+const AFTER_HELP: &str = "\
+Exit status: the guest's own; 125 for an error of this command, 126 for a component that can't be loaded.
+
+Examples:
+  sandsock run --allow tcp-listen=127.0.0.1:7777 echo-server.wasm 127.0.0.1 7777
+  sandsock run --allow 'tcp-connect=*.example.com:443' fetch.wasm www.example.com
+  sandsock run --policy server.toml server.wasm
+  sandsock inspect server.wasm";
+
+const RUN_HELP: &str = "\
+Capabilities (VERB=TARGET):
+  tcp-connect, tcp-listen, udp-bind, udp-send, udp-receive
+                            HOST:PORT; HOST is an address, a CIDR, a name, *.name or * (any address);
+                            IPv6 in brackets; PORT is a number, a range A-B or *
+  unix-connect, unix-bind   a path (with * ? **) or @NAME for the abstract namespace
+  resolve                   a name, *.name or * (a grant for NAME:PORT implies it)
+  option                    LEVEL/NAME, for example SOL_SOCKET/SO_REUSEPORT
+  ancillary                 rights:send, rights:receive, rights:receive,any, credentials:forge
+Nothing is granted by default. A denial wins over every grant.
+
+A policy file is TOML:
+  allow = [\"tcp-connect=db.example:5432\"]
+  deny = [\"tcp-connect=10.0.0.0/8:*\"]
+  [limits]
+  descriptors = 64
+  [resolve]
+  \"db.example\" = \"192.0.2.7\"
+
+Ctrl-C interrupts the guest's wait; a second one stops it.";
+
+/// Something that ends the command before or instead of the guest's own end.
+struct Failure {
+    status: u8,
+    error: anyhow::Error,
+}
+
+impl Failure {
+    fn load(error: impl Into<anyhow::Error>) -> Self {
+        Self { status: CANNOT_LOAD, error: error.into() }
+    }
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self { status: OWN_ERROR, error: error.into() }
+    }
+}
+
+/// wasmtime's error with all its causes.
+fn told(error: wasmtime::Error) -> anyhow::Error {
+    anyhow::anyhow!("{error:#}")
+}
+
+/// Runs the command.
+pub(crate) fn main() -> ExitCode {
+    let command = Cli::command().mut_subcommand("run", |run| {
+        // The limits come from their one table.
+        run.after_help(format!("{RUN_HELP}\n\n{}", limits_help()))
+    });
+    let cli = match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { OWN_ERROR } else { 0 });
+        }
+    };
+    log_to_stderr(cli.verbose);
+    let result = match cli.command {
+        Command::Run(args) => run::run(&args),
+        Command::Inspect { component } => inspect::inspect(&component),
+    };
+    match result {
+        Ok(status) => status,
+        Err(Failure { status, error }) => {
+            eprintln!("sandsock: {error:#}");
+            ExitCode::from(status)
+        }
+    }
+}
+
+fn log_to_stderr(verbose: u8) {
+    use tracing_subscriber::EnvFilter;
+    let default = match verbose {
+        0 => "warn",
+        1 => "sandsock=info,sandsock_host=info,warn",
+        2 => "sandsock=debug,sandsock_host=debug,info",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_env("SANDSOCK_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+}
+
+/// The limits and their defaults, for `--help`.
+fn limits_help() -> String {
+    let mut help = String::from("Limits (--limit NAME=N) and their defaults:\n");
+    for row in Limits::TABLE {
+        help.push_str(&format!("  {:<22} {:>9}  {}\n", row.name, row.default, row.about));
+    }
+    help
+}

@@ -1,0 +1,92 @@
+//! The engines: one with and one without support for concurrency, chosen by what a component imports, and the compile cache.
+
+use std::path::Path;
+
+use anyhow::Context;
+use wasmtime::component::Component;
+use wasmtime::{Cache, CacheConfig, Config, Engine};
+
+use super::{Failure, told};
+
+/// A component read from its file, and the engine it was compiled for.
+pub(super) struct Loaded {
+    pub(super) engine: Engine,
+    pub(super) component: Component,
+    /// It imports or exports WASI 0.3, which alone needs concurrency support. Every host call is dearer with it.
+    pub(super) concurrent: bool,
+}
+
+/// Reads and compiles a component, or takes it compiled from the cache.
+pub(super) fn load(path: &Path) -> Result<Loaded, Failure> {
+    let bytes = std::fs::read(path)
+        .with_context(|| format!("{}: can't read the component", path.display()))
+        .map_err(Failure::load)?;
+    let bytes = wat::parse_bytes(&bytes)
+        .with_context(|| format!("{}: neither a WebAssembly component nor its text", path.display()))
+        .map_err(Failure::load)?;
+    let concurrent = needs_concurrency(path, &bytes)?;
+    let engine = engine(concurrent)?;
+    let component = Component::from_binary(&engine, &bytes)
+        .map_err(told)
+        .with_context(|| format!("{}: can't compile the component", path.display()))
+        .map_err(Failure::load)?;
+    Ok(Loaded { engine, component, concurrent })
+}
+
+/// Looks at the outermost imports and exports, before anything is compiled.
+fn needs_concurrency(path: &Path, bytes: &[u8]) -> Result<bool, Failure> {
+    use wasmparser::{Encoding, Parser, Payload};
+    let mut concurrent = false;
+    let mut depth = 0u32;
+    for payload in Parser::new(0).parse_all(bytes) {
+        let payload = payload
+            .with_context(|| format!("{}: not a valid WebAssembly component", path.display()))
+            .map_err(Failure::load)?;
+        match payload {
+            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
+                return Err(Failure::load(anyhow::anyhow!(
+                    "{}: a core module, not a component; build it for wasm32-wasip2, or wrap it with `wasm-tools component new`",
+                    path.display()
+                )));
+            }
+            Payload::Version { .. } => depth += 1,
+            Payload::End(_) => depth -= 1,
+            Payload::ComponentImportSection(imports) if depth == 1 => {
+                for import in imports {
+                    let import = import.map_err(Failure::load)?;
+                    concurrent |= is_wasi_0_3(import.name.name);
+                }
+            }
+            Payload::ComponentExportSection(exports) if depth == 1 => {
+                for export in exports {
+                    let export = export.map_err(Failure::load)?;
+                    concurrent |= is_wasi_0_3(export.name.name);
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(concurrent)
+}
+
+fn is_wasi_0_3(name: &str) -> bool {
+    name.starts_with("wasi:") && name.split_once('@').is_some_and(|(_, version)| version.starts_with("0.3."))
+}
+
+fn engine(concurrent: bool) -> Result<Engine, Failure> {
+    let mut config = Config::new();
+    config.concurrency_support(concurrent);
+    if concurrent {
+        config.wasm_component_model_async(true);
+    }
+    // A second Ctrl-C stops a guest that computes.
+    config.epoch_interruption(true);
+    // wasmtime's key holds the version and every setting that matters to the code, the choice of engine too.
+    match Cache::new(CacheConfig::new()) {
+        Ok(cache) => {
+            config.cache(Some(cache));
+        }
+        Err(error) => tracing::info!("compiled components are not cached: {error:#}"),
+    }
+    Engine::new(&config).map_err(|error| told(error).into())
+}

@@ -1,0 +1,185 @@
+//! What makes and ends a connection, and may wait for it.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use rustix::event::PollFlags;
+use rustix::io::Errno;
+use wasmtime::StoreContextMut;
+use wasmtime::component::{ComponentType, Lower, Resource};
+
+use crate::bindings::sandsock::socket::types::{Address, SocketKind, Wait};
+use crate::ctx::SandsockView;
+use crate::descriptor::{self, Descriptor, Handle};
+use crate::error::Outcome;
+use crate::family;
+use crate::netdb;
+use crate::patience::Patience;
+use crate::pool::{self, Job};
+use crate::sys;
+
+/// WIT `accepted`.
+#[derive(ComponentType, Lower)]
+#[component(record)]
+pub(crate) struct Accepted {
+    descriptor: Resource<Descriptor>,
+    address: Option<Address>,
+}
+
+/// WIT `connections.connect`.
+pub(crate) async fn connect<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    (d, address, wait): (Resource<Descriptor>, Address, Wait),
+) -> Outcome<()> {
+    let (handle, kind) = store.data_mut().sandsock().socket_of(&d)?;
+    let mut patience = Patience::new(wait, 0);
+    let mut permit = judge_connect(store, kind, &address).await?;
+    if handle.may_block() && kind.type_ != libc::SOCK_DGRAM {
+        let (own, handle) = (Arc::clone(&handle), Arc::clone(&handle));
+        let job = pool::BLOCKING.start(move || sys::connect(own.fd(), permit).map_err(|(errno, _)| errno))?;
+        return Ok(wait_for(store, &job, &handle, &mut patience, PollFlags::OUT).await??);
+    }
+    loop {
+        match sys::connect(handle.fd(), permit) {
+            Ok(()) => return Ok(()),
+            Err((Errno::INPROGRESS | Errno::INTR, _)) => {
+                return match finish(store, &d, &handle, &mut patience).await {
+                    // Linux tells a wait that never began, or that SO_SNDTIMEO ended, as EINPROGRESS.
+                    Err(fault)
+                        if fault.is(Errno::AGAIN) && matches!(wait, Wait::None | Wait::Forever) =>
+                    {
+                        Err(Errno::INPROGRESS.into())
+                    }
+                    result => result,
+                };
+            }
+            // A full backlog: AF_UNIX waits for it when it blocks, and there is no readiness to wait for.
+            Err((Errno::AGAIN, last)) if patience.is_forever() => {
+                patience.back_off(store, &d, &handle, PollFlags::OUT).await?;
+                let view = store.data_mut().sandsock();
+                let judge = view.ctx.judge();
+                permit = judge.renew(last).map_or_else(|| judge.connect(kind, &address), Ok)?;
+            }
+            Err((errno, _)) => return Err(errno.into()),
+        }
+    }
+}
+
+async fn judge_connect<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    kind: SocketKind,
+    address: &Address,
+) -> Outcome<crate::permit::Permit<crate::permit::Connect>> {
+    netdb::with_fresh_names(store, |view| view.ctx.judge().connect(kind, address)).await
+}
+
+/// Waits for a connection under way; SO_ERROR is its result.
+async fn finish<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    d: &Resource<Descriptor>,
+    handle: &Handle,
+    patience: &mut Patience,
+) -> Outcome<()> {
+    patience.again(store, d, handle, PollFlags::OUT).await?;
+    match sys::own_option(handle.fd(), libc::SOL_SOCKET, libc::SO_ERROR)? {
+        0 | libc::EISCONN => Ok(()),
+        errno => Err(Errno::from_raw_os_error(errno).into()),
+    }
+}
+
+/// WIT `connections.finish-connect`.
+pub(crate) async fn finish_connect<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    (d, wait): (Resource<Descriptor>, Wait),
+) -> Outcome<()> {
+    let (handle, _) = store.data_mut().sandsock().socket_of(&d)?;
+    // Under `none` a connection that is there already is told as such: EAGAIN is for one that is not.
+    let wait = if matches!(wait, Wait::None) { Wait::Within(0) } else { wait };
+    finish(store, &d, &handle, &mut Patience::new(wait, 0)).await
+}
+
+/// WIT `connections.accept`.
+pub(crate) async fn accept<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    (d, wait): (Resource<Descriptor>, Wait),
+) -> Outcome<Accepted> {
+    let view = store.data_mut().sandsock();
+    let (handle, kind) = view.socket_of(&d)?;
+    view.room_for(1)?;
+    let mut patience = Patience::new(wait, 0);
+    let (fd, address) = loop {
+        let result = if handle.may_block() {
+            accept_on_pool(store, &d, &handle, &mut patience).await?
+        } else {
+            sys::accept(handle.fd())
+        };
+        match result {
+            Ok(accepted) => break accepted,
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => patience.again(store, &d, &handle, PollFlags::IN).await?,
+            Err(errno) => return Err(errno.into()),
+        }
+    };
+    let mut view = store.data_mut().sandsock();
+    let descriptor = view.own_socket(fd, kind, false)?;
+    Ok(Accepted { descriptor, address: family::decode(&address) })
+}
+
+/// accept on a description whose kernel flag says that it blocks: another process may take the connection that poll saw.
+async fn accept_on_pool<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    d: &Resource<Descriptor>,
+    handle: &Arc<Handle>,
+    patience: &mut Patience,
+) -> Outcome<Result<(std::os::fd::OwnedFd, crate::address::RawAddress), Errno>> {
+    let left = store.data_mut().sandsock().table.get_mut(d)?.accepting.take();
+    let job = match left {
+        Some(job) => job,
+        None => {
+            if !is_ready(handle, PollFlags::IN) {
+                patience.again(store, d, handle, PollFlags::IN).await?;
+            }
+            let own = Arc::clone(handle);
+            pool::BLOCKING.start(move || sys::accept(own.fd()))?
+        }
+    };
+    let result = wait_for(store, &job, handle, patience, PollFlags::IN).await;
+    if result.is_err() {
+        store.data_mut().sandsock().table.get_mut(d)?.accepting = Some(job);
+    }
+    result
+}
+
+fn is_ready(handle: &Handle, events: PollFlags) -> bool {
+    let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+    rustix::event::poll(&mut [rustix::event::PollFd::from_borrowed_fd(handle.fd(), events)], Some(&now))
+        .is_ok_and(|count| count > 0)
+}
+
+/// Waits for a job of a pool.
+async fn wait_for<T: SandsockView, R>(
+    store: &mut StoreContextMut<'_, T>,
+    job: &Job<R>,
+    handle: &Handle,
+    patience: &mut Patience,
+    events: PollFlags,
+) -> Outcome<R> {
+    patience.until_done(store, job.as_fd(), handle, events).await?;
+    job.take().ok_or_else(|| Errno::IO.into())
+}
+
+/// WIT `connections.close`.
+pub(crate) async fn close<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    (d,): (Resource<Descriptor>,),
+) -> Outcome<()> {
+    let view = store.data_mut().sandsock();
+    let descriptor = view.table.delete(d)?;
+    let Some(fd) = descriptor.into_handle().and_then(Handle::into_fd) else { return Ok(()) };
+    if !sys::lingers(fd.as_fd()) {
+        return Ok(sys::close(fd)?);
+    }
+    let job = descriptor::close_on_pool(fd)?;
+    view.ctx.waiter.ready(job.as_fd(), None, PollFlags::IN, None).await?;
+    Ok(job.take().unwrap_or(Err(Errno::IO))?)
+}

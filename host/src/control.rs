@@ -1,0 +1,112 @@
+//! Control messages in the kernel's layout (man 3 cmsg): `cmsghdr` is a length, a level and a type, each message padded to the
+//! word's size.
+
+const WORD: usize = size_of::<usize>();
+/// The header's size: 16 on 64-bit hosts.
+const HEADER: usize = WORD + 8;
+
+/// SCM_PIDFD (linux/socket.h), which libc does not name everywhere.
+pub(crate) const SCM_PIDFD: i32 = 0x04;
+
+/// One control message.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Item<'a> {
+    pub(crate) level: i32,
+    pub(crate) kind: i32,
+    pub(crate) data: &'a [u8],
+    /// False where the data's length says more than the buffer holds.
+    pub(crate) whole: bool,
+}
+
+fn align(length: usize) -> usize {
+    length.next_multiple_of(WORD)
+}
+
+/// CMSG_LEN; none above the kernel's 31 bits.
+pub(crate) fn length(data: u32) -> Option<u32> {
+    u32::try_from(HEADER as u64 + u64::from(data)).ok().filter(|&length| length <= i32::MAX as u32)
+}
+
+/// CMSG_SPACE; none above the kernel's 31 bits.
+pub(crate) fn space(data: u32) -> Option<u32> {
+    let padded = u64::from(data).next_multiple_of(WORD as u64);
+    u32::try_from(HEADER as u64 + padded).ok().filter(|&length| length <= i32::MAX as u32)
+}
+
+/// Adds one message to control data for sendmsg(2).
+pub(crate) fn push(encoded: &mut Vec<u8>, level: i32, kind: i32, data: &[u8]) {
+    encoded.extend((HEADER + data.len()).to_ne_bytes());
+    encoded.extend(level.to_ne_bytes());
+    encoded.extend(kind.to_ne_bytes());
+    encoded.extend(data);
+    encoded.resize(align(encoded.len()), 0);
+}
+
+/// Walks received control data. A header that does not fit ends the walk; data that does not fit is cut and marked.
+pub(crate) fn split(mut rest: &[u8]) -> impl Iterator<Item = Item<'_>> {
+    std::iter::from_fn(move || {
+        let header = rest.get(..HEADER)?;
+        let length = usize::from_ne_bytes(header[..WORD].try_into().ok()?);
+        let number = |at: usize| header[at..at + 4].try_into().map(i32::from_ne_bytes).ok();
+        let (level, kind) = (number(WORD)?, number(WORD + 4)?);
+        if length < HEADER {
+            rest = &[];
+            return None;
+        }
+        let end = length.min(rest.len());
+        let item = Item { level, kind, data: &rest[HEADER..end], whole: length <= rest.len() };
+        rest = length.checked_next_multiple_of(WORD).and_then(|next| rest.get(next..)).unwrap_or(&[]);
+        Some(item)
+    })
+}
+
+/// Whether control data ends with bytes that are no message: Python's "malformed".
+pub(crate) fn is_malformed(bytes: &[u8]) -> bool {
+    let used: usize = split(bytes).map(|item| align(HEADER + item.data.len())).sum();
+    bytes.len().saturating_sub(used) > 0 && bytes.get(used..).is_some_and(|rest| !rest.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn lengths_are_the_kernels() {
+        assert_eq!(length(4), Some(20));
+        assert_eq!(space(4), Some(24));
+        // SEMANTICS of CPython: the greatest arguments that 31 bits allow.
+        assert_eq!(length(0x7fff_ffef), Some(0x7fff_ffff));
+        assert_eq!(length(0x7fff_fff0), None);
+        assert_eq!(space(0x7fff_ffe8), Some(0x7fff_fff8));
+        assert_eq!(space(0x7fff_ffff), None);
+    }
+
+    #[test]
+    fn cut_data_is_marked() {
+        let mut encoded = Vec::new();
+        push(&mut encoded, 1, 2, &[1, 2, 3, 4]);
+        let items: Vec<_> = split(&encoded[..HEADER + 2]).collect();
+        assert_eq!(items, [Item { level: 1, kind: 2, data: &[1, 2], whole: false }]);
+    }
+
+    proptest! {
+        #[test]
+        fn messages_come_back(items in prop::collection::vec((any::<i32>(), any::<i32>(), any::<Vec<u8>>()), 0..8)) {
+            let mut encoded = Vec::new();
+            for (level, kind, data) in &items {
+                push(&mut encoded, *level, *kind, data);
+            }
+            let back: Vec<_> = split(&encoded).map(|item| (item.level, item.kind, item.data.to_vec())).collect();
+            prop_assert_eq!(back, items);
+            prop_assert!(!is_malformed(&encoded));
+        }
+
+        #[test]
+        fn any_bytes_are_survived(bytes: Vec<u8>) {
+            let total: usize = split(&bytes).map(|item| item.data.len()).sum();
+            prop_assert!(total <= bytes.len());
+            let _ = is_malformed(&bytes);
+        }
+    }
+}

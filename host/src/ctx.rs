@@ -1,0 +1,179 @@
+//! The context: what one guest instance has of this host, and how an embedder makes it.
+
+use std::cell::RefCell;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustix::io::Errno;
+use wasmtime::component::{Resource, ResourceTable};
+
+use crate::bindings::sandsock::socket::types::SocketKind;
+use crate::descriptor::{Descriptor, Handle, Places, Rights};
+use crate::error::Outcome;
+use crate::permit::Judge;
+use crate::policy::{Pins, Policy, TokenBucket};
+use crate::wait::{Interrupter, Mode, Waiter};
+
+/// What one guest instance has of this host: its policy, its limits, how it waits.
+///
+/// Its descriptors live in the store's [`ResourceTable`]; all are closed when the store is dropped.
+pub struct SandsockCtx {
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) pins: RefCell<Pins>,
+    /// A granted name whose pinned addresses had expired when the last decision was made.
+    pub(crate) expired_name: RefCell<Option<String>>,
+    pub(crate) waiter: Waiter,
+    pub(crate) places: Places,
+    pub(crate) rights: Rights,
+    pub(crate) lookups: TokenBucket,
+    pub(crate) lookups_pending: Places,
+    pub(crate) real_numbers: bool,
+    dropped_datagrams: u64,
+}
+
+impl SandsockCtx {
+    /// Starts a builder for a context under this policy.
+    pub fn builder(policy: Arc<Policy>) -> SandsockCtxBuilder {
+        SandsockCtxBuilder { policy, mode: Mode::Thread, real_numbers: false }
+    }
+
+    /// A handle that ends this context's waits from any thread.
+    pub fn interrupter(&self) -> Interrupter {
+        self.waiter.interrupter().clone()
+    }
+
+    /// How many datagrams were dropped because no grant names their sender.
+    pub fn dropped_datagrams(&self) -> u64 {
+        self.dropped_datagrams
+    }
+
+    /// How many descriptors the guest holds.
+    pub fn descriptors(&self) -> usize {
+        self.places.taken()
+    }
+
+    pub(crate) fn judge(&self) -> Judge<'_> {
+        Judge::new(self)
+    }
+
+    pub(crate) fn count_dropped(&mut self) {
+        self.dropped_datagrams += 1;
+    }
+}
+
+impl std::fmt::Debug for SandsockCtx {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SandsockCtx").field("descriptors", &self.places.taken()).finish_non_exhaustive()
+    }
+}
+
+/// Makes a [`SandsockCtx`].
+#[derive(Debug, Clone)]
+pub struct SandsockCtxBuilder {
+    policy: Arc<Policy>,
+    mode: Mode,
+    real_numbers: bool,
+}
+
+impl SandsockCtxBuilder {
+    /// Waits on the calling thread, in poll(2): for one guest on one thread. This is the default; it goes with
+    /// [`crate::add_to_linker_sync`].
+    pub fn wait_on_thread(&mut self) -> &mut Self {
+        self.mode = Mode::Thread;
+        self
+    }
+
+    /// Waits in tokio with the guest's fiber suspended: for many guests on few threads. It goes with
+    /// [`crate::add_to_linker_async`], and the guest must be run within a tokio runtime with IO and time enabled.
+    pub fn wait_on_fiber(&mut self) -> &mut Self {
+        self.mode = Mode::Fiber;
+        self
+    }
+
+    /// Shows the kernel's own descriptor numbers to the guest, lets it adopt any number of this process, and keeps the kernel's
+    /// O_NONBLOCK equal to the guest's bit: for running a native test suite against this host, never for a sandbox.
+    pub fn real_numbers(&mut self, real: bool) -> &mut Self {
+        self.real_numbers = real;
+        self
+    }
+
+    /// Makes the context.
+    ///
+    /// # Errors
+    /// The process has no descriptor left for the interrupt's eventfd.
+    pub fn build(&self) -> std::io::Result<SandsockCtx> {
+        let limits = self.policy.limits();
+        Ok(SandsockCtx {
+            expired_name: RefCell::default(),
+            pins: RefCell::new(Pins::new(Instant::now())),
+            waiter: Waiter::new(self.mode)?,
+            places: Places::new(limits.descriptors as usize),
+            rights: Rights::new(limits.rights_in_flight as usize),
+            lookups: TokenBucket::new(limits.lookups_per_second, limits.lookups_per_second, Instant::now()),
+            lookups_pending: Places::new(limits.lookups_pending as usize),
+            real_numbers: self.real_numbers,
+            dropped_datagrams: 0,
+            policy: Arc::clone(&self.policy),
+        })
+    }
+}
+
+/// A context and the table that its descriptors live in.
+#[derive(Debug)]
+pub struct SandsockCtxView<'a> {
+    /// The context.
+    pub ctx: &'a mut SandsockCtx,
+    /// The store's resource table.
+    pub table: &'a mut ResourceTable,
+}
+
+/// What a store's data must offer to [`crate::add_to_linker_sync`] and [`crate::add_to_linker_async`].
+pub trait SandsockView: Send {
+    /// The context and the table.
+    fn sandsock(&mut self) -> SandsockCtxView<'_>;
+}
+
+impl SandsockCtxView<'_> {
+    /// The handle behind a descriptor; EBADF for an alias.
+    pub(crate) fn handle(&self, d: &Resource<Descriptor>) -> Outcome<Arc<Handle>> {
+        Ok(Arc::clone(self.table.get(d)?.handle()?))
+    }
+
+    /// The handle for a transfer: through an alias too.
+    pub(crate) fn lent(&self, d: &Resource<Descriptor>) -> Outcome<Arc<Handle>> {
+        Ok(self.table.get(d)?.lent()?)
+    }
+
+    /// The handle and the numbers of a socket; ENOTSOCK for other files.
+    pub(crate) fn socket_of(&self, d: &Resource<Descriptor>) -> Outcome<(Arc<Handle>, SocketKind)> {
+        let handle = self.handle(d)?;
+        let kind = handle.socket()?;
+        Ok((handle, kind))
+    }
+
+    /// Puts a descriptor into the table; EMFILE above the limit.
+    pub(crate) fn push(&mut self, handle: Arc<Handle>) -> Outcome<Resource<Descriptor>> {
+        if self.ctx.real_numbers {
+            handle.share()?;
+        }
+        let place = self.ctx.places.take()?;
+        Ok(self.table.push(Descriptor::new(handle, place))?)
+    }
+
+    /// Wraps a socket that this host has just made.
+    pub(crate) fn own_socket(
+        &mut self,
+        fd: OwnedFd,
+        kind: SocketKind,
+        nonblocking: bool,
+    ) -> Outcome<Resource<Descriptor>> {
+        let handle = Handle::own(fd, kind, nonblocking, &self.ctx.rights);
+        self.push(handle)
+    }
+
+    /// EMFILE where the guest holds as many descriptors as it may, before the kernel is asked for one more.
+    pub(crate) fn room_for(&self, count: usize) -> Result<(), Errno> {
+        self.ctx.places.room_for(count)
+    }
+}

@@ -1,0 +1,372 @@
+//! Descriptors: what the WIT resource refers to, and the one table of them.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use rustix::fs::FileType;
+use rustix::io::Errno;
+
+use crate::bindings::sandsock::socket::types::{DescriptorKind, SocketKind};
+use crate::pool;
+use crate::sys;
+use crate::wait::Registration;
+
+/// What the WIT resource `descriptor` refers to: a handle, or a weak reference to one.
+pub struct Descriptor {
+    reference: Reference,
+    /// Where this instance keeps its registration with tokio between waits.
+    pub(crate) registration: Option<Registration>,
+    /// An accept that an interrupt left behind in the pool: the next one takes its connection.
+    pub(crate) accepting: Option<pool::Job<Accepted>>,
+    /// Counts against the instance's limit while it lives.
+    _place: Place,
+}
+
+/// What accept(2) gave.
+pub(crate) type Accepted = Result<(OwnedFd, crate::address::RawAddress), Errno>;
+
+enum Reference {
+    Owned(Arc<Handle>),
+    /// Valid while the handle lives and its aliases were not revoked since.
+    Alias(Weak<Handle>, u64),
+}
+
+impl Descriptor {
+    pub(crate) fn new(handle: Arc<Handle>, place: Place) -> Self {
+        Self { reference: Reference::Owned(handle), registration: None, accepting: None, _place: place }
+    }
+
+    pub(crate) fn alias(handle: &Arc<Handle>, place: Place) -> Self {
+        let epoch = handle.aliases.load(Ordering::Relaxed);
+        Self { reference: Reference::Alias(Arc::downgrade(handle), epoch), registration: None, accepting: None, _place: place }
+    }
+
+    /// The handle itself; EBADF on an alias.
+    pub(crate) fn handle(&self) -> Result<&Arc<Handle>, Errno> {
+        match &self.reference {
+            Reference::Owned(handle) if !handle.is_condemned() => Ok(handle),
+            Reference::Owned(_) | Reference::Alias(..) => Err(Errno::BADF),
+        }
+    }
+
+    /// The handle for a transfer: through an alias too, unless it was revoked.
+    pub(crate) fn lent(&self) -> Result<Arc<Handle>, Errno> {
+        match &self.reference {
+            Reference::Owned(_) => self.handle().cloned(),
+            Reference::Alias(handle, epoch) => handle
+                .upgrade()
+                .filter(|handle| !handle.is_condemned() && handle.aliases.load(Ordering::Relaxed) == *epoch)
+                .ok_or(Errno::BADF),
+        }
+    }
+
+    /// Gives up the handle, for a close with a result; none on an alias.
+    pub(crate) fn into_handle(self) -> Option<Arc<Handle>> {
+        match self.reference {
+            Reference::Owned(handle) => Some(handle),
+            Reference::Alias(..) => None,
+        }
+    }
+}
+
+/// One descriptor number of the host's process, closed on drop.
+pub(crate) struct Handle {
+    /// None only while it is dropped.
+    fd: Option<OwnedFd>,
+    /// Shared by duplicates, as the kernel's open file description is.
+    pub(crate) open: Arc<Open>,
+    /// Raised by `revoke-aliases`.
+    aliases: AtomicU64,
+}
+
+/// What the host keeps of an open file description.
+#[derive(Debug)]
+pub(crate) struct Open {
+    pub(crate) kind: DescriptorKind,
+    /// The bit that guests see and set (O_NONBLOCK's meaning).
+    nonblocking: AtomicBool,
+    /// Others may hold the description: the kernel's own flag follows the guest's bit.
+    shared: AtomicBool,
+    /// The guest bound it under the policy's eyes: `listen` on a UNIX socket asks for no more.
+    bound_here: AtomicBool,
+    port_chosen: AtomicBool,
+    /// A check after the fact failed: nothing may be done with it but to close it.
+    condemned: AtomicBool,
+    /// Where the descriptors sent through it are counted.
+    rights: Rights,
+}
+
+impl Handle {
+    /// A description that this host has just made and nobody else has: its kernel flag is O_NONBLOCK.
+    pub(crate) fn own(fd: OwnedFd, kind: SocketKind, nonblocking: bool, rights: &Rights) -> Arc<Self> {
+        Self::with(fd, DescriptorKind::Socket(kind), nonblocking, false, rights)
+    }
+
+    /// A description that others may hold: inherited, received or adopted.
+    pub(crate) fn foreign(fd: OwnedFd, rights: &Rights) -> Result<Arc<Self>, Errno> {
+        let kind = kind_of(fd.as_fd())?;
+        let nonblocking = rustix::fs::fcntl_getfl(&fd)?.contains(rustix::fs::OFlags::NONBLOCK);
+        Ok(Self::with(fd, kind, nonblocking, true, rights))
+    }
+
+    fn with(fd: OwnedFd, kind: DescriptorKind, nonblocking: bool, shared: bool, rights: &Rights) -> Arc<Self> {
+        Arc::new(Self {
+            fd: Some(fd),
+            open: Arc::new(Open {
+                kind,
+                nonblocking: AtomicBool::new(nonblocking),
+                shared: AtomicBool::new(shared),
+                bound_here: AtomicBool::new(false),
+                port_chosen: AtomicBool::new(false),
+                condemned: AtomicBool::new(false),
+                rights: rights.clone(),
+            }),
+            aliases: AtomicU64::new(0),
+        })
+    }
+
+    /// dup(2), close-on-exec.
+    pub(crate) fn duplicate(&self) -> Result<Arc<Self>, Errno> {
+        Ok(Arc::new(Self {
+            fd: Some(rustix::io::fcntl_dupfd_cloexec(self.fd(), 0)?),
+            open: Arc::clone(&self.open),
+            aliases: AtomicU64::new(0),
+        }))
+    }
+
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        // Only `drop` and `close` take it, and they own the handle.
+        self.fd.as_ref().expect("a live handle has its descriptor").as_fd()
+    }
+
+    /// The socket's three numbers; ENOTSOCK on any other file.
+    pub(crate) fn socket(&self) -> Result<SocketKind, Errno> {
+        match self.open.kind {
+            DescriptorKind::Socket(kind) => Ok(kind),
+            _ => Err(Errno::NOTSOCK),
+        }
+    }
+
+    pub(crate) fn is_nonblocking(&self) -> bool {
+        self.open.nonblocking.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_nonblocking(&self, nonblocking: bool) -> Result<(), Errno> {
+        self.open.nonblocking.store(nonblocking, Ordering::Relaxed);
+        if self.open.shared.load(Ordering::Relaxed) { self.follow() } else { Ok(()) }
+    }
+
+    /// Before the description is first sent away (or where numbers are real): the kernel's flag is the guest's bit from now on.
+    pub(crate) fn share(&self) -> Result<(), Errno> {
+        if self.open.shared.swap(true, Ordering::Relaxed) { Ok(()) } else { self.follow() }
+    }
+
+    fn follow(&self) -> Result<(), Errno> {
+        rustix::io::ioctl_fionbio(self.fd(), self.is_nonblocking())
+    }
+
+    /// Whether accept and connect may block in the kernel.
+    pub(crate) fn may_block(&self) -> bool {
+        self.open.shared.load(Ordering::Relaxed)
+            && !rustix::fs::fcntl_getfl(self.fd()).is_ok_and(|flags| flags.contains(rustix::fs::OFlags::NONBLOCK))
+    }
+
+    pub(crate) fn is_bound_here(&self) -> bool {
+        self.open.bound_here.load(Ordering::Relaxed)
+    }
+
+    /// The guest has bound it, by a permit; `port_chosen` says that it left the port to the kernel.
+    pub(crate) fn set_bound_here(&self, port_chosen: bool) {
+        self.open.bound_here.store(true, Ordering::Relaxed);
+        self.open.port_chosen.store(port_chosen, Ordering::Relaxed);
+    }
+
+    /// Whether the kernel chose the port at the guest's bind: a grant of port 0 covers it.
+    pub(crate) fn is_port_chosen(&self) -> bool {
+        self.open.port_chosen.load(Ordering::Relaxed)
+    }
+
+    fn is_condemned(&self) -> bool {
+        self.open.condemned.load(Ordering::Relaxed)
+    }
+
+    /// Takes the socket from the guest: a check after the fact failed.
+    pub(crate) fn condemn(&self) {
+        self.open.condemned.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn revoke_aliases(&self) {
+        self.aliases.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes the number out for a close with a result; none while a call elsewhere still uses the handle.
+    pub(crate) fn into_fd(self: Arc<Self>) -> Option<OwnedFd> {
+        let mut handle = Arc::into_inner(self)?;
+        handle.fd.take()
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let Some(fd) = self.fd.take() else { return };
+        if sys::lingers(fd.as_fd()) {
+            close_later(fd);
+        }
+    }
+}
+
+/// Closes a descriptor that may linger on a thread of its own.
+fn close_later(fd: OwnedFd) {
+    drop(close_on_pool(fd));
+}
+
+/// Starts a close that may linger; its job ends with what the kernel said.
+pub(crate) fn close_on_pool(fd: OwnedFd) -> Result<pool::Job<Result<(), Errno>>, Errno> {
+    /// Closes under way. Beyond so many the kernel finishes the rest by itself, without a thread that waits.
+    const MOST: usize = 48;
+    static LINGERING: AtomicUsize = AtomicUsize::new(0);
+    if LINGERING.fetch_add(1, Ordering::Relaxed) >= MOST {
+        sys::clear_linger(fd.as_fd());
+    }
+    pool::CLOSES.start(move || {
+        let result = sys::close(fd);
+        LINGERING.fetch_sub(1, Ordering::Relaxed);
+        result
+    })
+}
+
+/// What kind of file a descriptor refers to, as the kernel tells it.
+pub(crate) fn kind_of(fd: BorrowedFd<'_>) -> Result<DescriptorKind, Errno> {
+    let mode = rustix::fs::fstat(fd)?.st_mode;
+    Ok(match FileType::from_raw_mode(mode) {
+        FileType::Socket => DescriptorKind::Socket(socket_kind(fd)?),
+        FileType::Fifo => DescriptorKind::Pipe,
+        FileType::RegularFile => DescriptorKind::File,
+        FileType::Directory => DescriptorKind::Directory,
+        FileType::CharacterDevice => DescriptorKind::CharacterDevice,
+        FileType::BlockDevice => DescriptorKind::BlockDevice,
+        _ => DescriptorKind::Other,
+    })
+}
+
+/// The kernel's SO_DOMAIN, SO_TYPE and SO_PROTOCOL.
+pub(crate) fn socket_kind(fd: BorrowedFd<'_>) -> Result<SocketKind, Errno> {
+    Ok(SocketKind {
+        family: sys::own_option(fd, libc::SOL_SOCKET, libc::SO_DOMAIN)?,
+        type_: sys::own_option(fd, libc::SOL_SOCKET, libc::SO_TYPE)?,
+        protocol: sys::own_option(fd, libc::SOL_SOCKET, libc::SO_PROTOCOL)?,
+    })
+}
+
+/// A counter with a limit, of which each [`Place`] takes one.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    taken: Arc<AtomicUsize>,
+    limit: usize,
+}
+
+/// One taken place, free again on drop.
+#[derive(Debug)]
+pub(crate) struct Place(Arc<AtomicUsize>);
+
+impl Places {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { taken: Arc::default(), limit }
+    }
+
+    /// Takes a place; EMFILE where all are taken.
+    pub(crate) fn take(&self) -> Result<Place, Errno> {
+        if self.taken.fetch_add(1, Ordering::Relaxed) >= self.limit {
+            self.taken.fetch_sub(1, Ordering::Relaxed);
+            return Err(Errno::MFILE);
+        }
+        Ok(Place(Arc::clone(&self.taken)))
+    }
+
+    /// EMFILE where fewer than `count` places are free.
+    pub(crate) fn room_for(&self, count: usize) -> Result<(), Errno> {
+        if self.taken().saturating_add(count) > self.limit { Err(Errno::MFILE) } else { Ok(()) }
+    }
+
+    pub(crate) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The descriptors that one instance has sent and no peer has taken yet (SCM_RIGHTS in flight).
+///
+/// The kernel does not say when a peer takes them, but it says when a socket's peers have taken all of its bytes (SIOCOUTQ is
+/// 0). So a duplicate of the sending socket is kept until then, beyond the guest's own close: a guest can't park descriptors
+/// where nobody counts them.
+#[derive(Debug, Clone)]
+pub(crate) struct Rights {
+    parcels: Arc<Mutex<Vec<Parcel>>>,
+    limit: usize,
+}
+
+/// Descriptors on their way through one description.
+#[derive(Debug)]
+struct Parcel {
+    socket: OwnedFd,
+    open: Weak<Open>,
+    count: usize,
+}
+
+impl Parcel {
+    fn has_arrived(&self) -> bool {
+        sys::unsent(self.socket.as_fd()) == Ok(0)
+    }
+}
+
+impl Rights {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { parcels: Arc::default(), limit }
+    }
+
+    fn parcels(&self) -> MutexGuard<'_, Vec<Parcel>> {
+        self.parcels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks for room for `count` more; ETOOMANYREFS (man 2 sendmsg) where the limit is reached.
+    pub(crate) fn claim(&self, count: usize) -> Result<(), Errno> {
+        let mut parcels = self.parcels();
+        parcels.retain(|parcel| !parcel.has_arrived());
+        let total: usize = parcels.iter().map(|parcel| parcel.count).sum();
+        if total.saturating_add(count) > self.limit { Err(Errno::TOOMANYREFS) } else { Ok(()) }
+    }
+
+    /// The kernel has taken `count` descriptors for the peer of `through`.
+    pub(crate) fn sent(&self, through: &Handle, count: usize) -> Result<(), Errno> {
+        let open = Arc::downgrade(&through.open);
+        let mut parcels = self.parcels();
+        match parcels.iter_mut().find(|parcel| parcel.open.ptr_eq(&open)) {
+            Some(parcel) => parcel.count += count,
+            None => {
+                let socket = rustix::io::fcntl_dupfd_cloexec(through.fd(), 0)?;
+                parcels.push(Parcel { socket, open, count });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Open {
+    /// The guest's last handle is closed: the peer must see it, though a duplicate is kept.
+    fn drop(&mut self) {
+        let here: *const Self = self;
+        self.rights.parcels().retain(|parcel| {
+            let ours = std::ptr::eq(parcel.open.as_ptr(), here);
+            if ours && !parcel.has_arrived() {
+                let _ = sys::shutdown(parcel.socket.as_fd(), libc::SHUT_RDWR);
+            }
+            !ours || !parcel.has_arrived()
+        });
+    }
+}

@@ -1,0 +1,46 @@
+//! What INET and INET6 share: the policy's questions about an IP address.
+
+use std::net::SocketAddr;
+
+use rustix::io::Errno;
+
+use crate::address::RawAddress;
+use crate::bindings::sandsock::socket::types::SocketKind;
+use crate::descriptor::Handle;
+use crate::error::Outcome;
+use crate::family::Use;
+use crate::permit::{Destination, Judge};
+use crate::policy::{Local, Request, destination};
+use crate::sys;
+
+/// Asks for this use of an address. A stream's protocol, whatever its number, is asked for as TCP's, a datagram's as UDP's.
+pub(super) fn judge(judge: &Judge<'_>, purpose: Use<'_>, kind: SocketKind, address: SocketAddr) -> Outcome<Destination> {
+    let datagram = kind.type_ == libc::SOCK_DGRAM;
+    let address = match purpose {
+        Use::Bind(_) => address,
+        // The unspecified address is the loopback, and the kernel gets what was judged.
+        Use::Connect | Use::Send => destination(address),
+    };
+    judge.decide(&match purpose {
+        Use::Bind(socket) if datagram => Request::UdpBind(local(socket, address)),
+        Use::Bind(socket) => Request::TcpListen(local(socket, address)),
+        Use::Connect | Use::Send if datagram => Request::UdpSend(address),
+        // MSG_FASTOPEN connects; without it the kernel takes no address on a stream.
+        Use::Connect | Use::Send => Request::TcpConnect(address),
+    })?;
+    Ok(Destination::plain(RawAddress::from_ip(address)))
+}
+
+/// Asks for listen: on the wildcard with port 0 where the socket is not bound yet.
+pub(super) fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> Outcome<()> {
+    let address = sys::local_address(socket.fd())?.to_ip().ok_or(Errno::INVAL)?;
+    judge.decide(&Request::TcpListen(local(socket, address)))
+}
+
+fn local(socket: &Handle, address: SocketAddr) -> Local {
+    Local {
+        address,
+        v6only: address.is_ipv6() && sys::own_option(socket.fd(), libc::IPPROTO_IPV6, libc::IPV6_V6ONLY) == Ok(1),
+        kernel_chosen: socket.is_port_chosen(),
+    }
+}

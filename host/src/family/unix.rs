@@ -1,0 +1,210 @@
+//! AF_UNIX (man 7 unix). A path is walked beneath a granted directory, and judged as it is named and as it is found.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use rustix::fs::{AtFlags, FileType};
+use rustix::io::Errno;
+
+use super::{FamilyRules, Use};
+use crate::address::RawAddress;
+use crate::bindings::sandsock::socket::types::{Address, SocketKind, UnixAddress};
+use crate::descriptor::Handle;
+use crate::error::{Fault, Outcome};
+use crate::permit::{Anchor, Destination, Judge};
+use crate::policy::{Denial, Request, UnixRoute, UnixTarget, Verb};
+use crate::sys;
+
+/// sockaddr_un's room for a path and its NUL.
+const ROOM: usize = 108;
+
+pub(super) struct Unix;
+
+fn raw(tail: &[u8]) -> RawAddress {
+    let mut bytes = Vec::with_capacity(2 + tail.len());
+    bytes.extend((libc::AF_UNIX as u16).to_ne_bytes());
+    bytes.extend(tail);
+    RawAddress::from_bytes(&bytes)
+}
+
+fn encode_path(path: &[u8]) -> Result<RawAddress, Errno> {
+    if path.is_empty() || path.contains(&0) {
+        return Err(Errno::INVAL);
+    }
+    if path.len() >= ROOM {
+        return Err(Errno::NAMETOOLONG);
+    }
+    Ok(raw(&[path, &[0]].concat()))
+}
+
+fn encode_abstract(name: &[u8]) -> Result<RawAddress, Errno> {
+    if name.len() >= ROOM { Err(Errno::INVAL) } else { Ok(raw(&[&[0], name].concat())) }
+}
+
+impl FamilyRules for Unix {
+    #[cfg(test)]
+    fn encode(address: &Address) -> Result<RawAddress, Errno> {
+        match address {
+            Address::Unix(UnixAddress::Unnamed) => Ok(raw(&[])),
+            Address::Unix(UnixAddress::Path(path)) => encode_path(path),
+            Address::Unix(UnixAddress::Abstract(name)) => encode_abstract(name),
+            _ => Err(Errno::AFNOSUPPORT),
+        }
+    }
+
+    fn decode(raw: &RawAddress) -> Option<Address> {
+        let tail = raw.bytes().get(2..)?;
+        Some(Address::Unix(match tail.split_first() {
+            None => UnixAddress::Unnamed,
+            Some((0, name)) => UnixAddress::Abstract(name.to_vec()),
+            Some(_) => UnixAddress::Path(tail.split(|&byte| byte == 0).next()?.to_vec()),
+        }))
+    }
+
+    fn judge(judge: &Judge<'_>, purpose: Use<'_>, _kind: SocketKind, address: &Address) -> Outcome<Destination> {
+        let Address::Unix(address) = address else { return Err(Errno::AFNOSUPPORT.into()) };
+        let verb = match purpose {
+            Use::Bind(_) => Verb::UnixBind,
+            Use::Connect | Use::Send => Verb::UnixConnect,
+        };
+        match address {
+            UnixAddress::Unnamed => {
+                if let Use::Bind(_) = purpose {
+                    judge.decide(&Request::UnixBind(UnixTarget::Unnamed))?;
+                }
+                // No socket has no name: as a destination it is the kernel's EINVAL.
+                Ok(Destination::plain(raw(&[])))
+            }
+            UnixAddress::Abstract(name) => {
+                let target = UnixTarget::Abstract(name);
+                judge.decide(&match purpose {
+                    Use::Bind(_) => Request::UnixBind(target),
+                    Use::Connect | Use::Send => Request::UnixConnect(target),
+                })?;
+                Ok(Destination::plain(encode_abstract(name)?))
+            }
+            UnixAddress::Path(path) => {
+                // The path must be one that the kernel would take, before anything is looked at.
+                encode_path(path)?;
+                let routes = judge.policy().unix_route(verb, path)?;
+                walk(&routes, |route| match purpose {
+                    Use::Bind(_) => to_bind(route),
+                    Use::Connect | Use::Send => to_connect(route),
+                })
+            }
+        }
+    }
+
+    fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> Outcome<()> {
+        match Self::decode(&sys::local_address(socket.fd())?) {
+            Some(Address::Unix(UnixAddress::Path(path))) => {
+                judge.policy().unix_route(Verb::UnixBind, &path)?;
+                Ok(())
+            }
+            Some(Address::Unix(UnixAddress::Abstract(name))) => {
+                judge.decide(&Request::UnixBind(UnixTarget::Abstract(&name)))
+            }
+            // The kernel answers EINVAL: nothing is bound.
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Tries the routes that the policy found. The first success counts, else the last refusal.
+fn walk(routes: &[UnixRoute], walk: impl Fn(&UnixRoute) -> Outcome<Destination>) -> Outcome<Destination> {
+    let mut last = Errno::ACCESS.into();
+    for route in routes {
+        match walk(route) {
+            Ok(destination) => return Ok(destination),
+            Err(fault) => last = fault,
+        }
+    }
+    Err(last)
+}
+
+/// Finds the socket's inode beneath the granted directory and connects to that, whatever happens to the names meanwhile.
+fn to_connect(route: &UnixRoute) -> Outcome<Destination> {
+    let base = open_base(route)?;
+    let inode: OwnedFd = if is_root(route) {
+        // Everything lies beneath the root: absolute links are no way out.
+        rustix::fs::open(route.base.join(&route.relative), rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty())?
+    } else {
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(libc::O_PATH);
+        let file = base.open_with(&route.relative, &options).map_err(|error| outside(route, &error))?;
+        file.into_std().into()
+    };
+    let real_base = real_path(base.as_fd())?;
+    let real = real_path(inode.as_fd())?;
+    let relative = real.strip_prefix(&real_base).map_err(|_| Errno::ACCESS)?;
+    route.permits(&real_base, relative)?;
+    let address = encode_path(format!("/proc/self/fd/{}", inode.as_raw_fd()).as_bytes())?;
+    Ok(Destination::anchored(address, Anchor::Inode(inode)))
+}
+
+/// Opens the directory beneath the granted one, and binds by its real path: getsockname has to show it.
+fn to_bind(route: &UnixRoute) -> Outcome<Destination> {
+    let base = open_base(route)?;
+    let name = route.relative.file_name().ok_or(Errno::INVAL)?.to_owned();
+    let parent = match route.relative.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        None => base.try_clone()?,
+        Some(parent) if is_root(route) => {
+            Dir::open_ambient_dir(Path::new("/").join(parent), ambient_authority())?
+        }
+        Some(parent) => base.open_dir(parent).map_err(|error| outside(route, &error))?,
+    };
+    let real_base = real_path(base.as_fd())?;
+    let real = real_path(parent.as_fd())?.join(&name);
+    let relative = real.strip_prefix(&real_base).map_err(|_| Errno::ACCESS)?;
+    route.permits(&real_base, relative)?;
+    let address = encode_path(real.as_os_str().as_bytes())?;
+    Ok(Destination::anchored(address, Anchor::Directory(parent, name)))
+}
+
+/// After bind(2): the name must be a socket in the very directory that was judged.
+pub(crate) fn is_bound_in(parent: &Dir, name: &OsStr) -> bool {
+    rustix::fs::statat(parent.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW)
+        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Socket)
+}
+
+fn is_root(route: &UnixRoute) -> bool {
+    route.base == Path::new("/")
+}
+
+fn open_base(route: &UnixRoute) -> Result<Dir, Fault> {
+    Ok(Dir::open_ambient_dir(&route.base, ambient_authority())?)
+}
+
+fn real_path(fd: BorrowedFd<'_>) -> Result<PathBuf, Errno> {
+    let link = rustix::fs::readlink(format!("/proc/self/fd/{}", fd.as_raw_fd()), Vec::new())?;
+    Ok(PathBuf::from(OsStr::from_bytes(link.as_bytes())))
+}
+
+/// cap-std's own refusals carry no errno: the path led out of the granted directory.
+fn outside(route: &UnixRoute, error: &std::io::Error) -> Fault {
+    match error.raw_os_error() {
+        Some(number) => Errno::from_raw_os_error(number).into(),
+        None => Denial::new(format!(
+            "the path {} leads out of the granted directory {}",
+            route.base.join(&route.relative).display(),
+            route.base.display()
+        ))
+        .into(),
+    }
+}
+
+#[cfg(test)]
+pub(super) fn samples() -> Vec<Address> {
+    vec![
+        Address::Unix(UnixAddress::Unnamed),
+        Address::Unix(UnixAddress::Path(b"/run/app/a.sock".to_vec())),
+        Address::Unix(UnixAddress::Path(vec![0xff; 107])),
+        Address::Unix(UnixAddress::Abstract(Vec::new())),
+        Address::Unix(UnixAddress::Abstract(b"a\0b\xff".to_vec())),
+        Address::Unix(UnixAddress::Abstract(vec![7; 107])),
+    ]
+}

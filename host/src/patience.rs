@@ -1,0 +1,131 @@
+//! How long one call goes on after EAGAIN: the contract's `wait`, in one place for every call.
+
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+use rustix::event::PollFlags;
+use rustix::io::Errno;
+use wasmtime::StoreContextMut;
+use wasmtime::component::Resource;
+
+use crate::bindings::sandsock::socket::types::Wait;
+use crate::ctx::SandsockView;
+use crate::descriptor::{Descriptor, Handle};
+use crate::error::Outcome;
+use crate::sys;
+use crate::wait::{self, now};
+
+/// A call's wait. The clock is read only once the call must wait.
+pub(crate) struct Patience {
+    wait: Wait,
+    limit: Option<Limit>,
+    /// How often in a row the kernel said "ready" and then EAGAIN.
+    fruitless: u32,
+    step: Duration,
+}
+
+/// What a wait comes to on a certain descriptor.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Limit {
+    /// Not at all.
+    Never,
+    /// Without end.
+    Endless,
+    /// Until this instant.
+    Until(u64),
+}
+
+impl Patience {
+    /// Of this wait; `flags` are the call's MSG_* bits.
+    pub(crate) fn new(wait: Wait, flags: i32) -> Self {
+        // WIT: under `forever` MSG_DONTWAIT and MSG_ERRQUEUE never wait.
+        let never = matches!(wait, Wait::Forever) && flags & (libc::MSG_DONTWAIT | libc::MSG_ERRQUEUE) != 0;
+        Self { wait: if never { Wait::None } else { wait }, limit: None, fruitless: 0, step: Duration::ZERO }
+    }
+
+    /// Whether this is a wait as Linux blocks.
+    pub(crate) fn is_forever(&self) -> bool {
+        matches!(self.wait, Wait::Forever)
+    }
+
+    fn limit(&mut self, handle: &Handle, events: PollFlags) -> Limit {
+        *self.limit.get_or_insert_with(|| match self.wait {
+            Wait::None => Limit::Never,
+            Wait::Forever if handle.is_nonblocking() => Limit::Never,
+            Wait::Forever => {
+                // man 7 socket: SO_RCVTIMEO and SO_SNDTIMEO end a blocking call.
+                let name = if events.contains(PollFlags::OUT) { libc::SO_SNDTIMEO } else { libc::SO_RCVTIMEO };
+                sys::own_timeout(handle.fd(), name)
+                    .map_or(Limit::Endless, |timeout| Limit::Until(now().saturating_add(timeout)))
+            }
+            Wait::Within(nanoseconds) => Limit::Until(now().saturating_add(nanoseconds)),
+            Wait::Until(instant) => Limit::Until(instant),
+        })
+    }
+
+    /// After EAGAIN: returns when it is worth trying again. EAGAIN when the time is over, EINTR at an interrupt.
+    pub(crate) async fn again<T: SandsockView>(
+        &mut self,
+        store: &mut StoreContextMut<'_, T>,
+        d: &Resource<Descriptor>,
+        handle: &Handle,
+        events: PollFlags,
+    ) -> Outcome<()> {
+        let deadline = match self.limit(handle, events) {
+            Limit::Never => return Err(Errno::AGAIN.into()),
+            Limit::Endless => None,
+            Limit::Until(instant) => Some(instant),
+        };
+        let view = store.data_mut().sandsock();
+        let outcome = if self.fruitless >= 2 {
+            // An unconnected datagram send to a full peer: writable, and yet EAGAIN. Nothing spins.
+            view.ctx.waiter.back_off(&mut self.step, deadline).await?
+        } else {
+            let registration = &mut view.table.get_mut(d)?.registration;
+            view.ctx.waiter.ready(handle.fd(), Some(registration), events, deadline).await?
+        };
+        self.fruitless += 1;
+        match outcome {
+            wait::Outcome::Ready => Ok(()),
+            wait::Outcome::TimedOut => Err(Errno::AGAIN.into()),
+        }
+    }
+
+    /// Waits until a pool's job has ended, which `done` tells.
+    pub(crate) async fn until_done<T: SandsockView>(
+        &mut self,
+        store: &mut StoreContextMut<'_, T>,
+        done: BorrowedFd<'_>,
+        handle: &Handle,
+        events: PollFlags,
+    ) -> Outcome<()> {
+        let deadline = match self.limit(handle, events) {
+            Limit::Never => Some(0),
+            Limit::Endless => None,
+            Limit::Until(instant) => Some(instant),
+        };
+        let view = store.data_mut().sandsock();
+        match view.ctx.waiter.ready(done, None, PollFlags::IN, deadline).await? {
+            wait::Outcome::Ready => Ok(()),
+            wait::Outcome::TimedOut => Err(Errno::AGAIN.into()),
+        }
+    }
+
+    /// The call got on: readiness can be trusted again.
+    pub(crate) fn progress(&mut self) {
+        self.fruitless = 0;
+        self.step = Duration::ZERO;
+    }
+
+    /// For an EAGAIN that no readiness stands behind: sleeps a step.
+    pub(crate) async fn back_off<T: SandsockView>(
+        &mut self,
+        store: &mut StoreContextMut<'_, T>,
+        d: &Resource<Descriptor>,
+        handle: &Handle,
+        events: PollFlags,
+    ) -> Outcome<()> {
+        self.fruitless = 2;
+        self.again(store, d, handle, events).await
+    }
+}

@@ -1,0 +1,290 @@
+//! Permits: what the policy let through, owned by the proof that it did.
+//!
+//! A [`Permit`] is made here alone, by a [`Judge`]; its fields are private, it can't be cloned, and it holds the encoded address or
+//! option bytes, so that what was judged is what the kernel gets.
+
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::time::Instant;
+
+use cap_std::fs::Dir;
+use rustix::io::Errno;
+
+use sandsock_abi::option::{self, Access, Shape, SocketOption};
+
+use crate::address::RawAddress;
+use crate::bindings::sandsock::socket::types::{Address, SocketKind};
+use crate::ctx::SandsockCtx;
+use crate::descriptor::Handle;
+use crate::error::Outcome;
+use crate::family::{self, Family, Use};
+use crate::policy::{Policy, Request};
+use crate::sys::{self, OptionBytes};
+
+/// The proof that an act was judged and allowed.
+#[derive(Debug)]
+pub(crate) struct Permit<A> {
+    act: A,
+    generation: u64,
+}
+
+impl<A> Permit<A> {
+    pub(crate) fn act(&self) -> &A {
+        &self.act
+    }
+
+    pub(crate) fn into_act(self) -> A {
+        self.act
+    }
+}
+
+/// socket(2), socketpair(2).
+#[derive(Debug)]
+pub(crate) struct Create {
+    pub(crate) domain: i32,
+    pub(crate) kind: i32,
+    pub(crate) protocol: i32,
+}
+
+/// A judged address, with what keeps the judgement true until the kernel has used it.
+#[derive(Debug)]
+pub(crate) struct Destination {
+    raw: RawAddress,
+    anchor: Anchor,
+}
+
+/// What holds a UNIX path in place between check and use.
+#[derive(Debug)]
+pub(crate) enum Anchor {
+    /// Not a path.
+    None,
+    /// The socket's own inode, which the address names through /proc.
+    Inode(#[expect(dead_code, reason = "held open, never read")] OwnedFd),
+    /// The directory and the name that a bind must have made in it.
+    Directory(Dir, OsString),
+}
+
+impl Destination {
+    pub(crate) fn plain(raw: RawAddress) -> Self {
+        Self { raw, anchor: Anchor::None }
+    }
+
+    pub(crate) fn anchored(raw: RawAddress, anchor: Anchor) -> Self {
+        Self { raw, anchor }
+    }
+}
+
+macro_rules! destinations {
+    ($($(#[$doc:meta])* $name:ident)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub(crate) struct $name(Destination);
+
+        impl $name {
+            pub(crate) fn address(&self) -> &RawAddress {
+                &self.0.raw
+            }
+        }
+    )*};
+}
+
+destinations! {
+    /// bind(2).
+    Bind
+    /// connect(2).
+    Connect
+    /// sendto(2), sendmsg(2) and sendmmsg(2) with an address.
+    SendTo
+}
+
+impl Bind {
+    /// After bind(2): whether the name was made where it was judged.
+    pub(crate) fn verify(&self) -> bool {
+        match &self.0.anchor {
+            Anchor::Directory(parent, name) => family::is_bound_in(parent, name),
+            Anchor::None | Anchor::Inode(_) => true,
+        }
+    }
+}
+
+/// listen(2).
+#[derive(Debug)]
+pub(crate) struct Listen {
+    pub(crate) backlog: i32,
+}
+
+/// getsockopt(2).
+#[derive(Debug)]
+pub(crate) struct GetOption {
+    pub(crate) level: i32,
+    pub(crate) name: i32,
+    pub(crate) length: u32,
+}
+
+/// setsockopt(2).
+#[derive(Debug)]
+pub(crate) struct SetOption {
+    pub(crate) level: i32,
+    pub(crate) name: i32,
+    pub(crate) value: OptionBytes,
+}
+
+/// sendmsg(2)'s control data, encoded.
+#[derive(Debug)]
+pub(crate) struct Control {
+    encoded: Vec<u8>,
+}
+
+impl Control {
+    pub(crate) fn encoded(&self) -> &[u8] {
+        &self.encoded
+    }
+}
+
+/// One control message that a guest wants to send.
+pub(crate) enum ControlOut<'a> {
+    /// SCM_RIGHTS.
+    Rights(Vec<std::sync::Arc<Handle>>),
+    /// Any other.
+    Message { level: i32, kind: i32, data: &'a [u8] },
+}
+
+/// The table's row of an option. One whose value would hold a pointer is not served yet.
+fn known_option(level: i32, name: i32) -> Result<Option<&'static SocketOption>, Errno> {
+    let row = option::find(level, name);
+    if row.is_some_and(|row| row.shape == Shape::Program) { Err(Errno::NOSYS) } else { Ok(row) }
+}
+
+/// The policy of one instance, at the moment of a call. The only maker of permits.
+pub(crate) struct Judge<'a> {
+    ctx: &'a SandsockCtx,
+}
+
+impl<'a> Judge<'a> {
+    pub(crate) fn new(ctx: &'a SandsockCtx) -> Self {
+        Self { ctx }
+    }
+
+    pub(crate) fn policy(&self) -> &'a Policy {
+        &self.ctx.policy
+    }
+
+    /// Asks the policy.
+    pub(crate) fn decide(&self, request: &Request<'_>) -> Outcome<()> {
+        match self.ctx.policy.decide(request, &self.ctx.pins.borrow(), Instant::now()) {
+            Ok(_) => Ok(()),
+            Err(mut denial) => {
+                self.ctx.expired_name.replace(denial.expired_name.take());
+                Err(denial.into())
+            }
+        }
+    }
+
+    fn permit<A>(&self, act: A) -> Permit<A> {
+        Permit { act, generation: self.ctx.policy.generation() }
+    }
+
+    /// Lets a permit through again where the policy is still the one that gave it; none where it must be asked for anew.
+    pub(crate) fn renew<A>(&self, permit: Permit<A>) -> Option<Permit<A>> {
+        (permit.generation == self.ctx.policy.generation()).then_some(permit)
+    }
+
+    pub(crate) fn create(&self, domain: i32, kind: i32, protocol: i32) -> Outcome<Permit<Create>> {
+        self.ctx.policy.may_create(domain, kind, protocol)?;
+        Ok(self.permit(Create { domain, kind, protocol }))
+    }
+
+    /// An unnamed AF_UNIX pair needs no grant; every other one does.
+    pub(crate) fn create_pair(&self, domain: i32, kind: i32, protocol: i32) -> Outcome<Permit<Create>> {
+        if domain == libc::AF_UNIX {
+            return Ok(self.permit(Create { domain, kind, protocol }));
+        }
+        self.create(domain, kind, protocol)
+    }
+
+    fn destination(&self, purpose: Use<'_>, kind: SocketKind, address: &Address) -> Outcome<Destination> {
+        Family::of(kind.family)?.judge(self, purpose, kind, address)
+    }
+
+    pub(crate) fn bind(&self, handle: &Handle, kind: SocketKind, address: &Address) -> Outcome<Permit<Bind>> {
+        Ok(self.permit(Bind(self.destination(Use::Bind(handle), kind, address)?)))
+    }
+
+    pub(crate) fn connect(&self, kind: SocketKind, address: &Address) -> Outcome<Permit<Connect>> {
+        Ok(self.permit(Connect(self.destination(Use::Connect, kind, address)?)))
+    }
+
+    pub(crate) fn send_to(&self, kind: SocketKind, address: &Address) -> Outcome<Permit<SendTo>> {
+        Ok(self.permit(SendTo(self.destination(Use::Send, kind, address)?)))
+    }
+
+    /// listen binds a socket that is not bound yet: its local address is looked at in the kernel, now.
+    pub(crate) fn listen(&self, handle: &Handle, kind: SocketKind, backlog: i32) -> Outcome<Permit<Listen>> {
+        if !(kind.family == libc::AF_UNIX && handle.is_bound_here()) {
+            Family::of(kind.family)?.judge_listen(self, handle)?;
+        }
+        Ok(self.permit(Listen { backlog: backlog.max(0) }))
+    }
+
+    pub(crate) fn get_option(&self, level: i32, name: i32, length: u32) -> Outcome<Permit<GetOption>> {
+        let row = known_option(level, name)?;
+        if row.is_some_and(|row| row.get == Access::Absent) {
+            return Err(Errno::NOPROTOOPT.into());
+        }
+        self.decide(&Request::GetOption { level, number: name })?;
+        Ok(self.permit(GetOption { level, name, length }))
+    }
+
+    pub(crate) fn set_option(
+        &self,
+        kind: SocketKind,
+        level: i32,
+        name: i32,
+        value: OptionBytes,
+    ) -> Outcome<Permit<SetOption>> {
+        let row = known_option(level, name)?;
+        if row.is_some_and(|row| row.set == Access::Absent) {
+            return Err(Errno::NOPROTOOPT.into());
+        }
+        let datagram = kind.type_ == libc::SOCK_DGRAM;
+        self.decide(&Request::SetOption { level, number: name, datagram })?;
+        Ok(self.permit(SetOption { level, name, value }))
+    }
+
+    /// Judges and encodes control messages; gives the number of descriptors among them too.
+    pub(crate) fn control(&self, items: &[ControlOut<'_>]) -> Outcome<(Permit<Control>, usize)> {
+        use std::os::fd::AsRawFd;
+
+        let mut encoded = Vec::new();
+        let mut rights = 0;
+        for item in items {
+            match item {
+                ControlOut::Rights(handles) => {
+                    self.decide(&Request::RightsSend)?;
+                    rights += handles.len();
+                    let numbers: Vec<u8> =
+                        handles.iter().flat_map(|handle| handle.fd().as_raw_fd().to_ne_bytes()).collect();
+                    crate::control::push(&mut encoded, libc::SOL_SOCKET, libc::SCM_RIGHTS, &numbers);
+                }
+                // Numbers of the guest's own are not descriptors of this process.
+                ControlOut::Message { level: libc::SOL_SOCKET, kind: libc::SCM_RIGHTS, .. } => {
+                    return Err(Errno::INVAL.into());
+                }
+                ControlOut::Message { level: libc::SOL_SOCKET, kind: libc::SCM_CREDENTIALS, data } => {
+                    // man 7 unix: a privileged process may send any ids; the guest's are the host's own.
+                    let ids = match self.decide(&Request::CredentialsForge) {
+                        Ok(()) => data.to_vec(),
+                        Err(_) if data.len() == sys::own_credentials().len() => sys::own_credentials(),
+                        Err(_) => return Err(Errno::INVAL.into()),
+                    };
+                    crate::control::push(&mut encoded, libc::SOL_SOCKET, libc::SCM_CREDENTIALS, &ids);
+                }
+                ControlOut::Message { level, kind, data } => {
+                    self.decide(&Request::Control { level: *level, number: *kind })?;
+                    crate::control::push(&mut encoded, *level, *kind, data);
+                }
+            }
+        }
+        Ok((self.permit(Control { encoded }), rights))
+    }
+}

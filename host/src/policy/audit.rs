@@ -1,0 +1,213 @@
+//! The record of a decision, one JSON line each.
+
+use std::time::SystemTime;
+
+use serde::{Serialize, Serializer};
+
+use super::decide::{Allowed, Denial, Request};
+
+/// A decision as the log has it.
+///
+/// Serialised, it has every field, those without a value as null; `decision` is `allow` or `deny`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Decision<'a> {
+    /// When. Written in UTC, as RFC 3339 has it.
+    #[serde(serialize_with = "rfc3339")]
+    pub time: SystemTime,
+    /// Which instance asked.
+    pub instance: &'a str,
+    /// The verb, or `socket` where the making of one was decided.
+    pub verb: &'a str,
+    /// What the verb was to be done to.
+    pub target: String,
+    /// AF_*, where a socket is involved.
+    pub family: Option<i32>,
+    /// SOCK_*.
+    #[serde(rename = "type")]
+    pub type_: Option<i32>,
+    /// IPPROTO_*.
+    pub protocol: Option<i32>,
+    /// What was decided.
+    pub decision: Outcome,
+    /// The rule that decided: one that denies or allows, or `allow-all`.
+    pub rule: Option<&'a str>,
+    /// The sentence, where it was denied.
+    pub reason: Option<&'a str>,
+}
+
+/// What was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// It is allowed.
+    Allow,
+    /// It is denied.
+    Deny,
+}
+
+/// The family, type and protocol of the socket that a decision is about.
+pub type SocketKind = (i32, i32, i32);
+
+impl<'a> Decision<'a> {
+    /// The record of a decided request.
+    pub fn of_request(
+        time: SystemTime,
+        instance: &'a str,
+        request: &Request<'_>,
+        socket: Option<SocketKind>,
+        result: &'a Result<Allowed<'a>, Denial>,
+    ) -> Self {
+        Self::new(
+            time,
+            instance,
+            request.verb().name(),
+            request.to_string(),
+            socket,
+            result,
+        )
+    }
+
+    /// The record of [`Policy::may_create`](super::Policy::may_create).
+    pub fn of_socket(
+        time: SystemTime,
+        instance: &'a str,
+        socket: SocketKind,
+        result: &'a Result<Allowed<'a>, Denial>,
+    ) -> Self {
+        let (family, type_, protocol) = socket;
+        Self::new(
+            time,
+            instance,
+            "socket",
+            format!("{family}:{type_}:{protocol}"),
+            Some(socket),
+            result,
+        )
+    }
+
+    fn new(
+        time: SystemTime,
+        instance: &'a str,
+        verb: &'a str,
+        target: String,
+        socket: Option<SocketKind>,
+        result: &'a Result<Allowed<'a>, Denial>,
+    ) -> Self {
+        let (decision, rule, reason) = match result {
+            Ok(allowed) => (Outcome::Allow, allowed.rule, None),
+            Err(denial) => (
+                Outcome::Deny,
+                denial.rule.as_deref(),
+                Some(denial.reason.as_str()),
+            ),
+        };
+        let (family, type_, protocol) = match socket {
+            Some((family, type_, protocol)) => (Some(family), Some(type_), Some(protocol)),
+            None => (None, None, None),
+        };
+        Self {
+            time,
+            instance,
+            verb,
+            target,
+            family,
+            type_,
+            protocol,
+            decision,
+            rule,
+            reason,
+        }
+    }
+}
+
+fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&timestamp(*time))
+}
+
+/// A time as `2026-11-20T12:49:00.123456Z`. Times before 1970 are 1970.
+fn timestamp(time: SystemTime) -> String {
+    let since = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+    let (year, month, day) = civil(days);
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!(
+        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:06}Z",
+        since.subsec_micros()
+    )
+}
+
+/// Year, month and day of a number of days since 1970. The years are counted from March, so that a leap day comes last.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let march = (5 * day + 2) / 153;
+    let month = if march < 10 { march + 3 } else { march - 9 };
+    (
+        year + era * 400 + u64::from(month <= 2),
+        month,
+        day - (153 * march + 2) / 5 + 1,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::super::{Pins, Policy};
+    use super::*;
+
+    #[test]
+    fn timestamp_is_rfc_3339() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00"),
+            (951_782_399, "2000-02-28T23:59:59"),
+            (951_782_400, "2000-02-29T00:00:00"),
+            (1_795_179_140, "2026-11-20T12:52:20"),
+            (4_107_542_400, "2100-03-01T00:00:00"),
+        ] {
+            let time = SystemTime::UNIX_EPOCH + Duration::new(seconds, 1_234);
+            assert_eq!(timestamp(time), format!("{text}.000001Z"));
+        }
+        assert_eq!(
+            timestamp(SystemTime::UNIX_EPOCH - Duration::from_secs(1)),
+            "1970-01-01T00:00:00.000000Z"
+        );
+    }
+
+    #[test]
+    fn decision_is_one_json_line() {
+        let mut builder = Policy::builder();
+        builder.allow("tcp-connect=127.0.0.1:80").unwrap();
+        builder.deny("tcp-connect=10.0.0.0/8:*").unwrap();
+        let (policy, now) = (builder.build(), Instant::now());
+        let pins = Pins::new(now);
+        let line = |address: &str| {
+            let request = Request::TcpConnect(address.parse().unwrap());
+            let result = policy.decide(&request, &pins, now);
+            let decision = Decision::of_request(
+                SystemTime::UNIX_EPOCH,
+                "i\n1",
+                &request,
+                Some((2, 1, 0)),
+                &result,
+            );
+            serde_json::to_string(&decision).unwrap()
+        };
+        assert_eq!(
+            line("127.0.0.1:80"),
+            r#"{"time":"1970-01-01T00:00:00.000000Z","instance":"i\n1","verb":"tcp-connect","target":"127.0.0.1:80","family":2,"type":1,"protocol":0,"decision":"allow","rule":"tcp-connect=127.0.0.1:80","reason":null}"#
+        );
+        assert!(line("10.0.0.1:80").contains(r#""decision":"deny","rule":"tcp-connect=10.0.0.0/8:*","reason":"tcp-connect to 10.0.0.1:80 is denied by the rule"#));
+        let result = policy.may_create(2, 1, 132);
+        let decision = Decision::of_socket(SystemTime::UNIX_EPOCH, "1", (2, 1, 132), &result);
+        let line = serde_json::to_string(&decision).unwrap();
+        assert!(
+            line.contains(r#""verb":"socket","target":"2:1:132""#) && !line.contains('\n'),
+            "{line}"
+        );
+    }
+}

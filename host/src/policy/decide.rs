@@ -1,0 +1,1385 @@
+//! The policy itself: what was allowed and denied, and the one decision about each request.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use sandsock_abi::constants::{
+    AF_INET, AF_INET6, AF_UNIX, IPPROTO_TCP, IPPROTO_UDP, SCM_CREDENTIALS, SCM_RIGHTS, SOCK_DGRAM,
+    SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET,
+};
+use sandsock_abi::option::{self, Access, SocketOption};
+
+use super::file::{self, PolicyFileError};
+use super::grant::{Ancillary, Grant, GrantError, Verb};
+use super::index::{Endpoints, Names, Ports, RuleId, any_left};
+use super::limits::Limits;
+use super::pattern::{
+    EndpointPattern, Fault, PortRange, ResolvePattern, UnixPattern, canonical, destination,
+    ends_in_number, escape_abstract, is_private, normalise_name,
+};
+use super::pins::{ADDRESSES, Pin, Pins};
+use super::unix::{UnixRoute, UnixRules, absolute, path_grant, show};
+
+/// The rule that allows everything, as decisions name it.
+const EVERYTHING: &str = "allow-all";
+
+/// A local address for a bind or a listen, and what the kernel makes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Local {
+    /// The address.
+    pub address: SocketAddr,
+    /// Whether the socket has IPV6_V6ONLY, so that the wildcard `::` leaves IPv4 alone.
+    pub v6only: bool,
+    /// Whether the kernel chose the port, so that a grant of port 0 covers it. Deny rules are asked about the port that it is.
+    pub kernel_chosen: bool,
+}
+
+impl From<SocketAddr> for Local {
+    /// The strictest reading: dual-stack, and the port is the guest's choice.
+    fn from(address: SocketAddr) -> Self {
+        Self {
+            address,
+            v6only: false,
+            kernel_chosen: false,
+        }
+    }
+}
+
+/// The name of a UNIX socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnixTarget<'a> {
+    /// A path, relative ones from the policy's base directory.
+    Path(&'a [u8]),
+    /// An abstract name, without its NUL.
+    Abstract(&'a [u8]),
+    /// None: for a bind, an abstract name that the kernel chooses.
+    Unnamed,
+}
+
+/// What a guest asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request<'a> {
+    /// Connect a TCP socket.
+    TcpConnect(SocketAddr),
+    /// Bind a TCP socket, or listen on it.
+    TcpListen(Local),
+    /// Bind a UDP socket.
+    UdpBind(Local),
+    /// Send a datagram, or connect a UDP socket.
+    UdpSend(SocketAddr),
+    /// Get a datagram from this source. [`Policy::udp_source_allowed`] answers the same faster.
+    UdpReceive(SocketAddr),
+    /// Connect or send to a UNIX socket. Paths are judged as they are written; [`Policy::unix_route`] says where to walk.
+    UnixConnect(UnixTarget<'a>),
+    /// Bind a UNIX socket. As for `UnixConnect`.
+    UnixBind(UnixTarget<'a>),
+    /// Look up a name.
+    Resolve(&'a str),
+    /// Read an option.
+    GetOption {
+        /// The level's number.
+        level: i32,
+        /// The option's number.
+        number: i32,
+    },
+    /// Set an option.
+    SetOption {
+        /// The level's number.
+        level: i32,
+        /// The option's number.
+        number: i32,
+        /// Whether the socket is anything but SOCK_STREAM or SOCK_SEQPACKET.
+        datagram: bool,
+    },
+    /// Send a control message other than SCM_RIGHTS. SCM_CREDENTIALS pass: they carry the host's ids, unless `CredentialsForge`
+    /// passes too.
+    Control {
+        /// The level's number.
+        level: i32,
+        /// The message's type.
+        number: i32,
+    },
+    /// Send descriptors.
+    RightsSend,
+    /// Receive a descriptor.
+    RightsReceive {
+        /// Whether it is of a kind that is not granted: no socket, or a socket that the guest could not have made.
+        any: bool,
+    },
+    /// Send credentials that are not the host's own.
+    CredentialsForge,
+}
+
+impl Request<'_> {
+    /// The verb that decides.
+    pub fn verb(&self) -> Verb {
+        match self {
+            Self::TcpConnect(_) => Verb::TcpConnect,
+            Self::TcpListen(_) => Verb::TcpListen,
+            Self::UdpBind(_) => Verb::UdpBind,
+            Self::UdpSend(_) => Verb::UdpSend,
+            Self::UdpReceive(_) => Verb::UdpReceive,
+            Self::UnixConnect(_) => Verb::UnixConnect,
+            Self::UnixBind(_) => Verb::UnixBind,
+            Self::Resolve(_) => Verb::Resolve,
+            Self::GetOption { .. } | Self::SetOption { .. } | Self::Control { .. } => Verb::Option,
+            Self::RightsSend | Self::RightsReceive { .. } | Self::CredentialsForge => {
+                Verb::Ancillary
+            }
+        }
+    }
+}
+
+/// The target, as denials and the log show it. What a guest chose is escaped.
+impl fmt::Display for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::TcpConnect(address) | Self::UdpSend(address) | Self::UdpReceive(address) => {
+                address.fmt(f)
+            }
+            Self::TcpListen(local) | Self::UdpBind(local) => local.address.fmt(f),
+            Self::UnixConnect(target) | Self::UnixBind(target) => match target {
+                UnixTarget::Path(path) => f.write_str(&show(path)),
+                UnixTarget::Abstract(name) => write!(f, "@{}", escape_abstract(name)),
+                UnixTarget::Unnamed => f.write_str("an unnamed address"),
+            },
+            Self::Resolve(name) => {
+                let shown: String = name
+                    .chars()
+                    .take(256)
+                    .flat_map(char::escape_debug)
+                    .collect();
+                f.write_str(&shown)
+            }
+            Self::GetOption { level, number }
+            | Self::SetOption { level, number, .. }
+            | Self::Control { level, number } => match option::find(level, number) {
+                Some(option) => option.fmt(f),
+                None => write!(f, "{level}/{number}"),
+            },
+            Self::RightsSend => f.write_str(Ancillary::RightsSend.name()),
+            Self::RightsReceive { any: false } => f.write_str(Ancillary::RightsReceive.name()),
+            Self::RightsReceive { any: true } => f.write_str(Ancillary::RightsReceiveAny.name()),
+            Self::CredentialsForge => f.write_str(Ancillary::CredentialsForge.name()),
+        }
+    }
+}
+
+/// That a request is allowed, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowed<'p> {
+    /// The rule; `allow-all` where everything is allowed; none where no rule is needed.
+    pub rule: Option<&'p str>,
+}
+
+/// That a request is denied.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Denial {
+    /// The grant that would allow it; none where no single grant can.
+    pub grant: Option<String>,
+    /// The whole decision as one sentence.
+    pub reason: String,
+    /// The rule that denies, where one does.
+    pub rule: Option<String>,
+    /// A granted name that had this address until its pin expired: look it up once more, pin the answer and ask again.
+    pub expired_name: Option<String>,
+}
+
+impl Denial {
+    pub(crate) fn new(reason: String) -> Self {
+        Self {
+            grant: None,
+            reason,
+            rule: None,
+            expired_name: None,
+        }
+    }
+
+    /// `what` (a verb and its object) is denied by a rule.
+    pub(super) fn by_rule(what: impl fmt::Display, rule: &str) -> Self {
+        Self {
+            rule: Some(rule.into()),
+            ..Self::new(format!("{what} is denied by the rule {rule}"))
+        }
+    }
+
+    /// `what` (a verb and its object) is not granted; `grant` would do.
+    pub(super) fn missing(what: String, grant: Option<String>) -> Self {
+        let reason = match &grant {
+            Some(grant) => format!(
+                "{what} is not granted; allow it with --allow {}",
+                quoted(grant)
+            ),
+            None => format!("{what} is not granted"),
+        };
+        Self {
+            grant,
+            ..Self::new(reason)
+        }
+    }
+}
+
+/// A grant as a shell takes it.
+fn quoted(grant: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=.,:/@%+".contains(c);
+    if grant.chars().all(plain) {
+        Cow::Borrowed(grant)
+    } else {
+        Cow::Owned(format!("'{}'", grant.replace('\'', r"'\''")))
+    }
+}
+
+/// What became of a look-up's answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Judged {
+    /// The addresses that the guest may have and that are to be pinned, as the look-up gave them.
+    pub kept: Vec<IpAddr>,
+    /// The others.
+    pub dropped: Vec<Dropped>,
+}
+
+impl Judged {
+    /// The denial to answer with where nothing was kept: the first one.
+    pub fn denial(&self) -> Option<&Denial> {
+        if self.kept.is_empty() {
+            self.dropped.first().map(|dropped| &dropped.denial)
+        } else {
+            None
+        }
+    }
+}
+
+/// An answer that the guest may not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// The address.
+    pub address: IpAddr,
+    /// Why.
+    pub denial: Denial,
+}
+
+/// Names that `resolve` rules hold.
+#[derive(Clone, Debug, Default)]
+struct Resolves {
+    any: Option<RuleId>,
+    names: Names,
+}
+
+impl Resolves {
+    fn find(&self, name: &str) -> Option<RuleId> {
+        self.any
+            .or_else(|| self.names.find(name, 0).map(|found| found.rule))
+    }
+}
+
+/// One side of a policy, allow or deny.
+#[derive(Clone, Debug, Default)]
+struct Rules {
+    grants: Vec<Grant>,
+    texts: Vec<Arc<str>>,
+    tcp_connect: Endpoints,
+    tcp_listen: Endpoints,
+    udp_bind: Endpoints,
+    udp_send: Endpoints,
+    udp_receive: Endpoints,
+    unix_connect: Arc<UnixRules>,
+    unix_bind: Arc<UnixRules>,
+    resolve: Resolves,
+    options: HashMap<(i32, i32), RuleId>,
+    rights_send: Option<RuleId>,
+    rights_receive: Option<RuleId>,
+    rights_receive_any: Option<RuleId>,
+    credentials_forge: Option<RuleId>,
+}
+
+impl Rules {
+    /// `add_path` is [`UnixRules::add_path`] or, for rules that deny, [`UnixRules::add_path_and_real`].
+    fn build(grants: Vec<Grant>, base: Option<&[u8]>, deny: bool) -> Self {
+        let texts: Vec<Arc<str>> = grants
+            .iter()
+            .map(|grant| grant.to_string().into())
+            .collect();
+        let mut endpoints: [Vec<(RuleId, &EndpointPattern)>; 5] = Default::default();
+        let (mut unix_connect, mut unix_bind) = (UnixRules::default(), UnixRules::default());
+        let mut rules = Self::default();
+        let add_unix = |rules: &mut UnixRules, pattern: &UnixPattern, text: &Arc<str>| match pattern
+        {
+            UnixPattern::Path(path) if deny => rules.add_path_and_real(path, base, text),
+            UnixPattern::Path(path) => rules.add_path(path, base, text),
+            UnixPattern::Abstract(name) => rules.add_abstract(name, text),
+        };
+        for ((id, grant), text) in (0..).zip(&grants).zip(&texts) {
+            match grant {
+                Grant::TcpConnect(pattern) => endpoints[0].push((id, pattern)),
+                Grant::TcpListen(pattern) => endpoints[1].push((id, pattern)),
+                Grant::UdpBind(pattern) => endpoints[2].push((id, pattern)),
+                Grant::UdpSend(pattern) => endpoints[3].push((id, pattern)),
+                Grant::UdpReceive(pattern) => endpoints[4].push((id, pattern)),
+                Grant::UnixConnect(pattern) => add_unix(&mut unix_connect, pattern, text),
+                Grant::UnixBind(pattern) => add_unix(&mut unix_bind, pattern, text),
+                Grant::Resolve(ResolvePattern::Any) => rules.resolve.any = Some(id),
+                Grant::Resolve(ResolvePattern::Name(name)) => {
+                    rules.resolve.names.add(name, PortRange::ANY, id)
+                }
+                Grant::Option(option) => {
+                    rules.options.insert((option.level, option.number), id);
+                }
+                Grant::Ancillary(Ancillary::RightsSend) => rules.rights_send = Some(id),
+                Grant::Ancillary(Ancillary::RightsReceive) => rules.rights_receive = Some(id),
+                Grant::Ancillary(Ancillary::RightsReceiveAny) => {
+                    rules.rights_receive_any = Some(id)
+                }
+                Grant::Ancillary(Ancillary::CredentialsForge) => rules.credentials_forge = Some(id),
+            }
+        }
+        let [connect, listen, bind, send, receive] =
+            endpoints.map(|list| Endpoints::build(list.into_iter()));
+        (
+            rules.tcp_connect,
+            rules.tcp_listen,
+            rules.udp_bind,
+            rules.udp_send,
+            rules.udp_receive,
+        ) = (connect, listen, bind, send, receive);
+        (rules.unix_connect, rules.unix_bind) = (Arc::new(unix_connect), Arc::new(unix_bind));
+        rules.resolve.names.finish();
+        rules.grants = grants;
+        rules.texts = texts;
+        rules
+    }
+
+    fn text(&self, rule: RuleId) -> &str {
+        self.texts.get(rule as usize).map_or("", |text| text)
+    }
+
+    fn endpoints(&self) -> [&Endpoints; 5] {
+        [
+            &self.tcp_connect,
+            &self.tcp_listen,
+            &self.udp_bind,
+            &self.udp_send,
+            &self.udp_receive,
+        ]
+    }
+}
+
+/// Addresses given to names with `--resolve`.
+#[derive(Clone, Debug, Default)]
+struct Fixed {
+    names: HashMap<Box<str>, (Vec<IpAddr>, Box<str>)>,
+    addresses: HashMap<IpAddr, Vec<Box<str>>>,
+}
+
+/// What an instance may do. Immutable: a change makes a new one, see [`Policy::following`].
+#[derive(Clone, Debug)]
+pub struct Policy {
+    allow: Rules,
+    deny: Rules,
+    everything: bool,
+    fixed: Fixed,
+    limits: Limits,
+    base: Option<Box<[u8]>>,
+    generation: u64,
+}
+
+/// Collects the rules of a [`Policy`]. Without any, the policy denies everything.
+#[derive(Clone, Debug, Default)]
+pub struct PolicyBuilder {
+    allow: Vec<Grant>,
+    deny: Vec<Grant>,
+    everything: bool,
+    fixed: Fixed,
+    limits: Limits,
+    base: Option<Box<[u8]>>,
+}
+
+impl PolicyBuilder {
+    /// Adds a rule that allows.
+    ///
+    /// # Errors
+    ///
+    /// The text is no rule, or names a relative path before [`base_directory`](Self::base_directory) was called.
+    pub fn allow(&mut self, text: &str) -> Result<&mut Self, GrantError> {
+        let grant = self.parse(text)?;
+        self.allow.push(grant);
+        Ok(self)
+    }
+
+    /// Adds a rule that denies, whatever allows.
+    ///
+    /// # Errors
+    ///
+    /// As [`allow`](Self::allow).
+    pub fn deny(&mut self, text: &str) -> Result<&mut Self, GrantError> {
+        let grant = self.parse(text)?;
+        self.deny.push(grant);
+        Ok(self)
+    }
+
+    fn parse(&self, text: &str) -> Result<Grant, GrantError> {
+        let grant: Grant = text.parse()?;
+        match &grant {
+            Grant::UnixConnect(UnixPattern::Path(path))
+            | Grant::UnixBind(UnixPattern::Path(path))
+                if !path.absolute && self.base.is_none() =>
+            {
+                let at = grant.verb().name().len() + 1;
+                let fault = Fault::new(
+                    at,
+                    "a relative path",
+                    "there is no directory that it starts from; write the whole path",
+                );
+                Err(GrantError::new(text, fault))
+            }
+            _ => Ok(grant),
+        }
+    }
+
+    /// Sets a limit from `NAME=N`.
+    ///
+    /// # Errors
+    ///
+    /// The name is unknown, or the number is none or out of range.
+    pub fn limit(&mut self, text: &str) -> Result<&mut Self, GrantError> {
+        self.limits.parse(text)?;
+        Ok(self)
+    }
+
+    /// The limits, to be set field by field.
+    pub fn limits_mut(&mut self) -> &mut Limits {
+        &mut self.limits
+    }
+
+    /// Adds what a policy file says. Where it has a fault, nothing is added.
+    ///
+    /// # Errors
+    ///
+    /// The file can't be read, or says something that no policy can: with file, line and column.
+    pub fn file(&mut self, path: &Path) -> Result<&mut Self, PolicyFileError> {
+        let text = file::read(path)?;
+        self.file_text(path, &text)
+    }
+
+    /// Adds what the text of a policy file says; `path` is for errors alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`file`](Self::file), but that nothing is read.
+    pub fn file_text(&mut self, path: &Path, text: &str) -> Result<&mut Self, PolicyFileError> {
+        let mut next = self.clone();
+        file::apply(&mut next, path, text)?;
+        *self = next;
+        Ok(self)
+    }
+
+    /// Allows everything that no rule denies.
+    pub fn allow_all(&mut self) -> &mut Self {
+        self.everything = true;
+        self
+    }
+
+    /// Fixes an address of a name, from `NAME=ADDRESS`: look-ups of the name are answered with it, and grants by the name hold for
+    /// it for ever, be it private. Repeated, it adds addresses.
+    ///
+    /// # Errors
+    ///
+    /// The text is not a name, `=` and an address.
+    pub fn resolve(&mut self, text: &str) -> Result<&mut Self, GrantError> {
+        const HINT: &str = "write NAME=ADDRESS, as in db.example=10.0.0.5";
+        let error = |offset, what: String| GrantError::new(text, Fault::new(offset, what, HINT));
+        let Some((name, address)) = text.split_once('=') else {
+            return Err(error(text.len(), "the address is missing".into()));
+        };
+        self.fix(name, address)
+            .map_err(|(half, what)| error(if half { name.len() + 1 } else { 0 }, what))?;
+        Ok(self)
+    }
+
+    /// As `resolve`. The fault says whether it is in the second half, the address.
+    pub(super) fn fix(&mut self, name: &str, address: &str) -> Result<(), (bool, String)> {
+        let shown = name.escape_debug();
+        let known =
+            normalise_name(name).map_err(|e| (false, format!("`{shown}` is no host name: {e}")))?;
+        if ends_in_number(&known) {
+            return Err((
+                false,
+                format!("`{shown}` is no host name: it ends in a number"),
+            ));
+        }
+        let inside = address
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+            .unwrap_or(address);
+        let Ok(ip) = inside.parse::<IpAddr>() else {
+            return Err((true, format!("`{}` is no address", address.escape_debug())));
+        };
+        let ip = canonical(ip);
+        let name: Box<str> = known.into();
+        let names = self.fixed.addresses.entry(ip).or_default();
+        if !names.contains(&name) {
+            names.push(name.clone());
+        }
+        let rule = format!("resolve={name}").into();
+        let (addresses, _) = self.fixed.names.entry(name).or_insert((Vec::new(), rule));
+        if !addresses.contains(&ip) {
+            addresses.push(ip);
+        }
+        Ok(())
+    }
+
+    /// The directory where relative UNIX paths start, those of rules and those of guests. Must be called before rules with such
+    /// paths are added.
+    ///
+    /// # Errors
+    ///
+    /// It is not absolute, or has `..` in it.
+    pub fn base_directory(
+        &mut self,
+        directory: impl Into<PathBuf>,
+    ) -> Result<&mut Self, GrantError> {
+        use std::os::unix::ffi::OsStrExt;
+        let directory = directory.into();
+        let bytes = directory.as_os_str().as_bytes();
+        let fault = |what: &str| {
+            let text = directory.to_string_lossy();
+            Err(GrantError::new(
+                &text,
+                Fault::new(0, what, "write an absolute path without `..`"),
+            ))
+        };
+        // The root keeps no slash: a component follows with one.
+        if bytes.first() == Some(&b'/')
+            && bytes.iter().all(|b| matches!(b, b'/' | b'.'))
+            && !bytes.windows(2).any(|w| w == b"..")
+        {
+            self.base = Some(Box::default());
+            return Ok(self);
+        }
+        if bytes.first() != Some(&b'/') {
+            return fault("the directory is not absolute");
+        }
+        match absolute(bytes, None) {
+            Ok(base) => self.base = Some(base.into()),
+            Err(_) => return fault("no directory to start from"),
+        }
+        Ok(self)
+    }
+
+    /// The policy.
+    pub fn build(self) -> Policy {
+        let base = self.base.as_deref();
+        Policy {
+            allow: Rules::build(self.allow, base, false),
+            deny: Rules::build(self.deny, base, true),
+            everything: self.everything,
+            fixed: self.fixed,
+            limits: self.limits,
+            base: self.base,
+            generation: 0,
+        }
+    }
+}
+
+impl Policy {
+    /// A builder without any rule.
+    pub fn builder() -> PolicyBuilder {
+        PolicyBuilder::default()
+    }
+
+    /// Which version of an instance's policy this is: 0 for the first.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// This policy as the one that takes the place of `previous`: its generation is one higher, so that decisions made before
+    /// are made anew.
+    #[must_use]
+    pub fn following(mut self, previous: &Self) -> Self {
+        self.generation = previous.generation + 1;
+        self
+    }
+
+    /// The limits.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Whether everything is allowed that no rule denies.
+    pub fn allows_all(&self) -> bool {
+        self.everything
+    }
+
+    /// The rules that allow, in the order in which they were given.
+    pub fn allowed(&self) -> &[Grant] {
+        &self.allow.grants
+    }
+
+    /// The rules that deny.
+    pub fn denied(&self) -> &[Grant] {
+        &self.deny.grants
+    }
+
+    /// The directories in which a guest may bind UNIX sockets. It must not be able to write there by another way.
+    pub fn unix_bind_directories(&self) -> impl Iterator<Item = PathBuf> + '_ {
+        self.allow.unix_bind.directories()
+    }
+
+    /// The addresses that `--resolve` gave a name, to be answered without a look-up. They are judged as answers are.
+    pub fn fixed(&self, name: &str) -> Option<&[IpAddr]> {
+        let name = normalise_name(name).ok()?;
+        self.fixed
+            .names
+            .get(&*name)
+            .map(|(addresses, _)| addresses.as_slice())
+    }
+
+    /// Decides on a request.
+    ///
+    /// `now` is the time of the request; a pin that allows it is used at that time. Nothing is allocated where it is allowed.
+    ///
+    /// # Errors
+    ///
+    /// The denial. Where its `expired_name` is set, the caller may look that name up, pin the answers and ask once more.
+    pub fn decide(
+        &self,
+        request: &Request<'_>,
+        pins: &Pins,
+        now: Instant,
+    ) -> Result<Allowed<'_>, Denial> {
+        let (allow, deny) = (&self.allow, &self.deny);
+        match *request {
+            Request::TcpConnect(address) => self.remote(
+                request,
+                address,
+                &allow.tcp_connect,
+                &deny.tcp_connect,
+                pins,
+                now,
+            ),
+            Request::UdpSend(address) => {
+                self.remote(request, address, &allow.udp_send, &deny.udp_send, pins, now)
+            }
+            Request::UdpReceive(source) => {
+                if let Some(rule) = self.source(source, pins, now) {
+                    return rule;
+                }
+                Err(Denial::missing(
+                    format!("udp-receive from {source}"),
+                    Some(endpoint_grant(Verb::UdpReceive, source)),
+                ))
+            }
+            Request::TcpListen(local) => {
+                self.local(request, local, &allow.tcp_listen, &deny.tcp_listen)
+            }
+            Request::UdpBind(local) => self.local(request, local, &allow.udp_bind, &deny.udp_bind),
+            Request::UnixConnect(target) => {
+                self.unix(request, target, &allow.unix_connect, &deny.unix_connect)
+            }
+            Request::UnixBind(target) => {
+                self.unix(request, target, &allow.unix_bind, &deny.unix_bind)
+            }
+            Request::Resolve(name) => self.resolve(name),
+            Request::GetOption { level, number } => self.option(level, number, |row| row.get),
+            Request::SetOption {
+                level,
+                number,
+                datagram,
+            } => self.option(level, number, |row| match row.set {
+                Access::GrantedOnDatagrams if datagram => Access::Granted,
+                Access::GrantedOnDatagrams => Access::Ordinary,
+                access => access,
+            }),
+            Request::Control { level, number } => self.control(level, number),
+            Request::RightsSend => self.ancillary(
+                Ancillary::RightsSend,
+                [allow.rights_send, None],
+                [deny.rights_send, None],
+            ),
+            Request::RightsReceive { any: false } => self.ancillary(
+                Ancillary::RightsReceive,
+                [allow.rights_receive, allow.rights_receive_any],
+                [deny.rights_receive, None],
+            ),
+            Request::RightsReceive { any: true } => self.ancillary(
+                Ancillary::RightsReceiveAny,
+                [allow.rights_receive_any, None],
+                [deny.rights_receive, deny.rights_receive_any],
+            ),
+            Request::CredentialsForge => self.ancillary(
+                Ancillary::CredentialsForge,
+                [allow.credentials_forge, None],
+                [deny.credentials_forge, None],
+            ),
+        }
+    }
+
+    fn by(&self, rule: RuleId) -> Allowed<'_> {
+        Allowed {
+            rule: Some(self.allow.text(rule)),
+        }
+    }
+
+    /// The names of a canonical address: those with a fixed address first.
+    fn fixed_names(&self, address: IpAddr) -> &[Box<str>] {
+        if self.fixed.addresses.is_empty() {
+            &[]
+        } else {
+            self.fixed
+                .addresses
+                .get(&address)
+                .map_or(&[], Vec::as_slice)
+        }
+    }
+
+    /// The deny rule about an address, by itself or by a name that has it. An expired pin counts: it makes nothing less denied.
+    fn denied_at(
+        &self,
+        deny: &Endpoints,
+        address: IpAddr,
+        port: u16,
+        pins: &Pins,
+    ) -> Option<Ports> {
+        if deny.is_empty() {
+            return None;
+        }
+        let by_name = || {
+            if deny.names.is_empty() {
+                return None;
+            }
+            let fixed = self
+                .fixed_names(address)
+                .iter()
+                .find_map(|name| deny.names.find(name, port));
+            fixed.or_else(|| {
+                pins.at(address)
+                    .iter()
+                    .find_map(|pin| deny.names.find(&pin.name, port))
+            })
+        };
+        deny.touching(address, port).or_else(by_name)
+    }
+
+    /// The rule that allows an address by a name that has it, and the pin by which it has it.
+    fn named_at<'a>(
+        &self,
+        allow: &Endpoints,
+        address: IpAddr,
+        port: u16,
+        pins: &'a Pins,
+        now: Instant,
+    ) -> Result<(RuleId, Option<&'a Pin>), Option<&'a Pin>> {
+        if allow.names.is_empty() {
+            return Err(None);
+        }
+        if let Some(found) = self
+            .fixed_names(address)
+            .iter()
+            .find_map(|name| allow.names.find(name, port))
+        {
+            return Ok((found.rule, None));
+        }
+        // A name's own word is not enough for an address inside.
+        if is_private(address) {
+            return Err(None);
+        }
+        let mut expired = None;
+        for pin in pins.at(address) {
+            if let Some(found) = allow.names.find(&pin.name, port) {
+                if pins.is_fresh(pin, now) {
+                    return Ok((found.rule, Some(pin)));
+                }
+                expired = Some(pin);
+            }
+        }
+        Err(expired)
+    }
+
+    /// Decides on a connect or a send.
+    fn remote(
+        &self,
+        request: &Request<'_>,
+        given: SocketAddr,
+        allow: &Endpoints,
+        deny: &Endpoints,
+        pins: &Pins,
+        now: Instant,
+    ) -> Result<Allowed<'_>, Denial> {
+        let judged = destination(given);
+        let (address, port) = (canonical(judged.ip()), judged.port());
+        let denied = self.denied_at(deny, address, port, pins).or_else(|| {
+            if judged == given {
+                None
+            } else {
+                deny.touching(canonical(given.ip()), port)
+            }
+        });
+        if let Some(rule) = denied {
+            return Err(Denial::by_rule(
+                format_args!("{} to {request}", request.verb()),
+                self.deny.text(rule.rule),
+            ));
+        }
+        if self.everything {
+            return Ok(Allowed {
+                rule: Some(EVERYTHING),
+            });
+        }
+        if let Some(found) = allow.at(address, port) {
+            return Ok(self.by(found.rule));
+        }
+        let expired = match self.named_at(allow, address, port, pins, now) {
+            Ok((rule, pin)) => {
+                if let Some(pin) = pin {
+                    pins.touch(pin, now);
+                }
+                return Ok(self.by(rule));
+            }
+            Err(expired) => expired,
+        };
+        let grant = endpoint_grant(request.verb(), SocketAddr::new(address, port));
+        let mut denial = Denial::missing(format!("{} to {request}", request.verb()), Some(grant));
+        denial.expired_name = expired
+            .map(|pin| pin.name.to_string())
+            .filter(|name| self.resolve(name).is_ok());
+        Err(denial)
+    }
+
+    /// Decides on a bind or a listen.
+    fn local(
+        &self,
+        request: &Request<'_>,
+        local: Local,
+        allow: &Endpoints,
+        deny: &Endpoints,
+    ) -> Result<Allowed<'_>, Denial> {
+        let (address, port) = (canonical(local.address.ip()), local.address.port());
+        // Where the kernel chose the port, the guest asked for port 0.
+        let asked = if local.kernel_chosen { 0 } else { port };
+        let denied = |port| match address {
+            IpAddr::V4(v4) if v4.is_unspecified() => deny.any_v4(port),
+            IpAddr::V6(v6) if v6.is_unspecified() => deny.any_v6(port).or_else(|| {
+                if local.v6only {
+                    None
+                } else {
+                    deny.any_v4(port)
+                }
+            }),
+            address => deny.touching(address, port),
+        };
+        let allowed = |port| match address {
+            IpAddr::V4(v4) if v4.is_unspecified() => allow.wildcard_v4(port),
+            IpAddr::V6(v6) if v6.is_unspecified() => allow.wildcard_v6(port, !local.v6only),
+            address => allow.at(address, port),
+        };
+        let what = || format!("{} on {request}", request.verb());
+        if let Some(rule) = denied(port).or_else(|| denied(asked)) {
+            return Err(Denial::by_rule(what(), self.deny.text(rule.rule)));
+        }
+        if self.everything {
+            return Ok(Allowed {
+                rule: Some(EVERYTHING),
+            });
+        }
+        match allowed(asked).or_else(|| allowed(port)) {
+            Some(found) => Ok(self.by(found.rule)),
+            None => Err(Denial::missing(
+                what(),
+                Some(endpoint_grant(
+                    request.verb(),
+                    SocketAddr::new(address, asked),
+                )),
+            )),
+        }
+    }
+
+    /// Whether a datagram from `source` may be returned: `udp-receive` names it, or `udp-send` does, whose replies it is then.
+    ///
+    /// This is for the path of every datagram: it never allocates.
+    pub fn udp_source_allowed(&self, source: SocketAddr, pins: &Pins, now: Instant) -> bool {
+        let (address, port) = (canonical(source.ip()), source.port());
+        if self
+            .denied_at(&self.deny.udp_receive, address, port, pins)
+            .is_some()
+        {
+            return false;
+        }
+        self.everything || self.source_rule(address, port, pins, now).is_some()
+    }
+
+    /// The rule that lets a datagram in, its pin touched.
+    fn source_rule(&self, address: IpAddr, port: u16, pins: &Pins, now: Instant) -> Option<RuleId> {
+        let held = |rules: &Endpoints| {
+            if let Some(found) = rules.at(address, port) {
+                return Some(found.rule);
+            }
+            let (rule, pin) = self.named_at(rules, address, port, pins, now).ok()?;
+            if let Some(pin) = pin {
+                pins.touch(pin, now);
+            }
+            Some(rule)
+        };
+        held(&self.allow.udp_receive).or_else(|| {
+            // Who may not be sent to has nothing to reply to.
+            let send = &self.deny.udp_send;
+            if self.denied_at(send, address, port, pins).is_some() {
+                None
+            } else {
+                held(&self.allow.udp_send)
+            }
+        })
+    }
+
+    /// As `udp_source_allowed`, with the reason; none where a grant is missing.
+    fn source(
+        &self,
+        source: SocketAddr,
+        pins: &Pins,
+        now: Instant,
+    ) -> Option<Result<Allowed<'_>, Denial>> {
+        let (address, port) = (canonical(source.ip()), source.port());
+        if let Some(rule) = self.denied_at(&self.deny.udp_receive, address, port, pins) {
+            return Some(Err(Denial::by_rule(
+                format_args!("udp-receive from {source}"),
+                self.deny.text(rule.rule),
+            )));
+        }
+        if self.everything {
+            return Some(Ok(Allowed {
+                rule: Some(EVERYTHING),
+            }));
+        }
+        self.source_rule(address, port, pins, now)
+            .map(|rule| Ok(self.by(rule)))
+    }
+
+    /// Decides on a UNIX name as it is written.
+    fn unix<'p>(
+        &'p self,
+        request: &Request<'_>,
+        target: UnixTarget<'_>,
+        allow: &'p UnixRules,
+        deny: &UnixRules,
+    ) -> Result<Allowed<'p>, Denial> {
+        let verb = request.verb();
+        let what = || format!("{verb} to {request}");
+        let (denied, allowed, grant): (_, _, Option<String>) = match target {
+            UnixTarget::Path(path) => {
+                let path = self.unix_path(verb, path)?;
+                let (denied, allowed) = (deny.path(&path), allow.path(&path));
+                (
+                    denied,
+                    allowed,
+                    if allowed.is_some() {
+                        None
+                    } else {
+                        path_grant(verb, &path)
+                    },
+                )
+            }
+            UnixTarget::Abstract(name) => {
+                let (denied, allowed) = (deny.name(name), allow.name(name));
+                (
+                    denied,
+                    allowed,
+                    if allowed.is_some() {
+                        None
+                    } else {
+                        Some(format!("{verb}=@{}", escape_abstract(name)))
+                    },
+                )
+            }
+            UnixTarget::Unnamed if verb == Verb::UnixBind => {
+                let allowed = allow.every_name();
+                (
+                    deny.kernel_chosen_name(),
+                    allowed,
+                    if allowed.is_some() {
+                        None
+                    } else {
+                        Some(format!("{verb}=@*"))
+                    },
+                )
+            }
+            UnixTarget::Unnamed => {
+                return Err(Denial::new(format!("{} is denied: nobody has it", what())));
+            }
+        };
+        match (denied, allowed) {
+            (Some(rule), _) => Err(Denial::by_rule(what(), rule)),
+            (None, _) if self.everything => Ok(Allowed {
+                rule: Some(EVERYTHING),
+            }),
+            (None, Some(rule)) => Ok(Allowed { rule: Some(rule) }),
+            (None, None) => Err(Denial::missing(what(), grant)),
+        }
+    }
+
+    fn unix_path<'a>(&self, verb: Verb, path: &'a [u8]) -> Result<Cow<'a, [u8]>, Denial> {
+        absolute(path, self.base.as_deref()).map_err(|why| {
+            Denial::new(format!(
+                "{verb} to {} is denied: {why}",
+                show(&path[..path.len().min(256)])
+            ))
+        })
+    }
+
+    /// The ways to a path that rules allow. The caller walks one after the other until [`UnixRoute::permits`] agrees.
+    ///
+    /// `verb` is [`Verb::UnixConnect`] or [`Verb::UnixBind`].
+    ///
+    /// # Errors
+    ///
+    /// The path is denied as it is written, or no rule holds it, or the verb is another.
+    pub fn unix_route(&self, verb: Verb, path: &[u8]) -> Result<Vec<UnixRoute>, Denial> {
+        let target = UnixTarget::Path(path);
+        let (request, allow, deny) = match verb {
+            Verb::UnixConnect => (
+                Request::UnixConnect(target),
+                &self.allow.unix_connect,
+                &self.deny.unix_connect,
+            ),
+            Verb::UnixBind => (
+                Request::UnixBind(target),
+                &self.allow.unix_bind,
+                &self.deny.unix_bind,
+            ),
+            Verb::TcpConnect
+            | Verb::TcpListen
+            | Verb::UdpBind
+            | Verb::UdpSend
+            | Verb::UdpReceive
+            | Verb::Resolve
+            | Verb::Option
+            | Verb::Ancillary => return Err(Denial::new(format!("{verb} has no paths"))),
+        };
+        self.unix(&request, target, allow, deny)?;
+        let path = self.unix_path(verb, path)?;
+        if self.everything {
+            return Ok(vec![UnixRoute::of_everything(verb, &path, deny)]);
+        }
+        Ok(allow.routes(verb, &path, deny))
+    }
+
+    /// Decides on a look-up.
+    fn resolve(&self, name: &str) -> Result<Allowed<'_>, Denial> {
+        if name.parse::<IpAddr>().is_ok() {
+            return Ok(Allowed { rule: None });
+        }
+        let request = Request::Resolve(name);
+        let known = match normalise_name(name) {
+            Ok(known) => known,
+            Err(e) => {
+                return Err(Denial::new(format!(
+                    "resolve of {request} is denied: it is no host name, {e}"
+                )));
+            }
+        };
+        if let Some(rule) = self.deny.resolve.find(&known) {
+            return Err(Denial::by_rule(
+                format_args!("resolve of {request}"),
+                self.deny.text(rule),
+            ));
+        }
+        if self.everything {
+            return Ok(Allowed {
+                rule: Some(EVERYTHING),
+            });
+        }
+        if let Some(rule) = self.allow.resolve.find(&known) {
+            return Ok(self.by(rule));
+        }
+        if let Some((_, rule)) = self.fixed.names.get(&*known) {
+            return Ok(Allowed { rule: Some(rule) });
+        }
+        let implied = [
+            (&self.allow.tcp_connect, &self.deny.tcp_connect),
+            (&self.allow.udp_send, &self.deny.udp_send),
+        ];
+        for (allow, deny) in implied {
+            // A grant of which a deny rule leaves no port implies nothing.
+            let left = |ports: &Ports| any_left(*ports, |port| deny.names.find(&known, port));
+            if let Some(found) = allow.names.all(&known).find(left) {
+                return Ok(self.by(found.rule));
+            }
+        }
+        // No rule can name what resolvers may read as an address.
+        let grant = (!ends_in_number(&known)).then(|| format!("{}={known}", Verb::Resolve));
+        Err(Denial::missing(format!("resolve of {request}"), grant))
+    }
+
+    /// Judges the answers to a look-up of `name`, or its fixed addresses.
+    ///
+    /// An address is dropped where nothing is left that it could be used for: it lies in private space and neither a rule that
+    /// names addresses nor `--resolve` holds it, or deny rules take every port that grants by the name and by the address open.
+    /// A name that may be looked up and no more keeps what could be connected or sent to. More than 64 are cut.
+    pub fn judge_answers(&self, name: &str, addresses: Vec<IpAddr>) -> Judged {
+        let mut judged = Judged::default();
+        let known = normalise_name(name).unwrap_or(Cow::Borrowed(""));
+        let fixed = self
+            .fixed
+            .names
+            .get(&*known)
+            .map_or(&[][..], |(addresses, _)| addresses);
+        for address in addresses {
+            let result = if judged.kept.len() < ADDRESSES {
+                self.judge_answer(&known, canonical(address), fixed)
+            } else {
+                Err(Denial::new(format!(
+                    "{address} is left out: {known} has more than {ADDRESSES} addresses"
+                )))
+            };
+            match result {
+                Ok(()) => judged.kept.push(address),
+                Err(denial) => judged.dropped.push(Dropped { address, denial }),
+            }
+        }
+        judged
+    }
+
+    fn judge_answer(&self, name: &str, address: IpAddr, fixed: &[IpAddr]) -> Result<(), Denial> {
+        let (allow, deny) = (self.allow.endpoints(), self.deny.endpoints());
+        let held = |rules: &&Endpoints| rules.all_at(address).next().is_some();
+        if is_private(address)
+            && !self.everything
+            && !fixed.contains(&address)
+            && !allow.iter().any(held)
+        {
+            // The grant for the first port that is open by the name; any will do where there is none.
+            let named = [
+                (Verb::TcpConnect, &self.allow.tcp_connect),
+                (Verb::UdpSend, &self.allow.udp_send),
+            ]
+            .into_iter()
+            .find_map(|(verb, rules)| Some((verb, rules.names.all(name).next()?)));
+            let grant = named
+                .map(|(verb, ports)| endpoint_grant(verb, SocketAddr::new(address, ports.low)));
+            let also = grant
+                .as_ref()
+                .map(|grant| format!("--allow {} or ", quoted(grant)))
+                .unwrap_or_default();
+            let reason = format!(
+                "{name} leads to {address}, which is private: a name alone does not open it; \
+                 allow it with {also}--resolve {name}={address}"
+            );
+            return Err(Denial {
+                grant,
+                ..Denial::new(reason)
+            });
+        }
+        let taken = |deny: &Endpoints, port| {
+            deny.touching(address, port)
+                .or_else(|| deny.names.find(name, port))
+        };
+        let usable = |deny: &Endpoints, wanted: Ports| any_left(wanted, |port| taken(deny, port));
+        let mut granted = false;
+        if !self.everything {
+            for (allow, deny) in allow.into_iter().zip(deny) {
+                for wanted in allow.all_at(address).chain(allow.names.all(name)) {
+                    granted = true;
+                    if usable(deny, wanted) {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        let everywhere = Ports {
+            low: 0,
+            high: u16::MAX,
+            rule: 0,
+        };
+        if !granted
+            && [&self.deny.tcp_connect, &self.deny.udp_send]
+                .into_iter()
+                .any(|deny| usable(deny, everywhere))
+        {
+            return Ok(());
+        }
+        let any = |deny: &Endpoints| {
+            deny.all_at(address)
+                .chain(deny.names.all(name))
+                .next()
+                .or_else(|| deny.touching(address, 0))
+        };
+        let rule = deny
+            .into_iter()
+            .find_map(any)
+            .map_or("", |found| self.deny.text(found.rule));
+        Err(Denial::by_rule(
+            format_args!("{name}'s address {address}"),
+            rule,
+        ))
+    }
+
+    /// Decides on an option.
+    fn option(
+        &self,
+        level: i32,
+        number: i32,
+        access: impl Fn(&SocketOption) -> Access,
+    ) -> Result<Allowed<'_>, Denial> {
+        match option::find(level, number) {
+            Some(row) => self.row(row, access(row)),
+            // Not under `allow-all` either: an option's value can hold a pointer or a descriptor's number, and those would be
+            // the host's. Only the table knows which don't.
+            None => Err(Denial::new(format!(
+                "option {level}/{number} is denied: it is not in the table of options"
+            ))),
+        }
+    }
+
+    fn row(&self, row: &'static SocketOption, access: Access) -> Result<Allowed<'_>, Denial> {
+        if let Access::Refused(why) = access {
+            return Err(Denial::new(format!("option {row} is denied: {why}")));
+        }
+        if let Some(rule) = self.deny.options.get(&(row.level, row.number)) {
+            return Err(Denial::by_rule(
+                format_args!("option {row}"),
+                self.deny.text(*rule),
+            ));
+        }
+        match access {
+            Access::Ordinary | Access::Absent | Access::Refused(_) => Ok(Allowed { rule: None }),
+            Access::Granted | Access::GrantedOnDatagrams if self.everything => Ok(Allowed {
+                rule: Some(EVERYTHING),
+            }),
+            Access::Granted | Access::GrantedOnDatagrams => {
+                match self.allow.options.get(&(row.level, row.number)) {
+                    Some(rule) => Ok(self.by(*rule)),
+                    None => Err(Denial::missing(
+                        format!("option {row}"),
+                        Some(format!("{}={row}", Verb::Option)),
+                    )),
+                }
+            }
+        }
+    }
+
+    /// Decides on a control message to send.
+    fn control(&self, level: i32, number: i32) -> Result<Allowed<'_>, Denial> {
+        match (level, number) {
+            (SOL_SOCKET, SCM_RIGHTS) => {
+                // As bytes they would be numbers of the host's own descriptors.
+                Err(Denial::new(
+                    "SCM_RIGHTS is denied as bytes: descriptors are sent as descriptors".into(),
+                ))
+            }
+            (SOL_SOCKET, SCM_CREDENTIALS) => Ok(Allowed { rule: None }),
+            _ => match option::control(level, number).and_then(|row| Some((row, row.control?))) {
+                Some((row, access)) => self.row(row, access),
+                None => {
+                    let what = format!("control message {level}/{number}");
+                    Err(Denial::new(format!(
+                        "{what} is denied: it is not in the table of control messages"
+                    )))
+                }
+            },
+        }
+    }
+
+    fn ancillary(
+        &self,
+        what: Ancillary,
+        allow: [Option<RuleId>; 2],
+        deny: [Option<RuleId>; 2],
+    ) -> Result<Allowed<'_>, Denial> {
+        let name = format_args!("ancillary {}", what.name());
+        if let Some(rule) = deny.into_iter().flatten().next() {
+            return Err(Denial::by_rule(name, self.deny.text(rule)));
+        }
+        if self.everything {
+            return Ok(Allowed {
+                rule: Some(EVERYTHING),
+            });
+        }
+        match allow.into_iter().flatten().next() {
+            Some(rule) => Ok(self.by(rule)),
+            None => Err(Denial::missing(
+                name.to_string(),
+                Some(format!("{}={}", Verb::Ancillary, what.name())),
+            )),
+        }
+    }
+
+    /// Whether a socket of this kind may be made: some grant has to need one. To be asked before socket(2), and again with what the
+    /// kernel says that it made.
+    ///
+    /// INET and INET6: streams of TCP under `tcp-*`, datagrams of UDP under `udp-*`. UNIX: streams, datagrams and sequenced
+    /// packets under `unix-*`. An unnamed UNIX socketpair needs no grant and no question. Every other family, type or protocol, those
+    /// that offer the same service by another number too (MPTCP, SCTP, UDP-Lite, DCCP, SMC), only where everything is allowed.
+    ///
+    /// # Errors
+    ///
+    /// The denial.
+    pub fn may_create(
+        &self,
+        family: i32,
+        type_: i32,
+        protocol: i32,
+    ) -> Result<Allowed<'_>, Denial> {
+        if self.everything {
+            return Ok(Allowed {
+                rule: Some(EVERYTHING),
+            });
+        }
+        // As the kernel does: above these bits stand SOCK_NONBLOCK and SOCK_CLOEXEC.
+        let kind = type_ & 0xf;
+        let allow = &self.allow;
+        let (granted, hint) = match (family, kind, protocol) {
+            (AF_INET | AF_INET6, SOCK_STREAM, 0 | IPPROTO_TCP) => (
+                !allow.tcp_connect.is_empty() || !allow.tcp_listen.is_empty(),
+                "tcp-connect=HOST:PORT or tcp-listen=ADDRESS:PORT",
+            ),
+            (AF_INET | AF_INET6, SOCK_DGRAM, 0 | IPPROTO_UDP) => (
+                !allow.udp_bind.is_empty()
+                    || !allow.udp_send.is_empty()
+                    || !allow.udp_receive.is_empty(),
+                "udp-send=HOST:PORT, udp-bind=ADDRESS:PORT or udp-receive=HOST:PORT",
+            ),
+            (AF_UNIX, SOCK_STREAM | SOCK_DGRAM | SOCK_SEQPACKET, 0 | AF_UNIX) => (
+                !allow.unix_connect.is_empty() || !allow.unix_bind.is_empty(),
+                "unix-connect=PATH or unix-bind=PATH",
+            ),
+            _ => {
+                let what = format!("a socket of family {family}, type {kind}, protocol {protocol}");
+                return Err(Denial::new(format!(
+                    "{what} is denied: no verb of this version grants it"
+                )));
+            }
+        };
+        if granted {
+            return Ok(Allowed { rule: None });
+        }
+        let name = |n| match n {
+            AF_INET => "AF_INET",
+            AF_INET6 => "AF_INET6",
+            _ => "AF_UNIX",
+        };
+        let kinds = ["", "SOCK_STREAM", "SOCK_DGRAM", "", "", "SOCK_SEQPACKET"];
+        let kind = usize::try_from(kind)
+            .ok()
+            .and_then(|at| kinds.get(at))
+            .copied()
+            .unwrap_or_default();
+        Err(Denial::new(format!(
+            "a socket of {} and {kind} is not granted; allow some use of it with --allow {hint}",
+            name(family)
+        )))
+    }
+}
+
+fn endpoint_grant(verb: Verb, address: SocketAddr) -> String {
+    // Without the zone, which no rule has.
+    format!(
+        "{verb}={}",
+        SocketAddr::new(canonical(address.ip()), address.port())
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,783 @@
+//! One rule: a verb and what it names, `VERB=TARGET`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use sandsock_abi::option::{self, SocketOption};
+
+use super::pattern::{EndpointPattern, Fault, HostPattern, ResolvePattern, UnixPattern};
+
+/// What a rule allows or denies to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Verb {
+    /// Connect a TCP socket, its implicit bind included.
+    TcpConnect,
+    /// Bind a TCP socket, and listen on it.
+    TcpListen,
+    /// Bind a UDP socket.
+    UdpBind,
+    /// Send datagrams, and get the replies; the implicit bind included.
+    UdpSend,
+    /// Get datagrams from somebody.
+    UdpReceive,
+    /// Connect or send to a UNIX socket.
+    UnixConnect,
+    /// Bind a UNIX socket.
+    UnixBind,
+    /// Look up a name.
+    Resolve,
+    /// Get and set an option that is not ordinary, as an option or a control message.
+    Option,
+    /// Pass descriptors or forge credentials.
+    Ancillary,
+}
+
+/// What a verb's target looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// `HOST:PORT` of another host.
+    Remote,
+    /// `HOST:PORT` of this host: an address, no name.
+    Local,
+    /// A path, or `@` and an abstract name.
+    Unix,
+    /// A host name.
+    Name,
+    /// `LEVEL/NAME` of a socket option.
+    Option,
+    /// One of [`Ancillary`]'s words.
+    Ancillary,
+}
+
+/// A row of [`Verb::TABLE`].
+#[derive(Clone, Copy, Debug)]
+pub struct VerbInfo {
+    /// The verb.
+    pub verb: Verb,
+    /// Its word.
+    pub name: &'static str,
+    /// What its target looks like. Every verb served so far takes one.
+    pub form: Form,
+    /// Targets, for help and errors.
+    pub examples: &'static [&'static str],
+    /// What it grants, as the end of a sentence, for help.
+    pub about: &'static str,
+}
+
+const fn row(
+    verb: Verb,
+    name: &'static str,
+    form: Form,
+    examples: &'static [&'static str],
+    about: &'static str,
+) -> VerbInfo {
+    VerbInfo {
+        verb,
+        name,
+        form,
+        examples,
+        about,
+    }
+}
+
+/// Verbs that the language has and this version does not serve.
+const LATER: &[&str] = &[
+    "raw",
+    "packet",
+    "netlink",
+    "can",
+    "family",
+    "reverse-resolve",
+    "inherit",
+    "multicast",
+    "interfaces",
+    "hostname",
+    "ioctl",
+];
+
+impl Verb {
+    /// Every verb, in the order of the enum.
+    pub const TABLE: &[VerbInfo] = &[
+        row(
+            Self::TcpConnect,
+            "tcp-connect",
+            Form::Remote,
+            &[
+                "127.0.0.1:8000",
+                "10.0.0.0/8:443",
+                "db.example:5432",
+                "*.example.com:443",
+                "[::1]:*",
+            ],
+            "connect to HOST:PORT over TCP; a name may be looked up too",
+        ),
+        row(
+            Self::TcpListen,
+            "tcp-listen",
+            Form::Local,
+            &["127.0.0.1:8000", "127.0.0.1:0", "[::]:443", "*:8000-8999"],
+            "bind and listen on HOST:PORT over TCP",
+        ),
+        row(
+            Self::UdpBind,
+            "udp-bind",
+            Form::Local,
+            &["127.0.0.1:5353", "0.0.0.0:0", "*:50007"],
+            "bind HOST:PORT over UDP; receiving takes udp-receive or udp-send",
+        ),
+        row(
+            Self::UdpSend,
+            "udp-send",
+            Form::Remote,
+            &["127.0.0.1:53", "time.example:123", "192.0.2.0/24:*"],
+            "send to HOST:PORT over UDP and get its replies; a name may be looked up too",
+        ),
+        row(
+            Self::UdpReceive,
+            "udp-receive",
+            Form::Remote,
+            &["127.0.0.1:*", "192.0.2.0/24:*", "*:*"],
+            "get datagrams from HOST:PORT over UDP",
+        ),
+        row(
+            Self::UnixConnect,
+            "unix-connect",
+            Form::Unix,
+            &["/run/app/*.sock", "/run/**/notify", "@name"],
+            "connect and send to a UNIX socket",
+        ),
+        row(
+            Self::UnixBind,
+            "unix-bind",
+            Form::Unix,
+            &["/run/app/*.sock", "@name-*"],
+            "bind a UNIX socket",
+        ),
+        row(
+            Self::Resolve,
+            "resolve",
+            Form::Name,
+            &["db.example", "*.example.com", "*"],
+            "look up a name",
+        ),
+        row(
+            Self::Option,
+            "option",
+            Form::Option,
+            &["SOL_SOCKET/SO_MARK", "IPPROTO_IP/IP_PKTINFO"],
+            "use a socket option that is not ordinary",
+        ),
+        row(
+            Self::Ancillary,
+            "ancillary",
+            Form::Ancillary,
+            &[
+                "rights:send",
+                "rights:receive",
+                "rights:receive,any",
+                "credentials:forge",
+            ],
+            "pass descriptors, forge credentials",
+        ),
+    ];
+
+    /// This verb's row.
+    pub fn info(self) -> &'static VerbInfo {
+        &Self::TABLE[self as usize]
+    }
+
+    /// This verb's word.
+    pub fn name(self) -> &'static str {
+        self.info().name
+    }
+
+    fn by_name(word: &str) -> Option<Self> {
+        Self::TABLE
+            .iter()
+            .find(|info| info.name == word)
+            .map(|info| info.verb)
+    }
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl serde::Serialize for Verb {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+/// What `ancillary` names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ancillary {
+    /// `rights:send`: send descriptors.
+    RightsSend,
+    /// `rights:receive`: receive sockets of families that are granted.
+    RightsReceive,
+    /// `rights:receive,any`: receive descriptors of any kind. It includes `rights:receive`.
+    RightsReceiveAny,
+    /// `credentials:forge`: send credentials other than the host's own.
+    CredentialsForge,
+}
+
+impl Ancillary {
+    const ALL: [Self; 4] = [
+        Self::RightsSend,
+        Self::RightsReceive,
+        Self::RightsReceiveAny,
+        Self::CredentialsForge,
+    ];
+
+    /// Its word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RightsSend => "rights:send",
+            Self::RightsReceive => "rights:receive",
+            Self::RightsReceiveAny => "rights:receive,any",
+            Self::CredentialsForge => "credentials:forge",
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        Self::ALL
+            .into_iter()
+            .find(|one| one.name() == text)
+            .ok_or_else(|| {
+                let words = Self::ALL.map(Self::name);
+                Fault::new(
+                    0,
+                    format!("unknown target `{}`", text.escape_debug()),
+                    format!(
+                        "targets are {}{}",
+                        words.join(", "),
+                        suggestion(text, words)
+                    ),
+                )
+            })
+    }
+}
+
+fn parse_option(text: &str) -> Result<&'static SocketOption, Fault> {
+    let Some((level, name)) = text.split_once('/') else {
+        return Err(Fault::new(
+            0,
+            "the level is missing",
+            format!("write LEVEL/NAME{}", near_options(text)),
+        ));
+    };
+    option::by_name(level, name).ok_or_else(|| {
+        let what = format!("unknown option `{}`", text.escape_debug());
+        Fault::new(
+            0,
+            what,
+            format!(
+                "write LEVEL/NAME, as in SOL_SOCKET/SO_MARK{}",
+                near_options(name)
+            ),
+        )
+    })
+}
+
+/// One rule: `VERB=TARGET`. Parsed from text, and printed in the form in which denials name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Grant {
+    /// `tcp-connect=HOST:PORT`.
+    TcpConnect(EndpointPattern),
+    /// `tcp-listen=ADDRESS:PORT`.
+    TcpListen(EndpointPattern),
+    /// `udp-bind=ADDRESS:PORT`.
+    UdpBind(EndpointPattern),
+    /// `udp-send=HOST:PORT`.
+    UdpSend(EndpointPattern),
+    /// `udp-receive=HOST:PORT`.
+    UdpReceive(EndpointPattern),
+    /// `unix-connect=PATH` or `unix-connect=@NAME`.
+    UnixConnect(UnixPattern),
+    /// `unix-bind=PATH` or `unix-bind=@NAME`.
+    UnixBind(UnixPattern),
+    /// `resolve=NAME`.
+    Resolve(ResolvePattern),
+    /// `option=LEVEL/NAME`.
+    Option(&'static SocketOption),
+    /// `ancillary=WHAT`.
+    Ancillary(Ancillary),
+}
+
+impl Grant {
+    /// Its verb.
+    pub fn verb(&self) -> Verb {
+        match self {
+            Self::TcpConnect(_) => Verb::TcpConnect,
+            Self::TcpListen(_) => Verb::TcpListen,
+            Self::UdpBind(_) => Verb::UdpBind,
+            Self::UdpSend(_) => Verb::UdpSend,
+            Self::UdpReceive(_) => Verb::UdpReceive,
+            Self::UnixConnect(_) => Verb::UnixConnect,
+            Self::UnixBind(_) => Verb::UnixBind,
+            Self::Resolve(_) => Verb::Resolve,
+            Self::Option(_) => Verb::Option,
+            Self::Ancillary(_) => Verb::Ancillary,
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        let (word, target) = match text.split_once('=') {
+            Some((word, target)) => (word, Some(target)),
+            None => (text, None),
+        };
+        let Some(verb) = Verb::by_name(word) else {
+            return Err(unknown_verb(word));
+        };
+        let info = verb.info();
+        let examples = || {
+            let examples: Vec<_> = info
+                .examples
+                .iter()
+                .map(|target| format!("{}={target}", info.name))
+                .collect();
+            format!("examples: {}", examples.join(", "))
+        };
+        let target = target.filter(|target| !target.is_empty());
+        let Some(target) = target else {
+            return Err(Fault::new(
+                text.len(),
+                format!("`{word}` needs a target"),
+                examples(),
+            ));
+        };
+        let parsed = match verb {
+            Verb::TcpConnect => remote(target).map(Self::TcpConnect),
+            Verb::TcpListen => local(target).map(Self::TcpListen),
+            Verb::UdpBind => local(target).map(Self::UdpBind),
+            Verb::UdpSend => remote(target).map(Self::UdpSend),
+            Verb::UdpReceive => EndpointPattern::parse(target).map(Self::UdpReceive),
+            Verb::UnixConnect => UnixPattern::parse(target).map(Self::UnixConnect),
+            Verb::UnixBind => UnixPattern::parse(target).map(Self::UnixBind),
+            Verb::Resolve => ResolvePattern::parse(target).map(Self::Resolve),
+            Verb::Option => parse_option(target).map(Self::Option),
+            Verb::Ancillary => Ancillary::parse(target).map(Self::Ancillary),
+        };
+        parsed.map_err(|fault| fault.shifted(word.len() + 1))
+    }
+}
+
+/// A destination: the unspecified address is none, it would quietly stand for the loopback.
+fn remote(target: &str) -> Result<EndpointPattern, Fault> {
+    let pattern = EndpointPattern::parse(target)?;
+    match &pattern.host {
+        HostPattern::Net(net)
+            if net.addr().is_unspecified() && net.prefix_len() == net.max_prefix_len() =>
+        {
+            Err(Fault::new(
+                0,
+                format!("{} is no destination", net.addr()),
+                "it is judged as the loopback: write 127.0.0.1 or [::1], or `*` for any address",
+            ))
+        }
+        HostPattern::Any | HostPattern::Net(_) | HostPattern::Name(_) => Ok(pattern),
+    }
+}
+
+/// A local address. A name would let a name server choose where to listen.
+fn local(target: &str) -> Result<EndpointPattern, Fault> {
+    let pattern = EndpointPattern::parse(target)?;
+    match &pattern.host {
+        HostPattern::Name(name) => Err(Fault::new(
+            0,
+            format!("`{name}` is a name"),
+            "one's own side is granted by its address, as in 127.0.0.1:8000, [::1]:8000 or *:8000",
+        )),
+        HostPattern::Any | HostPattern::Net(_) => Ok(pattern),
+    }
+}
+
+fn unknown_verb(word: &str) -> Fault {
+    if LATER.contains(&word) {
+        let hint = format!("verbs of this version are {}", verbs());
+        return Fault::new(
+            0,
+            format!("the verb `{word}` is not served by this version"),
+            hint,
+        );
+    }
+    let shown = word.escape_debug();
+    let what = if word.is_empty() {
+        "the verb is missing".into()
+    } else {
+        format!("unknown verb `{shown}`")
+    };
+    Fault::new(
+        0,
+        what,
+        format!(
+            "verbs are {}{}",
+            verbs(),
+            suggestion(word, Verb::TABLE.iter().map(|info| info.name))
+        ),
+    )
+}
+
+fn verbs() -> String {
+    Verb::TABLE
+        .iter()
+        .map(|info| info.name)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+impl FromStr for Grant {
+    type Err = GrantError;
+
+    fn from_str(text: &str) -> Result<Self, GrantError> {
+        Self::parse(text).map_err(|fault| GrantError::new(text, fault))
+    }
+}
+
+impl fmt::Display for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}=", self.verb())?;
+        match self {
+            Self::TcpConnect(pattern)
+            | Self::TcpListen(pattern)
+            | Self::UdpBind(pattern)
+            | Self::UdpSend(pattern)
+            | Self::UdpReceive(pattern) => pattern.fmt(f),
+            Self::UnixConnect(pattern) | Self::UnixBind(pattern) => pattern.fmt(f),
+            Self::Resolve(pattern) => pattern.fmt(f),
+            Self::Option(name) => name.fmt(f),
+            Self::Ancillary(what) => f.write_str(what.name()),
+        }
+    }
+}
+
+/// A text that is no rule, limit or fixed address: what is wrong, where, and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} at character {}; {hint}", self.character())]
+pub struct GrantError {
+    text: Box<str>,
+    offset: usize,
+    what: Box<str>,
+    hint: Box<str>,
+}
+
+impl GrantError {
+    pub(super) fn new(text: &str, fault: Fault) -> Self {
+        Self {
+            text: text.into(),
+            offset: fault.offset,
+            what: fault.what.into(),
+            hint: fault.hint.into(),
+        }
+    }
+
+    /// The whole text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Where the fault is, in bytes from the start.
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// Where the fault is, in characters, the first being 1.
+    pub fn character(&self) -> usize {
+        self.text
+            .char_indices()
+            .take_while(|(at, _)| *at < self.offset)
+            .count()
+            + 1
+    }
+}
+
+/// How many letters to change, insert or leave out, or swap with the next, to make one word of the other.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let cost = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = cost.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// `; did you mean ...?`, or nothing.
+pub(super) fn suggestion<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> String {
+    // A word this long is no slip of the hand, and the work is its length times the table's.
+    if word.len() > 64 {
+        return String::new();
+    }
+    let nearest = words
+        .into_iter()
+        .map(|candidate| (distance(word, candidate), candidate))
+        .min();
+    match nearest {
+        Some((far, candidate)) if far * 3 <= candidate.len() => {
+            format!("; did you mean {candidate}?")
+        }
+        _ => String::new(),
+    }
+}
+
+/// `; near it are ...`: up to five options with names like this one.
+fn near_options(name: &str) -> String {
+    if name.len() > 64 {
+        return String::new();
+    }
+    let name = name.to_ascii_uppercase();
+    let mut near: Vec<_> = option::OPTIONS
+        .iter()
+        .map(|option| {
+            let part =
+                name.len() >= 3 && (option.name.contains(&*name) || name.contains(option.name));
+            (
+                if part {
+                    1
+                } else {
+                    distance(&name, option.name)
+                },
+                option,
+            )
+        })
+        .filter(|(far, option)| far * 3 <= option.name.len())
+        .collect();
+    near.sort_by_key(|(far, option)| (*far, option.level, option.number));
+    let names: Vec<_> = near
+        .iter()
+        .take(5)
+        .map(|(_, option)| option.to_string())
+        .collect();
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!("; near it are {}", names.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn error(text: &str) -> String {
+        text.parse::<Grant>().expect_err(text).to_string()
+    }
+
+    #[test]
+    fn table_is_in_the_order_of_the_enum() {
+        for info in Verb::TABLE {
+            assert_eq!(info.verb.info().name, info.name);
+            assert_eq!(Verb::by_name(info.name), Some(info.verb));
+        }
+    }
+
+    #[test]
+    fn every_example_is_a_grant_and_prints_as_itself() {
+        for info in Verb::TABLE {
+            for target in info.examples {
+                let text = format!("{}={target}", info.name);
+                let grant: Grant = text.parse().unwrap_or_else(|e| panic!("{text}: {e}"));
+                assert_eq!(grant.verb(), info.verb);
+                assert_eq!(grant.to_string(), text);
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_verb_lists_the_verbs_and_the_nearest() {
+        let text = error("tcp-conect=127.0.0.1:80");
+        assert!(text.starts_with("unknown verb `tcp-conect` at character 1; verbs are tcp-connect, tcp-listen, udp-bind"), "{text}");
+        assert!(text.ends_with("did you mean tcp-connect?"), "{text}");
+        assert!(!error("frobnicate=1").contains("did you mean"));
+        assert!(error("").starts_with("the verb is missing at character 1"));
+        assert!(error("TCP-CONNECT=127.0.0.1:80").starts_with("unknown verb"));
+        assert!(error(" tcp-connect=127.0.0.1:80").contains("did you mean tcp-connect?"));
+    }
+
+    #[test]
+    fn verb_of_a_later_version_is_told_from_an_unknown_one() {
+        for word in LATER {
+            assert!(error(&format!("{word}=x")).starts_with(&format!(
+                "the verb `{word}` is not served by this version at character 1"
+            )));
+            assert_eq!(Verb::by_name(word), None);
+        }
+    }
+
+    #[test]
+    fn verb_without_its_target_shows_examples() {
+        for info in Verb::TABLE {
+            for text in [info.name.to_owned(), format!("{}=", info.name)] {
+                let message = error(&text);
+                assert!(
+                    message.starts_with(&format!(
+                        "`{}` needs a target at character {}",
+                        info.name,
+                        text.len() + 1
+                    )),
+                    "{message}"
+                );
+                assert!(
+                    message.contains(&format!("{}={}", info.name, info.examples[0])),
+                    "{message}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn fault_is_told_by_its_character() {
+        assert!(error("tcp-connect=127.0.0.1:80x").contains("`80x` is no port at character 23;"));
+        // Two bytes of ü are one character.
+        assert!(
+            error("tcp-connect=bücher.example:x").contains("at character 28;"),
+            "{}",
+            error("tcp-connect=bücher.example:x")
+        );
+        let found = "tcp-connect=[fe80::1%2]:80".parse::<Grant>().unwrap_err();
+        assert_eq!(
+            (found.offset(), found.character(), found.text()),
+            (20, 21, "tcp-connect=[fe80::1%2]:80")
+        );
+    }
+
+    #[test]
+    fn own_side_by_a_name_is_refused() {
+        for text in ["tcp-listen=localhost:80", "udp-bind=*.example:80"] {
+            assert!(error(text).contains("is granted by its address"), "{text}");
+        }
+        assert!("udp-receive=db.example:80".parse::<Grant>().is_ok());
+    }
+
+    #[test]
+    fn destination_unspecified_is_refused() {
+        for text in [
+            "tcp-connect=0.0.0.0:80",
+            "udp-send=[::]:80",
+            "tcp-connect=[::ffff:0.0.0.0]:80",
+        ] {
+            assert!(error(text).contains("write 127.0.0.1"), "{text}");
+        }
+        for text in [
+            "tcp-connect=0.0.0.0/0:80",
+            "udp-receive=0.0.0.0:68",
+            "tcp-listen=0.0.0.0:80",
+        ] {
+            assert!(text.parse::<Grant>().is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn option_unknown_lists_near_names() {
+        let text = error("option=SOL_SOCKET/SO_MARKS");
+        assert!(
+            text.contains("unknown option `SOL_SOCKET/SO_MARKS`")
+                && text.contains("SOL_SOCKET/SO_MARK"),
+            "{text}"
+        );
+        let text = error("option=SO_MARK");
+        assert!(
+            text.contains("the level is missing") && text.contains("SOL_SOCKET/SO_MARK"),
+            "{text}"
+        );
+        assert!(error("option=SOL_SOCKET/zzzzzzzzzzzzzz").ends_with("as in SOL_SOCKET/SO_MARK"));
+    }
+
+    #[test]
+    fn ancillary_unknown_lists_the_words() {
+        let text = error("ancillary=rights:recieve");
+        assert!(
+            text.contains("rights:receive,any") && text.ends_with("did you mean rights:receive?"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn resolve_of_an_address_or_with_a_port_is_refused() {
+        assert!(error("resolve=127.0.0.1").contains("need no resolve"));
+        assert!(error("resolve=::1").contains("need no resolve"));
+        assert!(error("resolve=db.example:80").contains("a name alone"));
+    }
+
+    fn host() -> impl Strategy<Value = String> {
+        prop_oneof![
+            Just("*".to_owned()),
+            any::<std::net::Ipv4Addr>()
+                .prop_filter("a destination", |a| !a.is_unspecified())
+                .prop_map(|a| a.to_string()),
+            any::<std::net::Ipv6Addr>()
+                .prop_filter("a destination", |a| !a.to_canonical().is_unspecified())
+                .prop_map(|a| format!("[{a}]")),
+            (any::<std::net::Ipv4Addr>(), 0u8..32)
+                .prop_map(|(a, n)| ipnet::Ipv4Net::new(a, n).unwrap().trunc().to_string()),
+            (any::<std::net::Ipv6Addr>(), 0u8..128)
+                .prop_map(|(a, n)| format!("[{}]", ipnet::Ipv6Net::new(a, n).unwrap().trunc())),
+            "(\\*\\.)?[A-Za-zü][a-zA-Z0-9]{0,8}(\\.[a-zA-Z]{1,8}){0,3}\\.?",
+        ]
+    }
+
+    fn ports() -> impl Strategy<Value = String> {
+        prop_oneof![
+            Just("*".to_owned()),
+            any::<u16>().prop_map(|p| p.to_string()),
+            (0u16..100, 100u16..).prop_map(|(a, b)| format!("{a}-{b}"))
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn grant_of_an_endpoint_comes_back_from_its_print(verb in prop::sample::select(vec!["tcp-connect", "udp-send", "udp-receive"]), host in host(), ports in ports()) {
+            let text = format!("{verb}={host}:{ports}");
+            let grant: Grant = text.parse().map_err(|e| TestCaseError::fail(format!("{text}: {e}")))?;
+            let printed = grant.to_string();
+            prop_assert_eq!(printed.parse::<Grant>(), Ok(grant), "{}", printed);
+        }
+
+        #[test]
+        fn grant_of_a_path_comes_back_from_its_print(path in "/?([a-z*?.@ü\\\\]{1,5}/){0,3}[a-z*?ü]{1,5}") {
+            if let Ok(grant) = format!("unix-connect={path}").parse::<Grant>() {
+                let printed = grant.to_string();
+                prop_assert_eq!(printed.parse::<Grant>(), Ok(grant), "{}", printed);
+            }
+        }
+
+        #[test]
+        fn grant_of_an_abstract_name_comes_back_from_its_print(parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 1..5)) {
+            let parts: Vec<String> = parts.iter().map(|part| super::super::pattern::escape_abstract(part)).collect();
+            let grant: Grant = format!("unix-bind=@{}", parts.join("*")).parse().map_err(|e: GrantError| TestCaseError::fail(e.to_string()))?;
+            prop_assert_eq!(grant.to_string().parse::<Grant>(), Ok(grant));
+        }
+
+        #[test]
+        fn grant_of_any_text_never_panics(text in any::<String>()) {
+            check_any(&text)?;
+        }
+
+        #[test]
+        fn grant_of_a_verb_and_any_text_never_panics(at in 0..Verb::TABLE.len(), text in "[\\x00-\\x7fü*:/\\[\\]%@.0-9a-z-]{0,30}") {
+            check_any(&format!("{}={text}", Verb::TABLE[at].name))?;
+        }
+    }
+
+    fn check_any(text: &str) -> Result<(), TestCaseError> {
+        match text.parse::<Grant>() {
+            Ok(grant) => prop_assert_eq!(grant.to_string().parse::<Grant>(), Ok(grant)),
+            Err(e) => {
+                prop_assert!(e.offset() <= text.len());
+                prop_assert!(!e.to_string().is_empty());
+                prop_assert!(e.character() <= text.chars().count() + 1);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,302 @@
+//! What one instance may use at most, and the bucket that rates are measured with.
+
+use std::time::{Duration, Instant};
+
+use super::grant::{GrantError, suggestion};
+use super::pattern::{Fault, decimal};
+
+/// A row of [`Limits::TABLE`].
+#[derive(Clone, Copy)]
+pub struct LimitInfo {
+    /// Its word.
+    pub name: &'static str,
+    /// What holds where nothing else was set.
+    pub default: u64,
+    /// The least value that makes sense.
+    pub least: u64,
+    /// The greatest value that the host can keep.
+    pub most: u64,
+    /// What it counts, and what a guest sees that goes beyond.
+    pub about: &'static str,
+    get: fn(&Limits) -> u64,
+    set: fn(&mut Limits, u64),
+}
+
+impl std::fmt::Debug for LimitInfo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LimitInfo")
+            .field("name", &self.name)
+            .field("default", &self.default)
+            .finish_non_exhaustive()
+    }
+}
+
+macro_rules! limits {
+    ($($(#[doc = $doc:literal])+ $field:ident $name:literal = $default:literal, $least:literal ..= $most:literal, $about:literal;)+) => {
+        /// What one instance may use at most.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct Limits {
+            $($(#[doc = $doc])+ pub $field: u64,)+
+        }
+
+        impl Limits {
+            /// Every limit: its word, default, range and meaning.
+            pub const TABLE: &[LimitInfo] = &[$(LimitInfo {
+                name: $name,
+                default: $default,
+                least: $least,
+                most: $most,
+                about: $about,
+                get: |limits| limits.$field,
+                set: |limits, value| limits.$field = value,
+            }),+];
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $($field: $default),+ }
+            }
+        }
+    };
+}
+
+limits! {
+    /// Descriptors open at once.
+    descriptors "descriptors" = 1024, 0..=1_048_576, "descriptors open at once; beyond: EMFILE";
+    /// Descriptors sent with SCM_RIGHTS and not received yet.
+    rights_in_flight "rights-in-flight" = 64, 0..=16_384, "descriptors sent and not yet received; beyond: ETOOMANYREFS";
+    /// Look-ups begun a second.
+    lookups_per_second "lookups-per-second" = 64, 0..=1_000_000, "look-ups of names begun a second; beyond: EAGAIN";
+    /// Look-ups under way at once.
+    lookups_pending "lookups-pending" = 8, 0..=4_096, "look-ups of names under way at once; beyond: EAGAIN";
+    /// Pollers open at once.
+    pollers "pollers" = 16, 0..=65_536, "pollers open at once; beyond: EMFILE";
+    /// Entries of one poll or poller.
+    poll_entries "poll-entries" = 10_000, 0..=1_048_576, "entries of one poll or poller; beyond: EINVAL or ENOSPC";
+    /// Bytes of one transfer.
+    transfer_bytes "transfer-bytes" = 1_048_576, 1..=67_108_864, "bytes of a stream moved by one call; more is left to the next";
+    /// Bytes of control data of one message.
+    control_bytes "control-bytes" = 262_144, 0..=16_777_216, "bytes of control data of one message; beyond: ENOBUFS";
+}
+
+impl Limits {
+    /// The limits with their words, as they are.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        Self::TABLE.iter().map(|info| (info.name, (info.get)(self)))
+    }
+
+    fn info(name: &str) -> Result<&'static LimitInfo, Fault> {
+        Self::TABLE
+            .iter()
+            .find(|info| info.name == name)
+            .ok_or_else(|| {
+                let names: Vec<_> = Self::TABLE.iter().map(|info| info.name).collect();
+                let suggestion = suggestion(name, names.iter().copied());
+                Fault::new(
+                    0,
+                    format!("unknown limit `{}`", name.escape_debug()),
+                    format!("limits are {}{suggestion}", names.join(", ")),
+                )
+            })
+    }
+
+    /// Sets a limit by its word. The fault is the name's where `Ok` is inside, else the value's.
+    pub(super) fn set(&mut self, name: &str, value: Option<u64>) -> Result<(), LimitFault> {
+        let info = Self::info(name).map_err(LimitFault::Name)?;
+        let value = value
+            .filter(|value| (info.least..=info.most).contains(value))
+            .ok_or_else(|| {
+                LimitFault::Value(Fault::new(
+                    0,
+                    format!("no value for `{name}`"),
+                    format!("write a number from {} to {}", info.least, info.most),
+                ))
+            })?;
+        (info.set)(self, value);
+        Ok(())
+    }
+
+    /// Sets a limit from `NAME=N`.
+    ///
+    /// # Errors
+    ///
+    /// The name is unknown, or the number is none or out of range.
+    pub fn parse(&mut self, text: &str) -> Result<(), GrantError> {
+        let (name, value) = text.split_once('=').unwrap_or((text, ""));
+        self.set(name, decimal(value)).map_err(|fault| {
+            let fault = match fault {
+                LimitFault::Name(fault) => fault,
+                LimitFault::Value(fault) => fault.shifted((name.len() + 1).min(text.len())),
+            };
+            GrantError::new(text, fault)
+        })
+    }
+}
+
+/// Which half of a limit is wrong.
+#[derive(Debug)]
+pub(super) enum LimitFault {
+    /// Its word.
+    Name(Fault),
+    /// Its value.
+    Value(Fault),
+}
+
+/// A bucket that fills at a rate and from which each action takes one token.
+///
+/// It is pure: the caller says what time it is.
+#[derive(Clone, Debug)]
+pub struct TokenBucket {
+    rate: u64,
+    /// Billionths of a token that it holds at most.
+    capacity: u128,
+    /// Billionths of a token in it.
+    level: u128,
+    filled: Instant,
+}
+
+/// One token. A token a second is then one of these a nanosecond.
+const TOKEN: u128 = 1_000_000_000;
+
+impl TokenBucket {
+    /// A full bucket that fills with `rate` tokens a second and holds `burst`.
+    pub fn new(rate: u64, burst: u64, now: Instant) -> Self {
+        let capacity = u128::from(burst) * TOKEN;
+        Self {
+            rate,
+            capacity,
+            level: capacity,
+            filled: now,
+        }
+    }
+
+    /// Takes one token.
+    ///
+    /// # Errors
+    ///
+    /// There is none; the time until there is, [`Duration::MAX`] where there never will be.
+    pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
+        let gain = now
+            .saturating_duration_since(self.filled)
+            .as_nanos()
+            .saturating_mul(u128::from(self.rate));
+        self.level = self.level.saturating_add(gain).min(self.capacity);
+        self.filled = self.filled.max(now);
+        if self.level >= TOKEN {
+            self.level -= TOKEN;
+            return Ok(());
+        }
+        if self.rate == 0 || self.capacity < TOKEN {
+            return Err(Duration::MAX);
+        }
+        let missing = (TOKEN - self.level).div_ceil(u128::from(self.rate));
+        Err(Duration::from_nanos(
+            u64::try_from(missing).unwrap_or(u64::MAX),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_default_is_the_tables() {
+        let limits = Limits::default();
+        for info in Limits::TABLE {
+            assert_eq!((info.get)(&limits), info.default, "{}", info.name);
+            assert!(
+                (info.least..=info.most).contains(&info.default),
+                "{}",
+                info.name
+            );
+        }
+        assert_eq!(limits.descriptors, 1024);
+        assert_eq!(limits.control_bytes, 256 * 1024);
+    }
+
+    #[test]
+    fn limit_set_by_each_word_reaches_its_own_field() {
+        for info in Limits::TABLE {
+            let mut limits = Limits::default();
+            limits.parse(&format!("{}=7", info.name)).unwrap();
+            for (name, value) in limits.iter() {
+                let default = Limits::info(name).unwrap().default;
+                assert_eq!(value, if name == info.name { 7 } else { default }, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn limit_unknown_word_lists_the_words() {
+        let error = Limits::default()
+            .parse("descriptor=7")
+            .unwrap_err()
+            .to_string();
+        assert!(error.starts_with("unknown limit `descriptor` at character 1; limits are descriptors, rights-in-flight"), "{error}");
+        assert!(error.ends_with("did you mean descriptors?"), "{error}");
+    }
+
+    #[test]
+    fn limit_bad_value_tells_the_range() {
+        for text in [
+            "descriptors",
+            "descriptors=",
+            "descriptors=-1",
+            "descriptors=1048577",
+            "descriptors=+4",
+            "descriptors=99999999999999999999999",
+        ] {
+            let error = Limits::default().parse(text).unwrap_err();
+            assert!(
+                error
+                    .to_string()
+                    .contains("write a number from 0 to 1048576"),
+                "{error}"
+            );
+            assert!(error.offset() <= text.len());
+        }
+        assert!(Limits::default().parse("transfer-bytes=0").is_err());
+    }
+
+    #[test]
+    fn bucket_gives_its_burst_then_its_rate() {
+        let start = Instant::now();
+        let mut bucket = TokenBucket::new(4, 2, start);
+        assert_eq!(bucket.take(start), Ok(()));
+        assert_eq!(bucket.take(start), Ok(()));
+        assert_eq!(bucket.take(start), Err(Duration::from_millis(250)));
+        assert_eq!(
+            bucket.take(start + Duration::from_millis(100)),
+            Err(Duration::from_millis(150))
+        );
+        assert_eq!(bucket.take(start + Duration::from_millis(250)), Ok(()));
+        // An hour fills it no further than its burst.
+        let later = start + Duration::from_secs(3600);
+        assert_eq!(bucket.take(later), Ok(()));
+        assert_eq!(bucket.take(later), Ok(()));
+        assert!(bucket.take(later).is_err());
+    }
+
+    #[test]
+    fn bucket_clock_going_back_gives_nothing() {
+        let start = Instant::now() + Duration::from_secs(10);
+        let mut bucket = TokenBucket::new(1, 1, start);
+        assert_eq!(bucket.take(start), Ok(()));
+        assert!(bucket.take(start - Duration::from_secs(5)).is_err());
+        assert!(bucket.take(start).is_err());
+        assert_eq!(bucket.take(start + Duration::from_secs(1)), Ok(()));
+    }
+
+    #[test]
+    fn bucket_of_rate_or_burst_zero_never_gives_more() {
+        let now = Instant::now();
+        assert_eq!(TokenBucket::new(64, 0, now).take(now), Err(Duration::MAX));
+        let mut bucket = TokenBucket::new(0, 1, now);
+        assert_eq!(bucket.take(now), Ok(()));
+        assert_eq!(
+            bucket.take(now + Duration::from_secs(9)),
+            Err(Duration::MAX)
+        );
+    }
+}

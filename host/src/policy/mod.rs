@@ -1,0 +1,60 @@
+//! What a guest may do: rules, and the decision about each request.
+//!
+//! This module is pure: it opens no socket, knows no wasm, blocks on nothing and reads no clock. It reads a policy file when
+//! asked to, and finds the real place of directories that deny rules name.
+//!
+//! # Rules
+//!
+//! A rule is `VERB=TARGET`; [`Verb::TABLE`] lists the verbs. Everything is denied that no rule allows, and a rule that denies wins,
+//! also over `allow-all`.
+//!
+//! `tcp-connect`, `tcp-listen`, `udp-bind`, `udp-send` and `udp-receive` name `HOST:PORT`:
+//!
+//! * an address or a network: `127.0.0.1`, `10.0.0.0/8`, `[::1]`, `[2001:db8::/32]`. No zones: a rule holds on every interface.
+//! * `*`: every address of both families, never a name.
+//! * a name: `db.example`, or `*.example.com` for names at any depth below it, itself left out. Only for the verbs that name
+//!   another host. A name stands for the addresses that the guest looked it up to and that are still pinned ([`Pins`]).
+//!   A grant of `tcp-connect` or `udp-send` by name implies `resolve` of it.
+//! * a port, a range `a-b`, or `*` for any. Port 0 is the one that the kernel chooses at bind.
+//!
+//! `udp-send` implies the replies from what it names. `unix-connect` and `unix-bind` name a path (`*` and `?` within a component,
+//! `**` for any number of components) or `@` and an abstract name (`*` for any bytes, `\xNN` for one byte). `resolve` names a name,
+//! `*.NAME`, or `*` for every name. `option` names `LEVEL/NAME`. `ancillary` names what [`Ancillary`] lists.
+//!
+//! # How addresses are judged
+//!
+//! * IPv4-mapped IPv6 is IPv4. No other form is rewritten: v4-compatible, NAT64, 6to4, Teredo and their kin need an IPv6 rule that
+//!   allows, and are denied by an IPv4 rule about the address inside as well as by an IPv6 rule.
+//! * As a destination `0.0.0.0` is 127.0.0.1 and `::` is `::1`. The kernel must be given that address: [`destination`].
+//! * The wildcard as a local address needs a rule that says `0.0.0.0` or `[::]`, or that holds every address: `*`, `0.0.0.0/0`,
+//!   `[::/0]`. `[::]` takes IPv4 along unless the socket is IPV6_V6ONLY: `[::]:PORT` covers that, `[::/0]:PORT` only together with
+//!   IPv4's wildcard. A deny rule about any address that the wildcard takes in denies the wildcard.
+//! * A name that leads to private space ([`is_private`]) opens nothing there, unless `--resolve` says where it leads. An
+//!   address rule that holds the address works as ever.
+//!
+//! A deny rule by name holds for the addresses that the guest looked that name up to, whatever else allows them. It can't
+//! hold for an address that the guest knows otherwise: deny the address too.
+
+mod audit;
+mod decide;
+mod file;
+mod grant;
+mod index;
+mod limits;
+mod pattern;
+mod pins;
+mod unix;
+
+pub use audit::{Decision, Outcome, SocketKind};
+pub use decide::{
+    Allowed, Denial, Dropped, Judged, Local, Policy, PolicyBuilder, Request, UnixTarget,
+};
+pub use file::PolicyFileError;
+pub use grant::{Ancillary, Form, Grant, GrantError, Verb, VerbInfo};
+pub use limits::{LimitInfo, Limits, TokenBucket};
+pub use pattern::{
+    AbstractPattern, EndpointPattern, HostPattern, NameError, NamePattern, PathPattern, PortRange,
+    ResolvePattern, UnixPattern, canonical, destination, is_private, normalise_name,
+};
+pub use pins::Pins;
+pub use unix::UnixRoute;

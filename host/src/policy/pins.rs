@@ -1,0 +1,271 @@
+//! Which addresses a name was looked up to: what a grant by name opens.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::pattern::{canonical, normalise_name};
+
+/// How long a pin lasts after its last use.
+const LIFETIME: Duration = Duration::from_secs(5 * 60);
+/// How many addresses a name has at most.
+pub(super) const ADDRESSES: usize = 64;
+/// How many names are kept: a guest with `*.example.com` could ask for any number.
+const NAMES: usize = 1024;
+
+/// The addresses that an instance's look-ups gave, each bound to the name that was asked for.
+///
+/// An address counts for five minutes after its last use. After that it is remembered as expired, so that the caller can be
+/// told to look the name up once more.
+#[derive(Debug)]
+pub struct Pins {
+    origin: Instant,
+    names: HashMap<Arc<str>, Vec<IpAddr>>,
+    addresses: HashMap<IpAddr, Vec<Pin>>,
+}
+
+/// One name of an address.
+#[derive(Debug)]
+pub(super) struct Pin {
+    pub(super) name: Arc<str>,
+    /// Nanoseconds from the table's origin. A decision has the table only shared and still notes the use.
+    used: AtomicU64,
+}
+
+impl Pins {
+    /// An empty table. Times before `now` count as `now`.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            origin: now,
+            names: HashMap::new(),
+            addresses: HashMap::new(),
+        }
+    }
+
+    fn age(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.origin).as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Pins the addresses that a look-up of `name` gave, after [`Policy::judge_answers`](super::Policy::judge_answers) judged them.
+    ///
+    /// Addresses of an earlier look-up stay until they expire; of more than 64, those used longest ago go.
+    /// A text that is no host name pins nothing.
+    pub fn pin(&mut self, name: &str, addresses: &[IpAddr], now: Instant) {
+        let Ok(name) = normalise_name(name) else {
+            return;
+        };
+        if !self.names.contains_key(&*name) {
+            self.make_room();
+        }
+        let name: Arc<str> = match self.names.get_key_value(&*name) {
+            Some((name, _)) => Arc::clone(name),
+            None => Arc::from(&*name),
+        };
+        let mut list = self.names.remove(&name).unwrap_or_default();
+        // What has expired and was not answered again is the name's no longer.
+        list.retain(|address| {
+            let keep = self
+                .at(*address)
+                .iter()
+                .any(|pin| pin.name == name && self.is_fresh(pin, now));
+            if !keep {
+                self.forget(*address, &name);
+            }
+            keep
+        });
+        let now = self.age(now);
+        for address in addresses.iter().copied().map(canonical).take(ADDRESSES) {
+            let pins = self.addresses.entry(address).or_default();
+            match pins.iter().find(|pin| pin.name == name) {
+                Some(pin) => {
+                    pin.used.fetch_max(now, Ordering::Relaxed);
+                }
+                None => {
+                    pins.push(Pin {
+                        name: Arc::clone(&name),
+                        used: AtomicU64::new(now),
+                    });
+                    list.push(address);
+                }
+            }
+        }
+        while list.len() > ADDRESSES {
+            let oldest = list
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, address)| self.last_use(**address, &name));
+            let Some((at, _)) = oldest else { break };
+            let address = list.remove(at);
+            self.forget(address, &name);
+        }
+        self.names.insert(name, list);
+    }
+
+    /// The fresh addresses of a name, for a caller that lists them.
+    pub fn addresses(&self, name: &str, now: Instant) -> Vec<IpAddr> {
+        let Ok(name) = normalise_name(name) else {
+            return Vec::new();
+        };
+        let list = self.names.get(&*name).map_or(&[][..], Vec::as_slice);
+        let fresh = |address: &IpAddr| {
+            self.at(*address)
+                .iter()
+                .any(|pin| *pin.name == *name && self.is_fresh(pin, now))
+        };
+        list.iter().copied().filter(fresh).collect()
+    }
+
+    /// The names of a canonical address, expired ones too.
+    pub(super) fn at(&self, address: IpAddr) -> &[Pin] {
+        self.addresses.get(&address).map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn is_fresh(&self, pin: &Pin, now: Instant) -> bool {
+        let lifetime = u64::try_from(LIFETIME.as_nanos()).unwrap_or(u64::MAX);
+        self.age(now) <= pin.used.load(Ordering::Relaxed).saturating_add(lifetime)
+    }
+
+    pub(super) fn touch(&self, pin: &Pin, now: Instant) {
+        pin.used.fetch_max(self.age(now), Ordering::Relaxed);
+    }
+
+    fn last_use(&self, address: IpAddr, name: &str) -> u64 {
+        self.at(address)
+            .iter()
+            .find(|pin| *pin.name == *name)
+            .map_or(0, |pin| pin.used.load(Ordering::Relaxed))
+    }
+
+    fn forget(&mut self, address: IpAddr, name: &str) {
+        if let Some(pins) = self.addresses.get_mut(&address) {
+            pins.retain(|pin| *pin.name != *name);
+            if pins.is_empty() {
+                self.addresses.remove(&address);
+            }
+        }
+    }
+
+    /// Drops the name used longest ago where the table is full.
+    fn make_room(&mut self) {
+        while self.names.len() >= NAMES {
+            let last = |name: &str, list: &[IpAddr]| {
+                list.iter()
+                    .map(|a| self.last_use(*a, name))
+                    .max()
+                    .unwrap_or(0)
+            };
+            let oldest = self
+                .names
+                .iter()
+                .min_by_key(|(name, list)| last(name, list))
+                .map(|(name, _)| Arc::clone(name));
+            let Some(name) = oldest else { return };
+            for address in self.names.remove(&name).unwrap_or_default() {
+                self.forget(address, &name);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn v4(n: u8) -> IpAddr {
+        IpAddr::from([203, 0, 113, n])
+    }
+
+    #[test]
+    fn pin_expires_five_minutes_after_its_last_use() {
+        let start = Instant::now();
+        let mut pins = Pins::new(start);
+        pins.pin("db.example", &[v4(1)], start);
+        assert_eq!(pins.addresses("db.example", start + 5 * MINUTE), [v4(1)]);
+        pins.touch(&pins.at(v4(1))[0], start + 4 * MINUTE);
+        assert_eq!(pins.addresses("db.example", start + 9 * MINUTE), [v4(1)]);
+        let late = start + 9 * MINUTE + Duration::from_nanos(1);
+        assert!(pins.addresses("db.example", late).is_empty());
+        assert!(!pins.is_fresh(&pins.at(v4(1))[0], late));
+    }
+
+    #[test]
+    fn pin_again_keeps_the_fresh_and_drops_the_expired() {
+        let start = Instant::now();
+        let mut pins = Pins::new(start);
+        pins.pin("db.example", &[v4(1), v4(2)], start);
+        pins.pin("db.example", &[v4(2), v4(3)], start + 3 * MINUTE);
+        assert_eq!(pins.addresses("db.example", start + 3 * MINUTE).len(), 3);
+        pins.pin("db.example", &[v4(4)], start + 7 * MINUTE);
+        assert!(pins.at(v4(1)).is_empty());
+        let mut left = pins.addresses("db.example", start + 7 * MINUTE);
+        left.sort();
+        assert_eq!(left, [v4(2), v4(3), v4(4)]);
+    }
+
+    #[test]
+    fn pin_more_than_64_addresses_drops_the_oldest() {
+        let start = Instant::now();
+        let mut pins = Pins::new(start);
+        pins.pin("a.example", &(0..64).map(v4).collect::<Vec<_>>(), start);
+        pins.touch(&pins.at(v4(0))[0], start + MINUTE);
+        pins.pin("a.example", &[v4(200)], start + MINUTE);
+        let now = pins.addresses("a.example", start + MINUTE);
+        assert_eq!(now.len(), 64);
+        assert!(now.contains(&v4(0)) && now.contains(&v4(200)) && !now.contains(&v4(1)));
+        pins.pin("b.example", &(0..=255).map(v4).collect::<Vec<_>>(), start);
+        assert_eq!(pins.addresses("b.example", start).len(), 64);
+    }
+
+    #[test]
+    fn pin_of_one_name_is_not_anothers() {
+        let start = Instant::now();
+        let mut pins = Pins::new(start);
+        pins.pin("a.example", &[v4(1)], start);
+        pins.pin("b.example", &[v4(1)], start);
+        assert_eq!(pins.at(v4(1)).len(), 2);
+        pins.pin("a.example", &[v4(2)], start + 6 * MINUTE);
+        assert_eq!(
+            pins.at(v4(1))
+                .iter()
+                .map(|pin| &*pin.name)
+                .collect::<Vec<_>>(),
+            ["b.example"]
+        );
+    }
+
+    #[test]
+    fn pin_matches_mapped_addresses_and_any_spelling_of_the_name() {
+        let start = Instant::now();
+        let mut pins = Pins::new(start);
+        pins.pin("Bücher.Example.", &[ip("::ffff:203.0.113.9")], start);
+        assert_eq!(pins.addresses("xn--bcher-kva.example", start), [v4(9)]);
+        pins.pin("no name at all", &[v4(1)], start);
+        assert!(pins.at(v4(1)).is_empty());
+    }
+
+    #[test]
+    fn pin_too_many_names_drops_the_one_used_longest_ago() {
+        let start = Instant::now();
+        let mut pins = Pins::new(start);
+        for n in 0..NAMES + 10 {
+            pins.pin(
+                &format!("n{n}.example"),
+                &[v4(1), v4(2)],
+                start + Duration::from_millis(n as u64),
+            );
+        }
+        let now = start + MINUTE;
+        assert_eq!(pins.names.len(), NAMES);
+        assert_eq!(pins.at(v4(1)).len(), NAMES);
+        assert!(pins.addresses("n0.example", now).is_empty());
+        assert!(!pins.addresses("n10.example", now).is_empty());
+    }
+}

@@ -1,0 +1,71 @@
+//! Waiting for many descriptors at once.
+
+use std::sync::Arc;
+
+use rustix::event::PollFlags;
+use rustix::io::Errno;
+use wasmtime::StoreContextMut;
+use wasmtime::component::{ComponentType, Lift, Resource};
+
+use crate::bindings::sandsock::socket::types::{ReadyEvent, Wait};
+use crate::ctx::SandsockView;
+use crate::descriptor::{Descriptor, Handle};
+use crate::error::Outcome;
+use crate::wait::now;
+
+/// WIT `poll-entry`.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(crate) struct PollEntry {
+    descriptor: Resource<Descriptor>,
+    events: u16,
+}
+
+/// WIT `polling.poller`. No instance of it is made in this version.
+pub(crate) enum Poller {}
+
+/// WIT `polling.poll`.
+pub(crate) async fn poll<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    (entries, wait): (Vec<PollEntry>, Wait),
+) -> Outcome<Vec<u16>> {
+    let view = store.data_mut().sandsock();
+    if entries.len() > view.ctx.policy.limits().poll_entries as usize {
+        return Err(Errno::INVAL.into());
+    }
+    let mut deadline = match wait {
+        Wait::None => Some(0),
+        Wait::Forever => None,
+        Wait::Within(nanoseconds) => Some(now().saturating_add(nanoseconds)),
+        Wait::Until(instant) => Some(instant),
+    };
+    // An alias is for transfers alone: like a number that is not open, it is POLLNVAL and the call returns at once.
+    let mut handles: Vec<Option<Arc<Handle>>> = Vec::with_capacity(entries.len());
+    for entry in &entries {
+        handles.push(view.table.get(&entry.descriptor)?.handle().ok().cloned());
+    }
+    if handles.iter().any(Option::is_none) {
+        deadline = Some(0);
+    }
+    let fds: Vec<_> = handles
+        .iter()
+        .zip(&entries)
+        .filter_map(|(handle, entry)| Some((handle.as_ref()?.fd(), PollFlags::from_bits_truncate(entry.events))))
+        .collect();
+    let mut ready = view.ctx.waiter.poll(&fds, deadline).await?.into_iter();
+    Ok(handles
+        .iter()
+        .map(|handle| match handle {
+            Some(_) => ready.next().map_or(0, |events| events.bits()),
+            None => PollFlags::NVAL.bits(),
+        })
+        .collect())
+}
+
+/// WIT `polling.create-poller`. Not served yet.
+pub(crate) fn create_poller() -> Outcome<Resource<Poller>> {
+    Err(Errno::NOSYS.into())
+}
+
+/// What a poller's wait gives.
+pub(crate) type Events = Vec<ReadyEvent>;

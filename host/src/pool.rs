@@ -1,0 +1,67 @@
+//! Bounded pools of threads for calls that block in the kernel or in the system's resolver.
+//!
+//! A job tells its end through an eventfd, so that whoever waits for it does so in the one way it waits for everything.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, LazyLock, Mutex};
+
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::io::Errno;
+use tokio::runtime::{Builder, Runtime};
+
+/// A pool: its threads are made when they are needed and end when they are idle.
+pub(crate) struct Pool(LazyLock<Option<Runtime>>);
+
+impl Pool {
+    const fn new(make: fn() -> Option<Runtime>) -> Self {
+        Self(LazyLock::new(make))
+    }
+}
+
+fn runtime(name: &'static str, threads: usize) -> Option<Runtime> {
+    Builder::new_current_thread().max_blocking_threads(threads).thread_name(name).build().ok()
+}
+
+/// Look-ups by the system's resolver.
+pub(crate) static NAMES: Pool = Pool::new(|| runtime("sandsock-names", 32));
+
+/// accept and connect on descriptions whose kernel flag says that they block.
+pub(crate) static BLOCKING: Pool = Pool::new(|| runtime("sandsock-block", 64));
+
+/// Closes that linger.
+pub(crate) static CLOSES: Pool = Pool::new(|| runtime("sandsock-close", 64));
+
+/// A job under way.
+pub(crate) struct Job<T> {
+    done: Arc<OwnedFd>,
+    result: Arc<Mutex<Option<T>>>,
+}
+
+impl<T> Job<T> {
+    /// Readable once the job has ended.
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.done.as_fd()
+    }
+
+    /// The result, once.
+    pub(crate) fn take(&self) -> Option<T> {
+        self.result.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+    }
+}
+
+impl Pool {
+    /// Starts a job, or queues it where all threads are busy.
+    pub(crate) fn start<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<Job<T>, Errno> {
+        let done = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+        let result = Arc::new(Mutex::new(None));
+        let (signal, place) = (Arc::clone(&done), Arc::clone(&result));
+        // A runtime that could not be made means that the process has no threads left.
+        self.0.as_ref().ok_or(Errno::AGAIN)?.spawn_blocking(move || {
+            let value = job();
+            *place.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(value);
+            // The counter starts at 0 and is written once: the write can't fail.
+            let _ = rustix::io::write(&*signal, &1u64.to_ne_bytes());
+        });
+        Ok(Job { done, result })
+    }
+}

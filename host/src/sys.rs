@@ -1,0 +1,496 @@
+//! The only system calls on sockets, and the only `unsafe` of the host.
+//!
+//! Whatever creates a socket, touches an address, sets an option or sends control data takes a [`Permit`], which owns what it
+//! permits: a forgotten check does not compile.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+
+use rustix::io::Errno;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::address::RawAddress;
+use crate::permit::{Bind, Connect, Control, Create, GetOption, Listen, Permit, SendTo, SetOption};
+
+/// The room for control data that one call may take, header included (man 7 unix: SCM_MAX_FD is 253).
+pub(crate) const RIGHTS_MAX: usize = 253;
+
+/// The value that a permitted `setsockopt` sets.
+#[derive(Debug)]
+pub(crate) enum OptionBytes {
+    /// A buffer.
+    Bytes(Vec<u8>),
+    /// A null pointer with a length.
+    Null(u32),
+}
+
+fn check(result: libc::c_int) -> Result<libc::c_int, Errno> {
+    if result < 0 { Err(last_errno()) } else { Ok(result) }
+}
+
+fn check_size(result: libc::ssize_t) -> Result<usize, Errno> {
+    usize::try_from(result).map_err(|_| last_errno())
+}
+
+fn last_errno() -> Errno {
+    Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO)
+}
+
+fn errno(error: io::Error) -> Errno {
+    Errno::from_io_error(&error).unwrap_or(Errno::IO)
+}
+
+/// socket(2), non-blocking and close-on-exec.
+pub(crate) fn socket(permit: Permit<Create>) -> Result<OwnedFd, Errno> {
+    let Create { domain, kind, protocol } = permit.into_act();
+    let kind = socket2::Type::from(kind | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK);
+    let protocol = (protocol != 0).then(|| socket2::Protocol::from(protocol));
+    socket2::Socket::new_raw(socket2::Domain::from(domain), kind, protocol).map(OwnedFd::from).map_err(errno)
+}
+
+/// socketpair(2), non-blocking and close-on-exec.
+pub(crate) fn socketpair(permit: Permit<Create>) -> Result<(OwnedFd, OwnedFd), Errno> {
+    let Create { domain, kind, protocol } = permit.into_act();
+    let kind = socket2::Type::from(kind | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK);
+    let protocol = (protocol != 0).then(|| socket2::Protocol::from(protocol));
+    socket2::Socket::pair_raw(socket2::Domain::from(domain), kind, protocol)
+        .map(|(a, b)| (a.into(), b.into()))
+        .map_err(errno)
+}
+
+/// bind(2). Gives back what the permit holds, for the check after the fact.
+pub(crate) fn bind(fd: BorrowedFd<'_>, permit: Permit<Bind>) -> Result<Bind, Errno> {
+    let bind = permit.into_act();
+    let raw = bind.address();
+    // SAFETY: the pointer and the length describe `raw`'s own buffer, which outlives the call.
+    check(unsafe { libc::bind(fd.as_raw_fd(), raw.as_ptr(), raw.length()) })?;
+    Ok(bind)
+}
+
+/// connect(2). The permit comes back with the error: a retry has to renew it.
+pub(crate) fn connect(fd: BorrowedFd<'_>, permit: Permit<Connect>) -> Result<(), (Errno, Permit<Connect>)> {
+    let raw = permit.act().address();
+    // SAFETY: the pointer and the length describe `raw`'s own buffer, which outlives the call.
+    match check(unsafe { libc::connect(fd.as_raw_fd(), raw.as_ptr(), raw.length()) }) {
+        Ok(_) => Ok(()),
+        Err(errno) => Err((errno, permit)),
+    }
+}
+
+/// listen(2).
+pub(crate) fn listen(fd: BorrowedFd<'_>, permit: Permit<Listen>) -> Result<(), Errno> {
+    // SAFETY: listen takes no pointer.
+    check(unsafe { libc::listen(fd.as_raw_fd(), permit.into_act().backlog) }).map(drop)
+}
+
+/// accept4(2), close-on-exec, with SOCK_NONBLOCK: the new description is this host's own.
+pub(crate) fn accept(fd: BorrowedFd<'_>) -> Result<(OwnedFd, RawAddress), Errno> {
+    let mut raw = RawAddress::empty();
+    let (pointer, length) = raw.as_out();
+    // SAFETY: the pointers are `raw`'s buffer and its length, which says how long the buffer is.
+    let new = check(unsafe {
+        libc::accept4(fd.as_raw_fd(), pointer, length, libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK)
+    })?;
+    raw.clamp();
+    // SAFETY: the kernel just made this descriptor and nobody else knows it.
+    Ok((unsafe { OwnedFd::from_raw_fd(new) }, raw))
+}
+
+/// getsockname(2).
+pub(crate) fn local_address(fd: BorrowedFd<'_>) -> Result<RawAddress, Errno> {
+    let mut raw = RawAddress::empty();
+    let (pointer, length) = raw.as_out();
+    // SAFETY: as in `accept`.
+    check(unsafe { libc::getsockname(fd.as_raw_fd(), pointer, length) })?;
+    raw.clamp();
+    Ok(raw)
+}
+
+/// getpeername(2).
+pub(crate) fn peer_address(fd: BorrowedFd<'_>) -> Result<RawAddress, Errno> {
+    let mut raw = RawAddress::empty();
+    let (pointer, length) = raw.as_out();
+    // SAFETY: as in `accept`.
+    check(unsafe { libc::getpeername(fd.as_raw_fd(), pointer, length) })?;
+    raw.clamp();
+    Ok(raw)
+}
+
+/// shutdown(2). Any number goes to the kernel: it says EINVAL itself.
+pub(crate) fn shutdown(fd: BorrowedFd<'_>, how: i32) -> Result<(), Errno> {
+    // SAFETY: shutdown takes no pointer.
+    check(unsafe { libc::shutdown(fd.as_raw_fd(), how) }).map(drop)
+}
+
+/// getsockopt(2) as bytes, cut to what the kernel filled in.
+pub(crate) fn get_option(fd: BorrowedFd<'_>, permit: Permit<GetOption>) -> Result<Vec<u8>, Errno> {
+    let GetOption { level, name, length } = permit.into_act();
+    let mut value = vec![0u8; length as usize];
+    let mut filled = length;
+    // SAFETY: the pointers are `value`'s buffer and its length.
+    check(unsafe { libc::getsockopt(fd.as_raw_fd(), level, name, value.as_mut_ptr().cast(), &raw mut filled) })?;
+    value.truncate(filled as usize);
+    Ok(value)
+}
+
+/// A 4-byte integer option that the host itself asks for.
+pub(crate) fn own_option(fd: BorrowedFd<'_>, level: i32, name: i32) -> Result<i32, Errno> {
+    let mut value = 0i32;
+    let mut length: libc::socklen_t = 4;
+    // SAFETY: the pointers are an integer and its length.
+    check(unsafe {
+        libc::getsockopt(fd.as_raw_fd(), level, name, (&raw mut value).cast(), &raw mut length)
+    })?;
+    Ok(value)
+}
+
+/// SO_RCVTIMEO or SO_SNDTIMEO in nanoseconds; none is no timeout.
+pub(crate) fn own_timeout(fd: BorrowedFd<'_>, name: i32) -> Option<u64> {
+    let mut value = libc::timeval { tv_sec: 0, tv_usec: 0 };
+    let mut length = size_of::<libc::timeval>() as libc::socklen_t;
+    // SAFETY: the pointers are a timeval and its length.
+    let result =
+        unsafe { libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, name, (&raw mut value).cast(), &raw mut length) };
+    if result < 0 || (value.tv_sec == 0 && value.tv_usec == 0) {
+        return None;
+    }
+    let seconds = u64::try_from(value.tv_sec).unwrap_or(0);
+    let micros = u64::try_from(value.tv_usec).unwrap_or(0);
+    Some(seconds.saturating_mul(1_000_000_000).saturating_add(micros * 1000))
+}
+
+/// Whether a close of this descriptor may wait: SO_LINGER is on with a time above 0.
+pub(crate) fn lingers(fd: BorrowedFd<'_>) -> bool {
+    let mut value = libc::linger { l_onoff: 0, l_linger: 0 };
+    let mut length = size_of::<libc::linger>() as libc::socklen_t;
+    // SAFETY: the pointers are a linger and its length.
+    let result = unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_LINGER,
+            (&raw mut value).cast(),
+            &raw mut length,
+        )
+    };
+    result == 0 && value.l_onoff != 0 && value.l_linger > 0
+}
+
+/// Lets a close return at once and the kernel send what is left behind it.
+pub(crate) fn clear_linger(fd: BorrowedFd<'_>) {
+    let value = libc::linger { l_onoff: 0, l_linger: 0 };
+    // SAFETY: the pointer and the length describe `value`. A failure leaves the socket as it was.
+    unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_LINGER,
+            (&raw const value).cast(),
+            size_of::<libc::linger>() as libc::socklen_t,
+        );
+    }
+}
+
+/// setsockopt(2).
+pub(crate) fn set_option(fd: BorrowedFd<'_>, permit: Permit<SetOption>) -> Result<(), Errno> {
+    let SetOption { level, name, value } = permit.into_act();
+    let (pointer, length) = match &value {
+        OptionBytes::Bytes(bytes) => (bytes.as_ptr().cast(), bytes.len() as libc::socklen_t),
+        OptionBytes::Null(length) => (std::ptr::null(), *length),
+    };
+    // SAFETY: the pointer is null, which the kernel answers itself, or a buffer of this length.
+    check(unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, pointer, length) }).map(drop)
+}
+
+/// The bytes that the peer has not taken yet. ioctl(SIOCOUTQ).
+pub(crate) fn unsent(fd: BorrowedFd<'_>) -> Result<usize, Errno> {
+    let mut count: libc::c_int = 0;
+    // SAFETY: SIOCOUTQ writes one integer.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) })?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
+/// This process's ids as SCM_CREDENTIALS carries them.
+pub(crate) fn own_credentials() -> Vec<u8> {
+    let ids: [u32; 3] =
+        [std::process::id(), rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw()];
+    ids.iter().flat_map(|id| id.to_ne_bytes()).collect()
+}
+
+/// close(2), with what the kernel said. Linux has freed the number whatever it says.
+pub(crate) fn close(fd: OwnedFd) -> Result<(), Errno> {
+    // SAFETY: the descriptor is owned and given up here.
+    check(unsafe { libc::close(fd.into_raw_fd()) }).map(drop)
+}
+
+/// Takes over a descriptor by its number, for an embedder that asked for real numbers.
+pub(crate) fn adopt(number: RawFd) -> Result<OwnedFd, Errno> {
+    // SAFETY: fcntl takes any number; EBADF is the answer to one that is not open.
+    check(unsafe { libc::fcntl(number, libc::F_GETFD) })?;
+    // SAFETY: the embedder promised by `real_numbers` that adopted numbers are the guest's from then on.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// send(2).
+pub(crate) fn send(fd: BorrowedFd<'_>, data: &[u8], flags: i32) -> Result<usize, Errno> {
+    // SAFETY: the pointer and the length are `data`'s.
+    check_size(unsafe { libc::send(fd.as_raw_fd(), data.as_ptr().cast(), data.len(), flags) })
+}
+
+/// sendto(2). The permit stays with the caller for a retry, which has to renew it.
+pub(crate) fn send_to(fd: BorrowedFd<'_>, data: &[u8], flags: i32, permit: &Permit<SendTo>) -> Result<usize, Errno> {
+    let raw = permit.act().address();
+    // SAFETY: the pointers and lengths are `data`'s and `raw`'s own.
+    check_size(unsafe {
+        libc::sendto(fd.as_raw_fd(), data.as_ptr().cast(), data.len(), flags, raw.as_ptr(), raw.length())
+    })
+}
+
+/// sendmsg(2) with an optional address and permitted control data.
+pub(crate) fn send_message(
+    fd: BorrowedFd<'_>,
+    buffers: &[io::IoSlice<'_>],
+    flags: i32,
+    address: Option<&Permit<SendTo>>,
+    control: &Permit<Control>,
+) -> Result<usize, Errno> {
+    // SAFETY: an all-zero msghdr is a valid one: null pointers with length 0.
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    if let Some(permit) = address {
+        let raw = permit.act().address();
+        header.msg_name = raw.as_ptr().cast_mut().cast();
+        header.msg_namelen = raw.length();
+    }
+    // IoSlice is guaranteed to have iovec's layout. The kernel only reads through it.
+    header.msg_iov = buffers.as_ptr().cast_mut().cast();
+    header.msg_iovlen = buffers.len() as _;
+    let control = control.act().encoded();
+    if !control.is_empty() {
+        header.msg_control = control.as_ptr().cast_mut().cast();
+        header.msg_controllen = control.len() as _;
+    }
+    // SAFETY: every pointer in the header describes memory that outlives the call, and the kernel only reads it.
+    check_size(unsafe { libc::sendmsg(fd.as_raw_fd(), &raw const header, flags) })
+}
+
+/// recv(2) into a buffer of this capacity that is never zeroed.
+///
+/// Returns the bytes and the call's result, which MSG_TRUNC makes greater than their number.
+pub(crate) fn receive(fd: BorrowedFd<'_>, capacity: usize, flags: i32) -> Result<(Vec<u8>, usize), Errno> {
+    let mut data: Vec<u8> = Vec::with_capacity(capacity);
+    // SAFETY: the pointer and the length are `data`'s spare capacity, which the kernel only writes.
+    let length =
+        check_size(unsafe { libc::recv(fd.as_raw_fd(), data.as_mut_ptr().cast(), data.capacity().min(capacity), flags) })?;
+    // WIT: MSG_TRUNC on a stream throws the bytes away: nothing was written then.
+    let written = if flags & libc::MSG_TRUNC != 0 && is_stream(fd) { 0 } else { length.min(capacity) };
+    // SAFETY: the kernel has written this many bytes.
+    unsafe { data.set_len(written) };
+    Ok((data, length))
+}
+
+fn is_stream(fd: BorrowedFd<'_>) -> bool {
+    own_option(fd, libc::SOL_SOCKET, libc::SO_TYPE) == Ok(libc::SOCK_STREAM) && own_option(fd, libc::SOL_SOCKET, libc::SO_DOMAIN) != Ok(libc::AF_UNIX)
+}
+
+/// What recvmsg(2) gave.
+pub(crate) struct Message {
+    pub(crate) data: Vec<u8>,
+    /// The call's result.
+    pub(crate) length: usize,
+    pub(crate) address: RawAddress,
+    /// The control data, in the kernel's layout.
+    pub(crate) control: ControlBuffer,
+    pub(crate) flags: i32,
+}
+
+impl Message {
+    /// What recv(2) gave: no address, no control data.
+    pub(crate) fn of_bytes(data: Vec<u8>, length: usize) -> Self {
+        Self { data, length, address: RawAddress::from_bytes(&[]), control: ControlBuffer::with_room(0), flags: 0 }
+    }
+}
+
+/// Received control data. Descriptors in it that nobody takes are closed on drop.
+pub(crate) struct ControlBuffer {
+    /// u64 for cmsghdr's alignment.
+    words: Vec<u64>,
+    length: usize,
+    taken: bool,
+}
+
+impl ControlBuffer {
+    fn with_room(room: usize) -> Self {
+        Self { words: vec![0; room.div_ceil(8)], length: 0, taken: false }
+    }
+
+    /// The control data as bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: u64s are plain bytes, and `length` is never above the buffer's size (`receive_message`).
+        unsafe { std::slice::from_raw_parts(self.words.as_ptr().cast(), self.length) }
+    }
+
+    /// The messages one by one, descriptors as owned ones; it can be walked once.
+    pub(crate) fn take(&mut self) -> Vec<ReceivedControl> {
+        if std::mem::replace(&mut self.taken, true) {
+            return Vec::new();
+        }
+        crate::control::split(self.bytes())
+            .map(|item| match (item.level, item.kind) {
+                (libc::SOL_SOCKET, libc::SCM_RIGHTS | crate::control::SCM_PIDFD) => {
+                    let fds = item
+                        .data
+                        .chunks_exact(4)
+                        // SAFETY: the kernel has just put these descriptors into this process for this message, and
+                        // `taken` lets nobody take them twice.
+                        .map(|four| RawFd::from_ne_bytes([four[0], four[1], four[2], four[3]]))
+                        .filter(|&number| number >= 0)
+                        .map(|number| unsafe { OwnedFd::from_raw_fd(number) })
+                        .collect();
+                    ReceivedControl { level: item.level, kind: item.kind, data: Vec::new(), fds, whole: item.whole }
+                }
+                _ => ReceivedControl {
+                    level: item.level,
+                    kind: item.kind,
+                    data: item.data.to_vec(),
+                    fds: Vec::new(),
+                    whole: item.whole,
+                },
+            })
+            .collect()
+    }
+}
+
+impl Drop for ControlBuffer {
+    fn drop(&mut self) {
+        drop(self.take());
+    }
+}
+
+/// One received control message.
+pub(crate) struct ReceivedControl {
+    pub(crate) level: i32,
+    pub(crate) kind: i32,
+    pub(crate) data: Vec<u8>,
+    /// SCM_RIGHTS' and SCM_PIDFD's descriptors.
+    pub(crate) fds: Vec<OwnedFd>,
+    /// False where the message was cut.
+    pub(crate) whole: bool,
+}
+
+/// recvmsg(2) into a buffer of this capacity, with this much room for control data; close-on-exec.
+pub(crate) fn receive_message(
+    fd: BorrowedFd<'_>,
+    capacity: usize,
+    control_room: usize,
+    flags: i32,
+) -> Result<Message, Errno> {
+    let mut data: Vec<u8> = Vec::with_capacity(capacity);
+    let mut address = RawAddress::empty();
+    let mut control = ControlBuffer::with_room(control_room);
+    let mut iov = libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: capacity };
+    // SAFETY: an all-zero msghdr is a valid one.
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    let (name, name_length) = address.as_out();
+    header.msg_name = name.cast();
+    header.msg_namelen = *name_length;
+    header.msg_iov = &raw mut iov;
+    header.msg_iovlen = 1;
+    if control_room > 0 {
+        header.msg_control = control.words.as_mut_ptr().cast();
+        header.msg_controllen = control_room as _;
+    }
+    // SAFETY: every pointer in the header describes a buffer of the length beside it that outlives the call.
+    let length = check_size(unsafe {
+        libc::recvmsg(fd.as_raw_fd(), &raw mut header, flags | libc::MSG_CMSG_CLOEXEC)
+    })?;
+    control.length = if control_room > 0 { (header.msg_controllen as usize).min(control_room) } else { 0 };
+    address.set_length(header.msg_namelen);
+    let discarded = flags & libc::MSG_TRUNC != 0 && is_stream(fd);
+    let written = if discarded { 0 } else { length.min(capacity) };
+    // SAFETY: the kernel has written this many bytes.
+    unsafe { data.set_len(written) };
+    Ok(Message { data, length, address, control, flags: header.msg_flags & !libc::MSG_CMSG_CLOEXEC })
+}
+
+/// Registers a descriptor with this thread's tokio runtime.
+pub(crate) fn register(fd: OwnedFd, interest: Interest) -> Result<AsyncFd<OwnedFd>, Errno> {
+    // SAFETY: an OwnedFd gives the same open number for as long as it lives, which is as long as the registration.
+    unsafe { AsyncFd::register_with_interest(fd, interest) }.map_err(|error| errno(error.into()))
+}
+
+/// What getaddrinfo(3) said, or its EAI_* code. It blocks: for the name pool's threads alone.
+pub(crate) fn get_address_info(
+    host: Option<&CStr>,
+    service: Option<&CStr>,
+    hints: (i32, i32, i32, i32),
+) -> Result<Vec<AddressInfo>, NameFailure> {
+    // SAFETY: an all-zero addrinfo is a valid hint.
+    let mut hint: libc::addrinfo = unsafe { std::mem::zeroed() };
+    (hint.ai_family, hint.ai_socktype, hint.ai_protocol, hint.ai_flags) = hints;
+    let mut list = MaybeUninit::<*mut libc::addrinfo>::uninit();
+    // SAFETY: the strings end with NUL, the hint is whole, and the list is read only after success.
+    let code = unsafe {
+        libc::getaddrinfo(
+            host.map_or(std::ptr::null(), CStr::as_ptr),
+            service.map_or(std::ptr::null(), CStr::as_ptr),
+            &raw const hint,
+            list.as_mut_ptr(),
+        )
+    };
+    if code == libc::EAI_SYSTEM {
+        return Err(NameFailure::System(last_errno()));
+    }
+    if code != 0 {
+        return Err(NameFailure::Code(code));
+    }
+    // SAFETY: getaddrinfo succeeded, so the list was written.
+    let head = unsafe { list.assume_init() };
+    let mut answers = Vec::new();
+    let mut next = head;
+    while !next.is_null() {
+        // SAFETY: `next` is a node of the list that getaddrinfo made and nobody has freed.
+        let node = unsafe { &*next };
+        let canonical_name = (!node.ai_canonname.is_null())
+            // SAFETY: ai_canonname ends with NUL and lives as long as the list.
+            .then(|| unsafe { CStr::from_ptr(node.ai_canonname) }.to_string_lossy().into_owned());
+        // SAFETY: ai_addr points to ai_addrlen bytes that live as long as the list.
+        let bytes = unsafe { std::slice::from_raw_parts(node.ai_addr.cast::<u8>(), node.ai_addrlen as usize) };
+        answers.push(AddressInfo {
+            family: node.ai_family,
+            kind: node.ai_socktype,
+            protocol: node.ai_protocol,
+            canonical_name,
+            address: RawAddress::from_bytes(bytes),
+        });
+        next = node.ai_next;
+    }
+    // SAFETY: `head` is getaddrinfo's own list, freed once.
+    unsafe { libc::freeaddrinfo(head) };
+    Ok(answers)
+}
+
+/// One answer of getaddrinfo(3).
+pub(crate) struct AddressInfo {
+    pub(crate) family: i32,
+    pub(crate) kind: i32,
+    pub(crate) protocol: i32,
+    pub(crate) canonical_name: Option<String>,
+    pub(crate) address: RawAddress,
+}
+
+/// Why getaddrinfo(3) failed.
+pub(crate) enum NameFailure {
+    /// An EAI_* code.
+    Code(i32),
+    /// EAI_SYSTEM's errno.
+    System(Errno),
+}
+
+/// A string for C, or EINVAL where it has a NUL.
+pub(crate) fn c_string(text: &str) -> Result<CString, Errno> {
+    CString::new(text).map_err(|_| Errno::INVAL)
+}

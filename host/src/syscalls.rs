@@ -1,0 +1,238 @@
+//! The calls that never wait: `descriptors`, `syscalls`, `clock`, `interrupts`. Each is decode -> check -> act.
+
+use std::sync::Arc;
+
+use rustix::io::Errno;
+use wasmtime::component::Resource;
+
+use crate::bindings::sandsock::socket::types::{
+    self, Address, DescriptorKind, Error, IoctlResult, OptionValue, SocketKind,
+};
+use crate::bindings::sandsock::socket::{clock, descriptors, interrupts, syscalls};
+use crate::ctx::SandsockCtxView;
+use crate::descriptor::{Descriptor, Handle, socket_kind};
+use crate::error::{Fault, Outcome, split};
+use crate::family::{self, Family};
+use crate::policy::Denial;
+use crate::sys::{self, OptionBytes};
+use crate::wait;
+
+/// The longest option value and option buffer.
+const OPTION_MAX: usize = 64 * 1024;
+
+impl types::Host for SandsockCtxView<'_> {
+    fn convert_error(&mut self, fault: Fault) -> wasmtime::Result<Error> {
+        split(fault)
+    }
+}
+
+impl descriptors::HostDescriptor for SandsockCtxView<'_> {
+    fn drop(&mut self, d: Resource<Descriptor>) -> wasmtime::Result<()> {
+        self.table.delete(d)?;
+        Ok(())
+    }
+}
+
+impl descriptors::Host for SandsockCtxView<'_> {
+    fn kind(&mut self, d: Resource<Descriptor>) -> Outcome<DescriptorKind> {
+        Ok(self.lent(&d)?.open.kind.clone())
+    }
+
+    fn number(&mut self, d: Resource<Descriptor>) -> wasmtime::Result<Option<i32>> {
+        use std::os::fd::AsRawFd;
+        let real = self.ctx.real_numbers;
+        let handle = self.table.get(&d)?.handle();
+        Ok(handle.ok().filter(|_| real).map(|handle| handle.fd().as_raw_fd()))
+    }
+
+    fn duplicate(&mut self, d: Resource<Descriptor>) -> Outcome<Resource<Descriptor>> {
+        self.room_for(1)?;
+        let copy = self.handle(&d)?.duplicate()?;
+        self.push(copy)
+    }
+
+    fn alias(&mut self, d: Resource<Descriptor>) -> Outcome<Resource<Descriptor>> {
+        let handle = self.handle(&d)?;
+        let place = self.ctx.places.take()?;
+        Ok(self.table.push(Descriptor::alias(&handle, place))?)
+    }
+
+    fn revoke_aliases(&mut self, d: Resource<Descriptor>) -> wasmtime::Result<()> {
+        if let Ok(handle) = self.table.get(&d)?.handle() {
+            handle.revoke_aliases();
+        }
+        Ok(())
+    }
+
+    fn inherited(&mut self) -> wasmtime::Result<Vec<i32>> {
+        // This version's builder hands nothing over.
+        Ok(Vec::new())
+    }
+
+    fn inherit(&mut self, _number: i32) -> Outcome<Resource<Descriptor>> {
+        Err(Errno::BADF.into())
+    }
+
+    fn adopt(&mut self, number: i32) -> Outcome<Resource<Descriptor>> {
+        if !self.ctx.real_numbers {
+            return Err(Errno::BADF.into());
+        }
+        self.room_for(1)?;
+        let handle = Handle::foreign(sys::adopt(number)?, &self.ctx.rights)?;
+        self.push(handle)
+    }
+
+    fn set_nonblocking(&mut self, d: Resource<Descriptor>, nonblocking: bool) -> Outcome<()> {
+        let (handle, _) = self.socket_of(&d)?;
+        Ok(handle.set_nonblocking(nonblocking)?)
+    }
+
+    fn get_nonblocking(&mut self, d: Resource<Descriptor>) -> Outcome<bool> {
+        let (handle, _) = self.socket_of(&d)?;
+        Ok(handle.is_nonblocking())
+    }
+}
+
+/// Whether a bind to this address leaves the port to the kernel.
+fn chose_no_port(address: &Address) -> bool {
+    match address {
+        Address::Inet(address) => address.port == 0,
+        Address::Inet6(address) => address.port == 0,
+        _ => false,
+    }
+}
+
+/// Splits SOCK_NONBLOCK and SOCK_CLOEXEC off a type.
+fn split_type(kind: i32) -> (i32, bool) {
+    (kind & !(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC), kind & libc::SOCK_NONBLOCK != 0)
+}
+
+/// The families and types of this version; the others have no policy yet.
+fn is_served(family: i32, kind: i32) -> Result<(), Errno> {
+    Family::of(family)?;
+    match kind {
+        libc::SOCK_STREAM | libc::SOCK_DGRAM | libc::SOCK_SEQPACKET => Ok(()),
+        _ => Err(Errno::SOCKTNOSUPPORT),
+    }
+}
+
+impl SandsockCtxView<'_> {
+    /// After creation: the kernel's own idea of the socket is judged too.
+    fn judge_created(&self, kind: SocketKind) -> Outcome<()> {
+        is_served(kind.family, kind.type_)?;
+        self.ctx.judge().create(kind.family, kind.type_, kind.protocol)?;
+        Ok(())
+    }
+}
+
+impl syscalls::Host for SandsockCtxView<'_> {
+    fn socket(&mut self, family: i32, kind: i32, protocol: i32) -> Outcome<Resource<Descriptor>> {
+        let (kind, nonblocking) = split_type(kind);
+        is_served(family, kind)?;
+        self.room_for(1)?;
+        let permit = self.ctx.judge().create(family, kind, protocol)?;
+        let fd = sys::socket(permit)?;
+        let made = socket_kind(std::os::fd::AsFd::as_fd(&fd))?;
+        self.judge_created(made)?;
+        self.own_socket(fd, made, nonblocking)
+    }
+
+    fn socketpair(
+        &mut self,
+        family: i32,
+        kind: i32,
+        protocol: i32,
+    ) -> Outcome<(Resource<Descriptor>, Resource<Descriptor>)> {
+        let (kind, nonblocking) = split_type(kind);
+        is_served(family, kind)?;
+        self.room_for(2)?;
+        let permit = self.ctx.judge().create_pair(family, kind, protocol)?;
+        let (a, b) = sys::socketpair(permit)?;
+        let made = socket_kind(std::os::fd::AsFd::as_fd(&a))?;
+        if made.family != libc::AF_UNIX {
+            self.judge_created(made)?;
+        }
+        Ok((self.own_socket(a, made, nonblocking)?, self.own_socket(b, made, nonblocking)?))
+    }
+
+    fn bind(&mut self, d: Resource<Descriptor>, address: Address) -> Outcome<()> {
+        let (handle, kind) = self.socket_of(&d)?;
+        let permit = self.ctx.judge().bind(&handle, kind, &address)?;
+        let bound = sys::bind(handle.fd(), permit)?;
+        if !bound.verify() {
+            handle.condemn();
+            let reason = "the directory was changed during bind: the socket is not where the grant allows it";
+            return Err(Denial::new(reason.to_owned()).into());
+        }
+        handle.set_bound_here(chose_no_port(&address));
+        Ok(())
+    }
+
+    fn listen(&mut self, d: Resource<Descriptor>, backlog: i32) -> Outcome<()> {
+        let (handle, kind) = self.socket_of(&d)?;
+        let permit = self.ctx.judge().listen(&handle, kind, backlog)?;
+        Ok(sys::listen(handle.fd(), permit)?)
+    }
+
+    fn shutdown(&mut self, d: Resource<Descriptor>, how: i32) -> Outcome<()> {
+        let (handle, _) = self.socket_of(&d)?;
+        Ok(sys::shutdown(handle.fd(), how)?)
+    }
+
+    fn local_address(&mut self, d: Resource<Descriptor>) -> Outcome<Option<Address>> {
+        let (handle, _) = self.socket_of(&d)?;
+        Ok(family::decode(&sys::local_address(handle.fd())?))
+    }
+
+    fn peer_address(&mut self, d: Resource<Descriptor>) -> Outcome<Option<Address>> {
+        let (handle, _) = self.socket_of(&d)?;
+        Ok(family::decode(&sys::peer_address(handle.fd())?))
+    }
+
+    fn get_option(&mut self, d: Resource<Descriptor>, level: i32, name: i32) -> Outcome<i32> {
+        let bytes = self.get_option_bytes(d, level, name, 4)?;
+        // CPython: the integer form reads what the kernel filled of 4 zeroed bytes.
+        let mut value = [0; 4];
+        value[..bytes.len().min(4)].copy_from_slice(&bytes[..bytes.len().min(4)]);
+        Ok(i32::from_ne_bytes(value))
+    }
+
+    fn get_option_bytes(&mut self, d: Resource<Descriptor>, level: i32, name: i32, length: u32) -> Outcome<Vec<u8>> {
+        let (handle, _) = self.socket_of(&d)?;
+        if length as usize > OPTION_MAX {
+            return Err(Errno::INVAL.into());
+        }
+        let permit = self.ctx.judge().get_option(level, name, length)?;
+        Ok(sys::get_option(handle.fd(), permit)?)
+    }
+
+    fn set_option(&mut self, d: Resource<Descriptor>, level: i32, name: i32, value: OptionValue) -> Outcome<()> {
+        let (handle, kind) = self.socket_of(&d)?;
+        let value = match value {
+            OptionValue::Integer(value) => OptionBytes::Bytes(value.to_ne_bytes().to_vec()),
+            OptionValue::Bytes(bytes) if bytes.len() > OPTION_MAX => return Err(Errno::INVAL.into()),
+            OptionValue::Bytes(bytes) => OptionBytes::Bytes(bytes),
+            OptionValue::Null(length) => OptionBytes::Null(length),
+        };
+        let permit = self.ctx.judge().set_option(kind, level, name, value)?;
+        Ok(sys::set_option(handle.fd(), permit)?)
+    }
+
+    fn ioctl(&mut self, d: Resource<Descriptor>, _request: u32, _argument: Vec<u8>) -> Outcome<IoctlResult> {
+        let _: (Arc<Handle>, SocketKind) = self.socket_of(&d)?;
+        // No request has a row in the table of this version.
+        Err(Errno::NOSYS.into())
+    }
+}
+
+impl clock::Host for SandsockCtxView<'_> {
+    fn now(&mut self) -> wasmtime::Result<u64> {
+        Ok(wait::now())
+    }
+}
+
+impl interrupts::Host for SandsockCtxView<'_> {
+    fn take(&mut self) -> wasmtime::Result<bool> {
+        Ok(self.ctx.waiter.interrupter().take())
+    }
+}

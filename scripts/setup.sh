@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Gets a machine ready: Rust, a C linker, the tools some tests use, and Rust's std for wasm.
+# Safe to run again at any time; quiet when there is nothing to do.
+set -euo pipefail
+
+# What the tests use beside this project's own programs: command:package. Without one of them, the
+# tests that need it are skipped.
+tools=(python3:python3 ip:iproute2 nc:netcat-openbsd)
+
+say() { echo "setup: $*" >&2; }
+die() { say "$@"; exit 1; }
+
+command -v cargo >/dev/null || die "cargo not found: install Rust with rustup (https://rustup.rs)"
+
+can_install() { command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; }
+install() {
+    say "installing $*"
+    # A fresh machine has no package lists yet, hence the second attempt.
+    local get=(env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends)
+    "${get[@]}" "$@" </dev/null >/dev/null 2>&1 ||
+        { apt-get update -qq >/dev/null 2>&1 && "${get[@]}" "$@" </dev/null >/dev/null; }
+}
+
+# Rust links with the system's C compiler.
+if ! command -v cc >/dev/null; then
+    can_install || die "no C compiler: install one (on Debian, as root: apt-get install gcc libc6-dev)"
+    install gcc libc6-dev || die "apt could not install gcc and libc6-dev (above)"
+fi
+
+missing=()
+for tool in "${tools[@]}"; do
+    command -v "${tool%%:*}" >/dev/null || missing+=("${tool#*:}")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+    { can_install && install "${missing[@]}"; } ||
+        say "some tests will be skipped: they need ${missing[*]} (on Debian, as root: apt-get install ${missing[*]})"
+fi
+
+"$(dirname "${BASH_SOURCE[0]}")/wasm-toolchain.sh" >/dev/null

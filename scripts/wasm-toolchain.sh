@@ -1,0 +1,141 @@
+#!/usr/bin/env bash
+# Provides Rust's std for wasm and prints, on stdout, what cargo needs to use it:
+#
+#     eval "$(scripts/wasm-toolchain.sh)"
+#     cargo build --release --target wasm32-wasip2
+#
+# Three routes, the first that works: the targets are there; rustup fetches them (with either, there
+# is nothing to print); on Debian, std is built from apt's packages into a cache outside the source
+# tree, and nothing is installed.
+set -euo pipefail
+export LC_ALL=C # apt's words are read below
+
+targets=(wasm32-wasip2 wasm32-unknown-unknown)
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+say() { echo "wasm-toolchain: $*" >&2; }
+die() { say "$@"; exit 1; }
+
+command -v cargo >/dev/null || die "cargo not found: install Rust with rustup (https://rustup.rs)"
+toolchain=$(rustc --print sysroot)
+
+have_targets() {
+    local target
+    for target in "${targets[@]}"; do
+        compgen -G "$toolchain/lib/rustlib/$target/lib/libstd-*.rlib" >/dev/null || return 1
+    done
+}
+
+# --- 1 and 2: the targets are there, or rustup fetches them ---------------------------------------
+! have_targets || exit 0
+
+# What is in the cache was made by these two files and is told apart by them; the rest of a sysroot's
+# name is the version of its package.
+recipe=$(cat "$here/wasm-toolchain.sh" "$here/crt1-command.rs" | cksum | cut -d ' ' -f 1)
+cache=${SANDSOCK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sandsock}/wasm-toolchain
+mkdir -p "$cache"
+cache=$(cd "$cache" && pwd)
+
+# Debian's rustc brings no wasm linker: rustup's are used, through a link because that folder may move.
+use_sysroot() {
+    local linkers
+    linkers=$(compgen -G "$toolchain/lib/rustlib/*/bin/wasm-component-ld") ||
+        die "this Rust ships no wasm-component-ld: install Rust with rustup (https://rustup.rs)"
+    [ "$1/linkers" -ef "${linkers%/*}" ] || ln -sfn "${linkers%/*}" "$1/linkers"
+    printf 'export RUSTC=%q\n' "$1/rustc"
+}
+
+newest=$(compgen -G "$cache/*-$recipe" | sort -V | tail -n 1 || true)
+if [ -n "$newest" ]; then
+    use_sysroot "$newest"
+    exit 0
+fi
+
+if command -v rustup >/dev/null; then
+    say "fetching ${targets[*]} with rustup"
+    # Where rustup cannot fetch, the next route should not have to wait for its retries.
+    limit=(env RUSTUP_MAX_RETRIES=0)
+    ! command -v timeout >/dev/null || limit+=(timeout 60)
+    "${limit[@]}" rustup target add "${targets[@]}" </dev/null >/dev/null 2>&1 || true
+    ! have_targets || exit 0
+    say "rustup cannot fetch them here"
+fi
+
+# --- 3: build std from Debian's packages ----------------------------------------------------------
+by_hand="run \`rustup target add ${targets[*]}\` where there is a network"
+command -v apt-get >/dev/null || die "no std for wasm, and no apt to build it from: $by_hand"
+
+if [ "$(id -u)" = 0 ]; then
+    say "reading apt's package lists"
+    # A package source that is down need not matter: what is missing shows below.
+    apt-get update -qq >&2 || true
+fi
+version=$(apt-cache policy rustc-web | sed -n 's/^ *Candidate: \([0-9].*\)/\1/p')
+[ -n "$version" ] || die "apt knows no rustc-web: run \`apt-get update\` as root and try again, or $by_hand"
+wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$here/../Cargo.toml")
+dpkg --compare-versions "$version" ge "$wanted" ||
+    die "apt's rustc-web is $version, $wanted is needed: enable Debian's security updates, or $by_hand"
+
+work=$(mktemp -d "$cache/.building.XXXXXX") # beside its place, so that the last step is a rename
+trap 'rm -rf "$work"' EXIT
+sysroot=$work/sysroot
+mkdir -p "$work/packages" "$work/std/src" "$sysroot"
+
+# Of all that rustc-web needs, its own packages and what is not installed here (libz3, libedit, ...).
+needed=$(apt-cache depends --recurse --important rustc-web | grep '^[a-z]' | sort -u)
+installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p' | sort -u)
+packages=$(
+    grep -E '^(rustc-web|libstd-rust-web|libllvm)' <<<"$needed"
+    comm -23 <(echo "$needed") <(echo "$installed")
+    echo rust-web-src
+    echo wasi-libc
+)
+say "downloading Debian's rustc $version (180 MB, once)"
+(cd "$work/packages" && sort -u <<<"$packages" | xargs apt-get download -qq >"$work/log" 2>&1) ||
+    { grep -m 1 '^E:' "$work/log" >&2 || true; die "apt could not download Debian's rustc: check the network, run \`apt-get update\` as root and try again"; }
+for package in "$work"/packages/*.deb; do
+    dpkg-deb -x "$package" "$sysroot"
+done
+
+# Its libraries are not where the system looks; the linkers are rustup's.
+cat >"$sysroot/rustc" <<'END'
+#!/bin/sh
+here=${0%/*}
+for folder in "$here"/usr/lib/*-linux-gnu* "$here"/lib/*-linux-gnu*; do
+    LD_LIBRARY_PATH=$folder${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+done
+export LD_LIBRARY_PATH
+PATH=$here/linkers:$here/linkers/gcc-ld:$PATH exec "$here/usr/bin/rustc" "$@"
+END
+chmod +x "$sysroot/rustc"
+eval "$(use_sysroot "$sysroot")"
+
+say "building std for ${targets[*]} (a minute or two, once)"
+cat >"$work/std/Cargo.toml" <<'END'
+[package]
+name = "placeholder"
+edition = "2024"
+
+[workspace]
+END
+echo '#![no_std]' >"$work/std/src/lib.rs"
+# RUSTC_BOOTSTRAP: building std is not a stable flag; guests are built with stable flags alone.
+(cd "$work/std" && env -u RUSTFLAGS RUSTC_BOOTSTRAP=1 cargo build --quiet --release --target-dir "$work/target" \
+    -Z build-std=std,panic_abort "${targets[@]/#/--target=}") >"$work/log" 2>&1 ||
+    { tail -n 30 "$work/log" >&2; die "building std failed (above); without it, $by_hand"; }
+for target in "${targets[@]}"; do
+    mkdir -p "$sysroot/usr/lib/rustlib/$target/lib/self-contained"
+    find "$work/target/$target" -name 'lib*.rlib' ! -name 'libplaceholder*' \
+        -exec cp {} "$sysroot/usr/lib/rustlib/$target/lib/" \;
+done
+
+libc=$sysroot/usr/lib/rustlib/wasm32-wasip2/lib/self-contained
+cp "$sysroot"/usr/lib/wasm32-wasi/{crt1-reactor.o,libc.a} "$libc/"
+"$RUSTC" --target wasm32-wasip2 --edition 2024 --crate-type lib --emit obj -O -C panic=abort \
+    -o "$libc/crt1-command.o" "$here/crt1-command.rs"
+
+rm -rf "${sysroot:?}"/usr/{share,src} # std's source: not needed again
+place=$cache/$version-$recipe
+# Someone else may have built the same meanwhile: then theirs is as good.
+mv -T "$sysroot" "$place" 2>/dev/null || [ -x "$place/rustc" ] || die "cannot write $place"
+use_sysroot "$place"

@@ -1,0 +1,293 @@
+//! The harness: runs a guest program in this process, under a policy, in both ways to wait.
+
+use std::fmt::Display;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use sandsock_host::policy::{Policy, PolicyBuilder};
+use sandsock_host::{Interrupter, SandsockCtx, SandsockCtxView, SandsockView};
+use wasmtime::component::{Component, Linker, ResourceTable};
+use wasmtime::{Cache, CacheConfig, Config, Engine, Store};
+use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
+
+pub use self::generated as programs;
+
+mod generated {
+    use super::Program;
+
+    include!(concat!(env!("OUT_DIR"), "/programs.rs"));
+}
+
+/// A guest program, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Program(&'static str);
+
+impl Program {
+    /// Where the built component lies.
+    pub fn path(self) -> PathBuf {
+        target().join("guests").join(self.0).with_extension("wasm")
+    }
+}
+
+/// The workspace's target folder.
+pub fn target() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target")
+}
+
+/// Says why a test does not run here, and has it counted.
+pub fn skip(test: &str, reason: &str) {
+    println!("skipped {test}: {reason}");
+    if let Ok(mut file) = std::fs::OpenOptions::new().create(true).append(true).open(target().join("skipped.txt")) {
+        let _ = writeln!(file, "{test}: {reason}");
+    }
+}
+
+/// The two ways to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// In poll(2), on the thread.
+    Thread,
+    /// In tokio, the fiber suspended.
+    Fiber,
+}
+
+/// Runs a test's body once for each way to wait.
+pub fn both_ways(body: impl Fn(Way)) {
+    for way in [Way::Thread, Way::Fiber] {
+        println!("-- waiting on the {way:?}");
+        body(way);
+    }
+}
+
+/// A guest about to be run.
+#[derive(Debug)]
+pub struct Guest {
+    program: Program,
+    way: Way,
+    policy: PolicyBuilder,
+    args: Vec<String>,
+    dirs: Vec<(PathBuf, String)>,
+}
+
+/// How a guest ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The guest's own result, or the trap.
+    pub result: Result<Result<(), ()>, wasmtime::Error>,
+    /// What it printed.
+    pub stdout: String,
+    /// What it complained of.
+    pub stderr: String,
+    /// Datagrams that no grant let in.
+    pub dropped: u64,
+}
+
+impl Ended {
+    /// Demands that the guest ended well, and gives what it printed.
+    #[track_caller]
+    pub fn success(self) -> String {
+        match self.result {
+            Ok(Ok(())) => self.stdout,
+            Ok(Err(())) => panic!("the guest failed\nstdout:\n{}\nstderr:\n{}", self.stdout, self.stderr),
+            Err(trap) => panic!("the guest trapped: {trap:?}\nstdout:\n{}\nstderr:\n{}", self.stdout, self.stderr),
+        }
+    }
+}
+
+/// A guest under way on a thread of its own.
+#[derive(Debug)]
+pub struct Running {
+    thread: JoinHandle<Ended>,
+    interrupter: Interrupter,
+    engine: Engine,
+    stdout: MemoryOutputPipe,
+}
+
+impl Running {
+    /// Ends the guest's wait.
+    pub fn interrupt(&self) {
+        self.interrupter.interrupt();
+    }
+
+    /// Stops the guest wherever it computes.
+    pub fn stop(&self) {
+        self.engine.increment_epoch();
+        self.interrupter.interrupt();
+    }
+
+    /// Waits (10 s at most) until the guest has printed this many lines, and gives them.
+    #[track_caller]
+    pub fn lines(&self, count: usize) -> Vec<String> {
+        for _ in 0..1000 {
+            let text = String::from_utf8_lossy(&self.stdout.contents()).into_owned();
+            if text.matches('\n').count() >= count {
+                return text.lines().map(str::to_owned).collect();
+            }
+            if self.thread.is_finished() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the guest did not print {count} lines: {:?}", String::from_utf8_lossy(&self.stdout.contents()));
+    }
+
+    /// Waits for the guest's end.
+    #[track_caller]
+    pub fn join(self) -> Ended {
+        self.thread.join().expect("the host must not panic")
+    }
+}
+
+impl Guest {
+    /// A run of this program without any grant.
+    pub fn new(program: Program, way: Way) -> Self {
+        Self { program, way, policy: Policy::builder(), args: Vec::new(), dirs: Vec::new() }
+    }
+
+    /// Adds a grant.
+    #[track_caller]
+    pub fn allow(mut self, grant: impl Display) -> Self {
+        self.policy.allow(&grant.to_string()).expect("a good grant");
+        self
+    }
+
+    /// Adds a denial.
+    #[track_caller]
+    pub fn deny(mut self, grant: impl Display) -> Self {
+        self.policy.deny(&grant.to_string()).expect("a good denial");
+        self
+    }
+
+    /// Allows all that is not denied.
+    pub fn allow_all(mut self) -> Self {
+        self.policy.allow_all();
+        self
+    }
+
+    /// Sets a limit.
+    #[track_caller]
+    pub fn limit(mut self, limit: impl Display) -> Self {
+        self.policy.limit(&limit.to_string()).expect("a good limit");
+        self
+    }
+
+    /// Gives a name an address.
+    #[track_caller]
+    pub fn resolve(mut self, pair: impl Display) -> Self {
+        self.policy.resolve(&pair.to_string()).expect("a good pair");
+        self
+    }
+
+    /// Adds an argument.
+    pub fn arg(mut self, arg: impl Display) -> Self {
+        self.args.push(arg.to_string());
+        self
+    }
+
+    /// Gives the guest a folder.
+    pub fn dir(mut self, host: &Path, guest: &str) -> Self {
+        self.dirs.push((host.to_owned(), guest.to_owned()));
+        self
+    }
+
+    /// Runs the guest to its end.
+    #[track_caller]
+    pub fn run(self) -> Ended {
+        self.start().join()
+    }
+
+    /// Starts the guest on a thread of its own.
+    #[track_caller]
+    pub fn start(self) -> Running {
+        let engine = new_engine();
+        let component = compiled(&engine, self.program);
+        let stdout = MemoryOutputPipe::new(1 << 20);
+        let stderr = MemoryOutputPipe::new(1 << 20);
+        let mut wasi = WasiCtx::builder();
+        wasi.stdout(stdout.clone()).stderr(stderr.clone()).arg(self.program.0).args(&self.args);
+        for (host, guest) in &self.dirs {
+            wasi.preopened_dir(host, guest, FsPerms::ReadWrite).expect("the folder is there");
+        }
+        let mut builder = SandsockCtx::builder(Arc::new(self.policy.build()));
+        if self.way == Way::Fiber {
+            builder.wait_on_fiber();
+        }
+        let sandsock = builder.build().expect("a context");
+        let interrupter = sandsock.interrupter();
+        let state = State { wasi: wasi.build(), sandsock, table: ResourceTable::new() };
+        let (own_engine, own_stdout, way) = (engine.clone(), stdout.clone(), self.way);
+        let thread = std::thread::spawn(move || {
+            let mut store = Store::new(&engine, state);
+            store.set_epoch_deadline(1);
+            let result = match way {
+                Way::Thread => run_sync(&engine, &component, &mut store),
+                Way::Fiber => run_async(&engine, &component, &mut store),
+            };
+            let dropped = store.data().sandsock.dropped_datagrams();
+            drop(store);
+            let text = |pipe: &MemoryOutputPipe| String::from_utf8_lossy(&pipe.contents()).into_owned();
+            Ended { result, stdout: text(&stdout), stderr: text(&stderr), dropped }
+        });
+        Running { thread, interrupter, engine: own_engine, stdout: own_stdout }
+    }
+}
+
+struct State {
+    wasi: WasiCtx,
+    sandsock: SandsockCtx,
+    table: ResourceTable,
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl SandsockView for State {
+    fn sandsock(&mut self) -> SandsockCtxView<'_> {
+        SandsockCtxView { ctx: &mut self.sandsock, table: &mut self.table }
+    }
+}
+
+/// An engine for one guest: it may be stopped without the others.
+fn new_engine() -> Engine {
+    static CACHE: OnceLock<Cache> = OnceLock::new();
+    let cache = CACHE.get_or_init(|| Cache::new(CacheConfig::new()).expect("a cache folder"));
+    let mut config = Config::new();
+    config.concurrency_support(false).epoch_interruption(true).cache(Some(cache.clone()));
+    Engine::new(&config).expect("an engine")
+}
+
+/// The program, compiled or from wasmtime's cache.
+#[track_caller]
+fn compiled(engine: &Engine, program: Program) -> Component {
+    let path = program.path();
+    Component::from_file(engine, &path)
+        .unwrap_or_else(|error| panic!("{}: {error:?}; `make guests` builds it", path.display()))
+}
+
+type Outcome = Result<Result<(), ()>, wasmtime::Error>;
+
+fn run_sync(engine: &Engine, component: &Component, store: &mut Store<State>) -> Outcome {
+    use wasmtime_wasi::p2::bindings::sync::Command;
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
+    sandsock_host::add_to_linker_sync(&mut linker)?;
+    Command::instantiate(&mut *store, component, &linker)?.wasi_cli_run().call_run(store)
+}
+
+fn run_async(engine: &Engine, component: &Component, store: &mut Store<State>) -> Outcome {
+    use wasmtime_wasi::p2::bindings::Command;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let mut linker = Linker::new(engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        sandsock_host::add_to_linker_async(&mut linker)?;
+        Command::instantiate_async(&mut *store, component, &linker).await?.wasi_cli_run().call_run(store).await
+    })
+}
