@@ -17,8 +17,11 @@ fn main() {
     let mut pairs = String::new();
     for name in &names {
         let suite = name.split('_').next().unwrap_or(name);
-        writeln!(constants, "/// The program `{name}`.\n#[allow(non_upper_case_globals)]\npub const {name}: Program = Program({name:?});")
-            .expect("a string takes it");
+        writeln!(
+            constants,
+            "/// The program `{name}`.\n#[allow(non_upper_case_globals)]\npub const {name}: Program = Program({name:?});"
+        )
+        .expect("a string takes it");
         writeln!(pairs, "#[allow(unused_imports)]\nuse crate::{suite}::{name} as _;").expect("a string takes it");
     }
     let out = std::env::var("OUT_DIR").expect("cargo sets OUT_DIR");

@@ -45,9 +45,7 @@ pub(crate) async fn connect<T: SandsockView>(
             Err((Errno::INPROGRESS | Errno::INTR, _)) => {
                 return match finish(store, &d, &handle, &mut patience).await {
                     // Linux tells a wait that never began, or that SO_SNDTIMEO ended, as EINPROGRESS.
-                    Err(fault)
-                        if fault.is(Errno::AGAIN) && matches!(wait, Wait::None | Wait::Forever) =>
-                    {
+                    Err(fault) if fault.is(Errno::AGAIN) && matches!(wait, Wait::None | Wait::Forever) => {
                         Err(Errno::INPROGRESS.into())
                     }
                     result => result,

@@ -162,12 +162,7 @@ impl SandsockCtxView<'_> {
     }
 
     /// Wraps a socket that this host has just made.
-    pub(crate) fn own_socket(
-        &mut self,
-        fd: OwnedFd,
-        kind: SocketKind,
-        nonblocking: bool,
-    ) -> Outcome<Resource<Descriptor>> {
+    pub(crate) fn own_socket(&mut self, fd: OwnedFd, kind: SocketKind, nonblocking: bool) -> Outcome<Resource<Descriptor>> {
         let handle = Handle::own(fd, kind, nonblocking, &self.ctx.rights);
         self.push(handle)
     }

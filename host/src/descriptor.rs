@@ -39,7 +39,12 @@ impl Descriptor {
 
     pub(crate) fn alias(handle: &Arc<Handle>, place: Place) -> Self {
         let epoch = handle.aliases.load(Ordering::Relaxed);
-        Self { reference: Reference::Alias(Arc::downgrade(handle), epoch), registration: None, accepting: None, _place: place }
+        Self {
+            reference: Reference::Alias(Arc::downgrade(handle), epoch),
+            registration: None,
+            accepting: None,
+            _place: place,
+        }
     }
 
     /// The handle itself; EBADF on an alias.

@@ -9,9 +9,7 @@ use wasmtime::StoreContextMut;
 
 use sandsock_abi::constants::EAI_ADDRFAMILY;
 
-use crate::bindings::sandsock::socket::types::{
-    Address, AddressHints, AddressInfo, Error, HostEntry, NameError, Wait,
-};
+use crate::bindings::sandsock::socket::types::{Address, AddressHints, AddressInfo, Error, HostEntry, NameError, Wait};
 use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::error::{Fault, Outcome};
 use crate::family;
@@ -122,12 +120,7 @@ fn numeric(host: Option<&str>, service: Option<&str>, mut hints: Hints) -> Resul
 }
 
 /// The answer for a name whose addresses the operator gave.
-fn from_fixed(
-    fixed: &[IpAddr],
-    host: &str,
-    service: Option<&str>,
-    hints: Hints,
-) -> Result<Vec<sys::AddressInfo>, Failure> {
+fn from_fixed(fixed: &[IpAddr], host: &str, service: Option<&str>, hints: Hints) -> Result<Vec<sys::AddressInfo>, Failure> {
     let mut answers = Vec::new();
     for address in fixed {
         match numeric(Some(&address.to_string()), service, hints) {
@@ -256,4 +249,3 @@ pub(crate) fn enosys<R>() -> Outcome<R> {
 pub(crate) fn host_name() -> String {
     SANDBOX.to_owned()
 }
-

@@ -262,8 +262,7 @@ impl<'a> Judge<'a> {
                 ControlOut::Rights(handles) => {
                     self.decide(&Request::RightsSend)?;
                     rights += handles.len();
-                    let numbers: Vec<u8> =
-                        handles.iter().flat_map(|handle| handle.fd().as_raw_fd().to_ne_bytes()).collect();
+                    let numbers: Vec<u8> = handles.iter().flat_map(|handle| handle.fd().as_raw_fd().to_ne_bytes()).collect();
                     crate::control::push(&mut encoded, libc::SOL_SOCKET, libc::SCM_RIGHTS, &numbers);
                 }
                 // Numbers of the guest's own are not descriptors of this process.

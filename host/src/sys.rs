@@ -92,9 +92,7 @@ pub(crate) fn accept(fd: BorrowedFd<'_>) -> Result<(OwnedFd, RawAddress), Errno>
     let mut raw = RawAddress::empty();
     let (pointer, length) = raw.as_out();
     // SAFETY: the pointers are `raw`'s buffer and its length, which says how long the buffer is.
-    let new = check(unsafe {
-        libc::accept4(fd.as_raw_fd(), pointer, length, libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK)
-    })?;
+    let new = check(unsafe { libc::accept4(fd.as_raw_fd(), pointer, length, libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) })?;
     raw.clamp();
     // SAFETY: the kernel just made this descriptor and nobody else knows it.
     Ok((unsafe { OwnedFd::from_raw_fd(new) }, raw))
@@ -142,9 +140,7 @@ pub(crate) fn own_option(fd: BorrowedFd<'_>, level: i32, name: i32) -> Result<i3
     let mut value = 0i32;
     let mut length: libc::socklen_t = 4;
     // SAFETY: the pointers are an integer and its length.
-    check(unsafe {
-        libc::getsockopt(fd.as_raw_fd(), level, name, (&raw mut value).cast(), &raw mut length)
-    })?;
+    check(unsafe { libc::getsockopt(fd.as_raw_fd(), level, name, (&raw mut value).cast(), &raw mut length) })?;
     Ok(value)
 }
 
@@ -169,13 +165,7 @@ pub(crate) fn lingers(fd: BorrowedFd<'_>) -> bool {
     let mut length = size_of::<libc::linger>() as libc::socklen_t;
     // SAFETY: the pointers are a linger and its length.
     let result = unsafe {
-        libc::getsockopt(
-            fd.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_LINGER,
-            (&raw mut value).cast(),
-            &raw mut length,
-        )
+        libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, (&raw mut value).cast(), &raw mut length)
     };
     result == 0 && value.l_onoff != 0 && value.l_linger > 0
 }
@@ -216,8 +206,7 @@ pub(crate) fn unsent(fd: BorrowedFd<'_>) -> Result<usize, Errno> {
 
 /// This process's ids as SCM_CREDENTIALS carries them.
 pub(crate) fn own_credentials() -> Vec<u8> {
-    let ids: [u32; 3] =
-        [std::process::id(), rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw()];
+    let ids: [u32; 3] = [std::process::id(), rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw()];
     ids.iter().flat_map(|id| id.to_ne_bytes()).collect()
 }
 
@@ -245,9 +234,7 @@ pub(crate) fn send(fd: BorrowedFd<'_>, data: &[u8], flags: i32) -> Result<usize,
 pub(crate) fn send_to(fd: BorrowedFd<'_>, data: &[u8], flags: i32, permit: &Permit<SendTo>) -> Result<usize, Errno> {
     let raw = permit.act().address();
     // SAFETY: the pointers and lengths are `data`'s and `raw`'s own.
-    check_size(unsafe {
-        libc::sendto(fd.as_raw_fd(), data.as_ptr().cast(), data.len(), flags, raw.as_ptr(), raw.length())
-    })
+    check_size(unsafe { libc::sendto(fd.as_raw_fd(), data.as_ptr().cast(), data.len(), flags, raw.as_ptr(), raw.length()) })
 }
 
 /// sendmsg(2) with an optional address and permitted control data.
@@ -293,7 +280,8 @@ pub(crate) fn receive(fd: BorrowedFd<'_>, capacity: usize, flags: i32) -> Result
 }
 
 fn is_stream(fd: BorrowedFd<'_>) -> bool {
-    own_option(fd, libc::SOL_SOCKET, libc::SO_TYPE) == Ok(libc::SOCK_STREAM) && own_option(fd, libc::SOL_SOCKET, libc::SO_DOMAIN) != Ok(libc::AF_UNIX)
+    own_option(fd, libc::SOL_SOCKET, libc::SO_TYPE) == Ok(libc::SOCK_STREAM)
+        && own_option(fd, libc::SOL_SOCKET, libc::SO_DOMAIN) != Ok(libc::AF_UNIX)
 }
 
 /// What recvmsg(2) gave.
@@ -404,9 +392,7 @@ pub(crate) fn receive_message(
         header.msg_controllen = control_room as _;
     }
     // SAFETY: every pointer in the header describes a buffer of the length beside it that outlives the call.
-    let length = check_size(unsafe {
-        libc::recvmsg(fd.as_raw_fd(), &raw mut header, flags | libc::MSG_CMSG_CLOEXEC)
-    })?;
+    let length = check_size(unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut header, flags | libc::MSG_CMSG_CLOEXEC) })?;
     control.length = if control_room > 0 { (header.msg_controllen as usize).min(control_room) } else { 0 };
     address.set_length(header.msg_namelen);
     let discarded = flags & libc::MSG_TRUNC != 0 && is_stream(fd);

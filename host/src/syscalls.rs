@@ -5,9 +5,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use wasmtime::component::Resource;
 
-use crate::bindings::sandsock::socket::types::{
-    self, Address, DescriptorKind, Error, IoctlResult, OptionValue, SocketKind,
-};
+use crate::bindings::sandsock::socket::types::{self, Address, DescriptorKind, Error, IoctlResult, OptionValue, SocketKind};
 use crate::bindings::sandsock::socket::{clock, descriptors, interrupts, syscalls};
 use crate::ctx::SandsockCtxView;
 use crate::descriptor::{Descriptor, Handle, socket_kind};

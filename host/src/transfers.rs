@@ -222,8 +222,7 @@ pub(crate) async fn send_to<T: SandsockView>(
         .await
 }
 
-type SendMessage =
-    (Resource<Descriptor>, Vec<WasmList<u8>>, Vec<ControlOut>, i32, Option<Address>, Wait);
+type SendMessage = (Resource<Descriptor>, Vec<WasmList<u8>>, Vec<ControlOut>, i32, Option<Address>, Wait);
 
 /// WIT `transfers.send-message`.
 pub(crate) async fn send_message<T: SandsockView>(
@@ -285,9 +284,7 @@ fn outgoing<'a>(view: &SandsockCtxView<'_>, control: &'a [ControlOut]) -> Outcom
         .iter()
         .map(|item| {
             Ok(match item {
-                ControlOut::Rights(list) => {
-                    Outgoing::Rights(list.iter().map(|d| view.handle(d)).collect::<Outcome<_>>()?)
-                }
+                ControlOut::Rights(list) => Outgoing::Rights(list.iter().map(|d| view.handle(d)).collect::<Outcome<_>>()?),
                 ControlOut::Message(message) => {
                     Outgoing::Message { level: message.level, kind: message.type_, data: &message.data }
                 }
@@ -427,8 +424,7 @@ impl Receiving<'_> {
         filter: bool,
     ) -> Result<Message, Errno> {
         let capacity = if !stream && asked > MESSAGE_AT_ONCE && flags & libc::MSG_ERRQUEUE == 0 {
-            let (_, length) =
-                sys::receive(handle.fd(), 0, libc::MSG_PEEK | libc::MSG_TRUNC | libc::MSG_DONTWAIT)?;
+            let (_, length) = sys::receive(handle.fd(), 0, libc::MSG_PEEK | libc::MSG_TRUNC | libc::MSG_DONTWAIT)?;
             asked.min(length.max(1))
         } else {
             capacity
@@ -450,10 +446,7 @@ impl Receiving<'_> {
     fn sender_allowed<T: SandsockView>(store: &mut StoreContextMut<'_, T>, message: &Message) -> bool {
         let view = store.data_mut().sandsock();
         let pins = view.ctx.pins.borrow();
-        message
-            .address
-            .to_ip()
-            .is_some_and(|sender| view.ctx.policy.udp_source_allowed(sender, &pins, Instant::now()))
+        message.address.to_ip().is_some_and(|sender| view.ctx.policy.udp_source_allowed(sender, &pins, Instant::now()))
     }
 }
 

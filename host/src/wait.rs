@@ -1,8 +1,8 @@
 //! The two ways to wait, behind one type: on the thread (poll(2)), for one guest on one thread, and on the fiber (tokio's
 //! readiness), for many guests on few threads. Both end at an interrupt.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::collections::BTreeMap;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,9 +95,7 @@ impl Waiter {
         deadline: Option<u64>,
     ) -> Result<Outcome, Errno> {
         match self.mode {
-            Mode::Thread => {
-                self.on_thread(&mut [self.interrupt_entry(), PollFd::from_borrowed_fd(fd, events)], deadline)
-            }
+            Mode::Thread => self.on_thread(&mut [self.interrupt_entry(), PollFd::from_borrowed_fd(fd, events)], deadline),
             Mode::Fiber => {
                 let kept = match registration {
                     Some(Some(kept)) => Arc::clone(kept),

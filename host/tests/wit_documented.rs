@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use wit_parser::{
-    Docs, Function, Interface, PackageId, Resolve, Type, TypeDef, TypeDefKind, TypeOwner,
-    WorldItem, WorldKey,
+    Docs, Function, Interface, PackageId, Resolve, Type, TypeDef, TypeDefKind, TypeOwner, WorldItem, WorldKey,
 };
 
 /// What is missing in one package, one line an item.
@@ -16,10 +15,7 @@ struct Missing<'a> {
 impl<'a> Missing<'a> {
     /// Looks at a whole package.
     fn of(resolve: &'a Resolve, package: PackageId) -> Vec<String> {
-        let mut missing = Self {
-            resolve,
-            lines: Vec::new(),
-        };
+        let mut missing = Self { resolve, lines: Vec::new() };
         let package = &resolve.packages[package];
         missing.docs("package", &package.name.to_string(), &package.docs);
         for (name, &id) in &package.interfaces {
@@ -55,9 +51,7 @@ impl<'a> Missing<'a> {
                 }
             }
             (WorldItem::Interface { .. }, WorldKey::Interface(_)) => {}
-            (WorldItem::Function(function), _) => {
-                self.function(&format!("{world}.{}", function.name), function)
-            }
+            (WorldItem::Function(function), _) => self.function(&format!("{world}.{}", function.name), function),
             (WorldItem::Type { id, .. }, _) => {
                 let type_def = &self.resolve.types[*id];
                 let name = type_def.name.as_deref().unwrap_or_default();
@@ -97,39 +91,27 @@ impl<'a> Missing<'a> {
     }
 
     fn function(&mut self, name: &str, function: &Function) {
-        let kind = if function.kind.resource().is_some() {
-            "method"
-        } else {
-            "function"
-        };
+        let kind = if function.kind.resource().is_some() { "method" } else { "function" };
         self.docs(kind, name, &function.docs);
         if self.can_fail(function) {
             let text = function.docs.contents.as_deref().unwrap_or_default();
             for word in ["Errors:", "Grant:"] {
                 if !text.lines().any(|line| line.starts_with(word)) {
-                    self.lines
-                        .push(format!("{kind} {name} may fail and has no line `{word}`"));
+                    self.lines.push(format!("{kind} {name} may fail and has no line `{word}`"));
                 }
             }
         }
     }
 
     fn docs(&mut self, kind: &str, name: &str, docs: &Docs) {
-        if docs
-            .contents
-            .as_deref()
-            .is_none_or(|text| text.trim().is_empty())
-        {
+        if docs.contents.as_deref().is_none_or(|text| text.trim().is_empty()) {
             self.lines.push(format!("{kind} {name} is not documented"));
         }
     }
 
     /// The name of a function as the source writes it, with its resource in front: `poller.add`.
     fn qualified(&self, function: &Function) -> String {
-        let resource = function
-            .kind
-            .resource()
-            .and_then(|id| self.resolve.types[id].name.as_deref());
+        let resource = function.kind.resource().and_then(|id| self.resolve.types[id].name.as_deref());
         match resource {
             Some(resource) => format!("{resource}.{}", function.item_name()),
             None => function.name.clone(),
@@ -161,9 +143,7 @@ impl<'a> Missing<'a> {
 /// What is missing in a package that is given as text.
 fn missing_in(source: &str) -> Vec<String> {
     let mut resolve = Resolve::default();
-    let package = resolve
-        .push_source("inline.wit", source)
-        .expect("the text is WIT");
+    let package = resolve.push_source("inline.wit", source).expect("the text is WIT");
     Missing::of(&resolve, package)
 }
 
@@ -173,12 +153,7 @@ fn wit_documented_package_lacks_nothing() {
     let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
     let (package, _) = resolve.push_dir(&wit).expect("wit/ is a package");
     let lines = Missing::of(&resolve, package);
-    assert!(
-        lines.is_empty(),
-        "{} things are missing in wit/:\n{}",
-        lines.len(),
-        lines.join("\n")
-    );
+    assert!(lines.is_empty(), "{} things are missing in wit/:\n{}", lines.len(), lines.join("\n"));
 }
 
 #[test]
@@ -230,10 +205,7 @@ fn wit_documented_bare_items_are_refused() {
         "function w.inline.inner is not documented",
         "function w.outer is not documented",
     ];
-    let unexpected: Vec<_> = lines
-        .iter()
-        .filter(|line| !expected.contains(&line.as_str()))
-        .collect();
+    let unexpected: Vec<_> = lines.iter().filter(|line| !expected.contains(&line.as_str())).collect();
     assert!(unexpected.is_empty(), "{unexpected:?}");
     for line in expected {
         assert!(lines.iter().any(|found| found == line), "not found: {line}");

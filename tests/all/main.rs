@@ -1,6 +1,15 @@
 //! The suites. A guest program and its test share a name, `<suite>_<operation>_<outcome>`; a suite is a file here.
 
+mod ancillary;
+mod cli;
 mod inet;
+mod limits;
+mod names;
+mod oracle;
+mod policy;
+mod timeout;
+mod unix;
+mod wait;
 
 mod pairs {
     include!(concat!(env!("OUT_DIR"), "/pairs.rs"));

@@ -14,9 +14,8 @@ use wasmtime::{Cache, CacheConfig, Config, Engine, Store};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 
-pub use self::generated as programs;
-
-mod generated {
+/// Every guest program, by its name.
+pub mod programs {
     use super::Program;
 
     include!(concat!(env!("OUT_DIR"), "/programs.rs"));
@@ -64,7 +63,6 @@ pub fn both_ways(body: impl Fn(Way)) {
 }
 
 /// A guest about to be run.
-#[derive(Debug)]
 pub struct Guest {
     program: Program,
     way: Way,
@@ -99,7 +97,6 @@ impl Ended {
 }
 
 /// A guest under way on a thread of its own.
-#[derive(Debug)]
 pub struct Running {
     thread: JoinHandle<Ended>,
     interrupter: Interrupter,

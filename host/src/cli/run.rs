@@ -235,4 +235,3 @@ fn status(component: &Path, ended: Ended) -> Result<ExitCode, Failure> {
         }
     }
 }
-

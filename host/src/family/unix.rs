@@ -131,7 +131,11 @@ fn to_connect(route: &UnixRoute) -> Outcome<Destination> {
     let base = open_base(route)?;
     let inode: OwnedFd = if is_root(route) {
         // Everything lies beneath the root: absolute links are no way out.
-        rustix::fs::open(route.base.join(&route.relative), rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty())?
+        rustix::fs::open(
+            route.base.join(&route.relative),
+            rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC,
+            rustix::fs::Mode::empty(),
+        )?
     } else {
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(libc::O_PATH);
@@ -152,9 +156,7 @@ fn to_bind(route: &UnixRoute) -> Outcome<Destination> {
     let name = route.relative.file_name().ok_or(Errno::INVAL)?.to_owned();
     let parent = match route.relative.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         None => base.try_clone()?,
-        Some(parent) if is_root(route) => {
-            Dir::open_ambient_dir(Path::new("/").join(parent), ambient_authority())?
-        }
+        Some(parent) if is_root(route) => Dir::open_ambient_dir(Path::new("/").join(parent), ambient_authority())?,
         Some(parent) => base.open_dir(parent).map_err(|error| outside(route, &error))?,
     };
     let real_base = real_path(base.as_fd())?;

@@ -57,14 +57,7 @@ impl<'a> Decision<'a> {
         socket: Option<SocketKind>,
         result: &'a Result<Allowed<'a>, Denial>,
     ) -> Self {
-        Self::new(
-            time,
-            instance,
-            request.verb().name(),
-            request.to_string(),
-            socket,
-            result,
-        )
+        Self::new(time, instance, request.verb().name(), request.to_string(), socket, result)
     }
 
     /// The record of [`Policy::may_create`](super::Policy::may_create).
@@ -75,14 +68,7 @@ impl<'a> Decision<'a> {
         result: &'a Result<Allowed<'a>, Denial>,
     ) -> Self {
         let (family, type_, protocol) = socket;
-        Self::new(
-            time,
-            instance,
-            "socket",
-            format!("{family}:{type_}:{protocol}"),
-            Some(socket),
-            result,
-        )
+        Self::new(time, instance, "socket", format!("{family}:{type_}:{protocol}"), Some(socket), result)
     }
 
     fn new(
@@ -95,28 +81,13 @@ impl<'a> Decision<'a> {
     ) -> Self {
         let (decision, rule, reason) = match result {
             Ok(allowed) => (Outcome::Allow, allowed.rule, None),
-            Err(denial) => (
-                Outcome::Deny,
-                denial.rule.as_deref(),
-                Some(denial.reason.as_str()),
-            ),
+            Err(denial) => (Outcome::Deny, denial.rule.as_deref(), Some(denial.reason.as_str())),
         };
         let (family, type_, protocol) = match socket {
             Some((family, type_, protocol)) => (Some(family), Some(type_), Some(protocol)),
             None => (None, None, None),
         };
-        Self {
-            time,
-            instance,
-            verb,
-            target,
-            family,
-            type_,
-            protocol,
-            decision,
-            rule,
-            reason,
-        }
+        Self { time, instance, verb, target, family, type_, protocol, decision, rule, reason }
     }
 }
 
@@ -126,16 +97,11 @@ fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::
 
 /// A time as `2026-11-20T12:49:00.123456Z`. Times before 1970 are 1970.
 fn timestamp(time: SystemTime) -> String {
-    let since = time
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     let (year, month, day) = civil(days);
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:06}Z",
-        since.subsec_micros()
-    )
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:06}Z", since.subsec_micros())
 }
 
 /// Year, month and day of a number of days since 1970. The years are counted from March, so that a leap day comes last.
@@ -146,11 +112,7 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let day = day - (365 * year + year / 4 - year / 100);
     let march = (5 * day + 2) / 153;
     let month = if march < 10 { march + 3 } else { march - 9 };
-    (
-        year + era * 400 + u64::from(month <= 2),
-        month,
-        day - (153 * march + 2) / 5 + 1,
-    )
+    (year + era * 400 + u64::from(month <= 2), month, day - (153 * march + 2) / 5 + 1)
 }
 
 #[cfg(test)]
@@ -172,10 +134,7 @@ mod tests {
             let time = SystemTime::UNIX_EPOCH + Duration::new(seconds, 1_234);
             assert_eq!(timestamp(time), format!("{text}.000001Z"));
         }
-        assert_eq!(
-            timestamp(SystemTime::UNIX_EPOCH - Duration::from_secs(1)),
-            "1970-01-01T00:00:00.000000Z"
-        );
+        assert_eq!(timestamp(SystemTime::UNIX_EPOCH - Duration::from_secs(1)), "1970-01-01T00:00:00.000000Z");
     }
 
     #[test]
@@ -188,13 +147,7 @@ mod tests {
         let line = |address: &str| {
             let request = Request::TcpConnect(address.parse().unwrap());
             let result = policy.decide(&request, &pins, now);
-            let decision = Decision::of_request(
-                SystemTime::UNIX_EPOCH,
-                "i\n1",
-                &request,
-                Some((2, 1, 0)),
-                &result,
-            );
+            let decision = Decision::of_request(SystemTime::UNIX_EPOCH, "i\n1", &request, Some((2, 1, 0)), &result);
             serde_json::to_string(&decision).unwrap()
         };
         assert_eq!(
@@ -205,9 +158,6 @@ mod tests {
         let result = policy.may_create(2, 1, 132);
         let decision = Decision::of_socket(SystemTime::UNIX_EPOCH, "1", (2, 1, 132), &result);
         let line = serde_json::to_string(&decision).unwrap();
-        assert!(
-            line.contains(r#""verb":"socket","target":"2:1:132""#) && !line.contains('\n'),
-            "{line}"
-        );
+        assert!(line.contains(r#""verb":"socket","target":"2:1:132""#) && !line.contains('\n'), "{line}");
     }
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sandsock_abi::constants::{
-    AF_INET, AF_INET6, AF_UNIX, IPPROTO_TCP, IPPROTO_UDP, SCM_CREDENTIALS, SCM_RIGHTS, SOCK_DGRAM,
-    SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET,
+    AF_INET, AF_INET6, AF_UNIX, IPPROTO_TCP, IPPROTO_UDP, SCM_CREDENTIALS, SCM_RIGHTS, SOCK_DGRAM, SOCK_SEQPACKET,
+    SOCK_STREAM, SOL_SOCKET,
 };
 use sandsock_abi::option::{self, Access, SocketOption};
 
@@ -19,14 +19,17 @@ use super::grant::{Ancillary, Grant, GrantError, Verb};
 use super::index::{Endpoints, Names, Ports, RuleId, any_left};
 use super::limits::Limits;
 use super::pattern::{
-    EndpointPattern, Fault, PortRange, ResolvePattern, UnixPattern, canonical, destination,
-    ends_in_number, escape_abstract, is_private, normalise_name,
+    EndpointPattern, Fault, HostPattern, PortRange, ResolvePattern, UnixPattern, canonical, destination, ends_in_number,
+    escape_abstract, is_private, normalise_name,
 };
 use super::pins::{ADDRESSES, Pin, Pins};
 use super::unix::{UnixRoute, UnixRules, absolute, path_grant, show};
 
 /// The rule that allows everything, as decisions name it.
 const EVERYTHING: &str = "allow-all";
+
+/// How much of a name or a path that a guest made up stands in a sentence.
+const SHOWN: usize = 256;
 
 /// A local address for a bind or a listen, and what the kernel makes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,11 +45,7 @@ pub struct Local {
 impl From<SocketAddr> for Local {
     /// The strictest reading: dual-stack, and the port is the guest's choice.
     fn from(address: SocketAddr) -> Self {
-        Self {
-            address,
-            v6only: false,
-            kernel_chosen: false,
-        }
+        Self { address, v6only: false, kernel_chosen: false }
     }
 }
 
@@ -128,9 +127,7 @@ impl Request<'_> {
             Self::UnixBind(_) => Verb::UnixBind,
             Self::Resolve(_) => Verb::Resolve,
             Self::GetOption { .. } | Self::SetOption { .. } | Self::Control { .. } => Verb::Option,
-            Self::RightsSend | Self::RightsReceive { .. } | Self::CredentialsForge => {
-                Verb::Ancillary
-            }
+            Self::RightsSend | Self::RightsReceive { .. } | Self::CredentialsForge => Verb::Ancillary,
         }
     }
 }
@@ -139,29 +136,23 @@ impl Request<'_> {
 impl fmt::Display for Request<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::TcpConnect(address) | Self::UdpSend(address) | Self::UdpReceive(address) => {
-                address.fmt(f)
-            }
+            Self::TcpConnect(address) | Self::UdpSend(address) | Self::UdpReceive(address) => address.fmt(f),
             Self::TcpListen(local) | Self::UdpBind(local) => local.address.fmt(f),
             Self::UnixConnect(target) | Self::UnixBind(target) => match target {
-                UnixTarget::Path(path) => f.write_str(&show(path)),
+                UnixTarget::Path(path) => f.write_str(&show(&path[..path.len().min(SHOWN)])),
                 UnixTarget::Abstract(name) => write!(f, "@{}", escape_abstract(name)),
                 UnixTarget::Unnamed => f.write_str("an unnamed address"),
             },
             Self::Resolve(name) => {
-                let shown: String = name
-                    .chars()
-                    .take(256)
-                    .flat_map(char::escape_debug)
-                    .collect();
+                let shown: String = name.chars().take(256).flat_map(char::escape_debug).collect();
                 f.write_str(&shown)
             }
-            Self::GetOption { level, number }
-            | Self::SetOption { level, number, .. }
-            | Self::Control { level, number } => match option::find(level, number) {
-                Some(option) => option.fmt(f),
-                None => write!(f, "{level}/{number}"),
-            },
+            Self::GetOption { level, number } | Self::SetOption { level, number, .. } | Self::Control { level, number } => {
+                match option::find(level, number) {
+                    Some(option) => option.fmt(f),
+                    None => write!(f, "{level}/{number}"),
+                }
+            }
             Self::RightsSend => f.write_str(Ancillary::RightsSend.name()),
             Self::RightsReceive { any: false } => f.write_str(Ancillary::RightsReceive.name()),
             Self::RightsReceive { any: true } => f.write_str(Ancillary::RightsReceiveAny.name()),
@@ -193,46 +184,28 @@ pub struct Denial {
 
 impl Denial {
     pub(crate) fn new(reason: String) -> Self {
-        Self {
-            grant: None,
-            reason,
-            rule: None,
-            expired_name: None,
-        }
+        Self { grant: None, reason, rule: None, expired_name: None }
     }
 
     /// `what` (a verb and its object) is denied by a rule.
     pub(super) fn by_rule(what: impl fmt::Display, rule: &str) -> Self {
-        Self {
-            rule: Some(rule.into()),
-            ..Self::new(format!("{what} is denied by the rule {rule}"))
-        }
+        Self { rule: Some(rule.into()), ..Self::new(format!("{what} is denied by the rule {rule}")) }
     }
 
     /// `what` (a verb and its object) is not granted; `grant` would do.
     pub(super) fn missing(what: String, grant: Option<String>) -> Self {
         let reason = match &grant {
-            Some(grant) => format!(
-                "{what} is not granted; allow it with --allow {}",
-                quoted(grant)
-            ),
+            Some(grant) => format!("{what} is not granted; allow it with --allow {}", quoted(grant)),
             None => format!("{what} is not granted"),
         };
-        Self {
-            grant,
-            ..Self::new(reason)
-        }
+        Self { grant, ..Self::new(reason) }
     }
 }
 
 /// A grant as a shell takes it.
 fn quoted(grant: &str) -> Cow<'_, str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=.,:/@%+".contains(c);
-    if grant.chars().all(plain) {
-        Cow::Borrowed(grant)
-    } else {
-        Cow::Owned(format!("'{}'", grant.replace('\'', r"'\''")))
-    }
+    if grant.chars().all(plain) { Cow::Borrowed(grant) } else { Cow::Owned(format!("'{}'", grant.replace('\'', r"'\''"))) }
 }
 
 /// What became of a look-up's answers.
@@ -247,11 +220,7 @@ pub struct Judged {
 impl Judged {
     /// The denial to answer with where nothing was kept: the first one.
     pub fn denial(&self) -> Option<&Denial> {
-        if self.kept.is_empty() {
-            self.dropped.first().map(|dropped| &dropped.denial)
-        } else {
-            None
-        }
+        if self.kept.is_empty() { self.dropped.first().map(|dropped| &dropped.denial) } else { None }
     }
 }
 
@@ -273,8 +242,7 @@ struct Resolves {
 
 impl Resolves {
     fn find(&self, name: &str) -> Option<RuleId> {
-        self.any
-            .or_else(|| self.names.find(name, 0).map(|found| found.rule))
+        self.any.or_else(|| self.names.find(name, 0).map(|found| found.rule))
     }
 }
 
@@ -301,15 +269,11 @@ struct Rules {
 impl Rules {
     /// `add_path` is [`UnixRules::add_path`] or, for rules that deny, [`UnixRules::add_path_and_real`].
     fn build(grants: Vec<Grant>, base: Option<&[u8]>, deny: bool) -> Self {
-        let texts: Vec<Arc<str>> = grants
-            .iter()
-            .map(|grant| grant.to_string().into())
-            .collect();
+        let texts: Vec<Arc<str>> = grants.iter().map(|grant| grant.to_string().into()).collect();
         let mut endpoints: [Vec<(RuleId, &EndpointPattern)>; 5] = Default::default();
         let (mut unix_connect, mut unix_bind) = (UnixRules::default(), UnixRules::default());
         let mut rules = Self::default();
-        let add_unix = |rules: &mut UnixRules, pattern: &UnixPattern, text: &Arc<str>| match pattern
-        {
+        let add_unix = |rules: &mut UnixRules, pattern: &UnixPattern, text: &Arc<str>| match pattern {
             UnixPattern::Path(path) if deny => rules.add_path_and_real(path, base, text),
             UnixPattern::Path(path) => rules.add_path(path, base, text),
             UnixPattern::Abstract(name) => rules.add_abstract(name, text),
@@ -324,29 +288,19 @@ impl Rules {
                 Grant::UnixConnect(pattern) => add_unix(&mut unix_connect, pattern, text),
                 Grant::UnixBind(pattern) => add_unix(&mut unix_bind, pattern, text),
                 Grant::Resolve(ResolvePattern::Any) => rules.resolve.any = Some(id),
-                Grant::Resolve(ResolvePattern::Name(name)) => {
-                    rules.resolve.names.add(name, PortRange::ANY, id)
-                }
+                Grant::Resolve(ResolvePattern::Name(name)) => rules.resolve.names.add(name, PortRange::ANY, id),
                 Grant::Option(option) => {
                     rules.options.insert((option.level, option.number), id);
                 }
                 Grant::Ancillary(Ancillary::RightsSend) => rules.rights_send = Some(id),
                 Grant::Ancillary(Ancillary::RightsReceive) => rules.rights_receive = Some(id),
-                Grant::Ancillary(Ancillary::RightsReceiveAny) => {
-                    rules.rights_receive_any = Some(id)
-                }
+                Grant::Ancillary(Ancillary::RightsReceiveAny) => rules.rights_receive_any = Some(id),
                 Grant::Ancillary(Ancillary::CredentialsForge) => rules.credentials_forge = Some(id),
             }
         }
-        let [connect, listen, bind, send, receive] =
-            endpoints.map(|list| Endpoints::build(list.into_iter()));
-        (
-            rules.tcp_connect,
-            rules.tcp_listen,
-            rules.udp_bind,
-            rules.udp_send,
-            rules.udp_receive,
-        ) = (connect, listen, bind, send, receive);
+        let [connect, listen, bind, send, receive] = endpoints.map(|list| Endpoints::build(list.into_iter()));
+        (rules.tcp_connect, rules.tcp_listen, rules.udp_bind, rules.udp_send, rules.udp_receive) =
+            (connect, listen, bind, send, receive);
         (rules.unix_connect, rules.unix_bind) = (Arc::new(unix_connect), Arc::new(unix_bind));
         rules.resolve.names.finish();
         rules.grants = grants;
@@ -359,13 +313,7 @@ impl Rules {
     }
 
     fn endpoints(&self) -> [&Endpoints; 5] {
-        [
-            &self.tcp_connect,
-            &self.tcp_listen,
-            &self.udp_bind,
-            &self.udp_send,
-            &self.udp_receive,
-        ]
+        [&self.tcp_connect, &self.tcp_listen, &self.udp_bind, &self.udp_send, &self.udp_receive]
     }
 }
 
@@ -425,16 +373,12 @@ impl PolicyBuilder {
     fn parse(&self, text: &str) -> Result<Grant, GrantError> {
         let grant: Grant = text.parse()?;
         match &grant {
-            Grant::UnixConnect(UnixPattern::Path(path))
-            | Grant::UnixBind(UnixPattern::Path(path))
+            Grant::UnixConnect(UnixPattern::Path(path)) | Grant::UnixBind(UnixPattern::Path(path))
                 if !path.absolute && self.base.is_none() =>
             {
                 let at = grant.verb().name().len() + 1;
-                let fault = Fault::new(
-                    at,
-                    "a relative path",
-                    "there is no directory that it starts from; write the whole path",
-                );
+                let fault =
+                    Fault::new(at, "a relative path", "there is no directory that it starts from; write the whole path");
                 Err(GrantError::new(text, fault))
             }
             _ => Ok(grant),
@@ -496,26 +440,18 @@ impl PolicyBuilder {
         let Some((name, address)) = text.split_once('=') else {
             return Err(error(text.len(), "the address is missing".into()));
         };
-        self.fix(name, address)
-            .map_err(|(half, what)| error(if half { name.len() + 1 } else { 0 }, what))?;
+        self.fix(name, address).map_err(|(half, what)| error(if half { name.len() + 1 } else { 0 }, what))?;
         Ok(self)
     }
 
     /// As `resolve`. The fault says whether it is in the second half, the address.
     pub(super) fn fix(&mut self, name: &str, address: &str) -> Result<(), (bool, String)> {
         let shown = name.escape_debug();
-        let known =
-            normalise_name(name).map_err(|e| (false, format!("`{shown}` is no host name: {e}")))?;
+        let known = normalise_name(name).map_err(|e| (false, format!("`{shown}` is no host name: {e}")))?;
         if ends_in_number(&known) {
-            return Err((
-                false,
-                format!("`{shown}` is no host name: it ends in a number"),
-            ));
+            return Err((false, format!("`{shown}` is no host name: it ends in a number")));
         }
-        let inside = address
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'))
-            .unwrap_or(address);
+        let inside = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
         let Ok(ip) = inside.parse::<IpAddr>() else {
             return Err((true, format!("`{}` is no address", address.escape_debug())));
         };
@@ -539,19 +475,13 @@ impl PolicyBuilder {
     /// # Errors
     ///
     /// It is not absolute, or has `..` in it.
-    pub fn base_directory(
-        &mut self,
-        directory: impl Into<PathBuf>,
-    ) -> Result<&mut Self, GrantError> {
+    pub fn base_directory(&mut self, directory: impl Into<PathBuf>) -> Result<&mut Self, GrantError> {
         use std::os::unix::ffi::OsStrExt;
         let directory = directory.into();
         let bytes = directory.as_os_str().as_bytes();
         let fault = |what: &str| {
             let text = directory.to_string_lossy();
-            Err(GrantError::new(
-                &text,
-                Fault::new(0, what, "write an absolute path without `..`"),
-            ))
+            Err(GrantError::new(&text, Fault::new(0, what, "write an absolute path without `..`")))
         };
         // The root keeps no slash: a component follows with one.
         if bytes.first() == Some(&b'/')
@@ -633,10 +563,7 @@ impl Policy {
     /// The addresses that `--resolve` gave a name, to be answered without a look-up. They are judged as answers are.
     pub fn fixed(&self, name: &str) -> Option<&[IpAddr]> {
         let name = normalise_name(name).ok()?;
-        self.fixed
-            .names
-            .get(&*name)
-            .map(|(addresses, _)| addresses.as_slice())
+        self.fixed.names.get(&*name).map(|(addresses, _)| addresses.as_slice())
     }
 
     /// Decides on a request.
@@ -646,61 +573,32 @@ impl Policy {
     /// # Errors
     ///
     /// The denial. Where its `expired_name` is set, the caller may look that name up, pin the answers and ask once more.
-    pub fn decide(
-        &self,
-        request: &Request<'_>,
-        pins: &Pins,
-        now: Instant,
-    ) -> Result<Allowed<'_>, Denial> {
+    pub fn decide(&self, request: &Request<'_>, pins: &Pins, now: Instant) -> Result<Allowed<'_>, Denial> {
         let (allow, deny) = (&self.allow, &self.deny);
         match *request {
-            Request::TcpConnect(address) => self.remote(
-                request,
-                address,
-                &allow.tcp_connect,
-                &deny.tcp_connect,
-                pins,
-                now,
-            ),
-            Request::UdpSend(address) => {
-                self.remote(request, address, &allow.udp_send, &deny.udp_send, pins, now)
-            }
+            Request::TcpConnect(address) => self.remote(request, address, &allow.tcp_connect, &deny.tcp_connect, pins, now),
+            Request::UdpSend(address) => self.remote(request, address, &allow.udp_send, &deny.udp_send, pins, now),
             Request::UdpReceive(source) => {
                 if let Some(rule) = self.source(source, pins, now) {
                     return rule;
                 }
-                Err(Denial::missing(
-                    format!("udp-receive from {source}"),
-                    Some(endpoint_grant(Verb::UdpReceive, source)),
-                ))
+                Err(Denial::missing(format!("udp-receive from {source}"), Some(endpoint_grant(Verb::UdpReceive, source))))
             }
-            Request::TcpListen(local) => {
-                self.local(request, local, &allow.tcp_listen, &deny.tcp_listen)
-            }
+            Request::TcpListen(local) => self.local(request, local, &allow.tcp_listen, &deny.tcp_listen),
             Request::UdpBind(local) => self.local(request, local, &allow.udp_bind, &deny.udp_bind),
-            Request::UnixConnect(target) => {
-                self.unix(request, target, &allow.unix_connect, &deny.unix_connect)
-            }
-            Request::UnixBind(target) => {
-                self.unix(request, target, &allow.unix_bind, &deny.unix_bind)
-            }
+            Request::UnixConnect(target) => self.unix(request, target, &allow.unix_connect, &deny.unix_connect),
+            Request::UnixBind(target) => self.unix(request, target, &allow.unix_bind, &deny.unix_bind),
             Request::Resolve(name) => self.resolve(name),
             Request::GetOption { level, number } => self.option(level, number, |row| row.get),
-            Request::SetOption {
-                level,
-                number,
-                datagram,
-            } => self.option(level, number, |row| match row.set {
+            Request::SetOption { level, number, datagram } => self.option(level, number, |row| match row.set {
                 Access::GrantedOnDatagrams if datagram => Access::Granted,
                 Access::GrantedOnDatagrams => Access::Ordinary,
                 access => access,
             }),
             Request::Control { level, number } => self.control(level, number),
-            Request::RightsSend => self.ancillary(
-                Ancillary::RightsSend,
-                [allow.rights_send, None],
-                [deny.rights_send, None],
-            ),
+            Request::RightsSend => {
+                self.ancillary(Ancillary::RightsSend, [allow.rights_send, None], [deny.rights_send, None])
+            }
             Request::RightsReceive { any: false } => self.ancillary(
                 Ancillary::RightsReceive,
                 [allow.rights_receive, allow.rights_receive_any],
@@ -711,40 +609,23 @@ impl Policy {
                 [allow.rights_receive_any, None],
                 [deny.rights_receive, deny.rights_receive_any],
             ),
-            Request::CredentialsForge => self.ancillary(
-                Ancillary::CredentialsForge,
-                [allow.credentials_forge, None],
-                [deny.credentials_forge, None],
-            ),
+            Request::CredentialsForge => {
+                self.ancillary(Ancillary::CredentialsForge, [allow.credentials_forge, None], [deny.credentials_forge, None])
+            }
         }
     }
 
     fn by(&self, rule: RuleId) -> Allowed<'_> {
-        Allowed {
-            rule: Some(self.allow.text(rule)),
-        }
+        Allowed { rule: Some(self.allow.text(rule)) }
     }
 
     /// The names of a canonical address: those with a fixed address first.
     fn fixed_names(&self, address: IpAddr) -> &[Box<str>] {
-        if self.fixed.addresses.is_empty() {
-            &[]
-        } else {
-            self.fixed
-                .addresses
-                .get(&address)
-                .map_or(&[], Vec::as_slice)
-        }
+        if self.fixed.addresses.is_empty() { &[] } else { self.fixed.addresses.get(&address).map_or(&[], Vec::as_slice) }
     }
 
     /// The deny rule about an address, by itself or by a name that has it. An expired pin counts: it makes nothing less denied.
-    fn denied_at(
-        &self,
-        deny: &Endpoints,
-        address: IpAddr,
-        port: u16,
-        pins: &Pins,
-    ) -> Option<Ports> {
+    fn denied_at(&self, deny: &Endpoints, address: IpAddr, port: u16, pins: &Pins) -> Option<Ports> {
         if deny.is_empty() {
             return None;
         }
@@ -752,15 +633,8 @@ impl Policy {
             if deny.names.is_empty() {
                 return None;
             }
-            let fixed = self
-                .fixed_names(address)
-                .iter()
-                .find_map(|name| deny.names.find(name, port));
-            fixed.or_else(|| {
-                pins.at(address)
-                    .iter()
-                    .find_map(|pin| deny.names.find(&pin.name, port))
-            })
+            let fixed = self.fixed_names(address).iter().find_map(|name| deny.names.find(name, port));
+            fixed.or_else(|| pins.at(address).iter().find_map(|pin| deny.names.find(pin.name(), port)))
         };
         deny.touching(address, port).or_else(by_name)
     }
@@ -777,11 +651,7 @@ impl Policy {
         if allow.names.is_empty() {
             return Err(None);
         }
-        if let Some(found) = self
-            .fixed_names(address)
-            .iter()
-            .find_map(|name| allow.names.find(name, port))
-        {
+        if let Some(found) = self.fixed_names(address).iter().find_map(|name| allow.names.find(name, port)) {
             return Ok((found.rule, None));
         }
         // A name's own word is not enough for an address inside.
@@ -790,7 +660,7 @@ impl Policy {
         }
         let mut expired = None;
         for pin in pins.at(address) {
-            if let Some(found) = allow.names.find(&pin.name, port) {
+            if let Some(found) = allow.names.find(pin.name(), port) {
                 if pins.is_fresh(pin, now) {
                     return Ok((found.rule, Some(pin)));
                 }
@@ -812,23 +682,14 @@ impl Policy {
     ) -> Result<Allowed<'_>, Denial> {
         let judged = destination(given);
         let (address, port) = (canonical(judged.ip()), judged.port());
-        let denied = self.denied_at(deny, address, port, pins).or_else(|| {
-            if judged == given {
-                None
-            } else {
-                deny.touching(canonical(given.ip()), port)
-            }
-        });
+        let denied = self
+            .denied_at(deny, address, port, pins)
+            .or_else(|| if judged == given { None } else { deny.touching(canonical(given.ip()), port) });
         if let Some(rule) = denied {
-            return Err(Denial::by_rule(
-                format_args!("{} to {request}", request.verb()),
-                self.deny.text(rule.rule),
-            ));
+            return Err(Denial::by_rule(format_args!("{} to {request}", request.verb()), self.deny.text(rule.rule)));
         }
         if self.everything {
-            return Ok(Allowed {
-                rule: Some(EVERYTHING),
-            });
+            return Ok(Allowed { rule: Some(EVERYTHING) });
         }
         if let Some(found) = allow.at(address, port) {
             return Ok(self.by(found.rule));
@@ -844,9 +705,7 @@ impl Policy {
         };
         let grant = endpoint_grant(request.verb(), SocketAddr::new(address, port));
         let mut denial = Denial::missing(format!("{} to {request}", request.verb()), Some(grant));
-        denial.expired_name = expired
-            .map(|pin| pin.name.to_string())
-            .filter(|name| self.resolve(name).is_ok());
+        denial.expired_name = expired.map(|pin| pin.name().to_owned()).filter(|name| self.resolve(name).is_ok());
         Err(denial)
     }
 
@@ -863,13 +722,9 @@ impl Policy {
         let asked = if local.kernel_chosen { 0 } else { port };
         let denied = |port| match address {
             IpAddr::V4(v4) if v4.is_unspecified() => deny.any_v4(port),
-            IpAddr::V6(v6) if v6.is_unspecified() => deny.any_v6(port).or_else(|| {
-                if local.v6only {
-                    None
-                } else {
-                    deny.any_v4(port)
-                }
-            }),
+            IpAddr::V6(v6) if v6.is_unspecified() => {
+                deny.any_v6(port).or_else(|| if local.v6only { None } else { deny.any_v4(port) })
+            }
             address => deny.touching(address, port),
         };
         let allowed = |port| match address {
@@ -882,19 +737,11 @@ impl Policy {
             return Err(Denial::by_rule(what(), self.deny.text(rule.rule)));
         }
         if self.everything {
-            return Ok(Allowed {
-                rule: Some(EVERYTHING),
-            });
+            return Ok(Allowed { rule: Some(EVERYTHING) });
         }
         match allowed(asked).or_else(|| allowed(port)) {
             Some(found) => Ok(self.by(found.rule)),
-            None => Err(Denial::missing(
-                what(),
-                Some(endpoint_grant(
-                    request.verb(),
-                    SocketAddr::new(address, asked),
-                )),
-            )),
+            None => Err(Denial::missing(what(), Some(endpoint_grant(request.verb(), SocketAddr::new(address, asked))))),
         }
     }
 
@@ -903,10 +750,7 @@ impl Policy {
     /// This is for the path of every datagram: it never allocates.
     pub fn udp_source_allowed(&self, source: SocketAddr, pins: &Pins, now: Instant) -> bool {
         let (address, port) = (canonical(source.ip()), source.port());
-        if self
-            .denied_at(&self.deny.udp_receive, address, port, pins)
-            .is_some()
-        {
+        if self.denied_at(&self.deny.udp_receive, address, port, pins).is_some() {
             return false;
         }
         self.everything || self.source_rule(address, port, pins, now).is_some()
@@ -927,35 +771,20 @@ impl Policy {
         held(&self.allow.udp_receive).or_else(|| {
             // Who may not be sent to has nothing to reply to.
             let send = &self.deny.udp_send;
-            if self.denied_at(send, address, port, pins).is_some() {
-                None
-            } else {
-                held(&self.allow.udp_send)
-            }
+            if self.denied_at(send, address, port, pins).is_some() { None } else { held(&self.allow.udp_send) }
         })
     }
 
     /// As `udp_source_allowed`, with the reason; none where a grant is missing.
-    fn source(
-        &self,
-        source: SocketAddr,
-        pins: &Pins,
-        now: Instant,
-    ) -> Option<Result<Allowed<'_>, Denial>> {
+    fn source(&self, source: SocketAddr, pins: &Pins, now: Instant) -> Option<Result<Allowed<'_>, Denial>> {
         let (address, port) = (canonical(source.ip()), source.port());
         if let Some(rule) = self.denied_at(&self.deny.udp_receive, address, port, pins) {
-            return Some(Err(Denial::by_rule(
-                format_args!("udp-receive from {source}"),
-                self.deny.text(rule.rule),
-            )));
+            return Some(Err(Denial::by_rule(format_args!("udp-receive from {source}"), self.deny.text(rule.rule))));
         }
         if self.everything {
-            return Some(Ok(Allowed {
-                rule: Some(EVERYTHING),
-            }));
+            return Some(Ok(Allowed { rule: Some(EVERYTHING) }));
         }
-        self.source_rule(address, port, pins, now)
-            .map(|rule| Ok(self.by(rule)))
+        self.source_rule(address, port, pins, now).map(|rule| Ok(self.by(rule)))
     }
 
     /// Decides on a UNIX name as it is written.
@@ -972,39 +801,15 @@ impl Policy {
             UnixTarget::Path(path) => {
                 let path = self.unix_path(verb, path)?;
                 let (denied, allowed) = (deny.path(&path), allow.path(&path));
-                (
-                    denied,
-                    allowed,
-                    if allowed.is_some() {
-                        None
-                    } else {
-                        path_grant(verb, &path)
-                    },
-                )
+                (denied, allowed, if allowed.is_some() { None } else { path_grant(verb, &path) })
             }
             UnixTarget::Abstract(name) => {
                 let (denied, allowed) = (deny.name(name), allow.name(name));
-                (
-                    denied,
-                    allowed,
-                    if allowed.is_some() {
-                        None
-                    } else {
-                        Some(format!("{verb}=@{}", escape_abstract(name)))
-                    },
-                )
+                (denied, allowed, if allowed.is_some() { None } else { Some(format!("{verb}=@{}", escape_abstract(name))) })
             }
             UnixTarget::Unnamed if verb == Verb::UnixBind => {
                 let allowed = allow.every_name();
-                (
-                    deny.kernel_chosen_name(),
-                    allowed,
-                    if allowed.is_some() {
-                        None
-                    } else {
-                        Some(format!("{verb}=@*"))
-                    },
-                )
+                (deny.kernel_chosen_name(), allowed, if allowed.is_some() { None } else { Some(format!("{verb}=@*")) })
             }
             UnixTarget::Unnamed => {
                 return Err(Denial::new(format!("{} is denied: nobody has it", what())));
@@ -1012,21 +817,15 @@ impl Policy {
         };
         match (denied, allowed) {
             (Some(rule), _) => Err(Denial::by_rule(what(), rule)),
-            (None, _) if self.everything => Ok(Allowed {
-                rule: Some(EVERYTHING),
-            }),
+            (None, _) if self.everything => Ok(Allowed { rule: Some(EVERYTHING) }),
             (None, Some(rule)) => Ok(Allowed { rule: Some(rule) }),
             (None, None) => Err(Denial::missing(what(), grant)),
         }
     }
 
     fn unix_path<'a>(&self, verb: Verb, path: &'a [u8]) -> Result<Cow<'a, [u8]>, Denial> {
-        absolute(path, self.base.as_deref()).map_err(|why| {
-            Denial::new(format!(
-                "{verb} to {} is denied: {why}",
-                show(&path[..path.len().min(256)])
-            ))
-        })
+        absolute(path, self.base.as_deref())
+            .map_err(|why| Denial::new(format!("{verb} to {} is denied: {why}", show(&path[..path.len().min(SHOWN)]))))
     }
 
     /// The ways to a path that rules allow. The caller walks one after the other until [`UnixRoute::permits`] agrees.
@@ -1039,16 +838,8 @@ impl Policy {
     pub fn unix_route(&self, verb: Verb, path: &[u8]) -> Result<Vec<UnixRoute>, Denial> {
         let target = UnixTarget::Path(path);
         let (request, allow, deny) = match verb {
-            Verb::UnixConnect => (
-                Request::UnixConnect(target),
-                &self.allow.unix_connect,
-                &self.deny.unix_connect,
-            ),
-            Verb::UnixBind => (
-                Request::UnixBind(target),
-                &self.allow.unix_bind,
-                &self.deny.unix_bind,
-            ),
+            Verb::UnixConnect => (Request::UnixConnect(target), &self.allow.unix_connect, &self.deny.unix_connect),
+            Verb::UnixBind => (Request::UnixBind(target), &self.allow.unix_bind, &self.deny.unix_bind),
             Verb::TcpConnect
             | Verb::TcpListen
             | Verb::UdpBind
@@ -1075,21 +866,14 @@ impl Policy {
         let known = match normalise_name(name) {
             Ok(known) => known,
             Err(e) => {
-                return Err(Denial::new(format!(
-                    "resolve of {request} is denied: it is no host name, {e}"
-                )));
+                return Err(Denial::new(format!("resolve of {request} is denied: it is no host name, {e}")));
             }
         };
         if let Some(rule) = self.deny.resolve.find(&known) {
-            return Err(Denial::by_rule(
-                format_args!("resolve of {request}"),
-                self.deny.text(rule),
-            ));
+            return Err(Denial::by_rule(format_args!("resolve of {request}"), self.deny.text(rule)));
         }
         if self.everything {
-            return Ok(Allowed {
-                rule: Some(EVERYTHING),
-            });
+            return Ok(Allowed { rule: Some(EVERYTHING) });
         }
         if let Some(rule) = self.allow.resolve.find(&known) {
             return Ok(self.by(rule));
@@ -1097,10 +881,7 @@ impl Policy {
         if let Some((_, rule)) = self.fixed.names.get(&*known) {
             return Ok(Allowed { rule: Some(rule) });
         }
-        let implied = [
-            (&self.allow.tcp_connect, &self.deny.tcp_connect),
-            (&self.allow.udp_send, &self.deny.udp_send),
-        ];
+        let implied = [(&self.allow.tcp_connect, &self.deny.tcp_connect), (&self.allow.udp_send, &self.deny.udp_send)];
         for (allow, deny) in implied {
             // A grant of which a deny rule leaves no port implies nothing.
             let left = |ports: &Ports| any_left(*ports, |port| deny.names.find(&known, port));
@@ -1121,18 +902,12 @@ impl Policy {
     pub fn judge_answers(&self, name: &str, addresses: Vec<IpAddr>) -> Judged {
         let mut judged = Judged::default();
         let known = normalise_name(name).unwrap_or(Cow::Borrowed(""));
-        let fixed = self
-            .fixed
-            .names
-            .get(&*known)
-            .map_or(&[][..], |(addresses, _)| addresses);
+        let fixed = self.fixed.names.get(&*known).map_or(&[][..], |(addresses, _)| addresses);
         for address in addresses {
             let result = if judged.kept.len() < ADDRESSES {
                 self.judge_answer(&known, canonical(address), fixed)
             } else {
-                Err(Denial::new(format!(
-                    "{address} is left out: {known} has more than {ADDRESSES} addresses"
-                )))
+                Err(Denial::new(format!("{address} is left out: {known} has more than {ADDRESSES} addresses")))
             };
             match result {
                 Ok(()) => judged.kept.push(address),
@@ -1145,37 +920,24 @@ impl Policy {
     fn judge_answer(&self, name: &str, address: IpAddr, fixed: &[IpAddr]) -> Result<(), Denial> {
         let (allow, deny) = (self.allow.endpoints(), self.deny.endpoints());
         let held = |rules: &&Endpoints| rules.all_at(address).next().is_some();
-        if is_private(address)
-            && !self.everything
-            && !fixed.contains(&address)
-            && !allow.iter().any(held)
-        {
-            // The grant for the first port that is open by the name; any will do where there is none.
-            let named = [
-                (Verb::TcpConnect, &self.allow.tcp_connect),
-                (Verb::UdpSend, &self.allow.udp_send),
-            ]
-            .into_iter()
-            .find_map(|(verb, rules)| Some((verb, rules.names.all(name).next()?)));
-            let grant = named
-                .map(|(verb, ports)| endpoint_grant(verb, SocketAddr::new(address, ports.low)));
-            let also = grant
-                .as_ref()
-                .map(|grant| format!("--allow {} or ", quoted(grant)))
-                .unwrap_or_default();
+        if is_private(address) && !self.everything && !fixed.contains(&address) && !allow.iter().any(held) {
+            // The grant for the first ports that are open by the name.
+            let named = [(Verb::TcpConnect, &self.allow.tcp_connect), (Verb::UdpSend, &self.allow.udp_send)]
+                .into_iter()
+                .find_map(|(verb, rules)| Some((verb, rules.names.all(name).next()?)));
+            let grant = named.map(|(verb, ports)| {
+                let host = HostPattern::Net(address.into());
+                let ports = ports.range();
+                format!("{verb}={}", EndpointPattern { host, ports })
+            });
+            let also = grant.as_ref().map(|grant| format!("--allow {} or ", quoted(grant))).unwrap_or_default();
             let reason = format!(
                 "{name} leads to {address}, which is private: a name alone does not open it; \
                  allow it with {also}--resolve {name}={address}"
             );
-            return Err(Denial {
-                grant,
-                ..Denial::new(reason)
-            });
+            return Err(Denial { grant, ..Denial::new(reason) });
         }
-        let taken = |deny: &Endpoints, port| {
-            deny.touching(address, port)
-                .or_else(|| deny.names.find(name, port))
-        };
+        let taken = |deny: &Endpoints, port| deny.touching(address, port).or_else(|| deny.names.find(name, port));
         let usable = |deny: &Endpoints, wanted: Ports| any_left(wanted, |port| taken(deny, port));
         let mut granted = false;
         if !self.everything {
@@ -1188,48 +950,23 @@ impl Policy {
                 }
             }
         }
-        let everywhere = Ports {
-            low: 0,
-            high: u16::MAX,
-            rule: 0,
-        };
-        if !granted
-            && [&self.deny.tcp_connect, &self.deny.udp_send]
-                .into_iter()
-                .any(|deny| usable(deny, everywhere))
-        {
+        let everywhere = Ports { low: 0, high: u16::MAX, rule: 0 };
+        if !granted && [&self.deny.tcp_connect, &self.deny.udp_send].into_iter().any(|deny| usable(deny, everywhere)) {
             return Ok(());
         }
-        let any = |deny: &Endpoints| {
-            deny.all_at(address)
-                .chain(deny.names.all(name))
-                .next()
-                .or_else(|| deny.touching(address, 0))
-        };
-        let rule = deny
-            .into_iter()
-            .find_map(any)
-            .map_or("", |found| self.deny.text(found.rule));
-        Err(Denial::by_rule(
-            format_args!("{name}'s address {address}"),
-            rule,
-        ))
+        let any =
+            |deny: &Endpoints| deny.all_at(address).chain(deny.names.all(name)).next().or_else(|| deny.touching(address, 0));
+        let rule = deny.into_iter().find_map(any).map_or("", |found| self.deny.text(found.rule));
+        Err(Denial::by_rule(format_args!("{name}'s address {address}"), rule))
     }
 
     /// Decides on an option.
-    fn option(
-        &self,
-        level: i32,
-        number: i32,
-        access: impl Fn(&SocketOption) -> Access,
-    ) -> Result<Allowed<'_>, Denial> {
+    fn option(&self, level: i32, number: i32, access: impl Fn(&SocketOption) -> Access) -> Result<Allowed<'_>, Denial> {
         match option::find(level, number) {
             Some(row) => self.row(row, access(row)),
             // Not under `allow-all` either: an option's value can hold a pointer or a descriptor's number, and those would be
             // the host's. Only the table knows which don't.
-            None => Err(Denial::new(format!(
-                "option {level}/{number} is denied: it is not in the table of options"
-            ))),
+            None => Err(Denial::new(format!("option {level}/{number} is denied: it is not in the table of options"))),
         }
     }
 
@@ -1238,25 +975,15 @@ impl Policy {
             return Err(Denial::new(format!("option {row} is denied: {why}")));
         }
         if let Some(rule) = self.deny.options.get(&(row.level, row.number)) {
-            return Err(Denial::by_rule(
-                format_args!("option {row}"),
-                self.deny.text(*rule),
-            ));
+            return Err(Denial::by_rule(format_args!("option {row}"), self.deny.text(*rule)));
         }
         match access {
             Access::Ordinary | Access::Absent | Access::Refused(_) => Ok(Allowed { rule: None }),
-            Access::Granted | Access::GrantedOnDatagrams if self.everything => Ok(Allowed {
-                rule: Some(EVERYTHING),
-            }),
-            Access::Granted | Access::GrantedOnDatagrams => {
-                match self.allow.options.get(&(row.level, row.number)) {
-                    Some(rule) => Ok(self.by(*rule)),
-                    None => Err(Denial::missing(
-                        format!("option {row}"),
-                        Some(format!("{}={row}", Verb::Option)),
-                    )),
-                }
-            }
+            Access::Granted | Access::GrantedOnDatagrams if self.everything => Ok(Allowed { rule: Some(EVERYTHING) }),
+            Access::Granted | Access::GrantedOnDatagrams => match self.allow.options.get(&(row.level, row.number)) {
+                Some(rule) => Ok(self.by(*rule)),
+                None => Err(Denial::missing(format!("option {row}"), Some(format!("{}={row}", Verb::Option)))),
+            },
         }
     }
 
@@ -1265,18 +992,14 @@ impl Policy {
         match (level, number) {
             (SOL_SOCKET, SCM_RIGHTS) => {
                 // As bytes they would be numbers of the host's own descriptors.
-                Err(Denial::new(
-                    "SCM_RIGHTS is denied as bytes: descriptors are sent as descriptors".into(),
-                ))
+                Err(Denial::new("SCM_RIGHTS is denied as bytes: descriptors are sent as descriptors".into()))
             }
             (SOL_SOCKET, SCM_CREDENTIALS) => Ok(Allowed { rule: None }),
             _ => match option::control(level, number).and_then(|row| Some((row, row.control?))) {
                 Some((row, access)) => self.row(row, access),
                 None => {
                     let what = format!("control message {level}/{number}");
-                    Err(Denial::new(format!(
-                        "{what} is denied: it is not in the table of control messages"
-                    )))
+                    Err(Denial::new(format!("{what} is denied: it is not in the table of control messages")))
                 }
             },
         }
@@ -1293,16 +1016,11 @@ impl Policy {
             return Err(Denial::by_rule(name, self.deny.text(rule)));
         }
         if self.everything {
-            return Ok(Allowed {
-                rule: Some(EVERYTHING),
-            });
+            return Ok(Allowed { rule: Some(EVERYTHING) });
         }
         match allow.into_iter().flatten().next() {
             Some(rule) => Ok(self.by(rule)),
-            None => Err(Denial::missing(
-                name.to_string(),
-                Some(format!("{}={}", Verb::Ancillary, what.name())),
-            )),
+            None => Err(Denial::missing(name.to_string(), Some(format!("{}={}", Verb::Ancillary, what.name())))),
         }
     }
 
@@ -1316,16 +1034,9 @@ impl Policy {
     /// # Errors
     ///
     /// The denial.
-    pub fn may_create(
-        &self,
-        family: i32,
-        type_: i32,
-        protocol: i32,
-    ) -> Result<Allowed<'_>, Denial> {
+    pub fn may_create(&self, family: i32, type_: i32, protocol: i32) -> Result<Allowed<'_>, Denial> {
         if self.everything {
-            return Ok(Allowed {
-                rule: Some(EVERYTHING),
-            });
+            return Ok(Allowed { rule: Some(EVERYTHING) });
         }
         // As the kernel does: above these bits stand SOCK_NONBLOCK and SOCK_CLOEXEC.
         let kind = type_ & 0xf;
@@ -1336,20 +1047,15 @@ impl Policy {
                 "tcp-connect=HOST:PORT or tcp-listen=ADDRESS:PORT",
             ),
             (AF_INET | AF_INET6, SOCK_DGRAM, 0 | IPPROTO_UDP) => (
-                !allow.udp_bind.is_empty()
-                    || !allow.udp_send.is_empty()
-                    || !allow.udp_receive.is_empty(),
+                !allow.udp_bind.is_empty() || !allow.udp_send.is_empty() || !allow.udp_receive.is_empty(),
                 "udp-send=HOST:PORT, udp-bind=ADDRESS:PORT or udp-receive=HOST:PORT",
             ),
-            (AF_UNIX, SOCK_STREAM | SOCK_DGRAM | SOCK_SEQPACKET, 0 | AF_UNIX) => (
-                !allow.unix_connect.is_empty() || !allow.unix_bind.is_empty(),
-                "unix-connect=PATH or unix-bind=PATH",
-            ),
+            (AF_UNIX, SOCK_STREAM | SOCK_DGRAM | SOCK_SEQPACKET, 0 | AF_UNIX) => {
+                (!allow.unix_connect.is_empty() || !allow.unix_bind.is_empty(), "unix-connect=PATH or unix-bind=PATH")
+            }
             _ => {
                 let what = format!("a socket of family {family}, type {kind}, protocol {protocol}");
-                return Err(Denial::new(format!(
-                    "{what} is denied: no verb of this version grants it"
-                )));
+                return Err(Denial::new(format!("{what} is denied: no verb of this version grants it")));
             }
         };
         if granted {
@@ -1361,11 +1067,7 @@ impl Policy {
             _ => "AF_UNIX",
         };
         let kinds = ["", "SOCK_STREAM", "SOCK_DGRAM", "", "", "SOCK_SEQPACKET"];
-        let kind = usize::try_from(kind)
-            .ok()
-            .and_then(|at| kinds.get(at))
-            .copied()
-            .unwrap_or_default();
+        let kind = usize::try_from(kind).ok().and_then(|at| kinds.get(at)).copied().unwrap_or_default();
         Err(Denial::new(format!(
             "a socket of {} and {kind} is not granted; allow some use of it with --allow {hint}",
             name(family)
@@ -1375,10 +1077,7 @@ impl Policy {
 
 fn endpoint_grant(verb: Verb, address: SocketAddr) -> String {
     // Without the zone, which no rule has.
-    format!(
-        "{verb}={}",
-        SocketAddr::new(canonical(address.ip()), address.port())
-    )
+    format!("{verb}={}", SocketAddr::new(canonical(address.ip()), address.port()))
 }
 
 #[cfg(test)]

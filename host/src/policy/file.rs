@@ -47,54 +47,30 @@ const MOST: u64 = 16 << 20;
 
 pub(super) fn read(path: &Path) -> Result<String, PolicyFileError> {
     use std::io::Read as _;
-    let error = |source| PolicyFileError::Read {
-        path: path.into(),
-        source,
-    };
+    let error = |source| PolicyFileError::Read { path: path.into(), source };
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(error)?;
-    let length = file
-        .take(MOST + 1)
-        .read_to_string(&mut text)
-        .map_err(error)?;
+    let length = file.take(MOST + 1).read_to_string(&mut text).map_err(error)?;
     if length as u64 > MOST {
-        return Err(error(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            "longer than 16 MiB",
-        )));
+        return Err(error(io::Error::new(io::ErrorKind::FileTooLarge, "longer than 16 MiB")));
     }
     Ok(text)
 }
 
 /// Adds to `builder` what `text` says, up to the first fault.
-pub(super) fn apply(
-    builder: &mut PolicyBuilder,
-    path: &Path,
-    text: &str,
-) -> Result<(), PolicyFileError> {
+pub(super) fn apply(builder: &mut PolicyBuilder, path: &Path, text: &str) -> Result<(), PolicyFileError> {
     read_document(builder, text).map_err(|(at, message)| {
         let (line, column) = place(text, at);
-        PolicyFileError::Invalid {
-            path: path.into(),
-            line,
-            column,
-            message,
-        }
+        PolicyFileError::Invalid { path: path.into(), line, column, message }
     })
 }
 
 /// Line and column of a byte.
 fn place(text: &str, at: usize) -> (usize, usize) {
     let before = &text.as_bytes()[..at.min(text.len())];
-    let start = before
-        .iter()
-        .rposition(|b| *b == b'\n')
-        .map_or(0, |newline| newline + 1);
+    let start = before.iter().rposition(|b| *b == b'\n').map_or(0, |newline| newline + 1);
     let line = before.iter().filter(|b| **b == b'\n').count() + 1;
-    (
-        line,
-        String::from_utf8_lossy(&before[start..]).chars().count() + 1,
-    )
+    (line, String::from_utf8_lossy(&before[start..]).chars().count() + 1)
 }
 
 fn read_document(builder: &mut PolicyBuilder, text: &str) -> Result<(), Found> {
@@ -106,29 +82,13 @@ fn read_document(builder: &mut PolicyBuilder, text: &str) -> Result<(), Found> {
         match key.get_ref().as_ref() {
             "allow" => rules(text, value, "allow", |rule| builder.allow(rule).map(drop))?,
             "deny" => rules(text, value, "deny", |rule| builder.deny(rule).map(drop))?,
-            "limits" => limits(
-                builder,
-                table(
-                    value,
-                    "limits",
-                    "`[limits]` and lines such as descriptors = 64",
-                )?,
-            )?,
-            "resolve" => resolve(
-                builder,
-                table(
-                    value,
-                    "resolve",
-                    "`[resolve]` and lines such as \"db.example\" = \"10.0.0.5\"",
-                )?,
-            )?,
+            "limits" => limits(builder, table(value, "limits", "`[limits]` and lines such as descriptors = 64")?)?,
+            "resolve" => {
+                resolve(builder, table(value, "resolve", "`[resolve]` and lines such as \"db.example\" = \"10.0.0.5\"")?)?
+            }
             word => {
                 let suggestion = suggestion(word, KEYS);
-                let message = format!(
-                    "unknown key `{}`; keys are {}{suggestion}",
-                    word.escape_debug(),
-                    KEYS.join(", ")
-                );
+                let message = format!("unknown key `{}`; keys are {}{suggestion}", word.escape_debug(), KEYS.join(", "));
                 return Err((key.span().start, message));
             }
         }
@@ -138,24 +98,11 @@ fn read_document(builder: &mut PolicyBuilder, text: &str) -> Result<(), Found> {
 
 /// The message for a value of the wrong type.
 fn wrong_type(value: &Spanned<DeValue<'_>>, name: &str, wanted: &str) -> Found {
-    (
-        value.span().start,
-        format!(
-            "`{name}` is a value of type {}; write {wanted}",
-            value.get_ref().type_str()
-        ),
-    )
+    (value.span().start, format!("`{name}` is a value of type {}; write {wanted}", value.get_ref().type_str()))
 }
 
-fn table<'a, 'i>(
-    value: &'a Spanned<DeValue<'i>>,
-    name: &str,
-    wanted: &str,
-) -> Result<&'a DeTable<'i>, Found> {
-    value
-        .get_ref()
-        .as_table()
-        .ok_or_else(|| wrong_type(value, name, wanted))
+fn table<'a, 'i>(value: &'a Spanned<DeValue<'i>>, name: &str, wanted: &str) -> Result<&'a DeTable<'i>, Found> {
+    value.get_ref().as_table().ok_or_else(|| wrong_type(value, name, wanted))
 }
 
 /// Where in the file a fault in a string is. With escapes in the string it is the string's start.
@@ -174,67 +121,35 @@ fn rules(
     mut add: impl FnMut(&str) -> Result<(), GrantError>,
 ) -> Result<(), Found> {
     const WANTED: &str = "a list of rules, as in [\"tcp-connect=127.0.0.1:8000\"]";
-    let list = value
-        .get_ref()
-        .as_array()
-        .ok_or_else(|| wrong_type(value, name, WANTED))?;
+    let list = value.get_ref().as_array().ok_or_else(|| wrong_type(value, name, WANTED))?;
     for entry in list.iter() {
-        let rule = entry
-            .get_ref()
-            .as_str()
-            .ok_or_else(|| wrong_type(entry, name, WANTED))?;
-        add(rule).map_err(|e| {
-            (
-                inside(text, entry.span(), rule, e.offset()),
-                format!("in `{}`: {e}", rule.escape_debug()),
-            )
-        })?;
+        let rule = entry.get_ref().as_str().ok_or_else(|| wrong_type(entry, name, WANTED))?;
+        add(rule)
+            .map_err(|e| (inside(text, entry.span(), rule, e.offset()), format!("in `{}`: {e}", rule.escape_debug())))?;
     }
     Ok(())
 }
 
 fn limits(builder: &mut PolicyBuilder, table: &DeTable<'_>) -> Result<(), Found> {
     for (key, value) in table {
-        let number = value
-            .get_ref()
-            .as_integer()
-            .filter(|n| n.radix() == 10)
-            .and_then(|n| decimal(&n.as_str().replace('_', "")));
-        builder
-            .limits_mut()
-            .set(key.get_ref().as_ref(), number)
-            .map_err(|fault| match fault {
-                LimitFault::Name(fault) => {
-                    (key.span().start, format!("{}; {}", fault.what, fault.hint))
-                }
-                LimitFault::Value(fault) => (
-                    value.span().start,
-                    format!("{}; {}", fault.what, fault.hint),
-                ),
-            })?;
+        let number =
+            value.get_ref().as_integer().filter(|n| n.radix() == 10).and_then(|n| decimal(&n.as_str().replace('_', "")));
+        builder.limits_mut().set(key.get_ref().as_ref(), number).map_err(|fault| match fault {
+            LimitFault::Name(fault) => (key.span().start, format!("{}; {}", fault.what, fault.hint)),
+            LimitFault::Value(fault) => (value.span().start, format!("{}; {}", fault.what, fault.hint)),
+        })?;
     }
     Ok(())
 }
 
 fn resolve(builder: &mut PolicyBuilder, table: &DeTable<'_>) -> Result<(), Found> {
-    const WANTED: &str =
-        "an address or a list of addresses, as in \"10.0.0.5\" or [\"10.0.0.5\", \"::1\"]";
+    const WANTED: &str = "an address or a list of addresses, as in \"10.0.0.5\" or [\"10.0.0.5\", \"::1\"]";
     for (key, value) in table {
         let name = key.get_ref().as_ref();
         let mut add = |value: &Spanned<DeValue<'_>>| {
-            let address = value
-                .get_ref()
-                .as_str()
-                .ok_or_else(|| wrong_type(value, name, WANTED))?;
+            let address = value.get_ref().as_str().ok_or_else(|| wrong_type(value, name, WANTED))?;
             builder.fix(name, address).map_err(|(second, what)| {
-                (
-                    if second {
-                        value.span().start
-                    } else {
-                        key.span().start
-                    },
-                    format!("{what}; write a name and {WANTED}"),
-                )
+                (if second { value.span().start } else { key.span().start }, format!("{what}; write a name and {WANTED}"))
             })
         };
         match value.get_ref().as_array() {
@@ -254,9 +169,7 @@ mod tests {
 
     fn build(text: &str) -> Result<Policy, String> {
         let mut builder = Policy::builder();
-        builder
-            .file_text(Path::new("p.toml"), text)
-            .map_err(|e| e.to_string())?;
+        builder.file_text(Path::new("p.toml"), text).map_err(|e| e.to_string())?;
         Ok(builder.build())
     }
 
@@ -281,19 +194,9 @@ mod tests {
         .unwrap();
         assert_eq!(policy.allowed().len(), 2);
         assert_eq!(policy.denied()[0].to_string(), "tcp-connect=10.0.0.0/8:*");
-        assert_eq!(
-            (
-                policy.limits().descriptors,
-                policy.limits().transfer_bytes,
-                policy.limits().pollers
-            ),
-            (64, 1000, 16)
-        );
+        assert_eq!((policy.limits().descriptors, policy.limits().transfer_bytes, policy.limits().pollers), (64, 1000, 16));
         assert_eq!(policy.fixed("cache").unwrap().len(), 2);
-        assert_eq!(
-            policy.fixed("DB.example."),
-            Some(&["10.0.0.5".parse().unwrap()][..])
-        );
+        assert_eq!(policy.fixed("DB.example."), Some(&["10.0.0.5".parse().unwrap()][..]));
     }
 
     #[test]
@@ -307,68 +210,23 @@ mod tests {
     #[test]
     fn file_fault_is_told_by_line_and_column() {
         for (text, start) in [
-            (
-                "allow = [\"tcp-conect=1.2.3.4:80\"]",
-                "p.toml:1:11: in `tcp-conect=1.2.3.4:80`: unknown verb `tcp-conect`",
-            ),
-            (
-                "allow = [\n  \"tcp-connect=1.2.3.4:80\",\n  \"tcp-connect=1.2.3.4:x\",\n]",
-                "p.toml:3:24: in",
-            ),
-            (
-                "# ü\nallow = 'x'",
-                "p.toml:2:9: `allow` is a value of type string; write a list of rules",
-            ),
-            (
-                "allow = [1]",
-                "p.toml:1:10: `allow` is a value of type integer; write a list of rules",
-            ),
-            (
-                "allows = []",
-                "p.toml:1:1: unknown key `allows`; keys are allow, deny, limits, resolve; did you mean allow?",
-            ),
-            (
-                "[limit]\ndescriptors = 1",
-                "p.toml:1:2: unknown key `limit`",
-            ),
-            (
-                "[limits]\ndescriptor = 1",
-                "p.toml:2:1: unknown limit `descriptor`; limits are descriptors,",
-            ),
-            (
-                "[limits]\ndescriptors = -1",
-                "p.toml:2:15: no value for `descriptors`; write a number from 0 to 1048576",
-            ),
-            (
-                "[limits]\ndescriptors = '1'",
-                "p.toml:2:15: no value for `descriptors`",
-            ),
-            (
-                "[limits]\ndescriptors = 0x10",
-                "p.toml:2:15: no value for `descriptors`",
-            ),
-            (
-                "limits = 3",
-                "p.toml:1:10: `limits` is a value of type integer; write `[limits]`",
-            ),
-            (
-                "[resolve]\ndb = 'x'",
-                "p.toml:2:6: `x` is no address; write",
-            ),
-            (
-                "[resolve]\ndb = 1",
-                "p.toml:2:6: `db` is a value of type integer; write an address",
-            ),
-            (
-                "[resolve]\n'a b' = '::1'",
-                "p.toml:2:1: `a b` is no host name",
-            ),
+            ("allow = [\"tcp-conect=1.2.3.4:80\"]", "p.toml:1:11: in `tcp-conect=1.2.3.4:80`: unknown verb `tcp-conect`"),
+            ("allow = [\n  \"tcp-connect=1.2.3.4:80\",\n  \"tcp-connect=1.2.3.4:x\",\n]", "p.toml:3:24: in"),
+            ("# ü\nallow = 'x'", "p.toml:2:9: `allow` is a value of type string; write a list of rules"),
+            ("allow = [1]", "p.toml:1:10: `allow` is a value of type integer; write a list of rules"),
+            ("allows = []", "p.toml:1:1: unknown key `allows`; keys are allow, deny, limits, resolve; did you mean allow?"),
+            ("[limit]\ndescriptors = 1", "p.toml:1:2: unknown key `limit`"),
+            ("[limits]\ndescriptor = 1", "p.toml:2:1: unknown limit `descriptor`; limits are descriptors,"),
+            ("[limits]\ndescriptors = -1", "p.toml:2:15: no value for `descriptors`; write a number from 0 to 1048576"),
+            ("[limits]\ndescriptors = '1'", "p.toml:2:15: no value for `descriptors`"),
+            ("[limits]\ndescriptors = 0x10", "p.toml:2:15: no value for `descriptors`"),
+            ("limits = 3", "p.toml:1:10: `limits` is a value of type integer; write `[limits]`"),
+            ("[resolve]\ndb = 'x'", "p.toml:2:6: `x` is no address; write"),
+            ("[resolve]\ndb = 1", "p.toml:2:6: `db` is a value of type integer; write an address"),
+            ("[resolve]\n'a b' = '::1'", "p.toml:2:1: `a b` is no host name"),
             ("allow = [\n\"x\"\nallow", "p.toml:3:1: "),
             ("allow = []\nallow = []", "p.toml:2:1: duplicate key"),
-            (
-                "allow = [\"\\u0074cp-conect=1:2\"]",
-                "p.toml:1:10: in `tcp-conect=1:2`",
-            ),
+            ("allow = [\"\\u0074cp-conect=1:2\"]", "p.toml:1:10: in `tcp-conect=1:2`"),
         ] {
             let message = error(text);
             assert!(message.starts_with(start), "{text}\n{message}");
@@ -391,10 +249,7 @@ mod tests {
         let path = folder.path().join("policy.toml");
         let mut builder = Policy::builder();
         let missing = builder.file(&path).unwrap_err();
-        assert!(
-            matches!(missing, PolicyFileError::Read { .. })
-                && missing.to_string().contains("policy.toml: ")
-        );
+        assert!(matches!(missing, PolicyFileError::Read { .. }) && missing.to_string().contains("policy.toml: "));
         std::fs::write(&path, "allow = ['resolve=*']").unwrap();
         builder.file(&path).unwrap();
         assert_eq!(builder.build().allowed().len(), 1);

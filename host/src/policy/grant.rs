@@ -71,13 +71,7 @@ const fn row(
     examples: &'static [&'static str],
     about: &'static str,
 ) -> VerbInfo {
-    VerbInfo {
-        verb,
-        name,
-        form,
-        examples,
-        about,
-    }
+    VerbInfo { verb, name, form, examples, about }
 }
 
 /// Verbs that the language has and this version does not serve.
@@ -102,13 +96,7 @@ impl Verb {
             Self::TcpConnect,
             "tcp-connect",
             Form::Remote,
-            &[
-                "127.0.0.1:8000",
-                "10.0.0.0/8:443",
-                "db.example:5432",
-                "*.example.com:443",
-                "[::1]:*",
-            ],
+            &["127.0.0.1:8000", "10.0.0.0/8:443", "db.example:5432", "*.example.com:443", "[::1]:*"],
             "connect to HOST:PORT over TCP; a name may be looked up too",
         ),
         row(
@@ -146,20 +134,8 @@ impl Verb {
             &["/run/app/*.sock", "/run/**/notify", "@name"],
             "connect and send to a UNIX socket",
         ),
-        row(
-            Self::UnixBind,
-            "unix-bind",
-            Form::Unix,
-            &["/run/app/*.sock", "@name-*"],
-            "bind a UNIX socket",
-        ),
-        row(
-            Self::Resolve,
-            "resolve",
-            Form::Name,
-            &["db.example", "*.example.com", "*"],
-            "look up a name",
-        ),
+        row(Self::UnixBind, "unix-bind", Form::Unix, &["/run/app/*.sock", "@name-*"], "bind a UNIX socket"),
+        row(Self::Resolve, "resolve", Form::Name, &["db.example", "*.example.com", "*"], "look up a name"),
         row(
             Self::Option,
             "option",
@@ -171,12 +147,7 @@ impl Verb {
             Self::Ancillary,
             "ancillary",
             Form::Ancillary,
-            &[
-                "rights:send",
-                "rights:receive",
-                "rights:receive,any",
-                "credentials:forge",
-            ],
+            &["rights:send", "rights:receive", "rights:receive,any", "credentials:forge"],
             "pass descriptors, forge credentials",
         ),
     ];
@@ -192,22 +163,13 @@ impl Verb {
     }
 
     fn by_name(word: &str) -> Option<Self> {
-        Self::TABLE
-            .iter()
-            .find(|info| info.name == word)
-            .map(|info| info.verb)
+        Self::TABLE.iter().find(|info| info.name == word).map(|info| info.verb)
     }
 }
 
 impl fmt::Display for Verb {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
-    }
-}
-
-impl serde::Serialize for Verb {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
     }
 }
 
@@ -225,12 +187,7 @@ pub enum Ancillary {
 }
 
 impl Ancillary {
-    const ALL: [Self; 4] = [
-        Self::RightsSend,
-        Self::RightsReceive,
-        Self::RightsReceiveAny,
-        Self::CredentialsForge,
-    ];
+    const ALL: [Self; 4] = [Self::RightsSend, Self::RightsReceive, Self::RightsReceiveAny, Self::CredentialsForge];
 
     /// Its word.
     pub fn name(self) -> &'static str {
@@ -243,42 +200,24 @@ impl Ancillary {
     }
 
     fn parse(text: &str) -> Result<Self, Fault> {
-        Self::ALL
-            .into_iter()
-            .find(|one| one.name() == text)
-            .ok_or_else(|| {
-                let words = Self::ALL.map(Self::name);
-                Fault::new(
-                    0,
-                    format!("unknown target `{}`", text.escape_debug()),
-                    format!(
-                        "targets are {}{}",
-                        words.join(", "),
-                        suggestion(text, words)
-                    ),
-                )
-            })
+        Self::ALL.into_iter().find(|one| one.name() == text).ok_or_else(|| {
+            let words = Self::ALL.map(Self::name);
+            Fault::new(
+                0,
+                format!("unknown target `{}`", text.escape_debug()),
+                format!("targets are {}{}", words.join(", "), suggestion(text, words)),
+            )
+        })
     }
 }
 
 fn parse_option(text: &str) -> Result<&'static SocketOption, Fault> {
     let Some((level, name)) = text.split_once('/') else {
-        return Err(Fault::new(
-            0,
-            "the level is missing",
-            format!("write LEVEL/NAME{}", near_options(text)),
-        ));
+        return Err(Fault::new(0, "the level is missing", format!("write LEVEL/NAME{}", near_options(text))));
     };
     option::by_name(level, name).ok_or_else(|| {
         let what = format!("unknown option `{}`", text.escape_debug());
-        Fault::new(
-            0,
-            what,
-            format!(
-                "write LEVEL/NAME, as in SOL_SOCKET/SO_MARK{}",
-                near_options(name)
-            ),
-        )
+        Fault::new(0, what, format!("write LEVEL/NAME, as in SOL_SOCKET/SO_MARK{}", near_options(name)))
     })
 }
 
@@ -334,20 +273,12 @@ impl Grant {
         };
         let info = verb.info();
         let examples = || {
-            let examples: Vec<_> = info
-                .examples
-                .iter()
-                .map(|target| format!("{}={target}", info.name))
-                .collect();
+            let examples: Vec<_> = info.examples.iter().map(|target| format!("{}={target}", info.name)).collect();
             format!("examples: {}", examples.join(", "))
         };
         let target = target.filter(|target| !target.is_empty());
         let Some(target) = target else {
-            return Err(Fault::new(
-                text.len(),
-                format!("`{word}` needs a target"),
-                examples(),
-            ));
+            return Err(Fault::new(text.len(), format!("`{word}` needs a target"), examples()));
         };
         let parsed = match verb {
             Verb::TcpConnect => remote(target).map(Self::TcpConnect),
@@ -369,15 +300,11 @@ impl Grant {
 fn remote(target: &str) -> Result<EndpointPattern, Fault> {
     let pattern = EndpointPattern::parse(target)?;
     match &pattern.host {
-        HostPattern::Net(net)
-            if net.addr().is_unspecified() && net.prefix_len() == net.max_prefix_len() =>
-        {
-            Err(Fault::new(
-                0,
-                format!("{} is no destination", net.addr()),
-                "it is judged as the loopback: write 127.0.0.1 or [::1], or `*` for any address",
-            ))
-        }
+        HostPattern::Net(net) if net.addr().is_unspecified() && net.prefix_len() == net.max_prefix_len() => Err(Fault::new(
+            0,
+            format!("{} is no destination", net.addr()),
+            "it is judged as the loopback: write 127.0.0.1 or [::1], or `*` for any address",
+        )),
         HostPattern::Any | HostPattern::Net(_) | HostPattern::Name(_) => Ok(pattern),
     }
 }
@@ -398,35 +325,15 @@ fn local(target: &str) -> Result<EndpointPattern, Fault> {
 fn unknown_verb(word: &str) -> Fault {
     if LATER.contains(&word) {
         let hint = format!("verbs of this version are {}", verbs());
-        return Fault::new(
-            0,
-            format!("the verb `{word}` is not served by this version"),
-            hint,
-        );
+        return Fault::new(0, format!("the verb `{word}` is not served by this version"), hint);
     }
     let shown = word.escape_debug();
-    let what = if word.is_empty() {
-        "the verb is missing".into()
-    } else {
-        format!("unknown verb `{shown}`")
-    };
-    Fault::new(
-        0,
-        what,
-        format!(
-            "verbs are {}{}",
-            verbs(),
-            suggestion(word, Verb::TABLE.iter().map(|info| info.name))
-        ),
-    )
+    let what = if word.is_empty() { "the verb is missing".into() } else { format!("unknown verb `{shown}`") };
+    Fault::new(0, what, format!("verbs are {}{}", verbs(), suggestion(word, Verb::TABLE.iter().map(|info| info.name))))
 }
 
 fn verbs() -> String {
-    Verb::TABLE
-        .iter()
-        .map(|info| info.name)
-        .collect::<Vec<_>>()
-        .join(", ")
+    Verb::TABLE.iter().map(|info| info.name).collect::<Vec<_>>().join(", ")
 }
 
 impl FromStr for Grant {
@@ -466,12 +373,7 @@ pub struct GrantError {
 
 impl GrantError {
     pub(super) fn new(text: &str, fault: Fault) -> Self {
-        Self {
-            text: text.into(),
-            offset: fault.offset,
-            what: fault.what.into(),
-            hint: fault.hint.into(),
-        }
+        Self { text: text.into(), offset: fault.offset, what: fault.what.into(), hint: fault.hint.into() }
     }
 
     /// The whole text.
@@ -486,11 +388,7 @@ impl GrantError {
 
     /// Where the fault is, in characters, the first being 1.
     pub fn character(&self) -> usize {
-        self.text
-            .char_indices()
-            .take_while(|(at, _)| *at < self.offset)
-            .count()
-            + 1
+        self.text.char_indices().take_while(|(at, _)| *at < self.offset).count() + 1
     }
 }
 
@@ -516,10 +414,7 @@ pub(super) fn suggestion<'a>(word: &str, words: impl IntoIterator<Item = &'a str
     if word.len() > 64 {
         return String::new();
     }
-    let nearest = words
-        .into_iter()
-        .map(|candidate| (distance(word, candidate), candidate))
-        .min();
+    let nearest = words.into_iter().map(|candidate| (distance(word, candidate), candidate)).min();
     match nearest {
         Some((far, candidate)) if far * 3 <= candidate.len() => {
             format!("; did you mean {candidate}?")
@@ -537,30 +432,14 @@ fn near_options(name: &str) -> String {
     let mut near: Vec<_> = option::OPTIONS
         .iter()
         .map(|option| {
-            let part =
-                name.len() >= 3 && (option.name.contains(&*name) || name.contains(option.name));
-            (
-                if part {
-                    1
-                } else {
-                    distance(&name, option.name)
-                },
-                option,
-            )
+            let part = name.len() >= 3 && (option.name.contains(&*name) || name.contains(option.name));
+            (if part { 1 } else { distance(&name, option.name) }, option)
         })
         .filter(|(far, option)| far * 3 <= option.name.len())
         .collect();
     near.sort_by_key(|(far, option)| (*far, option.level, option.number));
-    let names: Vec<_> = near
-        .iter()
-        .take(5)
-        .map(|(_, option)| option.to_string())
-        .collect();
-    if names.is_empty() {
-        String::new()
-    } else {
-        format!("; near it are {}", names.join(", "))
-    }
+    let names: Vec<_> = near.iter().take(5).map(|(_, option)| option.to_string()).collect();
+    if names.is_empty() { String::new() } else { format!("; near it are {}", names.join(", ")) }
 }
 
 #[cfg(test)]
@@ -596,7 +475,10 @@ mod tests {
     #[test]
     fn unknown_verb_lists_the_verbs_and_the_nearest() {
         let text = error("tcp-conect=127.0.0.1:80");
-        assert!(text.starts_with("unknown verb `tcp-conect` at character 1; verbs are tcp-connect, tcp-listen, udp-bind"), "{text}");
+        assert!(
+            text.starts_with("unknown verb `tcp-conect` at character 1; verbs are tcp-connect, tcp-listen, udp-bind"),
+            "{text}"
+        );
         assert!(text.ends_with("did you mean tcp-connect?"), "{text}");
         assert!(!error("frobnicate=1").contains("did you mean"));
         assert!(error("").starts_with("the verb is missing at character 1"));
@@ -607,9 +489,10 @@ mod tests {
     #[test]
     fn verb_of_a_later_version_is_told_from_an_unknown_one() {
         for word in LATER {
-            assert!(error(&format!("{word}=x")).starts_with(&format!(
-                "the verb `{word}` is not served by this version at character 1"
-            )));
+            assert!(
+                error(&format!("{word}=x"))
+                    .starts_with(&format!("the verb `{word}` is not served by this version at character 1"))
+            );
             assert_eq!(Verb::by_name(word), None);
         }
     }
@@ -620,17 +503,10 @@ mod tests {
             for text in [info.name.to_owned(), format!("{}=", info.name)] {
                 let message = error(&text);
                 assert!(
-                    message.starts_with(&format!(
-                        "`{}` needs a target at character {}",
-                        info.name,
-                        text.len() + 1
-                    )),
+                    message.starts_with(&format!("`{}` needs a target at character {}", info.name, text.len() + 1)),
                     "{message}"
                 );
-                assert!(
-                    message.contains(&format!("{}={}", info.name, info.examples[0])),
-                    "{message}"
-                );
+                assert!(message.contains(&format!("{}={}", info.name, info.examples[0])), "{message}");
             }
         }
     }
@@ -645,10 +521,7 @@ mod tests {
             error("tcp-connect=bücher.example:x")
         );
         let found = "tcp-connect=[fe80::1%2]:80".parse::<Grant>().unwrap_err();
-        assert_eq!(
-            (found.offset(), found.character(), found.text()),
-            (20, 21, "tcp-connect=[fe80::1%2]:80")
-        );
+        assert_eq!((found.offset(), found.character(), found.text()), (20, 21, "tcp-connect=[fe80::1%2]:80"));
     }
 
     #[test]
@@ -661,18 +534,10 @@ mod tests {
 
     #[test]
     fn destination_unspecified_is_refused() {
-        for text in [
-            "tcp-connect=0.0.0.0:80",
-            "udp-send=[::]:80",
-            "tcp-connect=[::ffff:0.0.0.0]:80",
-        ] {
+        for text in ["tcp-connect=0.0.0.0:80", "udp-send=[::]:80", "tcp-connect=[::ffff:0.0.0.0]:80"] {
             assert!(error(text).contains("write 127.0.0.1"), "{text}");
         }
-        for text in [
-            "tcp-connect=0.0.0.0/0:80",
-            "udp-receive=0.0.0.0:68",
-            "tcp-listen=0.0.0.0:80",
-        ] {
+        for text in ["tcp-connect=0.0.0.0/0:80", "udp-receive=0.0.0.0:68", "tcp-listen=0.0.0.0:80"] {
             assert!(text.parse::<Grant>().is_ok(), "{text}");
         }
     }
@@ -680,26 +545,16 @@ mod tests {
     #[test]
     fn option_unknown_lists_near_names() {
         let text = error("option=SOL_SOCKET/SO_MARKS");
-        assert!(
-            text.contains("unknown option `SOL_SOCKET/SO_MARKS`")
-                && text.contains("SOL_SOCKET/SO_MARK"),
-            "{text}"
-        );
+        assert!(text.contains("unknown option `SOL_SOCKET/SO_MARKS`") && text.contains("SOL_SOCKET/SO_MARK"), "{text}");
         let text = error("option=SO_MARK");
-        assert!(
-            text.contains("the level is missing") && text.contains("SOL_SOCKET/SO_MARK"),
-            "{text}"
-        );
+        assert!(text.contains("the level is missing") && text.contains("SOL_SOCKET/SO_MARK"), "{text}");
         assert!(error("option=SOL_SOCKET/zzzzzzzzzzzzzz").ends_with("as in SOL_SOCKET/SO_MARK"));
     }
 
     #[test]
     fn ancillary_unknown_lists_the_words() {
         let text = error("ancillary=rights:recieve");
-        assert!(
-            text.contains("rights:receive,any") && text.ends_with("did you mean rights:receive?"),
-            "{text}"
-        );
+        assert!(text.contains("rights:receive,any") && text.ends_with("did you mean rights:receive?"), "{text}");
     }
 
     #[test]
@@ -712,14 +567,11 @@ mod tests {
     fn host() -> impl Strategy<Value = String> {
         prop_oneof![
             Just("*".to_owned()),
-            any::<std::net::Ipv4Addr>()
-                .prop_filter("a destination", |a| !a.is_unspecified())
-                .prop_map(|a| a.to_string()),
+            any::<std::net::Ipv4Addr>().prop_filter("a destination", |a| !a.is_unspecified()).prop_map(|a| a.to_string()),
             any::<std::net::Ipv6Addr>()
                 .prop_filter("a destination", |a| !a.to_canonical().is_unspecified())
                 .prop_map(|a| format!("[{a}]")),
-            (any::<std::net::Ipv4Addr>(), 0u8..32)
-                .prop_map(|(a, n)| ipnet::Ipv4Net::new(a, n).unwrap().trunc().to_string()),
+            (any::<std::net::Ipv4Addr>(), 0u8..32).prop_map(|(a, n)| ipnet::Ipv4Net::new(a, n).unwrap().trunc().to_string()),
             (any::<std::net::Ipv6Addr>(), 0u8..128)
                 .prop_map(|(a, n)| format!("[{}]", ipnet::Ipv6Net::new(a, n).unwrap().trunc())),
             "(\\*\\.)?[A-Za-zü][a-zA-Z0-9]{0,8}(\\.[a-zA-Z]{1,8}){0,3}\\.?",

@@ -20,11 +20,12 @@ pub(super) struct Ports {
 
 impl Ports {
     fn new(range: PortRange, rule: RuleId) -> Self {
-        Self {
-            low: range.low(),
-            high: range.high(),
-            rule,
-        }
+        Self { low: range.low(), high: range.high(), rule }
+    }
+
+    /// Them without the rule.
+    pub(super) fn range(self) -> PortRange {
+        PortRange::new(self.low, self.high)
     }
 }
 
@@ -83,11 +84,7 @@ struct Networks<K> {
 
 impl<K> Default for Networks<K> {
     fn default() -> Self {
-        Self {
-            lows: Vec::new(),
-            nodes: Vec::new(),
-            ports: Vec::new(),
-        }
+        Self { lows: Vec::new(), nodes: Vec::new(), ports: Vec::new() }
     }
 }
 
@@ -100,10 +97,7 @@ impl<K: Copy + Ord> Networks<K> {
             let Some(&(low, high, length, _)) = group.first() else {
                 continue;
             };
-            while around
-                .last()
-                .is_some_and(|at| built.nodes[*at as usize].high < low)
-            {
+            while around.last().is_some_and(|at| built.nodes[*at as usize].high < low) {
                 around.pop();
             }
             let mut ports: Vec<Ports> = group.iter().map(|entry| entry.3).collect();
@@ -111,13 +105,7 @@ impl<K: Copy + Ord> Networks<K> {
             let (at, first) = (index(built.nodes.len()), index(built.ports.len()));
             built.ports.append(&mut ports);
             let end = index(built.ports.len());
-            built.nodes.push(Node {
-                high,
-                length,
-                parent: around.last().copied(),
-                first,
-                end,
-            });
+            built.nodes.push(Node { high, length, parent: around.last().copied(), first, end });
             built.lows.push(low);
             around.push(at);
         }
@@ -145,9 +133,7 @@ impl<K: Copy + Ord> Networks<K> {
     }
 
     fn find(&self, key: K, port: u16, accept: impl Fn(u8) -> bool) -> Option<Ports> {
-        self.around(key)
-            .filter(|node| accept(node.length))
-            .find_map(|node| find(self.ports_of(node), port))
+        self.around(key).filter(|node| accept(node.length)).find_map(|node| find(self.ports_of(node), port))
     }
 }
 
@@ -173,10 +159,7 @@ impl Names {
     }
 
     pub(super) fn finish(&mut self) {
-        self.exact
-            .values_mut()
-            .chain(self.below.values_mut())
-            .for_each(merge);
+        self.exact.values_mut().chain(self.below.values_mut()).for_each(merge);
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -185,16 +168,8 @@ impl Names {
 
     /// The lists of every pattern that holds `name`.
     fn lists(&self, name: &str) -> impl Iterator<Item = &[Ports]> {
-        let exact = if self.exact.is_empty() {
-            None
-        } else {
-            self.exact.get(name)
-        };
-        let mut rest = if self.below.is_empty() {
-            None
-        } else {
-            Some(name)
-        };
+        let exact = if self.exact.is_empty() { None } else { self.exact.get(name) };
+        let mut rest = if self.below.is_empty() { None } else { Some(name) };
         let below = std::iter::from_fn(move || {
             loop {
                 let (_, suffix) = rest?.split_once('.')?;
@@ -239,20 +214,10 @@ impl Endpoints {
                     v6.push((0, u128::MAX, 0, ports));
                 }
                 HostPattern::Net(IpNet::V4(net)) => {
-                    v4.push((
-                        net.network().to_bits(),
-                        net.broadcast().to_bits(),
-                        net.prefix_len(),
-                        ports,
-                    ));
+                    v4.push((net.network().to_bits(), net.broadcast().to_bits(), net.prefix_len(), ports));
                 }
                 HostPattern::Net(IpNet::V6(net)) => {
-                    v6.push((
-                        net.network().to_bits(),
-                        net.broadcast().to_bits(),
-                        net.prefix_len(),
-                        ports,
-                    ));
+                    v6.push((net.network().to_bits(), net.broadcast().to_bits(), net.prefix_len(), ports));
                 }
                 HostPattern::Name(name) => names.add(name, pattern.ports, rule),
             }
@@ -262,13 +227,7 @@ impl Endpoints {
         let mut any_v6: Vec<Ports> = v6.iter().map(|entry| entry.3).collect();
         merge(&mut any_v4);
         merge(&mut any_v6);
-        Self {
-            v4: Networks::build(v4),
-            v6: Networks::build(v6),
-            any_v4,
-            any_v6,
-            names,
-        }
+        Self { v4: Networks::build(v4), v6: Networks::build(v6), any_v4, any_v6, names }
     }
 
     /// Whether there is no rule.
@@ -289,9 +248,7 @@ impl Endpoints {
         self.at(address, port).or_else(|| match address {
             IpAddr::V4(_) => None,
             IpAddr::V6(v6) if self.v4.nodes.is_empty() || !may_embed(v6) => None,
-            IpAddr::V6(v6) => {
-                embedded(v6).find_map(|v4| self.v4.find(v4.to_bits(), port, |_| true))
-            }
+            IpAddr::V6(v6) => embedded(v6).find_map(|v4| self.v4.find(v4.to_bits(), port, |_| true)),
         })
     }
 
@@ -301,12 +258,8 @@ impl Endpoints {
             IpAddr::V4(v4) => (Some(v4.to_bits()), None),
             IpAddr::V6(v6) => (None, Some(v6.to_bits())),
         };
-        let v4 = v4
-            .into_iter()
-            .flat_map(|key| self.v4.around(key).flat_map(|node| self.v4.ports_of(node)));
-        let v6 = v6
-            .into_iter()
-            .flat_map(|key| self.v6.around(key).flat_map(|node| self.v6.ports_of(node)));
+        let v4 = v4.into_iter().flat_map(|key| self.v4.around(key).flat_map(|node| self.v4.ports_of(node)));
+        let v6 = v6.into_iter().flat_map(|key| self.v6.around(key).flat_map(|node| self.v6.ports_of(node)));
         v4.chain(v6).copied()
     }
 
@@ -318,12 +271,10 @@ impl Endpoints {
     /// The rule that covers the IPv6 wildcard. One that takes IPv4 too needs `[::]` by name, or IPv4's wildcard beside.
     pub(super) fn wildcard_v6(&self, port: u16, dual_stack: bool) -> Option<Ports> {
         let whole = || self.v6.find(0, port, |length| length == 0);
-        self.v6
-            .find(0, port, |length| length == 128)
-            .or_else(|| match dual_stack {
-                false => whole(),
-                true => whole().filter(|_| self.wildcard_v4(port).is_some()),
-            })
+        self.v6.find(0, port, |length| length == 128).or_else(|| match dual_stack {
+            false => whole(),
+            true => whole().filter(|_| self.wildcard_v4(port).is_some()),
+        })
     }
 
     /// A rule about any part of the IPv4 wildcard.
@@ -357,10 +308,7 @@ mod tests {
                 other => panic!("{text}: {other:?}"),
             })
             .collect();
-        let rules = patterns
-            .iter()
-            .enumerate()
-            .map(|(at, pattern)| (index(at), pattern));
+        let rules = patterns.iter().enumerate().map(|(at, pattern)| (index(at), pattern));
         (Endpoints::build(rules), patterns)
     }
 
@@ -376,36 +324,13 @@ mod tests {
     #[test]
     fn ports_merge_keeps_every_port_and_no_other() {
         let mut ports = vec![
-            Ports {
-                low: 10,
-                high: 20,
-                rule: 0,
-            },
-            Ports {
-                low: 0,
-                high: u16::MAX,
-                rule: 1,
-            },
-            Ports {
-                low: 15,
-                high: 30,
-                rule: 2,
-            },
+            Ports { low: 10, high: 20, rule: 0 },
+            Ports { low: 0, high: u16::MAX, rule: 1 },
+            Ports { low: 15, high: 30, rule: 2 },
         ];
         merge(&mut ports);
         assert_eq!(ports.len(), 1);
-        let mut ports = vec![
-            Ports {
-                low: 10,
-                high: 20,
-                rule: 0,
-            },
-            Ports {
-                low: 15,
-                high: 30,
-                rule: 1,
-            },
-        ];
+        let mut ports = vec![Ports { low: 10, high: 20, rule: 0 }, Ports { low: 15, high: 30, rule: 1 }];
         merge(&mut ports);
         assert_eq!(find(&ports, 20).map(|p| p.rule), Some(0));
         assert_eq!(find(&ports, 21).map(|p| p.rule), Some(1));
@@ -416,42 +341,13 @@ mod tests {
     #[test]
     fn any_left_sees_the_last_gap() {
         let taken = |port: u16| match port {
-            0..=99 => Some(Ports {
-                low: 0,
-                high: 99,
-                rule: 0,
-            }),
-            101.. => Some(Ports {
-                low: 101,
-                high: u16::MAX,
-                rule: 0,
-            }),
+            0..=99 => Some(Ports { low: 0, high: 99, rule: 0 }),
+            101.. => Some(Ports { low: 101, high: u16::MAX, rule: 0 }),
             100 => None,
         };
-        assert!(any_left(
-            Ports {
-                low: 0,
-                high: u16::MAX,
-                rule: 0
-            },
-            taken
-        ));
-        assert!(!any_left(
-            Ports {
-                low: 0,
-                high: 99,
-                rule: 0
-            },
-            taken
-        ));
-        assert!(!any_left(
-            Ports {
-                low: 101,
-                high: u16::MAX,
-                rule: 0
-            },
-            taken
-        ));
+        assert!(any_left(Ports { low: 0, high: u16::MAX, rule: 0 }, taken));
+        assert!(!any_left(Ports { low: 0, high: 99, rule: 0 }, taken));
+        assert!(!any_left(Ports { low: 101, high: u16::MAX, rule: 0 }, taken));
     }
 
     fn target() -> impl Strategy<Value = String> {
@@ -461,36 +357,12 @@ mod tests {
             (0u16..10, 10u16..20).prop_map(|(a, b)| format!("{a}-{b}"))
         ];
         // Few distinct bits, so that networks nest and collide.
-        let v4 = (
-            prop::sample::select(vec![
-                0u32,
-                1,
-                0x8000_0000,
-                0xc000_0000,
-                0xffff_ffff,
-                0x0a00_0000,
-                0x0a00_0001,
-            ]),
-            0u8..=32,
-        )
-            .prop_map(|(bits, length)| {
-                ipnet::Ipv4Net::new(bits.into(), length)
-                    .unwrap()
-                    .trunc()
-                    .to_string()
-            });
-        let v6 = (
-            prop::sample::select(vec![0u128, 1, 1 << 127, u128::MAX, 0x2001 << 112]),
-            0u8..=128,
-        )
-            .prop_map(|(bits, length)| {
-                format!(
-                    "[{}]",
-                    ipnet::Ipv6Net::new(bits.into(), length).unwrap().trunc()
-                )
-            });
-        (prop_oneof![Just("*".to_owned()), v4, v6], ports)
-            .prop_map(|(host, ports)| format!("{host}:{ports}"))
+        let v4 =
+            (prop::sample::select(vec![0u32, 1, 0x8000_0000, 0xc000_0000, 0xffff_ffff, 0x0a00_0000, 0x0a00_0001]), 0u8..=32)
+                .prop_map(|(bits, length)| ipnet::Ipv4Net::new(bits.into(), length).unwrap().trunc().to_string());
+        let v6 = (prop::sample::select(vec![0u128, 1, 1 << 127, u128::MAX, 0x2001 << 112]), 0u8..=128)
+            .prop_map(|(bits, length)| format!("[{}]", ipnet::Ipv6Net::new(bits.into(), length).unwrap().trunc()));
+        (prop_oneof![Just("*".to_owned()), v4, v6], ports).prop_map(|(host, ports)| format!("{host}:{ports}"))
     }
 
     proptest! {

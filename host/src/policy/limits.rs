@@ -24,10 +24,7 @@ pub struct LimitInfo {
 
 impl std::fmt::Debug for LimitInfo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LimitInfo")
-            .field("name", &self.name)
-            .field("default", &self.default)
-            .finish_non_exhaustive()
+        f.debug_struct("LimitInfo").field("name", &self.name).field("default", &self.default).finish_non_exhaustive()
     }
 }
 
@@ -86,32 +83,27 @@ impl Limits {
     }
 
     fn info(name: &str) -> Result<&'static LimitInfo, Fault> {
-        Self::TABLE
-            .iter()
-            .find(|info| info.name == name)
-            .ok_or_else(|| {
-                let names: Vec<_> = Self::TABLE.iter().map(|info| info.name).collect();
-                let suggestion = suggestion(name, names.iter().copied());
-                Fault::new(
-                    0,
-                    format!("unknown limit `{}`", name.escape_debug()),
-                    format!("limits are {}{suggestion}", names.join(", ")),
-                )
-            })
+        Self::TABLE.iter().find(|info| info.name == name).ok_or_else(|| {
+            let names: Vec<_> = Self::TABLE.iter().map(|info| info.name).collect();
+            let suggestion = suggestion(name, names.iter().copied());
+            Fault::new(
+                0,
+                format!("unknown limit `{}`", name.escape_debug()),
+                format!("limits are {}{suggestion}", names.join(", ")),
+            )
+        })
     }
 
     /// Sets a limit by its word. The fault is the name's where `Ok` is inside, else the value's.
     pub(super) fn set(&mut self, name: &str, value: Option<u64>) -> Result<(), LimitFault> {
         let info = Self::info(name).map_err(LimitFault::Name)?;
-        let value = value
-            .filter(|value| (info.least..=info.most).contains(value))
-            .ok_or_else(|| {
-                LimitFault::Value(Fault::new(
-                    0,
-                    format!("no value for `{name}`"),
-                    format!("write a number from {} to {}", info.least, info.most),
-                ))
-            })?;
+        let value = value.filter(|value| (info.least..=info.most).contains(value)).ok_or_else(|| {
+            LimitFault::Value(Fault::new(
+                0,
+                format!("no value for `{name}`"),
+                format!("write a number from {} to {}", info.least, info.most),
+            ))
+        })?;
         (info.set)(self, value);
         Ok(())
     }
@@ -162,12 +154,7 @@ impl TokenBucket {
     /// A full bucket that fills with `rate` tokens a second and holds `burst`.
     pub fn new(rate: u64, burst: u64, now: Instant) -> Self {
         let capacity = u128::from(burst) * TOKEN;
-        Self {
-            rate,
-            capacity,
-            level: capacity,
-            filled: now,
-        }
+        Self { rate, capacity, level: capacity, filled: now }
     }
 
     /// Takes one token.
@@ -176,10 +163,7 @@ impl TokenBucket {
     ///
     /// There is none; the time until there is, [`Duration::MAX`] where there never will be.
     pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
-        let gain = now
-            .saturating_duration_since(self.filled)
-            .as_nanos()
-            .saturating_mul(u128::from(self.rate));
+        let gain = now.saturating_duration_since(self.filled).as_nanos().saturating_mul(u128::from(self.rate));
         self.level = self.level.saturating_add(gain).min(self.capacity);
         self.filled = self.filled.max(now);
         if self.level >= TOKEN {
@@ -190,9 +174,7 @@ impl TokenBucket {
             return Err(Duration::MAX);
         }
         let missing = (TOKEN - self.level).div_ceil(u128::from(self.rate));
-        Err(Duration::from_nanos(
-            u64::try_from(missing).unwrap_or(u64::MAX),
-        ))
+        Err(Duration::from_nanos(u64::try_from(missing).unwrap_or(u64::MAX)))
     }
 }
 
@@ -205,11 +187,7 @@ mod tests {
         let limits = Limits::default();
         for info in Limits::TABLE {
             assert_eq!((info.get)(&limits), info.default, "{}", info.name);
-            assert!(
-                (info.least..=info.most).contains(&info.default),
-                "{}",
-                info.name
-            );
+            assert!((info.least..=info.most).contains(&info.default), "{}", info.name);
         }
         assert_eq!(limits.descriptors, 1024);
         assert_eq!(limits.control_bytes, 256 * 1024);
@@ -229,11 +207,11 @@ mod tests {
 
     #[test]
     fn limit_unknown_word_lists_the_words() {
-        let error = Limits::default()
-            .parse("descriptor=7")
-            .unwrap_err()
-            .to_string();
-        assert!(error.starts_with("unknown limit `descriptor` at character 1; limits are descriptors, rights-in-flight"), "{error}");
+        let error = Limits::default().parse("descriptor=7").unwrap_err().to_string();
+        assert!(
+            error.starts_with("unknown limit `descriptor` at character 1; limits are descriptors, rights-in-flight"),
+            "{error}"
+        );
         assert!(error.ends_with("did you mean descriptors?"), "{error}");
     }
 
@@ -248,12 +226,7 @@ mod tests {
             "descriptors=99999999999999999999999",
         ] {
             let error = Limits::default().parse(text).unwrap_err();
-            assert!(
-                error
-                    .to_string()
-                    .contains("write a number from 0 to 1048576"),
-                "{error}"
-            );
+            assert!(error.to_string().contains("write a number from 0 to 1048576"), "{error}");
             assert!(error.offset() <= text.len());
         }
         assert!(Limits::default().parse("transfer-bytes=0").is_err());
@@ -266,10 +239,7 @@ mod tests {
         assert_eq!(bucket.take(start), Ok(()));
         assert_eq!(bucket.take(start), Ok(()));
         assert_eq!(bucket.take(start), Err(Duration::from_millis(250)));
-        assert_eq!(
-            bucket.take(start + Duration::from_millis(100)),
-            Err(Duration::from_millis(150))
-        );
+        assert_eq!(bucket.take(start + Duration::from_millis(100)), Err(Duration::from_millis(150)));
         assert_eq!(bucket.take(start + Duration::from_millis(250)), Ok(()));
         // An hour fills it no further than its burst.
         let later = start + Duration::from_secs(3600);
@@ -294,9 +264,6 @@ mod tests {
         assert_eq!(TokenBucket::new(64, 0, now).take(now), Err(Duration::MAX));
         let mut bucket = TokenBucket::new(0, 1, now);
         assert_eq!(bucket.take(now), Ok(()));
-        assert_eq!(
-            bucket.take(now + Duration::from_secs(9)),
-            Err(Duration::MAX)
-        );
+        assert_eq!(bucket.take(now + Duration::from_secs(9)), Err(Duration::MAX));
     }
 }

@@ -32,6 +32,15 @@
 //! * A name that leads to private space ([`is_private`]) opens nothing there, unless `--resolve` says where it leads. An
 //!   address rule that holds the address works as ever.
 //!
+//! # How UNIX paths are judged
+//!
+//! First as they are written: absolute or from the base directory, `.` and doubled slashes left out; `..` never matches. Then, by
+//! [`UnixRoute::permits`], where they lead: links in the directory that a rule spells out are the operator's, links below it must
+//! stay below it and end where a rule holds. Deny rules are asked both times, and hold by the real place of the directory they
+//! spell out as well, as it is when the policy is made.
+//!
+//! # How names are denied
+//!
 //! A deny rule by name holds for the addresses that the guest looked that name up to, whatever else allows them. It can't
 //! hold for an address that the guest knows otherwise: deny the address too.
 
@@ -46,15 +55,13 @@ mod pins;
 mod unix;
 
 pub use audit::{Decision, Outcome, SocketKind};
-pub use decide::{
-    Allowed, Denial, Dropped, Judged, Local, Policy, PolicyBuilder, Request, UnixTarget,
-};
+pub use decide::{Allowed, Denial, Dropped, Judged, Local, Policy, PolicyBuilder, Request, UnixTarget};
 pub use file::PolicyFileError;
 pub use grant::{Ancillary, Form, Grant, GrantError, Verb, VerbInfo};
 pub use limits::{LimitInfo, Limits, TokenBucket};
 pub use pattern::{
-    AbstractPattern, EndpointPattern, HostPattern, NameError, NamePattern, PathPattern, PortRange,
-    ResolvePattern, UnixPattern, canonical, destination, is_private, normalise_name,
+    AbstractPattern, EndpointPattern, HostPattern, NameError, NamePattern, PathPattern, PortRange, ResolvePattern,
+    UnixPattern, canonical, destination, is_private, normalise_name,
 };
 pub use pins::Pins;
 pub use unix::UnixRoute;

@@ -22,26 +22,35 @@ const NAMES: usize = 1024;
 #[derive(Debug)]
 pub struct Pins {
     origin: Instant,
-    names: HashMap<Arc<str>, Vec<IpAddr>>,
+    names: HashMap<Box<str>, (Arc<Name>, Vec<IpAddr>)>,
     addresses: HashMap<IpAddr, Vec<Pin>>,
+}
+
+/// A name, shared by its pins.
+#[derive(Debug)]
+struct Name {
+    text: Box<str>,
+    used: AtomicU64,
 }
 
 /// One name of an address.
 #[derive(Debug)]
 pub(super) struct Pin {
-    pub(super) name: Arc<str>,
+    owner: Arc<Name>,
     /// Nanoseconds from the table's origin. A decision has the table only shared and still notes the use.
     used: AtomicU64,
+}
+
+impl Pin {
+    pub(super) fn name(&self) -> &str {
+        &self.owner.text
+    }
 }
 
 impl Pins {
     /// An empty table. Times before `now` count as `now`.
     pub fn new(now: Instant) -> Self {
-        Self {
-            origin: now,
-            names: HashMap::new(),
-            addresses: HashMap::new(),
-        }
+        Self { origin: now, names: HashMap::new(), addresses: HashMap::new() }
     }
 
     fn age(&self, now: Instant) -> u64 {
@@ -50,70 +59,51 @@ impl Pins {
 
     /// Pins the addresses that a look-up of `name` gave, after [`Policy::judge_answers`](super::Policy::judge_answers) judged them.
     ///
-    /// Addresses of an earlier look-up stay until they expire; of more than 64, those used longest ago go.
-    /// A text that is no host name pins nothing.
+    /// Addresses of an earlier look-up stay until they expire; of more than 64, those used longest ago go. A text that is no host
+    /// name pins nothing.
     pub fn pin(&mut self, name: &str, addresses: &[IpAddr], now: Instant) {
-        let Ok(name) = normalise_name(name) else {
-            return;
-        };
-        if !self.names.contains_key(&*name) {
+        let Ok(name) = normalise_name(name) else { return };
+        let (owner, mut list) = self.names.remove(&*name).unwrap_or_else(|| {
             self.make_room();
-        }
-        let name: Arc<str> = match self.names.get_key_value(&*name) {
-            Some((name, _)) => Arc::clone(name),
-            None => Arc::from(&*name),
-        };
-        let mut list = self.names.remove(&name).unwrap_or_default();
+            (Arc::new(Name { text: (&*name).into(), used: AtomicU64::new(0) }), Vec::new())
+        });
+        let age = self.age(now);
+        owner.used.fetch_max(age, Ordering::Relaxed);
         // What has expired and was not answered again is the name's no longer.
         list.retain(|address| {
-            let keep = self
-                .at(*address)
-                .iter()
-                .any(|pin| pin.name == name && self.is_fresh(pin, now));
+            let keep = self.of(*address, &owner).is_some_and(|pin| self.is_fresh(pin, now));
             if !keep {
-                self.forget(*address, &name);
+                self.forget(*address, &owner);
             }
             keep
         });
-        let now = self.age(now);
         for address in addresses.iter().copied().map(canonical).take(ADDRESSES) {
-            let pins = self.addresses.entry(address).or_default();
-            match pins.iter().find(|pin| pin.name == name) {
-                Some(pin) => {
-                    pin.used.fetch_max(now, Ordering::Relaxed);
-                }
+            match self.of(address, &owner) {
+                Some(pin) => self.touch(pin, now),
                 None => {
-                    pins.push(Pin {
-                        name: Arc::clone(&name),
-                        used: AtomicU64::new(now),
-                    });
+                    let pin = Pin { owner: Arc::clone(&owner), used: AtomicU64::new(age) };
+                    self.addresses.entry(address).or_default().push(pin);
                     list.push(address);
                 }
             }
         }
-        while list.len() > ADDRESSES {
-            let oldest = list
-                .iter()
-                .enumerate()
-                .min_by_key(|(_, address)| self.last_use(**address, &name));
-            let Some((at, _)) = oldest else { break };
-            let address = list.remove(at);
-            self.forget(address, &name);
+        if list.len() > ADDRESSES {
+            list.sort_by_cached_key(|address| {
+                let used = self.of(*address, &owner).map_or(0, |pin| pin.used.load(Ordering::Relaxed));
+                std::cmp::Reverse(used)
+            });
+            for address in list.drain(ADDRESSES..) {
+                self.forget(address, &owner);
+            }
         }
-        self.names.insert(name, list);
+        self.names.insert(name.into(), (owner, list));
     }
 
     /// The fresh addresses of a name, for a caller that lists them.
     pub fn addresses(&self, name: &str, now: Instant) -> Vec<IpAddr> {
-        let Ok(name) = normalise_name(name) else {
-            return Vec::new();
-        };
-        let list = self.names.get(&*name).map_or(&[][..], Vec::as_slice);
-        let fresh = |address: &IpAddr| {
-            self.at(*address)
-                .iter()
-                .any(|pin| *pin.name == *name && self.is_fresh(pin, now))
-        };
+        let Ok(name) = normalise_name(name) else { return Vec::new() };
+        let Some((owner, list)) = self.names.get(&*name) else { return Vec::new() };
+        let fresh = |address: &IpAddr| self.of(*address, owner).is_some_and(|pin| self.is_fresh(pin, now));
         list.iter().copied().filter(fresh).collect()
     }
 
@@ -122,25 +112,24 @@ impl Pins {
         self.addresses.get(&address).map_or(&[], Vec::as_slice)
     }
 
+    fn of(&self, address: IpAddr, owner: &Arc<Name>) -> Option<&Pin> {
+        self.at(address).iter().find(|pin| Arc::ptr_eq(&pin.owner, owner))
+    }
+
     pub(super) fn is_fresh(&self, pin: &Pin, now: Instant) -> bool {
         let lifetime = u64::try_from(LIFETIME.as_nanos()).unwrap_or(u64::MAX);
         self.age(now) <= pin.used.load(Ordering::Relaxed).saturating_add(lifetime)
     }
 
     pub(super) fn touch(&self, pin: &Pin, now: Instant) {
-        pin.used.fetch_max(self.age(now), Ordering::Relaxed);
+        let age = self.age(now);
+        pin.used.fetch_max(age, Ordering::Relaxed);
+        pin.owner.used.fetch_max(age, Ordering::Relaxed);
     }
 
-    fn last_use(&self, address: IpAddr, name: &str) -> u64 {
-        self.at(address)
-            .iter()
-            .find(|pin| *pin.name == *name)
-            .map_or(0, |pin| pin.used.load(Ordering::Relaxed))
-    }
-
-    fn forget(&mut self, address: IpAddr, name: &str) {
+    fn forget(&mut self, address: IpAddr, owner: &Arc<Name>) {
         if let Some(pins) = self.addresses.get_mut(&address) {
-            pins.retain(|pin| *pin.name != *name);
+            pins.retain(|pin| !Arc::ptr_eq(&pin.owner, owner));
             if pins.is_empty() {
                 self.addresses.remove(&address);
             }
@@ -150,20 +139,10 @@ impl Pins {
     /// Drops the name used longest ago where the table is full.
     fn make_room(&mut self) {
         while self.names.len() >= NAMES {
-            let last = |name: &str, list: &[IpAddr]| {
-                list.iter()
-                    .map(|a| self.last_use(*a, name))
-                    .max()
-                    .unwrap_or(0)
-            };
-            let oldest = self
-                .names
-                .iter()
-                .min_by_key(|(name, list)| last(name, list))
-                .map(|(name, _)| Arc::clone(name));
-            let Some(name) = oldest else { return };
-            for address in self.names.remove(&name).unwrap_or_default() {
-                self.forget(address, &name);
+            let oldest = self.names.values().map(|(owner, _)| owner).min_by_key(|owner| owner.used.load(Ordering::Relaxed));
+            let Some(owner) = oldest.map(Arc::clone) else { return };
+            for address in self.names.remove(&owner.text).map(|(_, list)| list).unwrap_or_default() {
+                self.forget(address, &owner);
             }
         }
     }
@@ -232,13 +211,7 @@ mod tests {
         pins.pin("b.example", &[v4(1)], start);
         assert_eq!(pins.at(v4(1)).len(), 2);
         pins.pin("a.example", &[v4(2)], start + 6 * MINUTE);
-        assert_eq!(
-            pins.at(v4(1))
-                .iter()
-                .map(|pin| &*pin.name)
-                .collect::<Vec<_>>(),
-            ["b.example"]
-        );
+        assert_eq!(pins.at(v4(1)).iter().map(Pin::name).collect::<Vec<_>>(), ["b.example"]);
     }
 
     #[test]
@@ -256,11 +229,7 @@ mod tests {
         let start = Instant::now();
         let mut pins = Pins::new(start);
         for n in 0..NAMES + 10 {
-            pins.pin(
-                &format!("n{n}.example"),
-                &[v4(1), v4(2)],
-                start + Duration::from_millis(n as u64),
-            );
+            pins.pin(&format!("n{n}.example"), &[v4(1), v4(2)], start + Duration::from_millis(n as u64));
         }
         let now = start + MINUTE;
         assert_eq!(pins.names.len(), NAMES);

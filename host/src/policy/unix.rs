@@ -45,19 +45,15 @@ impl UnixRules {
 
     /// The directories that path rules start at, absolute.
     pub(super) fn directories(&self) -> impl Iterator<Item = PathBuf> + '_ {
-        self.groups.keys().map(|directory| {
-            Path::new("/").join(OsStr::from_bytes(
-                directory.strip_prefix(b"/").unwrap_or(directory),
-            ))
-        })
+        self.groups
+            .keys()
+            .map(|directory| Path::new("/").join(OsStr::from_bytes(directory.strip_prefix(b"/").unwrap_or(directory))))
     }
 
     pub(super) fn add_abstract(&mut self, pattern: &AbstractPattern, rule: &Arc<str>) {
         match pattern.exact() {
             Some(name) => {
-                self.names
-                    .entry(name.into())
-                    .or_insert_with(|| Arc::clone(rule));
+                self.names.entry(name.into()).or_insert_with(|| Arc::clone(rule));
             }
             None => self.patterns.push((pattern.clone(), Arc::clone(rule))),
         }
@@ -71,12 +67,7 @@ impl UnixRules {
 
     /// As `add_path`, and again by the real place of its directory, and of the whole path where it exists: a rule that denies
     /// must hold for a path by whichever of its names a guest comes.
-    pub(super) fn add_path_and_real(
-        &mut self,
-        pattern: &PathPattern,
-        base: Option<&[u8]>,
-        rule: &Arc<str>,
-    ) {
+    pub(super) fn add_path_and_real(&mut self, pattern: &PathPattern, base: Option<&[u8]>, rule: &Arc<str>) {
         let (directory, rest) = split(pattern, base);
         let real = real_directory(&directory);
         if real != directory {
@@ -86,8 +77,7 @@ impl UnixRules {
             let mut whole = directory.clone();
             whole.push(b'/');
             whole.extend_from_slice(name);
-            let whole = std::fs::canonicalize(OsStr::from_bytes(&whole))
-                .map(|path| path.into_os_string().into_vec());
+            let whole = std::fs::canonicalize(OsStr::from_bytes(&whole)).map(|path| path.into_os_string().into_vec());
             if let Ok(whole) = whole
                 && let Some(at) = whole.iter().rposition(|b| *b == b'/')
             {
@@ -102,10 +92,7 @@ impl UnixRules {
         let group = self.groups.entry(directory.into()).or_default();
         match rest {
             [Component::Literal(name)] => {
-                group
-                    .names
-                    .entry(name.clone())
-                    .or_insert_with(|| Arc::clone(rule));
+                group.names.entry(name.clone()).or_insert_with(|| Arc::clone(rule));
             }
             rest => group.patterns.push((rest.into(), Arc::clone(rule))),
         }
@@ -121,43 +108,26 @@ impl UnixRules {
         if let Some(rule) = self.names.get(name) {
             return Some(rule);
         }
-        self.patterns
-            .iter()
-            .find(|(pattern, _)| pattern.matches(name))
-            .map(|(_, rule)| &**rule)
+        self.patterns.iter().find(|(pattern, _)| pattern.matches(name)).map(|(_, rule)| &**rule)
     }
 
     /// The rule that holds every abstract name, and so the ones that the kernel chooses.
     pub(super) fn every_name(&self) -> Option<&str> {
-        let every = |pattern: &AbstractPattern| {
-            pattern.exact().is_none() && pattern.parts.iter().all(|part| part.is_empty())
-        };
-        self.patterns
-            .iter()
-            .find(|(pattern, _)| every(pattern))
-            .map(|(_, rule)| &**rule)
+        let every =
+            |pattern: &AbstractPattern| pattern.exact().is_none() && pattern.parts.iter().all(|part| part.is_empty());
+        self.patterns.iter().find(|(pattern, _)| every(pattern)).map(|(_, rule)| &**rule)
     }
 
     /// A rule about some name that the kernel may choose: five hexadecimal digits.
     pub(super) fn kernel_chosen_name(&self) -> Option<&str> {
         let may = |parts: &[&[u8]]| {
             let digit = |b: &u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
-            parts.iter().copied().flatten().all(digit)
-                && parts.iter().map(|part| part.len()).sum::<usize>() <= 5
+            parts.iter().copied().flatten().all(digit) && parts.iter().map(|part| part.len()).sum::<usize>() <= 5
         };
-        let name = self
-            .names
-            .iter()
-            .find(|(name, _)| name.len() == 5 && may(&[name]))
-            .map(|(_, rule)| rule);
+        let name = self.names.iter().find(|(name, _)| name.len() == 5 && may(&[name])).map(|(_, rule)| rule);
         let pattern = || {
-            let held = |pattern: &AbstractPattern| {
-                may(&pattern.parts.iter().map(|part| &**part).collect::<Vec<_>>())
-            };
-            self.patterns
-                .iter()
-                .find(|(pattern, _)| held(pattern))
-                .map(|(_, rule)| rule)
+            let held = |pattern: &AbstractPattern| may(&pattern.parts.iter().map(|part| &**part).collect::<Vec<_>>());
+            self.patterns.iter().find(|(pattern, _)| held(pattern)).map(|(_, rule)| rule)
         };
         name.or_else(pattern).map(|rule| &**rule)
     }
@@ -165,39 +135,17 @@ impl UnixRules {
     /// The rules that hold a path, those of the outermost directory first.
     fn matches<'r, 'p>(&'r self, path: &'p [u8]) -> impl Iterator<Item = Match<'r>> + use<'r, 'p> {
         let groups = if self.groups.is_empty() { &[] } else { path };
-        let slashes = groups
-            .iter()
-            .enumerate()
-            .filter(|(_, byte)| **byte == b'/')
-            .map(|(at, _)| at);
-        slashes
-            .filter_map(|at| Some((at, self.groups.get(&path[..at])?)))
-            .flat_map(move |(directory, group)| {
-                let below = &path[directory + 1..];
-                let name = group.names.get(below).map(|rule| Match {
-                    directory,
-                    rest: None,
-                    rule,
-                });
-                let held = group
-                    .patterns
-                    .iter()
-                    .filter(move |(rest, _)| match_components(rest, below));
-                name.into_iter().chain(held.map(move |(rest, rule)| Match {
-                    directory,
-                    rest: Some(rest),
-                    rule,
-                }))
-            })
+        let slashes = groups.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+        slashes.filter_map(|at| Some((at, self.groups.get(&path[..at])?))).flat_map(move |(directory, group)| {
+            let below = &path[directory + 1..];
+            let name = group.names.get(below).map(|rule| Match { directory, rest: None, rule });
+            let held = group.patterns.iter().filter(move |(rest, _)| match_components(rest, below));
+            name.into_iter().chain(held.map(move |(rest, rule)| Match { directory, rest: Some(rest), rule }))
+        })
     }
 
     /// Where to walk to reach `path`: a route for each directory that a rule about it names.
-    pub(super) fn routes(
-        self: &Arc<Self>,
-        verb: Verb,
-        path: &[u8],
-        deny: &Arc<Self>,
-    ) -> Vec<UnixRoute> {
+    pub(super) fn routes(self: &Arc<Self>, verb: Verb, path: &[u8], deny: &Arc<Self>) -> Vec<UnixRoute> {
         let mut routes: Vec<UnixRoute> = Vec::new();
         for found in self.matches(path) {
             let (base, relative) = (&path[..found.directory], &path[found.directory + 1..]);
@@ -205,11 +153,7 @@ impl UnixRules {
                 Some(rest) => Arc::clone(rest),
                 None => Arc::new([Component::Literal(relative.into())]),
             };
-            let base = if base.is_empty() {
-                Path::new("/")
-            } else {
-                Path::new(OsStr::from_bytes(base))
-            };
+            let base = if base.is_empty() { Path::new("/") } else { Path::new(OsStr::from_bytes(base)) };
             match routes.iter_mut().find(|route| route.base == base) {
                 Some(route) => route.patterns.push(rest),
                 None => routes.push(UnixRoute {
@@ -228,11 +172,7 @@ impl UnixRules {
 
 /// The literal directory of a pattern, and the components that follow.
 fn split<'a>(pattern: &'a PathPattern, base: Option<&[u8]>) -> (Vec<u8>, &'a [Component]) {
-    let mut directory = if pattern.absolute {
-        Vec::new()
-    } else {
-        base.unwrap_or_default().to_vec()
-    };
+    let mut directory = if pattern.absolute { Vec::new() } else { base.unwrap_or_default().to_vec() };
     let (literal, rest) = pattern.components.split_at(pattern.literal_directories());
     for component in literal {
         if let Component::Literal(name) = component {
@@ -255,19 +195,13 @@ fn real_directory(directory: &[u8]) -> Vec<u8> {
             real.extend_from_slice(&directory[end..]);
             return real;
         }
-        end = directory[..end]
-            .iter()
-            .rposition(|b| *b == b'/')
-            .unwrap_or(0);
+        end = directory[..end].iter().rposition(|b| *b == b'/').unwrap_or(0);
     }
     directory.to_vec()
 }
 
 /// A path as the rules know it: absolute, without `.`, empty components or a slash at the end. `Err` says why it is none.
-pub(super) fn absolute<'a>(
-    path: &'a [u8],
-    base: Option<&[u8]>,
-) -> Result<Cow<'a, [u8]>, &'static str> {
+pub(super) fn absolute<'a>(path: &'a [u8], base: Option<&[u8]>) -> Result<Cow<'a, [u8]>, &'static str> {
     if path.is_empty() {
         return Err("it is empty");
     }
@@ -292,18 +226,11 @@ pub(super) fn absolute<'a>(
         (true, None) => return Err("it is relative, and there is no directory to start from"),
     };
     let base = whole.len();
-    for part in path
-        .split(|b| *b == b'/')
-        .filter(|part| !matches!(*part, b"" | b"."))
-    {
+    for part in path.split(|b| *b == b'/').filter(|part| !matches!(*part, b"" | b".")) {
         whole.push(b'/');
         whole.extend_from_slice(part);
     }
-    if whole.len() == base {
-        Err("it names a directory")
-    } else {
-        Ok(Cow::Owned(whole))
-    }
+    if whole.len() == base { Err("it names a directory") } else { Ok(Cow::Owned(whole)) }
 }
 
 /// One way to a UNIX path that a rule allows: a directory that the operator named, and a path beneath it.
@@ -349,18 +276,13 @@ impl UnixRoute {
         let base = base.strip_suffix(b"/").unwrap_or(base);
         let relative = real_relative.as_os_str().as_bytes();
         let plain = (base.is_empty() || base.starts_with(b"/"))
-            && relative
-                .split(|b| *b == b'/')
-                .all(|part| !matches!(part, b"" | b"." | b".."));
+            && relative.split(|b| *b == b'/').all(|part| !matches!(part, b"" | b"." | b".."));
         let mut real = base.to_vec();
         real.push(b'/');
         real.extend_from_slice(relative);
         let shown = || format!("{} to {}", self.verb, show(&real));
         if !plain {
-            return Err(Denial::new(format!(
-                "{} is denied: it is no real path",
-                shown()
-            )));
+            return Err(Denial::new(format!("{} is denied: it is no real path", shown())));
         }
         if let Some(rule) = self.deny.path(&real) {
             return Err(Denial::by_rule(shown(), rule));
@@ -368,19 +290,11 @@ impl UnixRoute {
         let Some(allow) = &self.allow else {
             return Ok(());
         };
-        if self
-            .patterns
-            .iter()
-            .any(|rest| match_components(rest, relative))
-            || allow.path(&real).is_some()
-        {
+        if self.patterns.iter().any(|rest| match_components(rest, relative)) || allow.path(&real).is_some() {
             return Ok(());
         }
         let from = show(self.base.join(&self.relative).as_os_str().as_bytes());
-        Err(Denial::missing(
-            format!("{} (a link leads there from {from})", shown()),
-            path_grant(self.verb, &real),
-        ))
+        Err(Denial::missing(format!("{} (a link leads there from {from})", shown()), path_grant(self.verb, &real)))
     }
 }
 
@@ -398,17 +312,9 @@ pub(super) fn show(path: &[u8]) -> String {
             let plain = |c: char| matches!(c, '\'' | '"');
             let mut text = String::new();
             for c in chunk.valid().chars() {
-                if plain(c) {
-                    text.push(c)
-                } else {
-                    text.extend(c.escape_debug())
-                }
+                if plain(c) { text.push(c) } else { text.extend(c.escape_debug()) }
             }
-            let bytes = chunk
-                .invalid()
-                .iter()
-                .map(|b| format!("\\x{b:02x}"))
-                .collect::<String>();
+            let bytes = chunk.invalid().iter().map(|b| format!("\\x{b:02x}")).collect::<String>();
             [text, bytes]
         })
         .collect()
@@ -436,11 +342,7 @@ mod tests {
     fn routes(policy: &Policy, path: &str) -> Vec<(String, String)> {
         let text = |path: &Path| path.to_str().unwrap().to_owned();
         let routes = policy.unix_route(Verb::UnixConnect, path.as_bytes());
-        routes
-            .unwrap_or_default()
-            .iter()
-            .map(|route| (text(&route.base), text(&route.relative)))
-            .collect()
+        routes.unwrap_or_default().iter().map(|route| (text(&route.base), text(&route.relative))).collect()
     }
 
     fn pair(base: &str, relative: &str) -> (String, String) {
@@ -459,11 +361,7 @@ mod tests {
             ("/...", "/..."),
             ("/..a", "/..a"),
         ] {
-            assert_eq!(
-                absolute(given.as_bytes(), base).as_deref(),
-                Ok(whole.as_bytes()),
-                "{given}"
-            );
+            assert_eq!(absolute(given.as_bytes(), base).as_deref(), Ok(whole.as_bytes()), "{given}");
         }
         assert!(matches!(absolute(b"/a/b", base), Ok(Cow::Borrowed(_))));
         assert_eq!(absolute(b"a", Some(b"")).as_deref(), Ok(&b"/a"[..]));
@@ -471,13 +369,8 @@ mod tests {
 
     #[test]
     fn absolute_of_dot_dot_or_nothing_is_refused() {
-        for given in [
-            "", "..", "/a/../b", "/a/..", "../a", "/", ".", "//", "./", "/a\0b",
-        ] {
-            assert!(
-                absolute(given.as_bytes(), Some(b"/work")).is_err(),
-                "{given:?}"
-            );
+        for given in ["", "..", "/a/../b", "/a/..", "../a", "/", ".", "//", "./", "/a\0b"] {
+            assert!(absolute(given.as_bytes(), Some(b"/work")).is_err(), "{given:?}");
         }
         assert!(absolute(b"a", None).is_err());
     }
@@ -494,14 +387,8 @@ mod tests {
             ],
             &[],
         );
-        assert_eq!(
-            routes(&policy, "/run/app/x.sock"),
-            [pair("/run", "app/x.sock"), pair("/run/app", "x.sock")]
-        );
-        assert_eq!(
-            routes(&policy, "/run//app/./y.sock"),
-            [pair("/run/app", "y.sock")]
-        );
+        assert_eq!(routes(&policy, "/run/app/x.sock"), [pair("/run", "app/x.sock"), pair("/run/app", "x.sock")]);
+        assert_eq!(routes(&policy, "/run//app/./y.sock"), [pair("/run/app", "y.sock")]);
         assert_eq!(routes(&policy, "sub/a"), [pair("/work/sub", "a")]);
         assert_eq!(routes(&policy, "/work/sub/a"), [pair("/work/sub", "a")]);
         assert!(routes(&policy, "/run/app/y").is_empty());
@@ -511,24 +398,13 @@ mod tests {
     #[test]
     fn route_under_allow_all_starts_at_the_root() {
         let mut builder = Policy::builder();
-        builder
-            .allow_all()
-            .deny("unix-connect=/run/secret/**")
-            .unwrap();
+        builder.allow_all().deny("unix-connect=/run/secret/**").unwrap();
         let policy = builder.build();
         assert_eq!(routes(&policy, "/run/app/x"), [pair("/", "run/app/x")]);
         assert!(routes(&policy, "/run/secret/x").is_empty());
         let route = &policy.unix_route(Verb::UnixConnect, b"/run/link").unwrap()[0];
-        assert!(
-            route
-                .permits(Path::new("/"), Path::new("run/app/x"))
-                .is_ok()
-        );
-        assert!(
-            route
-                .permits(Path::new("/"), Path::new("run/secret/a/b"))
-                .is_err()
-        );
+        assert!(route.permits(Path::new("/"), Path::new("run/app/x")).is_ok());
+        assert!(route.permits(Path::new("/"), Path::new("run/secret/a/b")).is_err());
     }
 
     #[test]
@@ -540,37 +416,19 @@ mod tests {
 
     #[test]
     fn permits_the_real_path_that_the_pattern_holds() {
-        let policy = policy(
-            "/",
-            &["unix-connect=/var/run/app/*.sock"],
-            &["unix-connect=/run/app/secret.sock"],
-        );
-        let routes = policy
-            .unix_route(Verb::UnixConnect, b"/var/run/app/a.sock")
-            .unwrap();
-        let permits =
-            |base: &str, relative: &str| routes[0].permits(Path::new(base), Path::new(relative));
+        let policy = policy("/", &["unix-connect=/var/run/app/*.sock"], &["unix-connect=/run/app/secret.sock"]);
+        let routes = policy.unix_route(Verb::UnixConnect, b"/var/run/app/a.sock").unwrap();
+        let permits = |base: &str, relative: &str| routes[0].permits(Path::new(base), Path::new(relative));
         // The operator's own link in the base is no way out.
         assert!(permits("/run/app", "a.sock").is_ok());
         assert!(permits("/run/app", "b.sock").is_ok());
         assert_eq!(
-            permits("/run/app", "sub/a.sock")
-                .unwrap_err()
-                .grant
-                .as_deref(),
+            permits("/run/app", "sub/a.sock").unwrap_err().grant.as_deref(),
             Some("unix-connect=/run/app/sub/a.sock")
         );
-        assert!(
-            permits("/run/app", "docker")
-                .unwrap_err()
-                .reason
-                .contains("a link leads there from /var/run/app/a.sock")
-        );
+        assert!(permits("/run/app", "docker").unwrap_err().reason.contains("a link leads there from /var/run/app/a.sock"));
         assert_eq!(
-            permits("/run/app", "secret.sock")
-                .unwrap_err()
-                .rule
-                .as_deref(),
+            permits("/run/app", "secret.sock").unwrap_err().rule.as_deref(),
             Some("unix-connect=/run/app/secret.sock")
         );
         for bad in ["", "../x.sock", "/etc/x.sock", "a//b.sock", "./a.sock"] {
@@ -581,24 +439,10 @@ mod tests {
 
     #[test]
     fn permits_a_link_to_what_another_rule_grants() {
-        let policy = policy(
-            "/",
-            &["unix-connect=/run/app/current", "unix-connect=/run/app/v1"],
-            &[],
-        );
-        let routes = policy
-            .unix_route(Verb::UnixConnect, b"/run/app/current")
-            .unwrap();
-        assert!(
-            routes[0]
-                .permits(Path::new("/run/app"), Path::new("v1"))
-                .is_ok()
-        );
-        assert!(
-            routes[0]
-                .permits(Path::new("/run/app"), Path::new("v2"))
-                .is_err()
-        );
+        let policy = policy("/", &["unix-connect=/run/app/current", "unix-connect=/run/app/v1"], &[]);
+        let routes = policy.unix_route(Verb::UnixConnect, b"/run/app/current").unwrap();
+        assert!(routes[0].permits(Path::new("/run/app"), Path::new("v1")).is_ok());
+        assert!(routes[0].permits(Path::new("/run/app"), Path::new("v2")).is_err());
     }
 
     #[test]
@@ -613,16 +457,10 @@ mod tests {
         let allow = format!("unix-connect={text}/**");
         let denied = |rule: &str, path: &str| {
             let policy = policy("/", &[&allow], &[&format!("unix-connect={text}/{rule}")]);
-            policy
-                .unix_route(Verb::UnixConnect, format!("{text}/{path}").as_bytes())
-                .is_err()
+            policy.unix_route(Verb::UnixConnect, format!("{text}/{path}").as_bytes()).is_err()
         };
         assert!(denied("link/*.sock", "link/a.sock") && denied("link/*.sock", "real/a.sock"));
-        assert!(
-            denied("link/new/a", "real/new/a")
-                && denied("alias", "real/target")
-                && denied("alias", "alias")
-        );
+        assert!(denied("link/new/a", "real/new/a") && denied("alias", "real/target") && denied("alias", "alias"));
         assert!(!denied("link/*.sock", "real/a") && !denied("alias", "real/other"));
     }
 
@@ -630,45 +468,23 @@ mod tests {
     fn relative_rule_needs_its_directory_first() {
         let mut builder = Policy::builder();
         let error = builder.allow("unix-bind=a.sock").unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("a relative path at character 11"),
-            "{error}"
-        );
-        assert!(
-            builder.base_directory("work").is_err()
-                && builder.base_directory("/work/../etc").is_err()
-        );
+        assert!(error.to_string().starts_with("a relative path at character 11"), "{error}");
+        assert!(builder.base_directory("work").is_err() && builder.base_directory("/work/../etc").is_err());
         // What stands in the directory is no pattern.
-        builder
-            .base_directory("/wo*rk/")
-            .unwrap()
-            .allow("unix-bind=a.sock")
-            .unwrap();
+        builder.base_directory("/wo*rk/").unwrap().allow("unix-bind=a.sock").unwrap();
         let policy = builder.build();
         assert!(policy.unix_route(Verb::UnixBind, b"a.sock").is_ok());
         assert!(policy.unix_route(Verb::UnixBind, b"/wo*rk/a.sock").is_ok());
         assert!(policy.unix_route(Verb::UnixBind, b"/woXrk/a.sock").is_err());
         for root in ["/", "//", "/."] {
             let mut builder = Policy::builder();
-            builder
-                .base_directory(root)
-                .unwrap()
-                .allow("unix-bind=a")
-                .unwrap();
-            assert!(
-                builder.build().unix_route(Verb::UnixBind, b"/a").is_ok(),
-                "{root}"
-            );
+            builder.base_directory(root).unwrap().allow("unix-bind=a").unwrap();
+            assert!(builder.build().unix_route(Verb::UnixBind, b"/a").is_ok(), "{root}");
         }
     }
 
     #[test]
     fn show_escapes_what_is_no_text() {
-        assert_eq!(
-            show(b"/run/it's \"\xff\n\x1b[31m\xc3\xbc"),
-            "/run/it's \"\\xff\\n\\u{1b}[31m\u{fc}"
-        );
+        assert_eq!(show(b"/run/it's \"\xff\n\x1b[31m\xc3\xbc"), "/run/it's \"\\xff\\n\\u{1b}[31m\u{fc}");
     }
 }
