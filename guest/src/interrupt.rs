@@ -42,10 +42,7 @@ thread_local! {
 /// set_interrupt_handler(Some(|| Err(Error::exception("KeyboardInterrupt", ""))));
 /// ```
 pub fn set_interrupt_handler(handler: Option<Handler>) -> Option<Handler> {
-    std::mem::replace(
-        &mut *HANDLER.lock().unwrap_or_else(PoisonError::into_inner),
-        handler,
-    )
+    std::mem::replace(&mut *HANDLER.lock().unwrap_or_else(PoisonError::into_inner), handler)
 }
 
 fn handler() -> Option<Handler> {
@@ -69,12 +66,13 @@ pub(crate) fn handle(progress: Progress) -> Result<()> {
 ///
 /// For programs that cannot run their handlers inside of the verb: a component that serves others gives up the call with
 /// [`Error::progress`], its caller runs its handlers and repeats the call with the same arguments. What it has not done by
-/// then is done in the time that was left.
+/// then is done in the time that was left, which is known where there is a handler: one that gives EINTR.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), sandsock::Error> {
 /// # let socket = sandsock::Socket::new(2, 1, 0)?;
 /// # let data = b"";
+/// sandsock::set_interrupt_handler(Some(|| Err(sandsock::Error::from_errno(sandsock::errno::EINTR))));
 /// let mut result = socket.sendall(data, 0);
 /// while let Some(progress) = result.as_ref().err().and_then(sandsock::Error::progress) {
 ///     // ... see to the interrupt, and then:

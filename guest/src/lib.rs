@@ -60,13 +60,9 @@ mod socket;
 mod tests;
 mod timeout;
 
-pub use address::{
-    Address, AddressArgument, ToAddress, inet_aton, inet_ntoa, inet_ntop, inet_pton,
-};
+pub use address::{Address, AddressArgument, ToAddress, inet_aton, inet_ntoa, inet_ntop, inet_pton};
 pub use ancillary::{Ancillary, Received, Warning, cmsg_len, cmsg_space};
-pub use connection::{
-    ConnectTimeout, Connecting, ServerOptions, create_connection, create_server, has_dualstack_ipv6,
-};
+pub use connection::{ConnectTimeout, Connecting, ServerOptions, create_connection, create_server, has_dualstack_ipv6};
 pub use error::{Error, ErrorKind};
 pub use fds::{close, dup, get_inheritable, set_inheritable};
 pub use interrupt::{Progress, resume, set_interrupt_handler};

@@ -14,9 +14,10 @@ use crate::wait::Registration;
 
 /// What the WIT resource `descriptor` refers to: a handle, or a weak reference to one.
 pub struct Descriptor {
-    reference: Reference,
-    /// Where this instance keeps its registration with tokio between waits.
+    /// Where this instance keeps its registration with tokio between waits. It holds a duplicate, and is dropped first: the
+    /// handle's close must be the last one.
     pub(crate) registration: Option<Registration>,
+    reference: Reference,
     /// An accept that an interrupt left behind in the pool: the next one takes its connection.
     pub(crate) accepting: Option<pool::Job<Accepted>>,
     /// Counts against the instance's limit while it lives.
@@ -348,17 +349,15 @@ impl Rights {
     }
 
     /// The kernel has taken `count` descriptors for the peer of `through`.
-    pub(crate) fn sent(&self, through: &Handle, count: usize) -> Result<(), Errno> {
+    pub(crate) fn sent(&self, through: &Handle, count: usize) {
         let open = Arc::downgrade(&through.open);
         let mut parcels = self.parcels();
-        match parcels.iter_mut().find(|parcel| parcel.open.ptr_eq(&open)) {
-            Some(parcel) => parcel.count += count,
-            None => {
-                let socket = rustix::io::fcntl_dupfd_cloexec(through.fd(), 0)?;
-                parcels.push(Parcel { socket, open, count });
-            }
+        if let Some(parcel) = parcels.iter_mut().find(|parcel| parcel.open.ptr_eq(&open)) {
+            parcel.count += count;
+        } else if let Ok(socket) = rustix::io::fcntl_dupfd_cloexec(through.fd(), 0) {
+            parcels.push(Parcel { socket, open, count });
         }
-        Ok(())
+        // Without a free number in the whole process they go uncounted; they are sent already.
     }
 }
 

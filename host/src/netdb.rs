@@ -13,7 +13,7 @@ use crate::bindings::sandsock::socket::types::{Address, AddressHints, AddressInf
 use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::error::{Fault, Outcome};
 use crate::family;
-use crate::policy::Request;
+use crate::policy::{Request, normalise_name};
 use crate::pool;
 use crate::sys::{self, NameFailure};
 use crate::wait::{self, now};
@@ -97,9 +97,12 @@ async fn look_up<T: SandsockView>(
     }
     let view = store.data_mut().sandsock();
     view.ctx.judge().decide(&Request::Resolve(host))?;
-    if host.is_empty() || host.len() > NAME_MAX || host.contains('\0') {
+    // What was judged is what is looked up: lower case, without the trailing dot, by IDNA.
+    let name = normalise_name(host).map_err(|_| Failure::Code(libc::EAI_NONAME))?;
+    if name.is_empty() || name.len() > NAME_MAX {
         return Err(Failure::Code(libc::EAI_NONAME));
     }
+    let host = &*name;
     if let Some(fixed) = view.ctx.policy.fixed(host) {
         let answers = from_fixed(&fixed.to_vec(), host, service, hints)?;
         return keep_allowed(&view, host, answers);
@@ -110,6 +113,10 @@ async fn look_up<T: SandsockView>(
 
 /// getaddrinfo for what needs no look-up of a host; only the service's name is looked at in a file.
 fn numeric(host: Option<&str>, service: Option<&str>, mut hints: Hints) -> Result<Vec<sys::AddressInfo>, NameFailure> {
+    // No number is longer, and the resolver gets no text of a length that the guest chooses.
+    if [host, service].iter().flatten().any(|text| text.len() > NAME_MAX) {
+        return Err(NameFailure::Code(libc::EAI_NONAME));
+    }
     let none = |_| NameFailure::Code(libc::EAI_NONAME);
     let host = host.map(sys::c_string).transpose().map_err(none)?;
     let service = service.map(sys::c_string).transpose().map_err(none)?;

@@ -172,7 +172,10 @@ impl<'a> Judge<'a> {
     /// Asks the policy.
     pub(crate) fn decide(&self, request: &Request<'_>) -> Outcome<()> {
         match self.ctx.policy.decide(request, &self.ctx.pins.borrow(), Instant::now()) {
-            Ok(_) => Ok(()),
+            Ok(allowed) => {
+                tracing::debug!(rule = allowed.rule, "allowed: {} {request}", request.verb());
+                Ok(())
+            }
             Err(mut denial) => {
                 self.ctx.expired_name.replace(denial.expired_name.take());
                 Err(denial.into())
@@ -246,7 +249,7 @@ impl<'a> Judge<'a> {
         if row.is_some_and(|row| row.set == Access::Absent) {
             return Err(Errno::NOPROTOOPT.into());
         }
-        let datagram = kind.type_ == libc::SOCK_DGRAM;
+        let datagram = !matches!(kind.type_, libc::SOCK_STREAM | libc::SOCK_SEQPACKET);
         self.decide(&Request::SetOption { level, number: name, datagram })?;
         Ok(self.permit(SetOption { level, name, value }))
     }

@@ -102,6 +102,13 @@ fn transfer_limit<T: SandsockView>(store: &mut StoreContextMut<'_, T>) -> usize 
     store.data_mut().sandsock().ctx.policy.limits().transfer_bytes as usize
 }
 
+/// Bytes already moved are told first: the interrupt that ended the call stays pending. Every other error comes again by itself.
+fn keep_interrupt<T: SandsockView>(store: &mut StoreContextMut<'_, T>, fault: &Fault) {
+    if fault.is(Errno::INTR) {
+        store.data_mut().sandsock().ctx.waiter.interrupter().interrupt();
+    }
+}
+
 /// A send under way: what all sends share.
 struct Sending<'a> {
     d: &'a Resource<Descriptor>,
@@ -158,8 +165,10 @@ impl<'a> Sending<'a> {
                 Err(fault) => fault,
             };
             return match fault {
-                // WIT: bytes already moved are told first; the error comes again at the next call.
-                Fault::Error(_) if sent > 0 => Ok(sent as u64),
+                Fault::Error(_) if sent > 0 => {
+                    keep_interrupt(store, &fault);
+                    Ok(sent as u64)
+                }
                 fault => Err(fault),
             };
         }
@@ -272,7 +281,7 @@ pub(crate) async fn send_message<T: SandsockView>(
             let control = if first { &with_control } else { &none };
             let count = sys::send_message(handle.fd(), &slices, flags, permit.as_ref(), control)?;
             if first && rights > 0 {
-                tracker.sent(handle, rights)?;
+                tracker.sent(handle, rights);
             }
             Ok(count)
         })
@@ -405,9 +414,11 @@ impl Receiving<'_> {
                 }
                 Err(errno) => errno.into(),
             };
-            // Bytes already moved are told first.
             return match (gathered, fault) {
-                (Some(message), Fault::Error(_)) if !message.data.is_empty() => Ok(message),
+                (Some(message), fault @ Fault::Error(_)) if !message.data.is_empty() => {
+                    keep_interrupt(store, &fault);
+                    Ok(message)
+                }
                 (_, fault) => Err(fault),
             };
         }

@@ -118,7 +118,8 @@ impl Waiter {
         all.push(PollFd::new(&*interrupter.0, PollFlags::IN));
         all.extend(fds.iter().map(|&(fd, events)| PollFd::from_borrowed_fd(fd, events)));
         if self.mode == Mode::Fiber {
-            if poll(&mut all[1..], Some(&timespec(0)))? == 0 {
+            let over = deadline.is_some_and(|deadline| deadline <= now());
+            if poll(&mut all[1..], Some(&timespec(0)))? == 0 && !over {
                 // One epoll instance stands for all of them; a descriptor named twice is registered once.
                 let mut wanted: BTreeMap<RawFd, (BorrowedFd<'_>, PollFlags)> = BTreeMap::new();
                 for &(fd, events) in fds {

@@ -1,5 +1,7 @@
 //! The harness: runs a guest program in this process, under a policy, in both ways to wait.
 
+pub mod bench;
+
 use std::fmt::Display;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

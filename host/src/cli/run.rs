@@ -37,6 +37,7 @@ impl SandsockView for State {
 
 /// Runs a component to its end; its exit status is the command's.
 pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
+    raise_descriptor_limit();
     let policy = policy(args)?;
     let dirs = args.dir.iter().map(|dir| parse_dir(dir)).collect::<anyhow::Result<Vec<_>>>()?;
     refuse_writable_socket_folders(&policy, &dirs)?;
@@ -57,6 +58,16 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         tracing::info!("{dropped} datagrams were dropped: no grant names their senders");
     }
     result.and_then(|ended| status(&args.component, ended))
+}
+
+/// The guest's limit of descriptors should be what it meets first, not this process's soft one.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::info!("the limit of open files stays as it is: {error}");
+    }
 }
 
 fn policy(args: &RunArgs) -> Result<Policy, Failure> {
