@@ -42,7 +42,7 @@ impl<T: Fileno + ?Sized> Fileno for &T {
 }
 
 /// The number of a descriptor to wait for.
-fn number(item: &impl Fileno) -> Result<i32> {
+pub(crate) fn number(item: &impl Fileno) -> Result<i32> {
     match item.fileno() {
         fd @ ..0 => Err(Error::text(ErrorKind::Value, format!("file descriptor cannot be a negative integer ({fd})"))),
         fd => Ok(fd),

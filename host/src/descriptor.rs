@@ -8,6 +8,7 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::bindings::sandsock::socket::types::{DescriptorKind, SocketKind};
+use crate::poller::Set;
 use crate::pool;
 use crate::sys;
 use crate::wait::Registration;
@@ -84,6 +85,8 @@ pub(crate) struct Handle {
     pub(crate) open: Arc<Open>,
     /// Raised by `revoke-aliases`.
     aliases: AtomicU64,
+    /// The pollers it is registered with, and its keys there.
+    watchers: Mutex<Vec<(Weak<Set>, u64)>>,
 }
 
 /// What the host keeps of an open file description.
@@ -129,6 +132,7 @@ impl Handle {
                 rights: rights.clone(),
             }),
             aliases: AtomicU64::new(0),
+            watchers: Mutex::default(),
         })
     }
 
@@ -138,6 +142,7 @@ impl Handle {
             fd: Some(rustix::io::fcntl_dupfd_cloexec(self.fd(), 0)?),
             open: Arc::clone(&self.open),
             aliases: AtomicU64::new(0),
+            watchers: Mutex::default(),
         }))
     }
 
@@ -202,12 +207,39 @@ impl Handle {
         self.open.condemned.store(true, Ordering::Relaxed);
     }
 
+    fn watchers(&self) -> MutexGuard<'_, Vec<(Weak<Set>, u64)>> {
+        self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It was registered with a poller.
+    pub(crate) fn watch(&self, set: &Arc<Set>, key: u64) {
+        let mut watchers = self.watchers();
+        watchers.retain(|(known, _)| known.strong_count() > 0);
+        watchers.push((Arc::downgrade(set), key));
+    }
+
+    /// It was taken out of a poller.
+    pub(crate) fn unwatch(&self, set: &Arc<Set>, key: u64) {
+        self.watchers().retain(|(known, at)| *at != key || !std::ptr::eq(known.as_ptr(), Arc::as_ptr(set)));
+    }
+
+    /// Before its close: out of every poller.
+    fn leave_pollers(&self) {
+        let watchers = std::mem::take(&mut *self.watchers());
+        for (set, key) in watchers {
+            if let Some(set) = set.upgrade() {
+                set.forget(key, self);
+            }
+        }
+    }
+
     pub(crate) fn revoke_aliases(&self) {
         self.aliases.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Takes the number out for a close with a result; none while a call elsewhere still uses the handle.
     pub(crate) fn into_fd(self: Arc<Self>) -> Option<OwnedFd> {
+        self.leave_pollers();
         let mut handle = Arc::into_inner(self)?;
         handle.fd.take()
     }
@@ -215,6 +247,9 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        if self.fd.is_some() {
+            self.leave_pollers();
+        }
         let Some(fd) = self.fd.take() else { return };
         if sys::lingers(fd.as_fd()) {
             close_later(fd);

@@ -20,6 +20,7 @@ mod netdb;
 mod patience;
 mod permit;
 pub mod policy;
+mod poller;
 mod polling;
 mod pool;
 mod sys;

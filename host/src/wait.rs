@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{Interest, Ready};
 
+use crate::bindings::sandsock::socket::types::Wait;
 use crate::sys;
 
 /// The longest step of a back-off, for the two EAGAINs that have no readiness behind them.
@@ -21,6 +22,16 @@ const BACK_OFF_MIN: Duration = Duration::from_millis(1);
 pub(crate) fn now() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
+}
+
+/// When a wait is over, for a call without a descriptor of its own: 0 for `none`; none for `forever`.
+pub(crate) fn deadline(wait: Wait) -> Option<u64> {
+    match wait {
+        Wait::None => Some(0),
+        Wait::Forever => None,
+        Wait::Within(nanoseconds) => Some(now().saturating_add(nanoseconds)),
+        Wait::Until(instant) => Some(instant),
+    }
 }
 
 /// How a context's calls wait.

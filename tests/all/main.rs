@@ -8,6 +8,7 @@ mod limits;
 mod names;
 mod oracle;
 mod policy;
+mod poller;
 mod timeout;
 mod unix;
 mod wait;
