@@ -402,6 +402,103 @@ pub(crate) fn receive_message(
     Ok(Message { data, length, address, control, flags: header.msg_flags & !libc::MSG_CMSG_CLOEXEC })
 }
 
+/// One message of a batch to send: how long it is, where it goes and what goes with it.
+pub(crate) struct BatchItem {
+    pub(crate) length: usize,
+    pub(crate) address: Option<Permit<SendTo>>,
+    pub(crate) control: Permit<Control>,
+}
+
+/// sendmmsg(2): the messages' bytes follow one another in `data`, whose length is theirs. Gives how many were sent.
+pub(crate) fn send_batch(fd: BorrowedFd<'_>, data: &[u8], items: &[BatchItem], flags: i32) -> Result<usize, Errno> {
+    let mut rest = data;
+    let mut iovs = Vec::with_capacity(items.len());
+    for item in items {
+        let (bytes, after) = rest.split_at_checked(item.length).ok_or(Errno::INVAL)?;
+        iovs.push(libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() });
+        rest = after;
+    }
+    let mut headers: Vec<libc::mmsghdr> = items
+        .iter()
+        .zip(&mut iovs)
+        .map(|(item, iov)| {
+            // SAFETY: an all-zero mmsghdr is a valid one.
+            let mut header: libc::mmsghdr = unsafe { std::mem::zeroed() };
+            if let Some(permit) = &item.address {
+                let raw = permit.act().address();
+                header.msg_hdr.msg_name = raw.as_ptr().cast_mut().cast();
+                header.msg_hdr.msg_namelen = raw.length();
+            }
+            header.msg_hdr.msg_iov = iov;
+            header.msg_hdr.msg_iovlen = 1;
+            let control = item.control.act().encoded();
+            if !control.is_empty() {
+                header.msg_hdr.msg_control = control.as_ptr().cast_mut().cast();
+                header.msg_hdr.msg_controllen = control.len() as _;
+            }
+            header
+        })
+        .collect();
+    // SAFETY: every pointer in the headers describes memory that outlives the call and that the kernel only reads; it writes
+    // the headers' own msg_len.
+    let sent = check(unsafe { libc::sendmmsg(fd.as_raw_fd(), headers.as_mut_ptr(), headers.len() as _, flags as _) })?;
+    Ok(usize::try_from(sent).unwrap_or(0))
+}
+
+/// recvmmsg(2): at most `count` messages of at most `capacity` bytes, each with this much room for control data.
+pub(crate) fn receive_batch(
+    fd: BorrowedFd<'_>,
+    count: usize,
+    capacity: usize,
+    control_room: usize,
+    flags: i32,
+) -> Result<Vec<Message>, Errno> {
+    let mut datas: Vec<Vec<u8>> = (0..count).map(|_| Vec::with_capacity(capacity)).collect();
+    let mut addresses = vec![RawAddress::empty(); count];
+    let mut controls: Vec<ControlBuffer> = (0..count).map(|_| ControlBuffer::with_room(control_room)).collect();
+    let mut iovs: Vec<libc::iovec> =
+        datas.iter_mut().map(|data| libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: capacity }).collect();
+    let mut headers: Vec<libc::mmsghdr> = Vec::with_capacity(count);
+    for ((iov, address), control) in iovs.iter_mut().zip(&mut addresses).zip(&mut controls) {
+        // SAFETY: an all-zero mmsghdr is a valid one.
+        let mut header: libc::mmsghdr = unsafe { std::mem::zeroed() };
+        let (name, name_length) = address.as_out();
+        header.msg_hdr.msg_name = name.cast();
+        header.msg_hdr.msg_namelen = *name_length;
+        header.msg_hdr.msg_iov = iov;
+        header.msg_hdr.msg_iovlen = 1;
+        if control_room > 0 {
+            header.msg_hdr.msg_control = control.words.as_mut_ptr().cast();
+            header.msg_hdr.msg_controllen = control_room as _;
+        }
+        headers.push(header);
+    }
+    // SAFETY: every pointer in the headers describes a buffer of the length beside it that outlives the call.
+    let got = check(unsafe {
+        libc::recvmmsg(
+            fd.as_raw_fd(),
+            headers.as_mut_ptr(),
+            headers.len() as _,
+            (flags | libc::MSG_CMSG_CLOEXEC) as _,
+            std::ptr::null_mut(),
+        )
+    })?;
+    let filled = headers.iter().take(usize::try_from(got).unwrap_or(0));
+    Ok(filled
+        .zip(datas)
+        .zip(addresses)
+        .zip(controls)
+        .map(|(((header, mut data), mut address), mut control)| {
+            let length = header.msg_len as usize;
+            // SAFETY: the kernel has written this many bytes.
+            unsafe { data.set_len(length.min(capacity)) };
+            address.set_length(header.msg_hdr.msg_namelen);
+            control.length = if control_room > 0 { (header.msg_hdr.msg_controllen as usize).min(control_room) } else { 0 };
+            Message { data, length, address, control, flags: header.msg_hdr.msg_flags & !libc::MSG_CMSG_CLOEXEC }
+        })
+        .collect())
+}
+
 /// Registers a descriptor with this thread's tokio runtime.
 pub(crate) fn register(fd: OwnedFd, interest: Interest) -> Result<AsyncFd<OwnedFd>, Errno> {
     // SAFETY: an OwnedFd gives the same open number for as long as it lives, which is as long as the registration.

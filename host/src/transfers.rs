@@ -71,11 +71,8 @@ pub(crate) struct Received {
 #[derive(ComponentType, Lift)]
 #[component(record)]
 pub(crate) struct BatchEntry {
-    #[expect(dead_code, reason = "batches are not served yet")]
     length: u32,
-    #[expect(dead_code, reason = "batches are not served yet")]
     address: Option<Address>,
-    #[expect(dead_code, reason = "batches are not served yet")]
     control: Vec<ControlMessage>,
 }
 
@@ -322,14 +319,77 @@ fn slices_from<'a, T: SandsockView>(
     slices
 }
 
-/// WIT `transfers.send-batch`. Not served yet.
-#[expect(clippy::unused_async, reason = "registered as its siblings are")]
+/// WIT `transfers.send-batch`.
 pub(crate) async fn send_batch<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
-    (d, _data, _messages, _flags, _wait): (Resource<Descriptor>, WasmList<u8>, Vec<BatchEntry>, i32, Wait),
+    (d, data, messages, flags, wait): (Resource<Descriptor>, WasmList<u8>, Vec<BatchEntry>, i32, Wait),
 ) -> Outcome<u32> {
-    store.data_mut().sandsock().lent(&d)?;
-    Err(Errno::NOSYS.into())
+    let handle = store.data_mut().sandsock().lent(&d)?;
+    let kind = messages_only(&handle)?;
+    let total: u64 = messages.iter().map(|message| u64::from(message.length)).sum();
+    if total != data.len() as u64 {
+        return Err(Errno::INVAL.into());
+    }
+    if messages.is_empty() {
+        return Ok(0);
+    }
+    // man 2 sendmmsg: the kernel sends no more than this many at once.
+    let now = &messages[..messages.len().min(BUFFERS_MAX)];
+    let mut patience = Patience::new(wait, flags);
+    let flags = flags | libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+    loop {
+        let mut items = Vec::with_capacity(now.len());
+        let mut refused = None;
+        for message in now {
+            match batch_item(store, kind, message).await {
+                Ok(item) => items.push(item),
+                // What comes before it is sent; it is told at the next call.
+                Err(fault) => {
+                    refused = Some(fault);
+                    break;
+                }
+            }
+        }
+        if let (true, Some(fault)) = (items.is_empty(), refused) {
+            return Err(fault);
+        }
+        let length: usize = items.iter().map(|item| item.length).sum();
+        match sys::send_batch(handle.fd(), &data.as_le_slice(&*store)[..length], &items, flags) {
+            Ok(sent) => return Ok(u32::try_from(sent).unwrap_or(u32::MAX)),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => patience.again(store, &d, &handle, PollFlags::OUT).await?,
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+/// A batch is of messages: what a stream took of one could not be told.
+fn messages_only(handle: &Handle) -> Result<SocketKind, Errno> {
+    let kind = handle.socket()?;
+    if kind.type_ == libc::SOCK_STREAM { Err(Errno::OPNOTSUPP) } else { Ok(kind) }
+}
+
+/// Judges one message of a batch.
+async fn batch_item<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    kind: SocketKind,
+    message: &BatchEntry,
+) -> Outcome<sys::BatchItem> {
+    let address = match &message.address {
+        Some(address) => Some(judge_send_to(store, kind, address).await?),
+        None => None,
+    };
+    let outgoing: Vec<_> = message
+        .control
+        .iter()
+        .map(|item| Outgoing::Message { level: item.level, kind: item.type_, data: &item.data })
+        .collect();
+    let view = store.data_mut().sandsock();
+    let (control, _) = view.ctx.judge().control(&outgoing)?;
+    if control.act().encoded().len() > view.ctx.policy.limits().control_bytes as usize {
+        return Err(Errno::NOBUFS.into());
+    }
+    Ok(sys::BatchItem { length: message.length as usize, address, control })
 }
 
 /// What a receive asks for.
@@ -351,7 +411,7 @@ impl Receiving<'_> {
         let mut patience = Patience::new(self.wait, self.flags);
         let flags = self.flags | libc::MSG_DONTWAIT;
         let asked = usize::try_from(self.length).unwrap_or(usize::MAX);
-        let filter = self.filters(kind);
+        let filter = filters(kind, self.flags);
         let gather = stream && patience.is_forever() && self.flags & libc::MSG_WAITALL != 0;
         let limit = transfer_limit(store);
         let mut drops = 0u32;
@@ -361,7 +421,7 @@ impl Receiving<'_> {
             let capacity = if stream { asked.min(limit) - had } else { asked.min(MESSAGE_AT_ONCE) };
             let result = self.attempt(&handle, stream, asked, capacity, flags, filter);
             let fault: Fault = match result {
-                Ok(message) if filter && !Self::sender_allowed(store, &message) => {
+                Ok(message) if filter && !sender_allowed(store, &message) => {
                     if flags & libc::MSG_PEEK != 0 {
                         // It must not be seen, nor stay in the way of what may be.
                         let _ = sys::receive(handle.fd(), 0, libc::MSG_DONTWAIT);
@@ -446,19 +506,19 @@ impl Receiving<'_> {
             sys::receive(handle.fd(), capacity, flags).map(|(data, length)| Message::of_bytes(data, length))
         }
     }
+}
 
-    /// Whether senders must be judged: datagrams over IP.
-    fn filters(&self, kind: SocketKind) -> bool {
-        matches!(kind.family, libc::AF_INET | libc::AF_INET6)
-            && kind.type_ == libc::SOCK_DGRAM
-            && self.flags & libc::MSG_ERRQUEUE == 0
-    }
+/// Whether senders must be judged: datagrams over IP.
+fn filters(kind: SocketKind, flags: i32) -> bool {
+    matches!(kind.family, libc::AF_INET | libc::AF_INET6)
+        && kind.type_ == libc::SOCK_DGRAM
+        && flags & libc::MSG_ERRQUEUE == 0
+}
 
-    fn sender_allowed<T: SandsockView>(store: &mut StoreContextMut<'_, T>, message: &Message) -> bool {
-        let view = store.data_mut().sandsock();
-        let pins = view.ctx.pins.borrow();
-        message.address.to_ip().is_some_and(|sender| view.ctx.policy.udp_source_allowed(sender, &pins, Instant::now()))
-    }
+fn sender_allowed<T: SandsockView>(store: &mut StoreContextMut<'_, T>, message: &Message) -> bool {
+    let view = store.data_mut().sandsock();
+    let pins = view.ctx.pins.borrow();
+    message.address.to_ip().is_some_and(|sender| view.ctx.policy.udp_source_allowed(sender, &pins, Instant::now()))
 }
 
 /// Whether the peer has ended the stream, for a peek that can get no more.
@@ -564,12 +624,70 @@ fn is_granted_socket(view: &SandsockCtxView<'_>, fd: &std::os::fd::OwnedFd) -> b
     }
 }
 
-/// WIT `transfers.receive-batch`. Not served yet.
-#[expect(clippy::unused_async, reason = "registered as its siblings are")]
+/// WIT `transfers.receive-batch`.
 pub(crate) async fn receive_batch<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
-    (d, _count, _length, _control_length, _flags, _wait): (Resource<Descriptor>, u32, u32, u32, i32, Wait),
+    (d, count, length, control_length, flags, wait): (Resource<Descriptor>, u32, u32, u32, i32, Wait),
 ) -> Outcome<Batch> {
-    store.data_mut().sandsock().lent(&d)?;
-    Err(Errno::NOSYS.into())
+    let handle = store.data_mut().sandsock().lent(&d)?;
+    let kind = messages_only(&handle)?;
+    if flags & libc::MSG_PEEK != 0 {
+        return Err(Errno::INVAL.into());
+    }
+    if count == 0 {
+        return Ok(Batch { data: Vec::new(), messages: Vec::new() });
+    }
+    let limits = store.data_mut().sandsock().ctx.policy.limits().clone();
+    let control_room = (control_length as usize).min(limits.control_bytes as usize);
+    let capacity = (length as usize).min(MESSAGE_AT_ONCE);
+    // All together they are no more than one transfer, and their control data no more than one message's.
+    let fits = |limit: u64, each: usize| (limit as usize).checked_div(each).unwrap_or(BUFFERS_MAX).max(1);
+    let most = fits(limits.transfer_bytes, capacity).min(fits(limits.control_bytes, control_room));
+    let count = (count as usize).min(BUFFERS_MAX).min(most);
+    let filter = filters(kind, flags);
+    let mut patience = Patience::new(wait, flags);
+    let flags = flags | libc::MSG_DONTWAIT;
+    loop {
+        match sys::receive_batch(handle.fd(), count, capacity, control_room, flags) {
+            Ok(received) => {
+                let mut batch = Batch { data: Vec::new(), messages: Vec::new() };
+                for message in received {
+                    if filter && !sender_allowed(store, &message) {
+                        store.data_mut().sandsock().ctx.count_dropped();
+                        continue;
+                    }
+                    batch.push(message);
+                }
+                if !batch.messages.is_empty() {
+                    return Ok(batch);
+                }
+                // All were dropped. A flood of them must not hold the thread.
+                patience.again(store, &d, &handle, PollFlags::IN).await?;
+                patience.progress();
+            }
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => patience.again(store, &d, &handle, PollFlags::IN).await?,
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+impl Batch {
+    fn push(&mut self, mut message: Message) {
+        let control = message
+            .control
+            .take()
+            .into_iter()
+            .filter(|item| item.fds.is_empty())
+            .map(|item| ControlMessage { level: item.level, type_: item.kind, data: item.data })
+            .collect();
+        self.messages.push(BatchMessage {
+            // At most 64 KiB.
+            length: message.data.len() as u32,
+            flags: message.flags & !libc::MSG_DONTWAIT,
+            address: family::decode(&message.address),
+            control,
+        });
+        self.data.append(&mut message.data);
+    }
 }
