@@ -11,14 +11,14 @@ use socket2::{Domain, Socket, Type};
 const LOOPBACKS: [&str; 2] = ["127.0.0.1:0", "[::1]:0"];
 
 /// A native listener on loopback, and its port.
-fn listener(address: &str) -> (TcpListener, u16) {
+pub(crate) fn listener(address: &str) -> (TcpListener, u16) {
     let listener = TcpListener::bind(address).expect("binds");
     let port = listener.local_addr().expect("an address").port();
     (listener, port)
 }
 
 /// Accepts so many connections, one after the other, and hands each to `serve`.
-fn serving(listener: TcpListener, count: usize, serve: impl Fn(TcpStream) + Send + 'static) -> JoinHandle<()> {
+pub(crate) fn serving(listener: TcpListener, count: usize, serve: impl Fn(TcpStream) + Send + 'static) -> JoinHandle<()> {
     thread::spawn(move || (0..count).for_each(|_| serve(listener.accept().expect("accepts").0)))
 }
 
@@ -29,6 +29,11 @@ fn silent(address: &str) -> (Socket, u16) {
     socket.bind(&address.into()).expect("binds");
     let port = socket.local_addr().expect("an address").as_socket().expect("an IP address").port();
     (socket, port)
+}
+
+/// The bytes that `pattern` gives the guests.
+pub(crate) fn pattern(length: usize) -> Vec<u8> {
+    (0..length as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
 }
 
 fn read_all(stream: &mut TcpStream) -> String {
@@ -183,8 +188,7 @@ pub(crate) fn inet_flags_waitall() {
                 stream.write_all(part.as_bytes()).expect("sends");
                 thread::sleep(Duration::from_millis(30));
             }
-            let big: Vec<u8> = (0..3u32 << 20).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
-            for part in big.chunks(700_001) {
+            for part in pattern(3 << 20).chunks(700_001) {
                 stream.write_all(part).expect("sends");
                 thread::sleep(Duration::from_millis(10));
             }
@@ -339,7 +343,9 @@ pub(crate) fn inet_createconnection_tries() {
                 .arg(port);
         }
         guest.run().success();
-        servers.map(|server| server.join().expect("served"));
+        for server in servers {
+            server.join().expect("served");
+        }
     });
 }
 
