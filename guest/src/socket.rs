@@ -477,8 +477,9 @@ impl Socket {
         if bufsize == 0 {
             return Ok(Vec::new());
         }
-        let Flags(flags) = flags.into();
-        self.attempt(&mut waiting, |d, wait| transfers::receive(d, bufsize as u64, flags, wait))
+        let flags = flags.into();
+        let data = self.attempt(&mut waiting, |d, wait| transfers::receive(d, bufsize as u64, flags.0, wait))?;
+        self.gather(&waiting, data, bufsize, flags)
     }
 
     /// [`recv`](Self::recv) into a buffer. Gives how many bytes there are, which with [`Flags::TRUNC`] may be more than the
@@ -500,9 +501,10 @@ impl Socket {
     /// Those of [`recv`](Self::recv).
     pub fn recvfrom(&self, bufsize: usize, flags: impl Into<Flags>) -> Result<(Vec<u8>, Address)> {
         let mut waiting = Waiting::new(self.timeout());
-        let Flags(flags) = flags.into();
-        let datagram = self.attempt(&mut waiting, |d, wait| transfers::receive_from(d, bufsize as u64, flags, wait))?;
-        Ok((datagram.data, datagram.address.into()))
+        let flags = flags.into();
+        let datagram = self.attempt(&mut waiting, |d, wait| transfers::receive_from(d, bufsize as u64, flags.0, wait))?;
+        let data = self.gather(&waiting, datagram.data, bufsize, flags)?;
+        Ok((data, datagram.address.into()))
     }
 
     /// [`recvfrom`](Self::recvfrom) into a buffer; the number is as that of [`recv_into`](Self::recv_into).
@@ -567,14 +569,47 @@ impl Socket {
         let mut waiting = Waiting::new(self.timeout());
         let room = control_room(room)?;
         let got = self.attempt(&mut waiting, |d, wait| transfers::receive_message(d, size as u64, room, flags.0, wait))?;
+        let cut = got.data.len();
+        let data = self.gather(&waiting, got.data, size, flags)?;
+        let more = data.len().saturating_sub(cut);
         let received = Received {
-            data: got.data,
+            data,
             ancillary: incoming(got.control, flags),
             flags: Flags(got.flags),
             address: got.address.into(),
             warnings: got.warnings,
         };
-        Ok((received, usize::try_from(got.length).unwrap_or(usize::MAX)))
+        let length = usize::try_from(got.length).unwrap_or(usize::MAX);
+        Ok((received, length.saturating_add(more)))
+    }
+
+    /// The rest of a receive with MSG_WAITALL that the host has cut, where the socket blocks: the kernel would have gone on.
+    /// An error after the first part is not told.
+    fn gather(&self, waiting: &Waiting, mut data: Vec<u8>, size: usize, flags: Flags) -> Result<Vec<u8>> {
+        let whole = flags.contains(Flags::WAITALL) && !flags.contains(Flags::PEEK);
+        if !whole || self.kind != SocketType::STREAM || !self.timeout().is_none() {
+            return Ok(data);
+        }
+        let mut last = data.len();
+        while last >= CHUNK && data.len() < size {
+            let rest = size.saturating_sub(data.len()) as u64;
+            let Ok(descriptor) = self.descriptor() else {
+                break;
+            };
+            match transfers::receive(&descriptor, rest, flags.0, Wait::Forever) {
+                Ok(part) => {
+                    last = part.len();
+                    data.extend(part);
+                }
+                // The interrupt is the handler's; what is there is told all the same if it lets the verb go on.
+                Err(types::Error::Os(errno::EINTR)) => {
+                    interrupt::handle(waiting.progress())?;
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        Ok(data)
     }
 
     /// Receives bytes, and at most so many descriptors ([`Received::fds`]), on an AF_UNIX socket. They are the caller's to

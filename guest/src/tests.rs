@@ -335,6 +335,27 @@ fn long_sends_are_cut() {
 }
 
 #[test]
+fn long_receives_of_all_are_gathered() {
+    let host = Host::new();
+    let socket = host.socket(1, AF_INET, SOCK_STREAM);
+    let part = |length: usize| ok(vec![7; length]);
+    let size = (2 << 20) + 5;
+    host.expect("receive(1, 2097157, 256, Wait::Forever)", part(1 << 20));
+    host.expect("receive(1, 1048581, 256, Wait::Forever)", part(1 << 20));
+    host.expect("receive(1, 5, 256, Wait::Forever)", part(5));
+    assert_eq!(socket.recv(size, Flags::WAITALL).unwrap(), vec![7; size]);
+    // What is short was ended by the kernel: by the peer, a timeout of the host's, an interrupt.
+    host.expect("receive(1, 2097157, 256, Wait::Forever)", part((1 << 20) - 1));
+    assert_eq!(socket.recv(size, Flags::WAITALL).unwrap().len(), (1 << 20) - 1);
+    host.expect("receive(1, 2097157, 256, Wait::Forever)", part(1 << 20));
+    host.fail::<Vec<u8>>("receive(1, 1048581, 256, Wait::Forever)", errno::ECONNRESET);
+    assert_eq!(socket.recv(size, Flags::WAITALL).unwrap().len(), 1 << 20);
+    // Without the flag one part is enough.
+    host.expect("receive(1, 2097157, 0, Wait::Forever)", part(1 << 20));
+    assert_eq!(socket.recv(size, 0).unwrap().len(), 1 << 20);
+}
+
+#[test]
 fn messages_are_never_cut() {
     let host = Host::new();
     let socket = host.socket(1, AF_UNIX, SOCK_DGRAM);

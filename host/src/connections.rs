@@ -39,10 +39,24 @@ pub(crate) async fn connect<T: SandsockView>(
         let job = pool::BLOCKING.start(move || sys::connect(own.fd(), permit).map_err(|(errno, _)| errno))?;
         return Ok(wait_for(store, &job, &handle, &mut patience, PollFlags::OUT).await??);
     }
+    // A socket that blocks learns the end from connect(2) itself, which leaves it as a call that blocked would: connected, or
+    // free to connect anew. Read through SO_ERROR, TCP's next connect would tell it a second time.
+    let as_blocking = patience.is_forever() && kind.protocol == libc::IPPROTO_TCP && !handle.is_nonblocking();
     loop {
-        match sys::connect(handle.fd(), permit) {
+        let (errno, last) = match sys::connect(handle.fd(), permit) {
             Ok(()) => return Ok(()),
-            Err((Errno::INPROGRESS | Errno::INTR, _)) => {
+            Err(failure) => failure,
+        };
+        match errno {
+            Errno::INPROGRESS | Errno::ALREADY | Errno::INTR if as_blocking => {
+                match patience.again(store, &d, &handle, PollFlags::OUT).await {
+                    // man 7 socket: SO_SNDTIMEO ends it so.
+                    Err(fault) if fault.is(Errno::AGAIN) && errno == Errno::ALREADY => return Err(errno.into()),
+                    Err(fault) if fault.is(Errno::AGAIN) => return Err(Errno::INPROGRESS.into()),
+                    result => result?,
+                }
+            }
+            Errno::INPROGRESS | Errno::INTR => {
                 return match finish(store, &d, &handle, &mut patience).await {
                     // Linux tells a wait that never began, or that SO_SNDTIMEO ended, as EINPROGRESS.
                     Err(fault) if fault.is(Errno::AGAIN) && matches!(wait, Wait::None | Wait::Forever) => {
@@ -52,14 +66,12 @@ pub(crate) async fn connect<T: SandsockView>(
                 };
             }
             // A full backlog: AF_UNIX waits for it when it blocks, and there is no readiness to wait for.
-            Err((Errno::AGAIN, last)) if patience.is_forever() => {
-                patience.back_off(store, &d, &handle, PollFlags::OUT).await?;
-                let view = store.data_mut().sandsock();
-                let judge = view.ctx.judge();
-                permit = judge.renew(last).map_or_else(|| judge.connect(kind, &address), Ok)?;
-            }
-            Err((errno, _)) => return Err(errno.into()),
+            Errno::AGAIN if patience.is_forever() => patience.back_off(store, &d, &handle, PollFlags::OUT).await?,
+            errno => return Err(errno.into()),
         }
+        let view = store.data_mut().sandsock();
+        let judge = view.ctx.judge();
+        permit = judge.renew(last).map_or_else(|| judge.connect(kind, &address), Ok)?;
     }
 }
 

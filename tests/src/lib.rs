@@ -16,6 +16,8 @@ use wasmtime::{Cache, CacheConfig, Config, Engine, Store};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 
+pub mod netns;
+
 /// Every guest program, by its name.
 pub mod programs {
     use super::Program;

@@ -1,0 +1,128 @@
+//! What guests of the tests have in common: arguments, expectations, connected sockets.
+
+use std::fmt::Debug;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use sandsock::constants::*;
+use sandsock::{Family, Result, Socket};
+
+/// The program's argument of this place, from 0 on.
+///
+/// # Panics
+/// If it is not there, or not what it should be.
+#[track_caller]
+pub fn argument<T: FromStr>(place: usize) -> T {
+    let text = std::env::args().nth(place + 1).unwrap_or_else(|| panic!("argument {place} is missing"));
+    text.parse().unwrap_or_else(|_| panic!("argument {place} is {text:?}"))
+}
+
+/// Demands an error of this class and this text, as Python's `str` shows it.
+#[track_caller]
+pub fn fails<T: Debug>(result: Result<T>, class: &str, text: &str) {
+    let error = result.expect_err("it must fail");
+    assert_eq!((error.class(), error.to_string().as_str()), (class, text));
+}
+
+/// Demands the `OSError` of this errno, by its class and its number.
+#[track_caller]
+pub fn fails_with<T: Debug>(result: Result<T>, class: &str, errno: i32) {
+    let error = result.expect_err("it must fail");
+    assert_eq!((error.class(), error.errno()), (class, Some(errno)), "{error}");
+}
+
+/// Demands `BlockingIOError`: EAGAIN.
+#[track_caller]
+pub fn would_block<T: Debug>(result: Result<T>) {
+    fails(result, "BlockingIOError", "[Errno 11] Resource temporarily unavailable");
+}
+
+/// Demands the `TimeoutError` of a socket's timeout, which has no errno.
+#[track_caller]
+pub fn times_out<T: Debug>(result: Result<T>) {
+    let error = result.expect_err("it must time out");
+    assert_eq!((error.class(), error.errno(), error.to_string().as_str()), ("TimeoutError", None, "timed out"));
+}
+
+/// Demands that something takes this long: not a moment less, and not much more, for a busy machine's idea of much.
+#[track_caller]
+pub fn lasts<T>(time: Duration, what: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let result = what();
+    let elapsed = start.elapsed();
+    assert!(elapsed >= time, "{elapsed:?} is less than {time:?}");
+    assert!(elapsed < time + PATIENCE, "{elapsed:?} is much more than {time:?}");
+    result
+}
+
+/// How late a machine with much else to do may be.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A TCP connection of the guest with itself: the end that connected and the one that was accepted. It takes `tcp-listen` and
+/// `tcp-connect` on loopback.
+///
+/// # Errors
+/// What the steps say.
+pub fn connected(family: i32) -> Result<(Socket, Socket)> {
+    let listener = listening(family)?;
+    let client = Socket::new(family, SOCK_STREAM, 0)?;
+    client.connect(listener.getsockname()?)?;
+    let (server, _) = listener.accept()?;
+    Ok((client, server))
+}
+
+/// A listening TCP socket on loopback.
+///
+/// # Errors
+/// What the steps say.
+pub fn listening(family: i32) -> Result<Socket> {
+    let listener = Socket::new(family, SOCK_STREAM, 0)?;
+    listener.bind((loopback(family), 0))?;
+    listener.listen(None)?;
+    Ok(listener)
+}
+
+/// A UDP socket that is bound on loopback. It takes `udp-bind`.
+///
+/// # Errors
+/// What the steps say.
+pub fn datagrams(family: i32) -> Result<Socket> {
+    let socket = Socket::new(family, SOCK_DGRAM, 0)?;
+    socket.bind((loopback(family), 0))?;
+    Ok(socket)
+}
+
+/// The loopback address of a family.
+pub fn loopback(family: impl Into<Family>) -> &'static str {
+    if family.into() == Family::INET6 { "::1" } else { "127.0.0.1" }
+}
+
+/// The port that a socket is bound to.
+///
+/// # Panics
+/// If it has none.
+#[track_caller]
+pub fn port(socket: &Socket) -> u16 {
+    socket.getsockname().expect("a local address").port().expect("a port")
+}
+
+/// Bytes of which no two neighbours' neighbourhoods are alike, to see that nothing is lost or moved.
+pub fn pattern(length: usize) -> Vec<u8> {
+    (0..length as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
+}
+
+/// Receives until this many bytes are there, or the stream ends.
+///
+/// # Errors
+/// What `recv` says.
+pub fn receive_all(socket: &Socket, length: usize) -> Result<Vec<u8>> {
+    let mut all = Vec::new();
+    while all.len() < length {
+        let data = socket.recv(length - all.len(), 0)?;
+        if data.is_empty() {
+            break;
+        }
+        all.extend(data);
+    }
+    Ok(all)
+}
