@@ -104,6 +104,7 @@ pub struct Running {
     interrupter: Interrupter,
     engine: Engine,
     stdout: MemoryOutputPipe,
+    stderr: MemoryOutputPipe,
 }
 
 impl Running {
@@ -131,7 +132,8 @@ impl Running {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        panic!("the guest did not print {count} lines: {:?}", String::from_utf8_lossy(&self.stdout.contents()));
+        let text = |pipe: &MemoryOutputPipe| String::from_utf8_lossy(&pipe.contents()).into_owned();
+        panic!("the guest did not print {count} lines\nstdout:\n{}\nstderr:\n{}", text(&self.stdout), text(&self.stderr));
     }
 
     /// Waits for the guest's end.
@@ -214,7 +216,7 @@ impl Guest {
         let way = self.way;
         let Prepared { state, stdout, stderr } = self.prepare();
         let interrupter = state.sandsock.interrupter();
-        let (own_engine, own_stdout) = (engine.clone(), stdout.clone());
+        let (own_engine, own_stdout, own_stderr) = (engine.clone(), stdout.clone(), stderr.clone());
         let thread = std::thread::spawn(move || {
             let mut store = Store::new(&engine, state);
             store.set_epoch_deadline(1);
@@ -226,7 +228,7 @@ impl Guest {
             let cpu = thread_time().saturating_sub(before);
             ended(store, result, &stdout, &stderr, Some(cpu))
         });
-        Running { thread, interrupter, engine: own_engine, stdout: own_stdout }
+        Running { thread, interrupter, engine: own_engine, stdout: own_stdout, stderr: own_stderr }
     }
 
     /// The guest's own state, ready for a store.
