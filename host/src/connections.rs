@@ -185,7 +185,9 @@ pub(crate) async fn close<T: SandsockView>(
 ) -> Outcome<()> {
     let view = store.data_mut().sandsock();
     let descriptor = view.table.delete(d)?;
-    let Some(fd) = descriptor.into_handle().and_then(Handle::into_fd) else { return Ok(()) };
+    // An alias is gone as well, but there was nothing to close.
+    let handle = descriptor.into_handle().ok_or(Errno::BADF)?;
+    let Some(fd) = handle.into_fd() else { return Ok(()) };
     if !sys::lingers(fd.as_fd()) {
         return Ok(sys::close(fd)?);
     }

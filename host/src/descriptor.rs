@@ -93,9 +93,9 @@ pub(crate) struct Handle {
 #[derive(Debug)]
 pub(crate) struct Open {
     pub(crate) kind: DescriptorKind,
-    /// The bit that guests see and set (O_NONBLOCK's meaning).
+    /// The bit that guests see and set (O_NONBLOCK's meaning), as long as nobody else may hold the description.
     nonblocking: AtomicBool,
-    /// Others may hold the description: the kernel's own flag follows the guest's bit.
+    /// Others may hold the description: the kernel's own flag is the bit, which they may change.
     shared: AtomicBool,
     /// The guest bound it under the policy's eyes: `listen` on a UNIX socket asks for no more.
     bound_here: AtomicBool,
@@ -159,28 +159,36 @@ impl Handle {
         }
     }
 
+    fn is_shared(&self) -> bool {
+        self.open.shared.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn is_nonblocking(&self) -> bool {
-        self.open.nonblocking.load(Ordering::Relaxed)
+        if self.is_shared() {
+            rustix::fs::fcntl_getfl(self.fd()).is_ok_and(|flags| flags.contains(rustix::fs::OFlags::NONBLOCK))
+        } else {
+            self.open.nonblocking.load(Ordering::Relaxed)
+        }
     }
 
     pub(crate) fn set_nonblocking(&self, nonblocking: bool) -> Result<(), Errno> {
         self.open.nonblocking.store(nonblocking, Ordering::Relaxed);
-        if self.open.shared.load(Ordering::Relaxed) { self.follow() } else { Ok(()) }
+        if self.is_shared() { rustix::io::ioctl_fionbio(self.fd(), nonblocking) } else { Ok(()) }
     }
 
     /// Before the description is first sent away (or where numbers are real): the kernel's flag is the guest's bit from now on.
     pub(crate) fn share(&self) -> Result<(), Errno> {
-        if self.open.shared.swap(true, Ordering::Relaxed) { Ok(()) } else { self.follow() }
-    }
-
-    fn follow(&self) -> Result<(), Errno> {
-        rustix::io::ioctl_fionbio(self.fd(), self.is_nonblocking())
+        if self.is_shared() {
+            return Ok(());
+        }
+        rustix::io::ioctl_fionbio(self.fd(), self.is_nonblocking())?;
+        self.open.shared.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Whether accept and connect may block in the kernel.
     pub(crate) fn may_block(&self) -> bool {
-        self.open.shared.load(Ordering::Relaxed)
-            && !rustix::fs::fcntl_getfl(self.fd()).is_ok_and(|flags| flags.contains(rustix::fs::OFlags::NONBLOCK))
+        self.is_shared() && !self.is_nonblocking()
     }
 
     pub(crate) fn is_bound_here(&self) -> bool {

@@ -571,7 +571,9 @@ pub(crate) async fn receive_message<T: SandsockView>(
                 if list.len() < sent {
                     message.flags |= libc::MSG_CTRUNC;
                 }
-                if item.kind == libc::SCM_RIGHTS {
+                if list.is_empty() {
+                    // As the kernel does it: what was closed whole leaves no message.
+                } else if item.kind == libc::SCM_RIGHTS {
                     control.push(ControlIn::Rights(list));
                 } else if let Some(pidfd) = list.pop() {
                     control.push(ControlIn::Pidfd(pidfd));

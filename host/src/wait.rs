@@ -128,9 +128,10 @@ impl Waiter {
         let interrupter = self.interrupter.clone();
         all.push(PollFd::new(&*interrupter.0, PollFlags::IN));
         all.extend(fds.iter().map(|&(fd, events)| PollFd::from_borrowed_fd(fd, events)));
-        if self.mode == Mode::Fiber {
-            let over = deadline.is_some_and(|deadline| deadline <= now());
-            if poll(&mut all[1..], Some(&timespec(0)))? == 0 && !over {
+        // What need not wait, or may not, takes no interrupt.
+        let over = |deadline| deadline <= now();
+        if poll(&mut all[1..], Some(&timespec(0)))? == 0 && !deadline.is_some_and(over) {
+            if self.mode == Mode::Fiber {
                 // One epoll instance stands for all of them; a descriptor named twice is registered once.
                 let mut wanted: BTreeMap<RawFd, (BorrowedFd<'_>, PollFlags)> = BTreeMap::new();
                 for &(fd, events) in fds {
@@ -144,9 +145,9 @@ impl Waiter {
                 let set = Arc::new(sys::register(set, Interest::READABLE)?);
                 self.on_fiber(&set, PollFlags::IN, deadline).await?;
                 poll(&mut all[1..], Some(&timespec(0)))?;
+            } else {
+                self.on_thread(&mut all, deadline)?;
             }
-        } else {
-            self.on_thread(&mut all, deadline)?;
         }
         Ok(all[1..].iter().map(PollFd::revents).collect())
     }
