@@ -433,3 +433,245 @@ pub(crate) fn policy_address_refused() {
         other.untouched();
     });
 }
+
+/// Grants of every INET and INET6 verb for everything.
+fn all_of_ip(guest: Guest) -> Guest {
+    ["tcp-connect", "tcp-listen", "udp-bind", "udp-send", "udp-receive"]
+        .iter()
+        .fold(guest, |guest, verb| guest.allow(format!("{verb}=*:*")))
+}
+
+#[test]
+pub(crate) fn policy_protocol_denied() {
+    both_ways(|way| {
+        let guest = all_of_ip(Guest::new(programs::policy_protocol_denied, way)).allow("unix-connect=/**");
+        guest.arg("grants").run().success();
+        Guest::new(programs::policy_protocol_denied, way).allow_all().arg("everything").run().success();
+    });
+}
+
+#[test]
+pub(crate) fn policy_everything_denied() {
+    both_ways(|way| {
+        let (tcp, udp) = (Tcp::new(), Udp::new());
+        let made = Guest::new(programs::policy_everything_denied, way)
+            .allow_all()
+            .deny(format!("tcp-connect=127.0.0.1:{}", tcp.port()))
+            .deny(format!("tcp-listen=127.0.0.1:{}", tcp.port()))
+            .deny(format!("udp-send=127.0.0.1:{}", udp.port()))
+            .deny(format!("udp-bind=127.0.0.1:{}", udp.port()))
+            .deny("resolve=denied.example")
+            .deny("resolve=*.denied.example")
+            .deny("option=SOL_SOCKET/SO_MARK")
+            .deny("unix-connect=@sandsock-denied")
+            .deny("unix-bind=@*")
+            .deny("ancillary=rights:send")
+            .arg(tcp.port())
+            .arg(udp.port())
+            .run()
+            .success();
+        println!("protocols of this kernel:\n{made}");
+        tcp.untouched();
+        udp.untouched();
+    });
+}
+
+#[test]
+pub(crate) fn policy_option_denied() {
+    both_ways(|way| {
+        let guest = all_of_ip(Guest::new(programs::policy_option_denied, way));
+        guest.allow("unix-connect=/**").allow("unix-bind=@*").run().success();
+    });
+}
+
+#[test]
+pub(crate) fn policy_option_refused() {
+    both_ways(|way| {
+        Guest::new(programs::policy_option_refused, way).allow_all().run().success();
+        Guest::new(programs::policy_option_refused, way)
+            .allow("tcp-connect=127.0.0.1:1")
+            .allow("option=SOL_SOCKET/SO_ATTACH_FILTER")
+            .allow("option=SOL_SOCKET/SO_ATTACH_REUSEPORT_CBPF")
+            .allow("option=SOL_SOCKET/SO_REUSEPORT")
+            .allow("option=SOL_SOCKET/SO_PRIORITY")
+            .run()
+            .success();
+    });
+}
+
+#[test]
+pub(crate) fn policy_control_denied() {
+    both_ways(|way| {
+        let peer = Udp::new();
+        Guest::new(programs::policy_control_denied, way)
+            .allow(format!("udp-send=127.0.0.1:{}", peer.port()))
+            .allow(format!("udp-send=[::1]:{}", peer.port()))
+            .arg(peer.port())
+            .run()
+            .success();
+        peer.untouched();
+    });
+}
+
+#[test]
+pub(crate) fn policy_control_ok() {
+    both_ways(|way| {
+        let peer = UdpSocket::bind("127.0.0.1:0").expect("binds");
+        peer.set_read_timeout(Some(Duration::from_secs(10))).expect("is set");
+        let port = peer.local_addr().expect("an address").port();
+        Guest::new(programs::policy_control_ok, way)
+            .allow(format!("udp-send=127.0.0.1:{port}"))
+            .allow("option=IPPROTO_IP/IP_PKTINFO")
+            .arg(port)
+            .run()
+            .success();
+        let mut buffer = [0; 10];
+        for (text, source) in [(&b"from 9"[..], "127.0.0.9"), (b"from 1", "127.0.0.1")] {
+            let (length, from) = peer.recv_from(&mut buffer).expect("receives");
+            assert_eq!((&buffer[..length], from.ip().to_string().as_str()), (text, source));
+        }
+    });
+}
+
+#[test]
+pub(crate) fn policy_nothing_denied() {
+    both_ways(|way| {
+        let ended = Guest::new(programs::policy_nothing_denied, way).run();
+        assert_eq!(ended.dropped, 0);
+        ended.success();
+        assert!(!std::path::Path::new("/tmp/sandsock-nothing").exists());
+    });
+}
+
+#[test]
+pub(crate) fn policy_datagram_denied() {
+    both_ways(|way| {
+        let (granted, stranger) = (UdpSocket::bind("127.0.0.1:0"), UdpSocket::bind("127.0.0.1:0"));
+        let (granted, stranger) = (granted.expect("binds"), stranger.expect("binds"));
+        let port = granted.local_addr().expect("an address").port();
+        let running = Guest::new(programs::policy_datagram_denied, way)
+            .allow("udp-bind=127.0.0.1:0")
+            .allow(format!("udp-receive=127.0.0.1:{port}"))
+            .arg(port)
+            .start();
+        let to = ("127.0.0.1", running.lines(1)[0].parse::<u16>().expect("a port"));
+        for _ in 0..5 {
+            // The longer one would show if the shorter one's length were used, and the other way round.
+            stranger.send_to(&[b'!'; 1500], to).expect("sends");
+            stranger.send_to(b"", to).expect("sends");
+            granted.send_to(b"granted", to).expect("sends");
+        }
+        for round in 0..4 {
+            running.lines(2 + round);
+            stranger.send_to(b"not for you", to).expect("sends");
+        }
+        running.lines(6);
+        stranger.send_to(b"not for you", to).expect("sends");
+        let ended = running.join();
+        assert_eq!(ended.dropped, 5 * 2 + 5, "each is counted once, peeked at or not");
+        ended.success();
+    });
+}
+
+#[test]
+pub(crate) fn policy_queued_denied() {
+    both_ways(|way| {
+        let sockets = ["127.0.0.1:0", "[::1]:0"].map(|address| UdpSocket::bind(address));
+        let [Ok(v4), Ok(v6)] = sockets else {
+            sandsock_tests::skip("policy_queued_denied", "no IPv6 loopback here");
+            return;
+        };
+        // Both peers have one port, which one argument names.
+        let port = v4.local_addr().expect("an address").port();
+        let Ok(v6) = UdpSocket::bind(("::1", port)).map_err(|_| drop(v6)) else {
+            sandsock_tests::skip("policy_queued_denied", "the port was taken");
+            return;
+        };
+        let running = Guest::new(programs::policy_queued_denied, way)
+            .allow("udp-bind=127.0.0.1:0")
+            .allow("udp-bind=[::1]:0")
+            .allow(format!("udp-send=127.0.0.1:{port}"))
+            .allow(format!("udp-send=[::1]:{port}"))
+            .arg(port)
+            .start();
+        for (round, (peer, host)) in [(v4, "127.0.0.1"), (v6, "::1")].into_iter().enumerate() {
+            peer.set_read_timeout(Some(Duration::from_secs(10))).expect("is set");
+            let stranger = UdpSocket::bind((host, 0)).expect("binds");
+            let to = (host, running.lines(round + 1)[round].parse::<u16>().expect("a port"));
+            stranger.send_to(b"stranger", to).expect("sends");
+            stranger.send_to(b"stranger again", to).expect("sends");
+            peer.send_to(b"granted", to).expect("sends");
+            let mut buffer = [0; 100];
+            let (length, from) = peer.recv_from(&mut buffer).expect("receives");
+            assert_eq!(&buffer[..length], b"question");
+            peer.send_to(b"answer", from).expect("sends");
+        }
+        let ended = running.join();
+        assert_eq!(ended.dropped, 4);
+        ended.success();
+    });
+}
+
+#[test]
+pub(crate) fn policy_unix_denied() {
+    use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::SocketAddr;
+
+    both_ways(|way| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        for name in ["connect", "connect/sub", "bind", "bind/sub", "beside"] {
+            std::fs::create_dir(path(name)).expect("a folder");
+        }
+        let (granted, beside) = (UnixListener::bind(path("connect/peer")), UnixListener::bind(path("beside/peer")));
+        let (granted, beside) = (granted.expect("binds"), beside.expect("binds"));
+        let name = SocketAddr::from_abstract_name("sandsock-policy-unix").expect("a name");
+        // The two ways do not run at once, but this suite may run twice on one machine.
+        let Ok(_abstract) = UnixListener::bind_addr(&name) else {
+            sandsock_tests::skip("policy_unix_denied", "somebody has the abstract name");
+            return;
+        };
+        for base in ["connect", "bind"] {
+            symlink(path("beside"), path(&format!("{base}/folder"))).expect("links");
+            symlink("../beside", path(&format!("{base}/folder-relative"))).expect("links");
+        }
+        symlink(path("beside/peer"), path("connect/out")).expect("links");
+        symlink("../beside/peer", path("connect/out-relative")).expect("links");
+        symlink("out-relative", path("connect/chain")).expect("links");
+        std::fs::write(path("bind/file"), b"kept").expect("writes");
+        symlink(path("beside/new"), path("bind/nowhere")).expect("links");
+        symlink(path("beside/peer"), path("bind/socket-link")).expect("links");
+        Guest::new(programs::policy_unix_denied, way)
+            .allow(format!("unix-connect={}/**", path("connect").display()))
+            .allow(format!("unix-bind={}/**", path("bind").display()))
+            .allow("unix-connect=@sandsock-policy-unix")
+            .arg(path("connect").display())
+            .arg(path("bind").display())
+            .arg(path("beside").display())
+            .run()
+            .success();
+        beside.set_nonblocking(true).expect("is set");
+        assert!(beside.accept().is_err(), "a connection came through");
+        granted.accept().expect("the granted one");
+        let left: Vec<_> = std::fs::read_dir(path("beside")).expect("reads").flatten().map(|e| e.file_name()).collect();
+        assert_eq!(left, ["peer"], "something was bound where it must not be");
+        assert_eq!(std::fs::read(path("bind/file")).expect("reads"), b"kept");
+        assert!(path("bind/nowhere").is_symlink() && path("bind/socket-link").is_symlink());
+    });
+}
+
+#[test]
+pub(crate) fn policy_kernel_refused() {
+    both_ways(|way| {
+        let (port, _) = free_ports();
+        Guest::new(programs::policy_kernel_refused, way)
+            .allow(format!("tcp-connect=127.0.0.1:{port}"))
+            .allow(format!("tcp-listen=127.0.0.1:{port}"))
+            .allow(format!("tcp-listen=192.0.2.1:{port}"))
+            .allow("udp-send=255.255.255.255:9")
+            .arg(port)
+            .run()
+            .success();
+    });
+}
