@@ -33,6 +33,9 @@ pub(crate) async fn connect<T: SandsockView>(
 ) -> Outcome<()> {
     let (handle, kind) = store.data_mut().sandsock().socket_of(&d)?;
     let mut patience = Patience::new(wait, 0);
+    if !matches!(address, Address::Unspec) {
+        store.data_mut().sandsock().ctx.judge().implicit_name(&handle)?;
+    }
     let mut permit = judge_connect(store, kind, &address).await?;
     if handle.may_block() && kind.type_ != libc::SOCK_DGRAM {
         let (own, handle) = (Arc::clone(&handle), Arc::clone(&handle));

@@ -100,6 +100,8 @@ pub(crate) struct Open {
     /// The guest bound it under the policy's eyes: `listen` on a UNIX socket asks for no more.
     bound_here: AtomicBool,
     port_chosen: AtomicBool,
+    /// SO_PASSCRED may be set: then the kernel gives a UNIX socket a name of its own where it has none.
+    may_be_named: AtomicBool,
     /// A check after the fact failed: nothing may be done with it but to close it.
     condemned: AtomicBool,
     /// Where the descriptors sent through it are counted.
@@ -128,6 +130,7 @@ impl Handle {
                 shared: AtomicBool::new(shared),
                 bound_here: AtomicBool::new(false),
                 port_chosen: AtomicBool::new(false),
+                may_be_named: AtomicBool::new(shared),
                 condemned: AtomicBool::new(false),
                 rights: rights.clone(),
             }),
@@ -204,6 +207,20 @@ impl Handle {
     /// Whether the kernel chose the port at the guest's bind: a grant of port 0 covers it.
     pub(crate) fn is_port_chosen(&self) -> bool {
         self.open.port_chosen.load(Ordering::Relaxed)
+    }
+
+    /// The guest sets SO_PASSCRED.
+    pub(crate) fn set_may_be_named(&self) {
+        self.open.may_be_named.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether connect or a message would make the kernel bind this UNIX socket (`unix_autobind`): it asks for credentials and has no
+    /// name.
+    pub(crate) fn would_be_named(&self) -> bool {
+        self.open.may_be_named.load(Ordering::Relaxed)
+            && self.socket().is_ok_and(|kind| kind.family == libc::AF_UNIX)
+            && sys::own_option(self.fd(), libc::SOL_SOCKET, libc::SO_PASSCRED) != Ok(0)
+            && sys::local_address(self.fd()).is_ok_and(|address| address.bytes().len() <= 2)
     }
 
     fn is_condemned(&self) -> bool {

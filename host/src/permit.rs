@@ -18,7 +18,7 @@ use crate::ctx::SandsockCtx;
 use crate::descriptor::Handle;
 use crate::error::Outcome;
 use crate::family::{self, Family, Use};
-use crate::policy::{Policy, Request};
+use crate::policy::{Policy, Request, UnixTarget};
 use crate::sys::{self, OptionBytes};
 
 /// The proof that an act was judged and allowed.
@@ -219,6 +219,11 @@ impl<'a> Judge<'a> {
 
     pub(crate) fn send_to(&self, kind: SocketKind, address: &Address) -> Outcome<Permit<SendTo>> {
         Ok(self.permit(SendTo(self.destination(Use::Send, kind, address)?)))
+    }
+
+    /// A bind that the kernel makes by the way: a UNIX socket with SO_PASSCRED gets a name before it connects or sends a message.
+    pub(crate) fn implicit_name(&self, handle: &Handle) -> Outcome<()> {
+        if handle.would_be_named() { self.decide(&Request::UnixBind(UnixTarget::Unnamed)) } else { Ok(()) }
     }
 
     /// listen binds a socket that is not bound yet: its local address is looked at in the kernel, now.

@@ -213,6 +213,9 @@ impl syscalls::Host for SandsockCtxView<'_> {
             OptionValue::Null(length) => OptionBytes::Null(length),
         };
         let permit = self.ctx.judge().set_option(kind, level, name, value)?;
+        if (level, name) == (libc::SOL_SOCKET, libc::SO_PASSCRED) {
+            handle.set_may_be_named();
+        }
         Ok(sys::set_option(handle.fd(), permit)?)
     }
 

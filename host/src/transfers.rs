@@ -127,6 +127,9 @@ impl<'a> Sending<'a> {
         let handle = store.data_mut().sandsock().lent(d)?;
         let kind = handle.socket()?;
         let stream = kind.type_ == libc::SOCK_STREAM;
+        if !stream {
+            store.data_mut().sandsock().ctx.judge().implicit_name(&handle)?;
+        }
         let total = if stream { length.min(transfer_limit(store)) } else { length };
         let patience = Patience::new(wait, flags);
         // WIT: as Linux blocks, a stream send goes on until all is queued.
