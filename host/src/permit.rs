@@ -18,7 +18,7 @@ use crate::ctx::SandsockCtx;
 use crate::descriptor::Handle;
 use crate::error::Outcome;
 use crate::family::{self, Family, Use};
-use crate::policy::{Policy, Request, UnixTarget};
+use crate::policy::{Policy, Request, UnixRoute, UnixTarget, Verb};
 use crate::sys::{self, OptionBytes};
 
 /// The proof that an act was judged and allowed.
@@ -155,6 +155,11 @@ fn known_option(level: i32, name: i32) -> Result<Option<&'static SocketOption>, 
     if row.is_some_and(|row| row.shape == Shape::Program) { Err(Errno::NOSYS) } else { Ok(row) }
 }
 
+/// The rule, for the log.
+fn by(rule: Option<&str>) -> String {
+    rule.map_or_else(String::new, |rule| format!(" by {rule}"))
+}
+
 /// The policy of one instance, at the moment of a call. The only maker of permits.
 pub(crate) struct Judge<'a> {
     ctx: &'a SandsockCtx,
@@ -169,11 +174,18 @@ impl<'a> Judge<'a> {
         &self.ctx.policy
     }
 
+    /// Where to walk to reach a UNIX path.
+    pub(crate) fn unix_route(&self, verb: Verb, path: &[u8]) -> Outcome<Vec<UnixRoute>> {
+        let routes = self.policy().unix_route(verb, path)?;
+        tracing::info!("allowed: {verb} {:?}", String::from_utf8_lossy(path));
+        Ok(routes)
+    }
+
     /// Asks the policy.
     pub(crate) fn decide(&self, request: &Request<'_>) -> Outcome<()> {
         match self.ctx.policy.decide(request, &self.ctx.pins.borrow(), Instant::now()) {
             Ok(allowed) => {
-                tracing::debug!(rule = allowed.rule, "allowed: {} {request}", request.verb());
+                tracing::info!("allowed: {} {request}{}", request.verb(), by(allowed.rule));
                 Ok(())
             }
             Err(mut denial) => {

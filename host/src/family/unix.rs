@@ -90,7 +90,7 @@ impl FamilyRules for Unix {
             UnixAddress::Path(path) => {
                 // The path must be one that the kernel would take, before anything is looked at.
                 encode_path(path)?;
-                let routes = judge.policy().unix_route(verb, path)?;
+                let routes = judge.unix_route(verb, path)?;
                 walk(&routes, |route| match purpose {
                     Use::Bind(_) => to_bind(route),
                     Use::Connect | Use::Send => to_connect(route),
@@ -102,7 +102,7 @@ impl FamilyRules for Unix {
     fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> Outcome<()> {
         match Self::decode(&sys::local_address(socket.fd())?) {
             Some(Address::Unix(UnixAddress::Path(path))) => {
-                judge.policy().unix_route(Verb::UnixBind, &path)?;
+                judge.unix_route(Verb::UnixBind, &path)?;
                 Ok(())
             }
             Some(Address::Unix(UnixAddress::Abstract(name))) => {
