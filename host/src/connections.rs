@@ -39,17 +39,15 @@ pub(crate) async fn connect<T: SandsockView>(
     let mut permit = judge_connect(store, kind, &address).await?;
     if handle.may_block() && kind.type_ != libc::SOCK_DGRAM {
         let (own, handle) = (Arc::clone(&handle), Arc::clone(&handle));
-        let job = pool::BLOCKING.start(move || sys::connect(own.fd(), permit).map_err(|(errno, _)| errno))?;
+        let job = pool::BLOCKING.start(move || sys::connect(own.fd(), permit).0)?;
         return Ok(wait_for(store, &job, &handle, &mut patience, PollFlags::OUT).await??);
     }
     // A socket that blocks learns the end from connect(2) itself, which leaves it as a call that blocked would: connected, or
     // free to connect anew. Read through SO_ERROR, TCP's next connect would tell it a second time.
     let as_blocking = patience.is_forever() && kind.protocol == libc::IPPROTO_TCP && !handle.is_nonblocking();
     loop {
-        let (errno, last) = match sys::connect(handle.fd(), permit) {
-            Ok(()) => return Ok(()),
-            Err(failure) => failure,
-        };
+        let (result, last) = sys::connect(handle.fd(), permit);
+        let Err(errno) = result else { return Ok(()) };
         match errno {
             Errno::INPROGRESS | Errno::ALREADY | Errno::INTR if as_blocking => {
                 match patience.again(store, &d, &handle, PollFlags::OUT).await {

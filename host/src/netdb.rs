@@ -104,7 +104,7 @@ async fn look_up<T: SandsockView>(
     }
     let host = &*name;
     if let Some(fixed) = view.ctx.policy.fixed(host) {
-        let answers = from_fixed(&fixed.to_vec(), host, service, hints)?;
+        let answers = from_fixed(fixed, host, service, hints)?;
         return keep_allowed(&view, host, answers);
     }
     let answers = by_resolver(store, host, service, hints, wait).await?;
@@ -221,7 +221,6 @@ pub(crate) async fn with_fresh_names<T: SandsockView, R>(
 }
 
 /// WIT `netdb.get-name-info`. Not served yet.
-#[expect(clippy::unused_async, reason = "registered as its siblings are")]
 pub(crate) async fn get_name_info<T: SandsockView>(
     _store: &mut StoreContextMut<'_, T>,
     _: (Address, i32, Wait),
@@ -230,7 +229,6 @@ pub(crate) async fn get_name_info<T: SandsockView>(
 }
 
 /// WIT `netdb.get-host-by-name`. Not served yet.
-#[expect(clippy::unused_async, reason = "registered as its siblings are")]
 pub(crate) async fn get_host_by_name<T: SandsockView>(
     _store: &mut StoreContextMut<'_, T>,
     _: (String, i32, Wait),
@@ -239,7 +237,6 @@ pub(crate) async fn get_host_by_name<T: SandsockView>(
 }
 
 /// WIT `netdb.get-host-by-address`. Not served yet.
-#[expect(clippy::unused_async, reason = "registered as its siblings are")]
 pub(crate) async fn get_host_by_address<T: SandsockView>(
     _store: &mut StoreContextMut<'_, T>,
     _: (Address, Wait),

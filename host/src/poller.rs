@@ -90,7 +90,7 @@ impl Entries {
             self.due.pop_first();
             let Some(Entry::Timer { interval, .. }) = self.by_key.get(&key) else { continue };
             let interval = *interval;
-            let expirations = if interval == 0 { 1 } else { (now() - at) / interval + 1 };
+            let expirations = (now() - at).checked_div(interval).map_or(1, |missed| missed + 1);
             events.push(ReadyEvent { key, ready: 0, expirations });
             if interval == 0 {
                 self.by_key.remove(&key);

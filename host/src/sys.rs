@@ -71,14 +71,12 @@ pub(crate) fn bind(fd: BorrowedFd<'_>, permit: Permit<Bind>) -> Result<Bind, Err
     Ok(bind)
 }
 
-/// connect(2). The permit comes back with the error: a retry has to renew it.
-pub(crate) fn connect(fd: BorrowedFd<'_>, permit: Permit<Connect>) -> Result<(), (Errno, Permit<Connect>)> {
+/// connect(2). The permit comes back: a retry has to renew it.
+pub(crate) fn connect(fd: BorrowedFd<'_>, permit: Permit<Connect>) -> (Result<(), Errno>, Permit<Connect>) {
     let raw = permit.act().address();
     // SAFETY: the pointer and the length describe `raw`'s own buffer, which outlives the call.
-    match check(unsafe { libc::connect(fd.as_raw_fd(), raw.as_ptr(), raw.length()) }) {
-        Ok(_) => Ok(()),
-        Err(errno) => Err((errno, permit)),
-    }
+    let result = check(unsafe { libc::connect(fd.as_raw_fd(), raw.as_ptr(), raw.length()) });
+    (result.map(drop), permit)
 }
 
 /// listen(2).
@@ -393,7 +391,7 @@ pub(crate) fn receive_message(
     }
     // SAFETY: every pointer in the header describes a buffer of the length beside it that outlives the call.
     let length = check_size(unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut header, flags | libc::MSG_CMSG_CLOEXEC) })?;
-    control.length = if control_room > 0 { (header.msg_controllen as usize).min(control_room) } else { 0 };
+    control.length = if control_room > 0 { header.msg_controllen.min(control_room) } else { 0 };
     address.set_length(header.msg_namelen);
     let discarded = flags & libc::MSG_TRUNC != 0 && is_stream(fd);
     let written = if discarded { 0 } else { length.min(capacity) };
@@ -493,7 +491,7 @@ pub(crate) fn receive_batch(
             // SAFETY: the kernel has written this many bytes.
             unsafe { data.set_len(length.min(capacity)) };
             address.set_length(header.msg_hdr.msg_namelen);
-            control.length = if control_room > 0 { (header.msg_hdr.msg_controllen as usize).min(control_room) } else { 0 };
+            control.length = if control_room > 0 { header.msg_hdr.msg_controllen.min(control_room) } else { 0 };
             Message { data, length, address, control, flags: header.msg_hdr.msg_flags & !libc::MSG_CMSG_CLOEXEC }
         })
         .collect())

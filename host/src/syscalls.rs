@@ -33,7 +33,7 @@ impl descriptors::HostDescriptor for SandsockCtxView<'_> {
 
 impl descriptors::Host for SandsockCtxView<'_> {
     fn kind(&mut self, d: Resource<Descriptor>) -> Outcome<DescriptorKind> {
-        Ok(self.lent(&d)?.open.kind.clone())
+        Ok(self.lent(&d)?.open.kind)
     }
 
     fn number(&mut self, d: Resource<Descriptor>) -> wasmtime::Result<Option<i32>> {
