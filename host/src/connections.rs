@@ -35,21 +35,22 @@ pub(crate) async fn connect<T: SandsockView>(
     let mut patience = Patience::new(wait, 0);
     let mut permit = judge_connect(store, kind, &address).await?;
     if handle.may_block() && kind.type_ != libc::SOCK_DGRAM {
-        let (own, handle) = (Arc::clone(&handle), Arc::clone(&handle));
-        let job = pool::BLOCKING.start(move || sys::connect(own.fd(), permit).map_err(|(errno, _)| errno))?;
-        return Ok(wait_for(store, &job, &handle, &mut patience, PollFlags::OUT).await??);
+        let left = store.data_mut().sandsock().table.get_mut(&d)?.connecting.take();
+        let job = match left {
+            // The kernel does one connect after the other: this one is under way.
+            Some(job) => job,
+            None => {
+                let own = Arc::clone(&handle);
+                pool::BLOCKING.start(move || sys::connect(own.fd(), permit).map_err(|(errno, _)| errno))?
+            }
+        };
+        return under_way(finish_on_pool(store, &d, job, &handle, &mut patience).await, wait);
     }
     loop {
         match sys::connect(handle.fd(), permit) {
             Ok(()) => return Ok(()),
             Err((Errno::INPROGRESS | Errno::INTR, _)) => {
-                return match finish(store, &d, &handle, &mut patience).await {
-                    // Linux tells a wait that never began, or that SO_SNDTIMEO ended, as EINPROGRESS.
-                    Err(fault) if fault.is(Errno::AGAIN) && matches!(wait, Wait::None | Wait::Forever) => {
-                        Err(Errno::INPROGRESS.into())
-                    }
-                    result => result,
-                };
+                return under_way(finish(store, &d, &handle, &mut patience).await, wait);
             }
             // A full backlog: AF_UNIX waits for it when it blocks, and there is no readiness to wait for.
             Err((Errno::AGAIN, last)) if patience.is_forever() => {
@@ -59,6 +60,31 @@ pub(crate) async fn connect<T: SandsockView>(
                 permit = judge.renew(last).map_or_else(|| judge.connect(kind, &address), Ok)?;
             }
             Err((errno, _)) => return Err(errno.into()),
+        }
+    }
+}
+
+/// Linux tells a wait that never began, or that SO_SNDTIMEO ended, as EINPROGRESS.
+fn under_way(result: Outcome<()>, wait: Wait) -> Outcome<()> {
+    match result {
+        Err(fault) if fault.is(Errno::AGAIN) && matches!(wait, Wait::None | Wait::Forever) => Err(Errno::INPROGRESS.into()),
+        result => result,
+    }
+}
+
+/// Waits for a connect in the pool, which goes on if the wait ends first.
+async fn finish_on_pool<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    d: &Resource<Descriptor>,
+    job: Job<Result<(), Errno>>,
+    handle: &Handle,
+    patience: &mut Patience,
+) -> Outcome<()> {
+    match wait_for(store, &job, handle, patience, PollFlags::OUT).await {
+        Ok(result) => Ok(result?),
+        Err(fault) => {
+            store.data_mut().sandsock().table.get_mut(d)?.connecting = Some(job);
+            Err(fault)
         }
     }
 }
@@ -93,7 +119,12 @@ pub(crate) async fn finish_connect<T: SandsockView>(
     let (handle, _) = store.data_mut().sandsock().socket_of(&d)?;
     // Under `none` a connection that is there already is told as such: EAGAIN is for one that is not.
     let wait = if matches!(wait, Wait::None) { Wait::Within(0) } else { wait };
-    finish(store, &d, &handle, &mut Patience::new(wait, 0)).await
+    let mut patience = Patience::new(wait, 0);
+    let left = store.data_mut().sandsock().table.get_mut(&d)?.connecting.take();
+    match left {
+        Some(job) => finish_on_pool(store, &d, job, &handle, &mut patience).await,
+        None => finish(store, &d, &handle, &mut patience).await,
+    }
 }
 
 /// WIT `connections.accept`.
