@@ -38,9 +38,16 @@ pub(crate) async fn connect<T: SandsockView>(
     }
     let mut permit = judge_connect(store, kind, &address).await?;
     if handle.may_block() && kind.type_ != libc::SOCK_DGRAM {
-        let (own, handle) = (Arc::clone(&handle), Arc::clone(&handle));
-        let job = pool::BLOCKING.start(move || sys::connect(own.fd(), permit).0)?;
-        return Ok(wait_for(store, &job, &handle, &mut patience, PollFlags::OUT).await??);
+        let left = store.data_mut().sandsock().table.get_mut(&d)?.connecting.take();
+        let job = match left {
+            // The kernel does one connect after the other: this one is under way.
+            Some(job) => job,
+            None => {
+                let own = Arc::clone(&handle);
+                pool::BLOCKING.start(move || sys::connect(own.fd(), permit).0)?
+            }
+        };
+        return under_way(finish_on_pool(store, &d, job, &handle, &mut patience).await, wait);
     }
     // A socket that blocks learns the end from connect(2) itself, which leaves it as a call that blocked would: connected, or
     // free to connect anew. Read through SO_ERROR, TCP's next connect would tell it a second time.
@@ -58,13 +65,7 @@ pub(crate) async fn connect<T: SandsockView>(
                 }
             }
             Errno::INPROGRESS | Errno::INTR => {
-                return match finish(store, &d, &handle, &mut patience).await {
-                    // Linux tells a wait that never began, or that SO_SNDTIMEO ended, as EINPROGRESS.
-                    Err(fault) if fault.is(Errno::AGAIN) && matches!(wait, Wait::None | Wait::Forever) => {
-                        Err(Errno::INPROGRESS.into())
-                    }
-                    result => result,
-                };
+                return under_way(finish(store, &d, &handle, &mut patience).await, wait);
             }
             // A full backlog: AF_UNIX waits for it when it blocks, and there is no readiness to wait for.
             Errno::AGAIN if patience.is_forever() => patience.back_off(store, &d, &handle, PollFlags::OUT).await?,
@@ -73,6 +74,31 @@ pub(crate) async fn connect<T: SandsockView>(
         let view = store.data_mut().sandsock();
         let judge = view.ctx.judge();
         permit = judge.renew(last).map_or_else(|| judge.connect(kind, &address), Ok)?;
+    }
+}
+
+/// Linux tells a wait that never began, or that SO_SNDTIMEO ended, as EINPROGRESS.
+fn under_way(result: Outcome<()>, wait: Wait) -> Outcome<()> {
+    match result {
+        Err(fault) if fault.is(Errno::AGAIN) && matches!(wait, Wait::None | Wait::Forever) => Err(Errno::INPROGRESS.into()),
+        result => result,
+    }
+}
+
+/// Waits for a connect in the pool, which goes on if the wait ends first.
+async fn finish_on_pool<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    d: &Resource<Descriptor>,
+    job: Job<Result<(), Errno>>,
+    handle: &Handle,
+    patience: &mut Patience,
+) -> Outcome<()> {
+    match wait_for(store, &job, handle, patience, PollFlags::OUT).await {
+        Ok(result) => Ok(result?),
+        Err(fault) => {
+            store.data_mut().sandsock().table.get_mut(d)?.connecting = Some(job);
+            Err(fault)
+        }
     }
 }
 
@@ -106,7 +132,12 @@ pub(crate) async fn finish_connect<T: SandsockView>(
     let (handle, _) = store.data_mut().sandsock().socket_of(&d)?;
     // Under `none` a connection that is there already is told as such: EAGAIN is for one that is not.
     let wait = if matches!(wait, Wait::None) { Wait::Within(0) } else { wait };
-    finish(store, &d, &handle, &mut Patience::new(wait, 0)).await
+    let mut patience = Patience::new(wait, 0);
+    let left = store.data_mut().sandsock().table.get_mut(&d)?.connecting.take();
+    match left {
+        Some(job) => finish_on_pool(store, &d, job, &handle, &mut patience).await,
+        None => finish(store, &d, &handle, &mut patience).await,
+    }
 }
 
 /// WIT `connections.accept`.

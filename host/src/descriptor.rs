@@ -21,6 +21,8 @@ pub struct Descriptor {
     reference: Reference,
     /// An accept that an interrupt left behind in the pool: the next one takes its connection.
     pub(crate) accepting: Option<pool::Job<Accepted>>,
+    /// A connect that goes on in the pool: `finish-connect` takes its result.
+    pub(crate) connecting: Option<pool::Job<Result<(), Errno>>>,
     /// Counts against the instance's limit while it lives.
     _place: Place,
 }
@@ -36,7 +38,7 @@ enum Reference {
 
 impl Descriptor {
     pub(crate) fn new(handle: Arc<Handle>, place: Place) -> Self {
-        Self { reference: Reference::Owned(handle), registration: None, accepting: None, _place: place }
+        Self { reference: Reference::Owned(handle), registration: None, accepting: None, connecting: None, _place: place }
     }
 
     pub(crate) fn alias(handle: &Arc<Handle>, place: Place) -> Self {
@@ -45,6 +47,7 @@ impl Descriptor {
             reference: Reference::Alias(Arc::downgrade(handle), epoch),
             registration: None,
             accepting: None,
+            connecting: None,
             _place: place,
         }
     }

@@ -15,6 +15,7 @@ use rustix::net::{
 };
 use rustix::pipe::pipe;
 use sandsock_tests::{Guest, Running, both_ways, programs, skip};
+use socket2::{Domain, SockAddr, Socket, Type};
 use tempfile::TempDir;
 
 /// A native listener that a guest connects to.
@@ -436,5 +437,35 @@ pub(crate) fn ancillary_descriptors_limited() {
         go(&mut control);
         guest.join().success();
         assert!(read.iter().all(is_closed));
+    });
+}
+
+#[test]
+pub(crate) fn ancillary_connect_received() {
+    both_ways(|way| {
+        let peer = Peer::new();
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().canonicalize().expect("it is there").join("full");
+        let full = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
+        full.bind(&SockAddr::unix(&path).expect("a path")).expect("binds");
+        full.listen(0).expect("listens");
+        let _first = UnixStream::connect(&path).expect("connects");
+        let guest = peer
+            .reachable_by(Guest::new(programs::ancillary_connect_received, way))
+            .allow(format!("unix-connect={}", path.display()))
+            .allow("ancillary=rights:receive")
+            .arg(path.display())
+            .start();
+        let control = peer.accept();
+        let given = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
+        send(&control, b"x", &[given.as_fd()]);
+        guest.lines(1);
+        guest.interrupt();
+        guest.lines(2);
+        for greeting in [&b""[..], b"hello"] {
+            assert!(comes(&full, PollFlags::IN), "nobody connected");
+            full.accept().expect("accepts").0.send(greeting).expect("sends");
+        }
+        guest.join().success();
     });
 }

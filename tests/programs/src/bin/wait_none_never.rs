@@ -41,6 +41,8 @@ fn main() -> Result<(), Error> {
         // It goes on by itself, and is made in no time here.
         assert_eq!(connections::finish_connect(&client, Wait::Within(10_000_000_000)), Ok(()));
         assert_eq!(connections::finish_connect(&client, Wait::None), Ok(()));
+        // Linux tells the success of what was under way once more.
+        assert_eq!(connections::connect(&client, &peer, Wait::None), Ok(()));
         assert_eq!(connections::connect(&client, &peer, Wait::None), Err(RawError::Os(errno::EISCONN)));
     }
     // An interrupt that finds no wait stays for the next.
