@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -323,9 +324,15 @@ fn files(folder: &Path) -> Vec<(PathBuf, u64)> {
         .collect()
 }
 
-/// A port that nobody has, as far as that can be known.
+/// A port that nobody has now, outside of the range from which the kernel chooses.
+#[track_caller]
 fn unused_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok() && TcpListener::bind(("0.0.0.0", *port)).is_ok();
+    // Other runs of these tests may be under way on this machine.
+    let candidates = std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::Relaxed));
+    let mut ports = candidates.take(1000).map(|next| (10_000 + (std::process::id() * 16 + next) % 20_000) as u16);
+    ports.find(free).expect("a port")
 }
 
 /// The command under way. Dropped, it is killed.
@@ -346,13 +353,6 @@ impl Running {
             .expect("starts");
         let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
         Self { child, stdout }
-    }
-
-    /// An example under its own policy.
-    #[track_caller]
-    fn example(name: &str, args: &[&str]) -> Self {
-        let policy = policy(name).display().to_string();
-        Self::start(&[&["run", "--policy", &policy, &example(name).display().to_string()], args].concat())
     }
 
     /// The next line of its stdout; none at the end.
@@ -426,7 +426,7 @@ fn cli_killed_guest_leaves_no_connection() {
         "127.0.0.1",
         "0",
     ]);
-    let mut client = TcpStream::connect(("127.0.0.1", port(&server.line()))).expect("connects");
+    let mut client = TcpStream::connect(("127.0.0.1", port_of(&server.line()))).expect("connects");
     client.write_all(b"x").expect("sends");
     client.read_exact(&mut [0]).expect("receives");
     drop(server);
@@ -435,7 +435,7 @@ fn cli_killed_guest_leaves_no_connection() {
 
 /// The port in `listening on ('127.0.0.1', 1234)`.
 #[track_caller]
-fn port(line: &str) -> u16 {
+fn port_of(line: &str) -> u16 {
     let number = line.rsplit(' ').next().map(|word| word.trim_end_matches(')'));
     number.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no port in {line:?}"))
 }
@@ -444,31 +444,63 @@ fn policy(example: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/policies").join(example).with_extension("toml")
 }
 
-/// Runs an example under its own policy, and gives what it printed.
-#[track_caller]
-fn run_example(name: &str, args: &[&str]) -> String {
-    let assert = sandsock().args(["run", "--policy"]).arg(policy(name)).arg(example(name)).args(args).assert().success();
-    text(&assert.get_output().stdout)
+/// The examples with their own policies, in which another port or path stands for the one of the README: several runs of the
+/// tests must not meet.
+struct Examples {
+    folder: tempfile::TempDir,
+    original: &'static str,
+    place: String,
 }
 
-// The examples' policies name fixed ports, those of the README: one test for each pair.
+impl Examples {
+    #[track_caller]
+    fn new(original: &'static str, place: impl ToString) -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder"), original, place: place.to_string() }
+    }
+
+    #[track_caller]
+    fn arguments(&self, name: &str, args: &[&str]) -> Vec<String> {
+        let text = std::fs::read_to_string(policy(name)).expect("the example has a policy");
+        assert!(text.contains(self.original), "{name}: {text}");
+        let policy = self.folder.path().join(name).with_extension("toml");
+        std::fs::write(&policy, text.replace(self.original, &self.place)).expect("writes");
+        let own = ["run".into(), "--policy".into(), policy.display().to_string(), example(name).display().to_string()];
+        own.into_iter().chain(args.iter().map(|arg| arg.to_string())).collect()
+    }
+
+    /// Starts one.
+    #[track_caller]
+    fn start(&self, name: &str, args: &[&str]) -> Running {
+        let args = self.arguments(name, args);
+        Running::start(&args.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Runs one to its end, and gives what it printed.
+    #[track_caller]
+    fn run(&self, name: &str, args: &[&str]) -> String {
+        text(&sandsock().args(self.arguments(name, args)).assert().success().get_output().stdout)
+    }
+}
 
 #[test]
 fn cli_example_echo_serves_several_clients_at_once() {
-    let mut server = Running::example("echo_server", &["127.0.0.1", "7777", "3"]);
-    assert_eq!(server.line(), "listening on ('127.0.0.1', 7777)");
+    let port = unused_port();
+    let examples = Examples::new("7777", port);
+    let number = &port.to_string();
+    let mut server = examples.start("echo_server", &["127.0.0.1", number, "3"]);
+    assert_eq!(server.line(), format!("listening on ('127.0.0.1', {port})"));
     // Two clients that are in no hurry, one of which sends more than any buffer holds and does not read.
-    let mut slow = TcpStream::connect("127.0.0.1:7777").expect("connects");
+    let mut slow = TcpStream::connect(("127.0.0.1", port)).expect("connects");
     slow.set_nonblocking(true).expect("sets");
     let mut pending = 0;
     while let Ok(sent) = slow.write(&[7; 65536]) {
         pending += sent;
         assert!(pending < 1 << 30, "the server buffers without end");
     }
-    let mut idle = TcpStream::connect("127.0.0.1:7777").expect("connects");
+    let mut idle = TcpStream::connect(("127.0.0.1", port)).expect("connects");
     assert_eq!(
-        run_example("echo_client", &["127.0.0.1", "7777", "hello", "world"]),
-        "connected to ('127.0.0.1', 7777)\nhello\nworld\n"
+        examples.run("echo_client", &["127.0.0.1", number, "hello", "world"]),
+        format!("connected to ('127.0.0.1', {port})\nhello\nworld\n")
     );
     idle.write_all(b"still here").expect("sends");
     idle.shutdown(Shutdown::Write).expect("shuts down");
@@ -485,50 +517,69 @@ fn cli_example_echo_serves_several_clients_at_once() {
 
 #[test]
 fn cli_example_dualstack_serves_both_families() {
+    let port = unused_port();
+    let examples = Examples::new("7778", port);
+    let number = &port.to_string();
     if TcpListener::bind("[::1]:0").is_err() {
         return sandsock_tests::skip("cli_example_dualstack_serves_both_families", "no IPv6 here");
     }
-    let mut server = Running::example("dualstack_server", &["7778", "2"]);
-    assert_eq!(server.line(), "listening on ('::', 7778, 0, 0)");
-    let stdout = run_example("dualstack_client", &["localhost", "7778"]);
-    let expected = "localhost has ('::1', 7778, 0, 0)\nlocalhost has ('127.0.0.1', 7778)\nconnected to ('::1', 7778, 0, 0)\nyou came over IPv6\n";
+    let mut server = examples.start("dualstack_server", &[number, "2"]);
+    assert_eq!(server.line(), format!("listening on ('::', {port}, 0, 0)"));
+    let stdout = examples.run("dualstack_client", &["localhost", number]);
+    let expected = format!(
+        "localhost has ('::1', {port}, 0, 0)\nlocalhost has ('127.0.0.1', {port})\nconnected to ('::1', {port}, 0, 0)\nyou came over IPv6\n"
+    );
     assert_eq!(stdout, expected);
     let mut text = String::new();
-    TcpStream::connect("127.0.0.1:7778").expect("connects").read_to_string(&mut text).expect("receives");
+    TcpStream::connect(("127.0.0.1", port)).expect("connects").read_to_string(&mut text).expect("receives");
     assert_eq!(text, "you came over IPv4\n");
     assert!(server.end().0.success());
     // Nobody listens on the first address: the second one is tried.
-    let listener = TcpListener::bind("127.0.0.1:7778").expect("the port is free again");
+    let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is free again");
     let native = std::thread::spawn(move || listener.accept().expect("accepts").0.write_all(b"found\n"));
-    assert!(run_example("dualstack_client", &["localhost", "7778"]).ends_with("connected to ('127.0.0.1', 7778)\nfound\n"));
+    assert!(
+        examples
+            .run("dualstack_client", &["localhost", number])
+            .ends_with(&format!("connected to ('127.0.0.1', {port})\nfound\n"))
+    );
     native.join().expect("no panic").expect("sends");
 }
 
 #[test]
 fn cli_example_udp_answers() {
-    let mut server = Running::example("udp_server", &["127.0.0.1", "7779", "1"]);
-    assert_eq!(server.line(), "bound to ('127.0.0.1', 7779)");
-    assert_eq!(run_example("udp_client", &["127.0.0.1", "7779", "hello"]), "('127.0.0.1', 7779) answered: hello\n");
+    let port = unused_port();
+    let examples = Examples::new("7779", port);
+    let number = &port.to_string();
+    let mut server = examples.start("udp_server", &["127.0.0.1", number, "1"]);
+    assert_eq!(server.line(), format!("bound to ('127.0.0.1', {port})"));
+    assert_eq!(
+        examples.run("udp_client", &["127.0.0.1", number, "hello"]),
+        format!("('127.0.0.1', {port}) answered: hello\n")
+    );
     assert!(server.end().0.success());
 }
 
 #[test]
 fn cli_example_unix_talks_over_a_path() {
-    let path = "/tmp/sandsock-example.sock";
-    let _ = std::fs::remove_file(path);
-    let mut server = Running::example("unix_server", &[path, "1"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("example.sock").display().to_string();
+    let examples = Examples::new("/tmp/sandsock-example.sock", &path);
+    let mut server = examples.start("unix_server", &[&path, "1"]);
     assert_eq!(server.line(), format!("listening on '{path}'"));
-    assert_eq!(run_example("unix_client", &[path, "hello"]), "hello\n");
+    assert_eq!(examples.run("unix_client", &[&path, "hello"]), "hello\n");
     assert!(server.end().0.success());
-    std::fs::remove_file(path).expect("the socket's file stays");
+    std::fs::remove_file(&path).expect("the socket's file stays");
 }
 
 #[test]
 fn cli_example_restricted_is_refused_all_that_it_tries() {
-    let mut server = Running::example("restricted_server", &["127.0.0.1", "7780", "1"]);
-    assert_eq!(server.line(), "listening on ('127.0.0.1', 7780)");
+    let port = unused_port();
+    let examples = Examples::new("7780", port);
+    let number = &port.to_string();
+    let mut server = examples.start("restricted_server", &["127.0.0.1", number, "1"]);
+    assert_eq!(server.line(), format!("listening on ('127.0.0.1', {port})"));
     let mut report = String::new();
-    TcpStream::connect("127.0.0.1:7780").expect("connects").read_to_string(&mut report).expect("receives");
+    TcpStream::connect(("127.0.0.1", port)).expect("connects").read_to_string(&mut report).expect("receives");
     for grant in [
         "tcp-connect=192.0.2.1:443",
         "tcp-listen=127.0.0.1:8022",
@@ -554,7 +605,7 @@ fn cli_example_restricted_is_refused_all_that_it_tries() {
         "1",
     ]);
     let mut report = String::new();
-    TcpStream::connect(("127.0.0.1", port(&server.line())))
+    TcpStream::connect(("127.0.0.1", port_of(&server.line())))
         .expect("connects")
         .read_to_string(&mut report)
         .expect("receives");
