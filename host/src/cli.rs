@@ -5,7 +5,7 @@ mod inspect;
 mod run;
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -130,6 +130,11 @@ struct Failure {
 impl Failure {
     fn load(error: impl Into<anyhow::Error>) -> Self {
         Self { status: CANNOT_LOAD, error: error.into() }
+    }
+
+    /// Names the component that it is about.
+    fn about(self, component: &Path) -> Self {
+        Self { error: self.error.context(component.display().to_string()), ..self }
     }
 }
 

@@ -10,7 +10,7 @@ use anyhow::{Context, anyhow, bail};
 use sandsock_host::policy::Policy;
 use sandsock_host::{Interrupter, SandsockCtx, SandsockCtxView, SandsockView};
 use wasmtime::component::{InstancePre, Linker, ResourceTable};
-use wasmtime::{Engine, Store};
+use wasmtime::{Engine, Store, WasmBacktrace};
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxView, WasiView};
 
 use super::engine::{Loaded, load};
@@ -54,6 +54,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     store.set_epoch_deadline(1);
     stop_by_ctrl_c(interrupter, loaded.engine.clone())?;
     let result = if loaded.concurrent { run_concurrent(&loaded, &mut store) } else { run_sync(&loaded, &mut store) };
+    let result = result.map_err(|failure| failure.about(&args.component));
     let dropped = store.data().sandsock.dropped_datagrams();
     if dropped > 0 {
         tracing::info!("{dropped} datagrams were dropped: no grant names their senders");
@@ -232,7 +233,7 @@ pub(super) fn fit(loaded: &Loaded) -> Result<anyhow::Result<InstancePre<State>>,
 }
 
 fn unfit(why: anyhow::Error) -> Failure {
-    Failure::load(why.context("can't run the component (see `sandsock inspect`)"))
+    Failure::load(why.context("can't run it (see `sandsock inspect`)"))
 }
 
 /// The first Ctrl-C ends the guest's wait; the second one stops the guest, and the command where the guest sits in a call.
@@ -267,8 +268,11 @@ fn status(component: &Path, ended: Ended) -> Result<ExitCode, Failure> {
             if matches!(error.downcast_ref(), Some(wasmtime::Trap::Interrupt)) {
                 return Ok(ExitCode::from(130));
             }
+            eprintln!("sandsock: {}: the guest trapped: {}", component.display(), error.root_cause());
+            if let Some(trace) = error.downcast_ref::<WasmBacktrace>() {
+                eprintln!("{trace}");
+            }
             // A shell's status for an abort: the guest did not end by itself.
-            eprintln!("sandsock: {}: the guest trapped: {error:?}", component.display());
             Ok(ExitCode::from(134))
         }
     }
