@@ -21,6 +21,9 @@ use crate::wait::{self, now};
 /// RFC 1035: the longest name. A longer one is no name, and is not handed to any resolver.
 const NAME_MAX: usize = 253;
 
+/// How long a call that may not wait waits for the look-up that it needs, in nanoseconds.
+const LOOK_UP_MOMENT: u64 = 500_000_000;
+
 /// What gethostname answers without a grant.
 const SANDBOX: &str = "sandbox";
 
@@ -196,7 +199,11 @@ fn keep_allowed(
         return Err(denial.clone().into());
     }
     view.ctx.pins.borrow_mut().pin(host, &judged.kept, Instant::now());
+    let canonical_name = answers.iter_mut().find_map(|info| info.canonical_name.take());
     answers.retain(|info| info.address.to_ip().is_some_and(|address| judged.kept.contains(&address.ip())));
+    if let Some(first) = answers.first_mut() {
+        first.canonical_name = canonical_name;
+    }
     Ok(answers)
 }
 
@@ -204,6 +211,7 @@ fn keep_allowed(
 /// the name is looked up once more and the question asked again.
 pub(crate) async fn with_fresh_names<T: SandsockView, R>(
     store: &mut StoreContextMut<'_, T>,
+    wait: Wait,
     judge: impl Fn(&SandsockCtxView<'_>) -> Outcome<R>,
 ) -> Outcome<R> {
     let fault = match judge(&store.data_mut().sandsock()) {
@@ -213,7 +221,9 @@ pub(crate) async fn with_fresh_names<T: SandsockView, R>(
     let Fault::Error(Error::Denied(_)) = &fault else { return Err(fault) };
     let Some(name) = store.data_mut().sandsock().ctx.expired_name.take() else { return Err(fault) };
     let hints = (0, libc::SOCK_STREAM, 0, 0);
-    match look_up(store, Some(&name), None, hints, Wait::Forever).await {
+    // A call that may not wait still has a moment for it: without the look-up nothing but a denial could be answered.
+    let wait = if matches!(wait, Wait::None) { Wait::Within(LOOK_UP_MOMENT) } else { wait };
+    match look_up(store, Some(&name), None, hints, wait).await {
         Ok(_) => judge(&store.data_mut().sandsock()),
         Err(Failure::Fault(interrupt)) if interrupt.is(Errno::INTR) => Err(interrupt),
         Err(_) => Err(fault),

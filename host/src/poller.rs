@@ -24,7 +24,7 @@ const EVENTS_MAX: usize = 4096;
 /// WIT `polling.poller`.
 pub(crate) struct Poller {
     /// Where this instance keeps its registration with tokio between waits; dropped before the set is closed.
-    registration: Option<Registration>,
+    registration: Mutex<Option<Registration>>,
     set: Arc<Set>,
     _place: Place,
 }
@@ -61,8 +61,8 @@ impl Set {
         if matches!(entries.by_key.get(&key), Some(Entry::Descriptor { handle: known, .. }) if std::ptr::eq(known.as_ptr(), handle))
         {
             entries.remove(key);
-            let _ = epoll::delete(&self.epoll, handle.fd());
         }
+        let _ = epoll::delete(&self.epoll, handle.fd());
     }
 }
 
@@ -83,14 +83,15 @@ impl Entries {
     /// The timers that have fired by now, at most so many; those with an interval are set anew.
     fn fired(&mut self, most: usize) -> Vec<ReadyEvent> {
         let mut events = Vec::new();
+        let now = now();
         while let Some(&(at, key)) = self.due.first()
-            && at <= now()
+            && at <= now
             && events.len() < most
         {
             self.due.pop_first();
             let Some(Entry::Timer { interval, .. }) = self.by_key.get(&key) else { continue };
             let interval = *interval;
-            let expirations = (now() - at).checked_div(interval).map_or(1, |missed| missed + 1);
+            let expirations = (now - at).checked_div(interval).map_or(1, |missed| missed + 1);
             events.push(ReadyEvent { key, ready: 0, expirations });
             if interval == 0 {
                 self.by_key.remove(&key);
@@ -117,7 +118,7 @@ fn flags(events: u16, trigger: Trigger) -> epoll::EventFlags {
 pub(crate) fn create(view: SandsockCtxView<'_>) -> Outcome<Resource<Poller>> {
     let place = view.ctx.pollers.take()?;
     let set = Set { epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?, entries: Mutex::default() };
-    Ok(view.table.push(Poller { registration: None, set: Arc::new(set), _place: place })?)
+    Ok(view.table.push(Poller { registration: Mutex::default(), set: Arc::new(set), _place: place })?)
 }
 
 fn set(view: &SandsockCtxView<'_>, poller: &Resource<Poller>) -> Outcome<Arc<Set>> {
@@ -163,10 +164,13 @@ pub(crate) fn modify(
     trigger: Trigger,
 ) -> Outcome<()> {
     let set = set(view, poller)?;
-    let entries = set.entries();
-    let Some(Entry::Descriptor { handle, token }) = entries.by_key.get(&key) else { return Err(Errno::NOENT.into()) };
+    let (handle, token) = match set.entries().by_key.get(&key) {
+        Some(Entry::Descriptor { handle, token }) => (Weak::clone(handle), *token),
+        Some(Entry::Timer { .. }) | None => return Err(Errno::NOENT.into()),
+    };
+    // Not under the lock: this may be the handle's last reference, and its drop asks for the lock.
     let handle = handle.upgrade().ok_or(Errno::NOENT)?;
-    Ok(epoll::modify(&set.epoll, handle.fd(), epoll::EventData::new_u64(*token), flags(events, trigger))?)
+    Ok(epoll::modify(&set.epoll, handle.fd(), epoll::EventData::new_u64(token), flags(events, trigger))?)
 }
 
 /// WIT `poller.remove`.
@@ -215,7 +219,7 @@ pub(crate) async fn wait<T: SandsockView>(
     }
     let limit = wait::deadline(wait);
     let view = store.data_mut().sandsock();
-    let poller = view.table.get_mut(&poller)?;
+    let poller = view.table.get(&poller)?;
     loop {
         let events = poller.set.ready(most)?;
         if !events.is_empty() || limit.is_some_and(|limit| limit <= now()) {
@@ -223,7 +227,7 @@ pub(crate) async fn wait<T: SandsockView>(
         }
         let next = poller.set.entries().due.first().map(|&(at, _)| at);
         let deadline = [limit, next].into_iter().flatten().min();
-        let place = Some(&mut poller.registration);
+        let place = Some(&poller.registration);
         view.ctx.waiter.ready(poller.set.epoll.as_fd(), place, PollFlags::IN, deadline).await?;
     }
 }

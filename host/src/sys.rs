@@ -7,7 +7,7 @@
 use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use rustix::io::Errno;
 use tokio::io::Interest;
@@ -16,7 +16,7 @@ use tokio::io::unix::AsyncFd;
 use crate::address::RawAddress;
 use crate::permit::{Bind, Connect, Control, Create, GetOption, Listen, Permit, SendTo, SetOption};
 
-/// The room for control data that one call may take, header included (man 7 unix: SCM_MAX_FD is 253).
+/// The most descriptors of one message (man 7 unix: SCM_MAX_FD).
 pub(crate) const RIGHTS_MAX: usize = 253;
 
 /// The value that a permitted `setsockopt` sets.
@@ -157,20 +157,20 @@ pub(crate) fn own_timeout(fd: BorrowedFd<'_>, name: i32) -> Option<u64> {
     Some(seconds.saturating_mul(1_000_000_000).saturating_add(micros * 1000))
 }
 
-/// Whether a close of this descriptor may wait: SO_LINGER is on with a time above 0.
-pub(crate) fn lingers(fd: BorrowedFd<'_>) -> bool {
+/// SO_LINGER's seconds, where a close of this descriptor may wait.
+pub(crate) fn linger(fd: BorrowedFd<'_>) -> Option<i32> {
     let mut value = libc::linger { l_onoff: 0, l_linger: 0 };
     let mut length = size_of::<libc::linger>() as libc::socklen_t;
     // SAFETY: the pointers are a linger and its length.
     let result = unsafe {
         libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, (&raw mut value).cast(), &raw mut length)
     };
-    result == 0 && value.l_onoff != 0 && value.l_linger > 0
+    (result == 0 && value.l_onoff != 0 && value.l_linger > 0).then_some(value.l_linger)
 }
 
-/// Lets a close return at once and the kernel send what is left behind it.
-pub(crate) fn clear_linger(fd: BorrowedFd<'_>) {
-    let value = libc::linger { l_onoff: 0, l_linger: 0 };
+/// Sets SO_LINGER to so many seconds; none lets a close return at once and the kernel send what is left behind it.
+pub(crate) fn set_linger(fd: BorrowedFd<'_>, seconds: Option<i32>) {
+    let value = libc::linger { l_onoff: seconds.is_some().into(), l_linger: seconds.unwrap_or(0) };
     // SAFETY: the pointer and the length describe `value`. A failure leaves the socket as it was.
     unsafe {
         libc::setsockopt(
@@ -270,10 +270,12 @@ pub(crate) fn receive(fd: BorrowedFd<'_>, capacity: usize, flags: i32) -> Result
     // SAFETY: the pointer and the length are `data`'s spare capacity, which the kernel only writes.
     let length =
         check_size(unsafe { libc::recv(fd.as_raw_fd(), data.as_mut_ptr().cast(), data.capacity().min(capacity), flags) })?;
-    // WIT: MSG_TRUNC on a stream throws the bytes away: nothing was written then.
-    let written = if flags & libc::MSG_TRUNC != 0 && is_stream(fd) { 0 } else { length.min(capacity) };
+    let discarded = flags & libc::MSG_TRUNC != 0 && is_stream(fd);
+    let written = if discarded { 0 } else { length.min(capacity) };
     // SAFETY: the kernel has written this many bytes.
     unsafe { data.set_len(written) };
+    // man 7 tcp: MSG_TRUNC throws the bytes away and tells their number. An empty answer would be the stream's end.
+    data.resize(length.min(capacity), 0);
     Ok((data, length))
 }
 
@@ -330,10 +332,10 @@ impl ControlBuffer {
                     let fds = item
                         .data
                         .chunks_exact(4)
-                        // SAFETY: the kernel has just put these descriptors into this process for this message, and
-                        // `taken` lets nobody take them twice.
                         .map(|four| RawFd::from_ne_bytes([four[0], four[1], four[2], four[3]]))
                         .filter(|&number| number >= 0)
+                        // SAFETY: the kernel has just put these descriptors into this process for this message, and
+                        // `taken` lets nobody take them twice.
                         .map(|number| unsafe { OwnedFd::from_raw_fd(number) })
                         .collect();
                     ReceivedControl { level: item.level, kind: item.kind, data: Vec::new(), fds, whole: item.whole }
@@ -352,7 +354,16 @@ impl ControlBuffer {
 
 impl Drop for ControlBuffer {
     fn drop(&mut self) {
-        drop(self.take());
+        for item in self.take() {
+            item.fds.into_iter().for_each(refuse);
+        }
+    }
+}
+
+/// Closes a received descriptor that nobody wants, without a wait: it may be a socket's last one, with SO_LINGER on.
+pub(crate) fn refuse(fd: OwnedFd) {
+    if linger(fd.as_fd()).is_some() {
+        set_linger(fd.as_fd(), None);
     }
 }
 
@@ -397,6 +408,7 @@ pub(crate) fn receive_message(
     let written = if discarded { 0 } else { length.min(capacity) };
     // SAFETY: the kernel has written this many bytes.
     unsafe { data.set_len(written) };
+    data.resize(length.min(capacity), 0);
     Ok(Message { data, length, address, control, flags: header.msg_flags & !libc::MSG_CMSG_CLOEXEC })
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
@@ -101,7 +101,7 @@ impl Waiter {
     pub(crate) async fn ready(
         &mut self,
         fd: BorrowedFd<'_>,
-        registration: Option<&mut Option<Registration>>,
+        registration: Option<&Mutex<Option<Registration>>>,
         events: PollFlags,
         deadline: Option<u64>,
     ) -> Result<Outcome, Errno> {
@@ -109,8 +109,7 @@ impl Waiter {
             Mode::Thread => self.on_thread(&mut [self.interrupt_entry(), PollFd::from_borrowed_fd(fd, events)], deadline),
             Mode::Fiber => {
                 let kept = match registration {
-                    Some(Some(kept)) => Arc::clone(kept),
-                    Some(place) => Arc::clone(place.insert(register(fd)?)),
+                    Some(place) => kept(place, fd)?,
                     None => register(fd)?,
                 };
                 self.on_fiber(&kept, events, deadline).await
@@ -130,7 +129,7 @@ impl Waiter {
         all.extend(fds.iter().map(|&(fd, events)| PollFd::from_borrowed_fd(fd, events)));
         // What need not wait, or may not, takes no interrupt.
         let over = |deadline| deadline <= now();
-        if poll(&mut all[1..], Some(&timespec(0)))? == 0 && !deadline.is_some_and(over) {
+        if poll_now(&mut all[1..])? == 0 && !deadline.is_some_and(over) {
             if self.mode == Mode::Fiber {
                 // One epoll instance stands for all of them; a descriptor named twice is registered once.
                 let mut wanted: BTreeMap<RawFd, (BorrowedFd<'_>, PollFlags)> = BTreeMap::new();
@@ -140,11 +139,17 @@ impl Waiter {
                 let set = epoll::create(epoll::CreateFlags::CLOEXEC)?;
                 for (fd, events) in wanted.into_values() {
                     let flags = epoll::EventFlags::from_bits_truncate(u32::from(events.bits()));
-                    epoll::add(&set, fd, epoll::EventData::new_u64(0), flags)?;
+                    match epoll::add(&set, fd, epoll::EventData::new_u64(0), flags) {
+                        // EPERM: a regular file, which is ready for what was asked, or was asked for nothing.
+                        Ok(()) | Err(Errno::PERM) => {}
+                        Err(errno) => return Err(errno),
+                    }
                 }
                 let set = Arc::new(sys::register(set, Interest::READABLE)?);
-                self.on_fiber(&set, PollFlags::IN, deadline).await?;
-                poll(&mut all[1..], Some(&timespec(0)))?;
+                while self.on_fiber(&set, PollFlags::IN, deadline).await? == Outcome::Ready && poll_now(&mut all[1..])? == 0
+                {
+                    // What was ready is not any more.
+                }
             } else {
                 self.on_thread(&mut all, deadline)?;
             }
@@ -220,7 +225,7 @@ impl Waiter {
             };
             // tokio's readiness is of the edge: it may be of before the last EAGAIN.
             let mut now = [PollFd::from_borrowed_fd(registration.get_ref().as_fd(), events)];
-            if poll(&mut now, Some(&timespec(0)))? > 0 {
+            if poll_now(&mut now)? > 0 {
                 guard.retain_ready();
                 return Ok(Outcome::Ready);
             }
@@ -244,6 +249,25 @@ impl Waiter {
                 guard.clear_ready();
             }
         })
+    }
+}
+
+/// The registration that is kept in a place, made on first need.
+fn kept(place: &Mutex<Option<Registration>>, fd: BorrowedFd<'_>) -> Result<Registration, Errno> {
+    let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*place {
+        Some(kept) => Ok(Arc::clone(kept)),
+        None => Ok(Arc::clone(place.insert(register(fd)?))),
+    }
+}
+
+/// poll(2) without a wait. A signal of the embedder's own is no answer.
+fn poll_now(fds: &mut [PollFd<'_>]) -> Result<usize, Errno> {
+    loop {
+        match poll(fds, Some(&timespec(0))) {
+            Err(Errno::INTR) => {}
+            result => return result,
+        }
     }
 }
 
