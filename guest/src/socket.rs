@@ -242,7 +242,7 @@ impl Socket {
     /// AF_UNIX name that is too long. Then what connect(2) says (ECONNREFUSED, EINPROGRESS), `TimeoutError`, and
     /// `PermissionError` where no grant names the address.
     pub fn connect(&self, address: impl ToAddress) -> Result<()> {
-        self.establish(address.to_address())?
+        self.establish("connect", address.to_address())?
     }
 
     /// As [`connect`](Self::connect), but gives the errno in place of what the kernel or the policy said: 0 when it is
@@ -252,7 +252,7 @@ impl Socket {
     /// # Errors
     /// Those of an address, and that of an interrupt.
     pub fn connect_ex(&self, address: impl ToAddress) -> Result<i32> {
-        Ok(match self.establish(address.to_address())? {
+        Ok(match self.establish("connect_ex", address.to_address())? {
             Ok(()) => 0,
             // Only the time that is over has no errno here.
             Err(error) => error.errno().unwrap_or(errno::EAGAIN),
@@ -260,9 +260,9 @@ impl Socket {
     }
 
     /// Connects. The inner result is what the kernel or the policy said, the outer one what went wrong elsewhere.
-    fn establish(&self, address: AddressArgument<'_>) -> Result<Result<()>> {
+    fn establish(&self, verb: &str, address: crate::AddressArgument<'_>) -> Result<Result<()>> {
         let mut waiting = Waiting::new(self.timeout());
-        let address = encode(self.family, "connect", address)?;
+        let address = encode(self.family, verb, address)?;
         loop {
             let descriptor = match self.descriptor() {
                 Ok(descriptor) => descriptor,

@@ -497,6 +497,11 @@ impl Receiving<'_> {
                     continue;
                 }
                 Err(Errno::INTR) => continue,
+                // A datagram socket that was shut is at its end for a receive that blocks, while to one that does not the kernel
+                // only says EAGAIN.
+                Err(Errno::AGAIN) if !stream && patience.is_forever() && !handle.is_nonblocking() && has_ended(&handle) => {
+                    return Ok(Message::of_bytes(Vec::new(), 0));
+                }
                 Err(Errno::AGAIN) => {
                     let events = if flags & libc::MSG_OOB != 0 { PollFlags::PRI } else { PollFlags::IN };
                     match patience.again(store, &handle, events).await {
@@ -551,11 +556,12 @@ fn sender_allowed<T: SandsockView>(store: &mut StoreContextMut<'_, T>, message: 
     message.address.to_ip().is_some_and(|sender| view.ctx.policy.udp_source_allowed(sender, &pins, Instant::now()))
 }
 
-/// Whether the peer has ended the stream, for a peek that can get no more.
+/// Whether nothing more will come: the peer has ended the stream, or this side was shut.
 fn has_ended(handle: &Handle) -> bool {
     let mut fds = [rustix::event::PollFd::from_borrowed_fd(handle.fd(), PollFlags::RDHUP)];
     let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-    rustix::event::poll(&mut fds, Some(&now)).is_ok_and(|count| count > 0)
+    // POLLERR comes unasked, and for what waits in the error queue as well.
+    rustix::event::poll(&mut fds, Some(&now)).is_ok() && fds[0].revents().contains(PollFlags::RDHUP)
 }
 
 /// WIT `transfers.receive`.

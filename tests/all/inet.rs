@@ -141,6 +141,17 @@ pub(crate) fn inet_shutdown_halves() {
 }
 
 #[test]
+pub(crate) fn inet_shutdown_datagrams() {
+    both_ways(|way| {
+        Guest::new(programs::inet_shutdown_datagrams, way)
+            .allow("udp-bind=127.0.0.1:0")
+            .allow("udp-send=127.0.0.1:*")
+            .run()
+            .success();
+    });
+}
+
+#[test]
 pub(crate) fn inet_reset_seen() {
     both_ways(|way| {
         let (listener, port) = listener("127.0.0.1:0");

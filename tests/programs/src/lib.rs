@@ -138,3 +138,51 @@ pub fn memory_pages() -> usize {
 pub fn memory_pages() -> usize {
     unreachable!("the programs run as components")
 }
+
+/// What the guests share whose output is compared with that of Python.
+pub mod oracle {
+    use sandsock::{Error, Result};
+
+    /// What a call gave: a value as Python's `repr` shows it, or class, errno and text of the error.
+    pub fn shown(result: Result<String>) -> String {
+        match result {
+            Ok(value) => format!("= {value}"),
+            Err(error) => failed(&error),
+        }
+    }
+
+    fn failed(error: &Error) -> String {
+        let errno = error.errno().map_or_else(|| "None".to_owned(), |errno| errno.to_string());
+        format!("! {} {errno} {error}", error.class())
+    }
+
+    /// Bytes as two hexadecimal digits each.
+    pub fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The bytes of pairs of hexadecimal digits.
+    ///
+    /// # Panics
+    /// If they are none.
+    pub fn unhex(text: &str) -> Vec<u8> {
+        let pair = |at| u8::from_str_radix(&text[at..at + 2], 16).expect("hexadecimal digits");
+        (0..text.len()).step_by(2).map(pair).collect()
+    }
+
+    /// The bytes of a text in which `%` and two hexadecimal digits stand for a byte.
+    pub fn decode(text: &str) -> Vec<u8> {
+        let mut parts = text.split('%');
+        let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+        for part in parts {
+            bytes.extend(unhex(&part[..2]));
+            bytes.extend(part[2..].as_bytes());
+        }
+        bytes
+    }
+
+    /// Bytes as Python's `repr` shows those that are letters.
+    pub fn repr(bytes: &[u8]) -> String {
+        format!("b'{}'", bytes.escape_ascii())
+    }
+}

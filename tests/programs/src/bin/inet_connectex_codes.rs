@@ -55,7 +55,7 @@ fn main() -> Result<(), Error> {
 
     // What is wrong with the address is raised, of a closed socket too.
     socket.close()?;
-    fails(socket.connect_ex("path"), "TypeError", "connect(): AF_INET address must be tuple, not str");
-    fails(socket.connect_ex(("127.0.0.1", 65536)), "OverflowError", "connect(): port must be 0-65535.");
+    fails(socket.connect_ex("path"), "TypeError", "connect_ex(): AF_INET address must be tuple, not str");
+    fails(socket.connect_ex(("127.0.0.1", 65536)), "OverflowError", "connect_ex(): port must be 0-65535.");
     Ok(())
 }
