@@ -44,7 +44,7 @@ fn take(connection: &Socket) -> Result<(), Error> {
     taken.setblocking(false)?;
     taken.sendall(b"from the taker", Flags::NONE)?;
     assert_eq!(connection.recv(1, Flags::NONE)?, b"1");
-    let alias_free = taken.dup()?;
-    alias_free.sendall(b"still there", Flags::NONE)?;
+    let copy = taken.dup()?;
+    copy.sendall(b"still there", Flags::NONE)?;
     Ok(())
 }

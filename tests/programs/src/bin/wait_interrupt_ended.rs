@@ -45,8 +45,8 @@ fn main() -> Result<(), Error> {
     connections::connect(&second, &name("a"), Wait::Forever)?;
     let receiver = syscalls::socket(AF_UNIX, SOCK_DGRAM, 0)?;
     syscalls::bind(&receiver, &name("d"))?;
-    while transfers::send_to(&first_datagram()?, b"x", 0, &name("d"), Wait::None).is_ok() {}
-    let sender = first_datagram()?;
+    while transfers::send_to(&datagram_socket()?, b"x", 0, &name("d"), Wait::None).is_ok() {}
+    let sender = datagram_socket()?;
     interrupted("send-to", &|wait| transfers::send_to(&sender, b"x", 0, &name("d"), wait).map(drop));
 
     // What was moved before the interrupt is told first.
@@ -61,6 +61,6 @@ fn main() -> Result<(), Error> {
     Ok(())
 }
 
-fn first_datagram() -> Result<sandsock::raw::descriptors::Descriptor, Error> {
+fn datagram_socket() -> Result<sandsock::raw::descriptors::Descriptor, Error> {
     Ok(syscalls::socket(AF_UNIX, SOCK_DGRAM, 0)?)
 }

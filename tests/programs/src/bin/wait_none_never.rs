@@ -48,7 +48,7 @@ fn main() -> Result<(), Error> {
     // An interrupt that finds no wait stays for the next.
     let (a, b) = syscalls::socketpair(AF_UNIX, SOCK_STREAM, 0)?;
     println!("interrupt me");
-    let (go, _) = (syscalls::socket(AF_INET, SOCK_STREAM, 0)?, ());
+    let go = syscalls::socket(AF_INET, SOCK_STREAM, 0)?;
     let peer = Address::Inet(InetAddress { address: (127, 0, 0, 1), port });
     let _ = connections::connect(&go, &peer, Wait::None);
     while transfers::receive(&go, 1, 0, Wait::None).is_err() {}
