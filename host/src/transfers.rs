@@ -363,7 +363,10 @@ impl Receiving<'_> {
                     store.data_mut().sandsock().ctx.count_dropped();
                     drops += 1;
                     if drops.is_multiple_of(64) {
-                        // A flood of datagrams that are not ours must not hold the thread.
+                        // A flood of datagrams that are not ours must not hold the thread, nor the call beyond its time.
+                        if patience.is_over(&handle, PollFlags::IN) {
+                            return Err(Errno::AGAIN.into());
+                        }
                         patience.again(store, self.d, &handle, PollFlags::IN).await?;
                         patience.progress();
                     }
