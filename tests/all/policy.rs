@@ -576,7 +576,7 @@ pub(crate) fn policy_datagram_denied() {
 #[test]
 pub(crate) fn policy_queued_denied() {
     both_ways(|way| {
-        let sockets = ["127.0.0.1:0", "[::1]:0"].map(|address| UdpSocket::bind(address));
+        let sockets = ["127.0.0.1:0", "[::1]:0"].map(UdpSocket::bind);
         let [Ok(v4), Ok(v6)] = sockets else {
             sandsock_tests::skip("policy_queued_denied", "no IPv6 loopback here");
             return;
