@@ -260,7 +260,7 @@ impl Socket {
     }
 
     /// Connects. The inner result is what the kernel or the policy said, the outer one what went wrong elsewhere.
-    fn establish(&self, verb: &str, address: crate::AddressArgument<'_>) -> Result<Result<()>> {
+    fn establish(&self, verb: &str, address: AddressArgument<'_>) -> Result<Result<()>> {
         let mut waiting = Waiting::new(self.timeout());
         let address = encode(self.family, verb, address)?;
         loop {

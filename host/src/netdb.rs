@@ -1,7 +1,7 @@
 //! Names: look-ups by the system's resolver on a bounded pool, judged and pinned.
 
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 use rustix::io::Errno;
@@ -162,6 +162,10 @@ async fn by_resolver<T: SandsockView>(
     };
     let ctx = &mut *store.data_mut().sandsock().ctx;
     while let Err(pause) = ctx.lookups.take(Instant::now()) {
+        if pause == Duration::MAX {
+            // The limit is 0: there is nothing to wait for.
+            return Err(Errno::AGAIN.into());
+        }
         let ready = now().saturating_add(u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX));
         if deadline.is_some_and(|deadline| deadline < ready) {
             return Err(Errno::AGAIN.into());

@@ -65,6 +65,15 @@ impl Patience {
         })
     }
 
+    /// Whether the time is over, for a call that the kernel does not let come to EAGAIN.
+    pub(crate) fn is_over(&mut self, handle: &Handle, events: PollFlags) -> bool {
+        match self.limit(handle, events) {
+            Limit::Never => true,
+            Limit::Endless => false,
+            Limit::Until(instant) => instant <= now(),
+        }
+    }
+
     /// After EAGAIN: returns when it is worth trying again. EAGAIN when the time is over, EINTR at an interrupt.
     pub(crate) async fn again<T: SandsockView>(
         &mut self,
@@ -109,15 +118,6 @@ impl Patience {
         match view.ctx.waiter.ready(done, None, PollFlags::IN, deadline).await? {
             wait::Outcome::Ready => Ok(()),
             wait::Outcome::TimedOut => Err(Errno::AGAIN.into()),
-        }
-    }
-
-    /// Whether the time is over, for a call that was kept busy without a wait.
-    pub(crate) fn is_over(&mut self, handle: &Handle, events: PollFlags) -> bool {
-        match self.limit(handle, events) {
-            Limit::Never => true,
-            Limit::Endless => false,
-            Limit::Until(instant) => instant <= now(),
         }
     }
 
