@@ -26,6 +26,7 @@ static HANDLER: Mutex<Option<Handler>> = Mutex::new(None);
 
 thread_local! {
     static RESUME: Cell<Option<Progress>> = const { Cell::new(None) };
+    static PENDING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Sets what runs when the host interrupts a wait (Ctrl-C, a signal), and gives what ran before.
@@ -60,6 +61,16 @@ pub(crate) fn handle(progress: Progress) -> Result<()> {
         Some(handler) => handler().map_err(|error| error.at(progress)),
         None => Err(Error::interrupted(progress)),
     }
+}
+
+/// An interrupt ended a verb that had moved bytes: it tells them, and the next one sees to the interrupt.
+pub(crate) fn pend() {
+    PENDING.set(true);
+}
+
+/// Sees to an interrupt that an earlier verb left, before a verb that has come so far waits.
+pub(crate) fn settle(progress: Progress) -> Result<()> {
+    if PENDING.replace(false) { handle(progress) } else { Ok(()) }
 }
 
 /// Makes the first waiting verb that `verb` calls go on from where an interrupt ended it.

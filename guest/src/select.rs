@@ -8,7 +8,7 @@ use sandsock_abi::{
 };
 
 use crate::{
-    Error, ErrorKind, Result, Socket, fds,
+    Error, ErrorKind, Result, Socket, fds, interrupt,
     raw::{
         descriptors::Descriptor,
         polling::{self, PollEntry},
@@ -54,6 +54,7 @@ pub(crate) fn number(item: &impl Fileno) -> Result<i32> {
 /// After an interrupt that its handler lets pass it waits for the time that is left.
 fn wait_for(wanted: &BTreeMap<i32, u16>, timeout: Timeout) -> Result<BTreeMap<i32, u16>> {
     let mut waiting = Waiting::new(timeout);
+    interrupt::settle(waiting.progress())?;
     loop {
         let mut ready = BTreeMap::new();
         // They are looked up each time: a handler may have closed one.

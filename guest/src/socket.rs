@@ -160,6 +160,7 @@ impl Socket {
         waiting: &mut Waiting,
         mut call: impl FnMut(&Descriptor, Wait) -> Result<T, types::Error>,
     ) -> Result<T> {
+        interrupt::settle(waiting.progress())?;
         loop {
             let result = call(&*self.descriptor()?, waiting.wait());
             match result {
@@ -479,7 +480,7 @@ impl Socket {
         }
         let flags = flags.into();
         let data = self.attempt(&mut waiting, |d, wait| transfers::receive(d, bufsize as u64, flags.0, wait))?;
-        self.gather(&waiting, data, bufsize, flags)
+        self.gather(data, bufsize, flags)
     }
 
     /// [`recv`](Self::recv) into a buffer. Gives how many bytes there are, which with [`Flags::TRUNC`] may be more than the
@@ -503,7 +504,7 @@ impl Socket {
         let mut waiting = Waiting::new(self.timeout());
         let flags = flags.into();
         let datagram = self.attempt(&mut waiting, |d, wait| transfers::receive_from(d, bufsize as u64, flags.0, wait))?;
-        let data = self.gather(&waiting, datagram.data, bufsize, flags)?;
+        let data = self.gather(datagram.data, bufsize, flags)?;
         Ok((data, datagram.address.into()))
     }
 
@@ -570,7 +571,7 @@ impl Socket {
         let room = control_room(room)?;
         let got = self.attempt(&mut waiting, |d, wait| transfers::receive_message(d, size as u64, room, flags.0, wait))?;
         let cut = got.data.len();
-        let data = self.gather(&waiting, got.data, size, flags)?;
+        let data = self.gather(got.data, size, flags)?;
         let more = data.len().saturating_sub(cut);
         let received = Received {
             data,
@@ -585,7 +586,7 @@ impl Socket {
 
     /// The rest of a receive with MSG_WAITALL that the host has cut, where the socket blocks: the kernel would have gone on.
     /// An error after the first part is not told.
-    fn gather(&self, waiting: &Waiting, mut data: Vec<u8>, size: usize, flags: Flags) -> Result<Vec<u8>> {
+    fn gather(&self, mut data: Vec<u8>, size: usize, flags: Flags) -> Result<Vec<u8>> {
         let whole = flags.contains(Flags::WAITALL) && !flags.contains(Flags::PEEK);
         if !whole || self.kind != SocketType::STREAM || !self.timeout().is_none() {
             return Ok(data);
@@ -601,9 +602,8 @@ impl Socket {
                     last = part.len();
                     data.extend(part);
                 }
-                // The interrupt is the handler's; what is there is told all the same if it lets the verb go on.
                 Err(types::Error::Os(errno::EINTR)) => {
-                    interrupt::handle(waiting.progress())?;
+                    interrupt::pend();
                     break;
                 }
                 Err(_) => break,
@@ -754,9 +754,8 @@ impl Socket {
             } else {
                 let wait = if self.timeout().is_none() { Wait::Forever } else { Wait::None };
                 match self.descriptor().map(|d| call(&d, part, part_flags, wait)) {
-                    // The interrupt is the handler's; what was sent is told all the same if it lets the verb go on.
                     Ok(Err(types::Error::Os(errno::EINTR))) => {
-                        interrupt::handle(waiting.progress())?;
+                        interrupt::pend();
                         return Ok(sent);
                     }
                     Ok(Ok(taken)) => Ok(taken),
