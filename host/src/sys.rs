@@ -408,7 +408,6 @@ pub(crate) fn receive_message(
     let written = if discarded { 0 } else { length.min(capacity) };
     // SAFETY: the kernel has written this many bytes.
     unsafe { data.set_len(written) };
-    data.resize(length.min(capacity), 0);
     Ok(Message { data, length, address, control, flags: header.msg_flags & !libc::MSG_CMSG_CLOEXEC })
 }
 

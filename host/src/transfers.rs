@@ -259,8 +259,12 @@ pub(crate) async fn send_message<T: SandsockView>(
     let mut room = ControlRoom::of(&view);
     for item in &control {
         match item {
-            ControlOut::Rights(list) if list.len() > sys::RIGHTS_MAX => return Err(Errno::INVAL.into()),
-            ControlOut::Rights(list) => room.take(list.len() * size_of::<i32>())?,
+            ControlOut::Rights(list) => {
+                room.take(list.len() * size_of::<i32>())?;
+                if list.len() > sys::RIGHTS_MAX {
+                    return Err(Errno::INVAL.into());
+                }
+            }
             ControlOut::Message(message) => room.take(message.data.len())?,
         }
     }

@@ -78,7 +78,7 @@ fn main() -> Result<(), Error> {
         socket.send(b"friend", 0)?;
         assert_eq!(socket.recv(100, 0)?, b"friend");
         // An address without a family ends the association.
-        socket.connect(Address::None)?;
+        socket.connect(Address::Other(sandsock::raw::types::Address::Unspec))?;
         fails_with(socket.getpeername(), "OSError", 107);
     }
     Ok(())
