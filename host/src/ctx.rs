@@ -12,7 +12,7 @@ use crate::bindings::sandsock::socket::types::SocketKind;
 use crate::descriptor::{Descriptor, Handle, Places, Rights};
 use crate::error::Outcome;
 use crate::permit::Judge;
-use crate::policy::{Pins, Policy, TokenBucket};
+use crate::policy::{Limits, Pins, Policy, TokenBucket};
 use crate::wait::{Interrupter, Mode, Waiter};
 
 /// How many of the blocking pool's threads one instance may hold.
@@ -47,6 +47,11 @@ impl SandsockCtx {
     /// A handle that ends this context's waits from any thread.
     pub fn interrupter(&self) -> Interrupter {
         self.waiter.interrupter().clone()
+    }
+
+    /// The limits that hold for this context.
+    pub fn limits(&self) -> &Limits {
+        self.policy.limits()
     }
 
     /// How many datagrams were dropped because no grant names their sender.

@@ -17,6 +17,9 @@ use super::engine::{Loaded, load};
 use super::inspect::wants_provider;
 use super::{Failure, RunArgs, told};
 
+/// wasmtime's own default, for what the guest holds beside sockets.
+const HANDLES_MIN: usize = 100_000;
+
 /// What the store holds.
 pub(super) struct State {
     wasi: WasiCtx,
@@ -52,6 +55,11 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let interrupter = sandsock.interrupter();
     let mut store = Store::new(&loaded.engine, State { wasi, sandsock, table: ResourceTable::new() });
     store.set_epoch_deadline(1);
+    // wasmtime traps above its own limit of handles: ours, which are errors, must be reached first.
+    let limits = store.data().sandsock.limits();
+    let handles = limits.descriptors.saturating_add(limits.poll_entries).saturating_add(limits.pollers);
+    let handles = usize::try_from(handles).unwrap_or(usize::MAX);
+    store.set_max_component_handles(handles.saturating_mul(2).max(HANDLES_MIN));
     stop_by_ctrl_c(interrupter, loaded.engine.clone())?;
     let result = if loaded.concurrent { run_concurrent(&loaded, &mut store) } else { run_sync(&loaded, &mut store) };
     let result = result.map_err(|failure| failure.about(&args.component));
