@@ -422,7 +422,7 @@ fn long_sends_are_cut() {
 fn long_receives_of_all_are_gathered() {
     let host = Host::new();
     let socket = host.socket(1, AF_INET, SOCK_STREAM);
-    let part = |length: usize| ok(vec![7; length]);
+    let part = |length: usize| ok(vec![7_u8; length]);
     let size = (2 << 20) + 5;
     host.expect("receive(1, 2097157, 256, Wait::Forever)", part(1 << 20));
     host.expect("receive(1, 1048581, 256, Wait::Forever)", part(1 << 20));

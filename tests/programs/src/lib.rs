@@ -164,7 +164,7 @@ pub mod oracle {
         let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
         for part in parts {
             bytes.extend(unhex(&part[..2]));
-            bytes.extend(part[2..].as_bytes());
+            bytes.extend(&part.as_bytes()[2..]);
         }
         bytes
     }
