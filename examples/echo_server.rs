@@ -1,30 +1,96 @@
-//! An echo server for TCP: `echo_server HOST PORT [CONNECTIONS]`. It ends after so many connections, if they are given.
+//! An echo server for TCP that serves many clients at once, with one thread: `echo_server HOST PORT [CLIENTS]`.
+//!
+//! No call here waits, except `poll`, which says what is ready. The server ends after so many CLIENTS, if they are given.
 
-use sandsock::constants::{AF_INET, SO_REUSEADDR, SOCK_STREAM, SOL_SOCKET};
-use sandsock::{Error, Flags, Socket};
+use std::collections::HashMap;
+
+use sandsock::constants::{POLLIN, POLLOUT};
+use sandsock::errno::{EAGAIN, ECONNABORTED};
+use sandsock::{Address, Error, Flags, Poll, ServerOptions, Socket, create_server};
+
+/// A client, and what it sent and has not got back yet.
+struct Client {
+    socket: Socket,
+    address: Address,
+    unsent: Vec<u8>,
+}
+
+impl Client {
+    /// Receives or sends once, without waiting. False when the client has left.
+    fn serve(&mut self) -> Result<bool, Error> {
+        if self.unsent.is_empty() {
+            self.unsent = self.socket.recv(64 * 1024, Flags::NONE)?;
+            if self.unsent.is_empty() {
+                return Ok(false);
+            }
+        }
+        let sent = self.socket.send(&self.unsent, Flags::NONE)?;
+        self.unsent.drain(..sent);
+        Ok(true)
+    }
+}
 
 fn main() -> Result<(), Error> {
-    let mut args = std::env::args().skip(1);
-    let host = args.next().unwrap_or_else(|| "127.0.0.1".to_owned());
-    let port: u16 = args.next().and_then(|port| port.parse().ok()).unwrap_or(7777);
-    let connections: u32 = args.next().and_then(|count| count.parse().ok()).unwrap_or(u32::MAX);
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let Some((host, port, most)) = parse(&args) else {
+        eprintln!("usage: echo_server HOST PORT [CLIENTS]");
+        std::process::exit(1);
+    };
 
-    let server = Socket::new(AF_INET, SOCK_STREAM, 0)?;
-    server.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)?;
-    server.bind((host.as_str(), port))?;
-    server.listen(None)?;
+    // One call makes the socket, binds it and listens; this is where `tcp-listen=HOST:PORT` is needed.
+    let server = create_server((host, port), ServerOptions::default())?;
+    server.setblocking(false)?;
     println!("listening on {}", server.getsockname()?);
-    for _ in 0..connections {
-        let (connection, peer) = server.accept()?;
-        println!("{peer} connected");
-        loop {
-            let data = connection.recv(64 * 1024, Flags::NONE)?;
-            if data.is_empty() {
-                break;
+
+    let mut poll = Poll::new();
+    poll.register(&server, POLLIN)?;
+    let mut clients: HashMap<i32, Client> = HashMap::new();
+    let mut accepted = 0;
+    while accepted < most || !clients.is_empty() {
+        for (fd, _events) in poll.poll(None)? {
+            if fd == server.fileno() {
+                let (socket, address) = match server.accept() {
+                    Ok(connection) => connection,
+                    // The client was gone before it was its turn.
+                    Err(error) if matches!(error.errno(), Some(EAGAIN | ECONNABORTED)) => continue,
+                    Err(error) => return Err(error),
+                };
+                println!("{address} connected");
+                socket.setblocking(false)?;
+                poll.register(&socket, POLLIN)?;
+                clients.insert(socket.fileno(), Client { socket, address, unsent: Vec::new() });
+                accepted += 1;
+                if accepted == most {
+                    poll.unregister(&server)?;
+                }
+            } else if let Some(client) = clients.get_mut(&fd) {
+                let stays = match client.serve() {
+                    Ok(stays) => stays,
+                    // It does not read as fast as it sends: its turn comes when there is room.
+                    Err(error) if error.errno() == Some(EAGAIN) => true,
+                    Err(error) => {
+                        println!("{}: {error}", client.address);
+                        false
+                    }
+                };
+                if stays {
+                    // A client that has not got everything back is not listened to.
+                    poll.modify(&client.socket, if client.unsent.is_empty() { POLLIN } else { POLLOUT })?;
+                } else {
+                    println!("{} left", client.address);
+                    poll.unregister(&client.socket)?;
+                    clients.remove(&fd); // which closes its socket
+                }
             }
-            connection.sendall(&data, Flags::NONE)?;
         }
-        println!("{peer} left");
     }
     Ok(())
+}
+
+fn parse(args: &[String]) -> Option<(&str, u16, u64)> {
+    match args {
+        [host, port] => Some((host, port.parse().ok()?, u64::MAX)),
+        [host, port, clients] => Some((host, port.parse().ok()?, clients.parse().ok()?)),
+        _ => None,
+    }
 }

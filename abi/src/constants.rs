@@ -364,15 +364,12 @@ constants! {
 }
 
 /// Every name of this module with its number, sorted by name.
-pub static CONSTANTS: &[(&str, i64)] =
-    &merged::<{ SOCKET_MODULE.len() + MORE.len() }>(SOCKET_MODULE, MORE);
+pub static CONSTANTS: &[(&str, i64)] = &merged::<{ SOCKET_MODULE.len() + MORE.len() }>(SOCKET_MODULE, MORE);
 
 /// The number of a name, for example 2 for `AF_INET`.
 #[must_use]
 pub fn constant(name: &str) -> Option<i64> {
-    let at = CONSTANTS
-        .binary_search_by_key(&name, |&(name, _)| name)
-        .ok()?;
+    let at = CONSTANTS.binary_search_by_key(&name, |&(name, _)| name).ok()?;
     CONSTANTS.get(at).map(|&(_, number)| number)
 }
 
@@ -429,10 +426,7 @@ pub fn host_text(code: i32) -> Option<&'static str> {
 }
 
 /// Merges two sorted tables at compile time, so that the numbers are written down once.
-const fn merged<const N: usize>(
-    left: &[(&'static str, i64)],
-    right: &[(&'static str, i64)],
-) -> [(&'static str, i64); N] {
+const fn merged<const N: usize>(left: &[(&'static str, i64)], right: &[(&'static str, i64)]) -> [(&'static str, i64); N] {
     let mut rows = [("", 0); N];
     let (mut l, mut r) = (0, 0);
     while l + r < N {

@@ -173,9 +173,7 @@ pub const ENOTSUP: i32 = EOPNOTSUPP;
 /// The row of an errno.
 #[must_use]
 pub fn find(number: i32) -> Option<&'static Errno> {
-    let at = ERRNOS
-        .binary_search_by_key(&number, |errno| errno.number)
-        .ok()?;
+    let at = ERRNOS.binary_search_by_key(&number, |errno| errno.number).ok()?;
     ERRNOS.get(at)
 }
 

@@ -36,9 +36,7 @@ impl Access {
     #[must_use]
     pub const fn on(self, socket_type: i32) -> Self {
         match self {
-            Self::GrantedOnDatagrams if matches!(socket_type, SOCK_STREAM | SOCK_SEQPACKET) => {
-                Self::Ordinary
-            }
+            Self::GrantedOnDatagrams if matches!(socket_type, SOCK_STREAM | SOCK_SEQPACKET) => Self::Ordinary,
             Self::GrantedOnDatagrams => Self::Granted,
             other => other,
         }
@@ -94,9 +92,7 @@ impl fmt::Display for SocketOption {
 /// The row of an option.
 #[must_use]
 pub fn find(level: i32, number: i32) -> Option<&'static SocketOption> {
-    let at = OPTIONS
-        .binary_search_by_key(&(level, number), |row| (row.level, row.number))
-        .ok()?;
+    let at = OPTIONS.binary_search_by_key(&(level, number), |row| (row.level, row.number)).ok()?;
     OPTIONS.get(at)
 }
 
@@ -111,13 +107,8 @@ pub fn by_name(level_name: &str, name: &str) -> Option<&'static SocketOption> {
         "SOL_UDPLITE" => "IPPROTO_UDPLITE",
         other => other,
     };
-    let name = ALIASES
-        .iter()
-        .find(|(alias, _)| *alias == name)
-        .map_or(name, |(_, name)| name);
-    OPTIONS
-        .iter()
-        .find(|row| row.level_name == level_name && row.name == name)
+    let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| name);
+    OPTIONS.iter().find(|row| row.level_name == level_name && row.name == name)
 }
 
 /// The row of a control message that may be sent. None for one that the kernel does not take, for one that nobody has looked at,
@@ -145,14 +136,10 @@ pub static ALIASES: &[(&str, &str)] = &[
     ("SO_TIMESTAMP_OLD", "SO_TIMESTAMP"),
 ];
 
-const DESCRIPTOR_NUMBER: Access =
-    Access::Refused("its value is a descriptor number of the host's own process");
-const NEW_DESCRIPTOR: Access =
-    Access::Refused("the kernel would open a descriptor in the host's own process");
-const READS_BUFFER: Access =
-    Access::Refused("the kernel takes a request and its length from the answer's buffer");
-const HOST_MEMORY: Access =
-    Access::Refused("the kernel would map or pin memory of the host's own process");
+const DESCRIPTOR_NUMBER: Access = Access::Refused("its value is a descriptor number of the host's own process");
+const NEW_DESCRIPTOR: Access = Access::Refused("the kernel would open a descriptor in the host's own process");
+const READS_BUFFER: Access = Access::Refused("the kernel takes a request and its length from the answer's buffer");
+const HOST_MEMORY: Access = Access::Refused("the kernel would map or pin memory of the host's own process");
 
 /// One row a line: `NAME: shape, get, set;` with `, control = access` where it may be sent.
 macro_rules! options {

@@ -63,24 +63,14 @@ fn run_c(name: &str, source: &str) -> Option<String> {
     let stem = format!("{name}-{}", process::id());
     let (code, program) = (folder.join(format!("{stem}.c")), folder.join(&stem));
     fs::write(&code, source).unwrap();
-    let compiled = match Command::new("cc")
-        .arg("-w")
-        .arg(&code)
-        .arg("-o")
-        .arg(&program)
-        .output()
-    {
+    let compiled = match Command::new("cc").arg("-w").arg(&code).arg("-o").arg(&program).output() {
         Ok(compiled) => compiled,
         Err(error) => {
             eprintln!("skipped: cc does not run here: {error}");
             return None;
         }
     };
-    assert!(
-        compiled.status.success(),
-        "{}",
-        String::from_utf8_lossy(&compiled.stderr)
-    );
+    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
     let output = Command::new(&program).output().unwrap();
     assert!(output.status.success());
     for file in [code, program] {
@@ -97,19 +87,11 @@ fn numbers() {
     for (index, headers) in HEADERS.iter().enumerate() {
         let mut source = String::from("#define _GNU_SOURCE\n");
         for header in *headers {
-            writeln!(
-                source,
-                "#if __has_include(<{header}>)\n#include <{header}>\n#endif"
-            )
-            .unwrap();
+            writeln!(source, "#if __has_include(<{header}>)\n#include <{header}>\n#endif").unwrap();
         }
         source.push_str("#include <stdio.h>\nint main(void) {\n");
         for (name, _) in &ours {
-            writeln!(
-                source,
-                "#ifdef {name}\nprintf(\"{name} %lld\\n\", (long long)({name}));\n#endif"
-            )
-            .unwrap();
+            writeln!(source, "#ifdef {name}\nprintf(\"{name} %lld\\n\", (long long)({name}));\n#endif").unwrap();
         }
         source.push_str("return 0; }\n");
         let Some(output) = run_c(&format!("numbers{index}"), &source) else {
@@ -128,11 +110,7 @@ fn numbers() {
             None => missing.push(*name),
         }
     }
-    println!(
-        "{} numbers compared with the headers; {} not there as macros: {missing:?}",
-        found.len(),
-        missing.len()
-    );
+    println!("{} numbers compared with the headers; {} not there as macros: {missing:?}", found.len(), missing.len());
     assert!(found.len() > 400);
 }
 
@@ -156,8 +134,7 @@ int main(void) { return 0; }
         return;
     };
     for line in output.lines() {
-        let [kind, code, text]: [&str; 3] =
-            line.split('\t').collect::<Vec<_>>().try_into().unwrap();
+        let [kind, code, text]: [&str; 3] = line.split('\t').collect::<Vec<_>>().try_into().unwrap();
         let code: i32 = code.parse().unwrap();
         // A later glibc may have found a text for it.
         if (kind, code) == ("a", EAI_OVERFLOW) {

@@ -10,28 +10,16 @@ use sandsock_abi::{errno, python_class};
 
 /// What the script prints, as lines of tab-separated fields; none, with the reason printed, without python3.
 fn python(script: &str) -> Option<Vec<Vec<String>>> {
-    let output = match Command::new("python3")
-        .args(["-c", script])
-        .env("LC_ALL", "C")
-        .output()
-    {
+    let output = match Command::new("python3").args(["-c", script]).env("LC_ALL", "C").output() {
         Ok(output) => output,
         Err(error) => {
             eprintln!("skipped: python3 does not run here: {error}");
             return None;
         }
     };
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
-    Some(
-        text.lines()
-            .map(|line| line.split('\t').map(String::from).collect())
-            .collect(),
-    )
+    Some(text.lines().map(|line| line.split('\t').map(String::from).collect()).collect())
 }
 
 #[test]
@@ -66,18 +54,12 @@ print(*(f'{k}={getattr(errno, k)}' for k in dir(errno) if k[0] == 'E'), sep='\\t
             }
             None => {
                 assert!(code.is_empty(), "{code} is missing");
-                assert!(
-                    text == "Success" || text.starts_with("Unknown error"),
-                    "{number}: {text}"
-                );
+                assert!(text == "Success" || text.starts_with("Unknown error"), "{number}: {text}");
             }
         }
     }
-    for (name, number) in [
-        ("EWOULDBLOCK", errno::EWOULDBLOCK),
-        ("EDEADLOCK", errno::EDEADLOCK),
-        ("ENOTSUP", errno::ENOTSUP),
-    ] {
+    for (name, number) in [("EWOULDBLOCK", errno::EWOULDBLOCK), ("EDEADLOCK", errno::EDEADLOCK), ("ENOTSUP", errno::ENOTSUP)]
+    {
         assert_eq!(names.get(name), Some(&number));
     }
 }
@@ -112,24 +94,14 @@ print('text', 'has_ipv6', socket.has_ipv6, sep='\\t')
             // Not part of poll's or epoll's events.
             ("select", "PIPE_BUF") => {}
             (module, name) => {
-                assert_eq!(
-                    constant(name),
-                    Some(value.parse().unwrap()),
-                    "{module}.{name}"
-                );
+                assert_eq!(constant(name), Some(value.parse().unwrap()), "{module}.{name}");
                 if module == "socket" {
-                    assert!(
-                        SOCKET_MODULE.iter().any(|(ours, _)| *ours == name),
-                        "{name} is not in SOCKET_MODULE"
-                    );
+                    assert!(SOCKET_MODULE.iter().any(|(ours, _)| *ours == name), "{name} is not in SOCKET_MODULE");
                 }
                 compared += 1;
             }
         }
     }
-    println!(
-        "{compared} of {} numbers compared with python3",
-        CONSTANTS.len()
-    );
+    println!("{compared} of {} numbers compared with python3", CONSTANTS.len());
     assert!(compared > 300);
 }

@@ -22,16 +22,9 @@ fn errnos_are_sorted_and_found() {
     assert_eq!(errno::name(111), Some("ECONNREFUSED"));
     assert_eq!(errno::text(errno::ECONNREFUSED), Some("Connection refused"));
     for none in [i32::MIN, -1, 0, 41, 58, 134, i32::MAX] {
-        assert_eq!(
-            (errno::name(none), errno::text(none)),
-            (None, None),
-            "{none}"
-        );
+        assert_eq!((errno::name(none), errno::text(none)), (None, None), "{none}");
     }
-    assert_eq!(
-        (errno::EWOULDBLOCK, errno::EDEADLOCK, errno::ENOTSUP),
-        (11, 35, 95)
-    );
+    assert_eq!((errno::EWOULDBLOCK, errno::EDEADLOCK, errno::ENOTSUP), (11, 35, 95));
 }
 
 #[test]
@@ -51,21 +44,12 @@ fn constants_are_sorted_and_found() {
     assert_eq!(constant("CAN_EFF_FLAG"), Some(0x8000_0000));
     assert_eq!(constant("TIPC_WAIT_FOREVER"), Some(-1));
     assert_eq!(constant("POLLIN"), Some(1));
-    assert!(
-        SOCKET_MODULE
-            .iter()
-            .all(|(name, _)| !name.starts_with("POLL"))
-    );
+    assert!(SOCKET_MODULE.iter().all(|(name, _)| !name.starts_with("POLL")));
 }
 
 #[test]
 fn options_are_sorted_and_found() {
-    assert_ascending(
-        &OPTIONS
-            .iter()
-            .map(|o| (o.level, o.number))
-            .collect::<Vec<_>>(),
-    );
+    assert_ascending(&OPTIONS.iter().map(|o| (o.level, o.number)).collect::<Vec<_>>());
     let mut names = HashSet::new();
     for o in OPTIONS {
         assert!(names.insert((o.level, o.name)), "{o} is there twice");
@@ -73,10 +57,7 @@ fn options_are_sorted_and_found() {
         assert_eq!(option::by_name(o.level_name, o.name), Some(o));
         assert_eq!(constant(o.name), Some(i64::from(o.number)), "{o}");
         assert_eq!(constant(o.level_name), Some(i64::from(o.level)), "{o}");
-        assert_eq!(
-            option::control(o.level, o.number).is_some(),
-            o.control.is_some()
-        );
+        assert_eq!(option::control(o.level, o.number).is_some(), o.control.is_some());
     }
     let one_name_a_level: HashSet<_> = OPTIONS.iter().map(|o| (o.level, o.level_name)).collect();
     let levels: HashSet<_> = OPTIONS.iter().map(|o| o.level).collect();
@@ -89,10 +70,7 @@ fn aliases_have_the_number_of_their_row() {
     for (alias, name) in ALIASES {
         assert_eq!(constant(alias), constant(name), "{alias}");
         assert!(OPTIONS.iter().any(|o| o.name == *name), "{name} has no row");
-        assert!(
-            !OPTIONS.iter().any(|o| o.name == *alias),
-            "{alias} has a row of its own"
-        );
+        assert!(!OPTIONS.iter().any(|o| o.name == *alias), "{alias} has a row of its own");
     }
     for (alias, name) in [
         ("SOL_IP", "IPPROTO_IP"),
@@ -105,27 +83,16 @@ fn aliases_have_the_number_of_their_row() {
         let first = OPTIONS.iter().find(|o| o.level_name == name).unwrap();
         assert_eq!(option::by_name(alias, first.name), Some(first));
     }
-    assert_eq!(
-        row("SOL_IP", "IP_RECVRETOPTS").to_string(),
-        "IPPROTO_IP/IP_RETOPTS"
-    );
+    assert_eq!(row("SOL_IP", "IP_RECVRETOPTS").to_string(), "IPPROTO_IP/IP_RETOPTS");
 }
 
 #[test]
 fn what_is_not_in_the_table_is_not_found() {
     for number in (64..=83).chain(200..=255) {
-        assert_eq!(
-            option::find(IPPROTO_IP, number),
-            None,
-            "netfilter or multicast router {number}"
-        );
+        assert_eq!(option::find(IPPROTO_IP, number), None, "netfilter or multicast router {number}");
     }
     for number in (200..=255).chain([64, 65, 68, 80]) {
-        assert_eq!(
-            option::find(IPPROTO_IPV6, number),
-            None,
-            "netfilter or multicast router {number}"
-        );
+        assert_eq!(option::find(IPPROTO_IPV6, number), None, "netfilter or multicast router {number}");
     }
     for (level, number) in [
         (SOL_TLS, TLS_TX),
@@ -147,13 +114,7 @@ fn what_is_not_in_the_table_is_not_found() {
 
 #[test]
 fn rights_and_credentials_are_not_options() {
-    for number in [
-        SCM_RIGHTS,
-        SCM_CREDENTIALS,
-        SCM_SECURITY,
-        SCM_PIDFD,
-        SCM_DEVMEM_DMABUF,
-    ] {
+    for number in [SCM_RIGHTS, SCM_CREDENTIALS, SCM_SECURITY, SCM_PIDFD, SCM_DEVMEM_DMABUF] {
         assert_eq!(option::control(SOL_SOCKET, number), None, "{number}");
     }
 }
@@ -220,10 +181,7 @@ fn dangerous_options_need_a_grant() {
         assert!(rows.peek().is_some(), "{name} has no row");
         for o in rows {
             for access in [o.set.on(SOCK_STREAM), o.set.on(SOCK_DGRAM)] {
-                assert!(
-                    matches!(access, Access::Granted | Access::Refused(_)),
-                    "{o}: {access:?}"
-                );
+                assert!(matches!(access, Access::Granted | Access::Refused(_)), "{o}: {access:?}");
             }
         }
     }
@@ -240,11 +198,7 @@ fn dangerous_options_need_a_grant() {
         ("IPPROTO_IPV6", "IPV6_HOPOPTS"),
         ("IPPROTO_IPV6", "IPV6_DSTOPTS"),
     ] {
-        assert_eq!(
-            row(level, name).control,
-            Some(Access::Granted),
-            "{level}/{name}"
-        );
+        assert_eq!(row(level, name).control, Some(Access::Granted), "{level}/{name}");
     }
 }
 
@@ -282,15 +236,8 @@ fn everyday_options_are_ordinary() {
         let o = row(level, name);
         assert_eq!((o.get, o.set), (Access::Ordinary, Access::Ordinary), "{o}");
     }
-    for (level, name) in [
-        ("SOL_SOCKET", "SO_ERROR"),
-        ("SOL_SOCKET", "SO_TYPE"),
-        ("IPPROTO_TCP", "TCP_INFO"),
-    ] {
-        assert_eq!(
-            (row(level, name).get, row(level, name).set),
-            (Access::Ordinary, Access::Absent)
-        );
+    for (level, name) in [("SOL_SOCKET", "SO_ERROR"), ("SOL_SOCKET", "SO_TYPE"), ("IPPROTO_TCP", "TCP_INFO")] {
+        assert_eq!((row(level, name).get, row(level, name).set), (Access::Ordinary, Access::Absent));
     }
     for name in ["IPV6_HOPLIMIT", "IPV6_TCLASS"] {
         assert_eq!(row("IPPROTO_IPV6", name).control, Some(Access::Ordinary));
@@ -313,27 +260,14 @@ fn reuse_of_an_address_depends_on_the_socket() {
 #[test]
 fn pointers_and_descriptor_numbers_never_pass() {
     for name in ["SO_ATTACH_BPF", "SO_ATTACH_REUSEPORT_EBPF", "SO_PASSPIDFD"] {
-        assert!(
-            matches!(row("SOL_SOCKET", name).set, Access::Refused(_)),
-            "{name}"
-        );
+        assert!(matches!(row("SOL_SOCKET", name).set, Access::Refused(_)), "{name}");
     }
     for name in ["SO_GET_FILTER", "SO_PEERPIDFD"] {
-        assert!(
-            matches!(row("SOL_SOCKET", name).get, Access::Refused(_)),
-            "{name}"
-        );
+        assert!(matches!(row("SOL_SOCKET", name).get, Access::Refused(_)), "{name}");
     }
-    assert!(matches!(
-        row("IPPROTO_TCP", "TCP_ZEROCOPY_RECEIVE").get,
-        Access::Refused(_)
-    ));
+    assert!(matches!(row("IPPROTO_TCP", "TCP_ZEROCOPY_RECEIVE").get, Access::Refused(_)));
     for name in ["SO_ATTACH_FILTER", "SO_ATTACH_REUSEPORT_CBPF"] {
-        assert_eq!(
-            row("SOL_SOCKET", name).shape,
-            option::Shape::Program,
-            "{name}"
-        );
+        assert_eq!(row("SOL_SOCKET", name).shape, option::Shape::Program, "{name}");
     }
 }
 
@@ -349,10 +283,7 @@ fn python_classes() {
 
 #[test]
 fn texts_of_look_ups() {
-    assert_eq!(
-        address_info_text(EAI_NONAME),
-        Some("Name or service not known")
-    );
+    assert_eq!(address_info_text(EAI_NONAME), Some("Name or service not known"));
     assert_eq!(address_info_text(EAI_OVERFLOW), None);
     assert_eq!(address_info_text(0), None);
     assert_eq!(host_text(HOST_NOT_FOUND), Some("Unknown host"));

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sandsock_abi::errno;
+use sandsock_abi::{constants::EAI_NONAME, errno};
 
 use crate::{
     Error, ErrorKind, Family, Result, netdb,
@@ -24,7 +24,8 @@ const SUN_PATH: usize = 108;
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Address {
-    /// Python's `None`: the kernel gave no address, as to `recvfrom` on a connected stream.
+    /// Python's `None`: the kernel gave no address, as to `recvfrom` on a connected stream. As an argument it is a TypeError;
+    /// what dissolves a datagram socket's association is `Other(raw::types::Address::Unspec)`.
     #[default]
     None,
     /// AF_INET (man 7 ip): host and port.
@@ -79,21 +80,10 @@ impl Address {
 impl From<types::Address> for Address {
     fn from(address: types::Address) -> Self {
         match address {
-            types::Address::Inet(InetAddress {
-                address: (a, b, c, d),
-                port,
-            }) => Self::Inet(Ipv4Addr::new(a, b, c, d), port),
-            types::Address::Inet6(Inet6Address {
-                address: (a, b, c, d, e, f, g, h),
-                port,
-                flow_info,
-                scope_id,
-            }) => Self::Inet6(
-                Ipv6Addr::new(a, b, c, d, e, f, g, h),
-                port,
-                flow_info,
-                scope_id,
-            ),
+            types::Address::Inet(InetAddress { address: (a, b, c, d), port }) => Self::Inet(Ipv4Addr::new(a, b, c, d), port),
+            types::Address::Inet6(Inet6Address { address: (a, b, c, d, e, f, g, h), port, flow_info, scope_id }) => {
+                Self::Inet6(Ipv6Addr::new(a, b, c, d, e, f, g, h), port, flow_info, scope_id)
+            }
             types::Address::Unix(UnixAddress::Unnamed) => Self::Unix(Vec::new()),
             types::Address::Unix(UnixAddress::Path(path)) => Self::Unix(path),
             types::Address::Unix(UnixAddress::Abstract(mut name)) => {
@@ -115,12 +105,7 @@ impl From<SocketAddr> for Address {
     fn from(address: SocketAddr) -> Self {
         match address {
             SocketAddr::V4(address) => Self::Inet(*address.ip(), address.port()),
-            SocketAddr::V6(address) => Self::Inet6(
-                *address.ip(),
-                address.port(),
-                address.flowinfo(),
-                address.scope_id(),
-            ),
+            SocketAddr::V6(address) => Self::Inet6(*address.ip(), address.port(), address.flowinfo(), address.scope_id()),
         }
     }
 }
@@ -132,9 +117,7 @@ impl TryFrom<Address> for SocketAddr {
     fn try_from(address: Address) -> Result<Self, Address> {
         match address {
             Address::Inet(host, port) => Ok(Self::from((host, port))),
-            Address::Inet6(host, port, flow, scope) => {
-                Ok(Self::V6(SocketAddrV6::new(host, port, flow, scope)))
-            }
+            Address::Inet6(host, port, flow, scope) => Ok(Self::V6(SocketAddrV6::new(host, port, flow, scope))),
             other => Err(other),
         }
     }
@@ -182,18 +165,15 @@ pub enum AddressArgument<'a> {
     Name(Cow<'a, [u8]>),
     /// An address of known form, which goes to the host as it is.
     Known(types::Address),
+    /// No address, which no verb takes.
+    None,
 }
 
 /// As Python's `repr` of the argument.
 impl fmt::Display for AddressArgument<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Host {
-                host,
-                port,
-                flow_info,
-                scope_id,
-            } => {
+            Self::Host { host, port, flow_info, scope_id } => {
                 write!(f, "({}, {port}", str_repr(host))?;
                 for number in [flow_info, scope_id].into_iter().flatten() {
                     write!(f, ", {number}")?;
@@ -202,6 +182,7 @@ impl fmt::Display for AddressArgument<'_> {
             }
             Self::Name(name) => f.write_str(&str_repr(name)),
             Self::Known(address) => Address::from(address.clone()).fmt(f),
+            Self::None => f.write_str("None"),
         }
     }
 }
@@ -227,12 +208,7 @@ impl<T: ToAddress + ?Sized> ToAddress for &T {
 
 impl<H: AsRef<[u8]>, P: Copy + Into<i64>> ToAddress for (H, P) {
     fn to_address(&self) -> AddressArgument<'_> {
-        AddressArgument::Host {
-            host: Cow::Borrowed(self.0.as_ref()),
-            port: self.1.into(),
-            flow_info: None,
-            scope_id: None,
-        }
+        AddressArgument::Host { host: Cow::Borrowed(self.0.as_ref()), port: self.1.into(), flow_info: None, scope_id: None }
     }
 }
 
@@ -319,94 +295,57 @@ impl ToAddress for Address {
 impl ToAddress for AddressArgument<'_> {
     fn to_address(&self) -> AddressArgument<'_> {
         match self {
-            Self::Host {
-                host,
-                port,
-                flow_info,
-                scope_id,
-            } => AddressArgument::Host {
-                host: Cow::Borrowed(host),
-                port: *port,
-                flow_info: *flow_info,
-                scope_id: *scope_id,
-            },
+            Self::Host { host, port, flow_info, scope_id } => {
+                AddressArgument::Host { host: Cow::Borrowed(host), port: *port, flow_info: *flow_info, scope_id: *scope_id }
+            }
             Self::Name(name) => AddressArgument::Name(Cow::Borrowed(name)),
             Self::Known(address) => AddressArgument::Known(address.clone()),
+            Self::None => AddressArgument::None,
         }
     }
 }
 
 impl Address {
     fn into_argument(self) -> AddressArgument<'static> {
-        AddressArgument::Known(match self {
-            // No family has it: the host refuses it as the kernel would.
-            Self::None => types::Address::Unspec,
-            Self::Inet(host, port) => inet(host, port),
-            Self::Inet6(host, port, flow_info, scope_id) => inet6(host, port, flow_info, scope_id),
-            // What the kernel gave is never too long; should it be, it is no name of ours to judge.
-            Self::Unix(name) => return AddressArgument::Name(Cow::Owned(name)),
-            Self::Other(address) => address,
-        })
+        match self {
+            Self::None => AddressArgument::None,
+            Self::Inet(host, port) => AddressArgument::Known(inet(host, port)),
+            Self::Inet6(host, port, flow_info, scope_id) => AddressArgument::Known(inet6(host, port, flow_info, scope_id)),
+            // A name has one form, which is judged once more.
+            Self::Unix(name) => AddressArgument::Name(Cow::Owned(name)),
+            Self::Other(address) => AddressArgument::Known(address),
+        }
     }
 }
 
 fn inet(host: Ipv4Addr, port: u16) -> types::Address {
     let [a, b, c, d] = host.octets();
-    types::Address::Inet(InetAddress {
-        address: (a, b, c, d),
-        port,
-    })
+    types::Address::Inet(InetAddress { address: (a, b, c, d), port })
 }
 
 fn inet6(host: Ipv6Addr, port: u16, flow_info: u32, scope_id: u32) -> types::Address {
     let [a, b, c, d, e, f, g, h] = host.segments();
-    types::Address::Inet6(Inet6Address {
-        address: (a, b, c, d, e, f, g, h),
-        port,
-        flow_info,
-        scope_id,
-    })
+    types::Address::Inet6(Inet6Address { address: (a, b, c, d, e, f, g, h), port, flow_info, scope_id })
 }
 
 /// Turns an argument into an address of a family, looking up its host. `verb` is the caller's name, for the texts.
-pub(crate) fn encode(
-    family: Family,
-    verb: &str,
-    argument: AddressArgument<'_>,
-) -> Result<types::Address> {
+pub(crate) fn encode(family: Family, verb: &str, argument: AddressArgument<'_>) -> Result<types::Address> {
     match (family, argument) {
         (_, AddressArgument::Known(address)) => Ok(address),
         (Family::UNIX, AddressArgument::Name(name)) => unix(&name).map(types::Address::Unix),
-        (Family::UNIX, AddressArgument::Host { .. }) => {
-            Err(type_error("a bytes-like object is required, not 'tuple'"))
+        (Family::UNIX, argument) => {
+            let found = python_type(&argument);
+            Err(type_error(format!("a bytes-like object is required, not '{found}'")))
         }
-        (
-            Family::INET,
-            AddressArgument::Host {
-                host,
-                port,
-                flow_info: None,
-                scope_id: None,
-            },
-        ) => {
+        (Family::INET, AddressArgument::Host { host, port, flow_info: None, scope_id: None }) => {
             let port = narrow(verb, port)?;
             let IpAddr::V4(host) = resolve(Family::INET, &host)? else {
                 return Err(other_family());
             };
             Ok(inet(host, port_number(verb, port)?))
         }
-        (Family::INET, AddressArgument::Host { .. }) => {
-            Err(type_error("AF_INET address must be a pair (host, port)"))
-        }
-        (
-            Family::INET6,
-            AddressArgument::Host {
-                host,
-                port,
-                flow_info,
-                scope_id,
-            },
-        ) => {
+        (Family::INET, AddressArgument::Host { .. }) => Err(type_error("AF_INET address must be a pair (host, port)")),
+        (Family::INET6, AddressArgument::Host { host, port, flow_info, scope_id }) => {
             let port = narrow(verb, port)?;
             let IpAddr::V6(host) = resolve(Family::INET6, &host)? else {
                 return Err(other_family());
@@ -420,10 +359,20 @@ pub(crate) fn encode(
             // The tuple's scope id takes the place of the one that a %zone has, even when it is left out.
             Ok(inet6(host, port, flow_info, scope_id.unwrap_or(0) as u32))
         }
-        (Family::INET | Family::INET6, AddressArgument::Name(_)) => Err(type_error(format!(
-            "{verb}(): {family:?} address must be tuple, not str"
-        ))),
+        (Family::INET | Family::INET6, argument) => {
+            let found = python_type(&argument);
+            Err(type_error(format!("{verb}(): {family:?} address must be tuple, not {found}")))
+        }
         (_, _) => Err(Error::text(ErrorKind::Os, format!("{verb}(): bad family"))),
+    }
+}
+
+/// What Python would call the type of an argument.
+const fn python_type(argument: &AddressArgument<'_>) -> &'static str {
+    match argument {
+        AddressArgument::Host { .. } | AddressArgument::Known(_) => "tuple",
+        AddressArgument::Name(_) => "str",
+        AddressArgument::None => "NoneType",
     }
 }
 
@@ -470,7 +419,8 @@ fn resolve(family: Family, host: &[u8]) -> Result<IpAddr> {
         _ => {}
     }
     // Names go to the host's resolver as they are, which also knows the names that are not ASCII.
-    let host = str::from_utf8(host).map_err(|_| type_error("encoding of hostname failed"))?;
+    // Bytes that are no text are the name of nothing.
+    let host = str::from_utf8(host).map_err(|_| Error::address_info(EAI_NONAME))?;
     // A %zone is for getaddrinfo to read; `Ipv6Addr` takes none.
     if v6 && let Ok(address) = host.parse::<Ipv6Addr>() {
         return Ok(address.into());
@@ -493,12 +443,9 @@ fn unix(name: &[u8]) -> Result<UnixAddress> {
         [0, rest @ ..] if name.len() <= SUN_PATH => Ok(UnixAddress::Abstract(rest.to_vec())),
         [0, ..] => Err(too_long()),
         // A path ends with a NUL, for which there must be room; one inside of it ends it earlier.
-        _ if name.len() < SUN_PATH => Ok(UnixAddress::Path(
-            name.split(|&byte| byte == 0)
-                .next()
-                .unwrap_or_default()
-                .to_vec(),
-        )),
+        _ if name.len() < SUN_PATH => {
+            Ok(UnixAddress::Path(name.split(|&byte| byte == 0).next().unwrap_or_default().to_vec()))
+        }
         _ => Err(too_long()),
     }
 }
@@ -516,11 +463,7 @@ fn ipv6_text(address: Ipv6Addr) -> String {
 
 /// The quote that Python chooses for a text: `'`, but for one that holds it and no `"`.
 fn quote(text: &[u8]) -> char {
-    if text.contains(&b'\'') && !text.contains(&b'"') {
-        '"'
-    } else {
-        '\''
-    }
+    if text.contains(&b'\'') && !text.contains(&b'"') { '"' } else { '\'' }
 }
 
 /// Python's `repr` of a text in the file system's encoding; bytes that are no UTF-8 are lone surrogates.
@@ -581,22 +524,11 @@ fn bytes_repr(bytes: &[u8]) -> String {
 /// ```
 pub fn inet_pton(family: impl Into<Family>, text: &str) -> Result<Vec<u8>> {
     let bytes = match family.into() {
-        Family::INET => text
-            .parse::<Ipv4Addr>()
-            .ok()
-            .map(|address| address.octets().to_vec()),
-        Family::INET6 => text
-            .parse::<Ipv6Addr>()
-            .ok()
-            .map(|address| address.octets().to_vec()),
+        Family::INET => text.parse::<Ipv4Addr>().ok().map(|address| address.octets().to_vec()),
+        Family::INET6 => text.parse::<Ipv6Addr>().ok().map(|address| address.octets().to_vec()),
         _ => return Err(Error::from_errno(errno::EAFNOSUPPORT)),
     };
-    bytes.ok_or_else(|| {
-        Error::text(
-            ErrorKind::Os,
-            "illegal IP address string passed to inet_pton",
-        )
-    })
+    bytes.ok_or_else(|| Error::text(ErrorKind::Os, "illegal IP address string passed to inet_pton"))
 }
 
 /// The text of a numeric address: inet_ntop(3), in glibc's form.
@@ -606,23 +538,11 @@ pub fn inet_pton(family: impl Into<Family>, text: &str) -> Result<Vec<u8>> {
 /// # Errors
 /// `ValueError` for another length than 4 (INET) or 16 (INET6), and for another family.
 pub fn inet_ntop(family: impl Into<Family>, bytes: &[u8]) -> Result<String> {
-    let wrong_length = |_| {
-        Error::text(
-            ErrorKind::Value,
-            "invalid length of packed IP address string",
-        )
-    };
+    let wrong_length = |_| Error::text(ErrorKind::Value, "invalid length of packed IP address string");
     match family.into() {
-        Family::INET => <[u8; 4]>::try_from(bytes)
-            .map(|bytes| Ipv4Addr::from(bytes).to_string())
-            .map_err(wrong_length),
-        Family::INET6 => <[u8; 16]>::try_from(bytes)
-            .map(|bytes| ipv6_text(bytes.into()))
-            .map_err(wrong_length),
-        Family(family) => Err(Error::text(
-            ErrorKind::Value,
-            format!("unknown address family {family}"),
-        )),
+        Family::INET => <[u8; 4]>::try_from(bytes).map(|bytes| Ipv4Addr::from(bytes).to_string()).map_err(wrong_length),
+        Family::INET6 => <[u8; 16]>::try_from(bytes).map(|bytes| ipv6_text(bytes.into())).map_err(wrong_length),
+        Family(family) => Err(Error::text(ErrorKind::Value, format!("unknown address family {family}"))),
     }
 }
 
@@ -639,24 +559,12 @@ pub fn inet_ntop(family: impl Into<Family>, bytes: &[u8]) -> Result<String> {
 /// # Ok::<(), sandsock::Error>(())
 /// ```
 pub fn inet_aton(text: &str) -> Result<[u8; 4]> {
-    let illegal = || {
-        Error::text(
-            ErrorKind::Os,
-            "illegal IP address string passed to inet_aton",
-        )
-    };
+    let illegal = || Error::text(ErrorKind::Os, "illegal IP address string passed to inet_aton");
     if text.contains('\0') {
         return Err(Error::text(ErrorKind::Value, "embedded null character"));
     }
-    let text = text
-        .split([' ', '\t', '\n', '\x0b', '\x0c', '\r'])
-        .next()
-        .unwrap_or_default();
-    let parts: Vec<u32> = text
-        .split('.')
-        .map(c_number)
-        .collect::<Option<_>>()
-        .ok_or_else(illegal)?;
+    let text = text.split([' ', '\t', '\n', '\x0b', '\x0c', '\r']).next().unwrap_or_default();
+    let parts: Vec<u32> = text.split('.').map(c_number).collect::<Option<_>>().ok_or_else(illegal)?;
     let Some((&last, leading)) = parts.split_last() else {
         return Err(illegal());
     };

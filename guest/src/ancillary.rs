@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use sandsock_abi::constants::{SCM_PIDFD, SCM_RIGHTS, SOL_SOCKET};
+use sandsock_abi::{
+    constants::{SCM_PIDFD, SCM_RIGHTS, SOL_SOCKET},
+    errno,
+};
 
 pub use crate::raw::types::Warning;
 use crate::{
@@ -14,7 +17,7 @@ use crate::{
     },
 };
 
-/// The most room for control data that a host gives to one receive.
+/// The most control data that a host takes or gives in one call.
 const CONTROL_LIMIT: usize = 256 << 10;
 
 /// The size of a descriptor's number in SCM_RIGHTS: an `int` of C.
@@ -40,11 +43,7 @@ impl Ancillary {
 
     fn numbers(kind: i32, fds: &[i32]) -> Self {
         let data = fds.iter().flat_map(|fd| fd.to_ne_bytes()).collect();
-        Self {
-            level: SOL_SOCKET,
-            kind,
-            data,
-        }
+        Self { level: SOL_SOCKET, kind, data }
     }
 
     /// The numbers in SCM_RIGHTS, none in every other message. Those received are new, and the caller's to close. A number
@@ -55,10 +54,7 @@ impl Ancillary {
             return Vec::new();
         }
         let (numbers, _) = self.data.as_chunks::<INT>();
-        numbers
-            .iter()
-            .map(|number| i32::from_ne_bytes(*number))
-            .collect()
+        numbers.iter().map(|number| i32::from_ne_bytes(*number)).collect()
     }
 
     const fn is_rights(&self) -> bool {
@@ -81,11 +77,19 @@ pub struct Received<T> {
     pub warnings: Vec<Warning>,
 }
 
+impl<T> Received<T> {
+    /// The descriptors' numbers in all SCM_RIGHTS: new ones, the caller's to close.
+    #[must_use]
+    pub fn fds(&self) -> Vec<i32> {
+        self.ancillary.iter().flat_map(Ancillary::fds).collect()
+    }
+}
+
 /// Hands control messages over as the raw layer takes them, with the descriptors that they pass in place of their numbers.
-pub(crate) fn outgoing<T>(
-    messages: &[Ancillary],
-    send: impl FnOnce(&[ControlOut<'_>]) -> Result<T>,
-) -> Result<T> {
+pub(crate) fn outgoing<T>(messages: &[Ancillary], send: impl FnOnce(&[ControlOut<'_>]) -> Result<T>) -> Result<T> {
+    if messages.iter().map(|message| message.data.len()).fold(0, usize::saturating_add) > CONTROL_LIMIT {
+        return Err(Error::from_errno(errno::ENOBUFS));
+    }
     enum Item {
         Rights(Vec<Arc<Descriptor>>),
         Message(ControlMessage),
@@ -94,19 +98,10 @@ pub(crate) fn outgoing<T>(
         .iter()
         .map(|message| {
             if message.is_rights() {
-                return message
-                    .fds()
-                    .into_iter()
-                    .map(fds::get)
-                    .collect::<Result<_>>()
-                    .map(Item::Rights);
+                return message.fds().into_iter().map(fds::get).collect::<Result<_>>().map(Item::Rights);
             }
             let Ancillary { level, kind, data } = message;
-            Ok(Item::Message(ControlMessage {
-                level: *level,
-                type_: *kind,
-                data: data.clone(),
-            }))
+            Ok(Item::Message(ControlMessage { level: *level, type_: *kind, data: data.clone() }))
         })
         .collect::<Result<Vec<Item>>>()?;
     let rights: Vec<Vec<&Descriptor>> = items
@@ -133,20 +128,11 @@ pub(crate) fn incoming(control: Vec<ControlIn>, flags: Flags) -> Vec<Ancillary> 
     let inheritable = !flags.contains(Flags::CMSG_CLOEXEC);
     let message = |message| match message {
         ControlIn::Rights(descriptors) => {
-            let fds: Vec<i32> = descriptors
-                .into_iter()
-                .map(|d| fds::insert(d, inheritable))
-                .collect();
+            let fds: Vec<i32> = descriptors.into_iter().map(|d| fds::insert(d, inheritable)).collect();
             Ancillary::rights(&fds)
         }
-        ControlIn::Pidfd(descriptor) => {
-            Ancillary::numbers(SCM_PIDFD, &[fds::insert(descriptor, false)])
-        }
-        ControlIn::Message(ControlMessage { level, type_, data }) => Ancillary {
-            level,
-            kind: type_,
-            data,
-        },
+        ControlIn::Pidfd(descriptor) => Ancillary::numbers(SCM_PIDFD, &[fds::insert(descriptor, false)]),
+        ControlIn::Message(ControlMessage { level, type_, data }) => Ancillary { level, kind: type_, data },
     };
     control.into_iter().map(message).collect()
 }
@@ -154,10 +140,7 @@ pub(crate) fn incoming(control: Vec<ControlIn>, flags: Flags) -> Vec<Ancillary> 
 /// How much room for control data to ask the host for.
 pub(crate) fn control_room(size: usize) -> Result<u32> {
     if i32::try_from(size).is_err() {
-        return Err(Error::text(
-            ErrorKind::Value,
-            "invalid ancillary data buffer length",
-        ));
+        return Err(Error::text(ErrorKind::Value, "invalid ancillary data buffer length"));
     }
     // No message is longer than what the host gives, so that the rest would stay empty.
     Ok(size.min(CONTROL_LIMIT) as u32)
@@ -185,10 +168,5 @@ fn measure(name: &str, length: usize, host: fn(u32) -> Option<u32>) -> Result<us
         .ok()
         .and_then(host)
         .and_then(|length| usize::try_from(length).ok())
-        .ok_or_else(|| {
-            Error::text(
-                ErrorKind::Overflow,
-                format!("{name}() argument out of range"),
-            )
-        })
+        .ok_or_else(|| Error::text(ErrorKind::Overflow, format!("{name}() argument out of range")))
 }

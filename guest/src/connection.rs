@@ -5,8 +5,8 @@ use std::{collections::VecDeque, time::Duration};
 use sandsock_abi::constants::{IPPROTO_IPV6, IPV6_V6ONLY, SO_REUSEADDR, SO_REUSEPORT, SOL_SOCKET};
 
 use crate::{
-    AddressArgument, AddressInfo, AddressInfoFlags, Error, ErrorKind, Family, Progress, Result,
-    Service, Socket, SocketType, ToAddress, getaddrinfo, resume,
+    AddressArgument, AddressInfo, AddressInfoFlags, Error, ErrorKind, Family, Progress, Result, Service, Socket, SocketType,
+    ToAddress, getaddrinfo, resume,
 };
 
 /// How long [`create_connection`] may take for each address.
@@ -75,22 +75,8 @@ impl<'a> Connecting<'a> {
         source: Option<AddressArgument<'a>>,
         all_errors: bool,
     ) -> Result<Self> {
-        let answers = getaddrinfo(
-            host,
-            service,
-            Family::UNSPEC,
-            SocketType::STREAM,
-            0,
-            AddressInfoFlags::NONE,
-        )?;
-        Ok(Self {
-            addresses: answers.into(),
-            timeout,
-            source,
-            all_errors,
-            attempt: None,
-            errors: Vec::new(),
-        })
+        let answers = getaddrinfo(host, service, Family::UNSPEC, SocketType::STREAM, 0, AddressInfoFlags::NONE)?;
+        Ok(Self { addresses: answers.into(), timeout, source, all_errors, attempt: None, errors: Vec::new() })
     }
 
     /// Tries the addresses that are left.
@@ -123,11 +109,7 @@ impl<'a> Connecting<'a> {
 const fn is_os_error(error: &Error) -> bool {
     matches!(
         error.kind(),
-        ErrorKind::Os
-            | ErrorKind::Denied
-            | ErrorKind::TimedOut
-            | ErrorKind::AddressInfo
-            | ErrorKind::Host
+        ErrorKind::Os | ErrorKind::Denied | ErrorKind::TimedOut | ErrorKind::AddressInfo | ErrorKind::Host
     )
 }
 
@@ -183,12 +165,7 @@ pub struct ServerOptions {
 
 impl Default for ServerOptions {
     fn default() -> Self {
-        Self {
-            family: Family::INET,
-            backlog: None,
-            reuse_port: false,
-            dualstack_ipv6: false,
-        }
+        Self { family: Family::INET, backlog: None, reuse_port: false, dualstack_ipv6: false }
     }
 }
 
@@ -207,24 +184,13 @@ impl Default for ServerOptions {
 /// `ValueError` for dual stack where it is not to be had; those of making, binding (whose text then names the address) and
 /// listening.
 pub fn create_server(address: impl ToAddress, options: ServerOptions) -> Result<Socket> {
-    let ServerOptions {
-        family,
-        backlog,
-        reuse_port,
-        dualstack_ipv6,
-    } = options;
+    let ServerOptions { family, backlog, reuse_port, dualstack_ipv6 } = options;
     if dualstack_ipv6 {
         if !has_dualstack_ipv6() {
-            return Err(Error::text(
-                ErrorKind::Value,
-                "dualstack_ipv6 not supported on this platform",
-            ));
+            return Err(Error::text(ErrorKind::Value, "dualstack_ipv6 not supported on this platform"));
         }
         if family != Family::INET6 {
-            return Err(Error::text(
-                ErrorKind::Value,
-                "dualstack_ipv6 requires AF_INET6 family",
-            ));
+            return Err(Error::text(ErrorKind::Value, "dualstack_ipv6 requires AF_INET6 family"));
         }
     }
     let socket = Socket::new(family, SocketType::STREAM, 0)?;
@@ -237,18 +203,13 @@ pub fn create_server(address: impl ToAddress, options: ServerOptions) -> Result<
         socket.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, !dualstack_ipv6)?;
     }
     let address = address.to_address();
-    socket
-        .bind(&address)
-        .map_err(|error| match is_os_error(&error) {
-            true => {
-                let text = format!(
-                    "{} (while attempting to bind on address {address})",
-                    error.strerror()
-                );
-                error.with_text(text)
-            }
-            false => error,
-        })?;
+    socket.bind(&address).map_err(|error| match is_os_error(&error) {
+        true => {
+            let text = format!("{} (while attempting to bind on address {address})", error.strerror());
+            error.with_text(text)
+        }
+        false => error,
+    })?;
     socket.listen(backlog)?;
     Ok(socket)
 }

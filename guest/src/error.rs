@@ -126,10 +126,7 @@ impl Error {
     /// The same error with a longer text, as Python's `error(err.errno, "...")`.
     pub(crate) fn with_text(self, text: String) -> Self {
         match self.0 {
-            Repr::Denied(denial) => Self(Repr::Denied(Box::new(Denial {
-                grant: denial.grant,
-                text,
-            }))),
+            Repr::Denied(denial) => Self(Repr::Denied(Box::new(Denial { grant: denial.grant, text }))),
             _ => match self.errno() {
                 Some(errno) => Self(Repr::OsText(errno, text.into())),
                 None => Self::text(ErrorKind::Os, text),
@@ -197,12 +194,8 @@ impl Error {
             Repr::OsText(_, text) | Repr::Exception(_, text) => Cow::Borrowed(text),
             Repr::Denied(denial) => Cow::Borrowed(&denial.text),
             Repr::TimedOut => Cow::Borrowed("timed out"),
-            Repr::AddressInfo(code) => {
-                Cow::Borrowed(constants::address_info_text(*code).unwrap_or("Unknown error"))
-            }
-            Repr::Host(code) => {
-                Cow::Borrowed(constants::host_text(*code).unwrap_or("Unknown resolver error"))
-            }
+            Repr::AddressInfo(code) => Cow::Borrowed(constants::address_info_text(*code).unwrap_or("Unknown error")),
+            Repr::Host(code) => Cow::Borrowed(constants::host_text(*code).unwrap_or("Unknown resolver error")),
             Repr::Text(_, text) => Cow::Borrowed(text),
             Repr::Group(text, errors) => {
                 let s = if errors.len() == 1 { "" } else { "s" };
@@ -240,10 +233,7 @@ impl Error {
 }
 
 fn errno_text(errno: i32) -> Cow<'static, str> {
-    errno::text(errno).map_or_else(
-        || Cow::Owned(format!("Unknown error {errno}")),
-        Cow::Borrowed,
-    )
+    errno::text(errno).map_or_else(|| Cow::Owned(format!("Unknown error {errno}")), Cow::Borrowed)
 }
 
 /// As Python's `str(exception)`.
@@ -304,9 +294,7 @@ impl From<Error> for io::Error {
         let kind = match error.kind() {
             ErrorKind::TimedOut => io::ErrorKind::TimedOut,
             ErrorKind::Denied => io::ErrorKind::PermissionDenied,
-            ErrorKind::Value | ErrorKind::Type | ErrorKind::Overflow | ErrorKind::Unicode => {
-                io::ErrorKind::InvalidInput
-            }
+            ErrorKind::Value | ErrorKind::Type | ErrorKind::Overflow | ErrorKind::Unicode => io::ErrorKind::InvalidInput,
             ErrorKind::Os => error.errno().map_or(io::ErrorKind::Other, io_kind),
             _ => io::ErrorKind::Other,
         };
@@ -352,63 +340,22 @@ mod tests {
     #[test]
     fn texts_and_classes_are_pythons() {
         for (error, class, errno, text) in [
-            (
-                Error::from_errno(errno::ECONNREFUSED),
-                "ConnectionRefusedError",
-                Some(111),
-                "[Errno 111] Connection refused",
-            ),
-            (
-                Error::from_errno(9999),
-                "OSError",
-                Some(9999),
-                "[Errno 9999] Unknown error 9999",
-            ),
+            (Error::from_errno(errno::ECONNREFUSED), "ConnectionRefusedError", Some(111), "[Errno 111] Connection refused"),
+            (Error::from_errno(9999), "OSError", Some(9999), "[Errno 9999] Unknown error 9999"),
             (Error::timed_out(), "TimeoutError", None, "timed out"),
+            (Error::address_info(-2), "gaierror", Some(-2), "[Errno -2] Name or service not known"),
+            (Error(Repr::Host(1)), "herror", Some(1), "[Errno 1] Unknown host"),
+            (Error::text(ErrorKind::Os, "AF_UNIX path too long"), "OSError", None, "AF_UNIX path too long"),
+            (Error::interrupted(Progress::default()), "InterruptedError", Some(4), "[Errno 4] Interrupted system call"),
+            (Error::exception("KeyboardInterrupt", ""), "KeyboardInterrupt", None, ""),
             (
-                Error::address_info(-2),
-                "gaierror",
-                Some(-2),
-                "[Errno -2] Name or service not known",
-            ),
-            (
-                Error(Repr::Host(1)),
-                "herror",
-                Some(1),
-                "[Errno 1] Unknown host",
-            ),
-            (
-                Error::text(ErrorKind::Os, "AF_UNIX path too long"),
-                "OSError",
-                None,
-                "AF_UNIX path too long",
-            ),
-            (
-                Error::interrupted(Progress::default()),
-                "InterruptedError",
-                Some(4),
-                "[Errno 4] Interrupted system call",
-            ),
-            (
-                Error::exception("KeyboardInterrupt", ""),
-                "KeyboardInterrupt",
-                None,
-                "",
-            ),
-            (
-                Error::group(
-                    "create_connection failed",
-                    vec![Error::timed_out(), Error::timed_out()],
-                ),
+                Error::group("create_connection failed", vec![Error::timed_out(), Error::timed_out()]),
                 "ExceptionGroup",
                 None,
                 "create_connection failed (2 sub-exceptions)",
             ),
         ] {
-            assert_eq!(
-                (error.class(), error.errno(), error.to_string().as_str()),
-                (class, errno, text)
-            );
+            assert_eq!((error.class(), error.errno(), error.to_string().as_str()), (class, errno, text));
         }
     }
 
@@ -416,45 +363,22 @@ mod tests {
     fn a_denial_names_its_grant() {
         let grant = "tcp-connect=192.0.2.1:443".to_owned();
         for reason in ["not granted", "not granted: tcp-connect=192.0.2.1:443"] {
-            let error = Error::from(types::Error::Denied(types::Denial {
-                grant: Some(grant.clone()),
-                reason: reason.into(),
-            }));
-            assert_eq!(
-                (error.kind(), error.class(), error.errno()),
-                (ErrorKind::Denied, "PermissionError", Some(13))
-            );
+            let error =
+                Error::from(types::Error::Denied(types::Denial { grant: Some(grant.clone()), reason: reason.into() }));
+            assert_eq!((error.kind(), error.class(), error.errno()), (ErrorKind::Denied, "PermissionError", Some(13)));
             assert_eq!(error.grant(), Some(grant.as_str()));
             assert_eq!(error.to_string().matches(&grant).count(), 1, "{error}");
-            assert!(
-                error
-                    .to_string()
-                    .starts_with("[Errno 13] Permission denied: "),
-                "{error}"
-            );
-            assert_eq!(
-                io::Error::from(error).kind(),
-                io::ErrorKind::PermissionDenied
-            );
+            assert!(error.to_string().starts_with("[Errno 13] Permission denied: "), "{error}");
+            assert_eq!(io::Error::from(error).kind(), io::ErrorKind::PermissionDenied);
         }
     }
 
     #[test]
     fn with_text_keeps_errno_and_grant() {
-        let error =
-            Error::from_errno(errno::EADDRINUSE).with_text("Address already in use (there)".into());
-        assert_eq!(
-            error.to_string(),
-            "[Errno 98] Address already in use (there)"
-        );
-        let denied = Error::from(types::Error::Denied(types::Denial {
-            grant: Some("a=b".into()),
-            reason: String::new(),
-        }));
+        let error = Error::from_errno(errno::EADDRINUSE).with_text("Address already in use (there)".into());
+        assert_eq!(error.to_string(), "[Errno 98] Address already in use (there)");
+        let denied = Error::from(types::Error::Denied(types::Denial { grant: Some("a=b".into()), reason: String::new() }));
         let denied = denied.with_text("no".into());
-        assert_eq!(
-            (denied.grant(), denied.to_string().as_str()),
-            (Some("a=b"), "[Errno 13] no")
-        );
+        assert_eq!((denied.grant(), denied.to_string().as_str()), (Some("a=b"), "[Errno 13] no"));
     }
 }

@@ -84,9 +84,7 @@ fn answer<T: 'static>(call: &str) -> T {
         panic!("not expected: {call}");
     };
     assert_eq!(call, expected);
-    *answer
-        .downcast()
-        .unwrap_or_else(|_| panic!("the answer to {call} has another type"))
+    *answer.downcast().unwrap_or_else(|_| panic!("the answer to {call} has another type"))
 }
 
 macro_rules! calls {
@@ -233,9 +231,7 @@ pub(crate) mod transfers {
     }
 
     pub(crate) fn control_length(length: u32) -> Option<u32> {
-        length
-            .checked_add(16)
-            .filter(|length| *length <= i32::MAX as u32)
+        length.checked_add(16).filter(|length| *length <= i32::MAX as u32)
     }
 
     pub(crate) fn control_space(length: u32) -> Option<u32> {

@@ -36,12 +36,7 @@ struct Table {
     numbered: Option<bool>,
 }
 
-static TABLE: Mutex<Table> = Mutex::new(Table {
-    entries: BTreeMap::new(),
-    lowest: FIRST,
-    inherited: None,
-    numbered: None,
-});
+static TABLE: Mutex<Table> = Mutex::new(Table { entries: BTreeMap::new(), lowest: FIRST, inherited: None, numbered: None });
 
 fn table() -> MutexGuard<'static, Table> {
     TABLE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -60,17 +55,12 @@ impl Table {
     }
 
     fn inherited(&mut self) -> &mut BTreeSet<i32> {
-        self.inherited
-            .get_or_insert_with(|| descriptors::inherited().into_iter().collect())
+        self.inherited.get_or_insert_with(|| descriptors::inherited().into_iter().collect())
     }
 
     fn put(&mut self, number: i32, descriptor: Descriptor, inheritable: bool) -> Arc<Descriptor> {
         let descriptor = Arc::new(descriptor);
-        let entry = Entry {
-            descriptor: Arc::clone(&descriptor),
-            inheritable,
-            aliased: false,
-        };
+        let entry = Entry { descriptor: Arc::clone(&descriptor), inheritable, aliased: false };
         self.entries.insert(number, entry);
         descriptor
     }
@@ -172,11 +162,7 @@ pub fn dup(fd: i32) -> Result<i32> {
 /// EBADF for a number that is no descriptor.
 pub fn get_inheritable(fd: i32) -> Result<bool> {
     get(fd)?;
-    table()
-        .entries
-        .get(&fd)
-        .map(|entry| entry.inheritable)
-        .ok_or_else(bad)
+    table().entries.get(&fd).map(|entry| entry.inheritable).ok_or_else(bad)
 }
 
 /// Sets the flag that [`get_inheritable`] reads.
@@ -187,11 +173,7 @@ pub fn get_inheritable(fd: i32) -> Result<bool> {
 /// EBADF for a number that is no descriptor.
 pub fn set_inheritable(fd: i32, inheritable: bool) -> Result<()> {
     get(fd)?;
-    table()
-        .entries
-        .get_mut(&fd)
-        .map(|entry| entry.inheritable = inheritable)
-        .ok_or_else(bad)
+    table().entries.get_mut(&fd).map(|entry| entry.inheritable = inheritable).ok_or_else(bad)
 }
 
 /// A weak second handle on a descriptor, for transfers alone.
@@ -208,14 +190,10 @@ pub(crate) fn alias(number: i32) -> Result<Descriptor> {
 pub(crate) fn revoke_aliases(number: i32) {
     let aliased = {
         let mut table = table();
-        table
-            .entries
-            .get_mut(&number)
-            .filter(|entry| entry.aliased)
-            .map(|entry| {
-                entry.aliased = false;
-                Arc::clone(&entry.descriptor)
-            })
+        table.entries.get_mut(&number).filter(|entry| entry.aliased).map(|entry| {
+            entry.aliased = false;
+            Arc::clone(&entry.descriptor)
+        })
     };
     if let Some(descriptor) = aliased {
         descriptors::revoke_aliases(&descriptor);

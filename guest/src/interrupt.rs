@@ -26,6 +26,7 @@ static HANDLER: Mutex<Option<Handler>> = Mutex::new(None);
 
 thread_local! {
     static RESUME: Cell<Option<Progress>> = const { Cell::new(None) };
+    static PENDING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Sets what runs when the host interrupts a wait (Ctrl-C, a signal), and gives what ran before.
@@ -42,10 +43,7 @@ thread_local! {
 /// set_interrupt_handler(Some(|| Err(Error::exception("KeyboardInterrupt", ""))));
 /// ```
 pub fn set_interrupt_handler(handler: Option<Handler>) -> Option<Handler> {
-    std::mem::replace(
-        &mut *HANDLER.lock().unwrap_or_else(PoisonError::into_inner),
-        handler,
-    )
+    std::mem::replace(&mut *HANDLER.lock().unwrap_or_else(PoisonError::into_inner), handler)
 }
 
 fn handler() -> Option<Handler> {
@@ -65,16 +63,27 @@ pub(crate) fn handle(progress: Progress) -> Result<()> {
     }
 }
 
+/// An interrupt ended a verb that had moved bytes: it tells them, and the next one sees to the interrupt.
+pub(crate) fn pend() {
+    PENDING.set(true);
+}
+
+/// Sees to an interrupt that an earlier verb left, before a verb that has come so far waits.
+pub(crate) fn settle(progress: Progress) -> Result<()> {
+    if PENDING.replace(false) { handle(progress) } else { Ok(()) }
+}
+
 /// Makes the first waiting verb that `verb` calls go on from where an interrupt ended it.
 ///
 /// For programs that cannot run their handlers inside of the verb: a component that serves others gives up the call with
 /// [`Error::progress`], its caller runs its handlers and repeats the call with the same arguments. What it has not done by
-/// then is done in the time that was left.
+/// then is done in the time that was left, which is known where there is a handler: one that gives EINTR.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), sandsock::Error> {
 /// # let socket = sandsock::Socket::new(2, 1, 0)?;
 /// # let data = b"";
+/// sandsock::set_interrupt_handler(Some(|| Err(sandsock::Error::from_errno(sandsock::errno::EINTR))));
 /// let mut result = socket.sendall(data, 0);
 /// while let Some(progress) = result.as_ref().err().and_then(sandsock::Error::progress) {
 ///     // ... see to the interrupt, and then:

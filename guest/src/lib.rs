@@ -36,7 +36,7 @@
 //! * [`Socket`], [`socketpair`], [`fromfd`], [`create_connection`], [`create_server`]: the sockets;
 //! * [`Address`] and [`ToAddress`]: addresses as results and as arguments;
 //! * [`getaddrinfo`]: names; [`inet_pton`] and its kin: numeric addresses;
-//! * [`select()`] and [`Poll`]: waiting for many;
+//! * [`select()`], [`Poll`] and [`Epoll`]: waiting for many;
 //! * [`close`], [`dup`]: descriptors by their numbers;
 //! * [`set_interrupt_handler`]: what happens when the host interrupts a wait;
 //! * [`constants`]: every number of the API by its name; [`raw`]: the layer below.
@@ -46,6 +46,9 @@
 mod address;
 mod ancillary;
 mod connection;
+// In unit tests a script stands in for the host, and it has no pollers.
+#[cfg(not(test))]
+mod epoll;
 mod error;
 #[cfg(test)]
 mod fake;
@@ -60,13 +63,11 @@ mod socket;
 mod tests;
 mod timeout;
 
-pub use address::{
-    Address, AddressArgument, ToAddress, inet_aton, inet_ntoa, inet_ntop, inet_pton,
-};
+pub use address::{Address, AddressArgument, ToAddress, inet_aton, inet_ntoa, inet_ntop, inet_pton};
 pub use ancillary::{Ancillary, Received, Warning, cmsg_len, cmsg_space};
-pub use connection::{
-    ConnectTimeout, Connecting, ServerOptions, create_connection, create_server, has_dualstack_ipv6,
-};
+pub use connection::{ConnectTimeout, Connecting, ServerOptions, create_connection, create_server, has_dualstack_ipv6};
+#[cfg(not(test))]
+pub use epoll::Epoll;
 pub use error::{Error, ErrorKind};
 pub use fds::{close, dup, get_inheritable, set_inheritable};
 pub use interrupt::{Progress, resume, set_interrupt_handler};

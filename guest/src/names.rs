@@ -99,10 +99,7 @@ macro_rules! bits {
                     return f.write_str("0");
                 }
                 let mut separator = "";
-                for bit in (0..32)
-                    .map(|shift| 1_i32 << shift)
-                    .filter(|bit| self.0 & bit != 0)
-                {
+                for bit in (0..32).map(|shift| 1_i32 << shift).filter(|bit| self.0 & bit != 0) {
                     f.write_str(separator)?;
                     separator = "|";
                     match name_of($prefix, i64::from(bit)) {
@@ -213,20 +210,11 @@ mod tests {
 
     #[test]
     fn numbers_show_their_names() {
-        assert_eq!(
-            format!("{:?} {:?}", Family(2), Family(16)),
-            "AF_INET AF_NETLINK"
-        );
+        assert_eq!(format!("{:?} {:?}", Family(2), Family(16)), "AF_INET AF_NETLINK");
         assert_eq!(format!("{:?}", Family(99)), "99");
         assert_eq!(format!("{:?}", SocketType::SEQPACKET), "SOCK_SEQPACKET");
-        assert_eq!(
-            format!("{:?}", Flags::PEEK | Flags::DONTWAIT),
-            "MSG_PEEK|MSG_DONTWAIT"
-        );
-        assert_eq!(
-            format!("{:?} {:?}", Flags::NONE, AddressInfoFlags(1)),
-            "0 AI_PASSIVE"
-        );
+        assert_eq!(format!("{:?}", Flags::PEEK | Flags::DONTWAIT), "MSG_PEEK|MSG_DONTWAIT");
+        assert_eq!(format!("{:?} {:?}", Flags::NONE, AddressInfoFlags(1)), "0 AI_PASSIVE");
     }
 
     #[test]

@@ -2,13 +2,18 @@
 
 use std::borrow::Cow;
 
+use sandsock_abi::{constants::EAI_NONAME, errno};
+
 use crate::{
-    Address, AddressInfoFlags, Error, Family, Result, SocketType, interrupt,
+    Address, AddressInfoFlags, Error, Family, Progress, Result, SocketType, interrupt,
     raw::{
         netdb,
         types::{self, AddressHints, NameError, Wait},
     },
 };
+
+/// More than any host's or service's name can be; a host ends a guest that hands over too much.
+const NAME_LIMIT: usize = 64 << 10;
 
 /// One answer of [`getaddrinfo`]: what [`Socket::new`](crate::Socket::new) and [`Socket::connect`](crate::Socket::connect)
 /// need.
@@ -97,19 +102,11 @@ pub fn getaddrinfo<'a>(
     protocol: i32,
     flags: impl Into<AddressInfoFlags>,
 ) -> Result<Vec<AddressInfo>> {
-    let hints = AddressHints {
-        family: family.into().0,
-        type_: kind.into().0,
-        protocol,
-        flags: flags.into().0,
-    };
+    let hints = AddressHints { family: family.into().0, type_: kind.into().0, protocol, flags: flags.into().0 };
     // C's strings end at a NUL.
-    let host = host
-        .into()
-        .map(|host| host.split('\0').next().unwrap_or_default());
+    let host = host.into().map(|host| host.split('\0').next().unwrap_or_default());
     let service = service.into().text();
-    let answers =
-        look_up(|| netdb::get_address_info(host, service.as_deref(), hints, Wait::Forever))?;
+    let answers = look_up(host, service.as_deref(), hints)?;
     Ok(answers.into_iter().map(AddressInfo::from).collect())
 }
 
@@ -127,28 +124,22 @@ impl From<types::AddressInfo> for AddressInfo {
 
 /// The first address of a host in a family, as Python's addresses take it.
 pub(crate) fn first_address(host: &str, family: Family) -> Result<Address> {
-    let hints = AddressHints {
-        family: family.0,
-        type_: 0,
-        protocol: 0,
-        flags: 0,
-    };
-    let answers = look_up(|| netdb::get_address_info(Some(host), None, hints, Wait::Forever))?;
+    let hints = AddressHints { family: family.0, type_: 0, protocol: 0, flags: 0 };
+    let answers = look_up(Some(host), None, hints)?;
     let first = answers.into_iter().next();
     // getaddrinfo(3) has no empty answer; should a host give one, there is no such name.
-    first
-        .map(|info| info.address.into())
-        .ok_or_else(|| Error::address_info(crate::constants::EAI_NONAME))
+    first.map(|info| info.address.into()).ok_or_else(|| Error::address_info(EAI_NONAME))
 }
 
 /// Makes a look-up, again after an interrupt whose handler lets it go on.
-fn look_up<T>(mut ask: impl FnMut() -> Result<T, NameError>) -> Result<T> {
+fn look_up(host: Option<&str>, service: Option<&str>, hints: AddressHints) -> Result<Vec<types::AddressInfo>> {
+    if host.into_iter().chain(service).any(|name| name.len() > NAME_LIMIT) {
+        return Err(Error::address_info(EAI_NONAME));
+    }
     loop {
-        match ask() {
-            Ok(answer) => return Ok(answer),
-            Err(NameError::Other(types::Error::Os(crate::errno::EINTR))) => {
-                interrupt::handle(interrupt::Progress::default())?;
-            }
+        match netdb::get_address_info(host, service, hints, Wait::Forever) {
+            Ok(answers) => return Ok(answers),
+            Err(NameError::Other(types::Error::Os(errno::EINTR))) => interrupt::handle(Progress::default())?,
             Err(error) => return Err(error.into()),
         }
     }

@@ -23,6 +23,4 @@ pub use bindings::sandsock::socket::{
 };
 
 #[cfg(test)]
-pub(crate) use crate::fake::{
-    clock, connections, descriptors, netdb, polling, syscalls, transfers,
-};
+pub(crate) use crate::fake::{clock, connections, descriptors, netdb, polling, syscalls, transfers};

@@ -3,15 +3,12 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use sandsock_abi::{
-    constants::{
-        POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI, POLLRDBAND, POLLRDNORM, POLLWRBAND,
-        POLLWRNORM,
-    },
+    constants::{POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI, POLLRDBAND, POLLRDNORM, POLLWRBAND, POLLWRNORM},
     errno,
 };
 
 use crate::{
-    Error, ErrorKind, Result, Socket, fds,
+    Error, ErrorKind, Result, Socket, fds, interrupt,
     raw::{
         descriptors::Descriptor,
         polling::{self, PollEntry},
@@ -45,12 +42,9 @@ impl<T: Fileno + ?Sized> Fileno for &T {
 }
 
 /// The number of a descriptor to wait for.
-fn number(item: &impl Fileno) -> Result<i32> {
+pub(crate) fn number(item: &impl Fileno) -> Result<i32> {
     match item.fileno() {
-        fd @ ..0 => Err(Error::text(
-            ErrorKind::Value,
-            format!("file descriptor cannot be a negative integer ({fd})"),
-        )),
+        fd @ ..0 => Err(Error::text(ErrorKind::Value, format!("file descriptor cannot be a negative integer ({fd})"))),
         fd => Ok(fd),
     }
 }
@@ -60,6 +54,7 @@ fn number(item: &impl Fileno) -> Result<i32> {
 /// After an interrupt that its handler lets pass it waits for the time that is left.
 fn wait_for(wanted: &BTreeMap<i32, u16>, timeout: Timeout) -> Result<BTreeMap<i32, u16>> {
     let mut waiting = Waiting::new(timeout);
+    interrupt::settle(waiting.progress())?;
     loop {
         let mut ready = BTreeMap::new();
         // They are looked up each time: a handler may have closed one.
@@ -75,25 +70,13 @@ fn wait_for(wanted: &BTreeMap<i32, u16>, timeout: Timeout) -> Result<BTreeMap<i3
         }
         let entries: Vec<PollEntry<'_>> = descriptors
             .iter()
-            .map(|(_, descriptor, events)| PollEntry {
-                descriptor: descriptor.as_ref(),
-                events: *events,
-            })
+            .map(|(_, descriptor, events)| PollEntry { descriptor: descriptor.as_ref(), events: *events })
             .collect();
         // One that is no descriptor is ready already.
-        let wait = if ready.is_empty() {
-            waiting.wait()
-        } else {
-            Wait::None
-        };
+        let wait = if ready.is_empty() { waiting.wait() } else { Wait::None };
         match polling::poll(&entries, wait) {
             Ok(events) => {
-                ready.extend(
-                    descriptors
-                        .iter()
-                        .zip(events)
-                        .map(|((fd, ..), events)| (*fd, events)),
-                );
+                ready.extend(descriptors.iter().zip(events).map(|((fd, ..), events)| (*fd, events)));
                 ready.retain(|_, events| *events != 0);
                 return Ok(ready);
             }
@@ -128,12 +111,7 @@ pub type Ready<T> = (Vec<T>, Vec<T>, Vec<T>);
 ///
 /// # Errors
 /// `ValueError` for a negative number, as that of a closed socket is; EBADF for a number that is no descriptor.
-pub fn select<T: Fileno + Copy>(
-    read: &[T],
-    write: &[T],
-    exceptional: &[T],
-    timeout: Option<Duration>,
-) -> Result<Ready<T>> {
+pub fn select<T: Fileno + Copy>(read: &[T], write: &[T], exceptional: &[T], timeout: Option<Duration>) -> Result<Ready<T>> {
     // What the kernel's select counts as ready, and what is asked for.
     const IN: i32 = POLLRDNORM | POLLRDBAND | POLLIN | POLLHUP | POLLERR;
     const OUT: i32 = POLLWRNORM | POLLWRBAND | POLLOUT | POLLERR;
@@ -149,18 +127,10 @@ pub fn select<T: Fileno + Copy>(
         return Err(Error::from_errno(errno::EBADF));
     }
     let among = |list: &[T], events: i32| {
-        let is_ready = |item: &&T| {
-            ready
-                .get(&item.fileno())
-                .is_some_and(|ready| ready & events as u16 != 0)
-        };
+        let is_ready = |item: &&T| ready.get(&item.fileno()).is_some_and(|ready| ready & events as u16 != 0);
         list.iter().filter(is_ready).copied().collect()
     };
-    Ok((
-        among(read, IN),
-        among(write, OUT),
-        among(exceptional, POLLPRI),
-    ))
+    Ok((among(read, IN), among(write, OUT), among(exceptional, POLLPRI)))
 }
 
 /// Descriptors to wait for: Python's `select.poll()`.
@@ -186,9 +156,7 @@ impl Poll {
     /// No descriptors yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            wanted: BTreeMap::new(),
-        }
+        Self { wanted: BTreeMap::new() }
     }
 
     /// Adds a descriptor, or changes what is waited for: `POLL*` bits, of which POLLERR, POLLHUP and POLLNVAL always are.
@@ -239,10 +207,7 @@ impl Poll {
     /// `OverflowError` for more than 63 bits of nanoseconds; what the host says where there are too many.
     pub fn poll(&self, timeout: Option<Duration>) -> Result<Vec<(i32, i32)>> {
         let ready = wait_for(&self.wanted, Timeout::from_duration(timeout)?)?;
-        Ok(ready
-            .into_iter()
-            .map(|(fd, events)| (fd, events.into()))
-            .collect())
+        Ok(ready.into_iter().map(|(fd, events)| (fd, events.into())).collect())
     }
 }
 

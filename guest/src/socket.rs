@@ -4,14 +4,17 @@ use std::{
     fmt,
     io::{self, IoSlice, IoSliceMut, Read, Write},
     ops::Range,
-    sync::atomic::{AtomicI32, AtomicI64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicI32, AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
 use sandsock_abi::errno;
 
 use crate::{
-    Address, Ancillary, Error, ErrorKind, Family, Flags, Received, Result, SocketType, ToAddress,
+    Address, AddressArgument, Ancillary, Error, ErrorKind, Family, Flags, Received, Result, SocketType, ToAddress,
     address::encode,
     ancillary::{cmsg_len, control_room, incoming, outgoing},
     fds, interrupt,
@@ -35,6 +38,9 @@ const BUFFERS: usize = 1024;
 
 /// The backlog that Python gives a listener: the smaller of SOMAXCONN and 128.
 const BACKLOG: i32 = 128;
+
+/// The longest value of an option that a host takes.
+const OPTION_LIMIT: usize = 64 << 10;
 
 /// The longest buffer of `getsockopt`, by Python's rule.
 const OPTION_BUFFER: usize = 1024;
@@ -70,11 +76,7 @@ impl Socket {
     /// # Errors
     /// What socket(2) says (EAFNOSUPPORT, EPROTONOSUPPORT, EMFILE), and `PermissionError` where no grant names the family and
     /// type.
-    pub fn new(
-        family: impl Into<Family>,
-        kind: impl Into<SocketType>,
-        protocol: i32,
-    ) -> Result<Self> {
+    pub fn new(family: impl Into<Family>, kind: impl Into<SocketType>, protocol: i32) -> Result<Self> {
         let or = |number: i32, default: i32| if number == -1 { default } else { number };
         let family = Family(or(family.into().0, Family::INET.0));
         let kind = SocketType(or(kind.into().0, SocketType::STREAM.0));
@@ -108,11 +110,8 @@ impl Socket {
             return Err(Error::text(ErrorKind::Value, "negative file descriptor"));
         }
         let descriptor = fds::get(fileno)?;
-        let DescriptorKind::Socket(SocketKind {
-            family: real_family,
-            type_: real_kind,
-            protocol: real_protocol,
-        }) = descriptors::kind(&descriptor)?
+        let DescriptorKind::Socket(SocketKind { family: real_family, type_: real_kind, protocol: real_protocol }) =
+            descriptors::kind(&descriptor)?
         else {
             return Err(Error::from_errno(errno::ENOTSOCK));
         };
@@ -135,30 +134,19 @@ impl Socket {
     }
 
     fn from_number(fd: i32, family: Family, kind: SocketType, proto: i32) -> Self {
-        let timeout = if kind.is_nonblocking() {
-            Timeout::ZERO
-        } else {
-            timeout::default()
-        };
-        Self {
-            fd: fd.into(),
-            family,
-            kind: kind.bare(),
-            proto,
-            timeout: timeout.0.into(),
-        }
+        let timeout = if kind.is_nonblocking() { Timeout::ZERO } else { timeout::default() };
+        Self { fd: fd.into(), family, kind: kind.bare(), proto, timeout: timeout.0.into() }
     }
 
     /// A new description blocks; one that was taken over stays as it is where the default is to have no timeout.
     fn apply_default_timeout(&self) -> Result<()> {
-        let descriptor = self.descriptor()?;
-        if !self.timeout().is_none() {
-            descriptors::set_nonblocking(&descriptor, true)?;
+        match self.timeout() {
+            timeout if timeout.is_none() => Ok(()),
+            timeout => self.set_timeout(timeout),
         }
-        Ok(())
     }
 
-    fn descriptor(&self) -> Result<std::sync::Arc<Descriptor>> {
+    fn descriptor(&self) -> Result<Arc<Descriptor>> {
         fds::get(self.fileno())
     }
 
@@ -172,6 +160,7 @@ impl Socket {
         waiting: &mut Waiting,
         mut call: impl FnMut(&Descriptor, Wait) -> Result<T, types::Error>,
     ) -> Result<T> {
+        interrupt::settle(waiting.progress())?;
         loop {
             let result = call(&*self.descriptor()?, waiting.wait());
             match result {
@@ -272,11 +261,7 @@ impl Socket {
     }
 
     /// Connects. The inner result is what the kernel or the policy said, the outer one what went wrong elsewhere.
-    fn establish(
-        &self,
-        verb: &str,
-        address: crate::AddressArgument<'_>,
-    ) -> Result<Result<()>> {
+    fn establish(&self, verb: &str, address: AddressArgument<'_>) -> Result<Result<()>> {
         let mut waiting = Waiting::new(self.timeout());
         let address = encode(self.family, verb, address)?;
         loop {
@@ -306,9 +291,7 @@ impl Socket {
                     }
                 }
                 // A UNIX socket's EAGAIN is a full backlog, which no timeout waits for.
-                Err(types::Error::Os(errno::EAGAIN))
-                    if waiting.is_timed() && self.family != Family::UNIX =>
-                {
+                Err(types::Error::Os(errno::EAGAIN)) if waiting.is_timed() && self.family != Family::UNIX => {
                     return Ok(Err(Error::timed_out()));
                 }
                 Err(error) => return Ok(Err(error.into())),
@@ -334,8 +317,7 @@ impl Socket {
     /// What dup(2) says (EMFILE).
     pub fn dup(&self) -> Result<Self> {
         let timeout = self.timeout();
-        let socket =
-            Self::from_number(fds::dup(self.fileno())?, self.family, self.kind, self.proto);
+        let socket = Self::from_number(fds::dup(self.fileno())?, self.family, self.kind, self.proto);
         socket.set_timeout(timeout)?;
         Ok(socket)
     }
@@ -376,11 +358,7 @@ impl Socket {
     /// # Errors
     /// EBADF on a closed socket; the timeout is set all the same.
     pub fn setblocking(&self, blocking: bool) -> Result<()> {
-        self.set_timeout(if blocking {
-            Timeout::NONE
-        } else {
-            Timeout::ZERO
-        })
+        self.set_timeout(if blocking { Timeout::NONE } else { Timeout::ZERO })
     }
 
     /// The timeout; none is no end.
@@ -410,10 +388,7 @@ impl Socket {
 
     fn set_timeout(&self, timeout: Timeout) -> Result<()> {
         self.timeout.store(timeout.0, Ordering::Relaxed);
-        Ok(descriptors::set_nonblocking(
-            &*self.descriptor()?,
-            !timeout.is_none(),
-        )?)
+        Ok(descriptors::set_nonblocking(&*self.descriptor()?, !timeout.is_none())?)
     }
 
     /// The peer's address: getpeername(2).
@@ -448,12 +423,7 @@ impl Socket {
         if !(1..=OPTION_BUFFER).contains(&buflen) {
             return Err(Error::text(ErrorKind::Os, "getsockopt buflen out of range"));
         }
-        Ok(syscalls::get_option_bytes(
-            &*self.descriptor()?,
-            level,
-            name,
-            buflen as u32,
-        )?)
+        Ok(syscalls::get_option_bytes(&*self.descriptor()?, level, name, buflen as u32)?)
     }
 
     /// Sets an option: setsockopt(2).
@@ -470,23 +440,14 @@ impl Socket {
     /// # Errors
     /// ENOPROTOOPT where there is no such option, EINVAL for a value of the wrong size or range; `PermissionError` for an
     /// option that needs a grant of its own.
-    pub fn setsockopt<'a>(
-        &self,
-        level: i32,
-        name: i32,
-        value: impl Into<OptionValue<'a>>,
-    ) -> Result<()> {
+    pub fn setsockopt<'a>(&self, level: i32, name: i32, value: impl Into<OptionValue<'a>>) -> Result<()> {
         let value = match value.into() {
             OptionValue::Integer(value) => types::OptionValue::Integer(value),
+            OptionValue::Bytes(value) if value.len() > OPTION_LIMIT => return Err(Error::from_errno(errno::EINVAL)),
             OptionValue::Bytes(value) => types::OptionValue::Bytes(value),
             OptionValue::Null(length) => types::OptionValue::Null(length),
         };
-        Ok(syscalls::set_option(
-            &*self.descriptor()?,
-            level,
-            name,
-            value,
-        )?)
+        Ok(syscalls::set_option(&*self.descriptor()?, level, name, value)?)
     }
 
     /// Makes the socket accept connections: listen(2). Without a backlog it is 128; a negative one is 0.
@@ -518,10 +479,8 @@ impl Socket {
             return Ok(Vec::new());
         }
         let flags = flags.into();
-        let data = self.attempt(&mut waiting, |d, wait| {
-            transfers::receive(d, bufsize as u64, flags.0, wait)
-        })?;
-        self.gather(&waiting, data, bufsize, flags)
+        let data = self.attempt(&mut waiting, |d, wait| transfers::receive(d, bufsize as u64, flags.0, wait))?;
+        self.gather(data, bufsize, flags)
     }
 
     /// [`recv`](Self::recv) into a buffer. Gives how many bytes there are, which with [`Flags::TRUNC`] may be more than the
@@ -532,9 +491,7 @@ impl Socket {
     pub fn recv_into(&self, buffer: &mut [u8], flags: impl Into<Flags>) -> Result<usize> {
         let flags = flags.into();
         if flags.contains(Flags::TRUNC) && !buffer.is_empty() {
-            return Ok(self
-                .recvmsg_into(&mut [IoSliceMut::new(buffer)], 0, flags)?
-                .data);
+            return Ok(self.recvmsg_into(&mut [IoSliceMut::new(buffer)], 0, flags)?.data);
         }
         Ok(fill(buffer, &self.recv(buffer.len(), flags)?))
     }
@@ -546,10 +503,8 @@ impl Socket {
     pub fn recvfrom(&self, bufsize: usize, flags: impl Into<Flags>) -> Result<(Vec<u8>, Address)> {
         let mut waiting = Waiting::new(self.timeout());
         let flags = flags.into();
-        let datagram = self.attempt(&mut waiting, |d, wait| {
-            transfers::receive_from(d, bufsize as u64, flags.0, wait)
-        })?;
-        let data = self.gather(&waiting, datagram.data, bufsize, flags)?;
+        let datagram = self.attempt(&mut waiting, |d, wait| transfers::receive_from(d, bufsize as u64, flags.0, wait))?;
+        let data = self.gather(datagram.data, bufsize, flags)?;
         Ok((data, datagram.address.into()))
     }
 
@@ -557,11 +512,7 @@ impl Socket {
     ///
     /// # Errors
     /// Those of [`recv`](Self::recv).
-    pub fn recvfrom_into(
-        &self,
-        buffer: &mut [u8],
-        flags: impl Into<Flags>,
-    ) -> Result<(usize, Address)> {
+    pub fn recvfrom_into(&self, buffer: &mut [u8], flags: impl Into<Flags>) -> Result<(usize, Address)> {
         let flags = flags.into();
         if flags.contains(Flags::TRUNC) {
             let received = self.recvmsg_into(&mut [IoSliceMut::new(buffer)], 0, flags)?;
@@ -577,12 +528,7 @@ impl Socket {
     ///
     /// # Errors
     /// `ValueError` for an `ancbufsize` of 2 GiB or more, and those of [`recv`](Self::recv).
-    pub fn recvmsg(
-        &self,
-        bufsize: usize,
-        ancbufsize: usize,
-        flags: impl Into<Flags>,
-    ) -> Result<Received<Vec<u8>>> {
+    pub fn recvmsg(&self, bufsize: usize, ancbufsize: usize, flags: impl Into<Flags>) -> Result<Received<Vec<u8>>> {
         let (received, _) = self.receive_message(bufsize, ancbufsize, flags.into())?;
         Ok(received)
     }
@@ -611,11 +557,7 @@ impl Socket {
             data = data.get(length..).unwrap_or_default();
         }
         Ok(Received {
-            data: if flags.contains(Flags::TRUNC) {
-                length
-            } else {
-                received.data.len()
-            },
+            data: if flags.contains(Flags::TRUNC) { length } else { received.data.len() },
             ancillary: received.ancillary,
             flags: received.flags,
             address: received.address,
@@ -624,19 +566,12 @@ impl Socket {
     }
 
     /// A message, and its own length.
-    fn receive_message(
-        &self,
-        size: usize,
-        room: usize,
-        flags: Flags,
-    ) -> Result<(Received<Vec<u8>>, usize)> {
+    fn receive_message(&self, size: usize, room: usize, flags: Flags) -> Result<(Received<Vec<u8>>, usize)> {
         let mut waiting = Waiting::new(self.timeout());
         let room = control_room(room)?;
-        let got = self.attempt(&mut waiting, |d, wait| {
-            transfers::receive_message(d, size as u64, room, flags.0, wait)
-        })?;
+        let got = self.attempt(&mut waiting, |d, wait| transfers::receive_message(d, size as u64, room, flags.0, wait))?;
         let cut = got.data.len();
-        let data = self.gather(&waiting, got.data, size, flags)?;
+        let data = self.gather(got.data, size, flags)?;
         let more = data.len().saturating_sub(cut);
         let received = Received {
             data,
@@ -651,13 +586,7 @@ impl Socket {
 
     /// The rest of a receive with MSG_WAITALL that the host has cut, where the socket blocks: the kernel would have gone on.
     /// An error after the first part is not told.
-    fn gather(
-        &self,
-        waiting: &Waiting,
-        mut data: Vec<u8>,
-        size: usize,
-        flags: Flags,
-    ) -> Result<Vec<u8>> {
+    fn gather(&self, mut data: Vec<u8>, size: usize, flags: Flags) -> Result<Vec<u8>> {
         let whole = flags.contains(Flags::WAITALL) && !flags.contains(Flags::PEEK);
         if !whole || self.kind != SocketType::STREAM || !self.timeout().is_none() {
             return Ok(data);
@@ -673,9 +602,8 @@ impl Socket {
                     last = part.len();
                     data.extend(part);
                 }
-                // The interrupt is the handler's; what is there is told all the same if it lets the verb go on.
                 Err(types::Error::Os(errno::EINTR)) => {
-                    interrupt::handle(waiting.progress())?;
+                    interrupt::pend();
                     break;
                 }
                 Err(_) => break,
@@ -684,7 +612,8 @@ impl Socket {
         Ok(data)
     }
 
-    /// Receives bytes, and at most so many descriptors, on an AF_UNIX socket. They are the caller's to close.
+    /// Receives bytes, and at most so many descriptors ([`Received::fds`]), on an AF_UNIX socket. They are the caller's to
+    /// close.
     ///
     /// Python: `socket.recv_fds(sock, bufsize, maxfds)`; its flags argument is not used there either.
     ///
@@ -715,10 +644,7 @@ impl Socket {
     pub fn sendall(&self, data: &[u8], flags: impl Into<Flags>) -> Result<()> {
         let flags = flags.into();
         let mut waiting = Waiting::spanning(self.timeout());
-        let mut rest = usize::try_from(waiting.done)
-            .ok()
-            .and_then(|done| data.get(done..))
-            .unwrap_or_default();
+        let mut rest = usize::try_from(waiting.done).ok().and_then(|done| data.get(done..)).unwrap_or_default();
         let mut first = true;
         loop {
             if !first {
@@ -727,14 +653,9 @@ impl Socket {
             first = false;
             let (part, flags) = self.part(0..rest.len(), flags)?;
             let chunk = rest.get(part).unwrap_or_default();
-            let sent = self.attempt(&mut waiting, |d, wait| {
-                transfers::send(d, chunk, flags.0, wait)
-            })?;
+            let sent = self.attempt(&mut waiting, |d, wait| transfers::send(d, chunk, flags.0, wait))?;
             waiting.done = waiting.done.saturating_add(sent);
-            rest = usize::try_from(sent)
-                .ok()
-                .and_then(|sent| rest.get(sent..))
-                .unwrap_or_default();
+            rest = usize::try_from(sent).ok().and_then(|sent| rest.get(sent..)).unwrap_or_default();
             if rest.is_empty() {
                 return Ok(());
             }
@@ -746,21 +667,10 @@ impl Socket {
     /// # Errors
     /// Those of an address (see [`connect`](Self::connect)) and of [`send`](Self::send); EISCONN where the socket takes no
     /// address; `PermissionError` where no grant names it.
-    pub fn sendto(
-        &self,
-        data: &[u8],
-        flags: impl Into<Flags>,
-        address: impl ToAddress,
-    ) -> Result<usize> {
+    pub fn sendto(&self, data: &[u8], flags: impl Into<Flags>, address: impl ToAddress) -> Result<usize> {
         let address = encode(self.family, "sendto", address.to_address())?;
         self.transfer(data.len(), flags.into(), |d, part, flags, wait| {
-            transfers::send_to(
-                d,
-                data.get(part).unwrap_or_default(),
-                flags.0,
-                &address,
-                wait,
-            )
+            transfers::send_to(d, data.get(part).unwrap_or_default(), flags.0, &address, wait)
         })
     }
 
@@ -788,14 +698,12 @@ impl Socket {
         flags: impl Into<Flags>,
         address: Option<&dyn ToAddress>,
     ) -> Result<usize> {
-        let address = address
-            .map(|address| encode(self.family, "sendmsg", address.to_address()))
-            .transpose()?;
+        let address = address.map(|address| encode(self.family, "sendmsg", address.to_address())).transpose()?;
         self.descriptor()?;
-        let length = buffers
-            .iter()
-            .map(|buffer| buffer.len())
-            .fold(0, usize::saturating_add);
+        if buffers.len() > BUFFERS {
+            return Err(Error::from_errno(errno::EMSGSIZE));
+        }
+        let length = buffers.iter().map(|buffer| buffer.len()).fold(0, usize::saturating_add);
         outgoing(ancillary, |control| {
             self.transfer(length, flags.into(), |d, part, flags, wait| {
                 // Control messages go with the first byte.
@@ -819,20 +727,13 @@ impl Socket {
     /// What of the bytes that are left one call may take, and with which flags.
     fn part(&self, rest: Range<usize>, flags: Flags) -> Result<(Range<usize>, Flags)> {
         if self.kind != SocketType::STREAM {
-            return if rest.len() > MESSAGE_LIMIT {
-                Err(Error::from_errno(errno::EMSGSIZE))
-            } else {
-                Ok((rest, flags))
-            };
+            return if rest.len() > MESSAGE_LIMIT { Err(Error::from_errno(errno::EMSGSIZE)) } else { Ok((rest, flags)) };
         }
         if rest.len() <= CHUNK {
             return Ok((rest, flags));
         }
         // Of several parts the last one holds the byte that is urgent.
-        Ok((
-            rest.start..rest.start.saturating_add(CHUNK),
-            flags & !Flags::OOB,
-        ))
+        Ok((rest.start..rest.start.saturating_add(CHUNK), flags & !Flags::OOB))
     }
 
     /// One send of any form, of `length` bytes. What the host would cut is sent in parts, the way the kernel queues it: the
@@ -849,19 +750,12 @@ impl Socket {
             let (part, part_flags) = self.part(sent..length, flags)?;
             let size = part.len();
             let result = if sent == 0 {
-                self.attempt(&mut waiting, |d, wait| {
-                    call(d, part.clone(), part_flags, wait)
-                })
+                self.attempt(&mut waiting, |d, wait| call(d, part.clone(), part_flags, wait))
             } else {
-                let wait = if self.timeout().is_none() {
-                    Wait::Forever
-                } else {
-                    Wait::None
-                };
+                let wait = if self.timeout().is_none() { Wait::Forever } else { Wait::None };
                 match self.descriptor().map(|d| call(&d, part, part_flags, wait)) {
-                    // The interrupt is the handler's; what was sent is told all the same if it lets the verb go on.
                     Ok(Err(types::Error::Os(errno::EINTR))) => {
-                        interrupt::handle(waiting.progress())?;
+                        interrupt::pend();
                         return Ok(sent);
                     }
                     Ok(Ok(taken)) => Ok(taken),
@@ -908,16 +802,8 @@ fn cut<'a>(buffers: &'a [IoSlice<'_>], range: Range<usize>) -> Vec<&'a [u8]> {
 impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fd = self.fileno();
-        f.write_str(if fd == -1 {
-            "<socket.socket [closed]"
-        } else {
-            "<socket.socket"
-        })?;
-        write!(
-            f,
-            " fd={fd}, family={}, type={}, proto={}",
-            self.family.0, self.kind.0, self.proto
-        )?;
+        f.write_str(if fd == -1 { "<socket.socket [closed]" } else { "<socket.socket" })?;
+        write!(f, " fd={fd}, family={}, type={}, proto={}", self.family.0, self.kind.0, self.proto)?;
         if fd != -1 {
             for (name, address) in [("laddr", self.getsockname()), ("raddr", self.getpeername())] {
                 if let Ok(address) = address
@@ -1009,17 +895,10 @@ impl<'a, const N: usize> From<&'a [u8; N]> for OptionValue<'a> {
 ///
 /// # Errors
 /// EOPNOTSUPP for a family that has no pairs, and those of [`Socket::new`].
-pub fn socketpair(
-    family: impl Into<Family>,
-    kind: impl Into<SocketType>,
-    protocol: i32,
-) -> Result<(Socket, Socket)> {
+pub fn socketpair(family: impl Into<Family>, kind: impl Into<SocketType>, protocol: i32) -> Result<(Socket, Socket)> {
     let (family, kind) = (family.into(), kind.into());
     let (a, b) = syscalls::socketpair(family.0, kind.bare().0, protocol)?;
-    Ok((
-        Socket::made(a, family, kind, protocol)?,
-        Socket::made(b, family, kind, protocol)?,
-    ))
+    Ok((Socket::made(a, family, kind, protocol)?, Socket::made(b, family, kind, protocol)?))
 }
 
 /// Makes a socket of a duplicate of a descriptor: the two share the open file description.
@@ -1028,12 +907,7 @@ pub fn socketpair(
 ///
 /// # Errors
 /// EBADF where there is no such descriptor, ENOTSOCK where it is no socket, EMFILE when there are too many.
-pub fn fromfd(
-    fd: i32,
-    family: impl Into<Family>,
-    kind: impl Into<SocketType>,
-    protocol: i32,
-) -> Result<Socket> {
+pub fn fromfd(fd: i32, family: impl Into<Family>, kind: impl Into<SocketType>, protocol: i32) -> Result<Socket> {
     let duplicate = fds::dup(fd)?;
     Socket::with_fileno(duplicate, family.into(), kind.into(), protocol).inspect_err(|_| {
         // The error to tell is the first one.

@@ -30,12 +30,9 @@ impl Timeout {
         let Some(timeout) = timeout else {
             return Ok(Self::NONE);
         };
-        i64::try_from(timeout.as_nanos()).map(Self).map_err(|_| {
-            Error::text(
-                ErrorKind::Overflow,
-                "timestamp too large to convert to C PyTime_t",
-            )
-        })
+        i64::try_from(timeout.as_nanos())
+            .map(Self)
+            .map_err(|_| Error::text(ErrorKind::Overflow, "timestamp too large to convert to C PyTime_t"))
     }
 
     /// A timeout of seconds: rounded away from zero to whole nanoseconds.
@@ -44,23 +41,13 @@ impl Timeout {
             return Ok(Self::NONE);
         };
         if seconds.is_nan() {
-            return Err(Error::text(
-                ErrorKind::Value,
-                "Invalid value NaN (not a number)",
-            ));
+            return Err(Error::text(ErrorKind::Value, "Invalid value NaN (not a number)"));
         }
         let nanoseconds = seconds * 1e9;
-        let nanoseconds = if nanoseconds < 0.0 {
-            nanoseconds.floor()
-        } else {
-            nanoseconds.ceil()
-        };
+        let nanoseconds = if nanoseconds < 0.0 { nanoseconds.floor() } else { nanoseconds.ceil() };
         // 2^63 is the first that does not fit.
         if !(-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&nanoseconds) {
-            return Err(Error::text(
-                ErrorKind::Overflow,
-                "timestamp out of range for platform time_t",
-            ));
+            return Err(Error::text(ErrorKind::Overflow, "timestamp out of range for platform time_t"));
         }
         if nanoseconds < 0.0 {
             return Err(Error::text(ErrorKind::Value, "Timeout value out of range"));
@@ -135,20 +122,12 @@ impl Waiting {
     /// The wait of a verb that makes one transfer.
     pub(crate) fn new(timeout: Timeout) -> Self {
         let progress = interrupt::take_resume().unwrap_or_default();
-        Self {
-            timeout,
-            deadline: progress.deadline,
-            spanning: false,
-            done: progress.done,
-        }
+        Self { timeout, deadline: progress.deadline, spanning: false, done: progress.done }
     }
 
     /// The wait of a verb whose one deadline spans several calls.
     pub(crate) fn spanning(timeout: Timeout) -> Self {
-        Self {
-            spanning: true,
-            ..Self::new(timeout)
-        }
+        Self { spanning: true, ..Self::new(timeout) }
     }
 
     /// Whether the time may run out.
@@ -178,18 +157,13 @@ impl Waiting {
     }
 
     pub(crate) const fn progress(&self) -> Progress {
-        Progress {
-            deadline: self.deadline,
-            done: self.done,
-        }
+        Progress { deadline: self.deadline, done: self.done }
     }
 
     /// Fails if the time is over.
     pub(crate) fn check(&self) -> Result<()> {
         match self.deadline {
-            Some(deadline) if self.is_timed() && clock::now() >= deadline => {
-                Err(Error::timed_out())
-            }
+            Some(deadline) if self.is_timed() && clock::now() >= deadline => Err(Error::timed_out()),
             _ => Ok(()),
         }
     }
@@ -211,9 +185,7 @@ mod tests {
     use super::*;
 
     fn seconds(seconds: f64) -> Result<i64, (&'static str, String)> {
-        Timeout::from_seconds(Some(seconds))
-            .map(|timeout| timeout.0)
-            .map_err(|e| (e.class(), e.to_string()))
+        Timeout::from_seconds(Some(seconds)).map(|timeout| timeout.0).map_err(|e| (e.class(), e.to_string()))
     }
 
     #[test]
@@ -232,21 +204,12 @@ mod tests {
         let negative = Err(("ValueError", "Timeout value out of range".to_owned()));
         assert_eq!(seconds(-1.0), negative);
         assert_eq!(seconds(-1e-10), negative);
-        assert_eq!(
-            seconds(f64::NAN),
-            Err(("ValueError", "Invalid value NaN (not a number)".to_owned()))
-        );
-        let overflow = Err((
-            "OverflowError",
-            "timestamp out of range for platform time_t".to_owned(),
-        ));
+        assert_eq!(seconds(f64::NAN), Err(("ValueError", "Invalid value NaN (not a number)".to_owned())));
+        let overflow = Err(("OverflowError", "timestamp out of range for platform time_t".to_owned()));
         assert_eq!(seconds(f64::INFINITY), overflow);
         assert_eq!(seconds(f64::NEG_INFINITY), overflow);
         assert_eq!(seconds(1e10), overflow);
-        assert_eq!(
-            Timeout::from_duration(Some(Duration::MAX)).map_err(|e| e.class()),
-            Err("OverflowError")
-        );
+        assert_eq!(Timeout::from_duration(Some(Duration::MAX)).map_err(|e| e.class()), Err("OverflowError"));
     }
 
     proptest! {

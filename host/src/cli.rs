@@ -4,7 +4,8 @@ mod engine;
 mod inspect;
 mod run;
 
-use std::path::PathBuf;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -85,7 +86,7 @@ const AFTER_HELP: &str = "\
 Exit status: the guest's own; 125 for an error of this command, 126 for a component that can't be loaded.
 
 Examples:
-  sandsock run --allow tcp-listen=127.0.0.1:7777 echo-server.wasm 127.0.0.1 7777
+  sandsock run --allow tcp-listen=127.0.0.1:7777 echo_server.wasm 127.0.0.1 7777
   sandsock run --allow 'tcp-connect=*.example.com:443' fetch.wasm www.example.com
   sandsock run --policy server.toml server.wasm
   sandsock inspect server.wasm";
@@ -109,7 +110,16 @@ A policy file is TOML:
   [resolve]
   \"db.example\" = \"192.0.2.7\"
 
-Ctrl-C interrupts the guest's wait; a second one stops it.";
+Ctrl-C interrupts the guest's wait; a second one stops it.
+
+Exit status: the guest's own (0 or 1: WASI 0.2 carries no more), 134 after a trap, 130 after a second Ctrl-C;
+125 for an error of this command, 126 for a component that can't be loaded.
+
+Examples:
+  sandsock run --allow tcp-listen=127.0.0.1:7777 echo_server.wasm 127.0.0.1 7777
+  sandsock run --policy server.toml --deny 'tcp-connect=10.0.0.0/8:*' server.wasm
+  sandsock run --allow tcp-connect=db.example:5432 --resolve db.example=192.0.2.7 app.wasm
+  sandsock run --dir ./data::/data --env LANG --limit descriptors=64 app.wasm --flag-of-the-guest";
 
 /// Something that ends the command before or instead of the guest's own end.
 struct Failure {
@@ -120,6 +130,11 @@ struct Failure {
 impl Failure {
     fn load(error: impl Into<anyhow::Error>) -> Self {
         Self { status: CANNOT_LOAD, error: error.into() }
+    }
+
+    /// Names the component that it is about.
+    fn about(self, component: &Path) -> Self {
+        Self { error: self.error.context(component.display().to_string()), ..self }
     }
 }
 
@@ -170,7 +185,8 @@ fn log_to_stderr(verbose: u8) {
         _ => "trace",
     };
     let filter = EnvFilter::try_from_env("SANDSOCK_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time();
+    log.with_target(verbose > 1).with_ansi(std::io::stderr().is_terminal()).init();
 }
 
 /// The limits and their defaults, for `--help`.

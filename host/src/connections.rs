@@ -1,6 +1,5 @@
 //! What makes and ends a connection, and may wait for it.
 
-use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use rustix::event::PollFlags;
@@ -10,7 +9,7 @@ use wasmtime::component::{ComponentType, Lower, Resource};
 
 use crate::bindings::sandsock::socket::types::{Address, SocketKind, Wait};
 use crate::ctx::SandsockView;
-use crate::descriptor::{self, Descriptor, Handle};
+use crate::descriptor::{Closing, Descriptor, Handle};
 use crate::error::Outcome;
 use crate::family;
 use crate::netdb;
@@ -33,23 +32,38 @@ pub(crate) async fn connect<T: SandsockView>(
 ) -> Outcome<()> {
     let (handle, kind) = store.data_mut().sandsock().socket_of(&d)?;
     let mut patience = Patience::new(wait, 0);
-    let mut permit = judge_connect(store, kind, &address).await?;
+    if !matches!(address, Address::Unspec) {
+        store.data_mut().sandsock().ctx.judge().implicit_name(&handle)?;
+    }
+    let mut permit = judge_connect(store, kind, &address, wait).await?;
     if handle.may_block() && kind.type_ != libc::SOCK_DGRAM {
-        let (own, handle) = (Arc::clone(&handle), Arc::clone(&handle));
-        let job = pool::BLOCKING.start(move || sys::connect(own.fd(), permit).map_err(|(errno, _)| errno))?;
-        return Ok(wait_for(store, &job, &handle, &mut patience, PollFlags::OUT).await??);
+        let view = store.data_mut().sandsock();
+        let left = &mut view.table.get_mut(&d)?.connecting;
+        if left.as_ref().is_some_and(|job| !job.is_done()) {
+            // The kernel does one connect after the other, and this socket's is under way.
+            return Err(Errno::ALREADY.into());
+        }
+        *left = None;
+        let (own, place) = (Arc::clone(&handle), view.ctx.blocking.take().map_err(|_| Errno::AGAIN)?);
+        let job = pool::BLOCKING.start(move || {
+            let _place = place;
+            sys::connect(own.fd(), permit).0
+        })?;
+        return match finish_on_pool(store, &d, job, &handle, &mut patience).await {
+            // The description does not block just now.
+            Err(fault) if fault.is(Errno::INPROGRESS) => under_way(finish(store, &handle, &mut patience).await, wait),
+            result => under_way(result, wait),
+        };
     }
     // A socket that blocks learns the end from connect(2) itself, which leaves it as a call that blocked would: connected, or
     // free to connect anew. Read through SO_ERROR, TCP's next connect would tell it a second time.
     let as_blocking = patience.is_forever() && kind.protocol == libc::IPPROTO_TCP && !handle.is_nonblocking();
     loop {
-        let (errno, last) = match sys::connect(handle.fd(), permit) {
-            Ok(()) => return Ok(()),
-            Err(failure) => failure,
-        };
+        let (result, last) = sys::connect(handle.fd(), permit);
+        let Err(errno) = result else { return Ok(()) };
         match errno {
             Errno::INPROGRESS | Errno::ALREADY | Errno::INTR if as_blocking => {
-                match patience.again(store, &d, &handle, PollFlags::OUT).await {
+                match patience.again(store, &handle, PollFlags::OUT).await {
                     // man 7 socket: SO_SNDTIMEO ends it so.
                     Err(fault) if fault.is(Errno::AGAIN) && errno == Errno::ALREADY => return Err(errno.into()),
                     Err(fault) if fault.is(Errno::AGAIN) => return Err(Errno::INPROGRESS.into()),
@@ -57,16 +71,10 @@ pub(crate) async fn connect<T: SandsockView>(
                 }
             }
             Errno::INPROGRESS | Errno::INTR => {
-                return match finish(store, &d, &handle, &mut patience).await {
-                    // Linux tells a wait that never began, or that SO_SNDTIMEO ended, as EINPROGRESS.
-                    Err(fault) if fault.is(Errno::AGAIN) && matches!(wait, Wait::None | Wait::Forever) => {
-                        Err(Errno::INPROGRESS.into())
-                    }
-                    result => result,
-                };
+                return under_way(finish(store, &handle, &mut patience).await, wait);
             }
             // A full backlog: AF_UNIX waits for it when it blocks, and there is no readiness to wait for.
-            Errno::AGAIN if patience.is_forever() => patience.back_off(store, &d, &handle, PollFlags::OUT).await?,
+            Errno::AGAIN if patience.is_forever() => patience.back_off(store, &handle, PollFlags::OUT).await?,
             errno => return Err(errno.into()),
         }
         let view = store.data_mut().sandsock();
@@ -75,22 +83,47 @@ pub(crate) async fn connect<T: SandsockView>(
     }
 }
 
+/// Linux tells a wait that never began, or that SO_SNDTIMEO ended, as EINPROGRESS.
+fn under_way(result: Outcome<()>, wait: Wait) -> Outcome<()> {
+    match result {
+        Err(fault) if fault.is(Errno::AGAIN) && matches!(wait, Wait::None | Wait::Forever) => Err(Errno::INPROGRESS.into()),
+        result => result,
+    }
+}
+
+/// Waits for a connect in the pool, which goes on if the wait ends first.
+async fn finish_on_pool<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    d: &Resource<Descriptor>,
+    job: Job<Result<(), Errno>>,
+    handle: &Handle,
+    patience: &mut Patience,
+) -> Outcome<()> {
+    match wait_for(store, &job, handle, patience, PollFlags::OUT).await {
+        Ok(result) => Ok(result?),
+        Err(fault) => {
+            store.data_mut().sandsock().table.get_mut(d)?.connecting = Some(job);
+            Err(fault)
+        }
+    }
+}
+
 async fn judge_connect<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     kind: SocketKind,
     address: &Address,
+    wait: Wait,
 ) -> Outcome<crate::permit::Permit<crate::permit::Connect>> {
-    netdb::with_fresh_names(store, |view| view.ctx.judge().connect(kind, address)).await
+    netdb::with_fresh_names(store, wait, |view| view.ctx.judge().connect(kind, address)).await
 }
 
 /// Waits for a connection under way; SO_ERROR is its result.
 async fn finish<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
-    d: &Resource<Descriptor>,
     handle: &Handle,
     patience: &mut Patience,
 ) -> Outcome<()> {
-    patience.again(store, d, handle, PollFlags::OUT).await?;
+    patience.again(store, handle, PollFlags::OUT).await?;
     match sys::own_option(handle.fd(), libc::SOL_SOCKET, libc::SO_ERROR)? {
         0 | libc::EISCONN => Ok(()),
         errno => Err(Errno::from_raw_os_error(errno).into()),
@@ -105,7 +138,12 @@ pub(crate) async fn finish_connect<T: SandsockView>(
     let (handle, _) = store.data_mut().sandsock().socket_of(&d)?;
     // Under `none` a connection that is there already is told as such: EAGAIN is for one that is not.
     let wait = if matches!(wait, Wait::None) { Wait::Within(0) } else { wait };
-    finish(store, &d, &handle, &mut Patience::new(wait, 0)).await
+    let mut patience = Patience::new(wait, 0);
+    let left = store.data_mut().sandsock().table.get_mut(&d)?.connecting.take();
+    match left {
+        Some(job) => finish_on_pool(store, &d, job, &handle, &mut patience).await,
+        None => finish(store, &handle, &mut patience).await,
+    }
 }
 
 /// WIT `connections.accept`.
@@ -126,12 +164,13 @@ pub(crate) async fn accept<T: SandsockView>(
         match result {
             Ok(accepted) => break accepted,
             Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => patience.again(store, &d, &handle, PollFlags::IN).await?,
+            Err(Errno::AGAIN) => patience.again(store, &handle, PollFlags::IN).await?,
             Err(errno) => return Err(errno.into()),
         }
     };
     let mut view = store.data_mut().sandsock();
     let descriptor = view.own_socket(fd, kind, false)?;
+    view.handle(&descriptor)?.inherit_linger(&handle);
     Ok(Accepted { descriptor, address: family::decode(&address) })
 }
 
@@ -147,10 +186,14 @@ async fn accept_on_pool<T: SandsockView>(
         Some(job) => job,
         None => {
             if !is_ready(handle, PollFlags::IN) {
-                patience.again(store, d, handle, PollFlags::IN).await?;
+                patience.again(store, handle, PollFlags::IN).await?;
             }
+            let place = store.data_mut().sandsock().ctx.blocking.take().map_err(|_| Errno::AGAIN)?;
             let own = Arc::clone(handle);
-            pool::BLOCKING.start(move || sys::accept(own.fd()))?
+            pool::BLOCKING.start(move || {
+                let _place = place;
+                sys::accept(own.fd())
+            })?
         }
     };
     let result = wait_for(store, &job, handle, patience, PollFlags::IN).await;
@@ -185,11 +228,20 @@ pub(crate) async fn close<T: SandsockView>(
 ) -> Outcome<()> {
     let view = store.data_mut().sandsock();
     let descriptor = view.table.delete(d)?;
-    let Some(fd) = descriptor.into_handle().and_then(Handle::into_fd) else { return Ok(()) };
-    if !sys::lingers(fd.as_fd()) {
-        return Ok(sys::close(fd)?);
+    // An alias is gone as well, but there was nothing to close.
+    let handle = descriptor.into_handle().ok_or(Errno::BADF)?;
+    let job = match handle.close() {
+        None => return Ok(()),
+        Some(Closing::Done(result)) => return Ok(result?),
+        Some(Closing::Lingering(job)) => job,
+    };
+    match view.ctx.waiter.ready(job.as_fd(), None, PollFlags::IN, None).await {
+        Ok(_) => Ok(job.take().unwrap_or(Err(Errno::IO))?),
+        // man 7 socket: a signal ends the linger, and the descriptor is closed all the same.
+        Err(Errno::INTR) => {
+            view.ctx.waiter.interrupter().interrupt();
+            Ok(())
+        }
+        Err(errno) => Err(errno.into()),
     }
-    let job = descriptor::close_on_pool(fd)?;
-    view.ctx.waiter.ready(job.as_fd(), None, PollFlags::IN, None).await?;
-    Ok(job.take().unwrap_or(Err(Errno::IO))?)
 }

@@ -15,6 +15,9 @@ use crate::permit::Judge;
 use crate::policy::{Pins, Policy, TokenBucket};
 use crate::wait::{Interrupter, Mode, Waiter};
 
+/// How many of the blocking pool's threads one instance may hold.
+const BLOCKING_MAX: usize = 4;
+
 /// What one guest instance has of this host: its policy, its limits, how it waits.
 ///
 /// Its descriptors live in the store's [`ResourceTable`]; all are closed when the store is dropped.
@@ -25,6 +28,9 @@ pub struct SandsockCtx {
     pub(crate) expired_name: RefCell<Option<String>>,
     pub(crate) waiter: Waiter,
     pub(crate) places: Places,
+    pub(crate) pollers: Places,
+    /// Calls under way in the pool of blocking threads: one guest must not take all of them.
+    pub(crate) blocking: Places,
     pub(crate) rights: Rights,
     pub(crate) lookups: TokenBucket,
     pub(crate) lookups_pending: Places,
@@ -109,6 +115,8 @@ impl SandsockCtxBuilder {
             pins: RefCell::new(Pins::new(Instant::now())),
             waiter: Waiter::new(self.mode)?,
             places: Places::new(limits.descriptors as usize),
+            blocking: Places::new(BLOCKING_MAX),
+            pollers: Places::new(limits.pollers as usize),
             rights: Rights::new(limits.rights_in_flight as usize),
             lookups: TokenBucket::new(limits.lookups_per_second, limits.lookups_per_second, Instant::now()),
             lookups_pending: Places::new(limits.lookups_pending as usize),

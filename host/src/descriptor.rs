@@ -1,24 +1,28 @@
 //! Descriptors: what the WIT resource refers to, and the one table of them.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::bindings::sandsock::socket::types::{DescriptorKind, SocketKind};
+use crate::poller::Set;
 use crate::pool;
 use crate::sys;
 use crate::wait::Registration;
 
+/// How many closes of one instance may linger at once; what is closed beyond leaves the rest to the kernel.
+const LINGERING_MAX: usize = 16;
+
 /// What the WIT resource `descriptor` refers to: a handle, or a weak reference to one.
 pub struct Descriptor {
     reference: Reference,
-    /// Where this instance keeps its registration with tokio between waits.
-    pub(crate) registration: Option<Registration>,
     /// An accept that an interrupt left behind in the pool: the next one takes its connection.
     pub(crate) accepting: Option<pool::Job<Accepted>>,
+    /// A connect that goes on in the pool: `finish-connect` takes its result.
+    pub(crate) connecting: Option<pool::Job<Result<(), Errno>>>,
     /// Counts against the instance's limit while it lives.
     _place: Place,
 }
@@ -34,17 +38,12 @@ enum Reference {
 
 impl Descriptor {
     pub(crate) fn new(handle: Arc<Handle>, place: Place) -> Self {
-        Self { reference: Reference::Owned(handle), registration: None, accepting: None, _place: place }
+        Self { reference: Reference::Owned(handle), accepting: None, connecting: None, _place: place }
     }
 
     pub(crate) fn alias(handle: &Arc<Handle>, place: Place) -> Self {
         let epoch = handle.aliases.load(Ordering::Relaxed);
-        Self {
-            reference: Reference::Alias(Arc::downgrade(handle), epoch),
-            registration: None,
-            accepting: None,
-            _place: place,
-        }
+        Self { reference: Reference::Alias(Arc::downgrade(handle), epoch), accepting: None, connecting: None, _place: place }
     }
 
     /// The handle itself; EBADF on an alias.
@@ -76,6 +75,7 @@ impl Descriptor {
 }
 
 /// One descriptor number of the host's process, closed on drop.
+#[derive(Debug)]
 pub(crate) struct Handle {
     /// None only while it is dropped.
     fd: Option<OwnedFd>,
@@ -83,19 +83,27 @@ pub(crate) struct Handle {
     pub(crate) open: Arc<Open>,
     /// Raised by `revoke-aliases`.
     aliases: AtomicU64,
+    /// Where its instance keeps its registration with tokio between waits. It holds a duplicate, and goes before the close.
+    pub(crate) registration: Mutex<Option<Registration>>,
+    /// The pollers it is registered with, and its keys there.
+    watchers: Mutex<Vec<(Weak<Set>, u64)>>,
 }
 
 /// What the host keeps of an open file description.
 #[derive(Debug)]
 pub(crate) struct Open {
     pub(crate) kind: DescriptorKind,
-    /// The bit that guests see and set (O_NONBLOCK's meaning).
+    /// The bit that guests see and set (O_NONBLOCK's meaning), as long as nobody else may hold the description.
     nonblocking: AtomicBool,
-    /// Others may hold the description: the kernel's own flag follows the guest's bit.
+    /// Others may hold the description: the kernel's own flag is the bit, which they may change.
     shared: AtomicBool,
     /// The guest bound it under the policy's eyes: `listen` on a UNIX socket asks for no more.
     bound_here: AtomicBool,
     port_chosen: AtomicBool,
+    /// SO_PASSCRED may be set: then the kernel gives a UNIX socket a name of its own where it has none.
+    may_be_named: AtomicBool,
+    /// SO_LINGER's seconds, kept from the kernel until the last close; 0 is none.
+    linger: AtomicI32,
     /// A check after the fact failed: nothing may be done with it but to close it.
     condemned: AtomicBool,
     /// Where the descriptors sent through it are counted.
@@ -112,7 +120,13 @@ impl Handle {
     pub(crate) fn foreign(fd: OwnedFd, rights: &Rights) -> Result<Arc<Self>, Errno> {
         let kind = kind_of(fd.as_fd())?;
         let nonblocking = rustix::fs::fcntl_getfl(&fd)?.contains(rustix::fs::OFlags::NONBLOCK);
-        Ok(Self::with(fd, kind, nonblocking, true, rights))
+        let linger = sys::linger(fd.as_fd());
+        let handle = Self::with(fd, kind, nonblocking, true, rights);
+        if let Some(seconds) = linger {
+            sys::set_linger(handle.fd(), None);
+            handle.open.linger.store(seconds, Ordering::Relaxed);
+        }
+        Ok(handle)
     }
 
     fn with(fd: OwnedFd, kind: DescriptorKind, nonblocking: bool, shared: bool, rights: &Rights) -> Arc<Self> {
@@ -124,10 +138,14 @@ impl Handle {
                 shared: AtomicBool::new(shared),
                 bound_here: AtomicBool::new(false),
                 port_chosen: AtomicBool::new(false),
+                may_be_named: AtomicBool::new(shared),
+                linger: AtomicI32::new(0),
                 condemned: AtomicBool::new(false),
                 rights: rights.clone(),
             }),
             aliases: AtomicU64::new(0),
+            registration: Mutex::default(),
+            watchers: Mutex::default(),
         })
     }
 
@@ -137,6 +155,8 @@ impl Handle {
             fd: Some(rustix::io::fcntl_dupfd_cloexec(self.fd(), 0)?),
             open: Arc::clone(&self.open),
             aliases: AtomicU64::new(0),
+            registration: Mutex::default(),
+            watchers: Mutex::default(),
         }))
     }
 
@@ -153,28 +173,37 @@ impl Handle {
         }
     }
 
+    fn is_shared(&self) -> bool {
+        self.open.shared.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn is_nonblocking(&self) -> bool {
-        self.open.nonblocking.load(Ordering::Relaxed)
+        if self.is_shared() {
+            rustix::fs::fcntl_getfl(self.fd()).is_ok_and(|flags| flags.contains(rustix::fs::OFlags::NONBLOCK))
+        } else {
+            self.open.nonblocking.load(Ordering::Relaxed)
+        }
     }
 
     pub(crate) fn set_nonblocking(&self, nonblocking: bool) -> Result<(), Errno> {
         self.open.nonblocking.store(nonblocking, Ordering::Relaxed);
-        if self.open.shared.load(Ordering::Relaxed) { self.follow() } else { Ok(()) }
+        if self.is_shared() { rustix::io::ioctl_fionbio(self.fd(), nonblocking) } else { Ok(()) }
     }
 
     /// Before the description is first sent away (or where numbers are real): the kernel's flag is the guest's bit from now on.
     pub(crate) fn share(&self) -> Result<(), Errno> {
-        if self.open.shared.swap(true, Ordering::Relaxed) { Ok(()) } else { self.follow() }
-    }
-
-    fn follow(&self) -> Result<(), Errno> {
-        rustix::io::ioctl_fionbio(self.fd(), self.is_nonblocking())
+        if self.is_shared() {
+            return Ok(());
+        }
+        rustix::io::ioctl_fionbio(self.fd(), self.is_nonblocking())?;
+        self.open.shared.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Whether accept and connect may block in the kernel.
     pub(crate) fn may_block(&self) -> bool {
-        self.open.shared.load(Ordering::Relaxed)
-            && !rustix::fs::fcntl_getfl(self.fd()).is_ok_and(|flags| flags.contains(rustix::fs::OFlags::NONBLOCK))
+        // Whatever the flag is now, another holder may change it before the call.
+        self.is_shared()
     }
 
     pub(crate) fn is_bound_here(&self) -> bool {
@@ -192,6 +221,20 @@ impl Handle {
         self.open.port_chosen.load(Ordering::Relaxed)
     }
 
+    /// The guest sets SO_PASSCRED.
+    pub(crate) fn set_may_be_named(&self) {
+        self.open.may_be_named.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether connect or a message would make the kernel bind this UNIX socket (`unix_autobind`): it asks for credentials and has no
+    /// name.
+    pub(crate) fn would_be_named(&self) -> bool {
+        self.open.may_be_named.load(Ordering::Relaxed)
+            && self.socket().is_ok_and(|kind| kind.family == libc::AF_UNIX)
+            && sys::own_option(self.fd(), libc::SOL_SOCKET, libc::SO_PASSCRED) != Ok(0)
+            && sys::local_address(self.fd()).is_ok_and(|address| address.bytes().len() <= 2)
+    }
+
     fn is_condemned(&self) -> bool {
         self.open.condemned.load(Ordering::Relaxed)
     }
@@ -201,51 +244,111 @@ impl Handle {
         self.open.condemned.store(true, Ordering::Relaxed);
     }
 
+    fn watchers(&self) -> MutexGuard<'_, Vec<(Weak<Set>, u64)>> {
+        self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It was registered with a poller.
+    pub(crate) fn watch(&self, set: &Arc<Set>, key: u64) {
+        let mut watchers = self.watchers();
+        watchers.retain(|(known, _)| known.strong_count() > 0);
+        watchers.push((Arc::downgrade(set), key));
+    }
+
+    /// It was taken out of a poller.
+    pub(crate) fn unwatch(&self, set: &Arc<Set>, key: u64) {
+        self.watchers().retain(|(known, at)| *at != key || !std::ptr::eq(known.as_ptr(), Arc::as_ptr(set)));
+    }
+
+    /// Before its close: out of every poller.
+    fn leave_pollers(&self) {
+        let watchers = std::mem::take(&mut *self.watchers());
+        for (set, key) in watchers {
+            if let Some(set) = set.upgrade() {
+                set.forget(key, self);
+            }
+        }
+    }
+
     pub(crate) fn revoke_aliases(&self) {
         self.aliases.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Takes the number out for a close with a result; none while a call elsewhere still uses the handle.
-    pub(crate) fn into_fd(self: Arc<Self>) -> Option<OwnedFd> {
-        let mut handle = Arc::into_inner(self)?;
-        handle.fd.take()
+    /// Keeps so many seconds of SO_LINGER from the kernel until the last close, for a close may happen anywhere: on a shared
+    /// thread, or in the kernel while it drops a message with descriptors. 0 is none.
+    pub(crate) fn hold_linger(&self, seconds: i32) {
+        self.open.linger.store(seconds, Ordering::Relaxed);
     }
+
+    /// The SO_LINGER that is kept from the kernel, as the guest set it.
+    pub(crate) fn held_linger(&self) -> Option<Vec<u8>> {
+        let seconds = self.open.linger.load(Ordering::Relaxed);
+        (seconds > 0).then(|| [1i32.to_ne_bytes(), seconds.to_ne_bytes()].concat())
+    }
+
+    /// man 7 socket: an accepted socket has its listener's SO_LINGER.
+    pub(crate) fn inherit_linger(&self, listener: &Self) {
+        self.open.linger.store(listener.open.linger.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// Closes the number, with a result; none while a call elsewhere still uses the handle.
+    pub(crate) fn close(self: Arc<Self>) -> Option<Closing> {
+        self.leave_pollers();
+        self.revoke_aliases();
+        let mut handle = Arc::into_inner(self)?;
+        let fd = handle.take_fd()?;
+        Some(handle.close_fd(fd))
+    }
+
+    /// The number, and the registration, which holds a duplicate of it, gone.
+    fn take_fd(&mut self) -> Option<OwnedFd> {
+        *self.registration.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
+        self.fd.take()
+    }
+
+    fn close_fd(&self, fd: OwnedFd) -> Closing {
+        let seconds = self.open.linger.load(Ordering::Relaxed);
+        let waits = seconds > 0 && self.socket().is_ok_and(|kind| kind.family != libc::AF_UNIX);
+        if waits
+            && Arc::strong_count(&self.open) == 1
+            && let Ok(place) = self.open.rights.lingering.take()
+        {
+            // Should no thread be had, the close is done all the same, and lingers in the kernel alone.
+            let job = pool::CLOSES.start(move || {
+                let _place = place;
+                sys::set_linger(fd.as_fd(), Some(seconds));
+                sys::close(fd)
+            });
+            return job.map_or_else(|errno| Closing::Done(Err(errno)), Closing::Lingering);
+        }
+        Closing::Done(sys::close(fd))
+    }
+}
+
+/// A close that is done, or one that waits in the pool.
+pub(crate) enum Closing {
+    Done(Result<(), Errno>),
+    Lingering(pool::Job<Result<(), Errno>>),
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        let Some(fd) = self.fd.take() else { return };
-        if sys::lingers(fd.as_fd()) {
-            close_later(fd);
+        if self.fd.is_none() {
+            return;
+        }
+        self.leave_pollers();
+        if let Some(fd) = self.take_fd() {
+            self.close_fd(fd);
         }
     }
-}
-
-/// Closes a descriptor that may linger on a thread of its own.
-fn close_later(fd: OwnedFd) {
-    drop(close_on_pool(fd));
-}
-
-/// Starts a close that may linger; its job ends with what the kernel said.
-pub(crate) fn close_on_pool(fd: OwnedFd) -> Result<pool::Job<Result<(), Errno>>, Errno> {
-    /// Closes under way. Beyond so many the kernel finishes the rest by itself, without a thread that waits.
-    const MOST: usize = 48;
-    static LINGERING: AtomicUsize = AtomicUsize::new(0);
-    if LINGERING.fetch_add(1, Ordering::Relaxed) >= MOST {
-        sys::clear_linger(fd.as_fd());
-    }
-    pool::CLOSES.start(move || {
-        let result = sys::close(fd);
-        LINGERING.fetch_sub(1, Ordering::Relaxed);
-        result
-    })
 }
 
 /// What kind of file a descriptor refers to, as the kernel tells it.
 pub(crate) fn kind_of(fd: BorrowedFd<'_>) -> Result<DescriptorKind, Errno> {
     let mode = rustix::fs::fstat(fd)?.st_mode;
     Ok(match FileType::from_raw_mode(mode) {
-        FileType::Socket => DescriptorKind::Socket(socket_kind(fd)?),
+        // One that was opened by O_PATH is a socket's file, and no socket.
+        FileType::Socket => socket_kind(fd).map_or(DescriptorKind::Other, DescriptorKind::Socket),
         FileType::Fifo => DescriptorKind::Pipe,
         FileType::RegularFile => DescriptorKind::File,
         FileType::Directory => DescriptorKind::Directory,
@@ -314,6 +417,8 @@ impl Drop for Place {
 pub(crate) struct Rights {
     parcels: Arc<Mutex<Vec<Parcel>>>,
     limit: usize,
+    /// Closes of the instance that linger.
+    lingering: Places,
 }
 
 /// Descriptors on their way through one description.
@@ -332,7 +437,7 @@ impl Parcel {
 
 impl Rights {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { parcels: Arc::default(), limit }
+        Self { parcels: Arc::default(), limit, lingering: Places::new(LINGERING_MAX) }
     }
 
     fn parcels(&self) -> MutexGuard<'_, Vec<Parcel>> {
@@ -348,17 +453,19 @@ impl Rights {
     }
 
     /// The kernel has taken `count` descriptors for the peer of `through`.
-    pub(crate) fn sent(&self, through: &Handle, count: usize) -> Result<(), Errno> {
+    pub(crate) fn sent(&self, through: &Handle, count: usize) {
+        if through.socket().is_ok_and(|kind| kind.family != libc::AF_UNIX) {
+            // man 7 unix: no other family passes them on.
+            return;
+        }
         let open = Arc::downgrade(&through.open);
         let mut parcels = self.parcels();
-        match parcels.iter_mut().find(|parcel| parcel.open.ptr_eq(&open)) {
-            Some(parcel) => parcel.count += count,
-            None => {
-                let socket = rustix::io::fcntl_dupfd_cloexec(through.fd(), 0)?;
-                parcels.push(Parcel { socket, open, count });
-            }
+        if let Some(parcel) = parcels.iter_mut().find(|parcel| parcel.open.ptr_eq(&open)) {
+            parcel.count += count;
+        } else if let Ok(socket) = rustix::io::fcntl_dupfd_cloexec(through.fd(), 0) {
+            parcels.push(Parcel { socket, open, count });
         }
-        Ok(())
+        // Without a free number in the whole process they go uncounted; they are sent already.
     }
 }
 

@@ -58,7 +58,7 @@ impl From<std::io::Error> for Fault {
 
 impl From<crate::policy::Denial> for Error {
     fn from(denial: crate::policy::Denial) -> Self {
-        tracing::debug!(reason = %denial.reason, "denied");
+        tracing::info!("denied: {}", denial.reason);
         Self::Denied(types::Denial { grant: denial.grant, reason: denial.reason })
     }
 }

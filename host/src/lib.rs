@@ -3,6 +3,69 @@
 //! A guest reaches the kernel through the interfaces of the WIT package `sandsock:socket`, which this crate puts into a
 //! [`wasmtime::component::Linker`], and only as far as a [`policy::Policy`] allows; without grants it gets nothing.
 //!
+//! # Embedding
+//!
+//! The store's data implements [`SandsockView`], one of [`add_to_linker_sync`] and [`add_to_linker_async`] goes beside WASI's, and
+//! each instance has a context of its own:
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use sandsock_host::policy::Policy;
+//! use sandsock_host::{SandsockCtx, SandsockCtxView, SandsockView};
+//! use wasmtime::component::{Component, Linker, ResourceTable};
+//! use wasmtime::{Config, Engine, Store};
+//! use wasmtime_wasi::p2::bindings::sync::Command;
+//! use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+//!
+//! struct State {
+//!     wasi: WasiCtx,
+//!     sandsock: SandsockCtx,
+//!     table: ResourceTable,
+//! }
+//!
+//! impl WasiView for State {
+//!     fn ctx(&mut self) -> WasiCtxView<'_> {
+//!         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+//!     }
+//! }
+//!
+//! impl SandsockView for State {
+//!     fn sandsock(&mut self) -> SandsockCtxView<'_> {
+//!         SandsockCtxView { ctx: &mut self.sandsock, table: &mut self.table }
+//!     }
+//! }
+//!
+//! fn main() -> wasmtime::Result<()> {
+//!     let mut policy = Policy::builder();
+//!     policy.allow("tcp-listen=127.0.0.1:7777")?;
+//!     policy.limit("descriptors=64")?;
+//!     let sandsock = SandsockCtx::builder(Arc::new(policy.build())).build()?;
+//!     // It ends the guest's waits, from any thread.
+//!     let _interrupter = sandsock.interrupter();
+//!
+//!     let mut config = Config::new();
+//!     // Only components of WASI 0.3 need it, and it makes every call dearer.
+//!     config.concurrency_support(false);
+//!     let engine = Engine::new(&config)?;
+//!     let mut linker = Linker::new(&engine);
+//!     wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
+//!     sandsock_host::add_to_linker_sync(&mut linker)?;
+//!
+//!     let component = Component::from_file(&engine, "target/guests/echo_server.wasm")?;
+//!     let wasi = WasiCtx::builder().inherit_stdio().args(&["echo_server", "127.0.0.1", "7777"]).build();
+//!     let mut store = Store::new(&engine, State { wasi, sandsock, table: ResourceTable::new() });
+//!     let command = Command::instantiate(&mut store, &component, &linker)?;
+//!     let ended = command.wasi_cli_run().call_run(&mut store)?;
+//!     println!("the guest {}", if ended.is_ok() { "succeeded" } else { "failed" });
+//!     Ok(())
+//! }
+//! ```
+//!
+//! For many guests on few threads: [`SandsockCtxBuilder::wait_on_fiber`], [`add_to_linker_async`], and tokio.
+//!
+//! # How it is made
+//!
 //! Every operation goes one way: the descriptor table (`descriptor`), the family (`family`), the policy (`permit`, [`policy`]),
 //! the system call (`sys`, the only file with `unsafe`).
 
@@ -20,6 +83,7 @@ mod netdb;
 mod patience;
 mod permit;
 pub mod policy;
+mod poller;
 mod polling;
 mod pool;
 mod sys;

@@ -15,8 +15,8 @@ use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::descriptor::Descriptor;
 use crate::error::{Outcome, answer};
 use crate::files::File;
-use crate::polling::Poller;
-use crate::{connections, control, files, netdb, polling, transfers};
+use crate::poller::Poller;
+use crate::{connections, control, files, netdb, poller, polling, transfers};
 
 /// Ties the context's view to `bindgen!`'s traits.
 struct HasSandsock;
@@ -167,18 +167,19 @@ both_ways! {
     interface "polling" {
         resource "poller": Poller;
         wait "poll" = polling::poll;
-        now "create-poller" = |_view: _, (): ()| -> (Result<Resource<Poller>, crate::Error>,) {
-            answer(polling::create_poller())
+        wait "[method]poller.wait" = poller::wait;
+        now "create-poller" = |view: _, (): ()| -> (Result<Resource<Poller>, crate::Error>,) {
+            answer(poller::create(view))
         }
-        now "[method]poller.add" = |_view: _, _p: (Resource<Poller>, Resource<Descriptor>, u64, u16, Trigger)|
-            -> (Result<(), crate::Error>,) { enosys() }
-        now "[method]poller.modify" = |_view: _, _p: (Resource<Poller>, u64, u16, Trigger)|
-            -> (Result<(), crate::Error>,) { enosys() }
-        now "[method]poller.remove" = |_view: _, _p: (Resource<Poller>, u64)| -> (Result<(), crate::Error>,) { enosys() }
-        now "[method]poller.set-timer" = |_view: _, _p: (Resource<Poller>, u64, u64, u64)|
-            -> (Result<(), crate::Error>,) { enosys() }
-        now "[method]poller.wait" = |_view: _, _p: (Resource<Poller>, u32, Wait)|
-            -> (Result<polling::Events, crate::Error>,) { enosys() }
+        now "[method]poller.add" = |view: _, (poller, d, key, events, trigger): (Resource<Poller>, Resource<Descriptor>, u64, u16, Trigger)|
+            -> (Result<(), crate::Error>,) { answer(poller::add(view, &poller, &d, key, events, trigger)) }
+        now "[method]poller.modify" = |view: _, (poller, key, events, trigger): (Resource<Poller>, u64, u16, Trigger)|
+            -> (Result<(), crate::Error>,) { answer(poller::modify(&view, &poller, key, events, trigger)) }
+        now "[method]poller.remove" = |view: _, (poller, key): (Resource<Poller>, u64)| -> (Result<(), crate::Error>,) {
+            answer(poller::remove(&view, &poller, key))
+        }
+        now "[method]poller.set-timer" = |view: _, (poller, key, at, interval): (Resource<Poller>, u64, u64, u64)|
+            -> (Result<(), crate::Error>,) { answer(poller::set_timer(&view, &poller, key, at, interval)) }
     }
     interface "netdb" {
         wait_raw "get-address-info" = netdb::get_address_info;

@@ -1,7 +1,7 @@
 //! Names: look-ups by the system's resolver on a bounded pool, judged and pinned.
 
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 use rustix::io::Errno;
@@ -13,13 +13,16 @@ use crate::bindings::sandsock::socket::types::{Address, AddressHints, AddressInf
 use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::error::{Fault, Outcome};
 use crate::family;
-use crate::policy::Request;
+use crate::policy::{Request, normalise_name};
 use crate::pool;
 use crate::sys::{self, NameFailure};
 use crate::wait::{self, now};
 
 /// RFC 1035: the longest name. A longer one is no name, and is not handed to any resolver.
 const NAME_MAX: usize = 253;
+
+/// How long a call that may not wait waits for the look-up that it needs, in nanoseconds.
+const LOOK_UP_MOMENT: u64 = 500_000_000;
 
 /// What gethostname answers without a grant.
 const SANDBOX: &str = "sandbox";
@@ -97,11 +100,14 @@ async fn look_up<T: SandsockView>(
     }
     let view = store.data_mut().sandsock();
     view.ctx.judge().decide(&Request::Resolve(host))?;
-    if host.is_empty() || host.len() > NAME_MAX || host.contains('\0') {
+    // What was judged is what is looked up: lower case, without the trailing dot, by IDNA.
+    let name = normalise_name(host).map_err(|_| Failure::Code(libc::EAI_NONAME))?;
+    if name.is_empty() || name.len() > NAME_MAX {
         return Err(Failure::Code(libc::EAI_NONAME));
     }
+    let host = &*name;
     if let Some(fixed) = view.ctx.policy.fixed(host) {
-        let answers = from_fixed(&fixed.to_vec(), host, service, hints)?;
+        let answers = from_fixed(fixed, host, service, hints)?;
         return keep_allowed(&view, host, answers);
     }
     let answers = by_resolver(store, host, service, hints, wait).await?;
@@ -110,6 +116,10 @@ async fn look_up<T: SandsockView>(
 
 /// getaddrinfo for what needs no look-up of a host; only the service's name is looked at in a file.
 fn numeric(host: Option<&str>, service: Option<&str>, mut hints: Hints) -> Result<Vec<sys::AddressInfo>, NameFailure> {
+    // No number is longer, and the resolver gets no text of a length that the guest chooses.
+    if [host, service].iter().flatten().any(|text| text.len() > NAME_MAX) {
+        return Err(NameFailure::Code(libc::EAI_NONAME));
+    }
     let none = |_| NameFailure::Code(libc::EAI_NONAME);
     let host = host.map(sys::c_string).transpose().map_err(none)?;
     let service = service.map(sys::c_string).transpose().map_err(none)?;
@@ -152,6 +162,10 @@ async fn by_resolver<T: SandsockView>(
     };
     let ctx = &mut *store.data_mut().sandsock().ctx;
     while let Err(pause) = ctx.lookups.take(Instant::now()) {
+        if pause == Duration::MAX {
+            // The limit is 0: there is nothing to wait for.
+            return Err(Errno::AGAIN.into());
+        }
         let ready = now().saturating_add(u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX));
         if deadline.is_some_and(|deadline| deadline < ready) {
             return Err(Errno::AGAIN.into());
@@ -189,7 +203,11 @@ fn keep_allowed(
         return Err(denial.clone().into());
     }
     view.ctx.pins.borrow_mut().pin(host, &judged.kept, Instant::now());
+    let canonical_name = answers.iter_mut().find_map(|info| info.canonical_name.take());
     answers.retain(|info| info.address.to_ip().is_some_and(|address| judged.kept.contains(&address.ip())));
+    if let Some(first) = answers.first_mut() {
+        first.canonical_name = canonical_name;
+    }
     Ok(answers)
 }
 
@@ -197,6 +215,7 @@ fn keep_allowed(
 /// the name is looked up once more and the question asked again.
 pub(crate) async fn with_fresh_names<T: SandsockView, R>(
     store: &mut StoreContextMut<'_, T>,
+    wait: Wait,
     judge: impl Fn(&SandsockCtxView<'_>) -> Outcome<R>,
 ) -> Outcome<R> {
     let fault = match judge(&store.data_mut().sandsock()) {
@@ -206,7 +225,9 @@ pub(crate) async fn with_fresh_names<T: SandsockView, R>(
     let Fault::Error(Error::Denied(_)) = &fault else { return Err(fault) };
     let Some(name) = store.data_mut().sandsock().ctx.expired_name.take() else { return Err(fault) };
     let hints = (0, libc::SOCK_STREAM, 0, 0);
-    match look_up(store, Some(&name), None, hints, Wait::Forever).await {
+    // A call that may not wait still has a moment for it: without the look-up nothing but a denial could be answered.
+    let wait = if matches!(wait, Wait::None) { Wait::Within(LOOK_UP_MOMENT) } else { wait };
+    match look_up(store, Some(&name), None, hints, wait).await {
         Ok(_) => judge(&store.data_mut().sandsock()),
         Err(Failure::Fault(interrupt)) if interrupt.is(Errno::INTR) => Err(interrupt),
         Err(_) => Err(fault),
@@ -214,7 +235,6 @@ pub(crate) async fn with_fresh_names<T: SandsockView, R>(
 }
 
 /// WIT `netdb.get-name-info`. Not served yet.
-#[expect(clippy::unused_async, reason = "registered as its siblings are")]
 pub(crate) async fn get_name_info<T: SandsockView>(
     _store: &mut StoreContextMut<'_, T>,
     _: (Address, i32, Wait),
@@ -223,7 +243,6 @@ pub(crate) async fn get_name_info<T: SandsockView>(
 }
 
 /// WIT `netdb.get-host-by-name`. Not served yet.
-#[expect(clippy::unused_async, reason = "registered as its siblings are")]
 pub(crate) async fn get_host_by_name<T: SandsockView>(
     _store: &mut StoreContextMut<'_, T>,
     _: (String, i32, Wait),
@@ -232,7 +251,6 @@ pub(crate) async fn get_host_by_name<T: SandsockView>(
 }
 
 /// WIT `netdb.get-host-by-address`. Not served yet.
-#[expect(clippy::unused_async, reason = "registered as its siblings are")]
 pub(crate) async fn get_host_by_address<T: SandsockView>(
     _store: &mut StoreContextMut<'_, T>,
     _: (Address, Wait),

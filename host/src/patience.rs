@@ -6,14 +6,16 @@ use std::time::Duration;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 use wasmtime::StoreContextMut;
-use wasmtime::component::Resource;
 
 use crate::bindings::sandsock::socket::types::Wait;
 use crate::ctx::SandsockView;
-use crate::descriptor::{Descriptor, Handle};
+use crate::descriptor::Handle;
 use crate::error::Outcome;
 use crate::sys;
 use crate::wait::{self, now};
+
+/// How long a call that may not wait waits for a pool's thread to make its system call, in nanoseconds.
+const GRACE: u64 = 20_000_000;
 
 /// A call's wait. The clock is read only once the call must wait.
 pub(crate) struct Patience {
@@ -63,11 +65,19 @@ impl Patience {
         })
     }
 
+    /// Whether the time is over, for a call that the kernel does not let come to EAGAIN.
+    pub(crate) fn is_over(&mut self, handle: &Handle, events: PollFlags) -> bool {
+        match self.limit(handle, events) {
+            Limit::Never => true,
+            Limit::Endless => false,
+            Limit::Until(instant) => instant <= now(),
+        }
+    }
+
     /// After EAGAIN: returns when it is worth trying again. EAGAIN when the time is over, EINTR at an interrupt.
     pub(crate) async fn again<T: SandsockView>(
         &mut self,
         store: &mut StoreContextMut<'_, T>,
-        d: &Resource<Descriptor>,
         handle: &Handle,
         events: PollFlags,
     ) -> Outcome<()> {
@@ -81,8 +91,7 @@ impl Patience {
             // An unconnected datagram send to a full peer: writable, and yet EAGAIN. Nothing spins.
             view.ctx.waiter.back_off(&mut self.step, deadline).await?
         } else {
-            let registration = &mut view.table.get_mut(d)?.registration;
-            view.ctx.waiter.ready(handle.fd(), Some(registration), events, deadline).await?
+            view.ctx.waiter.ready(handle.fd(), Some(&handle.registration), events, deadline).await?
         };
         self.fruitless += 1;
         match outcome {
@@ -100,7 +109,8 @@ impl Patience {
         events: PollFlags,
     ) -> Outcome<()> {
         let deadline = match self.limit(handle, events) {
-            Limit::Never => Some(0),
+            // The thread needs a moment for what the kernel answers at once.
+            Limit::Never => Some(now().saturating_add(GRACE)),
             Limit::Endless => None,
             Limit::Until(instant) => Some(instant),
         };
@@ -121,11 +131,10 @@ impl Patience {
     pub(crate) async fn back_off<T: SandsockView>(
         &mut self,
         store: &mut StoreContextMut<'_, T>,
-        d: &Resource<Descriptor>,
         handle: &Handle,
         events: PollFlags,
     ) -> Outcome<()> {
         self.fruitless = 2;
-        self.again(store, d, handle, events).await
+        self.again(store, handle, events).await
     }
 }

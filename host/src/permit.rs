@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Instant;
 
 use cap_std::fs::Dir;
@@ -18,7 +19,7 @@ use crate::ctx::SandsockCtx;
 use crate::descriptor::Handle;
 use crate::error::Outcome;
 use crate::family::{self, Family, Use};
-use crate::policy::{Policy, Request};
+use crate::policy::{Policy, Request, UnixRoute, UnixTarget, Verb};
 use crate::sys::{self, OptionBytes};
 
 /// The proof that an act was judged and allowed.
@@ -133,18 +134,24 @@ pub(crate) struct SetOption {
 #[derive(Debug)]
 pub(crate) struct Control {
     encoded: Vec<u8>,
+    /// The descriptors whose numbers are in it, open as long as it is.
+    rights: Vec<Arc<Handle>>,
 }
 
 impl Control {
     pub(crate) fn encoded(&self) -> &[u8] {
         &self.encoded
     }
+
+    pub(crate) fn rights(&self) -> &[Arc<Handle>] {
+        &self.rights
+    }
 }
 
 /// One control message that a guest wants to send.
 pub(crate) enum ControlOut<'a> {
     /// SCM_RIGHTS.
-    Rights(Vec<std::sync::Arc<Handle>>),
+    Rights(Vec<Arc<Handle>>),
     /// Any other.
     Message { level: i32, kind: i32, data: &'a [u8] },
 }
@@ -153,6 +160,11 @@ pub(crate) enum ControlOut<'a> {
 fn known_option(level: i32, name: i32) -> Result<Option<&'static SocketOption>, Errno> {
     let row = option::find(level, name);
     if row.is_some_and(|row| row.shape == Shape::Program) { Err(Errno::NOSYS) } else { Ok(row) }
+}
+
+/// The rule, for the log.
+fn by(rule: Option<&str>) -> String {
+    rule.map_or_else(String::new, |rule| format!(" by {rule}"))
 }
 
 /// The policy of one instance, at the moment of a call. The only maker of permits.
@@ -169,15 +181,30 @@ impl<'a> Judge<'a> {
         &self.ctx.policy
     }
 
+    /// Where to walk to reach a UNIX path.
+    pub(crate) fn unix_route(&self, verb: Verb, path: &[u8]) -> Outcome<Vec<UnixRoute>> {
+        let routes = self.policy().unix_route(verb, path)?;
+        tracing::info!("allowed: {verb} {:?}", String::from_utf8_lossy(path));
+        Ok(routes)
+    }
+
     /// Asks the policy.
     pub(crate) fn decide(&self, request: &Request<'_>) -> Outcome<()> {
         match self.ctx.policy.decide(request, &self.ctx.pins.borrow(), Instant::now()) {
-            Ok(_) => Ok(()),
+            Ok(allowed) => {
+                tracing::info!("allowed: {} {request}{}", request.verb(), by(allowed.rule));
+                Ok(())
+            }
             Err(mut denial) => {
                 self.ctx.expired_name.replace(denial.expired_name.take());
                 Err(denial.into())
             }
         }
+    }
+
+    /// Whether the policy would allow it, as a question that no decision follows from by itself: it is not logged.
+    pub(crate) fn would_allow(&self, request: &Request<'_>) -> bool {
+        self.ctx.policy.decide(request, &self.ctx.pins.borrow(), Instant::now()).is_ok()
     }
 
     fn permit<A>(&self, act: A) -> Permit<A> {
@@ -218,12 +245,28 @@ impl<'a> Judge<'a> {
         Ok(self.permit(SendTo(self.destination(Use::Send, kind, address)?)))
     }
 
+    /// A bind that the kernel makes by the way: a UNIX socket with SO_PASSCRED gets a name before it connects or sends a message.
+    pub(crate) fn implicit_name(&self, handle: &Handle) -> Outcome<()> {
+        if handle.would_be_named() { self.decide(&Request::UnixBind(UnixTarget::Unnamed)) } else { Ok(()) }
+    }
+
     /// listen binds a socket that is not bound yet: its local address is looked at in the kernel, now.
     pub(crate) fn listen(&self, handle: &Handle, kind: SocketKind, backlog: i32) -> Outcome<Permit<Listen>> {
         if !(kind.family == libc::AF_UNIX && handle.is_bound_here()) {
             Family::of(kind.family)?.judge_listen(self, handle)?;
         }
         Ok(self.permit(Listen { backlog: backlog.max(0) }))
+    }
+
+    /// After listen: the address that the socket has now, whose port the kernel chose unless the guest bound one.
+    pub(crate) fn listening(&self, handle: &Handle, kind: SocketKind) -> Outcome<()> {
+        if kind.family == libc::AF_UNIX {
+            return Ok(());
+        }
+        if !handle.is_bound_here() {
+            handle.set_bound_here(true);
+        }
+        Family::of(kind.family)?.judge_listen(self, handle)
     }
 
     pub(crate) fn get_option(&self, level: i32, name: i32, length: u32) -> Outcome<Permit<GetOption>> {
@@ -246,24 +289,24 @@ impl<'a> Judge<'a> {
         if row.is_some_and(|row| row.set == Access::Absent) {
             return Err(Errno::NOPROTOOPT.into());
         }
-        let datagram = kind.type_ == libc::SOCK_DGRAM;
+        let datagram = !matches!(kind.type_, libc::SOCK_STREAM | libc::SOCK_SEQPACKET);
         self.decide(&Request::SetOption { level, number: name, datagram })?;
         Ok(self.permit(SetOption { level, name, value }))
     }
 
-    /// Judges and encodes control messages; gives the number of descriptors among them too.
-    pub(crate) fn control(&self, items: &[ControlOut<'_>]) -> Outcome<(Permit<Control>, usize)> {
+    /// Judges and encodes control messages.
+    pub(crate) fn control(&self, items: Vec<ControlOut<'_>>) -> Outcome<Permit<Control>> {
         use std::os::fd::AsRawFd;
 
         let mut encoded = Vec::new();
-        let mut rights = 0;
+        let mut rights = Vec::new();
         for item in items {
             match item {
                 ControlOut::Rights(handles) => {
                     self.decide(&Request::RightsSend)?;
-                    rights += handles.len();
                     let numbers: Vec<u8> = handles.iter().flat_map(|handle| handle.fd().as_raw_fd().to_ne_bytes()).collect();
                     crate::control::push(&mut encoded, libc::SOL_SOCKET, libc::SCM_RIGHTS, &numbers);
+                    rights.extend(handles);
                 }
                 // Numbers of the guest's own are not descriptors of this process.
                 ControlOut::Message { level: libc::SOL_SOCKET, kind: libc::SCM_RIGHTS, .. } => {
@@ -271,19 +314,19 @@ impl<'a> Judge<'a> {
                 }
                 ControlOut::Message { level: libc::SOL_SOCKET, kind: libc::SCM_CREDENTIALS, data } => {
                     // man 7 unix: a privileged process may send any ids; the guest's are the host's own.
-                    let ids = match self.decide(&Request::CredentialsForge) {
-                        Ok(()) => data.to_vec(),
-                        Err(_) if data.len() == sys::own_credentials().len() => sys::own_credentials(),
-                        Err(_) => return Err(Errno::INVAL.into()),
+                    let ids = match self.would_allow(&Request::CredentialsForge) {
+                        true => data.to_vec(),
+                        false if data.len() == sys::own_credentials().len() => sys::own_credentials(),
+                        false => return Err(Errno::INVAL.into()),
                     };
                     crate::control::push(&mut encoded, libc::SOL_SOCKET, libc::SCM_CREDENTIALS, &ids);
                 }
                 ControlOut::Message { level, kind, data } => {
-                    self.decide(&Request::Control { level: *level, number: *kind })?;
-                    crate::control::push(&mut encoded, *level, *kind, data);
+                    self.decide(&Request::Control { level, number: kind })?;
+                    crate::control::push(&mut encoded, level, kind, data);
                 }
             }
         }
-        Ok((self.permit(Control { encoded }), rights))
+        Ok(self.permit(Control { encoded, rights }))
     }
 }

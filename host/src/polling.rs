@@ -7,11 +7,11 @@ use rustix::io::Errno;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Resource};
 
-use crate::bindings::sandsock::socket::types::{ReadyEvent, Wait};
+use crate::bindings::sandsock::socket::types::Wait;
 use crate::ctx::SandsockView;
 use crate::descriptor::{Descriptor, Handle};
 use crate::error::Outcome;
-use crate::wait::now;
+use crate::wait;
 
 /// WIT `poll-entry`.
 #[derive(ComponentType, Lift)]
@@ -20,9 +20,6 @@ pub(crate) struct PollEntry {
     descriptor: Resource<Descriptor>,
     events: u16,
 }
-
-/// WIT `polling.poller`. No instance of it is made in this version.
-pub(crate) enum Poller {}
 
 /// WIT `polling.poll`.
 pub(crate) async fn poll<T: SandsockView>(
@@ -33,12 +30,7 @@ pub(crate) async fn poll<T: SandsockView>(
     if entries.len() > view.ctx.policy.limits().poll_entries as usize {
         return Err(Errno::INVAL.into());
     }
-    let mut deadline = match wait {
-        Wait::None => Some(0),
-        Wait::Forever => None,
-        Wait::Within(nanoseconds) => Some(now().saturating_add(nanoseconds)),
-        Wait::Until(instant) => Some(instant),
-    };
+    let mut deadline = wait::deadline(wait);
     // An alias is for transfers alone: like a number that is not open, it is POLLNVAL and the call returns at once.
     let mut handles: Vec<Option<Arc<Handle>>> = Vec::with_capacity(entries.len());
     for entry in &entries {
@@ -61,11 +53,3 @@ pub(crate) async fn poll<T: SandsockView>(
         })
         .collect())
 }
-
-/// WIT `polling.create-poller`. Not served yet.
-pub(crate) fn create_poller() -> Outcome<Resource<Poller>> {
-    Err(Errno::NOSYS.into())
-}
-
-/// What a poller's wait gives.
-pub(crate) type Events = Vec<ReadyEvent>;

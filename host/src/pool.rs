@@ -43,6 +43,11 @@ impl<T> Job<T> {
         self.done.as_fd()
     }
 
+    /// Whether the job has ended.
+    pub(crate) fn is_done(&self) -> bool {
+        self.result.lock().unwrap_or_else(std::sync::PoisonError::into_inner).is_some()
+    }
+
     /// The result, once.
     pub(crate) fn take(&self) -> Option<T> {
         self.result.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
@@ -55,13 +60,18 @@ impl Pool {
         let done = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let result = Arc::new(Mutex::new(None));
         let (signal, place) = (Arc::clone(&done), Arc::clone(&result));
-        // A runtime that could not be made means that the process has no threads left.
-        self.0.as_ref().ok_or(Errno::AGAIN)?.spawn_blocking(move || {
-            let value = job();
-            *place.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(value);
-            // The counter starts at 0 and is written once: the write can't fail.
-            let _ = rustix::io::write(&*signal, &1u64.to_ne_bytes());
+        // A runtime that could not be made means that the process has no threads left; tokio panics where there is none for
+        // its pool's first one.
+        let runtime = self.0.as_ref().ok_or(Errno::AGAIN)?;
+        let start = std::panic::AssertUnwindSafe(|| {
+            runtime.spawn_blocking(move || {
+                let value = job();
+                *place.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(value);
+                // The counter starts at 0 and is written once: the write can't fail.
+                let _ = rustix::io::write(&*signal, &1u64.to_ne_bytes());
+            })
         });
+        std::panic::catch_unwind(start).map_err(|_| Errno::AGAIN)?;
         Ok(Job { done, result })
     }
 }

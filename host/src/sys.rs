@@ -7,7 +7,7 @@
 use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use rustix::io::Errno;
 use tokio::io::Interest;
@@ -16,7 +16,7 @@ use tokio::io::unix::AsyncFd;
 use crate::address::RawAddress;
 use crate::permit::{Bind, Connect, Control, Create, GetOption, Listen, Permit, SendTo, SetOption};
 
-/// The room for control data that one call may take, header included (man 7 unix: SCM_MAX_FD is 253).
+/// The most descriptors of one message (man 7 unix: SCM_MAX_FD).
 pub(crate) const RIGHTS_MAX: usize = 253;
 
 /// The value that a permitted `setsockopt` sets.
@@ -71,14 +71,12 @@ pub(crate) fn bind(fd: BorrowedFd<'_>, permit: Permit<Bind>) -> Result<Bind, Err
     Ok(bind)
 }
 
-/// connect(2). The permit comes back with the error: a retry has to renew it.
-pub(crate) fn connect(fd: BorrowedFd<'_>, permit: Permit<Connect>) -> Result<(), (Errno, Permit<Connect>)> {
+/// connect(2). The permit comes back: a retry has to renew it.
+pub(crate) fn connect(fd: BorrowedFd<'_>, permit: Permit<Connect>) -> (Result<(), Errno>, Permit<Connect>) {
     let raw = permit.act().address();
     // SAFETY: the pointer and the length describe `raw`'s own buffer, which outlives the call.
-    match check(unsafe { libc::connect(fd.as_raw_fd(), raw.as_ptr(), raw.length()) }) {
-        Ok(_) => Ok(()),
-        Err(errno) => Err((errno, permit)),
-    }
+    let result = check(unsafe { libc::connect(fd.as_raw_fd(), raw.as_ptr(), raw.length()) });
+    (result.map(drop), permit)
 }
 
 /// listen(2).
@@ -159,20 +157,20 @@ pub(crate) fn own_timeout(fd: BorrowedFd<'_>, name: i32) -> Option<u64> {
     Some(seconds.saturating_mul(1_000_000_000).saturating_add(micros * 1000))
 }
 
-/// Whether a close of this descriptor may wait: SO_LINGER is on with a time above 0.
-pub(crate) fn lingers(fd: BorrowedFd<'_>) -> bool {
+/// SO_LINGER's seconds, where a close of this descriptor may wait.
+pub(crate) fn linger(fd: BorrowedFd<'_>) -> Option<i32> {
     let mut value = libc::linger { l_onoff: 0, l_linger: 0 };
     let mut length = size_of::<libc::linger>() as libc::socklen_t;
     // SAFETY: the pointers are a linger and its length.
     let result = unsafe {
         libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, (&raw mut value).cast(), &raw mut length)
     };
-    result == 0 && value.l_onoff != 0 && value.l_linger > 0
+    (result == 0 && value.l_onoff != 0 && value.l_linger > 0).then_some(value.l_linger)
 }
 
-/// Lets a close return at once and the kernel send what is left behind it.
-pub(crate) fn clear_linger(fd: BorrowedFd<'_>) {
-    let value = libc::linger { l_onoff: 0, l_linger: 0 };
+/// Sets SO_LINGER to so many seconds; none lets a close return at once and the kernel send what is left behind it.
+pub(crate) fn set_linger(fd: BorrowedFd<'_>, seconds: Option<i32>) {
+    let value = libc::linger { l_onoff: seconds.is_some().into(), l_linger: seconds.unwrap_or(0) };
     // SAFETY: the pointer and the length describe `value`. A failure leaves the socket as it was.
     unsafe {
         libc::setsockopt(
@@ -272,10 +270,12 @@ pub(crate) fn receive(fd: BorrowedFd<'_>, capacity: usize, flags: i32) -> Result
     // SAFETY: the pointer and the length are `data`'s spare capacity, which the kernel only writes.
     let length =
         check_size(unsafe { libc::recv(fd.as_raw_fd(), data.as_mut_ptr().cast(), data.capacity().min(capacity), flags) })?;
-    // WIT: MSG_TRUNC on a stream throws the bytes away: nothing was written then.
-    let written = if flags & libc::MSG_TRUNC != 0 && is_stream(fd) { 0 } else { length.min(capacity) };
+    let discarded = flags & libc::MSG_TRUNC != 0 && is_stream(fd);
+    let written = if discarded { 0 } else { length.min(capacity) };
     // SAFETY: the kernel has written this many bytes.
     unsafe { data.set_len(written) };
+    // man 7 tcp: MSG_TRUNC throws the bytes away and tells their number. An empty answer would be the stream's end.
+    data.resize(length.min(capacity), 0);
     Ok((data, length))
 }
 
@@ -332,10 +332,10 @@ impl ControlBuffer {
                     let fds = item
                         .data
                         .chunks_exact(4)
-                        // SAFETY: the kernel has just put these descriptors into this process for this message, and
-                        // `taken` lets nobody take them twice.
                         .map(|four| RawFd::from_ne_bytes([four[0], four[1], four[2], four[3]]))
                         .filter(|&number| number >= 0)
+                        // SAFETY: the kernel has just put these descriptors into this process for this message, and
+                        // `taken` lets nobody take them twice.
                         .map(|number| unsafe { OwnedFd::from_raw_fd(number) })
                         .collect();
                     ReceivedControl { level: item.level, kind: item.kind, data: Vec::new(), fds, whole: item.whole }
@@ -354,7 +354,16 @@ impl ControlBuffer {
 
 impl Drop for ControlBuffer {
     fn drop(&mut self) {
-        drop(self.take());
+        for item in self.take() {
+            item.fds.into_iter().for_each(refuse);
+        }
+    }
+}
+
+/// Closes a received descriptor that nobody wants, without a wait: it may be a socket's last one, with SO_LINGER on.
+pub(crate) fn refuse(fd: OwnedFd) {
+    if linger(fd.as_fd()).is_some() {
+        set_linger(fd.as_fd(), None);
     }
 }
 
@@ -393,13 +402,111 @@ pub(crate) fn receive_message(
     }
     // SAFETY: every pointer in the header describes a buffer of the length beside it that outlives the call.
     let length = check_size(unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut header, flags | libc::MSG_CMSG_CLOEXEC) })?;
-    control.length = if control_room > 0 { (header.msg_controllen as usize).min(control_room) } else { 0 };
+    control.length = if control_room > 0 { header.msg_controllen.min(control_room) } else { 0 };
     address.set_length(header.msg_namelen);
     let discarded = flags & libc::MSG_TRUNC != 0 && is_stream(fd);
     let written = if discarded { 0 } else { length.min(capacity) };
     // SAFETY: the kernel has written this many bytes.
     unsafe { data.set_len(written) };
+    data.resize(length.min(capacity), 0);
     Ok(Message { data, length, address, control, flags: header.msg_flags & !libc::MSG_CMSG_CLOEXEC })
+}
+
+/// One message of a batch to send: how long it is, where it goes and what goes with it.
+pub(crate) struct BatchItem {
+    pub(crate) length: usize,
+    pub(crate) address: Option<Permit<SendTo>>,
+    pub(crate) control: Permit<Control>,
+}
+
+/// sendmmsg(2): the messages' bytes follow one another in `data`, whose length is theirs. Gives how many were sent.
+pub(crate) fn send_batch(fd: BorrowedFd<'_>, data: &[u8], items: &[BatchItem], flags: i32) -> Result<usize, Errno> {
+    let mut rest = data;
+    let mut iovs = Vec::with_capacity(items.len());
+    for item in items {
+        let (bytes, after) = rest.split_at_checked(item.length).ok_or(Errno::INVAL)?;
+        iovs.push(libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() });
+        rest = after;
+    }
+    let mut headers: Vec<libc::mmsghdr> = items
+        .iter()
+        .zip(&mut iovs)
+        .map(|(item, iov)| {
+            // SAFETY: an all-zero mmsghdr is a valid one.
+            let mut header: libc::mmsghdr = unsafe { std::mem::zeroed() };
+            if let Some(permit) = &item.address {
+                let raw = permit.act().address();
+                header.msg_hdr.msg_name = raw.as_ptr().cast_mut().cast();
+                header.msg_hdr.msg_namelen = raw.length();
+            }
+            header.msg_hdr.msg_iov = iov;
+            header.msg_hdr.msg_iovlen = 1;
+            let control = item.control.act().encoded();
+            if !control.is_empty() {
+                header.msg_hdr.msg_control = control.as_ptr().cast_mut().cast();
+                header.msg_hdr.msg_controllen = control.len() as _;
+            }
+            header
+        })
+        .collect();
+    // SAFETY: every pointer in the headers describes memory that outlives the call and that the kernel only reads; it writes
+    // the headers' own msg_len.
+    let sent = check(unsafe { libc::sendmmsg(fd.as_raw_fd(), headers.as_mut_ptr(), headers.len() as _, flags as _) })?;
+    Ok(usize::try_from(sent).unwrap_or(0))
+}
+
+/// recvmmsg(2): at most `count` messages of at most `capacity` bytes, each with this much room for control data.
+pub(crate) fn receive_batch(
+    fd: BorrowedFd<'_>,
+    count: usize,
+    capacity: usize,
+    control_room: usize,
+    flags: i32,
+) -> Result<Vec<Message>, Errno> {
+    let mut datas: Vec<Vec<u8>> = (0..count).map(|_| Vec::with_capacity(capacity)).collect();
+    let mut addresses = vec![RawAddress::empty(); count];
+    let mut controls: Vec<ControlBuffer> = (0..count).map(|_| ControlBuffer::with_room(control_room)).collect();
+    let mut iovs: Vec<libc::iovec> =
+        datas.iter_mut().map(|data| libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: capacity }).collect();
+    let mut headers: Vec<libc::mmsghdr> = Vec::with_capacity(count);
+    for ((iov, address), control) in iovs.iter_mut().zip(&mut addresses).zip(&mut controls) {
+        // SAFETY: an all-zero mmsghdr is a valid one.
+        let mut header: libc::mmsghdr = unsafe { std::mem::zeroed() };
+        let (name, name_length) = address.as_out();
+        header.msg_hdr.msg_name = name.cast();
+        header.msg_hdr.msg_namelen = *name_length;
+        header.msg_hdr.msg_iov = iov;
+        header.msg_hdr.msg_iovlen = 1;
+        if control_room > 0 {
+            header.msg_hdr.msg_control = control.words.as_mut_ptr().cast();
+            header.msg_hdr.msg_controllen = control_room as _;
+        }
+        headers.push(header);
+    }
+    // SAFETY: every pointer in the headers describes a buffer of the length beside it that outlives the call.
+    let got = check(unsafe {
+        libc::recvmmsg(
+            fd.as_raw_fd(),
+            headers.as_mut_ptr(),
+            headers.len() as _,
+            (flags | libc::MSG_CMSG_CLOEXEC) as _,
+            std::ptr::null_mut(),
+        )
+    })?;
+    let filled = headers.iter().take(usize::try_from(got).unwrap_or(0));
+    Ok(filled
+        .zip(datas)
+        .zip(addresses)
+        .zip(controls)
+        .map(|(((header, mut data), mut address), mut control)| {
+            let length = header.msg_len as usize;
+            // SAFETY: the kernel has written this many bytes.
+            unsafe { data.set_len(length.min(capacity)) };
+            address.set_length(header.msg_hdr.msg_namelen);
+            control.length = if control_room > 0 { header.msg_hdr.msg_controllen.min(control_room) } else { 0 };
+            Message { data, length, address, control, flags: header.msg_hdr.msg_flags & !libc::MSG_CMSG_CLOEXEC }
+        })
+        .collect())
 }
 
 /// Registers a descriptor with this thread's tokio runtime.

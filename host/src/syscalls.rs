@@ -33,7 +33,7 @@ impl descriptors::HostDescriptor for SandsockCtxView<'_> {
 
 impl descriptors::Host for SandsockCtxView<'_> {
     fn kind(&mut self, d: Resource<Descriptor>) -> Outcome<DescriptorKind> {
-        Ok(self.lent(&d)?.open.kind.clone())
+        Ok(self.lent(&d)?.open.kind)
     }
 
     fn number(&mut self, d: Resource<Descriptor>) -> wasmtime::Result<Option<i32>> {
@@ -89,6 +89,14 @@ impl descriptors::Host for SandsockCtxView<'_> {
         let (handle, _) = self.socket_of(&d)?;
         Ok(handle.is_nonblocking())
     }
+}
+
+/// The seconds of an SO_LINGER that would make a close wait.
+fn positive_linger(value: &OptionBytes) -> Option<i32> {
+    let OptionBytes::Bytes(bytes) = value else { return None };
+    let number = |at: usize| bytes.get(at..at + 4)?.try_into().map(i32::from_ne_bytes).ok();
+    let (on, seconds) = (number(0)?, number(4)?);
+    (on != 0 && seconds > 0).then_some(seconds)
 }
 
 /// Whether a bind to this address leaves the port to the kernel.
@@ -169,7 +177,14 @@ impl syscalls::Host for SandsockCtxView<'_> {
     fn listen(&mut self, d: Resource<Descriptor>, backlog: i32) -> Outcome<()> {
         let (handle, kind) = self.socket_of(&d)?;
         let permit = self.ctx.judge().listen(&handle, kind, backlog)?;
-        Ok(sys::listen(handle.fd(), permit)?)
+        sys::listen(handle.fd(), permit)?;
+        // The port may be another than the one that was judged: a socket that was connected once shows the port it had then.
+        if let Err(denied) = self.ctx.judge().listening(&handle, kind) {
+            handle.condemn();
+            sys::shutdown(handle.fd(), libc::SHUT_RDWR)?;
+            return Err(denied);
+        }
+        Ok(())
     }
 
     fn shutdown(&mut self, d: Resource<Descriptor>, how: i32) -> Outcome<()> {
@@ -201,6 +216,12 @@ impl syscalls::Host for SandsockCtxView<'_> {
             return Err(Errno::INVAL.into());
         }
         let permit = self.ctx.judge().get_option(level, name, length)?;
+        if (level, name) == (libc::SOL_SOCKET, libc::SO_LINGER)
+            && let Some(mut held) = handle.held_linger()
+        {
+            held.truncate(length as usize);
+            return Ok(held);
+        }
         Ok(sys::get_option(handle.fd(), permit)?)
     }
 
@@ -212,8 +233,17 @@ impl syscalls::Host for SandsockCtxView<'_> {
             OptionValue::Bytes(bytes) => OptionBytes::Bytes(bytes),
             OptionValue::Null(length) => OptionBytes::Null(length),
         };
+        let linger = ((level, name) == (libc::SOL_SOCKET, libc::SO_LINGER)).then(|| positive_linger(&value));
+        let value = if let Some(Some(_)) = linger { OptionBytes::Bytes(vec![0; 8]) } else { value };
         let permit = self.ctx.judge().set_option(kind, level, name, value)?;
-        Ok(sys::set_option(handle.fd(), permit)?)
+        if (level, name) == (libc::SOL_SOCKET, libc::SO_PASSCRED) {
+            handle.set_may_be_named();
+        }
+        sys::set_option(handle.fd(), permit)?;
+        if let Some(seconds) = linger {
+            handle.hold_linger(seconds.unwrap_or(0));
+        }
+        Ok(())
     }
 
     fn ioctl(&mut self, d: Resource<Descriptor>, _request: u32, _argument: Vec<u8>) -> Outcome<IoctlResult> {

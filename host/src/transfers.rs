@@ -71,11 +71,8 @@ pub(crate) struct Received {
 #[derive(ComponentType, Lift)]
 #[component(record)]
 pub(crate) struct BatchEntry {
-    #[expect(dead_code, reason = "batches are not served yet")]
     length: u32,
-    #[expect(dead_code, reason = "batches are not served yet")]
     address: Option<Address>,
-    #[expect(dead_code, reason = "batches are not served yet")]
     control: Vec<ControlMessage>,
 }
 
@@ -102,9 +99,15 @@ fn transfer_limit<T: SandsockView>(store: &mut StoreContextMut<'_, T>) -> usize 
     store.data_mut().sandsock().ctx.policy.limits().transfer_bytes as usize
 }
 
+/// Bytes already moved are told first: the interrupt that ended the call stays pending. Every other error comes again by itself.
+fn keep_interrupt<T: SandsockView>(store: &mut StoreContextMut<'_, T>, fault: &Fault) {
+    if fault.is(Errno::INTR) {
+        store.data_mut().sandsock().ctx.waiter.interrupter().interrupt();
+    }
+}
+
 /// A send under way: what all sends share.
-struct Sending<'a> {
-    d: &'a Resource<Descriptor>,
+struct Sending {
     handle: Arc<Handle>,
     /// How many bytes are to be sent: a message's all, a stream's at most the limit.
     total: usize,
@@ -112,10 +115,10 @@ struct Sending<'a> {
     patience: Patience,
 }
 
-impl<'a> Sending<'a> {
+impl Sending {
     fn new<T: SandsockView>(
         store: &mut StoreContextMut<'_, T>,
-        d: &'a Resource<Descriptor>,
+        d: &Resource<Descriptor>,
         length: usize,
         flags: i32,
         wait: Wait,
@@ -123,12 +126,15 @@ impl<'a> Sending<'a> {
         let handle = store.data_mut().sandsock().lent(d)?;
         let kind = handle.socket()?;
         let stream = kind.type_ == libc::SOCK_STREAM;
+        if !stream {
+            store.data_mut().sandsock().ctx.judge().implicit_name(&handle)?;
+        }
         let total = if stream { length.min(transfer_limit(store)) } else { length };
         let patience = Patience::new(wait, flags);
         // WIT: as Linux blocks, a stream send goes on until all is queued.
         let whole = stream && patience.is_forever();
-        let sending = Self { d, handle, total, whole, patience };
-        Ok((sending, kind, flags | libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT))
+        let sending = Self { handle, total, whole, patience };
+        Ok((sending, kind, sending_flags(flags)))
     }
 
     /// Repeats `attempt`, which is told how many bytes went before, until the wait's condition holds.
@@ -150,7 +156,7 @@ impl<'a> Sending<'a> {
                 }
                 Err(fault) if fault.is(Errno::INTR) => continue,
                 Err(fault) if fault.is(Errno::AGAIN) => {
-                    match self.patience.again(store, self.d, &self.handle, PollFlags::OUT).await {
+                    match self.patience.again(store, &self.handle, PollFlags::OUT).await {
                         Ok(()) => continue,
                         Err(fault) => fault,
                     }
@@ -158,12 +164,20 @@ impl<'a> Sending<'a> {
                 Err(fault) => fault,
             };
             return match fault {
-                // WIT: bytes already moved are told first; the error comes again at the next call.
-                Fault::Error(_) if sent > 0 => Ok(sent as u64),
+                Fault::Error(_) if sent > 0 => {
+                    keep_interrupt(store, &fault);
+                    Ok(sent as u64)
+                }
                 fault => Err(fault),
             };
         }
     }
+}
+
+/// The flags of the system call. MSG_ZEROCOPY would let the kernel read guest memory after the call, where a received socket has
+/// SO_ZEROCOPY on.
+fn sending_flags(flags: i32) -> i32 {
+    flags & !libc::MSG_ZEROCOPY | libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT
 }
 
 /// Judges a destination; a name whose addresses were forgotten is looked up once more.
@@ -171,8 +185,9 @@ async fn judge_send_to<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     kind: SocketKind,
     address: &Address,
+    wait: Wait,
 ) -> Outcome<Permit<SendTo>> {
-    crate::netdb::with_fresh_names(store, |view| view.ctx.judge().send_to(kind, address)).await
+    crate::netdb::with_fresh_names(store, wait, |view| view.ctx.judge().send_to(kind, address)).await
 }
 
 /// Before a retry: the permit, if the policy is still the one that gave it, else a new one.
@@ -209,7 +224,7 @@ pub(crate) async fn send_to<T: SandsockView>(
 ) -> Outcome<u64> {
     let (sending, kind, flags) = Sending::new(store, &d, data.len(), flags, wait)?;
     let total = sending.total;
-    let mut permit = Some(judge_send_to(store, kind, &address).await?);
+    let mut permit = Some(judge_send_to(store, kind, &address, wait).await?);
     sending
         .run(store, |store, handle, sent| {
             if let Some(last) = permit.take() {
@@ -236,29 +251,30 @@ pub(crate) async fn send_message<T: SandsockView>(
     let (sending, kind, flags) = Sending::new(store, &d, length, flags, wait)?;
     let total = sending.total;
     let mut permit = match &address {
-        Some(address) => Some(judge_send_to(store, kind, address).await?),
+        Some(address) => Some(judge_send_to(store, kind, address, wait).await?),
         None => None,
     };
 
     let view = store.data_mut().sandsock();
-    let outgoing = outgoing(&view, &control)?;
-    let (with_control, rights) = view.ctx.judge().control(&outgoing)?;
-    if with_control.act().encoded().len() > view.ctx.policy.limits().control_bytes as usize {
-        return Err(Errno::NOBUFS.into());
+    let mut room = ControlRoom::of(&view);
+    for item in &control {
+        match item {
+            ControlOut::Rights(list) if list.len() > sys::RIGHTS_MAX => return Err(Errno::INVAL.into()),
+            ControlOut::Rights(list) => room.take(list.len() * size_of::<i32>())?,
+            ControlOut::Message(message) => room.take(message.data.len())?,
+        }
     }
+    let with_control = view.ctx.judge().control(outgoing(&view, &control)?)?;
+    let rights = with_control.act().rights().len();
     if rights > 0 {
         if rights > sys::RIGHTS_MAX {
             return Err(Errno::INVAL.into());
         }
         view.ctx.rights.claim(rights)?;
         // From here on others may hold these descriptions: the kernel's flag says what the guest's bit says.
-        for item in &outgoing {
-            if let Outgoing::Rights(handles) = item {
-                handles.iter().try_for_each(|handle| handle.share())?;
-            }
-        }
+        with_control.act().rights().iter().try_for_each(|handle| handle.share())?;
     }
-    let (none, _) = view.ctx.judge().control(&[])?;
+    let none = view.ctx.judge().control(Vec::new())?;
     let tracker = view.ctx.rights.clone();
 
     sending
@@ -272,11 +288,27 @@ pub(crate) async fn send_message<T: SandsockView>(
             let control = if first { &with_control } else { &none };
             let count = sys::send_message(handle.fd(), &slices, flags, permit.as_ref(), control)?;
             if first && rights > 0 {
-                tracker.sent(handle, rights)?;
+                tracker.sent(handle, rights);
             }
             Ok(count)
         })
         .await
+}
+
+/// The room for control data that one call may fill, asked for before anything is judged or encoded.
+struct ControlRoom(usize);
+
+impl ControlRoom {
+    fn of(view: &SandsockCtxView<'_>) -> Self {
+        Self(view.ctx.policy.limits().control_bytes as usize)
+    }
+
+    /// Takes the room of a message with so much data; ENOBUFS where it is used up.
+    fn take(&mut self, data: usize) -> Result<(), Errno> {
+        let space = u32::try_from(data).ok().and_then(control::space).ok_or(Errno::NOBUFS)?;
+        self.0 = self.0.checked_sub(space as usize).ok_or(Errno::NOBUFS)?;
+        Ok(())
+    }
 }
 
 fn outgoing<'a>(view: &SandsockCtxView<'_>, control: &'a [ControlOut]) -> Outcome<Vec<Outgoing<'a>>> {
@@ -313,14 +345,77 @@ fn slices_from<'a, T: SandsockView>(
     slices
 }
 
-/// WIT `transfers.send-batch`. Not served yet.
-#[expect(clippy::unused_async, reason = "registered as its siblings are")]
+/// WIT `transfers.send-batch`.
 pub(crate) async fn send_batch<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
-    (d, _data, _messages, _flags, _wait): (Resource<Descriptor>, WasmList<u8>, Vec<BatchEntry>, i32, Wait),
+    (d, data, messages, flags, wait): (Resource<Descriptor>, WasmList<u8>, Vec<BatchEntry>, i32, Wait),
 ) -> Outcome<u32> {
-    store.data_mut().sandsock().lent(&d)?;
-    Err(Errno::NOSYS.into())
+    let handle = store.data_mut().sandsock().lent(&d)?;
+    let kind = messages_only(&handle)?;
+    store.data_mut().sandsock().ctx.judge().implicit_name(&handle)?;
+    let total: u64 = messages.iter().map(|message| u64::from(message.length)).sum();
+    if total != data.len() as u64 {
+        return Err(Errno::INVAL.into());
+    }
+    if messages.is_empty() {
+        return Ok(0);
+    }
+    // man 2 sendmmsg: the kernel sends no more than this many at once.
+    let now = &messages[..messages.len().min(BUFFERS_MAX)];
+    let mut room = ControlRoom::of(&store.data_mut().sandsock());
+    now.iter().flat_map(|message| &message.control).try_for_each(|item| room.take(item.data.len()))?;
+    let mut patience = Patience::new(wait, flags);
+    let flags = sending_flags(flags);
+    loop {
+        let mut items = Vec::with_capacity(now.len());
+        let mut refused = None;
+        for message in now {
+            match batch_item(store, kind, message, wait).await {
+                Ok(item) => items.push(item),
+                // What comes before it is sent; it is told at the next call.
+                Err(fault) => {
+                    refused = Some(fault);
+                    break;
+                }
+            }
+        }
+        if let (true, Some(fault)) = (items.is_empty(), refused) {
+            return Err(fault);
+        }
+        let length: usize = items.iter().map(|item| item.length).sum();
+        match sys::send_batch(handle.fd(), &data.as_le_slice(&*store)[..length], &items, flags) {
+            Ok(sent) => return Ok(u32::try_from(sent).unwrap_or(u32::MAX)),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => patience.again(store, &handle, PollFlags::OUT).await?,
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+/// A batch is of messages: what a stream took of one could not be told.
+fn messages_only(handle: &Handle) -> Result<SocketKind, Errno> {
+    let kind = handle.socket()?;
+    if kind.type_ == libc::SOCK_STREAM { Err(Errno::OPNOTSUPP) } else { Ok(kind) }
+}
+
+/// Judges one message of a batch.
+async fn batch_item<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    kind: SocketKind,
+    message: &BatchEntry,
+    wait: Wait,
+) -> Outcome<sys::BatchItem> {
+    let address = match &message.address {
+        Some(address) => Some(judge_send_to(store, kind, address, wait).await?),
+        None => None,
+    };
+    let outgoing: Vec<_> = message
+        .control
+        .iter()
+        .map(|item| Outgoing::Message { level: item.level, kind: item.type_, data: &item.data })
+        .collect();
+    let control = store.data_mut().sandsock().ctx.judge().control(outgoing)?;
+    Ok(sys::BatchItem { length: message.length as usize, address, control })
 }
 
 /// What a receive asks for.
@@ -342,7 +437,7 @@ impl Receiving<'_> {
         let mut patience = Patience::new(self.wait, self.flags);
         let flags = self.flags | libc::MSG_DONTWAIT;
         let asked = usize::try_from(self.length).unwrap_or(usize::MAX);
-        let filter = self.filters(kind);
+        let filter = filters(kind);
         let gather = stream && patience.is_forever() && self.flags & libc::MSG_WAITALL != 0;
         let limit = transfer_limit(store);
         let mut drops = 0u32;
@@ -352,7 +447,7 @@ impl Receiving<'_> {
             let capacity = if stream { asked.min(limit) - had } else { asked.min(MESSAGE_AT_ONCE) };
             let result = self.attempt(&handle, stream, asked, capacity, flags, filter);
             let fault: Fault = match result {
-                Ok(message) if filter && !Self::sender_allowed(store, &message) => {
+                Ok(message) if filter && !sender_allowed(store, &message) => {
                     if flags & libc::MSG_PEEK != 0 {
                         // It must not be seen, nor stay in the way of what may be.
                         let _ = sys::receive(handle.fd(), 0, libc::MSG_DONTWAIT);
@@ -360,23 +455,29 @@ impl Receiving<'_> {
                     store.data_mut().sandsock().ctx.count_dropped();
                     drops += 1;
                     if drops.is_multiple_of(64) {
-                        // A flood of datagrams that are not ours must not hold the thread.
-                        patience.again(store, self.d, &handle, PollFlags::IN).await?;
+                        // A flood of datagrams that are not ours must not hold the thread, nor go on beyond the deadline.
+                        if patience.is_over(&handle, PollFlags::IN) {
+                            return Err(Errno::AGAIN.into());
+                        }
+                        patience.again(store, &handle, PollFlags::IN).await?;
                         patience.progress();
                     }
                     continue;
                 }
-                Ok(message) => {
+                Ok(mut message) => {
                     patience.progress();
                     if !gather {
                         return Ok(message);
                     }
-                    let ended = message.data.is_empty();
+                    // man 7 unix: the kernel stops at control data too.
+                    let ended = message.data.is_empty() || !message.control.bytes().is_empty();
                     let peek = flags & libc::MSG_PEEK != 0;
                     let total = match &mut gathered {
                         Some(all) if !peek => {
                             all.data.extend_from_slice(&message.data);
                             all.length = all.data.len();
+                            all.flags |= message.flags;
+                            std::mem::swap(&mut all.control, &mut message.control);
                             all.data.len()
                         }
                         place => place.insert(message).data.len(),
@@ -386,7 +487,7 @@ impl Receiving<'_> {
                     }
                     if peek {
                         // A peek sees the same bytes again: there is no readiness for more of them.
-                        match patience.back_off(store, self.d, &handle, PollFlags::IN).await {
+                        match patience.back_off(store, &handle, PollFlags::IN).await {
                             Ok(()) if !has_ended(&handle) => {
                                 continue;
                             }
@@ -403,16 +504,18 @@ impl Receiving<'_> {
                 }
                 Err(Errno::AGAIN) => {
                     let events = if flags & libc::MSG_OOB != 0 { PollFlags::PRI } else { PollFlags::IN };
-                    match patience.again(store, self.d, &handle, events).await {
+                    match patience.again(store, &handle, events).await {
                         Ok(()) => continue,
                         Err(fault) => fault,
                     }
                 }
                 Err(errno) => errno.into(),
             };
-            // Bytes already moved are told first.
             return match (gathered, fault) {
-                (Some(message), Fault::Error(_)) if !message.data.is_empty() => Ok(message),
+                (Some(message), fault @ Fault::Error(_)) if !message.data.is_empty() => {
+                    keep_interrupt(store, &fault);
+                    Ok(message)
+                }
                 (_, fault) => Err(fault),
             };
         }
@@ -440,19 +543,17 @@ impl Receiving<'_> {
             sys::receive(handle.fd(), capacity, flags).map(|(data, length)| Message::of_bytes(data, length))
         }
     }
+}
 
-    /// Whether senders must be judged: datagrams over IP.
-    fn filters(&self, kind: SocketKind) -> bool {
-        matches!(kind.family, libc::AF_INET | libc::AF_INET6)
-            && kind.type_ == libc::SOCK_DGRAM
-            && self.flags & libc::MSG_ERRQUEUE == 0
-    }
+/// Whether senders must be judged: datagrams over IP. What the error queue quotes has the address that it was sent to.
+fn filters(kind: SocketKind) -> bool {
+    matches!(kind.family, libc::AF_INET | libc::AF_INET6) && kind.type_ == libc::SOCK_DGRAM
+}
 
-    fn sender_allowed<T: SandsockView>(store: &mut StoreContextMut<'_, T>, message: &Message) -> bool {
-        let view = store.data_mut().sandsock();
-        let pins = view.ctx.pins.borrow();
-        message.address.to_ip().is_some_and(|sender| view.ctx.policy.udp_source_allowed(sender, &pins, Instant::now()))
-    }
+fn sender_allowed<T: SandsockView>(store: &mut StoreContextMut<'_, T>, message: &Message) -> bool {
+    let view = store.data_mut().sandsock();
+    let pins = view.ctx.pins.borrow();
+    message.address.to_ip().is_some_and(|sender| view.ctx.policy.udp_source_allowed(sender, &pins, Instant::now()))
 }
 
 /// Whether nothing more will come: the peer has ended the stream, or this side was shut.
@@ -506,7 +607,9 @@ pub(crate) async fn receive_message<T: SandsockView>(
                 if list.len() < sent {
                     message.flags |= libc::MSG_CTRUNC;
                 }
-                if item.kind == libc::SCM_RIGHTS {
+                if list.is_empty() {
+                    // As the kernel does it: what was closed whole leaves no message.
+                } else if item.kind == libc::SCM_RIGHTS {
                     control.push(ControlIn::Rights(list));
                 } else if let Some(pidfd) = list.pop() {
                     control.push(ControlIn::Pidfd(pidfd));
@@ -531,20 +634,22 @@ fn accept_rights(
     fds: Vec<std::os::fd::OwnedFd>,
     pidfd: bool,
 ) -> Outcome<Vec<Resource<Descriptor>>> {
-    let any = view.ctx.judge().decide(&Request::RightsReceive { any: true }).is_ok();
-    let sockets = any || view.ctx.judge().decide(&Request::RightsReceive { any: false }).is_ok();
+    let any = view.ctx.judge().would_allow(&Request::RightsReceive { any: true });
+    let sockets = any || view.ctx.judge().would_allow(&Request::RightsReceive { any: false });
     let mut list = Vec::new();
     for fd in fds {
         let allowed = any || (sockets && !pidfd && is_granted_socket(view, &fd));
         if !allowed {
-            tracing::debug!("a received descriptor was closed: no grant covers it");
+            tracing::info!("a received descriptor was closed: no grant covers it");
+            sys::refuse(fd);
             continue;
         }
-        let handle = Handle::foreign(fd, &view.ctx.rights)?;
+        // What can't be kept is closed, and the guest is told by MSG_CTRUNC.
+        let Ok(handle) = Handle::foreign(fd, &view.ctx.rights) else { continue };
         match view.push(handle) {
             Ok(d) => list.push(d),
-            Err(fault) if fault.is(Errno::MFILE) => {}
-            Err(fault) => return Err(fault),
+            Err(Fault::Error(_)) => {}
+            Err(trap) => return Err(trap),
         }
     }
     Ok(list)
@@ -559,12 +664,79 @@ fn is_granted_socket(view: &SandsockCtxView<'_>, fd: &std::os::fd::OwnedFd) -> b
     }
 }
 
-/// WIT `transfers.receive-batch`. Not served yet.
-#[expect(clippy::unused_async, reason = "registered as its siblings are")]
+/// WIT `transfers.receive-batch`.
 pub(crate) async fn receive_batch<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
-    (d, _count, _length, _control_length, _flags, _wait): (Resource<Descriptor>, u32, u32, u32, i32, Wait),
+    (d, count, length, control_length, flags, wait): (Resource<Descriptor>, u32, u32, u32, i32, Wait),
 ) -> Outcome<Batch> {
-    store.data_mut().sandsock().lent(&d)?;
-    Err(Errno::NOSYS.into())
+    let handle = store.data_mut().sandsock().lent(&d)?;
+    let kind = messages_only(&handle)?;
+    if flags & libc::MSG_PEEK != 0 {
+        return Err(Errno::INVAL.into());
+    }
+    if count == 0 {
+        return Ok(Batch { data: Vec::new(), messages: Vec::new() });
+    }
+    let limits = store.data_mut().sandsock().ctx.policy.limits().clone();
+    let control_room = (control_length as usize).min(limits.control_bytes as usize);
+    let capacity = (length as usize).min(MESSAGE_AT_ONCE);
+    // All together they are no more than one transfer, and their control data no more than one message's.
+    let fits = |limit: u64, each: usize| (limit as usize).checked_div(each).unwrap_or(BUFFERS_MAX).max(1);
+    let most = fits(limits.transfer_bytes, capacity).min(fits(limits.control_bytes, control_room));
+    let count = (count as usize).min(BUFFERS_MAX).min(most);
+    let filter = filters(kind);
+    let mut patience = Patience::new(wait, flags);
+    let flags = flags | libc::MSG_DONTWAIT;
+    loop {
+        match sys::receive_batch(handle.fd(), count, capacity, control_room, flags) {
+            Ok(received) => {
+                let mut batch = Batch { data: Vec::new(), messages: Vec::new() };
+                for message in received {
+                    if filter && !sender_allowed(store, &message) {
+                        store.data_mut().sandsock().ctx.count_dropped();
+                        continue;
+                    }
+                    batch.push(message);
+                }
+                if !batch.messages.is_empty() {
+                    return Ok(batch);
+                }
+                // All were dropped. A flood of them must not hold the thread, nor go on beyond the deadline.
+                if patience.is_over(&handle, PollFlags::IN) {
+                    return Err(Errno::AGAIN.into());
+                }
+                patience.again(store, &handle, PollFlags::IN).await?;
+                patience.progress();
+            }
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => patience.again(store, &handle, PollFlags::IN).await?,
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+impl Batch {
+    fn push(&mut self, mut message: Message) {
+        let mut control = Vec::new();
+        let mut refused = false;
+        for item in message.control.take() {
+            if item.fds.is_empty() {
+                control.push(ControlMessage { level: item.level, type_: item.kind, data: item.data });
+            } else {
+                refused = true;
+                item.fds.into_iter().for_each(sys::refuse);
+            }
+        }
+        if refused {
+            message.flags |= libc::MSG_CTRUNC;
+        }
+        self.messages.push(BatchMessage {
+            // At most 64 KiB.
+            length: message.data.len() as u32,
+            flags: message.flags & !libc::MSG_DONTWAIT,
+            address: family::decode(&message.address),
+            control,
+        });
+        self.data.append(&mut message.data);
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{Interest, Ready};
 
+use crate::bindings::sandsock::socket::types::Wait;
 use crate::sys;
 
 /// The longest step of a back-off, for the two EAGAINs that have no readiness behind them.
@@ -21,6 +22,16 @@ const BACK_OFF_MIN: Duration = Duration::from_millis(1);
 pub(crate) fn now() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
+}
+
+/// When a wait is over, for a call without a descriptor of its own: 0 for `none`; none for `forever`.
+pub(crate) fn deadline(wait: Wait) -> Option<u64> {
+    match wait {
+        Wait::None => Some(0),
+        Wait::Forever => None,
+        Wait::Within(nanoseconds) => Some(now().saturating_add(nanoseconds)),
+        Wait::Until(instant) => Some(instant),
+    }
 }
 
 /// How a context's calls wait.
@@ -90,7 +101,7 @@ impl Waiter {
     pub(crate) async fn ready(
         &mut self,
         fd: BorrowedFd<'_>,
-        registration: Option<&mut Option<Registration>>,
+        registration: Option<&Mutex<Option<Registration>>>,
         events: PollFlags,
         deadline: Option<u64>,
     ) -> Result<Outcome, Errno> {
@@ -98,8 +109,7 @@ impl Waiter {
             Mode::Thread => self.on_thread(&mut [self.interrupt_entry(), PollFd::from_borrowed_fd(fd, events)], deadline),
             Mode::Fiber => {
                 let kept = match registration {
-                    Some(Some(kept)) => Arc::clone(kept),
-                    Some(place) => Arc::clone(place.insert(register(fd)?)),
+                    Some(place) => kept(place, fd)?,
                     None => register(fd)?,
                 };
                 self.on_fiber(&kept, events, deadline).await
@@ -117,8 +127,10 @@ impl Waiter {
         let interrupter = self.interrupter.clone();
         all.push(PollFd::new(&*interrupter.0, PollFlags::IN));
         all.extend(fds.iter().map(|&(fd, events)| PollFd::from_borrowed_fd(fd, events)));
-        if self.mode == Mode::Fiber {
-            if poll(&mut all[1..], Some(&timespec(0)))? == 0 {
+        // What need not wait, or may not, takes no interrupt.
+        let over = |deadline| deadline <= now();
+        if poll_now(&mut all[1..])? == 0 && !deadline.is_some_and(over) {
+            if self.mode == Mode::Fiber {
                 // One epoll instance stands for all of them; a descriptor named twice is registered once.
                 let mut wanted: BTreeMap<RawFd, (BorrowedFd<'_>, PollFlags)> = BTreeMap::new();
                 for &(fd, events) in fds {
@@ -127,14 +139,20 @@ impl Waiter {
                 let set = epoll::create(epoll::CreateFlags::CLOEXEC)?;
                 for (fd, events) in wanted.into_values() {
                     let flags = epoll::EventFlags::from_bits_truncate(u32::from(events.bits()));
-                    epoll::add(&set, fd, epoll::EventData::new_u64(0), flags)?;
+                    match epoll::add(&set, fd, epoll::EventData::new_u64(0), flags) {
+                        // EPERM: a regular file, which is ready for what was asked, or was asked for nothing.
+                        Ok(()) | Err(Errno::PERM) => {}
+                        Err(errno) => return Err(errno),
+                    }
                 }
                 let set = Arc::new(sys::register(set, Interest::READABLE)?);
-                self.on_fiber(&set, PollFlags::IN, deadline).await?;
-                poll(&mut all[1..], Some(&timespec(0)))?;
+                while self.on_fiber(&set, PollFlags::IN, deadline).await? == Outcome::Ready && poll_now(&mut all[1..])? == 0
+                {
+                    // What was ready is not any more.
+                }
+            } else {
+                self.on_thread(&mut all, deadline)?;
             }
-        } else {
-            self.on_thread(&mut all, deadline)?;
         }
         Ok(all[1..].iter().map(PollFd::revents).collect())
     }
@@ -207,7 +225,7 @@ impl Waiter {
             };
             // tokio's readiness is of the edge: it may be of before the last EAGAIN.
             let mut now = [PollFd::from_borrowed_fd(registration.get_ref().as_fd(), events)];
-            if poll(&mut now, Some(&timespec(0)))? > 0 {
+            if poll_now(&mut now)? > 0 {
                 guard.retain_ready();
                 return Ok(Outcome::Ready);
             }
@@ -231,6 +249,25 @@ impl Waiter {
                 guard.clear_ready();
             }
         })
+    }
+}
+
+/// The registration that is kept in a place, made on first need.
+fn kept(place: &Mutex<Option<Registration>>, fd: BorrowedFd<'_>) -> Result<Registration, Errno> {
+    let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*place {
+        Some(kept) => Ok(Arc::clone(kept)),
+        None => Ok(Arc::clone(place.insert(register(fd)?))),
+    }
+}
+
+/// poll(2) without a wait. A signal of the embedder's own is no answer.
+fn poll_now(fds: &mut [PollFd<'_>]) -> Result<usize, Errno> {
+    loop {
+        match poll(fds, Some(&timespec(0))) {
+            Err(Errno::INTR) => {}
+            result => return result,
+        }
     }
 }
 

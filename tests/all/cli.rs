@@ -1,1 +1,625 @@
-//! Suite.
+//! The `sandsock` command: what it takes, what it passes on, how it ends.
+
+use std::io::{BufRead as _, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use sandsock_tests::{programs, target};
+
+#[track_caller]
+fn binary() -> PathBuf {
+    let path = target().join("release/sandsock");
+    assert!(path.exists(), "{} is missing: `make build` builds it", path.display());
+    path
+}
+
+/// The command, bounded in time.
+#[track_caller]
+fn sandsock() -> assert_cmd::Command {
+    let mut command = assert_cmd::Command::new(binary());
+    command.timeout(Duration::from_secs(60));
+    command
+}
+
+fn example(name: &str) -> PathBuf {
+    target().join("guests").join(name).with_extension("wasm")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// What the command said on stderr with this status.
+#[track_caller]
+fn complaint(status: i32, args: &[&str]) -> String {
+    let output = sandsock().args(args).output().expect("runs");
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(status), "{args:?}\n{stderr}");
+    stderr
+}
+
+/// A program of the tests, as an argument.
+fn program(program: sandsock_tests::Program) -> String {
+    program.path().display().to_string()
+}
+
+#[test]
+pub(crate) fn cli_end_ok() {
+    let end = program(programs::cli_end_ok);
+    // WASI 0.2 tells success from failure and no more.
+    for (args, status) in [(&["ok"][..], 0), (&["error"], 1), (&["exit", "0"], 0), (&["exit", "7"], 1)] {
+        sandsock().args(["run", &end]).args(args).assert().code(status);
+    }
+}
+
+#[test]
+fn cli_trap_is_told_with_a_status_of_its_own() {
+    let stderr = complaint(134, &["run", &program(programs::cli_end_ok), "panic"]);
+    assert!(stderr.contains("as told"), "the guest's own words: {stderr}");
+    let sentence = stderr.lines().find(|line| line.starts_with("sandsock: ")).expect("a sentence of the command");
+    assert!(sentence.contains("cli_end_ok.wasm: the guest trapped: wasm trap: wasm `unreachable`"), "{sentence}");
+    assert!(stderr.contains("cli_end_ok::main"), "the guest's functions: {stderr}");
+}
+
+#[test]
+pub(crate) fn cli_surroundings_ok() {
+    let guest = program(programs::cli_surroundings_ok);
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("file"), "content").expect("writes");
+    let output = sandsock()
+        .args(["run", "--dir", &format!("{}::/given", folder.path().display()), "--env", "A=b=c", "--env", "PASSED_ON"])
+        .args([&guest, "one", "--dir", "-v", "--", "two words"])
+        .env("PASSED_ON", "value")
+        .env("KEPT", "secret")
+        .write_stdin("input")
+        .output()
+        .expect("runs");
+    assert!(output.status.success(), "{output:?}");
+    let expected = [
+        r#"args ["cli_surroundings_ok.wasm", "one", "--dir", "-v", "--", "two words"]"#,
+        r#"env [("A", "b=c"), ("PASSED_ON", "value")]"#,
+        r#"file "content""#,
+        r#"stdin "input""#,
+        "",
+    ];
+    assert_eq!(text(&output.stdout), expected.join("\n"));
+    assert_eq!(text(&output.stderr), "complaint\n");
+    assert_eq!(std::fs::read_to_string(folder.path().join("made")).expect("made"), "content");
+    // Without grants there is nothing of all that.
+    let output = sandsock().args(["run", &guest]).env("KEPT", "secret").output().expect("runs");
+    let expected = "args [\"cli_surroundings_ok.wasm\"]\nenv []\nno file: NotFound\nstdin \"\"\n";
+    assert_eq!(text(&output.stdout), expected);
+}
+
+#[test]
+fn cli_arguments_with_faults_are_125_and_one_sentence() {
+    let guest = program(programs::cli_end_ok);
+    for (args, words) in [
+        (
+            &["--allow", "tcp-conect=127.0.0.1:1"][..],
+            &[
+                "--allow tcp-conect=127.0.0.1:1: unknown verb `tcp-conect` at character 1",
+                "tcp-listen",
+                "did you mean tcp-connect?",
+            ][..],
+        ),
+        (&["--allow", "tcp-connect=127.0.0.1:99999"], &["`99999` is no port at character 23", "0 to 65535"]),
+        (&["--allow", "tcp-connect=127.0.0.1"], &["--allow tcp-connect=127.0.0.1: the port is missing at character 22"]),
+        (
+            &["--allow", "raw=icmp"],
+            &["the verb `raw` is not served by this version", "verbs of this version are tcp-connect, "],
+        ),
+        (&["--deny", "ancillary=x"], &["--deny ancillary=x: unknown target `x` at character 11", "rights:send"]),
+        (
+            &["--limit", "descriptor=1"],
+            &["--limit descriptor=1: unknown limit `descriptor`", "lookups-pending", "did you mean descriptors?"],
+        ),
+        (&["--limit", "descriptors=many"], &["--limit descriptors=many: no value for `descriptors`", "from 0 to 1048576"]),
+        (&["--resolve", "name"], &["--resolve name: the address is missing", "NAME=ADDRESS"]),
+        (&["--env", "=value"], &["--env =value: the name is missing"]),
+        (&["--env", "NOT_SET_ANYWHERE"], &["--env NOT_SET_ANYWHERE: it is not set here"]),
+        (&["--dir", "/not/there::/"], &["--dir /not/there: can't open the folder: No such file"]),
+        (&["--dir", "::/x"], &["--dir ::/x: write it as HOST::GUEST"]),
+        (&["--policy", "/not/there.toml"], &["/not/there.toml: can't read the policy file: No such file"]),
+    ] {
+        let stderr = complaint(125, &[&["run"], args, &[guest.as_str(), "ok"]].concat());
+        for word in words {
+            assert!(stderr.contains(word), "{word}\n{stderr}");
+        }
+        assert!(stderr.starts_with("sandsock: ") && stderr.matches('\n').count() == 1, "{stderr}");
+        assert_eq!(stderr.matches("No such file").count(), usize::from(words[0].contains("No such file")), "{stderr}");
+    }
+    assert!(complaint(125, &["run", "--alow", "x", &guest]).contains("unexpected argument '--alow'"));
+    assert!(complaint(125, &["run"]).contains("<COMPONENT>"));
+    assert!(complaint(125, &[]).contains("Usage: sandsock"));
+}
+
+#[test]
+fn cli_policy_file_fault_is_told_by_line_and_column() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("policy.toml");
+    for (content, words) in [
+        ("allow = []\n\n  alow = []\n", "policy.toml:3:3: unknown key `alow`; keys are allow, deny, limits, resolve"),
+        ("allow = [\n  'tcp-connect=127.0.0.1:x'\n]", "policy.toml:2:26: in `tcp-connect=127.0.0.1:x`: `x` is no port"),
+        ("[limits]\npolers = 1", "policy.toml:2:1: unknown limit `polers`"),
+        ("allow = [", "policy.toml:1:"),
+    ] {
+        std::fs::write(&file, content).expect("writes");
+        let stderr = complaint(125, &["run", "--policy", &file.display().to_string(), "none.wasm"]);
+        assert!(stderr.contains(words), "{stderr}");
+    }
+}
+
+#[test]
+fn cli_component_that_cannot_be_loaded_is_126() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, content: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).expect("writes");
+        path.display().to_string()
+    };
+    let whole = std::fs::read(programs::cli_end_ok.path()).expect("`make guests` builds it");
+    let missing = folder.path().join("missing.wasm").display().to_string();
+    for (path, words) in [
+        (missing, "missing.wasm: can't read the component: No such file"),
+        (write("junk.wasm", b"junk"), "junk.wasm: not a WebAssembly component"),
+        (write("empty.wasm", b""), "empty.wasm: not a WebAssembly component"),
+        (write("core.wasm", b"\0asm\x01\0\0\0"), "core.wasm: a core module, not a component"),
+        (write("module.wat", b"(module)"), "module.wat: a core module, not a component"),
+        (write("cut.wasm", &whole[..whole.len() / 2]), "cut.wasm: not a valid WebAssembly component"),
+        (write("fault.wat", b"(component (impot))"), "fault.wat:1:13"),
+        (
+            write("import.wat", br#"(component (import "example:missing/thing" (instance)) (import "wasi:io/error@0.2.0" (instance)))"#),
+            "it imports example:missing/thing, which this command does not have",
+        ),
+        (
+            write("other.wat", br#"(component (import "sandsock:socket/other@0.1.0" (instance (export "f" (func)))) (instance $run) (export "wasi:cli/run@0.2.0" (instance $run)))"#),
+            "sandsock:socket/other@0.1.0",
+        ),
+        (
+            write("sockets.wat", br#"(component (import "sandsock:socket/sockets@0.1.0" (instance)))"#),
+            "composed with a provider",
+        ),
+        (write("library.wat", b"(component)"), "it exports no wasi:cli/run"),
+    ] {
+        let stderr = complaint(126, &["run", &path]);
+        assert!(stderr.starts_with("sandsock: ") && stderr.contains(words), "{words}\n{stderr}");
+        // `inspect` says the same, on stdout where it could read the component.
+        let output = sandsock().args(["inspect", &path]).output().expect("runs");
+        assert_eq!(output.status.code(), Some(126));
+        assert!((text(&output.stdout) + &text(&output.stderr)).contains(words), "{words}\n{output:?}");
+    }
+}
+
+#[test]
+fn cli_inspect_says_what_it_can_run() {
+    let output = sandsock().arg("inspect").arg(example("echo_server")).output().expect("runs");
+    assert!(output.status.success());
+    let stdout = text(&output.stdout);
+    for line in [
+        "imports:",
+        "  sandsock:socket/transfers@0.1.0",
+        "exports:",
+        "  wasi:cli/run@0.2.0",
+        "engine: without concurrency support",
+        "this command can run it",
+    ] {
+        assert!(stdout.lines().any(|found| found == line), "{line}\n{stdout}");
+    }
+}
+
+#[test]
+fn cli_help_and_version() {
+    let help = |args: &[&str]| {
+        let output = sandsock().args(args).output().expect("runs");
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        text(&output.stdout)
+    };
+    assert_eq!(help(&["--version"]), format!("sandsock {}\n", env!("CARGO_PKG_VERSION")));
+    let whole = help(&["--help"]);
+    assert!(whole.contains("Examples:\n  sandsock run --allow "), "{whole}");
+    let run = help(&["run", "--help"]);
+    for words in [
+        "Examples:\n  sandsock run ",
+        "--allow <VERB=TARGET>",
+        "tcp-connect, tcp-listen",
+        "[limits]",
+        "descriptors                 1024",
+    ] {
+        assert!(run.contains(words), "{words}\n{run}");
+    }
+}
+
+#[test]
+fn cli_verbose_tells_decisions() {
+    let client = example("echo_client");
+    let run = |more: &[&str]| {
+        let port = unused_port();
+        let output = sandsock()
+            .args(more)
+            .args(["run", "--allow", "tcp-connect=127.0.0.1:*", "--deny", &format!("tcp-connect=127.0.0.1:{port}")])
+            .arg(&client)
+            .args(["127.0.0.1", &port.to_string(), "x"])
+            .output()
+            .expect("runs");
+        assert_eq!(output.status.code(), Some(1));
+        (port, text(&output.stderr))
+    };
+    let (port, quiet) = run(&[]);
+    assert!(!quiet.contains("INFO"), "{quiet}");
+    assert!(quiet.contains(&format!("is denied by the rule tcp-connect=127.0.0.1:{port}")), "{quiet}");
+    let (port, told) = run(&["-v"]);
+    let line = format!(" INFO denied: tcp-connect to 127.0.0.1:{port} is denied by the rule tcp-connect=127.0.0.1:{port}");
+    assert!(told.lines().any(|found| found == line), "{line}\n{told}");
+    // Where it is allowed, the rule that allows.
+    let port = unused_port();
+    let rule = format!("tcp-connect=127.0.0.1:{port}");
+    let output = sandsock()
+        .args(["-v", "run", "--allow", &rule])
+        .arg(&client)
+        .args(["127.0.0.1", &port.to_string(), "x"])
+        .output()
+        .expect("runs");
+    assert!(text(&output.stderr).contains(&format!("INFO allowed: tcp-connect 127.0.0.1:{port} by {rule}\n")), "{output:?}");
+    let stderr = text(&sandsock().args(["run", "--allow-all"]).arg(&client).output().expect("runs").stderr);
+    assert!(stderr.contains("WARN --allow-all"), "{stderr}");
+}
+
+#[test]
+fn cli_folder_to_write_in_and_to_bind_in_are_two() {
+    let guest = program(programs::cli_end_ok);
+    let folder = tempfile::tempdir().expect("a folder");
+    let real = folder.path().canonicalize().expect("it is there");
+    std::fs::create_dir(real.join("in")).expect("makes");
+    let root = real.display();
+    for (given, bound) in [
+        (format!("{root}"), format!("{root}/a.sock")),
+        (format!("{root}"), format!("{root}/in/*.sock")),
+        (format!("{root}/in"), format!("{root}/**")),
+        // The guest could make this folder, as a link to another.
+        (format!("{root}/in"), format!("{root}/in/later/a.sock")),
+    ] {
+        let grant = format!("unix-bind={bound}");
+        let stderr = complaint(125, &["run", "--allow", &grant, "--dir", &format!("{given}::/given"), &guest, "ok"]);
+        assert!(stderr.contains("a guest must not write where it binds"), "{stderr}");
+    }
+    std::fs::create_dir(real.join("out")).expect("makes");
+    let (grant, given) = (format!("unix-bind={root}/out/a.sock"), format!("{root}/in::/given"));
+    sandsock().args(["run", "--allow", &grant, "--dir", &given, &guest, "ok"]).assert().success();
+}
+
+#[test]
+fn cli_compiled_components_are_cached() {
+    let cache = tempfile::tempdir().expect("a folder");
+    let run = || {
+        let start = Instant::now();
+        sandsock()
+            .args(["run", &program(programs::cli_end_ok), "ok"])
+            .env("XDG_CACHE_HOME", cache.path())
+            .assert()
+            .success();
+        start.elapsed()
+    };
+    let first = run();
+    let found = files(cache.path());
+    assert!(found.iter().any(|(_, length)| *length > 100_000), "compiled code lies in {found:?}");
+    let second = run();
+    assert!(second < first, "{second:?} against {first:?}");
+    // Without a place for it, it runs all the same.
+    sandsock().args(["run", &program(programs::cli_end_ok), "ok"]).env("XDG_CACHE_HOME", "/dev/null").assert().success();
+}
+
+fn files(folder: &Path) -> Vec<(PathBuf, u64)> {
+    let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    entries
+        .flat_map(|path| match path.metadata() {
+            Ok(data) if data.is_dir() => files(&path),
+            Ok(data) => vec![(path, data.len())],
+            Err(_) => Vec::new(),
+        })
+        .collect()
+}
+
+/// A port that nobody has now, outside of the range from which the kernel chooses.
+#[track_caller]
+fn unused_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok() && TcpListener::bind(("0.0.0.0", *port)).is_ok();
+    // Other runs of these tests may be under way on this machine.
+    let candidates = std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::Relaxed));
+    let mut ports = candidates.take(1000).map(|next| (10_000 + (std::process::id() * 16 + next) % 20_000) as u16);
+    ports.find(free).expect("a port")
+}
+
+/// The command under way. Dropped, it is killed.
+struct Running {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Running {
+    #[track_caller]
+    fn start(args: &[&str]) -> Self {
+        let mut child = Command::new(binary())
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("starts");
+        let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+        Self { child, stdout }
+    }
+
+    /// The next line of its stdout; none at the end.
+    #[track_caller]
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("reads");
+        line.trim_end().to_owned()
+    }
+
+    fn interrupt(&self) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::INT).expect("it is there");
+    }
+
+    /// Waits for the end, 20 s at most; gives the status and stderr.
+    #[track_caller]
+    fn end(mut self) -> (ExitStatus, String) {
+        let start = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("waits") {
+                break status;
+            }
+            assert!(start.elapsed() < Duration::from_secs(20), "it does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let mut stderr = String::new();
+        let pipe = self.child.stderr.as_mut().expect("a pipe");
+        pipe.read_to_string(&mut stderr).expect("reads");
+        (status, stderr)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+pub(crate) fn cli_interrupt_ok() {
+    let mut guest = Running::start(&["run", &program(programs::cli_interrupt_ok)]);
+    assert_eq!(guest.line(), "waiting");
+    guest.interrupt();
+    assert_eq!(guest.line(), "InterruptedError: [Errno 4] Interrupted system call");
+    let (status, stderr) = guest.end();
+    assert_eq!(status.code(), Some(0), "{stderr}");
+    assert!(stderr.contains("Ctrl-C again stops the guest"), "{stderr}");
+}
+
+#[test]
+fn cli_second_interrupt_stops_a_guest_that_computes() {
+    let mut guest = Running::start(&["run", &program(programs::cli_interrupt_ok), "compute"]);
+    assert_eq!(guest.line(), "waiting");
+    guest.interrupt();
+    assert!(guest.line().starts_with("InterruptedError"));
+    guest.interrupt();
+    let (status, stderr) = guest.end();
+    assert_eq!(status.code(), Some(130), "{stderr}");
+    assert!(!stderr.contains("trapped"), "{stderr}");
+}
+
+#[test]
+fn cli_killed_guest_leaves_no_connection() {
+    let mut server = Running::start(&[
+        "run",
+        "--allow",
+        "tcp-listen=127.0.0.1:0",
+        &example("echo_server").display().to_string(),
+        "127.0.0.1",
+        "0",
+    ]);
+    let mut client = TcpStream::connect(("127.0.0.1", port_of(&server.line()))).expect("connects");
+    client.write_all(b"x").expect("sends");
+    client.read_exact(&mut [0]).expect("receives");
+    drop(server);
+    assert_eq!(client.read(&mut [0]).unwrap_or(0), 0);
+}
+
+/// The port in `listening on ('127.0.0.1', 1234)`.
+#[track_caller]
+fn port_of(line: &str) -> u16 {
+    let number = line.rsplit(' ').next().map(|word| word.trim_end_matches(')'));
+    number.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no port in {line:?}"))
+}
+
+fn policy(example: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/policies").join(example).with_extension("toml")
+}
+
+/// The examples with their own policies, in which another port or path stands for the one of the README: several runs of the
+/// tests must not meet.
+struct Examples {
+    folder: tempfile::TempDir,
+    original: &'static str,
+    place: String,
+}
+
+impl Examples {
+    #[track_caller]
+    fn new(original: &'static str, place: impl ToString) -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder"), original, place: place.to_string() }
+    }
+
+    #[track_caller]
+    fn arguments(&self, name: &str, args: &[&str]) -> Vec<String> {
+        let text = std::fs::read_to_string(policy(name)).expect("the example has a policy");
+        assert!(text.contains(self.original), "{name}: {text}");
+        let policy = self.folder.path().join(name).with_extension("toml");
+        std::fs::write(&policy, text.replace(self.original, &self.place)).expect("writes");
+        let own = ["run".into(), "--policy".into(), policy.display().to_string(), example(name).display().to_string()];
+        own.into_iter().chain(args.iter().map(|arg| arg.to_string())).collect()
+    }
+
+    /// Starts one.
+    #[track_caller]
+    fn start(&self, name: &str, args: &[&str]) -> Running {
+        let args = self.arguments(name, args);
+        Running::start(&args.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Runs one to its end, and gives what it printed.
+    #[track_caller]
+    fn run(&self, name: &str, args: &[&str]) -> String {
+        text(&sandsock().args(self.arguments(name, args)).assert().success().get_output().stdout)
+    }
+}
+
+#[test]
+fn cli_example_echo_serves_several_clients_at_once() {
+    let port = unused_port();
+    let examples = Examples::new("7777", port);
+    let number = &port.to_string();
+    let mut server = examples.start("echo_server", &["127.0.0.1", number, "3"]);
+    assert_eq!(server.line(), format!("listening on ('127.0.0.1', {port})"));
+    // Two clients that are in no hurry, one of which sends more than any buffer holds and does not read.
+    let mut slow = TcpStream::connect(("127.0.0.1", port)).expect("connects");
+    slow.set_nonblocking(true).expect("sets");
+    let mut pending = 0;
+    while let Ok(sent) = slow.write(&[7; 65536]) {
+        pending += sent;
+        assert!(pending < 1 << 30, "the server buffers without end");
+    }
+    let mut idle = TcpStream::connect(("127.0.0.1", port)).expect("connects");
+    assert_eq!(
+        examples.run("echo_client", &["127.0.0.1", number, "hello", "world"]),
+        format!("connected to ('127.0.0.1', {port})\nhello\nworld\n")
+    );
+    idle.write_all(b"still here").expect("sends");
+    idle.shutdown(Shutdown::Write).expect("shuts down");
+    let mut back = String::new();
+    idle.read_to_string(&mut back).expect("receives");
+    assert_eq!(back, "still here");
+    slow.set_nonblocking(false).expect("sets");
+    slow.shutdown(Shutdown::Write).expect("shuts down");
+    let mut back = Vec::new();
+    slow.read_to_end(&mut back).expect("receives");
+    assert!(back.len() == pending && back.iter().all(|byte| *byte == 7));
+    assert!(server.end().0.success());
+}
+
+#[test]
+fn cli_example_dualstack_serves_both_families() {
+    let port = unused_port();
+    let examples = Examples::new("7778", port);
+    let number = &port.to_string();
+    if TcpListener::bind("[::1]:0").is_err() {
+        return sandsock_tests::skip("cli_example_dualstack_serves_both_families", "no IPv6 here");
+    }
+    let mut server = examples.start("dualstack_server", &[number, "2"]);
+    assert_eq!(server.line(), format!("listening on ('::', {port}, 0, 0)"));
+    let stdout = examples.run("dualstack_client", &["localhost", number]);
+    let expected = format!(
+        "localhost has ('::1', {port}, 0, 0)\nlocalhost has ('127.0.0.1', {port})\nconnected to ('::1', {port}, 0, 0)\nyou came over IPv6\n"
+    );
+    assert_eq!(stdout, expected);
+    let mut text = String::new();
+    TcpStream::connect(("127.0.0.1", port)).expect("connects").read_to_string(&mut text).expect("receives");
+    assert_eq!(text, "you came over IPv4\n");
+    assert!(server.end().0.success());
+    // Nobody listens on the first address: the second one is tried.
+    let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is free again");
+    let native = std::thread::spawn(move || listener.accept().expect("accepts").0.write_all(b"found\n"));
+    assert!(
+        examples
+            .run("dualstack_client", &["localhost", number])
+            .ends_with(&format!("connected to ('127.0.0.1', {port})\nfound\n"))
+    );
+    native.join().expect("no panic").expect("sends");
+}
+
+#[test]
+fn cli_example_udp_answers() {
+    let port = unused_port();
+    let examples = Examples::new("7779", port);
+    let number = &port.to_string();
+    let mut server = examples.start("udp_server", &["127.0.0.1", number, "1"]);
+    assert_eq!(server.line(), format!("bound to ('127.0.0.1', {port})"));
+    assert_eq!(
+        examples.run("udp_client", &["127.0.0.1", number, "hello"]),
+        format!("('127.0.0.1', {port}) answered: hello\n")
+    );
+    assert!(server.end().0.success());
+}
+
+#[test]
+fn cli_example_unix_talks_over_a_path() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("example.sock").display().to_string();
+    let examples = Examples::new("/tmp/sandsock-example.sock", &path);
+    let mut server = examples.start("unix_server", &[&path, "1"]);
+    assert_eq!(server.line(), format!("listening on '{path}'"));
+    assert_eq!(examples.run("unix_client", &[&path, "hello"]), "hello\n");
+    assert!(server.end().0.success());
+    std::fs::remove_file(&path).expect("the socket's file stays");
+}
+
+#[test]
+fn cli_example_restricted_is_refused_all_that_it_tries() {
+    let port = unused_port();
+    let examples = Examples::new("7780", port);
+    let number = &port.to_string();
+    let mut server = examples.start("restricted_server", &["127.0.0.1", number, "1"]);
+    assert_eq!(server.line(), format!("listening on ('127.0.0.1', {port})"));
+    let mut report = String::new();
+    TcpStream::connect(("127.0.0.1", port)).expect("connects").read_to_string(&mut report).expect("receives");
+    for grant in [
+        "tcp-connect=192.0.2.1:443",
+        "tcp-listen=127.0.0.1:8022",
+        "udp-send=HOST:PORT",
+        "unix-connect=PATH",
+        "resolve=secret.example.com",
+        "option=SOL_SOCKET/SO_MARK",
+    ] {
+        assert!(report.contains(grant), "{grant}\n{report}");
+    }
+    assert_eq!(report.matches("\n  refused: ").count(), 6, "{report}");
+    assert!(server.end().0.success());
+    // Under a policy that allows one of the acts, it says so and fails.
+    let mut server = Running::start(&[
+        "run",
+        "--allow",
+        "option=SOL_SOCKET/SO_MARK",
+        "--allow",
+        "tcp-listen=127.0.0.1:0",
+        &example("restricted_server").display().to_string(),
+        "127.0.0.1",
+        "0",
+        "1",
+    ]);
+    let mut report = String::new();
+    TcpStream::connect(("127.0.0.1", port_of(&server.line())))
+        .expect("connects")
+        .read_to_string(&mut report)
+        .expect("receives");
+    assert!(report.contains("SO_MARK on the connection\n  ALLOWED"), "{report}");
+    assert_eq!(server.end().0.code(), Some(1));
+}
+
+#[test]
+fn cli_examples_say_how_they_are_used() {
+    for entry in std::fs::read_dir(policy("echo_server").parent().expect("a folder")).expect("a folder") {
+        let policy = entry.expect("an entry").path();
+        let name = policy.file_stem().expect("a name").to_string_lossy().into_owned();
+        let path = policy.display().to_string();
+        let stderr = complaint(1, &["run", "--policy", &path, &example(&name).display().to_string()]);
+        assert!(stderr.starts_with(&format!("usage: {name} ")), "{stderr}");
+    }
+}

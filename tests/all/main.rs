@@ -1,12 +1,15 @@
 //! The suites. A guest program and its test share a name, `<suite>_<operation>_<outcome>`; a suite is a file here.
 
 mod ancillary;
+mod batch;
+mod bench;
 mod cli;
 mod inet;
 mod limits;
 mod names;
 mod oracle;
 mod policy;
+mod poller;
 mod timeout;
 mod unix;
 mod wait;

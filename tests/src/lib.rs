@@ -1,5 +1,7 @@
 //! The harness: runs a guest program in this process, under a policy, in both ways to wait.
 
+pub mod bench;
+
 use std::fmt::Display;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -84,6 +86,8 @@ pub struct Ended {
     pub stderr: String,
     /// Datagrams that no grant let in.
     pub dropped: u64,
+    /// The processor time that its thread used, from instantiation on; none where it shared the thread.
+    pub cpu: Option<Duration>,
 }
 
 impl Ended {
@@ -104,6 +108,7 @@ pub struct Running {
     interrupter: Interrupter,
     engine: Engine,
     stdout: MemoryOutputPipe,
+    stderr: MemoryOutputPipe,
 }
 
 impl Running {
@@ -131,7 +136,8 @@ impl Running {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        panic!("the guest did not print {count} lines: {:?}", String::from_utf8_lossy(&self.stdout.contents()));
+        let text = |pipe: &MemoryOutputPipe| String::from_utf8_lossy(&pipe.contents()).into_owned();
+        panic!("the guest did not print {count} lines\nstdout:\n{}\nstderr:\n{}", text(&self.stdout), text(&self.stderr));
     }
 
     /// Waits for the guest's end.
@@ -193,6 +199,13 @@ impl Guest {
         self
     }
 
+    /// Sets the directory that relative UNIX paths start at: for the grants that follow, and for the guest.
+    #[track_caller]
+    pub fn base(mut self, directory: &Path) -> Self {
+        self.policy.base_directory(directory).expect("a good directory");
+        self
+    }
+
     /// Runs the guest to its end.
     #[track_caller]
     pub fn run(self) -> Ended {
@@ -204,6 +217,26 @@ impl Guest {
     pub fn start(self) -> Running {
         let engine = new_engine();
         let component = compiled(&engine, self.program);
+        let way = self.way;
+        let Prepared { state, stdout, stderr } = self.prepare();
+        let interrupter = state.sandsock.interrupter();
+        let (own_engine, own_stdout, own_stderr) = (engine.clone(), stdout.clone(), stderr.clone());
+        let thread = std::thread::spawn(move || {
+            let mut store = Store::new(&engine, state);
+            store.set_epoch_deadline(1);
+            let before = thread_time();
+            let result = match way {
+                Way::Thread => run_sync(&engine, &component, &mut store),
+                Way::Fiber => on_runtime(run_async(&engine, &component, &mut store)),
+            };
+            let cpu = thread_time().saturating_sub(before);
+            ended(store, result, &stdout, &stderr, Some(cpu))
+        });
+        Running { thread, interrupter, engine: own_engine, stdout: own_stdout, stderr: own_stderr }
+    }
+
+    /// The guest's own state, ready for a store.
+    fn prepare(self) -> Prepared {
         let stdout = MemoryOutputPipe::new(1 << 20);
         let stderr = MemoryOutputPipe::new(1 << 20);
         let mut wasi = WasiCtx::builder();
@@ -216,23 +249,67 @@ impl Guest {
             builder.wait_on_fiber();
         }
         let sandsock = builder.build().expect("a context");
-        let interrupter = sandsock.interrupter();
-        let state = State { wasi: wasi.build(), sandsock, table: ResourceTable::new() };
-        let (own_engine, own_stdout, way) = (engine.clone(), stdout.clone(), self.way);
-        let thread = std::thread::spawn(move || {
-            let mut store = Store::new(&engine, state);
-            store.set_epoch_deadline(1);
-            let result = match way {
-                Way::Thread => run_sync(&engine, &component, &mut store),
-                Way::Fiber => run_async(&engine, &component, &mut store),
-            };
-            let dropped = store.data().sandsock.dropped_datagrams();
-            drop(store);
-            let text = |pipe: &MemoryOutputPipe| String::from_utf8_lossy(&pipe.contents()).into_owned();
-            Ended { result, stdout: text(&stdout), stderr: text(&stderr), dropped }
-        });
-        Running { thread, interrupter, engine: own_engine, stdout: own_stdout }
+        Prepared { state: State { wasi: wasi.build(), sandsock, table: ResourceTable::new() }, stdout, stderr }
     }
+}
+
+/// Runs many guests of one program, all waiting on fibers, together on one thread.
+#[track_caller]
+pub fn run_together(guests: Vec<Guest>) -> JoinHandle<Vec<Ended>> {
+    let engine = new_engine();
+    let program = guests.first().expect("at least one guest").program;
+    assert!(guests.iter().all(|guest| guest.program == program && guest.way == Way::Fiber));
+    let component = compiled(&engine, program);
+    let prepared: Vec<_> = guests.into_iter().map(Guest::prepare).collect();
+    std::thread::spawn(move || {
+        let tasks = tokio::task::LocalSet::new();
+        let all: Vec<_> = prepared
+            .into_iter()
+            .map(|Prepared { state, stdout, stderr }| {
+                let (engine, component) = (engine.clone(), component.clone());
+                tasks.spawn_local(async move {
+                    let mut store = Store::new(&engine, state);
+                    store.set_epoch_deadline(1);
+                    let result = run_async(&engine, &component, &mut store).await;
+                    ended(store, result, &stdout, &stderr, None)
+                })
+            })
+            .collect();
+        on_runtime(tasks.run_until(async move {
+            let mut results = Vec::new();
+            for task in all {
+                results.push(task.await.expect("the host must not panic"));
+            }
+            results
+        }))
+    })
+}
+
+/// A guest that only lacks its store.
+struct Prepared {
+    state: State,
+    stdout: MemoryOutputPipe,
+    stderr: MemoryOutputPipe,
+}
+
+/// Closes the store, and with it every descriptor of the guest, and tells how the guest ended.
+fn ended(
+    store: Store<State>,
+    result: Outcome,
+    stdout: &MemoryOutputPipe,
+    stderr: &MemoryOutputPipe,
+    cpu: Option<Duration>,
+) -> Ended {
+    let dropped = store.data().sandsock.dropped_datagrams();
+    drop(store);
+    let text = |pipe: &MemoryOutputPipe| String::from_utf8_lossy(&pipe.contents()).into_owned();
+    Ended { result, stdout: text(stdout), stderr: text(stderr), dropped, cpu }
+}
+
+/// The processor time of this thread.
+fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 struct State {
@@ -280,13 +357,15 @@ fn run_sync(engine: &Engine, component: &Component, store: &mut Store<State>) ->
     Command::instantiate(&mut *store, component, &linker)?.wasi_cli_run().call_run(store)
 }
 
-fn run_async(engine: &Engine, component: &Component, store: &mut Store<State>) -> Outcome {
+async fn run_async(engine: &Engine, component: &Component, store: &mut Store<State>) -> Outcome {
     use wasmtime_wasi::p2::bindings::Command;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        let mut linker = Linker::new(engine);
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-        sandsock_host::add_to_linker_async(&mut linker)?;
-        Command::instantiate_async(&mut *store, component, &linker).await?.wasi_cli_run().call_run(store).await
-    })
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    sandsock_host::add_to_linker_async(&mut linker)?;
+    Command::instantiate_async(&mut *store, component, &linker).await?.wasi_cli_run().call_run(store).await
+}
+
+/// Runs a future on a runtime of this thread alone.
+fn on_runtime<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
 }

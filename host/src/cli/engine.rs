@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use wasmtime::component::Component;
 use wasmtime::{Cache, CacheConfig, Config, Engine};
 
@@ -21,9 +21,7 @@ pub(super) fn load(path: &Path) -> Result<Loaded, Failure> {
     let bytes = std::fs::read(path)
         .with_context(|| format!("{}: can't read the component", path.display()))
         .map_err(Failure::load)?;
-    let bytes = wat::parse_bytes(&bytes)
-        .with_context(|| format!("{}: neither a WebAssembly component nor its text", path.display()))
-        .map_err(Failure::load)?;
+    let bytes = binary(path, bytes).map_err(Failure::load)?;
     let concurrent = needs_concurrency(path, &bytes)?;
     let engine = engine(concurrent)?;
     let component = Component::from_binary(&engine, &bytes)
@@ -31,6 +29,19 @@ pub(super) fn load(path: &Path) -> Result<Loaded, Failure> {
         .with_context(|| format!("{}: can't compile the component", path.display()))
         .map_err(Failure::load)?;
     Ok(Loaded { engine, component, concurrent })
+}
+
+/// A component's binary form: as it is, or from its text.
+fn binary(path: &Path, bytes: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+    if bytes.starts_with(b"\0asm") {
+        return Ok(bytes);
+    }
+    // Text begins with a parenthesis or a comment. Of anything else a parser's complaint would be of no use.
+    if !matches!(bytes.trim_ascii_start().first(), Some(b'(' | b';')) {
+        bail!("{}: not a WebAssembly component", path.display());
+    }
+    let binary = wat::Parser::new().parse_bytes(Some(path), &bytes).context("not the text of a WebAssembly component")?;
+    Ok(binary.into_owned())
 }
 
 /// Looks at the outermost imports and exports, before anything is compiled.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use wasmtime::component::types::ComponentItem;
 
 use super::engine::load;
-use super::run::linker;
+use super::run::fit;
 use super::{CANNOT_LOAD, Failure};
 
 /// Prints what a component imports and exports, and whether this command can run it.
@@ -19,26 +19,25 @@ pub(super) fn inspect(path: &Path) -> Result<ExitCode, Failure> {
         println!("  {name}{}", note(name, &item.ty));
     }
     println!("exports:");
-    let mut runs = false;
     for (name, item) in kind.exports(&loaded.engine) {
-        runs |= name.starts_with("wasi:cli/run@");
         println!("  {name}{}", note("", &item.ty));
     }
     println!("engine: {} concurrency support", if loaded.concurrent { "with" } else { "without" });
-    match linker(&loaded)?.instantiate_pre(&loaded.component) {
-        Err(error) => {
-            println!("this command can't run it: {error:#}");
-            Ok(ExitCode::from(CANNOT_LOAD))
-        }
-        Ok(_) if !runs => {
-            println!("this command can't run it: it exports no wasi:cli/run, so it is a library and not a program");
-            Ok(ExitCode::from(CANNOT_LOAD))
-        }
+    match fit(&loaded)? {
         Ok(_) => {
             println!("this command can run it");
             Ok(ExitCode::SUCCESS)
         }
+        Err(why) => {
+            println!("this command can't run it: {why}");
+            Ok(ExitCode::from(CANNOT_LOAD))
+        }
     }
+}
+
+/// Whether an import is what a provider exports.
+pub(super) fn wants_provider(import: &str) -> bool {
+    ["sandsock:socket/sockets@", "sandsock:socket/data-plane@"].iter().any(|name| import.starts_with(name))
 }
 
 /// What a reader would want to know of an item.
@@ -46,7 +45,7 @@ fn note(import: &str, item: &ComponentItem) -> String {
     if import.starts_with("wasi:sockets/") {
         return " (linked, and every use of it denied)".to_owned();
     }
-    if import.starts_with("sandsock:socket/sockets@") || import.starts_with("sandsock:socket/data-plane@") {
+    if wants_provider(import) {
         return " (a provider component has to be composed with it first)".to_owned();
     }
     match item {

@@ -9,11 +9,12 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use sandsock_host::policy::Policy;
 use sandsock_host::{Interrupter, SandsockCtx, SandsockCtxView, SandsockView};
-use wasmtime::component::{Linker, ResourceTable};
-use wasmtime::{Engine, Store};
+use wasmtime::component::{InstancePre, Linker, ResourceTable};
+use wasmtime::{Engine, Store, WasmBacktrace};
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxView, WasiView};
 
 use super::engine::{Loaded, load};
+use super::inspect::wants_provider;
 use super::{Failure, RunArgs, told};
 
 /// What the store holds.
@@ -37,6 +38,7 @@ impl SandsockView for State {
 
 /// Runs a component to its end; its exit status is the command's.
 pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
+    raise_descriptor_limit();
     let policy = policy(args)?;
     let dirs = args.dir.iter().map(|dir| parse_dir(dir)).collect::<anyhow::Result<Vec<_>>>()?;
     refuse_writable_socket_folders(&policy, &dirs)?;
@@ -52,11 +54,22 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     store.set_epoch_deadline(1);
     stop_by_ctrl_c(interrupter, loaded.engine.clone())?;
     let result = if loaded.concurrent { run_concurrent(&loaded, &mut store) } else { run_sync(&loaded, &mut store) };
+    let result = result.map_err(|failure| failure.about(&args.component));
     let dropped = store.data().sandsock.dropped_datagrams();
     if dropped > 0 {
         tracing::info!("{dropped} datagrams were dropped: no grant names their senders");
     }
     result.and_then(|ended| status(&args.component, ended))
+}
+
+/// The guest's limit of descriptors should be what it meets first, not this process's soft one.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::info!("the limit of open files stays as it is: {error}");
+    }
 }
 
 fn policy(args: &RunArgs) -> Result<Policy, Failure> {
@@ -98,7 +111,7 @@ fn refuse_writable_socket_folders(policy: &Policy, dirs: &[(PathBuf, String)]) -
     for (host, _) in dirs {
         let folder = host.canonicalize().with_context(|| format!("--dir {}: can't open the folder", host.display()))?;
         for base in policy.unix_bind_directories() {
-            let Ok(real) = base.canonicalize() else { continue };
+            let real = real_folder(&base);
             if real.starts_with(&folder) || folder.starts_with(&real) {
                 return Err(anyhow!(
                     "--dir {} and the grant unix-bind under {} share a folder: a guest must not write where it binds; \
@@ -111,6 +124,12 @@ fn refuse_writable_socket_folders(policy: &Policy, dirs: &[(PathBuf, String)]) -
         }
     }
     Ok(())
+}
+
+/// A folder's real path. Of one that is not there yet, and that a guest might make, the part that is there and the rest.
+fn real_folder(folder: &Path) -> PathBuf {
+    let there = folder.ancestors().find_map(|part| Some((part.canonicalize().ok()?, folder.strip_prefix(part).ok()?)));
+    there.map_or_else(|| folder.to_owned(), |(real, rest)| real.join(rest))
 }
 
 fn wasi(args: &RunArgs, dirs: &[(PathBuf, String)]) -> Result<WasiCtx, Failure> {
@@ -148,7 +167,7 @@ type Ended = Result<Result<(), ()>, wasmtime::Error>;
 /// Without concurrency support, on this thread.
 fn run_sync(loaded: &Loaded, store: &mut Store<State>) -> Result<Ended, Failure> {
     use wasmtime_wasi::p2::bindings::sync::CommandPre;
-    let pre = CommandPre::new(linker(loaded)?.instantiate_pre(&loaded.component).map_err(unfit)?).map_err(unfit)?;
+    let pre = CommandPre::new(fit(loaded)?.map_err(unfit)?).map_err(told).map_err(unfit)?;
     let command = match pre.instantiate(&mut *store) {
         Ok(command) => command,
         Err(trap) => return Ok(Err(trap)),
@@ -159,7 +178,7 @@ fn run_sync(loaded: &Loaded, store: &mut Store<State>) -> Result<Ended, Failure>
 /// With concurrency support, on a tokio runtime of this thread.
 fn run_concurrent(loaded: &Loaded, store: &mut Store<State>) -> Result<Ended, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("can't start tokio")?;
-    let pre = linker(loaded)?.instantiate_pre(&loaded.component).map_err(unfit)?;
+    let pre = fit(loaded)?.map_err(unfit)?;
     runtime.block_on(async {
         if let Ok(pre) = wasmtime_wasi::p3::bindings::CommandPre::new(pre.clone()) {
             let command = match pre.instantiate_async(&mut *store).await {
@@ -169,7 +188,7 @@ fn run_concurrent(loaded: &Loaded, store: &mut Store<State>) -> Result<Ended, Fa
             let ended = store.run_concurrent(async |accessor| command.wasi_cli_run().call_run(accessor).await).await;
             return Ok(ended.and_then(|ended| ended));
         }
-        let pre = wasmtime_wasi::p2::bindings::CommandPre::new(pre).map_err(unfit)?;
+        let pre = wasmtime_wasi::p2::bindings::CommandPre::new(pre).map_err(told).map_err(unfit)?;
         let command = match pre.instantiate_async(&mut *store).await {
             Ok(command) => command,
             Err(trap) => return Ok(Err(trap)),
@@ -179,7 +198,7 @@ fn run_concurrent(loaded: &Loaded, store: &mut Store<State>) -> Result<Ended, Fa
 }
 
 /// Everything that this command serves.
-pub(super) fn linker(loaded: &Loaded) -> Result<Linker<State>, Failure> {
+fn linker(loaded: &Loaded) -> Result<Linker<State>, Failure> {
     let mut linker = Linker::new(&loaded.engine);
     if loaded.concurrent {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(told)?;
@@ -192,9 +211,29 @@ pub(super) fn linker(loaded: &Loaded) -> Result<Linker<State>, Failure> {
     Ok(linker)
 }
 
-/// A component that this host can't serve: wasmtime's error names the import or export.
-fn unfit(error: wasmtime::Error) -> Failure {
-    Failure::load(told(error).context("this command can't serve the component (see `sandsock inspect`)"))
+/// The component with all its imports found, or why this command can't run it.
+pub(super) fn fit(loaded: &Loaded) -> Result<anyhow::Result<InstancePre<State>>, Failure> {
+    let kind = loaded.component.component_type();
+    let imports: Vec<&str> = kind.imports(&loaded.engine).map(|(name, _)| name).collect();
+    let list = |names: &dyn Fn(&str) -> bool| -> Option<String> {
+        let names: Vec<&str> = imports.iter().copied().filter(|name| names(name)).collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    };
+    if let Some(names) = list(&|name| !name.starts_with("wasi:") && !name.starts_with("sandsock:socket/")) {
+        return Ok(Err(anyhow!("it imports {names}, which this command does not have")));
+    }
+    if let Some(names) = list(&wants_provider) {
+        return Ok(Err(anyhow!("it imports {names}: it has to be composed with a provider of these first")));
+    }
+    if !kind.exports(&loaded.engine).any(|(name, _)| name.starts_with("wasi:cli/run@")) {
+        return Ok(Err(anyhow!("it exports no wasi:cli/run, so it is a library and not a program")));
+    }
+    // Now wasmtime's own words: they name the import, and what of it does not fit.
+    Ok(linker(loaded)?.instantiate_pre(&loaded.component).map_err(told))
+}
+
+fn unfit(why: anyhow::Error) -> Failure {
+    Failure::load(why.context("can't run it (see `sandsock inspect`)"))
 }
 
 /// The first Ctrl-C ends the guest's wait; the second one stops the guest, and the command where the guest sits in a call.
@@ -229,8 +268,11 @@ fn status(component: &Path, ended: Ended) -> Result<ExitCode, Failure> {
             if matches!(error.downcast_ref(), Some(wasmtime::Trap::Interrupt)) {
                 return Ok(ExitCode::from(130));
             }
+            eprintln!("sandsock: {}: the guest trapped: {}", component.display(), error.root_cause());
+            if let Some(trace) = error.downcast_ref::<WasmBacktrace>() {
+                eprintln!("{trace}");
+            }
             // A shell's status for an abort: the guest did not end by itself.
-            eprintln!("sandsock: {}: the guest trapped: {error:?}", component.display());
             Ok(ExitCode::from(134))
         }
     }

@@ -22,8 +22,9 @@ pub(super) fn judge(judge: &Judge<'_>, purpose: Use<'_>, kind: SocketKind, addre
         Use::Connect | Use::Send => destination(address),
     };
     judge.decide(&match purpose {
-        Use::Bind(socket) if datagram => Request::UdpBind(local(socket, address)),
-        Use::Bind(socket) => Request::TcpListen(local(socket, address)),
+        // A port that the kernel chose at an earlier bind says nothing about this one.
+        Use::Bind(socket) if datagram => Request::UdpBind(local(socket, address, false)),
+        Use::Bind(socket) => Request::TcpListen(local(socket, address, false)),
         Use::Connect | Use::Send if datagram => Request::UdpSend(address),
         // MSG_FASTOPEN connects; without it the kernel takes no address on a stream.
         Use::Connect | Use::Send => Request::TcpConnect(address),
@@ -34,13 +35,13 @@ pub(super) fn judge(judge: &Judge<'_>, purpose: Use<'_>, kind: SocketKind, addre
 /// Asks for listen: on the wildcard with port 0 where the socket is not bound yet.
 pub(super) fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> Outcome<()> {
     let address = sys::local_address(socket.fd())?.to_ip().ok_or(Errno::INVAL)?;
-    judge.decide(&Request::TcpListen(local(socket, address)))
+    judge.decide(&Request::TcpListen(local(socket, address, socket.is_port_chosen())))
 }
 
-fn local(socket: &Handle, address: SocketAddr) -> Local {
+fn local(socket: &Handle, address: SocketAddr, kernel_chosen: bool) -> Local {
     Local {
         address,
         v6only: address.is_ipv6() && sys::own_option(socket.fd(), libc::IPPROTO_IPV6, libc::IPV6_V6ONLY) == Ok(1),
-        kernel_chosen: socket.is_port_chosen(),
+        kernel_chosen,
     }
 }

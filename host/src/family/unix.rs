@@ -80,17 +80,19 @@ impl FamilyRules for Unix {
                 Ok(Destination::plain(raw(&[])))
             }
             UnixAddress::Abstract(name) => {
+                // As with a path: what the kernel would not take is not judged, nor told in a sentence.
+                let raw = encode_abstract(name)?;
                 let target = UnixTarget::Abstract(name);
                 judge.decide(&match purpose {
                     Use::Bind(_) => Request::UnixBind(target),
                     Use::Connect | Use::Send => Request::UnixConnect(target),
                 })?;
-                Ok(Destination::plain(encode_abstract(name)?))
+                Ok(Destination::plain(raw))
             }
             UnixAddress::Path(path) => {
                 // The path must be one that the kernel would take, before anything is looked at.
                 encode_path(path)?;
-                let routes = judge.policy().unix_route(verb, path)?;
+                let routes = judge.unix_route(verb, path)?;
                 walk(&routes, |route| match purpose {
                     Use::Bind(_) => to_bind(route),
                     Use::Connect | Use::Send => to_connect(route),
@@ -102,7 +104,7 @@ impl FamilyRules for Unix {
     fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> Outcome<()> {
         match Self::decode(&sys::local_address(socket.fd())?) {
             Some(Address::Unix(UnixAddress::Path(path))) => {
-                judge.policy().unix_route(Verb::UnixBind, &path)?;
+                judge.unix_route(Verb::UnixBind, &path)?;
                 Ok(())
             }
             Some(Address::Unix(UnixAddress::Abstract(name))) => {
@@ -143,6 +145,7 @@ fn to_connect(route: &UnixRoute) -> Outcome<Destination> {
         file.into_std().into()
     };
     let real_base = real_path(base.as_fd())?;
+    route.permits_base(&real_base)?;
     let real = real_path(inode.as_fd())?;
     let relative = real.strip_prefix(&real_base).map_err(|_| Errno::ACCESS)?;
     route.permits(&real_base, relative)?;
@@ -160,10 +163,15 @@ fn to_bind(route: &UnixRoute) -> Outcome<Destination> {
         Some(parent) => base.open_dir(parent).map_err(|error| outside(route, &error))?,
     };
     let real_base = real_path(base.as_fd())?;
+    route.permits_base(&real_base)?;
     let real = real_path(parent.as_fd())?.join(&name);
     let relative = real.strip_prefix(&real_base).map_err(|_| Errno::ACCESS)?;
     route.permits(&real_base, relative)?;
     let address = encode_path(real.as_os_str().as_bytes())?;
+    // man 2 bind: what is there already is not replaced. A name that is free now and a socket afterwards was made by the bind.
+    if rustix::fs::statat(parent.as_fd(), &name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
+        return Err(Errno::ADDRINUSE.into());
+    }
     Ok(Destination::anchored(address, Anchor::Directory(parent, name)))
 }
 

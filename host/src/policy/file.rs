@@ -16,7 +16,7 @@ use super::pattern::decimal;
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyFileError {
     /// It can't be read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: can't read the policy file", path.display())]
     Read {
         /// The file.
         path: PathBuf,

@@ -87,12 +87,9 @@ impl Pins {
                 }
             }
         }
-        if list.len() > ADDRESSES {
-            list.sort_by_cached_key(|address| {
-                let used = self.of(*address, &owner).map_or(0, |pin| pin.used.load(Ordering::Relaxed));
-                std::cmp::Reverse(used)
-            });
-            for address in list.drain(ADDRESSES..) {
+        if let Some(excess) = list.len().checked_sub(ADDRESSES) {
+            list.sort_by_cached_key(|address| self.of(*address, &owner).map_or(0, |pin| pin.used.load(Ordering::Relaxed)));
+            for address in list.drain(..excess) {
                 self.forget(address, &owner);
             }
         }

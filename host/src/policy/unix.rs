@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +14,8 @@ use super::pattern::{AbstractPattern, Component, PathPattern, match_components};
 /// The rules about what lies under one directory.
 #[derive(Clone, Debug, Default)]
 struct Group {
+    /// Where the directory really was when the rule was made, every link followed.
+    real: PathBuf,
     /// Plain names in it.
     names: HashMap<Box<[u8]>, Arc<str>>,
     /// What follows the directory in patterns with `*`, `?` or `**`.
@@ -89,7 +91,10 @@ impl UnixRules {
     }
 
     fn insert(&mut self, directory: Vec<u8>, rest: &[Component], rule: &Arc<str>) {
-        let group = self.groups.entry(directory.into()).or_default();
+        let group = self.groups.entry(directory.into()).or_insert_with_key(|directory| Group {
+            real: Path::new("/").join(OsString::from_vec(real_directory(directory))),
+            ..Group::default()
+        });
         match rest {
             [Component::Literal(name)] => {
                 group.names.entry(name.clone()).or_insert_with(|| Arc::clone(rule));
@@ -159,6 +164,7 @@ impl UnixRules {
                 None => routes.push(UnixRoute {
                     base: base.into(),
                     relative: OsStr::from_bytes(relative).into(),
+                    real: self.groups.get(&path[..found.directory]).map(|group| group.real.clone()).unwrap_or_default(),
                     verb,
                     patterns: vec![rest],
                     allow: Some(Arc::clone(self)),
@@ -243,6 +249,8 @@ pub struct UnixRoute {
     pub base: PathBuf,
     /// The guest's path beneath it, of one or more components, none of them `.` or `..`.
     pub relative: PathBuf,
+    /// Where the base really was when the policy was built, every link followed.
+    real: PathBuf,
     verb: Verb,
     /// What the rules that led here have after the base.
     patterns: Vec<Arc<[Component]>>,
@@ -256,11 +264,26 @@ impl UnixRoute {
         Self {
             base: "/".into(),
             relative: OsStr::from_bytes(path.strip_prefix(b"/").unwrap_or(path)).into(),
+            real: "/".into(),
             verb,
             patterns: Vec::new(),
             allow: None,
             deny: Arc::clone(deny),
         }
+    }
+
+    /// Judges the directory that [`base`](Self::base) is now, by its real path: it must be where it was when the policy was built.
+    /// Else somebody has put a link in its place, or above it, since the operator named it.
+    ///
+    /// # Errors
+    ///
+    /// It is elsewhere.
+    pub fn permits_base(&self, real_base: &Path) -> Result<(), Denial> {
+        if real_base == self.real {
+            return Ok(());
+        }
+        let (base, real, now) = (self.base.display(), self.real.display(), real_base.display());
+        Err(Denial::new(format!("{} under {base} is denied: that was {real} at the start and is {now} now", self.verb)))
     }
 
     /// Judges where the walk led: `real_base` is the real path of [`base`](Self::base), `real_relative` the real path beneath it,

@@ -127,6 +127,18 @@ pub fn receive_all(socket: &Socket, length: usize) -> Result<Vec<u8>> {
     Ok(all)
 }
 
+/// How many pages of 64 KiB the guest's memory has.
+#[cfg(target_arch = "wasm32")]
+pub fn memory_pages() -> usize {
+    core::arch::wasm32::memory_size(0)
+}
+
+/// Natively there is no guest.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn memory_pages() -> usize {
+    unreachable!("the programs run as components")
+}
+
 /// What the guests share whose output is compared with that of Python.
 pub mod oracle {
     use sandsock::{Error, Result};

@@ -2,10 +2,10 @@
 
 use sandsock::Error;
 use sandsock::constants::*;
-use sandsock_test_programs::{connected, datagrams, port};
+use sandsock_test_programs::{connected, datagrams, memory_pages, port};
 
 fn main() -> Result<(), Error> {
-    let before = pages();
+    let before = memory_pages();
     let (a, b) = connected(AF_INET)?;
     let (one, two) = (datagrams(AF_INET)?, datagrams(AF_INET)?);
     for most in [usize::MAX, usize::MAX - 1, 1 << 31, 1 << 30] {
@@ -28,18 +28,7 @@ fn main() -> Result<(), Error> {
             assert_eq!((message.data.as_slice(), message.flags.0), (data, 0));
         }
     }
-    let grown = pages() - before;
+    let grown = memory_pages() - before;
     assert!(grown < 64, "{grown} pages of 64 KiB");
     Ok(())
-}
-
-/// The guest's memory, in pages.
-#[cfg(target_arch = "wasm32")]
-fn pages() -> usize {
-    core::arch::wasm32::memory_size(0)
-}
-
-#[cfg(not(target_arch = "wasm32"))]
-fn pages() -> usize {
-    unreachable!("a guest is wasm")
 }

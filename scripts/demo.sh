@@ -1,0 +1,132 @@
+#!/usr/bin/env bash
+# Shows sandsock at work: a server and a client, each a component under its own policy, and what becomes of those who try
+# more than was granted. Needs `make build guests`. Ends with 0 if all went as it should.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+for built in release/sandsock guests/{echo_server,echo_client,udp_client,restricted_server}.wasm; do
+    [ -e "target/$built" ] || { echo "demo: target/$built is missing: run \`make demo\`" >&2; exit 1; }
+done
+PATH=$PWD/target/release:$PATH
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/sandsock-demo.XXXXXX")
+server=
+failed=0
+cleanup() {
+    status=$?
+    trap - EXIT
+    [ -z "$server" ] || kill "$server" 2>/dev/null || true
+    rm -rf "$work"
+    exit "$status"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+heading() { printf '\n== %s\n\n' "$*"; }
+# A command as a shell takes it.
+show() {
+    local word line='$'
+    for word in "$@"; do
+        [[ $word =~ ^[A-Za-z0-9_./:=,@%+-]+$ ]] || word="'${word//\'/\'\\\'\'}'"
+        line+=" $word"
+    done
+    echo "$line"
+}
+fail() { echo "demo: WRONG: $*" >&2; failed=1; }
+
+# Runs a command that ends by itself, and says so if its status or its words are not the expected ones.
+expect() { # STATUS WORDS COMMAND...
+    local wanted=$1 words=$2 status=0
+    shift 2
+    show "$@"
+    timeout 60 "$@" >"$work/output" 2>&1 </dev/null || status=$?
+    cat "$work/output"
+    [ "$status" -eq "$wanted" ] || fail "the status is $status, and it should be $wanted"
+    grep -qF -- "$words" "$work/output" || fail "it should say: $words"
+}
+
+# Starts a server, and waits for the line that says on which port it listens.
+start() { # COMMAND...
+    echo "$(show "$@") &"
+    : >"$work/server"
+    timeout 120 "$@" >"$work/server" 2>&1 </dev/null &
+    server=$!
+    port=
+    while [ -z "$port" ]; do
+        kill -0 "$server" 2>/dev/null || { cat "$work/server"; server=; fail "the server has ended"; exit 1; }
+        sleep 0.02
+        port=$(sed -n "s/^listening on ('127.0.0.1', \([0-9]*\))$/\1/p" "$work/server")
+    done
+    cat "$work/server"
+}
+
+# Waits for the server's end, which comes after its last client.
+ended() {
+    local status=0
+    wait "$server" || status=$?
+    server=
+    echo "The server has ended with status $status. It said:"
+    sed 's/^/    /' "$work/server"
+    [ "$status" -eq 0 ] || fail "the server's status should be 0"
+}
+
+policy() { # NAME GRANT
+    echo "allow = [\"$2\"]" >"$work/$1.toml"
+    show cat "$work/$1.toml"
+    cat "$work/$1.toml"
+}
+
+# A client that knows nothing of sandboxes: it sends TEXT, if there is any, and prints what comes back.
+system_client() { # EXPECTED [TEXT]
+    local program='
+import socket, sys
+with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as s:
+    s.sendall(sys.argv[2].encode())
+    s.shutdown(socket.SHUT_WR)
+    print(s.makefile().read())'
+    if command -v python3 >/dev/null; then
+        expect 0 "$1" python3 -c "$program" "$port" "${2:-}"
+    else
+        expect 0 "$1" bash -c 'exec 3<>/dev/tcp/127.0.0.1/$0; printf "%s" "$1" >&3; timeout 2 cat <&3 || true' "$port" "${2:-}"
+    fi
+}
+
+heading "An echo server in a sandbox: it may listen on the loopback, on the port that the kernel chooses (0)"
+policy server tcp-listen=127.0.0.1:0
+start sandsock run --policy "$work/server.toml" target/guests/echo_server.wasm 127.0.0.1 0 2
+
+heading "An echo client in a sandbox: it may connect to that port"
+policy client "tcp-connect=127.0.0.1:$port"
+expect 0 "hello from one sandbox to another" \
+    sandsock run --policy "$work/client.toml" target/guests/echo_client.wasm 127.0.0.1 "$port" "hello from one sandbox to another"
+
+heading "The server is a real one: a program of this system talks to it as well"
+system_client "hello from outside" "hello from outside"
+ended
+
+heading "The client tries what was not granted: another port, another host, a name, a datagram"
+refused="Permission denied"
+expect 1 "$refused: tcp-connect to 127.0.0.1:22 is not granted" \
+    sandsock run --policy "$work/client.toml" target/guests/echo_client.wasm 127.0.0.1 22 hello
+expect 1 "$refused: tcp-connect to 192.0.2.1:$port is not granted" \
+    sandsock run --policy "$work/client.toml" target/guests/echo_client.wasm 192.0.2.1 "$port" hello
+expect 1 "$refused: resolve of example.com is not granted" \
+    sandsock run --policy "$work/client.toml" target/guests/echo_client.wasm example.com "$port" hello
+expect 1 "$refused: a socket of AF_INET and SOCK_DGRAM is not granted" \
+    sandsock run --policy "$work/client.toml" target/guests/udp_client.wasm 127.0.0.1 53 hello
+
+heading "Without a policy it gets nothing at all"
+expect 1 "$refused: a socket of AF_INET and SOCK_STREAM is not granted" \
+    sandsock run target/guests/echo_client.wasm 127.0.0.1 "$port" hello
+
+heading "A server that would like to do more than serve tells its client how it fared"
+start sandsock run --policy "$work/server.toml" target/guests/restricted_server.wasm 127.0.0.1 0 1
+system_client "option SOL_SOCKET/SO_MARK is not granted"
+ended
+
+echo
+if [ "$failed" -ne 0 ]; then
+    echo "demo: something went wrong (above)" >&2
+    exit 1
+fi
+echo "All went as it should."

@@ -1,0 +1,38 @@
+//! Moves more at once than one transfer may. Argument: the limit.
+
+use sandsock::constants::*;
+use sandsock::raw::types::Wait;
+use sandsock::raw::{syscalls, transfers};
+use sandsock::socketpair;
+
+#[allow(dead_code)]
+#[path = "../attack.rs"]
+mod attack;
+use attack::{args, raw};
+
+fn main() -> sandsock::Result<()> {
+    let limit: usize = args()[0].parse().expect("a number");
+    let (a, b) = raw(syscalls::socketpair(AF_UNIX, SOCK_STREAM, 0))?;
+    let data = vec![7; 5 * limit];
+    for wait in [Wait::None, Wait::Forever, Wait::Within(1_000_000_000)] {
+        assert_eq!(raw(transfers::send(&a, &data, 0, wait))?, limit as u64);
+        assert_eq!(raw(transfers::send_message(&a, &[&data, &data], &[], 0, None, wait))?, limit as u64);
+        // A receive as well, however it asks.
+        let asked = data.len() as u64;
+        assert_eq!(raw(transfers::receive(&b, asked, MSG_PEEK, wait))?.len(), limit);
+        assert_eq!(raw(transfers::receive(&b, asked, MSG_WAITALL, wait))?.len(), limit);
+        assert_eq!(raw(transfers::receive_message(&b, asked, 0, 0, wait))?.data.len(), limit);
+    }
+    // Python's verbs hide it.
+    let (a, b) = socketpair(AF_UNIX, SOCK_STREAM, 0)?;
+    a.sendall(&data, 0)?;
+    let mut left = data.len();
+    while left > 0 {
+        left -= b.recv(left, 0)?.len();
+    }
+    // A message is whole or not at all.
+    let (a, b) = socketpair(AF_UNIX, SOCK_DGRAM, 0)?;
+    assert_eq!(a.send(&data, 0)?, data.len());
+    assert_eq!(b.recv(data.len(), 0)?.len(), data.len());
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! Asks for the services that it was granted by other numbers, and for families that nobody serves. The argument says whether everything is allowed.
+
+use sandsock::constants::*;
+use sandsock::errno::{EAFNOSUPPORT, ENOPROTOOPT, EPROTONOSUPPORT, ESOCKTNOSUPPORT};
+use sandsock::raw::syscalls;
+use sandsock::{Error, ErrorKind, Result};
+
+#[allow(dead_code)]
+#[path = "../attack.rs"]
+mod attack;
+use attack::{args, raw};
+
+/// Demands that no such socket is made, by whichever word.
+#[track_caller]
+fn not_made(family: i32, kind: i32, protocol: i32, everything: bool) {
+    let what = format!("family {family}, type {kind:#x}, protocol {protocol}");
+    let error: Error = match raw(syscalls::socket(family, kind, protocol)) {
+        Ok(_) => panic!("{what}: it was made"),
+        Err(error) => error,
+    };
+    let number = error.errno().expect("a number");
+    // Not by chance (EMFILE, EACCES of the kernel's), and no denial where everything is allowed: then nobody serves it.
+    assert!(
+        matches!(number, EAFNOSUPPORT | ESOCKTNOSUPPORT | EPROTONOSUPPORT | ENOPROTOOPT | sandsock::errno::EINVAL)
+            || (!everything && error.kind() == ErrorKind::Denied),
+        "{what}: {error:?}"
+    );
+}
+
+fn main() -> Result<()> {
+    let everything = args()[0] == "everything";
+    // Every family but the three, of every type.
+    for family in (-3..80).chain([256, 65535, 65536 + AF_INET, i32::MIN, i32::MAX]) {
+        if ![AF_INET, AF_INET6, AF_UNIX].contains(&family) {
+            for kind in [SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, SOCK_RDM, 6, 10] {
+                not_made(family, kind, 0, everything);
+            }
+        }
+    }
+    for family in [AF_INET, AF_INET6, AF_UNIX] {
+        // Raw, reliable, DCCP, packet; and no type at all, or one with other bits.
+        for kind in [SOCK_RAW, SOCK_RDM, 6, 10, 0, 7, 11, 15, 16, -1, 0x101, 0x10000 | SOCK_STREAM, i32::MIN] {
+            for protocol in [0, 1, 6, 17, 33, 255, 0x300] {
+                not_made(family, kind, protocol, everything);
+                not_made(family, kind | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol, everything);
+            }
+        }
+    }
+    if everything {
+        return Ok(());
+    }
+    // The same service by another protocol: MPTCP, SCTP, SMC, UDP-Lite, DCCP, ICMP, L2TP and whatever else there is.
+    for family in [AF_INET, AF_INET6] {
+        for protocol in (-2..300).chain([i32::MIN, i32::MAX, 0x10006, 0x10011]) {
+            for (kind, own) in [(SOCK_STREAM, IPPROTO_TCP), (SOCK_DGRAM, IPPROTO_UDP), (SOCK_SEQPACKET, -1000)] {
+                let plain = protocol == own || (protocol == 0 && own > 0);
+                if plain {
+                    drop(raw(syscalls::socket(family, kind, protocol))?);
+                } else {
+                    not_made(family, kind, protocol, false);
+                }
+            }
+        }
+    }
+    Ok(())
+}

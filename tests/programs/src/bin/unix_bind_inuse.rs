@@ -1,0 +1,8 @@
+//! bind replaces nothing.
+
+#[path = "../attempts.rs"]
+mod attempts;
+
+fn main() {
+    attempts::run();
+}
