@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sandsock_tests::netns::Namespace;
 use sandsock_tests::{Guest, Way, both_ways, programs, skip};
@@ -137,10 +137,11 @@ pub(crate) fn timeout_eagain_retried() {
         // It ends when the test does, however it does.
         let (_running, ended) = mpsc::channel::<()>();
         thread::spawn(move || {
-            let header = [1u16, port, 8 + 3, 0xdead].map(u16::to_be_bytes).concat();
+            // Long enough for the kernel not to look at the checksum before it is read.
+            let bad = [[1u16, port, 8 + 400, 0xdead].map(u16::to_be_bytes).concat(), vec![b'.'; 400]].concat();
             let to = SockAddr::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
             while ended.try_recv() == Err(mpsc::TryRecvError::Empty) {
-                forger.send_to(&[header.as_slice(), b"bad"].concat(), &to).expect("sends");
+                forger.send_to(&bad, &to).expect("sends");
                 thread::sleep(Duration::from_millis(20));
             }
         });
@@ -211,7 +212,9 @@ pub(crate) fn timeout_interrupt_resumes() {
         });
         let guest = guest(programs::timeout_interrupt_resumes, way).arg(port).arg(deaf_port).start();
         guest.lines(1);
-        while !peer.is_finished() {
+        // Not without end: a guest that goes on for ever is to fail, not to hang.
+        let start = Instant::now();
+        while !peer.is_finished() && start.elapsed() < Duration::from_secs(60) {
             guest.interrupt();
             thread::sleep(Duration::from_millis(5));
         }
