@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 # The demo, the tests and the scripts look for the programs in target/.
 unexport CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR
 
-# What `make bench` measures: BENCH=NAME chooses another.
+# What `make bench` measures: BENCH=decisions chooses the other.
 BENCH ?= transfers
 
 # wasmtime takes minutes to compile: once, if every cargo command has the same profile and features.

@@ -8,7 +8,7 @@ use sandsock_abi::{
 };
 
 use crate::{
-    Error, ErrorKind, Result, fds,
+    Error, ErrorKind, Result, fds, interrupt,
     raw::{
         polling::{self, Poller},
         types::{self, Trigger},
@@ -90,6 +90,7 @@ impl Epoll {
             return Err(Error::text(ErrorKind::Value, "maxevents must be greater than 0, got 0"));
         }
         let mut waiting = Waiting::new(Timeout::from_duration(timeout)?);
+        interrupt::settle(waiting.progress())?;
         loop {
             match self.0.wait(most, waiting.wait()) {
                 Ok(events) => {

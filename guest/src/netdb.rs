@@ -136,6 +136,7 @@ fn look_up(host: Option<&str>, service: Option<&str>, hints: AddressHints) -> Re
     if host.into_iter().chain(service).any(|name| name.len() > NAME_LIMIT) {
         return Err(Error::address_info(EAI_NONAME));
     }
+    interrupt::settle(Progress::default())?;
     loop {
         match netdb::get_address_info(host, service, hints, Wait::Forever) {
             Ok(answers) => return Ok(answers),

@@ -264,6 +264,7 @@ impl Socket {
     fn establish(&self, verb: &str, address: AddressArgument<'_>) -> Result<Result<()>> {
         let mut waiting = Waiting::new(self.timeout());
         let address = encode(self.family, verb, address)?;
+        interrupt::settle(waiting.progress())?;
         loop {
             let descriptor = match self.descriptor() {
                 Ok(descriptor) => descriptor,

@@ -110,7 +110,8 @@ A policy file is TOML:
   [resolve]
   \"db.example\" = \"192.0.2.7\"
 
-Ctrl-C interrupts the guest's wait; a second one stops it.
+Options stand before COMPONENT; what follows it is the guest's.
+Ctrl-C interrupts the guest's wait on a socket; a second one stops the guest.
 
 Exit status: the guest's own (0 or 1: WASI 0.2 carries no more), 134 after a trap, 130 after a second Ctrl-C;
 125 for an error of this command, 126 for a component that can't be loaded.

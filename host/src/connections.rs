@@ -8,8 +8,8 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lower, Resource};
 
 use crate::bindings::sandsock::socket::types::{Address, SocketKind, Wait};
-use crate::ctx::SandsockView;
-use crate::descriptor::{Closing, Descriptor, Handle};
+use crate::ctx::{SandsockCtx, SandsockView};
+use crate::descriptor::{Closing, Descriptor, Handle, Place};
 use crate::error::Outcome;
 use crate::family;
 use crate::netdb;
@@ -44,16 +44,13 @@ pub(crate) async fn connect<T: SandsockView>(
             return Err(Errno::ALREADY.into());
         }
         *left = None;
-        let (own, place) = (Arc::clone(&handle), view.ctx.blocking.take().map_err(|_| Errno::AGAIN)?);
+        let own = Arc::clone(&handle);
+        let places = blocking_places(view.ctx)?;
         let job = pool::BLOCKING.start(move || {
-            let _place = place;
+            let _places = places;
             sys::connect(own.fd(), permit).0
         })?;
-        return match finish_on_pool(store, &d, job, &handle, &mut patience).await {
-            // The description does not block just now.
-            Err(fault) if fault.is(Errno::INPROGRESS) => under_way(finish(store, &handle, &mut patience).await, wait),
-            result => under_way(result, wait),
-        };
+        return under_way(finish_on_pool(store, &d, job, &handle, &mut patience).await, wait);
     }
     // A socket that blocks learns the end from connect(2) itself, which leaves it as a call that blocked would: connected, or
     // free to connect anew. Read through SO_ERROR, TCP's next connect would tell it a second time.
@@ -83,6 +80,12 @@ pub(crate) async fn connect<T: SandsockView>(
     }
 }
 
+/// A thread's place in the pool, and one of the few that this instance may have; EAGAIN where there is none.
+fn blocking_places(ctx: &SandsockCtx) -> Result<(Place, Place), Errno> {
+    let places = ctx.blocking.take().and_then(|own| Ok((own, pool::BLOCKING.place()?)));
+    places.map_err(|_| Errno::AGAIN)
+}
+
 /// Linux tells a wait that never began, or that SO_SNDTIMEO ended, as EINPROGRESS.
 fn under_way(result: Outcome<()>, wait: Wait) -> Outcome<()> {
     match result {
@@ -100,6 +103,8 @@ async fn finish_on_pool<T: SandsockView>(
     patience: &mut Patience,
 ) -> Outcome<()> {
     match wait_for(store, &job, handle, patience, PollFlags::OUT).await {
+        // The description does not block just now.
+        Ok(Err(Errno::INPROGRESS)) => finish(store, handle, patience).await,
         Ok(result) => Ok(result?),
         Err(fault) => {
             store.data_mut().sandsock().table.get_mut(d)?.connecting = Some(job);
@@ -170,7 +175,15 @@ pub(crate) async fn accept<T: SandsockView>(
     };
     let mut view = store.data_mut().sandsock();
     let descriptor = view.own_socket(fd, kind, false)?;
-    view.handle(&descriptor)?.inherit_linger(&handle);
+    let accepted = view.handle(&descriptor)?;
+    accepted.inherit_linger(&handle);
+    if handle.may_block()
+        && let Some(seconds) = sys::linger(accepted.fd())
+    {
+        // Another holder has set it on the listener.
+        sys::set_linger(accepted.fd(), None);
+        accepted.hold_linger(seconds);
+    }
     Ok(Accepted { descriptor, address: family::decode(&address) })
 }
 
@@ -188,10 +201,10 @@ async fn accept_on_pool<T: SandsockView>(
             if !is_ready(handle, PollFlags::IN) {
                 patience.again(store, handle, PollFlags::IN).await?;
             }
-            let place = store.data_mut().sandsock().ctx.blocking.take().map_err(|_| Errno::AGAIN)?;
+            let places = blocking_places(store.data_mut().sandsock().ctx)?;
             let own = Arc::clone(handle);
             pool::BLOCKING.start(move || {
-                let _place = place;
+                let _places = places;
                 sys::accept(own.fd())
             })?
         }

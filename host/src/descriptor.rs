@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rustix::fs::FileType;
 use rustix::io::Errno;
+use sandsock_abi::constants::SO_PASSPIDFD;
 
 use crate::bindings::sandsock::socket::types::{DescriptorKind, SocketKind};
 use crate::poller::Set;
@@ -97,6 +98,8 @@ pub(crate) struct Open {
     nonblocking: AtomicBool,
     /// Others may hold the description: the kernel's own flag is the bit, which they may change.
     shared: AtomicBool,
+    /// It was sent or received: a close here may not be its last.
+    travelled: AtomicBool,
     /// The guest bound it under the policy's eyes: `listen` on a UNIX socket asks for no more.
     bound_here: AtomicBool,
     port_chosen: AtomicBool,
@@ -136,6 +139,7 @@ impl Handle {
                 kind,
                 nonblocking: AtomicBool::new(nonblocking),
                 shared: AtomicBool::new(shared),
+                travelled: AtomicBool::new(false),
                 bound_here: AtomicBool::new(false),
                 port_chosen: AtomicBool::new(false),
                 may_be_named: AtomicBool::new(shared),
@@ -200,6 +204,11 @@ impl Handle {
         Ok(())
     }
 
+    /// It is sent away, or was received.
+    pub(crate) fn set_travelled(&self) {
+        self.open.travelled.store(true, Ordering::Relaxed);
+    }
+
     /// Whether accept and connect may block in the kernel.
     pub(crate) fn may_block(&self) -> bool {
         // Whatever the flag is now, another holder may change it before the call.
@@ -226,12 +235,14 @@ impl Handle {
         self.open.may_be_named.store(true, Ordering::Relaxed);
     }
 
-    /// Whether connect or a message would make the kernel bind this UNIX socket (`unix_autobind`): it asks for credentials and has no
-    /// name.
+    /// Whether connect or a message would make the kernel bind this UNIX socket (`unix_autobind`): it asks for credentials or for
+    /// a pidfd, and has no name.
     pub(crate) fn would_be_named(&self) -> bool {
         self.open.may_be_named.load(Ordering::Relaxed)
             && self.socket().is_ok_and(|kind| kind.family == libc::AF_UNIX)
-            && sys::own_option(self.fd(), libc::SOL_SOCKET, libc::SO_PASSCRED) != Ok(0)
+            && [libc::SO_PASSCRED, SO_PASSPIDFD]
+                .iter()
+                .any(|&name| sys::own_option(self.fd(), libc::SOL_SOCKET, name) == Ok(1))
             && sys::local_address(self.fd()).is_ok_and(|address| address.bytes().len() <= 2)
     }
 
@@ -283,7 +294,7 @@ impl Handle {
     /// The SO_LINGER that is kept from the kernel, as the guest set it.
     pub(crate) fn held_linger(&self) -> Option<Vec<u8>> {
         let seconds = self.open.linger.load(Ordering::Relaxed);
-        (seconds > 0).then(|| [1i32.to_ne_bytes(), seconds.to_ne_bytes()].concat())
+        (seconds != 0).then(|| [1i32.to_ne_bytes(), seconds.to_ne_bytes()].concat())
     }
 
     /// man 7 socket: an accepted socket has its listener's SO_LINGER.
@@ -291,10 +302,15 @@ impl Handle {
         self.open.linger.store(listener.open.linger.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    /// Closes the number, with a result; none while a call elsewhere still uses the handle.
-    pub(crate) fn close(self: Arc<Self>) -> Option<Closing> {
+    /// The guest has given it up, whoever may still use it: out of every poller, and no alias of it is valid.
+    pub(crate) fn retire(&self) {
         self.leave_pollers();
         self.revoke_aliases();
+    }
+
+    /// Closes the number, with a result; none while a call elsewhere still uses the handle.
+    pub(crate) fn close(self: Arc<Self>) -> Option<Closing> {
+        self.retire();
         let mut handle = Arc::into_inner(self)?;
         let fd = handle.take_fd()?;
         Some(handle.close_fd(fd))
@@ -308,19 +324,24 @@ impl Handle {
 
     fn close_fd(&self, fd: OwnedFd) -> Closing {
         let seconds = self.open.linger.load(Ordering::Relaxed);
-        let waits = seconds > 0 && self.socket().is_ok_and(|kind| kind.family != libc::AF_UNIX);
+        if self.open.travelled.load(Ordering::Relaxed) {
+            // This may not be the last close, and where that is done nobody could wait; another holder may have set it.
+            sys::refuse(fd);
+            return Closing::Done(Ok(()));
+        }
+        let waits = seconds != 0 && self.socket().is_ok_and(|kind| kind.family != libc::AF_UNIX);
         if waits
             && Arc::strong_count(&self.open) == 1
-            && let Ok(place) = self.open.rights.lingering.take()
+            && let (Ok(own), Ok(thread)) = (self.open.rights.lingering.take(), pool::CLOSES.place())
         {
-            // Should no thread be had, the close is done all the same, and lingers in the kernel alone.
             let job = pool::CLOSES.start(move || {
-                let _place = place;
+                let _places = (own, thread);
                 sys::set_linger(fd.as_fd(), Some(seconds));
                 sys::close(fd)
             });
             return job.map_or_else(|errno| Closing::Done(Err(errno)), Closing::Lingering);
         }
+        // Whatever is left to send, the kernel sends behind the close.
         Closing::Done(sys::close(fd))
     }
 }

@@ -15,7 +15,7 @@ use crate::sys;
 use crate::wait::{self, now};
 
 /// How long a call that may not wait waits for a pool's thread to make its system call, in nanoseconds.
-const GRACE: u64 = 20_000_000;
+const GRACE: u64 = 200_000_000;
 
 /// A call's wait. The clock is read only once the call must wait.
 pub(crate) struct Patience {
@@ -112,7 +112,7 @@ impl Patience {
             // The thread needs a moment for what the kernel answers at once.
             Limit::Never => Some(now().saturating_add(GRACE)),
             Limit::Endless => None,
-            Limit::Until(instant) => Some(instant),
+            Limit::Until(instant) => Some(instant.max(now().saturating_add(GRACE))),
         };
         let view = store.data_mut().sandsock();
         match view.ctx.waiter.ready(done, None, PollFlags::IN, deadline).await? {

@@ -9,12 +9,23 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 use tokio::runtime::{Builder, Runtime};
 
+use crate::descriptor::{Place, Places};
+
 /// A pool: its threads are made when they are needed and end when they are idle.
-pub(crate) struct Pool(LazyLock<Option<Runtime>>);
+pub(crate) struct Pool {
+    runtime: LazyLock<Option<Runtime>>,
+    /// As many as there are threads, for jobs that may last: none of them waits for a thread that never comes free.
+    places: LazyLock<Places>,
+}
 
 impl Pool {
-    const fn new(make: fn() -> Option<Runtime>) -> Self {
-        Self(LazyLock::new(make))
+    const fn new(runtime: fn() -> Option<Runtime>, places: fn() -> Places) -> Self {
+        Self { runtime: LazyLock::new(runtime), places: LazyLock::new(places) }
+    }
+
+    /// A thread's place, for a job that may last; EMFILE where all are taken.
+    pub(crate) fn place(&self) -> Result<Place, Errno> {
+        self.places.take()
     }
 }
 
@@ -23,13 +34,13 @@ fn runtime(name: &'static str, threads: usize) -> Option<Runtime> {
 }
 
 /// Look-ups by the system's resolver.
-pub(crate) static NAMES: Pool = Pool::new(|| runtime("sandsock-names", 32));
+pub(crate) static NAMES: Pool = Pool::new(|| runtime("sandsock-names", 32), || Places::new(32));
 
 /// accept and connect on descriptions whose kernel flag says that they block.
-pub(crate) static BLOCKING: Pool = Pool::new(|| runtime("sandsock-block", 64));
+pub(crate) static BLOCKING: Pool = Pool::new(|| runtime("sandsock-block", 64), || Places::new(64));
 
 /// Closes that linger.
-pub(crate) static CLOSES: Pool = Pool::new(|| runtime("sandsock-close", 64));
+pub(crate) static CLOSES: Pool = Pool::new(|| runtime("sandsock-close", 64), || Places::new(64));
 
 /// A job under way.
 pub(crate) struct Job<T> {
@@ -62,7 +73,7 @@ impl Pool {
         let (signal, place) = (Arc::clone(&done), Arc::clone(&result));
         // A runtime that could not be made means that the process has no threads left; tokio panics where there is none for
         // its pool's first one.
-        let runtime = self.0.as_ref().ok_or(Errno::AGAIN)?;
+        let runtime = self.runtime.as_ref().ok_or(Errno::AGAIN)?;
         let start = std::panic::AssertUnwindSafe(|| {
             runtime.spawn_blocking(move || {
                 let value = job();

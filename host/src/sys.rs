@@ -165,7 +165,7 @@ pub(crate) fn linger(fd: BorrowedFd<'_>) -> Option<i32> {
     let result = unsafe {
         libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, (&raw mut value).cast(), &raw mut length)
     };
-    (result == 0 && value.l_onoff != 0 && value.l_linger > 0).then_some(value.l_linger)
+    (result == 0 && value.l_onoff != 0 && value.l_linger != 0).then_some(value.l_linger)
 }
 
 /// Sets SO_LINGER to so many seconds; none lets a close return at once and the kernel send what is left behind it.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use wasmtime::component::Resource;
 
+use sandsock_abi::constants::SO_PASSPIDFD;
+
 use crate::bindings::sandsock::socket::types::{self, Address, DescriptorKind, Error, IoctlResult, OptionValue, SocketKind};
 use crate::bindings::sandsock::socket::{clock, descriptors, interrupts, syscalls};
 use crate::ctx::SandsockCtxView;
@@ -26,7 +28,9 @@ impl types::Host for SandsockCtxView<'_> {
 
 impl descriptors::HostDescriptor for SandsockCtxView<'_> {
     fn drop(&mut self, d: Resource<Descriptor>) -> wasmtime::Result<()> {
-        self.table.delete(d)?;
+        if let Some(handle) = self.table.delete(d)?.into_handle() {
+            handle.retire();
+        }
         Ok(())
     }
 }
@@ -92,11 +96,12 @@ impl descriptors::Host for SandsockCtxView<'_> {
 }
 
 /// The seconds of an SO_LINGER that would make a close wait.
-fn positive_linger(value: &OptionBytes) -> Option<i32> {
+fn waiting_linger(value: &OptionBytes) -> Option<i32> {
     let OptionBytes::Bytes(bytes) = value else { return None };
     let number = |at: usize| bytes.get(at..at + 4)?.try_into().map(i32::from_ne_bytes).ok();
     let (on, seconds) = (number(0)?, number(4)?);
-    (on != 0 && seconds > 0).then_some(seconds)
+    // A negative time is an endless one to the kernel.
+    (on != 0 && seconds != 0).then_some(seconds)
 }
 
 /// Whether a bind to this address leaves the port to the kernel.
@@ -233,10 +238,10 @@ impl syscalls::Host for SandsockCtxView<'_> {
             OptionValue::Bytes(bytes) => OptionBytes::Bytes(bytes),
             OptionValue::Null(length) => OptionBytes::Null(length),
         };
-        let linger = ((level, name) == (libc::SOL_SOCKET, libc::SO_LINGER)).then(|| positive_linger(&value));
+        let linger = ((level, name) == (libc::SOL_SOCKET, libc::SO_LINGER)).then(|| waiting_linger(&value));
         let value = if let Some(Some(_)) = linger { OptionBytes::Bytes(vec![0; 8]) } else { value };
         let permit = self.ctx.judge().set_option(kind, level, name, value)?;
-        if (level, name) == (libc::SOL_SOCKET, libc::SO_PASSCRED) {
+        if level == libc::SOL_SOCKET && matches!(name, libc::SO_PASSCRED | SO_PASSPIDFD) {
             handle.set_may_be_named();
         }
         sys::set_option(handle.fd(), permit)?;

@@ -276,7 +276,10 @@ pub(crate) async fn send_message<T: SandsockView>(
         }
         view.ctx.rights.claim(rights)?;
         // From here on others may hold these descriptions: the kernel's flag says what the guest's bit says.
-        with_control.act().rights().iter().try_for_each(|handle| handle.share())?;
+        for handle in with_control.act().rights() {
+            handle.share()?;
+            handle.set_travelled();
+        }
     }
     let none = view.ctx.judge().control(Vec::new())?;
     let tracker = view.ctx.rights.clone();
@@ -378,6 +381,7 @@ pub(crate) async fn send_batch<T: SandsockView>(
                 Ok(item) => items.push(item),
                 // What comes before it is sent; it is told at the next call.
                 Err(fault) => {
+                    keep_interrupt(store, &fault);
                     refused = Some(fault);
                     break;
                 }
@@ -447,7 +451,9 @@ impl Receiving<'_> {
         let mut drops = 0u32;
         let mut gathered: Option<Message> = None;
         loop {
-            let had = gathered.as_ref().map_or(0, |message| message.data.len());
+            let peek = flags & libc::MSG_PEEK != 0;
+            // A peek sees all of it again.
+            let had = if peek { 0 } else { gathered.as_ref().map_or(0, |message| message.data.len()) };
             let capacity = if stream { asked.min(limit) - had } else { asked.min(MESSAGE_AT_ONCE) };
             let result = self.attempt(&handle, stream, asked, capacity, flags, filter);
             let fault: Fault = match result {
@@ -469,19 +475,24 @@ impl Receiving<'_> {
                     continue;
                 }
                 Ok(mut message) => {
-                    patience.progress();
                     if !gather {
                         return Ok(message);
                     }
-                    // man 7 unix: the kernel stops at control data too.
-                    let ended = message.data.is_empty() || !message.control.bytes().is_empty();
-                    let peek = flags & libc::MSG_PEEK != 0;
+                    if !peek {
+                        patience.progress();
+                    }
+                    // man 7 unix: the kernel stops at descriptors too.
+                    let rights = control::split(message.control.bytes())
+                        .any(|item| (item.level, item.kind) == (libc::SOL_SOCKET, libc::SCM_RIGHTS));
+                    let ended = message.data.is_empty() || rights;
                     let total = match &mut gathered {
                         Some(all) if !peek => {
                             all.data.extend_from_slice(&message.data);
                             all.length = all.data.len();
                             all.flags |= message.flags;
-                            std::mem::swap(&mut all.control, &mut message.control);
+                            if rights || all.control.bytes().is_empty() {
+                                std::mem::swap(&mut all.control, &mut message.control);
+                            }
                             all.data.len()
                         }
                         place => place.insert(message).data.len(),
@@ -583,7 +594,12 @@ pub(crate) async fn receive_from<T: SandsockView>(
     (d, length, flags, wait): (Resource<Descriptor>, u64, i32, Wait),
 ) -> Outcome<Datagram> {
     let message = Receiving { d: &d, length, control_room: 0, flags, wait, message: true }.run(store).await?;
-    Ok(Datagram { address: family::decode(&message.address), data: message.data })
+    let mut data = message.data;
+    if data.is_empty() {
+        // man 7 tcp: MSG_TRUNC throws a stream's bytes away and tells their number; an empty answer would be the stream's end.
+        data.resize(message.length.min(usize::try_from(length).unwrap_or(usize::MAX)), 0);
+    }
+    Ok(Datagram { address: family::decode(&message.address), data })
 }
 
 /// WIT `transfers.receive-message`.
@@ -650,6 +666,7 @@ fn accept_rights(
         }
         // What can't be kept is closed, and the guest is told by MSG_CTRUNC.
         let Ok(handle) = Handle::foreign(fd, &view.ctx.rights) else { continue };
+        handle.set_travelled();
         match view.push(handle) {
             Ok(d) => list.push(d),
             Err(Fault::Error(_)) => {}
@@ -713,6 +730,12 @@ pub(crate) async fn receive_batch<T: SandsockView>(
                 patience.progress();
             }
             Err(Errno::INTR) => {}
+            // A socket that was shut: always readable, and never with anything.
+            Err(Errno::AGAIN) if patience.is_forever() && !handle.is_nonblocking() && has_ended(&handle) => {
+                let mut batch = Batch { data: Vec::new(), messages: Vec::new() };
+                batch.push(Message::of_bytes(Vec::new(), 0));
+                return Ok(batch);
+            }
             Err(Errno::AGAIN) => patience.again(store, &handle, PollFlags::IN).await?,
             Err(errno) => return Err(errno.into()),
         }

@@ -1,8 +1,10 @@
 //! `sandsock inspect`.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use wasmtime::component::types::ComponentItem;
 
 use super::engine::load;
@@ -13,25 +15,30 @@ use super::{CANNOT_LOAD, Failure};
 pub(super) fn inspect(path: &Path) -> Result<ExitCode, Failure> {
     let loaded = load(path)?;
     let kind = loaded.component.component_type();
-    println!("{}", path.display());
-    println!("imports:");
+    let mut text = format!("{}\nimports:\n", path.display());
     for (name, item) in kind.imports(&loaded.engine) {
-        println!("  {name}{}", note(name, &item.ty));
+        text.push_str(&format!("  {name}{}\n", note(name, &item.ty)));
     }
-    println!("exports:");
+    text.push_str("exports:\n");
     for (name, item) in kind.exports(&loaded.engine) {
-        println!("  {name}{}", note("", &item.ty));
+        text.push_str(&format!("  {name}{}\n", note("", &item.ty)));
     }
-    println!("engine: {} concurrency support", if loaded.concurrent { "with" } else { "without" });
-    match fit(&loaded)? {
+    let with = if loaded.concurrent { "with" } else { "without" };
+    text.push_str(&format!("engine: {with} support for concurrency, which WASI 0.3 alone needs\n"));
+    let status = match fit(&loaded)? {
         Ok(_) => {
-            println!("this command can run it");
-            Ok(ExitCode::SUCCESS)
+            text.push_str("this command can run it\n");
+            ExitCode::SUCCESS
         }
         Err(why) => {
-            println!("this command can't run it: {why}");
-            Ok(ExitCode::from(CANNOT_LOAD))
+            text.push_str(&format!("this command can't run it: {why}\n"));
+            ExitCode::from(CANNOT_LOAD)
         }
+    };
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // The reader has seen enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(status),
+        result => result.map(|()| status).context("can't write to standard output").map_err(Failure::from),
     }
 }
 

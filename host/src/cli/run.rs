@@ -152,6 +152,7 @@ fn wasi(args: &RunArgs, dirs: &[(PathBuf, String)]) -> Result<WasiCtx, Failure> 
     for variable in &args.env {
         match variable.split_once('=') {
             Some(("", _)) => return Err(anyhow!("--env {variable}: the name is missing; write NAME=VALUE").into()),
+            None if variable.is_empty() => return Err(anyhow!("--env: the name is missing; write NAME=VALUE").into()),
             Some((name, value)) => wasi.env(name, value),
             None => match std::env::var(variable) {
                 Ok(value) => wasi.env(variable, value),
@@ -252,7 +253,11 @@ fn stop_by_ctrl_c(interrupter: Interrupter, engine: Engine) -> anyhow::Result<()
     ctrlc::set_handler(move || {
         interrupter.interrupt();
         if count.fetch_add(1, Ordering::Relaxed) == 0 {
-            eprintln!("sandsock: interrupted; Ctrl-C again stops the guest");
+            // Most guests end now. Only one that does not needs the advice, and its own words come first.
+            std::thread::spawn(|| {
+                std::thread::sleep(Duration::from_millis(300));
+                eprintln!("sandsock: interrupted; Ctrl-C again stops the guest");
+            });
             return;
         }
         engine.increment_epoch();

@@ -20,7 +20,7 @@ fn case(allow: &[&str], deny: &[&str]) -> Case {
 
 fn case_of(allow: &[&str], deny: &[&str], more: impl FnOnce(&mut PolicyBuilder)) -> Case {
     let mut builder = Policy::builder();
-    builder.base_directory("/work").unwrap();
+    builder.base_directory("/base").unwrap();
     for rule in allow {
         builder.allow(rule).unwrap();
     }
@@ -686,7 +686,7 @@ fn unix_path_is_judged_from_the_base_and_dot_dot_never_matches() {
     let case = case(&["unix-connect=run/*.sock", "unix-bind=/run/**"], &["unix-bind=/run/private/**"]);
     case.allows(&[
         "unix-connect=run/a.sock",
-        "unix-connect=/work/run/a.sock",
+        "unix-connect=/base/run/a.sock",
         "unix-connect=./run//a.sock",
         "unix-bind=/run/a/b",
     ]);
@@ -702,7 +702,7 @@ fn unix_path_is_judged_from_the_base_and_dot_dot_never_matches() {
         "unix-bind=//run//private//a",
         "unix-bind=/runx/a",
         "unix-connect=@run/a.sock",
-        "unix-connect=/work/run/a.sock\0",
+        "unix-connect=/base/run/a.sock\0",
     ]);
     let denial = case.decide("unix-bind=/run/../etc/x").unwrap_err();
     assert!(denial.reason.contains("`..` never matches"), "{denial}");
