@@ -205,7 +205,7 @@ fn cli_inspect_says_what_it_can_run() {
         "  sandsock:socket/transfers@0.1.0",
         "exports:",
         "  wasi:cli/run@0.2.0",
-        "engine: without support for concurrency",
+        "engine: without support for concurrency, which WASI 0.3 alone needs",
         "this command can run it",
     ] {
         assert!(stdout.lines().any(|found| found == line), "{line}\n{stdout}");
