@@ -1,6 +1,7 @@
 //! The command line: what it takes, and what it answers.
 
 mod engine;
+mod guest;
 mod inspect;
 mod run;
 
@@ -8,7 +9,7 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use sandsock_host::policy::Limits;
 
 /// Our own errors.
@@ -31,55 +32,12 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run a component that exports wasi:cli/run.
-    Run(Box<RunArgs>),
+    Run(Box<guest::GuestArgs>),
     /// Say what a component imports and exports, and whether this command can run it.
     Inspect {
         /// The component, a .wasm or .wat file.
         component: PathBuf,
     },
-}
-
-/// What `run` takes.
-#[derive(Args)]
-struct RunArgs {
-    /// Grant a capability, for example tcp-connect=127.0.0.1:8000.
-    #[arg(long, value_name = "VERB=TARGET")]
-    allow: Vec<String>,
-
-    /// Refuse a capability, whatever is allowed.
-    #[arg(long, value_name = "VERB=TARGET")]
-    deny: Vec<String>,
-
-    /// Read grants, denials, names and limits from a file.
-    #[arg(long, value_name = "FILE")]
-    policy: Vec<PathBuf>,
-
-    /// Allow everything that is not denied. It is logged.
-    #[arg(long)]
-    allow_all: bool,
-
-    /// Set a limit of the instance.
-    #[arg(long, value_name = "NAME=N")]
-    limit: Vec<String>,
-
-    /// Answer look-ups of a name with this address, and pin it.
-    #[arg(long, value_name = "NAME=ADDRESS")]
-    resolve: Vec<String>,
-
-    /// Give the guest a folder, under its own or another name.
-    #[arg(long, value_name = "HOST[::GUEST]")]
-    dir: Vec<String>,
-
-    /// Set an environment variable, or pass one on by its name alone.
-    #[arg(long, value_name = "NAME[=VALUE]")]
-    env: Vec<String>,
-
-    /// The component, a .wasm or .wat file.
-    component: PathBuf,
-
-    /// The guest's arguments.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    args: Vec<String>,
 }
 
 const AFTER_HELP: &str = "\

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use wasmtime::component::types::ComponentItem;
 
 use super::engine::load;
-use super::run::fit;
+use super::guest::fit;
 use super::{CANNOT_LOAD, Failure};
 
 /// Prints what a component imports and exports, and whether this command can run it.
@@ -25,7 +25,7 @@ pub(super) fn inspect(path: &Path) -> Result<ExitCode, Failure> {
     }
     let with = if loaded.concurrent { "with" } else { "without" };
     text.push_str(&format!("engine: {with} support for concurrency, which WASI 0.3 alone needs\n"));
-    let status = match fit(&loaded)? {
+    let status = match fit(&loaded, loaded.concurrent)? {
         Ok(_) => {
             text.push_str("this command can run it\n");
             ExitCode::SUCCESS

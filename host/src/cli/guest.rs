@@ -1,0 +1,252 @@
+//! What the commands that run guests have in common: the options about the guest, its policy, its surroundings, its store, and
+//! what it is linked with.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow, bail};
+use clap::Args;
+use sandsock_host::policy::Policy;
+use sandsock_host::{SandsockCtx, SandsockCtxView, SandsockView};
+use wasmtime::component::{InstancePre, Linker, ResourceTable};
+use wasmtime::{Engine, Store};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+
+use super::engine::Loaded;
+use super::inspect::wants_provider;
+use super::{Failure, told};
+
+/// The options about the guest, and the guest itself.
+#[derive(Args)]
+pub(super) struct GuestArgs {
+    /// Grant a capability, for example tcp-connect=127.0.0.1:8000.
+    #[arg(long, value_name = "VERB=TARGET")]
+    allow: Vec<String>,
+
+    /// Refuse a capability, whatever is allowed.
+    #[arg(long, value_name = "VERB=TARGET")]
+    deny: Vec<String>,
+
+    /// Read grants, denials, names and limits from a file.
+    #[arg(long, value_name = "FILE")]
+    policy: Vec<PathBuf>,
+
+    /// Allow everything that is not denied. It is logged.
+    #[arg(long)]
+    allow_all: bool,
+
+    /// Set a limit of the instance.
+    #[arg(long, value_name = "NAME=N")]
+    limit: Vec<String>,
+
+    /// Answer look-ups of a name with this address, and pin it.
+    #[arg(long, value_name = "NAME=ADDRESS")]
+    resolve: Vec<String>,
+
+    /// Give the guest a folder, under its own or another name.
+    #[arg(long, value_name = "HOST[::GUEST]")]
+    dir: Vec<String>,
+
+    /// Set an environment variable, or pass one on by its name alone.
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    env: Vec<String>,
+
+    /// The component, a .wasm or .wat file.
+    pub(super) component: PathBuf,
+
+    /// The guest's arguments.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<String>,
+}
+
+/// wasmtime's own default, for what the guest holds beside sockets.
+const HANDLES_MIN: usize = 100_000;
+
+/// What the store holds.
+pub(super) struct State {
+    wasi: WasiCtx,
+    pub(super) sandsock: SandsockCtx,
+    table: ResourceTable,
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl SandsockView for State {
+    fn sandsock(&mut self) -> SandsockCtxView<'_> {
+        SandsockCtxView { ctx: &mut self.sandsock, table: &mut self.table }
+    }
+}
+
+/// The guest's limit of descriptors should be what it meets first, not this process's soft one.
+pub(super) fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::info!("the limit of open files stays as it is: {error}");
+    }
+}
+
+/// The policy of the options.
+pub(super) fn policy(args: &GuestArgs) -> Result<Policy, Failure> {
+    let mut builder = Policy::builder();
+    builder.base_directory(std::env::current_dir().context("the working directory is gone")?)?;
+    for file in &args.policy {
+        builder.file(file)?;
+    }
+    for grant in &args.allow {
+        builder.allow(grant).with_context(|| format!("--allow {grant}"))?;
+    }
+    for grant in &args.deny {
+        builder.deny(grant).with_context(|| format!("--deny {grant}"))?;
+    }
+    for limit in &args.limit {
+        builder.limit(limit).with_context(|| format!("--limit {limit}"))?;
+    }
+    for pair in &args.resolve {
+        builder.resolve(pair).with_context(|| format!("--resolve {pair}"))?;
+    }
+    if args.allow_all {
+        tracing::warn!("--allow-all: the guest may use every socket that is not denied");
+        builder.allow_all();
+    }
+    Ok(builder.build())
+}
+
+/// `HOST::GUEST`, or `HOST` alone for both.
+fn parse_dir(dir: &str) -> anyhow::Result<(PathBuf, String)> {
+    let (host, guest) = dir.split_once("::").unwrap_or((dir, dir));
+    if host.is_empty() || guest.is_empty() {
+        bail!("--dir {dir}: write it as HOST::GUEST, for example ./data::/data");
+    }
+    Ok((PathBuf::from(host), guest.to_owned()))
+}
+
+/// A guest that may write where it binds could swap the folder under the check.
+fn refuse_writable_socket_folders(policy: &Policy, dirs: &[(PathBuf, String)]) -> Result<(), Failure> {
+    for (host, _) in dirs {
+        let folder = host.canonicalize().with_context(|| format!("--dir {}: can't open the folder", host.display()))?;
+        for base in policy.unix_bind_directories() {
+            let real = real_folder(&base);
+            if real.starts_with(&folder) || folder.starts_with(&real) {
+                return Err(anyhow!(
+                    "--dir {} and the grant unix-bind under {} share a folder: a guest must not write where it binds; \
+                     use a folder of its own for sockets",
+                    host.display(),
+                    base.display()
+                )
+                .into());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A folder's real path. Of one that is not there yet, and that a guest might make, the part that is there and the rest.
+fn real_folder(folder: &Path) -> PathBuf {
+    let there = folder.ancestors().find_map(|part| Some((part.canonicalize().ok()?, folder.strip_prefix(part).ok()?)));
+    there.map_or_else(|| folder.to_owned(), |(real, rest)| real.join(rest))
+}
+
+/// What each instance finds around it, besides its sockets.
+pub(super) struct Surroundings {
+    args: Vec<String>,
+    env: Vec<(String, String)>,
+    dirs: Vec<(PathBuf, String)>,
+}
+
+impl Surroundings {
+    /// What the options say, as far as that can be told without an instance.
+    pub(super) fn new(args: &GuestArgs, policy: &Policy) -> Result<Self, Failure> {
+        let dirs = args.dir.iter().map(|dir| parse_dir(dir)).collect::<anyhow::Result<Vec<_>>>()?;
+        refuse_writable_socket_folders(policy, &dirs)?;
+        let name = args.component.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let env = args.env.iter().map(|variable| parse_env(variable)).collect::<anyhow::Result<Vec<_>>>()?;
+        Ok(Self { args: std::iter::once(name).chain(args.args.iter().cloned()).collect(), env, dirs })
+    }
+
+    /// WASI's context, but for the standard streams.
+    pub(super) fn wasi(&self) -> Result<WasiCtxBuilder, Failure> {
+        let mut wasi = WasiCtx::builder();
+        // Until it is served under the same policy, wasi:sockets is denied whole.
+        wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
+        wasi.args(&self.args).envs(&self.env);
+        for (host, guest) in &self.dirs {
+            wasi.preopened_dir(host, guest, FsPerms::ReadWrite)
+                .map_err(told)
+                .with_context(|| format!("--dir {}: can't open the folder", host.display()))?;
+        }
+        Ok(wasi)
+    }
+}
+
+/// `NAME=VALUE`, or the name of a variable of this process.
+fn parse_env(variable: &str) -> anyhow::Result<(String, String)> {
+    match variable.split_once('=') {
+        Some(("", _)) => bail!("--env {variable}: the name is missing; write NAME=VALUE"),
+        None if variable.is_empty() => bail!("--env: the name is missing; write NAME=VALUE"),
+        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+        None => match std::env::var(variable) {
+            Ok(value) => Ok((variable.to_owned(), value)),
+            Err(_) => bail!("--env {variable}: it is not set here; write {variable}=VALUE to set it"),
+        },
+    }
+}
+
+/// A store for one instance.
+pub(super) fn new_store(engine: &Engine, wasi: WasiCtx, sandsock: SandsockCtx) -> Store<State> {
+    let mut store = Store::new(engine, State { wasi, sandsock, table: ResourceTable::new() });
+    store.set_epoch_deadline(1);
+    // wasmtime traps above its own limit of handles: ours, which are errors, must be reached first.
+    let limits = store.data().sandsock.limits();
+    let handles = limits.descriptors.saturating_add(limits.poll_entries).saturating_add(limits.pollers);
+    let handles = usize::try_from(handles).unwrap_or(usize::MAX);
+    store.set_max_component_handles(handles.saturating_mul(2).max(HANDLES_MIN));
+    store
+}
+
+/// Everything that this command serves.
+fn linker(loaded: &Loaded, fiber: bool) -> Result<Linker<State>, Failure> {
+    let mut linker = Linker::new(&loaded.engine);
+    if fiber {
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(told)?;
+        if loaded.concurrent {
+            wasmtime_wasi::p3::add_to_linker(&mut linker).map_err(told)?;
+        }
+        sandsock_host::add_to_linker_async(&mut linker).map_err(told)?;
+    } else {
+        wasmtime_wasi::p2::add_to_linker_sync(&mut linker).map_err(told)?;
+        sandsock_host::add_to_linker_sync(&mut linker).map_err(told)?;
+    }
+    Ok(linker)
+}
+
+/// The component with all its imports found, or why this command can't run it. `fiber` says that its calls are made by async
+/// functions.
+pub(super) fn fit(loaded: &Loaded, fiber: bool) -> Result<anyhow::Result<InstancePre<State>>, Failure> {
+    let kind = loaded.component.component_type();
+    let imports: Vec<&str> = kind.imports(&loaded.engine).map(|(name, _)| name).collect();
+    let list = |names: &dyn Fn(&str) -> bool| -> Option<String> {
+        let names: Vec<&str> = imports.iter().copied().filter(|name| names(name)).collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    };
+    if let Some(names) = list(&|name| !name.starts_with("wasi:") && !name.starts_with("sandsock:socket/")) {
+        return Ok(Err(anyhow!("it imports {names}, which this command does not have")));
+    }
+    if let Some(names) = list(&wants_provider) {
+        return Ok(Err(anyhow!("it imports {names}: it has to be composed with a provider of these first")));
+    }
+    if !kind.exports(&loaded.engine).any(|(name, _)| name.starts_with("wasi:cli/run@")) {
+        return Ok(Err(anyhow!("it exports no wasi:cli/run, so it is a library and not a program")));
+    }
+    // Now wasmtime's own words: they name the import, and what of it does not fit.
+    Ok(linker(loaded, fiber)?.instantiate_pre(&loaded.component).map_err(told))
+}
+
+/// The failure for a component that can't be run.
+pub(super) fn unfit(why: anyhow::Error) -> Failure {
+    Failure::load(why.context("can't run it (see `sandsock inspect`)"))
+}
