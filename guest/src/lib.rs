@@ -36,7 +36,8 @@
 //! * [`Socket`], [`socketpair`], [`fromfd`], [`create_connection`], [`create_server`]: the sockets;
 //! * [`Address`] and [`ToAddress`]: addresses as results and as arguments;
 //! * [`getaddrinfo`]: names; [`inet_pton`] and its kin: numeric addresses;
-//! * [`select()`], [`Poll`] and [`Epoll`]: waiting for many;
+//! * [`select()`], [`Poll`], [`Epoll`] and [`DefaultSelector`]: waiting for many;
+//! * [`aio`]: asynchronous guests;
 //! * [`close`], [`dup`]: descriptors by their numbers;
 //! * [`set_interrupt_handler`]: what happens when the host interrupts a wait;
 //! * [`constants`]: every number of the API by its name; [`raw`]: the layer below.
@@ -44,9 +45,11 @@
 //! Natively, on a target that is no component, everything compiles and what needs the host panics: there is none.
 
 mod address;
+// In unit tests a script stands in for the host, and it has no pollers.
+#[cfg(not(test))]
+pub mod aio;
 mod ancillary;
 mod connection;
-// In unit tests a script stands in for the host, and it has no pollers.
 #[cfg(not(test))]
 mod epoll;
 mod error;
@@ -58,6 +61,8 @@ mod names;
 mod netdb;
 pub mod raw;
 mod select;
+#[cfg(not(test))]
+mod selectors;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -78,6 +83,8 @@ pub use sandsock_abi::constants;
 /// Linux's errnos by name.
 pub use sandsock_abi::errno;
 pub use select::{Fileno, Poll, Ready, select};
+#[cfg(not(test))]
+pub use selectors::{DefaultSelector, EVENT_READ, EVENT_WRITE, SelectorKey};
 pub use socket::{OptionValue, Socket, fromfd, socketpair};
 pub use timeout::{getdefaulttimeout, setdefaulttimeout, setdefaulttimeout_f64};
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use sandsock_tests::{programs, target};
+use sandsock_tests::{programs, raise_descriptor_limit, skip, target};
 
 #[track_caller]
 fn binary() -> PathBuf {
@@ -519,12 +519,42 @@ fn cli_example_echo_serves_several_clients_at_once() {
 }
 
 #[test]
+fn cli_example_async_serves_a_thousand_clients_at_once() {
+    const CLIENTS: usize = 1_000;
+    let files = raise_descriptor_limit(4_096);
+    if files < 4_096 {
+        return skip("cli_example_async_serves_a_thousand_clients_at_once", "this process may not open 4,096 files");
+    }
+    let port = unused_port();
+    let examples = Examples::new("7781", port);
+    let mut server = examples.start("async_server", &["127.0.0.1", &port.to_string(), &CLIENTS.to_string()]);
+    assert_eq!(server.line(), format!("listening on ('127.0.0.1', {port})"));
+    let mut clients: Vec<TcpStream> =
+        (0..CLIENTS).map(|_| TcpStream::connect(("127.0.0.1", port)).expect("connects")).collect();
+    // All speak before any listens, twice; each gets its own words back.
+    for round in ["hello", "and again"] {
+        for (number, client) in clients.iter_mut().enumerate() {
+            client.set_read_timeout(Some(Duration::from_secs(60))).expect("sets");
+            client.write_all(format!("{round} from {number}").as_bytes()).expect("sends");
+        }
+        for (number, client) in clients.iter_mut().enumerate() {
+            let mut back = vec![0; format!("{round} from {number}").len()];
+            client.read_exact(&mut back).expect("receives");
+            assert_eq!(text(&back), format!("{round} from {number}"));
+        }
+    }
+    drop(clients);
+    assert_eq!(server.line(), format!("{CLIENTS} clients, {CLIENTS} at once"));
+    assert!(server.end().0.success());
+}
+
+#[test]
 fn cli_example_dualstack_serves_both_families() {
     let port = unused_port();
     let examples = Examples::new("7778", port);
     let number = &port.to_string();
     if TcpListener::bind("[::1]:0").is_err() {
-        return sandsock_tests::skip("cli_example_dualstack_serves_both_families", "no IPv6 here");
+        return skip("cli_example_dualstack_serves_both_families", "no IPv6 here");
     }
     let mut server = examples.start("dualstack_server", &[number, "2"]);
     assert_eq!(server.line(), format!("listening on ('::', {port}, 0, 0)"));

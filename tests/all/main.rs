@@ -1,5 +1,6 @@
 //! The suites. A guest program and its test share a name, `<suite>_<operation>_<outcome>`; a suite is a file here.
 
+mod aio;
 mod ancillary;
 mod batch;
 mod bench;
@@ -10,6 +11,7 @@ mod names;
 mod oracle;
 mod policy;
 mod poller;
+mod selectors;
 mod timeout;
 mod unix;
 mod wait;

@@ -49,6 +49,17 @@ pub fn skip(test: &str, reason: &str) {
     }
 }
 
+/// Lets this process open so many files, as far as it may, and gives how many it may then.
+pub fn raise_descriptor_limit(count: u64) -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    // Above the hard limit a privileged process may go.
+    for maximum in [maximum, maximum.map(|maximum| maximum.max(count))] {
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(count.max(current.unwrap_or(count))), maximum });
+    }
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
 /// The two ways to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
@@ -224,6 +235,7 @@ impl Guest {
         let thread = std::thread::spawn(move || {
             let mut store = Store::new(&engine, state);
             store.set_epoch_deadline(1);
+            allow_handles(&mut store);
             let before = thread_time();
             let result = match way {
                 Way::Thread => run_sync(&engine, &component, &mut store),
@@ -304,6 +316,13 @@ fn ended(
     drop(store);
     let text = |pipe: &MemoryOutputPipe| String::from_utf8_lossy(&pipe.contents()).into_owned();
     Ended { result, stdout: text(stdout), stderr: text(stderr), dropped, cpu }
+}
+
+/// wasmtime traps above its own limit of handles: the policy's must be met first.
+fn allow_handles(store: &mut Store<State>) {
+    let limits = store.data().sandsock.limits();
+    let handles = usize::try_from(limits.descriptors + limits.poll_entries + limits.pollers).expect("64 bits");
+    store.set_max_component_handles((2 * handles).max(100_000));
 }
 
 /// The processor time of this thread.

@@ -1,0 +1,353 @@
+//! Sockets whose verbs are futures.
+
+use std::{
+    cell::Cell,
+    future::poll_fn,
+    io::{self, IoSlice, IoSliceMut},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_io::{AsyncRead, AsyncWrite};
+use sandsock_abi::{
+    constants::SHUT_WR,
+    errno::{EAGAIN, EINPROGRESS, EISCONN, ENOTCONN},
+};
+
+use super::{
+    reactor::{Direction, Place, Source},
+    runtime, sleep,
+};
+use crate::{
+    Address, Ancillary, Error, Family, Flags, Received, Result, Socket, SocketType, ToAddress, fds,
+    raw::{
+        connections,
+        types::{self, Wait},
+    },
+};
+
+/// The steps of a back-off, where the kernel has no readiness to wait for.
+const STEP_MIN: Duration = Duration::from_millis(1);
+const STEP_MAX: Duration = Duration::from_millis(50);
+
+/// A [`Socket`] whose verbs are futures: what would wait lets other tasks run.
+///
+/// The verbs are those of [`Socket`], to the letter, but for the waiting; [`timeout`](super::timeout) bounds it. They take
+/// `&self`: one task may send while another receives. It closes when it is dropped.
+///
+/// Python: a socket with timeout 0 and the event loop's `sock_recv`, `sock_sendall`, `sock_accept`, `sock_connect` and so on.
+#[derive(Debug)]
+pub struct AsyncSocket {
+    // First, so that it is closed when the registration goes.
+    socket: Socket,
+    registration: Registration,
+    /// The places of `poll_read` and `poll_write`, which have no future to keep them.
+    places: [Cell<Place>; 2],
+}
+
+/// The socket's entry in the reactor, while it lives.
+#[derive(Debug, Default)]
+struct Registration(Rc<Source>);
+
+impl Registration {
+    fn end(&self, is_closed: bool) {
+        runtime::with(|runtime| runtime.reactor.forget(&self.0, is_closed));
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.end(true);
+    }
+}
+
+impl AsyncSocket {
+    /// Takes a socket, and sets its timeout to 0, which has to stay so.
+    ///
+    /// # Errors
+    /// EBADF on a closed socket.
+    pub fn new(socket: Socket) -> Result<Self> {
+        socket.setblocking(false)?;
+        Ok(Self { socket, registration: Registration::default(), places: Default::default() })
+    }
+
+    /// The socket itself, for what does not wait: options, addresses, `shutdown`.
+    #[must_use]
+    pub const fn get_ref(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// Gives the socket back. Its timeout is 0.
+    #[must_use]
+    pub fn into_inner(self) -> Socket {
+        self.registration.end(false);
+        self.socket
+    }
+
+    /// Tries a call. When it would wait, the task is woken at the next event.
+    fn poll<T>(
+        &self,
+        direction: Direction,
+        place: &mut Place,
+        context: &Context<'_>,
+        call: &mut impl FnMut() -> Result<T>,
+    ) -> Poll<Result<T>> {
+        let attempt = runtime::with(|runtime| {
+            if !runtime.may_call(context) {
+                return Poll::Pending;
+            }
+            match call() {
+                Err(error) if error.errno() == Some(EAGAIN) => {
+                    self.registration.0.wait(direction, place, context.waker());
+                    let descriptor = fds::get(self.socket.fileno())?;
+                    runtime.reactor.register(&self.registration.0, &descriptor)?;
+                    Poll::Pending
+                }
+                result => Poll::Ready(result),
+            }
+        });
+        // While the thread ends nothing is run any more.
+        attempt.unwrap_or(Poll::Pending)
+    }
+
+    /// A call until it need not wait.
+    async fn call<T>(&self, direction: Direction, mut call: impl FnMut() -> Result<T>) -> Result<T> {
+        let mut waiting = Waiting { source: &self.registration.0, direction, place: None };
+        poll_fn(|context| self.poll(direction, &mut waiting.place, context, &mut call)).await
+    }
+
+    /// As [`Socket::accept`]. What it gives is asynchronous as well.
+    ///
+    /// # Errors
+    /// What accept(2) says.
+    pub async fn accept(&self) -> Result<(Self, Address)> {
+        let (socket, address) = self.call(Direction::Read, || self.socket.accept()).await?;
+        Ok((Self::new(socket)?, address))
+    }
+
+    /// As [`Socket::connect`]. A name is looked up first, and the whole guest waits for that.
+    ///
+    /// Dropped, it leaves a connection that may still be made: close the socket.
+    ///
+    /// # Errors
+    /// Those of [`Socket::connect`].
+    pub async fn connect(&self, address: impl ToAddress) -> Result<()> {
+        let address = address.to_address();
+        let mut step = STEP_MIN;
+        loop {
+            match self.socket.connect(&address) {
+                // A UNIX listener's full backlog, which has no readiness.
+                Err(error) if error.errno() == Some(EAGAIN) => back_off(&mut step).await,
+                Err(error) if error.errno() == Some(EINPROGRESS) => break,
+                result => return result,
+            }
+        }
+        self.call(Direction::Write, || {
+            let descriptor = fds::get(self.socket.fileno())?;
+            match connections::finish_connect(&descriptor, Wait::None) {
+                Ok(()) | Err(types::Error::Os(EISCONN)) => Ok(()),
+                Err(error) => Err(error.into()),
+            }
+        })
+        .await
+    }
+
+    /// As [`Socket::recv`].
+    ///
+    /// # Errors
+    /// What recv(2) says.
+    pub async fn recv(&self, bufsize: usize, flags: impl Into<Flags>) -> Result<Vec<u8>> {
+        let flags = flags.into();
+        self.call(Direction::Read, || self.socket.recv(bufsize, flags)).await
+    }
+
+    /// As [`Socket::recv_into`].
+    ///
+    /// # Errors
+    /// What recv(2) says.
+    pub async fn recv_into(&self, buffer: &mut [u8], flags: impl Into<Flags>) -> Result<usize> {
+        let flags = flags.into();
+        self.call(Direction::Read, || self.socket.recv_into(buffer, flags)).await
+    }
+
+    /// As [`Socket::recvfrom`].
+    ///
+    /// # Errors
+    /// What recv(2) says.
+    pub async fn recvfrom(&self, bufsize: usize, flags: impl Into<Flags>) -> Result<(Vec<u8>, Address)> {
+        let flags = flags.into();
+        self.call(Direction::Read, || self.socket.recvfrom(bufsize, flags)).await
+    }
+
+    /// As [`Socket::recvfrom_into`].
+    ///
+    /// # Errors
+    /// What recv(2) says.
+    pub async fn recvfrom_into(&self, buffer: &mut [u8], flags: impl Into<Flags>) -> Result<(usize, Address)> {
+        let flags = flags.into();
+        self.call(Direction::Read, || self.socket.recvfrom_into(buffer, flags)).await
+    }
+
+    /// As [`Socket::recvmsg`].
+    ///
+    /// # Errors
+    /// Those of [`Socket::recvmsg`].
+    pub async fn recvmsg(&self, bufsize: usize, ancbufsize: usize, flags: impl Into<Flags>) -> Result<Received<Vec<u8>>> {
+        let flags = flags.into();
+        self.call(Direction::Read, || self.socket.recvmsg(bufsize, ancbufsize, flags)).await
+    }
+
+    /// As [`Socket::recvmsg_into`].
+    ///
+    /// # Errors
+    /// Those of [`Socket::recvmsg_into`].
+    pub async fn recvmsg_into(
+        &self,
+        buffers: &mut [IoSliceMut<'_>],
+        ancbufsize: usize,
+        flags: impl Into<Flags>,
+    ) -> Result<Received<usize>> {
+        let flags = flags.into();
+        self.call(Direction::Read, || self.socket.recvmsg_into(buffers, ancbufsize, flags)).await
+    }
+
+    /// As [`Socket::send`]: it may take less than all.
+    ///
+    /// # Errors
+    /// What send(2) says.
+    pub async fn send(&self, data: &[u8], flags: impl Into<Flags>) -> Result<usize> {
+        let flags = flags.into();
+        self.call(Direction::Write, || self.socket.send(data, flags)).await
+    }
+
+    /// As [`Socket::sendall`]. Dropped, it may have sent a part.
+    ///
+    /// # Errors
+    /// What send(2) says. How many bytes were sent before it failed is not known.
+    pub async fn sendall(&self, data: &[u8], flags: impl Into<Flags>) -> Result<()> {
+        let flags = flags.into();
+        let mut rest = data;
+        loop {
+            let sent = self.send(rest, flags).await?;
+            rest = rest.get(sent..).unwrap_or_default();
+            if rest.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// As [`Socket::sendto`].
+    ///
+    /// # Errors
+    /// Those of [`Socket::sendto`].
+    pub async fn sendto(&self, data: &[u8], flags: impl Into<Flags>, address: impl ToAddress) -> Result<usize> {
+        let (flags, address) = (flags.into(), address.to_address());
+        self.message(|| self.socket.sendto(data, flags, &address), true).await
+    }
+
+    /// As [`Socket::sendmsg`].
+    ///
+    /// # Errors
+    /// Those of [`Socket::sendmsg`].
+    pub async fn sendmsg(
+        &self,
+        buffers: &[IoSlice<'_>],
+        ancillary: &[Ancillary],
+        flags: impl Into<Flags>,
+        address: Option<&dyn ToAddress>,
+    ) -> Result<usize> {
+        let flags = flags.into();
+        self.message(|| self.socket.sendmsg(buffers, ancillary, flags, address), address.is_some()).await
+    }
+
+    /// Sends a message. A full UNIX peer that is named by its address has no readiness to wait for.
+    async fn message(&self, mut call: impl FnMut() -> Result<usize>, addressed: bool) -> Result<usize> {
+        if self.socket.family() != Family::UNIX || self.socket.kind() == SocketType::STREAM || !addressed {
+            return self.call(Direction::Write, call).await;
+        }
+        let mut step = STEP_MIN;
+        loop {
+            match call() {
+                Err(error) if error.errno() == Some(EAGAIN) => back_off(&mut step).await,
+                result => return result,
+            }
+        }
+    }
+
+    fn poll_place<T>(
+        &self,
+        direction: Direction,
+        context: &Context<'_>,
+        mut call: impl FnMut() -> Result<T>,
+    ) -> Poll<io::Result<T>> {
+        let kept = &self.places[direction as usize];
+        let mut place = kept.take();
+        let result = self.poll(direction, &mut place, context, &mut call);
+        kept.set(place);
+        result.map_err(io::Error::from)
+    }
+}
+
+async fn back_off(step: &mut Duration) {
+    sleep(*step).await;
+    *step = step.saturating_mul(2).min(STEP_MAX);
+}
+
+/// A call's place among those that wait, given up with the call.
+struct Waiting<'a> {
+    source: &'a Source,
+    direction: Direction,
+    place: Place,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.source.leave(self.direction, &mut self.place);
+    }
+}
+
+impl AsyncRead for &AsyncSocket {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.poll_place(Direction::Read, context, || self.socket.recv_into(buffer, Flags::NONE))
+    }
+}
+
+impl AsyncWrite for &AsyncSocket {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_place(Direction::Write, context, || self.socket.send(data, Flags::NONE))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Shuts the socket for writing: the peer sees the end.
+    fn poll_close(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(match self.socket.shutdown(SHUT_WR) {
+            Err(error) if error.errno() != Some(ENOTCONN) => Err(error.into()),
+            Ok(()) | Err(Error { .. }) => Ok(()),
+        })
+    }
+}
+
+impl AsyncRead for AsyncSocket {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut &*self).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for AsyncSocket {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut &*self).poll_write(context, data)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut &*self).poll_flush(context)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut &*self).poll_close(context)
+    }
+}

@@ -1,0 +1,171 @@
+//! Waiting for many with what belongs to each: Python's `selectors`.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use sandsock_abi::constants::{EPOLLIN, EPOLLOUT};
+
+use crate::{Epoll, Error, ErrorKind, Fileno, Result};
+
+/// To be read. Python: `selectors.EVENT_READ`.
+pub const EVENT_READ: u32 = 1;
+/// To be written. Python: `selectors.EVENT_WRITE`.
+pub const EVENT_WRITE: u32 = 2;
+
+/// What is registered with a [`DefaultSelector`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SelectorKey<T> {
+    /// The descriptor's number.
+    pub fd: i32,
+    /// What is waited for: [`EVENT_READ`], [`EVENT_WRITE`] or both.
+    pub events: u32,
+    /// What belongs to it.
+    pub data: T,
+}
+
+/// Descriptors to wait for, each with data of the caller's: Python's `selectors.DefaultSelector`, on [`Epoll`].
+///
+/// Where Python keeps the file object this keeps its number, so that one that was closed is taken out by the number it had.
+/// Dropping it is `close`.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use sandsock::{DefaultSelector, EVENT_READ, constants::*, socketpair};
+///
+/// let (a, b) = socketpair(AF_UNIX, SOCK_STREAM, 0)?;
+/// let mut selector = DefaultSelector::new()?;
+/// selector.register(&a, EVENT_READ, "the first")?;
+/// b.sendall(b"x", 0)?;
+/// for (key, events) in selector.select(Some(Duration::from_secs(1)))? {
+///     assert_eq!((key.fd, key.data, events), (a.fileno(), "the first", EVENT_READ));
+/// }
+/// # Ok::<(), sandsock::Error>(())
+/// ```
+#[derive(Debug)]
+#[doc(alias = "EpollSelector")]
+pub struct DefaultSelector<T> {
+    epoll: Epoll,
+    keys: BTreeMap<i32, SelectorKey<T>>,
+}
+
+impl<T> DefaultSelector<T> {
+    /// With nothing registered.
+    ///
+    /// # Errors
+    /// EMFILE where the instance has as many pollers as its limit allows.
+    pub fn new() -> Result<Self> {
+        Ok(Self { epoll: Epoll::new()?, keys: BTreeMap::new() })
+    }
+
+    /// Adds a descriptor.
+    ///
+    /// # Errors
+    /// `ValueError` for events that there are not and for a negative number, `KeyError` for a descriptor that is registered;
+    /// EBADF for a number that is no descriptor, and what else [`Epoll::register`] says.
+    pub fn register(&mut self, item: &impl Fileno, events: u32, data: T) -> Result<&SelectorKey<T>> {
+        if events == 0 || events & !(EVENT_READ | EVENT_WRITE) != 0 {
+            return Err(Error::text(ErrorKind::Value, format!("Invalid events: {events}")));
+        }
+        let fd = number(item)?;
+        if self.keys.contains_key(&fd) {
+            return Err(key_error(&format!("{fd} (FD {fd}) is already registered")));
+        }
+        self.epoll.register(&fd, epoll_events(events))?;
+        Ok(self.keys.entry(fd).or_insert(SelectorKey { fd, events, data }))
+    }
+
+    /// Takes a descriptor out, which may be closed already, and gives what was registered.
+    ///
+    /// # Errors
+    /// `KeyError` for one that is not registered, `ValueError` for a negative number.
+    pub fn unregister(&mut self, item: &impl Fileno) -> Result<SelectorKey<T>> {
+        let fd = number(item)?;
+        let key = self.keys.remove(&fd).ok_or_else(|| not_registered(fd))?;
+        // One that was closed is not in the set any more.
+        let _ = self.epoll.unregister(&fd);
+        Ok(key)
+    }
+
+    /// Changes what is waited for, and the data.
+    ///
+    /// # Errors
+    /// `KeyError` for a descriptor that is not registered, `ValueError` for a negative number. After EBADF, for one that was
+    /// closed, it is registered no more.
+    pub fn modify(&mut self, item: &impl Fileno, events: u32, data: T) -> Result<&SelectorKey<T>> {
+        let fd = number(item)?;
+        let known = self.keys.get(&fd).ok_or_else(|| not_registered(fd))?.events;
+        if events != known {
+            self.epoll.modify(&fd, epoll_events(events)).inspect_err(|_| {
+                self.keys.remove(&fd);
+            })?;
+        }
+        let key = SelectorKey { fd, events, data };
+        self.keys.insert(fd, key);
+        self.get_key(&fd)
+    }
+
+    /// Waits until something is ready, and gives what was registered with the events that came. No timeout is no end.
+    ///
+    /// # Errors
+    /// An interrupt's, where it has no handler or the handler gives one.
+    pub fn select(&self, timeout: Option<Duration>) -> Result<Vec<(&SelectorKey<T>, u32)>> {
+        let most = u32::try_from(self.keys.len()).unwrap_or(u32::MAX).max(1);
+        let ready = self.epoll.poll(timeout, Some(most))?;
+        let told = |(fd, ready): (i32, u32)| {
+            let key = self.keys.get(&fd)?;
+            let mut events = 0;
+            // Errors and hang-ups are for both.
+            if ready & !EPOLLIN != 0 {
+                events |= EVENT_WRITE;
+            }
+            if ready & !EPOLLOUT != 0 {
+                events |= EVENT_READ;
+            }
+            Some((key, events & key.events))
+        };
+        Ok(ready.into_iter().filter_map(told).collect())
+    }
+
+    /// What is registered for a descriptor.
+    ///
+    /// # Errors
+    /// As [`unregister`](Self::unregister).
+    pub fn get_key(&self, item: &impl Fileno) -> Result<&SelectorKey<T>> {
+        let fd = number(item)?;
+        self.keys.get(&fd).ok_or_else(|| not_registered(fd))
+    }
+
+    /// All that is registered, by the descriptors' numbers.
+    #[must_use]
+    pub const fn get_map(&self) -> &BTreeMap<i32, SelectorKey<T>> {
+        &self.keys
+    }
+}
+
+fn number(item: &impl Fileno) -> Result<i32> {
+    match item.fileno() {
+        fd @ ..0 => Err(Error::text(ErrorKind::Value, format!("Invalid file descriptor: {fd}"))),
+        fd => Ok(fd),
+    }
+}
+
+fn not_registered(fd: i32) -> Error {
+    key_error(&format!("{fd} is not registered"))
+}
+
+/// Python shows a KeyError's text as `repr` does.
+fn key_error(text: &str) -> Error {
+    Error::text(ErrorKind::Key, format!("'{text}'"))
+}
+
+const fn epoll_events(events: u32) -> u32 {
+    let mut all = 0;
+    if events & EVENT_READ != 0 {
+        all |= EPOLLIN;
+    }
+    if events & EVENT_WRITE != 0 {
+        all |= EPOLLOUT;
+    }
+    all
+}
