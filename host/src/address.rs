@@ -108,6 +108,20 @@ impl RawAddress {
     }
 }
 
+/// A UNIX address as it is written in rules: a path, or `@` and the abstract name.
+pub(crate) fn show_unix(address: &RawAddress) -> Option<String> {
+    if address.family()? != libc::AF_UNIX {
+        return None;
+    }
+    match address.bytes().get(2..)?.split_first()? {
+        (0, name) => Some(format!("@{}", name.escape_ascii())),
+        (first, rest) => {
+            let path = rest.split(|&byte| byte == 0).next().unwrap_or_default();
+            Some([&[*first], path].concat().escape_ascii().to_string())
+        }
+    }
+}
+
 impl std::fmt::Debug for RawAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.to_ip() {

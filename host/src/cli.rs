@@ -2,6 +2,7 @@
 
 mod engine;
 mod guest;
+mod handed;
 mod inspect;
 mod run;
 
@@ -58,6 +59,7 @@ Capabilities (VERB=TARGET):
   resolve                   a name, *.name or * (a grant for NAME:PORT implies it)
   option                    LEVEL/NAME, for example SOL_SOCKET/SO_REUSEPORT
   ancillary                 rights:send, rights:receive, rights:receive,any, credentials:forge
+  inherit                   fd:N, stdin (--inherit grants what it hands over)
 Nothing is granted by default. A denial wins over every grant.
 
 A policy file is TOML:

@@ -11,6 +11,7 @@ use wasmtime::component::{Resource, ResourceTable};
 use crate::bindings::sandsock::socket::types::SocketKind;
 use crate::descriptor::{Descriptor, Handle, Places, Rights};
 use crate::error::Outcome;
+use crate::inherit::{Inheritance, Inherited};
 use crate::permit::Judge;
 use crate::policy::{Limits, Pins, Policy, TokenBucket};
 use crate::wait::{Interrupter, Mode, Waiter};
@@ -35,13 +36,14 @@ pub struct SandsockCtx {
     pub(crate) lookups: TokenBucket,
     pub(crate) lookups_pending: Places,
     pub(crate) real_numbers: bool,
+    pub(crate) inheritance: Inheritance,
     dropped_datagrams: u64,
 }
 
 impl SandsockCtx {
     /// Starts a builder for a context under this policy.
     pub fn builder(policy: Arc<Policy>) -> SandsockCtxBuilder {
-        SandsockCtxBuilder { policy, mode: Mode::Thread, real_numbers: false }
+        SandsockCtxBuilder { policy, mode: Mode::Thread, real_numbers: false, inheritance: Inheritance::default() }
     }
 
     /// A handle that ends this context's waits from any thread.
@@ -85,6 +87,7 @@ pub struct SandsockCtxBuilder {
     policy: Arc<Policy>,
     mode: Mode,
     real_numbers: bool,
+    inheritance: Inheritance,
 }
 
 impl SandsockCtxBuilder {
@@ -109,6 +112,13 @@ impl SandsockCtxBuilder {
         self
     }
 
+    /// Hands a descriptor over, for the guest to take by this number, which is not negative: below 1024 by custom, where
+    /// guests' own numbers do not begin. The policy must allow `inherit=fd:NUMBER`.
+    pub fn inherit(&mut self, number: i32, descriptor: Inherited) -> &mut Self {
+        self.inheritance.insert(number, descriptor);
+        self
+    }
+
     /// Makes the context.
     ///
     /// # Errors
@@ -126,6 +136,7 @@ impl SandsockCtxBuilder {
             lookups: TokenBucket::new(limits.lookups_per_second, limits.lookups_per_second, Instant::now()),
             lookups_pending: Places::new(limits.lookups_pending as usize),
             real_numbers: self.real_numbers,
+            inheritance: self.inheritance.clone(),
             dropped_datagrams: 0,
             policy: Arc::clone(&self.policy),
         })

@@ -8,7 +8,9 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 use sandsock_abi::constants::SO_PASSPIDFD;
 
+use crate::address::RawAddress;
 use crate::bindings::sandsock::socket::types::{DescriptorKind, SocketKind};
+use crate::inherit::Inherited;
 use crate::poller::Set;
 use crate::pool;
 use crate::sys;
@@ -29,7 +31,7 @@ pub struct Descriptor {
 }
 
 /// What accept(2) gave.
-pub(crate) type Accepted = Result<(OwnedFd, crate::address::RawAddress), Errno>;
+pub(crate) type Accepted = Result<(OwnedFd, RawAddress), Errno>;
 
 enum Reference {
     Owned(Arc<Handle>),
@@ -94,8 +96,9 @@ pub(crate) struct Handle {
 #[derive(Debug)]
 pub(crate) struct Open {
     pub(crate) kind: DescriptorKind,
-    /// The bit that guests see and set (O_NONBLOCK's meaning), as long as nobody else may hold the description.
-    nonblocking: AtomicBool,
+    /// The bit that guests see and set (O_NONBLOCK's meaning), as long as nobody else may hold the description. Several
+    /// instances may share it.
+    nonblocking: Arc<AtomicBool>,
     /// Others may hold the description: the kernel's own flag is the bit, which they may change.
     shared: AtomicBool,
     /// It was sent or received: a close here may not be its last.
@@ -111,20 +114,64 @@ pub(crate) struct Open {
     condemned: AtomicBool,
     /// Where the descriptors sent through it are counted.
     rights: Rights,
+    /// The local address that it was handed over with: listening there takes no grant.
+    handed_at: Option<RawAddress>,
+    /// What was handed over, to be given back as it was.
+    _handed: Option<Inherited>,
+}
+
+/// A description that was handed over at the start.
+pub(crate) struct Handed {
+    pub(crate) kind: DescriptorKind,
+    pub(crate) nonblocking: Arc<AtomicBool>,
+    pub(crate) shared: bool,
+    pub(crate) linger: i32,
+    pub(crate) bound: Option<RawAddress>,
+    pub(crate) keep: Option<Inherited>,
+}
+
+impl Open {
+    fn new(kind: DescriptorKind, nonblocking: Arc<AtomicBool>, shared: bool, rights: &Rights) -> Self {
+        Self {
+            kind,
+            nonblocking,
+            shared: AtomicBool::new(shared),
+            travelled: AtomicBool::new(false),
+            bound_here: AtomicBool::new(false),
+            port_chosen: AtomicBool::new(false),
+            may_be_named: AtomicBool::new(shared),
+            linger: AtomicI32::new(0),
+            condemned: AtomicBool::new(false),
+            rights: rights.clone(),
+            handed_at: None,
+            _handed: None,
+        }
+    }
 }
 
 impl Handle {
     /// A description that this host has just made and nobody else has: its kernel flag is O_NONBLOCK.
     pub(crate) fn own(fd: OwnedFd, kind: SocketKind, nonblocking: bool, rights: &Rights) -> Arc<Self> {
-        Self::with(fd, DescriptorKind::Socket(kind), nonblocking, false, rights)
+        Self::with(fd, Open::new(DescriptorKind::Socket(kind), Arc::new(nonblocking.into()), false, rights))
     }
 
-    /// A description that others may hold: inherited, received or adopted.
+    /// A description that was handed over at the start.
+    pub(crate) fn handed(fd: OwnedFd, handed: Handed, rights: &Rights) -> Arc<Self> {
+        let Handed { kind, nonblocking, shared, linger, bound, keep } = handed;
+        let mut open = Open::new(kind, nonblocking, shared, rights);
+        *open.linger.get_mut() = linger;
+        // Whoever had it may have set SO_PASSCRED.
+        *open.may_be_named.get_mut() = true;
+        (open.handed_at, open._handed) = (bound, keep);
+        Self::with(fd, open)
+    }
+
+    /// A description that others may hold: received or adopted.
     pub(crate) fn foreign(fd: OwnedFd, rights: &Rights) -> Result<Arc<Self>, Errno> {
         let kind = kind_of(fd.as_fd())?;
         let nonblocking = rustix::fs::fcntl_getfl(&fd)?.contains(rustix::fs::OFlags::NONBLOCK);
         let linger = sys::linger(fd.as_fd());
-        let handle = Self::with(fd, kind, nonblocking, true, rights);
+        let handle = Self::with(fd, Open::new(kind, Arc::new(nonblocking.into()), true, rights));
         if let Some(seconds) = linger {
             sys::set_linger(handle.fd(), None);
             handle.open.linger.store(seconds, Ordering::Relaxed);
@@ -132,21 +179,10 @@ impl Handle {
         Ok(handle)
     }
 
-    fn with(fd: OwnedFd, kind: DescriptorKind, nonblocking: bool, shared: bool, rights: &Rights) -> Arc<Self> {
+    fn with(fd: OwnedFd, open: Open) -> Arc<Self> {
         Arc::new(Self {
             fd: Some(fd),
-            open: Arc::new(Open {
-                kind,
-                nonblocking: AtomicBool::new(nonblocking),
-                shared: AtomicBool::new(shared),
-                travelled: AtomicBool::new(false),
-                bound_here: AtomicBool::new(false),
-                port_chosen: AtomicBool::new(false),
-                may_be_named: AtomicBool::new(shared),
-                linger: AtomicI32::new(0),
-                condemned: AtomicBool::new(false),
-                rights: rights.clone(),
-            }),
+            open: Arc::new(open),
             aliases: AtomicU64::new(0),
             registration: Mutex::default(),
             watchers: Mutex::default(),
@@ -228,6 +264,12 @@ impl Handle {
     /// Whether the kernel chose the port at the guest's bind: a grant of port 0 covers it.
     pub(crate) fn is_port_chosen(&self) -> bool {
         self.open.port_chosen.load(Ordering::Relaxed)
+    }
+
+    /// Whether it still has the address that it was handed over with.
+    pub(crate) fn is_where_handed(&self) -> bool {
+        let at = self.open.handed_at.as_ref();
+        at.is_some_and(|at| sys::local_address(self.fd()).is_ok_and(|now| now.bytes() == at.bytes()))
     }
 
     /// The guest sets SO_PASSCRED.

@@ -252,7 +252,8 @@ impl<'a> Judge<'a> {
 
     /// listen binds a socket that is not bound yet: its local address is looked at in the kernel, now.
     pub(crate) fn listen(&self, handle: &Handle, kind: SocketKind, backlog: i32) -> Outcome<Permit<Listen>> {
-        if !(kind.family == libc::AF_UNIX && handle.is_bound_here()) {
+        let bound_unix = kind.family == libc::AF_UNIX && handle.is_bound_here();
+        if !bound_unix && !handle.is_where_handed() {
             Family::of(kind.family)?.judge_listen(self, handle)?;
         }
         Ok(self.permit(Listen { backlog: backlog.max(0) }))
@@ -260,7 +261,7 @@ impl<'a> Judge<'a> {
 
     /// After listen: the address that the socket has now, whose port the kernel chose unless the guest bound one.
     pub(crate) fn listening(&self, handle: &Handle, kind: SocketKind) -> Outcome<()> {
-        if kind.family == libc::AF_UNIX {
+        if kind.family == libc::AF_UNIX || handle.is_where_handed() {
             return Ok(());
         }
         if !handle.is_bound_here() {

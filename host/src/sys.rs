@@ -222,6 +222,29 @@ pub(crate) fn adopt(number: RawFd) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
+/// Takes over a number that this process inherited; EBADF for one that it opened itself, or that was taken before.
+pub(crate) fn take_inherited(number: RawFd) -> Result<OwnedFd, Errno> {
+    /// Of two that take the same number one must see the other's mark.
+    static TAKING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _taking = TAKING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    // SAFETY: fcntl takes any number; EBADF is the answer to one that is not open.
+    let flags = check(unsafe { libc::fcntl(number, libc::F_GETFD) })?;
+    if flags & libc::FD_CLOEXEC != 0 {
+        return Err(Errno::BADF);
+    }
+    // SAFETY: as above.
+    check(unsafe { libc::fcntl(number, libc::F_SETFD, flags | libc::FD_CLOEXEC) })?;
+    // SAFETY: a number without FD_CLOEXEC came over exec: what Rust's std and the crates in use open has the mark, and so has what
+    // was taken here before. Nobody in this process owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Puts another file in place of standard input.
+pub(crate) fn replace_standard_input(file: OwnedFd) -> Result<(), Errno> {
+    // SAFETY: 0 is standard input's for the whole life of the process, and stays open under this.
+    check(unsafe { libc::dup2(file.as_raw_fd(), libc::STDIN_FILENO) }).map(drop)
+}
+
 /// send(2).
 pub(crate) fn send(fd: BorrowedFd<'_>, data: &[u8], flags: i32) -> Result<usize, Errno> {
     // SAFETY: the pointer and the length are `data`'s.

@@ -13,7 +13,7 @@ use crate::ctx::SandsockCtxView;
 use crate::descriptor::{Descriptor, Handle, socket_kind};
 use crate::error::{Fault, Outcome, split};
 use crate::family::{self, Family};
-use crate::policy::Denial;
+use crate::policy::{Denial, DescriptorNumber, Request};
 use crate::sys::{self, OptionBytes};
 use crate::wait;
 
@@ -67,12 +67,17 @@ impl descriptors::Host for SandsockCtxView<'_> {
     }
 
     fn inherited(&mut self) -> wasmtime::Result<Vec<i32>> {
-        // This version's builder hands nothing over.
-        Ok(Vec::new())
+        Ok(self.ctx.inheritance.numbers())
     }
 
-    fn inherit(&mut self, _number: i32) -> Outcome<Resource<Descriptor>> {
-        Err(Errno::BADF.into())
+    fn inherit(&mut self, number: i32) -> Outcome<Resource<Descriptor>> {
+        if !self.ctx.inheritance.has(number) {
+            return Err(Errno::BADF.into());
+        }
+        self.ctx.judge().decide(&Request::Inherit(DescriptorNumber(number)))?;
+        self.room_for(1)?;
+        let handle = self.ctx.inheritance.take(number, &self.ctx.rights)?;
+        self.push(handle)
     }
 
     fn adopt(&mut self, number: i32) -> Outcome<Resource<Descriptor>> {

@@ -12,6 +12,7 @@ mod oracle;
 mod policy;
 mod poller;
 mod selectors;
+mod serve;
 mod timeout;
 mod unix;
 mod wait;

@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Read};
 use std::net::{TcpListener, UdpSocket};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
 use sandsock_host::policy::Verb;
@@ -164,16 +164,20 @@ fn case(verb: Verb, folder: &std::path::Path) -> Case {
             target: String::new(),
             check: nothing(),
         },
+        Verb::Inherit => Case { grant: "inherit=fd:3".into(), other: "inherit=fd:4", target: "3".into(), check: nothing() },
     }
 }
 
 /// Runs a guest on one verb; where it is about a datagram that comes in, sends it that.
 fn run_case(guest: Guest, verb: Verb, case: &Case) -> Ended {
     let guest = guest.allow(case.other).arg(verb).arg(&case.target).arg(&case.grant);
+    let (here, mut there) = UnixStream::pair().expect("a pair");
+    let granted = guest.is_allowed(&case.grant);
     // A grant of one verb takes another one's to have the socket by.
     let guest = match verb {
         Verb::UdpReceive => guest.allow("udp-bind=127.0.0.1:0"),
         Verb::Option => guest.allow("tcp-listen=127.0.0.1:0"),
+        Verb::Inherit => guest.inherit(3, here),
         _ => guest,
     };
     let running = guest.start();
@@ -182,7 +186,13 @@ fn run_case(guest: Guest, verb: Verb, case: &Case) -> Ended {
         let peer = UdpSocket::bind("127.0.0.1:0").expect("binds");
         peer.send_to(b"from the peer", ("127.0.0.1", port)).expect("sends");
     }
-    running.join()
+    let ended = running.join();
+    if verb == Verb::Inherit {
+        let mut seen = String::new();
+        there.read_to_string(&mut seen).expect("the other end is closed with the guest");
+        assert_eq!(seen, if granted { "taken" } else { "" });
+    }
+    ended
 }
 
 #[test]

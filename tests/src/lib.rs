@@ -4,13 +4,14 @@ pub mod bench;
 
 use std::fmt::Display;
 use std::io::Write as _;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use sandsock_host::policy::{Policy, PolicyBuilder};
-use sandsock_host::{Interrupter, SandsockCtx, SandsockCtxView, SandsockView};
+use sandsock_host::policy::{Grant, Policy, PolicyBuilder};
+use sandsock_host::{Inherited, Interrupter, SandsockCtx, SandsockCtxView, SandsockView};
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Cache, CacheConfig, Config, Engine, Store};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
@@ -84,6 +85,7 @@ pub struct Guest {
     policy: PolicyBuilder,
     args: Vec<String>,
     dirs: Vec<(PathBuf, String)>,
+    inherited: Vec<(i32, Inherited)>,
 }
 
 /// How a guest ended.
@@ -161,7 +163,7 @@ impl Running {
 impl Guest {
     /// A run of this program without any grant.
     pub fn new(program: Program, way: Way) -> Self {
-        Self { program, way, policy: Policy::builder(), args: Vec::new(), dirs: Vec::new() }
+        Self { program, way, policy: Policy::builder(), args: Vec::new(), dirs: Vec::new(), inherited: Vec::new() }
     }
 
     /// Adds a grant.
@@ -201,6 +203,20 @@ impl Guest {
     /// Adds an argument.
     pub fn arg(mut self, arg: impl Display) -> Self {
         self.args.push(arg.to_string());
+        self
+    }
+
+    /// Whether this grant was added, and not denied.
+    pub fn is_allowed(&self, grant: &str) -> bool {
+        let policy = self.policy.clone().build();
+        let has = |rules: &[Grant]| rules.iter().any(|rule| rule.to_string() == grant);
+        has(policy.allowed()) && !has(policy.denied())
+    }
+
+    /// Hands a descriptor over that others may have too.
+    #[track_caller]
+    pub fn inherit(mut self, number: i32, descriptor: impl Into<OwnedFd>) -> Self {
+        self.inherited.push((number, Inherited::new(descriptor.into()).expect("it is open")));
         self
     }
 
@@ -259,6 +275,9 @@ impl Guest {
         let mut builder = SandsockCtx::builder(Arc::new(self.policy.build()));
         if self.way == Way::Fiber {
             builder.wait_on_fiber();
+        }
+        for (number, descriptor) in self.inherited {
+            builder.inherit(number, descriptor);
         }
         let sandsock = builder.build().expect("a context");
         Prepared { state: State { wasi: wasi.build(), sandsock, table: ResourceTable::new() }, stdout, stderr }

@@ -12,6 +12,7 @@ use wasmtime::{Engine, Store};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::engine::Loaded;
+use super::handed::Handed;
 use super::inspect::wants_provider;
 use super::{Failure, told};
 
@@ -42,6 +43,10 @@ pub(super) struct GuestArgs {
     #[arg(long, value_name = "NAME=ADDRESS")]
     resolve: Vec<String>,
 
+    /// Hand over a descriptor that this command inherited: fd:N, stdin, or listen for all of socket activation.
+    #[arg(long, value_name = "fd:N|stdin|listen")]
+    inherit: Vec<String>,
+
     /// Give the guest a folder, under its own or another name.
     #[arg(long, value_name = "HOST[::GUEST]")]
     dir: Vec<String>,
@@ -68,6 +73,13 @@ pub(super) struct State {
     table: ResourceTable,
 }
 
+impl GuestArgs {
+    /// What is to be handed over. It must be asked before this process opens anything.
+    pub(super) fn handed(&self) -> anyhow::Result<Handed> {
+        Handed::new(&self.inherit)
+    }
+}
+
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
@@ -91,7 +103,7 @@ pub(super) fn raise_descriptor_limit() {
 }
 
 /// The policy of the options.
-pub(super) fn policy(args: &GuestArgs) -> Result<Policy, Failure> {
+pub(super) fn policy(args: &GuestArgs, handed: &Handed) -> Result<Policy, Failure> {
     let mut builder = Policy::builder();
     builder.base_directory(std::env::current_dir().context("the working directory is gone")?)?;
     for file in &args.policy {
@@ -108,6 +120,9 @@ pub(super) fn policy(args: &GuestArgs) -> Result<Policy, Failure> {
     }
     for pair in &args.resolve {
         builder.resolve(pair).with_context(|| format!("--resolve {pair}"))?;
+    }
+    for (number, _) in handed.descriptors() {
+        builder.allow(&format!("inherit={number}"))?;
     }
     if args.allow_all {
         tracing::warn!("--allow-all: the guest may use every socket that is not denied");
@@ -160,11 +175,12 @@ pub(super) struct Surroundings {
 
 impl Surroundings {
     /// What the options say, as far as that can be told without an instance.
-    pub(super) fn new(args: &GuestArgs, policy: &Policy) -> Result<Self, Failure> {
+    pub(super) fn new(args: &GuestArgs, handed: &Handed, policy: &Policy) -> Result<Self, Failure> {
         let dirs = args.dir.iter().map(|dir| parse_dir(dir)).collect::<anyhow::Result<Vec<_>>>()?;
         refuse_writable_socket_folders(policy, &dirs)?;
         let name = args.component.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let env = args.env.iter().map(|variable| parse_env(variable)).collect::<anyhow::Result<Vec<_>>>()?;
+        let mut env = handed.environment();
+        env.extend(args.env.iter().map(|variable| parse_env(variable)).collect::<anyhow::Result<Vec<_>>>()?);
         Ok(Self { args: std::iter::once(name).chain(args.args.iter().cloned()).collect(), env, dirs })
     }
 

@@ -17,17 +17,21 @@ use super::{Failure, told};
 
 /// Runs a component to its end; its exit status is the command's.
 pub(super) fn run(args: &GuestArgs) -> Result<ExitCode, Failure> {
+    let handed = args.handed()?;
     raise_descriptor_limit();
-    let policy = policy(args)?;
-    let mut wasi = Surroundings::new(args, &policy)?.wasi()?;
+    let policy = policy(args, &handed)?;
+    let mut wasi = Surroundings::new(args, &handed, &policy)?.wasi()?;
     // The guest is alone on its thread.
     wasi.inherit_stdio().allow_blocking_current_thread(true);
     let loaded = load(&args.component)?;
-    let mut builder = SandsockCtx::builder(Arc::new(policy));
-    if loaded.concurrent {
-        builder.wait_on_fiber();
-    }
-    let sandsock = builder.build().context("can't make the context")?;
+    let sandsock = {
+        let mut builder = SandsockCtx::builder(Arc::new(policy));
+        if loaded.concurrent {
+            builder.wait_on_fiber();
+        }
+        handed.give(&mut builder);
+        builder.build().context("can't make the context")?
+    };
     let interrupter = sandsock.interrupter();
     let mut store = new_store(&loaded.engine, wasi.build(), sandsock);
     stop_by_ctrl_c(interrupter, loaded.engine.clone())?;

@@ -15,7 +15,7 @@ use sandsock_abi::constants::{
 use sandsock_abi::option::{self, Access, SocketOption};
 
 use super::file::{self, PolicyFileError};
-use super::grant::{Ancillary, Grant, GrantError, Verb};
+use super::grant::{Ancillary, DescriptorNumber, Grant, GrantError, Verb};
 use super::index::{Endpoints, Names, Ports, RuleId, any_left};
 use super::limits::Limits;
 use super::pattern::{
@@ -112,6 +112,8 @@ pub enum Request<'a> {
     },
     /// Send credentials that are not the host's own.
     CredentialsForge,
+    /// Take the descriptor that was handed over under this number.
+    Inherit(DescriptorNumber),
 }
 
 impl Request<'_> {
@@ -128,6 +130,7 @@ impl Request<'_> {
             Self::Resolve(_) => Verb::Resolve,
             Self::GetOption { .. } | Self::SetOption { .. } | Self::Control { .. } => Verb::Option,
             Self::RightsSend | Self::RightsReceive { .. } | Self::CredentialsForge => Verb::Ancillary,
+            Self::Inherit(_) => Verb::Inherit,
         }
     }
 }
@@ -157,6 +160,7 @@ impl fmt::Display for Request<'_> {
             Self::RightsReceive { any: false } => f.write_str(Ancillary::RightsReceive.name()),
             Self::RightsReceive { any: true } => f.write_str(Ancillary::RightsReceiveAny.name()),
             Self::CredentialsForge => f.write_str(Ancillary::CredentialsForge.name()),
+            Self::Inherit(number) => number.fmt(f),
         }
     }
 }
@@ -264,6 +268,7 @@ struct Rules {
     rights_receive: Option<RuleId>,
     rights_receive_any: Option<RuleId>,
     credentials_forge: Option<RuleId>,
+    inherit: HashMap<DescriptorNumber, RuleId>,
 }
 
 impl Rules {
@@ -296,6 +301,9 @@ impl Rules {
                 Grant::Ancillary(Ancillary::RightsReceive) => rules.rights_receive = Some(id),
                 Grant::Ancillary(Ancillary::RightsReceiveAny) => rules.rights_receive_any = Some(id),
                 Grant::Ancillary(Ancillary::CredentialsForge) => rules.credentials_forge = Some(id),
+                Grant::Inherit(number) => {
+                    rules.inherit.insert(*number, id);
+                }
             }
         }
         let [connect, listen, bind, send, receive] = endpoints.map(|list| Endpoints::build(list.into_iter()));
@@ -612,6 +620,7 @@ impl Policy {
             Request::CredentialsForge => {
                 self.ancillary(Ancillary::CredentialsForge, [allow.credentials_forge, None], [deny.credentials_forge, None])
             }
+            Request::Inherit(number) => self.inherit(number),
         }
     }
 
@@ -847,7 +856,8 @@ impl Policy {
             | Verb::UdpReceive
             | Verb::Resolve
             | Verb::Option
-            | Verb::Ancillary => return Err(Denial::new(format!("{verb} has no paths"))),
+            | Verb::Ancillary
+            | Verb::Inherit => return Err(Denial::new(format!("{verb} has no paths"))),
         };
         self.unix(&request, target, allow, deny)?;
         let path = self.unix_path(verb, path)?;
@@ -1021,6 +1031,20 @@ impl Policy {
         match allow.into_iter().flatten().next() {
             Some(rule) => Ok(self.by(rule)),
             None => Err(Denial::missing(name.to_string(), Some(format!("{}={}", Verb::Ancillary, what.name())))),
+        }
+    }
+
+    /// Decides on taking what was handed over.
+    fn inherit(&self, number: DescriptorNumber) -> Result<Allowed<'_>, Denial> {
+        if let Some(rule) = self.deny.inherit.get(&number) {
+            return Err(Denial::by_rule(format_args!("inherit of {number}"), self.deny.text(*rule)));
+        }
+        if self.everything {
+            return Ok(Allowed { rule: Some(EVERYTHING) });
+        }
+        match self.allow.inherit.get(&number) {
+            Some(rule) => Ok(self.by(*rule)),
+            None => Err(Denial::missing(format!("inherit of {number}"), Some(format!("{}={number}", Verb::Inherit)))),
         }
     }
 

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use sandsock_abi::option::{self, SocketOption};
 
-use super::pattern::{EndpointPattern, Fault, HostPattern, ResolvePattern, UnixPattern};
+use super::pattern::{EndpointPattern, Fault, HostPattern, ResolvePattern, UnixPattern, decimal};
 
 /// What a rule allows or denies to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,6 +30,8 @@ pub enum Verb {
     Option,
     /// Pass descriptors or forge credentials.
     Ancillary,
+    /// Take a descriptor that was handed over at the start.
+    Inherit,
 }
 
 /// What a verb's target looks like.
@@ -47,6 +49,8 @@ pub enum Form {
     Option,
     /// One of [`Ancillary`]'s words.
     Ancillary,
+    /// `fd:N`, or `stdin` for `fd:0`.
+    Descriptor,
 }
 
 /// A row of [`Verb::TABLE`].
@@ -75,19 +79,8 @@ const fn row(
 }
 
 /// Verbs that the language has and this version does not serve.
-const LATER: &[&str] = &[
-    "raw",
-    "packet",
-    "netlink",
-    "can",
-    "family",
-    "reverse-resolve",
-    "inherit",
-    "multicast",
-    "interfaces",
-    "hostname",
-    "ioctl",
-];
+const LATER: &[&str] =
+    &["raw", "packet", "netlink", "can", "family", "reverse-resolve", "multicast", "interfaces", "hostname", "ioctl"];
 
 impl Verb {
     /// Every verb, in the order of the enum.
@@ -150,6 +143,13 @@ impl Verb {
             &["rights:send", "rights:receive", "rights:receive,any", "credentials:forge"],
             "pass descriptors, forge credentials",
         ),
+        row(
+            Self::Inherit,
+            "inherit",
+            Form::Descriptor,
+            &["fd:3", "stdin"],
+            "take a descriptor that was handed over at the start",
+        ),
     ];
 
     /// This verb's row.
@@ -211,6 +211,45 @@ impl Ancillary {
     }
 }
 
+/// The number under which a descriptor was handed over: `fd:N`, or `stdin` for 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DescriptorNumber(pub i32);
+
+impl DescriptorNumber {
+    const MAX: i32 = 1 << 20;
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        let hint = "write fd:NUMBER, as in fd:3, or stdin";
+        if text == "stdin" {
+            return Ok(Self(0));
+        }
+        let Some(number) = text.strip_prefix("fd:") else {
+            return Err(Fault::new(0, format!("`{}` is no descriptor", text.escape_debug()), hint));
+        };
+        match decimal(number).and_then(|number| i32::try_from(number).ok()) {
+            Some(number) if number <= Self::MAX => Ok(Self(number)),
+            _ => Err(Fault::new(3, format!("`{}` is no number of a descriptor", number.escape_debug()), hint)),
+        }
+    }
+}
+
+impl FromStr for DescriptorNumber {
+    type Err = GrantError;
+
+    fn from_str(text: &str) -> Result<Self, GrantError> {
+        Self::parse(text).map_err(|fault| GrantError::new(text, fault))
+    }
+}
+
+impl fmt::Display for DescriptorNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => f.pad("stdin"),
+            number => write!(f, "fd:{number}"),
+        }
+    }
+}
+
 fn parse_option(text: &str) -> Result<&'static SocketOption, Fault> {
     let Some((level, name)) = text.split_once('/') else {
         return Err(Fault::new(0, "the level is missing", format!("write LEVEL/NAME{}", near_options(text))));
@@ -244,6 +283,8 @@ pub enum Grant {
     Option(&'static SocketOption),
     /// `ancillary=WHAT`.
     Ancillary(Ancillary),
+    /// `inherit=fd:N` or `inherit=stdin`.
+    Inherit(DescriptorNumber),
 }
 
 impl Grant {
@@ -260,6 +301,7 @@ impl Grant {
             Self::Resolve(_) => Verb::Resolve,
             Self::Option(_) => Verb::Option,
             Self::Ancillary(_) => Verb::Ancillary,
+            Self::Inherit(_) => Verb::Inherit,
         }
     }
 
@@ -291,6 +333,7 @@ impl Grant {
             Verb::Resolve => ResolvePattern::parse(target).map(Self::Resolve),
             Verb::Option => parse_option(target).map(Self::Option),
             Verb::Ancillary => Ancillary::parse(target).map(Self::Ancillary),
+            Verb::Inherit => DescriptorNumber::parse(target).map(Self::Inherit),
         };
         parsed.map_err(|fault| fault.shifted(word.len() + 1))
     }
@@ -357,6 +400,7 @@ impl fmt::Display for Grant {
             Self::Resolve(pattern) => pattern.fmt(f),
             Self::Option(name) => name.fmt(f),
             Self::Ancillary(what) => f.write_str(what.name()),
+            Self::Inherit(number) => number.fmt(f),
         }
     }
 }
@@ -555,6 +599,15 @@ mod tests {
     fn ancillary_unknown_lists_the_words() {
         let text = error("ancillary=rights:recieve");
         assert!(text.contains("rights:receive,any") && text.ends_with("did you mean rights:receive?"), "{text}");
+    }
+
+    #[test]
+    fn inherit_of_no_number_is_refused() {
+        assert_eq!("inherit=fd:0".parse::<Grant>().unwrap().to_string(), "inherit=stdin");
+        assert!(error("inherit=stdout").contains("`stdout` is no descriptor at character 9; write fd:NUMBER"));
+        for text in ["inherit=fd:", "inherit=fd:-1", "inherit=fd:9999999", "inherit=fd:3-5"] {
+            assert!(error(text).contains("is no number of a descriptor at character 12"), "{}", error(text));
+        }
     }
 
     #[test]

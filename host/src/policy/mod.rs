@@ -19,7 +19,8 @@
 //!
 //! `udp-send` implies the replies from what it names. `unix-connect` and `unix-bind` name a path (`*` and `?` within a component,
 //! `**` for any number of components) or `@` and an abstract name (`*` for any bytes, `\xNN` for one byte). `resolve` names a name,
-//! `*.NAME`, or `*` for every name. `option` names `LEVEL/NAME`. `ancillary` names what [`Ancillary`] lists.
+//! `*.NAME`, or `*` for every name. `option` names `LEVEL/NAME`. `ancillary` names what [`Ancillary`] lists,
+//! `inherit` a [`DescriptorNumber`].
 //!
 //! # How addresses are judged
 //!
@@ -57,7 +58,7 @@ mod unix;
 pub use audit::{Decision, Outcome, SocketKind};
 pub use decide::{Allowed, Denial, Dropped, Judged, Local, Policy, PolicyBuilder, Request, UnixTarget};
 pub use file::PolicyFileError;
-pub use grant::{Ancillary, Form, Grant, GrantError, Verb, VerbInfo};
+pub use grant::{Ancillary, DescriptorNumber, Form, Grant, GrantError, Verb, VerbInfo};
 pub use limits::{LimitInfo, Limits, TokenBucket};
 pub use pattern::{
     AbstractPattern, EndpointPattern, HostPattern, NameError, NamePattern, PathPattern, PortRange, ResolvePattern,

@@ -210,6 +210,10 @@ pub(crate) fn act(verb: &str, target: &str) -> Result<()> {
             let (a, _b) = sandsock::socketpair(AF_UNIX, SOCK_STREAM, 0)?;
             a.send_fds(&[IoSlice::new(b"x")], &[a.fileno()]).map(|_| ())
         }
+        "inherit" => {
+            let number = target.parse().expect("a number");
+            sandsock::fromfd(number, AF_UNIX, SOCK_STREAM, 0)?.send(b"taken", Flags::NONE).map(drop)
+        }
         other => panic!("no verb {other}"),
     }
 }

@@ -72,6 +72,7 @@ fn request(text: &str) -> Request<'_> {
             "rights:receive,any" => Request::RightsReceive { any: true },
             _ => Request::CredentialsForge,
         },
+        "inherit" => Request::Inherit(target.parse().unwrap()),
         _ => panic!("{text}"),
     }
 }
@@ -143,6 +144,8 @@ fn each_verb_granted_is_allowed_and_another_target_denied() {
         ("ancillary=rights:receive", "ancillary=rights:receive,any"),
         ("ancillary=rights:receive,any", "ancillary=rights:send"),
         ("ancillary=credentials:forge", "ancillary=rights:send"),
+        ("inherit=fd:3", "inherit=fd:4"),
+        ("inherit=stdin", "inherit=fd:1"),
     ] {
         let case = case(&[grant], &[]);
         assert_eq!(case.decide(grant), Ok(Allowed { rule: Some(grant) }));
@@ -168,6 +171,7 @@ fn no_grant_allows_what_another_verb_asks() {
         "resolve=db.example",
         "option=SOL_SOCKET/SO_MARK",
         "ancillary=rights:send",
+        "inherit=fd:3",
     ];
     for grant in verbs {
         for asked in verbs {
@@ -196,6 +200,7 @@ fn empty_list_denies_everything() {
         "ancillary=rights:send",
         "ancillary=rights:receive",
         "ancillary=credentials:forge",
+        "inherit=stdin",
     ]);
     for family in [AF_UNIX, AF_INET, AF_INET6] {
         for kind in 0..16 {
