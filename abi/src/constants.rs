@@ -4,7 +4,8 @@
 //! `SO_RCVTIMEO_NEW` 66). They are `i32`, as most calls take them; those that use bit 31 or are unsigned by nature are `u32`.
 //!
 //! [`SOCKET_MODULE`] holds what the newest CPython's `socket` module has on Linux when it was built with every header;
-//! [`CONSTANTS`] holds these and more: poll and epoll events, h_errno codes, and numbers that the `socket` module has no names for.
+//! [`CONSTANTS`] holds these and more: poll and epoll events, h_errno codes, and numbers that the `socket` module has no names for;
+//! [`FOREIGN`] those that the module has on other systems alone.
 #![allow(non_upper_case_globals)] // AF_DECnet is spelled so in C and Python.
 
 /// Defines the constants of groups and a table of them; the names in it are sorted (a test looks).
@@ -159,6 +160,10 @@ constants! {
         RDS_CONG_MONITOR = 6, RDS_FREE_MR = 3, RDS_GET_MR = 2, RDS_GET_MR_FOR_DEST = 7, RDS_RDMA_DONTWAIT = 16, RDS_RDMA_FENCE = 2,
         RDS_RDMA_INVALIDATE = 4, RDS_RDMA_NOTIFY_ME = 32, RDS_RDMA_READWRITE = 1, RDS_RDMA_USE_ONCE = 8, RDS_RECVERR = 5,
     }
+    "Bluetooth RFCOMM option or link mode", i32 {
+        RFCOMM_LM = 3, RFCOMM_LM_AUTH = 2, RFCOMM_LM_ENCRYPT = 4, RFCOMM_LM_MASTER = 1, RFCOMM_LM_RELIABLE = 0x10,
+        RFCOMM_LM_SECURE = 0x20, RFCOMM_LM_TRUSTED = 8,
+    }
     "Type of a control message", i32 {
         SCM_CREDENTIALS = 2, SCM_J1939_DEST_ADDR = 1, SCM_J1939_DEST_NAME = 2, SCM_J1939_ERRQUEUE = 4, SCM_J1939_PRIO = 3,
         SCM_RIGHTS = 1,
@@ -309,8 +314,7 @@ constants! {
         RDS_TRANS_IB = 0, RDS_TRANS_TCP = 2,
     }
     "Bluetooth RFCOMM option or link mode", i32 {
-        RFCOMM_CONNINFO = 2, RFCOMM_LM = 3, RFCOMM_LM_AUTH = 2, RFCOMM_LM_ENCRYPT = 4, RFCOMM_LM_MASTER = 1, RFCOMM_LM_RELIABLE = 0x10,
-        RFCOMM_LM_SECURE = 0x20, RFCOMM_LM_TRUSTED = 8,
+        RFCOMM_CONNINFO = 2,
     }
     "Type of a control message", i32 {
         SCM_DEVMEM_DMABUF = 79, SCM_DEVMEM_LINEAR = 78, SCM_INQ = 84, SCM_PIDFD = 4, SCM_SECURITY = 3, SCM_TIMESTAMP = 29,
@@ -363,7 +367,64 @@ constants! {
     }
 }
 
-/// Every name of this module with its number, sorted by name.
+constants! {
+    /// The integers that the newest CPython's `socket` module has on Windows, macOS or a BSD alone, with their values there, sorted
+    /// by name. What takes them answers EOPNOTSUPP, EAFNOSUPPORT or ENOPROTOOPT on Linux, or means something else.
+    FOREIGN:
+    "Address family of another system", i32 {
+        AF_DIVERT = 44, AF_HYPERV = 34, AF_LINK = 18, AF_SYSTEM = 32,
+    }
+    "Error code of getaddrinfo on the BSDs and macOS", i32 {
+        EAI_BADHINTS = 12, EAI_MAX = 15, EAI_PROTOCOL = 13,
+    }
+    "Socket of Windows' AF_HYPERV", i32 {
+        HVSOCKET_ADDRESS_FLAG_PASSTHRU = 1, HVSOCKET_CONNECTED_SUSPEND = 4, HVSOCKET_CONNECT_TIMEOUT = 1,
+        HVSOCKET_CONNECT_TIMEOUT_MAX = 300000, HV_PROTOCOL_RAW = 1,
+    }
+    "IP protocol of another system", i32 {
+        IPPROTO_EON = 80, IPPROTO_GGP = 3, IPPROTO_HELLO = 63, IPPROTO_IPCOMP = 108, IPPROTO_IPV4 = 4, IPPROTO_MAX = 256,
+        IPPROTO_ND = 77, IPPROTO_XTP = 36,
+    }
+    "Option of level IPPROTO_IP on the BSDs and macOS", i32 {
+        IP_PORTRANGE = 19, IP_PORTRANGE_DEFAULT = 0, IP_PORTRANGE_HIGH = 1, IP_PORTRANGE_LOW = 2, IP_RECVDSTADDR = 7,
+    }
+    "Option of AF_UNIX on the BSDs and macOS", i32 {
+        LOCAL_CREDS = 2, LOCAL_CREDS_PERSISTENT = 3, LOCAL_PEERCRED = 1,
+    }
+    "Flag of a transfer on another system", i32 {
+        MSG_BCAST = 0x400, MSG_EOF = 0x100, MSG_MCAST = 0x800,
+    }
+    "Protocol family of another system", i32 {
+        PF_DIVERT = 44, PF_SYSTEM = 32,
+    }
+    "Value of Windows' SIO_RCVALL", i32 {
+        RCVALL_MAX = 3, RCVALL_OFF = 0, RCVALL_ON = 1, RCVALL_SOCKETLEVELONLY = 2,
+    }
+    "Type of a control message on the BSDs and macOS", i32 {
+        SCM_CREDS = 3, SCM_CREDS2 = 8,
+    }
+    "Request of Windows' ioctl", u32 {
+        SIO_KEEPALIVE_VALS = 0x98000004, SIO_LOOPBACK_FAST_PATH = 0x98000010, SIO_RCVALL = 0x98000001,
+    }
+    "Socket option of another system", u32 {
+        SO_BTH_AUTHENTICATE = 0x80000001, SO_BTH_ENCRYPT = 2, SO_BTH_MTU = 0x80000007, SO_BTH_MTU_MAX = 0x80000008,
+        SO_BTH_MTU_MIN = 0x8000000a,
+    }
+    "Socket option of another system", i32 {
+        SO_EXCLUSIVEADDRUSE = -5, SO_HCI_DIRECTION = 3, SO_HCI_EVT_FILTER = 1, SO_HCI_PKT_FILTER = 2, SO_L2CAP_FLUSH = 5,
+        SO_L2CAP_IMTU = 1, SO_L2CAP_LM = 6, SO_L2CAP_OMTU = 2, SO_REUSEPORT_LB = 0x10000, SO_RFCOMM_FC_INFO = 2, SO_RFCOMM_LM = 3,
+        SO_RFCOMM_MTU = 1, SO_RTABLE = 0x1021, SO_SCO_HANDLE = 2, SO_SCO_MTU = 1, SO_SETFIB = 0x1014, SO_USELOOPBACK = 0x40,
+        SO_USER_COOKIE = 0x1015,
+    }
+    "Protocol of macOS' PF_SYSTEM", i32 {
+        SYSPROTO_CONTROL = 2,
+    }
+    "Option of level IPPROTO_TCP on macOS", i32 {
+        TCP_CONNECTION_INFO = 0x106, TCP_KEEPALIVE = 0x10,
+    }
+}
+
+/// Every name that Linux has with its number, sorted by name.
 pub static CONSTANTS: &[(&str, i64)] = &merged::<{ SOCKET_MODULE.len() + MORE.len() }>(SOCKET_MODULE, MORE);
 
 /// The number of a name, for example 2 for `AF_INET`.

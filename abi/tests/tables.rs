@@ -29,13 +29,16 @@ fn errnos_are_sorted_and_found() {
 
 #[test]
 fn constants_are_sorted_and_found() {
-    for table in [SOCKET_MODULE, MORE, CONSTANTS] {
+    for table in [SOCKET_MODULE, MORE, CONSTANTS, FOREIGN] {
         assert_ascending(&table.iter().map(|(name, _)| *name).collect::<Vec<_>>());
     }
     assert_ascending(&STRINGS.iter().map(|(name, _)| *name).collect::<Vec<_>>());
     assert_eq!(CONSTANTS.len(), SOCKET_MODULE.len() + MORE.len());
     for (name, number) in SOCKET_MODULE.iter().chain(MORE) {
         assert_eq!(constant(name), Some(*number), "{name}");
+    }
+    for (name, _) in FOREIGN {
+        assert_eq!(constant(name), None, "Linux has no {name}");
     }
     for none in ["", "AF_", "AF_INET7", "zzz", "has_ipv6"] {
         assert_eq!(constant(none), None);

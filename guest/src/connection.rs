@@ -106,7 +106,7 @@ impl<'a> Connecting<'a> {
     }
 }
 
-const fn is_os_error(error: &Error) -> bool {
+fn is_os_error(error: &Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::Os | ErrorKind::Denied | ErrorKind::TimedOut | ErrorKind::AddressInfo | ErrorKind::Host
@@ -222,4 +222,48 @@ pub fn has_dualstack_ipv6() -> bool {
     Socket::new(Family::INET6, SocketType::STREAM, 0)
         .and_then(|socket| socket.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 0))
         .is_ok()
+}
+
+/// Makes two connected sockets without socketpair(2), through a listener on loopback: what Python does where the system has
+/// none, and its tests try everywhere.
+///
+/// Python: `socket._fallback_socketpair(family, type, proto)`.
+///
+/// # Errors
+/// `ValueError` for another family than INET and INET6, another type than SOCK_STREAM, another protocol than 0;
+/// `ConnectionError` where somebody else was faster to connect; those of the steps.
+pub fn fallback_socketpair(
+    family: impl Into<Family>,
+    kind: impl Into<SocketType>,
+    protocol: i32,
+) -> Result<(Socket, Socket)> {
+    let (family, kind) = (family.into(), kind.into());
+    let wrong = |text: &'static str| Err(Error::text(ErrorKind::Value, text));
+    let host = match family {
+        Family::INET => "127.0.0.1",
+        Family::INET6 => "::1",
+        _ => return wrong("Only AF_INET and AF_INET6 socket address families are supported"),
+    };
+    if kind != SocketType::STREAM {
+        return wrong("Only SOCK_STREAM socket type is supported");
+    }
+    if protocol != 0 {
+        return wrong("Only protocol zero is supported");
+    }
+    let listener = Socket::new(family, kind, protocol)?;
+    listener.bind((host, 0))?;
+    listener.listen(None)?;
+    let client = Socket::new(family, kind, protocol)?;
+    client.setblocking(false)?;
+    match client.connect(listener.getsockname()?) {
+        Err(error) if !matches!(error.class(), "BlockingIOError" | "InterruptedError") => return Err(error),
+        _ => client.setblocking(true)?,
+    }
+    let (server, _) = listener.accept()?;
+    listener.close()?;
+    // Anyone on this machine may have connected.
+    if server.getsockname()? != client.getpeername()? || client.getsockname()? != server.getpeername()? {
+        return Err(Error::exception("ConnectionError", "Unexpected peer connection"));
+    }
+    Ok((server, client))
 }

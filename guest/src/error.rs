@@ -30,6 +30,8 @@ pub enum ErrorKind {
     Unicode,
     /// `KeyError`.
     Key,
+    /// `MemoryError`.
+    Memory,
     /// `ExceptionGroup`: several errors at once.
     Group,
     /// An exception of another class, made by [`Error::exception`].
@@ -136,7 +138,7 @@ impl Error {
 
     /// Which of Python's exceptions this is.
     #[must_use]
-    pub const fn kind(&self) -> ErrorKind {
+    pub fn kind(&self) -> ErrorKind {
         match &self.0 {
             Repr::Os(_) | Repr::OsText(..) | Repr::Interrupted(_) => ErrorKind::Os,
             Repr::Denied(_) => ErrorKind::Denied,
@@ -144,6 +146,7 @@ impl Error {
             Repr::AddressInfo(_) => ErrorKind::AddressInfo,
             Repr::Host(_) => ErrorKind::Host,
             Repr::Text(kind, _) => *kind,
+            Repr::Exception(class, _) if is_unicode(class) => ErrorKind::Unicode,
             Repr::Exception(..) => ErrorKind::Other,
             Repr::Group(..) => ErrorKind::Group,
         }
@@ -167,6 +170,7 @@ impl Error {
                 ErrorKind::Overflow => "OverflowError",
                 ErrorKind::Unicode => "UnicodeError",
                 ErrorKind::Key => "KeyError",
+                ErrorKind::Memory => "MemoryError",
                 ErrorKind::Group => "ExceptionGroup",
             },
         }
@@ -232,6 +236,11 @@ impl Error {
     }
 }
 
+/// Whether a class is one of `UnicodeError`'s.
+fn is_unicode(class: &str) -> bool {
+    matches!(class, "UnicodeDecodeError" | "UnicodeEncodeError")
+}
+
 fn errno_text(errno: i32) -> Cow<'static, str> {
     errno::text(errno).map_or_else(|| Cow::Owned(format!("Unknown error {errno}")), Cow::Borrowed)
 }
@@ -295,6 +304,7 @@ impl From<Error> for io::Error {
             ErrorKind::TimedOut => io::ErrorKind::TimedOut,
             ErrorKind::Denied => io::ErrorKind::PermissionDenied,
             ErrorKind::Value | ErrorKind::Type | ErrorKind::Overflow | ErrorKind::Unicode => io::ErrorKind::InvalidInput,
+            ErrorKind::Memory => io::ErrorKind::OutOfMemory,
             ErrorKind::Os => error.errno().map_or(io::ErrorKind::Other, io_kind),
             _ => io::ErrorKind::Other,
         };

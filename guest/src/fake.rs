@@ -140,7 +140,7 @@ pub(crate) mod syscalls {
     use super::{
         Result, answer,
         descriptors::Descriptor,
-        types::{Address, OptionValue},
+        types::{Address, IoctlResult, OptionValue},
     };
 
     calls! {
@@ -161,6 +161,9 @@ pub(crate) mod syscalls {
         }
         fn set_option(d: &Descriptor, level: i32, name: i32, value: OptionValue<'_>) -> Result<()> {
             "set_option({}, {level}, {name}, {value:?})", d.0
+        }
+        fn ioctl(d: &Descriptor, request: u32, argument: &[u8]) -> Result<IoctlResult> {
+            "ioctl({}, {request:#x}, {argument:?})", d.0
         }
     }
 }

@@ -34,6 +34,7 @@
 //! # What it is made of
 //!
 //! * [`Socket`], [`socketpair`], [`fromfd`], [`create_connection`], [`create_server`]: the sockets;
+//! * [`SocketFile`]: a socket as a file ([`Socket::makefile`]);
 //! * [`Address`] and [`ToAddress`]: addresses as results and as arguments;
 //! * [`getaddrinfo`]: names; [`inet_pton`] and its kin: numeric addresses;
 //! * [`select()`], [`Poll`], [`Epoll`] and [`DefaultSelector`]: waiting for many;
@@ -49,6 +50,7 @@ mod address;
 #[cfg(not(test))]
 pub mod aio;
 mod ancillary;
+mod codec;
 mod connection;
 #[cfg(not(test))]
 mod epoll;
@@ -56,9 +58,12 @@ mod error;
 #[cfg(test)]
 mod fake;
 mod fds;
+mod file;
+mod foreign;
 mod interrupt;
 mod names;
 mod netdb;
+mod numbers;
 pub mod raw;
 mod select;
 #[cfg(not(test))]
@@ -67,17 +72,23 @@ mod socket;
 #[cfg(test)]
 mod tests;
 mod timeout;
+mod warning;
 
 pub use address::{Address, AddressArgument, ToAddress, inet_aton, inet_ntoa, inet_ntop, inet_pton};
 pub use ancillary::{Ancillary, Received, Warning, cmsg_len, cmsg_space};
-pub use connection::{ConnectTimeout, Connecting, ServerOptions, create_connection, create_server, has_dualstack_ipv6};
+pub use connection::{
+    ConnectTimeout, Connecting, ServerOptions, create_connection, create_server, fallback_socketpair, has_dualstack_ipv6,
+};
 #[cfg(not(test))]
 pub use epoll::Epoll;
 pub use error::{Error, ErrorKind};
 pub use fds::{close, dup, get_inheritable, set_inheritable};
+pub use file::{FileOptions, SocketFile};
+pub use foreign::fromshare;
 pub use interrupt::{Progress, resume, set_interrupt_handler};
 pub use names::{AddressInfoFlags, Family, Flags, SocketType};
 pub use netdb::{AddressInfo, Service, getaddrinfo};
+pub use numbers::{htonl, htons, ntohl, ntohs};
 /// The numbers of the API by name: families, types, protocols, levels, options, flags (Python's names and Linux's values).
 pub use sandsock_abi::constants;
 /// Linux's errnos by name.
@@ -87,6 +98,7 @@ pub use select::{Fileno, Poll, Ready, select};
 pub use selectors::{DefaultSelector, EVENT_READ, EVENT_WRITE, SelectorKey};
 pub use socket::{OptionValue, Socket, fromfd, socketpair};
 pub use timeout::{getdefaulttimeout, setdefaulttimeout, setdefaulttimeout_f64};
+pub use warning::{WarningCategory, set_warning_handler};
 
 /// What everything here that can fail gives.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -6,18 +6,24 @@ use std::{
     ops::Range,
     sync::{
         Arc,
-        atomic::{AtomicI32, AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use sandsock_abi::errno;
+use sandsock_abi::{
+    constants::{
+        ALG_SET_AEAD_ASSOCLEN, ALG_SET_IV, ALG_SET_OP, BTPROTO_HCI, BTPROTO_L2CAP, BTPROTO_RFCOMM, BTPROTO_SCO, CAN_BCM,
+        CAN_ISOTP, CAN_J1939, CAN_RAW, SOL_ALG,
+    },
+    errno,
+};
 
 use crate::{
     Address, AddressArgument, Ancillary, Error, ErrorKind, Family, Flags, Received, Result, SocketType, ToAddress,
     address::encode,
     ancillary::{cmsg_len, control_room, incoming, outgoing},
-    fds, interrupt,
+    fds, foreign, interrupt,
     raw::{
         connections,
         descriptors::{self, Descriptor},
@@ -25,6 +31,7 @@ use crate::{
         types::{self, DescriptorKind, SocketKind, Wait},
     },
     timeout::{self, Timeout, Waiting},
+    warning,
 };
 
 /// The most that one call moves of a stream. The host cuts there as well.
@@ -42,6 +49,9 @@ const BACKLOG: i32 = 128;
 /// The longest value of an option that a host takes.
 const OPTION_LIMIT: usize = 64 << 10;
 
+/// The longest argument of an ioctl that a host takes.
+const ARGUMENT_LIMIT: usize = 4096;
+
 /// The longest buffer of `getsockopt`, by Python's rule.
 const OPTION_BUFFER: usize = 1024;
 
@@ -56,7 +66,15 @@ const OPTION_BUFFER: usize = 1024;
 /// otherwise. All verbs take `&self`: a socket may be used where an interrupt handler uses it too.
 ///
 /// [`Read`] and [`Write`] are `recv_into` and `send`.
+#[doc(alias = "SocketType")]
 pub struct Socket {
+    shared: Arc<Shared>,
+    /// Whether its drop closes: a file's reference does not.
+    owner: bool,
+}
+
+/// What a socket has in common with the files that were made of it ([`Socket::makefile`]).
+struct Shared {
     /// The descriptor's number; -1 once closed.
     fd: AtomicI32,
     family: Family,
@@ -64,6 +82,10 @@ pub struct Socket {
     proto: i32,
     /// A [`Timeout`].
     timeout: AtomicI64,
+    /// The files that are open.
+    files: AtomicUsize,
+    /// Whether the socket was closed: the descriptor is, once no file is open.
+    closed: AtomicBool,
 }
 
 impl Socket {
@@ -135,7 +157,16 @@ impl Socket {
 
     fn from_number(fd: i32, family: Family, kind: SocketType, proto: i32) -> Self {
         let timeout = if kind.is_nonblocking() { Timeout::ZERO } else { timeout::default() };
-        Self { fd: fd.into(), family, kind: kind.bare(), proto, timeout: timeout.0.into() }
+        let shared = Shared {
+            fd: fd.into(),
+            family,
+            kind: kind.bare(),
+            proto,
+            timeout: timeout.0.into(),
+            files: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+        };
+        Self { shared: Arc::new(shared), owner: true }
     }
 
     /// A new description blocks; one that was taken over stays as it is where the default is to have no timeout.
@@ -151,7 +182,7 @@ impl Socket {
     }
 
     fn timeout(&self) -> Timeout {
-        Timeout(self.timeout.load(Ordering::Relaxed))
+        Timeout(self.shared.timeout.load(Ordering::Relaxed))
     }
 
     /// Makes one call, waiting by the timeout, again after an interrupt whose handler lets it go on.
@@ -172,27 +203,27 @@ impl Socket {
 
     /// The family.
     #[must_use]
-    pub const fn family(&self) -> Family {
-        self.family
+    pub fn family(&self) -> Family {
+        self.shared.family
     }
 
     /// The type, without SOCK_NONBLOCK and SOCK_CLOEXEC. Python: `socket.type`.
     #[must_use]
     #[doc(alias = "type")]
-    pub const fn kind(&self) -> SocketType {
-        self.kind
+    pub fn kind(&self) -> SocketType {
+        self.shared.kind
     }
 
     /// The protocol.
     #[must_use]
-    pub const fn proto(&self) -> i32 {
-        self.proto
+    pub fn proto(&self) -> i32 {
+        self.shared.proto
     }
 
     /// The descriptor's number; -1 on a closed socket.
     #[must_use]
     pub fn fileno(&self) -> i32 {
-        self.fd.load(Ordering::Relaxed)
+        self.shared.fd.load(Ordering::Relaxed)
     }
 
     /// Takes the first waiting connection: accept(2). Gives its socket and the peer's address.
@@ -203,9 +234,10 @@ impl Socket {
     /// What accept(2) says; `TimeoutError` and `BlockingIOError` by the timeout.
     pub fn accept(&self) -> Result<(Self, Address)> {
         let mut waiting = Waiting::new(self.timeout());
+        self.check_named()?;
         let accepted = self.attempt(&mut waiting, connections::accept)?;
         // Its description blocks, as Linux makes them: nothing is to be set where the default timeout is none.
-        let socket = Self::made(accepted.descriptor, self.family, self.kind, self.proto)?;
+        let socket = Self::made(accepted.descriptor, self.shared.family, self.shared.kind, self.shared.proto)?;
         Ok((socket, accepted.address.into()))
     }
 
@@ -215,18 +247,36 @@ impl Socket {
     /// Those of an address (see [`connect`](Self::connect)), what bind(2) says (EADDRINUSE, EADDRNOTAVAIL), and
     /// `PermissionError` where no grant names the address.
     pub fn bind(&self, address: impl ToAddress) -> Result<()> {
-        let address = encode(self.family, "bind", address.to_address())?;
+        let address = encode(self.shared.family, "bind", address.to_address())?;
         Ok(syscalls::bind(&*self.descriptor()?, &address)?)
     }
 
     /// Closes the socket: close(2). On a closed socket it does nothing.
     ///
-    /// It is closed whatever the result is. With SO_LINGER it waits until the data is gone. ECONNRESET is no error.
+    /// It is closed whatever the result is, but while a file of it is open ([`makefile`](Self::makefile)): then it goes on, and
+    /// the last file closes it. With SO_LINGER it waits until the data is gone. ECONNRESET is no error.
     ///
     /// # Errors
     /// What close(2) says.
     pub fn close(&self) -> Result<()> {
-        match self.fd.swap(-1, Ordering::Relaxed) {
+        self.shared.closed.store(true, Ordering::Relaxed);
+        if self.shared.files.load(Ordering::Relaxed) > 0 { Ok(()) } else { self.close_descriptor() }
+    }
+
+    /// One more reference, of a file: the descriptor stays open for it.
+    pub(crate) fn lend(&self) -> Self {
+        self.shared.files.fetch_add(1, Ordering::Relaxed);
+        Self { shared: Arc::clone(&self.shared), owner: false }
+    }
+
+    /// A file lets go of its reference.
+    pub(crate) fn give_back(&self) -> Result<()> {
+        let last = self.shared.files.fetch_sub(1, Ordering::Relaxed) == 1;
+        if last && self.shared.closed.load(Ordering::Relaxed) { self.close_descriptor() } else { Ok(()) }
+    }
+
+    fn close_descriptor(&self) -> Result<()> {
+        match self.shared.fd.swap(-1, Ordering::Relaxed) {
             -1 => Ok(()),
             fd => fds::close(fd),
         }
@@ -263,7 +313,7 @@ impl Socket {
     /// Connects. The inner result is what the kernel or the policy said, the outer one what went wrong elsewhere.
     fn establish(&self, verb: &str, address: AddressArgument<'_>) -> Result<Result<()>> {
         let mut waiting = Waiting::new(self.timeout());
-        let address = encode(self.family, verb, address)?;
+        let address = encode(self.shared.family, verb, address)?;
         interrupt::settle(waiting.progress())?;
         loop {
             let descriptor = match self.descriptor() {
@@ -283,7 +333,7 @@ impl Socket {
                 Ok(()) => return Ok(Ok(())),
                 Err(types::Error::Os(errno::EINTR)) => {
                     // A UNIX socket that waited for the backlog has not begun to connect; others have.
-                    if self.family != Family::UNIX {
+                    if self.shared.family != Family::UNIX {
                         waiting.done = 1;
                     }
                     interrupt::handle(waiting.progress())?;
@@ -292,7 +342,7 @@ impl Socket {
                     }
                 }
                 // A UNIX socket's EAGAIN is a full backlog, which no timeout waits for.
-                Err(types::Error::Os(errno::EAGAIN)) if waiting.is_timed() && self.family != Family::UNIX => {
+                Err(types::Error::Os(errno::EAGAIN)) if waiting.is_timed() && self.shared.family != Family::UNIX => {
                     return Ok(Err(Error::timed_out()));
                 }
                 Err(error) => return Ok(Err(error.into())),
@@ -303,7 +353,8 @@ impl Socket {
     /// Lets go of the descriptor without closing it, and gives its number; -1 if it was closed. The socket is closed from
     /// then on.
     pub fn detach(&self) -> i32 {
-        let fd = self.fd.swap(-1, Ordering::Relaxed);
+        self.shared.closed.store(true, Ordering::Relaxed);
+        let fd = self.shared.fd.swap(-1, Ordering::Relaxed);
         if fd != -1 {
             fds::revoke_aliases(fd);
         }
@@ -318,7 +369,7 @@ impl Socket {
     /// What dup(2) says (EMFILE).
     pub fn dup(&self) -> Result<Self> {
         let timeout = self.timeout();
-        let socket = Self::from_number(fds::dup(self.fileno())?, self.family, self.kind, self.proto);
+        let socket = Self::from_number(fds::dup(self.fileno())?, self.shared.family, self.shared.kind, self.shared.proto);
         socket.set_timeout(timeout)?;
         Ok(socket)
     }
@@ -388,39 +439,68 @@ impl Socket {
     }
 
     fn set_timeout(&self, timeout: Timeout) -> Result<()> {
-        self.timeout.store(timeout.0, Ordering::Relaxed);
+        self.shared.timeout.store(timeout.0, Ordering::Relaxed);
         Ok(descriptors::set_nonblocking(&*self.descriptor()?, !timeout.is_none())?)
+    }
+
+    /// Whether Python knows how long this family's addresses are.
+    fn check_named(&self) -> Result<()> {
+        has_addresses(self.family(), self.proto())
     }
 
     /// The peer's address: getpeername(2).
     ///
     /// # Errors
-    /// ENOTCONN where there is none.
+    /// ENOTCONN where there is none; `OSError` without an errno for a family that Python does not know.
     pub fn getpeername(&self) -> Result<Address> {
+        self.check_named()?;
         Ok(syscalls::peer_address(&*self.descriptor()?)?.into())
     }
 
     /// The socket's own address: getsockname(2).
     ///
     /// # Errors
-    /// EBADF on a closed socket.
+    /// EBADF on a closed socket; `OSError` without an errno for a family that Python does not know.
     pub fn getsockname(&self) -> Result<Address> {
+        self.check_named()?;
         Ok(syscalls::local_address(&*self.descriptor()?)?.into())
     }
 
     /// Reads an option as an integer: getsockopt(2).
     ///
     /// # Errors
-    /// ENOPROTOOPT where there is no such option; `PermissionError` for one that needs a grant of its own.
+    /// ENOPROTOOPT where there is no such option; `PermissionError` for one that needs a grant of its own; on an AF_VSOCK
+    /// socket `OverflowError` for a value that takes [`getsockopt_u64`](Self::getsockopt_u64).
     pub fn getsockopt(&self, level: i32, name: i32) -> Result<i32> {
+        if self.family() == Family::VSOCK {
+            let value = self.getsockopt_u64(level, name)?;
+            return i32::try_from(value)
+                .map_err(|_| Error::text(ErrorKind::Overflow, "Python int too large to convert to C int"));
+        }
         Ok(syscalls::get_option(&*self.descriptor()?, level, name)?)
+    }
+
+    /// Reads an option as an unsigned integer of 8 bytes, as those of AF_VSOCK are. On other sockets it is of 4 bytes.
+    ///
+    /// # Errors
+    /// Those of [`getsockopt`](Self::getsockopt).
+    pub fn getsockopt_u64(&self, level: i32, name: i32) -> Result<u64> {
+        if self.family() != Family::VSOCK {
+            return Ok(u64::from(self.getsockopt(level, name)?.cast_unsigned()));
+        }
+        let mut value = [0; 8];
+        fill(&mut value, &syscalls::get_option_bytes(&*self.descriptor()?, level, name, 8)?);
+        Ok(u64::from_ne_bytes(value))
     }
 
     /// Reads an option as bytes, at most `buflen` (1 to 1024), cut to what the kernel filled in.
     ///
     /// # Errors
-    /// `OSError` without an errno for another length, and those of [`getsockopt`](Self::getsockopt).
+    /// `OSError` without an errno for another length and on an AF_VSOCK socket, and those of [`getsockopt`](Self::getsockopt).
     pub fn getsockopt_bytes(&self, level: i32, name: i32, buflen: usize) -> Result<Vec<u8>> {
+        if self.family() == Family::VSOCK {
+            return Err(Error::text(ErrorKind::Os, "getsockopt string buffer not allowed"));
+        }
         if !(1..=OPTION_BUFFER).contains(&buflen) {
             return Err(Error::text(ErrorKind::Os, "getsockopt buflen out of range"));
         }
@@ -439,16 +519,58 @@ impl Socket {
     /// ```
     ///
     /// # Errors
-    /// ENOPROTOOPT where there is no such option, EINVAL for a value of the wrong size or range; `PermissionError` for an
-    /// option that needs a grant of its own.
+    /// ENOPROTOOPT where there is no such option, EINVAL for a value of the wrong size or range; `TypeError` for a long that
+    /// does not fit into 4 bytes, and for what is no integer on an AF_VSOCK socket; `PermissionError` for an option that needs
+    /// a grant of its own.
     pub fn setsockopt<'a>(&self, level: i32, name: i32, value: impl Into<OptionValue<'a>>) -> Result<()> {
-        let value = match value.into() {
+        let value = value.into();
+        if self.family() == Family::VSOCK {
+            // CPython: whatever the level and the name are, the value has 8 bytes.
+            let value = match value {
+                OptionValue::Integer(value) => value.into(),
+                OptionValue::Long(value) => value,
+                OptionValue::Bytes(_) => {
+                    return Err(Error::text(ErrorKind::Type, "setsockopt() argument 3 must be int, not bytes"));
+                }
+                OptionValue::Null(_) => {
+                    return Err(Error::text(ErrorKind::Type, "setsockopt() takes exactly 3 arguments (4 given)"));
+                }
+            };
+            let value = types::OptionValue::Bytes(&value.to_ne_bytes());
+            return Ok(syscalls::set_option(&*self.descriptor()?, level, name, value)?);
+        }
+        let value = match value {
+            // CPython: the last form tried is that of a buffer.
+            OptionValue::Long(value) => types::OptionValue::Integer(
+                i32::try_from(value)
+                    .map_err(|_| Error::text(ErrorKind::Type, "a bytes-like object is required, not 'int'"))?,
+            ),
             OptionValue::Integer(value) => types::OptionValue::Integer(value),
             OptionValue::Bytes(value) if value.len() > OPTION_LIMIT => return Err(Error::from_errno(errno::EINVAL)),
             OptionValue::Bytes(value) => types::OptionValue::Bytes(value),
             OptionValue::Null(length) => types::OptionValue::Null(length),
         };
         Ok(syscalls::set_option(&*self.descriptor()?, level, name, value)?)
+    }
+
+    /// Asks the socket's device or protocol: ioctl(2). Gives the call's value, and the argument after the call.
+    ///
+    /// The argument is what the kernel reads and writes, at most 4096 bytes in the host's layout. Python has `socket.ioctl` on
+    /// Windows alone; on Linux it is what `fcntl.ioctl` does there.
+    ///
+    /// # Errors
+    /// ENOTTY for a request that nobody knows, EOPNOTSUPP for one of Windows (`SIO_*`), EINVAL for an argument of the wrong
+    /// size; `PermissionError` for a request that needs a grant of its own.
+    pub fn ioctl(&self, request: u32, argument: &[u8]) -> Result<(i32, Vec<u8>)> {
+        if foreign::is_foreign_request(request) {
+            return Err(Error::from_errno(errno::EOPNOTSUPP));
+        }
+        let descriptor = self.descriptor()?;
+        if argument.len() > ARGUMENT_LIMIT {
+            return Err(Error::from_errno(errno::EINVAL));
+        }
+        let types::IoctlResult { value, argument } = syscalls::ioctl(&descriptor, request, argument)?;
+        Ok((value, argument))
     }
 
     /// Makes the socket accept connections: listen(2). Without a backlog it is 128; a negative one is 0.
@@ -504,6 +626,7 @@ impl Socket {
     pub fn recvfrom(&self, bufsize: usize, flags: impl Into<Flags>) -> Result<(Vec<u8>, Address)> {
         let mut waiting = Waiting::new(self.timeout());
         let flags = flags.into();
+        self.check_named()?;
         let datagram = self.attempt(&mut waiting, |d, wait| transfers::receive_from(d, bufsize as u64, flags.0, wait))?;
         let data = self.gather(datagram.data, bufsize, flags)?;
         Ok((data, datagram.address.into()))
@@ -570,6 +693,7 @@ impl Socket {
     fn receive_message(&self, size: usize, room: usize, flags: Flags) -> Result<(Received<Vec<u8>>, usize)> {
         let mut waiting = Waiting::new(self.timeout());
         let room = control_room(room)?;
+        self.check_named()?;
         let got = self.attempt(&mut waiting, |d, wait| transfers::receive_message(d, size as u64, room, flags.0, wait))?;
         let cut = got.data.len();
         let data = self.gather(got.data, size, flags)?;
@@ -581,6 +705,11 @@ impl Socket {
             address: got.address.into(),
             warnings: got.warnings,
         };
+        // An error that a warning's handler makes of it closes what was received: the descriptors are in `received`.
+        if let Err(error) = received.warnings.iter().copied().try_for_each(warning::ancillary) {
+            received.fds().into_iter().for_each(|fd| drop(fds::close(fd)));
+            return Err(error);
+        }
         let length = usize::try_from(got.length).unwrap_or(usize::MAX);
         Ok((received, length.saturating_add(more)))
     }
@@ -589,7 +718,7 @@ impl Socket {
     /// An error after the first part is not told.
     fn gather(&self, mut data: Vec<u8>, size: usize, flags: Flags) -> Result<Vec<u8>> {
         let whole = flags.contains(Flags::WAITALL) && !flags.contains(Flags::PEEK);
-        if !whole || self.kind != SocketType::STREAM || !self.timeout().is_none() {
+        if !whole || self.shared.kind != SocketType::STREAM || !self.timeout().is_none() {
             return Ok(data);
         }
         let mut last = data.len();
@@ -669,7 +798,7 @@ impl Socket {
     /// Those of an address (see [`connect`](Self::connect)) and of [`send`](Self::send); EISCONN where the socket takes no
     /// address; `PermissionError` where no grant names it.
     pub fn sendto(&self, data: &[u8], flags: impl Into<Flags>, address: impl ToAddress) -> Result<usize> {
-        let address = encode(self.family, "sendto", address.to_address())?;
+        let address = encode(self.shared.family, "sendto", address.to_address())?;
         self.transfer(data.len(), flags.into(), |d, part, flags, wait| {
             transfers::send_to(d, data.get(part).unwrap_or_default(), flags.0, &address, wait)
         })
@@ -699,7 +828,7 @@ impl Socket {
         flags: impl Into<Flags>,
         address: Option<&dyn ToAddress>,
     ) -> Result<usize> {
-        let address = address.map(|address| encode(self.family, "sendmsg", address.to_address())).transpose()?;
+        let address = address.map(|address| encode(self.shared.family, "sendmsg", address.to_address())).transpose()?;
         self.descriptor()?;
         if buffers.len() > BUFFERS {
             return Err(Error::from_errno(errno::EMSGSIZE));
@@ -715,6 +844,44 @@ impl Socket {
         })
     }
 
+    /// Sends buffers to an AF_ALG socket, with the operation (`ALG_OP_*`), the initial vector and the length of the associated
+    /// data as control messages, and gives how many bytes were taken.
+    ///
+    /// Python: `socket.sendmsg_afalg(buffers, op=..., iv=..., assoclen=..., flags=...)`.
+    ///
+    /// # Errors
+    /// `OSError` without an errno on a socket of another family, `TypeError` for an operation or a length below 0, and those of
+    /// [`sendmsg`](Self::sendmsg).
+    pub fn sendmsg_afalg(
+        &self,
+        buffers: &[IoSlice<'_>],
+        op: i32,
+        iv: Option<&[u8]>,
+        assoclen: Option<i32>,
+        flags: impl Into<Flags>,
+    ) -> Result<usize> {
+        if self.family() != Family::ALG {
+            return Err(Error::text(ErrorKind::Os, "algset is only supported for AF_ALG"));
+        }
+        if op < 0 {
+            return Err(Error::text(ErrorKind::Type, "Invalid or missing argument 'op'"));
+        }
+        if assoclen.is_some_and(|length| length < 0) {
+            return Err(Error::text(ErrorKind::Type, "assoclen must be positive"));
+        }
+        let message = |kind: i32, data: Vec<u8>| Ancillary { level: SOL_ALG, kind, data };
+        let mut control = vec![message(ALG_SET_OP, op.to_ne_bytes().into())];
+        if let Some(iv) = iv {
+            // `struct af_alg_iv`: the length, then the vector.
+            let length = u32::try_from(iv.len()).map_err(|_| Error::from_errno(errno::EINVAL))?;
+            control.push(message(ALG_SET_IV, [&length.to_ne_bytes(), iv].concat()));
+        }
+        if let Some(length) = assoclen {
+            control.push(message(ALG_SET_AEAD_ASSOCLEN, length.to_ne_bytes().into()));
+        }
+        self.sendmsg(buffers, &control, flags, None)
+    }
+
     /// Sends buffers and descriptors on an AF_UNIX socket, and gives how many bytes were taken.
     ///
     /// Python: `socket.send_fds(sock, buffers, fds)`; its flags and address arguments are not used there either.
@@ -727,7 +894,7 @@ impl Socket {
 
     /// What of the bytes that are left one call may take, and with which flags.
     fn part(&self, rest: Range<usize>, flags: Flags) -> Result<(Range<usize>, Flags)> {
-        if self.kind != SocketType::STREAM {
+        if self.shared.kind != SocketType::STREAM {
             return if rest.len() > MESSAGE_LIMIT { Err(Error::from_errno(errno::EMSGSIZE)) } else { Ok((rest, flags)) };
         }
         if rest.len() <= CHUNK {
@@ -803,8 +970,10 @@ fn cut<'a>(buffers: &'a [IoSlice<'_>], range: Range<usize>) -> Vec<&'a [u8]> {
 impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fd = self.fileno();
-        f.write_str(if fd == -1 { "<socket.socket [closed]" } else { "<socket.socket" })?;
-        write!(f, " fd={fd}, family={}, type={}, proto={}", self.family.0, self.kind.0, self.proto)?;
+        // CPython: `_closed`, which is not the descriptor's state while a file is open.
+        let closed = self.shared.closed.load(Ordering::Relaxed);
+        f.write_str(if closed { "<socket.socket [closed]" } else { "<socket.socket" })?;
+        write!(f, " fd={fd}, family={}, type={}, proto={}", self.shared.family.0, self.shared.kind.0, self.shared.proto)?;
         if fd != -1 {
             for (name, address) in [("laddr", self.getsockname()), ("raddr", self.getpeername())] {
                 if let Ok(address) = address
@@ -820,6 +989,12 @@ impl fmt::Debug for Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
+        if !self.owner {
+            return;
+        }
+        if self.fileno() != -1 && !self.shared.closed.load(Ordering::Relaxed) {
+            warning::unclosed(self);
+        }
         // Nobody is there to be told.
         let _ = self.close();
     }
@@ -860,8 +1035,10 @@ impl Write for Socket {
 /// The value of an option, in Python's three forms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OptionValue<'a> {
-    /// An integer of 4 bytes.
+    /// An integer of 4 bytes; on an AF_VSOCK socket of 8.
     Integer(i32),
+    /// An integer that must fit into 4 bytes, but on an AF_VSOCK socket, where all 64 bits are the value's.
+    Long(i64),
     /// Bytes in the option's own layout: the host's.
     Bytes(&'a [u8]),
     /// No value (a null pointer) of this length.
@@ -871,6 +1048,12 @@ pub enum OptionValue<'a> {
 impl From<i32> for OptionValue<'_> {
     fn from(value: i32) -> Self {
         Self::Integer(value)
+    }
+}
+
+impl From<i64> for OptionValue<'_> {
+    fn from(value: i64) -> Self {
+        Self::Long(value)
     }
 }
 
@@ -890,6 +1073,20 @@ impl<'a, const N: usize> From<&'a [u8; N]> for OptionValue<'a> {
     fn from(value: &'a [u8; N]) -> Self {
         Self::Bytes(value)
     }
+}
+
+/// Whether Python knows how long the addresses of a family are.
+fn has_addresses(family: Family, protocol: i32) -> Result<()> {
+    let text = match family {
+        Family::UNIX | Family::INET | Family::INET6 | Family::NETLINK | Family::PACKET | Family::TIPC | Family::ALG => None,
+        Family::VSOCK | Family::RDS | Family::QIPCRTR => None,
+        Family::CAN if matches!(protocol, CAN_RAW | CAN_BCM | CAN_ISOTP | CAN_J1939) => None,
+        Family::CAN => Some("getsockaddrlen: unsupported CAN protocol"),
+        Family::BLUETOOTH if matches!(protocol, BTPROTO_L2CAP | BTPROTO_RFCOMM | BTPROTO_HCI | BTPROTO_SCO) => None,
+        Family::BLUETOOTH => Some("getsockaddrlen: unknown BT protocol"),
+        _ => Some("getsockaddrlen: bad family"),
+    };
+    text.map_or(Ok(()), |text| Err(Error::text(ErrorKind::Os, text)))
 }
 
 /// Makes two connected sockets: socketpair(2). Their timeout is as that of [`Socket::new`].

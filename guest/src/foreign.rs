@@ -1,0 +1,31 @@
+//! What Python's module has on Windows alone: it is here, and says that this is not Windows.
+
+use sandsock_abi::{
+    constants::{SIO_KEEPALIVE_VALS, SIO_LOOPBACK_FAST_PATH, SIO_RCVALL},
+    errno,
+};
+
+use crate::{Error, Result, Socket};
+
+/// Whether an ioctl is one of Windows: its numbers mean nothing to Linux, or something else.
+pub(crate) const fn is_foreign_request(request: u32) -> bool {
+    matches!(request, SIO_RCVALL | SIO_KEEPALIVE_VALS | SIO_LOOPBACK_FAST_PATH)
+}
+
+/// Makes a socket of what another process's [`Socket::share`] gave. Python: `socket.fromshare(data)`, on Windows alone.
+///
+/// # Errors
+/// EOPNOTSUPP: this is not Windows.
+pub fn fromshare(_info: &[u8]) -> Result<Socket> {
+    Err(Error::from_errno(errno::EOPNOTSUPP))
+}
+
+impl Socket {
+    /// Makes a copy of the socket for another process. Python: `socket.share(process_id)`, on Windows alone.
+    ///
+    /// # Errors
+    /// EOPNOTSUPP: this is not Windows.
+    pub fn share(&self, _process_id: u32) -> Result<Vec<u8>> {
+        Err(Error::from_errno(errno::EOPNOTSUPP))
+    }
+}
