@@ -68,6 +68,9 @@ pub mod raw;
 mod select;
 #[cfg(not(test))]
 mod selectors;
+// As `epoll`: the script has no files.
+#[cfg(not(test))]
+mod sendfile;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -96,6 +99,8 @@ pub use sandsock_abi::errno;
 pub use select::{Fileno, Poll, Ready, select};
 #[cfg(not(test))]
 pub use selectors::{DefaultSelector, EVENT_READ, EVENT_WRITE, SelectorKey};
+#[cfg(not(test))]
+pub use sendfile::File;
 pub use socket::{OptionValue, Socket, fromfd, socketpair};
 pub use timeout::{getdefaulttimeout, setdefaulttimeout, setdefaulttimeout_f64};
 pub use warning::{WarningCategory, set_warning_handler};

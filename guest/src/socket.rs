@@ -181,12 +181,12 @@ impl Socket {
         fds::get(self.fileno())
     }
 
-    fn timeout(&self) -> Timeout {
+    pub(crate) fn timeout(&self) -> Timeout {
         Timeout(self.shared.timeout.load(Ordering::Relaxed))
     }
 
     /// Makes one call, waiting by the timeout, again after an interrupt whose handler lets it go on.
-    fn attempt<T>(
+    pub(crate) fn attempt<T>(
         &self,
         waiting: &mut Waiting,
         mut call: impl FnMut(&Descriptor, Wait) -> Result<T, types::Error>,

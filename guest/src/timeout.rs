@@ -156,6 +156,13 @@ impl Waiting {
         self.deadline.map_or(Wait::Within(nanoseconds), Wait::Until)
     }
 
+    /// One piece is done: the next one has the whole time again.
+    #[cfg(not(test))]
+    pub(crate) fn next_piece(&mut self, done: u64) {
+        self.done = self.done.saturating_add(done);
+        self.deadline = None;
+    }
+
     pub(crate) const fn progress(&self) -> Progress {
         Progress { deadline: self.deadline, done: self.done }
     }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,6 +12,7 @@ use wasmtime::component::{Resource, ResourceTable};
 use crate::bindings::sandsock::socket::types::SocketKind;
 use crate::descriptor::{Descriptor, Handle, Places, Rights};
 use crate::error::Outcome;
+use crate::files::Folder;
 use crate::inherit::{Inheritance, Inherited};
 use crate::permit::Judge;
 use crate::policy::{Limits, Pins, Policy, TokenBucket};
@@ -37,13 +39,21 @@ pub struct SandsockCtx {
     pub(crate) lookups_pending: Places,
     pub(crate) real_numbers: bool,
     pub(crate) inheritance: Inheritance,
+    pub(crate) folders: Arc<[Folder]>,
     dropped_datagrams: u64,
+    sent_by_kernel: u64,
 }
 
 impl SandsockCtx {
     /// Starts a builder for a context under this policy.
     pub fn builder(policy: Arc<Policy>) -> SandsockCtxBuilder {
-        SandsockCtxBuilder { policy, mode: Mode::Thread, real_numbers: false, inheritance: Inheritance::default() }
+        SandsockCtxBuilder {
+            policy,
+            mode: Mode::Thread,
+            real_numbers: false,
+            inheritance: Inheritance::default(),
+            folders: Vec::new(),
+        }
     }
 
     /// A handle that ends this context's waits from any thread.
@@ -61,6 +71,11 @@ impl SandsockCtx {
         self.dropped_datagrams
     }
 
+    /// How many bytes of files the kernel sent by itself, past the guest's memory and this process's.
+    pub fn file_bytes_sent(&self) -> u64 {
+        self.sent_by_kernel
+    }
+
     /// How many descriptors the guest holds.
     pub fn descriptors(&self) -> usize {
         self.places.taken()
@@ -72,6 +87,10 @@ impl SandsockCtx {
 
     pub(crate) fn count_dropped(&mut self) {
         self.dropped_datagrams += 1;
+    }
+
+    pub(crate) fn count_sent_by_kernel(&mut self, bytes: u64) {
+        self.sent_by_kernel += bytes;
     }
 }
 
@@ -88,6 +107,7 @@ pub struct SandsockCtxBuilder {
     mode: Mode,
     real_numbers: bool,
     inheritance: Inheritance,
+    folders: Vec<Folder>,
 }
 
 impl SandsockCtxBuilder {
@@ -119,6 +139,16 @@ impl SandsockCtxBuilder {
         self
     }
 
+    /// Gives the guest a folder of this host to send files from, under a name of its own: regular files beneath it can be read,
+    /// and no link leads out of it. Where one folder's name lies in another's, the longer name counts.
+    ///
+    /// # Errors
+    /// The folder can't be opened.
+    pub fn folder(&mut self, host: impl AsRef<Path>, guest: impl AsRef<Path>) -> std::io::Result<&mut Self> {
+        self.folders.push(Folder::open(host.as_ref(), guest.as_ref())?);
+        Ok(self)
+    }
+
     /// Makes the context.
     ///
     /// # Errors
@@ -137,7 +167,9 @@ impl SandsockCtxBuilder {
             lookups_pending: Places::new(limits.lookups_pending as usize),
             real_numbers: self.real_numbers,
             inheritance: self.inheritance.clone(),
+            folders: self.folders.as_slice().into(),
             dropped_datagrams: 0,
+            sent_by_kernel: 0,
             policy: Arc::clone(&self.policy),
         })
     }

@@ -10,7 +10,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{HasData, Linker, LinkerInstance, Resource, ResourceType};
 
 use crate::bindings::sandsock::socket as contract;
-use crate::bindings::sandsock::socket::types::{NetworkInterface, Trigger, Wait};
+use crate::bindings::sandsock::socket::types::{NetworkInterface, Trigger};
 use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::descriptor::Descriptor;
 use crate::error::{Outcome, answer};
@@ -127,7 +127,8 @@ macro_rules! both_ways {
                         Ok(())
                     })?;)*
                     $(instance.func_wrap($now, |mut store: StoreContextMut<'_, T>, $params: $params_type| {
-                        let $view = store.data_mut().sandsock();
+                        #[allow(unused_mut)]
+                        let mut $view = store.data_mut().sandsock();
                         let result: wasmtime::Result<$result> = $body;
                         result
                     })?;)*
@@ -197,12 +198,21 @@ both_ways! {
     }
     interface "files" {
         resource "file": File;
-        now "open" = |_view: _, _p: (String,)| -> (Result<Resource<File>, crate::Error>,) { answer(files::open()) }
-        now "send-file" = |_view: _, _p: (Resource<Descriptor>, Resource<File>, u64, u64, Wait)|
-            -> (Result<u64, crate::Error>,) { enosys() }
-        now "[method]file.read" = |_view: _, _p: (Resource<File>, u64)| -> (Result<Vec<u8>, crate::Error>,) { enosys() }
-        now "[method]file.seek" = |_view: _, _p: (Resource<File>, u64)| -> (Result<(), crate::Error>,) { enosys() }
-        now "[method]file.position" = |_view: _, _p: (Resource<File>,)| -> (Result<u64, crate::Error>,) { enosys() }
-        now "[method]file.size" = |_view: _, _p: (Resource<File>,)| -> (Result<u64, crate::Error>,) { enosys() }
+        wait "send-file" = files::send_file;
+        now "open" = |view: _, (path,): (String,)| -> (Result<Resource<File>, crate::Error>,) {
+            answer(files::open(view, &path))
+        }
+        now "[method]file.read" = |view: _, (file, length): (Resource<File>, u64)| -> (Result<Vec<u8>, crate::Error>,) {
+            answer(files::read(&mut view, &file, length))
+        }
+        now "[method]file.seek" = |view: _, (file, position): (Resource<File>, u64)| -> (Result<(), crate::Error>,) {
+            answer(files::seek(&mut view, &file, position))
+        }
+        now "[method]file.position" = |view: _, (file,): (Resource<File>,)| -> (Result<u64, crate::Error>,) {
+            answer(files::position(&view, &file))
+        }
+        now "[method]file.size" = |view: _, (file,): (Resource<File>,)| -> (Result<u64, crate::Error>,) {
+            answer(files::size(&view, &file))
+        }
     }
 }

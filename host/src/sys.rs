@@ -251,6 +251,41 @@ pub(crate) fn send(fd: BorrowedFd<'_>, data: &[u8], flags: i32) -> Result<usize,
     check_size(unsafe { libc::send(fd.as_raw_fd(), data.as_ptr().cast(), data.len(), flags) })
 }
 
+/// sendfile(2), from an offset of the file's. A stream that is broken is EPIPE, and no signal.
+pub(crate) fn send_file(fd: BorrowedFd<'_>, file: BorrowedFd<'_>, from: u64, count: usize) -> Result<usize, Errno> {
+    let mut offset = libc::off_t::try_from(from).map_err(|_| Errno::INVAL)?;
+    without_sigpipe(|| {
+        // SAFETY: both descriptors are open, and the offset outlives the call.
+        check_size(unsafe { libc::sendfile(fd.as_raw_fd(), file.as_raw_fd(), &raw mut offset, count) })
+    })
+}
+
+/// Makes a system call that knows no MSG_NOSIGNAL, in a process that may not ignore SIGPIPE.
+fn without_sigpipe<T>(call: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+    // SAFETY: all-zero sets and actions are valid places for the calls below to write to, sigaction only reads the disposition,
+    // and the mask is this thread's own and put back before it returns.
+    unsafe {
+        let mut now: libc::sigaction = std::mem::zeroed();
+        if libc::sigaction(libc::SIGPIPE, std::ptr::null(), &raw mut now) == 0 && now.sa_sigaction == libc::SIG_IGN {
+            // As every Rust program has it.
+            return call();
+        }
+        let (mut pipe, mut before, mut pending): (libc::sigset_t, libc::sigset_t, libc::sigset_t) = std::mem::zeroed();
+        libc::sigemptyset(&raw mut pipe);
+        libc::sigaddset(&raw mut pipe, libc::SIGPIPE);
+        libc::sigpending(&raw mut pending);
+        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const pipe, &raw mut before);
+        let result = call();
+        if libc::sigismember(&raw const pending, libc::SIGPIPE) == 0 {
+            // The signal that this call made, if it did.
+            let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+            libc::sigtimedwait(&raw const pipe, std::ptr::null_mut(), &raw const at_once);
+        }
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut());
+        result
+    }
+}
+
 /// sendto(2). The permit stays with the caller for a retry, which has to renew it.
 pub(crate) fn send_to(fd: BorrowedFd<'_>, data: &[u8], flags: i32, permit: &Permit<SendTo>) -> Result<usize, Errno> {
     let raw = permit.act().address();

@@ -100,7 +100,7 @@ fn transfer_limit<T: SandsockView>(store: &mut StoreContextMut<'_, T>) -> usize 
 }
 
 /// Bytes already moved are told first: the interrupt that ended the call stays pending. Every other error comes again by itself.
-fn keep_interrupt<T: SandsockView>(store: &mut StoreContextMut<'_, T>, fault: &Fault) {
+pub(crate) fn keep_interrupt<T: SandsockView>(store: &mut StoreContextMut<'_, T>, fault: &Fault) {
     if fault.is(Errno::INTR) {
         store.data_mut().sandsock().ctx.waiter.interrupter().interrupt();
     }

@@ -5,6 +5,7 @@ mod ancillary;
 mod batch;
 mod bench;
 mod cli;
+mod files;
 mod inet;
 mod limits;
 mod names;

@@ -99,6 +99,8 @@ pub struct Ended {
     pub stderr: String,
     /// Datagrams that no grant let in.
     pub dropped: u64,
+    /// Bytes of files that the kernel sent by itself.
+    pub by_kernel: u64,
     /// The processor time that its thread used, from instantiation on; none where it shared the thread.
     pub cpu: Option<Duration>,
 }
@@ -273,6 +275,9 @@ impl Guest {
             wasi.preopened_dir(host, guest, FsPerms::ReadWrite).expect("the folder is there");
         }
         let mut builder = SandsockCtx::builder(Arc::new(self.policy.build()));
+        for (host, guest) in &self.dirs {
+            builder.folder(host, guest).expect("the folder is there");
+        }
         if self.way == Way::Fiber {
             builder.wait_on_fiber();
         }
@@ -332,9 +337,10 @@ fn ended(
     cpu: Option<Duration>,
 ) -> Ended {
     let dropped = store.data().sandsock.dropped_datagrams();
+    let by_kernel = store.data().sandsock.file_bytes_sent();
     drop(store);
     let text = |pipe: &MemoryOutputPipe| String::from_utf8_lossy(&pipe.contents()).into_owned();
-    Ended { result, stdout: text(stdout), stderr: text(stderr), dropped, cpu }
+    Ended { result, stdout: text(stdout), stderr: text(stderr), dropped, by_kernel, cpu }
 }
 
 /// wasmtime traps above its own limit of handles: the policy's must be met first.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use sandsock_host::policy::Policy;
-use sandsock_host::{SandsockCtx, SandsockCtxView, SandsockView};
+use sandsock_host::{SandsockCtx, SandsockCtxBuilder, SandsockCtxView, SandsockView};
 use wasmtime::component::{InstancePre, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
@@ -196,6 +196,14 @@ impl Surroundings {
                 .with_context(|| format!("--dir {}: can't open the folder", host.display()))?;
         }
         Ok(wasi)
+    }
+
+    /// Gives the sockets' context the folders, for files that the kernel sends.
+    pub(super) fn add_folders(&self, sandsock: &mut SandsockCtxBuilder) -> Result<(), Failure> {
+        for (host, guest) in &self.dirs {
+            sandsock.folder(host, guest).with_context(|| format!("--dir {}: can't open the folder", host.display()))?;
+        }
+        Ok(())
     }
 }
 

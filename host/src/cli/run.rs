@@ -20,7 +20,8 @@ pub(super) fn run(args: &GuestArgs) -> Result<ExitCode, Failure> {
     let handed = args.handed()?;
     raise_descriptor_limit();
     let policy = policy(args, &handed)?;
-    let mut wasi = Surroundings::new(args, &handed, &policy)?.wasi()?;
+    let surroundings = Surroundings::new(args, &handed, &policy)?;
+    let mut wasi = surroundings.wasi()?;
     // The guest is alone on its thread.
     wasi.inherit_stdio().allow_blocking_current_thread(true);
     let loaded = load(&args.component)?;
@@ -29,6 +30,7 @@ pub(super) fn run(args: &GuestArgs) -> Result<ExitCode, Failure> {
         if loaded.concurrent {
             builder.wait_on_fiber();
         }
+        surroundings.add_folders(&mut builder)?;
         handed.give(&mut builder);
         builder.build().context("can't make the context")?
     };
