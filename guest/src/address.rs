@@ -318,12 +318,12 @@ impl Address {
     }
 }
 
-fn inet(host: Ipv4Addr, port: u16) -> types::Address {
+pub(crate) fn inet(host: Ipv4Addr, port: u16) -> types::Address {
     let [a, b, c, d] = host.octets();
     types::Address::Inet(InetAddress { address: (a, b, c, d), port })
 }
 
-fn inet6(host: Ipv6Addr, port: u16, flow_info: u32, scope_id: u32) -> types::Address {
+pub(crate) fn inet6(host: Ipv6Addr, port: u16, flow_info: u32, scope_id: u32) -> types::Address {
     let [a, b, c, d, e, f, g, h] = host.segments();
     types::Address::Inet6(Inet6Address { address: (a, b, c, d, e, f, g, h), port, flow_info, scope_id })
 }
@@ -403,13 +403,16 @@ fn bad_port(verb: &str) -> Error {
     overflow(format!("{verb}(): port must be 0-65535."))
 }
 
-/// Python's rules for a host in an address: the wildcard, broadcast, a numeric address, a name, in this order.
-fn resolve(family: Family, host: &[u8]) -> Result<IpAddr> {
-    let v6 = family == Family::INET6;
+/// Python's rules for a host: the wildcard, broadcast, a numeric address, a name, in this order. AF_UNSPEC is either family.
+pub(crate) fn resolve(family: Family, host: &[u8]) -> Result<IpAddr> {
+    let (v4, v6) = (family != Family::INET6, family != Family::INET);
     match host {
+        b"" if v4 && v6 => {
+            return Err(Error::text(ErrorKind::Os, "wildcard resolved to multiple address"));
+        }
         b"" if v6 => return Ok(Ipv6Addr::UNSPECIFIED.into()),
         b"" => return Ok(Ipv4Addr::UNSPECIFIED.into()),
-        b"<broadcast>" | b"255.255.255.255" if v6 => {
+        b"<broadcast>" | b"255.255.255.255" if !v4 => {
             return Err(Error::text(ErrorKind::Os, "address family mismatched"));
         }
         b"<broadcast>" => return Ok(Ipv4Addr::BROADCAST.into()),
@@ -425,7 +428,7 @@ fn resolve(family: Family, host: &[u8]) -> Result<IpAddr> {
     if v6 && let Ok(address) = host.parse::<Ipv6Addr>() {
         return Ok(address.into());
     }
-    if !v6 && let Ok(address) = host.parse::<Ipv4Addr>() {
+    if v4 && let Ok(address) = host.parse::<Ipv4Addr>() {
         return Ok(address.into());
     }
     match netdb::first_address(host, family)? {

@@ -301,10 +301,35 @@ pub(crate) mod clock {
 pub(crate) mod netdb {
     use super::{
         Result, answer,
-        types::{AddressHints, AddressInfo, NameError, Wait},
+        types::{Address, AddressHints, AddressInfo, HostEntry, NameError, NetworkInterface, Wait},
     };
 
+    fn show(address: &Address) -> crate::Address {
+        address.clone().into()
+    }
+
     calls! {
+        fn get_name_info(address: &Address, flags: i32, wait: Wait) -> Result<(String, String), NameError> {
+            "get_name_info({}, {flags}, {wait:?})", show(address)
+        }
+        fn get_host_by_name(name: &str, family: i32, wait: Wait) -> Result<HostEntry, NameError> {
+            "get_host_by_name({name:?}, {family}, {wait:?})"
+        }
+        fn get_host_by_address(address: &Address, wait: Wait) -> Result<HostEntry, NameError> {
+            "get_host_by_address({}, {wait:?})", show(address)
+        }
+        fn get_service_by_name(name: &str, protocol: Option<&str>) -> Result<u16> {
+            "get_service_by_name({name:?}, {protocol:?})"
+        }
+        fn get_service_by_port(port: u16, protocol: Option<&str>) -> Result<String> {
+            "get_service_by_port({port}, {protocol:?})"
+        }
+        fn get_protocol_by_name(name: &str) -> Result<i32> { "get_protocol_by_name({name:?})" }
+        fn interfaces() -> Result<Vec<NetworkInterface>> { "interfaces()" }
+        fn interface_index(name: &str) -> Result<u32> { "interface_index({name:?})" }
+        fn interface_name(index: u32) -> Result<String> { "interface_name({index})" }
+        fn get_host_name() -> String { "get_host_name()" }
+        fn set_host_name(name: &[u8]) -> Result<()> { "set_host_name({name:?})" }
         fn get_address_info(host: Option<&str>, service: Option<&str>, hints: AddressHints, wait: Wait)
             -> Result<Vec<AddressInfo>, NameError> {
             "get_address_info({host:?}, {service:?}, {}, {}, {}, {}, {wait:?})",

@@ -36,7 +36,8 @@
 //! * [`Socket`], [`socketpair`], [`fromfd`], [`create_connection`], [`create_server`]: the sockets;
 //! * [`SocketFile`]: a socket as a file ([`Socket::makefile`]);
 //! * [`Address`] and [`ToAddress`]: addresses as results and as arguments;
-//! * [`getaddrinfo`]: names; [`inet_pton`] and its kin: numeric addresses;
+//! * [`getaddrinfo`], [`gethostbyname`], [`gethostbyaddr`], [`getnameinfo`]: names; [`inet_pton`] and its kin: numeric addresses;
+//! * [`getservbyname`], [`getprotobyname`], [`if_nameindex`], [`gethostname`] and their kin: this host's tables;
 //! * [`select()`], [`Poll`], [`Epoll`] and [`DefaultSelector`]: waiting for many;
 //! * [`aio`]: asynchronous guests;
 //! * [`close`], [`dup`]: descriptors by their numbers;
@@ -89,8 +90,11 @@ pub use fds::{close, dup, get_inheritable, set_inheritable};
 pub use file::{FileOptions, SocketFile};
 pub use foreign::fromshare;
 pub use interrupt::{Progress, resume, set_interrupt_handler};
-pub use names::{AddressInfoFlags, Family, Flags, SocketType};
-pub use netdb::{AddressInfo, Service, getaddrinfo};
+pub use names::{AddressInfoFlags, Family, Flags, NameInfoFlags, SocketType};
+pub use netdb::{
+    AddressInfo, HostEntry, Service, getaddrinfo, getfqdn, gethostbyaddr, gethostbyname, gethostbyname_ex, gethostname,
+    getnameinfo, getprotobyname, getservbyname, getservbyport, if_indextoname, if_nameindex, if_nametoindex, sethostname,
+};
 pub use numbers::{htonl, htons, ntohl, ntohs};
 /// The numbers of the API by name: families, types, protocols, levels, options, flags (Python's names and Linux's values).
 pub use sandsock_abi::constants;

@@ -204,6 +204,19 @@ number! {
 }
 bits!(AddressInfoFlags, "AI_");
 
+number! {
+    /// Flags of [`getnameinfo`](crate::getnameinfo), `NI_*` (man 3 getnameinfo).
+    NameInfoFlags {
+        NUMERICHOST = NI_NUMERICHOST,
+        NUMERICSERV = NI_NUMERICSERV,
+        NOFQDN = NI_NOFQDN,
+        NAMEREQD = NI_NAMEREQD,
+        DGRAM = NI_DGRAM,
+        IDN = NI_IDN,
+    }
+}
+bits!(NameInfoFlags, "NI_");
+
 #[cfg(test)]
 mod tests {
     use super::*;

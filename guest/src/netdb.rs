@@ -1,11 +1,15 @@
 //! Names: look-ups go to the host, which asks its own resolver.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, net::IpAddr};
 
-use sandsock_abi::{constants::EAI_NONAME, errno};
+use sandsock_abi::{
+    constants::{AI_NUMERICHOST, EAI_NONAME},
+    errno,
+};
 
 use crate::{
-    Address, AddressInfoFlags, Error, Family, Progress, Result, SocketType, interrupt,
+    Address, AddressArgument, AddressInfoFlags, Error, ErrorKind, Family, NameInfoFlags, Progress, Result, SocketType,
+    ToAddress, address, interrupt,
     raw::{
         netdb,
         types::{self, AddressHints, NameError, Wait},
@@ -85,8 +89,8 @@ impl<'a> Service<'a> {
 /// Python: `socket.getaddrinfo(host, port, family, type, proto, flags)`.
 ///
 /// # Errors
-/// `gaierror` where there is no such name or service; `PermissionError` where no grant names the host; EAGAIN where the
-/// look-ups allowed at once are used up.
+/// `gaierror` where there is no such name or service; `UnicodeError` where a label is empty or too long; `PermissionError`
+/// where no grant names the host; EAGAIN where the look-ups allowed at once are used up.
 ///
 /// ```no_run
 /// use sandsock::{AddressInfoFlags, Family, SocketType, getaddrinfo};
@@ -103,8 +107,10 @@ pub fn getaddrinfo<'a>(
     flags: impl Into<AddressInfoFlags>,
 ) -> Result<Vec<AddressInfo>> {
     let hints = AddressHints { family: family.into().0, type_: kind.into().0, protocol, flags: flags.into().0 };
+    let host = host.into();
+    host.map_or(Ok(()), check_labels)?;
     // C's strings end at a NUL.
-    let host = host.into().map(|host| host.split('\0').next().unwrap_or_default());
+    let host = host.map(|host| host.split('\0').next().unwrap_or_default());
     let service = service.into().text();
     let answers = look_up(host, service.as_deref(), hints)?;
     Ok(answers.into_iter().map(AddressInfo::from).collect())
@@ -131,17 +137,336 @@ pub(crate) fn first_address(host: &str, family: Family) -> Result<Address> {
     first.map(|info| info.address.into()).ok_or_else(|| Error::address_info(EAI_NONAME))
 }
 
-/// Makes a look-up, again after an interrupt whose handler lets it go on.
+/// Makes a look-up.
 fn look_up(host: Option<&str>, service: Option<&str>, hints: AddressHints) -> Result<Vec<types::AddressInfo>> {
     if host.into_iter().chain(service).any(|name| name.len() > NAME_LIMIT) {
         return Err(Error::address_info(EAI_NONAME));
     }
+    ask(|| netdb::get_address_info(host, service, hints, Wait::Forever))
+}
+
+/// Asks the host, again after an interrupt whose handler lets it go on.
+fn ask<T>(call: impl Fn() -> Result<T, NameError>) -> Result<T> {
     interrupt::settle(Progress::default())?;
     loop {
-        match netdb::get_address_info(host, service, hints, Wait::Forever) {
-            Ok(answers) => return Ok(answers),
+        match call() {
             Err(NameError::Other(types::Error::Os(errno::EINTR))) => interrupt::handle(Progress::default())?,
-            Err(error) => return Err(error.into()),
+            result => return Ok(result?),
         }
     }
+}
+
+/// An `OSError` that has a text and no errno.
+fn os_text(text: &'static str) -> Error {
+    Error::text(ErrorKind::Os, text)
+}
+
+/// Python's codec `idna`: each label has 1 to 63 characters, the last one may be empty. The rest of IDNA is the host's.
+fn check_labels(name: &str) -> Result<()> {
+    let dots: &[char] = if name.is_ascii() { &['.'] } else { &['.', '\u{3002}', '\u{ff0e}', '\u{ff61}'] };
+    let labels: Vec<&str> = name.split(dots).collect();
+    // The shortest form in ASCII of a label that is not: `xn--` and a letter for each character.
+    let is_long = |label: &str| if label.is_ascii() { label.len() > 63 } else { label.chars().count() > 59 };
+    let bad = |wrong: &dyn Fn(usize, &str) -> bool| {
+        let at = labels.iter().enumerate().position(|(at, label)| wrong(at, label))?;
+        let start: usize = labels[..at].iter().map(|label| label.chars().count() + 1).sum();
+        Some((start, labels[at].chars().count()))
+    };
+    if let Some((start, _)) = bad(&|at, label| label.is_empty() && at + 1 < labels.len()) {
+        let found = u32::from(name.chars().nth(start).unwrap_or('.'));
+        let found = if found < 0x100 { format!("\\x{found:02x}") } else { format!("\\u{found:04x}") };
+        let text = format!("'idna' codec can't encode character '{found}' in position {start}: label empty");
+        return Err(Error::text(ErrorKind::Unicode, text));
+    }
+    if let Some((start, length)) = bad(&|_, label| is_long(label)) {
+        let end = start + length - 1;
+        let text = format!("'idna' codec can't encode characters in position {start}-{end}: label too long");
+        return Err(Error::text(ErrorKind::Unicode, text));
+    }
+    Ok(())
+}
+
+/// A host's name as the functions of the gethostby family take it.
+fn host_argument(verb: &str, name: &str) -> Result<()> {
+    check_labels(name)?;
+    if name.contains('\0') {
+        let text = format!("{verb}() argument 1 must be encoded string without null bytes, not str");
+        return Err(Error::text(ErrorKind::Type, text));
+    }
+    Ok(())
+}
+
+/// A text that C's functions take.
+fn no_null(text: &str) -> Result<()> {
+    if text.contains('\0') { Err(Error::text(ErrorKind::Value, "embedded null character")) } else { Ok(()) }
+}
+
+/// A host's names and addresses: what [`gethostbyname_ex`] and [`gethostbyaddr`] give, Python's tuple of three.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostEntry {
+    /// The official name.
+    pub name: String,
+    /// Other names.
+    pub aliases: Vec<String>,
+    /// The addresses, numeric.
+    pub addresses: Vec<String>,
+}
+
+/// An entry whose addresses must be of this family.
+fn host_entry(entry: types::HostEntry, v6: bool) -> Result<HostEntry> {
+    let types::HostEntry { name, aliases, addresses } = entry;
+    // CPython: a resolver may answer about an IPv4-mapped address with the IPv4 one.
+    if addresses.iter().any(|address| address.contains(':') != v6) {
+        return Err(Error::from_errno(errno::EAFNOSUPPORT));
+    }
+    Ok(HostEntry { name, aliases, addresses })
+}
+
+/// An IPv4 address of a host: gethostbyname(3).
+///
+/// Nothing is the wildcard, `0.0.0.0`; `<broadcast>` is `255.255.255.255`. Python: `socket.gethostbyname(hostname)`.
+///
+/// # Errors
+/// `gaierror`, `UnicodeError` and `PermissionError` as [`getaddrinfo`]; `TypeError` for a name with a NUL.
+pub fn gethostbyname(hostname: &str) -> Result<String> {
+    host_argument("gethostbyname", hostname)?;
+    Ok(address::resolve(Family::INET, hostname.as_bytes())?.to_string())
+}
+
+/// The name, the aliases and the IPv4 addresses of a host: gethostbyname(3).
+///
+/// Python: `socket.gethostbyname_ex(hostname)`.
+///
+/// # Errors
+/// Those of [`gethostbyname`]; `herror` where the name is found for an address and has no entry.
+pub fn gethostbyname_ex(hostname: &str) -> Result<HostEntry> {
+    host_argument("gethostbyname_ex", hostname)?;
+    address::resolve(Family::INET, hostname.as_bytes())?;
+    host_entry(ask(|| netdb::get_host_by_name(hostname, Family::INET.0, Wait::Forever))?, false)
+}
+
+/// The name, the aliases and the addresses of a host, by its address or by a name of it: gethostbyaddr(3).
+///
+/// Python: `socket.gethostbyaddr(ip_address)`.
+///
+/// # Errors
+/// `herror` where the address has no name; `OSError` without an errno for nothing; `PermissionError` where no grant
+/// (`reverse-resolve=ADDRESS`) names the address; those of [`gethostbyname`].
+pub fn gethostbyaddr(ip_address: &str) -> Result<HostEntry> {
+    host_argument("gethostbyaddr", ip_address)?;
+    let (found, v6) = match address::resolve(Family::UNSPEC, ip_address.as_bytes())? {
+        IpAddr::V4(v4) => (address::inet(v4, 0), false),
+        IpAddr::V6(v6) => (address::inet6(v6, 0, 0, 0), true),
+    };
+    host_entry(ask(|| netdb::get_host_by_address(&found, Wait::Forever))?, v6)
+}
+
+/// The full name of a host. Nothing, `0.0.0.0` and `::` are this host.
+///
+/// It is the first name of [`gethostbyaddr`] that has a dot, else its first name; where that fails, the name as it was given,
+/// without white space around it. Python: `socket.getfqdn(name)`.
+///
+/// # Errors
+/// `UnicodeError` and `TypeError` as [`gethostbyname`]; the look-up was interrupted.
+pub fn getfqdn(name: &str) -> Result<String> {
+    let name = match name.trim() {
+        "" | "0.0.0.0" | "::" => Cow::Owned(gethostname()),
+        name => Cow::Borrowed(name),
+    };
+    match gethostbyaddr(&name) {
+        Ok(entry) => {
+            let full = entry.aliases.into_iter().find(|alias| alias.contains('.'));
+            Ok(if entry.name.contains('.') { entry.name } else { full.unwrap_or(entry.name) })
+        }
+        // Python: OSError and its subclasses.
+        Err(error) if error.progress().is_none() && is_os_error(&error) => Ok(name.into_owned()),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_os_error(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Os | ErrorKind::Denied | ErrorKind::AddressInfo | ErrorKind::Host)
+}
+
+/// This host's name: gethostname(2).
+///
+/// `sandbox`, unless the real one was granted (`hostname=read`) or another one was given. Python: `socket.gethostname()`.
+#[must_use]
+pub fn gethostname() -> String {
+    netdb::get_host_name()
+}
+
+/// Sets this host's name: sethostname(2).
+///
+/// Python: `socket.sethostname(name)`.
+///
+/// # Errors
+/// `PermissionError` where it is not granted (`hostname=set`), or where the host's own process may not (EPERM); EINVAL for
+/// more than 64 bytes.
+pub fn sethostname(name: impl AsRef<[u8]>) -> Result<()> {
+    let name = name.as_ref();
+    // A host ends a guest that hands over too much; more than the kernel takes is as good as any.
+    Ok(netdb::set_host_name(&name[..name.len().min(NAME_LIMIT)])?)
+}
+
+/// The name of an address and the service of its port: getnameinfo(3).
+///
+/// The host must be numeric. Python: `socket.getnameinfo(sockaddr, flags)`.
+///
+/// # Errors
+/// `gaierror` where the host is not numeric, or its name is wanted and there is none; `OverflowError` for flow information
+/// above 1048575; `OSError` without an errno for an IPv4 host with flow information; `TypeError` for no tuple;
+/// `PermissionError` where no grant (`reverse-resolve=ADDRESS`) names the address and its name is asked for.
+///
+/// ```no_run
+/// use sandsock::{NameInfoFlags, getnameinfo};
+///
+/// let (host, service) = getnameinfo(("192.0.2.7", 80), NameInfoFlags::NONE)?;
+/// # Ok::<(), sandsock::Error>(())
+/// ```
+pub fn getnameinfo(sockaddr: impl ToAddress, flags: impl Into<NameInfoFlags>) -> Result<(String, String)> {
+    let flags = flags.into().0;
+    let address = match sockaddr.to_address() {
+        AddressArgument::Host { host, port, flow_info, scope_id } => numeric_address(&host, port, flow_info, scope_id)?,
+        AddressArgument::Known(address @ (types::Address::Inet(_) | types::Address::Inet6(_))) => address,
+        _ => return Err(Error::text(ErrorKind::Type, "getnameinfo() argument 1 must be a tuple")),
+    };
+    ask(|| netdb::get_name_info(&address, flags, Wait::Forever))
+}
+
+/// The address that getnameinfo's tuple is.
+fn numeric_address(host: &[u8], port: i64, flow_info: Option<i64>, scope_id: Option<i64>) -> Result<types::Address> {
+    let host = str::from_utf8(host).map_err(|_| Error::address_info(EAI_NONAME))?;
+    no_null(host)?;
+    let port = c_int(port)?;
+    let is_pair = flow_info.is_none() && scope_id.is_none();
+    // C's unsigned int: the bits above the 32nd are lost.
+    let (flow_info, scope_id) = (flow_info.unwrap_or(0) as u32, scope_id.unwrap_or(0) as u32);
+    if flow_info > 0xf_ffff {
+        return Err(Error::text(ErrorKind::Overflow, "getnameinfo(): flowinfo must be 0-1048575."));
+    }
+    let hints = AddressHints { family: 0, type_: SocketType::DGRAM.0, protocol: 0, flags: AI_NUMERICHOST };
+    let mut answers = look_up(Some(host), Some(&port.to_string()), hints)?.into_iter().map(|info| info.address);
+    match (answers.next(), answers.next()) {
+        (Some(_), Some(_)) => Err(os_text("sockaddr resolved to multiple addresses")),
+        (Some(types::Address::Inet(_)), None) if !is_pair => Err(os_text("IPv4 sockaddr must be 2 tuple")),
+        (Some(types::Address::Inet6(found)), None) => {
+            Ok(types::Address::Inet6(types::Inet6Address { flow_info, scope_id, ..found }))
+        }
+        (Some(found), None) => Ok(found),
+        (None, _) => Err(Error::address_info(EAI_NONAME)),
+    }
+}
+
+/// A number that Python reads as C's int.
+fn c_int(number: i64) -> Result<i32> {
+    i32::try_from(number).map_err(|_| {
+        let text = if number < 0 { "signed integer is less than minimum" } else { "signed integer is greater than maximum" };
+        Error::text(ErrorKind::Overflow, text)
+    })
+}
+
+/// The answer of a table, whose ENOENT is this text.
+fn entry<T>(missing: &'static str, call: impl Fn() -> Result<T, types::Error>) -> Result<T> {
+    let result = ask(|| call().map_err(NameError::Other));
+    result.map_err(|error| if error.errno() == Some(errno::ENOENT) { os_text(missing) } else { error })
+}
+
+/// The port of a service, for one protocol or any: getservbyname(3).
+///
+/// Python: `socket.getservbyname(servicename, protocolname)`.
+///
+/// # Errors
+/// `OSError` without an errno where there is no such service; `ValueError` for a NUL.
+pub fn getservbyname<'a>(servicename: &str, protocolname: impl Into<Option<&'a str>>) -> Result<u16> {
+    const MISSING: &str = "service/proto not found";
+    let protocol = protocolname.into();
+    for text in [Some(servicename), protocol].into_iter().flatten() {
+        no_null(text)?;
+        if text.len() > NAME_LIMIT {
+            return Err(os_text(MISSING));
+        }
+    }
+    entry(MISSING, || netdb::get_service_by_name(servicename, protocol))
+}
+
+/// The name of a service by its port, for one protocol or any: getservbyport(3).
+///
+/// Python: `socket.getservbyport(port, protocolname)`.
+///
+/// # Errors
+/// `OverflowError` for a port outside 0 to 65535; `OSError` without an errno where there is no such service; `ValueError` for
+/// a NUL.
+pub fn getservbyport<'a>(port: impl Into<i64>, protocolname: impl Into<Option<&'a str>>) -> Result<String> {
+    const MISSING: &str = "port/proto not found";
+    let port = c_int(port.into())?;
+    let protocol = protocolname.into();
+    protocol.map_or(Ok(()), no_null)?;
+    let port = u16::try_from(port).map_err(|_| Error::text(ErrorKind::Overflow, "getservbyport: port must be 0-65535."))?;
+    if protocol.is_some_and(|protocol| protocol.len() > NAME_LIMIT) {
+        return Err(os_text(MISSING));
+    }
+    entry(MISSING, || netdb::get_service_by_port(port, protocol))
+}
+
+/// The number of a protocol: getprotobyname(3).
+///
+/// Python: `socket.getprotobyname(protocolname)`.
+///
+/// # Errors
+/// `OSError` without an errno where there is no such protocol; `ValueError` for a NUL.
+pub fn getprotobyname(protocolname: &str) -> Result<i32> {
+    const MISSING: &str = "protocol not found";
+    no_null(protocolname)?;
+    if protocolname.len() > NAME_LIMIT {
+        return Err(os_text(MISSING));
+    }
+    entry(MISSING, || netdb::get_protocol_by_name(protocolname))
+}
+
+/// The network interfaces, by index and name: if_nameindex(3).
+///
+/// Python: `socket.if_nameindex()`.
+///
+/// # Errors
+/// `PermissionError` where `interfaces` was not granted.
+pub fn if_nameindex() -> Result<Vec<(u32, String)>> {
+    Ok(netdb::interfaces()?.into_iter().map(|interface| (interface.index, interface.name)).collect())
+}
+
+/// An interface's index: if_nametoindex(3).
+///
+/// Python: `socket.if_nametoindex(if_name)`.
+///
+/// # Errors
+/// `OSError` without an errno where there is no such interface; `ValueError` for a NUL; `PermissionError` where `interfaces`
+/// was not granted.
+pub fn if_nametoindex(if_name: impl AsRef<[u8]>) -> Result<u32> {
+    let name = if_name.as_ref();
+    if name.contains(&0) {
+        return Err(Error::text(ErrorKind::Value, "embedded null byte"));
+    }
+    // Linux: IFNAMSIZ is 16. What is longer, or no text, is the name of nothing, which is asked for all the same: who may not
+    // ask is told that.
+    let name = str::from_utf8(name).ok().filter(|name| name.len() < 16).unwrap_or_default();
+    netdb::interface_index(name).map_err(|error| match error {
+        types::Error::Os(errno::ENODEV) => os_text("no interface with this name"),
+        error => error.into(),
+    })
+}
+
+/// An interface's name: if_indextoname(3).
+///
+/// Python: `socket.if_indextoname(if_index)`.
+///
+/// # Errors
+/// ENXIO where there is no such interface; `ValueError` for a negative index, `OverflowError` for one above 32 bits;
+/// `PermissionError` where `interfaces` was not granted.
+pub fn if_indextoname(if_index: impl Into<i64>) -> Result<String> {
+    let index = if_index.into();
+    if index < 0 {
+        return Err(Error::text(ErrorKind::Value, "value must be positive"));
+    }
+    let too_large = |_| Error::text(ErrorKind::Overflow, "Python int too large to convert to C unsigned int");
+    Ok(netdb::interface_name(u32::try_from(index).map_err(too_large)?)?)
 }

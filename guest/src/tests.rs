@@ -2,7 +2,7 @@
 
 use std::{
     io::{ErrorKind as IoKind, IoSlice, IoSliceMut, Read, Write},
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     path::Path,
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -11,8 +11,8 @@ use std::{
 use proptest::prelude::*;
 
 use crate::{
-    Address, AddressInfoFlags, Ancillary, ConnectTimeout, Connecting, Error, Family, Flags, OptionValue, Poll,
-    ServerOptions, Socket, SocketType, ToAddress, Warning,
+    Address, AddressInfoFlags, Ancillary, ConnectTimeout, Connecting, Error, Family, Flags, NameInfoFlags, OptionValue,
+    Poll, ServerOptions, Socket, SocketType, ToAddress, Warning,
     address::encode,
     close, cmsg_len, cmsg_space,
     constants::*,
@@ -23,9 +23,10 @@ use crate::{
         descriptors::Descriptor,
         transfers::{ControlIn, Datagram, Received},
     },
-    fromfd, getaddrinfo, inet_aton, inet_ntoa, inet_ntop, inet_pton,
+    fromfd, getaddrinfo, getfqdn, gethostbyaddr, gethostbyname, gethostbyname_ex, getnameinfo, getprotobyname,
+    getservbyname, getservbyport, if_indextoname, if_nameindex, if_nametoindex, inet_aton, inet_ntoa, inet_ntop, inet_pton,
     raw::types::{self, DescriptorKind, NameError, SocketKind},
-    resume, select, set_interrupt_handler, setdefaulttimeout, socketpair,
+    resume, select, set_interrupt_handler, setdefaulttimeout, sethostname, socketpair,
 };
 
 type Answer<T> = Result<T, types::Error>;
@@ -759,6 +760,255 @@ fn getaddrinfo_passes_all_on() {
         Err::<Vec<types::AddressInfo>, _>(NameError::Other(os(errno::EINTR))),
     );
     assert_eq!(failure(getaddrinfo("x", (), 0, 0, 0, 0)).0, "InterruptedError");
+}
+
+#[test]
+fn labels_are_judged_before_the_host_is_asked() {
+    let host = Host::new();
+    let long = "a".repeat(64);
+    for (name, text) in [
+        ("a..b", "'idna' codec can't encode character '\\x2e' in position 2: label empty"),
+        (".", "'idna' codec can't encode character '\\x2e' in position 0: label empty"),
+        ("é..a", "'idna' codec can't encode character '\\x2e' in position 2: label empty"),
+        ("é\u{3002}\u{3002}a", "'idna' codec can't encode character '\\u3002' in position 2: label empty"),
+        (&*format!("{long}.x"), "'idna' codec can't encode characters in position 0-63: label too long"),
+        (&*format!("x.{long}"), "'idna' codec can't encode characters in position 2-65: label too long"),
+        (&*"é".repeat(70), "'idna' codec can't encode characters in position 0-69: label too long"),
+    ] {
+        let expected = ("UnicodeError", text.to_owned());
+        assert_eq!(failure(getaddrinfo(name, 80, 0, 0, 0, 0)), expected, "{name}");
+        assert_eq!(failure(gethostbyname(name)), expected, "{name}");
+        assert_eq!(failure(gethostbyname_ex(name)), expected, "{name}");
+        assert_eq!(failure(gethostbyaddr(name)), expected, "{name}");
+        assert_eq!(failure(getfqdn(name)), expected, "{name}");
+    }
+    // 63 letters and a last dot are a name.
+    let name = format!("{}.", "a".repeat(63));
+    host.expect(
+        &format!("get_address_info(Some({name:?}), None, 2, 0, 0, 0, Wait::Forever)"),
+        Ok::<_, NameError>(vec![info(AF_INET, inet(0))]),
+    );
+    assert_eq!(gethostbyname(&name).unwrap(), "127.0.0.1");
+    for (verb, result) in [
+        ("gethostbyname", failure(gethostbyname("a\0b"))),
+        ("gethostbyname_ex", failure(gethostbyname_ex("a\0b"))),
+        ("gethostbyaddr", failure(gethostbyaddr("a\0b"))),
+    ] {
+        let text = format!("{verb}() argument 1 must be encoded string without null bytes, not str");
+        assert_eq!(result, ("TypeError", text));
+    }
+}
+
+#[test]
+fn gethostbyname_knows_numbers_and_the_wildcard() {
+    let _host = Host::new();
+    for (name, address) in [
+        ("", "0.0.0.0"),
+        ("<broadcast>", "255.255.255.255"),
+        ("255.255.255.255", "255.255.255.255"),
+        ("192.0.2.7", "192.0.2.7"),
+    ] {
+        assert_eq!(gethostbyname(name).unwrap(), address);
+    }
+}
+
+fn entry(name: &str, aliases: &[&str], addresses: &[&str]) -> Result<types::HostEntry, NameError> {
+    let texts = |list: &[&str]| list.iter().map(ToString::to_string).collect();
+    Ok(types::HostEntry { name: name.to_owned(), aliases: texts(aliases), addresses: texts(addresses) })
+}
+
+fn no_entry(code: i32) -> Result<types::HostEntry, NameError> {
+    Err(NameError::Host(code))
+}
+
+#[test]
+fn gethostbyname_ex_asks_for_an_address_and_then_for_the_entry() {
+    let host = Host::new();
+    let found = || {
+        host.expect(
+            "get_address_info(Some(\"h\"), None, 2, 0, 0, 0, Wait::Forever)",
+            Ok::<_, NameError>(vec![info(AF_INET, inet(0))]),
+        );
+    };
+    found();
+    host.expect("get_host_by_name(\"h\", 2, Wait::Forever)", entry("h.example", &["h"], &["192.0.2.1", "192.0.2.2"]));
+    let answer = gethostbyname_ex("h").unwrap();
+    assert_eq!((answer.name.as_str(), answer.aliases, answer.addresses.len()), ("h.example", vec!["h".to_owned()], 2));
+    for (code, text) in [(1, "[Errno 1] Unknown host"), (4, "[Errno 4] No address associated with name")] {
+        found();
+        host.expect("get_host_by_name(\"h\", 2, Wait::Forever)", no_entry(code));
+        assert_eq!(failure(gethostbyname_ex("h")), ("herror", text.into()));
+    }
+    host.expect(
+        "get_address_info(Some(\"h\"), None, 2, 0, 0, 0, Wait::Forever)",
+        Err::<Vec<types::AddressInfo>, _>(NameError::AddressInfo(EAI_NONAME)),
+    );
+    assert_eq!(failure(gethostbyname_ex("h")).0, "gaierror");
+}
+
+#[test]
+fn gethostbyaddr_takes_addresses_and_names_of_both_families() {
+    let host = Host::new();
+    assert_eq!(failure(gethostbyaddr("")), ("OSError", "wildcard resolved to multiple address".into()));
+    host.expect("get_host_by_address(('::1', 0, 0, 0), Wait::Forever)", entry("localhost", &[], &["::1"]));
+    assert_eq!(gethostbyaddr("::1").unwrap().name, "localhost");
+    host.expect("get_host_by_address(('255.255.255.255', 0), Wait::Forever)", no_entry(1));
+    assert_eq!(failure(gethostbyaddr("<broadcast>")), ("herror", "[Errno 1] Unknown host".into()));
+    host.expect(
+        "get_address_info(Some(\"h\"), None, 0, 0, 0, 0, Wait::Forever)",
+        Ok::<_, NameError>(vec![info(AF_INET, inet(0))]),
+    );
+    host.expect("get_host_by_address(('127.0.0.1', 0), Wait::Forever)", entry("localhost", &[], &["127.0.0.1"]));
+    assert_eq!(gethostbyaddr("h").unwrap().addresses, ["127.0.0.1"]);
+    // A resolver that answers about the IPv4 address inside.
+    host.expect("get_host_by_address(('::ffff:127.0.0.1', 0, 0, 0), Wait::Forever)", entry("x", &[], &["127.0.0.1"]));
+    let error = gethostbyaddr("::ffff:127.0.0.1").unwrap_err();
+    assert_eq!(error.errno(), Some(errno::EAFNOSUPPORT));
+}
+
+#[test]
+fn getfqdn_is_the_first_name_with_a_dot() {
+    let host = Host::new();
+    let answers = |name: &str, aliases: &[&str]| {
+        host.expect("get_host_by_address(('192.0.2.1', 0), Wait::Forever)", entry(name, aliases, &["192.0.2.1"]));
+    };
+    for (name, aliases, full) in [
+        ("a.example", &["b.example"][..], "a.example"),
+        ("a", &["b", "a.example", "b.example"], "a.example"),
+        ("a", &["b"], "a"),
+    ] {
+        answers(name, aliases);
+        assert_eq!(getfqdn(" 192.0.2.1\n").unwrap(), full);
+    }
+    host.expect("get_host_by_address(('192.0.2.1', 0), Wait::Forever)", no_entry(1));
+    assert_eq!(getfqdn(" 192.0.2.1 ").unwrap(), "192.0.2.1");
+    // This host: a denial leaves the name as it is.
+    for own in ["", "0.0.0.0", " :: "] {
+        host.expect("get_host_name()", "sandbox".to_owned());
+        host.expect(
+            "get_address_info(Some(\"sandbox\"), None, 0, 0, 0, 0, Wait::Forever)",
+            Err::<Vec<types::AddressInfo>, _>(NameError::Other(types::Error::Denied(types::Denial {
+                grant: None,
+                reason: "no".into(),
+            }))),
+        );
+        assert_eq!(getfqdn(own).unwrap(), "sandbox");
+    }
+    // An interrupt is no answer.
+    host.expect(
+        "get_host_by_address(('192.0.2.1', 0), Wait::Forever)",
+        Err::<types::HostEntry, _>(NameError::Other(os(errno::EINTR))),
+    );
+    assert_eq!(failure(getfqdn("192.0.2.1")).0, "InterruptedError");
+}
+
+#[test]
+fn getnameinfo_reads_its_tuple_as_python_does() {
+    let host = Host::new();
+    let number = |text: &str, port: &str, address: types::Address| {
+        host.expect(
+            &format!("get_address_info(Some({text:?}), Some({port:?}), 0, 2, 0, 4, Wait::Forever)"),
+            Ok::<_, NameError>(vec![info(0, address)]),
+        );
+    };
+    let answer = || Ok::<_, NameError>(("host".to_owned(), "service".to_owned()));
+    let v6 = types::Inet6Address { address: (0xfe80, 0, 0, 0, 0, 0, 0, 1), port: 80, flow_info: 0, scope_id: 9 };
+    number("127.0.0.1", "80", inet(80));
+    host.expect("get_name_info(('127.0.0.1', 80), 8, Wait::Forever)", answer());
+    assert_eq!(getnameinfo(("127.0.0.1", 80), NameInfoFlags::NAMEREQD).unwrap(), ("host".into(), "service".into()));
+    // The tuple's scope id takes the place of the zone's, also where it is left out.
+    for (scope, shown) in [(None, "('fe80::1', 80, 5, 0)"), (Some(3), "('fe80::1', 80, 5, 3)")] {
+        number("fe80::1%lo", "80", types::Address::Inet6(v6));
+        host.expect(&format!("get_name_info({shown}, 3, Wait::Forever)"), answer());
+        match scope {
+            None => getnameinfo(("fe80::1%lo", 80, 5), 3).unwrap(),
+            Some(scope) => getnameinfo(("fe80::1%lo", 80, 5, scope), 3).unwrap(),
+        };
+    }
+    // An address that some call gave.
+    host.expect("get_name_info(('127.0.0.1', 7), 0, Wait::Forever)", answer());
+    getnameinfo(Address::Inet(Ipv4Addr::LOCALHOST, 7), 0).unwrap();
+    number("127.0.0.1", "80", inet(80));
+    let four = getnameinfo(("127.0.0.1", 80, 0, 1), 0);
+    assert_eq!(failure(four), ("OSError", "IPv4 sockaddr must be 2 tuple".into()));
+    for flow in [-1, 0x10_0000] {
+        let text = "getnameinfo(): flowinfo must be 0-1048575.";
+        assert_eq!(failure(getnameinfo(("::1", 80, flow), 0)), ("OverflowError", text.into()));
+    }
+    for (port, text) in
+        [(1_i64 << 31, "signed integer is greater than maximum"), (-1 << 40, "signed integer is less than minimum")]
+    {
+        assert_eq!(failure(getnameinfo(("::1", port), 0)), ("OverflowError", text.into()));
+    }
+    assert_eq!(failure(getnameinfo(("::1\0", 80), 0)), ("ValueError", "embedded null character".into()));
+    assert_eq!(failure(getnameinfo("text", 0)), ("TypeError", "getnameinfo() argument 1 must be a tuple".into()));
+    host.expect(
+        "get_address_info(Some(\"name\"), Some(\"80\"), 0, 2, 0, 4, Wait::Forever)",
+        Err::<Vec<types::AddressInfo>, _>(NameError::AddressInfo(EAI_NONAME)),
+    );
+    assert_eq!(failure(getnameinfo(("name", 80), 0)), ("gaierror", "[Errno -2] Name or service not known".into()));
+}
+
+#[test]
+fn services_and_protocols_have_pythons_texts() {
+    let host = Host::new();
+    host.expect("get_service_by_name(\"http\", Some(\"tcp\"))", ok(80_u16));
+    assert_eq!(getservbyname("http", "tcp").unwrap(), 80);
+    host.expect("get_service_by_port(80, None)", ok("http".to_owned()));
+    assert_eq!(getservbyport(80, None).unwrap(), "http");
+    host.expect("get_protocol_by_name(\"tcp\")", ok(6));
+    assert_eq!(getprotobyname("tcp").unwrap(), 6);
+    host.fail::<u16>("get_service_by_name(\"x\", None)", errno::ENOENT);
+    assert_eq!(failure(getservbyname("x", None)), ("OSError", "service/proto not found".into()));
+    host.fail::<String>("get_service_by_port(1, Some(\"x\"))", errno::ENOENT);
+    assert_eq!(failure(getservbyport(1, "x")), ("OSError", "port/proto not found".into()));
+    host.fail::<i32>("get_protocol_by_name(\"x\")", errno::ENOENT);
+    assert_eq!(failure(getprotobyname("x")), ("OSError", "protocol not found".into()));
+    for port in [-1, 65536] {
+        let text = "getservbyport: port must be 0-65535.";
+        assert_eq!(failure(getservbyport(port, None)), ("OverflowError", text.into()));
+    }
+    assert_eq!(failure(getservbyport(1_i64 << 40, None)).1, "signed integer is greater than maximum");
+    for error in [failure(getservbyname("a\0", None)), failure(getservbyname("a", "\0")), failure(getprotobyname("\0"))] {
+        assert_eq!(error, ("ValueError", "embedded null character".into()));
+    }
+    // More than a host would take.
+    let long = "x".repeat(100_000);
+    assert_eq!(failure(getservbyname(&long, None)).1, "service/proto not found");
+    assert_eq!(failure(getprotobyname(&long)).1, "protocol not found");
+    // An interrupt whose handler lets it go on.
+    set_interrupt_handler(Some(handled));
+    host.fail::<i32>("get_protocol_by_name(\"udp\")", errno::EINTR);
+    host.expect("get_protocol_by_name(\"udp\")", ok(17));
+    assert_eq!(getprotobyname("udp").unwrap(), 17);
+}
+
+#[test]
+fn interfaces_have_pythons_texts() {
+    let host = Host::new();
+    host.expect("interfaces()", ok(vec![types::NetworkInterface { index: 1, name: "lo".into() }]));
+    assert_eq!(if_nameindex().unwrap(), [(1, "lo".to_owned())]);
+    host.expect("interface_index(\"lo\")", ok(1_u32));
+    assert_eq!(if_nametoindex(b"lo").unwrap(), 1);
+    for name in [&b"nope"[..], b"\xff", b"sixteen-letters-"] {
+        let asked = str::from_utf8(name).ok().filter(|name| name.len() < 16).unwrap_or_default();
+        host.fail::<u32>(&format!("interface_index({asked:?})"), errno::ENODEV);
+        assert_eq!(failure(if_nametoindex(name)), ("OSError", "no interface with this name".into()));
+    }
+    assert_eq!(failure(if_nametoindex("lo\0")), ("ValueError", "embedded null byte".into()));
+    host.fail::<String>("interface_name(4294967295)", errno::ENXIO);
+    assert_eq!(failure(if_indextoname(0xffff_ffff_u32)), ("OSError", "[Errno 6] No such device or address".into()));
+    assert_eq!(failure(if_indextoname(-1)), ("ValueError", "value must be positive".into()));
+    assert_eq!(failure(if_indextoname(1_i64 << 32)).0, "OverflowError");
+}
+
+#[test]
+fn sethostname_takes_bytes() {
+    let host = Host::new();
+    host.expect("set_host_name([104, 255])", ok(()));
+    sethostname(b"h\xff").unwrap();
+    host.fail::<()>("set_host_name([120])", errno::EPERM);
+    assert_eq!(failure(sethostname("x")), ("PermissionError", "[Errno 1] Operation not permitted".into()));
 }
 
 fn two_addresses(host: &Host) {

@@ -51,12 +51,15 @@ Examples:
   sandsock inspect server.wasm";
 
 const RUN_HELP: &str = "\
-Capabilities (VERB=TARGET):
+Capabilities (VERB=TARGET, or VERB alone):
   tcp-connect, tcp-listen, udp-bind, udp-send, udp-receive
                             HOST:PORT; HOST is an address, a CIDR, a name, *.name or * (any address);
                             IPv6 in brackets; PORT is a number, a range A-B or *
   unix-connect, unix-bind   a path (with * ? **) or @NAME for the abstract namespace
   resolve                   a name, *.name or * (a grant for NAME:PORT implies it)
+  reverse-resolve           an address, a CIDR, * or a name, whose names may be asked for
+  interfaces                no target: the network interfaces may be seen
+  hostname                  read, set: this host's own name
   option                    LEVEL/NAME, for example SOL_SOCKET/SO_REUSEPORT
   ancillary                 rights:send, rights:receive, rights:receive,any, credentials:forge
   inherit                   fd:N, stdin (--inherit grants what it hands over)

@@ -21,6 +21,9 @@ use crate::wait::{Interrupter, Mode, Waiter};
 /// How many of the blocking pool's threads one instance may hold.
 const BLOCKING_MAX: usize = 4;
 
+/// Linux's own limit of a host name (man 2 gethostname: HOST_NAME_MAX).
+const HOST_NAME_MAX: usize = 64;
+
 /// What one guest instance has of this host: its policy, its limits, how it waits.
 ///
 /// Its descriptors live in the store's [`ResourceTable`]; all are closed when the store is dropped.
@@ -40,6 +43,8 @@ pub struct SandsockCtx {
     pub(crate) real_numbers: bool,
     pub(crate) inheritance: Inheritance,
     pub(crate) folders: Arc<[Folder]>,
+    /// The host name that the operator gave.
+    pub(crate) host_name: Option<String>,
     dropped_datagrams: u64,
     sent_by_kernel: u64,
 }
@@ -53,6 +58,7 @@ impl SandsockCtx {
             real_numbers: false,
             inheritance: Inheritance::default(),
             folders: Vec::new(),
+            host_name: None,
         }
     }
 
@@ -108,6 +114,7 @@ pub struct SandsockCtxBuilder {
     real_numbers: bool,
     inheritance: Inheritance,
     folders: Vec<Folder>,
+    host_name: Option<String>,
 }
 
 impl SandsockCtxBuilder {
@@ -149,6 +156,20 @@ impl SandsockCtxBuilder {
         Ok(self)
     }
 
+    /// Gives the guest this host name, of 1 to 64 bytes without NUL (man 2 sethostname). It stands in place of the real one, also
+    /// where `hostname=read` is granted; without either the guest sees `sandbox`.
+    ///
+    /// # Errors
+    /// The name is empty or too long, or holds a NUL: `InvalidInput`.
+    pub fn host_name(&mut self, name: &str) -> std::io::Result<&mut Self> {
+        if name.is_empty() || name.len() > HOST_NAME_MAX || name.contains('\0') {
+            let text = format!("a host name has 1 to {HOST_NAME_MAX} bytes and no NUL");
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, text));
+        }
+        self.host_name = Some(name.to_owned());
+        Ok(self)
+    }
+
     /// Makes the context.
     ///
     /// # Errors
@@ -168,6 +189,7 @@ impl SandsockCtxBuilder {
             real_numbers: self.real_numbers,
             inheritance: self.inheritance.clone(),
             folders: self.folders.as_slice().into(),
+            host_name: self.host_name.clone(),
             dropped_datagrams: 0,
             sent_by_kernel: 0,
             policy: Arc::clone(&self.policy),

@@ -103,6 +103,11 @@ families! {
     Unix = libc::AF_UNIX => unix::Unix, "unix";
 }
 
+/// The IP address that an address is, if it is one.
+pub(crate) fn to_ip(address: &Address) -> Option<std::net::SocketAddr> {
+    inet::to_ip(address).or_else(|_| inet6::to_ip(address)).ok()
+}
+
 /// What the kernel wrote as an address: none where its length is 0.
 pub(crate) fn decode(raw: &RawAddress) -> Option<Address> {
     let number = raw.family()?;

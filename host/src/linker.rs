@@ -13,7 +13,7 @@ use crate::bindings::sandsock::socket as contract;
 use crate::bindings::sandsock::socket::types::{NetworkInterface, Trigger};
 use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::descriptor::Descriptor;
-use crate::error::{Outcome, answer};
+use crate::error::answer;
 use crate::files::File;
 use crate::poller::Poller;
 use crate::{connections, control, files, netdb, poller, polling, transfers};
@@ -140,12 +140,6 @@ macro_rules! both_ways {
     };
 }
 
-/// What a function that this version does not serve answers.
-fn enosys<R>() -> wasmtime::Result<(Result<R, crate::Error>,)> {
-    let outcome: Outcome<R> = netdb::enosys();
-    answer(outcome)
-}
-
 both_ways! {
     interface "connections" {
         wait "connect" = connections::connect;
@@ -183,18 +177,26 @@ both_ways! {
             -> (Result<(), crate::Error>,) { answer(poller::set_timer(&view, &poller, key, at, interval)) }
     }
     interface "netdb" {
+        wait "get-service-by-name" = netdb::get_service_by_name;
+        wait "get-service-by-port" = netdb::get_service_by_port;
+        wait "get-protocol-by-name" = netdb::get_protocol_by_name;
         wait_raw "get-address-info" = netdb::get_address_info;
         wait_raw "get-name-info" = netdb::get_name_info;
         wait_raw "get-host-by-name" = netdb::get_host_by_name;
         wait_raw "get-host-by-address" = netdb::get_host_by_address;
-        now "get-service-by-name" = |_view: _, _p: (String, Option<String>)| -> (Result<u16, crate::Error>,) { enosys() }
-        now "get-service-by-port" = |_view: _, _p: (u16, Option<String>)| -> (Result<String, crate::Error>,) { enosys() }
-        now "get-protocol-by-name" = |_view: _, _p: (String,)| -> (Result<i32, crate::Error>,) { enosys() }
-        now "interfaces" = |_view: _, _p: ()| -> (Result<Vec<NetworkInterface>, crate::Error>,) { enosys() }
-        now "interface-index" = |_view: _, _p: (String,)| -> (Result<u32, crate::Error>,) { enosys() }
-        now "interface-name" = |_view: _, _p: (u32,)| -> (Result<String, crate::Error>,) { enosys() }
-        now "get-host-name" = |_view: _, _p: ()| -> (String,) { Ok((netdb::host_name(),)) }
-        now "set-host-name" = |_view: _, _p: (Vec<u8>,)| -> (Result<(), crate::Error>,) { enosys() }
+        now "interfaces" = |view: _, (): ()| -> (Result<Vec<NetworkInterface>, crate::Error>,) {
+            answer(netdb::interfaces(&view))
+        }
+        now "interface-index" = |view: _, (name,): (String,)| -> (Result<u32, crate::Error>,) {
+            answer(netdb::interface_index(&view, &name))
+        }
+        now "interface-name" = |view: _, (index,): (u32,)| -> (Result<String, crate::Error>,) {
+            answer(netdb::interface_name(&view, index))
+        }
+        now "get-host-name" = |view: _, (): ()| -> (String,) { Ok((netdb::host_name(&view),)) }
+        now "set-host-name" = |view: _, (name,): (Vec<u8>,)| -> (Result<(), crate::Error>,) {
+            answer(netdb::set_host_name(&view, name))
+        }
     }
     interface "files" {
         resource "file": File;

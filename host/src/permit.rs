@@ -3,7 +3,8 @@
 //! A [`Permit`] is made here alone, by a [`Judge`]; its fields are private, it can't be cloned, and it holds the encoded address or
 //! option bytes, so that what was judged is what the kernel gets.
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,7 +20,7 @@ use crate::ctx::SandsockCtx;
 use crate::descriptor::Handle;
 use crate::error::Outcome;
 use crate::family::{self, Family, Use};
-use crate::policy::{Policy, Request, UnixRoute, UnixTarget, Verb};
+use crate::policy::{Hostname, Policy, Request, UnixRoute, UnixTarget, Verb, normalise_name};
 use crate::sys::{self, OptionBytes};
 
 /// The proof that an act was judged and allowed.
@@ -146,6 +147,45 @@ impl Control {
     pub(crate) fn rights(&self) -> &[Arc<Handle>] {
         &self.rights
     }
+}
+
+/// getaddrinfo(3) and gethostbyname(3) of a name.
+#[derive(Debug)]
+pub(crate) struct Resolve {
+    name: String,
+    asked: CString,
+}
+
+impl Resolve {
+    /// The name in the form in which it was judged and is pinned.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the resolver is asked for: the same, and the last dot that the guest wrote, which says that the name is whole.
+    pub(crate) fn into_asked(self) -> CString {
+        self.asked
+    }
+}
+
+/// getnameinfo(3) and gethostbyaddr(3).
+#[derive(Debug)]
+pub(crate) struct ReverseResolve {
+    pub(crate) address: IpAddr,
+}
+
+/// if_nameindex(3) and its kin.
+#[derive(Debug)]
+pub(crate) struct Interfaces;
+
+/// gethostname(2).
+#[derive(Debug)]
+pub(crate) struct ReadHostName;
+
+/// sethostname(2).
+#[derive(Debug)]
+pub(crate) struct SetHostName {
+    pub(crate) name: Vec<u8>,
 }
 
 /// One control message that a guest wants to send.
@@ -293,6 +333,35 @@ impl<'a> Judge<'a> {
         let datagram = !matches!(kind.type_, libc::SOCK_STREAM | libc::SOCK_SEQPACKET);
         self.decide(&Request::SetOption { level, number: name, datagram })?;
         Ok(self.permit(SetOption { level, name, value }))
+    }
+
+    pub(crate) fn resolve(&self, host: &str) -> Outcome<Permit<Resolve>> {
+        self.decide(&Request::Resolve(host))?;
+        let name = normalise_name(host).map_err(|_| Errno::INVAL)?.into_owned();
+        // IDNA: the other characters that part labels.
+        let whole = host.ends_with(['.', '\u{3002}', '\u{ff0e}', '\u{ff61}']);
+        let asked = sys::c_string(&if whole { format!("{name}.") } else { name.clone() })?;
+        Ok(self.permit(Resolve { name, asked }))
+    }
+
+    pub(crate) fn reverse_resolve(&self, address: IpAddr) -> Outcome<Permit<ReverseResolve>> {
+        self.decide(&Request::ReverseResolve(address))?;
+        Ok(self.permit(ReverseResolve { address }))
+    }
+
+    pub(crate) fn interfaces(&self) -> Outcome<Permit<Interfaces>> {
+        self.decide(&Request::Interfaces)?;
+        Ok(self.permit(Interfaces))
+    }
+
+    pub(crate) fn read_host_name(&self) -> Outcome<Permit<ReadHostName>> {
+        self.decide(&Request::Hostname(Hostname::Read))?;
+        Ok(self.permit(ReadHostName))
+    }
+
+    pub(crate) fn set_host_name(&self, name: Vec<u8>) -> Outcome<Permit<SetHostName>> {
+        self.decide(&Request::Hostname(Hostname::Set))?;
+        Ok(self.permit(SetHostName { name }))
     }
 
     /// Judges and encodes control messages.

@@ -7,6 +7,7 @@
 use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::MaybeUninit;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use rustix::io::Errno;
@@ -14,7 +15,10 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::address::RawAddress;
-use crate::permit::{Bind, Connect, Control, Create, GetOption, Listen, Permit, SendTo, SetOption};
+use crate::permit::{
+    Bind, Connect, Control, Create, GetOption, Interfaces, Listen, Permit, ReadHostName, Resolve, ReverseResolve, SendTo,
+    SetHostName, SetOption,
+};
 
 /// The most descriptors of one message (man 7 unix: SCM_MAX_FD).
 pub(crate) const RIGHTS_MAX: usize = 253;
@@ -572,15 +576,43 @@ pub(crate) fn register(fd: OwnedFd, interest: Interest) -> Result<AsyncFd<OwnedF
     unsafe { AsyncFd::register_with_interest(fd, interest) }.map_err(|error| errno(error.into()))
 }
 
-/// What getaddrinfo(3) said, or its EAI_* code. It blocks: for the name pool's threads alone.
+/// getaddrinfo(3)'s hints: AF_*, SOCK_*, IPPROTO_*, AI_*.
+#[derive(Clone, Copy)]
+pub(crate) struct Hints {
+    pub(crate) family: i32,
+    pub(crate) kind: i32,
+    pub(crate) protocol: i32,
+    pub(crate) flags: i32,
+}
+
+/// getaddrinfo(3) of a name. It blocks: for the name pool's threads alone.
 pub(crate) fn get_address_info(
+    permit: Permit<Resolve>,
+    service: Option<&CStr>,
+    hints: Hints,
+) -> Result<Vec<AddressInfo>, NameFailure> {
+    address_info(Some(&permit.into_act().into_asked()), service, hints)
+}
+
+/// getaddrinfo(3) of a number, or of no host. A service that is a name is looked for in the system's tables.
+pub(crate) fn numeric_address_info(
     host: Option<&CStr>,
     service: Option<&CStr>,
-    hints: (i32, i32, i32, i32),
+    mut hints: Hints,
 ) -> Result<Vec<AddressInfo>, NameFailure> {
+    if host.is_some() {
+        hints.flags |= libc::AI_NUMERICHOST;
+    }
+    address_info(host, service, hints)
+}
+
+fn address_info(host: Option<&CStr>, service: Option<&CStr>, hints: Hints) -> Result<Vec<AddressInfo>, NameFailure> {
     // SAFETY: an all-zero addrinfo is a valid hint.
     let mut hint: libc::addrinfo = unsafe { std::mem::zeroed() };
-    (hint.ai_family, hint.ai_socktype, hint.ai_protocol, hint.ai_flags) = hints;
+    hint.ai_family = hints.family;
+    hint.ai_socktype = hints.kind;
+    hint.ai_protocol = hints.protocol;
+    hint.ai_flags = hints.flags;
     let mut list = MaybeUninit::<*mut libc::addrinfo>::uninit();
     // SAFETY: the strings end with NUL, the hint is whole, and the list is read only after success.
     let code = unsafe {
@@ -632,15 +664,312 @@ pub(crate) struct AddressInfo {
     pub(crate) address: RawAddress,
 }
 
-/// Why getaddrinfo(3) failed.
+/// Why a look-up failed.
 pub(crate) enum NameFailure {
     /// An EAI_* code.
     Code(i32),
-    /// EAI_SYSTEM's errno.
+    /// An h_errno.
+    Host(i32),
+    /// EAI_SYSTEM's or NETDB_INTERNAL's errno.
     System(Errno),
 }
 
 /// A string for C, or EINVAL where it has a NUL.
 pub(crate) fn c_string(text: &str) -> Result<CString, Errno> {
     CString::new(text).map_err(|_| Errno::INVAL)
+}
+
+// glibc's reentrant look-ups (man 3 gethostbyname, getservbyname_r, getprotobyname_r), which `libc` does not declare.
+unsafe extern "C" {
+    fn gethostbyname2_r(
+        name: *const libc::c_char,
+        family: libc::c_int,
+        entry: *mut libc::hostent,
+        buffer: *mut libc::c_char,
+        length: usize,
+        result: *mut *mut libc::hostent,
+        h_errno: *mut libc::c_int,
+    ) -> libc::c_int;
+    fn gethostbyaddr_r(
+        address: *const libc::c_void,
+        length: libc::socklen_t,
+        family: libc::c_int,
+        entry: *mut libc::hostent,
+        buffer: *mut libc::c_char,
+        buffer_length: usize,
+        result: *mut *mut libc::hostent,
+        h_errno: *mut libc::c_int,
+    ) -> libc::c_int;
+    fn getservbyname_r(
+        name: *const libc::c_char,
+        protocol: *const libc::c_char,
+        entry: *mut libc::servent,
+        buffer: *mut libc::c_char,
+        length: usize,
+        result: *mut *mut libc::servent,
+    ) -> libc::c_int;
+    fn getservbyport_r(
+        port: libc::c_int,
+        protocol: *const libc::c_char,
+        entry: *mut libc::servent,
+        buffer: *mut libc::c_char,
+        length: usize,
+        result: *mut *mut libc::servent,
+    ) -> libc::c_int;
+    fn getprotobyname_r(
+        name: *const libc::c_char,
+        entry: *mut libc::protoent,
+        buffer: *mut libc::c_char,
+        length: usize,
+        result: *mut *mut libc::protoent,
+    ) -> libc::c_int;
+}
+
+/// The longest entry that is read.
+const ENTRY_MAX: usize = 1 << 20;
+
+/// Makes one of these calls with a buffer that grows until the entry fits. Gives what `read` makes of the entry, or the call's
+/// result where there is none.
+fn find_entry<E, R>(
+    mut call: impl FnMut(*mut E, *mut libc::c_char, usize, *mut *mut E) -> libc::c_int,
+    read: impl FnOnce(&E) -> R,
+) -> Result<R, libc::c_int> {
+    let mut length = 1 << 10;
+    loop {
+        let mut entry = MaybeUninit::<E>::uninit();
+        let mut buffer: Vec<libc::c_char> = Vec::with_capacity(length);
+        let mut result = std::ptr::null_mut();
+        let code = call(entry.as_mut_ptr(), buffer.as_mut_ptr(), length, &raw mut result);
+        if code == libc::ERANGE && length < ENTRY_MAX {
+            length *= 4;
+            continue;
+        }
+        // SAFETY: the result is null, or points to `entry`, which was then filled with pointers into `buffer`; both live here.
+        return unsafe { result.as_ref() }.map(read).ok_or(code);
+    }
+}
+
+/// A text of C's.
+///
+/// # Safety
+/// It ends with NUL and lives during the call.
+unsafe fn text(pointer: *const libc::c_char) -> String {
+    // SAFETY: as this function demands.
+    unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned()
+}
+
+/// The pointers of a list that ends with a null.
+///
+/// # Safety
+/// The list lives during the call.
+unsafe fn pointers(mut list: *mut *mut libc::c_char) -> Vec<*mut libc::c_char> {
+    let mut all = Vec::new();
+    // SAFETY: the list goes on until its null.
+    while !list.is_null() && !unsafe { *list }.is_null() {
+        // SAFETY: as above: this element is no null, so there is a next one.
+        unsafe {
+            all.push(*list);
+            list = list.add(1);
+        }
+    }
+    all
+}
+
+/// What gethostbyname(3) or gethostbyaddr(3) said.
+pub(crate) struct HostEntry {
+    pub(crate) name: String,
+    pub(crate) aliases: Vec<String>,
+    pub(crate) addresses: Vec<IpAddr>,
+}
+
+impl HostEntry {
+    /// Of the system's entry, whose pointers must be what glibc made them.
+    fn read(entry: &libc::hostent) -> Self {
+        let address = |pointer: *mut libc::c_char| {
+            let pointer = pointer.cast::<u8>();
+            match (entry.h_addrtype, entry.h_length) {
+                // SAFETY: each address of the list has h_length bytes.
+                (libc::AF_INET, 4) => Some(IpAddr::from(Ipv4Addr::from(unsafe { *pointer.cast::<[u8; 4]>() }))),
+                // SAFETY: as above.
+                (libc::AF_INET6, 16) => Some(IpAddr::from(Ipv6Addr::from(unsafe { *pointer.cast::<[u8; 16]>() }))),
+                _ => None,
+            }
+        };
+        // SAFETY: glibc filled the entry: its texts end with NUL, its lists with a null, and all live as long as the entry.
+        unsafe {
+            Self {
+                name: text(entry.h_name),
+                aliases: pointers(entry.h_aliases).into_iter().map(|alias| text(alias)).collect(),
+                addresses: pointers(entry.h_addr_list).into_iter().filter_map(address).collect(),
+            }
+        }
+    }
+}
+
+/// The failure that an h_errno and the call's result are.
+fn host_failure(h_errno: libc::c_int, code: libc::c_int) -> NameFailure {
+    match h_errno {
+        // NETDB_INTERNAL: errno says more.
+        ..=0 => NameFailure::System(if code > 0 { Errno::from_raw_os_error(code) } else { Errno::IO }),
+        code => NameFailure::Host(code),
+    }
+}
+
+/// gethostbyname2(3). It blocks: for the name pool's threads alone.
+pub(crate) fn get_host_by_name(permit: Permit<Resolve>, family: i32) -> Result<HostEntry, NameFailure> {
+    let name = permit.into_act().into_asked();
+    let mut h_errno = 0;
+    let found = find_entry(
+        // SAFETY: the name ends with NUL, and `find_entry` gives an entry, a buffer of this length and a place for the result.
+        |entry, buffer, length, result| unsafe {
+            gethostbyname2_r(name.as_ptr(), family, entry, buffer, length, result, &raw mut h_errno)
+        },
+        HostEntry::read,
+    );
+    found.map_err(|code| host_failure(h_errno, code))
+}
+
+/// gethostbyaddr(3). It blocks: for the name pool's threads alone.
+pub(crate) fn get_host_by_address(permit: Permit<ReverseResolve>) -> Result<HostEntry, NameFailure> {
+    let (octets, family) = match permit.into_act().address {
+        IpAddr::V4(v4) => (v4.octets().to_vec(), libc::AF_INET),
+        IpAddr::V6(v6) => (v6.octets().to_vec(), libc::AF_INET6),
+    };
+    let mut h_errno = 0;
+    let found = find_entry(
+        // SAFETY: the address is of its family's length, the rest as in `get_host_by_name`.
+        |entry, buffer, length, result| unsafe {
+            let address = octets.as_ptr().cast();
+            gethostbyaddr_r(address, octets.len() as _, family, entry, buffer, length, result, &raw mut h_errno)
+        },
+        HostEntry::read,
+    );
+    found.map_err(|code| host_failure(h_errno, code))
+}
+
+/// netdb.h: NI_MAXHOST.
+const HOST_TEXT_MAX: usize = 1025;
+
+/// getnameinfo(3)'s host, by these flags.
+fn host_text(address: IpAddr, flags: i32) -> Result<String, NameFailure> {
+    let raw = RawAddress::from_ip(SocketAddr::new(address, 0));
+    let mut host = [0 as libc::c_char; HOST_TEXT_MAX];
+    // SAFETY: the pointers and lengths are `raw`'s and `host`'s own; no service is asked for.
+    let code = unsafe {
+        libc::getnameinfo(raw.as_ptr(), raw.length(), host.as_mut_ptr(), HOST_TEXT_MAX as _, std::ptr::null_mut(), 0, flags)
+    };
+    match code {
+        // SAFETY: getnameinfo succeeded, so the text ends with NUL within the buffer.
+        0 => Ok(unsafe { text(host.as_ptr()) }),
+        libc::EAI_SYSTEM => Err(NameFailure::System(last_errno())),
+        code => Err(NameFailure::Code(code)),
+    }
+}
+
+/// The name of an address: getnameinfo(3) with NI_NAMEREQD, and NI_NOFQDN to cut this host's own domain. It blocks: for the
+/// name pool's threads alone.
+pub(crate) fn get_name(permit: Permit<ReverseResolve>, cut: bool) -> Result<String, NameFailure> {
+    host_text(permit.into_act().address, libc::NI_NAMEREQD | if cut { libc::NI_NOFQDN } else { 0 })
+}
+
+/// An address as glibc writes it.
+pub(crate) fn numeric_host(address: IpAddr) -> String {
+    host_text(address, libc::NI_NUMERICHOST).unwrap_or_else(|_| address.to_string())
+}
+
+fn or_null(text: Option<&CStr>) -> *const libc::c_char {
+    text.map_or(std::ptr::null(), CStr::as_ptr)
+}
+
+/// getservbyname(3): the port in host byte order; ENOENT. It may block: for the name pool's threads alone.
+pub(crate) fn service_port(name: &CStr, protocol: Option<&CStr>) -> Result<u16, Errno> {
+    let found = find_entry(
+        // SAFETY: the texts end with NUL, the rest as in `get_host_by_name`.
+        |entry, buffer, length, result| unsafe {
+            getservbyname_r(name.as_ptr(), or_null(protocol), entry, buffer, length, result)
+        },
+        |entry: &libc::servent| u16::from_be(entry.s_port as u16),
+    );
+    found.map_err(|_| Errno::NOENT)
+}
+
+/// getservbyport(3) of a port in host byte order; ENOENT. It may block: for the name pool's threads alone.
+pub(crate) fn service_name(port: u16, protocol: Option<&CStr>) -> Result<String, Errno> {
+    let found = find_entry(
+        // SAFETY: as in `service_port`.
+        |entry, buffer, length, result| unsafe {
+            getservbyport_r(port.to_be().into(), or_null(protocol), entry, buffer, length, result)
+        },
+        // SAFETY: glibc filled the entry: its name ends with NUL and lives as long as it.
+        |entry: &libc::servent| unsafe { text(entry.s_name) },
+    );
+    found.map_err(|_| Errno::NOENT)
+}
+
+/// getprotobyname(3); ENOENT. It may block: for the name pool's threads alone.
+pub(crate) fn protocol_number(name: &CStr) -> Result<i32, Errno> {
+    let found = find_entry(
+        // SAFETY: as in `service_port`.
+        |entry, buffer, length, result| unsafe { getprotobyname_r(name.as_ptr(), entry, buffer, length, result) },
+        |entry: &libc::protoent| entry.p_proto,
+    );
+    found.map_err(|_| Errno::NOENT)
+}
+
+/// if_nameindex(3).
+pub(crate) fn interfaces(_permit: Permit<Interfaces>) -> Result<Vec<(u32, String)>, Errno> {
+    // SAFETY: it takes nothing, and gives a list that ends with index 0, or null.
+    let list = unsafe { libc::if_nameindex() };
+    if list.is_null() {
+        return Err(last_errno());
+    }
+    let mut all = Vec::new();
+    let mut next = list;
+    // SAFETY: `next` stays within the list: it goes on until its entry of index 0, whose name is null.
+    while let libc::if_nameindex { if_index: index @ 1.., if_name: name } = unsafe { &*next } {
+        // SAFETY: the name of an entry before the last ends with NUL and lives as long as the list.
+        all.push((*index, unsafe { text(*name) }));
+        // SAFETY: this was not the last entry.
+        next = unsafe { next.add(1) };
+    }
+    // SAFETY: `list` is if_nameindex's own, freed once.
+    unsafe { libc::if_freenameindex(list) };
+    Ok(all)
+}
+
+/// if_nametoindex(3); ENODEV.
+pub(crate) fn interface_index(_permit: Permit<Interfaces>, name: &CStr) -> Result<u32, Errno> {
+    // SAFETY: the name ends with NUL.
+    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
+        0 => Err(last_errno()),
+        index => Ok(index),
+    }
+}
+
+/// if_indextoname(3); ENXIO.
+pub(crate) fn interface_name(_permit: Permit<Interfaces>, index: u32) -> Result<String, Errno> {
+    let mut name = [0 as libc::c_char; libc::IF_NAMESIZE];
+    // SAFETY: the buffer has the length that the call asks for.
+    if unsafe { libc::if_indextoname(index, name.as_mut_ptr()) }.is_null() {
+        return Err(last_errno());
+    }
+    // SAFETY: the call succeeded, so the name ends with NUL within the buffer.
+    Ok(unsafe { text(name.as_ptr()) })
+}
+
+/// gethostname(2).
+pub(crate) fn host_name(_permit: Permit<ReadHostName>) -> String {
+    // man 2 gethostname: at most 64 bytes and the NUL, for which the buffer has room.
+    let mut name = [0 as libc::c_char; 256];
+    // SAFETY: the pointer and the length are the buffer's, the last byte left out.
+    unsafe { libc::gethostname(name.as_mut_ptr(), name.len() - 1) };
+    // SAFETY: the buffer's last byte is NUL.
+    unsafe { text(name.as_ptr()) }
+}
+
+/// sethostname(2).
+pub(crate) fn set_host_name(permit: Permit<SetHostName>) -> Result<(), Errno> {
+    let name = permit.into_act().name;
+    // SAFETY: the pointer and the length are the name's.
+    check(unsafe { libc::sethostname(name.as_ptr().cast(), name.len()) }).map(drop)
 }

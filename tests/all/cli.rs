@@ -225,7 +225,9 @@ fn cli_help_and_version() {
     let run = help(&["run", "--help"]);
     for words in [
         "Examples:\n  sandsock run ",
-        "--allow <VERB=TARGET>",
+        "--allow <VERB[=TARGET]>",
+        "--hostname <NAME>",
+        "interfaces                no target",
         "tcp-connect, tcp-listen",
         "[limits]",
         "descriptors                 1024",

@@ -1,10 +1,10 @@
 //! Names: which may be looked up, what becomes of the answers, and what they open.
 
 use std::net::{TcpListener, UdpSocket};
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use sandsock_tests::resolver::with_own_resolver;
 use sandsock_tests::{Guest, both_ways, programs, skip};
 
 use crate::policy::{Tcp, Udp};
@@ -126,55 +126,15 @@ pub(crate) fn names_numeric_ok() {
     });
 }
 
-/// Set in a test's own child, which has the network and the mounts for itself.
-const INSIDE: &str = "SANDSOCK_TESTS_IN_NAMESPACE";
-
-/// Runs a test's body in a network and mount namespace where a name server of its own is the system's resolver.
-///
-/// The test is this program again, as a child under unshare(1): the host's resolver threads must be inside as well.
-fn with_own_resolver(test: &str, body: impl Fn()) {
-    if std::env::var_os(INSIDE).is_some() {
-        return body();
-    }
-    let script = r#"
-        set -e
-        ip link set lo up
-        for address in 93.184.216.34 93.184.216.35 93.184.216.36; do ip address add $address/32 dev lo; done
-        folder=$(mktemp -d)
-        mount -t tmpfs none "$folder"
-        printf 'nameserver 127.0.0.1\noptions timeout:3 attempts:1\n' >"$folder/resolv.conf"
-        printf 'hosts: files dns\n' >"$folder/nsswitch.conf"
-        mount --bind "$folder/resolv.conf" /etc/resolv.conf
-        mount --bind "$folder/nsswitch.conf" /etc/nsswitch.conf
-        umount -l "$folder" && rmdir "$folder"
-        echo ready
-        exec "$0" "$@"
-    "#;
-    let test_program = std::env::current_exe().expect("a path");
-    let output = Command::new("unshare")
-        .args(["--net", "--mount", "--propagation", "private", "bash", "-c", script])
-        .arg(test_program)
-        .args(["--exact", &format!("names::{test}"), "--nocapture", "--test-threads", "1"])
-        .env(INSIDE, "1")
-        .output();
-    let output = match output {
-        Ok(output) if String::from_utf8_lossy(&output.stdout).contains("ready") => output,
-        Ok(output) => return skip(test, &format!("no namespaces here: {}", String::from_utf8_lossy(&output.stderr).trim())),
-        Err(error) => return skip(test, &format!("no unshare here: {error}")),
-    };
-    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-    assert!(output.status.success() && text.contains("1 passed"), "in the namespace:\n{text}");
-}
-
 /// A name server that answers A questions by a function of the name and of how often it was asked; none is silence.
-struct NameServer {
+struct HostileServer {
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 /// What it answers: addresses, and the alias that leads to them.
 type Answer = Option<(Option<&'static str>, Vec<[u8; 4]>)>;
 
-impl NameServer {
+impl HostileServer {
     fn start(answer: fn(&str, usize) -> Answer) -> Self {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let socket = UdpSocket::bind("127.0.0.1:53").expect("the namespace is ours");
@@ -246,8 +206,8 @@ fn reply(question: &[u8], alias: Option<&str>, addresses: &[[u8; 4]]) -> Vec<u8>
 #[test]
 pub(crate) fn names_rebinding_denied() {
     const PUBLIC: [u8; 4] = [93, 184, 216, 34];
-    with_own_resolver("names_rebinding_denied", || {
-        let server = NameServer::start(|name, times| {
+    with_own_resolver("names::names_rebinding_denied", || {
+        let server = HostileServer::start(|name, times| {
             let metadata = [169, 254, 169, 254];
             Some(match name {
                 // Two ways to wait are two runs: each is answered well once.
@@ -284,8 +244,8 @@ pub(crate) fn names_rebinding_denied() {
 
 #[test]
 pub(crate) fn names_lookup_interrupted() {
-    with_own_resolver("names_lookup_interrupted", || {
-        let server = NameServer::start(|_, _| None);
+    with_own_resolver("names::names_lookup_interrupted", || {
+        let server = HostileServer::start(|_, _| None);
         both_ways(|way| {
             let running = Guest::new(programs::names_lookup_interrupted, way)
                 .allow("resolve=silent.example")

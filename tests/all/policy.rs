@@ -152,6 +152,19 @@ fn case(verb: Verb, folder: &std::path::Path) -> Case {
             target: "localhost".into(),
             check: nothing(),
         },
+        Verb::ReverseResolve => Case {
+            grant: "reverse-resolve=127.0.0.1".into(),
+            other: "reverse-resolve=127.0.0.2",
+            target: "127.0.0.1".into(),
+            check: nothing(),
+        },
+        Verb::Interfaces => {
+            Case { grant: "interfaces".into(), other: "hostname=read", target: String::new(), check: nothing() }
+        }
+        // The name that this host has already: nothing changes.
+        Verb::Hostname => {
+            Case { grant: "hostname=set".into(), other: "hostname=read", target: String::new(), check: nothing() }
+        }
         Verb::Option => Case {
             grant: "option=SOL_SOCKET/SO_PRIORITY".into(),
             other: "tcp-connect=127.0.0.1:1",

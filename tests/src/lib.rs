@@ -18,6 +18,7 @@ use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 
 pub mod netns;
+pub mod resolver;
 
 /// Every guest program, by its name.
 pub mod programs {

@@ -2,6 +2,7 @@
 //! what it is linked with.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
@@ -20,11 +21,11 @@ use super::{Failure, told};
 #[derive(Args)]
 pub(super) struct GuestArgs {
     /// Grant a capability, for example tcp-connect=127.0.0.1:8000.
-    #[arg(long, value_name = "VERB=TARGET")]
+    #[arg(long, value_name = "VERB[=TARGET]")]
     allow: Vec<String>,
 
     /// Refuse a capability, whatever is allowed.
-    #[arg(long, value_name = "VERB=TARGET")]
+    #[arg(long, value_name = "VERB[=TARGET]")]
     deny: Vec<String>,
 
     /// Read grants, denials, names and limits from a file.
@@ -46,6 +47,10 @@ pub(super) struct GuestArgs {
     /// Hand over a descriptor that this command inherited: fd:N, stdin, or listen for all of socket activation.
     #[arg(long, value_name = "fd:N|stdin|listen")]
     inherit: Vec<String>,
+
+    /// Give the guest this host name, where it would see `sandbox` or the real one.
+    #[arg(long, value_name = "NAME")]
+    hostname: Option<String>,
 
     /// Give the guest a folder, under its own or another name.
     #[arg(long, value_name = "HOST[::GUEST]")]
@@ -129,6 +134,15 @@ pub(super) fn policy(args: &GuestArgs, handed: &Handed) -> Result<Policy, Failur
         builder.allow_all();
     }
     Ok(builder.build())
+}
+
+/// The context of the options, from which each guest's is built.
+pub(super) fn context(args: &GuestArgs, policy: Policy) -> Result<SandsockCtxBuilder, Failure> {
+    let mut builder = SandsockCtx::builder(Arc::new(policy));
+    if let Some(name) = &args.hostname {
+        builder.host_name(name).with_context(|| format!("--hostname {name}"))?;
+    }
+    Ok(builder)
 }
 
 /// `HOST::GUEST`, or `HOST` alone for both.

@@ -2,17 +2,16 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
-use sandsock_host::{Interrupter, SandsockCtx};
+use sandsock_host::Interrupter;
 use wasmtime::{Engine, Store, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use super::engine::{Loaded, load};
-use super::guest::{GuestArgs, State, Surroundings, fit, new_store, policy, raise_descriptor_limit, unfit};
+use super::guest::{GuestArgs, State, Surroundings, context, fit, new_store, policy, raise_descriptor_limit, unfit};
 use super::{Failure, told};
 
 /// Runs a component to its end; its exit status is the command's.
@@ -26,7 +25,7 @@ pub(super) fn run(args: &GuestArgs) -> Result<ExitCode, Failure> {
     wasi.inherit_stdio().allow_blocking_current_thread(true);
     let loaded = load(&args.component)?;
     let sandsock = {
-        let mut builder = SandsockCtx::builder(Arc::new(policy));
+        let mut builder = context(args, policy)?;
         if loaded.concurrent {
             builder.wait_on_fiber();
         }

@@ -13,7 +13,7 @@ use crate::permit::{Destination, Judge};
 
 pub(super) struct Inet;
 
-fn to_ip(address: &Address) -> Result<SocketAddr, Errno> {
+pub(super) fn to_ip(address: &Address) -> Result<SocketAddr, Errno> {
     let Address::Inet(address) = address else { return Err(Errno::AFNOSUPPORT) };
     let (a, b, c, d) = address.address;
     Ok(SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), address.port).into())

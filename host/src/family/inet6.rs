@@ -13,7 +13,7 @@ use crate::permit::{Destination, Judge};
 
 pub(super) struct Inet6;
 
-fn to_ip(address: &Address) -> Result<SocketAddr, Errno> {
+pub(super) fn to_ip(address: &Address) -> Result<SocketAddr, Errno> {
     let Address::Inet6(address) = address else { return Err(Errno::AFNOSUPPORT) };
     let (a, b, c, d, e, f, g, h) = address.address;
     let ip = Ipv6Addr::new(a, b, c, d, e, f, g, h);

@@ -15,7 +15,7 @@ use sandsock_abi::constants::{
 use sandsock_abi::option::{self, Access, SocketOption};
 
 use super::file::{self, PolicyFileError};
-use super::grant::{Ancillary, DescriptorNumber, Grant, GrantError, Verb};
+use super::grant::{Ancillary, DescriptorNumber, Grant, GrantError, Hostname, Verb};
 use super::index::{Endpoints, Names, Ports, RuleId, any_left};
 use super::limits::Limits;
 use super::pattern::{
@@ -79,6 +79,12 @@ pub enum Request<'a> {
     UnixBind(UnixTarget<'a>),
     /// Look up a name.
     Resolve(&'a str),
+    /// Ask for the name of an address.
+    ReverseResolve(IpAddr),
+    /// See the network interfaces.
+    Interfaces,
+    /// Read or set this host's name.
+    Hostname(Hostname),
     /// Read an option.
     GetOption {
         /// The level's number.
@@ -128,6 +134,9 @@ impl Request<'_> {
             Self::UnixConnect(_) => Verb::UnixConnect,
             Self::UnixBind(_) => Verb::UnixBind,
             Self::Resolve(_) => Verb::Resolve,
+            Self::ReverseResolve(_) => Verb::ReverseResolve,
+            Self::Interfaces => Verb::Interfaces,
+            Self::Hostname(_) => Verb::Hostname,
             Self::GetOption { .. } | Self::SetOption { .. } | Self::Control { .. } => Verb::Option,
             Self::RightsSend | Self::RightsReceive { .. } | Self::CredentialsForge => Verb::Ancillary,
             Self::Inherit(_) => Verb::Inherit,
@@ -150,6 +159,9 @@ impl fmt::Display for Request<'_> {
                 let shown: String = name.chars().take(256).flat_map(char::escape_debug).collect();
                 f.write_str(&shown)
             }
+            Self::ReverseResolve(address) => address.fmt(f),
+            Self::Interfaces => Ok(()),
+            Self::Hostname(what) => f.write_str(what.name()),
             Self::GetOption { level, number } | Self::SetOption { level, number, .. } | Self::Control { level, number } => {
                 match option::find(level, number) {
                     Some(option) => option.fmt(f),
@@ -263,6 +275,11 @@ struct Rules {
     unix_connect: Arc<UnixRules>,
     unix_bind: Arc<UnixRules>,
     resolve: Resolves,
+    /// Ports have no meaning here: every rule holds for port 0.
+    reverse_resolve: Endpoints,
+    interfaces: Option<RuleId>,
+    hostname_read: Option<RuleId>,
+    hostname_set: Option<RuleId>,
     options: HashMap<(i32, i32), RuleId>,
     rights_send: Option<RuleId>,
     rights_receive: Option<RuleId>,
@@ -276,6 +293,7 @@ impl Rules {
     fn build(grants: Vec<Grant>, base: Option<&[u8]>, deny: bool) -> Self {
         let texts: Vec<Arc<str>> = grants.iter().map(|grant| grant.to_string().into()).collect();
         let mut endpoints: [Vec<(RuleId, &EndpointPattern)>; 5] = Default::default();
+        let mut reverse: Vec<(RuleId, EndpointPattern)> = Vec::new();
         let (mut unix_connect, mut unix_bind) = (UnixRules::default(), UnixRules::default());
         let mut rules = Self::default();
         let add_unix = |rules: &mut UnixRules, pattern: &UnixPattern, text: &Arc<str>| match pattern {
@@ -294,6 +312,12 @@ impl Rules {
                 Grant::UnixBind(pattern) => add_unix(&mut unix_bind, pattern, text),
                 Grant::Resolve(ResolvePattern::Any) => rules.resolve.any = Some(id),
                 Grant::Resolve(ResolvePattern::Name(name)) => rules.resolve.names.add(name, PortRange::ANY, id),
+                Grant::ReverseResolve(host) => {
+                    reverse.push((id, EndpointPattern { host: host.clone(), ports: PortRange::ANY }));
+                }
+                Grant::Interfaces => rules.interfaces = Some(id),
+                Grant::Hostname(Hostname::Read) => rules.hostname_read = Some(id),
+                Grant::Hostname(Hostname::Set) => rules.hostname_set = Some(id),
                 Grant::Option(option) => {
                     rules.options.insert((option.level, option.number), id);
                 }
@@ -310,6 +334,7 @@ impl Rules {
         (rules.tcp_connect, rules.tcp_listen, rules.udp_bind, rules.udp_send, rules.udp_receive) =
             (connect, listen, bind, send, receive);
         (rules.unix_connect, rules.unix_bind) = (Arc::new(unix_connect), Arc::new(unix_bind));
+        rules.reverse_resolve = Endpoints::build(reverse.iter().map(|(id, pattern)| (*id, pattern)));
         rules.resolve.names.finish();
         rules.grants = grants;
         rules.texts = texts;
@@ -597,6 +622,14 @@ impl Policy {
             Request::UnixConnect(target) => self.unix(request, target, &allow.unix_connect, &deny.unix_connect),
             Request::UnixBind(target) => self.unix(request, target, &allow.unix_bind, &deny.unix_bind),
             Request::Resolve(name) => self.resolve(name),
+            Request::ReverseResolve(address) => self.reverse_resolve(address, pins, now),
+            Request::Interfaces => self.plain("interfaces", Verb::Interfaces.name(), allow.interfaces, deny.interfaces),
+            Request::Hostname(Hostname::Read) => {
+                self.plain("hostname read", "hostname=read", allow.hostname_read, deny.hostname_read)
+            }
+            Request::Hostname(Hostname::Set) => {
+                self.plain("hostname set", "hostname=set", allow.hostname_set, deny.hostname_set)
+            }
             Request::GetOption { level, number } => self.option(level, number, |row| row.get),
             Request::SetOption { level, number, datagram } => self.option(level, number, |row| match row.set {
                 Access::GrantedOnDatagrams if datagram => Access::Granted,
@@ -621,6 +654,16 @@ impl Policy {
                 self.ancillary(Ancillary::CredentialsForge, [allow.credentials_forge, None], [deny.credentials_forge, None])
             }
             Request::Inherit(number) => self.inherit(number),
+        }
+    }
+
+    /// Decides by two rules that name the whole of what is asked for.
+    fn plain(&self, what: &str, grant: &str, allow: Option<RuleId>, deny: Option<RuleId>) -> Result<Allowed<'_>, Denial> {
+        match (deny, allow) {
+            (Some(rule), _) => Err(Denial::by_rule(what, self.deny.text(rule))),
+            (None, _) if self.everything => Ok(Allowed { rule: Some(EVERYTHING) }),
+            (None, Some(rule)) => Ok(self.by(rule)),
+            (None, None) => Err(Denial::missing(what.to_owned(), Some(grant.to_owned()))),
         }
     }
 
@@ -855,6 +898,9 @@ impl Policy {
             | Verb::UdpSend
             | Verb::UdpReceive
             | Verb::Resolve
+            | Verb::ReverseResolve
+            | Verb::Interfaces
+            | Verb::Hostname
             | Verb::Option
             | Verb::Ancillary
             | Verb::Inherit => return Err(Denial::new(format!("{verb} has no paths"))),
@@ -902,6 +948,50 @@ impl Policy {
         // No rule can name what resolvers may read as an address.
         let grant = (!ends_in_number(&known)).then(|| format!("{}={known}", Verb::Resolve));
         Err(Denial::missing(format!("resolve of {request}"), grant))
+    }
+
+    /// Whether every name may be looked up that no rule denies, so that a text that is no name has nothing to be denied for.
+    pub fn resolves_any(&self) -> bool {
+        self.deny.resolve.any.is_none() && (self.everything || self.allow.resolve.any.is_some())
+    }
+
+    /// Decides on a reverse look-up. A rule by a name holds for what the guest looked that name up to, as it does for a connect:
+    /// private addresses need a rule of their own, or `--resolve`, whose addresses may be asked for without any other rule.
+    fn reverse_resolve(&self, given: IpAddr, pins: &Pins, now: Instant) -> Result<Allowed<'_>, Denial> {
+        let (allow, deny) = (&self.allow.reverse_resolve, &self.deny.reverse_resolve);
+        let address = canonical(given);
+        let what = || format!("{} of {given}", Verb::ReverseResolve);
+        if let Some(rule) = self.denied_at(deny, address, 0, pins) {
+            return Err(Denial::by_rule(what(), self.deny.text(rule.rule)));
+        }
+        if self.everything {
+            return Ok(Allowed { rule: Some(EVERYTHING) });
+        }
+        if let Some(found) = allow.at(address, 0) {
+            return Ok(self.by(found.rule));
+        }
+        let expired = match self.named_at(allow, address, 0, pins, now) {
+            Ok((rule, pin)) => {
+                if let Some(pin) = pin {
+                    pins.touch(pin, now);
+                }
+                return Ok(self.by(rule));
+            }
+            Err(expired) => expired,
+        };
+        let fixed = self.fixed_names(address).first().and_then(|name| self.fixed.names.get(name));
+        if let Some((_, rule)) = fixed {
+            return Ok(Allowed { rule: Some(rule) });
+        }
+        let mut denial = Denial::missing(what(), Some(format!("{}={address}", Verb::ReverseResolve)));
+        denial.expired_name = expired.map(|pin| pin.name().to_owned()).filter(|name| self.resolve(name).is_ok());
+        Err(denial)
+    }
+
+    /// The names to which `--resolve` gave this address, in the order given: the answer to a reverse look-up, without asking
+    /// any resolver. They are judged as any other.
+    pub fn fixed_names_of(&self, address: IpAddr) -> &[Box<str>] {
+        self.fixed_names(canonical(address))
     }
 
     /// Judges the answers to a look-up of `name`, or its fixed addresses.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use sandsock_abi::option::{self, SocketOption};
 
-use super::pattern::{EndpointPattern, Fault, HostPattern, ResolvePattern, UnixPattern, decimal};
+use super::pattern::{EndpointPattern, Fault, HostPattern, ResolvePattern, UnixPattern, decimal, parse_lone_host};
 
 /// What a rule allows or denies to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,6 +26,12 @@ pub enum Verb {
     UnixBind,
     /// Look up a name.
     Resolve,
+    /// Ask for the name of an address.
+    ReverseResolve,
+    /// See this host's network interfaces.
+    Interfaces,
+    /// Read and set this host's name.
+    Hostname,
     /// Get and set an option that is not ordinary, as an option or a control message.
     Option,
     /// Pass descriptors or forge credentials.
@@ -45,6 +51,12 @@ pub enum Form {
     Unix,
     /// A host name.
     Name,
+    /// An address, a network or a host name, without a port.
+    Host,
+    /// None: the verb stands alone.
+    Alone,
+    /// One of [`Hostname`]'s words.
+    Hostname,
     /// `LEVEL/NAME` of a socket option.
     Option,
     /// One of [`Ancillary`]'s words.
@@ -60,9 +72,9 @@ pub struct VerbInfo {
     pub verb: Verb,
     /// Its word.
     pub name: &'static str,
-    /// What its target looks like. Every verb served so far takes one.
+    /// What its target looks like.
     pub form: Form,
-    /// Targets, for help and errors.
+    /// Targets, for help and errors. None where the verb stands alone.
     pub examples: &'static [&'static str],
     /// What it grants, as the end of a sentence, for help.
     pub about: &'static str,
@@ -79,8 +91,7 @@ const fn row(
 }
 
 /// Verbs that the language has and this version does not serve.
-const LATER: &[&str] =
-    &["raw", "packet", "netlink", "can", "family", "reverse-resolve", "multicast", "interfaces", "hostname", "ioctl"];
+const LATER: &[&str] = &["raw", "packet", "netlink", "can", "family", "multicast", "ioctl"];
 
 impl Verb {
     /// Every verb, in the order of the enum.
@@ -130,6 +141,15 @@ impl Verb {
         row(Self::UnixBind, "unix-bind", Form::Unix, &["/run/app/*.sock", "@name-*"], "bind a UNIX socket"),
         row(Self::Resolve, "resolve", Form::Name, &["db.example", "*.example.com", "*"], "look up a name"),
         row(
+            Self::ReverseResolve,
+            "reverse-resolve",
+            Form::Host,
+            &["192.0.2.7", "192.0.2.0/24", "2001:db8::/32", "db.example", "*"],
+            "ask for the name of an address; of a name, of the addresses that it was looked up to",
+        ),
+        row(Self::Interfaces, "interfaces", Form::Alone, &[], "see this host's network interfaces, their names and numbers"),
+        row(Self::Hostname, "hostname", Form::Hostname, &["read", "set"], "read this host's own name, or set it"),
+        row(
             Self::Option,
             "option",
             Form::Option,
@@ -160,6 +180,12 @@ impl Verb {
     /// This verb's word.
     pub fn name(self) -> &'static str {
         self.info().name
+    }
+
+    /// Rules of this verb with its targets.
+    fn examples(self) -> String {
+        let info = self.info();
+        info.examples.iter().map(|target| format!("{}={target}", info.name)).collect::<Vec<_>>().join(", ")
     }
 
     fn by_name(word: &str) -> Option<Self> {
@@ -200,14 +226,40 @@ impl Ancillary {
     }
 
     fn parse(text: &str) -> Result<Self, Fault> {
-        Self::ALL.into_iter().find(|one| one.name() == text).ok_or_else(|| {
-            let words = Self::ALL.map(Self::name);
-            Fault::new(
-                0,
-                format!("unknown target `{}`", text.escape_debug()),
-                format!("targets are {}{}", words.join(", "), suggestion(text, words)),
-            )
-        })
+        Self::ALL.into_iter().find(|one| one.name() == text).ok_or_else(|| unknown_target(text, &Self::ALL.map(Self::name)))
+    }
+}
+
+fn unknown_target(text: &str, words: &[&str]) -> Fault {
+    Fault::new(
+        0,
+        format!("unknown target `{}`", text.escape_debug()),
+        format!("targets are {}{}", words.join(", "), suggestion(text, words.iter().copied())),
+    )
+}
+
+/// What `hostname` names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Hostname {
+    /// `read`: see the real one.
+    Read,
+    /// `set`: set the real one.
+    Set,
+}
+
+impl Hostname {
+    const ALL: [Self; 2] = [Self::Read, Self::Set];
+
+    /// Its word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Set => "set",
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, Fault> {
+        Self::ALL.into_iter().find(|one| one.name() == text).ok_or_else(|| unknown_target(text, &Self::ALL.map(Self::name)))
     }
 }
 
@@ -260,7 +312,7 @@ fn parse_option(text: &str) -> Result<&'static SocketOption, Fault> {
     })
 }
 
-/// One rule: `VERB=TARGET`. Parsed from text, and printed in the form in which denials name it.
+/// One rule: `VERB=TARGET`, or `VERB` where it stands alone. Parsed from text, and printed in the form in which denials name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Grant {
     /// `tcp-connect=HOST:PORT`.
@@ -279,6 +331,12 @@ pub enum Grant {
     UnixBind(UnixPattern),
     /// `resolve=NAME`.
     Resolve(ResolvePattern),
+    /// `reverse-resolve=HOST`.
+    ReverseResolve(HostPattern),
+    /// `interfaces`.
+    Interfaces,
+    /// `hostname=WHAT`.
+    Hostname(Hostname),
     /// `option=LEVEL/NAME`.
     Option(&'static SocketOption),
     /// `ancillary=WHAT`.
@@ -299,6 +357,9 @@ impl Grant {
             Self::UnixConnect(_) => Verb::UnixConnect,
             Self::UnixBind(_) => Verb::UnixBind,
             Self::Resolve(_) => Verb::Resolve,
+            Self::ReverseResolve(_) => Verb::ReverseResolve,
+            Self::Interfaces => Verb::Interfaces,
+            Self::Hostname(_) => Verb::Hostname,
             Self::Option(_) => Verb::Option,
             Self::Ancillary(_) => Verb::Ancillary,
             Self::Inherit(_) => Verb::Inherit,
@@ -313,14 +374,16 @@ impl Grant {
         let Some(verb) = Verb::by_name(word) else {
             return Err(unknown_verb(word));
         };
-        let info = verb.info();
-        let examples = || {
-            let examples: Vec<_> = info.examples.iter().map(|target| format!("{}={target}", info.name)).collect();
-            format!("examples: {}", examples.join(", "))
-        };
-        let target = target.filter(|target| !target.is_empty());
-        let Some(target) = target else {
-            return Err(Fault::new(text.len(), format!("`{word}` needs a target"), examples()));
+        let target = match (verb.info().form, target) {
+            (Form::Alone, None) => "",
+            (Form::Alone, Some(_)) => {
+                return Err(Fault::new(word.len(), format!("`{word}` takes no target"), format!("write {word} alone")));
+            }
+            (_, None | Some("")) => {
+                let hint = format!("examples: {}", verb.examples());
+                return Err(Fault::new(text.len(), format!("`{word}` needs a target"), hint));
+            }
+            (_, Some(target)) => target,
         };
         let parsed = match verb {
             Verb::TcpConnect => remote(target).map(Self::TcpConnect),
@@ -331,6 +394,9 @@ impl Grant {
             Verb::UnixConnect => UnixPattern::parse(target).map(Self::UnixConnect),
             Verb::UnixBind => UnixPattern::parse(target).map(Self::UnixBind),
             Verb::Resolve => ResolvePattern::parse(target).map(Self::Resolve),
+            Verb::ReverseResolve => parse_lone_host(target).map(Self::ReverseResolve),
+            Verb::Interfaces => Ok(Self::Interfaces),
+            Verb::Hostname => Hostname::parse(target).map(Self::Hostname),
             Verb::Option => parse_option(target).map(Self::Option),
             Verb::Ancillary => Ancillary::parse(target).map(Self::Ancillary),
             Verb::Inherit => DescriptorNumber::parse(target).map(Self::Inherit),
@@ -389,7 +455,10 @@ impl FromStr for Grant {
 
 impl fmt::Display for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}=", self.verb())?;
+        self.verb().fmt(f)?;
+        if self.verb().info().form != Form::Alone {
+            f.write_str("=")?;
+        }
         match self {
             Self::TcpConnect(pattern)
             | Self::TcpListen(pattern)
@@ -398,6 +467,9 @@ impl fmt::Display for Grant {
             | Self::UdpReceive(pattern) => pattern.fmt(f),
             Self::UnixConnect(pattern) | Self::UnixBind(pattern) => pattern.fmt(f),
             Self::Resolve(pattern) => pattern.fmt(f),
+            Self::ReverseResolve(pattern) => pattern.fmt(f),
+            Self::Interfaces => Ok(()),
+            Self::Hostname(what) => f.write_str(what.name()),
             Self::Option(name) => name.fmt(f),
             Self::Ancillary(what) => f.write_str(what.name()),
             Self::Inherit(number) => number.fmt(f),
@@ -507,8 +579,9 @@ mod tests {
     #[test]
     fn every_example_is_a_grant_and_prints_as_itself() {
         for info in Verb::TABLE {
-            for target in info.examples {
-                let text = format!("{}={target}", info.name);
+            let alone = (info.form == Form::Alone).then(|| info.name.to_owned());
+            assert_eq!(info.examples.is_empty(), alone.is_some(), "{}", info.name);
+            for text in info.examples.iter().map(|target| format!("{}={target}", info.name)).chain(alone) {
                 let grant: Grant = text.parse().unwrap_or_else(|e| panic!("{text}: {e}"));
                 assert_eq!(grant.verb(), info.verb);
                 assert_eq!(grant.to_string(), text);
@@ -542,8 +615,16 @@ mod tests {
     }
 
     #[test]
+    fn verb_that_stands_alone_takes_no_target() {
+        for text in ["interfaces=", "interfaces=eth0", "interfaces=*"] {
+            assert_eq!(error(text), "`interfaces` takes no target at character 11; write interfaces alone", "{text}");
+        }
+        assert!(error("interface").ends_with("did you mean interfaces?"));
+    }
+
+    #[test]
     fn verb_without_its_target_shows_examples() {
-        for info in Verb::TABLE {
+        for info in Verb::TABLE.iter().filter(|info| info.form != Form::Alone) {
             for text in [info.name.to_owned(), format!("{}=", info.name)] {
                 let message = error(&text);
                 assert!(
@@ -617,6 +698,45 @@ mod tests {
         assert!(error("resolve=db.example:80").contains("a name alone"));
     }
 
+    #[test]
+    fn reverse_resolve_takes_addresses_networks_and_names() {
+        for (text, printed) in [
+            ("192.0.2.7/32", "192.0.2.7"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("[2001:db8::/32]", "2001:db8::/32"),
+            ("2001:DB8:0::/32", "2001:db8::/32"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::1", "::1"),
+            ("::/0", "::/0"),
+            ("0.0.0.0/0", "0.0.0.0/0"),
+            ("Bücher.Example.", "xn--bcher-kva.example"),
+            ("*.example.com", "*.example.com"),
+        ] {
+            let grant: Grant = format!("reverse-resolve={text}").parse().unwrap();
+            assert_eq!(grant.to_string(), format!("reverse-resolve={printed}"));
+        }
+        for (text, part) in [
+            ("192.0.2.7:53", "no port"),
+            ("[::1]:53", "no port"),
+            ("db.example:53", "no port"),
+            ("192.0.2.1/24", "write 192.0.2.0/24 or 192.0.2.1"),
+            ("2001:db8::/129", "0 to 128"),
+            ("fe80::1%eth0", "every interface"),
+            ("127.1", "four decimal numbers"),
+            ("[::1", "not closed"),
+            ("a.*", "only at the start"),
+        ] {
+            let text = error(&format!("reverse-resolve={text}"));
+            assert!(text.contains(part), "{text}");
+        }
+    }
+
+    #[test]
+    fn hostname_unknown_lists_the_words() {
+        assert_eq!(error("hostname=write"), "unknown target `write` at character 10; targets are read, set");
+        assert!(error("hostname=reed").ends_with("did you mean read?"));
+    }
+
     fn host() -> impl Strategy<Value = String> {
         prop_oneof![
             Just("*".to_owned()),
@@ -643,6 +763,14 @@ mod tests {
         #[test]
         fn grant_of_an_endpoint_comes_back_from_its_print(verb in prop::sample::select(vec!["tcp-connect", "udp-send", "udp-receive"]), host in host(), ports in ports()) {
             let text = format!("{verb}={host}:{ports}");
+            let grant: Grant = text.parse().map_err(|e| TestCaseError::fail(format!("{text}: {e}")))?;
+            let printed = grant.to_string();
+            prop_assert_eq!(printed.parse::<Grant>(), Ok(grant), "{}", printed);
+        }
+
+        #[test]
+        fn grant_of_a_lone_host_comes_back_from_its_print(host in host()) {
+            let text = format!("reverse-resolve={host}");
             let grant: Grant = text.parse().map_err(|e| TestCaseError::fail(format!("{text}: {e}")))?;
             let printed = grant.to_string();
             prop_assert_eq!(printed.parse::<Grant>(), Ok(grant), "{}", printed);

@@ -63,7 +63,7 @@ limits! {
     /// Descriptors sent with SCM_RIGHTS and not received yet.
     rights_in_flight "rights-in-flight" = 64, 0..=16_384, "descriptors sent and not yet received; beyond: ETOOMANYREFS";
     /// Look-ups begun a second.
-    lookups_per_second "lookups-per-second" = 64, 0..=1_000_000, "look-ups of names begun a second; beyond: EAGAIN";
+    lookups_per_second "lookups-per-second" = 64, 0..=1_000_000, "look-ups of names and addresses begun a second; beyond: a wait, or EAGAIN";
     /// Look-ups under way at once.
     lookups_pending "lookups-pending" = 8, 0..=4_096, "look-ups of names under way at once; beyond: EAGAIN";
     /// Pollers open at once.

@@ -5,8 +5,8 @@
 //!
 //! # Rules
 //!
-//! A rule is `VERB=TARGET`; [`Verb::TABLE`] lists the verbs. Everything is denied that no rule allows, and a rule that denies wins,
-//! also over `allow-all`.
+//! A rule is `VERB=TARGET`, or `VERB` where there is nothing to name; [`Verb::TABLE`] lists the verbs. Everything is denied that
+//! no rule allows, and a rule that denies wins, also over `allow-all`.
 //!
 //! `tcp-connect`, `tcp-listen`, `udp-bind`, `udp-send` and `udp-receive` name `HOST:PORT`:
 //!
@@ -19,8 +19,9 @@
 //!
 //! `udp-send` implies the replies from what it names. `unix-connect` and `unix-bind` name a path (`*` and `?` within a component,
 //! `**` for any number of components) or `@` and an abstract name (`*` for any bytes, `\xNN` for one byte). `resolve` names a name,
-//! `*.NAME`, or `*` for every name. `option` names `LEVEL/NAME`. `ancillary` names what [`Ancillary`] lists,
-//! `inherit` a [`DescriptorNumber`].
+//! `*.NAME`, or `*` for every name. `reverse-resolve` names an address, a network, `*`, or a name for the addresses that it has;
+//! ports have no place there. `interfaces` stands alone. `hostname` names `read` or `set`. `option` names `LEVEL/NAME`.
+//! `ancillary` names what [`Ancillary`] lists, `inherit` a [`DescriptorNumber`].
 //!
 //! # How addresses are judged
 //!
@@ -58,7 +59,7 @@ mod unix;
 pub use audit::{Decision, Outcome, SocketKind};
 pub use decide::{Allowed, Denial, Dropped, Judged, Local, Policy, PolicyBuilder, Request, UnixTarget};
 pub use file::PolicyFileError;
-pub use grant::{Ancillary, DescriptorNumber, Form, Grant, GrantError, Verb, VerbInfo};
+pub use grant::{Ancillary, DescriptorNumber, Form, Grant, GrantError, Hostname, Verb, VerbInfo};
 pub use limits::{LimitInfo, Limits, TokenBucket};
 pub use pattern::{
     AbstractPattern, EndpointPattern, HostPattern, NameError, NamePattern, PathPattern, PortRange, ResolvePattern,

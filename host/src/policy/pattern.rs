@@ -368,6 +368,36 @@ impl HostPattern {
     }
 }
 
+/// A host that stands without a port. IPv6 needs no brackets then, and may have them.
+pub(super) fn parse_lone_host(text: &str) -> Result<HostPattern, Fault> {
+    const HINT: &str = "write the address, the network or the name alone, as in 192.0.2.7, 2001:db8::/32 or db.example";
+    if let Some(rest) = text.strip_prefix('[') {
+        return match rest.split_once(']') {
+            None => Err(Fault::new(0, "the bracket is not closed", HINT)),
+            Some((inside, "")) => HostPattern::parse_v6(inside).map_err(|fault| fault.shifted(1)),
+            Some((inside, _)) => Err(Fault::new(inside.len() + 2, "no port has a place here", HINT)),
+        };
+    }
+    match text.bytes().filter(|b| *b == b':').count() {
+        0 => HostPattern::parse(text),
+        // Every IPv6 address has two colons.
+        1 => Err(Fault::new(text.find(':').unwrap_or(0), "no port has a place here", HINT)),
+        _ => HostPattern::parse_v6(text),
+    }
+}
+
+/// As it stands without a port.
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("*"),
+            Self::Net(net) if net.prefix_len() == net.max_prefix_len() => net.addr().fmt(f),
+            Self::Net(net) => net.fmt(f),
+            Self::Name(name) => name.fmt(f),
+        }
+    }
+}
+
 impl EndpointPattern {
     pub(super) fn parse(text: &str) -> Result<Self, Fault> {
         const MISSING: &str = "write HOST:PORT; PORT is a number, a range such as 8000-8999, or `*` for any";
@@ -396,14 +426,9 @@ impl EndpointPattern {
 impl fmt::Display for EndpointPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.host {
-            HostPattern::Any => f.write_str("*")?,
-            HostPattern::Net(IpNet::V4(net)) if net.prefix_len() == 32 => write!(f, "{}", net.addr())?,
-            HostPattern::Net(IpNet::V4(net)) => write!(f, "{net}")?,
-            HostPattern::Net(IpNet::V6(net)) if net.prefix_len() == 128 => write!(f, "[{}]", net.addr())?,
-            HostPattern::Net(IpNet::V6(net)) => write!(f, "[{net}]")?,
-            HostPattern::Name(name) => name.fmt(f)?,
+            HostPattern::Net(IpNet::V6(_)) => write!(f, "[{}]:{}", self.host, self.ports),
+            _ => write!(f, "{}:{}", self.host, self.ports),
         }
-        write!(f, ":{}", self.ports)
     }
 }
 

@@ -205,6 +205,20 @@ pub(crate) fn act(verb: &str, target: &str) -> Result<()> {
         "unix-connect" => Socket::new(AF_UNIX, SOCK_STREAM, 0)?.connect(target),
         "unix-bind" => Socket::new(AF_UNIX, SOCK_STREAM, 0)?.bind(target),
         "resolve" => sandsock::getaddrinfo(target, (), Family::INET, SOCK_STREAM, 0, 0).map(|_| ()),
+        "reverse-resolve" => match sandsock::gethostbyaddr(target) {
+            // That it has no name is an answer.
+            Err(error) if error.kind() == ErrorKind::Host => Ok(()),
+            result => result.map(|_| ()),
+        },
+        "interfaces" => sandsock::if_nameindex().map(|all| assert!(!all.is_empty())),
+        "hostname" => match sandsock::sethostname(sandsock::gethostname()) {
+            // The kernel's word, where this process may not.
+            Err(error) if error.kind() == ErrorKind::Os => {
+                assert_eq!(error.errno(), Some(sandsock::errno::EPERM));
+                Ok(())
+            }
+            result => result,
+        },
         "option" => Socket::new(AF_INET, SOCK_STREAM, 0)?.setsockopt(SOL_SOCKET, SO_PRIORITY, 1),
         "ancillary" => {
             let (a, _b) = sandsock::socketpair(AF_UNIX, SOCK_STREAM, 0)?;

@@ -46,7 +46,7 @@ fn at(text: &str) -> SocketAddr {
 
 /// A request from the words of a policy.
 fn request(text: &str) -> Request<'_> {
-    let (verb, target) = text.split_once('=').unwrap();
+    let (verb, target) = text.split_once('=').unwrap_or((text, ""));
     let unix = || match target.strip_prefix('@') {
         Some(name) => UnixTarget::Abstract(name.as_bytes()),
         None if target.is_empty() => UnixTarget::Unnamed,
@@ -61,6 +61,10 @@ fn request(text: &str) -> Request<'_> {
         "unix-connect" => Request::UnixConnect(unix()),
         "unix-bind" => Request::UnixBind(unix()),
         "resolve" => Request::Resolve(target),
+        "reverse-resolve" => Request::ReverseResolve(ip(target)),
+        "interfaces" => Request::Interfaces,
+        "hostname" if target == "read" => Request::Hostname(Hostname::Read),
+        "hostname" => Request::Hostname(Hostname::Set),
         "option" => {
             let (level, name) = target.split_once('/').unwrap();
             let row = option::by_name(level, name).unwrap();
@@ -139,6 +143,11 @@ fn each_verb_granted_is_allowed_and_another_target_denied() {
         ("unix-bind=/run/a.sock", "unix-bind=/run/b.sock"),
         ("unix-bind=@a", "unix-bind=/@a"),
         ("resolve=db.example", "resolve=db.example.com"),
+        ("reverse-resolve=192.0.2.7", "reverse-resolve=192.0.2.8"),
+        ("reverse-resolve=2001:db8::1", "reverse-resolve=2001:db8::2"),
+        ("interfaces", "hostname=read"),
+        ("hostname=read", "hostname=set"),
+        ("hostname=set", "hostname=read"),
         ("option=SOL_SOCKET/SO_MARK", "option=SOL_SOCKET/SO_REUSEPORT"),
         ("ancillary=rights:send", "ancillary=rights:receive"),
         ("ancillary=rights:receive", "ancillary=rights:receive,any"),
@@ -172,6 +181,10 @@ fn no_grant_allows_what_another_verb_asks() {
         "option=SOL_SOCKET/SO_MARK",
         "ancillary=rights:send",
         "inherit=fd:3",
+        "reverse-resolve=127.0.0.1",
+        "interfaces",
+        "hostname=read",
+        "hostname=set",
     ];
     for grant in verbs {
         for asked in verbs {
@@ -196,6 +209,11 @@ fn empty_list_denies_everything() {
         "unix-bind=@x",
         "unix-bind=",
         "resolve=localhost",
+        "reverse-resolve=127.0.0.1",
+        "reverse-resolve=::1",
+        "interfaces",
+        "hostname=read",
+        "hostname=set",
         "option=SOL_SOCKET/SO_MARK",
         "ancillary=rights:send",
         "ancillary=rights:receive",
@@ -221,6 +239,11 @@ fn allow_all_allows_and_deny_wins() {
         "unix-connect=@a",
         "unix-bind=/run/a",
         "resolve=db.example",
+        "reverse-resolve=10.0.0.1",
+        "reverse-resolve=2001:db8::1",
+        "interfaces",
+        "hostname=read",
+        "hostname=set",
         "option=SOL_SOCKET/SO_MARK",
         "ancillary=rights:send",
         "ancillary=rights:receive",
@@ -485,6 +508,75 @@ fn numeric_host_needs_no_resolve_and_other_notations_are_names() {
 fn resolve_of_no_name_is_denied() {
     let case = case_of(&[], &[], everything);
     case.denies(&["resolve=", "resolve=a b", "resolve=a..b", "resolve=fe80::1%eth0", "resolve=a\0b", "resolve=[::1]"]);
+}
+
+#[test]
+fn resolves_any_is_said_of_every_name_alone() {
+    for (allow, deny, all) in [
+        (&["resolve=*"][..], &[][..], true),
+        (&["resolve=*"], &["resolve=*.example"], true),
+        (&["resolve=*"], &["resolve=*"], false),
+        (&["resolve=*.example", "tcp-connect=*:*"], &[], false),
+        (&[], &[], false),
+    ] {
+        assert_eq!(case(allow, deny).policy.resolves_any(), all, "{allow:?} {deny:?}");
+    }
+    assert!(case_of(&[], &[], everything).policy.resolves_any());
+    assert!(!case_of(&[], &["resolve=*"], everything).policy.resolves_any());
+}
+
+// Reverse look-ups.
+
+#[test]
+fn reverse_resolve_holds_networks_and_nothing_beside() {
+    let held = case(&["reverse-resolve=192.0.2.0/24", "reverse-resolve=2001:db8::/32"], &["reverse-resolve=192.0.2.128/25"]);
+    held.allows(&["reverse-resolve=192.0.2.1", "reverse-resolve=::ffff:192.0.2.1", "reverse-resolve=2001:db8:1::1"]);
+    held.denies(&["reverse-resolve=192.0.2.200", "reverse-resolve=192.0.3.1", "reverse-resolve=2001:db9::1"]);
+    held.denies(&["reverse-resolve=::192.0.2.1", "reverse-resolve=::ffff:192.0.2.200"]);
+    let all = case(&["reverse-resolve=*"], &["reverse-resolve=10.0.0.0/8"]);
+    all.allows(&["reverse-resolve=127.0.0.1", "reverse-resolve=::1", "reverse-resolve=2001:db8::1"]);
+    // The resolver asks for the IPv4 address inside.
+    all.denies(&["reverse-resolve=10.0.0.1", "reverse-resolve=::10.0.0.1", "reverse-resolve=64:ff9b::10.0.0.1"]);
+    let denial = held.decide("reverse-resolve=::ffff:10.0.0.1").unwrap_err();
+    assert_eq!(denial.grant.as_deref(), Some("reverse-resolve=10.0.0.1"));
+}
+
+#[test]
+fn reverse_resolve_by_a_name_holds_for_what_it_was_looked_up_to() {
+    let mut named = case(&["reverse-resolve=db.example", "resolve=db.example"], &[]);
+    named.denies(&["reverse-resolve=203.0.113.1"]);
+    named.look_up("db.example", &["203.0.113.1"]).unwrap();
+    named.allows(&["reverse-resolve=203.0.113.1"]);
+    named.denies(&["reverse-resolve=203.0.113.2", "tcp-connect=203.0.113.1:80"]);
+    // A name alone opens no private address, and a reverse look-up opens nothing to a look-up.
+    named.pins.pin("db.example", &[ip("10.0.0.1")], named.now);
+    named.denies(&["reverse-resolve=10.0.0.1"]);
+    let mut private = case(&["reverse-resolve=10.0.0.0/8", "resolve=db.example"], &[]);
+    assert!(private.look_up("db.example", &["10.0.0.1"]).is_err());
+    // A rule that denies by a name holds for its addresses, whatever allows them.
+    let mut denied = case(&["reverse-resolve=*", "resolve=*"], &["reverse-resolve=db.example"]);
+    denied.look_up("db.example", &["203.0.113.1"]).unwrap();
+    denied.denies(&["reverse-resolve=203.0.113.1"]);
+    denied.allows(&["reverse-resolve=203.0.113.2"]);
+}
+
+#[test]
+fn reverse_resolve_of_a_fixed_address_is_answered_with_its_names() {
+    let fixed = |deny: &[&str]| {
+        case_of(&[], deny, |builder| {
+            for pair in ["db.example=10.0.0.5", "cache.example=10.0.0.5", "db.example=::5"] {
+                builder.resolve(pair).unwrap();
+            }
+        })
+    };
+    let case = fixed(&[]);
+    assert_eq!(case.decide("reverse-resolve=10.0.0.5"), Ok(Allowed { rule: Some("resolve=db.example") }));
+    case.allows(&["reverse-resolve=::5", "reverse-resolve=::ffff:10.0.0.5"]);
+    case.denies(&["reverse-resolve=10.0.0.6"]);
+    assert_eq!(case.policy.fixed_names_of(ip("::ffff:10.0.0.5")), ["db.example".into(), "cache.example".into()]);
+    assert!(case.policy.fixed_names_of(ip("10.0.0.6")).is_empty());
+    fixed(&["reverse-resolve=10.0.0.0/8"]).denies(&["reverse-resolve=10.0.0.5"]);
+    fixed(&["reverse-resolve=cache.example"]).denies(&["reverse-resolve=10.0.0.5"]);
 }
 
 #[test]
@@ -980,6 +1072,9 @@ proptest! {
         let verb = ["tcp-connect", "tcp-listen", "udp-bind", "udp-send", "udp-receive"][kind];
         for address in [IpAddr::V6(Ipv6Addr::from(bits)), IpAddr::V4(Ipv4Addr::from(v4))] {
             let asked = format!("{verb}={}", SocketAddr::new(address, port));
+            let denial = case(&[], &[]).decide(&asked).unwrap_err();
+            case(&[&denial.grant.unwrap()], &[]).allows(&[&asked]);
+            let asked = format!("reverse-resolve={address}");
             let denial = case(&[], &[]).decide(&asked).unwrap_err();
             case(&[&denial.grant.unwrap()], &[]).allows(&[&asked]);
         }

@@ -1,0 +1,296 @@
+//! The addresses of a name: judged, and pinned to it.
+
+use std::ffi::{CStr, CString};
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Instant;
+
+use rustix::io::Errno;
+use wasmtime::StoreContextMut;
+
+use sandsock_abi::constants::{AI_CANONIDN, AI_IDN, EAI_ADDRFAMILY, HOST_NOT_FOUND, NO_DATA, NO_RECOVERY};
+
+use super::reverse::has_named_zone;
+use super::{Failure, NAME_MAX, ask, name_answer, run};
+use crate::bindings::sandsock::socket::types::{AddressHints, AddressInfo, Error, HostEntry, NameError, Wait};
+use crate::ctx::{SandsockCtxView, SandsockView};
+use crate::error::{Fault, Outcome};
+use crate::family;
+use crate::permit::{Permit, Resolve};
+use crate::policy::{Judged, normalise_name};
+use crate::sys::{self, Hints, NameFailure};
+use crate::wait;
+
+/// How long a call that may not wait waits for the look-up that it needs, in nanoseconds.
+const LOOK_UP_MOMENT: u64 = 500_000_000;
+
+/// netdb.h: AI_IDN_ALLOW_UNASSIGNED and AI_IDN_USE_STD3_ASCII_RULES, which glibc takes and ignores.
+const AI_IDN_IGNORED: i32 = 0x300;
+
+/// WIT `netdb.get-address-info`.
+pub(crate) async fn get_address_info<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    (host, service, hints, wait): (Option<String>, Option<String>, AddressHints, Wait),
+) -> wasmtime::Result<(Result<Vec<AddressInfo>, NameError>,)> {
+    let hints = Hints { family: hints.family, kind: hints.type_, protocol: hints.protocol, flags: hints.flags };
+    let answers = look_up(store, host.as_deref(), service.as_deref(), hints, wait).await;
+    name_answer(answers.map(|list| list.into_iter().filter_map(to_contract).collect()))
+}
+
+fn to_contract(info: sys::AddressInfo) -> Option<AddressInfo> {
+    Some(AddressInfo {
+        family: info.family,
+        type_: info.kind,
+        protocol: info.protocol,
+        canonical_name: info.canonical_name,
+        address: family::decode(&info.address)?,
+    })
+}
+
+/// getaddrinfo: numbers at once, granted names by `--resolve` or the system's resolver.
+async fn look_up<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    host: Option<&str>,
+    service: Option<&str>,
+    mut hints: Hints,
+    wait: Wait,
+) -> Result<Vec<sys::AddressInfo>, Failure> {
+    // No name of a service is longer, and the system gets no text of a length that the guest chooses.
+    if service.is_some_and(|service| service.len() > NAME_MAX) {
+        return Err(Failure::Code(libc::EAI_NONAME));
+    }
+    let c_string = |text: &str| sys::c_string(text).map_err(|_| Failure::Code(libc::EAI_NONAME));
+    let service = service.map(c_string).transpose()?;
+    // Names reach the resolver in ASCII whatever the flags say, and canonical names are made Unicode here: in UTF-8, as the
+    // contract has it, and not in what this process's locale is.
+    let unicode = hints.flags & AI_CANONIDN != 0;
+    hints.flags &= !(AI_IDN | AI_CANONIDN | AI_IDN_IGNORED);
+    let Some(host) = host else { return numeric(store, None, service, hints, wait).await };
+    if host.is_empty() {
+        return Err(Failure::Code(libc::EAI_NONAME));
+    }
+    judge_zone(&store.data_mut().sandsock(), host)?;
+    // Whatever the system's own parser takes for a number (2130706433, 0x7f.1) is one, and no name. No number is longer than a name.
+    let number = match host.len() <= NAME_MAX {
+        true => numeric(store, Some(c_string(host)?), service.clone(), hints, wait).await,
+        false => Err(Failure::Code(libc::EAI_NONAME)),
+    };
+    match number {
+        Err(Failure::Code(libc::EAI_NONAME)) if hints.flags & libc::AI_NUMERICHOST == 0 && zoned(host).is_none() => {}
+        other => return other,
+    }
+    let permit = judge_name(&store.data_mut().sandsock(), host, Failure::Code(libc::EAI_NONAME))?;
+    let name = permit.act().name().to_owned();
+    let mut answers = match store.data_mut().sandsock().ctx.policy.fixed(&name) {
+        Some(fixed) => {
+            let fixed = fixed.to_vec();
+            let own = name.clone();
+            local(store, service, wait, move |service| from_fixed(&fixed, &own, service, hints)).await??
+        }
+        None => ask(store, wait, move || sys::get_address_info(permit, service.as_deref(), hints)).await??,
+    };
+    let addresses = answers.iter().filter_map(|info| Some(info.address.to_ip()?.ip())).collect();
+    let kept = judge_answers(&store.data_mut().sandsock(), &name, addresses)?.kept;
+    // It stands on the first answer, which may be one that is left out.
+    let canonical_name = answers.iter_mut().find_map(|info| info.canonical_name.take());
+    answers.retain(|info| info.address.to_ip().is_some_and(|address| kept.contains(&address.ip())));
+    if let Some(first) = answers.first_mut() {
+        first.canonical_name = canonical_name.map(|name| if unicode { to_unicode(&name) } else { name });
+    }
+    Ok(answers)
+}
+
+/// A name in Unicode, as far as it is one of IDNA's.
+pub(super) fn to_unicode(name: &str) -> String {
+    idna::domain_to_unicode(name).0
+}
+
+/// getaddrinfo for what needs no look-up of a host.
+async fn numeric<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    host: Option<CString>,
+    service: Option<CString>,
+    hints: Hints,
+    wait: Wait,
+) -> Result<Vec<sys::AddressInfo>, Failure> {
+    Ok(local(store, service, wait, move |service| sys::numeric_address_info(host.as_deref(), service, hints)).await??)
+}
+
+/// Makes a call that looks at nothing but the name of a service: here where that is a number, else where files may be read.
+async fn local<T: SandsockView, R: Send + 'static>(
+    store: &mut StoreContextMut<'_, T>,
+    service: Option<CString>,
+    wait: Wait,
+    call: impl FnOnce(Option<&CStr>) -> R + Send + 'static,
+) -> Outcome<R> {
+    if service.as_ref().is_none_or(|service| service.as_bytes().iter().all(u8::is_ascii_digit)) {
+        return Ok(call(service.as_deref()));
+    }
+    run(store, wait::deadline(a_moment(wait)), move || call(service.as_deref())).await
+}
+
+/// A call that may not wait still has a moment for a look-up without which it could say nothing.
+pub(super) fn a_moment(wait: Wait) -> Wait {
+    if matches!(wait, Wait::None) { Wait::Within(LOOK_UP_MOMENT) } else { wait }
+}
+
+/// An IPv6 address with a zone.
+fn zoned(host: &str) -> Option<(Ipv6Addr, &str)> {
+    let (address, zone) = host.split_once('%')?;
+    Some((address.parse().ok()?, zone))
+}
+
+/// A zone by its name tells the number of an interface, which takes that grant.
+fn judge_zone(view: &SandsockCtxView<'_>, host: &str) -> Outcome<()> {
+    let Some((address, zone)) = zoned(host) else { return Ok(()) };
+    let named = !zone.is_empty() && !zone.bytes().all(|byte| byte.is_ascii_digit());
+    if named && has_named_zone(address) { view.ctx.judge().interfaces().map(drop) } else { Ok(()) }
+}
+
+/// Judges a name that is to be looked up. A text that can't be one has nothing to be denied for where every name is granted:
+/// there is `no_such` name.
+fn judge_name(view: &SandsockCtxView<'_>, host: &str, no_such: Failure) -> Result<Permit<Resolve>, Failure> {
+    if view.ctx.policy.resolves_any() && normalise_name(host).is_err() {
+        return Err(no_such);
+    }
+    Ok(view.ctx.judge().resolve(host)?)
+}
+
+/// The answer for a name whose addresses the operator gave.
+fn from_fixed(
+    fixed: &[IpAddr],
+    name: &str,
+    service: Option<&CStr>,
+    hints: Hints,
+) -> Result<Vec<sys::AddressInfo>, NameFailure> {
+    let has_v6 = fixed.iter().any(IpAddr::is_ipv6);
+    let mut answers = Vec::new();
+    for address in fixed {
+        let mut hints = hints;
+        // man 3 getaddrinfo: mapped addresses stand beside others under AI_ALL alone.
+        if address.is_ipv4() && has_v6 && hints.flags & libc::AI_ALL == 0 {
+            hints.flags &= !libc::AI_V4MAPPED;
+        }
+        let text = sys::c_string(&address.to_string()).map_err(NameFailure::System)?;
+        match sys::numeric_address_info(Some(&text), service, hints) {
+            Ok(list) => answers.extend(list),
+            // Of the other family.
+            Err(NameFailure::Code(EAI_ADDRFAMILY | libc::EAI_NONAME)) => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    let wanted = answers.iter().any(|info| info.canonical_name.is_some());
+    answers.iter_mut().for_each(|info| info.canonical_name = None);
+    match answers.first_mut() {
+        Some(first) => first.canonical_name = wanted.then(|| name.to_owned()),
+        None => return Err(NameFailure::Code(libc::EAI_NONAME)),
+    }
+    Ok(answers)
+}
+
+/// Judges what a name was looked up to, and pins to it what the policy lets through.
+fn judge_answers(view: &SandsockCtxView<'_>, name: &str, mut addresses: Vec<IpAddr>) -> Result<Judged, Failure> {
+    addresses.dedup();
+    let judged = view.ctx.policy.judge_answers(name, addresses);
+    for dropped in &judged.dropped {
+        tracing::info!(host = %name, address = %dropped.address, why = %dropped.denial, "an answer was left out");
+    }
+    if let Some(denial) = judged.denial() {
+        return Err(denial.clone().into());
+    }
+    view.ctx.pins.borrow_mut().pin(name, &judged.kept, Instant::now());
+    Ok(judged)
+}
+
+/// Judges something with an address in it. Where a granted name's addresses were forgotten (5 minutes after their last use),
+/// the name is looked up once more and the question asked again.
+pub(crate) async fn with_fresh_names<T: SandsockView, R>(
+    store: &mut StoreContextMut<'_, T>,
+    wait: Wait,
+    judge: impl Fn(&SandsockCtxView<'_>) -> Outcome<R>,
+) -> Outcome<R> {
+    let fault = match judge(&store.data_mut().sandsock()) {
+        Ok(value) => return Ok(value),
+        Err(fault) => fault,
+    };
+    let Fault::Error(Error::Denied(_)) = &fault else { return Err(fault) };
+    let Some(name) = store.data_mut().sandsock().ctx.expired_name.take() else { return Err(fault) };
+    let hints = Hints { family: 0, kind: libc::SOCK_STREAM, protocol: 0, flags: 0 };
+    match look_up(store, Some(&name), None, hints, a_moment(wait)).await {
+        Ok(_) => judge(&store.data_mut().sandsock()),
+        Err(Failure::Fault(interrupt)) if interrupt.is(Errno::INTR) => Err(interrupt),
+        Err(_) => Err(fault),
+    }
+}
+
+/// WIT `netdb.get-host-by-name`.
+pub(crate) async fn get_host_by_name<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    (name, family, wait): (String, i32, Wait),
+) -> wasmtime::Result<(Result<HostEntry, NameError>,)> {
+    name_answer(host_by_name(store, &name, family, wait).await)
+}
+
+async fn host_by_name<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    host: &str,
+    family: i32,
+    wait: Wait,
+) -> Result<HostEntry, Failure> {
+    if !matches!(family, libc::AF_INET | libc::AF_INET6) {
+        return Err(Errno::AFNOSUPPORT.into());
+    }
+    let of_family = |address: &IpAddr| address.is_ipv6() == (family == libc::AF_INET6);
+    match as_number(host) {
+        Number::Address(address) if of_family(&address) => {
+            let addresses = vec![sys::numeric_host(address)];
+            return Ok(HostEntry { name: host.to_owned(), aliases: Vec::new(), addresses });
+        }
+        // gethostbyname(3) has fewer notations than getaddrinfo(3), and would take the others for names.
+        Number::Address(_) | Number::Other => return Err(Failure::Host(HOST_NOT_FOUND)),
+        Number::None => {}
+    }
+    // As glibc's resolver says of a text that it can't ask for.
+    let permit = judge_name(&store.data_mut().sandsock(), host, Failure::Host(NO_RECOVERY))?;
+    let name = permit.act().name().to_owned();
+    let entry = match store.data_mut().sandsock().ctx.policy.fixed(&name) {
+        Some(fixed) => {
+            let addresses = fixed.iter().copied().filter(of_family).collect();
+            sys::HostEntry { name: name.clone(), aliases: Vec::new(), addresses }
+        }
+        None => ask(store, wait, move || sys::get_host_by_name(permit, family)).await??,
+    };
+    if entry.addresses.is_empty() {
+        return Err(Failure::Host(NO_DATA));
+    }
+    let kept = judge_answers(&store.data_mut().sandsock(), &name, entry.addresses)?.kept;
+    let addresses = kept.into_iter().map(sys::numeric_host).collect();
+    Ok(HostEntry { name: entry.name, aliases: entry.aliases, addresses })
+}
+
+/// What gethostbyname(3) makes of a text before it asks anybody.
+enum Number {
+    /// An address: digits and dots, or IPv6.
+    Address(IpAddr),
+    /// A number to getaddrinfo(3) alone (`0x7f.1`), or digits and dots that are no address.
+    Other,
+    /// No number.
+    None,
+}
+
+fn as_number(host: &str) -> Number {
+    let hints = Hints { family: 0, kind: libc::SOCK_STREAM, protocol: 0, flags: 0 };
+    let plain = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    // An address with a zone is none here.
+    let answer = match sys::c_string(host) {
+        Ok(text) if host.len() <= NAME_MAX && !host.contains('%') => {
+            sys::numeric_address_info(Some(&text), None, hints).ok()
+        }
+        _ => None,
+    };
+    match answer.and_then(|list| list.first()?.address.to_ip()) {
+        Some(address) if plain || address.is_ipv6() => Number::Address(address.ip()),
+        Some(_) => Number::Other,
+        None if plain => Number::Other,
+        None => Number::None,
+    }
+}

@@ -1,0 +1,42 @@
+//! This host: its interfaces and its name.
+
+use rustix::io::Errno;
+
+use crate::bindings::sandsock::socket::types::NetworkInterface;
+use crate::ctx::SandsockCtxView;
+use crate::error::Outcome;
+use crate::sys;
+
+/// What gethostname answers without a grant.
+const SANDBOX: &str = "sandbox";
+
+/// WIT `netdb.interfaces`.
+pub(crate) fn interfaces(view: &SandsockCtxView<'_>) -> Outcome<Vec<NetworkInterface>> {
+    let all = sys::interfaces(view.ctx.judge().interfaces()?)?;
+    Ok(all.into_iter().map(|(index, name)| NetworkInterface { index, name }).collect())
+}
+
+/// WIT `netdb.interface-index`.
+pub(crate) fn interface_index(view: &SandsockCtxView<'_>, name: &str) -> Outcome<u32> {
+    let permit = view.ctx.judge().interfaces()?;
+    let name = sys::c_string(name).map_err(|_| Errno::NODEV)?;
+    Ok(sys::interface_index(permit, &name)?)
+}
+
+/// WIT `netdb.interface-name`.
+pub(crate) fn interface_name(view: &SandsockCtxView<'_>, index: u32) -> Outcome<String> {
+    Ok(sys::interface_name(view.ctx.judge().interfaces()?, index)?)
+}
+
+/// WIT `netdb.get-host-name`.
+pub(crate) fn host_name(view: &SandsockCtxView<'_>) -> String {
+    match &view.ctx.host_name {
+        Some(name) => name.clone(),
+        None => view.ctx.judge().read_host_name().map_or_else(|_| SANDBOX.to_owned(), sys::host_name),
+    }
+}
+
+/// WIT `netdb.set-host-name`.
+pub(crate) fn set_host_name(view: &SandsockCtxView<'_>, name: Vec<u8>) -> Outcome<()> {
+    Ok(sys::set_host_name(view.ctx.judge().set_host_name(name)?)?)
+}
