@@ -12,6 +12,7 @@
 
 pub mod constants;
 pub mod errno;
+pub mod ioctl;
 pub mod option;
 
 /// The subclass of `OSError` that Python raises for an errno; `OSError` itself for most.

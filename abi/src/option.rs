@@ -4,7 +4,7 @@
 //! the multicast router's (200 and up), IPsec's and TLS's keys, and whatever a later kernel adds: a new option gets a
 //! row when somebody has looked at it.
 //!
-//! The rows are those of AF_INET, AF_INET6 and AF_UNIX sockets, and SOL_SOCKET's for all families. Mind that levels 0, 6 and 17
+//! The rows are those of AF_INET, AF_INET6, AF_UNIX, AF_PACKET and AF_NETLINK sockets, and SOL_SOCKET's for all families. Mind that levels 0, 6 and 17
 //! are also SOL_HCI, SOL_L2CAP and SOL_SCO: a Bluetooth socket must not be looked up in these rows.
 //!
 //! `SCM_RIGHTS` and `SCM_CREDENTIALS` have no row as control messages: the verb `ancillary` decides on them. (Their numbers at
@@ -23,6 +23,10 @@ pub enum Access {
     GrantedOnDatagrams,
     /// A grant `option=LEVEL/NAME`.
     Granted,
+    /// The grant `raw=header`: the guest writes the whole IP header.
+    Header,
+    /// A grant `multicast=GROUP` for the group in the value; any such grant where the value names none.
+    Multicast,
     /// Linux has no such use (a read-only option's set): there is nothing to guard, and the answer is ENOPROTOOPT as the kernel's
     /// would be (on AF_UNIX, EOPNOTSUPP for every level but SOL_SOCKET).
     Absent,
@@ -56,9 +60,28 @@ pub enum Shape {
     Linger,
     /// `struct timeval`: seconds and microseconds, 8 bytes each.
     Timeval,
+    /// Bytes that begin with an IPv4 multicast group: `ip_mreq`, `ip_mreqn`, `ip_mreq_source`, `ip_msfilter`.
+    GroupV4,
+    /// Bytes that begin with an IPv6 multicast group: `ipv6_mreq`.
+    GroupV6,
+    /// An interface index of 4 bytes, 4 bytes of padding and a multicast group as a socket address: `group_req`,
+    /// `group_source_req`, `group_filter`.
+    GroupAddress,
+    /// `struct packet_mreq`: an interface index, a type, a length and 8 bytes of address. The interface is judged too.
+    PacketMembership,
+    /// The number of a netlink group, which is judged by the socket's protocol.
+    NetlinkGroup,
     /// A classic BPF program. The guest gives its instructions, 8 bytes each; the kernel's `struct sock_fprog` holds a pointer,
     /// so the host makes that and never passes on one that a guest made.
     Program,
+}
+
+impl Shape {
+    /// Whether the value names a multicast group.
+    #[must_use]
+    pub const fn names_group(self) -> bool {
+        matches!(self, Self::GroupV4 | Self::GroupV6 | Self::GroupAddress)
+    }
 }
 
 /// One row: an option, a control message, or both.
@@ -139,12 +162,13 @@ pub static ALIASES: &[(&str, &str)] = &[
 const DESCRIPTOR_NUMBER: Access = Access::Refused("its value is a descriptor number of the host's own process");
 const NEW_DESCRIPTOR: Access = Access::Refused("the kernel would open a descriptor in the host's own process");
 const READS_BUFFER: Access = Access::Refused("the kernel takes a request and its length from the answer's buffer");
+const FRAME_HEADER: Access = Access::Refused("a header before the frame would hide what the frame is");
 const HOST_MEMORY: Access = Access::Refused("the kernel would map or pin memory of the host's own process");
 
 /// One row a line: `NAME: shape, get, set;` with `, control = access` where it may be sent.
 macro_rules! options {
     ($($level:ident { $($name:ident: $shape:ident, $get:expr, $set:expr $(, control = $control:expr)?;)* })*) => {{
-        use Access::{Absent, Granted, GrantedOnDatagrams, Ordinary, Refused};
+        use Access::{Absent, Granted, GrantedOnDatagrams, Header, Multicast, Ordinary, Refused};
         &[$($(SocketOption {
             level_name: stringify!($level),
             name: stringify!($name),
@@ -165,8 +189,8 @@ pub static OPTIONS: &[SocketOption] = options! {
     IPPROTO_IP {
         IP_TOS: Integer, Ordinary, Ordinary, control = Ordinary;
         IP_TTL: Integer, Ordinary, Ordinary, control = Ordinary;
-        // Raw sockets alone, which need `raw=header` for it too.
-        IP_HDRINCL: Integer, Ordinary, Granted;
+        // Raw sockets alone.
+        IP_HDRINCL: Integer, Ordinary, Header;
         // Source routes go around the destination that was checked.
         IP_OPTIONS: Bytes, Ordinary, Granted;
         // Takes other programs' packets.
@@ -198,24 +222,24 @@ pub static OPTIONS: &[SocketOption] = options! {
         IP_BIND_ADDRESS_NO_PORT: Integer, Ordinary, Ordinary;
         IP_RECVFRAGSIZE: Integer, Ordinary, Ordinary;
         IP_RECVERR_RFC4884: Integer, Ordinary, Ordinary;
-        // Multicast waits for the verb `multicast`. Leaving only narrows; a block can turn an empty include list into an exclude list.
-        IP_MULTICAST_IF: Bytes, Ordinary, Granted;
+        // Leaving only narrows; a block can turn an empty include list into an exclude list.
+        IP_MULTICAST_IF: Bytes, Ordinary, Multicast;
         IP_MULTICAST_TTL: Integer, Ordinary, Ordinary;
         IP_MULTICAST_LOOP: Integer, Ordinary, Ordinary;
-        IP_ADD_MEMBERSHIP: Bytes, Absent, Granted;
-        IP_DROP_MEMBERSHIP: Bytes, Absent, Ordinary;
-        IP_UNBLOCK_SOURCE: Bytes, Absent, Granted;
-        IP_BLOCK_SOURCE: Bytes, Absent, Granted;
-        IP_ADD_SOURCE_MEMBERSHIP: Bytes, Absent, Granted;
-        IP_DROP_SOURCE_MEMBERSHIP: Bytes, Absent, Ordinary;
-        IP_MSFILTER: Bytes, READS_BUFFER, Granted;
-        MCAST_JOIN_GROUP: Bytes, Absent, Granted;
-        MCAST_BLOCK_SOURCE: Bytes, Absent, Granted;
-        MCAST_UNBLOCK_SOURCE: Bytes, Absent, Granted;
-        MCAST_LEAVE_GROUP: Bytes, Absent, Ordinary;
-        MCAST_JOIN_SOURCE_GROUP: Bytes, Absent, Granted;
-        MCAST_LEAVE_SOURCE_GROUP: Bytes, Absent, Ordinary;
-        MCAST_MSFILTER: Bytes, READS_BUFFER, Granted;
+        IP_ADD_MEMBERSHIP: GroupV4, Absent, Multicast;
+        IP_DROP_MEMBERSHIP: GroupV4, Absent, Ordinary;
+        IP_UNBLOCK_SOURCE: GroupV4, Absent, Multicast;
+        IP_BLOCK_SOURCE: GroupV4, Absent, Multicast;
+        IP_ADD_SOURCE_MEMBERSHIP: GroupV4, Absent, Multicast;
+        IP_DROP_SOURCE_MEMBERSHIP: GroupV4, Absent, Ordinary;
+        IP_MSFILTER: GroupV4, READS_BUFFER, Multicast;
+        MCAST_JOIN_GROUP: GroupAddress, Absent, Multicast;
+        MCAST_BLOCK_SOURCE: GroupAddress, Absent, Multicast;
+        MCAST_UNBLOCK_SOURCE: GroupAddress, Absent, Multicast;
+        MCAST_LEAVE_GROUP: GroupAddress, Absent, Ordinary;
+        MCAST_JOIN_SOURCE_GROUP: GroupAddress, Absent, Multicast;
+        MCAST_LEAVE_SOURCE_GROUP: GroupAddress, Absent, Ordinary;
+        MCAST_MSFILTER: GroupAddress, READS_BUFFER, Multicast;
         // On is Linux's default.
         IP_MULTICAST_ALL: Integer, Ordinary, Ordinary;
         // Chooses the interface.
@@ -316,7 +340,8 @@ pub static OPTIONS: &[SocketOption] = options! {
         SO_TXREHASH: Integer, Ordinary, Ordinary;
         // Marks tell of the host's routing and firewall.
         SO_RCVMARK: Integer, Ordinary, Granted;
-        SO_PASSPIDFD: Integer, Ordinary, NEW_DESCRIPTOR;
+        // Each message then brings a descriptor of its sender's process, which the verb `ancillary` lets in or not.
+        SO_PASSPIDFD: Integer, Ordinary, Granted;
         SO_PEERPIDFD: Integer, NEW_DESCRIPTOR, Absent;
         SO_DEVMEM_DONTNEED: Bytes, Absent, HOST_MEMORY;
         // A control message alone: the number that a send timestamp comes back with.
@@ -406,11 +431,11 @@ pub static OPTIONS: &[SocketOption] = options! {
         // A receive flag as an option; sent, a flow label.
         IPV6_FLOWINFO: Integer, Ordinary, Ordinary, control = Ordinary;
         IPV6_UNICAST_HOPS: Integer, Ordinary, Ordinary;
-        IPV6_MULTICAST_IF: Integer, Ordinary, Granted;
+        IPV6_MULTICAST_IF: Integer, Ordinary, Multicast;
         IPV6_MULTICAST_HOPS: Integer, Ordinary, Ordinary;
         IPV6_MULTICAST_LOOP: Integer, Ordinary, Ordinary;
-        IPV6_JOIN_GROUP: Bytes, Absent, Granted;
-        IPV6_LEAVE_GROUP: Bytes, Absent, Ordinary;
+        IPV6_JOIN_GROUP: GroupV6, Absent, Multicast;
+        IPV6_LEAVE_GROUP: GroupV6, Absent, Ordinary;
         IPV6_ROUTER_ALERT: Integer, Ordinary, Granted;
         IPV6_MTU_DISCOVER: Integer, Ordinary, Ordinary;
         IPV6_MTU: Integer, Ordinary, Ordinary;
@@ -427,16 +452,16 @@ pub static OPTIONS: &[SocketOption] = options! {
         IPV6_FLOWINFO_SEND: Integer, Ordinary, Ordinary;
         IPV6_IPSEC_POLICY: Bytes, Absent, Granted;
         IPV6_XFRM_POLICY: Bytes, Absent, Granted;
-        // Raw sockets alone, which need `raw=header` for it too.
-        IPV6_HDRINCL: Integer, Ordinary, Granted;
+        // Raw sockets alone.
+        IPV6_HDRINCL: Integer, Ordinary, Header;
         // The protocol-independent multicast options, as at IPPROTO_IP.
-        MCAST_JOIN_GROUP: Bytes, Absent, Granted;
-        MCAST_BLOCK_SOURCE: Bytes, Absent, Granted;
-        MCAST_UNBLOCK_SOURCE: Bytes, Absent, Granted;
-        MCAST_LEAVE_GROUP: Bytes, Absent, Ordinary;
-        MCAST_JOIN_SOURCE_GROUP: Bytes, Absent, Granted;
-        MCAST_LEAVE_SOURCE_GROUP: Bytes, Absent, Ordinary;
-        MCAST_MSFILTER: Bytes, READS_BUFFER, Granted;
+        MCAST_JOIN_GROUP: GroupAddress, Absent, Multicast;
+        MCAST_BLOCK_SOURCE: GroupAddress, Absent, Multicast;
+        MCAST_UNBLOCK_SOURCE: GroupAddress, Absent, Multicast;
+        MCAST_LEAVE_GROUP: GroupAddress, Absent, Ordinary;
+        MCAST_JOIN_SOURCE_GROUP: GroupAddress, Absent, Multicast;
+        MCAST_LEAVE_SOURCE_GROUP: GroupAddress, Absent, Ordinary;
+        MCAST_MSFILTER: GroupAddress, READS_BUFFER, Multicast;
         IPV6_RECVPKTINFO: Integer, Ordinary, Ordinary;
         // Picks the source address and the interface.
         IPV6_PKTINFO: Bytes, Ordinary, Granted, control = Granted;
@@ -465,8 +490,59 @@ pub static OPTIONS: &[SocketOption] = options! {
         IPV6_RECVFRAGSIZE: Integer, Ordinary, Ordinary;
         IPV6_FREEBIND: Integer, Ordinary, Granted;
     }
+    IPPROTO_ICMPV6 {
+        // Which types a raw ICMPv6 socket gets.
+        ICMPV6_FILTER: Bytes, Ordinary, Ordinary;
+    }
     IPPROTO_UDPLITE {
         UDPLITE_SEND_CSCOV: Integer, Ordinary, Ordinary;
         UDPLITE_RECV_CSCOV: Integer, Ordinary, Ordinary;
+    }
+    SOL_RAW {
+        // Which types a raw ICMP socket gets.
+        ICMP_FILTER: Bytes, Ordinary, Ordinary;
+    }
+    SOL_PACKET {
+        // Promiscuous and all-multicast are states of the interface: everybody's frames come in.
+        PACKET_ADD_MEMBERSHIP: PacketMembership, Absent, Granted;
+        PACKET_DROP_MEMBERSHIP: PacketMembership, Absent, Ordinary;
+        PACKET_RX_RING: Bytes, Absent, HOST_MEMORY;
+        PACKET_STATISTICS: Bytes, Ordinary, Absent;
+        PACKET_COPY_THRESH: Integer, Absent, Ordinary;
+        PACKET_AUXDATA: Integer, Ordinary, Ordinary;
+        PACKET_ORIGDEV: Integer, Ordinary, Ordinary;
+        // Of the rings alone.
+        PACKET_VERSION: Integer, Ordinary, HOST_MEMORY;
+        PACKET_HDRLEN: Integer, READS_BUFFER, Absent;
+        PACKET_RESERVE: Integer, Ordinary, HOST_MEMORY;
+        PACKET_TX_RING: Bytes, Absent, HOST_MEMORY;
+        PACKET_LOSS: Integer, Ordinary, Ordinary;
+        PACKET_VNET_HDR: Integer, Ordinary, FRAME_HEADER;
+        PACKET_TX_TIMESTAMP: Integer, Absent, Ordinary;
+        PACKET_TIMESTAMP: Integer, Ordinary, Ordinary;
+        // Shares the frames of another program's group.
+        PACKET_FANOUT: Integer, Ordinary, Granted;
+        PACKET_TX_HAS_OFF: Integer, Ordinary, HOST_MEMORY;
+        // Goes past the queue, its order and its limits.
+        PACKET_QDISC_BYPASS: Integer, Ordinary, Granted;
+        PACKET_ROLLOVER_STATS: Bytes, Ordinary, Absent;
+        PACKET_FANOUT_DATA: Bytes, Absent, Refused("its value is a program behind a pointer, or a descriptor number of the host's");
+        PACKET_IGNORE_OUTGOING: Integer, Ordinary, Ordinary;
+        PACKET_VNET_HDR_SZ: Integer, Ordinary, FRAME_HEADER;
+    }
+    SOL_NETLINK {
+        NETLINK_ADD_MEMBERSHIP: NetlinkGroup, Absent, Ordinary;
+        NETLINK_DROP_MEMBERSHIP: NetlinkGroup, Absent, Ordinary;
+        NETLINK_PKTINFO: Integer, Ordinary, Ordinary;
+        NETLINK_BROADCAST_ERROR: Integer, Ordinary, Ordinary;
+        NETLINK_NO_ENOBUFS: Integer, Ordinary, Ordinary;
+        NETLINK_RX_RING: Bytes, Absent, HOST_MEMORY;
+        NETLINK_TX_RING: Bytes, Absent, HOST_MEMORY;
+        // Events of every network namespace that has an id.
+        NETLINK_LISTEN_ALL_NSID: Integer, Ordinary, Granted;
+        NETLINK_LIST_MEMBERSHIPS: Bytes, Ordinary, Absent;
+        NETLINK_CAP_ACK: Integer, Ordinary, Ordinary;
+        NETLINK_EXT_ACK: Integer, Ordinary, Ordinary;
+        NETLINK_GET_STRICT_CHK: Integer, Ordinary, Ordinary;
     }
 };

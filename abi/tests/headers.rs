@@ -10,6 +10,7 @@ use std::{env, fs, process};
 
 use sandsock_abi::constants::{CONSTANTS, EAI_OVERFLOW, address_info_text, host_text};
 use sandsock_abi::errno;
+use sandsock_abi::ioctl::IOCTLS;
 
 /// Two sets, because glibc's headers and the kernel's define some structures twice.
 const HEADERS: [&[&str]; 2] = [
@@ -35,6 +36,7 @@ const HEADERS: [&[&str]; 2] = [
         "sys/ioctl.h",
         "asm/socket.h",
         "linux/errno.h",
+        "linux/sockios.h",
         "linux/in.h",
         "linux/in6.h",
         "linux/tcp.h",
@@ -82,6 +84,7 @@ fn run_c(name: &str, source: &str) -> Option<String> {
 #[test]
 fn numbers() {
     let mut ours: Vec<(&str, i64)> = CONSTANTS.to_vec();
+    ours.extend(IOCTLS.iter().map(|row| (row.name, i64::from(row.number))));
     ours.extend(errno::ERRNOS.iter().map(|e| (e.name, i64::from(e.number))));
     let mut found: HashMap<String, i64> = HashMap::new();
     for (index, headers) in HEADERS.iter().enumerate() {

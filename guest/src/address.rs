@@ -10,8 +10,12 @@ use std::{
 use sandsock_abi::{constants::EAI_NONAME, errno};
 
 use crate::{
-    Error, ErrorKind, Family, Result, netdb,
-    raw::types::{self, Inet6Address, InetAddress, UnixAddress},
+    Error, ErrorKind, Family, Result, Socket, netdb,
+    raw::{
+        descriptors::Descriptor,
+        syscalls,
+        types::{self, Inet6Address, InetAddress, NetlinkAddress, PacketAddress, UnixAddress},
+    },
 };
 
 /// The longest AF_UNIX name: `sun_path` (man 7 unix).
@@ -34,6 +38,11 @@ pub enum Address {
     Inet6(Ipv6Addr, u16, u32, u32),
     /// AF_UNIX (man 7 unix): a path; or a NUL and an abstract name; or nothing, for a socket without a name.
     Unix(Vec<u8>),
+    /// AF_NETLINK (man 7 netlink): port id and groups. Both 0 is the kernel.
+    Netlink(u32, u32),
+    /// AF_PACKET (man 7 packet): the interface's name, the protocol in host order, the packet's type (PACKET_HOST and its kin),
+    /// the hardware's type, the hardware address.
+    Packet(String, u16, u8, u16, Vec<u8>),
     /// Any other, as the raw layer has it.
     Other(types::Address),
 }
@@ -90,6 +99,7 @@ impl From<types::Address> for Address {
                 name.insert(0, 0);
                 Self::Unix(name)
             }
+            types::Address::Netlink(NetlinkAddress { port_id, groups }) => Self::Netlink(port_id, groups),
             other => Self::Other(other),
         }
     }
@@ -134,6 +144,11 @@ impl fmt::Display for Address {
             }
             Self::Unix(name) if name.first() == Some(&0) => f.write_str(&bytes_repr(name)),
             Self::Unix(name) => f.write_str(&str_repr(name)),
+            Self::Netlink(port_id, groups) => write!(f, "({port_id}, {groups})"),
+            Self::Packet(interface, protocol, kind, hardware, address) => {
+                let (interface, address) = (str_repr(interface.as_bytes()), bytes_repr(address));
+                write!(f, "({interface}, {protocol}, {kind}, {hardware}, {address})")
+            }
             Self::Other(address) => write!(f, "{address:?}"),
         }
     }
@@ -161,6 +176,19 @@ pub enum AddressArgument<'a> {
         /// The scope id, cut to 32 bits, where it was given.
         scope_id: Option<i64>,
     },
+    /// A tuple of five: `(interface, protocol, packet type, hardware type, hardware address)` of AF_PACKET.
+    Packet {
+        /// The interface's name.
+        interface: Cow<'a, [u8]>,
+        /// The Ethernet protocol, 0 to 65535.
+        protocol: i64,
+        /// PACKET_HOST and its kin.
+        packet_type: i64,
+        /// The hardware's type.
+        hardware_type: i64,
+        /// The hardware address, at most 8 bytes.
+        hardware_address: Cow<'a, [u8]>,
+    },
     /// A text or bytes: the name of an AF_UNIX address.
     Name(Cow<'a, [u8]>),
     /// An address of known form, which goes to the host as it is.
@@ -180,6 +208,10 @@ impl fmt::Display for AddressArgument<'_> {
                 }
                 f.write_str(")")
             }
+            Self::Packet { interface, protocol, packet_type, hardware_type, hardware_address } => {
+                let (interface, address) = (str_repr(interface), bytes_repr(hardware_address));
+                write!(f, "({interface}, {protocol}, {packet_type}, {hardware_type}, {address})")
+            }
             Self::Name(name) => f.write_str(&str_repr(name)),
             Self::Known(address) => Address::from(address.clone()).fmt(f),
             Self::None => f.write_str("None"),
@@ -191,6 +223,8 @@ impl fmt::Display for AddressArgument<'_> {
 ///
 /// * `("host", port)`, and for AF_INET6 `("host", port, flowinfo)` and `("host", port, flowinfo, scope_id)`, the host as text
 ///   or bytes;
+/// * for AF_PACKET `("interface", protocol)`, with packet type, hardware type and hardware address as a third to a fifth part;
+/// * [`Address::Netlink`] for AF_NETLINK;
 /// * a path or bytes for AF_UNIX: a leading NUL makes an abstract name, nothing lets `bind` choose one;
 /// * an [`Address`] that some call gave, or a [`SocketAddr`]: these go as they are, without Python's rules.
 ///
@@ -236,6 +270,25 @@ where
             port: self.1.into(),
             flow_info: Some(self.2.into()),
             scope_id: Some(self.3.into()),
+        }
+    }
+}
+
+impl<H, P, T, W, A> ToAddress for (H, P, T, W, A)
+where
+    H: AsRef<[u8]>,
+    P: Copy + Into<i64>,
+    T: Copy + Into<i64>,
+    W: Copy + Into<i64>,
+    A: AsRef<[u8]>,
+{
+    fn to_address(&self) -> AddressArgument<'_> {
+        AddressArgument::Packet {
+            interface: Cow::Borrowed(self.0.as_ref()),
+            protocol: self.1.into(),
+            packet_type: self.2.into(),
+            hardware_type: self.3.into(),
+            hardware_address: Cow::Borrowed(self.4.as_ref()),
         }
     }
 }
@@ -298,6 +351,13 @@ impl ToAddress for AddressArgument<'_> {
             Self::Host { host, port, flow_info, scope_id } => {
                 AddressArgument::Host { host: Cow::Borrowed(host), port: *port, flow_info: *flow_info, scope_id: *scope_id }
             }
+            Self::Packet { interface, protocol, packet_type, hardware_type, hardware_address } => AddressArgument::Packet {
+                interface: Cow::Borrowed(interface),
+                protocol: *protocol,
+                packet_type: *packet_type,
+                hardware_type: *hardware_type,
+                hardware_address: Cow::Borrowed(hardware_address),
+            },
             Self::Name(name) => AddressArgument::Name(Cow::Borrowed(name)),
             Self::Known(address) => AddressArgument::Known(address.clone()),
             Self::None => AddressArgument::None,
@@ -313,6 +373,16 @@ impl Address {
             Self::Inet6(host, port, flow_info, scope_id) => AddressArgument::Known(inet6(host, port, flow_info, scope_id)),
             // A name has one form, which is judged once more.
             Self::Unix(name) => AddressArgument::Name(Cow::Owned(name)),
+            Self::Netlink(port_id, groups) => {
+                AddressArgument::Known(types::Address::Netlink(NetlinkAddress { port_id, groups }))
+            }
+            Self::Packet(interface, protocol, packet_type, hardware_type, address) => AddressArgument::Packet {
+                interface: Cow::Owned(interface.into_bytes()),
+                protocol: protocol.into(),
+                packet_type: packet_type.into(),
+                hardware_type: hardware_type.into(),
+                hardware_address: Cow::Owned(address),
+            },
             Self::Other(address) => AddressArgument::Known(address),
         }
     }
@@ -326,6 +396,90 @@ pub(crate) fn inet(host: Ipv4Addr, port: u16) -> types::Address {
 pub(crate) fn inet6(host: Ipv6Addr, port: u16, flow_info: u32, scope_id: u32) -> types::Address {
     let [a, b, c, d, e, f, g, h] = host.segments();
     types::Address::Inet6(Inet6Address { address: (a, b, c, d, e, f, g, h), port, flow_info, scope_id })
+}
+
+/// Linux's ioctls between an interface's name and its number, and where `struct ifreq` has the number (man 7 netdevice).
+const SIOCGIFNAME: u32 = 0x8910;
+const SIOCGIFINDEX: u32 = 0x8933;
+const IFREQ: usize = 40;
+const IFNAMSIZ: usize = 16;
+
+/// The number of an interface, as the socket's namespace has it. CPython asks the socket too.
+fn interface_index(descriptor: &Descriptor, name: &[u8]) -> Result<u32> {
+    let mut request = [0; IFREQ];
+    // As strncpy does it: a longer name is cut, and a NUL ends it.
+    for (to, from) in request[..IFNAMSIZ - 1].iter_mut().zip(name.split(|&byte| byte == 0).next().unwrap_or_default()) {
+        *to = *from;
+    }
+    let answer = syscalls::ioctl(descriptor, SIOCGIFINDEX, &request)?.argument;
+    let number = answer.get(IFNAMSIZ..IFNAMSIZ + 4).and_then(|four| four.try_into().ok()).map(u32::from_ne_bytes);
+    number.ok_or_else(|| Error::from_errno(errno::ENODEV))
+}
+
+/// The name of an interface; nothing where it has none.
+fn interface_name(descriptor: &Descriptor, index: u32) -> String {
+    let mut request = [0; IFREQ];
+    request[IFNAMSIZ..IFNAMSIZ + 4].copy_from_slice(&index.to_ne_bytes());
+    let Ok(answer) = syscalls::ioctl(descriptor, SIOCGIFNAME, &request) else { return String::new() };
+    let name = answer.argument.split(|&byte| byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(name).into_owned()
+}
+
+/// What the host gave for a socket, as Python shows it: numbers of interfaces become names.
+pub(crate) fn decode(descriptor: &Descriptor, address: Option<types::Address>) -> Address {
+    match address {
+        Some(types::Address::Packet(packet)) => Address::Packet(
+            if packet.interface == 0 { String::new() } else { interface_name(descriptor, packet.interface) },
+            packet.protocol,
+            packet.packet_type,
+            packet.hardware_type,
+            packet.hardware_address,
+        ),
+        address => address.into(),
+    }
+}
+
+/// CPython's rules for AF_PACKET: the interface first, then the hardware address, then the protocol.
+fn packet(
+    socket: &Socket,
+    verb: &str,
+    interface: &[u8],
+    protocol: i64,
+    kinds: (i64, i64),
+    hardware_address: &[u8],
+) -> Result<types::Address> {
+    // C's int: what does not fit is refused before anything else.
+    let int = |value: i64| i32::try_from(value).map_err(|_| overflow("Python int too large to convert to C int".into()));
+    let (protocol, packet_type, hardware_type) = (int(protocol)?, int(kinds.0)?, int(kinds.1)?);
+    if interface.contains(&0) {
+        return Err(Error::text(ErrorKind::Value, "embedded null character"));
+    }
+    let interface = interface_index(&*socket.descriptor()?, interface)?;
+    if hardware_address.len() > 8 {
+        return Err(Error::text(ErrorKind::Value, "Hardware address must be 8 bytes or less"));
+    }
+    let protocol = u16::try_from(protocol).map_err(|_| overflow(format!("{verb}(): proto must be 0-65535.")))?;
+    Ok(types::Address::Packet(PacketAddress {
+        interface,
+        protocol,
+        // C cuts them so.
+        packet_type: packet_type as u8,
+        hardware_type: hardware_type as u16,
+        hardware_address: hardware_address.to_vec(),
+    }))
+}
+
+/// Turns an argument into an address of a socket's family: names of interfaces become numbers, which the socket is asked for.
+pub(crate) fn encode_for(socket: &Socket, verb: &str, argument: AddressArgument<'_>) -> Result<types::Address> {
+    match (socket.family(), argument) {
+        (Family::PACKET, AddressArgument::Host { host, port, flow_info, scope_id }) => {
+            packet(socket, verb, &host, port, (flow_info.unwrap_or(0), scope_id.unwrap_or(0)), &[])
+        }
+        (Family::PACKET, AddressArgument::Packet { interface, protocol, packet_type, hardware_type, hardware_address }) => {
+            packet(socket, verb, &interface, protocol, (packet_type, hardware_type), &hardware_address)
+        }
+        (family, argument) => encode(family, verb, argument),
+    }
 }
 
 /// Turns an argument into an address of a family, looking up its host. `verb` is the caller's name, for the texts.
@@ -359,7 +513,18 @@ pub(crate) fn encode(family: Family, verb: &str, argument: AddressArgument<'_>) 
             // The tuple's scope id takes the place of the one that a %zone has, even when it is left out.
             Ok(inet6(host, port, flow_info, scope_id.unwrap_or(0) as u32))
         }
+        (Family::INET, AddressArgument::Packet { .. }) => Err(type_error("AF_INET address must be a pair (host, port)")),
+        (Family::INET6, AddressArgument::Packet { .. }) => {
+            Err(type_error("AF_INET6 address must be a tuple (host, port[, flowinfo[, scopeid]])"))
+        }
         (Family::INET | Family::INET6, argument) => {
+            let found = python_type(&argument);
+            Err(type_error(format!("{verb}(): {family:?} address must be tuple, not {found}")))
+        }
+        (Family::NETLINK, AddressArgument::Host { .. } | AddressArgument::Packet { .. }) => {
+            Err(type_error("AF_NETLINK address must be a pair (pid, groups)"))
+        }
+        (Family::PACKET | Family::NETLINK, argument) => {
             let found = python_type(&argument);
             Err(type_error(format!("{verb}(): {family:?} address must be tuple, not {found}")))
         }
@@ -370,7 +535,7 @@ pub(crate) fn encode(family: Family, verb: &str, argument: AddressArgument<'_>) 
 /// What Python would call the type of an argument.
 const fn python_type(argument: &AddressArgument<'_>) -> &'static str {
     match argument {
-        AddressArgument::Host { .. } | AddressArgument::Known(_) => "tuple",
+        AddressArgument::Host { .. } | AddressArgument::Packet { .. } | AddressArgument::Known(_) => "tuple",
         AddressArgument::Name(_) => "str",
         AddressArgument::None => "NoneType",
     }

@@ -21,7 +21,7 @@ use sandsock_abi::{
 
 use crate::{
     Address, AddressArgument, Ancillary, Error, ErrorKind, Family, Flags, Received, Result, SocketType, ToAddress,
-    address::encode,
+    address::{decode, encode_for},
     ancillary::{cmsg_len, control_room, incoming, outgoing},
     fds, foreign, interrupt,
     raw::{
@@ -177,7 +177,7 @@ impl Socket {
         }
     }
 
-    fn descriptor(&self) -> Result<Arc<Descriptor>> {
+    pub(crate) fn descriptor(&self) -> Result<Arc<Descriptor>> {
         fds::get(self.fileno())
     }
 
@@ -238,7 +238,8 @@ impl Socket {
         let accepted = self.attempt(&mut waiting, connections::accept)?;
         // Its description blocks, as Linux makes them: nothing is to be set where the default timeout is none.
         let socket = Self::made(accepted.descriptor, self.shared.family, self.shared.kind, self.shared.proto)?;
-        Ok((socket, accepted.address.into()))
+        let address = decode(&*socket.descriptor()?, accepted.address);
+        Ok((socket, address))
     }
 
     /// Gives the socket its local address: bind(2).
@@ -247,7 +248,7 @@ impl Socket {
     /// Those of an address (see [`connect`](Self::connect)), what bind(2) says (EADDRINUSE, EADDRNOTAVAIL), and
     /// `PermissionError` where no grant names the address.
     pub fn bind(&self, address: impl ToAddress) -> Result<()> {
-        let address = encode(self.shared.family, "bind", address.to_address())?;
+        let address = encode_for(self, "bind", address.to_address())?;
         Ok(syscalls::bind(&*self.descriptor()?, &address)?)
     }
 
@@ -313,7 +314,7 @@ impl Socket {
     /// Connects. The inner result is what the kernel or the policy said, the outer one what went wrong elsewhere.
     fn establish(&self, verb: &str, address: AddressArgument<'_>) -> Result<Result<()>> {
         let mut waiting = Waiting::new(self.timeout());
-        let address = encode(self.shared.family, verb, address)?;
+        let address = encode_for(self, verb, address)?;
         interrupt::settle(waiting.progress())?;
         loop {
             let descriptor = match self.descriptor() {
@@ -454,7 +455,8 @@ impl Socket {
     /// ENOTCONN where there is none; `OSError` without an errno for a family that Python does not know.
     pub fn getpeername(&self) -> Result<Address> {
         self.check_named()?;
-        Ok(syscalls::peer_address(&*self.descriptor()?)?.into())
+        let descriptor = self.descriptor()?;
+        Ok(decode(&descriptor, syscalls::peer_address(&descriptor)?))
     }
 
     /// The socket's own address: getsockname(2).
@@ -463,7 +465,8 @@ impl Socket {
     /// EBADF on a closed socket; `OSError` without an errno for a family that Python does not know.
     pub fn getsockname(&self) -> Result<Address> {
         self.check_named()?;
-        Ok(syscalls::local_address(&*self.descriptor()?)?.into())
+        let descriptor = self.descriptor()?;
+        Ok(decode(&descriptor, syscalls::local_address(&descriptor)?))
     }
 
     /// Reads an option as an integer: getsockopt(2).
@@ -629,7 +632,7 @@ impl Socket {
         self.check_named()?;
         let datagram = self.attempt(&mut waiting, |d, wait| transfers::receive_from(d, bufsize as u64, flags.0, wait))?;
         let data = self.gather(datagram.data, bufsize, flags)?;
-        Ok((data, datagram.address.into()))
+        Ok((data, decode(&*self.descriptor()?, datagram.address)))
     }
 
     /// [`recvfrom`](Self::recvfrom) into a buffer; the number is as that of [`recv_into`](Self::recv_into).
@@ -702,7 +705,7 @@ impl Socket {
             data,
             ancillary: incoming(got.control, flags),
             flags: Flags(got.flags),
-            address: got.address.into(),
+            address: decode(&*self.descriptor()?, got.address),
             warnings: got.warnings,
         };
         // An error that a warning's handler makes of it closes what was received: the descriptors are in `received`.
@@ -798,7 +801,7 @@ impl Socket {
     /// Those of an address (see [`connect`](Self::connect)) and of [`send`](Self::send); EISCONN where the socket takes no
     /// address; `PermissionError` where no grant names it.
     pub fn sendto(&self, data: &[u8], flags: impl Into<Flags>, address: impl ToAddress) -> Result<usize> {
-        let address = encode(self.shared.family, "sendto", address.to_address())?;
+        let address = encode_for(self, "sendto", address.to_address())?;
         self.transfer(data.len(), flags.into(), |d, part, flags, wait| {
             transfers::send_to(d, data.get(part).unwrap_or_default(), flags.0, &address, wait)
         })
@@ -828,7 +831,7 @@ impl Socket {
         flags: impl Into<Flags>,
         address: Option<&dyn ToAddress>,
     ) -> Result<usize> {
-        let address = address.map(|address| encode(self.shared.family, "sendmsg", address.to_address())).transpose()?;
+        let address = address.map(|address| encode_for(self, "sendmsg", address.to_address())).transpose()?;
         self.descriptor()?;
         if buffers.len() > BUFFERS {
             return Err(Error::from_errno(errno::EMSGSIZE));

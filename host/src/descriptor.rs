@@ -1,7 +1,7 @@
 //! Descriptors: what the WIT resource refers to, and the one table of them.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rustix::fs::FileType;
@@ -110,6 +110,8 @@ pub(crate) struct Open {
     may_be_named: AtomicBool,
     /// SO_LINGER's seconds, kept from the kernel until the last close; 0 is none.
     linger: AtomicI32,
+    /// An AF_PACKET socket's protocol as it was asked for, which the kernel has only from `bind` on.
+    packet_protocol: AtomicU16,
     /// A check after the fact failed: nothing may be done with it but to close it.
     condemned: AtomicBool,
     /// Where the descriptors sent through it are counted.
@@ -141,6 +143,7 @@ impl Open {
             port_chosen: AtomicBool::new(false),
             may_be_named: AtomicBool::new(shared),
             linger: AtomicI32::new(0),
+            packet_protocol: AtomicU16::new(0),
             condemned: AtomicBool::new(false),
             rights: rights.clone(),
             handed_at: None,
@@ -286,6 +289,15 @@ impl Handle {
                 .iter()
                 .any(|&name| sys::own_option(self.fd(), libc::SOL_SOCKET, name) == Ok(1))
             && sys::local_address(self.fd()).is_ok_and(|address| address.bytes().len() <= 2)
+    }
+
+    /// The protocol that an AF_PACKET socket was asked for and not made with; 0 is none.
+    pub(crate) fn packet_protocol(&self) -> u16 {
+        self.open.packet_protocol.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn hold_packet_protocol(&self, protocol: u16) {
+        self.open.packet_protocol.store(protocol, Ordering::Relaxed);
     }
 
     fn is_condemned(&self) -> bool {

@@ -5,8 +5,11 @@
 mod inet;
 mod inet6;
 mod ip;
+pub(crate) mod netlink;
+pub(crate) mod packet;
 mod unix;
 
+pub(crate) use ip::is_raw;
 pub(crate) use unix::is_bound_in;
 
 use rustix::io::Errno;
@@ -24,12 +27,18 @@ pub(crate) enum Use<'a> {
     Bind(&'a Handle),
     /// connect(2).
     Connect,
-    /// sendto(2) and its kin.
-    Send,
+    /// sendto(2) and its kin by this socket.
+    Send(&'a Handle),
 }
 
 /// What a family's file implements.
 trait FamilyRules {
+    /// The socket types that have rules.
+    const TYPES: &'static [i32];
+
+    /// Whether the bytes that are sent are judged too, because they say what they do.
+    const INSPECTED: bool = false;
+
     /// The address in the kernel's layout; EAFNOSUPPORT for another family's case.
     #[cfg(test)]
     fn encode(address: &Address) -> Result<RawAddress, Errno>;
@@ -42,6 +51,11 @@ trait FamilyRules {
 
     /// Asks the policy for listen on this socket, with the local address that it has.
     fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> Outcome<()>;
+
+    /// Asks the policy for what a message does, to an address or to where the socket leads.
+    fn judge_contents(_: &Judge<'_>, _: &Handle, _: SocketKind, _to: Option<&Address>, _: &[u8]) -> Outcome<()> {
+        Ok(())
+    }
 }
 
 macro_rules! families {
@@ -65,6 +79,16 @@ macro_rules! families {
                 }
             }
 
+            /// Whether sockets of this type have rules.
+            pub(crate) fn has_type(self, kind: i32) -> bool {
+                match self { $(Self::$variant => <$rules>::TYPES.contains(&kind),)* }
+            }
+
+            /// Whether what is sent must be judged by [`judge_contents`](Self::judge_contents), each message in one piece.
+            pub(crate) fn is_inspected(self) -> bool {
+                match self { $(Self::$variant => <$rules>::INSPECTED,)* }
+            }
+
             #[cfg(test)]
             fn encode(self, address: &Address) -> Result<RawAddress, Errno> {
                 match self { $(Self::$variant => <$rules>::encode(address),)* }
@@ -83,7 +107,7 @@ macro_rules! families {
                     // take it for an address of the socket's own family, unjudged.
                     return match purpose {
                         Use::Connect => Ok(Destination::plain(RawAddress::from_bytes(&[0; 16]))),
-                        Use::Bind(_) | Use::Send => Err(Errno::AFNOSUPPORT.into()),
+                        Use::Bind(_) | Use::Send(_) => Err(Errno::AFNOSUPPORT.into()),
                     };
                 }
                 match self { $(Self::$variant => <$rules>::judge(judge, purpose, kind, address),)* }
@@ -93,6 +117,13 @@ macro_rules! families {
             pub(crate) fn judge_listen(self, judge: &Judge<'_>, socket: &Handle) -> Outcome<()> {
                 match self { $(Self::$variant => <$rules>::judge_listen(judge, socket),)* }
             }
+
+            /// Asks the policy for what a message does.
+            pub(crate) fn judge_contents(
+                self, judge: &Judge<'_>, socket: &Handle, kind: SocketKind, to: Option<&Address>, message: &[u8],
+            ) -> Outcome<()> {
+                match self { $(Self::$variant => <$rules>::judge_contents(judge, socket, kind, to, message),)* }
+            }
         }
     };
 }
@@ -101,6 +132,8 @@ families! {
     Inet = libc::AF_INET => inet::Inet, "inet";
     Inet6 = libc::AF_INET6 => inet6::Inet6, "inet6";
     Unix = libc::AF_UNIX => unix::Unix, "unix";
+    Packet = libc::AF_PACKET => packet::Packet, "packet";
+    Netlink = libc::AF_NETLINK => netlink::Netlink, "netlink";
 }
 
 /// The IP address that an address is, if it is one.
@@ -128,8 +161,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_kernel_bytes_are_survived(mut bytes in prop::collection::vec(any::<u8>(), 0..140), family in 0u8..3) {
-            let number = [libc::AF_INET, libc::AF_INET6, libc::AF_UNIX][family as usize];
+        fn any_kernel_bytes_are_survived(mut bytes in prop::collection::vec(any::<u8>(), 0..140), family in 0u8..5) {
+            let number = [libc::AF_INET, libc::AF_INET6, libc::AF_UNIX, libc::AF_PACKET, libc::AF_NETLINK][family as usize];
             if bytes.len() >= 2 {
                 bytes[..2].copy_from_slice(&(number as u16).to_ne_bytes());
             }
@@ -147,6 +180,8 @@ mod tests {
                 Family::Inet => inet::samples(),
                 Family::Inet6 => inet6::samples(),
                 Family::Unix => unix::samples(),
+                Family::Packet => packet::samples(),
+                Family::Netlink => netlink::samples(),
             };
             assert!(!samples.is_empty());
             for sample in samples {

@@ -12,6 +12,7 @@ use std::time::Instant;
 use cap_std::fs::Dir;
 use rustix::io::Errno;
 
+use sandsock_abi::ioctl::{self, Shape as Argument};
 use sandsock_abi::option::{self, Access, Shape, SocketOption};
 
 use crate::address::RawAddress;
@@ -22,6 +23,25 @@ use crate::error::Outcome;
 use crate::family::{self, Family, Use};
 use crate::policy::{Hostname, Policy, Request, UnixRoute, UnixTarget, Verb, normalise_name};
 use crate::sys::{self, OptionBytes};
+
+/// The interface whose number or whose name an ioctl asks for; none for every other request.
+fn named_interface(handle: &Handle, request: &str, argument: &[u8]) -> Result<Option<String>, Errno> {
+    match request {
+        "SIOCGIFINDEX" => {
+            let name = argument.get(..16).ok_or(Errno::INVAL)?;
+            let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
+            if name.is_empty() {
+                return Err(Errno::NODEV);
+            }
+            Ok(Some(String::from_utf8_lossy(name).into_owned()))
+        }
+        "SIOCGIFNAME" => {
+            let index = argument.get(16..20).and_then(|index| index.try_into().ok()).map(u32::from_ne_bytes);
+            rustix::net::netdevice::index_to_name(handle.fd(), index.ok_or(Errno::INVAL)?).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
 
 /// The proof that an act was judged and allowed.
 #[derive(Debug)]
@@ -131,6 +151,25 @@ pub(crate) struct SetOption {
     pub(crate) value: OptionBytes,
 }
 
+/// A message whose contents were judged, whole: what netlink messages and frames say is what they do.
+#[derive(Debug)]
+pub(crate) struct Contents(Vec<u8>);
+
+impl Contents {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// ioctl(2).
+#[derive(Debug)]
+pub(crate) struct Ioctl {
+    pub(crate) number: u32,
+    pub(crate) shape: Argument,
+    /// As long as the shape says.
+    pub(crate) argument: Vec<u8>,
+}
+
 /// sendmsg(2)'s control data, encoded.
 #[derive(Debug)]
 pub(crate) struct Control {
@@ -196,10 +235,43 @@ pub(crate) enum ControlOut<'a> {
     Message { level: i32, kind: i32, data: &'a [u8] },
 }
 
-/// The table's row of an option. One whose value would hold a pointer is not served yet.
-fn known_option(level: i32, name: i32) -> Result<Option<&'static SocketOption>, Errno> {
-    let row = option::find(level, name);
-    if row.is_some_and(|row| row.shape == Shape::Program) { Err(Errno::NOSYS) } else { Ok(row) }
+/// WIT: an ioctl's argument has at most 4096 bytes.
+const IOCTL_MAX: usize = 4096;
+
+/// BPF_MAXINSNS (linux/bpf_common.h).
+const PROGRAM_MAX: usize = 4096;
+
+/// A classic BPF program from its instructions, 8 bytes each: code, two jumps, operand (man 7 socket, SO_ATTACH_FILTER).
+fn program(value: &OptionBytes) -> Result<OptionBytes, Errno> {
+    let OptionBytes::Bytes(bytes) = value else { return Err(Errno::INVAL) };
+    let (instructions, rest) = bytes.as_chunks::<8>();
+    if instructions.is_empty() || instructions.len() > PROGRAM_MAX || !rest.is_empty() {
+        return Err(Errno::INVAL);
+    }
+    let instruction = |&[a, b, jt, jf, k @ ..]: &[u8; 8]| libc::sock_filter {
+        code: u16::from_ne_bytes([a, b]),
+        jt,
+        jf,
+        k: u32::from_ne_bytes(k),
+    };
+    Ok(OptionBytes::Program(instructions.iter().map(instruction).collect()))
+}
+
+/// The multicast group that an option's value names.
+fn group(shape: Shape, value: &OptionBytes) -> Option<IpAddr> {
+    let OptionBytes::Bytes(bytes) = value else { return None };
+    let v4 = |at: usize| bytes.get(at..at + 4)?.try_into().map(|octets: [u8; 4]| IpAddr::from(octets)).ok();
+    let v6 = |at: usize| bytes.get(at..at + 16)?.try_into().map(|octets: [u8; 16]| IpAddr::from(octets)).ok();
+    match shape {
+        Shape::GroupV4 => v4(0),
+        Shape::GroupV6 => v6(0),
+        Shape::GroupAddress => match i32::from(u16::from_ne_bytes(bytes.get(8..10)?.try_into().ok()?)) {
+            libc::AF_INET => v4(12),
+            libc::AF_INET6 => v6(16),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// The rule, for the log.
@@ -258,7 +330,16 @@ impl<'a> Judge<'a> {
 
     pub(crate) fn create(&self, domain: i32, kind: i32, protocol: i32) -> Outcome<Permit<Create>> {
         self.ctx.policy.may_create(domain, kind, protocol)?;
+        let protocol = if domain == libc::AF_PACKET { self.packet_protocol(protocol) } else { protocol };
         Ok(self.permit(Create { domain, kind, protocol }))
+    }
+
+    /// The protocol that an AF_PACKET socket is made with. From then on it gets that protocol's frames of every interface, until
+    /// a bind names one: where not all are granted, it is made with none, and `bind` puts in what was asked for.
+    fn packet_protocol(&self, protocol: i32) -> i32 {
+        let asked = u16::from_be(protocol as u16);
+        let everywhere = Request::Packet { interface: None, protocol: asked };
+        if asked == 0 || self.would_allow(&everywhere) { protocol } else { 0 }
     }
 
     /// An unnamed AF_UNIX pair needs no grant; every other one does.
@@ -281,8 +362,20 @@ impl<'a> Judge<'a> {
         Ok(self.permit(Connect(self.destination(Use::Connect, kind, address)?)))
     }
 
-    pub(crate) fn send_to(&self, kind: SocketKind, address: &Address) -> Outcome<Permit<SendTo>> {
-        Ok(self.permit(SendTo(self.destination(Use::Send, kind, address)?)))
+    pub(crate) fn send_to(&self, handle: &Handle, kind: SocketKind, address: &Address) -> Outcome<Permit<SendTo>> {
+        Ok(self.permit(SendTo(self.destination(Use::Send(handle), kind, address)?)))
+    }
+
+    /// A message of an inspected family, to an address or to where the socket leads.
+    pub(crate) fn contents(
+        &self,
+        handle: &Handle,
+        kind: SocketKind,
+        to: Option<&Address>,
+        message: Vec<u8>,
+    ) -> Outcome<Permit<Contents>> {
+        Family::of(kind.family)?.judge_contents(self, handle, kind, to, &message)?;
+        Ok(self.permit(Contents(message)))
     }
 
     /// A bind that the kernel makes by the way: a UNIX socket with SO_PASSCRED gets a name before it connects or sends a message.
@@ -311,7 +404,7 @@ impl<'a> Judge<'a> {
     }
 
     pub(crate) fn get_option(&self, level: i32, name: i32, length: u32) -> Outcome<Permit<GetOption>> {
-        let row = known_option(level, name)?;
+        let row = option::find(level, name);
         if row.is_some_and(|row| row.get == Access::Absent) {
             return Err(Errno::NOPROTOOPT.into());
         }
@@ -321,17 +414,22 @@ impl<'a> Judge<'a> {
 
     pub(crate) fn set_option(
         &self,
+        handle: &Handle,
         kind: SocketKind,
         level: i32,
         name: i32,
         value: OptionBytes,
     ) -> Outcome<Permit<SetOption>> {
-        let row = known_option(level, name)?;
+        let row = option::find(level, name);
         if row.is_some_and(|row| row.set == Access::Absent) {
             return Err(Errno::NOPROTOOPT.into());
         }
         let datagram = !matches!(kind.type_, libc::SOCK_STREAM | libc::SOCK_SEQPACKET);
         self.decide(&Request::SetOption { level, number: name, datagram })?;
+        let value = match row {
+            Some(row) => self.option_value(handle, kind, row, value)?,
+            None => value,
+        };
         Ok(self.permit(SetOption { level, name, value }))
     }
 
@@ -362,6 +460,59 @@ impl<'a> Judge<'a> {
     pub(crate) fn set_host_name(&self, name: Vec<u8>) -> Outcome<Permit<SetHostName>> {
         self.decide(&Request::Hostname(Hostname::Set))?;
         Ok(self.permit(SetHostName { name }))
+    }
+
+    /// Judges what an option's value names, and gives the value as the kernel takes it.
+    fn option_value(
+        &self,
+        handle: &Handle,
+        kind: SocketKind,
+        row: &SocketOption,
+        value: OptionBytes,
+    ) -> Outcome<OptionBytes> {
+        match (row.shape, &value) {
+            (Shape::Program, _) => return Ok(program(&value)?),
+            (shape, _) if shape.names_group() && row.set == Access::Multicast => {
+                let group = group(row.shape, &value).ok_or(Errno::INVAL)?;
+                self.decide(&Request::Multicast(Some(group)))?;
+            }
+            (Shape::PacketMembership, OptionBytes::Bytes(bytes)) if row.set != Access::Ordinary => {
+                family::packet::judge_membership(self, handle, bytes)?;
+            }
+            (Shape::NetlinkGroup, OptionBytes::Bytes(bytes)) => {
+                let group = bytes.get(..4).and_then(|four| four.try_into().ok()).map(u32::from_ne_bytes);
+                family::netlink::judge_group(self, kind.protocol, group.ok_or(Errno::INVAL)?)?;
+            }
+            (Shape::PacketMembership | Shape::NetlinkGroup, OptionBytes::Null(_)) => return Err(Errno::INVAL.into()),
+            _ => {}
+        }
+        Ok(value)
+    }
+
+    /// A request of the table, with an argument of its size.
+    pub(crate) fn ioctl(&self, handle: &Handle, kind: SocketKind, number: u32, argument: Vec<u8>) -> Outcome<Permit<Ioctl>> {
+        // Windows' SIO_RCVALL and its kin.
+        if number >> 24 == 0x98 {
+            return Err(Errno::OPNOTSUPP.into());
+        }
+        let row = ioctl::find(number).ok_or(Errno::NOTTY)?;
+        let size = row.shape.size();
+        let fits = match row.shape {
+            Argument::InterfaceList => (size..=IOCTL_MAX).contains(&argument.len()) && argument.len().is_multiple_of(size),
+            _ => argument.len() == size,
+        };
+        let named = if kind.family == libc::AF_PACKET { named_interface(handle, row.name, &argument)? } else { None };
+        match named {
+            // Addresses hold numbers, and people write names: whose frames are granted may be asked for by both.
+            Some(interface) if !self.would_allow(&Request::Ioctl(row)) => {
+                self.decide(&Request::Packet { interface: Some(&interface), protocol: 0 })?;
+            }
+            _ => self.decide(&Request::Ioctl(row))?,
+        }
+        if !fits {
+            return Err(Errno::INVAL.into());
+        }
+        Ok(self.permit(Ioctl { number, shape: row.shape, argument }))
     }
 
     /// Judges and encodes control messages.

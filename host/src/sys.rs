@@ -16,8 +16,8 @@ use tokio::io::unix::AsyncFd;
 
 use crate::address::RawAddress;
 use crate::permit::{
-    Bind, Connect, Control, Create, GetOption, Interfaces, Listen, Permit, ReadHostName, Resolve, ReverseResolve, SendTo,
-    SetHostName, SetOption,
+    Bind, Connect, Control, Create, GetOption, Interfaces, Ioctl, Listen, Permit, ReadHostName, Resolve, ReverseResolve,
+    SendTo, SetHostName, SetOption,
 };
 
 /// The most descriptors of one message (man 7 unix: SCM_MAX_FD).
@@ -30,6 +30,8 @@ pub(crate) enum OptionBytes {
     Bytes(Vec<u8>),
     /// A null pointer with a length.
     Null(u32),
+    /// A classic BPF program, for which the host makes the `sock_fprog`.
+    Program(Vec<libc::sock_filter>),
 }
 
 fn check(result: libc::c_int) -> Result<libc::c_int, Errno> {
@@ -190,12 +192,96 @@ pub(crate) fn set_linger(fd: BorrowedFd<'_>, seconds: Option<i32>) {
 /// setsockopt(2).
 pub(crate) fn set_option(fd: BorrowedFd<'_>, permit: Permit<SetOption>) -> Result<(), Errno> {
     let SetOption { level, name, value } = permit.into_act();
+    let program;
     let (pointer, length) = match &value {
+        OptionBytes::Program(instructions) => {
+            let len = u16::try_from(instructions.len()).map_err(|_| Errno::INVAL)?;
+            program = libc::sock_fprog { len, filter: instructions.as_ptr().cast_mut() };
+            ((&raw const program).cast(), size_of::<libc::sock_fprog>() as libc::socklen_t)
+        }
         OptionBytes::Bytes(bytes) => (bytes.as_ptr().cast(), bytes.len() as libc::socklen_t),
         OptionBytes::Null(length) => (std::ptr::null(), *length),
     };
-    // SAFETY: the pointer is null, which the kernel answers itself, or a buffer of this length.
+    // SAFETY: the pointer is null, which the kernel answers itself, or a buffer of this length; a program's pointer is that of its
+    // own instructions, which the kernel only reads.
     check(unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, pointer, length) }).map(drop)
+}
+
+/// ioctl(2) with an argument of the request's own size: the return value, and the argument after the call.
+pub(crate) fn ioctl(fd: BorrowedFd<'_>, permit: Permit<Ioctl>) -> Result<(i32, Vec<u8>), Errno> {
+    let Ioctl { number, shape, mut argument } = permit.into_act();
+    // u64s, for the alignment that any of the structures has.
+    let mut words = vec![0u64; argument.len().div_ceil(8)];
+    for (word, bytes) in words.iter_mut().zip(argument.chunks(8)) {
+        let mut eight = [0; 8];
+        eight[..bytes.len()].copy_from_slice(bytes);
+        *word = u64::from_ne_bytes(eight);
+    }
+    let value = if shape == sandsock_abi::ioctl::Shape::InterfaceList {
+        let ifc_len = libc::c_int::try_from(argument.len()).map_err(|_| Errno::INVAL)?;
+        let buffer = words.as_mut_ptr().cast::<libc::c_char>();
+        let mut list = libc::ifconf { ifc_len, ifc_ifcu: libc::__c_anonymous_ifc_ifcu { ifcu_buf: buffer } };
+        // SAFETY: the list names `words`' own buffer and no more than its length.
+        let value = check(unsafe { libc::ioctl(fd.as_raw_fd(), number.into(), &raw mut list) })?;
+        argument.truncate(usize::try_from(list.ifc_len).unwrap_or(0));
+        value
+    } else {
+        // SAFETY: the table has each request with the size of what the kernel reads and writes, which `Judge::ioctl` demanded.
+        check(unsafe { libc::ioctl(fd.as_raw_fd(), number.into(), words.as_mut_ptr()) })?
+    };
+    for (bytes, word) in argument.chunks_mut(8).zip(&words) {
+        bytes.copy_from_slice(&word.to_ne_bytes()[..bytes.len()]);
+    }
+    Ok((value, argument))
+}
+
+/// Whether frames of an interface begin with an Ethernet header: those of Ethernet and of the loopback do (net/if_arp.h).
+pub(crate) fn has_ethernet_header(fd: BorrowedFd<'_>, interface: &str) -> Result<bool, Errno> {
+    // SAFETY: an all-zero ifreq is a valid one.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    let room = request.ifr_name.len() - 1;
+    for (to, from) in request.ifr_name.iter_mut().zip(interface.bytes().take(room)) {
+        *to = from as libc::c_char;
+    }
+    // SAFETY: SIOCGIFHWADDR reads the name and writes the address within the ifreq.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::SIOCGIFHWADDR, &raw mut request) })?;
+    // SAFETY: the kernel has just filled in this part of the union.
+    let kind = unsafe { request.ifr_ifru.ifru_hwaddr.sa_family };
+    Ok(matches!(kind, libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK))
+}
+
+/// The generic netlink families of this host, as the control family dumps them (linux/genetlink.h).
+pub(crate) fn generic_families() -> Result<Vec<u8>, Errno> {
+    use std::io::{Read, Write};
+    const GENL_ID_CTRL: u16 = 0x10;
+    /// NLM_F_REQUEST, NLM_F_DUMP.
+    const REQUEST_DUMP: u16 = 0x301;
+    /// CTRL_CMD_GETFAMILY.
+    const GET_FAMILY: u8 = 3;
+    /// NLMSG_DONE.
+    const DONE: u16 = 3;
+    let generic = socket2::Protocol::from(libc::NETLINK_GENERIC);
+    let mut socket =
+        socket2::Socket::new(socket2::Domain::from(libc::AF_NETLINK), socket2::Type::DGRAM, Some(generic)).map_err(errno)?;
+    let mut request = [0; 20];
+    request[..4].copy_from_slice(&20u32.to_ne_bytes());
+    request[4..6].copy_from_slice(&GENL_ID_CTRL.to_ne_bytes());
+    request[6..8].copy_from_slice(&REQUEST_DUMP.to_ne_bytes());
+    request[16..18].copy_from_slice(&[GET_FAMILY, 1]);
+    // The kernel answers within the call: a dump is in the queue before `send` is over.
+    socket.set_nonblocking(true).map_err(errno)?;
+    socket.write_all(&request).map_err(errno)?;
+    let mut all = Vec::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let count = socket.read(&mut buffer).map_err(errno)?;
+        let part = buffer.get(..count).ok_or(Errno::IO)?;
+        all.extend_from_slice(part);
+        let ended = crate::family::netlink::messages(part).any(|message| message.is_ok_and(|message| message.kind == DONE));
+        if ended || count == 0 {
+            return Ok(all);
+        }
+    }
 }
 
 /// The bytes that the peer has not taken yet. ioctl(SIOCOUTQ).
@@ -429,6 +515,13 @@ pub(crate) fn refuse(fd: OwnedFd) {
     }
 }
 
+/// The flags of a receive by the host: it never blocks, and descriptors are close-on-exec.
+pub(crate) fn receiving_flags(family: i32, flags: i32) -> i32 {
+    // AF_PACKET has no descriptors to pass, and refuses flags that it does not know.
+    let close_on_exec = if family == libc::AF_PACKET { 0 } else { libc::MSG_CMSG_CLOEXEC };
+    flags | libc::MSG_DONTWAIT | close_on_exec
+}
+
 /// One received control message.
 pub(crate) struct ReceivedControl {
     pub(crate) level: i32,
@@ -440,7 +533,7 @@ pub(crate) struct ReceivedControl {
     pub(crate) whole: bool,
 }
 
-/// recvmsg(2) into a buffer of this capacity, with this much room for control data; close-on-exec.
+/// recvmsg(2) into a buffer of this capacity, with this much room for control data. The flags are [`receiving_flags`]'s.
 pub(crate) fn receive_message(
     fd: BorrowedFd<'_>,
     capacity: usize,
@@ -463,7 +556,7 @@ pub(crate) fn receive_message(
         header.msg_controllen = control_room as _;
     }
     // SAFETY: every pointer in the header describes a buffer of the length beside it that outlives the call.
-    let length = check_size(unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut header, flags | libc::MSG_CMSG_CLOEXEC) })?;
+    let length = check_size(unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut header, flags) })?;
     control.length = if control_room > 0 { header.msg_controllen.min(control_room) } else { 0 };
     address.set_length(header.msg_namelen);
     let discarded = flags & libc::MSG_TRUNC != 0 && is_stream(fd);
@@ -516,7 +609,8 @@ pub(crate) fn send_batch(fd: BorrowedFd<'_>, data: &[u8], items: &[BatchItem], f
     Ok(usize::try_from(sent).unwrap_or(0))
 }
 
-/// recvmmsg(2): at most `count` messages of at most `capacity` bytes, each with this much room for control data.
+/// recvmmsg(2): at most `count` messages of at most `capacity` bytes, each with this much room for control data. The flags are
+/// [`receiving_flags`]'s.
 pub(crate) fn receive_batch(
     fd: BorrowedFd<'_>,
     count: usize,
@@ -546,13 +640,7 @@ pub(crate) fn receive_batch(
     }
     // SAFETY: every pointer in the headers describes a buffer of the length beside it that outlives the call.
     let got = check(unsafe {
-        libc::recvmmsg(
-            fd.as_raw_fd(),
-            headers.as_mut_ptr(),
-            headers.len() as _,
-            (flags | libc::MSG_CMSG_CLOEXEC) as _,
-            std::ptr::null_mut(),
-        )
+        libc::recvmmsg(fd.as_raw_fd(), headers.as_mut_ptr(), headers.len() as _, flags as _, std::ptr::null_mut())
     })?;
     let filled = headers.iter().take(usize::try_from(got).unwrap_or(0));
     Ok(filled

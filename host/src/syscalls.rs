@@ -1,7 +1,5 @@
 //! The calls that never wait: `descriptors`, `syscalls`, `clock`, `interrupts`. Each is decode -> check -> act.
 
-use std::sync::Arc;
-
 use rustix::io::Errno;
 use wasmtime::component::Resource;
 
@@ -125,11 +123,7 @@ fn split_type(kind: i32) -> (i32, bool) {
 
 /// The families and types of this version; the others have no policy yet.
 fn is_served(family: i32, kind: i32) -> Result<(), Errno> {
-    Family::of(family)?;
-    match kind {
-        libc::SOCK_STREAM | libc::SOCK_DGRAM | libc::SOCK_SEQPACKET => Ok(()),
-        _ => Err(Errno::SOCKTNOSUPPORT),
-    }
+    if Family::of(family)?.has_type(kind) { Ok(()) } else { Err(Errno::SOCKTNOSUPPORT) }
 }
 
 impl SandsockCtxView<'_> {
@@ -147,10 +141,16 @@ impl syscalls::Host for SandsockCtxView<'_> {
         is_served(family, kind)?;
         self.room_for(1)?;
         let permit = self.ctx.judge().create(family, kind, protocol)?;
+        let held_back = permit.act().protocol != protocol;
         let fd = sys::socket(permit)?;
         let made = socket_kind(std::os::fd::AsFd::as_fd(&fd))?;
         self.judge_created(made)?;
-        self.own_socket(fd, made, nonblocking)
+        let socket = self.own_socket(fd, made, nonblocking)?;
+        if held_back {
+            // In network order, as socket(2) takes it (man 7 packet).
+            self.handle(&socket)?.hold_packet_protocol(u16::from_be(protocol as u16));
+        }
+        Ok(socket)
     }
 
     fn socketpair(
@@ -204,7 +204,13 @@ impl syscalls::Host for SandsockCtxView<'_> {
 
     fn local_address(&mut self, d: Resource<Descriptor>) -> Outcome<Option<Address>> {
         let (handle, _) = self.socket_of(&d)?;
-        Ok(family::decode(&sys::local_address(handle.fd())?))
+        let mut address = family::decode(&sys::local_address(handle.fd())?);
+        if let Some(Address::Packet(packet)) = &mut address
+            && packet.protocol == 0
+        {
+            packet.protocol = handle.packet_protocol();
+        }
+        Ok(address)
     }
 
     fn peer_address(&mut self, d: Resource<Descriptor>) -> Outcome<Option<Address>> {
@@ -245,7 +251,7 @@ impl syscalls::Host for SandsockCtxView<'_> {
         };
         let linger = ((level, name) == (libc::SOL_SOCKET, libc::SO_LINGER)).then(|| waiting_linger(&value));
         let value = if let Some(Some(_)) = linger { OptionBytes::Bytes(vec![0; 8]) } else { value };
-        let permit = self.ctx.judge().set_option(kind, level, name, value)?;
+        let permit = self.ctx.judge().set_option(&handle, kind, level, name, value)?;
         if level == libc::SOL_SOCKET && matches!(name, libc::SO_PASSCRED | SO_PASSPIDFD) {
             handle.set_may_be_named();
         }
@@ -256,10 +262,11 @@ impl syscalls::Host for SandsockCtxView<'_> {
         Ok(())
     }
 
-    fn ioctl(&mut self, d: Resource<Descriptor>, _request: u32, _argument: Vec<u8>) -> Outcome<IoctlResult> {
-        let _: (Arc<Handle>, SocketKind) = self.socket_of(&d)?;
-        // No request has a row in the table of this version.
-        Err(Errno::NOSYS.into())
+    fn ioctl(&mut self, d: Resource<Descriptor>, request: u32, argument: Vec<u8>) -> Outcome<IoctlResult> {
+        let (handle, kind) = self.socket_of(&d)?;
+        let permit = self.ctx.judge().ioctl(&handle, kind, request, argument)?;
+        let (value, argument) = sys::ioctl(handle.fd(), permit)?;
+        Ok(IoctlResult { value, argument })
     }
 }
 

@@ -14,9 +14,9 @@ use crate::control::{self, SCM_PIDFD};
 use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::descriptor::{Descriptor, Handle, kind_of};
 use crate::error::{Fault, Outcome};
-use crate::family;
+use crate::family::{self, Family};
 use crate::patience::Patience;
-use crate::permit::{ControlOut as Outgoing, Permit, SendTo};
+use crate::permit::{Contents, ControlOut as Outgoing, Permit, SendTo};
 use crate::policy::Request;
 use crate::sys::{self, Message};
 
@@ -183,23 +183,40 @@ fn sending_flags(flags: i32) -> i32 {
 /// Judges a destination; a name whose addresses were forgotten is looked up once more.
 async fn judge_send_to<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
+    handle: &Handle,
     kind: SocketKind,
     address: &Address,
     wait: Wait,
 ) -> Outcome<Permit<SendTo>> {
-    crate::netdb::with_fresh_names(store, wait, |view| view.ctx.judge().send_to(kind, address)).await
+    crate::netdb::with_fresh_names(store, wait, |view| view.ctx.judge().send_to(handle, kind, address)).await
 }
 
 /// Before a retry: the permit, if the policy is still the one that gave it, else a new one.
 fn renewed<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     permit: Permit<SendTo>,
+    handle: &Handle,
     kind: SocketKind,
     address: &Address,
 ) -> Outcome<Permit<SendTo>> {
     let view = store.data_mut().sandsock();
     let judge = view.ctx.judge();
-    judge.renew(permit).map_or_else(|| judge.send_to(kind, address), Ok)
+    judge.renew(permit).map_or_else(|| judge.send_to(handle, kind, address), Ok)
+}
+
+/// A judged copy of a message that says itself what it does; none where the destination says it all.
+fn judge_contents<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    handle: &Handle,
+    kind: SocketKind,
+    to: Option<&Address>,
+    copy: impl FnOnce(&StoreContextMut<'_, T>) -> Vec<u8>,
+) -> Outcome<Option<Permit<Contents>>> {
+    if !Family::of(kind.family).is_ok_and(Family::is_inspected) {
+        return Ok(None);
+    }
+    let message = copy(store);
+    store.data_mut().sandsock().ctx.judge().contents(handle, kind, to, message).map(Some)
 }
 
 /// WIT `transfers.send`.
@@ -207,11 +224,15 @@ pub(crate) async fn send<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (d, data, flags, wait): (Resource<Descriptor>, WasmList<u8>, i32, Wait),
 ) -> Outcome<u64> {
-    let (sending, _, flags) = Sending::new(store, &d, data.len(), flags, wait)?;
+    let (sending, kind, flags) = Sending::new(store, &d, data.len(), flags, wait)?;
     let total = sending.total;
+    let judged = judge_contents(store, &sending.handle, kind, None, |store| data.as_le_slice(store).to_vec())?;
     sending
         .run(store, |store, handle, sent| {
-            let bytes = &data.as_le_slice(&*store)[sent..total];
+            let bytes = match &judged {
+                Some(permit) => permit.act().bytes(),
+                None => &data.as_le_slice(&*store)[sent..total],
+            };
             Ok(sys::send(handle.fd(), bytes, flags)?)
         })
         .await
@@ -224,14 +245,18 @@ pub(crate) async fn send_to<T: SandsockView>(
 ) -> Outcome<u64> {
     let (sending, kind, flags) = Sending::new(store, &d, data.len(), flags, wait)?;
     let total = sending.total;
-    let mut permit = Some(judge_send_to(store, kind, &address, wait).await?);
+    let mut permit = Some(judge_send_to(store, &sending.handle, kind, &address, wait).await?);
+    let judged = judge_contents(store, &sending.handle, kind, Some(&address), |store| data.as_le_slice(store).to_vec())?;
     sending
         .run(store, |store, handle, sent| {
             if let Some(last) = permit.take() {
-                permit = Some(renewed(store, last, kind, &address)?);
+                permit = Some(renewed(store, last, handle, kind, &address)?);
             }
             let permit = permit.as_ref().ok_or(Errno::ACCESS)?;
-            let bytes = &data.as_le_slice(&*store)[sent..total];
+            let bytes = match &judged {
+                Some(permit) => permit.act().bytes(),
+                None => &data.as_le_slice(&*store)[sent..total],
+            };
             Ok(sys::send_to(handle.fd(), bytes, flags, permit)?)
         })
         .await
@@ -251,9 +276,12 @@ pub(crate) async fn send_message<T: SandsockView>(
     let (sending, kind, flags) = Sending::new(store, &d, length, flags, wait)?;
     let total = sending.total;
     let mut permit = match &address {
-        Some(address) => Some(judge_send_to(store, kind, address, wait).await?),
+        Some(address) => Some(judge_send_to(store, &sending.handle, kind, address, wait).await?),
         None => None,
     };
+    let judged = judge_contents(store, &sending.handle, kind, address.as_ref(), |store| {
+        buffers.iter().flat_map(|buffer| buffer.as_le_slice(store)).copied().collect()
+    })?;
 
     let view = store.data_mut().sandsock();
     let mut room = ControlRoom::of(&view);
@@ -287,9 +315,12 @@ pub(crate) async fn send_message<T: SandsockView>(
     sending
         .run(store, |store, handle, sent| {
             if let (Some(last), Some(address)) = (permit.take(), &address) {
-                permit = Some(renewed(store, last, kind, address)?);
+                permit = Some(renewed(store, last, handle, kind, address)?);
             }
-            let slices = slices_from(&buffers, store, sent, total);
+            let slices = match &judged {
+                Some(permit) => vec![IoSlice::new(permit.act().bytes())],
+                None => slices_from(&buffers, store, sent, total),
+            };
             // man 7 unix: ancillary data goes with the first byte.
             let first = sent == 0;
             let control = if first { &with_control } else { &none };
@@ -376,8 +407,17 @@ pub(crate) async fn send_batch<T: SandsockView>(
     loop {
         let mut items = Vec::with_capacity(now.len());
         let mut refused = None;
+        let mut at = 0;
         for message in now {
-            match batch_item(store, kind, message, wait).await {
+            let end = at + message.length as usize;
+            // The guest does not run meanwhile: its bytes stay as they are judged.
+            let own = |store: &StoreContextMut<'_, T>| data.as_le_slice(store)[at..end].to_vec();
+            let item = match judge_contents(store, &handle, kind, message.address.as_ref(), own) {
+                Ok(_) => batch_item(store, &handle, kind, message, wait).await,
+                Err(fault) => Err(fault),
+            };
+            at = end;
+            match item {
                 Ok(item) => items.push(item),
                 // What comes before it is sent; it is told at the next call.
                 Err(fault) => {
@@ -409,12 +449,13 @@ fn messages_only(handle: &Handle) -> Result<SocketKind, Errno> {
 /// Judges one message of a batch.
 async fn batch_item<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
+    handle: &Handle,
     kind: SocketKind,
     message: &BatchEntry,
     wait: Wait,
 ) -> Outcome<sys::BatchItem> {
     let address = match &message.address {
-        Some(address) => Some(judge_send_to(store, kind, address, wait).await?),
+        Some(address) => Some(judge_send_to(store, handle, kind, address, wait).await?),
         None => None,
     };
     let outgoing: Vec<_> = message
@@ -443,7 +484,7 @@ impl Receiving<'_> {
         let kind = handle.socket()?;
         let stream = kind.type_ == libc::SOCK_STREAM;
         let mut patience = Patience::new(self.wait, self.flags);
-        let flags = self.flags | libc::MSG_DONTWAIT;
+        let flags = sys::receiving_flags(kind.family, self.flags);
         let asked = usize::try_from(self.length).unwrap_or(usize::MAX);
         let filter = filters(kind);
         let gather = stream && patience.is_forever() && self.flags & libc::MSG_WAITALL != 0;
@@ -457,7 +498,7 @@ impl Receiving<'_> {
             let capacity = if stream { asked.min(limit) - had } else { asked.min(MESSAGE_AT_ONCE) };
             let result = self.attempt(&handle, stream, asked, capacity, flags, filter);
             let fault: Fault = match result {
-                Ok(message) if filter && !sender_allowed(store, &message) => {
+                Ok(message) if filter && !sender_allowed(store, kind, &message) => {
                     if flags & libc::MSG_PEEK != 0 {
                         // It must not be seen, nor stay in the way of what may be.
                         let _ = sys::receive(handle.fd(), 0, libc::MSG_DONTWAIT);
@@ -562,13 +603,19 @@ impl Receiving<'_> {
 
 /// Whether senders must be judged: datagrams over IP. What the error queue quotes has the address that it was sent to.
 fn filters(kind: SocketKind) -> bool {
-    matches!(kind.family, libc::AF_INET | libc::AF_INET6) && kind.type_ == libc::SOCK_DGRAM
+    matches!(kind.family, libc::AF_INET | libc::AF_INET6) && matches!(kind.type_, libc::SOCK_DGRAM | libc::SOCK_RAW)
 }
 
-fn sender_allowed<T: SandsockView>(store: &mut StoreContextMut<'_, T>, message: &Message) -> bool {
+fn sender_allowed<T: SandsockView>(store: &mut StoreContextMut<'_, T>, kind: SocketKind, message: &Message) -> bool {
     let view = store.data_mut().sandsock();
-    let pins = view.ctx.pins.borrow();
-    message.address.to_ip().is_some_and(|sender| view.ctx.policy.udp_source_allowed(sender, &pins, Instant::now()))
+    let (policy, pins, now) = (&view.ctx.policy, view.ctx.pins.borrow(), Instant::now());
+    message.address.to_ip().is_some_and(|sender| {
+        if family::is_raw(kind) {
+            policy.raw_source_allowed(sender.ip(), kind.protocol, &pins, now)
+        } else {
+            policy.udp_source_allowed(sender, &pins, now)
+        }
+    })
 }
 
 /// Whether nothing more will come: the peer has ended the stream, or this side was shut.
@@ -707,13 +754,13 @@ pub(crate) async fn receive_batch<T: SandsockView>(
     let count = (count as usize).min(BUFFERS_MAX).min(most);
     let filter = filters(kind);
     let mut patience = Patience::new(wait, flags);
-    let flags = flags | libc::MSG_DONTWAIT;
+    let flags = sys::receiving_flags(kind.family, flags);
     loop {
         match sys::receive_batch(handle.fd(), count, capacity, control_room, flags) {
             Ok(received) => {
                 let mut batch = Batch { data: Vec::new(), messages: Vec::new() };
                 for message in received {
-                    if filter && !sender_allowed(store, &message) {
+                    if filter && !sender_allowed(store, kind, &message) {
                         store.data_mut().sandsock().ctx.count_dropped();
                         continue;
                     }

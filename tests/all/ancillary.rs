@@ -469,3 +469,28 @@ pub(crate) fn ancillary_connect_received() {
         guest.join().success();
     });
 }
+
+#[test]
+pub(crate) fn ancillary_pidfd_received() {
+    // SO_PASSPIDFD came with Linux 6.5.
+    if !kernel_is_at_least(6, 5) {
+        return sandsock_tests::skip("ancillary_pidfd_received", "the kernel has no SO_PASSPIDFD (Linux 6.5)");
+    }
+    both_ways(|way| {
+        for allowed in [true, false] {
+            let guest = Guest::new(programs::ancillary_pidfd_received, way)
+                .allow("option=SOL_SOCKET/SO_PASSPIDFD")
+                // The kernel gives the socket a name of its own where it has none.
+                .allow("unix-bind=@*")
+                .arg(allowed);
+            let guest = if allowed { guest.allow("ancillary=rights:receive,any") } else { guest };
+            guest.run().success();
+        }
+    });
+}
+
+fn kernel_is_at_least(major: u32, minor: u32) -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("Linux tells its release");
+    let mut numbers = release.split(['.', '-']).map(|number| number.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (major, minor)
+}

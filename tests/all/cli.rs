@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use sandsock_tests::netns::Namespace;
 use sandsock_tests::{programs, raise_descriptor_limit, skip, target};
 
 #[track_caller]
@@ -110,8 +111,8 @@ fn cli_arguments_with_faults_are_125_and_one_sentence() {
         (&["--allow", "tcp-connect=127.0.0.1:99999"], &["`99999` is no port at character 23", "0 to 65535"]),
         (&["--allow", "tcp-connect=127.0.0.1"], &["--allow tcp-connect=127.0.0.1: the port is missing at character 22"]),
         (
-            &["--allow", "raw=icmp"],
-            &["the verb `raw` is not served by this version", "verbs of this version are tcp-connect, "],
+            &["--allow", "can=vcan0"],
+            &["the verb `can` is not served by this version", "verbs of this version are tcp-connect, "],
         ),
         (&["--deny", "ancillary=x"], &["--deny ancillary=x: unknown target `x` at character 11", "rights:send"]),
         (
@@ -646,6 +647,81 @@ fn cli_example_restricted_is_refused_all_that_it_tries() {
         .expect("receives");
     assert!(report.contains("SO_MARK on the connection\n  ALLOWED"), "{report}");
     assert_eq!(server.end().0.code(), Some(1));
+}
+
+/// Two joined namespaces for an example that needs a network of its own; none, with the reason counted, where there can be none.
+fn network(test: &str) -> Option<(Namespace, Namespace)> {
+    Namespace::linked().inspect_err(|reason| sandsock_tests::skip(test, reason)).ok()
+}
+
+#[test]
+fn cli_example_ping_is_answered() {
+    let Some((near, _far)) = network("cli_example_ping_is_answered") else { return };
+    let examples = Examples::new("127.0.0.1", "10.77.0.2");
+    near.run(|| {
+        let output = examples.run("ping", &["10.77.0.2", "2"]);
+        assert!(output.contains("64 bytes from 10.77.0.2: sequence 2, "), "{output}");
+        assert!(output.ends_with("2 sent, 2 answered\n"), "{output}");
+        let examples = Examples::new("127.0.0.1", "127.0.0.1");
+        let output = examples.run("ping", &["::1", "1"]);
+        assert!(output.starts_with("64 bytes from ::1: sequence 1, "), "{output}");
+        let denied = sandsock().args(examples.arguments("ping", &["10.77.0.2"])).assert().failure();
+        let complaint = text(&denied.get_output().stderr);
+        assert!(complaint.contains("allow it with --allow raw=icmp:10.77.0.2"), "{complaint}");
+    });
+}
+
+#[test]
+fn cli_example_sniffer_sees_one_protocol() {
+    let Some((near, _far)) = network("cli_example_sniffer_sees_one_protocol") else { return };
+    let examples = Examples::new("lo", "lo");
+    near.run(|| {
+        let mut sniffer = examples.start("sniffer", &["lo", "udp", "2"]);
+        assert_eq!(sniffer.line(), "listening on lo");
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("binds");
+        let port = socket.local_addr().expect("an address").port();
+        for number in 0..2 {
+            // TCP, which the filter drops: nobody listens there.
+            let _ = TcpStream::connect(("127.0.0.1", port));
+            socket.send_to(&[0; 10], ("127.0.0.1", port)).expect("sends");
+            let line = sniffer.line();
+            assert_eq!(line, format!("in  udp 127.0.0.1:{port} > 127.0.0.1:{port}, 38 bytes"), "{number}");
+        }
+        assert_eq!(sniffer.end().0.code(), Some(0));
+    });
+}
+
+#[test]
+fn cli_example_arp_scan_finds_the_neighbour() {
+    let Some((near, far)) = network("cli_example_arp_scan_finds_the_neighbour") else { return };
+    let shown = far.ip("link show right").expect("is shown");
+    let hardware = shown.split_whitespace().skip_while(|word| *word != "link/ether").nth(1).expect("an address").to_owned();
+    let examples = Examples::new("eth0", "left");
+    near.run(|| {
+        let output = examples.run("arp_scan", &["left", "10.77.0.1"]);
+        assert_eq!(output, format!("10.77.0.2 is at {hardware}\n1 found\n"));
+    });
+}
+
+#[test]
+fn cli_example_route_monitor_tells_what_comes_and_goes() {
+    let Some((near, _far)) = network("cli_example_route_monitor_tells_what_comes_and_goes") else { return };
+    let examples = Examples::new("route:read", "route:read");
+    let mut monitor = near.run(|| examples.start("route_monitor", &["100"]));
+    let mut until = |wanted: &str| {
+        let mut seen = Vec::new();
+        while !seen.last().is_some_and(|line: &String| line.contains(wanted)) {
+            assert!(seen.len() < 90, "no {wanted:?} in {seen:#?}");
+            seen.push(monitor.line());
+        }
+    };
+    until("left up");
+    until("address 10.77.0.1/24 on link");
+    until("waiting for events");
+    near.ip("address add 10.78.0.1/24 dev left").expect("is added");
+    until("address 10.78.0.1/24");
+    near.ip("link delete left").expect("is deleted");
+    until("gone: link");
 }
 
 #[test]

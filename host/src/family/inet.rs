@@ -20,6 +20,8 @@ pub(super) fn to_ip(address: &Address) -> Result<SocketAddr, Errno> {
 }
 
 impl FamilyRules for Inet {
+    const TYPES: &'static [i32] = ip::TYPES;
+
     #[cfg(test)]
     fn encode(address: &Address) -> Result<RawAddress, Errno> {
         to_ip(address).map(RawAddress::from_ip)

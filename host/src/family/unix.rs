@@ -46,6 +46,8 @@ fn encode_abstract(name: &[u8]) -> Result<RawAddress, Errno> {
 }
 
 impl FamilyRules for Unix {
+    const TYPES: &'static [i32] = &[libc::SOCK_STREAM, libc::SOCK_DGRAM, libc::SOCK_SEQPACKET];
+
     #[cfg(test)]
     fn encode(address: &Address) -> Result<RawAddress, Errno> {
         match address {
@@ -69,7 +71,7 @@ impl FamilyRules for Unix {
         let Address::Unix(address) = address else { return Err(Errno::AFNOSUPPORT.into()) };
         let verb = match purpose {
             Use::Bind(_) => Verb::UnixBind,
-            Use::Connect | Use::Send => Verb::UnixConnect,
+            Use::Connect | Use::Send(_) => Verb::UnixConnect,
         };
         match address {
             UnixAddress::Unnamed => {
@@ -85,7 +87,7 @@ impl FamilyRules for Unix {
                 let target = UnixTarget::Abstract(name);
                 judge.decide(&match purpose {
                     Use::Bind(_) => Request::UnixBind(target),
-                    Use::Connect | Use::Send => Request::UnixConnect(target),
+                    Use::Connect | Use::Send(_) => Request::UnixConnect(target),
                 })?;
                 Ok(Destination::plain(raw))
             }
@@ -95,7 +97,7 @@ impl FamilyRules for Unix {
                 let routes = judge.unix_route(verb, path)?;
                 walk(&routes, |route| match purpose {
                     Use::Bind(_) => to_bind(route),
-                    Use::Connect | Use::Send => to_connect(route),
+                    Use::Connect | Use::Send(_) => to_connect(route),
                 })
             }
         }

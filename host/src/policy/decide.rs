@@ -9,24 +9,28 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sandsock_abi::constants::{
-    AF_INET, AF_INET6, AF_UNIX, IPPROTO_TCP, IPPROTO_UDP, SCM_CREDENTIALS, SCM_RIGHTS, SOCK_DGRAM, SOCK_SEQPACKET,
-    SOCK_STREAM, SOL_SOCKET,
+    AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_UNIX, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP,
+    SCM_CREDENTIALS, SCM_RIGHTS, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET,
 };
+use sandsock_abi::ioctl::Ioctl;
 use sandsock_abi::option::{self, Access, SocketOption};
 
 use super::file::{self, PolicyFileError};
 use super::grant::{Ancillary, DescriptorNumber, Grant, GrantError, Hostname, Verb};
 use super::index::{Endpoints, Names, Ports, RuleId, any_left};
 use super::limits::Limits;
+use super::netlink::{Netlink, NetlinkPattern};
+use super::packet::{self, PacketPattern};
 use super::pattern::{
     EndpointPattern, Fault, HostPattern, PortRange, ResolvePattern, UnixPattern, canonical, destination, ends_in_number,
     escape_abstract, is_private, normalise_name,
 };
 use super::pins::{ADDRESSES, Pin, Pins};
+use super::raw::{self, RawPattern};
 use super::unix::{UnixRoute, UnixRules, absolute, path_grant, show};
 
 /// The rule that allows everything, as decisions name it.
-const EVERYTHING: &str = "allow-all";
+pub(super) const EVERYTHING: &str = "allow-all";
 
 /// How much of a name or a path that a guest made up stands in a sentence.
 const SHOWN: usize = 256;
@@ -120,6 +124,22 @@ pub enum Request<'a> {
     CredentialsForge,
     /// Take the descriptor that was handed over under this number.
     Inherit(DescriptorNumber),
+    /// Send an IP packet by a raw or a ping socket, or connect one: the address, with the protocol in place of the port.
+    /// [`Policy::raw_source_allowed`] answers for packets that come in.
+    RawSend(SocketAddr),
+    /// Send frames on an interface, or get them.
+    Packet {
+        /// The interface's name; none is every interface.
+        interface: Option<&'a str>,
+        /// The Ethernet protocol; 0 is some protocol, ETH_P_ALL every one.
+        protocol: u16,
+    },
+    /// Ask the kernel by netlink.
+    Netlink(Netlink<'a>),
+    /// Join a multicast group; none is some group.
+    Multicast(Option<IpAddr>),
+    /// Ask by ioctl.
+    Ioctl(&'static Ioctl),
 }
 
 impl Request<'_> {
@@ -140,6 +160,11 @@ impl Request<'_> {
             Self::GetOption { .. } | Self::SetOption { .. } | Self::Control { .. } => Verb::Option,
             Self::RightsSend | Self::RightsReceive { .. } | Self::CredentialsForge => Verb::Ancillary,
             Self::Inherit(_) => Verb::Inherit,
+            Self::RawSend(_) => Verb::Raw,
+            Self::Packet { .. } => Verb::Packet,
+            Self::Netlink(_) => Verb::Netlink,
+            Self::Multicast(_) => Verb::Multicast,
+            Self::Ioctl(_) => Verb::Ioctl,
         }
     }
 }
@@ -173,6 +198,12 @@ impl fmt::Display for Request<'_> {
             Self::RightsReceive { any: true } => f.write_str(Ancillary::RightsReceiveAny.name()),
             Self::CredentialsForge => f.write_str(Ancillary::CredentialsForge.name()),
             Self::Inherit(number) => number.fmt(f),
+            Self::RawSend(address) => f.write_str(&raw::show_packet(address)),
+            Self::Packet { interface, protocol } => f.write_str(&packet::show(interface, protocol)),
+            Self::Netlink(asked) => asked.fmt(f),
+            Self::Multicast(Some(group)) => group.fmt(f),
+            Self::Multicast(None) => f.write_str("*"),
+            Self::Ioctl(row) => f.write_str(row.name),
         }
     }
 }
@@ -264,14 +295,21 @@ impl Resolves {
 
 /// One side of a policy, allow or deny.
 #[derive(Clone, Debug, Default)]
-struct Rules {
+pub(super) struct Rules {
     grants: Vec<Grant>,
     texts: Vec<Arc<str>>,
-    tcp_connect: Endpoints,
+    pub(super) tcp_connect: Endpoints,
     tcp_listen: Endpoints,
     udp_bind: Endpoints,
-    udp_send: Endpoints,
+    pub(super) udp_send: Endpoints,
     udp_receive: Endpoints,
+    /// With the protocol in place of the port.
+    pub(super) raw: Endpoints,
+    pub(super) raw_header: Option<RuleId>,
+    pub(super) multicast: Endpoints,
+    pub(super) packet: Vec<(PacketPattern, RuleId)>,
+    pub(super) netlink: Vec<(NetlinkPattern, RuleId)>,
+    ioctls: HashMap<u32, RuleId>,
     unix_connect: Arc<UnixRules>,
     unix_bind: Arc<UnixRules>,
     resolve: Resolves,
@@ -292,7 +330,7 @@ impl Rules {
     /// `add_path` is [`UnixRules::add_path`] or, for rules that deny, [`UnixRules::add_path_and_real`].
     fn build(grants: Vec<Grant>, base: Option<&[u8]>, deny: bool) -> Self {
         let texts: Vec<Arc<str>> = grants.iter().map(|grant| grant.to_string().into()).collect();
-        let mut endpoints: [Vec<(RuleId, &EndpointPattern)>; 5] = Default::default();
+        let mut endpoints: [Vec<(RuleId, &EndpointPattern)>; 7] = Default::default();
         let mut reverse: Vec<(RuleId, EndpointPattern)> = Vec::new();
         let (mut unix_connect, mut unix_bind) = (UnixRules::default(), UnixRules::default());
         let mut rules = Self::default();
@@ -328,11 +366,21 @@ impl Rules {
                 Grant::Inherit(number) => {
                     rules.inherit.insert(*number, id);
                 }
+                Grant::Raw(RawPattern::Packets(pattern)) => endpoints[5].push((id, pattern)),
+                Grant::Raw(RawPattern::Header) => rules.raw_header = Some(id),
+                Grant::Packet(pattern) => rules.packet.push((pattern.clone(), id)),
+                Grant::Netlink(pattern) => rules.netlink.push((pattern.clone(), id)),
+                Grant::Multicast(pattern) => endpoints[6].push((id, &pattern.0)),
+                Grant::Ioctl(row) => {
+                    rules.ioctls.insert(row.number, id);
+                }
             }
         }
-        let [connect, listen, bind, send, receive] = endpoints.map(|list| Endpoints::build(list.into_iter()));
+        let [connect, listen, bind, send, receive, raw, multicast] =
+            endpoints.map(|list| Endpoints::build(list.into_iter()));
         (rules.tcp_connect, rules.tcp_listen, rules.udp_bind, rules.udp_send, rules.udp_receive) =
             (connect, listen, bind, send, receive);
+        (rules.raw, rules.multicast) = (raw, multicast);
         (rules.unix_connect, rules.unix_bind) = (Arc::new(unix_connect), Arc::new(unix_bind));
         rules.reverse_resolve = Endpoints::build(reverse.iter().map(|(id, pattern)| (*id, pattern)));
         rules.resolve.names.finish();
@@ -341,12 +389,13 @@ impl Rules {
         rules
     }
 
-    fn text(&self, rule: RuleId) -> &str {
+    pub(super) fn text(&self, rule: RuleId) -> &str {
         self.texts.get(rule as usize).map_or("", |text| text)
     }
 
-    fn endpoints(&self) -> [&Endpoints; 5] {
-        [&self.tcp_connect, &self.tcp_listen, &self.udp_bind, &self.udp_send, &self.udp_receive]
+    /// Those by which an address may be used.
+    fn endpoints(&self) -> [&Endpoints; 6] {
+        [&self.tcp_connect, &self.tcp_listen, &self.udp_bind, &self.udp_send, &self.udp_receive, &self.raw]
     }
 }
 
@@ -360,9 +409,9 @@ struct Fixed {
 /// What an instance may do. Immutable: a change makes a new one, see [`Policy::following`].
 #[derive(Clone, Debug)]
 pub struct Policy {
-    allow: Rules,
-    deny: Rules,
-    everything: bool,
+    pub(super) allow: Rules,
+    pub(super) deny: Rules,
+    pub(super) everything: bool,
     fixed: Fixed,
     limits: Limits,
     base: Option<Box<[u8]>>,
@@ -654,6 +703,11 @@ impl Policy {
                 self.ancillary(Ancillary::CredentialsForge, [allow.credentials_forge, None], [deny.credentials_forge, None])
             }
             Request::Inherit(number) => self.inherit(number),
+            Request::RawSend(address) => self.raw(request, address, pins, now),
+            Request::Packet { interface, protocol } => self.packet(interface, protocol),
+            Request::Netlink(asked) => self.netlink(asked),
+            Request::Multicast(group) => self.multicast(group),
+            Request::Ioctl(row) => self.ioctl(row),
         }
     }
 
@@ -667,17 +721,17 @@ impl Policy {
         }
     }
 
-    fn by(&self, rule: RuleId) -> Allowed<'_> {
+    pub(super) fn by(&self, rule: RuleId) -> Allowed<'_> {
         Allowed { rule: Some(self.allow.text(rule)) }
     }
 
     /// The names of a canonical address: those with a fixed address first.
-    fn fixed_names(&self, address: IpAddr) -> &[Box<str>] {
+    pub(super) fn fixed_names(&self, address: IpAddr) -> &[Box<str>] {
         if self.fixed.addresses.is_empty() { &[] } else { self.fixed.addresses.get(&address).map_or(&[], Vec::as_slice) }
     }
 
     /// The deny rule about an address, by itself or by a name that has it. An expired pin counts: it makes nothing less denied.
-    fn denied_at(&self, deny: &Endpoints, address: IpAddr, port: u16, pins: &Pins) -> Option<Ports> {
+    pub(super) fn denied_at(&self, deny: &Endpoints, address: IpAddr, port: u16, pins: &Pins) -> Option<Ports> {
         if deny.is_empty() {
             return None;
         }
@@ -692,7 +746,7 @@ impl Policy {
     }
 
     /// The rule that allows an address by a name that has it, and the pin by which it has it.
-    fn named_at<'a>(
+    pub(super) fn named_at<'a>(
         &self,
         allow: &Endpoints,
         address: IpAddr,
@@ -723,7 +777,7 @@ impl Policy {
     }
 
     /// Decides on a connect or a send.
-    fn remote(
+    pub(super) fn remote(
         &self,
         request: &Request<'_>,
         given: SocketAddr,
@@ -755,7 +809,10 @@ impl Policy {
             }
             Err(expired) => expired,
         };
-        let grant = endpoint_grant(request.verb(), SocketAddr::new(address, port));
+        let grant = match request {
+            Request::RawSend(_) => format!("{}={request}", Verb::Raw),
+            request => endpoint_grant(request.verb(), SocketAddr::new(address, port)),
+        };
         let mut denial = Denial::missing(format!("{} to {request}", request.verb()), Some(grant));
         denial.expired_name = expired.map(|pin| pin.name().to_owned()).filter(|name| self.resolve(name).is_ok());
         Err(denial)
@@ -892,18 +949,7 @@ impl Policy {
         let (request, allow, deny) = match verb {
             Verb::UnixConnect => (Request::UnixConnect(target), &self.allow.unix_connect, &self.deny.unix_connect),
             Verb::UnixBind => (Request::UnixBind(target), &self.allow.unix_bind, &self.deny.unix_bind),
-            Verb::TcpConnect
-            | Verb::TcpListen
-            | Verb::UdpBind
-            | Verb::UdpSend
-            | Verb::UdpReceive
-            | Verb::Resolve
-            | Verb::ReverseResolve
-            | Verb::Interfaces
-            | Verb::Hostname
-            | Verb::Option
-            | Verb::Ancillary
-            | Verb::Inherit => return Err(Denial::new(format!("{verb} has no paths"))),
+            verb => return Err(Denial::new(format!("{verb} has no paths"))),
         };
         self.unix(&request, target, allow, deny)?;
         let path = self.unix_path(verb, path)?;
@@ -937,7 +983,8 @@ impl Policy {
         if let Some((_, rule)) = self.fixed.names.get(&*known) {
             return Ok(Allowed { rule: Some(rule) });
         }
-        let implied = [(&self.allow.tcp_connect, &self.deny.tcp_connect), (&self.allow.udp_send, &self.deny.udp_send)];
+        let (allow, deny) = (&self.allow, &self.deny);
+        let implied = [(&allow.tcp_connect, &deny.tcp_connect), (&allow.udp_send, &deny.udp_send), (&allow.raw, &deny.raw)];
         for (allow, deny) in implied {
             // A grant of which a deny rule leaves no port implies nothing.
             let left = |ports: &Ports| any_left(*ports, |port| deny.names.find(&known, port));
@@ -1022,13 +1069,18 @@ impl Policy {
         let held = |rules: &&Endpoints| rules.all_at(address).next().is_some();
         if is_private(address) && !self.everything && !fixed.contains(&address) && !allow.iter().any(held) {
             // The grant for the first ports that are open by the name.
-            let named = [(Verb::TcpConnect, &self.allow.tcp_connect), (Verb::UdpSend, &self.allow.udp_send)]
-                .into_iter()
-                .find_map(|(verb, rules)| Some((verb, rules.names.all(name).next()?)));
+            let rules = [
+                (Verb::TcpConnect, &self.allow.tcp_connect),
+                (Verb::UdpSend, &self.allow.udp_send),
+                (Verb::Raw, &self.allow.raw),
+            ];
+            let named = rules.into_iter().find_map(|(verb, rules)| Some((verb, rules.names.all(name).next()?)));
             let grant = named.map(|(verb, ports)| {
-                let host = HostPattern::Net(address.into());
-                let ports = ports.range();
-                format!("{verb}={}", EndpointPattern { host, ports })
+                let pattern = EndpointPattern { host: HostPattern::Net(address.into()), ports: ports.range() };
+                match verb {
+                    Verb::Raw => format!("{verb}={}", RawPattern::Packets(pattern)),
+                    verb => format!("{verb}={pattern}"),
+                }
             });
             let also = grant.as_ref().map(|grant| format!("--allow {} or ", quoted(grant))).unwrap_or_default();
             let reason = format!(
@@ -1079,11 +1131,31 @@ impl Policy {
         }
         match access {
             Access::Ordinary | Access::Absent | Access::Refused(_) => Ok(Allowed { rule: None }),
+            Access::Header => self.raw_header(),
+            // The group in the value is a request of its own.
+            Access::Multicast if row.shape.names_group() => Ok(Allowed { rule: None }),
+            Access::Multicast => self.multicast(None),
             Access::Granted | Access::GrantedOnDatagrams if self.everything => Ok(Allowed { rule: Some(EVERYTHING) }),
             Access::Granted | Access::GrantedOnDatagrams => match self.allow.options.get(&(row.level, row.number)) {
                 Some(rule) => Ok(self.by(*rule)),
                 None => Err(Denial::missing(format!("option {row}"), Some(format!("{}={row}", Verb::Option)))),
             },
+        }
+    }
+
+    /// Decides on an ioctl.
+    fn ioctl(&self, row: &'static Ioctl) -> Result<Allowed<'_>, Denial> {
+        if let Access::Refused(why) = row.access {
+            return Err(Denial::new(format!("ioctl {} is denied: {why}", row.name)));
+        }
+        if let Some(rule) = self.deny.ioctls.get(&row.number) {
+            return Err(Denial::by_rule(format_args!("ioctl {}", row.name), self.deny.text(*rule)));
+        }
+        match self.allow.ioctls.get(&row.number) {
+            _ if row.access == Access::Ordinary => Ok(Allowed { rule: None }),
+            _ if self.everything => Ok(Allowed { rule: Some(EVERYTHING) }),
+            Some(rule) => Ok(self.by(*rule)),
+            None => Err(Denial::missing(format!("ioctl {}", row.name), Some(format!("{}={}", Verb::Ioctl, row.name)))),
         }
     }
 
@@ -1141,9 +1213,11 @@ impl Policy {
     /// Whether a socket of this kind may be made: some grant has to need one. To be asked before socket(2), and again with what the
     /// kernel says that it made.
     ///
-    /// INET and INET6: streams of TCP under `tcp-*`, datagrams of UDP under `udp-*`. UNIX: streams, datagrams and sequenced
-    /// packets under `unix-*`. An unnamed UNIX socketpair needs no grant and no question. Every other family, type or protocol, those
-    /// that offer the same service by another number too (MPTCP, SCTP, UDP-Lite, DCCP, SMC), only where everything is allowed.
+    /// INET and INET6: streams of TCP under `tcp-*`, datagrams of UDP under `udp-*`, raw and ping sockets under `raw` for their
+    /// protocol. UNIX: streams, datagrams and sequenced packets under `unix-*`. PACKET and NETLINK: under `packet` and
+    /// `netlink` for their protocol. An unnamed UNIX socketpair needs no grant and no question. Every other family, type or
+    /// protocol, those that offer the same service by another number too (MPTCP, SCTP, SMC, UDP-Lite, DCCP), only where
+    /// everything is allowed.
     ///
     /// # Errors
     ///
@@ -1167,6 +1241,21 @@ impl Policy {
             (AF_UNIX, SOCK_STREAM | SOCK_DGRAM | SOCK_SEQPACKET, 0 | AF_UNIX) => {
                 (!allow.unix_connect.is_empty() || !allow.unix_bind.is_empty(), "unix-connect=PATH or unix-bind=PATH")
             }
+            (AF_INET | AF_INET6, SOCK_RAW, 0..=255)
+            | (AF_INET, SOCK_DGRAM, IPPROTO_ICMP)
+            | (AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6) => {
+                // The arm has it in range.
+                return self.some_raw(u8::try_from(protocol).unwrap_or(u8::MAX));
+            }
+            (AF_PACKET, SOCK_RAW | SOCK_DGRAM, _) => {
+                // socket(2) takes it in network order (man 7 packet).
+                let protocol = u16::from_be(protocol as u16);
+                (self.may_make_packet(protocol), "packet=INTERFACE or packet=INTERFACE:PROTOCOL")
+            }
+            (AF_NETLINK, SOCK_RAW | SOCK_DGRAM, _) => (
+                self.may_make_netlink(protocol),
+                "netlink=route:read, netlink=generic:NAME, netlink=sock-diag:read or netlink=uevent, by its protocol",
+            ),
             _ => {
                 let what = format!("a socket of family {family}, type {kind}, protocol {protocol}");
                 return Err(Denial::new(format!("{what} is denied: no verb of this version grants it")));
@@ -1178,9 +1267,11 @@ impl Policy {
         let name = |n| match n {
             AF_INET => "AF_INET",
             AF_INET6 => "AF_INET6",
+            AF_PACKET => "AF_PACKET",
+            AF_NETLINK => "AF_NETLINK",
             _ => "AF_UNIX",
         };
-        let kinds = ["", "SOCK_STREAM", "SOCK_DGRAM", "", "", "SOCK_SEQPACKET"];
+        let kinds = ["", "SOCK_STREAM", "SOCK_DGRAM", "SOCK_RAW", "", "SOCK_SEQPACKET"];
         let kind = usize::try_from(kind).ok().and_then(|at| kinds.get(at)).copied().unwrap_or_default();
         Err(Denial::new(format!(
             "a socket of {} and {kind} is not granted; allow some use of it with --allow {hint}",

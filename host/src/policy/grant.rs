@@ -3,9 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
-use sandsock_abi::option::{self, SocketOption};
+use sandsock_abi::ioctl::{self, Ioctl};
+use sandsock_abi::option::{self, Access, SocketOption};
 
+use super::netlink::NetlinkPattern;
+use super::packet::PacketPattern;
 use super::pattern::{EndpointPattern, Fault, HostPattern, ResolvePattern, UnixPattern, decimal, parse_lone_host};
+use super::raw::{MulticastPattern, RawPattern};
 
 /// What a rule allows or denies to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,6 +42,16 @@ pub enum Verb {
     Ancillary,
     /// Take a descriptor that was handed over at the start.
     Inherit,
+    /// Send and get IP packets of a protocol, by raw and ping sockets.
+    Raw,
+    /// Send and get the frames of an interface.
+    Packet,
+    /// Ask the kernel for its own tables, and change them.
+    Netlink,
+    /// Join a multicast group.
+    Multicast,
+    /// Ask for what is not ordinary by ioctl.
+    Ioctl,
 }
 
 /// What a verb's target looks like.
@@ -63,6 +77,16 @@ pub enum Form {
     Ancillary,
     /// `fd:N`, or `stdin` for `fd:0`.
     Descriptor,
+    /// `PROTOCOL`, `PROTOCOL:HOST` or `header`: see [`RawPattern`].
+    Raw,
+    /// `INTERFACE` or `INTERFACE:PROTOCOL`: see [`PacketPattern`].
+    Packet,
+    /// One of [`NetlinkPattern`]'s words.
+    Netlink,
+    /// A multicast address or network.
+    Multicast,
+    /// An ioctl's name.
+    Ioctl,
 }
 
 /// A row of [`Verb::TABLE`].
@@ -91,7 +115,7 @@ const fn row(
 }
 
 /// Verbs that the language has and this version does not serve.
-const LATER: &[&str] = &["raw", "packet", "netlink", "can", "family", "multicast", "ioctl"];
+const LATER: &[&str] = &["can", "family"];
 
 impl Verb {
     /// Every verb, in the order of the enum.
@@ -169,6 +193,41 @@ impl Verb {
             Form::Descriptor,
             &["fd:3", "stdin"],
             "take a descriptor that was handed over at the start",
+        ),
+        row(
+            Self::Raw,
+            "raw",
+            Form::Raw,
+            &["icmp", "icmp6:2001:db8::/32", "89:10.0.0.0/8", "17:host.example", "header"],
+            "send and get IP packets of a protocol; header is all of IP, with forged senders",
+        ),
+        row(
+            Self::Packet,
+            "packet",
+            Form::Packet,
+            &["eth0", "lo:arp", "*:0x88f7"],
+            "send and get the frames of an interface: whatever passes there, with forged senders",
+        ),
+        row(
+            Self::Netlink,
+            "netlink",
+            Form::Netlink,
+            &["route:read", "route:write", "generic:nl80211", "sock-diag:read", "uevent"],
+            "read the kernel's own tables; route:write changes the host's network",
+        ),
+        row(
+            Self::Multicast,
+            "multicast",
+            Form::Multicast,
+            &["239.1.2.3", "239.0.0.0/8", "ff02::/16", "*"],
+            "join a multicast group",
+        ),
+        row(
+            Self::Ioctl,
+            "ioctl",
+            Form::Ioctl,
+            &["SIOCGIFADDR", "SIOCGIFCONF"],
+            "ask for, or set, what is not the socket's own, by ioctl",
         ),
     ];
 
@@ -312,6 +371,22 @@ fn parse_option(text: &str) -> Result<&'static SocketOption, Fault> {
     })
 }
 
+fn parse_ioctl(text: &str) -> Result<&'static Ioctl, Fault> {
+    let granted = || ioctl::IOCTLS.iter().filter(|row| row.access == Access::Granted).map(|row| row.name);
+    match ioctl::by_name(text) {
+        Some(row) if row.access == Access::Granted => Ok(row),
+        Some(row) => {
+            let why = if let Access::Refused(why) = row.access { why } else { "it needs no grant" };
+            Err(Fault::new(0, format!("`{}` takes no rule: {why}", row.name), "leave it out"))
+        }
+        None => Err(Fault::new(
+            0,
+            format!("unknown ioctl `{}`", text.escape_debug()),
+            format!("write a request's name, as in SIOCGIFADDR{}", suggestion(text, granted())),
+        )),
+    }
+}
+
 /// One rule: `VERB=TARGET`, or `VERB` where it stands alone. Parsed from text, and printed in the form in which denials name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Grant {
@@ -343,6 +418,16 @@ pub enum Grant {
     Ancillary(Ancillary),
     /// `inherit=fd:N` or `inherit=stdin`.
     Inherit(DescriptorNumber),
+    /// `raw=PROTOCOL:HOST`.
+    Raw(RawPattern),
+    /// `packet=INTERFACE:PROTOCOL`.
+    Packet(PacketPattern),
+    /// `netlink=WHAT`.
+    Netlink(NetlinkPattern),
+    /// `multicast=GROUP`.
+    Multicast(MulticastPattern),
+    /// `ioctl=NAME`.
+    Ioctl(&'static Ioctl),
 }
 
 impl Grant {
@@ -363,6 +448,11 @@ impl Grant {
             Self::Option(_) => Verb::Option,
             Self::Ancillary(_) => Verb::Ancillary,
             Self::Inherit(_) => Verb::Inherit,
+            Self::Raw(_) => Verb::Raw,
+            Self::Packet(_) => Verb::Packet,
+            Self::Netlink(_) => Verb::Netlink,
+            Self::Multicast(_) => Verb::Multicast,
+            Self::Ioctl(_) => Verb::Ioctl,
         }
     }
 
@@ -400,6 +490,11 @@ impl Grant {
             Verb::Option => parse_option(target).map(Self::Option),
             Verb::Ancillary => Ancillary::parse(target).map(Self::Ancillary),
             Verb::Inherit => DescriptorNumber::parse(target).map(Self::Inherit),
+            Verb::Raw => RawPattern::parse(target).map(Self::Raw),
+            Verb::Packet => PacketPattern::parse(target).map(Self::Packet),
+            Verb::Netlink => NetlinkPattern::parse(target).map(Self::Netlink),
+            Verb::Multicast => MulticastPattern::parse(target).map(Self::Multicast),
+            Verb::Ioctl => parse_ioctl(target).map(Self::Ioctl),
         };
         parsed.map_err(|fault| fault.shifted(word.len() + 1))
     }
@@ -473,6 +568,11 @@ impl fmt::Display for Grant {
             Self::Option(name) => name.fmt(f),
             Self::Ancillary(what) => f.write_str(what.name()),
             Self::Inherit(number) => number.fmt(f),
+            Self::Raw(pattern) => pattern.fmt(f),
+            Self::Packet(pattern) => pattern.fmt(f),
+            Self::Netlink(pattern) => pattern.fmt(f),
+            Self::Multicast(pattern) => pattern.fmt(f),
+            Self::Ioctl(row) => f.write_str(row.name),
         }
     }
 }

@@ -186,6 +186,10 @@ impl Names {
         self.lists(name).find_map(|list| find(list, port))
     }
 
+    fn has_port(&self, port: u16) -> bool {
+        self.exact.values().chain(self.below.values()).any(|list| find(list, port).is_some())
+    }
+
     /// Everything that is said of `name`.
     pub(super) fn all(&self, name: &str) -> impl Iterator<Item = Ports> {
         self.lists(name).flatten().copied()
@@ -250,6 +254,21 @@ impl Endpoints {
             IpAddr::V6(v6) if self.v4.nodes.is_empty() || !may_embed(v6) => None,
             IpAddr::V6(v6) => embedded(v6).find_map(|v4| self.v4.find(v4.to_bits(), port, |_| true)),
         })
+    }
+
+    /// A rule about this address, or an IPv4 address inside it, at any port.
+    pub(super) fn touching_anywhere(&self, address: IpAddr) -> Option<Ports> {
+        let inside = match address {
+            IpAddr::V6(v6) if may_embed(v6) => Some(v6),
+            IpAddr::V4(_) | IpAddr::V6(_) => None,
+        };
+        let embedded = inside.into_iter().flat_map(embedded).find_map(|v4| self.all_at(v4.into()).next());
+        self.all_at(address).next().or(embedded)
+    }
+
+    /// Whether some rule holds a port, be it at one address alone.
+    pub(super) fn has_port(&self, port: u16) -> bool {
+        self.any_v4(port).is_some() || self.any_v6(port).is_some() || self.names.has_port(port)
     }
 
     /// Every entry about an address.

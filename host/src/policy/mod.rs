@@ -52,8 +52,11 @@ mod file;
 mod grant;
 mod index;
 mod limits;
+mod netlink;
+mod packet;
 mod pattern;
 mod pins;
+mod raw;
 mod unix;
 
 pub use audit::{Decision, Outcome, SocketKind};
@@ -61,9 +64,13 @@ pub use decide::{Allowed, Denial, Dropped, Judged, Local, Policy, PolicyBuilder,
 pub use file::PolicyFileError;
 pub use grant::{Ancillary, DescriptorNumber, Form, Grant, GrantError, Hostname, Verb, VerbInfo};
 pub use limits::{LimitInfo, Limits, TokenBucket};
+pub use netlink::{Netlink, NetlinkPattern};
+pub(crate) use packet::EVERY_PROTOCOL;
+pub use packet::PacketPattern;
 pub use pattern::{
     AbstractPattern, EndpointPattern, HostPattern, NameError, NamePattern, PathPattern, PortRange, ResolvePattern,
     UnixPattern, canonical, destination, is_private, normalise_name,
 };
 pub use pins::Pins;
+pub use raw::{MulticastPattern, RawPattern};
 pub use unix::UnixRoute;

@@ -228,6 +228,30 @@ pub(crate) fn act(verb: &str, target: &str) -> Result<()> {
             let number = target.parse().expect("a number");
             sandsock::fromfd(number, AF_UNIX, SOCK_STREAM, 0)?.send(b"taken", Flags::NONE).map(drop)
         }
+        "raw" => Socket::new(AF_INET, SOCK_RAW, IPPROTO_ICMP)?.sendto(&[8; 8], 0, (target, 0)).map(|_| ()),
+        "packet" => Socket::new(AF_PACKET, SOCK_RAW, 0)?.bind((target, 0x0806)),
+        "netlink" => {
+            // RTM_GETLINK of the first interface: NLM_F_REQUEST, then struct ifinfomsg.
+            let mut message = [0; 32];
+            (message[0], message[4], message[6], message[20]) = (32, 18, 1, 1);
+            Socket::new(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)?.send(&message, 0).map(|_| ())
+        }
+        "multicast" => {
+            let mut request = [127, 0, 0, 1, 127, 0, 0, 1];
+            let group: std::net::Ipv4Addr = target.parse().expect("an address");
+            request[..4].copy_from_slice(&group.octets());
+            let socket = Socket::new(AF_INET, SOCK_DGRAM, 0)?;
+            set(&socket, IPPROTO_IP, IP_ADD_MEMBERSHIP, OptionValue::Bytes(&request))
+        }
+        "ioctl" => {
+            let mut request = [0; 40];
+            request[..2].copy_from_slice(b"lo");
+            let socket = raw(syscalls::socket(AF_INET, SOCK_DGRAM, 0))?;
+            let answer = raw(syscalls::ioctl(&socket, target.parse().expect("a number"), &request))?.argument;
+            // struct sockaddr_in after the name.
+            assert_eq!(answer[20..24], [127, 0, 0, 1]);
+            Ok(())
+        }
         other => panic!("no verb {other}"),
     }
 }

@@ -70,6 +70,17 @@ fn request(text: &str) -> Request<'_> {
             let row = option::by_name(level, name).unwrap();
             Request::SetOption { level: row.level, number: row.number, datagram: false }
         }
+        "raw" => match target.split_once(':') {
+            None => Request::RawSend(SocketAddr::new(ip("127.0.0.1"), 255)),
+            Some((protocol, address)) => {
+                let protocol = if protocol == "icmp" { 1 } else { protocol.parse().unwrap() };
+                Request::RawSend(SocketAddr::new(ip(address), protocol))
+            }
+        },
+        "packet" => Request::Packet { interface: Some(target), protocol: 3 },
+        "netlink" => Request::Netlink(Netlink::RouteRead),
+        "multicast" => Request::Multicast(Some(ip(target))),
+        "ioctl" => Request::Ioctl(sandsock_abi::ioctl::by_name(target).unwrap()),
         "ancillary" => match target {
             "rights:send" => Request::RightsSend,
             "rights:receive" => Request::RightsReceive { any: false },
@@ -825,7 +836,7 @@ fn unix_name_of_the_kernels_choice_needs_every_name() {
 fn option_of_each_access_is_judged_by_it() {
     let none = case(&[], &[]);
     let all = case_of(&[], &[], everything);
-    let mut seen = [0; 5];
+    let mut seen = [0; 7];
     for row in option::OPTIONS {
         let grant = format!("option={row}");
         let granted = case(&[&grant], &[]);
@@ -841,6 +852,9 @@ fn option_of_each_access_is_judged_by_it() {
                 Access::Ordinary | Access::Absent => [true, true, true],
                 Access::Granted | Access::GrantedOnDatagrams => [false, true, true],
                 Access::Refused(_) => [false, false, false],
+                Access::Header => [false, false, true],
+                // The group in a value is judged by itself.
+                Access::Multicast => [row.shape.names_group(), row.shape.names_group(), true],
             };
             seen[match access {
                 Access::Ordinary => 0,
@@ -848,6 +862,8 @@ fn option_of_each_access_is_judged_by_it() {
                 Access::Granted => 2,
                 Access::GrantedOnDatagrams => 3,
                 Access::Refused(_) => 4,
+                Access::Header => 5,
+                Access::Multicast => 6,
             }] += 1;
             assert_eq!([ok(&none), ok(&granted), ok(&all)], expected, "{row} {access:?}");
         }

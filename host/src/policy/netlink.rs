@@ -1,0 +1,183 @@
+//! The verb `netlink`: what a guest may ask of the kernel's own tables.
+
+use std::fmt;
+
+use sandsock_abi::constants::{NETLINK_GENERIC, NETLINK_KOBJECT_UEVENT, NETLINK_ROUTE, NETLINK_SOCK_DIAG};
+
+use super::decide::{Allowed, Denial, EVERYTHING, Policy};
+use super::grant::{Verb, suggestion};
+use super::pattern::Fault;
+
+/// What `netlink` names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum NetlinkPattern {
+    /// `route:read`: links, addresses, routes, neighbours: dumps and events.
+    RouteRead,
+    /// `route:write`: change them.
+    RouteWrite,
+    /// `generic:NAME`: all of one generic family.
+    Generic(Box<str>),
+    /// `sock-diag:read`: list the host's sockets.
+    SockDiagRead,
+    /// `uevent`: events of devices.
+    Uevent,
+}
+
+/// What a message or a group is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Netlink<'a> {
+    /// A dump, a look-up or the events of NETLINK_ROUTE.
+    RouteRead,
+    /// Any other message of NETLINK_ROUTE.
+    RouteWrite,
+    /// A message to, or the events of, a generic family.
+    Generic(&'a str),
+    /// The generic families themselves: every program that uses one has to look up its number.
+    GenericControl,
+    /// A list of sockets.
+    SockDiagRead,
+    /// The events of devices.
+    Uevent,
+    /// What no verb grants, in a few words.
+    Other(&'a str),
+}
+
+impl fmt::Display for Netlink<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::RouteRead => f.write_str("route:read"),
+            Self::RouteWrite => f.write_str("route:write"),
+            Self::Generic(name) => write!(f, "generic:{}", name.escape_debug()),
+            Self::GenericControl => f.write_str("generic:nlctrl"),
+            Self::SockDiagRead => f.write_str("sock-diag:read"),
+            Self::Uevent => f.write_str("uevent"),
+            Self::Other(what) => f.write_str(what),
+        }
+    }
+}
+
+impl NetlinkPattern {
+    pub(super) fn parse(text: &str) -> Result<Self, Fault> {
+        const WORDS: [&str; 5] = ["route:read", "route:write", "generic:NAME", "sock-diag:read", "uevent"];
+        Ok(match text {
+            "route:read" => Self::RouteRead,
+            "route:write" => Self::RouteWrite,
+            "sock-diag:read" => Self::SockDiagRead,
+            "uevent" => Self::Uevent,
+            _ => match text.strip_prefix("generic:") {
+                // GENL_NAMSIZ is 16 with its NUL.
+                Some(name) if (1..16).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic()) => {
+                    Self::Generic(name.into())
+                }
+                Some(name) => {
+                    let what = format!("`{}` is no generic family", name.escape_debug());
+                    return Err(Fault::new("generic:".len(), what, "write its name, as in generic:nl80211"));
+                }
+                None => {
+                    let what = format!("unknown target `{}`", text.escape_debug());
+                    let hint = format!("targets are {}{}", WORDS.join(", "), suggestion(text, WORDS));
+                    return Err(Fault::new(0, what, hint));
+                }
+            },
+        })
+    }
+
+    fn holds(&self, asked: Netlink<'_>) -> bool {
+        match (self, asked) {
+            (Self::RouteRead, Netlink::RouteRead)
+            | (Self::RouteWrite, Netlink::RouteWrite)
+            | (Self::SockDiagRead, Netlink::SockDiagRead)
+            | (Self::Generic(_), Netlink::GenericControl)
+            | (Self::Uevent, Netlink::Uevent) => true,
+            (Self::Generic(own), Netlink::Generic(name)) => **own == *name,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for NetlinkPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RouteRead => Netlink::RouteRead.fmt(f),
+            Self::RouteWrite => Netlink::RouteWrite.fmt(f),
+            Self::Generic(name) => Netlink::Generic(name).fmt(f),
+            Self::SockDiagRead => Netlink::SockDiagRead.fmt(f),
+            Self::Uevent => Netlink::Uevent.fmt(f),
+        }
+    }
+}
+
+impl Policy {
+    /// Decides on a netlink message or group.
+    pub(super) fn netlink(&self, asked: Netlink<'_>) -> Result<Allowed<'_>, Denial> {
+        let what = || format!("netlink {asked}");
+        // The control family is denied by its own name alone: another family's rule leaves the others their look-up.
+        let denied = self.deny.netlink.iter().find(|(pattern, _)| match asked {
+            Netlink::GenericControl => pattern.holds(Netlink::Generic("nlctrl")),
+            asked => pattern.holds(asked),
+        });
+        if let Some((_, rule)) = denied {
+            return Err(Denial::by_rule(what(), self.deny.text(*rule)));
+        }
+        if self.everything {
+            return Ok(Allowed { rule: Some(EVERYTHING) });
+        }
+        if let Some((_, rule)) = self.allow.netlink.iter().find(|(pattern, _)| pattern.holds(asked)) {
+            return Ok(self.by(*rule));
+        }
+        match asked {
+            Netlink::Other(_) => Err(Denial::new(format!("{} is denied: no grant allows it", what()))),
+            asked => Err(Denial::missing(what(), Some(format!("{}={asked}", Verb::Netlink)))),
+        }
+    }
+
+    /// Whether some grant is about this netlink protocol.
+    pub(super) fn may_make_netlink(&self, protocol: i32) -> bool {
+        self.allow.netlink.iter().any(|(pattern, _)| match pattern {
+            NetlinkPattern::RouteRead | NetlinkPattern::RouteWrite => protocol == NETLINK_ROUTE,
+            NetlinkPattern::Generic(_) => protocol == NETLINK_GENERIC,
+            NetlinkPattern::SockDiagRead => protocol == NETLINK_SOCK_DIAG,
+            NetlinkPattern::Uevent => protocol == NETLINK_KOBJECT_UEVENT,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_target_is_a_grant_of_its_own() {
+        let all = ["route:read", "route:write", "generic:nl80211", "sock-diag:read", "uevent"];
+        let asked =
+            [Netlink::RouteRead, Netlink::RouteWrite, Netlink::Generic("nl80211"), Netlink::SockDiagRead, Netlink::Uevent];
+        for (at, text) in all.iter().enumerate() {
+            let mut builder = Policy::builder();
+            builder.allow(&format!("netlink={text}")).unwrap();
+            let policy = builder.build();
+            for (of, asked) in asked.into_iter().enumerate() {
+                let result = policy.netlink(asked).map(drop).map_err(|denial| denial.grant);
+                assert_eq!(result, if at == of { Ok(()) } else { Err(Some(format!("netlink={asked}"))) });
+            }
+            assert_eq!(policy.netlink(Netlink::GenericControl).is_ok(), at == 2);
+            assert_eq!(policy.netlink(Netlink::Other("something")).unwrap_err().grant, None);
+            assert_eq!((-1..30).filter(|&protocol| policy.may_make_netlink(protocol)).count(), 1);
+        }
+    }
+
+    #[test]
+    fn deny_wins_and_everything_is_everything() {
+        let mut builder = Policy::builder();
+        builder.allow_all().deny("netlink=route:write").unwrap().deny("netlink=generic:TASKSTATS").unwrap();
+        let policy = builder.build();
+        assert!(policy.netlink(Netlink::RouteWrite).is_err() && policy.netlink(Netlink::Generic("TASKSTATS")).is_err());
+        for asked in [Netlink::RouteRead, Netlink::GenericControl, Netlink::Generic("x"), Netlink::Other("anything")] {
+            assert!(policy.netlink(asked).is_ok());
+        }
+        for bad in
+            ["", "route", "route:", "generic:", "generic:0123456789abcdef", "generic:a b", "sock-diag:write", "Uevent"]
+        {
+            assert!(NetlinkPattern::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! The verb `packet`: frames of an interface, by their Ethernet protocol.
+
+use std::fmt;
+
+use sandsock_abi::constants::ETH_P_ALL;
+
+use super::decide::{Allowed, Denial, EVERYTHING, Policy};
+use super::grant::Verb;
+use super::index::RuleId;
+use super::pattern::{Fault, decimal};
+
+/// The words for Ethernet protocols (linux/if_ether.h); all others are written as numbers.
+const WORDS: [(&str, u16); 5] = [("arp", 0x0806), ("ip", 0x0800), ("ip6", 0x86dd), ("lldp", 0x88cc), ("vlan", 0x8100)];
+
+/// `ETH_P_ALL`: every protocol.
+pub(crate) const EVERY_PROTOCOL: u16 = ETH_P_ALL as u16;
+
+/// What `packet` names: `INTERFACE` or `INTERFACE:PROTOCOL`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PacketPattern {
+    /// None is `*`: every interface, those to come included.
+    interface: Option<Box<str>>,
+    /// None is every protocol.
+    protocol: Option<u16>,
+}
+
+/// Whether the kernel takes a text as an interface's name (`dev_valid_name`).
+fn is_interface_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() < 16
+        && !matches!(text, "." | "..")
+        && text.bytes().all(|b| !matches!(b, b'/' | b':' | b'*') && !b.is_ascii_whitespace() && !b.is_ascii_control())
+}
+
+impl PacketPattern {
+    pub(super) fn parse(text: &str) -> Result<Self, Fault> {
+        let (name, word) = match text.split_once(':') {
+            Some((name, word)) => (name, Some(word)),
+            None => (text, None),
+        };
+        let interface = match name {
+            "*" => None,
+            name if is_interface_name(name) => Some(name.into()),
+            name => {
+                let what = format!("`{}` is no interface", name.escape_debug());
+                return Err(Fault::new(0, what, "write an interface's name, at most 15 bytes, or `*` for all"));
+            }
+        };
+        let protocol = word.map(parse_protocol).transpose().map_err(|fault| fault.shifted(name.len() + 1))?;
+        Ok(Self { interface, protocol: protocol.filter(|&protocol| protocol != EVERY_PROTOCOL) })
+    }
+
+    /// Whether all of the request lies in it.
+    fn holds(&self, interface: Option<&str>, protocol: u16) -> bool {
+        self.interface.as_deref().is_none_or(|own| interface == Some(own))
+            && self.protocol.is_none_or(|own| protocol == own || protocol == 0)
+    }
+
+    /// Whether some of the request lies in it.
+    fn touches(&self, interface: Option<&str>, protocol: u16) -> bool {
+        let either = self.interface.as_deref().is_none_or(|own| interface.is_none_or(|interface| interface == own));
+        either && self.protocol.is_none_or(|own| protocol == own || protocol == EVERY_PROTOCOL)
+    }
+}
+
+fn parse_protocol(text: &str) -> Result<u16, Fault> {
+    let number = match text.strip_prefix("0x") {
+        Some(hex) if hex.bytes().all(|b| b.is_ascii_hexdigit()) => u16::from_str_radix(hex, 16).ok(),
+        Some(_) => None,
+        None => decimal(text).and_then(|number| u16::try_from(number).ok()),
+    };
+    let word = WORDS.iter().find(|(word, _)| *word == text).map(|(_, number)| *number);
+    word.or(number).filter(|&number| number != 0).ok_or_else(|| {
+        let words = WORDS.map(|(word, _)| word).join(", ");
+        let what = format!("`{}` is no protocol", text.escape_debug());
+        Fault::new(0, what, format!("a protocol is one of {words}, or a number such as 0x88f7"))
+    })
+}
+
+fn show_protocol(protocol: u16) -> String {
+    match WORDS.iter().find(|(_, number)| *number == protocol) {
+        Some((word, _)) => (*word).to_owned(),
+        None => format!("{protocol:#06x}"),
+    }
+}
+
+impl fmt::Display for PacketPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.interface.as_deref().unwrap_or("*"))?;
+        match self.protocol {
+            Some(protocol) => write!(f, ":{}", show_protocol(protocol)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The target of a request about frames: also the grant that would do, if the interface is spelled as rules can.
+pub(super) fn show(interface: Option<&str>, protocol: u16) -> String {
+    let interface = interface.unwrap_or("*").escape_debug();
+    match protocol {
+        0 | EVERY_PROTOCOL => interface.to_string(),
+        protocol => format!("{interface}:{}", show_protocol(protocol)),
+    }
+}
+
+impl Policy {
+    /// Decides on frames of an interface, or with none of every interface. Protocol 0 stands for some protocol.
+    pub(super) fn packet(&self, interface: Option<&str>, protocol: u16) -> Result<Allowed<'_>, Denial> {
+        let what = || format!("packet on {}", show(interface, protocol));
+        let find = |rules: &[(PacketPattern, RuleId)], is: &dyn Fn(&PacketPattern) -> bool| {
+            rules.iter().find(|(pattern, _)| is(pattern)).map(|(_, rule)| *rule)
+        };
+        if let Some(rule) = find(&self.deny.packet, &|pattern| pattern.touches(interface, protocol)) {
+            return Err(Denial::by_rule(what(), self.deny.text(rule)));
+        }
+        if self.everything {
+            return Ok(Allowed { rule: Some(EVERYTHING) });
+        }
+        match find(&self.allow.packet, &|pattern| pattern.holds(interface, protocol)) {
+            Some(rule) => Ok(self.by(rule)),
+            None => Err(Denial::missing(what(), Some(format!("{}={}", Verb::Packet, show(interface, protocol))))),
+        }
+    }
+
+    /// Whether some grant is about frames of this protocol, on whichever interface.
+    pub(super) fn may_make_packet(&self, protocol: u16) -> bool {
+        self.allow.packet.iter().any(|(pattern, _)| pattern.holds(pattern.interface.as_deref(), protocol))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn policy(allow: &[&str], deny: &[&str]) -> Policy {
+        let mut builder = Policy::builder();
+        for rule in allow {
+            builder.allow(rule).unwrap();
+        }
+        for rule in deny {
+            builder.deny(rule).unwrap();
+        }
+        builder.build()
+    }
+
+    #[test]
+    fn interface_and_protocol_are_judged_together() {
+        let policy = policy(&["packet=eth0", "packet=lo:arp", "packet=*:lldp"], &["packet=eth0:ip"]);
+        let asks = |interface, protocol| policy.packet(interface, protocol).map(drop).map_err(|denial| denial.grant);
+        assert_eq!(asks(Some("eth0"), 0x0806), Ok(()));
+        assert_eq!(asks(Some("eth0"), 0x0800), Err(None));
+        // Every protocol has the denied one in it.
+        assert_eq!(asks(Some("eth0"), EVERY_PROTOCOL), Err(None));
+        assert_eq!(asks(None, EVERY_PROTOCOL), Err(None));
+        assert_eq!(asks(None, 0x0800), Err(None));
+        assert_eq!(asks(Some("lo"), 0x0806), Ok(()));
+        assert_eq!(asks(Some("lo"), 0), Ok(()));
+        assert_eq!(asks(Some("lo"), EVERY_PROTOCOL), Err(Some("packet=lo".into())));
+        assert_eq!(asks(Some("lo0"), 0x0806), Err(Some("packet=lo0:arp".into())));
+        assert_eq!(asks(None, 0x88cc), Ok(()));
+        assert_eq!(asks(None, 0x0806), Err(Some("packet=*:arp".into())));
+        assert_eq!(asks(Some("wlan0"), 0x88f7), Err(Some("packet=wlan0:0x88f7".into())));
+        assert!(policy.may_make_packet(0x0806) && policy.may_make_packet(EVERY_PROTOCOL) && policy.may_make_packet(0));
+        let narrow = super::tests::policy(&["packet=lo:arp"], &[]);
+        assert!(
+            narrow.may_make_packet(0x0806) && !narrow.may_make_packet(0x0800) && !narrow.may_make_packet(EVERY_PROTOCOL)
+        );
+    }
+
+    #[test]
+    fn targets_print_as_they_are_parsed() {
+        for (text, shown) in
+            [("eth0", "eth0"), ("lo:0x806", "lo:arp"), ("*:34525", "*:ip6"), ("a-b.1:0x3", "a-b.1"), ("*", "*")]
+        {
+            assert_eq!(PacketPattern::parse(text).unwrap().to_string(), shown);
+        }
+        for bad in [
+            "",
+            ":arp",
+            "eth0:",
+            "eth0:tcp",
+            "eth0:0",
+            "eth0:65536",
+            "eth0:0x",
+            "a b",
+            "a/b",
+            "..",
+            "0123456789abcdef",
+            "et*",
+        ] {
+            assert!(PacketPattern::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_survived_and_comes_back(text in "[a-z0-9*:.x/ ]{0,20}") {
+            if let Ok(pattern) = PacketPattern::parse(&text) {
+                prop_assert_eq!(PacketPattern::parse(&pattern.to_string()).ok(), Some(pattern));
+            }
+        }
+    }
+}
