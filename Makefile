@@ -9,6 +9,12 @@ unexport CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR
 # What `make bench` measures: BENCH=decisions chooses the other.
 BENCH ?= transfers
 
+# Whose tests `make conformance` runs, and which of them (all that run.py knows, if none is named).
+PYTHON ?= python3
+MODULES ?=
+# How many tests of test_socket may fail that pass natively: docs/conformance.md names them.
+MISSING := 9
+
 # wasmtime takes minutes to compile: once, if every cargo command has the same profile and features.
 # Hence the same packages everywhere; and since what tests depend on can add features (WITH, below),
 # sandsock is built together with the tests when these come next.
@@ -19,7 +25,7 @@ bench: WITH = --bench $(BENCH)
 .PHONY: help
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
-	    printf '  make %-8s %s\n' "$$name" "$$text"; done
+	    printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 .PHONY: setup
 setup: ## get ready: std for wasm, and the tools the tests use
@@ -50,8 +56,17 @@ test: build guests lint ## run all tests, and say what was skipped
 	@echo "running the tests"
 	@rm -f target/skipped.txt
 	@status=0; cargo test $(PROFILE) || status=$$?; \
+	if python3 -c 'import test.test_socket' 2>target/conformance.txt; then \
+	    echo "running CPython's test_socket through the provider"; \
+	    python3 tests/conformance/run.py --missing $(MISSING) test.test_socket || status=$$?; \
+	else echo "conformance: $$(tail -n 1 target/conformance.txt)" >>target/skipped.txt; fi; \
 	if [ -s target/skipped.txt ]; then echo "skipped here:"; sed 's/^/  /' target/skipped.txt; fi; \
 	exit $$status
+
+.PHONY: conformance
+conformance: build guests ## run CPython's own tests through the provider, beside CPython's own numbers
+	@cargo build $(PROFILE) --example _sandsock
+	@$(PYTHON) tests/conformance/run.py $(MODULES)
 
 .PHONY: bench
 bench: build guests ## measure against native sockets

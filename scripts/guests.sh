@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the guests: every program of these packages becomes the component target/guests/NAME.wasm.
+# Builds the guests: every program of these packages becomes the component target/guests/NAME.wasm, and
+# so does the provider.
 set -euo pipefail
 
 packages=(sandsock-test-programs sandsock-examples)
@@ -13,6 +14,13 @@ eval "$toolchain"
 built=$(cargo build --release --target wasm32-wasip2 --target-dir target/wasm \
     "${packages[@]/#/--package=}" --message-format json-render-diagnostics |
     grep -o '"[^"]*/release/[^"/]*\.wasm"' | tr -d '"' | sort -u)
+
+# The provider imports nothing of WASI: its target has no libc. The linker that makes components of
+# wasm32-wasip2's programs does so for it too.
+built+=$'\n'$(CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-component-ld \
+    cargo build --release --target wasm32-unknown-unknown --target-dir target/wasm \
+    --package sandsock-provider --message-format json-render-diagnostics |
+    grep -o '"[^"]*/release/provider\.wasm"' | tr -d '"' | sort -u)
 
 mkdir -p target/guests
 for old in target/guests/*.wasm; do

@@ -31,6 +31,8 @@ missing=()
 for tool in "${tools[@]}"; do
     command -v "${tool%%:*}" >/dev/null || missing+=("${tool#*:}")
 done
+# CPython's own tests: most installations have them, Debian has them apart.
+python3 -c 'import test.test_socket' >/dev/null 2>&1 || missing+=(libpython3-testsuite)
 if [ ${#missing[@]} -gt 0 ]; then
     { can_install && install "${missing[@]}"; } ||
         say "some tests will be skipped: they need ${missing[*]} (on Debian, as root: apt-get install ${missing[*]})"

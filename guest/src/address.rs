@@ -197,6 +197,28 @@ pub enum AddressArgument<'a> {
     None,
 }
 
+impl AddressArgument<'_> {
+    /// The same, with nothing borrowed.
+    #[must_use]
+    pub fn into_owned(self) -> AddressArgument<'static> {
+        match self {
+            Self::Host { host, port, flow_info, scope_id } => {
+                AddressArgument::Host { host: Cow::Owned(host.into_owned()), port, flow_info, scope_id }
+            }
+            Self::Packet { interface, protocol, packet_type, hardware_type, hardware_address } => AddressArgument::Packet {
+                interface: Cow::Owned(interface.into_owned()),
+                protocol,
+                packet_type,
+                hardware_type,
+                hardware_address: Cow::Owned(hardware_address.into_owned()),
+            },
+            Self::Name(name) => AddressArgument::Name(Cow::Owned(name.into_owned())),
+            Self::Known(address) => AddressArgument::Known(address),
+            Self::None => AddressArgument::None,
+        }
+    }
+}
+
 /// As Python's `repr` of the argument.
 impl fmt::Display for AddressArgument<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

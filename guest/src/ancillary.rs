@@ -160,10 +160,14 @@ pub fn cmsg_len(length: usize) -> Result<usize> {
 /// # Errors
 /// `OverflowError` where it can't be told in 31 bits.
 pub fn cmsg_space(length: usize) -> Result<usize> {
-    measure("CMSG_SPACE", length, transfers::control_space)
+    measure("CMSG_SPACE", length, |length| {
+        // Python leaves room for padding on both sides of the data, though there is some behind it alone.
+        let most = (i32::MAX as u32).checked_sub(transfers::control_space(1)?)?;
+        if length > most { None } else { transfers::control_space(length) }
+    })
 }
 
-fn measure(name: &str, length: usize, host: fn(u32) -> Option<u32>) -> Result<usize> {
+fn measure(name: &str, length: usize, host: impl Fn(u32) -> Option<u32>) -> Result<usize> {
     u32::try_from(length)
         .ok()
         .and_then(host)

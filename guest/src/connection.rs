@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// How long [`create_connection`] may take for each address.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum ConnectTimeout {
     /// As the default timeout says.
     #[default]
@@ -19,6 +19,8 @@ pub enum ConnectTimeout {
     None,
     /// So long.
     After(Duration),
+    /// So many seconds, judged as [`Socket::settimeout_f64`] does.
+    Seconds(f64),
 }
 
 /// Makes a stream socket that is connected to a host and a port, by whichever of its addresses answers first.
@@ -131,6 +133,7 @@ fn attempt(
                 ConnectTimeout::Default => {}
                 ConnectTimeout::None => socket.settimeout(None)?,
                 ConnectTimeout::After(timeout) => socket.settimeout(Some(timeout))?,
+                ConnectTimeout::Seconds(seconds) => socket.settimeout_f64(Some(seconds))?,
             }
             if let Some(source) = source {
                 socket.bind(source)?;

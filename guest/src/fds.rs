@@ -1,4 +1,7 @@
 //! Descriptors as small integers: the table between a guest's numbers and the host's handles.
+//!
+//! A host that gives real numbers keeps its process's descriptors itself, for all instances: each use adopts the number anew,
+//! and no table is kept here.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -87,9 +90,15 @@ pub(crate) fn insert(descriptor: Descriptor, inheritable: bool) -> i32 {
     };
     let mut table = table();
     table.numbered = Some(number.is_some());
-    let number = number.unwrap_or_else(|| table.free());
-    table.put(number, descriptor, inheritable);
-    number
+    match number {
+        // The process keeps it under this number.
+        Some(number) => number,
+        None => {
+            let number = table.free();
+            table.put(number, descriptor, inheritable);
+            number
+        }
+    }
 }
 
 /// The descriptor of a number, which may be one that was handed over at the start.
@@ -97,22 +106,23 @@ pub(crate) fn get(number: i32) -> Result<Arc<Descriptor>> {
     if number < 0 {
         return Err(bad());
     }
-    if let Some(entry) = table().entries.get(&number) {
+    let mut table = table();
+    if let Some(entry) = table.entries.get(&number) {
         return Ok(Arc::clone(&entry.descriptor));
     }
-    let mut table = table();
-    let descriptor = if table.inherited().contains(&number) {
+    if table.numbered == Some(false) || table.inherited().contains(&number) {
+        if !table.inherited().contains(&number) {
+            return Err(bad());
+        }
         let descriptor = descriptors::inherit(number)?;
         // Once it is closed it is gone, as it would be natively.
         table.inherited().remove(&number);
-        descriptor
-    } else if table.numbered == Some(false) {
-        return Err(bad());
-    } else {
-        descriptors::adopt(number)?
-    };
-    // Whoever handed it over let it be inherited.
-    Ok(table.put(number, descriptor, true))
+        // Whoever handed it over let it be inherited.
+        return Ok(table.put(number, descriptor, true));
+    }
+    let descriptor = descriptors::adopt(number)?;
+    table.numbered = Some(true);
+    Ok(Arc::new(descriptor))
 }
 
 /// Closes a descriptor by its number. ECONNRESET is no error.
@@ -123,11 +133,16 @@ pub(crate) fn get(number: i32) -> Result<Arc<Descriptor>> {
 /// EBADF for a number that is no descriptor, and what close(2) says.
 pub fn close(fd: i32) -> Result<()> {
     // One that was handed over and never used is there as well.
-    drop(get(fd)?);
-    let Some(entry) = table().take(fd) else {
-        return Err(bad());
+    let descriptor = get(fd)?;
+    let (descriptor, aliased) = match table().take(fd) {
+        Some(entry) => {
+            drop(descriptor);
+            (entry.descriptor, entry.aliased)
+        }
+        // Real numbers are in no table.
+        None => (descriptor, false),
     };
-    match Arc::try_unwrap(entry.descriptor) {
+    match Arc::try_unwrap(descriptor) {
         Ok(descriptor) => match connections::close(descriptor) {
             // The peer's reset is not this caller's concern.
             Ok(()) | Err(types::Error::Os(errno::ECONNRESET)) => Ok(()),
@@ -135,7 +150,7 @@ pub fn close(fd: i32) -> Result<()> {
         },
         // A verb is at work on it: the last one closes it.
         Err(descriptor) => {
-            if entry.aliased {
+            if aliased {
                 descriptors::revoke_aliases(&descriptor);
             }
             Ok(())
@@ -162,7 +177,7 @@ pub fn dup(fd: i32) -> Result<i32> {
 /// EBADF for a number that is no descriptor.
 pub fn get_inheritable(fd: i32) -> Result<bool> {
     get(fd)?;
-    table().entries.get(&fd).map(|entry| entry.inheritable).ok_or_else(bad)
+    Ok(table().entries.get(&fd).is_some_and(|entry| entry.inheritable))
 }
 
 /// Sets the flag that [`get_inheritable`] reads.
@@ -173,7 +188,11 @@ pub fn get_inheritable(fd: i32) -> Result<bool> {
 /// EBADF for a number that is no descriptor.
 pub fn set_inheritable(fd: i32, inheritable: bool) -> Result<()> {
     get(fd)?;
-    table().entries.get_mut(&fd).map(|entry| entry.inheritable = inheritable).ok_or_else(bad)
+    // Where numbers are real, the flag is the process's own, and none is kept here.
+    if let Some(entry) = table().entries.get_mut(&fd) {
+        entry.inheritable = inheritable;
+    }
+    Ok(())
 }
 
 /// A weak second handle on a descriptor, for transfers alone.

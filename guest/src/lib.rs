@@ -106,7 +106,7 @@ pub use selectors::{DefaultSelector, EVENT_READ, EVENT_WRITE, SelectorKey};
 #[cfg(not(test))]
 pub use sendfile::File;
 pub use socket::{OptionValue, Socket, fromfd, socketpair};
-pub use timeout::{getdefaulttimeout, setdefaulttimeout, setdefaulttimeout_f64};
+pub use timeout::{getdefaulttimeout, getdefaulttimeout_f64, setdefaulttimeout, setdefaulttimeout_f64};
 pub use warning::{WarningCategory, set_warning_handler};
 
 /// What everything here that can fail gives.

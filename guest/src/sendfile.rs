@@ -120,6 +120,14 @@ impl Socket {
     /// `ValueError` on a socket that is no stream or whose timeout is 0, and for a count of 0; those of
     /// [`send`](Self::send). An interrupt tells the bytes sent ([`Error::progress`]).
     pub fn sendfile(&self, file: &File, offset: u64, count: Option<u64>) -> Result<u64> {
+        self.sendfile_raw(&file.0, offset, count)
+    }
+
+    /// [`sendfile`](Self::sendfile) for a file as the raw layer has it: one that somebody else opened, and lends.
+    ///
+    /// # Errors
+    /// Those of [`sendfile`](Self::sendfile).
+    pub fn sendfile_raw(&self, file: &files::File, offset: u64, count: Option<u64>) -> Result<u64> {
         self.judge_sendfile(count)?;
         if file.size()? == 0 {
             return Ok(0);
@@ -132,7 +140,7 @@ impl Socket {
                 break Ok(());
             }
             let from = offset.saturating_add(waiting.done);
-            match self.attempt(&mut waiting, |d, wait| files::send_file(d, &file.0, from, left, wait)) {
+            match self.attempt(&mut waiting, |d, wait| files::send_file(d, file, from, left, wait)) {
                 Ok(0) => break Ok(()),
                 Ok(sent) => waiting.next_piece(sent),
                 Err(error) => break Err(error),

@@ -148,6 +148,25 @@ impl Socket {
         Ok(socket)
     }
 
+    /// Makes a second object of a socket that another instance of this process holds, from what [`state`](Self::state) gave
+    /// there. For programs whose threads are instances: each then has the number, and one of the two lets go of it with
+    /// [`detach`](Self::detach). Nothing is asked of the kernel.
+    ///
+    /// # Errors
+    /// `ValueError` for bytes that are no state of this version.
+    pub fn from_state(state: &[u8]) -> Result<Self> {
+        let State { family, kind, proto, timeout, fd } = State::decode(state)?;
+        Ok(Self::with_timeout(fd, Family(family), SocketType(kind), proto, Timeout(timeout)))
+    }
+
+    /// What another instance of this process needs to use the same socket ([`from_state`](Self::from_state)). A closed socket
+    /// has a state too.
+    #[must_use]
+    pub fn state(&self) -> Vec<u8> {
+        let (fd, timeout) = (self.fileno(), self.timeout().0);
+        State { family: self.family().0, kind: self.kind().0, proto: self.proto(), timeout, fd }.encode()
+    }
+
     /// A socket that was just made.
     fn made(descriptor: Descriptor, family: Family, kind: SocketType, proto: i32) -> Result<Self> {
         let socket = Self::from_number(fds::insert(descriptor, false), family, kind, proto);
@@ -157,6 +176,10 @@ impl Socket {
 
     fn from_number(fd: i32, family: Family, kind: SocketType, proto: i32) -> Self {
         let timeout = if kind.is_nonblocking() { Timeout::ZERO } else { timeout::default() };
+        Self::with_timeout(fd, family, kind, proto, timeout)
+    }
+
+    fn with_timeout(fd: i32, family: Family, kind: SocketType, proto: i32, timeout: Timeout) -> Self {
         let shared = Shared {
             fd: fd.into(),
             family,
@@ -164,7 +187,7 @@ impl Socket {
             proto,
             timeout: timeout.0.into(),
             files: AtomicUsize::new(0),
-            closed: AtomicBool::new(false),
+            closed: AtomicBool::new(fd == -1),
         };
         Self { shared: Arc::new(shared), owner: true }
     }
@@ -384,6 +407,18 @@ impl Socket {
         fds::alias(self.fileno())
     }
 
+    /// How long the next transfer through an [`alias`](Self::alias) may wait, by the timeout. `whole` is for a verb whose one
+    /// deadline spans several transfers (`sendall`); `resume` is how far the verb has come.
+    ///
+    /// # Errors
+    /// EBADF on a closed socket; `TimeoutError` where the deadline in `resume` is over.
+    pub fn plan(&self, whole: bool, resume: Option<interrupt::Progress>) -> Result<Wait> {
+        if self.fileno() == -1 {
+            return Err(Error::from_errno(errno::EBADF));
+        }
+        self.timeout().plan(whole, resume.and_then(|progress| progress.deadline))
+    }
+
     /// Whether a child process would inherit the descriptor ([`get_inheritable`](crate::get_inheritable)).
     ///
     /// # Errors
@@ -418,6 +453,12 @@ impl Socket {
     #[must_use]
     pub fn gettimeout(&self) -> Option<Duration> {
         self.timeout().duration()
+    }
+
+    /// [`gettimeout`](Self::gettimeout) in seconds.
+    #[must_use]
+    pub fn gettimeout_f64(&self) -> Option<f64> {
+        self.timeout().seconds()
     }
 
     /// Sets the timeout; none is no end.
@@ -939,6 +980,45 @@ impl Socket {
                 return Ok(sent);
             }
         }
+    }
+}
+
+/// What a socket is beside its open file description, as it travels between instances of one process.
+struct State {
+    family: i32,
+    kind: i32,
+    proto: i32,
+    timeout: i64,
+    fd: i32,
+}
+
+impl State {
+    /// The version of this layout.
+    const VERSION: u8 = 1;
+
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![Self::VERSION];
+        for number in [self.family, self.kind, self.proto, self.fd] {
+            bytes.extend(number.to_le_bytes());
+        }
+        bytes.extend(self.timeout.to_le_bytes());
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self> {
+        let numbers = match bytes.split_first() {
+            Some((&Self::VERSION, rest)) => rest.split_last_chunk(),
+            _ => None,
+        };
+        let decoded = numbers.and_then(|(numbers, timeout)| {
+            let timeout = i64::from_le_bytes(*timeout);
+            let (&[family, kind, proto, fd], []) = numbers.as_chunks() else {
+                return None;
+            };
+            let [family, kind, proto, fd] = [family, kind, proto, fd].map(i32::from_le_bytes);
+            Some(Self { family, kind, proto, timeout: timeout.max(Timeout::NONE.0), fd: fd.max(-1) })
+        });
+        decoded.ok_or_else(|| Error::text(ErrorKind::Value, "not the state of a socket"))
     }
 }
 

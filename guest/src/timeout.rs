@@ -59,6 +59,24 @@ impl Timeout {
         u64::try_from(self.0).ok().map(Duration::from_nanos)
     }
 
+    /// In seconds, as Python shows it.
+    pub(crate) fn seconds(self) -> Option<f64> {
+        u64::try_from(self.0).ok().map(|nanoseconds| nanoseconds as f64 / 1e9)
+    }
+
+    /// How long a transfer may wait that the caller makes by itself, `whole` with a deadline for all of a verb's transfers.
+    pub(crate) fn plan(self, whole: bool, deadline: Option<u64>) -> Result<Wait> {
+        let nanoseconds = self.0.unsigned_abs();
+        match deadline {
+            _ if self.is_none() => Ok(Wait::Forever),
+            _ if self.is_zero() => Ok(Wait::None),
+            Some(deadline) if clock::now() >= deadline => Err(Error::timed_out()),
+            Some(deadline) => Ok(Wait::Until(deadline)),
+            None if whole => Ok(Wait::Until(clock::now().saturating_add(nanoseconds))),
+            None => Ok(Wait::Within(nanoseconds)),
+        }
+    }
+
     /// Whether the open file description is blocking under this timeout: for none alone.
     pub(crate) const fn is_none(self) -> bool {
         self.0 < 0
@@ -82,6 +100,12 @@ pub(crate) fn default() -> Timeout {
 #[must_use]
 pub fn getdefaulttimeout() -> Option<Duration> {
     default().duration()
+}
+
+/// [`getdefaulttimeout`] in seconds.
+#[must_use]
+pub fn getdefaulttimeout_f64() -> Option<f64> {
+    default().seconds()
 }
 
 /// Sets the timeout that new sockets get: those made, accepted, paired, duplicated from a number.

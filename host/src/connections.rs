@@ -59,6 +59,8 @@ pub(crate) async fn connect<T: SandsockView>(
         let (result, last) = sys::connect(handle.fd(), permit);
         let Err(errno) = result else { return Ok(()) };
         match errno {
+            // The signal's handler is to run before the wait goes on.
+            Errno::INTR if handle.is_of_process() => return Err(errno.into()),
             Errno::INPROGRESS | Errno::ALREADY | Errno::INTR if as_blocking => {
                 match patience.again(store, &handle, PollFlags::OUT).await {
                     // man 7 socket: SO_SNDTIMEO ends it so.
@@ -164,6 +166,10 @@ pub(crate) async fn accept<T: SandsockView>(
         let result = if handle.may_block() {
             accept_on_pool(store, &d, &handle, &mut patience).await?
         } else {
+            if handle.is_of_process() && !is_ready(&handle, PollFlags::IN) {
+                // Natively the kernel would block here; poll(2) can be interrupted.
+                patience.again(store, &handle, PollFlags::IN).await?;
+            }
             sys::accept(handle.fd())
         };
         match result {

@@ -132,8 +132,11 @@ impl SandsockCtxBuilder {
         self
     }
 
-    /// Shows the kernel's own descriptor numbers to the guest, lets it adopt any number of this process, and keeps the kernel's
-    /// O_NONBLOCK equal to the guest's bit: for running a native test suite against this host, never for a sandbox.
+    /// Shows the kernel's own descriptor numbers to the guest and lets it adopt any number of this process: for running a native
+    /// test suite against this host, never for a sandbox.
+    ///
+    /// The descriptors are the process's, and every context may use them: dropping one closes nothing, and their blocking mode
+    /// is the kernel's own. A signal that a wait is interrupted by is an interrupt.
     pub fn real_numbers(&mut self, real: bool) -> &mut Self {
         self.real_numbers = real;
         self
@@ -179,7 +182,7 @@ impl SandsockCtxBuilder {
         Ok(SandsockCtx {
             expired_name: RefCell::default(),
             pins: RefCell::new(Pins::new(Instant::now())),
-            waiter: Waiter::new(self.mode)?,
+            waiter: Waiter::new(self.mode, self.real_numbers)?,
             places: Places::new(limits.descriptors as usize),
             blocking: Places::new(BLOCKING_MAX),
             pollers: Places::new(limits.pollers as usize),
@@ -233,7 +236,7 @@ impl SandsockCtxView<'_> {
     /// Puts a descriptor into the table; EMFILE above the limit.
     pub(crate) fn push(&mut self, handle: Arc<Handle>) -> Outcome<Resource<Descriptor>> {
         if self.ctx.real_numbers {
-            handle.share()?;
+            handle.leave_to_process()?;
         }
         let place = self.ctx.places.take()?;
         Ok(self.table.push(Descriptor::new(handle, place))?)

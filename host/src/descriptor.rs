@@ -1,6 +1,6 @@
 //! Descriptors: what the WIT resource refers to, and the one table of them.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -90,6 +90,8 @@ pub(crate) struct Handle {
     pub(crate) registration: Mutex<Option<Registration>>,
     /// The pollers it is registered with, and its keys there.
     watchers: Mutex<Vec<(Weak<Set>, u64)>>,
+    /// The number is the process's: a close by the guest closes it, a drop does not.
+    of_process: AtomicBool,
 }
 
 /// What the host keeps of an open file description.
@@ -182,6 +184,17 @@ impl Handle {
         Ok(handle)
     }
 
+    /// A number of this process, for an embedder that shows real ones.
+    pub(crate) fn of_process(fd: OwnedFd, rights: &Rights) -> Result<Arc<Self>, Errno> {
+        match kind_of(fd.as_fd()) {
+            Ok(kind) => Ok(Self::with(fd, Open::new(kind, Arc::default(), true, rights))),
+            Err(errno) => {
+                let _ = fd.into_raw_fd();
+                Err(errno)
+            }
+        }
+    }
+
     fn with(fd: OwnedFd, open: Open) -> Arc<Self> {
         Arc::new(Self {
             fd: Some(fd),
@@ -189,6 +202,7 @@ impl Handle {
             aliases: AtomicU64::new(0),
             registration: Mutex::default(),
             watchers: Mutex::default(),
+            of_process: AtomicBool::new(false),
         })
     }
 
@@ -200,7 +214,19 @@ impl Handle {
             aliases: AtomicU64::new(0),
             registration: Mutex::default(),
             watchers: Mutex::default(),
+            of_process: AtomicBool::new(false),
         }))
+    }
+
+    /// Leaves the number to the process, whose other instances know it too: all state is the kernel's from now on.
+    pub(crate) fn leave_to_process(&self) -> Result<(), Errno> {
+        self.of_process.store(true, Ordering::Relaxed);
+        self.share()
+    }
+
+    /// Whether the number is the process's. Its calls may then block and be interrupted as they would natively.
+    pub(crate) fn is_of_process(&self) -> bool {
+        self.of_process.load(Ordering::Relaxed)
     }
 
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
@@ -248,10 +274,10 @@ impl Handle {
         self.open.travelled.store(true, Ordering::Relaxed);
     }
 
-    /// Whether accept and connect may block in the kernel.
+    /// Whether accept and connect may block in the kernel, where nothing may.
     pub(crate) fn may_block(&self) -> bool {
         // Whatever the flag is now, another holder may change it before the call.
-        self.is_shared()
+        self.is_shared() && !self.is_of_process()
     }
 
     pub(crate) fn is_bound_here(&self) -> bool {
@@ -412,8 +438,14 @@ impl Drop for Handle {
             return;
         }
         self.leave_pollers();
-        if let Some(fd) = self.take_fd() {
-            self.close_fd(fd);
+        match self.take_fd() {
+            Some(fd) if self.is_of_process() => {
+                let _ = fd.into_raw_fd();
+            }
+            Some(fd) => {
+                self.close_fd(fd);
+            }
+            None => {}
         }
     }
 }

@@ -304,11 +304,11 @@ pub(crate) fn close(fd: OwnedFd) -> Result<(), Errno> {
     check(unsafe { libc::close(fd.into_raw_fd()) }).map(drop)
 }
 
-/// Takes over a descriptor by its number, for an embedder that asked for real numbers.
+/// Takes a descriptor of this process by its number, for an embedder that asked for real numbers.
 pub(crate) fn adopt(number: RawFd) -> Result<OwnedFd, Errno> {
     // SAFETY: fcntl takes any number; EBADF is the answer to one that is not open.
     check(unsafe { libc::fcntl(number, libc::F_GETFD) })?;
-    // SAFETY: the embedder promised by `real_numbers` that adopted numbers are the guest's from then on.
+    // SAFETY: the embedder promised by `real_numbers` that its numbers are for its guests to use and to close.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 

@@ -83,7 +83,7 @@ impl descriptors::Host for SandsockCtxView<'_> {
             return Err(Errno::BADF.into());
         }
         self.room_for(1)?;
-        let handle = Handle::foreign(sys::adopt(number)?, &self.ctx.rights)?;
+        let handle = Handle::of_process(sys::adopt(number)?, &self.ctx.rights)?;
         self.push(handle)
     }
 
@@ -249,7 +249,8 @@ impl syscalls::Host for SandsockCtxView<'_> {
             OptionValue::Bytes(bytes) => OptionBytes::Bytes(bytes),
             OptionValue::Null(length) => OptionBytes::Null(length),
         };
-        let linger = ((level, name) == (libc::SOL_SOCKET, libc::SO_LINGER)).then(|| waiting_linger(&value));
+        let kept = (level, name) == (libc::SOL_SOCKET, libc::SO_LINGER) && !handle.is_of_process();
+        let linger = kept.then(|| waiting_linger(&value));
         let value = if let Some(Some(_)) = linger { OptionBytes::Bytes(vec![0; 8]) } else { value };
         let permit = self.ctx.judge().set_option(&handle, kind, level, name, value)?;
         if level == libc::SOL_SOCKET && matches!(name, libc::SO_PASSCRED | SO_PASSPIDFD) {

@@ -84,11 +84,13 @@ pub(crate) struct Waiter {
     mode: Mode,
     interrupter: Interrupter,
     registered: Option<Registration>,
+    /// A signal ends a wait on the thread as an interrupt does.
+    signals: bool,
 }
 
 impl Waiter {
-    pub(crate) fn new(mode: Mode) -> Result<Self, Errno> {
-        Ok(Self { mode, interrupter: Interrupter::new()?, registered: None })
+    pub(crate) fn new(mode: Mode, signals: bool) -> Result<Self, Errno> {
+        Ok(Self { mode, interrupter: Interrupter::new()?, registered: None, signals })
     }
 
     pub(crate) fn interrupter(&self) -> &Interrupter {
@@ -188,7 +190,7 @@ impl Waiter {
             let timeout = deadline.map(|deadline| timespec(deadline.saturating_sub(now())));
             let count = match poll(fds, timeout.as_ref()) {
                 // A signal of the embedder's own: nothing of ours. The deadline stays.
-                Err(Errno::INTR) => continue,
+                Err(Errno::INTR) if !self.signals => continue,
                 other => other?,
             };
             if !fds[0].revents().is_empty() && self.interrupter.take() {

@@ -17,6 +17,7 @@ mod oracle;
 mod packet;
 mod policy;
 mod poller;
+mod provider;
 mod raw;
 mod selectors;
 mod serve;

@@ -1,0 +1,92 @@
+//! Addresses: Python's tuples, as the contract has them, to the crate's arguments and back.
+
+use std::borrow::Cow;
+
+use sandsock::raw::types::{self, BluetoothAddress, CanDetail};
+use sandsock::{AddressArgument, ToAddress};
+
+use crate::contract::sockets::Address;
+
+/// As the argument of a verb.
+impl ToAddress for Address {
+    fn to_address(&self) -> AddressArgument<'_> {
+        let host = |host, port, flow_info, scope_id| AddressArgument::Host { host, port, flow_info, scope_id };
+        // What follows is cut to its width, as C does it.
+        let known = match self {
+            Self::Inet((name, port)) | Self::Rds((name, port)) => {
+                return host(Cow::Borrowed(name.as_bytes()), *port, None, None);
+            }
+            Self::Inet6((name, port, flow_info, scope_id)) => {
+                return host(Cow::Borrowed(name.as_bytes()), *port, Some(*flow_info), Some(*scope_id));
+            }
+            Self::Unix(name) => return AddressArgument::Name(Cow::Borrowed(name)),
+            Self::Packet((interface, protocol, packet_type, hardware_type, hardware_address)) => {
+                return AddressArgument::Packet {
+                    interface: Cow::Borrowed(interface.as_bytes()),
+                    protocol: *protocol,
+                    packet_type: *packet_type,
+                    hardware_type: *hardware_type,
+                    hardware_address: Cow::Borrowed(hardware_address),
+                };
+            }
+            Self::Netlink((port_id, groups)) => {
+                types::Address::Netlink(types::NetlinkAddress { port_id: *port_id as u32, groups: *groups as u32 })
+            }
+            Self::Vsock((cid, port)) => types::Address::Vsock(types::VsockAddress { cid: *cid as u32, port: *port as u32 }),
+            Self::Qipcrtr((node, port)) => {
+                types::Address::Qipcrtr(types::QipcrtrAddress { node: *node as u32, port: *port as u32 })
+            }
+            _ => return AddressArgument::None,
+        };
+        AddressArgument::Known(known)
+    }
+}
+
+/// As a result: none where the kernel gave no address.
+pub(crate) fn outcome(address: sandsock::Address) -> Option<Address> {
+    let text = |address: &sandsock::Address| address.host().unwrap_or_default();
+    Some(match &address {
+        sandsock::Address::Inet(_, port) => Address::Inet((text(&address), i64::from(*port))),
+        sandsock::Address::Inet6(_, port, flow_info, scope_id) => {
+            Address::Inet6((text(&address), i64::from(*port), i64::from(*flow_info), i64::from(*scope_id)))
+        }
+        sandsock::Address::Unix(name) => Address::Unix(name.clone()),
+        sandsock::Address::Netlink(port_id, groups) => Address::Netlink((i64::from(*port_id), i64::from(*groups))),
+        sandsock::Address::Packet(interface, protocol, packet_type, hardware_type, address) => Address::Packet((
+            interface.clone(),
+            i64::from(*protocol),
+            i64::from(*packet_type),
+            i64::from(*hardware_type),
+            address.clone(),
+        )),
+        sandsock::Address::Other(other) => family(other),
+        _ => return None,
+    })
+}
+
+/// The address of a family that the crate keeps as the raw layer has it.
+fn family(address: &types::Address) -> Address {
+    let wide = |number: u32| i64::from(number);
+    match address {
+        types::Address::Vsock(vsock) => Address::Vsock((wide(vsock.cid), wide(vsock.port))),
+        types::Address::Qipcrtr(qipcrtr) => Address::Qipcrtr((wide(qipcrtr.node), wide(qipcrtr.port))),
+        types::Address::Tipc(tipc) => {
+            let scope = i64::from(tipc.scope);
+            Address::Tipc((i64::from(tipc.address_type), wide(tipc.v1), wide(tipc.v2), wide(tipc.v3), scope))
+        }
+        types::Address::Alg(alg) => Address::Alg((alg.kind.clone(), alg.name.clone(), wide(alg.feature), wide(alg.mask))),
+        types::Address::System(system) => Address::System((wide(system.id), wide(system.unit))),
+        types::Address::Hyperv(hyperv) => Address::Hyperv((hyperv.vm_id.clone(), hyperv.service_id.clone())),
+        types::Address::Other(other) => Address::Other((i64::from(other.family), other.data.clone())),
+        types::Address::Bluetooth(BluetoothAddress::Sco(device)) => Address::Sco(device_text(*device)),
+        types::Address::Bluetooth(BluetoothAddress::Rfcomm(rfcomm)) => {
+            Address::Rfcomm((device_text(rfcomm.device), i64::from(rfcomm.channel)))
+        }
+        types::Address::Can(can) if matches!(can.detail, CanDetail::Plain) => Address::Can(can.interface.to_string()),
+        _ => Address::Other((0, Vec::new())),
+    }
+}
+
+fn device_text((a, b, c, d, e, f): types::BluetoothDevice) -> String {
+    format!("{a:02X}:{b:02X}:{c:02X}:{d:02X}:{e:02X}:{f:02X}")
+}
