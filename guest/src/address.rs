@@ -149,8 +149,40 @@ impl fmt::Display for Address {
                 let (interface, address) = (str_repr(interface.as_bytes()), bytes_repr(address));
                 write!(f, "({interface}, {protocol}, {kind}, {hardware}, {address})")
             }
-            Self::Other(address) => write!(f, "{address:?}"),
+            Self::Other(address) => tuple(address, f),
         }
+    }
+}
+
+/// The tuple of a family that has no case of its own here.
+fn tuple(address: &types::Address, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    use types::{Address as Raw, BluetoothAddress};
+    let device = |(a, b, c, d, e, g): types::BluetoothDevice| format!("'{a:02X}:{b:02X}:{c:02X}:{d:02X}:{e:02X}:{g:02X}'");
+    match address {
+        Raw::Vsock(address) => write!(f, "({}, {})", address.cid, address.port),
+        Raw::Qipcrtr(address) => write!(f, "({}, {})", address.node, address.port),
+        Raw::Rds(InetAddress { address: (a, b, c, d), port }) => write!(f, "('{}', {port})", Ipv4Addr::new(*a, *b, *c, *d)),
+        Raw::Tipc(address) => {
+            let types::TipcAddress { address_type, scope, v1, v2, v3 } = address;
+            write!(f, "({address_type}, {v1}, {v2}, {v3}, {scope})")
+        }
+        Raw::Bluetooth(BluetoothAddress::L2cap(address)) => {
+            // As many elements as differ from the defaults, two at least.
+            write!(f, "({}, {}", device(address.device), address.psm)?;
+            if address.cid != 0 || address.device_type != 0 {
+                write!(f, ", {}", address.cid)?;
+            }
+            if address.device_type != 0 {
+                write!(f, ", {}", address.device_type)?;
+            }
+            f.write_str(")")
+        }
+        Raw::Bluetooth(BluetoothAddress::Rfcomm(address)) => write!(f, "({}, {})", device(address.device), address.channel),
+        Raw::Bluetooth(BluetoothAddress::Hci(address)) if address.channel == 0 => write!(f, "{}", address.adapter),
+        Raw::Bluetooth(BluetoothAddress::Hci(address)) => write!(f, "({}, {})", address.adapter, address.channel),
+        Raw::Bluetooth(BluetoothAddress::Sco(address)) => f.write_str(&device(*address)),
+        Raw::Other(address) => write!(f, "({}, {})", address.family, bytes_repr(&address.data)),
+        other => write!(f, "{other:?}"),
     }
 }
 

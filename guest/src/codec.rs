@@ -84,7 +84,8 @@ impl Decoder {
         let joined = if self.begun.is_empty() { Cow::Borrowed(bytes) } else { [&self.begun, bytes].concat().into() };
         let mut text = String::with_capacity(joined.len());
         let mut at = 0;
-        self.begun.clear();
+        // After an error what had begun is there still.
+        let mut begun = Vec::new();
         while let Some(rest) = joined.get(at..).filter(|rest| !rest.is_empty()) {
             let (good, bad, why) = match self.encoding {
                 Encoding::Utf8 => match str::from_utf8(rest) {
@@ -93,7 +94,7 @@ impl Decoder {
                         Some(length) => (error.valid_up_to(), length, why_not(rest.get(error.valid_up_to()))),
                         None if last => (error.valid_up_to(), rest.len() - error.valid_up_to(), "unexpected end of data"),
                         None => {
-                            self.begun = rest.get(error.valid_up_to()..).unwrap_or_default().to_vec();
+                            begun = rest.get(error.valid_up_to()..).unwrap_or_default().to_vec();
                             (error.valid_up_to(), 0, "")
                         }
                     },
@@ -126,6 +127,7 @@ impl Decoder {
             }
             at += bad;
         }
+        self.begun = begun;
         Ok(text)
     }
 

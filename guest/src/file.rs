@@ -241,15 +241,13 @@ impl SocketFile {
         if self.text.is_some() {
             return Err(Error::text(ErrorKind::Type, format!("{verb}() gives bytes, and this file is of text")));
         }
-        if self.is_closed() {
-            let text =
-                if self.size == 0 { "I/O operation on closed file.".into() } else { format!("{verb} of closed file") };
-            return Err(value_error(text));
-        }
-        match (self.raw.reading, self.size) {
-            (true, _) => Ok(()),
-            (false, 0) => Err(unsupported("File or stream is not readable.")),
-            (false, _) => Err(unsupported(verb)),
+        match (self.is_closed(), self.raw.reading, self.size) {
+            (true, _, 0) => Err(value_error("I/O operation on closed file.")),
+            (false, false, 0) => Err(unsupported("File or stream is not readable.")),
+            // CPython: its class has no way to read, be it closed or not; all but this one come to `read`.
+            (_, false, _) => Err(unsupported(if verb == "read1" { verb } else { "read" })),
+            (true, true, _) => Err(value_error(format!("{verb} of closed file"))),
+            (false, true, _) => Ok(()),
         }
     }
 
@@ -371,7 +369,7 @@ impl SocketFile {
         Ok(line)
     }
 
-    /// The lines that are left, as [`readline`](Self::readline) gives them; with a hint no more once they have so many bytes.
+    /// The lines that are left, as [`readline`](Self::readline) gives them; with a hint no more once they have more bytes.
     ///
     /// # Errors
     /// Those of [`readline`](Self::readline).
@@ -391,45 +389,63 @@ impl SocketFile {
         self.flush_buffer()
     }
 
-    /// Takes more text in by one read. False at the end.
-    fn more_text(&mut self) -> Result<bool> {
+    /// Decodes bytes; none are the end.
+    fn decode(&mut self, data: &[u8], last: bool) -> Result<String> {
+        let Some(text) = &mut self.text else { return Ok(String::new()) };
+        let decoded = text.decoder.decode(data, last)?;
+        Ok(text.newline.read(decoded, &mut text.held, last))
+    }
+
+    /// The text of one more read, and whether the stream has ended.
+    fn more_text(&mut self) -> Result<(String, bool)> {
         if self.ahead.is_empty() {
             self.fill()?;
         }
         let data = std::mem::take(&mut self.ahead);
-        let Some(text) = &mut self.text else { return Ok(false) };
-        let last = data.is_empty();
-        let decoded = text.decoder.decode(&data, last)?;
-        let decoded = text.newline.read(decoded, &mut text.held, last);
-        text.ahead.push_str(&decoded);
-        Ok(!last)
+        let ended = data.is_empty();
+        Ok((self.decode(&data, ended)?, ended))
     }
 
-    /// Takes so many bytes out of the text that was read.
-    fn take_text(&mut self, length: usize) -> String {
-        match &mut self.text {
-            Some(text) => text.ahead.drain(..length).collect(),
-            None => String::new(),
+    /// Takes out the text that was read ahead.
+    fn take_text(&mut self) -> String {
+        self.text.as_mut().map(|text| std::mem::take(&mut text.ahead)).unwrap_or_default()
+    }
+
+    /// Puts back what is behind the end of an answer.
+    fn cut_text(&mut self, mut answer: String, end: usize) -> String {
+        let rest = answer.split_off(end);
+        if let Some(text) = &mut self.text {
+            text.ahead = rest;
         }
-    }
-
-    fn text_ahead(&self) -> &str {
-        self.text.as_ref().map_or("", |text| &text.ahead)
+        answer
     }
 
     /// Reads so many characters, or to the end.
     ///
     /// # Errors
     /// `ValueError` on a closed file, `UnsupportedOperation` on one for writing, `TypeError` on one of bytes, `OSError` after a
-    /// read that timed out; `UnicodeDecodeError`; those of [`Socket::recv`].
+    /// read that timed out; `UnicodeDecodeError`; those of [`Socket::recv`], after which what this call had taken is lost.
     pub fn read_text(&mut self, size: Option<usize>) -> Result<String> {
         self.begin_text()?;
+        let Some(size) = size else {
+            let data = self.gather(None)?.unwrap_or_default();
+            let rest = self.decode(&data, true)?;
+            return Ok(self.take_text() + &rest);
+        };
+        let mut answer = self.take_text();
         loop {
-            let end = size.and_then(|size| self.text_ahead().char_indices().map(|(at, _)| at).nth(size));
-            let enough = size.is_some_and(|size| end.is_some() || self.text_ahead().chars().count() >= size);
-            if enough || !self.more_text()? {
-                let length = end.unwrap_or(self.text_ahead().len());
-                return Ok(self.take_text(length));
+            let end = answer.char_indices().map(|(at, _)| at).nth(size);
+            if let Some(end) = end {
+                return Ok(self.cut_text(answer, end));
+            }
+            if answer.chars().count() == size {
+                return Ok(answer);
+            }
+            let (more, ended) = self.more_text()?;
+            answer.push_str(&more);
+            if ended {
+                let end = answer.char_indices().map(|(at, _)| at).nth(size).unwrap_or(answer.len());
+                return Ok(self.cut_text(answer, end));
             }
         }
     }
@@ -441,23 +457,23 @@ impl SocketFile {
     pub fn readline_text(&mut self, limit: Option<usize>) -> Result<String> {
         self.begin_text()?;
         let newline = self.text.as_ref().map_or(Newline::Translated, |text| text.newline);
+        let mut line = self.take_text();
         loop {
-            let ahead = self.text_ahead();
-            let limit = limit.and_then(|limit| ahead.char_indices().map(|(at, _)| at).nth(limit));
-            let end = newline.end(ahead).into_iter().chain(limit).min();
-            if let Some(end) = end {
-                return Ok(self.take_text(end));
+            let limit = limit.and_then(|limit| line.char_indices().map(|(at, _)| at).nth(limit));
+            if let Some(end) = newline.end(&line).into_iter().chain(limit).min() {
+                return Ok(self.cut_text(line, end));
             }
-            if !self.more_text()? {
+            let (more, ended) = self.more_text()?;
+            line.push_str(&more);
+            if ended {
                 // What waited for what follows it is there now.
-                let ahead = self.text_ahead();
-                let end = newline.end(ahead).unwrap_or(ahead.len());
-                return Ok(self.take_text(end));
+                let end = newline.end(&line).unwrap_or(line.len());
+                return Ok(self.cut_text(line, end));
             }
         }
     }
 
-    /// The lines of text that are left; with a hint no more once they have so many characters.
+    /// The lines of text that are left; with a hint no more once they have more characters.
     ///
     /// # Errors
     /// Those of [`read_text`](Self::read_text).
@@ -469,10 +485,10 @@ impl SocketFile {
     fn begin_write(&self) -> Result<()> {
         match (self.is_closed(), self.raw.writing, self.size) {
             (true, _, 0) => Err(value_error("I/O operation on closed file.")),
-            (true, ..) => Err(value_error("write to closed file")),
-            (false, true, _) => Ok(()),
             (false, false, 0) => Err(unsupported("File or stream is not writable.")),
-            (false, false, _) => Err(unsupported("write")),
+            (_, false, _) => Err(unsupported("write")),
+            (true, true, _) => Err(value_error("write to closed file")),
+            (false, true, _) => Ok(()),
         }
     }
 
@@ -590,7 +606,7 @@ fn lines<T>(hint: Option<usize>, mut next: impl FnMut() -> Result<T>, length: im
         }
         all.push(line);
         total = total.saturating_add(count);
-        if hint.is_some_and(|hint| hint > 0 && total >= hint) {
+        if hint.is_some_and(|hint| hint > 0 && total > hint) {
             return Ok(all);
         }
     }

@@ -13,8 +13,7 @@ use std::{
 
 use sandsock_abi::{
     constants::{
-        ALG_SET_AEAD_ASSOCLEN, ALG_SET_IV, ALG_SET_OP, BTPROTO_HCI, BTPROTO_L2CAP, BTPROTO_RFCOMM, BTPROTO_SCO, CAN_BCM,
-        CAN_ISOTP, CAN_J1939, CAN_RAW, SOL_ALG,
+        ALG_SET_AEAD_ASSOCLEN, ALG_SET_IV, ALG_SET_OP, BTPROTO_HCI, BTPROTO_L2CAP, BTPROTO_RFCOMM, BTPROTO_SCO, SOL_ALG,
     },
     errno,
 };
@@ -1057,7 +1056,7 @@ impl fmt::Debug for Socket {
         let closed = self.shared.closed.load(Ordering::Relaxed);
         f.write_str(if closed { "<socket.socket [closed]" } else { "<socket.socket" })?;
         write!(f, " fd={fd}, family={}, type={}, proto={}", self.shared.family.0, self.shared.kind.0, self.shared.proto)?;
-        if fd != -1 {
+        if !closed {
             for (name, address) in [("laddr", self.getsockname()), ("raddr", self.getpeername())] {
                 if let Ok(address) = address
                     && address.is_some()
@@ -1161,10 +1160,8 @@ impl<'a, const N: usize> From<&'a [u8; N]> for OptionValue<'a> {
 /// Whether Python knows how long the addresses of a family are.
 fn has_addresses(family: Family, protocol: i32) -> Result<()> {
     let text = match family {
-        Family::UNIX | Family::INET | Family::INET6 | Family::NETLINK | Family::PACKET | Family::TIPC | Family::ALG => None,
-        Family::VSOCK | Family::RDS | Family::QIPCRTR => None,
-        Family::CAN if matches!(protocol, CAN_RAW | CAN_BCM | CAN_ISOTP | CAN_J1939) => None,
-        Family::CAN => Some("getsockaddrlen: unsupported CAN protocol"),
+        Family::UNIX | Family::INET | Family::INET6 | Family::NETLINK | Family::PACKET | Family::CAN | Family::TIPC => None,
+        Family::ALG | Family::VSOCK | Family::RDS | Family::QIPCRTR => None,
         Family::BLUETOOTH if matches!(protocol, BTPROTO_L2CAP | BTPROTO_RFCOMM | BTPROTO_HCI | BTPROTO_SCO) => None,
         Family::BLUETOOTH => Some("getsockaddrlen: unknown BT protocol"),
         _ => Some("getsockaddrlen: bad family"),

@@ -452,3 +452,35 @@ pub(crate) fn inet_accept_forms() {
             .success();
     });
 }
+
+#[test]
+pub(crate) fn inet_udplite_exchanged() {
+    if socket2::Socket::new(Domain::IPV4, Type::DGRAM, Some(136.into())).is_err() {
+        return sandsock_tests::skip("inet_udplite_exchanged", "this kernel has no UDP-Lite");
+    }
+    both_ways(|way| {
+        let output = Guest::new(programs::inet_udplite_exchanged, way).allow_all().run().success();
+        assert_eq!(output, "exchanged\nexchanged\n");
+        // Grants of UDP open no UDP-Lite.
+        let output = Guest::new(programs::inet_udplite_exchanged, way)
+            .allow("udp-bind=*:*")
+            .allow("udp-send=*:*")
+            .allow("udp-receive=*:*")
+            .run()
+            .success();
+        assert_eq!(output.matches("protocol 136 is denied: no verb of this version grants it").count(), 2, "{output}");
+    });
+}
+
+#[test]
+pub(crate) fn inet_fallback_paired() {
+    both_ways(|way| {
+        Guest::new(programs::inet_fallback_paired, way)
+            .allow("tcp-listen=127.0.0.1:0")
+            .allow("tcp-listen=[::1]:0")
+            .allow("tcp-connect=127.0.0.1:*")
+            .allow("tcp-connect=[::1]:*")
+            .run()
+            .success();
+    });
+}

@@ -156,6 +156,13 @@ pub mod oracle {
         format!("! {} {errno} {error}", error.class())
     }
 
+    /// A text as Python's `repr` shows it where all of it can be printed.
+    pub fn quoted(text: &str) -> String {
+        let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+        let escaped = text.replace('\\', "\\\\").replace(quote, &format!("\\{quote}"));
+        format!("{quote}{escaped}{quote}")
+    }
+
     /// Bytes as two hexadecimal digits each.
     pub fn hex(bytes: &[u8]) -> String {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -1,0 +1,146 @@
+//! Sockets as files, and files sent: makes what its arguments name; `files.py` does the same.
+
+use std::io::{Cursor, Seek, SeekFrom};
+
+use sandsock::constants::*;
+use sandsock::{Error, File, FileOptions, Result, Socket, SocketFile, socketpair};
+use sandsock_test_programs::oracle::{decode, repr, shown};
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let folder = arguments.next().expect("a folder");
+    for argument in arguments {
+        let parts: Vec<_> = argument.split('|').collect();
+        let result = if parts[0] == "make" { made(&parts[1..]) } else { sent(&folder, &parts[1..]) };
+        println!("{argument} {}", shown(result));
+    }
+}
+
+fn attempt(result: Result<String>) -> String {
+    let text = shown(result);
+    text.strip_prefix("= ").map_or(text.clone(), str::to_owned)
+}
+
+fn none((): ()) -> String {
+    "None".to_owned()
+}
+
+fn truth(value: bool) -> &'static str {
+    if value { "True" } else { "False" }
+}
+
+fn text(text: String) -> String {
+    format!("t{}", repr(text.as_bytes()))
+}
+
+fn bytes(data: Vec<u8>) -> String {
+    repr(&data)
+}
+
+fn or_none(value: Option<String>) -> String {
+    value.unwrap_or_else(|| "None".to_owned())
+}
+
+fn list(items: impl IntoIterator<Item = String>) -> String {
+    format!("[{}]", items.into_iter().collect::<Vec<_>>().join(", "))
+}
+
+fn made(parts: &[&str]) -> Result<String> {
+    let [mode, buffering, encoding, errors, newline, payload, words @ ..] = parts else { panic!("too few parts") };
+    let (socket, peer) = socketpair(AF_UNIX, SOCK_STREAM, 0)?;
+    socket.settimeout_f64(Some(0.01))?;
+    if !payload.is_empty() {
+        peer.sendall(&decode(payload), 0)?;
+    }
+    let newline = String::from_utf8(decode(newline)).expect("UTF-8");
+    let mut file = socket.makefile(
+        mode,
+        FileOptions {
+            buffering: buffering.parse().ok(),
+            encoding: (!encoding.is_empty()).then_some(encoding),
+            errors: (!errors.is_empty()).then_some(errors),
+            newline: (newline != "-").then_some(&newline),
+        },
+    )?;
+    let results: Vec<_> = words.iter().map(|word| attempt(operate(word, &socket, &peer, &mut file))).collect();
+    let _ = file.close();
+    Ok(results.join("; "))
+}
+
+fn operate(word: &str, socket: &Socket, peer: &Socket, file: &mut SocketFile) -> Result<String> {
+    let (verb, rest) = word.split_at(1);
+    let size = rest.parse().ok();
+    let is_text = !file.mode().contains('b');
+    let count = |count: usize| count.to_string();
+    Ok(match verb {
+        "r" if is_text => text(file.read_text(size)?),
+        "r" => or_none(file.read(size)?.map(bytes)),
+        "l" if is_text => text(file.readline_text(size)?),
+        "l" => bytes(file.readline(size)?),
+        "L" if is_text => list(file.readlines_text(size)?.into_iter().map(text)),
+        "L" => list(file.readlines(size)?.into_iter().map(bytes)),
+        "1" => bytes(file.read1(size)?),
+        "i" => {
+            let mut buffer = vec![b'.'; size.unwrap_or(0)];
+            let got = or_none(file.readinto(&mut buffer)?.map(count));
+            list([got, repr(&buffer)])
+        }
+        "p" => repr(file.peek()?),
+        "w" if is_text => file.write_text(&String::from_utf8(decode(rest)).expect("UTF-8"))?.to_string(),
+        "w" => or_none(file.write(&decode(rest))?.map(count)),
+        "W" if is_text => file.write_text(&"x".repeat(size.unwrap_or(0)))?.to_string(),
+        "W" => or_none(file.write(&vec![b'x'; size.unwrap_or(0)])?.map(count)),
+        "f" => none(file.flush()?),
+        "c" => none(file.close()?),
+        "?" => list([file.readable()?, file.writable()?, file.seekable()?].map(|is| truth(is).to_owned())),
+        "m" => text(file.mode().to_owned()),
+        "o" => list([file.is_closed(), socket.fileno() == -1].map(|is| truth(is).to_owned())),
+        "n" => truth(file.fileno()? == socket.fileno()).to_owned(),
+        "T" => none(socket.settimeout_f64(rest.parse().ok())?),
+        "X" => none(socket.close()?),
+        "D" => truth(socket.detach() > 0).to_owned(),
+        "E" => none(peer.shutdown(SHUT_WR)?),
+        "C" => none(peer.close()?),
+        "s" => peer.send(&decode(rest), 0)?.to_string(),
+        "g" => {
+            peer.setblocking(false)?;
+            match peer.recv(1 << 20, 0) {
+                Ok(data) => bytes(data),
+                Err(error) if error.class() == "BlockingIOError" => "None".to_owned(),
+                Err(error) => return Err(error),
+            }
+        }
+        _ => panic!("no such word: {word}"),
+    })
+}
+
+fn sent(folder: &str, parts: &[&str]) -> Result<String> {
+    let [kind, source, timeout, offset, count] = parts else { panic!("not five parts") };
+    let (left, right) = socketpair(AF_UNIX, kind.parse::<i32>().expect("a type"), 0)?;
+    left.settimeout_f64(timeout.parse().ok())?;
+    right.settimeout_f64(Some(0.01))?;
+    let (offset, count) = (offset.parse().expect("an offset"), count.parse().ok());
+    let (result, position) = if *source == "memory" {
+        let mut file = Cursor::new(b"0123456789".repeat(3000));
+        file.seek(SeekFrom::Start(2)).expect("seeks");
+        let result = left.sendfile_from(&mut file, offset, count);
+        (result, file.position())
+    } else {
+        let file = File::open(&format!("{folder}/{source}"))?;
+        file.seek(2)?;
+        let result = left.sendfile(&file, offset, count);
+        (result, file.tell()?)
+    };
+    let mut got = Vec::new();
+    while got.len() < 30_000 {
+        match right.recv(30_000, 0) {
+            Ok(data) => got.extend(data),
+            Err(error) if error.class() == "TimeoutError" => break,
+            Err(error) => return Err::<_, Error>(error),
+        }
+    }
+    let head = repr(&got[..got.len().min(12)]);
+    let tail = repr(&got[got.len().saturating_sub(3)..]);
+    let result = attempt(result.map(|sent| sent.to_string()));
+    Ok(format!("{result}; {position}; {} {head} {tail}", got.len()))
+}
