@@ -4,7 +4,9 @@ mod engine;
 mod guest;
 mod handed;
 mod inspect;
+mod listen;
 mod run;
+mod serve;
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -34,6 +36,8 @@ struct Cli {
 enum Command {
     /// Run a component that exports wasi:cli/run.
     Run(Box<guest::GuestArgs>),
+    /// Serve connections: each by a fresh instance of a component, or all by a few that share the listening socket.
+    Serve(Box<serve::ServeArgs>),
     /// Say what a component imports and exports, and whether this command can run it.
     Inspect {
         /// The component, a .wasm or .wat file.
@@ -48,6 +52,7 @@ Examples:
   sandsock run --allow tcp-listen=127.0.0.1:7777 echo_server.wasm 127.0.0.1 7777
   sandsock run --allow 'tcp-connect=*.example.com:443' fetch.wasm www.example.com
   sandsock run --policy server.toml server.wasm
+  sandsock serve --listen 127.0.0.1:7782 hello_http.wasm
   sandsock inspect server.wasm";
 
 const RUN_HELP: &str = "\
@@ -85,6 +90,25 @@ Examples:
   sandsock run --allow tcp-connect=db.example:5432 --resolve db.example=192.0.2.7 app.wasm
   sandsock run --dir ./data::/data --env LANG --limit descriptors=64 app.wasm --flag-of-the-guest";
 
+const SERVE_HELP: &str = "\
+Without --instances each connection is served by a fresh instance, which has it as descriptor 0 (fromfd(0)) and ends when it
+likes; nothing of one is left to the next. Beyond --max-connections new ones wait in the kernel's backlog.
+With --instances N instances live on and accept for themselves: the listening socket is descriptor 3, told by LISTEN_FDS.
+One that traps or fails is started anew.
+
+Listening takes no grant: it is this command that listens. All else that the guest does takes the grants of `sandsock run`,
+see its help. Standard output and error are the command's; standard input is empty.
+
+A trap, or a guest that computes, harms no other. SIGTERM or Ctrl-C: no more connections are accepted; after --grace seconds the
+guests' waits are interrupted, and 2 seconds later they are stopped (with --instances they are interrupted at once, and stopped
+after --grace). A second signal ends the command at once, with status 128 and its number.
+
+Examples:
+  sandsock serve --listen 127.0.0.1:7782 hello_http.wasm
+  sandsock serve --listen /run/app.sock --max-connections 100 --grace 30 --policy app.toml app.wasm
+  sandsock serve --listen '*:8000' --instances 4 server.wasm
+  sandsock serve --listen fd:3 app.wasm        # socket activation";
+
 /// Something that ends the command before or instead of the guest's own end.
 struct Failure {
     status: u8,
@@ -119,6 +143,7 @@ pub(crate) fn main() -> ExitCode {
         // The limits come from their one table.
         run.after_help(format!("{RUN_HELP}\n\n{}", limits_help()))
     });
+    let command = command.mut_subcommand("serve", |serve| serve.after_help(SERVE_HELP));
     let cli = match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
@@ -129,6 +154,7 @@ pub(crate) fn main() -> ExitCode {
     log_to_stderr(cli.verbose);
     let result = match cli.command {
         Command::Run(args) => run::run(&args),
+        Command::Serve(args) => serve::serve(&args),
         Command::Inspect { component } => inspect::inspect(&component),
     };
     match result {

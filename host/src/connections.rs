@@ -183,6 +183,7 @@ pub(crate) async fn accept<T: SandsockView>(
     let descriptor = view.own_socket(fd, kind, false)?;
     let accepted = view.handle(&descriptor)?;
     accepted.inherit_linger(&handle);
+    accepted.inherit_view(&handle);
     if handle.may_block()
         && let Some(seconds) = sys::linger(accepted.fd())
     {

@@ -1,5 +1,6 @@
 //! Descriptors: what the WIT resource refers to, and the one table of them.
 
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -116,12 +117,31 @@ pub(crate) struct Open {
     packet_protocol: AtomicU16,
     /// A check after the fact failed: nothing may be done with it but to close it.
     condemned: AtomicBool,
+    /// What the guest takes its local address for, and the address that bind(2) gave it in truth.
+    view: Mutex<Option<(View, SocketAddr)>>,
     /// Where the descriptors sent through it are counted.
     rights: Rights,
     /// The local address that it was handed over with: listening there takes no grant.
     handed_at: Option<RawAddress>,
     /// What was handed over, to be given back as it was.
     _handed: Option<Inherited>,
+}
+
+/// A published address: what the guest binds, and what it stands for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View {
+    pub(crate) guest: SocketAddr,
+    pub(crate) host: SocketAddr,
+}
+
+impl View {
+    /// The host's address, as a socket of the guest's family is bound to it.
+    pub(crate) fn host_for_guest(&self) -> SocketAddr {
+        match (self.guest, self.host.ip()) {
+            (SocketAddr::V6(_), IpAddr::V4(v4)) => SocketAddr::new(v4.to_ipv6_mapped().into(), self.host.port()),
+            _ => self.host,
+        }
+    }
 }
 
 /// A description that was handed over at the start.
@@ -147,6 +167,7 @@ impl Open {
             linger: AtomicI32::new(0),
             packet_protocol: AtomicU16::new(0),
             condemned: AtomicBool::new(false),
+            view: Mutex::default(),
             rights: rights.clone(),
             handed_at: None,
             _handed: None,
@@ -293,6 +314,41 @@ impl Handle {
     /// Whether the kernel chose the port at the guest's bind: a grant of port 0 covers it.
     pub(crate) fn is_port_chosen(&self) -> bool {
         self.open.port_chosen.load(Ordering::Relaxed)
+    }
+
+    /// The guest has bound a published address.
+    pub(crate) fn set_view(&self, view: Option<View>) {
+        let real = || sys::local_address(self.fd()).ok()?.to_ip();
+        *self.view() = view.and_then(|view| Some((view, real()?)));
+    }
+
+    fn view(&self) -> MutexGuard<'_, Option<(View, SocketAddr)>> {
+        self.open.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The published address that this socket has, where its address in truth is `real`. A socket that let go of the port to which
+    /// it was bound has none any more.
+    pub(crate) fn view_at(&self, real: SocketAddr) -> Option<View> {
+        let (view, bound) = (*self.view())?;
+        let is_same = bound.port() == real.port() && (bound.ip() == real.ip() || bound.ip().to_canonical().is_unspecified());
+        is_same.then_some(view)
+    }
+
+    /// getsockname(2), as the guest sees it.
+    pub(crate) fn local_address(&self) -> Result<RawAddress, Errno> {
+        let raw = sys::local_address(self.fd())?;
+        let Some((real, view)) = raw.to_ip().and_then(|real| Some((real, self.view_at(real)?))) else { return Ok(raw) };
+        // On the wildcard a connection has the address by which its peer came.
+        let ip = if view.guest.ip().is_unspecified() && !real.ip().is_unspecified() { real.ip() } else { view.guest.ip() };
+        Ok(RawAddress::from_ip(SocketAddr::new(ip, view.guest.port())))
+    }
+
+    /// An accepted socket is where its listener is.
+    pub(crate) fn inherit_view(&self, listener: &Self) {
+        let view = *listener.view();
+        if view.is_some() {
+            *self.view() = view;
+        }
     }
 
     /// Whether it still has the address that it was handed over with.

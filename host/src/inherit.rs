@@ -83,6 +83,11 @@ impl Inherited {
         Self::new(fd)
     }
 
+    /// Whether it is a socket that listens.
+    pub fn is_listener(&self) -> bool {
+        self.0.is_listener
+    }
+
     fn with(fd: OwnedFd, sole: bool) -> Result<Self, Errno> {
         let kind = kind_of(fd.as_fd())?;
         let is_socket = matches!(kind, DescriptorKind::Socket(_));
@@ -121,6 +126,13 @@ impl Inherited {
             }
         };
         Ok(Handle::handed(fd, handed, rights))
+    }
+}
+
+impl AsFd for Inherited {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // Only the last one takes it, which is gone then.
+        self.0.fd.as_ref().expect("it is there as long as anybody has it").as_fd()
     }
 }
 

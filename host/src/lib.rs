@@ -69,6 +69,7 @@
 //! Every operation goes one way: the descriptor table (`descriptor`), the family (`family`), the policy (`permit`, [`policy`]),
 //! the system call (`sys`, the only file with `unsafe`).
 
+mod acceptor;
 mod address;
 mod bindings;
 mod connections;
@@ -81,6 +82,7 @@ mod files;
 mod inherit;
 mod linker;
 mod netdb;
+pub mod netns;
 mod patience;
 mod permit;
 pub mod policy;
@@ -92,6 +94,7 @@ mod syscalls;
 mod transfers;
 mod wait;
 
+pub use acceptor::Acceptor;
 pub use ctx::{SandsockCtx, SandsockCtxBuilder, SandsockCtxView, SandsockView};
 pub use descriptor::Descriptor;
 pub use error::{Error, Fault};

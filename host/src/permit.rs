@@ -18,7 +18,7 @@ use sandsock_abi::option::{self, Access, Shape, SocketOption};
 use crate::address::RawAddress;
 use crate::bindings::sandsock::socket::types::{Address, SocketKind};
 use crate::ctx::SandsockCtx;
-use crate::descriptor::Handle;
+use crate::descriptor::{Handle, View};
 use crate::error::Outcome;
 use crate::family::{self, Family, Use};
 use crate::policy::{Hostname, Policy, Request, UnixRoute, UnixTarget, Verb, normalise_name};
@@ -73,6 +73,8 @@ pub(crate) struct Create {
 pub(crate) struct Destination {
     raw: RawAddress,
     anchor: Anchor,
+    /// Where the guest believes to be, where that is published.
+    published: Option<View>,
 }
 
 /// What holds a UNIX path in place between check and use.
@@ -88,11 +90,16 @@ pub(crate) enum Anchor {
 
 impl Destination {
     pub(crate) fn plain(raw: RawAddress) -> Self {
-        Self { raw, anchor: Anchor::None }
+        Self { raw, anchor: Anchor::None, published: None }
     }
 
     pub(crate) fn anchored(raw: RawAddress, anchor: Anchor) -> Self {
-        Self { raw, anchor }
+        Self { raw, anchor, published: None }
+    }
+
+    /// The host's address in place of the one that the guest binds.
+    pub(crate) fn published(view: View) -> Self {
+        Self { raw: RawAddress::from_ip(view.host_for_guest()), anchor: Anchor::None, published: Some(view) }
     }
 }
 
@@ -120,6 +127,11 @@ destinations! {
 }
 
 impl Bind {
+    /// What the guest is to see of a published address.
+    pub(crate) fn view(&self) -> Option<View> {
+        self.0.published
+    }
+
     /// After bind(2): whether the name was made where it was judged.
     pub(crate) fn verify(&self) -> bool {
         match &self.0.anchor {

@@ -335,6 +335,23 @@ pub(crate) fn replace_standard_input(file: OwnedFd) -> Result<(), Errno> {
     check(unsafe { libc::dup2(file.as_raw_fd(), libc::STDIN_FILENO) }).map(drop)
 }
 
+/// Gives the calling thread a view of its own of the mounted file systems, which goes on to follow what is mounted elsewhere.
+pub(crate) fn own_mounts() -> Result<(), Errno> {
+    // SAFETY: unshare takes no pointer, and CLONE_NEWNS changes nothing that Rust relies on.
+    check(unsafe { libc::unshare(libc::CLONE_NEWNS) })?;
+    mount(c"none", c"/", libc::MS_SLAVE | libc::MS_REC)
+}
+
+/// Puts one file in place of another, for whoever shares this thread's mounts.
+pub(crate) fn mount_over(file: &CStr, place: &CStr) -> Result<(), Errno> {
+    mount(file, place, libc::MS_BIND)
+}
+
+fn mount(source: &CStr, target: &CStr, flags: libc::c_ulong) -> Result<(), Errno> {
+    // SAFETY: both strings end with NUL; the kind of file system and the data are not looked at with these flags.
+    check(unsafe { libc::mount(source.as_ptr(), target.as_ptr(), std::ptr::null(), flags, std::ptr::null()) }).map(drop)
+}
+
 /// send(2).
 pub(crate) fn send(fd: BorrowedFd<'_>, data: &[u8], flags: i32) -> Result<usize, Errno> {
     // SAFETY: the pointer and the length are `data`'s.

@@ -181,6 +181,11 @@ impl syscalls::Host for SandsockCtxView<'_> {
             return Err(Denial::new(reason.to_owned()).into());
         }
         handle.set_bound_here(chose_no_port(&address));
+        handle.set_view(bound.view());
+        if let Some(view) = bound.view() {
+            let real = sys::local_address(handle.fd())?;
+            tracing::info!("published: {real:?} is the guest's {}", view.guest);
+        }
         Ok(())
     }
 
@@ -204,7 +209,7 @@ impl syscalls::Host for SandsockCtxView<'_> {
 
     fn local_address(&mut self, d: Resource<Descriptor>) -> Outcome<Option<Address>> {
         let (handle, _) = self.socket_of(&d)?;
-        let mut address = family::decode(&sys::local_address(handle.fd())?);
+        let mut address = family::decode(&handle.local_address()?);
         if let Some(Address::Packet(packet)) = &mut address
             && packet.protocol == 0
         {

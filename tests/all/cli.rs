@@ -144,7 +144,10 @@ fn cli_policy_file_fault_is_told_by_line_and_column() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("policy.toml");
     for (content, words) in [
-        ("allow = []\n\n  alow = []\n", "policy.toml:3:3: unknown key `alow`; keys are allow, deny, limits, resolve"),
+        (
+            "allow = []\n\n  alow = []\n",
+            "policy.toml:3:3: unknown key `alow`; keys are allow, deny, limits, publish, resolve",
+        ),
         ("allow = [\n  'tcp-connect=127.0.0.1:x'\n]", "policy.toml:2:26: in `tcp-connect=127.0.0.1:x`: `x` is no port"),
         ("[limits]\npolers = 1", "policy.toml:2:1: unknown limit `polers`"),
         ("allow = [", "policy.toml:1:"),

@@ -1,12 +1,571 @@
 //! Many guests behind one listener, and what is handed over to guests.
 
-use std::io::Read;
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
+use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
-use sandsock_tests::{Guest, both_ways, programs};
+use rustix::process::{Pid, Signal, kill_process};
+use sandsock_tests::netns::Namespace;
+use sandsock_tests::{Guest, Program, both_ways, programs, skip, target};
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[track_caller]
+fn binary() -> PathBuf {
+    let path = target().join("release/sandsock");
+    assert!(path.exists(), "{} is missing: `make build` builds it", path.display());
+    path
+}
+
+/// `sandsock serve` under way, ended on drop.
+struct Serving {
+    child: Child,
+    /// Where it said that it listens.
+    address: String,
+    output: Arc<Mutex<String>>,
+}
+
+impl Serving {
+    /// Starts it; the program and its arguments come last.
+    #[track_caller]
+    fn start(options: &[&str], program: Program) -> Self {
+        let mut command = Command::new(binary());
+        command.arg("serve").args(options).arg(program.path());
+        Self::spawn(command)
+    }
+
+    #[track_caller]
+    fn on_loopback(options: &[&str], program: Program) -> Self {
+        Self::start(&[&["--listen", "127.0.0.1:0"], options].concat(), program)
+    }
+
+    #[track_caller]
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+        let output = Arc::new(Mutex::new(String::new()));
+        let (out, err) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
+        let collect = |stream: Box<dyn Read + Send>| {
+            let output = Arc::clone(&output);
+            std::thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    let mut output = output.lock().expect("no panic");
+                    output.push_str(&line);
+                    output.push('\n');
+                }
+            });
+        };
+        collect(Box::new(out));
+        collect(Box::new(err));
+        let mut serving = Self { child, address: String::new(), output };
+        let line = serving.said("listening on ");
+        serving.address = line.rsplit_once("listening on ").expect("it is there").1.to_owned();
+        serving
+    }
+
+    /// Waits for a line with these words, and gives it.
+    #[track_caller]
+    fn said(&self, words: &str) -> String {
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            let output = self.output.lock().expect("no panic").clone();
+            if let Some(line) = output.lines().find(|line| line.contains(words)) {
+                return line.to_owned();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("it did not say {words:?}:\n{}", self.output.lock().expect("no panic"));
+    }
+
+    fn output(&self) -> String {
+        self.output.lock().expect("no panic").clone()
+    }
+
+    #[track_caller]
+    fn connect(&self) -> Line<TcpStream> {
+        let stream = TcpStream::connect(&self.address).expect("connects");
+        stream.set_read_timeout(Some(PATIENCE)).expect("is set");
+        Line(BufReader::new(stream))
+    }
+
+    #[track_caller]
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it is there");
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    fn ended(&mut self) -> ExitStatus {
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            if let Some(status) = self.child.try_wait().expect("waits") {
+                return status;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("it did not end:\n{}", self.output());
+    }
+
+    /// The open descriptors, and the resident memory in KiB.
+    fn size(&self) -> (usize, usize) {
+        let process = PathBuf::from(format!("/proc/{}", self.child.id()));
+        let descriptors = std::fs::read_dir(process.join("fd")).expect("it is there").count();
+        let status = std::fs::read_to_string(process.join("status")).expect("it is there");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
+        (descriptors, line.trim().trim_end_matches(" kB").parse().expect("a number"))
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A connection spoken to by lines.
+struct Line<S>(BufReader<S>);
+
+impl<S: Read + Write> Line<S> {
+    #[track_caller]
+    fn say(&mut self, line: &str) {
+        self.0.get_mut().write_all(format!("{line}\n").as_bytes()).expect("writes");
+    }
+
+    /// One line, empty at the end.
+    fn hear(&mut self) -> String {
+        let mut answer = String::new();
+        // A reset is an end as well.
+        let _ = self.0.read_line(&mut answer);
+        answer.trim_end().to_owned()
+    }
+
+    #[track_caller]
+    fn ask(&mut self, line: &str) -> String {
+        self.say(line);
+        self.hear()
+    }
+}
+
+#[test]
+pub(crate) fn serve_connection_ok() {
+    let mut serving = Serving::on_loopback(&["--env", "SHARED=yes"], programs::serve_connection_ok);
+    let (mut one, mut two) = (serving.connect(), serving.connect());
+    // Each has an instance of its own.
+    assert_eq!([one.ask("count"), one.ask("count"), two.ask("count")], ["1", "2", "1"]);
+    let names = |line: &Line<TcpStream>| {
+        let show = |address: SocketAddr| format!("('{}', {})", address.ip(), address.port());
+        let stream = line.0.get_ref();
+        format!("{} {}", show(stream.peer_addr().expect("is there")), show(stream.local_addr().expect("is there")))
+    };
+    assert_eq!(one.ask("names"), names(&one));
+    assert_eq!(two.ask("more"), "PermissionError OSError");
+    let surroundings = one.ask("surroundings");
+    assert_eq!(surroundings, r#"["serve_connection_ok.wasm"] Some("yes") Ok(0)"#);
+    serving.said("on standard output");
+    // The guest has ended when its connection is at its end.
+    one.0.get_ref().shutdown(std::net::Shutdown::Write).expect("shuts");
+    assert_eq!(one.hear(), "");
+    drop(two);
+    serving.signal(Signal::TERM);
+    assert_eq!(serving.ended().code(), Some(0), "{}", serving.output());
+}
+
+#[test]
+fn serve_hundreds_of_connections_at_once_each_with_its_own_instance() {
+    let serving = Serving::on_loopback(&[], programs::serve_connection_ok);
+    let mut lines: Vec<_> = (0..400).map(|_| serving.connect()).collect();
+    for (number, line) in lines.iter_mut().enumerate() {
+        line.say(&format!("echo {number}"));
+    }
+    for (number, line) in lines.iter_mut().enumerate() {
+        assert_eq!(line.hear(), number.to_string());
+    }
+    for line in &mut lines {
+        assert_eq!(line.ask("count"), "1");
+    }
+}
+
+#[test]
+fn serve_leaves_nothing_behind() {
+    let serving = Serving::on_loopback(&[], programs::serve_connection_ok);
+    let round = |count: usize| {
+        for number in 0..count {
+            let mut line = serving.connect();
+            assert_eq!(line.ask("echo x"), "x");
+            // Ends of every kind: the client's, a trap.
+            if number % 4 == 0 {
+                assert_eq!(line.ask("trap"), "");
+            }
+        }
+        // The last instance is gone a moment after its client.
+        std::thread::sleep(Duration::from_millis(300));
+        serving.size()
+    };
+    let (before, memory) = round(300);
+    let (after, more) = round(1500);
+    assert_eq!(before, after, "descriptors");
+    assert!(more < memory + 4096, "{memory} KiB have become {more}");
+}
+
+#[test]
+fn serve_trap_harms_no_other() {
+    let serving = Serving::on_loopback(&[], programs::serve_connection_ok);
+    let (mut one, mut two) = (serving.connect(), serving.connect());
+    assert_eq!((one.ask("count"), two.ask("count")), ("1".to_owned(), "1".to_owned()));
+    assert_eq!(two.ask("trap"), "", "the connection of an instance that traps is closed");
+    let peer = two.0.get_ref().local_addr().expect("an address");
+    let line = serving.said("trapped");
+    assert!(line.contains(&format!("serve_connection_ok.wasm: a connection from {peer}: the guest trapped: ")), "{line}");
+    assert_eq!(one.ask("count"), "2");
+    assert_eq!(serving.connect().ask("count"), "1");
+}
+
+#[test]
+fn serve_computing_guest_gives_way_to_the_others() {
+    let mut serving = Serving::on_loopback(&["--workers", "1", "--grace", "0"], programs::serve_connection_ok);
+    let (mut one, mut two) = (serving.connect(), serving.connect());
+    assert_eq!(one.ask("count"), "1");
+    two.say("compute");
+    for round in 2..10 {
+        assert_eq!(one.ask("count"), round.to_string());
+    }
+    // It is stopped all the same.
+    serving.signal(Signal::TERM);
+    assert_eq!(serving.ended().code(), Some(0));
+}
+
+#[test]
+fn serve_bound_reached_is_a_wait_in_the_backlog() {
+    let serving = Serving::on_loopback(&["--max-connections", "2"], programs::serve_connection_ok);
+    let (mut one, mut two, mut three) = (serving.connect(), serving.connect(), serving.connect());
+    assert_eq!((one.ask("count"), two.ask("count")), ("1".to_owned(), "1".to_owned()));
+    three.say("count");
+    three.0.get_ref().set_read_timeout(Some(Duration::from_millis(300))).expect("is set");
+    assert_eq!(three.hear(), "", "no instance yet");
+    three.0.get_ref().set_read_timeout(Some(PATIENCE)).expect("is set");
+    drop(one);
+    assert_eq!(three.hear(), "1");
+    assert_eq!(two.ask("count"), "2");
+}
+
+#[test]
+fn serve_signal_ends_it_with_grace() {
+    let mut serving = Serving::on_loopback(&["--grace", "1"], programs::serve_connection_ok);
+    let (mut one, mut two) = (serving.connect(), serving.connect());
+    assert_eq!((one.ask("count"), two.ask("count")), ("1".to_owned(), "1".to_owned()));
+    serving.signal(Signal::TERM);
+    serving.said("no more connections are accepted; 2 instances run");
+    let start = Instant::now();
+    while TcpStream::connect(&serving.address).is_ok() {
+        assert!(start.elapsed() < PATIENCE, "it goes on to listen");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // Those that are served are served on, and interrupted after a second.
+    assert_eq!(one.ask("count"), "2");
+    assert_eq!(one.hear(), "");
+    serving.said("InterruptedError");
+    assert_eq!(serving.ended().code(), Some(0), "{}", serving.output());
+    drop(two);
+}
+
+#[test]
+fn serve_second_signal_ends_it_at_once() {
+    for (signal, status) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+        let mut serving = Serving::on_loopback(&["--grace", "1000"], programs::serve_connection_ok);
+        let mut line = serving.connect();
+        assert_eq!(line.ask("count"), "1");
+        line.say("compute");
+        serving.signal(signal);
+        serving.said("A second signal ends them");
+        serving.signal(signal);
+        assert_eq!(serving.ended().code(), Some(status));
+        assert_eq!(line.hear(), "");
+    }
+}
+
+#[test]
+fn serve_unix_listeners() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("serve.sock");
+    let text = path.display().to_string();
+    let mut serving = Serving::start(&["--listen", &text], programs::serve_connection_ok);
+    assert_eq!(serving.address, text);
+    let mut line = Line(BufReader::new(UnixStream::connect(&path).expect("connects")));
+    assert_eq!(line.ask("count"), "1");
+    // Taken: the file is another's.
+    let taken = Command::new(binary())
+        .args(["serve", "--listen", &text])
+        .arg(programs::serve_connection_ok.path())
+        .output()
+        .expect("runs");
+    let stderr = String::from_utf8_lossy(&taken.stderr).into_owned();
+    assert!(taken.status.code() == Some(125) && stderr.contains("the file is there already"), "{stderr}");
+    drop(line);
+    serving.signal(Signal::TERM);
+    assert_eq!(serving.ended().code(), Some(0), "{}", serving.output());
+    assert!(!path.exists(), "its file is removed");
+
+    let name = format!("sandsock-serve-{}", std::process::id());
+    let serving = Serving::start(&["--listen", &format!("@{name}")], programs::serve_connection_ok);
+    let address = std::os::unix::net::SocketAddr::from_abstract_name(name).expect("a name");
+    assert_eq!(Line(BufReader::new(UnixStream::connect_addr(&address).expect("connects"))).ask("echo x"), "x");
+    drop(serving);
+}
+
+#[test]
+fn serve_ipv6_and_both_families() {
+    for (listen, hosts) in [("[::1]:0", &["::1"][..]), ("*:0", &["::1", "127.0.0.1"])] {
+        let serving = Serving::start(&["--listen", listen], programs::serve_connection_ok);
+        let port = serving.address.parse::<SocketAddr>().expect("an address").port();
+        for host in hosts {
+            let stream = TcpStream::connect((*host, port)).unwrap_or_else(|error| panic!("{listen} {host}: {error}"));
+            assert_eq!(Line(BufReader::new(stream)).ask("count"), "1", "{host}");
+        }
+    }
+}
+
+#[test]
+fn serve_faults_are_one_sentence() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("binds");
+    let port = taken.local_addr().expect("an address").to_string();
+    let guest = programs::serve_connection_ok.path().display().to_string();
+    let pair = format!("127.0.0.1:80={port}/sctp");
+    for (status, args, words) in [
+        (125, vec!["--listen", &port, &guest], "Address already in use"),
+        (125, vec!["--listen", "nonsense", &guest], "write HOST:PORT as in 127.0.0.1:8000"),
+        (125, vec!["--listen", "/", &guest], "there is a file already, which is no socket"),
+        (125, vec!["--listen", "fd:77", &guest], "this is nothing that this command inherited"),
+        (125, vec!["--listen", "fd:x", &guest], "`x` is no number of a descriptor"),
+        (125, vec!["--listen", "127.0.0.1:0", "--inherit", "stdin", &guest], "this number is the connection's"),
+        (125, vec!["--listen", "127.0.0.1:0", "--inherit", "listen", &guest], "LISTEN_FDS is not set"),
+        (125, vec!["--listen", "127.0.0.1:0", "--instances", "0", &guest], "--instances"),
+        (125, vec!["--listen", "127.0.0.1:0", "--netns", "there-is-none", &guest], "there is no network namespace"),
+        (125, vec!["--listen", "127.0.0.1:0", "--netns", "/dev/null", &guest], "/dev/null is no network namespace"),
+        (125, vec!["--listen", "127.0.0.1:0", "--publish", &pair, &guest], "unknown protocol `sctp` at character"),
+        (126, vec!["--listen", "127.0.0.1:0", "/dev/null"], "not a WebAssembly component"),
+    ] {
+        let output = Command::new(binary()).arg("serve").args(&args).stdin(Stdio::null()).output().expect("runs");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(status), "{args:?}\n{stderr}");
+        assert!(stderr.contains(words), "{args:?}\n{stderr}");
+    }
+}
+
+#[test]
+pub(crate) fn serve_instances_ok() {
+    let mut serving = Serving::on_loopback(&["--instances", "3"], programs::serve_instances_ok);
+    for _ in 0..50 {
+        assert_eq!(serving.connect().ask("echo hello"), "hello");
+    }
+    // One that traps is followed by another; all three had many turns.
+    for round in 0..6 {
+        assert_eq!(serving.connect().ask("trap"), "");
+        assert_eq!(serving.connect().ask(&format!("echo {round}")), round.to_string());
+    }
+    let trapped = serving.output().matches("the guest trapped").count();
+    assert_eq!(trapped, 6, "{}", serving.output());
+    serving.signal(Signal::TERM);
+    assert_eq!(serving.ended().code(), Some(0), "{}", serving.output());
+    let output = serving.output();
+    let (started, interrupted) = (output.matches("started").count(), output.matches("interrupted\n").count());
+    assert!(started > 3 && interrupted >= 1, "{output}");
+}
+
+/// A shell that has a listening socket as its standard input, and becomes the command as a service manager would start it.
+fn activated(listener: &TcpListener, line: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(format!("exec 3<&0 </dev/null; {line}")).arg(binary());
+    command.stdin(OwnedFd::from(listener.try_clone().expect("copies")));
+    command
+}
+
+#[test]
+fn serve_socket_activation() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
+    let address = listener.local_addr().expect("an address");
+    let ask = |line: &str| {
+        let stream = TcpStream::connect(address).expect("connects");
+        stream.set_read_timeout(Some(PATIENCE)).expect("is set");
+        Line(BufReader::new(stream)).ask(line)
+    };
+    // `serve` with what was handed over, in both modes.
+    for (options, program) in [("", programs::serve_connection_ok), ("--instances 2", programs::serve_instances_ok)] {
+        let mut command = activated(&listener, &format!("exec \"$0\" serve --listen fd:3 {options} \"$1\""));
+        command.arg(program.path());
+        let mut serving = Serving::spawn(command);
+        assert_eq!(serving.address, format!("fd:3, a listening socket on {address}"));
+        assert!(!blocks(&listener));
+        assert_eq!(ask("echo x"), "x");
+        serving.signal(Signal::TERM);
+        assert_eq!(serving.ended().code(), Some(0), "{}", serving.output());
+        assert!(blocks(&listener), "given back as it was");
+    }
+
+    // `run --inherit listen`: the guest finds its environment.
+    let line = "export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web; exec \"$0\" -v run --inherit listen \"$1\"";
+    let mut child = activated(&listener, line)
+        .arg(programs::serve_instances_ok.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    assert_eq!(ask("echo y"), "y");
+    kill_process(Pid::from_child(&child), Signal::INT).expect("it is there");
+    let mut stderr = String::new();
+    child.stderr.take().expect("piped").read_to_string(&mut stderr).expect("reads");
+    assert!(child.wait().expect("waits").success(), "{stderr}");
+    assert!(stderr.contains(&format!("handed over: fd:3 (web), a listening socket on {address}")), "{stderr}");
+
+    // What is meant for another process, or lacks a name of its own, is told.
+    for (variables, words) in [
+        ("LISTEN_PID=1 LISTEN_FDS=1", "LISTEN_PID is 1 and this is process"),
+        ("LISTEN_FDS=1", "LISTEN_PID is not set"),
+        ("LISTEN_PID=$$ LISTEN_FDS=x", "LISTEN_FDS is no number from 1 to 4096"),
+        ("LISTEN_PID=$$ LISTEN_FDS=5", "fd:4 is nothing that this command inherited"),
+    ] {
+        let line = format!("export {variables}; exec \"$0\" run --inherit listen \"$1\"");
+        let output = activated(&listener, &line).arg(programs::serve_instances_ok.path()).output().expect("runs");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(125) && stderr.contains(words), "{variables}: {stderr}");
+    }
+}
+
+#[test]
+fn serve_run_inherits_a_connection_as_stdin() {
+    let (mut here, there) = UnixStream::pair().expect("a pair");
+    let mut child = Command::new(binary())
+        .args(["run", "--inherit", "stdin"])
+        .arg(programs::serve_connection_ok.path())
+        .stdin(OwnedFd::from(there))
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("starts");
+    here.set_read_timeout(Some(PATIENCE)).expect("is set");
+    here.write_all(b"echo one\nsurroundings\n").expect("writes");
+    here.shutdown(std::net::Shutdown::Write).expect("shuts");
+    let mut text = String::new();
+    here.read_to_string(&mut text).expect("reads");
+    // The guest's standard input is empty.
+    assert_eq!(text, "one\n[\"serve_connection_ok.wasm\"] None Ok(0)\n");
+    assert!(child.wait().expect("waits").success());
+}
+
+/// A TCP and a UDP port of 127.0.0.1 that are free.
+fn free_ports() -> (u16, u16) {
+    let tcp = TcpListener::bind("127.0.0.1:0").expect("binds").local_addr().expect("an address").port();
+    let udp = UdpSocket::bind("127.0.0.1:0").expect("binds").local_addr().expect("an address").port();
+    (tcp, udp)
+}
+
+#[test]
+pub(crate) fn serve_publish_ok() {
+    both_ways(|way| {
+        let (tcp, udp) = free_ports();
+        let peer = UdpSocket::bind("127.0.0.1:0").expect("binds");
+        let peer_address = peer.local_addr().expect("an address");
+        let running = Guest::new(programs::serve_publish_ok, way)
+            .publish(format!("127.0.0.1:{tcp}=10.9.8.7:80/tcp"))
+            .publish(format!("127.0.0.1:{udp}=[fd00::9]:53"))
+            .allow(format!("udp-send={peer_address}"))
+            .start();
+        assert_eq!(running.lines(2), ["('10.9.8.7', 80)", "('fd00::9', 53, 0, 0)"]);
+        let mut stream = TcpStream::connect(("127.0.0.1", tcp)).expect("connects");
+        let own = stream.local_addr().expect("an address").port();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("reads");
+        assert_eq!(text, "over TCP");
+        peer.set_read_timeout(Some(PATIENCE)).expect("is set");
+        peer.send_to(b"over UDP", ("127.0.0.1", udp)).expect("sends");
+        let mut buffer = [0; 100];
+        let (length, from) = peer.recv_from(&mut buffer).expect("receives");
+        assert_eq!((&buffer[..length], from.port()), (&b"over UDP"[..], udp));
+        // The peers' addresses are the true ones.
+        assert_eq!(
+            running.lines(6)[2..],
+            [
+                format!("('127.0.0.1', {own})"),
+                "('10.9.8.7', 80)".to_owned(),
+                format!("('::ffff:127.0.0.1', {}, 0, 0)", peer_address.port()),
+                "('fd00::9', 53, 0, 0)".to_owned(),
+            ]
+        );
+        running.join().success();
+    });
+}
+
+#[test]
+pub(crate) fn serve_publish_denied() {
+    both_ways(|way| {
+        let (host, _) = free_ports();
+        let holder = TcpListener::bind("127.0.0.1:0").expect("binds");
+        let taken = holder.local_addr().expect("an address").port();
+        let (denied, _) = free_ports();
+        Guest::new(programs::serve_publish_denied, way)
+            .publish(format!("127.0.0.1:{host}=10.9.8.7:80/tcp"))
+            .publish("127.0.0.1:0=10.9.8.7:82/tcp")
+            .publish(format!("127.0.0.1:{taken}=10.9.8.7:83/tcp"))
+            .publish(format!("127.0.0.1:{denied}=10.9.8.7:84/tcp"))
+            .deny(format!("tcp-listen=127.0.0.1:{denied}"))
+            .arg(host)
+            .arg(83)
+            .arg(84)
+            .run()
+            .success();
+    });
+}
+
+#[test]
+fn serve_netns_is_where_guests_are() {
+    let test = "serve_netns_is_where_guests_are";
+    let (a, b) = match Namespace::linked() {
+        Ok(pair) => pair,
+        Err(reason) => return skip(test, &reason),
+    };
+    let guest = |name: &str| target().join("guests").join(name).with_extension("wasm");
+    // The server in one namespace, by its name; the client in the other, by its path.
+    let serving = Serving::start(&["--listen", "10.77.0.1:0", "--netns", a.name()], programs::serve_connection_ok);
+    let port = serving.address.parse::<SocketAddr>().expect("an address").port();
+    assert!(TcpStream::connect(("10.77.0.1", port)).is_err(), "here is no such address");
+    let mut line = b.run(|| serving_line(port));
+    assert_eq!(line.ask("names").split(' ').next(), Some("('10.77.0.1',"));
+    let server = |namespace: &str| {
+        let mut command = Command::new(binary());
+        command
+            .args(["run", "--netns", namespace, "--allow", "tcp-listen=10.77.0.2:0"])
+            .arg(guest("echo_server"))
+            .args(["10.77.0.2", "0", "1"])
+            .stdout(Stdio::piped());
+        command.spawn().expect("starts")
+    };
+    let mut server = server(&format!("/run/netns/{}", b.name()));
+    let mut first = String::new();
+    let mut output = BufReader::new(server.stdout.take().expect("piped"));
+    output.read_line(&mut first).expect("reads");
+    let port = first.trim_end().trim_end_matches(')').rsplit(' ').next().expect("a port").to_owned();
+    let output = Command::new(binary())
+        .args(["run", "--netns", a.name(), "--allow", &format!("tcp-connect=10.77.0.2:{port}")])
+        .arg(guest("echo_client"))
+        .args(["10.77.0.2", &port, "across namespaces"])
+        .output()
+        .expect("runs");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("across namespaces"), "{output:?}");
+    assert!(server.wait().expect("waits").success());
+}
+
+/// A connection from the namespace of this thread.
+fn serving_line(port: u16) -> Line<TcpStream> {
+    let stream = TcpStream::connect(("10.77.0.1", port)).expect("connects");
+    stream.set_read_timeout(Some(PATIENCE)).expect("is set");
+    Line(BufReader::new(stream))
+}
 
 fn blocks(listener: &TcpListener) -> bool {
     !rustix::fs::fcntl_getfl(listener).expect("it is open").contains(OFlags::NONBLOCK)

@@ -223,6 +223,13 @@ impl Guest {
         self
     }
 
+    /// Publishes an address.
+    #[track_caller]
+    pub fn publish(mut self, pair: impl Display) -> Self {
+        self.policy.publish(&pair.to_string()).expect("a good pair");
+        self
+    }
+
     /// Gives the guest a folder.
     pub fn dir(mut self, host: &Path, guest: &str) -> Self {
         self.dirs.push((host.to_owned(), guest.to_owned()));

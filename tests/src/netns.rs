@@ -42,6 +42,11 @@ impl Namespace {
         Ok((a, b))
     }
 
+    /// Its name, as `ip netns` knows it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Runs the `ip` command in it, its arguments parted by spaces.
     ///
     /// # Errors

@@ -1,12 +1,13 @@
 //! What the commands that run guests have in common: the options about the guest, its policy, its surroundings, its store, and
 //! what it is linked with.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
-use sandsock_host::policy::Policy;
+use sandsock_host::policy::{DescriptorNumber, Policy};
 use sandsock_host::{SandsockCtx, SandsockCtxBuilder, SandsockCtxView, SandsockView};
 use wasmtime::component::{InstancePre, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
@@ -43,6 +44,14 @@ pub(super) struct GuestArgs {
     /// Answer look-ups of a name with this address, and pin it.
     #[arg(long, value_name = "NAME=ADDRESS")]
     resolve: Vec<String>,
+
+    /// Let the guest bind GUEST:PORT, and listen on HOST:PORT in its place, over TCP and UDP or one of them.
+    #[arg(long, value_name = "HOST:PORT=GUEST:PORT[/tcp|/udp]")]
+    publish: Vec<String>,
+
+    /// Run inside this network namespace, a name of `ip netns` or a path.
+    #[arg(long, value_name = "NAME")]
+    netns: Option<OsString>,
 
     /// Hand over a descriptor that this command inherited: fd:N, stdin, or listen for all of socket activation.
     #[arg(long, value_name = "fd:N|stdin|listen")]
@@ -83,6 +92,12 @@ impl GuestArgs {
     pub(super) fn handed(&self) -> anyhow::Result<Handed> {
         Handed::new(&self.inherit)
     }
+
+    /// Enters the namespace. It must be done before there is a second thread.
+    pub(super) fn enter_netns(&self) -> anyhow::Result<()> {
+        let Some(name) = &self.netns else { return Ok(()) };
+        sandsock_host::netns::enter(name).with_context(|| format!("--netns {}", name.display()))
+    }
 }
 
 impl WasiView for State {
@@ -107,8 +122,8 @@ pub(super) fn raise_descriptor_limit() {
     }
 }
 
-/// The policy of the options.
-pub(super) fn policy(args: &GuestArgs, handed: &Handed) -> Result<Policy, Failure> {
+/// The policy of the options, and grants for what is handed over.
+pub(super) fn policy(args: &GuestArgs, handed: impl Iterator<Item = DescriptorNumber>) -> Result<Policy, Failure> {
     let mut builder = Policy::builder();
     builder.base_directory(std::env::current_dir().context("the working directory is gone")?)?;
     for file in &args.policy {
@@ -126,7 +141,10 @@ pub(super) fn policy(args: &GuestArgs, handed: &Handed) -> Result<Policy, Failur
     for pair in &args.resolve {
         builder.resolve(pair).with_context(|| format!("--resolve {pair}"))?;
     }
-    for (number, _) in handed.descriptors() {
+    for pair in &args.publish {
+        builder.publish(pair).with_context(|| format!("--publish {pair}"))?;
+    }
+    for number in handed {
         builder.allow(&format!("inherit={number}"))?;
     }
     if args.allow_all {
@@ -198,8 +216,13 @@ impl Surroundings {
         Ok(Self { args: std::iter::once(name).chain(args.args.iter().cloned()).collect(), env, dirs })
     }
 
+    /// More variables of the environment, for those that the options do not set.
+    pub(super) fn add_env(&mut self, variables: Vec<(String, String)>) {
+        self.env.splice(0..0, variables);
+    }
+
     /// WASI's context, but for the standard streams.
-    pub(super) fn wasi(&self) -> Result<WasiCtxBuilder, Failure> {
+    pub(super) fn wasi(&self) -> anyhow::Result<WasiCtxBuilder> {
         let mut wasi = WasiCtx::builder();
         // Until it is served under the same policy, wasi:sockets is denied whole.
         wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
@@ -213,7 +236,7 @@ impl Surroundings {
     }
 
     /// Gives the sockets' context the folders, for files that the kernel sends.
-    pub(super) fn add_folders(&self, sandsock: &mut SandsockCtxBuilder) -> Result<(), Failure> {
+    pub(super) fn add_folders(&self, sandsock: &mut SandsockCtxBuilder) -> anyhow::Result<()> {
         for (host, guest) in &self.dirs {
             sandsock.folder(host, guest).with_context(|| format!("--dir {}: can't open the folder", host.display()))?;
         }

@@ -12,12 +12,14 @@ pub(super) const LISTEN_START: i32 = 3;
 const GUEST_PID: &str = "42";
 
 /// The descriptors to hand over, by their numbers, which stay what they are.
+#[derive(Clone)]
 pub(super) struct Handed {
     descriptors: Vec<(DescriptorNumber, Inherited)>,
     activation: Option<Activation>,
 }
 
 /// What the service manager said.
+#[derive(Clone)]
 struct Activation {
     count: i32,
     names: Vec<String>,
@@ -59,6 +61,11 @@ impl Handed {
         tracing::info!("handed over: {number}{}, {descriptor}", name.unwrap_or_default());
         self.descriptors.push((number, descriptor));
         Ok(())
+    }
+
+    /// Their numbers.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = DescriptorNumber> {
+        self.descriptors.iter().map(|(number, _)| *number)
     }
 
     pub(super) fn descriptors(&self) -> &[(DescriptorNumber, Inherited)] {

@@ -17,8 +17,9 @@ use super::{Failure, told};
 /// Runs a component to its end; its exit status is the command's.
 pub(super) fn run(args: &GuestArgs) -> Result<ExitCode, Failure> {
     let handed = args.handed()?;
+    args.enter_netns()?;
     raise_descriptor_limit();
-    let policy = policy(args, &handed)?;
+    let policy = policy(args, handed.numbers())?;
     let surroundings = Surroundings::new(args, &handed, &policy)?;
     let mut wasi = surroundings.wasi()?;
     // The guest is alone on its thread.

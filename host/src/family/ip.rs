@@ -6,11 +6,11 @@ use rustix::io::Errno;
 
 use crate::address::RawAddress;
 use crate::bindings::sandsock::socket::types::SocketKind;
-use crate::descriptor::Handle;
+use crate::descriptor::{Handle, View};
 use crate::error::Outcome;
 use crate::family::Use;
 use crate::permit::{Destination, Judge};
-use crate::policy::{Local, Request, destination};
+use crate::policy::{Local, Request, Verb, destination};
 use crate::sys;
 
 /// The types that have rules. Not SOCK_PACKET, which would make an AF_PACKET socket.
@@ -42,15 +42,23 @@ pub(super) fn judge(judge: &Judge<'_>, purpose: Use<'_>, kind: SocketKind, addre
         }
         return Ok(Destination::plain(RawAddress::from_ip(address)));
     }
+    let verb = if datagram { Verb::UdpBind } else { Verb::TcpListen };
+    let published = match purpose {
+        Use::Bind(_) => judge.policy().published(verb, address),
+        Use::Connect | Use::Send(_) => None,
+    };
     judge.decide(&match purpose {
         // A port that the kernel chose at an earlier bind says nothing about this one.
-        Use::Bind(socket) if datagram => Request::UdpBind(local(socket, address, false)),
-        Use::Bind(socket) => Request::TcpListen(local(socket, address, false)),
+        Use::Bind(socket) if datagram => Request::UdpBind(local(socket, address, published, false)),
+        Use::Bind(socket) => Request::TcpListen(local(socket, address, published, false)),
         Use::Connect | Use::Send(_) if datagram => Request::UdpSend(address),
         // MSG_FASTOPEN connects; without it the kernel takes no address on a stream.
         Use::Connect | Use::Send(_) => Request::TcpConnect(address),
     })?;
-    Ok(Destination::plain(RawAddress::from_ip(address)))
+    Ok(match published {
+        Some(host) => Destination::published(View { guest: address, host }),
+        None => Destination::plain(RawAddress::from_ip(address)),
+    })
 }
 
 /// Asks for listen: on the wildcard with port 0 where the socket is not bound yet.
@@ -59,13 +67,18 @@ pub(super) fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> Outcome<()> {
         return Err(Errno::OPNOTSUPP.into());
     }
     let address = sys::local_address(socket.fd())?.to_ip().ok_or(Errno::INVAL)?;
-    judge.decide(&Request::TcpListen(local(socket, address, socket.is_port_chosen())))
+    let request = match socket.view_at(address) {
+        Some(view) => local(socket, view.guest, Some(view.host), false),
+        None => local(socket, address, None, socket.is_port_chosen()),
+    };
+    judge.decide(&Request::TcpListen(request))
 }
 
-fn local(socket: &Handle, address: SocketAddr, kernel_chosen: bool) -> Local {
+fn local(socket: &Handle, address: SocketAddr, published: Option<SocketAddr>, kernel_chosen: bool) -> Local {
     Local {
         address,
         v6only: address.is_ipv6() && sys::own_option(socket.fd(), libc::IPPROTO_IPV6, libc::IPV6_V6ONLY) == Ok(1),
         kernel_chosen,
+        published,
     }
 }

@@ -26,6 +26,7 @@ use super::pattern::{
     escape_abstract, is_private, normalise_name,
 };
 use super::pins::{ADDRESSES, Pin, Pins};
+use super::publish::Published;
 use super::raw::{self, RawPattern};
 use super::unix::{UnixRoute, UnixRules, absolute, path_grant, show};
 
@@ -44,12 +45,14 @@ pub struct Local {
     pub v6only: bool,
     /// Whether the kernel chose the port, so that a grant of port 0 covers it. Deny rules are asked about the port that it is.
     pub kernel_chosen: bool,
+    /// The host's address that the socket has in truth, where `address` is published.
+    pub published: Option<SocketAddr>,
 }
 
 impl From<SocketAddr> for Local {
     /// The strictest reading: dual-stack, and the port is the guest's choice.
     fn from(address: SocketAddr) -> Self {
-        Self { address, v6only: false, kernel_chosen: false }
+        Self { address, v6only: false, kernel_chosen: false, published: None }
     }
 }
 
@@ -413,6 +416,7 @@ pub struct Policy {
     pub(super) deny: Rules,
     pub(super) everything: bool,
     fixed: Fixed,
+    published: Published,
     limits: Limits,
     base: Option<Box<[u8]>>,
     generation: u64,
@@ -425,6 +429,7 @@ pub struct PolicyBuilder {
     deny: Vec<Grant>,
     everything: bool,
     fixed: Fixed,
+    published: Published,
     limits: Limits,
     base: Option<Box<[u8]>>,
 }
@@ -551,6 +556,17 @@ impl PolicyBuilder {
         Ok(())
     }
 
+    /// Publishes an address, from `HOST:PORT=GUEST:PORT`: a guest that binds GUEST:PORT is granted it, and listens at HOST:PORT.
+    /// `/tcp` or `/udp` behind it leaves out the other protocol. To receive and to answer over UDP takes its grants as ever.
+    ///
+    /// # Errors
+    ///
+    /// The text is no such pair, or the guest's address is published already.
+    pub fn publish(&mut self, text: &str) -> Result<&mut Self, GrantError> {
+        self.published.add(text)?;
+        Ok(self)
+    }
+
     /// The directory where relative UNIX paths start, those of rules and those of guests. Must be called before rules with such
     /// paths are added.
     ///
@@ -591,6 +607,7 @@ impl PolicyBuilder {
             deny: Rules::build(self.deny, base, true),
             everything: self.everything,
             fixed: self.fixed,
+            published: self.published,
             limits: self.limits,
             base: self.base,
             generation: 0,
@@ -646,6 +663,11 @@ impl Policy {
     pub fn fixed(&self, name: &str) -> Option<&[IpAddr]> {
         let name = normalise_name(name).ok()?;
         self.fixed.names.get(&*name).map(|(addresses, _)| addresses.as_slice())
+    }
+
+    /// The host's address that takes the place of one that a guest binds, where that is published.
+    pub fn published(&self, verb: Verb, guest: SocketAddr) -> Option<SocketAddr> {
+        self.published.find(verb, guest).map(|(host, _)| host)
     }
 
     /// Decides on a request.
@@ -829,7 +851,7 @@ impl Policy {
         let (address, port) = (canonical(local.address.ip()), local.address.port());
         // Where the kernel chose the port, the guest asked for port 0.
         let asked = if local.kernel_chosen { 0 } else { port };
-        let denied = |port| match address {
+        let denied = |address, port| match address {
             IpAddr::V4(v4) if v4.is_unspecified() => deny.any_v4(port),
             IpAddr::V6(v6) if v6.is_unspecified() => {
                 deny.any_v6(port).or_else(|| if local.v6only { None } else { deny.any_v4(port) })
@@ -842,11 +864,17 @@ impl Policy {
             address => allow.at(address, port),
         };
         let what = || format!("{} on {request}", request.verb());
-        if let Some(rule) = denied(port).or_else(|| denied(asked)) {
+        let in_truth = || local.published.and_then(|host| denied(canonical(host.ip()), host.port()));
+        if let Some(rule) = denied(address, port).or_else(|| denied(address, asked)).or_else(in_truth) {
             return Err(Denial::by_rule(what(), self.deny.text(rule.rule)));
         }
         if self.everything {
             return Ok(Allowed { rule: Some(EVERYTHING) });
+        }
+        if let Some((_, rule)) =
+            self.published.find(request.verb(), local.address).filter(|(host, _)| local.published == Some(*host))
+        {
+            return Ok(Allowed { rule: Some(rule) });
         }
         match allowed(asked).or_else(|| allowed(port)) {
             Some(found) => Ok(self.by(found.rule)),
@@ -1231,11 +1259,14 @@ impl Policy {
         let allow = &self.allow;
         let (granted, hint) = match (family, kind, protocol) {
             (AF_INET | AF_INET6, SOCK_STREAM, 0 | IPPROTO_TCP) => (
-                !allow.tcp_connect.is_empty() || !allow.tcp_listen.is_empty(),
+                !allow.tcp_connect.is_empty() || !allow.tcp_listen.is_empty() || self.published.has(Verb::TcpListen),
                 "tcp-connect=HOST:PORT or tcp-listen=ADDRESS:PORT",
             ),
             (AF_INET | AF_INET6, SOCK_DGRAM, 0 | IPPROTO_UDP) => (
-                !allow.udp_bind.is_empty() || !allow.udp_send.is_empty() || !allow.udp_receive.is_empty(),
+                !allow.udp_bind.is_empty()
+                    || !allow.udp_send.is_empty()
+                    || !allow.udp_receive.is_empty()
+                    || self.published.has(Verb::UdpBind),
                 "udp-send=HOST:PORT, udp-bind=ADDRESS:PORT or udp-receive=HOST:PORT",
             ),
             (AF_UNIX, SOCK_STREAM | SOCK_DGRAM | SOCK_SEQPACKET, 0 | AF_UNIX) => {

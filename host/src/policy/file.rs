@@ -1,4 +1,4 @@
-//! The policy file: TOML with `allow`, `deny`, `[limits]` and `[resolve]`.
+//! The policy file: TOML with `allow`, `deny`, `publish`, `[limits]` and `[resolve]`.
 
 use std::io;
 use std::ops::Range;
@@ -40,7 +40,7 @@ pub enum PolicyFileError {
 /// What is wrong, and where in the text.
 type Found = (usize, String);
 
-const KEYS: [&str; 4] = ["allow", "deny", "limits", "resolve"];
+const KEYS: [&str; 5] = ["allow", "deny", "limits", "publish", "resolve"];
 
 /// The longest policy file: 100,000 rules fit, a device without end does not.
 const MOST: u64 = 16 << 20;
@@ -82,6 +82,7 @@ fn read_document(builder: &mut PolicyBuilder, text: &str) -> Result<(), Found> {
         match key.get_ref().as_ref() {
             "allow" => rules(text, value, "allow", |rule| builder.allow(rule).map(drop))?,
             "deny" => rules(text, value, "deny", |rule| builder.deny(rule).map(drop))?,
+            "publish" => rules(text, value, "publish", |pair| builder.publish(pair).map(drop))?,
             "limits" => limits(builder, table(value, "limits", "`[limits]` and lines such as descriptors = 64")?)?,
             "resolve" => {
                 resolve(builder, table(value, "resolve", "`[resolve]` and lines such as \"db.example\" = \"10.0.0.5\"")?)?
@@ -214,7 +215,10 @@ mod tests {
             ("allow = [\n  \"tcp-connect=1.2.3.4:80\",\n  \"tcp-connect=1.2.3.4:x\",\n]", "p.toml:3:24: in"),
             ("# ü\nallow = 'x'", "p.toml:2:9: `allow` is a value of type string; write a list of rules"),
             ("allow = [1]", "p.toml:1:10: `allow` is a value of type integer; write a list of rules"),
-            ("allows = []", "p.toml:1:1: unknown key `allows`; keys are allow, deny, limits, resolve; did you mean allow?"),
+            (
+                "allows = []",
+                "p.toml:1:1: unknown key `allows`; keys are allow, deny, limits, publish, resolve; did you mean allow?",
+            ),
             ("[limit]\ndescriptors = 1", "p.toml:1:2: unknown key `limit`"),
             ("[limits]\ndescriptor = 1", "p.toml:2:1: unknown limit `descriptor`; limits are descriptors,"),
             ("[limits]\ndescriptors = -1", "p.toml:2:15: no value for `descriptors`; write a number from 0 to 1048576"),

@@ -41,6 +41,11 @@
 //! stay below it and end where a rule holds. Deny rules are asked both times, and hold by the real place of the directory they
 //! spell out as well, as it is when the policy is made.
 //!
+//! # What is published
+//!
+//! `HOST:PORT=GUEST:PORT` grants a bind to the guest's address and puts the host's in its place ([`Policy::published`]). Deny rules
+//! are asked about both.
+//!
 //! # How names are denied
 //!
 //! A deny rule by name holds for the addresses that the guest looked that name up to, whatever else allows them. It can't
@@ -56,6 +61,7 @@ mod netlink;
 mod packet;
 mod pattern;
 mod pins;
+mod publish;
 mod raw;
 mod unix;
 

@@ -118,7 +118,7 @@ impl Case {
     }
 
     fn local(&self, address: &str, v6only: bool, kernel_chosen: bool) -> Result<Allowed<'_>, Denial> {
-        let local = Local { address: at(address), v6only, kernel_chosen };
+        let local = Local { v6only, kernel_chosen, ..at(address).into() };
         let (tcp, udp) = (Request::TcpListen(local), Request::UdpBind(local));
         let tcp = self.policy.decide(&tcp, &self.pins, self.now);
         assert!(

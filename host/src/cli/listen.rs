@@ -1,0 +1,116 @@
+//! The address that `serve` listens on.
+
+use std::ffi::OsStr;
+use std::fs::Metadata;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use rustix::io::Errno;
+use sandsock_host::Inherited;
+use sandsock_host::policy::DescriptorNumber;
+use socket2::{Domain, SockAddr, Socket, Type};
+
+/// The kernel cuts it to net.core.somaxconn.
+const BACKLOG: i32 = 4096;
+
+/// A listening socket, and how it is called.
+pub(super) struct Listener {
+    pub(super) socket: Inherited,
+    pub(super) name: String,
+    /// The file that the bind made, removed at the end.
+    pub(super) _file: Option<SocketFile>,
+}
+
+impl Listener {
+    /// Listens on `HOST:PORT`, a path, `@NAME`, or takes the socket `fd:N` that this process inherited.
+    pub(super) fn new(address: &str) -> anyhow::Result<Self> {
+        let listener = match address.strip_prefix('@') {
+            Some(name) => Self::unix(format!("\0{name}").as_ref(), address, None),
+            None if address.starts_with("fd:") => Self::inherited(address),
+            None if address.contains('/') => Self::path(Path::new(address)),
+            None => Self::inet(address),
+        };
+        listener.with_context(|| format!("--listen {address}"))
+    }
+
+    fn inherited(word: &str) -> anyhow::Result<Self> {
+        let number: DescriptorNumber = word.parse()?;
+        let socket = Inherited::of_process(number.0).context("this is nothing that this command inherited")?;
+        if !socket.is_listener() {
+            bail!("it is {socket}, and must be a listening socket");
+        }
+        Ok(Self { name: format!("{number}, {socket}"), socket, _file: None })
+    }
+
+    fn inet(text: &str) -> anyhow::Result<Self> {
+        const HINT: &str = "write HOST:PORT as in 127.0.0.1:8000 or [::1]:8000, a path with a slash, @NAME, or fd:N";
+        // `*` is the wildcard of both families.
+        let text = text.strip_prefix('*').map_or_else(|| text.to_owned(), |rest| format!("[::]{rest}"));
+        let addresses: Vec<SocketAddr> = text.to_socket_addrs().context(HINT)?.collect();
+        let mut last = None;
+        for address in addresses {
+            match Self::at(address) {
+                Ok(listener) => return Ok(listener),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.map_or_else(|| anyhow::anyhow!(HINT), anyhow::Error::from))
+    }
+
+    fn at(address: SocketAddr) -> std::io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        // As servers do: a port whose last connections are in TIME_WAIT is free.
+        socket.set_reuse_address(true)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(false)?;
+        }
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        let name = socket.local_addr()?.as_socket().map_or_else(|| address.to_string(), |own| own.to_string());
+        Ok(Self { socket: Inherited::new(socket.into())?, name, _file: None })
+    }
+
+    fn path(path: &Path) -> anyhow::Result<Self> {
+        if path.symlink_metadata().is_ok_and(|there| !there.file_type().is_socket()) {
+            bail!("there is a file already, which is no socket");
+        }
+        let absolute = std::path::absolute(path)?;
+        let listener = Self::unix(path.as_os_str(), &path.display().to_string(), Some(absolute));
+        listener.map_err(|error| match error.downcast_ref::<std::io::Error>().and_then(Errno::from_io_error) {
+            Some(Errno::ADDRINUSE) => error.context("the file is there already; remove it if nobody listens on it any more"),
+            _ => error,
+        })
+    }
+
+    fn unix(name: &OsStr, shown: &str, file: Option<PathBuf>) -> anyhow::Result<Self> {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.bind(&SockAddr::unix(name)?)?;
+        let file = file.map(SocketFile::new).transpose()?;
+        socket.listen(BACKLOG)?;
+        Ok(Self { socket: Inherited::new(socket.into())?, name: shown.to_owned(), _file: file })
+    }
+}
+
+/// A socket's file that a bind made.
+pub(super) struct SocketFile {
+    path: PathBuf,
+    made: Metadata,
+}
+
+impl SocketFile {
+    fn new(path: PathBuf) -> std::io::Result<Self> {
+        let made = path.symlink_metadata()?;
+        Ok(Self { path, made })
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let is_ours = |there: Metadata| (there.dev(), there.ino()) == (self.made.dev(), self.made.ino());
+        if self.path.symlink_metadata().is_ok_and(is_ours) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! `sandsock serve`: one instance for each connection, or a few that share a listening socket.
+//!
+//! Each worker is a thread with a tokio runtime of its own, and its guests wait on fibers: a guest that waits costs no thread,
+//! and one that computes gives way to the others of its worker at every tick.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow};
+use clap::Args;
+use sandsock_host::policy::{DescriptorNumber, Policy};
+use sandsock_host::{Acceptor, Inherited, SandsockCtx, SandsockCtxBuilder};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::LocalSet;
+use wasmtime::component::InstancePre;
+use wasmtime::{Engine, Trap, UpdateDeadline};
+use wasmtime_wasi::I32Exit;
+
+use super::engine::load;
+use super::guest::{GuestArgs, State, Surroundings, fit, new_store, policy, raise_descriptor_limit, unfit};
+use super::handed::{Handed, LISTEN_START, listen_environment};
+use super::listen::Listener;
+use super::{Failure, told};
+
+/// How long a guest computes before the others of its worker have their turn.
+const TICK: Duration = Duration::from_millis(10);
+/// How long interrupted guests have to end by themselves.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long an accept waits after an error that only time mends, such as no free descriptor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long an instance that failed waits for its successor: from here, doubled each time, up to the second.
+const RESTART_MIN: Duration = Duration::from_millis(100);
+const RESTART_MAX: Duration = Duration::from_secs(10);
+
+/// What `serve` takes.
+#[derive(Args)]
+pub(super) struct ServeArgs {
+    /// Listen on HOST:PORT, [ADDRESS]:PORT, a path (with a slash), @NAME, or fd:N, a listening socket that was inherited.
+    #[arg(long, value_name = "ADDR")]
+    listen: String,
+
+    /// Start N instances that share the listening socket as descriptor 3, instead of one for each connection.
+    #[arg(long, value_name = "N")]
+    instances: Option<NonZeroU32>,
+
+    /// Serve so many connections at once; more wait in the kernel's backlog.
+    #[arg(long, value_name = "N", default_value = "1024", conflicts_with = "instances")]
+    max_connections: NonZeroU32,
+
+    /// At SIGTERM or Ctrl-C, give the guests so many seconds to end before they are interrupted.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    grace: u32,
+
+    /// Run the guests on so many threads; by default one for each processor.
+    #[arg(long, value_name = "N")]
+    workers: Option<NonZeroU32>,
+
+    #[command(flatten)]
+    guest: GuestArgs,
+}
+
+/// How far the end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Serving,
+    /// No connection is accepted any more.
+    Draining,
+    /// The guests' waits end.
+    Interrupting,
+    /// The guests end.
+    Stopping,
+}
+
+/// What all workers share.
+struct Server {
+    engine: Engine,
+    pre: Pre,
+    policy: Arc<Policy>,
+    surroundings: Surroundings,
+    /// What each instance is handed besides the connection or the listener.
+    handed: Handed,
+    component: String,
+    stage: watch::Sender<Stage>,
+    connections: Arc<Semaphore>,
+    live: AtomicUsize,
+    ticker: OnceLock<Thread>,
+    /// The status after a second signal.
+    status: AtomicI32,
+}
+
+/// A component ready to be instantiated.
+enum Pre {
+    P2(wasmtime_wasi::p2::bindings::CommandPre<State>),
+    P3(wasmtime_wasi::p3::bindings::CommandPre<State>),
+}
+
+impl Pre {
+    fn new(pre: InstancePre<State>, concurrent: bool) -> Result<Self, Failure> {
+        if concurrent && let Ok(pre) = wasmtime_wasi::p3::bindings::CommandPre::new(pre.clone()) {
+            return Ok(Self::P3(pre));
+        }
+        wasmtime_wasi::p2::bindings::CommandPre::new(pre).map(Self::P2).map_err(|error| unfit(told(error)))
+    }
+}
+
+/// How an instance ended.
+enum Ended {
+    Success,
+    /// The guest's own failure, which it has told itself.
+    Failure,
+    Trap(wasmtime::Error),
+    /// It was told to end, and was ended.
+    Stopped,
+}
+
+/// Serves until a signal ends it.
+pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
+    let handed = args.guest.handed()?;
+    args.guest.enter_netns()?;
+    raise_descriptor_limit();
+    let number = DescriptorNumber(if args.instances.is_some() { LISTEN_START } else { 0 });
+    if handed.descriptors().iter().any(|(taken, _)| *taken == number) {
+        let what = if args.instances.is_some() { "the listening socket's" } else { "the connection's" };
+        return Err(anyhow!("--inherit {number}: this number is {what}").into());
+    }
+    let policy = policy(&args.guest, handed.numbers().chain([number]))?;
+    let mut surroundings = Surroundings::new(&args.guest, &handed, &policy)?;
+    // A folder that is not there should be told now, and once.
+    surroundings.wasi()?;
+    if args.instances.is_some() {
+        surroundings.add_env(listen_environment(1, &["listen"]));
+    }
+    let component = args.guest.component.display().to_string();
+    let about = |failure: Failure| failure.about(&args.guest.component);
+    let loaded = load(&args.guest.component)?;
+    let pre = fit(&loaded, true)?.map_err(unfit).and_then(|pre| Pre::new(pre, loaded.concurrent)).map_err(about)?;
+    let workers = match args.workers {
+        Some(count) => count.get() as usize,
+        None => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+    };
+    let Listener { socket, name, _file } = Listener::new(&args.listen)?;
+    let server = Arc::new(Server {
+        engine: loaded.engine.clone(),
+        pre,
+        policy: Arc::new(policy),
+        surroundings,
+        handed,
+        component,
+        stage: watch::Sender::new(Stage::Serving),
+        connections: Arc::new(Semaphore::new(args.max_connections.get() as usize)),
+        live: AtomicUsize::new(0),
+        ticker: OnceLock::new(),
+        status: AtomicI32::new(0),
+    });
+    let grace = Duration::from_secs(args.grace.into());
+    end_by_signals(Arc::clone(&server), if args.instances.is_some() { Duration::ZERO } else { grace }, grace)?;
+    tick(Arc::clone(&server));
+    eprintln!("sandsock: listening on {name}");
+    let share = |worker: usize| {
+        let count = args.instances.map(|count| count.get() as usize);
+        count.map(|count| (worker..count).step_by(workers))
+    };
+    let threads: Vec<_> = (0..workers)
+        .map(|worker| {
+            let (server, share, socket) = (Arc::clone(&server), share(worker), socket.clone());
+            let name = format!("worker-{worker}");
+            std::thread::Builder::new().name(name).spawn(move || match share {
+                None => server.accept_all(socket),
+                Some(share) => server.run_all(share.collect(), &socket),
+            })
+        })
+        .collect::<Result<_, _>>()
+        .context("can't start a worker")?;
+    // Whoever has the last one closes it: new connections are refused from then on.
+    drop(socket);
+    for thread in threads {
+        match thread.join() {
+            Ok(result) => result?,
+            Err(_) => return Err(anyhow!("a worker panicked").into()),
+        }
+    }
+    Ok(ExitCode::from(u8::try_from(server.status.load(Ordering::Relaxed)).unwrap_or(1)))
+}
+
+impl Server {
+    /// A worker's life: a fresh instance for each connection.
+    fn accept_all(self: Arc<Self>, listener: Inherited) -> anyhow::Result<()> {
+        on_worker(async |tasks| {
+            let listener = Acceptor::new(listener).context("can't wait for connections")?;
+            let mut stage = self.stage.subscribe();
+            loop {
+                let next = async {
+                    // Nobody closes it. What is beyond the limit waits in the kernel.
+                    let place = Arc::clone(&self.connections).acquire_owned().await;
+                    (listener.accept().await, place)
+                };
+                let (connection, place) = tokio::select! {
+                    biased;
+                    _ = stage.wait_for(|stage| *stage > Stage::Serving) => return Ok(()),
+                    next = next => next,
+                };
+                match connection {
+                    Ok((socket, peer)) => {
+                        let server = Arc::clone(&self);
+                        tasks.spawn_local(async move {
+                            server.connection(socket, peer).await;
+                            drop(place);
+                        });
+                    }
+                    Err(error) => {
+                        tracing::warn!("can't accept a connection: {error}");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                }
+            }
+        })
+    }
+
+    /// Runs an instance for one connection.
+    async fn connection(&self, socket: Inherited, peer: Option<SocketAddr>) {
+        let peer = peer.map_or_else(|| "a UNIX socket".to_owned(), |peer| peer.to_string());
+        tracing::info!("a connection from {peer}");
+        let ended = self.instance(move |builder| builder.inherit(0, socket)).await;
+        self.tell(&format_args!("a connection from {peer}"), &ended);
+    }
+
+    /// A worker's life: its share of instances that accept for themselves. One that fails is followed by another.
+    fn run_all(self: Arc<Self>, share: Vec<usize>, listener: &Inherited) -> anyhow::Result<()> {
+        on_worker(async |tasks| {
+            for number in share {
+                let (server, listener) = (Arc::clone(&self), listener.clone());
+                tasks.spawn_local(async move { server.keep_running(number, &listener).await });
+            }
+            Ok(())
+        })
+    }
+
+    async fn keep_running(&self, number: usize, listener: &Inherited) {
+        let mut stage = self.stage.subscribe();
+        let mut pause = RESTART_MIN;
+        loop {
+            let start = Instant::now();
+            let listener = listener.clone();
+            let ended = self.instance(move |builder| builder.inherit(LISTEN_START, listener)).await;
+            self.tell(&format_args!("instance {number}"), &ended);
+            if matches!(ended, Ok(Ended::Success | Ended::Stopped)) {
+                return;
+            }
+            pause = if start.elapsed() > RESTART_MAX { RESTART_MIN } else { (pause * 2).min(RESTART_MAX) };
+            tokio::select! {
+                _ = stage.wait_for(|stage| *stage > Stage::Serving) => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Runs one instance to its end.
+    async fn instance(
+        &self,
+        give: impl FnOnce(&mut SandsockCtxBuilder) -> &mut SandsockCtxBuilder,
+    ) -> anyhow::Result<Ended> {
+        let sandsock = {
+            let mut builder = SandsockCtx::builder(Arc::clone(&self.policy));
+            builder.wait_on_fiber();
+            self.surroundings.add_folders(&mut builder)?;
+            self.handed.clone().give(&mut builder);
+            give(&mut builder).build()?
+        };
+        let interrupter = sandsock.interrupter();
+        let mut wasi = self.surroundings.wasi()?;
+        wasi.inherit_stdout().inherit_stderr();
+        let mut store = new_store(&self.engine, wasi.build(), sandsock);
+        let mut stage = self.stage.subscribe();
+        let asked = self.stage.subscribe();
+        store.epoch_deadline_callback(move |_| {
+            Ok(if *asked.borrow() == Stage::Stopping { UpdateDeadline::Interrupt } else { UpdateDeadline::Yield(1) })
+        });
+        let _live = Live::new(self);
+        let run = async {
+            match &self.pre {
+                Pre::P2(pre) => {
+                    let command = pre.instantiate_async(&mut store).await?;
+                    command.wasi_cli_run().call_run(&mut store).await
+                }
+                Pre::P3(pre) => {
+                    let command = pre.instantiate_async(&mut store).await?;
+                    store.run_concurrent(async |accessor| command.wasi_cli_run().call_run(accessor).await).await?
+                }
+            }
+        };
+        let mut run = std::pin::pin!(run);
+        loop {
+            let now = *stage.borrow_and_update();
+            match now {
+                Stage::Serving | Stage::Draining => {}
+                Stage::Interrupting => interrupter.interrupt(),
+                Stage::Stopping => return Ok(Ended::Stopped),
+            }
+            tokio::select! {
+                ended = &mut run => return Ok(ended_of(ended)),
+                // The sender lives as long as the server.
+                _ = stage.changed() => {}
+            }
+        }
+    }
+
+    /// Says how an instance ended, where nobody else does.
+    fn tell(&self, what: &dyn std::fmt::Display, ended: &anyhow::Result<Ended>) {
+        match ended {
+            Ok(Ended::Success | Ended::Stopped) => {}
+            Ok(Ended::Failure) => tracing::info!("{what}: the guest failed"),
+            Ok(Ended::Trap(trap)) => {
+                eprintln!("sandsock: {}: {what}: the guest trapped: {}", self.component, trap.root_cause());
+            }
+            Err(error) => eprintln!("sandsock: {}: {what}: no instance could be made: {error:#}", self.component),
+        }
+    }
+}
+
+/// Counts an instance while it lives, so that the clock of turns runs.
+struct Live<'a>(&'a Server);
+
+impl<'a> Live<'a> {
+    fn new(server: &'a Server) -> Self {
+        if server.live.fetch_add(1, Ordering::Relaxed) == 0
+            && let Some(ticker) = server.ticker.get()
+        {
+            ticker.unpark();
+        }
+        Self(server)
+    }
+}
+
+impl Drop for Live<'_> {
+    fn drop(&mut self) {
+        self.0.live.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What a guest's end comes to.
+fn ended_of(ended: wasmtime::Result<Result<(), ()>>) -> Ended {
+    match ended {
+        Ok(Ok(())) => Ended::Success,
+        Ok(Err(())) => Ended::Failure,
+        Err(error) => match error.downcast_ref() {
+            Some(I32Exit(0)) => Ended::Success,
+            Some(I32Exit(_)) => Ended::Failure,
+            None if matches!(error.downcast_ref(), Some(Trap::Interrupt)) => Ended::Stopped,
+            None => Ended::Trap(error),
+        },
+    }
+}
+
+/// Runs a worker: `start` first, and then what it has spawned, to the end.
+fn on_worker(start: impl AsyncFnOnce(&LocalSet) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("can't start tokio")?;
+    let tasks = LocalSet::new();
+    runtime.block_on(tasks.run_until(start(&tasks)))?;
+    runtime.block_on(tasks);
+    Ok(())
+}
+
+/// The clock of turns, which runs while there are instances.
+fn tick(server: Arc<Server>) {
+    std::thread::spawn(move || {
+        let _ = server.ticker.set(std::thread::current());
+        loop {
+            if server.live.load(Ordering::Relaxed) == 0 {
+                std::thread::park();
+            }
+            std::thread::sleep(TICK);
+            server.engine.increment_epoch();
+        }
+    });
+}
+
+/// The first SIGTERM or SIGINT begins the end: after `grace` the guests are interrupted, after `patience` more they are stopped.
+/// The second signal ends at once.
+fn end_by_signals(server: Arc<Server>, grace: Duration, patience: Duration) -> anyhow::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM]).context("can't watch for signals")?;
+    std::thread::spawn(move || {
+        let mut signals = signals.forever();
+        let Some(_) = signals.next() else { return };
+        let live = server.live.load(Ordering::Relaxed);
+        eprintln!("sandsock: no more connections are accepted; {live} instances run. A second signal ends them.");
+        server.stage.send_replace(Stage::Draining);
+        let slow = Arc::clone(&server);
+        std::thread::spawn(move || {
+            std::thread::sleep(grace);
+            slow.stage.send_if_modified(|stage| std::mem::replace(stage, (*stage).max(Stage::Interrupting)) != *stage);
+            std::thread::sleep(if grace.is_zero() { patience } else { LAST_WORDS });
+            slow.stage.send_replace(Stage::Stopping);
+            slow.engine.increment_epoch();
+        });
+        let Some(signal) = signals.next() else { return };
+        // The shell's status for a program that a signal ended.
+        server.status.store(128 + signal, Ordering::Relaxed);
+        server.stage.send_replace(Stage::Stopping);
+        server.engine.increment_epoch();
+        std::thread::sleep(Duration::from_millis(500));
+        std::process::exit(128 + signal);
+    });
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! Running inside an existing network namespace (man 8 ip-netns).
+
+use std::ffi::{CString, OsStr};
+use std::fs::File;
+use std::os::fd::AsFd as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::sys;
+
+/// Why a namespace can't be entered.
+#[derive(Debug, thiserror::Error)]
+pub enum NetnsError {
+    /// There is no such file.
+    #[error("there is no network namespace {}; `ip netns list` shows those that have a name", .0.display())]
+    Missing(PathBuf),
+    /// The file can't be opened.
+    #[error("{}: can't open the network namespace: {source}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is something else.
+    #[error("{} is no network namespace", .0.display())]
+    Other(PathBuf),
+    /// This process may not.
+    #[error("{}: entering a network namespace needs CAP_SYS_ADMIN; run as root", .0.display())]
+    Privilege(PathBuf),
+    /// What else the kernel said.
+    #[error("{}: can't enter the network namespace: {errno}", path.display())]
+    Enter {
+        /// The file.
+        path: PathBuf,
+        /// The kernel's answer.
+        errno: Errno,
+    },
+    /// The files of `/etc/netns/NAME` can't be put in place.
+    #[error("{}: can't be put in place of {}: {errno}", file.display(), place.display())]
+    Files {
+        /// The namespace's file.
+        file: PathBuf,
+        /// Where it belongs.
+        place: PathBuf,
+        /// The kernel's answer.
+        errno: Errno,
+    },
+}
+
+/// Moves the calling thread into a network namespace, and with it the threads that it starts from then on: to be called before any
+/// is started, and before a runtime is.
+///
+/// `name` is one of `ip netns`, or a path (with a slash) such as `/proc/PID/ns/net`. Sockets that are open stay where they were made.
+/// As `ip netns exec` does, each file of `/etc/netns/NAME/` takes the place of the one of its name in `/etc`, `resolv.conf` for
+/// example, for this thread and those it starts alone.
+///
+/// # Errors
+/// There is no such namespace, or this process may not enter it. After an error of the files the thread is in the namespace.
+pub fn enter(name: &OsStr) -> Result<(), NetnsError> {
+    let is_path = name.as_bytes().contains(&b'/');
+    let path = if is_path { PathBuf::from(name) } else { Path::new("/run/netns").join(name) };
+    let file = File::open(&path).map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => NetnsError::Missing(path.clone()),
+        _ => NetnsError::Open { path: path.clone(), source },
+    })?;
+    move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).map_err(|errno| match errno {
+        Errno::PERM => NetnsError::Privilege(path.clone()),
+        Errno::INVAL => NetnsError::Other(path.clone()),
+        errno => NetnsError::Enter { path: path.clone(), errno },
+    })?;
+    if is_path { Ok(()) } else { own_files(name) }
+}
+
+/// man 8 ip-netns: the namespace's own configuration.
+fn own_files(name: &OsStr) -> Result<(), NetnsError> {
+    let folder = Path::new("/etc/netns").join(name);
+    let Ok(entries) = std::fs::read_dir(&folder) else { return Ok(()) };
+    let pairs: Vec<(PathBuf, PathBuf)> =
+        entries.flatten().map(|entry| (entry.path(), Path::new("/etc").join(entry.file_name()))).collect();
+    if pairs.is_empty() {
+        return Ok(());
+    }
+    let fail = |file: &Path, place: &Path, errno| NetnsError::Files { file: file.into(), place: place.into(), errno };
+    sys::own_mounts().map_err(|errno| fail(&folder, Path::new("/etc"), errno))?;
+    for (file, place) in &pairs {
+        let c = |path: &Path| CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL);
+        let put = || sys::mount_over(&c(file)?, &c(place)?);
+        put().map_err(|errno| fail(file, place, errno))?;
+    }
+    Ok(())
+}
