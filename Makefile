@@ -19,12 +19,12 @@ MISSING := 9
 # Hence the same packages everywhere; and since what tests depend on can add features (WITH, below),
 # sandsock is built together with the tests when these come next.
 PROFILE := --release
-test: WITH := --tests
+test test-kernel: WITH := --tests
 bench: WITH = --bench $(BENCH)
 
 .PHONY: help
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
 	    printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 .PHONY: setup
@@ -45,6 +45,10 @@ guests: setup ## build the examples and test programs: target/guests/*.wasm
 demo: build guests ## see it work
 	@scripts/demo.sh
 
+.PHONY: kernel
+kernel: ## get the kernel that some tests boot: Debian's, and QEMU to run it
+	@scripts/kernel.sh >/dev/null || echo "the tests that need this kernel cannot run" >&2
+
 .PHONY: lint
 lint: setup ## check format and lints
 	@echo "checking format and lints"
@@ -52,14 +56,15 @@ lint: setup ## check format and lints
 	@cargo clippy $(PROFILE) --workspace --all-targets -- -D warnings
 
 .PHONY: test
-test: build guests lint ## run all tests, and say what was skipped
+test: build guests lint kernel ## run all tests, and say what was skipped
 	@echo "running the tests"
-	@rm -f target/skipped.txt
+	@rm -f target/skipped.txt target/kernel.txt
 	@status=0; cargo test $(PROFILE) || status=$$?; \
 	if python3 -c 'import test.test_socket' 2>target/conformance.txt; then \
 	    echo "running CPython's test_socket through the provider"; \
 	    python3 tests/conformance/run.py --missing $(MISSING) test.test_socket || status=$$?; \
 	else echo "conformance: $$(tail -n 1 target/conformance.txt)" >>target/skipped.txt; fi; \
+	if [ -s target/kernel.txt ]; then echo "in the booted kernel:"; sed 's/^/  /' target/kernel.txt; fi; \
 	if [ -s target/skipped.txt ]; then echo "skipped here:"; sed 's/^/  /' target/skipped.txt; fi; \
 	exit $$status
 
@@ -67,6 +72,10 @@ test: build guests lint ## run all tests, and say what was skipped
 conformance: build guests ## run CPython's own tests through the provider, beside CPython's own numbers
 	@cargo build $(PROFILE) --example _sandsock
 	@$(PYTHON) tests/conformance/run.py $(MODULES)
+
+.PHONY: test-kernel
+test-kernel: build guests kernel ## test the families that this machine's kernel may lack, in one that has them
+	@SANDSOCK_KERNEL=required cargo test $(PROFILE) --test all -- kernel:: --nocapture
 
 .PHONY: bench
 bench: build guests ## measure against native sockets

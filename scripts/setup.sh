@@ -12,14 +12,7 @@ die() { say "$@"; exit 1; }
 
 command -v cargo >/dev/null || die "cargo not found: install Rust with rustup (https://rustup.rs)"
 
-can_install() { command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; }
-install() {
-    say "installing $*"
-    # A fresh machine has no package lists yet, hence the second attempt.
-    local get=(env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends)
-    "${get[@]}" "$@" </dev/null >/dev/null 2>&1 ||
-        { apt-get update -qq >/dev/null 2>&1 && "${get[@]}" "$@" </dev/null >/dev/null; }
-}
+. "$(dirname "${BASH_SOURCE[0]}")/apt.sh"
 
 # Rust links with the system's C compiler.
 if ! command -v cc >/dev/null; then

@@ -24,6 +24,8 @@ fn main() {
         .expect("a string takes it");
         writeln!(pairs, "#[allow(unused_imports)]\nuse crate::{suite}::{name} as _;").expect("a string takes it");
     }
+    let list: String = names.iter().map(|name| format!("{name}, ")).collect();
+    writeln!(constants, "/// All of them.\npub const ALL: &[Program] = &[{list}];").expect("a string takes it");
     let out = std::env::var("OUT_DIR").expect("cargo sets OUT_DIR");
     std::fs::write(Path::new(&out).join("programs.rs"), constants).expect("OUT_DIR is writable");
     std::fs::write(Path::new(&out).join("pairs.rs"), pairs).expect("OUT_DIR is writable");

@@ -226,6 +226,9 @@ constants! {
     "Flag of getaddrinfo's hints", i32 {
         AI_CANONIDN = 0x80, AI_IDN = 0x40,
     }
+    "AF_ALG option or operation", i32 {
+        ALG_SET_DRBG_ENTROPY = 6, ALG_SET_KEY_BY_KEY_SERIAL = 7,
+    }
     "Protocol of AF_BLUETOOTH", i32 {
         BTPROTO_AVDTP = 7, BTPROTO_BNEP = 4, BTPROTO_CMTP = 5, BTPROTO_HIDP = 6, BTPROTO_ISO = 8,
     }
@@ -234,7 +237,7 @@ constants! {
     }
     "AF_CAN protocol, option, flag or mask", i32 {
         CAN_ISOTP_LL_OPTS = 5, CAN_ISOTP_OPTS = 1, CAN_ISOTP_RECV_FC = 2, CAN_ISOTP_RX_STMIN = 4, CAN_ISOTP_TX_STMIN = 3,
-        CAN_RAW_XL_FRAMES = 7,
+        CAN_ISOTP_WAIT_TX_DONE = 0x400, CAN_RAW_XL_FRAMES = 7,
     }
     "Error code of getaddrinfo and getnameinfo", i32 {
         EAI_ALLDONE = -103, EAI_CANCELED = -101, EAI_IDN_ENCODE = -105, EAI_INPROGRESS = -100, EAI_INTR = -104, EAI_NOTCANCELED = -102,

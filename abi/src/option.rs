@@ -4,7 +4,8 @@
 //! the multicast router's (200 and up), IPsec's and TLS's keys, and whatever a later kernel adds: a new option gets a
 //! row when somebody has looked at it.
 //!
-//! The rows are those of AF_INET, AF_INET6, AF_UNIX, AF_PACKET and AF_NETLINK sockets, and SOL_SOCKET's for all families. Mind that levels 0, 6 and 17
+//! The rows are those of AF_INET, AF_INET6, AF_UNIX, AF_PACKET, AF_NETLINK, AF_CAN, AF_ALG, AF_TIPC and AF_RDS sockets, and
+//! SOL_SOCKET's for all families. Mind that levels 0, 6 and 17
 //! are also SOL_HCI, SOL_L2CAP and SOL_SCO: a Bluetooth socket must not be looked up in these rows.
 //!
 //! `SCM_RIGHTS` and `SCM_CREDENTIALS` have no row as control messages: the verb `ancillary` decides on them. (Their numbers at
@@ -494,6 +495,32 @@ pub static OPTIONS: &[SocketOption] = options! {
         // Which types a raw ICMPv6 socket gets.
         ICMPV6_FILTER: Bytes, Ordinary, Ordinary;
     }
+    SOL_CAN_RAW {
+        // What is received of the interface that was granted, and how.
+        CAN_RAW_FILTER: Bytes, Ordinary, Ordinary;
+        CAN_RAW_ERR_FILTER: Integer, Ordinary, Ordinary;
+        CAN_RAW_LOOPBACK: Integer, Ordinary, Ordinary;
+        CAN_RAW_RECV_OWN_MSGS: Integer, Ordinary, Ordinary;
+        CAN_RAW_FD_FRAMES: Integer, Ordinary, Ordinary;
+        CAN_RAW_JOIN_FILTERS: Integer, Ordinary, Ordinary;
+        CAN_RAW_XL_FRAMES: Integer, Ordinary, Ordinary;
+    }
+    SOL_CAN_ISOTP {
+        // But for its flag CAN_ISOTP_WAIT_TX_DONE, with which a send waits in the kernel, also where it may not.
+        CAN_ISOTP_OPTS: Bytes, Ordinary, Ordinary;
+        CAN_ISOTP_RECV_FC: Bytes, Ordinary, Ordinary;
+        CAN_ISOTP_TX_STMIN: Integer, Ordinary, Ordinary;
+        CAN_ISOTP_RX_STMIN: Integer, Ordinary, Ordinary;
+        CAN_ISOTP_LL_OPTS: Bytes, Ordinary, Ordinary;
+    }
+    SOL_CAN_J1939 {
+        SO_J1939_FILTER: Bytes, Absent, Ordinary;
+        // Receives what is meant for other nodes.
+        SO_J1939_PROMISC: Integer, Ordinary, Granted;
+        // Priorities 0 and 1 need CAP_NET_ADMIN, which the host may hold.
+        SO_J1939_SEND_PRIO: Integer, Ordinary, Granted;
+        SO_J1939_ERRQUEUE: Integer, Ordinary, Ordinary;
+    }
     IPPROTO_UDPLITE {
         UDPLITE_SEND_CSCOV: Integer, Ordinary, Ordinary;
         UDPLITE_RECV_CSCOV: Integer, Ordinary, Ordinary;
@@ -544,5 +571,24 @@ pub static OPTIONS: &[SocketOption] = options! {
         NETLINK_CAP_ACK: Integer, Ordinary, Ordinary;
         NETLINK_EXT_ACK: Integer, Ordinary, Ordinary;
         NETLINK_GET_STRICT_CHK: Integer, Ordinary, Ordinary;
+    }
+    SOL_TIPC {
+        TIPC_IMPORTANCE: Integer, Ordinary, Ordinary;
+        TIPC_SRC_DROPPABLE: Integer, Ordinary, Ordinary;
+        TIPC_DEST_DROPPABLE: Integer, Ordinary, Ordinary;
+        TIPC_CONN_TIMEOUT: Integer, Ordinary, Ordinary;
+    }
+    SOL_RDS {
+        SO_RDS_TRANSPORT: Integer, Ordinary, Ordinary;
+    }
+    SOL_ALG {
+        ALG_SET_KEY: Bytes, Absent, Ordinary;
+        ALG_SET_IV: Bytes, Absent, Absent, control = Ordinary;
+        ALG_SET_OP: Integer, Absent, Absent, control = Ordinary;
+        ALG_SET_AEAD_ASSOCLEN: Integer, Absent, Absent, control = Ordinary;
+        // The value is the length, of no value.
+        ALG_SET_AEAD_AUTHSIZE: Integer, Absent, Ordinary;
+        ALG_SET_DRBG_ENTROPY: Bytes, Absent, Granted;
+        ALG_SET_KEY_BY_KEY_SERIAL: Integer, Absent, Refused("it would use a key of the host's own keyring");
     }
 };

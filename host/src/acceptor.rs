@@ -37,7 +37,7 @@ impl Acceptor {
     pub async fn accept(&self) -> io::Result<(Inherited, Option<SocketAddr>)> {
         loop {
             let mut ready = self.own.readable().await?;
-            match sys::accept(self.own.get_ref().as_fd()) {
+            match sys::accept(self.own.get_ref().as_fd(), true) {
                 Ok((socket, peer)) => return Ok((Inherited::sole(socket)?, peer.to_ip())),
                 Err(Errno::AGAIN) => ready.clear_ready(),
                 // man 2 accept: errors of a connection that are told here.

@@ -164,13 +164,13 @@ pub(crate) async fn accept<T: SandsockView>(
     let mut patience = Patience::new(wait, 0);
     let (fd, address) = loop {
         let result = if handle.may_block() {
-            accept_on_pool(store, &d, &handle, &mut patience).await?
+            accept_on_pool(store, &d, &handle, kind, &mut patience).await?
         } else {
             if handle.is_of_process() && !is_ready(&handle, PollFlags::IN) {
                 // Natively the kernel would block here; poll(2) can be interrupted.
                 patience.again(store, &handle, PollFlags::IN).await?;
             }
-            sys::accept(handle.fd())
+            sys::accept(handle.fd(), has_names(kind))
         };
         match result {
             Ok(accepted) => break accepted,
@@ -191,7 +191,12 @@ pub(crate) async fn accept<T: SandsockView>(
         sys::set_linger(accepted.fd(), None);
         accepted.hold_linger(seconds);
     }
-    Ok(Accepted { descriptor, address: family::decode(&address) })
+    Ok(Accepted { descriptor, address: family::decode(&address, kind) })
+}
+
+/// Whether accept(2) can tell the peer's address. AF_ALG has no peers, and fails with ECONNABORTED where it is asked for one.
+fn has_names(kind: SocketKind) -> bool {
+    kind.family != libc::AF_ALG
 }
 
 /// accept on a description whose kernel flag says that it blocks: another process may take the connection that poll saw.
@@ -199,6 +204,7 @@ async fn accept_on_pool<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     d: &Resource<Descriptor>,
     handle: &Arc<Handle>,
+    kind: SocketKind,
     patience: &mut Patience,
 ) -> Outcome<Result<(std::os::fd::OwnedFd, crate::address::RawAddress), Errno>> {
     let left = store.data_mut().sandsock().table.get_mut(d)?.accepting.take();
@@ -212,7 +218,7 @@ async fn accept_on_pool<T: SandsockView>(
             let own = Arc::clone(handle);
             pool::BLOCKING.start(move || {
                 let _places = places;
-                sys::accept(own.fd())
+                sys::accept(own.fd(), has_names(kind))
             })?
         }
     };

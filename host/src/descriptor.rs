@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rustix::fs::FileType;
 use rustix::io::Errno;
-use sandsock_abi::constants::SO_PASSPIDFD;
+use sandsock_abi::constants::{CAN_ISOTP, CAN_J1939, SO_PASSPIDFD};
 
 use crate::address::RawAddress;
 use crate::bindings::sandsock::socket::types::{DescriptorKind, SocketKind};
@@ -465,14 +465,22 @@ impl Handle {
             sys::refuse(fd);
             return Closing::Done(Ok(()));
         }
-        let waits = seconds != 0 && self.socket().is_ok_and(|kind| kind.family != libc::AF_UNIX);
+        let waits = self.socket().is_ok_and(|kind| match kind.family {
+            libc::AF_UNIX => false,
+            // Their closes wait for what is on its way, whatever SO_LINGER says.
+            libc::AF_CAN => matches!(kind.protocol, CAN_ISOTP | CAN_J1939),
+            libc::AF_TIPC => true,
+            _ => seconds != 0,
+        });
         if waits
             && Arc::strong_count(&self.open) == 1
             && let (Ok(own), Ok(thread)) = (self.open.rights.lingering.take(), pool::CLOSES.place())
         {
             let job = pool::CLOSES.start(move || {
                 let _places = (own, thread);
-                sys::set_linger(fd.as_fd(), Some(seconds));
+                if seconds != 0 {
+                    sys::set_linger(fd.as_fd(), Some(seconds));
+                }
                 sys::close(fd)
             });
             return job.map_or_else(|errno| Closing::Done(Err(errno)), Closing::Lingering);

@@ -2,11 +2,16 @@
 //!
 //! Adding one is a case in the WIT's `address`, a file in `family/` and a word in the list below; the matches have no `_` arm.
 
+mod alg;
+mod can;
 mod inet;
 mod inet6;
 mod ip;
 pub(crate) mod netlink;
 pub(crate) mod packet;
+mod qipcrtr;
+mod rds;
+mod tipc;
 mod unix;
 
 pub(crate) use ip::is_raw;
@@ -43,8 +48,8 @@ trait FamilyRules {
     #[cfg(test)]
     fn encode(address: &Address) -> Result<RawAddress, Errno>;
 
-    /// The kernel's bytes as the family's case; none where they are too short.
-    fn decode(raw: &RawAddress) -> Option<Address>;
+    /// The kernel's bytes, of a socket of this kind, as the family's case; none where they are too short.
+    fn decode(raw: &RawAddress, kind: SocketKind) -> Option<Address>;
 
     /// Asks the policy for this use of an address.
     fn judge(judge: &Judge<'_>, purpose: Use<'_>, kind: SocketKind, address: &Address) -> Outcome<Destination>;
@@ -94,8 +99,8 @@ macro_rules! families {
                 match self { $(Self::$variant => <$rules>::encode(address),)* }
             }
 
-            fn decode(self, raw: &RawAddress) -> Option<Address> {
-                match self { $(Self::$variant => <$rules>::decode(raw),)* }
+            fn decode(self, raw: &RawAddress, kind: SocketKind) -> Option<Address> {
+                match self { $(Self::$variant => <$rules>::decode(raw, kind),)* }
             }
 
             /// Asks the policy for this use of an address by a socket of this family.
@@ -106,8 +111,9 @@ macro_rules! families {
                     // man 2 connect: AF_UNSPEC dissolves the association, which needs no grant. Elsewhere the kernel would
                     // take it for an address of the socket's own family, unjudged.
                     return match purpose {
-                        Use::Connect => Ok(Destination::plain(RawAddress::from_bytes(&[0; 16]))),
-                        Use::Bind(_) | Use::Send(_) => Err(Errno::AFNOSUPPORT.into()),
+                        // CAN_BCM does not look at the family either, and would take every interface.
+                        Use::Connect if self != Self::Can => Ok(Destination::plain(RawAddress::from_bytes(&[0; 16]))),
+                        Use::Connect | Use::Bind(_) | Use::Send(_) => Err(Errno::AFNOSUPPORT.into()),
                     };
                 }
                 match self { $(Self::$variant => <$rules>::judge(judge, purpose, kind, address),)* }
@@ -134,6 +140,11 @@ families! {
     Unix = libc::AF_UNIX => unix::Unix, "unix";
     Packet = libc::AF_PACKET => packet::Packet, "packet";
     Netlink = libc::AF_NETLINK => netlink::Netlink, "netlink";
+    Can = libc::AF_CAN => can::Can, "can";
+    Alg = libc::AF_ALG => alg::Alg, "alg";
+    Tipc = libc::AF_TIPC => tipc::Tipc, "tipc";
+    Rds = sandsock_abi::constants::AF_RDS => rds::Rds, "rds";
+    Qipcrtr = sandsock_abi::constants::AF_QIPCRTR => qipcrtr::Qipcrtr, "qipcrtr";
 }
 
 /// The IP address that an address is, if it is one.
@@ -141,14 +152,37 @@ pub(crate) fn to_ip(address: &Address) -> Option<std::net::SocketAddr> {
     inet::to_ip(address).or_else(|_| inet6::to_ip(address)).ok()
 }
 
-/// What the kernel wrote as an address: none where its length is 0.
-pub(crate) fn decode(raw: &RawAddress) -> Option<Address> {
+/// An address's bytes, read field by field in the host's order; none beyond their end.
+struct Bytes<'a>(&'a [u8]);
+
+impl Bytes<'_> {
+    fn field<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
+        self.0.get(at..at + N)?.try_into().ok()
+    }
+
+    fn u8(&self, at: usize) -> Option<u8> {
+        self.0.get(at).copied()
+    }
+
+    fn u32(&self, at: usize) -> Option<u32> {
+        self.field(at).map(u32::from_ne_bytes)
+    }
+
+    fn u64(&self, at: usize) -> Option<u64> {
+        self.field(at).map(u64::from_ne_bytes)
+    }
+}
+
+/// What the kernel wrote as an address of a socket of this kind: none where its length is 0.
+pub(crate) fn decode(raw: &RawAddress, kind: SocketKind) -> Option<Address> {
     let number = raw.family()?;
     if number == libc::AF_UNSPEC {
         // CPython: an address nobody filled in is None.
         return None;
     }
-    Family::of(number).ok().and_then(|family| family.decode(raw)).or_else(|| {
+    // AF_RDS's addresses have AF_INET's number.
+    let known = if kind.family == sandsock_abi::constants::AF_RDS { kind.family } else { number };
+    Family::of(known).ok().and_then(|family| family.decode(raw, kind)).or_else(|| {
         let family = u16::try_from(number).ok()?;
         Some(Address::Other(OtherAddress { family, data: raw.bytes()[2..].to_vec() }))
     })
@@ -159,15 +193,34 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// The families' numbers, and the protocols that change how an address is read.
+    const NUMBERS: &[i32] = &[
+        libc::AF_INET,
+        libc::AF_INET6,
+        libc::AF_UNIX,
+        libc::AF_CAN,
+        libc::AF_ALG,
+        libc::AF_TIPC,
+        21,
+        42,
+        libc::AF_PACKET,
+        libc::AF_NETLINK,
+    ];
+
+    fn kind(family: i32, protocol: i32) -> SocketKind {
+        SocketKind { family, type_: libc::SOCK_DGRAM, protocol }
+    }
+
     proptest! {
         #[test]
-        fn any_kernel_bytes_are_survived(mut bytes in prop::collection::vec(any::<u8>(), 0..140), family in 0u8..5) {
-            let number = [libc::AF_INET, libc::AF_INET6, libc::AF_UNIX, libc::AF_PACKET, libc::AF_NETLINK][family as usize];
+        fn any_kernel_bytes_are_survived(
+            mut bytes in prop::collection::vec(any::<u8>(), 0..140), at in 0..NUMBERS.len(), protocol in 0i32..9,
+        ) {
             if bytes.len() >= 2 {
-                bytes[..2].copy_from_slice(&(number as u16).to_ne_bytes());
+                bytes[..2].copy_from_slice(&(NUMBERS[at] as u16).to_ne_bytes());
             }
             let raw = RawAddress::from_bytes(&bytes);
-            if let (Some(address), Ok(family)) = (decode(&raw), Family::of(number)) {
+            if let (Some(address), Ok(family)) = (decode(&raw, kind(NUMBERS[at], protocol)), Family::of(NUMBERS[at])) {
                 let _ = family.encode(&address);
             }
         }
@@ -175,18 +228,25 @@ mod tests {
 
     #[test]
     fn every_family_round_trips() {
+        let plain = |samples: Vec<Address>| samples.into_iter().map(|sample| (0, sample)).collect();
         for (name, family) in Family::ALL {
-            let samples = match family {
-                Family::Inet => inet::samples(),
-                Family::Inet6 => inet6::samples(),
-                Family::Unix => unix::samples(),
-                Family::Packet => packet::samples(),
-                Family::Netlink => netlink::samples(),
+            let (number, samples): (_, Vec<(i32, Address)>) = match family {
+                Family::Inet => (libc::AF_INET, plain(inet::samples())),
+                Family::Inet6 => (libc::AF_INET6, plain(inet6::samples())),
+                Family::Unix => (libc::AF_UNIX, plain(unix::samples())),
+                Family::Can => (libc::AF_CAN, can::samples()),
+                Family::Alg => (libc::AF_ALG, alg::samples()),
+                Family::Tipc => (libc::AF_TIPC, tipc::samples()),
+                Family::Rds => (sandsock_abi::constants::AF_RDS, rds::samples()),
+                Family::Qipcrtr => (sandsock_abi::constants::AF_QIPCRTR, qipcrtr::samples()),
+                Family::Packet => (libc::AF_PACKET, plain(packet::samples())),
+                Family::Netlink => (libc::AF_NETLINK, plain(netlink::samples())),
             };
             assert!(!samples.is_empty());
-            for sample in samples {
+            for (protocol, sample) in samples {
                 let raw = family.encode(&sample).unwrap_or_else(|errno| panic!("{name}: {errno}"));
-                assert_eq!(format!("{:?}", decode(&raw)), format!("{:?}", Some(sample)), "{name}");
+                let back = decode(&raw, kind(number, protocol));
+                assert_eq!(format!("{back:?}"), format!("{:?}", Some(sample)), "{name}");
             }
         }
     }

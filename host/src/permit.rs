@@ -12,6 +12,7 @@ use std::time::Instant;
 use cap_std::fs::Dir;
 use rustix::io::Errno;
 
+use sandsock_abi::constants::{CAN_ISOTP_OPTS, CAN_ISOTP_WAIT_TX_DONE, SOL_CAN_ISOTP};
 use sandsock_abi::ioctl::{self, Shape as Argument};
 use sandsock_abi::option::{self, Access, Shape, SocketOption};
 
@@ -21,7 +22,7 @@ use crate::ctx::SandsockCtx;
 use crate::descriptor::{Handle, View};
 use crate::error::Outcome;
 use crate::family::{self, Family, Use};
-use crate::policy::{Hostname, Policy, Request, UnixRoute, UnixTarget, Verb, normalise_name};
+use crate::policy::{Denial, Hostname, Policy, Request, UnixRoute, UnixTarget, Verb, normalise_name};
 use crate::sys::{self, OptionBytes};
 
 /// The interface whose number or whose name an ioctl asks for; none for every other request.
@@ -438,6 +439,14 @@ impl<'a> Judge<'a> {
         }
         let datagram = !matches!(kind.type_, libc::SOCK_STREAM | libc::SOCK_SEQPACKET);
         self.decide(&Request::SetOption { level, number: name, datagram })?;
+        if let OptionBytes::Bytes(bytes) = &value
+            && (level, name) == (SOL_CAN_ISOTP, CAN_ISOTP_OPTS)
+            && bytes.first_chunk().is_some_and(|flags| i32::from_ne_bytes(*flags) & CAN_ISOTP_WAIT_TX_DONE != 0)
+        {
+            let reason =
+                "CAN_ISOTP_WAIT_TX_DONE is denied: a send would hold the host's thread until the peer has taken it all";
+            return Err(Denial::new(reason.to_owned()).into());
+        }
         let value = match row {
             Some(row) => self.option_value(handle, kind, row, value)?,
             None => value,
@@ -462,6 +471,11 @@ impl<'a> Judge<'a> {
     pub(crate) fn interfaces(&self) -> Outcome<Permit<Interfaces>> {
         self.decide(&Request::Interfaces)?;
         Ok(self.permit(Interfaces))
+    }
+
+    /// To look up one interface's name or index: who may use it knows it.
+    pub(crate) fn interface(&self, name: &str) -> Outcome<Permit<Interfaces>> {
+        if self.ctx.policy.names_interface(name) { Ok(self.permit(Interfaces)) } else { self.interfaces() }
     }
 
     pub(crate) fn read_host_name(&self) -> Outcome<Permit<ReadHostName>> {

@@ -91,11 +91,18 @@ pub(crate) fn listen(fd: BorrowedFd<'_>, permit: Permit<Listen>) -> Result<(), E
     check(unsafe { libc::listen(fd.as_raw_fd(), permit.into_act().backlog) }).map(drop)
 }
 
-/// accept4(2), close-on-exec, with SOCK_NONBLOCK: the new description is this host's own.
-pub(crate) fn accept(fd: BorrowedFd<'_>) -> Result<(OwnedFd, RawAddress), Errno> {
+/// accept4(2), close-on-exec, with SOCK_NONBLOCK: the new description is this host's own. The peer's address stays empty unless
+/// it is asked for.
+pub(crate) fn accept(fd: BorrowedFd<'_>, with_address: bool) -> Result<(OwnedFd, RawAddress), Errno> {
     let mut raw = RawAddress::empty();
-    let (pointer, length) = raw.as_out();
-    // SAFETY: the pointers are `raw`'s buffer and its length, which says how long the buffer is.
+    let (pointer, length): (_, *mut libc::socklen_t) = if with_address {
+        let (pointer, length) = raw.as_out();
+        (pointer, length)
+    } else {
+        raw = RawAddress::from_bytes(&[]);
+        (std::ptr::null_mut(), std::ptr::null_mut())
+    };
+    // SAFETY: the pointers are `raw`'s buffer and its length, which says how long the buffer is, or both null.
     let new = check(unsafe { libc::accept4(fd.as_raw_fd(), pointer, length, libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) })?;
     raw.clamp();
     // SAFETY: the kernel just made this descriptor and nobody else knows it.
@@ -296,6 +303,17 @@ pub(crate) fn unsent(fd: BorrowedFd<'_>) -> Result<usize, Errno> {
 pub(crate) fn own_credentials() -> Vec<u8> {
     let ids: [u32; 3] = [std::process::id(), rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw()];
     ids.iter().flat_map(|id| id.to_ne_bytes()).collect()
+}
+
+/// if_indextoname(3) for the host's own judgement; none where no interface has this index, or its name is no text.
+pub(crate) fn own_interface_name(index: u32) -> Option<String> {
+    let mut name = [0u8; libc::IF_NAMESIZE];
+    // SAFETY: the buffer has the IF_NAMESIZE bytes that it is documented to need.
+    let found = unsafe { libc::if_indextoname(index, name.as_mut_ptr().cast()) };
+    if found.is_null() {
+        return None;
+    }
+    CStr::from_bytes_until_nul(&name).ok()?.to_str().ok().map(str::to_owned)
 }
 
 /// close(2), with what the kernel said. Linux has freed the number whatever it says.
@@ -534,8 +552,8 @@ pub(crate) fn refuse(fd: OwnedFd) {
 
 /// The flags of a receive by the host: it never blocks, and descriptors are close-on-exec.
 pub(crate) fn receiving_flags(family: i32, flags: i32) -> i32 {
-    // AF_PACKET has no descriptors to pass, and refuses flags that it does not know.
-    let close_on_exec = if family == libc::AF_PACKET { 0 } else { libc::MSG_CMSG_CLOEXEC };
+    // They have no descriptors to pass, and AF_PACKET, CAN_ISOTP and CAN_J1939 refuse flags that they do not know.
+    let close_on_exec = if matches!(family, libc::AF_PACKET | libc::AF_CAN) { 0 } else { libc::MSG_CMSG_CLOEXEC };
     flags | libc::MSG_DONTWAIT | close_on_exec
 }
 
@@ -1053,13 +1071,7 @@ pub(crate) fn interface_index(_permit: Permit<Interfaces>, name: &CStr) -> Resul
 
 /// if_indextoname(3); ENXIO.
 pub(crate) fn interface_name(_permit: Permit<Interfaces>, index: u32) -> Result<String, Errno> {
-    let mut name = [0 as libc::c_char; libc::IF_NAMESIZE];
-    // SAFETY: the buffer has the length that the call asks for.
-    if unsafe { libc::if_indextoname(index, name.as_mut_ptr()) }.is_null() {
-        return Err(last_errno());
-    }
-    // SAFETY: the call succeeded, so the name ends with NUL within the buffer.
-    Ok(unsafe { text(name.as_ptr()) })
+    own_interface_name(index).ok_or(Errno::NXIO)
 }
 
 /// gethostname(2).

@@ -143,7 +143,11 @@ impl syscalls::Host for SandsockCtxView<'_> {
         let permit = self.ctx.judge().create(family, kind, protocol)?;
         let held_back = permit.act().protocol != protocol;
         let fd = sys::socket(permit)?;
-        let made = socket_kind(std::os::fd::AsFd::as_fd(&fd))?;
+        let mut made = socket_kind(std::os::fd::AsFd::as_fd(&fd))?;
+        if made.family == libc::AF_CAN && family == made.family {
+            // Of most CAN protocols SO_PROTOCOL says 0; each has its socket type and its number alone.
+            made.protocol = protocol;
+        }
         self.judge_created(made)?;
         let socket = self.own_socket(fd, made, nonblocking)?;
         if held_back {
@@ -208,8 +212,8 @@ impl syscalls::Host for SandsockCtxView<'_> {
     }
 
     fn local_address(&mut self, d: Resource<Descriptor>) -> Outcome<Option<Address>> {
-        let (handle, _) = self.socket_of(&d)?;
-        let mut address = family::decode(&handle.local_address()?);
+        let (handle, kind) = self.socket_of(&d)?;
+        let mut address = family::decode(&handle.local_address()?, kind);
         if let Some(Address::Packet(packet)) = &mut address
             && packet.protocol == 0
         {
@@ -219,8 +223,8 @@ impl syscalls::Host for SandsockCtxView<'_> {
     }
 
     fn peer_address(&mut self, d: Resource<Descriptor>) -> Outcome<Option<Address>> {
-        let (handle, _) = self.socket_of(&d)?;
-        Ok(family::decode(&sys::peer_address(handle.fd())?))
+        let (handle, kind) = self.socket_of(&d)?;
+        Ok(family::decode(&sys::peer_address(handle.fd())?, kind))
     }
 
     fn get_option(&mut self, d: Resource<Descriptor>, level: i32, name: i32) -> Outcome<i32> {

@@ -479,9 +479,19 @@ struct Receiving<'a> {
 }
 
 impl Receiving<'_> {
-    async fn run<T: SandsockView>(self, store: &mut StoreContextMut<'_, T>) -> Outcome<Message> {
+    /// Receives, and says on what kind of socket: its addresses are to be read by that.
+    async fn run<T: SandsockView>(self, store: &mut StoreContextMut<'_, T>) -> Outcome<(Message, SocketKind)> {
         let handle = store.data_mut().sandsock().lent(self.d)?;
         let kind = handle.socket()?;
+        Ok((self.run_on(store, &handle, kind).await?, kind))
+    }
+
+    async fn run_on<T: SandsockView>(
+        self,
+        store: &mut StoreContextMut<'_, T>,
+        handle: &Handle,
+        kind: SocketKind,
+    ) -> Outcome<Message> {
         let stream = kind.type_ == libc::SOCK_STREAM;
         let mut patience = Patience::new(self.wait, self.flags);
         let flags = sys::receiving_flags(kind.family, self.flags);
@@ -489,14 +499,17 @@ impl Receiving<'_> {
         let filter = filters(kind);
         let gather = stream && patience.is_forever() && self.flags & libc::MSG_WAITALL != 0;
         let limit = transfer_limit(store);
+        // Where the length can't be looked at, the buffer is as long as asked for.
+        let at_once = if stream || !tells_lengths(kind.family) { limit } else { MESSAGE_AT_ONCE };
         let mut drops = 0u32;
         let mut gathered: Option<Message> = None;
         loop {
             let peek = flags & libc::MSG_PEEK != 0;
             // A peek sees all of it again.
             let had = if peek { 0 } else { gathered.as_ref().map_or(0, |message| message.data.len()) };
-            let capacity = if stream { asked.min(limit) - had } else { asked.min(MESSAGE_AT_ONCE) };
-            let result = self.attempt(&handle, stream, asked, capacity, flags, filter);
+            let capacity = asked.min(at_once) - had;
+            let look = !stream && tells_lengths(kind.family) && asked > at_once;
+            let result = self.attempt(handle, look, asked, capacity, flags, filter);
             let fault: Fault = match result {
                 Ok(message) if filter && !sender_allowed(store, kind, &message) => {
                     if flags & libc::MSG_PEEK != 0 {
@@ -507,10 +520,10 @@ impl Receiving<'_> {
                     drops += 1;
                     if drops.is_multiple_of(64) {
                         // A flood of datagrams that are not ours must not hold the thread, nor go on beyond the deadline.
-                        if patience.is_over(&handle, PollFlags::IN) {
+                        if patience.is_over(handle, PollFlags::IN) {
                             return Err(Errno::AGAIN.into());
                         }
-                        patience.again(store, &handle, PollFlags::IN).await?;
+                        patience.again(store, handle, PollFlags::IN).await?;
                         patience.progress();
                     }
                     continue;
@@ -543,8 +556,8 @@ impl Receiving<'_> {
                     }
                     if peek {
                         // A peek sees the same bytes again: there is no readiness for more of them.
-                        match patience.back_off(store, &handle, PollFlags::IN).await {
-                            Ok(()) if !has_ended(&handle) => {
+                        match patience.back_off(store, handle, PollFlags::IN).await {
+                            Ok(()) if !has_ended(handle) => {
                                 continue;
                             }
                             _ => return gathered.ok_or_else(|| Errno::IO.into()),
@@ -555,12 +568,12 @@ impl Receiving<'_> {
                 Err(Errno::INTR) => continue,
                 // A datagram socket that was shut is at its end for a receive that blocks, while to one that does not the kernel
                 // only says EAGAIN.
-                Err(Errno::AGAIN) if !stream && patience.is_forever() && !handle.is_nonblocking() && has_ended(&handle) => {
+                Err(Errno::AGAIN) if !stream && patience.is_forever() && !handle.is_nonblocking() && has_ended(handle) => {
                     return Ok(Message::of_bytes(Vec::new(), 0));
                 }
                 Err(Errno::AGAIN) => {
                     let events = if flags & libc::MSG_OOB != 0 { PollFlags::PRI } else { PollFlags::IN };
-                    match patience.again(store, &handle, events).await {
+                    match patience.again(store, handle, events).await {
                         Ok(()) => continue,
                         Err(fault) => fault,
                     }
@@ -581,13 +594,13 @@ impl Receiving<'_> {
     fn attempt(
         &self,
         handle: &Handle,
-        stream: bool,
+        look: bool,
         asked: usize,
         capacity: usize,
         flags: i32,
         filter: bool,
     ) -> Result<Message, Errno> {
-        let capacity = if !stream && asked > MESSAGE_AT_ONCE && flags & libc::MSG_ERRQUEUE == 0 {
+        let capacity = if look && flags & libc::MSG_ERRQUEUE == 0 {
             let (_, length) = sys::receive(handle.fd(), 0, libc::MSG_PEEK | libc::MSG_TRUNC | libc::MSG_DONTWAIT)?;
             asked.min(length.max(1))
         } else {
@@ -599,6 +612,12 @@ impl Receiving<'_> {
             sys::receive(handle.fd(), capacity, flags).map(|(data, length)| Message::of_bytes(data, length))
         }
     }
+}
+
+/// Whether a message's length can be looked at by MSG_PEEK and MSG_TRUNC. AF_ALG and AF_TIPC would answer otherwise, CAN_J1939 not
+/// at all.
+fn tells_lengths(family: i32) -> bool {
+    matches!(family, libc::AF_INET | libc::AF_INET6 | libc::AF_UNIX | libc::AF_NETLINK | libc::AF_PACKET)
 }
 
 /// Whether senders must be judged: datagrams over IP. What the error queue quotes has the address that it was sent to.
@@ -631,7 +650,7 @@ pub(crate) async fn receive<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (d, length, flags, wait): (Resource<Descriptor>, u64, i32, Wait),
 ) -> Outcome<Vec<u8>> {
-    let message = Receiving { d: &d, length, control_room: 0, flags, wait, message: false }.run(store).await?;
+    let (message, _) = Receiving { d: &d, length, control_room: 0, flags, wait, message: false }.run(store).await?;
     Ok(message.data)
 }
 
@@ -640,13 +659,13 @@ pub(crate) async fn receive_from<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (d, length, flags, wait): (Resource<Descriptor>, u64, i32, Wait),
 ) -> Outcome<Datagram> {
-    let message = Receiving { d: &d, length, control_room: 0, flags, wait, message: true }.run(store).await?;
+    let (message, kind) = Receiving { d: &d, length, control_room: 0, flags, wait, message: true }.run(store).await?;
     let mut data = message.data;
     if data.is_empty() {
         // man 7 tcp: MSG_TRUNC throws a stream's bytes away and tells their number; an empty answer would be the stream's end.
         data.resize(message.length.min(usize::try_from(length).unwrap_or(usize::MAX)), 0);
     }
-    Ok(Datagram { address: family::decode(&message.address), data })
+    Ok(Datagram { address: family::decode(&message.address, kind), data })
 }
 
 /// WIT `transfers.receive-message`.
@@ -656,7 +675,7 @@ pub(crate) async fn receive_message<T: SandsockView>(
 ) -> Outcome<Received> {
     let most = store.data_mut().sandsock().ctx.policy.limits().control_bytes as usize;
     let control_room = (control_length as usize).min(most);
-    let mut message = Receiving { d: &d, length, control_room, flags, wait, message: true }.run(store).await?;
+    let (mut message, kind) = Receiving { d: &d, length, control_room, flags, wait, message: true }.run(store).await?;
     let mut warnings = Vec::new();
     if control::is_malformed(message.control.bytes()) {
         warnings.push(Warning::MalformedControlData);
@@ -689,7 +708,7 @@ pub(crate) async fn receive_message<T: SandsockView>(
         length: message.length as u64,
         control,
         flags: message.flags & !libc::MSG_DONTWAIT,
-        address: family::decode(&message.address),
+        address: family::decode(&message.address, kind),
         data: message.data,
         warnings,
     })
@@ -764,7 +783,7 @@ pub(crate) async fn receive_batch<T: SandsockView>(
                         store.data_mut().sandsock().ctx.count_dropped();
                         continue;
                     }
-                    batch.push(message);
+                    batch.push(message, kind);
                 }
                 if !batch.messages.is_empty() {
                     return Ok(batch);
@@ -780,7 +799,7 @@ pub(crate) async fn receive_batch<T: SandsockView>(
             // A socket that was shut: always readable, and never with anything.
             Err(Errno::AGAIN) if patience.is_forever() && !handle.is_nonblocking() && has_ended(&handle) => {
                 let mut batch = Batch { data: Vec::new(), messages: Vec::new() };
-                batch.push(Message::of_bytes(Vec::new(), 0));
+                batch.push(Message::of_bytes(Vec::new(), 0), kind);
                 return Ok(batch);
             }
             Err(Errno::AGAIN) => patience.again(store, &handle, PollFlags::IN).await?,
@@ -790,7 +809,7 @@ pub(crate) async fn receive_batch<T: SandsockView>(
 }
 
 impl Batch {
-    fn push(&mut self, mut message: Message) {
+    fn push(&mut self, mut message: Message, kind: SocketKind) {
         let mut control = Vec::new();
         let mut refused = false;
         for item in message.control.take() {
@@ -808,7 +827,7 @@ impl Batch {
             // At most 64 KiB.
             length: message.data.len() as u32,
             flags: message.flags & !libc::MSG_DONTWAIT,
-            address: family::decode(&message.address),
+            address: family::decode(&message.address, kind),
             control,
         });
         self.data.append(&mut message.data);

@@ -110,10 +110,8 @@ fn cli_arguments_with_faults_are_125_and_one_sentence() {
         ),
         (&["--allow", "tcp-connect=127.0.0.1:99999"], &["`99999` is no port at character 23", "0 to 65535"]),
         (&["--allow", "tcp-connect=127.0.0.1"], &["--allow tcp-connect=127.0.0.1: the port is missing at character 22"]),
-        (
-            &["--allow", "can=vcan0"],
-            &["the verb `can` is not served by this version", "verbs of this version are tcp-connect, "],
-        ),
+        (&["--allow", "can=vcan0:rwa"], &["unknown CAN protocol `rwa` at character 11", "protocols are raw, bcm, isotp"]),
+        (&["--allow", "family=lag"], &["unknown family `lag` at character 8", "families are alg, tipc"]),
         (&["--deny", "ancillary=x"], &["--deny ancillary=x: unknown target `x` at character 11", "rights:send"]),
         (
             &["--limit", "descriptor=1"],

@@ -1,13 +1,17 @@
 //! The suites. A guest program and its test share a name, `<suite>_<operation>_<outcome>`; a suite is a file here.
 
 mod aio;
+mod alg;
 mod ancillary;
 mod batch;
 mod bench;
+mod can;
 mod cli;
+mod family;
 mod files;
 mod inet;
 mod ioctl;
+mod kernel;
 mod limits;
 mod multicast;
 mod names;

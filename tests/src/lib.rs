@@ -17,6 +17,7 @@ use wasmtime::{Cache, CacheConfig, Config, Engine, Store};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 
+pub mod kernel;
 pub mod netns;
 pub mod resolver;
 
@@ -32,6 +33,11 @@ pub mod programs {
 pub struct Program(&'static str);
 
 impl Program {
+    /// An example, by its name.
+    pub const fn example(name: &'static str) -> Self {
+        Self(name)
+    }
+
     /// Where the built component lies.
     pub fn path(self) -> PathBuf {
         target().join("guests").join(self.0).with_extension("wasm")
@@ -176,6 +182,14 @@ impl Guest {
         self
     }
 
+    /// Adds what an example's policy file says.
+    #[track_caller]
+    pub fn example_policy(mut self) -> Self {
+        let path = target().join("../examples/policies").join(self.program.0).with_extension("toml");
+        self.policy.file(&path).expect("a good policy");
+        self
+    }
+
     /// Adds a denial.
     #[track_caller]
     pub fn deny(mut self, grant: impl Display) -> Self {
@@ -252,7 +266,7 @@ impl Guest {
     /// Starts the guest on a thread of its own.
     #[track_caller]
     pub fn start(self) -> Running {
-        let engine = new_engine();
+        let engine = new_engine(self.program);
         let component = compiled(&engine, self.program);
         let way = self.way;
         let Prepared { state, stdout, stderr } = self.prepare();
@@ -300,8 +314,8 @@ impl Guest {
 /// Runs many guests of one program, all waiting on fibers, together on one thread.
 #[track_caller]
 pub fn run_together(guests: Vec<Guest>) -> JoinHandle<Vec<Ended>> {
-    let engine = new_engine();
     let program = guests.first().expect("at least one guest").program;
+    let engine = new_engine(program);
     assert!(guests.iter().all(|guest| guest.program == program && guest.way == Way::Fiber));
     let component = compiled(&engine, program);
     let prepared: Vec<_> = guests.into_iter().map(Guest::prepare).collect();
@@ -383,7 +397,10 @@ impl SandsockView for State {
 }
 
 /// An engine for one guest: it may be stopped without the others.
-fn new_engine() -> Engine {
+fn new_engine(program: Program) -> Engine {
+    if kernel::is_booted() {
+        return kernel::engine(program);
+    }
     static CACHE: OnceLock<Cache> = OnceLock::new();
     let cache = CACHE.get_or_init(|| Cache::new(CacheConfig::new()).expect("a cache folder"));
     let mut config = Config::new();

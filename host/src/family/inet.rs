@@ -27,7 +27,7 @@ impl FamilyRules for Inet {
         to_ip(address).map(RawAddress::from_ip)
     }
 
-    fn decode(raw: &RawAddress) -> Option<Address> {
+    fn decode(raw: &RawAddress, _kind: SocketKind) -> Option<Address> {
         let SocketAddr::V4(v4) = raw.to_ip()? else { return None };
         let [a, b, c, d] = v4.ip().octets();
         Some(Address::Inet(InetAddress { address: (a, b, c, d), port: v4.port() }))

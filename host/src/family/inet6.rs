@@ -28,7 +28,7 @@ impl FamilyRules for Inet6 {
         to_ip(address).map(RawAddress::from_ip)
     }
 
-    fn decode(raw: &RawAddress) -> Option<Address> {
+    fn decode(raw: &RawAddress, _kind: SocketKind) -> Option<Address> {
         let SocketAddr::V6(v6) = raw.to_ip()? else { return None };
         let [a, b, c, d, e, f, g, h] = v6.ip().segments();
         Some(Address::Inet6(Inet6Address {

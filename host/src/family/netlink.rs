@@ -186,7 +186,7 @@ impl FamilyRules for Netlink {
         Ok(encode(*address))
     }
 
-    fn decode(raw: &RawAddress) -> Option<Address> {
+    fn decode(raw: &RawAddress, _kind: SocketKind) -> Option<Address> {
         let bytes = raw.bytes();
         let number = |at: usize| bytes.get(at..at + 4)?.try_into().map(u32::from_ne_bytes).ok();
         Some(Address::Netlink(NetlinkAddress { port_id: number(4)?, groups: number(8)? }))

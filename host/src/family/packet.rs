@@ -84,7 +84,7 @@ impl FamilyRules for Packet {
         encode(address, address.protocol)
     }
 
-    fn decode(raw: &RawAddress) -> Option<Address> {
+    fn decode(raw: &RawAddress, _kind: SocketKind) -> Option<Address> {
         decoded(raw).map(Address::Packet)
     }
 

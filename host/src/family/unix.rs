@@ -58,7 +58,7 @@ impl FamilyRules for Unix {
         }
     }
 
-    fn decode(raw: &RawAddress) -> Option<Address> {
+    fn decode(raw: &RawAddress, _kind: SocketKind) -> Option<Address> {
         let tail = raw.bytes().get(2..)?;
         Some(Address::Unix(match tail.split_first() {
             None => UnixAddress::Unnamed,
@@ -104,7 +104,7 @@ impl FamilyRules for Unix {
     }
 
     fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> Outcome<()> {
-        match Self::decode(&sys::local_address(socket.fd())?) {
+        match Self::decode(&sys::local_address(socket.fd())?, socket.socket()?) {
             Some(Address::Unix(UnixAddress::Path(path))) => {
                 judge.unix_route(Verb::UnixBind, &path)?;
                 Ok(())

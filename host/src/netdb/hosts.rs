@@ -11,7 +11,7 @@ use sandsock_abi::constants::{AI_CANONIDN, AI_IDN, EAI_ADDRFAMILY, HOST_NOT_FOUN
 
 use super::reverse::has_named_zone;
 use super::{Failure, NAME_MAX, ask, name_answer, run};
-use crate::bindings::sandsock::socket::types::{AddressHints, AddressInfo, Error, HostEntry, NameError, Wait};
+use crate::bindings::sandsock::socket::types::{AddressHints, AddressInfo, Error, HostEntry, NameError, SocketKind, Wait};
 use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::error::{Fault, Outcome};
 use crate::family;
@@ -37,12 +37,13 @@ pub(crate) async fn get_address_info<T: SandsockView>(
 }
 
 fn to_contract(info: sys::AddressInfo) -> Option<AddressInfo> {
+    let kind = SocketKind { family: info.family, type_: info.kind, protocol: info.protocol };
     Some(AddressInfo {
         family: info.family,
         type_: info.kind,
         protocol: info.protocol,
         canonical_name: info.canonical_name,
-        address: family::decode(&info.address)?,
+        address: family::decode(&info.address, kind)?,
     })
 }
 

@@ -18,14 +18,19 @@ pub(crate) fn interfaces(view: &SandsockCtxView<'_>) -> Outcome<Vec<NetworkInter
 
 /// WIT `netdb.interface-index`.
 pub(crate) fn interface_index(view: &SandsockCtxView<'_>, name: &str) -> Outcome<u32> {
-    let permit = view.ctx.judge().interfaces()?;
+    let permit = view.ctx.judge().interface(name)?;
     let name = sys::c_string(name).map_err(|_| Errno::NODEV)?;
     Ok(sys::interface_index(permit, &name)?)
 }
 
 /// WIT `netdb.interface-name`.
 pub(crate) fn interface_name(view: &SandsockCtxView<'_>, index: u32) -> Outcome<String> {
-    Ok(sys::interface_name(view.ctx.judge().interfaces()?, index)?)
+    let judge = view.ctx.judge();
+    let permit = match sys::own_interface_name(index) {
+        Some(name) => judge.interface(&name)?,
+        None => judge.interfaces()?,
+    };
+    Ok(sys::interface_name(permit, index)?)
 }
 
 /// WIT `netdb.get-host-name`.

@@ -9,12 +9,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sandsock_abi::constants::{
-    AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_UNIX, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP,
-    SCM_CREDENTIALS, SCM_RIGHTS, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET,
+    AF_ALG, AF_CAN, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_QIPCRTR, AF_RDS, AF_TIPC, AF_UNIX, IPPROTO_ICMP,
+    IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP, SCM_CREDENTIALS, SCM_RIGHTS, SOCK_DGRAM, SOCK_RAW, SOCK_RDM, SOCK_SEQPACKET,
+    SOCK_STREAM, SOL_SOCKET,
 };
 use sandsock_abi::ioctl::Ioctl;
 use sandsock_abi::option::{self, Access, SocketOption};
 
+use super::families::{CanInterface, CanPattern, FamilyPattern, FamilyTarget, can_protocol};
 use super::file::{self, PolicyFileError};
 use super::grant::{Ancillary, DescriptorNumber, Grant, GrantError, Hostname, Verb};
 use super::index::{Endpoints, Names, Ports, RuleId, any_left};
@@ -84,6 +86,15 @@ pub enum Request<'a> {
     UnixConnect(UnixTarget<'a>),
     /// Bind a UNIX socket. As for `UnixConnect`.
     UnixBind(UnixTarget<'a>),
+    /// Bind or connect to a CAN interface, or send through it.
+    Can {
+        /// The interface.
+        interface: CanInterface<'a>,
+        /// CAN_*.
+        protocol: i32,
+    },
+    /// Bind or connect in a family that has no verb of its own, or send.
+    Family(FamilyTarget<'a>),
     /// Look up a name.
     Resolve(&'a str),
     /// Ask for the name of an address.
@@ -156,6 +167,8 @@ impl Request<'_> {
             Self::UdpReceive(_) => Verb::UdpReceive,
             Self::UnixConnect(_) => Verb::UnixConnect,
             Self::UnixBind(_) => Verb::UnixBind,
+            Self::Can { .. } => Verb::Can,
+            Self::Family(_) => Verb::Family,
             Self::Resolve(_) => Verb::Resolve,
             Self::ReverseResolve(_) => Verb::ReverseResolve,
             Self::Interfaces => Verb::Interfaces,
@@ -183,6 +196,11 @@ impl fmt::Display for Request<'_> {
                 UnixTarget::Abstract(name) => write!(f, "@{}", escape_abstract(name)),
                 UnixTarget::Unnamed => f.write_str("an unnamed address"),
             },
+            Self::Can { interface, protocol } => match can_protocol(protocol) {
+                Some(word) => write!(f, "{interface}:{word}"),
+                None => write!(f, "{interface}:{protocol}"),
+            },
+            Self::Family(target) => target.fmt(f),
             Self::Resolve(name) => {
                 let shown: String = name.chars().take(256).flat_map(char::escape_debug).collect();
                 f.write_str(&shown)
@@ -315,6 +333,8 @@ pub(super) struct Rules {
     ioctls: HashMap<u32, RuleId>,
     unix_connect: Arc<UnixRules>,
     unix_bind: Arc<UnixRules>,
+    can: Vec<(CanPattern, RuleId)>,
+    families: Vec<(FamilyPattern, RuleId)>,
     resolve: Resolves,
     /// Ports have no meaning here: every rule holds for port 0.
     reverse_resolve: Endpoints,
@@ -351,6 +371,8 @@ impl Rules {
                 Grant::UdpReceive(pattern) => endpoints[4].push((id, pattern)),
                 Grant::UnixConnect(pattern) => add_unix(&mut unix_connect, pattern, text),
                 Grant::UnixBind(pattern) => add_unix(&mut unix_bind, pattern, text),
+                Grant::Can(pattern) => rules.can.push((pattern.clone(), id)),
+                Grant::Family(pattern) => rules.families.push((pattern.clone(), id)),
                 Grant::Resolve(ResolvePattern::Any) => rules.resolve.any = Some(id),
                 Grant::Resolve(ResolvePattern::Name(name)) => rules.resolve.names.add(name, PortRange::ANY, id),
                 Grant::ReverseResolve(host) => {
@@ -394,6 +416,10 @@ impl Rules {
 
     pub(super) fn text(&self, rule: RuleId) -> &str {
         self.texts.get(rule as usize).map_or("", |text| text)
+    }
+
+    fn has_family(&self, family: i32) -> bool {
+        self.families.iter().any(|(rule, _)| rule.family() == family)
     }
 
     /// Those by which an address may be used.
@@ -692,6 +718,20 @@ impl Policy {
             Request::UdpBind(local) => self.local(request, local, &allow.udp_bind, &deny.udp_bind),
             Request::UnixConnect(target) => self.unix(request, target, &allow.unix_connect, &deny.unix_connect),
             Request::UnixBind(target) => self.unix(request, target, &allow.unix_bind, &deny.unix_bind),
+            Request::Can { interface, protocol } => {
+                let denied = find(&deny.can, |rule| rule.speaks(protocol) && rule.touches(interface));
+                let allowed = find(&allow.can, |rule| rule.speaks(protocol) && rule.holds(interface));
+                // Of an interface that is not there nothing can be granted but all.
+                let grant = match interface {
+                    CanInterface::All | CanInterface::Name(_) => Some(request.to_string()),
+                    CanInterface::Unknown(_) => None,
+                };
+                self.listed(request, denied, allowed, grant)
+            }
+            Request::Family(target) => {
+                let denied = find(&deny.families, |rule| rule.holds(target));
+                self.listed(request, denied, find(&allow.families, |rule| rule.holds(target)), target.grant())
+            }
             Request::Resolve(name) => self.resolve(name),
             Request::ReverseResolve(address) => self.reverse_resolve(address, pins, now),
             Request::Interfaces => self.plain("interfaces", Verb::Interfaces.name(), allow.interfaces, deny.interfaces),
@@ -733,6 +773,12 @@ impl Policy {
         }
     }
 
+    /// Whether a rule allows to use this network interface, so that its name and index may be looked up without `interfaces`.
+    pub fn names_interface(&self, name: &str) -> bool {
+        let target = CanInterface::Name(name);
+        self.deny.interfaces.is_none() && find(&self.allow.can, |rule| rule.holds(target)).is_some()
+    }
+
     /// Decides by two rules that name the whole of what is asked for.
     fn plain(&self, what: &str, grant: &str, allow: Option<RuleId>, deny: Option<RuleId>) -> Result<Allowed<'_>, Denial> {
         match (deny, allow) {
@@ -740,6 +786,25 @@ impl Policy {
             (None, _) if self.everything => Ok(Allowed { rule: Some(EVERYTHING) }),
             (None, Some(rule)) => Ok(self.by(rule)),
             (None, None) => Err(Denial::missing(what.to_owned(), Some(grant.to_owned()))),
+        }
+    }
+
+    /// Decides by the rules that were found; `grant` is the target of the rule that would do.
+    fn listed(
+        &self,
+        request: &Request<'_>,
+        denied: Option<RuleId>,
+        allowed: Option<RuleId>,
+        grant: Option<String>,
+    ) -> Result<Allowed<'_>, Denial> {
+        let verb = request.verb();
+        match (denied, allowed) {
+            (Some(rule), _) => Err(Denial::by_rule(format_args!("{verb} {request}"), self.deny.text(rule))),
+            (None, _) if self.everything => Ok(Allowed { rule: Some(EVERYTHING) }),
+            (None, Some(rule)) => Ok(self.by(rule)),
+            (None, None) => {
+                Err(Denial::missing(format!("{verb} {request}"), grant.map(|target| format!("{verb}={target}"))))
+            }
         }
     }
 
@@ -1242,8 +1307,8 @@ impl Policy {
     /// kernel says that it made.
     ///
     /// INET and INET6: streams of TCP under `tcp-*`, datagrams of UDP under `udp-*`, raw and ping sockets under `raw` for their
-    /// protocol. UNIX: streams, datagrams and sequenced packets under `unix-*`. PACKET and NETLINK: under `packet` and
-    /// `netlink` for their protocol. An unnamed UNIX socketpair needs no grant and no question. Every other family, type or
+    /// protocol. UNIX: streams, datagrams and sequenced packets under `unix-*`. PACKET, NETLINK and CAN: under `packet`,
+    /// `netlink` and `can` for their protocol. Others: those that `family` names. An unnamed UNIX socketpair needs no grant and no question. Every other family, type or
     /// protocol, those that offer the same service by another number too (MPTCP, SCTP, SMC, UDP-Lite, DCCP), only where
     /// everything is allowed.
     ///
@@ -1287,6 +1352,14 @@ impl Policy {
                 self.may_make_netlink(protocol),
                 "netlink=route:read, netlink=generic:NAME, netlink=sock-diag:read or netlink=uevent, by its protocol",
             ),
+            (AF_CAN, SOCK_RAW | SOCK_DGRAM, protocol) if can_protocol(protocol).is_some() => {
+                // The kernel has CAN_RAW as SOCK_RAW and the others as SOCK_DGRAM, and says so itself.
+                (allow.can.iter().any(|(rule, _)| rule.speaks(protocol)), "can=INTERFACE or can=INTERFACE:PROTOCOL")
+            }
+            (AF_ALG, SOCK_SEQPACKET, 0) => (allow.has_family(AF_ALG), "family=alg:KIND:NAME"),
+            (AF_TIPC, SOCK_STREAM | SOCK_DGRAM | SOCK_SEQPACKET | SOCK_RDM, 0) => (allow.has_family(AF_TIPC), "family=tipc"),
+            (AF_RDS, SOCK_SEQPACKET, 0) => (allow.has_family(AF_RDS), "family=rds"),
+            (AF_QIPCRTR, SOCK_DGRAM, 0) => (allow.has_family(AF_QIPCRTR), "family=qipcrtr"),
             _ => {
                 let what = format!("a socket of family {family}, type {kind}, protocol {protocol}");
                 return Err(Denial::new(format!("{what} is denied: no verb of this version grants it")));
@@ -1295,20 +1368,29 @@ impl Policy {
         if granted {
             return Ok(Allowed { rule: None });
         }
-        let name = |n| match n {
-            AF_INET => "AF_INET",
-            AF_INET6 => "AF_INET6",
-            AF_PACKET => "AF_PACKET",
-            AF_NETLINK => "AF_NETLINK",
-            _ => "AF_UNIX",
-        };
-        let kinds = ["", "SOCK_STREAM", "SOCK_DGRAM", "SOCK_RAW", "", "SOCK_SEQPACKET"];
+        let names = [
+            (AF_INET, "INET"),
+            (AF_INET6, "INET6"),
+            (AF_UNIX, "UNIX"),
+            (AF_PACKET, "PACKET"),
+            (AF_NETLINK, "NETLINK"),
+            (AF_CAN, "CAN"),
+            (AF_ALG, "ALG"),
+            (AF_TIPC, "TIPC"),
+            (AF_RDS, "RDS"),
+        ];
+        let name = names.iter().find(|(number, _)| *number == family).map_or("QIPCRTR", |(_, name)| name);
+        let kinds = ["", "SOCK_STREAM", "SOCK_DGRAM", "SOCK_RAW", "SOCK_RDM", "SOCK_SEQPACKET"];
         let kind = usize::try_from(kind).ok().and_then(|at| kinds.get(at)).copied().unwrap_or_default();
         Err(Denial::new(format!(
-            "a socket of {} and {kind} is not granted; allow some use of it with --allow {hint}",
-            name(family)
+            "a socket of AF_{name} and {kind} is not granted; allow some use of it with --allow {hint}"
         )))
     }
+}
+
+/// The first rule of a list that fits. Such lists are short: nobody has thousands of CAN interfaces.
+fn find<P>(list: &[(P, RuleId)], fits: impl Fn(&P) -> bool) -> Option<RuleId> {
+    list.iter().find(|(pattern, _)| fits(pattern)).map(|(_, rule)| *rule)
 }
 
 fn endpoint_grant(verb: Verb, address: SocketAddr) -> String {

@@ -18,7 +18,9 @@
 //! * a port, a range `a-b`, or `*` for any. Port 0 is the one that the kernel chooses at bind.
 //!
 //! `udp-send` implies the replies from what it names. `unix-connect` and `unix-bind` name a path (`*` and `?` within a component,
-//! `**` for any number of components) or `@` and an abstract name (`*` for any bytes, `\xNN` for one byte). `resolve` names a name,
+//! `**` for any number of components) or `@` and an abstract name (`*` for any bytes, `\xNN` for one byte). `can` names an interface
+//! or `*`, and may name a protocol of it ([`CanPattern`]); `family` names a family without a verb of its own ([`FamilyPattern`]).
+//! `resolve` names a name,
 //! `*.NAME`, or `*` for every name. `reverse-resolve` names an address, a network, `*`, or a name for the addresses that it has;
 //! ports have no place there. `interfaces` stands alone. `hostname` names `read` or `set`. `option` names `LEVEL/NAME`.
 //! `ancillary` names what [`Ancillary`] lists, `inherit` a [`DescriptorNumber`].
@@ -53,6 +55,7 @@
 
 mod audit;
 mod decide;
+mod families;
 mod file;
 mod grant;
 mod index;
@@ -67,6 +70,7 @@ mod unix;
 
 pub use audit::{Decision, Outcome, SocketKind};
 pub use decide::{Allowed, Denial, Dropped, Judged, Local, Policy, PolicyBuilder, Request, UnixTarget};
+pub use families::{CanInterface, CanPattern, FamilyPattern, FamilyTarget};
 pub use file::PolicyFileError;
 pub use grant::{Ancillary, DescriptorNumber, Form, Grant, GrantError, Hostname, Verb, VerbInfo};
 pub use limits::{LimitInfo, Limits, TokenBucket};

@@ -5,7 +5,10 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use sandsock::constants::*;
-use sandsock::{Family, Result, Socket};
+use sandsock::{ErrorKind, Family, Result, Socket};
+
+pub mod alg;
+pub mod can;
 
 /// The program's argument of this place, from 0 on.
 ///
@@ -29,6 +32,14 @@ pub fn fails<T: Debug>(result: Result<T>, class: &str, text: &str) {
 pub fn fails_with<T: Debug>(result: Result<T>, class: &str, errno: i32) {
     let error = result.expect_err("it must fail");
     assert_eq!((error.class(), error.errno()), (class, Some(errno)), "{error}");
+}
+
+/// Demands a denial by the policy, and that this is the grant that is missing; none where no grant can help.
+#[track_caller]
+pub fn needs<'a, T: Debug>(result: Result<T>, grant: impl Into<Option<&'a str>>) {
+    let error = result.expect_err("it must be denied");
+    assert_eq!((error.kind(), error.errno()), (ErrorKind::Denied, Some(sandsock::errno::EACCES)), "{error}");
+    assert_eq!(error.grant(), grant.into(), "{error}");
 }
 
 /// Demands `BlockingIOError`: EAGAIN.

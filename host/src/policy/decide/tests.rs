@@ -2,6 +2,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use sandsock_abi::constants::CAN_RAW;
 
 use super::*;
 
@@ -60,6 +61,19 @@ fn request(text: &str) -> Request<'_> {
         "udp-receive" => Request::UdpReceive(at(target)),
         "unix-connect" => Request::UnixConnect(unix()),
         "unix-bind" => Request::UnixBind(unix()),
+        "can" => {
+            let pattern = CanPattern::parse(target).unwrap();
+            let (name, _) = target.split_once(':').unwrap_or((target, ""));
+            let interface = if name == "*" { CanInterface::All } else { CanInterface::Name(name) };
+            Request::Can { interface, protocol: pattern.protocol.unwrap_or(CAN_RAW) }
+        }
+        "family" => Request::Family(match target.split(':').collect::<Vec<_>>()[..] {
+            ["alg", kind, name] => FamilyTarget::Alg { kind, name },
+            ["tipc"] => FamilyTarget::Tipc,
+            ["rds"] => FamilyTarget::Rds,
+            ["qipcrtr"] => FamilyTarget::Qipcrtr,
+            _ => panic!("{text}"),
+        }),
         "resolve" => Request::Resolve(target),
         "reverse-resolve" => Request::ReverseResolve(ip(target)),
         "interfaces" => Request::Interfaces,
@@ -153,6 +167,14 @@ fn each_verb_granted_is_allowed_and_another_target_denied() {
         ("unix-connect=@a", "unix-connect=@b"),
         ("unix-bind=/run/a.sock", "unix-bind=/run/b.sock"),
         ("unix-bind=@a", "unix-bind=/@a"),
+        ("can=vcan0:raw", "can=vcan1:raw"),
+        ("can=vcan0:bcm", "can=vcan0:raw"),
+        ("can=vcan0:isotp", "can=*:isotp"),
+        ("can=*:j1939", "can=vcan0:bcm"),
+        ("family=alg:hash:sha256", "family=alg:hash:sha512"),
+        ("family=tipc", "family=rds"),
+        ("family=rds", "family=qipcrtr"),
+        ("family=qipcrtr", "family=tipc"),
         ("resolve=db.example", "resolve=db.example.com"),
         ("reverse-resolve=192.0.2.7", "reverse-resolve=192.0.2.8"),
         ("reverse-resolve=2001:db8::1", "reverse-resolve=2001:db8::2"),
@@ -188,6 +210,8 @@ fn no_grant_allows_what_another_verb_asks() {
         "udp-receive=127.0.0.1:80",
         "unix-connect=/run/a",
         "unix-bind=/run/a",
+        "can=vcan0:raw",
+        "family=tipc",
         "resolve=db.example",
         "option=SOL_SOCKET/SO_MARK",
         "ancillary=rights:send",
@@ -1001,6 +1025,53 @@ fn socket_of_another_protocol_for_the_same_service_is_denied() {
         assert!(policy.may_create(family, kind, protocol).is_err(), "{family} {kind} {protocol}");
         assert!(all.may_create(family, kind, protocol).is_ok());
     }
+}
+
+#[test]
+fn can_of_every_interface_is_denied_by_a_rule_about_any() {
+    let rules = case(&["can=*", "can=vcan0"], &["can=vcan1:raw", "can=*:bcm"]);
+    rules.allows(&["can=vcan0:raw", "can=vcan1:isotp", "can=*:isotp"]);
+    rules.denies(&["can=vcan1:raw", "can=*:raw", "can=vcan0:bcm", "can=*:bcm"]);
+    assert!(rules.policy.names_interface("vcan0") && !case(&["can=vcan0"], &[]).policy.names_interface("vcan1"));
+    assert!(!case(&["can=vcan0"], &["interfaces"]).policy.names_interface("vcan0"));
+    let unknown = Request::Can { interface: CanInterface::Unknown(7), protocol: CAN_RAW };
+    let ask = |case: &Case| case.policy.decide(&unknown, &case.pins, case.now).map(|_| ()).map_err(|denial| denial.grant);
+    assert_eq!(ask(&case(&["can=vcan0"], &[])), Err(None), "it names nothing that could be granted");
+    assert_eq!(ask(&case(&["can=*:raw"], &[])), Ok(()));
+}
+
+#[test]
+fn algorithms_are_granted_by_patterns() {
+    let rules = case(&["family=alg:hash:sha*", "family=alg:skcipher", "family=alg:*:*(aes)"], &["family=alg:hash:sha1"]);
+    rules.allows(&["family=alg:hash:sha256", "family=alg:skcipher:cbc(des)", "family=alg:aead:gcm(aes)"]);
+    rules.denies(&["family=alg:hash:sha1", "family=alg:hash:md5", "family=alg:rng:stdrng"]);
+    case(&["family=alg"], &[]).allows(&["family=alg:rng:stdrng"]);
+    case_of(&[], &["family=alg:rng"], everything).denies(&["family=alg:rng:stdrng"]);
+    case_of(&[], &["family=alg:rng"], everything).allows(&["family=alg:hash:md5"]);
+}
+
+#[test]
+fn socket_of_a_family_needs_a_grant_of_that_family() {
+    let sockets = [
+        ("can=vcan0:raw", AF_CAN, SOCK_RAW, CAN_RAW),
+        ("can=*:bcm", AF_CAN, SOCK_DGRAM, 2),
+        ("can=vcan0:isotp", AF_CAN, SOCK_DGRAM, 6),
+        ("can=vcan0:j1939", AF_CAN, SOCK_DGRAM, 7),
+        ("family=alg:hash:sha256", AF_ALG, SOCK_SEQPACKET, 0),
+        ("family=tipc", AF_TIPC, SOCK_RDM, 0),
+        ("family=rds", AF_RDS, SOCK_SEQPACKET, 0),
+        ("family=qipcrtr", AF_QIPCRTR, SOCK_DGRAM, 0),
+    ];
+    for (grant, ..) in sockets {
+        let policy = case(&[grant], &[]).policy;
+        for (own, family, kind, protocol) in sockets {
+            assert_eq!(policy.may_create(family, kind, protocol).is_ok(), own == grant, "{grant} {own}");
+        }
+        assert!(policy.may_create(AF_CAN, SOCK_RAW, 0).is_err());
+        assert!(policy.may_create(AF_ALG, SOCK_STREAM, 0).is_err());
+    }
+    let policy = case(&["can=vcan0"], &[]).policy;
+    assert!([CAN_RAW, 2, 6, 7].into_iter().all(|protocol| policy.may_create(AF_CAN, SOCK_DGRAM, protocol).is_ok()));
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn main() -> sandsock::Result<()> {
             assert!(matches!(error.errno(), Some(13 | 38 | 92)), "{error:?}");
         }
         // What nobody has looked at; netfilter's own numbers at any level, Bluetooth's levels, arp tables, NETLINK's.
-        for level in [-1, 0, 1, 2, 6, 17, 41, 58, 132, 136, 255, 262, 263, 264, 270, 271, 274, 281, 284, i32::MAX] {
+        for level in [-1, 0, 1, 2, 6, 17, 41, 58, 132, 136, 255, 262, 263, 264, 270, 272, 274, 281, 284, i32::MAX] {
             for name in [-1, 0, 64, 65, 66, 67, 80, 96, 97, 128, 129, 200, 255, 0x4000, i32::MIN, i32::MAX] {
                 let known = [(41, 66), (41, 67), (1, 66), (1, 67), (1, 64), (1, 65), (1, 80), (41, 64), (41, 65)];
                 if known.contains(&(level, name)) {

@@ -1,0 +1,48 @@
+//! AF_ALG, in the booted kernel.
+
+use sandsock_tests::kernel::booted;
+use sandsock_tests::{Guest, programs};
+
+#[test]
+pub(crate) fn alg_hash_ok() {
+    booted(|way| {
+        let guest = Guest::new(programs::alg_hash_ok, way);
+        guest.allow("family=alg:hash:sha256").allow("family=alg:hash:hmac(*)").run().success();
+    });
+}
+
+#[test]
+pub(crate) fn alg_skcipher_ok() {
+    booted(|way| {
+        Guest::new(programs::alg_skcipher_ok, way).allow("family=alg:skcipher:cbc(aes)").run().success();
+    });
+}
+
+#[test]
+pub(crate) fn alg_aead_ok() {
+    booted(|way| {
+        Guest::new(programs::alg_aead_ok, way).allow("family=alg:aead").run().success();
+    });
+}
+
+#[test]
+pub(crate) fn alg_rng_ok() {
+    booted(|way| {
+        Guest::new(programs::alg_rng_ok, way).allow("family=alg").run().success();
+    });
+}
+
+#[test]
+pub(crate) fn alg_hash_denied() {
+    booted(|way| {
+        let guest = Guest::new(programs::alg_hash_denied, way).allow("family=alg:hash:sha*");
+        guest.deny("family=alg:*:sha512").run().success();
+    });
+}
+
+#[test]
+pub(crate) fn alg_option_denied() {
+    booted(|way| {
+        Guest::new(programs::alg_option_denied, way).allow("family=alg:rng:*").run().success();
+    });
+}

@@ -1,0 +1,351 @@
+//! A kernel of the tests' own, for families that this machine's kernel may lack: Debian's stock one, booted in QEMU.
+//!
+//! Each test of the suites in [`FAMILIES`] hands its body to [`booted`]. The first of them boots the machine, in which this same
+//! test program runs those suites once more, natively; there `booted` runs the body. All of them get their own outcome from that
+//! one boot. The guests are compiled outside, for plain x86-64: in an emulated machine that would take minutes. They come along
+//! as wasmtime's cache, made by the same engine, so that nothing has to trust a compiled file.
+//!
+//! `scripts/kernel.sh` provides the kernel; without it these tests are skipped, or fail where `SANDSOCK_KERNEL=required`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use wasmtime::component::Component;
+use wasmtime::{Cache, CacheConfig, Config, Engine};
+
+use super::{Program, programs, skip, target};
+
+/// A family that is tested in the booted kernel, and the suite of its tests.
+#[derive(Debug, Clone, Copy)]
+pub struct Family {
+    /// AF_*.
+    pub name: &'static str,
+    /// What its tests' and guests' names begin with.
+    pub suite: &'static str,
+}
+
+/// The families that are promised to work in that kernel.
+pub const FAMILIES: &[Family] = &[Family { name: "AF_CAN", suite: "can" }, Family { name: "AF_ALG", suite: "alg" }];
+
+/// The examples that tests of those suites run.
+pub const EXAMPLES: &[&str] = &[];
+
+/// How long the machine may take from power on to power off.
+const LIMIT: Duration = Duration::from_secs(280);
+
+/// Set in the booted machine.
+const BOOTED: &str = "SANDSOCK_BOOTED";
+
+/// How a test ended in the booted machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It passed.
+    Passed,
+    /// It failed, with what it printed.
+    Failed(String),
+    /// It did not run, for this reason.
+    Skipped(String),
+}
+
+/// What the booted machine reported.
+#[derive(Debug)]
+pub struct Report {
+    /// Its kernel's release, and how fast it was.
+    pub machine: String,
+    /// How each test ended, by its name.
+    pub outcomes: BTreeMap<String, Outcome>,
+}
+
+/// Whether this is the booted machine.
+pub fn is_booted() -> bool {
+    std::env::var_os(BOOTED).is_some()
+}
+
+/// Runs a test's body in the booted machine, once for each way to wait. The test's own name has to be its thread's, as it is in
+/// Rust's test programs.
+#[track_caller]
+pub fn booted(body: impl Fn(super::Way)) {
+    if is_booted() {
+        return super::both_ways(body);
+    }
+    let thread = std::thread::current();
+    let name = thread.name().expect("a test's thread has its name");
+    match report().as_ref().map(|report| report.outcomes.get(name)) {
+        Ok(Some(Outcome::Passed)) => {}
+        Ok(Some(Outcome::Failed(output))) => panic!("{name} failed in the booted kernel:\n{output}"),
+        Ok(Some(Outcome::Skipped(reason))) => skip(name, reason),
+        Ok(None) => panic!("{name} did not run in the booted kernel"),
+        Err(Absence::NotHere(reason)) => absent(name, reason),
+        Err(Absence::Broken(what)) => panic!("{what}"),
+    }
+}
+
+/// Skips a test because there is no kernel to boot; panics where that is no excuse.
+#[track_caller]
+pub fn absent(test: &str, reason: &str) {
+    assert!(std::env::var_os("SANDSOCK_KERNEL").is_none_or(|word| word != "required"), "{test} cannot run: {reason}");
+    skip(test, reason);
+}
+
+/// Why there is no report.
+#[derive(Debug)]
+pub enum Absence {
+    /// This machine has nothing to boot, for this reason.
+    NotHere(String),
+    /// It was to boot and did not, or not to the end.
+    Broken(String),
+}
+
+/// What the booted machine reported: by the first call, which boots it.
+pub fn report() -> &'static Result<Report, Absence> {
+    static REPORT: OnceLock<Result<Report, Absence>> = OnceLock::new();
+    REPORT.get_or_init(boot)
+}
+
+/// The engine of a booted guest and of those who compile for it: for plain x86-64, whatever this processor can do more, and with
+/// a cache of the program's own.
+pub(super) fn engine(program: Program) -> Engine {
+    let folder = cache(program);
+    std::fs::create_dir_all(&folder).expect("target is writable");
+    let mut caching = CacheConfig::new();
+    caching.with_directory(folder);
+    let mut config = Config::new();
+    config.concurrency_support(false).epoch_interruption(true);
+    config.target("x86_64-unknown-linux-gnu").expect("a known target");
+    config.cache(Some(Cache::new(caching).expect("a cache folder")));
+    Engine::new(&config).expect("an engine")
+}
+
+fn cache(program: Program) -> PathBuf {
+    target().join("kernel").join(program.0)
+}
+
+/// The guests of the suites, and the examples.
+fn guests() -> impl Iterator<Item = Program> {
+    let wanted = |program: &&Program| FAMILIES.iter().any(|family| program.0.split('_').next() == Some(family.suite));
+    programs::ALL.iter().filter(wanted).copied().chain(EXAMPLES.iter().map(|name| Program(name)))
+}
+
+/// Compiles a guest into its cache, unless it is there.
+fn compile(program: Program) -> Result<(), String> {
+    let path = program.path();
+    let time = |path: &Path| path.metadata().and_then(|data| data.modified()).ok();
+    if time(&cache(program)) < time(&path) {
+        // What was compiled from an older component is of no use any more.
+        let _ = std::fs::remove_dir_all(cache(program));
+    }
+    Component::from_file(&engine(program), &path)
+        .map(drop)
+        .map_err(|error| format!("{}: {error:?}; `make guests` builds it", path.display()))
+}
+
+fn boot() -> Result<Report, Absence> {
+    let root = target().join("..");
+    let found = Command::new(root.join("scripts/kernel.sh")).arg("--ready").output();
+    let found = found.map_err(|error| Absence::NotHere(format!("scripts/kernel.sh: {error}")))?;
+    if !found.status.success() {
+        let reason = String::from_utf8_lossy(&found.stderr);
+        return Err(Absence::NotHere(reason.trim().trim_start_matches("kernel: ").to_owned()));
+    }
+    let kernel = PathBuf::from(String::from_utf8_lossy(&found.stdout).trim());
+    run(&kernel, &root).map_err(Absence::Broken)
+}
+
+fn run(kernel: &Path, root: &Path) -> Result<Report, String> {
+    let told = |what: &str| format!("the booted kernel: {what}");
+    for program in guests() {
+        compile(program)?;
+    }
+    let work = tempfile::tempdir().map_err(|error| told(&error.to_string()))?;
+    let file = |name: &str| work.path().join(name);
+    let initramfs = initramfs(kernel, root).map_err(|error| told(&format!("its initramfs: {error}")))?;
+    std::fs::write(file("initramfs"), &initramfs).map_err(|error| told(&error.to_string()))?;
+    // All files live in its memory, twice while they are unpacked.
+    let megabytes = 768 + 3 * initramfs.len() / 1_000_000;
+    drop(initramfs);
+
+    let start = Instant::now();
+    let mut machine = Command::new("qemu-system-x86_64")
+        .args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", &megabytes.to_string()])
+        .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-nic", "none"])
+        .arg("-serial")
+        .arg(prefixed("file:", &file("console")))
+        .arg("-serial")
+        .arg(prefixed("file:", &file("report")))
+        .arg("-kernel")
+        .arg(kernel.join("vmlinuz"))
+        .arg("-initrd")
+        .arg(file("initramfs"))
+        .args(["-append", "console=ttyS0 quiet panic=-1 mitigations=off random.trust_cpu=on tsc=reliable cryptomgr.notests"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(File::create(file("complaints")).map_err(|error| told(&error.to_string()))?)
+        .spawn()
+        .map_err(|error| told(&format!("qemu-system-x86_64: {error}")))?;
+    let ended = loop {
+        match machine.try_wait() {
+            Ok(Some(_)) => break "it stopped",
+            Ok(None) if start.elapsed() < LIMIT => std::thread::sleep(Duration::from_millis(50)),
+            Ok(None) | Err(_) => {
+                let _ = machine.kill();
+                let _ = machine.wait();
+                break "it took too long, and was stopped,";
+            }
+        }
+    };
+    let text =
+        |name: &str| std::fs::read(file(name)).map_or(String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let report = text("report");
+    parse(&report, start.elapsed()).ok_or_else(|| {
+        let (console, complaints) = (text("console"), text("complaints"));
+        told(&format!("{ended} without a whole report\n{report}\nits console:\n{console}\n{complaints}"))
+    })
+}
+
+fn prefixed(prefix: &str, path: &Path) -> OsString {
+    let mut text = OsString::from(prefix);
+    text.push(path);
+    text
+}
+
+/// Reads what the machine's `init` and the test program in it printed; none where the end is missing.
+fn parse(report: &str, elapsed: Duration) -> Option<Report> {
+    let mut outcomes = BTreeMap::new();
+    let machine = report.lines().find(|line| line.starts_with("kernel "))?;
+    let (tests, rest) = report.split_once("== skipped\n")?;
+    let (skipped, _) = rest.split_once("status ")?;
+    for line in tests.lines() {
+        let Some((name, word)) = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ")) else { continue };
+        let outcome = match word {
+            "ok" => Outcome::Passed,
+            _ => {
+                let begin = format!("---- {name} stdout ----\n");
+                let output = tests.split_once(&begin).map_or("", |(_, rest)| rest);
+                Outcome::Failed(output.split("\n----").next().unwrap_or_default().to_owned())
+            }
+        };
+        outcomes.insert(name.to_owned(), outcome);
+    }
+    for line in skipped.lines() {
+        let Some((name, reason)) = line.split_once(": ") else { continue };
+        // One that ran in part has its outcome.
+        if outcomes.get(name) == Some(&Outcome::Passed) {
+            outcomes.insert(name.to_owned(), Outcome::Skipped(reason.to_owned()));
+        }
+    }
+    Some(Report { machine: format!("{machine}; {} s in all", elapsed.as_secs()), outcomes })
+}
+
+/// The kernel's own part, and ours: this program with its libraries, the guests, and the policies.
+fn initramfs(kernel: &Path, root: &Path) -> std::io::Result<Vec<u8>> {
+    let mut archive = Archive { bytes: std::fs::read(kernel.join("base.cpio"))?, made: BTreeSet::new() };
+    let program = std::env::current_exe()?;
+    archive.add("/sandsock/tests", &program)?;
+    for library in libraries(&program)? {
+        archive.add(&library, Path::new(&library))?;
+    }
+    let suites: Vec<_> = FAMILIES.iter().map(|family| format!("{}::", family.suite)).collect();
+    let script = format!(
+        "export {BOOTED}=1 RUST_BACKTRACE=0\n/sandsock/tests --test-threads=1 {}\nstatus=$?\necho '== skipped'\n\
+         cat '{}' 2>/dev/null\nexit $status\n",
+        suites.join(" "),
+        target().join("skipped.txt").display(),
+    );
+    archive.put("/sandsock/run", 0o100_755, script.as_bytes());
+    // The programs look for their files where they are here.
+    archive.folder(&Path::new(env!("CARGO_MANIFEST_DIR")).display().to_string());
+    let here = |path: &Path| -> std::io::Result<String> {
+        let path = path.canonicalize()?;
+        path.to_str().map(str::to_owned).ok_or_else(|| std::io::Error::other("the project's path is no text"))
+    };
+    for guest in guests() {
+        archive.add(&here(&guest.path())?, &guest.path())?;
+        let mut folders = vec![cache(guest)];
+        while let Some(folder) = folders.pop() {
+            for entry in folder.read_dir()? {
+                let path = entry?.path();
+                if path.is_dir() { folders.push(path) } else { archive.add(&here(&path)?, &path)? }
+            }
+        }
+    }
+    for example in EXAMPLES {
+        let policy = root.join("examples/policies").join(example).with_extension("toml");
+        archive.add(&here(&policy)?, &policy)?;
+    }
+    archive.put("/TRAILER!!!", 0, &[]);
+    Ok(archive.bytes)
+}
+
+/// The shared libraries of a program, as `ldd` names them.
+fn libraries(program: &Path) -> std::io::Result<Vec<String>> {
+    let output = Command::new("ldd").arg(program).output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok(text.split_whitespace().filter(|word| word.starts_with('/')).map(str::to_owned).collect())
+}
+
+/// A cpio archive in the form that the kernel unpacks (the kernel's Documentation/driver-api/early-userspace/buffer-format.rst).
+struct Archive {
+    bytes: Vec<u8>,
+    made: BTreeSet<String>,
+}
+
+impl Archive {
+    /// Adds a file of this machine.
+    fn add(&mut self, name: &str, file: &Path) -> std::io::Result<()> {
+        let mut contents = Vec::new();
+        File::open(file)?.read_to_end(&mut contents)?;
+        self.put(name, 0o100_000 | (file.metadata()?.mode() & 0o777), &contents);
+        Ok(())
+    }
+
+    /// Adds a folder, and those above it.
+    fn folder(&mut self, name: &str) {
+        if name.is_empty() || !self.made.insert(name.to_owned()) {
+            return;
+        }
+        self.put(name, 0o040_755, &[]);
+    }
+
+    /// Adds an entry, and the folders above it.
+    fn put(&mut self, name: &str, mode: u32, contents: &[u8]) {
+        if let Some((above, _)) = name.rsplit_once('/') {
+            self.folder(above);
+        }
+        let name = name.trim_start_matches('/');
+        let number = self.made.len() as u32 + self.bytes.len() as u32;
+        let fields = [number, mode, 0, 0, 1, 0, contents.len() as u32, 0, 0, 0, 0, name.len() as u32 + 1, 0];
+        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
+        self.bytes.extend(b"070701");
+        fields.iter().for_each(|field| {
+            let _ = write!(self.bytes, "{field:08x}");
+        });
+        self.bytes.extend(name.as_bytes());
+        self.bytes.push(0);
+        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
+        self.bytes.extend(contents);
+        self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_read() {
+        let report = "kernel 6.1, ready after 2 s\nrunning 4 tests\ntest a::one ... ok\ntest a::two ... FAILED\ntest a::three ... ok\n\n\
+                      failures:\n\n---- a::two stdout ----\nit was wrong\n\nfailures:\n    a::two\n\n== skipped\na::three: no such thing\nstatus 101\n";
+        let parsed = parse(report, Duration::from_secs(7)).expect("it is whole");
+        assert_eq!(parsed.outcomes["a::one"], Outcome::Passed);
+        assert!(matches!(&parsed.outcomes["a::two"], Outcome::Failed(text) if text.starts_with("it was wrong\n")));
+        assert_eq!(parsed.outcomes["a::three"], Outcome::Skipped("no such thing".into()));
+        assert!(parse(&report[..report.len() - 12], Duration::ZERO).is_none(), "the end is missing");
+    }
+}
