@@ -304,6 +304,28 @@ fn ioctls_are_sorted_and_found() {
     }
 }
 
+/// Every option of the internet, of UNIX sockets and of all sockets that Python has a name for is in the table, as an option, a
+/// control message or an alias.
+#[test]
+fn pythons_options_have_rows() {
+    let prefixes = ["SO_", "IP_", "IPV6_", "TCP_", "UDP_", "UDPLITE_"];
+    // Values, not options; and other families' own, whose rows are theirs.
+    let none = ["IP_DEFAULT_MULTICAST_LOOP", "IP_DEFAULT_MULTICAST_TTL", "IP_MAX_MEMBERSHIPS", "IPV6_RTHDR_TYPE_0"];
+    let others = ["SO_J1939_", "SO_VM_SOCKETS_", "SO_RDS_", "SO_BTH_", "SO_HCI_", "SO_L2CAP_", "SO_RFCOMM_", "SO_SCO_"];
+    let mut count = 0;
+    for (name, number) in SOCKET_MODULE {
+        let ours = prefixes.iter().any(|prefix| name.starts_with(prefix));
+        if !ours || none.contains(name) || others.iter().any(|prefix| name.starts_with(prefix)) {
+            continue;
+        }
+        let of = ALIASES.iter().find(|(alias, _)| alias == name).map_or(*name, |(_, of)| of);
+        let there = OPTIONS.iter().any(|row| row.name == of && i64::from(row.number) == *number);
+        assert!(there, "{name} has no row");
+        count += 1;
+    }
+    assert!(count > 100, "{count}");
+}
+
 #[test]
 fn python_classes() {
     assert_eq!(python_class(errno::EWOULDBLOCK), "BlockingIOError");

@@ -503,7 +503,7 @@ fn packet(
     hardware_address: &[u8],
 ) -> Result<types::Address> {
     // C's int: what does not fit is refused before anything else.
-    let int = |value: i64| i32::try_from(value).map_err(|_| overflow("Python int too large to convert to C int".into()));
+    let int = |value: i64| i32::try_from(value).map_err(|_| overflow(format!("{verb}(): address argument out of range")));
     let (protocol, packet_type, hardware_type) = (int(protocol)?, int(kinds.0)?, int(kinds.1)?);
     if interface.contains(&0) {
         return Err(Error::text(ErrorKind::Value, "embedded null character"));

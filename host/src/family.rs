@@ -227,6 +227,29 @@ mod tests {
     }
 
     #[test]
+    fn the_page_of_calls_says_which_families_are_served() {
+        let page = include_str!("../../wit/posix.md");
+        let (_, rest) = page.split_once("## Families").expect("the section is there");
+        let (section, _) = rest.split_once("\n## ").expect("it ends");
+        let rows: Vec<(Vec<&str>, &str)> = section
+            .lines()
+            .filter(|line| line.starts_with("| AF_"))
+            .map(|line| (line.split('|').nth(1).unwrap_or_default().split(',').map(str::trim).collect(), line))
+            .collect();
+        for (name, _) in Family::ALL {
+            let name = format!("AF_{}", name.to_uppercase());
+            let row = rows.iter().find(|(names, _)| names.contains(&name.as_str()));
+            let (_, line) = row.unwrap_or_else(|| panic!("wit/posix.md has no row of {name}"));
+            assert!(!line.contains("not served"), "{line}");
+        }
+        let served = |name: &str| Family::ALL.iter().any(|(own, _)| name == format!("AF_{}", own.to_uppercase()));
+        for (names, line) in rows {
+            let says = line.contains("not served") || line.contains("never served") || names.contains(&"AF_UNSPEC");
+            assert!(says || names.iter().all(|name| served(name)), "{line}");
+        }
+    }
+
+    #[test]
     fn every_family_round_trips() {
         let plain = |samples: Vec<Address>| samples.into_iter().map(|sample| (0, sample)).collect();
         for (name, family) in Family::ALL {

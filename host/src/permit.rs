@@ -577,3 +577,42 @@ impl<'a> Judge<'a> {
         Ok(self.permit(Control { encoded, rights }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const GROUPS: [Shape; 3] = [Shape::GroupV4, Shape::GroupV6, Shape::GroupAddress];
+
+    #[test]
+    fn a_group_is_found_where_the_kernel_reads_it() {
+        let bytes = |bytes: &[u8]| OptionBytes::Bytes(bytes.to_vec());
+        assert_eq!(group(Shape::GroupV4, &bytes(&[239, 1, 2, 3, 9, 9, 9, 9])), Some([239, 1, 2, 3].into()));
+        let mut request = vec![0; 136];
+        request[8..10].copy_from_slice(&(libc::AF_INET as u16).to_ne_bytes());
+        request[12..16].copy_from_slice(&[239, 1, 2, 3]);
+        assert_eq!(group(Shape::GroupAddress, &bytes(&request)), Some([239, 1, 2, 3].into()));
+        request[8..10].copy_from_slice(&(libc::AF_INET6 as u16).to_ne_bytes());
+        request[16..18].copy_from_slice(&[0xff, 2]);
+        assert_eq!(group(Shape::GroupAddress, &bytes(&request)), Some([0xff02, 0, 0, 0, 0, 0, 0, 0].into()));
+        request[8] = 1;
+        assert_eq!(group(Shape::GroupAddress, &bytes(&request)), None);
+        assert_eq!(group(Shape::GroupV6, &OptionBytes::Null(20)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_value_is_survived(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let value = OptionBytes::Bytes(bytes.clone());
+            for shape in GROUPS {
+                prop_assert!(group(shape, &value).is_none() || bytes.len() >= 4);
+            }
+            match program(&value) {
+                Ok(OptionBytes::Program(instructions)) => prop_assert_eq!(instructions.len() * 8, bytes.len()),
+                Ok(_) => prop_assert!(false, "no program"),
+                Err(_) => prop_assert!(bytes.is_empty() || bytes.len() % 8 != 0),
+            }
+        }
+    }
+}

@@ -228,6 +228,25 @@ pub(crate) fn oracle_calls_same() {
     all.extend(cases(&[&closed, &["1", "2"], &["closed"]]));
     all.extend(cases(&[&["connect_ex_1"], &["1"], &["closed"]]));
     all.extend(cases(&[&methods, &["1", "2"], &["0", "0.01"]]));
+    // Frames' addresses: interface, protocol, packet's type, hardware's type. Root alone may have such sockets.
+    match socket2::Socket::new(socket2::Domain::PACKET, socket2::Type::DGRAM, None) {
+        Ok(_) => {
+            let interfaces = ["lo", "", "nosuch0", "a-name-that-is-too-long", "l%c3%b6"];
+            let protocols = ["0", "2054", "65535", "65536", "-1", "2147483648", "4294967296"];
+            all.extend(cases(&[&["bind"], &["17"], &interfaces, &protocols]));
+            all.extend(cases(&[
+                &["bind"],
+                &["17"],
+                &["lo"],
+                &["2054", "-1"],
+                &["0", "4", "255", "256", "-1", "2147483648"],
+            ]));
+            all.extend(cases(&[&["bind"], &["17"], &["lo"], &["34997"], &["0"], &["0", "772", "65536", "-1"]]));
+            all.extend(cases(&[&["connect", "connect_ex", "sendto"], &["17"], &["lo", "nosuch0"], &["34997", "65536"]]));
+            all.extend(cases(&[&["form"], &["16", "17"]]));
+        }
+        Err(error) => skip("oracle_calls_same: AF_PACKET", &error.to_string()),
+    }
     // The one that is not the same: Python waits before it asks, this guest asks first and need not wait to be told EOPNOTSUPP.
     all.retain(|case| case != "accept|2|0.01");
     compare("oracle_calls_same", programs::oracle_calls_same, "calls.py", &all);

@@ -29,7 +29,8 @@ pub(crate) fn packet_frames_ok() {
 pub(crate) fn packet_frames_denied() {
     alone("packet_frames_denied", || {
         both_ways(|way| {
-            let guest = Guest::new(programs::packet_frames_denied, way).allow("packet=lo:arp").arg("left").start();
+            let guest = Guest::new(programs::packet_frames_denied, way).allow("packet=lo:arp").allow("packet=left:lldp");
+            let guest = guest.arg("left").start();
             guest.lines(1);
             // Frames on the loopback, which a socket that is not bound yet must not get.
             let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("binds");

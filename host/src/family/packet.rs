@@ -59,6 +59,13 @@ fn name_of(socket: &Handle, interface: u32) -> Result<String, Errno> {
     rustix::net::netdevice::index_to_name(socket.fd(), interface)
 }
 
+/// The protocol that a bind without one keeps (man 7 packet): that of the last bind, or the one that the socket was asked for,
+/// which the host may still hold back from the kernel.
+fn protocol_of(socket: &Handle) -> Result<u16, Errno> {
+    let own = decoded(&sys::local_address(socket.fd())?).map_or(0, |address| address.protocol);
+    Ok(if own == 0 { socket.packet_protocol() } else { own })
+}
+
 /// Asks about the frames of an interface, by its index; 0 is every interface.
 fn decide(judge: &Judge<'_>, socket: &Handle, interface: u32, protocol: u16) -> Outcome<()> {
     let name = if interface == 0 { None } else { Some(name_of(socket, interface)?) };
@@ -91,8 +98,7 @@ impl FamilyRules for Packet {
     fn judge(judge: &Judge<'_>, purpose: Use<'_>, kind: SocketKind, address: &Address) -> Outcome<Destination> {
         let Address::Packet(address) = address else { return Err(Errno::AFNOSUPPORT.into()) };
         let protocol = match purpose {
-            // man 7 packet: 0 keeps the protocol that the socket was made with, which the host may still hold back.
-            Use::Bind(socket) if address.protocol == 0 => socket.packet_protocol(),
+            Use::Bind(socket) if address.protocol == 0 => protocol_of(socket)?,
             _ => address.protocol,
         };
         match purpose {

@@ -1,4 +1,5 @@
-//! Holds `packet=lo:arp` and wants other protocols, other interfaces, other people's frames. The argument is another interface.
+//! Holds `packet=lo:arp` and, for the interface that is its argument, `packet=INTERFACE:lldp`, and wants other protocols, other
+//! interfaces, other people's frames.
 
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use attack::{args, denied, denied_for, raw, refused};
 
 const ARP: u16 = 0x0806;
 const IP: u16 = 0x0800;
+const LLDP: u16 = 0x88cc;
 
 fn htons(number: u16) -> i32 {
     i32::from(number.to_be())
@@ -46,7 +48,7 @@ fn main() -> Result<(), Error> {
     for socket in [&socket, &cooked] {
         denied_for("bind to IP", socket.bind(("lo", IP)), "packet=lo:ip");
         denied_for("bind to all", socket.bind(("lo", ETH_P_ALL)), "packet=lo");
-        denied_for("another interface", socket.bind((other.as_str(), ARP)), &format!("packet={other}"));
+        denied_for("another interface", socket.bind((other.as_str(), ARP)), &format!("packet={other}:arp"));
         // The number alone is no way around the name.
         for (interface, grant) in [(0, "packet=*:arp".to_owned()), (2, format!("packet={other}:arp"))] {
             let address = types::Address::Packet(PacketAddress {
@@ -68,6 +70,13 @@ fn main() -> Result<(), Error> {
             }
         }
     }
+    // A bind without a protocol keeps the last one.
+    let moving = Socket::new(AF_PACKET, SOCK_RAW, htons(LLDP))?;
+    denied_for("the protocol of socket(2)", moving.bind(("lo", 0)), "packet=lo:lldp");
+    moving.bind((other.as_str(), 0))?;
+    denied_for("the protocol of the last bind", moving.bind(("lo", 0)), "packet=lo:lldp");
+    moving.bind(("lo", ARP))?;
+    denied_for("the protocol of the last bind", moving.bind((other.as_str(), 0)), &format!("packet={other}:arp"));
     socket.bind(("lo", 0))?;
     cooked.bind(("lo", 0))?;
     // Every way to send: the frame itself says what it is.
