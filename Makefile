@@ -6,7 +6,7 @@ MAKEFLAGS += --no-print-directory
 # The demo, the tests and the scripts look for the programs in target/.
 unexport CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR
 
-# What `make bench` measures: BENCH=decisions chooses the other.
+# What `make bench` measures: BENCH=decisions, serve or instances choose others.
 BENCH ?= transfers
 
 # Whose tests `make conformance` runs, and which of them (all that run.py knows, if none is named).

@@ -4,7 +4,7 @@
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-for built in release/sandsock guests/{echo_server,echo_client,udp_client,restricted_server}.wasm; do
+for built in release/sandsock guests/{echo_server,echo_client,udp_client,restricted_server,hello_http}.wasm; do
     [ -e "target/$built" ] || { echo "demo: target/$built is missing: run \`make demo\`" >&2; exit 1; }
 done
 PATH=$PWD/target/release:$PATH
@@ -122,6 +122,22 @@ expect 1 "$refused: a socket of AF_INET and SOCK_STREAM is not granted" \
 heading "A server that would like to do more than serve tells its client how it fared"
 start sandsock run --policy "$work/server.toml" target/guests/restricted_server.wasm 127.0.0.1 0 1
 system_client "option SOL_SOCKET/SO_MARK is not granted"
+ended
+
+heading "inetd's way: each connection is served by a fresh instance, and is all that it has"
+show sandsock serve --listen 127.0.0.1:0 target/guests/hello_http.wasm
+: >"$work/server"
+sandsock serve --listen 127.0.0.1:0 target/guests/hello_http.wasm >"$work/server" 2>&1 </dev/null &
+server=$!
+port=
+while [ -z "$port" ]; do
+    kill -0 "$server" 2>/dev/null || { cat "$work/server"; server=; fail "the server has ended"; exit 1; }
+    sleep 0.02
+    port=$(sed -n 's/^sandsock: listening on 127.0.0.1:\([0-9]*\)$/\1/p' "$work/server")
+done
+cat "$work/server"
+system_client "hello ('127.0.0.1', " $'GET /demo HTTP/1.0\r\n\r\n'
+kill -TERM "$server"
 ended
 
 echo

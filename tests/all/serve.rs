@@ -179,6 +179,29 @@ pub(crate) fn serve_connection_ok() {
 }
 
 #[test]
+fn serve_example_answers_http() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut command = Command::new(binary());
+    command.args(["serve", "--listen", "127.0.0.1:0", "--policy"]).arg(root.join("examples/policies/hello_http.toml"));
+    command.arg(target().join("guests/hello_http.wasm"));
+    let serving = Serving::spawn(command);
+    for (request, words) in [
+        (
+            "GET /page HTTP/1.1\r\nHost: x\r\n\r\n",
+            &["HTTP/1.1 200 OK\r\n", "\r\n\r\nhello ('127.0.0.1', ", " at /page\n"][..],
+        ),
+        ("HEAD / HTTP/1.1\r\n\r\n", &["HTTP/1.1 200 OK\r\n"]),
+        ("nonsense\r\n\r\n", &["HTTP/1.1 400 Bad Request\r\n"]),
+    ] {
+        let mut stream = TcpStream::connect(&serving.address).expect("connects");
+        stream.write_all(request.as_bytes()).expect("writes");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("reads");
+        assert!(words.iter().all(|word| answer.contains(word)), "{request}\n{answer}");
+    }
+}
+
+#[test]
 fn serve_hundreds_of_connections_at_once_each_with_its_own_instance() {
     let serving = Serving::on_loopback(&[], programs::serve_connection_ok);
     let mut lines: Vec<_> = (0..400).map(|_| serving.connect()).collect();

@@ -1,0 +1,138 @@
+//! What an instance costs: the time to make one, with its WASI and socket contexts, and the memory that it holds, from 1 to 10,000
+//! alive at once, by both of wasmtime's allocators. Each measurement is a process of its own, on one CPU.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use sandsock_host::policy::Policy;
+use sandsock_host::{SandsockCtx, SandsockCtxView, SandsockView};
+use sandsock_tests::programs;
+use wasmtime::component::{Component, Linker, ResourceTable};
+use wasmtime::{Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
+use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+const COUNTS: [u32; 5] = [1, 10, 100, 1_000, 10_000];
+const ROUNDS: usize = 5;
+const ALLOCATORS: [&str; 2] = ["on demand", "pooling"];
+
+struct State {
+    wasi: WasiCtx,
+    sandsock: SandsockCtx,
+    table: ResourceTable,
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl SandsockView for State {
+    fn sandsock(&mut self) -> SandsockCtxView<'_> {
+        SandsockCtxView { ctx: &mut self.sandsock, table: &mut self.table }
+    }
+}
+
+fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    if let [_, flag, allocator, count, ..] = &args[..]
+        && flag == "--measure"
+    {
+        return measure(allocator, count.parse().expect("a number"));
+    }
+    pin();
+    println!("an instance of a guest, one CPU, medians of {ROUNDS} rounds");
+    println!("{:<10} {:<10} {:>16} {:>22}", "instances", "allocator", "time for each", "resident for each");
+    for count in COUNTS {
+        for allocator in ALLOCATORS {
+            let mut rounds: Vec<(f64, f64)> = (0..ROUNDS).map(|_| of_child(allocator, count)).collect();
+            let time = median(&mut rounds, |round| round.0);
+            let memory = median(&mut rounds, |round| round.1);
+            println!("{count:<10} {allocator:<10} {time:>13.1} us {memory:>18.1} KiB");
+        }
+    }
+}
+
+fn median(rounds: &mut [(f64, f64)], of: impl Fn(&(f64, f64)) -> f64) -> f64 {
+    rounds.sort_by(|a, b| of(a).total_cmp(&of(b)));
+    of(&rounds[rounds.len() / 2])
+}
+
+/// Microseconds and KiB for each.
+fn of_child(allocator: &str, count: u32) -> (f64, f64) {
+    let program = std::env::current_exe().expect("this program has a path");
+    let output = Command::new(program).args(["--measure", allocator, &count.to_string()]).output().expect("runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let numbers: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    match numbers[..] {
+        [time, memory] => (time, memory),
+        _ => panic!("{allocator} {count}: {text}{}", String::from_utf8_lossy(&output.stderr)),
+    }
+}
+
+fn measure(allocator: &str, count: u32) {
+    raise_descriptor_limit();
+    let mut config = Config::new();
+    config.concurrency_support(false).epoch_interruption(true);
+    config.cache(Some(Cache::new(CacheConfig::new()).expect("a cache folder")));
+    if allocator == "pooling" {
+        // One more, which warms up. A guest of std has up to eight core instances, of WASI's adapter the most.
+        let count = count + 1;
+        let mut pool = PoolingAllocationConfig::default();
+        pool.total_component_instances(count).total_core_instances(count * 8).total_memories(count).total_tables(count * 8);
+        pool.total_stacks(count);
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    }
+    let engine = Engine::new(&config).expect("an engine");
+    let component = Component::from_file(&engine, programs::serve_connection_ok.path()).expect("`make guests` builds it");
+    let mut linker = Linker::<State>::new(&engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker).expect("links");
+    sandsock_host::add_to_linker_async(&mut linker).expect("links");
+    let pre = CommandPre::new(linker.instantiate_pre(&component).expect("fits")).expect("is a program");
+    let policy = Arc::new(Policy::builder().build());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let make = || {
+        let sandsock = SandsockCtx::builder(Arc::clone(&policy)).wait_on_fiber().build().expect("a context");
+        let wasi = WasiCtx::builder().arg("guest").build();
+        let mut store = Store::new(&engine, State { wasi, sandsock, table: ResourceTable::new() });
+        store.set_epoch_deadline(1);
+        let command = runtime.block_on(pre.instantiate_async(&mut store)).expect("an instance");
+        (store, command)
+    };
+    // What is made but once is no instance's cost.
+    drop(make());
+    let mut all = Vec::with_capacity(count as usize);
+    let before = resident();
+    let start = Instant::now();
+    all.extend((0..count).map(|_| make()));
+    let time = start.elapsed().as_nanos() as f64 / 1000.0;
+    let memory = resident().saturating_sub(before) as f64;
+    println!("{} {}", time / f64::from(count), memory / f64::from(count));
+}
+
+/// This process's resident memory in KiB.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells it");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it is there");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+/// Each context has an eventfd.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).expect("up to its own maximum it may");
+}
+
+/// Runs this process, and those it starts, on the first CPU it may use.
+fn pin() {
+    let allowed = sched_getaffinity(None).expect("the kernel tells the CPUs");
+    let first = (0..CpuSet::MAX_CPU).find(|&cpu| allowed.is_set(cpu)).expect("there is one");
+    let mut one = CpuSet::new();
+    one.set(first);
+    sched_setaffinity(None, &one).expect("the kernel takes it");
+}
