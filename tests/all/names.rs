@@ -1,10 +1,12 @@
 //! Names: which may be looked up, what becomes of the answers, and what they open.
 
-use std::net::{TcpListener, UdpSocket};
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use sandsock_tests::resolver::with_own_resolver;
+use sandsock_tests::resolver::{NameServer, with_own_resolver};
 use sandsock_tests::{Guest, both_ways, programs, skip};
 
 use crate::policy::{Tcp, Udp};
@@ -113,14 +115,20 @@ pub(crate) fn names_unknown_fails() {
     });
 }
 
+/// Whether this host has the usual table of services.
+fn knows_services(test: &str) -> bool {
+    let services = std::fs::read_to_string("/etc/services").unwrap_or_default();
+    let known = services.lines().any(|line| line.starts_with("http") && line.contains("80/tcp"));
+    if !known {
+        skip(test, "/etc/services does not have http");
+    }
+    known
+}
+
 #[test]
 pub(crate) fn names_numeric_ok() {
     both_ways(|way| {
-        let services = std::fs::read_to_string("/etc/services").unwrap_or_default();
-        let known = services.lines().any(|line| line.starts_with("http") && line.contains("80/tcp"));
-        if !known {
-            skip("names_numeric_ok", "service names: /etc/services does not have http");
-        }
+        let known = knows_services("names_numeric_ok, service names");
         let guest = Guest::new(programs::names_numeric_ok, way);
         if known { guest.arg("services") } else { guest }.run().success();
     });
@@ -247,22 +255,265 @@ pub(crate) fn names_lookup_interrupted() {
     with_own_resolver("names::names_lookup_interrupted", || {
         let server = HostileServer::start(|_, _| None);
         both_ways(|way| {
-            let running = Guest::new(programs::names_lookup_interrupted, way)
-                .allow("resolve=silent.example")
-                .limit("lookups-pending=2")
-                .start();
-            for round in 1..=2 {
-                running.lines(round);
-                // Until the question is out, so that there is a wait to be ended.
-                std::thread::sleep(Duration::from_millis(200));
-                let start = Instant::now();
-                running.interrupt();
-                running.lines(round + 1);
-                assert!(start.elapsed() < Duration::from_secs(2), "the interrupt took {:?}", start.elapsed());
+            for function in ["getaddrinfo", "gethostbyname", "gethostbyaddr", "getnameinfo", "getfqdn"] {
+                let running = Guest::new(programs::names_lookup_interrupted, way)
+                    .allow("resolve=silent.example")
+                    .allow("reverse-resolve=192.0.2.1")
+                    .limit("lookups-pending=2")
+                    .arg(function)
+                    .start();
+                for round in 1..=2 {
+                    running.lines(round);
+                    // Until the question is out, so that there is a wait to be ended.
+                    std::thread::sleep(Duration::from_millis(200));
+                    let start = Instant::now();
+                    running.interrupt();
+                    running.lines(round + 1);
+                    assert!(start.elapsed() < Duration::from_secs(2), "{function}: {:?}", start.elapsed());
+                }
+                running.join().success();
             }
-            running.join().success();
         });
         assert!(server.asked().iter().all(|name| name == "silent.example"));
         assert!(!server.asked().is_empty());
+    });
+}
+
+#[test]
+pub(crate) fn names_server_ok() {
+    const TEST: &str = "names::names_server_ok";
+    with_own_resolver(TEST, || {
+        let longest = format!("{}.{}.{}.{}.example", "a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(53));
+        let all: Vec<(String, &str)> = (1..=100)
+            .flat_map(|n| [(format!("198.51.100.{n}"), "many.example"), (format!("203.0.113.{n}"), "lots.example")])
+            .collect();
+        let mut records = format!(
+            "93.184.216.34 web.example\n93.184.216.35 both.example\n2606:2800::5 both.example\n2606:2800::6 six.example\n\
+             93.184.216.36 xn--bcher-kva.example\n93.184.216.36 {longest}\n93.184.216.34 mixed.example\n\
+             192.168.1.1 mixed.example\n10.0.0.7 private.example\n"
+        );
+        for (address, name) in &all {
+            records.push_str(&format!("{address} {name}\n"));
+        }
+        let aliases = [("w3.example", "www.example"), ("www.example", "web.example")];
+        let Some(server) = NameServer::start(TEST, &records, &aliases) else { return };
+        both_ways(|way| {
+            let mut guest = Guest::new(programs::names_server_ok, way)
+                .allow("udp-send=many.example:9")
+                .allow("udp-send=lots.example:9")
+                .allow("reverse-resolve=93.184.216.0/24")
+                .allow("reverse-resolve=2606:2800::/32")
+                .allow(format!("resolve={longest}"));
+            for name in ["w3", "both", "six", "none", "mixed", "private", "bücher"] {
+                guest = guest.allow(format!("resolve={name}.example"));
+            }
+            guest = guest.arg(&longest);
+            all.iter().fold(guest, |guest, (address, _)| guest.arg(address)).run().success();
+        });
+        let asked = server.asked();
+        assert!(asked.contains(&longest) && asked.contains(&"34.216.184.93.in-addr.arpa".to_owned()), "{asked:?}");
+        let never = |name: &String| name.len() > 253 || name.contains("0x7f") || name.contains("web.example");
+        assert!(!asked.iter().any(never), "{asked:?}");
+    });
+}
+
+#[test]
+pub(crate) fn names_changes_denied() {
+    const TEST: &str = "names::names_changes_denied";
+    with_own_resolver(TEST, || {
+        let Some(server) = NameServer::start(TEST, "", &[]) else { return };
+        let listener = TcpListener::bind("0.0.0.0:8080").expect("the namespace is ours");
+        both_ways(|way| {
+            server.change("93.184.216.34 rebind.example\n");
+            let running = Guest::new(programs::names_changes_denied, way).allow("tcp-connect=rebind.example:8080").start();
+            for (change, answer) in [
+                (Some("169.254.169.254 rebind.example\n"), b"1"),
+                (Some("93.184.216.35 rebind.example\n"), b"2"),
+                (None, b"3"),
+                (None, b"3"),
+            ] {
+                let Some(mut stream) = accepted(&listener) else { break };
+                if let Some(records) = change {
+                    server.change(records);
+                }
+                stream.write_all(answer).expect("the guest waits for it");
+            }
+            running.join().success();
+        });
+    });
+}
+
+/// The next connection; none where a guest that failed makes none.
+fn accepted(listener: &TcpListener) -> Option<TcpStream> {
+    listener.set_nonblocking(true).expect("is set");
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(10) {
+        if let Ok((stream, _)) = listener.accept() {
+            stream.set_nonblocking(false).expect("is set");
+            return Some(stream);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    None
+}
+
+#[test]
+pub(crate) fn names_slow_ok() {
+    const TEST: &str = "names::names_slow_ok";
+    with_own_resolver(TEST, || {
+        let Some(server) = NameServer::start(TEST, "93.184.216.34 web.example\n", &[]) else { return };
+        both_ways(|way| {
+            let running = Guest::new(programs::names_slow_ok, way)
+                .allow("resolve=web.example")
+                .allow("reverse-resolve=93.184.216.34")
+                .arg(500)
+                .start();
+            for question in 1..=3 {
+                running.lines(question);
+                server.pause();
+                // The guest asks half a second after its line.
+                std::thread::sleep(Duration::from_millis(1200));
+                server.go_on();
+            }
+            running.join().success();
+        });
+    });
+}
+
+#[test]
+pub(crate) fn names_dead_fails() {
+    const TEST: &str = "names::names_dead_fails";
+    with_own_resolver(TEST, || {
+        let Some(server) = NameServer::start(TEST, "93.184.216.34 web.example\n", &[]) else { return };
+        server.pause();
+        both_ways(|way| {
+            Guest::new(programs::names_dead_fails, way)
+                .allow("resolve=web.example")
+                .allow("resolve=files.example")
+                .allow("reverse-resolve=93.184.216.34")
+                .run()
+                .success();
+        });
+        server.go_on();
+    });
+}
+
+#[test]
+pub(crate) fn names_reverse_denied() {
+    const TEST: &str = "names::names_reverse_denied";
+    with_own_resolver(TEST, || {
+        let Some(server) = NameServer::start(TEST, "93.184.216.34 web.example\n", &[]) else { return };
+        both_ways(|way| {
+            Guest::new(programs::names_reverse_denied, way)
+                .allow("reverse-resolve=192.0.2.0/24")
+                .deny("reverse-resolve=192.0.2.128/25")
+                .run()
+                .success();
+        });
+        assert_eq!(server.asked(), ["1.2.0.192.in-addr.arpa"], "no server hears of what was not granted");
+    });
+}
+
+#[test]
+pub(crate) fn names_fixed_ok() {
+    if !knows_services("names_fixed_ok") {
+        return;
+    }
+    both_ways(|way| {
+        let pairs = [
+            "one.example=10.0.0.5",
+            "one.example=10.0.0.6",
+            "one.example=fd00::5",
+            "four.example=10.0.0.5",
+            "far.example=10.9.9.9",
+        ];
+        let guest = Guest::new(programs::names_fixed_ok, way).deny("reverse-resolve=10.9.0.0/16");
+        pairs.iter().fold(guest, |guest, pair| guest.resolve(pair)).run().success();
+    });
+}
+
+#[test]
+pub(crate) fn names_limits_refused() {
+    both_ways(|way| {
+        for limit in ["lookups-per-second", "lookups-pending"] {
+            Guest::new(programs::names_limits_refused, way)
+                .allow("resolve=web.example")
+                .allow("reverse-resolve=192.0.2.1")
+                .limit(format!("{limit}=0"))
+                .arg(limit)
+                .run()
+                .success();
+        }
+    });
+}
+
+/// This host's own name.
+fn kernel_hostname() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").expect("Linux has it").trim().to_owned()
+}
+
+#[test]
+pub(crate) fn names_hostname_ok() {
+    const TEST: &str = "names::names_hostname_ok";
+    with_own_resolver(TEST, || {
+        both_ways(|way| {
+            let guest = || Guest::new(programs::names_hostname_ok, way);
+            std::fs::write("/proc/sys/kernel/hostname", "inside.example").expect("the namespace is ours");
+            assert_eq!(guest().allow("hostname=read").run().success(), "inside.example inside.example\n");
+            assert_eq!(guest().hostname("web-1").run().success(), "web-1 web-1\n");
+            assert_eq!(guest().hostname("web-1").allow_all().run().success(), "web-1 web-1\n");
+            assert_eq!(guest().allow_all().deny("hostname=read").run().success(), "sandbox sandbox\n");
+            assert_eq!(kernel_hostname(), "inside.example");
+            // What it may set it need not see.
+            assert_eq!(guest().allow("hostname=set").arg("first").run().success(), "sandbox sandbox\n");
+            assert_eq!(kernel_hostname(), "first");
+            let both = guest().allow("hostname=set").allow("hostname=read").arg("second");
+            assert_eq!(both.run().success(), "second second\n");
+            assert_eq!(kernel_hostname(), "second");
+            // The kernel's own word, which is no denial.
+            let ended = guest().allow("hostname=set").arg("x".repeat(65)).run();
+            assert!(ended.stderr.contains("[Errno 22] Invalid argument"), "{ended:?}");
+        });
+    });
+}
+
+#[test]
+pub(crate) fn names_hostname_denied() {
+    both_ways(|way| {
+        let before = kernel_hostname();
+        Guest::new(programs::names_hostname_denied, way).run().success();
+        Guest::new(programs::names_hostname_denied, way).allow("interfaces").allow("resolve=*").deny("hostname=read").run();
+        assert_eq!(kernel_hostname(), before);
+    });
+}
+
+#[test]
+pub(crate) fn names_interfaces_ok() {
+    both_ways(|way| {
+        let shown = Guest::new(programs::names_interfaces_ok, way).allow("interfaces").run().success();
+        let shown: BTreeSet<_> = shown.lines().map(str::to_owned).collect();
+        let own = std::fs::read_dir("/sys/class/net").expect("Linux has it").filter_map(|entry| {
+            let entry = entry.ok()?;
+            let index = std::fs::read_to_string(entry.path().join("ifindex")).ok()?;
+            Some(format!("{} {}", index.trim(), entry.file_name().to_string_lossy()))
+        });
+        assert_eq!(shown, own.collect::<BTreeSet<_>>());
+    });
+}
+
+#[test]
+pub(crate) fn names_interfaces_denied() {
+    both_ways(|way| {
+        Guest::new(programs::names_interfaces_denied, way).allow("tcp-listen=*:*").run().success();
+    });
+}
+
+#[test]
+pub(crate) fn names_services_ok() {
+    if !knows_services("names_services_ok") {
+        return;
+    }
+    both_ways(|way| {
+        Guest::new(programs::names_services_ok, way).run().success();
     });
 }

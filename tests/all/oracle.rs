@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use sandsock_tests::resolver::{NameServer, with_own_resolver};
 use sandsock_tests::{Guest, Program, both_ways, programs, skip};
 
 /// What a script of `oracle/` prints, given these arguments; none where there is no Python.
@@ -30,7 +31,7 @@ fn compare_with(test: &str, program: Program, script: &str, arguments: &[String]
     let arguments: Vec<String> = folder.map(name).into_iter().chain(arguments.iter().cloned()).collect();
     let Some(expected) = python(test, script, &arguments) else { return };
     both_ways(|way| {
-        let mut guest = Guest::new(program, way).allow_all();
+        let mut guest = Guest::new(program, way).allow_all().limit("lookups-per-second=1000000");
         if let Some(folder) = folder {
             guest = guest.dir(folder, &name(folder));
         }
@@ -558,4 +559,102 @@ pub(crate) fn oracle_module_same() {
     all.extend(cases(&[&["waitall"], &["0", "1", "5", "20"], &["-", "0", "0.02"], &["0", "2", "256", "258", "64", "320"]]));
     println!("{} cases", all.len());
     compare("oracle_module_same", programs::oracle_module_same, "module.py", &all);
+}
+
+#[test]
+pub(crate) fn oracle_names_same() {
+    const TEST: &str = "oracle::oracle_names_same";
+    let mut all = Vec::new();
+    let long = format!("{}.example", "a".repeat(64));
+    let hosts = [
+        "localhost",
+        "LocalHost",
+        "web.example",
+        "web.example.",
+        "www.example",
+        "both.example",
+        "six.example",
+        "none.example",
+        "files.example",
+        "files",
+        "FILES",
+        "sandsock-none",
+        "127.0.0.1",
+        "127.1",
+        "1.2.3.4.5",
+        "256.1.1.1",
+        "::1",
+        "::ffff:127.0.0.1",
+        "255.255.255.255",
+        "a..b",
+        ".",
+        "a b.example",
+        "b%c3%bccher.example",
+        "B%c3%9cCHER.example",
+        &long,
+    ];
+    all.extend(cases(&[&["gai"], &hosts, &["80"], &["0", "2", "10"], &["1"], &["0"], &["0", "2"]]));
+    all.extend(cases(&[
+        &["gai"],
+        &["localhost", "both.example"],
+        &["-", "shttp", "snone"],
+        &["0"],
+        &["0", "2"],
+        &["0"],
+        &["0"],
+    ]));
+    let flags = ["1", "8", "16", "24", "32", "40", "56", "10", "26", "1024", "1026", "4", "6", "512", "262144"];
+    let some = ["localhost", "www.example", "both.example", "six.example", "none.example", "127.0.0.1", "::1", "-"];
+    all.extend(cases(&[&["gai"], &some, &["80"], &["0", "2", "10"], &["1"], &["0"], &flags]));
+    all.extend(cases(&[
+        &["gai"],
+        &["::1%25lo", "fe80::1%25lo", "fe80::1%25none", "fe80::1%251", "", "127.0.0.1%25lo"],
+        &["80"],
+        &["0", "2", "10"],
+        &["1"],
+        &["0"],
+        &["0"],
+    ]));
+    all.extend(cases(&[&["gai"], &["-"], &["-"], &["0"], &["1"], &["0"], &["0", "2"]]));
+    all.extend(cases(&[&["byname", "byname_ex", "byaddr", "fqdn"], &hosts]));
+    all.extend(cases(&[&["byname", "byaddr", "fqdn"], &["", "<broadcast>", "0.0.0.0", "::", "%20%0alocalhost%09"]]));
+    all.extend(cases(&[&["byname", "byname_ex", "byaddr", "fqdn"], &["a%00b"]]));
+    all.extend(cases(&[
+        &["byaddr", "fqdn"],
+        &["93.184.216.34", "93.184.216.35", "93.184.216.99", "2606:2800::5", "192.0.2.80", "0x7f.1", "fe80::1%25lo"],
+    ]));
+    let addresses = [
+        "127.0.0.1",
+        "127.1",
+        "::1",
+        "93.184.216.34",
+        "93.184.216.99",
+        "2606:2800::5",
+        "192.0.2.80",
+        "localhost",
+        "",
+        "a%00b",
+    ];
+    all.extend(cases(&[&["info"], &addresses, &["80", "53", "1025"], &["0", "1", "2", "3", "8", "9", "16", "18"]]));
+    all.extend(cases(&[&["info"], &["127.0.0.1"], &["-1", "65536", "65617", "2147483647", "2147483648"], &["0", "3"]]));
+    all.extend(cases(&[&["info"], &["127.0.0.1", "::1"], &["80"], &["0", "3", "64", "1024", "-1"]]));
+    all.extend(cases(&[&["info"], &["127.0.0.1", "::1"], &["80"], &["3"], &["0", "1048575", "1048576", "-1"]]));
+    let scoped = ["fe80::1", "fe80::1%25lo", "::1", "ff02::1", "ff01::1", "2001:db8::1", "127.0.0.1"];
+    all.extend(cases(&[&["info"], &scoped, &["80"], &["3", "2", "8"], &["0"], &["0", "1", "77"]]));
+    all.extend(cases(&[&["service"], &["http", "HTTP", "domain", "none", "", "a%00b"]]));
+    all.extend(cases(&[&["service"], &["http", "domain"], &["tcp", "udp", "none", "", "%00"]]));
+    all.extend(cases(&[&["port"], &["80", "53", "1025", "0", "-1", "65535", "65536", "2147483648", "-2147483649"]]));
+    all.extend(cases(&[&["port"], &["80", "53"], &["tcp", "udp", "none", "", "%00"]]));
+    all.extend(cases(&[&["protocol"], &["tcp", "TCP", "udp", "icmp", "ipv6", "none", "", "a%00b"]]));
+    all.extend(cases(&[&["index"], &["lo", "none", "", "a-name-that-is-too-long", "a%00b"]]));
+    all.extend(cases(&[&["interface"], &["1", "0", "99", "4294967295"]]));
+    all.extend(["interfaces", "hostname"].map(String::from));
+    all.push(format!("sethostname|{}", "x".repeat(65)));
+    all.extend(["sethostname|other.example", "hostname", "sethostname|inside", "hostname"].map(String::from));
+    with_own_resolver(TEST, || {
+        let records = "93.184.216.34 web.example web\n93.184.216.35 both.example\n2606:2800::5 both.example\n\
+                       2606:2800::6 six.example\n93.184.216.36 xn--bcher-kva.example\n";
+        let Some(_server) = NameServer::start(TEST, records, &[("www.example", "web.example")]) else { return };
+        compare(TEST, programs::oracle_names_same, "names.py", &all);
+    });
 }

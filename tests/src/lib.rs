@@ -92,6 +92,7 @@ pub struct Guest {
     policy: PolicyBuilder,
     args: Vec<String>,
     dirs: Vec<(PathBuf, String)>,
+    hostname: Option<String>,
     inherited: Vec<(i32, Inherited)>,
 }
 
@@ -172,7 +173,15 @@ impl Running {
 impl Guest {
     /// A run of this program without any grant.
     pub fn new(program: Program, way: Way) -> Self {
-        Self { program, way, policy: Policy::builder(), args: Vec::new(), dirs: Vec::new(), inherited: Vec::new() }
+        Self {
+            program,
+            way,
+            policy: Policy::builder(),
+            args: Vec::new(),
+            dirs: Vec::new(),
+            inherited: Vec::new(),
+            hostname: None,
+        }
     }
 
     /// Adds a grant.
@@ -214,6 +223,12 @@ impl Guest {
     #[track_caller]
     pub fn resolve(mut self, pair: impl Display) -> Self {
         self.policy.resolve(&pair.to_string()).expect("a good pair");
+        self
+    }
+
+    /// Gives the guest a host name.
+    pub fn hostname(mut self, name: &str) -> Self {
+        self.hostname = Some(name.to_owned());
         self
     }
 
@@ -305,6 +320,9 @@ impl Guest {
         }
         for (number, descriptor) in self.inherited {
             builder.inherit(number, descriptor);
+        }
+        if let Some(name) = &self.hostname {
+            builder.host_name(name).expect("a good name");
         }
         let sandsock = builder.build().expect("a context");
         Prepared { state: State { wasi: wasi.build(), sandsock, table: ResourceTable::new() }, stdout, stderr }

@@ -35,7 +35,7 @@ pub fn with_own_resolver(test: &str, body: impl Fn()) {
         printf '%s' "$SANDSOCK_TESTS_HOSTS" >"$folder/hosts"
         for file in resolv.conf nsswitch.conf hosts; do mount --bind "$folder/$file" "/etc/$file"; done
         umount -l "$folder" && rmdir "$folder"
-        hostname inside.example
+        hostname inside
         echo ready
         exec "$0" "$@"
     "#;

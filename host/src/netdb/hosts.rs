@@ -9,7 +9,6 @@ use wasmtime::StoreContextMut;
 
 use sandsock_abi::constants::{AI_CANONIDN, AI_IDN, EAI_ADDRFAMILY, HOST_NOT_FOUND, NO_DATA, NO_RECOVERY};
 
-use super::reverse::has_named_zone;
 use super::{Failure, NAME_MAX, ask, name_answer, run};
 use crate::bindings::sandsock::socket::types::{AddressHints, AddressInfo, Error, HostEntry, NameError, SocketKind, Wait};
 use crate::ctx::{SandsockCtxView, SandsockView};
@@ -140,11 +139,13 @@ fn zoned(host: &str) -> Option<(Ipv6Addr, &str)> {
     Some((address.parse().ok()?, zone))
 }
 
-/// A zone by its name tells the number of an interface, which takes that grant.
+/// A zone by its name tells the number of an interface, which takes that grant. glibc reads a name in link-local scope, and in
+/// multicast's node-local and link-local.
 fn judge_zone(view: &SandsockCtxView<'_>, host: &str) -> Outcome<()> {
     let Some((address, zone)) = zoned(host) else { return Ok(()) };
     let named = !zone.is_empty() && !zone.bytes().all(|byte| byte.is_ascii_digit());
-    if named && has_named_zone(address) { view.ctx.judge().interfaces().map(drop) } else { Ok(()) }
+    let local = address.is_unicast_link_local() || matches!(address.segments()[0] & 0xff0f, 0xff01 | 0xff02);
+    if local && named { view.ctx.judge().interfaces().map(drop) } else { Ok(()) }
 }
 
 /// Judges a name that is to be looked up. A text that can't be one has nothing to be denied for where every name is granted:
@@ -263,8 +264,9 @@ async fn host_by_name<T: SandsockView>(
     if entry.addresses.is_empty() {
         return Err(Failure::Host(NO_DATA));
     }
-    let kept = judge_answers(&store.data_mut().sandsock(), &name, entry.addresses)?.kept;
-    let addresses = kept.into_iter().map(sys::numeric_host).collect();
+    let kept = judge_answers(&store.data_mut().sandsock(), &name, entry.addresses.clone())?.kept;
+    // As often as the resolver gave it.
+    let addresses = entry.addresses.into_iter().filter(|address| kept.contains(address)).map(sys::numeric_host).collect();
     Ok(HostEntry { name: entry.name, aliases: entry.aliases, addresses })
 }
 

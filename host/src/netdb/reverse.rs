@@ -1,6 +1,6 @@
 //! The name of an address. An answer is a text and no more: it pins nothing, and opens nothing.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use rustix::io::Errno;
 use wasmtime::StoreContextMut;
@@ -134,15 +134,11 @@ fn numeric_host(view: &SandsockCtxView<'_>, address: SocketAddr) -> String {
     if v6.scope_id() == 0 {
         return text;
     }
-    let named = has_named_zone(*v6.ip()).then(|| view.ctx.judge().interfaces().ok()).flatten();
+    // glibc writes a name in link-local scope, multicast's too.
+    let local = v6.ip().is_unicast_link_local() || v6.ip().segments()[0] & 0xff0f == 0xff02;
+    let named = local.then(|| view.ctx.judge().interfaces().ok()).flatten();
     match named.and_then(|permit| sys::interface_name(permit, v6.scope_id()).ok()) {
         Some(name) => format!("{text}%{name}"),
         None => format!("{text}%{}", v6.scope_id()),
     }
-}
-
-/// Whether glibc reads and writes the zone of such an address as the name of an interface: in link-local scope, and in
-/// multicast's node-local and link-local.
-pub(super) fn has_named_zone(address: Ipv6Addr) -> bool {
-    address.is_unicast_link_local() || matches!(address.segments()[0] & 0xff0f, 0xff01 | 0xff02)
 }

@@ -1,0 +1,84 @@
+//! Makes the calls for names that its arguments name, and says what each gave; `names.py` does the same.
+
+use sandsock::{
+    Error, ErrorKind, HostEntry, Service, getaddrinfo, getfqdn, gethostbyaddr, gethostbyname, gethostbyname_ex, gethostname,
+    getnameinfo, getprotobyname, getservbyname, getservbyport, if_indextoname, if_nameindex, if_nametoindex, sethostname,
+};
+use sandsock_test_programs::oracle::{decode, shown};
+
+fn main() {
+    for argument in std::env::args().skip(1) {
+        let parts: Vec<_> = argument.split('|').collect();
+        match call(&parts) {
+            // Its text is that of the newest CPython, and not of all.
+            Err(error) if error.kind() == ErrorKind::Unicode => println!("{argument} ! UnicodeError"),
+            result => println!("{argument} {}", shown(result)),
+        }
+    }
+}
+
+fn text(part: &str) -> String {
+    String::from_utf8(decode(part)).expect("UTF-8")
+}
+
+fn repr(text: &str) -> String {
+    format!("'{text}'")
+}
+
+fn list(items: &[String]) -> String {
+    let items: Vec<_> = items.iter().map(|item| repr(item)).collect();
+    format!("[{}]", items.join(", "))
+}
+
+fn entry(entry: HostEntry) -> String {
+    format!("({}, {}, {})", repr(&entry.name), list(&entry.aliases), list(&entry.addresses))
+}
+
+fn call(parts: &[&str]) -> Result<String, Error> {
+    let number = |place: usize| -> i64 { parts[place].parse().expect("a number") };
+    let optional = |place: usize| parts.get(place).map(|part| text(part));
+    let name = text(parts.get(1).copied().unwrap_or_default());
+    Ok(match parts[0] {
+        "gai" => {
+            let host = (parts[1] != "-").then_some(name);
+            let service = match parts[2] {
+                "-" => Service::None,
+                name if name.starts_with('s') => Service::Name(&name[1..]),
+                port => Service::Number(port.parse().expect("a number")),
+            };
+            let small = |place: usize| i32::try_from(number(place)).expect("an int");
+            let answers = getaddrinfo(host.as_deref(), service, small(3), small(4), small(5), small(6))?;
+            let mut each: Vec<_> = answers
+                .iter()
+                .map(|i| format!("({}, {}, {}, '{}', {})", i.family.0, i.kind.0, i.protocol, i.canonical_name, i.address))
+                .collect();
+            each.sort();
+            format!("[{}]", each.join(", "))
+        }
+        "byname" => repr(&gethostbyname(&name)?),
+        "byname_ex" => entry(gethostbyname_ex(&name)?),
+        "byaddr" => entry(gethostbyaddr(&name)?),
+        "fqdn" => repr(&getfqdn(&name)?),
+        "info" => {
+            let flags = i32::try_from(number(3)).expect("an int");
+            let (host, service) = match parts.len() {
+                4 => getnameinfo((name, number(2)), flags)?,
+                5 => getnameinfo((name, number(2), number(4)), flags)?,
+                _ => getnameinfo((name, number(2), number(4), number(5)), flags)?,
+            };
+            format!("({}, {})", repr(&host), repr(&service))
+        }
+        "service" => getservbyname(&name, optional(2).as_deref())?.to_string(),
+        "port" => repr(&getservbyport(number(1), optional(2).as_deref())?),
+        "protocol" => getprotobyname(&name)?.to_string(),
+        "interfaces" => {
+            let each: Vec<_> = if_nameindex()?.iter().map(|(index, name)| format!("({index}, {})", repr(name))).collect();
+            format!("[{}]", each.join(", "))
+        }
+        "index" => if_nametoindex(&name)?.to_string(),
+        "interface" => repr(&if_indextoname(number(1))?),
+        "sethostname" => sethostname(decode(parts[1])).map(|()| "None".to_owned())?,
+        "hostname" => repr(&gethostname()),
+        verb => panic!("no such call: {verb}"),
+    })
+}
