@@ -97,6 +97,33 @@ pub(crate) fn cli_surroundings_ok() {
 }
 
 #[test]
+fn cli_hostname_is_what_the_guest_sees() {
+    let guest = program(programs::names_hostname_ok);
+    let run = |options: &[&str]| {
+        let output = sandsock().arg("run").args(options).arg(&guest).output().expect("runs");
+        assert!(output.status.success(), "{output:?}");
+        text(&output.stdout)
+    };
+    assert_eq!(run(&[]), "sandbox sandbox\n");
+    assert_eq!(run(&["--hostname", "web-1"]), "web-1 web-1\n");
+    assert_eq!(run(&["--hostname", "web-1", "--allow", "hostname=read"]), "web-1 web-1\n");
+    let own = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("Linux has it");
+    assert!(run(&["--allow", "hostname=read"]).starts_with(&format!("{} ", own.trim())));
+}
+
+#[test]
+fn cli_policy_file_takes_a_verb_alone() {
+    let guest = program(programs::names_interfaces_ok);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("policy.toml");
+    std::fs::write(&file, "allow = ['interfaces']").expect("writes");
+    let output = sandsock().args(["run", "--policy"]).arg(&file).arg(&guest).output().expect("runs");
+    assert!(output.status.success() && text(&output.stdout).contains("1 lo"), "{output:?}");
+    let denied = sandsock().args(["run", "--deny", "interfaces", "--policy"]).arg(&file).arg(&guest).output().expect("runs");
+    assert!(text(&denied.stderr).contains("interfaces is denied by the rule interfaces"), "{denied:?}");
+}
+
+#[test]
 fn cli_arguments_with_faults_are_125_and_one_sentence() {
     let guest = program(programs::cli_end_ok);
     for (args, words) in [
@@ -119,6 +146,10 @@ fn cli_arguments_with_faults_are_125_and_one_sentence() {
         ),
         (&["--limit", "descriptors=many"], &["--limit descriptors=many: no value for `descriptors`", "from 0 to 1048576"]),
         (&["--resolve", "name"], &["--resolve name: the address is missing", "NAME=ADDRESS"]),
+        (&["--allow", "interfaces=eth0"], &["--allow interfaces=eth0: `interfaces` takes no target at character 11"]),
+        (&["--allow", "hostname"], &["`hostname` needs a target at character 9", "hostname=read, hostname=set"]),
+        (&["--allow", "reverse-resolve=192.0.2.1:53"], &["no port has a place here at character 26"]),
+        (&["--hostname", ""], &["--hostname : a host name has 1 to 64 bytes"]),
         (&["--env", "=value"], &["--env =value: the name is missing"]),
         (&["--env", "NOT_SET_ANYWHERE"], &["--env NOT_SET_ANYWHERE: it is not set here"]),
         (&["--dir", "/not/there::/"], &["--dir /not/there: can't open the folder: No such file"]),
