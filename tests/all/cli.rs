@@ -96,6 +96,29 @@ pub(crate) fn cli_surroundings_ok() {
     assert_eq!(text(&output.stdout), expected);
 }
 
+/// The folders of `--dir` are also those that the kernel sends files from.
+#[test]
+fn cli_folder_is_sent_from() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("large"), vec![7; 8 << 20]).expect("writes");
+    std::fs::write(folder.path().join("small"), "0123456789").expect("writes");
+    std::fs::write(folder.path().join("empty"), "").expect("writes");
+    let run = |given: &str| {
+        let grants = ["tcp-connect=127.0.0.1:*", "tcp-listen=127.0.0.1:0", "udp-send=127.0.0.1:9"];
+        sandsock()
+            .args(["run", "--dir", &format!("{}::{given}", folder.path().display())])
+            .args(grants.map(|grant| format!("--allow={grant}")))
+            .arg(program(programs::files_sendfile_judged))
+            .output()
+            .expect("runs")
+    };
+    let output = run("/data");
+    assert!(output.status.success(), "{output:?}");
+    let output = run("/elsewhere");
+    assert!(!output.status.success());
+    assert!(text(&output.stderr).contains("No such file or directory"), "{output:?}");
+}
+
 #[test]
 fn cli_hostname_is_what_the_guest_sees() {
     let guest = program(programs::names_hostname_ok);
