@@ -1,7 +1,7 @@
 //! AF_ALG, in the booted kernel.
 
 use sandsock_tests::kernel::booted;
-use sandsock_tests::{Guest, programs};
+use sandsock_tests::{Guest, Program, programs};
 
 #[test]
 pub(crate) fn alg_hash_ok() {
@@ -44,5 +44,14 @@ pub(crate) fn alg_hash_denied() {
 pub(crate) fn alg_option_denied() {
     booted(|way| {
         Guest::new(programs::alg_option_denied, way).allow("family=alg:rng:*").run().success();
+    });
+}
+
+#[test]
+fn alg_example_tells_the_hash_of_nothing() {
+    booted(|way| {
+        // The harness gives no input.
+        let printed = Guest::new(Program::example("sha256"), way).example_policy().run().success();
+        assert_eq!(printed.trim(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     });
 }

@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 use std::time::Duration;
 
 use sandsock_tests::kernel::booted;
-use sandsock_tests::{Guest, programs};
+use sandsock_tests::{Guest, Program, programs};
 use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
 
 /// An interface's index.
@@ -130,6 +130,39 @@ pub(crate) fn can_j1939_options_ok() {
             .allow("option=SOL_CAN_J1939/SO_J1939_PROMISC")
             .allow("option=SOL_CAN_J1939/SO_J1939_SEND_PRIO");
         guest.arg(index("vcan0")).run().success();
+    });
+}
+
+#[test]
+fn can_node_example_answers_and_beats() {
+    booted(|way| {
+        let peer = native("vcan0");
+        let guest = Guest::new(Program::example("can_node"), way).example_policy().arg("vcan0").arg(2).start();
+        guest.lines(1);
+        let frame = |id: u32, data: &[u8; 3]| [&id.to_ne_bytes()[..], &[3, 0, 0, 0], data, &[0; 5]].concat();
+        // One beat comes at once, the next after 100 ms: each is answered by a frame to turn around.
+        let (mut answers, mut beats) = (0, 0);
+        while answers < 2 {
+            let mut buffer = [MaybeUninit::uninit(); 16];
+            assert_eq!(peer.recv(&mut buffer).expect("receives"), 16);
+            #[allow(unsafe_code)]
+            // SAFETY: all 16 bytes were received.
+            let got = buffer.map(|byte| unsafe { byte.assume_init() });
+            match u32::from_ne_bytes([got[0], got[1], got[2], got[3]]) {
+                0x124 => {
+                    assert_eq!(got[..], frame(0x124, b"cba"));
+                    answers += 1;
+                }
+                0x100 => {
+                    assert_eq!(&got[8..13], b"alive");
+                    beats += 1;
+                    peer.send(&frame(0x123, b"abc")).expect("sends");
+                }
+                other => panic!("{other:#x}"),
+            }
+        }
+        guest.join().success();
+        assert!(beats >= 2, "{beats} heartbeats came");
     });
 }
 

@@ -26,6 +26,7 @@ mod raw;
 mod selectors;
 mod serve;
 mod timeout;
+mod tipc;
 mod unix;
 mod wait;
 

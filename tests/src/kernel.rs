@@ -32,10 +32,14 @@ pub struct Family {
 }
 
 /// The families that are promised to work in that kernel.
-pub const FAMILIES: &[Family] = &[Family { name: "AF_CAN", suite: "can" }, Family { name: "AF_ALG", suite: "alg" }];
+pub const FAMILIES: &[Family] = &[
+    Family { name: "AF_CAN", suite: "can" },
+    Family { name: "AF_ALG", suite: "alg" },
+    Family { name: "AF_TIPC", suite: "tipc" },
+];
 
 /// The examples that tests of those suites run.
-pub const EXAMPLES: &[&str] = &[];
+pub const EXAMPLES: &[&str] = &["can_node", "sha256"];
 
 /// How long the machine may take from power on to power off.
 const LIMIT: Duration = Duration::from_secs(280);

@@ -1,0 +1,56 @@
+//! A CAN node: sends a heartbeat ten times a second by the kernel's broadcast manager, and answers COUNT frames of identifier 0x123
+//! with their data turned around, as 0x124: `can_node INTERFACE COUNT`.
+
+use sandsock::constants::*;
+use sandsock::raw::types::{self, CanAddress, CanDetail};
+use sandsock::{Address, OptionValue, Socket, if_nametoindex};
+
+/// `struct can_frame`: identifier, length, data.
+fn frame(id: u32, data: &[u8]) -> Vec<u8> {
+    let mut frame = [&id.to_ne_bytes()[..], &[data.len() as u8, 0, 0, 0], data].concat();
+    frame.resize(16, 0);
+    frame
+}
+
+/// `struct bcm_msg_head` and one frame: send it every so many microseconds.
+fn cyclic(interval: u64, frame: &[u8]) -> Vec<u8> {
+    let [operation, flags] = [CAN_BCM_TX_SETUP, CAN_BCM_SETTIMER | CAN_BCM_STARTTIMER];
+    let mut message: Vec<u8> = [operation, flags, 0, 0].iter().flat_map(|word| word.to_ne_bytes()).collect();
+    for word in [0, 0, interval / 1_000_000, interval % 1_000_000] {
+        message.extend(word.to_ne_bytes());
+    }
+    message.extend(&frame[..4]);
+    message.extend(1u32.to_ne_bytes());
+    message.extend(frame);
+    message
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [name, count] = args.as_slice() else {
+        eprintln!("usage: can_node INTERFACE COUNT");
+        std::process::exit(1);
+    };
+    // Who may use an interface may ask for its number.
+    let interface = CanAddress { interface: if_nametoindex(name)?, detail: CanDetail::Plain };
+    let address = Address::Other(types::Address::Can(interface));
+
+    let heartbeat = Socket::new(AF_CAN, SOCK_DGRAM, CAN_BCM)?;
+    // `can=INTERFACE:bcm` grants this.
+    heartbeat.connect(&address)?;
+    heartbeat.send(&cyclic(100_000, &frame(0x100, b"alive")), 0)?;
+
+    let socket = Socket::new(AF_CAN, SOCK_RAW, CAN_RAW)?;
+    let filter = [0x123u32.to_ne_bytes(), CAN_SFF_MASK.to_ne_bytes()].concat();
+    socket.setsockopt(SOL_CAN_RAW, CAN_RAW_FILTER, OptionValue::Bytes(&filter))?;
+    // `can=INTERFACE:raw` grants this.
+    socket.bind(&address)?;
+    println!("listening on {name}");
+    for _ in 0..count.parse::<u32>()? {
+        let mut data = socket.recv(16, 0)?;
+        let length = usize::from(data[4]).min(8);
+        data[8..8 + length].reverse();
+        socket.send(&frame(0x124, &data[8..8 + length]), 0)?;
+    }
+    Ok(())
+}
