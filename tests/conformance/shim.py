@@ -559,7 +559,11 @@ def getaddrinfo(host, port, family=0, type=0, proto=0, flags=0):
     elif isinstance(port, bytes):
         service = "name", port.decode("latin-1")
     elif hasattr(port, "__index__"):
-        service = "number", _long(port, -(1 << 63), (1 << 63) - 1, "long")
+        if sys.version_info >= (3, 13):
+            # Not judged any more: the resolver gets the decimal.
+            service = "name", str(operator.index(port))
+        else:
+            service = "number", _long(port, -(1 << 63), (1 << 63) - 1, "long")
     else:
         raise OSError("Int or String expected")
     answers = _call("getaddrinfo", name, service, _int(family), _int(type), _int(proto), _int(flags))
@@ -632,6 +636,9 @@ def if_nametoindex(name, /):
 
 
 def if_indextoname(index, /):
+    index = operator.index(index)
+    if sys.version_info < (3, 14) and index < 0:
+        raise OverflowError("can't convert negative value to unsigned int")
     return _call("if-indextoname", _clamp(index))
 
 

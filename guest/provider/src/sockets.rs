@@ -10,7 +10,7 @@ use std::{
 };
 
 use sandsock::raw::types::{HostEntry, IoctlResult, NetworkInterface};
-use sandsock::{Ancillary, Connecting, Family, SocketType, ToAddress, errno};
+use sandsock::{Ancillary, Connecting, Family, SocketType, ToAddress};
 
 use crate::Provider;
 use crate::address::outcome;
@@ -19,7 +19,7 @@ use crate::contract::sockets::{
     Address, AddressInfo, Ancillary as ControlMessage, ConnectionTimeout, Error, Guest, GuestSocket, OptionValue, Progress,
     Received, ReceivedFds, Service, SocketBorrow,
 };
-use crate::error::{os_error, value_error, waiting};
+use crate::error::{value_error, waiting};
 
 /// What the resource `socket` is.
 pub(crate) struct Socket(pub(crate) sandsock::Socket);
@@ -75,6 +75,11 @@ fn outgoing(messages: Vec<ControlMessage>) -> Vec<Ancillary> {
 
 fn incoming(messages: Vec<Ancillary>) -> Vec<ControlMessage> {
     messages.into_iter().map(|Ancillary { level, kind, data }| (level, kind, data)).collect()
+}
+
+fn entry(entry: sandsock::HostEntry) -> HostEntry {
+    let sandsock::HostEntry { name, aliases, addresses } = entry;
+    HostEntry { name, aliases, addresses }
 }
 
 fn named(constants: &[(&str, i64)]) -> Vec<(String, i64)> {
@@ -398,56 +403,57 @@ impl Guest for Provider {
         Ok(answers.into_iter().filter_map(answer).collect())
     }
 
-    fn getfqdn(_name: String) -> Result<String, Error> {
-        Err(os_error(errno::ENOSYS))
+    fn getfqdn(name: String) -> Result<String, Error> {
+        waiting(None, || sandsock::getfqdn(&name))
     }
 
-    fn gethostbyname(_hostname: String) -> Result<String, Error> {
-        Err(os_error(errno::ENOSYS))
+    fn gethostbyname(hostname: String) -> Result<String, Error> {
+        waiting(None, || sandsock::gethostbyname(&hostname))
     }
 
-    fn gethostbyname_ex(_hostname: String) -> Result<HostEntry, Error> {
-        Err(os_error(errno::ENOSYS))
+    fn gethostbyname_ex(hostname: String) -> Result<HostEntry, Error> {
+        waiting(None, || sandsock::gethostbyname_ex(&hostname)).map(entry)
     }
 
-    fn gethostbyaddr(_address: String) -> Result<HostEntry, Error> {
-        Err(os_error(errno::ENOSYS))
+    fn gethostbyaddr(address: String) -> Result<HostEntry, Error> {
+        waiting(None, || sandsock::gethostbyaddr(&address)).map(entry)
     }
 
     fn gethostname() -> String {
-        sandsock::raw::netdb::get_host_name()
+        sandsock::gethostname()
     }
 
-    fn sethostname(_name: Vec<u8>) -> Result<(), Error> {
-        Err(os_error(errno::ENOSYS))
+    fn sethostname(name: Vec<u8>) -> Result<(), Error> {
+        Ok(sandsock::sethostname(name)?)
     }
 
-    fn getnameinfo(_address: Address, _flags: i32) -> Result<(String, String), Error> {
-        Err(os_error(errno::ENOSYS))
+    fn getnameinfo(address: Address, flags: i32) -> Result<(String, String), Error> {
+        waiting(None, || sandsock::getnameinfo(&address, flags))
     }
 
-    fn getprotobyname(_name: String) -> Result<i32, Error> {
-        Err(os_error(errno::ENOSYS))
+    fn getprotobyname(name: String) -> Result<i32, Error> {
+        Ok(sandsock::getprotobyname(&name)?)
     }
 
-    fn getservbyname(_name: String, _proto: Option<String>) -> Result<i32, Error> {
-        Err(os_error(errno::ENOSYS))
+    fn getservbyname(name: String, proto: Option<String>) -> Result<i32, Error> {
+        Ok(sandsock::getservbyname(&name, proto.as_deref())?.into())
     }
 
-    fn getservbyport(_port: i64, _proto: Option<String>) -> Result<String, Error> {
-        Err(os_error(errno::ENOSYS))
+    fn getservbyport(port: i64, proto: Option<String>) -> Result<String, Error> {
+        Ok(sandsock::getservbyport(port, proto.as_deref())?)
     }
 
     fn if_nameindex() -> Result<Vec<NetworkInterface>, Error> {
-        Err(os_error(errno::ENOSYS))
+        let interfaces = sandsock::if_nameindex()?;
+        Ok(interfaces.into_iter().map(|(index, name)| NetworkInterface { index, name }).collect())
     }
 
-    fn if_nametoindex(_name: String) -> Result<u32, Error> {
-        Err(os_error(errno::ENOSYS))
+    fn if_nametoindex(name: String) -> Result<u32, Error> {
+        Ok(sandsock::if_nametoindex(name)?)
     }
 
-    fn if_indextoname(_index: i64) -> Result<String, Error> {
-        Err(os_error(errno::ENOSYS))
+    fn if_indextoname(index: i64) -> Result<String, Error> {
+        Ok(sandsock::if_indextoname(index)?)
     }
 
     fn inet_aton(text: String) -> Result<Vec<u8>, Error> {
