@@ -16,6 +16,9 @@ mod bindings {
     });
 }
 
+#[cfg(all(target_family = "wasm", not(test)))]
+pub(crate) mod landing;
+
 pub use bindings::sandsock::socket::types;
 #[cfg(not(test))]
 pub use bindings::sandsock::socket::{

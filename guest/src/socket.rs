@@ -18,6 +18,8 @@ use sandsock_abi::{
     errno,
 };
 
+#[cfg(all(target_family = "wasm", not(test)))]
+use crate::raw::landing;
 use crate::{
     Address, AddressArgument, Ancillary, Error, ErrorKind, Family, Flags, Received, Result, SocketType, ToAddress,
     address::{decode, encode_for},
@@ -658,6 +660,12 @@ impl Socket {
         let flags = flags.into();
         if flags.contains(Flags::TRUNC) && !buffer.is_empty() {
             return Ok(self.recvmsg_into(&mut [IoSliceMut::new(buffer)], 0, flags)?.data);
+        }
+        #[cfg(all(target_family = "wasm", not(test)))]
+        // What MSG_WAITALL gathers comes in parts.
+        if !buffer.is_empty() && !flags.contains(Flags::WAITALL) {
+            let mut waiting = Waiting::new(self.timeout());
+            return self.attempt(&mut waiting, |d, wait| landing::receive_into(d, buffer, flags.0, wait));
         }
         Ok(fill(buffer, &self.recv(buffer.len(), flags)?))
     }

@@ -182,7 +182,7 @@ pub(crate) async fn accept<T: SandsockView>(
     let mut view = store.data_mut().sandsock();
     let descriptor = view.own_socket(fd, kind, false)?;
     let accepted = view.handle(&descriptor)?;
-    accepted.inherit_linger(&handle);
+    accepted.inherit_options(&handle);
     accepted.inherit_view(&handle);
     if handle.may_block()
         && let Some(seconds) = sys::linger(accepted.fd())

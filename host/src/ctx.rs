@@ -91,6 +91,12 @@ impl SandsockCtx {
         Judge::new(self)
     }
 
+    /// The time of a decision. Only pins have an age: where there are none no clock is read.
+    pub(crate) fn decision_time(&self) -> Instant {
+        let pins = self.pins.borrow();
+        if pins.is_empty() { pins.origin() } else { Instant::now() }
+    }
+
     pub(crate) fn count_dropped(&mut self) {
         self.dropped_datagrams += 1;
     }

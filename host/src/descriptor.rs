@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rustix::fs::FileType;
@@ -19,6 +19,9 @@ use crate::wait::Registration;
 
 /// How many closes of one instance may linger at once; what is closed beyond leaves the rest to the kernel.
 const LINGERING_MAX: usize = 16;
+
+/// How many receives wait before their first attempt, after two that had to wait.
+const EXPECTED_WAITS: u8 = 64;
 
 /// What the WIT resource `descriptor` refers to: a handle, or a weak reference to one.
 pub struct Descriptor {
@@ -87,6 +90,8 @@ pub(crate) struct Handle {
     pub(crate) open: Arc<Open>,
     /// Raised by `revoke-aliases`.
     aliases: AtomicU64,
+    /// How many of the next receives wait first; 1 is one that found nothing ([`Self::expects_to_wait`]).
+    barren: AtomicU8,
     /// Where its instance keeps its registration with tokio between waits. It holds a duplicate, and goes before the close.
     pub(crate) registration: Mutex<Option<Registration>>,
     /// The pollers it is registered with, and its keys there.
@@ -111,6 +116,8 @@ pub(crate) struct Open {
     port_chosen: AtomicBool,
     /// SO_PASSCRED may be set: then the kernel gives a UNIX socket a name of its own where it has none.
     may_be_named: AtomicBool,
+    /// SO_RCVTIMEO or SO_SNDTIMEO may be set.
+    may_time_out: AtomicBool,
     /// SO_LINGER's seconds, kept from the kernel until the last close; 0 is none.
     linger: AtomicI32,
     /// An AF_PACKET socket's protocol as it was asked for, which the kernel has only from `bind` on.
@@ -164,6 +171,7 @@ impl Open {
             bound_here: AtomicBool::new(false),
             port_chosen: AtomicBool::new(false),
             may_be_named: AtomicBool::new(shared),
+            may_time_out: AtomicBool::new(shared),
             linger: AtomicI32::new(0),
             packet_protocol: AtomicU16::new(0),
             condemned: AtomicBool::new(false),
@@ -221,6 +229,7 @@ impl Handle {
             fd: Some(fd),
             open: Arc::new(open),
             aliases: AtomicU64::new(0),
+            barren: AtomicU8::new(0),
             registration: Mutex::default(),
             watchers: Mutex::default(),
             of_process: AtomicBool::new(false),
@@ -233,6 +242,7 @@ impl Handle {
             fd: Some(rustix::io::fcntl_dupfd_cloexec(self.fd(), 0)?),
             open: Arc::clone(&self.open),
             aliases: AtomicU64::new(0),
+            barren: AtomicU8::new(0),
             registration: Mutex::default(),
             watchers: Mutex::default(),
             of_process: AtomicBool::new(false),
@@ -362,6 +372,38 @@ impl Handle {
         self.open.may_be_named.store(true, Ordering::Relaxed);
     }
 
+    /// The guest sets SO_RCVTIMEO or SO_SNDTIMEO.
+    pub(crate) fn set_may_time_out(&self) {
+        self.open.may_time_out.store(true, Ordering::Relaxed);
+    }
+
+    /// SO_RCVTIMEO or SO_SNDTIMEO in nanoseconds: the kernel is asked only where somebody may have set one.
+    pub(crate) fn timeout(&self, name: i32) -> Option<u64> {
+        let may = self.is_shared() || self.open.may_time_out.load(Ordering::Relaxed);
+        if may { sys::own_timeout(self.fd(), name) } else { None }
+    }
+
+    /// Whether the next receive is to wait before its first attempt: the last two found nothing at first. Now and then one
+    /// attempts first all the same.
+    pub(crate) fn expects_to_wait(&self) -> bool {
+        let left = self.barren.load(Ordering::Relaxed);
+        if left < 2 {
+            return false;
+        }
+        self.barren.store(left - 1, Ordering::Relaxed);
+        true
+    }
+
+    /// What a receive's first attempt found.
+    pub(crate) fn note_first_attempt(&self, found: bool) {
+        let barren = match (found, self.barren.load(Ordering::Relaxed)) {
+            (true, _) => 0,
+            (false, 0) => 1,
+            (false, _) => EXPECTED_WAITS,
+        };
+        self.barren.store(barren, Ordering::Relaxed);
+    }
+
     /// Whether connect or a message would make the kernel bind this UNIX socket (`unix_autobind`): it asks for credentials or for
     /// a pidfd, and has no name.
     pub(crate) fn would_be_named(&self) -> bool {
@@ -433,8 +475,11 @@ impl Handle {
         (seconds != 0).then(|| [1i32.to_ne_bytes(), seconds.to_ne_bytes()].concat())
     }
 
-    /// man 7 socket: an accepted socket has its listener's SO_LINGER.
-    pub(crate) fn inherit_linger(&self, listener: &Self) {
+    /// man 7 socket: an accepted socket has its listener's SO_LINGER, and its timeouts.
+    pub(crate) fn inherit_options(&self, listener: &Self) {
+        self.open
+            .may_time_out
+            .store(listener.is_shared() || listener.open.may_time_out.load(Ordering::Relaxed), Ordering::Relaxed);
         self.open.linger.store(listener.open.linger.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 

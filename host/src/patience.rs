@@ -11,7 +11,6 @@ use crate::bindings::sandsock::socket::types::Wait;
 use crate::ctx::SandsockView;
 use crate::descriptor::Handle;
 use crate::error::Outcome;
-use crate::sys;
 use crate::wait::{self, now};
 
 /// How long a call that may not wait waits for a pool's thread to make its system call, in nanoseconds.
@@ -50,6 +49,16 @@ impl Patience {
         matches!(self.wait, Wait::Forever)
     }
 
+    /// Whether it waits at all, where the clock need not be read to tell.
+    pub(crate) fn may_wait(&self, handle: &Handle) -> bool {
+        match self.wait {
+            Wait::None => false,
+            Wait::Forever => !handle.is_nonblocking(),
+            Wait::Within(nanoseconds) => nanoseconds > 0,
+            Wait::Until(instant) => instant > 0,
+        }
+    }
+
     fn limit(&mut self, handle: &Handle, events: PollFlags) -> Limit {
         *self.limit.get_or_insert_with(|| match self.wait {
             Wait::None => Limit::Never,
@@ -57,8 +66,7 @@ impl Patience {
             Wait::Forever => {
                 // man 7 socket: SO_RCVTIMEO and SO_SNDTIMEO end a blocking call.
                 let name = if events.contains(PollFlags::OUT) { libc::SO_SNDTIMEO } else { libc::SO_RCVTIMEO };
-                sys::own_timeout(handle.fd(), name)
-                    .map_or(Limit::Endless, |timeout| Limit::Until(now().saturating_add(timeout)))
+                handle.timeout(name).map_or(Limit::Endless, |timeout| Limit::Until(now().saturating_add(timeout)))
             }
             Wait::Within(nanoseconds) => Limit::Until(now().saturating_add(nanoseconds)),
             Wait::Until(instant) => Limit::Until(instant),

@@ -7,7 +7,6 @@ use std::ffi::{CString, OsString};
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Instant;
 
 use cap_std::fs::Dir;
 use rustix::io::Errno;
@@ -315,7 +314,7 @@ impl<'a> Judge<'a> {
 
     /// Asks the policy.
     pub(crate) fn decide(&self, request: &Request<'_>) -> Outcome<()> {
-        match self.ctx.policy.decide(request, &self.ctx.pins.borrow(), Instant::now()) {
+        match self.ctx.policy.decide(request, &self.ctx.pins.borrow(), self.ctx.decision_time()) {
             Ok(allowed) => {
                 tracing::info!("allowed: {} {request}{}", request.verb(), by(allowed.rule));
                 Ok(())
@@ -329,7 +328,7 @@ impl<'a> Judge<'a> {
 
     /// Whether the policy would allow it, as a question that no decision follows from by itself: it is not logged.
     pub(crate) fn would_allow(&self, request: &Request<'_>) -> bool {
-        self.ctx.policy.decide(request, &self.ctx.pins.borrow(), Instant::now()).is_ok()
+        self.ctx.policy.decide(request, &self.ctx.pins.borrow(), self.ctx.decision_time()).is_ok()
     }
 
     fn permit<A>(&self, act: A) -> Permit<A> {

@@ -9,6 +9,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
 
 use rustix::io::Errno;
 use tokio::io::Interest;
@@ -604,8 +605,9 @@ pub(crate) fn receive_message(
 /// One message of a batch to send: how long it is, where it goes and what goes with it.
 pub(crate) struct BatchItem {
     pub(crate) length: usize,
-    pub(crate) address: Option<Permit<SendTo>>,
-    pub(crate) control: Permit<Control>,
+    /// Messages in a row to one address share its permit.
+    pub(crate) address: Option<Arc<Permit<SendTo>>>,
+    pub(crate) control: Option<Permit<Control>>,
 }
 
 /// sendmmsg(2): the messages' bytes follow one another in `data`, whose length is theirs. Gives how many were sent.
@@ -630,7 +632,7 @@ pub(crate) fn send_batch(fd: BorrowedFd<'_>, data: &[u8], items: &[BatchItem], f
             }
             header.msg_hdr.msg_iov = iov;
             header.msg_hdr.msg_iovlen = 1;
-            let control = item.control.act().encoded();
+            let control = item.control.as_ref().map_or(&[][..], |control| control.act().encoded());
             if !control.is_empty() {
                 header.msg_hdr.msg_control = control.as_ptr().cast_mut().cast();
                 header.msg_hdr.msg_controllen = control.len() as _;

@@ -3,7 +3,7 @@
 use rustix::io::Errno;
 use wasmtime::component::Resource;
 
-use sandsock_abi::constants::SO_PASSPIDFD;
+use sandsock_abi::constants::{SO_PASSPIDFD, SO_RCVTIMEO_NEW, SO_SNDTIMEO_NEW};
 
 use crate::bindings::sandsock::socket::types::{self, Address, DescriptorKind, Error, IoctlResult, OptionValue, SocketKind};
 use crate::bindings::sandsock::socket::{clock, descriptors, interrupts, syscalls};
@@ -264,6 +264,11 @@ impl syscalls::Host for SandsockCtxView<'_> {
         let permit = self.ctx.judge().set_option(&handle, kind, level, name, value)?;
         if level == libc::SOL_SOCKET && matches!(name, libc::SO_PASSCRED | SO_PASSPIDFD) {
             handle.set_may_be_named();
+        }
+        if level == libc::SOL_SOCKET
+            && matches!(name, libc::SO_RCVTIMEO | libc::SO_SNDTIMEO | SO_RCVTIMEO_NEW | SO_SNDTIMEO_NEW)
+        {
+            handle.set_may_time_out();
         }
         sys::set_option(handle.fd(), permit)?;
         if let Some(seconds) = linger {

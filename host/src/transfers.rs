@@ -2,7 +2,6 @@
 
 use std::io::IoSlice;
 use std::sync::Arc;
-use std::time::Instant;
 
 use rustix::event::PollFlags;
 use rustix::io::Errno;
@@ -405,15 +404,16 @@ pub(crate) async fn send_batch<T: SandsockView>(
     let mut patience = Patience::new(wait, flags);
     let flags = sending_flags(flags);
     loop {
-        let mut items = Vec::with_capacity(now.len());
+        let mut items: Vec<sys::BatchItem> = Vec::with_capacity(now.len());
         let mut refused = None;
         let mut at = 0;
-        for message in now {
+        for (number, message) in now.iter().enumerate() {
             let end = at + message.length as usize;
             // The guest does not run meanwhile: its bytes stay as they are judged.
             let own = |store: &StoreContextMut<'_, T>| data.as_le_slice(store)[at..end].to_vec();
+            let before = number.checked_sub(1).map(|last| (&now[last], &items[last]));
             let item = match judge_contents(store, &handle, kind, message.address.as_ref(), own) {
-                Ok(_) => batch_item(store, &handle, kind, message, wait).await,
+                Ok(_) => batch_item(store, &handle, kind, message, before, wait).await,
                 Err(fault) => Err(fault),
             };
             at = end;
@@ -446,25 +446,43 @@ fn messages_only(handle: &Handle) -> Result<SocketKind, Errno> {
     if kind.type_ == libc::SOCK_STREAM { Err(Errno::OPNOTSUPP) } else { Ok(kind) }
 }
 
-/// Judges one message of a batch.
+/// Judges one message of a batch. One that goes where the one before it went has its permit.
 async fn batch_item<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     handle: &Handle,
     kind: SocketKind,
     message: &BatchEntry,
+    before: Option<(&BatchEntry, &sys::BatchItem)>,
     wait: Wait,
 ) -> Outcome<sys::BatchItem> {
-    let address = match &message.address {
-        Some(address) => Some(judge_send_to(store, handle, kind, address, wait).await?),
-        None => None,
+    let address = match (&message.address, before) {
+        (Some(address), Some((BatchEntry { address: Some(last), .. }, item))) if is_same(address, last) => {
+            item.address.clone()
+        }
+        (Some(address), _) => Some(Arc::new(judge_send_to(store, handle, kind, address, wait).await?)),
+        (None, _) => None,
     };
+    if message.control.is_empty() {
+        return Ok(sys::BatchItem { length: message.length as usize, address, control: None });
+    }
     let outgoing: Vec<_> = message
         .control
         .iter()
         .map(|item| Outgoing::Message { level: item.level, kind: item.type_, data: &item.data })
         .collect();
     let control = store.data_mut().sandsock().ctx.judge().control(outgoing)?;
-    Ok(sys::BatchItem { length: message.length as usize, address, control })
+    Ok(sys::BatchItem { length: message.length as usize, address, control: Some(control) })
+}
+
+/// Whether two addresses of IP are the same.
+fn is_same(a: &Address, b: &Address) -> bool {
+    match (a, b) {
+        (Address::Inet(a), Address::Inet(b)) => (a.address, a.port) == (b.address, b.port),
+        (Address::Inet6(a), Address::Inet6(b)) => {
+            (a.address, a.port, a.flow_info, a.scope_id) == (b.address, b.port, b.flow_info, b.scope_id)
+        }
+        _ => false,
+    }
 }
 
 /// What a receive asks for.
@@ -503,6 +521,16 @@ impl Receiving<'_> {
         let at_once = if stream || !tells_lengths(kind.family) { limit } else { MESSAGE_AT_ONCE };
         let mut drops = 0u32;
         let mut gathered: Option<Message> = None;
+        let mut first = self.flags == 0 && patience.may_wait(&handle);
+        if first && handle.expects_to_wait() {
+            // One system call less than to be told EAGAIN first.
+            match patience.again(store, &handle, PollFlags::IN).await {
+                Ok(()) => first = false,
+                // Bytes that are there come before the interrupt.
+                Err(fault) => keep_interrupt(store, &fault),
+            }
+            patience.progress();
+        }
         loop {
             let peek = flags & libc::MSG_PEEK != 0;
             // A peek sees all of it again.
@@ -510,6 +538,9 @@ impl Receiving<'_> {
             let capacity = asked.min(at_once) - had;
             let look = !stream && tells_lengths(kind.family) && asked > at_once;
             let result = self.attempt(handle, look, asked, capacity, flags, filter);
+            if std::mem::take(&mut first) {
+                handle.note_first_attempt(!matches!(result, Err(Errno::AGAIN)));
+            }
             let fault: Fault = match result {
                 Ok(message) if filter && !sender_allowed(store, kind, &message) => {
                     if flags & libc::MSG_PEEK != 0 {
@@ -627,7 +658,7 @@ fn filters(kind: SocketKind) -> bool {
 
 fn sender_allowed<T: SandsockView>(store: &mut StoreContextMut<'_, T>, kind: SocketKind, message: &Message) -> bool {
     let view = store.data_mut().sandsock();
-    let (policy, pins, now) = (&view.ctx.policy, view.ctx.pins.borrow(), Instant::now());
+    let (policy, pins, now) = (&view.ctx.policy, view.ctx.pins.borrow(), view.ctx.decision_time());
     message.address.to_ip().is_some_and(|sender| {
         if family::is_raw(kind) {
             policy.raw_source_allowed(sender.ip(), kind.protocol, &pins, now)

@@ -371,3 +371,26 @@ pub(crate) fn wait_poll_told() {
         }
     });
 }
+
+#[test]
+pub(crate) fn wait_interrupt_after() {
+    both_ways(|way| {
+        let (_folder, path) = directory();
+        let listener = UnixListener::bind(&path).expect("binds");
+        let guest = Guest::new(programs::wait_interrupt_after, way)
+            .allow(format!("unix-connect={}", path.display()))
+            .arg(path.display())
+            .start();
+        let mut stream = accept(&listener);
+        for _ in 0..6 {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).expect("receives");
+            std::thread::sleep(Duration::from_millis(5));
+            stream.write_all(&byte).expect("sends");
+        }
+        guest.lines(1);
+        stream.write_all(b"x").expect("sends");
+        guest.interrupt();
+        guest.join().success();
+    });
+}

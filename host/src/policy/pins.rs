@@ -48,6 +48,16 @@ impl Pin {
 }
 
 impl Pins {
+    /// Whether no address is pinned.
+    pub fn is_empty(&self) -> bool {
+        self.addresses.is_empty()
+    }
+
+    /// When it was made.
+    pub fn origin(&self) -> Instant {
+        self.origin
+    }
+
     /// An empty table. Times before `now` count as `now`.
     pub fn new(now: Instant) -> Self {
         Self { origin: now, names: HashMap::new(), addresses: HashMap::new() }
