@@ -6,8 +6,8 @@ MAKEFLAGS += --no-print-directory
 # The demo, the tests and the scripts look for the programs in target/.
 unexport CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR
 
-# What `make bench` measures: BENCH=decisions, serve or instances choose others.
-BENCH ?= transfers
+# What `make bench` measures: BENCH=transfers chooses one.
+BENCH ?= transfers idle decisions instances serve
 
 # Whose tests `make conformance` runs, and which of them (all that run.py knows, if none is named).
 PYTHON ?= python3
@@ -20,7 +20,7 @@ MISSING := 2
 # sandsock is built together with the tests when these come next.
 PROFILE := --release
 test test-kernel: WITH := --tests
-bench: WITH = --bench $(BENCH)
+bench: WITH = $(BENCH:%=--bench %)
 
 .PHONY: help
 help: ## list the targets
@@ -78,9 +78,10 @@ test-kernel: build guests kernel ## test the families that this machine's kernel
 	@SANDSOCK_KERNEL=required cargo test $(PROFILE) --test all -- kernel:: --nocapture
 
 .PHONY: bench
-bench: build guests ## measure against native sockets
+bench: build guests ## measure against native sockets and others (BENCH=name for one)
 	@echo "measuring: $(BENCH)"
-	@cargo bench --bench $(BENCH)
+	@cargo bench $(WITH)
+	@scripts/bench-report.py target/bench target/bench
 
 .PHONY: clean
 clean: ## remove all that was built here (not the cached std for wasm)

@@ -1,20 +1,94 @@
-//! What the benchmark runs works at all. The figures are the benchmark's: nothing is timed here.
+//! What the benchmarks run works at all. The figures are the benchmarks': nothing is timed here.
 
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixListener;
 
-use sandsock_tests::bench::serve;
+use sandsock_tests::bench::native::{listener, native_batch, unused_port};
+use sandsock_tests::bench::{Work, native, serve, wasi};
 use sandsock_tests::{Guest, both_ways, programs};
+
+const OPERATIONS: [(&str, usize); 9] = [
+    ("send", 65536),
+    ("receive", 65536),
+    ("round-trip", 64),
+    ("connect", 0),
+    ("accept", 0),
+    ("datagram-send", 64),
+    ("datagram-receive", 64),
+    ("batch-send", 64),
+    ("batch-receive", 64),
+];
+
+/// A peer that serves until the tests end.
+fn peer() -> u16 {
+    let listener = listener().expect("listens");
+    let port = listener.local_addr().expect("has an address").port();
+    std::thread::spawn(move || serve(&listener));
+    port
+}
+
+/// The size; for `accept` the port of its listener.
+fn size(operation: &str, size: usize) -> usize {
+    match operation {
+        "accept" => unused_port().into(),
+        _ => size,
+    }
+}
 
 #[test]
 pub(crate) fn bench_transfer_ok() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("listens");
-    let port = listener.local_addr().expect("has an address").port();
-    std::thread::spawn(move || serve(&listener));
+    let port = peer();
     both_ways(|way| {
-        for (operation, size) in [("send", 65536), ("receive", 65536), ("round-trip", 64)] {
-            let guest = Guest::new(programs::bench_transfer_ok, way).allow(format!("tcp-connect=127.0.0.1:{port}"));
-            let printed = guest.arg(operation).arg(port).arg(size).arg(20).run().success();
-            assert!(printed.trim().parse::<u64>().expect("nanoseconds") > 0);
+        for (operation, bytes) in OPERATIONS {
+            let size = size(operation, bytes);
+            let guest = Guest::new(programs::bench_transfer_ok, way)
+                .allow(format!("tcp-connect=127.0.0.1:{port}"))
+                .allow("tcp-listen=127.0.0.1:*")
+                .allow("udp-bind=127.0.0.1:0")
+                .allow("udp-send=127.0.0.1:*");
+            let printed = guest.arg(operation).arg(port).arg(size).arg(128).run().success();
+            assert!(printed.trim().parse::<u64>().expect("nanoseconds") > 0, "{operation}");
         }
+    });
+}
+
+#[test]
+fn bench_natively_and_on_wasi_sockets_works_too() {
+    let port = peer();
+    for (operation, bytes) in OPERATIONS {
+        let work = |size| Work { operation, size, count: 128 };
+        native(port, work(size(operation, bytes))).expect("the native loop works");
+        if operation == "batch-send" {
+            native_batch(work(bytes)).expect("the native loop works");
+        }
+        if operation.starts_with("batch") {
+            continue;
+        }
+        for version in [wasi::Version::P2, wasi::Version::P3] {
+            let args = [operation.to_owned(), port.to_string(), size(operation, bytes).to_string(), "128".to_owned()];
+            let printed = wasi::run(version, &args).expect("the program works");
+            assert!(printed.trim().parse::<u64>().expect("nanoseconds") > 0, "{version:?} {operation}");
+        }
+    }
+}
+
+#[test]
+pub(crate) fn bench_idle_ok() {
+    both_ways(|way| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().canonicalize().expect("it is there").join("echo");
+        let listener = UnixListener::bind(&path).expect("listens");
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                std::thread::spawn(move || {
+                    let mut stream = stream.expect("accepts");
+                    let mut byte = [0];
+                    while stream.read_exact(&mut byte).is_ok() && stream.write_all(&byte).is_ok() {}
+                });
+            }
+        });
+        let guest = Guest::new(programs::bench_idle_ok, way).allow(format!("unix-connect={}", path.display()));
+        let printed = guest.arg(path.display()).arg(5).arg(3).arg(2).arg(10).run().success();
+        assert_eq!(printed.lines().filter(|line| line.parse::<f64>().is_ok_and(|time| time > 0.0)).count(), 2);
     });
 }

@@ -5,12 +5,15 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
 use sandsock_host::policy::{Pins, Policy, Request};
+use sandsock_tests::bench::Table;
 
 const REQUESTS: usize = 200_000;
 const RUNS: usize = 7;
 
 fn main() {
-    println!("{:>8} {:>14} {:>14} {:>14} {:>14}", "rules", "by address", "by network", "by name", "denied");
+    let about = format!("Time for a decision of the policy, on requests in a random order, medians of {RUNS} runs.");
+    let mut table = Table::new("decisions", about, &["by address", "by network", "by name", "denied"]);
+    table.compared = false;
     for rules in [10, 100, 1_000, 10_000, 100_000] {
         let mut random = Random(0x9e37_79b9_7f4a_7c15);
         let mut policy = Policy::builder();
@@ -54,14 +57,10 @@ fn main() {
             random.shuffle(list);
         }
         let denied = [SocketAddr::from(([50, 1, 2, 3], 443))];
-        println!(
-            "{rules:>8} {:>11.0} ns {:>11.0} ns {:>11.0} ns {:>11.0} ns",
-            decide(&addresses, true),
-            decide(&networks, true),
-            decide(&pinned, true),
-            decide(&denied, false)
-        );
+        let times = [decide(&addresses, true), decide(&networks, true), decide(&pinned, true), decide(&denied, false)];
+        table.push(&format!("{rules} rules"), times.map(Some).to_vec());
     }
+    table.save();
 }
 
 /// Nanoseconds a request.

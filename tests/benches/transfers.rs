@@ -1,110 +1,122 @@
-//! Time against a native loop: stream sends and receives of 64 KiB and 1 KiB, and round trips of 64 bytes.
+//! Time against a native loop: streams, round trips, connections and datagrams, by sandsock, by wasi:sockets 0.2 and 0.3 in the
+//! same wasmtime, and by CPython.
 //!
-//! The whole process and its peer run on one CPU, rounds are interleaved in a rotating order, and medians are printed: a wake-up
-//! across CPUs would decide everything else. Default socket buffers, TCP_NODELAY on both sides.
+//! Default socket buffers; TCP_NODELAY on both sides, where wasi:sockets has no word for it.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-use sandsock_tests::bench::{Work, native, serve};
+use sandsock_tests::bench::native::{listener, native_batch, unused_port};
+use sandsock_tests::bench::{Peer, Table, Work, native, pin, serve, wasi};
 use sandsock_tests::{Guest, Way, programs};
 
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 5;
 
-const WORKS: [Work; 5] = [
-    Work { operation: "send", size: 64 * 1024, count: 20_000 },
-    Work { operation: "receive", size: 64 * 1024, count: 20_000 },
-    Work { operation: "send", size: 1024, count: 300_000 },
-    Work { operation: "receive", size: 1024, count: 300_000 },
-    Work { operation: "round-trip", size: 64, count: 50_000 },
+const fn work(operation: &'static str, size: usize, count: u64) -> Work {
+    Work { operation, size, count }
+}
+
+/// A row's name, its work, and whether wasi:sockets and CPython can do it.
+const ROWS: [(&str, Work); 13] = [
+    ("send 64 B", work("send", 64, 100_000)),
+    ("send 1 KiB", work("send", 1024, 100_000)),
+    ("send 64 KiB", work("send", 65_536, 5_000)),
+    ("receive 64 B", work("receive", 64, 400_000)),
+    ("receive 1 KiB", work("receive", 1024, 100_000)),
+    ("receive 64 KiB", work("receive", 65_536, 5_000)),
+    ("round trip 64 B", work("round-trip", 64, 10_000)),
+    ("connect", work("connect", 0, 2_000)),
+    ("accept", work("accept", 0, 2_000)),
+    ("datagram send 64 B", work("datagram-send", 64, 64_000)),
+    ("datagram receive 64 B", work("datagram-receive", 64, 64_000)),
+    ("batch send 64 B", work("batch-send", 64, 64_000)),
+    ("batch receive 64 B", work("batch-receive", 64, 64_000)),
 ];
 
 #[derive(Clone, Copy)]
 enum Runner {
     Native,
+    NativeBatch,
     Guest(Way),
+    Wasi(wasi::Version),
+    Python,
 }
 
-const RUNNERS: [(&str, Runner); 3] =
-    [("native", Runner::Native), ("on the thread", Runner::Guest(Way::Thread)), ("on the fiber", Runner::Guest(Way::Fiber))];
+const RUNNERS: [(&str, Runner); 7] = [
+    ("native", Runner::Native),
+    ("sandsock, thread", Runner::Guest(Way::Thread)),
+    ("sandsock, fiber", Runner::Guest(Way::Fiber)),
+    ("wasi:sockets 0.2", Runner::Wasi(wasi::Version::P2)),
+    ("wasi:sockets 0.3", Runner::Wasi(wasi::Version::P3)),
+    ("CPython", Runner::Python),
+    ("native sendmmsg", Runner::NativeBatch),
+];
 
 fn main() {
     if std::env::args().any(|arg| arg == "--peer") {
         return peer();
     }
+    // `cargo bench` gives its own arguments; any other chooses the rows that contain it.
+    let chosen: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
     pin();
-    let mut peer = Command::new(std::env::current_exe().expect("this program has a path"))
-        .arg("--peer")
-        .stdout(Stdio::piped())
-        .stdin(Stdio::piped())
-        .spawn()
-        .expect("the peer starts");
-    let mut line = String::new();
-    BufReader::new(peer.stdout.take().expect("piped")).read_line(&mut line).expect("the peer speaks");
-    let port: u16 = line.trim().parse().expect("the peer says its port");
-
-    println!("time per call, one CPU, medians of {ROUNDS} rounds");
-    println!("{:<22} {:>12} {:>22} {:>22}", "work", "native", "on the thread", "on the fiber");
-    for work in WORKS {
-        let mut times = [const { Vec::new() }; RUNNERS.len()];
-        for round in 0..ROUNDS {
-            for turn in 0..RUNNERS.len() {
-                let which = (round + turn) % RUNNERS.len();
-                times[which].push(measure(RUNNERS[which].1, port, work));
-            }
-            eprint!("\r{} {} round {}/{ROUNDS}   ", work.operation, work.size, round + 1);
-            let _ = std::io::stderr().flush();
+    let peer = Peer::start(&["--peer"]);
+    let port: u16 = peer.line.parse().expect("the peer says its port");
+    let about = format!(
+        "Time per call, everything on one CPU, medians of {ROUNDS} interleaved rounds. A batch is of 64 datagrams; native and \
+         CPython send and receive them one by one."
+    );
+    let mut table = Table::new("transfers", about, &RUNNERS.map(|(name, _)| name));
+    for (row, work) in ROWS {
+        if chosen.is_empty() || chosen.iter().any(|part| row.contains(part.as_str())) {
+            table.measure(row, ROUNDS, |column| measure(RUNNERS[column].1, port, work));
         }
-        eprint!("\r{:40}\r", "");
-        let medians = times.map(median);
-        print!("{:<22} {:>9.0} ns", format!("{} {} B", work.operation, work.size), medians[0]);
-        for median in &medians[1..] {
-            print!(" {:>9.0} ns {:>6.2} x", median, median / medians[0]);
-        }
-        println!();
     }
-    let _ = peer.kill();
-    let _ = peer.wait();
+    if chosen.is_empty() {
+        table.save();
+    }
 }
 
-/// Nanoseconds a call.
-fn measure(runner: Runner, port: u16, work: Work) -> f64 {
+/// Nanoseconds a call; none where the runner does not do this work.
+fn measure(runner: Runner, port: u16, mut work: Work) -> Option<f64> {
+    let batch = work.operation.starts_with("batch");
+    if work.operation == "accept" {
+        // The port of its listener, in the place of a size.
+        work.size = unused_port().into();
+    }
+    let args = [work.operation.to_owned(), port.to_string(), work.size.to_string(), work.count.to_string()];
+    let printed = |text: &str| text.trim().parse::<f64>().expect("the program prints nanoseconds");
     let total = match runner {
         Runner::Native => native(port, work).expect("the native loop works").as_nanos() as f64,
-        Runner::Guest(way) => Guest::new(programs::bench_transfer_ok, way)
-            .allow(format!("tcp-connect=127.0.0.1:{port}"))
-            .arg(work.operation)
-            .arg(port)
-            .arg(work.size)
-            .arg(work.count)
-            .run()
-            .success()
-            .trim()
-            .parse()
-            .expect("the guest prints nanoseconds"),
+        Runner::NativeBatch if work.operation == "batch-send" => {
+            native_batch(work).expect("the native loop works").as_nanos() as f64
+        }
+        Runner::Wasi(version) if !batch => printed(&wasi::run(version, &args).expect("the program works")),
+        Runner::Python if !batch => {
+            let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/python.py");
+            let output = Command::new("python3").arg(script).args(&args).output().expect("python3 is there");
+            printed(&String::from_utf8_lossy(&output.stdout))
+        }
+        Runner::Guest(way) => {
+            let mut guest = Guest::new(programs::bench_transfer_ok, way)
+                .allow(format!("tcp-connect=127.0.0.1:{port}"))
+                .allow("udp-bind=127.0.0.1:0")
+                .allow("udp-send=127.0.0.1:*");
+            if work.operation == "accept" {
+                guest = guest.allow(format!("tcp-listen=127.0.0.1:{}", work.size));
+            }
+            for arg in args {
+                guest = guest.arg(arg);
+            }
+            printed(&guest.run().success())
+        }
+        Runner::NativeBatch | Runner::Wasi(_) | Runner::Python => return None,
     };
-    total / work.count as f64
-}
-
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
-}
-
-/// Runs this process, and those it starts, on the first CPU it may use.
-fn pin() {
-    let allowed = sched_getaffinity(None).expect("the kernel tells the CPUs");
-    let first = (0..CpuSet::MAX_CPU).find(|&cpu| allowed.is_set(cpu)).expect("there is one");
-    let mut one = CpuSet::new();
-    one.set(first);
-    sched_setaffinity(None, &one).expect("the kernel takes it");
+    Some(total / work.count as f64)
 }
 
 /// The other end, in a process of its own, which ends with the benchmark.
 fn peer() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("listens");
+    let listener = listener().expect("listens");
     println!("{}", listener.local_addr().expect("has an address").port());
     std::thread::spawn(move || serve(&listener));
     let _ = std::io::stdin().lines().count();

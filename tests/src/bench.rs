@@ -1,105 +1,186 @@
-//! The benchmark's other ends: the peer that it talks to, and the native loop that it is measured against.
+//! What the benchmarks have in common: one CPU, rounds that are interleaved in a rotating order, medians, a table for people and a
+//! file for programs.
 
-use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::time::{Duration, Instant};
+pub mod native;
+pub mod wasi;
 
-/// One thing to measure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Work {
-    /// `send`, `receive` or `round-trip`.
-    pub operation: &'static str,
-    /// The bytes of one call.
-    pub size: usize,
-    /// How many calls.
-    pub count: u64,
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Write as _};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+pub use native::{Work, native, serve};
+
+/// What was measured: for each row one time a column, in nanoseconds; none where a column does not do the row's work.
+#[derive(Debug)]
+pub struct Table {
+    /// The benchmark's name.
+    pub name: &'static str,
+    /// What it measures and how, in one sentence.
+    pub about: String,
+    /// The columns' names.
+    pub columns: Vec<&'static str>,
+    /// Whether the others are the first's work, done otherwise.
+    pub compared: bool,
+    /// The rows' names and times.
+    pub rows: Vec<(String, Vec<Option<f64>>)>,
 }
 
-/// Serves connections of [`native`] and of the guest program `bench_transfer_ok`, one after the other, until the process ends.
+impl Table {
+    /// A table without rows.
+    pub fn new(name: &'static str, about: impl Into<String>, columns: &[&'static str]) -> Self {
+        Self { name, about: about.into(), columns: columns.to_vec(), compared: true, rows: Vec::new() }
+    }
+
+    /// Measures a row: each column once a round, in an order that rotates. Of each column's times the median counts.
+    pub fn measure(&mut self, row: &str, rounds: usize, mut column: impl FnMut(usize) -> Option<f64>) {
+        let count = self.columns.len();
+        let mut times = vec![Vec::new(); count];
+        for round in 0..rounds {
+            for turn in 0..count {
+                let which = (round + turn) % count;
+                let _watch = Watchdog::start(format!("{row}, {}", self.columns[which]));
+                times[which].extend(column(which));
+            }
+            eprint!("\r{row}: round {}/{rounds}   ", round + 1);
+            let _ = std::io::stderr().flush();
+        }
+        eprint!("\r{:60}\r", "");
+        self.push(row, times.into_iter().map(|times| (!times.is_empty()).then(|| median(times))).collect());
+    }
+
+    /// Adds a row whose times are known, and prints it.
+    pub fn push(&mut self, row: &str, times: Vec<Option<f64>>) {
+        if self.rows.is_empty() {
+            println!("{}", self.about);
+            print!("{:<24}", "");
+            self.columns.iter().for_each(|column| print!(" {column:>17}"));
+            println!();
+        }
+        print!("{row:<24}");
+        for (at, time) in times.iter().enumerate() {
+            match (time, times[0]) {
+                (None, _) => print!(" {:>17}", "-"),
+                (Some(time), Some(first)) if at > 0 && self.compared => {
+                    print!(" {:>8} {:>5.2} x", nanoseconds(*time), time / first)
+                }
+                (Some(time), _) => print!(" {:>17}", nanoseconds(*time)),
+            }
+        }
+        println!();
+        self.rows.push((row.to_owned(), times));
+    }
+
+    /// Writes the rows to `target/bench/NAME.json`, for `scripts/bench-report.py`.
+    ///
+    /// # Panics
+    /// The file can't be written.
+    pub fn save(&self) {
+        let mut text = format!("{{\"bench\": {:?}, \"about\": {:?}", self.name, self.about);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        let (cpu, cpus) = cpu();
+        write!(text, ", \"time\": {now}, \"cpu\": {cpu:?}, \"cpus\": {cpus}").expect("a string takes it");
+        let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        write!(
+            text,
+            ", \"kernel\": {:?}, \"columns\": {:?}, \"compared\": {}, \"rows\": [",
+            kernel.trim(),
+            self.columns,
+            self.compared
+        )
+        .expect("a string takes it");
+        for (at, (row, times)) in self.rows.iter().enumerate() {
+            let times: Vec<String> =
+                times.iter().map(|time| time.map_or_else(|| "null".to_owned(), |time| format!("{time:.1}"))).collect();
+            let comma = if at > 0 { "," } else { "" };
+            write!(text, "{comma}\n  {{\"row\": {row:?}, \"times\": [{}]}}", times.join(", ")).expect("a string takes it");
+        }
+        text.push_str("\n]}\n");
+        let folder = crate::target().join("bench");
+        std::fs::create_dir_all(&folder).expect("target/bench can be made");
+        std::fs::write(folder.join(self.name).with_extension("json"), text).expect("target/bench can be written");
+    }
+}
+
+/// Ends the benchmark when one measurement hangs.
+struct Watchdog(#[expect(dead_code, reason = "dropping it tells the thread")] Sender<()>);
+
+impl Watchdog {
+    fn start(what: String) -> Self {
+        let (sender, receiver) = channel();
+        std::thread::spawn(move || {
+            if receiver.recv_timeout(Duration::from_secs(60)) == Err(RecvTimeoutError::Timeout) {
+                eprintln!("\n{what}: it has not ended after a minute");
+                std::process::exit(1);
+            }
+        });
+        Self(sender)
+    }
+}
+
+fn nanoseconds(time: f64) -> String {
+    if time < 10_000.0 { format!("{time:.0} ns") } else { format!("{:.1} us", time / 1000.0) }
+}
+
+/// The middle one of the times.
+pub fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+/// The processor's own name, and how many the machine has.
+fn cpu() -> (String, usize) {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let mut names = info.lines().filter_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let name = names.next().map_or("unknown", |(_, name)| name.trim()).to_owned();
+    (name, names.count() + 1)
+}
+
+/// Runs this process, and those it starts, on one CPU: a wake-up across CPUs would decide everything else. It is the last one, which
+/// the kernel's own work prefers least.
 ///
-/// # Errors
-/// A socket failed.
-pub fn serve(listener: &TcpListener) -> io::Result<()> {
-    loop {
-        let (stream, _) = listener.accept()?;
-        // A client that gives up ends its own connection alone.
-        let _ = serve_one(stream);
+/// # Panics
+/// The kernel does not let it.
+pub fn pin() {
+    let allowed = sched_getaffinity(None).expect("the kernel tells the CPUs");
+    let last = (0..CpuSet::MAX_CPU).rev().find(|&cpu| allowed.is_set(cpu)).expect("there is one");
+    let mut one = CpuSet::new();
+    one.set(last);
+    sched_setaffinity(None, &one).expect("the kernel takes it");
+}
+
+/// The other end of a benchmark: this program once more, with arguments that make it the peer, in a process of its own.
+#[derive(Debug)]
+pub struct Peer {
+    child: Child,
+    /// What it said first.
+    pub line: String,
+}
+
+impl Peer {
+    /// Starts it, and waits for its first line.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(std::env::current_exe().expect("this program has a path"))
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("the peer starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("the peer speaks");
+        Self { child, line: line.trim().to_owned() }
     }
 }
 
-fn serve_one(mut stream: TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut request = [0; 17];
-    stream.read_exact(&mut request)?;
-    let number = |at: usize| request[at..at + 8].iter().rev().fold(0u64, |sum, &byte| sum << 8 | u64::from(byte));
-    let (mut left, size) = (number(1), usize::try_from(number(9)).unwrap_or(1));
-    stream.write_all(&[1])?;
-    let mut buffer = vec![7; size.clamp(64 * 1024, 1 << 20)];
-    match request[0] {
-        b's' => {
-            while left > 0 {
-                left = left.saturating_sub(some(stream.read(&mut buffer)?)? as u64);
-            }
-            stream.write_all(&[1])
-        }
-        b'r' => {
-            while left > 0 {
-                let now = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-                stream.write_all(&buffer[..now])?;
-                left -= now as u64;
-            }
-            Ok(())
-        }
-        _ => loop {
-            stream.read_exact(&mut buffer[..size])?;
-            stream.write_all(&buffer[..size])?;
-        },
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
-}
-
-fn some(count: usize) -> io::Result<usize> {
-    if count == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(count) }
-}
-
-/// The same work by a native loop: how long it took.
-///
-/// # Errors
-/// A socket failed.
-pub fn native(port: u16, work: Work) -> io::Result<Duration> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_nodelay(true)?;
-    let total = work.count * work.size as u64;
-    let mut request = vec![match work.operation {
-        "send" => b's',
-        "receive" => b'r',
-        _ => b'e',
-    }];
-    request.extend(total.to_le_bytes());
-    request.extend((work.size as u64).to_le_bytes());
-    stream.write_all(&request)?;
-    stream.read_exact(&mut [0])?;
-
-    let mut buffer = vec![7; work.size];
-    let start = Instant::now();
-    match work.operation {
-        "send" => {
-            for _ in 0..work.count {
-                stream.write_all(&buffer)?;
-            }
-            stream.read_exact(&mut [0])?;
-        }
-        "receive" => {
-            let mut left = total;
-            while left > 0 {
-                left = left.saturating_sub(some(stream.read(&mut buffer)?)? as u64);
-            }
-        }
-        _ => {
-            for _ in 0..work.count {
-                stream.write_all(&buffer)?;
-                stream.read_exact(&mut buffer)?;
-            }
-        }
-    }
-    Ok(start.elapsed())
 }

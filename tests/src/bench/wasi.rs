@@ -1,0 +1,70 @@
+//! A small host for the programs on wasi:sockets, with the whole network allowed: what sandsock is compared with.
+
+use wasmtime::component::{Component, Linker, ResourceTable};
+use wasmtime::{Cache, CacheConfig, Config, Engine, Store};
+use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+/// Which wasi:sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// 0.2: the program `bench_wasi2`, without concurrency support.
+    P2,
+    /// 0.3: the program `bench_wasi3`.
+    P3,
+}
+
+struct State {
+    wasi: WasiCtx,
+    table: ResourceTable,
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// Runs the program, and gives what it printed.
+///
+/// # Errors
+/// It is not built, or it failed.
+pub fn run(version: Version, args: &[String]) -> wasmtime::Result<String> {
+    let mut config = Config::new();
+    config.concurrency_support(version == Version::P3).cache(Some(Cache::new(CacheConfig::new())?));
+    if version == Version::P3 {
+        config.wasm_component_model_async(true);
+    }
+    let engine = Engine::new(&config)?;
+    let name = if version == Version::P3 { "bench_wasi3" } else { "bench_wasi2" };
+    let component = Component::from_file(&engine, crate::target().join("guests").join(name).with_extension("wasm"))?;
+    let (stdout, stderr) = (MemoryOutputPipe::new(1 << 16), MemoryOutputPipe::new(1 << 16));
+    let mut wasi = WasiCtx::builder();
+    wasi.stdout(stdout.clone()).stderr(stderr.clone()).arg(name).args(args);
+    // All three are needed: the first is only about addresses.
+    wasi.inherit_network().allow_tcp(true).allow_udp(true);
+    let mut store = Store::new(&engine, State { wasi: wasi.build(), table: ResourceTable::new() });
+    let mut linker = Linker::new(&engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(async {
+        if version == Version::P2 {
+            use wasmtime_wasi::p2::bindings::Command;
+            return Command::instantiate_async(&mut store, &component, &linker)
+                .await?
+                .wasi_cli_run()
+                .call_run(&mut store)
+                .await;
+        }
+        wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+        let pre = wasmtime_wasi::p3::bindings::CommandPre::new(linker.instantiate_pre(&component)?)?;
+        let command = pre.instantiate_async(&mut store).await?;
+        store.run_concurrent(async |accessor| command.wasi_cli_run().call_run(accessor).await).await?
+    });
+    drop(store);
+    match result {
+        Ok(Ok(())) => Ok(String::from_utf8_lossy(&stdout.contents()).into_owned()),
+        Ok(Err(())) => Err(wasmtime::Error::msg(String::from_utf8_lossy(&stderr.contents()).into_owned())),
+        Err(trap) => Err(trap.context(String::from_utf8_lossy(&stderr.contents()).into_owned())),
+    }
+}
