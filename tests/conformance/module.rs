@@ -310,8 +310,8 @@ impl Thread {
         T: for<'py> IntoPyObject<'py> + Lift + ComponentType + Send + Sync + 'static,
     {
         self.follow_default_timeout()?;
-        let (socket, data, flags, resume): (Bound<'_, PyBytes>, Bound<'_, PyBytes>, i32, Option<(Option<u64>, u64)>) =
-            args.extract()?;
+        type Sent<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, i32, Option<(Option<u64>, u64)>);
+        let (socket, data, flags, resume): Sent<'_> = args.extract()?;
         let (function, _) = self.function(name)?;
         let function = function
             .typed::<(ResourceAny, &[u8], i32, Option<Progress>), (Result<T, Error>,)>(&self.store)
