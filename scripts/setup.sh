@@ -5,7 +5,7 @@ set -euo pipefail
 
 # What the tests use beside this project's own programs: command:package. Without one of them, the
 # tests that need it are skipped.
-tools=(python3:python3 ip:iproute2 nc:netcat-openbsd dnsmasq:dnsmasq-base)
+tools=(python3:python3 ip:iproute2 nc:netcat-openbsd dnsmasq:dnsmasq-base tshark:tshark)
 
 say() { echo "setup: $*" >&2; }
 die() { say "$@"; exit 1; }

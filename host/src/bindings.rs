@@ -1,7 +1,6 @@
-//! The only place with `bindgen!`: the interfaces whose functions never wait.
+//! The only place with `bindgen!`: the shared types, and the traits of the functions that never wait.
 //!
-//! An interface with a function that may wait (`connections`, `transfers`, `polling`, `netdb`, `files`) is registered by hand in
-//! [`crate::linker`], once for each way to wait; the types they share come from here.
+//! All functions are registered in [`crate::linker`].
 
 wasmtime::component::bindgen!({
     path: "../wit",

@@ -5,6 +5,7 @@ mod guest;
 mod handed;
 mod inspect;
 mod listen;
+mod observe;
 mod run;
 mod serve;
 
@@ -24,7 +25,7 @@ const CANNOT_LOAD: u8 = 126;
 #[derive(Parser)]
 #[command(name = "sandsock", version, after_help = AFTER_HELP)]
 struct Cli {
-    /// Say more: once for decisions, twice for each step.
+    /// Say more: once for decisions, twice for every call too, as --trace does.
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     verbose: u8,
 
@@ -153,8 +154,8 @@ pub(crate) fn main() -> ExitCode {
     };
     log_to_stderr(cli.verbose);
     let result = match cli.command {
-        Command::Run(args) => run::run(&args),
-        Command::Serve(args) => serve::serve(&args),
+        Command::Run(args) => run::run(&args, cli.verbose),
+        Command::Serve(args) => serve::serve(&args, cli.verbose),
         Command::Inspect { component } => inspect::inspect(&component),
     };
     match result {
@@ -171,7 +172,7 @@ fn log_to_stderr(verbose: u8) {
     let default = match verbose {
         0 => "warn",
         1 => "sandsock=info,sandsock_host=info,warn",
-        2 => "sandsock=debug,sandsock_host=debug,info",
+        2 => "sandsock=debug,sandsock_host=debug,warn",
         _ => "trace",
     };
     let filter = EnvFilter::try_from_env("SANDSOCK_LOG").unwrap_or_else(|_| EnvFilter::new(default));

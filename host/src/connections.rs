@@ -25,6 +25,8 @@ pub(crate) struct Accepted {
     address: Option<Address>,
 }
 
+crate::observe::shown_record! { Accepted: descriptor, address }
+
 /// WIT `connections.connect`.
 pub(crate) async fn connect<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,

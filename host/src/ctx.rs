@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Instant, SystemTime};
 
 use rustix::io::Errno;
 use wasmtime::component::{Resource, ResourceTable};
@@ -14,8 +15,9 @@ use crate::descriptor::{Descriptor, Handle, Places, Rights};
 use crate::error::Outcome;
 use crate::files::Folder;
 use crate::inherit::{Inheritance, Inherited};
+use crate::observe::{self, Observer, Watch};
 use crate::permit::Judge;
-use crate::policy::{Limits, Pins, Policy, TokenBucket};
+use crate::policy::{Decision, Limits, Pins, Policy, TokenBucket};
 use crate::wait::{Interrupter, Mode, Waiter};
 
 /// How many of the blocking pool's threads one instance may hold.
@@ -45,6 +47,8 @@ pub struct SandsockCtx {
     pub(crate) folders: Arc<[Folder]>,
     /// The host name that the operator gave.
     pub(crate) host_name: Option<String>,
+    /// Those who are told what happens, if there are any.
+    pub(crate) watch: Option<Arc<Watch>>,
     dropped_datagrams: u64,
     sent_by_kernel: u64,
 }
@@ -59,6 +63,9 @@ impl SandsockCtx {
             inheritance: Inheritance::default(),
             folders: Vec::new(),
             host_name: None,
+            observers: Vec::new(),
+            instances: Arc::default(),
+            instance: None,
         }
     }
 
@@ -104,6 +111,13 @@ impl SandsockCtx {
     pub(crate) fn count_sent_by_kernel(&mut self, bytes: u64) {
         self.sent_by_kernel += bytes;
     }
+
+    /// Tells the observers of a decision, which is made up only if there are any.
+    pub(crate) fn tell<'a>(&self, decision: impl FnOnce(SystemTime) -> Decision<'a>) {
+        if let Some(watch) = &self.watch {
+            watch.decided(decision(SystemTime::now()));
+        }
+    }
 }
 
 impl std::fmt::Debug for SandsockCtx {
@@ -112,8 +126,8 @@ impl std::fmt::Debug for SandsockCtx {
     }
 }
 
-/// Makes a [`SandsockCtx`].
-#[derive(Debug, Clone)]
+/// Makes a [`SandsockCtx`], or one after the other.
+#[derive(Clone)]
 pub struct SandsockCtxBuilder {
     policy: Arc<Policy>,
     mode: Mode,
@@ -121,6 +135,17 @@ pub struct SandsockCtxBuilder {
     inheritance: Inheritance,
     folders: Vec<Folder>,
     host_name: Option<String>,
+    observers: Vec<Arc<dyn Observer>>,
+    /// How many contexts were made by this builder and its clones.
+    instances: Arc<AtomicU64>,
+    /// The number of the next context, where it is given.
+    instance: Option<u64>,
+}
+
+impl std::fmt::Debug for SandsockCtxBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SandsockCtxBuilder").field("policy", &self.policy).field("mode", &self.mode).finish_non_exhaustive()
+    }
 }
 
 impl SandsockCtxBuilder {
@@ -179,16 +204,32 @@ impl SandsockCtxBuilder {
         Ok(self)
     }
 
+    /// Tells this observer what the guest does: see [`crate::observe`]. Given more than once, all of them are told, in this order.
+    pub fn observe(&mut self, observer: Arc<dyn Observer>) -> &mut Self {
+        self.observers.push(observer);
+        self
+    }
+
+    /// The number by which observers know the context. Without it, contexts are counted from 1 up as this builder and its clones
+    /// make them.
+    pub fn instance(&mut self, number: u64) -> &mut Self {
+        self.instance = Some(number);
+        self
+    }
+
     /// Makes the context.
     ///
     /// # Errors
     /// The process has no descriptor left for the interrupt's eventfd.
     pub fn build(&self) -> std::io::Result<SandsockCtx> {
         let limits = self.policy.limits();
+        let instance = self.instance.unwrap_or_else(|| self.instances.fetch_add(1, Ordering::Relaxed) + 1);
+        let observers: Vec<_> = self.observers.iter().cloned().chain(observe::log()).collect();
+        let watch = Watch::new(instance, &observers, self.real_numbers, limits.transfer_bytes as usize);
         Ok(SandsockCtx {
             expired_name: RefCell::default(),
             pins: RefCell::new(Pins::new(Instant::now())),
-            waiter: Waiter::new(self.mode, self.real_numbers)?,
+            waiter: Waiter::new(self.mode, self.real_numbers, watch.clone())?,
             places: Places::new(limits.descriptors as usize),
             blocking: Places::new(BLOCKING_MAX),
             pollers: Places::new(limits.pollers as usize),
@@ -199,6 +240,7 @@ impl SandsockCtxBuilder {
             inheritance: self.inheritance.clone(),
             folders: self.folders.as_slice().into(),
             host_name: self.host_name.clone(),
+            watch,
             dropped_datagrams: 0,
             sent_by_kernel: 0,
             policy: Arc::clone(&self.policy),

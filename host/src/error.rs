@@ -58,7 +58,6 @@ impl From<std::io::Error> for Fault {
 
 impl From<crate::policy::Denial> for Error {
     fn from(denial: crate::policy::Denial) -> Self {
-        tracing::info!("denied: {}", denial.reason);
         Self::Denied(types::Denial { grant: denial.grant, reason: denial.reason })
     }
 }
@@ -69,14 +68,6 @@ pub(crate) fn answer<T>(outcome: Outcome<T>) -> wasmtime::Result<(Result<T, Erro
         Ok(value) => Ok((Ok(value),)),
         Err(Fault::Error(error)) => Ok((Err(error),)),
         Err(Fault::Trap(trap)) => Err(trap),
-    }
-}
-
-/// What `bindgen!` calls to split an outcome.
-pub(crate) fn split(fault: Fault) -> wasmtime::Result<Error> {
-    match fault {
-        Fault::Error(error) => Ok(error),
-        Fault::Trap(trap) => Err(trap),
     }
 }
 

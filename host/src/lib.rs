@@ -64,6 +64,8 @@
 //!
 //! For many guests on few threads: [`SandsockCtxBuilder::wait_on_fiber`], [`add_to_linker_async`], and tokio.
 //!
+//! To look on, give the builder an [`observe::Observer`] ([`SandsockCtxBuilder::observe`]).
+//!
 //! # How it is made
 //!
 //! Every operation goes one way: the descriptor table (`descriptor`), the family (`family`), the policy (`permit`, [`policy`]),
@@ -83,6 +85,7 @@ mod inherit;
 mod linker;
 mod netdb;
 pub mod netns;
+pub mod observe;
 mod patience;
 mod permit;
 pub mod policy;

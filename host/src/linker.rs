@@ -1,7 +1,8 @@
 //! Puts this host's functions into a wasmtime linker, for both ways to embed.
 //!
-//! The interfaces whose functions never wait come from `bindgen!`. The others are registered here by hand, by one list that is
-//! expanded twice: as plain functions, whose futures are ready at once because they wait on the thread, and as async functions.
+//! Every function of the raw layer is registered by the one list here, which is expanded twice: as plain functions, whose futures
+//! are ready at once because they wait on the thread, and as async functions. `bindgen!`'s traits hold the types of those that never
+//! wait against the contract. Each registration tells the observers of the call ([`crate::observe`]).
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -10,13 +11,19 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{HasData, Linker, LinkerInstance, Resource, ResourceType};
 
 use crate::bindings::sandsock::socket as contract;
-use crate::bindings::sandsock::socket::types::{NetworkInterface, Trigger};
+use crate::bindings::sandsock::socket::clock::Host as _;
+use crate::bindings::sandsock::socket::descriptors::{Host as _, HostDescriptor as _};
+use crate::bindings::sandsock::socket::interrupts::Host as _;
+use crate::bindings::sandsock::socket::syscalls::Host as _;
+use crate::bindings::sandsock::socket::types::{
+    Address, DescriptorKind, IoctlResult, NetworkInterface, OptionValue, Trigger,
+};
 use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::descriptor::Descriptor;
 use crate::error::answer;
 use crate::files::File;
 use crate::poller::Poller;
-use crate::{connections, control, files, netdb, poller, polling, transfers};
+use crate::{connections, control, files, netdb, observe, poller, polling, transfers};
 
 /// Ties the context's view to `bindgen!`'s traits.
 struct HasSandsock;
@@ -31,7 +38,7 @@ impl HasData for HasSandsock {
 /// # Errors
 /// An interface of that name is in the linker already.
 pub fn add_to_linker_sync<T: SandsockView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    add_ready(linker)?;
+    add_types(linker)?;
     sync::add(linker)
 }
 
@@ -40,17 +47,13 @@ pub fn add_to_linker_sync<T: SandsockView + 'static>(linker: &mut Linker<T>) -> 
 /// # Errors
 /// An interface of that name is in the linker already.
 pub fn add_to_linker_async<T: SandsockView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    add_ready(linker)?;
+    add_types(linker)?;
     fiber::add(linker)
 }
 
-/// The interfaces that never wait.
-fn add_ready<T: SandsockView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    contract::types::add_to_linker::<T, HasSandsock>(linker, T::sandsock)?;
-    contract::descriptors::add_to_linker::<T, HasSandsock>(linker, T::sandsock)?;
-    contract::syscalls::add_to_linker::<T, HasSandsock>(linker, T::sandsock)?;
-    contract::clock::add_to_linker::<T, HasSandsock>(linker, T::sandsock)?;
-    contract::interrupts::add_to_linker::<T, HasSandsock>(linker, T::sandsock)
+/// The interface that has no function.
+fn add_types<T: SandsockView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    contract::types::add_to_linker::<T, HasSandsock>(linker, T::sandsock)
 }
 
 fn name(interface: &str) -> String {
@@ -68,15 +71,30 @@ fn ready<R>(future: impl Future<Output = wasmtime::Result<R>>) -> wasmtime::Resu
     }
 }
 
+/// Makes a call, and tells the observers.
+macro_rules! observed {
+    ($store:ident, $interface:expr, $function:expr, $params:ident, $call:expr) => {{
+        observe::begin(&mut $store, $interface, $function, &$params);
+        let result = $call;
+        observe::end(&mut $store, &result);
+        result
+    }};
+}
+
 macro_rules! both_ways {
     ($(
         interface $interface:literal {
-            $(resource $resource:literal: $type:ty;)*
+            $(resource $resource:literal: $type:ty = |$dropping:ident: _, $dropped:ident: _| $drop:expr;)*
             $(wait $wait:literal = $function:path;)*
             $(wait_raw $wait_raw:literal = $raw_function:path;)*
             $(now $now:literal = |$view:ident: _, $params:tt: $params_type:ty| -> $result:ty $body:block)*
         }
     )*) => {
+        /// Every function of the list, with its interface.
+        #[cfg(test)]
+        pub(crate) const FUNCTIONS: &[(&str, &str)] =
+            &[$($(($interface, $wait),)* $(($interface, $wait_raw),)* $(($interface, $now),)*)*];
+
         /// The interfaces as plain functions.
         mod sync {
             use super::*;
@@ -86,10 +104,14 @@ macro_rules! both_ways {
                     let mut instance = linker.instance(&name($interface))?;
                     add_now::<T>($interface, &mut instance)?;
                     $(instance.func_wrap($wait, |mut store: StoreContextMut<'_, T>, params| {
-                        ready(async { answer($function(&mut store, params).await) })
+                        ready(async {
+                            observed!(store, $interface, $wait, params, answer($function(&mut store, params).await))
+                        })
                     })?;)*
                     $(instance.func_wrap($wait_raw, |mut store: StoreContextMut<'_, T>, params| {
-                        ready($raw_function(&mut store, params))
+                        ready(async {
+                            observed!(store, $interface, $wait_raw, params, $raw_function(&mut store, params).await)
+                        })
                     })?;)*
                 )*
                 Ok(())
@@ -105,10 +127,14 @@ macro_rules! both_ways {
                     let mut instance = linker.instance(&name($interface))?;
                     add_now::<T>($interface, &mut instance)?;
                     $(instance.func_wrap_async($wait, |mut store: StoreContextMut<'_, T>, params| {
-                        Box::new(async move { answer($function(&mut store, params).await) })
+                        Box::new(async move {
+                            observed!(store, $interface, $wait, params, answer($function(&mut store, params).await))
+                        })
                     })?;)*
                     $(instance.func_wrap_async($wait_raw, |mut store: StoreContextMut<'_, T>, params| {
-                        Box::new(async move { $raw_function(&mut store, params).await })
+                        Box::new(async move {
+                            observed!(store, $interface, $wait_raw, params, $raw_function(&mut store, params).await)
+                        })
                     })?;)*
                 )*
                 Ok(())
@@ -123,14 +149,22 @@ macro_rules! both_ways {
             match interface {
                 $($interface => {
                     $(instance.resource($resource, ResourceType::host::<$type>(), |mut store, rep| {
-                        store.data_mut().sandsock().table.delete(Resource::<$type>::new_own(rep))?;
-                        Ok(())
+                        let params = (Resource::<$type>::new_own(rep),);
+                        observed!(store, $interface, concat!("[resource-drop]", $resource), params, {
+                            #[allow(unused_mut)]
+                            let (mut $dropping, ($dropped,)) = (store.data_mut().sandsock(), params);
+                            $drop
+                        })
                     })?;)*
-                    $(instance.func_wrap($now, |mut store: StoreContextMut<'_, T>, $params: $params_type| {
-                        #[allow(unused_mut)]
-                        let mut $view = store.data_mut().sandsock();
-                        let result: wasmtime::Result<$result> = $body;
-                        result
+                    $(instance.func_wrap($now, |mut store: StoreContextMut<'_, T>, params: $params_type| {
+                        observed!(store, $interface, $now, params, {
+                            #[allow(unused_mut)]
+                            let mut $view = store.data_mut().sandsock();
+                            #[allow(clippy::let_unit_value)]
+                            let $params = params;
+                            let result: wasmtime::Result<$result> = $body;
+                            result
+                        })
                     })?;)*
                 })*
                 _ => {}
@@ -140,7 +174,76 @@ macro_rules! both_ways {
     };
 }
 
+/// The result of a function that can't fail.
+fn plain<R>(result: wasmtime::Result<R>) -> wasmtime::Result<(R,)> {
+    result.map(|value| (value,))
+}
+
 both_ways! {
+    interface "descriptors" {
+        resource "descriptor": Descriptor = |view: _, d: _| view.drop(d);
+        now "kind" = |view: _, (d,): (Resource<Descriptor>,)| -> (Result<DescriptorKind, crate::Error>,) { answer(view.kind(d)) }
+        now "number" = |view: _, (d,): (Resource<Descriptor>,)| -> (Option<i32>,) { plain(view.number(d)) }
+        now "duplicate" = |view: _, (d,): (Resource<Descriptor>,)| -> (Result<Resource<Descriptor>, crate::Error>,) {
+            answer(view.duplicate(d))
+        }
+        now "alias" = |view: _, (d,): (Resource<Descriptor>,)| -> (Result<Resource<Descriptor>, crate::Error>,) {
+            answer(view.alias(d))
+        }
+        now "revoke-aliases" = |view: _, (d,): (Resource<Descriptor>,)| -> () { view.revoke_aliases(d) }
+        now "inherited" = |view: _, (): ()| -> (Vec<i32>,) { plain(view.inherited()) }
+        now "inherit" = |view: _, (number,): (i32,)| -> (Result<Resource<Descriptor>, crate::Error>,) {
+            answer(view.inherit(number))
+        }
+        now "adopt" = |view: _, (number,): (i32,)| -> (Result<Resource<Descriptor>, crate::Error>,) {
+            answer(view.adopt(number))
+        }
+        now "set-nonblocking" = |view: _, (d, nonblocking): (Resource<Descriptor>, bool)| -> (Result<(), crate::Error>,) {
+            answer(view.set_nonblocking(d, nonblocking))
+        }
+        now "get-nonblocking" = |view: _, (d,): (Resource<Descriptor>,)| -> (Result<bool, crate::Error>,) {
+            answer(view.get_nonblocking(d))
+        }
+    }
+    interface "syscalls" {
+        now "socket" = |view: _, (family, kind, protocol): (i32, i32, i32)| -> (Result<Resource<Descriptor>, crate::Error>,) {
+            answer(view.socket(family, kind, protocol))
+        }
+        now "socketpair" = |view: _, (family, kind, protocol): (i32, i32, i32)|
+            -> (Result<(Resource<Descriptor>, Resource<Descriptor>), crate::Error>,) {
+            answer(view.socketpair(family, kind, protocol))
+        }
+        now "bind" = |view: _, (d, address): (Resource<Descriptor>, Address)| -> (Result<(), crate::Error>,) {
+            answer(view.bind(d, address))
+        }
+        now "listen" = |view: _, (d, backlog): (Resource<Descriptor>, i32)| -> (Result<(), crate::Error>,) {
+            answer(view.listen(d, backlog))
+        }
+        now "shutdown" = |view: _, (d, how): (Resource<Descriptor>, i32)| -> (Result<(), crate::Error>,) {
+            answer(view.shutdown(d, how))
+        }
+        now "local-address" = |view: _, (d,): (Resource<Descriptor>,)| -> (Result<Option<Address>, crate::Error>,) {
+            answer(view.local_address(d))
+        }
+        now "peer-address" = |view: _, (d,): (Resource<Descriptor>,)| -> (Result<Option<Address>, crate::Error>,) {
+            answer(view.peer_address(d))
+        }
+        now "get-option" = |view: _, (d, level, name): (Resource<Descriptor>, i32, i32)| -> (Result<i32, crate::Error>,) {
+            answer(view.get_option(d, level, name))
+        }
+        now "get-option-bytes" = |view: _, (d, level, name, length): (Resource<Descriptor>, i32, i32, u32)|
+            -> (Result<Vec<u8>, crate::Error>,) { answer(view.get_option_bytes(d, level, name, length)) }
+        now "set-option" = |view: _, (d, level, name, value): (Resource<Descriptor>, i32, i32, OptionValue)|
+            -> (Result<(), crate::Error>,) { answer(view.set_option(d, level, name, value)) }
+        now "ioctl" = |view: _, (d, request, argument): (Resource<Descriptor>, u32, Vec<u8>)|
+            -> (Result<IoctlResult, crate::Error>,) { answer(view.ioctl(d, request, argument)) }
+    }
+    interface "clock" {
+        now "now" = |view: _, (): ()| -> (u64,) { plain(view.now()) }
+    }
+    interface "interrupts" {
+        now "take" = |view: _, (): ()| -> (bool,) { plain(view.take()) }
+    }
     interface "connections" {
         wait "connect" = connections::connect;
         wait "finish-connect" = connections::finish_connect;
@@ -160,7 +263,7 @@ both_ways! {
         now "control-length" = |_view: _, (length,): (u32,)| -> (Option<u32>,) { Ok((control::length(length),)) }
     }
     interface "polling" {
-        resource "poller": Poller;
+        resource "poller": Poller = |view: _, poller: _| view.table.delete(poller).map(drop).map_err(Into::into);
         wait "poll" = polling::poll;
         wait "[method]poller.wait" = poller::wait;
         now "create-poller" = |view: _, (): ()| -> (Result<Resource<Poller>, crate::Error>,) {
@@ -199,7 +302,7 @@ both_ways! {
         }
     }
     interface "files" {
-        resource "file": File;
+        resource "file": File = |view: _, file: _| view.table.delete(file).map(drop).map_err(Into::into);
         wait "send-file" = files::send_file;
         now "open" = |view: _, (path,): (String,)| -> (Result<Resource<File>, crate::Error>,) {
             answer(files::open(view, &path))
@@ -216,5 +319,17 @@ both_ways! {
         now "[method]file.size" = |view: _, (file,): (Resource<File>,)| -> (Result<u64, crate::Error>,) {
             answer(files::size(&view, &file))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_function_of_the_contract_is_registered_and_observed() {
+        let registered: BTreeSet<_> = super::FUNCTIONS.iter().map(|&(i, f)| (i.to_owned(), f.to_owned())).collect();
+        let contract: BTreeSet<_> = crate::observe::raw_layer().into_keys().collect();
+        assert_eq!(registered, contract);
     }
 }

@@ -21,7 +21,7 @@ use crate::ctx::SandsockCtx;
 use crate::descriptor::{Handle, View};
 use crate::error::Outcome;
 use crate::family::{self, Family, Use};
-use crate::policy::{Denial, Hostname, Policy, Request, UnixRoute, UnixTarget, Verb, normalise_name};
+use crate::policy::{Decision, Denial, Hostname, Policy, Request, UnixRoute, UnixTarget, Verb, normalise_name};
 use crate::sys::{self, OptionBytes};
 
 /// The interface whose number or whose name an ioctl asks for; none for every other request.
@@ -286,9 +286,12 @@ fn group(shape: Shape, value: &OptionBytes) -> Option<IpAddr> {
     }
 }
 
-/// The rule, for the log.
-fn by(rule: Option<&str>) -> String {
-    rule.map_or_else(String::new, |rule| format!(" by {rule}"))
+/// What a UNIX path is asked for.
+fn unix_request(verb: Verb, path: &[u8]) -> Request<'_> {
+    match verb {
+        Verb::UnixBind => Request::UnixBind(UnixTarget::Path(path)),
+        _ => Request::UnixConnect(UnixTarget::Path(path)),
+    }
 }
 
 /// The policy of one instance, at the moment of a call. The only maker of permits.
@@ -307,26 +310,38 @@ impl<'a> Judge<'a> {
 
     /// Where to walk to reach a UNIX path.
     pub(crate) fn unix_route(&self, verb: Verb, path: &[u8]) -> Outcome<Vec<UnixRoute>> {
-        let routes = self.policy().unix_route(verb, path)?;
-        tracing::info!("allowed: {verb} {:?}", String::from_utf8_lossy(path));
-        Ok(routes)
+        let routes = self.policy().unix_route(verb, path);
+        if let Err(denial) = &routes {
+            self.ctx.tell(|time| Decision::denied(time, verb.name(), unix_request(verb, path).to_string(), denial));
+        }
+        Ok(routes?)
+    }
+
+    /// The walk to a UNIX path ended where a rule holds.
+    pub(crate) fn walked(&self, verb: Verb, path: &[u8]) {
+        let request = unix_request(verb, path);
+        self.ctx.tell(|time| {
+            let rule = self
+                .ctx
+                .policy
+                .decide(&request, &self.ctx.pins.borrow(), self.ctx.decision_time())
+                .ok()
+                .and_then(|a| a.rule);
+            Decision::allowed(time, verb.name(), request.to_string(), rule)
+        });
     }
 
     /// Asks the policy.
     pub(crate) fn decide(&self, request: &Request<'_>) -> Outcome<()> {
-        match self.ctx.policy.decide(request, &self.ctx.pins.borrow(), self.ctx.decision_time()) {
-            Ok(allowed) => {
-                tracing::info!("allowed: {} {request}{}", request.verb(), by(allowed.rule));
-                Ok(())
-            }
-            Err(mut denial) => {
-                self.ctx.expired_name.replace(denial.expired_name.take());
-                Err(denial.into())
-            }
-        }
+        let result = self.ctx.policy.decide(request, &self.ctx.pins.borrow(), self.ctx.decision_time());
+        self.ctx.tell(|time| Decision::of_request(time, request, &result));
+        result.map(drop).map_err(|mut denial| {
+            self.ctx.expired_name.replace(denial.expired_name.take());
+            denial.into()
+        })
     }
 
-    /// Whether the policy would allow it, as a question that no decision follows from by itself: it is not logged.
+    /// Whether the policy would allow it, as a question that no decision follows from by itself: observers are not told.
     pub(crate) fn would_allow(&self, request: &Request<'_>) -> bool {
         self.ctx.policy.decide(request, &self.ctx.pins.borrow(), self.ctx.decision_time()).is_ok()
     }
@@ -341,7 +356,9 @@ impl<'a> Judge<'a> {
     }
 
     pub(crate) fn create(&self, domain: i32, kind: i32, protocol: i32) -> Outcome<Permit<Create>> {
-        self.ctx.policy.may_create(domain, kind, protocol)?;
+        let result = self.ctx.policy.may_create(domain, kind, protocol);
+        self.ctx.tell(|time| Decision::of_socket(time, (domain, kind, protocol), &result));
+        result?;
         let protocol = if domain == libc::AF_PACKET { self.packet_protocol(protocol) } else { protocol };
         Ok(self.permit(Create { domain, kind, protocol }))
     }
@@ -352,6 +369,16 @@ impl<'a> Judge<'a> {
         let asked = u16::from_be(protocol as u16);
         let everywhere = Request::Packet { interface: None, protocol: asked };
         if asked == 0 || self.would_allow(&everywhere) { protocol } else { 0 }
+    }
+
+    /// After creation: the numbers that the kernel gave it are judged as well. That it is the same as before needs no telling.
+    pub(crate) fn created(&self, kind: SocketKind) -> Outcome<()> {
+        if let Err(denial) = self.ctx.policy.may_create(kind.family, kind.type_, kind.protocol) {
+            let result = Err(denial.clone());
+            self.ctx.tell(|time| Decision::of_socket(time, (kind.family, kind.type_, kind.protocol), &result));
+            return Err(denial.into());
+        }
+        Ok(())
     }
 
     /// An unnamed AF_UNIX pair needs no grant; every other one does.

@@ -21,6 +21,8 @@ pub(crate) struct PollEntry {
     events: u16,
 }
 
+crate::observe::shown_record! { PollEntry: descriptor, events }
+
 /// WIT `polling.poll`.
 pub(crate) async fn poll<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,

@@ -9,7 +9,7 @@ use crate::bindings::sandsock::socket::types::{self, Address, DescriptorKind, Er
 use crate::bindings::sandsock::socket::{clock, descriptors, interrupts, syscalls};
 use crate::ctx::SandsockCtxView;
 use crate::descriptor::{Descriptor, Handle, socket_kind};
-use crate::error::{Fault, Outcome, split};
+use crate::error::{Fault, Outcome};
 use crate::family::{self, Family};
 use crate::policy::{Denial, DescriptorNumber, Request};
 use crate::sys::{self, OptionBytes};
@@ -20,7 +20,10 @@ const OPTION_MAX: usize = 64 * 1024;
 
 impl types::Host for SandsockCtxView<'_> {
     fn convert_error(&mut self, fault: Fault) -> wasmtime::Result<Error> {
-        split(fault)
+        match fault {
+            Fault::Error(error) => Ok(error),
+            Fault::Trap(trap) => Err(trap),
+        }
     }
 }
 
@@ -130,8 +133,7 @@ impl SandsockCtxView<'_> {
     /// After creation: the kernel's own idea of the socket is judged too.
     fn judge_created(&self, kind: SocketKind) -> Outcome<()> {
         is_served(kind.family, kind.type_)?;
-        self.ctx.judge().create(kind.family, kind.type_, kind.protocol)?;
-        Ok(())
+        self.ctx.judge().created(kind)
     }
 }
 

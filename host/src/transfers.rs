@@ -14,9 +14,10 @@ use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::descriptor::{Descriptor, Handle, kind_of};
 use crate::error::{Fault, Outcome};
 use crate::family::{self, Family};
+use crate::observe::{shown_case, shown_record};
 use crate::patience::Patience;
 use crate::permit::{Contents, ControlOut as Outgoing, Permit, SendTo};
-use crate::policy::Request;
+use crate::policy::{Decision, Denial, Request, Verb};
 use crate::sys::{self, Message};
 
 /// SC_IOV_MAX: man 3 sysconf.
@@ -92,6 +93,14 @@ pub(crate) struct BatchMessage {
     address: Option<Address>,
     control: Vec<ControlMessage>,
 }
+
+shown_case! { ControlOut: Rights = "rights", Message = "message" }
+shown_case! { ControlIn: Rights = "rights", Pidfd = "pidfd", Message = "message" }
+shown_record! { Datagram: data, address }
+shown_record! { Received: data, length, control, flags, address, warnings }
+shown_record! { BatchEntry: length, address, control }
+shown_record! { Batch: data, messages }
+shown_record! { BatchMessage: length, flags, address, control }
 
 /// How much of a stream one call moves.
 fn transfer_limit<T: SandsockView>(store: &mut StoreContextMut<'_, T>) -> usize {
@@ -659,13 +668,24 @@ fn filters(kind: SocketKind) -> bool {
 fn sender_allowed<T: SandsockView>(store: &mut StoreContextMut<'_, T>, kind: SocketKind, message: &Message) -> bool {
     let view = store.data_mut().sandsock();
     let (policy, pins, now) = (&view.ctx.policy, view.ctx.pins.borrow(), view.ctx.decision_time());
-    message.address.to_ip().is_some_and(|sender| {
-        if family::is_raw(kind) {
-            policy.raw_source_allowed(sender.ip(), kind.protocol, &pins, now)
-        } else {
-            policy.udp_source_allowed(sender, &pins, now)
-        }
-    })
+    let Some(sender) = message.address.to_ip() else { return false };
+    if family::is_raw(kind) {
+        let allowed = policy.raw_source_allowed(sender.ip(), kind.protocol, &pins, now);
+        let (verb, target) = (Verb::Raw.name(), || format!("{}:{}", kind.protocol, sender.ip()));
+        let denial = (!allowed).then(|| Denial::new(format!("{verb} from {} is not granted", sender.ip())));
+        view.ctx.tell(|time| match &denial {
+            Some(denial) => Decision::denied(time, verb, target(), denial),
+            None => Decision::allowed(time, verb, target(), None),
+        });
+        return allowed;
+    }
+    if view.ctx.watch.is_none() {
+        return policy.udp_source_allowed(sender, &pins, now);
+    }
+    let request = Request::UdpReceive(sender);
+    let result = policy.decide(&request, &pins, now);
+    view.ctx.tell(|time| Decision::of_request(time, &request, &result));
+    result.is_ok()
 }
 
 /// Whether nothing more will come: the peer has ended the stream, or this side was shut.
@@ -751,13 +771,10 @@ fn accept_rights(
     fds: Vec<std::os::fd::OwnedFd>,
     pidfd: bool,
 ) -> Outcome<Vec<Resource<Descriptor>>> {
-    let any = view.ctx.judge().would_allow(&Request::RightsReceive { any: true });
-    let sockets = any || view.ctx.judge().would_allow(&Request::RightsReceive { any: false });
     let mut list = Vec::new();
     for fd in fds {
-        let allowed = any || (sockets && !pidfd && is_granted_socket(view, &fd));
-        if !allowed {
-            tracing::info!("a received descriptor was closed: no grant covers it");
+        let any = pidfd || !is_granted_socket(view, &fd);
+        if view.ctx.judge().decide(&Request::RightsReceive { any }).is_err() {
             sys::refuse(fd);
             continue;
         }
@@ -777,7 +794,7 @@ fn accept_rights(
 fn is_granted_socket(view: &SandsockCtxView<'_>, fd: &std::os::fd::OwnedFd) -> bool {
     use crate::bindings::sandsock::socket::types::DescriptorKind;
     match kind_of(std::os::fd::AsFd::as_fd(fd)) {
-        Ok(DescriptorKind::Socket(kind)) => view.ctx.judge().create(kind.family, kind.type_, kind.protocol).is_ok(),
+        Ok(DescriptorKind::Socket(kind)) => view.ctx.policy.may_create(kind.family, kind.type_, kind.protocol).is_ok(),
         _ => false,
     }
 }

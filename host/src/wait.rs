@@ -12,6 +12,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::io::{Interest, Ready};
 
 use crate::bindings::sandsock::socket::types::Wait;
+use crate::observe::{Watch, Watched};
 use crate::sys;
 
 /// The longest step of a back-off, for the two EAGAINs that have no readiness behind them.
@@ -79,18 +80,23 @@ pub(crate) enum Outcome {
 pub(crate) type Registration = Arc<AsyncFd<OwnedFd>>;
 
 /// Waits for one context.
-#[derive(Debug, Clone)]
 pub(crate) struct Waiter {
     mode: Mode,
     interrupter: Interrupter,
     registered: Option<Registration>,
     /// A signal ends a wait on the thread as an interrupt does.
     signals: bool,
+    watch: Option<Arc<Watch>>,
 }
 
 impl Waiter {
-    pub(crate) fn new(mode: Mode, signals: bool) -> Result<Self, Errno> {
-        Ok(Self { mode, interrupter: Interrupter::new()?, registered: None, signals })
+    pub(crate) fn new(mode: Mode, signals: bool, watch: Option<Arc<Watch>>) -> Result<Self, Errno> {
+        Ok(Self { mode, interrupter: Interrupter::new()?, registered: None, signals, watch })
+    }
+
+    /// Tells the observers of a wait, which ends with what is given back.
+    fn watched(&self) -> Option<Watched> {
+        self.watch.as_ref().map(Watch::wait)
     }
 
     pub(crate) fn interrupter(&self) -> &Interrupter {
@@ -107,6 +113,7 @@ impl Waiter {
         events: PollFlags,
         deadline: Option<u64>,
     ) -> Result<Outcome, Errno> {
+        let _watched = self.watched();
         match self.mode {
             Mode::Thread => self.on_thread(&mut [self.interrupt_entry(), PollFd::from_borrowed_fd(fd, events)], deadline),
             Mode::Fiber => {
@@ -132,6 +139,7 @@ impl Waiter {
         // What need not wait, or may not, takes no interrupt.
         let over = |deadline| deadline <= now();
         if poll_now(&mut all[1..])? == 0 && !deadline.is_some_and(over) {
+            let _watched = self.watched();
             if self.mode == Mode::Fiber {
                 // One epoll instance stands for all of them; a descriptor named twice is registered once.
                 let mut wanted: BTreeMap<RawFd, (BorrowedFd<'_>, PollFlags)> = BTreeMap::new();
@@ -171,6 +179,7 @@ impl Waiter {
 
     /// Sleeps until the deadline; for ever without one.
     pub(crate) async fn sleep(&mut self, deadline: Option<u64>) -> Result<(), Errno> {
+        let _watched = self.watched();
         match self.mode {
             Mode::Thread => self.on_thread(&mut [self.interrupt_entry()], deadline).map(drop),
             Mode::Fiber => {

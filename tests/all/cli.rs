@@ -311,7 +311,8 @@ fn cli_verbose_tells_decisions() {
     assert!(!quiet.contains("INFO"), "{quiet}");
     assert!(quiet.contains(&format!("is denied by the rule tcp-connect=127.0.0.1:{port}")), "{quiet}");
     let (port, told) = run(&["-v"]);
-    let line = format!(" INFO denied: tcp-connect to 127.0.0.1:{port} is denied by the rule tcp-connect=127.0.0.1:{port}");
+    let line =
+        format!(" INFO connect denied: tcp-connect to 127.0.0.1:{port} is denied by the rule tcp-connect=127.0.0.1:{port}");
     assert!(told.lines().any(|found| found == line), "{line}\n{told}");
     // Where it is allowed, the rule that allows.
     let port = unused_port();
@@ -322,7 +323,10 @@ fn cli_verbose_tells_decisions() {
         .args(["127.0.0.1", &port.to_string(), "x"])
         .output()
         .expect("runs");
-    assert!(text(&output.stderr).contains(&format!("INFO allowed: tcp-connect 127.0.0.1:{port} by {rule}\n")), "{output:?}");
+    assert!(
+        text(&output.stderr).contains(&format!("INFO connect allowed: tcp-connect 127.0.0.1:{port} by {rule}\n")),
+        "{output:?}"
+    );
     let stderr = text(&sandsock().args(["run", "--allow-all"]).arg(&client).output().expect("runs").stderr);
     assert!(stderr.contains("WARN --allow-all"), "{stderr}");
 }

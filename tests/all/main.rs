@@ -16,6 +16,7 @@ mod limits;
 mod multicast;
 mod names;
 mod netlink;
+mod observe;
 mod option;
 mod oracle;
 mod packet;

@@ -16,6 +16,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use super::engine::Loaded;
 use super::handed::Handed;
 use super::inspect::wants_provider;
+use super::observe::ObserveArgs;
 use super::{Failure, told};
 
 /// The options about the guest, and the guest itself.
@@ -68,6 +69,9 @@ pub(super) struct GuestArgs {
     /// Set an environment variable, or pass one on by its name alone.
     #[arg(long, value_name = "NAME[=VALUE]")]
     env: Vec<String>,
+
+    #[command(flatten)]
+    pub(super) observe: ObserveArgs,
 
     /// The component, a .wasm or .wat file.
     pub(super) component: PathBuf,

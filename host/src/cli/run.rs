@@ -12,13 +12,15 @@ use wasmtime_wasi::I32Exit;
 
 use super::engine::{Loaded, load};
 use super::guest::{GuestArgs, State, Surroundings, context, fit, new_store, policy, raise_descriptor_limit, unfit};
+use super::observe::{Instances, Observers};
 use super::{Failure, told};
 
 /// Runs a component to its end; its exit status is the command's.
-pub(super) fn run(args: &GuestArgs) -> Result<ExitCode, Failure> {
+pub(super) fn run(args: &GuestArgs, verbose: u8) -> Result<ExitCode, Failure> {
     let handed = args.handed()?;
     args.enter_netns()?;
     raise_descriptor_limit();
+    let observers = args.observe.open(verbose, Instances::One)?;
     let policy = policy(args, handed.numbers())?;
     let surroundings = Surroundings::new(args, &handed, &policy)?;
     let mut wasi = surroundings.wasi()?;
@@ -32,18 +34,23 @@ pub(super) fn run(args: &GuestArgs) -> Result<ExitCode, Failure> {
         }
         surroundings.add_folders(&mut builder)?;
         handed.give(&mut builder);
+        observers.attach(&mut builder);
         builder.build().context("can't make the context")?
     };
     let interrupter = sandsock.interrupter();
     let mut store = new_store(&loaded.engine, wasi.build(), sandsock);
-    stop_by_ctrl_c(interrupter, loaded.engine.clone())?;
+    stop_by_ctrl_c(interrupter, loaded.engine.clone(), observers.clone())?;
     let result = if loaded.concurrent { run_concurrent(&loaded, &mut store) } else { run_sync(&loaded, &mut store) };
     let result = result.map_err(|failure| failure.about(&args.component));
     let dropped = store.data().sandsock.dropped_datagrams();
     if dropped > 0 {
         tracing::info!("{dropped} datagrams were dropped: no grant names their senders");
     }
-    result.and_then(|ended| status(&args.component, ended))
+    // Its descriptors are closed before what they did is summed up.
+    drop(store);
+    let status = result.and_then(|ended| status(&args.component, ended));
+    observers.finish();
+    status
 }
 
 /// How a guest ended: its own result, or a trap.
@@ -83,7 +90,7 @@ fn run_concurrent(loaded: &Loaded, store: &mut Store<State>) -> Result<Ended, Fa
 }
 
 /// The first Ctrl-C ends the guest's wait; the second one stops the guest, and the command where the guest sits in a call.
-fn stop_by_ctrl_c(interrupter: Interrupter, engine: Engine) -> anyhow::Result<()> {
+fn stop_by_ctrl_c(interrupter: Interrupter, engine: Engine, observers: Observers) -> anyhow::Result<()> {
     /// The shell's status for a program that SIGINT ended.
     const STOPPED: i32 = 130;
     let count = AtomicU32::new(0);
@@ -98,8 +105,10 @@ fn stop_by_ctrl_c(interrupter: Interrupter, engine: Engine) -> anyhow::Result<()
             return;
         }
         engine.increment_epoch();
-        std::thread::spawn(|| {
+        let observers = observers.clone();
+        std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(500));
+            observers.finish();
             std::process::exit(STOPPED);
         });
     })

@@ -27,6 +27,7 @@ use super::engine::load;
 use super::guest::{GuestArgs, State, Surroundings, fit, new_store, policy, raise_descriptor_limit, unfit};
 use super::handed::{Handed, LISTEN_START, listen_environment};
 use super::listen::Listener;
+use super::observe::{Instances, Observers};
 use super::{Failure, told};
 
 /// How long a guest computes before the others of its worker have their turn.
@@ -83,6 +84,7 @@ struct Server {
     engine: Engine,
     pre: Pre,
     policy: Arc<Policy>,
+    observers: Observers,
     surroundings: Surroundings,
     /// What each instance is handed besides the connection or the listener.
     handed: Handed,
@@ -121,10 +123,11 @@ enum Ended {
 }
 
 /// Serves until a signal ends it.
-pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
+pub(super) fn serve(args: &ServeArgs, verbose: u8) -> Result<ExitCode, Failure> {
     let handed = args.guest.handed()?;
     args.guest.enter_netns()?;
     raise_descriptor_limit();
+    let observers = args.guest.observe.open(verbose, Instances::Many)?;
     let number = DescriptorNumber(if args.instances.is_some() { LISTEN_START } else { 0 });
     if handed.descriptors().iter().any(|(taken, _)| *taken == number) {
         let what = if args.instances.is_some() { "the listening socket's" } else { "the connection's" };
@@ -150,6 +153,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
         engine: loaded.engine.clone(),
         pre,
         policy: Arc::new(policy),
+        observers,
         surroundings,
         handed,
         component,
@@ -186,6 +190,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<ExitCode, Failure> {
             Err(_) => return Err(anyhow!("a worker panicked").into()),
         }
     }
+    server.observers.finish();
     Ok(ExitCode::from(u8::try_from(server.status.load(Ordering::Relaxed)).unwrap_or(1)))
 }
 
@@ -271,6 +276,7 @@ impl Server {
             builder.wait_on_fiber();
             self.surroundings.add_folders(&mut builder)?;
             self.handed.clone().give(&mut builder);
+            self.observers.attach(&mut builder);
             give(&mut builder).build()?
         };
         let interrupter = sandsock.interrupter();
@@ -405,6 +411,7 @@ fn end_by_signals(server: Arc<Server>, grace: Duration, patience: Duration) -> a
         server.stage.send_replace(Stage::Stopping);
         server.engine.increment_epoch();
         std::thread::sleep(Duration::from_millis(500));
+        server.observers.finish();
         std::process::exit(128 + signal);
     });
     Ok(())

@@ -95,10 +95,12 @@ impl FamilyRules for Unix {
                 // The path must be one that the kernel would take, before anything is looked at.
                 encode_path(path)?;
                 let routes = judge.unix_route(verb, path)?;
-                walk(&routes, |route| match purpose {
+                let destination = walk(&routes, |route| match purpose {
                     Use::Bind(_) => to_bind(route),
                     Use::Connect | Use::Send(_) => to_connect(route),
-                })
+                })?;
+                judge.walked(verb, path);
+                Ok(destination)
             }
         }
     }
@@ -107,6 +109,7 @@ impl FamilyRules for Unix {
         match Self::decode(&sys::local_address(socket.fd())?, socket.socket()?) {
             Some(Address::Unix(UnixAddress::Path(path))) => {
                 judge.unix_route(Verb::UnixBind, &path)?;
+                judge.walked(Verb::UnixBind, &path);
                 Ok(())
             }
             Some(Address::Unix(UnixAddress::Abstract(name))) => {

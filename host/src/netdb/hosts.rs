@@ -15,7 +15,7 @@ use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::error::{Fault, Outcome};
 use crate::family;
 use crate::permit::{Permit, Resolve};
-use crate::policy::{Judged, normalise_name};
+use crate::policy::{Decision, Judged, Verb, normalise_name};
 use crate::sys::{self, Hints, NameFailure};
 use crate::wait;
 
@@ -194,7 +194,8 @@ fn judge_answers(view: &SandsockCtxView<'_>, name: &str, mut addresses: Vec<IpAd
     addresses.dedup();
     let judged = view.ctx.policy.judge_answers(name, addresses);
     for dropped in &judged.dropped {
-        tracing::info!(host = %name, address = %dropped.address, why = %dropped.denial, "an answer was left out");
+        let target = || format!("{name}={}", dropped.address);
+        view.ctx.tell(|time| Decision::denied(time, Verb::Resolve.name(), target(), &dropped.denial));
     }
     if let Some(denial) = judged.denial() {
         return Err(denial.clone().into());

@@ -14,8 +14,10 @@ pub struct Decision<'a> {
     /// When. Written in UTC, as RFC 3339 has it.
     #[serde(serialize_with = "rfc3339")]
     pub time: SystemTime,
-    /// Which instance asked.
-    pub instance: &'a str,
+    /// Which instance asked, counted from 1.
+    pub instance: u64,
+    /// The function of the contract that it called, for example `bind`.
+    pub call: Option<&'a str>,
     /// The verb, or `socket` where the making of one was decided.
     pub verb: &'a str,
     /// What the verb was to be done to.
@@ -49,45 +51,53 @@ pub enum Outcome {
 pub type SocketKind = (i32, i32, i32);
 
 impl<'a> Decision<'a> {
-    /// The record of a decided request.
-    pub fn of_request(
-        time: SystemTime,
-        instance: &'a str,
-        request: &Request<'_>,
-        socket: Option<SocketKind>,
-        result: &'a Result<Allowed<'a>, Denial>,
-    ) -> Self {
-        Self::new(time, instance, request.verb().name(), request.to_string(), socket, result)
+    /// The record of a decided request. Who asked is not known here: `instance` is 0.
+    pub fn of_request(time: SystemTime, request: &Request<'_>, result: &'a Result<Allowed<'a>, Denial>) -> Self {
+        match result {
+            Ok(allowed) => Self::allowed(time, request.verb().name(), request.to_string(), allowed.rule),
+            Err(denial) => Self::denied(time, request.verb().name(), request.to_string(), denial),
+        }
     }
 
     /// The record of [`Policy::may_create`](super::Policy::may_create).
-    pub fn of_socket(
-        time: SystemTime,
-        instance: &'a str,
-        socket: SocketKind,
-        result: &'a Result<Allowed<'a>, Denial>,
-    ) -> Self {
+    pub fn of_socket(time: SystemTime, socket: SocketKind, result: &'a Result<Allowed<'a>, Denial>) -> Self {
         let (family, type_, protocol) = socket;
-        Self::new(time, instance, "socket", format!("{family}:{type_}:{protocol}"), Some(socket), result)
+        let target = format!("{family}:{type_}:{protocol}");
+        let decision = match result {
+            Ok(allowed) => Self::allowed(time, "socket", target, allowed.rule),
+            Err(denial) => Self::denied(time, "socket", target, denial),
+        };
+        decision.on(Some(socket))
     }
 
-    fn new(
-        time: SystemTime,
-        instance: &'a str,
-        verb: &'a str,
-        target: String,
-        socket: Option<SocketKind>,
-        result: &'a Result<Allowed<'a>, Denial>,
-    ) -> Self {
-        let (decision, rule, reason) = match result {
-            Ok(allowed) => (Outcome::Allow, allowed.rule, None),
-            Err(denial) => (Outcome::Deny, denial.rule.as_deref(), Some(denial.reason.as_str())),
-        };
-        let (family, type_, protocol) = match socket {
-            Some((family, type_, protocol)) => (Some(family), Some(type_), Some(protocol)),
-            None => (None, None, None),
-        };
-        Self { time, instance, verb, target, family, type_, protocol, decision, rule, reason }
+    /// That something is allowed.
+    pub fn allowed(time: SystemTime, verb: &'a str, target: String, rule: Option<&'a str>) -> Self {
+        Self {
+            time,
+            instance: 0,
+            call: None,
+            verb,
+            target,
+            family: None,
+            type_: None,
+            protocol: None,
+            decision: Outcome::Allow,
+            rule,
+            reason: None,
+        }
+    }
+
+    /// That something is denied.
+    pub fn denied(time: SystemTime, verb: &'a str, target: String, denial: &'a Denial) -> Self {
+        let allowed = Self::allowed(time, verb, target, denial.rule.as_deref());
+        Self { decision: Outcome::Deny, reason: Some(&denial.reason), ..allowed }
+    }
+
+    /// The record with the socket that it is about.
+    #[must_use]
+    pub fn on(self, socket: Option<SocketKind>) -> Self {
+        let Some((family, type_, protocol)) = socket else { return self };
+        Self { family: Some(family), type_: Some(type_), protocol: Some(protocol), ..self }
     }
 }
 
@@ -147,16 +157,17 @@ mod tests {
         let line = |address: &str| {
             let request = Request::TcpConnect(address.parse().unwrap());
             let result = policy.decide(&request, &pins, now);
-            let decision = Decision::of_request(SystemTime::UNIX_EPOCH, "i\n1", &request, Some((2, 1, 0)), &result);
+            let decision = Decision::of_request(SystemTime::UNIX_EPOCH, &request, &result).on(Some((2, 1, 0)));
+            let decision = Decision { instance: 1, call: Some("connect"), ..decision };
             serde_json::to_string(&decision).unwrap()
         };
         assert_eq!(
             line("127.0.0.1:80"),
-            r#"{"time":"1970-01-01T00:00:00.000000Z","instance":"i\n1","verb":"tcp-connect","target":"127.0.0.1:80","family":2,"type":1,"protocol":0,"decision":"allow","rule":"tcp-connect=127.0.0.1:80","reason":null}"#
+            r#"{"time":"1970-01-01T00:00:00.000000Z","instance":1,"call":"connect","verb":"tcp-connect","target":"127.0.0.1:80","family":2,"type":1,"protocol":0,"decision":"allow","rule":"tcp-connect=127.0.0.1:80","reason":null}"#
         );
         assert!(line("10.0.0.1:80").contains(r#""decision":"deny","rule":"tcp-connect=10.0.0.0/8:*","reason":"tcp-connect to 10.0.0.1:80 is denied by the rule"#));
         let result = policy.may_create(2, 1, 132);
-        let decision = Decision::of_socket(SystemTime::UNIX_EPOCH, "1", (2, 1, 132), &result);
+        let decision = Decision::of_socket(SystemTime::UNIX_EPOCH, (2, 1, 132), &result);
         let line = serde_json::to_string(&decision).unwrap();
         assert!(line.contains(r#""verb":"socket","target":"2:1:132""#) && !line.contains('\n'), "{line}");
     }

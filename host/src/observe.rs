@@ -1,0 +1,225 @@
+//! Observers: what a guest calls, what it moves and what was decided, told to whoever runs it.
+//!
+//! There is one mechanism. Every function that [`crate::linker`] registers tells its context's [`Watch`] before and after the call;
+//! the policy's decisions and the waits in between come to the same place; each [`Observer`] of the context gets them in order. A
+//! function can't be registered another way, so none can be left out. A context without observers pays one comparison a call.
+//!
+//! The observers here are what the command offers: [`Trace`], [`Pcap`], [`Stats`], [`Audit`]. An embedder gives them, or its own,
+//! to [`SandsockCtxBuilder::observe`](crate::SandsockCtxBuilder::observe).
+//!
+//! # Secrets
+//!
+//! A trace holds the first bytes of what was moved, a capture all of it, an audit file and statistics only addresses, paths and
+//! names. Files are made by [`create`], for their owner alone.
+
+mod audit;
+mod contract;
+mod log;
+mod names;
+mod pcap;
+mod stats;
+mod trace;
+mod traffic;
+mod value;
+mod watch;
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+pub use audit::Audit;
+#[cfg(test)]
+pub(crate) use contract::raw_layer;
+pub(crate) use log::log;
+pub use pcap::Pcap;
+pub use stats::{Counters, Stats};
+pub use trace::Trace;
+pub use value::{Bytes, Failure, SocketAddress, Value, Waiting};
+pub(crate) use value::{Shown, shown_case, shown_record};
+pub(crate) use watch::{Look, Watch, Watched, begin, end};
+
+use crate::policy::Decision;
+
+/// Gets what one guest instance, or many, do.
+///
+/// Its methods are called on the guest's own thread, one at a time for one instance, and at once for several: they should be short,
+/// and can't use the context. What they can't do (write, for example) they keep to themselves: no observer changes what a guest
+/// gets.
+pub trait Observer: Send + Sync {
+    /// What it wants to be told. Asked once for each context.
+    fn wants(&self) -> Wants;
+
+    /// A call has to wait: its arguments are known, and nothing more.
+    fn waits(&self, call: &Call<'_>) {
+        let _ = call;
+    }
+
+    /// A call has ended.
+    fn called(&self, call: &Call<'_>) {
+        let _ = call;
+    }
+
+    /// The policy has decided. `socket` is the one that it is about, if there is one yet.
+    fn decided(&self, decision: &Decision<'_>, socket: Option<&Socket>) {
+        let _ = (decision, socket);
+    }
+
+    /// A descriptor is closed: by a call, by a drop, or with its instance. `last` says that no duplicate of it is left.
+    fn closed(&self, instance: u64, socket: &Socket, last: bool) {
+        let _ = (instance, socket, last);
+    }
+
+    /// An instance has ended, all its descriptors are closed.
+    fn ended(&self, instance: u64) {
+        let _ = instance;
+    }
+}
+
+/// What an observer wants to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wants {
+    /// Calls. Decisions are told always.
+    pub calls: bool,
+    /// How many bytes of each list of bytes that goes in or out.
+    pub bytes: usize,
+    /// The addresses of both ends in [`Socket`]: it costs two system calls a call.
+    pub addresses: bool,
+}
+
+impl Wants {
+    /// What either wants.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            calls: self.calls || other.calls,
+            bytes: self.bytes.max(other.bytes),
+            addresses: self.addresses || other.addresses,
+        }
+    }
+}
+
+/// One call of a guest.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Call<'a> {
+    /// Which instance called, counted from 1 by the context's builder.
+    pub instance: u64,
+    /// The interface of the package `sandsock:socket`, for example `transfers`.
+    pub interface: &'static str,
+    /// The function as WIT's tools name it, for example `send-to`, `[method]poller.wait`, `[resource-drop]descriptor`.
+    pub function: &'static str,
+    /// The arguments by their names in WIT.
+    pub arguments: &'a [(&'static str, Value)],
+    /// The first descriptor among the arguments, as it was before the call.
+    pub socket: Option<&'a Socket>,
+    /// The same descriptor after the call; none where it is closed.
+    pub socket_after: Option<&'a Socket>,
+    /// The first descriptor that the call made.
+    pub made: Option<&'a Socket>,
+    /// How it ended.
+    pub outcome: Outcome<'a>,
+    /// The rule by which the policy denied something in it, if one did.
+    pub denied_by: Option<&'a str>,
+    /// When it began.
+    pub time: SystemTime,
+    /// How long it took, waits included.
+    pub took: Duration,
+    /// How often it waited.
+    pub waits: u32,
+    /// How long it waited.
+    pub waited: Duration,
+}
+
+impl Call<'_> {
+    /// An argument.
+    pub fn argument(&self, name: &str) -> Option<&Value> {
+        self.arguments.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
+    /// The result, where it ended with one that is no failure.
+    pub fn result(&self) -> Option<&Value> {
+        match self.outcome {
+            Outcome::Done(Value::Failed(_)) => None,
+            Outcome::Done(value) => Some(value),
+            Outcome::Waiting | Outcome::Trapped(_) | Outcome::Abandoned => None,
+        }
+    }
+
+    /// Why it failed, where it did.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self.outcome {
+            Outcome::Done(Value::Failed(failure)) => Some(failure),
+            _ => None,
+        }
+    }
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Outcome<'a> {
+    /// It waits.
+    Waiting,
+    /// With a result, which may be a failure.
+    Done(&'a Value),
+    /// The guest trapped in it, for this reason.
+    Trapped(&'a str),
+    /// The guest was stopped in it.
+    Abandoned,
+}
+
+/// A descriptor of a guest.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Socket {
+    /// Its number, as traces show it: the lowest that was free in its instance, from 3 up; the kernel's where numbers are real.
+    pub number: i32,
+    /// Its number among all that the instance ever had, from 1 up.
+    pub serial: u64,
+    /// Which open description it refers to: duplicates have the same.
+    pub description: u64,
+    /// AF_*, SOCK_* and protocol; none for what is no socket.
+    pub kind: Option<crate::policy::SocketKind>,
+    /// Its own address, if it was asked for ([`Wants::addresses`]).
+    pub local: Option<SocketAddress>,
+    /// Its peer's.
+    pub peer: Option<SocketAddress>,
+    /// UDP_SEGMENT, which cuts what is sent into datagrams; asked for with the addresses.
+    pub segment: u16,
+}
+
+/// Makes a file that only its owner may read, or empties the one that is there and makes it so.
+///
+/// # Errors
+/// It can't be opened for writing.
+pub fn create(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    // One that was there has a mode of its own. A device or a pipe keeps it.
+    if file.metadata()?.is_file() {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    Ok(file)
+}
+
+/// Where an observer writes. The first failure is told, and ends the writing.
+struct Sink {
+    to: Option<Box<dyn io::Write + Send>>,
+    what: &'static str,
+}
+
+impl Sink {
+    fn new(what: &'static str, to: impl io::Write + Send + 'static) -> Self {
+        Self { to: Some(Box::new(to)), what }
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(to) = &mut self.to
+            && let Err(error) = to.write_all(bytes).and_then(|()| to.flush())
+        {
+            tracing::warn!("the {} ends here: {error}", self.what);
+            self.to = None;
+        }
+    }
+}

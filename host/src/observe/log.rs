@@ -1,0 +1,36 @@
+//! Decisions for the log of whoever uses `tracing`, the command's `-v` among them.
+
+use std::sync::Arc;
+
+use super::{Observer, Socket, Wants};
+use crate::policy::{Decision, Outcome};
+
+/// Writes decisions with `tracing`: at the level of information, those about each received datagram at that of debugging.
+struct Log;
+
+/// The observer, where somebody reads the log.
+pub(crate) fn log() -> Option<Arc<dyn Observer>> {
+    tracing::enabled!(tracing::Level::INFO).then(|| Arc::new(Log) as Arc<dyn Observer>)
+}
+
+impl Observer for Log {
+    fn wants(&self) -> Wants {
+        Wants::default()
+    }
+
+    fn decided(&self, decision: &Decision<'_>, _socket: Option<&Socket>) {
+        let call = decision.call.unwrap_or_default();
+        let text = match decision.decision {
+            Outcome::Allow => {
+                let by = decision.rule.map_or_else(String::new, |rule| format!(" by {rule}"));
+                format!("{call} allowed: {} {}{by}", decision.verb, decision.target)
+            }
+            Outcome::Deny => format!("{call} denied: {}", decision.reason.unwrap_or_default()),
+        };
+        if decision.verb == "udp-receive" {
+            tracing::debug!("{text}");
+        } else {
+            tracing::info!("{text}");
+        }
+    }
+}

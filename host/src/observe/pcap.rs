@@ -1,0 +1,576 @@
+//! `--pcap`: what a guest sent and received, as a pcapng file (draft-ietf-opsawg-pcapng) that Wireshark opens.
+//!
+//! The host has no packets, it has calls. TCP and UDP over IP are written as the packets that would have carried them, with the real
+//! addresses: a TCP connection with its handshake, an acknowledgement for each segment, and FIN or RST; each datagram by itself. What
+//! lies below the calls (retransmissions, real segments, windows) is not known here. Everything else, UNIX sockets above all, is
+//! written as Wireshark's "exported PDU", with the ends in the packet's comment.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use etherparse::{IpHeaders, PacketBuilder, PacketBuilderStep};
+
+use super::traffic::{self, Direction, Traffic, pieces};
+use super::value::{SocketAddress, Value};
+use super::{Call, Failure, Observer, Sink, Socket, Wants, names};
+
+/// What one segment carries: a loopback's, whose packets have 64 KiB.
+const SEGMENT: usize = 65_483;
+/// Wireshark takes no longer packet.
+const PACKET: usize = 256 * 1024 - 1024;
+/// How many sources of wildcard sockets are remembered.
+const SOURCES: usize = 1024;
+
+/// Writes a pcapng file.
+pub struct Pcap(Mutex<Capture>);
+
+impl Pcap {
+    /// Writes there, packet by packet. [`super::create`] makes a file that only its owner may read.
+    pub fn new(to: impl Write + Send + 'static) -> Self {
+        let mut sink = Sink::new("capture", to);
+        sink.write(&file_header());
+        Self(Mutex::new(Capture { sink, out: Vec::new(), connections: HashMap::new(), sources: HashMap::new() }))
+    }
+
+    fn capture(&self, write: impl FnOnce(&mut Capture)) {
+        let capture = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        write(capture);
+        let out = std::mem::take(&mut capture.out);
+        if !out.is_empty() {
+            capture.sink.write(&out);
+        }
+    }
+}
+
+impl Observer for Pcap {
+    fn wants(&self) -> Wants {
+        Wants { calls: true, bytes: usize::MAX, addresses: true }
+    }
+
+    fn called(&self, call: &Call<'_>) {
+        self.capture(|capture| capture.call(call));
+    }
+
+    fn closed(&self, instance: u64, socket: &Socket, last: bool) {
+        if last {
+            self.capture(|capture| {
+                if let Some(mut connection) = capture.connections.remove(&(instance, socket.description)) {
+                    let now = SystemTime::now();
+                    connection.finish(Direction::Sent, now, &mut capture.out);
+                }
+            });
+        }
+    }
+}
+
+struct Capture {
+    sink: Sink,
+    /// The blocks of the call that is looked at.
+    out: Vec<u8>,
+    /// TCP's, by instance and open description.
+    connections: HashMap<(u64, u64), Connection>,
+    /// By destination, the address that a wildcard socket sends from.
+    sources: HashMap<IpAddr, IpAddr>,
+}
+
+/// A TCP connection as it is written.
+struct Connection {
+    local: SocketAddr,
+    peer: SocketAddr,
+    /// The next number of each side's sequence, by [`Direction`].
+    next: [u32; 2],
+    ended: [bool; 2],
+    state: Handshake,
+}
+
+#[derive(PartialEq, Eq)]
+enum Handshake {
+    /// connect(2) has begun at this time.
+    Begun(SystemTime),
+    Done,
+    /// Nothing follows a reset.
+    Reset,
+}
+
+/// The flags of a segment.
+#[derive(Clone, Copy, Default)]
+struct Flags {
+    syn: bool,
+    ack: bool,
+    push: bool,
+    fin: bool,
+    reset: bool,
+    urgent: bool,
+}
+
+/// When a packet goes into the file, and what is said of it.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    time: SystemTime,
+    comment: &'a str,
+}
+
+impl At<'_> {
+    fn plain(time: SystemTime) -> Self {
+        Self { time, comment: "" }
+    }
+}
+
+/// No bytes.
+const EMPTY: (&[u8], usize) = (&[], 0);
+
+const ACK: Flags = Flags { syn: false, ack: true, push: false, fin: false, reset: false, urgent: false };
+
+impl Connection {
+    fn new(local: SocketAddr, peer: SocketAddr, state: Handshake) -> Self {
+        // Any number will do; those of two sides should differ.
+        Self { local, peer, next: [0x1000_0000, 0x2000_0000], ended: [false; 2], state }
+    }
+
+    /// One segment with `length` bytes, of which the first are known.
+    fn segment(&mut self, from: Direction, flags: Flags, (data, length): (&[u8], usize), at: At<'_>, out: &mut Vec<u8>) {
+        let (source, destination) = match from {
+            Direction::Sent => (self.local, self.peer),
+            Direction::Received => (self.peer, self.local),
+        };
+        let Some(ip) = ip_packet(source.ip(), destination.ip()) else { return };
+        let (own, other) = (self.next[from as usize], self.next[1 - from as usize]);
+        let mut tcp = ip.tcp(source.port(), destination.port(), own, u16::MAX);
+        if flags.syn {
+            tcp = tcp.syn();
+        }
+        if flags.ack {
+            tcp = tcp.ack(other);
+        }
+        if flags.push {
+            tcp = tcp.psh();
+        }
+        if flags.fin {
+            tcp = tcp.fin();
+        }
+        if flags.reset {
+            tcp = tcp.rst();
+        }
+        if flags.urgent {
+            tcp = tcp.urg(u16::try_from(length).unwrap_or(u16::MAX));
+        }
+        let written = with_payload((data, length), |packet, payload| tcp.write(packet, payload).is_ok());
+        if let Some((packet, whole)) = written {
+            enhanced_packet(out, IP, (&packet, whole), Some(from), at);
+            let taken = length as u32 + u32::from(flags.syn) + u32::from(flags.fin);
+            self.next[from as usize] = own.wrapping_add(taken);
+        }
+    }
+
+    fn handshake(&mut self, from: Direction, begun: SystemTime, at: At<'_>, out: &mut Vec<u8>) {
+        self.segment(from, Flags { syn: true, ..Flags::default() }, EMPTY, At { time: begun, ..at }, out);
+        self.segment(from.other(), Flags { syn: true, ..ACK }, EMPTY, At::plain(at.time), out);
+        self.segment(from, ACK, EMPTY, At::plain(at.time), out);
+        self.state = Handshake::Done;
+    }
+
+    /// Bytes of the stream, and their acknowledgement.
+    fn data(&mut self, from: Direction, (data, length): (&[u8], usize), urgent: bool, time: SystemTime, out: &mut Vec<u8>) {
+        if self.state == Handshake::Reset {
+            return;
+        }
+        let mut left = length;
+        for piece in pieces(data, length, SEGMENT) {
+            left -= piece.1;
+            let last = left == 0;
+            self.segment(from, Flags { push: last, urgent: urgent && last, ..ACK }, piece, At::plain(time), out);
+            self.segment(from.other(), ACK, EMPTY, At::plain(time), out);
+        }
+    }
+
+    /// One side's end.
+    fn finish(&mut self, from: Direction, time: SystemTime, out: &mut Vec<u8>) {
+        if self.state == Handshake::Done && !std::mem::replace(&mut self.ended[from as usize], true) {
+            self.segment(from, Flags { fin: true, ..ACK }, EMPTY, At::plain(time), out);
+            self.segment(from.other(), ACK, EMPTY, At::plain(time), out);
+        }
+    }
+
+    fn reset(&mut self, from: Direction, time: SystemTime, out: &mut Vec<u8>) {
+        if self.state != Handshake::Reset {
+            self.segment(from, Flags { reset: true, ..ACK }, EMPTY, At::plain(time), out);
+            self.state = Handshake::Reset;
+        }
+    }
+}
+
+impl Direction {
+    fn other(self) -> Self {
+        match self {
+            Self::Sent => Self::Received,
+            Self::Received => Self::Sent,
+        }
+    }
+}
+
+impl Capture {
+    fn call(&mut self, call: &Call<'_>) {
+        let Some(socket) = call.socket_after.or(call.socket) else { return };
+        let time = call.time + call.took;
+        let traffic = traffic::of(call);
+        match transport(socket) {
+            Some(Transport::Tcp) => self.tcp(call, socket, traffic, time),
+            Some(Transport::Udp) => {
+                for packet in traffic.iter().flat_map(|traffic| &traffic.packets) {
+                    let direction = traffic.as_ref().map_or(Direction::Sent, |traffic| traffic.direction);
+                    let comment = format!("instance {}, descriptor {}", call.instance, socket.number);
+                    for (data, length) in packet.datagrams() {
+                        let at = At { time, comment: &comment };
+                        self.datagram(socket, direction, packet.address, (&data, length), at);
+                    }
+                }
+            }
+            None => {
+                if let Some(traffic) = traffic {
+                    self.other(call.instance, socket, &traffic, time);
+                }
+            }
+        }
+    }
+
+    fn tcp(&mut self, call: &Call<'_>, socket: &Socket, traffic: Option<Traffic<'_>>, time: SystemTime) {
+        let key = (call.instance, socket.description);
+        let comment = format!("instance {}, descriptor {}", call.instance, socket.number);
+        match (call.interface, call.function) {
+            ("connections", "connect") => self.connect(call, socket, &comment, time),
+            ("connections", "accept") => {
+                if let Some(made) = call.made
+                    && let Some((local, peer)) = self.ends(made, None)
+                {
+                    let mut connection = Connection::new(local, peer, Handshake::Done);
+                    let comment = format!("instance {}, descriptor {}", call.instance, made.number);
+                    connection.handshake(Direction::Received, time, At { time, comment: &comment }, &mut self.out);
+                    self.connections.insert((call.instance, made.description), connection);
+                }
+                return;
+            }
+            _ => {}
+        }
+        let named = call.argument("address").and_then(address);
+        if !self.connections.contains_key(&key) {
+            // MSG_FASTOPEN connects by the way; and what was inherited or received is connected already.
+            let moved = traffic.as_ref().is_some_and(|traffic| traffic.packets.iter().any(|packet| packet.length > 0));
+            let fast = moved.then_some(named).flatten();
+            if !moved && socket.peer.is_none() {
+                return;
+            }
+            let Some((local, peer)) = self.ends(socket, fast) else { return };
+            let mut connection = Connection::new(local, peer, Handshake::Done);
+            if fast.is_some() {
+                connection.handshake(Direction::Sent, call.time, At { time, comment: &comment }, &mut self.out);
+            }
+            self.connections.insert(key, connection);
+        }
+        let ends = self.ends(socket, None);
+        let Some(connection) = self.connections.get_mut(&key) else { return };
+        if let Handshake::Begun(begun) = connection.state {
+            let Some(ends) = ends else {
+                if is_reset(call.failure()) {
+                    self.connections.remove(&key);
+                }
+                return;
+            };
+            (connection.local, connection.peer) = ends;
+            connection.handshake(Direction::Sent, begun, At { time, comment: &comment }, &mut self.out);
+        }
+        if let Some(traffic) = &traffic {
+            for packet in &traffic.packets {
+                let data = packet.data.concat();
+                let bytes = (&*data, packet.length);
+                connection.data(traffic.direction, bytes, traffic.urgent, time, &mut self.out);
+                let asked = call.argument("length").and_then(Value::number).unwrap_or(0u64);
+                if traffic.direction == Direction::Received && packet.length == 0 && asked > 0 {
+                    connection.finish(Direction::Received, time, &mut self.out);
+                }
+            }
+        }
+        if call.function == "shutdown" && call.result().is_some() {
+            let how: Option<i32> = call.argument("how").and_then(Value::number);
+            if matches!(how, Some(libc::SHUT_WR | libc::SHUT_RDWR)) {
+                connection.finish(Direction::Sent, time, &mut self.out);
+            }
+        }
+        if is_reset(call.failure()) && matches!(call.interface, "transfers" | "files") {
+            connection.reset(Direction::Received, time, &mut self.out);
+        }
+    }
+
+    fn connect(&mut self, call: &Call<'_>, socket: &Socket, comment: &str, time: SystemTime) {
+        let key = (call.instance, socket.description);
+        let to = call.argument("address").and_then(address);
+        let mut connection = match (self.connections.remove(&key), self.ends(socket, to)) {
+            // A second connect asks how the first one went.
+            (Some(known), _) if matches!(known.state, Handshake::Begun(_)) => known,
+            (_, Some((local, peer))) => Connection::new(local, peer, Handshake::Begun(call.time)),
+            (_, None) => return,
+        };
+        let Handshake::Begun(begun) = connection.state else { return };
+        match call.failure() {
+            None if call.result().is_some() => {
+                connection.handshake(Direction::Sent, begun, At { time, comment }, &mut self.out);
+                self.connections.insert(key, connection);
+            }
+            Some(Failure::Os(libc::EINPROGRESS | libc::EALREADY | libc::EINTR | libc::EAGAIN)) => {
+                self.connections.insert(key, connection);
+            }
+            Some(Failure::Os(number)) if matches!(*number, libc::ECONNREFUSED | libc::ETIMEDOUT | libc::EHOSTUNREACH) => {
+                let syn = Flags { syn: true, ..Flags::default() };
+                connection.segment(Direction::Sent, syn, EMPTY, At { time: begun, comment }, &mut self.out);
+                if *number == libc::ECONNREFUSED {
+                    connection.reset(Direction::Received, time, &mut self.out);
+                }
+            }
+            // Nothing went out.
+            _ => {}
+        }
+    }
+
+    fn datagram(
+        &mut self,
+        socket: &Socket,
+        direction: Direction,
+        address: Option<&SocketAddress>,
+        bytes: (&[u8], usize),
+        at: At<'_>,
+    ) {
+        let named = address.and_then(|address| if let SocketAddress::Ip(ip) = address { Some(*ip) } else { None });
+        let Some((local, peer)) = self.ends(socket, named) else { return };
+        let (source, destination) = if direction == Direction::Sent { (local, peer) } else { (peer, local) };
+        let Some(ip) = ip_packet(source.ip(), destination.ip()) else { return };
+        let udp = ip.udp(source.port(), destination.port());
+        if let Some((packet, whole)) = with_payload(bytes, |packet, payload| udp.write(packet, payload).is_ok()) {
+            enhanced_packet(&mut self.out, IP, (&packet, whole), Some(direction), at);
+        }
+    }
+
+    /// What is neither TCP nor UDP: Wireshark's exported PDU, to be shown as plain data.
+    fn other(&mut self, instance: u64, socket: &Socket, traffic: &Traffic<'_>, time: SystemTime) {
+        let Some((family, type_, protocol)) = socket.kind else { return };
+        let (family, type_) = (names::family(i128::from(family)), names::socket_type(i128::from(type_)));
+        for packet in &traffic.packets {
+            if packet.length == 0 && type_ == "SOCK_STREAM" {
+                continue;
+            }
+            let end = |address: Option<&SocketAddress>| address.map_or_else(|| "-".to_owned(), ToString::to_string);
+            let (local, peer) = (end(socket.local.as_ref()), end(packet.address.or(socket.peer.as_ref())));
+            let way = if traffic.direction == Direction::Sent { "sent" } else { "received" };
+            let comment = format!(
+                "instance {instance}, descriptor {}: {family} {type_} {protocol}, {way}, local {local}, peer {peer}",
+                socket.number
+            );
+            let data = packet.data.concat();
+            let mut pdu = exported_pdu(&family);
+            let header = pdu.len();
+            pdu.extend_from_slice(&data[..data.len().min(PACKET)]);
+            let at = At { time, comment: &comment };
+            enhanced_packet(&mut self.out, PDU, (&pdu, header + packet.length), Some(traffic.direction), at);
+        }
+    }
+
+    /// Both ends of a socket, in one family: its own address, where it is the wildcard by the route, and the one that is named or its
+    /// peer's.
+    fn ends(&mut self, socket: &Socket, named: Option<SocketAddr>) -> Option<(SocketAddr, SocketAddr)> {
+        let ip = |address: &Option<SocketAddress>| match address {
+            Some(SocketAddress::Ip(ip)) => Some(*ip),
+            _ => None,
+        };
+        let peer = canonical(named.or_else(|| ip(&socket.peer))?);
+        let local = canonical(ip(&socket.local)?);
+        let source = if local.ip().is_unspecified() || local.is_ipv4() != peer.is_ipv4() {
+            self.source(peer.ip())
+        } else {
+            local.ip()
+        };
+        Some((SocketAddr::new(source, local.port()), peer))
+    }
+
+    /// The address that the kernel would send from: it is asked, and nothing is sent.
+    fn source(&mut self, to: IpAddr) -> IpAddr {
+        if let Some(source) = self.sources.get(&to) {
+            return *source;
+        }
+        let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let ask = || {
+            let socket = UdpSocket::bind((any, 0))?;
+            socket.connect((to, 9))?;
+            socket.local_addr()
+        };
+        let source = ask().map_or(any, |address| address.ip());
+        if self.sources.len() >= SOURCES {
+            self.sources.clear();
+        }
+        self.sources.insert(to, source);
+        source
+    }
+}
+
+enum Transport {
+    Tcp,
+    Udp,
+}
+
+/// The sockets whose packets are known.
+fn transport(socket: &Socket) -> Option<Transport> {
+    let (family, type_, protocol) = socket.kind?;
+    if !matches!(family, libc::AF_INET | libc::AF_INET6) {
+        return None;
+    }
+    match (type_, protocol) {
+        (libc::SOCK_STREAM, 0 | libc::IPPROTO_TCP | libc::IPPROTO_MPTCP) => Some(Transport::Tcp),
+        (libc::SOCK_DGRAM, 0 | libc::IPPROTO_UDP) => Some(Transport::Udp),
+        _ => None,
+    }
+}
+
+fn is_reset(failure: Option<&Failure>) -> bool {
+    matches!(failure, Some(Failure::Os(libc::ECONNRESET | libc::ECONNREFUSED)))
+}
+
+fn address(value: &Value) -> Option<SocketAddr> {
+    match value {
+        Value::Address(SocketAddress::Ip(ip)) => Some(*ip),
+        _ => None,
+    }
+}
+
+/// IPv4-mapped IPv6 travels as IPv4.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// A packet from here to there, as a host would send it.
+fn ip_packet(source: IpAddr, destination: IpAddr) -> Option<PacketBuilderStep<IpHeaders>> {
+    const HOPS: u8 = 64;
+    match (source, destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            Some(PacketBuilder::ipv4(source.octets(), destination.octets(), HOPS))
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            Some(PacketBuilder::ipv6(source.octets(), destination.octets(), HOPS))
+        }
+        _ => None,
+    }
+}
+
+/// The interfaces of the file: IP packets without a link layer (LINKTYPE_RAW), and exported PDUs (LINKTYPE_WIRESHARK_UPPER_PDU).
+const INTERFACES: [(u16, &str); 2] = [(101, "ip"), (252, "other")];
+const IP: u32 = 0;
+const PDU: u32 = 1;
+
+fn file_header() -> Vec<u8> {
+    let mut file = Vec::new();
+    block(&mut file, 0x0a0d_0d0a, |body| {
+        body.extend(0x1a2b_3c4du32.to_le_bytes());
+        body.extend(1u16.to_le_bytes());
+        body.extend(0u16.to_le_bytes());
+        // The section's length is not known.
+        body.extend(u64::MAX.to_le_bytes());
+        option(body, 4, concat!("sandsock ", env!("CARGO_PKG_VERSION")).as_bytes());
+        option(body, 0, &[]);
+    });
+    for (link, name) in INTERFACES {
+        block(&mut file, 1, |body| {
+            body.extend(link.to_le_bytes());
+            body.extend(0u16.to_le_bytes());
+            // No limit.
+            body.extend(0u32.to_le_bytes());
+            option(body, 2, name.as_bytes());
+            // if_tsresol: nanoseconds.
+            option(body, 9, &[9]);
+            option(body, 0, &[]);
+        });
+    }
+    file
+}
+
+/// A packet of which only the first bytes are known: those, and how long it is.
+fn with_payload(
+    (data, length): (&[u8], usize),
+    write: impl FnOnce(&mut Vec<u8>, &[u8]) -> bool,
+) -> Option<(Vec<u8>, usize)> {
+    let mut packet = Vec::new();
+    // The lengths in the headers are those of the whole.
+    let mut payload = data.to_vec();
+    payload.resize(length, 0);
+    if !write(&mut packet, &payload) {
+        return None;
+    }
+    let whole = packet.len();
+    packet.truncate(whole - (length - data.len()));
+    Some((packet, whole))
+}
+
+fn enhanced_packet(
+    out: &mut Vec<u8>,
+    interface: u32,
+    (packet, length): (&[u8], usize),
+    direction: Option<Direction>,
+    at: At<'_>,
+) {
+    let since = at.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let stamp = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+    block(out, 6, |body| {
+        body.extend(interface.to_le_bytes());
+        body.extend(((stamp >> 32) as u32).to_le_bytes());
+        body.extend((stamp as u32).to_le_bytes());
+        body.extend((packet.len() as u32).to_le_bytes());
+        body.extend(u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
+        padded(body, packet);
+        if !at.comment.is_empty() {
+            option(body, 1, at.comment.as_bytes());
+        }
+        // epb_flags: 1 is inbound, 2 outbound.
+        let flags: u32 = match direction {
+            Some(Direction::Received) => 1,
+            Some(Direction::Sent) => 2,
+            None => 0,
+        };
+        option(body, 2, &flags.to_le_bytes());
+        option(body, 0, &[]);
+    });
+}
+
+/// A block: its type, its length, what is in it, and its length again.
+fn block(out: &mut Vec<u8>, kind: u32, fill: impl FnOnce(&mut Vec<u8>)) {
+    let mut body = Vec::new();
+    fill(&mut body);
+    let length = (body.len() as u32 + 12).to_le_bytes();
+    out.extend(kind.to_le_bytes());
+    out.extend(length);
+    out.extend(body);
+    out.extend(length);
+}
+
+fn option(out: &mut Vec<u8>, code: u16, value: &[u8]) {
+    let value = &value[..value.len().min(usize::from(u16::MAX))];
+    out.extend(code.to_le_bytes());
+    out.extend((value.len() as u16).to_le_bytes());
+    padded(out, value);
+}
+
+fn padded(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.extend_from_slice(bytes);
+    out.resize(out.len().next_multiple_of(4), 0);
+}
+
+/// The tags before an exported PDU (epan/exported_pdu.h), big-endian: the dissector `data`, and what the protocol's column shows.
+fn exported_pdu(protocol: &str) -> Vec<u8> {
+    const DISSECTOR: u16 = 12;
+    const PROTOCOL_COLUMN: u16 = 33;
+    let mut tags = Vec::new();
+    for (tag, value) in [(DISSECTOR, "data"), (PROTOCOL_COLUMN, protocol)] {
+        tags.extend(tag.to_be_bytes());
+        tags.extend((value.len().next_multiple_of(4) as u16).to_be_bytes());
+        padded(&mut tags, value.as_bytes());
+    }
+    tags.extend([0; 4]);
+    tags
+}

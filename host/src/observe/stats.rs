@@ -1,0 +1,304 @@
+//! `--stats`: what each descriptor did, counted.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::ops::AddAssign;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::traffic::{self, Direction};
+use super::{Call, Failure, Observer, Socket, Wants, names};
+use crate::policy::{Decision, Outcome};
+
+/// How many closed descriptors keep a row of their own.
+const ROWS: usize = 1000;
+
+/// Counts what guests do, by descriptor and in total.
+#[derive(Default)]
+pub struct Stats(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    instances: u64,
+    /// By instance and the descriptor's serial number.
+    rows: BTreeMap<(u64, u64), Row>,
+    /// Calls that are about no descriptor.
+    none: Counters,
+    /// Closed descriptors beyond the first ones.
+    rest: Counters,
+    folded: u64,
+}
+
+/// What was counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Calls, those that failed included.
+    pub calls: u64,
+    /// Bytes sent.
+    pub sent_bytes: u64,
+    /// Messages sent: datagrams, or calls on a stream. One that the kernel cuts by UDP_SEGMENT is many.
+    pub sent_messages: u64,
+    /// Bytes received. What was only looked at (MSG_PEEK) does not count.
+    pub received_bytes: u64,
+    /// Messages received.
+    pub received_messages: u64,
+    /// How often a call waited.
+    pub waits: u64,
+    /// How long calls waited, in nanoseconds.
+    pub waited_ns: u64,
+    /// Calls that ended with EAGAIN.
+    pub again: u64,
+    /// Calls that ended with another error of the kernel's.
+    pub errors: u64,
+    /// What the policy denied, dropped datagrams aside.
+    pub denials: u64,
+    /// Datagrams that were dropped: no grant names their senders.
+    pub dropped: u64,
+}
+
+impl AddAssign for Counters {
+    fn add_assign(&mut self, other: Self) {
+        self.calls += other.calls;
+        self.sent_bytes += other.sent_bytes;
+        self.sent_messages += other.sent_messages;
+        self.received_bytes += other.received_bytes;
+        self.received_messages += other.received_messages;
+        self.waits += other.waits;
+        self.waited_ns += other.waited_ns;
+        self.again += other.again;
+        self.errors += other.errors;
+        self.denials += other.denials;
+        self.dropped += other.dropped;
+    }
+}
+
+/// One descriptor's row.
+#[derive(Debug, Clone, Default, Serialize)]
+struct Row {
+    instance: u64,
+    descriptor: i32,
+    family: Option<String>,
+    #[serde(rename = "type")]
+    type_: Option<String>,
+    local: Option<String>,
+    peer: Option<String>,
+    #[serde(flatten)]
+    counters: Counters,
+}
+
+impl Row {
+    fn describe(&mut self, instance: u64, socket: &Socket) {
+        self.instance = instance;
+        self.descriptor = socket.number;
+        if let Some((family, type_, _)) = socket.kind {
+            self.family.get_or_insert_with(|| names::family(i128::from(family)));
+            self.type_.get_or_insert_with(|| names::socket_type(i128::from(type_)));
+        }
+        if let Some(local) = &socket.local {
+            self.local = Some(local.to_string());
+        }
+        if let Some(peer) = &socket.peer {
+            self.peer = Some(peer.to_string());
+        }
+    }
+}
+
+/// Everything, for JSON.
+#[derive(Serialize)]
+struct Report<'a> {
+    instances: u64,
+    total: Counters,
+    /// Calls that are about no descriptor.
+    other: Counters,
+    descriptors: Vec<&'a Row>,
+    /// How many more descriptors there were, which have no row.
+    more_descriptors: u64,
+}
+
+impl Stats {
+    /// Nothing counted yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The counters of all instances together.
+    pub fn total(&self) -> Counters {
+        self.state().total()
+    }
+
+    /// Everything as one JSON object on one line.
+    pub fn json(&self) -> String {
+        let state = self.state();
+        let report = Report {
+            instances: state.instances,
+            total: state.total(),
+            other: state.none,
+            descriptors: state.rows.values().collect(),
+            more_descriptors: state.folded,
+        };
+        serde_json::to_string(&report).unwrap_or_default()
+    }
+
+    /// Everything as a table for a person.
+    pub fn table(&self) -> String {
+        let state = self.state();
+        let mut lines = vec![
+            [
+                "descriptor",
+                "calls",
+                "sent",
+                "msgs",
+                "received",
+                "msgs",
+                "waits",
+                "waited",
+                "EAGAIN",
+                "errors",
+                "denied",
+                "dropped",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+        ];
+        lines[0].push("socket".to_owned());
+        let many = state.instances > 1;
+        let mut add = |name: String, counters: &Counters, about: String| {
+            let mut line = vec![name];
+            let numbers = [
+                counters.calls,
+                counters.sent_bytes,
+                counters.sent_messages,
+                counters.received_bytes,
+                counters.received_messages,
+                counters.waits,
+            ];
+            line.extend(numbers.map(|number| number.to_string()));
+            line.push(format!("{:.3}s", Duration::from_nanos(counters.waited_ns).as_secs_f64()));
+            let numbers = [counters.again, counters.errors, counters.denials, counters.dropped];
+            line.extend(numbers.map(|number| number.to_string()));
+            line.push(about);
+            lines.push(line);
+        };
+        for row in state.rows.values() {
+            let name = if many { format!("[{}] {}", row.instance, row.descriptor) } else { row.descriptor.to_string() };
+            let ends = match (&row.local, &row.peer) {
+                (Some(local), Some(peer)) => format!(" {local} - {peer}"),
+                (Some(end), None) | (None, Some(end)) => format!(" {end}"),
+                (None, None) => String::new(),
+            };
+            let kind = [row.family.as_deref(), row.type_.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ");
+            add(name, &row.counters, kind + &ends);
+        }
+        if state.folded > 0 {
+            add("more".to_owned(), &state.rest, format!("{} descriptors", state.folded));
+        }
+        add("none".to_owned(), &state.none, "calls about no descriptor".to_owned());
+        let instances = if many { format!("{} instances", state.instances) } else { String::new() };
+        add("total".to_owned(), &state.total(), instances);
+        let widths: Vec<usize> = (0..lines[0].len())
+            .map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0))
+            .collect();
+        let mut text = String::new();
+        for line in lines {
+            let mut out = String::new();
+            for (column, cell) in line.iter().enumerate() {
+                // Numbers to the right, words to the left.
+                let _ = match column {
+                    0 => write!(out, "{cell:<width$}", width = widths[0]),
+                    column if column + 1 == widths.len() => write!(out, "  {cell}"),
+                    column => write!(out, "  {cell:>width$}", width = widths[column]),
+                };
+            }
+            text.push_str(out.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+}
+
+impl State {
+    fn counters(&mut self, instance: u64, socket: Option<&Socket>) -> &mut Counters {
+        match socket {
+            Some(socket) => {
+                let row = self.rows.entry((instance, socket.serial)).or_default();
+                row.describe(instance, socket);
+                &mut row.counters
+            }
+            None => &mut self.none,
+        }
+    }
+
+    fn total(&self) -> Counters {
+        let mut total = self.none;
+        total += self.rest;
+        for row in self.rows.values() {
+            total += row.counters;
+        }
+        total
+    }
+}
+
+impl Observer for Stats {
+    fn wants(&self) -> Wants {
+        Wants { calls: true, bytes: 0, addresses: true }
+    }
+
+    fn called(&self, call: &Call<'_>) {
+        let state = &mut *self.state();
+        state.instances = state.instances.max(call.instance);
+        if let Some(made) = call.made {
+            state.counters(call.instance, Some(made));
+        }
+        let counters = state.counters(call.instance, call.socket_after.or(call.socket));
+        counters.calls += 1;
+        counters.waits += u64::from(call.waits);
+        counters.waited_ns += u64::try_from(call.waited.as_nanos()).unwrap_or(u64::MAX);
+        match call.failure() {
+            Some(Failure::Os(libc::EAGAIN)) => counters.again += 1,
+            Some(Failure::Os(_) | Failure::AddressInfo(_) | Failure::Host(_)) => counters.errors += 1,
+            // The decision itself is counted.
+            Some(Failure::Denied { .. }) | None => {}
+        }
+        let Some(traffic) = traffic::of(call) else { return };
+        let (bytes, count) = match traffic.direction {
+            Direction::Sent => (&mut counters.sent_bytes, &mut counters.sent_messages),
+            Direction::Received => (&mut counters.received_bytes, &mut counters.received_messages),
+        };
+        for packet in &traffic.packets {
+            let messages = if packet.segment == 0 { 1 } else { packet.length.div_ceil(packet.segment).max(1) };
+            *bytes += packet.length as u64;
+            *count += messages as u64;
+        }
+    }
+
+    fn decided(&self, decision: &Decision<'_>, socket: Option<&Socket>) {
+        if decision.decision == Outcome::Deny {
+            let mut state = self.state();
+            let counters = state.counters(decision.instance, socket);
+            if decision.verb == "udp-receive"
+                || decision.verb == "raw" && decision.call.is_some_and(|c| c.starts_with("receive"))
+            {
+                counters.dropped += 1
+            } else {
+                counters.denials += 1
+            }
+        }
+    }
+
+    fn closed(&self, instance: u64, socket: &Socket, _last: bool) {
+        let state = &mut *self.state();
+        if state.rows.len() > ROWS
+            && let Some(row) = state.rows.remove(&(instance, socket.serial))
+        {
+            state.rest += row.counters;
+            state.folded += 1;
+        }
+    }
+}

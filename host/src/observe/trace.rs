@@ -1,0 +1,407 @@
+//! `--trace`: every call as strace(1) would print it.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::io::Write;
+use std::sync::{Mutex, PoisonError};
+
+use super::value::{Bytes, Failure, SocketAddress, Value, Waiting};
+use super::{Call, Observer, Outcome, Sink, Wants, names};
+
+/// How many bytes of a string are printed, as strace does it.
+const STRING: usize = 32;
+/// How many elements of a list.
+const LIST: usize = 16;
+
+/// Writes each call as one line, in the manner of strace(1).
+///
+/// A call that waits has its beginning printed at once; if another instance's line comes between, the rest follows as
+/// `<... recv resumed>`.
+pub struct Trace {
+    numbered: bool,
+    state: Mutex<State>,
+}
+
+struct State {
+    sink: Sink,
+    /// The instance whose line has no end yet.
+    open: Option<u64>,
+    /// Those whose line was ended for another's.
+    interrupted: HashSet<u64>,
+}
+
+impl Trace {
+    /// Writes there, line by line.
+    pub fn new(to: impl Write + Send + 'static) -> Self {
+        let state = State { sink: Sink::new("trace", to), open: None, interrupted: HashSet::new() };
+        Self { numbered: false, state: Mutex::new(state) }
+    }
+
+    /// Whether each line begins with the number of its instance, as in `[2] close(3) = 0`.
+    #[must_use]
+    pub fn numbered(mut self, numbered: bool) -> Self {
+        self.numbered = numbered;
+        self
+    }
+
+    fn prefix(&self, instance: u64) -> String {
+        if self.numbered { format!("[{instance}] ") } else { String::new() }
+    }
+}
+
+impl Observer for Trace {
+    fn wants(&self) -> Wants {
+        Wants { calls: true, bytes: STRING, addresses: false }
+    }
+
+    fn waits(&self, call: &Call<'_>) {
+        let (known, _) = line(call);
+        let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text = state.break_line();
+        text.push_str(&self.prefix(call.instance));
+        text.push_str(&known);
+        state.sink.write(text.as_bytes());
+        state.open = Some(call.instance);
+    }
+
+    fn called(&self, call: &Call<'_>) {
+        let (known, rest) = line(call);
+        let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text = String::new();
+        if state.open == Some(call.instance) {
+            state.open = None;
+        } else {
+            text.push_str(&state.break_line());
+            text.push_str(&self.prefix(call.instance));
+            if state.interrupted.remove(&call.instance) {
+                let name = known.split('(').next().unwrap_or_default();
+                let _ = write!(text, "<... {name} resumed>");
+            } else {
+                text.push_str(&known);
+            }
+        }
+        text.push_str(&rest);
+        text.push('\n');
+        state.sink.write(text.as_bytes());
+    }
+}
+
+impl State {
+    /// What ends the line that is open, if one is.
+    fn break_line(&mut self) -> String {
+        match self.open.take() {
+            Some(instance) => {
+                self.interrupted.insert(instance);
+                " <unfinished ...>\n".to_owned()
+            }
+            None => String::new(),
+        }
+    }
+}
+
+/// How a call looks whose name is not its function's, or that gives its result through its arguments as the system call does:
+/// the function, the call, and what stands behind the `=` where it is not the whole result.
+///
+/// `{name}` is an argument, `{name#}` its length, `{=}` the result, `{=field}` a part of it.
+const LAYOUTS: &[(&str, &str, &str)] = &[
+    ("socketpair", "socketpair({family}, {type}, {protocol}, {=})", "0"),
+    ("local-address", "getsockname({d}, {=})", "0"),
+    ("peer-address", "getpeername({d}, {=})", "0"),
+    ("get-option", "getsockopt({d}, {level}, {name}, [{=}])", "0"),
+    ("get-option-bytes", "getsockopt({d}, {level}, {name}, {=}, [{length}])", "{=#}"),
+    ("set-option", "setsockopt({d}, {level}, {name}, {value})", ""),
+    ("accept", "accept({d}, {=address}, {wait})", "{=descriptor}"),
+    ("duplicate", "dup({d})", ""),
+    ("send", "send({d}, {data}, {data#}, {flags}, {wait})", ""),
+    ("send-to", "sendto({d}, {data}, {data#}, {flags}, {address}, {wait})", ""),
+    ("send-message", "sendmsg({d}, {msg_name={address}, msg_iov={buffers}, msg_control={control}}, {flags}, {wait})", ""),
+    ("send-batch", "sendmmsg({d}, {data}, {messages}, {messages#}, {flags}, {wait})", ""),
+    ("send-file", "sendfile({d}, {source}, [{offset}], {count}, {wait})", ""),
+    ("receive", "recv({d}, {=}, {length}, {flags}, {wait})", "{=#}"),
+    ("receive-from", "recvfrom({d}, {=data}, {length}, {flags}, {=address}, {wait})", "{=data#}"),
+    ("receive-message", "recvmsg({d}, {=}, {length}, {control-length}, {flags}, {wait})", "{=data#}"),
+    (
+        "receive-batch",
+        "recvmmsg({d}, {=data}, {=messages}, {count}, {length}, {control-length}, {flags}, {wait})",
+        "{=messages#}",
+    ),
+    ("create-poller", "epoll_create()", ""),
+    ("[method]poller.add", "epoll_ctl({self}, EPOLL_CTL_ADD, {d}, {events={events}, data={key}, {trigger}})", ""),
+    ("[method]poller.modify", "epoll_ctl({self}, EPOLL_CTL_MOD, {key}, {events={events}, {trigger}})", ""),
+    ("[method]poller.remove", "epoll_ctl({self}, EPOLL_CTL_DEL, {key})", ""),
+    ("[method]poller.set-timer", "timerfd_settime({self}, {key}, {at}, {interval})", ""),
+    ("[method]poller.wait", "epoll_wait({self}, {=}, {maximum}, {wait})", "{=#}"),
+    ("poll", "poll({entries}, {entries#}, {wait})", ""),
+    ("get-address-info", "getaddrinfo({host}, {service}, {hints}, {=}, {wait})", "{=#}"),
+    ("get-name-info", "getnameinfo({address}, {=}, {flags}, {wait})", "0"),
+    ("get-host-by-name", "gethostbyname({name}, {family}, {=}, {wait})", "0"),
+    ("get-host-by-address", "gethostbyaddr({address}, {=}, {wait})", "0"),
+    ("get-service-by-name", "getservbyname({name}, {protocol})", ""),
+    ("get-service-by-port", "getservbyport({port}, {protocol})", ""),
+    ("get-protocol-by-name", "getprotobyname({name})", ""),
+    ("interfaces", "if_nameindex()", ""),
+    ("interface-index", "if_nametoindex({name})", ""),
+    ("interface-name", "if_indextoname({index})", ""),
+    ("get-host-name", "gethostname()", ""),
+    ("set-host-name", "sethostname({name})", ""),
+    ("now", "clock_gettime(CLOCK_MONOTONIC)", ""),
+    ("take", "take_interrupt()", ""),
+    ("[resource-drop]descriptor", "drop({self})", ""),
+    ("[resource-drop]poller", "drop({self})", ""),
+    ("[resource-drop]file", "drop({self})", ""),
+];
+
+/// A call's line, without its end: what is known before it has ended, and what comes then.
+fn line(call: &Call<'_>) -> (String, String) {
+    let layout = LAYOUTS.iter().find(|(function, ..)| *function == call.function);
+    let made_up;
+    let text = match layout {
+        Some((_, text, _)) => *text,
+        None => {
+            let list: Vec<_> = call.arguments.iter().map(|(name, _)| format!("{{{name}}}")).collect();
+            made_up = format!("{}({})", call.function.replace(['-', '.'], "_"), list.join(", "));
+            &made_up
+        }
+    };
+    let known = text.find("{=").unwrap_or_else(|| text.rfind(')').unwrap_or(text.len()));
+    let (before, after) = text.split_at(known);
+    let mut rest = fill(call, after);
+    match (call.outcome, call.failure()) {
+        (Outcome::Waiting, _) => {}
+        (_, Some(failure)) => {
+            let _ = write!(rest, " = {}", failed(failure, call.denied_by));
+        }
+        (Outcome::Trapped(reason), _) => {
+            let _ = write!(rest, " = ? (the guest traps: {})", reason.escape_debug());
+        }
+        (Outcome::Abandoned, _) => rest.push_str(" = ? <abandoned>"),
+        (Outcome::Done(value), None) => {
+            rest.push_str(" = ");
+            match layout {
+                Some((_, _, "")) | None => rest.push_str(&given(call, value)),
+                Some((_, _, result)) => rest.push_str(&fill(call, result)),
+            }
+        }
+    }
+    if !matches!(call.outcome, Outcome::Waiting) {
+        let _ = write!(rest, " <{:.6}>", call.took.as_secs_f64());
+    }
+    (fill(call, before), rest)
+}
+
+/// Fills the places of a layout.
+fn fill(call: &Call<'_>, mut text: &str) -> String {
+    let mut filled = String::new();
+    while let Some(at) = text.find('{') {
+        filled.push_str(&text[..at]);
+        let inside = &text[at + 1..];
+        let end = inside.find(|c: char| !(c.is_ascii_alphanumeric() || "-=#".contains(c))).unwrap_or(inside.len());
+        // `{events={events}}`: an opening brace that is one.
+        if !inside[end..].starts_with('}') || end == 0 {
+            filled.push('{');
+            text = inside;
+            continue;
+        }
+        filled.push_str(&place(call, &inside[..end]));
+        text = &inside[end + 1..];
+    }
+    filled.push_str(text);
+    filled
+}
+
+fn place(call: &Call<'_>, name: &str) -> String {
+    let (name, length) = name.strip_suffix('#').map_or((name, false), |name| (name, true));
+    let value = match name.strip_prefix('=') {
+        Some("") => call.result(),
+        Some(field) => call.result().and_then(|result| result.field(field)),
+        None => call.argument(name),
+    };
+    match value {
+        None => "NULL".to_owned(),
+        Some(value) if length => size(value).to_string(),
+        Some(value) => shown(call, name.trim_start_matches('='), value, None),
+    }
+}
+
+fn size(value: &Value) -> usize {
+    match value {
+        Value::Bytes(bytes) => bytes.length,
+        Value::List(list) => list.len(),
+        _ => 0,
+    }
+}
+
+/// The result, where it stands behind the `=`.
+fn given(call: &Call<'_>, value: &Value) -> String {
+    match value {
+        Value::Unit => "0".to_owned(),
+        value => shown(call, "", value, None),
+    }
+}
+
+/// A value, by the parameter's or the field's name that it has; `within` is the record that it is in.
+fn shown(call: &Call<'_>, name: &str, value: &Value, within: Option<&Value>) -> String {
+    let beside = |name: &str| within.map_or_else(|| call.argument(name), |record| record.field(name));
+    let number = |name: &str| beside(name).and_then(Value::number::<i128>);
+    match value {
+        Value::Integer(number_) => integer(call, name, *number_, number),
+        Value::Unit | Value::None => "NULL".to_owned(),
+        Value::Bool(bool) => bool.to_string(),
+        Value::Text(text) if within.is_none() && name == "trigger" => text.clone(),
+        Value::Text(text) => format!("\"{}\"", cut(text)),
+        Value::Bytes(bytes) => string(bytes),
+        Value::Descriptor(number) => number.to_string(),
+        Value::Address(address) => socket_address(address),
+        Value::Wait(wait) => waiting(*wait),
+        Value::List(list) => {
+            let mut parts: Vec<_> = list.iter().take(LIST).map(|one| shown(call, name, one, None)).collect();
+            if list.len() > LIST {
+                parts.push("...".to_owned());
+            }
+            format!("[{}]", parts.join(", "))
+        }
+        Value::Record(fields) => {
+            let part = |(name, one): &(&'static str, Value)| format!("{name}={}", shown(call, name, one, Some(value)));
+            format!("{{{}}}", fields.iter().map(part).collect::<Vec<_>>().join(", "))
+        }
+        Value::Failed(failure) => failed(failure, None),
+    }
+}
+
+fn integer(call: &Call<'_>, name: &str, value: i128, beside: impl Fn(&str) -> Option<i128>) -> String {
+    let epoll = call.function.contains("poller");
+    match (call.interface, name) {
+        (_, "family") => names::family(value),
+        (_, "protocol") => names::protocol(beside("family"), value),
+        (_, "level") => {
+            names::option(value, beside("name").or_else(|| beside("type")).unwrap_or(-1), beside("type").is_some()).0
+        }
+        ("syscalls", "name") => names::option(beside("level").unwrap_or(-1), value, false).1,
+        // A control message's type stands beside its level.
+        (_, "type") => match beside("level") {
+            Some(level) => names::option(level, value, true).1,
+            None => names::socket_type(value),
+        },
+        ("syscalls", "how") => names::name("SHUT_", value).map_or_else(|| value.to_string(), str::to_owned),
+        ("transfers", "flags") => names::flags("MSG_", value),
+        ("netdb", "flags") => names::flags(if call.function == "get-name-info" { "NI_" } else { "AI_" }, value),
+        ("polling", "events" | "ready" | "") if call.function != "create-poller" && !(epoll && name.is_empty()) => {
+            names::flags(if epoll { "EPOLL" } else { "POLL" }, value)
+        }
+        ("syscalls", "request") => format!("{value:#x}"),
+        _ => value.to_string(),
+    }
+}
+
+/// A string as strace prints it: cut and escaped.
+fn string(bytes: &Bytes) -> String {
+    let head = &bytes.head[..bytes.head.len().min(STRING)];
+    let dots = if bytes.length > head.len() { "..." } else { "" };
+    format!("\"{}\"{dots}", escaped(head))
+}
+
+fn escaped(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for (at, &byte) in bytes.iter().enumerate() {
+        match byte {
+            b'"' => text.push_str("\\\""),
+            b'\\' => text.push_str("\\\\"),
+            b'\n' => text.push_str("\\n"),
+            b'\r' => text.push_str("\\r"),
+            b'\t' => text.push_str("\\t"),
+            b' '..=b'~' => text.push(char::from(byte)),
+            // As short as may be, unless a digit follows.
+            _ if bytes.get(at + 1).is_some_and(u8::is_ascii_digit) => {
+                let _ = write!(text, "\\{byte:03o}");
+            }
+            _ => {
+                let _ = write!(text, "\\{byte:o}");
+            }
+        }
+    }
+    text
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(256).flat_map(char::escape_debug).collect()
+}
+
+fn socket_address(address: &SocketAddress) -> String {
+    match address {
+        SocketAddress::Ip(ip) if ip.is_ipv4() => format!("{{AF_INET, {ip}}}"),
+        SocketAddress::Ip(ip) => format!("{{AF_INET6, {ip}}}"),
+        SocketAddress::Unnamed => "{AF_UNIX}".to_owned(),
+        SocketAddress::Path(path) => format!("{{AF_UNIX, \"{}\"}}", escaped(path)),
+        SocketAddress::Abstract(name) => format!("{{AF_UNIX, @\"{}\"}}", escaped(name)),
+        SocketAddress::Other { family, text } => {
+            let comma = if text.is_empty() { "" } else { ", " };
+            format!("{{{}{comma}{}}}", names::family(i128::from(*family)), cut(text))
+        }
+    }
+}
+
+fn waiting(wait: Waiting) -> String {
+    let seconds = |nanoseconds: u64| nanoseconds as f64 / 1e9;
+    match wait {
+        Waiting::None => "none".to_owned(),
+        Waiting::Forever => "forever".to_owned(),
+        Waiting::Within(nanoseconds) => format!("within {}s", seconds(nanoseconds)),
+        Waiting::Until(instant) => format!("until {:.6}s", seconds(instant)),
+    }
+}
+
+fn failed(failure: &Failure, rule: Option<&str>) -> String {
+    use sandsock_abi::constants::{address_info_text, host_text};
+    let named = |prefix: &str, code: i32, text: Option<&str>| {
+        let name = names::name(prefix, i128::from(code)).map_or_else(|| code.to_string(), str::to_owned);
+        format!("{name} ({})", text.unwrap_or("unknown"))
+    };
+    match failure {
+        Failure::Os(number) => match sandsock_abi::errno::find(*number) {
+            Some(errno) => format!("-1 {} ({})", errno.name, errno.text),
+            None => format!("-1 {number}"),
+        },
+        Failure::Denied { reason, .. } => {
+            let by = rule.filter(|rule| !reason.contains(rule)).map_or_else(String::new, |rule| format!(" (rule {rule})"));
+            format!("denied: {reason}{by}")
+        }
+        Failure::AddressInfo(code) => named("EAI_", *code, address_info_text(*code)),
+        Failure::Host(code) => format!("h_errno {code} ({})", host_text(*code).unwrap_or("unknown")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layouts_name_what_the_contract_has() {
+        let contract = super::super::raw_layer();
+        for (function, text, result) in LAYOUTS {
+            if function.starts_with("[resource-drop]") {
+                continue;
+            }
+            let parameters = contract.iter().find(|((_, name), _)| name == function).map(|(_, list)| list);
+            let parameters = parameters.unwrap_or_else(|| panic!("the contract has no {function}"));
+            for name in places(text).chain(places(result)).filter(|name| !name.starts_with('=')) {
+                assert!(parameters.iter().any(|known| known == name), "{function}: {name}");
+            }
+            for parameter in parameters {
+                assert!(places(text).any(|name| name == parameter), "{function}: {parameter} is not shown");
+            }
+        }
+    }
+
+    fn places(text: &str) -> impl Iterator<Item = &str> {
+        text.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0.trim_end_matches('#')))
+    }
+
+    #[test]
+    fn strings_are_cut_and_escaped() {
+        let bytes = |bytes: &[u8]| string(&Bytes { head: bytes.to_vec(), length: bytes.len() });
+        assert_eq!(bytes(b"GET / HTTP/1.1\r\n"), r#""GET / HTTP/1.1\r\n""#);
+        assert_eq!(bytes(b"\0a\"\\\xff1\xff"), r#""\0a\"\\\3771\377""#);
+        assert_eq!(bytes(&[b'a'; 33]), format!("\"{}\"...", "a".repeat(32)));
+        assert_eq!(string(&Bytes { head: b"ab".to_vec(), length: 3 }), "\"ab\"...");
+    }
+}

@@ -1,0 +1,478 @@
+//! What crosses the boundary, in a form that an observer can look at.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Resource, WasmList};
+
+use super::watch::Look;
+use crate::bindings::sandsock::socket::types::{
+    Address, AddressHints, AddressInfo, BluetoothAddress, CanDetail, ControlMessage, DescriptorKind, Error, HostEntry,
+    InetAddress, IoctlResult, NameError, NetworkInterface, OptionValue, ReadyEvent, SocketKind, Trigger, UnixAddress, Wait,
+    Warning,
+};
+use crate::ctx::SandsockView;
+
+/// A value that went into a call or came out of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Value {
+    /// A result that has no value.
+    Unit,
+    /// An option without a value.
+    None,
+    /// true or false.
+    Bool(bool),
+    /// A number.
+    Integer(i128),
+    /// A text.
+    Text(String),
+    /// Bytes, or the first of them.
+    Bytes(Bytes),
+    /// A descriptor, or another resource, by the number that traces show.
+    Descriptor(i32),
+    /// A socket address.
+    Address(SocketAddress),
+    /// How long the call may wait.
+    Wait(Waiting),
+    /// A list.
+    List(Vec<Value>),
+    /// A record's fields by their names in WIT. A variant's case is a record of one field.
+    Record(Vec<(&'static str, Value)>),
+    /// The call's error.
+    Failed(Failure),
+}
+
+impl Value {
+    /// A record's field.
+    pub fn field(&self, name: &str) -> Option<&Value> {
+        match self {
+            Self::Record(fields) => fields.iter().find(|(known, _)| *known == name).map(|(_, value)| value),
+            _ => None,
+        }
+    }
+
+    /// The number, if it is one that fits.
+    pub fn number<N: TryFrom<i128>>(&self) -> Option<N> {
+        match self {
+            Self::Integer(number) => N::try_from(*number).ok(),
+            _ => None,
+        }
+    }
+}
+
+/// Bytes, or the first of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bytes {
+    /// As many as were asked for ([`Wants::bytes`](super::Wants::bytes)).
+    pub head: Vec<u8>,
+    /// How many there were.
+    pub length: usize,
+}
+
+/// A socket address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SocketAddress {
+    /// AF_INET or AF_INET6.
+    Ip(SocketAddr),
+    /// AF_UNIX without a name.
+    Unnamed,
+    /// An AF_UNIX path.
+    Path(Vec<u8>),
+    /// An AF_UNIX abstract name, without its NUL.
+    Abstract(Vec<u8>),
+    /// Any other family: its number, and what is in the address as text.
+    Other {
+        /// AF_*.
+        family: i32,
+        /// The rest.
+        text: String,
+    },
+}
+
+/// How long a call may wait, in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waiting {
+    /// Not at all.
+    None,
+    /// As Linux blocks.
+    Forever,
+    /// For a time.
+    Within(u64),
+    /// Until an instant of CLOCK_MONOTONIC.
+    Until(u64),
+}
+
+/// Why a call failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// The kernel's errno, or the host's in its place.
+    Os(i32),
+    /// The policy's decision: the grant that would allow it, and the whole as a sentence.
+    Denied {
+        /// `VERB=TARGET`, where one grant would do.
+        grant: Option<String>,
+        /// The sentence.
+        reason: String,
+    },
+    /// An EAI_* code.
+    AddressInfo(i32),
+    /// An h_errno.
+    Host(i32),
+}
+
+/// A type whose values observers can be shown. Every type that a function takes or gives has to be one.
+pub(crate) trait Shown {
+    /// The value.
+    fn shown<T: SandsockView>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value;
+
+    /// The resource's place in the table, if it is one.
+    fn place(&self) -> Option<u32> {
+        None
+    }
+}
+
+/// A list of parameters, or of the one result.
+pub(crate) trait ShownList {
+    /// The values.
+    fn list<T: SandsockView>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Vec<Value>;
+
+    /// The first resource's place in the table.
+    fn first_place(&self) -> Option<u32>;
+}
+
+macro_rules! lists {
+    ($(($($name:ident),*))*) => {$(
+        impl<$($name: Shown),*> ShownList for ($($name,)*) {
+            #[allow(unused_variables, non_snake_case)]
+            fn list<T: SandsockView>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Vec<Value> {
+                let ($($name,)*) = self;
+                vec![$($name.shown(store, look)),*]
+            }
+
+            #[allow(non_snake_case)]
+            fn first_place(&self) -> Option<u32> {
+                let ($($name,)*) = self;
+                [None, $($name.place()),*].into_iter().flatten().next()
+            }
+        }
+    )*};
+}
+
+lists! { () (A) (A, B) (A, B, C) (A, B, C, D) (A, B, C, D, E) (A, B, C, D, E, F) (A, B, C, D, E, F, G) (A, B, C, D, E, F, G, H) }
+
+macro_rules! shown {
+    ($($type:ty: |$value:ident, $store:ident, $look:ident| $shown:expr;)*) => {$(
+        impl Shown for $type {
+            fn shown<T: SandsockView>(&self, $store: &mut StoreContextMut<'_, T>, $look: &mut Look) -> Value {
+                let $value = self;
+                $shown
+            }
+        }
+    )*};
+}
+
+macro_rules! integers {
+    ($($type:ty)*) => {shown! {$($type: |value, _store, _look| Value::Integer(i128::from(*value));)*}};
+}
+
+integers! { u8 u16 u32 u64 i8 i16 i32 i64 }
+
+shown! {
+    (): |_value, _store, _look| Value::Unit;
+    bool: |value, _store, _look| Value::Bool(*value);
+    String: |value, _store, _look| Value::Text(value.clone());
+    SocketKind: |kind, _store, _look| record([("family", kind.family), ("type", kind.type_), ("protocol", kind.protocol)]);
+    DescriptorKind: |kind, store, look| match kind {
+        DescriptorKind::Socket(kind) => kind.shown(store, look),
+        DescriptorKind::Pipe => word("pipe"),
+        DescriptorKind::File => word("file"),
+        DescriptorKind::Directory => word("directory"),
+        DescriptorKind::CharacterDevice => word("character-device"),
+        DescriptorKind::BlockDevice => word("block-device"),
+        DescriptorKind::Other => word("other"),
+    };
+    Wait: |wait, _store, _look| Value::Wait(match *wait {
+        Wait::None => Waiting::None,
+        Wait::Forever => Waiting::Forever,
+        Wait::Within(nanoseconds) => Waiting::Within(nanoseconds),
+        Wait::Until(instant) => Waiting::Until(instant),
+    });
+    Trigger: |trigger, _store, _look| word(match trigger {
+        Trigger::Level => "level",
+        Trigger::Edge => "edge",
+        Trigger::OneShot => "one-shot",
+    });
+    Warning: |warning, _store, _look| word(match warning {
+        Warning::MalformedControlData => "malformed-control-data",
+        Warning::TruncatedControlData => "truncated-control-data",
+    });
+    Address: |address, _store, _look| Value::Address(SocketAddress::from(address));
+    OptionValue: |value, store, look| match value {
+        OptionValue::Integer(value) => value.shown(store, look),
+        OptionValue::Bytes(bytes) => bytes.shown(store, look),
+        OptionValue::Null(length) => record([("null", *length)]),
+    };
+    IoctlResult: |result, store, look| Value::Record(vec![
+        ("value", result.value.shown(store, look)),
+        ("argument", result.argument.shown(store, look)),
+    ]);
+    ControlMessage: |message, store, look| Value::Record(vec![
+        ("level", message.level.shown(store, look)),
+        ("type", message.type_.shown(store, look)),
+        ("data", Value::Bytes(Bytes::cut(&message.data, look.bytes().max(CONTROL_MIN)))),
+    ]);
+    AddressHints: |hints, _store, _look| record([
+        ("flags", hints.flags), ("family", hints.family), ("type", hints.type_), ("protocol", hints.protocol),
+    ]);
+    AddressInfo: |info, store, look| Value::Record(vec![
+        ("family", info.family.shown(store, look)),
+        ("type", info.type_.shown(store, look)),
+        ("protocol", info.protocol.shown(store, look)),
+        ("canonical-name", info.canonical_name.shown(store, look)),
+        ("address", info.address.shown(store, look)),
+    ]);
+    HostEntry: |entry, store, look| Value::Record(vec![
+        ("name", entry.name.shown(store, look)),
+        ("aliases", entry.aliases.shown(store, look)),
+        ("addresses", entry.addresses.shown(store, look)),
+    ]);
+    NetworkInterface: |interface, store, look| Value::Record(vec![
+        ("index", interface.index.shown(store, look)),
+        ("name", interface.name.shown(store, look)),
+    ]);
+    ReadyEvent: |event, store, look| Value::Record(vec![
+        ("key", event.key.shown(store, look)),
+        ("ready", event.ready.shown(store, look)),
+        ("expirations", event.expirations.shown(store, look)),
+    ]);
+    Error: |error, _store, _look| Value::Failed(Failure::from(error));
+    NameError: |error, _store, _look| Value::Failed(match error {
+        NameError::AddressInfo(code) => Failure::AddressInfo(*code),
+        NameError::Host(code) => Failure::Host(*code),
+        NameError::Other(error) => error.into(),
+    });
+}
+
+/// Of control data so much is always kept: what it sets can be told from it.
+const CONTROL_MIN: usize = 64;
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        match error {
+            Error::Os(errno) => Self::Os(*errno),
+            Error::Denied(denial) => Self::Denied { grant: denial.grant.clone(), reason: denial.reason.clone() },
+        }
+    }
+}
+
+impl<T: 'static> Shown for Resource<T> {
+    fn shown<S: SandsockView>(&self, store: &mut StoreContextMut<'_, S>, look: &mut Look) -> Value {
+        Value::Descriptor(look.number(store, self.rep()))
+    }
+
+    fn place(&self) -> Option<u32> {
+        Some(self.rep())
+    }
+}
+
+impl<V: Shown> Shown for Option<V> {
+    fn shown<T: SandsockView>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
+        self.as_ref().map_or(Value::None, |value| value.shown(store, look))
+    }
+}
+
+impl<V: Shown, E: Shown> Shown for Result<V, E> {
+    fn shown<T: SandsockView>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
+        match self {
+            Ok(value) => value.shown(store, look),
+            Err(error) => error.shown(store, look),
+        }
+    }
+}
+
+impl<A: Shown, B: Shown> Shown for (A, B) {
+    fn shown<T: SandsockView>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
+        Value::List(self.list(store, look))
+    }
+}
+
+/// Shows a record of the contract that is made by hand, field by field.
+macro_rules! shown_record {
+    ($type:ty: $($field:ident),*) => {
+        impl crate::observe::Shown for $type {
+            fn shown<T: crate::ctx::SandsockView>(
+                &self,
+                store: &mut wasmtime::StoreContextMut<'_, T>,
+                look: &mut crate::observe::Look,
+            ) -> crate::observe::Value {
+                crate::observe::Value::Record(vec![$((stringify!($field), self.$field.shown(store, look))),*])
+            }
+        }
+    };
+}
+
+/// Shows a variant of the contract that is made by hand, as a record of the one case.
+macro_rules! shown_case {
+    ($type:ty: $($case:ident = $name:literal),*) => {
+        impl crate::observe::Shown for $type {
+            fn shown<T: crate::ctx::SandsockView>(
+                &self,
+                store: &mut wasmtime::StoreContextMut<'_, T>,
+                look: &mut crate::observe::Look,
+            ) -> crate::observe::Value {
+                match self {
+                    $(Self::$case(value) => crate::observe::Value::Record(vec![($name, value.shown(store, look))]),)*
+                }
+            }
+        }
+    };
+}
+
+pub(crate) use {shown_case, shown_record};
+
+/// A list's element: bytes are a case of their own.
+pub(crate) trait Element: Sized {
+    fn shown_list<T: SandsockView>(list: &[Self], store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value;
+}
+
+impl Element for u8 {
+    fn shown_list<T: SandsockView>(list: &[Self], _store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
+        Value::Bytes(Bytes::cut(list, look.bytes()))
+    }
+}
+
+macro_rules! elements {
+    ($($type:ty)*) => {$(
+        impl Element for $type {
+            fn shown_list<T: SandsockView>(list: &[Self], store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
+                Value::List(list.iter().map(|one| one.shown(store, look)).collect())
+            }
+        }
+    )*};
+}
+
+elements! {
+    u16 i32 String ControlMessage AddressInfo NetworkInterface ReadyEvent Warning WasmList<u8>
+    crate::transfers::ControlOut crate::transfers::ControlIn crate::transfers::BatchEntry crate::transfers::BatchMessage
+    crate::polling::PollEntry
+}
+
+impl<R: 'static> Element for Resource<R> {
+    fn shown_list<T: SandsockView>(list: &[Self], store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
+        Value::List(list.iter().map(|one| one.shown(store, look)).collect())
+    }
+}
+
+impl<V: Element> Shown for Vec<V> {
+    fn shown<T: SandsockView>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
+        V::shown_list(self, store, look)
+    }
+}
+
+impl Shown for WasmList<u8> {
+    fn shown<T: SandsockView>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
+        Value::Bytes(Bytes::cut(self.as_le_slice(&*store), look.bytes()))
+    }
+}
+
+impl Bytes {
+    pub(crate) fn cut(bytes: &[u8], most: usize) -> Self {
+        Self { head: bytes[..bytes.len().min(most)].to_vec(), length: bytes.len() }
+    }
+}
+
+fn word(word: &str) -> Value {
+    Value::Text(word.to_owned())
+}
+
+fn record<N: Into<i128>, const LENGTH: usize>(fields: [(&'static str, N); LENGTH]) -> Value {
+    Value::Record(fields.into_iter().map(|(name, number)| (name, Value::Integer(number.into()))).collect())
+}
+
+fn inet(address: &InetAddress) -> SocketAddr {
+    let (a, b, c, d) = address.address;
+    (IpAddr::from(Ipv4Addr::new(a, b, c, d)), address.port).into()
+}
+
+impl From<&Address> for SocketAddress {
+    fn from(address: &Address) -> Self {
+        let other = |family, text| Self::Other { family, text };
+        let hardware = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":");
+        let device = |(a, b, c, d, e, f): &(u8, u8, u8, u8, u8, u8)| hardware(&[*a, *b, *c, *d, *e, *f]);
+        match address {
+            Address::Unspec => other(libc::AF_UNSPEC, String::new()),
+            Address::Inet(address) => Self::Ip(inet(address)),
+            Address::Inet6(address) => {
+                let (a, b, c, d, e, f, g, h) = address.address;
+                let ip = Ipv6Addr::new(a, b, c, d, e, f, g, h);
+                Self::Ip(SocketAddrV6::new(ip, address.port, address.flow_info, address.scope_id).into())
+            }
+            Address::Unix(UnixAddress::Unnamed) => Self::Unnamed,
+            Address::Unix(UnixAddress::Path(path)) => Self::Path(path.clone()),
+            Address::Unix(UnixAddress::Abstract(name)) => Self::Abstract(name.clone()),
+            Address::Netlink(address) => {
+                other(libc::AF_NETLINK, format!("port-id={}, groups={:#x}", address.port_id, address.groups))
+            }
+            Address::Packet(address) => {
+                let (interface, protocol) = (address.interface, address.protocol);
+                let to = hardware(&address.hardware_address);
+                other(libc::AF_PACKET, format!("interface={interface}, protocol={protocol:#06x}, address={to}"))
+            }
+            Address::Can(address) => other(
+                libc::AF_CAN,
+                match &address.detail {
+                    CanDetail::Plain => format!("interface={}", address.interface),
+                    CanDetail::Isotp(ids) => {
+                        format!("interface={}, rx={:#x}, tx={:#x}", address.interface, ids.receive_id, ids.transmit_id)
+                    }
+                    CanDetail::J1939(node) => format!(
+                        "interface={}, name={:#x}, pgn={:#x}, address={:#x}",
+                        address.interface, node.name, node.pgn, node.address
+                    ),
+                },
+            ),
+            Address::Alg(address) => other(libc::AF_ALG, format!("kind={:?}, name={:?}", address.kind, address.name)),
+            Address::Tipc(address) => other(
+                libc::AF_TIPC,
+                format!(
+                    "type={}, scope={}, {}, {}, {}",
+                    address.address_type, address.scope, address.v1, address.v2, address.v3
+                ),
+            ),
+            Address::Vsock(address) => other(libc::AF_VSOCK, format!("cid={}, port={}", address.cid, address.port)),
+            Address::Bluetooth(address) => other(
+                libc::AF_BLUETOOTH,
+                match address {
+                    BluetoothAddress::L2cap(l2cap) => {
+                        format!("{}, psm={}, cid={}", device(&l2cap.device), l2cap.psm, l2cap.cid)
+                    }
+                    BluetoothAddress::Rfcomm(rfcomm) => format!("{}, channel={}", device(&rfcomm.device), rfcomm.channel),
+                    BluetoothAddress::Hci(hci) => format!("adapter={}, channel={}", hci.adapter, hci.channel),
+                    BluetoothAddress::Sco(sco) => device(sco),
+                },
+            ),
+            Address::Rds(address) => other(sandsock_abi::constants::AF_RDS, inet(address).to_string()),
+            Address::Qipcrtr(address) => {
+                other(sandsock_abi::constants::AF_QIPCRTR, format!("node={}, port={}", address.node, address.port))
+            }
+            Address::Hyperv(address) => other(-1, format!("hyperv {:?}, {:?}", address.vm_id, address.service_id)),
+            Address::System(address) => other(-1, format!("system id={}, unit={}", address.id, address.unit)),
+            Address::Link(address) => other(-1, format!("link interface={}, name={:?}", address.interface, address.name)),
+            Address::Other(address) => other(i32::from(address.family), hardware(&address.data)),
+        }
+    }
+}
+
+impl std::fmt::Display for SocketAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ip(address) => address.fmt(f),
+            Self::Unnamed => f.write_str("unnamed"),
+            Self::Path(path) => path.escape_ascii().fmt(f),
+            Self::Abstract(name) => write!(f, "@{}", name.escape_ascii()),
+            Self::Other { text, .. } => f.write_str(text),
+        }
+    }
+}

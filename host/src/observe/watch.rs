@@ -1,0 +1,378 @@
+//! The one place where a context's calls, decisions and waits come together.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use wasmtime::StoreContextMut;
+use wasmtime::component::Resource;
+
+use super::contract;
+use super::value::{Failure, ShownList, SocketAddress, Value};
+use super::{Call, Observer, Outcome, Socket, Wants};
+use crate::bindings::sandsock::socket::types::{DescriptorKind, SocketKind};
+use crate::ctx::SandsockView;
+use crate::descriptor::{Descriptor, Handle};
+use crate::family;
+use crate::policy::{Decision, Denial, Outcome as Decided};
+use crate::sys;
+
+/// The lowest number that a descriptor gets: a program's first three are its standard ones.
+const FIRST: i32 = 3;
+
+/// What one context tells its observers.
+pub(crate) struct Watch {
+    instance: u64,
+    observers: Vec<Arc<dyn Observer>>,
+    wants: Wants,
+    state: Mutex<State>,
+}
+
+struct State {
+    look: Look,
+    current: Option<Current>,
+}
+
+/// The call that is under way. There is one at a time: a store is lent to one host function.
+struct Current {
+    interface: &'static str,
+    function: &'static str,
+    arguments: Vec<(&'static str, Value)>,
+    /// The first descriptor's place in the table, and what was known of it before the call.
+    place: Option<u32>,
+    socket: Option<Socket>,
+    denied: bool,
+    denied_by: Option<String>,
+    time: SystemTime,
+    start: Instant,
+    waits: u32,
+    waited: Duration,
+}
+
+impl Current {
+    fn call<'a>(&'a self, instance: u64, outcome: Outcome<'a>) -> Call<'a> {
+        Call {
+            instance,
+            interface: self.interface,
+            function: self.function,
+            arguments: &self.arguments,
+            socket: self.socket.as_ref(),
+            socket_after: None,
+            made: None,
+            outcome,
+            denied_by: self.denied_by.as_deref(),
+            time: self.time,
+            took: self.start.elapsed(),
+            waits: self.waits,
+            waited: self.waited,
+        }
+    }
+}
+
+/// What an instance's descriptors are called, and how much of each value is looked at.
+#[derive(Default)]
+pub(crate) struct Look {
+    wants: Wants,
+    real_numbers: bool,
+    /// By place in the store's table.
+    sockets: HashMap<u32, Socket>,
+    numbers: BTreeSet<i32>,
+    serials: u64,
+    /// By where an open description lies in memory: its number here, and how many descriptors refer to it.
+    descriptions: HashMap<usize, (u64, usize)>,
+    /// The first descriptor that was met for the first time.
+    made: Option<u32>,
+}
+
+impl Look {
+    /// How many bytes of a list are looked at.
+    pub(crate) fn bytes(&self) -> usize {
+        self.wants.bytes
+    }
+
+    /// The number of a resource, which gets one where it is new.
+    pub(crate) fn number<T: SandsockView>(&mut self, store: &mut StoreContextMut<'_, T>, place: u32) -> i32 {
+        if let Some(socket) = self.sockets.get(&place) {
+            return socket.number;
+        }
+        let handle = handle(store, place);
+        let lowest = (FIRST..).find(|number| !self.numbers.contains(number)).unwrap_or(i32::MAX);
+        let number = match &handle {
+            Some(handle) if self.real_numbers => std::os::fd::AsRawFd::as_raw_fd(&handle.fd()),
+            _ => lowest,
+        };
+        self.numbers.insert(number);
+        self.serials += 1;
+        let mut socket = Socket { number, serial: self.serials, ..Socket::default() };
+        if let Some(handle) = handle {
+            socket.kind = match handle.open.kind {
+                DescriptorKind::Socket(SocketKind { family, type_, protocol }) => Some((family, type_, protocol)),
+                _ => None,
+            };
+            let fresh = (self.serials, 0);
+            let (description, count) = self.descriptions.entry(Arc::as_ptr(&handle.open).addr()).or_insert(fresh);
+            *count += 1;
+            socket.description = *description;
+        }
+        self.sockets.insert(place, socket);
+        self.made.get_or_insert(place);
+        self.refresh(store, place);
+        number
+    }
+
+    /// Asks the kernel for what may have changed.
+    fn refresh<T: SandsockView>(&mut self, store: &mut StoreContextMut<'_, T>, place: u32) {
+        if !self.wants.addresses {
+            return;
+        }
+        let (Some(socket), Some(handle)) = (self.sockets.get_mut(&place), handle(store, place)) else { return };
+        let Some((family, type_, protocol)) = socket.kind else { return };
+        if type_ == libc::SOCK_STREAM && socket.peer.is_some() {
+            // A connection's ends do not change.
+            return;
+        }
+        let kind = SocketKind { family, type_, protocol };
+        let address = |raw| family::decode(&raw, kind).as_ref().map(SocketAddress::from);
+        // A peer that is gone is still the one that it was.
+        socket.local = sys::local_address(handle.fd()).ok().and_then(address).or_else(|| socket.local.take());
+        let peer = sys::peer_address(handle.fd()).ok().and_then(address);
+        // Only a datagram socket can lose its peer and go on.
+        if peer.is_some() || type_ == libc::SOCK_DGRAM {
+            socket.peer = peer;
+        }
+        let segment = sys::own_option(handle.fd(), libc::IPPROTO_UDP, libc::UDP_SEGMENT);
+        socket.segment = segment.ok().filter(|_| type_ == libc::SOCK_DGRAM).and_then(|n| u16::try_from(n).ok()).unwrap_or(0);
+    }
+
+    /// A descriptor is gone; whether it was the last of its description.
+    fn release(&mut self, place: u32) -> Option<(Socket, bool)> {
+        let socket = self.sockets.remove(&place)?;
+        self.numbers.remove(&socket.number);
+        let mut last = true;
+        self.descriptions.retain(|_, (description, count)| {
+            if *description != socket.description {
+                return true;
+            }
+            *count -= 1;
+            last = *count == 0;
+            !last
+        });
+        Some((socket, last))
+    }
+}
+
+/// The handle behind a place in the table, if it is a descriptor's.
+fn handle<T: SandsockView>(store: &mut StoreContextMut<'_, T>, place: u32) -> Option<Arc<Handle>> {
+    store.data_mut().sandsock().table.get(&Resource::<Descriptor>::new_borrow(place)).ok()?.lent().ok()
+}
+
+impl Watch {
+    /// None where nobody watches.
+    ///
+    /// `most` is how many bytes of a list are looked at, whatever is wanted: the instance's limit of one transfer.
+    pub(crate) fn new(instance: u64, observers: &[Arc<dyn Observer>], real_numbers: bool, most: usize) -> Option<Arc<Self>> {
+        let mut wants = observers.iter().map(|observer| observer.wants()).reduce(Wants::or)?;
+        wants.bytes = wants.bytes.min(most);
+        let look = Look { wants, real_numbers, ..Look::default() };
+        let state = Mutex::new(State { look, current: None });
+        Some(Arc::new(Self { instance, observers: observers.to_vec(), wants, state }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, tell: impl Fn(&dyn Observer)) {
+        self.observers.iter().for_each(|observer| tell(&**observer));
+    }
+
+    fn begin<T: SandsockView>(
+        &self,
+        store: &mut StoreContextMut<'_, T>,
+        interface: &'static str,
+        function: &'static str,
+        parameters: &impl ShownList,
+    ) {
+        let state = &mut *self.state();
+        let values = if self.wants.calls { parameters.list(store, &mut state.look) } else { Vec::new() };
+        let place = parameters.first_place();
+        if let Some(place) = place {
+            state.look.number(store, place);
+            // By now a connect that went on in the background may have come to its end.
+            state.look.refresh(store, place);
+        }
+        state.look.made = None;
+        state.current = Some(Current {
+            interface,
+            function,
+            arguments: contract::parameters(interface, function).iter().copied().zip(values).collect(),
+            place,
+            socket: place.and_then(|place| state.look.sockets.get(&place).cloned()),
+            denied: false,
+            denied_by: None,
+            time: SystemTime::now(),
+            start: Instant::now(),
+            waits: 0,
+            waited: Duration::ZERO,
+        });
+    }
+
+    fn end<T: SandsockView>(&self, store: &mut StoreContextMut<'_, T>, result: &wasmtime::Result<impl ShownList>) {
+        let state = &mut *self.state();
+        let Some(mut current) = state.current.take() else { return };
+        let took = current.start.elapsed();
+        let (value, trap) = match result {
+            // What it made gets its number, whoever wants to see it.
+            Ok(result) => (result.list(store, &mut state.look).pop().unwrap_or(Value::Unit), None),
+            Err(trap) => (Value::Unit, Some(format!("{trap:#}"))),
+        };
+        if let (Value::Failed(Failure::Denied { grant, reason }), false) = (&value, current.denied) {
+            // One that no rule of the policy's own stands behind: a folder that was changed during bind, for example.
+            let (verb, target) = grant.as_deref().and_then(|grant| grant.split_once('=')).unwrap_or((current.function, ""));
+            let denial = Denial::new(reason.clone());
+            let decision = Decision::denied(SystemTime::now(), verb, target.to_owned(), &denial);
+            self.tell_decision(decision, &mut current);
+        }
+        let mut released = None;
+        if let Some(place) = current.place {
+            if store.data_mut().sandsock().table.get_any_mut(place).is_ok() {
+                state.look.refresh(store, place);
+            } else {
+                released = state.look.release(place);
+            }
+        }
+        if self.wants.calls {
+            let look = &state.look;
+            let find = |place: Option<u32>| place.and_then(|place| look.sockets.get(&place));
+            let outcome = match &trap {
+                Some(reason) => Outcome::Trapped(reason),
+                None => Outcome::Done(&value),
+            };
+            let denied_by = current.denied_by.take();
+            let call = Call {
+                socket_after: find(current.place),
+                made: find(look.made),
+                denied_by: denied_by.as_deref(),
+                took,
+                ..current.call(self.instance, outcome)
+            };
+            self.tell(|observer| observer.called(&call));
+        }
+        if let Some((socket, last)) = released {
+            self.tell(|observer| observer.closed(self.instance, &socket, last));
+        }
+    }
+
+    /// The policy has decided something within the call that is under way.
+    pub(crate) fn decided(&self, decision: Decision<'_>) {
+        if let Some(current) = &mut self.state().current {
+            self.tell_decision(decision, current);
+        }
+    }
+
+    fn tell_decision(&self, decision: Decision<'_>, current: &mut Current) {
+        let socket = current.socket.as_ref();
+        let decision = match decision.family {
+            Some(_) => decision,
+            None => decision.on(socket.and_then(|socket| socket.kind)),
+        };
+        let decision = Decision { instance: self.instance, call: Some(current.function), ..decision };
+        self.tell(|observer| observer.decided(&decision, socket));
+        if decision.decision == Decided::Deny {
+            current.denied = true;
+            current.denied_by = decision.rule.map(str::to_owned);
+        }
+    }
+
+    /// The call that is under way begins to wait; the wait ends with what is given back.
+    pub(crate) fn wait(self: &Arc<Self>) -> Watched {
+        if let Some(current) = &mut self.state().current {
+            current.waits += 1;
+            if current.waits == 1 && self.wants.calls {
+                let call = current.call(self.instance, Outcome::Waiting);
+                self.tell(|observer| observer.waits(&call));
+            }
+        }
+        Watched { watch: Arc::clone(self), since: Instant::now() }
+    }
+}
+
+/// A wait under way.
+pub(crate) struct Watched {
+    watch: Arc<Watch>,
+    since: Instant,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if let Some(current) = &mut self.watch.state().current {
+            current.waited += self.since.elapsed();
+        }
+    }
+}
+
+impl Drop for Watch {
+    /// The instance ends, and its descriptors with it.
+    fn drop(&mut self) {
+        let state = &mut *self.state();
+        if let Some(current) = state.current.take()
+            && self.wants.calls
+        {
+            let call = current.call(self.instance, Outcome::Abandoned);
+            self.tell(|observer| observer.called(&call));
+        }
+        let mut left: Vec<(u64, u32)> = state.look.sockets.iter().map(|(place, socket)| (socket.serial, *place)).collect();
+        left.sort_unstable();
+        for (_, place) in left {
+            if let Some((socket, last)) = state.look.release(place) {
+                self.tell(|observer| observer.closed(self.instance, &socket, last));
+            }
+        }
+        self.tell(|observer| observer.ended(self.instance));
+    }
+}
+
+/// Before a call.
+#[inline]
+pub(crate) fn begin<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    interface: &'static str,
+    function: &'static str,
+    parameters: &impl ShownList,
+) {
+    #[cold]
+    #[inline(never)]
+    fn watched<T: SandsockView>(
+        store: &mut StoreContextMut<'_, T>,
+        watch: Arc<Watch>,
+        interface: &'static str,
+        function: &'static str,
+        parameters: &impl ShownList,
+    ) {
+        watch.begin(store, interface, function, parameters);
+    }
+
+    if let Some(watch) = &store.data_mut().sandsock().ctx.watch {
+        let watch = Arc::clone(watch);
+        watched(store, watch, interface, function, parameters);
+    }
+}
+
+/// After a call.
+#[inline]
+pub(crate) fn end<T: SandsockView>(store: &mut StoreContextMut<'_, T>, result: &wasmtime::Result<impl ShownList>) {
+    #[cold]
+    #[inline(never)]
+    fn watched<T: SandsockView>(
+        store: &mut StoreContextMut<'_, T>,
+        watch: Arc<Watch>,
+        result: &wasmtime::Result<impl ShownList>,
+    ) {
+        watch.end(store, result);
+    }
+
+    if let Some(watch) = &store.data_mut().sandsock().ctx.watch {
+        let watch = Arc::clone(watch);
+        watched(store, watch, result);
+    }
+}
