@@ -15,6 +15,9 @@ MODULES ?=
 # How many tests of test_socket may fail that pass natively: docs/conformance.md names them.
 MISSING := 2
 
+# Where `make install` puts things.
+PREFIX ?= /usr/local
+
 # wasmtime takes minutes to compile: once, if every cargo command has the same profile and features.
 # Hence the same packages everywhere; and since what tests depend on can add features (WITH, below),
 # sandsock is built together with the tests when these come next.
@@ -40,6 +43,15 @@ build: setup ## build the sandsock command: target/release/sandsock
 guests: setup ## build the examples and test programs: target/guests/*.wasm
 	@echo "building the guests"
 	@scripts/guests.sh
+
+.PHONY: apps
+apps: build guests ## build the example apps in Python and JavaScript: target/apps/*.wasm
+	@scripts/apps.sh
+
+.PHONY: install
+install: build guests ## install the command and its provider below PREFIX (/usr/local)
+	install -D target/release/sandsock $(DESTDIR)$(PREFIX)/bin/sandsock
+	install -D -m 644 target/guests/provider.wasm $(DESTDIR)$(PREFIX)/lib/sandsock/provider.wasm
 
 .PHONY: demo
 demo: build guests ## see it work

@@ -1,5 +1,6 @@
 //! The command line: what it takes, and what it answers.
 
+mod compose;
 mod engine;
 mod guest;
 mod handed;
@@ -13,7 +14,7 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use sandsock_host::policy::Limits;
 
 /// Our own errors.
@@ -39,11 +40,29 @@ enum Command {
     Run(Box<guest::GuestArgs>),
     /// Serve connections: each by a fresh instance of a component, or all by a few that share the listening socket.
     Serve(Box<serve::ServeArgs>),
+    /// Make an app that imports sandsock:socket/sockets whole with the provider of it. `run` does so by itself.
+    Compose(ComposeArgs),
     /// Say what a component imports and exports, and whether this command can run it.
     Inspect {
         /// The component, a .wasm or .wat file.
         component: PathBuf,
     },
+}
+
+/// What `compose` takes.
+#[derive(Args)]
+struct ComposeArgs {
+    /// The app, a .wasm or .wat file. One alone: each app has a provider of its own.
+    #[arg(required = true)]
+    app: Vec<PathBuf>,
+
+    /// Where to write the composed component.
+    #[arg(short, long, value_name = "OUT.wasm")]
+    output: PathBuf,
+
+    /// Another provider than the one that belongs to this command.
+    #[arg(long, value_name = "FILE")]
+    provider: Option<PathBuf>,
 }
 
 const AFTER_HELP: &str = "\
@@ -54,6 +73,7 @@ Examples:
   sandsock run --allow 'tcp-connect=*.example.com:443' fetch.wasm www.example.com
   sandsock run --policy server.toml server.wasm
   sandsock serve --listen 127.0.0.1:7782 hello_http.wasm
+  sandsock compose app.wasm -o whole.wasm
   sandsock inspect server.wasm";
 
 const RUN_HELP: &str = "\
@@ -156,6 +176,7 @@ pub(crate) fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run::run(&args, cli.verbose),
         Command::Serve(args) => serve::serve(&args, cli.verbose),
+        Command::Compose(args) => compose::compose(&args),
         Command::Inspect { component } => inspect::inspect(&component),
     };
     match result {

@@ -237,8 +237,8 @@ fn cli_component_that_cannot_be_loaded_is_126() {
             "sandsock:socket/other@0.1.0",
         ),
         (
-            write("sockets.wat", br#"(component (import "sandsock:socket/sockets@0.1.0" (instance)))"#),
-            "composed with a provider",
+            write("sockets.wat", br#"(component (import "sandsock:socket/sockets@0.1.0" (instance (export "f" (func)))))"#),
+            "the provider has no sandsock:socket/sockets@0.1.0",
         ),
         (write("library.wat", b"(component)"), "it exports no wasi:cli/run"),
     ] {

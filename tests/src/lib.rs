@@ -42,6 +42,22 @@ impl Program {
     pub fn path(self) -> PathBuf {
         target().join("guests").join(self.0).with_extension("wasm")
     }
+
+    /// The component composed with the provider, by the command.
+    #[track_caller]
+    pub fn composed(self) -> PathBuf {
+        let folder = target().join("composed");
+        std::fs::create_dir_all(&folder).expect("target is writable");
+        let output = folder.join(self.0).with_extension("wasm");
+        // Each process writes its own, and the last one's stays.
+        let own = folder.join(format!("{}.{}", self.0, std::process::id()));
+        let command = target().join("release/sandsock");
+        let composed = std::process::Command::new(command).arg("compose").arg(self.path()).arg("-o").arg(&own).output();
+        let composed = composed.expect("`make build` built the command");
+        assert!(composed.status.success(), "{}", String::from_utf8_lossy(&composed.stderr));
+        std::fs::rename(&own, &output).expect("target is writable");
+        output
+    }
 }
 
 /// The workspace's target folder.
@@ -88,6 +104,7 @@ pub fn both_ways(body: impl Fn(Way)) {
 /// A guest about to be run.
 pub struct Guest {
     program: Program,
+    composed: bool,
     way: Way,
     policy: PolicyBuilder,
     args: Vec<String>,
@@ -175,6 +192,7 @@ impl Guest {
     pub fn new(program: Program, way: Way) -> Self {
         Self {
             program,
+            composed: false,
             way,
             policy: Policy::builder(),
             args: Vec::new(),
@@ -232,6 +250,12 @@ impl Guest {
         self
     }
 
+    /// Composes the program with the provider.
+    pub fn composed(mut self) -> Self {
+        self.composed = true;
+        self
+    }
+
     /// Adds an argument.
     pub fn arg(mut self, arg: impl Display) -> Self {
         self.args.push(arg.to_string());
@@ -282,7 +306,10 @@ impl Guest {
     #[track_caller]
     pub fn start(self) -> Running {
         let engine = new_engine(self.program);
-        let component = compiled(&engine, self.program);
+        let component = match self.composed {
+            true => from_file(&engine, &self.program.composed()),
+            false => compiled(&engine, self.program),
+        };
         let way = self.way;
         let Prepared { state, stdout, stderr } = self.prepare();
         let interrupter = state.sandsock.interrupter();
@@ -429,8 +456,11 @@ fn new_engine(program: Program) -> Engine {
 /// The program, compiled or from wasmtime's cache.
 #[track_caller]
 fn compiled(engine: &Engine, program: Program) -> Component {
-    let path = program.path();
-    Component::from_file(engine, &path)
+    from_file(engine, &program.path())
+}
+
+fn from_file(engine: &Engine, path: &Path) -> Component {
+    Component::from_file(engine, path)
         .unwrap_or_else(|error| panic!("{}: {error:?}; `make guests` builds it", path.display()))
 }
 

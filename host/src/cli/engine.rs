@@ -1,11 +1,13 @@
 //! The engines: one with and one without support for concurrency, chosen by what a component imports, and the compile cache.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use wasmtime::component::Component;
 use wasmtime::{Cache, CacheConfig, Config, Engine};
 
+use super::compose;
+use super::inspect::wants_provider;
 use super::{Failure, told};
 
 /// A component read from its file, and the engine it was compiled for.
@@ -14,25 +16,47 @@ pub(super) struct Loaded {
     pub(super) component: Component,
     /// It imports or exports WASI 0.3, which alone needs concurrency support. Every host call is dearer with it.
     pub(super) concurrent: bool,
+    /// The provider that it was composed with, and which of its imports that fulfils.
+    pub(super) provider: Option<(PathBuf, Vec<String>)>,
 }
 
-/// Reads and compiles a component, or takes it compiled from the cache.
-pub(super) fn load(path: &Path) -> Result<Loaded, Failure> {
+/// What a component needs of this command, as its outermost imports and exports tell.
+#[derive(Default)]
+pub(super) struct Needs {
+    /// WASI 0.3.
+    concurrent: bool,
+    /// What a provider exports.
+    pub(super) provider: Vec<String>,
+}
+
+/// Reads a component's binary form.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let bytes = std::fs::read(path)
         .with_context(|| format!("{}: can't read the component", path.display()))
         .map_err(Failure::load)?;
-    let bytes = binary(path, bytes).map_err(Failure::load)?;
-    let concurrent = needs_concurrency(path, &bytes)?;
+    binary(path, bytes).map_err(Failure::load)
+}
+
+/// Reads and compiles a component, or takes it compiled from the cache. One that wants a provider is composed with one first.
+pub(super) fn load(path: &Path) -> Result<Loaded, Failure> {
+    let mut bytes = read(path)?;
+    let Needs { concurrent, provider: wanted } = needs(path, &bytes)?;
+    let mut provider = None;
+    if !wanted.is_empty() {
+        let found = compose::find()?;
+        bytes = compose::plug(path, bytes, &found)?;
+        provider = Some((found, wanted));
+    }
     let engine = engine(concurrent)?;
     let component = Component::from_binary(&engine, &bytes)
         .map_err(told)
         .with_context(|| format!("{}: can't compile the component", path.display()))
         .map_err(Failure::load)?;
-    Ok(Loaded { engine, component, concurrent })
+    Ok(Loaded { engine, component, concurrent, provider })
 }
 
 /// A component's binary form: as it is, or from its text.
-fn binary(path: &Path, bytes: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+pub(super) fn binary(path: &Path, bytes: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     if bytes.starts_with(b"\0asm") {
         return Ok(bytes);
     }
@@ -45,9 +69,9 @@ fn binary(path: &Path, bytes: Vec<u8>) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Looks at the outermost imports and exports, before anything is compiled.
-fn needs_concurrency(path: &Path, bytes: &[u8]) -> Result<bool, Failure> {
+pub(super) fn needs(path: &Path, bytes: &[u8]) -> Result<Needs, Failure> {
     use wasmparser::{Encoding, Parser, Payload};
-    let mut concurrent = false;
+    let mut needs = Needs::default();
     let mut depth = 0u32;
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload
@@ -65,19 +89,22 @@ fn needs_concurrency(path: &Path, bytes: &[u8]) -> Result<bool, Failure> {
             Payload::ComponentImportSection(imports) if depth == 1 => {
                 for import in imports {
                     let import = import.map_err(Failure::load)?;
-                    concurrent |= is_wasi_0_3(import.name.name);
+                    needs.concurrent |= is_wasi_0_3(import.name.name);
+                    if wants_provider(import.name.name) {
+                        needs.provider.push(import.name.name.to_owned());
+                    }
                 }
             }
             Payload::ComponentExportSection(exports) if depth == 1 => {
                 for export in exports {
                     let export = export.map_err(Failure::load)?;
-                    concurrent |= is_wasi_0_3(export.name.name);
+                    needs.concurrent |= is_wasi_0_3(export.name.name);
                 }
             }
             _ => {}
         }
     }
-    Ok(concurrent)
+    Ok(needs)
 }
 
 fn is_wasi_0_3(name: &str) -> bool {

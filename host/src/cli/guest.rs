@@ -15,7 +15,6 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::engine::Loaded;
 use super::handed::Handed;
-use super::inspect::wants_provider;
 use super::observe::ObserveArgs;
 use super::{Failure, told};
 
@@ -300,9 +299,6 @@ pub(super) fn fit(loaded: &Loaded, fiber: bool) -> Result<anyhow::Result<Instanc
     };
     if let Some(names) = list(&|name| !name.starts_with("wasi:") && !name.starts_with("sandsock:socket/")) {
         return Ok(Err(anyhow!("it imports {names}, which this command does not have")));
-    }
-    if let Some(names) = list(&wants_provider) {
-        return Ok(Err(anyhow!("it imports {names}: it has to be composed with a provider of these first")));
     }
     if !kind.exports(&loaded.engine).any(|(name, _)| name.starts_with("wasi:cli/run@")) {
         return Ok(Err(anyhow!("it exports no wasi:cli/run, so it is a library and not a program")));

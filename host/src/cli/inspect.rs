@@ -16,6 +16,11 @@ pub(super) fn inspect(path: &Path) -> Result<ExitCode, Failure> {
     let loaded = load(path)?;
     let kind = loaded.component.component_type();
     let mut text = format!("{}\nimports:\n", path.display());
+    if let Some((provider, wanted)) = &loaded.provider {
+        for name in wanted {
+            text.push_str(&format!("  {name} (from the provider {})\n", provider.display()));
+        }
+    }
     for (name, item) in kind.imports(&loaded.engine) {
         text.push_str(&format!("  {name}{}\n", note(name, &item.ty)));
     }
@@ -51,9 +56,6 @@ pub(super) fn wants_provider(import: &str) -> bool {
 fn note(import: &str, item: &ComponentItem) -> String {
     if import.starts_with("wasi:sockets/") {
         return " (linked, and every use of it denied)".to_owned();
-    }
-    if wants_provider(import) {
-        return " (a provider component has to be composed with it first)".to_owned();
     }
     match item {
         ComponentItem::ComponentInstance(_) => String::new(),

@@ -1,0 +1,91 @@
+//! `sandsock compose`: an app that imports Python's API, made whole by a provider of it. `run` does the same by itself.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, anyhow};
+use wac_graph::{CompositionGraph, EncodeOptions, PlugError, types::Package};
+
+use super::engine::{binary, needs, read};
+use super::{ComposeArgs, Failure};
+
+/// The provider's file, and the variable that names another one.
+const FILE: &str = "provider.wasm";
+const VARIABLE: &str = "SANDSOCK_PROVIDER";
+
+/// Writes the composed component.
+pub(super) fn compose(args: &ComposeArgs) -> Result<ExitCode, Failure> {
+    let [app] = args.app.as_slice() else {
+        // One provider would serve both under one policy, and each could name the other's descriptors.
+        return Err(anyhow!(
+            "{} apps: one provider serves one app; compose each by itself, and run each under its own policy",
+            args.app.len()
+        )
+        .into());
+    };
+    let bytes = read(app)?;
+    if needs(app, &bytes)?.provider.is_empty() {
+        return Err(Failure::load(anyhow!(
+            "{}: it imports no sandsock:socket/sockets, so that there is nothing to compose",
+            app.display()
+        )));
+    }
+    let provider = match &args.provider {
+        Some(provider) => provider.clone(),
+        None => find()?,
+    };
+    let composed = plug(app, bytes, &provider)?;
+    std::fs::write(&args.output, composed).with_context(|| format!("{}: can't write", args.output.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The provider that belongs to this command: where the variable says, or else beside the command, as it is installed
+/// (`../lib/sandsock/`) or built (`../guests/`).
+pub(super) fn find() -> Result<PathBuf, Failure> {
+    if let Some(path) = std::env::var_os(VARIABLE) {
+        return Ok(PathBuf::from(path));
+    }
+    let command =
+        std::env::current_exe().and_then(|path| path.canonicalize()).context("can't tell where this command is")?;
+    let folder = command.parent().unwrap_or(Path::new("/"));
+    let places = [folder.join("../lib/sandsock"), folder.join("../guests"), folder.to_owned()];
+    places.iter().map(|place| place.join(FILE)).find(|path| path.is_file()).ok_or_else(|| {
+        anyhow!(
+            "the component wants a provider of sandsock:socket/sockets, and there is no {FILE} in {}; `make guests` builds \
+             it, `make install` puts it there, and {VARIABLE} may name another one",
+            places[0].display()
+        )
+        .into()
+    })
+}
+
+/// The app and the provider as one component, whose imports are what is left of both.
+pub(super) fn plug(path: &Path, app: Vec<u8>, provider: &Path) -> Result<Vec<u8>, Failure> {
+    let socket = std::fs::read(provider)
+        .map_err(anyhow::Error::from)
+        .and_then(|bytes| binary(provider, bytes))
+        .with_context(|| format!("{}: can't read the provider", provider.display()))?;
+    let about = || format!("{}: can't compose it with {}", path.display(), provider.display());
+    let composed = plugged(app, socket).with_context(about).map_err(Failure::load)?;
+    // wac leaves an import open, without a word, that is of another type than the export.
+    let open = needs(path, &composed)?.provider;
+    if !open.is_empty() {
+        let open = open.join(", ");
+        return Err(Failure::load(anyhow!("the provider has no {open} of the type that is asked for").context(about())));
+    }
+    Ok(composed)
+}
+
+fn plugged(app: Vec<u8>, provider: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+    let mut graph = CompositionGraph::new();
+    let provider = Package::from_bytes("sandsock:provider", None, provider, graph.types_mut())?;
+    let provider = graph.register_package(provider)?;
+    let app = Package::from_bytes("sandsock:app", None, app, graph.types_mut())?;
+    let app = graph.register_package(app)?;
+    match wac_graph::plug(&mut graph, vec![provider], app) {
+        // What stays open is told by its name.
+        Ok(()) | Err(PlugError::NoPlugHappened) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(graph.encode(EncodeOptions::default())?)
+}
