@@ -2,8 +2,7 @@
 //! with their data turned around, as 0x124: `can_node INTERFACE COUNT`.
 
 use sandsock::constants::*;
-use sandsock::raw::types::{self, CanAddress, CanDetail};
-use sandsock::{Address, OptionValue, Socket, if_nametoindex};
+use sandsock::{OptionValue, Socket};
 
 /// `struct can_frame`: identifier, length, data.
 fn frame(id: u32, data: &[u8]) -> Vec<u8> {
@@ -31,9 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         eprintln!("usage: can_node INTERFACE COUNT");
         std::process::exit(1);
     };
-    // Who may use an interface may ask for its number.
-    let interface = CanAddress { interface: if_nametoindex(name)?, detail: CanDetail::Plain };
-    let address = Address::Other(types::Address::Can(interface));
+    let address = (name,);
 
     let heartbeat = Socket::new(AF_CAN, SOCK_DGRAM, CAN_BCM)?;
     // `can=INTERFACE:bcm` grants this.

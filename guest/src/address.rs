@@ -7,14 +7,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sandsock_abi::{constants::EAI_NONAME, errno};
+use sandsock_abi::{
+    constants::{CAN_BCM, CAN_ISOTP, CAN_J1939, CAN_RAW, EAI_NONAME},
+    errno,
+};
 
 use crate::{
     Error, ErrorKind, Family, Result, Socket, netdb,
     raw::{
         descriptors::Descriptor,
         syscalls,
-        types::{self, Inet6Address, InetAddress, NetlinkAddress, PacketAddress, UnixAddress},
+        types::{
+            self, CanAddress, CanDetail, CanIsotp, CanJ1939, Inet6Address, InetAddress, NetlinkAddress, PacketAddress,
+            UnixAddress,
+        },
     },
 };
 
@@ -43,6 +49,9 @@ pub enum Address {
     /// AF_PACKET (man 7 packet): the interface's name, the protocol in host order, the packet's type (PACKET_HOST and its kin),
     /// the hardware's type, the hardware address.
     Packet(String, u16, u8, u16, Vec<u8>),
+    /// AF_CAN (the kernel's Documentation/networking/can.rst): the interface's name, empty for any, and what the protocol adds:
+    /// nothing for CAN_RAW and CAN_BCM, a pair of identifiers for CAN_ISOTP, NAME, group and node for CAN_J1939.
+    Can(String, CanDetail),
     /// Any other, as the raw layer has it.
     Other(types::Address),
 }
@@ -149,6 +158,18 @@ impl fmt::Display for Address {
                 let (interface, address) = (str_repr(interface.as_bytes()), bytes_repr(address));
                 write!(f, "({interface}, {protocol}, {kind}, {hardware}, {address})")
             }
+            Self::Can(interface, detail) => {
+                let interface = str_repr(interface.as_bytes());
+                match detail {
+                    CanDetail::Plain => write!(f, "({interface},)"),
+                    CanDetail::Isotp(CanIsotp { receive_id, transmit_id }) => {
+                        write!(f, "({interface}, {receive_id}, {transmit_id})")
+                    }
+                    CanDetail::J1939(CanJ1939 { name, pgn, address }) => {
+                        write!(f, "({interface}, {name}, {pgn}, {address})")
+                    }
+                }
+            }
             Self::Other(address) => tuple(address, f),
         }
     }
@@ -181,6 +202,10 @@ fn tuple(address: &types::Address, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Raw::Bluetooth(BluetoothAddress::Hci(address)) if address.channel == 0 => write!(f, "{}", address.adapter),
         Raw::Bluetooth(BluetoothAddress::Hci(address)) => write!(f, "({}, {})", address.adapter, address.channel),
         Raw::Bluetooth(BluetoothAddress::Sco(address)) => f.write_str(&device(*address)),
+        Raw::Alg(address) => {
+            let (kind, name) = (str_repr(address.kind.as_bytes()), str_repr(address.name.as_bytes()));
+            write!(f, "({kind}, {name}, {}, {})", address.feature, address.mask)
+        }
         Raw::Other(address) => write!(f, "({}, {})", address.family, bytes_repr(&address.data)),
         other => write!(f, "{other:?}"),
     }
@@ -221,6 +246,13 @@ pub enum AddressArgument<'a> {
         /// The hardware address, at most 8 bytes.
         hardware_address: Cow<'a, [u8]>,
     },
+    /// A tuple of one, `(interface,)`, or an address that some call gave: an AF_CAN address.
+    Can {
+        /// The interface's name; empty for any.
+        interface: Cow<'a, [u8]>,
+        /// What the protocol adds.
+        detail: CanDetail,
+    },
     /// A text or bytes: the name of an AF_UNIX address.
     Name(Cow<'a, [u8]>),
     /// An address of known form, which goes to the host as it is.
@@ -244,6 +276,9 @@ impl AddressArgument<'_> {
                 hardware_type,
                 hardware_address: Cow::Owned(hardware_address.into_owned()),
             },
+            Self::Can { interface, detail } => {
+                AddressArgument::Can { interface: Cow::Owned(interface.into_owned()), detail }
+            }
             Self::Name(name) => AddressArgument::Name(Cow::Owned(name.into_owned())),
             Self::Known(address) => AddressArgument::Known(address),
             Self::None => AddressArgument::None,
@@ -266,6 +301,7 @@ impl fmt::Display for AddressArgument<'_> {
                 let (interface, address) = (str_repr(interface), bytes_repr(hardware_address));
                 write!(f, "({interface}, {protocol}, {packet_type}, {hardware_type}, {address})")
             }
+            Self::Can { interface, detail } => Address::Can(String::from_utf8_lossy(interface).into_owned(), *detail).fmt(f),
             Self::Name(name) => f.write_str(&str_repr(name)),
             Self::Known(address) => Address::from(address.clone()).fmt(f),
             Self::None => f.write_str("None"),
@@ -279,6 +315,9 @@ impl fmt::Display for AddressArgument<'_> {
 ///   or bytes;
 /// * for AF_PACKET `("interface", protocol)`, with packet type, hardware type and hardware address as a third to a fifth part;
 /// * [`Address::Netlink`] for AF_NETLINK;
+/// * for AF_CAN `("interface",)`, with CAN_ISOTP `("interface", receive id, transmit id)`, with CAN_J1939
+///   `("interface", name, pgn, address)`;
+/// * [`Address::Other`] with an ALG, TIPC, VSOCK or QIPCRTR address of the raw layer;
 /// * a path or bytes for AF_UNIX: a leading NUL makes an abstract name, nothing lets `bind` choose one;
 /// * an [`Address`] that some call gave, or a [`SocketAddr`]: these go as they are, without Python's rules.
 ///
@@ -347,6 +386,12 @@ where
     }
 }
 
+impl<H: AsRef<[u8]>> ToAddress for (H,) {
+    fn to_address(&self) -> AddressArgument<'_> {
+        AddressArgument::Can { interface: Cow::Borrowed(self.0.as_ref()), detail: CanDetail::Plain }
+    }
+}
+
 macro_rules! names {
     ($($type:ty: $name:ident => $bytes:expr;)*) => {
         $(
@@ -412,6 +457,7 @@ impl ToAddress for AddressArgument<'_> {
                 hardware_type: *hardware_type,
                 hardware_address: Cow::Borrowed(hardware_address),
             },
+            Self::Can { interface, detail } => AddressArgument::Can { interface: Cow::Borrowed(interface), detail: *detail },
             Self::Name(name) => AddressArgument::Name(Cow::Borrowed(name)),
             Self::Known(address) => AddressArgument::Known(address.clone()),
             Self::None => AddressArgument::None,
@@ -437,6 +483,7 @@ impl Address {
                 hardware_type: hardware_type.into(),
                 hardware_address: Cow::Owned(address),
             },
+            Self::Can(interface, detail) => AddressArgument::Can { interface: Cow::Owned(interface.into_bytes()), detail },
             Self::Other(address) => AddressArgument::Known(address),
         }
     }
@@ -481,9 +528,11 @@ fn interface_name(descriptor: &Descriptor, index: u32) -> String {
 
 /// What the host gave for a socket, as Python shows it: numbers of interfaces become names.
 pub(crate) fn decode(descriptor: &Descriptor, address: Option<types::Address>) -> Address {
+    let name = |index| if index == 0 { String::new() } else { interface_name(descriptor, index) };
     match address {
+        Some(types::Address::Can(CanAddress { interface, detail })) => Address::Can(name(interface), detail),
         Some(types::Address::Packet(packet)) => Address::Packet(
-            if packet.interface == 0 { String::new() } else { interface_name(descriptor, packet.interface) },
+            name(packet.interface),
             packet.protocol,
             packet.packet_type,
             packet.hardware_type,
@@ -523,6 +572,38 @@ fn packet(
     }))
 }
 
+/// CPython's rules for AF_CAN: the protocol says how long the tuple is; then comes the interface. The numbers are cut to their
+/// width, as C does it.
+fn can(socket: &Socket, verb: &str, interface: &[u8], numbers: &[i64]) -> Result<types::Address> {
+    let detail = match (socket.proto(), numbers) {
+        (CAN_RAW | CAN_BCM, []) => CanDetail::Plain,
+        (CAN_ISOTP, [receive_id, transmit_id]) => {
+            CanDetail::Isotp(CanIsotp { receive_id: *receive_id as u32, transmit_id: *transmit_id as u32 })
+        }
+        (CAN_J1939, [name, pgn, address]) => {
+            CanDetail::J1939(CanJ1939 { name: *name as u64, pgn: *pgn as u32, address: *address as u8 })
+        }
+        (CAN_RAW | CAN_BCM, _) => return Err(wrong_count("1 argument", numbers)),
+        (CAN_ISOTP, _) => return Err(wrong_count("3 arguments", numbers)),
+        (CAN_J1939, _) => return Err(wrong_count("4 arguments", numbers)),
+        _ => return Err(Error::text(ErrorKind::Os, format!("{verb}(): unsupported CAN protocol"))),
+    };
+    if interface.contains(&0) {
+        return Err(Error::text(ErrorKind::Value, "embedded null byte"));
+    }
+    let interface = match interface.len() {
+        0 => 0,
+        1..IFNAMSIZ => interface_index(&*socket.descriptor()?, interface)?,
+        _ => return Err(Error::text(ErrorKind::Os, "AF_CAN interface name too long")),
+    };
+    Ok(types::Address::Can(CanAddress { interface, detail }))
+}
+
+/// What PyArg_ParseTuple says of a tuple of an interface and these numbers.
+fn wrong_count(wanted: &str, numbers: &[i64]) -> Error {
+    type_error(format!("function takes exactly {wanted} ({} given)", numbers.len() + 1))
+}
+
 /// Turns an argument into an address of a socket's family: names of interfaces become numbers, which the socket is asked for.
 pub(crate) fn encode_for(socket: &Socket, verb: &str, argument: AddressArgument<'_>) -> Result<types::Address> {
     match (socket.family(), argument) {
@@ -532,6 +613,20 @@ pub(crate) fn encode_for(socket: &Socket, verb: &str, argument: AddressArgument<
         (Family::PACKET, AddressArgument::Packet { interface, protocol, packet_type, hardware_type, hardware_address }) => {
             packet(socket, verb, &interface, protocol, (packet_type, hardware_type), &hardware_address)
         }
+        (Family::CAN, AddressArgument::Can { interface, detail }) => match detail {
+            CanDetail::Plain => can(socket, verb, &interface, &[]),
+            CanDetail::Isotp(ids) => can(socket, verb, &interface, &[ids.receive_id.into(), ids.transmit_id.into()]),
+            CanDetail::J1939(CanJ1939 { name, pgn, address }) => {
+                can(socket, verb, &interface, &[name as i64, pgn.into(), address.into()])
+            }
+        },
+        (Family::CAN, AddressArgument::Host { host, port, flow_info, scope_id }) => {
+            let numbers: Vec<i64> = [Some(port), flow_info, scope_id].into_iter().flatten().collect();
+            can(socket, verb, &host, &numbers)
+        }
+        (Family::CAN, AddressArgument::Packet { protocol, packet_type, hardware_type, .. }) => {
+            can(socket, verb, &[], &[protocol, packet_type, hardware_type, 0])
+        }
         (family, argument) => encode(family, verb, argument),
     }
 }
@@ -539,7 +634,26 @@ pub(crate) fn encode_for(socket: &Socket, verb: &str, argument: AddressArgument<
 /// Turns an argument into an address of a family, looking up its host. `verb` is the caller's name, for the texts.
 pub(crate) fn encode(family: Family, verb: &str, argument: AddressArgument<'_>) -> Result<types::Address> {
     match (family, argument) {
+        (Family::ALG, AddressArgument::Known(types::Address::Alg(address))) => {
+            // linux/if_alg.h: 14 and 64 bytes, the last a NUL.
+            if address.kind.len() > 13 {
+                return Err(Error::text(ErrorKind::Value, "AF_ALG type too long."));
+            }
+            if address.name.len() > 63 {
+                return Err(Error::text(ErrorKind::Value, "AF_ALG name too long."));
+            }
+            Ok(types::Address::Alg(address))
+        }
+        (Family::TIPC, AddressArgument::Known(types::Address::Tipc(address)))
+            if !(1..=3).contains(&address.address_type) =>
+        {
+            Err(type_error("Invalid address type"))
+        }
         (_, AddressArgument::Known(address)) => Ok(address),
+        (Family::RDS, argument @ AddressArgument::Host { .. }) => match encode(Family::INET, verb, argument)? {
+            types::Address::Inet(address) => Ok(types::Address::Rds(address)),
+            other => Ok(other),
+        },
         (Family::UNIX, AddressArgument::Name(name)) => unix(&name).map(types::Address::Unix),
         (Family::UNIX, argument) => {
             let found = python_type(&argument);
@@ -567,18 +681,23 @@ pub(crate) fn encode(family: Family, verb: &str, argument: AddressArgument<'_>) 
             // The tuple's scope id takes the place of the one that a %zone has, even when it is left out.
             Ok(inet6(host, port, flow_info, scope_id.unwrap_or(0) as u32))
         }
-        (Family::INET, AddressArgument::Packet { .. }) => Err(type_error("AF_INET address must be a pair (host, port)")),
-        (Family::INET6, AddressArgument::Packet { .. }) => {
+        (Family::INET, AddressArgument::Packet { .. } | AddressArgument::Can { .. }) => {
+            Err(type_error("AF_INET address must be a pair (host, port)"))
+        }
+        (Family::INET6, AddressArgument::Packet { .. } | AddressArgument::Can { .. }) => {
             Err(type_error("AF_INET6 address must be a tuple (host, port[, flowinfo[, scopeid]])"))
         }
         (Family::INET | Family::INET6, argument) => {
             let found = python_type(&argument);
             Err(type_error(format!("{verb}(): {family:?} address must be tuple, not {found}")))
         }
-        (Family::NETLINK, AddressArgument::Host { .. } | AddressArgument::Packet { .. }) => {
+        (Family::PACKET, AddressArgument::Can { .. }) => {
+            Err(type_error("AF_PACKET address must be a tuple of two to five elements"))
+        }
+        (Family::NETLINK, AddressArgument::Host { .. } | AddressArgument::Packet { .. } | AddressArgument::Can { .. }) => {
             Err(type_error("AF_NETLINK address must be a pair (pid, groups)"))
         }
-        (Family::PACKET | Family::NETLINK, argument) => {
+        (Family::PACKET | Family::NETLINK | Family::CAN | Family::ALG | Family::TIPC | Family::RDS, argument) => {
             let found = python_type(&argument);
             Err(type_error(format!("{verb}(): {family:?} address must be tuple, not {found}")))
         }
@@ -589,7 +708,10 @@ pub(crate) fn encode(family: Family, verb: &str, argument: AddressArgument<'_>) 
 /// What Python would call the type of an argument.
 const fn python_type(argument: &AddressArgument<'_>) -> &'static str {
     match argument {
-        AddressArgument::Host { .. } | AddressArgument::Packet { .. } | AddressArgument::Known(_) => "tuple",
+        AddressArgument::Host { .. }
+        | AddressArgument::Packet { .. }
+        | AddressArgument::Can { .. }
+        | AddressArgument::Known(_) => "tuple",
         AddressArgument::Name(_) => "str",
         AddressArgument::None => "NoneType",
     }

@@ -639,6 +639,32 @@ fn inet_addresses() {
 }
 
 #[test]
+fn addresses_of_other_families() {
+    let _host = Host::new();
+    let alg = |kind: &str, name: &str| {
+        Address::Other(types::Address::Alg(types::AlgAddress { kind: kind.into(), name: name.into(), feature: 0, mask: 1 }))
+    };
+    assert_eq!(encoded(AF_ALG, alg("hash", "sha256")).unwrap(), "('hash', 'sha256', 0, 1)");
+    assert!(encoded(AF_ALG, alg(&"k".repeat(13), &"n".repeat(63))).is_ok());
+    for (address, text) in
+        [(alg(&"k".repeat(14), "sha256"), "AF_ALG type too long."), (alg("hash", &"n".repeat(64)), "AF_ALG name too long.")]
+    {
+        assert_eq!(failure(encoded(AF_ALG, address)), ("ValueError", text.to_owned()));
+    }
+    let tipc = |address_type| {
+        Address::Other(types::Address::Tipc(types::TipcAddress { address_type, scope: 2, v1: 1, v2: 2, v3: 3 }))
+    };
+    assert_eq!(encoded(AF_TIPC, tipc(1)).unwrap(), "(1, 1, 2, 3, 2)");
+    for address_type in [0, 4] {
+        assert_eq!(failure(encoded(AF_TIPC, tipc(address_type))).0, "TypeError");
+    }
+    assert_eq!(encoded(AF_RDS, ("127.0.0.1", 7)).unwrap(), "('127.0.0.1', 7)");
+    assert_eq!(failure(encoded(AF_RDS, ("127.0.0.1", 65536))).0, "OverflowError");
+    assert_eq!(failure(encoded(AF_INET, ("lo",))).1, "AF_INET address must be a pair (host, port)");
+    assert_eq!(failure(encoded(AF_ALG, "x")).1, "bind(): AF_ALG address must be tuple, not str");
+}
+
+#[test]
 fn inet6_addresses() {
     let host = Host::new();
     assert_eq!(encoded(AF_INET6, ("", 1)).unwrap(), "('::', 1, 0, 0)");

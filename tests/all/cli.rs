@@ -667,6 +667,30 @@ fn cli_example_unix_talks_over_a_path() {
 }
 
 #[test]
+fn cli_example_handover_serves_what_it_could_not_open() {
+    let port = unused_port();
+    let examples = Examples::new("7783", port);
+    let (number, name) = (&port.to_string(), &format!("sandsock-{port}"));
+    let mut front = examples.start("handover_front", &[name, "127.0.0.1", number, "2"]);
+    assert_eq!(front.line(), format!("listening on ('127.0.0.1', {port})"));
+    let mut worker = examples.start("handover_worker", &[name]);
+    let refused = worker.line();
+    assert!(refused.starts_with("on its own: PermissionError: [Errno 13]"), "{refused}");
+    for _ in 0..2 {
+        let mut client = TcpStream::connect(("127.0.0.1", port)).expect("connects");
+        let client_name = format!("('127.0.0.1', {})", client.local_addr().expect("has one").port());
+        client.write_all(b"hello").expect("sends");
+        let mut back = String::new();
+        client.read_to_string(&mut back).expect("receives");
+        assert_eq!(back, "the worker heard: hello");
+        assert_eq!(front.line(), format!("handed over {client_name}"));
+        assert_eq!(worker.line(), format!("serving {client_name}"));
+    }
+    assert!(front.end().0.success());
+    assert!(worker.end().0.success());
+}
+
+#[test]
 fn cli_example_restricted_is_refused_all_that_it_tries() {
     let port = unused_port();
     let examples = Examples::new("7780", port);

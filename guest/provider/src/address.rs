@@ -32,6 +32,29 @@ impl ToAddress for Address {
             Self::Netlink((port_id, groups)) => {
                 types::Address::Netlink(types::NetlinkAddress { port_id: *port_id as u32, groups: *groups as u32 })
             }
+            Self::Can(interface) => {
+                return AddressArgument::Can { interface: Cow::Borrowed(interface.as_bytes()), detail: CanDetail::Plain };
+            }
+            Self::CanIsotp((interface, receive_id, transmit_id)) => {
+                return host(Cow::Borrowed(interface.as_bytes()), *receive_id, Some(*transmit_id), None);
+            }
+            Self::CanJ1939((interface, name, pgn, address)) => {
+                return host(Cow::Borrowed(interface.as_bytes()), *name as i64, Some(*pgn), Some(*address));
+            }
+            Self::Alg((kind, name, feature, mask)) => types::Address::Alg(types::AlgAddress {
+                kind: kind.clone(),
+                name: name.clone(),
+                feature: *feature as u32,
+                mask: *mask as u32,
+            }),
+            Self::Tipc((address_type, v1, v2, v3, scope)) => types::Address::Tipc(types::TipcAddress {
+                // One that does not fit is none that there is.
+                address_type: u8::try_from(*address_type).unwrap_or(0),
+                scope: *scope as i8,
+                v1: *v1 as u32,
+                v2: *v2 as u32,
+                v3: *v3 as u32,
+            }),
             Self::Vsock((cid, port)) => types::Address::Vsock(types::VsockAddress { cid: *cid as u32, port: *port as u32 }),
             Self::Qipcrtr((node, port)) => {
                 types::Address::Qipcrtr(types::QipcrtrAddress { node: *node as u32, port: *port as u32 })
@@ -59,6 +82,15 @@ pub(crate) fn outcome(address: sandsock::Address) -> Option<Address> {
             i64::from(*hardware_type),
             address.clone(),
         )),
+        sandsock::Address::Can(interface, detail) => match detail {
+            CanDetail::Plain => Address::Can(interface.clone()),
+            CanDetail::Isotp(ids) => {
+                Address::CanIsotp((interface.clone(), i64::from(ids.receive_id), i64::from(ids.transmit_id)))
+            }
+            CanDetail::J1939(node) => {
+                Address::CanJ1939((interface.clone(), node.name, i64::from(node.pgn), i64::from(node.address)))
+            }
+        },
         sandsock::Address::Other(other) => family(other),
         _ => return None,
     })
@@ -82,7 +114,9 @@ fn family(address: &types::Address) -> Address {
         types::Address::Bluetooth(BluetoothAddress::Rfcomm(rfcomm)) => {
             Address::Rfcomm((device_text(rfcomm.device), i64::from(rfcomm.channel)))
         }
-        types::Address::Can(can) if matches!(can.detail, CanDetail::Plain) => Address::Can(can.interface.to_string()),
+        types::Address::Rds(types::InetAddress { address: (a, b, c, d), port }) => {
+            Address::Rds((format!("{a}.{b}.{c}.{d}"), i64::from(*port)))
+        }
         _ => Address::Other((0, Vec::new())),
     }
 }

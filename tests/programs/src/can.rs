@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sandsock::constants::*;
 use sandsock::raw::types::{self, CanAddress, CanDetail, CanIsotp, CanJ1939};
-use sandsock::{Address, Flags, Result, Socket};
+use sandsock::{Address, Flags, Result, Socket, if_indextoname};
 
 /// MSG_CONFIRM: on receive, the frame is this socket's own.
 pub const OWN: Flags = Flags(0x800);
@@ -33,19 +33,26 @@ pub fn fd_frame(id: u32, data: &[u8]) -> Vec<u8> {
 
 /// The address of CAN_RAW and CAN_BCM; 0 is every interface.
 pub fn interface(index: u32) -> Address {
-    Address::Other(types::Address::Can(CanAddress { interface: index, detail: CanDetail::Plain }))
+    address(index, CanDetail::Plain)
 }
 
 /// The address of CAN_ISOTP.
 pub fn channel(index: u32, receive_id: u32, transmit_id: u32) -> Address {
-    let detail = CanDetail::Isotp(CanIsotp { receive_id, transmit_id });
-    Address::Other(types::Address::Can(CanAddress { interface: index, detail }))
+    address(index, CanDetail::Isotp(CanIsotp { receive_id, transmit_id }))
 }
 
 /// The address of CAN_J1939.
-pub fn node(index: u32, name: u64, pgn: u32, address: u8) -> Address {
-    let detail = CanDetail::J1939(CanJ1939 { name, pgn, address });
-    Address::Other(types::Address::Can(CanAddress { interface: index, detail }))
+pub fn node(index: u32, name: u64, pgn: u32, node: u8) -> Address {
+    address(index, CanDetail::J1939(CanJ1939 { name, pgn, address: node }))
+}
+
+/// As Python shows it, by the interface's name. One that this guest may not ask for the name goes by its number.
+fn address(index: u32, detail: CanDetail) -> Address {
+    match if_indextoname(index) {
+        Ok(name) => Address::Can(name, detail),
+        Err(_) if index == 0 => Address::Can(String::new(), detail),
+        Err(_) => Address::Other(types::Address::Can(CanAddress { interface: index, detail })),
+    }
 }
 
 /// A CAN_RAW socket that is bound to an interface, and waits no longer than a second for what must come.

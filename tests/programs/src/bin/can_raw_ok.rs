@@ -1,8 +1,8 @@
 //! CAN_RAW frames between sockets of one interface: identifiers, remote frames, loopback, own frames, addresses.
 
 use sandsock::constants::*;
-use sandsock::raw::types::{self, CanAddress, CanDetail};
-use sandsock::{Address, Error, Flags, Socket};
+use sandsock::raw::types::CanDetail;
+use sandsock::{Address, Error, Flags, Socket, if_indextoname};
 use sandsock_test_programs::argument;
 use sandsock_test_programs::can::{OWN, frame, interface, raw, silent};
 
@@ -48,10 +48,19 @@ fn main() -> Result<(), Error> {
     assert!(own.flags.contains(OWN), "{:?}", own.flags);
     let other = b.recvmsg(100, 0, Flags::NONE)?;
     assert!(!other.flags.contains(OWN), "{:?}", other.flags);
-    assert_eq!(
-        other.address,
-        Address::Other(types::Address::Can(CanAddress { interface: first, detail: CanDetail::Plain }))
-    );
+    let name = if_indextoname(first)?;
+    assert_eq!(other.address, Address::Can(name.clone(), CanDetail::Plain));
+    assert_eq!(other.address.to_string(), format!("('{name}',)"));
+
+    // Python's tuples, and what it says of others.
+    let by_name = Socket::new(AF_CAN, SOCK_RAW, CAN_RAW)?;
+    let refused = |error: Result<(), Error>| error.expect_err("it is no address").to_string();
+    assert_eq!(refused(by_name.bind((&name, 1, 2))), "function takes exactly 1 argument (3 given)");
+    assert_eq!(refused(by_name.bind(("vcan-with-a-long-name",))), "AF_CAN interface name too long");
+    assert_eq!(refused(by_name.bind(&*name)), "bind(): AF_CAN address must be tuple, not str");
+    by_name.bind((&name,))?;
+    assert_eq!(by_name.getsockname()?, other.address);
+    drop(by_name);
     a.setsockopt(SOL_CAN_RAW, CAN_RAW_LOOPBACK, 0)?;
     a.send(&frame(2, b"quiet"), 0)?;
     silent(&b);
