@@ -66,7 +66,8 @@ struct ComposeArgs {
 }
 
 const AFTER_HELP: &str = "\
-Exit status: the guest's own; 125 for an error of this command, 126 for a component that can't be loaded.
+Exit status: the guest's own; 134 after a trap, 130 after a second Ctrl-C; 125 for an error of this command, 126 for a component
+that can't be loaded.
 
 Examples:
   sandsock run --allow tcp-listen=127.0.0.1:7777 echo_server.wasm 127.0.0.1 7777

@@ -530,10 +530,10 @@ impl Receiving<'_> {
         let at_once = if stream || !tells_lengths(kind.family) { limit } else { MESSAGE_AT_ONCE };
         let mut drops = 0u32;
         let mut gathered: Option<Message> = None;
-        let mut first = self.flags == 0 && patience.may_wait(&handle);
+        let mut first = self.flags == 0 && patience.may_wait(handle);
         if first && handle.expects_to_wait() {
             // One system call less than to be told EAGAIN first.
-            match patience.again(store, &handle, PollFlags::IN).await {
+            match patience.again(store, handle, PollFlags::IN).await {
                 Ok(()) => first = false,
                 // Bytes that are there come before the interrupt.
                 Err(fault) => keep_interrupt(store, &fault),

@@ -372,7 +372,7 @@ fn serve_faults_are_one_sentence() {
         (125, vec!["--listen", "127.0.0.1:0", "--instances", "0", &guest], "--instances"),
         (125, vec!["--listen", "127.0.0.1:0", "--netns", "there-is-none", &guest], "there is no network namespace"),
         (125, vec!["--listen", "127.0.0.1:0", "--netns", "/dev/null", &guest], "/dev/null is no network namespace"),
-        (125, vec!["--listen", "127.0.0.1:0", "--publish", &pair, &guest], "unknown protocol `sctp` at character"),
+        (125, vec!["--listen", "127.0.0.1:0", "--publish", &pair, &guest], ": unknown protocol `sctp`"),
         (126, vec!["--listen", "127.0.0.1:0", "/dev/null"], "not a WebAssembly component"),
     ] {
         let output = Command::new(binary()).arg("serve").args(&args).stdin(Stdio::null()).output().expect("runs");

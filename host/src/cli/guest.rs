@@ -172,6 +172,13 @@ fn parse_dir(dir: &str) -> anyhow::Result<(PathBuf, String)> {
     if host.is_empty() || guest.is_empty() {
         bail!("--dir {dir}: write it as HOST::GUEST, for example ./data::/data");
     }
+    // As docker has it; a folder may have a colon in its name all the same.
+    if let (true, Some((host, guest))) = (!Path::new(host).exists(), dir.split_once(':'))
+        && !dir.contains("::")
+        && guest.starts_with('/')
+    {
+        bail!("--dir {dir}: there is no such folder; two names stand with two colons between them: {host}::{guest}");
+    }
     Ok((PathBuf::from(host), guest.to_owned()))
 }
 

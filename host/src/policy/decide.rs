@@ -896,11 +896,15 @@ impl Policy {
             }
             Err(expired) => expired,
         };
-        let grant = match request {
-            Request::RawSend(_) => format!("{}={request}", Verb::Raw),
-            request => endpoint_grant(request.verb(), SocketAddr::new(address, port)),
+        // A guest that asked by name is told the grant by name, where a name's word is enough.
+        let fixed = self.fixed_names(address).first().map(|name| &**name);
+        let pinned = || pins.at(address).first().filter(|_| !is_private(address)).map(Pin::name);
+        let (grant, asked) = match (request, fixed.or_else(pinned)) {
+            (Request::RawSend(_), _) => (format!("{}={request}", Verb::Raw), String::new()),
+            (request, Some(name)) => (format!("{}={name}:{port}", request.verb()), format!(" ({name})")),
+            (request, None) => (endpoint_grant(request.verb(), SocketAddr::new(address, port)), String::new()),
         };
-        let mut denial = Denial::missing(format!("{} to {request}", request.verb()), Some(grant));
+        let mut denial = Denial::missing(format!("{} to {request}{asked}", request.verb()), Some(grant));
         denial.expired_name = expired.map(|pin| pin.name().to_owned()).filter(|name| self.resolve(name).is_ok());
         Err(denial)
     }

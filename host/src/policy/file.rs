@@ -125,8 +125,9 @@ fn rules(
     let list = value.get_ref().as_array().ok_or_else(|| wrong_type(value, name, WANTED))?;
     for entry in list.iter() {
         let rule = entry.get_ref().as_str().ok_or_else(|| wrong_type(entry, name, WANTED))?;
-        add(rule)
-            .map_err(|e| (inside(text, entry.span(), rule, e.offset()), format!("in `{}`: {e}", rule.escape_debug())))?;
+        add(rule).map_err(|e| {
+            (inside(text, entry.span(), rule, e.offset()), format!("in `{}`: {}", rule.escape_debug(), e.reason()))
+        })?;
     }
     Ok(())
 }
@@ -147,6 +148,11 @@ fn resolve(builder: &mut PolicyBuilder, table: &DeTable<'_>) -> Result<(), Found
     const WANTED: &str = "an address or a list of addresses, as in \"10.0.0.5\" or [\"10.0.0.5\", \"::1\"]";
     for (key, value) in table {
         let name = key.get_ref().as_ref();
+        if value.get_ref().as_table().is_some() {
+            // TOML takes the dots of a bare key for tables.
+            let hint = format!("quote the name, as in \"{}.example\" = \"10.0.0.5\"", name.escape_debug());
+            return Err((key.span().start, format!("`{}` is no name by itself; {hint}", name.escape_debug())));
+        }
         let mut add = |value: &Spanned<DeValue<'_>>| {
             let address = value.get_ref().as_str().ok_or_else(|| wrong_type(value, name, WANTED))?;
             builder.fix(name, address).map_err(|(second, what)| {
@@ -226,6 +232,7 @@ mod tests {
             ("[limits]\ndescriptors = 0x10", "p.toml:2:15: no value for `descriptors`"),
             ("limits = 3", "p.toml:1:10: `limits` is a value of type integer; write `[limits]`"),
             ("[resolve]\ndb = 'x'", "p.toml:2:6: `x` is no address; write"),
+            ("[resolve]\ndb.example = '::1'", "p.toml:2:1: `db` is no name by itself; quote the name, as in \"db.example\""),
             ("[resolve]\ndb = 1", "p.toml:2:6: `db` is a value of type integer; write an address"),
             ("[resolve]\n'a b' = '::1'", "p.toml:2:1: `a b` is no host name"),
             ("allow = [\n\"x\"\nallow", "p.toml:3:1: "),

@@ -605,7 +605,7 @@ impl fmt::Display for Grant {
 
 /// A text that is no rule, limit or fixed address: what is wrong, where, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what} at character {}; {hint}", self.character())]
+#[error("at character {}: {what}; {hint}", self.character())]
 pub struct GrantError {
     text: Box<str>,
     offset: usize,
@@ -616,6 +616,11 @@ pub struct GrantError {
 impl GrantError {
     pub(super) fn new(text: &str, fault: Fault) -> Self {
         Self { text: text.into(), offset: fault.offset, what: fault.what.into(), hint: fault.hint.into() }
+    }
+
+    /// What is wrong and what would be right, without the place.
+    pub fn reason(&self) -> String {
+        format!("{}; {}", self.what, self.hint)
     }
 
     /// The whole text.
@@ -719,20 +724,20 @@ mod tests {
     fn unknown_verb_lists_the_verbs_and_the_nearest() {
         let text = error("tcp-conect=127.0.0.1:80");
         assert!(
-            text.starts_with("unknown verb `tcp-conect` at character 1; verbs are tcp-connect, tcp-listen, udp-bind"),
+            text.starts_with("at character 1: unknown verb `tcp-conect`; verbs are tcp-connect, tcp-listen, udp-bind"),
             "{text}"
         );
         assert!(text.ends_with("did you mean tcp-connect?"), "{text}");
         assert!(!error("frobnicate=1").contains("did you mean"));
-        assert!(error("").starts_with("the verb is missing at character 1"));
-        assert!(error("TCP-CONNECT=127.0.0.1:80").starts_with("unknown verb"));
+        assert!(error("").starts_with("at character 1: the verb is missing"));
+        assert!(error("TCP-CONNECT=127.0.0.1:80").starts_with("at character 1: unknown verb"));
         assert!(error(" tcp-connect=127.0.0.1:80").contains("did you mean tcp-connect?"));
     }
 
     #[test]
     fn verb_that_stands_alone_takes_no_target() {
         for text in ["interfaces=", "interfaces=eth0", "interfaces=*"] {
-            assert_eq!(error(text), "`interfaces` takes no target at character 11; write interfaces alone", "{text}");
+            assert_eq!(error(text), "at character 11: `interfaces` takes no target; write interfaces alone", "{text}");
         }
         assert!(error("interface").ends_with("did you mean interfaces?"));
     }
@@ -743,7 +748,7 @@ mod tests {
             for text in [info.name.to_owned(), format!("{}=", info.name)] {
                 let message = error(&text);
                 assert!(
-                    message.starts_with(&format!("`{}` needs a target at character {}", info.name, text.len() + 1)),
+                    message.starts_with(&format!("at character {}: `{}` needs a target", text.len() + 1, info.name)),
                     "{message}"
                 );
                 assert!(message.contains(&format!("{}={}", info.name, info.examples[0])), "{message}");
@@ -753,10 +758,10 @@ mod tests {
 
     #[test]
     fn fault_is_told_by_its_character() {
-        assert!(error("tcp-connect=127.0.0.1:80x").contains("`80x` is no port at character 23;"));
+        assert!(error("tcp-connect=127.0.0.1:80x").contains("at character 23: `80x` is no port;"));
         // Two bytes of ü are one character.
         assert!(
-            error("tcp-connect=bücher.example:x").contains("at character 28;"),
+            error("tcp-connect=bücher.example:x").starts_with("at character 28: "),
             "{}",
             error("tcp-connect=bücher.example:x")
         );
@@ -800,9 +805,10 @@ mod tests {
     #[test]
     fn inherit_of_no_number_is_refused() {
         assert_eq!("inherit=fd:0".parse::<Grant>().unwrap().to_string(), "inherit=stdin");
-        assert!(error("inherit=stdout").contains("`stdout` is no descriptor at character 9; write fd:NUMBER"));
+        assert!(error("inherit=stdout").contains("at character 9: `stdout` is no descriptor; write fd:NUMBER"));
         for text in ["inherit=fd:", "inherit=fd:-1", "inherit=fd:9999999", "inherit=fd:3-5"] {
-            assert!(error(text).contains("is no number of a descriptor at character 12"), "{}", error(text));
+            let error = error(text);
+            assert!(error.starts_with("at character 12: ") && error.contains("is no number of a descriptor"), "{error}");
         }
     }
 
@@ -848,7 +854,7 @@ mod tests {
 
     #[test]
     fn hostname_unknown_lists_the_words() {
-        assert_eq!(error("hostname=write"), "unknown target `write` at character 10; targets are read, set");
+        assert_eq!(error("hostname=write"), "at character 10: unknown target `write`; targets are read, set");
         assert!(error("hostname=reed").ends_with("did you mean read?"));
     }
 

@@ -114,7 +114,11 @@ impl Limits {
     ///
     /// The name is unknown, or the number is none or out of range.
     pub fn parse(&mut self, text: &str) -> Result<(), GrantError> {
-        let (name, value) = text.split_once('=').unwrap_or((text, ""));
+        let Some((name, value)) = text.split_once('=') else {
+            let known = Self::info(text).map(drop);
+            let missing = || Fault::new(text.len(), "the value is missing", format!("write NAME=N, as in {text}=64"));
+            return Err(GrantError::new(text, known.err().unwrap_or_else(missing)));
+        };
         self.set(name, decimal(value)).map_err(|fault| {
             let fault = match fault {
                 LimitFault::Name(fault) => fault,
@@ -209,7 +213,7 @@ mod tests {
     fn limit_unknown_word_lists_the_words() {
         let error = Limits::default().parse("descriptor=7").unwrap_err().to_string();
         assert!(
-            error.starts_with("unknown limit `descriptor` at character 1; limits are descriptors, rights-in-flight"),
+            error.starts_with("at character 1: unknown limit `descriptor`; limits are descriptors, rights-in-flight"),
             "{error}"
         );
         assert!(error.ends_with("did you mean descriptors?"), "{error}");
@@ -217,8 +221,9 @@ mod tests {
 
     #[test]
     fn limit_bad_value_tells_the_range() {
+        let missing = Limits::default().parse("descriptors").unwrap_err().to_string();
+        assert_eq!(missing, "at character 12: the value is missing; write NAME=N, as in descriptors=64");
         for text in [
-            "descriptors",
             "descriptors=",
             "descriptors=-1",
             "descriptors=1048577",

@@ -415,12 +415,23 @@ impl EndpointPattern {
         let Some((host, ports)) = text.rsplit_once(':') else {
             return Err(Fault::new(text.len(), "the port is missing", MISSING));
         };
+        if let Some(at) = text.find("://") {
+            return Err(Fault::new(0, format!("`{}` is a URL", text.escape_debug()), url_hint(&text[at + 3..])));
+        }
         if let Some(at) = host.find(':') {
             return Err(Fault::new(at, "a second colon", "an IPv6 address stands in brackets, as in [::1]:443"));
         }
         let parsed = HostPattern::parse(host)?;
         Ok(Self { host: parsed, ports: PortRange::parse(ports).map_err(|fault| fault.shifted(host.len() + 1))? })
     }
+}
+
+/// What to write in place of a URL, whose scheme is left out already.
+fn url_hint(rest: &str) -> String {
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let shown: String = host.chars().filter(|c| c.is_ascii_alphanumeric() || "-.:[]".contains(*c)).take(64).collect();
+    let port = if shown.rsplit(':').next().is_some_and(|port| port.parse::<u16>().is_ok()) { "" } else { ":PORT" };
+    format!("write HOST:PORT, as in {shown}{port}")
 }
 
 impl fmt::Display for EndpointPattern {

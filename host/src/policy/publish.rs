@@ -112,13 +112,13 @@ mod tests {
     #[test]
     fn publish_with_faults_is_told() {
         for (text, words) in [
-            ("0.0.0.0:80", "the guest's address is missing at character 11"),
-            ("localhost:80=127.0.0.1:80", "`localhost` is no address at character 1"),
-            ("0.0.0.0=127.0.0.1:80", "the port is missing at character 8"),
-            ("0.0.0.0:80=127.0.0.1:x", "`x` is no port at character 22"),
-            ("0.0.0.0:80=127.0.0.1:0", "the guest's port is 0 at character 12"),
-            ("0.0.0.0:80=127.0.0.1:80/sctp", "unknown protocol `sctp` at character 25"),
-            ("[::1]:80=127.0.0.1:80", "::1 can't stand for 127.0.0.1 at character 1"),
+            ("0.0.0.0:80", "at character 11: the guest's address is missing"),
+            ("localhost:80=127.0.0.1:80", "at character 1: `localhost` is no address"),
+            ("0.0.0.0=127.0.0.1:80", "at character 8: the port is missing"),
+            ("0.0.0.0:80=127.0.0.1:x", "at character 22: `x` is no port"),
+            ("0.0.0.0:80=127.0.0.1:0", "at character 12: the guest's port is 0"),
+            ("0.0.0.0:80=127.0.0.1:80/sctp", "at character 25: unknown protocol `sctp`"),
+            ("[::1]:80=127.0.0.1:80", "at character 1: ::1 can't stand for 127.0.0.1"),
         ] {
             assert!(error(text).starts_with(words), "{}", error(text));
         }

@@ -491,7 +491,7 @@ mod tests {
     fn relative_rule_needs_its_directory_first() {
         let mut builder = Policy::builder();
         let error = builder.allow("unix-bind=a.sock").unwrap_err();
-        assert!(error.to_string().starts_with("a relative path at character 11"), "{error}");
+        assert!(error.to_string().starts_with("at character 11: a relative path"), "{error}");
         assert!(builder.base_directory("work").is_err() && builder.base_directory("/base/../etc").is_err());
         // What stands in the directory is no pattern.
         builder.base_directory("/wo*rk/").unwrap().allow("unix-bind=a.sock").unwrap();

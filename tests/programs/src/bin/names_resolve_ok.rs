@@ -27,15 +27,15 @@ fn main() -> sandsock::Result<()> {
     socket.sendto(b"by number", Flags::NONE, ("127.0.0.1", udp))?;
     // The name opens its ports alone, and no other name of the same address does.
     let connect = |host: &str, port: u16| Socket::new(AF_INET, SOCK_STREAM, 0)?.connect((host, port));
-    denied_for("another port", connect("one.example", other), &format!("tcp-connect=127.0.0.1:{other}"));
-    denied_for("another port", connect("127.0.0.1", other), &format!("tcp-connect=127.0.0.1:{other}"));
-    denied_for("another verb", connect("one.example", udp), &format!("tcp-connect=127.0.0.1:{udp}"));
+    denied_for("another port", connect("one.example", other), &format!("tcp-connect=one.example:{other}"));
+    denied_for("another port", connect("127.0.0.1", other), &format!("tcp-connect=one.example:{other}"));
+    denied_for("another verb", connect("one.example", udp), &format!("tcp-connect=one.example:{udp}"));
     let sent = socket.sendto(b"x", Flags::NONE, ("one.example", tcp));
-    denied_for("another verb", sent, &format!("udp-send=127.0.0.1:{tcp}"));
+    denied_for("another verb", sent, &format!("udp-send=one.example:{tcp}"));
     denied_for("a bind", socket.bind(("one.example", 0)), "udp-bind=127.0.0.1:0");
     // A name that has an address may be looked up, and that is all.
     assert_eq!(getaddrinfo("two.example", other, Family::INET, SOCK_STREAM, 0, 0)?.len(), 1);
-    denied_for("without a grant", connect("two.example", other), &format!("tcp-connect=127.0.0.1:{other}"));
+    denied_for("without a grant", connect("two.example", other), &format!("tcp-connect=one.example:{other}"));
     denied_for("another name", getaddrinfo("three.example", 80, Family::UNSPEC, 0, 0, 0), "resolve=three.example");
     Ok(())
 }
