@@ -1,4 +1,4 @@
-//! Prints the SHA-256 of a file, or of standard input, by the kernel's own hash: `sha256 [PATH]`.
+//! Prints the SHA-256 of a file, or of standard input (`-`), by the kernel's own hash: `sha256 PATH`.
 
 use std::io::Read;
 
@@ -7,9 +7,13 @@ use sandsock::raw::types::{self, AlgAddress};
 use sandsock::{Address, Flags, Socket};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut input: Box<dyn Read> = match std::env::args().nth(1) {
+    let mut input: Box<dyn Read> = match std::env::args().nth(1).as_deref() {
+        None => {
+            eprintln!("usage: sha256 PATH (- for standard input)");
+            std::process::exit(1);
+        }
+        Some("-") => Box::new(std::io::stdin()),
         Some(path) => Box::new(std::fs::File::open(path)?),
-        None => Box::new(std::io::stdin()),
     };
     let algorithm = AlgAddress { kind: "hash".into(), name: "sha256".into(), feature: 0, mask: 0 };
     let socket = Socket::new(AF_ALG, SOCK_SEQPACKET, 0)?;

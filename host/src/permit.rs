@@ -21,7 +21,9 @@ use crate::ctx::SandsockCtx;
 use crate::descriptor::{Handle, View};
 use crate::error::Outcome;
 use crate::family::{self, Family, Use};
-use crate::policy::{Decision, Denial, Hostname, Policy, Request, UnixRoute, UnixTarget, Verb, normalise_name};
+use crate::policy::{
+    CanInterface, Decision, Denial, Hostname, Policy, Request, UnixRoute, UnixTarget, Verb, normalise_name,
+};
 use crate::sys::{self, OptionBytes};
 
 /// The interface whose number or whose name an ioctl asks for; none for every other request.
@@ -553,12 +555,16 @@ impl<'a> Judge<'a> {
             Argument::InterfaceList => (size..=IOCTL_MAX).contains(&argument.len()) && argument.len().is_multiple_of(size),
             _ => argument.len() == size,
         };
-        let named = if kind.family == libc::AF_PACKET { named_interface(handle, row.name, &argument)? } else { None };
+        let named = match kind.family {
+            libc::AF_PACKET | libc::AF_CAN => named_interface(handle, row.name, &argument)?,
+            _ => None,
+        };
+        // Addresses hold numbers, and people write names: whose frames are granted may be asked for by both.
         match named {
-            // Addresses hold numbers, and people write names: whose frames are granted may be asked for by both.
-            Some(interface) if !self.would_allow(&Request::Ioctl(row)) => {
-                self.decide(&Request::Packet { interface: Some(&interface), protocol: 0 })?;
-            }
+            Some(interface) if !self.would_allow(&Request::Ioctl(row)) => self.decide(&match kind.family {
+                libc::AF_CAN => Request::Can { interface: CanInterface::Name(&interface), protocol: kind.protocol },
+                _ => Request::Packet { interface: Some(&interface), protocol: 0 },
+            })?,
             _ => self.decide(&Request::Ioctl(row))?,
         }
         if !fits {

@@ -51,7 +51,7 @@ pub(crate) fn alg_option_denied() {
 fn alg_example_tells_the_hash_of_nothing() {
     booted(|way| {
         // The harness gives no input.
-        let printed = Guest::new(Program::example("sha256"), way).example_policy().run().success();
+        let printed = Guest::new(Program::example("sha256"), way).example_policy().arg("-").run().success();
         assert_eq!(printed.trim(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     });
 }
