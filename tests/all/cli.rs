@@ -182,7 +182,7 @@ fn cli_arguments_with_faults_are_125_and_one_sentence() {
             &["--limit", "descriptors=many"],
             &["--limit descriptors=many: at character", "no value for `descriptors`", "from 0 to 1048576"],
         ),
-        (&["--resolve", "name"], &["--resolve name: the address is missing", "NAME=ADDRESS"]),
+        (&["--resolve", "name"], &["--resolve name: at character 5: the address is missing", "NAME=ADDRESS"]),
         (&["--allow", "interfaces=eth0"], &["--allow interfaces=eth0: at character 11: `interfaces` takes no target"]),
         (&["--allow", "hostname"], &["at character 9: `hostname` needs a target", "hostname=read, hostname=set"]),
         (&["--allow", "reverse-resolve=192.0.2.1:53"], &["at character 26: no port has a place here"]),
