@@ -199,7 +199,7 @@ impl GuestSocket for Socket {
     }
 
     fn setsockopt(&self, level: i32, name: i32, value: OptionValue) -> Result<(), Error> {
-        Ok(match value {
+        match value {
             OptionValue::Integer(number) => {
                 let number = i32::try_from(number)
                     .map_err(|_| Error::TypeError("a bytes-like object is required, not 'int'".to_owned()))?;
@@ -207,7 +207,8 @@ impl GuestSocket for Socket {
             }
             OptionValue::Bytes(bytes) => self.0.setsockopt(level, name, bytes.as_slice())?,
             OptionValue::Null(length) => self.0.setsockopt(level, name, sandsock::OptionValue::Null(length))?,
-        })
+        }
+        Ok(())
     }
 
     fn ioctl(&self, control: u32, argument: Vec<u8>) -> Result<IoctlResult, Error> {
