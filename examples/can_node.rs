@@ -34,14 +34,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let heartbeat = Socket::new(AF_CAN, SOCK_DGRAM, CAN_BCM)?;
     // `can=INTERFACE:bcm` grants this.
-    heartbeat.connect(&address)?;
+    heartbeat.connect(address)?;
     heartbeat.send(&cyclic(100_000, &frame(0x100, b"alive")), 0)?;
 
     let socket = Socket::new(AF_CAN, SOCK_RAW, CAN_RAW)?;
     let filter = [0x123u32.to_ne_bytes(), CAN_SFF_MASK.to_ne_bytes()].concat();
     socket.setsockopt(SOL_CAN_RAW, CAN_RAW_FILTER, OptionValue::Bytes(&filter))?;
     // `can=INTERFACE:raw` grants this.
-    socket.bind(&address)?;
+    socket.bind(address)?;
     println!("listening on {name}");
     for _ in 0..count.parse::<u32>()? {
         let mut data = socket.recv(16, 0)?;
