@@ -56,8 +56,17 @@ fn main() -> Result<(), Error> {
         // SCM_TIMESTAMPING: software stamps of what comes in, reported (bits 3 and 4).
         socket.setsockopt(SOL_SOCKET, 35, 0)?;
         socket.setsockopt(SOL_SOCKET, 37, 1 << 3 | 1 << 4)?;
-        socket.sendto(b"stamped", 0, &own)?;
-        let got = socket.recvmsg(100, 1000, 0)?;
+        // The kernel begins to stamp a moment after it is asked to, in a worker of its own: up to a second is no fault.
+        let mut tries = 0;
+        let got = loop {
+            socket.sendto(b"stamped", 0, &own)?;
+            let got = socket.recvmsg(100, 1000, 0)?;
+            tries += 1;
+            if tries == 100 || got.ancillary.iter().any(|item| item.kind == 37) {
+                break got;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        };
         assert_eq!(find(&got, SOL_SOCKET, 37).len(), 48, "three times");
 
         // The error queue: what the network said of a datagram that nobody took.
