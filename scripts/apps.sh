@@ -28,7 +28,7 @@ python() {
 
 javascript() {
     local version=0.23.0 place=$cache/javascript
-    if [ ! -d "$place/node_modules/@bytecodealliance/componentize-js" ]; then
+    if ! grep -qsF "\"version\": \"$version\"" "$place/node_modules/@bytecodealliance/componentize-js/package.json"; then
         command -v npm >/dev/null || { say "no npm: the app in JavaScript is not built"; return; }
         say "fetching componentize-js $version"
         mkdir -p "$place"
