@@ -45,7 +45,7 @@ expect() { # STATUS WORDS COMMAND...
     grep -qF -- "$words" "$work/output" || fail "it should say: $words"
 }
 
-# Starts a server, and waits for the line that says on which port it listens.
+# Starts a server, and waits for the line that says on which port it listens: the guest's own, or that of `sandsock serve`.
 start() { # COMMAND...
     echo "$(show "$@") &"
     : >"$work/server"
@@ -55,7 +55,8 @@ start() { # COMMAND...
     while [ -z "$port" ]; do
         kill -0 "$server" 2>/dev/null || { cat "$work/server"; server=; fail "the server has ended"; exit 1; }
         sleep 0.02
-        port=$(sed -n "s/^listening on ('127.0.0.1', \([0-9]*\))$/\1/p" "$work/server")
+        port=$(sed -n -e "s/^listening on ('127.0.0.1', \([0-9]*\))$/\1/p" \
+            -e 's/^sandsock: listening on 127.0.0.1:\([0-9]*\)$/\1/p' "$work/server")
     done
     cat "$work/server"
 }
@@ -125,17 +126,7 @@ system_client "option SOL_SOCKET/SO_MARK is not granted"
 ended
 
 heading "inetd's way: each connection is served by a fresh instance, and is all that it has"
-show sandsock serve --listen 127.0.0.1:0 target/guests/hello_http.wasm
-: >"$work/server"
-sandsock serve --listen 127.0.0.1:0 target/guests/hello_http.wasm >"$work/server" 2>&1 </dev/null &
-server=$!
-port=
-while [ -z "$port" ]; do
-    kill -0 "$server" 2>/dev/null || { cat "$work/server"; server=; fail "the server has ended"; exit 1; }
-    sleep 0.02
-    port=$(sed -n 's/^sandsock: listening on 127.0.0.1:\([0-9]*\)$/\1/p' "$work/server")
-done
-cat "$work/server"
+start sandsock serve --listen 127.0.0.1:0 target/guests/hello_http.wasm
 system_client "hello ('127.0.0.1', " $'GET /demo HTTP/1.0\r\n\r\n'
 kill -TERM "$server"
 ended

@@ -7,34 +7,16 @@ use std::time::Instant;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use sandsock_host::policy::Policy;
-use sandsock_host::{SandsockCtx, SandsockCtxView, SandsockView};
-use sandsock_tests::programs;
-use wasmtime::component::{Component, Linker, ResourceTable};
+use sandsock_host::SandsockCtx;
+use sandsock_tests::{State, programs};
+use wasmtime::component::{Component, Linker};
 use wasmtime::{Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
 use wasmtime_wasi::p2::bindings::CommandPre;
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::WasiCtx;
 
 const COUNTS: [u32; 5] = [1, 10, 100, 1_000, 10_000];
 const ROUNDS: usize = 5;
 const ALLOCATORS: [&str; 2] = ["on demand", "pooling"];
-
-struct State {
-    wasi: WasiCtx,
-    sandsock: SandsockCtx,
-    table: ResourceTable,
-}
-
-impl WasiView for State {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
-    }
-}
-
-impl SandsockView for State {
-    fn sandsock(&mut self) -> SandsockCtxView<'_> {
-        SandsockCtxView { ctx: &mut self.sandsock, table: &mut self.table }
-    }
-}
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
@@ -97,7 +79,7 @@ fn measure(allocator: &str, count: u32) {
     let make = || {
         let sandsock = SandsockCtx::builder(Arc::clone(&policy)).wait_on_fiber().build().expect("a context");
         let wasi = WasiCtx::builder().arg("guest").build();
-        let mut store = Store::new(&engine, State { wasi, sandsock, table: ResourceTable::new() });
+        let mut store = Store::new(&engine, State::new(wasi, sandsock));
         store.set_epoch_deadline(1);
         let command = runtime.block_on(pre.instantiate_async(&mut store)).expect("an instance");
         (store, command)

@@ -352,7 +352,7 @@ impl Guest {
             builder.host_name(name).expect("a good name");
         }
         let sandsock = builder.build().expect("a context");
-        Prepared { state: State { wasi: wasi.build(), sandsock, table: ResourceTable::new() }, stdout, stderr }
+        Prepared { state: State::new(wasi.build(), sandsock), stdout, stderr }
     }
 }
 
@@ -423,10 +423,18 @@ fn thread_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-struct State {
+/// What a guest's store holds.
+pub struct State {
     wasi: WasiCtx,
     sandsock: SandsockCtx,
     table: ResourceTable,
+}
+
+impl State {
+    /// With these contexts, and a table of its own.
+    pub fn new(wasi: WasiCtx, sandsock: SandsockCtx) -> Self {
+        Self { wasi, sandsock, table: ResourceTable::new() }
+    }
 }
 
 impl WasiView for State {

@@ -109,6 +109,7 @@ const LAYOUTS: &[(&str, &str, &str)] = &[
     ("peer-address", "getpeername({d}, {=})", "0"),
     ("get-option", "getsockopt({d}, {level}, {name}, [{=}])", "0"),
     ("get-option-bytes", "getsockopt({d}, {level}, {name}, {=}, [{length}])", "{=#}"),
+    ("set-nonblocking", "ioctl({d}, FIONBIO, [{nonblocking}])", ""),
     ("set-option", "setsockopt({d}, {level}, {name}, {value})", ""),
     ("accept", "accept({d}, {=address}, {wait})", "{=descriptor}"),
     ("duplicate", "dup({d})", ""),
@@ -246,7 +247,8 @@ fn shown(call: &Call<'_>, name: &str, value: &Value, within: Option<&Value>) -> 
     match value {
         Value::Integer(number_) => integer(call, name, *number_, number),
         Value::Unit | Value::None => "NULL".to_owned(),
-        Value::Bool(bool) => bool.to_string(),
+        // As C has it.
+        Value::Bool(bool) => u8::from(*bool).to_string(),
         Value::Text(text) if within.is_none() && name == "trigger" => text.clone(),
         Value::Text(text) => format!("\"{}\"", cut(text)),
         Value::Bytes(bytes) => string(bytes),
@@ -261,7 +263,10 @@ fn shown(call: &Call<'_>, name: &str, value: &Value, within: Option<&Value>) -> 
             format!("[{}]", parts.join(", "))
         }
         Value::Record(fields) => {
-            let part = |(name, one): &(&'static str, Value)| format!("{name}={}", shown(call, name, one, Some(value)));
+            let part = |(name, one): &(&'static str, Value)| {
+                let field = if *name == "descriptor" { "fd" } else { name };
+                format!("{field}={}", shown(call, name, one, Some(value)))
+            };
             format!("{{{}}}", fields.iter().map(part).collect::<Vec<_>>().join(", "))
         }
         Value::Failed(failure) => failed(failure, None),
