@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-use sandsock_host::policy::Policy;
 use sandsock_host::SandsockCtx;
+use sandsock_host::policy::Policy;
 use sandsock_tests::{State, programs};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
-use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::WasiCtx;
+use wasmtime_wasi::p2::bindings::CommandPre;
 
 const COUNTS: [u32; 5] = [1, 10, 100, 1_000, 10_000];
 const ROUNDS: usize = 5;
