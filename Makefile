@@ -21,8 +21,10 @@ PREFIX ?= /usr/local
 # wasmtime takes minutes to compile: once, if every cargo command has the same profile and features.
 # Hence the same packages everywhere; and since what tests depend on can add features (WITH, below),
 # sandsock is built together with the tests when these come next.
+# What is installed and measured is built by a profile of its own, which takes longer.
 PROFILE := --release
 test test-kernel: WITH := --tests
+bench install: PROFILE := --profile dist
 bench: WITH = $(BENCH:%=--bench %)
 
 .PHONY: help
@@ -50,7 +52,7 @@ apps: build guests ## build the example apps in Python and JavaScript: target/ap
 
 .PHONY: install
 install: build guests ## install the command and its provider below PREFIX (/usr/local)
-	install -D target/release/sandsock $(DESTDIR)$(PREFIX)/bin/sandsock
+	install -D target/dist/sandsock $(DESTDIR)$(PREFIX)/bin/sandsock
 	install -D -m 644 target/guests/provider.wasm $(DESTDIR)$(PREFIX)/lib/sandsock/provider.wasm
 
 .PHONY: demo
@@ -92,7 +94,7 @@ test-kernel: build guests kernel ## test the families that this machine's kernel
 .PHONY: bench
 bench: build guests ## measure against native sockets and others (BENCH=name for one)
 	@echo "measuring: $(BENCH)"
-	@cargo bench $(WITH)
+	@cargo bench $(PROFILE) $(WITH)
 	@scripts/bench-report.py target/bench target/bench
 
 .PHONY: clean

@@ -57,16 +57,19 @@ pub(crate) async fn connect<T: SandsockView>(
     // A socket that blocks learns the end from connect(2) itself, which leaves it as a call that blocked would: connected, or
     // free to connect anew. Read through SO_ERROR, TCP's next connect would tell it a second time.
     let as_blocking = patience.is_forever() && kind.protocol == libc::IPPROTO_TCP && !handle.is_nonblocking();
+    let mut begun = false;
     loop {
         let (result, last) = sys::connect(handle.fd(), permit);
         let Err(errno) = result else { return Ok(()) };
         match errno {
             // The signal's handler is to run before the wait goes on.
             Errno::INTR if handle.is_of_process() => return Err(errno.into()),
+            // The kernel takes in what comes over loopback when connect(2) returns: no wait where the answer is there by now.
+            Errno::INPROGRESS if as_blocking && !begun => begun = true,
             Errno::INPROGRESS | Errno::ALREADY | Errno::INTR if as_blocking => {
                 match patience.again(store, &handle, PollFlags::OUT).await {
                     // man 7 socket: SO_SNDTIMEO ends it so.
-                    Err(fault) if fault.is(Errno::AGAIN) && errno == Errno::ALREADY => return Err(errno.into()),
+                    Err(fault) if fault.is(Errno::AGAIN) && errno == Errno::ALREADY && !begun => return Err(errno.into()),
                     Err(fault) if fault.is(Errno::AGAIN) => return Err(Errno::INPROGRESS.into()),
                     result => result?,
                 }
@@ -80,7 +83,7 @@ pub(crate) async fn connect<T: SandsockView>(
         }
         let view = store.data_mut().sandsock();
         let judge = view.ctx.judge();
-        permit = judge.renew(last).map_or_else(|| judge.connect(kind, &address), Ok)?;
+        permit = if judge.is_current(&last) { last } else { judge.connect(kind, &address)? };
     }
 }
 

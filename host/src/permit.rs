@@ -352,9 +352,9 @@ impl<'a> Judge<'a> {
         Permit { act, generation: self.ctx.policy.generation() }
     }
 
-    /// Lets a permit through again where the policy is still the one that gave it; none where it must be asked for anew.
-    pub(crate) fn renew<A>(&self, permit: Permit<A>) -> Option<Permit<A>> {
-        (permit.generation == self.ctx.policy.generation()).then_some(permit)
+    /// Whether the policy is still the one that gave this permit: if not it must be asked anew before the act.
+    pub(crate) fn is_current<A>(&self, permit: &Permit<A>) -> bool {
+        permit.generation == self.ctx.policy.generation()
     }
 
     pub(crate) fn create(&self, domain: i32, kind: i32, protocol: i32) -> Outcome<Permit<Create>> {

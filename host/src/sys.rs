@@ -9,9 +9,10 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-use std::sync::Arc;
 
 use rustix::io::Errno;
+use rustix::net::addr::{SocketAddrArg, SocketAddrLen, SocketAddrOpaque};
+use rustix::net::{RecvFlags, SendFlags};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -373,8 +374,7 @@ fn mount(source: &CStr, target: &CStr, flags: libc::c_ulong) -> Result<(), Errno
 
 /// send(2).
 pub(crate) fn send(fd: BorrowedFd<'_>, data: &[u8], flags: i32) -> Result<usize, Errno> {
-    // SAFETY: the pointer and the length are `data`'s.
-    check_size(unsafe { libc::send(fd.as_raw_fd(), data.as_ptr().cast(), data.len(), flags) })
+    rustix::net::send(fd, data, SendFlags::from_bits_retain(flags as u32))
 }
 
 /// sendfile(2), from an offset of the file's. A stream that is broken is EPIPE, and no signal.
@@ -414,9 +414,18 @@ fn without_sigpipe<T>(call: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errn
 
 /// sendto(2). The permit stays with the caller for a retry, which has to renew it.
 pub(crate) fn send_to(fd: BorrowedFd<'_>, data: &[u8], flags: i32, permit: &Permit<SendTo>) -> Result<usize, Errno> {
-    let raw = permit.act().address();
-    // SAFETY: the pointers and lengths are `data`'s and `raw`'s own.
-    check_size(unsafe { libc::sendto(fd.as_raw_fd(), data.as_ptr().cast(), data.len(), flags, raw.as_ptr(), raw.length()) })
+    rustix::net::sendto(fd, data, SendFlags::from_bits_retain(flags as u32), &Permitted(permit.act().address()))
+}
+
+/// An address that a permit owns, as rustix takes it.
+struct Permitted<'a>(&'a RawAddress);
+
+// SAFETY: the pointer and the length are the address's own buffer's. It may hold anything: the kernel reads no further, and judges
+// what it reads.
+unsafe impl SocketAddrArg for Permitted<'_> {
+    unsafe fn with_sockaddr<R>(&self, f: impl FnOnce(*const SocketAddrOpaque, SocketAddrLen) -> R) -> R {
+        f(self.0.as_ptr().cast(), self.0.length())
+    }
 }
 
 /// sendmsg(2) with an optional address and permitted control data.
@@ -451,9 +460,8 @@ pub(crate) fn send_message(
 /// Returns the bytes and the call's result, which MSG_TRUNC makes greater than their number.
 pub(crate) fn receive(fd: BorrowedFd<'_>, capacity: usize, flags: i32) -> Result<(Vec<u8>, usize), Errno> {
     let mut data: Vec<u8> = Vec::with_capacity(capacity);
-    // SAFETY: the pointer and the length are `data`'s spare capacity, which the kernel only writes.
-    let length =
-        check_size(unsafe { libc::recv(fd.as_raw_fd(), data.as_mut_ptr().cast(), data.capacity().min(capacity), flags) })?;
+    let room = &mut data.spare_capacity_mut()[..capacity];
+    let (_, length) = rustix::net::recv(fd, room, RecvFlags::from_bits_retain(flags as u32))?;
     let discarded = flags & libc::MSG_TRUNC != 0 && is_stream(fd);
     let written = if discarded { 0 } else { length.min(capacity) };
     // SAFETY: the kernel has written this many bytes.
@@ -605,13 +613,19 @@ pub(crate) fn receive_message(
 /// One message of a batch to send: how long it is, where it goes and what goes with it.
 pub(crate) struct BatchItem {
     pub(crate) length: usize,
-    /// Messages in a row to one address share its permit.
-    pub(crate) address: Option<Arc<Permit<SendTo>>>,
+    /// The place of its permit in the batch's list: messages in a row to one address share it.
+    pub(crate) permit: Option<usize>,
     pub(crate) control: Option<Permit<Control>>,
 }
 
 /// sendmmsg(2): the messages' bytes follow one another in `data`, whose length is theirs. Gives how many were sent.
-pub(crate) fn send_batch(fd: BorrowedFd<'_>, data: &[u8], items: &[BatchItem], flags: i32) -> Result<usize, Errno> {
+pub(crate) fn send_batch(
+    fd: BorrowedFd<'_>,
+    data: &[u8],
+    items: &[BatchItem],
+    permits: &[Permit<SendTo>],
+    flags: i32,
+) -> Result<usize, Errno> {
     let mut rest = data;
     let mut iovs = Vec::with_capacity(items.len());
     for item in items {
@@ -619,31 +633,45 @@ pub(crate) fn send_batch(fd: BorrowedFd<'_>, data: &[u8], items: &[BatchItem], f
         iovs.push(libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() });
         rest = after;
     }
-    let mut headers: Vec<libc::mmsghdr> = items
-        .iter()
-        .zip(&mut iovs)
-        .map(|(item, iov)| {
-            // SAFETY: an all-zero mmsghdr is a valid one.
-            let mut header: libc::mmsghdr = unsafe { std::mem::zeroed() };
-            if let Some(permit) = &item.address {
-                let raw = permit.act().address();
-                header.msg_hdr.msg_name = raw.as_ptr().cast_mut().cast();
-                header.msg_hdr.msg_namelen = raw.length();
-            }
-            header.msg_hdr.msg_iov = iov;
-            header.msg_hdr.msg_iovlen = 1;
-            let control = item.control.as_ref().map_or(&[][..], |control| control.act().encoded());
-            if !control.is_empty() {
-                header.msg_hdr.msg_control = control.as_ptr().cast_mut().cast();
-                header.msg_hdr.msg_controllen = control.len() as _;
-            }
-            header
-        })
-        .collect();
+    let mut headers: Vec<libc::mmsghdr> = Vec::with_capacity(items.len());
+    for (item, iov) in items.iter().zip(&mut iovs) {
+        // SAFETY: an all-zero mmsghdr is a valid one.
+        let mut header: libc::mmsghdr = unsafe { std::mem::zeroed() };
+        if let Some(place) = item.permit {
+            // One that is not there would send without an address.
+            let raw = permits.get(place).ok_or(Errno::INVAL)?.act().address();
+            header.msg_hdr.msg_name = raw.as_ptr().cast_mut().cast();
+            header.msg_hdr.msg_namelen = raw.length();
+        }
+        header.msg_hdr.msg_iov = iov;
+        header.msg_hdr.msg_iovlen = 1;
+        let control = item.control.as_ref().map_or(&[][..], |control| control.act().encoded());
+        if !control.is_empty() {
+            header.msg_hdr.msg_control = control.as_ptr().cast_mut().cast();
+            header.msg_hdr.msg_controllen = control.len() as _;
+        }
+        headers.push(header);
+    }
     // SAFETY: every pointer in the headers describes memory that outlives the call and that the kernel only reads; it writes
     // the headers' own msg_len.
     let sent = check(unsafe { libc::sendmmsg(fd.as_raw_fd(), headers.as_mut_ptr(), headers.len() as _, flags as _) })?;
     Ok(usize::try_from(sent).unwrap_or(0))
+}
+
+/// What recvmmsg(2) gave.
+pub(crate) struct ReceivedBatch {
+    /// The messages' bytes, one after the other.
+    pub(crate) data: Vec<u8>,
+    pub(crate) parts: Vec<Part>,
+}
+
+/// One message of a received batch.
+pub(crate) struct Part {
+    /// How many of the bytes are its own.
+    pub(crate) size: usize,
+    pub(crate) address: RawAddress,
+    pub(crate) control: ControlBuffer,
+    pub(crate) flags: i32,
 }
 
 /// recvmmsg(2): at most `count` messages of at most `capacity` bytes, each with this much room for control data. The flags are
@@ -654,45 +682,56 @@ pub(crate) fn receive_batch(
     capacity: usize,
     control_room: usize,
     flags: i32,
-) -> Result<Vec<Message>, Errno> {
-    let mut datas: Vec<Vec<u8>> = (0..count).map(|_| Vec::with_capacity(capacity)).collect();
-    let mut addresses = vec![RawAddress::empty(); count];
-    let mut controls: Vec<ControlBuffer> = (0..count).map(|_| ControlBuffer::with_room(control_room)).collect();
-    let mut iovs: Vec<libc::iovec> =
-        datas.iter_mut().map(|data| libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: capacity }).collect();
+) -> Result<ReceivedBatch, Errno> {
+    let mut data: Vec<u8> = Vec::with_capacity(count * capacity);
+    let mut parts: Vec<Part> = Vec::with_capacity(count);
+    parts.resize_with(count, || Part {
+        size: 0,
+        address: RawAddress::empty(),
+        control: ControlBuffer::with_room(control_room),
+        flags: 0,
+    });
+    let rooms = data.spare_capacity_mut().chunks_exact_mut(capacity.max(1)).map(<[_]>::as_mut_ptr);
+    // Messages without room for a byte have no room at all.
+    let mut iovs: Vec<libc::iovec> = rooms
+        .chain(std::iter::repeat(std::ptr::dangling_mut()))
+        .take(count)
+        .map(|room| libc::iovec { iov_base: room.cast(), iov_len: capacity })
+        .collect();
     let mut headers: Vec<libc::mmsghdr> = Vec::with_capacity(count);
-    for ((iov, address), control) in iovs.iter_mut().zip(&mut addresses).zip(&mut controls) {
+    for (iov, part) in iovs.iter_mut().zip(&mut parts) {
         // SAFETY: an all-zero mmsghdr is a valid one.
         let mut header: libc::mmsghdr = unsafe { std::mem::zeroed() };
-        let (name, name_length) = address.as_out();
+        let (name, name_length) = part.address.as_out();
         header.msg_hdr.msg_name = name.cast();
         header.msg_hdr.msg_namelen = *name_length;
         header.msg_hdr.msg_iov = iov;
         header.msg_hdr.msg_iovlen = 1;
         if control_room > 0 {
-            header.msg_hdr.msg_control = control.words.as_mut_ptr().cast();
+            header.msg_hdr.msg_control = part.control.words.as_mut_ptr().cast();
             header.msg_hdr.msg_controllen = control_room as _;
         }
         headers.push(header);
     }
-    // SAFETY: every pointer in the headers describes a buffer of the length beside it that outlives the call.
+    // SAFETY: every pointer in the headers describes a buffer of the length beside it that outlives the call, each one its own.
     let got = check(unsafe {
         libc::recvmmsg(fd.as_raw_fd(), headers.as_mut_ptr(), headers.len() as _, flags as _, std::ptr::null_mut())
     })?;
-    let filled = headers.iter().take(usize::try_from(got).unwrap_or(0));
-    Ok(filled
-        .zip(datas)
-        .zip(addresses)
-        .zip(controls)
-        .map(|(((header, mut data), mut address), mut control)| {
-            let length = header.msg_len as usize;
-            // SAFETY: the kernel has written this many bytes.
-            unsafe { data.set_len(length.min(capacity)) };
-            address.set_length(header.msg_hdr.msg_namelen);
-            control.length = if control_room > 0 { header.msg_hdr.msg_controllen.min(control_room) } else { 0 };
-            Message { data, length, address, control, flags: header.msg_hdr.msg_flags & !libc::MSG_CMSG_CLOEXEC }
-        })
-        .collect())
+    parts.truncate(usize::try_from(got).unwrap_or(0));
+    for (number, (part, header)) in parts.iter_mut().zip(&headers).enumerate() {
+        part.size = (header.msg_len as usize).min(capacity);
+        part.address.set_length(header.msg_hdr.msg_namelen);
+        part.control.length = if control_room > 0 { header.msg_hdr.msg_controllen.min(control_room) } else { 0 };
+        part.flags = header.msg_hdr.msg_flags & !libc::MSG_CMSG_CLOEXEC;
+        let (filled, start) = (data.len(), data.as_mut_ptr());
+        // SAFETY: the kernel has written this many bytes at `number * capacity`, which is not before `filled`, as no message is
+        // longer than `capacity`; both lie in the vector's room.
+        unsafe {
+            std::ptr::copy(start.add(number * capacity), start.add(filled), part.size);
+            data.set_len(filled + part.size);
+        }
+    }
+    Ok(ReceivedBatch { data, parts })
 }
 
 /// Registers a descriptor with this thread's tokio runtime.

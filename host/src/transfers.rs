@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Lower, Resource, WasmList};
 
+use crate::address::RawAddress;
 use crate::bindings::sandsock::socket::types::{Address, ControlMessage, SocketKind, Wait, Warning};
 use crate::control::{self, SCM_PIDFD};
 use crate::ctx::{SandsockCtxView, SandsockView};
@@ -199,17 +200,20 @@ async fn judge_send_to<T: SandsockView>(
     crate::netdb::with_fresh_names(store, wait, |view| view.ctx.judge().send_to(handle, kind, address)).await
 }
 
-/// Before a retry: the permit, if the policy is still the one that gave it, else a new one.
-fn renewed<T: SandsockView>(
+/// Before an attempt: a new permit, where the policy is not the one any more that gave this one.
+fn renew<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
-    permit: Permit<SendTo>,
+    permit: &mut Permit<SendTo>,
     handle: &Handle,
     kind: SocketKind,
     address: &Address,
-) -> Outcome<Permit<SendTo>> {
+) -> Outcome<()> {
     let view = store.data_mut().sandsock();
     let judge = view.ctx.judge();
-    judge.renew(permit).map_or_else(|| judge.send_to(handle, kind, address), Ok)
+    if !judge.is_current(permit) {
+        *permit = judge.send_to(handle, kind, address)?;
+    }
+    Ok(())
 }
 
 /// A judged copy of a message that says itself what it does; none where the destination says it all.
@@ -253,19 +257,16 @@ pub(crate) async fn send_to<T: SandsockView>(
 ) -> Outcome<u64> {
     let (sending, kind, flags) = Sending::new(store, &d, data.len(), flags, wait)?;
     let total = sending.total;
-    let mut permit = Some(judge_send_to(store, &sending.handle, kind, &address, wait).await?);
+    let mut permit = judge_send_to(store, &sending.handle, kind, &address, wait).await?;
     let judged = judge_contents(store, &sending.handle, kind, Some(&address), |store| data.as_le_slice(store).to_vec())?;
     sending
         .run(store, |store, handle, sent| {
-            if let Some(last) = permit.take() {
-                permit = Some(renewed(store, last, handle, kind, &address)?);
-            }
-            let permit = permit.as_ref().ok_or(Errno::ACCESS)?;
+            renew(store, &mut permit, handle, kind, &address)?;
             let bytes = match &judged {
                 Some(permit) => permit.act().bytes(),
                 None => &data.as_le_slice(&*store)[sent..total],
             };
-            Ok(sys::send_to(handle.fd(), bytes, flags, permit)?)
+            Ok(sys::send_to(handle.fd(), bytes, flags, &permit)?)
         })
         .await
 }
@@ -322,8 +323,8 @@ pub(crate) async fn send_message<T: SandsockView>(
 
     sending
         .run(store, |store, handle, sent| {
-            if let (Some(last), Some(address)) = (permit.take(), &address) {
-                permit = Some(renewed(store, last, handle, kind, address)?);
+            if let (Some(permit), Some(address)) = (&mut permit, &address) {
+                renew(store, permit, handle, kind, address)?;
             }
             let slices = match &judged {
                 Some(permit) => vec![IoSlice::new(permit.act().bytes())],
@@ -414,6 +415,7 @@ pub(crate) async fn send_batch<T: SandsockView>(
     let flags = sending_flags(flags);
     loop {
         let mut items: Vec<sys::BatchItem> = Vec::with_capacity(now.len());
+        let mut permits = Vec::new();
         let mut refused = None;
         let mut at = 0;
         for (number, message) in now.iter().enumerate() {
@@ -422,7 +424,7 @@ pub(crate) async fn send_batch<T: SandsockView>(
             let own = |store: &StoreContextMut<'_, T>| data.as_le_slice(store)[at..end].to_vec();
             let before = number.checked_sub(1).map(|last| (&now[last], &items[last]));
             let item = match judge_contents(store, &handle, kind, message.address.as_ref(), own) {
-                Ok(_) => batch_item(store, &handle, kind, message, before, wait).await,
+                Ok(_) => batch_item(store, &handle, kind, message, before, &mut permits, wait).await,
                 Err(fault) => Err(fault),
             };
             at = end;
@@ -440,7 +442,7 @@ pub(crate) async fn send_batch<T: SandsockView>(
             return Err(fault);
         }
         let length: usize = items.iter().map(|item| item.length).sum();
-        match sys::send_batch(handle.fd(), &data.as_le_slice(&*store)[..length], &items, flags) {
+        match sys::send_batch(handle.fd(), &data.as_le_slice(&*store)[..length], &items, &permits, flags) {
             Ok(sent) => return Ok(u32::try_from(sent).unwrap_or(u32::MAX)),
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => patience.again(store, &handle, PollFlags::OUT).await?,
@@ -455,24 +457,26 @@ fn messages_only(handle: &Handle) -> Result<SocketKind, Errno> {
     if kind.type_ == libc::SOCK_STREAM { Err(Errno::OPNOTSUPP) } else { Ok(kind) }
 }
 
-/// Judges one message of a batch. One that goes where the one before it went has its permit.
+/// Judges one message of a batch, and adds its permit. One that goes where the one before it went has the same.
 async fn batch_item<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     handle: &Handle,
     kind: SocketKind,
     message: &BatchEntry,
     before: Option<(&BatchEntry, &sys::BatchItem)>,
+    permits: &mut Vec<Permit<SendTo>>,
     wait: Wait,
 ) -> Outcome<sys::BatchItem> {
-    let address = match (&message.address, before) {
-        (Some(address), Some((BatchEntry { address: Some(last), .. }, item))) if is_same(address, last) => {
-            item.address.clone()
+    let permit = match (&message.address, before) {
+        (Some(address), Some((BatchEntry { address: Some(last), .. }, item))) if is_same(address, last) => item.permit,
+        (Some(address), _) => {
+            permits.push(judge_send_to(store, handle, kind, address, wait).await?);
+            Some(permits.len() - 1)
         }
-        (Some(address), _) => Some(Arc::new(judge_send_to(store, handle, kind, address, wait).await?)),
         (None, _) => None,
     };
     if message.control.is_empty() {
-        return Ok(sys::BatchItem { length: message.length as usize, address, control: None });
+        return Ok(sys::BatchItem { length: message.length as usize, permit, control: None });
     }
     let outgoing: Vec<_> = message
         .control
@@ -480,7 +484,7 @@ async fn batch_item<T: SandsockView>(
         .map(|item| Outgoing::Message { level: item.level, kind: item.type_, data: &item.data })
         .collect();
     let control = store.data_mut().sandsock().ctx.judge().control(outgoing)?;
-    Ok(sys::BatchItem { length: message.length as usize, address, control: Some(control) })
+    Ok(sys::BatchItem { length: message.length as usize, permit, control: Some(control) })
 }
 
 /// Whether two addresses of IP are the same.
@@ -551,7 +555,7 @@ impl Receiving<'_> {
                 handle.note_first_attempt(!matches!(result, Err(Errno::AGAIN)));
             }
             let fault: Fault = match result {
-                Ok(message) if filter && !sender_allowed(store, kind, &message) => {
+                Ok(message) if filter && !sender_allowed(store, kind, &message.address) => {
                     if flags & libc::MSG_PEEK != 0 {
                         // It must not be seen, nor stay in the way of what may be.
                         let _ = sys::receive(handle.fd(), 0, libc::MSG_DONTWAIT);
@@ -665,10 +669,10 @@ fn filters(kind: SocketKind) -> bool {
     matches!(kind.family, libc::AF_INET | libc::AF_INET6) && matches!(kind.type_, libc::SOCK_DGRAM | libc::SOCK_RAW)
 }
 
-fn sender_allowed<T: SandsockView>(store: &mut StoreContextMut<'_, T>, kind: SocketKind, message: &Message) -> bool {
+fn sender_allowed<T: SandsockView>(store: &mut StoreContextMut<'_, T>, kind: SocketKind, sender: &RawAddress) -> bool {
     let view = store.data_mut().sandsock();
     let (policy, pins, now) = (&view.ctx.policy, view.ctx.pins.borrow(), view.ctx.decision_time());
-    let Some(sender) = message.address.to_ip() else { return false };
+    let Some(sender) = sender.to_ip() else { return false };
     if family::is_raw(kind) {
         let allowed = policy.raw_source_allowed(sender.ip(), kind.protocol, &pins, now);
         let (verb, target) = (Verb::Raw.name(), || format!("{}:{}", kind.protocol, sender.ip()));
@@ -825,14 +829,24 @@ pub(crate) async fn receive_batch<T: SandsockView>(
     loop {
         match sys::receive_batch(handle.fd(), count, capacity, control_room, flags) {
             Ok(received) => {
-                let mut batch = Batch { data: Vec::new(), messages: Vec::new() };
-                for message in received {
-                    if filter && !sender_allowed(store, kind, &message) {
+                let sys::ReceivedBatch { mut data, parts } = received;
+                let mut messages = Vec::with_capacity(parts.len());
+                let (mut at, mut kept) = (0, 0);
+                for part in parts {
+                    let bytes = at..at + part.size;
+                    at = bytes.end;
+                    if filter && !sender_allowed(store, kind, &part.address) {
                         store.data_mut().sandsock().ctx.count_dropped();
                         continue;
                     }
-                    batch.push(message, kind);
+                    if kept < bytes.start {
+                        data.copy_within(bytes, kept);
+                    }
+                    kept += part.size;
+                    messages.push(BatchMessage::new(part, kind));
                 }
+                data.truncate(kept);
+                let batch = Batch { data, messages };
                 if !batch.messages.is_empty() {
                     return Ok(batch);
                 }
@@ -846,9 +860,8 @@ pub(crate) async fn receive_batch<T: SandsockView>(
             Err(Errno::INTR) => {}
             // A socket that was shut: always readable, and never with anything.
             Err(Errno::AGAIN) if patience.is_forever() && !handle.is_nonblocking() && has_ended(&handle) => {
-                let mut batch = Batch { data: Vec::new(), messages: Vec::new() };
-                batch.push(Message::of_bytes(Vec::new(), 0), kind);
-                return Ok(batch);
+                let nothing = BatchMessage { length: 0, flags: 0, address: None, control: Vec::new() };
+                return Ok(Batch { data: Vec::new(), messages: vec![nothing] });
             }
             Err(Errno::AGAIN) => patience.again(store, &handle, PollFlags::IN).await?,
             Err(errno) => return Err(errno.into()),
@@ -856,11 +869,12 @@ pub(crate) async fn receive_batch<T: SandsockView>(
     }
 }
 
-impl Batch {
-    fn push(&mut self, mut message: Message, kind: SocketKind) {
+impl BatchMessage {
+    /// Of what was received on a socket of this kind. Descriptors are refused: a batch has no place for them.
+    fn new(mut part: sys::Part, kind: SocketKind) -> Self {
         let mut control = Vec::new();
         let mut refused = false;
-        for item in message.control.take() {
+        for item in part.control.take() {
             if item.fds.is_empty() {
                 control.push(ControlMessage { level: item.level, type_: item.kind, data: item.data });
             } else {
@@ -869,15 +883,14 @@ impl Batch {
             }
         }
         if refused {
-            message.flags |= libc::MSG_CTRUNC;
+            part.flags |= libc::MSG_CTRUNC;
         }
-        self.messages.push(BatchMessage {
+        Self {
             // At most 64 KiB.
-            length: message.data.len() as u32,
-            flags: message.flags & !libc::MSG_DONTWAIT,
-            address: family::decode(&message.address, kind),
+            length: part.size as u32,
+            flags: part.flags & !libc::MSG_DONTWAIT,
+            address: family::decode(&part.address, kind),
             control,
-        });
-        self.data.append(&mut message.data);
+        }
     }
 }

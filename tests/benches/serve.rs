@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-use sandsock_tests::{programs, target};
+use sandsock_tests::{command, programs};
 
 const ROUNDS: usize = 7;
 const CONNECTIONS: usize = 2000;
@@ -24,11 +24,10 @@ fn main() {
         return native();
     }
     pin();
-    let command = target().join("release/sandsock");
     let own = std::env::current_exe().expect("this program has a path");
     let listen = ["serve", "--listen", "127.0.0.1:0"];
     let guest = |options: &[&str], program: sandsock_tests::Program| {
-        let mut command = Command::new(&command);
+        let mut command = Command::new(command());
         command.args(listen).args(options).arg(program.path());
         command
     };

@@ -51,8 +51,7 @@ impl Program {
         let output = folder.join(self.0).with_extension("wasm");
         // Each process writes its own, and the last one's stays.
         let own = folder.join(format!("{}.{}", self.0, std::process::id()));
-        let command = target().join("release/sandsock");
-        let composed = std::process::Command::new(command).arg("compose").arg(self.path()).arg("-o").arg(&own).output();
+        let composed = std::process::Command::new(command()).arg("compose").arg(self.path()).arg("-o").arg(&own).output();
         let composed = composed.expect("`make build` built the command");
         assert!(composed.status.success(), "{}", String::from_utf8_lossy(&composed.stderr));
         std::fs::rename(&own, &output).expect("target is writable");
@@ -63,6 +62,12 @@ impl Program {
 /// The workspace's target folder.
 pub fn target() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target")
+}
+
+/// The command that was built with this program: it lies one folder up.
+pub fn command() -> PathBuf {
+    let own = std::env::current_exe().expect("this program has a path");
+    own.ancestors().nth(2).expect("it lies in target/PROFILE/deps").join("sandsock")
 }
 
 /// Says why a test does not run here, and has it counted.

@@ -4,11 +4,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use wasmtime::component::Component;
-use wasmtime::{Cache, CacheConfig, Config, Engine};
+use wasmtime::{Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, ResourcesRequired};
 
 use super::compose;
 use super::inspect::wants_provider;
 use super::{Failure, told};
+
+/// More than what the host keeps of an instance: a pool has no limit of its own.
+const INSTANCE_SIZE: usize = 1 << 30;
+
+/// How long a table may grow to in a pool, where it does not begin longer.
+const TABLE_ELEMENTS: usize = 100_000;
 
 /// A component read from its file, and the engine it was compiled for.
 pub(super) struct Loaded {
@@ -38,7 +44,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 /// Reads and compiles a component, or takes it compiled from the cache. One that wants a provider is composed with one first.
-pub(super) fn load(path: &Path) -> Result<Loaded, Failure> {
+/// `at_once` is how many instances there may be, where many are made one after the other.
+pub(super) fn load(path: &Path, at_once: Option<u32>) -> Result<Loaded, Failure> {
     let mut bytes = read(path)?;
     let Needs { concurrent, provider: wanted } = needs(path, &bytes)?;
     let mut provider = None;
@@ -47,11 +54,23 @@ pub(super) fn load(path: &Path) -> Result<Loaded, Failure> {
         bytes = compose::plug(path, bytes, &found)?;
         provider = Some((found, wanted));
     }
-    let engine = engine(concurrent)?;
-    let component = Component::from_binary(&engine, &bytes)
+    let config = config(concurrent);
+    let mut engine = Engine::new(&config).map_err(told)?;
+    let mut component = Component::from_binary(&engine, &bytes)
         .map_err(told)
         .with_context(|| format!("{}: can't compile the component", path.display()))
         .map_err(Failure::load)?;
+    // How many stacks an instance of WASI 0.3 takes is not known.
+    if let (Some(at_once), false, Some(needs)) = (at_once, concurrent, component.resources_required()) {
+        // The compiled form is the same: it comes from the cache.
+        let pooled = Engine::new(&pooled(config, at_once, &needs))
+            .and_then(|engine| Component::from_binary(&engine, &bytes).map(|component| (engine, component)));
+        match pooled {
+            Ok(pooled) => (engine, component) = pooled,
+            // It has more than a pool's places hold, or the address space does not.
+            Err(error) => tracing::info!("instances get their memory one by one: {error:#}"),
+        }
+    }
     Ok(Loaded { engine, component, concurrent, provider })
 }
 
@@ -111,7 +130,8 @@ fn is_wasi_0_3(name: &str) -> bool {
     name.starts_with("wasi:") && name.split_once('@').is_some_and(|(_, version)| version.starts_with("0.3."))
 }
 
-fn engine(concurrent: bool) -> Result<Engine, Failure> {
+/// The settings of an engine.
+fn config(concurrent: bool) -> Config {
     let mut config = Config::new();
     config.concurrency_support(concurrent);
     if concurrent {
@@ -126,5 +146,23 @@ fn engine(concurrent: bool) -> Result<Engine, Failure> {
         }
         Err(error) => tracing::info!("compiled components are not cached: {error:#}"),
     }
-    Engine::new(&config).map_err(|error| told(error).into())
+    config
+}
+
+/// With places for so many instances, reserved at the start and used again and again: an instance then costs no mmap and munmap.
+fn pooled(mut config: Config, at_once: u32, needs: &ResourcesRequired) -> Config {
+    let mut pool = PoolingAllocationConfig::new();
+    let all = |each: u32| at_once.saturating_mul(each);
+    // These are counted and not reserved.
+    pool.total_component_instances(at_once)
+        .total_core_instances(u32::MAX)
+        .max_component_instance_size(INSTANCE_SIZE)
+        .max_core_instance_size(INSTANCE_SIZE);
+    pool.total_memories(all(needs.num_memories)).max_memories_per_module(needs.num_memories.max(1));
+    let elements = usize::try_from(needs.max_initial_table_size.unwrap_or(0)).unwrap_or(usize::MAX);
+    pool.total_tables(all(needs.num_tables)).max_tables_per_module(needs.num_tables.max(1));
+    pool.table_elements(elements.max(TABLE_ELEMENTS));
+    pool.total_stacks(at_once);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
 }

@@ -13,7 +13,7 @@ use super::{CANNOT_LOAD, Failure};
 
 /// Prints what a component imports and exports, and whether this command can run it.
 pub(super) fn inspect(path: &Path) -> Result<ExitCode, Failure> {
-    let loaded = load(path)?;
+    let loaded = load(path, None)?;
     let kind = loaded.component.component_type();
     let mut text = format!("{}\nimports:\n", path.display());
     if let Some((provider, wanted)) = &loaded.provider {

@@ -26,7 +26,7 @@ pub(super) fn run(args: &GuestArgs, verbose: u8) -> Result<ExitCode, Failure> {
     let mut wasi = surroundings.wasi()?;
     // The guest is alone on its thread.
     wasi.inherit_stdio().allow_blocking_current_thread(true);
-    let loaded = load(&args.component)?;
+    let loaded = load(&args.component, None)?;
     let sandsock = {
         let mut builder = context(args, policy)?;
         if loaded.concurrent {

@@ -142,7 +142,8 @@ pub(super) fn serve(args: &ServeArgs, verbose: u8) -> Result<ExitCode, Failure> 
     }
     let component = args.guest.component.display().to_string();
     let about = |failure: Failure| failure.about(&args.guest.component);
-    let loaded = load(&args.guest.component)?;
+    let at_once = args.instances.is_none().then_some(args.max_connections.get());
+    let loaded = load(&args.guest.component, at_once)?;
     let pre = fit(&loaded, true)?.map_err(unfit).and_then(|pre| Pre::new(pre, loaded.concurrent)).map_err(about)?;
     let workers = match args.workers {
         Some(count) => count.get() as usize,
