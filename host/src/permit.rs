@@ -348,6 +348,12 @@ impl<'a> Judge<'a> {
         self.ctx.policy.decide(request, &self.ctx.pins.borrow(), self.ctx.decision_time()).is_ok()
     }
 
+    /// Whether nothing but a grant is missing: no rule denies it, so that another grant may stand in for the missing one.
+    fn lacks_grant(&self, request: &Request<'_>) -> bool {
+        let result = self.ctx.policy.decide(request, &self.ctx.pins.borrow(), self.ctx.decision_time());
+        result.is_err_and(|denial| denial.rule.is_none())
+    }
+
     fn permit<A>(&self, act: A) -> Permit<A> {
         Permit { act, generation: self.ctx.policy.generation() }
     }
@@ -561,7 +567,7 @@ impl<'a> Judge<'a> {
         };
         // Addresses hold numbers, and people write names: whose frames are granted may be asked for by both.
         match named {
-            Some(interface) if !self.would_allow(&Request::Ioctl(row)) => self.decide(&match kind.family {
+            Some(interface) if self.lacks_grant(&Request::Ioctl(row)) => self.decide(&match kind.family {
                 libc::AF_CAN => Request::Can { interface: CanInterface::Name(&interface), protocol: kind.protocol },
                 _ => Request::Packet { interface: Some(&interface), protocol: 0 },
             })?,

@@ -39,3 +39,13 @@ pub(crate) fn packet_frames_denied() {
         });
     });
 }
+
+#[test]
+pub(crate) fn packet_index_denied() {
+    alone("packet_index_denied", || {
+        both_ways(|way| {
+            let guest = Guest::new(programs::packet_index_denied, way).allow("packet=lo").deny("ioctl=SIOCGIFINDEX");
+            guest.run().success();
+        });
+    });
+}
