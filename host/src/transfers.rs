@@ -23,6 +23,8 @@ use crate::sys::{self, Message};
 
 /// SC_IOV_MAX: man 3 sysconf.
 const BUFFERS_MAX: usize = 1024;
+/// How many messages of a batch are sent at once where each must be read first: the thread may be others' too.
+const INSPECTED_MAX: usize = 64;
 /// Up to here a message's buffer is made as asked; above, its length is looked at first.
 const MESSAGE_AT_ONCE: usize = 64 * 1024;
 
@@ -216,16 +218,21 @@ fn renew<T: SandsockView>(
     Ok(())
 }
 
-/// A judged copy of a message that says itself what it does; none where the destination says it all.
+/// A judged copy of a message that says itself what it does; none where the destination says it all. One longer than a transfer
+/// is EMSGSIZE, before anything is copied.
 fn judge_contents<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     handle: &Handle,
     kind: SocketKind,
     to: Option<&Address>,
+    length: usize,
     copy: impl FnOnce(&StoreContextMut<'_, T>) -> Vec<u8>,
 ) -> Outcome<Option<Permit<Contents>>> {
     if !Family::of(kind.family).is_ok_and(Family::is_inspected) {
         return Ok(None);
+    }
+    if length > transfer_limit(store) {
+        return Err(Errno::MSGSIZE.into());
     }
     let message = copy(store);
     store.data_mut().sandsock().ctx.judge().contents(handle, kind, to, message).map(Some)
@@ -238,7 +245,7 @@ pub(crate) async fn send<T: SandsockView>(
 ) -> Outcome<u64> {
     let (sending, kind, flags) = Sending::new(store, &d, data.len(), flags, wait)?;
     let total = sending.total;
-    let judged = judge_contents(store, &sending.handle, kind, None, |store| data.as_le_slice(store).to_vec())?;
+    let judged = judge_contents(store, &sending.handle, kind, None, total, |store| data.as_le_slice(store).to_vec())?;
     sending
         .run(store, |store, handle, sent| {
             let bytes = match &judged {
@@ -258,7 +265,7 @@ pub(crate) async fn send_to<T: SandsockView>(
     let (sending, kind, flags) = Sending::new(store, &d, data.len(), flags, wait)?;
     let total = sending.total;
     let mut permit = judge_send_to(store, &sending.handle, kind, &address, wait).await?;
-    let judged = judge_contents(store, &sending.handle, kind, Some(&address), |store| data.as_le_slice(store).to_vec())?;
+    let judged = judge_contents(store, &sending.handle, kind, Some(&address), total, |store| data.as_le_slice(store).to_vec())?;
     sending
         .run(store, |store, handle, sent| {
             renew(store, &mut permit, handle, kind, &address)?;
@@ -288,7 +295,7 @@ pub(crate) async fn send_message<T: SandsockView>(
         Some(address) => Some(judge_send_to(store, &sending.handle, kind, address, wait).await?),
         None => None,
     };
-    let judged = judge_contents(store, &sending.handle, kind, address.as_ref(), |store| {
+    let judged = judge_contents(store, &sending.handle, kind, address.as_ref(), total, |store| {
         buffers.iter().flat_map(|buffer| buffer.as_le_slice(store)).copied().collect()
     })?;
 
@@ -408,7 +415,8 @@ pub(crate) async fn send_batch<T: SandsockView>(
         return Ok(0);
     }
     // man 2 sendmmsg: the kernel sends no more than this many at once.
-    let now = &messages[..messages.len().min(BUFFERS_MAX)];
+    let most = if Family::of(kind.family).is_ok_and(Family::is_inspected) { INSPECTED_MAX } else { BUFFERS_MAX };
+    let now = &messages[..messages.len().min(most)];
     let mut room = ControlRoom::of(&store.data_mut().sandsock());
     now.iter().flat_map(|message| &message.control).try_for_each(|item| room.take(item.data.len()))?;
     let mut patience = Patience::new(wait, flags);
@@ -420,10 +428,11 @@ pub(crate) async fn send_batch<T: SandsockView>(
         let mut at = 0;
         for (number, message) in now.iter().enumerate() {
             let end = at + message.length as usize;
-            // The guest does not run meanwhile: its bytes stay as they are judged.
+            // The guest does not run meanwhile: its bytes stay as they are judged, and of those that must be no more are looked at
+            // than one transfer has.
             let own = |store: &StoreContextMut<'_, T>| data.as_le_slice(store)[at..end].to_vec();
             let before = number.checked_sub(1).map(|last| (&now[last], &items[last]));
-            let item = match judge_contents(store, &handle, kind, message.address.as_ref(), own) {
+            let item = match judge_contents(store, &handle, kind, message.address.as_ref(), end, own) {
                 Ok(_) => batch_item(store, &handle, kind, message, before, &mut permits, wait).await,
                 Err(fault) => Err(fault),
             };

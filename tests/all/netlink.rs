@@ -41,7 +41,8 @@ pub(crate) fn netlink_write_denied() {
         let guest = Guest::new(programs::netlink_write_denied, way)
             .allow("netlink=route:read")
             .allow("netlink=sock-diag:read")
-            .allow("netlink=generic:nlctrl");
+            .allow("netlink=generic:nlctrl")
+            .allow("netlink=generic:ethtool");
         namespace.run(|| guest.run().success());
         assert!(namespace.ip("link show lo").expect("is shown").contains("UP"), "lo was taken down");
     });

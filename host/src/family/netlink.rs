@@ -4,6 +4,8 @@
 //! as root would; `sock-diag:read` shows every connection of the host's; a generic family is whatever the kernel made of it.
 //! What is sent is read here as the kernel reads it, message for message, because one datagram may hold many.
 
+use std::cell::OnceCell;
+
 use rustix::io::Errno;
 use sandsock_abi::constants::{NETLINK_GENERIC, NETLINK_KOBJECT_UEVENT, NETLINK_ROUTE, NETLINK_SOCK_DIAG};
 
@@ -139,8 +141,11 @@ fn asks_elsewhere(message: &Message<'_>) -> bool {
     names(at) || names(4)
 }
 
+/// The generic families, read when they are first asked for, and once for all messages of a datagram.
+type Families = OnceCell<Vec<GenericFamily>>;
+
 /// Asks about one message.
-fn judge_message(judge: &Judge<'_>, protocol: i32, message: &Message<'_>) -> Outcome<()> {
+fn judge_message(judge: &Judge<'_>, protocol: i32, message: &Message<'_>, families: &Families) -> Outcome<()> {
     let kind = message.kind;
     let other = |what: String| judge.decide(&Request::Netlink(Asked::Other(&what)));
     let decide = |asked| judge.decide(&Request::Netlink(asked));
@@ -157,9 +162,11 @@ fn judge_message(judge: &Judge<'_>, protocol: i32, message: &Message<'_>) -> Out
             _ => decide(Asked::Generic("nlctrl")),
         },
         NETLINK_GENERIC => {
-            // Numbers are given out as modules come: asked for at each message.
-            let families = generic_families(&sys::generic_families()?);
-            match families.iter().find(|family| family.id == kind) {
+            // Numbers are given out as modules come: asked for at each datagram.
+            if families.get().is_none() {
+                let _ = families.set(generic_families(&sys::generic_families()?));
+            }
+            match families.get().into_iter().flatten().find(|family| family.id == kind) {
                 Some(family) => decide(Asked::Generic(&family.name)),
                 None => other(format!("generic family {kind}")),
             }
@@ -216,7 +223,8 @@ impl FamilyRules for Netlink {
     fn judge_contents(judge: &Judge<'_>, _: &Handle, kind: SocketKind, _: Option<&Address>, datagram: &[u8]) -> Outcome<()> {
         match kind.protocol {
             NETLINK_ROUTE | NETLINK_GENERIC | NETLINK_SOCK_DIAG => {
-                messages(datagram).try_for_each(|message| judge_message(judge, kind.protocol, &message?))
+                let families = Families::new();
+                messages(datagram).try_for_each(|message| judge_message(judge, kind.protocol, &message?, &families))
             }
             // Nobody has looked at how the kernel reads these.
             protocol => judge.decide(&Request::Netlink(Asked::Other(&format!("message of protocol {protocol}")))),

@@ -1,10 +1,11 @@
-//! Holds `route:read`, `sock-diag:read` and `generic:nlctrl`, and wants to write: in a message of its own, in a batch, between
+//! Holds `route:read`, `sock-diag:read`, `generic:nlctrl` and `generic:ethtool`, and wants to write: in a message of its own, in a batch, between
 //! buffers, in a second message; to end connections; to reach other families, other groups, other programs.
 
 use std::io::IoSlice;
+use std::time::Duration;
 
 use sandsock::constants::*;
-use sandsock::errno::{EAFNOSUPPORT, EINVAL, ESOCKTNOSUPPORT};
+use sandsock::errno::{EAFNOSUPPORT, EINVAL, EMSGSIZE, ESOCKTNOSUPPORT};
 use sandsock::raw::transfers::{BatchEntry, send_batch};
 use sandsock::raw::types::{self, NetlinkAddress, Wait};
 use sandsock::raw::{connections, syscalls};
@@ -76,6 +77,17 @@ fn main() -> Result<(), Error> {
         bytes[read.len()..][..4].copy_from_slice(&length.to_ne_bytes());
         refused("a length", socket.send(&bytes, 0), EINVAL);
     }
+    // What is longer than a transfer is not even looked at.
+    let long = read.repeat((2 << 20) / read.len());
+    refused("too long", socket.send(&long, 0), EMSGSIZE);
+    refused("too long", socket.sendto(&long, 0, &kernel), EMSGSIZE);
+    let (a, b) = long.split_at(100);
+    refused("too long", socket.sendmsg(&[IoSlice::new(a), IoSlice::new(b)], &[], 0, None), EMSGSIZE);
+    let entry = |length: usize| BatchEntry { length: length as u32, address: None, control: &[] };
+    refused("too long", raw(send_batch(&socket.alias()?, &long, &[entry(long.len())], 0, Wait::Forever)), EMSGSIZE);
+    // A batch of them is read in parts.
+    let most = send_batch(&socket.alias()?, &read.repeat(1000), &vec![entry(read.len()); 1000], 0, Wait::Forever);
+    assert_eq!(most, Ok(64));
     // Another namespace: IFLA_TARGET_NETNSID.
     let elsewhere = request(18, 0, &[&[0; 16][..], &[8, 0, 46, 0, 0, 0, 0, 0]].concat());
     assert_eq!(denied("another namespace", socket.send(&elsewhere, 0)).grant(), None);
@@ -104,19 +116,31 @@ fn main() -> Result<(), Error> {
     // Generic families but the one; a group of another.
     let generic = Socket::new(AF_NETLINK, SOCK_RAW, NETLINK_GENERIC)?;
     let families = nl::dump_of(&generic, &request(16, nl::DUMP, &[3, 1, 0, 0]))?;
-    let mut others = 0;
+    let (mut others, mut ethtool) = (0, None);
     for (_, body) in &families {
         let attributes = &body[4..];
         let number = u16::from_ne_bytes(nl::attribute(attributes, 1).expect("a number").try_into().expect("two"));
         let name = nl::attribute(attributes, 2).expect("a name");
         let name = String::from_utf8_lossy(&name[..name.len() - 1]).into_owned();
-        if name != "nlctrl" {
+        if name == "ethtool" {
+            ethtool = Some(number);
+        } else if name != "nlctrl" {
             let sent = generic.send(&request(number, 0, &[1, 1, 0, 0]), 0);
             denied_for(&name, sent, &format!("netlink=generic:{name}"));
             others += 1;
         }
     }
     assert!(others > 0, "no other generic family");
+    // As many messages as one transfer has, each of a family whose name has to be looked for: that is done once for all.
+    let many = request(ethtool.expect("every kernel since 5.6 has it"), 0, &[0xff, 1, 0, 0]).repeat((1 << 20) / 20);
+    let took = (0..3).map(|_| {
+        let start = std::time::Instant::now();
+        // The kernel's word, which comes after the policy's: it is more than SO_SNDBUF.
+        refused("much", generic.send(&many, 0), EMSGSIZE);
+        start.elapsed()
+    });
+    let took = took.min().expect("three");
+    assert!(took < Duration::from_secs(1), "to read one datagram took {took:?}");
     assert_eq!(denied("no such family", generic.send(&request(0xfff0, 0, &[0; 4]), 0)).grant(), None);
     assert_eq!(denied("no such group", generic.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, 0xffff)).grant(), None);
     // Protocols without a grant, and those that no verb has.
