@@ -6,6 +6,7 @@ mod guest;
 mod handed;
 mod inspect;
 mod listen;
+mod memory;
 mod observe;
 mod run;
 mod serve;
@@ -157,6 +158,12 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 /// wasmtime's error with all its causes.
 fn told(error: wasmtime::Error) -> anyhow::Error {
     anyhow::anyhow!("{error:#}")
+}
+
+/// A text that a component may have made up, for a terminal: what would steer it is escaped.
+fn printable(text: &str) -> String {
+    let shown = |c: char| if c.is_control() && c != '\n' { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(shown).collect()
 }
 
 /// Runs the command.

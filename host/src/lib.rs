@@ -62,6 +62,10 @@
 //! }
 //! ```
 //!
+//! The policy's limits are kept by the context, but for `memory-bytes`, which is the store's: set a
+//! [`wasmtime::ResourceLimiter`] with [`wasmtime::Store::limiter`] to bound what a guest's memories and tables may take
+//! ([`policy::Limits::memory_bytes`]). The command does so.
+//!
 //! For many guests on few threads: [`SandsockCtxBuilder::wait_on_fiber`], [`add_to_linker_async`], and tokio.
 //!
 //! To look on, give the builder an [`observe::Observer`] ([`SandsockCtxBuilder::observe`]).

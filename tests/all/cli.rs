@@ -67,6 +67,24 @@ fn cli_trap_is_told_with_a_status_of_its_own() {
 }
 
 #[test]
+fn cli_memory_is_bounded_and_the_refusal_told() {
+    let end = program(programs::cli_end_ok);
+    let limited = ["run", "--limit", "memory-bytes=33554432", &end];
+    for (how, status) in [(["memory", "8"], 0), (["room", "64"], 0), (["memory", "64"], 134)] {
+        let stderr = complaint(status, &[&limited[..], &how].concat());
+        let told = "the guest trapped: wasm trap: wasm `unreachable` instruction executed (it was refused more memory than the \
+                    limit memory-bytes=33554432, 32 MiB, allows)";
+        assert_eq!(stderr.contains(told), status == 134, "{stderr}");
+    }
+    // A limit holds without being asked for, and one that is too small for the program itself is told as well.
+    sandsock().args(["run", &end, "memory", "100"]).assert().success();
+    let stderr = complaint(134, &["run", &end, "memory", "1100"]);
+    assert!(stderr.contains("memory-bytes=1073741824, 1024 MiB"), "{stderr}");
+    let stderr = complaint(134, &["run", "--limit", "memory-bytes=65536", &end, "ok"]);
+    assert!(stderr.contains("exceeds memory limits (it was refused more memory"), "{stderr}");
+}
+
+#[test]
 pub(crate) fn cli_surroundings_ok() {
     let guest = program(programs::cli_surroundings_ok);
     let folder = tempfile::tempdir().expect("a folder");

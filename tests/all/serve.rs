@@ -252,6 +252,19 @@ fn serve_trap_harms_no_other() {
 }
 
 #[test]
+fn serve_memory_is_bounded_for_each_instance() {
+    let serving = Serving::on_loopback(&["--limit", "memory-bytes=33554432"], programs::serve_connection_ok);
+    let (mut one, mut two) = (serving.connect(), serving.connect());
+    assert_eq!((one.ask("count"), two.ask("memory 64")), ("1".to_owned(), String::new()));
+    let line = serving.said("trapped");
+    assert!(line.ends_with("(it was refused more memory than the limit memory-bytes=33554432, 32 MiB, allows)"), "{line}");
+    // Each may have that much, whatever the others have.
+    let mut all: Vec<_> = (0..4).map(|_| serving.connect()).collect();
+    assert!(all.iter_mut().all(|line| line.ask("memory 16") == "16"));
+    assert_eq!(one.ask("count"), "2");
+}
+
+#[test]
 fn serve_computing_guest_gives_way_to_the_others() {
     let mut serving = Serving::on_loopback(&["--workers", "1", "--grace", "0"], programs::serve_connection_ok);
     let (mut one, mut two) = (serving.connect(), serving.connect());

@@ -15,6 +15,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::engine::Loaded;
 use super::handed::Handed;
+use super::memory::Memory;
 use super::observe::ObserveArgs;
 use super::{Failure, told};
 
@@ -87,6 +88,7 @@ const HANDLES_MIN: usize = 100_000;
 pub(super) struct State {
     wasi: WasiCtx,
     pub(super) sandsock: SandsockCtx,
+    pub(super) memory: Memory,
     table: ResourceTable,
 }
 
@@ -269,7 +271,9 @@ fn parse_env(variable: &str) -> anyhow::Result<(String, String)> {
 
 /// A store for one instance.
 pub(super) fn new_store(engine: &Engine, wasi: WasiCtx, sandsock: SandsockCtx) -> Store<State> {
-    let mut store = Store::new(engine, State { wasi, sandsock, table: ResourceTable::new() });
+    let memory = Memory::new(sandsock.limits().memory_bytes);
+    let mut store = Store::new(engine, State { wasi, sandsock, memory, table: ResourceTable::new() });
+    store.limiter(|state| &mut state.memory);
     store.set_epoch_deadline(1);
     // wasmtime traps above its own limit of handles: ours, which are errors, must be reached first.
     let limits = store.data().sandsock.limits();

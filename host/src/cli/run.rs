@@ -13,7 +13,7 @@ use wasmtime_wasi::I32Exit;
 use super::engine::{Loaded, load};
 use super::guest::{GuestArgs, State, Surroundings, context, fit, new_store, policy, raise_descriptor_limit, unfit};
 use super::observe::{Instances, Observers};
-use super::{Failure, told};
+use super::{Failure, printable, told};
 
 /// Runs a component to its end; its exit status is the command's.
 pub(super) fn run(args: &GuestArgs, verbose: u8) -> Result<ExitCode, Failure> {
@@ -46,9 +46,10 @@ pub(super) fn run(args: &GuestArgs, verbose: u8) -> Result<ExitCode, Failure> {
     if dropped > 0 {
         tracing::info!("{dropped} datagrams were dropped: no grant names their senders");
     }
+    let advice = store.data().memory.advice();
     // Its descriptors are closed before what they did is summed up.
     drop(store);
-    let status = result.and_then(|ended| status(&args.component, ended));
+    let status = result.and_then(|ended| status(&args.component, ended, &advice));
     observers.finish();
     status
 }
@@ -116,7 +117,7 @@ fn stop_by_ctrl_c(interrupter: Interrupter, engine: Engine, observers: Observers
 }
 
 /// The command's status for a guest's end.
-fn status(component: &Path, ended: Ended) -> Result<ExitCode, Failure> {
+fn status(component: &Path, ended: Ended, advice: &str) -> Result<ExitCode, Failure> {
     match ended {
         Ok(Ok(())) => Ok(ExitCode::SUCCESS),
         Ok(Err(())) => Ok(ExitCode::FAILURE),
@@ -127,9 +128,9 @@ fn status(component: &Path, ended: Ended) -> Result<ExitCode, Failure> {
             if matches!(error.downcast_ref(), Some(wasmtime::Trap::Interrupt)) {
                 return Ok(ExitCode::from(130));
             }
-            eprintln!("sandsock: {}: the guest trapped: {}", component.display(), error.root_cause());
+            eprintln!("sandsock: {}: the guest trapped: {}{advice}", component.display(), error.root_cause());
             if let Some(trace) = error.downcast_ref::<WasmBacktrace>() {
-                eprintln!("{trace}");
+                eprintln!("{}", printable(&trace.to_string()));
             }
             // A shell's status for an abort: the guest did not end by itself.
             Ok(ExitCode::from(134))

@@ -27,6 +27,7 @@ use super::engine::load;
 use super::guest::{GuestArgs, State, Surroundings, fit, new_store, policy, raise_descriptor_limit, unfit};
 use super::handed::{Handed, LISTEN_START, listen_environment};
 use super::listen::Listener;
+use super::memory::Memory;
 use super::observe::{Instances, Observers};
 use super::{Failure, told};
 
@@ -117,7 +118,8 @@ enum Ended {
     Success,
     /// The guest's own failure, which it has told itself.
     Failure,
-    Trap(wasmtime::Error),
+    /// For this reason.
+    Trap(String),
     /// It was told to end, and was ended.
     Stopped,
 }
@@ -302,20 +304,23 @@ impl Server {
                 }
             }
         };
-        let mut run = std::pin::pin!(run);
-        loop {
-            let now = *stage.borrow_and_update();
-            match now {
-                Stage::Serving | Stage::Draining => {}
-                Stage::Interrupting => interrupter.interrupt(),
-                Stage::Stopping => return Ok(Ended::Stopped),
+        let ended = {
+            let mut run = std::pin::pin!(run);
+            loop {
+                let now = *stage.borrow_and_update();
+                match now {
+                    Stage::Serving | Stage::Draining => {}
+                    Stage::Interrupting => interrupter.interrupt(),
+                    Stage::Stopping => return Ok(Ended::Stopped),
+                }
+                tokio::select! {
+                    ended = &mut run => break ended,
+                    // The sender lives as long as the server.
+                    _ = stage.changed() => {}
+                }
             }
-            tokio::select! {
-                ended = &mut run => return Ok(ended_of(ended)),
-                // The sender lives as long as the server.
-                _ = stage.changed() => {}
-            }
-        }
+        };
+        Ok(ended_of(ended, &store.data().memory))
     }
 
     /// Says how an instance ended, where nobody else does.
@@ -324,7 +329,7 @@ impl Server {
             Ok(Ended::Success | Ended::Stopped) => {}
             Ok(Ended::Failure) => tracing::info!("{what}: the guest failed"),
             Ok(Ended::Trap(trap)) => {
-                eprintln!("sandsock: {}: {what}: the guest trapped: {}", self.component, trap.root_cause());
+                eprintln!("sandsock: {}: {what}: the guest trapped: {trap}", self.component);
             }
             Err(error) => eprintln!("sandsock: {}: {what}: no instance could be made: {error:#}", self.component),
         }
@@ -352,7 +357,7 @@ impl Drop for Live<'_> {
 }
 
 /// What a guest's end comes to.
-fn ended_of(ended: wasmtime::Result<Result<(), ()>>) -> Ended {
+fn ended_of(ended: wasmtime::Result<Result<(), ()>>, memory: &Memory) -> Ended {
     match ended {
         Ok(Ok(())) => Ended::Success,
         Ok(Err(())) => Ended::Failure,
@@ -360,7 +365,7 @@ fn ended_of(ended: wasmtime::Result<Result<(), ()>>) -> Ended {
             Some(I32Exit(0)) => Ended::Success,
             Some(I32Exit(_)) => Ended::Failure,
             None if matches!(error.downcast_ref(), Some(Trap::Interrupt)) => Ended::Stopped,
-            None => Ended::Trap(error),
+            None => Ended::Trap(format!("{}{}", error.root_cause(), memory.advice())),
         },
     }
 }

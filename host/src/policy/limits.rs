@@ -72,6 +72,9 @@ limits! {
     poll_entries "poll-entries" = 10_000, 0..=1_048_576, "entries of one poll or poller; beyond: EINVAL or ENOSPC";
     /// Bytes of one transfer.
     transfer_bytes "transfer-bytes" = 1_048_576, 1..=67_108_864, "bytes of a stream moved by one call; more is left to the next";
+    /// Bytes of memory of the guest: all of its memories and tables. The store is the embedder's, and so is this limit to keep,
+    /// by a `wasmtime::ResourceLimiter`; the command does.
+    memory_bytes "memory-bytes" = 1_073_741_824, 0..=1_099_511_627_776, "bytes of memory of the guest; beyond: no growth, by which most guests trap";
     /// Bytes of control data of one message.
     control_bytes "control-bytes" = 262_144, 0..=16_777_216, "bytes of control data of one message; beyond: ENOBUFS";
 }

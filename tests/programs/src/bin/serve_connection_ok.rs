@@ -1,4 +1,4 @@
-//! Serves the one connection that it was started for, by lines: `echo TEXT`, `count`, `names`, `more`, `trap`, `compute`.
+//! Serves the one connection that it was started for, by lines: `echo TEXT`, `count`, `names`, `more`, `trap`, `memory`, `compute`.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -43,6 +43,10 @@ fn answer(connection: &Socket, line: &str) -> Result<String> {
             Ok(format!("{args:?} {:?} {read:?}", std::env::var("SHARED").ok()))
         }
         ("trap", _) => panic!("as told"),
+        ("memory", mebibytes) => {
+            let bytes = vec![1u8; mebibytes.parse::<usize>().expect("a number") << 20];
+            Ok((bytes.len() >> 20).to_string())
+        }
         ("compute", _) => {
             let mut number: u64 = 0;
             loop {
