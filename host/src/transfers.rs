@@ -1,6 +1,7 @@
 //! The hot calls: every way to move bytes. Each tries its system call first and waits only on EAGAIN.
 
 use std::io::IoSlice;
+use std::ops::Range;
 use std::sync::Arc;
 
 use rustix::event::PollFlags;
@@ -105,6 +106,10 @@ shown_record! { BatchEntry: length, address, control }
 shown_record! { Batch: data, messages }
 shown_record! { BatchMessage: length, flags, address, control }
 
+/// What a call that goes on until all is moved moves at most, though the limit of one transfer may be less: who asks for more asks
+/// again, and may count on it (WIT: one call moves at most 1 MiB of a stream).
+const WHOLE: usize = 1 << 20;
+
 /// How much of a stream one call moves.
 fn transfer_limit<T: SandsockView>(store: &mut StoreContextMut<'_, T>) -> usize {
     store.data_mut().sandsock().ctx.policy.limits().transfer_bytes as usize
@@ -120,8 +125,10 @@ pub(crate) fn keep_interrupt<T: SandsockView>(store: &mut StoreContextMut<'_, T>
 /// A send under way: what all sends share.
 struct Sending {
     handle: Arc<Handle>,
-    /// How many bytes are to be sent: a message's all, a stream's at most the limit.
+    /// How many bytes are to be sent: a message's all, a stream's at most the limit, and where all must go 1 MiB.
     total: usize,
+    /// How many at a time.
+    piece: usize,
     whole: bool,
     patience: Patience,
 }
@@ -140,23 +147,26 @@ impl Sending {
         if !stream {
             store.data_mut().sandsock().ctx.judge().implicit_name(&handle)?;
         }
-        let total = if stream { length.min(transfer_limit(store)) } else { length };
         let patience = Patience::new(wait, flags);
         // WIT: as Linux blocks, a stream send goes on until all is queued.
         let whole = stream && patience.is_forever();
-        let sending = Self { handle, total, whole, patience };
+        let limit = if stream { transfer_limit(store) } else { usize::MAX };
+        // Of an urgent send the last byte alone is urgent: it goes in one piece.
+        let total = length.min(if whole && flags & libc::MSG_OOB == 0 { limit.max(WHOLE) } else { limit });
+        let sending = Self { handle, total, piece: limit, whole, patience };
         Ok((sending, kind, sending_flags(flags)))
     }
 
-    /// Repeats `attempt`, which is told how many bytes went before, until the wait's condition holds.
+    /// Repeats `attempt`, which is told which bytes are next, until the wait's condition holds.
     async fn run<T: SandsockView>(
         mut self,
         store: &mut StoreContextMut<'_, T>,
-        mut attempt: impl FnMut(&mut StoreContextMut<'_, T>, &Handle, usize) -> Outcome<usize>,
+        mut attempt: impl FnMut(&mut StoreContextMut<'_, T>, &Handle, Range<usize>) -> Outcome<usize>,
     ) -> Outcome<u64> {
-        let mut sent = 0;
+        let mut sent = 0usize;
         loop {
-            let fault = match attempt(store, &self.handle, sent) {
+            let end = self.total.min(sent.saturating_add(self.piece));
+            let fault = match attempt(store, &self.handle, sent..end) {
                 Ok(count) => {
                     sent += count;
                     if !self.whole || sent >= self.total {
@@ -247,10 +257,10 @@ pub(crate) async fn send<T: SandsockView>(
     let total = sending.total;
     let judged = judge_contents(store, &sending.handle, kind, None, total, |store| data.as_le_slice(store).to_vec())?;
     sending
-        .run(store, |store, handle, sent| {
+        .run(store, |store, handle, part| {
             let bytes = match &judged {
                 Some(permit) => permit.act().bytes(),
-                None => &data.as_le_slice(&*store)[sent..total],
+                None => &data.as_le_slice(&*store)[part],
             };
             Ok(sys::send(handle.fd(), bytes, flags)?)
         })
@@ -267,11 +277,11 @@ pub(crate) async fn send_to<T: SandsockView>(
     let mut permit = judge_send_to(store, &sending.handle, kind, &address, wait).await?;
     let judged = judge_contents(store, &sending.handle, kind, Some(&address), total, |store| data.as_le_slice(store).to_vec())?;
     sending
-        .run(store, |store, handle, sent| {
+        .run(store, |store, handle, part| {
             renew(store, &mut permit, handle, kind, &address)?;
             let bytes = match &judged {
                 Some(permit) => permit.act().bytes(),
-                None => &data.as_le_slice(&*store)[sent..total],
+                None => &data.as_le_slice(&*store)[part],
             };
             Ok(sys::send_to(handle.fd(), bytes, flags, &permit)?)
         })
@@ -329,16 +339,16 @@ pub(crate) async fn send_message<T: SandsockView>(
     let tracker = view.ctx.rights.clone();
 
     sending
-        .run(store, |store, handle, sent| {
+        .run(store, |store, handle, part| {
             if let (Some(permit), Some(address)) = (&mut permit, &address) {
                 renew(store, permit, handle, kind, address)?;
             }
             let slices = match &judged {
                 Some(permit) => vec![IoSlice::new(permit.act().bytes())],
-                None => slices_from(&buffers, store, sent, total),
+                None => slices_from(&buffers, store, part.clone()),
             };
             // man 7 unix: ancillary data goes with the first byte.
-            let first = sent == 0;
+            let first = part.start == 0;
             let control = if first { &with_control } else { &none };
             let count = sys::send_message(handle.fd(), &slices, flags, permit.as_ref(), control)?;
             if first && rights > 0 {
@@ -383,10 +393,9 @@ fn outgoing<'a>(view: &SandsockCtxView<'_>, control: &'a [ControlOut]) -> Outcom
 fn slices_from<'a, T: SandsockView>(
     buffers: &[WasmList<u8>],
     store: &'a StoreContextMut<'_, T>,
-    mut skip: usize,
-    total: usize,
+    part: Range<usize>,
 ) -> Vec<IoSlice<'a>> {
-    let mut left = total - skip;
+    let (mut skip, mut left) = (part.start, part.len());
     let mut slices = Vec::with_capacity(buffers.len());
     for buffer in buffers {
         let bytes = buffer.as_le_slice(store);
@@ -541,6 +550,7 @@ impl Receiving<'_> {
         let limit = transfer_limit(store);
         // Where the length can't be looked at, the buffer is as long as asked for.
         let at_once = if stream || !tells_lengths(kind.family) { limit } else { MESSAGE_AT_ONCE };
+        let most = if gather && self.flags & libc::MSG_PEEK == 0 { limit.max(WHOLE) } else { at_once };
         let mut drops = 0u32;
         let mut gathered: Option<Message> = None;
         let mut first = self.flags == 0 && patience.may_wait(handle);
@@ -557,7 +567,7 @@ impl Receiving<'_> {
             let peek = flags & libc::MSG_PEEK != 0;
             // A peek sees all of it again.
             let had = if peek { 0 } else { gathered.as_ref().map_or(0, |message| message.data.len()) };
-            let capacity = asked.min(at_once) - had;
+            let capacity = (asked.min(most) - had).min(at_once);
             let look = !stream && tells_lengths(kind.family) && asked > at_once;
             let result = self.attempt(handle, look, asked, capacity, flags, filter);
             if std::mem::take(&mut first) {
@@ -604,7 +614,7 @@ impl Receiving<'_> {
                         }
                         place => place.insert(message).data.len(),
                     };
-                    if ended || total >= asked.min(limit) {
+                    if ended || total >= asked.min(most) {
                         return gathered.ok_or_else(|| Errno::IO.into());
                     }
                     if peek {
