@@ -68,7 +68,7 @@ pub(super) fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> Outcome<()> {
     }
     let address = sys::local_address(socket.fd())?.to_ip().ok_or(Errno::INVAL)?;
     let request = match socket.view_at(address) {
-        Some(view) => local(socket, view.guest, Some(view.host), false),
+        Some(view) => local(socket, view.guest, Some(SocketAddr::new(view.host.ip(), address.port())), false),
         None => local(socket, address, None, socket.is_port_chosen()),
     };
     judge.decide(&Request::TcpListen(request))

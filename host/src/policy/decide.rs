@@ -940,9 +940,12 @@ impl Policy {
         if self.everything {
             return Ok(Allowed { rule: Some(EVERYTHING) });
         }
-        if let Some((_, rule)) =
-            self.published.find(request.verb(), local.address).filter(|(host, _)| local.published == Some(*host))
-        {
+        // With port 0 for the host the kernel chose it, at the bind.
+        let stands = |host: SocketAddr, truth: SocketAddr| {
+            host.ip() == truth.ip() && (host.port() == truth.port() || host.port() == 0)
+        };
+        let published = self.published.find(request.verb(), local.address);
+        if let Some((_, rule)) = published.filter(|(host, _)| local.published.is_some_and(|truth| stands(*host, truth))) {
             return Ok(Allowed { rule: Some(rule) });
         }
         match allowed(asked).or_else(|| allowed(port)) {
@@ -1091,7 +1094,12 @@ impl Policy {
         }
         // No rule can name what resolvers may read as an address.
         let grant = (!ends_in_number(&known)).then(|| format!("{}={known}", Verb::Resolve));
-        Err(Denial::missing(format!("resolve of {request}"), grant))
+        let mut denial = Denial::missing(format!("resolve of {request}"), grant);
+        if denial.grant.is_some() {
+            // Most look a name up to connect to it.
+            denial.reason.push_str(&format!(", or by what it is looked up for, as in {}={known}:PORT", Verb::TcpConnect));
+        }
+        Err(denial)
     }
 
     /// Whether every name may be looked up that no rule denies, so that a text that is no name has nothing to be denied for.

@@ -144,6 +144,17 @@ mod tests {
         assert!(ask(&["tcp-listen=10.0.0.1:80"], local).is_err());
         assert!(ask(&["tcp-listen=127.0.0.1:8080"], local).is_err());
         assert!(ask(&["tcp-listen=127.0.0.1:8081"], local).is_ok());
+        // Of port 0 it is the port that the kernel chose.
+        let chosen = |deny: &[&str], port| {
+            let mut builder = Policy::builder();
+            builder.publish("127.0.0.1:0=10.0.0.1:80/tcp").unwrap();
+            deny.iter().for_each(|rule| drop(builder.deny(rule).unwrap()));
+            let (now, truth) = (std::time::Instant::now(), SocketAddr::new([127, 0, 0, 1].into(), port));
+            let request = Request::TcpListen(Local { published: Some(truth), ..guest.into() });
+            builder.build().decide(&request, &Pins::new(now), now).is_ok()
+        };
+        assert!(chosen(&[], 0) && chosen(&[], 40_000) && chosen(&["tcp-listen=*:40001"], 40_000));
+        assert!(chosen(&["tcp-listen=*:40000"], 0) && !chosen(&["tcp-listen=*:40000"], 40_000));
         // A socket that has the address in truth, or is published elsewhere, has no part in it.
         assert!(ask(&[], guest.into()).is_err());
         assert!(ask(&[], Local { published: Some("127.0.0.1:8081".parse().unwrap()), ..local }).is_err());
