@@ -76,7 +76,7 @@ pub(crate) fn open(view: SandsockCtxView<'_>, path: &str) -> Outcome<Resource<Fi
     if !kind.is_file() {
         return Err(Errno::INVAL.into());
     }
-    tracing::info!("opened: {}", wanted.display());
+    tracing::info!("opened: {wanted:?}");
     Ok(view.table.push(File { file, position: 0, _place: place })?)
 }
 

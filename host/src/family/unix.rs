@@ -16,7 +16,7 @@ use crate::bindings::sandsock::socket::types::{Address, SocketKind, UnixAddress}
 use crate::descriptor::Handle;
 use crate::error::{Fault, Outcome};
 use crate::permit::{Anchor, Destination, Judge};
-use crate::policy::{Denial, Request, UnixRoute, UnixTarget, Verb};
+use crate::policy::{Denial, Request, UnixRoute, UnixTarget, Verb, show};
 use crate::sys;
 
 /// sockaddr_un's room for a path and its NUL.
@@ -205,8 +205,8 @@ fn outside(route: &UnixRoute, error: &std::io::Error) -> Fault {
         Some(number) => Errno::from_raw_os_error(number).into(),
         None => Denial::new(format!(
             "the path {} leads out of the granted directory {}",
-            route.base.join(&route.relative).display(),
-            route.base.display()
+            show(route.base.join(&route.relative).as_os_str().as_bytes()),
+            show(route.base.as_os_str().as_bytes())
         ))
         .into(),
     }

@@ -331,6 +331,11 @@ fn cut(text: &str) -> String {
     text.chars().take(256).flat_map(char::escape_debug).collect()
 }
 
+/// A sentence as it is, whatever it quotes: nothing in it ends the line or steers a terminal.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() }).collect()
+}
+
 fn socket_address(address: &SocketAddress) -> String {
     match address {
         SocketAddress::Ip(ip) if ip.is_ipv4() => format!("{{AF_INET, {ip}}}"),
@@ -368,7 +373,7 @@ fn failed(failure: &Failure, rule: Option<&str>) -> String {
         },
         Failure::Denied { reason, .. } => {
             let by = rule.filter(|rule| !reason.contains(rule)).map_or_else(String::new, |rule| format!(" (rule {rule})"));
-            format!("denied: {reason}{by}")
+            format!("denied: {}{by}", one_line(reason))
         }
         Failure::AddressInfo(code) => named("EAI_", *code, address_info_text(*code)),
         Failure::Host(code) => format!("h_errno {code} ({})", host_text(*code).unwrap_or("unknown")),
@@ -407,6 +412,7 @@ mod tests {
         assert_eq!(bytes(b"GET / HTTP/1.1\r\n"), r#""GET / HTTP/1.1\r\n""#);
         assert_eq!(bytes(b"\0a\"\\\xff1\xff"), r#""\0a\"\\\3771\377""#);
         assert_eq!(bytes(&[b'a'; 33]), format!("\"{}\"...", "a".repeat(32)));
+        assert_eq!(one_line("a `\u{fc}\"` \u{1b}[31m\n"), "a `\u{fc}\"` \\u{1b}[31m\\n");
         assert_eq!(string(&Bytes { head: b"ab".to_vec(), length: 3 }), "\"ab\"...");
     }
 }

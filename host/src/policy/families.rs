@@ -104,7 +104,7 @@ impl fmt::Display for CanInterface<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::All => f.write_str("*"),
-            Self::Name(name) => f.write_str(name),
+            Self::Name(name) => name.escape_debug().fmt(f),
             Self::Unknown(index) => write!(f, "interface {index}"),
         }
     }

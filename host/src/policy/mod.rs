@@ -84,3 +84,4 @@ pub use pattern::{
 pub use pins::Pins;
 pub use raw::{MulticastPattern, RawPattern};
 pub use unix::UnixRoute;
+pub(crate) use unix::show;
