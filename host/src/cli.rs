@@ -1,5 +1,14 @@
 //! The command line: what it takes, and what it answers.
 
+/// Says something on standard error. One that nobody reads any more is no reason to fail, as `eprintln!` would: least of all on the
+/// thread that waits for signals.
+macro_rules! say {
+    ($($words:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), "sandsock: {}", format_args!($($words)*));
+    }};
+}
+
 mod compose;
 mod engine;
 mod guest;
@@ -115,7 +124,7 @@ Examples:
 
 const SERVE_HELP: &str = "\
 Without --instances each connection is served by a fresh instance, which has it as descriptor 0 (fromfd(0)) and ends when it
-likes; nothing of one is left to the next. Beyond --max-connections new ones wait in the kernel's backlog.
+likes, or after --max-time; nothing of one is left to the next. Beyond --max-connections new ones wait in the kernel's backlog.
 With --instances N instances live on and accept for themselves: the listening socket is descriptor 3, told by LISTEN_FDS.
 One that traps or fails is started anew.
 
@@ -190,7 +199,7 @@ pub(crate) fn main() -> ExitCode {
     match result {
         Ok(status) => status,
         Err(Failure { status, error }) => {
-            eprintln!("sandsock: {error:#}");
+            say!("{error:#}");
             ExitCode::from(status)
         }
     }
@@ -205,7 +214,7 @@ fn log_to_stderr(verbose: u8) {
         _ => "trace",
     };
     let filter = EnvFilter::try_from_env("SANDSOCK_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false).without_time();
     log.with_target(verbose > 1).with_ansi(std::io::stderr().is_terminal()).init();
 }
 

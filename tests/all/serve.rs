@@ -328,6 +328,79 @@ fn serve_second_signal_ends_it_at_once() {
 }
 
 #[test]
+fn serve_second_signal_takes_the_socket_file_along() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("serve.sock");
+    // The guest's standard output is a pipe that nobody reads: its worker is stuck in it, and does not see the end.
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let mut command = Command::new(binary());
+    command.args(["serve", "--workers", "1", "--listen"]).arg(&path).arg(programs::serve_connection_ok.path());
+    let mut child = command.stdout(writer).stderr(Stdio::null()).spawn().expect("starts");
+    drop(command);
+    let start = Instant::now();
+    while !path.exists() {
+        assert!(start.elapsed() < PATIENCE, "it does not listen");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let mut line = Line(BufReader::new(UnixStream::connect(&path).expect("connects")));
+    line.say("print");
+    std::thread::sleep(Duration::from_millis(500));
+    for _ in 0..2 {
+        kill_process(Pid::from_child(&child), Signal::TERM).expect("it is there");
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    assert_eq!(child.wait().expect("waits").code(), Some(143));
+    assert!(!path.exists(), "the socket's file is left behind");
+    drop(reader);
+}
+
+#[test]
+fn serve_ends_though_nobody_reads_what_it_says() {
+    let mut command = Command::new(binary());
+    command.args(["serve", "-v", "--grace", "0", "--listen", "127.0.0.1:0"]).arg(programs::serve_connection_ok.path());
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts");
+    let mut said = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
+    let address = said.find_map(|line| Some(line.split_once("listening on ")?.1.to_owned())).expect("it listens");
+    drop(said);
+    let ask = |text: &str| {
+        let mut line = Line(BufReader::new(TcpStream::connect(&address).expect("connects")));
+        line.ask(text)
+    };
+    // A trap is told as well.
+    assert_eq!((ask("count"), ask("trap"), ask("count")), ("1".to_owned(), String::new(), "1".to_owned()));
+    kill_process(Pid::from_child(&child), Signal::TERM).expect("it is there");
+    let start = Instant::now();
+    while child.try_wait().expect("waits").is_none() {
+        assert!(start.elapsed() < PATIENCE, "it goes on");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(child.wait().expect("waits").code(), Some(0));
+}
+
+#[test]
+fn serve_silent_client_loses_its_place() {
+    let options = ["--max-connections", "2", "--max-time", "1"];
+    let serving = Serving::on_loopback(&options, programs::serve_connection_ok);
+    // One says nothing, one has its guest compute.
+    let (mut silent, mut busy, mut third) = (serving.connect(), serving.connect(), serving.connect());
+    busy.say("compute");
+    let start = Instant::now();
+    assert_eq!(third.ask("count"), "1");
+    assert!(start.elapsed() > Duration::from_millis(900), "there was a place for it before");
+    serving.said("InterruptedError");
+    assert_eq!((silent.hear(), busy.hear()), (String::new(), String::new()));
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
+#[test]
+fn serve_host_name_is_what_each_instance_sees() {
+    let serving = Serving::on_loopback(&["--hostname", "served.example"], programs::serve_connection_ok);
+    assert_eq!(serving.connect().ask("hostname"), "served.example");
+    let serving = Serving::on_loopback(&[], programs::serve_connection_ok);
+    assert_eq!(serving.connect().ask("hostname"), "sandbox");
+}
+
+#[test]
 fn serve_unix_listeners() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("serve.sock");
@@ -444,6 +517,16 @@ fn serve_socket_activation() {
         assert_eq!(serving.ended().code(), Some(0), "{}", serving.output());
         assert!(blocks(&listener), "given back as it was");
     }
+
+    // What all instances are handed, beside their connections.
+    let mut command = activated(&listener, "exec \"$0\" serve --listen 127.0.0.1:0 --inherit fd:3 \"$1\"");
+    command.arg(programs::serve_connection_ok.path());
+    let mut serving = Serving::spawn(command);
+    assert_eq!(serving.connect().ask("count"), "1");
+    assert!(!blocks(&listener));
+    serving.signal(Signal::TERM);
+    assert_eq!(serving.ended().code(), Some(0), "{}", serving.output());
+    assert!(blocks(&listener), "given back as it was");
 
     // `run --inherit listen`: the guest finds its environment.
     let line = "export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web; exec \"$0\" -v run --inherit listen \"$1\"";

@@ -20,7 +20,7 @@ pub(super) struct Listener {
     pub(super) socket: Inherited,
     pub(super) name: String,
     /// The file that the bind made, removed at the end.
-    pub(super) _file: Option<SocketFile>,
+    pub(super) file: Option<SocketFile>,
 }
 
 impl Listener {
@@ -41,7 +41,7 @@ impl Listener {
         if !socket.is_listener() {
             bail!("it is {socket}, and must be a listening socket");
         }
-        Ok(Self { name: format!("{number}, {socket}"), socket, _file: None })
+        Ok(Self { name: format!("{number}, {socket}"), socket, file: None })
     }
 
     fn inet(text: &str) -> anyhow::Result<Self> {
@@ -69,7 +69,7 @@ impl Listener {
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         let name = socket.local_addr()?.as_socket().map_or_else(|| address.to_string(), |own| own.to_string());
-        Ok(Self { socket: Inherited::new(socket.into())?, name, _file: None })
+        Ok(Self { socket: Inherited::new(socket.into())?, name, file: None })
     }
 
     fn path(path: &Path) -> anyhow::Result<Self> {
@@ -89,7 +89,7 @@ impl Listener {
         socket.bind(&SockAddr::unix(name)?)?;
         let file = file.map(SocketFile::new).transpose()?;
         socket.listen(BACKLOG)?;
-        Ok(Self { socket: Inherited::new(socket.into())?, name: shown.to_owned(), _file: file })
+        Ok(Self { socket: Inherited::new(socket.into())?, name: shown.to_owned(), file })
     }
 }
 

@@ -1,5 +1,6 @@
 //! What to tell of guests: the options that `run` and its like share.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -119,15 +120,13 @@ impl Observers {
             return;
         }
         match form {
-            StatsForm::Table => eprint!("{}", stats.table()),
-            StatsForm::Json => eprintln!("{}", stats.json()),
+            // As with `say`, whoever has closed standard error does not want it.
+            StatsForm::Table => drop(write!(std::io::stderr(), "{}", stats.table())),
+            StatsForm::Json => drop(writeln!(std::io::stderr(), "{}", stats.json())),
             StatsForm::JsonTo(path) => {
-                let written = create(path).and_then(|mut file| {
-                    use std::io::Write as _;
-                    writeln!(file, "{}", stats.json())
-                });
+                let written = create(path).and_then(|mut file| writeln!(file, "{}", stats.json()));
                 if let Err(error) = written {
-                    eprintln!("sandsock: --stats {}: {error}", path.display());
+                    say!("--stats {}: {error}", path.display());
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! `sandsock run`.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -101,7 +102,7 @@ fn stop_by_ctrl_c(interrupter: Interrupter, engine: Engine, observers: Observers
             // Most guests end now. Only one that does not needs the advice, and its own words come first.
             std::thread::spawn(|| {
                 std::thread::sleep(Duration::from_millis(300));
-                eprintln!("sandsock: interrupted; Ctrl-C again stops the guest");
+                say!("interrupted; Ctrl-C again stops the guest");
             });
             return;
         }
@@ -128,9 +129,9 @@ fn status(component: &Path, ended: Ended, advice: &str) -> Result<ExitCode, Fail
             if matches!(error.downcast_ref(), Some(wasmtime::Trap::Interrupt)) {
                 return Ok(ExitCode::from(130));
             }
-            eprintln!("sandsock: {}: the guest trapped: {}{advice}", component.display(), error.root_cause());
+            say!("{}: the guest trapped: {}{advice}", component.display(), error.root_cause());
             if let Some(trace) = error.downcast_ref::<WasmBacktrace>() {
-                eprintln!("{}", printable(&trace.to_string()));
+                let _ = writeln!(std::io::stderr(), "{}", printable(&trace.to_string()));
             }
             // A shell's status for an abort: the guest did not end by itself.
             Ok(ExitCode::from(134))

@@ -7,14 +7,14 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
-use sandsock_host::policy::{DescriptorNumber, Policy};
-use sandsock_host::{Acceptor, Inherited, SandsockCtx, SandsockCtxBuilder};
+use sandsock_host::policy::DescriptorNumber;
+use sandsock_host::{Acceptor, Inherited, SandsockCtxBuilder};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tokio::sync::{Semaphore, watch};
@@ -24,9 +24,9 @@ use wasmtime::{Engine, Trap, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
 use super::engine::load;
-use super::guest::{GuestArgs, State, Surroundings, fit, new_store, policy, raise_descriptor_limit, unfit};
-use super::handed::{Handed, LISTEN_START, listen_environment};
-use super::listen::Listener;
+use super::guest::{GuestArgs, State, Surroundings, context, fit, new_store, policy, raise_descriptor_limit, unfit};
+use super::handed::{LISTEN_START, listen_environment};
+use super::listen::{Listener, SocketFile};
 use super::memory::Memory;
 use super::observe::{Instances, Observers};
 use super::{Failure, told};
@@ -56,6 +56,11 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "N", default_value = "1024", conflicts_with = "instances")]
     max_connections: NonZeroU32,
 
+    /// End what serves a connection after so many seconds, as at the command's own end. Without it a client that says nothing
+    /// holds its place as long as the guest waits for it.
+    #[arg(long, value_name = "SECONDS", conflicts_with = "instances")]
+    max_time: Option<NonZeroU32>,
+
     /// At SIGTERM or Ctrl-C, give the guests so many seconds to end before they are interrupted.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     grace: u32,
@@ -84,14 +89,17 @@ enum Stage {
 struct Server {
     engine: Engine,
     pre: Pre,
-    policy: Arc<Policy>,
+    /// What each instance's context is made of, but for the connection or the listener, and the observers.
+    context: SandsockCtxBuilder,
     observers: Observers,
     surroundings: Surroundings,
-    /// What each instance is handed besides the connection or the listener.
-    handed: Handed,
+    /// The listening socket's, which goes with the command.
+    file: Mutex<Option<SocketFile>>,
     component: String,
     stage: watch::Sender<Stage>,
     connections: Arc<Semaphore>,
+    /// How long a connection may last.
+    max_time: Option<Duration>,
     live: AtomicUsize,
     ticker: OnceLock<Thread>,
     /// The status after a second signal.
@@ -151,25 +159,33 @@ pub(super) fn serve(args: &ServeArgs, verbose: u8) -> Result<ExitCode, Failure> 
         Some(count) => count.get() as usize,
         None => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
     };
-    let Listener { socket, name, _file } = Listener::new(&args.listen)?;
+    let context = {
+        let mut builder = context(&args.guest, policy)?;
+        builder.wait_on_fiber();
+        surroundings.add_folders(&mut builder)?;
+        handed.give(&mut builder);
+        builder
+    };
+    let Listener { socket, name, file } = Listener::new(&args.listen)?;
     let server = Arc::new(Server {
         engine: loaded.engine.clone(),
         pre,
-        policy: Arc::new(policy),
+        context,
         observers,
         surroundings,
-        handed,
+        file: Mutex::new(file),
         component,
         stage: watch::Sender::new(Stage::Serving),
         connections: Arc::new(Semaphore::new(args.max_connections.get() as usize)),
+        max_time: args.max_time.map(|seconds| Duration::from_secs(seconds.get().into())),
         live: AtomicUsize::new(0),
         ticker: OnceLock::new(),
         status: AtomicI32::new(0),
     });
     let grace = Duration::from_secs(args.grace.into());
-    end_by_signals(Arc::clone(&server), if args.instances.is_some() { Duration::ZERO } else { grace }, grace)?;
-    tick(Arc::clone(&server));
-    eprintln!("sandsock: listening on {name}");
+    end_by_signals(&server, if args.instances.is_some() { Duration::ZERO } else { grace }, grace)?;
+    tick(&server);
+    say!("listening on {name}");
     let share = |worker: usize| {
         let count = args.instances.map(|count| count.get() as usize);
         count.map(|count| (worker..count).step_by(workers))
@@ -193,11 +209,23 @@ pub(super) fn serve(args: &ServeArgs, verbose: u8) -> Result<ExitCode, Failure> 
             Err(_) => return Err(anyhow!("a worker panicked").into()),
         }
     }
-    server.observers.finish();
+    server.finish();
     Ok(ExitCode::from(u8::try_from(server.status.load(Ordering::Relaxed)).unwrap_or(1)))
 }
 
 impl Server {
+    /// Ends the guests.
+    fn stop(&self) {
+        self.stage.send_replace(Stage::Stopping);
+        self.engine.increment_epoch();
+    }
+
+    /// The last things to do, wherever the command ends.
+    fn finish(&self) {
+        drop(self.file.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.observers.finish();
+    }
+
     /// A worker's life: a fresh instance for each connection.
     fn accept_all(self: Arc<Self>, listener: Inherited) -> anyhow::Result<()> {
         on_worker(async |tasks| {
@@ -275,10 +303,7 @@ impl Server {
         give: impl FnOnce(&mut SandsockCtxBuilder) -> &mut SandsockCtxBuilder,
     ) -> anyhow::Result<Ended> {
         let sandsock = {
-            let mut builder = SandsockCtx::builder(Arc::clone(&self.policy));
-            builder.wait_on_fiber();
-            self.surroundings.add_folders(&mut builder)?;
-            self.handed.clone().give(&mut builder);
+            let mut builder = self.context.clone();
             self.observers.attach(&mut builder);
             give(&mut builder).build()?
         };
@@ -306,8 +331,11 @@ impl Server {
         };
         let ended = {
             let mut run = std::pin::pin!(run);
+            // By its own time an instance comes to the stages of the end as all do by the command's.
+            let mut own = Stage::Serving;
+            let mut time = std::pin::pin!(tokio::time::sleep(self.max_time.unwrap_or(Duration::MAX)));
             loop {
-                let now = *stage.borrow_and_update();
+                let now = (*stage.borrow_and_update()).max(own);
                 match now {
                     Stage::Serving | Stage::Draining => {}
                     Stage::Interrupting => interrupter.interrupt(),
@@ -317,6 +345,10 @@ impl Server {
                     ended = &mut run => break ended,
                     // The sender lives as long as the server.
                     _ = stage.changed() => {}
+                    () = &mut time, if self.max_time.is_some() => {
+                        own = if own == Stage::Serving { Stage::Interrupting } else { Stage::Stopping };
+                        time.as_mut().reset(tokio::time::Instant::now() + LAST_WORDS);
+                    }
                 }
             }
         };
@@ -329,9 +361,9 @@ impl Server {
             Ok(Ended::Success | Ended::Stopped) => {}
             Ok(Ended::Failure) => tracing::info!("{what}: the guest failed"),
             Ok(Ended::Trap(trap)) => {
-                eprintln!("sandsock: {}: {what}: the guest trapped: {trap}", self.component);
+                say!("{}: {what}: the guest trapped: {trap}", self.component);
             }
-            Err(error) => eprintln!("sandsock: {}: {what}: no instance could be made: {error:#}", self.component),
+            Err(error) => say!("{}: {what}: no instance could be made: {error:#}", self.component),
         }
     }
 }
@@ -380,44 +412,58 @@ fn on_worker(start: impl AsyncFnOnce(&LocalSet) -> anyhow::Result<()>) -> anyhow
 }
 
 /// The clock of turns, which runs while there are instances.
-fn tick(server: Arc<Server>) {
-    std::thread::spawn(move || {
-        let _ = server.ticker.set(std::thread::current());
-        loop {
-            if server.live.load(Ordering::Relaxed) == 0 {
+fn tick(server: &Arc<Server>) {
+    let own = Arc::downgrade(server);
+    let ticker = std::thread::spawn(move || {
+        // The server is not held meanwhile: what was handed over is given back when it goes.
+        while let Some(live) = own.upgrade().map(|server| server.live.load(Ordering::Relaxed)) {
+            if live == 0 {
                 std::thread::park();
             }
             std::thread::sleep(TICK);
-            server.engine.increment_epoch();
+            if let Some(server) = own.upgrade() {
+                server.engine.increment_epoch();
+            }
         }
     });
+    // Before there is any instance that would have to wake it.
+    let _ = server.ticker.set(ticker.thread().clone());
 }
 
 /// The first SIGTERM or SIGINT begins the end: after `grace` the guests are interrupted, after `patience` more they are stopped.
 /// The second signal ends at once.
-fn end_by_signals(server: Arc<Server>, grace: Duration, patience: Duration) -> anyhow::Result<()> {
+fn end_by_signals(server: &Arc<Server>, grace: Duration, patience: Duration) -> anyhow::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("can't watch for signals")?;
+    let server = Arc::downgrade(server);
     std::thread::spawn(move || {
         let mut signals = signals.forever();
         let Some(_) = signals.next() else { return };
-        let live = server.live.load(Ordering::Relaxed);
-        eprintln!("sandsock: no more connections are accepted; {live} instances run. A second signal ends them.");
-        server.stage.send_replace(Stage::Draining);
-        let slow = Arc::clone(&server);
+        if let Some(server) = server.upgrade() {
+            let live = server.live.load(Ordering::Relaxed);
+            say!("no more connections are accepted; {live} instances run. A second signal ends them.");
+            server.stage.send_replace(Stage::Draining);
+        }
+        let slow = Weak::clone(&server);
         std::thread::spawn(move || {
             std::thread::sleep(grace);
-            slow.stage.send_if_modified(|stage| std::mem::replace(stage, (*stage).max(Stage::Interrupting)) != *stage);
+            if let Some(server) = slow.upgrade() {
+                server.stage.send_if_modified(|stage| std::mem::replace(stage, (*stage).max(Stage::Interrupting)) != *stage);
+            }
             std::thread::sleep(if grace.is_zero() { patience } else { LAST_WORDS });
-            slow.stage.send_replace(Stage::Stopping);
-            slow.engine.increment_epoch();
+            if let Some(server) = slow.upgrade() {
+                server.stop();
+            }
         });
         let Some(signal) = signals.next() else { return };
-        // The shell's status for a program that a signal ended.
-        server.status.store(128 + signal, Ordering::Relaxed);
-        server.stage.send_replace(Stage::Stopping);
-        server.engine.increment_epoch();
+        if let Some(server) = server.upgrade() {
+            // The shell's status for a program that a signal ended.
+            server.status.store(128 + signal, Ordering::Relaxed);
+            server.stop();
+        }
         std::thread::sleep(Duration::from_millis(500));
-        server.observers.finish();
+        if let Some(server) = server.upgrade() {
+            server.finish();
+        }
         std::process::exit(128 + signal);
     });
     Ok(())

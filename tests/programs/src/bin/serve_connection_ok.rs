@@ -1,4 +1,5 @@
-//! Serves the one connection that it was started for, by lines: `echo TEXT`, `count`, `names`, `more`, `trap`, `memory`, `compute`.
+//! Serves the one connection that it was started for, by lines: `echo TEXT`, `count`, `names`, `more`, `trap`, `memory`, `hostname`, `print`,
+//! `compute`.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -47,6 +48,10 @@ fn answer(connection: &Socket, line: &str) -> Result<String> {
             let bytes = vec![1u8; mebibytes.parse::<usize>().expect("a number") << 20];
             Ok((bytes.len() >> 20).to_string())
         }
+        ("hostname", _) => Ok(sandsock::gethostname()),
+        ("print", _) => loop {
+            println!("{}", "x".repeat(4096));
+        },
         ("compute", _) => {
             let mut number: u64 = 0;
             loop {
