@@ -354,6 +354,11 @@ impl<'a> Judge<'a> {
         result.is_err_and(|denial| denial.rule.is_none())
     }
 
+    /// Asks whether a rule denies it; that nothing grants it is no matter.
+    pub(crate) fn not_denied(&self, request: &Request<'_>) -> Outcome<()> {
+        if self.lacks_grant(request) { Ok(()) } else { self.decide(request) }
+    }
+
     fn permit<A>(&self, act: A) -> Permit<A> {
         Permit { act, generation: self.ctx.policy.generation() }
     }

@@ -41,10 +41,11 @@ pub(crate) fn packet_frames_denied() {
 }
 
 #[test]
-pub(crate) fn packet_index_denied() {
-    alone("packet_index_denied", || {
+pub(crate) fn packet_rules_denied() {
+    alone("packet_rules_denied", || {
         both_ways(|way| {
-            let guest = Guest::new(programs::packet_index_denied, way).allow("packet=lo").deny("ioctl=SIOCGIFINDEX");
+            let guest = Guest::new(programs::packet_rules_denied, way).allow("packet=lo");
+            let guest = guest.deny("ioctl=SIOCGIFINDEX").deny("packet=lo:arp");
             guest.run().success();
         });
     });

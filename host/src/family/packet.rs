@@ -24,6 +24,9 @@ const ETHERNET_HEADER: usize = 14;
 /// Below are the lengths of IEEE 802.3, which say nothing of the protocol.
 const FIRST_TYPE: u16 = 0x600;
 
+/// The types of VLAN tags (IEEE 802.1Q: two bytes of type and two of VLAN; the frame's own type follows).
+const TAGS: [u16; 3] = [0x8100, 0x88a8, 0x9100];
+
 pub(super) struct Packet;
 
 fn encode(address: &PacketAddress, protocol: u16) -> Result<RawAddress, Errno> {
@@ -128,30 +131,45 @@ impl FamilyRules for Packet {
         to: Option<&Address>,
         frame: &[u8],
     ) -> Outcome<()> {
-        if kind.type_ != libc::SOCK_RAW {
+        let (interface, protocol) = match to {
+            Some(Address::Packet(address)) => (address.interface, address.protocol),
+            Some(_) => return Err(Errno::AFNOSUPPORT.into()),
+            None => decoded(&sys::local_address(socket.fd())?).map_or((0, 0), |own| (own.interface, own.protocol)),
+        };
+        // Where the kernel makes the header, the address says what it is, and all but what a tag hides.
+        if kind.type_ != libc::SOCK_RAW && !TAGS.contains(&protocol) {
             return Ok(());
         }
-        let interface = match to {
-            Some(Address::Packet(address)) => address.interface,
-            Some(_) => return Err(Errno::AFNOSUPPORT.into()),
-            None => decoded(&sys::local_address(socket.fd())?).map_or(0, |address| address.interface),
-        };
         if interface == 0 {
             // man 7 packet: there is no interface to send it on.
             return Err(Errno::NXIO.into());
         }
         let name = name_of(socket, interface)?;
         let every = Request::Packet { interface: Some(&name), protocol: EVERY_PROTOCOL };
+        if kind.type_ != libc::SOCK_RAW {
+            return judge.not_denied(&every);
+        }
         if judge.would_allow(&every) {
             return judge.decide(&every);
         }
         match frame_protocol(frame) {
             Some(protocol) if sys::has_ethernet_header(socket.fd(), &name)? => {
-                judge.decide(&Request::Packet { interface: Some(&name), protocol })
+                let of = |protocol| Request::Packet { interface: Some(&name), protocol };
+                judge.decide(&of(protocol))?;
+                // A tag comes off on the way: what is denied is denied behind it too.
+                behind_tags(frame).try_for_each(|protocol| judge.not_denied(&of(protocol)))
             }
             _ => judge.decide(&every),
         }
     }
+}
+
+/// The protocols behind an Ethernet frame's VLAN tags, the first one's own not among them.
+fn behind_tags(frame: &[u8]) -> impl Iterator<Item = u16> {
+    let types = frame.get(ETHERNET_HEADER - 2..).unwrap_or_default().chunks_exact(4);
+    let mut types = types.map(|tag| u16::from_be_bytes([tag[0], tag[1]]));
+    let mut tagged = types.next().is_some_and(|kind| TAGS.contains(&kind));
+    types.map_while(move |kind| std::mem::replace(&mut tagged, TAGS.contains(&kind)).then_some(kind))
 }
 
 /// The protocol that an Ethernet frame names; none where it names none.
@@ -186,6 +204,19 @@ mod tests {
         assert_eq!(frame_protocol(&frame[..13]), None);
         frame[12..14].copy_from_slice(&[0x00, 0x26]);
         assert_eq!(frame_protocol(&frame), None, "a length");
+    }
+
+    #[test]
+    fn tags_are_looked_behind() {
+        let behind = |types: &[u16]| {
+            let tags: Vec<u8> = types.iter().flat_map(|kind| [&kind.to_be_bytes()[..], &[0, 7]].concat()).collect();
+            behind_tags(&[&[0; 12][..], &tags, &[0; 2]].concat()).collect::<Vec<_>>()
+        };
+        assert_eq!(behind(&[0x0800, 0x0806]), []);
+        assert_eq!(behind(&[0x8100, 0x0806, 0x0800]), [0x0806]);
+        assert_eq!(behind(&[0x88a8, 0x8100, 0x86dd]), [0x8100, 0x86dd]);
+        assert_eq!(behind(&[0x8100]), []);
+        assert_eq!(behind_tags(&[0; 3]).count(), 0);
     }
 
     #[test]
