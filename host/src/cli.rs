@@ -208,13 +208,18 @@ pub(crate) fn main() -> ExitCode {
 fn log_to_stderr(verbose: u8) {
     use tracing_subscriber::EnvFilter;
     let default = match verbose {
-        0 => "warn",
+        // Two commands that compile the same component may write one cache entry: whose it becomes is no matter.
+        0 => "warn,wasmtime_internal_cache=error",
         1 => "sandsock=info,sandsock_host=info,warn",
         2 => "sandsock=debug,sandsock_host=debug,warn",
         _ => "trace",
     };
     let filter = EnvFilter::try_from_env("SANDSOCK_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false).without_time();
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false)
+        .without_time();
     log.with_target(verbose > 1).with_ansi(std::io::stderr().is_terminal()).init();
 }
 

@@ -275,7 +275,8 @@ pub(crate) async fn send_to<T: SandsockView>(
     let (sending, kind, flags) = Sending::new(store, &d, data.len(), flags, wait)?;
     let total = sending.total;
     let mut permit = judge_send_to(store, &sending.handle, kind, &address, wait).await?;
-    let judged = judge_contents(store, &sending.handle, kind, Some(&address), total, |store| data.as_le_slice(store).to_vec())?;
+    let judged =
+        judge_contents(store, &sending.handle, kind, Some(&address), total, |store| data.as_le_slice(store).to_vec())?;
     sending
         .run(store, |store, handle, part| {
             renew(store, &mut permit, handle, kind, &address)?;

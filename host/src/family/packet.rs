@@ -212,10 +212,10 @@ mod tests {
             let tags: Vec<u8> = types.iter().flat_map(|kind| [&kind.to_be_bytes()[..], &[0, 7]].concat()).collect();
             behind_tags(&[&[0; 12][..], &tags, &[0; 2]].concat()).collect::<Vec<_>>()
         };
-        assert_eq!(behind(&[0x0800, 0x0806]), []);
+        assert!(behind(&[0x0800, 0x0806]).is_empty());
         assert_eq!(behind(&[0x8100, 0x0806, 0x0800]), [0x0806]);
         assert_eq!(behind(&[0x88a8, 0x8100, 0x86dd]), [0x8100, 0x86dd]);
-        assert_eq!(behind(&[0x8100]), []);
+        assert!(behind(&[0x8100]).is_empty());
         assert_eq!(behind_tags(&[0; 3]).count(), 0);
     }
 

@@ -148,7 +148,9 @@ mod tests {
         let chosen = |deny: &[&str], port| {
             let mut builder = Policy::builder();
             builder.publish("127.0.0.1:0=10.0.0.1:80/tcp").unwrap();
-            deny.iter().for_each(|rule| drop(builder.deny(rule).unwrap()));
+            for rule in deny {
+                builder.deny(rule).unwrap();
+            }
             let (now, truth) = (std::time::Instant::now(), SocketAddr::new([127, 0, 0, 1].into(), port));
             let request = Request::TcpListen(Local { published: Some(truth), ..guest.into() });
             builder.build().decide(&request, &Pins::new(now), now).is_ok()

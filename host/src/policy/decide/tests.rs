@@ -310,7 +310,10 @@ fn denial_names_the_grant_in_one_sentence() {
         ("udp-receive=1.1.1.1:1", "udp-receive from 1.1.1.1:1 is not granted; allow it with --allow udp-receive=1.1.1.1:1"),
         ("unix-connect=/run/a b", "unix-connect to /run/a b is not granted; allow it with --allow 'unix-connect=/run/a b'"),
         ("unix-bind=@a*", r"unix-bind to @a\x2a is not granted; allow it with --allow 'unix-bind=@a\x2a'"),
-        ("resolve=DB.example.", "resolve of DB.example. is not granted; allow it with --allow resolve=db.example, or by what it is looked up for, as in tcp-connect=db.example:PORT"),
+        (
+            "resolve=DB.example.",
+            "resolve of DB.example. is not granted; allow it with --allow resolve=db.example, or by what it is looked up for, as in tcp-connect=db.example:PORT",
+        ),
         (
             "option=SOL_SOCKET/SO_MARK",
             "option SOL_SOCKET/SO_MARK is not granted; allow it with --allow option=SOL_SOCKET/SO_MARK",
