@@ -445,6 +445,16 @@ pub const BDADDR_LOCAL: &str = "00:00:00:FF:FF:FF";
 /// The names of the `socket` module whose values are strings, sorted by name.
 pub static STRINGS: &[(&str, &str)] = &[("BDADDR_ANY", BDADDR_ANY), ("BDADDR_LOCAL", BDADDR_LOCAL)];
 
+/// The strings that the module has on Windows alone, for AF_HYPERV: identifiers of partitions, sorted by name.
+pub static FOREIGN_STRINGS: &[(&str, &str)] = &[
+    ("HV_GUID_BROADCAST", "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF"),
+    ("HV_GUID_CHILDREN", "90DB8B89-0D35-4F79-8CE9-49EA0AC8B7CD"),
+    ("HV_GUID_LOOPBACK", "E0E16197-DD56-4A10-9195-5EE7A155A838"),
+    ("HV_GUID_PARENT", "A42E7CDA-D03F-480C-9CC2-A4DE20ABB878"),
+    ("HV_GUID_WILDCARD", "00000000-0000-0000-0000-000000000000"),
+    ("HV_GUID_ZERO", "00000000-0000-0000-0000-000000000000"),
+];
+
 /// Python's `has_ipv6`: the library was built for IPv6, which says nothing about the machine.
 pub const HAS_IPV6: bool = true;
 
