@@ -2,6 +2,10 @@
 //!
 //! The canonical ABI has a list that the host returns put where the guest's `cabi_realloc` says, which for the generated bindings
 //! is fresh memory. For one call this module says the caller's own buffer instead, and spares an allocation and a copy.
+//!
+//! It rests on `cabi_realloc`, which a program has once: the bindings' own is a weak symbol and gives way to this one. Where a
+//! link keeps the other one after all, every list is fresh memory, and is copied. A program that defines a strong one of its own
+//! beside this crate does not link.
 
 #![allow(unsafe_code)]
 
@@ -17,6 +21,8 @@ use crate::raw::descriptors::Descriptor;
 thread_local! {
     /// Where the next list of bytes is to go, and how long it may be there.
     static PLACE: Cell<(*mut u8, usize)> = const { Cell::new((ptr::null_mut(), 0)) };
+    /// The caller's buffer while a call may hold it: no allocation, and not to be grown or freed as one.
+    static LENT: Cell<*mut u8> = const { Cell::new(ptr::null_mut()) };
 }
 
 /// What the host calls for the memory of what it returns. It takes the place of the bindings' own, which is a weak symbol.
@@ -34,18 +40,31 @@ unsafe extern "C" fn cabi_realloc(old: *mut u8, old_length: usize, align: usize,
             return place;
         }
     }
-    // SAFETY: the canonical ABI gives sizes and alignments of its types, and for `old` what an earlier call has returned.
-    let new = unsafe {
-        let layout = Layout::from_size_align_unchecked(old_length.max(length), align);
-        match old_length {
-            0 => alloc::alloc(layout),
-            _ => alloc::realloc(old, Layout::from_size_align_unchecked(old_length, align), length),
+    // SAFETY: the canonical ABI gives sizes and alignments of its types, and for `old` what an earlier call has returned: an
+    // allocation, or the buffer. A text is first given the most room that it may need, and grown or cut as it is converted.
+    unsafe {
+        let layout = |length| Layout::from_size_align_unchecked(length, align);
+        let new = if length == 0 {
+            if old != LENT.get() {
+                alloc::dealloc(old, layout(old_length));
+            }
+            return ptr::without_provenance_mut(align);
+        } else if old_length == 0 {
+            alloc::alloc(layout(length))
+        } else if old == LENT.get() {
+            let new = alloc::alloc(layout(length));
+            if !new.is_null() {
+                ptr::copy_nonoverlapping(old, new, old_length.min(length));
+            }
+            new
+        } else {
+            alloc::realloc(old, layout(old_length), length)
+        };
+        if new.is_null() {
+            std::process::abort();
         }
-    };
-    if new.is_null() {
-        std::process::abort();
+        new
     }
-    new
 }
 
 #[link(wasm_import_module = "sandsock:socket/transfers@0.1.0")]
@@ -112,21 +131,26 @@ pub(crate) fn receive_into(descriptor: &Descriptor, buffer: &mut [u8], flags: i3
     // SAFETY: a null answer is a valid one, of no bytes.
     let mut answer: Answer = unsafe { std::mem::zeroed() };
     PLACE.set((start, buffer.len()));
+    LENT.set(start);
     // SAFETY: the handle is borrowed for the call, and `answer` has the layout of the result. The host writes into what
     // `cabi_realloc` gives alone: the buffer, which is borrowed here, or memory of its own.
     unsafe {
         import_receive(descriptor.handle() as i32, buffer.len() as i64, flags, case, time as i64, &raw mut answer);
     }
-    PLACE.take();
+    PLACE.set((ptr::null_mut(), 0));
+    LENT.set(ptr::null_mut());
     // SAFETY: the discriminants say which case there is, and its pointers came from `cabi_realloc`.
     unsafe {
         if answer.is_error == 0 {
             let List { start: data, length } = answer.payload.list;
-            if data != start {
-                buffer[..length].copy_from_slice(slice::from_raw_parts(data, length));
-                release(data, length, start);
+            if data == start {
+                return Ok(length);
             }
-            return Ok(length);
+            // More than was asked for is cut: no host gives it.
+            let count = length.min(buffer.len());
+            buffer[..count].copy_from_slice(slice::from_raw_parts(data, count));
+            release(data, length, start);
+            return Ok(count);
         }
         let RawError { is_denied, value } = answer.payload.error;
         if is_denied == 0 {
