@@ -1,67 +1,191 @@
-//! Text as bytes: the encodings, error handlers and newlines of a text file.
+//! Text as bytes: the encodings and error handlers of a text file.
+//!
+//! A text of Rust holds no lone surrogates. What Python would make one of (UTF-8 of a surrogate with `surrogatepass`, a wrong
+//! byte with `surrogateescape`) is an error here, the one that `strict` gives.
+
+mod charmap;
+mod newline;
+mod utf16;
+mod utf7;
 
 use std::borrow::Cow;
 
+pub(crate) use newline::Newline;
+
+use self::utf16::Order;
 use crate::{Error, ErrorKind, Result};
 
-/// An encoding. A text of Rust holds no lone surrogates: what Python would make of them is an error here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// U+FFFE, which is no character: where a byte has none.
+const UNDEFINED: u16 = 0xfffe;
+
+/// What begins a text of `utf-8-sig`.
+const SIGNATURE: &[u8] = "\u{feff}".as_bytes();
+
+/// An encoding.
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Encoding {
     Utf8,
+    /// UTF-8 that begins with a byte order mark.
+    Utf8Signed,
+    Utf7,
+    /// The order is none where the text's beginning tells it.
+    Utf16(Option<Order>),
+    Utf32(Option<Order>),
     Ascii,
     Latin1,
+    Charmap(&'static Charmap),
+}
+
+/// An encoding of one byte a character.
+#[derive(Debug)]
+pub(crate) struct Charmap {
+    /// Its names, with spaces between them.
+    names: &'static str,
+    /// The characters of the first 128 bytes; nothing where these are ASCII.
+    low: &'static str,
+    /// Those of the others.
+    high: &'static str,
+}
+
+impl Charmap {
+    const fn new(names: &'static str, low: &'static str, high: &'static str) -> Self {
+        Self { names, low, high }
+    }
+
+    /// The characters of all bytes.
+    fn table(&self) -> Vec<u16> {
+        let low = if self.low.is_empty() { (0..128).collect() } else { self.low.encode_utf16().collect::<Vec<u16>>() };
+        low.into_iter().chain(self.high.encode_utf16()).collect()
+    }
+}
+
+/// A name as CPython looks it up: letters, digits and dots, with `_` for what is between them.
+fn normalized(name: &str) -> String {
+    let mut plain = String::with_capacity(name.len());
+    let mut between = false;
+    for c in name.chars() {
+        if c.is_ascii_alphanumeric() || c == '.' {
+            if std::mem::take(&mut between) && !plain.is_empty() {
+                plain.push('_');
+            }
+            plain.push(c.to_ascii_lowercase());
+        } else {
+            between = true;
+        }
+    }
+    plain
 }
 
 impl Encoding {
     pub(crate) fn by_name(name: &str) -> Result<Self> {
-        let plain: String = name.to_ascii_lowercase().replace(['-', ' '], "_");
-        match plain.as_str() {
-            "utf_8" | "utf8" | "u8" | "utf" | "cp65001" => Ok(Self::Utf8),
-            "ascii" | "us_ascii" | "646" => Ok(Self::Ascii),
-            "latin_1" | "latin1" | "latin" | "l1" | "iso_8859_1" | "iso8859_1" | "8859" | "cp819" => Ok(Self::Latin1),
-            _ => Err(Error::exception("LookupError", &format!("unknown encoding: {name}"))),
+        const LITTLE: Option<Order> = Some(Order::Little);
+        const BIG: Option<Order> = Some(Order::Big);
+        if name.contains('\0') {
+            return Err(Error::text(ErrorKind::Value, "embedded null character"));
         }
+        let plain = normalized(name);
+        let unknown = |text: &str| Err(Error::exception("LookupError", text));
+        let is_one_of = |names: &str| names.split(' ').any(|name| name == plain);
+        Ok(match plain.as_str() {
+            "utf_8" | "utf8" | "u8" | "utf" | "utf8_ucs2" | "utf8_ucs4" | "cp65001" => Self::Utf8,
+            "utf_8_sig" => Self::Utf8Signed,
+            "utf_7" | "u7" | "utf7" | "unicode_1_1_utf_7" => Self::Utf7,
+            "utf_16" | "u16" | "utf16" => Self::Utf16(None),
+            "utf_16_le" | "utf_16le" | "unicodelittleunmarked" => Self::Utf16(LITTLE),
+            "utf_16_be" | "utf_16be" | "unicodebigunmarked" => Self::Utf16(BIG),
+            "utf_32" | "u32" | "utf32" => Self::Utf32(None),
+            "utf_32_le" | "utf_32le" => Self::Utf32(LITTLE),
+            "utf_32_be" | "utf_32be" => Self::Utf32(BIG),
+            "ascii" | "646" | "ansi_x3.4_1968" | "ansi_x3_4_1968" | "ansi_x3.4_1986" | "cp367" | "csascii" | "ibm367"
+            | "iso646_us" | "iso_646.irv_1991" | "iso_ir_6" | "us" | "us_ascii" => Self::Ascii,
+            "latin_1" | "8859" | "cp819" | "csisolatin1" | "ibm819" | "iso8859" | "iso8859_1" | "iso_8859_1"
+            | "iso_8859_1_1987" | "iso_ir_100" | "l1" | "latin" | "latin1" => Self::Latin1,
+            _ => match charmap::CHARMAPS.iter().find(|charmap| is_one_of(charmap.names)) {
+                Some(charmap) => Self::Charmap(charmap),
+                None if charmap::BINARY.iter().any(|names| is_one_of(names)) => {
+                    return unknown(&format!(
+                        "'{name}' is not a text encoding; use codecs.open() to handle arbitrary codecs"
+                    ));
+                }
+                None => return unknown(&format!("unknown encoding: {name}")),
+            },
+        })
     }
 
     /// The name in the texts of its errors.
     const fn name(self) -> &'static str {
         match self {
-            Self::Utf8 => "utf-8",
+            Self::Utf8 | Self::Utf8Signed => "utf-8",
+            Self::Utf7 => "utf7",
+            // Without a mark it is the machine's order that is tried.
+            Self::Utf16(None | Some(Order::Little)) => "utf-16-le",
+            Self::Utf16(Some(Order::Big)) => "utf-16-be",
+            Self::Utf32(None | Some(Order::Little)) => "utf-32-le",
+            Self::Utf32(Some(Order::Big)) => "utf-32-be",
             Self::Ascii => "ascii",
             Self::Latin1 => "latin-1",
+            Self::Charmap(_) => "charmap",
         }
     }
 
-    /// The first character that it lacks.
-    const fn limit(self) -> u32 {
+    /// Why a character can't be written, or a byte can't be read.
+    const fn lacks(self) -> &'static str {
         match self {
-            Self::Utf8 => 0x11_0000,
-            Self::Ascii => 0x80,
-            Self::Latin1 => 0x100,
+            Self::Ascii => "ordinal not in range(128)",
+            Self::Latin1 => "ordinal not in range(256)",
+            _ => "character maps to <undefined>",
         }
     }
 }
 
 /// What becomes of bytes that are no text, and of text that has no bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Handler {
+    /// `surrogateescape` and `surrogatepass` too.
     Strict,
     Ignore,
     Replace,
     BackslashReplace,
     XmlCharRefReplace,
+    /// No handler that there is, which is told when it is needed.
+    Unknown(Box<str>),
 }
 
 impl Handler {
     pub(crate) fn by_name(name: &str) -> Result<Self> {
-        match name {
-            "strict" => Ok(Self::Strict),
-            "ignore" => Ok(Self::Ignore),
-            "replace" => Ok(Self::Replace),
-            "backslashreplace" => Ok(Self::BackslashReplace),
-            "xmlcharrefreplace" => Ok(Self::XmlCharRefReplace),
-            _ => Err(Error::exception("LookupError", &format!("unknown error handler name '{name}'"))),
-        }
+        Ok(match name {
+            "strict" | "surrogateescape" | "surrogatepass" => Self::Strict,
+            "ignore" => Self::Ignore,
+            "replace" => Self::Replace,
+            "backslashreplace" => Self::BackslashReplace,
+            "xmlcharrefreplace" => Self::XmlCharRefReplace,
+            _ if name.contains('\0') => return Err(Error::text(ErrorKind::Value, "embedded null character")),
+            _ => Self::Unknown(name.into()),
+        })
+    }
+}
+
+fn unknown_handler(name: &str) -> Error {
+    Error::exception("LookupError", &format!("unknown error handler name '{name}'"))
+}
+
+/// What the next bytes are: so many that are text, then so many that are none, and why. Where none are wrong, what follows the
+/// good ones has begun and not ended.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    good: usize,
+    bad: usize,
+    why: &'static str,
+}
+
+impl Part {
+    const fn good(good: usize) -> Self {
+        Self { good, bad: 0, why: "" }
+    }
+
+    /// The `left` bytes behind the good ones are no whole character: wrong where nothing follows them.
+    const fn cut(good: usize, left: usize, last: bool, why: &'static str) -> Self {
+        Self { good, bad: if last { left } else { 0 }, why }
     }
 }
 
@@ -70,75 +194,146 @@ impl Handler {
 pub(crate) struct Decoder {
     encoding: Encoding,
     handler: Handler,
+    /// The characters of all bytes, of an encoding that has a table.
+    table: Vec<u16>,
     /// The beginning of a character whose rest has not come.
     begun: Vec<u8>,
 }
 
 impl Decoder {
-    pub(crate) const fn new(encoding: Encoding, handler: Handler) -> Self {
-        Self { encoding, handler, begun: Vec::new() }
+    pub(crate) fn new(encoding: Encoding, handler: Handler) -> Self {
+        let table = if let Encoding::Charmap(charmap) = encoding { charmap.table() } else { Vec::new() };
+        Self { encoding, handler, table, begun: Vec::new() }
     }
 
     /// The text of the next bytes; `last` where nothing follows them.
     pub(crate) fn decode(&mut self, bytes: &[u8], last: bool) -> Result<String> {
         let joined = if self.begun.is_empty() { Cow::Borrowed(bytes) } else { [&self.begun, bytes].concat().into() };
+        let Some(mark) = self.settle(&joined) else {
+            // CPython: where it stays undecided, at the end too, there is no text.
+            self.begun = joined.into_owned();
+            return Ok(String::new());
+        };
+        // CPython counts positions behind a signature, and from the beginning of any other mark.
+        let counted = if let Encoding::Utf8 = self.encoding { mark } else { 0 };
         let mut text = String::with_capacity(joined.len());
-        let mut at = 0;
+        let mut at = mark;
         // After an error what had begun is there still.
         let mut begun = Vec::new();
         while let Some(rest) = joined.get(at..).filter(|rest| !rest.is_empty()) {
-            let (good, bad, why) = match self.encoding {
-                Encoding::Utf8 => match str::from_utf8(rest) {
-                    Ok(good) => (good.len(), 0, ""),
-                    Err(error) => match error.error_len() {
-                        Some(length) => (error.valid_up_to(), length, why_not(rest.get(error.valid_up_to()))),
-                        None if last => (error.valid_up_to(), rest.len() - error.valid_up_to(), "unexpected end of data"),
-                        None => {
-                            begun = rest.get(error.valid_up_to()..).unwrap_or_default().to_vec();
-                            (error.valid_up_to(), 0, "")
-                        }
-                    },
-                },
-                Encoding::Ascii => {
-                    let good = rest.iter().take_while(|byte| byte.is_ascii()).count();
-                    (good, usize::from(good < rest.len()), "ordinal not in range(128)")
-                }
-                Encoding::Latin1 => (rest.len(), 0, ""),
-            };
-            let whole = rest.get(..good).unwrap_or_default();
-            match self.encoding {
-                Encoding::Latin1 => text.extend(whole.iter().copied().map(char::from)),
-                Encoding::Utf8 | Encoding::Ascii => text.push_str(str::from_utf8(whole).unwrap_or_default()),
-            }
+            let Part { good, bad, why } = self.part(rest, last, &mut text);
             at += good;
             if bad == 0 {
+                begun = joined.get(at..).unwrap_or_default().to_vec();
                 break;
             }
             let wrong = joined.get(at..at + bad).unwrap_or_default();
-            match self.handler {
+            match &self.handler {
                 Handler::Ignore => {}
                 Handler::Replace => text.push(char::REPLACEMENT_CHARACTER),
                 Handler::BackslashReplace => wrong.iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}"))),
-                Handler::Strict => return Err(self.undecodable(wrong, at, why)),
+                Handler::Strict => return Err(undecodable(self.encoding.name(), wrong, at - counted, why)),
                 Handler::XmlCharRefReplace => {
                     let text = "don't know how to handle UnicodeDecodeError in error callback";
                     return Err(Error::text(ErrorKind::Type, text));
                 }
+                Handler::Unknown(name) => return Err(unknown_handler(name)),
             }
             at += bad;
         }
+        self.check_mark(&joined, begun.len())?;
         self.begun = begun;
         Ok(text)
     }
 
-    fn undecodable(&self, wrong: &[u8], at: usize, why: &str) -> Error {
-        let name = self.encoding.name();
-        let text = match wrong {
-            [byte] => format!("'{name}' codec can't decode byte 0x{byte:02x} in position {at}: {why}"),
-            _ => format!("'{name}' codec can't decode bytes in position {at}-{}: {why}", at + wrong.len() - 1),
-        };
-        Error::exception("UnicodeDecodeError", &text)
+    /// Settles the encoding by the text's beginning where that tells it, and gives how long the mark is; none where more bytes
+    /// are needed.
+    fn settle(&mut self, start: &[u8]) -> Option<usize> {
+        match self.encoding {
+            Encoding::Utf8Signed if start.len() < SIGNATURE.len() && SIGNATURE.starts_with(start) => None,
+            Encoding::Utf8Signed => {
+                self.encoding = Encoding::Utf8;
+                Some(if start.starts_with(SIGNATURE) { SIGNATURE.len() } else { 0 })
+            }
+            Encoding::Utf16(None) => {
+                let mark = start.first_chunk().map(|&mark| u16::from_le_bytes(mark).into());
+                let order = mark.and_then(|mark| Order::of_mark(mark, 16));
+                self.encoding = Encoding::Utf16(order);
+                Some(if order.is_some() { 2 } else { 0 })
+            }
+            Encoding::Utf32(None) => {
+                let order = start.first_chunk().and_then(|&mark| Order::of_mark(u32::from_le_bytes(mark), 32));
+                self.encoding = Encoding::Utf32(order);
+                Some(if order.is_some() { 4 } else { 0 })
+            }
+            _ => Some(0),
+        }
     }
+
+    /// Reads as much as there is of text.
+    fn part(&self, rest: &[u8], last: bool, text: &mut String) -> Part {
+        match self.encoding {
+            Encoding::Utf8 | Encoding::Utf8Signed => utf8(rest, last, text),
+            Encoding::Utf7 => utf7::decode(rest, last, text),
+            Encoding::Utf16(order) => utf16::decode16(rest, order.unwrap_or(Order::Little), last, text),
+            Encoding::Utf32(order) => utf16::decode32(rest, order.unwrap_or(Order::Little), last, text),
+            Encoding::Latin1 => {
+                text.extend(rest.iter().copied().map(char::from));
+                Part::good(rest.len())
+            }
+            Encoding::Ascii => {
+                let good = rest.iter().take_while(|byte| byte.is_ascii()).count();
+                text.extend(rest.iter().take(good).copied().map(char::from));
+                Part { good, bad: usize::from(good < rest.len()), why: self.encoding.lacks() }
+            }
+            Encoding::Charmap(_) => {
+                let character = |byte: &u8| self.table.get(usize::from(*byte)).copied().filter(|&unit| unit != UNDEFINED);
+                let good = rest.iter().take_while(|byte| character(byte).is_some()).count();
+                let units = rest.iter().take(good).filter_map(character);
+                text.extend(units.filter_map(|unit| char::from_u32(unit.into())));
+                Part { good, bad: usize::from(good < rest.len()), why: self.encoding.lacks() }
+            }
+        }
+    }
+
+    /// Fails where a text of either byte order began with no mark.
+    fn check_mark(&self, joined: &[u8], begun: usize) -> Result<()> {
+        let (name, length) = match self.encoding {
+            Encoding::Utf16(None) => ("utf-16", 2),
+            Encoding::Utf32(None) => ("utf-32", 4),
+            _ => return Ok(()),
+        };
+        match joined.get(..length) {
+            Some(start) if joined.len() - begun >= length => {
+                Err(undecodable(name, start, 0, "Stream does not start with BOM"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn undecodable(name: &str, wrong: &[u8], at: usize, why: &str) -> Error {
+    let text = match wrong {
+        [byte] => format!("'{name}' codec can't decode byte 0x{byte:02x} in position {at}: {why}"),
+        _ => format!("'{name}' codec can't decode bytes in position {at}-{}: {why}", at + wrong.len() - 1),
+    };
+    Error::exception("UnicodeDecodeError", &text)
+}
+
+fn utf8(rest: &[u8], last: bool, text: &mut String) -> Part {
+    let (good, part) = match str::from_utf8(rest) {
+        Ok(good) => (good, Part::good(rest.len())),
+        Err(error) => {
+            let (good, bad) = rest.split_at(error.valid_up_to());
+            let part = match error.error_len() {
+                Some(length) => Part { good: good.len(), bad: length, why: why_not(bad.first()) },
+                None => Part::cut(good.len(), bad.len(), last, "unexpected end of data"),
+            };
+            (str::from_utf8(good).unwrap_or_default(), part)
+        }
+    };
+    text.push_str(good);
+    part
 }
 
 /// What is wrong with a byte that begins no UTF-8, or not this one.
@@ -146,42 +341,84 @@ fn why_not(byte: Option<&u8>) -> &'static str {
     if byte.is_some_and(|byte| matches!(byte, 0xc2..=0xf4)) { "invalid continuation byte" } else { "invalid start byte" }
 }
 
-/// The bytes of a text.
-pub(crate) fn encode(text: &str, encoding: Encoding, handler: Handler) -> Result<Vec<u8>> {
-    if encoding == Encoding::Utf8 {
-        return Ok(text.as_bytes().to_vec());
+/// Turns text into bytes, piece by piece.
+#[derive(Debug)]
+pub(crate) struct Encoder {
+    encoding: Encoding,
+    handler: Handler,
+    /// The characters of all bytes, of an encoding that has a table.
+    table: Vec<u16>,
+}
+
+impl Encoder {
+    pub(crate) fn new(encoding: Encoding, handler: Handler) -> Self {
+        let table = if let Encoding::Charmap(charmap) = encoding { charmap.table() } else { Vec::new() };
+        Self { encoding, handler, table }
     }
-    let lacks = |c: &char| u32::from(*c) >= encoding.limit();
-    let mut bytes = Vec::with_capacity(text.len());
-    for (at, c) in text.chars().enumerate() {
-        if !lacks(&c) {
-            // Below the limit of 256 a character is its byte.
-            bytes.push(u32::from(c) as u8);
-            continue;
-        }
-        match handler {
-            Handler::Ignore => {}
-            Handler::Replace => bytes.push(b'?'),
-            Handler::BackslashReplace => bytes.extend(escaped(c).into_bytes()),
-            Handler::XmlCharRefReplace => bytes.extend(format!("&#{};", u32::from(c)).into_bytes()),
-            Handler::Strict => {
-                let run = text.chars().skip(at).take_while(lacks).count();
-                let (name, limit) = (encoding.name(), encoding.limit());
-                let text = match run {
-                    1 => format!(
-                        "'{name}' codec can't encode character '{}' in position {at}: ordinal not in range({limit})",
-                        escaped(c)
-                    ),
-                    _ => format!(
-                        "'{name}' codec can't encode characters in position {at}-{}: ordinal not in range({limit})",
-                        at + run - 1
-                    ),
-                };
-                return Err(Error::exception("UnicodeEncodeError", &text));
+
+    /// The bytes of the next text.
+    pub(crate) fn encode(&mut self, text: &str) -> Result<Vec<u8>> {
+        Ok(match self.encoding {
+            Encoding::Utf8 => text.as_bytes().to_vec(),
+            Encoding::Utf8Signed => {
+                self.encoding = Encoding::Utf8;
+                [SIGNATURE, text.as_bytes()].concat()
+            }
+            Encoding::Utf7 => utf7::encode(text),
+            // CPython: to what can't be sought no mark is written.
+            Encoding::Utf16(order) => utf16::encode16(text, order.unwrap_or(Order::Little)),
+            Encoding::Utf32(order) => utf16::encode32(text, order.unwrap_or(Order::Little)),
+            Encoding::Ascii | Encoding::Latin1 | Encoding::Charmap(_) => self.bytes(text)?,
+        })
+    }
+
+    /// The byte of a character, where it has one.
+    fn byte(&self, c: char) -> Option<u8> {
+        match self.encoding {
+            Encoding::Ascii => u8::try_from(c).ok().filter(u8::is_ascii),
+            Encoding::Latin1 => u8::try_from(c).ok(),
+            _ => {
+                let unit = u16::try_from(u32::from(c)).ok().filter(|&unit| unit != UNDEFINED)?;
+                // CPython: of several bytes the last one.
+                self.table.iter().rposition(|&known| known == unit).and_then(|byte| u8::try_from(byte).ok())
             }
         }
     }
-    Ok(bytes)
+
+    /// The bytes of a text, one a character.
+    fn bytes(&self, text: &str) -> Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(text.len());
+        for (at, c) in text.chars().enumerate() {
+            if let Some(byte) = self.byte(c) {
+                bytes.push(byte);
+                continue;
+            }
+            let instead = match &self.handler {
+                Handler::Ignore => continue,
+                Handler::Replace => "?".to_owned(),
+                Handler::BackslashReplace => escaped(c),
+                Handler::XmlCharRefReplace => format!("&#{};", u32::from(c)),
+                Handler::Strict => return Err(self.unencodable(text, at)),
+                Handler::Unknown(name) => return Err(unknown_handler(name)),
+            };
+            for c in instead.chars() {
+                bytes.push(self.byte(c).ok_or_else(|| self.unencodable(text, at))?);
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// The error of the characters that have no bytes, from one on.
+    fn unencodable(&self, text: &str, at: usize) -> Error {
+        let mut run = text.chars().skip(at).take_while(|&c| self.byte(c).is_none());
+        let (first, more) = (run.next().unwrap_or_default(), run.count());
+        let (name, why) = (self.encoding.name(), self.encoding.lacks());
+        let text = match more {
+            0 => format!("'{name}' codec can't encode character '{}' in position {at}: {why}", escaped(first)),
+            _ => format!("'{name}' codec can't encode characters in position {at}-{}: {why}", at + more),
+        };
+        Error::exception("UnicodeEncodeError", &text)
+    }
 }
 
 /// A character as Python escapes it.
@@ -190,66 +427,6 @@ fn escaped(c: char) -> String {
         code @ ..0x100 => format!("\\x{code:02x}"),
         code @ ..0x1_0000 => format!("\\u{code:04x}"),
         code => format!("\\U{code:08x}"),
-    }
-}
-
-/// How a text file's lines end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Newline {
-    /// None: `\n`, `\r` and `\r\n`, each read as `\n`.
-    Translated,
-    /// `''`: `\n`, `\r` and `\r\n`, read as they are.
-    Any,
-    /// One of them alone, and `\n` is written as it.
-    One(&'static str),
-}
-
-impl Newline {
-    pub(crate) fn by_name(newline: Option<&str>) -> Result<Self> {
-        match newline {
-            None => Ok(Self::Translated),
-            Some("") => Ok(Self::Any),
-            Some("\n") => Ok(Self::One("\n")),
-            Some("\r") => Ok(Self::One("\r")),
-            Some("\r\n") => Ok(Self::One("\r\n")),
-            Some(other) => Err(Error::text(ErrorKind::Value, format!("illegal newline value: {other}"))),
-        }
-    }
-
-    /// A text that was read. A `\r` at its end waits in `held` for what follows it, unless nothing does.
-    pub(crate) fn read(self, mut text: String, held: &mut bool, last: bool) -> String {
-        if let Self::One(_) = self {
-            return text;
-        }
-        if std::mem::take(held) {
-            text.insert(0, '\r');
-        }
-        if !last && text.ends_with('\r') {
-            text.pop();
-            *held = true;
-        }
-        if self == Self::Any || !text.contains('\r') { text } else { text.replace("\r\n", "\n").replace('\r', "\n") }
-    }
-
-    /// A text to be written.
-    pub(crate) fn write(self, text: &str) -> Cow<'_, str> {
-        match self {
-            Self::One(newline @ ("\r" | "\r\n")) => text.replace('\n', newline).into(),
-            Self::Translated | Self::Any | Self::One(_) => text.into(),
-        }
-    }
-
-    /// Where the first line of a text ends, its end included; none where it goes on.
-    pub(crate) fn end(self, text: &str) -> Option<usize> {
-        match self {
-            Self::Translated => text.find('\n').map(|at| at + 1),
-            Self::One(newline) => text.find(newline).map(|at| at + newline.len()),
-            Self::Any => {
-                let at = text.find(['\n', '\r'])?;
-                let both = text.get(at..).is_some_and(|rest| rest.starts_with("\r\n"));
-                Some(at + 1 + usize::from(both))
-            }
-        }
     }
 }
 
@@ -296,7 +473,8 @@ mod tests {
         assert_eq!(decoded("latin-1", "strict", &[b"\xe9"]), Ok("é".to_owned()));
         assert_eq!(decoded("none-such", "strict", &[]), Err(("LookupError", "unknown encoding: none-such".to_owned())));
         let encoded = |text, handler| {
-            encode(text, Encoding::Ascii, Handler::by_name(handler).unwrap()).map_err(|e| (e.class(), e.to_string()))
+            let mut encoder = Encoder::new(Encoding::Ascii, Handler::by_name(handler).unwrap());
+            encoder.encode(text).map_err(|e| (e.class(), e.to_string()))
         };
         let wrong = |text: &str| Err(("UnicodeEncodeError", text.to_owned()));
         assert_eq!(

@@ -9,7 +9,7 @@ use sandsock_abi::errno;
 
 use crate::{
     Error, ErrorKind, Flags, Result, Socket,
-    codec::{self, Decoder, Encoding, Handler, Newline},
+    codec::{Decoder, Encoder, Encoding, Handler, Newline},
 };
 
 /// The buffer's size where none is asked for: Python's `io.DEFAULT_BUFFER_SIZE`.
@@ -20,10 +20,18 @@ const BUFFER: usize = 8192;
 pub struct FileOptions<'a> {
     /// The size of the buffer; none or below 0 is 8,192 bytes, 0 is no buffer, which takes a binary mode.
     pub buffering: Option<i64>,
-    /// The encoding of a text: `utf-8` (the default), `ascii` or `latin-1`, under any of Python's names for them.
+    /// The encoding of a text, under any of Python's names for it: `utf-8` (the default), `utf-8-sig`, `utf-7`, `utf-16` and
+    /// `utf-32` (with a byte order mark, or with `-le` and `-be`), and all that have one byte a character: `ascii`, `latin-1`,
+    /// `iso8859-15`, `cp1252`, `cp437`, `koi8-r`, `mac-roman`, EBCDIC's and others. Those of several bytes (`gb18030`,
+    /// `shift_jis`, `euc-kr`) are unknown here.
+    ///
+    /// To a socket `utf-16` and `utf-32` are written without a mark, little end first, as Python does.
     pub encoding: Option<&'a str>,
     /// What is done where bytes are no text, or text has no bytes: `strict` (the default), `ignore`, `replace`,
     /// `backslashreplace` or, for writing, `xmlcharrefreplace`.
+    ///
+    /// `surrogateescape` and `surrogatepass` are as `strict`: a text of Rust has no place for what they make. `namereplace`,
+    /// which would take the names of all characters, is unknown here.
     pub errors: Option<&'a str>,
     /// How a text's lines end: none (every way, read as `\n`), `""` (every way, read as it is), `\n`, `\r` or `\r\n`.
     pub newline: Option<&'a str>,
@@ -58,10 +66,9 @@ struct Raw {
 
 /// What a text file has beside a binary one.
 struct Text {
-    encoding: Encoding,
-    handler: Handler,
     newline: Newline,
     decoder: Decoder,
+    encoder: Encoder,
     /// Text that was read and not asked for yet.
     ahead: String,
     /// A `\r` that waits for what follows it.
@@ -145,8 +152,8 @@ impl Socket {
     /// ```
     ///
     /// # Errors
-    /// `ValueError` for another mode or newline, and for a text without a buffer; `LookupError` for an unknown encoding or
-    /// error handler.
+    /// `ValueError` for another mode or newline, and for a text without a buffer; `LookupError` for an unknown encoding.
+    /// For an unknown error handler it comes where one is needed.
     pub fn makefile(&self, mode: &str, options: FileOptions<'_>) -> Result<SocketFile> {
         if !mode.chars().all(|c| "rwb".contains(c)) {
             return Err(value_error(format!("invalid mode '{mode}' (only r, w, b allowed)")));
@@ -167,8 +174,8 @@ impl Socket {
             let encoding = Encoding::by_name(options.encoding.unwrap_or("utf-8"))?;
             let handler = Handler::by_name(options.errors.unwrap_or("strict"))?;
             let newline = Newline::by_name(options.newline)?;
-            let decoder = Decoder::new(encoding, handler);
-            Some(Text { encoding, handler, newline, decoder, ahead: String::new(), held: false })
+            let (decoder, encoder) = (Decoder::new(encoding, handler.clone()), Encoder::new(encoding, handler));
+            Some(Text { newline, decoder, encoder, ahead: String::new(), held: false })
         };
         let mode = match (binary, reading, writing) {
             (false, ..) => mode,
@@ -253,7 +260,11 @@ impl SocketFile {
 
     /// Fills the empty buffer by one read. None where it would block, 0 at the end.
     fn fill(&mut self) -> Result<Option<usize>> {
-        let mut buffer = vec![0; self.size.clamp(1, 1 << 20)];
+        self.fill_with(self.size.clamp(1, 1 << 20))
+    }
+
+    fn fill_with(&mut self, size: usize) -> Result<Option<usize>> {
+        let mut buffer = vec![0; size];
         let got = self.raw.read_into(&mut buffer)?;
         buffer.truncate(got.unwrap_or(0));
         self.ahead = buffer;
@@ -399,7 +410,8 @@ impl SocketFile {
     /// The text of one more read, and whether the stream has ended.
     fn more_text(&mut self) -> Result<(String, bool)> {
         if self.ahead.is_empty() {
-            self.fill()?;
+            // CPython: a text takes its pieces past the buffer, whose size does not matter then.
+            self.fill_with(BUFFER)?;
         }
         let data = std::mem::take(&mut self.ahead);
         let ended = data.is_empty();
@@ -541,14 +553,14 @@ impl SocketFile {
     /// `ValueError` on a closed file, `UnsupportedOperation` on one for reading, `TypeError` on one of bytes;
     /// `UnicodeEncodeError`; those of [`write`](Self::write).
     pub fn write_text(&mut self, text: &str) -> Result<usize> {
-        let Some(Text { encoding, handler, newline, .. }) = self.text else {
+        let Some(Text { encoder, newline, .. }) = &mut self.text else {
             return Err(Error::text(ErrorKind::Type, "a bytes-like object is required, not 'str'"));
         };
         self.raw.socket()?;
         if !self.raw.writing {
             return Err(unsupported("not writable"));
         }
-        let data = codec::encode(&newline.write(text), encoding, handler)?;
+        let data = encoder.encode(&newline.write(text))?;
         self.put(&data)?;
         Ok(text.chars().count())
     }

@@ -1,5 +1,6 @@
 //! The same steps by native Python and by a guest: what they print must be the same, line by line.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::process::Command;
 
@@ -403,6 +404,93 @@ pub(crate) fn oracle_conversation_same() {
     compare("oracle_conversation_same", programs::oracle_conversation_same, "conversation.py", &[]);
 }
 
+/// Texts in every encoding, read and written.
+fn encodings() -> Vec<String> {
+    let mut all = Vec::new();
+    let file = |mode: &str, encoding: &str, errors: &str, payload: &str, words: &str| {
+        format!("make|{mode}||{encoding}|{errors}||{payload}|{words}")
+    };
+    // Those of one byte: each byte, and each character.
+    let bytes: String = (0..=255).map(|byte| format!("%{byte:02x}")).collect();
+    let tables = python("oracle::oracle_files_same", "encodings.py", &[]).unwrap_or_default();
+    let mut texts = HashSet::new();
+    for (name, text) in tables.lines().filter_map(|line| line.split_once(' ')) {
+        all.push(file("r", name, "replace", &bytes, "E|r"));
+        if !texts.insert(text) {
+            continue;
+        }
+        all.push(file("r", name, "strict", &bytes, "E|r"));
+        all.push(file("w", name, "strict", "", &format!("w{text}|f|g")));
+        for errors in ["strict", "replace", "ignore", "backslashreplace", "xmlcharrefreplace", "surrogateescape", "x"] {
+            all.push(file("w", name, errors, "", "wa%e0%a5%90%e0%a5%91%c3%a9%f0%9f%98%80z|f|g"));
+        }
+    }
+    // Unicode's own. (Left out: a text that tells no byte order, of which CPython 3.13 says something else than those before.)
+    let names = ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be", "utf-8-sig", "utf-7", "UTF 8"];
+    let payloads = [
+        "",
+        "%ff",
+        "%ef",
+        "%ef%bb",
+        "%ef%bb%bf",
+        "%ef%bb%bf%c3%a9%ff",
+        "%ef%bb%bf%ef%bb%bfa",
+        "%ff%fe",
+        "%ff%fea%00%3d%d8%00%deb%00",
+        "%ff%fea%00%3d%d8",
+        "%ff%fea%00%3d%d8x",
+        "%ff%fea%00b",
+        "%ff%fe%00%dca%00",
+        "%ff%fe%00%d8a%00b%00",
+        "%fe%ff%00a%d8%3d%de%00",
+        "%fe%ff%d8%00%d8%00%00a",
+        "%ff%fe%00%00a%00%00%00%00%f6%01%00",
+        "%ff%fe%00%00a%00%00%00b",
+        "%ff%fe%00%00%00%d8%00%00a%00%00%00",
+        "%ff%fe%00%00%00%00%11%00a%00%00%00",
+        "%00%00%fe%ff%00%00%00a%00%01%f6%00",
+        "%00%00%fe%ff%00%11%00%00%00",
+        "a%2bAGE-b%2b-%2bAOk-",
+        "%2b2D3eAA-x%2bIKw",
+        "%2bIKw!%2b",
+        "a%2b!b",
+        "a%2bA!b",
+        "a%2bAGF!b",
+        "%2bAGEA-",
+        "%2bAGE",
+        "%2bAG",
+        "a%80b~",
+    ];
+    for (name, payload) in names.iter().flat_map(|name| payloads.map(|payload| (name, payload))) {
+        let has_mark = match *name {
+            "utf-16" => ["%ff%fe", "%fe%ff"].iter().any(|mark| payload.starts_with(mark)) || payload.len() <= 3,
+            "utf-32" => ["%ff%fe%00%00", "%00%00%fe%ff"].iter().any(|mark| payload.starts_with(mark)),
+            _ => true,
+        };
+        for errors in ["", "ignore", "replace", "backslashreplace", "x"] {
+            all.extend(has_mark.then(|| file("r", name, errors, payload, "E|r")));
+            all.extend(has_mark.then(|| file("r", name, errors, payload, "E|r2|l|r")));
+        }
+    }
+    for name in names {
+        for text in ["", "a", "a%c3%a9%e2%82%ac%f0%9f%98%80z", "1%2b%2b-%c3%a9-%c3%a9a%c3%a9 ~%5c%00%0a", "%ef%bb%bf"] {
+            all.push(file("w", name, "", "", &format!("w{text}|w{text}|f|g")));
+            all.push(file("rw", name, "", "", &format!("w|w{text}|f|g")));
+        }
+    }
+    // Cut where a character goes on.
+    all.push(file("r", "utf-16", "", "%ff%fea%00%3d", "r1|s%d8%00|s%deb%00|E|r1|r"));
+    all.push(file("r", "utf-16", "", "%fe%ff%00a%d8", "r1|s%3d%de%00%00|E|r"));
+    all.push(file("r", "utf-32-be", "", "%00%00%00a%00%00", "r1|s%20%ac|E|r|r"));
+    all.push(file("r", "utf-8-sig", "", "%ef%bb%bfa%e2%82", "r1|s%acb|E|r"));
+    all.push(file("r", "utf-7", "", "a%2bIK", "r1|sw-b|E|r"));
+    all.push(file("r", "utf-7", "", "a%2b2D3", "r1|seAA|s-|E|r"));
+    for name in ["base64", "Hex Codec", "rot13", "zip", "mbcs", "é", "utf.8", "UTF--8", "ANSI_X3.4-1968", "--l1--"] {
+        all.push(file("r", name, "", "%e9", "E|r"));
+    }
+    all
+}
+
 #[test]
 pub(crate) fn oracle_files_same() {
     let mut all = Vec::new();
@@ -527,6 +615,12 @@ pub(crate) fn oracle_files_same() {
     all.retain(|case| !case.starts_with("sendfile|5|") || case.ends_with("|0"));
     println!("{} cases", all.len());
     compare_with("oracle_files_same", programs::oracle_files_same, "files.py", &all, Some(folder.path()));
+    // As many at once as a guest's output has room for.
+    let encodings = encodings();
+    println!("{} cases of encodings", encodings.len());
+    for some in encodings.chunks(encodings.len().div_ceil(8)) {
+        compare_with("oracle_files_same", programs::oracle_files_same, "files.py", some, Some(folder.path()));
+    }
 }
 
 #[test]

@@ -201,6 +201,12 @@ pub mod oracle {
 
     /// Bytes as Python's `repr` shows those that are letters.
     pub fn repr(bytes: &[u8]) -> String {
-        format!("b'{}'", bytes.escape_ascii())
+        let quote = if bytes.contains(&b'\'') && !bytes.contains(&b'"') { '"' } else { '\'' };
+        let shown = |&byte: &u8| match char::from(byte) {
+            c if c == quote => format!("\\{c}"),
+            c @ ('\'' | '"') => c.to_string(),
+            _ => byte.escape_ascii().to_string(),
+        };
+        format!("b{quote}{}{quote}", bytes.iter().map(shown).collect::<String>())
     }
 }
