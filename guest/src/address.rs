@@ -1,5 +1,7 @@
 //! Addresses: what Python takes as an address, and what it gives.
 
+mod form;
+
 use std::{
     borrow::Cow,
     fmt,
@@ -255,7 +257,7 @@ pub enum AddressArgument<'a> {
     },
     /// A text or bytes: the name of an AF_UNIX address.
     Name(Cow<'a, [u8]>),
-    /// An address of known form, which goes to the host as it is.
+    /// An address of known form, which goes to the host as it is on a socket of its family.
     Known(types::Address),
     /// No address, which no verb takes.
     None,
@@ -319,7 +321,8 @@ impl fmt::Display for AddressArgument<'_> {
 ///   `("interface", name, pgn, address)`;
 /// * [`Address::Other`] with an ALG, TIPC, VSOCK or QIPCRTR address of the raw layer;
 /// * a path or bytes for AF_UNIX: a leading NUL makes an abstract name, nothing lets `bind` choose one;
-/// * an [`Address`] that some call gave, or a [`SocketAddr`]: these go as they are, without Python's rules.
+/// * an [`Address`] that some call gave, or a [`SocketAddr`]; on a socket of another family it is the tuple that Python makes of
+///   it. Those of the raw layer that are bytes, or no address, go to the host as they are.
 ///
 /// What does not fit the socket's family is Python's `TypeError`.
 pub trait ToAddress {
@@ -583,7 +586,7 @@ fn can(socket: &Socket, verb: &str, interface: &[u8], numbers: &[i64]) -> Result
         (CAN_J1939, [name, pgn, address]) => {
             CanDetail::J1939(CanJ1939 { name: *name as u64, pgn: *pgn as u32, address: *address as u8 })
         }
-        (CAN_RAW | CAN_BCM, _) => return Err(wrong_count("1 argument", numbers)),
+        (CAN_RAW | CAN_BCM, _) => return Err(type_error("AF_CAN address must be a tuple (interface, )")),
         (CAN_ISOTP, _) => return Err(wrong_count("3 arguments", numbers)),
         (CAN_J1939, _) => return Err(wrong_count("4 arguments", numbers)),
         _ => return Err(Error::text(ErrorKind::Os, format!("{verb}(): unsupported CAN protocol"))),
@@ -606,6 +609,7 @@ fn wrong_count(wanted: &str, numbers: &[i64]) -> Error {
 
 /// Turns an argument into an address of a socket's family: names of interfaces become numbers, which the socket is asked for.
 pub(crate) fn encode_for(socket: &Socket, verb: &str, argument: AddressArgument<'_>) -> Result<types::Address> {
+    let argument = form::conform(socket.family(), socket.proto(), argument)?;
     match (socket.family(), argument) {
         (Family::PACKET, AddressArgument::Host { host, port, flow_info, scope_id }) => {
             packet(socket, verb, &host, port, (flow_info.unwrap_or(0), scope_id.unwrap_or(0)), &[])
@@ -627,12 +631,17 @@ pub(crate) fn encode_for(socket: &Socket, verb: &str, argument: AddressArgument<
         (Family::CAN, AddressArgument::Packet { protocol, packet_type, hardware_type, .. }) => {
             can(socket, verb, &[], &[protocol, packet_type, hardware_type, 0])
         }
-        (family, argument) => encode(family, verb, argument),
+        (family, argument) => encode_form(family, verb, argument),
     }
 }
 
 /// Turns an argument into an address of a family, looking up its host. `verb` is the caller's name, for the texts.
 pub(crate) fn encode(family: Family, verb: &str, argument: AddressArgument<'_>) -> Result<types::Address> {
+    encode_form(family, verb, form::conform(family, 0, argument)?)
+}
+
+/// Turns an argument of the right form into an address of a family.
+fn encode_form(family: Family, verb: &str, argument: AddressArgument<'_>) -> Result<types::Address> {
     match (family, argument) {
         (Family::ALG, AddressArgument::Known(types::Address::Alg(address))) => {
             // linux/if_alg.h: 14 and 64 bytes, the last a NUL.
@@ -666,7 +675,6 @@ pub(crate) fn encode(family: Family, verb: &str, argument: AddressArgument<'_>) 
             };
             Ok(inet(host, port_number(verb, port)?))
         }
-        (Family::INET, AddressArgument::Host { .. }) => Err(type_error("AF_INET address must be a pair (host, port)")),
         (Family::INET6, AddressArgument::Host { host, port, flow_info, scope_id }) => {
             let port = narrow(verb, port)?;
             let IpAddr::V6(host) = resolve(Family::INET6, &host)? else {
@@ -681,23 +689,13 @@ pub(crate) fn encode(family: Family, verb: &str, argument: AddressArgument<'_>) 
             // The tuple's scope id takes the place of the one that a %zone has, even when it is left out.
             Ok(inet6(host, port, flow_info, scope_id.unwrap_or(0) as u32))
         }
-        (Family::INET, AddressArgument::Packet { .. } | AddressArgument::Can { .. }) => {
-            Err(type_error("AF_INET address must be a pair (host, port)"))
-        }
-        (Family::INET6, AddressArgument::Packet { .. } | AddressArgument::Can { .. }) => {
-            Err(type_error("AF_INET6 address must be a tuple (host, port[, flowinfo[, scopeid]])"))
-        }
         (Family::INET | Family::INET6, argument) => {
             let found = python_type(&argument);
             Err(type_error(format!("{verb}(): {family:?} address must be tuple, not {found}")))
         }
-        (Family::PACKET, AddressArgument::Can { .. }) => {
-            Err(type_error("AF_PACKET address must be a tuple of two to five elements"))
-        }
-        (Family::NETLINK, AddressArgument::Host { .. } | AddressArgument::Packet { .. } | AddressArgument::Can { .. }) => {
-            Err(type_error("AF_NETLINK address must be a pair (pid, groups)"))
-        }
-        (Family::PACKET | Family::NETLINK | Family::CAN | Family::ALG | Family::TIPC | Family::RDS, argument) => {
+        // CPython: AF_RDS is read as AF_INET.
+        (Family::RDS, argument) => encode(Family::INET, verb, argument),
+        (Family::PACKET | Family::NETLINK | Family::CAN | Family::ALG | Family::TIPC, argument) => {
             let found = python_type(&argument);
             Err(type_error(format!("{verb}(): {family:?} address must be tuple, not {found}")))
         }

@@ -11,8 +11,8 @@ use std::{
 use proptest::prelude::*;
 
 use crate::{
-    Address, AddressInfoFlags, Ancillary, ConnectTimeout, Connecting, Error, Family, Flags, NameInfoFlags, OptionValue,
-    Poll, ServerOptions, Socket, SocketType, ToAddress, Warning,
+    Address, AddressArgument, AddressInfoFlags, Ancillary, ConnectTimeout, Connecting, Error, Family, Flags, NameInfoFlags,
+    OptionValue, Poll, ServerOptions, Socket, SocketType, ToAddress, Warning,
     address::encode,
     close, cmsg_len, cmsg_space,
     constants::*,
@@ -665,6 +665,58 @@ fn addresses_of_other_families() {
 }
 
 #[test]
+fn addresses_of_another_family_are_their_tuples() {
+    let _host = Host::new();
+    let raw = |address| Address::Other(address);
+    let inet4 = || "1.2.3.4:80".parse::<SocketAddr>().unwrap();
+    let inet6 = || "[::1]:80".parse::<SocketAddr>().unwrap();
+    let vsock = || raw(types::Address::Vsock(types::VsockAddress { cid: 3, port: 4 }));
+    let alg = || {
+        let (kind, name) = ("hash".to_owned(), "sha256".to_owned());
+        raw(types::Address::Alg(types::AlgAddress { kind, name, feature: 0, mask: 0 }))
+    };
+    let tipc = || raw(types::Address::Tipc(types::TipcAddress { address_type: 1, scope: 4, v1: 2, v2: 3, v3: 4 }));
+    let path = || raw(types::Address::Unix(types::UnixAddress::Path(b"/x".to_vec())));
+    // A path is a text, and a pair of numbers is any family's.
+    assert_eq!(encoded(AF_UNIX, path()).unwrap(), "'/x'");
+    assert_eq!(encoded(AF_VSOCK, Address::Netlink(1, 2)).unwrap(), "(1, 2)");
+    assert_eq!(encoded(AF_NETLINK, vsock()).unwrap(), "(3, 4)");
+    assert_eq!(encoded(AF_RDS, inet4()).unwrap(), "('1.2.3.4', 80)");
+    let pair = "AF_INET address must be a pair (host, port)";
+    let no_host = "str, bytes or bytearray expected, not int";
+    let no_number = "'str' object cannot be interpreted as an integer";
+    for (result, text) in [
+        (encoded(AF_INET, path()), "bind(): AF_INET address must be tuple, not str"),
+        (encoded(AF_INET, inet6()), pair),
+        (encoded(AF_INET, alg()), pair),
+        (encoded(AF_INET, tipc()), pair),
+        (encoded(AF_INET, vsock()), no_host),
+        (encoded(AF_INET, Address::Netlink(1, 2)), no_host),
+        (encoded(AF_INET6, alg()), no_number),
+        (encoded(AF_INET6, tipc()), "AF_INET6 address must be a tuple (host, port[, flowinfo[, scopeid]])"),
+        (encoded(AF_UNIX, inet4()), "a bytes-like object is required, not 'tuple'"),
+        (encoded(AF_UNIX, vsock()), "a bytes-like object is required, not 'tuple'"),
+        (encoded(AF_NETLINK, inet4()), no_number),
+        (encoded(AF_NETLINK, ("x", 1)), no_number),
+        (encoded(AF_NETLINK, inet6()), "AF_NETLINK address must be a pair (pid, groups)"),
+        (encoded(AF_PACKET, vsock()), "AF_PACKET address must be a tuple of two to five elements"),
+        (encoded(AF_PACKET, alg()), no_number),
+        (encoded(AF_TIPC, inet4()), "AF_TIPC address must be a tuple (addr_type, v1, v2, v3[, scope])"),
+        (encoded(AF_TIPC, alg()), no_number),
+        (encoded(AF_ALG, inet4()), "AF_ALG address must be a tuple (type, name[, feat[, mask]])"),
+        (encoded(AF_VSOCK, inet4()), no_number),
+        (encoded(AF_VSOCK, inet6()), "getsockaddrarg() takes exactly 2 arguments (4 given)"),
+        (encoded(AF_VSOCK, "x"), "getsockaddrarg: AF_VSOCK address must be tuple, not str"),
+        (encoded(AF_RDS, "x"), "bind(): AF_INET address must be tuple, not str"),
+    ] {
+        assert_eq!(failure(result), ("TypeError", text.to_owned()));
+    }
+    // Bytes are the raw layer's, and go to the host, which judges them.
+    let bytes = types::Address::Other(types::OtherAddress { family: 2, data: vec![0; 14] });
+    assert_eq!(encode(Family::INET6, "bind", AddressArgument::Known(bytes.clone())).unwrap(), bytes);
+}
+
+#[test]
 fn inet6_addresses() {
     let host = Host::new();
     assert_eq!(encoded(AF_INET6, ("", 1)).unwrap(), "('::', 1, 0, 0)");
@@ -726,7 +778,11 @@ fn known_addresses_come_back_as_they_were() {
         types::Address::Unix(types::UnixAddress::Unnamed),
         types::Address::Vsock(types::VsockAddress { cid: 1, port: 2 }),
     ] {
-        let family = if matches!(address, types::Address::Unix(_)) { Family::UNIX } else { Family::INET };
+        let family = match address {
+            types::Address::Unix(_) => Family::UNIX,
+            types::Address::Vsock(_) => Family::VSOCK,
+            _ => Family::INET,
+        };
         let result = Address::from(address.clone());
         assert_eq!(encode(family, "bind", result.to_address()).unwrap(), address);
     }
