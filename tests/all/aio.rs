@@ -39,6 +39,8 @@ pub(crate) fn aio_connect_ok() {
         Guest::new(programs::aio_connect_ok, way)
             .allow("tcp-listen=127.0.0.1:0")
             .allow("tcp-connect=127.0.0.1:*")
+            .allow("tcp-connect=sandsock.example:80")
+            .limit("lookups-per-second=0")
             .deny(format!("tcp-connect=127.0.0.1:{other}"))
             .allow(format!("unix-bind={}/*", folder.display()))
             .allow(format!("unix-connect={}/*", folder.display()))

@@ -138,8 +138,10 @@ impl AsyncSocket {
         let mut step = STEP_MIN;
         loop {
             match self.socket.connect(&address) {
-                // A UNIX listener's full backlog, which has no readiness.
-                Err(error) if error.errno() == Some(EAGAIN) => back_off(&mut step).await,
+                // A UNIX listener's full backlog, which has no readiness. Others say so of what no waiting mends: look-ups.
+                Err(error) if error.errno() == Some(EAGAIN) && self.socket.family() == Family::UNIX => {
+                    back_off(&mut step).await;
+                }
                 Err(error) if error.errno() == Some(EINPROGRESS) => break,
                 result => return result,
             }

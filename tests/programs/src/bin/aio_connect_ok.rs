@@ -1,4 +1,4 @@
-//! `aio_connect_ok PORT PATH`: connecting: refused, denied, accepted; a UNIX listener's full backlog is waited for.
+//! `aio_connect_ok PORT PATH`: connecting: refused, denied, not looked up, accepted; a UNIX listener's full backlog is waited for.
 
 use std::time::Duration;
 
@@ -18,6 +18,10 @@ fn main() -> Result<(), Error> {
         fails_with(socket(AF_INET).connect(("127.0.0.1", refused)).await, "ConnectionRefusedError", errno::ECONNREFUSED);
         // Another port is not granted.
         fails_with(socket(AF_INET).connect(("127.0.0.1", refused ^ 1)).await, "PermissionError", errno::EACCES);
+        // No look-up is left, which is told at once and not waited for.
+        let second = Duration::from_secs(1);
+        let result = aio::timeout(second, socket(AF_INET).connect(("sandsock.example", 80))).await;
+        fails_with(result.expect("it is told"), "BlockingIOError", errno::EAGAIN);
 
         let listener = Socket::new(AF_INET, SOCK_STREAM, 0).expect("a socket");
         listener.bind(("127.0.0.1", 0)).expect("binds");
