@@ -29,8 +29,64 @@ struct Entry {
     aliased: bool,
 }
 
+/// The entries by their numbers. The guest's own follow one another, and are found without a search.
+struct Entries {
+    own: Vec<Option<Entry>>,
+    others: BTreeMap<i32, Entry>,
+}
+
+impl Entries {
+    /// How many places may stay empty before the next one that is taken.
+    const GAP: usize = 64;
+
+    const fn new() -> Self {
+        Self { own: Vec::new(), others: BTreeMap::new() }
+    }
+
+    /// Where an own number is, if it is one.
+    #[inline]
+    fn place(number: i32) -> usize {
+        // Those below are beyond every place.
+        number.wrapping_sub(FIRST).cast_unsigned() as usize
+    }
+
+    #[inline]
+    fn get(&self, number: i32) -> Option<&Entry> {
+        match self.own.get(Self::place(number)) {
+            Some(Some(entry)) => Some(entry),
+            _ => self.others.get(&number),
+        }
+    }
+
+    fn get_mut(&mut self, number: i32) -> Option<&mut Entry> {
+        match self.own.get_mut(Self::place(number)) {
+            Some(Some(entry)) => Some(entry),
+            _ => self.others.get_mut(&number),
+        }
+    }
+
+    fn insert(&mut self, number: i32, entry: Entry) {
+        let place = Self::place(number);
+        if place >= self.own.len().saturating_add(Self::GAP) {
+            self.others.insert(number, entry);
+            return;
+        }
+        if place >= self.own.len() {
+            self.own.resize_with(place + 1, || None);
+        }
+        if let Some(free) = self.own.get_mut(place) {
+            *free = Some(entry);
+        }
+    }
+
+    fn remove(&mut self, number: i32) -> Option<Entry> {
+        let own = self.own.get_mut(Self::place(number)).and_then(Option::take);
+        own.or_else(|| self.others.remove(&number))
+    }
+}
+
 struct Table {
-    entries: BTreeMap<i32, Entry>,
+    entries: Entries,
     /// Every number from [`FIRST`] up to this one is taken.
     lowest: i32,
     /// The numbers that were handed over at the start and not taken up yet; none before anybody asked.
@@ -39,7 +95,7 @@ struct Table {
     numbered: Option<bool>,
 }
 
-static TABLE: Mutex<Table> = Mutex::new(Table { entries: BTreeMap::new(), lowest: FIRST, inherited: None, numbered: None });
+static TABLE: Mutex<Table> = Mutex::new(Table { entries: Entries::new(), lowest: FIRST, inherited: None, numbered: None });
 
 fn table() -> MutexGuard<'static, Table> {
     TABLE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -49,7 +105,7 @@ impl Table {
     /// The lowest number that is free, as POSIX gives them.
     fn free(&mut self) -> i32 {
         let mut number = self.lowest;
-        while self.entries.contains_key(&number) || self.inherited().contains(&number) {
+        while self.entries.get(number).is_some() || self.inherited().contains(&number) {
             // 2^31 descriptors are more than a host gives.
             number = number.saturating_add(1);
         }
@@ -69,7 +125,7 @@ impl Table {
     }
 
     fn take(&mut self, number: i32) -> Option<Entry> {
-        let entry = self.entries.remove(&number)?;
+        let entry = self.entries.remove(number)?;
         if number >= FIRST {
             self.lowest = self.lowest.min(number);
         }
@@ -102,14 +158,19 @@ pub(crate) fn insert(descriptor: Descriptor, inheritable: bool) -> i32 {
 }
 
 /// The descriptor of a number, which may be one that was handed over at the start.
+#[inline]
 pub(crate) fn get(number: i32) -> Result<Arc<Descriptor>> {
+    // The table is free again before it is taken for more.
+    let known = table().entries.get(number).map(|entry| Arc::clone(&entry.descriptor));
+    known.map_or_else(|| take_up(number), Ok)
+}
+
+/// The descriptor of a number that is not in the table: one that was handed over, or the process's.
+fn take_up(number: i32) -> Result<Arc<Descriptor>> {
     if number < 0 {
         return Err(bad());
     }
     let mut table = table();
-    if let Some(entry) = table.entries.get(&number) {
-        return Ok(Arc::clone(&entry.descriptor));
-    }
     if table.numbered == Some(false) || table.inherited().contains(&number) {
         if !table.inherited().contains(&number) {
             return Err(bad());
@@ -177,7 +238,7 @@ pub fn dup(fd: i32) -> Result<i32> {
 /// EBADF for a number that is no descriptor.
 pub fn get_inheritable(fd: i32) -> Result<bool> {
     get(fd)?;
-    Ok(table().entries.get(&fd).is_some_and(|entry| entry.inheritable))
+    Ok(table().entries.get(fd).is_some_and(|entry| entry.inheritable))
 }
 
 /// Sets the flag that [`get_inheritable`] reads.
@@ -189,7 +250,7 @@ pub fn get_inheritable(fd: i32) -> Result<bool> {
 pub fn set_inheritable(fd: i32, inheritable: bool) -> Result<()> {
     get(fd)?;
     // Where numbers are real, the flag is the process's own, and none is kept here.
-    if let Some(entry) = table().entries.get_mut(&fd) {
+    if let Some(entry) = table().entries.get_mut(fd) {
         entry.inheritable = inheritable;
     }
     Ok(())
@@ -199,7 +260,7 @@ pub fn set_inheritable(fd: i32, inheritable: bool) -> Result<()> {
 pub(crate) fn alias(number: i32) -> Result<Descriptor> {
     let descriptor = get(number)?;
     let alias = descriptors::alias(&descriptor)?;
-    if let Some(entry) = table().entries.get_mut(&number) {
+    if let Some(entry) = table().entries.get_mut(number) {
         entry.aliased = true;
     }
     Ok(alias)
@@ -209,7 +270,7 @@ pub(crate) fn alias(number: i32) -> Result<Descriptor> {
 pub(crate) fn revoke_aliases(number: i32) {
     let aliased = {
         let mut table = table();
-        table.entries.get_mut(&number).filter(|entry| entry.aliased).map(|entry| {
+        table.entries.get_mut(number).filter(|entry| entry.aliased).map(|entry| {
             entry.aliased = false;
             Arc::clone(&entry.descriptor)
         })

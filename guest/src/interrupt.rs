@@ -69,6 +69,7 @@ pub(crate) fn pend() {
 }
 
 /// Sees to an interrupt that an earlier verb left, before a verb that has come so far waits.
+#[inline]
 pub(crate) fn settle(progress: Progress) -> Result<()> {
     if PENDING.replace(false) { handle(progress) } else { Ok(()) }
 }
@@ -100,6 +101,7 @@ pub fn resume<T>(progress: Progress, verb: impl FnOnce() -> T) -> T {
 }
 
 /// What the verb that begins now has to go on from.
+#[inline]
 pub(crate) fn take_resume() -> Option<Progress> {
     RESUME.take()
 }

@@ -201,15 +201,18 @@ impl Socket {
         }
     }
 
+    #[inline]
     pub(crate) fn descriptor(&self) -> Result<Arc<Descriptor>> {
         fds::get(self.fileno())
     }
 
+    #[inline]
     pub(crate) fn timeout(&self) -> Timeout {
         Timeout(self.shared.timeout.load(Ordering::Relaxed))
     }
 
     /// Makes one call, waiting by the timeout, again after an interrupt whose handler lets it go on.
+    #[inline]
     pub(crate) fn attempt<T>(
         &self,
         waiting: &mut Waiting,
@@ -944,6 +947,7 @@ impl Socket {
     }
 
     /// What of the bytes that are left one call may take, and with which flags.
+    #[inline]
     fn part(&self, rest: Range<usize>, flags: Flags) -> Result<(Range<usize>, Flags)> {
         if self.shared.kind != SocketType::STREAM {
             return if rest.len() > MESSAGE_LIMIT { Err(Error::from_errno(errno::EMSGSIZE)) } else { Ok((rest, flags)) };

@@ -144,12 +144,14 @@ pub(crate) struct Waiting {
 
 impl Waiting {
     /// The wait of a verb that makes one transfer.
+    #[inline]
     pub(crate) fn new(timeout: Timeout) -> Self {
         let progress = interrupt::take_resume().unwrap_or_default();
         Self { timeout, deadline: progress.deadline, spanning: false, done: progress.done }
     }
 
     /// The wait of a verb whose one deadline spans several calls.
+    #[inline]
     pub(crate) fn spanning(timeout: Timeout) -> Self {
         Self { spanning: true, ..Self::new(timeout) }
     }
@@ -163,6 +165,7 @@ impl Waiting {
     ///
     /// For one transfer the clock is not read: the host does when it must wait. Only where a handler may let the verb go on
     /// after an interrupt must its deadline be known.
+    #[inline]
     pub(crate) fn wait(&mut self) -> Wait {
         if self.timeout.is_none() {
             return Wait::Forever;
@@ -192,6 +195,7 @@ impl Waiting {
     }
 
     /// Fails if the time is over.
+    #[inline]
     pub(crate) fn check(&self) -> Result<()> {
         match self.deadline {
             Some(deadline) if self.is_timed() && clock::now() >= deadline => Err(Error::timed_out()),
