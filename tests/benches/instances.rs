@@ -17,6 +17,8 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 const COUNTS: [u32; 5] = [1, 10, 100, 1_000, 10_000];
 const ROUNDS: usize = 5;
 const ALLOCATORS: [&str; 2] = ["on demand", "pooling"];
+/// How many memory maps an instance takes where each is allocated on demand.
+const MAPS: u64 = 7;
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
@@ -30,6 +32,10 @@ fn main() {
     println!("{:<10} {:<10} {:>16} {:>22}", "instances", "allocator", "time for each", "resident for each");
     for count in COUNTS {
         for allocator in ALLOCATORS {
+            if allocator == "on demand" && u64::from(count) * MAPS > most_maps() {
+                println!("{count:<10} {allocator:<10} {:>16} {:>22}", "-", "vm.max_map_count");
+                continue;
+            }
             let mut rounds: Vec<(f64, f64)> = (0..ROUNDS).map(|_| of_child(allocator, count)).collect();
             let time = median(&mut rounds, |round| round.0);
             let memory = median(&mut rounds, |round| round.1);
@@ -100,6 +106,12 @@ fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells it");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it is there");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+/// How many memory maps the kernel lets a process have.
+fn most_maps() -> u64 {
+    let text = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
+    text.trim().parse().unwrap_or(u64::MAX)
 }
 
 /// Each context has an eventfd.
