@@ -2,7 +2,7 @@
 //!
 //! There is one mechanism. Every function that [`crate::linker`] registers tells its context's [`Watch`] before and after the call;
 //! the policy's decisions and the waits in between come to the same place; each [`Observer`] of the context gets them in order. A
-//! function can't be registered another way, so none can be left out. A context without observers pays one comparison a call.
+//! function can't be registered another way, so none can be left out. A context without observers pays two comparisons a call.
 //!
 //! The observers here are what the command offers: [`Trace`], [`Pcap`], [`Stats`], [`Audit`]. An embedder gives them, or its own,
 //! to [`SandsockCtxBuilder::observe`](crate::SandsockCtxBuilder::observe).
