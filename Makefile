@@ -23,9 +23,8 @@ PREFIX ?= /usr/local
 # sandsock is built together with the tests when these come next.
 # What is installed and measured is built by a profile of its own, which takes longer.
 PROFILE := --release
+DIST := --profile dist
 test test-kernel: WITH := --tests
-bench install: PROFILE := --profile dist
-bench: WITH = $(BENCH:%=--bench %)
 
 .PHONY: help
 help: ## list the targets
@@ -51,7 +50,9 @@ apps: build guests ## build the example apps in Python and JavaScript: target/ap
 	@scripts/apps.sh
 
 .PHONY: install
-install: build guests ## install the command and its provider below PREFIX (/usr/local)
+install: guests ## install the command and its provider below PREFIX (/usr/local)
+	@echo "building sandsock"
+	@cargo build $(DIST) --bin sandsock
 	install -D target/dist/sandsock $(DESTDIR)$(PREFIX)/bin/sandsock
 	install -D -m 644 target/guests/provider.wasm $(DESTDIR)$(PREFIX)/lib/sandsock/provider.wasm
 
@@ -92,9 +93,11 @@ test-kernel: build guests kernel ## test the families that this machine's kernel
 	@SANDSOCK_KERNEL=required cargo test $(PROFILE) --test all -- kernel:: --nocapture
 
 .PHONY: bench
-bench: build guests ## measure against native sockets and others (BENCH=name for one)
+bench: guests ## measure against native sockets and others (BENCH=name for one)
+	@echo "building sandsock and the benchmarks"
+	@cargo build $(DIST) --bin sandsock $(BENCH:%=--bench %)
 	@echo "measuring: $(BENCH)"
-	@cargo bench $(PROFILE) $(WITH)
+	@cargo bench $(DIST) $(BENCH:%=--bench %)
 	@scripts/bench-report.py target/bench target/bench
 
 .PHONY: clean
