@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use sandsock_host::policy::Limits;
+use sandsock_host::policy::{Limits, Verb};
 
 /// Our own errors.
 const OWN_ERROR: u8 = 125;
@@ -37,7 +37,7 @@ const CANNOT_LOAD: u8 = 126;
 #[command(name = "sandsock", version, after_help = AFTER_HELP)]
 struct Cli {
     /// Say more: once for decisions, twice for every call too, as --trace does.
-    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    #[arg(short, long, action = clap::ArgAction::Count, global = true, display_order = 900)]
     verbose: u8,
 
     #[command(subcommand)]
@@ -50,7 +50,7 @@ enum Command {
     Run(Box<guest::GuestArgs>),
     /// Serve connections: each by a fresh instance of a component, or all by a few that share the listening socket.
     Serve(Box<serve::ServeArgs>),
-    /// Make an app that imports sandsock:socket/sockets whole with the provider of it. `run` does so by itself.
+    /// Compose an app that imports sandsock:socket/sockets with the provider of it. `run` and `serve` do so by themselves.
     Compose(ComposeArgs),
     /// Say what a component imports and exports, and whether this command can run it.
     Inspect {
@@ -88,23 +88,10 @@ Examples:
   sandsock inspect server.wasm";
 
 const RUN_HELP: &str = "\
-Capabilities (VERB=TARGET, or VERB alone):
-  tcp-connect, tcp-listen, udp-bind, udp-send, udp-receive
-                            HOST:PORT; HOST is an address, a CIDR, a name, *.name or * (any address);
-                            IPv6 in brackets; PORT is a number, a range A-B or *
-  unix-connect, unix-bind   a path (with * ? **) or @NAME for the abstract namespace
-  resolve                   a name, *.name or * (a grant for NAME:PORT implies it)
-  reverse-resolve           an address, a CIDR, * or a name, whose names may be asked for
-  interfaces                no target: the network interfaces may be seen
-  hostname                  read, set: this host's own name
-  option                    LEVEL/NAME, for example SOL_SOCKET/SO_REUSEPORT
-  ancillary                 rights:send, rights:receive, rights:receive,any, credentials:forge
-  inherit                   fd:N, stdin (--inherit grants what it hands over)
-Nothing is granted by default. A denial wins over every grant.
-
 A policy file is TOML:
   allow = [\"tcp-connect=db.example:5432\"]
   deny = [\"tcp-connect=10.0.0.0/8:*\"]
+  publish = [\"0.0.0.0:8080=127.0.0.1:80\"]
   [limits]
   descriptors = 64
   [resolve]
@@ -178,8 +165,8 @@ fn printable(text: &str) -> String {
 /// Runs the command.
 pub(crate) fn main() -> ExitCode {
     let command = Cli::command().mut_subcommand("run", |run| {
-        // The limits come from their one table.
-        run.after_help(format!("{RUN_HELP}\n\n{}", limits_help()))
+        // Verbs and limits come from their tables.
+        run.after_help(format!("{}\n{RUN_HELP}\n\n{}", verbs_help(), limits_help()))
     });
     let command = command.mut_subcommand("serve", |serve| serve.after_help(SERVE_HELP));
     let cli = match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
@@ -221,6 +208,23 @@ fn log_to_stderr(verbose: u8) {
         .log_internal_errors(false)
         .without_time();
     log.with_target(verbose > 1).with_ansi(std::io::stderr().is_terminal()).init();
+}
+
+/// The verbs, what each grants, and examples of its targets, for `--help`.
+fn verbs_help() -> String {
+    let mut help = String::from("Capabilities (VERB=TARGET, or VERB alone), with examples of their targets:\n");
+    for row in Verb::TABLE {
+        help.push_str(&format!("  {:<16} {}\n", row.name, row.about));
+        if !row.examples.is_empty() {
+            help.push_str(&format!("  {:<16}   {}\n", "", row.examples.join("  ")));
+        }
+    }
+    help.push_str(
+        "HOST is an address, a CIDR, a name, *.name or * (any address); IPv6 stands in brackets; PORT is a number, a range A-B or *.\n\
+         In a path, * and ? stand for characters of a name, ** for folders; @NAME is abstract.\n\
+         Nothing is granted by default. A denial wins over every grant.\n",
+    );
+    help
 }
 
 /// The limits and their defaults, for `--help`.

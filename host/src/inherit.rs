@@ -142,7 +142,11 @@ impl std::fmt::Display for Inherited {
         let given = &self.0;
         match given.kind {
             DescriptorKind::Socket(_) => f.write_str(if given.is_listener { "a listening socket" } else { "a socket" })?,
-            kind => return write!(f, "no socket ({kind:?})"),
+            DescriptorKind::Pipe => return f.write_str("a pipe"),
+            DescriptorKind::File => return f.write_str("a file"),
+            DescriptorKind::Directory => return f.write_str("a folder"),
+            DescriptorKind::CharacterDevice | DescriptorKind::BlockDevice => return f.write_str("a device"),
+            DescriptorKind::Other => return f.write_str("no socket"),
         }
         match &given.bound {
             None => Ok(()),

@@ -18,12 +18,12 @@ pub enum NetnsError {
     #[error("there is no network namespace {}; `ip netns list` shows those that have a name", .0.display())]
     Missing(PathBuf),
     /// The file can't be opened.
-    #[error("{}: can't open the network namespace: {source}", path.display())]
+    #[error("{}: can't open the network namespace: {cause}", path.display())]
     Open {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The file is something else.
     #[error("{} is no network namespace", .0.display())]
@@ -63,9 +63,9 @@ pub enum NetnsError {
 pub fn enter(name: &OsStr) -> Result<(), NetnsError> {
     let is_path = name.as_bytes().contains(&b'/');
     let path = if is_path { PathBuf::from(name) } else { Path::new("/run/netns").join(name) };
-    let file = File::open(&path).map_err(|source| match source.kind() {
+    let file = File::open(&path).map_err(|cause| match cause.kind() {
         std::io::ErrorKind::NotFound => NetnsError::Missing(path.clone()),
-        _ => NetnsError::Open { path: path.clone(), source },
+        _ => NetnsError::Open { path: path.clone(), cause },
     })?;
     move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).map_err(|errno| match errno {
         Errno::PERM => NetnsError::Privilege(path.clone()),

@@ -1,6 +1,6 @@
 //! Observers: what a guest calls, what it moves and what was decided, told to whoever runs it.
 //!
-//! There is one mechanism. Every function that [`crate::linker`] registers tells its context's [`Watch`] before and after the call;
+//! There is one mechanism. Every function that `linker.rs` registers tells its context's `Watch` before and after the call;
 //! the policy's decisions and the waits in between come to the same place; each [`Observer`] of the context gets them in order. A
 //! function can't be registered another way, so none can be left out. A context without observers pays two comparisons a call.
 //!

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use sandsock_host::policy::Verb;
 use sandsock_tests::netns::Namespace;
 use sandsock_tests::{programs, raise_descriptor_limit, skip, target};
 
@@ -176,6 +177,8 @@ fn cli_arguments_with_faults_are_125_and_one_sentence() {
                 "did you mean tcp-connect?",
             ][..],
         ),
+        (&["--allow", "tcp-connect:127.0.0.1:1"], &["unknown verb `tcp-connect:127.0.0.1:1`", "; write tcp-connect=TARGET"]),
+        (&["--allow", "TCP-Connect=127.0.0.1:1"], &["unknown verb `TCP-Connect`", "did you mean tcp-connect?"]),
         (&["--allow", "tcp-connect=127.0.0.1:99999"], &["at character 23: `99999` is no port", "0 to 65535"]),
         (&["--allow", "tcp-connect=127.0.0.1"], &["--allow tcp-connect=127.0.0.1: at character 22: the port is missing"]),
         (&["--allow", "can=vcan0:rwa"], &["at character 11: unknown CAN protocol `rwa`", "protocols are raw, bcm, isotp"]),
@@ -221,6 +224,51 @@ fn cli_arguments_with_faults_are_125_and_one_sentence() {
     assert!(complaint(125, &["run", "--alow", "x", &guest]).contains("unexpected argument '--alow'"));
     assert!(complaint(125, &["run"]).contains("<COMPONENT>"));
     assert!(complaint(125, &[]).contains("Usage: sandsock"));
+}
+
+#[test]
+fn cli_files_that_observers_would_overwrite_are_kept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let (guest, old) = (at("guest.wasm"), at("old"));
+    std::fs::copy(programs::cli_end_ok.path(), &guest).expect("copies");
+    std::fs::write(&old, "old").expect("writes");
+    let whole = std::fs::read(&guest).expect("reads");
+    // The file's name was forgotten: the component is no place to write.
+    for option in ["--pcap", "--audit"] {
+        let stderr = complaint(125, &["run", option, &guest, "ok"]);
+        assert!(
+            stderr.contains(&format!("{option} {guest}: this is a WebAssembly file, and it is not overwritten")),
+            "{stderr}"
+        );
+    }
+    complaint(125, &["run", &format!("--trace={guest}"), &guest, "ok"]);
+    complaint(125, &["run", &format!("--stats=json:{guest}"), &guest, "ok"]);
+    complaint(125, &["serve", "--listen", "127.0.0.1:0", "--pcap", &guest, &guest]);
+    assert!(std::fs::read(&guest).expect("reads") == whole);
+    let stderr = complaint(125, &["run", "--pcap", &old, "--audit", &old, &guest, "ok"]);
+    assert!(stderr.contains(&format!("--audit {old}: --pcap writes there already")), "{stderr}");
+    // Where nothing is run, nothing is written.
+    complaint(126, &["run", "--pcap", &old, &at("missing.wasm")]);
+    complaint(125, &["run", "--pcap", &old, "--allow", "nonsense", &guest, "ok"]);
+    assert_eq!(std::fs::read_to_string(&old).expect("reads"), "old");
+    // The value of these stands behind a `=`.
+    let stderr = complaint(126, &["run", "--trace", &at("trace"), &guest, "ok"]);
+    assert!(stderr.contains("(--trace takes its value as --trace=VALUE)"), "{stderr}");
+    // Where there is no such folder, that is told before the guest begins.
+    let stderr = complaint(125, &["run", "--pcap", &at("none/x"), &guest, "ok"]);
+    assert!(stderr.contains("none/x: can't write there: No such file or directory"), "{stderr}");
+}
+
+#[test]
+fn cli_options_behind_the_component_are_told() {
+    let guest = program(programs::cli_end_ok);
+    let late = ["ok", "--allow", "tcp-connect=127.0.0.1:1"];
+    let output = sandsock().args(["run", &guest]).args(late).output().expect("runs");
+    assert!(text(&output.stderr).contains("--allow stands behind the component, so the guest gets it"), "{output:?}");
+    // Whoever means it says so.
+    let output = sandsock().args(["run", &guest, "--"]).args(late).output().expect("runs");
+    assert!(!text(&output.stderr).contains("behind the component"), "{output:?}");
 }
 
 #[test]
@@ -272,6 +320,14 @@ fn cli_component_that_cannot_be_loaded_is_126() {
             write("sockets.wat", br#"(component (import "sandsock:socket/sockets@0.1.0" (instance (export "f" (func)))))"#),
             "the provider has no sandsock:socket/sockets@0.1.0",
         ),
+        (
+            write("http.wat", br#"(component (instance $handler) (export "wasi:http/incoming-handler@0.2.0" (instance $handler)))"#),
+            "it answers requests of wasi:http, for a host that speaks HTTP",
+        ),
+        (
+            write("outgoing.wat", br#"(component (import "wasi:http/outgoing-handler@0.2.0" (instance)) (instance $run) (export "wasi:cli/run@0.2.0" (instance $run)))"#),
+            "it imports wasi:http/outgoing-handler@0.2.0, which this command does not have",
+        ),
         (write("library.wat", b"(component)"), "it exports no wasi:cli/run"),
     ] {
         let stderr = complaint(126, &["run", &path]);
@@ -315,12 +371,16 @@ fn cli_help_and_version() {
         "Examples:\n  sandsock run ",
         "--allow <VERB[=TARGET]>",
         "--hostname <NAME>",
-        "interfaces                no target",
-        "tcp-connect, tcp-listen",
+        "\nArguments:\n  <COMPONENT>  ",
+        "  publish = [",
         "[limits]",
         "descriptors                 1024",
     ] {
         assert!(run.contains(words), "{words}\n{run}");
+    }
+    for row in Verb::TABLE {
+        let line = format!("  {:<16} {}\n", row.name, row.about);
+        assert!(run.contains(&line) && run.contains(&row.examples.join("  ")), "{line}\n{run}");
     }
 }
 

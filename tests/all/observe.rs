@@ -106,6 +106,8 @@ fn look_on(more: &[&str]) -> Seen {
     let mut next_port = || -> Option<u16> { lines.next()?.ok()?.parse().ok() };
     for host in [std::net::IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
         let Some(port) = next_port() else { break };
+        // The guest's accept is to wait.
+        std::thread::sleep(std::time::Duration::from_millis(100));
         let mut stream = TcpStream::connect(SocketAddr::new(host, port)).expect("connects");
         stream.write_all(b"accept-hello").expect("writes");
         let mut reply = Vec::new();
@@ -134,6 +136,87 @@ fn tshark(test: &str, capture: &Path, args: &[&str]) -> Option<String> {
     };
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Under `serve` every instance is told apart, waits are those of fibers, and nothing is lost of one that traps.
+#[test]
+fn observe_served_instances() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let mut child = Command::new(target().join("release/sandsock"))
+        .args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--workers",
+            "2",
+            &format!("--trace={}", at("trace")),
+            "--pcap",
+            &at("pcap"),
+        ])
+        .args(["--audit", &at("audit"), &format!("--stats=json:{}", at("stats"))])
+        .arg(programs::serve_connection_ok.path())
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
+    let mut line = String::new();
+    stderr.read_line(&mut line).expect("reads");
+    let address = line.trim_end().rsplit(' ').next().expect("an address").to_owned();
+    for (words, answer) in [("echo one\n", "one\n"), ("echo two\ntrap\n", "two\n")] {
+        let mut stream = TcpStream::connect(&*address).expect("connects");
+        // Each waits before its first bytes.
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        stream.write_all(words.as_bytes()).expect("writes");
+        stream.shutdown(std::net::Shutdown::Write).expect("shuts");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("reads");
+        assert_eq!(text, answer);
+    }
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM)
+        .expect("is there");
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest).expect("reads");
+    assert!(child.wait().expect("ends").success() && rest.contains("the guest trapped"), "{rest}");
+
+    let file = |name: &str| std::fs::read_to_string(folder.path().join(name)).expect("was written");
+    let trace = file("trace");
+    // A line that waited is in two parts where another instance's came between.
+    for (instance, words) in [
+        ("[1] ", "inherit(0) = 3 <"),
+        ("[1] ", "\"echo one\\n\", 4096, 0, forever) = 9 <"),
+        ("[1] ", "recv(3, \"\", 4096, 0, forever) = 0 <"),
+        ("[1] ", "close(3) = 0 <"),
+        ("[2] ", "\"echo two\\ntrap\\n\", 4096, 0, forever) = 14 <"),
+        ("[2] ", "send(3, \"two\\n\", 4, 0, forever) = 4 <"),
+    ] {
+        let found = trace.lines().filter(|line| line.starts_with(instance) && line.contains(words)).count();
+        assert_eq!(found, 1, "{instance}{words}\n{trace}");
+    }
+    let stats: Value = serde_json::from_str(&file("stats")).expect("is JSON");
+    assert_eq!(stats["instances"], 2);
+    let bytes = |row: &Value| (row["received_bytes"].as_u64(), row["sent_bytes"].as_u64());
+    assert_eq!(bytes(&stats["total"]), (Some(9 + 14), Some(4 + 4)));
+    let rows: Vec<_> = stats["descriptors"].as_array().expect("a list").iter().map(bytes).collect();
+    assert_eq!(rows, [(Some(9), Some(4)), (Some(14), Some(4))]);
+    assert!(stats["total"]["waits"].as_u64() >= Some(2), "{stats}");
+    let audit: Vec<Value> = file("audit").lines().map(|line| serde_json::from_str(line).expect("is JSON")).collect();
+    let inherits: Vec<_> =
+        audit.iter().filter(|line| line["call"] == "inherit").map(|line| line["instance"].as_u64()).collect();
+    assert_eq!(inherits, [Some(1), Some(2)]);
+
+    let capture = folder.path().join("pcap");
+    let shown = |args: &[&str]| tshark("observe_served_instances", &capture, args);
+    let Some(complaints) = shown(&["-Y", "_ws.expert.severity >= 6291456 || _ws.malformed"]) else { return };
+    assert_eq!(complaints, "");
+    for (stream, words) in [(0, ["echo one", "one"]), (1, ["echo two", "two"])] {
+        let follow = shown(&["-q", "-z", &format!("follow,tcp,ascii,{stream}")]).unwrap_or_default();
+        assert!(words.iter().all(|word| follow.contains(word)), "{follow}");
+    }
+    // Both ends are closed, that of the instance that trapped too.
+    let ends = shown(&["-Y", "tcp.flags.fin == 1", "-T", "fields", "-e", "tcp.stream"]).unwrap_or_default();
+    assert!(["0", "1"].iter().all(|stream| ends.lines().any(|line| line == *stream)), "{ends}");
 }
 
 #[test]
@@ -182,6 +265,7 @@ fn trace_is_straces(seen: &Seen) {
         "sendmmsg(5, \"batch-1batch-two\", [{length=7, address={AF_INET, 127.0.0.1:",
         "recvmmsg(5, \"batch-1",
         "socketpair(AF_UNIX, SOCK_STREAM, 0, [",
+        "ioctl(4, FIONBIO, [1]) = 0 <",
     ] {
         line(start);
     }

@@ -178,6 +178,27 @@ pub(crate) fn serve_connection_ok() {
     assert_eq!(serving.ended().code(), Some(0), "{}", serving.output());
 }
 
+/// A program of WASI 0.3, which the engine with concurrency support runs: sandsock's calls are the same.
+#[test]
+fn serve_program_of_wasi_0_3() {
+    let mut command = Command::new(binary());
+    command.args(["serve", "--workers", "1", "--listen", "127.0.0.1:0"]);
+    command.arg(target().join("guests/bench_wasi3.wasm")).arg("echo");
+    let mut serving = Serving::spawn(command);
+    // One waits while the other is served.
+    let (mut one, mut two) = (serving.connect(), serving.connect());
+    assert_eq!(two.ask("two"), "two");
+    assert_eq!(one.ask("one"), "one");
+    assert_eq!(two.ask("two again"), "two again");
+    drop(one);
+    serving.signal(Signal::TERM);
+    serving.said("no more connections are accepted");
+    assert_eq!(two.ask("served on"), "served on");
+    drop(two);
+    assert_eq!(serving.ended().code(), Some(0), "{}", serving.output());
+    assert!(!serving.output().contains("trapped"), "{}", serving.output());
+}
+
 #[test]
 fn serve_example_answers_http() {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -447,15 +468,33 @@ fn serve_faults_are_one_sentence() {
     let port = taken.local_addr().expect("an address").to_string();
     let guest = programs::serve_connection_ok.path().display().to_string();
     let pair = format!("127.0.0.1:80={port}/sctp");
+    let long = format!("/{}", "a".repeat(119));
     for (status, args, words) in [
         (125, vec!["--listen", &port, &guest], "Address already in use"),
-        (125, vec!["--listen", "nonsense", &guest], "write HOST:PORT as in 127.0.0.1:8000"),
+        (125, vec!["--listen", "nonsense", &guest], "nonsense: the port is missing; write HOST:PORT as in 127.0.0.1:8000"),
+        (125, vec!["--listen", "8000", &guest], "8000: the port is missing; write HOST:PORT"),
+        (125, vec!["--listen", "127.0.0.1:99999", &guest], "`99999` is no port, which is a number from 0 to 65535"),
+        (125, vec!["--listen", ":8000", &guest], "the host is missing; write HOST:PORT"),
+        (125, vec!["--listen", "::1:8000", &guest], "an IPv6 address stands in brackets"),
+        (125, vec!["--listen", "[::1]", &guest], "the port is missing"),
+        (125, vec!["--listen", "256.0.0.1.example.invalid.:x", &guest], "`x` is no port"),
+        (125, vec!["--listen", "@", &guest], "--listen @: the name is missing; write @NAME"),
+        (125, vec!["--listen", &long, &guest], "it has 120 bytes, and the kernel takes 107"),
+        (125, vec!["--listen", "fd:0", &guest], "it is a device, and must be a listening socket"),
         (125, vec!["--listen", "/", &guest], "there is a file already, which is no socket"),
         (125, vec!["--listen", "fd:77", &guest], "this is nothing that this command inherited"),
         (125, vec!["--listen", "fd:x", &guest], "`x` is no number of a descriptor"),
-        (125, vec!["--listen", "127.0.0.1:0", "--inherit", "stdin", &guest], "this number is the connection's"),
+        (
+            125,
+            vec!["--listen", "127.0.0.1:0", "--inherit", "stdin", &guest],
+            "each instance has its connection under this number; hand over another one",
+        ),
         (125, vec!["--listen", "127.0.0.1:0", "--inherit", "listen", &guest], "LISTEN_FDS is not set"),
-        (125, vec!["--listen", "127.0.0.1:0", "--instances", "0", &guest], "--instances"),
+        (125, vec!["--listen", "127.0.0.1:0", "--instances", "0", &guest], "0 is not in 1..=100000"),
+        (125, vec!["--listen", "127.0.0.1:0", "--workers", "1000000", &guest], "1000000 is not in 1..=1024"),
+        (125, vec!["--listen", "127.0.0.1:0", "--max-connections", "0", &guest], "0 is not in 1..=1000000"),
+        (125, vec!["--listen", "127.0.0.1:0", "--grace", "-1", &guest], "-1 is not in 0..=86400"),
+        (125, vec!["--listen", "127.0.0.1:0", "--hostname", "", &guest], "--hostname : a host name has 1 to 64 bytes"),
         (125, vec!["--listen", "127.0.0.1:0", "--netns", "there-is-none", &guest], "there is no network namespace"),
         (125, vec!["--listen", "127.0.0.1:0", "--netns", "/dev/null", &guest], "/dev/null is no network namespace"),
         (125, vec!["--listen", "127.0.0.1:0", "--publish", &pair, &guest], ": unknown protocol `sctp`"),
@@ -557,6 +596,45 @@ fn serve_socket_activation() {
     }
 }
 
+/// systemd's own: it listens, waits for the first connection, and becomes the command.
+#[test]
+fn serve_under_systemd_socket_activate() {
+    let instances = programs::serve_instances_ok.path();
+    let guest = programs::serve_connection_ok.path();
+    for (args, guest) in [
+        (&["serve", "--listen", "fd:3"][..], &guest),
+        (&["serve", "--listen", "fd:3", "--instances", "2"], &instances),
+        (&["run", "--inherit", "listen"], &instances),
+    ] {
+        let (port, _) = free_ports();
+        let mut command = Command::new("systemd-socket-activate");
+        command.arg("--listen").arg(format!("127.0.0.1:{port}")).arg("--fdname=web").arg(binary()).arg("-v");
+        command.args(args).arg(guest).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = match command.spawn() {
+            Ok(child) => child,
+            Err(error) => return skip("serve_under_systemd_socket_activate", &format!("systemd-socket-activate: {error}")),
+        };
+        let start = Instant::now();
+        let stream = loop {
+            match TcpStream::connect(("127.0.0.1", port)) {
+                Ok(stream) => break stream,
+                Err(error) => assert!(start.elapsed() < PATIENCE, "nobody listens: {error}"),
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        stream.set_read_timeout(Some(PATIENCE)).expect("is set");
+        let answer = Line(BufReader::new(stream)).ask("echo activated");
+        let signal = if args[0] == "run" { Signal::INT } else { Signal::TERM };
+        kill_process(Pid::from_child(&child), signal).expect("it is there");
+        let mut stderr = String::new();
+        child.stderr.take().expect("piped").read_to_string(&mut stderr).expect("reads");
+        assert!(child.wait().expect("waits").success(), "{stderr}");
+        assert_eq!(answer, "activated", "{args:?}: {stderr}");
+        assert!(stderr.contains(&format!("a listening socket on 127.0.0.1:{port}")), "{stderr}");
+        assert_eq!(stderr.contains("fd:3 (web)"), args[0] == "run", "its name: {stderr}");
+    }
+}
+
 #[test]
 fn serve_run_inherits_a_connection_as_stdin() {
     let (mut here, there) = UnixStream::pair().expect("a pair");
@@ -620,6 +698,41 @@ pub(crate) fn serve_publish_ok() {
     });
 }
 
+/// `--publish` and the policy file's `publish`, by the command.
+#[test]
+fn serve_publish_of_the_command() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let policy = folder.path().join("policy.toml");
+    std::fs::write(&policy, "publish = ['127.0.0.1:0=10.9.8.7:80/tcp']").expect("writes");
+    for (option, value) in [("--publish", "127.0.0.1:0=10.9.8.7:80"), ("--policy", policy.to_str().expect("is text"))] {
+        let mut child = Command::new(binary())
+            .args(["-v", "run", option, value])
+            .arg(target().join("guests/echo_server.wasm"))
+            .args(["10.9.8.7", "80", "1"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("starts");
+        // With -v the command tells which port the kernel chose.
+        let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
+        let published = (&mut stderr).lines().map_while(Result::ok).find_map(|line| {
+            let (_, rest) = line.split_once("published: ")?;
+            rest.strip_suffix(" is the guest's 10.9.8.7:80").map(str::to_owned)
+        });
+        let address = published.expect("it is told");
+        let mut line = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
+        stdout.read_line(&mut line).expect("reads");
+        assert_eq!(line, "listening on ('10.9.8.7', 80)\n");
+        let stream = TcpStream::connect(&*address).expect("connects");
+        stream.set_read_timeout(Some(PATIENCE)).expect("is set");
+        assert_eq!(Line(BufReader::new(stream)).ask("through"), "through");
+        stdout.read_to_string(&mut line).expect("reads");
+        assert!(child.wait().expect("waits").success());
+    }
+}
+
 #[test]
 pub(crate) fn serve_publish_denied() {
     both_ways(|way| {
@@ -677,6 +790,64 @@ fn serve_netns_is_where_guests_are() {
         .expect("runs");
     assert!(String::from_utf8_lossy(&output.stdout).contains("across namespaces"), "{output:?}");
     assert!(server.wait().expect("waits").success());
+}
+
+/// Files of `/etc/netns/NAME`, removed on drop.
+struct EtcNetns(PathBuf);
+
+impl EtcNetns {
+    fn new(namespace: &Namespace, files: &[(&str, &str)]) -> std::io::Result<Self> {
+        let folder = PathBuf::from("/etc/netns").join(namespace.name());
+        std::fs::create_dir_all(&folder)?;
+        let own = Self(folder);
+        for (name, content) in files {
+            std::fs::write(own.0.join(name), content)?;
+        }
+        Ok(own)
+    }
+}
+
+impl Drop for EtcNetns {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+        // Where it was empty before.
+        let _ = std::fs::remove_dir("/etc/netns");
+    }
+}
+
+/// As with `ip netns exec`, the files of `/etc/netns/NAME` take the place of those in /etc, and here alone.
+#[test]
+fn serve_netns_has_its_own_etc() {
+    let test = "serve_netns_has_its_own_etc";
+    let namespace = match Namespace::new() {
+        Ok(namespace) => namespace,
+        Err(reason) => return skip(test, &reason),
+    };
+    let name = "sandsock-netns.test";
+    let files = match EtcNetns::new(&namespace, &[("hosts", &format!("127.0.0.77 {name}\n"))]) {
+        Ok(files) => files,
+        Err(error) => return skip(test, &format!("/etc/netns: {error}")),
+    };
+    let run = || {
+        let output = Command::new(binary())
+            .args(["run", "--netns", namespace.name(), "--allow", "tcp-connect=127.0.0.77:9"])
+            .args(["--allow", &format!("tcp-connect={name}:9")])
+            .arg(target().join("guests/echo_client.wasm"))
+            .args([name, "9", "x"])
+            .output()
+            .expect("runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    // The name has its address, where nobody listens.
+    let (status, stderr) = run();
+    assert!(status == Some(1) && stderr.contains("Connection refused"), "{stderr}");
+    assert!(!std::fs::read_to_string("/etc/hosts").expect("it is there").contains(name), "this process has its own");
+
+    // One that has no place in /etc is told, with its name.
+    std::fs::write(files.0.join("sandsock-no-such-file"), "").expect("writes");
+    let (status, stderr) = run();
+    let words = "sandsock-no-such-file: can't be put in place of /etc/sandsock-no-such-file: No such file or directory";
+    assert!(status == Some(125) && stderr.contains(words), "{stderr}");
 }
 
 /// A connection from the namespace of this thread.

@@ -13,7 +13,7 @@ use wasmtime::component::{InstancePre, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
-use super::engine::Loaded;
+use super::engine::{Loaded, load};
 use super::handed::Handed;
 use super::memory::Memory;
 use super::observe::ObserveArgs;
@@ -70,15 +70,16 @@ pub(super) struct GuestArgs {
     #[arg(long, value_name = "NAME[=VALUE]")]
     env: Vec<String>,
 
-    #[command(flatten)]
-    pub(super) observe: ObserveArgs,
-
     /// The component, a .wasm or .wat file.
     pub(super) component: PathBuf,
 
     /// The guest's arguments.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<String>,
+
+    // Last: its heading holds for whatever follows it.
+    #[command(flatten)]
+    pub(super) observe: ObserveArgs,
 }
 
 /// wasmtime's own default, for what the guest holds beside sockets.
@@ -102,6 +103,26 @@ impl GuestArgs {
     pub(super) fn enter_netns(&self) -> anyhow::Result<()> {
         let Some(name) = &self.netns else { return Ok(()) };
         sandsock_host::netns::enter(name).with_context(|| format!("--netns {}", name.display()))
+    }
+
+    /// Reads and compiles the component, for so many instances as [`load`] does, and has an eye on what was likely meant otherwise.
+    pub(super) fn load(&self, at_once: Option<u32>) -> Result<Loaded, Failure> {
+        // As they were written: clap takes the `--` away by which one says that it is meant.
+        let written = std::env::args_os()
+            .map_while(|arg| arg.into_string().ok())
+            .take_while(|arg| arg != "--")
+            .skip_while(|arg| self.component != Path::new(arg));
+        let late = written.skip(1).find(|arg| {
+            let option = arg.split_once('=').map_or(arg.as_str(), |(option, _)| option);
+            ["--allow", "--allow-all", "--deny", "--policy"].contains(&option)
+        });
+        if let Some(late) = late {
+            tracing::warn!("{late} stands behind the component, so the guest gets it; options of sandsock stand before");
+        }
+        load(&self.component, at_once).map_err(|Failure { status, error }| match self.observe.without_value() {
+            Some(option) => Failure { status, error: anyhow!("{error:#} ({option} takes its value as {option}=VALUE)") },
+            None => Failure { status, error },
+        })
     }
 }
 
@@ -159,15 +180,6 @@ pub(super) fn policy(args: &GuestArgs, handed: impl Iterator<Item = DescriptorNu
     Ok(builder.build())
 }
 
-/// The context of the options, from which each guest's is built.
-pub(super) fn context(args: &GuestArgs, policy: Policy) -> Result<SandsockCtxBuilder, Failure> {
-    let mut builder = SandsockCtx::builder(Arc::new(policy));
-    if let Some(name) = &args.hostname {
-        builder.host_name(name).with_context(|| format!("--hostname {name}"))?;
-    }
-    Ok(builder)
-}
-
 /// `HOST::GUEST`, or `HOST` alone for both.
 fn parse_dir(dir: &str) -> anyhow::Result<(PathBuf, String)> {
     let (host, guest) = dir.split_once("::").unwrap_or((dir, dir));
@@ -210,8 +222,10 @@ fn real_folder(folder: &Path) -> PathBuf {
     there.map_or_else(|| folder.to_owned(), |(real, rest)| real.join(rest))
 }
 
-/// What each instance finds around it, besides its sockets.
+/// What each instance finds around it.
 pub(super) struct Surroundings {
+    policy: Arc<Policy>,
+    hostname: Option<String>,
     args: Vec<String>,
     env: Vec<(String, String)>,
     dirs: Vec<(PathBuf, String)>,
@@ -219,13 +233,14 @@ pub(super) struct Surroundings {
 
 impl Surroundings {
     /// What the options say, as far as that can be told without an instance.
-    pub(super) fn new(args: &GuestArgs, handed: &Handed, policy: &Policy) -> Result<Self, Failure> {
+    pub(super) fn new(args: &GuestArgs, handed: &Handed, policy: Policy) -> Result<Self, Failure> {
         let dirs = args.dir.iter().map(|dir| parse_dir(dir)).collect::<anyhow::Result<Vec<_>>>()?;
-        refuse_writable_socket_folders(policy, &dirs)?;
+        refuse_writable_socket_folders(&policy, &dirs)?;
         let name = args.component.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut env = handed.environment();
         env.extend(args.env.iter().map(|variable| parse_env(variable)).collect::<anyhow::Result<Vec<_>>>()?);
-        Ok(Self { args: std::iter::once(name).chain(args.args.iter().cloned()).collect(), env, dirs })
+        let words = std::iter::once(name).chain(args.args.iter().cloned()).collect();
+        Ok(Self { policy: Arc::new(policy), hostname: args.hostname.clone(), args: words, env, dirs })
     }
 
     /// More variables of the environment, for those that the options do not set.
@@ -247,12 +262,16 @@ impl Surroundings {
         Ok(wasi)
     }
 
-    /// Gives the sockets' context the folders, for files that the kernel sends.
-    pub(super) fn add_folders(&self, sandsock: &mut SandsockCtxBuilder) -> anyhow::Result<()> {
+    /// The sockets' context: the policy, the host name, and the folders for files that the kernel sends.
+    pub(super) fn sandsock(&self) -> anyhow::Result<SandsockCtxBuilder> {
+        let mut sandsock = SandsockCtx::builder(Arc::clone(&self.policy));
+        if let Some(name) = &self.hostname {
+            sandsock.host_name(name).with_context(|| format!("--hostname {name}"))?;
+        }
         for (host, guest) in &self.dirs {
             sandsock.folder(host, guest).with_context(|| format!("--dir {}: can't open the folder", host.display()))?;
         }
-        Ok(())
+        Ok(sandsock)
     }
 }
 
@@ -299,6 +318,10 @@ fn linker(loaded: &Loaded, fiber: bool) -> Result<Linker<State>, Failure> {
     Ok(linker)
 }
 
+/// The packages that this command has, as the names of their interfaces begin.
+const PACKAGES: [&str; 7] =
+    ["sandsock:socket/", "wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
+
 /// The component with all its imports found, or why this command can't run it. `fiber` says that its calls are made by async
 /// functions.
 pub(super) fn fit(loaded: &Loaded, fiber: bool) -> Result<anyhow::Result<InstancePre<State>>, Failure> {
@@ -308,10 +331,17 @@ pub(super) fn fit(loaded: &Loaded, fiber: bool) -> Result<anyhow::Result<Instanc
         let names: Vec<&str> = imports.iter().copied().filter(|name| names(name)).collect();
         (!names.is_empty()).then(|| names.join(", "))
     };
-    if let Some(names) = list(&|name| !name.starts_with("wasi:") && !name.starts_with("sandsock:socket/")) {
+    if let Some(names) = list(&|name| !PACKAGES.iter().any(|package| name.starts_with(package))) {
         return Ok(Err(anyhow!("it imports {names}, which this command does not have")));
     }
-    if !kind.exports(&loaded.engine).any(|(name, _)| name.starts_with("wasi:cli/run@")) {
+    let exports = |item: &str| kind.exports(&loaded.engine).any(|(name, _)| name.starts_with(item));
+    if !exports("wasi:cli/run@") {
+        if exports("wasi:http/") {
+            return Ok(Err(anyhow!(
+                "it answers requests of wasi:http, for a host that speaks HTTP; this command has sockets, and runs what exports \
+                 wasi:cli/run"
+            )));
+        }
         return Ok(Err(anyhow!("it exports no wasi:cli/run, so it is a library and not a program")));
     }
     // Now wasmtime's own words: they name the import, and what of it does not fit.

@@ -12,6 +12,9 @@ use sandsock_host::Inherited;
 use sandsock_host::policy::DescriptorNumber;
 use socket2::{Domain, SockAddr, Socket, Type};
 
+/// man 7 unix: `sun_path` less its NUL; an abstract name begins with one.
+const UNIX_MAX: usize = 107;
+
 /// The kernel cuts it to net.core.somaxconn.
 const BACKLOG: i32 = 4096;
 
@@ -27,6 +30,7 @@ impl Listener {
     /// Listens on `HOST:PORT`, a path, `@NAME`, or takes the socket `fd:N` that this process inherited.
     pub(super) fn new(address: &str) -> anyhow::Result<Self> {
         let listener = match address.strip_prefix('@') {
+            Some("") => Err(anyhow::anyhow!("the name is missing; write @NAME")),
             Some(name) => Self::unix(format!("\0{name}").as_ref(), address, None),
             None if address.starts_with("fd:") => Self::inherited(address),
             None if address.contains('/') => Self::path(Path::new(address)),
@@ -46,9 +50,23 @@ impl Listener {
 
     fn inet(text: &str) -> anyhow::Result<Self> {
         const HINT: &str = "write HOST:PORT as in 127.0.0.1:8000 or [::1]:8000, a path with a slash, @NAME, or fd:N";
-        // `*` is the wildcard of both families.
-        let text = text.strip_prefix('*').map_or_else(|| text.to_owned(), |rest| format!("[::]{rest}"));
-        let addresses: Vec<SocketAddr> = text.to_socket_addrs().context(HINT)?.collect();
+        let Some((host, port)) = text.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')) else {
+            bail!("the port is missing; {HINT}");
+        };
+        let Ok(port) = port.parse::<u16>() else {
+            bail!("`{port}` is no port, which is a number from 0 to 65535; {HINT}");
+        };
+        let host = match host {
+            "" => bail!("the host is missing; {HINT}; *:{port} is every address"),
+            // The wildcard of both families.
+            "*" => "::",
+            _ => match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+                Some(host) => host,
+                None if host.contains(':') => bail!("an IPv6 address stands in brackets; {HINT}"),
+                None => host,
+            },
+        };
+        let addresses = (host, port).to_socket_addrs().with_context(|| format!("`{host}` has no address"))?;
         let mut last = None;
         for address in addresses {
             match Self::at(address) {
@@ -56,7 +74,7 @@ impl Listener {
                 Err(error) => last = Some(error),
             }
         }
-        Err(last.map_or_else(|| anyhow::anyhow!(HINT), anyhow::Error::from))
+        Err(last.map_or_else(|| anyhow::anyhow!("`{host}` has no address"), anyhow::Error::from))
     }
 
     fn at(address: SocketAddr) -> std::io::Result<Self> {
@@ -85,6 +103,9 @@ impl Listener {
     }
 
     fn unix(name: &OsStr, shown: &str, file: Option<PathBuf>) -> anyhow::Result<Self> {
+        if name.len() > UNIX_MAX {
+            bail!("it has {} bytes, and the kernel takes {UNIX_MAX}", name.len());
+        }
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.bind(&SockAddr::unix(name)?)?;
         let file = file.map(SocketFile::new).transpose()?;

@@ -1,12 +1,12 @@
 //! What to tell of guests: the options that `run` and its like share.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use sandsock_host::SandsockCtxBuilder;
 use sandsock_host::observe::{Audit, Observer, Pcap, Stats, Trace, create};
@@ -72,6 +72,47 @@ pub(super) struct Observers {
 }
 
 impl ObserveArgs {
+    /// Refuses files that can't be meant, before anything is opened: the component, where an option's FILE was forgotten, and one
+    /// file for two.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        let stats = match &self.stats {
+            Some(StatsForm::JsonTo(path)) => Some(path),
+            _ => None,
+        };
+        let named = [
+            ("--trace", self.trace.as_ref().and_then(Option::as_ref)),
+            ("--pcap", self.pcap.as_ref()),
+            ("--audit", self.audit.as_ref()),
+            ("--stats", stats),
+        ];
+        let named: Vec<_> = named.into_iter().filter_map(|(option, path)| Some((option, path?))).collect();
+        for (at, (option, path)) in named.iter().enumerate() {
+            // A device or a pipe takes what it gets.
+            if path.metadata().is_ok_and(|there| !there.is_file()) {
+                continue;
+            }
+            if let Some((other, _)) = named[..at].iter().find(|(_, other)| other == path) {
+                bail!("{option} {}: {other} writes there already; give each a file of its own", path.display());
+            }
+            if is_wasm(path) {
+                bail!(
+                    "{option} {}: this is a WebAssembly file, and it is not overwritten; {option} takes the name of a file to write",
+                    path.display()
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// An option whose value was left out, which stands behind a `=` alone.
+    pub(super) fn without_value(&self) -> Option<&'static str> {
+        match (&self.trace, &self.stats) {
+            (Some(None), _) => Some("--trace"),
+            (_, Some(StatsForm::Table)) => Some("--stats"),
+            _ => None,
+        }
+    }
+
     /// Opens what is to be written. `verbose` is how often -v was given: twice is a trace.
     pub(super) fn open(&self, verbose: u8, instances: Instances) -> anyhow::Result<Observers> {
         let mut observers: Vec<Arc<dyn Observer>> = Vec::new();
@@ -98,6 +139,12 @@ impl ObserveArgs {
         }
         Ok(Observers { observers, stats, finished: Arc::default(), instances: Arc::default() })
     }
+}
+
+/// Whether a file begins as WebAssembly's do.
+fn is_wasm(path: &Path) -> bool {
+    let mut magic = [0; 4];
+    std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && magic == *b"\0asm"
 }
 
 fn file(option: &str, path: &Path) -> anyhow::Result<std::fs::File> {

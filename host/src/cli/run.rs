@@ -11,8 +11,8 @@ use sandsock_host::Interrupter;
 use wasmtime::{Engine, Store, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
-use super::engine::{Loaded, load};
-use super::guest::{GuestArgs, State, Surroundings, context, fit, new_store, policy, raise_descriptor_limit, unfit};
+use super::engine::Loaded;
+use super::guest::{GuestArgs, State, Surroundings, fit, new_store, policy, raise_descriptor_limit, unfit};
 use super::observe::{Instances, Observers};
 use super::{Failure, printable, told};
 
@@ -21,19 +21,20 @@ pub(super) fn run(args: &GuestArgs, verbose: u8) -> Result<ExitCode, Failure> {
     let handed = args.handed()?;
     args.enter_netns()?;
     raise_descriptor_limit();
-    let observers = args.observe.open(verbose, Instances::One)?;
+    args.observe.check()?;
     let policy = policy(args, handed.numbers())?;
-    let surroundings = Surroundings::new(args, &handed, &policy)?;
+    let surroundings = Surroundings::new(args, &handed, policy)?;
     let mut wasi = surroundings.wasi()?;
     // The guest is alone on its thread.
     wasi.inherit_stdio().allow_blocking_current_thread(true);
-    let loaded = load(&args.component, None)?;
+    let mut builder = surroundings.sandsock()?;
+    let loaded = args.load(None)?;
+    // Not before: what is there already stays as it is where nothing can be run.
+    let observers = args.observe.open(verbose, Instances::One)?;
     let sandsock = {
-        let mut builder = context(args, policy)?;
         if loaded.concurrent {
             builder.wait_on_fiber();
         }
-        surroundings.add_folders(&mut builder)?;
         handed.give(&mut builder);
         observers.attach(&mut builder);
         builder.build().context("can't make the context")?

@@ -4,7 +4,6 @@
 //! and one that computes gives way to the others of its worker at every tick.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -12,7 +11,7 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
-use clap::Args;
+use clap::{Args, value_parser};
 use sandsock_host::policy::DescriptorNumber;
 use sandsock_host::{Acceptor, Inherited, SandsockCtxBuilder};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -23,8 +22,7 @@ use wasmtime::component::InstancePre;
 use wasmtime::{Engine, Trap, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
-use super::engine::load;
-use super::guest::{GuestArgs, State, Surroundings, context, fit, new_store, policy, raise_descriptor_limit, unfit};
+use super::guest::{GuestArgs, State, Surroundings, fit, new_store, policy, raise_descriptor_limit, unfit};
 use super::handed::{LISTEN_START, listen_environment};
 use super::listen::{Listener, SocketFile};
 use super::memory::Memory;
@@ -44,30 +42,30 @@ const RESTART_MAX: Duration = Duration::from_secs(10);
 /// What `serve` takes.
 #[derive(Args)]
 pub(super) struct ServeArgs {
-    /// Listen on HOST:PORT, [ADDRESS]:PORT, a path (with a slash), @NAME, or fd:N, a listening socket that was inherited.
+    /// Listen on HOST:PORT (IPv6 in brackets), a path (with a slash), @NAME, or fd:N, a listening socket that was inherited.
     #[arg(long, value_name = "ADDR")]
     listen: String,
 
     /// Start N instances that share the listening socket as descriptor 3, instead of one for each connection.
-    #[arg(long, value_name = "N")]
-    instances: Option<NonZeroU32>,
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=100_000))]
+    instances: Option<u32>,
 
     /// Serve so many connections at once; more wait in the kernel's backlog.
-    #[arg(long, value_name = "N", default_value = "1024", conflicts_with = "instances")]
-    max_connections: NonZeroU32,
+    #[arg(long, value_name = "N", default_value = "1024", conflicts_with = "instances", value_parser = value_parser!(u32).range(1..=1_000_000))]
+    max_connections: u32,
 
     /// End what serves a connection after so many seconds, as at the command's own end. Without it a client that says nothing
     /// holds its place as long as the guest waits for it.
-    #[arg(long, value_name = "SECONDS", conflicts_with = "instances")]
-    max_time: Option<NonZeroU32>,
+    #[arg(long, value_name = "SECONDS", conflicts_with = "instances", value_parser = value_parser!(u32).range(1..=31_536_000))]
+    max_time: Option<u32>,
 
     /// At SIGTERM or Ctrl-C, give the guests so many seconds to end before they are interrupted.
-    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    #[arg(long, value_name = "SECONDS", default_value = "10", allow_negative_numbers = true, value_parser = value_parser!(u32).range(0..=86_400))]
     grace: u32,
 
     /// Run the guests on so many threads; by default one for each processor.
-    #[arg(long, value_name = "N")]
-    workers: Option<NonZeroU32>,
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1024))]
+    workers: Option<u32>,
 
     #[command(flatten)]
     guest: GuestArgs,
@@ -137,14 +135,14 @@ pub(super) fn serve(args: &ServeArgs, verbose: u8) -> Result<ExitCode, Failure> 
     let handed = args.guest.handed()?;
     args.guest.enter_netns()?;
     raise_descriptor_limit();
-    let observers = args.guest.observe.open(verbose, Instances::Many)?;
+    args.guest.observe.check()?;
     let number = DescriptorNumber(if args.instances.is_some() { LISTEN_START } else { 0 });
     if handed.descriptors().iter().any(|(taken, _)| *taken == number) {
-        let what = if args.instances.is_some() { "the listening socket's" } else { "the connection's" };
-        return Err(anyhow!("--inherit {number}: this number is {what}").into());
+        let what = if args.instances.is_some() { "the listening socket" } else { "its connection" };
+        return Err(anyhow!("--inherit {number}: each instance has {what} under this number; hand over another one").into());
     }
     let policy = policy(&args.guest, handed.numbers().chain([number]))?;
-    let mut surroundings = Surroundings::new(&args.guest, &handed, &policy)?;
+    let mut surroundings = Surroundings::new(&args.guest, &handed, policy)?;
     // A folder that is not there should be told now, and once.
     surroundings.wasi()?;
     if args.instances.is_some() {
@@ -152,21 +150,22 @@ pub(super) fn serve(args: &ServeArgs, verbose: u8) -> Result<ExitCode, Failure> 
     }
     let component = args.guest.component.display().to_string();
     let about = |failure: Failure| failure.about(&args.guest.component);
-    let at_once = args.instances.is_none().then_some(args.max_connections.get());
-    let loaded = load(&args.guest.component, at_once)?;
+    let at_once = args.instances.is_none().then_some(args.max_connections);
+    let loaded = args.guest.load(at_once)?;
     let pre = fit(&loaded, true)?.map_err(unfit).and_then(|pre| Pre::new(pre, loaded.concurrent)).map_err(about)?;
     let workers = match args.workers {
-        Some(count) => count.get() as usize,
+        Some(count) => count as usize,
         None => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
     };
     let context = {
-        let mut builder = context(&args.guest, policy)?;
+        let mut builder = surroundings.sandsock()?;
         builder.wait_on_fiber();
-        surroundings.add_folders(&mut builder)?;
         handed.give(&mut builder);
         builder
     };
     let Listener { socket, name, file } = Listener::new(&args.listen)?;
+    // Not before: what is there already stays as it is where nothing can be served.
+    let observers = args.guest.observe.open(verbose, Instances::Many)?;
     let server = Arc::new(Server {
         engine: loaded.engine.clone(),
         pre,
@@ -176,8 +175,8 @@ pub(super) fn serve(args: &ServeArgs, verbose: u8) -> Result<ExitCode, Failure> 
         file: Mutex::new(file),
         component,
         stage: watch::Sender::new(Stage::Serving),
-        connections: Arc::new(Semaphore::new(args.max_connections.get() as usize)),
-        max_time: args.max_time.map(|seconds| Duration::from_secs(seconds.get().into())),
+        connections: Arc::new(Semaphore::new(args.max_connections as usize)),
+        max_time: args.max_time.map(|seconds| Duration::from_secs(seconds.into())),
         live: AtomicUsize::new(0),
         ticker: OnceLock::new(),
         status: AtomicI32::new(0),
@@ -187,7 +186,7 @@ pub(super) fn serve(args: &ServeArgs, verbose: u8) -> Result<ExitCode, Failure> 
     tick(&server);
     say!("listening on {name}");
     let share = |worker: usize| {
-        let count = args.instances.map(|count| count.get() as usize);
+        let count = args.instances.map(|count| count as usize);
         count.map(|count| (worker..count).step_by(workers))
     };
     let threads: Vec<_> = (0..workers)

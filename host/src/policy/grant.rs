@@ -557,7 +557,14 @@ fn local(target: &str) -> Result<EndpointPattern, Fault> {
 fn unknown_verb(word: &str) -> Fault {
     let shown = word.escape_debug();
     let what = if word.is_empty() { "the verb is missing".into() } else { format!("unknown verb `{shown}`") };
-    Fault::new(0, what, format!("verbs are {}{}", verbs(), suggestion(word, Verb::TABLE.iter().map(|info| info.name))))
+    // `TCP-CONNECT`, `tcp-connect:HOST`, `tcp-connect HOST`: the verb is there.
+    let start = word.trim_start().to_ascii_lowercase();
+    let (verb, more) = start.find([':', ' ']).map_or((&*start, ""), |end| start.split_at(end));
+    let near = match Verb::by_name(verb) {
+        Some(verb) if !more.is_empty() => format!("; write {verb}=TARGET"),
+        _ => suggestion(verb, Verb::TABLE.iter().map(|info| info.name)),
+    };
+    Fault::new(0, what, format!("verbs are {}{near}", verbs()))
 }
 
 fn verbs() -> String {

@@ -1,4 +1,5 @@
 //! `bench_wasi3 OPERATION PORT SIZE COUNT`: what the program `bench_transfer_ok` does, by wasi:sockets 0.3. Prints nanoseconds.
+//! `bench_wasi3 echo`: serves the connection that it has as descriptor 0, by sandsock, in a program of WASI 0.3.
 
 #![cfg(target_family = "wasm")]
 // The export is generated, with `unsafe` in it.
@@ -72,6 +73,9 @@ struct Program;
 impl wasip3::exports::cli::run::Guest for Program {
     async fn run() -> Result<(), ()> {
         let args: Vec<String> = std::env::args().skip(1).collect();
+        if args == ["echo"] {
+            return echo().map_err(|error| eprintln!("{}: {error}", error.class()));
+        }
         let [operation, port, size, count] = args.as_slice() else { panic!("OPERATION PORT SIZE COUNT") };
         let (port, size, count): (u16, usize, u64) =
             (port.parse().expect("a port"), size.parse().expect("a size"), count.parse().expect("a count"));
@@ -106,6 +110,17 @@ impl wasip3::exports::cli::run::Guest for Program {
         };
         println!("{nanoseconds}");
         Ok(())
+    }
+}
+
+fn echo() -> sandsock::Result<()> {
+    let connection = sandsock::Socket::with_fileno(0, None, None, None)?;
+    loop {
+        let bytes = connection.recv(4096, sandsock::Flags::NONE)?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        connection.sendall(&bytes, sandsock::Flags::NONE)?;
     }
 }
 
