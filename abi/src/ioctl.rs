@@ -77,6 +77,8 @@ macro_rules! ioctls {
 
 /// Every row, sorted by number.
 pub static IOCTLS: &[Ioctl] = ioctls! {
+    // Of a device, not of a socket: the host asks it for an AF_VSOCK socket.
+    IOCTL_VM_SOCKETS_GET_LOCAL_CID = 0x07b9: Integer, Ordinary;
     SIOCOUTQ = 0x5411: Integer, Ordinary;
     FIONREAD = 0x541b: Integer, Ordinary;
     FIONBIO = 0x5421: Integer, BIT;

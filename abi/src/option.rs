@@ -4,7 +4,7 @@
 //! the multicast router's (200 and up), IPsec's and TLS's keys, and whatever a later kernel adds: a new option gets a
 //! row when somebody has looked at it.
 //!
-//! The rows are those of AF_INET, AF_INET6, AF_UNIX, AF_PACKET, AF_NETLINK, AF_CAN, AF_ALG, AF_TIPC and AF_RDS sockets, and
+//! The rows are those of AF_INET, AF_INET6, AF_UNIX, AF_PACKET, AF_NETLINK, AF_CAN, AF_ALG, AF_TIPC, AF_VSOCK and AF_RDS sockets, and
 //! SOL_SOCKET's for all families. Mind that levels 0, 6 and 17
 //! are also SOL_HCI, SOL_L2CAP and SOL_SCO: a Bluetooth socket must not be looked up in these rows.
 //!
@@ -55,6 +55,8 @@ pub enum Shape {
     Integer,
     /// Bytes in the option's own layout, without any pointer or descriptor number in it.
     Bytes,
+    /// An unsigned 8-byte integer.
+    Long,
     /// A name, with or without its NUL.
     Text,
     /// `struct linger`: two 4-byte integers.
@@ -158,6 +160,7 @@ pub static ALIASES: &[(&str, &str)] = &[
     ("SO_TIMESTAMPING_OLD", "SO_TIMESTAMPING"),
     ("SO_TIMESTAMPNS_OLD", "SO_TIMESTAMPNS"),
     ("SO_TIMESTAMP_OLD", "SO_TIMESTAMP"),
+    ("SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD", "SO_VM_SOCKETS_CONNECT_TIMEOUT"),
 ];
 
 const DESCRIPTOR_NUMBER: Access = Access::Refused("its value is a descriptor number of the host's own process");
@@ -415,6 +418,20 @@ pub static OPTIONS: &[SocketOption] = options! {
         UDP_NO_CHECK6_RX: Integer, Ordinary, Ordinary;
         UDP_SEGMENT: Integer, Ordinary, Ordinary, control = Ordinary;
         UDP_GRO: Integer, Ordinary, Ordinary;
+    }
+    // The level of AF_VSOCK's options is the family's number (linux/vm_sockets.h).
+    AF_VSOCK {
+        SO_VM_SOCKETS_BUFFER_SIZE: Long, Ordinary, Ordinary;
+        // The bounds of the buffer's size: without them it may take as much of the kernel's memory as its peer sends.
+        SO_VM_SOCKETS_BUFFER_MIN_SIZE: Long, Ordinary, Granted;
+        SO_VM_SOCKETS_BUFFER_MAX_SIZE: Long, Ordinary, Granted;
+        // VMware's transport alone.
+        SO_VM_SOCKETS_PEER_HOST_VM_ID: Integer, Ordinary, Absent;
+        SO_VM_SOCKETS_TRUSTED: Integer, Ordinary, Absent;
+        SO_VM_SOCKETS_CONNECT_TIMEOUT: Timeval, Ordinary, Ordinary;
+        // Inside of VMware's kernel alone.
+        SO_VM_SOCKETS_NONBLOCK_TXRX: Integer, Absent, Absent;
+        SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW: Timeval, Ordinary, Ordinary;
     }
     IPPROTO_IPV6 {
         IPV6_ADDRFORM: Integer, Absent, Refused("the socket would become one of another family than the one that was checked");

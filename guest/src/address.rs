@@ -21,7 +21,7 @@ use crate::{
         syscalls,
         types::{
             self, CanAddress, CanDetail, CanIsotp, CanJ1939, Inet6Address, InetAddress, NetlinkAddress, PacketAddress,
-            UnixAddress,
+            QipcrtrAddress, UnixAddress, VsockAddress,
         },
     },
 };
@@ -54,6 +54,10 @@ pub enum Address {
     /// AF_CAN (the kernel's Documentation/networking/can.rst): the interface's name, empty for any, and what the protocol adds:
     /// nothing for CAN_RAW and CAN_BCM, a pair of identifiers for CAN_ISOTP, NAME, group and node for CAN_J1939.
     Can(String, CanDetail),
+    /// AF_VSOCK (man 7 vsock): context id and port.
+    Vsock(u32, u32),
+    /// AF_QIPCRTR (linux/qrtr.h): node and port.
+    Qipcrtr(u32, u32),
     /// Any other, as the raw layer has it.
     Other(types::Address),
 }
@@ -111,6 +115,8 @@ impl From<types::Address> for Address {
                 Self::Unix(name)
             }
             types::Address::Netlink(NetlinkAddress { port_id, groups }) => Self::Netlink(port_id, groups),
+            types::Address::Vsock(VsockAddress { cid, port }) => Self::Vsock(cid, port),
+            types::Address::Qipcrtr(QipcrtrAddress { node, port }) => Self::Qipcrtr(node, port),
             other => Self::Other(other),
         }
     }
@@ -155,7 +161,9 @@ impl fmt::Display for Address {
             }
             Self::Unix(name) if name.first() == Some(&0) => f.write_str(&bytes_repr(name)),
             Self::Unix(name) => f.write_str(&str_repr(name)),
-            Self::Netlink(port_id, groups) => write!(f, "({port_id}, {groups})"),
+            Self::Netlink(first, second) | Self::Vsock(first, second) | Self::Qipcrtr(first, second) => {
+                write!(f, "({first}, {second})")
+            }
             Self::Packet(interface, protocol, kind, hardware, address) => {
                 let (interface, address) = (str_repr(interface.as_bytes()), bytes_repr(address));
                 write!(f, "({interface}, {protocol}, {kind}, {hardware}, {address})")
@@ -182,8 +190,6 @@ fn tuple(address: &types::Address, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     use types::{Address as Raw, BluetoothAddress};
     let device = |(a, b, c, d, e, g): types::BluetoothDevice| format!("'{a:02X}:{b:02X}:{c:02X}:{d:02X}:{e:02X}:{g:02X}'");
     match address {
-        Raw::Vsock(address) => write!(f, "({}, {})", address.cid, address.port),
-        Raw::Qipcrtr(address) => write!(f, "({}, {})", address.node, address.port),
         Raw::Rds(InetAddress { address: (a, b, c, d), port }) => write!(f, "('{}', {port})", Ipv4Addr::new(*a, *b, *c, *d)),
         Raw::Tipc(address) => {
             let types::TipcAddress { address_type, scope, v1, v2, v3 } = address;
@@ -316,10 +322,10 @@ impl fmt::Display for AddressArgument<'_> {
 /// * `("host", port)`, and for AF_INET6 `("host", port, flowinfo)` and `("host", port, flowinfo, scope_id)`, the host as text
 ///   or bytes;
 /// * for AF_PACKET `("interface", protocol)`, with packet type, hardware type and hardware address as a third to a fifth part;
-/// * [`Address::Netlink`] for AF_NETLINK;
+/// * [`Address::Netlink`] for AF_NETLINK, [`Address::Vsock`] for AF_VSOCK, [`Address::Qipcrtr`] for AF_QIPCRTR;
 /// * for AF_CAN `("interface",)`, with CAN_ISOTP `("interface", receive id, transmit id)`, with CAN_J1939
 ///   `("interface", name, pgn, address)`;
-/// * [`Address::Other`] with an ALG, TIPC, VSOCK or QIPCRTR address of the raw layer;
+/// * [`Address::Other`] with an ALG or TIPC address of the raw layer;
 /// * a path or bytes for AF_UNIX: a leading NUL makes an abstract name, nothing lets `bind` choose one;
 /// * an [`Address`] that some call gave, or a [`SocketAddr`]; on a socket of another family it is the tuple that Python makes of
 ///   it. Those of the raw layer that are bytes, or no address, go to the host as they are.
@@ -479,6 +485,8 @@ impl Address {
             Self::Netlink(port_id, groups) => {
                 AddressArgument::Known(types::Address::Netlink(NetlinkAddress { port_id, groups }))
             }
+            Self::Vsock(cid, port) => AddressArgument::Known(types::Address::Vsock(VsockAddress { cid, port })),
+            Self::Qipcrtr(node, port) => AddressArgument::Known(types::Address::Qipcrtr(QipcrtrAddress { node, port })),
             Self::Packet(interface, protocol, packet_type, hardware_type, address) => AddressArgument::Packet {
                 interface: Cow::Owned(interface.into_bytes()),
                 protocol: protocol.into(),

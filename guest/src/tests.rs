@@ -662,6 +662,15 @@ fn addresses_of_other_families() {
     assert_eq!(failure(encoded(AF_RDS, ("127.0.0.1", 65536))).0, "OverflowError");
     assert_eq!(failure(encoded(AF_INET, ("lo",))).1, "AF_INET address must be a pair (host, port)");
     assert_eq!(failure(encoded(AF_ALG, "x")).1, "bind(): AF_ALG address must be tuple, not str");
+    assert_eq!(encoded(AF_VSOCK, Address::Vsock(VMADDR_CID_ANY, 5)).unwrap(), "(4294967295, 5)");
+    assert_eq!(encoded(AF_QIPCRTR, Address::Qipcrtr(1, 5)).unwrap(), "(1, 5)");
+    for (family, name) in [(AF_VSOCK, "AF_VSOCK"), (AF_QIPCRTR, "AF_QIPCRTR")] {
+        let text = format!("getsockaddrarg: {name} address must be tuple, not str");
+        assert_eq!(failure(encoded(family, "x")), ("TypeError", text));
+        let text = "getsockaddrarg() takes exactly 2 arguments (3 given)";
+        assert_eq!(failure(encoded(family, ("x", 1, 2))), ("TypeError", text.into()));
+        assert_eq!(failure(encoded(family, ("x", 1))).1, "'str' object cannot be interpreted as an integer");
+    }
 }
 
 #[test]

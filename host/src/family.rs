@@ -13,6 +13,7 @@ mod qipcrtr;
 mod rds;
 mod tipc;
 mod unix;
+mod vsock;
 
 pub(crate) use ip::is_raw;
 pub(crate) use unix::is_bound_in;
@@ -43,6 +44,9 @@ trait FamilyRules {
 
     /// Whether the bytes that are sent are judged too, because they say what they do.
     const INSPECTED: bool = false;
+
+    /// Whether sends take MSG_NOSIGNAL. Families that refuse it have no streams that could break.
+    const TAKES_NOSIGNAL: bool = true;
 
     /// The address in the kernel's layout; EAFNOSUPPORT for another family's case.
     #[cfg(test)]
@@ -94,6 +98,11 @@ macro_rules! families {
                 match self { $(Self::$variant => <$rules>::INSPECTED,)* }
             }
 
+            /// Whether sends take MSG_NOSIGNAL.
+            pub(crate) fn takes_nosignal(self) -> bool {
+                match self { $(Self::$variant => <$rules>::TAKES_NOSIGNAL,)* }
+            }
+
             #[cfg(test)]
             fn encode(self, address: &Address) -> Result<RawAddress, Errno> {
                 match self { $(Self::$variant => <$rules>::encode(address),)* }
@@ -143,6 +152,7 @@ families! {
     Can = libc::AF_CAN => can::Can, "can";
     Alg = libc::AF_ALG => alg::Alg, "alg";
     Tipc = libc::AF_TIPC => tipc::Tipc, "tipc";
+    Vsock = libc::AF_VSOCK => vsock::Vsock, "vsock";
     Rds = sandsock_abi::constants::AF_RDS => rds::Rds, "rds";
     Qipcrtr = sandsock_abi::constants::AF_QIPCRTR => qipcrtr::Qipcrtr, "qipcrtr";
 }
@@ -201,6 +211,7 @@ mod tests {
         libc::AF_CAN,
         libc::AF_ALG,
         libc::AF_TIPC,
+        libc::AF_VSOCK,
         21,
         42,
         libc::AF_PACKET,
@@ -260,6 +271,7 @@ mod tests {
                 Family::Can => (libc::AF_CAN, can::samples()),
                 Family::Alg => (libc::AF_ALG, alg::samples()),
                 Family::Tipc => (libc::AF_TIPC, tipc::samples()),
+                Family::Vsock => (libc::AF_VSOCK, vsock::samples()),
                 Family::Rds => (sandsock_abi::constants::AF_RDS, rds::samples()),
                 Family::Qipcrtr => (sandsock_abi::constants::AF_QIPCRTR, qipcrtr::samples()),
                 Family::Packet => (libc::AF_PACKET, plain(packet::samples())),

@@ -117,6 +117,8 @@ fn offset(position: u64) -> Result<u64, Errno> {
 enum Way {
     /// sendfile(2).
     Kernel,
+    /// splice(2), the steps of sendfile(2), with word whether more follows: AF_ALG ends its work where none does.
+    KernelWithMore,
     /// Through the host's memory: never through the guest's.
     Copy,
 }
@@ -128,24 +130,34 @@ pub(crate) async fn send_file<T: SandsockView>(
 ) -> Outcome<u64> {
     let view = store.data_mut().sandsock();
     let handle = view.lent(&d)?;
-    if handle.socket()?.type_ != libc::SOCK_STREAM {
+    let kind = handle.socket()?;
+    let of_algorithm = kind.family == libc::AF_ALG;
+    if kind.type_ != libc::SOCK_STREAM && !of_algorithm {
         return Err(Errno::OPNOTSUPP.into());
     }
     let from = offset(from)?;
     let file = view.table.get(&source)?.file.try_clone()?;
     let chunk = view.ctx.policy.limits().transfer_bytes;
+    // Where the guest's wish ends, or the file.
+    let end = from.saturating_add(count).min(file.metadata()?.len());
     let count = count.min(SEND_MOST);
     let mut patience = Patience::new(wait, 0);
     let whole = patience.is_forever();
     // sendfile(2) has no MSG_DONTWAIT: on a description that another holder may let block, it could not be ended, and who
     // leaves it behind would not know how much it sends.
-    let mut way = if handle.may_block() { Way::Copy } else { Way::Kernel };
+    let mut way = match (handle.may_block(), of_algorithm) {
+        (true, _) => Way::Copy,
+        (false, true) => Way::KernelWithMore,
+        (false, false) => Way::Kernel,
+    };
     let mut sent = 0;
     while sent < count {
-        let fault: Fault = match step(&handle, &file, way, from.saturating_add(sent), chunk.min(count - sent)) {
+        let at = from.saturating_add(sent);
+        let more = of_algorithm.then_some(end);
+        let fault: Fault = match step(&handle, &file, way, at, chunk.min(count - sent), more) {
             Ok(0) => break,
             Ok(some) => {
-                if way == Way::Kernel {
+                if way != Way::Copy {
                     store.data_mut().sandsock().ctx.count_sent_by_kernel(some);
                 }
                 sent += some;
@@ -157,7 +169,7 @@ pub(crate) async fn send_file<T: SandsockView>(
             }
             Err(Errno::INTR) => continue,
             // The file's system has no such way.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) if way == Way::Kernel => {
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) if way != Way::Copy => {
                 way = Way::Copy;
                 continue;
             }
@@ -176,17 +188,22 @@ pub(crate) async fn send_file<T: SandsockView>(
     Ok(sent)
 }
 
-/// One system call's worth. 0 at the file's end.
-fn step(handle: &Handle, file: &StdFile, way: Way, from: u64, count: u64) -> Result<u64, Errno> {
+/// One system call's worth. 0 at the file's end. Where `end` is given, what ends before it is sent with MSG_MORE.
+fn step(handle: &Handle, file: &StdFile, way: Way, from: u64, count: u64, end: Option<u64>) -> Result<u64, Errno> {
     let count = usize::try_from(count).unwrap_or(usize::MAX);
+    let more = |length: usize| end.is_some_and(|end| from.saturating_add(length as u64) < end);
     let sent = match way {
         Way::Kernel => sys::send_file(handle.fd(), file.as_fd(), from, count)?,
+        Way::KernelWithMore => sys::splice_file(handle.fd(), file.as_fd(), from, count, more)?,
         Way::Copy => {
             let mut data = vec![0; count.min(COPIED)];
             let length = file.read_at(&mut data, from).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
             match &data[..length] {
                 [] => 0,
-                data => sys::send(handle.fd(), data, libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT)?,
+                data => {
+                    let flags = if more(length) { libc::MSG_MORE } else { 0 };
+                    sys::send(handle.fd(), data, flags | libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT)?
+                }
             }
         }
     };

@@ -244,6 +244,21 @@ pub(crate) fn ioctl(fd: BorrowedFd<'_>, permit: Permit<Ioctl>) -> Result<(i32, V
     Ok((value, argument))
 }
 
+/// The device that tells AF_VSOCK's context id (man 7 vsock).
+pub(crate) fn vsock_device() -> Result<std::fs::File, Errno> {
+    std::fs::File::open("/dev/vsock").map_err(errno)
+}
+
+/// This machine's own context id, for the host's own judgement; none where it has no AF_VSOCK.
+pub(crate) fn local_cid() -> Option<u32> {
+    let device = vsock_device().ok()?;
+    let mut cid = 0u32;
+    let request = sandsock_abi::constants::IOCTL_VM_SOCKETS_GET_LOCAL_CID;
+    // SAFETY: IOCTL_VM_SOCKETS_GET_LOCAL_CID writes one integer.
+    check(unsafe { libc::ioctl(device.as_raw_fd(), request as _, &raw mut cid) }).ok()?;
+    Some(cid)
+}
+
 /// Whether frames of an interface begin with an Ethernet header: those of Ethernet and of the loopback do (net/if_arp.h).
 pub(crate) fn has_ethernet_header(fd: BorrowedFd<'_>, interface: &str) -> Result<bool, Errno> {
     // SAFETY: an all-zero ifreq is a valid one.
@@ -383,6 +398,33 @@ pub(crate) fn send_file(fd: BorrowedFd<'_>, file: BorrowedFd<'_>, from: u64, cou
     without_sigpipe(|| {
         // SAFETY: both descriptors are open, and the offset outlives the call.
         check_size(unsafe { libc::sendfile(fd.as_raw_fd(), file.as_raw_fd(), &raw mut offset, count) })
+    })
+}
+
+/// splice(2) of a part of a file into a socket, as much as a pipe holds. `more` is told how many bytes that is, and says whether
+/// others will follow them.
+pub(crate) fn splice_file(
+    fd: BorrowedFd<'_>,
+    file: BorrowedFd<'_>,
+    from: u64,
+    count: usize,
+    more: impl FnOnce(usize) -> bool,
+) -> Result<usize, Errno> {
+    let mut offset = libc::off_t::try_from(from).map_err(|_| Errno::INVAL)?;
+    let (read, write) = io::pipe().map_err(errno)?;
+    let nowhere = std::ptr::null_mut();
+    // SAFETY: all three descriptors are open, and the offset outlives the call.
+    let length = check_size(unsafe {
+        libc::splice(file.as_raw_fd(), &raw mut offset, write.as_raw_fd(), nowhere, count, libc::SPLICE_F_NONBLOCK)
+    })?;
+    if length == 0 {
+        return Ok(0);
+    }
+    let flags = libc::SPLICE_F_NONBLOCK | if more(length) { libc::SPLICE_F_MORE } else { 0 };
+    // What the socket does not take is gone with the pipe, and read from the file once more.
+    without_sigpipe(|| {
+        // SAFETY: both descriptors are open; the call takes no other pointer.
+        check_size(unsafe { libc::splice(read.as_raw_fd(), nowhere, fd.as_raw_fd(), nowhere, length, flags) })
     })
 }
 

@@ -3,7 +3,9 @@
 use rustix::io::Errno;
 use wasmtime::component::Resource;
 
-use sandsock_abi::constants::{SO_PASSPIDFD, SO_RCVTIMEO_NEW, SO_SNDTIMEO_NEW};
+use sandsock_abi::constants::{
+    IOCTL_VM_SOCKETS_GET_LOCAL_CID, SO_PASSPIDFD, SO_RCVTIMEO_NEW, SO_SNDTIMEO_NEW, VMADDR_PORT_ANY,
+};
 
 use crate::bindings::sandsock::socket::types::{self, Address, DescriptorKind, Error, IoctlResult, OptionValue, SocketKind};
 use crate::bindings::sandsock::socket::{clock, descriptors, interrupts, syscalls};
@@ -115,6 +117,7 @@ fn chose_no_port(address: &Address) -> bool {
     match address {
         Address::Inet(address) => address.port == 0,
         Address::Inet6(address) => address.port == 0,
+        Address::Vsock(address) => address.port == VMADDR_PORT_ANY,
         _ => false,
     }
 }
@@ -282,7 +285,13 @@ impl syscalls::Host for SandsockCtxView<'_> {
     fn ioctl(&mut self, d: Resource<Descriptor>, request: u32, argument: Vec<u8>) -> Outcome<IoctlResult> {
         let (handle, kind) = self.socket_of(&d)?;
         let permit = self.ctx.judge().ioctl(&handle, kind, request, argument)?;
-        let (value, argument) = sys::ioctl(handle.fd(), permit)?;
+        // The machine's cid is told by a device of which a guest has no file: on a socket of the family the host asks it.
+        let of_device = kind.family == libc::AF_VSOCK && request == IOCTL_VM_SOCKETS_GET_LOCAL_CID as u32;
+        let (value, argument) = if of_device {
+            sys::ioctl(std::os::fd::AsFd::as_fd(&sys::vsock_device()?), permit)?
+        } else {
+            sys::ioctl(handle.fd(), permit)?
+        };
         Ok(IoctlResult { value, argument })
     }
 }

@@ -154,7 +154,7 @@ impl Sending {
         // Of an urgent send the last byte alone is urgent: it goes in one piece.
         let total = length.min(if whole && flags & libc::MSG_OOB == 0 { limit.max(WHOLE) } else { limit });
         let sending = Self { handle, total, piece: limit, whole, patience };
-        Ok((sending, kind, sending_flags(flags)))
+        Ok((sending, kind, sending_flags(kind, flags)))
     }
 
     /// Repeats `attempt`, which is told which bytes are next, until the wait's condition holds.
@@ -197,8 +197,10 @@ impl Sending {
 
 /// The flags of the system call. MSG_ZEROCOPY would let the kernel read guest memory after the call, where a received socket has
 /// SO_ZEROCOPY on.
-fn sending_flags(flags: i32) -> i32 {
-    flags & !libc::MSG_ZEROCOPY | libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT
+fn sending_flags(kind: SocketKind, flags: i32) -> i32 {
+    let flags = flags & !libc::MSG_ZEROCOPY | libc::MSG_DONTWAIT;
+    let takes_nosignal = Family::of(kind.family).is_ok_and(Family::takes_nosignal);
+    if takes_nosignal { flags | libc::MSG_NOSIGNAL } else { flags & !libc::MSG_NOSIGNAL }
 }
 
 /// Judges a destination; a name whose addresses were forgotten is looked up once more.
@@ -430,7 +432,7 @@ pub(crate) async fn send_batch<T: SandsockView>(
     let mut room = ControlRoom::of(&store.data_mut().sandsock());
     now.iter().flat_map(|message| &message.control).try_for_each(|item| room.take(item.data.len()))?;
     let mut patience = Patience::new(wait, flags);
-    let flags = sending_flags(flags);
+    let flags = sending_flags(kind, flags);
     loop {
         let mut items: Vec<sys::BatchItem> = Vec::with_capacity(now.len());
         let mut permits = Vec::new();

@@ -11,6 +11,7 @@ const SOCKETS: &[(i32, i32, i32, &str)] = &[
     (libc::AF_CAN, libc::SOCK_DGRAM, 7, "can=vcan0"),
     (libc::AF_ALG, libc::SOCK_SEQPACKET, 0, "family=alg:hash:sha256"),
     (libc::AF_TIPC, libc::SOCK_RDM, 0, "family=tipc"),
+    (libc::AF_VSOCK, libc::SOCK_STREAM, 0, "family=vsock:connect:local:1024"),
     (21, libc::SOCK_SEQPACKET, 0, "family=rds"),
     (42, libc::SOCK_DGRAM, 0, "family=qipcrtr"),
 ];

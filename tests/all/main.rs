@@ -23,12 +23,15 @@ mod packet;
 mod policy;
 mod poller;
 mod provider;
+mod qipcrtr;
 mod raw;
+mod rds;
 mod selectors;
 mod serve;
 mod timeout;
 mod tipc;
 mod unix;
+mod vsock;
 mod wait;
 
 mod pairs {

@@ -9,3 +9,10 @@ pub(crate) fn tipc_messages_ok() {
         Guest::new(programs::tipc_messages_ok, way).allow("family=tipc").run().success();
     });
 }
+
+#[test]
+pub(crate) fn tipc_messages_denied() {
+    booted(|way| {
+        Guest::new(programs::tipc_messages_denied, way).allow("family=qipcrtr").run().success();
+    });
+}

@@ -36,6 +36,9 @@ pub const FAMILIES: &[Family] = &[
     Family { name: "AF_CAN", suite: "can" },
     Family { name: "AF_ALG", suite: "alg" },
     Family { name: "AF_TIPC", suite: "tipc" },
+    Family { name: "AF_VSOCK", suite: "vsock" },
+    Family { name: "AF_RDS", suite: "rds" },
+    Family { name: "AF_QIPCRTR", suite: "qipcrtr" },
 ];
 
 /// The examples that tests of those suites run.

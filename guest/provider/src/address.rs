@@ -91,6 +91,8 @@ pub(crate) fn outcome(address: sandsock::Address) -> Option<Address> {
                 Address::CanJ1939((interface.clone(), node.name, i64::from(node.pgn), i64::from(node.address)))
             }
         },
+        sandsock::Address::Vsock(cid, port) => Address::Vsock((i64::from(*cid), i64::from(*port))),
+        sandsock::Address::Qipcrtr(node, port) => Address::Qipcrtr((i64::from(*node), i64::from(*port))),
         sandsock::Address::Other(other) => family(other),
         _ => return None,
     })
@@ -100,8 +102,6 @@ pub(crate) fn outcome(address: sandsock::Address) -> Option<Address> {
 fn family(address: &types::Address) -> Address {
     let wide = |number: u32| i64::from(number);
     match address {
-        types::Address::Vsock(vsock) => Address::Vsock((wide(vsock.cid), wide(vsock.port))),
-        types::Address::Qipcrtr(qipcrtr) => Address::Qipcrtr((wide(qipcrtr.node), wide(qipcrtr.port))),
         types::Address::Tipc(tipc) => {
             let scope = i64::from(tipc.scope);
             Address::Tipc((i64::from(tipc.address_type), wide(tipc.v1), wide(tipc.v2), wide(tipc.v3), scope))

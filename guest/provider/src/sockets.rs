@@ -190,6 +190,10 @@ impl GuestSocket for Socket {
     }
 
     fn getsockopt(&self, level: i32, name: i32) -> Result<i64, Error> {
+        if self.0.family() == Family::VSOCK {
+            // All 64 bits, which Python shows without a sign.
+            return Ok(self.0.getsockopt_u64(level, name)?.cast_signed());
+        }
         Ok(self.0.getsockopt(level, name)?.into())
     }
 
@@ -200,11 +204,7 @@ impl GuestSocket for Socket {
 
     fn setsockopt(&self, level: i32, name: i32, value: OptionValue) -> Result<(), Error> {
         match value {
-            OptionValue::Integer(number) => {
-                let number = i32::try_from(number)
-                    .map_err(|_| Error::TypeError("a bytes-like object is required, not 'int'".to_owned()))?;
-                self.0.setsockopt(level, name, number)?
-            }
+            OptionValue::Integer(number) => self.0.setsockopt(level, name, number)?,
             OptionValue::Bytes(bytes) => self.0.setsockopt(level, name, bytes.as_slice())?,
             OptionValue::Null(length) => self.0.setsockopt(level, name, sandsock::OptionValue::Null(length))?,
         }

@@ -20,6 +20,7 @@ fn encode(address: &Address) -> Result<RawAddress, Errno> {
 
 impl FamilyRules for Qipcrtr {
     const TYPES: &'static [i32] = &[libc::SOCK_DGRAM];
+    const TAKES_NOSIGNAL: bool = false;
 
     #[cfg(test)]
     fn encode(address: &Address) -> Result<RawAddress, Errno> {

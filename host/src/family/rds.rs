@@ -21,6 +21,7 @@ fn encode(address: &Address) -> Result<RawAddress, Errno> {
 
 impl FamilyRules for Rds {
     const TYPES: &'static [i32] = &[libc::SOCK_SEQPACKET];
+    const TAKES_NOSIGNAL: bool = false;
 
     #[cfg(test)]
     fn encode(address: &Address) -> Result<RawAddress, Errno> {

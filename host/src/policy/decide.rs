@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sandsock_abi::constants::{
-    AF_ALG, AF_CAN, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_QIPCRTR, AF_RDS, AF_TIPC, AF_UNIX, IPPROTO_ICMP,
+    AF_ALG, AF_CAN, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_QIPCRTR, AF_RDS, AF_TIPC, AF_UNIX, AF_VSOCK, IPPROTO_ICMP,
     IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP, SCM_CREDENTIALS, SCM_RIGHTS, SOCK_DGRAM, SOCK_RAW, SOCK_RDM, SOCK_SEQPACKET,
     SOCK_STREAM, SOL_SOCKET,
 };
@@ -729,7 +729,7 @@ impl Policy {
                 self.listed(request, denied, allowed, grant)
             }
             Request::Family(target) => {
-                let denied = find(&deny.families, |rule| rule.holds(target));
+                let denied = find(&deny.families, |rule| rule.touches(target));
                 self.listed(request, denied, find(&allow.families, |rule| rule.holds(target)), target.grant())
             }
             Request::Resolve(name) => self.resolve(name),
@@ -1370,6 +1370,9 @@ impl Policy {
             }
             (AF_ALG, SOCK_SEQPACKET, 0) => (allow.has_family(AF_ALG), "family=alg:KIND:NAME"),
             (AF_TIPC, SOCK_STREAM | SOCK_DGRAM | SOCK_SEQPACKET | SOCK_RDM, 0) => (allow.has_family(AF_TIPC), "family=tipc"),
+            (AF_VSOCK, SOCK_STREAM | SOCK_DGRAM | SOCK_SEQPACKET, 0 | AF_VSOCK) => {
+                (allow.has_family(AF_VSOCK), "family=vsock:connect:CID:PORT or family=vsock:listen:CID:PORT")
+            }
             (AF_RDS, SOCK_SEQPACKET, 0) => (allow.has_family(AF_RDS), "family=rds"),
             (AF_QIPCRTR, SOCK_DGRAM, 0) => (allow.has_family(AF_QIPCRTR), "family=qipcrtr"),
             _ => {
@@ -1389,6 +1392,7 @@ impl Policy {
             (AF_CAN, "CAN"),
             (AF_ALG, "ALG"),
             (AF_TIPC, "TIPC"),
+            (AF_VSOCK, "VSOCK"),
             (AF_RDS, "RDS"),
         ];
         let name = names.iter().find(|(number, _)| *number == family).map_or("QIPCRTR", |(_, name)| name);

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use sandsock_abi::constants::{CAN_BCM, CAN_ISOTP, CAN_J1939, CAN_RAW};
+use sandsock_abi::constants::{
+    CAN_BCM, CAN_ISOTP, CAN_J1939, CAN_RAW, VMADDR_CID_ANY, VMADDR_CID_HOST, VMADDR_CID_HYPERVISOR, VMADDR_CID_LOCAL,
+    VMADDR_PORT_ANY,
+};
 
 use super::grant::suggestion;
 use super::pattern::Fault;
@@ -111,7 +114,141 @@ impl fmt::Display for CanInterface<'_> {
 }
 
 /// The words that `family` begins with.
-const FAMILIES: [&str; 4] = ["alg", "tipc", "rds", "qipcrtr"];
+const FAMILIES: [&str; 5] = ["alg", "tipc", "vsock", "rds", "qipcrtr"];
+
+/// The words for context ids of AF_VSOCK (linux/vm_sockets.h).
+const CIDS: [(&str, u32); 4] =
+    [("any", VMADDR_CID_ANY), ("hypervisor", VMADDR_CID_HYPERVISOR), ("local", VMADDR_CID_LOCAL), ("host", VMADDR_CID_HOST)];
+
+/// What is done with an AF_VSOCK address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VsockUse {
+    /// Connect to it, or send to it.
+    Connect,
+    /// Bind it, and listen on it.
+    Listen,
+}
+
+impl VsockUse {
+    const ALL: [(&'static str, Self); 2] = [("connect", Self::Connect), ("listen", Self::Listen)];
+}
+
+impl fmt::Display for VsockUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "connect",
+            Self::Listen => "listen",
+        })
+    }
+}
+
+/// What `family=vsock` names: `vsock`, `vsock:USE`, `vsock:USE:CID` or `vsock:USE:CID:PORT`. What is left out, and `*`, is all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VsockPattern {
+    /// `connect` or `listen`.
+    pub purpose: Option<VsockUse>,
+    /// The context id; `any` is the wildcard to bind to, and is not all.
+    pub cid: Option<u32>,
+    /// The ports, first and last; `any` is the kernel's choice.
+    pub ports: Option<(u32, u32)>,
+}
+
+impl VsockPattern {
+    fn parse(text: &str) -> Result<Self, Fault> {
+        let mut pattern = Self::default();
+        let mut at = 0;
+        for (place, part) in text.split(':').enumerate() {
+            let fault = |what: String, help: &str| Err(Fault::new(at, what, help));
+            match place {
+                0 => match VsockUse::ALL.iter().find(|(word, _)| *word == part) {
+                    Some((_, purpose)) => pattern.purpose = Some(*purpose),
+                    None => {
+                        let what = format!("`{}` is no use of AF_VSOCK", part.escape_debug());
+                        return fault(what, "write vsock:connect:CID:PORT or vsock:listen:CID:PORT");
+                    }
+                },
+                1 if part == "*" => {}
+                1 => match CIDS.iter().find(|(word, _)| *word == part).map(|(_, cid)| *cid).or_else(|| number(part)) {
+                    Some(cid) => pattern.cid = Some(cid),
+                    None => {
+                        let what = format!("`{}` is no context id", part.escape_debug());
+                        return fault(what, "write a number, `local`, `host`, `hypervisor`, `any` (to bind all) or `*`");
+                    }
+                },
+                2 if part == "*" => {}
+                2 if part == "any" => pattern.ports = Some((VMADDR_PORT_ANY, VMADDR_PORT_ANY)),
+                2 => {
+                    let (low, high) = part.split_once('-').unwrap_or((part, part));
+                    match number(low).zip(number(high)) {
+                        Some((low, high)) if low <= high && high < VMADDR_PORT_ANY => pattern.ports = Some((low, high)),
+                        _ => {
+                            let what = format!("`{}` is no port", part.escape_debug());
+                            return fault(
+                                what,
+                                "write a number, a range as in 1024-2047, `any` (the kernel's choice) or `*`",
+                            );
+                        }
+                    }
+                }
+                _ => return fault("there are too many parts".to_owned(), "write vsock:connect:CID:PORT"),
+            }
+            at += part.len() + 1;
+        }
+        Ok(pattern)
+    }
+
+    fn holds(&self, purpose: VsockUse, cids: &[u32], port: u32) -> bool {
+        self.purpose.is_none_or(|own| own == purpose)
+            && self.cid.is_none_or(|own| cids.contains(&own))
+            && self.ports.is_none_or(|(low, high)| (low..=high).contains(&port))
+    }
+
+    /// Whether some of it is named, for rules that deny: the wildcard to bind to is every cid, and the kernel may choose any port
+    /// from 1024 on.
+    fn touches(&self, purpose: VsockUse, cids: &[u32], port: u32) -> bool {
+        let cid = purpose == VsockUse::Listen && cids.contains(&VMADDR_CID_ANY);
+        let port_too = port == VMADDR_PORT_ANY;
+        self.purpose.is_none_or(|own| own == purpose)
+            && (cid || self.cid.is_none_or(|own| cids.contains(&own)))
+            && self.ports.is_none_or(|(low, high)| (low..=high).contains(&port) || (port_too && high >= 1024))
+    }
+}
+
+impl fmt::Display for VsockPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("vsock")?;
+        let Some(purpose) = self.purpose else { return Ok(()) };
+        write!(f, ":{purpose}")?;
+        match (self.cid, self.ports) {
+            (None, None) => return Ok(()),
+            (None, Some(_)) => f.write_str(":*")?,
+            (Some(cid), _) => write!(f, ":{}", Cid(cid))?,
+        }
+        match self.ports {
+            None => Ok(()),
+            Some((VMADDR_PORT_ANY, _)) => f.write_str(":any"),
+            Some((low, high)) if low == high => write!(f, ":{low}"),
+            Some((low, high)) => write!(f, ":{low}-{high}"),
+        }
+    }
+}
+
+/// A context id as rules write it.
+struct Cid(u32);
+
+impl fmt::Display for Cid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match CIDS.iter().find(|(_, cid)| *cid == self.0) {
+            Some((word, _)) => f.write_str(word),
+            None => self.0.fmt(f),
+        }
+    }
+}
+
+/// A decimal number of 32 bits, of digits alone.
+fn number(text: &str) -> Option<u32> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+}
 
 /// What `family` names: a family without a verb of its own, and the part of it that is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,6 +262,8 @@ pub enum FamilyPattern {
     },
     /// `tipc`.
     Tipc,
+    /// `vsock` and its parts.
+    Vsock(VsockPattern),
     /// `rds`.
     Rds,
     /// `qipcrtr`.
@@ -163,6 +302,10 @@ impl FamilyPattern {
                 Ok(Self::Alg { kind: kind.map(Into::into), name: name.map(Into::into) })
             }
             "tipc" => plain(Self::Tipc),
+            "vsock" => match rest {
+                None => Ok(Self::Vsock(VsockPattern::default())),
+                Some(rest) => VsockPattern::parse(rest).map(Self::Vsock).map_err(|fault| fault.shifted(word.len() + 1)),
+            },
             "rds" => plain(Self::Rds),
             "qipcrtr" => plain(Self::Qipcrtr),
             _ => Err(Fault::new(
@@ -180,19 +323,29 @@ impl FamilyPattern {
             (Self::Alg { kind, name }, FamilyTarget::Alg { kind: own_kind, name: own_name }) => {
                 fits(kind, own_kind) && fits(name, own_name)
             }
+            (Self::Vsock(pattern), FamilyTarget::Vsock { purpose, cid, port, .. }) => pattern.holds(purpose, &[cid], port),
             (Self::Tipc, FamilyTarget::Tipc) | (Self::Rds, FamilyTarget::Rds) | (Self::Qipcrtr, FamilyTarget::Qipcrtr) => {
                 true
             }
-            (Self::Alg { .. } | Self::Tipc | Self::Rds | Self::Qipcrtr, _) => false,
+            (Self::Alg { .. } | Self::Tipc | Self::Vsock(_) | Self::Rds | Self::Qipcrtr, _) => false,
+        }
+    }
+
+    /// Whether it names some of what a guest asks for, by whichever address: for rules that deny.
+    pub(super) fn touches(&self, target: FamilyTarget<'_>) -> bool {
+        match (self, target) {
+            (Self::Vsock(pattern), FamilyTarget::Vsock { purpose, same, port, .. }) => pattern.touches(purpose, same, port),
+            _ => self.holds(target),
         }
     }
 
     /// The family's number.
     pub(super) fn family(&self) -> i32 {
-        use sandsock_abi::constants::{AF_ALG, AF_QIPCRTR, AF_RDS, AF_TIPC};
+        use sandsock_abi::constants::{AF_ALG, AF_QIPCRTR, AF_RDS, AF_TIPC, AF_VSOCK};
         match self {
             Self::Alg { .. } => AF_ALG,
             Self::Tipc => AF_TIPC,
+            Self::Vsock(_) => AF_VSOCK,
             Self::Rds => AF_RDS,
             Self::Qipcrtr => AF_QIPCRTR,
         }
@@ -207,6 +360,7 @@ impl fmt::Display for FamilyPattern {
                 [kind, name].into_iter().flatten().try_for_each(|part| write!(f, ":{part}"))
             }
             Self::Tipc => f.write_str("tipc"),
+            Self::Vsock(pattern) => pattern.fmt(f),
             Self::Rds => f.write_str("rds"),
             Self::Qipcrtr => f.write_str("qipcrtr"),
         }
@@ -225,6 +379,17 @@ pub enum FamilyTarget<'a> {
     },
     /// Anything of AF_TIPC.
     Tipc,
+    /// An address of AF_VSOCK.
+    Vsock {
+        /// What is done with it.
+        purpose: VsockUse,
+        /// Its context id, VMADDR_CID_ANY for all that the machine has.
+        cid: u32,
+        /// All the context ids that lead to the same machine, this one among them: rules that deny hold for each.
+        same: &'a [u32],
+        /// Its port, VMADDR_PORT_ANY for one of the kernel's choice.
+        port: u32,
+    },
     /// Anything of AF_RDS.
     Rds,
     /// Anything of AF_QIPCRTR.
@@ -245,6 +410,8 @@ impl fmt::Display for FamilyTarget<'_> {
         match self {
             Self::Alg { kind, name } => write!(f, "alg:{}:{}", kind.escape_debug(), name.escape_debug()),
             Self::Tipc => f.write_str("tipc"),
+            Self::Vsock { purpose, cid, port: VMADDR_PORT_ANY, .. } => write!(f, "vsock:{purpose}:{}:any", Cid(*cid)),
+            Self::Vsock { purpose, cid, port, .. } => write!(f, "vsock:{purpose}:{}:{port}", Cid(*cid)),
             Self::Rds => f.write_str("rds"),
             Self::Qipcrtr => f.write_str("qipcrtr"),
         }
@@ -317,13 +484,69 @@ mod tests {
             ("tipc:1", "has no parts"),
             ("alg:", "no kind"),
             ("alg:hash:", "no algorithm"),
+            ("vsock:2:1024", "`2` is no use of AF_VSOCK"),
+            ("vsock:connect:4294967296", "is no context id"),
+            ("vsock:connect:+1:5", "is no context id"),
+            ("vsock:listen:*:2000-1000", "is no port"),
+            ("vsock:listen:*:4294967295", "is no port"),
+            ("vsock:listen:*:1:2", "too many parts"),
         ] {
             let fault = FamilyPattern::parse(text).expect_err(text);
             assert!(fault.what.contains(words), "{text}: {}", fault.what);
         }
     }
 
+    #[test]
+    fn vsock_patterns_are_shown_as_they_are_written() {
+        for text in [
+            "vsock",
+            "vsock:connect",
+            "vsock:connect:host:1024",
+            "vsock:connect:3:1-9",
+            "vsock:listen:any:any",
+            "vsock:listen:*:5",
+            "vsock:listen:local",
+        ] {
+            assert_eq!(FamilyPattern::parse(text).map(|pattern| pattern.to_string()), Ok(text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn vsock_addresses_are_told_apart() {
+        let named = |pattern: &str, target| FamilyPattern::parse(pattern).expect(pattern).holds(target);
+        let denied = |pattern: &str, target| FamilyPattern::parse(pattern).expect(pattern).touches(target);
+        let same = [VMADDR_CID_LOCAL, VMADDR_CID_HOST];
+        let to = |cid, port| FamilyTarget::Vsock { purpose: VsockUse::Connect, cid, same: &same, port };
+        let at = |cid, port| FamilyTarget::Vsock {
+            purpose: VsockUse::Listen,
+            cid,
+            same: if cid == VMADDR_CID_ANY { &[VMADDR_CID_ANY] } else { &[VMADDR_CID_LOCAL] },
+            port,
+        };
+        assert!(named("vsock:connect:local:5", to(VMADDR_CID_LOCAL, 5)));
+        assert!(!named("vsock:connect:local:5", to(VMADDR_CID_HOST, 5)));
+        assert!(!named("vsock:connect:local:5", to(VMADDR_CID_LOCAL, 6)));
+        assert!(!named("vsock:connect:local:5", at(VMADDR_CID_LOCAL, 5)));
+        assert!(!named("vsock:listen:local:5", at(VMADDR_CID_ANY, 5)));
+        assert!(named("vsock:listen:*:5", at(VMADDR_CID_ANY, 5)));
+        assert!(!named("vsock:listen:*:5", at(VMADDR_CID_ANY, VMADDR_PORT_ANY)));
+        assert!(named("vsock:listen:any:any", at(VMADDR_CID_ANY, VMADDR_PORT_ANY)));
+        // By whichever number, and as a part of the wildcard.
+        assert!(denied("vsock:connect:host", to(VMADDR_CID_LOCAL, 5)));
+        assert!(denied("vsock:listen:local:5", at(VMADDR_CID_ANY, 5)));
+        assert!(denied("vsock:listen:local:1024-2000", at(VMADDR_CID_ANY, VMADDR_PORT_ANY)));
+        assert!(!denied("vsock:listen:local:5", at(VMADDR_CID_LOCAL, 6)));
+    }
+
     proptest! {
+        #[test]
+        fn a_vsock_target_is_named_by_its_grant(listen: bool, cid: u32, port: u32) {
+            let purpose = if listen { VsockUse::Listen } else { VsockUse::Connect };
+            let target = FamilyTarget::Vsock { purpose, cid, same: &[cid], port };
+            let grant = target.grant().expect("there is one");
+            prop_assert!(FamilyPattern::parse(&grant).is_ok_and(|pattern| pattern.holds(target)));
+        }
+
         #[test]
         fn a_pattern_without_stars_is_itself(a in "[a-z()*]{0,6}", b in "[a-z()]{0,6}") {
             prop_assume!(!a.contains('*'));

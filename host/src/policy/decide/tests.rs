@@ -70,6 +70,12 @@ fn request(text: &str) -> Request<'_> {
         "family" => Request::Family(match target.split(':').collect::<Vec<_>>()[..] {
             ["alg", kind, name] => FamilyTarget::Alg { kind, name },
             ["tipc"] => FamilyTarget::Tipc,
+            ["vsock", purpose, cid, port] => FamilyTarget::Vsock {
+                purpose: if purpose == "listen" { VsockUse::Listen } else { VsockUse::Connect },
+                cid: cid.parse().unwrap(),
+                same: &[],
+                port: port.parse().unwrap(),
+            },
             ["rds"] => FamilyTarget::Rds,
             ["qipcrtr"] => FamilyTarget::Qipcrtr,
             _ => panic!("{text}"),
@@ -175,6 +181,9 @@ fn each_verb_granted_is_allowed_and_another_target_denied() {
         ("family=tipc", "family=rds"),
         ("family=rds", "family=qipcrtr"),
         ("family=qipcrtr", "family=tipc"),
+        ("family=vsock:connect:3:5", "family=vsock:connect:4:5"),
+        ("family=vsock:connect:3:5", "family=vsock:listen:3:5"),
+        ("family=vsock:listen:3:5", "family=vsock:listen:3:6"),
         ("resolve=db.example", "resolve=db.example.com"),
         ("reverse-resolve=192.0.2.7", "reverse-resolve=192.0.2.8"),
         ("reverse-resolve=2001:db8::1", "reverse-resolve=2001:db8::2"),
@@ -1062,6 +1071,7 @@ fn socket_of_a_family_needs_a_grant_of_that_family() {
         ("can=vcan0:j1939", AF_CAN, SOCK_DGRAM, 7),
         ("family=alg:hash:sha256", AF_ALG, SOCK_SEQPACKET, 0),
         ("family=tipc", AF_TIPC, SOCK_RDM, 0),
+        ("family=vsock:connect:2:1024", AF_VSOCK, SOCK_STREAM, 0),
         ("family=rds", AF_RDS, SOCK_SEQPACKET, 0),
         ("family=qipcrtr", AF_QIPCRTR, SOCK_DGRAM, 0),
     ];

@@ -1,0 +1,12 @@
+//! Has a grant of another family: no QIPCRTR socket.
+
+use sandsock::constants::*;
+use sandsock::{Error, Socket};
+use sandsock_test_programs::needs;
+
+fn main() -> Result<(), Error> {
+    needs(Socket::new(AF_QIPCRTR, SOCK_DGRAM, 0), None);
+    // What is granted is there.
+    Socket::new(AF_TIPC, SOCK_RDM, 0)?;
+    Ok(())
+}

@@ -1,0 +1,12 @@
+//! Has grants of other families and of TCP to the same addresses: no RDS socket.
+
+use sandsock::constants::*;
+use sandsock::{Error, Socket};
+use sandsock_test_programs::needs;
+
+fn main() -> Result<(), Error> {
+    needs(Socket::new(AF_RDS, SOCK_SEQPACKET, 0), None);
+    // What is granted is there.
+    Socket::new(AF_TIPC, SOCK_RDM, 0)?;
+    Ok(())
+}
