@@ -47,10 +47,13 @@ image() { apt-cache depends linux-image-amd64 2>/dev/null | sed -n 's/^ *Depends
 [ -n "$(image)" ] || ! can_install || apt-get update -qq >/dev/null 2>&1 || true
 package=$(image)
 [ -n "$package" ] || die "apt knows no linux-image-amd64: run apt-get update, as root"
-with_lists apt-get download -qq "$package" busybox-static || die "apt could not fetch $package and busybox-static (above)"
+packages=("$package" busybox-static bluez-test-tools)
+with_lists apt-get download -qq "${packages[@]}" || die "apt could not fetch ${packages[*]} (above)"
 
 say "unpacking it"
 dpkg-deb --fsys-tarfile busybox-static_*.deb | tar -x ./bin/busybox
+# The virtual Bluetooth controllers. It needs the C library alone, which the test program brings along.
+dpkg-deb --fsys-tarfile bluez-test-tools_*.deb | tar -x ./usr/bin/btvirt
 busybox=$work/bin/busybox
 dpkg-deb --fsys-tarfile linux-image-*.deb | tar -x ./boot ./lib/modules
 version=$(ls lib/modules)
@@ -77,7 +80,7 @@ done
 cp "$modules"/modules.builtin* "$modules/modules.order" "$root/$modules/"
 "$busybox" depmod -b "$root" "$version"
 
-cp "$busybox" "$root/bin/"
+cp "$busybox" "$work/usr/bin/btvirt" "$root/bin/"
 cp "$parts/init" "$root/init"
 chmod 755 "$root/init"
 sed 's/#.*//' "$parts/modules" >"$root/etc/modules"

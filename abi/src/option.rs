@@ -5,8 +5,8 @@
 //! row when somebody has looked at it.
 //!
 //! The rows are those of AF_INET, AF_INET6, AF_UNIX, AF_PACKET, AF_NETLINK, AF_CAN, AF_ALG, AF_TIPC, AF_VSOCK and AF_RDS sockets, and
-//! SOL_SOCKET's for all families. Mind that levels 0, 6 and 17
-//! are also SOL_HCI, SOL_L2CAP and SOL_SCO: a Bluetooth socket must not be looked up in these rows.
+//! SOL_SOCKET's for all families. Levels 0, 6 and 17 are also SOL_HCI, SOL_L2CAP and SOL_SCO: AF_BLUETOOTH's levels stand in a part
+//! of the table of their own, [`BLUETOOTH`].
 //!
 //! `SCM_RIGHTS` and `SCM_CREDENTIALS` have no row as control messages: the verb `ancillary` decides on them. (Their numbers at
 //! SOL_SOCKET, 1 and 2, are `SO_DEBUG`'s and `SO_REUSEADDR`'s, which as options have nothing to do with them.)
@@ -115,11 +115,17 @@ impl fmt::Display for SocketOption {
     }
 }
 
-/// The row of an option.
+/// The row of an option of a socket of this family.
 #[must_use]
-pub fn find(level: i32, number: i32) -> Option<&'static SocketOption> {
-    let at = OPTIONS.binary_search_by_key(&(level, number), |row| (row.level, row.number)).ok()?;
-    OPTIONS.get(at)
+pub fn find(family: i32, level: i32, number: i32) -> Option<&'static SocketOption> {
+    let rows = if family == AF_BLUETOOTH && level != SOL_SOCKET { BLUETOOTH } else { OPTIONS };
+    let at = rows.binary_search_by_key(&(level, number), |row| (row.level, row.number)).ok()?;
+    rows.get(at)
+}
+
+/// Every row of every family.
+pub fn all() -> impl Iterator<Item = &'static SocketOption> {
+    OPTIONS.iter().chain(BLUETOOTH)
 }
 
 /// The row of an option by its names, aliases (`SOL_IP`, `IPV6_ADD_MEMBERSHIP`) included.
@@ -134,14 +140,14 @@ pub fn by_name(level_name: &str, name: &str) -> Option<&'static SocketOption> {
         other => other,
     };
     let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| name);
-    OPTIONS.iter().find(|row| row.level_name == level_name && row.name == name)
+    all().find(|row| row.level_name == level_name && row.name == name)
 }
 
 /// The row of a control message that may be sent. None for one that the kernel does not take, for one that nobody has looked at,
 /// and for `SCM_RIGHTS` and `SCM_CREDENTIALS`, on which the verb `ancillary` decides.
 #[must_use]
 pub fn control(level: i32, number: i32) -> Option<&'static SocketOption> {
-    find(level, number).filter(|row| row.control.is_some())
+    find(AF_UNSPEC, level, number).filter(|row| row.control.is_some())
 }
 
 /// Names that stand for a number whose row has another name: `(alias, name)`.
@@ -163,6 +169,8 @@ pub static ALIASES: &[(&str, &str)] = &[
     ("SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD", "SO_VM_SOCKETS_CONNECT_TIMEOUT"),
 ];
 
+const WAITS_FOR_PEER: Access =
+    Access::Refused("in other modes shutdown and close wait for the peer, whatever the socket's timeout");
 const DESCRIPTOR_NUMBER: Access = Access::Refused("its value is a descriptor number of the host's own process");
 const NEW_DESCRIPTOR: Access = Access::Refused("the kernel would open a descriptor in the host's own process");
 const READS_BUFFER: Access = Access::Refused("the kernel takes a request and its length from the answer's buffer");
@@ -172,6 +180,7 @@ const HOST_MEMORY: Access = Access::Refused("the kernel would map or pin memory 
 /// One row a line: `NAME: shape, get, set;` with `, control = access` where it may be sent.
 macro_rules! options {
     ($($level:ident { $($name:ident: $shape:ident, $get:expr, $set:expr $(, control = $control:expr)?;)* })*) => {{
+        #[allow(unused_imports, reason = "a part of the table need not use all")]
         use Access::{Absent, Granted, GrantedOnDatagrams, Header, Multicast, Ordinary, Refused};
         &[$($(SocketOption {
             level_name: stringify!($level),
@@ -188,7 +197,45 @@ macro_rules! options {
     (@control $control:expr) => { Some($control) };
 }
 
-/// Every row, sorted by level and number.
+/// AF_BLUETOOTH's own rows, sorted by level and number.
+pub static BLUETOOTH: &[SocketOption] = options! {
+    SOL_HCI {
+        HCI_DATA_DIR: Integer, Ordinary, Ordinary;
+        // Which packets a raw socket gets: those that the kernel lets it see.
+        HCI_FILTER: Bytes, Ordinary, Ordinary;
+        HCI_TIME_STAMP: Integer, Ordinary, Ordinary;
+    }
+    SOL_L2CAP {
+        L2CAP_OPTIONS: Bytes, Ordinary, WAITS_FOR_PEER;
+        L2CAP_CONNINFO: Bytes, Ordinary, Absent;
+        L2CAP_LM: Integer, Ordinary, Ordinary;
+    }
+    SOL_SCO {
+        SCO_OPTIONS: Bytes, Ordinary, Absent;
+        SCO_CONNINFO: Bytes, Ordinary, Absent;
+    }
+    SOL_RFCOMM {
+        RFCOMM_CONNINFO: Bytes, Ordinary, Absent;
+        RFCOMM_LM: Integer, Ordinary, Ordinary;
+    }
+    SOL_BLUETOOTH {
+        BT_SECURITY: Bytes, Ordinary, Ordinary;
+        BT_DEFER_SETUP: Integer, Ordinary, Ordinary;
+        BT_FLUSHABLE: Integer, Ordinary, Ordinary;
+        BT_POWER: Bytes, Ordinary, Ordinary;
+        BT_CHANNEL_POLICY: Integer, Ordinary, Ordinary;
+        BT_VOICE: Bytes, Ordinary, Ordinary;
+        BT_SNDMTU: Integer, Ordinary, Ordinary;
+        BT_RCVMTU: Integer, Ordinary, Ordinary;
+        BT_PHY: Integer, Ordinary, Absent;
+        BT_MODE: Integer, Ordinary, WAITS_FOR_PEER;
+        BT_PKT_STATUS: Integer, Ordinary, Ordinary;
+        // Changes the way of the controller's sound.
+        BT_CODEC: Bytes, Ordinary, Granted;
+    }
+};
+
+/// Every row of the other families, sorted by level and number.
 pub static OPTIONS: &[SocketOption] = options! {
     IPPROTO_IP {
         IP_TOS: Integer, Ordinary, Ordinary, control = Ordinary;

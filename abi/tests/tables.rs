@@ -145,7 +145,7 @@ fn options_are_sorted_and_found() {
     let mut names = HashSet::new();
     for o in OPTIONS {
         assert!(names.insert((o.level, o.name)), "{o} is there twice");
-        assert_eq!(option::find(o.level, o.number), Some(o));
+        assert_eq!(option::find(AF_INET, o.level, o.number), Some(o));
         assert_eq!(option::by_name(o.level_name, o.name), Some(o));
         assert_eq!(constant(o.name), Some(i64::from(o.number)), "{o}");
         assert_eq!(constant(o.level_name), Some(i64::from(o.level)), "{o}");
@@ -181,10 +181,10 @@ fn aliases_have_the_number_of_their_row() {
 #[test]
 fn what_is_not_in_the_table_is_not_found() {
     for number in (64..=83).chain(200..=255) {
-        assert_eq!(option::find(IPPROTO_IP, number), None, "netfilter or multicast router {number}");
+        assert_eq!(option::find(AF_INET, IPPROTO_IP, number), None, "netfilter or multicast router {number}");
     }
     for number in (200..=255).chain([64, 65, 68, 80]) {
-        assert_eq!(option::find(IPPROTO_IPV6, number), None, "netfilter or multicast router {number}");
+        assert_eq!(option::find(AF_INET, IPPROTO_IPV6, number), None, "netfilter or multicast router {number}");
     }
     for (level, number) in [
         (SOL_TLS, TLS_TX),
@@ -197,7 +197,7 @@ fn what_is_not_in_the_table_is_not_found() {
         (-1, -1),
         (i32::MAX, i32::MAX),
     ] {
-        assert_eq!(option::find(level, number), None);
+        assert_eq!(option::find(AF_INET, level, number), None);
         assert_eq!(option::control(level, number), None);
     }
     assert_eq!(option::by_name("SOL_SOCKET", "IP_TTL"), None);
@@ -390,6 +390,21 @@ fn ioctls_are_sorted_and_found() {
     for number in [0, 0x8946 + 0x1000, 0x89f0, u32::MAX] {
         assert_eq!(ioctl::find(number), None);
     }
+}
+
+/// Levels 0, 6 and 17 are IP, TCP and UDP, and Bluetooth's too.
+#[test]
+fn bluetooth_has_rows_of_its_own() {
+    assert_ascending(&option::BLUETOOTH.iter().map(|o| (o.level, o.number)).collect::<Vec<_>>());
+    for o in option::BLUETOOTH {
+        assert_eq!(option::find(AF_BLUETOOTH, o.level, o.number), Some(o));
+        assert_eq!(option::by_name(o.level_name, o.name), Some(o));
+        assert_eq!(constant(o.level_name), Some(i64::from(o.level)), "{o}");
+        assert!(!OPTIONS.iter().any(|other| other.level_name == o.level_name), "{o}");
+    }
+    assert_eq!(option::find(AF_BLUETOOTH, IPPROTO_TCP, TCP_MD5SIG), None);
+    assert_eq!(option::find(AF_BLUETOOTH, SOL_SOCKET, SO_MARK), Some(row("SOL_SOCKET", "SO_MARK")));
+    assert_eq!(option::find(AF_INET, SOL_HCI, HCI_FILTER), Some(row("IPPROTO_IP", "IP_TTL")));
 }
 
 /// Every option of the internet, of UNIX sockets and of all sockets that Python has a name for is in the table, as an option, a

@@ -10,7 +10,9 @@ use std::{
 };
 
 use sandsock_abi::{
-    constants::{CAN_BCM, CAN_ISOTP, CAN_J1939, CAN_RAW, EAI_NONAME},
+    constants::{
+        BTPROTO_HCI, BTPROTO_L2CAP, BTPROTO_RFCOMM, BTPROTO_SCO, CAN_BCM, CAN_ISOTP, CAN_J1939, CAN_RAW, EAI_NONAME,
+    },
     errno,
 };
 
@@ -20,8 +22,8 @@ use crate::{
         descriptors::Descriptor,
         syscalls,
         types::{
-            self, CanAddress, CanDetail, CanIsotp, CanJ1939, Inet6Address, InetAddress, NetlinkAddress, PacketAddress,
-            QipcrtrAddress, UnixAddress, VsockAddress,
+            self, BluetoothAddress, CanAddress, CanDetail, CanIsotp, CanJ1939, Inet6Address, InetAddress, L2capAddress,
+            NetlinkAddress, PacketAddress, QipcrtrAddress, RfcommAddress, UnixAddress, VsockAddress,
         },
     },
 };
@@ -187,7 +189,7 @@ impl fmt::Display for Address {
 
 /// The tuple of a family that has no case of its own here.
 fn tuple(address: &types::Address, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    use types::{Address as Raw, BluetoothAddress};
+    use types::Address as Raw;
     let device = |(a, b, c, d, e, g): types::BluetoothDevice| format!("'{a:02X}:{b:02X}:{c:02X}:{d:02X}:{e:02X}:{g:02X}'");
     match address {
         Raw::Rds(InetAddress { address: (a, b, c, d), port }) => write!(f, "('{}', {port})", Ipv4Addr::new(*a, *b, *c, *d)),
@@ -325,6 +327,9 @@ impl fmt::Display for AddressArgument<'_> {
 /// * [`Address::Netlink`] for AF_NETLINK, [`Address::Vsock`] for AF_VSOCK, [`Address::Qipcrtr`] for AF_QIPCRTR;
 /// * for AF_CAN `("interface",)`, with CAN_ISOTP `("interface", receive id, transmit id)`, with CAN_J1939
 ///   `("interface", name, pgn, address)`;
+/// * for AF_BLUETOOTH with BTPROTO_L2CAP `("12:34:56:78:9A:BC", psm)`, with channel id and type of the device address as a third
+///   and fourth part, with BTPROTO_RFCOMM `("12:34:56:78:9A:BC", channel)`, with BTPROTO_SCO the device address alone, and with
+///   BTPROTO_HCI [`Address::Other`] with the raw layer's address;
 /// * [`Address::Other`] with an ALG or TIPC address of the raw layer;
 /// * a path or bytes for AF_UNIX: a leading NUL makes an abstract name, nothing lets `bind` choose one;
 /// * an [`Address`] that some call gave, or a [`SocketAddr`]; on a socket of another family it is the tuple that Python makes of
@@ -639,7 +644,47 @@ pub(crate) fn encode_for(socket: &Socket, verb: &str, argument: AddressArgument<
         (Family::CAN, AddressArgument::Packet { protocol, packet_type, hardware_type, .. }) => {
             can(socket, verb, &[], &[protocol, packet_type, hardware_type, 0])
         }
+        (Family::BLUETOOTH, argument) => bluetooth(socket.proto(), verb, argument),
         (family, argument) => encode_form(family, verb, argument),
+    }
+}
+
+/// CPython's rules for AF_BLUETOOTH: the protocol says what the form is. The numbers are cut to their width, as C does it.
+pub(crate) fn bluetooth(protocol: i32, verb: &str, argument: AddressArgument<'_>) -> Result<types::Address> {
+    let wrong_format = || Error::text(ErrorKind::Os, format!("{verb}(): wrong format"));
+    Ok(types::Address::Bluetooth(match (protocol, argument) {
+        (_, AddressArgument::Known(address)) => return Ok(address),
+        (BTPROTO_L2CAP, AddressArgument::Host { host, port, flow_info, scope_id }) => {
+            BluetoothAddress::L2cap(L2capAddress {
+                device: device(&host)?,
+                psm: port as u16,
+                cid: flow_info.unwrap_or(0) as u16,
+                device_type: scope_id.unwrap_or(0) as u8,
+            })
+        }
+        (BTPROTO_RFCOMM, AddressArgument::Host { host, port, flow_info: None, scope_id: None }) => {
+            BluetoothAddress::Rfcomm(RfcommAddress { device: device(&host)?, channel: port as u8 })
+        }
+        (BTPROTO_SCO, AddressArgument::Name(name)) => BluetoothAddress::Sco(device(&name)?),
+        (BTPROTO_L2CAP | BTPROTO_RFCOMM | BTPROTO_SCO | BTPROTO_HCI, _) => return Err(wrong_format()),
+        _ => return Err(Error::text(ErrorKind::Os, format!("{verb}(): unknown Bluetooth protocol"))),
+    }))
+}
+
+/// A Bluetooth device address, `12:34:56:78:9A:BC`. As `sscanf` reads it for CPython, each number may have leading white space, a
+/// sign, and `0x`.
+fn device(text: &[u8]) -> Result<types::BluetoothDevice> {
+    let number = |part: &str| {
+        let part = part.trim_start_matches(|c: char| c.is_ascii_whitespace());
+        let part = part.strip_prefix('+').unwrap_or(part);
+        let part = part.strip_prefix("0x").or_else(|| part.strip_prefix("0X")).unwrap_or(part);
+        // `from_str_radix` takes a sign once more.
+        u8::from_str_radix(part, 16).ok().filter(|_| !part.starts_with('+'))
+    };
+    let numbers: Option<Vec<u8>> = str::from_utf8(text).ok().and_then(|text| text.split(':').map(number).collect());
+    match numbers.as_deref() {
+        Some(&[a, b, c, d, e, f]) => Ok((a, b, c, d, e, f)),
+        _ => Err(Error::text(ErrorKind::Os, "bad bluetooth address")),
     }
 }
 

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use crate::{
     Address, AddressArgument, AddressInfoFlags, Ancillary, ConnectTimeout, Connecting, Error, Family, Flags, NameInfoFlags,
     OptionValue, Poll, ServerOptions, Socket, SocketType, ToAddress, Warning,
-    address::encode,
+    address::{bluetooth, encode},
     close, cmsg_len, cmsg_space,
     constants::*,
     create_connection, create_server, dup, errno,
@@ -723,6 +723,38 @@ fn addresses_of_another_family_are_their_tuples() {
     // Bytes are the raw layer's, and go to the host, which judges them.
     let bytes = types::Address::Other(types::OtherAddress { family: 2, data: vec![0; 14] });
     assert_eq!(encode(Family::INET6, "bind", AddressArgument::Known(bytes.clone())).unwrap(), bytes);
+}
+
+#[test]
+fn bluetooth_addresses() {
+    let _host = Host::new();
+    let encoded =
+        |protocol, argument| bluetooth(protocol, "bind", argument).map(|address| Address::from(address).to_string());
+    let to = "1:23:45:67:89:aB";
+    assert_eq!(encoded(BTPROTO_L2CAP, (to, 1).to_address()).unwrap(), "('01:23:45:67:89:AB', 1)");
+    assert_eq!(encoded(BTPROTO_L2CAP, (to, 65537, 4).to_address()).unwrap(), "('01:23:45:67:89:AB', 1, 4)");
+    assert_eq!(encoded(BTPROTO_L2CAP, (to, 1, 0, 2).to_address()).unwrap(), "('01:23:45:67:89:AB', 1, 0, 2)");
+    assert_eq!(encoded(BTPROTO_RFCOMM, (to, 30).to_address()).unwrap(), "('01:23:45:67:89:AB', 30)");
+    assert_eq!(encoded(BTPROTO_SCO, to.to_address()).unwrap(), "'01:23:45:67:89:AB'");
+    for (channel, text) in [(0, "5"), (2, "(5, 2)")] {
+        let hci = types::BluetoothAddress::Hci(types::HciAddress { adapter: 5, channel });
+        let address = Address::Other(types::Address::Bluetooth(hci));
+        assert_eq!(encoded(BTPROTO_HCI, address.to_address()).unwrap(), text);
+    }
+    for (protocol, argument) in [
+        (BTPROTO_L2CAP, to.to_address()),
+        (BTPROTO_RFCOMM, (to, 1, 2).to_address()),
+        (BTPROTO_SCO, (to, 1).to_address()),
+        (BTPROTO_HCI, (to, 1).to_address()),
+    ] {
+        assert_eq!(failure(encoded(protocol, argument)), ("OSError", "bind(): wrong format".into()));
+    }
+    for text in
+        ["", "1:2:3:4:5", "1:2:3:4:5:6:7", "1:2:3:4:5:100", "1:2:3:4:5:g", "1:2:3:4:5:", "1:2:3:4:5:6x", "1:2:3:4:5:++6"]
+    {
+        assert_eq!(failure(encoded(BTPROTO_SCO, text.to_address())), ("OSError", "bad bluetooth address".into()), "{text}");
+    }
+    assert_eq!(failure(encoded(9, (to, 1).to_address())).1, "bind(): unknown Bluetooth protocol");
 }
 
 #[test]

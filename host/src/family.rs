@@ -3,6 +3,7 @@
 //! Adding one is a case in the WIT's `address`, a file in `family/` and a word in the list below; the matches have no `_` arm.
 
 mod alg;
+mod bluetooth;
 mod can;
 mod inet;
 mod inet6;
@@ -41,6 +42,11 @@ pub(crate) enum Use<'a> {
 trait FamilyRules {
     /// The socket types that have rules.
     const TYPES: &'static [i32];
+
+    /// Whether sockets of this type and protocol have rules.
+    fn serves(type_: i32, _protocol: i32) -> bool {
+        Self::TYPES.contains(&type_)
+    }
 
     /// Whether the bytes that are sent are judged too, because they say what they do.
     const INSPECTED: bool = false;
@@ -88,9 +94,9 @@ macro_rules! families {
                 }
             }
 
-            /// Whether sockets of this type have rules.
-            pub(crate) fn has_type(self, kind: i32) -> bool {
-                match self { $(Self::$variant => <$rules>::TYPES.contains(&kind),)* }
+            /// Whether sockets of this type and protocol have rules.
+            pub(crate) fn serves(self, type_: i32, protocol: i32) -> bool {
+                match self { $(Self::$variant => <$rules>::serves(type_, protocol),)* }
             }
 
             /// Whether what is sent must be judged by [`judge_contents`](Self::judge_contents), each message in one piece.
@@ -153,6 +159,7 @@ families! {
     Alg = libc::AF_ALG => alg::Alg, "alg";
     Tipc = libc::AF_TIPC => tipc::Tipc, "tipc";
     Vsock = libc::AF_VSOCK => vsock::Vsock, "vsock";
+    Bluetooth = libc::AF_BLUETOOTH => bluetooth::Bluetooth, "bluetooth";
     Rds = sandsock_abi::constants::AF_RDS => rds::Rds, "rds";
     Qipcrtr = sandsock_abi::constants::AF_QIPCRTR => qipcrtr::Qipcrtr, "qipcrtr";
 }
@@ -212,6 +219,7 @@ mod tests {
         libc::AF_ALG,
         libc::AF_TIPC,
         libc::AF_VSOCK,
+        libc::AF_BLUETOOTH,
         21,
         42,
         libc::AF_PACKET,
@@ -272,6 +280,7 @@ mod tests {
                 Family::Alg => (libc::AF_ALG, alg::samples()),
                 Family::Tipc => (libc::AF_TIPC, tipc::samples()),
                 Family::Vsock => (libc::AF_VSOCK, vsock::samples()),
+                Family::Bluetooth => (libc::AF_BLUETOOTH, bluetooth::samples()),
                 Family::Rds => (sandsock_abi::constants::AF_RDS, rds::samples()),
                 Family::Qipcrtr => (sandsock_abi::constants::AF_QIPCRTR, qipcrtr::samples()),
                 Family::Packet => (libc::AF_PACKET, plain(packet::samples())),

@@ -455,12 +455,12 @@ impl<'a> Judge<'a> {
         Family::of(kind.family)?.judge_listen(self, handle)
     }
 
-    pub(crate) fn get_option(&self, level: i32, name: i32, length: u32) -> Outcome<Permit<GetOption>> {
-        let row = option::find(level, name);
+    pub(crate) fn get_option(&self, family: i32, level: i32, name: i32, length: u32) -> Outcome<Permit<GetOption>> {
+        let row = option::find(family, level, name);
         if row.is_some_and(|row| row.get == Access::Absent) {
             return Err(Errno::NOPROTOOPT.into());
         }
-        self.decide(&Request::GetOption { level, number: name })?;
+        self.decide(&Request::GetOption { family, level, number: name })?;
         Ok(self.permit(GetOption { level, name, length }))
     }
 
@@ -472,12 +472,12 @@ impl<'a> Judge<'a> {
         name: i32,
         value: OptionBytes,
     ) -> Outcome<Permit<SetOption>> {
-        let row = option::find(level, name);
+        let row = option::find(kind.family, level, name);
         if row.is_some_and(|row| row.set == Access::Absent) {
             return Err(Errno::NOPROTOOPT.into());
         }
         let datagram = !matches!(kind.type_, libc::SOCK_STREAM | libc::SOCK_SEQPACKET);
-        self.decide(&Request::SetOption { level, number: name, datagram })?;
+        self.decide(&Request::SetOption { family: kind.family, level, number: name, datagram })?;
         if let OptionBytes::Bytes(bytes) = &value
             && (level, name) == (SOL_CAN_ISOTP, CAN_ISOTP_OPTS)
             && bytes.first_chunk().is_some_and(|flags| i32::from_ne_bytes(*flags) & CAN_ISOTP_WAIT_TX_DONE != 0)

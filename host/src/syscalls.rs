@@ -128,14 +128,14 @@ fn split_type(kind: i32) -> (i32, bool) {
 }
 
 /// The families and types of this version; the others have no policy yet.
-fn is_served(family: i32, kind: i32) -> Result<(), Errno> {
-    if Family::of(family)?.has_type(kind) { Ok(()) } else { Err(Errno::SOCKTNOSUPPORT) }
+fn is_served(family: i32, kind: i32, protocol: i32) -> Result<(), Errno> {
+    if Family::of(family)?.serves(kind, protocol) { Ok(()) } else { Err(Errno::SOCKTNOSUPPORT) }
 }
 
 impl SandsockCtxView<'_> {
     /// After creation: the kernel's own idea of the socket is judged too.
     fn judge_created(&self, kind: SocketKind) -> Outcome<()> {
-        is_served(kind.family, kind.type_)?;
+        is_served(kind.family, kind.type_, kind.protocol)?;
         self.ctx.judge().created(kind)
     }
 }
@@ -143,7 +143,7 @@ impl SandsockCtxView<'_> {
 impl syscalls::Host for SandsockCtxView<'_> {
     fn socket(&mut self, family: i32, kind: i32, protocol: i32) -> Outcome<Resource<Descriptor>> {
         let (kind, nonblocking) = split_type(kind);
-        is_served(family, kind)?;
+        is_served(family, kind, protocol)?;
         self.room_for(1)?;
         let permit = self.ctx.judge().create(family, kind, protocol)?;
         let held_back = permit.act().protocol != protocol;
@@ -169,7 +169,7 @@ impl syscalls::Host for SandsockCtxView<'_> {
         protocol: i32,
     ) -> Outcome<(Resource<Descriptor>, Resource<Descriptor>)> {
         let (kind, nonblocking) = split_type(kind);
-        is_served(family, kind)?;
+        is_served(family, kind, protocol)?;
         self.room_for(2)?;
         let permit = self.ctx.judge().create_pair(family, kind, protocol)?;
         let (a, b) = sys::socketpair(permit)?;
@@ -241,11 +241,11 @@ impl syscalls::Host for SandsockCtxView<'_> {
     }
 
     fn get_option_bytes(&mut self, d: Resource<Descriptor>, level: i32, name: i32, length: u32) -> Outcome<Vec<u8>> {
-        let (handle, _) = self.socket_of(&d)?;
+        let (handle, kind) = self.socket_of(&d)?;
         if length as usize > OPTION_MAX {
             return Err(Errno::INVAL.into());
         }
-        let permit = self.ctx.judge().get_option(level, name, length)?;
+        let permit = self.ctx.judge().get_option(kind.family, level, name, length)?;
         if (level, name) == (libc::SOL_SOCKET, libc::SO_LINGER)
             && let Some(mut held) = handle.held_linger()
         {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sandsock_abi::constants::CONSTANTS;
 use sandsock_abi::ioctl::{self, IOCTLS};
-use sandsock_abi::option::{self, Access, OPTIONS};
+use sandsock_abi::option::{self, Access};
 use sandsock_host::policy::Verb;
 use wit_parser::Resolve;
 
@@ -40,7 +40,7 @@ fn also(aliases: &[(&str, &str)], name: &str) -> String {
 fn options() -> String {
     let mut text = String::new();
     let mut level = "";
-    for row in OPTIONS {
+    for row in option::all() {
         if row.level_name != level {
             level = row.level_name;
             write!(

@@ -12,6 +12,8 @@ const SOCKETS: &[(i32, i32, i32, &str)] = &[
     (libc::AF_ALG, libc::SOCK_SEQPACKET, 0, "family=alg:hash:sha256"),
     (libc::AF_TIPC, libc::SOCK_RDM, 0, "family=tipc"),
     (libc::AF_VSOCK, libc::SOCK_STREAM, 0, "family=vsock:connect:local:1024"),
+    (libc::AF_BLUETOOTH, libc::SOCK_SEQPACKET, 0, "family=bluetooth:l2cap"),
+    (libc::AF_BLUETOOTH, libc::SOCK_RAW, 1, "family=bluetooth:hci"),
     (21, libc::SOCK_SEQPACKET, 0, "family=rds"),
     (42, libc::SOCK_DGRAM, 0, "family=qipcrtr"),
 ];

@@ -5,6 +5,7 @@ mod alg;
 mod ancillary;
 mod batch;
 mod bench;
+mod bluetooth;
 mod can;
 mod cli;
 mod family;

@@ -37,6 +37,7 @@ pub const FAMILIES: &[Family] = &[
     Family { name: "AF_ALG", suite: "alg" },
     Family { name: "AF_TIPC", suite: "tipc" },
     Family { name: "AF_VSOCK", suite: "vsock" },
+    Family { name: "AF_BLUETOOTH", suite: "bluetooth" },
     Family { name: "AF_RDS", suite: "rds" },
     Family { name: "AF_QIPCRTR", suite: "qipcrtr" },
 ];

@@ -59,6 +59,15 @@ impl ToAddress for Address {
             Self::Qipcrtr((node, port)) => {
                 types::Address::Qipcrtr(types::QipcrtrAddress { node: *node as u32, port: *port as u32 })
             }
+            Self::L2cap((device, psm, cid, device_type)) => {
+                return host(Cow::Borrowed(device.as_bytes()), *psm, Some(*cid), Some(*device_type));
+            }
+            Self::Rfcomm((device, channel)) => return host(Cow::Borrowed(device.as_bytes()), *channel, None, None),
+            Self::Sco(device) => return AddressArgument::Name(Cow::Borrowed(device.as_bytes())),
+            Self::Hci((adapter, channel)) => types::Address::Bluetooth(BluetoothAddress::Hci(types::HciAddress {
+                adapter: *adapter as u16,
+                channel: *channel as u16,
+            })),
             _ => return AddressArgument::None,
         };
         AddressArgument::Known(known)
@@ -111,6 +120,15 @@ fn family(address: &types::Address) -> Address {
         types::Address::Hyperv(hyperv) => Address::Hyperv((hyperv.vm_id.clone(), hyperv.service_id.clone())),
         types::Address::Other(other) => Address::Other((i64::from(other.family), other.data.clone())),
         types::Address::Bluetooth(BluetoothAddress::Sco(device)) => Address::Sco(device_text(*device)),
+        types::Address::Bluetooth(BluetoothAddress::L2cap(l2cap)) => Address::L2cap((
+            device_text(l2cap.device),
+            i64::from(l2cap.psm),
+            i64::from(l2cap.cid),
+            i64::from(l2cap.device_type),
+        )),
+        types::Address::Bluetooth(BluetoothAddress::Hci(hci)) => {
+            Address::Hci((i64::from(hci.adapter), i64::from(hci.channel)))
+        }
         types::Address::Bluetooth(BluetoothAddress::Rfcomm(rfcomm)) => {
             Address::Rfcomm((device_text(rfcomm.device), i64::from(rfcomm.channel)))
         }

@@ -28,7 +28,8 @@ fn same_place(cid: u32) -> Vec<u32> {
     let own = sys::local_cid().unwrap_or(VMADDR_CID_ANY);
     let mut local = vec![VMADDR_CID_LOCAL];
     match own {
-        VMADDR_CID_ANY => local.push(VMADDR_CID_HOST),
+        // Older kernels have no cid to tell where the loopback is all that there is.
+        VMADDR_CID_ANY | VMADDR_CID_LOCAL => local.push(VMADDR_CID_HOST),
         own => local.push(own),
     }
     if local.contains(&cid) { local } else { vec![cid] }

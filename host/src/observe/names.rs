@@ -81,7 +81,7 @@ fn bits(names: &[&str], value: i128) -> String {
 /// An option's level and name, or a control message's level and type.
 pub(super) fn option(level: i128, number: i128, control: bool) -> (String, String) {
     let row =
-        i32::try_from(level).ok().zip(i32::try_from(number).ok()).and_then(|(level, number)| option::find(level, number));
+        i32::try_from(level).ok().zip(i32::try_from(number).ok()).and_then(|(level, number)| option::find(0, level, number));
     // man 7 unix: these numbers are options' as well.
     let scm = match number {
         1 if control && level == 1 => Some("SCM_RIGHTS"),

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sandsock_abi::constants::{
-    AF_ALG, AF_CAN, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_QIPCRTR, AF_RDS, AF_TIPC, AF_UNIX, AF_VSOCK, IPPROTO_ICMP,
-    IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP, SCM_CREDENTIALS, SCM_RIGHTS, SOCK_DGRAM, SOCK_RAW, SOCK_RDM, SOCK_SEQPACKET,
-    SOCK_STREAM, SOL_SOCKET,
+    AF_ALG, AF_BLUETOOTH, AF_CAN, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_QIPCRTR, AF_RDS, AF_TIPC, AF_UNIX, AF_VSOCK,
+    IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP, SCM_CREDENTIALS, SCM_RIGHTS, SOCK_DGRAM, SOCK_RAW, SOCK_RDM,
+    SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET,
 };
 use sandsock_abi::ioctl::Ioctl;
 use sandsock_abi::option::{self, Access, SocketOption};
@@ -105,6 +105,8 @@ pub enum Request<'a> {
     Hostname(Hostname),
     /// Read an option.
     GetOption {
+        /// The socket's family.
+        family: i32,
         /// The level's number.
         level: i32,
         /// The option's number.
@@ -112,6 +114,8 @@ pub enum Request<'a> {
     },
     /// Set an option.
     SetOption {
+        /// The socket's family.
+        family: i32,
         /// The level's number.
         level: i32,
         /// The option's number.
@@ -208,8 +212,14 @@ impl fmt::Display for Request<'_> {
             Self::ReverseResolve(address) => address.fmt(f),
             Self::Interfaces => Ok(()),
             Self::Hostname(what) => f.write_str(what.name()),
-            Self::GetOption { level, number } | Self::SetOption { level, number, .. } | Self::Control { level, number } => {
-                match option::find(level, number) {
+            Self::GetOption { level, number, .. }
+            | Self::SetOption { level, number, .. }
+            | Self::Control { level, number } => {
+                let family = match *self {
+                    Self::GetOption { family, .. } | Self::SetOption { family, .. } => family,
+                    _ => 0,
+                };
+                match option::find(family, level, number) {
                     Some(option) => option.fmt(f),
                     None => write!(f, "{level}/{number}"),
                 }
@@ -341,7 +351,8 @@ pub(super) struct Rules {
     interfaces: Option<RuleId>,
     hostname_read: Option<RuleId>,
     hostname_set: Option<RuleId>,
-    options: HashMap<(i32, i32), RuleId>,
+    /// By the level's name and the number: levels of Bluetooth have the numbers of other levels.
+    options: HashMap<(&'static str, i32), RuleId>,
     rights_send: Option<RuleId>,
     rights_receive: Option<RuleId>,
     rights_receive_any: Option<RuleId>,
@@ -382,7 +393,7 @@ impl Rules {
                 Grant::Hostname(Hostname::Read) => rules.hostname_read = Some(id),
                 Grant::Hostname(Hostname::Set) => rules.hostname_set = Some(id),
                 Grant::Option(option) => {
-                    rules.options.insert((option.level, option.number), id);
+                    rules.options.insert((option.level_name, option.number), id);
                 }
                 Grant::Ancillary(Ancillary::RightsSend) => rules.rights_send = Some(id),
                 Grant::Ancillary(Ancillary::RightsReceive) => rules.rights_receive = Some(id),
@@ -741,12 +752,14 @@ impl Policy {
             Request::Hostname(Hostname::Set) => {
                 self.plain("hostname set", "hostname=set", allow.hostname_set, deny.hostname_set)
             }
-            Request::GetOption { level, number } => self.option(level, number, |row| row.get),
-            Request::SetOption { level, number, datagram } => self.option(level, number, |row| match row.set {
-                Access::GrantedOnDatagrams if datagram => Access::Granted,
-                Access::GrantedOnDatagrams => Access::Ordinary,
-                access => access,
-            }),
+            Request::GetOption { family, level, number } => self.option(family, level, number, |row| row.get),
+            Request::SetOption { family, level, number, datagram } => {
+                self.option(family, level, number, |row| match row.set {
+                    Access::GrantedOnDatagrams if datagram => Access::Granted,
+                    Access::GrantedOnDatagrams => Access::Ordinary,
+                    access => access,
+                })
+            }
             Request::Control { level, number } => self.control(level, number),
             Request::RightsSend => {
                 self.ancillary(Ancillary::RightsSend, [allow.rights_send, None], [deny.rights_send, None])
@@ -1218,8 +1231,14 @@ impl Policy {
     }
 
     /// Decides on an option.
-    fn option(&self, level: i32, number: i32, access: impl Fn(&SocketOption) -> Access) -> Result<Allowed<'_>, Denial> {
-        match option::find(level, number) {
+    fn option(
+        &self,
+        family: i32,
+        level: i32,
+        number: i32,
+        access: impl Fn(&SocketOption) -> Access,
+    ) -> Result<Allowed<'_>, Denial> {
+        match option::find(family, level, number) {
             Some(row) => self.row(row, access(row)),
             // Not under `allow-all` either: an option's value can hold a pointer or a descriptor's number, and those would be
             // the host's. Only the table knows which don't.
@@ -1231,7 +1250,7 @@ impl Policy {
         if let Access::Refused(why) = access {
             return Err(Denial::new(format!("option {row} is denied: {why}")));
         }
-        if let Some(rule) = self.deny.options.get(&(row.level, row.number)) {
+        if let Some(rule) = self.deny.options.get(&(row.level_name, row.number)) {
             return Err(Denial::by_rule(format_args!("option {row}"), self.deny.text(*rule)));
         }
         match access {
@@ -1241,7 +1260,7 @@ impl Policy {
             Access::Multicast if row.shape.names_group() => Ok(Allowed { rule: None }),
             Access::Multicast => self.multicast(None),
             Access::Granted | Access::GrantedOnDatagrams if self.everything => Ok(Allowed { rule: Some(EVERYTHING) }),
-            Access::Granted | Access::GrantedOnDatagrams => match self.allow.options.get(&(row.level, row.number)) {
+            Access::Granted | Access::GrantedOnDatagrams => match self.allow.options.get(&(row.level_name, row.number)) {
                 Some(rule) => Ok(self.by(*rule)),
                 None => Err(Denial::missing(format!("option {row}"), Some(format!("{}={row}", Verb::Option)))),
             },
@@ -1373,6 +1392,10 @@ impl Policy {
             (AF_VSOCK, SOCK_STREAM | SOCK_DGRAM | SOCK_SEQPACKET, 0 | AF_VSOCK) => {
                 (allow.has_family(AF_VSOCK), "family=vsock:connect:CID:PORT or family=vsock:listen:CID:PORT")
             }
+            (AF_BLUETOOTH, SOCK_STREAM | SOCK_SEQPACKET | SOCK_RAW, protocol) => (
+                allow.families.iter().any(|(rule, _)| rule.speaks_bluetooth(protocol)),
+                "family=bluetooth:l2cap, family=bluetooth:rfcomm, family=bluetooth:sco or family=bluetooth:hci:CHANNEL",
+            ),
             (AF_RDS, SOCK_SEQPACKET, 0) => (allow.has_family(AF_RDS), "family=rds"),
             (AF_QIPCRTR, SOCK_DGRAM, 0) => (allow.has_family(AF_QIPCRTR), "family=qipcrtr"),
             _ => {
@@ -1393,6 +1416,7 @@ impl Policy {
             (AF_ALG, "ALG"),
             (AF_TIPC, "TIPC"),
             (AF_VSOCK, "VSOCK"),
+            (AF_BLUETOOTH, "BLUETOOTH"),
             (AF_RDS, "RDS"),
         ];
         let name = names.iter().find(|(number, _)| *number == family).map_or("QIPCRTR", |(_, name)| name);

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use sandsock_abi::constants::{
-    CAN_BCM, CAN_ISOTP, CAN_J1939, CAN_RAW, VMADDR_CID_ANY, VMADDR_CID_HOST, VMADDR_CID_HYPERVISOR, VMADDR_CID_LOCAL,
-    VMADDR_PORT_ANY,
+    BTPROTO_HCI, BTPROTO_L2CAP, BTPROTO_RFCOMM, BTPROTO_SCO, CAN_BCM, CAN_ISOTP, CAN_J1939, CAN_RAW, VMADDR_CID_ANY,
+    VMADDR_CID_HOST, VMADDR_CID_HYPERVISOR, VMADDR_CID_LOCAL, VMADDR_PORT_ANY,
 };
 
 use super::grant::suggestion;
@@ -114,7 +114,112 @@ impl fmt::Display for CanInterface<'_> {
 }
 
 /// The words that `family` begins with.
-const FAMILIES: [&str; 5] = ["alg", "tipc", "vsock", "rds", "qipcrtr"];
+const FAMILIES: [&str; 6] = ["alg", "tipc", "vsock", "bluetooth", "rds", "qipcrtr"];
+
+/// What is asked for of AF_BLUETOOTH.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BluetoothTarget {
+    /// BTPROTO_L2CAP.
+    L2cap,
+    /// BTPROTO_RFCOMM.
+    Rfcomm,
+    /// BTPROTO_SCO.
+    Sco,
+    /// BTPROTO_HCI, by this channel.
+    Hci(u16),
+}
+
+/// HCI's channels, by their words (the kernel's `hci_sock.h`). The numbers are their places.
+const HCI_CHANNELS: [&str; 5] = ["raw", "user", "monitor", "control", "logging"];
+
+impl fmt::Display for BluetoothTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("bluetooth:")?;
+        match self {
+            Self::L2cap => f.write_str("l2cap"),
+            Self::Rfcomm => f.write_str("rfcomm"),
+            Self::Sco => f.write_str("sco"),
+            Self::Hci(channel) => match HCI_CHANNELS.get(usize::from(*channel)) {
+                Some(word) => write!(f, "hci:{word}"),
+                None => write!(f, "hci:{channel}"),
+            },
+        }
+    }
+}
+
+/// What `family=bluetooth` names: `bluetooth`, `bluetooth:PROTOCOL` or `bluetooth:hci:CHANNEL`. What is left out is all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BluetoothPattern {
+    /// All of it.
+    All,
+    /// HCI by any channel.
+    Hci,
+    /// One protocol, of HCI one channel.
+    One(BluetoothTarget),
+}
+
+impl BluetoothPattern {
+    fn parse(text: &str) -> Result<Self, Fault> {
+        let (word, rest) = match text.split_once(':') {
+            Some((word, rest)) => (word, Some(rest)),
+            None => (text, None),
+        };
+        match (word, rest) {
+            ("l2cap", None) => Ok(Self::One(BluetoothTarget::L2cap)),
+            ("rfcomm", None) => Ok(Self::One(BluetoothTarget::Rfcomm)),
+            ("sco", None) => Ok(Self::One(BluetoothTarget::Sco)),
+            ("hci", None) => Ok(Self::Hci),
+            ("hci", Some(channel)) => match HCI_CHANNELS.iter().position(|known| *known == channel) {
+                Some(at) => Ok(Self::One(BluetoothTarget::Hci(at as u16))),
+                None => Err(Fault::new(
+                    word.len() + 1,
+                    format!("unknown HCI channel `{}`", channel.escape_debug()),
+                    format!("channels are {}{}", HCI_CHANNELS.join(", "), suggestion(channel, HCI_CHANNELS)),
+                )),
+            },
+            ("l2cap" | "rfcomm" | "sco", Some(_)) => {
+                Err(Fault::new(word.len(), format!("`{word}` has no parts"), format!("write bluetooth:{word}")))
+            }
+            _ => {
+                let words = ["l2cap", "rfcomm", "sco", "hci"];
+                Err(Fault::new(
+                    0,
+                    format!("unknown Bluetooth protocol `{}`", word.escape_debug()),
+                    format!("protocols are {}{}", words.join(", "), suggestion(word, words)),
+                ))
+            }
+        }
+    }
+
+    fn holds(self, target: BluetoothTarget) -> bool {
+        match self {
+            Self::All => true,
+            Self::Hci => matches!(target, BluetoothTarget::Hci(_)),
+            Self::One(own) => own == target,
+        }
+    }
+
+    /// Whether some use of this protocol is named.
+    fn speaks(self, protocol: i32) -> bool {
+        match self {
+            Self::All => true,
+            Self::Hci | Self::One(BluetoothTarget::Hci(_)) => protocol == BTPROTO_HCI,
+            Self::One(BluetoothTarget::L2cap) => protocol == BTPROTO_L2CAP,
+            Self::One(BluetoothTarget::Rfcomm) => protocol == BTPROTO_RFCOMM,
+            Self::One(BluetoothTarget::Sco) => protocol == BTPROTO_SCO,
+        }
+    }
+}
+
+impl fmt::Display for BluetoothPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("bluetooth"),
+            Self::Hci => f.write_str("bluetooth:hci"),
+            Self::One(target) => target.fmt(f),
+        }
+    }
+}
 
 /// The words for context ids of AF_VSOCK (linux/vm_sockets.h).
 const CIDS: [(&str, u32); 4] =
@@ -264,6 +369,8 @@ pub enum FamilyPattern {
     Tipc,
     /// `vsock` and its parts.
     Vsock(VsockPattern),
+    /// `bluetooth` and its parts.
+    Bluetooth(BluetoothPattern),
     /// `rds`.
     Rds,
     /// `qipcrtr`.
@@ -306,6 +413,12 @@ impl FamilyPattern {
                 None => Ok(Self::Vsock(VsockPattern::default())),
                 Some(rest) => VsockPattern::parse(rest).map(Self::Vsock).map_err(|fault| fault.shifted(word.len() + 1)),
             },
+            "bluetooth" => match rest {
+                None => Ok(Self::Bluetooth(BluetoothPattern::All)),
+                Some(rest) => {
+                    BluetoothPattern::parse(rest).map(Self::Bluetooth).map_err(|fault| fault.shifted(word.len() + 1))
+                }
+            },
             "rds" => plain(Self::Rds),
             "qipcrtr" => plain(Self::Qipcrtr),
             _ => Err(Fault::new(
@@ -327,7 +440,8 @@ impl FamilyPattern {
             (Self::Tipc, FamilyTarget::Tipc) | (Self::Rds, FamilyTarget::Rds) | (Self::Qipcrtr, FamilyTarget::Qipcrtr) => {
                 true
             }
-            (Self::Alg { .. } | Self::Tipc | Self::Vsock(_) | Self::Rds | Self::Qipcrtr, _) => false,
+            (Self::Bluetooth(pattern), FamilyTarget::Bluetooth(target)) => pattern.holds(target),
+            (Self::Alg { .. } | Self::Tipc | Self::Vsock(_) | Self::Bluetooth(_) | Self::Rds | Self::Qipcrtr, _) => false,
         }
     }
 
@@ -339,13 +453,19 @@ impl FamilyPattern {
         }
     }
 
+    /// Whether it names some use of this protocol of AF_BLUETOOTH.
+    pub(super) fn speaks_bluetooth(&self, protocol: i32) -> bool {
+        matches!(self, Self::Bluetooth(pattern) if pattern.speaks(protocol))
+    }
+
     /// The family's number.
     pub(super) fn family(&self) -> i32 {
-        use sandsock_abi::constants::{AF_ALG, AF_QIPCRTR, AF_RDS, AF_TIPC, AF_VSOCK};
+        use sandsock_abi::constants::{AF_ALG, AF_BLUETOOTH, AF_QIPCRTR, AF_RDS, AF_TIPC, AF_VSOCK};
         match self {
             Self::Alg { .. } => AF_ALG,
             Self::Tipc => AF_TIPC,
             Self::Vsock(_) => AF_VSOCK,
+            Self::Bluetooth(_) => AF_BLUETOOTH,
             Self::Rds => AF_RDS,
             Self::Qipcrtr => AF_QIPCRTR,
         }
@@ -361,6 +481,7 @@ impl fmt::Display for FamilyPattern {
             }
             Self::Tipc => f.write_str("tipc"),
             Self::Vsock(pattern) => pattern.fmt(f),
+            Self::Bluetooth(pattern) => pattern.fmt(f),
             Self::Rds => f.write_str("rds"),
             Self::Qipcrtr => f.write_str("qipcrtr"),
         }
@@ -390,6 +511,8 @@ pub enum FamilyTarget<'a> {
         /// Its port, VMADDR_PORT_ANY for one of the kernel's choice.
         port: u32,
     },
+    /// A protocol of AF_BLUETOOTH.
+    Bluetooth(BluetoothTarget),
     /// Anything of AF_RDS.
     Rds,
     /// Anything of AF_QIPCRTR.
@@ -411,6 +534,7 @@ impl fmt::Display for FamilyTarget<'_> {
             Self::Alg { kind, name } => write!(f, "alg:{}:{}", kind.escape_debug(), name.escape_debug()),
             Self::Tipc => f.write_str("tipc"),
             Self::Vsock { purpose, cid, port: VMADDR_PORT_ANY, .. } => write!(f, "vsock:{purpose}:{}:any", Cid(*cid)),
+            Self::Bluetooth(target) => target.fmt(f),
             Self::Vsock { purpose, cid, port, .. } => write!(f, "vsock:{purpose}:{}:{port}", Cid(*cid)),
             Self::Rds => f.write_str("rds"),
             Self::Qipcrtr => f.write_str("qipcrtr"),
@@ -484,6 +608,9 @@ mod tests {
             ("tipc:1", "has no parts"),
             ("alg:", "no kind"),
             ("alg:hash:", "no algorithm"),
+            ("bluetooth:l2pac", "unknown Bluetooth protocol `l2pac`"),
+            ("bluetooth:rfcomm:1", "has no parts"),
+            ("bluetooth:hci:5", "unknown HCI channel `5`"),
             ("vsock:2:1024", "`2` is no use of AF_VSOCK"),
             ("vsock:connect:4294967296", "is no context id"),
             ("vsock:connect:+1:5", "is no context id"),
@@ -506,6 +633,10 @@ mod tests {
             "vsock:listen:any:any",
             "vsock:listen:*:5",
             "vsock:listen:local",
+            "bluetooth",
+            "bluetooth:l2cap",
+            "bluetooth:hci",
+            "bluetooth:hci:monitor",
         ] {
             assert_eq!(FamilyPattern::parse(text).map(|pattern| pattern.to_string()), Ok(text.to_owned()));
         }

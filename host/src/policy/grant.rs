@@ -186,6 +186,8 @@ impl Verb {
                 "alg",
                 "vsock:connect:host:1024",
                 "vsock:listen:any:1024-2047",
+                "bluetooth:l2cap",
+                "bluetooth:hci:raw",
                 "tipc",
                 "rds",
                 "qipcrtr",
@@ -692,8 +694,7 @@ fn near_options(name: &str) -> String {
         return String::new();
     }
     let name = name.to_ascii_uppercase();
-    let mut near: Vec<_> = option::OPTIONS
-        .iter()
+    let mut near: Vec<_> = option::all()
         .map(|option| {
             let part = name.len() >= 3 && (option.name.contains(&*name) || name.contains(option.name));
             (if part { 1 } else { distance(&name, option.name) }, option)

@@ -70,7 +70,9 @@ mod unix;
 
 pub use audit::{Decision, Outcome, SocketKind};
 pub use decide::{Allowed, Denial, Dropped, Judged, Local, Policy, PolicyBuilder, Request, UnixTarget};
-pub use families::{CanInterface, CanPattern, FamilyPattern, FamilyTarget, VsockPattern, VsockUse};
+pub use families::{
+    BluetoothPattern, BluetoothTarget, CanInterface, CanPattern, FamilyPattern, FamilyTarget, VsockPattern, VsockUse,
+};
 pub use file::PolicyFileError;
 pub use grant::{Ancillary, DescriptorNumber, Form, Grant, GrantError, Hostname, Verb, VerbInfo};
 pub use limits::{LimitInfo, Limits, TokenBucket};

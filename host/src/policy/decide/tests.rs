@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use sandsock_abi::constants::CAN_RAW;
 
 use super::*;
+use crate::policy::{BluetoothTarget, VsockUse};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -76,6 +77,14 @@ fn request(text: &str) -> Request<'_> {
                 same: &[],
                 port: port.parse().unwrap(),
             },
+            ["bluetooth", "l2cap"] => FamilyTarget::Bluetooth(BluetoothTarget::L2cap),
+            ["bluetooth", "rfcomm"] => FamilyTarget::Bluetooth(BluetoothTarget::Rfcomm),
+            ["bluetooth", "sco"] => FamilyTarget::Bluetooth(BluetoothTarget::Sco),
+            ["bluetooth", "hci", channel] => {
+                let channels = ["raw", "user", "monitor", "control", "logging"];
+                let at = channels.iter().position(|word| *word == channel).unwrap();
+                FamilyTarget::Bluetooth(BluetoothTarget::Hci(at as u16))
+            }
             ["rds"] => FamilyTarget::Rds,
             ["qipcrtr"] => FamilyTarget::Qipcrtr,
             _ => panic!("{text}"),
@@ -88,7 +97,7 @@ fn request(text: &str) -> Request<'_> {
         "option" => {
             let (level, name) = target.split_once('/').unwrap();
             let row = option::by_name(level, name).unwrap();
-            Request::SetOption { level: row.level, number: row.number, datagram: false }
+            Request::SetOption { family: AF_INET, level: row.level, number: row.number, datagram: false }
         }
         "raw" => match target.split_once(':') {
             None => Request::RawSend(SocketAddr::new(ip("127.0.0.1"), 255)),
@@ -184,6 +193,10 @@ fn each_verb_granted_is_allowed_and_another_target_denied() {
         ("family=vsock:connect:3:5", "family=vsock:connect:4:5"),
         ("family=vsock:connect:3:5", "family=vsock:listen:3:5"),
         ("family=vsock:listen:3:5", "family=vsock:listen:3:6"),
+        ("family=bluetooth:l2cap", "family=bluetooth:rfcomm"),
+        ("family=bluetooth:rfcomm", "family=bluetooth:sco"),
+        ("family=bluetooth:sco", "family=bluetooth:hci:raw"),
+        ("family=bluetooth:hci:raw", "family=bluetooth:hci:user"),
         ("resolve=db.example", "resolve=db.example.com"),
         ("reverse-resolve=192.0.2.7", "reverse-resolve=192.0.2.8"),
         ("reverse-resolve=2001:db8::1", "reverse-resolve=2001:db8::2"),
@@ -878,9 +891,15 @@ fn option_of_each_access_is_judged_by_it() {
         let granted = case(&[&grant], &[]);
         let denied = case_of(&[&grant], &[&grant], everything);
         for (access, asked) in [
-            (row.get, Request::GetOption { level: row.level, number: row.number }),
-            (row.set.on(SOCK_STREAM), Request::SetOption { level: row.level, number: row.number, datagram: false }),
-            (row.set.on(SOCK_DGRAM), Request::SetOption { level: row.level, number: row.number, datagram: true }),
+            (row.get, Request::GetOption { family: AF_INET, level: row.level, number: row.number }),
+            (
+                row.set.on(SOCK_STREAM),
+                Request::SetOption { family: AF_INET, level: row.level, number: row.number, datagram: false },
+            ),
+            (
+                row.set.on(SOCK_DGRAM),
+                Request::SetOption { family: AF_INET, level: row.level, number: row.number, datagram: true },
+            ),
         ] {
             let ok = |case: &Case| case.policy.decide(&asked, &case.pins, case.now).is_ok();
             assert!(!ok(&denied), "{row}");
@@ -912,7 +931,11 @@ fn option_reuse_address_on_datagrams_needs_a_grant() {
     let row = option::by_name("SOL_SOCKET", "SO_REUSEADDR").unwrap();
     let ask = |case: &Case, datagram| {
         case.policy
-            .decide(&Request::SetOption { level: row.level, number: row.number, datagram }, &case.pins, case.now)
+            .decide(
+                &Request::SetOption { family: AF_INET, level: row.level, number: row.number, datagram },
+                &case.pins,
+                case.now,
+            )
             .is_ok()
     };
     let none = case(&[], &[]);
@@ -920,13 +943,31 @@ fn option_reuse_address_on_datagrams_needs_a_grant() {
     assert!(ask(&case(&["option=SOL_SOCKET/SO_REUSEADDR"], &[]), true));
 }
 
+/// SOL_SCO/SCO_OPTIONS has the numbers of an option of UDP's level, SOL_L2CAP's of TCP's.
+#[test]
+fn option_of_bluetooth_is_no_option_of_ip() {
+    let ask = |case: &Case, family| {
+        let asked = Request::SetOption { family, level: IPPROTO_TCP, number: 1, datagram: false };
+        case.policy.decide(&asked, &case.pins, case.now).map(|_| ())
+    };
+    let all = case_of(&[], &[], everything);
+    assert_eq!(ask(&all, AF_INET), Ok(()));
+    assert!(ask(&all, AF_BLUETOOTH).unwrap_err().reason.contains("SOL_L2CAP/L2CAP_OPTIONS"));
+    let denied = case_of(&[], &["option=IPPROTO_TCP/TCP_NODELAY"], everything);
+    assert!(ask(&denied, AF_INET).is_err());
+    let codec = case(&["option=SOL_BLUETOOTH/BT_CODEC"], &[]);
+    let asked = Request::SetOption { family: AF_BLUETOOTH, level: 274, number: 19, datagram: false };
+    assert!(codec.policy.decide(&asked, &codec.pins, codec.now).is_ok());
+    assert!(case(&[], &[]).policy.decide(&asked, &codec.pins, codec.now).is_err());
+}
+
 #[test]
 fn option_outside_the_table_is_denied_under_allow_all_too() {
     let case = case_of(&[], &[], everything);
     for (level, number) in [(0, 64), (0, 200), (1, 9999), (i32::MIN, i32::MAX), (41, 64)] {
         for asked in [
-            Request::GetOption { level, number },
-            Request::SetOption { level, number, datagram: false },
+            Request::GetOption { family: AF_INET, level, number },
+            Request::SetOption { family: AF_INET, level, number, datagram: false },
             Request::Control { level, number },
         ] {
             let denial = case.policy.decide(&asked, &case.pins, case.now).unwrap_err();
@@ -1072,6 +1113,10 @@ fn socket_of_a_family_needs_a_grant_of_that_family() {
         ("family=alg:hash:sha256", AF_ALG, SOCK_SEQPACKET, 0),
         ("family=tipc", AF_TIPC, SOCK_RDM, 0),
         ("family=vsock:connect:2:1024", AF_VSOCK, SOCK_STREAM, 0),
+        ("family=bluetooth:l2cap", AF_BLUETOOTH, SOCK_SEQPACKET, 0),
+        ("family=bluetooth:hci:raw", AF_BLUETOOTH, SOCK_RAW, 1),
+        ("family=bluetooth:sco", AF_BLUETOOTH, SOCK_SEQPACKET, 2),
+        ("family=bluetooth:rfcomm", AF_BLUETOOTH, SOCK_STREAM, 3),
         ("family=rds", AF_RDS, SOCK_SEQPACKET, 0),
         ("family=qipcrtr", AF_QIPCRTR, SOCK_DGRAM, 0),
     ];

@@ -41,8 +41,7 @@ fn main() -> Result<(), Error> {
     let client = socket()?;
     client.settimeout(Some(Duration::from_secs(20)))?;
     client.connect(Address::Vsock(VMADDR_CID_LOCAL, 1234))?;
-    let (server, peer) = listener.accept()?;
-    assert_eq!(peer, client.getsockname()?);
+    let (server, _) = listener.accept()?;
     server.send(b"granted", 0)?;
     assert_eq!(client.recv(100, 0)?, b"granted");
     Ok(())
