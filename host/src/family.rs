@@ -240,7 +240,16 @@ mod tests {
             }
             let raw = RawAddress::from_bytes(&bytes);
             if let (Some(address), Ok(family)) = (decode(&raw, kind(NUMBERS[at], protocol)), Family::of(NUMBERS[at])) {
-                let _ = family.encode(&address);
+                let encoded = family.encode(&address);
+                let fixed = matches!(
+                    family,
+                    Family::Can | Family::Tipc | Family::Vsock | Family::Bluetooth | Family::Qipcrtr
+                );
+                if let (true, Ok(raw)) = (fixed, encoded) {
+                    // All that was read is written again.
+                    let back = decode(&raw, kind(NUMBERS[at], protocol));
+                    prop_assert_eq!(format!("{back:?}"), format!("{:?}", Some(address)));
+                }
             }
         }
     }
