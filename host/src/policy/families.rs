@@ -638,7 +638,7 @@ mod tests {
             "bluetooth:hci",
             "bluetooth:hci:monitor",
         ] {
-            assert_eq!(FamilyPattern::parse(text).map(|pattern| pattern.to_string()), Ok(text.to_owned()));
+            assert_eq!(FamilyPattern::parse(text).expect(text).to_string(), text);
         }
     }
 
