@@ -728,8 +728,9 @@ fn addresses_of_another_family_are_their_tuples() {
 #[test]
 fn bluetooth_addresses() {
     let _host = Host::new();
-    let encoded =
-        |protocol, argument| bluetooth(protocol, "bind", argument).map(|address| Address::from(address).to_string());
+    fn encoded(protocol: i32, argument: AddressArgument<'_>) -> crate::Result<String> {
+        bluetooth(protocol, "bind", argument).map(|address| Address::from(address).to_string())
+    }
     let to = "1:23:45:67:89:aB";
     assert_eq!(encoded(BTPROTO_L2CAP, (to, 1).to_address()).unwrap(), "('01:23:45:67:89:AB', 1)");
     assert_eq!(encoded(BTPROTO_L2CAP, (to, 65537, 4).to_address()).unwrap(), "('01:23:45:67:89:AB', 1, 4)");
@@ -743,9 +744,9 @@ fn bluetooth_addresses() {
     }
     for (protocol, argument) in [
         (BTPROTO_L2CAP, to.to_address()),
-        (BTPROTO_RFCOMM, (to, 1, 2).to_address()),
-        (BTPROTO_SCO, (to, 1).to_address()),
-        (BTPROTO_HCI, (to, 1).to_address()),
+        (BTPROTO_RFCOMM, (to, 1, 2).to_address().into_owned()),
+        (BTPROTO_SCO, (to, 1).to_address().into_owned()),
+        (BTPROTO_HCI, (to, 1).to_address().into_owned()),
     ] {
         assert_eq!(failure(encoded(protocol, argument)), ("OSError", "bind(): wrong format".into()));
     }

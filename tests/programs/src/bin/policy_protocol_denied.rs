@@ -31,7 +31,8 @@ fn main() -> Result<()> {
     let everything = args()[0] == "everything";
     // Every family but the three, of every type. Where everything is allowed, some are served.
     for family in (-3..80).chain([256, 65535, 65536 + AF_INET, i32::MIN, i32::MAX]) {
-        let served = everything && [AF_PACKET, AF_NETLINK].contains(&family);
+        let others = [AF_PACKET, AF_NETLINK, AF_CAN, AF_ALG, AF_TIPC, AF_VSOCK, AF_BLUETOOTH, AF_RDS, AF_QIPCRTR];
+        let served = everything && others.contains(&family);
         if !served && ![AF_INET, AF_INET6, AF_UNIX].contains(&family) {
             for kind in [SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, SOCK_RDM, 6, 10] {
                 not_made(family, kind, 0, everything);
