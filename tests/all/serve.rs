@@ -751,6 +751,13 @@ pub(crate) fn serve_publish_denied() {
             .arg(84)
             .run()
             .success();
+        // The kernel's choice for port 0 is a port like any other.
+        let ended = Guest::new(programs::serve_publish_ok, way)
+            .publish("127.0.0.1:0=10.9.8.7:80/tcp")
+            .deny("tcp-listen=127.0.0.1:1-65535")
+            .run();
+        assert!(matches!(ended.result, Ok(Err(()))), "{ended:?}");
+        assert!(ended.stderr.contains("is denied by the rule tcp-listen=127.0.0.1:1-65535"), "{ended:?}");
     });
 }
 
