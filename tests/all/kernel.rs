@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use sandsock_tests::kernel::{Absence, FAMILIES, Outcome, absent, report};
+use sandsock_tests::kernel::{Absence, FAMILIES, Outcome, TESTS, absent, report};
 use sandsock_tests::target;
 
 #[test]
@@ -22,7 +22,7 @@ fn families_ran() {
         let (passed, failed) = (count(|o| *o == Outcome::Passed), count(|o| matches!(o, Outcome::Failed(_))));
         let _ = writeln!(
             text,
-            "  {:<11} {passed} passed, {failed} failed, {} skipped",
+            "  {:<12} {passed} passed, {failed} failed, {} skipped",
             family.name,
             own.len() - passed - failed
         );
@@ -35,6 +35,13 @@ fn families_ran() {
         }
         if passed == 0 {
             silent.push(family.name);
+        }
+    }
+    for test in TESTS {
+        let passed = report.outcomes.get(*test) == Some(&Outcome::Passed);
+        let _ = writeln!(text, "  {test} {}", if passed { "passed" } else { "did not pass" });
+        if !passed {
+            silent.push(test);
         }
     }
     print!("{text}");
