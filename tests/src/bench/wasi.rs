@@ -1,9 +1,15 @@
 //! A small host for the programs on wasi:sockets, with the whole network allowed: what sandsock is compared with.
 
-use wasmtime::component::{Component, Linker, ResourceTable};
+use std::sync::Arc;
+
+use sandsock_host::SandsockCtx;
+use sandsock_host::policy::Policy;
+use wasmtime::component::{Component, Linker};
 use wasmtime::{Cache, CacheConfig, Config, Engine, Store};
+use wasmtime_wasi::WasiCtx;
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use crate::State;
 
 /// Which wasi:sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,17 +18,6 @@ pub enum Version {
     P2,
     /// 0.3: the program `bench_wasi3`.
     P3,
-}
-
-struct State {
-    wasi: WasiCtx,
-    table: ResourceTable,
-}
-
-impl WasiView for State {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
-    }
 }
 
 /// Runs the program, and gives what it printed.
@@ -43,7 +38,8 @@ pub fn run(version: Version, args: &[String]) -> wasmtime::Result<String> {
     wasi.stdout(stdout.clone()).stderr(stderr.clone()).arg(name).args(args);
     // All three are needed: the first is only about addresses.
     wasi.inherit_network().allow_tcp(true).allow_udp(true);
-    let mut store = Store::new(&engine, State { wasi: wasi.build(), table: ResourceTable::new() });
+    let sandsock = SandsockCtx::builder(Arc::new(Policy::builder().build())).build()?;
+    let mut store = Store::new(&engine, State::new(wasi.build(), sandsock));
     let mut linker = Linker::new(&engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -57,6 +53,8 @@ pub fn run(version: Version, args: &[String]) -> wasmtime::Result<String> {
                 .await;
         }
         wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+        // It can serve by sandsock too; nothing is granted for that.
+        sandsock_host::add_to_linker_async(&mut linker)?;
         let pre = wasmtime_wasi::p3::bindings::CommandPre::new(linker.instantiate_pre(&component)?)?;
         let command = pre.instantiate_async(&mut store).await?;
         store.run_concurrent(async |accessor| command.wasi_cli_run().call_run(accessor).await).await?

@@ -36,16 +36,15 @@ fn main() -> sandsock::Result<()> {
     raw(connections::connect(&descriptor, &Address::Unspec, Wait::Forever))?;
     let forbidden = inet([127, 0, 0, 1], other_tcp);
     denied_for("after AF_UNSPEC", raw(connections::connect(&descriptor, &forbidden, Wait::Forever)), &tcp_grant);
-    // The family that the socket says it has is the guest's own idea.
-    let disguised = sandsock::Socket::with_fileno(
-        dup(failed.fileno())?,
-        sandsock::Family::INET6,
-        sandsock::SocketType::DGRAM,
-        Some(IPPROTO_UDP),
-    )?;
-    refused("another family's address", disguised.connect(("::1", udp)), sandsock::errno::EAFNOSUPPORT);
-    let address = std::net::SocketAddr::from(([127, 0, 0, 1], other_tcp));
-    denied_for("a stream in disguise", disguised.connect(address), &tcp_grant);
+    // The family and type that the socket says it has are the guest's own idea.
+    let disguised = |family| {
+        let (kind, protocol) = (sandsock::SocketType::DGRAM, Some(IPPROTO_UDP));
+        Socket::with_fileno(dup(failed.fileno())?, family, kind, protocol)
+    };
+    let six = disguised(sandsock::Family::INET6)?;
+    refused("another family's address", six.connect(("::1", udp)), sandsock::errno::EAFNOSUPPORT);
+    let four = disguised(sandsock::Family::INET)?;
+    denied_for("a stream in disguise", four.connect((HERE, other_tcp)), &tcp_grant);
 
     // A weak handle is for transfers: nothing that takes an address but a send.
     let alias = failed.alias()?;
