@@ -3,7 +3,7 @@
 //! By the plain verbs of `sockets`, and by the data plane; sends and receives of 64 KiB, and round trips of 64 bytes.
 //!
 //! The whole process and its peer run on one CPU, rounds are interleaved in a rotating order, and medians are printed: a wake-up
-//! across CPUs would decide everything else. Default socket buffers, TCP_NODELAY on both sides.
+//! across CPUs would decide everything else. Default socket buffers, TCP_NODELAY at the peer alone.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;

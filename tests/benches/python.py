@@ -15,7 +15,6 @@ def connect():
 
 def control(kind, total, size):
     sock = connect()
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.sendall(kind + struct.pack("<QQ", total, size))
     sock.recv(1, socket.MSG_WAITALL)
     return sock

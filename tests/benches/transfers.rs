@@ -1,7 +1,7 @@
 //! Time against a native loop: streams, round trips, connections and datagrams, by sandsock, by wasi:sockets 0.2 and 0.3 in the
 //! same wasmtime, and by CPython.
 //!
-//! Default socket buffers; TCP_NODELAY on both sides, where wasi:sockets has no word for it.
+//! Default socket buffers, and no TCP_NODELAY on this side, for which wasi:sockets has no word; the peer has it.
 
 use std::path::Path;
 use std::process::Command;

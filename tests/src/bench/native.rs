@@ -115,7 +115,6 @@ fn some(count: usize) -> io::Result<usize> {
 /// A connection on which the peer has been told what it does meanwhile, and is ready.
 fn control(port: u16, operation: u8, total: u64, size: usize) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_nodelay(true)?;
     stream.write_all(&[&[operation][..], &total.to_le_bytes(), &(size as u64).to_le_bytes()].concat())?;
     stream.read_exact(&mut [0])?;
     Ok(stream)

@@ -37,7 +37,6 @@ fn main() -> Result<(), Error> {
 fn control(port: u16, operation: u8, total: u64, size: usize) -> Result<Socket, Error> {
     let socket = Socket::new(AF_INET, SOCK_STREAM, 0)?;
     socket.connect(("127.0.0.1", port))?;
-    socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)?;
     let request = [&[operation][..], &total.to_le_bytes(), &(size as u64).to_le_bytes()].concat();
     socket.sendall(&request, Flags::NONE)?;
     socket.recv(1, MSG_WAITALL)?;

@@ -9,13 +9,11 @@ use std::time::{Duration, Instant};
 
 use bindings::sandsock::socket::data_plane::{Operation, handle, plan};
 use bindings::sandsock::socket::descriptors::Descriptor;
-use bindings::sandsock::socket::sockets::{Address, Error, OptionValue, Progress, Socket};
+use bindings::sandsock::socket::sockets::{Address, Error, Progress, Socket};
 use bindings::sandsock::socket::transfers;
 
 const AF_INET: i32 = 2;
 const SOCK_STREAM: i32 = 1;
-const IPPROTO_TCP: i32 = 6;
-const TCP_NODELAY: i32 = 1;
 const MSG_WAITALL: i32 = 0x100;
 
 /// A socket, and the handle of its data plane where that is the way.
@@ -54,7 +52,6 @@ fn main() -> Result<(), Error> {
 
     let socket = Socket::create(AF_INET, SOCK_STREAM, 0)?;
     socket.connect(&Address::Inet(("127.0.0.1".to_owned(), port)), None)?;
-    socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, &OptionValue::Integer(1))?;
     let total = count * size as u64;
     let mut request = vec![match operation.as_str() {
         "send" => b's',
