@@ -9,8 +9,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-use sandsock_tests::bench::{Work, serve};
+use sandsock_tests::bench::{Work, pin, serve};
 use sandsock_tests::{Guest, Way, programs};
 
 const ROUNDS: usize = 9;
@@ -90,15 +89,6 @@ fn measure(runner: Runner, port: u16, work: Work) -> f64 {
 fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     times[times.len() / 2]
-}
-
-/// Runs this process, and those it starts, on the first CPU it may use.
-fn pin() {
-    let allowed = sched_getaffinity(None).expect("the kernel tells the CPUs");
-    let first = (0..CpuSet::MAX_CPU).find(|&cpu| allowed.is_set(cpu)).expect("there is one");
-    let mut one = CpuSet::new();
-    one.set(first);
-    sched_setaffinity(None, &one).expect("the kernel takes it");
 }
 
 /// The other end, in a process of its own, which ends with the benchmark.

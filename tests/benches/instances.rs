@@ -5,10 +5,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use sandsock_host::SandsockCtx;
 use sandsock_host::policy::Policy;
-use sandsock_tests::{State, programs};
+use sandsock_tests::bench::pin;
+use sandsock_tests::{State, programs, raise_descriptor_limit};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
 use wasmtime_wasi::WasiCtx;
@@ -62,7 +62,8 @@ fn of_child(allocator: &str, count: u32) -> (f64, f64) {
 }
 
 fn measure(allocator: &str, count: u32) {
-    raise_descriptor_limit();
+    // Each context has an eventfd.
+    raise_descriptor_limit(20_000);
     let mut config = Config::new();
     config.concurrency_support(false).epoch_interruption(true);
     config.cache(Some(Cache::new(CacheConfig::new()).expect("a cache folder")));
@@ -112,21 +113,4 @@ fn resident() -> u64 {
 fn most_maps() -> u64 {
     let text = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
     text.trim().parse().unwrap_or(u64::MAX)
-}
-
-/// Each context has an eventfd.
-fn raise_descriptor_limit() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    setrlimit(Resource::Nofile, limit).expect("up to its own maximum it may");
-}
-
-/// Runs this process, and those it starts, on the first CPU it may use.
-fn pin() {
-    let allowed = sched_getaffinity(None).expect("the kernel tells the CPUs");
-    let first = (0..CpuSet::MAX_CPU).find(|&cpu| allowed.is_set(cpu)).expect("there is one");
-    let mut one = CpuSet::new();
-    one.set(first);
-    sched_setaffinity(None, &one).expect("the kernel takes it");
 }

@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use sandsock_tests::bench::pin;
 use sandsock_tests::{command, programs};
 
 const ROUNDS: usize = 7;
@@ -102,13 +102,4 @@ fn echo(mut stream: TcpStream) {
             return;
         }
     }
-}
-
-/// Runs this process, and those it starts, on the first CPU it may use.
-fn pin() {
-    let allowed = sched_getaffinity(None).expect("the kernel tells the CPUs");
-    let first = (0..CpuSet::MAX_CPU).find(|&cpu| allowed.is_set(cpu)).expect("there is one");
-    let mut one = CpuSet::new();
-    one.set(first);
-    sched_setaffinity(None, &one).expect("the kernel takes it");
 }
