@@ -24,7 +24,7 @@ PREFIX ?= /usr/local
 # What is installed and measured is built by a profile of its own, which takes longer.
 PROFILE := --release
 DIST := --profile dist
-test test-kernel: WITH := --tests
+test test-kernel attacks: WITH := --tests
 
 .PHONY: help
 help: ## list the targets
@@ -87,6 +87,10 @@ test: build guests lint kernel ## run all tests, and say what was skipped
 conformance: build guests ## run CPython's own tests through the provider, beside CPython's own numbers
 	@cargo build $(PROFILE) --example _sandsock
 	@$(PYTHON) tests/conformance/run.py $(MODULES)
+
+.PHONY: attacks
+attacks: build guests ## run every attack on a policy that the tests know
+	@cargo test $(PROFILE) --test all -- attacks::
 
 .PHONY: test-kernel
 test-kernel: build guests kernel ## test the families that this machine's kernel may lack, in one that has them

@@ -3,7 +3,7 @@
 # so does the provider.
 set -euo pipefail
 
-packages=(sandsock-test-programs sandsock-test-wasi sandsock-examples)
+packages=(sandsock-test-programs sandsock-attacks sandsock-test-wasi sandsock-examples)
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 toolchain=$(scripts/wasm-toolchain.sh)

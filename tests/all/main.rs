@@ -3,6 +3,8 @@
 mod aio;
 mod alg;
 mod ancillary;
+#[path = "../attacks/host/mod.rs"]
+mod attacks;
 mod batch;
 mod bench;
 mod bluetooth;
