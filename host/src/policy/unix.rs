@@ -45,11 +45,14 @@ impl UnixRules {
         self.groups.is_empty() && self.names.is_empty() && self.patterns.is_empty()
     }
 
-    /// The directories that path rules start at, absolute.
-    pub(super) fn directories(&self) -> impl Iterator<Item = PathBuf> + '_ {
-        self.groups
-            .keys()
-            .map(|directory| Path::new("/").join(OsStr::from_bytes(directory.strip_prefix(b"/").unwrap_or(directory))))
+    /// The folder that each path rule fixes, absolute: its longest part without a pattern. A rule that denies has the folder's real
+    /// place as well.
+    pub(super) fn folders(&self) -> impl Iterator<Item = (PathBuf, &str)> {
+        self.groups.iter().flat_map(|(directory, group)| {
+            let folder = Path::new("/").join(OsStr::from_bytes(directory.strip_prefix(b"/").unwrap_or(directory)));
+            let rules = group.names.values().chain(group.patterns.iter().map(|(_, rule)| rule));
+            rules.map(move |rule| (folder.clone(), &**rule))
+        })
     }
 
     pub(super) fn add_abstract(&mut self, pattern: &AbstractPattern, rule: &Arc<str>) {
