@@ -22,7 +22,7 @@ mod stderr;
 mod text;
 mod way;
 
-use std::io::Write as _;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -30,7 +30,7 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use sandsock_host::policy::{Limits, Verb};
 
-use text::printable_lines;
+use text::printable;
 
 /// Our own errors.
 const OWN_ERROR: u8 = 125;
@@ -175,16 +175,18 @@ pub(crate) fn main() -> ExitCode {
         run.after_help(format!("{}\n{RUN_HELP}\n\n{}", verbs_help(), limits_help()))
     });
     let command = command.mut_subcommand("serve", |serve| serve.after_help(SERVE_HELP));
-    let cli = match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
+    let parse = |command: clap::Command, words: Vec<OsString>| {
+        command.try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches))
+    };
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let cli = match parse(command.clone(), words.clone()) {
         Ok(cli) => cli,
-        Err(error) if error.use_stderr() => {
-            // It repeats what was written, in which another program may have put a file's name.
-            let _ = stderr::Stderr.write_all(printable_lines(&error.render().to_string()).as_bytes());
-            return ExitCode::from(OWN_ERROR);
-        }
-        Err(help) => {
-            let _ = help.print();
-            return ExitCode::SUCCESS;
+        Err(error) => {
+            // It repeats what was written, in which another program may have put a file's name: said again of the escaped words.
+            let shown = words.iter().map(|word| printable(&word.to_string_lossy()).into()).collect();
+            let error = parse(command, shown).err().unwrap_or(error);
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { OWN_ERROR } else { 0 });
         }
     };
     log_to_stderr(cli.verbose);

@@ -182,9 +182,10 @@ pub(super) fn open(folders: &[Folder], rules: &[SocketRule], own: &[Own]) -> any
     Ok(all)
 }
 
-/// The folders from which what a path leads to can be changed: those that it is walked through, and all above them.
+/// The folders from which what a path leads to can be changed: those that it is walked through and all above them, and the end by
+/// whichever of its names.
 fn deciding(way: &Way, mounts: &Mounts) -> HashSet<Id> {
-    way.folders.iter().flat_map(|folder| mounts.above(folder)).collect()
+    way.folders.iter().chain([&way.end]).flat_map(|place| mounts.above(place)).collect()
 }
 
 /// A link on the way to a folder is one that the last guest may have made.
@@ -208,11 +209,7 @@ fn refuse_links(folder: &Folder, writable: &[Writable<'_>], mounts: &Mounts) -> 
 /// No folder is, holds or lies beneath the one that a rule fixes.
 fn refuse_rule(rule: &SocketRule, writable: &[Writable<'_>], mounts: &Mounts) -> anyhow::Result<()> {
     let way = Way::of(&rule.folder);
-    let mut deciding = deciding(&way, mounts);
-    let fixed = id(&way.end).ok();
-    if fixed.is_some() {
-        deciding.extend(mounts.above(&way.end));
-    }
+    let (deciding, fixed) = (deciding(&way, mounts), id(&way.end).ok());
     let met =
         |folder: &&Writable<'_>| deciding.contains(&folder.id) || fixed.is_some_and(|fixed| folder.above.contains(&fixed));
     match writable.iter().find(met) {

@@ -164,10 +164,9 @@ impl GuestArgs {
         let cache =
             cache::folder().map(|path| (path, "the cache of compiled components (XDG_CACHE_HOME names another place)"));
         own.extend(cache.map(|(path, what)| Own { path, what: what.to_owned(), folder: true }));
-        // A name of `ip netns` has its files in folders of root's.
-        if let Some(path) = self.netns.as_ref().filter(|name| name.as_encoded_bytes().contains(&b'/')) {
-            own.push(Own::file(path, "the namespace of --netns"));
-        }
+        // Without a slash it is a name of `ip netns`: the links that keep those namespaces are root's.
+        let netns = self.netns.iter().map(|name| Path::new("/run/netns").join(name));
+        own.extend(netns.map(|path| Own::file(path, "the namespace of --netns")));
         own.extend(way::own_files().into_iter().map(|path| Own::file(path, "a part of this command")));
         own.extend(LOOKUP_FILES.iter().map(|path| Own::file(path, "which look-ups go by")));
         // man 7 hostname: aliases of the user's own.
