@@ -25,7 +25,7 @@ mod way;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use sandsock_host::policy::{Limits, Verb};
@@ -203,7 +203,7 @@ pub(crate) fn main() -> ExitCode {
             ExitCode::from(status)
         }
     };
-    stderr::finish(LAST_LINES);
+    stderr::finish(Instant::now() + LAST_LINES);
     status
 }
 

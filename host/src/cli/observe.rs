@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use sandsock_host::SandsockCtxBuilder;
 use sandsock_host::observe::{Audit, Observer, Pcap, Stats, Trace, create};
 
-use super::LAST_LINES;
 use super::folders::Own;
 use super::outlet::Outlet;
 use super::stderr::Stderr;
@@ -235,8 +235,9 @@ impl Observers {
         }
     }
 
-    /// Prints what was counted, once: at the end, or where the command is stopped. Says what was lost.
-    pub(super) fn finish(&self) {
+    /// Prints what was counted, once: at the end, or where the command is stopped. Says what was lost by readers that took nothing
+    /// until then.
+    pub(super) fn finish(&self, until: Instant) {
         if self.0.finished.swap(true, Ordering::Relaxed) {
             return;
         }
@@ -255,7 +256,7 @@ impl Observers {
             }
         }
         for (option, outlet) in &self.0.outlets {
-            outlet.drain(LAST_LINES / 4, LAST_LINES);
+            outlet.drain(until);
             let lost = outlet.lost();
             if lost > 0 {
                 say!("{option}: {lost} records were lost: its reader was too slow");

@@ -26,6 +26,9 @@ const MOST: usize = 16 << 20;
 /// How much a guest may write before it asks again.
 const PERMIT: usize = 8 * 1024;
 
+/// How long a reader may take nothing before the end waits for him no more.
+const READER: Duration = Duration::from_millis(500);
+
 /// How much is written at once: what a pipe holds, so that progress is seen.
 const PIECE: usize = 64 * 1024;
 
@@ -187,13 +190,17 @@ impl Outlet {
         self.0.state().lost
     }
 
-    /// Waits until all is written, as long as the reader takes something every `patience`, and no longer than `most`.
-    pub(super) fn drain(&self, patience: Duration, most: Duration) {
-        let start = Instant::now();
+    /// Waits until all is written, as long as the reader takes something now and then, and no longer than `until`.
+    pub(super) fn drain(&self, until: Instant) {
         let mut state = self.0.state();
-        while state.length > 0 && start.elapsed() < most {
+        while state.length > 0 {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
             let length = state.length;
-            let (later, timeout) = self.0.written.wait_timeout(state, patience).unwrap_or_else(PoisonError::into_inner);
+            let waited = self.0.written.wait_timeout(state, left.min(READER));
+            let (later, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             state = later;
             if timeout.timed_out() && state.length >= length {
                 return;
@@ -340,12 +347,14 @@ mod tests {
         let lost = outlet.lost() as usize;
         assert!(lost > 0 && lost < all, "{lost} of {all}");
         // Nobody reads yet: this does not wait for long.
-        outlet.drain(Duration::from_millis(10), Duration::from_secs(10));
+        let start = Instant::now();
+        outlet.drain(start + 20 * READER);
+        assert!(start.elapsed() < 10 * READER, "{:?}", start.elapsed());
         let mut read = vec![0; (all - lost) * record.len()];
         reader.read_exact(&mut read).unwrap();
         assert_eq!(outlet.take_lost() as usize, lost);
         outlet.post(b"again").unwrap();
-        outlet.drain(Duration::from_secs(10), Duration::from_secs(10));
+        outlet.drain(Instant::now() + 20 * READER);
         read.resize(5, 0);
         reader.read_exact(&mut read).unwrap();
         assert_eq!((read.as_slice(), outlet.take_lost()), (&b"again"[..], 0));
@@ -368,7 +377,7 @@ mod tests {
         assert_eq!(outlet.0.state().waiting.len(), 1);
         let mut read = vec![0; count];
         reader.read_exact(&mut read).unwrap();
-        outlet.drain(Duration::from_secs(10), Duration::from_secs(10));
+        outlet.drain(Instant::now() + 20 * READER);
         assert!(read.iter().all(|byte| *byte == 7) && outlet.0.state().waiting.is_empty());
         assert!(matches!(Pin::new(&mut other).poll_write(&mut context, b"x"), Poll::Ready(Ok(1))));
         // Nobody reads any more, and the guest has its EPIPE.

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use sandsock_host::Interrupter;
@@ -16,7 +16,7 @@ use super::guest::{GuestArgs, State, Surroundings, fit, new_store, policy, raise
 use super::observe::{Instances, Observers};
 use super::stderr::Stderr;
 use super::text::printable_lines;
-use super::{Failure, told};
+use super::{Failure, LAST_LINES, told};
 
 /// Runs a component to its end; its exit status is the command's.
 pub(super) fn run(args: &GuestArgs, verbose: u8) -> Result<ExitCode, Failure> {
@@ -54,7 +54,7 @@ pub(super) fn run(args: &GuestArgs, verbose: u8) -> Result<ExitCode, Failure> {
     // Its descriptors are closed before what they did is summed up.
     drop(store);
     let status = result.and_then(|ended| status(&args.component, ended, &advice));
-    observers.finish();
+    observers.finish(Instant::now() + LAST_LINES);
     status
 }
 
@@ -114,7 +114,7 @@ fn stop_by_ctrl_c(interrupter: Interrupter, engine: Engine, observers: Observers
         std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(500));
             // Nobody may read what is said last.
-            let last = std::thread::spawn(move || observers.finish());
+            let last = std::thread::spawn(move || observers.finish(Instant::now() + LAST_LINES));
             for _ in 0..20 {
                 if last.is_finished() {
                     break;

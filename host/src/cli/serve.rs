@@ -223,7 +223,7 @@ pub(super) fn serve(args: &ServeArgs, verbose: u8) -> Result<ExitCode, Failure> 
             Err(_) => return Err(anyhow!("a worker panicked").into()),
         }
     }
-    server.finish();
+    server.finish(Instant::now() + LAST_LINES);
     Ok(ExitCode::from(u8::try_from(server.status.load(Ordering::Relaxed)).unwrap_or(1)))
 }
 
@@ -234,11 +234,11 @@ impl Server {
         self.engine.increment_epoch();
     }
 
-    /// The last things to do, wherever the command ends.
-    fn finish(&self) {
+    /// The last things to do, wherever the command ends. Readers are waited for until then.
+    fn finish(&self, until: Instant) {
         drop(self.file.lock().unwrap_or_else(PoisonError::into_inner).take());
-        self.observers.finish();
-        self.outputs.0.drain(LAST_LINES / 4, LAST_LINES);
+        self.observers.finish(until);
+        self.outputs.0.drain(until);
     }
 
     /// A worker's life: a fresh instance for each connection.
@@ -480,10 +480,11 @@ fn end_by_signals(server: &Arc<Server>, grace: Duration, patience: Duration) -> 
             server.stop();
         }
         std::thread::sleep(Duration::from_millis(500));
+        let until = Instant::now() + LAST_LINES / 4;
         if let Some(server) = server.upgrade() {
-            server.finish();
+            server.finish(until);
         }
-        stderr::finish(LAST_LINES / 4);
+        stderr::finish(until);
         std::process::exit(128 + signal);
     });
     Ok(())

@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 use std::os::fd::AsFd as _;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::Instant;
 
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -24,11 +24,11 @@ pub(super) fn share() -> io::Result<Outlet> {
     Ok(SHARED.get_or_init(|| outlet).clone())
 }
 
-/// Waits for what is still to be written, as long as somebody reads it, and no longer than `most`.
-pub(super) fn finish(most: Duration) {
+/// Waits for what is still to be written, as long as somebody reads it, and no longer than `until`.
+pub(super) fn finish(until: Instant) {
     if let Some(outlet) = SHARED.get() {
         tell_lost(outlet);
-        outlet.drain(Duration::from_millis(500), most);
+        outlet.drain(until);
     }
 }
 
