@@ -610,6 +610,7 @@ fn cli_folder_to_write_in_holds_nothing_that_the_command_goes_by() {
     for (given, words) in [
         (target().join("release").display().to_string(), "sandsock, a part of this command: "),
         ("/etc".to_owned(), "which look-ups go by: "),
+        ("/proc".to_owned(), "/proc/self/mem, the memory of this command: "),
     ] {
         let stderr = complaint(125, &["run", "--dir", &given, &guest, "ok"]);
         assert!(stderr.contains(words), "{stderr}");

@@ -168,6 +168,7 @@ impl GuestArgs {
         let netns = self.netns.iter().map(|name| Path::new("/run/netns").join(name));
         own.extend(netns.map(|path| Own::file(path, "the namespace of --netns")));
         own.extend(way::own_files().into_iter().map(|path| Own::file(path, "a part of this command")));
+        own.push(Own::file("/proc/self/mem", "the memory of this command"));
         own.extend(LOOKUP_FILES.iter().map(|path| Own::file(path, "which look-ups go by")));
         // man 7 hostname: aliases of the user's own.
         own.extend(std::env::var_os("HOSTALIASES").map(|path| Own::file(path, "the aliases of HOSTALIASES")));

@@ -510,6 +510,37 @@ mod tests {
     }
 
     #[test]
+    fn folders_are_those_that_rules_fix() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let link = root.join("link");
+        symlink("/usr", &link).unwrap();
+        let mut builder = Policy::builder();
+        builder.base_directory("/base").unwrap();
+        for rule in ["unix-connect=/run/app/*.sock", "unix-connect=/run/app/a/b.sock", "unix-bind=x/**", "unix-connect=@x"] {
+            builder.allow(rule).unwrap();
+        }
+        let denied = format!("unix-bind={}/*", link.display());
+        builder.deny("unix-connect=/**").unwrap().deny(&denied).unwrap();
+        let policy = builder.build();
+        let mut folders: Vec<_> = policy.unix_folders().collect();
+        folders.sort();
+        let link = link.as_path();
+        let mut expected = [
+            (Path::new("/run/app"), "unix-connect=/run/app/*.sock", false),
+            (Path::new("/run/app/a"), "unix-connect=/run/app/a/b.sock", false),
+            (Path::new("/base/x"), "unix-bind=x/**", false),
+            (Path::new("/"), "unix-connect=/**", true),
+            // A folder that is denied has its real place too.
+            (link, &denied, true),
+            (Path::new("/usr"), &denied, true),
+        ]
+        .map(|(folder, rule, deny)| (folder.to_owned(), rule, deny));
+        expected.sort();
+        assert_eq!(folders, expected);
+    }
+
+    #[test]
     fn show_escapes_what_is_no_text() {
         assert_eq!(show(b"/run/it's \"\xff\n\x1b[31m\xc3\xbc"), "/run/it's \"\\xff\\n\\u{1b}[31m\u{fc}");
     }

@@ -4,10 +4,12 @@
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use sandsock_tests::{programs, target};
+
+use super::output::{Serving, ask};
 
 /// The command, bounded in time.
 fn run(args: &[&str]) -> Output {
@@ -69,4 +71,29 @@ pub(crate) fn attack_dirs_names_denied() {
     assert_eq!(names(&free.join("app")), ["linked.sock", "own.sock", "renamed.sock", "soft.sock"]);
     assert_eq!(names(&free), ["app", "made", "made.toml", "moved"]);
     assert_eq!(names(&root), ["admin", "app", "empty", "policy.toml"]);
+}
+
+/// A folder is opened once: what is put in its place while the command runs leads no later instance elsewhere.
+#[test]
+fn attack_dirs_link_made_while_served_leads_nowhere() {
+    let (folder, apart) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let root = folder.path().canonicalize().expect("is there");
+    std::fs::create_dir(root.join("given")).expect("makes");
+    std::fs::write(root.join("given/name"), "its own").expect("writes");
+    std::fs::write(apart.path().join("name"), "secret").expect("writes");
+    let socket = tempfile::tempdir().expect("a folder");
+    let (outer, inner) = (format!("{}::/outer", root.display()), format!("{}/given::/given:ro", root.display()));
+    let serving = Serving::start(socket.path(), &["--dir", &outer, "--dir", &inner], Stdio::null(), Stdio::null());
+    assert_eq!(ask(&mut serving.connect(), "read /given/name"), "its own");
+    // As a guest may that has the outer folder.
+    std::fs::rename(root.join("given"), root.join("moved")).expect("renames");
+    symlink(apart.path(), root.join("given")).expect("links");
+    assert_eq!(ask(&mut serving.connect(), "read /given/name"), "its own");
+    assert_eq!(ask(&mut serving.connect(), "read /outer/moved/name"), "its own");
+    assert_ne!(ask(&mut serving.connect(), "read /outer/given/name"), "secret");
+    drop(serving);
+    // The next command sees the link for what it is.
+    let output = run(&["--dir", &outer, "--dir", &inner, &programs::cli_end_ok.path().display().to_string(), "ok"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(125) && said.contains(" goes by a link in "), "{said}");
 }

@@ -14,13 +14,13 @@ use sandsock_tests::{programs, target};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// `sandsock serve` with one worker, ended on drop.
-struct Serving {
+pub(super) struct Serving {
     child: Child,
     socket: PathBuf,
 }
 
 impl Serving {
-    fn start(folder: &Path, options: &[&str], stdout: Stdio, stderr: Stdio) -> Self {
+    pub(super) fn start(folder: &Path, options: &[&str], stdout: Stdio, stderr: Stdio) -> Self {
         let socket = folder.join("serve.sock");
         let mut command = Command::new(target().join("release/sandsock"));
         command.args(["serve", "--workers", "1", "--grace", "0", "--listen"]).arg(&socket);
@@ -34,7 +34,7 @@ impl Serving {
         Self { child, socket }
     }
 
-    fn connect(&self) -> BufReader<UnixStream> {
+    pub(super) fn connect(&self) -> BufReader<UnixStream> {
         let stream = UnixStream::connect(&self.socket).expect("connects");
         stream.set_read_timeout(Some(PATIENCE)).expect("is set");
         BufReader::new(stream)
@@ -60,7 +60,8 @@ impl Drop for Serving {
     }
 }
 
-fn ask(connection: &mut BufReader<UnixStream>, words: &str) -> String {
+/// Says a line, and hears one.
+pub(super) fn ask(connection: &mut BufReader<UnixStream>, words: &str) -> String {
     connection.get_mut().write_all(format!("{words}\n").as_bytes()).expect("writes");
     let mut answer = String::new();
     connection.read_line(&mut answer).unwrap_or_else(|error| panic!("{words}: {error}"));

@@ -1,5 +1,5 @@
 //! Writes more than anybody reads, as its connection says: `flood` and `complain` without end, `write N` bytes and no more, `denials N`
-//! for observers to write down; `count` shows that it is alive.
+//! for observers to write down; `count` shows that it is alive, `read PATH` what is in a file.
 
 use std::io::Write as _;
 
@@ -53,6 +53,7 @@ fn answer(line: &str) -> String {
             "denied".to_owned()
         }
         "count" => "alive".to_owned(),
+        "read" => std::fs::read_to_string(rest).unwrap_or_else(|error| format!("{:?}", error.kind())),
         other => panic!("{other:?}"),
     }
 }
