@@ -17,7 +17,7 @@ use sandsock_abi::{
 };
 
 use crate::{
-    Error, ErrorKind, Family, Result, Socket, netdb,
+    Error, ErrorKind, Family, Result, Socket, idna, netdb,
     raw::{
         descriptors::Descriptor,
         syscalls,
@@ -798,6 +798,10 @@ fn bad_port(verb: &str) -> Error {
 /// Python's rules for a host: the wildcard, broadcast, a numeric address, a name, in this order. AF_UNSPEC is either family.
 pub(crate) fn resolve(family: Family, host: &[u8]) -> Result<IpAddr> {
     let (v4, v6) = (family != Family::INET6, family != Family::INET);
+    // CPython: ASCII is taken as it is, and only other names are judged by IDNA. Bytes that are no text are the name of nothing.
+    let name = str::from_utf8(host).map(|name| if name.is_ascii() { Ok(name.into()) } else { idna::encode(name) });
+    let name = name.map(|name| name.map_err(|_| type_error("encoding of hostname failed"))).ok().transpose()?;
+    let host = name.as_deref().map_or(host, str::as_bytes);
     match host {
         b"" if v4 && v6 => {
             return Err(Error::text(ErrorKind::Os, "wildcard resolved to multiple address"));
@@ -813,9 +817,7 @@ pub(crate) fn resolve(family: Family, host: &[u8]) -> Result<IpAddr> {
         }
         _ => {}
     }
-    // Names go to the host's resolver as they are, which also knows the names that are not ASCII.
-    // Bytes that are no text are the name of nothing.
-    let host = str::from_utf8(host).map_err(|_| Error::address_info(EAI_NONAME))?;
+    let host = name.as_deref().ok_or_else(|| Error::address_info(EAI_NONAME))?;
     // A %zone is for getaddrinfo to read; `Ipv6Addr` takes none.
     if v6 && let Ok(address) = host.parse::<Ipv6Addr>() {
         return Ok(address.into());

@@ -192,6 +192,9 @@ impl Part {
 /// Turns bytes into text, piece by piece.
 #[derive(Debug)]
 pub(crate) struct Decoder {
+    /// As it was named.
+    named: Encoding,
+    /// As the text's beginning has settled it.
     encoding: Encoding,
     handler: Handler,
     /// The characters of all bytes, of an encoding that has a table.
@@ -203,7 +206,13 @@ pub(crate) struct Decoder {
 impl Decoder {
     pub(crate) fn new(encoding: Encoding, handler: Handler) -> Self {
         let table = if let Encoding::Charmap(charmap) = encoding { charmap.table() } else { Vec::new() };
-        Self { encoding, handler, table, begun: Vec::new() }
+        Self { named: encoding, encoding, handler, table, begun: Vec::new() }
+    }
+
+    /// Makes the next bytes the beginning of a text, and forgets a character whose rest has not come.
+    pub(crate) fn reset(&mut self) {
+        self.encoding = self.named;
+        self.begun.clear();
     }
 
     /// The text of the next bytes; `last` where nothing follows them.

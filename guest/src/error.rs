@@ -59,6 +59,8 @@ enum Repr {
     Os(i32),
     /// An errno whose text is not strerror's.
     OsText(i32, Box<str>),
+    /// EAGAIN of a buffered write, and how many bytes the buffer took.
+    Blocked(usize),
     /// EINTR, and how far the call had come.
     Interrupted(Progress),
     /// The policy's decision.
@@ -101,6 +103,11 @@ impl Error {
         Self(Repr::Text(kind, text.into()))
     }
 
+    /// A buffered write that would have blocked once it had taken so many bytes.
+    pub(crate) const fn blocked(taken: usize) -> Self {
+        Self(Repr::Blocked(taken))
+    }
+
     pub(crate) const fn timed_out() -> Self {
         Self(Repr::TimedOut)
     }
@@ -140,7 +147,7 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match &self.0 {
-            Repr::Os(_) | Repr::OsText(..) | Repr::Interrupted(_) => ErrorKind::Os,
+            Repr::Os(_) | Repr::OsText(..) | Repr::Blocked(_) | Repr::Interrupted(_) => ErrorKind::Os,
             Repr::Denied(_) => ErrorKind::Denied,
             Repr::TimedOut => ErrorKind::TimedOut,
             Repr::AddressInfo(_) => ErrorKind::AddressInfo,
@@ -158,6 +165,7 @@ impl Error {
         match &self.0 {
             Repr::Exception(class, _) => class,
             Repr::Os(errno) | Repr::OsText(errno, _) => sandsock_abi::python_class(*errno),
+            Repr::Blocked(_) => sandsock_abi::python_class(errno::EAGAIN),
             Repr::Interrupted(_) => sandsock_abi::python_class(errno::EINTR),
             _ => match self.kind() {
                 ErrorKind::Os | ErrorKind::Other => "OSError",
@@ -182,6 +190,7 @@ impl Error {
     pub const fn errno(&self) -> Option<i32> {
         match &self.0 {
             Repr::Os(errno) | Repr::OsText(errno, _) => Some(*errno),
+            Repr::Blocked(_) => Some(errno::EAGAIN),
             Repr::Interrupted(_) => Some(errno::EINTR),
             Repr::Denied(_) => Some(errno::EACCES),
             Repr::AddressInfo(code) | Repr::Host(code) => Some(*code),
@@ -195,6 +204,7 @@ impl Error {
         match &self.0 {
             Repr::Os(errno) => errno_text(*errno),
             Repr::Interrupted(_) => errno_text(errno::EINTR),
+            Repr::Blocked(_) => Cow::Borrowed("write could not complete without blocking"),
             Repr::OsText(_, text) | Repr::Exception(_, text) => Cow::Borrowed(text),
             Repr::Denied(denial) => Cow::Borrowed(&denial.text),
             Repr::TimedOut => Cow::Borrowed("timed out"),
@@ -222,6 +232,18 @@ impl Error {
     pub const fn progress(&self) -> Option<Progress> {
         match &self.0 {
             Repr::Interrupted(progress) => Some(*progress),
+            _ => None,
+        }
+    }
+
+    /// How many of the bytes a buffered [`SocketFile::write`](crate::SocketFile::write) took before it would have blocked.
+    /// They are in the buffer, and go out with the next write or flush. None for all other errors.
+    ///
+    /// Python: `BlockingIOError.characters_written`.
+    #[must_use]
+    pub const fn characters_written(&self) -> Option<usize> {
+        match self.0 {
+            Repr::Blocked(taken) => Some(taken),
             _ => None,
         }
     }
@@ -306,6 +328,7 @@ impl From<Error> for io::Error {
             ErrorKind::Value | ErrorKind::Type | ErrorKind::Overflow | ErrorKind::Unicode => io::ErrorKind::InvalidInput,
             ErrorKind::Memory => io::ErrorKind::OutOfMemory,
             ErrorKind::Os => error.errno().map_or(io::ErrorKind::Other, io_kind),
+            ErrorKind::Other if error.class() == "BlockingIOError" => io::ErrorKind::WouldBlock,
             _ => io::ErrorKind::Other,
         };
         Self::new(kind, error)

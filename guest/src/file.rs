@@ -1,21 +1,28 @@
 //! A socket as a file: Python's `makefile`.
+//!
+//! CPython puts up to three objects over each other: the raw file (`raw`), whose calls are system calls; the buffers (`reader`,
+//! `writer`, and `binary`, which joins them to the raw file); and the text (`text`). Which bytes each call takes, keeps and loses,
+//! and how often it calls the system, is theirs. `docs/files.md` describes it.
 
-use std::{
-    fmt,
-    io::{self, Read, Write},
-};
+mod binary;
+mod raw;
+mod reader;
+mod text;
+mod writer;
 
-use sandsock_abi::errno;
+use std::fmt;
+use std::io::{self, Read, Write};
 
-use crate::{
-    Error, ErrorKind, Flags, Result, Socket,
-    codec::{Decoder, Encoder, Encoding, Handler, Newline},
-};
+use self::binary::Binary;
+use self::raw::Raw;
+use self::text::TextFile;
+use crate::codec::{Encoding, Handler, Newline};
+use crate::{Error, ErrorKind, Result, Socket};
 
-/// The buffer's size where none is asked for: Python's `io.DEFAULT_BUFFER_SIZE`.
+/// The buffer's size where none is asked for: Python's `io.DEFAULT_BUFFER_SIZE`, which CPython 3.14 has made 131,072.
 const BUFFER: usize = 8192;
 
-/// What [`Socket::makefile`] may be told beside the mode: Python's keyword arguments, with Python's defaults.
+/// The arguments of [`Socket::makefile`] beside the mode: Python's keyword arguments, with Python's defaults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FileOptions<'a> {
     /// The size of the buffer; none or below 0 is 8,192 bytes, 0 is no buffer, which takes a binary mode.
@@ -39,40 +46,20 @@ pub struct FileOptions<'a> {
 
 /// A socket as a file, as Python's `socket.makefile` gives it: of bytes or of text, buffered or not.
 ///
-/// It holds the socket's descriptor open until it is closed, whatever becomes of the socket. Dropping it closes it. Its verbs
-/// wait by the socket's timeout. After a read that timed out every later read fails: nobody knows what was lost.
+/// It holds the socket's descriptor open until it is closed, whatever becomes of the socket. Dropping it closes it. Its calls
+/// wait by the socket's timeout. After a read that timed out every later read fails, because bytes may have been lost.
 ///
-/// One for bytes is [`Read`] and [`Write`] too.
+/// Each call makes the system calls that CPython's makes, with the same bytes. `docs/files.md` describes them.
+///
+/// A file of bytes is [`Read`] and [`Write`] too.
 pub struct SocketFile {
-    raw: Raw,
     mode: String,
-    /// The buffers' size; 0 is none.
-    size: usize,
-    /// Bytes that were read and not asked for yet.
-    ahead: Vec<u8>,
-    /// Bytes that were not written yet.
-    behind: Vec<u8>,
-    text: Option<Text>,
+    layers: Layers,
 }
 
-/// Python's `SocketIO`.
-struct Raw {
-    /// None once it is closed.
-    socket: Option<Socket>,
-    reading: bool,
-    writing: bool,
-    timed_out: bool,
-}
-
-/// What a text file has beside a binary one.
-struct Text {
-    newline: Newline,
-    decoder: Decoder,
-    encoder: Encoder,
-    /// Text that was read and not asked for yet.
-    ahead: String,
-    /// A `\r` that waits for what follows it.
-    held: bool,
+enum Layers {
+    Binary(Binary),
+    Text(Box<TextFile>),
 }
 
 fn value_error(text: impl Into<String>) -> Error {
@@ -83,55 +70,13 @@ fn unsupported(text: &str) -> Error {
     Error::exception("UnsupportedOperation", text)
 }
 
-impl Raw {
-    /// The socket of an open file.
-    fn socket(&self) -> Result<&Socket> {
-        self.socket.as_ref().ok_or_else(|| value_error("I/O operation on closed file."))
-    }
-
-    /// Reads into a buffer; none where it would block.
-    fn read_into(&mut self, buffer: &mut [u8]) -> Result<Option<usize>> {
-        let socket = self.socket()?;
-        if !self.reading {
-            return Err(unsupported("File or stream is not readable."));
-        }
-        if self.timed_out {
-            return Err(Error::text(ErrorKind::Os, "cannot read from timed out object"));
-        }
-        let result = socket.recv_into(buffer, Flags::NONE);
-        if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::TimedOut) {
-            self.timed_out = true;
-        }
-        unless_blocked(result)
-    }
-
-    /// Writes some of the bytes; none where it would block.
-    fn write(&self, data: &[u8]) -> Result<Option<usize>> {
-        let socket = self.socket()?;
-        if !self.writing {
-            return Err(unsupported("File or stream is not writable."));
-        }
-        unless_blocked(socket.send(data, Flags::NONE))
-    }
-
-    fn close(&mut self) -> Result<()> {
-        self.socket.take().map_or(Ok(()), |socket| socket.give_back())
-    }
+fn closed_file() -> Error {
+    value_error("I/O operation on closed file.")
 }
 
-impl Drop for Raw {
-    fn drop(&mut self) {
-        // Nobody is there to be told.
-        let _ = self.close();
-    }
-}
-
-fn unless_blocked(result: Result<usize>) -> Result<Option<usize>> {
-    match result {
-        Ok(count) => Ok(Some(count)),
-        Err(error) if error.errno() == Some(errno::EAGAIN) => Ok(None),
-        Err(error) => Err(error),
-    }
+/// No memory for what was asked for.
+fn no_memory<E>(_: E) -> Error {
+    Error::text(ErrorKind::Memory, "")
 }
 
 impl Socket {
@@ -160,224 +105,215 @@ impl Socket {
         }
         let writing = mode.contains('w');
         let reading = mode.contains('r') || !writing;
-        let binary = mode.contains('b');
+        let is_binary = mode.contains('b');
         let size = match options.buffering {
             Some(size) if size >= 0 => usize::try_from(size).unwrap_or(usize::MAX),
             _ => BUFFER,
         };
-        if size == 0 && !binary {
+        if size == 0 && !is_binary {
             return Err(value_error("unbuffered streams must be binary"));
         }
-        let text = if binary {
-            None
-        } else {
-            let encoding = Encoding::by_name(options.encoding.unwrap_or("utf-8"))?;
-            let handler = Handler::by_name(options.errors.unwrap_or("strict"))?;
-            let newline = Newline::by_name(options.newline)?;
-            let (decoder, encoder) = (Decoder::new(encoding, handler.clone()), Encoder::new(encoding, handler));
-            Some(Text { newline, decoder, encoder, ahead: String::new(), held: false })
+        let binary = || {
+            let raw = Raw::new(self.lend(), reading, writing);
+            Binary::new(raw, reading, writing, size)
         };
-        let mode = match (binary, reading, writing) {
-            (false, ..) => mode,
-            (true, true, false) => "rb",
-            (true, false, _) => "wb",
-            (true, true, true) => "rwb",
-        };
-        let raw = Raw { socket: Some(self.lend()), reading, writing, timed_out: false };
-        Ok(SocketFile { raw, mode: mode.to_owned(), size, ahead: Vec::new(), behind: Vec::new(), text })
+        if is_binary {
+            let mode = Raw::mode(reading, writing).to_owned();
+            return Ok(SocketFile { mode, layers: Layers::Binary(binary()) });
+        }
+        let newline = Newline::by_name(options.newline)?;
+        let encoding = Encoding::by_name(options.encoding.unwrap_or("utf-8"))?;
+        let handler = Handler::by_name(options.errors.unwrap_or("strict"))?;
+        let text = TextFile::new(binary(), (reading, writing), (encoding, handler, newline));
+        Ok(SocketFile { mode: mode.to_owned(), layers: Layers::Text(Box::new(text)) })
     }
 }
 
 impl SocketFile {
-    /// The mode: `rb`, `wb` or `rwb` of a binary file, and that of [`Socket::makefile`] of one of text.
+    /// The mode: `rb`, `wb` or `rwb` of a file of bytes, and that of [`Socket::makefile`] of one of text.
     #[must_use]
     pub fn mode(&self) -> &str {
         &self.mode
     }
 
+    /// The file of bytes, for those calls that a file of text passes on.
+    fn buffer(&self) -> Result<&Binary> {
+        match &self.layers {
+            Layers::Binary(binary) => Ok(binary),
+            Layers::Text(text) => text.buffer(),
+        }
+    }
+
+    /// The file of bytes, for a call that text has not.
+    fn binary(&mut self, call: &str) -> Result<&mut Binary> {
+        match &mut self.layers {
+            Layers::Binary(binary) => Ok(binary),
+            Layers::Text(_) if call == "write" => {
+                Err(Error::text(ErrorKind::Type, "write() argument must be str, not bytes"))
+            }
+            Layers::Text(_) => Err(Error::text(ErrorKind::Type, format!("{call}() gives bytes, and this file is of text"))),
+        }
+    }
+
+    fn text(&mut self) -> Result<&mut TextFile> {
+        match &mut self.layers {
+            Layers::Text(text) => Ok(text),
+            Layers::Binary(_) => Err(Error::text(ErrorKind::Type, "this file is of bytes")),
+        }
+    }
+
     /// The descriptor's number; -1 on a closed file. Python: `SocketIO.name`.
     #[must_use]
     pub fn name(&self) -> i32 {
-        self.raw.socket.as_ref().map_or(-1, Socket::fileno)
+        self.buffer().map_or(-1, Binary::name)
     }
 
     /// The descriptor's number.
     ///
     /// # Errors
-    /// `ValueError` on a closed file.
+    /// `ValueError` on a closed file. `UnsupportedOperation` on a file for both reading and writing that has buffers: Python's
+    /// `BufferedRWPair` has none. [`name`](Self::name) gives it.
     pub fn fileno(&self) -> Result<i32> {
-        Ok(self.raw.socket()?.fileno())
+        self.buffer()?.fileno()
     }
 
-    /// Whether the file was closed.
+    /// Whether the file was closed, or has lost its socket by [`detach`](Self::detach).
     #[must_use]
-    pub const fn is_closed(&self) -> bool {
-        self.raw.socket.is_none()
-    }
-
-    fn open(&self) -> Result<()> {
-        if self.is_closed() { Err(value_error("I/O operation on closed socket.")) } else { Ok(()) }
+    pub fn is_closed(&self) -> bool {
+        match &self.layers {
+            Layers::Binary(binary) => binary.is_closed(),
+            Layers::Text(text) => text.buffer().map_or(true, Binary::is_closed),
+        }
     }
 
     /// Whether it can be read.
     ///
     /// # Errors
-    /// `ValueError` on a closed file.
+    /// `ValueError` on a closed file, but for one with a buffer that is only written.
     pub fn readable(&self) -> Result<bool> {
-        self.open().map(|()| self.raw.reading)
+        self.buffer()?.readable()
     }
 
     /// Whether it can be written.
     ///
     /// # Errors
-    /// `ValueError` on a closed file.
+    /// `ValueError` on a closed file, but for one with a buffer that is only read.
     pub fn writable(&self) -> Result<bool> {
-        self.open().map(|()| self.raw.writing)
+        self.buffer()?.writable()
     }
 
     /// Whether it has a position: never.
     ///
     /// # Errors
-    /// `ValueError` on a closed file.
+    /// `ValueError` on a closed file, but for one with buffers for both ways.
     pub fn seekable(&self) -> Result<bool> {
-        self.open().map(|()| false)
+        self.buffer()?.seekable()
     }
 
-    /// A verb of reading bytes begins.
-    fn begin_read(&self, verb: &str) -> Result<()> {
-        if self.text.is_some() {
-            return Err(Error::text(ErrorKind::Type, format!("{verb}() gives bytes, and this file is of text")));
-        }
-        match (self.is_closed(), self.raw.reading, self.size) {
-            (true, _, 0) => Err(value_error("I/O operation on closed file.")),
-            (false, false, 0) => Err(unsupported("File or stream is not readable.")),
-            // CPython: its class has no way to read, be it closed or not; all but this one come to `read`.
-            (_, false, _) => Err(unsupported(if verb == "read1" { verb } else { "read" })),
-            (true, true, _) => Err(value_error(format!("{verb} of closed file"))),
-            (false, true, _) => Ok(()),
-        }
+    /// Fails, because a socket has no position. It is here for the errors of Python's `seek`.
+    ///
+    /// # Errors
+    /// `UnsupportedOperation`; `ValueError` on a closed file with a buffer, and for a `whence` that is not 0 to 4.
+    pub fn seek(&mut self, offset: i64, whence: i32) -> Result<u64> {
+        let _ = offset;
+        Err(match &mut self.layers {
+            Layers::Binary(binary) => binary.seek(whence),
+            Layers::Text(text) => text.seek(),
+        })
     }
 
-    /// Fills the empty buffer by one read. None where it would block, 0 at the end.
-    fn fill(&mut self) -> Result<Option<usize>> {
-        self.fill_with(self.size.clamp(1, 1 << 20))
+    /// Fails, because a socket has no position. It is here for the errors of Python's `tell`.
+    ///
+    /// # Errors
+    /// `UnsupportedOperation`; `ValueError` on a closed file of text.
+    pub fn tell(&self) -> Result<u64> {
+        Err(match &self.layers {
+            Layers::Binary(binary) => binary.tell(),
+            Layers::Text(text) => text.seek(),
+        })
     }
 
-    fn fill_with(&mut self, size: usize) -> Result<Option<usize>> {
-        let mut buffer = vec![0; size];
-        let got = self.raw.read_into(&mut buffer)?;
-        buffer.truncate(got.unwrap_or(0));
-        self.ahead = buffer;
-        Ok(got)
+    /// Fails, because a socket has no size, but sends first what is in the buffer of a file that is only written, or is of
+    /// text. It is here for the errors of Python's `truncate`.
+    ///
+    /// # Errors
+    /// `UnsupportedOperation`; `ValueError` on a closed file with a buffer; those of [`flush`](Self::flush).
+    pub fn truncate(&mut self) -> Result<u64> {
+        Err(match &mut self.layers {
+            Layers::Binary(binary) => binary.truncate(),
+            Layers::Text(text) => text.truncate(),
+        })
     }
 
-    /// Reads so many bytes, or to the end. Fewer come at the end and where it would block; none where it would block at once.
-    /// Without a buffer it is one read.
+    /// Takes off the uppermost layer, which is flushed before, and returns the file beneath it: of a text the file of bytes, of
+    /// this the one without a buffer. What the layer has read ahead is lost. Every call of this file then fails with
+    /// `ValueError`.
+    ///
+    /// # Errors
+    /// `ValueError` on a closed file, `UnsupportedOperation` on one with buffers for both ways, `AttributeError` on one without
+    /// a buffer; those of [`flush`](Self::flush), after which the file is as it was.
+    pub fn detach(&mut self) -> Result<Self> {
+        let binary = match &mut self.layers {
+            Layers::Binary(binary) => binary.detach()?,
+            Layers::Text(text) => text.detach()?,
+        };
+        Ok(Self { mode: binary.mode().to_owned(), layers: Layers::Binary(binary) })
+    }
+
+    /// Reads `size` bytes, or to the end. Fewer come at the end, and where the next read would block. None if the first one
+    /// would. Without a buffer it is one read, but to the end.
     ///
     /// # Errors
     /// `ValueError` on a closed file, `UnsupportedOperation` on one for writing, `OSError` after a read that timed out;
-    /// `MemoryError`; those of [`Socket::recv`], after which what was read in this call is lost.
+    /// `MemoryError`; those of [`Socket::recv`], after which what this call had read is lost.
     pub fn read(&mut self, size: Option<usize>) -> Result<Option<Vec<u8>>> {
-        self.begin_read("read")?;
-        if let (0, Some(size)) = (self.size, size) {
-            let mut buffer = room(size)?;
-            let got = self.raw.read_into(&mut buffer)?;
-            return Ok(got.map(|count| {
-                buffer.truncate(count);
-                buffer
-            }));
-        }
-        self.gather(size)
+        self.binary("read")?.read(size)
     }
 
-    fn gather(&mut self, size: Option<usize>) -> Result<Option<Vec<u8>>> {
-        let wanted = size.unwrap_or(usize::MAX);
-        let mut data = Vec::new();
-        loop {
-            let count = self.ahead.len().min(wanted.saturating_sub(data.len()));
-            data.try_reserve(count).map_err(|_| no_memory())?;
-            data.extend(self.ahead.drain(..count));
-            if data.len() >= wanted {
-                return Ok(Some(data));
-            }
-            match self.fill()? {
-                Some(0) => return Ok(Some(data)),
-                None if data.is_empty() => return Ok(None),
-                None => return Ok(Some(data)),
-                Some(_) => {}
-            }
-        }
-    }
-
-    /// Reads at most so many bytes by at most one read; what is in the buffer takes none. Nothing comes at the end, and where it
-    /// would block.
+    /// Reads at most `size` bytes, or as many as the buffer holds, by at most one read; what is in the buffer takes none. Nothing
+    /// comes at the end, and where it would block.
     ///
     /// # Errors
     /// Those of [`read`](Self::read); `UnsupportedOperation` on a file without a buffer.
     pub fn read1(&mut self, size: Option<usize>) -> Result<Vec<u8>> {
-        self.begin_read("read1")?;
-        if self.size == 0 {
-            return Err(unsupported("read1"));
-        }
-        let size = size.unwrap_or(self.size);
-        if self.ahead.is_empty() && size > 0 {
-            self.fill()?;
-        }
-        Ok(self.ahead.drain(..size.min(self.ahead.len())).collect())
+        self.binary("read1")?.read1(size)
     }
 
-    /// Reads into a buffer until it is full, the stream ends or it would block; without a buffer of its own by one read. None
-    /// where it would block at once.
+    /// Reads into a buffer until it is full, the stream ends or the next read would block; without a buffer of its own by one
+    /// read. None if the first read would block.
     ///
     /// # Errors
     /// Those of [`read`](Self::read).
     pub fn readinto(&mut self, buffer: &mut [u8]) -> Result<Option<usize>> {
-        self.begin_read("readinto")?;
-        if self.size == 0 {
-            return self.raw.read_into(buffer);
-        }
-        let Some(data) = self.gather(Some(buffer.len()))? else { return Ok(None) };
-        if let Some(place) = buffer.get_mut(..data.len()) {
-            place.copy_from_slice(&data);
-        }
-        Ok(Some(data.len()))
+        self.binary("readinto")?.readinto(buffer, false)
     }
 
-    /// What is in the buffer, which one read fills if it is empty. Nothing is taken out.
+    /// Reads into a buffer: what this file's own buffer has, and by at most one read. As in CPython that read is made even
+    /// where its own buffer had something, if there is room for more than its size.
+    ///
+    /// # Errors
+    /// Those of [`read1`](Self::read1).
+    pub fn readinto1(&mut self, buffer: &mut [u8]) -> Result<Option<usize>> {
+        self.binary("readinto1")?.readinto(buffer, true)
+    }
+
+    /// The bytes in the buffer, which one read fills if it is empty. Nothing is taken out.
     ///
     /// # Errors
     /// Those of [`read1`](Self::read1).
     pub fn peek(&mut self) -> Result<&[u8]> {
-        self.begin_read("peek")?;
-        if self.size == 0 {
-            return Err(unsupported("peek"));
-        }
-        if self.ahead.is_empty() {
-            self.fill()?;
-        }
-        Ok(&self.ahead)
+        self.binary("peek")?.peek()
     }
 
-    /// Reads a line, its `\n` included, of at most so many bytes. Without it the stream has ended, or would block.
+    /// Reads a line, its `\n` included, of at most `limit` bytes. Without its end the stream has ended, or would block.
+    ///
+    /// On a file for both ways the limit counts anew at each read, as in CPython, so that a line that came in pieces may be
+    /// longer. Without a buffer each byte is a read.
     ///
     /// # Errors
-    /// Those of [`read`](Self::read).
+    /// Those of [`read`](Self::read). `OSError` where it would block on a file for both ways or without a buffer.
     pub fn readline(&mut self, limit: Option<usize>) -> Result<Vec<u8>> {
-        self.begin_read("readline")?;
-        let limit = limit.unwrap_or(usize::MAX);
-        let mut line = Vec::new();
-        while line.len() < limit {
-            if self.ahead.is_empty() && matches!(self.fill()?, None | Some(0)) {
-                break;
-            }
-            let newline = self.ahead.iter().position(|&byte| byte == b'\n').map(|at| at + 1);
-            let count = newline.unwrap_or(self.ahead.len()).min(limit - line.len());
-            line.extend(self.ahead.drain(..count));
-            if newline == Some(count) {
-                break;
-            }
-        }
-        Ok(line)
+        self.binary("readline")?.readline(limit)
     }
 
     /// The lines that are left, as [`readline`](Self::readline) gives them; with a hint no more once they have more bytes.
@@ -385,104 +321,29 @@ impl SocketFile {
     /// # Errors
     /// Those of [`readline`](Self::readline).
     pub fn readlines(&mut self, hint: Option<usize>) -> Result<Vec<Vec<u8>>> {
-        lines(hint, || self.readline(None), Vec::len)
+        let binary = self.binary("readlines")?;
+        binary.check_closed()?;
+        lines(hint, || binary.readline(None), Vec::len)
     }
 
-    /// A verb of reading text begins.
-    fn begin_text(&mut self) -> Result<()> {
-        if self.text.is_none() {
-            return Err(Error::text(ErrorKind::Type, "this file is of bytes"));
-        }
-        self.raw.socket()?;
-        if !self.raw.reading {
-            return Err(unsupported("not readable"));
-        }
-        self.flush_buffer()
-    }
-
-    /// Decodes bytes; none are the end.
-    fn decode(&mut self, data: &[u8], last: bool) -> Result<String> {
-        let Some(text) = &mut self.text else { return Ok(String::new()) };
-        let decoded = text.decoder.decode(data, last)?;
-        Ok(text.newline.read(decoded, &mut text.held, last))
-    }
-
-    /// The text of one more read, and whether the stream has ended.
-    fn more_text(&mut self) -> Result<(String, bool)> {
-        if self.ahead.is_empty() {
-            // CPython: a text takes its pieces past the buffer, whose size does not matter then.
-            self.fill_with(BUFFER)?;
-        }
-        let data = std::mem::take(&mut self.ahead);
-        let ended = data.is_empty();
-        Ok((self.decode(&data, ended)?, ended))
-    }
-
-    /// Takes out the text that was read ahead.
-    fn take_text(&mut self) -> String {
-        self.text.as_mut().map(|text| std::mem::take(&mut text.ahead)).unwrap_or_default()
-    }
-
-    /// Puts back what is behind the end of an answer.
-    fn cut_text(&mut self, mut answer: String, end: usize) -> String {
-        let rest = answer.split_off(end);
-        if let Some(text) = &mut self.text {
-            text.ahead = rest;
-        }
-        answer
-    }
-
-    /// Reads so many characters, or to the end.
+    /// Reads `size` characters, or to the end. Fewer come at the end, and where the next read would block.
     ///
     /// # Errors
     /// `ValueError` on a closed file, `UnsupportedOperation` on one for writing, `TypeError` on one of bytes, `OSError` after a
-    /// read that timed out; `UnicodeDecodeError`; those of [`Socket::recv`], after which what this call had taken is lost.
+    /// read that timed out; `BlockingIOError` if it is to read to the end and would block at once; `UnicodeDecodeError`; those
+    /// of [`flush`](Self::flush) for what was written before; those of [`Socket::recv`], after which what this call had taken
+    /// is lost.
     pub fn read_text(&mut self, size: Option<usize>) -> Result<String> {
-        self.begin_text()?;
-        let Some(size) = size else {
-            let data = self.gather(None)?.unwrap_or_default();
-            let rest = self.decode(&data, true)?;
-            return Ok(self.take_text() + &rest);
-        };
-        let mut answer = self.take_text();
-        loop {
-            let end = answer.char_indices().map(|(at, _)| at).nth(size);
-            if let Some(end) = end {
-                return Ok(self.cut_text(answer, end));
-            }
-            if answer.chars().count() == size {
-                return Ok(answer);
-            }
-            let (more, ended) = self.more_text()?;
-            answer.push_str(&more);
-            if ended {
-                let end = answer.char_indices().map(|(at, _)| at).nth(size).unwrap_or(answer.len());
-                return Ok(self.cut_text(answer, end));
-            }
-        }
+        self.text()?.read(size)
     }
 
-    /// Reads a line of text, its end included, of at most so many characters. Without its end the stream has ended.
+    /// Reads a line of text, its end included, of at most `limit` characters. Without its end the stream has ended, or would
+    /// block.
     ///
     /// # Errors
     /// Those of [`read_text`](Self::read_text).
     pub fn readline_text(&mut self, limit: Option<usize>) -> Result<String> {
-        self.begin_text()?;
-        let newline = self.text.as_ref().map_or(Newline::Translated, |text| text.newline);
-        let mut line = self.take_text();
-        loop {
-            let limit = limit.and_then(|limit| line.char_indices().map(|(at, _)| at).nth(limit));
-            if let Some(end) = newline.end(&line).into_iter().chain(limit).min() {
-                return Ok(self.cut_text(line, end));
-            }
-            let (more, ended) = self.more_text()?;
-            line.push_str(&more);
-            if ended {
-                // What waited for what follows it is there now.
-                let end = newline.end(&line).unwrap_or(line.len());
-                return Ok(self.cut_text(line, end));
-            }
-        }
+        self.text()?.readline(limit)
     }
 
     /// The lines of text that are left; with a hint no more once they have more characters.
@@ -490,79 +351,45 @@ impl SocketFile {
     /// # Errors
     /// Those of [`read_text`](Self::read_text).
     pub fn readlines_text(&mut self, hint: Option<usize>) -> Result<Vec<String>> {
-        lines(hint, || self.readline_text(None), |line| line.chars().count())
+        let text = self.text()?;
+        text.check_closed()?;
+        lines(hint, || text.readline(None), |line| line.chars().count())
     }
 
-    /// A verb of writing begins.
-    fn begin_write(&self) -> Result<()> {
-        match (self.is_closed(), self.raw.writing, self.size) {
-            (true, _, 0) => Err(value_error("I/O operation on closed file.")),
-            (false, false, 0) => Err(unsupported("File or stream is not writable.")),
-            (_, false, _) => Err(unsupported("write")),
-            (true, true, _) => Err(value_error("write to closed file")),
-            (false, true, _) => Ok(()),
-        }
-    }
-
-    /// Writes bytes, and gives how many were taken: all of them into the buffer, or without a buffer what one send took, none
-    /// where it would block.
+    /// Writes bytes, and returns how many were taken: all of them into the buffer, or without a buffer what one send took, and
+    /// none if it would block.
     ///
     /// # Errors
-    /// `ValueError` on a closed file, `UnsupportedOperation` on one for reading, `TypeError` on one of text;
-    /// `BlockingIOError` where the buffer is full and its bytes would block; those of [`Socket::send`].
+    /// `ValueError` on a closed file, `UnsupportedOperation` on one for reading, `TypeError` on one of text; `BlockingIOError`
+    /// where the buffer is full and would block, with the number of bytes that it took
+    /// ([`Error::characters_written`]); those of [`Socket::send`]. After these what was in the buffer before is there still, and
+    /// of these bytes nothing is kept.
     pub fn write(&mut self, data: &[u8]) -> Result<Option<usize>> {
-        if self.text.is_some() {
-            return Err(Error::text(ErrorKind::Type, "write() argument must be str, not bytes"));
-        }
-        self.begin_write()?;
-        if self.size == 0 {
-            return self.raw.write(data);
-        }
-        self.put(data).map(|()| Some(data.len()))
+        self.binary("write")?.write(data)
     }
 
-    /// Puts bytes into the buffer, which is written when it is full.
-    fn put(&mut self, data: &[u8]) -> Result<()> {
-        if self.behind.len().saturating_add(data.len()) > self.size {
-            self.flush_buffer()?;
-        }
-        self.behind.extend_from_slice(data);
-        if self.behind.len() > self.size { self.flush_buffer() } else { Ok(()) }
-    }
-
-    /// Writes each of several pieces.
+    /// Writes each of several pieces, by one [`write`](Self::write) each. As in CPython what a file without a buffer does not
+    /// take of a piece is not written.
     ///
     /// # Errors
     /// Those of [`write`](Self::write).
     pub fn writelines<'a>(&mut self, pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<()> {
-        for piece in pieces {
-            let mut rest = piece;
-            while let Some(count) = self.write(rest)? {
-                rest = rest.get(count..).unwrap_or_default();
-                if rest.is_empty() {
-                    break;
-                }
-            }
-        }
-        Ok(())
+        let binary = self.binary("write")?;
+        binary.check_closed()?;
+        pieces.into_iter().try_for_each(|piece| binary.write(piece).map(|_| ()))
     }
 
-    /// Writes text, and gives how many characters it has.
+    /// Writes text, and returns how many characters it has. It goes to the buffer once there are 8,192 bytes of it, and before
+    /// each read.
     ///
     /// # Errors
     /// `ValueError` on a closed file, `UnsupportedOperation` on one for reading, `TypeError` on one of bytes;
-    /// `UnicodeEncodeError`; those of [`write`](Self::write).
+    /// `UnicodeEncodeError`; those of [`write`](Self::write). As in CPython text that the buffer does not take is lost.
     pub fn write_text(&mut self, text: &str) -> Result<usize> {
-        let Some(Text { encoder, newline, .. }) = &mut self.text else {
-            return Err(Error::text(ErrorKind::Type, "a bytes-like object is required, not 'str'"));
-        };
-        self.raw.socket()?;
-        if !self.raw.writing {
-            return Err(unsupported("not writable"));
+        match &mut self.layers {
+            Layers::Text(file) => file.write(text),
+            Layers::Binary(_) => Err(Error::text(ErrorKind::Type, "a bytes-like object is required, not 'str'")),
         }
-        let data = encoder.encode(&newline.write(text))?;
-        self.put(&data)?;
-        Ok(text.chars().count())
     }
 
     /// Sends what is in the buffer.
@@ -570,44 +397,28 @@ impl SocketFile {
     /// # Errors
     /// `ValueError` on a closed file; `BlockingIOError` where it would block, and the rest stays; those of [`Socket::send`].
     pub fn flush(&mut self) -> Result<()> {
-        if self.is_closed() {
-            return Err(value_error(match (&self.text, self.raw.writing && self.size > 0) {
-                (None, true) => "flush of closed file",
-                _ => "I/O operation on closed file.",
-            }));
+        match &mut self.layers {
+            Layers::Binary(binary) => binary.flush(),
+            Layers::Text(text) => text.flush(),
         }
-        self.flush_buffer()
-    }
-
-    fn flush_buffer(&mut self) -> Result<()> {
-        while !self.behind.is_empty() {
-            match self.raw.write(&self.behind)? {
-                Some(count) => drop(self.behind.drain(..count.min(self.behind.len()))),
-                None => {
-                    return Err(
-                        Error::from_errno(errno::EAGAIN).with_text("write could not complete without blocking".to_owned())
-                    );
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Sends what is in the buffer and closes the file; if the socket was closed and this is its last file, the descriptor too.
     /// On a closed file it does nothing. The file is closed whatever the result is.
     ///
+    /// As in CPython a file of text tries twice to send what is in its buffer, if the first time fails.
+    ///
     /// # Errors
-    /// Those of [`flush`](Self::flush) and [`Socket::close`].
+    /// Those of [`flush`](Self::flush) and [`Socket::close`]; `ValueError` on a file whose socket was taken out.
     pub fn close(&mut self) -> Result<()> {
-        if self.is_closed() {
-            return Ok(());
+        match &mut self.layers {
+            Layers::Binary(binary) => binary.close(),
+            Layers::Text(text) => text.close(),
         }
-        let flushed = self.flush_buffer();
-        flushed.and(self.raw.close())
     }
 }
 
-/// Lines until there is none, or they are as long as the hint.
+/// Lines until there is none, or they are longer than the hint.
 fn lines<T>(hint: Option<usize>, mut next: impl FnMut() -> Result<T>, length: impl Fn(&T) -> usize) -> Result<Vec<T>> {
     let (mut all, mut total) = (Vec::new(), 0_usize);
     loop {
@@ -624,23 +435,9 @@ fn lines<T>(hint: Option<usize>, mut next: impl FnMut() -> Result<T>, length: im
     }
 }
 
-fn no_memory() -> Error {
-    Error::text(ErrorKind::Memory, "")
-}
-
-/// A buffer of zeros, if there is memory for it.
-fn room(size: usize) -> Result<Vec<u8>> {
-    // More than a host gives at once stays empty.
-    let size = size.min(1 << 20);
-    let mut buffer = Vec::new();
-    buffer.try_reserve_exact(size).map_err(|_| no_memory())?;
-    buffer.resize(size, 0);
-    Ok(buffer)
-}
-
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Nobody is there to be told.
+        // Nobody is there to get the error.
         let _ = self.close();
     }
 }
@@ -651,25 +448,23 @@ impl fmt::Debug for SocketFile {
     }
 }
 
-/// For bytes. What would block is `WouldBlock`.
+/// For bytes: what is in the buffer, or else one read. If that would block, the error is `WouldBlock`.
 impl Read for SocketFile {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.begin_read("read")?;
-        if self.ahead.is_empty() && !buffer.is_empty() {
-            self.fill()?.ok_or(io::ErrorKind::WouldBlock)?;
-        }
-        let count = buffer.len().min(self.ahead.len());
-        for (place, byte) in buffer.iter_mut().zip(self.ahead.drain(..count)) {
-            *place = byte;
-        }
-        Ok(count)
+        Ok(self.binary("read")?.read_some(buffer)?.ok_or(io::ErrorKind::WouldBlock)?)
     }
 }
 
-/// For bytes. What would block is `WouldBlock`.
+/// For bytes. If it would block and nothing was taken, the error is `WouldBlock`.
 impl Write for SocketFile {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        Ok(Self::write(self, data)?.ok_or(io::ErrorKind::WouldBlock)?)
+        match Self::write(self, data) {
+            Ok(taken) => Ok(taken.ok_or(io::ErrorKind::WouldBlock)?),
+            Err(error) => match error.characters_written() {
+                Some(taken @ 1..) => Ok(taken),
+                _ => Err(error.into()),
+            },
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -61,6 +61,7 @@ mod fake;
 mod fds;
 mod file;
 mod foreign;
+mod idna;
 mod interrupt;
 mod names;
 mod netdb;

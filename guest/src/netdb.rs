@@ -9,7 +9,7 @@ use sandsock_abi::{
 
 use crate::{
     Address, AddressArgument, AddressInfoFlags, Error, ErrorKind, Family, NameInfoFlags, Progress, Result, SocketType,
-    ToAddress, address, interrupt,
+    ToAddress, address, idna, interrupt,
     raw::{
         netdb,
         types::{self, AddressHints, NameError, Wait},
@@ -89,7 +89,7 @@ impl<'a> Service<'a> {
 /// Python: `socket.getaddrinfo(host, port, family, type, proto, flags)`.
 ///
 /// # Errors
-/// `gaierror` where there is no such name or service; `UnicodeError` where a label is empty or too long; `PermissionError`
+/// `gaierror` where there is no such name or service; `UnicodeError` for a name that is none by IDNA; `PermissionError`
 /// where no grant names the host; EAGAIN where the look-ups allowed at once are used up.
 ///
 /// ```no_run
@@ -108,11 +108,9 @@ pub fn getaddrinfo<'a>(
 ) -> Result<Vec<AddressInfo>> {
     let hints = AddressHints { family: family.into().0, type_: kind.into().0, protocol, flags: flags.into().0 };
     let host = host.into();
-    host.map_or(Ok(()), check_labels)?;
-    // C's strings end at a NUL.
-    let host = host.map(|host| host.split('\0').next().unwrap_or_default());
+    let host = host.map(idna::encode).transpose()?;
     let service = service.into().text();
-    let answers = look_up(host, service.as_deref(), hints)?;
+    let answers = look_up(host.as_deref().map(c_text), service.as_deref().map(c_text), hints)?;
     Ok(answers.into_iter().map(AddressInfo::from).collect())
 }
 
@@ -161,39 +159,19 @@ fn os_text(text: &'static str) -> Error {
     Error::text(ErrorKind::Os, text)
 }
 
-/// Python's codec `idna`: each label has 1 to 63 characters, the last one may be empty. The rest of IDNA is the host's.
-fn check_labels(name: &str) -> Result<()> {
-    let dots: &[char] = if name.is_ascii() { &['.'] } else { &['.', '\u{3002}', '\u{ff0e}', '\u{ff61}'] };
-    let labels: Vec<&str> = name.split(dots).collect();
-    // The shortest form in ASCII of a label that is not: `xn--` and a letter for each character.
-    let is_long = |label: &str| if label.is_ascii() { label.len() > 63 } else { label.chars().count() > 59 };
-    let bad = |wrong: &dyn Fn(usize, &str) -> bool| {
-        let at = labels.iter().enumerate().position(|(at, label)| wrong(at, label))?;
-        let start: usize = labels[..at].iter().map(|label| label.chars().count() + 1).sum();
-        Some((start, labels[at].chars().count()))
-    };
-    if let Some((start, _)) = bad(&|at, label| label.is_empty() && at + 1 < labels.len()) {
-        let found = u32::from(name.chars().nth(start).unwrap_or('.'));
-        let found = if found < 0x100 { format!("\\x{found:02x}") } else { format!("\\u{found:04x}") };
-        let text = format!("'idna' codec can't encode character '{found}' in position {start}: label empty");
-        return Err(Error::text(ErrorKind::Unicode, text));
-    }
-    if let Some((start, length)) = bad(&|_, label| is_long(label)) {
-        let end = start + length - 1;
-        let text = format!("'idna' codec can't encode characters in position {start}-{end}: label too long");
-        return Err(Error::text(ErrorKind::Unicode, text));
-    }
-    Ok(())
-}
-
 /// A host's name as the functions of the gethostby family take it.
-fn host_argument(verb: &str, name: &str) -> Result<()> {
-    check_labels(name)?;
+fn host_argument<'a>(verb: &str, name: &'a str) -> Result<Cow<'a, str>> {
+    let name = idna::encode(name)?;
     if name.contains('\0') {
         let text = format!("{verb}() argument 1 must be encoded string without null bytes, not str");
         return Err(Error::text(ErrorKind::Type, text));
     }
-    Ok(())
+    Ok(name)
+}
+
+/// A text as C takes it: to the first NUL.
+fn c_text(text: &str) -> &str {
+    text.split('\0').next().unwrap_or_default()
 }
 
 /// A text that C's functions take.
@@ -229,7 +207,7 @@ fn host_entry(entry: types::HostEntry, v6: bool) -> Result<HostEntry> {
 /// # Errors
 /// `gaierror`, `UnicodeError` and `PermissionError` as [`getaddrinfo`]; `TypeError` for a name with a NUL.
 pub fn gethostbyname(hostname: &str) -> Result<String> {
-    host_argument("gethostbyname", hostname)?;
+    let hostname = host_argument("gethostbyname", hostname)?;
     Ok(address::resolve(Family::INET, hostname.as_bytes())?.to_string())
 }
 
@@ -240,9 +218,9 @@ pub fn gethostbyname(hostname: &str) -> Result<String> {
 /// # Errors
 /// Those of [`gethostbyname`]; `herror` where the name is found for an address and has no entry.
 pub fn gethostbyname_ex(hostname: &str) -> Result<HostEntry> {
-    host_argument("gethostbyname_ex", hostname)?;
+    let hostname = host_argument("gethostbyname_ex", hostname)?;
     address::resolve(Family::INET, hostname.as_bytes())?;
-    host_entry(ask(|| netdb::get_host_by_name(hostname, Family::INET.0, Wait::Forever))?, false)
+    host_entry(ask(|| netdb::get_host_by_name(&hostname, Family::INET.0, Wait::Forever))?, false)
 }
 
 /// The name, the aliases and the addresses of a host, by its address or by a name of it: gethostbyaddr(3).
@@ -253,7 +231,7 @@ pub fn gethostbyname_ex(hostname: &str) -> Result<HostEntry> {
 /// `herror` where the address has no name; `OSError` without an errno for nothing; `PermissionError` where no grant
 /// (`reverse-resolve=ADDRESS`) names the address; those of [`gethostbyname`].
 pub fn gethostbyaddr(ip_address: &str) -> Result<HostEntry> {
-    host_argument("gethostbyaddr", ip_address)?;
+    let ip_address = host_argument("gethostbyaddr", ip_address)?;
     let (found, v6) = match address::resolve(Family::UNSPEC, ip_address.as_bytes())? {
         IpAddr::V4(v4) => (address::inet(v4, 0), false),
         IpAddr::V6(v6) => (address::inet6(v6, 0, 0, 0), true),
@@ -336,7 +314,8 @@ pub fn getnameinfo(sockaddr: impl ToAddress, flags: impl Into<NameInfoFlags>) ->
 
 /// The address that getnameinfo's tuple is.
 fn numeric_address(host: &[u8], port: i64, flow_info: Option<i64>, scope_id: Option<i64>) -> Result<types::Address> {
-    let host = str::from_utf8(host).map_err(|_| Error::address_info(EAI_NONAME))?;
+    let no_name = || Error::address_info(EAI_NONAME);
+    let host = str::from_utf8(host).map_err(|_| no_name())?;
     no_null(host)?;
     let port = c_int(port)?;
     let is_pair = flow_info.is_none() && scope_id.is_none();
@@ -344,6 +323,10 @@ fn numeric_address(host: &[u8], port: i64, flow_info: Option<i64>, scope_id: Opt
     let (flow_info, scope_id) = (flow_info.unwrap_or(0) as u32, scope_id.unwrap_or(0) as u32);
     if flow_info > 0xf_ffff {
         return Err(Error::text(ErrorKind::Overflow, "getnameinfo(): flowinfo must be 0-1048575."));
+    }
+    // CPython: no IDNA here, by which digits that are not ASCII would be numbers.
+    if !host.is_ascii() {
+        return Err(no_name());
     }
     let hints = AddressHints { family: 0, type_: SocketType::DGRAM.0, protocol: 0, flags: AI_NUMERICHOST };
     let mut answers = look_up(Some(host), Some(&port.to_string()), hints)?.into_iter().map(|info| info.address);
@@ -354,7 +337,7 @@ fn numeric_address(host: &[u8], port: i64, flow_info: Option<i64>, scope_id: Opt
             Ok(types::Address::Inet6(types::Inet6Address { flow_info, scope_id, ..found }))
         }
         (Some(found), None) => Ok(found),
-        (None, _) => Err(Error::address_info(EAI_NONAME)),
+        (None, _) => Err(no_name()),
     }
 }
 

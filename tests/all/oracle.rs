@@ -1,21 +1,61 @@
 //! The same steps by native Python and by a guest: what they print must be the same, line by line.
 
+mod scripts;
+
 use std::cell::RefCell;
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use sandsock_tests::resolver::{NameServer, with_own_resolver};
 use sandsock_tests::{Guest, Program, both_ways, programs, skip};
 
-/// What a script of `oracle/` prints, given these arguments; none where there is no Python.
-fn python(test: &str, script: &str, arguments: &[String]) -> Option<String> {
+/// The newest CPython here: pythonX.Y of the path or of pyenv, or else python3. None if there is none.
+fn newest_python() -> Option<&'static (PathBuf, (u32, u32))> {
+    static NEWEST: OnceLock<Option<(PathBuf, (u32, u32))>> = OnceLock::new();
+    let version = |python: PathBuf| {
+        let script = "import sys; print(*sys.version_info[:2])";
+        let output = Command::new(&python).args(["-c", script]).output().ok().filter(|output| output.status.success())?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        let (major, minor) = text.trim().split_once(' ')?;
+        Some((python, (major.parse().ok()?, minor.parse().ok()?)))
+    };
+    let find = || {
+        let mut candidates: Vec<PathBuf> = ["python3.14", "python3.13", "python3"].map(PathBuf::from).into();
+        let root = std::env::var_os("PYENV_ROOT").map(PathBuf::from);
+        let root = root.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".pyenv")));
+        let versions = root.and_then(|root| root.join("versions").read_dir().ok()).into_iter().flatten().flatten();
+        candidates.extend(versions.map(|version| version.path().join("bin/python3")));
+        candidates.into_iter().filter_map(version).max_by_key(|&(_, version)| version)
+    };
+    NEWEST.get_or_init(find).as_ref()
+}
+
+/// The version of the newest CPython here.
+fn python_version() -> Option<(u32, u32)> {
+    newest_python().map(|&(_, version)| version)
+}
+
+/// What a script of `oracle/` prints, given these arguments, by this Python.
+fn run(python: &Path, script: &str, arguments: &[String]) -> std::io::Result<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("all/oracle").join(script);
-    match Command::new("python3").arg(path).args(arguments).output() {
-        Ok(output) => {
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            Some(String::from_utf8(output.stdout).expect("UTF-8"))
-        }
+    let output = Command::new(python).arg(path).args(arguments).output()?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout).expect("UTF-8"))
+}
+
+/// What a script of `oracle/` prints by the newest CPython here.
+fn run_python(script: &str, arguments: &[String]) -> String {
+    let (python, _) = newest_python().expect("there is a Python");
+    run(python, script, arguments).expect("it runs")
+}
+
+/// What a script of `oracle/` prints by python3, or of files by the newest CPython here; none where there is none.
+fn python(test: &str, script: &str, arguments: &[String]) -> Option<String> {
+    let newest = newest_python().filter(|_| script == "files.py").map(|(python, _)| python.as_path());
+    match run(newest.unwrap_or(Path::new("python3")), script, arguments) {
+        Ok(output) => Some(output),
         Err(error) => {
             skip(test, &format!("no python3: {error}"));
             None
@@ -665,6 +705,152 @@ pub(crate) fn oracle_module_same() {
     compare("oracle_module_same", programs::oracle_module_same, "module.py", &all);
 }
 
+/// Hosts and services that are hardly names: by IDNA, by C's rules for texts, by the lengths of labels.
+fn odd_names() -> Vec<String> {
+    let letters = |count: usize| "a".repeat(count);
+    let hosts = [
+        // Digits and dots of other scripts.
+        "%ef%bc%91%ef%bc%92%ef%bc%97.0.0.1".to_owned(),
+        "127%e3%80%820%ef%bc%8e0%ef%bd%a11".to_owned(),
+        "%ef%bc%90%ef%bd%98%ef%bc%97%ef%bd%86.1".to_owned(),
+        "%ef%bc%9a%ef%bc%9a1".to_owned(),
+        "127.0.0.1%c2%ad".to_owned(),
+        "%e2%92%88".to_owned(),
+        "%d9%a1%d9%a2%d9%a7.0.0.1".to_owned(),
+        // What IDNA maps.
+        "fa%c3%9f.example".to_owned(),
+        "FA%e1%ba%9e.example".to_owned(),
+        "web%e3%80%82example".to_owned(),
+        "%ef%bd%97eb.example%e3%80%82".to_owned(),
+        "we%c2%adb.example".to_owned(),
+        "we%e2%80%8db.example".to_owned(),
+        "b%75%cc%88cher.example".to_owned(),
+        "%ef%ac%81le.example".to_owned(),
+        // What it refuses.
+        "%c2%ad".to_owned(),
+        "x.%c2%ad.example".to_owned(),
+        "%c3%a9%e2%80%8f.example".to_owned(),
+        "%c3%a9%ee%80%80.example".to_owned(),
+        "%c3%a9%c2%80.example".to_owned(),
+        "%e3%80%80.example".to_owned(),
+        "%c3%a9%e3%80%80.example".to_owned(),
+        "%d8%a7a.example".to_owned(),
+        "%d8%a71.example".to_owned(),
+        "1%d8%a7.example".to_owned(),
+        "%d8%a7.example".to_owned(),
+        "xn--%c3%a9.example".to_owned(),
+        "XN--%c3%a9.example".to_owned(),
+        "%ef%bd%98n--%c3%a9.example".to_owned(),
+        "xn--zzzzz.example".to_owned(),
+        "xn--.example".to_owned(),
+        "%f0%9f%98%80.example".to_owned(),
+        "%ef%bf%bd.example".to_owned(),
+        // Labels.
+        "%c3%a9..example".to_owned(),
+        "%c3%a9%e3%80%82%e3%80%82example".to_owned(),
+        ".example".to_owned(),
+        "..".to_owned(),
+        "%e3%80%82".to_owned(),
+        "example..".to_owned(),
+        format!("{}.example", letters(63)),
+        format!("{}.example", letters(64)),
+        format!("{}%c3%a9.example", letters(55)),
+        format!("{}%c3%a9.example", letters(56)),
+        format!("{}%c3%a9.example", letters(57)),
+        format!("{}.example", "%c3%a9".repeat(59)),
+        format!("{}.example", "%c3%a9".repeat(60)),
+        format!("{}.example", ["a"; 123].join(".")),
+        format!("{}.example", ["a"; 124].join(".")),
+        format!("{}.example", letters(300)),
+        // Bytes.
+        "%00".to_owned(),
+        "web.example%00".to_owned(),
+        "web.example%00x".to_owned(),
+        "%c3%a9%00.example".to_owned(),
+        "127.0.0.1%00".to_owned(),
+        "%20127.0.0.1".to_owned(),
+        "127.0.0.1%20".to_owned(),
+        "127.0.0.1%0a".to_owned(),
+        "web%20.example".to_owned(),
+        "%20web.example".to_owned(),
+        "web.example%20".to_owned(),
+        "web%0a.example".to_owned(),
+        "_web.example".to_owned(),
+        "-web.example".to_owned(),
+        "web-.example".to_owned(),
+        "we*b.example".to_owned(),
+        "%7f.example".to_owned(),
+        "%01.example".to_owned(),
+        "fe80::1%25%c3%a9".to_owned(),
+        "[::1]".to_owned(),
+        "::ffff:%ef%bc%91.2.3.4".to_owned(),
+    ];
+    let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+    let mut all = cases(&[&["gai"], &hosts, &["80"], &["0"], &["1"], &["0", "2", "4"]]);
+    all.extend(cases(&[&["byname", "byname_ex", "byaddr", "fqdn"], &hosts]));
+    all.extend(cases(&[&["connect", "sendto"], &["2", "10"], &hosts, &["9"]]));
+    all.extend(cases(&[&["bind"], &["2"], &hosts, &["0"]]));
+    // What is wrong first is told: the host before the port's range, the port's C int before the look-up.
+    all.extend(cases(&[
+        &["connect"],
+        &["2"],
+        &["%c3%a9..example", "a%00b", "none.example"],
+        &["-1", "65536", "2147483648"],
+    ]));
+    all.extend(cases(&[&["info"], &hosts, &["80"], &["3"]]));
+    let services = [
+        "80%00",
+        "80%00x",
+        "http%00",
+        "%00",
+        "80%20",
+        "%2080",
+        "+80",
+        "-80",
+        "-0",
+        "0x50",
+        "0120",
+        "00080",
+        "",
+        "8%200",
+        "80x",
+        "65535",
+        "65536",
+        "99999999999",
+        "99999999999999999999",
+        "-1",
+        "%ef%bc%98%ef%bc%90",
+        "%d9%a3",
+        "http%20",
+        "%20http",
+        "HTTP",
+        "htt%c3%a9",
+        "%0980",
+        "80%0a",
+        "1e3",
+        "80.0",
+    ]
+    .map(|service| format!("s{service}"));
+    let services: Vec<&str> = services.iter().map(String::as_str).collect();
+    all.extend(cases(&[
+        &["gai"],
+        &["127.0.0.1", "::1", "-"],
+        &services,
+        &["0"],
+        &["0", "1", "2", "3"],
+        &["0"],
+        &["0", "1024"],
+    ]));
+    let numbers = ["-1", "0", "65535", "65536", "2147483648", "4294967376", "9223372036854775807", "-9223372036854775808"];
+    all.extend(cases(&[&["gai"], &["127.0.0.1", "-"], &numbers, &["0"], &["1"], &["0"], &["0", "1", "1024"]]));
+    let names = ["http%20", "%20http", "htt%c3%a9", "http%00", "80", "%00", "http/tcp", "%0a"];
+    all.extend(cases(&[&["service", "protocol"], &names]));
+    all.extend(cases(&[&["service"], &["http"], &["tcp%00", "TCP", "tcp%20", "%c3%a9", "6"]]));
+    all.extend(cases(&[&["index"], &["lo%20", "LO", "lo%0a", "%c3%a9", "1", "lo:1", "a/b", ".."]]));
+    all.extend(cases(&[&["port"], &["80"], &["tcp%00", "TCP", "%c3%a9"]]));
+    all
+}
+
 #[test]
 pub(crate) fn oracle_names_same() {
     const TEST: &str = "oracle::oracle_names_same";
@@ -755,8 +941,9 @@ pub(crate) fn oracle_names_same() {
     all.extend(["interfaces", "hostname"].map(String::from));
     all.push(format!("sethostname|{}", "x".repeat(65)));
     all.extend(["sethostname|other.example", "hostname", "sethostname|inside", "hostname"].map(String::from));
+    all.extend(odd_names());
     with_own_resolver(TEST, || {
-        let records = "93.184.216.34 web.example web\n93.184.216.35 both.example\n2606:2800::5 both.example\n\
+        let records = "93.184.216.36 fass.example\n93.184.216.35 xn--fa-hia.example\n93.184.216.34 web.example web\n93.184.216.35 both.example\n2606:2800::5 both.example\n\
                        2606:2800::6 six.example\n93.184.216.36 xn--bcher-kva.example\n";
         let Some(_server) = NameServer::start(TEST, records, &[("www.example", "web.example")]) else { return };
         compare(TEST, programs::oracle_names_same, "names.py", &all);

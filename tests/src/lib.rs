@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use sandsock_host::observe::Observer;
 use sandsock_host::policy::{Grant, Policy, PolicyBuilder};
 use sandsock_host::{Inherited, Interrupter, SandsockCtx, SandsockCtxView, SandsockView};
 use wasmtime::component::{Component, Linker, ResourceTable};
@@ -116,6 +117,7 @@ pub struct Guest {
     dirs: Vec<(PathBuf, String)>,
     hostname: Option<String>,
     inherited: Vec<(i32, Inherited)>,
+    observers: Vec<Arc<dyn Observer>>,
 }
 
 /// How a guest ended.
@@ -204,6 +206,7 @@ impl Guest {
             dirs: Vec::new(),
             inherited: Vec::new(),
             hostname: None,
+            observers: Vec::new(),
         }
     }
 
@@ -301,6 +304,12 @@ impl Guest {
         self
     }
 
+    /// Lets an observer follow the guest's calls.
+    pub fn observe(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observers.push(observer);
+        self
+    }
+
     /// Runs the guest to its end.
     #[track_caller]
     pub fn run(self) -> Ended {
@@ -352,6 +361,9 @@ impl Guest {
         }
         for (number, descriptor) in self.inherited {
             builder.inherit(number, descriptor);
+        }
+        for observer in self.observers {
+            builder.observe(observer);
         }
         if let Some(name) = &self.hostname {
             builder.host_name(name).expect("a good name");

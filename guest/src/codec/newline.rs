@@ -62,4 +62,9 @@ impl Newline {
             }
         }
     }
+
+    /// How much of a text in which no line ends can't be the beginning of a line's end.
+    pub(crate) fn usable(self, text: &str) -> usize {
+        text.len() - usize::from(self == Self::One("\r\n") && text.ends_with('\r'))
+    }
 }

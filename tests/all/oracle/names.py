@@ -15,13 +15,20 @@ def call(parts):
     if verb == "gai":
         host, port, family, kind, protocol, flags = rest
         host = None if host == "-" else text(host)
-        port = None if port == "-" else port[1:] if port.startswith("s") else int(port)
+        port = None if port == "-" else text(port[1:]) if port.startswith("s") else int(port)
         answers = socket.getaddrinfo(host, port, int(family), int(kind), int(protocol), int(flags))
         # In the order of their texts: which one of several comes first is the resolver's own choice, each time anew.
         return "[" + ", ".join(sorted(repr((int(f), int(t), p, name, where)) for f, t, p, name, where in answers)) + "]"
     if verb == "info":
         address = (texts[0], int(rest[1]), *map(int, rest[3:]))
         return repr(socket.getnameinfo(address, int(rest[2])))
+    if verb in ("connect", "bind", "sendto"):
+        with socket.socket(int(rest[0]), socket.SOCK_DGRAM) as sock:
+            address = (texts[1], int(rest[2]))
+            if verb == "sendto":
+                return repr(sock.sendto(b"x", address))
+            getattr(sock, verb)(address)
+            return repr((sock.getpeername() if verb == "connect" else sock.getsockname())[0])
     simple = {
         "byname": socket.gethostbyname,
         "byname_ex": socket.gethostbyname_ex,

@@ -1,8 +1,9 @@
 //! Makes the calls for names that its arguments name, and says what each gave; `names.py` does the same.
 
 use sandsock::{
-    Error, ErrorKind, HostEntry, Service, getaddrinfo, getfqdn, gethostbyaddr, gethostbyname, gethostbyname_ex, gethostname,
-    getnameinfo, getprotobyname, getservbyname, getservbyport, if_indextoname, if_nameindex, if_nametoindex, sethostname,
+    Error, ErrorKind, HostEntry, Service, Socket, constants::SOCK_DGRAM, getaddrinfo, getfqdn, gethostbyaddr, gethostbyname,
+    gethostbyname_ex, gethostname, getnameinfo, getprotobyname, getservbyname, getservbyport, if_indextoname, if_nameindex,
+    if_nametoindex, sethostname,
 };
 use sandsock_test_programs::oracle::{decode, shown};
 
@@ -41,9 +42,13 @@ fn call(parts: &[&str]) -> Result<String, Error> {
     Ok(match parts[0] {
         "gai" => {
             let host = (parts[1] != "-").then_some(name);
+            let service;
             let service = match parts[2] {
                 "-" => Service::None,
-                name if name.starts_with('s') => Service::Name(&name[1..]),
+                name if name.starts_with('s') => {
+                    service = text(&name[1..]);
+                    Service::Name(&service)
+                }
                 port => Service::Number(port.parse().expect("a number")),
             };
             let small = |place: usize| i32::try_from(number(place)).expect("an int");
@@ -67,6 +72,22 @@ fn call(parts: &[&str]) -> Result<String, Error> {
                 _ => getnameinfo((name, number(2), number(4), number(5)), flags)?,
             };
             format!("({}, {})", repr(&host), repr(&service))
+        }
+        "connect" | "bind" | "sendto" => {
+            let socket = Socket::new(i32::try_from(number(1)).expect("an int"), SOCK_DGRAM, 0)?;
+            let address = (text(parts[2]), number(3));
+            let there = match parts[0] {
+                "sendto" => return Ok(socket.sendto(b"x", 0, address)?.to_string()),
+                "bind" => {
+                    socket.bind(address)?;
+                    socket.getsockname()?
+                }
+                _ => {
+                    socket.connect(address)?;
+                    socket.getpeername()?
+                }
+            };
+            repr(&there.host().unwrap_or_default())
         }
         "service" => getservbyname(&name, optional(2).as_deref())?.to_string(),
         "port" => repr(&getservbyport(number(1), optional(2).as_deref())?),
