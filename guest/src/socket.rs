@@ -98,7 +98,7 @@ impl Socket {
     ///
     /// # Errors
     /// What socket(2) says (EAFNOSUPPORT, EPROTONOSUPPORT, EMFILE), and `PermissionError` where no grant names the family and
-    /// type.
+    /// type; streams and datagrams of INET, INET6 and UNIX need none, but what is done with them does.
     pub fn new(family: impl Into<Family>, kind: impl Into<SocketType>, protocol: i32) -> Result<Self> {
         let or = |number: i32, default: i32| if number == -1 { default } else { number };
         let family = Family(or(family.into().0, Family::INET.0));

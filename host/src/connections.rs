@@ -34,10 +34,12 @@ pub(crate) async fn connect<T: SandsockView>(
 ) -> Outcome<()> {
     let (handle, kind) = store.data_mut().sandsock().socket_of(&d)?;
     let mut patience = Patience::new(wait, 0);
-    if !matches!(address, Address::Unspec) {
-        store.data_mut().sandsock().ctx.judge().implicit_name(&handle)?;
-    }
     let mut permit = judge_connect(store, kind, &address, wait).await?;
+    if matches!(address, Address::Unspec) {
+        handle.forget_port();
+    } else {
+        store.data_mut().sandsock().ctx.judge().local_of_connect(&handle, kind)?;
+    }
     if handle.may_block() && kind.type_ != libc::SOCK_DGRAM {
         let view = store.data_mut().sandsock();
         let left = &mut view.table.get_mut(&d)?.connecting;

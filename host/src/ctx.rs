@@ -18,6 +18,7 @@ use crate::inherit::{Inheritance, Inherited};
 use crate::observe::{self, Observer, Watch};
 use crate::permit::Judge;
 use crate::policy::{Decision, Limits, Pins, Policy, TokenBucket};
+use crate::unix_names::UnixNames;
 use crate::wait::{Interrupter, Mode, Waiter};
 
 /// How many of the blocking pool's threads one instance may hold.
@@ -44,6 +45,8 @@ pub struct SandsockCtx {
     pub(crate) lookups_pending: Places,
     pub(crate) real_numbers: bool,
     pub(crate) inheritance: Inheritance,
+    /// The names of UNIX sockets that this context and its like have left in folders.
+    pub(crate) unix_names: UnixNames,
     pub(crate) folders: Arc<[Folder]>,
     /// The host name that the operator gave.
     pub(crate) host_name: Option<String>,
@@ -61,6 +64,7 @@ impl SandsockCtx {
             mode: Mode::Thread,
             real_numbers: false,
             inheritance: Inheritance::default(),
+            unix_names: UnixNames::default(),
             folders: Vec::new(),
             host_name: None,
             observers: Vec::new(),
@@ -133,6 +137,8 @@ pub struct SandsockCtxBuilder {
     mode: Mode,
     real_numbers: bool,
     inheritance: Inheritance,
+    /// Shared by all contexts that this builder and its clones make.
+    unix_names: UnixNames,
     folders: Vec<Folder>,
     host_name: Option<String>,
     observers: Vec<Arc<dyn Observer>>,
@@ -238,6 +244,7 @@ impl SandsockCtxBuilder {
             lookups_pending: Places::new(limits.lookups_pending as usize),
             real_numbers: self.real_numbers,
             inheritance: self.inheritance.clone(),
+            unix_names: self.unix_names.clone(),
             folders: self.folders.as_slice().into(),
             host_name: self.host_name.clone(),
             watch,

@@ -114,6 +114,10 @@ pub(crate) struct Open {
     /// The guest bound it under the policy's eyes: `listen` on a UNIX socket asks for no more.
     bound_here: AtomicBool,
     port_chosen: AtomicBool,
+    /// A datagram socket that was made without a grant: nothing can come to it.
+    ungranted: AtomicBool,
+    /// An IP socket was seen with a local port, and not dissolved since.
+    has_port: AtomicBool,
     /// SO_PASSCRED may be set: then the kernel gives a UNIX socket a name of its own where it has none.
     may_be_named: AtomicBool,
     /// SO_RCVTIMEO or SO_SNDTIMEO may be set.
@@ -170,6 +174,8 @@ impl Open {
             travelled: AtomicBool::new(false),
             bound_here: AtomicBool::new(false),
             port_chosen: AtomicBool::new(false),
+            ungranted: AtomicBool::new(false),
+            has_port: AtomicBool::new(false),
             may_be_named: AtomicBool::new(shared),
             may_time_out: AtomicBool::new(shared),
             linger: AtomicI32::new(0),
@@ -324,6 +330,31 @@ impl Handle {
     /// Whether the kernel chose the port at the guest's bind: a grant of port 0 covers it.
     pub(crate) fn is_port_chosen(&self) -> bool {
         self.open.port_chosen.load(Ordering::Relaxed)
+    }
+
+    /// No grant is about this datagram socket, which the guest has just made.
+    pub(crate) fn set_ungranted(&self) {
+        self.open.ungranted.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_ungranted(&self) -> bool {
+        self.open.ungranted.load(Ordering::Relaxed)
+    }
+
+    /// Whether this IP socket has a local port, so that no send makes the kernel choose one.
+    pub(crate) fn has_port(&self) -> bool {
+        // Another holder may dissolve it.
+        if self.open.has_port.load(Ordering::Relaxed) && !self.is_shared() {
+            return true;
+        }
+        let has = sys::local_address(self.fd()).is_ok_and(|raw| raw.to_ip().is_some_and(|address| address.port() != 0));
+        self.open.has_port.store(has, Ordering::Relaxed);
+        has
+    }
+
+    /// Its association is dissolved (man 2 connect: AF_UNSPEC): a datagram socket may lose its port.
+    pub(crate) fn forget_port(&self) {
+        self.open.has_port.store(false, Ordering::Relaxed);
     }
 
     /// The guest has bound a published address.

@@ -17,7 +17,7 @@ mod unix;
 mod vsock;
 
 pub(crate) use ip::is_raw;
-pub(crate) use unix::is_bound_in;
+pub(crate) use unix::{is_bound_in, real_path};
 
 use rustix::io::Errno;
 
@@ -66,6 +66,12 @@ trait FamilyRules {
 
     /// Asks the policy for listen on this socket, with the local address that it has.
     fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> Outcome<()>;
+
+    /// After a bind that left something to the kernel: asks for the local address that it chose. What was asked before the bind
+    /// need not be asked again.
+    fn judge_bound(_: &Judge<'_>, _: &Handle, _: SocketKind) -> Outcome<()> {
+        Ok(())
+    }
 
     /// Asks the policy for what a message does, to an address or to where the socket leads.
     fn judge_contents(_: &Judge<'_>, _: &Handle, _: SocketKind, _to: Option<&Address>, _: &[u8]) -> Outcome<()> {
@@ -137,6 +143,11 @@ macro_rules! families {
             /// Asks the policy for listen on this socket, with the local address that it has.
             pub(crate) fn judge_listen(self, judge: &Judge<'_>, socket: &Handle) -> Outcome<()> {
                 match self { $(Self::$variant => <$rules>::judge_listen(judge, socket),)* }
+            }
+
+            /// After a bind that left something to the kernel: asks for the local address that it chose.
+            pub(crate) fn judge_bound(self, judge: &Judge<'_>, socket: &Handle, kind: SocketKind) -> Outcome<()> {
+                match self { $(Self::$variant => <$rules>::judge_bound(judge, socket, kind),)* }
             }
 
             /// Asks the policy for what a message does.

@@ -3,7 +3,9 @@
 //! A [`Permit`] is made here alone, by a [`Judge`]; its fields are private, it can't be cloned, and it holds the encoded address or
 //! option bytes, so that what was judged is what the kernel gets.
 
-use std::ffi::{CString, OsString};
+mod ports;
+
+use std::ffi::{CString, OsStr, OsString};
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -86,8 +88,8 @@ pub(crate) enum Anchor {
     None,
     /// The socket's own inode, which the address names through /proc.
     Inode(#[expect(dead_code, reason = "held open, never read")] OwnedFd),
-    /// The directory and the name that a bind must have made in it.
-    Directory(Dir, OsString),
+    /// The directory, the name that a bind must have made in it, and where the address starts, if it is a relative path.
+    Directory { parent: Dir, name: OsString, start: Option<Dir> },
 }
 
 impl Destination {
@@ -137,8 +139,24 @@ impl Bind {
     /// After bind(2): whether the name was made where it was judged.
     pub(crate) fn verify(&self) -> bool {
         match &self.0.anchor {
-            Anchor::Directory(parent, name) => family::is_bound_in(parent, name),
+            Anchor::Directory { parent, name, .. } => family::is_bound_in(parent, name),
             Anchor::None | Anchor::Inode(_) => true,
+        }
+    }
+
+    /// The directory where the address starts, if it is a relative path.
+    pub(crate) fn start(&self) -> Option<&Dir> {
+        match &self.0.anchor {
+            Anchor::Directory { start, .. } => start.as_ref(),
+            Anchor::None | Anchor::Inode(_) => None,
+        }
+    }
+
+    /// The directory and the name in it, if it is a path.
+    pub(crate) fn made(&self) -> Option<(&Dir, &OsStr)> {
+        match &self.0.anchor {
+            Anchor::Directory { parent, name, .. } => Some((parent, name)),
+            Anchor::None | Anchor::Inode(_) => None,
         }
     }
 }
@@ -348,6 +366,11 @@ impl<'a> Judge<'a> {
         self.ctx.policy.decide(request, &self.ctx.pins.borrow(), self.ctx.decision_time()).is_ok()
     }
 
+    /// Asks the policy again, with what the kernel has chosen: observers are told where the answer is another one.
+    pub(crate) fn decide_again(&self, request: &Request<'_>) -> Outcome<()> {
+        if self.would_allow(request) { Ok(()) } else { self.decide(request) }
+    }
+
     /// Whether nothing but a grant is missing: no rule denies it, so that another grant may stand in for the missing one.
     fn lacks_grant(&self, request: &Request<'_>) -> bool {
         let result = self.ctx.policy.decide(request, &self.ctx.pins.borrow(), self.ctx.decision_time());
@@ -430,6 +453,18 @@ impl<'a> Judge<'a> {
         Ok(self.permit(Contents(message)))
     }
 
+    /// A receive, or a wait for input: on a datagram socket that was made without a grant it is the first act.
+    pub(crate) fn input(&self, handle: &Handle) -> Outcome<()> {
+        if !handle.is_ungranted() {
+            return Ok(());
+        }
+        let kind = handle.socket()?;
+        let denial = self.ctx.policy.no_input(kind.family);
+        let verb = if kind.family == libc::AF_UNIX { Verb::UnixBind } else { Verb::UdpReceive };
+        self.ctx.tell(|time| Decision::denied(time, verb.name(), "a socket that is bound nowhere".to_owned(), &denial));
+        Err(denial.into())
+    }
+
     /// A bind that the kernel makes by the way: a UNIX socket with SO_PASSCRED gets a name before it connects or sends a message.
     pub(crate) fn implicit_name(&self, handle: &Handle) -> Outcome<()> {
         if handle.would_be_named() { self.decide(&Request::UnixBind(UnixTarget::Unnamed)) } else { Ok(()) }
@@ -440,8 +475,14 @@ impl<'a> Judge<'a> {
         let bound_unix = kind.family == libc::AF_UNIX && handle.is_bound_here();
         if !bound_unix && !handle.is_where_handed() {
             Family::of(kind.family)?.judge_listen(self, handle)?;
+            self.local_of_listen(handle, kind)?;
         }
         Ok(self.permit(Listen { backlog: backlog.max(0) }))
+    }
+
+    /// After a bind: what the kernel has chosen.
+    pub(crate) fn bound(&self, handle: &Handle, kind: SocketKind) -> Outcome<()> {
+        Family::of(kind.family)?.judge_bound(self, handle, kind)
     }
 
     /// After listen: the address that the socket has now, whose port the kernel chose unless the guest bound one.

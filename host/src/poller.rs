@@ -16,6 +16,7 @@ use crate::bindings::sandsock::socket::types::{ReadyEvent, Trigger, Wait};
 use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::descriptor::{Descriptor, Handle, Place};
 use crate::error::Outcome;
+use crate::polling::judge_wait;
 use crate::wait::{self, Registration, now};
 
 /// The most events that one wait gives.
@@ -141,6 +142,7 @@ pub(crate) fn add(
 ) -> Outcome<()> {
     let set = set(&view, poller)?;
     let handle = view.handle(d)?;
+    judge_wait(&view, &handle, events)?;
     let mut entries = set.entries();
     room(&view, &entries)?;
     if entries.by_key.contains_key(&key) {
@@ -170,6 +172,7 @@ pub(crate) fn modify(
     };
     // Not under the lock: this may be the handle's last reference, and its drop asks for the lock.
     let handle = handle.upgrade().ok_or(Errno::NOENT)?;
+    judge_wait(view, &handle, events)?;
     Ok(epoll::modify(&set.epoll, handle.fd(), epoll::EventData::new_u64(token), flags(events, trigger))?)
 }
 

@@ -8,7 +8,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Resource};
 
 use crate::bindings::sandsock::socket::types::Wait;
-use crate::ctx::SandsockView;
+use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::descriptor::{Descriptor, Handle};
 use crate::error::Outcome;
 use crate::wait;
@@ -22,6 +22,12 @@ pub(crate) struct PollEntry {
 }
 
 crate::observe::shown_record! { PollEntry: descriptor, events }
+
+/// Asks for a wait for these POLL* bits: for input it is judged as a receive is.
+pub(crate) fn judge_wait(view: &SandsockCtxView<'_>, handle: &Handle, events: u16) -> Outcome<()> {
+    let input = PollFlags::IN | PollFlags::RDNORM | PollFlags::RDBAND;
+    if PollFlags::from_bits_truncate(events).intersects(input) { view.ctx.judge().input(handle) } else { Ok(()) }
+}
 
 /// WIT `polling.poll`.
 pub(crate) async fn poll<T: SandsockView>(
@@ -40,6 +46,11 @@ pub(crate) async fn poll<T: SandsockView>(
     }
     if handles.iter().any(Option::is_none) {
         deadline = Some(0);
+    }
+    for (handle, entry) in handles.iter().zip(&entries) {
+        if let Some(handle) = handle {
+            judge_wait(&view, handle, entry.events)?;
+        }
     }
     let fds: Vec<_> = handles
         .iter()

@@ -75,8 +75,31 @@ pub(crate) fn bind(fd: BorrowedFd<'_>, permit: Permit<Bind>) -> Result<Bind, Err
     let bind = permit.into_act();
     let raw = bind.address();
     // SAFETY: the pointer and the length describe `raw`'s own buffer, which outlives the call.
-    check(unsafe { libc::bind(fd.as_raw_fd(), raw.as_ptr(), raw.length()) })?;
+    let act = || check(unsafe { libc::bind(fd.as_raw_fd(), raw.as_ptr(), raw.length()) }).map(drop);
+    match bind.start() {
+        Some(start) => within(start.as_fd(), act)?,
+        None => act()?,
+    }
     Ok(bind)
+}
+
+/// Runs a system call with a path that starts at this directory. Where the process is elsewhere it is done on a thread of its own,
+/// which has a working directory to itself (man 2 unshare, CLONE_FS).
+fn within(start: BorrowedFd<'_>, act: impl FnOnce() -> Result<(), Errno> + Send) -> Result<(), Errno> {
+    let (here, there) = (rustix::fs::stat(c".")?, rustix::fs::fstat(start)?);
+    if (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino) {
+        return act();
+    }
+    std::thread::scope(|scope| {
+        let own = move || {
+            // SAFETY: unshare takes no pointer, and CLONE_FS changes nothing for other threads.
+            check(unsafe { libc::unshare(libc::CLONE_FS) })?;
+            rustix::process::fchdir(start)?;
+            act()
+        };
+        let thread = std::thread::Builder::new().name("sandsock-bind".to_owned()).spawn_scoped(scope, own);
+        thread.map_err(errno)?.join().unwrap_or(Err(Errno::IO))
+    })
 }
 
 /// connect(2). The permit comes back: a retry has to renew it.

@@ -7,15 +7,22 @@ use sandsock_abi::constants::{
     IOCTL_VM_SOCKETS_GET_LOCAL_CID, SO_PASSPIDFD, SO_RCVTIMEO_NEW, SO_SNDTIMEO_NEW, VMADDR_PORT_ANY,
 };
 
-use crate::bindings::sandsock::socket::types::{self, Address, DescriptorKind, Error, IoctlResult, OptionValue, SocketKind};
+use crate::bindings::sandsock::socket::types::{
+    self, Address, DescriptorKind, Error, IoctlResult, OptionValue, SocketKind, UnixAddress,
+};
 use crate::bindings::sandsock::socket::{clock, descriptors, interrupts, syscalls};
 use crate::ctx::SandsockCtxView;
 use crate::descriptor::{Descriptor, Handle, socket_kind};
 use crate::error::{Fault, Outcome};
 use crate::family::{self, Family};
+use crate::permit::Bind;
 use crate::policy::{Denial, DescriptorNumber, Request};
 use crate::sys::{self, OptionBytes};
+use crate::unix_names::Reserved;
 use crate::wait;
+
+/// How often a bind to a port of the kernel's choice is tried, where deny rules name ports.
+const BIND_TRIES: usize = 8;
 
 /// The longest option value and option buffer.
 const OPTION_MAX: usize = 64 * 1024;
@@ -122,28 +129,76 @@ fn chose_no_port(address: &Address) -> bool {
     }
 }
 
-/// Splits SOCK_NONBLOCK and SOCK_CLOEXEC off a type.
-fn split_type(kind: i32) -> (i32, bool) {
-    (kind & !(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC), kind & libc::SOCK_NONBLOCK != 0)
+/// SOCK_TYPE_MASK, NPROTO, SOCK_MAX and IPPROTO_MAX of the kernel (linux/net.h, linux/in.h).
+const TYPE_MASK: i32 = 0xf;
+const FAMILIES: i32 = 46;
+const TYPES: i32 = 11;
+const PROTOCOLS: i32 = 263;
+
+/// Splits SOCK_NONBLOCK and SOCK_CLOEXEC off a type. What makes no socket anywhere is refused here, with the kernel's errors in the
+/// kernel's order, as is what this version does not serve: the policy is asked about sockets that there are.
+fn plausible(family: i32, kind: i32, protocol: i32) -> Result<(i32, bool), Errno> {
+    if kind & !TYPE_MASK & !(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) != 0 {
+        return Err(Errno::INVAL);
+    }
+    let nonblocking = kind & libc::SOCK_NONBLOCK != 0;
+    let kind = kind & TYPE_MASK;
+    if !(0..FAMILIES).contains(&family) {
+        return Err(Errno::AFNOSUPPORT);
+    }
+    if kind >= TYPES {
+        return Err(Errno::INVAL);
+    }
+    let served = Family::of(family)?;
+    match family {
+        libc::AF_INET | libc::AF_INET6 if !(0..PROTOCOLS).contains(&protocol) => Err(Errno::INVAL),
+        libc::AF_UNIX if !matches!(protocol, 0 | libc::AF_UNIX) => Err(Errno::PROTONOSUPPORT),
+        _ if served.serves(kind, protocol) => Ok((kind, nonblocking)),
+        _ => Err(Errno::SOCKTNOSUPPORT),
+    }
 }
 
 /// The families and types of this version; the others have no policy yet.
-fn is_served(family: i32, kind: i32, protocol: i32) -> Result<(), Errno> {
-    if Family::of(family)?.serves(kind, protocol) { Ok(()) } else { Err(Errno::SOCKTNOSUPPORT) }
+fn is_served(kind: SocketKind) -> Result<(), Errno> {
+    if Family::of(kind.family)?.serves(kind.type_, kind.protocol) { Ok(()) } else { Err(Errno::SOCKTNOSUPPORT) }
+}
+
+/// Whether a bind to this address leaves the name, or the port of the address that stands for a published one, to the kernel.
+fn chose_no_name(address: &Address) -> bool {
+    matches!(address, Address::Inet(_) | Address::Inet6(_) | Address::Vsock(_) | Address::Unix(UnixAddress::Unnamed))
 }
 
 impl SandsockCtxView<'_> {
+    /// bind(2). A port that the host found free may be taken by now, where the kernel would have found another.
+    fn bind_judged(&self, handle: &Handle, kind: SocketKind, address: &Address) -> Outcome<(Bind, Option<Reserved>)> {
+        let judge = self.ctx.judge();
+        let tries = if chose_no_port(address) && judge.keeps_ports(kind).is_some() { BIND_TRIES } else { 1 };
+        let mut last = Errno::ADDRINUSE;
+        for _ in 0..tries {
+            let permit = judge.bind(handle, kind, address)?;
+            let limit = self.ctx.limits().unix_names;
+            let place = permit.act().made().map(|_| self.ctx.unix_names.reserve(limit)).transpose()?;
+            match sys::bind(handle.fd(), permit) {
+                Ok(bound) => return Ok((bound, place)),
+                Err(errno) => last = errno,
+            }
+            if last != Errno::ADDRINUSE {
+                break;
+            }
+        }
+        Err(last.into())
+    }
+
     /// After creation: the kernel's own idea of the socket is judged too.
     fn judge_created(&self, kind: SocketKind) -> Outcome<()> {
-        is_served(kind.family, kind.type_, kind.protocol)?;
+        is_served(kind)?;
         self.ctx.judge().created(kind)
     }
 }
 
 impl syscalls::Host for SandsockCtxView<'_> {
     fn socket(&mut self, family: i32, kind: i32, protocol: i32) -> Outcome<Resource<Descriptor>> {
-        let (kind, nonblocking) = split_type(kind);
-        is_served(family, kind, protocol)?;
+        let (kind, nonblocking) = plausible(family, kind, protocol)?;
         self.room_for(1)?;
         let permit = self.ctx.judge().create(family, kind, protocol)?;
         let held_back = permit.act().protocol != protocol;
@@ -155,6 +210,10 @@ impl syscalls::Host for SandsockCtxView<'_> {
         }
         self.judge_created(made)?;
         let socket = self.own_socket(fd, made, nonblocking)?;
+        let granted = self.ctx.policy.has_grant_for(made.family, made.type_, made.protocol);
+        if made.type_ == libc::SOCK_DGRAM && !granted {
+            self.handle(&socket)?.set_ungranted();
+        }
         if held_back {
             // In network order, as socket(2) takes it (man 7 packet).
             self.handle(&socket)?.hold_packet_protocol(u16::from_be(protocol as u16));
@@ -168,8 +227,7 @@ impl syscalls::Host for SandsockCtxView<'_> {
         kind: i32,
         protocol: i32,
     ) -> Outcome<(Resource<Descriptor>, Resource<Descriptor>)> {
-        let (kind, nonblocking) = split_type(kind);
-        is_served(family, kind, protocol)?;
+        let (kind, nonblocking) = plausible(family, kind, protocol)?;
         self.room_for(2)?;
         let permit = self.ctx.judge().create_pair(family, kind, protocol)?;
         let (a, b) = sys::socketpair(permit)?;
@@ -182,15 +240,23 @@ impl syscalls::Host for SandsockCtxView<'_> {
 
     fn bind(&mut self, d: Resource<Descriptor>, address: Address) -> Outcome<()> {
         let (handle, kind) = self.socket_of(&d)?;
-        let permit = self.ctx.judge().bind(&handle, kind, &address)?;
-        let bound = sys::bind(handle.fd(), permit)?;
+        let (bound, place) = self.bind_judged(&handle, kind, &address)?;
         if !bound.verify() {
             handle.condemn();
             let reason = "the directory was changed during bind: the socket is not where the grant allows it";
             return Err(Denial::new(reason.to_owned()).into());
         }
+        if let (Some(place), Some((parent, name))) = (place, bound.made()) {
+            place.keep(parent, name);
+        }
         handle.set_bound_here(chose_no_port(&address));
         handle.set_view(bound.view());
+        if chose_no_name(&address)
+            && let Err(denied) = self.ctx.judge().bound(&handle, kind)
+        {
+            handle.condemn();
+            return Err(denied);
+        }
         if let Some(view) = bound.view() {
             let real = sys::local_address(handle.fd())?;
             tracing::info!("published: {real:?} is the guest's {}", view.guest);

@@ -144,9 +144,6 @@ impl Sending {
         let handle = store.data_mut().sandsock().lent(d)?;
         let kind = handle.socket()?;
         let stream = kind.type_ == libc::SOCK_STREAM;
-        if !stream {
-            store.data_mut().sandsock().ctx.judge().implicit_name(&handle)?;
-        }
         let patience = Patience::new(wait, flags);
         // WIT: as Linux blocks, a stream send goes on until all is queued.
         let whole = stream && patience.is_forever();
@@ -257,6 +254,7 @@ pub(crate) async fn send<T: SandsockView>(
 ) -> Outcome<u64> {
     let (sending, kind, flags) = Sending::new(store, &d, data.len(), flags, wait)?;
     let total = sending.total;
+    store.data_mut().sandsock().ctx.judge().local_of_send(&sending.handle, kind, flags, false)?;
     let judged = judge_contents(store, &sending.handle, kind, None, total, |store| data.as_le_slice(store).to_vec())?;
     sending
         .run(store, |store, handle, part| {
@@ -277,6 +275,7 @@ pub(crate) async fn send_to<T: SandsockView>(
     let (sending, kind, flags) = Sending::new(store, &d, data.len(), flags, wait)?;
     let total = sending.total;
     let mut permit = judge_send_to(store, &sending.handle, kind, &address, wait).await?;
+    store.data_mut().sandsock().ctx.judge().local_of_send(&sending.handle, kind, flags, true)?;
     let judged =
         judge_contents(store, &sending.handle, kind, Some(&address), total, |store| data.as_le_slice(store).to_vec())?;
     sending
@@ -308,6 +307,7 @@ pub(crate) async fn send_message<T: SandsockView>(
         Some(address) => Some(judge_send_to(store, &sending.handle, kind, address, wait).await?),
         None => None,
     };
+    store.data_mut().sandsock().ctx.judge().local_of_send(&sending.handle, kind, flags, address.is_some())?;
     let judged = judge_contents(store, &sending.handle, kind, address.as_ref(), total, |store| {
         buffers.iter().flat_map(|buffer| buffer.as_le_slice(store)).copied().collect()
     })?;
@@ -418,7 +418,6 @@ pub(crate) async fn send_batch<T: SandsockView>(
 ) -> Outcome<u32> {
     let handle = store.data_mut().sandsock().lent(&d)?;
     let kind = messages_only(&handle)?;
-    store.data_mut().sandsock().ctx.judge().implicit_name(&handle)?;
     let total: u64 = messages.iter().map(|message| u64::from(message.length)).sum();
     if total != data.len() as u64 {
         return Err(Errno::INVAL.into());
@@ -496,6 +495,10 @@ async fn batch_item<T: SandsockView>(
         }
         (None, _) => None,
     };
+    if !matches!(before, Some((last, _)) if last.address.is_some() == message.address.is_some()) {
+        let view = store.data_mut().sandsock();
+        view.ctx.judge().local_of_send(handle, kind, 0, message.address.is_some())?;
+    }
     if message.control.is_empty() {
         return Ok(sys::BatchItem { length: message.length as usize, permit, control: None });
     }
@@ -545,6 +548,7 @@ impl Receiving<'_> {
         kind: SocketKind,
     ) -> Outcome<Message> {
         let stream = kind.type_ == libc::SOCK_STREAM;
+        store.data_mut().sandsock().ctx.judge().input(handle)?;
         let mut patience = Patience::new(self.wait, self.flags);
         let flags = sys::receiving_flags(kind.family, self.flags);
         let asked = usize::try_from(self.length).unwrap_or(usize::MAX);
@@ -816,11 +820,12 @@ fn accept_rights(
     Ok(list)
 }
 
-/// Whether a received descriptor is a socket of a family and type that the guest could make itself.
+/// Whether a received descriptor is a socket of a kind that some grant is about. That the guest could make such a socket itself is
+/// not enough: this one may be connected.
 fn is_granted_socket(view: &SandsockCtxView<'_>, fd: &std::os::fd::OwnedFd) -> bool {
     use crate::bindings::sandsock::socket::types::DescriptorKind;
     match kind_of(std::os::fd::AsFd::as_fd(fd)) {
-        Ok(DescriptorKind::Socket(kind)) => view.ctx.policy.may_create(kind.family, kind.type_, kind.protocol).is_ok(),
+        Ok(DescriptorKind::Socket(kind)) => view.ctx.policy.has_grant_for(kind.family, kind.type_, kind.protocol),
         _ => false,
     }
 }
@@ -832,6 +837,7 @@ pub(crate) async fn receive_batch<T: SandsockView>(
 ) -> Outcome<Batch> {
     let handle = store.data_mut().sandsock().lent(&d)?;
     let kind = messages_only(&handle)?;
+    store.data_mut().sandsock().ctx.judge().input(&handle)?;
     if flags & libc::MSG_PEEK != 0 {
         return Err(Errno::INVAL.into());
     }

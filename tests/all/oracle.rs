@@ -190,6 +190,13 @@ pub(crate) fn oracle_calls_same() {
     all.extend(
         ["socket|2|1|17", "socket|2|2|6", "socket|2|5|0", "socket|1|1|5", "socket|99|1|0", "socket|0|1|0"].map(String::from),
     );
+    // Families, types and protocols of which no socket can be made, and those beside them. Not (2, 10), SOCK_PACKET, nor what a
+    // kernel may have or lack.
+    let types = ["0", "4", "6", "7", "8", "9", "11", "12", "15", "16", "17", "99", "-2", "2147483647", "1048577", "4097"];
+    all.extend(cases(&[&["socket"], &["1", "2", "10", "0", "46", "-2", "2147483647"], &types, &["0"]]));
+    let protocols = ["-1", "-2", "255", "263", "264", "65536", "2147483647", "-2147483648"];
+    all.extend(cases(&[&["socket"], &["1", "2", "10"], &["1", "2", "4", "99"], &protocols]));
+    all.extend(cases(&[&["socket"], &["-2", "46", "47", "255", "65537"], &["1", "99"], &["0", "-2"]]));
     let times = [
         "0",
         "-0.0",

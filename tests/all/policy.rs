@@ -6,6 +6,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
 use sandsock_host::policy::{Verb, VerbInfo};
+use sandsock_tests::resolver::{NameServer, with_own_resolver};
 use sandsock_tests::{Ended, Guest, Way, both_ways, programs, skip};
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -740,5 +741,91 @@ pub(crate) fn policy_kernel_refused() {
             .arg(port)
             .run()
             .success();
+    });
+}
+
+/// What a denial says to do: rules to allow, and names to give an address.
+fn hints(sentence: &str) -> (Vec<String>, Vec<String>) {
+    let words = |option: &str| {
+        let after = sentence.split(option).skip(1);
+        let word = |text: &str| match text.strip_prefix('\'') {
+            Some(quoted) => quoted.split('\'').next().unwrap_or_default().to_owned(),
+            None => text.split([' ', ',', '\n']).next().unwrap_or_default().to_owned(),
+        };
+        after.map(word).collect()
+    };
+    (words("--allow "), words("--resolve "))
+}
+
+/// Does what each denial says, by its rules or by its names, until the guest is not denied any more; gives how often that was.
+fn follow(way: Way, what: &str, target: &str, by_names: bool) -> usize {
+    let (mut allow, mut resolve): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+    for round in 0..4 {
+        let mut guest = Guest::new(programs::policy_hint_followed, way).arg(what).arg(target);
+        for rule in &allow {
+            guest = guest.allow(rule);
+        }
+        for pair in &resolve {
+            guest = guest.resolve(pair);
+        }
+        let said = guest.run().success();
+        if said == "done\n" {
+            return round;
+        }
+        let (rules, names) = hints(&said);
+        assert!(!rules.is_empty() || !names.is_empty(), "{what} {target}: {said}");
+        match by_names && !names.is_empty() {
+            true => resolve.extend(names),
+            false => allow.extend(rules),
+        }
+    }
+    panic!("{what} {target}: still denied with {allow:?} {resolve:?}");
+}
+
+#[test]
+pub(crate) fn policy_hint_followed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let peer = std::os::unix::net::UnixDatagram::bind(folder.path().join("datagrams")).expect("binds");
+    let path = folder.path().join("datagrams").display().to_string();
+    both_ways(|way| {
+        for info in verbs() {
+            // What comes in is dropped without a word, and what is handed over is not there.
+            if !matches!(info.verb, Verb::UdpReceive | Verb::Inherit) {
+                let case = case(info.verb, folder.path());
+                let rounds = follow(way, info.name, &case.target, false);
+                assert!((1..=2).contains(&rounds), "{}: {rounds}", info.name);
+                (case.check)(true);
+            }
+        }
+        for what in ["listen", "receive", "receive-unix", "send-nowhere", "sequence"] {
+            assert_eq!(follow(way, what, "", false), 1, "{what}");
+        }
+        // To a path, and a name for the sender.
+        assert_eq!(follow(way, "send-named", &path, false), 2);
+        peer.recv(&mut [0; 10]).expect("it came");
+        if verbs().iter().any(|info| info.verb == Verb::Packet) {
+            assert_eq!(follow(way, "frames", "", false), 1);
+            assert_eq!(follow(way, "ask", "", false), 1);
+        }
+    });
+}
+
+#[test]
+fn policy_hint_followed_for_names() {
+    with_own_resolver("policy::policy_hint_followed_for_names", || {
+        let records = "0.0.0.0 zero.example\n127.0.0.1 four.example\n::1 six.example\n93.184.216.34 public.example\n";
+        let Some(_server) = NameServer::start("policy_hint_followed_for_names", records, &[]) else { return };
+        let (tcp, udp) = (Tcp::new(), Udp::new());
+        both_ways(|way| {
+            for name in ["zero.example", "four.example", "six.example", "public.example"] {
+                for by_names in [false, true] {
+                    for (what, port) in [("reach", tcp.port()), ("reach-datagram", udp.port())] {
+                        let rounds = follow(way, what, &format!("{name}:{port}"), by_names);
+                        assert!((1..=3).contains(&rounds), "{what} {name}: {rounds}");
+                    }
+                }
+            }
+            assert_eq!((tcp.connections(), udp.datagrams().len()), (8, 8));
+        });
     });
 }

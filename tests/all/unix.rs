@@ -364,6 +364,19 @@ pub(crate) fn unix_connect_links() {
         symlink("sub", inside.join("within-directory")).expect("links");
         symlink("loop", inside.join("loop")).expect("links");
         symlink("sub/missing", inside.join("dangling")).expect("links");
+        // Absolute ones that stay within, by the folder's own name and by another.
+        symlink(&inside, dir.join("alias")).expect("links");
+        symlink(inside.join("sub/live"), inside.join("within-absolute")).expect("links");
+        symlink(inside.join("sub"), inside.join("within-absolute-directory")).expect("links");
+        symlink(inside.join("within-absolute-directory/deep"), inside.join("within-twice")).expect("links");
+        symlink("within-absolute", inside.join("sub/relative-to-nothing")).expect("links");
+        symlink(inside.join("sub/../../inside/sub/live"), inside.join("within-by-parents")).expect("links");
+        symlink(inside.join("../outside/secret"), inside.join("out-by-parents")).expect("links");
+        symlink(dir.join("inside-not"), inside.join("out-by-prefix")).expect("links");
+        symlink(inside.join("out"), inside.join("within-then-out")).expect("links");
+        symlink(inside.join("loop-b"), inside.join("loop-a")).expect("links");
+        symlink(inside.join("loop-a"), inside.join("loop-b")).expect("links");
+        symlink("/proc/self/root", inside.join("root")).expect("links");
         let connect = |expected: &dyn Display, name: &str| attempt("connect", expected, inside.join(name));
         Guest::new(programs::unix_connect_links, way)
             .allow(format!("unix-connect={}/**", inside.display()))
@@ -372,6 +385,16 @@ pub(crate) fn unix_connect_links() {
             .arg(connect(&"ok", "within-directory/live"))
             .arg(connect(&"ok", "sub/deep/up"))
             .arg(connect(&"ok", "./sub//live"))
+            .arg(connect(&"ok", "within-absolute"))
+            .arg(connect(&"ok", "within-absolute-directory/live"))
+            .arg(connect(&"ok", "within-twice/up"))
+            .arg(connect(&libc::ENOENT, "sub/relative-to-nothing"))
+            .arg(connect(&"denied", "within-by-parents"))
+            .arg(connect(&"denied", "out-by-parents"))
+            .arg(connect(&"denied", "out-by-prefix"))
+            .arg(connect(&"denied", "within-then-out"))
+            .arg(connect(&libc::ELOOP, "loop-a"))
+            .arg(connect(&"denied", "root/etc/passwd"))
             .arg(connect(&"denied", "out"))
             .arg(connect(&"denied", "out-absolute"))
             .arg(connect(&"denied", "out-directory/secret"))
@@ -384,6 +407,16 @@ pub(crate) fn unix_connect_links() {
             .arg(attempt("send", "denied", inside.join("../outside/datagrams")))
             .arg(connect(&libc::ELOOP, "loop"))
             .arg(connect(&libc::ENOENT, "dangling"))
+            .run()
+            .success();
+        // The same folder, granted by a name that is a link: both its names are within.
+        let alias = dir.join("alias");
+        symlink(alias.join("sub/live"), inside.join("within-alias")).expect("links");
+        Guest::new(programs::unix_connect_links, way)
+            .allow(format!("unix-connect={}/**", alias.display()))
+            .arg(attempt("connect", "ok", alias.join("within-alias")))
+            .arg(attempt("connect", "ok", alias.join("within-absolute")))
+            .arg(attempt("connect", "denied", alias.join("out-absolute")))
             .run()
             .success();
         assert!(is_untouched(&secret));
@@ -500,6 +533,55 @@ pub(crate) fn unix_relative_based() {
         assert!(is_socket(&dir.join("sub/new")));
         assert!(is_untouched(&other));
     });
+}
+
+#[test]
+pub(crate) fn unix_relative_named() {
+    // So deep that a path from the root would be longer than an address may be.
+    let (_keep, dir) = directory();
+    let deep = dir.join("a-folder-with-a-long-name/".repeat(6));
+    std::fs::create_dir_all(deep.join("sub")).expect("makes");
+    assert!(deep.as_os_str().len() > 108);
+    // Absolute, by a short link to there: the path as given is short enough.
+    let short = dir.join("s");
+    symlink(&deep, &short).expect("links");
+    let paths = ["new", "./other", "sub//new", "sub/./other"];
+    let clear = || {
+        for name in paths.iter().flat_map(|path| ["", "-to", "-from"].map(|end| format!("{path}{end}"))) {
+            assert!(is_socket(&deep.join(&name)), "{name} is not where it belongs");
+            std::fs::remove_file(deep.join(&name)).expect("removes");
+        }
+    };
+    both_ways(|way| {
+        let mut guest = Guest::new(programs::unix_relative_named, way).base(&deep);
+        for path in paths {
+            guest = guest.arg(path);
+        }
+        guest.allow("unix-bind=**").allow("unix-connect=**").run().success();
+        clear();
+        let there = short.join("absolute");
+        let grants = ["unix-bind", "unix-connect"].map(|verb| format!("{verb}={}/*", short.display()));
+        Guest::new(programs::unix_relative_named, way)
+            .allow(&grants[0])
+            .allow(&grants[1])
+            .arg(there.display())
+            .run()
+            .success();
+        for end in ["", "-to", "-from"] {
+            std::fs::remove_file(deep.join(format!("absolute{end}"))).expect("it is there");
+        }
+    });
+    // The command's own folder is where relative paths start.
+    let command = || {
+        let mut command = std::process::Command::new(sandsock_tests::command());
+        command.current_dir(&deep).arg("run");
+        command
+    };
+    let guest = programs::unix_relative_named.path().canonicalize().expect("it is built");
+    let grants = ["--allow", "unix-bind=**", "--allow", "unix-connect=**"];
+    let output = command().args(grants).arg(&guest).args(paths).output().expect("runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    clear();
 }
 
 #[test]

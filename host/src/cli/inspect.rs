@@ -9,27 +9,24 @@ use wasmtime::component::types::ComponentItem;
 
 use super::engine::load;
 use super::guest::fit;
-use super::text::printable;
 use super::{CANNOT_LOAD, Failure};
 
 /// Prints what a component imports and exports, and whether this command can run it.
 pub(super) fn inspect(path: &Path) -> Result<ExitCode, Failure> {
     let loaded = load(path, None)?;
     let kind = loaded.component.component_type();
-    // Names are the component's, or a file's: none of them steers a terminal or makes a line of its own.
-    let mut text = format!("{}\nimports:\n", printable(&path.display().to_string()));
+    let mut text = format!("{}\nimports:\n", path.display());
     if let Some((provider, wanted)) = &loaded.provider {
         for name in wanted {
-            let provider = provider.display().to_string();
-            text.push_str(&format!("  {} (from the provider {})\n", printable(name), printable(&provider)));
+            text.push_str(&format!("  {name} (from the provider {})\n", provider.display()));
         }
     }
     for (name, item) in kind.imports(&loaded.engine) {
-        text.push_str(&format!("  {}{}\n", printable(name), note(name, &item.ty)));
+        text.push_str(&format!("  {name}{}\n", note(name, &item.ty)));
     }
     text.push_str("exports:\n");
     for (name, item) in kind.exports(&loaded.engine) {
-        text.push_str(&format!("  {}{}\n", printable(name), note("", &item.ty)));
+        text.push_str(&format!("  {name}{}\n", note("", &item.ty)));
     }
     let with = if loaded.concurrent { "with" } else { "without" };
     text.push_str(&format!("engine: {with} support for concurrency, which WASI 0.3 alone needs\n"));
@@ -39,7 +36,7 @@ pub(super) fn inspect(path: &Path) -> Result<ExitCode, Failure> {
             ExitCode::SUCCESS
         }
         Err(why) => {
-            text.push_str(&format!("this command can't run it: {}\n", printable(&why.to_string())));
+            text.push_str(&format!("this command can't run it: {why}\n"));
             ExitCode::from(CANNOT_LOAD)
         }
     };

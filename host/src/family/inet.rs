@@ -40,6 +40,10 @@ impl FamilyRules for Inet {
     fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> Outcome<()> {
         ip::judge_listen(judge, socket)
     }
+
+    fn judge_bound(judge: &Judge<'_>, socket: &Handle, kind: SocketKind) -> Outcome<()> {
+        ip::judge_bound(judge, socket, kind)
+    }
 }
 
 #[cfg(test)]

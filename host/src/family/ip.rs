@@ -42,23 +42,51 @@ pub(super) fn judge(judge: &Judge<'_>, purpose: Use<'_>, kind: SocketKind, addre
         }
         return Ok(Destination::plain(RawAddress::from_ip(address)));
     }
-    let verb = if datagram { Verb::UdpBind } else { Verb::TcpListen };
-    let published = match purpose {
-        Use::Bind(_) => judge.policy().published(verb, address),
-        Use::Connect | Use::Send(_) => None,
-    };
-    judge.decide(&match purpose {
-        // A port that the kernel chose at an earlier bind says nothing about this one.
-        Use::Bind(socket) if datagram => Request::UdpBind(local(socket, address, published, false)),
-        Use::Bind(socket) => Request::TcpListen(local(socket, address, published, false)),
-        Use::Connect | Use::Send(_) if datagram => Request::UdpSend(address),
+    let socket = match purpose {
+        Use::Bind(socket) => socket,
+        Use::Connect | Use::Send(_) if datagram => {
+            judge.decide(&Request::UdpSend(address))?;
+            return Ok(Destination::plain(RawAddress::from_ip(address)));
+        }
         // MSG_FASTOPEN connects; without it the kernel takes no address on a stream.
-        Use::Connect | Use::Send(_) => Request::TcpConnect(address),
-    })?;
+        Use::Connect | Use::Send(_) => {
+            judge.decide(&Request::TcpConnect(address))?;
+            return Ok(Destination::plain(RawAddress::from_ip(address)));
+        }
+    };
+    let verb = if datagram { Verb::UdpBind } else { Verb::TcpListen };
+    let request = |local| if datagram { Request::UdpBind(local) } else { Request::TcpListen(local) };
+    let published = judge.policy().published(verb, address);
+    // A port that the kernel chose at an earlier bind says nothing about this one.
+    judge.decide(&request(local(socket, address, published, false)))?;
+    let mut real = published.unwrap_or(address);
+    if real.port() == 0 && judge.keeps_ports(kind).is_some() {
+        let allowed = |port| {
+            let at = |mut address: SocketAddr| {
+                if address.port() == 0 {
+                    address.set_port(port);
+                }
+                address
+            };
+            judge.policy().judge_local(&request(local(socket, at(address), published.map(at), address.port() == 0)))
+        };
+        if let Some(port) = judge.free_port(socket, kind, real, allowed)? {
+            real.set_port(port);
+        }
+    }
     Ok(match published {
-        Some(host) => Destination::published(View { guest: address, host }),
-        None => Destination::plain(RawAddress::from_ip(address)),
+        Some(_) => Destination::published(View { guest: address, host: real }),
+        None => Destination::plain(RawAddress::from_ip(real)),
     })
+}
+
+/// After a bind: the port that the kernel chose.
+pub(super) fn judge_bound(judge: &Judge<'_>, socket: &Handle, kind: SocketKind) -> Outcome<()> {
+    match judge.keeps_ports(kind) {
+        Some(Verb::UdpBind) => judge.decide_again(&Request::UdpBind(local_now(socket)?)),
+        Some(_) => judge.decide_again(&Request::TcpListen(local_now(socket)?)),
+        None => Ok(()),
+    }
 }
 
 /// Asks for listen: on the wildcard with port 0 where the socket is not bound yet.
@@ -66,12 +94,16 @@ pub(super) fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> Outcome<()> {
     if socket.socket().is_ok_and(is_raw) {
         return Err(Errno::OPNOTSUPP.into());
     }
+    judge.decide(&Request::TcpListen(local_now(socket)?))
+}
+
+/// The local address that a socket has, which the guest knows by its published one.
+fn local_now(socket: &Handle) -> Result<Local, Errno> {
     let address = sys::local_address(socket.fd())?.to_ip().ok_or(Errno::INVAL)?;
-    let request = match socket.view_at(address) {
+    Ok(match socket.view_at(address) {
         Some(view) => local(socket, view.guest, Some(SocketAddr::new(view.host.ip(), address.port())), false),
         None => local(socket, address, None, socket.is_port_chosen()),
-    };
-    judge.decide(&Request::TcpListen(request))
+    })
 }
 
 fn local(socket: &Handle, address: SocketAddr, published: Option<SocketAddr>, kernel_chosen: bool) -> Local {

@@ -19,6 +19,9 @@ use crate::permit::{Anchor, Destination, Judge};
 use crate::policy::{Denial, Request, UnixRoute, UnixTarget, Verb, show};
 use crate::sys;
 
+/// How many links one path may lead through: the kernel's MAXSYMLINKS (man 7 path_resolution).
+const LINKS_MAX: usize = 40;
+
 /// sockaddr_un's room for a path and its NUL.
 const ROOM: usize = 108;
 
@@ -96,7 +99,7 @@ impl FamilyRules for Unix {
                 encode_path(path)?;
                 let routes = judge.unix_route(verb, path)?;
                 let destination = walk(&routes, |route| match purpose {
-                    Use::Bind(_) => to_bind(route),
+                    Use::Bind(_) => to_bind(route, path, start_of(judge, path)?),
                     Use::Connect | Use::Send(_) => to_connect(route),
                 })?;
                 judge.walked(verb, path);
@@ -119,6 +122,16 @@ impl FamilyRules for Unix {
             _ => Ok(()),
         }
     }
+
+    /// A name of the kernel's choice. A path was judged where it leads.
+    fn judge_bound(judge: &Judge<'_>, socket: &Handle, kind: SocketKind) -> Outcome<()> {
+        match Self::decode(&sys::local_address(socket.fd())?, kind) {
+            Some(Address::Unix(UnixAddress::Abstract(name))) => {
+                judge.decide_again(&Request::UnixBind(UnixTarget::Abstract(&name)))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Tries the routes that the policy found. The first success counts, else the last refusal.
@@ -136,6 +149,7 @@ fn walk(routes: &[UnixRoute], walk: impl Fn(&UnixRoute) -> Outcome<Destination>)
 /// Finds the socket's inode beneath the granted directory and connects to that, whatever happens to the names meanwhile.
 fn to_connect(route: &UnixRoute) -> Outcome<Destination> {
     let base = open_base(route)?;
+    let real_base = real_path(base.as_fd())?;
     let inode: OwnedFd = if is_root(route) {
         // Everything lies beneath the root: absolute links are no way out.
         rustix::fs::open(
@@ -146,10 +160,10 @@ fn to_connect(route: &UnixRoute) -> Outcome<Destination> {
     } else {
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(libc::O_PATH);
-        let file = base.open_with(&route.relative, &options).map_err(|error| outside(route, &error))?;
+        let path = without_links(route, &base, &real_base, &route.relative)?;
+        let file = base.open_with(path, &options).map_err(|error| outside(route, &error))?;
         file.into_std().into()
     };
-    let real_base = real_path(base.as_fd())?;
     route.permits_base(&real_base)?;
     let real = real_path(inode.as_fd())?;
     let relative = real.strip_prefix(&real_base).map_err(|_| Errno::ACCESS)?;
@@ -158,26 +172,77 @@ fn to_connect(route: &UnixRoute) -> Outcome<Destination> {
     Ok(Destination::anchored(address, Anchor::Inode(inode)))
 }
 
-/// Opens the directory beneath the granted one, and binds by its real path: getsockname has to show it.
-fn to_bind(route: &UnixRoute) -> Outcome<Destination> {
+/// Opens the directory beneath the granted one. A relative path is bound as it was given, from where it starts, an absolute one by
+/// the directory's real path, unless only the path as given is short enough: getsockname has to show what was bound.
+fn to_bind(route: &UnixRoute, given: &[u8], start: Option<Dir>) -> Outcome<Destination> {
     let base = open_base(route)?;
+    let real_base = real_path(base.as_fd())?;
     let name = route.relative.file_name().ok_or(Errno::INVAL)?.to_owned();
     let parent = match route.relative.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         None => base.try_clone()?,
         Some(parent) if is_root(route) => Dir::open_ambient_dir(Path::new("/").join(parent), ambient_authority())?,
-        Some(parent) => base.open_dir(parent).map_err(|error| outside(route, &error))?,
+        Some(parent) => {
+            let parent = without_links(route, &base, &real_base, parent)?;
+            base.open_dir(parent).map_err(|error| outside(route, &error))?
+        }
     };
-    let real_base = real_path(base.as_fd())?;
     route.permits_base(&real_base)?;
     let real = real_path(parent.as_fd())?.join(&name);
     let relative = real.strip_prefix(&real_base).map_err(|_| Errno::ACCESS)?;
     route.permits(&real_base, relative)?;
-    let address = encode_path(real.as_os_str().as_bytes())?;
+    let address = match start {
+        Some(_) => encode_path(given),
+        None => encode_path(real.as_os_str().as_bytes()).or_else(|_| encode_path(given)),
+    }?;
     // man 2 bind: what is there already is not replaced. A name that is free now and a socket afterwards was made by the bind.
     if rustix::fs::statat(parent.as_fd(), &name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
         return Err(Errno::ADDRINUSE.into());
     }
-    Ok(Destination::anchored(address, Anchor::Directory(parent, name)))
+    Ok(Destination::anchored(address, Anchor::Directory { parent, name, start }))
+}
+
+/// Where a relative path starts, for the kernel as for the policy; none for an absolute one.
+fn start_of(judge: &Judge<'_>, path: &[u8]) -> Result<Option<Dir>, Fault> {
+    if path.starts_with(b"/") {
+        return Ok(None);
+    }
+    let base = judge.policy().start_of_paths().ok_or(Errno::ACCESS)?;
+    Ok(Some(Dir::open_ambient_dir(base, ambient_authority())?))
+}
+
+/// A path beneath the granted directory with its links followed. A link with an absolute target is followed where that lies beneath
+/// the directory, by the name that the operator gave it or by its real one. What the links say may change: the path that comes out
+/// is opened beneath the directory like any other, and judged by where that led.
+fn without_links(route: &UnixRoute, base: &Dir, real_base: &Path, path: &Path) -> Outcome<PathBuf> {
+    let parts = |path: &Path| path.components().rev().map(|part| part.as_os_str().to_owned()).collect::<Vec<_>>();
+    let (mut left, mut done, mut links) = (parts(path), PathBuf::new(), 0);
+    while let Some(name) = left.pop() {
+        if name == ".." {
+            if !done.pop() {
+                return Err(leads_out(route));
+            }
+            continue;
+        }
+        let next = done.join(&name);
+        // No link, or nothing at all, which the open says.
+        let Ok(target) = base.read_link_contents(&next) else {
+            done = next;
+            continue;
+        };
+        links += 1;
+        if links > LINKS_MAX {
+            return Err(Errno::LOOP.into());
+        }
+        if target.is_absolute() {
+            let beneath = [route.base.as_path(), real_base].into_iter().find_map(|base| target.strip_prefix(base).ok());
+            left.extend(parts(beneath.ok_or_else(|| leads_out(route))?));
+            done.clear();
+        } else {
+            left.extend(parts(&target));
+        }
+        left.retain(|part| part != ".");
+    }
+    Ok(if done.as_os_str().is_empty() { PathBuf::from(".") } else { done })
 }
 
 /// After bind(2): the name must be a socket in the very directory that was judged.
@@ -194,7 +259,8 @@ fn open_base(route: &UnixRoute) -> Result<Dir, Fault> {
     Ok(Dir::open_ambient_dir(&route.base, ambient_authority())?)
 }
 
-fn real_path(fd: BorrowedFd<'_>) -> Result<PathBuf, Errno> {
+/// Where a file is now, every link followed.
+pub(crate) fn real_path(fd: BorrowedFd<'_>) -> Result<PathBuf, Errno> {
     let link = rustix::fs::readlink(format!("/proc/self/fd/{}", fd.as_raw_fd()), Vec::new())?;
     Ok(PathBuf::from(OsStr::from_bytes(link.as_bytes())))
 }
@@ -203,13 +269,17 @@ fn real_path(fd: BorrowedFd<'_>) -> Result<PathBuf, Errno> {
 fn outside(route: &UnixRoute, error: &std::io::Error) -> Fault {
     match error.raw_os_error() {
         Some(number) => Errno::from_raw_os_error(number).into(),
-        None => Denial::new(format!(
-            "the path {} leads out of the granted directory {}",
-            show(route.base.join(&route.relative).as_os_str().as_bytes()),
-            show(route.base.as_os_str().as_bytes())
-        ))
-        .into(),
+        None => leads_out(route),
     }
+}
+
+fn leads_out(route: &UnixRoute) -> Fault {
+    Denial::new(format!(
+        "the path {} leads out of the granted directory {}",
+        show(route.base.join(&route.relative).as_os_str().as_bytes()),
+        show(route.base.as_os_str().as_bytes())
+    ))
+    .into()
 }
 
 #[cfg(test)]

@@ -69,9 +69,16 @@ impl FamilyRules for Vsock {
             // One without a name, which the kernel refuses.
             return Ok(());
         }
-        // A port of the kernel's choice was granted as such at bind.
+        // A port of the kernel's choice was granted as such at bind; rules may deny the port that it is.
+        let same = [cid];
+        let listen = |port| Request::Family(FamilyTarget::Vsock { purpose: VsockUse::Listen, cid, same: &same, port });
+        judge.not_denied(&listen(port))?;
         let port = if socket.is_port_chosen() { VMADDR_PORT_ANY } else { port };
-        judge.decide(&Request::Family(FamilyTarget::Vsock { purpose: VsockUse::Listen, cid, same: &[cid], port }))
+        judge.decide(&listen(port))
+    }
+
+    fn judge_bound(judge: &Judge<'_>, socket: &Handle, _kind: SocketKind) -> Outcome<()> {
+        Self::judge_listen(judge, socket)
     }
 }
 

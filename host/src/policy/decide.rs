@@ -8,11 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use sandsock_abi::constants::{
-    AF_ALG, AF_BLUETOOTH, AF_CAN, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_QIPCRTR, AF_RDS, AF_TIPC, AF_UNIX, AF_VSOCK,
-    IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP, SCM_CREDENTIALS, SCM_RIGHTS, SOCK_DGRAM, SOCK_RAW, SOCK_RDM,
-    SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET,
-};
+use sandsock_abi::constants::{SCM_CREDENTIALS, SCM_RIGHTS, SOL_SOCKET};
 use sandsock_abi::ioctl::Ioctl;
 use sandsock_abi::option::{self, Access, SocketOption};
 
@@ -135,7 +131,7 @@ pub enum Request<'a> {
     RightsSend,
     /// Receive a descriptor.
     RightsReceive {
-        /// Whether it is of a kind that is not granted: no socket, or a socket that the guest could not have made.
+        /// Whether it is of a kind that is not granted: no socket, or a socket that [no grant](Policy::has_grant_for) is about.
         any: bool,
     },
     /// Send credentials that are not the host's own.
@@ -270,8 +266,10 @@ impl Denial {
         Self { rule: Some(rule.into()), ..Self::new(format!("{what} is denied by the rule {rule}")) }
     }
 
-    /// `what` (a verb and its object) is not granted; `grant` would do.
+    /// `what` (a verb and its object) is not granted; `grant` would do, if it is a rule: what a guest asks for may be nothing that a
+    /// rule can name.
     pub(super) fn missing(what: String, grant: Option<String>) -> Self {
+        let grant = grant.filter(|grant| grant.parse::<Grant>().is_ok());
         let reason = match &grant {
             Some(grant) => format!("{what} is not granted; allow it with --allow {}", quoted(grant)),
             None => format!("{what} is not granted"),
@@ -330,10 +328,13 @@ pub(super) struct Rules {
     grants: Vec<Grant>,
     texts: Vec<Arc<str>>,
     pub(super) tcp_connect: Endpoints,
-    tcp_listen: Endpoints,
-    udp_bind: Endpoints,
+    pub(super) tcp_listen: Endpoints,
+    pub(super) udp_bind: Endpoints,
     pub(super) udp_send: Endpoints,
-    udp_receive: Endpoints,
+    pub(super) udp_receive: Endpoints,
+    /// What `tcp-listen` and `udp-bind` say about some ports and not about every one.
+    pub(super) tcp_ports: Endpoints,
+    pub(super) udp_ports: Endpoints,
     /// With the protocol in place of the port.
     pub(super) raw: Endpoints,
     pub(super) raw_header: Option<RuleId>,
@@ -341,10 +342,10 @@ pub(super) struct Rules {
     pub(super) packet: Vec<(PacketPattern, RuleId)>,
     pub(super) netlink: Vec<(NetlinkPattern, RuleId)>,
     ioctls: HashMap<u32, RuleId>,
-    unix_connect: Arc<UnixRules>,
-    unix_bind: Arc<UnixRules>,
-    can: Vec<(CanPattern, RuleId)>,
-    families: Vec<(FamilyPattern, RuleId)>,
+    pub(super) unix_connect: Arc<UnixRules>,
+    pub(super) unix_bind: Arc<UnixRules>,
+    pub(super) can: Vec<(CanPattern, RuleId)>,
+    pub(super) families: Vec<(FamilyPattern, RuleId)>,
     resolve: Resolves,
     /// Ports have no meaning here: every rule holds for port 0.
     reverse_resolve: Endpoints,
@@ -412,6 +413,10 @@ impl Rules {
                 }
             }
         }
+        let some_ports = |rules: &[(RuleId, &EndpointPattern)]| {
+            Endpoints::build(rules.iter().copied().filter(|(_, pattern)| pattern.ports != PortRange::ANY))
+        };
+        (rules.tcp_ports, rules.udp_ports) = (some_ports(&endpoints[1]), some_ports(&endpoints[2]));
         let [connect, listen, bind, send, receive, raw, multicast] =
             endpoints.map(|list| Endpoints::build(list.into_iter()));
         (rules.tcp_connect, rules.tcp_listen, rules.udp_bind, rules.udp_send, rules.udp_receive) =
@@ -429,7 +434,7 @@ impl Rules {
         self.texts.get(rule as usize).map_or("", |text| text)
     }
 
-    fn has_family(&self, family: i32) -> bool {
+    pub(super) fn has_family(&self, family: i32) -> bool {
         self.families.iter().any(|(rule, _)| rule.family() == family)
     }
 
@@ -453,7 +458,7 @@ pub struct Policy {
     pub(super) deny: Rules,
     pub(super) everything: bool,
     fixed: Fixed,
-    published: Published,
+    pub(super) published: Published,
     limits: Limits,
     base: Option<Box<[u8]>>,
     generation: u64,
@@ -691,15 +696,16 @@ impl Policy {
         &self.deny.grants
     }
 
-    /// The folder that each rule about UNIX paths fixes, absolute, with the rule's text and whether it denies.
-    ///
-    /// Paths are judged by their names. A guest that can rename or link files in such a folder, above it or below it by another
-    /// way, such as a folder of WASI, gets round the rule.
-    pub fn unix_folders(&self) -> impl Iterator<Item = (PathBuf, &str, bool)> {
-        [(&self.allow, false), (&self.deny, true)].into_iter().flat_map(|(rules, deny)| {
-            let both = rules.unix_connect.folders().chain(rules.unix_bind.folders());
-            both.map(move |(folder, rule)| (folder, rule, deny))
-        })
+    /// The directory where relative UNIX paths start; none where there are none.
+    pub fn start_of_paths(&self) -> Option<&Path> {
+        use std::os::unix::ffi::OsStrExt;
+        let base = self.base.as_deref()?;
+        Some(if base.is_empty() { Path::new("/") } else { Path::new(std::ffi::OsStr::from_bytes(base)) })
+    }
+
+    /// The directories in which a guest may bind UNIX sockets. It must not be able to write there by another way.
+    pub fn unix_bind_directories(&self) -> impl Iterator<Item = PathBuf> + '_ {
+        self.allow.unix_bind.directories()
     }
 
     /// The addresses that `--resolve` gave a name, to be answered without a look-up. They are judged as answers are.
@@ -738,8 +744,10 @@ impl Policy {
             Request::Can { interface, protocol } => {
                 let denied = find(&deny.can, |rule| rule.speaks(protocol) && rule.touches(interface));
                 let allowed = find(&allow.can, |rule| rule.speaks(protocol) && rule.holds(interface));
-                // Of an interface that is not there nothing can be granted but all.
+                // Of an interface that is not there nothing can be granted but all. A `*` in a name would be a pattern, and what is
+                // shown of it has escapes, which a rule has not.
                 let grant = match interface {
+                    CanInterface::Name(name) if name.contains('*') || !name.escape_debug().eq(name.chars()) => None,
                     CanInterface::All | CanInterface::Name(_) => Some(request.to_string()),
                     CanInterface::Unknown(_) => None,
                 };
@@ -918,18 +926,24 @@ impl Policy {
         // A guest that asked by name is told the grant by name, where a name's word is enough.
         let fixed = self.fixed_names(address).first().map(|name| &**name);
         let pinned = || pins.at(address).first().filter(|_| !is_private(address)).map(Pin::name);
-        let (grant, asked) = match (request, fixed.or_else(pinned)) {
-            (Request::RawSend(_), _) => (format!("{}={request}", Verb::Raw), String::new()),
-            (request, Some(name)) => (format!("{}={name}:{port}", request.verb()), format!(" ({name})")),
-            (request, None) => (endpoint_grant(request.verb(), SocketAddr::new(address, port)), String::new()),
+        // No rule can name what resolvers may read as an address.
+        let name = fixed.or_else(pinned).filter(|name| !ends_in_number(name));
+        let (grant, asked) = match (request, name) {
+            // Beyond 8 bits there is no protocol of IP that a rule could name.
+            (Request::RawSend(_), _) => {
+                let packet = raw::show_packet(SocketAddr::new(address, port));
+                (u8::try_from(port).is_ok().then(|| format!("{}={packet}", Verb::Raw)), String::new())
+            }
+            (request, Some(name)) => (Some(format!("{}={name}:{port}", request.verb())), format!(" ({name})")),
+            (request, None) => (Some(endpoint_grant(request.verb(), SocketAddr::new(address, port))), String::new()),
         };
-        let mut denial = Denial::missing(format!("{} to {request}{asked}", request.verb()), Some(grant));
+        let mut denial = Denial::missing(format!("{} to {request}{asked}", request.verb()), grant);
         denial.expired_name = expired.map(|pin| pin.name().to_owned()).filter(|name| self.resolve(name).is_ok());
         Err(denial)
     }
 
     /// Decides on a bind or a listen.
-    fn local(
+    pub(super) fn local(
         &self,
         request: &Request<'_>,
         local: Local,
@@ -939,13 +953,7 @@ impl Policy {
         let (address, port) = (canonical(local.address.ip()), local.address.port());
         // Where the kernel chose the port, the guest asked for port 0.
         let asked = if local.kernel_chosen { 0 } else { port };
-        let denied = |address, port| match address {
-            IpAddr::V4(v4) if v4.is_unspecified() => deny.any_v4(port),
-            IpAddr::V6(v6) if v6.is_unspecified() => {
-                deny.any_v6(port).or_else(|| if local.v6only { None } else { deny.any_v4(port) })
-            }
-            address => deny.touching(address, port),
-        };
+        let denied = |address, port| denied_local(deny, address, port, local.v6only);
         let allowed = |port| match address {
             IpAddr::V4(v4) if v4.is_unspecified() => allow.wildcard_v4(port),
             IpAddr::V6(v6) if v6.is_unspecified() => allow.wildcard_v6(port, !local.v6only),
@@ -1116,7 +1124,7 @@ impl Policy {
         let mut denial = Denial::missing(format!("resolve of {request}"), grant);
         if denial.grant.is_some() {
             // Most look a name up to connect to it.
-            denial.reason.push_str(&format!(", or by what it is looked up for, as in {}={known}:PORT", Verb::TcpConnect));
+            denial.reason.push_str(&format!(", or by what it is looked up for, as in {}={known}:443", Verb::TcpConnect));
         }
         Err(denial)
     }
@@ -1190,35 +1198,43 @@ impl Policy {
 
     fn judge_answer(&self, name: &str, address: IpAddr, fixed: &[IpAddr]) -> Result<(), Denial> {
         let (allow, deny) = (self.allow.endpoints(), self.deny.endpoints());
-        let held = |rules: &&Endpoints| rules.all_at(address).next().is_some();
-        if is_private(address) && !self.everything && !fixed.contains(&address) && !allow.iter().any(held) {
-            // The grant for the first ports that are open by the name.
-            let rules = [
-                (Verb::TcpConnect, &self.allow.tcp_connect),
-                (Verb::UdpSend, &self.allow.udp_send),
-                (Verb::Raw, &self.allow.raw),
-            ];
-            let named = rules.into_iter().find_map(|(verb, rules)| Some((verb, rules.names.all(name).next()?)));
-            let grant = named.map(|(verb, ports)| {
-                let pattern = EndpointPattern { host: HostPattern::Net(address.into()), ports: ports.range() };
+        // Where a connect to it leads: the unspecified address is the loopback, and rules name that.
+        let reached = canonical(destination(SocketAddr::new(address, 0)).ip());
+        let held = |rules: &&Endpoints| rules.all_at(reached).next().is_some();
+        let at = |deny: &Endpoints, port| deny.touching(address, port).or_else(|| deny.touching(reached, port));
+        let taken = |deny: &Endpoints, port| at(deny, port).or_else(|| deny.names.find(name, port));
+        let usable = |deny: &Endpoints, wanted: Ports| any_left(wanted, |port| taken(deny, port));
+        let private = is_private(address) && !self.everything && !fixed.contains(&address) && !allow.iter().any(held);
+        // The grants for the first ports that are open by the name: none is of use where deny rules take them.
+        let rules = [
+            (Verb::TcpConnect, &self.allow.tcp_connect, &self.deny.tcp_connect),
+            (Verb::UdpSend, &self.allow.udp_send, &self.deny.udp_send),
+            (Verb::Raw, &self.allow.raw, &self.deny.raw),
+        ];
+        let named =
+            || rules.iter().flat_map(|(verb, allow, deny)| allow.names.all(name).map(move |ports| (*verb, ports, *deny)));
+        let left = named().find(|(_, ports, deny)| usable(deny, *ports));
+        if private && (left.is_some() || named().next().is_none()) {
+            let grant = left.map(|(verb, ports, _)| {
+                let pattern = EndpointPattern { host: HostPattern::Net(reached.into()), ports: ports.range() };
                 match verb {
                     Verb::Raw => format!("{verb}={}", RawPattern::Packets(pattern)),
                     verb => format!("{verb}={pattern}"),
                 }
             });
+            // Of ICMP's two numbers each has addresses of one version.
+            let grant = grant.filter(|grant| grant.parse::<Grant>().is_ok());
             let also = grant.as_ref().map(|grant| format!("--allow {} or ", quoted(grant))).unwrap_or_default();
             let reason = format!(
                 "{name} leads to {address}, which is private: a name alone does not open it; \
-                 allow it with {also}--resolve {name}={address}"
+                 allow it with {also}--resolve {name}={reached}"
             );
             return Err(Denial { grant, ..Denial::new(reason) });
         }
-        let taken = |deny: &Endpoints, port| deny.touching(address, port).or_else(|| deny.names.find(name, port));
-        let usable = |deny: &Endpoints, wanted: Ports| any_left(wanted, |port| taken(deny, port));
         let mut granted = false;
         if !self.everything {
             for (allow, deny) in allow.into_iter().zip(deny) {
-                for wanted in allow.all_at(address).chain(allow.names.all(name)) {
+                for wanted in allow.all_at(reached).chain(allow.names.all(name)) {
                     granted = true;
                     if usable(deny, wanted) {
                         return Ok(());
@@ -1230,8 +1246,7 @@ impl Policy {
         if !granted && [&self.deny.tcp_connect, &self.deny.udp_send].into_iter().any(|deny| usable(deny, everywhere)) {
             return Ok(());
         }
-        let any =
-            |deny: &Endpoints| deny.all_at(address).chain(deny.names.all(name)).next().or_else(|| deny.touching(address, 0));
+        let any = |deny: &Endpoints| deny.all_at(reached).chain(deny.names.all(name)).next().or_else(|| at(deny, 0));
         let rule = deny.into_iter().find_map(any).map_or("", |found| self.deny.text(found.rule));
         Err(Denial::by_rule(format_args!("{name}'s address {address}"), rule))
     }
@@ -1339,98 +1354,14 @@ impl Policy {
             None => Err(Denial::missing(format!("inherit of {number}"), Some(format!("{}={number}", Verb::Inherit)))),
         }
     }
+}
 
-    /// Whether a socket of this kind may be made: some grant has to need one. To be asked before socket(2), and again with what the
-    /// kernel says that it made.
-    ///
-    /// INET and INET6: streams of TCP under `tcp-*`, datagrams of UDP under `udp-*`, raw and ping sockets under `raw` for their
-    /// protocol. UNIX: streams, datagrams and sequenced packets under `unix-*`. PACKET, NETLINK and CAN: under `packet`,
-    /// `netlink` and `can` for their protocol. Others: those that `family` names. An unnamed UNIX socketpair needs no grant and no question. Every other family, type or
-    /// protocol, those that offer the same service by another number too (MPTCP, SCTP, SMC, UDP-Lite, DCCP), only where
-    /// everything is allowed.
-    ///
-    /// # Errors
-    ///
-    /// The denial.
-    pub fn may_create(&self, family: i32, type_: i32, protocol: i32) -> Result<Allowed<'_>, Denial> {
-        if self.everything {
-            return Ok(Allowed { rule: Some(EVERYTHING) });
-        }
-        // As the kernel does: above these bits stand SOCK_NONBLOCK and SOCK_CLOEXEC.
-        let kind = type_ & 0xf;
-        let allow = &self.allow;
-        let (granted, hint) = match (family, kind, protocol) {
-            (AF_INET | AF_INET6, SOCK_STREAM, 0 | IPPROTO_TCP) => (
-                !allow.tcp_connect.is_empty() || !allow.tcp_listen.is_empty() || self.published.has(Verb::TcpListen),
-                "tcp-connect=HOST:PORT or tcp-listen=ADDRESS:PORT",
-            ),
-            (AF_INET | AF_INET6, SOCK_DGRAM, 0 | IPPROTO_UDP) => (
-                !allow.udp_bind.is_empty()
-                    || !allow.udp_send.is_empty()
-                    || !allow.udp_receive.is_empty()
-                    || self.published.has(Verb::UdpBind),
-                "udp-send=HOST:PORT, udp-bind=ADDRESS:PORT or udp-receive=HOST:PORT",
-            ),
-            (AF_UNIX, SOCK_STREAM | SOCK_DGRAM | SOCK_SEQPACKET, 0 | AF_UNIX) => {
-                (!allow.unix_connect.is_empty() || !allow.unix_bind.is_empty(), "unix-connect=PATH or unix-bind=PATH")
-            }
-            (AF_INET | AF_INET6, SOCK_RAW, 0..=255)
-            | (AF_INET, SOCK_DGRAM, IPPROTO_ICMP)
-            | (AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6) => {
-                // The arm has it in range.
-                return self.some_raw(u8::try_from(protocol).unwrap_or(u8::MAX));
-            }
-            (AF_PACKET, SOCK_RAW | SOCK_DGRAM, _) => {
-                // socket(2) takes it in network order (man 7 packet).
-                let protocol = u16::from_be(protocol as u16);
-                (self.may_make_packet(protocol), "packet=INTERFACE or packet=INTERFACE:PROTOCOL")
-            }
-            (AF_NETLINK, SOCK_RAW | SOCK_DGRAM, _) => (
-                self.may_make_netlink(protocol),
-                "netlink=route:read, netlink=generic:NAME, netlink=sock-diag:read or netlink=uevent, by its protocol",
-            ),
-            (AF_CAN, SOCK_RAW | SOCK_DGRAM, protocol) if can_protocol(protocol).is_some() => {
-                // The kernel has CAN_RAW as SOCK_RAW and the others as SOCK_DGRAM, and says so itself.
-                (allow.can.iter().any(|(rule, _)| rule.speaks(protocol)), "can=INTERFACE or can=INTERFACE:PROTOCOL")
-            }
-            (AF_ALG, SOCK_SEQPACKET, 0) => (allow.has_family(AF_ALG), "family=alg:KIND:NAME"),
-            (AF_TIPC, SOCK_STREAM | SOCK_DGRAM | SOCK_SEQPACKET | SOCK_RDM, 0) => (allow.has_family(AF_TIPC), "family=tipc"),
-            (AF_VSOCK, SOCK_STREAM | SOCK_DGRAM | SOCK_SEQPACKET, 0 | AF_VSOCK) => {
-                (allow.has_family(AF_VSOCK), "family=vsock:connect:CID:PORT or family=vsock:listen:CID:PORT")
-            }
-            (AF_BLUETOOTH, SOCK_STREAM | SOCK_SEQPACKET | SOCK_RAW, protocol) => (
-                allow.families.iter().any(|(rule, _)| rule.speaks_bluetooth(protocol)),
-                "family=bluetooth:l2cap, family=bluetooth:rfcomm, family=bluetooth:sco or family=bluetooth:hci:CHANNEL",
-            ),
-            (AF_RDS, SOCK_SEQPACKET, 0) => (allow.has_family(AF_RDS), "family=rds"),
-            (AF_QIPCRTR, SOCK_DGRAM, 0) => (allow.has_family(AF_QIPCRTR), "family=qipcrtr"),
-            _ => {
-                let what = format!("a socket of family {family}, type {kind}, protocol {protocol}");
-                return Err(Denial::new(format!("{what} is denied: no verb of this version grants it")));
-            }
-        };
-        if granted {
-            return Ok(Allowed { rule: None });
-        }
-        let names = [
-            (AF_INET, "INET"),
-            (AF_INET6, "INET6"),
-            (AF_UNIX, "UNIX"),
-            (AF_PACKET, "PACKET"),
-            (AF_NETLINK, "NETLINK"),
-            (AF_CAN, "CAN"),
-            (AF_ALG, "ALG"),
-            (AF_TIPC, "TIPC"),
-            (AF_VSOCK, "VSOCK"),
-            (AF_BLUETOOTH, "BLUETOOTH"),
-            (AF_RDS, "RDS"),
-        ];
-        let name = names.iter().find(|(number, _)| *number == family).map_or("QIPCRTR", |(_, name)| name);
-        let kinds = ["", "SOCK_STREAM", "SOCK_DGRAM", "SOCK_RAW", "SOCK_RDM", "SOCK_SEQPACKET"];
-        let kind = usize::try_from(kind).ok().and_then(|at| kinds.get(at)).copied().unwrap_or_default();
-        Err(Denial::new(format!(
-            "a socket of AF_{name} and {kind} is not granted; allow some use of it with --allow {hint}"
-        )))
+/// The deny rule about a local address, or about any address that a wildcard takes in.
+pub(super) fn denied_local(deny: &Endpoints, address: IpAddr, port: u16, v6only: bool) -> Option<Ports> {
+    match address {
+        IpAddr::V4(v4) if v4.is_unspecified() => deny.any_v4(port),
+        IpAddr::V6(v6) if v6.is_unspecified() => deny.any_v6(port).or_else(|| if v6only { None } else { deny.any_v4(port) }),
+        address => deny.touching(address, port),
     }
 }
 

@@ -75,6 +75,9 @@ limits! {
     /// Bytes of memory of the guest: all of its memories and tables. The store is the embedder's, and so is this limit to keep,
     /// by a `wasmtime::ResourceLimiter`; the command does.
     memory_bytes "memory-bytes" = 1_073_741_824, 0..=1_099_511_627_776, "bytes of memory of the guest; beyond: no growth, by which most guests trap";
+    /// Names of UNIX sockets in folders. They outlive the instance that made them, and so they are counted for all the instances of one
+    /// builder together, until they are gone from the folder.
+    unix_names "unix-names" = 1024, 0..=1_048_576, "UNIX sockets' names made in folders and there still; beyond: ENOSPC";
     /// Bytes of control data of one message.
     control_bytes "control-bytes" = 262_144, 0..=16_777_216, "bytes of control data of one message; beyond: ENOBUFS";
 }

@@ -54,16 +54,20 @@
 //! hold for an address that the guest knows otherwise: deny the address too.
 
 mod audit;
+mod creation;
 mod decide;
 mod families;
 mod file;
 mod grant;
+#[cfg(test)]
+mod hints;
 mod index;
 mod limits;
 mod netlink;
 mod packet;
 mod pattern;
 mod pins;
+mod ports;
 mod publish;
 mod raw;
 mod unix;

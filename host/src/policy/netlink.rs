@@ -127,6 +127,8 @@ impl Policy {
         }
         match asked {
             Netlink::Other(_) => Err(Denial::new(format!("{} is denied: no grant allows it", what()))),
+            // As it is, not as a person is shown it.
+            Netlink::Generic(name) => Err(Denial::missing(what(), Some(format!("{}=generic:{name}", Verb::Netlink)))),
             asked => Err(Denial::missing(what(), Some(format!("{}={asked}", Verb::Netlink)))),
         }
     }

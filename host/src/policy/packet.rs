@@ -118,7 +118,12 @@ impl Policy {
         }
         match find(&self.allow.packet, &|pattern| pattern.holds(interface, protocol)) {
             Some(rule) => Ok(self.by(rule)),
-            None => Err(Denial::missing(what(), Some(format!("{}={}", Verb::Packet, show(interface, protocol))))),
+            None => {
+                // A `*` in a name would be a pattern. What is shown has escapes, which a rule has not.
+                let named = interface.is_none_or(|name| is_interface_name(name) && name.escape_debug().eq(name.chars()));
+                let grant = named.then(|| format!("{}={}", Verb::Packet, show(interface, protocol)));
+                Err(Denial::missing(what(), grant))
+            }
         }
     }
 

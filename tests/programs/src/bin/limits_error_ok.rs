@@ -23,8 +23,9 @@ fn main() -> sandsock::Result<()> {
             assert_ne!(error.errno(), Some(sandsock::errno::EMFILE), "round {round}, {what}: something is never closed");
         };
         failed("socket", Socket::new(AF_INET, SOCK_RAW, 0).map(|_| ()));
-        failed("socket", Socket::new(AF_INET, SOCK_DGRAM, 0).map(|_| ()));
-        failed("socket", Socket::new(AF_UNIX, SOCK_STREAM, 0).map(|_| ()));
+        failed("socket", Socket::new(AF_UNIX, SOCK_SEQPACKET, 0).map(|_| ()));
+        failed("receive without a grant", Socket::new(AF_INET, SOCK_DGRAM, 0)?.recv(1, 0).map(|_| ()));
+        failed("bind without a grant", Socket::new(AF_UNIX, SOCK_STREAM, 0)?.bind("/tmp/sandsock-nothing"));
         failed("socketpair", socketpair(AF_INET, SOCK_STREAM, 0).map(|_| ()));
         failed("connect", Socket::new(AF_INET, SOCK_STREAM, 0)?.connect(("127.0.0.1", port)));
         failed("connect", kept.connect(("127.0.0.2", port)));

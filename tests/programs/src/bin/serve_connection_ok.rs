@@ -33,8 +33,8 @@ fn answer(connection: &Socket, line: &str) -> Result<String> {
         ("names", _) => Ok(format!("{} {}", connection.getsockname()?, connection.getpeername()?)),
         // Nothing but the connection is there.
         ("more", _) => {
-            let (socket, other) = (Socket::new(2, 1, 0), fromfd(3, 2, 1, 0));
-            Ok(format!("{} {}", socket.expect_err("no grant").class(), other.expect_err("no descriptor").class()))
+            let (connected, other) = (Socket::new(2, 1, 0)?.connect(("127.0.0.1", 1)), fromfd(3, 2, 1, 0));
+            Ok(format!("{} {}", connected.expect_err("no grant").class(), other.expect_err("no descriptor").class()))
         }
         ("surroundings", _) => {
             let args: Vec<String> = std::env::args().collect();

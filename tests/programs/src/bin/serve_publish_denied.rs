@@ -18,7 +18,8 @@ fn main() -> Result<()> {
     denied_for("the wildcard", tcp()?.bind(("0.0.0.0", 80)), "tcp-listen=0.0.0.0:80");
     denied_for("the host's own", tcp()?.bind(("127.0.0.1", host)), &format!("tcp-listen=127.0.0.1:{host}"));
     denied_for("a peer", tcp()?.connect(("10.9.8.7", 80)), "tcp-connect=10.9.8.7:80");
-    attack::denied("the other protocol", Socket::new(AF_INET, SOCK_DGRAM, 0));
+    let udp = Socket::new(AF_INET, SOCK_DGRAM, 0)?;
+    denied_for("the other protocol", udp.bind(("10.9.8.7", 80)), "udp-bind=10.9.8.7:80");
     // What the kernel says of the host's address.
     refused("a port that is taken", tcp()?.bind(("10.9.8.7", taken)), errno::EADDRINUSE);
     denied_by_rule("the host's side", tcp()?.bind(("10.9.8.7", denied)));

@@ -1,4 +1,4 @@
-//! Pairs need no grant and have no names; every other socket needs one.
+//! Pairs need no grant and have no names; what is done with any other socket needs one.
 
 use sandsock::constants::*;
 use sandsock::{Address, Error, ErrorKind, Flags, Socket, socketpair};
@@ -28,14 +28,17 @@ fn main() -> Result<(), Error> {
             assert_eq!(b.send(b"x", Flags::NONE).unwrap_err().errno(), Some(sandsock::errno::EPIPE));
         }
     }
-    for kind in [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET] {
-        assert_eq!(Socket::new(AF_UNIX, kind, 0).unwrap_err().kind(), ErrorKind::Denied);
+    for kind in [SOCK_STREAM, SOCK_DGRAM] {
+        let socket = Socket::new(AF_UNIX, kind, 0)?;
+        assert_eq!(socket.bind("\0sandsock-pair").unwrap_err().kind(), ErrorKind::Denied);
+        assert_eq!(socket.connect("\0sandsock-pair").unwrap_err().kind(), ErrorKind::Denied);
     }
+    assert_eq!(Socket::new(AF_UNIX, SOCK_SEQPACKET, 0).unwrap_err().kind(), ErrorKind::Denied);
     // A pair is no way to a name.
     let (a, _b) = socketpair(AF_UNIX, SOCK_DGRAM, 0)?;
     assert_eq!(a.bind("\0sandsock-pair").unwrap_err().kind(), ErrorKind::Denied);
     assert_eq!(a.bind("").unwrap_err().kind(), ErrorKind::Denied);
     assert_eq!(a.sendto(b"x", Flags::NONE, "\0sandsock-pair").unwrap_err().kind(), ErrorKind::Denied);
-    assert_eq!(socketpair(AF_INET, SOCK_STREAM, 0).unwrap_err().kind(), ErrorKind::Denied);
+    assert_eq!(socketpair(AF_INET, SOCK_STREAM, 0).unwrap_err().errno(), Some(sandsock::errno::EOPNOTSUPP));
     Ok(())
 }

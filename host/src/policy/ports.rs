@@ -1,0 +1,55 @@
+//! Local ports that the kernel chooses.
+
+use super::decide::{Denial, Local, Policy, Request, denied_local};
+use super::grant::Verb;
+use super::index::Endpoints;
+use super::pattern::canonical;
+
+impl Policy {
+    /// What deny rules of `tcp-listen` or `udp-bind` say about some ports and not about every one.
+    fn kept_ports(&self, verb: Verb) -> Option<&Endpoints> {
+        match verb {
+            Verb::TcpListen => Some(&self.deny.tcp_ports),
+            Verb::UdpBind => Some(&self.deny.udp_ports),
+            _ => None,
+        }
+    }
+
+    /// Whether deny rules of `tcp-listen` or `udp-bind` name ports, which the kernel may choose unasked.
+    pub fn keeps_ports(&self, verb: Verb) -> bool {
+        self.kept_ports(verb).is_some_and(|rules| !rules.is_empty())
+    }
+
+    /// Judges a local address that a socket gets by the way: by connect, by a send, by listen. These need no grant of `tcp-listen` or
+    /// `udp-bind`, and a rule that denies every port denies to bind, not them. One that names ports keeps these ports free of
+    /// the guest's sockets, by whichever call they would get them.
+    ///
+    /// # Errors
+    ///
+    /// A rule denies the port.
+    pub fn judge_implicit(&self, verb: Verb, local: Local) -> Result<(), Denial> {
+        let Some(rules) = self.kept_ports(verb) else { return Ok(()) };
+        let address = canonical(local.address.ip());
+        match denied_local(rules, address, local.address.port(), local.v6only) {
+            Some(found) => {
+                let what = format_args!("{verb} on {}, the local address", local.address);
+                Err(Denial::by_rule(what, self.deny.text(found.rule)))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Decides on a bind or a listen, which no name has a part in.
+    ///
+    /// # Errors
+    ///
+    /// The denial.
+    pub fn judge_local(&self, request: &Request<'_>) -> Result<(), Denial> {
+        let (allow, deny) = (&self.allow, &self.deny);
+        match *request {
+            Request::TcpListen(local) => self.local(request, local, &allow.tcp_listen, &deny.tcp_listen).map(drop),
+            Request::UdpBind(local) => self.local(request, local, &allow.udp_bind, &deny.udp_bind).map(drop),
+            _ => Err(Denial::new(format!("{} has no local address", request.verb()))),
+        }
+    }
+}
