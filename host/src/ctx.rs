@@ -1,6 +1,6 @@
 //! The context: what one guest instance has of this host, and how an embedder makes it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use crate::bindings::sandsock::socket::types::SocketKind;
 use crate::descriptor::{Descriptor, Handle, Places, Rights};
 use crate::error::Outcome;
 use crate::files::Folder;
+use crate::filter::Filters;
 use crate::inherit::{Inheritance, Inherited};
 use crate::observe::{self, Observer, Watch};
 use crate::permit::Judge;
@@ -52,7 +53,9 @@ pub struct SandsockCtx {
     pub(crate) host_name: Option<String>,
     /// Those who are told what happens, if there are any.
     pub(crate) watch: Option<Arc<Watch>>,
-    dropped_datagrams: u64,
+    /// The filters of its sockets.
+    pub(crate) filters: Filters,
+    dropped_datagrams: Cell<u64>,
     sent_by_kernel: u64,
 }
 
@@ -84,8 +87,11 @@ impl SandsockCtx {
     }
 
     /// How many datagrams were dropped because no grant names their sender.
+    ///
+    /// The kernel drops most of them by the sockets' filters, and counts with them what found a filtered socket's queue full. What
+    /// it drops at a socket that others hold as well is not in the count, nor what a filter keeps from a raw or a ping socket.
     pub fn dropped_datagrams(&self) -> u64 {
-        self.dropped_datagrams
+        self.dropped_datagrams.get() + self.filters.dropped()
     }
 
     /// How many bytes of files the kernel sent by itself, past the guest's memory and this process's.
@@ -108,8 +114,8 @@ impl SandsockCtx {
         if pins.is_empty() { pins.origin() } else { Instant::now() }
     }
 
-    pub(crate) fn count_dropped(&mut self) {
-        self.dropped_datagrams += 1;
+    pub(crate) fn count_dropped(&self) {
+        self.dropped_datagrams.set(self.dropped_datagrams.get() + 1);
     }
 
     pub(crate) fn count_sent_by_kernel(&mut self, bytes: u64) {
@@ -248,7 +254,8 @@ impl SandsockCtxBuilder {
             folders: self.folders.as_slice().into(),
             host_name: self.host_name.clone(),
             watch,
-            dropped_datagrams: 0,
+            filters: Filters::default(),
+            dropped_datagrams: Cell::new(0),
             sent_by_kernel: 0,
             policy: Arc::clone(&self.policy),
         })

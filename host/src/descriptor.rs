@@ -11,6 +11,7 @@ use sandsock_abi::constants::{CAN_ISOTP, CAN_J1939, SO_PASSPIDFD};
 
 use crate::address::RawAddress;
 use crate::bindings::sandsock::socket::types::{DescriptorKind, SocketKind};
+use crate::filter::Slot;
 use crate::inherit::Inherited;
 use crate::poller::Set;
 use crate::pool;
@@ -126,6 +127,8 @@ pub(crate) struct Open {
     linger: AtomicI32,
     /// An AF_PACKET socket's protocol as it was asked for, which the kernel has only from `bind` on.
     packet_protocol: AtomicU16,
+    /// The policy's own filter, where the kernel has one.
+    pub(crate) filter: Slot,
     /// A check after the fact failed: nothing may be done with it but to close it.
     condemned: AtomicBool,
     /// What the guest takes its local address for, and the address that bind(2) gave it in truth.
@@ -180,6 +183,7 @@ impl Open {
             may_time_out: AtomicBool::new(shared),
             linger: AtomicI32::new(0),
             packet_protocol: AtomicU16::new(0),
+            filter: Slot::default(),
             condemned: AtomicBool::new(false),
             view: Mutex::default(),
             rights: rights.clone(),
@@ -244,7 +248,7 @@ impl Handle {
 
     /// dup(2), close-on-exec.
     pub(crate) fn duplicate(&self) -> Result<Arc<Self>, Errno> {
-        Ok(Arc::new(Self {
+        let copy = Arc::new(Self {
             fd: Some(rustix::io::fcntl_dupfd_cloexec(self.fd(), 0)?),
             open: Arc::clone(&self.open),
             aliases: AtomicU64::new(0),
@@ -252,7 +256,9 @@ impl Handle {
             registration: Mutex::default(),
             watchers: Mutex::default(),
             of_process: AtomicBool::new(false),
-        }))
+        });
+        copy.open.filter.duplicated(&copy);
+        Ok(copy)
     }
 
     /// Leaves the number to the process, whose other instances know it too: all state is the kernel's from now on.
@@ -279,7 +285,7 @@ impl Handle {
         }
     }
 
-    fn is_shared(&self) -> bool {
+    pub(crate) fn is_shared(&self) -> bool {
         self.open.shared.load(Ordering::Relaxed)
     }
 
@@ -302,6 +308,7 @@ impl Handle {
             return Ok(());
         }
         rustix::io::ioctl_fionbio(self.fd(), self.is_nonblocking())?;
+        self.open.filter.release(self.fd());
         self.open.shared.store(true, Ordering::Relaxed);
         Ok(())
     }
@@ -535,6 +542,9 @@ impl Handle {
     }
 
     fn close_fd(&self, fd: OwnedFd) -> Closing {
+        if Arc::strong_count(&self.open) == 1 {
+            self.open.filter.close(fd.as_fd());
+        }
         let seconds = self.open.linger.load(Ordering::Relaxed);
         if self.open.travelled.load(Ordering::Relaxed) {
             // This may not be the last close, and where that is done nobody could wait; another holder may have set it.

@@ -85,6 +85,7 @@ mod descriptor;
 mod error;
 mod family;
 mod files;
+mod filter;
 mod inherit;
 mod linker;
 mod netdb;

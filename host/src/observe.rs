@@ -66,6 +66,12 @@ pub trait Observer: Send + Sync {
         let _ = (decision, socket);
     }
 
+    /// The kernel has dropped datagrams at this socket, so many since this was told last. No grant names their senders; those that
+    /// found the socket's queue full are in the count too. It is told before the next call on the descriptor.
+    fn dropped(&self, instance: u64, socket: &Socket, count: u64) {
+        let _ = (instance, socket, count);
+    }
+
     /// A descriptor is closed: by a call, by a drop, or with its instance. `last` says that no duplicate of it is left.
     fn closed(&self, instance: u64, socket: &Socket, last: bool) {
         let _ = (instance, socket, last);

@@ -13,9 +13,10 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::Resource;
 
 use crate::bindings::sandsock::socket::types::{ReadyEvent, Trigger, Wait};
-use crate::ctx::{SandsockCtxView, SandsockView};
+use crate::ctx::{SandsockCtx, SandsockCtxView, SandsockView};
 use crate::descriptor::{Descriptor, Handle, Place};
 use crate::error::Outcome;
+use crate::filter;
 use crate::polling::judge_wait;
 use crate::wait::{self, Registration, now};
 
@@ -47,7 +48,7 @@ struct Entries {
 }
 
 enum Entry {
-    Descriptor { handle: Weak<Handle>, token: u64 },
+    Descriptor { handle: Weak<Handle>, token: u64, flags: epoll::EventFlags },
     Timer { at: u64, interval: u64 },
 }
 
@@ -149,10 +150,11 @@ pub(crate) fn add(
         return Err(Errno::EXIST.into());
     }
     let token = entries.next_token;
-    epoll::add(&set.epoll, handle.fd(), epoll::EventData::new_u64(token), flags(events, trigger))?;
+    let flags = flags(events, trigger);
+    epoll::add(&set.epoll, handle.fd(), epoll::EventData::new_u64(token), flags)?;
     entries.next_token += 1;
     entries.keys.insert(token, key);
-    entries.by_key.insert(key, Entry::Descriptor { handle: Arc::downgrade(&handle), token });
+    entries.by_key.insert(key, Entry::Descriptor { handle: Arc::downgrade(&handle), token, flags });
     handle.watch(&set, key);
     Ok(())
 }
@@ -167,13 +169,18 @@ pub(crate) fn modify(
 ) -> Outcome<()> {
     let set = set(view, poller)?;
     let (handle, token) = match set.entries().by_key.get(&key) {
-        Some(Entry::Descriptor { handle, token }) => (Weak::clone(handle), *token),
+        Some(Entry::Descriptor { handle, token, .. }) => (Weak::clone(handle), *token),
         Some(Entry::Timer { .. }) | None => return Err(Errno::NOENT.into()),
     };
     // Not under the lock: this may be the handle's last reference, and its drop asks for the lock.
     let handle = handle.upgrade().ok_or(Errno::NOENT)?;
     judge_wait(view, &handle, events)?;
-    Ok(epoll::modify(&set.epoll, handle.fd(), epoll::EventData::new_u64(token), flags(events, trigger))?)
+    let flags = flags(events, trigger);
+    epoll::modify(&set.epoll, handle.fd(), epoll::EventData::new_u64(token), flags)?;
+    if let Some(Entry::Descriptor { flags: known, .. }) = set.entries().by_key.get_mut(&key) {
+        *known = flags;
+    }
+    Ok(())
 }
 
 /// WIT `poller.remove`.
@@ -224,9 +231,13 @@ pub(crate) async fn wait<T: SandsockView>(
     let view = store.data_mut().sandsock();
     let poller = view.table.get(&poller)?;
     loop {
-        let events = poller.set.ready(most)?;
+        let (events, unsettled) = poller.set.ready(most, view.ctx)?;
         if !events.is_empty() || limit.is_some_and(|limit| limit <= now()) {
             return Ok(events);
+        }
+        if unsettled {
+            view.ctx.waiter.pause().await?;
+            continue;
         }
         let next = poller.set.entries().due.first().map(|&(at, _)| at);
         let deadline = [limit, next].into_iter().flatten().min();
@@ -236,22 +247,40 @@ pub(crate) async fn wait<T: SandsockView>(
 }
 
 impl Set {
-    /// What is ready now: the timers, and what the kernel tells.
-    fn ready(&self, most: usize) -> Result<Vec<ReadyEvent>, Errno> {
+    /// What is ready now, the timers and what the kernel tells; and whether there is more to find out at once.
+    fn ready(&self, most: usize, ctx: &SandsockCtx) -> Result<(Vec<ReadyEvent>, bool), Errno> {
         let mut events = self.entries().fired(most);
         let left = most - events.len();
         if left == 0 {
-            return Ok(events);
+            return Ok((events, false));
         }
         let mut told = Vec::with_capacity(left);
         epoll::wait(&self.epoll, spare_capacity(&mut told), Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
         let entries = self.entries();
-        events.extend(told.iter().filter_map(|event| {
-            let (data, flags) = (event.data, event.flags);
-            let key = *entries.keys.get(&data.u64())?;
+        let found: Vec<_> = told
+            .iter()
+            .filter_map(|event| {
+                let (token, ready) = (event.data.u64(), event.flags);
+                let key = *entries.keys.get(&token)?;
+                let Some(Entry::Descriptor { handle, flags, .. }) = entries.by_key.get(&key) else { return None };
+                Some((key, token, ready, *flags, Weak::clone(handle)))
+            })
+            .collect();
+        // A handle is asked without the lock: this may be its last reference, and its drop asks for the lock.
+        drop(entries);
+        let mut all_settled = true;
+        for (key, token, ready, flags, handle) in found {
+            let Some(handle) = handle.upgrade() else { continue };
             // The low 16 bits are poll(2)'s.
-            Some(ReadyEvent { key, ready: flags.bits() as u16, expirations: 0 })
-        }));
-        Ok(events)
+            let told = filter::readiness(ctx, &handle, PollFlags::from_bits_retain(ready.bits() as u16));
+            all_settled &= !told.unsettled;
+            if !told.events.is_empty() {
+                events.push(ReadyEvent { key, ready: told.events.bits(), expirations: 0 });
+            } else if told.unsettled || flags.contains(epoll::EventFlags::ONESHOT) {
+                // Its event is spent, and was not the guest's.
+                let _ = epoll::modify(&self.epoll, handle.fd(), epoll::EventData::new_u64(token), flags);
+            }
+        }
+        Ok((events, !all_settled))
     }
 }

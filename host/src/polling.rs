@@ -11,6 +11,7 @@ use crate::bindings::sandsock::socket::types::Wait;
 use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::descriptor::{Descriptor, Handle};
 use crate::error::Outcome;
+use crate::filter;
 use crate::wait;
 
 /// WIT `poll-entry`.
@@ -57,7 +58,21 @@ pub(crate) async fn poll<T: SandsockView>(
         .zip(&entries)
         .filter_map(|(handle, entry)| Some((handle.as_ref()?.fd(), PollFlags::from_bits_truncate(entry.events))))
         .collect();
-    let mut ready = view.ctx.waiter.poll(&fds, deadline).await?.into_iter();
+    let mut ready = loop {
+        let found = view.ctx.waiter.poll(&fds, deadline).await?;
+        let sockets = handles.iter().flatten();
+        let told: Vec<_> =
+            sockets.zip(&found).map(|(handle, events)| filter::readiness(view.ctx, handle, *events)).collect();
+        // Some may have been ready with nothing but datagrams that the guest is not to have.
+        let hidden = told.iter().zip(&found).any(|(told, events)| told.events != *events);
+        let is_over = || deadline.is_some_and(|deadline| deadline <= wait::now());
+        if !hidden || told.iter().any(|told| !told.events.is_empty()) || is_over() {
+            break told.into_iter().map(|told| told.events);
+        }
+        if told.iter().any(|told| told.unsettled) {
+            view.ctx.waiter.pause().await?;
+        }
+    };
     Ok(handles
         .iter()
         .map(|handle| match handle {

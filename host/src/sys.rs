@@ -16,11 +16,14 @@ use rustix::net::{RecvFlags, SendFlags};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use sandsock_abi::constants::{SO_LOCK_FILTER, SO_MEMINFO};
+
 use crate::address::RawAddress;
 use crate::permit::{
     Bind, Connect, Control, Create, GetOption, Interfaces, Ioctl, Listen, Permit, ReadHostName, Resolve, ReverseResolve,
     SendTo, SetHostName, SetOption,
 };
+use crate::policy::Instruction;
 
 /// The most descriptors of one message (man 7 unix: SCM_MAX_FD).
 pub(crate) const RIGHTS_MAX: usize = 253;
@@ -219,6 +222,43 @@ pub(crate) fn set_linger(fd: BorrowedFd<'_>, seconds: Option<i32>) {
             size_of::<libc::linger>() as libc::socklen_t,
         );
     }
+}
+
+/// Attaches a program as the socket's filter, in place of the one that it has.
+pub(crate) fn attach_filter(fd: BorrowedFd<'_>, program: &[Instruction]) -> Result<(), Errno> {
+    let program: Vec<_> = program.iter().map(|i| socket2::SockFilter::new(i.code, i.jt, i.jf, i.k)).collect();
+    socket2::SockRef::from(&fd).attach_filter(&program).map_err(errno)
+}
+
+/// Takes the socket's filter from it, if it has one.
+pub(crate) fn detach_filter(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    match socket2::SockRef::from(&fd).detach_filter().map_err(errno) {
+        Err(Errno::NOENT) => Ok(()),
+        result => result,
+    }
+}
+
+/// Sets SO_LOCK_FILTER. A failure leaves the socket as it was.
+pub(crate) fn lock_filter(fd: BorrowedFd<'_>) {
+    let on: libc::c_int = 1;
+    let length = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the pointer and the length describe an integer.
+    unsafe { libc::setsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, SO_LOCK_FILTER, (&raw const on).cast(), length) };
+}
+
+/// Places in [`memory_info`] (linux/sock_diag.h): the bytes that wait to be received, and the packets that were dropped.
+pub(crate) const MEMINFO_RECEIVED: usize = 0;
+pub(crate) const MEMINFO_DROPS: usize = 8;
+
+/// SO_MEMINFO.
+pub(crate) fn memory_info(fd: BorrowedFd<'_>) -> Result<[u32; 9], Errno> {
+    let mut info = [0u32; 9];
+    let mut length = size_of_val(&info) as libc::socklen_t;
+    // SAFETY: the pointers are an array and its length in bytes.
+    check(unsafe {
+        libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, SO_MEMINFO, (&raw mut info).cast(), &raw mut length)
+    })?;
+    Ok(info)
 }
 
 /// setsockopt(2).

@@ -15,6 +15,7 @@ use crate::ctx::SandsockCtxView;
 use crate::descriptor::{Descriptor, Handle, socket_kind};
 use crate::error::{Fault, Outcome};
 use crate::family::{self, Family};
+use crate::filter;
 use crate::permit::Bind;
 use crate::policy::{Denial, DescriptorNumber, Request};
 use crate::sys::{self, OptionBytes};
@@ -23,6 +24,8 @@ use crate::wait;
 
 /// How often a bind to a port of the kernel's choice is tried, where deny rules name ports.
 const BIND_TRIES: usize = 8;
+/// asm-generic/ioctls.h. SIOCINQ is the same.
+const FIONREAD: u32 = libc::FIONREAD as u32;
 
 /// The longest option value and option buffer.
 const OPTION_MAX: usize = 64 * 1024;
@@ -214,6 +217,7 @@ impl syscalls::Host for SandsockCtxView<'_> {
         if made.type_ == libc::SOCK_DGRAM && !granted {
             self.handle(&socket)?.set_ungranted();
         }
+        filter::protect(self.ctx, &self.handle(&socket)?);
         if held_back {
             // In network order, as socket(2) takes it (man 7 packet).
             self.handle(&socket)?.hold_packet_protocol(u16::from_be(protocol as u16));
@@ -318,6 +322,10 @@ impl syscalls::Host for SandsockCtxView<'_> {
             held.truncate(length as usize);
             return Ok(held);
         }
+        if let Some(mut shown) = filter::get_option(self.ctx, &handle, level, name)? {
+            shown.truncate(length as usize);
+            return Ok(shown);
+        }
         Ok(sys::get_option(handle.fd(), permit)?)
     }
 
@@ -333,6 +341,7 @@ impl syscalls::Host for SandsockCtxView<'_> {
         let linger = kept.then(|| waiting_linger(&value));
         let value = if let Some(Some(_)) = linger { OptionBytes::Bytes(vec![0; 8]) } else { value };
         let permit = self.ctx.judge().set_option(&handle, kind, level, name, value)?;
+        let Some(permit) = filter::set_option(self.ctx, &handle, permit)? else { return Ok(()) };
         if level == libc::SOL_SOCKET && matches!(name, libc::SO_PASSCRED | SO_PASSPIDFD) {
             handle.set_may_be_named();
         }
@@ -353,11 +362,15 @@ impl syscalls::Host for SandsockCtxView<'_> {
         let permit = self.ctx.judge().ioctl(&handle, kind, request, argument)?;
         // The machine's cid is told by a device of which a guest has no file: on a socket of the family the host asks it.
         let of_device = kind.family == libc::AF_VSOCK && request == IOCTL_VM_SOCKETS_GET_LOCAL_CID as u32;
-        let (value, argument) = if of_device {
+        let shows = request != FIONREAD || filter::shows_queue(self.ctx, &handle);
+        let (value, mut argument) = if of_device {
             sys::ioctl(std::os::fd::AsFd::as_fd(&sys::vsock_device()?), permit)?
         } else {
             sys::ioctl(handle.fd(), permit)?
         };
+        if !shows {
+            argument.fill(0);
+        }
         Ok(IoctlResult { value, argument })
     }
 }

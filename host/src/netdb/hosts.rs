@@ -14,6 +14,7 @@ use crate::bindings::sandsock::socket::types::{AddressHints, AddressInfo, Error,
 use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::error::{Fault, Outcome};
 use crate::family;
+use crate::filter;
 use crate::permit::{Permit, Resolve};
 use crate::policy::{Decision, Judged, Verb, normalise_name};
 use crate::sys::{self, Hints, NameFailure};
@@ -201,6 +202,7 @@ fn judge_answers(view: &SandsockCtxView<'_>, name: &str, mut addresses: Vec<IpAd
         return Err(denial.clone().into());
     }
     view.ctx.pins.borrow_mut().pin(name, &judged.kept, Instant::now());
+    filter::follow_pins(view.ctx);
     Ok(judged)
 }
 

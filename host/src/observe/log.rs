@@ -18,6 +18,10 @@ impl Observer for Log {
         Wants::default()
     }
 
+    fn dropped(&self, _instance: u64, socket: &Socket, count: u64) {
+        tracing::debug!("{count} datagrams to {} were dropped: no grant names their senders", socket.number);
+    }
+
     fn decided(&self, decision: &Decision<'_>, _socket: Option<&Socket>) {
         let call = decision.call.unwrap_or_default();
         let text = match decision.decision {

@@ -55,7 +55,8 @@ pub struct Counters {
     pub errors: u64,
     /// What the policy denied, dropped datagrams aside.
     pub denials: u64,
-    /// Datagrams that were dropped: no grant names their senders.
+    /// Datagrams that were dropped: no grant names their senders, or, in the kernel, they found a full queue at a socket whose
+    /// senders are judged. What a filter keeps from raw and ping sockets is not counted.
     pub dropped: u64,
 }
 
@@ -290,6 +291,10 @@ impl Observer for Stats {
                 counters.denials += 1
             }
         }
+    }
+
+    fn dropped(&self, instance: u64, socket: &Socket, count: u64) {
+        self.state().counters(instance, Some(socket)).dropped += count;
     }
 
     fn closed(&self, instance: u64, socket: &Socket, _last: bool) {

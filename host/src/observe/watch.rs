@@ -201,6 +201,12 @@ impl Watch {
             // By now a connect that went on in the background may have come to its end.
             state.look.refresh(store, place);
         }
+        if let Some(handle) = place.and_then(|place| handle(store, place)) {
+            let count = handle.open.filter.newly_dropped(handle.fd());
+            if let Some(socket) = place.and_then(|place| state.look.sockets.get(&place)).filter(|_| count > 0) {
+                self.tell(|observer| observer.dropped(self.instance, socket, count));
+            }
+        }
         state.look.made = None;
         state.current = Some(Current {
             interface,

@@ -26,6 +26,7 @@ use super::pattern::{
 use super::pins::{ADDRESSES, Pin, Pins};
 use super::publish::Published;
 use super::raw::{self, RawPattern};
+use super::senders;
 use super::unix::{UnixRoute, UnixRules, absolute, path_grant, show};
 
 /// The rule that allows everything, as decisions name it.
@@ -462,6 +463,7 @@ pub struct Policy {
     limits: Limits,
     base: Option<Box<[u8]>>,
     generation: u64,
+    pub(super) senders: senders::Cache,
 }
 
 /// Collects the rules of a [`Policy`]. Without any, the policy denies everything.
@@ -653,6 +655,7 @@ impl PolicyBuilder {
             limits: self.limits,
             base: self.base,
             generation: 0,
+            senders: senders::Cache::default(),
         }
     }
 }
@@ -842,6 +845,11 @@ impl Policy {
     /// The names of a canonical address: those with a fixed address first.
     pub(super) fn fixed_names(&self, address: IpAddr) -> &[Box<str>] {
         if self.fixed.addresses.is_empty() { &[] } else { self.fixed.addresses.get(&address).map_or(&[], Vec::as_slice) }
+    }
+
+    /// The addresses that `--resolve` gives to names.
+    pub(super) fn fixed_addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.fixed.addresses.keys().copied()
     }
 
     /// The deny rule about an address, by itself or by a name that has it. An expired pin counts: it makes nothing less denied.

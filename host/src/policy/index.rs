@@ -128,6 +128,15 @@ impl<K: Copy + Ord> Networks<K> {
         })
     }
 
+    /// The addresses from which on another list of networks holds, in no order.
+    fn starts(&self) -> impl Iterator<Item = u128>
+    where
+        K: Into<u128>,
+    {
+        let ends = self.nodes.iter().filter_map(|node| Into::<u128>::into(node.high).checked_add(1));
+        self.lows.iter().map(|low| (*low).into()).chain(ends)
+    }
+
     fn ports_of(&self, node: &Node<K>) -> &[Ports] {
         &self.ports[node.first as usize..node.end as usize]
     }
@@ -186,6 +195,11 @@ impl Names {
         self.lists(name).find_map(|list| find(list, port))
     }
 
+    /// The ports of every name.
+    pub(super) fn ports(&self) -> impl Iterator<Item = Ports> {
+        self.exact.values().chain(self.below.values()).flatten().copied()
+    }
+
     fn has_port(&self, port: u16) -> bool {
         self.exact.values().chain(self.below.values()).any(|list| find(list, port).is_some())
     }
@@ -237,6 +251,18 @@ impl Endpoints {
     /// Whether there is no rule.
     pub(super) fn is_empty(&self) -> bool {
         self.v4.nodes.is_empty() && self.v6.nodes.is_empty() && self.names.is_empty()
+    }
+
+    /// Whether a rule names IPv4 addresses.
+    pub(super) fn has_v4(&self) -> bool {
+        !self.v4.nodes.is_empty()
+    }
+
+    /// The addresses of one IP version from which on other rules may hold than before, in no order.
+    pub(super) fn starts(&self, v6: bool) -> impl Iterator<Item = u128> {
+        let v4 = (!v6).then(|| self.v4.starts());
+        let v6 = v6.then(|| self.v6.starts());
+        v4.into_iter().flatten().chain(v6.into_iter().flatten())
     }
 
     /// The rule about this very address. It must be canonical.

@@ -68,8 +68,10 @@ mod packet;
 mod pattern;
 mod pins;
 mod ports;
+mod program;
 mod publish;
 mod raw;
+mod senders;
 mod unix;
 
 pub use audit::{Decision, Outcome, SocketKind};
@@ -88,6 +90,8 @@ pub use pattern::{
     UnixPattern, canonical, destination, is_private, normalise_name,
 };
 pub use pins::Pins;
+pub(crate) use program::{Instruction, Layout, Program, program};
 pub use raw::{MulticastPattern, RawPattern};
+pub(crate) use senders::{Carried, Senders};
 pub use unix::UnixRoute;
 pub(crate) use unix::show;

@@ -24,6 +24,8 @@ pub struct Pins {
     origin: Instant,
     names: HashMap<Box<str>, (Arc<Name>, Vec<IpAddr>)>,
     addresses: HashMap<IpAddr, Vec<Pin>>,
+    /// How often an address was added or forgotten.
+    changes: u64,
 }
 
 /// A name, shared by its pins.
@@ -53,6 +55,11 @@ impl Pins {
         self.addresses.is_empty()
     }
 
+    /// A number that is another one whenever an address was added or forgotten since.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// When it was made.
     pub fn origin(&self) -> Instant {
         self.origin
@@ -60,7 +67,7 @@ impl Pins {
 
     /// An empty table. Times before `now` count as `now`.
     pub fn new(now: Instant) -> Self {
-        Self { origin: now, names: HashMap::new(), addresses: HashMap::new() }
+        Self { origin: now, names: HashMap::new(), addresses: HashMap::new(), changes: 0 }
     }
 
     fn age(&self, now: Instant) -> u64 {
@@ -94,6 +101,7 @@ impl Pins {
                     let pin = Pin { owner: Arc::clone(&owner), used: AtomicU64::new(age) };
                     self.addresses.entry(address).or_default().push(pin);
                     list.push(address);
+                    self.changes += 1;
                 }
             }
         }
@@ -119,6 +127,16 @@ impl Pins {
         self.addresses.get(&address).map_or(&[], Vec::as_slice)
     }
 
+    /// Every pinned address with its names, expired ones too.
+    pub(super) fn all(&self) -> impl Iterator<Item = (IpAddr, &[Pin])> {
+        self.addresses.iter().map(|(address, pins)| (*address, pins.as_slice()))
+    }
+
+    /// The last instant at which a pin counts, if it is not used again.
+    pub(super) fn expiry(&self, pin: &Pin) -> Instant {
+        self.origin + Duration::from_nanos(pin.used.load(Ordering::Relaxed)) + LIFETIME
+    }
+
     fn of(&self, address: IpAddr, owner: &Arc<Name>) -> Option<&Pin> {
         self.at(address).iter().find(|pin| Arc::ptr_eq(&pin.owner, owner))
     }
@@ -135,6 +153,7 @@ impl Pins {
     }
 
     fn forget(&mut self, address: IpAddr, owner: &Arc<Name>) {
+        self.changes += 1;
         if let Some(pins) = self.addresses.get_mut(&address) {
             pins.retain(|pin| !Arc::ptr_eq(&pin.owner, owner));
             if pins.is_empty() {
