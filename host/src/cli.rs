@@ -1,31 +1,36 @@
 //! The command line: what it takes, and what it answers.
 
-/// Says something on standard error. One that nobody reads any more is no reason to fail, as `eprintln!` would: least of all on the
-/// thread that waits for signals.
+/// Says something on standard error, on one line: see `stderr::say`.
 macro_rules! say {
-    ($($words:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), "sandsock: {}", format_args!($($words)*));
-    }};
+    ($($words:tt)*) => { $crate::cli::stderr::say(format_args!($($words)*)) };
 }
 
+mod cache;
 mod compose;
 mod engine;
+mod folders;
 mod guest;
 mod handed;
 mod inspect;
 mod listen;
 mod memory;
 mod observe;
+mod outlet;
 mod run;
 mod serve;
+mod stderr;
+mod text;
+mod way;
 
-use std::io::IsTerminal as _;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use sandsock_host::policy::{Limits, Verb};
+
+use text::printable;
 
 /// Our own errors.
 const OWN_ERROR: u8 = 125;
@@ -100,6 +105,9 @@ A policy file is TOML:
 Options stand before COMPONENT; what follows it is the guest's.
 Ctrl-C interrupts the guest's wait on a socket; a second one stops the guest.
 
+A folder of --dir may be written unless :ro stands behind it. One that may be written holds neither sockets that a rule names nor a
+file that this command reads or writes: it is refused, for the guest could change what they mean.
+
 Exit status: the guest's own (0 or 1: WASI 0.2 carries no more), 134 after a trap, 130 after a second Ctrl-C;
 125 for an error of this command, 126 for a component that can't be loaded.
 
@@ -107,7 +115,7 @@ Examples:
   sandsock run --allow tcp-listen=127.0.0.1:7777 echo_server.wasm 127.0.0.1 7777
   sandsock run --policy server.toml --deny 'tcp-connect=10.0.0.0/8:*' server.wasm
   sandsock run --allow tcp-connect=db.example:5432 --resolve db.example=192.0.2.7 app.wasm
-  sandsock run --dir ./data::/data --env LANG --limit descriptors=64 app.wasm --flag-of-the-guest";
+  sandsock run --dir ./data::/data:ro --env LANG --limit descriptors=64 app.wasm --flag-of-the-guest";
 
 const SERVE_HELP: &str = "\
 Without --instances each connection is served by a fresh instance, which has it as descriptor 0 (fromfd(0)) and ends when it
@@ -116,7 +124,8 @@ With --instances N instances live on and accept for themselves: the listening so
 One that traps or fails is started anew.
 
 Listening takes no grant: it is this command that listens. All else that the guest does takes the grants of `sandsock run`,
-see its help. Standard output and error are the command's; standard input is empty.
+see its help. Standard output and error are the command's; standard input is empty. Where nobody reads an output, a guest that
+writes to it waits, and lines of the command and of observers are lost, and counted.
 
 A trap, or a guest that computes, harms no other. SIGTERM or Ctrl-C: no more connections are accepted; after --grace seconds the
 guests' waits are interrupted, and 2 seconds later they are stopped (with --instances they are interrupted at once, and stopped
@@ -156,11 +165,8 @@ fn told(error: wasmtime::Error) -> anyhow::Error {
     anyhow::anyhow!("{error:#}")
 }
 
-/// A text that a component may have made up, for a terminal: what would steer it is escaped.
-fn printable(text: &str) -> String {
-    let shown = |c: char| if c.is_control() && c != '\n' { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().map(shown).collect()
-}
+/// How long the command waits at its end for whoever reads its words.
+const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// Runs the command.
 pub(crate) fn main() -> ExitCode {
@@ -169,9 +175,16 @@ pub(crate) fn main() -> ExitCode {
         run.after_help(format!("{}\n{RUN_HELP}\n\n{}", verbs_help(), limits_help()))
     });
     let command = command.mut_subcommand("serve", |serve| serve.after_help(SERVE_HELP));
-    let cli = match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
+    let parse = |command: clap::Command, words: Vec<OsString>| {
+        command.try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches))
+    };
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let cli = match parse(command.clone(), words.clone()) {
         Ok(cli) => cli,
         Err(error) => {
+            // It repeats what was written, in which another program may have put a file's name: said again of the escaped words.
+            let shown = words.iter().map(|word| printable(&word.to_string_lossy()).into()).collect();
+            let error = parse(command, shown).err().unwrap_or(error);
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { OWN_ERROR } else { 0 });
         }
@@ -183,13 +196,15 @@ pub(crate) fn main() -> ExitCode {
         Command::Compose(args) => compose::compose(&args),
         Command::Inspect { component } => inspect::inspect(&component),
     };
-    match result {
+    let status = match result {
         Ok(status) => status,
         Err(Failure { status, error }) => {
             say!("{error:#}");
             ExitCode::from(status)
         }
-    }
+    };
+    stderr::finish(Instant::now() + LAST_LINES);
+    status
 }
 
 fn log_to_stderr(verbose: u8) {
@@ -202,12 +217,10 @@ fn log_to_stderr(verbose: u8) {
         _ => "trace",
     };
     let filter = EnvFilter::try_from_env("SANDSOCK_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .log_internal_errors(false)
-        .without_time();
-    log.with_target(verbose > 1).with_ansi(std::io::stderr().is_terminal()).init();
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr::Log).log_internal_errors(false).without_time();
+    // Without colours: escapes in a message could not be told from ours.
+    log.with_target(verbose > 1).with_ansi(false).init();
 }
 
 /// The verbs, what each grants, and examples of its targets, for `--help`.

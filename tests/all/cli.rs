@@ -211,7 +211,15 @@ fn cli_arguments_with_faults_are_125_and_one_sentence() {
         (&["--env", "=value"], &["--env =value: the name is missing"]),
         (&["--env", "NOT_SET_ANYWHERE"], &["--env NOT_SET_ANYWHERE: it is not set here"]),
         (&["--dir", "/not/there::/"], &["--dir /not/there: can't open the folder: No such file"]),
+        (&["--dir", "/etc/hosts::/x"], &["--dir /etc/hosts: can't open the folder: Not a directory"]),
         (&["--dir", "::/x"], &["--dir ::/x: write it as HOST::GUEST"]),
+        (&["--dir", ":ro"], &["--dir :ro: write it as HOST::GUEST"]),
+        (&["--dir", "no-such-folder:ro"], &["--dir no-such-folder: can't open the folder: No such file"]),
+        (&["--dir", "no-such-folder:/data:ro"], &["two names stand with two colons between them: no-such-folder::/data:ro"]),
+        (&["--dir", "/usr::/usr:RO"], &["--dir /usr::/usr:RO: the modes are :ro and :rw"]),
+        (&["--dir", "/usr:readonly"], &["--dir /usr:readonly: the modes are :ro and :rw"]),
+        (&["--dir", "/usr::ro"], &["one colon stands before the mode, as in /usr:ro"]),
+        (&["--dir", "/usr::/x:ro", "--dir", "/srv::/x:ro"], &["the guest's name /x is taken by --dir /usr::/x:ro"]),
         (&["--policy", "/not/there.toml"], &["/not/there.toml: can't read the policy file: No such file"]),
     ] {
         let stderr = complaint(125, &[&["run"], args, &[guest.as_str(), "ok"]].concat());
@@ -356,6 +364,57 @@ fn cli_inspect_says_what_it_can_run() {
     }
 }
 
+/// Names that would steer a terminal, of imports and of files.
+#[test]
+fn cli_names_reach_a_terminal_escaped() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let odd = "a\x1b[31mred\nsandsock: all is well\u{202e}";
+    let shown = "a\\u{1b}[31mred\\nsandsock: all is well\\u{202e}";
+    let path = folder.path().join(format!("{odd}.wat"));
+    // man 1 wat: a string takes escapes; an import by a URL takes any character but its own end.
+    let import = "url=<\\1b[31mred\\0asandsock: all is well>";
+    std::fs::write(&path, format!("(component (import \"{import}\" (func)))")).expect("writes");
+    let missing = folder.path().join(format!("{odd}.none"));
+    let plain = |text: String| {
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()) && !text.contains('\u{202e}'), "{text:?}");
+        assert!(text.lines().all(|line| !line.starts_with("sandsock: all is well")), "{text}");
+        text
+    };
+    let run = |args: &[&std::ffi::OsStr]| {
+        let output = sandsock().args(args).output().expect("runs");
+        plain(text(&output.stdout) + &text(&output.stderr))
+    };
+    let inspected = run(&["inspect".as_ref(), path.as_ref()]);
+    assert!(inspected.contains(shown) && inspected.contains("red\\nsandsock: all is well"), "{inspected}");
+    for args in [
+        &["run".as_ref(), path.as_ref()][..],
+        &["run".as_ref(), missing.as_ref()],
+        &["run".as_ref(), "--policy".as_ref(), missing.as_ref(), path.as_ref()],
+        &["run".as_ref(), "--dir".as_ref(), missing.as_ref(), path.as_ref()],
+        &["run".as_ref(), "--netns".as_ref(), missing.as_ref(), path.as_ref()],
+        &["run".as_ref(), "--allow".as_ref(), missing.as_ref(), path.as_ref()],
+        &[
+            "run".as_ref(),
+            "--audit".as_ref(),
+            missing.join("x").as_ref(),
+            programs::cli_end_ok.path().as_ref(),
+            "ok".as_ref(),
+        ],
+        &["serve".as_ref(), "--listen".as_ref(), missing.join("x").as_ref(), programs::cli_end_ok.path().as_ref()],
+        &["compose".as_ref(), path.as_ref(), "-o".as_ref(), missing.as_ref()],
+        &[format!("--{odd}").as_ref()],
+    ] {
+        let said = run(args);
+        assert!(said.contains("\\u{1b}[31mred"), "{args:?}: {said}");
+    }
+    // A log's line is one line.
+    let mut command = sandsock();
+    command.args(["-v", "run", "--allow", "unix-connect=/tmp/**"]).arg(example("unix_client"));
+    let output = command.args([&format!("/tmp/{odd}"), "x"]).output().expect("runs");
+    let log: String = text(&output.stderr).lines().filter(|line| line.contains(" INFO ")).map(str::to_owned).collect();
+    plain(log);
+}
+
 #[test]
 fn cli_help_and_version() {
     let help = |args: &[&str]| {
@@ -423,27 +482,176 @@ fn cli_verbose_tells_decisions() {
     assert!(stderr.contains("WARN --allow-all"), "{stderr}");
 }
 
+/// A name or a file that a folder to write in must not hold, and the way out: to give it to be read alone.
+#[track_caller]
+fn refused_unless_read_only(options: &[&str], dir: &str, guest: &str, words: &[&str]) {
+    let (writable, read_only) = (format!("{dir}::/given"), format!("{dir}::/given:ro"));
+    let stderr = complaint(125, &[&["run"], options, &["--dir", &writable, guest, "ok"]].concat());
+    assert!(stderr.starts_with(&format!("sandsock: --dir {writable} ")) && stderr.lines().count() == 1, "{stderr}");
+    let way_out = format!("give the folder to be read alone, with --dir {read_only}");
+    for word in words.iter().chain([&way_out.as_str()]) {
+        assert!(stderr.contains(word), "{word}\n{stderr}");
+    }
+    sandsock().args([&["run"], options, &["--dir", &read_only, guest, "ok"]].concat()).assert().success();
+}
+
 #[test]
-fn cli_folder_to_write_in_and_to_bind_in_are_two() {
+fn cli_folder_to_write_in_holds_no_sockets_of_a_rule() {
     let guest = program(programs::cli_end_ok);
-    let folder = tempfile::tempdir().expect("a folder");
-    let real = folder.path().canonicalize().expect("it is there");
-    std::fs::create_dir(real.join("in")).expect("makes");
-    let root = real.display();
-    for (given, bound) in [
-        (format!("{root}"), format!("{root}/a.sock")),
-        (format!("{root}"), format!("{root}/in/*.sock")),
-        (format!("{root}/in"), format!("{root}/**")),
+    let (folder, policies) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let root = folder.path().canonicalize().expect("it is there").display().to_string();
+    for name in ["in/deep", "beside", "links"] {
+        std::fs::create_dir_all(folder.path().join(name)).expect("makes");
+    }
+    std::os::unix::fs::symlink(format!("{root}/in"), folder.path().join("links/to")).expect("links");
+    for (given, path) in [
+        // It is the folder, holds it, lies beneath it.
+        (format!("{root}/in"), format!("{root}/in/*.sock")),
+        (root.clone(), format!("{root}/in/a.sock")),
+        (format!("{root}/in/deep"), format!("{root}/in/**")),
+        (format!("{root}/in/deep"), "/**".to_owned()),
+        ("/".to_owned(), format!("{root}/in/*.sock")),
         // The guest could make this folder, as a link to another.
         (format!("{root}/in"), format!("{root}/in/later/a.sock")),
+        // By a link, on either side, and by the folder that holds the link.
+        (format!("{root}/links/to"), format!("{root}/in/*.sock")),
+        (format!("{root}/in"), format!("{root}/links/to/*.sock")),
+        (format!("{root}/links"), format!("{root}/links/to/*.sock")),
     ] {
-        let grant = format!("unix-bind={bound}");
-        let stderr = complaint(125, &["run", "--allow", &grant, "--dir", &format!("{given}::/given"), &guest, "ok"]);
-        assert!(stderr.contains("a guest must not write where it binds"), "{stderr}");
+        for (option, verb) in
+            [("--allow", "unix-connect"), ("--deny", "unix-connect"), ("--allow", "unix-bind"), ("--deny", "unix-bind")]
+        {
+            let rule = format!("{verb}={path}");
+            let named = format!(" and {option} {rule} meet in ");
+            refused_unless_read_only(&[option, &rule], &given, &guest, &[&named, "where the policy judges by names"]);
+            let file = policies.path().join("policy.toml");
+            std::fs::write(&file, format!("{} = ['{rule}']", &option[2..])).expect("writes");
+            let file = file.display().to_string();
+            let named = format!(" and the rule {rule} of --policy {file} meet in ");
+            refused_unless_read_only(&["--policy", &file], &given, &guest, &[&named]);
+        }
     }
-    std::fs::create_dir(real.join("out")).expect("makes");
-    let (grant, given) = (format!("unix-bind={root}/out/a.sock"), format!("{root}/in::/given"));
-    sandsock().args(["run", "--allow", &grant, "--dir", &given, &guest, "ok"]).assert().success();
+    // A rule's relative path begins where the command runs, as the folder's does.
+    let run = |dir: &str| {
+        let options = ["run", "--allow", "unix-connect=in/*.sock", "--dir", dir, &guest, "ok"];
+        sandsock().current_dir(&root).args(options).assert()
+    };
+    run("in").code(125);
+    run("in:ro").success();
+    run("in::/x:ro").success();
+    // One beside it, one whose name begins alike, and names that are no files are nobody's concern.
+    run("beside").success();
+    std::fs::create_dir(folder.path().join("in-other")).expect("makes");
+    run("in-other").success();
+    for rule in ["unix-connect=@name", "unix-bind=@*"] {
+        sandsock().args(["run", "--allow", rule, "--dir", &root, &guest, "ok"]).assert().success();
+    }
+    sandsock().args(["run", "--allow-all", "--dir", &root, &guest, "ok"]).assert().success();
+    // The same folder twice is as writable as its most writable name.
+    let twice = ["run", "--allow", "unix-connect=in/*.sock", "--dir", "in::/a:ro", "--dir", "in::/b", &guest, "ok"];
+    sandsock().current_dir(&root).args(twice).assert().code(125);
+}
+
+#[test]
+fn cli_folder_to_write_in_holds_nothing_that_the_command_goes_by() {
+    let (folder, apart) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let (root, out) = (folder.path().canonicalize().expect("there"), apart.path().canonicalize().expect("there"));
+    let at = |name: &str| root.join(name).display().to_string();
+    let dir = root.display().to_string();
+    let guest = program(programs::cli_end_ok);
+    std::fs::write(at("policy.toml"), "allow = []").expect("writes");
+    std::fs::write(out.join("policy.toml"), "allow = []").expect("writes");
+    std::fs::copy(programs::cli_end_ok.path(), at("app.wasm")).expect("copies");
+    // By a name in it, by a link in it, and by another name of the very file.
+    let words = [", the policy of --policy: a guest that may write there could change it"];
+    refused_unless_read_only(&["--policy", &at("policy.toml")], &dir, &guest, &words);
+    std::os::unix::fs::symlink(out.join("policy.toml"), at("link.toml")).expect("links");
+    refused_unless_read_only(&["--policy", &at("link.toml")], &dir, &guest, &words);
+    std::fs::create_dir(at("deep")).expect("makes");
+    std::fs::hard_link(out.join("policy.toml"), at("deep/other-name")).expect("links");
+    let same = out.join("policy.toml").display().to_string();
+    refused_unless_read_only(&["--policy", &same], &dir, &guest, &["another name (a hard link) of", words[0]]);
+    refused_unless_read_only(&[], &dir, &at("app.wasm"), &["app.wasm, the component: "]);
+    for option in ["--trace", "--audit", "--pcap", "--stats=json:"] {
+        let (file, name) = (at("written"), option.split('=').next().expect("a name"));
+        let given = if option.ends_with(':') { format!("{option}{file}") } else { format!("{option}={file}") };
+        refused_unless_read_only(&[&given], &dir, &guest, &[&format!("written, which {name} writes")]);
+        // A folder in which it could be made is none to write in either.
+        let given = given.replace("written", "deep/../written");
+        refused_unless_read_only(&[&given], &dir, &guest, &[&format!("which {name} writes")]);
+    }
+    // The socket that `serve` binds.
+    let socket = at("serve.sock");
+    let stderr = complaint(125, &["serve", "--listen", &socket, "--dir", &dir, &guest]);
+    assert!(stderr.contains("serve.sock, the socket of --listen: "), "{stderr}");
+    // What the surroundings name.
+    let run = |variable: &str, value: &str, dir: &str| {
+        let output = sandsock().args(["run", "--dir", dir, &guest, "ok"]).env(variable, value).output().expect("runs");
+        (output.status.code(), text(&output.stderr))
+    };
+    for (variable, value, words) in [
+        ("XDG_CACHE_HOME", dir.clone(), "the cache of compiled components (XDG_CACHE_HOME names another place)"),
+        ("XDG_CACHE_HOME", at("deep/none"), "the cache of compiled components"),
+        ("SANDSOCK_PROVIDER", at("provider.wasm"), "where the provider of sockets is looked for"),
+        ("HOSTALIASES", at("aliases"), "the aliases of HOSTALIASES"),
+    ] {
+        let (status, stderr) = run(variable, &value, &dir);
+        assert!(status == Some(125) && stderr.contains(words), "{stderr}");
+        let (status, stderr) = run(variable, &value, &format!("{dir}:ro"));
+        assert_eq!(status, Some(0), "{stderr}");
+    }
+    // Nor does it lie in the cache, or hold the command, its libraries, or the tables of names.
+    let cache = apart.path().join("cache");
+    sandsock().args(["run", &guest, "ok"]).env("XDG_CACHE_HOME", &cache).assert().success();
+    std::fs::create_dir_all(cache.join("sandsock/compiled/deep")).expect("makes");
+    let deep = cache.join("sandsock/compiled/deep").display().to_string();
+    let (status, stderr) = run("XDG_CACHE_HOME", &cache.display().to_string(), &deep);
+    assert!(status == Some(125) && stderr.contains(" lies in "), "{stderr}");
+    for (given, words) in [
+        (target().join("release").display().to_string(), "sandsock, a part of this command: "),
+        ("/etc".to_owned(), "which look-ups go by: "),
+        ("/proc".to_owned(), "/proc/self/mem, the memory of this command: "),
+    ] {
+        let stderr = complaint(125, &["run", "--dir", &given, &guest, "ok"]);
+        assert!(stderr.contains(words), "{stderr}");
+    }
+    // A folder by a link that the last guest may have made.
+    std::os::unix::fs::symlink("/usr", at("deep/usr")).expect("links");
+    let stderr = complaint(125, &["run", "--dir", &dir, "--dir", &format!("{}::/u:ro", at("deep/usr")), &guest, "ok"]);
+    assert!(stderr.contains(" goes by a link in ") && stderr.contains("name the folder itself, /usr"), "{stderr}");
+    sandsock().args(["run", "--dir", &dir, "--dir", &format!("{}::/d", at("deep")), &guest, "ok"]).assert().success();
+}
+
+#[test]
+fn cli_folder_mounted_elsewhere_is_the_same() {
+    const TEST: &str = "cli_folder_mounted_elsewhere_is_the_same";
+    let guest = program(programs::cli_end_ok);
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().canonicalize().expect("there").display().to_string();
+    for name in ["app/sub", "mount", "other/holds", "beside"] {
+        std::fs::create_dir_all(folder.path().join(name)).expect("makes");
+    }
+    // In a mount namespace of its own: a folder above is mounted below another, one below the rule's folder beside it.
+    let script = format!(
+        "mount --bind {root}/app/sub {root}/mount && mount --bind {root}/app {root}/other/holds || exit 77; shift; exec \"$@\""
+    );
+    for (dir, status) in [("mount", 125), ("other", 125), ("other/holds", 125), ("beside", 0)] {
+        let output = assert_cmd::Command::new("unshare")
+            .args(["--mount", "sh", "-c", &script, "sh", "--"])
+            .arg(binary())
+            .args(["run", "--allow", &format!("unix-connect={root}/app/*.sock"), "--dir", &format!("{root}/{dir}::/x")])
+            .args([&guest, "ok"])
+            .timeout(Duration::from_secs(60))
+            .output();
+        match output {
+            Ok(output) if output.status.code() == Some(status) => {}
+            Ok(output) if matches!(output.status.code(), Some(1 | 77)) => {
+                return skip(TEST, "no mount namespace of its own can be had here");
+            }
+            Ok(output) => panic!("{dir}: {output:?}"),
+            Err(error) => return skip(TEST, &error.to_string()),
+        }
+    }
 }
 
 #[test]
@@ -465,6 +673,50 @@ fn cli_compiled_components_are_cached() {
     assert!(second < first, "{second:?} against {first:?}");
     // Without a place for it, it runs all the same.
     sandsock().args(["run", &program(programs::cli_end_ok), "ok"]).env("XDG_CACHE_HOME", "/dev/null").assert().success();
+}
+
+#[test]
+fn cli_compiled_components_are_taken_from_nobody_else() {
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+    let cache = tempfile::tempdir().expect("a folder");
+    let compiled = cache.path().join("sandsock/compiled");
+    let run = || {
+        let output =
+            sandsock().args(["run", &program(programs::cli_end_ok), "ok"]).env("XDG_CACHE_HOME", cache.path()).output();
+        let output = output.expect("runs");
+        assert!(output.status.success(), "{output:?}");
+        text(&output.stderr)
+    };
+    assert_eq!(run(), "");
+    assert_eq!(compiled.metadata().expect("is made").permissions().mode() & 0o7777, 0o700);
+    assert!(!files(&compiled).is_empty());
+    // Written by others, it is not used, and that is said once.
+    for (folder, mode, words) in [
+        (compiled.as_path(), 0o777, "compiled is open to others (mode 0777), who may have written into it; remove it"),
+        (compiled.as_path(), 0o755, "is open to others"),
+        (cache.path(), 0o775, "others may write in "),
+    ] {
+        let before = folder.metadata().expect("is there").permissions();
+        set_permissions(folder, Permissions::from_mode(mode)).expect("is ours");
+        let code = || files(&compiled).into_iter().filter(|(_, length)| *length > 100_000);
+        code().for_each(|(path, _)| std::fs::remove_file(path).expect("is ours"));
+        let stderr = run();
+        assert!(stderr.contains(" WARN compiled components are not cached: ") && stderr.contains(words), "{stderr}");
+        assert_eq!((stderr.lines().count(), code().count()), (1, 0), "{stderr}");
+        set_permissions(folder, before).expect("is ours");
+    }
+    assert_eq!(run(), "");
+    // man 5 XDG base directories: a relative path is none.
+    let output = sandsock()
+        .args(["run", &program(programs::cli_end_ok), "ok"])
+        .current_dir(cache.path())
+        .env("XDG_CACHE_HOME", "relative")
+        .env("HOME", cache.path().join("home"))
+        .output()
+        .expect("runs");
+    assert!(output.status.success() && !cache.path().join("relative").exists(), "{output:?}");
+    assert!(cache.path().join("home/.cache/sandsock/compiled").is_dir());
 }
 
 fn files(folder: &Path) -> Vec<(PathBuf, u64)> {

@@ -352,7 +352,7 @@ fn serve_second_signal_ends_it_at_once() {
 fn serve_second_signal_takes_the_socket_file_along() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("serve.sock");
-    // The guest's standard output is a pipe that nobody reads: its worker is stuck in it, and does not see the end.
+    // The guest's standard output is a pipe that nobody reads: it waits for that, and does not see the end.
     let (reader, writer) = std::io::pipe().expect("a pipe");
     let mut command = Command::new(binary());
     command.args(["serve", "--workers", "1", "--listen"]).arg(&path).arg(programs::serve_connection_ok.path());

@@ -39,20 +39,29 @@ pub(super) fn compose(args: &ComposeArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The provider that belongs to this command: where the variable says, or else beside the command, as it is installed
-/// (`../lib/sandsock/`) or built (`../guests/`).
-pub(super) fn find() -> Result<PathBuf, Failure> {
+/// Where the provider that belongs to this command may be: where the variable says, or else beside the command, as it is installed
+/// (`../lib/sandsock/`) or built (`../guests/`). The first that is there counts, and those behind it are left out.
+pub(super) fn places() -> Vec<PathBuf> {
     if let Some(path) = std::env::var_os(VARIABLE) {
-        return Ok(PathBuf::from(path));
+        return vec![PathBuf::from(path)];
     }
-    let command =
-        std::env::current_exe().and_then(|path| path.canonicalize()).context("can't tell where this command is")?;
+    let command = std::env::current_exe().and_then(|path| path.canonicalize()).unwrap_or_default();
     let folder = command.parent().unwrap_or(Path::new("/"));
-    let places = [folder.join("../lib/sandsock"), folder.join("../guests"), folder.to_owned()];
-    places.iter().map(|place| place.join(FILE)).find(|path| path.is_file()).ok_or_else(|| {
+    let mut places = vec![folder.join("../lib/sandsock"), folder.join("../guests"), folder.to_owned()];
+    places.iter_mut().for_each(|place| place.push(FILE));
+    let there = places.iter().position(|place| place.is_file());
+    places.truncate(there.map_or(places.len(), |at| at + 1));
+    places
+}
+
+/// The provider that belongs to this command.
+pub(super) fn find() -> Result<PathBuf, Failure> {
+    let places = places();
+    let found = places.last().filter(|path| path.is_file() || std::env::var_os(VARIABLE).is_some());
+    found.cloned().ok_or_else(|| {
         anyhow!(
-            "the component wants a provider of sandsock:socket/sockets, and there is no {FILE} in {}; `make guests` builds \
-             it, `make install` puts it there, and {VARIABLE} may name another one",
+            "the component wants a provider of sandsock:socket/sockets, and there is no {}; `make guests` builds it, `make install` \
+             puts it there, and {VARIABLE} may name another one",
             places[0].display()
         )
         .into()

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use wasmtime::component::Component;
-use wasmtime::{Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, ResourcesRequired};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, ResourcesRequired};
 
-use super::compose;
 use super::inspect::wants_provider;
 use super::{Failure, told};
+use super::{cache, compose};
 
 /// More than what the host keeps of an instance: a pool has no limit of its own.
 const INSTANCE_SIZE: usize = 1 << 30;
@@ -83,8 +83,15 @@ pub(super) fn binary(path: &Path, bytes: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     if !matches!(bytes.trim_ascii_start().first(), Some(b'(' | b';')) {
         bail!("{}: not a WebAssembly component", path.display());
     }
-    let binary = wat::Parser::new().parse_bytes(Some(path), &bytes).context("not the text of a WebAssembly component")?;
-    Ok(binary.into_owned())
+    match wat::Parser::new().parse_bytes(Some(path), &bytes) {
+        Ok(binary) => Ok(binary.into_owned()),
+        Err(error) => {
+            // What is wrong and where, without the picture of several lines below.
+            let text = error.to_string();
+            let told: Vec<&str> = text.lines().map(str::trim).take_while(|line| *line != "|").collect();
+            bail!("not the text of a WebAssembly component: {}", told.join(" "))
+        }
+    }
 }
 
 /// Looks at the outermost imports and exports, before anything is compiled.
@@ -140,11 +147,8 @@ fn config(concurrent: bool) -> Config {
     // A second Ctrl-C stops a guest that computes.
     config.epoch_interruption(true);
     // wasmtime's key holds the version and every setting that matters to the code, the choice of engine too.
-    match Cache::new(CacheConfig::new()) {
-        Ok(cache) => {
-            config.cache(Some(cache));
-        }
-        Err(error) => tracing::info!("compiled components are not cached: {error:#}"),
+    if let Some(cache) = cache::open() {
+        config.cache(Some(cache));
     }
     config
 }

@@ -14,10 +14,11 @@ use wasmtime::{Engine, Store};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::engine::{Loaded, load};
+use super::folders::{self, Folder, Opened, Own, SocketRule};
 use super::handed::Handed;
 use super::memory::Memory;
 use super::observe::ObserveArgs;
-use super::{Failure, told};
+use super::{Failure, cache, compose, told, way};
 
 /// The options about the guest, and the guest itself.
 #[derive(Args)]
@@ -62,8 +63,8 @@ pub(super) struct GuestArgs {
     #[arg(long, value_name = "NAME")]
     hostname: Option<String>,
 
-    /// Give the guest a folder, under its own or another name.
-    #[arg(long, value_name = "HOST[::GUEST]")]
+    /// Give the guest a folder, under its own or another name: to read and write, or with :ro to read alone.
+    #[arg(long, value_name = "HOST[::GUEST][:ro]")]
     dir: Vec<String>,
 
     /// Set an environment variable, or pass one on by its name alone.
@@ -81,6 +82,18 @@ pub(super) struct GuestArgs {
     #[command(flatten)]
     pub(super) observe: ObserveArgs,
 }
+
+/// The files by which the C library answers look-ups.
+const LOOKUP_FILES: [&str; 8] = [
+    "/etc/gai.conf",
+    "/etc/host.conf",
+    "/etc/hosts",
+    "/etc/networks",
+    "/etc/nsswitch.conf",
+    "/etc/protocols",
+    "/etc/resolv.conf",
+    "/etc/services",
+];
 
 /// wasmtime's own default, for what the guest holds beside sockets.
 const HANDLES_MIN: usize = 100_000;
@@ -123,6 +136,43 @@ impl GuestArgs {
             Some(option) => Failure { status, error: anyhow!("{error:#} ({option} takes its value as {option}=VALUE)") },
             None => Failure { status, error },
         })
+    }
+}
+
+impl GuestArgs {
+    /// The policy's rules about UNIX paths, each with the option that it came by.
+    fn socket_rules(&self, policy: &Policy) -> Vec<SocketRule> {
+        let name = |rule: &str, deny: bool| {
+            let (option, words) = if deny { ("--deny", &self.deny) } else { ("--allow", &self.allow) };
+            // A rule of a file that stands on the command line too has both names; one is enough.
+            match self.policy.as_slice() {
+                [] => format!("{option} {rule}"),
+                _ if words.iter().any(|word| word == rule) => format!("{option} {rule}"),
+                [file] => format!("the rule {rule} of --policy {}", file.display()),
+                _ => format!("the rule {rule} of a --policy"),
+            }
+        };
+        policy.unix_folders().map(|(folder, rule, deny)| SocketRule { folder, name: name(rule, deny) }).collect()
+    }
+
+    /// The files that the command trusts or writes, as its options and its surroundings name them.
+    fn own_files(&self) -> Vec<Own> {
+        let mut own: Vec<Own> = self.policy.iter().map(|path| Own::file(path, "the policy of --policy")).collect();
+        own.push(Own::file(&self.component, "the component"));
+        own.extend(compose::places().into_iter().map(|path| Own::file(path, "where the provider of sockets is looked for")));
+        own.extend(self.observe.files());
+        let cache =
+            cache::folder().map(|path| (path, "the cache of compiled components (XDG_CACHE_HOME names another place)"));
+        own.extend(cache.map(|(path, what)| Own { path, what: what.to_owned(), folder: true }));
+        // Without a slash it is a name of `ip netns`: the links that keep those namespaces are root's.
+        let netns = self.netns.iter().map(|name| Path::new("/run/netns").join(name));
+        own.extend(netns.map(|path| Own::file(path, "the namespace of --netns")));
+        own.extend(way::own_files().into_iter().map(|path| Own::file(path, "a part of this command")));
+        own.push(Own::file("/proc/self/mem", "the memory of this command"));
+        own.extend(LOOKUP_FILES.iter().map(|path| Own::file(path, "which look-ups go by")));
+        // man 7 hostname: aliases of the user's own.
+        own.extend(std::env::var_os("HOSTALIASES").map(|path| Own::file(path, "the aliases of HOSTALIASES")));
+        own
     }
 }
 
@@ -180,67 +230,27 @@ pub(super) fn policy(args: &GuestArgs, handed: impl Iterator<Item = DescriptorNu
     Ok(builder.build())
 }
 
-/// `HOST::GUEST`, or `HOST` alone for both.
-fn parse_dir(dir: &str) -> anyhow::Result<(PathBuf, String)> {
-    let (host, guest) = dir.split_once("::").unwrap_or((dir, dir));
-    if host.is_empty() || guest.is_empty() {
-        bail!("--dir {dir}: write it as HOST::GUEST, for example ./data::/data");
-    }
-    // As docker has it; a folder may have a colon in its name all the same.
-    if let (true, Some((host, guest))) = (!Path::new(host).exists(), dir.split_once(':'))
-        && !dir.contains("::")
-        && guest.starts_with('/')
-    {
-        bail!("--dir {dir}: there is no such folder; two names stand with two colons between them: {host}::{guest}");
-    }
-    Ok((PathBuf::from(host), guest.to_owned()))
-}
-
-/// A guest that may write where it binds could swap the folder under the check.
-fn refuse_writable_socket_folders(policy: &Policy, dirs: &[(PathBuf, String)]) -> Result<(), Failure> {
-    for (host, _) in dirs {
-        let folder = host.canonicalize().with_context(|| format!("--dir {}: can't open the folder", host.display()))?;
-        for base in policy.unix_bind_directories() {
-            let real = real_folder(&base);
-            if real.starts_with(&folder) || folder.starts_with(&real) {
-                return Err(anyhow!(
-                    "--dir {} and the grant unix-bind under {} share a folder: a guest must not write where it binds; \
-                     use a folder of its own for sockets",
-                    host.display(),
-                    base.display()
-                )
-                .into());
-            }
-        }
-    }
-    Ok(())
-}
-
-/// A folder's real path. Of one that is not there yet, and that a guest might make, the part that is there and the rest.
-fn real_folder(folder: &Path) -> PathBuf {
-    let there = folder.ancestors().find_map(|part| Some((part.canonicalize().ok()?, folder.strip_prefix(part).ok()?)));
-    there.map_or_else(|| folder.to_owned(), |(real, rest)| real.join(rest))
-}
-
 /// What each instance finds around it.
 pub(super) struct Surroundings {
     policy: Arc<Policy>,
     hostname: Option<String>,
     args: Vec<String>,
     env: Vec<(String, String)>,
-    dirs: Vec<(PathBuf, String)>,
+    folders: Vec<Opened>,
 }
 
 impl Surroundings {
-    /// What the options say, as far as that can be told without an instance.
-    pub(super) fn new(args: &GuestArgs, handed: &Handed, policy: Policy) -> Result<Self, Failure> {
-        let dirs = args.dir.iter().map(|dir| parse_dir(dir)).collect::<anyhow::Result<Vec<_>>>()?;
-        refuse_writable_socket_folders(&policy, &dirs)?;
+    /// What the options say, as far as that can be told without an instance. `socket` is the file that the command itself binds, if
+    /// there is one.
+    pub(super) fn new(args: &GuestArgs, handed: &Handed, policy: Policy, socket: Option<&Path>) -> Result<Self, Failure> {
+        let mut own = args.own_files();
+        own.extend(socket.map(|path| Own::file(path, "the socket of --listen")));
+        let folders = folders::open(&Folder::parse_all(&args.dir)?, &args.socket_rules(&policy), &own)?;
         let name = args.component.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut env = handed.environment();
         env.extend(args.env.iter().map(|variable| parse_env(variable)).collect::<anyhow::Result<Vec<_>>>()?);
         let words = std::iter::once(name).chain(args.args.iter().cloned()).collect();
-        Ok(Self { policy: Arc::new(policy), hostname: args.hostname.clone(), args: words, env, dirs })
+        Ok(Self { policy: Arc::new(policy), hostname: args.hostname.clone(), args: words, env, folders })
     }
 
     /// More variables of the environment, for those that the options do not set.
@@ -254,10 +264,11 @@ impl Surroundings {
         // Until it is served under the same policy, wasi:sockets is denied whole.
         wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
         wasi.args(&self.args).envs(&self.env);
-        for (host, guest) in &self.dirs {
-            wasi.preopened_dir(host, guest, FsPerms::ReadWrite)
+        for folder in &self.folders {
+            let rights = if folder.writable { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
+            wasi.preopened_dir(folder.path(), &folder.guest, rights)
                 .map_err(told)
-                .with_context(|| format!("--dir {}: can't open the folder", host.display()))?;
+                .with_context(|| format!("can't open the folder {}", folder.guest))?;
         }
         Ok(wasi)
     }
@@ -268,8 +279,9 @@ impl Surroundings {
         if let Some(name) = &self.hostname {
             sandsock.host_name(name).with_context(|| format!("--hostname {name}"))?;
         }
-        for (host, guest) in &self.dirs {
-            sandsock.folder(host, guest).with_context(|| format!("--dir {}: can't open the folder", host.display()))?;
+        for folder in &self.folders {
+            let opened = sandsock.folder(folder.path(), &folder.guest);
+            opened.with_context(|| format!("can't open the folder {}", folder.guest))?;
         }
         Ok(sandsock)
     }

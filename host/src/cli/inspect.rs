@@ -9,24 +9,27 @@ use wasmtime::component::types::ComponentItem;
 
 use super::engine::load;
 use super::guest::fit;
+use super::text::printable;
 use super::{CANNOT_LOAD, Failure};
 
 /// Prints what a component imports and exports, and whether this command can run it.
 pub(super) fn inspect(path: &Path) -> Result<ExitCode, Failure> {
     let loaded = load(path, None)?;
     let kind = loaded.component.component_type();
-    let mut text = format!("{}\nimports:\n", path.display());
+    // Names are the component's, or a file's: none of them steers a terminal or makes a line of its own.
+    let mut text = format!("{}\nimports:\n", printable(&path.display().to_string()));
     if let Some((provider, wanted)) = &loaded.provider {
         for name in wanted {
-            text.push_str(&format!("  {name} (from the provider {})\n", provider.display()));
+            let provider = provider.display().to_string();
+            text.push_str(&format!("  {} (from the provider {})\n", printable(name), printable(&provider)));
         }
     }
     for (name, item) in kind.imports(&loaded.engine) {
-        text.push_str(&format!("  {name}{}\n", note(name, &item.ty)));
+        text.push_str(&format!("  {}{}\n", printable(name), note(name, &item.ty)));
     }
     text.push_str("exports:\n");
     for (name, item) in kind.exports(&loaded.engine) {
-        text.push_str(&format!("  {name}{}\n", note("", &item.ty)));
+        text.push_str(&format!("  {}{}\n", printable(name), note("", &item.ty)));
     }
     let with = if loaded.concurrent { "with" } else { "without" };
     text.push_str(&format!("engine: {with} support for concurrency, which WASI 0.3 alone needs\n"));
@@ -36,7 +39,7 @@ pub(super) fn inspect(path: &Path) -> Result<ExitCode, Failure> {
             ExitCode::SUCCESS
         }
         Err(why) => {
-            text.push_str(&format!("this command can't run it: {why}\n"));
+            text.push_str(&format!("this command can't run it: {}\n", printable(&why.to_string())));
             ExitCode::from(CANNOT_LOAD)
         }
     };

@@ -27,14 +27,19 @@ pub(super) struct Listener {
 }
 
 impl Listener {
+    /// The path of an address that is one.
+    pub(super) fn file_of(address: &str) -> Option<&Path> {
+        let path = !address.starts_with('@') && !address.starts_with("fd:") && address.contains('/');
+        path.then(|| Path::new(address))
+    }
+
     /// Listens on `HOST:PORT`, a path, `@NAME`, or takes the socket `fd:N` that this process inherited.
     pub(super) fn new(address: &str) -> anyhow::Result<Self> {
         let listener = match address.strip_prefix('@') {
             Some("") => Err(anyhow::anyhow!("the name is missing; write @NAME")),
             Some(name) => Self::unix(format!("\0{name}").as_ref(), address, None),
             None if address.starts_with("fd:") => Self::inherited(address),
-            None if address.contains('/') => Self::path(Path::new(address)),
-            None => Self::inet(address),
+            None => Self::file_of(address).map_or_else(|| Self::inet(address), Self::path),
         };
         listener.with_context(|| format!("--listen {address}"))
     }

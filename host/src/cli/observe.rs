@@ -1,15 +1,22 @@
 //! What to tell of guests: the options that `run` and its like share.
 
-use std::io::{Read as _, Write as _};
+use std::fs::File;
+use std::io::{Read as _, Write};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use sandsock_host::SandsockCtxBuilder;
 use sandsock_host::observe::{Audit, Observer, Pcap, Stats, Trace, create};
+
+use super::folders::Own;
+use super::outlet::Outlet;
+use super::stderr::Stderr;
 
 /// Options to look on.
 #[derive(Args)]
@@ -64,28 +71,83 @@ pub(super) enum Instances {
 
 /// The observers that were asked for, their files open.
 #[derive(Clone)]
-pub(super) struct Observers {
+pub(super) struct Observers(Arc<Opened>);
+
+struct Opened {
     observers: Vec<Arc<dyn Observer>>,
     stats: Option<(Arc<Stats>, StatsForm)>,
-    finished: Arc<AtomicBool>,
-    instances: Arc<AtomicU64>,
+    /// Where statistics go that have a file of their own.
+    stats_to: Mutex<Option<Box<dyn Write + Send>>>,
+    /// What many instances share, with the option that named it.
+    outlets: Vec<(String, Outlet)>,
+    finished: AtomicBool,
+    instances: AtomicU64,
+}
+
+/// Opens what observers write to. With one guest it writes itself, and waits with its output; many share an [`Outlet`] for each.
+struct Opener {
+    instances: Instances,
+    outlets: Vec<(String, Outlet)>,
+}
+
+impl Opener {
+    fn open(&mut self, option: &str, path: &Path) -> anyhow::Result<Box<dyn Write + Send>> {
+        let can_not = || format!("{option} {}: can't write there", path.display());
+        let fifo = path.metadata().is_ok_and(|there| there.file_type().is_fifo());
+        // man 7 fifo: opened for both ends, as Linux lets it, it waits for no reader, and lasts longer than one.
+        let file = if fifo { File::options().read(true).write(true).open(path) } else { create(path) };
+        let file = file.with_context(can_not)?;
+        if self.instances == Instances::One {
+            return Ok(Box::new(file));
+        }
+        let (name, outlet) = (format!("{option} {}", path.display()), Outlet::new(file).with_context(can_not)?);
+        self.outlets.push((name.clone(), outlet.clone()));
+        Ok(Box::new(Recorder { name, outlet, told: false }))
+    }
+}
+
+/// An observer's end of an [`Outlet`]. The first record that is lost is told.
+struct Recorder {
+    name: String,
+    outlet: Outlet,
+    told: bool,
+}
+
+impl Write for Recorder {
+    fn write(&mut self, record: &[u8]) -> std::io::Result<usize> {
+        let written = self.outlet.write(record);
+        if !self.told && self.outlet.lost() > 0 {
+            self.told = true;
+            say!("{}: its reader is too slow, and records are lost; how many is told at the end", self.name);
+        }
+        written
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 impl ObserveArgs {
-    /// Refuses files that can't be meant, before anything is opened: the component, where an option's FILE was forgotten, and one
-    /// file for two.
-    pub(super) fn check(&self) -> anyhow::Result<()> {
+    /// The options that name a file to write.
+    fn named(&self) -> Vec<(&'static str, &PathBuf)> {
         let stats = match &self.stats {
             Some(StatsForm::JsonTo(path)) => Some(path),
             _ => None,
         };
-        let named = [
+        let all = [
             ("--trace", self.trace.as_ref().and_then(Option::as_ref)),
             ("--pcap", self.pcap.as_ref()),
             ("--audit", self.audit.as_ref()),
             ("--stats", stats),
         ];
-        let named: Vec<_> = named.into_iter().filter_map(|(option, path)| Some((option, path?))).collect();
+        all.into_iter().filter_map(|(option, path)| Some((option, path?))).collect()
+    }
+
+    /// Refuses files that can't be meant, before anything is opened: the component, where an option's FILE was forgotten, and one
+    /// file for two.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        let named = self.named();
         for (at, (option, path)) in named.iter().enumerate() {
             // A device or a pipe takes what it gets.
             if path.metadata().is_ok_and(|there| !there.is_file()) {
@@ -113,31 +175,48 @@ impl ObserveArgs {
         }
     }
 
+    /// The files that they write, for [`folders::check`](super::folders::check).
+    pub(super) fn files(&self) -> Vec<Own> {
+        let own = |(option, path): (&str, &PathBuf)| Own::file(path, format!("which {option} writes"));
+        let mut files: Vec<Own> = self.named().into_iter().map(own).collect();
+        // Standard error may be a file as well.
+        let stderr = Path::new("/proc/self/fd/2");
+        let option = self.without_value().or(matches!(self.stats, Some(StatsForm::Json)).then_some("--stats"));
+        if let Some(option) = option.filter(|_| stderr.metadata().is_ok_and(|there| there.is_file())) {
+            files.push(Own::file(stderr, format!("standard error, which {option} writes to")));
+        }
+        files
+    }
+
     /// Opens what is to be written. `verbose` is how often -v was given: twice is a trace.
     pub(super) fn open(&self, verbose: u8, instances: Instances) -> anyhow::Result<Observers> {
         let mut observers: Vec<Arc<dyn Observer>> = Vec::new();
+        let mut opener = Opener { instances, outlets: Vec::new() };
         let numbered = instances == Instances::Many;
         match &self.trace {
-            Some(Some(path)) => observers.push(Arc::new(Trace::new(file("--trace", path)?).numbered(numbered))),
-            Some(None) => observers.push(Arc::new(Trace::new(std::io::stderr()).numbered(numbered))),
-            None if verbose > 1 => observers.push(Arc::new(Trace::new(std::io::stderr()).numbered(numbered))),
+            Some(Some(path)) => observers.push(Arc::new(Trace::new(opener.open("--trace", path)?).numbered(numbered))),
+            Some(None) => observers.push(Arc::new(Trace::new(Stderr).numbered(numbered))),
+            None if verbose > 1 => observers.push(Arc::new(Trace::new(Stderr).numbered(numbered))),
             None => {}
         }
         if let Some(path) = &self.pcap {
-            observers.push(Arc::new(Pcap::new(file("--pcap", path)?)));
+            observers.push(Arc::new(Pcap::new(opener.open("--pcap", path)?)));
         }
         if let Some(path) = &self.audit {
-            observers.push(Arc::new(Audit::new(file("--audit", path)?)));
+            observers.push(Arc::new(Audit::new(opener.open("--audit", path)?)));
         }
         let stats = self.stats.clone().map(|form| (Arc::new(Stats::new()), form));
+        let mut stats_to = None;
         if let Some((stats, form)) = &stats {
             if let StatsForm::JsonTo(path) = form {
-                // Told now, and not at the guest's end.
-                file("--stats", path)?;
+                // What is wrong with it is told now, and not at the guest's end.
+                stats_to = Some(opener.open("--stats", path)?);
             }
             observers.push(Arc::clone(stats) as _);
         }
-        Ok(Observers { observers, stats, finished: Arc::default(), instances: Arc::default() })
+        let (stats_to, outlets) = (Mutex::new(stats_to), opener.outlets);
+        let (finished, instances) = (AtomicBool::new(false), AtomicU64::new(0));
+        Ok(Observers(Arc::new(Opened { observers, stats, stats_to, outlets, finished, instances })))
     }
 }
 
@@ -147,34 +226,40 @@ fn is_wasm(path: &Path) -> bool {
     std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && magic == *b"\0asm"
 }
 
-fn file(option: &str, path: &Path) -> anyhow::Result<std::fs::File> {
-    create(path).with_context(|| format!("{option} {}: can't write there", path.display()))
-}
-
 impl Observers {
     /// Has them told of the context that this builder makes: the next instance.
     pub(super) fn attach(&self, builder: &mut SandsockCtxBuilder) {
-        builder.instance(self.instances.fetch_add(1, Ordering::Relaxed) + 1);
-        for observer in &self.observers {
+        builder.instance(self.0.instances.fetch_add(1, Ordering::Relaxed) + 1);
+        for observer in &self.0.observers {
             builder.observe(Arc::clone(observer));
         }
     }
 
-    /// Prints what was counted, once: at the end, or where the command is stopped.
-    pub(super) fn finish(&self) {
-        let Some((stats, form)) = &self.stats else { return };
-        if self.finished.swap(true, Ordering::Relaxed) {
+    /// Prints what was counted, once: at the end, or where the command is stopped. Says what was lost by readers that took nothing
+    /// until then.
+    pub(super) fn finish(&self, until: Instant) {
+        if self.0.finished.swap(true, Ordering::Relaxed) {
             return;
         }
-        match form {
-            // As with `say`, whoever has closed standard error does not want it.
-            StatsForm::Table => drop(write!(std::io::stderr(), "{}", stats.table())),
-            StatsForm::Json => drop(writeln!(std::io::stderr(), "{}", stats.json())),
-            StatsForm::JsonTo(path) => {
-                let written = create(path).and_then(|mut file| writeln!(file, "{}", stats.json()));
-                if let Err(error) = written {
-                    say!("--stats {}: {error}", path.display());
+        if let Some((stats, form)) = &self.0.stats {
+            match form {
+                // As with `say`: whoever has closed standard error does not want it.
+                StatsForm::Table => drop(Stderr.write_all(stats.table().as_bytes())),
+                StatsForm::Json => drop(Stderr.write_all(format!("{}\n", stats.json()).as_bytes())),
+                StatsForm::JsonTo(path) => {
+                    let to = self.0.stats_to.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    let json = format!("{}\n", stats.json());
+                    if let Some(Err(error)) = to.map(|mut to| to.write_all(json.as_bytes())) {
+                        say!("--stats {}: {error}", path.display());
+                    }
                 }
+            }
+        }
+        for (option, outlet) in &self.0.outlets {
+            outlet.drain(until);
+            let lost = outlet.lost();
+            if lost > 0 {
+                say!("{option}: {lost} records were lost: its reader was too slow");
             }
         }
     }

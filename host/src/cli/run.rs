@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use sandsock_host::Interrupter;
@@ -14,7 +14,9 @@ use wasmtime_wasi::I32Exit;
 use super::engine::Loaded;
 use super::guest::{GuestArgs, State, Surroundings, fit, new_store, policy, raise_descriptor_limit, unfit};
 use super::observe::{Instances, Observers};
-use super::{Failure, printable, told};
+use super::stderr::Stderr;
+use super::text::printable_lines;
+use super::{Failure, LAST_LINES, told};
 
 /// Runs a component to its end; its exit status is the command's.
 pub(super) fn run(args: &GuestArgs, verbose: u8) -> Result<ExitCode, Failure> {
@@ -23,7 +25,7 @@ pub(super) fn run(args: &GuestArgs, verbose: u8) -> Result<ExitCode, Failure> {
     raise_descriptor_limit();
     args.observe.check()?;
     let policy = policy(args, handed.numbers())?;
-    let surroundings = Surroundings::new(args, &handed, policy)?;
+    let surroundings = Surroundings::new(args, &handed, policy, None)?;
     let mut wasi = surroundings.wasi()?;
     // The guest is alone on its thread.
     wasi.inherit_stdio().allow_blocking_current_thread(true);
@@ -52,7 +54,7 @@ pub(super) fn run(args: &GuestArgs, verbose: u8) -> Result<ExitCode, Failure> {
     // Its descriptors are closed before what they did is summed up.
     drop(store);
     let status = result.and_then(|ended| status(&args.component, ended, &advice));
-    observers.finish();
+    observers.finish(Instant::now() + LAST_LINES);
     status
 }
 
@@ -111,7 +113,14 @@ fn stop_by_ctrl_c(interrupter: Interrupter, engine: Engine, observers: Observers
         let observers = observers.clone();
         std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(500));
-            observers.finish();
+            // Nobody may read what is said last.
+            let last = std::thread::spawn(move || observers.finish(Instant::now() + LAST_LINES));
+            for _ in 0..20 {
+                if last.is_finished() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
             std::process::exit(STOPPED);
         });
     })
@@ -132,7 +141,9 @@ fn status(component: &Path, ended: Ended, advice: &str) -> Result<ExitCode, Fail
             }
             say!("{}: the guest trapped: {}{advice}", component.display(), error.root_cause());
             if let Some(trace) = error.downcast_ref::<WasmBacktrace>() {
-                let _ = writeln!(std::io::stderr(), "{}", printable(&trace.to_string()));
+                // Each line is moved in: a function's name can't pass for a line of the command.
+                let lines: String = trace.to_string().lines().map(|line| format!("  {line}\n")).collect();
+                let _ = Stderr.write_all(printable_lines(&lines).as_bytes());
             }
             // A shell's status for an abort: the guest did not end by itself.
             Ok(ExitCode::from(134))

@@ -4,6 +4,7 @@
 //! and one that computes gives way to the others of its worker at every tick.
 
 use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -27,7 +28,8 @@ use super::handed::{LISTEN_START, listen_environment};
 use super::listen::{Listener, SocketFile};
 use super::memory::Memory;
 use super::observe::{Instances, Observers};
-use super::{Failure, told};
+use super::outlet::Outlet;
+use super::{Failure, LAST_LINES, stderr, told};
 
 /// How long a guest computes before the others of its worker have their turn.
 const TICK: Duration = Duration::from_millis(10);
@@ -90,6 +92,7 @@ struct Server {
     /// What each instance's context is made of, but for the connection or the listener, and the observers.
     context: SandsockCtxBuilder,
     observers: Observers,
+    outputs: Outputs,
     surroundings: Surroundings,
     /// The listening socket's, which goes with the command.
     file: Mutex<Option<SocketFile>>,
@@ -102,6 +105,16 @@ struct Server {
     ticker: OnceLock<Thread>,
     /// The status after a second signal.
     status: AtomicI32,
+}
+
+/// Standard output and error, which all guests share.
+struct Outputs(Outlet, Outlet);
+
+impl Outputs {
+    fn new() -> anyhow::Result<Self> {
+        let stdout = Outlet::of(std::io::stdout().as_fd()).context("can't write to standard output")?;
+        Ok(Self(stdout, stderr::share().context("can't write to standard error")?))
+    }
 }
 
 /// A component ready to be instantiated.
@@ -142,7 +155,7 @@ pub(super) fn serve(args: &ServeArgs, verbose: u8) -> Result<ExitCode, Failure> 
         return Err(anyhow!("--inherit {number}: each instance has {what} under this number; hand over another one").into());
     }
     let policy = policy(&args.guest, handed.numbers().chain([number]))?;
-    let mut surroundings = Surroundings::new(&args.guest, &handed, policy)?;
+    let mut surroundings = Surroundings::new(&args.guest, &handed, policy, Listener::file_of(&args.listen))?;
     // A folder that is not there should be told now, and once.
     surroundings.wasi()?;
     if args.instances.is_some() {
@@ -166,11 +179,13 @@ pub(super) fn serve(args: &ServeArgs, verbose: u8) -> Result<ExitCode, Failure> 
     let Listener { socket, name, file } = Listener::new(&args.listen)?;
     // Not before: what is there already stays as it is where nothing can be served.
     let observers = args.guest.observe.open(verbose, Instances::Many)?;
+    let outputs = Outputs::new()?;
     let server = Arc::new(Server {
         engine: loaded.engine.clone(),
         pre,
         context,
         observers,
+        outputs,
         surroundings,
         file: Mutex::new(file),
         component,
@@ -208,7 +223,7 @@ pub(super) fn serve(args: &ServeArgs, verbose: u8) -> Result<ExitCode, Failure> 
             Err(_) => return Err(anyhow!("a worker panicked").into()),
         }
     }
-    server.finish();
+    server.finish(Instant::now() + LAST_LINES);
     Ok(ExitCode::from(u8::try_from(server.status.load(Ordering::Relaxed)).unwrap_or(1)))
 }
 
@@ -219,10 +234,11 @@ impl Server {
         self.engine.increment_epoch();
     }
 
-    /// The last things to do, wherever the command ends.
-    fn finish(&self) {
+    /// The last things to do, wherever the command ends. Readers are waited for until then.
+    fn finish(&self, until: Instant) {
         drop(self.file.lock().unwrap_or_else(PoisonError::into_inner).take());
-        self.observers.finish();
+        self.observers.finish(until);
+        self.outputs.0.drain(until);
     }
 
     /// A worker's life: a fresh instance for each connection.
@@ -308,7 +324,7 @@ impl Server {
         };
         let interrupter = sandsock.interrupter();
         let mut wasi = self.surroundings.wasi()?;
-        wasi.inherit_stdout().inherit_stderr();
+        wasi.stdout(self.outputs.0.clone()).stderr(self.outputs.1.clone());
         let mut store = new_store(&self.engine, wasi.build(), sandsock);
         let mut stage = self.stage.subscribe();
         let asked = self.stage.subscribe();
@@ -405,9 +421,13 @@ fn ended_of(ended: wasmtime::Result<Result<(), ()>>, memory: &Memory) -> Ended {
 fn on_worker(start: impl AsyncFnOnce(&LocalSet) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("can't start tokio")?;
     let tasks = LocalSet::new();
-    runtime.block_on(tasks.run_until(start(&tasks)))?;
-    runtime.block_on(tasks);
-    Ok(())
+    let started = runtime.block_on(tasks.run_until(start(&tasks)));
+    if started.is_ok() {
+        runtime.block_on(tasks);
+    }
+    // A thread may wait for a file of a guest's for ever.
+    runtime.shutdown_background();
+    started
 }
 
 /// The clock of turns, which runs while there are instances.
@@ -460,9 +480,11 @@ fn end_by_signals(server: &Arc<Server>, grace: Duration, patience: Duration) -> 
             server.stop();
         }
         std::thread::sleep(Duration::from_millis(500));
+        let until = Instant::now() + LAST_LINES / 4;
         if let Some(server) = server.upgrade() {
-            server.finish();
+            server.finish(until);
         }
+        stderr::finish(until);
         std::process::exit(128 + signal);
     });
     Ok(())

@@ -706,9 +706,15 @@ impl Policy {
         Some(if base.is_empty() { Path::new("/") } else { Path::new(std::ffi::OsStr::from_bytes(base)) })
     }
 
-    /// The directories in which a guest may bind UNIX sockets. It must not be able to write there by another way.
-    pub fn unix_bind_directories(&self) -> impl Iterator<Item = PathBuf> + '_ {
-        self.allow.unix_bind.directories()
+    /// The folder that each rule about UNIX paths fixes, absolute, with the rule's text and whether it denies.
+    ///
+    /// Paths are judged by their names. A guest that can rename or link files in such a folder, above it or below it by another
+    /// way, such as a folder of WASI, gets round the rule.
+    pub fn unix_folders(&self) -> impl Iterator<Item = (PathBuf, &str, bool)> {
+        [(&self.allow, false), (&self.deny, true)].into_iter().flat_map(|(rules, deny)| {
+            let both = rules.unix_connect.folders().chain(rules.unix_bind.folders());
+            both.map(move |(folder, rule)| (folder, rule, deny))
+        })
     }
 
     /// The addresses that `--resolve` gave a name, to be answered without a look-up. They are judged as answers are.

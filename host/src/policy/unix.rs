@@ -45,11 +45,14 @@ impl UnixRules {
         self.groups.is_empty() && self.names.is_empty() && self.patterns.is_empty()
     }
 
-    /// The directories that path rules start at, absolute.
-    pub(super) fn directories(&self) -> impl Iterator<Item = PathBuf> + '_ {
-        self.groups
-            .keys()
-            .map(|directory| Path::new("/").join(OsStr::from_bytes(directory.strip_prefix(b"/").unwrap_or(directory))))
+    /// The folder that each path rule fixes, absolute: its longest part without a pattern. A rule that denies has the folder's real
+    /// place as well.
+    pub(super) fn folders(&self) -> impl Iterator<Item = (PathBuf, &str)> {
+        self.groups.iter().flat_map(|(directory, group)| {
+            let folder = Path::new("/").join(OsStr::from_bytes(directory.strip_prefix(b"/").unwrap_or(directory)));
+            let rules = group.names.values().chain(group.patterns.iter().map(|(_, rule)| rule));
+            rules.map(move |rule| (folder.clone(), &**rule))
+        })
     }
 
     pub(super) fn add_abstract(&mut self, pattern: &AbstractPattern, rule: &Arc<str>) {
@@ -504,6 +507,37 @@ mod tests {
             builder.base_directory(root).unwrap().allow("unix-bind=a").unwrap();
             assert!(builder.build().unix_route(Verb::UnixBind, b"/a").is_ok(), "{root}");
         }
+    }
+
+    #[test]
+    fn folders_are_those_that_rules_fix() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let link = root.join("link");
+        symlink("/usr", &link).unwrap();
+        let mut builder = Policy::builder();
+        builder.base_directory("/base").unwrap();
+        for rule in ["unix-connect=/run/app/*.sock", "unix-connect=/run/app/a/b.sock", "unix-bind=x/**", "unix-connect=@x"] {
+            builder.allow(rule).unwrap();
+        }
+        let denied = format!("unix-bind={}/*", link.display());
+        builder.deny("unix-connect=/**").unwrap().deny(&denied).unwrap();
+        let policy = builder.build();
+        let mut folders: Vec<_> = policy.unix_folders().collect();
+        folders.sort();
+        let link = link.as_path();
+        let mut expected = [
+            (Path::new("/run/app"), "unix-connect=/run/app/*.sock", false),
+            (Path::new("/run/app/a"), "unix-connect=/run/app/a/b.sock", false),
+            (Path::new("/base/x"), "unix-bind=x/**", false),
+            (Path::new("/"), "unix-connect=/**", true),
+            // A folder that is denied has its real place too.
+            (link, &denied, true),
+            (Path::new("/usr"), &denied, true),
+        ]
+        .map(|(folder, rule, deny)| (folder.to_owned(), rule, deny));
+        expected.sort();
+        assert_eq!(folders, expected);
     }
 
     #[test]

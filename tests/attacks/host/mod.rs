@@ -4,5 +4,7 @@
 //! them all. A kind's file says which promise it attacks.
 
 pub(crate) mod filter;
+pub(crate) mod dirs;
+pub(crate) mod output;
 pub(crate) mod paths;
 pub(crate) mod ports;

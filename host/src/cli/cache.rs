@@ -1,0 +1,112 @@
+//! The cache of compiled components. What lies there is run as native code, and wasmtime takes it as it is: so it is used only
+//! where nobody but this user can have written.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::process::geteuid;
+use wasmtime::{Cache, CacheConfig};
+
+use super::way::Way;
+
+/// man 7 inode: written by the group or by others, whom a sticky folder keeps from each other's names.
+const WRITTEN_BY_OTHERS: u32 = 0o022;
+const STICKY: u32 = 0o1000;
+/// All rights of the group and of others.
+const RIGHTS_OF_OTHERS: u32 = 0o077;
+
+/// Where the cache is, which need not be there yet: in `XDG_CACHE_HOME`, or `.cache` of the home folder.
+pub(super) fn folder() -> Option<PathBuf> {
+    // The XDG base directory specification: a relative path is to be ignored.
+    let given = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = given.or_else(|| Some(std::env::home_dir().filter(|home| home.is_absolute())?.join(".cache")))?;
+    Some(base.join("sandsock/compiled"))
+}
+
+/// The cache, made if it is not there yet. Says why there is none, once for a command.
+pub(super) fn open() -> Option<Cache> {
+    let folder = folder()?;
+    if let Err(error) = DirBuilder::new().recursive(true).mode(0o700).create(&folder) {
+        tracing::info!("compiled components are not cached: {}: {error}", folder.display());
+        return None;
+    }
+    if let Err(why) = proven(&folder) {
+        tracing::warn!("compiled components are not cached: {why}");
+        return None;
+    }
+    let mut config = CacheConfig::new();
+    config.with_directory(folder);
+    Cache::new(config).inspect_err(|error| tracing::info!("compiled components are not cached: {error:#}")).ok()
+}
+
+/// Whether this user alone can have written into a folder, and nobody else can put another one in its place.
+fn proven(folder: &Path) -> Result<(), String> {
+    let own = geteuid().as_raw();
+    let look = |path: &Path| path.metadata().map_err(|error| format!("{}: {error}", path.display()));
+    let way = Way::of(folder);
+    let there = look(&way.end)?;
+    let end = way.end.display();
+    if there.uid() != own {
+        return Err(format!("{end} belongs to user {} and not to {own}, who runs this; remove it", there.uid()));
+    }
+    if there.mode() & RIGHTS_OF_OTHERS != 0 {
+        let mode = there.mode() & 0o7777;
+        return Err(format!("{end} is open to others (mode {mode:04o}), who may have written into it; remove it"));
+    }
+    for above in &way.folders {
+        let (there, shown) = (look(above)?, above.display());
+        if there.uid() != own && there.uid() != 0 {
+            return Err(format!("{shown} belongs to user {}, who could put another folder in place of {end}", there.uid()));
+        }
+        if there.mode() & WRITTEN_BY_OTHERS != 0 && there.mode() & STICKY == 0 {
+            let mode = there.mode() & 0o7777;
+            return Err(format!(
+                "others may write in {shown} (mode {mode:04o}) and could put another folder in place of {end}; chmod go-w {shown}, or \
+                 set XDG_CACHE_HOME"
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{Permissions, create_dir, create_dir_all, set_permissions};
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    #[test]
+    fn cache_is_used_where_only_this_user_writes() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let mode = |path: &Path, mode: u32| set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        let (above, cache) = (root.join("above"), root.join("above/cache"));
+        create_dir_all(&cache).unwrap();
+        for (upper, lower, right) in [
+            (0o755, 0o700, true),
+            (0o755, 0o755, false),
+            (0o755, 0o720, false),
+            (0o775, 0o700, false),
+            (0o757, 0o700, false),
+            (0o1777, 0o700, true),
+        ] {
+            mode(&above, upper);
+            mode(&cache, lower);
+            assert_eq!(proven(&cache).is_ok(), right, "{upper:o} {lower:o}: {:?}", proven(&cache));
+        }
+        // The way counts, and not only where it leads.
+        create_dir(root.join("open")).unwrap();
+        symlink(&cache, root.join("open/link")).unwrap();
+        assert_eq!(proven(&root.join("open/link")), Ok(()));
+        mode(&root.join("open"), 0o777);
+        let why = proven(&root.join("open/link")).unwrap_err();
+        assert!(why.contains("chmod go-w"), "{why}");
+        if geteuid().is_root() {
+            std::os::unix::fs::chown(&cache, Some(12345), None).unwrap();
+            let why = proven(&cache).unwrap_err();
+            assert!(why.contains("belongs to user 12345 and not to 0"), "{why}");
+        }
+    }
+}

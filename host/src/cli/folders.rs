@@ -1,0 +1,309 @@
+//! The folders of `--dir`. A guest that may write in one can rename and link there: so no name that the policy judges lies in such a
+//! folder, and no file that this command trusts or writes.
+
+use std::collections::HashSet;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::{fmt, io};
+
+use anyhow::{Context as _, bail};
+use rustix::fs::{Mode, OFlags};
+
+use super::way::{Id, Mounts, Way, holds_link, id};
+
+/// How many entries of a folder are looked at for another name of a file.
+const LOOKED_AT: usize = 200_000;
+
+/// A folder that the guest gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Folder {
+    pub(super) host: PathBuf,
+    /// The guest's name for it.
+    pub(super) guest: String,
+    pub(super) writable: bool,
+}
+
+/// A rule about UNIX paths, and the option that it came by.
+pub(super) struct SocketRule {
+    /// The folder that it fixes.
+    pub(super) folder: PathBuf,
+    /// As the sentence names it, for example `--allow unix-connect=/run/app/*.sock`.
+    pub(super) name: String,
+}
+
+/// A file or a folder that this command trusts or writes.
+pub(super) struct Own {
+    pub(super) path: PathBuf,
+    /// As the sentence names it, for example `the policy of --policy`.
+    pub(super) what: String,
+    /// All that is in it counts too.
+    pub(super) folder: bool,
+}
+
+impl Own {
+    pub(super) fn file(path: impl Into<PathBuf>, what: impl Into<String>) -> Self {
+        Self { path: path.into(), what: what.into(), folder: false }
+    }
+}
+
+impl fmt::Display for Folder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "--dir {}", self.names())?;
+        if self.writable { Ok(()) } else { write!(f, ":ro") }
+    }
+}
+
+impl Folder {
+    fn names(&self) -> String {
+        let host = self.host.display().to_string();
+        if host == self.guest { host } else { format!("{host}::{}", self.guest) }
+    }
+
+    /// The option that gives it to be read alone.
+    fn read_only(&self) -> String {
+        format!("--dir {}:ro", self.names())
+    }
+
+    /// `HOST[::GUEST][:ro|:rw]`. Without a mode the guest may write. A name that ends as a mode does takes one behind it.
+    pub(super) fn parse(word: &str) -> anyhow::Result<Self> {
+        let (names, mode) = match word.rsplit_once(':') {
+            Some((names, mode @ ("ro" | "rw"))) => (names, Some(mode)),
+            _ => (word, None),
+        };
+        // The mode again, as it stands behind other names.
+        let behind = mode.map_or_else(String::new, |mode| format!(":{mode}"));
+        if let (Some(rest), Some(mode)) = (names.strip_suffix(':').filter(|rest| !rest.is_empty()), mode) {
+            bail!(
+                "--dir {word}: one colon stands before the mode, as in {rest}:{mode}; a guest's name {mode} is {rest}::./{mode}"
+            );
+        }
+        let (host, guest) = names.split_once("::").unwrap_or((names, names));
+        if host.is_empty() || guest.is_empty() {
+            bail!("--dir {word}: write it as HOST::GUEST, for example ./data::/data or, to be read alone, ./data::/data:ro");
+        }
+        let there = Path::new(host).exists();
+        // Of a name with a colon it can't be told whether its end is meant as a mode.
+        let unknown = |name: &str| name.rsplit_once(':').is_some_and(|(_, end)| !end.is_empty() && !end.contains('/'));
+        if mode.is_none() && unknown(guest) && (names != host || !there) {
+            bail!("--dir {word}: the modes are :ro and :rw; behind a name with a colon one is needed, as in {word}:rw");
+        }
+        if !there && names == host {
+            // As docker has it; a folder may have a colon in its name all the same.
+            if let Some((host, guest)) = names.split_once(':').filter(|(_, guest)| guest.starts_with('/')) {
+                bail!(
+                    "--dir {word}: there is no such folder; two names stand with two colons between them: {host}::{guest}{behind}"
+                );
+            }
+            if mode.is_some() && Path::new(word).exists() {
+                bail!(
+                    "--dir {word}: there is no folder {host}; for the one whose own name ends in {behind}, write {word}:rw or {word}:ro"
+                );
+            }
+        }
+        Ok(Self { host: PathBuf::from(host), guest: guest.to_owned(), writable: mode != Some("ro") })
+    }
+
+    /// Those of the options, each under a guest's name of its own.
+    pub(super) fn parse_all(words: &[String]) -> anyhow::Result<Vec<Self>> {
+        let mut folders: Vec<Self> = Vec::new();
+        for word in words {
+            let folder = Self::parse(word)?;
+            let name = |folder: &Self| folder.guest.trim_end_matches('/').to_owned();
+            if let Some(other) = folders.iter().find(|other| name(other) == name(&folder)) {
+                bail!(
+                    "--dir {word}: the guest's name {} is taken by {other}; give each folder a name of its own",
+                    folder.guest
+                );
+            }
+            folders.push(folder);
+        }
+        Ok(folders)
+    }
+}
+
+/// A folder that was judged and is open: what its name leads to later is no matter.
+pub(super) struct Opened {
+    folder: OwnedFd,
+    /// The guest's name for it.
+    pub(super) guest: String,
+    pub(super) writable: bool,
+}
+
+impl Opened {
+    /// A path to the very folder that was judged.
+    pub(super) fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", self.folder.as_raw_fd()))
+    }
+}
+
+/// A folder that the guest may write, as it really is.
+struct Writable<'a> {
+    folder: &'a Folder,
+    id: Id,
+    /// It and the folders that it lies in.
+    above: HashSet<Id>,
+    real: PathBuf,
+}
+
+/// Opens the folders. One is refused in which a guest could change what a rule means, or what this command trusts or writes.
+///
+/// # Errors
+/// A folder can't be opened, or is refused; the sentence names both options and the way out.
+pub(super) fn open(folders: &[Folder], rules: &[SocketRule], own: &[Own]) -> anyhow::Result<Vec<Opened>> {
+    let mounts = Mounts::read();
+    let (mut all, mut writable) = (Vec::new(), Vec::new());
+    for folder in folders {
+        let can_not = || format!("--dir {}: can't open the folder", folder.host.display());
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = Opened {
+            folder: rustix::fs::open(&folder.host, flags, Mode::empty()).map_err(io::Error::from).with_context(can_not)?,
+            guest: folder.guest.clone(),
+            writable: folder.writable,
+        };
+        if folder.writable {
+            let (id, real) = (id(&opened.path()).with_context(can_not)?, opened.path().read_link().with_context(can_not)?);
+            writable.push(Writable { folder, id, above: mounts.above(&real), real });
+        }
+        all.push(opened);
+    }
+    if writable.is_empty() {
+        return Ok(all);
+    }
+    for folder in folders {
+        refuse_links(folder, &writable, &mounts)?;
+    }
+    for rule in rules {
+        refuse_rule(rule, &writable, &mounts)?;
+    }
+    for own in own {
+        refuse_own(own, &writable, &mounts)?;
+    }
+    Ok(all)
+}
+
+/// The folders from which what a path leads to can be changed: those that it is walked through and all above them, and the end by
+/// whichever of its names.
+fn deciding(way: &Way, mounts: &Mounts) -> HashSet<Id> {
+    way.folders.iter().chain([&way.end]).flat_map(|place| mounts.above(place)).collect()
+}
+
+/// A link on the way to a folder is one that the last guest may have made.
+fn refuse_links(folder: &Folder, writable: &[Writable<'_>], mounts: &Mounts) -> anyhow::Result<()> {
+    let way = Way::of(&folder.host);
+    for link in &way.links {
+        let above = mounts.above(link);
+        if let Some(other) = writable.iter().find(|other| above.contains(&other.id)) {
+            bail!(
+                "{folder} goes by a link in {}, where the guest may write: it could lead it elsewhere; name the folder itself, {}, \
+                 or give the other one to be read alone, with {}",
+                other.folder,
+                way.end.display(),
+                other.folder.read_only()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// No folder is, holds or lies beneath the one that a rule fixes.
+fn refuse_rule(rule: &SocketRule, writable: &[Writable<'_>], mounts: &Mounts) -> anyhow::Result<()> {
+    let way = Way::of(&rule.folder);
+    let (deciding, fixed) = (deciding(&way, mounts), id(&way.end).ok());
+    let met =
+        |folder: &&Writable<'_>| deciding.contains(&folder.id) || fixed.is_some_and(|fixed| folder.above.contains(&fixed));
+    match writable.iter().find(met) {
+        None => Ok(()),
+        Some(met) => bail!(
+            "{} and {} meet in {}: a guest must not write where the policy judges by names, which it could change; give the folder \
+             to be read alone, with {}, or keep the sockets in a folder of their own",
+            met.folder,
+            rule.name,
+            if deciding.contains(&met.id) { &rule.folder } else { &met.folder.host }.display(),
+            met.folder.read_only()
+        ),
+    }
+}
+
+/// No folder holds a file of ours, by whichever of its names, nor lies in a folder of ours.
+fn refuse_own(own: &Own, writable: &[Writable<'_>], mounts: &Mounts) -> anyhow::Result<()> {
+    let way = Way::of(&own.path);
+    let deciding = deciding(&way, mounts);
+    let refusal = |folder: &Folder, how: &str| {
+        format!(
+            "{folder} {how} {}, {}: a guest that may write there could change it; give the folder to be read alone, with {}, or \
+             keep the two apart",
+            own.path.display(),
+            own.what,
+            folder.read_only()
+        )
+    };
+    let there = way.end.metadata().ok();
+    for met in writable {
+        if deciding.contains(&met.id) {
+            bail!(refusal(met.folder, "holds"));
+        }
+        let Some(there) = &there else { continue };
+        let file = (there.dev(), there.ino());
+        if own.folder && met.above.contains(&file) {
+            bail!(refusal(met.folder, "lies in"));
+        }
+        // man 2 link: other names are in the same file system.
+        if there.is_file() && there.nlink() > 1 && met.id.0 == file.0 {
+            match holds_link(&met.real, file, LOOKED_AT) {
+                Some(false) => {}
+                Some(true) => bail!(refusal(met.folder, "holds another name (a hard link) of")),
+                None => {
+                    bail!(refusal(met.folder, "may hold, among too many files to look at, another name (a hard link) of"))
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_parsed_with_their_mode() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().display().to_string();
+        let odd = format!("{root}/odd:ro");
+        std::fs::create_dir(&odd).unwrap();
+        for (word, host, guest, writable) in [
+            (root.clone(), root.clone(), root.clone(), true),
+            (format!("{root}:ro"), root.clone(), root.clone(), false),
+            (format!("{root}:rw"), root.clone(), root.clone(), true),
+            (format!("{root}::/data"), root.clone(), "/data".to_owned(), true),
+            (format!("{root}::/data:ro"), root.clone(), "/data".to_owned(), false),
+            (format!("{root}::data:rw"), root.clone(), "data".to_owned(), true),
+            // A name that ends as a mode does.
+            (format!("{odd}:rw"), odd.clone(), odd.clone(), true),
+            (format!("{odd}:ro"), odd.clone(), odd.clone(), false),
+            (format!("{odd}::/data"), odd.clone(), "/data".to_owned(), true),
+            (format!("{root}::/data:ro:rw"), root.clone(), "/data:ro".to_owned(), true),
+            (format!("{root}::./ro"), root.clone(), "./ro".to_owned(), true),
+        ] {
+            assert_eq!(Folder::parse(&word).unwrap(), Folder { host: host.into(), guest, writable }, "{word}");
+        }
+        for (word, words) in [
+            (odd.clone(), "for the one whose own name ends in :ro, write"),
+            (format!("{root}::ro"), "one colon stands before the mode, as in"),
+            (format!("{root}::/data::ro"), "one colon stands before the mode, as in"),
+            (format!("{root}::/data:RO"), "the modes are :ro and :rw"),
+            (format!("{root}::/data:readonly"), "the modes are :ro and :rw"),
+            (format!("{root}:RO"), "the modes are :ro and :rw"),
+            (format!("{root}/none:/data:ro"), "two colons between them"),
+            (":ro".to_owned(), "write it as HOST::GUEST"),
+            ("::/x:ro".to_owned(), "write it as HOST::GUEST"),
+            (String::new(), "write it as HOST::GUEST"),
+        ] {
+            let error = Folder::parse(&word).map(|folder| panic!("{word}: {folder:?}")).unwrap_err().to_string();
+            assert!(error.contains(words), "{word}: {error}");
+        }
+        let twice = Folder::parse_all(&[format!("{root}::/x"), format!("{odd}::/x/")]).unwrap_err().to_string();
+        assert!(twice.contains("the guest's name /x/ is taken by --dir "), "{twice}");
+    }
+}

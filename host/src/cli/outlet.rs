@@ -1,0 +1,395 @@
+//! Outputs that many guests share. Each has a buffer and a thread of its own, so that a reader who does not read stops nobody but
+//! those that write to him: a guest waits for room, an observer or the command itself loses what does not fit, and it is counted.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::BorrowedFd;
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rustix::event::{PollFd, PollFlags, poll};
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::async_trait;
+use wasmtime_wasi::cli::{IsTerminal as IsGuestTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
+
+/// How much is held before writers wait or lose what they write: many lines, and a fraction of what a guest may have of memory.
+const ROOM: usize = 1 << 20;
+
+/// The most that is held, whatever guests do that write more than they may.
+const MOST: usize = 16 << 20;
+
+/// How much a guest may write before it asks again.
+const PERMIT: usize = 8 * 1024;
+
+/// How long a reader may take nothing before the end waits for him no more.
+const READER: Duration = Duration::from_millis(500);
+
+/// How much is written at once: what a pipe holds, so that progress is seen.
+const PIECE: usize = 64 * 1024;
+
+/// An output, shared by all who write to it.
+#[derive(Clone)]
+pub(super) struct Outlet(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    /// Something is there to be written.
+    filled: Condvar,
+    /// Something has been written, or nothing can be any more.
+    written: Condvar,
+    /// A regular file: it takes what it gets, though not at once, so that nothing need be lost.
+    patient: bool,
+    terminal: bool,
+}
+
+#[derive(Default)]
+struct State {
+    /// What nobody has begun to write.
+    buffer: Vec<u8>,
+    /// The buffer's length and what of the last one is not yet written.
+    length: usize,
+    /// Nothing can be written any more, for this reason.
+    failed: Option<io::ErrorKind>,
+    /// The guests' streams that wait for room, by their numbers.
+    waiting: HashMap<u64, Waker>,
+    streams: u64,
+    /// Records that did not fit.
+    lost: u64,
+}
+
+impl State {
+    fn has_room(&self) -> bool {
+        self.failed.is_some() || self.length < ROOM
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        if self.length < MOST {
+            self.buffer.extend_from_slice(bytes);
+            self.length += bytes.len();
+        } else {
+            self.lost += 1;
+        }
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, condition: &Condvar, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        condition.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The writing thread's life: as long as there is a process, or until nothing can be written.
+    fn write_on(&self, mut to: File) {
+        let mut piece = Vec::new();
+        loop {
+            {
+                let mut state = self.state();
+                while state.buffer.is_empty() {
+                    state = self.wait(&self.filled, state);
+                }
+                std::mem::swap(&mut piece, &mut state.buffer);
+            }
+            for piece in piece.chunks(PIECE) {
+                let result = write_whole(&mut to, piece);
+                let mut state = self.state();
+                state.length -= piece.len();
+                if let Err(error) = &result {
+                    state.failed = Some(error.kind());
+                    state.length = 0;
+                    state.buffer = Vec::new();
+                }
+                let woken = if state.has_room() { std::mem::take(&mut state.waiting) } else { HashMap::new() };
+                drop(state);
+                self.written.notify_all();
+                woken.into_values().for_each(Waker::wake);
+                if result.is_err() {
+                    return;
+                }
+            }
+            piece.clear();
+        }
+    }
+}
+
+/// Writes all of it, to a description too that another process has set to O_NONBLOCK.
+fn write_whole(to: &mut File, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match to.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = &bytes[count..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let _ = poll(&mut [PollFd::new(to, PollFlags::OUT)], None);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+impl Outlet {
+    /// Starts the thread that writes to a file.
+    ///
+    /// # Errors
+    /// The thread can't be started.
+    pub(super) fn new(to: File) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            filled: Condvar::new(),
+            written: Condvar::new(),
+            patient: to.metadata().is_ok_and(|there| there.is_file()),
+            terminal: to.is_terminal(),
+        });
+        let writer = Arc::clone(&shared);
+        std::thread::Builder::new().name("output".to_owned()).spawn(move || writer.write_on(to))?;
+        Ok(Self(shared))
+    }
+
+    /// The same for a descriptor of the process, which stays open.
+    ///
+    /// # Errors
+    /// The descriptor is not open, or the thread can't be started.
+    pub(super) fn of(descriptor: BorrowedFd<'_>) -> io::Result<Self> {
+        Self::new(File::from(descriptor.try_clone_to_owned()?))
+    }
+
+    /// Writes a record that is not to be cut. It waits for a regular file; anything else must have room, or the record is lost.
+    ///
+    /// # Errors
+    /// Nothing can be written any more.
+    pub(super) fn post(&self, record: &[u8]) -> io::Result<()> {
+        let mut state = self.0.state();
+        while self.0.patient && !state.has_room() {
+            state = self.0.wait(&self.0.written, state);
+        }
+        match state.failed {
+            Some(failed) => return Err(failed.into()),
+            None if state.has_room() => state.push(record),
+            None => state.lost += 1,
+        }
+        self.0.filled.notify_one();
+        Ok(())
+    }
+
+    /// How many records were lost since it was last asked, where there is room again.
+    pub(super) fn take_lost(&self) -> u64 {
+        let mut state = self.0.state();
+        if state.failed.is_none() && state.has_room() { std::mem::take(&mut state.lost) } else { 0 }
+    }
+
+    /// How many records are lost.
+    pub(super) fn lost(&self) -> u64 {
+        self.0.state().lost
+    }
+
+    /// Waits until all is written, as long as the reader takes something now and then, and no longer than `until`.
+    pub(super) fn drain(&self, until: Instant) {
+        let mut state = self.0.state();
+        while state.length > 0 {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let length = state.length;
+            let waited = self.0.written.wait_timeout(state, left.min(READER));
+            let (later, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            state = later;
+            if timeout.timed_out() && state.length >= length {
+                return;
+            }
+        }
+    }
+
+    fn stream(&self) -> Stream {
+        let mut state = self.0.state();
+        state.streams += 1;
+        Stream { outlet: self.clone(), number: state.streams, permit: 0 }
+    }
+}
+
+/// Observers and the log write whole records.
+impl Write for Outlet {
+    fn write(&mut self, record: &[u8]) -> io::Result<usize> {
+        self.post(record).map(|()| record.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl IsGuestTerminal for Outlet {
+    fn is_terminal(&self) -> bool {
+        self.0.terminal
+    }
+}
+
+impl StdoutStream for Outlet {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.stream())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.stream())
+    }
+}
+
+/// A guest's end of an output: WASI 0.2's and 0.3's. It waits while there is no room, and with it that guest alone.
+struct Stream {
+    outlet: Outlet,
+    number: u64,
+    /// How much it may still write.
+    permit: usize,
+}
+
+impl Stream {
+    fn poll_room(&self, context: &Context<'_>) -> Poll<Result<(), io::ErrorKind>> {
+        let mut state = self.outlet.0.state();
+        match state.failed {
+            Some(failed) => Poll::Ready(Err(failed)),
+            None if state.has_room() => Poll::Ready(Ok(())),
+            None => {
+                state.waiting.insert(self.number, context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    fn push(&self, bytes: &[u8]) {
+        self.outlet.0.state().push(bytes);
+        self.outlet.0.filled.notify_one();
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.outlet.0.state().waiting.remove(&self.number);
+    }
+}
+
+#[async_trait]
+impl Pollable for Stream {
+    async fn ready(&mut self) {
+        let _ = std::future::poll_fn(|context| self.poll_room(context)).await;
+    }
+}
+
+impl OutputStream for Stream {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.permit = match self.permit.checked_sub(bytes.len()) {
+            Some(permit) => permit,
+            None => return Err(StreamError::trap("more is written than check-write allowed")),
+        };
+        self.push(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        let state = self.outlet.0.state();
+        self.permit = match state.failed {
+            Some(io::ErrorKind::BrokenPipe) => return Err(StreamError::Closed),
+            Some(failed) => return Err(StreamError::LastOperationFailed(io::Error::from(failed).into())),
+            None if state.has_room() => PERMIT,
+            None => 0,
+        };
+        Ok(self.permit)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_room(context).map(|room| {
+            room?;
+            let bytes = &bytes[..bytes.len().min(PERMIT)];
+            self.push(bytes);
+            Ok(bytes.len())
+        })
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    fn pipe() -> (io::PipeReader, Outlet) {
+        let (reader, writer) = io::pipe().unwrap();
+        (reader, Outlet::new(File::from(std::os::fd::OwnedFd::from(writer))).unwrap())
+    }
+
+    #[test]
+    fn outlet_loses_whole_records_and_counts_them() {
+        let (mut reader, outlet) = pipe();
+        let record = [b'x'; 1000];
+        let all = 3 * ROOM / record.len();
+        (0..all).for_each(|_| outlet.post(&record).unwrap());
+        let lost = outlet.lost() as usize;
+        assert!(lost > 0 && lost < all, "{lost} of {all}");
+        // Nobody reads yet: this does not wait for long.
+        let start = Instant::now();
+        outlet.drain(start + 20 * READER);
+        assert!(start.elapsed() < 10 * READER, "{:?}", start.elapsed());
+        let mut read = vec![0; (all - lost) * record.len()];
+        reader.read_exact(&mut read).unwrap();
+        assert_eq!(outlet.take_lost() as usize, lost);
+        outlet.post(b"again").unwrap();
+        outlet.drain(Instant::now() + 20 * READER);
+        read.resize(5, 0);
+        reader.read_exact(&mut read).unwrap();
+        assert_eq!((read.as_slice(), outlet.take_lost()), (&b"again"[..], 0));
+    }
+
+    #[test]
+    fn outlet_has_guests_wait_for_room() {
+        let (mut reader, outlet) = pipe();
+        let (mut one, mut other) = (outlet.stream(), outlet.stream());
+        assert!(one.write(Bytes::from_static(b"x")).is_err(), "nobody allowed it");
+        let mut count = 0;
+        while let Ok(room @ 1..) = one.check_write() {
+            one.write(vec![7; room].into()).unwrap();
+            count += room;
+            assert!(count < MOST);
+        }
+        assert_eq!(other.check_write().unwrap(), 0);
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut other).poll_write(&mut context, b"x").is_pending());
+        assert_eq!(outlet.0.state().waiting.len(), 1);
+        let mut read = vec![0; count];
+        reader.read_exact(&mut read).unwrap();
+        outlet.drain(Instant::now() + 20 * READER);
+        assert!(read.iter().all(|byte| *byte == 7) && outlet.0.state().waiting.is_empty());
+        assert!(matches!(Pin::new(&mut other).poll_write(&mut context, b"x"), Poll::Ready(Ok(1))));
+        // Nobody reads any more, and the guest has its EPIPE.
+        drop(reader);
+        for _ in 0..1000 {
+            if matches!(one.check_write(), Err(StreamError::Closed)) {
+                assert!(outlet.post(b"lost").is_err());
+                return;
+            }
+            let _ = one.write(Bytes::from_static(b"x"));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the end of the reader is not seen");
+    }
+}
