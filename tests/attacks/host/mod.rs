@@ -3,8 +3,8 @@
 //! A guest `attack_<kind>_<what>_<outcome>` in `src/bin` has its test of that name in the kind's file here. `make attacks` runs
 //! them all. A kind's file says which promise it attacks.
 
-pub(crate) mod filter;
 pub(crate) mod dirs;
+pub(crate) mod filter;
 pub(crate) mod output;
 pub(crate) mod paths;
 pub(crate) mod ports;
