@@ -169,7 +169,7 @@ fn operate(word: &str, socket: &Socket, peer: &Socket, file: &mut SocketFile) ->
         "G" => bytes(peer.recvmsg(size.unwrap_or(0), 0, 0)?.data),
         "g" => {
             peer.setblocking(false)?;
-            match peer.recv(1 << 20, 0) {
+            match peer.recvmsg(1 << 20, 0, 0).map(|received| received.data) {
                 Ok(data) => bytes(data),
                 Err(error) if error.class() == "BlockingIOError" => "None".to_owned(),
                 Err(error) => return Err(error),
