@@ -793,7 +793,7 @@ fn odd_names() -> Vec<String> {
         "::ffff:%ef%bc%91.2.3.4".to_owned(),
     ];
     let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
-    let mut all = cases(&[&["gai"], &hosts, &["80"], &["0"], &["1"], &["0", "2", "4"]]);
+    let mut all = cases(&[&["gai"], &hosts, &["80"], &["0"], &["1"], &["0"], &["0", "2", "4"]]);
     all.extend(cases(&[&["byname", "byname_ex", "byaddr", "fqdn"], &hosts]));
     all.extend(cases(&[&["connect", "sendto"], &["2", "10"], &hosts, &["9"]]));
     all.extend(cases(&[&["bind"], &["2"], &hosts, &["0"]]));
