@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use wasmtime::component::{Resource, ResourceTable};
 
 use crate::bindings::sandsock::socket::types::SocketKind;
+use crate::buffers::Buffers;
 use crate::descriptor::{Descriptor, Handle, Places, Rights};
 use crate::error::Outcome;
 use crate::files::Folder;
@@ -42,6 +43,7 @@ pub struct SandsockCtx {
     /// Calls under way in the pool of blocking threads: one guest must not take all of them.
     pub(crate) blocking: Places,
     pub(crate) rights: Rights,
+    pub(crate) buffers: Arc<Buffers>,
     pub(crate) lookups: TokenBucket,
     pub(crate) lookups_pending: Places,
     pub(crate) real_numbers: bool,
@@ -102,6 +104,20 @@ impl SandsockCtx {
     /// How many descriptors the guest holds.
     pub fn descriptors(&self) -> usize {
         self.places.taken()
+    }
+
+    /// How many bytes the kernel holds, or may come to hold, in the buffers of the guest's sockets, as last measured.
+    pub fn buffer_bytes(&self) -> u64 {
+        self.buffers.total()
+    }
+
+    /// Counts what the kernel may hold for a handle; ENOBUFS above the limit.
+    fn count(&self, handle: &Arc<Handle>) -> Result<(), Errno> {
+        self.buffers.charge(handle).or_else(|_| {
+            // What a peer has taken of descriptors in flight is no more this guest's.
+            self.rights.sweep();
+            self.buffers.charge(handle)
+        })
     }
 
     pub(crate) fn judge(&self) -> Judge<'_> {
@@ -246,6 +262,7 @@ impl SandsockCtxBuilder {
             blocking: Places::new(BLOCKING_MAX),
             pollers: Places::new(limits.pollers as usize),
             rights: Rights::new(limits.rights_in_flight as usize),
+            buffers: Buffers::new(limits.buffer_bytes),
             lookups: TokenBucket::new(limits.lookups_per_second, limits.lookups_per_second, Instant::now()),
             lookups_pending: Places::new(limits.lookups_pending as usize),
             real_numbers: self.real_numbers,
@@ -295,12 +312,14 @@ impl SandsockCtxView<'_> {
         Ok((handle, kind))
     }
 
-    /// Puts a descriptor into the table; EMFILE above the limit.
+    /// Puts a descriptor into the table; EMFILE above the limit, ENOBUFS above that of buffers.
     pub(crate) fn push(&mut self, handle: Arc<Handle>) -> Outcome<Resource<Descriptor>> {
+        let place = self.ctx.places.take()?;
         if self.ctx.real_numbers {
             handle.leave_to_process()?;
+        } else {
+            self.ctx.count(&handle)?;
         }
-        let place = self.ctx.places.take()?;
         Ok(self.table.push(Descriptor::new(handle, place))?)
     }
 

@@ -11,6 +11,7 @@ use sandsock_abi::constants::{CAN_ISOTP, CAN_J1939, SO_PASSPIDFD};
 
 use crate::address::RawAddress;
 use crate::bindings::sandsock::socket::types::{DescriptorKind, SocketKind};
+use crate::buffers::{Charge, Share};
 use crate::filter::Slot;
 use crate::inherit::Inherited;
 use crate::poller::Set;
@@ -133,10 +134,14 @@ pub(crate) struct Open {
     condemned: AtomicBool,
     /// What the guest takes its local address for, and the address that bind(2) gave it in truth.
     view: Mutex<Option<(View, SocketAddr)>>,
+    /// What the kernel may hold for it.
+    pub(crate) charge: Charge,
     /// Where the descriptors sent through it are counted.
     rights: Rights,
     /// The local address that it was handed over with: listening there takes no grant.
     handed_at: Option<RawAddress>,
+    /// The embedder handed it over.
+    pub(crate) is_handed: bool,
     /// What was handed over, to be given back as it was.
     _handed: Option<Inherited>,
 }
@@ -186,8 +191,10 @@ impl Open {
             filter: Slot::default(),
             condemned: AtomicBool::new(false),
             view: Mutex::default(),
+            charge: Charge::default(),
             rights: rights.clone(),
             handed_at: None,
+            is_handed: false,
             _handed: None,
         }
     }
@@ -206,7 +213,7 @@ impl Handle {
         *open.linger.get_mut() = linger;
         // Whoever had it may have set SO_PASSCRED.
         *open.may_be_named.get_mut() = true;
-        (open.handed_at, open._handed) = (bound, keep);
+        (open.handed_at, open.is_handed, open._handed) = (bound, true, keep);
         Self::with(fd, open)
     }
 
@@ -285,6 +292,7 @@ impl Handle {
         }
     }
 
+    /// Whether others may hold the description.
     pub(crate) fn is_shared(&self) -> bool {
         self.open.shared.load(Ordering::Relaxed)
     }
@@ -546,9 +554,10 @@ impl Handle {
             self.open.filter.close(fd.as_fd());
         }
         let seconds = self.open.linger.load(Ordering::Relaxed);
+        let last = Arc::strong_count(&self.open) == 1;
         if self.open.travelled.load(Ordering::Relaxed) {
             // This may not be the last close, and where that is done nobody could wait; another holder may have set it.
-            sys::refuse(fd);
+            self.leave(fd, last).into_iter().for_each(sys::refuse);
             return Closing::Done(Ok(()));
         }
         let waits = self.socket().is_ok_and(|kind| match kind.family {
@@ -559,11 +568,12 @@ impl Handle {
             _ => seconds != 0,
         });
         if waits
-            && Arc::strong_count(&self.open) == 1
+            && last
             && let (Ok(own), Ok(thread)) = (self.open.rights.lingering.take(), pool::CLOSES.place())
         {
+            let shares: Vec<_> = self.open.charge.shares().collect();
             let job = pool::CLOSES.start(move || {
-                let _places = (own, thread);
+                let _held = (own, thread, shares);
                 if seconds != 0 {
                     sys::set_linger(fd.as_fd(), Some(seconds));
                 }
@@ -572,7 +582,15 @@ impl Handle {
             return job.map_or_else(|errno| Closing::Done(Err(errno)), Closing::Lingering);
         }
         // Whatever is left to send, the kernel sends behind the close.
-        Closing::Done(sys::close(fd))
+        Closing::Done(self.leave(fd, last).map_or(Ok(()), sys::close))
+    }
+
+    /// The descriptor back, unless its socket must be counted on after this close.
+    fn leave(&self, fd: OwnedFd, last: bool) -> Option<OwnedFd> {
+        match self.socket() {
+            Ok(kind) if last => self.open.charge.leave(fd, kind, !self.is_shared()),
+            _ => Some(fd),
+        }
     }
 }
 
@@ -684,6 +702,8 @@ struct Parcel {
     socket: OwnedFd,
     open: Weak<Open>,
     count: usize,
+    /// What the kernel may hold for them, though the guest may have closed them.
+    shares: Vec<Arc<Share>>,
 }
 
 impl Parcel {
@@ -701,6 +721,11 @@ impl Rights {
         self.parcels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Forgets what peers have taken.
+    pub(crate) fn sweep(&self) {
+        self.parcels().retain(|parcel| !parcel.has_arrived());
+    }
+
     /// Asks for room for `count` more; ETOOMANYREFS (man 2 sendmsg) where the limit is reached.
     pub(crate) fn claim(&self, count: usize) -> Result<(), Errno> {
         let mut parcels = self.parcels();
@@ -709,18 +734,20 @@ impl Rights {
         if total.saturating_add(count) > self.limit { Err(Errno::TOOMANYREFS) } else { Ok(()) }
     }
 
-    /// The kernel has taken `count` descriptors for the peer of `through`.
-    pub(crate) fn sent(&self, through: &Handle, count: usize) {
+    /// The kernel has taken these descriptors for the peer of `through`.
+    pub(crate) fn sent(&self, through: &Handle, handles: &[Arc<Handle>]) {
         if through.socket().is_ok_and(|kind| kind.family != libc::AF_UNIX) {
             // man 7 unix: no other family passes them on.
             return;
         }
         let open = Arc::downgrade(&through.open);
+        let (count, shares) = (handles.len(), handles.iter().flat_map(|handle| handle.open.charge.shares()));
         let mut parcels = self.parcels();
         if let Some(parcel) = parcels.iter_mut().find(|parcel| parcel.open.ptr_eq(&open)) {
             parcel.count += count;
+            parcel.shares.extend(shares);
         } else if let Ok(socket) = rustix::io::fcntl_dupfd_cloexec(through.fd(), 0) {
-            parcels.push(Parcel { socket, open, count });
+            parcels.push(Parcel { socket, open, count, shares: shares.collect() });
         }
         // Without a free number in the whole process they go uncounted; they are sent already.
     }

@@ -4,7 +4,7 @@
 
 mod alg;
 mod bluetooth;
-mod can;
+pub(crate) mod can;
 mod inet;
 mod inet6;
 mod ip;
@@ -49,7 +49,9 @@ trait FamilyRules {
     }
 
     /// Whether the bytes that are sent are judged too, because they say what they do.
-    const INSPECTED: bool = false;
+    fn is_inspected(_kind: SocketKind) -> bool {
+        false
+    }
 
     /// Whether sends take MSG_NOSIGNAL. Families that refuse it have no streams that could break.
     const TAKES_NOSIGNAL: bool = true;
@@ -106,8 +108,8 @@ macro_rules! families {
             }
 
             /// Whether what is sent must be judged by [`judge_contents`](Self::judge_contents), each message in one piece.
-            pub(crate) fn is_inspected(self) -> bool {
-                match self { $(Self::$variant => <$rules>::INSPECTED,)* }
+            pub(crate) fn is_inspected(self, kind: SocketKind) -> bool {
+                match self { $(Self::$variant => <$rules>::is_inspected(kind),)* }
             }
 
             /// Whether sends take MSG_NOSIGNAL.

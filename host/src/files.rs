@@ -14,6 +14,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::Resource;
 
 use crate::bindings::sandsock::socket::types::Wait;
+use crate::buffers;
 use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::descriptor::{Descriptor, Handle, Place};
 use crate::error::{Fault, Outcome};
@@ -154,9 +155,26 @@ pub(crate) async fn send_file<T: SandsockView>(
     while sent < count {
         let at = from.saturating_add(sent);
         let more = of_algorithm.then_some(end);
-        let fault: Fault = match step(&handle, &file, way, at, chunk.min(count - sent), more) {
+        let mut length = chunk.min(count - sent);
+        if buffers::is_sampled(kind) {
+            let wanted = usize::try_from(length).unwrap_or(usize::MAX);
+            length = store.data_mut().sandsock().ctx.buffers.room_on(&handle, wanted) as u64;
+        }
+        let step = match length {
+            0 => Err(Errno::NOBUFS),
+            length => step(&handle, &file, way, at, length, more),
+        };
+        let fault: Fault = match step {
             Ok(0) => break,
+            // No readiness stands behind the limit of buffers.
+            Err(Errno::NOBUFS) if length == 0 => match patience.back_off(store, &handle, PollFlags::OUT).await {
+                Ok(()) => continue,
+                Err(fault) => fault,
+            },
             Ok(some) => {
+                if buffers::is_sampled(kind) {
+                    store.data_mut().sandsock().ctx.buffers.sent(usize::try_from(some).unwrap_or(usize::MAX));
+                }
                 if way != Way::Copy {
                     store.data_mut().sandsock().ctx.count_sent_by_kernel(some);
                 }

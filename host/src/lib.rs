@@ -82,6 +82,7 @@
 mod acceptor;
 mod address;
 mod bindings;
+mod buffers;
 mod connections;
 mod control;
 mod ctx;

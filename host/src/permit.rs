@@ -19,6 +19,7 @@ use sandsock_abi::option::{self, Access, Shape, SocketOption};
 
 use crate::address::RawAddress;
 use crate::bindings::sandsock::socket::types::{Address, SocketKind};
+use crate::buffers::Buffers;
 use crate::ctx::SandsockCtx;
 use crate::descriptor::{Handle, View};
 use crate::error::Outcome;
@@ -326,6 +327,11 @@ impl<'a> Judge<'a> {
 
     pub(crate) fn policy(&self) -> &'a Policy {
         &self.ctx.policy
+    }
+
+    /// What the kernel holds for the instance.
+    pub(crate) fn buffers(&self) -> &'a Buffers {
+        &self.ctx.buffers
     }
 
     /// Where to walk to reach a UNIX path.

@@ -5,6 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFlags, Timespec, epoll};
@@ -13,12 +14,16 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::Resource;
 
 use crate::bindings::sandsock::socket::types::{ReadyEvent, Trigger, Wait};
+use crate::buffers::Buffers;
 use crate::ctx::{SandsockCtx, SandsockCtxView, SandsockView};
 use crate::descriptor::{Descriptor, Handle, Place};
 use crate::error::Outcome;
 use crate::filter;
 use crate::polling::judge_wait;
 use crate::wait::{self, Registration, now};
+
+/// How often a wait looks whether the limit of buffers lets sends go on, in nanoseconds.
+const LOOK: u64 = 50_000_000;
 
 /// The most events that one wait gives.
 const EVENTS_MAX: usize = 4096;
@@ -45,11 +50,22 @@ struct Entries {
     next_token: u64,
     /// When the timers fire, the soonest first.
     due: BTreeSet<(u64, u64)>,
+    /// [`Buffers::recoveries`] as of the last look.
+    recoveries: u64,
 }
 
 enum Entry {
-    Descriptor { handle: Weak<Handle>, token: u64, flags: epoll::EventFlags },
-    Timer { at: u64, interval: u64 },
+    Descriptor {
+        handle: Weak<Handle>,
+        token: u64,
+        flags: epoll::EventFlags,
+        /// An event was kept back, because the limit of buffers lets nothing be sent.
+        withheld: bool,
+    },
+    Timer {
+        at: u64,
+        interval: u64,
+    },
 }
 
 impl Set {
@@ -154,7 +170,7 @@ pub(crate) fn add(
     epoll::add(&set.epoll, handle.fd(), epoll::EventData::new_u64(token), flags)?;
     entries.next_token += 1;
     entries.keys.insert(token, key);
-    entries.by_key.insert(key, Entry::Descriptor { handle: Arc::downgrade(&handle), token, flags });
+    entries.by_key.insert(key, Entry::Descriptor { handle: Arc::downgrade(&handle), token, flags, withheld: false });
     handle.watch(&set, key);
     Ok(())
 }
@@ -175,10 +191,10 @@ pub(crate) fn modify(
     // Not under the lock: this may be the handle's last reference, and its drop asks for the lock.
     let handle = handle.upgrade().ok_or(Errno::NOENT)?;
     judge_wait(view, &handle, events)?;
-    let flags = flags(events, trigger);
-    epoll::modify(&set.epoll, handle.fd(), epoll::EventData::new_u64(token), flags)?;
-    if let Some(Entry::Descriptor { flags: known, .. }) = set.entries().by_key.get_mut(&key) {
-        *known = flags;
+    let new = flags(events, trigger);
+    epoll::modify(&set.epoll, handle.fd(), epoll::EventData::new_u64(token), new)?;
+    if let Some(Entry::Descriptor { flags, withheld, .. }) = set.entries().by_key.get_mut(&key) {
+        (*flags, *withheld) = (new, false);
     }
     Ok(())
 }
@@ -230,8 +246,10 @@ pub(crate) async fn wait<T: SandsockView>(
     let limit = wait::deadline(wait);
     let view = store.data_mut().sandsock();
     let poller = view.table.get(&poller)?;
+    let mut step = Duration::ZERO;
     loop {
-        let (events, unsettled) = poller.set.ready(most, view.ctx)?;
+        let over = view.ctx.buffers.is_over();
+        let Seen { events, unsettled, withheld } = poller.set.ready(most, view.ctx, over)?;
         if !events.is_empty() || limit.is_some_and(|limit| limit <= now()) {
             return Ok(events);
         }
@@ -240,19 +258,38 @@ pub(crate) async fn wait<T: SandsockView>(
             continue;
         }
         let next = poller.set.entries().due.first().map(|&(at, _)| at);
-        let deadline = [limit, next].into_iter().flatten().min();
+        let look = over.then(|| now().saturating_add(LOOK));
+        let deadline = [limit, next, look].into_iter().flatten().min();
+        if withheld {
+            // The kernel's word is that it is ready.
+            view.ctx.waiter.back_off(&mut step, deadline).await?;
+            continue;
+        }
         let place = Some(&poller.registration);
         view.ctx.waiter.ready(poller.set.epoll.as_fd(), place, PollFlags::IN, deadline).await?;
     }
 }
 
+/// What a look found.
+#[derive(Default)]
+struct Seen {
+    events: Vec<ReadyEvent>,
+    /// There is more to find out at once.
+    unsettled: bool,
+    /// The kernel told of more, which the limit of buffers keeps back.
+    withheld: bool,
+}
+
 impl Set {
-    /// What is ready now, the timers and what the kernel tells; and whether there is more to find out at once.
-    fn ready(&self, most: usize, ctx: &SandsockCtx) -> Result<(Vec<ReadyEvent>, bool), Errno> {
-        let mut events = self.entries().fired(most);
+    /// What is ready now, the timers and what the kernel tells. While the limit of buffers is `over`, nothing can be sent.
+    fn ready(&self, most: usize, ctx: &SandsockCtx, over: bool) -> Result<Seen, Errno> {
+        let events = self.entries().fired(most);
         let left = most - events.len();
         if left == 0 {
-            return Ok((events, false));
+            return Ok(Seen { events, ..Seen::default() });
+        }
+        if !over {
+            self.recover(ctx.buffers.recoveries());
         }
         let mut told = Vec::with_capacity(left);
         epoll::wait(&self.epoll, spare_capacity(&mut told), Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
@@ -268,19 +305,47 @@ impl Set {
             .collect();
         // A handle is asked without the lock: this may be its last reference, and its drop asks for the lock.
         drop(entries);
-        let mut all_settled = true;
+        let mut seen = Seen { events, ..Seen::default() };
         for (key, token, ready, flags, handle) in found {
             let Some(handle) = handle.upgrade() else { continue };
             // The low 16 bits are poll(2)'s.
             let told = filter::readiness(ctx, &handle, PollFlags::from_bits_retain(ready.bits() as u16));
-            all_settled &= !told.unsettled;
-            if !told.events.is_empty() {
-                events.push(ReadyEvent { key, ready: told.events.bits(), expirations: 0 });
-            } else if told.unsettled || flags.contains(epoll::EventFlags::ONESHOT) {
+            seen.unsettled |= told.unsettled;
+            let visible = if over { Buffers::visible(&handle, told.events) } else { told.events };
+            if visible != told.events {
+                seen.withheld = true;
+                if let Some(Entry::Descriptor { withheld, .. }) = self.entries().by_key.get_mut(&key) {
+                    *withheld = true;
+                }
+            }
+            if !visible.is_empty() {
+                seen.events.push(ReadyEvent { key, ready: visible.bits(), expirations: 0 });
+            } else if told.events.is_empty() && (told.unsettled || flags.contains(epoll::EventFlags::ONESHOT)) {
                 // Its event is spent, and was not the guest's.
                 let _ = epoll::modify(&self.epoll, handle.fd(), epoll::EventData::new_u64(token), flags);
             }
         }
-        Ok((events, !all_settled))
+        Ok(seen)
+    }
+
+    /// Sends can go on: what the kernel told once, and the guest did not see or could make no use of, is told again.
+    fn recover(&self, recoveries: u64) {
+        // Dropped after the lock is let go.
+        let mut handles = Vec::new();
+        let mut entries = self.entries();
+        if entries.recoveries == recoveries {
+            return;
+        }
+        entries.recoveries = recoveries;
+        for entry in entries.by_key.values_mut() {
+            if let Entry::Descriptor { handle, token, flags, withheld } = entry
+                && (std::mem::take(withheld) || flags.contains(epoll::EventFlags::ET))
+                && let Some(handle) = handle.upgrade()
+            {
+                let _ = epoll::modify(&self.epoll, handle.fd(), epoll::EventData::new_u64(*token), *flags);
+                handles.push(handle);
+            }
+        }
+        drop(entries);
     }
 }

@@ -1,6 +1,7 @@
 //! Waiting for many descriptors at once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::event::PollFlags;
 use rustix::io::Errno;
@@ -8,6 +9,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Resource};
 
 use crate::bindings::sandsock::socket::types::Wait;
+use crate::buffers::Buffers;
 use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::descriptor::{Descriptor, Handle};
 use crate::error::Outcome;
@@ -58,18 +60,26 @@ pub(crate) async fn poll<T: SandsockView>(
         .zip(&entries)
         .filter_map(|(handle, entry)| Some((handle.as_ref()?.fd(), PollFlags::from_bits_truncate(entry.events))))
         .collect();
+    let mut step = Duration::ZERO;
     let mut ready = loop {
         let found = view.ctx.waiter.poll(&fds, deadline).await?;
         let sockets = handles.iter().flatten();
+        let over = view.ctx.buffers.is_over();
         let told: Vec<_> =
-            sockets.zip(&found).map(|(handle, events)| filter::readiness(view.ctx, handle, *events)).collect();
-        // Some may have been ready with nothing but datagrams that the guest is not to have.
-        let hidden = told.iter().zip(&found).any(|(told, events)| told.events != *events);
+            sockets.clone().zip(&found).map(|(handle, events)| filter::readiness(view.ctx, handle, *events)).collect();
+        let events: Vec<_> = sockets
+            .zip(&told)
+            .map(|(handle, told)| if over { Buffers::visible(handle, told.events) } else { told.events })
+            .collect();
+        // Some may have been ready with nothing but datagrams that the guest is not to have, or with a room that the limit of buffers
+        // keeps back.
         let is_over = || deadline.is_some_and(|deadline| deadline <= wait::now());
-        if !hidden || told.iter().any(|told| !told.events.is_empty()) || is_over() {
-            break told.into_iter().map(|told| told.events);
+        if events == found || events.iter().any(|events| !events.is_empty()) || is_over() {
+            break events.into_iter();
         }
-        if told.iter().any(|told| told.unsettled) {
+        if told.iter().zip(&events).any(|(told, events)| told.events != *events) {
+            view.ctx.waiter.back_off(&mut step, deadline).await?;
+        } else if told.iter().any(|told| told.unsettled) {
             view.ctx.waiter.pause().await?;
         }
     };

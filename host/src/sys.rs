@@ -16,7 +16,7 @@ use rustix::net::{RecvFlags, SendFlags};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use sandsock_abi::constants::{SO_LOCK_FILTER, SO_MEMINFO};
+use sandsock_abi::constants::{SO_BUF_LOCK, SO_LOCK_FILTER, SO_MEMINFO};
 
 use crate::address::RawAddress;
 use crate::permit::{
@@ -181,6 +181,57 @@ pub(crate) fn own_option(fd: BorrowedFd<'_>, level: i32, name: i32) -> Result<i3
     // SAFETY: the pointers are an integer and its length.
     check(unsafe { libc::getsockopt(fd.as_raw_fd(), level, name, (&raw mut value).cast(), &raw mut length) })?;
     Ok(value)
+}
+
+/// An unsigned 8-byte option that the host itself asks for.
+pub(crate) fn own_long(fd: BorrowedFd<'_>, level: i32, name: i32) -> Result<u64, Errno> {
+    let [low, high] = own_words(fd, level, name)?.map(u32::to_ne_bytes);
+    let mut bytes = [0; 8];
+    bytes[..4].copy_from_slice(&low);
+    bytes[4..].copy_from_slice(&high);
+    Ok(u64::from_ne_bytes(bytes))
+}
+
+/// An option of 32-bit words that the host itself asks for. Words that the kernel does not know are 0.
+fn own_words<const N: usize>(fd: BorrowedFd<'_>, level: i32, name: i32) -> Result<[u32; N], Errno> {
+    let mut words = [0u32; N];
+    let mut length = size_of_val(&words) as libc::socklen_t;
+    // SAFETY: the pointers are the words and their length.
+    check(unsafe { libc::getsockopt(fd.as_raw_fd(), level, name, words.as_mut_ptr().cast(), &raw mut length) })?;
+    Ok(words)
+}
+
+/// SO_MEMINFO, in bytes (linux/sock_diag.h: SK_MEMINFO_*).
+#[derive(Debug)]
+pub(crate) struct Memory {
+    /// What lies in the receive queue.
+    pub(crate) received: u64,
+    pub(crate) receive_buffer: u64,
+    /// What was sent and is not taken yet: by a UNIX peer, by a device.
+    pub(crate) written: u64,
+    pub(crate) send_buffer: u64,
+    /// TCP's queue of what is to be sent or sent again.
+    pub(crate) queued: u64,
+    /// Filters, memberships and the like.
+    pub(crate) options: u64,
+}
+
+/// What the kernel holds for a socket.
+pub(crate) fn memory(fd: BorrowedFd<'_>) -> Result<Memory, Errno> {
+    let [received, receive_buffer, written, send_buffer, _, queued, options, ..] = memory_info(fd)?.map(u64::from);
+    Ok(Memory { received, receive_buffer, written, send_buffer, queued, options })
+}
+
+/// How many connections wait in a TCP listener's queue: TCP_INFO's tcpi_unacked, the seventh word (linux/tcp.h).
+pub(crate) fn waiting_connections(fd: BorrowedFd<'_>) -> u32 {
+    own_words::<7>(fd, libc::IPPROTO_TCP, libc::TCP_INFO).map_or(0, |words| words[6])
+}
+
+/// Sets SO_BUF_LOCK, which says which buffers' sizes the kernel may no more choose. Where it has no such option, they stay locked.
+pub(crate) fn unlock_buffers(fd: BorrowedFd<'_>, lock: i32) {
+    let (pointer, length) = ((&raw const lock).cast(), size_of::<i32>() as libc::socklen_t);
+    // SAFETY: the pointer and the length describe `lock`.
+    unsafe { libc::setsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, SO_BUF_LOCK, pointer, length) };
 }
 
 /// SO_RCVTIMEO or SO_SNDTIMEO in nanoseconds; none is no timeout.

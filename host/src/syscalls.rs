@@ -11,6 +11,7 @@ use crate::bindings::sandsock::socket::types::{
     self, Address, DescriptorKind, Error, IoctlResult, OptionValue, SocketKind, UnixAddress,
 };
 use crate::bindings::sandsock::socket::{clock, descriptors, interrupts, syscalls};
+use crate::buffers::Buffers;
 use crate::ctx::SandsockCtxView;
 use crate::descriptor::{Descriptor, Handle, socket_kind};
 use crate::error::{Fault, Outcome};
@@ -239,7 +240,9 @@ impl syscalls::Host for SandsockCtxView<'_> {
         if made.family != libc::AF_UNIX {
             self.judge_created(made)?;
         }
-        Ok((self.own_socket(a, made, nonblocking)?, self.own_socket(b, made, nonblocking)?))
+        let (a, b) = (self.own_socket(a, made, nonblocking)?, self.own_socket(b, made, nonblocking)?);
+        Buffers::pair(&*self.handle(&a)?, &*self.handle(&b)?);
+        Ok((a, b))
     }
 
     fn bind(&mut self, d: Resource<Descriptor>, address: Address) -> Outcome<()> {
@@ -270,6 +273,7 @@ impl syscalls::Host for SandsockCtxView<'_> {
 
     fn listen(&mut self, d: Resource<Descriptor>, backlog: i32) -> Outcome<()> {
         let (handle, kind) = self.socket_of(&d)?;
+        let backlog = self.ctx.buffers.backlog(&handle, kind, backlog);
         let permit = self.ctx.judge().listen(&handle, kind, backlog)?;
         sys::listen(handle.fd(), permit)?;
         // The port may be another than the one that was judged: a socket that was connected once shows the port it had then.
@@ -340,6 +344,7 @@ impl syscalls::Host for SandsockCtxView<'_> {
         let kept = (level, name) == (libc::SOL_SOCKET, libc::SO_LINGER) && !handle.is_of_process();
         let linger = kept.then(|| waiting_linger(&value));
         let value = if let Some(Some(_)) = linger { OptionBytes::Bytes(vec![0; 8]) } else { value };
+        let value = self.ctx.buffers.fit(&handle, level, name, value);
         let permit = self.ctx.judge().set_option(&handle, kind, level, name, value)?;
         let Some(permit) = filter::set_option(self.ctx, &handle, permit)? else { return Ok(()) };
         if level == libc::SOL_SOCKET && matches!(name, libc::SO_PASSCRED | SO_PASSPIDFD) {
@@ -350,7 +355,9 @@ impl syscalls::Host for SandsockCtxView<'_> {
         {
             handle.set_may_time_out();
         }
+        self.ctx.buffers.room_for_option(level, name)?;
         sys::set_option(handle.fd(), permit)?;
+        self.ctx.buffers.option_set(&handle, level, name);
         if let Some(seconds) = linger {
             handle.hold_linger(seconds.unwrap_or(0));
         }

@@ -11,6 +11,7 @@ use wasmtime::component::{ComponentType, Lift, Lower, Resource, WasmList};
 
 use crate::address::RawAddress;
 use crate::bindings::sandsock::socket::types::{Address, ControlMessage, SocketKind, Wait, Warning};
+use crate::buffers;
 use crate::control::{self, SCM_PIDFD};
 use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::descriptor::{Descriptor, Handle, kind_of};
@@ -131,6 +132,8 @@ struct Sending {
     /// How many at a time.
     piece: usize,
     whole: bool,
+    /// What it queues is measured against the limit of buffers.
+    sampled: bool,
     patience: Patience,
 }
 
@@ -151,7 +154,7 @@ impl Sending {
         let limit = if stream { transfer_limit(store) } else { usize::MAX };
         // Of an urgent send the last byte alone is urgent: it goes in one piece.
         let total = length.min(if whole && flags & libc::MSG_OOB == 0 { limit.max(WHOLE) } else { limit });
-        let sending = Self { handle, total, piece: limit, whole, patience };
+        let sending = Self { handle, total, piece: limit, whole, sampled: buffers::is_sampled(kind), patience };
         Ok((sending, kind, sending_flags(kind, flags)))
     }
 
@@ -163,10 +166,24 @@ impl Sending {
     ) -> Outcome<u64> {
         let mut sent = 0usize;
         loop {
-            let end = self.total.min(sent.saturating_add(self.piece));
+            let mut end = self.total.min(sent.saturating_add(self.piece));
+            if self.sampled {
+                let room = store.data_mut().sandsock().ctx.buffers.room_on(&self.handle, end - sent);
+                if room == 0 && end > sent {
+                    // No readiness stands behind the limit.
+                    match self.patience.back_off(store, &self.handle, PollFlags::OUT).await {
+                        Ok(()) => continue,
+                        Err(fault) => return after(store, sent, fault),
+                    }
+                }
+                end = sent + room;
+            }
             let fault = match attempt(store, &self.handle, sent..end) {
                 Ok(count) => {
                     sent += count;
+                    if self.sampled {
+                        store.data_mut().sandsock().ctx.buffers.sent(count);
+                    }
                     if !self.whole || sent >= self.total {
                         return Ok(sent as u64);
                     }
@@ -182,14 +199,19 @@ impl Sending {
                 }
                 Err(fault) => fault,
             };
-            return match fault {
-                Fault::Error(_) if sent > 0 => {
-                    keep_interrupt(store, &fault);
-                    Ok(sent as u64)
-                }
-                fault => Err(fault),
-            };
+            return after(store, sent, fault);
         }
+    }
+}
+
+/// A send's end by a fault, after so many bytes.
+fn after<T: SandsockView>(store: &mut StoreContextMut<'_, T>, sent: usize, fault: Fault) -> Outcome<u64> {
+    match fault {
+        Fault::Error(_) if sent > 0 => {
+            keep_interrupt(store, &fault);
+            Ok(sent as u64)
+        }
+        fault => Err(fault),
     }
 }
 
@@ -238,7 +260,7 @@ fn judge_contents<T: SandsockView>(
     length: usize,
     copy: impl FnOnce(&StoreContextMut<'_, T>) -> Vec<u8>,
 ) -> Outcome<Option<Permit<Contents>>> {
-    if !Family::of(kind.family).is_ok_and(Family::is_inspected) {
+    if !Family::of(kind.family).is_ok_and(|family| family.is_inspected(kind)) {
         return Ok(None);
     }
     if length > transfer_limit(store) {
@@ -337,6 +359,7 @@ pub(crate) async fn send_message<T: SandsockView>(
         for handle in with_control.act().rights() {
             handle.share()?;
             handle.set_travelled();
+            view.ctx.buffers.sent_away(handle);
         }
     }
     let none = view.ctx.judge().control(Vec::new())?;
@@ -356,7 +379,7 @@ pub(crate) async fn send_message<T: SandsockView>(
             let control = if first { &with_control } else { &none };
             let count = sys::send_message(handle.fd(), &slices, flags, permit.as_ref(), control)?;
             if first && rights > 0 {
-                tracker.sent(handle, rights);
+                tracker.sent(handle, with_control.act().rights());
             }
             Ok(count)
         })
@@ -427,7 +450,8 @@ pub(crate) async fn send_batch<T: SandsockView>(
         return Ok(0);
     }
     // man 2 sendmmsg: the kernel sends no more than this many at once.
-    let most = if Family::of(kind.family).is_ok_and(Family::is_inspected) { INSPECTED_MAX } else { BUFFERS_MAX };
+    let most =
+        if Family::of(kind.family).is_ok_and(|family| family.is_inspected(kind)) { INSPECTED_MAX } else { BUFFERS_MAX };
     let now = &messages[..messages.len().min(most)];
     let mut room = ControlRoom::of(&store.data_mut().sandsock());
     now.iter().flat_map(|message| &message.control).try_for_each(|item| room.take(item.data.len()))?;
@@ -601,6 +625,9 @@ impl Receiving<'_> {
                     continue;
                 }
                 Ok(mut message) => {
+                    if buffers::is_sampled(kind) && !peek {
+                        store.data_mut().sandsock().ctx.buffers.received(message.length);
+                    }
                     if !gather {
                         return Ok(message);
                     }

@@ -1,6 +1,7 @@
 //! What one guest may use at most: the host stays as it was, whatever is asked of it.
 
-use std::net::UdpSocket;
+use std::io::Write;
+use std::net::{TcpListener, UdpSocket};
 use std::time::{Duration, Instant};
 
 use sandsock_tests::{Guest, both_ways, programs};
@@ -98,6 +99,28 @@ pub(crate) fn limits_lookup_refused() {
                 .run()
                 .success();
         }
+    });
+}
+
+#[test]
+pub(crate) fn limits_buffers_ok() {
+    both_ways(|way| {
+        sandsock_tests::raise_descriptor_limit(4096);
+        let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
+        let port = listener.local_addr().expect("an address").port();
+        let sender = std::thread::spawn(move || {
+            let (mut peer, _) = listener.accept().expect("accepts");
+            let data = vec![7; 1 << 20];
+            (0..256).for_each(|_| peer.write_all(&data).expect("writes"));
+        });
+        Guest::new(programs::limits_buffers_ok, way)
+            .allow("tcp-listen=127.0.0.1:0")
+            .allow("tcp-connect=127.0.0.1:*")
+            .allow("udp-bind=127.0.0.1:0")
+            .arg(port)
+            .run()
+            .success();
+        sender.join().expect("sends");
     });
 }
 

@@ -37,7 +37,8 @@ pub(crate) fn poller_idle_flat() {
     let body = |way| {
         let guest = Guest::new(programs::poller_idle_flat, way)
             .limit(format!("descriptors={}", IDLE + 1_000))
-            .limit(format!("poll-entries={}", IDLE + 1_000));
+            .limit(format!("poll-entries={}", IDLE + 1_000))
+            .limit("buffer-bytes=1099511627776");
         let printed = guest.arg(100).arg(21).arg(10).arg(IDLE).run().success();
         let times: Vec<u64> = printed.lines().map(|line| line.parse().expect("nanoseconds")).collect();
         println!("100 ready beside 10 and beside {IDLE} idle ones: {times:?} ns");

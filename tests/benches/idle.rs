@@ -53,6 +53,7 @@ fn guest(way: Way, path: &str, idle: &[usize]) -> Vec<f64> {
         .allow(format!("unix-connect={path}"))
         .limit(format!("descriptors={limit}"))
         .limit(format!("poll-entries={limit}"))
+        .limit("buffer-bytes=1099511627776")
         .arg(path)
         .arg(ACTIVE)
         .arg(ROUNDS);

@@ -2,7 +2,10 @@
 
 use rustix::io::Errno;
 
-use sandsock_abi::constants::{CAN_ISOTP, CAN_J1939};
+use sandsock_abi::constants::{
+    CAN_BCM, CAN_BCM_CAN_FD_FRAME, CAN_BCM_RX_DELETE, CAN_BCM_RX_SETUP, CAN_BCM_TX_DELETE, CAN_BCM_TX_SETUP, CAN_ISOTP,
+    CAN_J1939,
+};
 
 use super::{Bytes, FamilyRules, Use};
 use crate::address::RawAddress;
@@ -35,6 +38,35 @@ fn encode(address: &Address) -> Result<RawAddress, Errno> {
         }
     }
     Ok(RawAddress::from_bytes(&bytes))
+}
+
+/// What one task of the broadcast manager takes in the kernel beside its frames (net/can/bcm.c: struct bcm_op), at most.
+const TASK: u64 = 1024;
+
+/// A task of the broadcast manager: whether it receives, of which interface, its identifier, and whether its frames are CAN FD's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Task(bool, u32, u32, bool);
+
+impl Task {
+    /// The task that a message sets up, with the bytes that the kernel keeps for it, or deletes, with 0 (linux/can/bcm.h).
+    fn of(message: &[u8], interface: u32) -> Option<(Self, u64)> {
+        let bytes = Bytes(message);
+        let (opcode, flags) = (bytes.u32(0)?.cast_signed(), bytes.u32(4)?);
+        // Two times of two longs, aligned to 8 bytes, lie between.
+        let id = bytes.u32(48)?;
+        let task = Self(
+            matches!(opcode, CAN_BCM_RX_SETUP | CAN_BCM_RX_DELETE),
+            interface,
+            id,
+            flags & CAN_BCM_CAN_FD_FRAME as u32 != 0,
+        );
+        match opcode {
+            // The kernel keeps frames to compare with, and those that came last.
+            CAN_BCM_TX_SETUP | CAN_BCM_RX_SETUP => Some((task, TASK + 2 * message.len() as u64)),
+            CAN_BCM_TX_DELETE | CAN_BCM_RX_DELETE => Some((task, 0)),
+            _ => None,
+        }
+    }
 }
 
 impl FamilyRules for Can {
@@ -70,6 +102,30 @@ impl FamilyRules for Can {
         Ok(Destination::plain(raw))
     }
 
+    /// The broadcast manager keeps a task for what it is sent, in no socket's buffer.
+    fn is_inspected(kind: SocketKind) -> bool {
+        kind.protocol == CAN_BCM
+    }
+
+    fn judge_contents(
+        judge: &Judge<'_>,
+        socket: &Handle,
+        _: SocketKind,
+        to: Option<&Address>,
+        message: &[u8],
+    ) -> Outcome<()> {
+        let interface = match to {
+            Some(Address::Can(address)) => address.interface,
+            _ => 0,
+        };
+        match Task::of(message, interface) {
+            Some((task, 0)) => judge.buffers().forget(socket, task),
+            Some((task, bytes)) => judge.buffers().keep(socket, task, bytes)?,
+            None => {}
+        }
+        Ok(())
+    }
+
     /// The kernel has no listen for it, and says so.
     fn judge_listen(_judge: &Judge<'_>, _socket: &Handle) -> Outcome<()> {
         Ok(())
@@ -78,7 +134,7 @@ impl FamilyRules for Can {
 
 #[cfg(test)]
 pub(super) fn samples() -> Vec<(i32, Address)> {
-    use sandsock_abi::constants::{CAN_BCM, CAN_RAW};
+    use sandsock_abi::constants::CAN_RAW;
 
     let can = |interface, detail| Address::Can(CanAddress { interface, detail });
     vec![
@@ -87,4 +143,28 @@ pub(super) fn samples() -> Vec<(i32, Address)> {
         (CAN_ISOTP, can(3, CanDetail::Isotp(CanIsotp { receive_id: 0x8000_0123, transmit_id: 0x321 }))),
         (CAN_J1939, can(4, CanDetail::J1939(CanJ1939 { name: 0x8123_4567_89ab_cdef, pgn: 0x3ffff, address: 0xfe }))),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_is_known_by_its_message() {
+        // struct bcm_msg_head: opcode, flags, count, two times, identifier, number of frames; then one frame.
+        let message = |opcode: i32, flags: i32| {
+            let mut bytes = vec![0; 72];
+            bytes[..4].copy_from_slice(&opcode.to_ne_bytes());
+            bytes[4..8].copy_from_slice(&flags.to_ne_bytes());
+            bytes[48..52].copy_from_slice(&0x123u32.to_ne_bytes());
+            bytes
+        };
+        let sends = Task(false, 3, 0x123, false);
+        assert_eq!(Task::of(&message(CAN_BCM_TX_SETUP, 0), 3), Some((sends, TASK + 144)));
+        assert_eq!(Task::of(&message(CAN_BCM_TX_DELETE, 0), 3), Some((sends, 0)));
+        let receives = Task(true, 3, 0x123, true);
+        assert_eq!(Task::of(&message(CAN_BCM_RX_SETUP, CAN_BCM_CAN_FD_FRAME), 3), Some((receives, TASK + 144)));
+        assert_eq!(Task::of(&message(sandsock_abi::constants::CAN_BCM_TX_SEND, 0), 3), None);
+        assert_eq!(Task::of(&message(CAN_BCM_TX_SETUP, 0)[..51], 3), None);
+    }
 }

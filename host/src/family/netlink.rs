@@ -185,7 +185,10 @@ fn encode(address: NetlinkAddress) -> RawAddress {
 
 impl FamilyRules for Netlink {
     const TYPES: &'static [i32] = &[libc::SOCK_RAW, libc::SOCK_DGRAM];
-    const INSPECTED: bool = true;
+
+    fn is_inspected(_: SocketKind) -> bool {
+        true
+    }
 
     #[cfg(test)]
     fn encode(address: &Address) -> Result<RawAddress, Errno> {

@@ -86,7 +86,10 @@ pub(crate) fn judge_membership(judge: &Judge<'_>, socket: &Handle, value: &[u8])
 
 impl FamilyRules for Packet {
     const TYPES: &'static [i32] = &[libc::SOCK_RAW, libc::SOCK_DGRAM];
-    const INSPECTED: bool = true;
+
+    fn is_inspected(_: SocketKind) -> bool {
+        true
+    }
 
     #[cfg(test)]
     fn encode(address: &Address) -> Result<RawAddress, Errno> {

@@ -78,6 +78,9 @@ limits! {
     /// Names of UNIX sockets in folders. They outlive the instance that made them, and so they are counted for all the instances of one
     /// builder together, until they are gone from the folder.
     unix_names "unix-names" = 1024, 0..=1_048_576, "UNIX sockets' names made in folders and there still; beyond: ENOSPC";
+    /// Bytes that the kernel holds, or may come to hold, in the buffers of the guest's sockets. The default leaves 1,024 sockets of
+    /// each kind with Linux's default sizes (net.core.wmem_default and rmem_default, 212,992 each).
+    buffer_bytes "buffer-bytes" = 671_088_640, 0..=1_099_511_627_776, "bytes that the kernel may hold in buffers of sockets; beyond: a send waits, a new socket is ENOBUFS";
     /// Bytes of control data of one message.
     control_bytes "control-bytes" = 262_144, 0..=16_777_216, "bytes of control data of one message; beyond: ENOBUFS";
 }

@@ -3,6 +3,7 @@
 //! A guest `attack_<kind>_<what>_<outcome>` in `src/bin` has its test of that name in the kind's file here. `make attacks` runs
 //! them all. A kind's file says which promise it attacks.
 
+pub(crate) mod buffers;
 pub(crate) mod dirs;
 pub(crate) mod filter;
 pub(crate) mod output;
