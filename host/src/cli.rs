@@ -105,8 +105,8 @@ A policy file is TOML:
 Options stand before COMPONENT; what follows it is the guest's.
 Ctrl-C interrupts the guest's wait on a socket; a second one stops the guest.
 
-A folder of --dir may be written unless :ro stands behind it. One that may be written holds neither sockets that a rule names nor a
-file that this command reads or writes: it is refused, for the guest could change what they mean.
+A folder of --dir is writable unless it ends in :ro. A writable folder must not hold sockets that a rule names, nor files that this
+command reads or writes, because the guest could replace them; such a folder is refused.
 
 Exit status: the guest's own (0 or 1: WASI 0.2 carries no more), 134 after a trap, 130 after a second Ctrl-C;
 125 for an error of this command, 126 for a component that can't be loaded.
@@ -124,8 +124,8 @@ With --instances N instances live on and accept for themselves: the listening so
 One that traps or fails is started anew.
 
 Listening takes no grant: it is this command that listens. All else that the guest does takes the grants of `sandsock run`,
-see its help. Standard output and error are the command's; standard input is empty. Where nobody reads an output, a guest that
-writes to it waits, and lines of the command and of observers are lost, and counted.
+see its help. Standard output and error are the command's; standard input is empty. If nobody reads an output, a guest that writes
+to it waits, and lines of the command and of observers are dropped and counted.
 
 A trap, or a guest that computes, harms no other. SIGTERM or Ctrl-C: no more connections are accepted; after --grace seconds the
 guests' waits are interrupted, and 2 seconds later they are stopped (with --instances they are interrupted at once, and stopped
@@ -165,7 +165,7 @@ fn told(error: wasmtime::Error) -> anyhow::Error {
     anyhow::anyhow!("{error:#}")
 }
 
-/// How long the command waits at its end for whoever reads its words.
+/// How long the command waits at its end for the readers of its outputs.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// Runs the command.
@@ -182,7 +182,8 @@ pub(crate) fn main() -> ExitCode {
     let cli = match parse(command.clone(), words.clone()) {
         Ok(cli) => cli,
         Err(error) => {
-            // It repeats what was written, in which another program may have put a file's name: said again of the escaped words.
+            // The error repeats the arguments, which a script may have taken from names of files. Parsing them escaped gives the same
+            // error with escaped names.
             let shown = words.iter().map(|word| printable(&word.to_string_lossy()).into()).collect();
             let error = parse(command, shown).err().unwrap_or(error);
             let _ = error.print();
@@ -219,7 +220,7 @@ fn log_to_stderr(verbose: u8) {
     let filter = EnvFilter::try_from_env("SANDSOCK_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let log =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr::Log).log_internal_errors(false).without_time();
-    // Without colours: escapes in a message could not be told from ours.
+    // Colours are off, because `Log` escapes control characters.
     log.with_target(verbose > 1).with_ansi(false).init();
 }
 

@@ -66,9 +66,9 @@
 //! [`wasmtime::ResourceLimiter`] with [`wasmtime::Store::limiter`] to bound what a guest's memories and tables may take
 //! ([`policy::Limits::memory_bytes`]). The command does so.
 //!
-//! UNIX paths are judged by their names. A folder of WASI in which a guest may write is the embedder's to give: it must not be, hold or
-//! lie beneath a folder of [`policy::Policy::unix_folders`], where the guest could rename one socket to another's name, nor hold a
-//! file that the program trusts. The command refuses such folders.
+//! UNIX paths are judged by their names, and the folders of WASI are the embedder's. A writable one must not be, hold, or lie beneath a
+//! folder of [`policy::Policy::unix_folders`], where the guest could give one socket the name of another, and must not hold a file that
+//! the program trusts. The command refuses such folders.
 //!
 //! For many guests on few threads: [`SandsockCtxBuilder::wait_on_fiber`], [`add_to_linker_async`], and tokio.
 //!

@@ -364,7 +364,7 @@ fn cli_inspect_says_what_it_can_run() {
     }
 }
 
-/// Names that would steer a terminal, of imports and of files.
+/// Names of imports and of files that hold escape sequences.
 #[test]
 fn cli_names_reach_a_terminal_escaped() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -482,13 +482,13 @@ fn cli_verbose_tells_decisions() {
     assert!(stderr.contains("WARN --allow-all"), "{stderr}");
 }
 
-/// A name or a file that a folder to write in must not hold, and the way out: to give it to be read alone.
+/// Checks that a folder is refused if it is writable, that the error offers `:ro`, and that `:ro` is accepted.
 #[track_caller]
 fn refused_unless_read_only(options: &[&str], dir: &str, guest: &str, words: &[&str]) {
     let (writable, read_only) = (format!("{dir}::/given"), format!("{dir}::/given:ro"));
     let stderr = complaint(125, &[&["run"], options, &["--dir", &writable, guest, "ok"]].concat());
     assert!(stderr.starts_with(&format!("sandsock: --dir {writable} ")) && stderr.lines().count() == 1, "{stderr}");
-    let way_out = format!("give the folder to be read alone, with --dir {read_only}");
+    let way_out = format!("give the folder read-only with --dir {read_only}");
     for word in words.iter().chain([&way_out.as_str()]) {
         assert!(stderr.contains(word), "{word}\n{stderr}");
     }
@@ -505,7 +505,7 @@ fn cli_folder_to_write_in_holds_no_sockets_of_a_rule() {
     }
     std::os::unix::fs::symlink(format!("{root}/in"), folder.path().join("links/to")).expect("links");
     for (given, path) in [
-        // It is the folder, holds it, lies beneath it.
+        // The folder is the rule's, holds it, or lies beneath it.
         (format!("{root}/in"), format!("{root}/in/*.sock")),
         (root.clone(), format!("{root}/in/a.sock")),
         (format!("{root}/in/deep"), format!("{root}/in/**")),
@@ -523,7 +523,12 @@ fn cli_folder_to_write_in_holds_no_sockets_of_a_rule() {
         {
             let rule = format!("{verb}={path}");
             let named = format!(" and {option} {rule} meet in ");
-            refused_unless_read_only(&[option, &rule], &given, &guest, &[&named, "where the policy judges by names"]);
+            refused_unless_read_only(
+                &[option, &rule],
+                &given,
+                &guest,
+                &[&named, "could rename and link what the rule names"],
+            );
             let file = policies.path().join("policy.toml");
             std::fs::write(&file, format!("{} = ['{rule}']", &option[2..])).expect("writes");
             let file = file.display().to_string();
@@ -539,7 +544,7 @@ fn cli_folder_to_write_in_holds_no_sockets_of_a_rule() {
     run("in").code(125);
     run("in:ro").success();
     run("in::/x:ro").success();
-    // One beside it, one whose name begins alike, and names that are no files are nobody's concern.
+    // A folder beside it, a folder whose name begins alike, and abstract names are accepted.
     run("beside").success();
     std::fs::create_dir(folder.path().join("in-other")).expect("makes");
     run("in-other").success();
@@ -547,13 +552,13 @@ fn cli_folder_to_write_in_holds_no_sockets_of_a_rule() {
         sandsock().args(["run", "--allow", rule, "--dir", &root, &guest, "ok"]).assert().success();
     }
     sandsock().args(["run", "--allow-all", "--dir", &root, &guest, "ok"]).assert().success();
-    // The same folder twice is as writable as its most writable name.
+    // A folder that is given twice is writable if either option says so.
     let twice = ["run", "--allow", "unix-connect=in/*.sock", "--dir", "in::/a:ro", "--dir", "in::/b", &guest, "ok"];
     sandsock().current_dir(&root).args(twice).assert().code(125);
 }
 
 #[test]
-fn cli_folder_to_write_in_holds_nothing_that_the_command_goes_by() {
+fn cli_folder_to_write_in_holds_no_file_of_the_command() {
     let (folder, apart) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let (root, out) = (folder.path().canonicalize().expect("there"), apart.path().canonicalize().expect("there"));
     let at = |name: &str| root.join(name).display().to_string();
@@ -562,7 +567,7 @@ fn cli_folder_to_write_in_holds_nothing_that_the_command_goes_by() {
     std::fs::write(at("policy.toml"), "allow = []").expect("writes");
     std::fs::write(out.join("policy.toml"), "allow = []").expect("writes");
     std::fs::copy(programs::cli_end_ok.path(), at("app.wasm")).expect("copies");
-    // By a name in it, by a link in it, and by another name of the very file.
+    // By its own name, by a link, and by a hard link.
     let words = [", the policy of --policy: a guest that may write there could change it"];
     refused_unless_read_only(&["--policy", &at("policy.toml")], &dir, &guest, &words);
     std::os::unix::fs::symlink(out.join("policy.toml"), at("link.toml")).expect("links");
@@ -576,7 +581,7 @@ fn cli_folder_to_write_in_holds_nothing_that_the_command_goes_by() {
         let (file, name) = (at("written"), option.split('=').next().expect("a name"));
         let given = if option.ends_with(':') { format!("{option}{file}") } else { format!("{option}={file}") };
         refused_unless_read_only(&[&given], &dir, &guest, &[&format!("written, which {name} writes")]);
-        // A folder in which it could be made is none to write in either.
+        // The file does not exist yet.
         let given = given.replace("written", "deep/../written");
         refused_unless_read_only(&[&given], &dir, &guest, &[&format!("which {name} writes")]);
     }
@@ -584,7 +589,7 @@ fn cli_folder_to_write_in_holds_nothing_that_the_command_goes_by() {
     let socket = at("serve.sock");
     let stderr = complaint(125, &["serve", "--listen", &socket, "--dir", &dir, &guest]);
     assert!(stderr.contains("serve.sock, the socket of --listen: "), "{stderr}");
-    // What the surroundings name.
+    // Files that the environment names.
     let run = |variable: &str, value: &str, dir: &str| {
         let output = sandsock().args(["run", "--dir", dir, &guest, "ok"]).env(variable, value).output().expect("runs");
         (output.status.code(), text(&output.stderr))
@@ -600,7 +605,7 @@ fn cli_folder_to_write_in_holds_nothing_that_the_command_goes_by() {
         let (status, stderr) = run(variable, &value, &format!("{dir}:ro"));
         assert_eq!(status, Some(0), "{stderr}");
     }
-    // Nor does it lie in the cache, or hold the command, its libraries, or the tables of names.
+    // A folder in the cache; the command itself, its memory, and the files of look-ups.
     let cache = apart.path().join("cache");
     sandsock().args(["run", &guest, "ok"]).env("XDG_CACHE_HOME", &cache).assert().success();
     std::fs::create_dir_all(cache.join("sandsock/compiled/deep")).expect("makes");
@@ -609,13 +614,13 @@ fn cli_folder_to_write_in_holds_nothing_that_the_command_goes_by() {
     assert!(status == Some(125) && stderr.contains(" lies in "), "{stderr}");
     for (given, words) in [
         (target().join("release").display().to_string(), "sandsock, a part of this command: "),
-        ("/etc".to_owned(), "which look-ups go by: "),
+        ("/etc".to_owned(), "which look-ups read: "),
         ("/proc".to_owned(), "/proc/self/mem, the memory of this command: "),
     ] {
         let stderr = complaint(125, &["run", "--dir", &given, &guest, "ok"]);
         assert!(stderr.contains(words), "{stderr}");
     }
-    // A folder by a link that the last guest may have made.
+    // A folder named by a link that an earlier guest could have made.
     std::os::unix::fs::symlink("/usr", at("deep/usr")).expect("links");
     let stderr = complaint(125, &["run", "--dir", &dir, "--dir", &format!("{}::/u:ro", at("deep/usr")), &guest, "ok"]);
     assert!(stderr.contains(" goes by a link in ") && stderr.contains("name the folder itself, /usr"), "{stderr}");
@@ -631,7 +636,7 @@ fn cli_folder_mounted_elsewhere_is_the_same() {
     for name in ["app/sub", "mount", "other/holds", "beside"] {
         std::fs::create_dir_all(folder.path().join(name)).expect("makes");
     }
-    // In a mount namespace of its own: a folder above is mounted below another, one below the rule's folder beside it.
+    // In a mount namespace: the rule's folder is mounted in another folder, and a folder below the rule's is mounted beside it.
     let script = format!(
         "mount --bind {root}/app/sub {root}/mount && mount --bind {root}/app {root}/other/holds || exit 77; shift; exec \"$@\""
     );
@@ -691,7 +696,7 @@ fn cli_compiled_components_are_taken_from_nobody_else() {
     assert_eq!(run(), "");
     assert_eq!(compiled.metadata().expect("is made").permissions().mode() & 0o7777, 0o700);
     assert!(!files(&compiled).is_empty());
-    // Written by others, it is not used, and that is said once.
+    // If others may have written there, the cache is not used, and the command says so once.
     for (folder, mode, words) in [
         (compiled.as_path(), 0o777, "compiled is open to others (mode 0777), who may have written into it; remove it"),
         (compiled.as_path(), 0o755, "is open to others"),

@@ -1,5 +1,5 @@
-//! The cache of compiled components. What lies there is run as native code, and wasmtime takes it as it is: so it is used only
-//! where nobody but this user can have written.
+//! The cache of compiled components. wasmtime runs what it finds there as native code, unchecked. So the cache is used only if nobody
+//! but this user can have written into it.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
@@ -10,21 +10,21 @@ use wasmtime::{Cache, CacheConfig};
 
 use super::way::Way;
 
-/// man 7 inode: written by the group or by others, whom a sticky folder keeps from each other's names.
+/// man 7 inode: the group and others may write. In a sticky folder they can't rename what is not theirs.
 const WRITTEN_BY_OTHERS: u32 = 0o022;
 const STICKY: u32 = 0o1000;
-/// All rights of the group and of others.
+/// man 7 inode: all rights of the group and of others.
 const RIGHTS_OF_OTHERS: u32 = 0o077;
 
-/// Where the cache is, which need not be there yet: in `XDG_CACHE_HOME`, or `.cache` of the home folder.
+/// Returns the cache's folder, which may not exist yet: in `XDG_CACHE_HOME`, or in `.cache` of the home folder.
 pub(super) fn folder() -> Option<PathBuf> {
-    // The XDG base directory specification: a relative path is to be ignored.
+    // The XDG base directory specification: relative paths are ignored.
     let given = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let base = given.or_else(|| Some(std::env::home_dir().filter(|home| home.is_absolute())?.join(".cache")))?;
     Some(base.join("sandsock/compiled"))
 }
 
-/// The cache, made if it is not there yet. Says why there is none, once for a command.
+/// Opens the cache, and makes its folder if needed. If it can't be used, logs why and returns none.
 pub(super) fn open() -> Option<Cache> {
     let folder = folder()?;
     if let Err(error) = DirBuilder::new().recursive(true).mode(0o700).create(&folder) {
@@ -40,7 +40,7 @@ pub(super) fn open() -> Option<Cache> {
     Cache::new(config).inspect_err(|error| tracing::info!("compiled components are not cached: {error:#}")).ok()
 }
 
-/// Whether this user alone can have written into a folder, and nobody else can put another one in its place.
+/// Checks that only this user can have written into a folder, and that nobody else can replace it.
 fn proven(folder: &Path) -> Result<(), String> {
     let own = geteuid().as_raw();
     let look = |path: &Path| path.metadata().map_err(|error| format!("{}: {error}", path.display()));
@@ -48,7 +48,7 @@ fn proven(folder: &Path) -> Result<(), String> {
     let there = look(&way.end)?;
     let end = way.end.display();
     if there.uid() != own {
-        return Err(format!("{end} belongs to user {} and not to {own}, who runs this; remove it", there.uid()));
+        return Err(format!("{end} belongs to user {} and not to {own}, the user who runs this; remove it", there.uid()));
     }
     if there.mode() & RIGHTS_OF_OTHERS != 0 {
         let mode = there.mode() & 0o7777;
@@ -96,7 +96,7 @@ mod tests {
             mode(&cache, lower);
             assert_eq!(proven(&cache).is_ok(), right, "{upper:o} {lower:o}: {:?}", proven(&cache));
         }
-        // The way counts, and not only where it leads.
+        // Every folder on the way counts, not only the end.
         create_dir(root.join("open")).unwrap();
         symlink(&cache, root.join("open/link")).unwrap();
         assert_eq!(proven(&root.join("open/link")), Ok(()));

@@ -39,8 +39,8 @@ pub(super) fn compose(args: &ComposeArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where the provider that belongs to this command may be: where the variable says, or else beside the command, as it is installed
-/// (`../lib/sandsock/`) or built (`../guests/`). The first that is there counts, and those behind it are left out.
+/// Returns the paths where the provider of this command is looked for, up to the first that exists: the variable's, or else those beside
+/// the command as it is installed (`../lib/sandsock/`) or built (`../guests/`).
 pub(super) fn places() -> Vec<PathBuf> {
     if let Some(path) = std::env::var_os(VARIABLE) {
         return vec![PathBuf::from(path)];
@@ -54,7 +54,7 @@ pub(super) fn places() -> Vec<PathBuf> {
     places
 }
 
-/// The provider that belongs to this command.
+/// Finds the provider of this command.
 pub(super) fn find() -> Result<PathBuf, Failure> {
     let places = places();
     let found = places.last().filter(|path| path.is_file() || std::env::var_os(VARIABLE).is_some());

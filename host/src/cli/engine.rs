@@ -86,7 +86,7 @@ pub(super) fn binary(path: &Path, bytes: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     match wat::Parser::new().parse_bytes(Some(path), &bytes) {
         Ok(binary) => Ok(binary.into_owned()),
         Err(error) => {
-            // What is wrong and where, without the picture of several lines below.
+            // The message and the place, without the excerpt below it.
             let text = error.to_string();
             let told: Vec<&str> = text.lines().map(str::trim).take_while(|line| *line != "|").collect();
             bail!("not the text of a WebAssembly component: {}", told.join(" "))

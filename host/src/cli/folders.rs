@@ -1,5 +1,5 @@
-//! The folders of `--dir`. A guest that may write in one can rename and link there: so no name that the policy judges lies in such a
-//! folder, and no file that this command trusts or writes.
+//! The folders of `--dir`. A guest with write access to a folder can rename and link everything in it. So the command refuses to give
+//! it one that holds a name which the policy judges, or a file which the command itself trusts or writes.
 
 use std::collections::HashSet;
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -12,8 +12,8 @@ use rustix::fs::{Mode, OFlags};
 
 use super::way::{Id, Mounts, Way, holds_link, id};
 
-/// How many entries of a folder are looked at for another name of a file.
-const LOOKED_AT: usize = 200_000;
+/// The most entries of a folder that are searched for a hard link to a file: some seconds.
+const SEARCHED: usize = 1_000_000;
 
 /// A folder that the guest gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,20 +24,20 @@ pub(super) struct Folder {
     pub(super) writable: bool,
 }
 
-/// A rule about UNIX paths, and the option that it came by.
+/// A rule about UNIX paths, and the option that set it.
 pub(super) struct SocketRule {
-    /// The folder that it fixes.
+    /// The rule's longest part without a pattern.
     pub(super) folder: PathBuf,
-    /// As the sentence names it, for example `--allow unix-connect=/run/app/*.sock`.
+    /// How an error names it, for example `--allow unix-connect=/run/app/*.sock`.
     pub(super) name: String,
 }
 
 /// A file or a folder that this command trusts or writes.
 pub(super) struct Own {
     pub(super) path: PathBuf,
-    /// As the sentence names it, for example `the policy of --policy`.
+    /// How an error describes it, for example `the policy of --policy`.
     pub(super) what: String,
-    /// All that is in it counts too.
+    /// A folder, whose whole contents are protected.
     pub(super) folder: bool,
 }
 
@@ -60,36 +60,36 @@ impl Folder {
         if host == self.guest { host } else { format!("{host}::{}", self.guest) }
     }
 
-    /// The option that gives it to be read alone.
+    /// The option that gives this folder read-only.
     fn read_only(&self) -> String {
         format!("--dir {}:ro", self.names())
     }
 
-    /// `HOST[::GUEST][:ro|:rw]`. Without a mode the guest may write. A name that ends as a mode does takes one behind it.
+    /// Parses `HOST[::GUEST][:ro|:rw]`. Without a mode the folder is writable. A name that itself ends in `:ro` needs a mode after it.
     pub(super) fn parse(word: &str) -> anyhow::Result<Self> {
         let (names, mode) = match word.rsplit_once(':') {
             Some((names, mode @ ("ro" | "rw"))) => (names, Some(mode)),
             _ => (word, None),
         };
-        // The mode again, as it stands behind other names.
+        // The mode, to append to the names that an error suggests.
         let behind = mode.map_or_else(String::new, |mode| format!(":{mode}"));
         if let (Some(rest), Some(mode)) = (names.strip_suffix(':').filter(|rest| !rest.is_empty()), mode) {
-            bail!(
-                "--dir {word}: one colon stands before the mode, as in {rest}:{mode}; a guest's name {mode} is {rest}::./{mode}"
-            );
+            let named = format!("; for the guest's name {mode} write {rest}::./{mode}");
+            let named = if rest.contains("::") { "" } else { &named };
+            bail!("--dir {word}: one colon stands before the mode, as in {rest}:{mode}{named}");
         }
         let (host, guest) = names.split_once("::").unwrap_or((names, names));
         if host.is_empty() || guest.is_empty() {
-            bail!("--dir {word}: write it as HOST::GUEST, for example ./data::/data or, to be read alone, ./data::/data:ro");
+            bail!("--dir {word}: write it as HOST::GUEST, for example ./data::/data, or read-only ./data::/data:ro");
         }
         let there = Path::new(host).exists();
-        // Of a name with a colon it can't be told whether its end is meant as a mode.
+        // The end of a name with a colon may be a mode that was misspelt.
         let unknown = |name: &str| name.rsplit_once(':').is_some_and(|(_, end)| !end.is_empty() && !end.contains('/'));
         if mode.is_none() && unknown(guest) && (names != host || !there) {
-            bail!("--dir {word}: the modes are :ro and :rw; behind a name with a colon one is needed, as in {word}:rw");
+            bail!("--dir {word}: the modes are :ro and :rw; a name with a colon in it needs one, as in {word}:rw");
         }
         if !there && names == host {
-            // As docker has it; a folder may have a colon in its name all the same.
+            // Docker separates the two names with one colon. A folder's own name may have a colon as well.
             if let Some((host, guest)) = names.split_once(':').filter(|(_, guest)| guest.starts_with('/')) {
                 bail!(
                     "--dir {word}: there is no such folder; two names stand with two colons between them: {host}::{guest}{behind}"
@@ -104,7 +104,7 @@ impl Folder {
         Ok(Self { host: PathBuf::from(host), guest: guest.to_owned(), writable: mode != Some("ro") })
     }
 
-    /// Those of the options, each under a guest's name of its own.
+    /// Parses every `--dir`. Each folder must have a guest's name of its own.
     pub(super) fn parse_all(words: &[String]) -> anyhow::Result<Vec<Self>> {
         let mut folders: Vec<Self> = Vec::new();
         for word in words {
@@ -122,7 +122,7 @@ impl Folder {
     }
 }
 
-/// A folder that was judged and is open: what its name leads to later is no matter.
+/// A folder that was checked and is open. Later changes of its name have no effect.
 pub(super) struct Opened {
     folder: OwnedFd,
     /// The guest's name for it.
@@ -131,25 +131,25 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    /// A path to the very folder that was judged.
+    /// A path that leads to the folder that was checked, and to no other.
     pub(super) fn path(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.folder.as_raw_fd()))
     }
 }
 
-/// A folder that the guest may write, as it really is.
+/// A writable folder and where it really is.
 struct Writable<'a> {
     folder: &'a Folder,
     id: Id,
-    /// It and the folders that it lies in.
+    /// This folder and every folder above it.
     above: HashSet<Id>,
     real: PathBuf,
 }
 
-/// Opens the folders. One is refused in which a guest could change what a rule means, or what this command trusts or writes.
+/// Opens the folders, and refuses a writable one in which the guest could change what a rule means, or what this command trusts.
 ///
 /// # Errors
-/// A folder can't be opened, or is refused; the sentence names both options and the way out.
+/// A folder can't be opened or is refused. The error names both options, and `:ro` as the way out.
 pub(super) fn open(folders: &[Folder], rules: &[SocketRule], own: &[Own]) -> anyhow::Result<Vec<Opened>> {
     let mounts = Mounts::read();
     let (mut all, mut writable) = (Vec::new(), Vec::new());
@@ -182,21 +182,21 @@ pub(super) fn open(folders: &[Folder], rules: &[SocketRule], own: &[Own]) -> any
     Ok(all)
 }
 
-/// The folders from which what a path leads to can be changed: those that it is walked through and all above them, and the end by
-/// whichever of its names.
+/// Every folder in which a change of names could change what a path leads to: all folders on its way and above them, and all folders
+/// above each mount of its end.
 fn deciding(way: &Way, mounts: &Mounts) -> HashSet<Id> {
     way.folders.iter().chain([&way.end]).flat_map(|place| mounts.above(place)).collect()
 }
 
-/// A link on the way to a folder is one that the last guest may have made.
+/// Refuses a `--dir` whose path goes by a link that a guest could have made during an earlier run.
 fn refuse_links(folder: &Folder, writable: &[Writable<'_>], mounts: &Mounts) -> anyhow::Result<()> {
     let way = Way::of(&folder.host);
     for link in &way.links {
         let above = mounts.above(link);
         if let Some(other) = writable.iter().find(|other| above.contains(&other.id)) {
             bail!(
-                "{folder} goes by a link in {}, where the guest may write: it could lead it elsewhere; name the folder itself, {}, \
-                 or give the other one to be read alone, with {}",
+                "{folder} goes by a link in {}, where the guest may write and could point it elsewhere; name the folder itself, {}, \
+                 or give the other one read-only with {}",
                 other.folder,
                 way.end.display(),
                 other.folder.read_only()
@@ -206,7 +206,7 @@ fn refuse_links(folder: &Folder, writable: &[Writable<'_>], mounts: &Mounts) -> 
     Ok(())
 }
 
-/// No folder is, holds or lies beneath the one that a rule fixes.
+/// Refuses a folder that is, holds, or lies beneath the folder that a rule fixes.
 fn refuse_rule(rule: &SocketRule, writable: &[Writable<'_>], mounts: &Mounts) -> anyhow::Result<()> {
     let way = Way::of(&rule.folder);
     let (deciding, fixed) = (deciding(&way, mounts), id(&way.end).ok());
@@ -215,8 +215,8 @@ fn refuse_rule(rule: &SocketRule, writable: &[Writable<'_>], mounts: &Mounts) ->
     match writable.iter().find(met) {
         None => Ok(()),
         Some(met) => bail!(
-            "{} and {} meet in {}: a guest must not write where the policy judges by names, which it could change; give the folder \
-             to be read alone, with {}, or keep the sockets in a folder of their own",
+            "{} and {} meet in {}: a guest that may write there could rename and link what the rule names; give the folder \
+             read-only with {}, or keep the sockets in a folder of their own",
             met.folder,
             rule.name,
             if deciding.contains(&met.id) { &rule.folder } else { &met.folder.host }.display(),
@@ -225,14 +225,14 @@ fn refuse_rule(rule: &SocketRule, writable: &[Writable<'_>], mounts: &Mounts) ->
     }
 }
 
-/// No folder holds a file of ours, by whichever of its names, nor lies in a folder of ours.
+/// Refuses a folder that holds a file of the command's by any of its names, or lies in a folder of the command's.
 fn refuse_own(own: &Own, writable: &[Writable<'_>], mounts: &Mounts) -> anyhow::Result<()> {
     let way = Way::of(&own.path);
     let deciding = deciding(&way, mounts);
     let refusal = |folder: &Folder, how: &str| {
         format!(
-            "{folder} {how} {}, {}: a guest that may write there could change it; give the folder to be read alone, with {}, or \
-             keep the two apart",
+            "{folder} {how} {}, {}: a guest that may write there could change it; give the folder read-only with {}, or keep \
+             the two apart",
             own.path.display(),
             own.what,
             folder.read_only()
@@ -248,13 +248,13 @@ fn refuse_own(own: &Own, writable: &[Writable<'_>], mounts: &Mounts) -> anyhow::
         if own.folder && met.above.contains(&file) {
             bail!(refusal(met.folder, "lies in"));
         }
-        // man 2 link: other names are in the same file system.
+        // man 2 link: all hard links of a file are in its file system.
         if there.is_file() && there.nlink() > 1 && met.id.0 == file.0 {
-            match holds_link(&met.real, file, LOOKED_AT) {
+            match holds_link(&met.real, file, SEARCHED) {
                 Some(false) => {}
                 Some(true) => bail!(refusal(met.folder, "holds another name (a hard link) of")),
                 None => {
-                    bail!(refusal(met.folder, "may hold, among too many files to look at, another name (a hard link) of"))
+                    bail!(refusal(met.folder, "has too many files to search for another name (a hard link) of"))
                 }
             }
         }
@@ -279,7 +279,7 @@ mod tests {
             (format!("{root}::/data"), root.clone(), "/data".to_owned(), true),
             (format!("{root}::/data:ro"), root.clone(), "/data".to_owned(), false),
             (format!("{root}::data:rw"), root.clone(), "data".to_owned(), true),
-            // A name that ends as a mode does.
+            // A name that itself ends in a mode.
             (format!("{odd}:rw"), odd.clone(), odd.clone(), true),
             (format!("{odd}:ro"), odd.clone(), odd.clone(), false),
             (format!("{odd}::/data"), odd.clone(), "/data".to_owned(), true),

@@ -63,7 +63,7 @@ pub(super) struct GuestArgs {
     #[arg(long, value_name = "NAME")]
     hostname: Option<String>,
 
-    /// Give the guest a folder, under its own or another name: to read and write, or with :ro to read alone.
+    /// Give the guest a folder, under its own or another name; with :ro it is read-only.
     #[arg(long, value_name = "HOST[::GUEST][:ro]")]
     dir: Vec<String>,
 
@@ -83,7 +83,7 @@ pub(super) struct GuestArgs {
     pub(super) observe: ObserveArgs,
 }
 
-/// The files by which the C library answers look-ups.
+/// The files that the C library reads for look-ups.
 const LOOKUP_FILES: [&str; 8] = [
     "/etc/gai.conf",
     "/etc/host.conf",
@@ -140,11 +140,10 @@ impl GuestArgs {
 }
 
 impl GuestArgs {
-    /// The policy's rules about UNIX paths, each with the option that it came by.
+    /// Returns the policy's rules about UNIX paths, each with the option that set it.
     fn socket_rules(&self, policy: &Policy) -> Vec<SocketRule> {
         let name = |rule: &str, deny: bool| {
             let (option, words) = if deny { ("--deny", &self.deny) } else { ("--allow", &self.allow) };
-            // A rule of a file that stands on the command line too has both names; one is enough.
             match self.policy.as_slice() {
                 [] => format!("{option} {rule}"),
                 _ if words.iter().any(|word| word == rule) => format!("{option} {rule}"),
@@ -155,7 +154,7 @@ impl GuestArgs {
         policy.unix_folders().map(|(folder, rule, deny)| SocketRule { folder, name: name(rule, deny) }).collect()
     }
 
-    /// The files that the command trusts or writes, as its options and its surroundings name them.
+    /// Returns the files that the command trusts or writes.
     fn own_files(&self) -> Vec<Own> {
         let mut own: Vec<Own> = self.policy.iter().map(|path| Own::file(path, "the policy of --policy")).collect();
         own.push(Own::file(&self.component, "the component"));
@@ -164,13 +163,13 @@ impl GuestArgs {
         let cache =
             cache::folder().map(|path| (path, "the cache of compiled components (XDG_CACHE_HOME names another place)"));
         own.extend(cache.map(|(path, what)| Own { path, what: what.to_owned(), folder: true }));
-        // Without a slash it is a name of `ip netns`: the links that keep those namespaces are root's.
+        // man 8 ip-netns: a name without a slash is in this folder. A path replaces it.
         let netns = self.netns.iter().map(|name| Path::new("/run/netns").join(name));
         own.extend(netns.map(|path| Own::file(path, "the namespace of --netns")));
         own.extend(way::own_files().into_iter().map(|path| Own::file(path, "a part of this command")));
         own.push(Own::file("/proc/self/mem", "the memory of this command"));
-        own.extend(LOOKUP_FILES.iter().map(|path| Own::file(path, "which look-ups go by")));
-        // man 7 hostname: aliases of the user's own.
+        own.extend(LOOKUP_FILES.iter().map(|path| Own::file(path, "which look-ups read")));
+        // man 7 hostname: HOSTALIASES names a file of aliases.
         own.extend(std::env::var_os("HOSTALIASES").map(|path| Own::file(path, "the aliases of HOSTALIASES")));
         own
     }

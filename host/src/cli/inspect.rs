@@ -16,7 +16,7 @@ use super::{CANNOT_LOAD, Failure};
 pub(super) fn inspect(path: &Path) -> Result<ExitCode, Failure> {
     let loaded = load(path, None)?;
     let kind = loaded.component.component_type();
-    // Names are the component's, or a file's: none of them steers a terminal or makes a line of its own.
+    // Names of the component and of files are untrusted.
     let mut text = format!("{}\nimports:\n", printable(&path.display().to_string()));
     if let Some((provider, wanted)) = &loaded.provider {
         for name in wanted {

@@ -27,7 +27,7 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// The path of an address that is one.
+    /// Returns the path, if the address is one.
     pub(super) fn file_of(address: &str) -> Option<&Path> {
         let path = !address.starts_with('@') && !address.starts_with("fd:") && address.contains('/');
         path.then(|| Path::new(address))

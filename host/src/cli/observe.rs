@@ -76,15 +76,15 @@ pub(super) struct Observers(Arc<Opened>);
 struct Opened {
     observers: Vec<Arc<dyn Observer>>,
     stats: Option<(Arc<Stats>, StatsForm)>,
-    /// Where statistics go that have a file of their own.
+    /// The file of `--stats=json:FILE`.
     stats_to: Mutex<Option<Box<dyn Write + Send>>>,
-    /// What many instances share, with the option that named it.
+    /// The outputs that many instances share, each with its option.
     outlets: Vec<(String, Outlet)>,
     finished: AtomicBool,
     instances: AtomicU64,
 }
 
-/// Opens what observers write to. With one guest it writes itself, and waits with its output; many share an [`Outlet`] for each.
+/// Opens the files of observers. One guest writes directly and waits for its output. Many guests share an [`Outlet`] for each file.
 struct Opener {
     instances: Instances,
     outlets: Vec<(String, Outlet)>,
@@ -94,7 +94,7 @@ impl Opener {
     fn open(&mut self, option: &str, path: &Path) -> anyhow::Result<Box<dyn Write + Send>> {
         let can_not = || format!("{option} {}: can't write there", path.display());
         let fifo = path.metadata().is_ok_and(|there| there.file_type().is_fifo());
-        // man 7 fifo: opened for both ends, as Linux lets it, it waits for no reader, and lasts longer than one.
+        // man 7 fifo: on Linux, opening both ends does not wait for a reader, and no EPIPE follows when a reader leaves.
         let file = if fifo { File::options().read(true).write(true).open(path) } else { create(path) };
         let file = file.with_context(can_not)?;
         if self.instances == Instances::One {
@@ -106,7 +106,7 @@ impl Opener {
     }
 }
 
-/// An observer's end of an [`Outlet`]. The first record that is lost is told.
+/// Writes an observer's records to an [`Outlet`], and reports the first that is dropped.
 struct Recorder {
     name: String,
     outlet: Outlet,
@@ -129,7 +129,7 @@ impl Write for Recorder {
 }
 
 impl ObserveArgs {
-    /// The options that name a file to write.
+    /// Returns the options that name a file to write.
     fn named(&self) -> Vec<(&'static str, &PathBuf)> {
         let stats = match &self.stats {
             Some(StatsForm::JsonTo(path)) => Some(path),
@@ -175,11 +175,11 @@ impl ObserveArgs {
         }
     }
 
-    /// The files that they write, for [`folders::check`](super::folders::check).
+    /// Returns the files that observers write, for [`folders::open`](super::folders::open).
     pub(super) fn files(&self) -> Vec<Own> {
         let own = |(option, path): (&str, &PathBuf)| Own::file(path, format!("which {option} writes"));
         let mut files: Vec<Own> = self.named().into_iter().map(own).collect();
-        // Standard error may be a file as well.
+        // Standard error may be a file too.
         let stderr = Path::new("/proc/self/fd/2");
         let option = self.without_value().or(matches!(self.stats, Some(StatsForm::Json)).then_some("--stats"));
         if let Some(option) = option.filter(|_| stderr.metadata().is_ok_and(|there| there.is_file())) {
@@ -209,7 +209,7 @@ impl ObserveArgs {
         let mut stats_to = None;
         if let Some((stats, form)) = &stats {
             if let StatsForm::JsonTo(path) = form {
-                // What is wrong with it is told now, and not at the guest's end.
+                // An error is reported now, not at the guest's end.
                 stats_to = Some(opener.open("--stats", path)?);
             }
             observers.push(Arc::clone(stats) as _);
@@ -235,15 +235,14 @@ impl Observers {
         }
     }
 
-    /// Prints what was counted, once: at the end, or where the command is stopped. Says what was lost by readers that took nothing
-    /// until then.
+    /// Prints the statistics, and how many records were dropped. Only the first call does so. Waits for readers at most until `until`.
     pub(super) fn finish(&self, until: Instant) {
         if self.0.finished.swap(true, Ordering::Relaxed) {
             return;
         }
         if let Some((stats, form)) = &self.0.stats {
             match form {
-                // As with `say`: whoever has closed standard error does not want it.
+                // As with `say`, a closed standard error is no failure.
                 StatsForm::Table => drop(Stderr.write_all(stats.table().as_bytes())),
                 StatsForm::Json => drop(Stderr.write_all(format!("{}\n", stats.json()).as_bytes())),
                 StatsForm::JsonTo(path) => {

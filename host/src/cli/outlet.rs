@@ -1,5 +1,5 @@
-//! Outputs that many guests share. Each has a buffer and a thread of its own, so that a reader who does not read stops nobody but
-//! those that write to him: a guest waits for room, an observer or the command itself loses what does not fit, and it is counted.
+//! Outputs that many guests share. Each output has a buffer and a thread, so that a reader that does not read blocks no worker. If the
+//! buffer is full, a guest waits for room, and a record of an observer or of the command is dropped and counted.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -17,48 +17,48 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal as IsGuestTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
-/// How much is held before writers wait or lose what they write: many lines, and a fraction of what a guest may have of memory.
+/// The size of a buffer in bytes. A record or a guest's write that begins below it still fits.
 const ROOM: usize = 1 << 20;
 
-/// The most that is held, whatever guests do that write more than they may.
+/// The most bytes of a buffer, even if many guests write at the same moment.
 const MOST: usize = 16 << 20;
 
-/// How much a guest may write before it asks again.
+/// The most bytes that a guest may write at a time.
 const PERMIT: usize = 8 * 1024;
 
-/// How long a reader may take nothing before the end waits for him no more.
+/// How long the end of the command waits for a reader that takes nothing.
 const READER: Duration = Duration::from_millis(500);
 
-/// How much is written at once: what a pipe holds, so that progress is seen.
+/// The most bytes of one write(2): the capacity of a pipe, so that progress can be seen.
 const PIECE: usize = 64 * 1024;
 
-/// An output, shared by all who write to it.
+/// An output. Clones share it.
 #[derive(Clone)]
 pub(super) struct Outlet(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
-    /// Something is there to be written.
+    /// Notified when there is something to write.
     filled: Condvar,
-    /// Something has been written, or nothing can be any more.
+    /// Notified when something has been written, or writing has failed.
     written: Condvar,
-    /// A regular file: it takes what it gets, though not at once, so that nothing need be lost.
+    /// The output is a regular file, which never waits for a reader: records wait for room in place of being dropped.
     patient: bool,
     terminal: bool,
 }
 
 #[derive(Default)]
 struct State {
-    /// What nobody has begun to write.
+    /// The bytes that the thread has not taken yet.
     buffer: Vec<u8>,
-    /// The buffer's length and what of the last one is not yet written.
+    /// The number of bytes that are not written yet, in the buffer and in the thread's hands.
     length: usize,
-    /// Nothing can be written any more, for this reason.
+    /// Why writing has failed. Nothing is written after that.
     failed: Option<io::ErrorKind>,
-    /// The guests' streams that wait for room, by their numbers.
+    /// The streams of guests that wait for room, by number.
     waiting: HashMap<u64, Waker>,
     streams: u64,
-    /// Records that did not fit.
+    /// The number of records that were dropped.
     lost: u64,
 }
 
@@ -86,7 +86,7 @@ impl Shared {
         condition.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The writing thread's life: as long as there is a process, or until nothing can be written.
+    /// Runs the thread that writes, until writing fails.
     fn write_on(&self, mut to: File) {
         let mut piece = Vec::new();
         loop {
@@ -119,7 +119,7 @@ impl Shared {
     }
 }
 
-/// Writes all of it, to a description too that another process has set to O_NONBLOCK.
+/// Writes all bytes, even if another process has set O_NONBLOCK on the shared description.
 fn write_whole(to: &mut File, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match to.write(bytes) {
@@ -136,7 +136,7 @@ fn write_whole(to: &mut File, mut bytes: &[u8]) -> io::Result<()> {
 }
 
 impl Outlet {
-    /// Starts the thread that writes to a file.
+    /// Makes an output of a file, and starts its thread.
     ///
     /// # Errors
     /// The thread can't be started.
@@ -153,7 +153,7 @@ impl Outlet {
         Ok(Self(shared))
     }
 
-    /// The same for a descriptor of the process, which stays open.
+    /// Makes an output of a duplicate of this descriptor.
     ///
     /// # Errors
     /// The descriptor is not open, or the thread can't be started.
@@ -161,10 +161,10 @@ impl Outlet {
         Self::new(File::from(descriptor.try_clone_to_owned()?))
     }
 
-    /// Writes a record that is not to be cut. It waits for a regular file; anything else must have room, or the record is lost.
+    /// Writes a whole record. If there is no room, waits if the output is a regular file, and drops the record if not.
     ///
     /// # Errors
-    /// Nothing can be written any more.
+    /// Writing has failed before.
     pub(super) fn post(&self, record: &[u8]) -> io::Result<()> {
         let mut state = self.0.state();
         while self.0.patient && !state.has_room() {
@@ -179,18 +179,18 @@ impl Outlet {
         Ok(())
     }
 
-    /// How many records were lost since it was last asked, where there is room again.
+    /// Returns and resets the number of dropped records, if there is room to report it. Otherwise returns 0.
     pub(super) fn take_lost(&self) -> u64 {
         let mut state = self.0.state();
         if state.failed.is_none() && state.has_room() { std::mem::take(&mut state.lost) } else { 0 }
     }
 
-    /// How many records are lost.
+    /// Returns the number of dropped records.
     pub(super) fn lost(&self) -> u64 {
         self.0.state().lost
     }
 
-    /// Waits until all is written, as long as the reader takes something now and then, and no longer than `until`.
+    /// Waits until everything is written. Gives up at `until`, or if the reader takes nothing for half a second.
     pub(super) fn drain(&self, until: Instant) {
         let mut state = self.0.state();
         while state.length > 0 {
@@ -215,7 +215,7 @@ impl Outlet {
     }
 }
 
-/// Observers and the log write whole records.
+/// Each write is one record.
 impl Write for Outlet {
     fn write(&mut self, record: &[u8]) -> io::Result<usize> {
         self.post(record).map(|()| record.len())
@@ -242,11 +242,11 @@ impl StdoutStream for Outlet {
     }
 }
 
-/// A guest's end of an output: WASI 0.2's and 0.3's. It waits while there is no room, and with it that guest alone.
+/// A guest's stream to an output, for WASI 0.2 and 0.3. While there is no room the guest waits on its fiber.
 struct Stream {
     outlet: Outlet,
     number: u64,
-    /// How much it may still write.
+    /// The bytes that the last check-write allowed and that are not written yet.
     permit: usize,
 }
 
@@ -346,7 +346,7 @@ mod tests {
         (0..all).for_each(|_| outlet.post(&record).unwrap());
         let lost = outlet.lost() as usize;
         assert!(lost > 0 && lost < all, "{lost} of {all}");
-        // Nobody reads yet: this does not wait for long.
+        // There is no reader yet: the wait is short.
         let start = Instant::now();
         outlet.drain(start + 20 * READER);
         assert!(start.elapsed() < 10 * READER, "{:?}", start.elapsed());
@@ -380,7 +380,7 @@ mod tests {
         outlet.drain(Instant::now() + 20 * READER);
         assert!(read.iter().all(|byte| *byte == 7) && outlet.0.state().waiting.is_empty());
         assert!(matches!(Pin::new(&mut other).poll_write(&mut context, b"x"), Poll::Ready(Ok(1))));
-        // Nobody reads any more, and the guest has its EPIPE.
+        // The reader is gone: the guest gets EPIPE.
         drop(reader);
         for _ in 0..1000 {
             if matches!(one.check_write(), Err(StreamError::Closed)) {

@@ -113,7 +113,7 @@ fn stop_by_ctrl_c(interrupter: Interrupter, engine: Engine, observers: Observers
         let observers = observers.clone();
         std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(500));
-            // Nobody may read what is said last.
+            // There may be no reader.
             let last = std::thread::spawn(move || observers.finish(Instant::now() + LAST_LINES));
             for _ in 0..20 {
                 if last.is_finished() {
@@ -141,7 +141,7 @@ fn status(component: &Path, ended: Ended, advice: &str) -> Result<ExitCode, Fail
             }
             say!("{}: the guest trapped: {}{advice}", component.display(), error.root_cause());
             if let Some(trace) = error.downcast_ref::<WasmBacktrace>() {
-                // Each line is moved in: a function's name can't pass for a line of the command.
+                // Each line is indented, so that the name of a function can't look like a message of the command.
                 let lines: String = trace.to_string().lines().map(|line| format!("  {line}\n")).collect();
                 let _ = Stderr.write_all(printable_lines(&lines).as_bytes());
             }

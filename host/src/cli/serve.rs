@@ -107,7 +107,7 @@ struct Server {
     status: AtomicI32,
 }
 
-/// Standard output and error, which all guests share.
+/// The standard output and error that all guests share.
 struct Outputs(Outlet, Outlet);
 
 impl Outputs {
@@ -234,7 +234,7 @@ impl Server {
         self.engine.increment_epoch();
     }
 
-    /// The last things to do, wherever the command ends. Readers are waited for until then.
+    /// Does what remains at the end of the command. Waits for readers at most until `until`.
     fn finish(&self, until: Instant) {
         drop(self.file.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.observers.finish(until);
@@ -425,7 +425,7 @@ fn on_worker(start: impl AsyncFnOnce(&LocalSet) -> anyhow::Result<()>) -> anyhow
     if started.is_ok() {
         runtime.block_on(tasks);
     }
-    // A thread may wait for a file of a guest's for ever.
+    // A thread of the pool may be blocked in a guest's file, such as a FIFO, for ever.
     runtime.shutdown_background();
     started
 }

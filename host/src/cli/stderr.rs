@@ -1,7 +1,7 @@
-//! Standard error: this command's own words, the log, and what observers write there.
+//! Standard error: messages of this command, the log, and the output of observers.
 //!
-//! With one guest it is written at once. Where many guests share it (`share`), it is an [`Outlet`]: a reader who does not read makes
-//! lines be lost, and holds up nobody.
+//! By default it is written directly. After [`share`] it is an [`Outlet`]: if its reader does not read, lines are dropped and counted,
+//! and nobody waits.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd as _;
@@ -15,16 +15,16 @@ use super::text::printable;
 
 static SHARED: OnceLock<Outlet> = OnceLock::new();
 
-/// Gives standard error a thread of its own, for the rest of the process.
+/// Makes standard error an [`Outlet`] for the rest of the process.
 ///
 /// # Errors
-/// It is closed, or the thread can't be started.
+/// Standard error is closed, or the thread can't be started.
 pub(super) fn share() -> io::Result<Outlet> {
     let outlet = Outlet::of(io::stderr().as_fd())?;
     Ok(SHARED.get_or_init(|| outlet).clone())
 }
 
-/// Waits for what is still to be written, as long as somebody reads it, and no longer than `until`.
+/// Waits until everything is written, at most until `until`.
 pub(super) fn finish(until: Instant) {
     if let Some(outlet) = SHARED.get() {
         tell_lost(outlet);
@@ -39,12 +39,12 @@ fn tell_lost(outlet: &Outlet) {
     }
 }
 
-/// Says something, on one line. That nobody reads it any more is no reason to fail.
+/// Prints a message on one line. Errors are ignored: a closed standard error must not end the command.
 pub(super) fn say(words: std::fmt::Arguments<'_>) {
     let _ = Stderr.write_all(format!("sandsock: {}\n", printable(&words.to_string())).as_bytes());
 }
 
-/// Standard error as it is now: each write is one record.
+/// Writes to standard error, direct or shared. Each write is one record.
 pub(super) struct Stderr;
 
 impl Write for Stderr {
@@ -64,7 +64,7 @@ impl Write for Stderr {
     }
 }
 
-/// The log's lines, which may hold what a guest or a file's name says.
+/// Writes lines of the log, escaped: they may hold text of a guest or the name of a file.
 pub(super) struct Log;
 
 impl Write for Log {

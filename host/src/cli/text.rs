@@ -1,7 +1,7 @@
-//! Texts that others may have made up, for a terminal.
+//! Untrusted text for a terminal.
 
-/// A text for one line of a terminal: whatever would steer it, hide or turn the words around it, or begin a line of its own stands
-/// as an escape. It may be the name of a file or of an import, or come from a component.
+/// Escapes a text for one line of a terminal: control characters, newlines, and characters that are invisible or change the direction
+/// of text. Names of files and of imports need it, and everything else that comes from a component.
 pub(super) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
@@ -13,7 +13,7 @@ pub(super) fn printable(text: &str) -> String {
     shown
 }
 
-/// The same for a text of several lines, each of which stays one.
+/// Escapes each line of a text.
 pub(super) fn printable_lines(text: &str) -> String {
     text.lines().map(|line| printable(line) + "\n").collect()
 }
@@ -29,7 +29,7 @@ mod tests {
             ("\x1b[31mred\x1b]0;title\x07", "\\u{1b}[31mred\\u{1b}]0;title\\u{7}"),
             ("one\ntwo\r\tthree\x08", "one\\ntwo\\r\\tthree\\u{8}"),
             ("\u{9b}31m", "\\u{9b}31m"),
-            // What turns or hides text without being a control character.
+            // Characters that reverse or hide text and are no control characters.
             ("a\u{202e}b\u{200b}c\u{2066}d\u{2028}e", "a\\u{202e}b\\u{200b}c\\u{2066}d\\u{2028}e"),
         ] {
             assert_eq!(printable(text), shown);

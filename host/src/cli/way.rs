@@ -1,6 +1,7 @@
-//! The way by which a path leads somewhere: who may write in a folder on it may lead it elsewhere.
+//! The way of a path: every folder that the kernel looks into while it resolves the path. Write access to any of them is enough to
+//! make the path lead elsewhere.
 //!
-//! Folders are compared by device and inode. A folder that is mounted in several places has a way by each.
+//! Folders are compared by device and inode, and a folder that is mounted in several places is known by all of them.
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -9,32 +10,32 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
-/// man 7 path_resolution: the kernel follows 40 links at most.
+/// man 7 path_resolution: the kernel follows at most 40 links.
 const LINKS: usize = 40;
 
-/// A file or a folder, whatever its names are: device and inode.
+/// The identity of a file or folder, independent of its names: device and inode.
 pub(super) type Id = (u64, u64);
 
-/// What a path leads to, every link followed.
+/// Returns the identity of the file that a path leads to, all links followed.
 ///
 /// # Errors
-/// Nothing is there, or it can't be looked at.
+/// The path leads to nothing, or can't be looked at.
 pub(super) fn id(path: &Path) -> io::Result<Id> {
     path.metadata().map(|there| (there.dev(), there.ino()))
 }
 
-/// How the kernel walks a path (man 7 path_resolution).
+/// How the kernel resolves a path (man 7 path_resolution).
 pub(super) struct Way {
-    /// The folders in which a name was looked up, by their real paths. Those above each are here too.
+    /// The folders in which a name was looked up, by their real paths. All folders above them are included.
     pub(super) folders: Vec<PathBuf>,
-    /// The folders among them in which the name was a link.
+    /// The folders in which the name was a link.
     pub(super) links: Vec<PathBuf>,
-    /// The real path of the end. Below the last folder that is there the names are as they were given.
+    /// The real path of the end. Names that do not exist are kept as they were given.
     pub(super) end: PathBuf,
 }
 
 impl Way {
-    /// Walks a path, a relative one from the working directory.
+    /// Resolves a path. A relative path starts in the working directory.
     pub(super) fn of(path: &Path) -> Self {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let names =
@@ -73,14 +74,14 @@ pub(super) struct Mounts(Vec<Mount>);
 struct Mount {
     /// The device, as `major:minor`.
     device: Vec<u8>,
-    /// Which folder of the file system is mounted.
+    /// The folder of the file system that is mounted.
     root: PathBuf,
-    /// Where.
+    /// The folder that it is mounted on.
     point: PathBuf,
 }
 
 impl Mounts {
-    /// What /proc says; nothing where there is none.
+    /// Reads them from /proc. The list is empty if there is no /proc.
     pub(super) fn read() -> Self {
         Self::parse(&std::fs::read("/proc/self/mountinfo").unwrap_or_default())
     }
@@ -93,7 +94,7 @@ impl Mounts {
         Self(text.split(|byte| *byte == b'\n').filter_map(mount).collect())
     }
 
-    /// The paths by which a folder can be reached, its own real path first.
+    /// Returns all paths of a folder, its own real path first.
     fn names(&self, real: &Path) -> Vec<PathBuf> {
         let mut names = vec![real.to_owned()];
         let Ok(own) = id(real) else { return names };
@@ -103,19 +104,19 @@ impl Mounts {
         let place = mounted.root.join(real.strip_prefix(&mounted.point).unwrap_or(Path::new("")));
         let same = self.0.iter().filter(|mount| mount.device == mounted.device);
         let others = same.filter_map(|mount| Some(mount.point.join(place.strip_prefix(&mount.root).ok()?)));
-        // What another mount hides is not there.
+        // Another mount may hide the folder.
         names.extend(others.filter(|name| name != real && id(name).is_ok_and(|there| there == own)));
         names
     }
 
-    /// A folder and all those above it, by each of its names.
+    /// Returns the folder and all folders above it, by each of its paths.
     pub(super) fn above(&self, real: &Path) -> HashSet<Id> {
         let names = self.names(real);
         names.iter().flat_map(|name| name.ancestors()).filter_map(|folder| id(folder).ok()).collect()
     }
 }
 
-/// A field of mountinfo: what would separate fields or lines is written in octal.
+/// Decodes a field of mountinfo, where spaces and newlines are written in octal.
 fn path(field: &[u8]) -> PathBuf {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
@@ -135,7 +136,7 @@ fn path(field: &[u8]) -> PathBuf {
     PathBuf::from(OsString::from_vec(bytes))
 }
 
-/// Whether a folder, or one below it, holds this very file under another name. `None` after `most` entries.
+/// Returns whether a folder or any folder below it has a hard link to this file. None after `most` entries.
 pub(super) fn holds_link(folder: &Path, file: Id, most: usize) -> Option<bool> {
     let mut left = vec![folder.to_owned()];
     let mut seen = 0;
@@ -147,7 +148,7 @@ pub(super) fn holds_link(folder: &Path, file: Id, most: usize) -> Option<bool> {
             }
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => left.push(entry.path()),
-                // Of a link's own inode only the link is there.
+                // Symbolic links are not followed: WASI follows none that leads out of the folder.
                 Ok(_) if entry.metadata().is_ok_and(|there| (there.dev(), there.ino()) == file) => return Some(true),
                 _ => {}
             }
@@ -156,10 +157,10 @@ pub(super) fn holds_link(folder: &Path, file: Id, most: usize) -> Option<bool> {
     Some(false)
 }
 
-/// The files that this process is made of: its program and libraries.
+/// Returns the files that this process runs: its program and libraries.
 pub(super) fn own_files() -> Vec<PathBuf> {
     let maps = std::fs::read("/proc/self/maps").unwrap_or_default();
-    // man 5 proc_pid_maps: the path is last, and begins with a slash where it is one.
+    // man 5 proc_pid_maps: the path is the last field and begins with a slash.
     let file = |line: &[u8]| {
         let at = line.iter().position(|byte| *byte == b'/')?;
         Some(PathBuf::from(OsStr::from_bytes(&line[at..])))
@@ -192,9 +193,9 @@ mod tests {
         for folder in [PathBuf::from("/"), root.clone(), at("links"), at("real"), at("real/deep")] {
             assert!(way.folders.contains(&folder), "{folder:?} is not in {:?}", way.folders);
         }
-        // man 7 path_resolution: `..` is that of the folder where the link led.
+        // man 7 path_resolution: `..` after a link is the parent of the folder that the link led to.
         assert_eq!(Way::of(&at("to/../file")).end, at("real/file"));
-        // What is not there is as it was given, and a circle ends.
+        // Names that do not exist are kept, and a circle of links ends.
         assert_eq!(Way::of(&at("none/../none/x")).end, at("none/x"));
         symlink("loop", at("loop")).unwrap();
         assert_eq!(Way::of(&at("loop")).end, at("loop"));

@@ -708,8 +708,8 @@ impl Policy {
 
     /// The folder that each rule about UNIX paths fixes, absolute, with the rule's text and whether it denies.
     ///
-    /// Paths are judged by their names. A guest that can rename or link files in such a folder, above it or below it by another
-    /// way, such as a folder of WASI, gets round the rule.
+    /// Paths are judged by their names. A guest that can rename or link files in, above or below such a folder by other means, for
+    /// example in a folder of WASI, can evade the rule.
     pub fn unix_folders(&self) -> impl Iterator<Item = (PathBuf, &str, bool)> {
         [(&self.allow, false), (&self.deny, true)].into_iter().flat_map(|(rules, deny)| {
             let both = rules.unix_connect.folders().chain(rules.unix_bind.folders());

@@ -45,8 +45,8 @@ impl UnixRules {
         self.groups.is_empty() && self.names.is_empty() && self.patterns.is_empty()
     }
 
-    /// The folder that each path rule fixes, absolute: its longest part without a pattern. A rule that denies has the folder's real
-    /// place as well.
+    /// Returns the folder that each path rule fixes, absolute: its longest part without a pattern. A rule that denies also has the
+    /// folder's real path.
     pub(super) fn folders(&self) -> impl Iterator<Item = (PathBuf, &str)> {
         self.groups.iter().flat_map(|(directory, group)| {
             let folder = Path::new("/").join(OsStr::from_bytes(directory.strip_prefix(b"/").unwrap_or(directory)));

@@ -1,5 +1,5 @@
-//! No guest changes what a rule means, or what the command trusts, by names and files in a folder that it has: such a folder is given
-//! to be read alone, or not at all.
+//! A guest can't use its folders to change what a rule means or what the command trusts: such folders are refused unless they are
+//! read-only.
 
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
@@ -17,7 +17,7 @@ fn run(args: &[&str]) -> Output {
     command.timeout(Duration::from_secs(60)).arg("run").args(args).output().expect("runs")
 }
 
-/// What the guest would play with.
+/// Makes the sockets and files that the guest tries to change.
 fn fill(root: &Path) -> Vec<UnixListener> {
     for folder in ["app", "admin", "empty"] {
         std::fs::create_dir(root.join(folder)).expect("makes");
@@ -36,7 +36,7 @@ pub(crate) fn attack_dirs_names_denied() {
         (format!("unix-connect={}/app/*.sock", root.display()), format!("unix-connect={}/admin/**", root.display()));
     let (text, policy) = (root.display().to_string(), root.join("policy.toml").display().to_string());
     let rules = ["--allow", &allow, "--deny", &deny];
-    // To write there is not given, by whichever of the folder's names.
+    // A writable folder is refused, by each of its names.
     let named = other.path().join("named");
     symlink(&root, &named).expect("links");
     for given in [text.clone(), format!("{text}/app"), format!("{text}/admin"), named.display().to_string()] {
@@ -50,7 +50,7 @@ pub(crate) fn attack_dirs_names_denied() {
     std::fs::remove_file(named).expect("is there");
     let output = run(&["--policy", &policy, "--dir", &format!("{text}::/r"), &guest, &text]);
     assert_eq!(output.status.code(), Some(125), "{output:?}");
-    // To read is, and then nothing that writes succeeds.
+    // A read-only folder is given, and no act that writes succeeds in it.
     let (read_only, free_option) = (format!("{text}::/r:ro"), format!("{}::/t", free.display()));
     let given = [&rules[..], &["--policy", &policy, "--dir", &read_only, "--dir"]].concat();
     let output = run(&[&given[..], &[&free_option, &guest, &text]].concat());
@@ -65,7 +65,7 @@ pub(crate) fn attack_dirs_names_denied() {
     assert_eq!(names(&root), ["admin", "app", "empty", "policy.toml"]);
     assert_eq!((names(&root.join("app")), names(&root.join("admin"))), (vec!["own.sock".into()], vec!["ctl".into()]));
     assert_eq!(names(&free.join("app")), ["own.sock"]);
-    // The twin does all of it in a folder that no rule speaks of.
+    // The twin does all of it in a folder that no rule names.
     let output = run(&[&given[..], &[&free_option, &guest, "twin", &text]].concat());
     assert!(output.status.success(), "{output:?}");
     assert_eq!(names(&free.join("app")), ["linked.sock", "own.sock", "renamed.sock", "soft.sock"]);
@@ -73,7 +73,7 @@ pub(crate) fn attack_dirs_names_denied() {
     assert_eq!(names(&root), ["admin", "app", "empty", "policy.toml"]);
 }
 
-/// A folder is opened once: what is put in its place while the command runs leads no later instance elsewhere.
+/// A folder is opened once: a link that replaces it while the command runs has no effect on later instances.
 #[test]
 fn attack_dirs_link_made_while_served_leads_nowhere() {
     let (folder, apart) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
@@ -85,14 +85,14 @@ fn attack_dirs_link_made_while_served_leads_nowhere() {
     let (outer, inner) = (format!("{}::/outer", root.display()), format!("{}/given::/given:ro", root.display()));
     let serving = Serving::start(socket.path(), &["--dir", &outer, "--dir", &inner], Stdio::null(), Stdio::null());
     assert_eq!(ask(&mut serving.connect(), "read /given/name"), "its own");
-    // As a guest may that has the outer folder.
+    // A guest with the outer folder could do the same.
     std::fs::rename(root.join("given"), root.join("moved")).expect("renames");
     symlink(apart.path(), root.join("given")).expect("links");
     assert_eq!(ask(&mut serving.connect(), "read /given/name"), "its own");
     assert_eq!(ask(&mut serving.connect(), "read /outer/moved/name"), "its own");
     assert_ne!(ask(&mut serving.connect(), "read /outer/given/name"), "secret");
     drop(serving);
-    // The next command sees the link for what it is.
+    // The next command refuses the link.
     let output = run(&["--dir", &outer, "--dir", &inner, &programs::cli_end_ok.path().display().to_string(), "ok"]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(125) && said.contains(" goes by a link in "), "{said}");

@@ -1,4 +1,5 @@
-//! A reader who does not read stops nobody but the guest that writes to him: not the guests of the same worker, and not the end.
+//! A reader that does not read holds up only the guest that writes to it, not the other guests of its worker, nor the end of the
+//! command.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
@@ -60,7 +61,7 @@ impl Drop for Serving {
     }
 }
 
-/// Says a line, and hears one.
+/// Sends a line and returns the answer.
 pub(super) fn ask(connection: &mut BufReader<UnixStream>, words: &str) -> String {
     connection.get_mut().write_all(format!("{words}\n").as_bytes()).expect("writes");
     let mut answer = String::new();
@@ -81,7 +82,7 @@ pub(crate) fn attack_output_unread_waits() {
         let mut serving = Serving::start(folder.path(), options, stdout, stderr);
         let mut guests = [serving.connect(), serving.connect()];
         guests[0].get_mut().write_all(format!("{flood}\n").as_bytes()).expect("writes");
-        // What is held for the reader is full by then.
+        // The buffer is full by then.
         std::thread::sleep(Duration::from_millis(500));
         for _ in 0..100 {
             assert_eq!(ask(&mut guests[1], "count"), "alive", "{flood}");
@@ -90,7 +91,7 @@ pub(crate) fn attack_output_unread_waits() {
         assert_eq!(serving.end().code(), Some(0), "{flood}");
         drop(reader);
     }
-    // The twin's reader reads, though late: its guest's words arrive whole.
+    // The twin's reader reads late, and gets every byte.
     const BYTES: usize = 4 << 20;
     let folder = tempfile::tempdir().expect("a folder");
     let (mut reader, writer) = std::io::pipe().expect("a pipe");
@@ -108,7 +109,7 @@ pub(crate) fn attack_output_unread_waits() {
     assert_eq!(serving.end().code(), Some(0));
 }
 
-/// More than is held for a reader.
+/// More records than fit into a buffer.
 const DENIALS: usize = 20_000;
 
 #[test]
@@ -130,7 +131,7 @@ fn attack_output_of_observers_unread_is_lost_and_counted() {
         assert_eq!(ask(&mut guests[1], "count"), "alive", "{option}");
         assert_eq!(serving.end().code(), Some(0), "{option}");
         let said = std::fs::read_to_string(said).expect("is there");
-        // A capture has nothing of what was denied, and the counters are few.
+        // Denied calls are not in a capture, and statistics are short.
         let lost = option.starts_with("--audit") || option.starts_with("--trace");
         assert_eq!(said.contains("records are lost; how many is told at the end"), lost, "{option}: {said}");
         assert_eq!(said.contains(" records were lost: its reader was too slow"), lost, "{option}: {said}");
@@ -170,7 +171,7 @@ fn attack_output_of_observers_to_a_file_or_a_reader_is_whole() {
         if !fifo {
             assert_eq!(lines, DENIALS, "{said}");
         }
-        // A reader may be slower than this machine's guests: then it is said.
+        // The reader may be slower than the guest: then the loss is reported.
         assert_eq!(lines == DENIALS, !said.contains("were lost"), "{said}");
     }
 }

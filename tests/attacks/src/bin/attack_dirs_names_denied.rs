@@ -1,7 +1,7 @@
-//! Tries to change, in a folder that it has, what the policy judges by names and what the command trusts: renames, links, writes.
+//! Tries to change the names that the policy judges and the files that the command trusts: renames, links, writes.
 //!
-//! `/r` is the folder of the policy's own sockets, given to be read alone; `/t` has the same files, may be written, and no rule speaks
-//! of it. Its twin does the same there.
+//! `/r` is the folder of the policy's sockets and is read-only. `/t` has the same files, is writable, and no rule names it: the twin
+//! acts there.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
@@ -31,7 +31,7 @@ fn main() -> Result<()> {
         }
     }
     if !twin {
-        // Nor from one into the other, where both are in one file system.
+        // Both folders are in one file system.
         for (what, result) in [
             ("link out", fs::hard_link("/r/admin/ctl", "/t/app/out.sock")),
             ("rename out", fs::rename("/r/admin/ctl", "/t/app/out.sock")),
@@ -48,10 +48,10 @@ fn main() -> Result<()> {
     connect("app/own.sock")
 }
 
-/// Something that takes the right to write in the folder.
+/// An act that needs write access to the folder.
 type Act = fn(&str) -> io::Result<()>;
 
-/// They build on each other: a file is renamed before its folder is.
+/// The order matters: a file is renamed before its folder.
 const ACTS: &[(&str, Act)] = &[
     ("hard link", |at| fs::hard_link(format!("{at}/admin/ctl"), format!("{at}/app/linked.sock"))),
     #[allow(deprecated)]

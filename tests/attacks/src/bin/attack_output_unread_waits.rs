@@ -46,7 +46,7 @@ fn answer(line: &str) -> String {
         }
         "denials" => {
             for _ in 0..count() {
-                // Refused by the policy, whether at once or when it would reach somebody.
+                // The policy refuses the socket or the send.
                 let sent = Socket::new(AF_INET, SOCK_DGRAM, 0).and_then(|socket| socket.sendto(b"x", 0, ("192.0.2.1", 9)));
                 assert_eq!(sent.expect_err("no grant").errno(), Some(13));
             }
