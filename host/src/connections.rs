@@ -8,8 +8,8 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lower, Resource};
 
 use crate::bindings::sandsock::socket::types::{Address, SocketKind, Wait};
-use crate::ctx::{SandsockCtx, SandsockView};
-use crate::descriptor::{Closing, Descriptor, Handle, Place};
+use crate::ctx::SandsockView;
+use crate::descriptor::{Closing, Descriptor, Handle};
 use crate::error::Outcome;
 use crate::family;
 use crate::netdb;
@@ -49,11 +49,7 @@ pub(crate) async fn connect<T: SandsockView>(
         }
         *left = None;
         let own = Arc::clone(&handle);
-        let places = blocking_places(view.ctx)?;
-        let job = pool::BLOCKING.start(move || {
-            let _places = places;
-            sys::connect(own.fd(), permit).0
-        })?;
+        let job = pool::BLOCKING.reserve(&view.ctx.user)?.start(move || sys::connect(own.fd(), permit).0)?;
         return under_way(finish_on_pool(store, &d, job, &handle, &mut patience).await, wait);
     }
     // A socket that blocks learns the end from connect(2) itself, which leaves it as a call that blocked would: connected, or
@@ -87,12 +83,6 @@ pub(crate) async fn connect<T: SandsockView>(
         let judge = view.ctx.judge();
         permit = if judge.is_current(&last) { last } else { judge.connect(kind, &address)? };
     }
-}
-
-/// A thread's place in the pool, and one of the few that this instance may have; EAGAIN where there is none.
-fn blocking_places(ctx: &SandsockCtx) -> Result<(Place, Place), Errno> {
-    let places = ctx.blocking.take().and_then(|own| Ok((own, pool::BLOCKING.place()?)));
-    places.map_err(|_| Errno::AGAIN)
 }
 
 /// Linux tells a wait that never began, or that SO_SNDTIMEO ended, as EINPROGRESS.
@@ -222,12 +212,9 @@ async fn accept_on_pool<T: SandsockView>(
             if !is_ready(handle, PollFlags::IN) {
                 patience.again(store, handle, PollFlags::IN).await?;
             }
-            let places = blocking_places(store.data_mut().sandsock().ctx)?;
+            let thread = pool::BLOCKING.reserve(&store.data_mut().sandsock().ctx.user)?;
             let own = Arc::clone(handle);
-            pool::BLOCKING.start(move || {
-                let _places = places;
-                sys::accept(own.fd(), has_names(kind))
-            })?
+            thread.start(move || sys::accept(own.fd(), has_names(kind)))?
         }
     };
     let result = wait_for(store, &job, handle, patience, PollFlags::IN).await;

@@ -20,11 +20,9 @@ use crate::inherit::{Inheritance, Inherited};
 use crate::observe::{self, Observer, Watch};
 use crate::permit::Judge;
 use crate::policy::{Decision, Limits, Pins, Policy, TokenBucket};
+use crate::pool;
 use crate::unix_names::UnixNames;
 use crate::wait::{Interrupter, Mode, Waiter};
-
-/// How many of the blocking pool's threads one instance may hold.
-const BLOCKING_MAX: usize = 4;
 
 /// Linux's own limit of a host name (man 2 gethostname: HOST_NAME_MAX).
 const HOST_NAME_MAX: usize = 64;
@@ -40,8 +38,8 @@ pub struct SandsockCtx {
     pub(crate) waiter: Waiter,
     pub(crate) places: Places,
     pub(crate) pollers: Places,
-    /// Calls under way in the pool of blocking threads: one guest must not take all of them.
-    pub(crate) blocking: Places,
+    /// The instance, as a user of the pools of threads.
+    pub(crate) user: pool::User,
     pub(crate) rights: Rights,
     pub(crate) buffers: Arc<Buffers>,
     pub(crate) lookups: TokenBucket,
@@ -64,6 +62,7 @@ pub struct SandsockCtx {
 impl SandsockCtx {
     /// Starts a builder for a context under this policy.
     pub fn builder(policy: Arc<Policy>) -> SandsockCtxBuilder {
+        let family = pool::Family::of(Arc::as_ptr(&policy).addr());
         SandsockCtxBuilder {
             policy,
             mode: Mode::Thread,
@@ -75,6 +74,7 @@ impl SandsockCtx {
             observers: Vec::new(),
             instances: Arc::default(),
             instance: None,
+            family,
         }
     }
 
@@ -168,6 +168,8 @@ pub struct SandsockCtxBuilder {
     instances: Arc<AtomicU64>,
     /// The number of the next context, where it is given.
     instance: Option<u64>,
+    /// The contexts under this policy, as users of the pools of threads.
+    family: Arc<pool::Family>,
 }
 
 impl std::fmt::Debug for SandsockCtxBuilder {
@@ -253,15 +255,16 @@ impl SandsockCtxBuilder {
         let limits = self.policy.limits();
         let instance = self.instance.unwrap_or_else(|| self.instances.fetch_add(1, Ordering::Relaxed) + 1);
         let observers: Vec<_> = self.observers.iter().cloned().chain(observe::log()).collect();
+        let user = pool::User::of(&self.family);
         let watch = Watch::new(instance, &observers, self.real_numbers, limits.transfer_bytes as usize);
         Ok(SandsockCtx {
             expired_name: RefCell::default(),
             pins: RefCell::new(Pins::new(Instant::now())),
             waiter: Waiter::new(self.mode, self.real_numbers, watch.clone())?,
             places: Places::new(limits.descriptors as usize),
-            blocking: Places::new(BLOCKING_MAX),
             pollers: Places::new(limits.pollers as usize),
-            rights: Rights::new(limits.rights_in_flight as usize),
+            rights: Rights::new(limits.rights_in_flight as usize, user.clone()),
+            user,
             buffers: Buffers::new(limits.buffer_bytes),
             lookups: TokenBucket::new(limits.lookups_per_second, limits.lookups_per_second, Instant::now()),
             lookups_pending: Places::new(limits.lookups_pending as usize),

@@ -19,9 +19,6 @@ use crate::pool;
 use crate::sys;
 use crate::wait::Registration;
 
-/// How many closes of one instance may linger at once; what is closed beyond leaves the rest to the kernel.
-const LINGERING_MAX: usize = 16;
-
 /// How many receives wait before their first attempt, after two that had to wait.
 const EXPECTED_WAITS: u8 = 64;
 
@@ -569,11 +566,11 @@ impl Handle {
         });
         if waits
             && last
-            && let (Ok(own), Ok(thread)) = (self.open.rights.lingering.take(), pool::CLOSES.place())
+            && let Ok(thread) = pool::CLOSES.reserve(&self.open.rights.user)
         {
             let shares: Vec<_> = self.open.charge.shares().collect();
-            let job = pool::CLOSES.start(move || {
-                let _held = (own, thread, shares);
+            let job = thread.start(move || {
+                let _held = shares;
                 if seconds != 0 {
                     sys::set_linger(fd.as_fd(), Some(seconds));
                 }
@@ -692,8 +689,8 @@ impl Drop for Place {
 pub(crate) struct Rights {
     parcels: Arc<Mutex<Vec<Parcel>>>,
     limit: usize,
-    /// Closes of the instance that linger.
-    lingering: Places,
+    /// The instance, whose closes may linger in a pool of threads.
+    user: pool::User,
 }
 
 /// Descriptors on their way through one description.
@@ -713,8 +710,8 @@ impl Parcel {
 }
 
 impl Rights {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { parcels: Arc::default(), limit, lingering: Places::new(LINGERING_MAX) }
+    pub(crate) fn new(limit: usize, user: pool::User) -> Self {
+        Self { parcels: Arc::default(), limit, user }
     }
 
     fn parcels(&self) -> MutexGuard<'_, Vec<Parcel>> {

@@ -7,6 +7,7 @@ mod hosts;
 mod reverse;
 mod services;
 mod system;
+mod table;
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,7 @@ pub(crate) use system::{host_name, interface_index, interface_name, interfaces, 
 use crate::bindings::sandsock::socket::types::{NameError, Wait};
 use crate::ctx::SandsockView;
 use crate::error::{Fault, Outcome};
-use crate::pool;
+use crate::pool::{self, Pool};
 use crate::sys::NameFailure;
 use crate::wait::{self, now};
 
@@ -66,16 +67,17 @@ fn name_answer<T>(outcome: Result<T, Failure>) -> wasmtime::Result<(Result<T, Na
     },))
 }
 
-/// Runs a call of the system's that may block on the pool of names, and waits for it.
+/// Runs a call of the system's that may block on a pool, and waits for it.
 async fn run<T: SandsockView, R: Send + 'static>(
     store: &mut StoreContextMut<'_, T>,
+    pool: &'static Pool,
     deadline: Option<u64>,
     call: impl FnOnce() -> R + Send + 'static,
 ) -> Outcome<R> {
     let ctx = &mut *store.data_mut().sandsock().ctx;
-    // The place is the job's: a call that nobody waits for any more still counts until it ends.
+    // The place is the job's: a call under way that nobody waits for any more still counts until it ends.
     let place = ctx.lookups_pending.take().map_err(|_| Errno::AGAIN)?;
-    let job = pool::NAMES.start(move || {
+    let job = pool.start(&ctx.user, move || {
         let result = call();
         drop(place);
         result
@@ -86,11 +88,14 @@ async fn run<T: SandsockView, R: Send + 'static>(
     }
 }
 
-/// As `run`, for what may ask a name server: within the instance's rate, since a question is a message to whoever answers it.
+/// Asks for a name or an address: within the instance's rate, since a question is a message to whoever answers it.
+///
+/// `is_local` says whether the hosts file answers. Then the call, which is told so, does not wait behind those that ask a name server.
 async fn ask<T: SandsockView, R: Send + 'static>(
     store: &mut StoreContextMut<'_, T>,
     wait: Wait,
-    call: impl FnOnce() -> R + Send + 'static,
+    is_local: impl FnOnce() -> bool + Send + 'static,
+    call: impl FnOnce(bool) -> R + Send + 'static,
 ) -> Outcome<R> {
     if matches!(wait, Wait::None) {
         return Err(Errno::AGAIN.into());
@@ -108,5 +113,9 @@ async fn ask<T: SandsockView, R: Send + 'static>(
         }
         ctx.waiter.sleep(Some(ready)).await?;
     }
-    run(store, deadline, call).await
+    let first = run(store, &pool::TABLES, deadline, move || if is_local() { Ok(call(true)) } else { Err(call) });
+    match first.await? {
+        Ok(answer) => Ok(answer),
+        Err(call) => run(store, &pool::NAMES, deadline, move || call(false)).await,
+    }
 }

@@ -22,6 +22,7 @@ mod trace;
 mod traffic;
 mod value;
 mod watch;
+mod writer;
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io;
@@ -36,7 +37,7 @@ pub(crate) use log::log;
 pub use pcap::Pcap;
 pub use stats::{Counters, Stats};
 pub use trace::Trace;
-pub use value::{Bytes, Failure, SocketAddress, Value, Waiting};
+pub use value::{Bytes, Failure, List, SocketAddress, Value, Waiting};
 pub(crate) use value::{Shown, shown_case, shown_record};
 pub(crate) use watch::{Look, Watch, Watched, begin, end};
 
@@ -44,9 +45,10 @@ use crate::policy::Decision;
 
 /// Gets what one guest instance, or many, do.
 ///
-/// Its methods are called on the guest's own thread, one at a time for one instance, and at once for several: they should be short,
-/// and can't use the context. What they can't do (write, for example) they keep to themselves: no observer changes what a guest
-/// gets.
+/// Its methods are called on the guest's own thread, one at a time for one instance, and at once for several. That thread may be
+/// other guests' as well: they should be short and wait for nothing, and can't use the context. What they can't do (write, for
+/// example) they keep to themselves: no observer changes what a guest gets. Those of this module that write do so on a thread of
+/// their own, and lose, and count, what does not fit into its queue.
 pub trait Observer: Send + Sync {
     /// What it wants to be told. Asked once for each context.
     fn wants(&self) -> Wants;
@@ -81,6 +83,9 @@ pub trait Observer: Send + Sync {
     fn ended(&self, instance: u64) {
         let _ = instance;
     }
+
+    /// Writes what it holds back, or gives that up where its output takes nothing: before the process ends without dropping it.
+    fn flush(&self) {}
 }
 
 /// What an observer wants to be told.
@@ -194,6 +199,8 @@ pub struct Socket {
     pub peer: Option<SocketAddress>,
     /// UDP_SEGMENT, which cuts what is sent into datagrams; asked for with the addresses.
     pub segment: u16,
+    /// UDP_CORK, by which several sends are one datagram; asked for with the addresses.
+    pub corked: bool,
 }
 
 /// Makes a file that only its owner may read, or empties the one that is there and makes it so.
@@ -207,25 +214,4 @@ pub fn create(path: &Path) -> io::Result<File> {
         file.set_permissions(Permissions::from_mode(0o600))?;
     }
     Ok(file)
-}
-
-/// Where an observer writes. The first failure is told, and ends the writing.
-struct Sink {
-    to: Option<Box<dyn io::Write + Send>>,
-    what: &'static str,
-}
-
-impl Sink {
-    fn new(what: &'static str, to: impl io::Write + Send + 'static) -> Self {
-        Self { to: Some(Box::new(to)), what }
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(to) = &mut self.to
-            && let Err(error) = to.write_all(bytes).and_then(|()| to.flush())
-        {
-            tracing::warn!("the {} ends here: {error}", self.what);
-            self.to = None;
-        }
-    }
 }

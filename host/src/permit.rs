@@ -225,7 +225,8 @@ impl Control {
 #[derive(Debug)]
 pub(crate) struct Resolve {
     name: String,
-    asked: CString,
+    whole: bool,
+    searched: bool,
 }
 
 impl Resolve {
@@ -234,9 +235,17 @@ impl Resolve {
         &self.name
     }
 
-    /// What the resolver is asked for: the same, and the last dot that the guest wrote, which says that the name is whole.
-    pub(crate) fn into_asked(self) -> CString {
-        self.asked
+    /// Whether the guest wrote the last dot, which says that the name is whole.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// What the resolver is asked for: the name with its last dot, by which no search list and no alias of the host's environment
+    /// makes another one of it. A single label that was granted as such goes without, and so does what the hosts file answers, which
+    /// has no dots.
+    pub(crate) fn asked(&self, in_hosts_file: bool) -> Result<CString, Errno> {
+        let dot = self.whole || !(in_hosts_file || self.searched);
+        sys::c_string(&if dot { format!("{}.", self.name) } else { self.name.clone() })
     }
 }
 
@@ -540,13 +549,30 @@ impl<'a> Judge<'a> {
         Ok(self.permit(SetOption { level, name, value }))
     }
 
-    pub(crate) fn resolve(&self, host: &str) -> Outcome<Permit<Resolve>> {
+    /// `search` gives the domains of the resolver's search list.
+    pub(crate) fn resolve(&self, host: &str, search: impl FnOnce() -> Vec<String>) -> Outcome<Permit<Resolve>> {
         self.decide(&Request::Resolve(host))?;
         let name = normalise_name(host).map_err(|_| Errno::INVAL)?.into_owned();
         // IDNA: the other characters that part labels.
         let whole = host.ends_with(['.', '\u{3002}', '\u{ff0e}', '\u{ff61}']);
-        let asked = sys::c_string(&if whole { format!("{name}.") } else { name.clone() })?;
-        Ok(self.permit(Resolve { name, asked }))
+        let policy = &self.ctx.policy;
+        let searched = !whole && policy.grants_label(&name);
+        if searched && policy.denies_names() {
+            let candidates: Vec<_> = search().into_iter().map(|domain| format!("{name}.{domain}")).collect();
+            self.other_names(&name, &candidates)?;
+        }
+        Ok(self.permit(Resolve { name, whole, searched }))
+    }
+
+    /// Judges other names of one that may be looked up: what a search list makes of it, canonical names, aliases.
+    pub(crate) fn other_names(&self, name: &str, others: &[String]) -> Outcome<()> {
+        for other in others {
+            if let Err(denial) = self.ctx.policy.judge_other_name(name, other) {
+                self.ctx.tell(|time| Decision::denied(time, Verb::Resolve.name(), other.clone(), &denial));
+                return Err(denial.into());
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn reverse_resolve(&self, address: IpAddr) -> Outcome<Permit<ReverseResolve>> {

@@ -905,13 +905,85 @@ pub(crate) struct Hints {
     pub(crate) flags: i32,
 }
 
-/// getaddrinfo(3) of a name. It blocks: for the name pool's threads alone.
+/// How a name is looked up.
+#[derive(Clone, Copy)]
+pub(crate) struct Lookup {
+    /// The hosts file has it, and is asked first.
+    pub(crate) in_hosts_file: bool,
+    /// The names that lead to the answer are wanted: aliases and canonical names.
+    pub(crate) other_names: bool,
+}
+
+/// getaddrinfo(3) of a name, and the other names of the answer where they are wanted. It blocks: for the pools' threads alone.
 pub(crate) fn get_address_info(
     permit: Permit<Resolve>,
     service: Option<&CStr>,
-    hints: Hints,
-) -> Result<Vec<AddressInfo>, NameFailure> {
-    address_info(Some(&permit.into_act().into_asked()), service, hints)
+    mut hints: Hints,
+    lookup: Lookup,
+) -> Result<(Vec<AddressInfo>, Vec<String>), NameFailure> {
+    without_host_aliases()?;
+    let name = permit.into_act().asked(lookup.in_hosts_file).map_err(NameFailure::System)?;
+    let canonical = hints.flags & libc::AI_CANONNAME != 0;
+    if lookup.other_names {
+        hints.flags |= libc::AI_CANONNAME;
+    }
+    let mut answers = address_info(Some(&name), service, hints)?;
+    let mut names = Vec::new();
+    if lookup.other_names {
+        names.extend(answers.iter().filter_map(|info| info.canonical_name.clone()));
+        if !canonical {
+            answers.iter_mut().for_each(|info| info.canonical_name = None);
+        }
+        // getaddrinfo(3) gives the last name alone, not those between.
+        let mut families: Vec<i32> =
+            answers.iter().filter_map(|info| Some(info.address.to_ip()?.ip())).map(family_of).collect();
+        families.sort_unstable();
+        families.dedup();
+        for family in families {
+            let entry = host_by_name(&name, family).map_err(|failure| match failure {
+                NameFailure::System(errno) => NameFailure::System(errno),
+                _ => NameFailure::Code(libc::EAI_AGAIN),
+            })?;
+            names.push(entry.name);
+            names.extend(entry.aliases);
+        }
+    }
+    Ok((answers, names))
+}
+
+/// The family in which an address is looked up.
+fn family_of(address: IpAddr) -> i32 {
+    if address.to_canonical().is_ipv4() { libc::AF_INET } else { libc::AF_INET6 }
+}
+
+/// The first fields of resolv.h's `struct __res_state`, which are part of glibc's binary interface.
+#[repr(C)]
+struct ResolverState {
+    _retrans: libc::c_int,
+    _retry: libc::c_int,
+    options: libc::c_ulong,
+}
+
+/// resolv.h: RES_INIT and RES_NOALIASES.
+const RES_INIT: libc::c_ulong = 0x0001;
+const RES_NOALIASES: libc::c_ulong = 0x1000;
+
+/// Makes the calling thread's resolver anew, by what resolv.conf says now, and without the aliases of the host's environment
+/// (HOSTALIASES), which would make a question of another name.
+fn without_host_aliases() -> Result<(), NameFailure> {
+    // SAFETY: `__res_state` gives this thread's own state, which lives as long as the thread and is used by nobody else meanwhile.
+    // It is closed only where it was opened (man 3 resolver).
+    unsafe {
+        let state = __res_state();
+        if (*state).options & RES_INIT != 0 {
+            __res_nclose(state);
+        }
+        if __res_ninit(state) != 0 {
+            return Err(NameFailure::System(Errno::NOMEM));
+        }
+        (*state).options |= RES_NOALIASES;
+    }
+    Ok(())
 }
 
 /// getaddrinfo(3) of a number, or of no host. A service that is a name is looked for in the system's tables.
@@ -999,8 +1071,12 @@ pub(crate) fn c_string(text: &str) -> Result<CString, Errno> {
     CString::new(text).map_err(|_| Errno::INVAL)
 }
 
-// glibc's reentrant look-ups (man 3 gethostbyname, getservbyname_r, getprotobyname_r), which `libc` does not declare.
+// glibc's reentrant look-ups and its resolver's state (man 3 gethostbyname, getservbyname_r, getprotobyname_r, resolver), which
+// `libc` does not declare.
 unsafe extern "C" {
+    fn __res_state() -> *mut ResolverState;
+    fn __res_ninit(state: *mut ResolverState) -> libc::c_int;
+    fn __res_nclose(state: *mut ResolverState);
     fn gethostbyname2_r(
         name: *const libc::c_char,
         family: libc::c_int,
@@ -1135,9 +1211,13 @@ fn host_failure(h_errno: libc::c_int, code: libc::c_int) -> NameFailure {
     }
 }
 
-/// gethostbyname2(3). It blocks: for the name pool's threads alone.
-pub(crate) fn get_host_by_name(permit: Permit<Resolve>, family: i32) -> Result<HostEntry, NameFailure> {
-    let name = permit.into_act().into_asked();
+/// gethostbyname2(3). It blocks: for the pools' threads alone.
+pub(crate) fn get_host_by_name(permit: Permit<Resolve>, family: i32, in_hosts_file: bool) -> Result<HostEntry, NameFailure> {
+    without_host_aliases()?;
+    host_by_name(&permit.into_act().asked(in_hosts_file).map_err(NameFailure::System)?, family)
+}
+
+fn host_by_name(name: &CStr, family: i32) -> Result<HostEntry, NameFailure> {
     let mut h_errno = 0;
     let found = find_entry(
         // SAFETY: the name ends with NUL, and `find_entry` gives an entry, a buffer of this length and a place for the result.

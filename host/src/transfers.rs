@@ -10,7 +10,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Lower, Resource, WasmList};
 
 use crate::address::RawAddress;
-use crate::bindings::sandsock::socket::types::{Address, ControlMessage, SocketKind, Wait, Warning};
+use crate::bindings::sandsock::socket::types::{Address, ControlMessage, SocketKind, UnixAddress, Wait, Warning};
 use crate::buffers;
 use crate::control::{self, SCM_PIDFD};
 use crate::ctx::{SandsockCtxView, SandsockView};
@@ -31,6 +31,17 @@ const INSPECTED_MAX: usize = 64;
 /// Up to here a message's buffer is made as asked; above, its length is looked at first.
 const MESSAGE_AT_ONCE: usize = 64 * 1024;
 
+/// WIT `control-message`, as a guest gives it: its data stays in the guest's memory. Many messages may share one list there, and
+/// copies of all would follow no size that the guest has.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(crate) struct ControlData {
+    pub(crate) level: i32,
+    #[component(name = "type")]
+    pub(crate) type_: i32,
+    pub(crate) data: WasmList<u8>,
+}
+
 /// WIT `control-out`.
 #[derive(ComponentType, Lift)]
 #[component(variant)]
@@ -38,7 +49,7 @@ pub(crate) enum ControlOut {
     #[component(name = "rights")]
     Rights(Vec<Resource<Descriptor>>),
     #[component(name = "message")]
-    Message(ControlMessage),
+    Message(ControlData),
 }
 
 /// WIT `control-in`.
@@ -79,7 +90,7 @@ pub(crate) struct Received {
 pub(crate) struct BatchEntry {
     length: u32,
     address: Option<Address>,
-    control: Vec<ControlMessage>,
+    control: WasmList<ControlData>,
 }
 
 /// WIT `batch`.
@@ -323,6 +334,7 @@ pub(crate) async fn send_message<T: SandsockView>(
     if buffers.len() > BUFFERS_MAX {
         return Err(Errno::MSGSIZE.into());
     }
+    check_control(&store.data_mut().sandsock(), &control)?;
     let length = buffers.iter().map(WasmList::len).sum();
     let (sending, kind, flags) = Sending::new(store, &d, length, flags, wait)?;
     let total = sending.total;
@@ -335,20 +347,11 @@ pub(crate) async fn send_message<T: SandsockView>(
         buffers.iter().flat_map(|buffer| buffer.as_le_slice(store)).copied().collect()
     })?;
 
+    let data = control_data(store, &control);
     let view = store.data_mut().sandsock();
-    let mut room = ControlRoom::of(&view);
-    for item in &control {
-        match item {
-            ControlOut::Rights(list) => {
-                room.take(list.len() * size_of::<i32>())?;
-                if list.len() > sys::RIGHTS_MAX {
-                    return Err(Errno::INVAL.into());
-                }
-            }
-            ControlOut::Message(message) => room.take(message.data.len())?,
-        }
-    }
-    let with_control = view.ctx.judge().control(outgoing(&view, &control)?)?;
+    let with_control = view.ctx.judge().control(outgoing(&view, &control, &data)?)?;
+    // The wait holds the encoded form alone.
+    drop((control, data));
     let rights = with_control.act().rights().len();
     if rights > 0 {
         if rights > sys::RIGHTS_MAX {
@@ -394,6 +397,11 @@ impl ControlRoom {
         Self(view.ctx.policy.limits().control_bytes as usize)
     }
 
+    /// How many messages there is room for, if they have no data.
+    fn elements(&self) -> usize {
+        self.0 / control::space(0).map_or(1, |space| space as usize)
+    }
+
     /// Takes the room of a message with so much data; ENOBUFS where it is used up.
     fn take(&mut self, data: usize) -> Result<(), Errno> {
         let space = u32::try_from(data).ok().and_then(control::space).ok_or(Errno::NOBUFS)?;
@@ -402,15 +410,40 @@ impl ControlRoom {
     }
 }
 
-fn outgoing<'a>(view: &SandsockCtxView<'_>, control: &'a [ControlOut]) -> Outcome<Vec<Outgoing<'a>>> {
+/// Checks the control data of one message by its lengths: nothing is judged, copied or waited for with more of it than there is room.
+fn check_control(view: &SandsockCtxView<'_>, control: &[ControlOut]) -> Result<(), Errno> {
+    let mut room = ControlRoom::of(view);
+    for item in control {
+        match item {
+            ControlOut::Rights(list) => {
+                room.take(list.len() * size_of::<i32>())?;
+                if list.len() > sys::RIGHTS_MAX {
+                    return Err(Errno::INVAL);
+                }
+            }
+            ControlOut::Message(message) => room.take(message.data.len())?,
+        }
+    }
+    Ok(())
+}
+
+/// Copies of the messages' data, in their order.
+fn control_data<T: SandsockView>(store: &StoreContextMut<'_, T>, control: &[ControlOut]) -> Vec<Vec<u8>> {
+    let data = |item: &ControlOut| match item {
+        ControlOut::Rights(_) => Vec::new(),
+        ControlOut::Message(message) => message.data.as_le_slice(store).to_vec(),
+    };
+    control.iter().map(data).collect()
+}
+
+fn outgoing<'a>(view: &SandsockCtxView<'_>, control: &[ControlOut], data: &'a [Vec<u8>]) -> Outcome<Vec<Outgoing<'a>>> {
     control
         .iter()
-        .map(|item| {
+        .zip(data)
+        .map(|(item, data)| {
             Ok(match item {
                 ControlOut::Rights(list) => Outgoing::Rights(list.iter().map(|d| view.handle(d)).collect::<Outcome<_>>()?),
-                ControlOut::Message(message) => {
-                    Outgoing::Message { level: message.level, kind: message.type_, data: &message.data }
-                }
+                ControlOut::Message(message) => Outgoing::Message { level: message.level, kind: message.type_, data },
             })
         })
         .collect()
@@ -438,23 +471,34 @@ fn slices_from<'a, T: SandsockView>(
 /// WIT `transfers.send-batch`.
 pub(crate) async fn send_batch<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
-    (d, data, messages, flags, wait): (Resource<Descriptor>, WasmList<u8>, Vec<BatchEntry>, i32, Wait),
+    (d, data, messages, flags, wait): (Resource<Descriptor>, WasmList<u8>, WasmList<BatchEntry>, i32, Wait),
 ) -> Outcome<u32> {
     let handle = store.data_mut().sandsock().lent(&d)?;
     let kind = messages_only(&handle)?;
-    let total: u64 = messages.iter().map(|message| u64::from(message.length)).sum();
-    if total != data.len() as u64 {
-        return Err(Errno::INVAL.into());
-    }
-    if messages.is_empty() {
-        return Ok(0);
-    }
     // man 2 sendmmsg: the kernel sends no more than this many at once.
     let most =
         if Family::of(kind.family).is_ok_and(|family| family.is_inspected(kind)) { INSPECTED_MAX } else { BUFFERS_MAX };
-    let now = &messages[..messages.len().min(most)];
+    let mut now: Vec<Entry> = Vec::new();
     let mut room = ControlRoom::of(&store.data_mut().sandsock());
-    now.iter().flat_map(|message| &message.control).try_for_each(|item| room.take(item.data.len()))?;
+    let mut total = 0u64;
+    for at in 0..messages.len().min(most) {
+        let entry = Entry::new(store, &messages, at, &mut room)?;
+        total += u64::from(entry.length);
+        let too_long = entry.address.as_ref().is_some_and(is_too_long);
+        now.push(entry);
+        if too_long {
+            // It will be refused, and what comes after it is not looked at.
+            break;
+        }
+    }
+    // Of a longer list the rest is for the next calls.
+    let all = now.len() == messages.len();
+    if total > data.len() as u64 || all && total < data.len() as u64 {
+        return Err(Errno::INVAL.into());
+    }
+    if now.is_empty() {
+        return Ok(0);
+    }
     let mut patience = Patience::new(wait, flags);
     let flags = sending_flags(kind, flags);
     loop {
@@ -496,6 +540,74 @@ pub(crate) async fn send_batch<T: SandsockView>(
     }
 }
 
+/// A message of a batch, lifted from the guest's memory.
+struct Entry {
+    length: u32,
+    address: Option<Address>,
+    control: Vec<ControlMessage>,
+}
+
+impl Entry {
+    /// ENOBUFS if there is no room for its control data, of which no more is copied then.
+    fn new<T: SandsockView>(
+        store: &mut StoreContextMut<'_, T>,
+        messages: &WasmList<BatchEntry>,
+        at: usize,
+        room: &mut ControlRoom,
+    ) -> Outcome<Self> {
+        let entry = match lift(store, messages, at, LIFT + room.elements() * size_of::<ControlData>()) {
+            Some(Ok(entry)) => entry,
+            Some(Err(_)) => {
+                // A value that its type does not have is a trap, as in a list that is lifted whole; a long one is none.
+                messages.get(&mut *store, at).ok_or(Errno::INVAL)?.map_err(Fault::Trap)?;
+                return Err(Errno::INVAL.into());
+            }
+            None => return Err(Errno::INVAL.into()),
+        };
+        if entry.control.len() > room.elements() {
+            return Err(Errno::NOBUFS.into());
+        }
+        let mut control = Vec::with_capacity(entry.control.len());
+        for at in 0..entry.control.len() {
+            let item = entry.control.get(&mut *store, at).ok_or(Errno::INVAL)?.map_err(Fault::Trap)?;
+            room.take(item.data.len())?;
+            let data = item.data.as_le_slice(&*store).to_vec();
+            control.push(ControlMessage { level: item.level, type_: item.type_, data });
+        }
+        Ok(Self { length: entry.length, address: entry.address, control })
+    }
+}
+
+/// How many bytes of lists are copied at most where one element of a list is lifted.
+pub(crate) const LIFT: usize = 4096;
+
+/// An element of a list in the guest's memory. It fails if the lists in it have more bytes than `most`, which is not a size of the
+/// guest's: elements may share them.
+pub(crate) fn lift<T: SandsockView, E: Lift>(
+    store: &mut StoreContextMut<'_, T>,
+    list: &WasmList<E>,
+    at: usize,
+    most: usize,
+) -> Option<wasmtime::Result<E>> {
+    let fuel = store.hostcall_fuel();
+    store.set_hostcall_fuel(most.min(fuel));
+    let element = list.get(&mut *store, at);
+    store.set_hostcall_fuel(fuel);
+    element
+}
+
+/// Whether a list in an address is longer than any address is (man 7 socket: sockaddr_storage has 128 bytes).
+fn is_too_long(address: &Address) -> bool {
+    let length = match address {
+        Address::Unix(UnixAddress::Path(bytes) | UnixAddress::Abstract(bytes)) => bytes.len(),
+        Address::Packet(packet) => packet.hardware_address.len(),
+        Address::Alg(alg) => alg.kind.len() + alg.name.len(),
+        Address::Other(other) => other.data.len(),
+        _ => 0,
+    };
+    length > 256
+}
+
 /// A batch is of messages: what a stream took of one could not be told.
 fn messages_only(handle: &Handle) -> Result<SocketKind, Errno> {
     let kind = handle.socket()?;
@@ -507,13 +619,13 @@ async fn batch_item<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     handle: &Handle,
     kind: SocketKind,
-    message: &BatchEntry,
-    before: Option<(&BatchEntry, &sys::BatchItem)>,
+    message: &Entry,
+    before: Option<(&Entry, &sys::BatchItem)>,
     permits: &mut Vec<Permit<SendTo>>,
     wait: Wait,
 ) -> Outcome<sys::BatchItem> {
     let permit = match (&message.address, before) {
-        (Some(address), Some((BatchEntry { address: Some(last), .. }, item))) if is_same(address, last) => item.permit,
+        (Some(address), Some((Entry { address: Some(last), .. }, item))) if is_same(address, last) => item.permit,
         (Some(address), _) => {
             permits.push(judge_send_to(store, handle, kind, address, wait).await?);
             Some(permits.len() - 1)

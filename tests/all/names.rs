@@ -135,15 +135,15 @@ pub(crate) fn names_numeric_ok() {
 }
 
 /// A name server that answers A questions by a function of the name and of how often it was asked; none is silence.
-struct HostileServer {
+pub(crate) struct HostileServer {
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 /// What it answers: addresses, and the alias that leads to them.
-type Answer = Option<(Option<&'static str>, Vec<[u8; 4]>)>;
+pub(crate) type Answer = Option<(Option<&'static str>, Vec<[u8; 4]>)>;
 
 impl HostileServer {
-    fn start(answer: fn(&str, usize) -> Answer) -> Self {
+    pub(crate) fn start(answer: fn(&str, usize) -> Answer) -> Self {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let socket = UdpSocket::bind("127.0.0.1:53").expect("the namespace is ours");
         let names = Arc::clone(&asked);
@@ -168,7 +168,7 @@ impl HostileServer {
         Self { asked }
     }
 
-    fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().expect("no panic").clone()
     }
 }

@@ -84,25 +84,27 @@ struct Opened {
     instances: AtomicU64,
 }
 
-/// Opens the files of observers. One guest writes directly and waits for its output. Many guests share an [`Outlet`] for each file.
+/// Opens the files of observers. Many guests share an [`Outlet`] for each file.
 struct Opener {
     instances: Instances,
     outlets: Vec<(String, Outlet)>,
 }
 
 impl Opener {
-    fn open(&mut self, option: &str, path: &Path) -> anyhow::Result<Box<dyn Write + Send>> {
+    /// The output, and whether a guest waits for it: where it is alone, and for a regular file, which takes what it gets.
+    fn open(&mut self, option: &str, path: &Path) -> anyhow::Result<(Box<dyn Write + Send>, bool)> {
         let can_not = || format!("{option} {}: can't write there", path.display());
         let fifo = path.metadata().is_ok_and(|there| there.file_type().is_fifo());
         // man 7 fifo: on Linux, opening both ends does not wait for a reader, and no EPIPE follows when a reader leaves.
         let file = if fifo { File::options().read(true).write(true).open(path) } else { create(path) };
         let file = file.with_context(can_not)?;
         if self.instances == Instances::One {
-            return Ok(Box::new(file));
+            return Ok((Box::new(file), true));
         }
+        let whole = file.metadata().is_ok_and(|there| there.is_file());
         let (name, outlet) = (format!("{option} {}", path.display()), Outlet::new(file).with_context(can_not)?);
         self.outlets.push((name.clone(), outlet.clone()));
-        Ok(Box::new(Recorder { name, outlet, told: false }))
+        Ok((Box::new(Recorder { name, outlet, told: false }), whole))
     }
 }
 
@@ -193,24 +195,30 @@ impl ObserveArgs {
         let mut observers: Vec<Arc<dyn Observer>> = Vec::new();
         let mut opener = Opener { instances, outlets: Vec::new() };
         let numbered = instances == Instances::Many;
+        // Lines of several guests are one text: none of them waits for another's.
+        let patient = !numbered;
         match &self.trace {
-            Some(Some(path)) => observers.push(Arc::new(Trace::new(opener.open("--trace", path)?).numbered(numbered))),
-            Some(None) => observers.push(Arc::new(Trace::new(Stderr).numbered(numbered))),
-            None if verbose > 1 => observers.push(Arc::new(Trace::new(Stderr).numbered(numbered))),
+            Some(Some(path)) => {
+                observers.push(Arc::new(Trace::new(opener.open("--trace", path)?.0).numbered(numbered).patient(patient)))
+            }
+            Some(None) => observers.push(Arc::new(Trace::new(Stderr).numbered(numbered).patient(patient))),
+            None if verbose > 1 => observers.push(Arc::new(Trace::new(Stderr).numbered(numbered).patient(patient))),
             None => {}
         }
         if let Some(path) = &self.pcap {
-            observers.push(Arc::new(Pcap::new(opener.open("--pcap", path)?)));
+            let (to, patient) = opener.open("--pcap", path)?;
+            observers.push(Arc::new(Pcap::new(to).patient(patient)));
         }
         if let Some(path) = &self.audit {
-            observers.push(Arc::new(Audit::new(opener.open("--audit", path)?)));
+            let (to, patient) = opener.open("--audit", path)?;
+            observers.push(Arc::new(Audit::new(to).patient(patient)));
         }
         let stats = self.stats.clone().map(|form| (Arc::new(Stats::new()), form));
         let mut stats_to = None;
         if let Some((stats, form)) = &stats {
             if let StatsForm::JsonTo(path) = form {
                 // An error is reported now, not at the guest's end.
-                stats_to = Some(opener.open("--stats", path)?);
+                stats_to = Some(opener.open("--stats", path)?.0);
             }
             observers.push(Arc::clone(stats) as _);
         }
@@ -240,6 +248,7 @@ impl Observers {
         if self.0.finished.swap(true, Ordering::Relaxed) {
             return;
         }
+        self.0.observers.iter().for_each(|observer| observer.flush());
         if let Some((stats, form)) = &self.0.stats {
             match form {
                 // As with `say`, a closed standard error is no failure.

@@ -9,6 +9,7 @@ use wasmtime::StoreContextMut;
 
 use sandsock_abi::constants::{AI_CANONIDN, AI_IDN, EAI_ADDRFAMILY, HOST_NOT_FOUND, NO_DATA, NO_RECOVERY};
 
+use super::table::{hosts_file_has_name, search_list};
 use super::{Failure, NAME_MAX, ask, name_answer, run};
 use crate::bindings::sandsock::socket::types::{AddressHints, AddressInfo, Error, HostEntry, NameError, SocketKind, Wait};
 use crate::ctx::{SandsockCtxView, SandsockView};
@@ -17,8 +18,12 @@ use crate::family;
 use crate::filter;
 use crate::permit::{Permit, Resolve};
 use crate::policy::{Decision, Judged, Verb, normalise_name};
+use crate::pool::TABLES;
 use crate::sys::{self, Hints, NameFailure};
 use crate::wait;
+
+/// The longest text that is looked at as a host's. In Unicode a name may have more bytes than in ASCII.
+const TEXT_MAX: usize = 1024;
 
 /// How long a call that may not wait waits for the look-up that it needs, in nanoseconds.
 const LOOK_UP_MOMENT: u64 = 500_000_000;
@@ -66,7 +71,7 @@ async fn look_up<T: SandsockView>(
     let unicode = hints.flags & AI_CANONIDN != 0;
     hints.flags &= !(AI_IDN | AI_CANONIDN | AI_IDN_IGNORED);
     let Some(host) = host else { return numeric(store, None, service, hints, wait).await };
-    if host.is_empty() {
+    if host.is_empty() || host.len() > TEXT_MAX {
         return Err(Failure::Code(libc::EAI_NONAME));
     }
     judge_zone(&store.data_mut().sandsock(), host)?;
@@ -81,23 +86,49 @@ async fn look_up<T: SandsockView>(
     }
     let permit = judge_name(&store.data_mut().sandsock(), host, Failure::Code(libc::EAI_NONAME))?;
     let name = permit.act().name().to_owned();
-    let mut answers = match store.data_mut().sandsock().ctx.policy.fixed(&name) {
+    let whole = permit.act().is_whole();
+    let (mut answers, others) = match store.data_mut().sandsock().ctx.policy.fixed(&name) {
         Some(fixed) => {
             let fixed = fixed.to_vec();
             let own = name.clone();
-            local(store, service, wait, move |service| from_fixed(&fixed, &own, service, hints)).await??
+            let answers = local(store, service, wait, move |service| from_fixed(&fixed, &own, service, hints)).await??;
+            (answers, Vec::new())
         }
-        None => ask(store, wait, move || sys::get_address_info(permit, service.as_deref(), hints)).await??,
+        None => {
+            let other_names = store.data_mut().sandsock().ctx.policy.denies_names();
+            let is_local = in_hosts_file(&permit, hints.family);
+            let call = move |in_hosts_file| {
+                let lookup = sys::Lookup { in_hosts_file, other_names };
+                sys::get_address_info(permit, service.as_deref(), hints, lookup)
+            };
+            ask(store, wait, is_local, call).await??
+        }
     };
     let addresses = answers.iter().filter_map(|info| Some(info.address.to_ip()?.ip())).collect();
-    let kept = judge_answers(&store.data_mut().sandsock(), &name, addresses)?.kept;
+    let kept = judge_answers(&store.data_mut().sandsock(), &name, &others, addresses)?.kept;
     // It stands on the first answer, which may be one that is left out.
     let canonical_name = answers.iter_mut().find_map(|info| info.canonical_name.take());
     answers.retain(|info| info.address.to_ip().is_some_and(|address| kept.contains(&address.ip())));
     if let Some(first) = answers.first_mut() {
+        let canonical_name = canonical_name.map(|name| as_written(name, whole));
         first.canonical_name = canonical_name.map(|name| if unicode { to_unicode(&name) } else { name });
     }
     Ok(answers)
+}
+
+/// Whether the hosts file answers: a question for another thread, since it is read.
+fn in_hosts_file(permit: &Permit<Resolve>, family: i32) -> impl FnOnce() -> bool + Send + 'static {
+    let (name, whole) = (permit.act().name().to_owned(), permit.act().is_whole());
+    // glibc does not find a name with a dot at its end there.
+    move || !whole && hosts_file_has_name(&name, family)
+}
+
+/// A name in an answer, without the last dot of the question where the guest wrote none.
+fn as_written(name: String, whole: bool) -> String {
+    match name.strip_suffix('.') {
+        Some(text) if !whole => text.to_owned(),
+        _ => name,
+    }
 }
 
 /// A name in Unicode, as far as it is one of IDNA's.
@@ -126,7 +157,7 @@ async fn local<T: SandsockView, R: Send + 'static>(
     if service.as_ref().is_none_or(|service| service.as_bytes().iter().all(u8::is_ascii_digit)) {
         return Ok(call(service.as_deref()));
     }
-    run(store, wait::deadline(a_moment(wait)), move || call(service.as_deref())).await
+    run(store, &TABLES, wait::deadline(a_moment(wait)), move || call(service.as_deref())).await
 }
 
 /// A call that may not wait still has a moment for a look-up without which it could say nothing.
@@ -155,7 +186,7 @@ fn judge_name(view: &SandsockCtxView<'_>, host: &str, no_such: Failure) -> Resul
     if view.ctx.policy.resolves_any() && normalise_name(host).is_err() {
         return Err(no_such);
     }
-    Ok(view.ctx.judge().resolve(host)?)
+    Ok(view.ctx.judge().resolve(host, search_list)?)
 }
 
 /// The answer for a name whose addresses the operator gave.
@@ -190,10 +221,16 @@ fn from_fixed(
     Ok(answers)
 }
 
-/// Judges what a name was looked up to, and pins to it what the policy lets through.
-fn judge_answers(view: &SandsockCtxView<'_>, name: &str, mut addresses: Vec<IpAddr>) -> Result<Judged, Failure> {
+/// Judges what a name was looked up to, by the other names that the answer has too, and pins to it what the policy lets through.
+fn judge_answers(
+    view: &SandsockCtxView<'_>,
+    name: &str,
+    others: &[String],
+    mut addresses: Vec<IpAddr>,
+) -> Result<Judged, Failure> {
+    view.ctx.judge().other_names(name, others)?;
     addresses.dedup();
-    let judged = view.ctx.policy.judge_answers(name, addresses);
+    let judged = view.ctx.policy.judge_answers_of(name, others, addresses);
     for dropped in &judged.dropped {
         let target = || format!("{name}={}", dropped.address);
         view.ctx.tell(|time| Decision::denied(time, Verb::Resolve.name(), target(), &dropped.denial));
@@ -201,7 +238,10 @@ fn judge_answers(view: &SandsockCtxView<'_>, name: &str, mut addresses: Vec<IpAd
     if let Some(denial) = judged.denial() {
         return Err(denial.clone().into());
     }
-    view.ctx.pins.borrow_mut().pin(name, &judged.kept, Instant::now());
+    let mut pins = view.ctx.pins.borrow_mut();
+    pins.pin(name, &judged.kept, Instant::now());
+    pins.note_others(name, others);
+    drop(pins);
     filter::follow_pins(view.ctx);
     Ok(judged)
 }
@@ -244,6 +284,9 @@ async fn host_by_name<T: SandsockView>(
     if !matches!(family, libc::AF_INET | libc::AF_INET6) {
         return Err(Errno::AFNOSUPPORT.into());
     }
+    if host.len() > TEXT_MAX {
+        return Err(Failure::Host(NO_RECOVERY));
+    }
     let of_family = |address: &IpAddr| address.is_ipv6() == (family == libc::AF_INET6);
     match as_number(host) {
         Number::Address(address) if of_family(&address) => {
@@ -257,20 +300,26 @@ async fn host_by_name<T: SandsockView>(
     // As glibc's resolver says of a text that it can't ask for.
     let permit = judge_name(&store.data_mut().sandsock(), host, Failure::Host(NO_RECOVERY))?;
     let name = permit.act().name().to_owned();
+    let whole = permit.act().is_whole();
     let entry = match store.data_mut().sandsock().ctx.policy.fixed(&name) {
         Some(fixed) => {
             let addresses = fixed.iter().copied().filter(of_family).collect();
             sys::HostEntry { name: name.clone(), aliases: Vec::new(), addresses }
         }
-        None => ask(store, wait, move || sys::get_host_by_name(permit, family)).await??,
+        None => {
+            let is_local = in_hosts_file(&permit, family);
+            ask(store, wait, is_local, move |local| sys::get_host_by_name(permit, family, local)).await??
+        }
     };
     if entry.addresses.is_empty() {
         return Err(Failure::Host(NO_DATA));
     }
-    let kept = judge_answers(&store.data_mut().sandsock(), &name, entry.addresses.clone())?.kept;
+    let others: Vec<_> = std::iter::once(&entry.name).chain(&entry.aliases).cloned().collect();
+    let kept = judge_answers(&store.data_mut().sandsock(), &name, &others, entry.addresses.clone())?.kept;
     // As often as the resolver gave it.
     let addresses = entry.addresses.into_iter().filter(|address| kept.contains(address)).map(sys::numeric_host).collect();
-    Ok(HostEntry { name: entry.name, aliases: entry.aliases, addresses })
+    let aliases = entry.aliases.into_iter().map(|alias| as_written(alias, whole)).collect();
+    Ok(HostEntry { name: as_written(entry.name, whole), aliases, addresses })
 }
 
 /// What gethostbyname(3) makes of a text before it asks anybody.

@@ -8,6 +8,7 @@ use wasmtime::StoreContextMut;
 use sandsock_abi::constants::{NI_DGRAM, NI_IDN, NI_NAMEREQD, NI_NOFQDN, NI_NUMERICHOST, NI_NUMERICSERV};
 
 use super::hosts::{to_unicode, with_fresh_names};
+use super::table::hosts_file_has_address;
 use super::{Failure, ask, name_answer, run};
 use crate::bindings::sandsock::socket::types::{Address, HostEntry, NameError, Wait};
 use crate::ctx::{SandsockCtxView, SandsockView};
@@ -15,6 +16,7 @@ use crate::error::Outcome;
 use crate::family;
 use crate::permit::{Permit, ReverseResolve};
 use crate::policy::{Hostname, Request, canonical};
+use crate::pool::TABLES;
 use crate::sys::{self, NameFailure};
 use crate::wait;
 
@@ -41,7 +43,8 @@ async fn host_by_address<T: SandsockView>(
     if let [name, aliases @ ..] = fixed_names(&store.data_mut().sandsock(), ip).as_slice() {
         return Ok(HostEntry { name: name.clone(), aliases: aliases.to_vec(), addresses: vec![own] });
     }
-    let entry = ask(store, wait, move || sys::get_host_by_address(permit)).await??;
+    let is_local = move || hosts_file_has_address(ip);
+    let entry = ask(store, wait, is_local, move |_| sys::get_host_by_address(permit)).await??;
     // A resolver that adds addresses of its own (this host's, say) tells what was not asked for.
     let same = |address: &IpAddr| canonical(*address) == canonical(ip);
     let addresses = entry.addresses.into_iter().find(same).map_or(own, sys::numeric_host);
@@ -99,7 +102,9 @@ async fn name_info<T: SandsockView>(
         match fixed_names(&view, address.ip()).into_iter().next() {
             Some(name) => (Some(name), local_service(store, wait, has(NI_NUMERICSERV), service).await?),
             None => {
-                let (name, service) = ask(store, wait, move || (sys::get_name(permit, cut), service())).await?;
+                let ip = address.ip();
+                let is_local = move || hosts_file_has_address(ip);
+                let (name, service) = ask(store, wait, is_local, move |_| (sys::get_name(permit, cut), service())).await?;
                 match name {
                     Ok(name) => (Some(name), service),
                     Err(NameFailure::Code(libc::EAI_NONAME)) => (None, service),
@@ -124,7 +129,7 @@ async fn local_service<T: SandsockView>(
     numeric: bool,
     service: impl FnOnce() -> String + Send + 'static,
 ) -> Outcome<String> {
-    if numeric { Ok(service()) } else { run(store, wait::deadline(super::hosts::a_moment(wait)), service).await }
+    if numeric { Ok(service()) } else { run(store, &TABLES, wait::deadline(super::hosts::a_moment(wait)), service).await }
 }
 
 /// The address as text, with its zone: by the name of the interface where interfaces are granted and glibc shows it.

@@ -8,6 +8,7 @@ use wasmtime::StoreContextMut;
 use super::{NAME_MAX, run};
 use crate::ctx::SandsockView;
 use crate::error::Outcome;
+use crate::pool::TABLES;
 use crate::sys;
 
 /// A name as C has it; ENOENT for what can't be one.
@@ -21,7 +22,7 @@ pub(crate) async fn get_service_by_name<T: SandsockView>(
     (service, protocol): (String, Option<String>),
 ) -> Outcome<u16> {
     let (service, protocol) = (name(&service)?, protocol.as_deref().map(name).transpose()?);
-    Ok(run(store, None, move || sys::service_port(&service, protocol.as_deref())).await??)
+    Ok(run(store, &TABLES, None, move || sys::service_port(&service, protocol.as_deref())).await??)
 }
 
 /// WIT `netdb.get-service-by-port`.
@@ -30,7 +31,7 @@ pub(crate) async fn get_service_by_port<T: SandsockView>(
     (port, protocol): (u16, Option<String>),
 ) -> Outcome<String> {
     let protocol = protocol.as_deref().map(name).transpose()?;
-    Ok(run(store, None, move || sys::service_name(port, protocol.as_deref())).await??)
+    Ok(run(store, &TABLES, None, move || sys::service_name(port, protocol.as_deref())).await??)
 }
 
 /// WIT `netdb.get-protocol-by-name`.
@@ -39,5 +40,5 @@ pub(crate) async fn get_protocol_by_name<T: SandsockView>(
     (protocol,): (String,),
 ) -> Outcome<i32> {
     let protocol = name(&protocol)?;
-    Ok(run(store, None, move || sys::protocol_number(&protocol)).await??)
+    Ok(run(store, &TABLES, None, move || sys::protocol_number(&protocol)).await??)
 }

@@ -1,10 +1,10 @@
 //! The decision log: one JSON line each.
 
 use std::io::Write;
-use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
-use super::{Observer, Sink, Socket, Wants};
+use super::writer::Writer;
+use super::{Observer, Socket, Wants};
 use crate::bindings::sandsock::socket::types::SocketKind;
 use crate::family;
 use crate::policy::{Decision, Denial, Verb};
@@ -12,13 +12,22 @@ use crate::policy::{Decision, Denial, Verb};
 /// Writes every decision of the policy as one JSON line: see [`Decision`] for its fields.
 ///
 /// Each received datagram of a guest is a decision too (`udp-receive`). Those that the kernel dropped by a socket's filter are one
-/// line, which says how many they were: nobody knows any more from where they came.
-pub struct Audit(Mutex<Sink>);
+/// line, which says how many they were: nobody knows any more from where they came. Where decisions come faster than they can be
+/// written, a line says how many are missing: `{"lost":3}`.
+pub struct Audit(Writer);
 
 impl Audit {
-    /// Writes there, line by line.
+    /// Writes there, line by line, on a thread of its own.
     pub fn new(to: impl Write + Send + 'static) -> Self {
-        Self(Mutex::new(Sink::new("decision log", to)))
+        Self(Writer::new("decision log", to, |count| format!("{{\"lost\":{count}}}\n").into_bytes()))
+    }
+
+    /// Whether a guest waits where decisions are not written as fast as they come, so that none is lost as long as the output takes
+    /// any. Only for a guest with a thread of its own.
+    #[must_use]
+    pub fn patient(mut self, patient: bool) -> Self {
+        self.0.set_patient(patient);
+        self
     }
 }
 
@@ -39,7 +48,11 @@ impl Observer for Audit {
     fn decided(&self, decision: &Decision<'_>, _socket: Option<&Socket>) {
         if let Ok(mut line) = serde_json::to_vec(decision) {
             line.push(b'\n');
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(&line);
+            self.0.put(decision.instance, line);
         }
+    }
+
+    fn flush(&self) {
+        self.0.flush();
     }
 }

@@ -4,44 +4,67 @@
 //! addresses: a TCP connection with its handshake, an acknowledgement for each segment, and FIN or RST; each datagram by itself. What
 //! lies below the calls (retransmissions, real segments, windows) is not known here. Everything else, UNIX sockets above all, is
 //! written as Wireshark's "exported PDU", with the ends in the packet's comment.
+//!
+//! Each instance has a state of its own, so that no other waits while its packets are made, and the packets go to a thread that
+//! writes. What is made of a call follows the bytes that it moved: the kernel's own bounds of a datagram hold here too.
 
 use std::collections::HashMap;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use etherparse::{IpHeaders, PacketBuilder, PacketBuilderStep};
 
-use super::traffic::{self, Direction, Traffic, pieces};
+use super::traffic::{self, Direction, Packet, Traffic, pieces};
 use super::value::{SocketAddress, Value};
-use super::{Call, Failure, Observer, Sink, Socket, Wants, names};
+use super::writer::Writer;
+use super::{Call, Failure, Observer, Socket, Wants, names};
 
 /// What one segment carries: a loopback's, whose packets have 64 KiB.
 const SEGMENT: usize = 65_483;
 /// Wireshark takes no longer packet.
 const PACKET: usize = 256 * 1024 - 1024;
-/// How many sources of wildcard sockets are remembered.
-const SOURCES: usize = 1024;
+/// How many sources of wildcard sockets are remembered of an instance.
+const SOURCES: usize = 64;
+/// How many bytes of datagrams that are not complete yet are kept of an instance. Of more only the length is.
+const CORKED: usize = 1 << 20;
 
-/// Writes a pcapng file.
-pub struct Pcap(Mutex<Capture>);
+/// Writes a pcapng file. Where packets come faster than they can be written, an interface's statistics say how many calls are missing
+/// (`isb_ifdrop`).
+pub struct Pcap {
+    writer: Writer,
+    instances: Mutex<HashMap<u64, Arc<Mutex<Capture>>>>,
+}
 
 impl Pcap {
-    /// Writes there, packet by packet. [`super::create`] makes a file that only its owner may read.
+    /// Writes there, on a thread of its own. [`super::create`] makes a file that only its owner may read.
     pub fn new(to: impl Write + Send + 'static) -> Self {
-        let mut sink = Sink::new("capture", to);
-        sink.write(&file_header());
-        Self(Mutex::new(Capture { sink, out: Vec::new(), connections: HashMap::new(), sources: HashMap::new() }))
+        let writer = Writer::new("capture", to, statistics);
+        writer.put(0, file_header());
+        Self { writer, instances: Mutex::default() }
     }
 
-    fn capture(&self, write: impl FnOnce(&mut Capture)) {
-        let capture = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        write(capture);
-        let out = std::mem::take(&mut capture.out);
-        if !out.is_empty() {
-            capture.sink.write(&out);
-        }
+    /// Whether a guest waits where packets are not written as fast as they come, so that none is lost as long as the output takes
+    /// any. Only for a guest with a thread of its own.
+    #[must_use]
+    pub fn patient(mut self, patient: bool) -> Self {
+        self.writer.set_patient(patient);
+        self
+    }
+
+    fn instances(&self) -> MutexGuard<'_, HashMap<u64, Arc<Mutex<Capture>>>> {
+        self.instances.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn capture(&self, instance: u64, write: impl FnOnce(&mut Capture)) {
+        let own = Arc::clone(self.instances().entry(instance).or_default());
+        let out = {
+            let capture = &mut *own.lock().unwrap_or_else(PoisonError::into_inner);
+            write(capture);
+            std::mem::take(&mut capture.out)
+        };
+        self.writer.put(instance, out);
     }
 }
 
@@ -51,29 +74,53 @@ impl Observer for Pcap {
     }
 
     fn called(&self, call: &Call<'_>) {
-        self.capture(|capture| capture.call(call));
+        self.capture(call.instance, |capture| capture.call(call));
     }
 
     fn closed(&self, instance: u64, socket: &Socket, last: bool) {
         if last {
-            self.capture(|capture| {
-                if let Some(mut connection) = capture.connections.remove(&(instance, socket.description)) {
-                    let now = SystemTime::now();
-                    connection.finish(Direction::Sent, now, &mut capture.out);
+            self.capture(instance, |capture| {
+                // The kernel drops what was not complete.
+                capture.uncork(socket.description);
+                if let Some(mut connection) = capture.connections.remove(&socket.description) {
+                    connection.finish(Direction::Sent, SystemTime::now(), &mut capture.out);
                 }
             });
         }
     }
+
+    fn ended(&self, instance: u64) {
+        self.instances().remove(&instance);
+    }
+
+    fn flush(&self) {
+        self.writer.flush();
+    }
 }
 
+/// What is known of an instance.
+#[derive(Default)]
 struct Capture {
-    sink: Sink,
     /// The blocks of the call that is looked at.
     out: Vec<u8>,
-    /// TCP's, by instance and open description.
-    connections: HashMap<(u64, u64), Connection>,
+    /// TCP's, by open description.
+    connections: HashMap<u64, Connection>,
+    /// Datagrams that are not complete yet, by open description.
+    corked: HashMap<u64, Corked>,
+    /// How many bytes of them are kept.
+    kept: usize,
     /// By destination, the address that a wildcard socket sends from.
     sources: HashMap<IpAddr, IpAddr>,
+}
+
+/// A datagram of which more is to come.
+struct Corked {
+    data: Vec<u8>,
+    length: usize,
+    /// What its first piece named.
+    address: Option<SocketAddress>,
+    own: Option<IpAddr>,
+    segment: usize,
 }
 
 /// A TCP connection as it is written.
@@ -181,6 +228,11 @@ impl Connection {
         for piece in pieces(data, length, SEGMENT) {
             left -= piece.1;
             let last = left == 0;
+            if piece.0.is_empty() && left + piece.1 < length {
+                // Of bytes that nobody has seen one packet is enough; the others were not captured.
+                self.next[from as usize] = self.next[from as usize].wrapping_add((left + piece.1) as u32);
+                return;
+            }
             self.segment(from, Flags { push: last, urgent: urgent && last, ..ACK }, piece, At::plain(time), out);
             self.segment(from.other(), ACK, EMPTY, At::plain(time), out);
         }
@@ -219,14 +271,8 @@ impl Capture {
         match transport(socket) {
             Some(Transport::Tcp) => self.tcp(call, socket, traffic, time),
             Some(Transport::Udp) => {
-                for packet in traffic.iter().flat_map(|traffic| &traffic.packets) {
-                    let direction = traffic.as_ref().map_or(Direction::Sent, |traffic| traffic.direction);
-                    let comment = format!("instance {}, descriptor {}", call.instance, socket.number);
-                    for (data, length) in packet.datagrams() {
-                        let at = At { time, comment: &comment };
-                        self.datagram(socket, direction, packet.address, (&data, length), at);
-                    }
-                }
+                let comment = format!("instance {}, descriptor {}", call.instance, socket.number);
+                self.udp(call, socket, traffic, At { time, comment: &comment });
             }
             None => {
                 if let Some(traffic) = traffic {
@@ -237,18 +283,18 @@ impl Capture {
     }
 
     fn tcp(&mut self, call: &Call<'_>, socket: &Socket, traffic: Option<Traffic<'_>>, time: SystemTime) {
-        let key = (call.instance, socket.description);
+        let key = socket.description;
         let comment = format!("instance {}, descriptor {}", call.instance, socket.number);
         match (call.interface, call.function) {
             ("connections", "connect") => self.connect(call, socket, &comment, time),
             ("connections", "accept") => {
                 if let Some(made) = call.made
-                    && let Some((local, peer)) = self.ends(made, None)
+                    && let Some((local, peer)) = self.ends(made, None, None)
                 {
                     let mut connection = Connection::new(local, peer, Handshake::Done);
                     let comment = format!("instance {}, descriptor {}", call.instance, made.number);
                     connection.handshake(Direction::Received, time, At { time, comment: &comment }, &mut self.out);
-                    self.connections.insert((call.instance, made.description), connection);
+                    self.connections.insert(made.description, connection);
                 }
                 return;
             }
@@ -262,14 +308,14 @@ impl Capture {
             if !moved && socket.peer.is_none() {
                 return;
             }
-            let Some((local, peer)) = self.ends(socket, fast) else { return };
+            let Some((local, peer)) = self.ends(socket, fast, None) else { return };
             let mut connection = Connection::new(local, peer, Handshake::Done);
             if fast.is_some() {
                 connection.handshake(Direction::Sent, call.time, At { time, comment: &comment }, &mut self.out);
             }
             self.connections.insert(key, connection);
         }
-        let ends = self.ends(socket, None);
+        let ends = self.ends(socket, None, None);
         let Some(connection) = self.connections.get_mut(&key) else { return };
         if let Handshake::Begun(begun) = connection.state {
             let Some(ends) = ends else {
@@ -304,9 +350,16 @@ impl Capture {
     }
 
     fn connect(&mut self, call: &Call<'_>, socket: &Socket, comment: &str, time: SystemTime) {
-        let key = (call.instance, socket.description);
+        let key = socket.description;
         let to = call.argument("address").and_then(address);
-        let mut connection = match (self.connections.remove(&key), self.ends(socket, to)) {
+        if to.is_none() && call.result().is_some() {
+            // man 2 connect: AF_UNSPEC dissolves the association.
+            if let Some(mut connection) = self.connections.remove(&key) {
+                connection.reset(Direction::Sent, time, &mut self.out);
+            }
+            return;
+        }
+        let mut connection = match (self.connections.remove(&key), self.ends(socket, to, None)) {
             // A second connect asks how the first one went.
             (Some(known), _) if matches!(known.state, Handshake::Begun(_)) => known,
             (_, Some((local, peer))) => Connection::new(local, peer, Handshake::Begun(call.time)),
@@ -333,21 +386,89 @@ impl Capture {
         }
     }
 
-    fn datagram(
-        &mut self,
-        socket: &Socket,
-        direction: Direction,
-        address: Option<&SocketAddress>,
-        bytes: (&[u8], usize),
-        at: At<'_>,
-    ) {
-        let named = address.and_then(|address| if let SocketAddress::Ip(ip) = address { Some(*ip) } else { None });
-        let Some((local, peer)) = self.ends(socket, named) else { return };
+    fn udp(&mut self, call: &Call<'_>, socket: &Socket, traffic: Option<Traffic<'_>>, at: At<'_>) {
+        let key = socket.description;
+        let sends = call.interface == "transfers" && call.function.starts_with("send");
+        if sends && call.failure().is_some_and(|failure| *failure != Failure::Os(libc::EAGAIN)) {
+            // udp(7): what was not complete is dropped by a send that fails.
+            self.uncork(key);
+        }
+        let Some(traffic) = traffic else {
+            let number = |name| call.argument(name).and_then(Value::number::<i32>);
+            let option = (number("level"), number("name")) == (Some(libc::IPPROTO_UDP), Some(libc::UDP_CORK));
+            if option && call.function == "set-option" && call.result().is_some() && !socket.corked {
+                self.complete(socket, at);
+            }
+            return;
+        };
+        for packet in traffic.packets {
+            if traffic.direction == Direction::Sent && (packet.more || self.corked.contains_key(&key)) {
+                let more = packet.more;
+                self.cork(key, packet);
+                if !more {
+                    self.complete(socket, at);
+                }
+            } else {
+                self.datagrams(socket, traffic.direction, &packet, at);
+            }
+        }
+    }
+
+    /// Adds to a datagram that is not complete. Where it goes its first piece has said.
+    fn cork(&mut self, key: u64, packet: Packet<'_>) {
+        let corked = self.corked.entry(key).or_insert_with(|| Corked {
+            data: Vec::new(),
+            length: 0,
+            address: packet.address.cloned(),
+            own: packet.own,
+            segment: packet.segment,
+        });
+        // What comes after a gap has no place.
+        let whole = corked.data.len() == corked.length;
+        corked.length += packet.length;
+        for data in packet.data.iter().filter(|_| whole) {
+            let room = data.len().min(CORKED - self.kept);
+            corked.data.extend_from_slice(&data[..room]);
+            self.kept += room;
+            if room < data.len() {
+                break;
+            }
+        }
+    }
+
+    /// Takes a datagram out that is not complete.
+    fn uncork(&mut self, key: u64) -> Option<Corked> {
+        let corked = self.corked.remove(&key)?;
+        self.kept -= corked.data.len();
+        Some(corked)
+    }
+
+    /// Writes a datagram that is complete now.
+    fn complete(&mut self, socket: &Socket, at: At<'_>) {
+        let Some(corked) = self.uncork(socket.description) else { return };
+        let packet = Packet {
+            data: vec![&corked.data],
+            length: corked.length,
+            address: corked.address.as_ref(),
+            own: corked.own,
+            segment: corked.segment,
+            more: false,
+        };
+        self.datagrams(socket, Direction::Sent, &packet, at);
+    }
+
+    fn datagrams(&mut self, socket: &Socket, direction: Direction, packet: &Packet<'_>, at: At<'_>) {
+        let named = packet.address.and_then(|address| if let SocketAddress::Ip(ip) = address { Some(*ip) } else { None });
+        let Some((local, peer)) = self.ends(socket, named, packet.own) else { return };
         let (source, destination) = if direction == Direction::Sent { (local, peer) } else { (peer, local) };
-        let Some(ip) = ip_packet(source.ip(), destination.ip()) else { return };
-        let udp = ip.udp(source.port(), destination.port());
-        if let Some((packet, whole)) = with_payload(bytes, |packet, payload| udp.write(packet, payload).is_ok()) {
-            enhanced_packet(&mut self.out, IP, (&packet, whole), Some(direction), at);
+        for (data, length) in packet.datagrams() {
+            let Some(ip) = ip_packet(source.ip(), destination.ip()) else { return };
+            let udp = ip.udp(source.port(), destination.port());
+            if let Some((packet, whole)) =
+                with_payload((&data, length), |packet, payload| udp.write(packet, payload).is_ok())
+            {
+                enhanced_packet(&mut self.out, IP, (&packet, whole), Some(direction), at);
+            }
         }
     }
 
@@ -375,16 +496,19 @@ impl Capture {
         }
     }
 
-    /// Both ends of a socket, in one family: its own address, where it is the wildcard by the route, and the one that is named or its
-    /// peer's.
-    fn ends(&mut self, socket: &Socket, named: Option<SocketAddr>) -> Option<(SocketAddr, SocketAddr)> {
+    /// Both ends of a socket, in one family: its own address, as a message says it or, where it is the wildcard, by the route, and the
+    /// one that is named or its peer's.
+    fn ends(&mut self, socket: &Socket, named: Option<SocketAddr>, own: Option<IpAddr>) -> Option<(SocketAddr, SocketAddr)> {
         let ip = |address: &Option<SocketAddress>| match address {
             Some(SocketAddress::Ip(ip)) => Some(*ip),
             _ => None,
         };
         let peer = canonical(named.or_else(|| ip(&socket.peer))?);
         let local = canonical(ip(&socket.local)?);
-        let source = if local.ip().is_unspecified() || local.is_ipv4() != peer.is_ipv4() {
+        let own = own.filter(|own| own.is_ipv4() == peer.is_ipv4());
+        let source = if let Some(own) = own {
+            own
+        } else if local.ip().is_unspecified() || local.is_ipv4() != peer.is_ipv4() {
             self.source(peer.ip())
         } else {
             local.ip()
@@ -491,6 +615,28 @@ fn file_header() -> Vec<u8> {
     file
 }
 
+/// An interface's statistics: how many packets are missing.
+fn statistics(lost: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    let (high, low) = stamp(SystemTime::now());
+    block(&mut out, 5, |body| {
+        body.extend(IP.to_le_bytes());
+        body.extend(high.to_le_bytes());
+        body.extend(low.to_le_bytes());
+        // isb_ifdrop
+        option(body, 5, &lost.to_le_bytes());
+        option(body, 0, &[]);
+    });
+    out
+}
+
+/// A time in nanoseconds, as two halves.
+fn stamp(time: SystemTime) -> (u32, u32) {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let stamp = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+    ((stamp >> 32) as u32, stamp as u32)
+}
+
 /// A packet of which only the first bytes are known: those, and how long it is.
 fn with_payload(
     (data, length): (&[u8], usize),
@@ -515,12 +661,11 @@ fn enhanced_packet(
     direction: Option<Direction>,
     at: At<'_>,
 ) {
-    let since = at.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    let stamp = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+    let (high, low) = stamp(at.time);
     block(out, 6, |body| {
         body.extend(interface.to_le_bytes());
-        body.extend(((stamp >> 32) as u32).to_le_bytes());
-        body.extend((stamp as u32).to_le_bytes());
+        body.extend(high.to_le_bytes());
+        body.extend(low.to_le_bytes());
         body.extend((packet.len() as u32).to_le_bytes());
         body.extend(u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
         padded(body, packet);

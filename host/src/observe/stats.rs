@@ -1,19 +1,23 @@
 //! `--stats`: what each descriptor did, counted.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::Write as _;
 use std::ops::AddAssign;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::traffic::{self, Direction};
+use super::value::SocketAddress;
 use super::{Call, Failure, Observer, Socket, Wants, names};
 use crate::policy::{Decision, Outcome};
 
 /// How many closed descriptors keep a row of their own.
 const ROWS: usize = 1000;
+/// How many descriptors have a row of their own, those that are open included.
+const MOST: usize = 10_000;
 
 /// Counts what guests do, by descriptor and in total.
 #[derive(Default)]
@@ -26,7 +30,7 @@ struct State {
     rows: BTreeMap<(u64, u64), Row>,
     /// Calls that are about no descriptor.
     none: Counters,
-    /// Closed descriptors beyond the first ones.
+    /// Descriptors that have no row: those that were closed beyond the first ones, and those that were opened when there were too many.
     rest: Counters,
     folded: u64,
 }
@@ -39,7 +43,8 @@ pub struct Counters {
     pub calls: u64,
     /// Bytes sent.
     pub sent_bytes: u64,
-    /// Messages sent: datagrams, or calls on a stream. One that the kernel cuts by UDP_SEGMENT is many.
+    /// Messages sent: datagrams, or calls on a stream. One that the kernel cuts by UDP_SEGMENT is many, and the calls whose bytes it
+    /// joins by UDP_CORK or MSG_MORE are one.
     pub sent_messages: u64,
     /// Bytes received. What was only looked at (MSG_PEEK) does not count.
     pub received_bytes: u64,
@@ -84,10 +89,23 @@ struct Row {
     family: Option<String>,
     #[serde(rename = "type")]
     type_: Option<String>,
-    local: Option<String>,
-    peer: Option<String>,
+    #[serde(serialize_with = "as_text")]
+    local: Option<SocketAddress>,
+    #[serde(serialize_with = "as_text")]
+    peer: Option<SocketAddress>,
     #[serde(flatten)]
     counters: Counters,
+    /// A datagram is not complete yet, and counted already.
+    #[serde(skip)]
+    corked: bool,
+}
+
+/// Addresses are written when the row is: the lock is not held over their texts.
+fn as_text<S: Serializer>(address: &Option<SocketAddress>, serializer: S) -> Result<S::Ok, S::Error> {
+    match address {
+        Some(address) => serializer.collect_str(address),
+        None => serializer.serialize_none(),
+    }
 }
 
 impl Row {
@@ -98,11 +116,10 @@ impl Row {
             self.family.get_or_insert_with(|| names::family(i128::from(family)));
             self.type_.get_or_insert_with(|| names::socket_type(i128::from(type_)));
         }
-        if let Some(local) = &socket.local {
-            self.local = Some(local.to_string());
-        }
-        if let Some(peer) = &socket.peer {
-            self.peer = Some(peer.to_string());
+        for (known, now) in [(&mut self.local, &socket.local), (&mut self.peer, &socket.peer)] {
+            if now.is_some() && known != now {
+                known.clone_from(now);
+            }
         }
     }
 }
@@ -227,13 +244,22 @@ impl Stats {
 impl State {
     fn counters(&mut self, instance: u64, socket: Option<&Socket>) -> &mut Counters {
         match socket {
-            Some(socket) => {
-                let row = self.rows.entry((instance, socket.serial)).or_default();
-                row.describe(instance, socket);
-                &mut row.counters
-            }
+            Some(socket) if self.row(instance, socket).is_none() => &mut self.rest,
+            Some(socket) => &mut self.rows.entry((instance, socket.serial)).or_default().counters,
             None => &mut self.none,
         }
+    }
+
+    /// None if there are too many.
+    fn row(&mut self, instance: u64, socket: &Socket) -> Option<&mut Row> {
+        let full = self.rows.len() >= MOST;
+        let row = match self.rows.entry((instance, socket.serial)) {
+            Entry::Occupied(row) => row.into_mut(),
+            Entry::Vacant(_) if full => return None,
+            Entry::Vacant(place) => place.insert(Row::default()),
+        };
+        row.describe(instance, socket);
+        Some(row)
     }
 
     fn total(&self) -> Counters {
@@ -254,10 +280,13 @@ impl Observer for Stats {
     fn called(&self, call: &Call<'_>) {
         let state = &mut *self.state();
         state.instances = state.instances.max(call.instance);
-        if let Some(made) = call.made {
-            state.counters(call.instance, Some(made));
+        if let Some(made) = call.made
+            && state.row(call.instance, made).is_none()
+        {
+            state.folded += 1;
         }
-        let counters = state.counters(call.instance, call.socket_after.or(call.socket));
+        let socket = call.socket_after.or(call.socket);
+        let counters = state.counters(call.instance, socket);
         counters.calls += 1;
         counters.waits += u64::from(call.waits);
         counters.waited_ns += u64::try_from(call.waited.as_nanos()).unwrap_or(u64::MAX);
@@ -268,14 +297,19 @@ impl Observer for Stats {
             Some(Failure::Denied { .. }) | None => {}
         }
         let Some(traffic) = traffic::of(call) else { return };
+        let mut corked = socket.and_then(|socket| Some(state.row(call.instance, socket)?.corked)).unwrap_or(false);
+        let counters = state.counters(call.instance, socket);
         let (bytes, count) = match traffic.direction {
             Direction::Sent => (&mut counters.sent_bytes, &mut counters.sent_messages),
             Direction::Received => (&mut counters.received_bytes, &mut counters.received_messages),
         };
         for packet in &traffic.packets {
-            let messages = if packet.segment == 0 { 1 } else { packet.length.div_ceil(packet.segment).max(1) };
             *bytes += packet.length as u64;
-            *count += messages as u64;
+            // A datagram that several calls make counts with the first of them.
+            *count += if std::mem::replace(&mut corked, packet.more) { 0 } else { packet.count() as u64 };
+        }
+        if let Some(row) = socket.and_then(|socket| state.row(call.instance, socket)) {
+            row.corked = corked;
         }
     }
 

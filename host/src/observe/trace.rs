@@ -6,7 +6,8 @@ use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
 use super::value::{Bytes, Failure, SocketAddress, Value, Waiting};
-use super::{Call, Observer, Outcome, Sink, Wants, names};
+use super::writer::Writer;
+use super::{Call, Observer, Outcome, Wants, names};
 
 /// How many bytes of a string are printed, as strace does it.
 const STRING: usize = 32;
@@ -16,14 +17,15 @@ const LIST: usize = 16;
 /// Writes each call as one line, in the manner of strace(1).
 ///
 /// A call that waits has its beginning printed at once; if another instance's line comes between, the rest follows as
-/// `<... recv resumed>`.
+/// `<... recv resumed>`. Where lines come faster than they can be written, one says how many are missing: `<3 lines lost>`.
 pub struct Trace {
     numbered: bool,
+    writer: Writer,
     state: Mutex<State>,
 }
 
+#[derive(Default)]
 struct State {
-    sink: Sink,
     /// The instance whose line has no end yet.
     open: Option<u64>,
     /// Those whose line was ended for another's.
@@ -31,10 +33,18 @@ struct State {
 }
 
 impl Trace {
-    /// Writes there, line by line.
+    /// Writes there, line by line, on a thread of its own.
     pub fn new(to: impl Write + Send + 'static) -> Self {
-        let state = State { sink: Sink::new("trace", to), open: None, interrupted: HashSet::new() };
-        Self { numbered: false, state: Mutex::new(state) }
+        let writer = Writer::new("trace", to, |count| format!("<{count} lines lost>\n").into_bytes());
+        Self { numbered: false, writer, state: Mutex::default() }
+    }
+
+    /// Whether a guest waits where lines are not written as fast as they come, so that none is lost as long as the output takes
+    /// any. Only for a guest with a thread of its own.
+    #[must_use]
+    pub fn patient(mut self, patient: bool) -> Self {
+        self.writer.set_patient(patient);
+        self
     }
 
     /// Whether each line begins with the number of its instance, as in `[2] close(3) = 0`.
@@ -60,8 +70,8 @@ impl Observer for Trace {
         let mut text = state.break_line();
         text.push_str(&self.prefix(call.instance));
         text.push_str(&known);
-        state.sink.write(text.as_bytes());
         state.open = Some(call.instance);
+        self.writer.put(call.instance, text.into_bytes());
     }
 
     fn called(&self, call: &Call<'_>) {
@@ -82,7 +92,11 @@ impl Observer for Trace {
         }
         text.push_str(&rest);
         text.push('\n');
-        state.sink.write(text.as_bytes());
+        self.writer.put(call.instance, text.into_bytes());
+    }
+
+    fn flush(&self) {
+        self.writer.flush();
     }
 }
 
@@ -227,7 +241,7 @@ fn place(call: &Call<'_>, name: &str) -> String {
 fn size(value: &Value) -> usize {
     match value {
         Value::Bytes(bytes) => bytes.length,
-        Value::List(list) => list.len(),
+        Value::List(list) => list.length,
         _ => 0,
     }
 }
@@ -256,8 +270,8 @@ fn shown(call: &Call<'_>, name: &str, value: &Value, within: Option<&Value>) -> 
         Value::Address(address) => socket_address(address),
         Value::Wait(wait) => waiting(*wait),
         Value::List(list) => {
-            let mut parts: Vec<_> = list.iter().take(LIST).map(|one| shown(call, name, one, None)).collect();
-            if list.len() > LIST {
+            let mut parts: Vec<_> = list.head.iter().take(LIST).map(|one| shown(call, name, one, None)).collect();
+            if list.length > parts.len() {
                 parts.push("...".to_owned());
             }
             format!("[{}]", parts.join(", "))

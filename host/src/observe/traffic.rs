@@ -1,5 +1,7 @@
 //! What a call moved through a socket: the one place that knows where a function of `transfers` has its bytes.
 
+use std::net::IpAddr;
+
 use super::value::{Bytes, SocketAddress, Value};
 use super::{Call, Socket};
 
@@ -19,8 +21,12 @@ pub(super) struct Packet<'a> {
     pub(super) length: usize,
     /// The other end, where the call names it.
     pub(super) address: Option<&'a SocketAddress>,
-    /// The kernel cuts it into datagrams of so many bytes (UDP_SEGMENT), or made it of such ones (UDP_GRO); 0 is one datagram.
+    /// This end, where a control message names it: IP_PKTINFO or IPV6_PKTINFO.
+    pub(super) own: Option<IpAddr>,
+    /// The kernel cuts it into datagrams of this many bytes (UDP_SEGMENT), or made it of such ones (UDP_GRO); 0 is one datagram.
     pub(super) segment: usize,
+    /// More bytes follow for the same datagram (MSG_MORE, UDP_CORK).
+    pub(super) more: bool,
 }
 
 /// What a call moved.
@@ -49,6 +55,9 @@ pub(super) const MOVES: &[&str] = &[
 
 const SOL_UDP: i32 = libc::IPPROTO_UDP;
 
+/// linux/udp.h: UDP_MAX_SEGMENTS. The kernel makes no more datagrams of one message, and joins no more to one.
+const SEGMENTS: usize = 128;
+
 /// What a call moved; none where it moved nothing, or only looked at it.
 pub(super) fn of<'a>(call: &'a Call<'_>) -> Option<Traffic<'a>> {
     let socket = call.socket?;
@@ -58,16 +67,16 @@ pub(super) fn of<'a>(call: &'a Call<'_>) -> Option<Traffic<'a>> {
     let (direction, packets) = match (call.interface, call.function) {
         ("files", "send-file") => {
             // The kernel took them from the file: nobody has seen them here.
-            (Direction::Sent, vec![Packet { data: Vec::new(), length: result.number()?, address: None, segment: 0 }])
+            (Direction::Sent, vec![Packet::unseen(result.number()?)])
         }
         ("transfers", "send" | "send-to") => {
             let data = vec![bytes(call.argument("data")?)?];
-            (Direction::Sent, vec![sent(data, result.number()?, call.argument("address"), None, socket)])
+            (Direction::Sent, vec![sent(data, result.number()?, call.argument("address"), None, socket, flags)])
         }
         ("transfers", "send-message") => {
             let data = list(call.argument("buffers")?).iter().filter_map(bytes).collect();
             let (address, control) = (call.argument("address"), call.argument("control"));
-            (Direction::Sent, vec![sent(data, result.number()?, address, control, socket)])
+            (Direction::Sent, vec![sent(data, result.number()?, address, control, socket, flags)])
         }
         ("transfers", "send-batch") => {
             let mut data = bytes(call.argument("data")?)?.0;
@@ -76,12 +85,18 @@ pub(super) fn of<'a>(call: &'a Call<'_>) -> Option<Traffic<'a>> {
                 let length = message.field("length").and_then(Value::number).unwrap_or(0);
                 let (own, rest) = data.split_at(data.len().min(length));
                 data = rest;
-                sent(vec![(own, length)], length, message.field("address"), message.field("control"), socket)
+                sent(vec![(own, length)], length, message.field("address"), message.field("control"), socket, flags)
             });
             (Direction::Sent, packets.collect())
         }
         // They look at bytes that stay, or at what was sent before.
         ("transfers", _) if flags & (libc::MSG_PEEK | libc::MSG_ERRQUEUE) != 0 => return None,
+        // man 7 tcp: the bytes of a stream are thrown away, and what the call gives in their place is none of them.
+        ("transfers", "receive" | "receive-from" | "receive-message") if flags & libc::MSG_TRUNC != 0 && is_tcp(socket) => {
+            let (_, count) = bytes(result.field("data").unwrap_or(result))?;
+            let length = result.field("length").and_then(Value::number).unwrap_or(0);
+            (Direction::Received, vec![Packet::unseen(length.max(count))])
+        }
         ("transfers", "receive") => (Direction::Received, vec![received(result, None, None, None)]),
         ("transfers", "receive-from") => {
             (Direction::Received, vec![received(result.field("data")?, None, result.field("address"), None)])
@@ -98,8 +113,8 @@ pub(super) fn of<'a>(call: &'a Call<'_>) -> Option<Traffic<'a>> {
                 let length = message.field("length").and_then(Value::number).unwrap_or(0);
                 let (own, rest) = data.split_at(data.len().min(length));
                 data = rest;
-                let (address, segment) = (message.field("address").and_then(address), gro(message.field("control")));
-                Packet { data: vec![own], length, address, segment }
+                let (address, control) = (message.field("address").and_then(address), message.field("control"));
+                Packet { address, own: received_at(control), segment: gro(control), ..Packet::of(vec![own], length) }
             });
             (Direction::Received, packets.collect())
         }
@@ -116,9 +131,23 @@ fn bytes(value: &Value) -> Option<(&[u8], usize)> {
     }
 }
 
+fn is_tcp(socket: &Socket) -> bool {
+    socket
+        .kind
+        .is_some_and(|(family, type_, _)| type_ == libc::SOCK_STREAM && matches!(family, libc::AF_INET | libc::AF_INET6))
+}
+
+/// Whether the bytes of several sends may be one datagram: those over IP.
+fn joins(socket: &Socket) -> bool {
+    socket
+        .kind
+        .is_some_and(|(family, type_, _)| type_ == libc::SOCK_DGRAM && matches!(family, libc::AF_INET | libc::AF_INET6))
+}
+
+/// The elements of a list that were looked at.
 fn list(value: &Value) -> &[Value] {
     match value {
-        Value::List(list) => list,
+        Value::List(list) => &list.head,
         _ => &[],
     }
 }
@@ -137,6 +166,7 @@ fn sent<'a>(
     to: Option<&'a Value>,
     control: Option<&'a Value>,
     socket: &Socket,
+    flags: i32,
 ) -> Packet<'a> {
     let mut left = count;
     let mut pieces = Vec::new();
@@ -148,37 +178,108 @@ fn sent<'a>(
         }
         left -= length.min(left);
     }
-    let segment = segment(control, libc::UDP_SEGMENT).unwrap_or(usize::from(socket.segment));
-    Packet { data: pieces, length: count, address: to.and_then(address), segment }
+    let segment = match last(control, SOL_UDP, libc::UDP_SEGMENT) {
+        // What a list that was cut says at its end is not known.
+        _ if control.is_some_and(is_cut) => 0,
+        Some(size) => segment(size),
+        None => usize::from(socket.segment),
+    };
+    Packet {
+        address: to.and_then(address),
+        own: sent_from(control),
+        segment,
+        more: joins(socket) && (socket.corked || flags & libc::MSG_MORE != 0),
+        ..Packet::of(pieces, count)
+    }
 }
 
 fn received<'a>(data: &'a Value, length: Option<usize>, from: Option<&'a Value>, control: Option<&'a Value>) -> Packet<'a> {
     let (head, count) = bytes(data).unwrap_or((&[], 0));
     let length = length.map_or(count, |length| length.max(count));
-    Packet { data: vec![head], length, address: from.and_then(address), segment: gro(control) }
+    Packet {
+        address: from.and_then(address),
+        own: received_at(control),
+        segment: gro(control),
+        ..Packet::of(vec![head], length)
+    }
 }
 
 fn gro(control: Option<&Value>) -> usize {
-    segment(control, libc::UDP_GRO).unwrap_or(0)
+    last(control, SOL_UDP, libc::UDP_GRO).map_or(0, segment)
 }
 
-/// The size of the segments in a control message of UDP: two bytes out, four bytes in.
-fn segment(control: Option<&Value>, kind: i32) -> Option<usize> {
-    list(control?).iter().find_map(|message| {
+fn is_cut(value: &Value) -> bool {
+    matches!(value, Value::List(list) if list.is_cut())
+}
+
+/// The data of the last control message of this kind: of several the kernel takes that one (man 7 udp, ip, ipv6).
+fn last(control: Option<&Value>, level: i32, kind: i32) -> Option<&[u8]> {
+    list(control?).iter().rev().find_map(|message| {
         let message = message.field("message").unwrap_or(message);
-        let level: i32 = message.field("level")?.number()?;
-        let type_: i32 = message.field("type")?.number()?;
-        let (data, _) = bytes(message.field("data")?)?;
-        let size = u16::from_ne_bytes(data.get(..2)?.try_into().ok()?);
-        ((level, type_) == (SOL_UDP, kind)).then_some(usize::from(size))
+        let own: (i32, i32) = (message.field("level")?.number()?, message.field("type")?.number()?);
+        if own == (level, kind) { Some(bytes(message.field("data")?)?.0) } else { None }
     })
 }
 
+/// The size of the segments in a control message of UDP: two bytes out, four bytes in.
+fn segment(data: &[u8]) -> usize {
+    match data {
+        [a, b] => usize::from(u16::from_ne_bytes([*a, *b])),
+        [a, b, c, d, ..] => usize::try_from(i32::from_ne_bytes([*a, *b, *c, *d])).unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// man 7 ip: `struct in_pktinfo` has an interface's index, the local address, and the address in the packet's header. man 7 ipv6:
+/// `struct in6_pktinfo` begins with the address.
+const IPV4_LOCAL: usize = 4;
+const IPV4_HEADER: usize = 8;
+
+/// The source that a control message sets.
+fn sent_from(control: Option<&Value>) -> Option<IpAddr> {
+    packet_info(control, IPV4_LOCAL)
+}
+
+/// The address that a packet was sent to, where a control message gives it.
+fn received_at(control: Option<&Value>) -> Option<IpAddr> {
+    packet_info(control, IPV4_HEADER)
+}
+
+fn packet_info(control: Option<&Value>, at: usize) -> Option<IpAddr> {
+    let v4 = || {
+        let octets: [u8; 4] = last(control, libc::IPPROTO_IP, libc::IP_PKTINFO)?.get(at..at + 4)?.try_into().ok()?;
+        Some(IpAddr::from(octets))
+    };
+    let v6 = || {
+        let octets: [u8; 16] = last(control, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO)?.get(..16)?.try_into().ok()?;
+        Some(IpAddr::from(octets).to_canonical())
+    };
+    v4().or_else(v6).filter(|address| !address.is_unspecified())
+}
+
 impl<'a> Packet<'a> {
+    fn of(data: Vec<&'a [u8]>, length: usize) -> Self {
+        Self { data, length, address: None, own: None, segment: 0, more: false }
+    }
+
+    /// One whose bytes nobody has seen here.
+    fn unseen(length: usize) -> Self {
+        Self::of(Vec::new(), length)
+    }
+
+    /// How many datagrams it is on the wire.
+    pub(super) fn count(&self) -> usize {
+        match self.length.checked_div(self.segment) {
+            Some(_) if self.length.div_ceil(self.segment) <= SEGMENTS => self.length.div_ceil(self.segment).max(1),
+            // A message of more is none that the kernel cuts.
+            _ => 1,
+        }
+    }
+
     /// The datagrams that it is on the wire: the first bytes of each, and its length.
     pub(super) fn datagrams(&self) -> Vec<(Vec<u8>, usize)> {
         let data = self.data.concat();
-        if self.segment == 0 || self.length <= self.segment {
+        if self.count() == 1 {
             return vec![(data, self.length)];
         }
         pieces(&data, self.length, self.segment).map(|(kept, length)| (kept.to_vec(), length)).collect()
@@ -213,19 +314,67 @@ mod tests {
 
     #[test]
     fn a_segmented_packet_is_many_datagrams() {
-        let packet = Packet { data: vec![b"aabb", b"c"], length: 5, address: None, segment: 2 };
-        assert_eq!(packet.datagrams(), [(b"aa".to_vec(), 2), (b"bb".to_vec(), 2), (b"c".to_vec(), 1)]);
-        let cut = Packet { data: vec![b"aab"], length: 5, address: None, segment: 2 };
+        let packet = |data, length| Packet { segment: 2, ..Packet::of(data, length) };
+        let whole = packet(vec![&b"aabb"[..], b"c"], 5);
+        assert_eq!(whole.datagrams(), [(b"aa".to_vec(), 2), (b"bb".to_vec(), 2), (b"c".to_vec(), 1)]);
+        let cut = packet(vec![b"aab"], 5);
         assert_eq!(cut.datagrams(), [(b"aa".to_vec(), 2), (b"b".to_vec(), 2), (Vec::new(), 1)]);
-        let empty = Packet { data: vec![], length: 0, address: None, segment: 2 };
-        assert_eq!(empty.datagrams(), [(Vec::new(), 0)]);
+        assert_eq!(packet(vec![], 0).datagrams(), [(Vec::new(), 0)]);
+        // The kernel makes 128 of one at most.
+        assert_eq!(
+            (packet(vec![], 256).count(), packet(vec![], 257).count(), packet(vec![], 60_000).datagrams().len()),
+            (128, 1, 1)
+        );
+    }
+
+    fn control(messages: &[(i32, i32, &[u8])], length: usize) -> Value {
+        let message = |(level, kind, data): &(i32, i32, &[u8])| {
+            let data = Value::Bytes(Bytes { head: data.to_vec(), length: data.len() });
+            let fields =
+                [("level", Value::Integer((*level).into())), ("type", Value::Integer((*kind).into())), ("data", data)];
+            Value::Record(fields.into())
+        };
+        Value::List(super::super::List { head: messages.iter().map(message).collect(), length })
+    }
+
+    #[test]
+    fn control_messages_are_read_as_the_kernel_reads_them() {
+        let send = |control: &Value| {
+            let packet = sent(vec![(b"abcd", 4)], 4, None, Some(control), &Socket { segment: 3, ..Socket::default() }, 0);
+            (packet.segment, packet.own)
+        };
+        let size = |size: u16| size.to_ne_bytes();
+        fn udp(data: &[u8]) -> (i32, i32, &[u8]) {
+            (libc::IPPROTO_UDP, libc::UDP_SEGMENT, data)
+        }
+        assert_eq!(send(&control(&[udp(&size(1)), udp(&size(1400))], 2)).0, 1400);
+        assert_eq!(send(&control(&[udp(&size(1400)), (libc::IPPROTO_UDP, 999, &size(2)), udp(&size(0))], 3)).0, 0);
+        assert_eq!(send(&control(&[], 0)).0, 3);
+        // What was not looked at may be a later one.
+        assert_eq!(send(&control(&[udp(&size(1))], 2)).0, 0);
+        let info: [u8; 12] = [0, 0, 0, 0, 127, 0, 0, 2, 127, 0, 0, 3];
+        let messages = control(&[(libc::IPPROTO_IP, libc::IP_PKTINFO, &info)], 1);
+        assert_eq!(send(&messages).1, Some("127.0.0.2".parse().unwrap()));
+        assert_eq!(received_at(Some(&messages)), Some("127.0.0.3".parse().unwrap()));
+        assert_eq!(gro(Some(&control(&[(libc::IPPROTO_UDP, libc::UDP_GRO, &1400i32.to_ne_bytes())], 1))), 1400);
+    }
+
+    #[test]
+    fn corked_pieces_are_marked() {
+        let piece = |type_, corked, flags| {
+            let socket = Socket { corked, kind: Some((libc::AF_INET, type_, 0)), ..Socket::default() };
+            sent(vec![(b"a", 1)], 1, None, None, &socket, flags).more
+        };
+        let datagram = |corked, flags| piece(libc::SOCK_DGRAM, corked, flags);
+        assert!(datagram(true, 0) && datagram(false, libc::MSG_MORE) && !datagram(false, libc::MSG_DONTWAIT));
+        assert!(!piece(libc::SOCK_STREAM, false, libc::MSG_MORE));
     }
 
     #[test]
     fn partial_sends_end_where_the_kernel_stopped() {
-        let packet = sent(vec![(b"abc", 3), (b"def", 3)], 4, None, None, &Socket::default());
+        let packet = sent(vec![(b"abc", 3), (b"def", 3)], 4, None, None, &Socket::default(), 0);
         assert_eq!((packet.data, packet.length), (vec![&b"abc"[..], b"d"], 4));
-        let capped = sent(vec![(b"ab", 9), (b"def", 3)], 12, None, None, &Socket::default());
+        let capped = sent(vec![(b"ab", 9), (b"def", 3)], 12, None, None, &Socket::default(), 0);
         assert_eq!((capped.data, capped.length), (vec![&b"ab"[..]], 12));
     }
 }

@@ -12,6 +12,7 @@ use crate::bindings::sandsock::socket::types::{
     Warning,
 };
 use crate::ctx::SandsockView;
+use crate::transfers::{BatchEntry, ControlData, LIFT, lift};
 
 /// A value that went into a call or came out of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub enum Value {
     Bool(bool),
     /// A number.
     Integer(i128),
-    /// A text.
+    /// A text, or the first 4 KiB of it.
     Text(String),
     /// Bytes, or the first of them.
     Bytes(Bytes),
@@ -35,8 +36,8 @@ pub enum Value {
     Address(SocketAddress),
     /// How long the call may wait.
     Wait(Waiting),
-    /// A list.
-    List(Vec<Value>),
+    /// A list, or the first of its elements.
+    List(List),
     /// A record's fields by their names in WIT. A variant's case is a record of one field.
     Record(Vec<(&'static str, Value)>),
     /// The call's error.
@@ -70,6 +71,37 @@ pub struct Bytes {
     pub length: usize,
 }
 
+/// A list, or the first of its elements: of one call no more than 4,096 are looked at, those of lists within lists included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct List {
+    /// The elements that were looked at.
+    pub head: Vec<Value>,
+    /// How many there were.
+    pub length: usize,
+}
+
+impl List {
+    /// Whether elements are missing.
+    pub fn is_cut(&self) -> bool {
+        self.head.len() < self.length
+    }
+
+    /// Shows each element that there is room for.
+    fn of<T: SandsockView>(
+        length: usize,
+        store: &mut StoreContextMut<'_, T>,
+        look: &mut Look,
+        mut element: impl FnMut(usize, &mut StoreContextMut<'_, T>, &mut Look) -> Option<Value>,
+    ) -> Value {
+        let mut head = Vec::new();
+        while head.len() < length && look.take_element() {
+            let Some(value) = element(head.len(), store, look) else { break };
+            head.push(value);
+        }
+        Value::List(Self { head, length })
+    }
+}
+
 /// A socket address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -78,7 +110,7 @@ pub enum SocketAddress {
     Ip(SocketAddr),
     /// AF_UNIX without a name.
     Unnamed,
-    /// An AF_UNIX path.
+    /// An AF_UNIX path. No address is as long as what is shown of one.
     Path(Vec<u8>),
     /// An AF_UNIX abstract name, without its NUL.
     Abstract(Vec<u8>),
@@ -182,7 +214,7 @@ integers! { u8 u16 u32 u64 i8 i16 i32 i64 }
 shown! {
     (): |_value, _store, _look| Value::Unit;
     bool: |value, _store, _look| Value::Bool(*value);
-    String: |value, _store, _look| Value::Text(value.clone());
+    String: |value, _store, _look| Value::Text(cut(value));
     SocketKind: |kind, _store, _look| record([("family", kind.family), ("type", kind.type_), ("protocol", kind.protocol)]);
     DescriptorKind: |kind, store, look| match kind {
         DescriptorKind::Socket(kind) => kind.shown(store, look),
@@ -221,7 +253,12 @@ shown! {
     ControlMessage: |message, store, look| Value::Record(vec![
         ("level", message.level.shown(store, look)),
         ("type", message.type_.shown(store, look)),
-        ("data", Value::Bytes(Bytes::cut(&message.data, look.bytes().max(CONTROL_MIN)))),
+        ("data", control_data(&message.data, look)),
+    ]);
+    ControlData: |message, store, look| Value::Record(vec![
+        ("level", message.level.shown(store, look)),
+        ("type", message.type_.shown(store, look)),
+        ("data", control_data(message.data.as_le_slice(&*store), look)),
     ]);
     AddressHints: |hints, _store, _look| record([
         ("flags", hints.flags), ("family", hints.family), ("type", hints.type_), ("protocol", hints.protocol),
@@ -255,14 +292,31 @@ shown! {
     });
 }
 
-/// Of control data so much is always kept: what it sets can be told from it.
+/// Of control data this much is always kept: what it sets can be read from it.
 const CONTROL_MIN: usize = 64;
+
+fn control_data(data: &[u8], look: &mut Look) -> Value {
+    let most = look.take_bytes(data.len()).max(CONTROL_MIN);
+    Value::Bytes(Bytes::cut(data, most))
+}
+
+/// How much of a text is shown.
+const TEXT: usize = 4096;
+
+/// How much of an address is shown: more than any has (man 7 unix: sun_path has 108 bytes).
+const ADDRESS: usize = 256;
+
+/// The first bytes of a text, as whole characters.
+fn cut(text: &str) -> String {
+    let end = (0..=text.len().min(TEXT)).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+    text[..end].to_owned()
+}
 
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
         match error {
             Error::Os(errno) => Self::Os(*errno),
-            Error::Denied(denial) => Self::Denied { grant: denial.grant.clone(), reason: denial.reason.clone() },
+            Error::Denied(denial) => Self::Denied { grant: denial.grant.as_deref().map(cut), reason: cut(&denial.reason) },
         }
     }
 }
@@ -294,7 +348,8 @@ impl<V: Shown, E: Shown> Shown for Result<V, E> {
 
 impl<A: Shown, B: Shown> Shown for (A, B) {
     fn shown<T: SandsockView>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
-        Value::List(self.list(store, look))
+        let head = self.list(store, look);
+        Value::List(List { length: head.len(), head })
     }
 }
 
@@ -339,7 +394,8 @@ pub(crate) trait Element: Sized {
 
 impl Element for u8 {
     fn shown_list<T: SandsockView>(list: &[Self], _store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
-        Value::Bytes(Bytes::cut(list, look.bytes()))
+        let most = look.take_bytes(list.len());
+        Value::Bytes(Bytes::cut(list, most))
     }
 }
 
@@ -347,7 +403,7 @@ macro_rules! elements {
     ($($type:ty)*) => {$(
         impl Element for $type {
             fn shown_list<T: SandsockView>(list: &[Self], store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
-                Value::List(list.iter().map(|one| one.shown(store, look)).collect())
+                List::of(list.len(), store, look, |at, store, look| Some(list.get(at)?.shown(store, look)))
             }
         }
     )*};
@@ -355,13 +411,13 @@ macro_rules! elements {
 
 elements! {
     u16 i32 String ControlMessage AddressInfo NetworkInterface ReadyEvent Warning WasmList<u8>
-    crate::transfers::ControlOut crate::transfers::ControlIn crate::transfers::BatchEntry crate::transfers::BatchMessage
+    crate::transfers::ControlOut crate::transfers::ControlIn crate::transfers::BatchMessage
     crate::polling::PollEntry
 }
 
 impl<R: 'static> Element for Resource<R> {
     fn shown_list<T: SandsockView>(list: &[Self], store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
-        Value::List(list.iter().map(|one| one.shown(store, look)).collect())
+        List::of(list.len(), store, look, |at, store, look| Some(list.get(at)?.shown(store, look)))
     }
 }
 
@@ -373,9 +429,27 @@ impl<V: Element> Shown for Vec<V> {
 
 impl Shown for WasmList<u8> {
     fn shown<T: SandsockView>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
-        Value::Bytes(Bytes::cut(self.as_le_slice(&*store), look.bytes()))
+        let most = look.take_bytes(self.len());
+        Value::Bytes(Bytes::cut(self.as_le_slice(&*store), most))
     }
 }
+
+/// Lists that stay in the guest's memory: only what is shown is lifted.
+macro_rules! lifted_lists {
+    ($($type:ty)*) => {$(
+        impl Shown for WasmList<$type> {
+            fn shown<T: SandsockView>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
+                List::of(self.len(), store, look, |at, store, look| {
+                    // One that can't be lifted traps where the call itself reads it, or is refused as too long.
+                    let element = lift(store, self, at, 4 * LIFT)?.ok()?;
+                    Some(element.shown(store, look))
+                })
+            }
+        }
+    )*};
+}
+
+lifted_lists! { ControlData BatchEntry }
 
 impl Bytes {
     pub(crate) fn cut(bytes: &[u8], most: usize) -> Self {
@@ -399,7 +473,8 @@ fn inet(address: &InetAddress) -> SocketAddr {
 impl From<&Address> for SocketAddress {
     fn from(address: &Address) -> Self {
         let other = |family, text| Self::Other { family, text };
-        let hardware = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":");
+        let hardware =
+            |bytes: &[u8]| bytes.iter().take(ADDRESS).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":");
         let device = |(a, b, c, d, e, f): &(u8, u8, u8, u8, u8, u8)| hardware(&[*a, *b, *c, *d, *e, *f]);
         match address {
             Address::Unspec => other(libc::AF_UNSPEC, String::new()),
@@ -410,8 +485,8 @@ impl From<&Address> for SocketAddress {
                 Self::Ip(SocketAddrV6::new(ip, address.port, address.flow_info, address.scope_id).into())
             }
             Address::Unix(UnixAddress::Unnamed) => Self::Unnamed,
-            Address::Unix(UnixAddress::Path(path)) => Self::Path(path.clone()),
-            Address::Unix(UnixAddress::Abstract(name)) => Self::Abstract(name.clone()),
+            Address::Unix(UnixAddress::Path(path)) => Self::Path(path[..path.len().min(ADDRESS)].to_vec()),
+            Address::Unix(UnixAddress::Abstract(name)) => Self::Abstract(name[..name.len().min(ADDRESS)].to_vec()),
             Address::Netlink(address) => {
                 other(libc::AF_NETLINK, format!("port-id={}, groups={:#x}", address.port_id, address.groups))
             }
@@ -433,7 +508,9 @@ impl From<&Address> for SocketAddress {
                     ),
                 },
             ),
-            Address::Alg(address) => other(libc::AF_ALG, format!("kind={:?}, name={:?}", address.kind, address.name)),
+            Address::Alg(address) => {
+                other(libc::AF_ALG, format!("kind={:?}, name={:?}", cut(&address.kind), cut(&address.name)))
+            }
             Address::Tipc(address) => other(
                 libc::AF_TIPC,
                 format!(

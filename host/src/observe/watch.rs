@@ -25,6 +25,8 @@ pub(crate) struct Watch {
     instance: u64,
     observers: Vec<Arc<dyn Observer>>,
     wants: Wants,
+    /// How many bytes of one call are looked at.
+    most: usize,
     state: Mutex<State>,
 }
 
@@ -69,25 +71,50 @@ impl Current {
     }
 }
 
+/// How many elements of lists are looked at in one call.
+const ELEMENTS: usize = 4096;
+
 /// What an instance's descriptors are called, and how much of each value is looked at.
 #[derive(Default)]
 pub(crate) struct Look {
     wants: Wants,
+    /// How many bytes and elements of lists are still looked at in the values that are being made. A guest's lists may share their
+    /// memory: what they have together follows no memory of the guest's.
+    bytes: usize,
+    elements: usize,
     real_numbers: bool,
     /// By place in the store's table.
     sockets: HashMap<u32, Socket>,
-    numbers: BTreeSet<i32>,
+    /// Numbers below `fresh` that are free.
+    free: BTreeSet<i32>,
+    fresh: i32,
     serials: u64,
     /// By where an open description lies in memory: its number here, and how many descriptors refer to it.
     descriptions: HashMap<usize, (u64, usize)>,
+    /// By its number, where it lies.
+    places: HashMap<u64, usize>,
     /// The first descriptor that was met for the first time.
     made: Option<u32>,
 }
 
 impl Look {
-    /// How many bytes of a list are looked at.
-    pub(crate) fn bytes(&self) -> usize {
-        self.wants.bytes
+    /// Before new values are made.
+    fn reset(&mut self, bytes: usize) {
+        (self.bytes, self.elements) = (bytes, ELEMENTS);
+    }
+
+    /// How many bytes of a list with this many are looked at.
+    pub(crate) fn take_bytes(&mut self, length: usize) -> usize {
+        let count = length.min(self.wants.bytes).min(self.bytes);
+        self.bytes -= count;
+        count
+    }
+
+    /// Whether one more element of a list is looked at.
+    pub(crate) fn take_element(&mut self) -> bool {
+        let room = self.elements > 0;
+        self.elements -= usize::from(room);
+        room
     }
 
     /// The number of a resource, which gets one where it is new.
@@ -96,12 +123,13 @@ impl Look {
             return socket.number;
         }
         let handle = handle(store, place);
-        let lowest = (FIRST..).find(|number| !self.numbers.contains(number)).unwrap_or(i32::MAX);
         let number = match &handle {
             Some(handle) if self.real_numbers => std::os::fd::AsRawFd::as_raw_fd(&handle.fd()),
-            _ => lowest,
+            _ => self.free.pop_first().unwrap_or_else(|| {
+                self.fresh = self.fresh.max(FIRST).saturating_add(1);
+                self.fresh - 1
+            }),
         };
-        self.numbers.insert(number);
         self.serials += 1;
         let mut socket = Socket { number, serial: self.serials, ..Socket::default() };
         if let Some(handle) = handle {
@@ -110,9 +138,11 @@ impl Look {
                 _ => None,
             };
             let fresh = (self.serials, 0);
-            let (description, count) = self.descriptions.entry(Arc::as_ptr(&handle.open).addr()).or_insert(fresh);
+            let place = Arc::as_ptr(&handle.open).addr();
+            let (description, count) = self.descriptions.entry(place).or_insert(fresh);
             *count += 1;
             socket.description = *description;
+            self.places.insert(*description, place);
         }
         self.sockets.insert(place, socket);
         self.made.get_or_insert(place);
@@ -140,23 +170,27 @@ impl Look {
         if peer.is_some() || type_ == libc::SOCK_DGRAM {
             socket.peer = peer;
         }
-        let segment = sys::own_option(handle.fd(), libc::IPPROTO_UDP, libc::UDP_SEGMENT);
-        socket.segment = segment.ok().filter(|_| type_ == libc::SOCK_DGRAM).and_then(|n| u16::try_from(n).ok()).unwrap_or(0);
+        if type_ == libc::SOCK_DGRAM && matches!(family, libc::AF_INET | libc::AF_INET6) {
+            let option = |name| sys::own_option(handle.fd(), libc::IPPROTO_UDP, name).unwrap_or(0);
+            socket.segment = u16::try_from(option(libc::UDP_SEGMENT)).unwrap_or(0);
+            socket.corked = option(libc::UDP_CORK) != 0;
+        }
     }
 
     /// A descriptor is gone; whether it was the last of its description.
     fn release(&mut self, place: u32) -> Option<(Socket, bool)> {
         let socket = self.sockets.remove(&place)?;
-        self.numbers.remove(&socket.number);
-        let mut last = true;
-        self.descriptions.retain(|_, (description, count)| {
-            if *description != socket.description {
-                return true;
-            }
-            *count -= 1;
-            last = *count == 0;
-            !last
-        });
+        if !self.real_numbers {
+            self.free.insert(socket.number);
+        }
+        let Some(place) = self.places.get(&socket.description) else { return Some((socket, true)) };
+        let Some((_, count)) = self.descriptions.get_mut(place) else { return Some((socket, true)) };
+        *count -= 1;
+        let last = *count == 0;
+        if last {
+            self.descriptions.remove(place);
+            self.places.remove(&socket.description);
+        }
         Some((socket, last))
     }
 }
@@ -169,13 +203,13 @@ fn handle<T: SandsockView>(store: &mut StoreContextMut<'_, T>, place: u32) -> Op
 impl Watch {
     /// None where nobody watches.
     ///
-    /// `most` is how many bytes of a list are looked at, whatever is wanted: the instance's limit of one transfer.
+    /// `most` is how many bytes of a call are looked at, whatever is wanted: the instance's limit of one transfer.
     pub(crate) fn new(instance: u64, observers: &[Arc<dyn Observer>], real_numbers: bool, most: usize) -> Option<Arc<Self>> {
         let mut wants = observers.iter().map(|observer| observer.wants()).reduce(Wants::or)?;
         wants.bytes = wants.bytes.min(most);
         let look = Look { wants, real_numbers, ..Look::default() };
         let state = Mutex::new(State { look, current: None });
-        Some(Arc::new(Self { instance, observers: observers.to_vec(), wants, state }))
+        Some(Arc::new(Self { instance, observers: observers.to_vec(), wants, most, state }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -194,6 +228,7 @@ impl Watch {
         parameters: &impl ShownList,
     ) {
         let state = &mut *self.state();
+        state.look.reset(self.most);
         let values = if self.wants.calls { parameters.list(store, &mut state.look) } else { Vec::new() };
         let place = parameters.first_place();
         if let Some(place) = place {
@@ -227,6 +262,7 @@ impl Watch {
         let state = &mut *self.state();
         let Some(mut current) = state.current.take() else { return };
         let took = current.start.elapsed();
+        state.look.reset(self.most);
         let (value, trap) = match result {
             // What it made gets its number, whoever wants to see it.
             Ok(result) => (result.list(store, &mut state.look).pop().unwrap_or(Value::Unit), None),

@@ -312,13 +312,13 @@ pub struct Dropped {
 
 /// Names that `resolve` rules hold.
 #[derive(Clone, Debug, Default)]
-struct Resolves {
+pub(super) struct Resolves {
     any: Option<RuleId>,
-    names: Names,
+    pub(super) names: Names,
 }
 
 impl Resolves {
-    fn find(&self, name: &str) -> Option<RuleId> {
+    pub(super) fn find(&self, name: &str) -> Option<RuleId> {
         self.any.or_else(|| self.names.find(name, 0).map(|found| found.rule))
     }
 }
@@ -347,9 +347,9 @@ pub(super) struct Rules {
     pub(super) unix_bind: Arc<UnixRules>,
     pub(super) can: Vec<(CanPattern, RuleId)>,
     pub(super) families: Vec<(FamilyPattern, RuleId)>,
-    resolve: Resolves,
+    pub(super) resolve: Resolves,
     /// Ports have no meaning here: every rule holds for port 0.
-    reverse_resolve: Endpoints,
+    pub(super) reverse_resolve: Endpoints,
     interfaces: Option<RuleId>,
     hostname_read: Option<RuleId>,
     hostname_set: Option<RuleId>,
@@ -440,7 +440,7 @@ impl Rules {
     }
 
     /// Those by which an address may be used.
-    fn endpoints(&self) -> [&Endpoints; 6] {
+    pub(super) fn endpoints(&self) -> [&Endpoints; 6] {
         [&self.tcp_connect, &self.tcp_listen, &self.udp_bind, &self.udp_send, &self.udp_receive, &self.raw]
     }
 }
@@ -868,7 +868,7 @@ impl Policy {
                 return None;
             }
             let fixed = self.fixed_names(address).iter().find_map(|name| deny.names.find(name, port));
-            fixed.or_else(|| pins.at(address).iter().find_map(|pin| deny.names.find(pin.name(), port)))
+            fixed.or_else(|| pins.at(address).iter().find_map(|pin| pin.any_name(|name| deny.names.find(name, port))))
         };
         deny.touching(address, port).or_else(by_name)
     }
@@ -1193,12 +1193,18 @@ impl Policy {
     /// names addresses nor `--resolve` holds it, or deny rules take every port that grants by the name and by the address open.
     /// A name that may be looked up and no more keeps what could be connected or sent to. More than 64 are cut.
     pub fn judge_answers(&self, name: &str, addresses: Vec<IpAddr>) -> Judged {
+        self.judge_answers_of(name, &[], addresses)
+    }
+
+    /// As [`Self::judge_answers`], for a look-up that gave other names too: canonical names and aliases, for which deny rules hold.
+    pub fn judge_answers_of(&self, name: &str, others: &[String], addresses: Vec<IpAddr>) -> Judged {
         let mut judged = Judged::default();
         let known = normalise_name(name).unwrap_or(Cow::Borrowed(""));
         let fixed = self.fixed.names.get(&*known).map_or(&[][..], |(addresses, _)| addresses);
+        let others: Vec<_> = others.iter().filter_map(|other| normalise_name(other).ok()).collect();
         for address in addresses {
             let result = if judged.kept.len() < ADDRESSES {
-                self.judge_answer(&known, canonical(address), fixed)
+                self.judge_answer(&known, &others, canonical(address), fixed)
             } else {
                 Err(Denial::new(format!("{address} is left out: {known} has more than {ADDRESSES} addresses")))
             };
@@ -1210,13 +1216,14 @@ impl Policy {
         judged
     }
 
-    fn judge_answer(&self, name: &str, address: IpAddr, fixed: &[IpAddr]) -> Result<(), Denial> {
+    fn judge_answer(&self, name: &str, others: &[Cow<'_, str>], address: IpAddr, fixed: &[IpAddr]) -> Result<(), Denial> {
         let (allow, deny) = (self.allow.endpoints(), self.deny.endpoints());
         // Where a connect to it leads: the unspecified address is the loopback, and rules name that.
         let reached = canonical(destination(SocketAddr::new(address, 0)).ip());
         let held = |rules: &&Endpoints| rules.all_at(reached).next().is_some();
         let at = |deny: &Endpoints, port| deny.touching(address, port).or_else(|| deny.touching(reached, port));
-        let taken = |deny: &Endpoints, port| at(deny, port).or_else(|| deny.names.find(name, port));
+        let names = || std::iter::once(name).chain(others.iter().map(|other| &**other));
+        let taken = |deny: &Endpoints, port| at(deny, port).or_else(|| names().find_map(|name| deny.names.find(name, port)));
         let usable = |deny: &Endpoints, wanted: Ports| any_left(wanted, |port| taken(deny, port));
         let private = is_private(address) && !self.everything && !fixed.contains(&address) && !allow.iter().any(held);
         // The grants for the first ports that are open by the name: none is of use where deny rules take them.
@@ -1260,7 +1267,10 @@ impl Policy {
         if !granted && [&self.deny.tcp_connect, &self.deny.udp_send].into_iter().any(|deny| usable(deny, everywhere)) {
             return Ok(());
         }
-        let any = |deny: &Endpoints| deny.all_at(reached).chain(deny.names.all(name)).next().or_else(|| at(deny, 0));
+        let any = |deny: &Endpoints| {
+            let by_name = || names().find_map(|name| deny.names.all(name).next());
+            deny.all_at(reached).next().or_else(by_name).or_else(|| at(deny, 0))
+        };
         let rule = deny.into_iter().find_map(any).map_or("", |found| self.deny.text(found.rule));
         Err(Denial::by_rule(format_args!("{name}'s address {address}"), rule))
     }

@@ -191,6 +191,11 @@ impl Names {
         exact.into_iter().chain(below).map(Vec::as_slice)
     }
 
+    /// Whether a pattern is this very name.
+    pub(super) fn has_exact(&self, name: &str) -> bool {
+        self.exact.contains_key(name)
+    }
+
     pub(super) fn find(&self, name: &str, port: u16) -> Option<Ports> {
         self.lists(name).find_map(|list| find(list, port))
     }

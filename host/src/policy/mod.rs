@@ -54,6 +54,7 @@
 //! hold for an address that the guest knows otherwise: deny the address too.
 
 mod audit;
+mod canonical;
 mod creation;
 mod decide;
 mod families;

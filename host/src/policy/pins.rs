@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::pattern::{canonical, normalise_name};
@@ -12,6 +12,8 @@ use super::pattern::{canonical, normalise_name};
 const LIFETIME: Duration = Duration::from_secs(5 * 60);
 /// How many addresses a name has at most.
 pub(super) const ADDRESSES: usize = 64;
+/// How many other names are kept of a name: those that were noted last.
+const OTHERS: usize = 64;
 /// How many names are kept: a guest with `*.example.com` could ask for any number.
 const NAMES: usize = 1024;
 
@@ -33,6 +35,8 @@ pub struct Pins {
 struct Name {
     text: Box<str>,
     used: AtomicU64,
+    /// The other names that look-ups of it gave, for deny rules alone.
+    others: Mutex<Arc<[Box<str>]>>,
 }
 
 /// One name of an address.
@@ -46,6 +50,16 @@ pub(super) struct Pin {
 impl Pin {
     pub(super) fn name(&self) -> &str {
         &self.owner.text
+    }
+
+    /// The other names of the name: for rules that deny.
+    pub(super) fn others(&self) -> Arc<[Box<str>]> {
+        Arc::clone(&self.owner.others.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What is found by the name or by one of its other names.
+    pub(super) fn any_name<R>(&self, find: impl Fn(&str) -> Option<R>) -> Option<R> {
+        find(self.name()).or_else(|| self.others().iter().find_map(|other| find(other)))
     }
 }
 
@@ -82,7 +96,7 @@ impl Pins {
         let Ok(name) = normalise_name(name) else { return };
         let (owner, mut list) = self.names.remove(&*name).unwrap_or_else(|| {
             self.make_room();
-            (Arc::new(Name { text: (&*name).into(), used: AtomicU64::new(0) }), Vec::new())
+            (Arc::new(Name { text: (&*name).into(), used: AtomicU64::new(0), others: Mutex::default() }), Vec::new())
         });
         let age = self.age(now);
         owner.used.fetch_max(age, Ordering::Relaxed);
@@ -112,6 +126,25 @@ impl Pins {
             }
         }
         self.names.insert(name.into(), (owner, list));
+    }
+
+    /// Notes other names of a pinned name: canonical names and aliases. A rule that denies one of them holds for the name's addresses.
+    pub fn note_others(&mut self, name: &str, others: &[String]) {
+        let Ok(name) = normalise_name(name) else { return };
+        let Some((owner, _)) = self.names.get(&*name) else { return };
+        let mut known = owner.others.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<Box<str>> = known.to_vec();
+        for other in others.iter().filter_map(|other| normalise_name(other).ok()) {
+            if *other != *name && !all.iter().any(|known| **known == *other) {
+                all.push((&*other).into());
+            }
+        }
+        if all.len() > known.len() {
+            let excess = all.len().saturating_sub(OTHERS);
+            *known = all.split_off(excess).into();
+            drop(known);
+            self.changes += 1;
+        }
     }
 
     /// The fresh addresses of a name, for a caller that lists them.

@@ -354,7 +354,8 @@ impl Policy {
         let mut until: Option<Instant> = None;
         let mut overrides = BTreeMap::new();
         for (address, list) in pins.all() {
-            let named = |pin: &Pin| rules.all().any(|rules| rules.names.all(pin.name()).next().is_some());
+            let known = |name: &str| rules.all().any(|rules| rules.names.all(name).next().is_some()).then_some(());
+            let named = |pin: &Pin| pin.any_name(known).is_some();
             if !list.iter().any(named) {
                 continue;
             }
@@ -363,7 +364,10 @@ impl Policy {
             let names = list
                 .iter()
                 .map(|pin| (pin.name(), if pins.is_fresh(pin, now) { Standing::Fresh } else { Standing::Expired }));
-            let names: Vec<_> = names.chain(self.fixed_standings(address)).collect();
+            // The other names of a name count for rules that deny, as an expired one does.
+            let others: Vec<_> = list.iter().map(Pin::others).collect();
+            let others = others.iter().flat_map(|others| others.iter().map(|other| (&**other, Standing::Expired)));
+            let names: Vec<_> = names.chain(others).chain(self.fixed_standings(address)).collect();
             overrides.insert(address, self.ports_at(carried, &rules, address, &names, true));
         }
         (self.senders(carried).overlaid(&overrides), until)

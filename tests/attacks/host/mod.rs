@@ -4,8 +4,12 @@
 //! them all. A kind's file says which promise it attacks.
 
 pub(crate) mod buffers;
+pub(crate) mod capture;
 pub(crate) mod dirs;
 pub(crate) mod filter;
+pub(crate) mod lists;
 pub(crate) mod output;
 pub(crate) mod paths;
+pub(crate) mod pools;
 pub(crate) mod ports;
+pub(crate) mod search;
