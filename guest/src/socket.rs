@@ -837,7 +837,8 @@ impl Socket {
             first = false;
             let (part, flags) = self.part(0..rest.len(), flags)?;
             let chunk = rest.get(part).unwrap_or_default();
-            let sent = self.attempt(&mut waiting, |d, wait| transfers::send(d, chunk, flags.0, wait))?;
+            let sent =
+                self.attempt(&mut waiting, |d, wait| transfers::send(d, chunk, flags.0, self.opening(flags, wait)))?;
             waiting.done = waiting.done.saturating_add(sent);
             rest = usize::try_from(sent).ok().and_then(|sent| rest.get(sent..)).unwrap_or_default();
             if rest.is_empty() {
@@ -847,6 +848,9 @@ impl Socket {
     }
 
     /// Sends a message to an address, and gives how many bytes were taken: sendto(2).
+    ///
+    /// With [`Flags::FASTOPEN`] it connects as well. Without a timeout it waits for that, otherwise EINPROGRESS says that
+    /// nothing was sent and the connection is under way.
     ///
     /// # Errors
     /// Those of an address (see [`connect`](Self::connect)) and of [`send`](Self::send); EISCONN where the socket takes no
@@ -959,6 +963,16 @@ impl Socket {
         Ok((rest.start..rest.start.saturating_add(CHUNK), flags & !Flags::OOB))
     }
 
+    /// The wait of a send that may open the connection itself. Under a timeout CPython waits for room first, which a new socket
+    /// has, and then sends once: EINPROGRESS where the kernel has no cookie of the server.
+    #[inline]
+    fn opening(&self, flags: Flags, wait: Wait) -> Wait {
+        let opens = flags.contains(Flags::FASTOPEN)
+            && matches!(self.shared.family, Family::INET | Family::INET6)
+            && self.shared.kind == SocketType::STREAM;
+        if opens && !self.timeout().is_none() { Wait::None } else { wait }
+    }
+
     /// One send of any form, of `length` bytes. What the host would cut is sent in parts, the way the kernel queues it: the
     /// first part waits, the others only where the socket blocks, and an error after the first is not told.
     fn transfer(
@@ -973,7 +987,7 @@ impl Socket {
             let (part, part_flags) = self.part(sent..length, flags)?;
             let size = part.len();
             let result = if sent == 0 {
-                self.attempt(&mut waiting, |d, wait| call(d, part.clone(), part_flags, wait))
+                self.attempt(&mut waiting, |d, wait| call(d, part.clone(), part_flags, self.opening(part_flags, wait)))
             } else {
                 let wait = if self.timeout().is_none() { Wait::Forever } else { Wait::None };
                 match self.descriptor().map(|d| call(&d, part, part_flags, wait)) {

@@ -30,11 +30,11 @@ crate::observe::shown_record! { Accepted: descriptor, address }
 /// WIT `connections.connect`.
 pub(crate) async fn connect<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
-    (d, address, wait): (Resource<Descriptor>, Address, Wait),
+    (d, address, mut wait): (Resource<Descriptor>, Address, Wait),
 ) -> Outcome<()> {
     let (handle, kind) = store.data_mut().sandsock().socket_of(&d)?;
+    let mut permit = judge_connect(store, kind, &address, &mut wait).await?;
     let mut patience = Patience::new(wait, 0);
-    let mut permit = judge_connect(store, kind, &address, wait).await?;
     if matches!(address, Address::Unspec) {
         handle.forget_port();
     } else {
@@ -116,7 +116,7 @@ async fn judge_connect<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     kind: SocketKind,
     address: &Address,
-    wait: Wait,
+    wait: &mut Wait,
 ) -> Outcome<crate::permit::Permit<crate::permit::Connect>> {
     netdb::with_fresh_names(store, wait, |view| view.ctx.judge().connect(kind, address)).await
 }

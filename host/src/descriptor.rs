@@ -16,8 +16,8 @@ use crate::filter::Slot;
 use crate::inherit::Inherited;
 use crate::poller::Set;
 use crate::pool;
+use crate::registration::Kept;
 use crate::sys;
-use crate::wait::Registration;
 
 /// How many receives wait before their first attempt, after two that had to wait.
 const EXPECTED_WAITS: u8 = 64;
@@ -92,7 +92,7 @@ pub(crate) struct Handle {
     /// How many of the next receives wait first; 1 is one that found nothing ([`Self::expects_to_wait`]).
     barren: AtomicU8,
     /// Where its instance keeps its registration with tokio between waits. It holds a duplicate, and goes before the close.
-    pub(crate) registration: Mutex<Option<Registration>>,
+    pub(crate) registration: Kept,
     /// The pollers it is registered with, and its keys there.
     watchers: Mutex<Vec<(Weak<Set>, u64)>>,
     /// The number is the process's: a close by the guest closes it, a drop does not.
@@ -121,6 +121,8 @@ pub(crate) struct Open {
     may_be_named: AtomicBool,
     /// SO_RCVTIMEO or SO_SNDTIMEO may be set.
     may_time_out: AtomicBool,
+    /// TCP_FASTOPEN_CONNECT may have put the connect off to the next send.
+    defers_connect: AtomicBool,
     /// SO_LINGER's seconds, kept from the kernel until the last close; 0 is none.
     linger: AtomicI32,
     /// An AF_PACKET socket's protocol as it was asked for, which the kernel has only from `bind` on.
@@ -183,6 +185,7 @@ impl Open {
             has_port: AtomicBool::new(false),
             may_be_named: AtomicBool::new(shared),
             may_time_out: AtomicBool::new(shared),
+            defers_connect: AtomicBool::new(false),
             linger: AtomicI32::new(0),
             packet_protocol: AtomicU16::new(0),
             filter: Slot::default(),
@@ -418,6 +421,16 @@ impl Handle {
     /// The guest sets SO_RCVTIMEO or SO_SNDTIMEO.
     pub(crate) fn set_may_time_out(&self) {
         self.open.may_time_out.store(true, Ordering::Relaxed);
+    }
+
+    /// The guest sets TCP_FASTOPEN_CONNECT.
+    pub(crate) fn set_defers_connect(&self) {
+        self.open.defers_connect.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a send may be the one that connects; asked once.
+    pub(crate) fn take_defers_connect(&self) -> bool {
+        self.open.defers_connect.load(Ordering::Relaxed) && self.open.defers_connect.swap(false, Ordering::Relaxed)
     }
 
     /// SO_RCVTIMEO or SO_SNDTIMEO in nanoseconds: the kernel is asked only where somebody may have set one.

@@ -18,6 +18,7 @@ use crate::buffers;
 use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::descriptor::{Descriptor, Handle, Place};
 use crate::error::{Fault, Outcome};
+use crate::opening::Opening;
 use crate::patience::Patience;
 use crate::sys;
 use crate::transfers::keep_interrupt;
@@ -151,6 +152,7 @@ pub(crate) async fn send_file<T: SandsockView>(
         (false, true) => Way::KernelWithMore,
         (false, false) => Way::Kernel,
     };
+    let mut opening = Opening::new(&handle, kind, 0, &patience);
     let mut sent = 0;
     while sent < count {
         let at = from.saturating_add(sent);
@@ -179,7 +181,7 @@ pub(crate) async fn send_file<T: SandsockView>(
                     store.data_mut().sandsock().ctx.count_sent_by_kernel(some);
                 }
                 sent += some;
-                patience.progress();
+                patience.progress(store).await;
                 if whole {
                     continue;
                 }
@@ -195,6 +197,12 @@ pub(crate) async fn send_file<T: SandsockView>(
                 Ok(()) => continue,
                 Err(fault) => fault,
             },
+            Err(errno) if opening.is_under_way(&errno.into()) => {
+                match opening.wait(store, &handle, &mut patience, errno).await {
+                    Ok(()) => continue,
+                    Err(fault) => fault,
+                }
+            }
             Err(errno) => errno.into(),
         };
         if sent > 0 && matches!(fault, Fault::Error(_)) {

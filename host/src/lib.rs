@@ -81,6 +81,7 @@
 
 mod acceptor;
 mod address;
+mod back_off;
 mod bindings;
 mod buffers;
 mod connections;
@@ -96,12 +97,14 @@ mod linker;
 mod netdb;
 pub mod netns;
 pub mod observe;
+mod opening;
 mod patience;
 mod permit;
 pub mod policy;
 mod poller;
 mod polling;
 mod pool;
+mod registration;
 mod sys;
 mod syscalls;
 mod transfers;

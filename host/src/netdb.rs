@@ -15,7 +15,7 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 use wasmtime::StoreContextMut;
 
-pub(crate) use hosts::{get_address_info, get_host_by_name, with_fresh_names};
+pub(crate) use hosts::{a_moment, get_address_info, get_host_by_name, with_fresh_names};
 pub(crate) use reverse::{get_host_by_address, get_name_info};
 pub(crate) use services::{get_protocol_by_name, get_service_by_name, get_service_by_port};
 pub(crate) use system::{host_name, interface_index, interface_name, interfaces, set_host_name};

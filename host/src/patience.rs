@@ -1,12 +1,12 @@
 //! How long one call goes on after EAGAIN: the contract's `wait`, in one place for every call.
 
 use std::os::fd::BorrowedFd;
-use std::time::Duration;
 
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 use wasmtime::StoreContextMut;
 
+use crate::back_off::BackOff;
 use crate::bindings::sandsock::socket::types::Wait;
 use crate::ctx::SandsockView;
 use crate::descriptor::Handle;
@@ -16,13 +16,17 @@ use crate::wait::{self, now};
 /// How long a call that may not wait waits for a pool's thread to make its system call, in nanoseconds.
 const GRACE: u64 = 200_000_000;
 
+/// After so many turns without a wait a call lets other guests run.
+const TURNS: u32 = 64;
+
 /// A call's wait. The clock is read only once the call must wait.
 pub(crate) struct Patience {
     wait: Wait,
     limit: Option<Limit>,
     /// How often in a row the kernel said "ready" and then EAGAIN.
-    fruitless: u32,
-    step: Duration,
+    back_off: BackOff,
+    /// How often the call got on without a wait.
+    turns: u32,
 }
 
 /// What a wait comes to on a certain descriptor.
@@ -41,12 +45,22 @@ impl Patience {
     pub(crate) fn new(wait: Wait, flags: i32) -> Self {
         // WIT: under `forever` MSG_DONTWAIT and MSG_ERRQUEUE never wait.
         let never = matches!(wait, Wait::Forever) && flags & (libc::MSG_DONTWAIT | libc::MSG_ERRQUEUE) != 0;
-        Self { wait: if never { Wait::None } else { wait }, limit: None, fruitless: 0, step: Duration::ZERO }
+        Self { wait: if never { Wait::None } else { wait }, limit: None, back_off: BackOff::default(), turns: 0 }
+    }
+
+    /// The wait, for a step before the call's own that takes from its time.
+    pub(crate) const fn wait_mut(&mut self) -> &mut Wait {
+        &mut self.wait
     }
 
     /// Whether this is a wait as Linux blocks.
     pub(crate) fn is_forever(&self) -> bool {
         matches!(self.wait, Wait::Forever)
+    }
+
+    /// Whether it ends as Linux's own calls do: by the non-blocking bit, SO_RCVTIMEO and SO_SNDTIMEO.
+    pub(crate) const fn is_as_linux(&self) -> bool {
+        matches!(self.wait, Wait::None | Wait::Forever)
     }
 
     /// Whether it waits at all, where the clock need not be read to tell.
@@ -89,20 +103,11 @@ impl Patience {
         handle: &Handle,
         events: PollFlags,
     ) -> Outcome<()> {
-        let deadline = match self.limit(handle, events) {
-            Limit::Never => return Err(Errno::AGAIN.into()),
-            Limit::Endless => None,
-            Limit::Until(instant) => Some(instant),
-        };
+        let deadline = self.deadline(handle, events)?;
         let view = store.data_mut().sandsock();
-        let outcome = if self.fruitless >= 2 {
-            // An unconnected datagram send to a full peer: writable, and yet EAGAIN. Nothing spins.
-            view.ctx.waiter.back_off(&mut self.step, deadline).await?
-        } else {
-            view.ctx.waiter.ready(handle.fd(), Some(&handle.registration), events, deadline).await?
-        };
-        self.fruitless += 1;
-        match outcome {
+        // An unconnected datagram send to a full peer: writable, and yet EAGAIN. Nothing spins.
+        let (fd, place, back_off) = (handle.fd(), Some(&handle.registration), &mut self.back_off);
+        match view.ctx.waiter.ready_again(fd, place, events, deadline, back_off).await? {
             wait::Outcome::Ready => Ok(()),
             wait::Outcome::TimedOut => Err(Errno::AGAIN.into()),
         }
@@ -129,10 +134,32 @@ impl Patience {
         }
     }
 
-    /// The call got on: readiness can be trusted again.
-    pub(crate) fn progress(&mut self) {
-        self.fruitless = 0;
-        self.step = Duration::ZERO;
+    /// Readiness can be trusted again.
+    pub(crate) fn restart(&mut self) {
+        self.back_off.reset();
+    }
+
+    /// The call got on, and goes on without a wait: a peer that keeps up must not hold the thread.
+    pub(crate) async fn progress<T: SandsockView>(&mut self, store: &mut StoreContextMut<'_, T>) {
+        self.restart();
+        self.turns = self.turns.wrapping_add(1);
+        if self.turns.is_multiple_of(TURNS) {
+            store.data_mut().sandsock().ctx.waiter.give_way().await;
+        }
+    }
+
+    /// The call got nowhere, though there was something all the while: as `again`, without a wait. What never ends must not hold
+    /// the thread, nor go on beyond the deadline.
+    pub(crate) async fn go_round<T: SandsockView>(
+        &mut self,
+        store: &mut StoreContextMut<'_, T>,
+        handle: &Handle,
+        events: PollFlags,
+    ) -> Outcome<()> {
+        if self.is_over(handle, events) {
+            return Err(Errno::AGAIN.into());
+        }
+        Ok(store.data_mut().sandsock().ctx.waiter.pause().await?)
     }
 
     /// For an EAGAIN that no readiness stands behind: sleeps a step.
@@ -142,7 +169,19 @@ impl Patience {
         handle: &Handle,
         events: PollFlags,
     ) -> Outcome<()> {
-        self.fruitless = 2;
-        self.again(store, handle, events).await
+        let deadline = self.deadline(handle, events)?;
+        match store.data_mut().sandsock().ctx.waiter.back_off(&mut self.back_off, deadline).await? {
+            wait::Outcome::Ready => Ok(()),
+            wait::Outcome::TimedOut => Err(Errno::AGAIN.into()),
+        }
+    }
+
+    /// When the time is over, none without an end; EAGAIN where nothing is waited for.
+    fn deadline(&mut self, handle: &Handle, events: PollFlags) -> Outcome<Option<u64>> {
+        match self.limit(handle, events) {
+            Limit::Never => Err(Errno::AGAIN.into()),
+            Limit::Endless => Ok(None),
+            Limit::Until(instant) => Ok(Some(instant)),
+        }
     }
 }

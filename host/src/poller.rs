@@ -5,7 +5,6 @@
 use std::collections::{BTreeSet, HashMap};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFlags, Timespec, epoll};
@@ -13,6 +12,7 @@ use rustix::io::Errno;
 use wasmtime::StoreContextMut;
 use wasmtime::component::Resource;
 
+use crate::back_off::BackOff;
 use crate::bindings::sandsock::socket::types::{ReadyEvent, Trigger, Wait};
 use crate::buffers::Buffers;
 use crate::ctx::{SandsockCtx, SandsockCtxView, SandsockView};
@@ -20,7 +20,8 @@ use crate::descriptor::{Descriptor, Handle, Place};
 use crate::error::Outcome;
 use crate::filter;
 use crate::polling::judge_wait;
-use crate::wait::{self, Registration, now};
+use crate::registration::Kept;
+use crate::wait::{self, now};
 
 /// How often a wait looks whether the limit of buffers lets sends go on, in nanoseconds.
 const LOOK: u64 = 50_000_000;
@@ -31,7 +32,7 @@ const EVENTS_MAX: usize = 4096;
 /// WIT `polling.poller`.
 pub(crate) struct Poller {
     /// Where this instance keeps its registration with tokio between waits; dropped before the set is closed.
-    registration: Mutex<Option<Registration>>,
+    registration: Kept,
     set: Arc<Set>,
     _place: Place,
 }
@@ -246,15 +247,18 @@ pub(crate) async fn wait<T: SandsockView>(
     let limit = wait::deadline(wait);
     let view = store.data_mut().sandsock();
     let poller = view.table.get(&poller)?;
-    let mut step = Duration::ZERO;
+    // The kernel may have an entry, always ready, of a handle that is gone: its number was closed elsewhere in the process.
+    let mut back_off = BackOff::default();
+    let mut withholding = BackOff::default();
+    let mut rounds = 0;
     loop {
         let over = view.ctx.buffers.is_over();
-        let Seen { events, unsettled, withheld } = poller.set.ready(most, view.ctx, over)?;
+        let Seen { events, hidden, withheld } = poller.set.ready(most, view.ctx, over)?;
         if !events.is_empty() || limit.is_some_and(|limit| limit <= now()) {
             return Ok(events);
         }
-        if unsettled {
-            view.ctx.waiter.pause().await?;
+        if hidden {
+            view.ctx.waiter.go_round(&mut rounds, limit).await?;
             continue;
         }
         let next = poller.set.entries().due.first().map(|&(at, _)| at);
@@ -262,11 +266,11 @@ pub(crate) async fn wait<T: SandsockView>(
         let deadline = [limit, next, look].into_iter().flatten().min();
         if withheld {
             // The kernel's word is that it is ready.
-            view.ctx.waiter.back_off(&mut step, deadline).await?;
+            view.ctx.waiter.back_off(&mut withholding, deadline).await?;
             continue;
         }
         let place = Some(&poller.registration);
-        view.ctx.waiter.ready(poller.set.epoll.as_fd(), place, PollFlags::IN, deadline).await?;
+        view.ctx.waiter.ready_again(poller.set.epoll.as_fd(), place, PollFlags::IN, deadline, &mut back_off).await?;
     }
 }
 
@@ -274,8 +278,8 @@ pub(crate) async fn wait<T: SandsockView>(
 #[derive(Default)]
 struct Seen {
     events: Vec<ReadyEvent>,
-    /// There is more to find out at once.
-    unsettled: bool,
+    /// The kernel told of something that is not for the guest to see.
+    hidden: bool,
     /// The kernel told of more, which the limit of buffers keeps back.
     withheld: bool,
 }
@@ -310,7 +314,7 @@ impl Set {
             let Some(handle) = handle.upgrade() else { continue };
             // The low 16 bits are poll(2)'s.
             let told = filter::readiness(ctx, &handle, PollFlags::from_bits_retain(ready.bits() as u16));
-            seen.unsettled |= told.unsettled;
+            seen.hidden |= told.unsettled || told.events.is_empty();
             let visible = if over { Buffers::visible(&handle, told.events) } else { told.events };
             if visible != told.events {
                 seen.withheld = true;

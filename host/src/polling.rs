@@ -1,13 +1,13 @@
 //! Waiting for many descriptors at once.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Resource};
 
+use crate::back_off::BackOff;
 use crate::bindings::sandsock::socket::types::Wait;
 use crate::buffers::Buffers;
 use crate::ctx::{SandsockCtxView, SandsockView};
@@ -60,7 +60,8 @@ pub(crate) async fn poll<T: SandsockView>(
         .zip(&entries)
         .filter_map(|(handle, entry)| Some((handle.as_ref()?.fd(), PollFlags::from_bits_truncate(entry.events))))
         .collect();
-    let mut step = Duration::ZERO;
+    let mut back_off = BackOff::default();
+    let mut rounds = 0;
     let mut ready = loop {
         let found = view.ctx.waiter.poll(&fds, deadline).await?;
         let sockets = handles.iter().flatten();
@@ -78,9 +79,9 @@ pub(crate) async fn poll<T: SandsockView>(
             break events.into_iter();
         }
         if told.iter().zip(&events).any(|(told, events)| told.events != *events) {
-            view.ctx.waiter.back_off(&mut step, deadline).await?;
-        } else if told.iter().any(|told| told.unsettled) {
-            view.ctx.waiter.pause().await?;
+            view.ctx.waiter.back_off(&mut back_off, deadline).await?;
+        } else {
+            view.ctx.waiter.go_round(&mut rounds, deadline).await?;
         }
     };
     Ok(handles

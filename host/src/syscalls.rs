@@ -355,6 +355,9 @@ impl syscalls::Host for SandsockCtxView<'_> {
         {
             handle.set_may_time_out();
         }
+        if (level, name) == (libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT) {
+            handle.set_defers_connect();
+        }
         self.ctx.buffers.room_for_option(level, name)?;
         sys::set_option(handle.fd(), permit)?;
         self.ctx.buffers.option_set(&handle, level, name);

@@ -19,6 +19,7 @@ use crate::error::{Fault, Outcome};
 use crate::family::{self, Family};
 use crate::filter;
 use crate::observe::{shown_case, shown_record};
+use crate::opening::Opening;
 use crate::patience::Patience;
 use crate::permit::{Contents, ControlOut as Outgoing, Permit, SendTo};
 use crate::policy::Request;
@@ -146,6 +147,9 @@ struct Sending {
     /// What it queues is measured against the limit of buffers.
     sampled: bool,
     patience: Patience,
+    /// The flags of the system call.
+    flags: i32,
+    opening: Opening,
 }
 
 impl Sending {
@@ -155,7 +159,7 @@ impl Sending {
         length: usize,
         flags: i32,
         wait: Wait,
-    ) -> Outcome<(Self, SocketKind, i32)> {
+    ) -> Outcome<(Self, SocketKind)> {
         let handle = store.data_mut().sandsock().lent(d)?;
         let kind = handle.socket()?;
         let stream = kind.type_ == libc::SOCK_STREAM;
@@ -165,15 +169,17 @@ impl Sending {
         let limit = if stream { transfer_limit(store) } else { usize::MAX };
         // Of an urgent send the last byte alone is urgent: it goes in one piece.
         let total = length.min(if whole && flags & libc::MSG_OOB == 0 { limit.max(WHOLE) } else { limit });
-        let sending = Self { handle, total, piece: limit, whole, sampled: buffers::is_sampled(kind), patience };
-        Ok((sending, kind, sending_flags(kind, flags)))
+        let sampled = buffers::is_sampled(kind);
+        let opening = Opening::new(&handle, kind, flags, &patience);
+        let flags = sending_flags(kind, flags);
+        Ok((Self { handle, total, piece: limit, whole, sampled, patience, flags, opening }, kind))
     }
 
-    /// Repeats `attempt`, which is told which bytes are next, until the wait's condition holds.
+    /// Repeats `attempt`, to which it says which bytes are next and by which flags, until the wait's condition holds.
     async fn run<T: SandsockView>(
         mut self,
         store: &mut StoreContextMut<'_, T>,
-        mut attempt: impl FnMut(&mut StoreContextMut<'_, T>, &Handle, Range<usize>) -> Outcome<usize>,
+        mut attempt: impl FnMut(&mut StoreContextMut<'_, T>, &Handle, Range<usize>, i32) -> Outcome<usize>,
     ) -> Outcome<u64> {
         let mut sent = 0usize;
         loop {
@@ -189,19 +195,29 @@ impl Sending {
                 }
                 end = sent + room;
             }
-            let fault = match attempt(store, &self.handle, sent..end) {
+            // The first bytes alone open a connection: on one that is there MSG_FASTOPEN is EISCONN.
+            let flags = if sent == 0 { self.flags } else { self.flags & !libc::MSG_FASTOPEN };
+            let fault = match attempt(store, &self.handle, sent..end, flags) {
                 Ok(count) => {
                     sent += count;
                     if self.sampled {
                         store.data_mut().sandsock().ctx.buffers.sent(count);
                     }
-                    if !self.whole || sent >= self.total {
+                    if count > 0 && self.opening.take_blocks() && !self.opened(store, sent, &mut attempt).await? {
                         return Ok(sent as u64);
                     }
-                    self.patience.progress();
+                    // No progress is no reason to go on either.
+                    if !self.whole || sent >= self.total || count == 0 {
+                        return Ok(sent as u64);
+                    }
+                    self.patience.progress(store).await;
                     continue;
                 }
                 Err(fault) if fault.is(Errno::INTR) => continue,
+                Err(fault) if self.opening.is_under_way(&fault) => match self.under_way(store, &fault).await {
+                    Ok(()) => continue,
+                    Err(fault) => fault,
+                },
                 Err(fault) if fault.is(Errno::AGAIN) => {
                     match self.patience.again(store, &self.handle, PollFlags::OUT).await {
                         Ok(()) => continue,
@@ -212,6 +228,39 @@ impl Sending {
             };
             return after(store, sent, fault);
         }
+    }
+
+    /// Waits for the connection that the first bytes have opened; false when the time is over, or the wait was interrupted.
+    async fn opened<T: SandsockView>(
+        &mut self,
+        store: &mut StoreContextMut<'_, T>,
+        sent: usize,
+        attempt: &mut impl FnMut(&mut StoreContextMut<'_, T>, &Handle, Range<usize>, i32) -> Outcome<usize>,
+    ) -> Outcome<bool> {
+        // No bytes: the kernel then only says what became of the connection.
+        let result = loop {
+            match attempt(store, &self.handle, sent..sent, self.flags & !libc::MSG_FASTOPEN) {
+                Err(fault) if fault.is(Errno::AGAIN) => {}
+                result => break result,
+            }
+            match self.patience.again(store, &self.handle, PollFlags::OUT).await {
+                Ok(()) => {}
+                Err(fault) if fault.is(Errno::AGAIN) => return Ok(false),
+                Err(fault) => {
+                    keep_interrupt(store, &fault);
+                    return if matches!(fault, Fault::Error(_)) { Ok(false) } else { Err(fault) };
+                }
+            }
+        };
+        // The socket is left connected, or free to connect anew, and not in between. What it says has been said.
+        let _ = attempt(store, &self.handle, sent..sent, self.flags | libc::MSG_FASTOPEN);
+        result.map(|_| true)
+    }
+
+    /// Waits while a connection is under way.
+    async fn under_way<T: SandsockView>(&mut self, store: &mut StoreContextMut<'_, T>, fault: &Fault) -> Outcome<()> {
+        let errno = if fault.is(Errno::ALREADY) { Errno::ALREADY } else { Errno::INPROGRESS };
+        self.opening.wait(store, &self.handle, &mut self.patience, errno).await
     }
 }
 
@@ -240,7 +289,7 @@ async fn judge_send_to<T: SandsockView>(
     handle: &Handle,
     kind: SocketKind,
     address: &Address,
-    wait: Wait,
+    wait: &mut Wait,
 ) -> Outcome<Permit<SendTo>> {
     crate::netdb::with_fresh_names(store, wait, |view| view.ctx.judge().send_to(handle, kind, address)).await
 }
@@ -286,12 +335,12 @@ pub(crate) async fn send<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (d, data, flags, wait): (Resource<Descriptor>, WasmList<u8>, i32, Wait),
 ) -> Outcome<u64> {
-    let (sending, kind, flags) = Sending::new(store, &d, data.len(), flags, wait)?;
+    let (sending, kind) = Sending::new(store, &d, data.len(), flags, wait)?;
     let total = sending.total;
     store.data_mut().sandsock().ctx.judge().local_of_send(&sending.handle, kind, flags, false)?;
     let judged = judge_contents(store, &sending.handle, kind, None, total, |store| data.as_le_slice(store).to_vec())?;
     sending
-        .run(store, |store, handle, part| {
+        .run(store, |store, handle, part, flags| {
             let bytes = match &judged {
                 Some(permit) => permit.act().bytes(),
                 None => &data.as_le_slice(&*store)[part],
@@ -306,14 +355,14 @@ pub(crate) async fn send_to<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (d, data, flags, address, wait): (Resource<Descriptor>, WasmList<u8>, i32, Address, Wait),
 ) -> Outcome<u64> {
-    let (sending, kind, flags) = Sending::new(store, &d, data.len(), flags, wait)?;
+    let (mut sending, kind) = Sending::new(store, &d, data.len(), flags, wait)?;
     let total = sending.total;
-    let mut permit = judge_send_to(store, &sending.handle, kind, &address, wait).await?;
+    let mut permit = judge_send_to(store, &sending.handle, kind, &address, sending.patience.wait_mut()).await?;
     store.data_mut().sandsock().ctx.judge().local_of_send(&sending.handle, kind, flags, true)?;
     let judged =
         judge_contents(store, &sending.handle, kind, Some(&address), total, |store| data.as_le_slice(store).to_vec())?;
     sending
-        .run(store, |store, handle, part| {
+        .run(store, |store, handle, part, flags| {
             renew(store, &mut permit, handle, kind, &address)?;
             let bytes = match &judged {
                 Some(permit) => permit.act().bytes(),
@@ -336,10 +385,13 @@ pub(crate) async fn send_message<T: SandsockView>(
     }
     check_control(&store.data_mut().sandsock(), &control)?;
     let length = buffers.iter().map(WasmList::len).sum();
-    let (sending, kind, flags) = Sending::new(store, &d, length, flags, wait)?;
+    let (mut sending, kind) = Sending::new(store, &d, length, flags, wait)?;
     let total = sending.total;
     let mut permit = match &address {
-        Some(address) => Some(judge_send_to(store, &sending.handle, kind, address, wait).await?),
+        Some(address) => {
+            let wait = sending.patience.wait_mut();
+            Some(judge_send_to(store, &sending.handle, kind, address, wait).await?)
+        }
         None => None,
     };
     store.data_mut().sandsock().ctx.judge().local_of_send(&sending.handle, kind, flags, address.is_some())?;
@@ -369,7 +421,7 @@ pub(crate) async fn send_message<T: SandsockView>(
     let tracker = view.ctx.rights.clone();
 
     sending
-        .run(store, |store, handle, part| {
+        .run(store, |store, handle, part, flags| {
             if let (Some(permit), Some(address)) = (&mut permit, &address) {
                 renew(store, permit, handle, kind, address)?;
             }
@@ -471,7 +523,7 @@ fn slices_from<'a, T: SandsockView>(
 /// WIT `transfers.send-batch`.
 pub(crate) async fn send_batch<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
-    (d, data, messages, flags, wait): (Resource<Descriptor>, WasmList<u8>, WasmList<BatchEntry>, i32, Wait),
+    (d, data, messages, flags, mut wait): (Resource<Descriptor>, WasmList<u8>, WasmList<BatchEntry>, i32, Wait),
 ) -> Outcome<u32> {
     let handle = store.data_mut().sandsock().lent(&d)?;
     let kind = messages_only(&handle)?;
@@ -499,6 +551,10 @@ pub(crate) async fn send_batch<T: SandsockView>(
     if now.is_empty() {
         return Ok(0);
     }
+    // All look-ups of names that the batch may need have its one time.
+    crate::wait::begin(&mut wait);
+    let mut looking = crate::netdb::a_moment(wait);
+    crate::wait::begin(&mut looking);
     let mut patience = Patience::new(wait, flags);
     let flags = sending_flags(kind, flags);
     loop {
@@ -513,7 +569,7 @@ pub(crate) async fn send_batch<T: SandsockView>(
             let own = |store: &StoreContextMut<'_, T>| data.as_le_slice(store)[at..end].to_vec();
             let before = number.checked_sub(1).map(|last| (&now[last], &items[last]));
             let item = match judge_contents(store, &handle, kind, message.address.as_ref(), end, own) {
-                Ok(_) => batch_item(store, &handle, kind, message, before, &mut permits, wait).await,
+                Ok(_) => batch_item(store, &handle, kind, message, before, &mut permits, &mut looking).await,
                 Err(fault) => Err(fault),
             };
             at = end;
@@ -622,7 +678,7 @@ async fn batch_item<T: SandsockView>(
     message: &Entry,
     before: Option<(&Entry, &sys::BatchItem)>,
     permits: &mut Vec<Permit<SendTo>>,
-    wait: Wait,
+    wait: &mut Wait,
 ) -> Outcome<sys::BatchItem> {
     let permit = match (&message.address, before) {
         (Some(address), Some((Entry { address: Some(last), .. }, item))) if is_same(address, last) => item.permit,
@@ -705,7 +761,7 @@ impl Receiving<'_> {
                 // Bytes that are there come before the interrupt.
                 Err(fault) => keep_interrupt(store, &fault),
             }
-            patience.progress();
+            patience.restart();
         }
         loop {
             let peek = flags & libc::MSG_PEEK != 0;
@@ -727,12 +783,7 @@ impl Receiving<'_> {
                     store.data_mut().sandsock().ctx.count_dropped();
                     drops += 1;
                     if drops.is_multiple_of(64) {
-                        // A flood of datagrams that are not ours must not hold the thread, nor go on beyond the deadline.
-                        if patience.is_over(handle, PollFlags::IN) {
-                            return Err(Errno::AGAIN.into());
-                        }
-                        patience.again(store, handle, PollFlags::IN).await?;
-                        patience.progress();
+                        patience.go_round(store, handle, PollFlags::IN).await?;
                     }
                     continue;
                 }
@@ -744,7 +795,7 @@ impl Receiving<'_> {
                         return Ok(message);
                     }
                     if !peek {
-                        patience.progress();
+                        patience.progress(store).await;
                     }
                     // man 7 unix: the kernel stops at descriptors too.
                     let rights = control::split(message.control.bytes())
@@ -1005,12 +1056,8 @@ pub(crate) async fn receive_batch<T: SandsockView>(
                 if !batch.messages.is_empty() {
                     return Ok(batch);
                 }
-                // All were dropped. A flood of them must not hold the thread, nor go on beyond the deadline.
-                if patience.is_over(&handle, PollFlags::IN) {
-                    return Err(Errno::AGAIN.into());
-                }
-                patience.again(store, &handle, PollFlags::IN).await?;
-                patience.progress();
+                // All were dropped.
+                patience.go_round(store, &handle, PollFlags::IN).await?;
             }
             Err(Errno::INTR) => {}
             // A socket that was shut: always readable, and never with anything.

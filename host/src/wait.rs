@@ -3,21 +3,22 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
 use rustix::io::Errno;
-use tokio::io::unix::AsyncFd;
-use tokio::io::{Interest, Ready};
+use tokio::io::Interest;
 
+use crate::back_off::BackOff;
 use crate::bindings::sandsock::socket::types::Wait;
 use crate::observe::{Watch, Watched};
+use crate::registration::{Kept, Registration, denied_by, interest, is_closed, poll_now, register, registration, renewed};
 use crate::sys;
 
-/// The longest step of a back-off, for the two EAGAINs that have no readiness behind them.
-const BACK_OFF_MAX: Duration = Duration::from_millis(50);
-const BACK_OFF_MIN: Duration = Duration::from_millis(1);
+/// After how many rounds a loop that goes on without a wait sleeps, and for how long.
+const ROUNDS: u32 = 64;
+const ROUND_PAUSE: Duration = Duration::from_millis(1);
 
 /// Nanoseconds of CLOCK_MONOTONIC: `clock.now`, and the clock of every deadline.
 pub(crate) fn now() -> u64 {
@@ -32,6 +33,13 @@ pub(crate) fn deadline(wait: Wait) -> Option<u64> {
         Wait::Forever => None,
         Wait::Within(nanoseconds) => Some(now().saturating_add(nanoseconds)),
         Wait::Until(instant) => Some(instant),
+    }
+}
+
+/// The time begins to run: what is given from the call on becomes an instant, for all of the call's steps.
+pub(crate) fn begin(wait: &mut Wait) {
+    if let Wait::Within(nanoseconds) = *wait {
+        *wait = Wait::Until(now().saturating_add(nanoseconds));
     }
 }
 
@@ -76,9 +84,6 @@ pub(crate) enum Outcome {
     TimedOut,
 }
 
-/// A descriptor's registration with tokio. It belongs to the waiting instance, never to the shared description.
-pub(crate) type Registration = Arc<AsyncFd<OwnedFd>>;
-
 /// Waits for one context.
 pub(crate) struct Waiter {
     mode: Mode,
@@ -105,25 +110,37 @@ impl Waiter {
 
     /// Waits until `fd` shows one of `events` (or an error or a hang-up), or until the deadline.
     ///
-    /// `registration` is where the instance keeps its registration of this descriptor between waits.
+    /// `place` is where the instance keeps its registration of this descriptor between waits.
     pub(crate) async fn ready(
         &mut self,
         fd: BorrowedFd<'_>,
-        registration: Option<&Mutex<Option<Registration>>>,
+        place: Option<&Kept>,
         events: PollFlags,
         deadline: Option<u64>,
     ) -> Result<Outcome, Errno> {
         let _watched = self.watched();
         match self.mode {
             Mode::Thread => self.on_thread(&mut [self.interrupt_entry(), PollFd::from_borrowed_fd(fd, events)], deadline),
-            Mode::Fiber => {
-                let kept = match registration {
-                    Some(place) => kept(place, fd)?,
-                    None => register(fd)?,
-                };
-                self.on_fiber(&kept, events, deadline).await
-            }
+            Mode::Fiber => self.on_fiber(registration(place, fd)?, place, events, deadline).await,
         }
+    }
+
+    /// As `ready`, in a loop that may find nothing afterwards: from the third time in a row on it sleeps first.
+    pub(crate) async fn ready_again(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        place: Option<&Kept>,
+        events: PollFlags,
+        deadline: Option<u64>,
+        back_off: &mut BackOff,
+    ) -> Result<Outcome, Errno> {
+        if back_off.is_due() && self.back_off(back_off, deadline).await? == Outcome::TimedOut {
+            return Ok(Outcome::TimedOut);
+        }
+        let begun = back_off.has_begun().then(now);
+        let outcome = self.ready(fd, place, events, deadline).await?;
+        back_off.count(begun.map_or(0, |begun| now().saturating_sub(begun)));
+        Ok(outcome)
     }
 
     /// poll(2) for many: each descriptor's events, all empty when the deadline has passed.
@@ -156,9 +173,15 @@ impl Waiter {
                     }
                 }
                 let set = Arc::new(sys::register(set, Interest::READABLE)?);
-                while self.on_fiber(&set, PollFlags::IN, deadline).await? == Outcome::Ready && poll_now(&mut all[1..])? == 0
-                {
+                let mut back_off = BackOff::default();
+                while !(back_off.is_due() && self.rest(back_off.step(), deadline).await? == Outcome::TimedOut) {
+                    let begun = now();
+                    let outcome = self.on_fiber(Arc::clone(&set), None, PollFlags::IN, deadline).await?;
+                    if outcome == Outcome::TimedOut || poll_now(&mut all[1..])? > 0 {
+                        break;
+                    }
                     // What was ready is not any more.
+                    back_off.count(now().saturating_sub(begun));
                 }
             } else {
                 self.on_thread(&mut all, deadline)?;
@@ -167,19 +190,42 @@ impl Waiter {
         Ok(all[1..].iter().map(PollFd::revents).collect())
     }
 
-    /// Sleeps one step of a back-off; `step` is the last one's length.
-    pub(crate) async fn back_off(&mut self, step: &mut Duration, deadline: Option<u64>) -> Result<Outcome, Errno> {
-        *step = (*step * 2).clamp(BACK_OFF_MIN, BACK_OFF_MAX);
-        let until = now().saturating_add(step.as_nanos() as u64);
-        match deadline {
-            Some(deadline) if deadline <= until => self.sleep(Some(deadline)).await.map(|()| Outcome::TimedOut),
-            _ => self.sleep(Some(until)).await.map(|()| Outcome::Ready),
-        }
+    /// Sleeps one step of a back-off, but not beyond the deadline.
+    pub(crate) async fn back_off(&mut self, back_off: &mut BackOff, deadline: Option<u64>) -> Result<Outcome, Errno> {
+        let _watched = self.watched();
+        self.rest(back_off.step(), deadline).await
     }
 
     /// Sleeps until the deadline; for ever without one.
     pub(crate) async fn sleep(&mut self, deadline: Option<u64>) -> Result<(), Errno> {
         let _watched = self.watched();
+        self.pause_until(deadline).await
+    }
+
+    /// Lets the other guests of this thread run, in a loop that has something to do all the while.
+    pub(crate) async fn give_way(&self) {
+        if self.mode == Mode::Fiber {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Sleeps so long, and for no time gives way; at most until the deadline, and not at all after it.
+    async fn rest(&mut self, time: Duration, deadline: Option<u64>) -> Result<Outcome, Errno> {
+        let now = now();
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            return Ok(Outcome::TimedOut);
+        }
+        if time.is_zero() {
+            self.give_way().await;
+        } else {
+            let end = now.saturating_add(time.as_nanos() as u64);
+            self.pause_until(Some(deadline.map_or(end, |deadline| deadline.min(end)))).await?;
+        }
+        Ok(Outcome::Ready)
+    }
+
+    /// As `sleep`, within a wait of which the observers know.
+    async fn pause_until(&mut self, deadline: Option<u64>) -> Result<(), Errno> {
         match self.mode {
             Mode::Thread => self.on_thread(&mut [self.interrupt_entry()], deadline).map(drop),
             Mode::Fiber => {
@@ -194,11 +240,16 @@ impl Waiter {
     }
 
     /// Lets others run, in a call that has much to do and has not waited. EINTR at an interrupt.
-    pub(crate) async fn pause(&mut self) -> Result<(), Errno> {
-        if self.mode == Mode::Fiber {
-            tokio::task::yield_now().await;
-        }
+    pub(crate) async fn pause(&self) -> Result<(), Errno> {
+        self.give_way().await;
         if self.interrupter.take() { Err(Errno::INTR) } else { Ok(()) }
+    }
+
+    /// As `pause`, in a loop that found nothing for the guest though there was something: now and then it sleeps, so that it can't
+    /// spin even where the kernel shows the same for ever.
+    pub(crate) async fn go_round(&mut self, rounds: &mut u32, deadline: Option<u64>) -> Result<(), Errno> {
+        *rounds = rounds.wrapping_add(1);
+        if rounds.is_multiple_of(ROUNDS) { self.rest(ROUND_PAUSE, deadline).await.map(drop) } else { self.pause().await }
     }
 
     /// One poll(2), with the interrupt first in the list.
@@ -207,10 +258,10 @@ impl Waiter {
             let timeout = deadline.map(|deadline| timespec(deadline.saturating_sub(now())));
             let count = match poll(fds, timeout.as_ref()) {
                 // A signal of the embedder's own: nothing of ours. The deadline stays.
-                Err(Errno::INTR) if !self.signals => continue,
+                Err(Errno::INTR) if !self.signals => 0,
                 other => other?,
             };
-            if !fds[0].revents().is_empty() && self.interrupter.take() {
+            if count > 0 && !fds[0].revents().is_empty() && self.interrupter.take() {
                 return Err(Errno::INTR);
             }
             if count > 0 {
@@ -229,11 +280,13 @@ impl Waiter {
     /// Waits for a registration, with poll(2) as the judge of what tokio remembers.
     async fn on_fiber(
         &mut self,
-        registration: &Registration,
+        mut registration: Registration,
+        place: Option<&Kept>,
         events: PollFlags,
         deadline: Option<u64>,
     ) -> Result<Outcome, Errno> {
         let interest = interest(events);
+        let mut back_off = BackOff::default();
         loop {
             let interrupted = self.interrupted()?;
             let mut guard = tokio::select! {
@@ -242,13 +295,27 @@ impl Waiter {
                 guard = registration.ready(interest) => guard.map_err(io_errno)?,
                 () = sleep_until(deadline) => return Ok(Outcome::TimedOut),
             };
-            // tokio's readiness is of the edge: it may be of before the last EAGAIN.
             let mut now = [PollFd::from_borrowed_fd(registration.get_ref().as_fd(), events)];
             if poll_now(&mut now)? > 0 {
                 guard.retain_ready();
                 return Ok(Outcome::Ready);
             }
-            guard.clear_ready_matching(Ready::ALL);
+            // tokio's readiness is of the edge: it may be of before the last EAGAIN.
+            let closed = is_closed(&guard);
+            guard.clear_ready_matching(denied_by(events));
+            drop(guard);
+            if closed {
+                registration = renewed(&registration, place)?;
+            }
+            // A later round comes to the await with nothing that holds it there: it must neither keep the thread nor outlast
+            // the deadline.
+            if back_off.has_begun() {
+                let time = if closed { back_off.step() } else { Duration::ZERO };
+                if self.rest(time, deadline).await? == Outcome::TimedOut {
+                    return Ok(Outcome::TimedOut);
+                }
+            }
+            back_off.count(0);
         }
     }
 
@@ -271,48 +338,8 @@ impl Waiter {
     }
 }
 
-/// The registration that is kept in a place, made on first need.
-fn kept(place: &Mutex<Option<Registration>>, fd: BorrowedFd<'_>) -> Result<Registration, Errno> {
-    let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
-    match &*place {
-        Some(kept) => Ok(Arc::clone(kept)),
-        None => Ok(Arc::clone(place.insert(register(fd)?))),
-    }
-}
-
-/// poll(2) without a wait. A signal of the embedder's own is no answer.
-fn poll_now(fds: &mut [PollFd<'_>]) -> Result<usize, Errno> {
-    loop {
-        match poll(fds, Some(&timespec(0))) {
-            Err(Errno::INTR) => {}
-            result => return result,
-        }
-    }
-}
-
-fn register(fd: BorrowedFd<'_>) -> Result<Registration, Errno> {
-    // epoll refuses one number twice: each registration is of a duplicate of its own.
-    let own = rustix::io::fcntl_dupfd_cloexec(fd, 0)?;
-    let all = Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY | Interest::ERROR;
-    sys::register(own, all).map(Arc::new)
-}
-
 fn io_errno(error: std::io::Error) -> Errno {
     Errno::from_io_error(&error).unwrap_or(Errno::IO)
-}
-
-fn interest(events: PollFlags) -> Interest {
-    let mut interest = Interest::ERROR;
-    if events.intersects(PollFlags::IN | PollFlags::RDHUP) {
-        interest |= Interest::READABLE;
-    }
-    if events.contains(PollFlags::OUT) {
-        interest |= Interest::WRITABLE;
-    }
-    if events.contains(PollFlags::PRI) {
-        interest |= Interest::PRIORITY;
-    }
-    interest
 }
 
 async fn sleep_until(deadline: Option<u64>) {
@@ -326,5 +353,34 @@ fn timespec(nanoseconds: u64) -> Timespec {
     Timespec {
         tv_sec: i64::try_from(nanoseconds / 1_000_000_000).unwrap_or(i64::MAX),
         tv_nsec: (nanoseconds % 1_000_000_000) as _,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Waits again and again for what is always ready and never of use, for 200 ms. Gives how often.
+    async fn rounds(mode: Mode) -> u32 {
+        let always = eventfd(1, EventfdFlags::CLOEXEC).unwrap();
+        let mut waiter = Waiter::new(mode, false, None).unwrap();
+        let (place, mut back_off, mut rounds) = (Kept::default(), BackOff::default(), 0);
+        let end = now() + 200_000_000;
+        while waiter.ready_again(always.as_fd(), Some(&place), PollFlags::IN, Some(end), &mut back_off).await
+            == Ok(Outcome::Ready)
+        {
+            rounds += 1;
+        }
+        assert!(now() >= end);
+        rounds
+    }
+
+    #[test]
+    fn what_is_always_ready_and_never_of_use_does_not_spin() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for mode in [Mode::Thread, Mode::Fiber] {
+            let rounds = runtime.block_on(rounds(mode));
+            assert!((3..30).contains(&rounds), "{rounds} on the {mode:?}");
+        }
     }
 }

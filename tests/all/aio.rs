@@ -52,6 +52,17 @@ pub(crate) fn aio_connect_ok() {
 }
 
 #[test]
+pub(crate) fn aio_again_ok() {
+    both_ways(|way| {
+        Guest::new(programs::aio_again_ok, way)
+            .allow("tcp-listen=127.0.0.1:0")
+            .allow("tcp-connect=127.0.0.1:*")
+            .run()
+            .success();
+    });
+}
+
+#[test]
 pub(crate) fn aio_datagram_ok() {
     both_ways(|way| {
         let folder = tempfile::tempdir().expect("a folder");

@@ -4,12 +4,16 @@ mod scripts;
 
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use sandsock_tests::netns::Namespace;
 use sandsock_tests::resolver::{NameServer, with_own_resolver};
 use sandsock_tests::{Guest, Program, both_ways, programs, skip};
+use socket2::{Domain, Socket, Type};
 
 /// The newest CPython here: pythonX.Y of the path or of pyenv, or else python3. None if there is none.
 fn newest_python() -> Option<&'static (PathBuf, (u32, u32))> {
@@ -955,4 +959,54 @@ pub(crate) fn oracle_names_same() {
         let Some(_server) = NameServer::start(TEST, records, &[("www.example", "web.example")]) else { return };
         compare(TEST, programs::oracle_names_same, "names.py", &all);
     });
+}
+
+/// A server that counts each connection's bytes and answers with their number; its port.
+fn counting() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
+    let port = listener.local_addr().expect("an address").port();
+    // It ends with this process.
+    std::thread::spawn(move || {
+        for peer in listener.incoming() {
+            let mut peer = peer.expect("accepts");
+            let count = std::io::copy(&mut peer, &mut std::io::sink()).expect("receives");
+            write!(peer, "{count}").expect("sends");
+        }
+    });
+    port
+}
+
+/// A listener whose backlog is full, so that it answers nobody, and what fills it; its port.
+fn full() -> (Vec<Socket>, u16) {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("binds");
+    listener.listen(0).expect("listens");
+    let address = listener.local_addr().expect("an address");
+    let mut all = vec![listener];
+    for _ in 0..3 {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.set_nonblocking(true).expect("it can be set");
+        let _ = socket.connect(&address);
+        all.push(socket);
+    }
+    (all, address.as_socket().expect("of INET").port())
+}
+
+#[test]
+pub(crate) fn oracle_fastopen_same() {
+    const TEST: &str = "oracle_fastopen_same";
+    let compared = || {
+        let (_full, full) = full();
+        let ports = [counting().to_string(), full.to_string()];
+        compare(TEST, programs::oracle_fastopen_same, "fastopen.py", &ports);
+    };
+    compared();
+    // Where servers give cookies, so that the first bytes go with the SYN.
+    match Namespace::new() {
+        Ok(namespace) => namespace.run(|| match std::fs::write("/proc/sys/net/ipv4/tcp_fastopen", "3") {
+            Ok(()) => compared(),
+            Err(error) => skip(TEST, &format!("no cookies here: {error}")),
+        }),
+        Err(reason) => skip(TEST, &reason),
+    }
 }

@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sandsock_host::observe::Observer;
 use sandsock_host::policy::{Grant, Policy, PolicyBuilder};
@@ -197,6 +197,18 @@ impl Running {
     /// Whether the guest has ended.
     pub fn is_over(&self) -> bool {
         self.thread.is_finished()
+    }
+
+    /// Waits for the guest's end, but not beyond an instant; none where it has not ended by then.
+    #[track_caller]
+    pub fn join_until(self, deadline: Instant) -> Option<Ended> {
+        while !self.is_over() {
+            if Instant::now() >= deadline {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Some(self.join())
     }
 
     /// Waits for the guest's end.

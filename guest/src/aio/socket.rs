@@ -13,7 +13,7 @@ use std::{
 use futures_io::{AsyncRead, AsyncWrite};
 use sandsock_abi::{
     constants::SHUT_WR,
-    errno::{EAGAIN, EINPROGRESS, EISCONN, ENOTCONN},
+    errno::{EAGAIN, EALREADY, EINPROGRESS, EINTR, EISCONN, ENOTCONN},
 };
 
 use super::{
@@ -99,7 +99,7 @@ impl AsyncSocket {
                 return Poll::Pending;
             }
             match call() {
-                Err(error) if error.errno() == Some(EAGAIN) => {
+                Err(error) if would_wait(&error) => {
                     self.registration.0.wait(direction, place, context.waker());
                     let descriptor = fds::get(self.socket.fileno())?;
                     runtime.reactor.register(&self.registration.0, &descriptor)?;
@@ -129,7 +129,8 @@ impl AsyncSocket {
 
     /// As [`Socket::connect`]. A name is looked up first, and the whole guest waits for that.
     ///
-    /// Dropped, it leaves a connection that may still be made: close the socket.
+    /// Dropped, it leaves a connection that may still be made: close the socket, or connect once more, which then waits for that
+    /// same connection, whatever the address.
     ///
     /// # Errors
     /// Those of [`Socket::connect`].
@@ -142,7 +143,9 @@ impl AsyncSocket {
                 Err(error) if error.errno() == Some(EAGAIN) && self.socket.family() == Family::UNIX => {
                     back_off(&mut step).await;
                 }
-                Err(error) if error.errno() == Some(EINPROGRESS) => break,
+                // A UNIX socket has not begun.
+                Err(error) if error.errno() == Some(EINTR) && self.socket.family() == Family::UNIX => {}
+                Err(error) if is_under_way(&error) => break,
                 result => return result,
             }
         }
@@ -290,6 +293,16 @@ impl AsyncSocket {
         kept.set(place);
         result.map_err(io::Error::from)
     }
+}
+
+/// Whether a call waits after this error: Python's `BlockingIOError`, which a send that connects (MSG_FASTOPEN) gives too.
+fn would_wait(error: &Error) -> bool {
+    matches!(error.errno(), Some(EAGAIN | EALREADY | EINPROGRESS))
+}
+
+/// Whether a connect is under way. An earlier one that was cancelled still is, and its end is this one's.
+fn is_under_way(error: &Error) -> bool {
+    matches!(error.errno(), Some(EALREADY | EINPROGRESS | EINTR))
 }
 
 async fn back_off(step: &mut Duration) {

@@ -161,7 +161,7 @@ async fn local<T: SandsockView, R: Send + 'static>(
 }
 
 /// A call that may not wait still has a moment for a look-up without which it could say nothing.
-pub(super) fn a_moment(wait: Wait) -> Wait {
+pub(crate) fn a_moment(wait: Wait) -> Wait {
     if matches!(wait, Wait::None) { Wait::Within(LOOK_UP_MOMENT) } else { wait }
 }
 
@@ -247,10 +247,10 @@ fn judge_answers(
 }
 
 /// Judges something with an address in it. Where a granted name's addresses were forgotten (5 minutes after their last use),
-/// the name is looked up once more and the question asked again.
+/// the name is looked up once more and the question asked again. The look-up takes from the call's time.
 pub(crate) async fn with_fresh_names<T: SandsockView, R>(
     store: &mut StoreContextMut<'_, T>,
-    wait: Wait,
+    wait: &mut Wait,
     judge: impl Fn(&SandsockCtxView<'_>) -> Outcome<R>,
 ) -> Outcome<R> {
     let fault = match judge(&store.data_mut().sandsock()) {
@@ -260,7 +260,8 @@ pub(crate) async fn with_fresh_names<T: SandsockView, R>(
     let Fault::Error(Error::Denied(_)) = &fault else { return Err(fault) };
     let Some(name) = store.data_mut().sandsock().ctx.expired_name.take() else { return Err(fault) };
     let hints = Hints { family: 0, kind: libc::SOCK_STREAM, protocol: 0, flags: 0 };
-    match look_up(store, Some(&name), None, hints, a_moment(wait)).await {
+    wait::begin(wait);
+    match look_up(store, Some(&name), None, hints, a_moment(*wait)).await {
         Ok(_) => judge(&store.data_mut().sandsock()),
         Err(Failure::Fault(interrupt)) if interrupt.is(Errno::INTR) => Err(interrupt),
         Err(_) => Err(fault),

@@ -35,10 +35,10 @@ pub(crate) async fn get_host_by_address<T: SandsockView>(
 async fn host_by_address<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     address: &Address,
-    wait: Wait,
+    mut wait: Wait,
 ) -> Result<HostEntry, Failure> {
     let ip = family::to_ip(address).ok_or(Errno::AFNOSUPPORT)?.ip();
-    let permit = judge(store, ip, wait).await?;
+    let permit = judge(store, ip, &mut wait).await?;
     let own = sys::numeric_host(ip);
     if let [name, aliases @ ..] = fixed_names(&store.data_mut().sandsock(), ip).as_slice() {
         return Ok(HostEntry { name: name.clone(), aliases: aliases.to_vec(), addresses: vec![own] });
@@ -55,7 +55,7 @@ async fn host_by_address<T: SandsockView>(
 async fn judge<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     ip: IpAddr,
-    wait: Wait,
+    wait: &mut Wait,
 ) -> Outcome<Permit<ReverseResolve>> {
     with_fresh_names(store, wait, |view| view.ctx.judge().reverse_resolve(ip)).await
 }
@@ -77,7 +77,7 @@ async fn name_info<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     address: &Address,
     flags: i32,
-    wait: Wait,
+    mut wait: Wait,
 ) -> Result<(String, String), Failure> {
     if flags & !FLAGS != 0 {
         return Err(Failure::Code(libc::EAI_BADFLAGS));
@@ -95,7 +95,7 @@ async fn name_info<T: SandsockView>(
     let (name, service) = if has(NI_NUMERICHOST) {
         (None, local_service(store, wait, has(NI_NUMERICSERV), service).await?)
     } else {
-        let permit = judge(store, address.ip(), wait).await?;
+        let permit = judge(store, address.ip(), &mut wait).await?;
         let view = store.data_mut().sandsock();
         // It cuts this host's own domain off, and so tells it.
         let cut = has(NI_NOFQDN) && view.ctx.judge().would_allow(&Request::Hostname(Hostname::Read));
@@ -129,7 +129,7 @@ async fn local_service<T: SandsockView>(
     numeric: bool,
     service: impl FnOnce() -> String + Send + 'static,
 ) -> Outcome<String> {
-    if numeric { Ok(service()) } else { run(store, &TABLES, wait::deadline(super::hosts::a_moment(wait)), service).await }
+    if numeric { Ok(service()) } else { run(store, &TABLES, wait::deadline(super::a_moment(wait)), service).await }
 }
 
 /// The address as text, with its zone: by the name of the interface where interfaces are granted and glibc shows it.

@@ -13,3 +13,4 @@ pub(crate) mod paths;
 pub(crate) mod pools;
 pub(crate) mod ports;
 pub(crate) mod search;
+pub(crate) mod wait;

@@ -55,5 +55,18 @@ fn main() -> Result<(), Error> {
     expires("send-to", |wait| transfers::send_to(&sender, b"x", 0, &name, wait).map(drop));
     connections::connect(&sender, &name, Wait::None)?;
     expires("connected send", |wait| transfers::send(&sender, b"x", 0, wait).map(drop));
+
+    // A wait for one direction that is over leaves the other as it was: what is there is received at once.
+    let (a, b) = syscalls::socketpair(AF_UNIX, SOCK_STREAM, 0)?;
+    for _ in 0..3 {
+        expires("receive", |wait| transfers::receive(&a, 9, 0, wait).map(drop));
+    }
+    while transfers::send(&a, &[7; 1000], 0, Wait::None).is_ok() {}
+    transfers::send(&b, b"there", 0, Wait::None)?;
+    polling::poll(&[], Wait::Within(TIME))?;
+    expires("send", |wait| transfers::send(&a, &[7; 1000], 0, wait).map(drop));
+    let begin = clock::now();
+    assert_eq!(transfers::receive(&a, 9, 0, Wait::Within(100 * TIME))?, b"there");
+    assert!(clock::now() - begin < 50 * TIME, "it was waited for though it was there");
     Ok(())
 }

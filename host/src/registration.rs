@@ -1,0 +1,90 @@
+//! Descriptors registered with tokio, and poll(2), which decides whether the readiness that tokio remembers still holds.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
+use tokio::io::{Interest, Ready};
+
+use crate::sys;
+
+/// A descriptor's registration with tokio. It belongs to the waiting instance, never to the shared description.
+pub(crate) type Registration = Arc<AsyncFd<OwnedFd>>;
+
+/// Where an instance keeps a registration between its waits; it is made on first need.
+pub(crate) type Kept = Mutex<Option<Registration>>;
+
+/// The registration that is kept in a place; without a place a new one.
+pub(crate) fn registration(place: Option<&Kept>, fd: BorrowedFd<'_>) -> Result<Registration, Errno> {
+    let Some(place) = place else { return register(fd) };
+    let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*place {
+        Some(kept) => Ok(Arc::clone(kept)),
+        None => Ok(Arc::clone(place.insert(register(fd)?))),
+    }
+}
+
+/// Registers a duplicate of the descriptor: epoll refuses the same number twice.
+pub(crate) fn register(fd: BorrowedFd<'_>) -> Result<Registration, Errno> {
+    let own = rustix::io::fcntl_dupfd_cloexec(fd, 0)?;
+    let all = Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY | Interest::ERROR;
+    sys::register(own, all).map(Arc::new)
+}
+
+/// Makes a registration anew, in its place if it has one. The kernel reports the state of now to a new registration at once.
+pub(crate) fn renewed(old: &Registration, place: Option<&Kept>) -> Result<Registration, Errno> {
+    let new = register(old.get_ref().as_fd())?;
+    if let Some(place) = place {
+        *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&new));
+    }
+    Ok(new)
+}
+
+/// Whether the readiness holds a closed state. tokio never clears these, because a descriptor of its own never leaves them. A
+/// socket may: AF_UNSPEC dissolves a connection, SO_ERROR is read, and the socket is connected or listens again.
+pub(crate) fn is_closed(guard: &AsyncFdReadyGuard<'_, OwnedFd>) -> bool {
+    guard.ready().is_read_closed() || guard.ready().is_write_closed()
+}
+
+/// What to wait for in tokio so as to see these events.
+pub(crate) fn interest(events: PollFlags) -> Interest {
+    let mut interest = Interest::ERROR;
+    if events.contains(PollFlags::IN) {
+        interest |= Interest::READABLE;
+    }
+    if events.contains(PollFlags::OUT) {
+        interest |= Interest::WRITABLE;
+    }
+    if events.contains(PollFlags::PRI) {
+        interest |= Interest::PRIORITY;
+    }
+    interest
+}
+
+/// What to clear in tokio after poll(2) has shown none of these events. The other directions were not asked for and keep their
+/// readiness: the kernel reports an edge once.
+pub(crate) fn denied_by(events: PollFlags) -> Ready {
+    let mut ready = Ready::ERROR;
+    if events.contains(PollFlags::IN) {
+        ready |= Ready::READABLE;
+    }
+    if events.contains(PollFlags::OUT) {
+        ready |= Ready::WRITABLE;
+    }
+    if events.contains(PollFlags::PRI) {
+        ready |= Ready::PRIORITY;
+    }
+    ready
+}
+
+/// poll(2) without a wait. A signal of the embedder's own is no answer.
+pub(crate) fn poll_now(fds: &mut [PollFd<'_>]) -> Result<usize, Errno> {
+    loop {
+        match poll(fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+            Err(Errno::INTR) => {}
+            result => return result,
+        }
+    }
+}
