@@ -758,8 +758,8 @@ fn hints(sentence: &str) -> (Vec<String>, Vec<String>) {
 }
 
 /// Does what each denial says, by its rules or by its names, until the guest is not denied any more; gives how often that was.
-fn follow(way: Way, what: &str, target: &str, by_names: bool) -> usize {
-    let (mut allow, mut resolve): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+fn follow(way: Way, what: &str, target: &str, granted: &[String], by_names: bool) -> usize {
+    let (mut allow, mut resolve): (Vec<String>, Vec<String>) = (granted.to_vec(), Vec::new());
     for round in 0..4 {
         let mut guest = Guest::new(programs::policy_hint_followed, way).arg(what).arg(target);
         for rule in &allow {
@@ -774,7 +774,7 @@ fn follow(way: Way, what: &str, target: &str, by_names: bool) -> usize {
         }
         let (rules, names) = hints(&said);
         assert!(!rules.is_empty() || !names.is_empty(), "{what} {target}: {said}");
-        match by_names && !names.is_empty() {
+        match rules.is_empty() || (by_names && !names.is_empty()) {
             true => resolve.extend(names),
             false => allow.extend(rules),
         }
@@ -792,20 +792,20 @@ pub(crate) fn policy_hint_followed() {
             // What comes in is dropped without a word, and what is handed over is not there.
             if !matches!(info.verb, Verb::UdpReceive | Verb::Inherit) {
                 let case = case(info.verb, folder.path());
-                let rounds = follow(way, info.name, &case.target, false);
+                let rounds = follow(way, info.name, &case.target, &[], false);
                 assert!((1..=2).contains(&rounds), "{}: {rounds}", info.name);
                 (case.check)(true);
             }
         }
         for what in ["listen", "receive", "receive-unix", "send-nowhere", "sequence"] {
-            assert_eq!(follow(way, what, "", false), 1, "{what}");
+            assert_eq!(follow(way, what, "", &[], false), 1, "{what}");
         }
         // To a path, and a name for the sender.
-        assert_eq!(follow(way, "send-named", &path, false), 2);
+        assert_eq!(follow(way, "send-named", &path, &[], false), 2);
         peer.recv(&mut [0; 10]).expect("it came");
         if verbs().iter().any(|info| info.verb == Verb::Packet) {
-            assert_eq!(follow(way, "frames", "", false), 1);
-            assert_eq!(follow(way, "ask", "", false), 1);
+            assert_eq!(follow(way, "frames", "", &[], false), 1);
+            assert_eq!(follow(way, "ask", "", &[], false), 1);
         }
     });
 }
@@ -819,13 +819,19 @@ fn policy_hint_followed_for_names() {
         both_ways(|way| {
             for name in ["zero.example", "four.example", "six.example", "public.example"] {
                 for by_names in [false, true] {
-                    for (what, port) in [("reach", tcp.port()), ("reach-datagram", udp.port())] {
-                        let rounds = follow(way, what, &format!("{name}:{port}"), by_names);
-                        assert!((1..=3).contains(&rounds), "{what} {name}: {rounds}");
+                    for (what, verb, port) in
+                        [("reach", "tcp-connect", tcp.port()), ("reach-datagram", "udp-send", udp.port())]
+                    {
+                        let target = format!("{name}:{port}");
+                        assert!((2..=3).contains(&follow(way, what, &target, &[], by_names)), "{what} {target}");
+                        // By the name's grant alone: what leads to private space is told so, and both ways out work.
+                        let granted = [format!("{verb}={target}")];
+                        let private = usize::from(name != "public.example");
+                        assert_eq!(follow(way, what, &target, &granted, by_names), private, "{what} {target}");
                     }
                 }
             }
-            assert_eq!((tcp.connections(), udp.datagrams().len()), (8, 8));
+            assert_eq!((tcp.connections(), udp.datagrams().len()), (16, 16));
         });
     });
 }
