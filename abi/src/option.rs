@@ -323,8 +323,9 @@ pub static OPTIONS: &[SocketOption] = options! {
         // Shares a port that another program listens on.
         SO_REUSEPORT: Integer, Ordinary, Granted;
         SO_PASSCRED: Integer, Ordinary, Ordinary;
-        // Process, user and group ids of a peer that the guest may talk to; each message brings them with SO_PASSCRED.
-        SO_PEERCRED: Bytes, Ordinary, Absent;
+        // Process, user and group ids of a peer, which on a socket of the guest's own are those of who runs the host. Without the
+        // grant the messages that SO_PASSCRED brings have those of nobody.
+        SO_PEERCRED: Bytes, Granted, Absent;
         SO_RCVLOWAT: Integer, Ordinary, Ordinary;
         SO_SNDLOWAT: Integer, Ordinary, Absent;
         SO_RCVTIMEO: Timeval, Ordinary, Ordinary;

@@ -290,7 +290,7 @@ impl Buffers {
 
     /// The backlog for a listener: no longer than that its connections, filled and never accepted, hold a part of the limit.
     pub(crate) fn backlog(&self, handle: &Handle, kind: SocketKind, asked: i32) -> i32 {
-        let Some(share) = handle.open.charge.own.get().filter(|_| is_sampled(kind) && !handle.is_shared()) else {
+        let Some(share) = handle.open.charge.own.get().filter(|_| is_sampled(kind) && handle.is_sole()) else {
             return asked;
         };
         let Ok(memory) = sys::memory(handle.fd()) else { return asked };
@@ -405,7 +405,7 @@ impl Buffers {
     fn shrink(&self, handles: &[Arc<Handle>]) {
         let own: Vec<_> = handles
             .iter()
-            .filter(|handle| handle.socket().is_ok_and(is_sampled) && !handle.is_shared())
+            .filter(|handle| handle.socket().is_ok_and(is_sampled) && handle.is_sole())
             .filter_map(|handle| Some((handle, handle.open.charge.own.get()?)))
             .filter(|(_, share)| share.backlog.load(Relaxed) == 0)
             .collect();

@@ -1,5 +1,6 @@
 //! What makes and ends a connection, and may wait for it.
 
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use rustix::event::PollFlags;
@@ -8,8 +9,8 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lower, Resource};
 
 use crate::bindings::sandsock::socket::types::{Address, SocketKind, Wait};
-use crate::ctx::SandsockView;
-use crate::descriptor::{Closing, Descriptor, Handle};
+use crate::ctx::{SandsockCtx, SandsockView};
+use crate::descriptor::{self, Closing, Descriptor, Handle};
 use crate::error::Outcome;
 use crate::family;
 use crate::netdb;
@@ -33,6 +34,7 @@ pub(crate) async fn connect<T: SandsockView>(
     (d, address, mut wait): (Resource<Descriptor>, Address, Wait),
 ) -> Outcome<()> {
     let (handle, kind) = store.data_mut().sandsock().socket_of(&d)?;
+    store.data_mut().sandsock().ctx.judge().change(&handle, "connect")?;
     let mut permit = judge_connect(store, kind, &address, &mut wait).await?;
     let mut patience = Patience::new(wait, 0);
     if matches!(address, Address::Unspec) {
@@ -40,7 +42,9 @@ pub(crate) async fn connect<T: SandsockView>(
     } else {
         store.data_mut().sandsock().ctx.judge().local_of_connect(&handle, kind)?;
     }
-    if handle.may_block() && kind.type_ != libc::SOCK_DGRAM {
+    // A UNIX datagram socket that leaves its peer throws away what it has not read, and the descriptors in that.
+    let drops = kind.type_ == libc::SOCK_DGRAM && handle.may_hold_others() && sys::peer_address(handle.fd()).is_ok();
+    if drops || handle.may_block() && kind.type_ != libc::SOCK_DGRAM {
         let view = store.data_mut().sandsock();
         let left = &mut view.table.get_mut(&d)?.connecting;
         if left.as_ref().is_some_and(|job| !job.is_done()) {
@@ -168,7 +172,7 @@ pub(crate) async fn accept<T: SandsockView>(
                 // Natively the kernel would block here; poll(2) can be interrupted.
                 patience.again(store, &handle, PollFlags::IN).await?;
             }
-            sys::accept(handle.fd(), has_names(kind))
+            accept_now(&handle, kind)
         };
         match result {
             Ok(accepted) => break accepted,
@@ -178,18 +182,24 @@ pub(crate) async fn accept<T: SandsockView>(
         }
     };
     let mut view = store.data_mut().sandsock();
-    let descriptor = view.own_socket(fd, kind, false)?;
-    let accepted = view.handle(&descriptor)?;
+    let accepted = Handle::own(fd.take(), kind, false, &view.ctx.rights);
     accepted.inherit_options(&handle);
     accepted.inherit_view(&handle);
-    if handle.may_block()
+    if !handle.is_sole()
         && let Some(seconds) = sys::linger(accepted.fd())
     {
-        // Another holder has set it on the listener.
+        // The listener has it in the kernel, and this is a description of the guest's own.
         sys::set_linger(accepted.fd(), None);
         accepted.hold_linger(seconds);
     }
+    let descriptor = view.push(accepted)?;
     Ok(Accepted { descriptor, address: family::decode(&address, kind) })
+}
+
+fn accept_now(handle: &Handle, kind: SocketKind) -> descriptor::Accepted {
+    let (fd, address) = sys::accept(handle.fd(), has_names(kind))?;
+    // Messages wait in it unread, with descriptors of any kind.
+    Ok((handle.strangers().stray(fd), address))
 }
 
 /// Whether accept(2) can tell the peer's address. AF_ALG has no peers, and fails with ECONNABORTED where it is asked for one.
@@ -204,7 +214,7 @@ async fn accept_on_pool<T: SandsockView>(
     handle: &Arc<Handle>,
     kind: SocketKind,
     patience: &mut Patience,
-) -> Outcome<Result<(std::os::fd::OwnedFd, crate::address::RawAddress), Errno>> {
+) -> Outcome<descriptor::Accepted> {
     let left = store.data_mut().sandsock().table.get_mut(d)?.accepting.take();
     let job = match left {
         Some(job) => job,
@@ -214,7 +224,7 @@ async fn accept_on_pool<T: SandsockView>(
             }
             let thread = pool::BLOCKING.reserve(&store.data_mut().sandsock().ctx.user)?;
             let own = Arc::clone(handle);
-            thread.start(move || sys::accept(own.fd(), has_names(kind)))?
+            thread.start(move || accept_now(&own, kind))?
         }
     };
     let result = wait_for(store, &job, handle, patience, PollFlags::IN).await;
@@ -251,16 +261,25 @@ pub(crate) async fn close<T: SandsockView>(
     let descriptor = view.table.delete(d)?;
     // An alias is gone as well, but there was nothing to close.
     let handle = descriptor.into_handle().ok_or(Errno::BADF)?;
-    let job = match handle.close() {
-        None => return Ok(()),
-        Some(Closing::Done(result)) => return Ok(result?),
-        Some(Closing::Lingering(job)) => job,
-    };
-    match view.ctx.waiter.ready(job.as_fd(), None, PollFlags::IN, None).await {
-        Ok(_) => Ok(job.take().unwrap_or(Err(Errno::IO))?),
+    match handle.close() {
+        None => Ok(()),
+        Some(Closing::Done(result)) => Ok(result?),
+        Some(Closing::Lingering(job)) => closed(view.ctx, job.as_fd(), || job.take()).await,
+        Some(Closing::Apart(job)) => closed(view.ctx, job.as_fd(), || job.take()).await,
+    }
+}
+
+/// Waits for a close on another thread.
+async fn closed(
+    ctx: &mut SandsockCtx,
+    done: BorrowedFd<'_>,
+    result: impl FnOnce() -> Option<Result<(), Errno>>,
+) -> Outcome<()> {
+    match ctx.waiter.ready(done, None, PollFlags::IN, None).await {
+        Ok(_) => Ok(result().unwrap_or(Err(Errno::IO))?),
         // man 7 socket: a signal ends the linger, and the descriptor is closed all the same.
         Err(Errno::INTR) => {
-            view.ctx.waiter.interrupter().interrupt();
+            ctx.waiter.interrupter().interrupt();
             Ok(())
         }
         Err(errno) => Err(errno.into()),

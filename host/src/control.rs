@@ -60,6 +60,36 @@ pub(crate) fn split(mut rest: &[u8]) -> impl Iterator<Item = Item<'_>> {
     })
 }
 
+/// Whether descriptors are among the messages.
+pub(crate) fn has_rights(bytes: &[u8]) -> bool {
+    split(bytes).any(|item| (item.level, item.kind) == (libc::SOL_SOCKET, libc::SCM_RIGHTS))
+}
+
+/// A buffer for control data as the kernel fills it (net/core/scm.c: `put_cmsg`, `scm_detach_fds`).
+pub(crate) struct Room(usize);
+
+impl Room {
+    pub(crate) fn new(size: usize) -> Self {
+        Self(size)
+    }
+
+    /// How much of a message's data goes in; none where not even its header does.
+    pub(crate) fn take_data(&mut self, data: usize) -> Option<usize> {
+        let fits = self.0.checked_sub(HEADER)?.min(data);
+        self.0 -= align(HEADER + data).min(self.0);
+        Some(fits)
+    }
+
+    /// How many of these descriptors go in. A message of none is not written, nor is a pidfd's without its number.
+    pub(crate) fn take_rights(&mut self, count: usize) -> usize {
+        let fits = (self.0.saturating_sub(HEADER) / size_of::<i32>()).min(count);
+        if fits > 0 {
+            self.0 -= align(HEADER + fits * size_of::<i32>()).min(self.0);
+        }
+        fits
+    }
+}
+
 /// Whether control data ends with bytes that are no message: Python's "malformed".
 pub(crate) fn is_malformed(bytes: &[u8]) -> bool {
     let used: usize = split(bytes).map(|item| align(HEADER + item.data.len())).sum();
@@ -88,6 +118,28 @@ mod tests {
         push(&mut encoded, 1, 2, &[1, 2, 3, 4]);
         let items: Vec<_> = split(&encoded[..HEADER + 2]).collect();
         assert_eq!(items, [Item { level: 1, kind: 2, data: &[1, 2], whole: false }]);
+    }
+
+    #[test]
+    fn a_short_room_is_filled_as_the_kernel_does() {
+        // A message of 12 bytes takes 32.
+        for (size, data, fits, left) in [
+            (0, 12, None, 0),
+            (15, 12, None, 15),
+            (16, 12, Some(0), 0),
+            (20, 12, Some(4), 0),
+            (28, 12, Some(12), 0),
+            (40, 12, Some(12), 8),
+        ] {
+            let mut room = Room::new(size);
+            assert_eq!((room.take_data(data), room.0), (fits, left), "{size}");
+        }
+        for (size, count, fits, left) in
+            [(0, 2, 0, 0), (16, 2, 0, 16), (20, 2, 1, 0), (24, 2, 2, 0), (40, 3, 3, 8), (19, 1, 0, 19)]
+        {
+            let mut room = Room::new(size);
+            assert_eq!((room.take_rights(count), room.0), (fits, left), "{size}");
+        }
     }
 
     proptest! {

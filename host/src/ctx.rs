@@ -1,5 +1,6 @@
 //! The context: what one guest instance has of this host, and how an embedder makes it.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -12,7 +13,7 @@ use wasmtime::component::{Resource, ResourceTable};
 
 use crate::bindings::sandsock::socket::types::SocketKind;
 use crate::buffers::Buffers;
-use crate::descriptor::{Descriptor, Handle, Places, Rights};
+use crate::descriptor::{Descriptor, Handle, Places};
 use crate::error::Outcome;
 use crate::files::Folder;
 use crate::filter::Filters;
@@ -21,6 +22,8 @@ use crate::observe::{self, Observer, Watch};
 use crate::permit::Judge;
 use crate::policy::{Decision, Limits, Pins, Policy, TokenBucket};
 use crate::pool;
+use crate::rights::Rights;
+use crate::strangers::Strangers;
 use crate::unix_names::UnixNames;
 use crate::wait::{Interrupter, Mode, Waiter};
 
@@ -72,6 +75,7 @@ impl SandsockCtx {
             folders: Vec::new(),
             host_name: None,
             observers: Vec::new(),
+            held: Vec::new(),
             instances: Arc::default(),
             instance: None,
             family,
@@ -164,6 +168,7 @@ pub struct SandsockCtxBuilder {
     folders: Vec<Folder>,
     host_name: Option<String>,
     observers: Vec<Arc<dyn Observer>>,
+    held: Vec<Arc<dyn Any + Send + Sync>>,
     /// How many contexts were made by this builder and its clones.
     instances: Arc<AtomicU64>,
     /// The number of the next context, where it is given.
@@ -240,6 +245,14 @@ impl SandsockCtxBuilder {
         self
     }
 
+    /// Something that is dropped when the context is gone, and with it all that it left behind to be closed: descriptors of others
+    /// whose close waits, for as long as a file system or a socket's SO_LINGER likes. An embedder that bounds how many contexts
+    /// there are at once gives the place of each.
+    pub fn hold(&mut self, held: Arc<dyn Any + Send + Sync>) -> &mut Self {
+        self.held.push(held);
+        self
+    }
+
     /// The number by which observers know the context. Without it, contexts are counted from 1 up as this builder and its clones
     /// make them.
     pub fn instance(&mut self, number: u64) -> &mut Self {
@@ -263,7 +276,7 @@ impl SandsockCtxBuilder {
             waiter: Waiter::new(self.mode, self.real_numbers, watch.clone())?,
             places: Places::new(limits.descriptors as usize),
             pollers: Places::new(limits.pollers as usize),
-            rights: Rights::new(limits.rights_in_flight as usize, user.clone()),
+            rights: Rights::new(limits.rights_in_flight as usize, user.clone(), Strangers::new(self.held.clone())),
             user,
             buffers: Buffers::new(limits.buffer_bytes),
             lookups: TokenBucket::new(limits.lookups_per_second, limits.lookups_per_second, Instant::now()),

@@ -11,12 +11,15 @@ use sandsock_abi::constants::{CAN_ISOTP, CAN_J1939, SO_PASSPIDFD};
 
 use crate::address::RawAddress;
 use crate::bindings::sandsock::socket::types::{DescriptorKind, SocketKind};
-use crate::buffers::{Charge, Share};
+use crate::buffers::Charge;
 use crate::filter::Slot;
+use crate::guard;
 use crate::inherit::Inherited;
 use crate::poller::Set;
 use crate::pool;
 use crate::registration::Kept;
+use crate::rights::Rights;
+use crate::strangers::{self, Strangers, Stray};
 use crate::sys;
 
 /// How many receives wait before their first attempt, after two that had to wait.
@@ -29,27 +32,26 @@ pub struct Descriptor {
     pub(crate) accepting: Option<pool::Job<Accepted>>,
     /// A connect that goes on in the pool: `finish-connect` takes its result.
     pub(crate) connecting: Option<pool::Job<Result<(), Errno>>>,
-    /// Counts against the instance's limit while it lives.
-    _place: Place,
 }
 
 /// What accept(2) gave.
-pub(crate) type Accepted = Result<(OwnedFd, RawAddress), Errno>;
+pub(crate) type Accepted = Result<(Stray, RawAddress), Errno>;
 
 enum Reference {
     Owned(Arc<Handle>),
-    /// Valid while the handle lives and its aliases were not revoked since.
-    Alias(Weak<Handle>, u64),
+    /// Valid while the handle lives and its aliases were not revoked since. It counts against the instance's limit as well.
+    Alias(Weak<Handle>, u64, #[expect(dead_code, reason = "held, never read")] Place),
 }
 
 impl Descriptor {
     pub(crate) fn new(handle: Arc<Handle>, place: Place) -> Self {
-        Self { reference: Reference::Owned(handle), accepting: None, connecting: None, _place: place }
+        handle.hold(place);
+        Self { reference: Reference::Owned(handle), accepting: None, connecting: None }
     }
 
     pub(crate) fn alias(handle: &Arc<Handle>, place: Place) -> Self {
         let epoch = handle.aliases.load(Ordering::Relaxed);
-        Self { reference: Reference::Alias(Arc::downgrade(handle), epoch), accepting: None, connecting: None, _place: place }
+        Self { reference: Reference::Alias(Arc::downgrade(handle), epoch, place), accepting: None, connecting: None }
     }
 
     /// The handle itself; EBADF on an alias.
@@ -64,7 +66,7 @@ impl Descriptor {
     pub(crate) fn lent(&self) -> Result<Arc<Handle>, Errno> {
         match &self.reference {
             Reference::Owned(_) => self.handle().cloned(),
-            Reference::Alias(handle, epoch) => handle
+            Reference::Alias(handle, epoch, _) => handle
                 .upgrade()
                 .filter(|handle| !handle.is_condemned() && handle.aliases.load(Ordering::Relaxed) == *epoch)
                 .ok_or(Errno::BADF),
@@ -97,19 +99,28 @@ pub(crate) struct Handle {
     watchers: Mutex<Vec<(Weak<Set>, u64)>>,
     /// The number is the process's: a close by the guest closes it, a drop does not.
     of_process: AtomicBool,
+    /// Counts against the instance's limit until the number is closed, wherever that is done.
+    place: Mutex<Option<Place>>,
 }
 
 /// What the host keeps of an open file description.
 #[derive(Debug)]
 pub(crate) struct Open {
     pub(crate) kind: DescriptorKind,
-    /// The bit that guests see and set (O_NONBLOCK's meaning), as long as nobody else may hold the description. Several
-    /// instances may share it.
+    /// The bit that guests see and set (O_NONBLOCK's meaning), where the kernel's own flag is not it.
     nonblocking: Arc<AtomicBool>,
     /// Others may hold the description: the kernel's own flag is the bit, which they may change.
     shared: AtomicBool,
-    /// It was sent or received: a close here may not be its last.
+    /// It came from others: handed over at the start, received or adopted.
+    foreign: bool,
+    /// It was sent to others.
     travelled: AtomicBool,
+    /// Several contexts were handed it: none may change it for the others.
+    common: bool,
+    /// How it is waited for.
+    polls: Polls,
+    /// An end of a pair that the guest made. Nothing comes in but from the guest, as long as it passes no descriptors.
+    paired: AtomicBool,
     /// The guest bound it under the policy's eyes: `listen` on a UNIX socket asks for no more.
     bound_here: AtomicBool,
     port_chosen: AtomicBool,
@@ -145,6 +156,17 @@ pub(crate) struct Open {
     _handed: Option<Inherited>,
 }
 
+/// How a descriptor is waited for. To poll a stranger's file may ask a stranger: a FUSE daemon, a device's driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Polls {
+    /// By the kernel.
+    Kernel,
+    /// Not at all: man 2 poll says that files of its kind are always ready, and man 2 epoll_ctl takes none.
+    Always,
+    /// Not at all: what is asked is not the kernel's to say.
+    Never,
+}
+
 /// A published address: what the guest binds, and what it stands for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct View {
@@ -167,6 +189,10 @@ pub(crate) struct Handed {
     pub(crate) kind: DescriptorKind,
     pub(crate) nonblocking: Arc<AtomicBool>,
     pub(crate) shared: bool,
+    /// Nobody else has it.
+    pub(crate) sole: bool,
+    /// Several contexts were handed it.
+    pub(crate) common: bool,
     pub(crate) linger: i32,
     pub(crate) bound: Option<RawAddress>,
     pub(crate) keep: Option<Inherited>,
@@ -178,7 +204,11 @@ impl Open {
             kind,
             nonblocking,
             shared: AtomicBool::new(shared),
+            foreign: shared,
             travelled: AtomicBool::new(false),
+            common: false,
+            polls: Polls::Kernel,
+            paired: AtomicBool::new(false),
             bound_here: AtomicBool::new(false),
             port_chosen: AtomicBool::new(false),
             ungranted: AtomicBool::new(false),
@@ -208,26 +238,30 @@ impl Handle {
 
     /// A description that was handed over at the start.
     pub(crate) fn handed(fd: OwnedFd, handed: Handed, rights: &Rights) -> Arc<Self> {
-        let Handed { kind, nonblocking, shared, linger, bound, keep } = handed;
+        let Handed { kind, nonblocking, shared, sole, common, linger, bound, keep } = handed;
         let mut open = Open::new(kind, nonblocking, shared, rights);
+        (open.foreign, open.common) = (!sole, common);
         *open.linger.get_mut() = linger;
-        // Whoever had it may have set SO_PASSCRED.
-        *open.may_be_named.get_mut() = true;
+        // Its former holders may have set SO_PASSCRED, or a timeout.
+        (*open.may_be_named.get_mut(), *open.may_time_out.get_mut()) = (true, true);
         (open.handed_at, open.is_handed, open._handed) = (bound, true, keep);
         Self::with(fd, open)
     }
 
-    /// A description that others may hold: received or adopted.
-    pub(crate) fn foreign(fd: OwnedFd, rights: &Rights) -> Result<Arc<Self>, Errno> {
-        let kind = kind_of(fd.as_fd())?;
+    /// A description that was received. It is only asked what the kernel knows without its file: nothing of it is changed.
+    /// `of_kernel` says that it is no file of anybody's.
+    pub(crate) fn foreign(fd: Stray, kind: DescriptorKind, of_kernel: bool, rights: &Rights) -> Result<Arc<Self>, Errno> {
         let nonblocking = rustix::fs::fcntl_getfl(&fd)?.contains(rustix::fs::OFlags::NONBLOCK);
-        let linger = sys::linger(fd.as_fd());
-        let handle = Self::with(fd, Open::new(kind, Arc::new(nonblocking.into()), true, rights));
-        if let Some(seconds) = linger {
-            sys::set_linger(handle.fd(), None);
-            handle.open.linger.store(seconds, Ordering::Relaxed);
-        }
-        Ok(handle)
+        let mut open = Open::new(kind, Arc::new(nonblocking.into()), true, rights);
+        open.common = matches!(kind, DescriptorKind::Socket(_)) && guard::is_common(fd.as_fd());
+        open.polls = match kind {
+            _ if of_kernel => Polls::Kernel,
+            DescriptorKind::Socket(_) | DescriptorKind::Pipe => Polls::Kernel,
+            DescriptorKind::File | DescriptorKind::Directory | DescriptorKind::BlockDevice => Polls::Always,
+            DescriptorKind::CharacterDevice | DescriptorKind::Other => Polls::Never,
+        };
+        rights.strangers.set_mixed();
+        Ok(Self::with(fd.take(), open))
     }
 
     /// A number of this process, for an embedder that shows real ones.
@@ -250,6 +284,7 @@ impl Handle {
             registration: Mutex::default(),
             watchers: Mutex::default(),
             of_process: AtomicBool::new(false),
+            place: Mutex::default(),
         })
     }
 
@@ -263,9 +298,15 @@ impl Handle {
             registration: Mutex::default(),
             watchers: Mutex::default(),
             of_process: AtomicBool::new(false),
+            place: Mutex::default(),
         });
         copy.open.filter.duplicated(&copy);
         Ok(copy)
+    }
+
+    /// Counts against the instance's limit from now on.
+    fn hold(&self, place: Place) {
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
     }
 
     /// Leaves the number to the process, whose other instances know it too: all state is the kernel's from now on.
@@ -297,8 +338,38 @@ impl Handle {
         self.open.shared.load(Ordering::Relaxed)
     }
 
+    /// How it is waited for.
+    pub(crate) fn polls(&self) -> Polls {
+        self.open.polls
+    }
+
+    /// Whether nobody else may have the description: what its last close here means, it means to the peer.
+    pub(crate) fn is_sole(&self) -> bool {
+        self.open.is_sole()
+    }
+
+    /// Whether several contexts were handed the description.
+    pub(crate) fn is_common(&self) -> bool {
+        self.open.common
+    }
+
+    /// An end of a pair that the guest has just made.
+    pub(crate) fn set_paired(&self) {
+        self.open.paired.store(true, Ordering::Relaxed);
+    }
+
+    /// Where the instance closes what may be anybody's.
+    pub(crate) fn strangers(&self) -> &Strangers {
+        &self.open.rights.strangers
+    }
+
+    /// Whether the kernel's own flag is the bit that the guest sees. Of what several contexts have, each has a bit of its own.
+    fn has_kernels_bit(&self) -> bool {
+        self.is_shared() && !self.open.common
+    }
+
     pub(crate) fn is_nonblocking(&self) -> bool {
-        if self.is_shared() {
+        if self.has_kernels_bit() {
             rustix::fs::fcntl_getfl(self.fd()).is_ok_and(|flags| flags.contains(rustix::fs::OFlags::NONBLOCK))
         } else {
             self.open.nonblocking.load(Ordering::Relaxed)
@@ -307,29 +378,40 @@ impl Handle {
 
     pub(crate) fn set_nonblocking(&self, nonblocking: bool) -> Result<(), Errno> {
         self.open.nonblocking.store(nonblocking, Ordering::Relaxed);
-        if self.is_shared() { rustix::io::ioctl_fionbio(self.fd(), nonblocking) } else { Ok(()) }
+        if self.has_kernels_bit() { rustix::io::ioctl_fionbio(self.fd(), nonblocking) } else { Ok(()) }
     }
 
-    /// Before the description is first sent away (or where numbers are real): the kernel's flag is the guest's bit from now on.
+    /// Before the description is first sent away (or where numbers are real): the kernel gets from the host
+    /// what its other holders will go by. A description that several contexts have stays as it is.
     pub(crate) fn share(&self) -> Result<(), Errno> {
-        if self.is_shared() {
+        if self.is_shared() || self.open.common {
             return Ok(());
         }
         rustix::io::ioctl_fionbio(self.fd(), self.is_nonblocking())?;
         self.open.filter.release(self.fd());
         self.open.shared.store(true, Ordering::Relaxed);
+        match self.open.linger.swap(0, Ordering::Relaxed) {
+            0 => {}
+            seconds => sys::set_linger(self.fd(), Some(seconds)),
+        }
         Ok(())
     }
 
-    /// It is sent away, or was received.
+    /// It is sent away.
     pub(crate) fn set_travelled(&self) {
         self.open.travelled.store(true, Ordering::Relaxed);
+        self.strangers().set_mixed();
     }
 
     /// Whether accept and connect may block in the kernel, where nothing may.
     pub(crate) fn may_block(&self) -> bool {
         // Whatever the flag is now, another holder may change it before the call.
-        self.is_shared() && !self.is_of_process()
+        if self.is_shared() {
+            return !self.is_of_process();
+        }
+        // A listener that was handed over: another holder may have cleared the flag that the host has set.
+        let flags = || rustix::fs::fcntl_getfl(self.fd());
+        self.open.foreign && !flags().is_ok_and(|flags| flags.contains(rustix::fs::OFlags::NONBLOCK))
     }
 
     pub(crate) fn is_bound_here(&self) -> bool {
@@ -550,7 +632,7 @@ impl Handle {
         self.retire();
         let mut handle = Arc::into_inner(self)?;
         let fd = handle.take_fd()?;
-        Some(handle.close_fd(fd))
+        Some(handle.close_fd(fd, true))
     }
 
     /// The number, and the registration, which holds a duplicate of it, gone.
@@ -559,15 +641,39 @@ impl Handle {
         self.fd.take()
     }
 
-    fn close_fd(&self, fd: OwnedFd) -> Closing {
+    /// Whether what was sent to this socket and is unread may be anybody's descriptors.
+    pub(crate) fn may_hold_others(&self) -> bool {
+        let of_unix = self.socket().is_ok_and(|kind| kind.family == libc::AF_UNIX);
+        of_unix && (!self.open.paired.load(Ordering::Relaxed) || self.strangers().are_mixed())
+    }
+
+    /// Whether the close may wait for others: for who else has the description, or made it, or for what was sent to it unread.
+    fn closes_apart(&self) -> bool {
+        if self.is_of_process() {
+            // Natively it waits as well.
+            return false;
+        }
+        if !self.is_sole() {
+            return true;
+        }
+        self.may_hold_others() && Arc::strong_count(&self.open) == 1
+    }
+
+    /// `waited` says that somebody waits for the result.
+    fn close_fd(&mut self, fd: OwnedFd, waited: bool) -> Closing {
         if Arc::strong_count(&self.open) == 1 {
             self.open.filter.close(fd.as_fd());
         }
         let seconds = self.open.linger.load(Ordering::Relaxed);
         let last = Arc::strong_count(&self.open) == 1;
-        if self.open.travelled.load(Ordering::Relaxed) {
-            // This may not be the last close, and where that is done nobody could wait; another holder may have set it.
-            self.leave(fd, last).into_iter().for_each(sys::refuse);
+        let place = self.place.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if self.closes_apart() {
+            let Some(fd) = self.leave(fd, last) else { return Closing::Done(Ok(())) };
+            let shares: Vec<_> = self.open.charge.shares().collect();
+            if waited {
+                return self.strangers().close_for(fd, (place, shares)).map_or(Closing::Done(Ok(())), Closing::Apart);
+            }
+            self.strangers().close(fd, (place, shares));
             return Closing::Done(Ok(()));
         }
         let waits = self.socket().is_ok_and(|kind| match kind.family {
@@ -583,7 +689,7 @@ impl Handle {
         {
             let shares: Vec<_> = self.open.charge.shares().collect();
             let job = thread.start(move || {
-                let _held = shares;
+                let _held = (shares, place);
                 if seconds != 0 {
                     sys::set_linger(fd.as_fd(), Some(seconds));
                 }
@@ -598,7 +704,7 @@ impl Handle {
     /// The descriptor back, unless its socket must be counted on after this close.
     fn leave(&self, fd: OwnedFd, last: bool) -> Option<OwnedFd> {
         match self.socket() {
-            Ok(kind) if last => self.open.charge.leave(fd, kind, !self.is_shared()),
+            Ok(kind) if last => self.open.charge.leave(fd, kind, self.is_sole(), self.strangers()),
             _ => Some(fd),
         }
     }
@@ -608,6 +714,8 @@ impl Handle {
 pub(crate) enum Closing {
     Done(Result<(), Errno>),
     Lingering(pool::Job<Result<(), Errno>>),
+    /// It waits among the strangers.
+    Apart(strangers::Job<Result<(), Errno>>),
 }
 
 impl Drop for Handle {
@@ -621,14 +729,15 @@ impl Drop for Handle {
                 let _ = fd.into_raw_fd();
             }
             Some(fd) => {
-                self.close_fd(fd);
+                self.close_fd(fd, false);
             }
             None => {}
         }
     }
 }
 
-/// What kind of file a descriptor refers to, as the kernel tells it.
+/// What kind of file a descriptor refers to. It asks the file's system, which may take its time: not for strangers' descriptors on
+/// a thread that guests share.
 pub(crate) fn kind_of(fd: BorrowedFd<'_>) -> Result<DescriptorKind, Errno> {
     let mode = rustix::fs::fstat(fd)?.st_mode;
     Ok(match FileType::from_raw_mode(mode) {
@@ -643,7 +752,7 @@ pub(crate) fn kind_of(fd: BorrowedFd<'_>) -> Result<DescriptorKind, Errno> {
     })
 }
 
-/// The kernel's SO_DOMAIN, SO_TYPE and SO_PROTOCOL.
+/// The kernel's SO_DOMAIN, SO_TYPE and SO_PROTOCOL. It never waits: of what is no socket the kernel says so by itself.
 pub(crate) fn socket_kind(fd: BorrowedFd<'_>) -> Result<SocketKind, Errno> {
     Ok(SocketKind {
         family: sys::own_option(fd, libc::SOL_SOCKET, libc::SO_DOMAIN)?,
@@ -693,86 +802,14 @@ impl Drop for Place {
     }
 }
 
-/// The descriptors that one instance has sent and no peer has taken yet (SCM_RIGHTS in flight).
-///
-/// The kernel does not say when a peer takes them, but it says when a socket's peers have taken all of its bytes (SIOCOUTQ is
-/// 0). So a duplicate of the sending socket is kept until then, beyond the guest's own close: a guest can't park descriptors
-/// where nobody counts them.
-#[derive(Debug, Clone)]
-pub(crate) struct Rights {
-    parcels: Arc<Mutex<Vec<Parcel>>>,
-    limit: usize,
-    /// The instance, whose closes may linger in a pool of threads.
-    user: pool::User,
-}
-
-/// Descriptors on their way through one description.
-#[derive(Debug)]
-struct Parcel {
-    socket: OwnedFd,
-    open: Weak<Open>,
-    count: usize,
-    /// What the kernel may hold for them, though the guest may have closed them.
-    shares: Vec<Arc<Share>>,
-}
-
-impl Parcel {
-    fn has_arrived(&self) -> bool {
-        sys::unsent(self.socket.as_fd()) == Ok(0)
-    }
-}
-
-impl Rights {
-    pub(crate) fn new(limit: usize, user: pool::User) -> Self {
-        Self { parcels: Arc::default(), limit, user }
-    }
-
-    fn parcels(&self) -> MutexGuard<'_, Vec<Parcel>> {
-        self.parcels.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Forgets what peers have taken.
-    pub(crate) fn sweep(&self) {
-        self.parcels().retain(|parcel| !parcel.has_arrived());
-    }
-
-    /// Asks for room for `count` more; ETOOMANYREFS (man 2 sendmsg) where the limit is reached.
-    pub(crate) fn claim(&self, count: usize) -> Result<(), Errno> {
-        let mut parcels = self.parcels();
-        parcels.retain(|parcel| !parcel.has_arrived());
-        let total: usize = parcels.iter().map(|parcel| parcel.count).sum();
-        if total.saturating_add(count) > self.limit { Err(Errno::TOOMANYREFS) } else { Ok(()) }
-    }
-
-    /// The kernel has taken these descriptors for the peer of `through`.
-    pub(crate) fn sent(&self, through: &Handle, handles: &[Arc<Handle>]) {
-        if through.socket().is_ok_and(|kind| kind.family != libc::AF_UNIX) {
-            // man 7 unix: no other family passes them on.
-            return;
-        }
-        let open = Arc::downgrade(&through.open);
-        let (count, shares) = (handles.len(), handles.iter().flat_map(|handle| handle.open.charge.shares()));
-        let mut parcels = self.parcels();
-        if let Some(parcel) = parcels.iter_mut().find(|parcel| parcel.open.ptr_eq(&open)) {
-            parcel.count += count;
-            parcel.shares.extend(shares);
-        } else if let Ok(socket) = rustix::io::fcntl_dupfd_cloexec(through.fd(), 0) {
-            parcels.push(Parcel { socket, open, count, shares: shares.collect() });
-        }
-        // Without a free number in the whole process they go uncounted; they are sent already.
+impl Open {
+    fn is_sole(&self) -> bool {
+        !self.foreign && !self.shared.load(Ordering::Relaxed) && !self.travelled.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for Open {
-    /// The guest's last handle is closed: the peer must see it, though a duplicate is kept.
     fn drop(&mut self) {
-        let here: *const Self = self;
-        self.rights.parcels().retain(|parcel| {
-            let ours = std::ptr::eq(parcel.open.as_ptr(), here);
-            if ours && !parcel.has_arrived() {
-                let _ = sys::shutdown(parcel.socket.as_fd(), libc::SHUT_RDWR);
-            }
-            !ours || !parcel.has_arrived()
-        });
+        self.rights.closed(self, self.is_sole());
     }
 }

@@ -441,7 +441,7 @@ enum Head {
 /// Drops what is at the head of a socket's queue and is not allowed.
 fn settle(ctx: &SandsockCtx, handle: &Handle, kind: SocketKind) -> Head {
     for _ in 0..DROPS {
-        match sys::receive_message(handle.fd(), 0, 0, libc::MSG_PEEK | libc::MSG_DONTWAIT) {
+        match sys::receive_message(handle.fd(), 0, sys::ControlRoom::of_bytes(0), libc::MSG_PEEK | libc::MSG_DONTWAIT) {
             Ok(message) if is_listed(ctx, kind, &message.address) => return Head::Allowed,
             Ok(message) => {
                 // Where another process receives as well, it may have taken this one meanwhile: natively either could get any.

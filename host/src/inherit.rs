@@ -6,21 +6,28 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use crate::address::RawAddress;
 use crate::bindings::sandsock::socket::types::DescriptorKind;
-use crate::descriptor::{Handed, Handle, Rights, kind_of};
+use crate::descriptor::{Handed, Handle, kind_of};
+use crate::guard::{self, Guard};
+use crate::rights::Rights;
+use crate::strangers::Strangers;
 use crate::sys;
 
 /// A descriptor for guests to take by a number, as programs take what they inherit over exec. Of any kind of file; a guest can use
 /// sockets alone, and duplicate, close and pass on the others.
 ///
-/// Clones are the same descriptor, for several contexts to have. Taking it needs the grant `inherit=fd:NUMBER`. What a guest then
-/// does with the socket is judged as on one of its own, but that it may listen at the address that the socket came with.
+/// Taking it needs the grant `inherit=fd:NUMBER`. What a guest then does with the socket is judged as on one of its own, but that
+/// it may listen at the address that the socket came with.
+///
+/// Clones are the same descriptor, for several contexts to have: in all of them and in what the embedder keeps. No guest may change
+/// it then for the others: shutdown, connect, bind and options are denied, `listen` leaves a listener as it is, and each guest has a
+/// non-blocking bit of its own. Whom a guest sends it to by SCM_RIGHTS, another process, may do as it likes.
 #[derive(Debug, Clone)]
 pub struct Inherited(Arc<Given>);
 
@@ -34,10 +41,12 @@ struct Given {
     /// It listens, and blocked before it was handed over: it blocks again once it is given back.
     restore: bool,
     is_listener: bool,
-    /// The non-blocking bit that guests see, where the kernel's own is not it.
-    nonblocking: Arc<AtomicBool>,
-    /// SO_LINGER's seconds, kept from the kernel until the last close.
+    /// O_NONBLOCK as guests find it.
+    nonblocking: bool,
+    /// SO_LINGER's seconds, kept from the kernel until the last close, where nobody else has the socket.
     linger: Option<i32>,
+    /// Several contexts have it.
+    common: OnceLock<Option<Guard>>,
     /// The local address that it came with, where it has one.
     bound: Option<RawAddress>,
 }
@@ -97,26 +106,34 @@ impl Inherited {
         if (restore || sole) && !was_nonblocking {
             rustix::io::ioctl_fionbio(&fd, true)?;
         }
-        let linger = if is_socket && !sole { sys::linger(fd.as_fd()) } else { None };
+        let linger = if is_socket && sole { sys::linger(fd.as_fd()) } else { None };
         if linger.is_some() {
             sys::set_linger(fd.as_fd(), None);
         }
         let bound = if sole { None } else { bound_address(fd.as_fd()) };
-        let nonblocking = Arc::new(AtomicBool::new(was_nonblocking && !sole));
-        Ok(Self(Arc::new(Given { fd: Some(fd), kind, sole, restore, is_listener, nonblocking, linger, bound })))
+        let nonblocking = was_nonblocking && !sole;
+        let common = OnceLock::new();
+        Ok(Self(Arc::new(Given { fd: Some(fd), kind, sole, restore, is_listener, nonblocking, linger, common, bound })))
     }
 
-    /// A guest's handle of it: the descriptor itself where no other context has it, else a duplicate.
+    /// A guest's handle of it: the descriptor itself where no other context has it, or had it, else a duplicate.
     fn into_handle(self, rights: &Rights) -> Result<Arc<Handle>, Errno> {
         let given = &self.0;
+        // It may also have been handed over twice, by two numbers.
+        if Arc::strong_count(given) > 1 || given.fd.as_ref().is_some_and(|fd| guard::is_common(fd.as_fd())) {
+            given.common.get_or_init(|| given.fd.as_ref().and_then(|fd| Guard::of(fd.as_fd())));
+        }
+        let common = given.common.get().is_some();
         let handed = Handed {
             kind: given.kind,
-            nonblocking: Arc::clone(&given.nonblocking),
+            nonblocking: Arc::new(AtomicBool::new(given.nonblocking)),
             shared: !given.sole && !given.is_listener,
+            sole: given.sole && !common,
+            common,
             linger: given.linger.unwrap_or(0),
             bound: given.bound.clone(),
             // What is given back must outlive the guest's handle.
-            keep: given.restore.then(|| self.clone()),
+            keep: (given.restore || common).then(|| self.clone()),
         };
         let fd = match Arc::try_unwrap(self.0) {
             Ok(mut given) => given.fd.take().ok_or(Errno::BADF)?,
@@ -160,14 +177,19 @@ impl std::fmt::Display for Inherited {
 
 impl Drop for Given {
     fn drop(&mut self) {
-        let Some(fd) = &self.fd else { return };
+        let Some(fd) = self.fd.take() else { return };
         if self.restore {
             // There is nobody to tell of a failure.
-            let _ = rustix::io::ioctl_fionbio(fd, false);
+            let _ = rustix::io::ioctl_fionbio(&fd, false);
         }
-        if self.linger.is_some() {
-            sys::set_linger(fd.as_fd(), self.linger);
-        }
+        let linger = self.linger;
+        // It may be the last close of a socket that lingers, or of one that holds what nobody has read.
+        Strangers::of_nobody().leave(move || {
+            if linger.is_some() {
+                sys::set_linger(fd.as_fd(), linger);
+            }
+            drop(fd);
+        });
     }
 }
 

@@ -397,6 +397,27 @@ impl<'a> Judge<'a> {
         if self.lacks_grant(request) { Ok(()) } else { self.decide(request) }
     }
 
+    /// Whether the guest may change a descriptor: not where other contexts were handed it too.
+    pub(crate) fn change(&self, handle: &Handle, what: &str) -> Outcome<()> {
+        if !handle.is_common() {
+            return Ok(());
+        }
+        let reason = "other instances were handed this descriptor too, and it would change for them";
+        let denial = Denial::new(format!("{what} is denied: {reason}"));
+        self.ctx.tell(|time| Decision::denied(time, Verb::Inherit.name(), what.to_owned(), &denial));
+        Err(denial.into())
+    }
+
+    /// The same of what a send may change by the way: MSG_FASTOPEN connects, and MSG_MORE leaves a datagram to be gone on with.
+    pub(crate) fn transfer(&self, handle: &Handle, kind: SocketKind, flags: i32) -> Outcome<()> {
+        match kind.type_ {
+            libc::SOCK_STREAM if flags & libc::MSG_FASTOPEN != 0 => self.change(handle, "connect by MSG_FASTOPEN"),
+            libc::SOCK_STREAM => Ok(()),
+            _ if flags & libc::MSG_MORE != 0 => self.change(handle, "a send with MSG_MORE"),
+            _ => Ok(()),
+        }
+    }
+
     fn permit<A>(&self, act: A) -> Permit<A> {
         Permit { act, generation: self.ctx.policy.generation() }
     }

@@ -16,7 +16,7 @@ use crate::back_off::BackOff;
 use crate::bindings::sandsock::socket::types::{ReadyEvent, Trigger, Wait};
 use crate::buffers::Buffers;
 use crate::ctx::{SandsockCtx, SandsockCtxView, SandsockView};
-use crate::descriptor::{Descriptor, Handle, Place};
+use crate::descriptor::{Descriptor, Handle, Place, Polls};
 use crate::error::Outcome;
 use crate::filter;
 use crate::polling::judge_wait;
@@ -160,6 +160,9 @@ pub(crate) fn add(
 ) -> Outcome<()> {
     let set = set(&view, poller)?;
     let handle = view.handle(d)?;
+    if handle.polls() != Polls::Kernel {
+        return Err(Errno::PERM.into());
+    }
     judge_wait(&view, &handle, events)?;
     let mut entries = set.entries();
     room(&view, &entries)?;

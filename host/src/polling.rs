@@ -11,10 +11,13 @@ use crate::back_off::BackOff;
 use crate::bindings::sandsock::socket::types::Wait;
 use crate::buffers::Buffers;
 use crate::ctx::{SandsockCtxView, SandsockView};
-use crate::descriptor::{Descriptor, Handle};
+use crate::descriptor::{Descriptor, Handle, Polls};
 use crate::error::Outcome;
 use crate::filter;
 use crate::wait;
+
+/// The events that a file without a poll of its own always shows (linux/poll.h: DEFAULT_POLLMASK).
+const ALWAYS: PollFlags = PollFlags::IN.union(PollFlags::OUT).union(PollFlags::RDNORM).union(PollFlags::WRNORM);
 
 /// WIT `poll-entry`.
 #[derive(ComponentType, Lift)]
@@ -47,7 +50,17 @@ pub(crate) async fn poll<T: SandsockView>(
     for entry in &entries {
         handles.push(view.table.get(&entry.descriptor)?.handle().ok().cloned());
     }
-    if handles.iter().any(Option::is_none) {
+    // The events of descriptors that the kernel is not asked about; none for the others.
+    let known: Vec<Option<PollFlags>> = handles
+        .iter()
+        .zip(&entries)
+        .map(|(handle, entry)| match handle.as_ref().map_or(Polls::Never, |handle| handle.polls()) {
+            Polls::Kernel => None,
+            Polls::Always => Some(PollFlags::from_bits_truncate(entry.events) & ALWAYS),
+            Polls::Never => Some(PollFlags::NVAL),
+        })
+        .collect();
+    if known.iter().flatten().any(|events| !events.is_empty()) {
         deadline = Some(0);
     }
     for (handle, entry) in handles.iter().zip(&entries) {
@@ -58,13 +71,16 @@ pub(crate) async fn poll<T: SandsockView>(
     let fds: Vec<_> = handles
         .iter()
         .zip(&entries)
-        .filter_map(|(handle, entry)| Some((handle.as_ref()?.fd(), PollFlags::from_bits_truncate(entry.events))))
+        .zip(&known)
+        .filter(|(_, known)| known.is_none())
+        .filter_map(|((handle, entry), _)| Some((handle.as_ref()?.fd(), PollFlags::from_bits_truncate(entry.events))))
         .collect();
     let mut back_off = BackOff::default();
     let mut rounds = 0;
     let mut ready = loop {
         let found = view.ctx.waiter.poll(&fds, deadline).await?;
-        let sockets = handles.iter().flatten();
+        let sockets =
+            handles.iter().zip(&known).filter(|(_, known)| known.is_none()).filter_map(|(handle, _)| handle.as_ref());
         let over = view.ctx.buffers.is_over();
         let told: Vec<_> =
             sockets.clone().zip(&found).map(|(handle, events)| filter::readiness(view.ctx, handle, *events)).collect();
@@ -84,11 +100,5 @@ pub(crate) async fn poll<T: SandsockView>(
             view.ctx.waiter.go_round(&mut rounds, deadline).await?;
         }
     };
-    Ok(handles
-        .iter()
-        .map(|handle| match handle {
-            Some(_) => ready.next().map_or(0, |events| events.bits()),
-            None => PollFlags::NVAL.bits(),
-        })
-        .collect())
+    Ok(known.iter().map(|known| known.or_else(|| ready.next()).map_or(0, |events| events.bits())).collect())
 }

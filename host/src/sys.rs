@@ -24,6 +24,7 @@ use crate::permit::{
     SendTo, SetHostName, SetOption,
 };
 use crate::policy::Instruction;
+use crate::strangers::{Strangers, Stray};
 
 /// The most descriptors of one message (man 7 unix: SCM_MAX_FD).
 pub(crate) const RIGHTS_MAX: usize = 253;
@@ -249,6 +250,17 @@ pub(crate) fn own_timeout(fd: BorrowedFd<'_>, name: i32) -> Option<u64> {
     Some(seconds.saturating_mul(1_000_000_000).saturating_add(micros * 1000))
 }
 
+/// The number by which the kernel knows a socket for as long as the machine runs; none for what is no socket.
+pub(crate) fn cookie(fd: BorrowedFd<'_>) -> Option<u64> {
+    let mut value = 0u64;
+    let mut length = size_of::<u64>() as libc::socklen_t;
+    // SAFETY: the pointers are an integer and its length.
+    let result = unsafe {
+        libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_COOKIE, (&raw mut value).cast(), &raw mut length)
+    };
+    (result == 0).then_some(value)
+}
+
 /// SO_LINGER's seconds, where a close of this descriptor may wait.
 pub(crate) fn linger(fd: BorrowedFd<'_>) -> Option<i32> {
     let mut value = libc::linger { l_onoff: 0, l_linger: 0 };
@@ -260,7 +272,8 @@ pub(crate) fn linger(fd: BorrowedFd<'_>) -> Option<i32> {
     (result == 0 && value.l_onoff != 0 && value.l_linger != 0).then_some(value.l_linger)
 }
 
-/// Sets SO_LINGER to so many seconds; none lets a close return at once and the kernel send what is left behind it.
+/// Sets SO_LINGER to so many seconds; none lets a close return at once and the kernel send what is left behind it. For sockets that
+/// nobody else has.
 pub(crate) fn set_linger(fd: BorrowedFd<'_>, seconds: Option<i32>) {
     let value = libc::linger { l_onoff: seconds.is_some().into(), l_linger: seconds.unwrap_or(0) };
     // SAFETY: the pointer and the length describe `value`. A failure leaves the socket as it was.
@@ -646,21 +659,60 @@ pub(crate) struct Message {
 impl Message {
     /// What recv(2) gave: no address, no control data.
     pub(crate) fn of_bytes(data: Vec<u8>, length: usize) -> Self {
-        Self { data, length, address: RawAddress::from_bytes(&[]), control: ControlBuffer::with_room(0), flags: 0 }
+        let control = ControlBuffer::new(ControlRoom::of_bytes(0));
+        Self { data, length, address: RawAddress::from_bytes(&[]), control, flags: 0 }
     }
 }
 
-/// Received control data. Descriptors in it that nobody takes are closed on drop.
+/// The room for control data of one message.
+#[derive(Clone, Copy)]
+pub(crate) struct ControlRoom<'a> {
+    /// How much the guest asked for.
+    asked: usize,
+    /// On an AF_UNIX socket, who closes the descriptors that come in and are not taken.
+    strangers: Option<&'a Strangers>,
+}
+
+impl<'a> ControlRoom<'a> {
+    /// All control data and their headers, the most of an AF_UNIX socket's: a timestamp, credentials, a label, a pidfd and, the
+    /// last to be written, SCM_MAX_FD descriptors.
+    const OF_UNIX: usize = 2048;
+
+    /// Of a family that passes no descriptors.
+    pub(crate) fn of_bytes(asked: usize) -> Self {
+        Self { asked, strangers: None }
+    }
+
+    /// Of an AF_UNIX socket. Descriptors for which there is no room the kernel would close itself, on the thread that receives: so
+    /// there is always room, and what the guest did not ask for is cut afterwards.
+    pub(crate) fn of_unix(asked: usize, strangers: &'a Strangers) -> Self {
+        Self { asked, strangers: Some(strangers) }
+    }
+
+    pub(crate) fn is_of_unix(self) -> bool {
+        self.strangers.is_some()
+    }
+
+    fn size(self) -> usize {
+        if self.strangers.is_some() { self.asked.max(Self::OF_UNIX) } else { self.asked }
+    }
+}
+
+/// Received control data. Descriptors in it that nobody takes are left to the instance's strangers on drop.
 pub(crate) struct ControlBuffer {
     /// u64 for cmsghdr's alignment.
     words: Vec<u64>,
     length: usize,
+    /// How much the guest asked for.
+    asked: usize,
+    strangers: Option<Strangers>,
     taken: bool,
 }
 
 impl ControlBuffer {
-    fn with_room(room: usize) -> Self {
-        Self { words: vec![0; room.div_ceil(8)], length: 0, taken: false }
+    fn new(room: ControlRoom<'_>) -> Self {
+        let words = vec![0; room.size().div_ceil(8)];
+        Self { words, length: 0, asked: room.asked, strangers: room.strangers.cloned(), taken: false }
     }
 
     /// The control data as bytes.
@@ -669,49 +721,56 @@ impl ControlBuffer {
         unsafe { std::slice::from_raw_parts(self.words.as_ptr().cast(), self.length) }
     }
 
-    /// The messages one by one, descriptors as owned ones; it can be walked once.
-    pub(crate) fn take(&mut self) -> Vec<ReceivedControl> {
+    /// The messages one by one, as they are in the room that was asked for, descriptors as owned ones; and whether some did not fit
+    /// in there. It can be walked once.
+    pub(crate) fn take(&mut self) -> (Vec<ReceivedControl>, bool) {
         if std::mem::replace(&mut self.taken, true) {
-            return Vec::new();
+            return (Vec::new(), false);
         }
-        crate::control::split(self.bytes())
-            .map(|item| match (item.level, item.kind) {
-                (libc::SOL_SOCKET, libc::SCM_RIGHTS | crate::control::SCM_PIDFD) => {
-                    let fds = item
-                        .data
-                        .chunks_exact(4)
-                        .map(|four| RawFd::from_ne_bytes([four[0], four[1], four[2], four[3]]))
-                        .filter(|&number| number >= 0)
-                        // SAFETY: the kernel has just put these descriptors into this process for this message, and
-                        // `taken` lets nobody take them twice.
-                        .map(|number| unsafe { OwnedFd::from_raw_fd(number) })
-                        .collect();
-                    ReceivedControl { level: item.level, kind: item.kind, data: Vec::new(), fds, whole: item.whole }
-                }
-                _ => ReceivedControl {
-                    level: item.level,
-                    kind: item.kind,
-                    data: item.data.to_vec(),
-                    fds: Vec::new(),
-                    whole: item.whole,
-                },
-            })
+        let mut room = crate::control::Room::new(self.asked);
+        let mut items = Vec::new();
+        let mut cut = false;
+        for item in crate::control::split(self.bytes()) {
+            let (level, kind) = (item.level, item.kind);
+            let mut received = ReceivedControl { level, kind, data: Vec::new(), fds: Vec::new(), whole: item.whole };
+            let fits = if level == libc::SOL_SOCKET && matches!(kind, libc::SCM_RIGHTS | crate::control::SCM_PIDFD) {
+                received.fds = self.owned(item.data);
+                // The rest is dropped here, and closed elsewhere.
+                let fits = room.take_rights(received.fds.len());
+                let sent = received.fds.len();
+                received.fds.truncate(fits);
+                cut |= fits < sent;
+                fits > 0
+            } else {
+                let fits = room.take_data(item.data.len());
+                received.data = item.data[..fits.unwrap_or(0)].to_vec();
+                cut |= fits != Some(item.data.len());
+                fits.is_some()
+            };
+            if fits {
+                items.push(received);
+            }
+        }
+        (items, cut)
+    }
+
+    /// The descriptors whose numbers these are.
+    fn owned(&self, numbers: &[u8]) -> Vec<Stray> {
+        let strangers = self.strangers.clone().unwrap_or_else(Strangers::of_nobody);
+        numbers
+            .chunks_exact(4)
+            .map(|four| RawFd::from_ne_bytes([four[0], four[1], four[2], four[3]]))
+            .filter(|&number| number >= 0)
+            // SAFETY: the kernel has just put these descriptors into this process for this message, and `taken` lets nobody take
+            // them twice.
+            .map(|number| strangers.stray(unsafe { OwnedFd::from_raw_fd(number) }))
             .collect()
     }
 }
 
 impl Drop for ControlBuffer {
     fn drop(&mut self) {
-        for item in self.take() {
-            item.fds.into_iter().for_each(refuse);
-        }
-    }
-}
-
-/// Closes a received descriptor that nobody wants, without a wait: it may be a socket's last one, with SO_LINGER on.
-pub(crate) fn refuse(fd: OwnedFd) {
-    if linger(fd.as_fd()).is_some() {
-        set_linger(fd.as_fd(), None);
+        self.take();
     }
 }
 
@@ -728,21 +787,22 @@ pub(crate) struct ReceivedControl {
     pub(crate) kind: i32,
     pub(crate) data: Vec<u8>,
     /// SCM_RIGHTS' and SCM_PIDFD's descriptors.
-    pub(crate) fds: Vec<OwnedFd>,
+    pub(crate) fds: Vec<Stray>,
     /// False where the message was cut.
     pub(crate) whole: bool,
 }
 
-/// recvmsg(2) into a buffer of this capacity, with this much room for control data. The flags are [`receiving_flags`]'s.
+/// recvmsg(2) into a buffer of this capacity, with this room for control data. The flags are [`receiving_flags`]'s.
 pub(crate) fn receive_message(
     fd: BorrowedFd<'_>,
     capacity: usize,
-    control_room: usize,
+    room: ControlRoom<'_>,
     flags: i32,
 ) -> Result<Message, Errno> {
+    let control_room = room.size();
     let mut data: Vec<u8> = Vec::with_capacity(capacity);
     let mut address = RawAddress::empty();
-    let mut control = ControlBuffer::with_room(control_room);
+    let mut control = ControlBuffer::new(room);
     let mut iov = libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: capacity };
     // SAFETY: an all-zero msghdr is a valid one.
     let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
@@ -830,23 +890,49 @@ pub(crate) struct Part {
     pub(crate) flags: i32,
 }
 
-/// recvmmsg(2): at most `count` messages of at most `capacity` bytes, each with this much room for control data. The flags are
+/// The same as a batch on an AF_UNIX socket, message by message: descriptors may come with each, of which one message's are as many
+/// as are held at once.
+fn receive_batch_of_unix(
+    fd: BorrowedFd<'_>,
+    count: usize,
+    capacity: usize,
+    room: ControlRoom<'_>,
+    flags: i32,
+) -> Result<ReceivedBatch, Errno> {
+    let mut batch = ReceivedBatch { data: Vec::new(), parts: Vec::new() };
+    while batch.parts.len() < count {
+        match receive_message(fd, capacity, room, flags) {
+            Ok(Message { data, address, control, flags, .. }) => {
+                let rights = crate::control::has_rights(control.bytes());
+                batch.data.extend_from_slice(&data);
+                batch.parts.push(Part { size: data.len(), address, control, flags });
+                if rights {
+                    break;
+                }
+            }
+            Err(errno) if batch.parts.is_empty() => return Err(errno),
+            Err(_) => break,
+        }
+    }
+    Ok(batch)
+}
+
+/// recvmmsg(2): at most `count` messages of at most `capacity` bytes, each with this room for control data. The flags are
 /// [`receiving_flags`]'s.
 pub(crate) fn receive_batch(
     fd: BorrowedFd<'_>,
     count: usize,
     capacity: usize,
-    control_room: usize,
+    room: ControlRoom<'_>,
     flags: i32,
 ) -> Result<ReceivedBatch, Errno> {
+    if room.is_of_unix() {
+        return receive_batch_of_unix(fd, count, capacity, room, flags);
+    }
+    let control_room = room.size();
     let mut data: Vec<u8> = Vec::with_capacity(count * capacity);
     let mut parts: Vec<Part> = Vec::with_capacity(count);
-    parts.resize_with(count, || Part {
-        size: 0,
-        address: RawAddress::empty(),
-        control: ControlBuffer::with_room(control_room),
-        flags: 0,
-    });
+    parts.resize_with(count, || Part { size: 0, address: RawAddress::empty(), control: ControlBuffer::new(room), flags: 0 });
     let rooms = data.spare_capacity_mut().chunks_exact_mut(capacity.max(1)).map(<[_]>::as_mut_ptr);
     // Messages without room for a byte have no room at all.
     let mut iovs: Vec<libc::iovec> = rooms

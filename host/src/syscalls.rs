@@ -241,12 +241,16 @@ impl syscalls::Host for SandsockCtxView<'_> {
             self.judge_created(made)?;
         }
         let (a, b) = (self.own_socket(a, made, nonblocking)?, self.own_socket(b, made, nonblocking)?);
-        Buffers::pair(&*self.handle(&a)?, &*self.handle(&b)?);
+        let (of_a, of_b) = (self.handle(&a)?, self.handle(&b)?);
+        Buffers::pair(&of_a, &of_b);
+        of_a.set_paired();
+        of_b.set_paired();
         Ok((a, b))
     }
 
     fn bind(&mut self, d: Resource<Descriptor>, address: Address) -> Outcome<()> {
         let (handle, kind) = self.socket_of(&d)?;
+        self.ctx.judge().change(&handle, "bind")?;
         let (bound, place) = self.bind_judged(&handle, kind, &address)?;
         if !bound.verify() {
             handle.condemn();
@@ -273,6 +277,13 @@ impl syscalls::Host for SandsockCtxView<'_> {
 
     fn listen(&mut self, d: Resource<Descriptor>, backlog: i32) -> Outcome<()> {
         let (handle, kind) = self.socket_of(&d)?;
+        if handle.is_common() {
+            if sys::own_option(handle.fd(), libc::SOL_SOCKET, libc::SO_ACCEPTCONN) != Ok(1) {
+                self.ctx.judge().change(&handle, "listen")?;
+            }
+            // It listens, with the backlog that the others have too.
+            return self.ctx.judge().listen(&handle, kind, backlog).map(drop);
+        }
         let backlog = self.ctx.buffers.backlog(&handle, kind, backlog);
         let permit = self.ctx.judge().listen(&handle, kind, backlog)?;
         sys::listen(handle.fd(), permit)?;
@@ -287,6 +298,7 @@ impl syscalls::Host for SandsockCtxView<'_> {
 
     fn shutdown(&mut self, d: Resource<Descriptor>, how: i32) -> Outcome<()> {
         let (handle, _) = self.socket_of(&d)?;
+        self.ctx.judge().change(&handle, "shutdown")?;
         Ok(sys::shutdown(handle.fd(), how)?)
     }
 
@@ -341,7 +353,9 @@ impl syscalls::Host for SandsockCtxView<'_> {
             OptionValue::Bytes(bytes) => OptionBytes::Bytes(bytes),
             OptionValue::Null(length) => OptionBytes::Null(length),
         };
-        let kept = (level, name) == (libc::SOL_SOCKET, libc::SO_LINGER) && !handle.is_of_process();
+        self.ctx.judge().change(&handle, "an option's change")?;
+        // Where others may have the description, it is the kernel's as it would be natively.
+        let kept = (level, name) == (libc::SOL_SOCKET, libc::SO_LINGER) && handle.is_sole();
         let linger = kept.then(|| waiting_linger(&value));
         let value = if let Some(Some(_)) = linger { OptionBytes::Bytes(vec![0; 8]) } else { value };
         let value = self.ctx.buffers.fit(&handle, level, name, value);

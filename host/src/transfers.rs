@@ -14,7 +14,7 @@ use crate::bindings::sandsock::socket::types::{Address, ControlMessage, SocketKi
 use crate::buffers;
 use crate::control::{self, SCM_PIDFD};
 use crate::ctx::{SandsockCtxView, SandsockView};
-use crate::descriptor::{Descriptor, Handle, kind_of};
+use crate::descriptor::{Descriptor, Handle};
 use crate::error::{Fault, Outcome};
 use crate::family::{self, Family};
 use crate::filter;
@@ -22,8 +22,8 @@ use crate::observe::{shown_case, shown_record};
 use crate::opening::Opening;
 use crate::patience::Patience;
 use crate::permit::{Contents, ControlOut as Outgoing, Permit, SendTo};
-use crate::policy::Request;
-use crate::sys::{self, Message};
+use crate::received;
+use crate::sys::{self, ControlRoom, Message};
 
 /// SC_IOV_MAX: man 3 sysconf.
 const BUFFERS_MAX: usize = 1024;
@@ -163,6 +163,7 @@ impl Sending {
         let handle = store.data_mut().sandsock().lent(d)?;
         let kind = handle.socket()?;
         let stream = kind.type_ == libc::SOCK_STREAM;
+        store.data_mut().sandsock().ctx.judge().transfer(&handle, kind, flags)?;
         let patience = Patience::new(wait, flags);
         // WIT: as Linux blocks, a stream send goes on until all is queued.
         let whole = stream && patience.is_forever();
@@ -405,15 +406,16 @@ pub(crate) async fn send_message<T: SandsockView>(
     // The wait holds the encoded form alone.
     drop((control, data));
     let rights = with_control.act().rights().len();
+    let mut claim = None;
     if rights > 0 {
         if rights > sys::RIGHTS_MAX {
             return Err(Errno::INVAL.into());
         }
-        view.ctx.rights.claim(rights)?;
+        claim = Some(view.ctx.rights.claim(&sending.handle, rights)?);
         // From here on others may hold these descriptions: the kernel's flag says what the guest's bit says.
         for handle in with_control.act().rights() {
-            handle.share()?;
             handle.set_travelled();
+            handle.share()?;
             view.ctx.buffers.sent_away(handle);
         }
     }
@@ -433,8 +435,8 @@ pub(crate) async fn send_message<T: SandsockView>(
             let first = part.start == 0;
             let control = if first { &with_control } else { &none };
             let count = sys::send_message(handle.fd(), &slices, flags, permit.as_ref(), control)?;
-            if first && rights > 0 {
-                tracker.sent(handle, with_control.act().rights());
+            if let (true, Some(claim)) = (first, &mut claim) {
+                tracker.sent(handle, with_control.act().rights(), claim);
             }
             Ok(count)
         })
@@ -442,9 +444,9 @@ pub(crate) async fn send_message<T: SandsockView>(
 }
 
 /// The room for control data that one call may fill, asked for before anything is judged or encoded.
-struct ControlRoom(usize);
+struct ControlLimit(usize);
 
-impl ControlRoom {
+impl ControlLimit {
     fn of(view: &SandsockCtxView<'_>) -> Self {
         Self(view.ctx.policy.limits().control_bytes as usize)
     }
@@ -464,7 +466,7 @@ impl ControlRoom {
 
 /// Checks the control data of one message by its lengths: nothing is judged, copied or waited for with more of it than there is room.
 fn check_control(view: &SandsockCtxView<'_>, control: &[ControlOut]) -> Result<(), Errno> {
-    let mut room = ControlRoom::of(view);
+    let mut room = ControlLimit::of(view);
     for item in control {
         match item {
             ControlOut::Rights(list) => {
@@ -527,11 +529,12 @@ pub(crate) async fn send_batch<T: SandsockView>(
 ) -> Outcome<u32> {
     let handle = store.data_mut().sandsock().lent(&d)?;
     let kind = messages_only(&handle)?;
+    store.data_mut().sandsock().ctx.judge().transfer(&handle, kind, flags)?;
     // man 2 sendmmsg: the kernel sends no more than this many at once.
     let most =
         if Family::of(kind.family).is_ok_and(|family| family.is_inspected(kind)) { INSPECTED_MAX } else { BUFFERS_MAX };
     let mut now: Vec<Entry> = Vec::new();
-    let mut room = ControlRoom::of(&store.data_mut().sandsock());
+    let mut room = ControlLimit::of(&store.data_mut().sandsock());
     let mut total = 0u64;
     for at in 0..messages.len().min(most) {
         let entry = Entry::new(store, &messages, at, &mut room)?;
@@ -609,7 +612,7 @@ impl Entry {
         store: &mut StoreContextMut<'_, T>,
         messages: &WasmList<BatchEntry>,
         at: usize,
-        room: &mut ControlRoom,
+        room: &mut ControlLimit,
     ) -> Outcome<Self> {
         let entry = match lift(store, messages, at, LIFT + room.elements() * size_of::<ControlData>()) {
             Some(Ok(entry)) => entry,
@@ -737,7 +740,7 @@ impl Receiving<'_> {
     async fn run_on<T: SandsockView>(
         self,
         store: &mut StoreContextMut<'_, T>,
-        handle: &Handle,
+        handle: &Arc<Handle>,
         kind: SocketKind,
     ) -> Outcome<Message> {
         let stream = kind.type_ == libc::SOCK_STREAM;
@@ -751,6 +754,7 @@ impl Receiving<'_> {
         // Where the length can't be looked at, the buffer is as long as asked for.
         let at_once = if stream || !tells_lengths(kind.family) { limit } else { MESSAGE_AT_ONCE };
         let most = if gather && self.flags & libc::MSG_PEEK == 0 { limit.max(WHOLE) } else { at_once };
+        let of_unix = kind.family == libc::AF_UNIX;
         let mut drops = 0u32;
         let mut gathered: Option<Message> = None;
         let mut first = self.flags == 0 && patience.may_wait(handle);
@@ -764,12 +768,21 @@ impl Receiving<'_> {
             patience.restart();
         }
         loop {
+            if of_unix {
+                room_for_strays(store, handle, &mut patience).await?;
+            }
             let peek = flags & libc::MSG_PEEK != 0;
             // A peek sees all of it again.
             let had = if peek { 0 } else { gathered.as_ref().map_or(0, |message| message.data.len()) };
             let capacity = (asked.min(most) - had).min(at_once);
             let look = !stream && tells_lengths(kind.family) && asked > at_once;
-            let result = self.attempt(handle, look, asked, capacity, flags, filter);
+            let whole = self.message || filter || of_unix;
+            let attempt = Attempt { look, asked, capacity, flags, whole, control_room: self.control_room };
+            let result = if of_unix && stream && handle.may_hold_others() && is_urgent(handle) {
+                attempt.run_apart(store, handle).await?
+            } else {
+                attempt.run(handle)
+            };
             if std::mem::take(&mut first) {
                 handle.note_first_attempt(!matches!(result, Err(Errno::AGAIN)));
             }
@@ -798,8 +811,7 @@ impl Receiving<'_> {
                         patience.progress(store).await;
                     }
                     // man 7 unix: the kernel stops at descriptors too.
-                    let rights = control::split(message.control.bytes())
-                        .any(|item| (item.level, item.kind) == (libc::SOL_SOCKET, libc::SCM_RIGHTS));
+                    let rights = control::has_rights(message.control.bytes());
                     let ended = message.data.is_empty() || rights;
                     let total = match &mut gathered {
                         Some(all) if !peek => {
@@ -851,28 +863,81 @@ impl Receiving<'_> {
             };
         }
     }
+}
 
-    /// One system call; a message asked for above 64 KiB has its length looked at first.
-    fn attempt(
-        &self,
-        handle: &Handle,
-        look: bool,
-        asked: usize,
-        capacity: usize,
-        flags: i32,
-        filter: bool,
-    ) -> Result<Message, Errno> {
-        let capacity = if look && flags & libc::MSG_ERRQUEUE == 0 {
-            let (_, length) = sys::receive(handle.fd(), 0, libc::MSG_PEEK | libc::MSG_TRUNC | libc::MSG_DONTWAIT)?;
-            asked.min(length.max(1))
+/// One try to receive.
+#[derive(Clone, Copy)]
+struct Attempt {
+    /// Whether the message's length is to be looked at first, as one is asked for above 64 KiB.
+    look: bool,
+    asked: usize,
+    capacity: usize,
+    flags: i32,
+    /// Whether recvmsg(2) is to be made, for the address, the flags or the control data.
+    whole: bool,
+    control_room: usize,
+}
+
+impl Attempt {
+    fn run(self, handle: &Handle) -> Result<Message, Errno> {
+        let room = control_room(handle, self.control_room);
+        let capacity = if self.look && self.flags & libc::MSG_ERRQUEUE == 0 {
+            let peek = libc::MSG_PEEK | libc::MSG_TRUNC;
+            let length = if room.is_of_unix() {
+                sys::receive_message(handle.fd(), 0, room, sys::receiving_flags(libc::AF_UNIX, peek))?.length
+            } else {
+                sys::receive(handle.fd(), 0, peek | libc::MSG_DONTWAIT)?.1
+            };
+            self.asked.min(length.max(1))
         } else {
-            capacity
+            self.capacity
         };
-        if self.message || filter {
-            sys::receive_message(handle.fd(), capacity, self.control_room, flags)
+        if self.whole {
+            sys::receive_message(handle.fd(), capacity, room, self.flags)
         } else {
-            sys::receive(handle.fd(), capacity, flags).map(|(data, length)| Message::of_bytes(data, length))
+            sys::receive(handle.fd(), capacity, self.flags).map(|(data, length)| Message::of_bytes(data, length))
         }
+    }
+
+    /// The same on a thread of the strangers': an urgent byte that is passed over is dropped by the kernel, with the descriptors that
+    /// came with it. It is waited for to its end, for what it takes nobody else gets.
+    async fn run_apart<T: SandsockView>(
+        self,
+        store: &mut StoreContextMut<'_, T>,
+        handle: &Arc<Handle>,
+    ) -> Outcome<Result<Message, Errno>> {
+        let own = Arc::clone(handle);
+        let job = handle.strangers().work(move || self.run(&own))?;
+        store.data_mut().sandsock().ctx.waiter.ready(job.as_fd(), None, PollFlags::IN, None).await?;
+        Ok(job.take().unwrap_or(Err(Errno::IO)))
+    }
+}
+
+/// Waits while more descriptors that nobody took in wait to be closed than may: the next message may bring more of them.
+async fn room_for_strays<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    handle: &Handle,
+    patience: &mut Patience,
+) -> Outcome<()> {
+    if handle.strangers().are_full() {
+        while handle.strangers().are_full() {
+            patience.back_off(store, handle, PollFlags::IN).await?;
+        }
+        patience.restart();
+    }
+    Ok(())
+}
+
+/// Whether an urgent byte waits.
+fn is_urgent(handle: &Handle) -> bool {
+    shows_now(handle, PollFlags::PRI)
+}
+
+/// The room for control data on this socket, of which the guest asks for so much.
+fn control_room(handle: &Handle, asked: usize) -> ControlRoom<'_> {
+    match handle.socket() {
+        Ok(kind) if kind.family == libc::AF_UNIX => ControlRoom::of_unix(asked, handle.strangers()),
+        _ => ControlRoom::of_bytes(asked),
     }
 }
 
@@ -893,10 +958,14 @@ fn tells_lengths(family: i32) -> bool {
 
 /// Whether nothing more will come: the peer has ended the stream, or this side was shut.
 pub(crate) fn has_ended(handle: &Handle) -> bool {
-    let mut fds = [rustix::event::PollFd::from_borrowed_fd(handle.fd(), PollFlags::RDHUP)];
+    shows_now(handle, PollFlags::RDHUP)
+}
+
+fn shows_now(handle: &Handle, event: PollFlags) -> bool {
+    let mut fds = [rustix::event::PollFd::from_borrowed_fd(handle.fd(), event)];
     let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
     // POLLERR comes unasked, and for what waits in the error queue as well.
-    rustix::event::poll(&mut fds, Some(&now)).is_ok() && fds[0].revents().contains(PollFlags::RDHUP)
+    rustix::event::poll(&mut fds, Some(&now)).is_ok() && fds[0].revents().contains(event)
 }
 
 /// WIT `transfers.receive`.
@@ -936,18 +1005,21 @@ pub(crate) async fn receive_message<T: SandsockView>(
     }
     let mut control = Vec::new();
     let restricted = filter::is_restricted(store.data_mut().sandsock().ctx, kind);
-    for item in message.control.take() {
+    let (items, cut) = message.control.take();
+    if cut {
+        message.flags |= libc::MSG_CTRUNC;
+    }
+    for mut item in items {
         if restricted && filter::is_hidden(item.level, item.kind) {
             continue;
         }
         if !item.whole {
             warnings.push(Warning::TruncatedControlData);
         }
-        let mut view = store.data_mut().sandsock();
         match (item.level, item.kind) {
             (libc::SOL_SOCKET, libc::SCM_RIGHTS | SCM_PIDFD) => {
                 let sent = item.fds.len();
-                let mut list = accept_rights(&mut view, item.fds, item.kind == SCM_PIDFD)?;
+                let mut list = received::accept(store, item.fds, item.kind == SCM_PIDFD).await?;
                 if list.len() < sent {
                     message.flags |= libc::MSG_CTRUNC;
                 }
@@ -959,7 +1031,10 @@ pub(crate) async fn receive_message<T: SandsockView>(
                     control.push(ControlIn::Pidfd(pidfd));
                 }
             }
-            (level, type_) => control.push(ControlIn::Message(ControlMessage { level, type_, data: item.data })),
+            (level, type_) => {
+                received::hide_ids(&store.data_mut().sandsock(), kind, (level, type_), &mut item.data);
+                control.push(ControlIn::Message(ControlMessage { level, type_, data: item.data }));
+            }
         }
     }
     Ok(Received {
@@ -970,41 +1045,6 @@ pub(crate) async fn receive_message<T: SandsockView>(
         data: message.data,
         warnings,
     })
-}
-
-/// Takes in received descriptors that the policy lets through; the others are closed.
-fn accept_rights(
-    view: &mut SandsockCtxView<'_>,
-    fds: Vec<std::os::fd::OwnedFd>,
-    pidfd: bool,
-) -> Outcome<Vec<Resource<Descriptor>>> {
-    let mut list = Vec::new();
-    for fd in fds {
-        let any = pidfd || !is_granted_socket(view, &fd);
-        if view.ctx.judge().decide(&Request::RightsReceive { any }).is_err() {
-            sys::refuse(fd);
-            continue;
-        }
-        // What can't be kept is closed, and the guest is told by MSG_CTRUNC.
-        let Ok(handle) = Handle::foreign(fd, &view.ctx.rights) else { continue };
-        handle.set_travelled();
-        match view.push(handle) {
-            Ok(d) => list.push(d),
-            Err(Fault::Error(_)) => {}
-            Err(trap) => return Err(trap),
-        }
-    }
-    Ok(list)
-}
-
-/// Whether a received descriptor is a socket of a kind that some grant is about. That the guest could make such a socket itself is
-/// not enough: this one may be connected.
-fn is_granted_socket(view: &SandsockCtxView<'_>, fd: &std::os::fd::OwnedFd) -> bool {
-    use crate::bindings::sandsock::socket::types::DescriptorKind;
-    match kind_of(std::os::fd::AsFd::as_fd(fd)) {
-        Ok(DescriptorKind::Socket(kind)) => view.ctx.policy.has_grant_for(kind.family, kind.type_, kind.protocol),
-        _ => false,
-    }
 }
 
 /// WIT `transfers.receive-batch`.
@@ -1032,8 +1072,10 @@ pub(crate) async fn receive_batch<T: SandsockView>(
     let restricted = filter::is_restricted(store.data_mut().sandsock().ctx, kind);
     let mut patience = Patience::new(wait, flags);
     let flags = sys::receiving_flags(kind.family, flags);
+    let room = self::control_room(&handle, control_room);
     loop {
-        match sys::receive_batch(handle.fd(), count, capacity, control_room, flags) {
+        room_for_strays(store, &handle, &mut patience).await?;
+        match sys::receive_batch(handle.fd(), count, capacity, room, flags) {
             Ok(received) => {
                 let sys::ReceivedBatch { mut data, parts } = received;
                 let mut messages = Vec::with_capacity(parts.len());
@@ -1049,7 +1091,7 @@ pub(crate) async fn receive_batch<T: SandsockView>(
                         data.copy_within(bytes, kept);
                     }
                     kept += part.size;
-                    messages.push(BatchMessage::new(part, kind, restricted));
+                    messages.push(BatchMessage::new(&store.data_mut().sandsock(), part, kind, restricted));
                 }
                 data.truncate(kept);
                 let batch = Batch { data, messages };
@@ -1073,21 +1115,21 @@ pub(crate) async fn receive_batch<T: SandsockView>(
 
 impl BatchMessage {
     /// Of what was received on a socket of this kind. Descriptors are refused: a batch has no place for them.
-    fn new(mut part: sys::Part, kind: SocketKind, restricted: bool) -> Self {
+    fn new(view: &SandsockCtxView<'_>, mut part: sys::Part, kind: SocketKind, restricted: bool) -> Self {
         let mut control = Vec::new();
-        let mut refused = false;
-        for item in part.control.take() {
+        let (items, mut cut) = part.control.take();
+        for mut item in items {
             if restricted && filter::is_hidden(item.level, item.kind) {
                 continue;
             }
             if item.fds.is_empty() {
+                received::hide_ids(view, kind, (item.level, item.kind), &mut item.data);
                 control.push(ControlMessage { level: item.level, type_: item.kind, data: item.data });
             } else {
-                refused = true;
-                item.fds.into_iter().for_each(sys::refuse);
+                cut = true;
             }
         }
-        if refused {
+        if cut {
             part.flags |= libc::MSG_CTRUNC;
         }
         Self {

@@ -18,6 +18,7 @@ use wasmtime::{Cache, CacheConfig, Config, Engine, Store};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 
+pub mod fuse;
 pub mod kernel;
 pub mod netns;
 pub mod resolver;
@@ -118,6 +119,7 @@ pub struct Guest {
     hostname: Option<String>,
     inherited: Vec<(i32, Inherited)>,
     observers: Vec<Arc<dyn Observer>>,
+    real_numbers: bool,
 }
 
 /// How a guest ended.
@@ -229,6 +231,7 @@ impl Guest {
             args: Vec::new(),
             dirs: Vec::new(),
             inherited: Vec::new(),
+            real_numbers: false,
             hostname: None,
             observers: Vec::new(),
         }
@@ -305,6 +308,18 @@ impl Guest {
     #[track_caller]
     pub fn inherit(mut self, number: i32, descriptor: impl Into<OwnedFd>) -> Self {
         self.inherited.push((number, Inherited::new(descriptor.into()).expect("it is open")));
+        self
+    }
+
+    /// Hands a descriptor over that other guests are handed too.
+    pub fn hand(mut self, number: i32, descriptor: &Inherited) -> Self {
+        self.inherited.push((number, descriptor.clone()));
+        self
+    }
+
+    /// Shows the guest this process's own descriptor numbers, all of which it may use.
+    pub fn real_numbers(mut self) -> Self {
+        self.real_numbers = true;
         self
     }
 
@@ -389,6 +404,7 @@ impl Guest {
         for observer in self.observers {
             builder.observe(observer);
         }
+        builder.real_numbers(self.real_numbers);
         if let Some(name) = &self.hostname {
             builder.host_name(name).expect("a good name");
         }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::bindings::sandsock::socket::types::SocketKind;
+use crate::rights;
+use crate::strangers::{Strangers, Stray};
 use crate::sys::{self, Memory};
 
 use super::{Share, is_sampled};
@@ -30,7 +32,7 @@ pub(super) struct Left {
 
 #[derive(Debug)]
 pub(super) struct Socket {
-    fd: OwnedFd,
+    fd: Arc<Stray>,
     share: Arc<Share>,
     is_tcp: bool,
     since: Instant,
@@ -52,7 +54,7 @@ impl Socket {
 }
 
 /// man 7 socket: without time to linger a close drops what is left to send.
-fn reset(fd: &OwnedFd) {
+fn reset(fd: &Stray) {
     let _ = rustix::net::sockopt::set_socket_linger(fd, Some(Duration::ZERO));
 }
 
@@ -71,7 +73,14 @@ impl Left {
     }
 
     /// Keeps a socket of UNIX or TCP, whose last descriptor this is, where it must be counted on; else gives it back.
-    pub(super) fn keep(&mut self, fd: OwnedFd, kind: SocketKind, memory: &Memory, share: &Arc<Share>) -> Option<OwnedFd> {
+    pub(super) fn keep(
+        &mut self,
+        fd: OwnedFd,
+        kind: SocketKind,
+        memory: &Memory,
+        share: &Arc<Share>,
+        strangers: &Strangers,
+    ) -> Option<OwnedFd> {
         let is_tcp = is_sampled(kind);
         let bytes = held(is_tcp, memory);
         if bytes == 0 || sys::unsent(fd.as_fd()) == Ok(0) {
@@ -102,6 +111,11 @@ impl Left {
         {
             // The kernel resets connections as well when too many have no descriptor (man 7 tcp: tcp_max_orphans).
             reset(&self.sockets.remove(oldest).fd);
+        }
+        let fd = Arc::new(strangers.stray(fd));
+        if !is_tcp {
+            // Its peer gets back what was sent here and nobody will read.
+            rights::empty(&fd, strangers);
         }
         self.sockets.push(Socket { fd, share: Arc::clone(share), is_tcp, since: Instant::now() });
         None

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use crate::bindings::sandsock::socket::types::SocketKind;
 use crate::family::can::Task;
+use crate::strangers::Strangers;
 use crate::sys;
 
 use super::{Buffers, is_sampled};
@@ -102,8 +103,8 @@ impl Charge {
 
     /// Before the last close here: the descriptor comes back unless bytes are left that only its socket tells of.
     ///
-    /// `sole` says that nobody else can hold the description.
-    pub(crate) fn leave(&self, fd: OwnedFd, kind: SocketKind, sole: bool) -> Option<OwnedFd> {
+    /// `sole` says that nobody else can hold the description; a socket that is kept is closed by the strangers.
+    pub(crate) fn leave(&self, fd: OwnedFd, kind: SocketKind, sole: bool, strangers: &Strangers) -> Option<OwnedFd> {
         let Some(share) = self.own.get() else { return Some(fd) };
         if kind.family != libc::AF_UNIX && !is_sampled(kind) {
             return Some(fd);
@@ -117,7 +118,7 @@ impl Charge {
             return Some(fd);
         }
         match share.buffers.upgrade() {
-            Some(buffers) if sole => buffers.left().keep(fd, kind, &memory, share),
+            Some(buffers) if sole => buffers.left().keep(fd, kind, &memory, share, strangers),
             _ => Some(fd),
         }
     }

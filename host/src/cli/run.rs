@@ -41,6 +41,8 @@ pub(super) fn run(args: &GuestArgs, verbose: u8) -> Result<ExitCode, Failure> {
         observers.attach(&mut builder);
         builder.build().context("can't make the context")?
     };
+    // The descriptors handed over are this one guest's.
+    drop(builder);
     let interrupter = sandsock.interrupter();
     let mut store = new_store(&loaded.engine, wasi.build(), sandsock);
     stop_by_ctrl_c(interrupter, loaded.engine.clone(), observers.clone())?;

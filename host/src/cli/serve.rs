@@ -260,10 +260,7 @@ impl Server {
                 match connection {
                     Ok((socket, peer)) => {
                         let server = Arc::clone(&self);
-                        tasks.spawn_local(async move {
-                            server.connection(socket, peer).await;
-                            drop(place);
-                        });
+                        tasks.spawn_local(async move { server.connection(socket, peer, place).await });
                     }
                     Err(error) => {
                         tracing::warn!("can't accept a connection: {error}");
@@ -274,11 +271,11 @@ impl Server {
         })
     }
 
-    /// Runs an instance for one connection.
-    async fn connection(&self, socket: Inherited, peer: Option<SocketAddr>) {
+    /// Runs an instance for one connection. Its place is free once the instance has closed what others sent it.
+    async fn connection(&self, socket: Inherited, peer: Option<SocketAddr>, place: impl Send + Sync + 'static) {
         let peer = peer.map_or_else(|| "a UNIX socket".to_owned(), |peer| peer.to_string());
         tracing::info!("a connection from {peer}");
-        let ended = self.instance(move |builder| builder.inherit(0, socket)).await;
+        let ended = self.instance(move |builder| builder.hold(Arc::new(place)).inherit(0, socket)).await;
         self.tell(&format_args!("a connection from {peer}"), &ended);
     }
 

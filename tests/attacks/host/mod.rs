@@ -13,4 +13,6 @@ pub(crate) mod paths;
 pub(crate) mod pools;
 pub(crate) mod ports;
 pub(crate) mod search;
+pub(crate) mod shared;
+pub(crate) mod strangers;
 pub(crate) mod wait;
