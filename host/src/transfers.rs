@@ -395,7 +395,6 @@ pub(crate) async fn send_message<T: SandsockView>(
         }
         None => None,
     };
-    store.data_mut().sandsock().ctx.judge().local_of_send(&sending.handle, kind, flags, address.is_some())?;
     let judged = judge_contents(store, &sending.handle, kind, address.as_ref(), total, |store| {
         buffers.iter().flat_map(|buffer| buffer.as_le_slice(store)).copied().collect()
     })?;
@@ -405,6 +404,7 @@ pub(crate) async fn send_message<T: SandsockView>(
     let with_control = view.ctx.judge().control(outgoing(&view, &control, &data)?)?;
     // The wait holds the encoded form alone.
     drop((control, data));
+    view.ctx.judge().local_of_send(&sending.handle, kind, flags, address.is_some())?;
     let rights = with_control.act().rights().len();
     let mut claim = None;
     if rights > 0 {
@@ -691,20 +691,21 @@ async fn batch_item<T: SandsockView>(
         }
         (None, _) => None,
     };
+    let control = if message.control.is_empty() {
+        None
+    } else {
+        let outgoing = message
+            .control
+            .iter()
+            .map(|item| Outgoing::Message { level: item.level, kind: item.type_, data: &item.data })
+            .collect();
+        Some(store.data_mut().sandsock().ctx.judge().control(outgoing)?)
+    };
     if !matches!(before, Some((last, _)) if last.address.is_some() == message.address.is_some()) {
         let view = store.data_mut().sandsock();
         view.ctx.judge().local_of_send(handle, kind, 0, message.address.is_some())?;
     }
-    if message.control.is_empty() {
-        return Ok(sys::BatchItem { length: message.length as usize, permit, control: None });
-    }
-    let outgoing: Vec<_> = message
-        .control
-        .iter()
-        .map(|item| Outgoing::Message { level: item.level, kind: item.type_, data: &item.data })
-        .collect();
-    let control = store.data_mut().sandsock().ctx.judge().control(outgoing)?;
-    Ok(sys::BatchItem { length: message.length as usize, permit, control: Some(control) })
+    Ok(sys::BatchItem { length: message.length as usize, permit, control })
 }
 
 /// Whether two addresses of IP are the same.

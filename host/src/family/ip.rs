@@ -60,16 +60,11 @@ pub(super) fn judge(judge: &Judge<'_>, purpose: Use<'_>, kind: SocketKind, addre
     // A port that the kernel chose at an earlier bind says nothing about this one.
     judge.decide(&request(local(socket, address, published, false)))?;
     let mut real = published.unwrap_or(address);
-    if real.port() == 0 && judge.keeps_ports(kind).is_some() {
-        let allowed = |port| {
-            let at = |mut address: SocketAddr| {
-                if address.port() == 0 {
-                    address.set_port(port);
-                }
-                address
-            };
-            judge.policy().judge_local(&request(local(socket, at(address), published.map(at), address.port() == 0)))
-        };
+    // The host's port of a published address goes with a dissolved association only where the kernel chose it itself: it is judged
+    // after the bind.
+    if published.is_none() && real.port() == 0 && judge.keeps_ports(kind).is_some() {
+        let allowed =
+            |port| judge.policy().judge_local(&request(local(socket, SocketAddr::new(real.ip(), port), None, true)));
         if let Some(port) = judge.free_port(socket, kind, real, allowed)? {
             real.set_port(port);
         }

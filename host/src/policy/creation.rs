@@ -10,7 +10,6 @@ use sandsock_abi::constants::{
 use super::decide::{Allowed, Denial, EVERYTHING, Policy};
 use super::families::can_protocol;
 use super::grant::Verb;
-use super::packet;
 
 /// SOCK_TYPE_MASK (linux/net.h): above these bits stand SOCK_NONBLOCK and SOCK_CLOEXEC.
 const TYPE_MASK: i32 = 0xf;
@@ -110,7 +109,7 @@ impl Policy {
             (AF_PACKET, SOCK_RAW | SOCK_DGRAM, _) => {
                 // socket(2) takes it in network order (man 7 packet).
                 let protocol = u16::from_be(protocol as u16);
-                (self.may_make_packet(protocol), format!("packet={}", packet::show(Some("lo"), protocol)))
+                (self.may_make_packet(protocol), format!("{}=INTERFACE", Verb::Packet))
             }
             (AF_NETLINK, SOCK_RAW | SOCK_DGRAM, NETLINK_ROUTE) => self.some_netlink(protocol, "route:read"),
             (AF_NETLINK, SOCK_RAW | SOCK_DGRAM, NETLINK_GENERIC) => self.some_netlink(protocol, "generic:nlctrl"),
@@ -118,8 +117,7 @@ impl Policy {
             (AF_NETLINK, SOCK_RAW | SOCK_DGRAM, NETLINK_KOBJECT_UEVENT) => self.some_netlink(protocol, "uevent"),
             (AF_CAN, SOCK_RAW | SOCK_DGRAM, _) if can_protocol(protocol).is_some() => {
                 // The kernel has CAN_RAW as SOCK_RAW and the others as SOCK_DGRAM, and says so itself.
-                let word = can_protocol(protocol).unwrap_or_default();
-                (allow.can.iter().any(|(rule, _)| rule.speaks(protocol)), format!("can=vcan0:{word}"))
+                (allow.can.iter().any(|(rule, _)| rule.speaks(protocol)), format!("{}=INTERFACE", Verb::Can))
             }
             (AF_ALG, SOCK_SEQPACKET, 0) => self.some_family(family, "alg:hash:sha256"),
             (AF_TIPC, SOCK_STREAM | SOCK_DGRAM | SOCK_SEQPACKET | SOCK_RDM, 0) => self.some_family(family, "tipc"),

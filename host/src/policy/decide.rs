@@ -1243,8 +1243,6 @@ impl Policy {
                     verb => format!("{verb}={pattern}"),
                 }
             });
-            // Of ICMP's two numbers each has addresses of one version.
-            let grant = grant.filter(|grant| grant.parse::<Grant>().is_ok());
             let also = grant.as_ref().map(|grant| format!("--allow {} or ", quoted(grant))).unwrap_or_default();
             let reason = format!(
                 "{name} leads to {address}, which is private: a name alone does not open it; \

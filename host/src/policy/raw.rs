@@ -51,11 +51,9 @@ impl RawPattern {
             },
         };
         let host = host.map_or(Ok(HostPattern::Any), parse_host).map_err(|fault| fault.shifted(word.len() + 1))?;
-        match (&host, protocol) {
-            (HostPattern::Net(IpNet::V6(_)), ICMP) => Err(Fault::new(0, "icmp is IPv4's", "write icmp6")),
-            (HostPattern::Net(IpNet::V4(_)), ICMPV6) => Err(Fault::new(0, "icmp6 is IPv6's", "write icmp")),
-            _ => Ok(Self::Packets(EndpointPattern { host, ports: PortRange::single(protocol.into()) })),
-        }
+        // Either of ICMP's numbers with an address of the other version too: a raw socket of IPv6 may speak protocol 1, and to one of
+        // ICMPv6 an IPv4-mapped address is IPv4.
+        Ok(Self::Packets(EndpointPattern { host, ports: PortRange::single(protocol.into()) }))
     }
 }
 
@@ -318,13 +316,19 @@ mod tests {
     #[test]
     fn bad_raw_targets_are_refused() {
         for bad in
-            ["", "256", "255", "icmp6:10.0.0.1", "icmp:::1", "udp", "17:", "17:0.0.0.0", "-1", "headers", "1:10.0.0.1/8"]
+            ["", "256", "255", "icmp6:10.0.0", "icmp:::g", "udp", "17:", "17:0.0.0.0", "-1", "headers", "1:10.0.0.1/8"]
         {
             assert!(Policy::builder().allow(&format!("raw={bad}")).is_err(), "{bad}");
         }
-        for (text, shown) in
-            [("1", "icmp"), ("58:[::1]", "icmp6:::1"), ("089", "89"), ("17:*", "17"), ("icmp:A.Example", "icmp:a.example")]
-        {
+        for (text, shown) in [
+            ("1", "icmp"),
+            ("58:[::1]", "icmp6:::1"),
+            ("58:10.0.0.1", "icmp6:10.0.0.1"),
+            ("icmp:::1", "icmp:::1"),
+            ("089", "89"),
+            ("17:*", "17"),
+            ("icmp:A.Example", "icmp:a.example"),
+        ] {
             assert_eq!(RawPattern::parse(text).unwrap().to_string(), shown);
         }
     }
