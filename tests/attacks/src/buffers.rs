@@ -21,7 +21,7 @@ pub fn queued(d: &Descriptor) -> u64 {
 /// Asks for the greatest send and receive buffer.
 pub fn enlarge(d: &Descriptor) {
     for name in [SO_SNDBUF, SO_RCVBUF] {
-        syscalls::set_option(d, SOL_SOCKET, name, &OptionValue::Integer(i32::MAX)).expect("sets");
+        syscalls::set_option(d, SOL_SOCKET, name, OptionValue::Integer(i32::MAX)).expect("sets");
     }
 }
 

@@ -14,13 +14,13 @@ const FIONREAD: u32 = 0x541b;
 
 /// The raw layer's result, which must be a success.
 #[track_caller]
-pub(crate) fn done<T>(what: &str, result: Result<T, Error>) -> T {
+pub fn done<T>(what: &str, result: Result<T, Error>) -> T {
     result.unwrap_or_else(|error| panic!("{what}: {error:?}"))
 }
 
 /// Demands the kernel's errno.
 #[track_caller]
-pub(crate) fn fails<T: std::fmt::Debug>(what: &str, result: Result<T, Error>, errno: i32) {
+pub fn fails<T: std::fmt::Debug>(what: &str, result: Result<T, Error>, errno: i32) {
     match result {
         Err(Error::Os(found)) => assert_eq!(found, errno, "{what}"),
         other => panic!("{what}: {other:?} instead of errno {errno}"),
@@ -28,7 +28,7 @@ pub(crate) fn fails<T: std::fmt::Debug>(what: &str, result: Result<T, Error>, er
 }
 
 /// An address of the loopback of a family: 127.0.0.N or fd00::N.
-pub(crate) fn host(family: i32, last: u8, port: u16) -> Address {
+pub fn host(family: i32, last: u8, port: u16) -> Address {
     if family == AF_INET {
         Address::Inet(InetAddress { address: (127, 0, 0, last), port })
     } else {
@@ -36,7 +36,8 @@ pub(crate) fn host(family: i32, last: u8, port: u16) -> Address {
     }
 }
 
-pub(crate) fn port(d: &Descriptor) -> u16 {
+/// The port that a socket is bound to.
+pub fn port(d: &Descriptor) -> u16 {
     match done("getsockname", syscalls::local_address(d)) {
         Some(Address::Inet(address)) => address.port,
         Some(Address::Inet6(address)) => address.port,
@@ -45,13 +46,15 @@ pub(crate) fn port(d: &Descriptor) -> u16 {
 }
 
 /// A socket and three pollers that wait for it, one in each way to be triggered.
-pub(crate) struct Listener {
-    pub(crate) d: Descriptor,
+pub struct Listener {
+    /// The socket.
+    pub d: Descriptor,
     pollers: [(Trigger, Poller); 3],
 }
 
 impl Listener {
-    pub(crate) fn new(d: Descriptor) -> Self {
+    /// Makes the pollers for a socket.
+    pub fn new(d: Descriptor) -> Self {
         let pollers = [Trigger::Level, Trigger::Edge, Trigger::OneShot].map(|trigger| {
             let poller = done("create-poller", polling::create_poller());
             done("add", poller.add(&d, 7, POLLIN as u16, trigger));
@@ -61,18 +64,19 @@ impl Listener {
     }
 
     /// A datagram socket that is bound there.
-    pub(crate) fn bound(family: i32, protocol: i32, address: &Address) -> Self {
+    pub fn bound(family: i32, protocol: i32, address: &Address) -> Self {
         let d = done("socket", syscalls::socket(family, SOCK_DGRAM, protocol));
         done("bind", syscalls::bind(&d, address));
         Self::new(d)
     }
 
-    pub(crate) fn poll(&self, wait: Wait) -> u16 {
+    /// poll(2) for POLLIN.
+    pub fn poll(&self, wait: Wait) -> u16 {
         done("poll", polling::poll(&[PollEntry { descriptor: &self.d, events: POLLIN as u16 }], wait))[0]
     }
 
     /// FIONREAD; 0 where the kernel does not answer it, as for ping sockets.
-    pub(crate) fn queued(&self) -> i32 {
+    pub fn queued(&self) -> i32 {
         match syscalls::ioctl(&self.d, FIONREAD, &[0; 4]) {
             Ok(answer) => i32::from_ne_bytes(answer.argument.try_into().expect("an integer")),
             Err(Error::Os(_)) => 0,
@@ -86,7 +90,7 @@ impl Listener {
 
     /// Demands that nothing tells of what lies in the queue.
     #[track_caller]
-    pub(crate) fn is_silent(&self, what: &str) {
+    pub fn is_silent(&self, what: &str) {
         let moment = Wait::Within(20_000_000);
         let start = Instant::now();
         for (at, (trigger, _)) in self.pollers.iter().enumerate() {
@@ -114,13 +118,13 @@ impl Listener {
 
     /// Demands that everything tells of a datagram at once, and takes it.
     #[track_caller]
-    pub(crate) fn hears(&self, what: &str, datagram: &[u8]) {
+    pub fn hears(&self, what: &str, datagram: &[u8]) {
         assert_eq!(self.heard(what), datagram, "{what}");
     }
 
     /// The same of an ICMP message, whose checksum may be any, and which may come with its IPv4 header (man 7 raw).
     #[track_caller]
-    pub(crate) fn hears_echo(&self, what: &str, message: &[u8]) {
+    pub fn hears_echo(&self, what: &str, message: &[u8]) {
         let mut packet = self.heard(what);
         if packet[0] >> 4 == 4 && packet.len() > message.len() {
             packet.drain(..usize::from(packet[0] & 15) * 4);
@@ -154,23 +158,24 @@ impl Listener {
 
     /// What `is_silent` and `hears` are about, by whether this is the twin.
     #[track_caller]
-    pub(crate) fn hears_if(&self, twin: bool, what: &str, datagram: &[u8]) {
+    pub fn hears_if(&self, twin: bool, what: &str, datagram: &[u8]) {
         if twin { self.hears(what, datagram) } else { self.is_silent(what) }
     }
 }
 
 /// A socket that sends to one port.
-pub(crate) struct Sender(Descriptor, Address);
+pub struct Sender(Descriptor, Address);
 
 impl Sender {
     /// It is bound to this address, which is the one that others see.
-    pub(crate) fn new(family: i32, protocol: i32, at: &Address, to: Address) -> Self {
+    pub fn new(family: i32, protocol: i32, at: &Address, to: Address) -> Self {
         let d = done("socket", syscalls::socket(family, SOCK_DGRAM, protocol));
         done("bind", syscalls::bind(&d, at));
         Self(d, to)
     }
 
-    pub(crate) fn send(&self, datagram: &[u8]) {
+    /// Sends a datagram.
+    pub fn send(&self, datagram: &[u8]) {
         done("sendto", send_to(&self.0, datagram, 0, &self.1, Wait::Forever));
     }
 }

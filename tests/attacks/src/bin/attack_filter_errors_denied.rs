@@ -9,15 +9,13 @@ use sandsock::raw::syscalls::set_option;
 use sandsock::raw::transfers::{ControlIn, receive, receive_batch, receive_from, receive_message, send_to};
 use sandsock::raw::types::{Address, OptionValue, Wait};
 
-#[path = "../filter.rs"]
-mod filter;
-use filter::{Listener, Sender, done, fails, host, port};
+use sandsock_attacks::filter::{Listener, Sender, done, fails, host, port};
 
 /// SOF_TIMESTAMPING_TX_SOFTWARE and SOF_TIMESTAMPING_SOFTWARE (linux/net_tstamp.h).
 const STAMP_WHAT_IS_SENT: i32 = 1 << 1 | 1 << 4;
 
 fn set(listener: &Listener, level: i32, name: i32, value: i32) {
-    done("setsockopt", set_option(&listener.d, level, name, &OptionValue::Integer(value)));
+    done("setsockopt", set_option(&listener.d, level, name, OptionValue::Integer(value)));
 }
 
 /// The next entry of the error queue: what it quotes, its address, and the level and kind of its control messages.

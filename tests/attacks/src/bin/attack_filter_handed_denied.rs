@@ -11,9 +11,7 @@ use sandsock::raw::syscalls::{self, set_option};
 use sandsock::raw::transfers::{ControlOut, send_message};
 use sandsock::raw::types::{OptionValue, Wait};
 
-#[path = "../filter.rs"]
-mod filter;
-use filter::{Listener, done, host, port};
+use sandsock_attacks::filter::{Listener, done, host, port};
 
 fn told(line: &str) {
     println!("{line}");
@@ -27,7 +25,7 @@ fn main() {
     // BPF_RET: everything is kept.
     let mut everything = vec![6, 0, 0, 0];
     everything.extend(u32::MAX.to_ne_bytes());
-    done("a filter", set_option(&own.d, SOL_SOCKET, SO_ATTACH_FILTER, &OptionValue::Bytes(everything)));
+    done("a filter", set_option(&own.d, SOL_SOCKET, SO_ATTACH_FILTER, OptionValue::Bytes(&everything)));
     let through = done("inherit", inherit(4));
     let rights = ControlOut::Rights(vec![&own.d]);
     done("sendmsg", send_message(&through, &[b"x"], &[rights], 0, None, Wait::Forever));

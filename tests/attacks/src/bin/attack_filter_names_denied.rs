@@ -5,9 +5,7 @@
 use sandsock::Family;
 use sandsock::constants::*;
 
-#[path = "../filter.rs"]
-mod filter;
-use filter::{Listener, host, port};
+use sandsock_attacks::filter::{Listener, host, port};
 
 /// More sockets than have their filters changed with each look-up.
 const SOCKETS: usize = 70;

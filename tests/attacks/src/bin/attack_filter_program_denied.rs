@@ -7,9 +7,7 @@ use sandsock::errno::{EINVAL, ENOENT, EPERM};
 use sandsock::raw::syscalls::{get_option, set_option};
 use sandsock::raw::types::{Error, OptionValue};
 
-#[path = "../filter.rs"]
-mod filter;
-use filter::{Listener, Sender, done, fails, host, port};
+use sandsock_attacks::filter::{Listener, Sender, done, fails, host, port};
 
 /// An instruction of classic BPF.
 fn instruction(code: u16, jt: u8, jf: u8, k: u32) -> [u8; 8] {
@@ -25,12 +23,12 @@ fn keep(bytes: u32) -> [u8; 8] {
     instruction(0x06, 0, 0, bytes)
 }
 
-fn set(listener: &Listener, name: i32, value: OptionValue) -> Result<(), Error> {
-    set_option(&listener.d, SOL_SOCKET, name, &value)
+fn set(listener: &Listener, name: i32, value: OptionValue<'_>) -> Result<(), Error> {
+    set_option(&listener.d, SOL_SOCKET, name, value)
 }
 
 fn attach(listener: &Listener, program: &[[u8; 8]]) -> Result<(), Error> {
-    set(listener, SO_ATTACH_FILTER, OptionValue::Bytes(program.concat()))
+    set(listener, SO_ATTACH_FILTER, OptionValue::Bytes(&program.concat()))
 }
 
 fn main() {

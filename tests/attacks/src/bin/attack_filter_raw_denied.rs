@@ -8,9 +8,7 @@ use std::time::Duration;
 use sandsock::constants::*;
 use sandsock::raw::syscalls::{bind, socket};
 
-#[path = "../filter.rs"]
-mod filter;
-use filter::{Listener, done, host, port};
+use sandsock_attacks::filter::{Listener, done, host, port};
 
 fn main() {
     let twin = sandsock_attacks::is_twin();

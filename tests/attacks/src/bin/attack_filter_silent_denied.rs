@@ -7,9 +7,7 @@ use sandsock::constants::*;
 use sandsock::raw::syscalls;
 use sandsock::raw::types::{Address, Inet6Address, OptionValue};
 
-#[path = "../filter.rs"]
-mod filter;
-use filter::{Listener, Sender, done, host, port};
+use sandsock_attacks::filter::{Listener, Sender, done, host, port};
 
 fn main() {
     let twin = sandsock_attacks::is_twin();
@@ -30,7 +28,7 @@ fn main() {
             let to = || host(from, 1, port(&listener.d));
             let listed = Sender::new(from, protocol, &host(from, 1, 0), to());
             let stranger = Sender::new(from, protocol, &host(from, 2, 0), to());
-            done("SO_RXQ_OVFL", syscalls::set_option(&listener.d, SOL_SOCKET, SO_RXQ_OVFL, &OptionValue::Integer(1)));
+            done("SO_RXQ_OVFL", syscalls::set_option(&listener.d, SOL_SOCKET, SO_RXQ_OVFL, OptionValue::Integer(1)));
             assert_eq!(syscalls::get_option(&listener.d, SOL_SOCKET, SO_RXQ_OVFL), Ok(1));
 
             listener.is_silent(&what("nothing was sent"));
