@@ -55,3 +55,18 @@ pub(crate) fn attack_ports_chosen_denied() {
         run(way, "every", &["*:*"], RANGE);
     });
 }
+
+#[test]
+pub(crate) fn attack_ports_unaddressed_refused() {
+    both_ways(|way| {
+        // No rule lets it bind, though one lets it receive from everybody.
+        let guest = || {
+            Guest::new(programs::attack_ports_unaddressed_refused, way)
+                .allow("udp-receive=*:*")
+                .allow("udp-send=127.0.0.1:9")
+                .allow("udp-bind=127.0.0.1:0")
+        };
+        guest().run().success();
+        guest().allow("udp-bind=0.0.0.0:0").allow("udp-bind=[::]:0").arg("twin").run().success();
+    });
+}
