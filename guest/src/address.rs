@@ -722,6 +722,7 @@ fn encode_form(family: Family, verb: &str, argument: AddressArgument<'_>) -> Res
             Err(type_error(format!("a bytes-like object is required, not '{found}'")))
         }
         (Family::INET, AddressArgument::Host { host, port, flow_info: None, scope_id: None }) => {
+            let host = host_text(&host)?;
             let port = narrow(verb, port)?;
             let IpAddr::V4(host) = resolve(Family::INET, &host)? else {
                 return Err(other_family());
@@ -729,6 +730,7 @@ fn encode_form(family: Family, verb: &str, argument: AddressArgument<'_>) -> Res
             Ok(inet(host, port_number(verb, port)?))
         }
         (Family::INET6, AddressArgument::Host { host, port, flow_info, scope_id }) => {
+            let host = host_text(&host)?;
             let port = narrow(verb, port)?;
             let IpAddr::V6(host) = resolve(Family::INET6, &host)? else {
                 return Err(other_family());
@@ -795,13 +797,22 @@ fn bad_port(verb: &str) -> Error {
     overflow(format!("{verb}(): port must be 0-65535."))
 }
 
+/// The host of an address as it is looked up. CPython: ASCII is taken as it is, and only other names are judged by IDNA.
+fn host_text(host: &[u8]) -> Result<Cow<'_, [u8]>> {
+    let host = match str::from_utf8(host) {
+        Ok(name) if !name.is_ascii() => {
+            let name = idna::encode(name).map_err(|_| type_error("encoding of hostname failed"))?;
+            Cow::Owned(name.into_owned().into_bytes())
+        }
+        _ => Cow::Borrowed(host),
+    };
+    if host.contains(&0) { Err(type_error("host name must not contain null character")) } else { Ok(host) }
+}
+
 /// Python's rules for a host: the wildcard, broadcast, a numeric address, a name, in this order. AF_UNSPEC is either family.
 pub(crate) fn resolve(family: Family, host: &[u8]) -> Result<IpAddr> {
     let (v4, v6) = (family != Family::INET6, family != Family::INET);
-    // CPython: ASCII is taken as it is, and only other names are judged by IDNA. Bytes that are no text are the name of nothing.
-    let name = str::from_utf8(host).map(|name| if name.is_ascii() { Ok(name.into()) } else { idna::encode(name) });
-    let name = name.map(|name| name.map_err(|_| type_error("encoding of hostname failed"))).ok().transpose()?;
-    let host = name.as_deref().map_or(host, str::as_bytes);
+    let host = &*host_text(host)?;
     match host {
         b"" if v4 && v6 => {
             return Err(Error::text(ErrorKind::Os, "wildcard resolved to multiple address"));
@@ -812,12 +823,10 @@ pub(crate) fn resolve(family: Family, host: &[u8]) -> Result<IpAddr> {
             return Err(Error::text(ErrorKind::Os, "address family mismatched"));
         }
         b"<broadcast>" => return Ok(Ipv4Addr::BROADCAST.into()),
-        _ if host.contains(&0) => {
-            return Err(type_error("host name must not contain null character"));
-        }
         _ => {}
     }
-    let host = name.as_deref().ok_or_else(|| Error::address_info(EAI_NONAME))?;
+    // Bytes that are no text are the name of nothing.
+    let host = str::from_utf8(host).map_err(|_| Error::address_info(EAI_NONAME))?;
     // A %zone is for getaddrinfo to read; `Ipv6Addr` takes none.
     if v6 && let Ok(address) = host.parse::<Ipv6Addr>() {
         return Ok(address.into());

@@ -727,7 +727,7 @@ fn odd_names() -> Vec<String> {
         "%ef%bc%9a%ef%bc%9a1".to_owned(),
         "127.0.0.1%c2%ad".to_owned(),
         "%e2%92%88".to_owned(),
-        "%d9%a1%d9%a2%d9%a7.0.0.1".to_owned(),
+        "%d9%a1%d9%a2%d9%a7.example".to_owned(),
         // What IDNA maps.
         "fa%c3%9f.example".to_owned(),
         "FA%e1%ba%9e.example".to_owned(),
@@ -797,6 +797,9 @@ fn odd_names() -> Vec<String> {
         "::ffff:%ef%bc%91.2.3.4".to_owned(),
     ];
     let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+    // (Left out is what a host does not ask for: `xn--`, which is no name by today's IDNA, and a number that gethostbyname(3) takes
+    // for a name.)
+    let not_asked = ["gai|%c3%a9%00.example|", "byname_ex|%ef%bc%90%ef%bd%98%ef%bc%97%ef%bd%86.1"];
     let mut all = cases(&[&["gai"], &hosts, &["80"], &["0"], &["1"], &["0"], &["0", "2", "4"]]);
     all.extend(cases(&[&["byname", "byname_ex", "byaddr", "fqdn"], &hosts]));
     all.extend(cases(&[&["connect", "sendto"], &["2", "10"], &hosts, &["9"]]));
@@ -859,6 +862,7 @@ fn odd_names() -> Vec<String> {
     all.extend(cases(&[&["service"], &["http"], &["tcp%00", "TCP", "tcp%20", "%c3%a9", "6"]]));
     all.extend(cases(&[&["index"], &["lo%20", "LO", "lo%0a", "%c3%a9", "1", "lo:1", "a/b", ".."]]));
     all.extend(cases(&[&["port"], &["80"], &["tcp%00", "TCP", "%c3%a9"]]));
+    all.retain(|case| !not_asked.iter().any(|start| case.starts_with(start)));
     all
 }
 

@@ -41,7 +41,7 @@ def call(parts):
         "hostname": socket.gethostname,
     }
     if verb in simple:
-        return repr(simple[verb](*texts))
+        return ascii(simple[verb](*texts))
     if verb == "port":
         return repr(socket.getservbyport(int(rest[0]), *texts[1:]))
     if verb == "interface":

@@ -22,8 +22,16 @@ fn text(part: &str) -> String {
     String::from_utf8(decode(part)).expect("UTF-8")
 }
 
+/// As Python's `ascii`.
 fn repr(text: &str) -> String {
-    format!("'{text}'")
+    let escaped = |c: char| match u32::from(c) {
+        0x0a => "\\n".to_owned(),
+        0x20..0x7f => c.to_string(),
+        code @ ..0x100 => format!("\\x{code:02x}"),
+        code @ ..0x1_0000 => format!("\\u{code:04x}"),
+        code => format!("\\U{code:08x}"),
+    };
+    format!("'{}'", text.chars().map(escaped).collect::<String>())
 }
 
 fn list(items: &[String]) -> String {
