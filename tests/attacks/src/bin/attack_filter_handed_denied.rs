@@ -27,7 +27,7 @@ fn main() {
     everything.extend(u32::MAX.to_ne_bytes());
     done("a filter", set_option(&own.d, SOL_SOCKET, SO_ATTACH_FILTER, OptionValue::Bytes(&everything)));
     let through = done("inherit", inherit(4));
-    let rights = ControlOut::Rights(vec![&own.d]);
+    let rights = ControlOut::Rights(&[&own.d]);
     done("sendmsg", send_message(&through, &[b"x"], &[rights], 0, None, Wait::Forever));
     for listener in [&handed, &own] {
         let port = port(&listener.d);
