@@ -753,7 +753,7 @@ impl Receiving<'_> {
         let gather = stream && patience.is_forever() && self.flags & libc::MSG_WAITALL != 0;
         let limit = transfer_limit(store);
         // Where the length can't be looked at, the buffer is as long as asked for.
-        let at_once = if stream || !tells_lengths(kind.family) { limit } else { MESSAGE_AT_ONCE };
+        let at_once = if stream || !tells_lengths(kind) { limit } else { MESSAGE_AT_ONCE };
         let most = if gather && self.flags & libc::MSG_PEEK == 0 { limit.max(WHOLE) } else { at_once };
         let of_unix = kind.family == libc::AF_UNIX;
         let mut drops = 0u32;
@@ -776,7 +776,7 @@ impl Receiving<'_> {
             // A peek sees all of it again.
             let had = if peek { 0 } else { gathered.as_ref().map_or(0, |message| message.data.len()) };
             let capacity = (asked.min(most) - had).min(at_once);
-            let look = !stream && tells_lengths(kind.family) && asked > at_once;
+            let look = !stream && tells_lengths(kind) && asked > at_once;
             let whole = self.message || filter || of_unix;
             let attempt = Attempt { look, asked, capacity, flags, whole, control_room: self.control_room };
             let result = if of_unix && stream && handle.may_hold_others() && is_urgent(handle) {
@@ -952,9 +952,11 @@ fn is_allowed<T: SandsockView>(
 }
 
 /// Whether a message's length can be looked at by MSG_PEEK and MSG_TRUNC. AF_ALG and AF_TIPC would answer otherwise, CAN_J1939 not
-/// at all.
-fn tells_lengths(family: i32) -> bool {
-    matches!(family, libc::AF_INET | libc::AF_INET6 | libc::AF_UNIX | libc::AF_NETLINK | libc::AF_PACKET)
+/// at all, and ping sockets give the length of what was copied.
+fn tells_lengths(kind: SocketKind) -> bool {
+    let is_ping = kind.type_ == libc::SOCK_DGRAM && family::is_raw(kind);
+    let tells = matches!(kind.family, libc::AF_INET | libc::AF_INET6 | libc::AF_UNIX | libc::AF_NETLINK | libc::AF_PACKET);
+    tells && !is_ping
 }
 
 /// Whether nothing more will come: the peer has ended the stream, or this side was shut.

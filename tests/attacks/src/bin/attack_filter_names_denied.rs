@@ -4,8 +4,9 @@
 
 use sandsock::Family;
 use sandsock::constants::*;
+use sandsock::raw::syscalls;
 
-use sandsock_attacks::filter::{Listener, host, port};
+use sandsock_attacks::filter::{Listener, done, host, port};
 
 /// More sockets than have their filters changed with each look-up.
 const SOCKETS: usize = 70;
@@ -16,9 +17,10 @@ fn look_up() {
 
 fn main() {
     let twin = sandsock_attacks::is_twin();
-    let mut listeners: Vec<Listener> = (0..SOCKETS).map(|_| Listener::bound(AF_INET, 0, &host(AF_INET, 1, 0))).collect();
-    let last = listeners.pop().expect("there are many");
-    let first = listeners.swap_remove(0);
+    let bound = || Listener::bound(AF_INET, 0, &host(AF_INET, 1, 0));
+    let first = bound();
+    let _others: Vec<_> = (2..SOCKETS).map(|_| done("socket", syscalls::socket(AF_INET, SOCK_DGRAM, 0))).collect();
+    let last = bound();
     let told = |what: &str| {
         println!("{what} {} {}", port(&first.d), port(&last.d));
         std::thread::sleep(std::time::Duration::from_millis(200));

@@ -35,9 +35,11 @@ fn main() {
             stranger.send(b"unlisted");
             listener.hears_if(twin, &what("one datagram"), b"unlisted");
             stranger.send(b"");
-            stranger.send(&[b'!'; 1400]);
             if twin {
                 listener.hears(&what("an empty one"), b"");
+            }
+            stranger.send(&[b'!'; 1400]);
+            if twin {
                 listener.hears(&what("a long one"), &[b'!'; 1400]);
             } else {
                 listener.is_silent(&what("an empty and a long one"));
