@@ -85,6 +85,10 @@ async fn look_up<T: SandsockView>(
         other => return other,
     }
     let permit = judge_name(&store.data_mut().sandsock(), host, Failure::Code(libc::EAI_NONAME))?;
+    // glibc has no such name for AF_INET and asks nobody, unless there is a dot at the end, as in what is asked for here.
+    if hints.family == libc::AF_INET && is_digits_and_dots(host) && !host.ends_with('.') {
+        return Err(Failure::Code(libc::EAI_NONAME));
+    }
     let name = permit.act().name().to_owned();
     let whole = permit.act().is_whole();
     let (mut answers, others) = match store.data_mut().sandsock().ctx.policy.fixed(&name) {
@@ -323,6 +327,10 @@ async fn host_by_name<T: SandsockView>(
     Ok(HostEntry { name: as_written(entry.name, whole), aliases, addresses })
 }
 
+fn is_digits_and_dots(host: &str) -> bool {
+    !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+}
+
 /// What gethostbyname(3) makes of a text before it asks anybody.
 enum Number {
     /// An address: digits and dots, or IPv6.
@@ -335,7 +343,7 @@ enum Number {
 
 fn as_number(host: &str) -> Number {
     let hints = Hints { family: 0, kind: libc::SOCK_STREAM, protocol: 0, flags: 0 };
-    let plain = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let plain = is_digits_and_dots(host);
     // An address with a zone is none here.
     let answer = match sys::c_string(host) {
         Ok(text) if host.len() <= NAME_MAX && !host.contains('%') => {
