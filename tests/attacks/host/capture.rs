@@ -52,7 +52,6 @@ pub(crate) fn attack_capture_segments_bounded() {
         let (capture, stats) = (folder.path().join("pcap"), folder.path().join("stats"));
         let mut command = Command::new(command());
         command.arg("run").arg("--pcap").arg(&capture).arg(format!("--stats=json:{}", stats.display()));
-        // Two processes' views of the control data's limit: the guest sends many messages of it.
         command.args(["--allow", &format!("udp-send=127.0.0.1:{udp}"), "--allow", &format!("tcp-connect=127.0.0.1:{tcp}")]);
         command.arg(program.path()).args(twin.then_some("twin")).args([udp.to_string(), tcp.to_string()]);
         let output = command.output().expect("runs");
@@ -64,8 +63,9 @@ pub(crate) fn attack_capture_segments_bounded() {
         println!("{} bytes of capture, {} datagrams", file.len(), captured.len());
         if !twin {
             // Of more control messages than are looked at, the last is not known: then it is one datagram.
-            let cut = captured.iter().position(|length| *length == 2801).expect("is there");
-            captured.splice(cut..=cut, [1400, 1400, 1]);
+            if let Some(cut) = captured.iter().position(|length| *length == 2801) {
+                captured.splice(cut..=cut, [1400, 1400, 1]);
+            }
         }
         assert_eq!(captured, arrived);
         let moved: usize = arrived.iter().sum();

@@ -43,9 +43,9 @@ fn main() {
         std::thread::sleep(std::time::Duration::from_millis(5));
         assert_eq!(send_batch(&d, &[2; 40_003], &entries, 0, Wait::Forever), Ok(2));
     }
-    // Past what a list is shown of, too.
+    // Past what a list is shown of, too, where the kernel takes that much (net.core.optmem_max).
     let many: Vec<ControlMessage> = (0..5000).map(|_| segment(1)).chain([segment(1400)]).collect();
-    assert_eq!(send(&[3; 2801], &many, 0), Ok(2801));
+    assert!(matches!(send(&[3; 2801], &many, 0), Ok(2801) | Err(Error::Os(sandsock::errno::ENOBUFS))));
     // None at the end is none at all, and what the kernel refuses is no datagram.
     assert_eq!(send(&[4; 3001], &[segment(1), segment(0)], 0), Ok(3001));
     for refused in [&[segment(1)][..], &[ControlMessage { data: vec![1], ..segment(1) }]] {
