@@ -88,9 +88,10 @@ async fn run<T: SandsockView, R: Send + 'static>(
     }
 }
 
-/// Asks for a name or an address: within the instance's rate, since a question is a message to whoever answers it.
+/// Asks for a name or an address, within the instance's rate: a question is a message to a name server.
 ///
-/// `is_local` says whether the hosts file answers. Then the call, which is told so, does not wait behind those that ask a name server.
+/// `is_local` returns whether the hosts file answers. The call gets that as its argument. A call that the hosts file answers does not
+/// wait behind those that ask a name server.
 async fn ask<T: SandsockView, R: Send + 'static>(
     store: &mut StoreContextMut<'_, T>,
     wait: Wait,

@@ -240,7 +240,7 @@ impl Resolve {
         self.whole
     }
 
-    /// What the resolver is asked for: the name with its last dot, by which no search list and no alias of the host's environment
+    /// The name that the resolver is asked for, with its last dot, by which no search list and no alias of the host's environment
     /// makes another one of it. A single label that was granted as such goes without, and so does what the hosts file answers, which
     /// has no dots.
     pub(crate) fn asked(&self, in_hosts_file: bool) -> Result<CString, Errno> {

@@ -83,7 +83,7 @@ struct Shares {
     instance: usize,
     /// By one family, for jobs that are waited for.
     family: usize,
-    /// By one family, for jobs that nobody waits for any more. What is beyond counts as if it were waited for.
+    /// By one family, for jobs that nobody waits for any more. Those beyond count as if they were waited for.
     left: usize,
     /// By all.
     all: usize,
@@ -227,7 +227,7 @@ impl Ticket {
                 None => (state.queue.remove(&self.number), None),
             }
         };
-        // What a job owns is dropped without the lock.
+        // A job drops what it owns without the lock.
         drop(dropped);
         if let Some((slot, work)) = next {
             slot.work(work);
@@ -282,7 +282,7 @@ impl Drop for Slot {
     }
 }
 
-/// A job, for whoever waits for it. Its drop takes it out of the queue, and leaves it to itself where it is under way.
+/// A job, as its waiter has it. The drop takes a queued job out of the queue, and leaves a job under way to itself.
 pub(crate) struct Job<T> {
     end: Arc<End<T>>,
     ticket: Ticket,

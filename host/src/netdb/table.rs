@@ -1,5 +1,5 @@
-//! What the resolver's files say, as far as the host must know it before it asks: which look-ups the hosts file answers, and the search
-//! list (man 5 hosts, nsswitch.conf, resolv.conf).
+//! The resolver's files, as far as the host must know them before it asks: which look-ups the hosts file answers, and the search list
+//! (man 5 hosts, nsswitch.conf, resolv.conf).
 //!
 //! glibc gives the answers. These files are read here to choose the thread on which it is asked, and to judge what it may ask for.
 

@@ -6,7 +6,7 @@
 //! written as Wireshark's "exported PDU", with the ends in the packet's comment.
 //!
 //! Each instance has a state of its own, so that no other waits while its packets are made, and the packets go to a thread that
-//! writes. What is made of a call follows the bytes that it moved: the kernel's own bounds of a datagram hold here too.
+//! writes. The packets of a call follow the bytes that it moved: the kernel's own bounds of a datagram hold here too.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -98,7 +98,7 @@ impl Observer for Pcap {
     }
 }
 
-/// What is known of an instance.
+/// The state of an instance.
 #[derive(Default)]
 struct Capture {
     /// The blocks of the call that is looked at.
@@ -117,7 +117,7 @@ struct Capture {
 struct Corked {
     data: Vec<u8>,
     length: usize,
-    /// What its first piece named.
+    /// The destination, and this end, as its first piece named them.
     address: Option<SocketAddress>,
     own: Option<IpAddr>,
     segment: usize,
@@ -423,7 +423,7 @@ impl Capture {
             own: packet.own,
             segment: packet.segment,
         });
-        // What comes after a gap has no place.
+        // Bytes after a gap have no place.
         let whole = corked.data.len() == corked.length;
         corked.length += packet.length;
         for data in packet.data.iter().filter(|_| whole) {

@@ -43,8 +43,8 @@ pub struct Counters {
     pub calls: u64,
     /// Bytes sent.
     pub sent_bytes: u64,
-    /// Messages sent: datagrams, or calls on a stream. One that the kernel cuts by UDP_SEGMENT is many, and the calls whose bytes it
-    /// joins by UDP_CORK or MSG_MORE are one.
+    /// Messages sent: datagrams, or calls on a stream. A message that the kernel cuts by UDP_SEGMENT is many, and the calls
+    /// whose bytes it joins by UDP_CORK or MSG_MORE are one.
     pub sent_messages: u64,
     /// Bytes received. What was only looked at (MSG_PEEK) does not count.
     pub received_bytes: u64,

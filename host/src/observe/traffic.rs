@@ -179,7 +179,7 @@ fn sent<'a>(
         left -= length.min(left);
     }
     let segment = match last(control, SOL_UDP, libc::UDP_SEGMENT) {
-        // What a list that was cut says at its end is not known.
+        // The end of a list that was cut is not known.
         _ if control.is_some_and(is_cut) => 0,
         Some(size) => segment(size),
         None => usize::from(socket.segment),
@@ -350,7 +350,7 @@ mod tests {
         assert_eq!(send(&control(&[udp(&size(1)), udp(&size(1400))], 2)).0, 1400);
         assert_eq!(send(&control(&[udp(&size(1400)), (libc::IPPROTO_UDP, 999, &size(2)), udp(&size(0))], 3)).0, 0);
         assert_eq!(send(&control(&[], 0)).0, 3);
-        // What was not looked at may be a later one.
+        // A later message may have another size.
         assert_eq!(send(&control(&[udp(&size(1))], 2)).0, 0);
         let info: [u8; 12] = [0, 0, 0, 0, 127, 0, 0, 2, 127, 0, 0, 3];
         let messages = control(&[(libc::IPPROTO_IP, libc::IP_PKTINFO, &info)], 1);

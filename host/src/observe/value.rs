@@ -440,7 +440,7 @@ macro_rules! lifted_lists {
         impl Shown for WasmList<$type> {
             fn shown<T: SandsockView>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
                 List::of(self.len(), store, look, |at, store, look| {
-                    // One that can't be lifted traps where the call itself reads it, or is refused as too long.
+                    // An element that can't be lifted traps in the call itself, or is refused there as too long.
                     let element = lift(store, self, at, 4 * LIFT)?.ok()?;
                     Some(element.shown(store, look))
                 })

@@ -16,7 +16,7 @@ const SHARE: usize = 2 << 20;
 /// How long a patient instance, or the end, waits for an output that takes nothing.
 const STALL: Duration = Duration::from_secs(1);
 
-/// What is written where pieces were lost: their number.
+/// Makes the piece that says how many were lost.
 pub(super) type Loss = fn(u64) -> Vec<u8>;
 
 /// Writes pieces in the order in which they come.
@@ -49,7 +49,7 @@ struct Queue {
     all_lost: u64,
     logged: u64,
     written: u64,
-    /// What was written when a wait for more was given up: until there is more, nobody waits again.
+    /// How many bytes were written when a wait was given up. Until there are more, nobody waits again.
     stalled: Option<u64>,
     closed: bool,
     /// Nothing can be written any more.
@@ -57,7 +57,7 @@ struct Queue {
 }
 
 impl Writer {
-    /// Writes there. `what` is its name in the log, where the first failure is told.
+    /// Writes there. `what` is its name in the log, which reports failures and losses.
     pub(super) fn new(what: &'static str, to: impl Write + Send + 'static, loss: Loss) -> Self {
         let queue = Queue { to: Some(Box::new(to)), ..Queue::default() };
         let shared = Shared { what, loss, queue: Mutex::new(queue), more: Condvar::new(), less: Condvar::new() };
@@ -209,7 +209,7 @@ impl Shared {
                     queue = self.more.wait(queue).unwrap_or_else(PoisonError::into_inner);
                 }
             };
-            // One piece by itself: whoever writes behind this has whole ones as well.
+            // Each piece by itself: an output that drops some drops whole ones.
             let result = to.write_all(&piece).and_then(|()| to.flush());
             let mut queue = self.queue();
             queue.done(instance, piece.len());
@@ -233,7 +233,7 @@ mod tests {
 
     use super::*;
 
-    /// What was written, and a gate that is shut at first.
+    /// The text that was written, and a gate that is shut at first.
     #[derive(Clone, Default)]
     struct Output {
         text: Arc<Mutex<Vec<u8>>>,

@@ -1,6 +1,6 @@
 //! The other names of what is looked up: canonical names, aliases, and what a resolver's search list makes of a single label.
 //!
-//! Deny rules hold for them. Rules that allow do not: whoever answers a question chooses the names in the answer.
+//! Deny rules hold for them. Rules that allow do not: a name server chooses the names in its answers.
 
 use std::iter::once;
 

@@ -57,7 +57,7 @@ impl Pin {
         Arc::clone(&self.owner.others.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What is found by the name or by one of its other names.
+    /// Searches by the name, then by its other names.
     pub(super) fn any_name<R>(&self, find: impl Fn(&str) -> Option<R>) -> Option<R> {
         find(self.name()).or_else(|| self.others().iter().find_map(|other| find(other)))
     }

@@ -24,7 +24,7 @@ fn packets(file: &[u8]) -> Vec<(Option<usize>, usize)> {
     packets
 }
 
-/// What a datagram socket gets until nothing more comes.
+/// The lengths of a socket's datagrams, until nothing more comes.
 fn received(socket: &UdpSocket) -> Vec<usize> {
     socket.set_read_timeout(Some(Duration::from_secs(2))).expect("is set");
     let mut buffer = vec![0; 1 << 16];

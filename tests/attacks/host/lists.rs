@@ -1,4 +1,4 @@
-//! Promise: the host's memory follows the bytes that a guest has, not the number of lists that share them, whoever looks on.
+//! Promise: the host's memory follows the bytes that a guest has, not the number of lists that share them, with observers and without.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
@@ -41,7 +41,7 @@ pub(crate) fn attack_lists_shared_bounded() {
         println!("{options:?}: {peak} MiB");
         assert!(peak < MOST, "{options:?}: {peak} MiB");
     }
-    // What is shown is cut, with the lengths as they are.
+    // Lists are shown cut, with their lengths as they are.
     let trace = std::fs::read_to_string(folder.path().join("trace")).expect("was written");
     assert!(trace.lines().any(|line| line.starts_with("sendmmsg(") && line.contains(", ...], 2024, 0")), "{trace}");
     assert!(trace.len() < 4 << 20, "{}", trace.len());

@@ -102,7 +102,7 @@ pub(crate) fn attack_search_names_denied() {
     });
 }
 
-/// The environment of whoever runs the command, which glibc's resolver goes by.
+/// glibc's resolver goes by the environment of the command.
 fn environment(program: String) {
     let folder = tempfile::tempdir().expect("a folder");
     let aliases = folder.path().join("aliases");
