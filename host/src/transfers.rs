@@ -618,8 +618,9 @@ impl Entry {
             Some(Ok(entry)) => entry,
             Some(Err(_)) => {
                 // A value that its type does not have is a trap, as in a list that is lifted whole; a long one is none.
-                messages.get(&mut *store, at).ok_or(Errno::INVAL)?.map_err(Fault::Trap)?;
-                return Err(Errno::INVAL.into());
+                let entry = messages.get(&mut *store, at).ok_or(Errno::INVAL)?.map_err(Fault::Trap)?;
+                let fits = entry.control.len() <= room.elements();
+                return Err(if fits { Errno::INVAL } else { Errno::NOBUFS }.into());
             }
             None => return Err(Errno::INVAL.into()),
         };

@@ -35,11 +35,9 @@ fn main() {
     // The kernel takes the last of several.
     for _ in 0..4 {
         assert_eq!(send(&[1; 60_000], &[segment(1), segment(1400)], 0), Ok(60_000));
-        let entries = [20_001u32, 20_002].map(|length| (length, [segment(1), segment(20_000)]));
-        let entries: Vec<_> = entries
-            .iter()
-            .map(|(length, control)| BatchEntry { length: *length, address: Some(&to), control: &control[..] })
-            .collect();
+        let sizes = [segment(1), segment(20_000)];
+        let control: Vec<&ControlMessage> = sizes.iter().collect();
+        let entries = [20_001, 20_002].map(|length| BatchEntry { length, address: Some(&to), control: &control });
         std::thread::sleep(std::time::Duration::from_millis(5));
         assert_eq!(send_batch(&d, &[2; 40_003], &entries, 0, Wait::Forever), Ok(2));
     }

@@ -44,11 +44,19 @@ struct Entry {
     controls: usize,
 }
 
+/// `list<u8>`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Buffer {
+    start: *const u8,
+    length: usize,
+}
+
 /// The parameters of `send-message`, which are too many to be flat.
 #[repr(C, align(8))]
 struct Message {
     descriptor: u32,
-    buffers: *const (*const u8, usize),
+    buffers: *const Buffer,
     buffers_length: usize,
     control: *const ControlOut,
     controls: usize,
@@ -107,7 +115,7 @@ fn batch(d: &Descriptor, entries: &[Entry], within: i64) -> Result<u32, i32> {
     answer.value()
 }
 
-fn message(d: &Descriptor, buffers: &[(*const u8, usize)], control: &[ControlOut]) -> Result<u32, i32> {
+fn message(d: &Descriptor, buffers: &[Buffer], control: &[ControlOut]) -> Result<u32, i32> {
     let message = Message {
         descriptor: d.handle(),
         buffers: buffers.as_ptr(),
@@ -139,7 +147,7 @@ fn main() {
         let entries = [3u32, 4].map(|length| BatchEntry { length, address: None, control: &[] });
         assert_eq!(send_batch(&a, b"onetwo!", &entries, 0, Wait::None), Ok(2));
         let bytes = b"message";
-        assert_eq!(message(&a, &[(bytes.as_ptr(), 3), (bytes.as_ptr(), 4)], &[]), Ok(7));
+        assert_eq!(message(&a, &[3, 4].map(|length| Buffer { start: bytes.as_ptr(), length }), &[]), Ok(7));
         return;
     }
     let plain = Entry {
@@ -182,10 +190,10 @@ fn main() {
     assert_eq!(message(&a, &[], &vec![out; 7000]), Err(ENOBUFS));
     let out = ControlOut { case: 1, control: Control { length: 0, ..control } };
     assert_eq!(message(&a, &[], &vec![out; 500_000]), Err(ENOBUFS));
-    let buffers = vec![(bytes.as_ptr(), 64 << 10); 1024];
+    let buffers = vec![Buffer { start: bytes.as_ptr(), length: 64 << 10 }; 1024];
     assert!(message(&a, &buffers, &[]).is_err());
     assert!(message(&stream, &buffers, &[]).is_ok_and(|count| count > 0));
-    let buffers = vec![(bytes.as_ptr(), 0); 1_000_000];
+    let buffers = vec![Buffer { start: bytes.as_ptr(), length: 0 }; 1_000_000];
     assert!(message(&a, &buffers, &[]).is_err());
 
     // Single long lists, of which nothing is kept.

@@ -48,7 +48,7 @@ fn main() -> Result<()> {
         let (what, name) = word.split_once(':').expect("WHAT:NAME");
         if what == "connect" {
             let (name, port) = name.split_once(':').expect("NAME:PORT");
-            let port = port.parse().expect("a port");
+            let port: u16 = port.parse().expect("a port");
             let address = gethostbyname(name)?;
             let socket = Socket::new(AF_INET, SOCK_STREAM, 0)?;
             let result = socket.connect((address.as_str(), port));
