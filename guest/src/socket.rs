@@ -984,6 +984,8 @@ impl Socket {
         let mut waiting = Waiting::new(self.timeout());
         let mut sent = 0;
         loop {
+            // The first part opens the connection, if any does: on one that is there MSG_FASTOPEN is EISCONN.
+            let flags = if sent == 0 { flags } else { flags & !Flags::FASTOPEN };
             let (part, part_flags) = self.part(sent..length, flags)?;
             let size = part.len();
             let result = if sent == 0 {
