@@ -236,7 +236,7 @@ impl Error {
         }
     }
 
-    /// How many of the bytes a buffered [`SocketFile::write`](crate::SocketFile::write) took before it would have blocked.
+    /// How many bytes a buffered [`SocketFile::write`](crate::SocketFile::write) took before it would have blocked.
     /// They are in the buffer, and go out with the next write or flush. None for all other errors.
     ///
     /// Python: `BlockingIOError.characters_written`.

@@ -13,7 +13,7 @@ const READ_ALL: usize = 8192;
 
 /// A socket as a raw file.
 ///
-/// Where a call says `None`, it would have blocked.
+/// A call returns None if it would have blocked.
 pub(super) struct Raw {
     /// None once it is closed.
     socket: Option<Socket>,

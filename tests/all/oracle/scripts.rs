@@ -156,7 +156,7 @@ fn script(random: &mut Random, newest: bool) -> String {
             3 if random.is(2) => other(random, &mut words),
             4..=6 if writes => write(random, &mut words, is_text, buffer, timeout),
             _ if reads => read(random, &mut words, (is_text || !is_whole, is_raw), buffer, newest),
-            // What can't be done is tried as well, now and then.
+            // Calls that such a file lacks are tried as well.
             _ if random.is(4) => words.push(random.one(&["r3", "l", "L", "wx"]).to_owned()),
             _ => {}
         }
