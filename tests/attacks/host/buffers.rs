@@ -49,7 +49,7 @@ fn until(running: &Running, last: &str) -> Vec<String> {
 #[test]
 pub(crate) fn attack_buffers_unix_bounded() {
     both_kinds(|way, twin| {
-        let pairs = if twin { 24 } else { 512 };
+        let pairs = if twin { 16 } else { 512 };
         let guest = guest(programs::attack_buffers_unix_bounded, way, twin).arg(pairs);
         let ended = guest.limit("memory-bytes=4194304").allow("ancillary=rights:send").run();
         println!("{}", ended.success());

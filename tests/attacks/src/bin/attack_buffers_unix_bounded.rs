@@ -5,8 +5,8 @@ use sandsock::constants::*;
 use sandsock::raw::connections::close;
 use sandsock::raw::descriptors::Descriptor;
 use sandsock::raw::syscalls::{set_option, socketpair};
-use sandsock::raw::transfers::{receive, send, send_message};
-use sandsock::raw::types::{ControlOut, OptionValue, Wait};
+use sandsock::raw::transfers::{ControlOut, receive, send, send_message};
+use sandsock::raw::types::{OptionValue, Wait};
 use sandsock_attacks::buffers::{enlarge, fill, memory, queued, unless_full};
 use sandsock_attacks::is_twin;
 use sandsock_test_programs::argument;
@@ -26,7 +26,20 @@ fn main() {
     };
     for kind in KINDS {
         let pair = || unless_full(socketpair(AF_UNIX, kind, 0));
-        // Both ways, with the greatest buffers.
+        // Both ways, with buffers of the default size.
+        let mut pairs = Vec::new();
+        while pairs.len() < most
+            && let Some((a, b)) = pair()
+        {
+            fill(&a);
+            fill(&b);
+            pairs.push((a, b));
+        }
+        let held: u64 = pairs.iter().map(|(a, b)| queued(a) + queued(b)).sum();
+        println!("default: {held} held, {} made", pairs.len());
+        assert!(if is_twin() { pairs.len() == most } else { held <= limit && pairs.len() > 10 }, "{held}");
+        drop(pairs);
+        // With the greatest buffers.
         let mut pairs = Vec::new();
         while pairs.len() < most
             && let Some((a, b)) = pair()
@@ -58,7 +71,7 @@ fn main() {
                     close(a).expect("closes");
                     kept.push((None, b));
                 } else {
-                    set_option(&a, SOL_SOCKET, SO_SNDBUF, &OptionValue::Integer(1)).expect("sets");
+                    set_option(&a, SOL_SOCKET, SO_SNDBUF, OptionValue::Integer(1)).expect("sets");
                     kept.push((Some(a), b));
                 }
             }
@@ -75,8 +88,8 @@ fn main() {
             fill(&a);
             fill(&b);
             held += queued(&a) + queued(&b);
-            let rights = ControlOut::Rights(vec![&a, &b]);
-            send_message(&through, &[b"x"], &[rights], 0, None, Wait::None).expect("sends");
+            let both = [&a, &b];
+            send_message(&through, &[b"x"], &[ControlOut::Rights(&both)], 0, None, Wait::None).expect("sends");
             parked += 1;
         }
         println!("in flight: {held} held, {parked} parked");
@@ -92,7 +105,7 @@ fn main() {
             enlarge(&a);
             fill(&a);
             held += queued(&a);
-            send_message(&through, &[b"x"], &[ControlOut::Rights(vec![&a])], 0, None, Wait::None).expect("sends");
+            send_message(&through, &[b"x"], &[ControlOut::Rights(&[&a])], 0, None, Wait::None).expect("sends");
             close(a).expect("closes");
             receive(&end, 1, 0, Wait::None).expect("receives");
             kept.push(b);
