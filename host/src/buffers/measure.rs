@@ -60,9 +60,7 @@ pub(super) fn bytes(fd: BorrowedFd<'_>, kind: SocketKind, backlog: u32) -> Optio
     if is_sampled(kind) {
         return Some(memory.receive_buffer.max(memory.received) + memory.queued + memory.options);
     }
-    // A buffer that was made smaller still holds what it held.
-    let send = memory.send_buffer.max(memory.written);
-    Some(of_buffers(kind, send, receive_side(kind, &memory)) + memory.options + of_vsock(fd, kind))
+    Some(of_buffers(kind, &memory) + memory.options + of_vsock(fd, kind))
 }
 
 fn receive_side(kind: SocketKind, memory: &Memory) -> u64 {
@@ -74,9 +72,10 @@ fn receive_side(kind: SocketKind, memory: &Memory) -> u64 {
     }
 }
 
-fn of_buffers(kind: SocketKind, send: u64, receive: u64) -> u64 {
-    let both = send.saturating_add(receive);
-    if is_unix_messages(kind) { both.max(send.saturating_mul(UNIX_MESSAGES)) } else { both }
+fn of_buffers(kind: SocketKind, memory: &Memory) -> u64 {
+    // A buffer that was made smaller still holds what it held.
+    let both = memory.send_buffer.max(memory.written) + receive_side(kind, memory);
+    if is_unix_messages(kind) { both.max(memory.send_buffer.saturating_mul(UNIX_MESSAGES)) } else { both }
 }
 
 /// AF_VSOCK has buffers of its own (linux/vm_sockets.h), which a peer fills.
