@@ -111,7 +111,7 @@ pub(crate) fn limits_buffers_ok() {
         let sender = std::thread::spawn(move || {
             let (mut peer, _) = listener.accept().expect("accepts");
             let data = vec![7; 1 << 20];
-            (0..256).for_each(|_| peer.write_all(&data).expect("writes"));
+            (0..64).for_each(|_| peer.write_all(&data).expect("writes"));
         });
         Guest::new(programs::limits_buffers_ok, way)
             .allow("tcp-listen=127.0.0.1:0")
