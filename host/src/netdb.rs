@@ -114,7 +114,10 @@ async fn ask<T: SandsockView, R: Send + 'static>(
         }
         ctx.waiter.sleep(Some(ready)).await?;
     }
-    let first = run(store, &pool::TABLES, deadline, move || if is_local() { Ok(call(true)) } else { Err(call) });
+    // The first step asks nobody. It has a moment even if the time is over, so that the look-up itself is begun, as any other is.
+    let moment = now().saturating_add(hosts::LOOK_UP_MOMENT);
+    let first_deadline = deadline.map(|deadline| deadline.max(moment));
+    let first = run(store, &pool::TABLES, first_deadline, move || if is_local() { Ok(call(true)) } else { Err(call) });
     match first.await? {
         Ok(answer) => Ok(answer),
         Err(call) => run(store, &pool::NAMES, deadline, move || call(false)).await,

@@ -26,7 +26,7 @@ use crate::wait;
 const TEXT_MAX: usize = 1024;
 
 /// How long a call that may not wait waits for the look-up that it needs, in nanoseconds.
-const LOOK_UP_MOMENT: u64 = 500_000_000;
+pub(super) const LOOK_UP_MOMENT: u64 = 500_000_000;
 
 /// netdb.h: AI_IDN_ALLOW_UNASSIGNED and AI_IDN_USE_STD3_ASCII_RULES, which glibc takes and ignores.
 const AI_IDN_IGNORED: i32 = 0x300;
