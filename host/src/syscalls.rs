@@ -139,8 +139,8 @@ const FAMILIES: i32 = 46;
 const TYPES: i32 = 11;
 const PROTOCOLS: i32 = 263;
 
-/// Splits SOCK_NONBLOCK and SOCK_CLOEXEC off a type. What makes no socket anywhere is refused here, with the kernel's errors in the
-/// kernel's order, as is what this version does not serve: the policy is asked about sockets that there are.
+/// Splits SOCK_NONBLOCK and SOCK_CLOEXEC off a type. A family or a type of which no socket is made anywhere is refused here, with the
+/// kernel's errors in the kernel's order, as is what this version does not serve.
 fn plausible(family: i32, kind: i32, protocol: i32) -> Result<(i32, bool), Errno> {
     if kind & !TYPE_MASK & !(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) != 0 {
         return Err(Errno::INVAL);
@@ -155,9 +155,10 @@ fn plausible(family: i32, kind: i32, protocol: i32) -> Result<(i32, bool), Errno
     }
     let served = Family::of(family)?;
     match family {
+        // What protocol such a type has is for the policy to say, and then for the kernel.
+        _ if served.serves(kind, protocol) => Ok((kind, nonblocking)),
         libc::AF_INET | libc::AF_INET6 if !(0..PROTOCOLS).contains(&protocol) => Err(Errno::INVAL),
         libc::AF_UNIX if !matches!(protocol, 0 | libc::AF_UNIX) => Err(Errno::PROTONOSUPPORT),
-        _ if served.serves(kind, protocol) => Ok((kind, nonblocking)),
         _ => Err(Errno::SOCKTNOSUPPORT),
     }
 }
