@@ -85,8 +85,10 @@ async fn look_up<T: SandsockView>(
         other => return other,
     }
     let permit = judge_name(&store.data_mut().sandsock(), host, Failure::Code(libc::EAI_NONAME))?;
-    // glibc has no such name for AF_INET and asks nobody, unless there is a dot at the end, as in what is asked for here.
-    if hints.family == libc::AF_INET && is_digits_and_dots(host) && !host.ends_with('.') {
+    // glibc asks nobody for an IPv4 address of digits and dots, unless a canonical name is wanted or there is a dot at the end, as in
+    // what is asked for here.
+    let is_simple = hints.family == libc::AF_INET && hints.flags & libc::AI_CANONNAME == 0;
+    if is_simple && is_digits_and_dots(host) && !host.ends_with('.') {
         return Err(Failure::Code(libc::EAI_NONAME));
     }
     let name = permit.act().name().to_owned();
