@@ -96,7 +96,7 @@ fn main() -> Result<(), Error> {
     .detach();
     aio::run(async {})?;
     assert!(!done.get());
-    aio::run(aio::sleep(Duration::from_millis(20)))?;
+    aio::run(aio::sleep(Duration::from_millis(500)))?;
     assert!(done.get());
     Ok(())
 }
