@@ -77,57 +77,19 @@ struct Opened {
     observers: Vec<Arc<dyn Observer>>,
     stats: Option<(Arc<Stats>, StatsForm)>,
     /// The file of `--stats=json:FILE`.
-    stats_to: Mutex<Option<Box<dyn Write + Send>>>,
-    /// The outputs that many instances share, each with its option.
-    outlets: Vec<(String, Outlet)>,
+    stats_to: Mutex<Option<File>>,
     finished: AtomicBool,
     instances: AtomicU64,
 }
 
-/// Opens the files of observers. Many guests share an [`Outlet`] for each file.
-struct Opener {
-    instances: Instances,
-    outlets: Vec<(String, Outlet)>,
-}
-
-impl Opener {
-    /// The output, and whether a guest waits for it: where it is alone, and for a regular file, which takes what it gets.
-    fn open(&mut self, option: &str, path: &Path) -> anyhow::Result<(Box<dyn Write + Send>, bool)> {
-        let can_not = || format!("{option} {}: can't write there", path.display());
-        let fifo = path.metadata().is_ok_and(|there| there.file_type().is_fifo());
-        // man 7 fifo: on Linux, opening both ends does not wait for a reader, and no EPIPE follows when a reader leaves.
-        let file = if fifo { File::options().read(true).write(true).open(path) } else { create(path) };
-        let file = file.with_context(can_not)?;
-        if self.instances == Instances::One {
-            return Ok((Box::new(file), true));
-        }
-        let whole = file.metadata().is_ok_and(|there| there.is_file());
-        let (name, outlet) = (format!("{option} {}", path.display()), Outlet::new(file).with_context(can_not)?);
-        self.outlets.push((name.clone(), outlet.clone()));
-        Ok((Box::new(Recorder { name, outlet, told: false }), whole))
-    }
-}
-
-/// Writes an observer's records to an [`Outlet`], and reports the first that is dropped.
-struct Recorder {
-    name: String,
-    outlet: Outlet,
-    told: bool,
-}
-
-impl Write for Recorder {
-    fn write(&mut self, record: &[u8]) -> std::io::Result<usize> {
-        let written = self.outlet.write(record);
-        if !self.told && self.outlet.lost() > 0 {
-            self.told = true;
-            say!("{}: its reader is too slow, and records are lost; how many is told at the end", self.name);
-        }
-        written
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
+/// Opens the file of an option. The flag says that it is a regular file, which needs no reader.
+fn open(option: &str, path: &Path) -> anyhow::Result<(File, bool)> {
+    let fifo = path.metadata().is_ok_and(|there| there.file_type().is_fifo());
+    // man 7 fifo: on Linux, opening both ends does not wait for a reader, and no EPIPE follows when a reader leaves.
+    let file = if fifo { File::options().read(true).write(true).open(path) } else { create(path) };
+    let file = file.with_context(|| format!("{option} {}: can't write there", path.display()))?;
+    let regular = file.metadata().is_ok_and(|there| there.is_file());
+    Ok((file, regular))
 }
 
 impl ObserveArgs {
@@ -193,38 +155,36 @@ impl ObserveArgs {
     /// Opens what is to be written. `verbose` is how often -v was given: twice is a trace.
     pub(super) fn open(&self, verbose: u8, instances: Instances) -> anyhow::Result<Observers> {
         let mut observers: Vec<Arc<dyn Observer>> = Vec::new();
-        let mut opener = Opener { instances, outlets: Vec::new() };
         let numbered = instances == Instances::Many;
         // Lines of several guests are one text: none of them waits for another's.
         let patient = !numbered;
         match &self.trace {
             Some(Some(path)) => {
-                observers.push(Arc::new(Trace::new(opener.open("--trace", path)?.0).numbered(numbered).patient(patient)))
+                observers.push(Arc::new(Trace::new(open("--trace", path)?.0).numbered(numbered).patient(patient)))
             }
             Some(None) => observers.push(Arc::new(Trace::new(Stderr).numbered(numbered).patient(patient))),
             None if verbose > 1 => observers.push(Arc::new(Trace::new(Stderr).numbered(numbered).patient(patient))),
             None => {}
         }
         if let Some(path) = &self.pcap {
-            let (to, patient) = opener.open("--pcap", path)?;
-            observers.push(Arc::new(Pcap::new(to).patient(patient)));
+            let (to, regular) = open("--pcap", path)?;
+            observers.push(Arc::new(Pcap::new(to).patient(patient || regular)));
         }
         if let Some(path) = &self.audit {
-            let (to, patient) = opener.open("--audit", path)?;
-            observers.push(Arc::new(Audit::new(to).patient(patient)));
+            let (to, regular) = open("--audit", path)?;
+            observers.push(Arc::new(Audit::new(to).patient(patient || regular)));
         }
         let stats = self.stats.clone().map(|form| (Arc::new(Stats::new()), form));
         let mut stats_to = None;
         if let Some((stats, form)) = &stats {
             if let StatsForm::JsonTo(path) = form {
                 // An error is reported now, not at the guest's end.
-                stats_to = Some(opener.open("--stats", path)?.0);
+                stats_to = Some(open("--stats", path)?.0);
             }
             observers.push(Arc::clone(stats) as _);
         }
-        let (stats_to, outlets) = (Mutex::new(stats_to), opener.outlets);
         let (finished, instances) = (AtomicBool::new(false), AtomicU64::new(0));
-        Ok(Observers(Arc::new(Opened { observers, stats, stats_to, outlets, finished, instances })))
+        Ok(Observers(Arc::new(Opened { observers, stats, stats_to: Mutex::new(stats_to), finished, instances })))
     }
 }
 
@@ -243,7 +203,7 @@ impl Observers {
         }
     }
 
-    /// Prints the statistics, and how many records were dropped. Only the first call does so. Waits for readers at most until `until`.
+    /// Has the observers write what they still hold, and prints the statistics. Only the first call does so.
     pub(super) fn finish(&self, until: Instant) {
         if self.0.finished.swap(true, Ordering::Relaxed) {
             return;
@@ -255,19 +215,17 @@ impl Observers {
                 StatsForm::Table => drop(Stderr.write_all(stats.table().as_bytes())),
                 StatsForm::Json => drop(Stderr.write_all(format!("{}\n", stats.json()).as_bytes())),
                 StatsForm::JsonTo(path) => {
-                    let to = self.0.stats_to.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    let Some(to) = self.0.stats_to.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
                     let json = format!("{}\n", stats.json());
-                    if let Some(Err(error)) = to.map(|mut to| to.write_all(json.as_bytes())) {
+                    // A pipe may have no reader.
+                    let written = Outlet::new(to).and_then(|outlet| {
+                        outlet.post(json.as_bytes())?;
+                        outlet.drain(until)
+                    });
+                    if let Err(error) = written {
                         say!("--stats {}: {error}", path.display());
                     }
                 }
-            }
-        }
-        for (option, outlet) in &self.0.outlets {
-            outlet.drain(until);
-            let lost = outlet.lost();
-            if lost > 0 {
-                say!("{option}: {lost} records were lost: its reader was too slow");
             }
         }
     }

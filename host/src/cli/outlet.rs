@@ -185,44 +185,29 @@ impl Outlet {
         if state.failed.is_none() && state.has_room() { std::mem::take(&mut state.lost) } else { 0 }
     }
 
-    /// Returns the number of dropped records.
-    pub(super) fn lost(&self) -> u64 {
-        self.0.state().lost
-    }
-
     /// Waits until everything is written. Gives up at `until`, or if the reader takes nothing for half a second.
-    pub(super) fn drain(&self, until: Instant) {
+    ///
+    /// # Errors
+    /// Writing has failed.
+    pub(super) fn drain(&self, until: Instant) -> io::Result<()> {
         let mut state = self.0.state();
         while state.length > 0 {
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
             let length = state.length;
             let waited = self.0.written.wait_timeout(state, left.min(READER));
             let (later, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             state = later;
-            if timeout.timed_out() && state.length >= length {
-                return;
+            if left.is_zero() || timeout.timed_out() && state.length >= length {
+                break;
             }
         }
+        state.failed.map_or(Ok(()), |failed| Err(failed.into()))
     }
 
     fn stream(&self) -> Stream {
         let mut state = self.0.state();
         state.streams += 1;
         Stream { outlet: self.clone(), number: state.streams, permit: 0 }
-    }
-}
-
-/// Each write is one record.
-impl Write for Outlet {
-    fn write(&mut self, record: &[u8]) -> io::Result<usize> {
-        self.post(record).map(|()| record.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
@@ -344,17 +329,17 @@ mod tests {
         let record = [b'x'; 1000];
         let all = 3 * ROOM / record.len();
         (0..all).for_each(|_| outlet.post(&record).unwrap());
-        let lost = outlet.lost() as usize;
+        let lost = outlet.0.state().lost as usize;
         assert!(lost > 0 && lost < all, "{lost} of {all}");
         // There is no reader yet: the wait is short.
         let start = Instant::now();
-        outlet.drain(start + 20 * READER);
+        outlet.drain(start + 20 * READER).unwrap();
         assert!(start.elapsed() < 10 * READER, "{:?}", start.elapsed());
         let mut read = vec![0; (all - lost) * record.len()];
         reader.read_exact(&mut read).unwrap();
         assert_eq!(outlet.take_lost() as usize, lost);
         outlet.post(b"again").unwrap();
-        outlet.drain(Instant::now() + 20 * READER);
+        outlet.drain(Instant::now() + 20 * READER).unwrap();
         read.resize(5, 0);
         reader.read_exact(&mut read).unwrap();
         assert_eq!((read.as_slice(), outlet.take_lost()), (&b"again"[..], 0));
@@ -377,7 +362,7 @@ mod tests {
         assert_eq!(outlet.0.state().waiting.len(), 1);
         let mut read = vec![0; count];
         reader.read_exact(&mut read).unwrap();
-        outlet.drain(Instant::now() + 20 * READER);
+        outlet.drain(Instant::now() + 20 * READER).unwrap();
         assert!(read.iter().all(|byte| *byte == 7) && outlet.0.state().waiting.is_empty());
         assert!(matches!(Pin::new(&mut other).poll_write(&mut context, b"x"), Poll::Ready(Ok(1))));
         // The reader is gone: the guest gets EPIPE.

@@ -28,7 +28,7 @@ pub(super) fn share() -> io::Result<Outlet> {
 pub(super) fn finish(until: Instant) {
     if let Some(outlet) = SHARED.get() {
         tell_lost(outlet);
-        outlet.drain(until);
+        let _ = outlet.drain(until);
     }
 }
 
