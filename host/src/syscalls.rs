@@ -241,7 +241,15 @@ impl syscalls::Host for SandsockCtxView<'_> {
         if made.family != libc::AF_UNIX {
             self.judge_created(made)?;
         }
-        let (a, b) = (self.own_socket(a, made, nonblocking)?, self.own_socket(b, made, nonblocking)?);
+        let a = self.own_socket(a, made, nonblocking)?;
+        let b = match self.own_socket(b, made, nonblocking) {
+            Ok(b) => b,
+            Err(fault) => {
+                // One without the other would be nobody's.
+                self.table.delete(a)?;
+                return Err(fault);
+            }
+        };
         let (of_a, of_b) = (self.handle(&a)?, self.handle(&b)?);
         Buffers::pair(&of_a, &of_b);
         of_a.set_paired();

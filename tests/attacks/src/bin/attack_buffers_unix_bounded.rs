@@ -4,6 +4,7 @@
 use sandsock::constants::*;
 use sandsock::raw::connections::close;
 use sandsock::raw::descriptors::Descriptor;
+use sandsock::raw::polling::poll;
 use sandsock::raw::syscalls::{set_option, socketpair};
 use sandsock::raw::transfers::{ControlOut, receive, send, send_message};
 use sandsock::raw::types::{OptionValue, Wait};
@@ -12,6 +13,19 @@ use sandsock_attacks::is_twin;
 use sandsock_test_programs::argument;
 
 const KINDS: [i32; 3] = [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET];
+
+/// Waits until so much is free again: what was sent away is closed apart, after the call.
+fn freed(kind: i32) {
+    for _ in 0..500 {
+        let pairs: Vec<_> = std::iter::from_fn(|| unless_full(socketpair(AF_UNIX, kind, 0))).take(11).collect();
+        if pairs.len() == 11 {
+            return;
+        }
+        drop(pairs);
+        poll(&[], Wait::Within(20_000_000)).expect("sleeps");
+    }
+    panic!("nothing is free again");
+}
 
 fn main() {
     let twin = usize::from(is_twin());
@@ -26,6 +40,7 @@ fn main() {
     };
     for kind in KINDS {
         let pair = || unless_full(socketpair(AF_UNIX, kind, 0));
+        freed(kind);
         // Both ways, with buffers of the default size.
         let mut pairs = Vec::new();
         while pairs.len() < most
@@ -60,6 +75,7 @@ fn main() {
 
         // The sender is gone, or its buffer small again, and what it sent stays.
         for way in ["closed", "small"] {
+            freed(kind);
             let (mut kept, mut held) = (Vec::new(), 0);
             while kept.len() < most
                 && let Some((a, b)) = pair()
@@ -78,6 +94,7 @@ fn main() {
             check(way, held, kept.len());
         }
 
+        freed(kind);
         // In flight: filled pairs that the guest has closed, and that nobody takes.
         let Some((through, end)) = unless_full(socketpair(AF_UNIX, SOCK_STREAM, 0)) else { panic!("{limit} is too little") };
         let (mut parked, mut held) = (0, 0);
@@ -96,6 +113,7 @@ fn main() {
         assert!(if is_twin() { parked == most.min(30) } else { held <= limit }, "in flight: {held}");
         drop((through, end));
 
+        freed(kind);
         // The sender was sent away and dropped there, and what it sent stays.
         let (mut kept, mut held) = (Vec::<Descriptor>::new(), 0);
         while kept.len() < most
@@ -113,6 +131,7 @@ fn main() {
         check("sent away", held, kept.len());
         drop(kept);
     }
+    freed(SOCK_STREAM);
     // A receiver makes room, and the sender goes on.
     let (a, b) = socketpair(AF_UNIX, SOCK_STREAM, 0).expect("there is room again");
     fill(&a);
