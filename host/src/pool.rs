@@ -383,7 +383,9 @@ mod tests {
         let quick = POOL.start(&other, || 7).unwrap();
         assert!(ends(&quick) && quick.take() == Some(7));
         // The instances end. What was queued is gone, and what is under way counts: two as left behind, and the one beyond as before.
-        let senders: Vec<_> = held.into_iter().map(|(_, go)| go).collect();
+        let (jobs, senders): (Vec<_>, Vec<_>) = held.into_iter().unzip();
+        // The queued ones first, so that none of them is begun.
+        jobs.into_iter().rev().for_each(drop);
         assert!(POOL.state().queue.is_empty());
         assert!(POOL.reserve(&a).is_err());
         let (first, second) = (POOL.reserve(&new()), POOL.reserve(&new()));
