@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -29,12 +29,20 @@ const BATCH_FORGET: u32 = 42;
 const REQUEST_MAX: usize = 256 * 1024;
 
 /// A mounted file system, gone on drop.
+///
+/// A process that is ended while it waits for an answer of its own would wait for ever, and whoever lists the processes with it. So
+/// the file system does not outlive its time, whatever becomes of the process.
 #[derive(Debug)]
 pub struct Fuse {
     directory: TempDir,
     device: Arc<File>,
     held: Arc<Mutex<Held>>,
+    /// Ends the file system when its time is over.
+    watchdog: Child,
 }
+
+/// How long a file system may live, in seconds.
+const LIFETIME: &str = "90";
 
 /// A request: its kind, the number by which it is answered, and the file that it is about.
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +77,16 @@ impl Fuse {
         if !mounted.status.success() {
             return Err(format!("FUSE can't be mounted: {}", String::from_utf8_lossy(&mounted.stderr).trim()));
         }
-        let fuse = Self { directory, device: Arc::new(device), held: Arc::default() };
+        let watchdog = Command::new("sh")
+            .args(["-c", "sleep \"$1\"; umount -f \"$0\""])
+            .arg(directory.path())
+            .arg(LIFETIME)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| error.to_string())?;
+        let fuse = Self { directory, device: Arc::new(device), held: Arc::default(), watchdog };
         let (device, held) = (Arc::clone(&fuse.device), Arc::clone(&fuse.held));
         // It ends when the file system is unmounted.
         std::thread::spawn(move || serve(&device, &held));
@@ -118,6 +135,8 @@ impl Drop for Fuse {
     fn drop(&mut self) {
         self.release();
         let _ = Command::new("umount").arg("-l").arg(self.directory.path()).output();
+        let _ = self.watchdog.kill();
+        let _ = self.watchdog.wait();
     }
 }
 
