@@ -4,7 +4,7 @@ use rustix::io::Errno;
 use wasmtime::component::Resource;
 
 use sandsock_abi::constants::{
-    IOCTL_VM_SOCKETS_GET_LOCAL_CID, SO_PASSPIDFD, SO_RCVTIMEO_NEW, SO_SNDTIMEO_NEW, VMADDR_PORT_ANY,
+    IOCTL_VM_SOCKETS_GET_LOCAL_CID, SO_PASSPIDFD, SO_RCVTIMEO_NEW, SO_SNDTIMEO_NEW, SOCK_PACKET, VMADDR_PORT_ANY,
 };
 
 use crate::bindings::sandsock::socket::types::{
@@ -157,6 +157,8 @@ fn plausible(family: i32, kind: i32, protocol: i32) -> Result<(i32, bool), Errno
     match family {
         // What protocol such a type has is for the policy to say, and then for the kernel.
         _ if served.serves(kind, protocol) => Ok((kind, nonblocking)),
+        // net/socket.c: of AF_INET it is AF_PACKET by another name, before any protocol is looked at.
+        libc::AF_INET if kind == SOCK_PACKET => Err(Errno::SOCKTNOSUPPORT),
         libc::AF_INET | libc::AF_INET6 if !(0..PROTOCOLS).contains(&protocol) => Err(Errno::INVAL),
         libc::AF_UNIX if !matches!(protocol, 0 | libc::AF_UNIX) => Err(Errno::PROTONOSUPPORT),
         _ => Err(Errno::SOCKTNOSUPPORT),

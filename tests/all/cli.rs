@@ -1051,8 +1051,8 @@ fn cli_example_restricted_is_refused_all_that_it_tries() {
     for grant in [
         "tcp-connect=192.0.2.1:443",
         "tcp-listen=127.0.0.1:8022",
-        "udp-send=HOST:PORT",
-        "unix-connect=PATH",
+        "udp-send=192.0.2.1:53",
+        "unix-connect=/run/app.sock",
         "resolve=secret.example.com",
         "option=SOL_SOCKET/SO_MARK",
     ] {
