@@ -1,5 +1,5 @@
-//! The promise: a datagram from a sender that no grant names wakes nobody, tells nothing and delays nothing (row 12 of what did not
-//! hold): readiness, the lengths of queues and the error queue agree with the check at receive.
+//! The promise: a datagram from a sender that no grant names wakes nobody, tells nothing and delays nothing: readiness, the lengths of
+//! queues and the error queue agree with the check at receive.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::unix::net::UnixStream;
