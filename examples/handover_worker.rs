@@ -1,4 +1,4 @@
-//! Serves connections that `handover_front` hands over: `handover_worker NAME`. No grant lets it open a TCP socket of its own.
+//! Serves connections that `handover_front` hands over: `handover_worker NAME`. No grant lets it use TCP on its own.
 
 use sandsock::constants::{AF_INET, AF_UNIX, SOCK_STREAM};
 use sandsock::{Error, Flags, Socket, close, fromfd};
@@ -8,14 +8,14 @@ fn main() -> Result<(), Error> {
         eprintln!("usage: handover_worker NAME");
         std::process::exit(1);
     };
-    if let Err(error) = Socket::new(AF_INET, SOCK_STREAM, 0) {
+    if let Err(error) = Socket::new(AF_INET, SOCK_STREAM, 0)?.bind(("127.0.0.1", 0)) {
         println!("on its own: {error}");
     }
 
     let front = Socket::new(AF_UNIX, SOCK_STREAM, 0)?;
     front.connect(format!("\0{name}"))?;
     loop {
-        // `ancillary=rights:receive,any` grants it: of any family, not of those alone that the worker could make itself.
+        // `ancillary=rights:receive,any` grants it: of any family, not of those alone that some other grant is about.
         let received = front.recv_fds(1, 1)?;
         if received.data.is_empty() {
             return Ok(());
