@@ -67,6 +67,7 @@ struct Message {
     time: u64,
 }
 
+#[cfg(target_arch = "wasm32")]
 const _: () = assert!(size_of::<Entry>() == 64 && size_of::<ControlOut>() == 20 && size_of::<Message>() == 88);
 
 /// `result<_, error>`: whether it is an error, whether that is a denial, and the value or errno.
