@@ -83,7 +83,6 @@ mod tests {
     #[test]
     fn a_listener_that_was_shut_and_listens_again_is_waited_for() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
         let (told, ended) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -95,6 +94,8 @@ mod tests {
                 assert!(tokio::time::timeout(brief, acceptor.accept()).await.unwrap().is_err());
                 rustix::net::listen(&listener, 5).unwrap();
                 tokio::time::timeout(brief, acceptor.accept()).await.unwrap_err();
+                // man 7 ip: a port of the kernel's choice is another one now.
+                let address = listener.local_addr().unwrap();
                 let peer = std::thread::spawn(move || TcpStream::connect(address).unwrap());
                 let (_, from) = tokio::time::timeout(100 * brief, acceptor.accept()).await.unwrap().unwrap();
                 assert_eq!(from, Some(peer.join().unwrap().local_addr().unwrap()));

@@ -170,7 +170,7 @@ impl Buffers {
     }
 
     fn fits(&self, bytes: u64) -> bool {
-        !self.left().is_stuck() && self.total().saturating_add(bytes) <= self.limit
+        self.total().saturating_add(bytes) <= self.limit
     }
 
     /// ENOBUFS where what a listener accepts would not fit. What waits in its queue counts already.
@@ -179,7 +179,7 @@ impl Buffers {
         let fits = || {
             // A connection's buffers are no greater than its listener's.
             let bytes = measure::bytes(listener.fd(), kind, 0).unwrap_or(0);
-            let waiting = if is_sampled(kind) { share.bytes.load(Relaxed) } else { 0 };
+            let waiting = if share.backlog.load(Relaxed) > 0 { share.bytes.load(Relaxed) } else { 0 };
             self.fits(bytes.saturating_sub(waiting))
         };
         if fits() {
@@ -192,6 +192,10 @@ impl Buffers {
     /// After a call that may have changed a description's buffers.
     pub(crate) fn recount(&self, handle: &Handle) {
         let (Ok(kind), Some(share)) = (handle.socket(), handle.open.charge.own.get()) else { return };
+        if share.backlog.load(Relaxed) > 0 && sys::own_option(handle.fd(), libc::SOL_SOCKET, libc::SO_ACCEPTCONN) != Ok(1) {
+            // It was shut, and may be connected by now.
+            share.backlog.store(0, Relaxed);
+        }
         if let Some(bytes) = measure::bytes(handle.fd(), kind, share.backlog.load(Relaxed)) {
             share.set(bytes + share.kept());
         }
@@ -290,9 +294,9 @@ impl Buffers {
 
     /// The backlog for a listener: no longer than that its connections, filled and never accepted, hold a part of the limit.
     pub(crate) fn backlog(&self, handle: &Handle, kind: SocketKind, asked: i32) -> i32 {
-        let Some(share) = handle.open.charge.own.get().filter(|_| is_sampled(kind) && handle.is_sole()) else {
+        if handle.open.charge.own.get().is_none() || !is_sampled(kind) || !handle.is_sole() {
             return asked;
-        };
+        }
         let Ok(memory) = sys::memory(handle.fd()) else { return asked };
         let part = self.limit / BACKLOG_PART;
         // The kernel lets one more wait than it is asked for.
@@ -302,9 +306,14 @@ impl Buffers {
             let _ = rustix::net::sockopt::set_socket_recv_buffer_size(handle.fd(), half);
         }
         let most = (part / memory.receive_buffer.clamp(1, least.max(1))).saturating_sub(1);
-        let backlog = asked.clamp(1, i32::try_from(most).unwrap_or(i32::MAX).max(1));
-        share.backlog.store(backlog.unsigned_abs(), Relaxed);
-        asked.min(backlog)
+        asked.min(i32::try_from(most).unwrap_or(i32::MAX).max(1))
+    }
+
+    /// The socket listens with this backlog: from now on its queue counts.
+    pub(crate) fn listens(&self, handle: &Handle, kind: SocketKind, backlog: i32) {
+        if let Some(share) = handle.open.charge.own.get().filter(|_| is_sampled(kind) && handle.is_sole()) {
+            share.backlog.store(backlog.max(1).unsigned_abs(), Relaxed);
+        }
     }
 
     /// How many bytes TCP may queue, as far as the last measurement goes.

@@ -199,7 +199,7 @@ pub(crate) async fn accept<T: SandsockView>(
 fn accept_now(handle: &Handle, kind: SocketKind) -> descriptor::Accepted {
     let (fd, address) = sys::accept(handle.fd(), has_names(kind))?;
     // Messages wait in it unread, with descriptors of any kind.
-    Ok((handle.strangers().stray(fd), address))
+    Ok((handle.strangers().own(fd), address))
 }
 
 /// Whether accept(2) can tell the peer's address. AF_ALG has no peers, and fails with ECONNABORTED where it is asked for one.

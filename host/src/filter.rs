@@ -35,6 +35,9 @@ const DROPS: usize = 512;
 /// sender at the ports that names are granted with.
 const FOLLOWERS: usize = 64;
 
+/// With more pinned addresses than this the filters of all sockets are like those.
+const EXACT_PINS: usize = 1024;
+
 /// What sockets of this kind carry, where their senders are judged.
 fn carried(kind: SocketKind) -> Option<Carried> {
     match kind {
@@ -232,7 +235,9 @@ impl Attached {
     /// The kernel refuses the guest's own program; then all is as before.
     fn attach(&mut self, ctx: &SandsockCtx, fd: BorrowedFd<'_>) -> Result<(), Errno> {
         let named = ctx.policy.names_senders(self.carried);
-        let (senders, until): (Arc<Senders>, _) = if named && self.follows {
+        // With very many addresses the exact program takes long to make, on a thread that guests share.
+        let follows = self.follows && ctx.pins.borrow().count() <= EXACT_PINS;
+        let (senders, until): (Arc<Senders>, _) = if named && follows {
             let (senders, until) = ctx.policy.senders_pinned(self.carried, &ctx.pins.borrow(), Instant::now());
             (Arc::new(senders), until)
         } else if named {

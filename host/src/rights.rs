@@ -89,7 +89,7 @@ impl Rights {
         }
         // man 7 unix: no other family passes them on.
         let passes = through.socket().is_ok_and(|kind| kind.family == libc::AF_UNIX);
-        let duplicate = || rustix::io::fcntl_dupfd_cloexec(through.fd(), 0).map(|fd| self.strangers.stray(fd));
+        let duplicate = || rustix::io::fcntl_dupfd_cloexec(through.fd(), 0).map(|fd| self.strangers.own(fd));
         Ok(Claim { count, socket: passes.then(duplicate).transpose()? })
     }
 

@@ -49,6 +49,8 @@ struct Share {
     queue: Mutex<Queue>,
     /// How many [`Stray`] descriptors are on their way to a close.
     strays: AtomicUsize,
+    /// How many threads run work that must not wait for the queue.
+    apart: AtomicUsize,
     /// The instance has sent or taken in a descriptor: what its own sockets hold unread may be anything.
     mixed: AtomicBool,
     /// Dropped once the instance and all that it left here are gone.
@@ -63,8 +65,8 @@ struct Queue {
 
 impl Strangers {
     pub(crate) fn new(held: Vec<Arc<dyn Any + Send + Sync>>) -> Self {
-        let (strays, mixed) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Self(Arc::new(Share { queue: Mutex::default(), strays, mixed, _held: held }))
+        let (strays, apart, mixed) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
+        Self(Arc::new(Share { queue: Mutex::default(), strays, apart, mixed, _held: held }))
     }
 
     /// For what belongs to no instance.
@@ -74,7 +76,12 @@ impl Strangers {
 
     /// A received descriptor, which these threads close unless somebody takes it.
     pub(crate) fn stray(&self, fd: OwnedFd) -> Stray {
-        Stray { fd: Some(fd), share: self.clone() }
+        Stray { fd: Some(fd), counts: true, share: self.clone() }
+    }
+
+    /// A descriptor of the host's own that is closed like a received one. It does not keep the instance from taking in messages.
+    pub(crate) fn own(&self, fd: OwnedFd) -> Stray {
+        Stray { fd: Some(fd), counts: false, share: self.clone() }
     }
 
     /// Whether as much as may be is waiting to be closed.
@@ -101,7 +108,7 @@ impl Strangers {
 
     /// Closes a descriptor, with the result for who waits for it. It is closed in any case.
     pub(crate) fn close_for(&self, fd: OwnedFd, place: impl Send + 'static) -> Result<Job<Result<(), Errno>>, Errno> {
-        let stray = self.stray(fd);
+        let stray = self.own(fd);
         self.work(move || {
             let result = sys::close(stray.take());
             drop(place);
@@ -109,17 +116,40 @@ impl Strangers {
         })
     }
 
+    /// Does work at once that must not wait behind closes that hang; EAGAIN if as much of it hangs already as may, or if the process
+    /// has no thread left.
+    pub(crate) fn work_at_once<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Job<T>, Errno> {
+        let (job, work) = Job::new(work)?;
+        let share = Arc::clone(&self.0);
+        if share.apart.fetch_add(1, Ordering::Relaxed) < THREADS {
+            let own = Arc::clone(&share);
+            let run = move || {
+                work();
+                own.apart.fetch_sub(1, Ordering::Relaxed);
+            };
+            if spawn(run) {
+                return Ok(job);
+            }
+        }
+        share.apart.fetch_sub(1, Ordering::Relaxed);
+        Err(Errno::AGAIN)
+    }
+
+    /// Starts what waits though no thread runs: when it came the process had none left.
+    pub(crate) fn kick(&self) {
+        let mut queue = self.0.queue();
+        if queue.running == 0 && !queue.waiting.is_empty() {
+            self.start(&mut queue);
+        }
+    }
+
     /// Does anything else that may wait.
     pub(crate) fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<Job<T>, Errno> {
-        let done = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
-        let job = Job { done: Arc::clone(&done), result: Arc::default() };
-        let place = Arc::clone(&job.result);
-        self.submit(Box::new(move || {
-            let value = work();
-            *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
-            // The counter starts at 0 and is written once: the write can't fail.
-            let _ = rustix::io::write(&*done, &1u64.to_ne_bytes());
-        }));
+        let (job, work) = Job::new(work)?;
+        self.submit(Box::new(work));
         Ok(job)
     }
 
@@ -132,12 +162,17 @@ impl Strangers {
         let mut queue = self.0.queue();
         queue.waiting.push_back(work);
         if queue.running < THREADS {
-            queue.running += 1;
-            let share = Arc::clone(&self.0);
-            if !spawn(move || share.drain()) {
-                // The process has no thread left: what comes next tries again.
-                queue.running -= 1;
-            }
+            self.start(&mut queue);
+        }
+    }
+
+    /// Starts one more thread.
+    fn start(&self, queue: &mut Queue) {
+        queue.running += 1;
+        let share = Arc::clone(&self.0);
+        if !spawn(move || share.drain()) {
+            // The process has no thread left: what comes next tries again.
+            queue.running -= 1;
         }
     }
 }
@@ -146,6 +181,22 @@ impl Strangers {
 pub(crate) struct Job<T> {
     done: Arc<OwnedFd>,
     result: Arc<Mutex<Option<T>>>,
+}
+
+impl<T: Send + 'static> Job<T> {
+    /// The job, and the work that ends it.
+    fn new(work: impl FnOnce() -> T + Send + 'static) -> Result<(Self, impl FnOnce() + Send + 'static), Errno> {
+        let done = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+        let job = Self { done: Arc::clone(&done), result: Arc::default() };
+        let place = Arc::clone(&job.result);
+        let work = move || {
+            let value = work();
+            *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+            // The counter starts at 0 and is written once: the write can't fail.
+            let _ = rustix::io::write(&*done, &1u64.to_ne_bytes());
+        };
+        Ok((job, work))
+    }
 }
 
 impl<T> Job<T> {
@@ -192,6 +243,8 @@ impl std::fmt::Debug for Strangers {
 pub(crate) struct Stray {
     /// None once it was taken.
     fd: Option<OwnedFd>,
+    /// It came in by a message: as long as many such wait to be closed, no more are taken in.
+    counts: bool,
     share: Strangers,
 }
 
@@ -211,6 +264,9 @@ impl AsFd for Stray {
 impl Drop for Stray {
     fn drop(&mut self) {
         if let Some(fd) = self.fd.take() {
+            if !self.counts {
+                return self.share.close(fd, ());
+            }
             self.share.0.strays.fetch_add(1, Ordering::Relaxed);
             self.share.close(fd, Counted(self.share.clone()));
         }

@@ -298,6 +298,7 @@ impl syscalls::Host for SandsockCtxView<'_> {
         let backlog = self.ctx.buffers.backlog(&handle, kind, backlog);
         let permit = self.ctx.judge().listen(&handle, kind, backlog)?;
         sys::listen(handle.fd(), permit)?;
+        self.ctx.buffers.listens(&handle, kind, backlog);
         // The port may be another than the one that was judged: a socket that was connected once shows the port it had then.
         if let Err(denied) = self.ctx.judge().listening(&handle, kind) {
             handle.condemn();

@@ -770,8 +770,8 @@ impl Receiving<'_> {
             patience.restart();
         }
         loop {
-            if of_unix {
-                room_for_strays(store, handle, &mut patience).await?;
+            if of_unix && let Err(fault) = room_for_strays(store, handle, &mut patience).await {
+                return gathered_or(store, gathered, fault);
             }
             let peek = flags & libc::MSG_PEEK != 0;
             // A peek sees all of it again.
@@ -781,7 +781,10 @@ impl Receiving<'_> {
             let whole = self.message || filter || of_unix;
             let attempt = Attempt { look, asked, capacity, flags, whole, control_room: self.control_room };
             let result = if of_unix && stream && handle.may_hold_others() && is_urgent(handle) {
-                attempt.run_apart(store, handle).await?
+                match attempt.run_apart(store, handle, &mut patience).await {
+                    Ok(result) => result,
+                    Err(fault) => return gathered_or(store, gathered, fault),
+                }
             } else {
                 attempt.run(handle)
             };
@@ -856,14 +859,23 @@ impl Receiving<'_> {
                 }
                 Err(errno) => errno.into(),
             };
-            return match (gathered, fault) {
-                (Some(message), fault @ Fault::Error(_)) if !message.data.is_empty() => {
-                    keep_interrupt(store, &fault);
-                    Ok(message)
-                }
-                (_, fault) => Err(fault),
-            };
+            return gathered_or(store, gathered, fault);
         }
+    }
+}
+
+/// What was gathered comes before the error that ended the call.
+fn gathered_or<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    gathered: Option<Message>,
+    fault: Fault,
+) -> Outcome<Message> {
+    match (gathered, fault) {
+        (Some(message), fault @ Fault::Error(_)) if !message.data.is_empty() => {
+            keep_interrupt(store, &fault);
+            Ok(message)
+        }
+        (_, fault) => Err(fault),
     }
 }
 
@@ -902,15 +914,27 @@ impl Attempt {
     }
 
     /// The same on a thread of the strangers': an urgent byte that is passed over is dropped by the kernel, with the descriptors that
-    /// came with it. It is waited for to its end, for what it takes nobody else gets.
+    /// came with it. An interrupt waits for its end, for what it takes nobody else gets. It is given up when the time is over only where
+    /// a peer sent descriptors that the kernel can't drop.
     async fn run_apart<T: SandsockView>(
         self,
         store: &mut StoreContextMut<'_, T>,
         handle: &Arc<Handle>,
+        patience: &mut Patience,
     ) -> Outcome<Result<Message, Errno>> {
         let own = Arc::clone(handle);
-        let job = handle.strangers().work(move || self.run(&own))?;
-        store.data_mut().sandsock().ctx.waiter.ready(job.as_fd(), None, PollFlags::IN, None).await?;
+        let job = handle.strangers().work_at_once(move || self.run(&own))?;
+        let mut interrupt = None;
+        while let Err(fault) = patience.until_done(store, job.as_fd(), handle, PollFlags::IN).await {
+            if !fault.is(Errno::INTR) || interrupt.is_some() {
+                return Err(fault);
+            }
+            interrupt = Some(fault);
+        }
+        if let Some(fault) = interrupt {
+            // It ends the next wait.
+            keep_interrupt(store, &fault);
+        }
         Ok(job.take().unwrap_or(Err(Errno::IO)))
     }
 }
@@ -923,6 +947,7 @@ async fn room_for_strays<T: SandsockView>(
 ) -> Outcome<()> {
     if handle.strangers().are_full() {
         while handle.strangers().are_full() {
+            handle.strangers().kick();
             patience.back_off(store, handle, PollFlags::IN).await?;
         }
         patience.restart();

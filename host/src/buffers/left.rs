@@ -5,6 +5,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use crate::bindings::sandsock::socket::types::SocketKind;
@@ -14,7 +15,7 @@ use crate::sys::{self, Memory};
 
 use super::{Share, is_sampled};
 
-/// How many there may be; beyond, TCP's oldest is reset, and where all are UNIX sockets none is made.
+/// How many there may be; beyond, TCP's oldest is reset, and where all are UNIX sockets the least of them is not counted any more.
 const LEFT_MAX: usize = 1024;
 /// From how many on they are looked at, at every socket that is made.
 const LOOKED_AT: usize = 16;
@@ -35,17 +36,25 @@ pub(super) struct Socket {
     fd: Arc<Stray>,
     share: Arc<Share>,
     is_tcp: bool,
+    /// Since when its peer takes nothing.
     since: Instant,
+    unsent: usize,
 }
 
 impl Socket {
     /// Whether there is nothing any more to count. TCP is reset where the kernel would give it up too.
-    fn is_over(&self, now: Instant) -> bool {
+    fn is_over(&mut self, now: Instant) -> bool {
+        let unsent = sys::unsent(self.fd.as_fd());
+        if let Ok(unsent) = unsent
+            && unsent < self.unsent
+        {
+            (self.unsent, self.since) = (unsent, now);
+        }
         if self.is_tcp && now.duration_since(self.since) > GIVEN_UP {
             reset(&self.fd);
             return true;
         }
-        let over = sys::unsent(self.fd.as_fd()) == Ok(0);
+        let over = unsent == Ok(0);
         if !over && let Ok(memory) = sys::memory(self.fd.as_fd()) {
             self.share.set(held(self.is_tcp, &memory));
         }
@@ -65,11 +74,6 @@ fn held(is_tcp: bool, memory: &Memory) -> u64 {
 impl Left {
     fn is_full(&self) -> bool {
         self.sockets.len() >= LEFT_MAX
-    }
-
-    /// Whether there is no place for one more, nor one that could be reset.
-    pub(super) fn is_stuck(&self) -> bool {
-        self.is_full() && !self.sockets.iter().any(|socket| socket.is_tcp)
     }
 
     /// Keeps a socket of UNIX or TCP, whose last descriptor this is, where it must be counted on; else gives it back.
@@ -106,19 +110,30 @@ impl Left {
         if self.is_full() {
             drop(self.sweep(true));
         }
-        if self.is_full()
-            && let Some(oldest) = self.sockets.iter().position(|socket| socket.is_tcp)
-        {
-            // The kernel resets connections as well when too many have no descriptor (man 7 tcp: tcp_max_orphans).
-            reset(&self.sockets.remove(oldest).fd);
+        if self.is_full() {
+            match self.sockets.iter().position(|socket| socket.is_tcp) {
+                // The kernel resets connections as well when too many have no descriptor (man 7 tcp: tcp_max_orphans).
+                Some(oldest) => reset(&self.sockets.remove(oldest).fd),
+                // Peers that read nothing must not keep an honest guest from making sockets.
+                None => self.forget_least(),
+            }
         }
-        let fd = Arc::new(strangers.stray(fd));
+        let unsent = sys::unsent(fd.as_fd()).unwrap_or(usize::MAX);
+        let fd = Arc::new(strangers.own(fd));
         if !is_tcp {
             // Its peer gets back what was sent here and nobody will read.
             rights::empty(&fd, strangers);
         }
-        self.sockets.push(Socket { fd, share: Arc::clone(share), is_tcp, since: Instant::now() });
+        self.sockets.push(Socket { fd, share: Arc::clone(share), is_tcp, since: Instant::now(), unsent });
         None
+    }
+
+    /// Closes the socket with the fewest bytes, which its peer's queue keeps uncounted.
+    fn forget_least(&mut self) {
+        let least = self.sockets.iter().enumerate().min_by_key(|(_, socket)| socket.share.bytes.load(Relaxed));
+        if let Some(at) = least.map(|(at, _)| at) {
+            self.sockets.swap_remove(at);
+        }
     }
 
     /// Takes out those that are over, to be closed where no lock is held. Unless `all` are to be looked at it is done only now and

@@ -3,7 +3,7 @@
 use std::os::fd::BorrowedFd;
 
 pub(crate) use sandsock_abi::constants::SO_BUF_LOCK;
-use sandsock_abi::constants::{SO_RCVBUFFORCE, SO_SNDBUFFORCE, SO_VM_SOCKETS_BUFFER_MAX_SIZE, SO_VM_SOCKETS_BUFFER_SIZE};
+use sandsock_abi::constants::{SO_RCVBUFFORCE, SO_SNDBUFFORCE, SO_VM_SOCKETS_BUFFER_SIZE};
 
 use crate::bindings::sandsock::socket::types::SocketKind;
 use crate::sys::{self, Memory};
@@ -83,8 +83,7 @@ fn of_vsock(fd: BorrowedFd<'_>, kind: SocketKind) -> u64 {
     if kind.family != libc::AF_VSOCK {
         return 0;
     }
-    let size = |name| sys::own_long(fd, libc::AF_VSOCK, name).unwrap_or(0);
-    size(SO_VM_SOCKETS_BUFFER_SIZE).max(size(SO_VM_SOCKETS_BUFFER_MAX_SIZE))
+    sys::own_long(fd, libc::AF_VSOCK, SO_VM_SOCKETS_BUFFER_SIZE).unwrap_or(0)
 }
 
 /// How great one of the buffers may become, where the socket may come to `budget` bytes.

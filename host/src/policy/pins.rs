@@ -69,6 +69,11 @@ impl Pins {
         self.addresses.is_empty()
     }
 
+    /// How many addresses are pinned, fresh or not.
+    pub fn count(&self) -> usize {
+        self.addresses.len()
+    }
+
     /// A number that is another one whenever an address was added or forgotten since.
     pub(crate) fn changes(&self) -> u64 {
         self.changes

@@ -6,7 +6,7 @@ use sandsock::raw::clock::now;
 use sandsock::raw::connections::{close, connect};
 use sandsock::raw::descriptors::Descriptor;
 use sandsock::raw::polling::{PollEntry, create_poller, poll};
-use sandsock::raw::syscalls::socket;
+use sandsock::raw::syscalls::{listen, socket};
 use sandsock::raw::transfers::{send, send_message};
 use sandsock::raw::types::{Address, Error, InetAddress, Trigger, Wait};
 use sandsock_attacks::buffers::{enlarge, fill, queued, unless_full};
@@ -39,7 +39,10 @@ fn main() {
     let peer = Address::Inet(InetAddress { address: (127, 0, 0, 1), port });
     let connected = || -> Option<Descriptor> {
         let d = unless_full(socket(AF_INET, SOCK_STREAM, 0))?;
+        // To try to listen is not to listen: the socket counts as what it is.
+        assert!(listen(&d, 0).is_err());
         connect(&d, &peer, Wait::Within(5 * SECOND)).expect("connects");
+        assert!(listen(&d, 0).is_err());
         Some(d)
     };
     // Connected first, each then filled with the greatest buffers.

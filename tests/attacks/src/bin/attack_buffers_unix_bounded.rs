@@ -69,6 +69,7 @@ fn main() {
         // All is free again.
         let made = pairs.len();
         drop(pairs);
+        freed(kind);
         let again: Vec<_> = std::iter::from_fn(pair).take(made).collect();
         assert_eq!(again.len(), made);
         drop(again);
