@@ -108,6 +108,25 @@ pub fn both_ways(body: impl Fn(Way)) {
     }
 }
 
+/// Runs a test's body in a process of its own, where no other test forks: a child that is about to exec closes copies of all
+/// descriptors, and waits where a file's owner does not answer. `test` is the test's whole name.
+///
+/// # Panics
+/// If the test fails there.
+#[track_caller]
+pub fn in_own_process(test: &str, body: impl Fn()) {
+    const INSIDE: &str = "SANDSOCK_TESTS_ALONE";
+    if std::env::var_os(INSIDE).is_some() {
+        return body();
+    }
+    let program = std::env::current_exe().expect("this program has a path");
+    let arguments = ["--exact", test, "--nocapture", "--test-threads", "1"];
+    let output = std::process::Command::new(program).args(arguments).env(INSIDE, "1").output().expect("it starts");
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    println!("{text}");
+    assert!(output.status.success() && text.contains("1 passed"), "{test} failed in its own process");
+}
+
 /// A guest about to be run.
 pub struct Guest {
     program: Program,

@@ -14,7 +14,7 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sockopt,
 };
 use sandsock_tests::fuse::{FLUSH, Fuse, GETATTR, POLL};
-use sandsock_tests::{Ended, Guest, Running, Way, both_ways, programs, run_together, skip};
+use sandsock_tests::{Ended, Guest, Running, Way, both_ways, in_own_process, programs, run_together, skip};
 use socket2::{Domain, SockAddr, Socket, Type};
 use tempfile::TempDir;
 
@@ -247,6 +247,10 @@ impl Drop for Hanging {
 
 #[test]
 pub(crate) fn attack_strangers_files_harmless() {
+    in_own_process("attacks::strangers::attack_strangers_files_harmless", files_harmless);
+}
+
+fn files_harmless() {
     both_ways(|way| {
         for grant in [None, Some("ancillary=rights:receive")] {
             for role in WAYS {
