@@ -113,11 +113,11 @@ expect 1 "$refused: tcp-connect to 192.0.2.1:$port is not granted" \
     sandsock run --policy "$work/client.toml" target/guests/echo_client.wasm 192.0.2.1 "$port" hello
 expect 1 "$refused: resolve of example.com is not granted" \
     sandsock run --policy "$work/client.toml" target/guests/echo_client.wasm example.com "$port" hello
-expect 1 "$refused: a socket of AF_INET and SOCK_DGRAM is not granted" \
+expect 1 "$refused: udp-send to 127.0.0.1:53 is not granted" \
     sandsock run --policy "$work/client.toml" target/guests/udp_client.wasm 127.0.0.1 53 hello
 
 heading "Without a policy it gets nothing at all"
-expect 1 "$refused: a socket of AF_INET and SOCK_STREAM is not granted" \
+expect 1 "$refused: tcp-connect to 127.0.0.1:$port is not granted" \
     sandsock run target/guests/echo_client.wasm 127.0.0.1 "$port" hello
 
 heading "A server that would like to do more than serve tells its client how it fared"
