@@ -1,5 +1,5 @@
-//! Asks who has each address of a small network, and prints who answers: `arp_scan INTERFACE OWN-ADDRESS`. The network is the
-//! 254 addresses that begin as the own one does.
+//! Asks who has each address of a small network, and prints who answers: `arp_scan INTERFACE
+//! OWN-ADDRESS`. The network is the 254 addresses that begin as the own one does.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -36,7 +36,8 @@ fn main() -> Result<(), Error> {
     }
     let mut found = BTreeMap::new();
     let end = Instant::now() + Duration::from_secs(1);
-    while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+    while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+    {
         socket.settimeout(Some(left))?;
         match socket.recv(2048, Flags::NONE) {
             Ok(frame) => found.extend(reply(&frame)),

@@ -1,7 +1,8 @@
 //! An echo server for very many clients, written as if for one: `async_server HOST PORT [CLIENTS]`.
 //!
-//! Each client has a task of its own, and all tasks share the guest's one thread: what would wait lets others run. A client
-//! that says nothing for a minute is let go. The server ends after so many CLIENTS, if they are given.
+//! Each client has a task of its own, and all tasks share the guest's one thread: what would wait
+//! lets others run. A client that says nothing for a minute is let go. The server ends after so
+//! many CLIENTS, if they are given.
 
 use std::cell::Cell;
 use std::rc::Rc;

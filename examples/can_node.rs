@@ -1,5 +1,6 @@
-//! A CAN node: sends a heartbeat ten times a second by the kernel's broadcast manager, and answers COUNT frames of identifier 0x123
-//! with their data turned around, as 0x124: `can_node INTERFACE COUNT`.
+//! A CAN node: sends a heartbeat ten times a second by the kernel's broadcast manager, and answers
+//! COUNT frames of identifier 0x123 with their data turned around, as 0x124: `can_node INTERFACE
+//! COUNT`.
 
 use sandsock::constants::*;
 use sandsock::{OptionValue, Socket};
@@ -14,7 +15,8 @@ fn frame(id: u32, data: &[u8]) -> Vec<u8> {
 /// `struct bcm_msg_head` and one frame: send it every so many microseconds.
 fn cyclic(interval: u64, frame: &[u8]) -> Vec<u8> {
     let [operation, flags] = [CAN_BCM_TX_SETUP, CAN_BCM_SETTIMER | CAN_BCM_STARTTIMER];
-    let mut message: Vec<u8> = [operation, flags, 0, 0].iter().flat_map(|word| word.to_ne_bytes()).collect();
+    let mut message: Vec<u8> =
+        [operation, flags, 0, 0].iter().flat_map(|word| word.to_ne_bytes()).collect();
     for word in [0, 0, interval / 1_000_000, interval % 1_000_000] {
         message.extend(word.to_ne_bytes());
     }

@@ -1,7 +1,9 @@
-//! An app on Python's API, which a provider fulfils: `composed_client HOST PORT TEXT...` talks to an echo server.
+//! An app on Python's API, which a provider fulfils: `composed_client HOST PORT TEXT...` talks to
+//! an echo server.
 //!
-//! It knows nothing of the crate `sandsock`: its bindings are made of the WIT package, as those of any language are, and
-//! `sandsock run` composes it with the provider by itself (`sandsock compose` writes the composed component down).
+//! It knows nothing of the crate `sandsock`: its bindings are made of the WIT package, as those of
+//! any language are, and `sandsock run` composes it with the provider by itself (`sandsock compose`
+//! writes the composed component down).
 
 mod bindings {
     wit_bindgen::generate!({
@@ -40,7 +42,8 @@ fn main() {
 fn talk(host: &str, port: i64, texts: &[String]) -> Result<(), Error> {
     // Each address of the host is tried, for five seconds each.
     let timeout = ConnectionTimeout::Seconds(5.0);
-    let socket = create_connection(Some(host), Some(&Service::Number(port)), timeout, None, false, None)?;
+    let socket =
+        create_connection(Some(host), Some(&Service::Number(port)), timeout, None, false, None)?;
     for text in texts {
         socket.sendall(text.as_bytes(), 0, None)?;
         let mut back = Vec::new();

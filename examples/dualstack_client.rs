@@ -1,9 +1,12 @@
-//! Connects to a name by whichever of its addresses answers, and prints what it is told: `dualstack_client HOST PORT`.
+//! Connects to a name by whichever of its addresses answers, and prints what it is told:
+//! `dualstack_client HOST PORT`.
 
 use std::io::Read;
 use std::time::Duration;
 
-use sandsock::{AddressInfoFlags, ConnectTimeout, Family, SocketType, create_connection, getaddrinfo};
+use sandsock::{
+    AddressInfoFlags, ConnectTimeout, Family, SocketType, create_connection, getaddrinfo,
+};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -12,8 +15,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         std::process::exit(1);
     };
 
-    // Only to show them: create_connection looks them up by itself. `tcp-connect=HOST:PORT` grants the look-up too.
-    for answer in getaddrinfo(host, port, Family::UNSPEC, SocketType::STREAM, 0, AddressInfoFlags::NONE)? {
+    // Only to show them: create_connection looks them up by itself. `tcp-connect=HOST:PORT` grants
+    // the look-up too.
+    for answer in
+        getaddrinfo(host, port, Family::UNSPEC, SocketType::STREAM, 0, AddressInfoFlags::NONE)?
+    {
         println!("{host} has {}", answer.address);
     }
 

@@ -1,4 +1,5 @@
-//! One socket that serves IPv6 and IPv4, and tells each client how it came: `dualstack_server PORT [CLIENTS]`.
+//! One socket that serves IPv6 and IPv4, and tells each client how it came: `dualstack_server PORT
+//! [CLIENTS]`.
 
 use sandsock::{Address, Error, Family, Flags, ServerOptions, create_server, has_dualstack_ipv6};
 
@@ -28,7 +29,9 @@ fn main() -> Result<(), Error> {
         };
         println!("{address} came over {way}");
         // A client that has left already is no reason to stop.
-        if let Err(error) = connection.sendall(format!("you came over {way}\n").as_bytes(), Flags::NONE) {
+        if let Err(error) =
+            connection.sendall(format!("you came over {way}\n").as_bytes(), Flags::NONE)
+        {
             println!("{address}: {error}");
         }
     }

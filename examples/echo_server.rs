@@ -1,6 +1,8 @@
-//! An echo server for TCP that serves many clients at once, with one thread: `echo_server HOST PORT [CLIENTS]`.
+//! An echo server for TCP that serves many clients at once, with one thread: `echo_server HOST PORT
+//! [CLIENTS]`.
 //!
-//! No call here waits, except `poll`, which says what is ready. The server ends after so many CLIENTS, if they are given.
+//! No call here waits, except `poll`, which says what is ready. The server ends after so many
+//! CLIENTS, if they are given.
 
 use std::collections::HashMap;
 
@@ -37,7 +39,8 @@ fn main() -> Result<(), Error> {
         std::process::exit(1);
     };
 
-    // One call makes the socket, binds it and listens; this is where `tcp-listen=HOST:PORT` is needed.
+    // One call makes the socket, binds it and listens; this is where `tcp-listen=HOST:PORT` is
+    // needed.
     let server = create_server((host, port), ServerOptions::default())?;
     server.setblocking(false)?;
     println!("listening on {}", server.getsockname()?);
@@ -75,7 +78,10 @@ fn main() -> Result<(), Error> {
                 };
                 if stays {
                     // A client that has not got everything back is not listened to.
-                    poll.modify(&client.socket, if client.unsent.is_empty() { POLLIN } else { POLLOUT })?;
+                    poll.modify(
+                        &client.socket,
+                        if client.unsent.is_empty() { POLLIN } else { POLLOUT },
+                    )?;
                 } else {
                     println!("{} left", client.address);
                     poll.unregister(&client.socket)?;

@@ -1,5 +1,5 @@
-//! Accepts over TCP and hands each connection to a worker, by its descriptor: `handover_front NAME HOST PORT [CLIENTS]`. NAME is
-//! the abstract UNIX name at which it waits for the worker.
+//! Accepts over TCP and hands each connection to a worker, by its descriptor: `handover_front NAME
+//! HOST PORT [CLIENTS]`. NAME is the abstract UNIX name at which it waits for the worker.
 
 use std::io::IoSlice;
 
@@ -25,7 +25,8 @@ fn main() -> Result<(), Error> {
     let (worker, _) = meeting.accept()?;
     for _ in 0..most {
         let (connection, client) = server.accept()?;
-        // `ancillary=rights:send` grants it. What the worker gets is the connection itself; ours is closed here.
+        // `ancillary=rights:send` grants it. What the worker gets is the connection itself; ours is
+        // closed here.
         worker.send_fds(&[IoSlice::new(b"c")], &[connection.fileno()])?;
         println!("handed over {client}");
     }
@@ -35,7 +36,9 @@ fn main() -> Result<(), Error> {
 fn parse(args: &[String]) -> Option<(&str, &str, u16, u64)> {
     match args {
         [name, host, port] => Some((name, host, port.parse().ok()?, u64::MAX)),
-        [name, host, port, clients] => Some((name, host, port.parse().ok()?, clients.parse().ok()?)),
+        [name, host, port, clients] => {
+            Some((name, host, port.parse().ok()?, clients.parse().ok()?))
+        }
         _ => None,
     }
 }

@@ -1,4 +1,5 @@
-//! Answers one HTTP request on the connection that it is started for, as a service of inetd: `sandsock serve` runs it.
+//! Answers one HTTP request on the connection that it is started for, as a service of inetd:
+//! `sandsock serve` runs it.
 
 use sandsock::{Error, Flags, Socket};
 
@@ -8,7 +9,9 @@ const HEAD_MAX: usize = 16 * 1024;
 fn main() -> Result<(), Error> {
     // The connection is descriptor 0, and all that this program has.
     let Ok(connection) = Socket::with_fileno(0, None, None, None) else {
-        eprintln!("usage: hello_http without arguments, run by `sandsock serve`, which gives it a connection");
+        eprintln!(
+            "usage: hello_http without arguments, run by `sandsock serve`, which gives it a connection"
+        );
         std::process::exit(1);
     };
     connection.settimeout_f64(Some(10.0))?;
@@ -22,7 +25,9 @@ fn main() -> Result<(), Error> {
     }
     let line = String::from_utf8_lossy(&head).lines().next().unwrap_or_default().to_owned();
     let (status, body) = match line.split(' ').collect::<Vec<_>>()[..] {
-        ["GET" | "HEAD", path, _] => ("200 OK", format!("hello {} at {path}\n", connection.getpeername()?)),
+        ["GET" | "HEAD", path, _] => {
+            ("200 OK", format!("hello {} at {path}\n", connection.getpeername()?))
+        }
         _ => ("400 Bad Request", "this is no request\n".to_owned()),
     };
     let length = body.len();

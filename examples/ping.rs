@@ -1,4 +1,5 @@
-//! Sends echo requests to an address, over IPv4 or IPv6, and prints the answers: `ping HOST [COUNT]`.
+//! Sends echo requests to an address, over IPv4 or IPv6, and prints the answers: `ping HOST
+//! [COUNT]`.
 //!
 //! It takes a ping socket, which needs no privilege, and where the system gives none a raw socket.
 
@@ -37,7 +38,9 @@ fn main() -> Result<(), Error> {
                     start.elapsed().as_secs_f64() * 1e3
                 );
             }
-            Err(error) if error.kind() == ErrorKind::TimedOut => println!("no answer from {address}: sequence {sequence}"),
+            Err(error) if error.kind() == ErrorKind::TimedOut => {
+                println!("no answer from {address}: sequence {sequence}")
+            }
             Err(error) => return Err(error),
         }
     }
@@ -57,7 +60,8 @@ fn request(v6: bool, sequence: u16) -> Vec<u8> {
     bytes
 }
 
-/// Waits for the answer with this sequence; a raw socket gets all other ICMP packets from there too.
+/// Waits for the answer with this sequence; a raw socket gets all other ICMP packets from there
+/// too.
 fn reply(socket: &Socket, v6: bool, sequence: u16, deadline: Instant) -> Result<usize, Error> {
     loop {
         // Not 0: that would be a socket that does not block.
@@ -65,7 +69,11 @@ fn reply(socket: &Socket, v6: bool, sequence: u16, deadline: Instant) -> Result<
         socket.settimeout(Some(left))?;
         let (packet, _) = socket.recvfrom(2048, Flags::NONE)?;
         // A raw IPv4 socket gives the IP header too, whose length is in words.
-        let header = if !v6 && socket.kind() == SOCK_RAW.into() { usize::from(packet[0] & 15) * 4 } else { 0 };
+        let header = if !v6 && socket.kind() == SOCK_RAW.into() {
+            usize::from(packet[0] & 15) * 4
+        } else {
+            0
+        };
         let icmp = packet.get(header..).unwrap_or_default();
         let wanted = if v6 { 129 } else { 0 };
         if icmp.first() == Some(&wanted) && icmp.get(6..8) == Some(&sequence.to_be_bytes()) {

@@ -1,22 +1,31 @@
-//! A server that may listen on one port and do nothing else. To each client it says what happened when it tried:
-//! `restricted_server HOST PORT [CLIENTS]`.
+//! A server that may listen on one port and do nothing else. To each client it says what happened
+//! when it tried: `restricted_server HOST PORT [CLIENTS]`.
 //!
 //! It ends with an error if anything that it tried was allowed.
 
 use sandsock::constants::{AF_INET, AF_UNIX, SO_MARK, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET};
 use sandsock::{
-    AddressInfoFlags, Error, ErrorKind, Family, Flags, ServerOptions, Socket, SocketType, create_server, getaddrinfo,
+    AddressInfoFlags, Error, ErrorKind, Family, Flags, ServerOptions, Socket, SocketType,
+    create_server, getaddrinfo,
 };
 
 /// What a server might do behind its operator's back, on the connection to a client or beside it.
 type Act = fn(&Socket) -> Result<(), Error>;
 const FORBIDDEN: [(&str, Act); 6] = [
-    ("connect to 192.0.2.1:443", |_| Socket::new(AF_INET, SOCK_STREAM, 0)?.connect(("192.0.2.1", 443))),
-    ("listen on port 8022 too", |_| create_server(("127.0.0.1", 8022), ServerOptions::default()).map(drop)),
-    ("send a datagram to 192.0.2.1:53", |_| {
-        Socket::new(AF_INET, SOCK_DGRAM, 0)?.sendto(b"secret", Flags::NONE, ("192.0.2.1", 53)).map(drop)
+    ("connect to 192.0.2.1:443", |_| {
+        Socket::new(AF_INET, SOCK_STREAM, 0)?.connect(("192.0.2.1", 443))
     }),
-    ("connect to /run/app.sock", |_| Socket::new(AF_UNIX, SOCK_STREAM, 0)?.connect("/run/app.sock")),
+    ("listen on port 8022 too", |_| {
+        create_server(("127.0.0.1", 8022), ServerOptions::default()).map(drop)
+    }),
+    ("send a datagram to 192.0.2.1:53", |_| {
+        Socket::new(AF_INET, SOCK_DGRAM, 0)?
+            .sendto(b"secret", Flags::NONE, ("192.0.2.1", 53))
+            .map(drop)
+    }),
+    ("connect to /run/app.sock", |_| {
+        Socket::new(AF_UNIX, SOCK_STREAM, 0)?.connect("/run/app.sock")
+    }),
     ("look up secret.example.com", |_| {
         let (any, stream) = (Family::UNSPEC, SocketType::STREAM);
         getaddrinfo("secret.example.com", 443, any, stream, 0, AddressInfoFlags::NONE).map(drop)
@@ -41,9 +50,11 @@ fn main() -> Result<(), Error> {
         for (what, act) in FORBIDDEN {
             let outcome = match act(&connection) {
                 Ok(()) => "ALLOWED".to_owned(),
-                // The policy's decision, which is never mixed up with the kernel's. Its text names the missing grant;
-                // error.grant() has it alone.
-                Err(error) if error.kind() == ErrorKind::Denied => format!("refused: {}", error.strerror()),
+                // The policy's decision, which is never mixed up with the kernel's. Its text names
+                // the missing grant; error.grant() has it alone.
+                Err(error) if error.kind() == ErrorKind::Denied => {
+                    format!("refused: {}", error.strerror())
+                }
                 Err(error) => format!("ALLOWED, and the kernel said: {error}"),
             };
             allowed += i32::from(outcome.starts_with("ALLOWED"));

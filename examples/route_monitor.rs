@@ -1,5 +1,5 @@
-//! Prints the machine's links and addresses, and then what comes and goes: `route_monitor COUNT`, COUNT being how many events
-//! to wait for.
+//! Prints the machine's links and addresses, and then what comes and goes: `route_monitor COUNT`,
+//! COUNT being how many events to wait for.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -22,12 +22,15 @@ const DONE: u16 = 3;
 
 fn main() -> Result<(), Error> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let Some(count) = args.first().filter(|_| args.len() == 1).and_then(|count| count.parse::<u64>().ok()) else {
+    let Some(count) =
+        args.first().filter(|_| args.len() == 1).and_then(|count| count.parse::<u64>().ok())
+    else {
         eprintln!("usage: route_monitor COUNT");
         std::process::exit(1);
     };
 
-    // `netlink=route:read` grants dumps and events. A message that would change something needs `netlink=route:write`.
+    // `netlink=route:read` grants dumps and events. A message that would change something needs
+    // `netlink=route:write`.
     let events = Socket::new(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)?;
     let groups = LINKS | NEIGHBOURS | IPV4_ADDRESSES | IPV4_ROUTES | IPV6_ADDRESSES | IPV6_ROUTES;
     events.bind(Address::Netlink(0, groups))?;
@@ -49,7 +52,8 @@ fn main() -> Result<(), Error> {
 /// Prints all that there is of a kind.
 fn dump(kind: u16) -> Result<(), Error> {
     let socket = Socket::new(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)?;
-    // struct nlmsghdr: length, type, flags (a request for all), sequence, port. Then zeros: of every family.
+    // struct nlmsghdr: length, type, flags (a request for all), sequence, port. Then zeros: of
+    // every family.
     let mut request = 32u32.to_ne_bytes().to_vec();
     request.extend(kind.to_ne_bytes());
     request.extend(0x301u16.to_ne_bytes());
@@ -99,9 +103,13 @@ fn address(bytes: &[u8]) -> String {
     <[u8; 16]>::try_from(bytes).map_or_else(|_| "?".into(), |v6| Ipv6Addr::from(v6).to_string())
 }
 
-/// One line about a message. New and gone follow one another in the types, for links, addresses, routes and neighbours.
+/// One line about a message. New and gone follow one another in the types, for links, addresses,
+/// routes and neighbours.
 fn describe(kind: u16, body: &[u8]) -> String {
-    let number = |at: usize| body.get(at..at + 4).map_or(0, |four| u32::from_ne_bytes([four[0], four[1], four[2], four[3]]));
+    let number = |at: usize| {
+        body.get(at..at + 4)
+            .map_or(0, |four| u32::from_ne_bytes([four[0], four[1], four[2], four[3]]))
+    };
     let gone = if kind % 4 == 1 { "gone: " } else { "" };
     match kind & !3 {
         NEW_LINK => {
@@ -111,8 +119,14 @@ fn describe(kind: u16, body: &[u8]) -> String {
             format!("{gone}link {} {name} {state}", number(4))
         }
         20 => {
-            let of = attribute(body, 8, 2).or_else(|| attribute(body, 8, 1)).map_or_else(|| "?".into(), address);
-            format!("{gone}address {of}/{} on link {}", body.get(1).copied().unwrap_or_default(), number(4))
+            let of = attribute(body, 8, 2)
+                .or_else(|| attribute(body, 8, 1))
+                .map_or_else(|| "?".into(), address);
+            format!(
+                "{gone}address {of}/{} on link {}",
+                body.get(1).copied().unwrap_or_default(),
+                number(4)
+            )
         }
         24 => {
             let any = match body.first().map(|&family| i32::from(family)) {

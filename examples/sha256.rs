@@ -1,6 +1,8 @@
-//! Prints the SHA-256 of a file, or of standard input (`-`), by the kernel's own hash: `sha256 PATH`.
+//! Prints the SHA-256 of a file, or of standard input (`-`), by the kernel's own hash: `sha256
+//! PATH`.
 //!
-//! A file in a folder of `--dir FOLDER:ro` goes from the disk's cache to the hash inside of the kernel; its bytes never come into the guest.
+//! A file in a folder of `--dir FOLDER:ro` goes from the disk's cache to the hash inside of the
+//! kernel; its bytes never come into the guest.
 
 use std::io::Read;
 

@@ -1,5 +1,5 @@
-//! Prints the IPv4 packets of one protocol that pass an interface: `sniffer INTERFACE PROTOCOL [COUNT]`, PROTOCOL being icmp,
-//! tcp, udp or a number.
+//! Prints the IPv4 packets of one protocol that pass an interface: `sniffer INTERFACE PROTOCOL
+//! [COUNT]`, PROTOCOL being icmp, tcp, udp or a number.
 //!
 //! The choice is made in the kernel, by a filter: a program of four instructions.
 
@@ -9,14 +9,19 @@ use sandsock::{Address, Error, Flags, OptionValue, Socket};
 /// linux/if_ether.h: ETH_P_IP.
 const IP: u16 = 0x0800;
 
-/// A classic BPF program (man 7 socket, SO_ATTACH_FILTER): lets packets pass whose tenth byte, IP's protocol, is this one.
-/// Each instruction is its code, how far to jump if true and if false, and its operand.
+/// A classic BPF program (man 7 socket, SO_ATTACH_FILTER): lets packets pass whose tenth byte, IP's
+/// protocol, is this one. Each instruction is its code, how far to jump if true and if false, and
+/// its operand.
 fn filter(protocol: u8) -> Vec<u8> {
     const LOAD_BYTE: u16 = 0x30;
     const JUMP_IF_EQUAL: u16 = 0x15;
     const RETURN: u16 = 0x06;
-    let program: [(u16, u8, u8, u32); 4] =
-        [(LOAD_BYTE, 0, 0, 9), (JUMP_IF_EQUAL, 0, 1, protocol.into()), (RETURN, 0, 0, u32::MAX), (RETURN, 0, 0, 0)];
+    let program: [(u16, u8, u8, u32); 4] = [
+        (LOAD_BYTE, 0, 0, 9),
+        (JUMP_IF_EQUAL, 0, 1, protocol.into()),
+        (RETURN, 0, 0, u32::MAX),
+        (RETURN, 0, 0, 0),
+    ];
     let instruction = |(code, yes, no, operand): (u16, u8, u8, u32)| {
         [&code.to_ne_bytes()[..], &[yes, no], &operand.to_ne_bytes()].concat()
     };
@@ -30,7 +35,8 @@ fn main() -> Result<(), Error> {
         std::process::exit(1);
     };
 
-    // SOCK_DGRAM: the packets without the link's header. Nothing comes in before the bind, so the filter sees all of it.
+    // SOCK_DGRAM: the packets without the link's header. Nothing comes in before the bind, so the
+    // filter sees all of it.
     let socket = Socket::new(AF_PACKET, SOCK_DGRAM, 0)?;
     socket.setsockopt(SOL_SOCKET, SO_ATTACH_FILTER, OptionValue::Bytes(&filter(protocol)))?;
     // `packet=INTERFACE:ip` grants this.
@@ -40,7 +46,8 @@ fn main() -> Result<(), Error> {
     while seen < count {
         let (packet, from) = socket.recvfrom(64 * 1024, Flags::NONE)?;
         // The loopback shows each packet twice: as it leaves, and as it comes.
-        let leaves = matches!(from, Address::Packet(_, _, kind, ..) if i32::from(kind) == PACKET_OUTGOING);
+        let leaves =
+            matches!(from, Address::Packet(_, _, kind, ..) if i32::from(kind) == PACKET_OUTGOING);
         if leaves && interface == "lo" {
             continue;
         }
@@ -53,12 +60,19 @@ fn main() -> Result<(), Error> {
 /// Who speaks to whom, and how much.
 fn describe(packet: &[u8]) -> String {
     let Some(header) = packet.get(..20) else { return format!("{} bytes", packet.len()) };
-    let address = |at: usize| format!("{}.{}.{}.{}", header[at], header[at + 1], header[at + 2], header[at + 3]);
+    let address = |at: usize| {
+        format!("{}.{}.{}.{}", header[at], header[at + 1], header[at + 2], header[at + 3])
+    };
     let rest = packet.get(usize::from(header[0] & 15) * 4..).unwrap_or_default();
-    let port = |at: usize| rest.get(at..at + 2).map_or(0, |two| u16::from_be_bytes([two[0], two[1]]));
+    let port =
+        |at: usize| rest.get(at..at + 2).map_or(0, |two| u16::from_be_bytes([two[0], two[1]]));
     let (from, to) = (address(12), address(16));
     match header[9] {
-        1 => format!("icmp {from} > {to}, type {}, {} bytes", rest.first().copied().unwrap_or_default(), packet.len()),
+        1 => format!(
+            "icmp {from} > {to}, type {}, {} bytes",
+            rest.first().copied().unwrap_or_default(),
+            packet.len()
+        ),
         6 => format!("tcp {from}:{} > {to}:{}, {} bytes", port(0), port(2), packet.len()),
         17 => format!("udp {from}:{} > {to}:{}, {} bytes", port(0), port(2), packet.len()),
         other => format!("protocol {other} {from} > {to}, {} bytes", packet.len()),

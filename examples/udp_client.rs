@@ -1,4 +1,5 @@
-//! Sends TEXT as a datagram and prints the answer, with three attempts: `udp_client HOST PORT TEXT`.
+//! Sends TEXT as a datagram and prints the answer, with three attempts: `udp_client HOST PORT
+//! TEXT`.
 
 use std::time::Duration;
 
@@ -23,7 +24,9 @@ fn main() -> Result<(), Error> {
                 return Ok(());
             }
             // Datagrams get lost.
-            Err(error) if error.kind() == ErrorKind::TimedOut => println!("attempt {attempt}: no answer"),
+            Err(error) if error.kind() == ErrorKind::TimedOut => {
+                println!("attempt {attempt}: no answer")
+            }
             Err(error) => return Err(error),
         }
     }

@@ -16,7 +16,8 @@ fn main() -> Result<(), Error> {
     println!("bound to {}", socket.getsockname()?);
 
     for _ in 0..most {
-        // Datagrams arrive from those alone to whom `udp-send` or from whom `udp-receive` is granted; the host drops others.
+        // Datagrams arrive from those alone to whom `udp-send` or from whom `udp-receive` is
+        // granted; the host drops others.
         let (data, sender) = socket.recvfrom(64 * 1024, Flags::NONE)?;
         println!("{} bytes from {sender}", data.len());
         socket.sendto(&data, Flags::NONE, &sender)?;

@@ -1,4 +1,5 @@
-//! Sends TEXT to a UNIX socket and prints what comes back: `unix_client PATH TEXT`. `@NAME` is an abstract name.
+//! Sends TEXT to a UNIX socket and prints what comes back: `unix_client PATH TEXT`. `@NAME` is an
+//! abstract name.
 
 use std::io::Read;
 

@@ -1,4 +1,5 @@
-//! An echo server on a UNIX socket: `unix_server PATH [CLIENTS]`. `@NAME` instead of a path is an abstract name.
+//! An echo server on a UNIX socket: `unix_server PATH [CLIENTS]`. `@NAME` instead of a path is an
+//! abstract name.
 
 use sandsock::constants::{AF_UNIX, SOCK_STREAM};
 use sandsock::{Error, Flags, Socket};
@@ -11,7 +12,8 @@ fn main() -> Result<(), Error> {
     };
 
     let server = Socket::new(AF_UNIX, SOCK_STREAM, 0)?;
-    // The path is the host's own. `unix-bind=PATH` grants it; a file that is there already stays, and the bind fails.
+    // The path is the host's own. `unix-bind=PATH` grants it; a file that is there already stays,
+    // and the bind fails.
     server.bind(name(path))?;
     server.listen(None)?;
     println!("listening on {}", server.getsockname()?);

@@ -1,11 +1,14 @@
-//! The numbers of the socket API, by name: families, types, protocols, levels, options, flags, events, codes of look-ups.
+//! The numbers of the socket API, by name: families, types, protocols, levels, options, flags,
+//! events, codes of look-ups.
 //!
-//! All of them are Linux's generic values, with 64-bit time where an option has two numbers (`SO_RCVTIMEO` is 20,
-//! `SO_RCVTIMEO_NEW` 66). They are `i32`, as most calls take them; those that use bit 31 or are unsigned by nature are `u32`.
+//! All of them are Linux's generic values, with 64-bit time where an option has two numbers
+//! (`SO_RCVTIMEO` is 20, `SO_RCVTIMEO_NEW` 66). They are `i32`, as most calls take them; those that
+//! use bit 31 or are unsigned by nature are `u32`.
 //!
-//! [`SOCKET_MODULE`] holds what the newest CPython's `socket` module has on Linux when it was built with every header;
-//! [`CONSTANTS`] holds these and more: poll and epoll events, h_errno codes, and numbers that the `socket` module has no names for;
-//! [`FOREIGN`] those that the module has on other systems alone.
+//! [`SOCKET_MODULE`] holds what the newest CPython's `socket` module has on Linux when it was built
+//! with every header; [`CONSTANTS`] holds these and more: poll and epoll events, h_errno codes, and
+//! numbers that the `socket` module has no names for; [`FOREIGN`] those that the module has on
+//! other systems alone.
 #![allow(non_upper_case_globals)] // AF_DECnet is spelled so in C and Python.
 
 /// Defines the constants of groups and a table of them; the names in it are sorted (a test looks).
@@ -26,8 +29,9 @@ macro_rules! constants {
 }
 
 constants! {
-    /// The integers of the newest CPython's `socket` module on Linux, sorted by name. `has_ipv6` is [`HAS_IPV6`], and what it
-    /// takes from `errno` (`EBADF`, `EAGAIN`, `EWOULDBLOCK`) is in [`crate::errno`].
+    /// The integers of the newest CPython's `socket` module on Linux, sorted by name. `has_ipv6` is
+    /// [`HAS_IPV6`], and what it takes from `errno` (`EBADF`, `EAGAIN`, `EWOULDBLOCK`) is in
+    /// [`crate::errno`].
     SOCKET_MODULE:
     "Address family", i32 {
         AF_ALG = 38, AF_APPLETALK = 5, AF_ASH = 18, AF_ATMPVC = 8, AF_ATMSVC = 20, AF_AX25 = 3, AF_BLUETOOTH = 31, AF_BRIDGE = 7,
@@ -371,8 +375,9 @@ constants! {
 }
 
 constants! {
-    /// The integers that the newest CPython's `socket` module has on Windows, macOS or a BSD alone, with their values there, sorted
-    /// by name. What takes them answers EOPNOTSUPP, EAFNOSUPPORT or ENOPROTOOPT on Linux, or means something else.
+    /// The integers that the newest CPython's `socket` module has on Windows, macOS or a BSD alone,
+    /// with their values there, sorted by name. What takes them answers EOPNOTSUPP, EAFNOSUPPORT or
+    /// ENOPROTOOPT on Linux, or means something else.
     FOREIGN:
     "Address family of another system", i32 {
         AF_DIVERT = 44, AF_HYPERV = 34, AF_LINK = 18, AF_SYSTEM = 32,
@@ -428,7 +433,8 @@ constants! {
 }
 
 /// Every name that Linux has with its number, sorted by name.
-pub static CONSTANTS: &[(&str, i64)] = &merged::<{ SOCKET_MODULE.len() + MORE.len() }>(SOCKET_MODULE, MORE);
+pub static CONSTANTS: &[(&str, i64)] =
+    &merged::<{ SOCKET_MODULE.len() + MORE.len() }>(SOCKET_MODULE, MORE);
 
 /// The number of a name, for example 2 for `AF_INET`.
 #[must_use]
@@ -445,7 +451,8 @@ pub const BDADDR_LOCAL: &str = "00:00:00:FF:FF:FF";
 /// The names of the `socket` module whose values are strings, sorted by name.
 pub static STRINGS: &[(&str, &str)] = &[("BDADDR_ANY", BDADDR_ANY), ("BDADDR_LOCAL", BDADDR_LOCAL)];
 
-/// The strings that the module has on Windows alone, for AF_HYPERV: identifiers of partitions, sorted by name.
+/// The strings that the module has on Windows alone, for AF_HYPERV: identifiers of partitions,
+/// sorted by name.
 pub static FOREIGN_STRINGS: &[(&str, &str)] = &[
     ("HV_GUID_BROADCAST", "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF"),
     ("HV_GUID_CHILDREN", "90DB8B89-0D35-4F79-8CE9-49EA0AC8B7CD"),
@@ -458,8 +465,8 @@ pub static FOREIGN_STRINGS: &[(&str, &str)] = &[
 /// Python's `has_ipv6`: the library was built for IPv6, which says nothing about the machine.
 pub const HAS_IPV6: bool = true;
 
-/// glibc's `gai_strerror` text of an `EAI_*` code. None for every other code, and for `EAI_OVERFLOW`, for which glibc has no
-/// text either: it says `Unknown error`.
+/// glibc's `gai_strerror` text of an `EAI_*` code. None for every other code, and for
+/// `EAI_OVERFLOW`, for which glibc has no text either: it says `Unknown error`.
 #[must_use]
 pub fn address_info_text(code: i32) -> Option<&'static str> {
     Some(match code {
@@ -484,8 +491,8 @@ pub fn address_info_text(code: i32) -> Option<&'static str> {
     })
 }
 
-/// glibc's `hstrerror` text of an `h_errno`. None for a code that is none: glibc says `Unknown resolver error`, or
-/// `Resolver internal error` below -1.
+/// glibc's `hstrerror` text of an `h_errno`. None for a code that is none: glibc says `Unknown
+/// resolver error`, or `Resolver internal error` below -1.
 #[must_use]
 pub fn host_text(code: i32) -> Option<&'static str> {
     Some(match code {
@@ -500,7 +507,10 @@ pub fn host_text(code: i32) -> Option<&'static str> {
 }
 
 /// Merges two sorted tables at compile time, so that the numbers are written down once.
-const fn merged<const N: usize>(left: &[(&'static str, i64)], right: &[(&'static str, i64)]) -> [(&'static str, i64); N] {
+const fn merged<const N: usize>(
+    left: &[(&'static str, i64)],
+    right: &[(&'static str, i64)],
+) -> [(&'static str, i64); N] {
     let mut rows = [("", 0); N];
     let (mut l, mut r) = (0, 0);
     while l + r < N {

@@ -1,7 +1,7 @@
 //! The one table of ioctl requests, with what each needs.
 //!
-//! **A number that has no row is unknown** (ENOTTY): what a request reads and writes is known of these alone, and many others
-//! hold pointers. Numbers and layouts are those of 64-bit Linux.
+//! **A number that has no row is unknown** (ENOTTY): what a request reads and writes is known of
+//! these alone, and many others hold pointers. Numbers and layouts are those of 64-bit Linux.
 
 use crate::option::Access;
 
@@ -12,8 +12,8 @@ pub enum Shape {
     Integer,
     /// `struct ifreq` (man 7 netdevice), 40 bytes: a name of 16 and a union of 24.
     Interface,
-    /// An array of `struct ifreq`. The kernel's `struct ifconf` holds a pointer, so the host makes that: the argument's length
-    /// is the room, and the answer is cut to what was filled.
+    /// An array of `struct ifreq`. The kernel's `struct ifconf` holds a pointer, so the host makes
+    /// that: the argument's length is the room, and the answer is cut to what was filled.
     InterfaceList,
     /// `struct timeval` or `struct timespec`, 16 bytes.
     Time,
@@ -61,8 +61,12 @@ pub fn by_name(name: &str) -> Option<&'static Ioctl> {
 }
 
 /// Names that stand for another row's number: `(alias, name)`.
-pub static ALIASES: &[(&str, &str)] =
-    &[("SIOCINQ", "FIONREAD"), ("SIOGIFINDEX", "SIOCGIFINDEX"), ("TIOCINQ", "FIONREAD"), ("TIOCOUTQ", "SIOCOUTQ")];
+pub static ALIASES: &[(&str, &str)] = &[
+    ("SIOCINQ", "FIONREAD"),
+    ("SIOGIFINDEX", "SIOCGIFINDEX"),
+    ("TIOCINQ", "FIONREAD"),
+    ("TIOCOUTQ", "SIOCOUTQ"),
+];
 
 const BIT: Access = Access::Refused("the bit is set by set-nonblocking");
 const SIGNALS: Access = Access::Refused("it asks for signals, of which a guest has none");

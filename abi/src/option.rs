@@ -1,15 +1,17 @@
 //! The one table of socket options and control messages, with what each needs.
 //!
-//! **A pair of level and number that has no row is denied.** So are netfilter's options (IPPROTO_IP and IPPROTO_IPV6, 64 to 83),
-//! the multicast router's (200 and up), IPsec's and TLS's keys, and whatever a later kernel adds: a new option gets a
-//! row when somebody has looked at it.
+//! **A pair of level and number that has no row is denied.** So are netfilter's options (IPPROTO_IP
+//! and IPPROTO_IPV6, 64 to 83), the multicast router's (200 and up), IPsec's and TLS's keys, and
+//! whatever a later kernel adds: a new option gets a row when somebody has looked at it.
 //!
-//! The rows are those of AF_INET, AF_INET6, AF_UNIX, AF_PACKET, AF_NETLINK, AF_CAN, AF_ALG, AF_TIPC, AF_VSOCK and AF_RDS sockets, and
-//! SOL_SOCKET's for all families. Levels 0, 6 and 17 are also SOL_HCI, SOL_L2CAP and SOL_SCO: AF_BLUETOOTH's levels stand in a part
-//! of the table of their own, [`BLUETOOTH`].
+//! The rows are those of AF_INET, AF_INET6, AF_UNIX, AF_PACKET, AF_NETLINK, AF_CAN, AF_ALG,
+//! AF_TIPC, AF_VSOCK and AF_RDS sockets, and SOL_SOCKET's for all families. Levels 0, 6 and 17 are
+//! also SOL_HCI, SOL_L2CAP and SOL_SCO: AF_BLUETOOTH's levels stand in a part of the table of their
+//! own, [`BLUETOOTH`].
 //!
-//! `SCM_RIGHTS` and `SCM_CREDENTIALS` have no row as control messages: the verb `ancillary` decides on them. (Their numbers at
-//! SOL_SOCKET, 1 and 2, are `SO_DEBUG`'s and `SO_REUSEADDR`'s, which as options have nothing to do with them.)
+//! `SCM_RIGHTS` and `SCM_CREDENTIALS` have no row as control messages: the verb `ancillary` decides
+//! on them. (Their numbers at SOL_SOCKET, 1 and 2, are `SO_DEBUG`'s and `SO_REUSEADDR`'s, which as
+//! options have nothing to do with them.)
 
 use core::fmt;
 
@@ -20,28 +22,33 @@ use crate::constants::*;
 pub enum Access {
     /// Nothing more than the grant by which it has the socket.
     Ordinary,
-    /// A grant `option=LEVEL/NAME`, except on SOCK_STREAM and SOCK_SEQPACKET, where it is ordinary. See [`Access::on`].
+    /// A grant `option=LEVEL/NAME`, except on SOCK_STREAM and SOCK_SEQPACKET, where it is ordinary.
+    /// See [`Access::on`].
     GrantedOnDatagrams,
     /// A grant `option=LEVEL/NAME`.
     Granted,
     /// The grant `raw=header`: the guest writes the whole IP header.
     Header,
-    /// A grant `multicast=GROUP` for the group in the value; any such grant where the value names none.
+    /// A grant `multicast=GROUP` for the group in the value; any such grant where the value names
+    /// none.
     Multicast,
-    /// Linux has no such use (a read-only option's set): there is nothing to guard, and the answer is ENOPROTOOPT as the kernel's
-    /// would be (on AF_UNIX, EOPNOTSUPP for every level but SOL_SOCKET).
+    /// Linux has no such use (a read-only option's set): there is nothing to guard, and the answer
+    /// is ENOPROTOOPT as the kernel's would be (on AF_UNIX, EOPNOTSUPP for every level but
+    /// SOL_SOCKET).
     Absent,
     /// No grant allows it, for this reason.
     Refused(&'static str),
 }
 
 impl Access {
-    /// The access on a socket of this type: [`Access::GrantedOnDatagrams`] becomes [`Access::Ordinary`] or
-    /// [`Access::Granted`], all others stay.
+    /// The access on a socket of this type: [`Access::GrantedOnDatagrams`] becomes
+    /// [`Access::Ordinary`] or [`Access::Granted`], all others stay.
     #[must_use]
     pub const fn on(self, socket_type: i32) -> Self {
         match self {
-            Self::GrantedOnDatagrams if matches!(socket_type, SOCK_STREAM | SOCK_SEQPACKET) => Self::Ordinary,
+            Self::GrantedOnDatagrams if matches!(socket_type, SOCK_STREAM | SOCK_SEQPACKET) => {
+                Self::Ordinary
+            }
             Self::GrantedOnDatagrams => Self::Granted,
             other => other,
         }
@@ -63,19 +70,22 @@ pub enum Shape {
     Linger,
     /// `struct timeval`: seconds and microseconds, 8 bytes each.
     Timeval,
-    /// Bytes that begin with an IPv4 multicast group: `ip_mreq`, `ip_mreqn`, `ip_mreq_source`, `ip_msfilter`.
+    /// Bytes that begin with an IPv4 multicast group: `ip_mreq`, `ip_mreqn`, `ip_mreq_source`,
+    /// `ip_msfilter`.
     GroupV4,
     /// Bytes that begin with an IPv6 multicast group: `ipv6_mreq`.
     GroupV6,
-    /// An interface index of 4 bytes, 4 bytes of padding and a multicast group as a socket address: `group_req`,
-    /// `group_source_req`, `group_filter`.
+    /// An interface index of 4 bytes, 4 bytes of padding and a multicast group as a socket address:
+    /// `group_req`, `group_source_req`, `group_filter`.
     GroupAddress,
-    /// `struct packet_mreq`: an interface index, a type, a length and 8 bytes of address. The interface is judged too.
+    /// `struct packet_mreq`: an interface index, a type, a length and 8 bytes of address. The
+    /// interface is judged too.
     PacketMembership,
     /// The number of a netlink group, which is judged by the socket's protocol.
     NetlinkGroup,
-    /// A classic BPF program. The guest gives its instructions, 8 bytes each; the kernel's `struct sock_fprog` holds a pointer,
-    /// so the host makes that and never passes on one that a guest made.
+    /// A classic BPF program. The guest gives its instructions, 8 bytes each; the kernel's `struct
+    /// sock_fprog` holds a pointer, so the host makes that and never passes on one that a guest
+    /// made.
     Program,
 }
 
@@ -104,7 +114,8 @@ pub struct SocketOption {
     pub get: Access,
     /// What setting it needs.
     pub set: Access,
-    /// What sending it as a control message needs; none where the kernel takes no such message. Receiving one needs nothing.
+    /// What sending it as a control message needs; none where the kernel takes no such message.
+    /// Receiving one needs nothing.
     pub control: Option<Access>,
 }
 
@@ -143,8 +154,9 @@ pub fn by_name(level_name: &str, name: &str) -> Option<&'static SocketOption> {
     all().find(|row| row.level_name == level_name && row.name == name)
 }
 
-/// The row of a control message that may be sent. None for one that the kernel does not take, for one that nobody has looked at,
-/// and for `SCM_RIGHTS` and `SCM_CREDENTIALS`, on which the verb `ancillary` decides.
+/// The row of a control message that may be sent. None for one that the kernel does not take, for
+/// one that nobody has looked at, and for `SCM_RIGHTS` and `SCM_CREDENTIALS`, on which the verb
+/// `ancillary` decides.
 #[must_use]
 pub fn control(level: i32, number: i32) -> Option<&'static SocketOption> {
     find(AF_UNSPEC, level, number).filter(|row| row.control.is_some())
@@ -169,13 +181,19 @@ pub static ALIASES: &[(&str, &str)] = &[
     ("SO_VM_SOCKETS_CONNECT_TIMEOUT_OLD", "SO_VM_SOCKETS_CONNECT_TIMEOUT"),
 ];
 
-const WAITS_FOR_PEER: Access =
-    Access::Refused("in other modes shutdown and close wait for the peer, whatever the socket's timeout");
-const DESCRIPTOR_NUMBER: Access = Access::Refused("its value is a descriptor number of the host's own process");
-const NEW_DESCRIPTOR: Access = Access::Refused("the kernel would open a descriptor in the host's own process");
-const READS_BUFFER: Access = Access::Refused("the kernel takes a request and its length from the answer's buffer");
-const FRAME_HEADER: Access = Access::Refused("a header before the frame would hide what the frame is");
-const HOST_MEMORY: Access = Access::Refused("the kernel would map or pin memory of the host's own process");
+const WAITS_FOR_PEER: Access = Access::Refused(
+    "in other modes shutdown and close wait for the peer, whatever the socket's timeout",
+);
+const DESCRIPTOR_NUMBER: Access =
+    Access::Refused("its value is a descriptor number of the host's own process");
+const NEW_DESCRIPTOR: Access =
+    Access::Refused("the kernel would open a descriptor in the host's own process");
+const READS_BUFFER: Access =
+    Access::Refused("the kernel takes a request and its length from the answer's buffer");
+const FRAME_HEADER: Access =
+    Access::Refused("a header before the frame would hide what the frame is");
+const HOST_MEMORY: Access =
+    Access::Refused("the kernel would map or pin memory of the host's own process");
 
 /// One row a line: `NAME: shape, get, set;` with `, control = access` where it may be sent.
 macro_rules! options {
@@ -323,8 +341,9 @@ pub static OPTIONS: &[SocketOption] = options! {
         // Shares a port that another program listens on.
         SO_REUSEPORT: Integer, Ordinary, Granted;
         SO_PASSCRED: Integer, Ordinary, Ordinary;
-        // Process, user and group ids of a peer, which on a socket of the guest's own are those of who runs the host. Without the
-        // grant the messages that SO_PASSCRED brings have those of nobody.
+        // Process, user and group ids of a peer, which on a socket of the guest's own are those of
+        // who runs the host. Without the grant the messages that SO_PASSCRED brings have those of
+        // nobody.
         SO_PEERCRED: Bytes, Granted, Absent;
         SO_RCVLOWAT: Integer, Ordinary, Ordinary;
         SO_SNDLOWAT: Integer, Ordinary, Absent;
@@ -392,7 +411,8 @@ pub static OPTIONS: &[SocketOption] = options! {
         SO_TXREHASH: Integer, Ordinary, Ordinary;
         // Marks tell of the host's routing and firewall.
         SO_RCVMARK: Integer, Ordinary, Granted;
-        // Each message then brings a descriptor of its sender's process, which the verb `ancillary` lets in or not.
+        // Each message then brings a descriptor of its sender's process, which the verb `ancillary`
+        // lets in or not.
         SO_PASSPIDFD: Integer, Ordinary, Granted;
         SO_PEERPIDFD: Integer, NEW_DESCRIPTOR, Absent;
         SO_DEVMEM_DONTNEED: Bytes, Absent, HOST_MEMORY;
@@ -470,7 +490,8 @@ pub static OPTIONS: &[SocketOption] = options! {
     // The level of AF_VSOCK's options is the family's number (linux/vm_sockets.h).
     AF_VSOCK {
         SO_VM_SOCKETS_BUFFER_SIZE: Long, Ordinary, Ordinary;
-        // The bounds of the buffer's size: without them it may take as much of the kernel's memory as its peer sends.
+        // The bounds of the buffer's size: without them it may take as much of the kernel's memory
+        // as its peer sends.
         SO_VM_SOCKETS_BUFFER_MIN_SIZE: Long, Ordinary, Granted;
         SO_VM_SOCKETS_BUFFER_MAX_SIZE: Long, Ordinary, Granted;
         // VMware's transport alone.
@@ -571,7 +592,8 @@ pub static OPTIONS: &[SocketOption] = options! {
         CAN_RAW_XL_FRAMES: Integer, Ordinary, Ordinary;
     }
     SOL_CAN_ISOTP {
-        // But for its flag CAN_ISOTP_WAIT_TX_DONE, with which a send waits in the kernel, also where it may not.
+        // But for its flag CAN_ISOTP_WAIT_TX_DONE, with which a send waits in the kernel, also
+        // where it may not.
         CAN_ISOTP_OPTS: Bytes, Ordinary, Ordinary;
         CAN_ISOTP_RECV_FC: Bytes, Ordinary, Ordinary;
         CAN_ISOTP_TX_STMIN: Integer, Ordinary, Ordinary;

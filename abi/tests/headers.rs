@@ -94,7 +94,11 @@ fn numbers() {
         }
         source.push_str("#include <stdio.h>\nint main(void) {\n");
         for (name, _) in &ours {
-            writeln!(source, "#ifdef {name}\nprintf(\"{name} %lld\\n\", (long long)({name}));\n#endif").unwrap();
+            writeln!(
+                source,
+                "#ifdef {name}\nprintf(\"{name} %lld\\n\", (long long)({name}));\n#endif"
+            )
+            .unwrap();
         }
         source.push_str("return 0; }\n");
         let Some(output) = run_c(&format!("numbers{index}"), &source) else {
@@ -113,7 +117,11 @@ fn numbers() {
             None => missing.push(*name),
         }
     }
-    println!("{} numbers compared with the headers; {} not there as macros: {missing:?}", found.len(), missing.len());
+    println!(
+        "{} numbers compared with the headers; {} not there as macros: {missing:?}",
+        found.len(),
+        missing.len()
+    );
     assert!(found.len() > 400);
 }
 
@@ -137,7 +145,8 @@ int main(void) { return 0; }
         return;
     };
     for line in output.lines() {
-        let [kind, code, text]: [&str; 3] = line.split('\t').collect::<Vec<_>>().try_into().unwrap();
+        let [kind, code, text]: [&str; 3] =
+            line.split('\t').collect::<Vec<_>>().try_into().unwrap();
         let code: i32 = code.parse().unwrap();
         // A later glibc may have found a text for it.
         if (kind, code) == ("a", EAI_OVERFLOW) {

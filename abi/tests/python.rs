@@ -1,4 +1,5 @@
-//! The tables against the machine's own python3, the reference of names, numbers, texts and classes.
+//! The tables against the machine's own python3, the reference of names, numbers, texts and
+//! classes.
 
 #![cfg(target_os = "linux")]
 
@@ -8,7 +9,8 @@ use std::process::Command;
 use sandsock_abi::constants::{CONSTANTS, SOCKET_MODULE, constant};
 use sandsock_abi::{errno, python_class};
 
-/// What the script prints, as lines of tab-separated fields; none, with the reason printed, without python3.
+/// What the script prints, as lines of tab-separated fields; none, with the reason printed, without
+/// python3.
 fn python(script: &str) -> Option<Vec<Vec<String>>> {
     let output = match Command::new("python3").args(["-c", script]).env("LC_ALL", "C").output() {
         Ok(output) => output,
@@ -47,7 +49,8 @@ print(*(f'{k}={getattr(errno, k)}' for k in dir(errno) if k[0] == 'E'), sep='\\t
         match errno::find(number) {
             Some(ours) => {
                 assert_eq!(ours.text, text);
-                // Python 3.11 has no name for EHWPOISON; where it has two names for a number, ours is one of them.
+                // Python 3.11 has no name for EHWPOISON; where it has two names for a number, ours
+                // is one of them.
                 if !code.is_empty() {
                     assert_eq!(names.get(ours.name), Some(&number), "{}", ours.name);
                 }
@@ -58,8 +61,11 @@ print(*(f'{k}={getattr(errno, k)}' for k in dir(errno) if k[0] == 'E'), sep='\\t
             }
         }
     }
-    for (name, number) in [("EWOULDBLOCK", errno::EWOULDBLOCK), ("EDEADLOCK", errno::EDEADLOCK), ("ENOTSUP", errno::ENOTSUP)]
-    {
+    for (name, number) in [
+        ("EWOULDBLOCK", errno::EWOULDBLOCK),
+        ("EDEADLOCK", errno::EDEADLOCK),
+        ("ENOTSUP", errno::ENOTSUP),
+    ] {
         assert_eq!(names.get(name), Some(&number));
     }
 }
@@ -96,7 +102,10 @@ print('text', 'has_ipv6', socket.has_ipv6, sep='\\t')
             (module, name) => {
                 assert_eq!(constant(name), Some(value.parse().unwrap()), "{module}.{name}");
                 if module == "socket" {
-                    assert!(SOCKET_MODULE.iter().any(|(ours, _)| *ours == name), "{name} is not in SOCKET_MODULE");
+                    assert!(
+                        SOCKET_MODULE.iter().any(|(ours, _)| *ours == name),
+                        "{name} is not in SOCKET_MODULE"
+                    );
                 }
                 compared += 1;
             }

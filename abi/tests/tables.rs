@@ -51,8 +51,8 @@ fn constants_are_sorted_and_found() {
     assert!(SOCKET_MODULE.iter().all(|(name, _)| !name.starts_with("POLL")));
 }
 
-/// What CPython's documentation and its headers name, beside the constants that one build of it has: what came after 3.6, the
-/// families that its build may lack, and other systems' own.
+/// What CPython's documentation and its headers name, beside the constants that one build of it
+/// has: what came after 3.6, the families that its build may lack, and other systems' own.
 const DOCUMENTED: &str = "
     TCP_FASTOPEN TCP_KEEPCNT CAN_ISOTP AF_VSOCK IOCTL_VM_SOCKETS_GET_LOCAL_CID VMADDR_CID_ANY VMADDR_CID_HOST
     VMADDR_PORT_ANY VM_SOCKETS_INVALID_VERSION SO_VM_SOCKETS_BUFFER_SIZE SO_VM_SOCKETS_BUFFER_MIN_SIZE
@@ -101,17 +101,20 @@ const DOCUMENTED: &str = "
 fn documented_names_are_there() {
     let foreign = |name: &str| FOREIGN.iter().any(|(known, _)| *known == name);
     let text = |name: &str| STRINGS.iter().chain(FOREIGN_STRINGS).any(|(known, _)| *known == name);
-    let missing: Vec<_> =
-        DOCUMENTED.split_whitespace().filter(|name| constant(name).is_none() && !foreign(name) && !text(name)).collect();
+    let missing: Vec<_> = DOCUMENTED
+        .split_whitespace()
+        .filter(|name| constant(name).is_none() && !foreign(name) && !text(name))
+        .collect();
     assert!(missing.is_empty(), "{missing:?}");
     assert!(DOCUMENTED.split_whitespace().count() > 250);
 }
 
-/// Where a name of another system has the number that its documents give it. No header of Linux has it: 26 of these were
-/// compared with the crate libc's tables of the BSDs and macOS.
+/// Where a name of another system has the number that its documents give it. No header of Linux has
+/// it: 26 of these were compared with the crate libc's tables of the BSDs and macOS.
 #[test]
 fn foreign_numbers_do_not_change_by_accident() {
-    let number = |name: &str| FOREIGN.iter().find(|(known, _)| *known == name).map(|(_, number)| *number);
+    let number =
+        |name: &str| FOREIGN.iter().find(|(known, _)| *known == name).map(|(_, number)| *number);
     for (name, wanted) in [
         ("AF_HYPERV", 34),
         ("AF_LINK", 18),
@@ -181,10 +184,18 @@ fn aliases_have_the_number_of_their_row() {
 #[test]
 fn what_is_not_in_the_table_is_not_found() {
     for number in (64..=83).chain(200..=255) {
-        assert_eq!(option::find(AF_INET, IPPROTO_IP, number), None, "netfilter or multicast router {number}");
+        assert_eq!(
+            option::find(AF_INET, IPPROTO_IP, number),
+            None,
+            "netfilter or multicast router {number}"
+        );
     }
     for number in (200..=255).chain([64, 65, 68, 80]) {
-        assert_eq!(option::find(AF_INET, IPPROTO_IPV6, number), None, "netfilter or multicast router {number}");
+        assert_eq!(
+            option::find(AF_INET, IPPROTO_IPV6, number),
+            None,
+            "netfilter or multicast router {number}"
+        );
     }
     for (level, number) in [
         (SOL_TLS, TLS_TX),
@@ -211,7 +222,8 @@ fn rights_and_credentials_are_not_options() {
     }
 }
 
-/// DESIGN's list of options that bind, connect, attach a program or raise privileges: none may be set without a grant.
+/// DESIGN's list of options that bind, connect, attach a program or raise privileges: none may be
+/// set without a grant.
 #[test]
 fn dangerous_options_need_a_grant() {
     let never_ordinary = [
@@ -283,7 +295,8 @@ fn dangerous_options_need_a_grant() {
         assert!(rows.peek().is_some(), "{name} has no row");
         for o in rows {
             for access in [o.set.on(SOCK_STREAM), o.set.on(SOCK_DGRAM)] {
-                let granted = matches!(access, Access::Granted | Access::Header | Access::Multicast);
+                let granted =
+                    matches!(access, Access::Granted | Access::Header | Access::Multicast);
                 assert!(granted || matches!(access, Access::Refused(_)), "{o}: {access:?}");
             }
         }
@@ -339,8 +352,13 @@ fn everyday_options_are_ordinary() {
         let o = row(level, name);
         assert_eq!((o.get, o.set), (Access::Ordinary, Access::Ordinary), "{o}");
     }
-    for (level, name) in [("SOL_SOCKET", "SO_ERROR"), ("SOL_SOCKET", "SO_TYPE"), ("IPPROTO_TCP", "TCP_INFO")] {
-        assert_eq!((row(level, name).get, row(level, name).set), (Access::Ordinary, Access::Absent));
+    for (level, name) in
+        [("SOL_SOCKET", "SO_ERROR"), ("SOL_SOCKET", "SO_TYPE"), ("IPPROTO_TCP", "TCP_INFO")]
+    {
+        assert_eq!(
+            (row(level, name).get, row(level, name).set),
+            (Access::Ordinary, Access::Absent)
+        );
     }
     for name in ["IPV6_HOPLIMIT", "IPV6_TCLASS"] {
         assert_eq!(row("IPPROTO_IPV6", name).control, Some(Access::Ordinary));
@@ -380,9 +398,17 @@ fn ioctls_are_sorted_and_found() {
     assert_ascending(&ioctl::ALIASES.iter().map(|(alias, _)| *alias).collect::<Vec<_>>());
     for row in IOCTLS {
         assert_eq!((ioctl::find(row.number), ioctl::by_name(row.name)), (Some(row), Some(row)));
-        assert!(matches!(row.access, Access::Ordinary | Access::Granted | Access::Refused(_)), "{}", row.name);
+        assert!(
+            matches!(row.access, Access::Ordinary | Access::Granted | Access::Refused(_)),
+            "{}",
+            row.name
+        );
         // What changes the host, or tells of its interfaces, is never ordinary.
-        assert!(row.shape != ioctl::Shape::Interface || row.access != Access::Ordinary, "{}", row.name);
+        assert!(
+            row.shape != ioctl::Shape::Interface || row.access != Access::Ordinary,
+            "{}",
+            row.name
+        );
     }
     for (alias, name) in ioctl::ALIASES {
         assert!(ioctl::by_name(alias).is_some_and(|row| row.name == *name), "{alias}");
@@ -407,14 +433,28 @@ fn bluetooth_has_rows_of_its_own() {
     assert_eq!(option::find(AF_INET, SOL_HCI, HCI_FILTER), Some(row("IPPROTO_IP", "IP_TTL")));
 }
 
-/// Every option of the internet, of UNIX sockets and of all sockets that Python has a name for is in the table, as an option, a
-/// control message or an alias.
+/// Every option of the internet, of UNIX sockets and of all sockets that Python has a name for is
+/// in the table, as an option, a control message or an alias.
 #[test]
 fn pythons_options_have_rows() {
     let prefixes = ["SO_", "IP_", "IPV6_", "TCP_", "UDP_", "UDPLITE_"];
     // Values, not options; and other families' own, whose rows are theirs.
-    let none = ["IP_DEFAULT_MULTICAST_LOOP", "IP_DEFAULT_MULTICAST_TTL", "IP_MAX_MEMBERSHIPS", "IPV6_RTHDR_TYPE_0"];
-    let others = ["SO_J1939_", "SO_VM_SOCKETS_", "SO_RDS_", "SO_BTH_", "SO_HCI_", "SO_L2CAP_", "SO_RFCOMM_", "SO_SCO_"];
+    let none = [
+        "IP_DEFAULT_MULTICAST_LOOP",
+        "IP_DEFAULT_MULTICAST_TTL",
+        "IP_MAX_MEMBERSHIPS",
+        "IPV6_RTHDR_TYPE_0",
+    ];
+    let others = [
+        "SO_J1939_",
+        "SO_VM_SOCKETS_",
+        "SO_RDS_",
+        "SO_BTH_",
+        "SO_HCI_",
+        "SO_L2CAP_",
+        "SO_RFCOMM_",
+        "SO_SCO_",
+    ];
     let mut count = 0;
     for (name, number) in SOCKET_MODULE {
         let ours = prefixes.iter().any(|prefix| name.starts_with(prefix));

@@ -11,7 +11,8 @@ use std::{
 
 use sandsock_abi::{
     constants::{
-        BTPROTO_HCI, BTPROTO_L2CAP, BTPROTO_RFCOMM, BTPROTO_SCO, CAN_BCM, CAN_ISOTP, CAN_J1939, CAN_RAW, EAI_NONAME,
+        BTPROTO_HCI, BTPROTO_L2CAP, BTPROTO_RFCOMM, BTPROTO_SCO, CAN_BCM, CAN_ISOTP, CAN_J1939,
+        CAN_RAW, EAI_NONAME,
     },
     errno,
 };
@@ -22,8 +23,9 @@ use crate::{
         descriptors::Descriptor,
         syscalls,
         types::{
-            self, BluetoothAddress, CanAddress, CanDetail, CanIsotp, CanJ1939, Inet6Address, InetAddress, L2capAddress,
-            NetlinkAddress, PacketAddress, QipcrtrAddress, RfcommAddress, UnixAddress, VsockAddress,
+            self, BluetoothAddress, CanAddress, CanDetail, CanIsotp, CanJ1939, Inet6Address,
+            InetAddress, L2capAddress, NetlinkAddress, PacketAddress, QipcrtrAddress,
+            RfcommAddress, UnixAddress, VsockAddress,
         },
     },
 };
@@ -33,28 +35,31 @@ const SUN_PATH: usize = 108;
 
 /// A socket's address, as a result.
 ///
-/// It shows as Python shows it: `('127.0.0.1', 80)`, `('::1', 80, 0, 0)`, `'/run/app.sock'`, `b'\x00abstract'`, `None`. It can
-/// be given back as an argument.
+/// It shows as Python shows it: `('127.0.0.1', 80)`, `('::1', 80, 0, 0)`, `'/run/app.sock'`,
+/// `b'\x00abstract'`, `None`. It can be given back as an argument.
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Address {
-    /// Python's `None`: the kernel gave no address, as to `recvfrom` on a connected stream. As an argument it is a TypeError;
-    /// what dissolves a datagram socket's association is `Other(raw::types::Address::Unspec)`.
+    /// Python's `None`: the kernel gave no address, as to `recvfrom` on a connected stream. As an
+    /// argument it is a TypeError; what dissolves a datagram socket's association is
+    /// `Other(raw::types::Address::Unspec)`.
     #[default]
     None,
     /// AF_INET (man 7 ip): host and port.
     Inet(Ipv4Addr, u16),
     /// AF_INET6 (man 7 ipv6): host, port, flow information, scope id.
     Inet6(Ipv6Addr, u16, u32, u32),
-    /// AF_UNIX (man 7 unix): a path; or a NUL and an abstract name; or nothing, for a socket without a name.
+    /// AF_UNIX (man 7 unix): a path; or a NUL and an abstract name; or nothing, for a socket
+    /// without a name.
     Unix(Vec<u8>),
     /// AF_NETLINK (man 7 netlink): port id and groups. Both 0 is the kernel.
     Netlink(u32, u32),
-    /// AF_PACKET (man 7 packet): the interface's name, the protocol in host order, the packet's type (PACKET_HOST and its kin),
-    /// the hardware's type, the hardware address.
+    /// AF_PACKET (man 7 packet): the interface's name, the protocol in host order, the packet's
+    /// type (PACKET_HOST and its kin), the hardware's type, the hardware address.
     Packet(String, u16, u8, u16, Vec<u8>),
-    /// AF_CAN (the kernel's Documentation/networking/can.rst): the interface's name, empty for any, and what the protocol adds:
-    /// nothing for CAN_RAW and CAN_BCM, a pair of identifiers for CAN_ISOTP, NAME, group and node for CAN_J1939.
+    /// AF_CAN (the kernel's Documentation/networking/can.rst): the interface's name, empty for any,
+    /// and what the protocol adds: nothing for CAN_RAW and CAN_BCM, a pair of identifiers for
+    /// CAN_ISOTP, NAME, group and node for CAN_J1939.
     Can(String, CanDetail),
     /// AF_VSOCK (man 7 vsock): context id and port.
     Vsock(u32, u32),
@@ -106,17 +111,24 @@ impl Address {
 impl From<types::Address> for Address {
     fn from(address: types::Address) -> Self {
         match address {
-            types::Address::Inet(InetAddress { address: (a, b, c, d), port }) => Self::Inet(Ipv4Addr::new(a, b, c, d), port),
-            types::Address::Inet6(Inet6Address { address: (a, b, c, d, e, f, g, h), port, flow_info, scope_id }) => {
-                Self::Inet6(Ipv6Addr::new(a, b, c, d, e, f, g, h), port, flow_info, scope_id)
+            types::Address::Inet(InetAddress { address: (a, b, c, d), port }) => {
+                Self::Inet(Ipv4Addr::new(a, b, c, d), port)
             }
+            types::Address::Inet6(Inet6Address {
+                address: (a, b, c, d, e, f, g, h),
+                port,
+                flow_info,
+                scope_id,
+            }) => Self::Inet6(Ipv6Addr::new(a, b, c, d, e, f, g, h), port, flow_info, scope_id),
             types::Address::Unix(UnixAddress::Unnamed) => Self::Unix(Vec::new()),
             types::Address::Unix(UnixAddress::Path(path)) => Self::Unix(path),
             types::Address::Unix(UnixAddress::Abstract(mut name)) => {
                 name.insert(0, 0);
                 Self::Unix(name)
             }
-            types::Address::Netlink(NetlinkAddress { port_id, groups }) => Self::Netlink(port_id, groups),
+            types::Address::Netlink(NetlinkAddress { port_id, groups }) => {
+                Self::Netlink(port_id, groups)
+            }
             types::Address::Vsock(VsockAddress { cid, port }) => Self::Vsock(cid, port),
             types::Address::Qipcrtr(QipcrtrAddress { node, port }) => Self::Qipcrtr(node, port),
             other => Self::Other(other),
@@ -134,7 +146,9 @@ impl From<SocketAddr> for Address {
     fn from(address: SocketAddr) -> Self {
         match address {
             SocketAddr::V4(address) => Self::Inet(*address.ip(), address.port()),
-            SocketAddr::V6(address) => Self::Inet6(*address.ip(), address.port(), address.flowinfo(), address.scope_id()),
+            SocketAddr::V6(address) => {
+                Self::Inet6(*address.ip(), address.port(), address.flowinfo(), address.scope_id())
+            }
         }
     }
 }
@@ -146,7 +160,9 @@ impl TryFrom<Address> for SocketAddr {
     fn try_from(address: Address) -> Result<Self, Address> {
         match address {
             Address::Inet(host, port) => Ok(Self::from((host, port))),
-            Address::Inet6(host, port, flow, scope) => Ok(Self::V6(SocketAddrV6::new(host, port, flow, scope))),
+            Address::Inet6(host, port, flow, scope) => {
+                Ok(Self::V6(SocketAddrV6::new(host, port, flow, scope)))
+            }
             other => Err(other),
         }
     }
@@ -163,7 +179,9 @@ impl fmt::Display for Address {
             }
             Self::Unix(name) if name.first() == Some(&0) => f.write_str(&bytes_repr(name)),
             Self::Unix(name) => f.write_str(&str_repr(name)),
-            Self::Netlink(first, second) | Self::Vsock(first, second) | Self::Qipcrtr(first, second) => {
+            Self::Netlink(first, second)
+            | Self::Vsock(first, second)
+            | Self::Qipcrtr(first, second) => {
                 write!(f, "({first}, {second})")
             }
             Self::Packet(interface, protocol, kind, hardware, address) => {
@@ -190,9 +208,13 @@ impl fmt::Display for Address {
 /// The tuple of a family that has no case of its own here.
 fn tuple(address: &types::Address, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     use types::Address as Raw;
-    let device = |(a, b, c, d, e, g): types::BluetoothDevice| format!("'{a:02X}:{b:02X}:{c:02X}:{d:02X}:{e:02X}:{g:02X}'");
+    let device = |(a, b, c, d, e, g): types::BluetoothDevice| {
+        format!("'{a:02X}:{b:02X}:{c:02X}:{d:02X}:{e:02X}:{g:02X}'")
+    };
     match address {
-        Raw::Rds(InetAddress { address: (a, b, c, d), port }) => write!(f, "('{}', {port})", Ipv4Addr::new(*a, *b, *c, *d)),
+        Raw::Rds(InetAddress { address: (a, b, c, d), port }) => {
+            write!(f, "('{}', {port})", Ipv4Addr::new(*a, *b, *c, *d))
+        }
         Raw::Tipc(address) => {
             let types::TipcAddress { address_type, scope, v1, v2, v3 } = address;
             write!(f, "({address_type}, {v1}, {v2}, {v3}, {scope})")
@@ -208,12 +230,19 @@ fn tuple(address: &types::Address, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             }
             f.write_str(")")
         }
-        Raw::Bluetooth(BluetoothAddress::Rfcomm(address)) => write!(f, "({}, {})", device(address.device), address.channel),
-        Raw::Bluetooth(BluetoothAddress::Hci(address)) if address.channel == 0 => write!(f, "{}", address.adapter),
-        Raw::Bluetooth(BluetoothAddress::Hci(address)) => write!(f, "({}, {})", address.adapter, address.channel),
+        Raw::Bluetooth(BluetoothAddress::Rfcomm(address)) => {
+            write!(f, "({}, {})", device(address.device), address.channel)
+        }
+        Raw::Bluetooth(BluetoothAddress::Hci(address)) if address.channel == 0 => {
+            write!(f, "{}", address.adapter)
+        }
+        Raw::Bluetooth(BluetoothAddress::Hci(address)) => {
+            write!(f, "({}, {})", address.adapter, address.channel)
+        }
         Raw::Bluetooth(BluetoothAddress::Sco(address)) => f.write_str(&device(*address)),
         Raw::Alg(address) => {
-            let (kind, name) = (str_repr(address.kind.as_bytes()), str_repr(address.name.as_bytes()));
+            let (kind, name) =
+                (str_repr(address.kind.as_bytes()), str_repr(address.name.as_bytes()));
             write!(f, "({kind}, {name}, {}, {})", address.feature, address.mask)
         }
         Raw::Other(address) => write!(f, "({}, {})", address.family, bytes_repr(&address.data)),
@@ -232,7 +261,8 @@ impl fmt::Debug for Address {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum AddressArgument<'a> {
-    /// A tuple of Python's: `(host, port)`, `(host, port, flowinfo)` or `(host, port, flowinfo, scope_id)`.
+    /// A tuple of Python's: `(host, port)`, `(host, port, flowinfo)` or `(host, port, flowinfo,
+    /// scope_id)`.
     Host {
         /// A name, a numeric address, `<broadcast>`, or nothing for the wildcard.
         host: Cow<'a, [u8]>,
@@ -243,7 +273,8 @@ pub enum AddressArgument<'a> {
         /// The scope id, cut to 32 bits, where it was given.
         scope_id: Option<i64>,
     },
-    /// A tuple of five: `(interface, protocol, packet type, hardware type, hardware address)` of AF_PACKET.
+    /// A tuple of five: `(interface, protocol, packet type, hardware type, hardware address)` of
+    /// AF_PACKET.
     Packet {
         /// The interface's name.
         interface: Cow<'a, [u8]>,
@@ -276,16 +307,21 @@ impl AddressArgument<'_> {
     #[must_use]
     pub fn into_owned(self) -> AddressArgument<'static> {
         match self {
-            Self::Host { host, port, flow_info, scope_id } => {
-                AddressArgument::Host { host: Cow::Owned(host.into_owned()), port, flow_info, scope_id }
-            }
-            Self::Packet { interface, protocol, packet_type, hardware_type, hardware_address } => AddressArgument::Packet {
-                interface: Cow::Owned(interface.into_owned()),
-                protocol,
-                packet_type,
-                hardware_type,
-                hardware_address: Cow::Owned(hardware_address.into_owned()),
+            Self::Host { host, port, flow_info, scope_id } => AddressArgument::Host {
+                host: Cow::Owned(host.into_owned()),
+                port,
+                flow_info,
+                scope_id,
             },
+            Self::Packet { interface, protocol, packet_type, hardware_type, hardware_address } => {
+                AddressArgument::Packet {
+                    interface: Cow::Owned(interface.into_owned()),
+                    protocol,
+                    packet_type,
+                    hardware_type,
+                    hardware_address: Cow::Owned(hardware_address.into_owned()),
+                }
+            }
             Self::Can { interface, detail } => {
                 AddressArgument::Can { interface: Cow::Owned(interface.into_owned()), detail }
             }
@@ -311,7 +347,9 @@ impl fmt::Display for AddressArgument<'_> {
                 let (interface, address) = (str_repr(interface), bytes_repr(hardware_address));
                 write!(f, "({interface}, {protocol}, {packet_type}, {hardware_type}, {address})")
             }
-            Self::Can { interface, detail } => Address::Can(String::from_utf8_lossy(interface).into_owned(), *detail).fmt(f),
+            Self::Can { interface, detail } => {
+                Address::Can(String::from_utf8_lossy(interface).into_owned(), *detail).fmt(f)
+            }
             Self::Name(name) => f.write_str(&str_repr(name)),
             Self::Known(address) => Address::from(address.clone()).fmt(f),
             Self::None => f.write_str("None"),
@@ -321,19 +359,24 @@ impl fmt::Display for AddressArgument<'_> {
 
 /// What can be given as an address.
 ///
-/// * `("host", port)`, and for AF_INET6 `("host", port, flowinfo)` and `("host", port, flowinfo, scope_id)`, the host as text
-///   or bytes;
-/// * for AF_PACKET `("interface", protocol)`, with packet type, hardware type and hardware address as a third to a fifth part;
-/// * [`Address::Netlink`] for AF_NETLINK, [`Address::Vsock`] for AF_VSOCK, [`Address::Qipcrtr`] for AF_QIPCRTR;
-/// * for AF_CAN `("interface",)`, with CAN_ISOTP `("interface", receive id, transmit id)`, with CAN_J1939
-///   `("interface", name, pgn, address)`;
-/// * for AF_BLUETOOTH with BTPROTO_L2CAP `("12:34:56:78:9A:BC", psm)`, with channel id and type of the device address as a third
-///   and fourth part, with BTPROTO_RFCOMM `("12:34:56:78:9A:BC", channel)`, with BTPROTO_SCO the device address alone, and with
-///   BTPROTO_HCI [`Address::Other`] with the raw layer's address;
+/// * `("host", port)`, and for AF_INET6 `("host", port, flowinfo)` and `("host", port, flowinfo,
+///   scope_id)`, the host as text or bytes;
+/// * for AF_PACKET `("interface", protocol)`, with packet type, hardware type and hardware address
+///   as a third to a fifth part;
+/// * [`Address::Netlink`] for AF_NETLINK, [`Address::Vsock`] for AF_VSOCK, [`Address::Qipcrtr`] for
+///   AF_QIPCRTR;
+/// * for AF_CAN `("interface",)`, with CAN_ISOTP `("interface", receive id, transmit id)`, with
+///   CAN_J1939 `("interface", name, pgn, address)`;
+/// * for AF_BLUETOOTH with BTPROTO_L2CAP `("12:34:56:78:9A:BC", psm)`, with channel id and type of
+///   the device address as a third and fourth part, with BTPROTO_RFCOMM `("12:34:56:78:9A:BC",
+///   channel)`, with BTPROTO_SCO the device address alone, and with BTPROTO_HCI [`Address::Other`]
+///   with the raw layer's address;
 /// * [`Address::Other`] with an ALG or TIPC address of the raw layer;
-/// * a path or bytes for AF_UNIX: a leading NUL makes an abstract name, nothing lets `bind` choose one;
-/// * an [`Address`] that some call gave, or a [`SocketAddr`]; on a socket of another family it is the tuple that Python makes of
-///   it. Those of the raw layer that are bytes, or no address, go to the host as they are.
+/// * a path or bytes for AF_UNIX: a leading NUL makes an abstract name, nothing lets `bind` choose
+///   one;
+/// * an [`Address`] that some call gave, or a [`SocketAddr`]; on a socket of another family it is
+///   the tuple that Python makes of it. Those of the raw layer that are bytes, or no address, go to
+///   the host as they are.
 ///
 /// What does not fit the socket's family is Python's `TypeError`.
 pub trait ToAddress {
@@ -349,7 +392,12 @@ impl<T: ToAddress + ?Sized> ToAddress for &T {
 
 impl<H: AsRef<[u8]>, P: Copy + Into<i64>> ToAddress for (H, P) {
     fn to_address(&self) -> AddressArgument<'_> {
-        AddressArgument::Host { host: Cow::Borrowed(self.0.as_ref()), port: self.1.into(), flow_info: None, scope_id: None }
+        AddressArgument::Host {
+            host: Cow::Borrowed(self.0.as_ref()),
+            port: self.1.into(),
+            flow_info: None,
+            scope_id: None,
+        }
     }
 }
 
@@ -461,17 +509,24 @@ impl ToAddress for Address {
 impl ToAddress for AddressArgument<'_> {
     fn to_address(&self) -> AddressArgument<'_> {
         match self {
-            Self::Host { host, port, flow_info, scope_id } => {
-                AddressArgument::Host { host: Cow::Borrowed(host), port: *port, flow_info: *flow_info, scope_id: *scope_id }
-            }
-            Self::Packet { interface, protocol, packet_type, hardware_type, hardware_address } => AddressArgument::Packet {
-                interface: Cow::Borrowed(interface),
-                protocol: *protocol,
-                packet_type: *packet_type,
-                hardware_type: *hardware_type,
-                hardware_address: Cow::Borrowed(hardware_address),
+            Self::Host { host, port, flow_info, scope_id } => AddressArgument::Host {
+                host: Cow::Borrowed(host),
+                port: *port,
+                flow_info: *flow_info,
+                scope_id: *scope_id,
             },
-            Self::Can { interface, detail } => AddressArgument::Can { interface: Cow::Borrowed(interface), detail: *detail },
+            Self::Packet { interface, protocol, packet_type, hardware_type, hardware_address } => {
+                AddressArgument::Packet {
+                    interface: Cow::Borrowed(interface),
+                    protocol: *protocol,
+                    packet_type: *packet_type,
+                    hardware_type: *hardware_type,
+                    hardware_address: Cow::Borrowed(hardware_address),
+                }
+            }
+            Self::Can { interface, detail } => {
+                AddressArgument::Can { interface: Cow::Borrowed(interface), detail: *detail }
+            }
             Self::Name(name) => AddressArgument::Name(Cow::Borrowed(name)),
             Self::Known(address) => AddressArgument::Known(address.clone()),
             Self::None => AddressArgument::None,
@@ -484,22 +539,32 @@ impl Address {
         match self {
             Self::None => AddressArgument::None,
             Self::Inet(host, port) => AddressArgument::Known(inet(host, port)),
-            Self::Inet6(host, port, flow_info, scope_id) => AddressArgument::Known(inet6(host, port, flow_info, scope_id)),
+            Self::Inet6(host, port, flow_info, scope_id) => {
+                AddressArgument::Known(inet6(host, port, flow_info, scope_id))
+            }
             // A name has one form, which is judged once more.
             Self::Unix(name) => AddressArgument::Name(Cow::Owned(name)),
             Self::Netlink(port_id, groups) => {
                 AddressArgument::Known(types::Address::Netlink(NetlinkAddress { port_id, groups }))
             }
-            Self::Vsock(cid, port) => AddressArgument::Known(types::Address::Vsock(VsockAddress { cid, port })),
-            Self::Qipcrtr(node, port) => AddressArgument::Known(types::Address::Qipcrtr(QipcrtrAddress { node, port })),
-            Self::Packet(interface, protocol, packet_type, hardware_type, address) => AddressArgument::Packet {
-                interface: Cow::Owned(interface.into_bytes()),
-                protocol: protocol.into(),
-                packet_type: packet_type.into(),
-                hardware_type: hardware_type.into(),
-                hardware_address: Cow::Owned(address),
-            },
-            Self::Can(interface, detail) => AddressArgument::Can { interface: Cow::Owned(interface.into_bytes()), detail },
+            Self::Vsock(cid, port) => {
+                AddressArgument::Known(types::Address::Vsock(VsockAddress { cid, port }))
+            }
+            Self::Qipcrtr(node, port) => {
+                AddressArgument::Known(types::Address::Qipcrtr(QipcrtrAddress { node, port }))
+            }
+            Self::Packet(interface, protocol, packet_type, hardware_type, address) => {
+                AddressArgument::Packet {
+                    interface: Cow::Owned(interface.into_bytes()),
+                    protocol: protocol.into(),
+                    packet_type: packet_type.into(),
+                    hardware_type: hardware_type.into(),
+                    hardware_address: Cow::Owned(address),
+                }
+            }
+            Self::Can(interface, detail) => {
+                AddressArgument::Can { interface: Cow::Owned(interface.into_bytes()), detail }
+            }
             Self::Other(address) => AddressArgument::Known(address),
         }
     }
@@ -512,10 +577,16 @@ pub(crate) fn inet(host: Ipv4Addr, port: u16) -> types::Address {
 
 pub(crate) fn inet6(host: Ipv6Addr, port: u16, flow_info: u32, scope_id: u32) -> types::Address {
     let [a, b, c, d, e, f, g, h] = host.segments();
-    types::Address::Inet6(Inet6Address { address: (a, b, c, d, e, f, g, h), port, flow_info, scope_id })
+    types::Address::Inet6(Inet6Address {
+        address: (a, b, c, d, e, f, g, h),
+        port,
+        flow_info,
+        scope_id,
+    })
 }
 
-/// Linux's ioctls between an interface's name and its number, and where `struct ifreq` has the number (man 7 netdevice).
+/// Linux's ioctls between an interface's name and its number, and where `struct ifreq` has the
+/// number (man 7 netdevice).
 const SIOCGIFNAME: u32 = 0x8910;
 const SIOCGIFINDEX: u32 = 0x8933;
 const IFREQ: usize = 40;
@@ -525,11 +596,17 @@ const IFNAMSIZ: usize = 16;
 fn interface_index(descriptor: &Descriptor, name: &[u8]) -> Result<u32> {
     let mut request = [0; IFREQ];
     // As strncpy does it: a longer name is cut, and a NUL ends it.
-    for (to, from) in request[..IFNAMSIZ - 1].iter_mut().zip(name.split(|&byte| byte == 0).next().unwrap_or_default()) {
+    for (to, from) in request[..IFNAMSIZ - 1]
+        .iter_mut()
+        .zip(name.split(|&byte| byte == 0).next().unwrap_or_default())
+    {
         *to = *from;
     }
     let answer = syscalls::ioctl(descriptor, SIOCGIFINDEX, &request)?.argument;
-    let number = answer.get(IFNAMSIZ..IFNAMSIZ + 4).and_then(|four| four.try_into().ok()).map(u32::from_ne_bytes);
+    let number = answer
+        .get(IFNAMSIZ..IFNAMSIZ + 4)
+        .and_then(|four| four.try_into().ok())
+        .map(u32::from_ne_bytes);
     number.ok_or_else(|| Error::from_errno(errno::ENODEV))
 }
 
@@ -537,7 +614,9 @@ fn interface_index(descriptor: &Descriptor, name: &[u8]) -> Result<u32> {
 fn interface_name(descriptor: &Descriptor, index: u32) -> String {
     let mut request = [0; IFREQ];
     request[IFNAMSIZ..IFNAMSIZ + 4].copy_from_slice(&index.to_ne_bytes());
-    let Ok(answer) = syscalls::ioctl(descriptor, SIOCGIFNAME, &request) else { return String::new() };
+    let Ok(answer) = syscalls::ioctl(descriptor, SIOCGIFNAME, &request) else {
+        return String::new();
+    };
     let name = answer.argument.split(|&byte| byte == 0).next().unwrap_or_default();
     String::from_utf8_lossy(name).into_owned()
 }
@@ -546,7 +625,9 @@ fn interface_name(descriptor: &Descriptor, index: u32) -> String {
 pub(crate) fn decode(descriptor: &Descriptor, address: Option<types::Address>) -> Address {
     let name = |index| if index == 0 { String::new() } else { interface_name(descriptor, index) };
     match address {
-        Some(types::Address::Can(CanAddress { interface, detail })) => Address::Can(name(interface), detail),
+        Some(types::Address::Can(CanAddress { interface, detail })) => {
+            Address::Can(name(interface), detail)
+        }
         Some(types::Address::Packet(packet)) => Address::Packet(
             name(packet.interface),
             packet.protocol,
@@ -558,7 +639,8 @@ pub(crate) fn decode(descriptor: &Descriptor, address: Option<types::Address>) -
     }
 }
 
-/// CPython's rules for AF_PACKET: the interface first, then the hardware address, then the protocol.
+/// CPython's rules for AF_PACKET: the interface first, then the hardware address, then the
+/// protocol.
 fn packet(
     socket: &Socket,
     verb: &str,
@@ -568,7 +650,10 @@ fn packet(
     hardware_address: &[u8],
 ) -> Result<types::Address> {
     // C's int: what does not fit is refused before anything else.
-    let int = |value: i64| i32::try_from(value).map_err(|_| overflow(format!("{verb}(): address argument out of range")));
+    let int = |value: i64| {
+        i32::try_from(value)
+            .map_err(|_| overflow(format!("{verb}(): address argument out of range")))
+    };
     let (protocol, packet_type, hardware_type) = (int(protocol)?, int(kinds.0)?, int(kinds.1)?);
     if interface.contains(&0) {
         return Err(Error::text(ErrorKind::Value, "embedded null character"));
@@ -577,7 +662,8 @@ fn packet(
     if hardware_address.len() > 8 {
         return Err(Error::text(ErrorKind::Value, "Hardware address must be 8 bytes or less"));
     }
-    let protocol = u16::try_from(protocol).map_err(|_| overflow(format!("{verb}(): proto must be 0-65535.")))?;
+    let protocol = u16::try_from(protocol)
+        .map_err(|_| overflow(format!("{verb}(): proto must be 0-65535.")))?;
     Ok(types::Address::Packet(PacketAddress {
         interface,
         protocol,
@@ -588,18 +674,23 @@ fn packet(
     }))
 }
 
-/// CPython's rules for AF_CAN: the protocol says how long the tuple is; then comes the interface. The numbers are cut to their
-/// width, as C does it.
+/// CPython's rules for AF_CAN: the protocol says how long the tuple is; then comes the interface.
+/// The numbers are cut to their width, as C does it.
 fn can(socket: &Socket, verb: &str, interface: &[u8], numbers: &[i64]) -> Result<types::Address> {
     let detail = match (socket.proto(), numbers) {
         (CAN_RAW | CAN_BCM, []) => CanDetail::Plain,
-        (CAN_ISOTP, [receive_id, transmit_id]) => {
-            CanDetail::Isotp(CanIsotp { receive_id: *receive_id as u32, transmit_id: *transmit_id as u32 })
+        (CAN_ISOTP, [receive_id, transmit_id]) => CanDetail::Isotp(CanIsotp {
+            receive_id: *receive_id as u32,
+            transmit_id: *transmit_id as u32,
+        }),
+        (CAN_J1939, [name, pgn, address]) => CanDetail::J1939(CanJ1939 {
+            name: *name as u64,
+            pgn: *pgn as u32,
+            address: *address as u8,
+        }),
+        (CAN_RAW | CAN_BCM, _) => {
+            return Err(type_error("AF_CAN address must be a tuple (interface, )"));
         }
-        (CAN_J1939, [name, pgn, address]) => {
-            CanDetail::J1939(CanJ1939 { name: *name as u64, pgn: *pgn as u32, address: *address as u8 })
-        }
-        (CAN_RAW | CAN_BCM, _) => return Err(type_error("AF_CAN address must be a tuple (interface, )")),
         (CAN_ISOTP, _) => return Err(wrong_count("3 arguments", numbers)),
         (CAN_J1939, _) => return Err(wrong_count("4 arguments", numbers)),
         _ => return Err(Error::text(ErrorKind::Os, format!("{verb}(): unsupported CAN protocol"))),
@@ -620,25 +711,47 @@ fn wrong_count(wanted: &str, numbers: &[i64]) -> Error {
     type_error(format!("function takes exactly {wanted} ({} given)", numbers.len() + 1))
 }
 
-/// Turns an argument into an address of a socket's family: names of interfaces become numbers, which the socket is asked for.
-pub(crate) fn encode_for(socket: &Socket, verb: &str, argument: AddressArgument<'_>) -> Result<types::Address> {
+/// Turns an argument into an address of a socket's family: names of interfaces become numbers,
+/// which the socket is asked for.
+pub(crate) fn encode_for(
+    socket: &Socket,
+    verb: &str,
+    argument: AddressArgument<'_>,
+) -> Result<types::Address> {
     let argument = form::conform(socket.family(), socket.proto(), argument)?;
     match (socket.family(), argument) {
         (Family::PACKET, AddressArgument::Host { host, port, flow_info, scope_id }) => {
             packet(socket, verb, &host, port, (flow_info.unwrap_or(0), scope_id.unwrap_or(0)), &[])
         }
-        (Family::PACKET, AddressArgument::Packet { interface, protocol, packet_type, hardware_type, hardware_address }) => {
-            packet(socket, verb, &interface, protocol, (packet_type, hardware_type), &hardware_address)
-        }
+        (
+            Family::PACKET,
+            AddressArgument::Packet {
+                interface,
+                protocol,
+                packet_type,
+                hardware_type,
+                hardware_address,
+            },
+        ) => packet(
+            socket,
+            verb,
+            &interface,
+            protocol,
+            (packet_type, hardware_type),
+            &hardware_address,
+        ),
         (Family::CAN, AddressArgument::Can { interface, detail }) => match detail {
             CanDetail::Plain => can(socket, verb, &interface, &[]),
-            CanDetail::Isotp(ids) => can(socket, verb, &interface, &[ids.receive_id.into(), ids.transmit_id.into()]),
+            CanDetail::Isotp(ids) => {
+                can(socket, verb, &interface, &[ids.receive_id.into(), ids.transmit_id.into()])
+            }
             CanDetail::J1939(CanJ1939 { name, pgn, address }) => {
                 can(socket, verb, &interface, &[name as i64, pgn.into(), address.into()])
             }
         },
         (Family::CAN, AddressArgument::Host { host, port, flow_info, scope_id }) => {
-            let numbers: Vec<i64> = [Some(port), flow_info, scope_id].into_iter().flatten().collect();
+            let numbers: Vec<i64> =
+                [Some(port), flow_info, scope_id].into_iter().flatten().collect();
             can(socket, verb, &host, &numbers)
         }
         (Family::CAN, AddressArgument::Packet { protocol, packet_type, hardware_type, .. }) => {
@@ -649,8 +762,13 @@ pub(crate) fn encode_for(socket: &Socket, verb: &str, argument: AddressArgument<
     }
 }
 
-/// CPython's rules for AF_BLUETOOTH: the protocol says what the form is. The numbers are cut to their width, as C does it.
-pub(crate) fn bluetooth(protocol: i32, verb: &str, argument: AddressArgument<'_>) -> Result<types::Address> {
+/// CPython's rules for AF_BLUETOOTH: the protocol says what the form is. The numbers are cut to
+/// their width, as C does it.
+pub(crate) fn bluetooth(
+    protocol: i32,
+    verb: &str,
+    argument: AddressArgument<'_>,
+) -> Result<types::Address> {
     let wrong_format = || Error::text(ErrorKind::Os, format!("{verb}(): wrong format"));
     Ok(types::Address::Bluetooth(match (protocol, argument) {
         (_, AddressArgument::Known(address)) => return Ok(address),
@@ -666,13 +784,20 @@ pub(crate) fn bluetooth(protocol: i32, verb: &str, argument: AddressArgument<'_>
             BluetoothAddress::Rfcomm(RfcommAddress { device: device(&host)?, channel: port as u8 })
         }
         (BTPROTO_SCO, AddressArgument::Name(name)) => BluetoothAddress::Sco(device(&name)?),
-        (BTPROTO_L2CAP | BTPROTO_RFCOMM | BTPROTO_SCO | BTPROTO_HCI, _) => return Err(wrong_format()),
-        _ => return Err(Error::text(ErrorKind::Os, format!("{verb}(): unknown Bluetooth protocol"))),
+        (BTPROTO_L2CAP | BTPROTO_RFCOMM | BTPROTO_SCO | BTPROTO_HCI, _) => {
+            return Err(wrong_format());
+        }
+        _ => {
+            return Err(Error::text(
+                ErrorKind::Os,
+                format!("{verb}(): unknown Bluetooth protocol"),
+            ));
+        }
     }))
 }
 
-/// A Bluetooth device address, `12:34:56:78:9A:BC`. As `sscanf` reads it for CPython, each number may have leading white space, a
-/// sign, and `0x`.
+/// A Bluetooth device address, `12:34:56:78:9A:BC`. As `sscanf` reads it for CPython, each number
+/// may have leading white space, a sign, and `0x`.
 fn device(text: &[u8]) -> Result<types::BluetoothDevice> {
     let number = |part: &str| {
         let part = part.trim_start_matches(|c: char| c.is_ascii_whitespace());
@@ -681,20 +806,30 @@ fn device(text: &[u8]) -> Result<types::BluetoothDevice> {
         // `from_str_radix` takes a sign once more.
         u8::from_str_radix(part, 16).ok().filter(|_| !part.starts_with('+'))
     };
-    let numbers: Option<Vec<u8>> = str::from_utf8(text).ok().and_then(|text| text.split(':').map(number).collect());
+    let numbers: Option<Vec<u8>> =
+        str::from_utf8(text).ok().and_then(|text| text.split(':').map(number).collect());
     match numbers.as_deref() {
         Some(&[a, b, c, d, e, f]) => Ok((a, b, c, d, e, f)),
         _ => Err(Error::text(ErrorKind::Os, "bad bluetooth address")),
     }
 }
 
-/// Turns an argument into an address of a family, looking up its host. `verb` is the caller's name, for the texts.
-pub(crate) fn encode(family: Family, verb: &str, argument: AddressArgument<'_>) -> Result<types::Address> {
+/// Turns an argument into an address of a family, looking up its host. `verb` is the caller's name,
+/// for the texts.
+pub(crate) fn encode(
+    family: Family,
+    verb: &str,
+    argument: AddressArgument<'_>,
+) -> Result<types::Address> {
     encode_form(family, verb, form::conform(family, 0, argument)?)
 }
 
 /// Turns an argument of the right form into an address of a family.
-fn encode_form(family: Family, verb: &str, argument: AddressArgument<'_>) -> Result<types::Address> {
+fn encode_form(
+    family: Family,
+    verb: &str,
+    argument: AddressArgument<'_>,
+) -> Result<types::Address> {
     match (family, argument) {
         (Family::ALG, AddressArgument::Known(types::Address::Alg(address))) => {
             // linux/if_alg.h: 14 and 64 bytes, the last a NUL.
@@ -712,10 +847,12 @@ fn encode_form(family: Family, verb: &str, argument: AddressArgument<'_>) -> Res
             Err(type_error("Invalid address type"))
         }
         (_, AddressArgument::Known(address)) => Ok(address),
-        (Family::RDS, argument @ AddressArgument::Host { .. }) => match encode(Family::INET, verb, argument)? {
-            types::Address::Inet(address) => Ok(types::Address::Rds(address)),
-            other => Ok(other),
-        },
+        (Family::RDS, argument @ AddressArgument::Host { .. }) => {
+            match encode(Family::INET, verb, argument)? {
+                types::Address::Inet(address) => Ok(types::Address::Rds(address)),
+                other => Ok(other),
+            }
+        }
         (Family::UNIX, AddressArgument::Name(name)) => unix(&name).map(types::Address::Unix),
         (Family::UNIX, argument) => {
             let found = python_type(&argument);
@@ -741,7 +878,8 @@ fn encode_form(family: Family, verb: &str, argument: AddressArgument<'_>) -> Res
             if flow_info > 0xf_ffff {
                 return Err(overflow(format!("{verb}(): flowinfo must be 0-1048575.")));
             }
-            // The tuple's scope id takes the place of the one that a %zone has, even when it is left out.
+            // The tuple's scope id takes the place of the one that a %zone has, even when it is
+            // left out.
             Ok(inet6(host, port, flow_info, scope_id.unwrap_or(0) as u32))
         }
         (Family::INET | Family::INET6, argument) => {
@@ -797,7 +935,8 @@ fn bad_port(verb: &str) -> Error {
     overflow(format!("{verb}(): port must be 0-65535."))
 }
 
-/// The host of an address as it is looked up. CPython: ASCII is taken as it is, and only other names are judged by IDNA.
+/// The host of an address as it is looked up. CPython: ASCII is taken as it is, and only other
+/// names are judged by IDNA.
 fn host_text(host: &[u8]) -> Result<Cow<'_, [u8]>> {
     let host = match str::from_utf8(host) {
         Ok(name) if !name.is_ascii() => {
@@ -806,10 +945,15 @@ fn host_text(host: &[u8]) -> Result<Cow<'_, [u8]>> {
         }
         _ => Cow::Borrowed(host),
     };
-    if host.contains(&0) { Err(type_error("host name must not contain null character")) } else { Ok(host) }
+    if host.contains(&0) {
+        Err(type_error("host name must not contain null character"))
+    } else {
+        Ok(host)
+    }
 }
 
-/// Python's rules for a host: the wildcard, broadcast, a numeric address, a name, in this order. AF_UNSPEC is either family.
+/// Python's rules for a host: the wildcard, broadcast, a numeric address, a name, in this order.
+/// AF_UNSPEC is either family.
 pub(crate) fn resolve(family: Family, host: &[u8]) -> Result<IpAddr> {
     let (v4, v6) = (family != Family::INET6, family != Family::INET);
     let host = &*host_text(host)?;
@@ -872,7 +1016,8 @@ fn quote(text: &[u8]) -> char {
     if text.contains(&b'\'') && !text.contains(&b'"') { '"' } else { '\'' }
 }
 
-/// Python's `repr` of a text in the file system's encoding; bytes that are no UTF-8 are lone surrogates.
+/// Python's `repr` of a text in the file system's encoding; bytes that are no UTF-8 are lone
+/// surrogates.
 fn str_repr(text: &[u8]) -> String {
     let quote = quote(text);
     let mut out = String::from(quote);
@@ -917,10 +1062,12 @@ fn bytes_repr(bytes: &[u8]) -> String {
 
 /// The bytes of a numeric address, in network order: inet_pton(3).
 ///
-/// IPv4 takes four decimal numbers without leading zeros, IPv6 no `%zone`. Python: `socket.inet_pton(family, text)`.
+/// IPv4 takes four decimal numbers without leading zeros, IPv6 no `%zone`. Python:
+/// `socket.inet_pton(family, text)`.
 ///
 /// # Errors
-/// `OSError` without an errno for a text that is no such address; EAFNOSUPPORT for another family than INET and INET6.
+/// `OSError` without an errno for a text that is no such address; EAFNOSUPPORT for another family
+/// than INET and INET6.
 ///
 /// ```
 /// use sandsock::{Family, inet_pton};
@@ -944,18 +1091,25 @@ pub fn inet_pton(family: impl Into<Family>, text: &str) -> Result<Vec<u8>> {
 /// # Errors
 /// `ValueError` for another length than 4 (INET) or 16 (INET6), and for another family.
 pub fn inet_ntop(family: impl Into<Family>, bytes: &[u8]) -> Result<String> {
-    let wrong_length = |_| Error::text(ErrorKind::Value, "invalid length of packed IP address string");
+    let wrong_length =
+        |_| Error::text(ErrorKind::Value, "invalid length of packed IP address string");
     match family.into() {
-        Family::INET => <[u8; 4]>::try_from(bytes).map(|bytes| Ipv4Addr::from(bytes).to_string()).map_err(wrong_length),
-        Family::INET6 => <[u8; 16]>::try_from(bytes).map(|bytes| ipv6_text(bytes.into())).map_err(wrong_length),
-        Family(family) => Err(Error::text(ErrorKind::Value, format!("unknown address family {family}"))),
+        Family::INET => <[u8; 4]>::try_from(bytes)
+            .map(|bytes| Ipv4Addr::from(bytes).to_string())
+            .map_err(wrong_length),
+        Family::INET6 => {
+            <[u8; 16]>::try_from(bytes).map(|bytes| ipv6_text(bytes.into())).map_err(wrong_length)
+        }
+        Family(family) => {
+            Err(Error::text(ErrorKind::Value, format!("unknown address family {family}")))
+        }
     }
 }
 
 /// The four bytes of an IPv4 address in one of its old forms: inet_aton(3).
 ///
-/// One to four numbers, decimal, octal (`0177`) or hexadecimal (`0x7f`); the last one fills the bytes that are left. White
-/// space ends the text. Python: `socket.inet_aton(text)`.
+/// One to four numbers, decimal, octal (`0177`) or hexadecimal (`0x7f`); the last one fills the
+/// bytes that are left. White space ends the text. Python: `socket.inet_aton(text)`.
 ///
 /// # Errors
 /// `OSError` without an errno for a text that is no such address.
@@ -970,7 +1124,8 @@ pub fn inet_aton(text: &str) -> Result<[u8; 4]> {
         return Err(Error::text(ErrorKind::Value, "embedded null character"));
     }
     let text = text.split([' ', '\t', '\n', '\x0b', '\x0c', '\r']).next().unwrap_or_default();
-    let parts: Vec<u32> = text.split('.').map(c_number).collect::<Option<_>>().ok_or_else(illegal)?;
+    let parts: Vec<u32> =
+        text.split('.').map(c_number).collect::<Option<_>>().ok_or_else(illegal)?;
     let Some((&last, leading)) = parts.split_last() else {
         return Err(illegal());
     };

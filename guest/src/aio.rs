@@ -1,8 +1,9 @@
 //! Asynchronous guests: many tasks on the guest's one thread, waiting together.
 //!
-//! [`run`] drives a future and the tasks that it [`spawn`]s. An [`AsyncSocket`] is a [`Socket`](crate::Socket) whose verbs are
-//! futures; it is an [`AsyncRead`](futures_io::AsyncRead) and an [`AsyncWrite`](futures_io::AsyncWrite) too, so that what is
-//! written for these traits works on it. [`sleep`] and [`timeout`] measure time by the host's clock. All of it waits in one
+//! [`run`] drives a future and the tasks that it [`spawn`]s. An [`AsyncSocket`] is a
+//! [`Socket`](crate::Socket) whose verbs are futures; it is an [`AsyncRead`](futures_io::AsyncRead)
+//! and an [`AsyncWrite`](futures_io::AsyncWrite) too, so that what is written for these traits
+//! works on it. [`sleep`] and [`timeout`] measure time by the host's clock. All of it waits in one
 //! [`Epoll`](crate::Epoll)-like set, whose cost follows the sockets that are ready.
 //!
 //! ```no_run
@@ -33,13 +34,15 @@
 //!
 //! # Rules
 //!
-//! * **A future that is dropped is cancelled.** A receive that was dropped has taken nothing, a send that was dropped has sent
-//!   what it had already sent. A [`Task`] that is dropped is cancelled too; [`Task::detach`] lets it go on, and awaiting it
-//!   gives its result.
-//! * **Look-ups of names wait** with the whole guest. Where that matters, look up first ([`getaddrinfo`](crate::getaddrinfo)).
+//! * **A future that is dropped is cancelled.** A receive that was dropped has taken nothing, a
+//!   send that was dropped has sent what it had already sent. A [`Task`] that is dropped is
+//!   cancelled too; [`Task::detach`] lets it go on, and awaiting it gives its result.
+//! * **Look-ups of names wait** with the whole guest. Where that matters, look up first
+//!   ([`getaddrinfo`](crate::getaddrinfo)).
 //! * A task that always finds its sockets ready gives the others their turn after some calls.
-//! * An interrupt (Ctrl-C) runs the handler ([`set_interrupt_handler`](crate::set_interrupt_handler)); without one, and where
-//!   the handler gives an error, it ends [`run`].
+//! * An interrupt (Ctrl-C) runs the handler
+//!   ([`set_interrupt_handler`](crate::set_interrupt_handler)); without one, and where the handler
+//!   gives an error, it ends [`run`].
 
 mod reactor;
 mod runtime;

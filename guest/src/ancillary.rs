@@ -30,7 +30,8 @@ pub struct Ancillary {
     pub level: i32,
     /// The protocol's type, `SCM_RIGHTS` for example.
     pub kind: i32,
-    /// The data in the host's layout. For SCM_RIGHTS an array of descriptors' numbers, as Python's `array('i')` has it.
+    /// The data in the host's layout. For SCM_RIGHTS an array of descriptors' numbers, as Python's
+    /// `array('i')` has it.
     pub data: Vec<u8>,
 }
 
@@ -46,8 +47,8 @@ impl Ancillary {
         Self { level: SOL_SOCKET, kind, data }
     }
 
-    /// The numbers in SCM_RIGHTS, none in every other message. Those received are new, and the caller's to close. A number
-    /// of which a part is missing is left out.
+    /// The numbers in SCM_RIGHTS, none in every other message. Those received are new, and the
+    /// caller's to close. A number of which a part is missing is left out.
     #[must_use]
     pub fn fds(&self) -> Vec<i32> {
         if !self.is_rights() {
@@ -69,7 +70,8 @@ pub struct Received<T> {
     pub data: T,
     /// The control messages, in the kernel's order.
     pub ancillary: Vec<Ancillary>,
-    /// The `MSG_*` bits that the kernel set: [`Flags::TRUNC`] for a message that was cut, [`Flags::CTRUNC`] for control data.
+    /// The `MSG_*` bits that the kernel set: [`Flags::TRUNC`] for a message that was cut,
+    /// [`Flags::CTRUNC`] for control data.
     pub flags: Flags,
     /// The sender's address, where the kernel gave one.
     pub address: Address,
@@ -85,9 +87,15 @@ impl<T> Received<T> {
     }
 }
 
-/// Hands control messages over as the raw layer takes them, with the descriptors that they pass in place of their numbers.
-pub(crate) fn outgoing<T>(messages: &[Ancillary], send: impl FnOnce(&[ControlOut<'_>]) -> Result<T>) -> Result<T> {
-    if messages.iter().map(|message| message.data.len()).fold(0, usize::saturating_add) > CONTROL_LIMIT {
+/// Hands control messages over as the raw layer takes them, with the descriptors that they pass in
+/// place of their numbers.
+pub(crate) fn outgoing<T>(
+    messages: &[Ancillary],
+    send: impl FnOnce(&[ControlOut<'_>]) -> Result<T>,
+) -> Result<T> {
+    if messages.iter().map(|message| message.data.len()).fold(0, usize::saturating_add)
+        > CONTROL_LIMIT
+    {
         return Err(Error::from_errno(errno::ENOBUFS));
     }
     enum Item {
@@ -98,7 +106,12 @@ pub(crate) fn outgoing<T>(messages: &[Ancillary], send: impl FnOnce(&[ControlOut
         .iter()
         .map(|message| {
             if message.is_rights() {
-                return message.fds().into_iter().map(fds::get).collect::<Result<_>>().map(Item::Rights);
+                return message
+                    .fds()
+                    .into_iter()
+                    .map(fds::get)
+                    .collect::<Result<_>>()
+                    .map(Item::Rights);
             }
             let Ancillary { level, kind, data } = message;
             Ok(Item::Message(ControlMessage { level: *level, type_: *kind, data: data.clone() }))
@@ -128,11 +141,16 @@ pub(crate) fn incoming(control: Vec<ControlIn>, flags: Flags) -> Vec<Ancillary> 
     let inheritable = !flags.contains(Flags::CMSG_CLOEXEC);
     let message = |message| match message {
         ControlIn::Rights(descriptors) => {
-            let fds: Vec<i32> = descriptors.into_iter().map(|d| fds::insert(d, inheritable)).collect();
+            let fds: Vec<i32> =
+                descriptors.into_iter().map(|d| fds::insert(d, inheritable)).collect();
             Ancillary::rights(&fds)
         }
-        ControlIn::Pidfd(descriptor) => Ancillary::numbers(SCM_PIDFD, &[fds::insert(descriptor, false)]),
-        ControlIn::Message(ControlMessage { level, type_, data }) => Ancillary { level, kind: type_, data },
+        ControlIn::Pidfd(descriptor) => {
+            Ancillary::numbers(SCM_PIDFD, &[fds::insert(descriptor, false)])
+        }
+        ControlIn::Message(ControlMessage { level, type_, data }) => {
+            Ancillary { level, kind: type_, data }
+        }
     };
     control.into_iter().map(message).collect()
 }
@@ -146,7 +164,8 @@ pub(crate) fn control_room(size: usize) -> Result<u32> {
     Ok(size.min(CONTROL_LIMIT) as u32)
 }
 
-/// The length that a control message of so many bytes shows in its header, in the host's layout: `CMSG_LEN` (man 3 cmsg).
+/// The length that a control message of so many bytes shows in its header, in the host's layout:
+/// `CMSG_LEN` (man 3 cmsg).
 ///
 /// # Errors
 /// `OverflowError` where it can't be told in 31 bits.
@@ -154,14 +173,15 @@ pub fn cmsg_len(length: usize) -> Result<usize> {
     measure("CMSG_LEN", length, transfers::control_length)
 }
 
-/// The room that a control message of so many bytes takes, padding included, in the host's layout: `CMSG_SPACE` (man 3 cmsg).
-/// It is what `recvmsg` wants to know.
+/// The room that a control message of so many bytes takes, padding included, in the host's layout:
+/// `CMSG_SPACE` (man 3 cmsg). It is what `recvmsg` wants to know.
 ///
 /// # Errors
 /// `OverflowError` where it can't be told in 31 bits.
 pub fn cmsg_space(length: usize) -> Result<usize> {
     measure("CMSG_SPACE", length, |length| {
-        // Python leaves room for padding on both sides of the data, though there is some behind it alone.
+        // Python leaves room for padding on both sides of the data, though there is some behind it
+        // alone.
         let most = (i32::MAX as u32).checked_sub(transfers::control_space(1)?)?;
         if length > most { None } else { transfers::control_space(length) }
     })

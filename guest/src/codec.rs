@@ -1,7 +1,8 @@
 //! Text as bytes: the encodings and error handlers of a text file.
 //!
-//! A text of Rust holds no lone surrogates. What Python would make one of (UTF-8 of a surrogate with `surrogatepass`, a wrong
-//! byte with `surrogateescape`) is an error here, the one that `strict` gives.
+//! A text of Rust holds no lone surrogates. What Python would make one of (UTF-8 of a surrogate
+//! with `surrogatepass`, a wrong byte with `surrogateescape`) is an error here, the one that
+//! `strict` gives.
 
 mod charmap;
 mod newline;
@@ -54,7 +55,11 @@ impl Charmap {
 
     /// The characters of all bytes.
     fn table(&self) -> Vec<u16> {
-        let low = if self.low.is_empty() { (0..128).collect() } else { self.low.encode_utf16().collect::<Vec<u16>>() };
+        let low = if self.low.is_empty() {
+            (0..128).collect()
+        } else {
+            self.low.encode_utf16().collect::<Vec<u16>>()
+        };
         low.into_iter().chain(self.high.encode_utf16()).collect()
     }
 }
@@ -96,10 +101,13 @@ impl Encoding {
             "utf_32" | "u32" | "utf32" => Self::Utf32(None),
             "utf_32_le" | "utf_32le" => Self::Utf32(LITTLE),
             "utf_32_be" | "utf_32be" => Self::Utf32(BIG),
-            "ascii" | "646" | "ansi_x3.4_1968" | "ansi_x3_4_1968" | "ansi_x3.4_1986" | "cp367" | "csascii" | "ibm367"
-            | "iso646_us" | "iso_646.irv_1991" | "iso_ir_6" | "us" | "us_ascii" => Self::Ascii,
-            "latin_1" | "8859" | "cp819" | "csisolatin1" | "ibm819" | "iso8859" | "iso8859_1" | "iso_8859_1"
-            | "iso_8859_1_1987" | "iso_ir_100" | "l1" | "latin" | "latin1" => Self::Latin1,
+            "ascii" | "646" | "ansi_x3.4_1968" | "ansi_x3_4_1968" | "ansi_x3.4_1986" | "cp367"
+            | "csascii" | "ibm367" | "iso646_us" | "iso_646.irv_1991" | "iso_ir_6" | "us"
+            | "us_ascii" => Self::Ascii,
+            "latin_1" | "8859" | "cp819" | "csisolatin1" | "ibm819" | "iso8859" | "iso8859_1"
+            | "iso_8859_1" | "iso_8859_1_1987" | "iso_ir_100" | "l1" | "latin" | "latin1" => {
+                Self::Latin1
+            }
             _ => match charmap::CHARMAPS.iter().find(|charmap| is_one_of(charmap.names)) {
                 Some(charmap) => Self::Charmap(charmap),
                 None if charmap::BINARY.iter().any(|names| is_one_of(names)) => {
@@ -159,7 +167,9 @@ impl Handler {
             "replace" => Self::Replace,
             "backslashreplace" => Self::BackslashReplace,
             "xmlcharrefreplace" => Self::XmlCharRefReplace,
-            _ if name.contains('\0') => return Err(Error::text(ErrorKind::Value, "embedded null character")),
+            _ if name.contains('\0') => {
+                return Err(Error::text(ErrorKind::Value, "embedded null character"));
+            }
             _ => Self::Unknown(name.into()),
         })
     }
@@ -169,8 +179,8 @@ fn unknown_handler(name: &str) -> Error {
     Error::exception("LookupError", &format!("unknown error handler name '{name}'"))
 }
 
-/// What the next bytes are: so many that are text, then so many that are none, and why. Where none are wrong, what follows the
-/// good ones has begun and not ended.
+/// What the next bytes are: so many that are text, then so many that are none, and why. Where none
+/// are wrong, what follows the good ones has begun and not ended.
 #[derive(Clone, Copy, Debug)]
 struct Part {
     good: usize,
@@ -183,7 +193,8 @@ impl Part {
         Self { good, bad: 0, why: "" }
     }
 
-    /// The `left` bytes behind the good ones are no whole character: wrong where nothing follows them.
+    /// The `left` bytes behind the good ones are no whole character: wrong where nothing follows
+    /// them.
     const fn cut(good: usize, left: usize, last: bool, why: &'static str) -> Self {
         Self { good, bad: if last { left } else { 0 }, why }
     }
@@ -205,11 +216,13 @@ pub(crate) struct Decoder {
 
 impl Decoder {
     pub(crate) fn new(encoding: Encoding, handler: Handler) -> Self {
-        let table = if let Encoding::Charmap(charmap) = encoding { charmap.table() } else { Vec::new() };
+        let table =
+            if let Encoding::Charmap(charmap) = encoding { charmap.table() } else { Vec::new() };
         Self { named: encoding, encoding, handler, table, begun: Vec::new() }
     }
 
-    /// Makes the next bytes the beginning of a text, and forgets a character whose rest has not come.
+    /// Makes the next bytes the beginning of a text, and forgets a character whose rest has not
+    /// come.
     pub(crate) fn reset(&mut self) {
         self.encoding = self.named;
         self.begun.clear();
@@ -217,7 +230,11 @@ impl Decoder {
 
     /// The text of the next bytes; `last` where nothing follows them.
     pub(crate) fn decode(&mut self, bytes: &[u8], last: bool) -> Result<String> {
-        let joined = if self.begun.is_empty() { Cow::Borrowed(bytes) } else { [&self.begun, bytes].concat().into() };
+        let joined = if self.begun.is_empty() {
+            Cow::Borrowed(bytes)
+        } else {
+            [&self.begun, bytes].concat().into()
+        };
         let Some(mark) = self.settle(&joined) else {
             // CPython: where it stays undecided, at the end too, there is no text.
             self.begun = joined.into_owned();
@@ -240,8 +257,12 @@ impl Decoder {
             match &self.handler {
                 Handler::Ignore => {}
                 Handler::Replace => text.push(char::REPLACEMENT_CHARACTER),
-                Handler::BackslashReplace => wrong.iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}"))),
-                Handler::Strict => return Err(undecodable(self.encoding.name(), wrong, at - counted, why)),
+                Handler::BackslashReplace => {
+                    wrong.iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")))
+                }
+                Handler::Strict => {
+                    return Err(undecodable(self.encoding.name(), wrong, at - counted, why));
+                }
                 Handler::XmlCharRefReplace => {
                     let text = "don't know how to handle UnicodeDecodeError in error callback";
                     return Err(Error::text(ErrorKind::Type, text));
@@ -255,11 +276,15 @@ impl Decoder {
         Ok(text)
     }
 
-    /// Settles the encoding by the text's beginning where that tells it, and gives how long the mark is; none where more bytes
-    /// are needed.
+    /// Settles the encoding by the text's beginning where that tells it, and gives how long the
+    /// mark is; none where more bytes are needed.
     fn settle(&mut self, start: &[u8]) -> Option<usize> {
         match self.encoding {
-            Encoding::Utf8Signed if start.len() < SIGNATURE.len() && SIGNATURE.starts_with(start) => None,
+            Encoding::Utf8Signed
+                if start.len() < SIGNATURE.len() && SIGNATURE.starts_with(start) =>
+            {
+                None
+            }
             Encoding::Utf8Signed => {
                 self.encoding = Encoding::Utf8;
                 Some(if start.starts_with(SIGNATURE) { SIGNATURE.len() } else { 0 })
@@ -271,7 +296,9 @@ impl Decoder {
                 Some(if order.is_some() { 2 } else { 0 })
             }
             Encoding::Utf32(None) => {
-                let order = start.first_chunk().and_then(|&mark| Order::of_mark(u32::from_le_bytes(mark), 32));
+                let order = start
+                    .first_chunk()
+                    .and_then(|&mark| Order::of_mark(u32::from_le_bytes(mark), 32));
                 self.encoding = Encoding::Utf32(order);
                 Some(if order.is_some() { 4 } else { 0 })
             }
@@ -284,8 +311,12 @@ impl Decoder {
         match self.encoding {
             Encoding::Utf8 | Encoding::Utf8Signed => utf8(rest, last, text),
             Encoding::Utf7 => utf7::decode(rest, last, text),
-            Encoding::Utf16(order) => utf16::decode16(rest, order.unwrap_or(Order::Little), last, text),
-            Encoding::Utf32(order) => utf16::decode32(rest, order.unwrap_or(Order::Little), last, text),
+            Encoding::Utf16(order) => {
+                utf16::decode16(rest, order.unwrap_or(Order::Little), last, text)
+            }
+            Encoding::Utf32(order) => {
+                utf16::decode32(rest, order.unwrap_or(Order::Little), last, text)
+            }
             Encoding::Latin1 => {
                 text.extend(rest.iter().copied().map(char::from));
                 Part::good(rest.len())
@@ -296,7 +327,9 @@ impl Decoder {
                 Part { good, bad: usize::from(good < rest.len()), why: self.encoding.lacks() }
             }
             Encoding::Charmap(_) => {
-                let character = |byte: &u8| self.table.get(usize::from(*byte)).copied().filter(|&unit| unit != UNDEFINED);
+                let character = |byte: &u8| {
+                    self.table.get(usize::from(*byte)).copied().filter(|&unit| unit != UNDEFINED)
+                };
                 let good = rest.iter().take_while(|byte| character(byte).is_some()).count();
                 let units = rest.iter().take(good).filter_map(character);
                 text.extend(units.filter_map(|unit| char::from_u32(unit.into())));
@@ -324,7 +357,10 @@ impl Decoder {
 fn undecodable(name: &str, wrong: &[u8], at: usize, why: &str) -> Error {
     let text = match wrong {
         [byte] => format!("'{name}' codec can't decode byte 0x{byte:02x} in position {at}: {why}"),
-        _ => format!("'{name}' codec can't decode bytes in position {at}-{}: {why}", at + wrong.len() - 1),
+        _ => format!(
+            "'{name}' codec can't decode bytes in position {at}-{}: {why}",
+            at + wrong.len() - 1
+        ),
     };
     Error::exception("UnicodeDecodeError", &text)
 }
@@ -347,7 +383,11 @@ fn utf8(rest: &[u8], last: bool, text: &mut String) -> Part {
 
 /// What is wrong with a byte that begins no UTF-8, or not this one.
 fn why_not(byte: Option<&u8>) -> &'static str {
-    if byte.is_some_and(|byte| matches!(byte, 0xc2..=0xf4)) { "invalid continuation byte" } else { "invalid start byte" }
+    if byte.is_some_and(|byte| matches!(byte, 0xc2..=0xf4)) {
+        "invalid continuation byte"
+    } else {
+        "invalid start byte"
+    }
 }
 
 /// Turns text into bytes, piece by piece.
@@ -361,7 +401,8 @@ pub(crate) struct Encoder {
 
 impl Encoder {
     pub(crate) fn new(encoding: Encoding, handler: Handler) -> Self {
-        let table = if let Encoding::Charmap(charmap) = encoding { charmap.table() } else { Vec::new() };
+        let table =
+            if let Encoding::Charmap(charmap) = encoding { charmap.table() } else { Vec::new() };
         Self { encoding, handler, table }
     }
 
@@ -389,7 +430,10 @@ impl Encoder {
             _ => {
                 let unit = u16::try_from(u32::from(c)).ok().filter(|&unit| unit != UNDEFINED)?;
                 // CPython: of several bytes the last one.
-                self.table.iter().rposition(|&known| known == unit).and_then(|byte| u8::try_from(byte).ok())
+                self.table
+                    .iter()
+                    .rposition(|&known| known == unit)
+                    .and_then(|byte| u8::try_from(byte).ok())
             }
         }
     }
@@ -423,8 +467,14 @@ impl Encoder {
         let (first, more) = (run.next().unwrap_or_default(), run.count());
         let (name, why) = (self.encoding.name(), self.encoding.lacks());
         let text = match more {
-            0 => format!("'{name}' codec can't encode character '{}' in position {at}: {why}", escaped(first)),
-            _ => format!("'{name}' codec can't encode characters in position {at}-{}: {why}", at + more),
+            0 => format!(
+                "'{name}' codec can't encode character '{}' in position {at}: {why}",
+                escaped(first)
+            ),
+            _ => format!(
+                "'{name}' codec can't encode characters in position {at}-{}: {why}",
+                at + more
+            ),
         };
         Error::exception("UnicodeEncodeError", &text)
     }
@@ -445,7 +495,11 @@ mod tests {
 
     use super::*;
 
-    fn decoded(encoding: &str, handler: &str, parts: &[&[u8]]) -> Result<String, (&'static str, String)> {
+    fn decoded(
+        encoding: &str,
+        handler: &str,
+        parts: &[&[u8]],
+    ) -> Result<String, (&'static str, String)> {
         let shown = |error: Error| (error.class(), error.to_string());
         let encoding = Encoding::by_name(encoding).map_err(shown)?;
         let mut decoder = Decoder::new(encoding, Handler::by_name(handler).map_err(shown)?);
@@ -480,7 +534,10 @@ mod tests {
         assert_eq!(decoded("ascii", "backslashreplace", &[b"a\x80b"]), Ok("a\\x80b".to_owned()));
         assert_eq!(decoded("utf-8", "ignore", &[b"a\x80b"]), Ok("ab".to_owned()));
         assert_eq!(decoded("latin-1", "strict", &[b"\xe9"]), Ok("é".to_owned()));
-        assert_eq!(decoded("none-such", "strict", &[]), Err(("LookupError", "unknown encoding: none-such".to_owned())));
+        assert_eq!(
+            decoded("none-such", "strict", &[]),
+            Err(("LookupError", "unknown encoding: none-such".to_owned()))
+        );
         let encoded = |text, handler| {
             let mut encoder = Encoder::new(Encoding::Ascii, Handler::by_name(handler).unwrap());
             encoder.encode(text).map_err(|e| (e.class(), e.to_string()))
@@ -488,11 +545,15 @@ mod tests {
         let wrong = |text: &str| Err(("UnicodeEncodeError", text.to_owned()));
         assert_eq!(
             encoded("aé", "strict"),
-            wrong("'ascii' codec can't encode character '\\xe9' in position 1: ordinal not in range(128)")
+            wrong(
+                "'ascii' codec can't encode character '\\xe9' in position 1: ordinal not in range(128)"
+            )
         );
         assert_eq!(
             encoded("€€", "strict"),
-            wrong("'ascii' codec can't encode characters in position 0-1: ordinal not in range(128)")
+            wrong(
+                "'ascii' codec can't encode characters in position 0-1: ordinal not in range(128)"
+            )
         );
         assert_eq!(encoded("€", "xmlcharrefreplace"), Ok(b"&#8364;".to_vec()));
         assert_eq!(encoded("€", "backslashreplace"), Ok(b"\\u20ac".to_vec()));

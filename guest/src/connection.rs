@@ -5,8 +5,8 @@ use std::{collections::VecDeque, time::Duration};
 use sandsock_abi::constants::{IPPROTO_IPV6, IPV6_V6ONLY, SO_REUSEADDR, SO_REUSEPORT, SOL_SOCKET};
 
 use crate::{
-    AddressArgument, AddressInfo, AddressInfoFlags, Error, ErrorKind, Family, Progress, Result, Service, Socket, SocketType,
-    ToAddress, getaddrinfo, resume,
+    AddressArgument, AddressInfo, AddressInfoFlags, Error, ErrorKind, Family, Progress, Result,
+    Service, Socket, SocketType, ToAddress, getaddrinfo, resume,
 };
 
 /// How long [`create_connection`] may take for each address.
@@ -23,10 +23,12 @@ pub enum ConnectTimeout {
     Seconds(f64),
 }
 
-/// Makes a stream socket that is connected to a host and a port, by whichever of its addresses answers first.
+/// Makes a stream socket that is connected to a host and a port, by whichever of its addresses
+/// answers first.
 ///
-/// The addresses are tried in the order in which [`getaddrinfo`] gives them, each with the whole timeout, from
-/// `source_address` if there is one. Python: `socket.create_connection(address, timeout, source_address, all_errors=...)`.
+/// The addresses are tried in the order in which [`getaddrinfo`] gives them, each with the whole
+/// timeout, from `source_address` if there is one. Python: `socket.create_connection(address,
+/// timeout, source_address, all_errors=...)`.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -39,8 +41,8 @@ pub enum ConnectTimeout {
 /// ```
 ///
 /// # Errors
-/// Those of [`getaddrinfo`]; then the last attempt's, or with `all_errors` an `ExceptionGroup` of them all
-/// ([`Error::errors`]). An interrupt ends it at once.
+/// Those of [`getaddrinfo`]; then the last attempt's, or with `all_errors` an `ExceptionGroup` of
+/// them all ([`Error::errors`]). An interrupt ends it at once.
 pub fn create_connection<'a>(
     address: (impl Into<Option<&'a str>>, impl Into<Service<'a>>),
     timeout: ConnectTimeout,
@@ -53,8 +55,8 @@ pub fn create_connection<'a>(
 
 /// A [`create_connection`] that can go on after an interrupt ended it.
 ///
-/// [`connect`](Self::connect) may be called again after an error that has an [`Error::progress`]; dropping it gives the
-/// attempt up.
+/// [`connect`](Self::connect) may be called again after an error that has an [`Error::progress`];
+/// dropping it gives the attempt up.
 #[derive(Debug)]
 pub struct Connecting<'a> {
     addresses: VecDeque<AddressInfo>,
@@ -77,8 +79,22 @@ impl<'a> Connecting<'a> {
         source: Option<AddressArgument<'a>>,
         all_errors: bool,
     ) -> Result<Self> {
-        let answers = getaddrinfo(host, service, Family::UNSPEC, SocketType::STREAM, 0, AddressInfoFlags::NONE)?;
-        Ok(Self { addresses: answers.into(), timeout, source, all_errors, attempt: None, errors: Vec::new() })
+        let answers = getaddrinfo(
+            host,
+            service,
+            Family::UNSPEC,
+            SocketType::STREAM,
+            0,
+            AddressInfoFlags::NONE,
+        )?;
+        Ok(Self {
+            addresses: answers.into(),
+            timeout,
+            source,
+            all_errors,
+            attempt: None,
+            errors: Vec::new(),
+        })
     }
 
     /// Tries the addresses that are left.
@@ -111,7 +127,11 @@ impl<'a> Connecting<'a> {
 fn is_os_error(error: &Error) -> bool {
     matches!(
         error.kind(),
-        ErrorKind::Os | ErrorKind::Denied | ErrorKind::TimedOut | ErrorKind::AddressInfo | ErrorKind::Host
+        ErrorKind::Os
+            | ErrorKind::Denied
+            | ErrorKind::TimedOut
+            | ErrorKind::AddressInfo
+            | ErrorKind::Host
     )
 }
 
@@ -174,7 +194,8 @@ impl Default for ServerOptions {
 
 /// Makes a stream socket that listens on an address, with SO_REUSEADDR.
 ///
-/// Python: `socket.create_server(address, family=..., backlog=..., reuse_port=..., dualstack_ipv6=...)`.
+/// Python: `socket.create_server(address, family=..., backlog=..., reuse_port=...,
+/// dualstack_ipv6=...)`.
 ///
 /// ```no_run
 /// use sandsock::{ServerOptions, create_server};
@@ -184,13 +205,16 @@ impl Default for ServerOptions {
 /// ```
 ///
 /// # Errors
-/// `ValueError` for dual stack where it is not to be had; those of making, binding (whose text then names the address) and
-/// listening.
+/// `ValueError` for dual stack where it is not to be had; those of making, binding (whose text then
+/// names the address) and listening.
 pub fn create_server(address: impl ToAddress, options: ServerOptions) -> Result<Socket> {
     let ServerOptions { family, backlog, reuse_port, dualstack_ipv6 } = options;
     if dualstack_ipv6 {
         if !has_dualstack_ipv6() {
-            return Err(Error::text(ErrorKind::Value, "dualstack_ipv6 not supported on this platform"));
+            return Err(Error::text(
+                ErrorKind::Value,
+                "dualstack_ipv6 not supported on this platform",
+            ));
         }
         if family != Family::INET6 {
             return Err(Error::text(ErrorKind::Value, "dualstack_ipv6 requires AF_INET6 family"));
@@ -208,7 +232,8 @@ pub fn create_server(address: impl ToAddress, options: ServerOptions) -> Result<
     let address = address.to_address();
     socket.bind(&address).map_err(|error| match is_os_error(&error) {
         true => {
-            let text = format!("{} (while attempting to bind on address {address})", error.strerror());
+            let text =
+                format!("{} (while attempting to bind on address {address})", error.strerror());
             error.with_text(text)
         }
         false => error,
@@ -227,14 +252,15 @@ pub fn has_dualstack_ipv6() -> bool {
         .is_ok()
 }
 
-/// Makes two connected sockets without socketpair(2), through a listener on loopback: what Python does where the system has
-/// none, and its tests try everywhere.
+/// Makes two connected sockets without socketpair(2), through a listener on loopback: what Python
+/// does where the system has none, and its tests try everywhere.
 ///
 /// Python: `socket._fallback_socketpair(family, type, proto)`.
 ///
 /// # Errors
-/// `ValueError` for another family than INET and INET6, another type than SOCK_STREAM, another protocol than 0;
-/// `ConnectionError` where somebody else was faster to connect; those of the steps.
+/// `ValueError` for another family than INET and INET6, another type than SOCK_STREAM, another
+/// protocol than 0; `ConnectionError` where somebody else was faster to connect; those of the
+/// steps.
 pub fn fallback_socketpair(
     family: impl Into<Family>,
     kind: impl Into<SocketType>,
@@ -259,13 +285,17 @@ pub fn fallback_socketpair(
     let client = Socket::new(family, kind, protocol)?;
     client.setblocking(false)?;
     match client.connect(listener.getsockname()?) {
-        Err(error) if !matches!(error.class(), "BlockingIOError" | "InterruptedError") => return Err(error),
+        Err(error) if !matches!(error.class(), "BlockingIOError" | "InterruptedError") => {
+            return Err(error);
+        }
         _ => client.setblocking(true)?,
     }
     let (server, _) = listener.accept()?;
     listener.close()?;
     // Anyone on this machine may have connected.
-    if server.getsockname()? != client.getpeername()? || client.getsockname()? != server.getpeername()? {
+    if server.getsockname()? != client.getpeername()?
+        || client.getsockname()? != server.getpeername()?
+    {
         return Err(Error::exception("ConnectionError", "Unexpected peer connection"));
     }
     Ok((server, client))

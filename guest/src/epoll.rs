@@ -20,7 +20,8 @@ use crate::{
 /// How many events one wait gives where nothing else is asked for. CPython: FD_SETSIZE - 1.
 const EVENTS: u32 = 1023;
 
-/// A set of descriptors to wait for, whose cost follows the ready ones: epoll(7). Python: `select.epoll`.
+/// A set of descriptors to wait for, whose cost follows the ready ones: epoll(7). Python:
+/// `select.epoll`.
 ///
 /// ```no_run
 /// use sandsock::{Epoll, constants::*, socketpair};
@@ -49,8 +50,9 @@ impl Epoll {
     /// It stays until it is taken out or closed.
     ///
     /// # Errors
-    /// `ValueError` for a negative number; EBADF for a number that is no descriptor, EEXIST for one that is in the set already,
-    /// EPERM for one that can't be waited for, ENOSPC where the set is full.
+    /// `ValueError` for a negative number; EBADF for a number that is no descriptor, EEXIST for one
+    /// that is in the set already, EPERM for one that can't be waited for, ENOSPC where the set is
+    /// full.
     pub fn register(&self, item: &impl Fileno, events: impl Into<u32>) -> Result<()> {
         let fd = number(item)?;
         let (events, trigger) = split(events.into());
@@ -61,7 +63,8 @@ impl Epoll {
     /// Changes what is waited for, or arms an EPOLLONESHOT anew.
     ///
     /// # Errors
-    /// ENOENT for a descriptor that is not in the set, EBADF for a number that is no descriptor, `ValueError` for a negative one.
+    /// ENOENT for a descriptor that is not in the set, EBADF for a number that is no descriptor,
+    /// `ValueError` for a negative one.
     pub fn modify(&self, item: &impl Fileno, events: impl Into<u32>) -> Result<()> {
         let fd = number(item)?;
         fds::get(fd)?;
@@ -79,12 +82,16 @@ impl Epoll {
         self.0.remove(key(fd)).map_err(Error::from)
     }
 
-    /// Waits until something is ready, and gives at most `maxevents` numbers with their `EPOLL*` bits. No timeout is no end; no
-    /// `maxevents` is 1,023.
+    /// Waits until something is ready, and gives at most `maxevents` numbers with their `EPOLL*`
+    /// bits. No timeout is no end; no `maxevents` is 1,023.
     ///
     /// # Errors
     /// `ValueError` for a `maxevents` of 0.
-    pub fn poll(&self, timeout: Option<Duration>, maxevents: Option<u32>) -> Result<Vec<(i32, u32)>> {
+    pub fn poll(
+        &self,
+        timeout: Option<Duration>,
+        maxevents: Option<u32>,
+    ) -> Result<Vec<(i32, u32)>> {
         let most = maxevents.unwrap_or(EVENTS);
         if most == 0 {
             return Err(Error::text(ErrorKind::Value, "maxevents must be greater than 0, got 0"));
@@ -95,7 +102,10 @@ impl Epoll {
             match self.0.wait(most, waiting.wait()) {
                 Ok(events) => {
                     let number = |key: u64| i32::try_from(key).unwrap_or(-1);
-                    return Ok(events.iter().map(|event| (number(event.key), event.ready.into())).collect());
+                    return Ok(events
+                        .iter()
+                        .map(|event| (number(event.key), event.ready.into()))
+                        .collect());
                 }
                 Err(error @ types::Error::Os(errno::EINTR)) => waiting.failed(error)?,
                 Err(error) => return Err(error.into()),

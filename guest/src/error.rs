@@ -40,7 +40,8 @@ pub enum ErrorKind {
 
 /// Why a call failed, as Python says it.
 ///
-/// It keeps what an exception of Python's has: the errno where there is one, the text and the name of the class.
+/// It keeps what an exception of Python's has: the errno where there is one, the text and the name
+/// of the class.
 ///
 /// ```
 /// use sandsock::Error;
@@ -135,7 +136,9 @@ impl Error {
     /// The same error with a longer text, as Python's `error(err.errno, "...")`.
     pub(crate) fn with_text(self, text: String) -> Self {
         match self.0 {
-            Repr::Denied(denial) => Self(Repr::Denied(Box::new(Denial { grant: denial.grant, text }))),
+            Repr::Denied(denial) => {
+                Self(Repr::Denied(Box::new(Denial { grant: denial.grant, text })))
+            }
             _ => match self.errno() {
                 Some(errno) => Self(Repr::OsText(errno, text.into())),
                 None => Self::text(ErrorKind::Os, text),
@@ -147,7 +150,9 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match &self.0 {
-            Repr::Os(_) | Repr::OsText(..) | Repr::Blocked(_) | Repr::Interrupted(_) => ErrorKind::Os,
+            Repr::Os(_) | Repr::OsText(..) | Repr::Blocked(_) | Repr::Interrupted(_) => {
+                ErrorKind::Os
+            }
             Repr::Denied(_) => ErrorKind::Denied,
             Repr::TimedOut => ErrorKind::TimedOut,
             Repr::AddressInfo(_) => ErrorKind::AddressInfo,
@@ -184,8 +189,8 @@ impl Error {
         }
     }
 
-    /// Python's `errno`: none where Python refused by itself, or the socket's timeout is over; the `EAI_*` code of a
-    /// gaierror.
+    /// Python's `errno`: none where Python refused by itself, or the socket's timeout is over; the
+    /// `EAI_*` code of a gaierror.
     #[must_use]
     pub const fn errno(&self) -> Option<i32> {
         match &self.0 {
@@ -208,8 +213,12 @@ impl Error {
             Repr::OsText(_, text) | Repr::Exception(_, text) => Cow::Borrowed(text),
             Repr::Denied(denial) => Cow::Borrowed(&denial.text),
             Repr::TimedOut => Cow::Borrowed("timed out"),
-            Repr::AddressInfo(code) => Cow::Borrowed(constants::address_info_text(*code).unwrap_or("Unknown error")),
-            Repr::Host(code) => Cow::Borrowed(constants::host_text(*code).unwrap_or("Unknown resolver error")),
+            Repr::AddressInfo(code) => {
+                Cow::Borrowed(constants::address_info_text(*code).unwrap_or("Unknown error"))
+            }
+            Repr::Host(code) => {
+                Cow::Borrowed(constants::host_text(*code).unwrap_or("Unknown resolver error"))
+            }
             Repr::Text(_, text) => Cow::Borrowed(text),
             Repr::Group(text, errors) => {
                 let s = if errors.len() == 1 { "" } else { "s" };
@@ -236,8 +245,9 @@ impl Error {
         }
     }
 
-    /// How many bytes a buffered [`SocketFile::write`](crate::SocketFile::write) took before it would have blocked.
-    /// They are in the buffer, and go out with the next write or flush. None for all other errors.
+    /// How many bytes a buffered [`SocketFile::write`](crate::SocketFile::write) took before it
+    /// would have blocked. They are in the buffer, and go out with the next write or flush. None
+    /// for all other errors.
     ///
     /// Python: `BlockingIOError.characters_written`.
     #[must_use]
@@ -296,7 +306,8 @@ impl From<types::Error> for Error {
             types::Error::Os(errno) => Self::from_errno(errno),
             types::Error::Denied(types::Denial { grant, reason }) => {
                 let mut text = format!("{}: {reason}", errno_text(errno::EACCES));
-                // The person who reads it is to know what to grant, whether the host's sentence says so or not.
+                // The person who reads it is to know what to grant, whether the host's sentence
+                // says so or not.
                 if let Some(grant) = &grant
                     && !reason.contains(grant.as_str())
                 {
@@ -325,7 +336,9 @@ impl From<Error> for io::Error {
         let kind = match error.kind() {
             ErrorKind::TimedOut => io::ErrorKind::TimedOut,
             ErrorKind::Denied => io::ErrorKind::PermissionDenied,
-            ErrorKind::Value | ErrorKind::Type | ErrorKind::Overflow | ErrorKind::Unicode => io::ErrorKind::InvalidInput,
+            ErrorKind::Value | ErrorKind::Type | ErrorKind::Overflow | ErrorKind::Unicode => {
+                io::ErrorKind::InvalidInput
+            }
             ErrorKind::Memory => io::ErrorKind::OutOfMemory,
             ErrorKind::Os => error.errno().map_or(io::ErrorKind::Other, io_kind),
             ErrorKind::Other if error.class() == "BlockingIOError" => io::ErrorKind::WouldBlock,
@@ -335,7 +348,8 @@ impl From<Error> for io::Error {
     }
 }
 
-/// The standard library's kind for one of Linux's errnos. (Its own numbers on a wasm target are WASI's.)
+/// The standard library's kind for one of Linux's errnos. (Its own numbers on a wasm target are
+/// WASI's.)
 const fn io_kind(errno: i32) -> io::ErrorKind {
     use io::ErrorKind as Kind;
     match errno {
@@ -373,22 +387,43 @@ mod tests {
     #[test]
     fn texts_and_classes_are_pythons() {
         for (error, class, errno, text) in [
-            (Error::from_errno(errno::ECONNREFUSED), "ConnectionRefusedError", Some(111), "[Errno 111] Connection refused"),
+            (
+                Error::from_errno(errno::ECONNREFUSED),
+                "ConnectionRefusedError",
+                Some(111),
+                "[Errno 111] Connection refused",
+            ),
             (Error::from_errno(9999), "OSError", Some(9999), "[Errno 9999] Unknown error 9999"),
             (Error::timed_out(), "TimeoutError", None, "timed out"),
             (Error::address_info(-2), "gaierror", Some(-2), "[Errno -2] Name or service not known"),
             (Error(Repr::Host(1)), "herror", Some(1), "[Errno 1] Unknown host"),
-            (Error::text(ErrorKind::Os, "AF_UNIX path too long"), "OSError", None, "AF_UNIX path too long"),
-            (Error::interrupted(Progress::default()), "InterruptedError", Some(4), "[Errno 4] Interrupted system call"),
+            (
+                Error::text(ErrorKind::Os, "AF_UNIX path too long"),
+                "OSError",
+                None,
+                "AF_UNIX path too long",
+            ),
+            (
+                Error::interrupted(Progress::default()),
+                "InterruptedError",
+                Some(4),
+                "[Errno 4] Interrupted system call",
+            ),
             (Error::exception("KeyboardInterrupt", ""), "KeyboardInterrupt", None, ""),
             (
-                Error::group("create_connection failed", vec![Error::timed_out(), Error::timed_out()]),
+                Error::group(
+                    "create_connection failed",
+                    vec![Error::timed_out(), Error::timed_out()],
+                ),
                 "ExceptionGroup",
                 None,
                 "create_connection failed (2 sub-exceptions)",
             ),
         ] {
-            assert_eq!((error.class(), error.errno(), error.to_string().as_str()), (class, errno, text));
+            assert_eq!(
+                (error.class(), error.errno(), error.to_string().as_str()),
+                (class, errno, text)
+            );
         }
     }
 
@@ -396,9 +431,14 @@ mod tests {
     fn a_denial_names_its_grant() {
         let grant = "tcp-connect=192.0.2.1:443".to_owned();
         for reason in ["not granted", "not granted: tcp-connect=192.0.2.1:443"] {
-            let error =
-                Error::from(types::Error::Denied(types::Denial { grant: Some(grant.clone()), reason: reason.into() }));
-            assert_eq!((error.kind(), error.class(), error.errno()), (ErrorKind::Denied, "PermissionError", Some(13)));
+            let error = Error::from(types::Error::Denied(types::Denial {
+                grant: Some(grant.clone()),
+                reason: reason.into(),
+            }));
+            assert_eq!(
+                (error.kind(), error.class(), error.errno()),
+                (ErrorKind::Denied, "PermissionError", Some(13))
+            );
             assert_eq!(error.grant(), Some(grant.as_str()));
             assert_eq!(error.to_string().matches(&grant).count(), 1, "{error}");
             assert!(error.to_string().starts_with("[Errno 13] Permission denied: "), "{error}");
@@ -408,9 +448,13 @@ mod tests {
 
     #[test]
     fn with_text_keeps_errno_and_grant() {
-        let error = Error::from_errno(errno::EADDRINUSE).with_text("Address already in use (there)".into());
+        let error =
+            Error::from_errno(errno::EADDRINUSE).with_text("Address already in use (there)".into());
         assert_eq!(error.to_string(), "[Errno 98] Address already in use (there)");
-        let denied = Error::from(types::Error::Denied(types::Denial { grant: Some("a=b".into()), reason: String::new() }));
+        let denied = Error::from(types::Error::Denied(types::Denial {
+            grant: Some("a=b".into()),
+            reason: String::new(),
+        }));
         let denied = denied.with_text("no".into());
         assert_eq!((denied.grant(), denied.to_string().as_str()), (Some("a=b"), "[Errno 13] no"));
     }

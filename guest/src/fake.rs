@@ -1,4 +1,5 @@
-//! A host by script, for unit tests: each test says which calls it expects, in which order, and what they answer.
+//! A host by script, for unit tests: each test says which calls it expects, in which order, and
+//! what they answer.
 
 use std::{
     any::Any,

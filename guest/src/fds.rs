@@ -1,7 +1,7 @@
 //! Descriptors as small integers: the table between a guest's numbers and the host's handles.
 //!
-//! A host that gives real numbers keeps its process's descriptors itself, for all instances: each use adopts the number anew,
-//! and no table is kept here.
+//! A host that gives real numbers keeps its process's descriptors itself, for all instances: each
+//! use adopts the number anew, and no table is kept here.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +19,8 @@ use crate::{
     },
 };
 
-/// The first number of the guest's own; those below are inherited ones, by the numbers that they were handed over with.
+/// The first number of the guest's own; those below are inherited ones, by the numbers that they
+/// were handed over with.
 const FIRST: i32 = 1024;
 
 struct Entry {
@@ -29,7 +30,8 @@ struct Entry {
     aliased: bool,
 }
 
-/// The entries by their numbers. The guest's own follow one another, and are found without a search.
+/// The entries by their numbers. The guest's own follow one another, and are found without a
+/// search.
 struct Entries {
     own: Vec<Option<Entry>>,
     others: BTreeMap<i32, Entry>,
@@ -89,13 +91,15 @@ struct Table {
     entries: Entries,
     /// Every number from [`FIRST`] up to this one is taken.
     lowest: i32,
-    /// The numbers that were handed over at the start and not taken up yet; none before anybody asked.
+    /// The numbers that were handed over at the start and not taken up yet; none before anybody
+    /// asked.
     inherited: Option<BTreeSet<i32>>,
     /// Whether the host gives real numbers; it always does or never.
     numbered: Option<bool>,
 }
 
-static TABLE: Mutex<Table> = Mutex::new(Table { entries: Entries::new(), lowest: FIRST, inherited: None, numbered: None });
+static TABLE: Mutex<Table> =
+    Mutex::new(Table { entries: Entries::new(), lowest: FIRST, inherited: None, numbered: None });
 
 fn table() -> MutexGuard<'static, Table> {
     TABLE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -219,7 +223,8 @@ pub fn close(fd: i32) -> Result<()> {
     }
 }
 
-/// Duplicates a descriptor, of whatever kind of file, and gives the new number, which is not inheritable.
+/// Duplicates a descriptor, of whatever kind of file, and gives the new number, which is not
+/// inheritable.
 ///
 /// Python: `os.dup(fd)`.
 ///
@@ -230,7 +235,8 @@ pub fn dup(fd: i32) -> Result<i32> {
     Ok(insert(descriptors::duplicate(&descriptor)?, false))
 }
 
-/// Whether a child process would inherit a descriptor. A guest has no children: the flag is kept here, for programs that ask.
+/// Whether a child process would inherit a descriptor. A guest has no children: the flag is kept
+/// here, for programs that ask.
 ///
 /// Python: `os.get_inheritable(fd)`.
 ///

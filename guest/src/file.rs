@@ -1,8 +1,9 @@
 //! A socket as a file: Python's `makefile`.
 //!
-//! CPython puts up to three objects over each other: the raw file (`raw`), whose calls are system calls; the buffers (`reader`,
-//! `writer`, and `binary`, which joins them to the raw file); and the text (`text`). Which bytes each call takes, keeps and loses,
-//! and how often it calls the system, is theirs. `docs/files.md` describes it.
+//! CPython puts up to three objects over each other: the raw file (`raw`), whose calls are system
+//! calls; the buffers (`reader`, `writer`, and `binary`, which joins them to the raw file); and the
+//! text (`text`). Which bytes each call takes, keeps and loses, and how often it calls the system,
+//! is theirs. `docs/files.md` describes it.
 
 mod binary;
 mod raw;
@@ -19,37 +20,46 @@ use self::text::TextFile;
 use crate::codec::{Encoding, Handler, Newline};
 use crate::{Error, ErrorKind, Result, Socket};
 
-/// The buffer's size where none is asked for: Python's `io.DEFAULT_BUFFER_SIZE`, which CPython 3.14 has made 131,072.
+/// The buffer's size where none is asked for: Python's `io.DEFAULT_BUFFER_SIZE`, which CPython 3.14
+/// has made 131,072.
 const BUFFER: usize = 8192;
 
-/// The arguments of [`Socket::makefile`] beside the mode: Python's keyword arguments, with Python's defaults.
+/// The arguments of [`Socket::makefile`] beside the mode: Python's keyword arguments, with Python's
+/// defaults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FileOptions<'a> {
-    /// The size of the buffer; none or below 0 is 8,192 bytes, 0 is no buffer, which takes a binary mode.
+    /// The size of the buffer; none or below 0 is 8,192 bytes, 0 is no buffer, which takes a binary
+    /// mode.
     pub buffering: Option<i64>,
-    /// The encoding of a text, under any of Python's names for it: `utf-8` (the default), `utf-8-sig`, `utf-7`, `utf-16` and
-    /// `utf-32` (with a byte order mark, or with `-le` and `-be`), and all that have one byte a character: `ascii`, `latin-1`,
-    /// `iso8859-15`, `cp1252`, `cp437`, `koi8-r`, `mac-roman`, EBCDIC's and others. Those of several bytes (`gb18030`,
+    /// The encoding of a text, under any of Python's names for it: `utf-8` (the default),
+    /// `utf-8-sig`, `utf-7`, `utf-16` and `utf-32` (with a byte order mark, or with `-le` and
+    /// `-be`), and all that have one byte a character: `ascii`, `latin-1`, `iso8859-15`, `cp1252`,
+    /// `cp437`, `koi8-r`, `mac-roman`, EBCDIC's and others. Those of several bytes (`gb18030`,
     /// `shift_jis`, `euc-kr`) are unknown here.
     ///
-    /// To a socket `utf-16` and `utf-32` are written without a mark, little end first, as Python does.
+    /// To a socket `utf-16` and `utf-32` are written without a mark, little end first, as Python
+    /// does.
     pub encoding: Option<&'a str>,
-    /// What is done where bytes are no text, or text has no bytes: `strict` (the default), `ignore`, `replace`,
-    /// `backslashreplace` or, for writing, `xmlcharrefreplace`.
+    /// What is done where bytes are no text, or text has no bytes: `strict` (the default),
+    /// `ignore`, `replace`, `backslashreplace` or, for writing, `xmlcharrefreplace`.
     ///
-    /// `surrogateescape` and `surrogatepass` are as `strict`: a text of Rust has no place for what they make. `namereplace`,
-    /// which would take the names of all characters, is unknown here.
+    /// `surrogateescape` and `surrogatepass` are as `strict`: a text of Rust has no place for what
+    /// they make. `namereplace`, which would take the names of all characters, is unknown here.
     pub errors: Option<&'a str>,
-    /// How a text's lines end: none (every way, read as `\n`), `""` (every way, read as it is), `\n`, `\r` or `\r\n`.
+    /// How a text's lines end: none (every way, read as `\n`), `""` (every way, read as it is),
+    /// `\n`, `\r` or `\r\n`.
     pub newline: Option<&'a str>,
 }
 
-/// A socket as a file, as Python's `socket.makefile` gives it: of bytes or of text, buffered or not.
+/// A socket as a file, as Python's `socket.makefile` gives it: of bytes or of text, buffered or
+/// not.
 ///
-/// It holds the socket's descriptor open until it is closed, whatever becomes of the socket. Dropping it closes it. Its calls
-/// wait by the socket's timeout. After a read that timed out every later read fails, because bytes may have been lost.
+/// It holds the socket's descriptor open until it is closed, whatever becomes of the socket.
+/// Dropping it closes it. Its calls wait by the socket's timeout. After a read that timed out every
+/// later read fails, because bytes may have been lost.
 ///
-/// Each call makes the system calls that CPython's makes, with the same bytes. `docs/files.md` describes them.
+/// Each call makes the system calls that CPython's makes, with the same bytes. `docs/files.md`
+/// describes them.
 ///
 /// A file of bytes is [`Read`] and [`Write`] too.
 pub struct SocketFile {
@@ -82,8 +92,9 @@ fn no_memory<E>(_: E) -> Error {
 impl Socket {
     /// Makes a file of the socket.
     ///
-    /// `mode` holds `r` and `w`, or neither for reading, and `b` for bytes; without it the file is of text. While a file is
-    /// open the socket's descriptor is too, even if the socket is closed. Python: `socket.makefile(mode, buffering, ...)`.
+    /// `mode` holds `r` and `w`, or neither for reading, and `b` for bytes; without it the file is
+    /// of text. While a file is open the socket's descriptor is too, even if the socket is closed.
+    /// Python: `socket.makefile(mode, buffering, ...)`.
     ///
     /// ```no_run
     /// use sandsock::{FileOptions, Socket, constants::*};
@@ -97,8 +108,8 @@ impl Socket {
     /// ```
     ///
     /// # Errors
-    /// `ValueError` for another mode or newline, and for a text without a buffer; `LookupError` for an unknown encoding.
-    /// For an unknown error handler it comes where one is needed.
+    /// `ValueError` for another mode or newline, and for a text without a buffer; `LookupError` for
+    /// an unknown encoding. For an unknown error handler it comes where one is needed.
     pub fn makefile(&self, mode: &str, options: FileOptions<'_>) -> Result<SocketFile> {
         if !mode.chars().all(|c| "rwb".contains(c)) {
             return Err(value_error(format!("invalid mode '{mode}' (only r, w, b allowed)")));
@@ -130,7 +141,8 @@ impl Socket {
 }
 
 impl SocketFile {
-    /// The mode: `rb`, `wb` or `rwb` of a file of bytes, and that of [`Socket::makefile`] of one of text.
+    /// The mode: `rb`, `wb` or `rwb` of a file of bytes, and that of [`Socket::makefile`] of one of
+    /// text.
     #[must_use]
     pub fn mode(&self) -> &str {
         &self.mode
@@ -151,7 +163,10 @@ impl SocketFile {
             Layers::Text(_) if call == "write" => {
                 Err(Error::text(ErrorKind::Type, "write() argument must be str, not bytes"))
             }
-            Layers::Text(_) => Err(Error::text(ErrorKind::Type, format!("{call}() gives bytes, and this file is of text"))),
+            Layers::Text(_) => Err(Error::text(
+                ErrorKind::Type,
+                format!("{call}() gives bytes, and this file is of text"),
+            )),
         }
     }
 
@@ -171,8 +186,8 @@ impl SocketFile {
     /// The descriptor's number.
     ///
     /// # Errors
-    /// `ValueError` on a closed file. `UnsupportedOperation` on a file for both reading and writing that has buffers: Python's
-    /// `BufferedRWPair` has none. [`name`](Self::name) gives it.
+    /// `ValueError` on a closed file. `UnsupportedOperation` on a file for both reading and writing
+    /// that has buffers: Python's `BufferedRWPair` has none. [`name`](Self::name) gives it.
     pub fn fileno(&self) -> Result<i32> {
         self.buffer()?.fileno()
     }
@@ -213,7 +228,8 @@ impl SocketFile {
     /// Fails, because a socket has no position. It is here for the errors of Python's `seek`.
     ///
     /// # Errors
-    /// `UnsupportedOperation`; `ValueError` on a closed file with a buffer, and for a `whence` that is not 0 to 4.
+    /// `UnsupportedOperation`; `ValueError` on a closed file with a buffer, and for a `whence` that
+    /// is not 0 to 4.
     pub fn seek(&mut self, offset: i64, whence: i32) -> Result<u64> {
         let _ = offset;
         Err(match &mut self.layers {
@@ -233,11 +249,12 @@ impl SocketFile {
         })
     }
 
-    /// Fails, because a socket has no size, but sends first what is in the buffer of a file that is only written, or is of
-    /// text. It is here for the errors of Python's `truncate`.
+    /// Fails, because a socket has no size, but sends first what is in the buffer of a file that is
+    /// only written, or is of text. It is here for the errors of Python's `truncate`.
     ///
     /// # Errors
-    /// `UnsupportedOperation`; `ValueError` on a closed file with a buffer; those of [`flush`](Self::flush).
+    /// `UnsupportedOperation`; `ValueError` on a closed file with a buffer; those of
+    /// [`flush`](Self::flush).
     pub fn truncate(&mut self) -> Result<u64> {
         Err(match &mut self.layers {
             Layers::Binary(binary) => binary.truncate(),
@@ -245,13 +262,14 @@ impl SocketFile {
         })
     }
 
-    /// Takes off the uppermost layer, which is flushed before, and returns the file beneath it: of a text the file of bytes, of
-    /// this the one without a buffer. What the layer has read ahead is lost. Every call of this file then fails with
-    /// `ValueError`.
+    /// Takes off the uppermost layer, which is flushed before, and returns the file beneath it: of
+    /// a text the file of bytes, of this the one without a buffer. What the layer has read ahead is
+    /// lost. Every call of this file then fails with `ValueError`.
     ///
     /// # Errors
-    /// `ValueError` on a closed file, `UnsupportedOperation` on one with buffers for both ways, `AttributeError` on one without
-    /// a buffer; those of [`flush`](Self::flush), after which the file is as it was.
+    /// `ValueError` on a closed file, `UnsupportedOperation` on one with buffers for both ways,
+    /// `AttributeError` on one without a buffer; those of [`flush`](Self::flush), after which the
+    /// file is as it was.
     pub fn detach(&mut self) -> Result<Self> {
         let binary = match &mut self.layers {
             Layers::Binary(binary) => binary.detach()?,
@@ -260,18 +278,19 @@ impl SocketFile {
         Ok(Self { mode: binary.mode().to_owned(), layers: Layers::Binary(binary) })
     }
 
-    /// Reads `size` bytes, or to the end. Fewer come at the end, and where the next read would block. None if the first one
-    /// would. Without a buffer it is one read, but to the end.
+    /// Reads `size` bytes, or to the end. Fewer come at the end, and where the next read would
+    /// block. None if the first one would. Without a buffer it is one read, but to the end.
     ///
     /// # Errors
-    /// `ValueError` on a closed file, `UnsupportedOperation` on one for writing, `OSError` after a read that timed out;
-    /// `MemoryError`; those of [`Socket::recv`], after which what this call had read is lost.
+    /// `ValueError` on a closed file, `UnsupportedOperation` on one for writing, `OSError` after a
+    /// read that timed out; `MemoryError`; those of [`Socket::recv`], after which what this call
+    /// had read is lost.
     pub fn read(&mut self, size: Option<usize>) -> Result<Option<Vec<u8>>> {
         self.binary("read")?.read(size)
     }
 
-    /// Reads at most `size` bytes, or as many as the buffer holds, by at most one read; what is in the buffer takes none. Nothing
-    /// comes at the end, and where it would block.
+    /// Reads at most `size` bytes, or as many as the buffer holds, by at most one read; what is in
+    /// the buffer takes none. Nothing comes at the end, and where it would block.
     ///
     /// # Errors
     /// Those of [`read`](Self::read); `UnsupportedOperation` on a file without a buffer.
@@ -279,8 +298,8 @@ impl SocketFile {
         self.binary("read1")?.read1(size)
     }
 
-    /// Reads into a buffer until it is full, the stream ends or the next read would block; without a buffer of its own by one
-    /// read. None if the first read would block.
+    /// Reads into a buffer until it is full, the stream ends or the next read would block; without
+    /// a buffer of its own by one read. None if the first read would block.
     ///
     /// # Errors
     /// Those of [`read`](Self::read).
@@ -288,8 +307,9 @@ impl SocketFile {
         self.binary("readinto")?.readinto(buffer, false)
     }
 
-    /// Reads into a buffer: what this file's own buffer has, and by at most one read. As in CPython that read is made even
-    /// where its own buffer had something, if there is room for more than its size.
+    /// Reads into a buffer: what this file's own buffer has, and by at most one read. As in CPython
+    /// that read is made even where its own buffer had something, if there is room for more than
+    /// its size.
     ///
     /// # Errors
     /// Those of [`read1`](Self::read1).
@@ -305,18 +325,21 @@ impl SocketFile {
         self.binary("peek")?.peek()
     }
 
-    /// Reads a line, its `\n` included, of at most `limit` bytes. Without its end the stream has ended, or would block.
+    /// Reads a line, its `\n` included, of at most `limit` bytes. Without its end the stream has
+    /// ended, or would block.
     ///
-    /// On a file for both ways the limit counts anew at each read, as in CPython, so that a line that came in pieces may be
-    /// longer. Without a buffer each byte is a read.
+    /// On a file for both ways the limit counts anew at each read, as in CPython, so that a line
+    /// that came in pieces may be longer. Without a buffer each byte is a read.
     ///
     /// # Errors
-    /// Those of [`read`](Self::read). `OSError` where it would block on a file for both ways or without a buffer.
+    /// Those of [`read`](Self::read). `OSError` where it would block on a file for both ways or
+    /// without a buffer.
     pub fn readline(&mut self, limit: Option<usize>) -> Result<Vec<u8>> {
         self.binary("readline")?.readline(limit)
     }
 
-    /// The lines that are left, as [`readline`](Self::readline) gives them; with a hint no more once they have more bytes.
+    /// The lines that are left, as [`readline`](Self::readline) gives them; with a hint no more
+    /// once they have more bytes.
     ///
     /// # Errors
     /// Those of [`readline`](Self::readline).
@@ -326,19 +349,20 @@ impl SocketFile {
         lines(hint, || binary.readline(None), Vec::len)
     }
 
-    /// Reads `size` characters, or to the end. Fewer come at the end, and where the next read would block.
+    /// Reads `size` characters, or to the end. Fewer come at the end, and where the next read would
+    /// block.
     ///
     /// # Errors
-    /// `ValueError` on a closed file, `UnsupportedOperation` on one for writing, `TypeError` on one of bytes, `OSError` after a
-    /// read that timed out; `BlockingIOError` if it is to read to the end and would block at once; `UnicodeDecodeError`; those
-    /// of [`flush`](Self::flush) for what was written before; those of [`Socket::recv`], after which what this call had taken
-    /// is lost.
+    /// `ValueError` on a closed file, `UnsupportedOperation` on one for writing, `TypeError` on one
+    /// of bytes, `OSError` after a read that timed out; `BlockingIOError` if it is to read to the
+    /// end and would block at once; `UnicodeDecodeError`; those of [`flush`](Self::flush) for what
+    /// was written before; those of [`Socket::recv`], after which what this call had taken is lost.
     pub fn read_text(&mut self, size: Option<usize>) -> Result<String> {
         self.text()?.read(size)
     }
 
-    /// Reads a line of text, its end included, of at most `limit` characters. Without its end the stream has ended, or would
-    /// block.
+    /// Reads a line of text, its end included, of at most `limit` characters. Without its end the
+    /// stream has ended, or would block.
     ///
     /// # Errors
     /// Those of [`read_text`](Self::read_text).
@@ -356,20 +380,20 @@ impl SocketFile {
         lines(hint, || text.readline(None), |line| line.chars().count())
     }
 
-    /// Writes bytes, and returns how many were taken: all of them into the buffer, or without a buffer what one send took, and
-    /// none if it would block.
+    /// Writes bytes, and returns how many were taken: all of them into the buffer, or without a
+    /// buffer what one send took, and none if it would block.
     ///
     /// # Errors
-    /// `ValueError` on a closed file, `UnsupportedOperation` on one for reading, `TypeError` on one of text; `BlockingIOError`
-    /// where the buffer is full and would block, with the number of bytes that it took
-    /// ([`Error::characters_written`]); those of [`Socket::send`]. After these what was in the buffer before is there still, and
-    /// of these bytes nothing is kept.
+    /// `ValueError` on a closed file, `UnsupportedOperation` on one for reading, `TypeError` on one
+    /// of text; `BlockingIOError` where the buffer is full and would block, with the number of
+    /// bytes that it took ([`Error::characters_written`]); those of [`Socket::send`]. After these
+    /// what was in the buffer before is there still, and of these bytes nothing is kept.
     pub fn write(&mut self, data: &[u8]) -> Result<Option<usize>> {
         self.binary("write")?.write(data)
     }
 
-    /// Writes each of several pieces, by one [`write`](Self::write) each. As in CPython what a file without a buffer does not
-    /// take of a piece is not written.
+    /// Writes each of several pieces, by one [`write`](Self::write) each. As in CPython what a file
+    /// without a buffer does not take of a piece is not written.
     ///
     /// # Errors
     /// Those of [`write`](Self::write).
@@ -379,23 +403,27 @@ impl SocketFile {
         pieces.into_iter().try_for_each(|piece| binary.write(piece).map(|_| ()))
     }
 
-    /// Writes text, and returns how many characters it has. It goes to the buffer once there are 8,192 bytes of it, and before
-    /// each read.
+    /// Writes text, and returns how many characters it has. It goes to the buffer once there are
+    /// 8,192 bytes of it, and before each read.
     ///
     /// # Errors
-    /// `ValueError` on a closed file, `UnsupportedOperation` on one for reading, `TypeError` on one of bytes;
-    /// `UnicodeEncodeError`; those of [`write`](Self::write). As in CPython text that the buffer does not take is lost.
+    /// `ValueError` on a closed file, `UnsupportedOperation` on one for reading, `TypeError` on one
+    /// of bytes; `UnicodeEncodeError`; those of [`write`](Self::write). As in CPython text that the
+    /// buffer does not take is lost.
     pub fn write_text(&mut self, text: &str) -> Result<usize> {
         match &mut self.layers {
             Layers::Text(file) => file.write(text),
-            Layers::Binary(_) => Err(Error::text(ErrorKind::Type, "a bytes-like object is required, not 'str'")),
+            Layers::Binary(_) => {
+                Err(Error::text(ErrorKind::Type, "a bytes-like object is required, not 'str'"))
+            }
         }
     }
 
     /// Sends what is in the buffer.
     ///
     /// # Errors
-    /// `ValueError` on a closed file; `BlockingIOError` where it would block, and the rest stays; those of [`Socket::send`].
+    /// `ValueError` on a closed file; `BlockingIOError` where it would block, and the rest stays;
+    /// those of [`Socket::send`].
     pub fn flush(&mut self) -> Result<()> {
         match &mut self.layers {
             Layers::Binary(binary) => binary.flush(),
@@ -403,13 +431,16 @@ impl SocketFile {
         }
     }
 
-    /// Sends what is in the buffer and closes the file; if the socket was closed and this is its last file, the descriptor too.
-    /// On a closed file it does nothing. The file is closed whatever the result is.
+    /// Sends what is in the buffer and closes the file; if the socket was closed and this is its
+    /// last file, the descriptor too. On a closed file it does nothing. The file is closed whatever
+    /// the result is.
     ///
-    /// As in CPython a file of text tries twice to send what is in its buffer, if the first time fails.
+    /// As in CPython a file of text tries twice to send what is in its buffer, if the first time
+    /// fails.
     ///
     /// # Errors
-    /// Those of [`flush`](Self::flush) and [`Socket::close`]; `ValueError` on a file whose socket was taken out.
+    /// Those of [`flush`](Self::flush) and [`Socket::close`]; `ValueError` on a file whose socket
+    /// was taken out.
     pub fn close(&mut self) -> Result<()> {
         match &mut self.layers {
             Layers::Binary(binary) => binary.close(),
@@ -419,7 +450,11 @@ impl SocketFile {
 }
 
 /// Lines until there is none, or they are longer than the hint.
-fn lines<T>(hint: Option<usize>, mut next: impl FnMut() -> Result<T>, length: impl Fn(&T) -> usize) -> Result<Vec<T>> {
+fn lines<T>(
+    hint: Option<usize>,
+    mut next: impl FnMut() -> Result<T>,
+    length: impl Fn(&T) -> usize,
+) -> Result<Vec<T>> {
     let (mut all, mut total) = (Vec::new(), 0_usize);
     loop {
         let line = next()?;
@@ -444,11 +479,15 @@ impl Drop for SocketFile {
 
 impl fmt::Debug for SocketFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SocketFile").field("mode", &self.mode).field("name", &self.name()).finish_non_exhaustive()
+        f.debug_struct("SocketFile")
+            .field("mode", &self.mode)
+            .field("name", &self.name())
+            .finish_non_exhaustive()
     }
 }
 
-/// For bytes: what is in the buffer, or else one read. If that would block, the error is `WouldBlock`.
+/// For bytes: what is in the buffer, or else one read. If that would block, the error is
+/// `WouldBlock`.
 impl Read for SocketFile {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         Ok(self.binary("read")?.read_some(buffer)?.ok_or(io::ErrorKind::WouldBlock)?)

@@ -12,7 +12,8 @@ pub(crate) const fn is_foreign_request(request: u32) -> bool {
     matches!(request, SIO_RCVALL | SIO_KEEPALIVE_VALS | SIO_LOOPBACK_FAST_PATH)
 }
 
-/// Makes a socket of what another process's [`Socket::share`] gave. Python: `socket.fromshare(data)`, on Windows alone.
+/// Makes a socket of what another process's [`Socket::share`] gave. Python:
+/// `socket.fromshare(data)`, on Windows alone.
 ///
 /// # Errors
 /// EOPNOTSUPP: this is not Windows.
@@ -21,7 +22,8 @@ pub fn fromshare(_info: &[u8]) -> Result<Socket> {
 }
 
 impl Socket {
-    /// Makes a copy of the socket for another process. Python: `socket.share(process_id)`, on Windows alone.
+    /// Makes a copy of the socket for another process. Python: `socket.share(process_id)`, on
+    /// Windows alone.
     ///
     /// # Errors
     /// EOPNOTSUPP: this is not Windows.

@@ -1,6 +1,8 @@
-//! Python's codec `idna`: the name of a host in ASCII, by IDNA of 2003 (RFC 3490), which is not that of today: `faß` is `fass`.
+//! Python's codec `idna`: the name of a host in ASCII, by IDNA of 2003 (RFC 3490), which is not
+//! that of today: `faß` is `fass`.
 //!
-//! The errors are those of CPython 3.13. The tables of a new Unicode are used to normalise, where CPython has those of Unicode 3.2.
+//! The errors are those of CPython 3.13. The tables of a new Unicode are used to normalise, where
+//! CPython has those of Unicode 3.2.
 
 use std::borrow::Cow;
 
@@ -26,7 +28,11 @@ struct Refusal {
     reason: Cow<'static, str>,
 }
 
-fn refuse<T>(start: usize, count: usize, reason: impl Into<Cow<'static, str>>) -> Result<T, Refusal> {
+fn refuse<T>(
+    start: usize,
+    count: usize,
+    reason: impl Into<Cow<'static, str>>,
+) -> Result<T, Refusal> {
     Err(Refusal { start, count, reason: reason.into() })
 }
 
@@ -37,13 +43,15 @@ fn empty() -> Refusal {
 /// A host's name as it is asked for. ASCII stays as it is.
 ///
 /// # Errors
-/// `UnicodeError` if a label is empty, but for the last one, or longer than 63 bytes, or has characters that a name can't have.
+/// `UnicodeError` if a label is empty, but for the last one, or longer than 63 bytes, or has
+/// characters that a name can't have.
 pub(crate) fn encode(name: &str) -> Result<Cow<'_, str>> {
     let ascii = name.is_ascii();
     let dots = if ascii { &DOTS[..1] } else { &DOTS[..] };
     let labels: Vec<&str> = name.split(dots).collect();
     let last = labels.len() - 1;
-    let offset = |at: usize| labels.iter().take(at).map(|label| label.chars().count() + 1).sum::<usize>();
+    let offset =
+        |at: usize| labels.iter().take(at).map(|label| label.chars().count() + 1).sum::<usize>();
     let unicode_error = |at: usize, refusal| error(name, offset(at), refusal);
     // Of an ASCII name an empty label is refused before one that is too long.
     if let Some(at) = labels.iter().take(last).position(|label| ascii && label.is_empty()) {
@@ -52,7 +60,8 @@ pub(crate) fn encode(name: &str) -> Result<Cow<'_, str>> {
     let mut encoded = Vec::with_capacity(labels.len());
     for (at, &label) in labels.iter().enumerate() {
         // The last label is empty after a trailing dot.
-        let label = if at == last && label.is_empty() { Ok(Cow::Borrowed("")) } else { to_ascii(label) };
+        let label =
+            if at == last && label.is_empty() { Ok(Cow::Borrowed("")) } else { to_ascii(label) };
         encoded.push(label.map_err(|refusal| unicode_error(at, refusal))?);
     }
     Ok(if ascii { Cow::Borrowed(name) } else { Cow::Owned(encoded.join(".")) })
@@ -60,7 +69,8 @@ pub(crate) fn encode(name: &str) -> Result<Cow<'_, str>> {
 
 /// RFC 3490, section 4.1, without the rules for host names (UseSTD3ASCIIRules).
 fn to_ascii(label: &str) -> Result<Cow<'_, str>, Refusal> {
-    let prepared = if label.is_ascii() { Cow::Borrowed(label) } else { Cow::Owned(nameprep(label)?) };
+    let prepared =
+        if label.is_ascii() { Cow::Borrowed(label) } else { Cow::Owned(nameprep(label)?) };
     let count = prepared.chars().count();
     if prepared.is_ascii() {
         return match prepared.len() {
@@ -73,7 +83,9 @@ fn to_ascii(label: &str) -> Result<Cow<'_, str>, Refusal> {
         return refuse(0, PREFIX.len(), "Label starts with ACE prefix");
     }
     match punycode::encode_str(&prepared) {
-        Some(encoded) if PREFIX.len() + encoded.len() <= LABEL => Ok(Cow::Owned(format!("{PREFIX}{encoded}"))),
+        Some(encoded) if PREFIX.len() + encoded.len() <= LABEL => {
+            Ok(Cow::Owned(format!("{PREFIX}{encoded}")))
+        }
         _ => refuse(0, count, "label too long"),
     }
 }
@@ -90,7 +102,8 @@ fn nameprep(label: &str) -> Result<String, Refusal> {
             return refuse(at, 1, "Violation of BIDI requirement 2");
         }
         let count = prepared.chars().count();
-        let ends = [(0, prepared.chars().next()), (count.saturating_sub(1), prepared.chars().next_back())];
+        let ends =
+            [(0, prepared.chars().next()), (count.saturating_sub(1), prepared.chars().next_back())];
         for (at, end) in ends {
             if !end.is_some_and(tables::bidi_r_or_al) {
                 return refuse(at, 1, "Violation of BIDI requirement 3");
@@ -100,9 +113,12 @@ fn nameprep(label: &str) -> Result<String, Refusal> {
     Ok(prepared)
 }
 
-/// RFC 3454, table B.2. CPython: a letter that the table does not have is made small as Unicode has it today.
+/// RFC 3454, table B.2. CPython: a letter that the table does not have is made small as Unicode has
+/// it today.
 fn fold(c: char) -> impl Iterator<Item = char> {
-    let small = |c: char| if tables::case_fold_for_nfkc(c).eq([c]) { c.to_lowercase().next().unwrap_or(c) } else { c };
+    let small = |c: char| {
+        if tables::case_fold_for_nfkc(c).eq([c]) { c.to_lowercase().next().unwrap_or(c) } else { c }
+    };
     tables::case_fold_for_nfkc(small(c))
 }
 
@@ -119,12 +135,16 @@ fn is_prohibited(c: char) -> bool {
         || tables::tagging_character(c)
 }
 
-/// The text of CPython's UnicodeEncodeError. Positions in a label are those of what it was prepared to, counted in the name.
+/// The text of CPython's UnicodeEncodeError. Positions in a label are those of what it was prepared
+/// to, counted in the name.
 fn error(name: &str, offset: usize, Refusal { start, count, reason }: Refusal) -> Error {
     let (start, end) = (offset + start, offset + start + count - 1);
     let text = match name.chars().nth(start) {
         Some(c) if count == 1 => {
-            format!("'idna' codec can't encode character '{}' in position {start}: {reason}", code(c))
+            format!(
+                "'idna' codec can't encode character '{}' in position {start}: {reason}",
+                code(c)
+            )
         }
         _ => format!("'idna' codec can't encode characters in position {start}-{end}: {reason}"),
     };
@@ -140,10 +160,14 @@ fn code(c: char) -> String {
     }
 }
 
-/// A character as Python's repr shows those that are prohibited: none of them can be printed, but for U+FFFC and U+FFFD and some
-/// of C.7.
+/// A character as Python's repr shows those that are prohibited: none of them can be printed, but
+/// for U+FFFC and U+FFFD and some of C.7.
 fn escaped(c: char) -> String {
-    if matches!(c, '\u{fffc}' | '\u{fffd}' | '\u{340}' | '\u{341}' | '\u{2ff0}'..='\u{2ffb}') { c.into() } else { code(c) }
+    if matches!(c, '\u{fffc}' | '\u{fffd}' | '\u{340}' | '\u{341}' | '\u{2ff0}'..='\u{2ffb}') {
+        c.into()
+    } else {
+        code(c)
+    }
 }
 
 #[cfg(test)]
@@ -171,13 +195,22 @@ mod tests {
             ("x.\u{ad}", Err("character '\\xad' in position 2: label empty")),
             ("xn--\u{e9}", Err("characters in position 0-3: Label starts with ACE prefix")),
             ("a.XN--\u{e9}", Err("characters in position 2-5: Label starts with ACE prefix")),
-            ("\u{e9}\u{200f}", Err("character '\\u200f' in position 1: Invalid character '\\u200f'")),
+            (
+                "\u{e9}\u{200f}",
+                Err("character '\\u200f' in position 1: Invalid character '\\u200f'"),
+            ),
             ("\u{627}a", Err("character '\\x61' in position 1: Violation of BIDI requirement 2")),
             ("\u{627}1", Err("character '\\x31' in position 1: Violation of BIDI requirement 3")),
             ("1\u{627}", Err("character '\\x31' in position 0: Violation of BIDI requirement 3")),
         ] {
-            let expected = expected.map(str::to_owned).map_err(|text| format!("'idna' codec can't encode {text}"));
-            assert_eq!(encode(name).map(Cow::into_owned).map_err(|error| error.to_string()), expected, "{name:?}");
+            let expected = expected
+                .map(str::to_owned)
+                .map_err(|text| format!("'idna' codec can't encode {text}"));
+            assert_eq!(
+                encode(name).map(Cow::into_owned).map_err(|error| error.to_string()),
+                expected,
+                "{name:?}"
+            );
         }
         let long = format!("x.{}", "\u{e9}".repeat(70));
         let text = "'idna' codec can't encode characters in position 2-71: label too long";

@@ -10,12 +10,14 @@ use crate::{Error, Result};
 /// How far a call had come when an interrupt ended it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// When the call's time is over, in nanoseconds of the host's monotonic clock ([`raw::clock::now`]); none where it has no
-    /// end, or where nobody asked for it to be kept: without an interrupt handler a verb does not read the clock.
+    /// When the call's time is over, in nanoseconds of the host's monotonic clock
+    /// ([`raw::clock::now`]); none where it has no end, or where nobody asked for it to be kept:
+    /// without an interrupt handler a verb does not read the clock.
     ///
     /// [`raw::clock::now`]: crate::raw::clock::now
     pub deadline: Option<u64>,
-    /// What is done: for `sendall` the bytes sent, for `connect` 1 once the connection is under way, for all others 0.
+    /// What is done: for `sendall` the bytes sent, for `connect` 1 once the connection is under
+    /// way, for all others 0.
     pub done: u64,
 }
 
@@ -31,10 +33,10 @@ thread_local! {
 
 /// Sets what runs when the host interrupts a wait (Ctrl-C, a signal), and gives what ran before.
 ///
-/// Without a handler the verb that waits fails with `InterruptedError` (EINTR). With one, the handler runs in the verb: if
-/// it gives an error, the verb fails with it; if not, the verb goes on where it was, with the time that is left
-/// ([PEP 475](https://peps.python.org/pep-0475/)). A handler may use sockets, and may close the one that waits: the verb then
-/// fails with EBADF.
+/// Without a handler the verb that waits fails with `InterruptedError` (EINTR). With one, the
+/// handler runs in the verb: if it gives an error, the verb fails with it; if not, the verb goes on
+/// where it was, with the time that is left ([PEP 475](https://peps.python.org/pep-0475/)). A
+/// handler may use sockets, and may close the one that waits: the verb then fails with EBADF.
 ///
 /// ```
 /// use sandsock::{Error, set_interrupt_handler};
@@ -63,7 +65,8 @@ pub(crate) fn handle(progress: Progress) -> Result<()> {
     }
 }
 
-/// An interrupt ended a verb that had moved bytes: it tells them, and the next one sees to the interrupt.
+/// An interrupt ended a verb that had moved bytes: it tells them, and the next one sees to the
+/// interrupt.
 pub(crate) fn pend() {
     PENDING.set(true);
 }
@@ -76,9 +79,10 @@ pub(crate) fn settle(progress: Progress) -> Result<()> {
 
 /// Makes the first waiting verb that `verb` calls go on from where an interrupt ended it.
 ///
-/// For programs that cannot run their handlers inside of the verb: a component that serves others gives up the call with
-/// [`Error::progress`], its caller runs its handlers and repeats the call with the same arguments. What it has not done by
-/// then is done in the time that was left, which is known where there is a handler: one that gives EINTR.
+/// For programs that cannot run their handlers inside of the verb: a component that serves others
+/// gives up the call with [`Error::progress`], its caller runs its handlers and repeats the call
+/// with the same arguments. What it has not done by then is done in the time that was left, which
+/// is known where there is a handler: one that gives EINTR.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), sandsock::Error> {

@@ -1,10 +1,12 @@
 //! The BSD socket API with Python's semantics, for wasm components that run in a sandsock host.
 //!
-//! A component gets the sockets that its user granted and nothing else. Every call goes to the host, which judges it, and
-//! acts on real sockets of its kernel. What is here behaves as the `socket` module of the newest CPython on Linux does: three
-//! ways to wait ([`Socket::settimeout`]), the same addresses, the same errors with the same texts ([`Error`]), descriptors as
-//! small integers ([`Socket::fileno`]). Rust's manners stand where the languages differ: `Result`, [`Drop`] closes,
-//! [`std::io::Read`] and [`std::io::Write`], [`std::time::Duration`].
+//! A component gets the sockets that its user granted and nothing else. Every call goes to the
+//! host, which judges it, and acts on real sockets of its kernel. What is here behaves as the
+//! `socket` module of the newest CPython on Linux does: three ways to wait
+//! ([`Socket::settimeout`]), the same addresses, the same errors with the same texts ([`Error`]),
+//! descriptors as small integers ([`Socket::fileno`]). Rust's manners stand where the languages
+//! differ: `Result`, [`Drop`] closes, [`std::io::Read`] and [`std::io::Write`],
+//! [`std::time::Duration`].
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -36,15 +38,18 @@
 //! * [`Socket`], [`socketpair`], [`fromfd`], [`create_connection`], [`create_server`]: the sockets;
 //! * [`SocketFile`]: a socket as a file ([`Socket::makefile`]);
 //! * [`Address`] and [`ToAddress`]: addresses as results and as arguments;
-//! * [`getaddrinfo`], [`gethostbyname`], [`gethostbyaddr`], [`getnameinfo`]: names; [`inet_pton`] and its kin: numeric addresses;
-//! * [`getservbyname`], [`getprotobyname`], [`if_nameindex`], [`gethostname`] and their kin: this host's tables;
+//! * [`getaddrinfo`], [`gethostbyname`], [`gethostbyaddr`], [`getnameinfo`]: names; [`inet_pton`]
+//!   and its kin: numeric addresses;
+//! * [`getservbyname`], [`getprotobyname`], [`if_nameindex`], [`gethostname`] and their kin: this
+//!   host's tables;
 //! * [`select()`], [`Poll`], [`Epoll`] and [`DefaultSelector`]: waiting for many;
 //! * [`aio`]: asynchronous guests;
 //! * [`close`], [`dup`]: descriptors by their numbers;
 //! * [`set_interrupt_handler`]: what happens when the host interrupts a wait;
 //! * [`constants`]: every number of the API by its name; [`raw`]: the layer below.
 //!
-//! Natively, on a target that is no component, everything compiles and what needs the host panics: there is none.
+//! Natively, on a target that is no component, everything compiles and what needs the host panics:
+//! there is none.
 
 mod address;
 // In unit tests a script stands in for the host, and it has no pollers.
@@ -79,10 +84,13 @@ mod tests;
 mod timeout;
 mod warning;
 
-pub use address::{Address, AddressArgument, ToAddress, inet_aton, inet_ntoa, inet_ntop, inet_pton};
+pub use address::{
+    Address, AddressArgument, ToAddress, inet_aton, inet_ntoa, inet_ntop, inet_pton,
+};
 pub use ancillary::{Ancillary, Received, Warning, cmsg_len, cmsg_space};
 pub use connection::{
-    ConnectTimeout, Connecting, ServerOptions, create_connection, create_server, fallback_socketpair, has_dualstack_ipv6,
+    ConnectTimeout, Connecting, ServerOptions, create_connection, create_server,
+    fallback_socketpair, has_dualstack_ipv6,
 };
 #[cfg(not(test))]
 pub use epoll::Epoll;
@@ -93,11 +101,13 @@ pub use foreign::fromshare;
 pub use interrupt::{Progress, resume, set_interrupt_handler};
 pub use names::{AddressInfoFlags, Family, Flags, NameInfoFlags, SocketType};
 pub use netdb::{
-    AddressInfo, HostEntry, Service, getaddrinfo, getfqdn, gethostbyaddr, gethostbyname, gethostbyname_ex, gethostname,
-    getnameinfo, getprotobyname, getservbyname, getservbyport, if_indextoname, if_nameindex, if_nametoindex, sethostname,
+    AddressInfo, HostEntry, Service, getaddrinfo, getfqdn, gethostbyaddr, gethostbyname,
+    gethostbyname_ex, gethostname, getnameinfo, getprotobyname, getservbyname, getservbyport,
+    if_indextoname, if_nameindex, if_nametoindex, sethostname,
 };
 pub use numbers::{htonl, htons, ntohl, ntohs};
-/// The numbers of the API by name: families, types, protocols, levels, options, flags (Python's names and Linux's values).
+/// The numbers of the API by name: families, types, protocols, levels, options, flags (Python's
+/// names and Linux's values).
 pub use sandsock_abi::constants;
 /// Linux's errnos by name.
 pub use sandsock_abi::errno;
@@ -107,7 +117,9 @@ pub use selectors::{DefaultSelector, EVENT_READ, EVENT_WRITE, SelectorKey};
 #[cfg(not(test))]
 pub use sendfile::File;
 pub use socket::{OptionValue, Socket, fromfd, socketpair};
-pub use timeout::{getdefaulttimeout, getdefaulttimeout_f64, setdefaulttimeout, setdefaulttimeout_f64};
+pub use timeout::{
+    getdefaulttimeout, getdefaulttimeout_f64, setdefaulttimeout, setdefaulttimeout_f64,
+};
 pub use warning::{WarningCategory, set_warning_handler};
 
 /// What everything here that can fail gives.

@@ -6,7 +6,8 @@ use sandsock_abi::constants;
 
 /// The name of a number among those that begin with a prefix.
 fn name_of(prefix: &str, number: i64) -> Option<&'static str> {
-    // AF_, SOCK_, MSG_ and AI_ are names of the socket module; the wider table also has the kernel's own.
+    // AF_, SOCK_, MSG_ and AI_ are names of the socket module; the wider table also has the
+    // kernel's own.
     [constants::SOCKET_MODULE, constants::CONSTANTS]
         .into_iter()
         .flatten()
@@ -114,7 +115,8 @@ macro_rules! bits {
 }
 
 number! {
-    /// An address family, `AF_*` (man 2 socket). Any number may be one: the host says which it knows.
+    /// An address family, `AF_*` (man 2 socket). Any number may be one: the host says which it
+    /// knows.
     Family {
         UNSPEC = AF_UNSPEC,
         UNIX = AF_UNIX,
@@ -136,7 +138,8 @@ one_name!(Family, "AF_");
 number! {
     /// A socket's type, `SOCK_*` (man 2 socket).
     ///
-    /// [`SocketType::NONBLOCK`] and [`SocketType::CLOEXEC`] may be joined to it with `|` where a socket is made.
+    /// [`SocketType::NONBLOCK`] and [`SocketType::CLOEXEC`] may be joined to it with `|` where a
+    /// socket is made.
     SocketType {
         STREAM = SOCK_STREAM,
         DGRAM = SOCK_DGRAM,

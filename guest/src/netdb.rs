@@ -8,8 +8,8 @@ use sandsock_abi::{
 };
 
 use crate::{
-    Address, AddressArgument, AddressInfoFlags, Error, ErrorKind, Family, NameInfoFlags, Progress, Result, SocketType,
-    ToAddress, address, idna, interrupt,
+    Address, AddressArgument, AddressInfoFlags, Error, ErrorKind, Family, NameInfoFlags, Progress,
+    Result, SocketType, ToAddress, address, idna, interrupt,
     raw::{
         netdb,
         types::{self, AddressHints, NameError, Wait},
@@ -19,8 +19,8 @@ use crate::{
 /// More than any host's or service's name can be; a host ends a guest that hands over too much.
 const NAME_LIMIT: usize = 64 << 10;
 
-/// One answer of [`getaddrinfo`]: what [`Socket::new`](crate::Socket::new) and [`Socket::connect`](crate::Socket::connect)
-/// need.
+/// One answer of [`getaddrinfo`]: what [`Socket::new`](crate::Socket::new) and
+/// [`Socket::connect`](crate::Socket::connect) need.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AddressInfo {
     /// The family.
@@ -85,12 +85,13 @@ impl<'a> Service<'a> {
 
 /// The addresses of a host and a service: getaddrinfo(3).
 ///
-/// `family`, `kind` and `protocol` are 0 for any. A look-up takes the time that it takes, whatever the timeouts are.
-/// Python: `socket.getaddrinfo(host, port, family, type, proto, flags)`.
+/// `family`, `kind` and `protocol` are 0 for any. A look-up takes the time that it takes, whatever
+/// the timeouts are. Python: `socket.getaddrinfo(host, port, family, type, proto, flags)`.
 ///
 /// # Errors
-/// `gaierror` where there is no such name or service; `UnicodeError` for a name that is none by IDNA; `PermissionError`
-/// where no grant names the host; EAGAIN where the look-ups allowed at once are used up.
+/// `gaierror` where there is no such name or service; `UnicodeError` for a name that is none by
+/// IDNA; `PermissionError` where no grant names the host; EAGAIN where the look-ups allowed at once
+/// are used up.
 ///
 /// ```no_run
 /// use sandsock::{AddressInfoFlags, Family, SocketType, getaddrinfo};
@@ -106,7 +107,12 @@ pub fn getaddrinfo<'a>(
     protocol: i32,
     flags: impl Into<AddressInfoFlags>,
 ) -> Result<Vec<AddressInfo>> {
-    let hints = AddressHints { family: family.into().0, type_: kind.into().0, protocol, flags: flags.into().0 };
+    let hints = AddressHints {
+        family: family.into().0,
+        type_: kind.into().0,
+        protocol,
+        flags: flags.into().0,
+    };
     let host = host.into();
     let host = host.map(idna::encode).transpose()?;
     let service = service.into().text();
@@ -136,7 +142,11 @@ pub(crate) fn first_address(host: &str, family: Family) -> Result<Address> {
 }
 
 /// Makes a look-up.
-fn look_up(host: Option<&str>, service: Option<&str>, hints: AddressHints) -> Result<Vec<types::AddressInfo>> {
+fn look_up(
+    host: Option<&str>,
+    service: Option<&str>,
+    hints: AddressHints,
+) -> Result<Vec<types::AddressInfo>> {
     if host.into_iter().chain(service).any(|name| name.len() > NAME_LIMIT) {
         return Err(Error::address_info(EAI_NONAME));
     }
@@ -148,7 +158,9 @@ fn ask<T>(call: impl Fn() -> Result<T, NameError>) -> Result<T> {
     interrupt::settle(Progress::default())?;
     loop {
         match call() {
-            Err(NameError::Other(types::Error::Os(errno::EINTR))) => interrupt::handle(Progress::default())?,
+            Err(NameError::Other(types::Error::Os(errno::EINTR))) => {
+                interrupt::handle(Progress::default())?
+            }
             result => return Ok(result?),
         }
     }
@@ -163,7 +175,8 @@ fn os_text(text: &'static str) -> Error {
 fn host_argument<'a>(verb: &str, name: &'a str) -> Result<Cow<'a, str>> {
     let name = idna::encode(name)?;
     if name.contains('\0') {
-        let text = format!("{verb}() argument 1 must be encoded string without null bytes, not str");
+        let text =
+            format!("{verb}() argument 1 must be encoded string without null bytes, not str");
         return Err(Error::text(ErrorKind::Type, text));
     }
     Ok(name)
@@ -176,10 +189,15 @@ fn c_text(text: &str) -> &str {
 
 /// A text that C's functions take.
 fn no_null(text: &str) -> Result<()> {
-    if text.contains('\0') { Err(Error::text(ErrorKind::Value, "embedded null character")) } else { Ok(()) }
+    if text.contains('\0') {
+        Err(Error::text(ErrorKind::Value, "embedded null character"))
+    } else {
+        Ok(())
+    }
 }
 
-/// A host's names and addresses: what [`gethostbyname_ex`] and [`gethostbyaddr`] give, Python's tuple of three.
+/// A host's names and addresses: what [`gethostbyname_ex`] and [`gethostbyaddr`] give, Python's
+/// tuple of three.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostEntry {
     /// The official name.
@@ -202,10 +220,12 @@ fn host_entry(entry: types::HostEntry, v6: bool) -> Result<HostEntry> {
 
 /// An IPv4 address of a host: gethostbyname(3).
 ///
-/// Nothing is the wildcard, `0.0.0.0`; `<broadcast>` is `255.255.255.255`. Python: `socket.gethostbyname(hostname)`.
+/// Nothing is the wildcard, `0.0.0.0`; `<broadcast>` is `255.255.255.255`. Python:
+/// `socket.gethostbyname(hostname)`.
 ///
 /// # Errors
-/// `gaierror`, `UnicodeError` and `PermissionError` as [`getaddrinfo`]; `TypeError` for a name with a NUL.
+/// `gaierror`, `UnicodeError` and `PermissionError` as [`getaddrinfo`]; `TypeError` for a name with
+/// a NUL.
 pub fn gethostbyname(hostname: &str) -> Result<String> {
     let hostname = host_argument("gethostbyname", hostname)?;
     Ok(address::resolve(Family::INET, hostname.as_bytes())?.to_string())
@@ -223,13 +243,15 @@ pub fn gethostbyname_ex(hostname: &str) -> Result<HostEntry> {
     host_entry(ask(|| netdb::get_host_by_name(&hostname, Family::INET.0, Wait::Forever))?, false)
 }
 
-/// The name, the aliases and the addresses of a host, by its address or by a name of it: gethostbyaddr(3).
+/// The name, the aliases and the addresses of a host, by its address or by a name of it:
+/// gethostbyaddr(3).
 ///
 /// Python: `socket.gethostbyaddr(ip_address)`.
 ///
 /// # Errors
-/// `herror` where the address has no name; `OSError` without an errno for nothing; `PermissionError` where no grant
-/// (`reverse-resolve=ADDRESS`) names the address; those of [`gethostbyname`].
+/// `herror` where the address has no name; `OSError` without an errno for nothing;
+/// `PermissionError` where no grant (`reverse-resolve=ADDRESS`) names the address; those of
+/// [`gethostbyname`].
 pub fn gethostbyaddr(ip_address: &str) -> Result<HostEntry> {
     let ip_address = host_argument("gethostbyaddr", ip_address)?;
     let (found, v6) = match address::resolve(Family::UNSPEC, ip_address.as_bytes())? {
@@ -241,8 +263,8 @@ pub fn gethostbyaddr(ip_address: &str) -> Result<HostEntry> {
 
 /// The full name of a host. Nothing, `0.0.0.0` and `::` are this host.
 ///
-/// It is the first name of [`gethostbyaddr`] that has a dot, else its first name; where that fails, the name as it was given,
-/// without white space around it. Python: `socket.getfqdn(name)`.
+/// It is the first name of [`gethostbyaddr`] that has a dot, else its first name; where that fails,
+/// the name as it was given, without white space around it. Python: `socket.getfqdn(name)`.
 ///
 /// # Errors
 /// `UnicodeError` and `TypeError` as [`gethostbyname`]; the look-up was interrupted.
@@ -263,12 +285,16 @@ pub fn getfqdn(name: &str) -> Result<String> {
 }
 
 fn is_os_error(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Os | ErrorKind::Denied | ErrorKind::AddressInfo | ErrorKind::Host)
+    matches!(
+        error.kind(),
+        ErrorKind::Os | ErrorKind::Denied | ErrorKind::AddressInfo | ErrorKind::Host
+    )
 }
 
 /// This host's name: gethostname(2).
 ///
-/// `sandbox`, unless the real one was granted (`hostname=read`) or another one was given. Python: `socket.gethostname()`.
+/// `sandbox`, unless the real one was granted (`hostname=read`) or another one was given. Python:
+/// `socket.gethostname()`.
 #[must_use]
 pub fn gethostname() -> String {
     netdb::get_host_name()
@@ -279,8 +305,8 @@ pub fn gethostname() -> String {
 /// Python: `socket.sethostname(name)`.
 ///
 /// # Errors
-/// `PermissionError` where it is not granted (`hostname=set`), or where the host's own process may not (EPERM); EINVAL for
-/// more than 64 bytes.
+/// `PermissionError` where it is not granted (`hostname=set`), or where the host's own process may
+/// not (EPERM); EINVAL for more than 64 bytes.
 pub fn sethostname(name: impl AsRef<[u8]>) -> Result<()> {
     let name = name.as_ref();
     // A host ends a guest that hands over too much; more than the kernel takes is as good as any.
@@ -292,9 +318,10 @@ pub fn sethostname(name: impl AsRef<[u8]>) -> Result<()> {
 /// The host must be numeric. Python: `socket.getnameinfo(sockaddr, flags)`.
 ///
 /// # Errors
-/// `gaierror` where the host is not numeric, or its name is wanted and there is none; `OverflowError` for flow information
-/// above 1048575; `OSError` without an errno for an IPv4 host with flow information; `TypeError` for no tuple;
-/// `PermissionError` where no grant (`reverse-resolve=ADDRESS`) names the address and its name is asked for.
+/// `gaierror` where the host is not numeric, or its name is wanted and there is none;
+/// `OverflowError` for flow information above 1048575; `OSError` without an errno for an IPv4 host
+/// with flow information; `TypeError` for no tuple; `PermissionError` where no grant
+/// (`reverse-resolve=ADDRESS`) names the address and its name is asked for.
 ///
 /// ```no_run
 /// use sandsock::{NameInfoFlags, getnameinfo};
@@ -302,18 +329,30 @@ pub fn sethostname(name: impl AsRef<[u8]>) -> Result<()> {
 /// let (host, service) = getnameinfo(("192.0.2.7", 80), NameInfoFlags::NONE)?;
 /// # Ok::<(), sandsock::Error>(())
 /// ```
-pub fn getnameinfo(sockaddr: impl ToAddress, flags: impl Into<NameInfoFlags>) -> Result<(String, String)> {
+pub fn getnameinfo(
+    sockaddr: impl ToAddress,
+    flags: impl Into<NameInfoFlags>,
+) -> Result<(String, String)> {
     let flags = flags.into().0;
     let address = match sockaddr.to_address() {
-        AddressArgument::Host { host, port, flow_info, scope_id } => numeric_address(&host, port, flow_info, scope_id)?,
-        AddressArgument::Known(address @ (types::Address::Inet(_) | types::Address::Inet6(_))) => address,
+        AddressArgument::Host { host, port, flow_info, scope_id } => {
+            numeric_address(&host, port, flow_info, scope_id)?
+        }
+        AddressArgument::Known(address @ (types::Address::Inet(_) | types::Address::Inet6(_))) => {
+            address
+        }
         _ => return Err(Error::text(ErrorKind::Type, "getnameinfo() argument 1 must be a tuple")),
     };
     ask(|| netdb::get_name_info(&address, flags, Wait::Forever))
 }
 
 /// The address that getnameinfo's tuple is.
-fn numeric_address(host: &[u8], port: i64, flow_info: Option<i64>, scope_id: Option<i64>) -> Result<types::Address> {
+fn numeric_address(
+    host: &[u8],
+    port: i64,
+    flow_info: Option<i64>,
+    scope_id: Option<i64>,
+) -> Result<types::Address> {
     let no_name = || Error::address_info(EAI_NONAME);
     let host = str::from_utf8(host).map_err(|_| no_name())?;
     no_null(host)?;
@@ -328,11 +367,15 @@ fn numeric_address(host: &[u8], port: i64, flow_info: Option<i64>, scope_id: Opt
     if !host.is_ascii() {
         return Err(no_name());
     }
-    let hints = AddressHints { family: 0, type_: SocketType::DGRAM.0, protocol: 0, flags: AI_NUMERICHOST };
-    let mut answers = look_up(Some(host), Some(&port.to_string()), hints)?.into_iter().map(|info| info.address);
+    let hints =
+        AddressHints { family: 0, type_: SocketType::DGRAM.0, protocol: 0, flags: AI_NUMERICHOST };
+    let mut answers =
+        look_up(Some(host), Some(&port.to_string()), hints)?.into_iter().map(|info| info.address);
     match (answers.next(), answers.next()) {
         (Some(_), Some(_)) => Err(os_text("sockaddr resolved to multiple addresses")),
-        (Some(types::Address::Inet(_)), None) if !is_pair => Err(os_text("IPv4 sockaddr must be 2 tuple")),
+        (Some(types::Address::Inet(_)), None) if !is_pair => {
+            Err(os_text("IPv4 sockaddr must be 2 tuple"))
+        }
         (Some(types::Address::Inet6(found)), None) => {
             Ok(types::Address::Inet6(types::Inet6Address { flow_info, scope_id, ..found }))
         }
@@ -344,7 +387,11 @@ fn numeric_address(host: &[u8], port: i64, flow_info: Option<i64>, scope_id: Opt
 /// A number that Python reads as C's int.
 fn c_int(number: i64) -> Result<i32> {
     i32::try_from(number).map_err(|_| {
-        let text = if number < 0 { "signed integer is less than minimum" } else { "signed integer is greater than maximum" };
+        let text = if number < 0 {
+            "signed integer is less than minimum"
+        } else {
+            "signed integer is greater than maximum"
+        };
         Error::text(ErrorKind::Overflow, text)
     })
 }
@@ -352,7 +399,9 @@ fn c_int(number: i64) -> Result<i32> {
 /// The answer of a table, whose ENOENT is this text.
 fn entry<T>(missing: &'static str, call: impl Fn() -> Result<T, types::Error>) -> Result<T> {
     let result = ask(|| call().map_err(NameError::Other));
-    result.map_err(|error| if error.errno() == Some(errno::ENOENT) { os_text(missing) } else { error })
+    result.map_err(
+        |error| if error.errno() == Some(errno::ENOENT) { os_text(missing) } else { error },
+    )
 }
 
 /// The port of a service, for one protocol or any: getservbyname(3).
@@ -361,7 +410,10 @@ fn entry<T>(missing: &'static str, call: impl Fn() -> Result<T, types::Error>) -
 ///
 /// # Errors
 /// `OSError` without an errno where there is no such service; `ValueError` for a NUL.
-pub fn getservbyname<'a>(servicename: &str, protocolname: impl Into<Option<&'a str>>) -> Result<u16> {
+pub fn getservbyname<'a>(
+    servicename: &str,
+    protocolname: impl Into<Option<&'a str>>,
+) -> Result<u16> {
     const MISSING: &str = "service/proto not found";
     let protocol = protocolname.into();
     for text in [Some(servicename), protocol].into_iter().flatten() {
@@ -378,14 +430,18 @@ pub fn getservbyname<'a>(servicename: &str, protocolname: impl Into<Option<&'a s
 /// Python: `socket.getservbyport(port, protocolname)`.
 ///
 /// # Errors
-/// `OverflowError` for a port outside 0 to 65535; `OSError` without an errno where there is no such service; `ValueError` for
-/// a NUL.
-pub fn getservbyport<'a>(port: impl Into<i64>, protocolname: impl Into<Option<&'a str>>) -> Result<String> {
+/// `OverflowError` for a port outside 0 to 65535; `OSError` without an errno where there is no such
+/// service; `ValueError` for a NUL.
+pub fn getservbyport<'a>(
+    port: impl Into<i64>,
+    protocolname: impl Into<Option<&'a str>>,
+) -> Result<String> {
     const MISSING: &str = "port/proto not found";
     let port = c_int(port.into())?;
     let protocol = protocolname.into();
     protocol.map_or(Ok(()), no_null)?;
-    let port = u16::try_from(port).map_err(|_| Error::text(ErrorKind::Overflow, "getservbyport: port must be 0-65535."))?;
+    let port = u16::try_from(port)
+        .map_err(|_| Error::text(ErrorKind::Overflow, "getservbyport: port must be 0-65535."))?;
     if protocol.is_some_and(|protocol| protocol.len() > NAME_LIMIT) {
         return Err(os_text(MISSING));
     }
@@ -414,7 +470,10 @@ pub fn getprotobyname(protocolname: &str) -> Result<i32> {
 /// # Errors
 /// `PermissionError` where `interfaces` was not granted.
 pub fn if_nameindex() -> Result<Vec<(u32, String)>> {
-    Ok(netdb::interfaces()?.into_iter().map(|interface| (interface.index, interface.name)).collect())
+    Ok(netdb::interfaces()?
+        .into_iter()
+        .map(|interface| (interface.index, interface.name))
+        .collect())
 }
 
 /// An interface's index: if_nametoindex(3).
@@ -422,15 +481,15 @@ pub fn if_nameindex() -> Result<Vec<(u32, String)>> {
 /// Python: `socket.if_nametoindex(if_name)`.
 ///
 /// # Errors
-/// `OSError` without an errno where there is no such interface; `ValueError` for a NUL; `PermissionError` where `interfaces`
-/// was not granted.
+/// `OSError` without an errno where there is no such interface; `ValueError` for a NUL;
+/// `PermissionError` where `interfaces` was not granted.
 pub fn if_nametoindex(if_name: impl AsRef<[u8]>) -> Result<u32> {
     let name = if_name.as_ref();
     if name.contains(&0) {
         return Err(Error::text(ErrorKind::Value, "embedded null byte"));
     }
-    // Linux: IFNAMSIZ is 16. What is longer, or no text, is the name of nothing, which is asked for all the same: who may not
-    // ask is told that.
+    // Linux: IFNAMSIZ is 16. What is longer, or no text, is the name of nothing, which is asked for
+    // all the same: who may not ask is told that.
     let name = str::from_utf8(name).ok().filter(|name| name.len() < 16).unwrap_or_default();
     netdb::interface_index(name).map_err(|error| match error {
         types::Error::Os(errno::ENODEV) => os_text("no interface with this name"),
@@ -443,13 +502,14 @@ pub fn if_nametoindex(if_name: impl AsRef<[u8]>) -> Result<u32> {
 /// Python: `socket.if_indextoname(if_index)`.
 ///
 /// # Errors
-/// ENXIO where there is no such interface; `ValueError` for a negative index, `OverflowError` for one above 32 bits;
-/// `PermissionError` where `interfaces` was not granted.
+/// ENXIO where there is no such interface; `ValueError` for a negative index, `OverflowError` for
+/// one above 32 bits; `PermissionError` where `interfaces` was not granted.
 pub fn if_indextoname(if_index: impl Into<i64>) -> Result<String> {
     let index = if_index.into();
     if index < 0 {
         return Err(Error::text(ErrorKind::Value, "value must be positive"));
     }
-    let too_large = |_| Error::text(ErrorKind::Overflow, "Python int too large to convert to C unsigned int");
+    let too_large =
+        |_| Error::text(ErrorKind::Overflow, "Python int too large to convert to C unsigned int");
     Ok(netdb::interface_name(u32::try_from(index).map_err(too_large)?)?)
 }

@@ -7,7 +7,8 @@ fn unsigned<T: TryFrom<i64>>(value: i64, name: &str) -> Result<T> {
     if value < 0 {
         return Err(Error::text(ErrorKind::Value, "Cannot convert negative int"));
     }
-    T::try_from(value).map_err(|_| Error::text(ErrorKind::Overflow, format!("Python int too large for C {name}")))
+    T::try_from(value)
+        .map_err(|_| Error::text(ErrorKind::Overflow, format!("Python int too large for C {name}")))
 }
 
 /// A 16-bit number from network to host byte order. Python: `socket.ntohs(value)`.

@@ -1,7 +1,8 @@
 //! The raw layer: what the host fulfils, one function a system call (`wit/`).
 //!
-//! The rest of this crate is built on it. It is public for what Python's API has no word for: pollers, batches of
-//! datagrams, files that the kernel sends. In unit tests a script stands in for the host.
+//! The rest of this crate is built on it. It is public for what Python's API has no word for:
+//! pollers, batches of datagrams, files that the kernel sends. In unit tests a script stands in for
+//! the host.
 
 #[allow(missing_docs, unsafe_code, unreachable_pub, clippy::all)]
 mod bindings {
@@ -26,4 +27,6 @@ pub use bindings::sandsock::socket::{
 };
 
 #[cfg(test)]
-pub(crate) use crate::fake::{clock, connections, descriptors, netdb, polling, syscalls, transfers};
+pub(crate) use crate::fake::{
+    clock, connections, descriptors, netdb, polling, syscalls, transfers,
+};

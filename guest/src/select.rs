@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use sandsock_abi::{
-    constants::{POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI, POLLRDBAND, POLLRDNORM, POLLWRBAND, POLLWRNORM},
+    constants::{
+        POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI, POLLRDBAND, POLLRDNORM, POLLWRBAND,
+        POLLWRNORM,
+    },
     errno,
 };
 
@@ -44,12 +47,16 @@ impl<T: Fileno + ?Sized> Fileno for &T {
 /// The number of a descriptor to wait for.
 pub(crate) fn number(item: &impl Fileno) -> Result<i32> {
     match item.fileno() {
-        fd @ ..0 => Err(Error::text(ErrorKind::Value, format!("file descriptor cannot be a negative integer ({fd})"))),
+        fd @ ..0 => Err(Error::text(
+            ErrorKind::Value,
+            format!("file descriptor cannot be a negative integer ({fd})"),
+        )),
         fd => Ok(fd),
     }
 }
 
-/// Waits for descriptors and what is wanted of each, and gives what is ready, POLLNVAL for what is no descriptor.
+/// Waits for descriptors and what is wanted of each, and gives what is ready, POLLNVAL for what is
+/// no descriptor.
 ///
 /// After an interrupt that its handler lets pass it waits for the time that is left.
 fn wait_for(wanted: &BTreeMap<i32, u16>, timeout: Timeout) -> Result<BTreeMap<i32, u16>> {
@@ -70,13 +77,17 @@ fn wait_for(wanted: &BTreeMap<i32, u16>, timeout: Timeout) -> Result<BTreeMap<i3
         }
         let entries: Vec<PollEntry<'_>> = descriptors
             .iter()
-            .map(|(_, descriptor, events)| PollEntry { descriptor: descriptor.as_ref(), events: *events })
+            .map(|(_, descriptor, events)| PollEntry {
+                descriptor: descriptor.as_ref(),
+                events: *events,
+            })
             .collect();
         // One that is no descriptor is ready already.
         let wait = if ready.is_empty() { waiting.wait() } else { Wait::None };
         match polling::poll(&entries, wait) {
             Ok(events) => {
-                ready.extend(descriptors.iter().zip(events).map(|((fd, ..), events)| (*fd, events)));
+                ready
+                    .extend(descriptors.iter().zip(events).map(|((fd, ..), events)| (*fd, events)));
                 ready.retain(|_, events| *events != 0);
                 return Ok(ready);
             }
@@ -89,13 +100,14 @@ fn wait_for(wanted: &BTreeMap<i32, u16>, timeout: Timeout) -> Result<BTreeMap<i3
     }
 }
 
-/// What [`select`] found: the items ready to be read, to be written, and those with an exceptional condition.
+/// What [`select`] found: the items ready to be read, to be written, and those with an exceptional
+/// condition.
 pub type Ready<T> = (Vec<T>, Vec<T>, Vec<T>);
 
 /// Waits until one of several descriptors is ready: select(2). No timeout is no end.
 ///
-/// The three lists hold numbers or references to sockets; the answer has those that are ready, in the same order. Python:
-/// `select.select(rlist, wlist, xlist, timeout)`.
+/// The three lists hold numbers or references to sockets; the answer has those that are ready, in
+/// the same order. Python: `select.select(rlist, wlist, xlist, timeout)`.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -110,8 +122,14 @@ pub type Ready<T> = (Vec<T>, Vec<T>, Vec<T>);
 /// ```
 ///
 /// # Errors
-/// `ValueError` for a negative number, as that of a closed socket is; EBADF for a number that is no descriptor.
-pub fn select<T: Fileno + Copy>(read: &[T], write: &[T], exceptional: &[T], timeout: Option<Duration>) -> Result<Ready<T>> {
+/// `ValueError` for a negative number, as that of a closed socket is; EBADF for a number that is no
+/// descriptor.
+pub fn select<T: Fileno + Copy>(
+    read: &[T],
+    write: &[T],
+    exceptional: &[T],
+    timeout: Option<Duration>,
+) -> Result<Ready<T>> {
     // What the kernel's select counts as ready, and what is asked for.
     const IN: i32 = POLLRDNORM | POLLRDBAND | POLLIN | POLLHUP | POLLERR;
     const OUT: i32 = POLLWRNORM | POLLWRBAND | POLLOUT | POLLERR;
@@ -127,7 +145,8 @@ pub fn select<T: Fileno + Copy>(read: &[T], write: &[T], exceptional: &[T], time
         return Err(Error::from_errno(errno::EBADF));
     }
     let among = |list: &[T], events: i32| {
-        let is_ready = |item: &&T| ready.get(&item.fileno()).is_some_and(|ready| ready & events as u16 != 0);
+        let is_ready =
+            |item: &&T| ready.get(&item.fileno()).is_some_and(|ready| ready & events as u16 != 0);
         list.iter().filter(is_ready).copied().collect()
     };
     Ok((among(read, IN), among(write, OUT), among(exceptional, POLLPRI)))
@@ -159,7 +178,8 @@ impl Poll {
         Self { wanted: BTreeMap::new() }
     }
 
-    /// Adds a descriptor, or changes what is waited for: `POLL*` bits, of which POLLERR, POLLHUP and POLLNVAL always are.
+    /// Adds a descriptor, or changes what is waited for: `POLL*` bits, of which POLLERR, POLLHUP
+    /// and POLLNVAL always are.
     ///
     /// Without `events` it is POLLIN, POLLPRI and POLLOUT.
     ///
@@ -200,11 +220,12 @@ impl Poll {
 
     /// Waits until one of the descriptors is ready: poll(2). No timeout is no end.
     ///
-    /// Gives the numbers that are ready, with their `POLL*` bits; none when the time is over. A number that is no descriptor
-    /// any more is POLLNVAL.
+    /// Gives the numbers that are ready, with their `POLL*` bits; none when the time is over. A
+    /// number that is no descriptor any more is POLLNVAL.
     ///
     /// # Errors
-    /// `OverflowError` for more than 63 bits of nanoseconds; what the host says where there are too many.
+    /// `OverflowError` for more than 63 bits of nanoseconds; what the host says where there are too
+    /// many.
     pub fn poll(&self, timeout: Option<Duration>) -> Result<Vec<(i32, i32)>> {
         let ready = wait_for(&self.wanted, Timeout::from_duration(timeout)?)?;
         Ok(ready.into_iter().map(|(fd, events)| (fd, events.into())).collect())

@@ -23,10 +23,11 @@ pub struct SelectorKey<T> {
     pub data: T,
 }
 
-/// Descriptors to wait for, each with data of the caller's: Python's `selectors.DefaultSelector`, on [`Epoll`].
+/// Descriptors to wait for, each with data of the caller's: Python's `selectors.DefaultSelector`,
+/// on [`Epoll`].
 ///
-/// Where Python keeps the file object this keeps its number, so that one that was closed is taken out by the number it had.
-/// Dropping it is `close`.
+/// Where Python keeps the file object this keeps its number, so that one that was closed is taken
+/// out by the number it had. Dropping it is `close`.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -61,9 +62,15 @@ impl<T> DefaultSelector<T> {
     /// Adds a descriptor.
     ///
     /// # Errors
-    /// `ValueError` for events that there are not and for a negative number, `KeyError` for a descriptor that is registered;
-    /// EBADF for a number that is no descriptor, and what else [`Epoll::register`] says.
-    pub fn register(&mut self, item: &impl Fileno, events: u32, data: T) -> Result<&SelectorKey<T>> {
+    /// `ValueError` for events that there are not and for a negative number, `KeyError` for a
+    /// descriptor that is registered; EBADF for a number that is no descriptor, and what else
+    /// [`Epoll::register`] says.
+    pub fn register(
+        &mut self,
+        item: &impl Fileno,
+        events: u32,
+        data: T,
+    ) -> Result<&SelectorKey<T>> {
         if events == 0 || events & !(EVENT_READ | EVENT_WRITE) != 0 {
             return Err(Error::text(ErrorKind::Value, format!("Invalid events: {events}")));
         }
@@ -90,8 +97,8 @@ impl<T> DefaultSelector<T> {
     /// Changes what is waited for, and the data.
     ///
     /// # Errors
-    /// `KeyError` for a descriptor that is not registered, `ValueError` for a negative number. After EBADF, for one that was
-    /// closed, it is registered no more.
+    /// `KeyError` for a descriptor that is not registered, `ValueError` for a negative number.
+    /// After EBADF, for one that was closed, it is registered no more.
     pub fn modify(&mut self, item: &impl Fileno, events: u32, data: T) -> Result<&SelectorKey<T>> {
         let fd = number(item)?;
         let known = self.keys.get(&fd).ok_or_else(|| not_registered(fd))?.events;
@@ -105,7 +112,8 @@ impl<T> DefaultSelector<T> {
         self.get_key(&fd)
     }
 
-    /// Waits until something is ready, and gives what was registered with the events that came. No timeout is no end.
+    /// Waits until something is ready, and gives what was registered with the events that came. No
+    /// timeout is no end.
     ///
     /// # Errors
     /// An interrupt's, where it has no handler or the handler gives one.

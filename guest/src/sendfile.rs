@@ -17,18 +17,19 @@ const BLOCK: u64 = 1 << 30;
 /// How much of a file that is not the host's is sent at once: Python's 8 KiB.
 const COPIED: usize = 8192;
 
-/// A file of the host under a folder that the guest was given, open for reading, which the kernel itself can send
-/// ([`Socket::sendfile`]).
+/// A file of the host under a folder that the guest was given, open for reading, which the kernel
+/// itself can send ([`Socket::sendfile`]).
 ///
 /// It is [`Read`] and [`Seek`] too.
 pub struct File(files::File);
 
 impl File {
-    /// Opens a regular file by the guest's name for it, in one of the folders that it was given (`--dir`).
+    /// Opens a regular file by the guest's name for it, in one of the folders that it was given
+    /// (`--dir`).
     ///
     /// # Errors
-    /// ENOENT where there is no such file or folder, EPERM where it lies outside of the folder, EISDIR for a folder, EINVAL for
-    /// what is no regular file, EMFILE when there are too many.
+    /// ENOENT where there is no such file or folder, EPERM where it lies outside of the folder,
+    /// EISDIR for a folder, EINVAL for what is no regular file, EMFILE when there are too many.
     pub fn open(path: &str) -> Result<Self> {
         Ok(Self(files::open(path)?))
     }
@@ -102,11 +103,12 @@ impl Seek for File {
 }
 
 impl Socket {
-    /// Sends a file from an offset, so many bytes or to its end, by the kernel: its bytes never come into the guest. Gives how
-    /// many were sent.
+    /// Sends a file from an offset, so many bytes or to its end, by the kernel: its bytes never
+    /// come into the guest. Gives how many were sent.
     ///
-    /// The timeout holds for each piece. The file's position ends behind the last byte sent, after an error too, and stays where
-    /// it was if none was sent. Python: `socket.sendfile(file, offset, count)`.
+    /// The timeout holds for each piece. The file's position ends behind the last byte sent, after
+    /// an error too, and stays where it was if none was sent. Python: `socket.sendfile(file,
+    /// offset, count)`.
     ///
     /// ```no_run
     /// use sandsock::{File, Socket, constants::*};
@@ -117,13 +119,14 @@ impl Socket {
     /// ```
     ///
     /// # Errors
-    /// `ValueError` on a socket that is no stream or whose timeout is 0, and for a count of 0; those of
-    /// [`send`](Self::send). An interrupt tells the bytes sent ([`Error::progress`]).
+    /// `ValueError` on a socket that is no stream or whose timeout is 0, and for a count of 0;
+    /// those of [`send`](Self::send). An interrupt tells the bytes sent ([`Error::progress`]).
     pub fn sendfile(&self, file: &File, offset: u64, count: Option<u64>) -> Result<u64> {
         self.sendfile_raw(&file.0, offset, count)
     }
 
-    /// [`sendfile`](Self::sendfile) for a file as the raw layer has it: one that somebody else opened, and lends.
+    /// [`sendfile`](Self::sendfile) for a file as the raw layer has it: one that somebody else
+    /// opened, and lends.
     ///
     /// # Errors
     /// Those of [`sendfile`](Self::sendfile).
@@ -140,7 +143,8 @@ impl Socket {
                 break Ok(());
             }
             let from = offset.saturating_add(waiting.done);
-            match self.attempt(&mut waiting, |d, wait| files::send_file(d, file, from, left, wait)) {
+            match self.attempt(&mut waiting, |d, wait| files::send_file(d, file, from, left, wait))
+            {
                 Ok(0) => break Ok(()),
                 Ok(sent) => waiting.next_piece(sent),
                 Err(error) => break Err(error),
@@ -152,11 +156,17 @@ impl Socket {
         result.map(|()| waiting.done)
     }
 
-    /// [`sendfile`](Self::sendfile) for a file that is not the host's: it is read and sent in pieces of 8 KiB.
+    /// [`sendfile`](Self::sendfile) for a file that is not the host's: it is read and sent in
+    /// pieces of 8 KiB.
     ///
     /// # Errors
     /// Those of [`sendfile`](Self::sendfile), and what reading and seeking says.
-    pub fn sendfile_from(&self, file: &mut (impl Read + Seek), offset: u64, count: Option<u64>) -> Result<u64> {
+    pub fn sendfile_from(
+        &self,
+        file: &mut (impl Read + Seek),
+        offset: u64,
+        count: Option<u64>,
+    ) -> Result<u64> {
         self.judge_sendfile(count)?;
         self.judge_waiting()?;
         if offset > 0 {
@@ -204,7 +214,11 @@ impl Socket {
     }
 
     fn judge_waiting(&self) -> Result<()> {
-        if self.timeout() == Timeout::ZERO { Err(value_error("non-blocking sockets are not supported")) } else { Ok(()) }
+        if self.timeout() == Timeout::ZERO {
+            Err(value_error("non-blocking sockets are not supported"))
+        } else {
+            Ok(())
+        }
     }
 }
 

@@ -13,7 +13,8 @@ use std::{
 
 use sandsock_abi::{
     constants::{
-        ALG_SET_AEAD_ASSOCLEN, ALG_SET_IV, ALG_SET_OP, BTPROTO_HCI, BTPROTO_L2CAP, BTPROTO_RFCOMM, BTPROTO_SCO, SOL_ALG,
+        ALG_SET_AEAD_ASSOCLEN, ALG_SET_IV, ALG_SET_OP, BTPROTO_HCI, BTPROTO_L2CAP, BTPROTO_RFCOMM,
+        BTPROTO_SCO, SOL_ALG,
     },
     errno,
 };
@@ -21,7 +22,8 @@ use sandsock_abi::{
 #[cfg(all(target_family = "wasm", not(test)))]
 use crate::raw::landing;
 use crate::{
-    Address, AddressArgument, Ancillary, Error, ErrorKind, Family, Flags, Received, Result, SocketType, ToAddress,
+    Address, AddressArgument, Ancillary, Error, ErrorKind, Family, Flags, Received, Result,
+    SocketType, ToAddress,
     address::{decode, encode_for},
     ancillary::{cmsg_len, control_room, incoming, outgoing},
     fds, foreign, interrupt,
@@ -38,7 +40,8 @@ use crate::{
 /// The most that one call moves of a stream. The host cuts there as well.
 const CHUNK: usize = 1 << 20;
 
-/// More than any message can be. What is longer is EMSGSIZE without asking: a host ends a guest that hands over too much.
+/// More than any message can be. What is longer is EMSGSIZE without asking: a host ends a guest
+/// that hands over too much.
 const MESSAGE_LIMIT: usize = 64 << 20;
 
 /// The most buffers of one call: UIO_MAXIOV (man 2 writev).
@@ -63,8 +66,9 @@ const OPTION_BUFFER: usize = 1024;
 /// * zero: never; what would wait is `BlockingIOError` (EAGAIN; EINPROGRESS for `connect`);
 /// * more: so long for the whole verb, then `TimeoutError`.
 ///
-/// [`close`](Self::close) ends it, and so does dropping it. Once closed every verb is EBADF, but for those that say
-/// otherwise. All verbs take `&self`: a socket may be used where an interrupt handler uses it too.
+/// [`close`](Self::close) ends it, and so does dropping it. Once closed every verb is EBADF, but
+/// for those that say otherwise. All verbs take `&self`: a socket may be used where an interrupt
+/// handler uses it too.
 ///
 /// [`Read`] and [`Write`] are `recv_into` and `send`.
 #[doc(alias = "SocketType")]
@@ -92,14 +96,19 @@ struct Shared {
 impl Socket {
     /// Makes a socket: socket(2).
     ///
-    /// `kind` may hold [`SocketType::NONBLOCK`]: its timeout is then 0. Otherwise it is the default timeout
-    /// ([`setdefaulttimeout`](crate::setdefaulttimeout)). -1 stands for AF_INET, SOCK_STREAM and 0.
-    /// Python: `socket.socket(family, type, proto)`.
+    /// `kind` may hold [`SocketType::NONBLOCK`]: its timeout is then 0. Otherwise it is the default
+    /// timeout ([`setdefaulttimeout`](crate::setdefaulttimeout)). -1 stands for AF_INET,
+    /// SOCK_STREAM and 0. Python: `socket.socket(family, type, proto)`.
     ///
     /// # Errors
-    /// What socket(2) says (EAFNOSUPPORT, EPROTONOSUPPORT, EMFILE), and `PermissionError` where no grant names the family and
-    /// type; streams and datagrams of INET, INET6 and UNIX need none, but what is done with them does.
-    pub fn new(family: impl Into<Family>, kind: impl Into<SocketType>, protocol: i32) -> Result<Self> {
+    /// What socket(2) says (EAFNOSUPPORT, EPROTONOSUPPORT, EMFILE), and `PermissionError` where no
+    /// grant names the family and type; streams and datagrams of INET, INET6 and UNIX need none,
+    /// but what is done with them does.
+    pub fn new(
+        family: impl Into<Family>,
+        kind: impl Into<SocketType>,
+        protocol: i32,
+    ) -> Result<Self> {
         let or = |number: i32, default: i32| if number == -1 { default } else { number };
         let family = Family(or(family.into().0, Family::INET.0));
         let kind = SocketType(or(kind.into().0, SocketType::STREAM.0));
@@ -108,9 +117,11 @@ impl Socket {
         Self::made(descriptor, family, kind, proto)
     }
 
-    /// Takes over a descriptor by its number. What is none is asked of the kernel; what is given wins and is not compared.
+    /// Takes over a descriptor by its number. What is none is asked of the kernel; what is given
+    /// wins and is not compared.
     ///
-    /// Its timeout is the default timeout. Python: `socket.socket(family, type, proto, fileno=fileno)`.
+    /// Its timeout is the default timeout. Python: `socket.socket(family, type, proto,
+    /// fileno=fileno)`.
     ///
     /// ```no_run
     /// use sandsock::Socket;
@@ -121,8 +132,8 @@ impl Socket {
     /// ```
     ///
     /// # Errors
-    /// `ValueError` for a negative number; EBADF where there is no such descriptor, ENOTSOCK where it is no socket. The
-    /// descriptor then stays as it was.
+    /// `ValueError` for a negative number; EBADF where there is no such descriptor, ENOTSOCK where
+    /// it is no socket. The descriptor then stays as it was.
     pub fn with_fileno(
         fileno: i32,
         family: impl Into<Option<Family>>,
@@ -133,8 +144,11 @@ impl Socket {
             return Err(Error::text(ErrorKind::Value, "negative file descriptor"));
         }
         let descriptor = fds::get(fileno)?;
-        let DescriptorKind::Socket(SocketKind { family: real_family, type_: real_kind, protocol: real_protocol }) =
-            descriptors::kind(&descriptor)?
+        let DescriptorKind::Socket(SocketKind {
+            family: real_family,
+            type_: real_kind,
+            protocol: real_protocol,
+        }) = descriptors::kind(&descriptor)?
         else {
             return Err(Error::from_errno(errno::ENOTSOCK));
         };
@@ -149,9 +163,10 @@ impl Socket {
         Ok(socket)
     }
 
-    /// Makes a second object of a socket that another instance of this process holds, from what [`state`](Self::state) gave
-    /// there. For programs whose threads are instances: each then has the number, and one of the two lets go of it with
-    /// [`detach`](Self::detach). Nothing is asked of the kernel.
+    /// Makes a second object of a socket that another instance of this process holds, from what
+    /// [`state`](Self::state) gave there. For programs whose threads are instances: each then has
+    /// the number, and one of the two lets go of it with [`detach`](Self::detach). Nothing is asked
+    /// of the kernel.
     ///
     /// # Errors
     /// `ValueError` for bytes that are no state of this version.
@@ -160,12 +175,13 @@ impl Socket {
         Ok(Self::with_timeout(fd, Family(family), SocketType(kind), proto, Timeout(timeout)))
     }
 
-    /// What another instance of this process needs to use the same socket ([`from_state`](Self::from_state)). A closed socket
-    /// has a state too.
+    /// What another instance of this process needs to use the same socket
+    /// ([`from_state`](Self::from_state)). A closed socket has a state too.
     #[must_use]
     pub fn state(&self) -> Vec<u8> {
         let (fd, timeout) = (self.fileno(), self.timeout().0);
-        State { family: self.family().0, kind: self.kind().0, proto: self.proto(), timeout, fd }.encode()
+        State { family: self.family().0, kind: self.kind().0, proto: self.proto(), timeout, fd }
+            .encode()
     }
 
     /// A socket that was just made.
@@ -180,7 +196,13 @@ impl Socket {
         Self::with_timeout(fd, family, kind, proto, timeout)
     }
 
-    fn with_timeout(fd: i32, family: Family, kind: SocketType, proto: i32, timeout: Timeout) -> Self {
+    fn with_timeout(
+        fd: i32,
+        family: Family,
+        kind: SocketType,
+        proto: i32,
+        timeout: Timeout,
+    ) -> Self {
         let shared = Shared {
             fd: fd.into(),
             family,
@@ -193,7 +215,8 @@ impl Socket {
         Self { shared: Arc::new(shared), owner: true }
     }
 
-    /// A new description blocks; one that was taken over stays as it is where the default is to have no timeout.
+    /// A new description blocks; one that was taken over stays as it is where the default is to
+    /// have no timeout.
     fn apply_default_timeout(&self) -> Result<()> {
         match self.timeout() {
             timeout if timeout.is_none() => Ok(()),
@@ -211,7 +234,8 @@ impl Socket {
         Timeout(self.shared.timeout.load(Ordering::Relaxed))
     }
 
-    /// Makes one call, waiting by the timeout, again after an interrupt whose handler lets it go on.
+    /// Makes one call, waiting by the timeout, again after an interrupt whose handler lets it go
+    /// on.
     #[inline]
     pub(crate) fn attempt<T>(
         &self,
@@ -255,7 +279,8 @@ impl Socket {
 
     /// Takes the first waiting connection: accept(2). Gives its socket and the peer's address.
     ///
-    /// The new socket has the default timeout; where that is none it blocks, whatever this one's timeout is.
+    /// The new socket has the default timeout; where that is none it blocks, whatever this one's
+    /// timeout is.
     ///
     /// # Errors
     /// What accept(2) says; `TimeoutError` and `BlockingIOError` by the timeout.
@@ -263,8 +288,14 @@ impl Socket {
         let mut waiting = Waiting::new(self.timeout());
         self.check_named()?;
         let accepted = self.attempt(&mut waiting, connections::accept)?;
-        // Its description blocks, as Linux makes them: nothing is to be set where the default timeout is none.
-        let socket = Self::made(accepted.descriptor, self.shared.family, self.shared.kind, self.shared.proto)?;
+        // Its description blocks, as Linux makes them: nothing is to be set where the default
+        // timeout is none.
+        let socket = Self::made(
+            accepted.descriptor,
+            self.shared.family,
+            self.shared.kind,
+            self.shared.proto,
+        )?;
         let address = decode(&*socket.descriptor()?, accepted.address);
         Ok((socket, address))
     }
@@ -272,8 +303,8 @@ impl Socket {
     /// Gives the socket its local address: bind(2).
     ///
     /// # Errors
-    /// Those of an address (see [`connect`](Self::connect)), what bind(2) says (EADDRINUSE, EADDRNOTAVAIL), and
-    /// `PermissionError` where no grant names the address.
+    /// Those of an address (see [`connect`](Self::connect)), what bind(2) says (EADDRINUSE,
+    /// EADDRNOTAVAIL), and `PermissionError` where no grant names the address.
     pub fn bind(&self, address: impl ToAddress) -> Result<()> {
         let address = encode_for(self, "bind", address.to_address())?;
         Ok(syscalls::bind(&*self.descriptor()?, &address)?)
@@ -281,8 +312,9 @@ impl Socket {
 
     /// Closes the socket: close(2). On a closed socket it does nothing.
     ///
-    /// It is closed whatever the result is, but while a file of it is open ([`makefile`](Self::makefile)): then it goes on, and
-    /// the last file closes it. With SO_LINGER it waits until the data is gone. ECONNRESET is no error.
+    /// It is closed whatever the result is, but while a file of it is open
+    /// ([`makefile`](Self::makefile)): then it goes on, and the last file closes it. With SO_LINGER
+    /// it waits until the data is gone. ECONNRESET is no error.
     ///
     /// # Errors
     /// What close(2) says.
@@ -300,7 +332,11 @@ impl Socket {
     /// A file lets go of its reference.
     pub(crate) fn give_back(&self) -> Result<()> {
         let last = self.shared.files.fetch_sub(1, Ordering::Relaxed) == 1;
-        if last && self.shared.closed.load(Ordering::Relaxed) { self.close_descriptor() } else { Ok(()) }
+        if last && self.shared.closed.load(Ordering::Relaxed) {
+            self.close_descriptor()
+        } else {
+            Ok(())
+        }
     }
 
     fn close_descriptor(&self) -> Result<()> {
@@ -312,21 +348,22 @@ impl Socket {
 
     /// Connects the socket, or sets a datagram socket's peer: connect(2).
     ///
-    /// With a timeout it waits so long; the connection goes on after that. An AF_UNIX listener's full backlog is waited for
-    /// without a timeout alone.
+    /// With a timeout it waits so long; the connection goes on after that. An AF_UNIX listener's
+    /// full backlog is waited for without a timeout alone.
     ///
     /// # Errors
-    /// Those of an address, which come before the socket is looked at: `gaierror` where there is no such host, `TypeError`
-    /// for an address of another family's form, `OverflowError` for numbers out of range, `OSError` without an errno for an
-    /// AF_UNIX name that is too long. Then what connect(2) says (ECONNREFUSED, EINPROGRESS), `TimeoutError`, and
-    /// `PermissionError` where no grant names the address.
+    /// Those of an address, which come before the socket is looked at: `gaierror` where there is no
+    /// such host, `TypeError` for an address of another family's form, `OverflowError` for numbers
+    /// out of range, `OSError` without an errno for an AF_UNIX name that is too long. Then what
+    /// connect(2) says (ECONNREFUSED, EINPROGRESS), `TimeoutError`, and `PermissionError` where no
+    /// grant names the address.
     pub fn connect(&self, address: impl ToAddress) -> Result<()> {
         self.establish("connect", address.to_address())?
     }
 
-    /// As [`connect`](Self::connect), but gives the errno in place of what the kernel or the policy said: 0 when it is
-    /// connected, EINPROGRESS where it does not wait, EAGAIN when the time is over, EACCES for a denial, EBADF on a closed
-    /// socket.
+    /// As [`connect`](Self::connect), but gives the errno in place of what the kernel or the policy
+    /// said: 0 when it is connected, EINPROGRESS where it does not wait, EAGAIN when the time is
+    /// over, EACCES for a denial, EBADF on a closed socket.
     ///
     /// # Errors
     /// Those of an address, and that of an interrupt.
@@ -338,7 +375,8 @@ impl Socket {
         })
     }
 
-    /// Connects. The inner result is what the kernel or the policy said, the outer one what went wrong elsewhere.
+    /// Connects. The inner result is what the kernel or the policy said, the outer one what went
+    /// wrong elsewhere.
     fn establish(&self, verb: &str, address: AddressArgument<'_>) -> Result<Result<()>> {
         let mut waiting = Waiting::new(self.timeout());
         let address = encode_for(self, verb, address)?;
@@ -360,7 +398,8 @@ impl Socket {
             match result {
                 Ok(()) => return Ok(Ok(())),
                 Err(types::Error::Os(errno::EINTR)) => {
-                    // A UNIX socket that waited for the backlog has not begun to connect; others have.
+                    // A UNIX socket that waited for the backlog has not begun to connect; others
+                    // have.
                     if self.shared.family != Family::UNIX {
                         waiting.done = 1;
                     }
@@ -370,7 +409,9 @@ impl Socket {
                     }
                 }
                 // A UNIX socket's EAGAIN is a full backlog, which no timeout waits for.
-                Err(types::Error::Os(errno::EAGAIN)) if waiting.is_timed() && self.shared.family != Family::UNIX => {
+                Err(types::Error::Os(errno::EAGAIN))
+                    if waiting.is_timed() && self.shared.family != Family::UNIX =>
+                {
                     return Ok(Err(Error::timed_out()));
                 }
                 Err(error) => return Ok(Err(error.into())),
@@ -378,8 +419,8 @@ impl Socket {
         }
     }
 
-    /// Lets go of the descriptor without closing it, and gives its number; -1 if it was closed. The socket is closed from
-    /// then on.
+    /// Lets go of the descriptor without closing it, and gives its number; -1 if it was closed. The
+    /// socket is closed from then on.
     pub fn detach(&self) -> i32 {
         self.shared.closed.store(true, Ordering::Relaxed);
         let fd = self.shared.fd.swap(-1, Ordering::Relaxed);
@@ -391,19 +432,26 @@ impl Socket {
 
     /// Makes another socket of the same open file description: dup(2). It is not inheritable.
     ///
-    /// The two share the blocking mode, which is set anew by this one's timeout; each has a timeout of its own.
+    /// The two share the blocking mode, which is set anew by this one's timeout; each has a timeout
+    /// of its own.
     ///
     /// # Errors
     /// What dup(2) says (EMFILE).
     pub fn dup(&self) -> Result<Self> {
         let timeout = self.timeout();
-        let socket = Self::from_number(fds::dup(self.fileno())?, self.shared.family, self.shared.kind, self.shared.proto);
+        let socket = Self::from_number(
+            fds::dup(self.fileno())?,
+            self.shared.family,
+            self.shared.kind,
+            self.shared.proto,
+        );
         socket.set_timeout(timeout)?;
         Ok(socket)
     }
 
-    /// A handle on the socket's descriptor for the raw layer's transfers alone, which ends when the socket is closed or
-    /// detached ([`raw::descriptors::alias`](crate::raw::descriptors)). What a provider gives to the component it serves.
+    /// A handle on the socket's descriptor for the raw layer's transfers alone, which ends when the
+    /// socket is closed or detached ([`raw::descriptors::alias`](crate::raw::descriptors)). What a
+    /// provider gives to the component it serves.
     ///
     /// # Errors
     /// EBADF on a closed socket, EMFILE when there are too many descriptors.
@@ -411,8 +459,9 @@ impl Socket {
         fds::alias(self.fileno())
     }
 
-    /// How long the next transfer through an [`alias`](Self::alias) may wait, by the timeout. `whole` is for a verb whose one
-    /// deadline spans several transfers (`sendall`); `resume` is how far the verb has come.
+    /// How long the next transfer through an [`alias`](Self::alias) may wait, by the timeout.
+    /// `whole` is for a verb whose one deadline spans several transfers (`sendall`); `resume` is
+    /// how far the verb has come.
     ///
     /// # Errors
     /// EBADF on a closed socket; `TimeoutError` where the deadline in `resume` is over.
@@ -423,7 +472,8 @@ impl Socket {
         self.timeout().plan(whole, resume.and_then(|progress| progress.deadline))
     }
 
-    /// Whether a child process would inherit the descriptor ([`get_inheritable`](crate::get_inheritable)).
+    /// Whether a child process would inherit the descriptor
+    /// ([`get_inheritable`](crate::get_inheritable)).
     ///
     /// # Errors
     /// EBADF on a closed socket.
@@ -467,16 +517,18 @@ impl Socket {
 
     /// Sets the timeout; none is no end.
     ///
-    /// It is this object's own. The open file description is made blocking for none and non-blocking for any other, each
-    /// time, for all its duplicates.
+    /// It is this object's own. The open file description is made blocking for none and
+    /// non-blocking for any other, each time, for all its duplicates.
     ///
     /// # Errors
-    /// `OverflowError` for more than 63 bits of nanoseconds; EBADF on a closed socket, whose timeout is set all the same.
+    /// `OverflowError` for more than 63 bits of nanoseconds; EBADF on a closed socket, whose
+    /// timeout is set all the same.
     pub fn settimeout(&self, timeout: Option<Duration>) -> Result<()> {
         self.set_timeout(Timeout::from_duration(timeout)?)
     }
 
-    /// [`settimeout`](Self::settimeout) in seconds, judged as Python does, and rounded away from zero to whole nanoseconds.
+    /// [`settimeout`](Self::settimeout) in seconds, judged as Python does, and rounded away from
+    /// zero to whole nanoseconds.
     ///
     /// # Errors
     /// `ValueError` below 0 and for NaN, and those of [`settimeout`](Self::settimeout).
@@ -497,7 +549,8 @@ impl Socket {
     /// The peer's address: getpeername(2).
     ///
     /// # Errors
-    /// ENOTCONN where there is none; `OSError` without an errno for a family that Python does not know.
+    /// ENOTCONN where there is none; `OSError` without an errno for a family that Python does not
+    /// know.
     pub fn getpeername(&self) -> Result<Address> {
         self.check_named()?;
         let descriptor = self.descriptor()?;
@@ -517,18 +570,21 @@ impl Socket {
     /// Reads an option as an integer: getsockopt(2).
     ///
     /// # Errors
-    /// ENOPROTOOPT where there is no such option; `PermissionError` for one that needs a grant of its own; on an AF_VSOCK
-    /// socket `OverflowError` for a value that takes [`getsockopt_u64`](Self::getsockopt_u64).
+    /// ENOPROTOOPT where there is no such option; `PermissionError` for one that needs a grant of
+    /// its own; on an AF_VSOCK socket `OverflowError` for a value that takes
+    /// [`getsockopt_u64`](Self::getsockopt_u64).
     pub fn getsockopt(&self, level: i32, name: i32) -> Result<i32> {
         if self.family() == Family::VSOCK {
             let value = self.getsockopt_u64(level, name)?;
-            return i32::try_from(value)
-                .map_err(|_| Error::text(ErrorKind::Overflow, "Python int too large to convert to C int"));
+            return i32::try_from(value).map_err(|_| {
+                Error::text(ErrorKind::Overflow, "Python int too large to convert to C int")
+            });
         }
         Ok(syscalls::get_option(&*self.descriptor()?, level, name)?)
     }
 
-    /// Reads an option as an unsigned integer of 8 bytes, as those of AF_VSOCK are. On other sockets it is of 4 bytes.
+    /// Reads an option as an unsigned integer of 8 bytes, as those of AF_VSOCK are. On other
+    /// sockets it is of 4 bytes.
     ///
     /// # Errors
     /// Those of [`getsockopt`](Self::getsockopt).
@@ -544,7 +600,8 @@ impl Socket {
     /// Reads an option as bytes, at most `buflen` (1 to 1024), cut to what the kernel filled in.
     ///
     /// # Errors
-    /// `OSError` without an errno for another length and on an AF_VSOCK socket, and those of [`getsockopt`](Self::getsockopt).
+    /// `OSError` without an errno for another length and on an AF_VSOCK socket, and those of
+    /// [`getsockopt`](Self::getsockopt).
     pub fn getsockopt_bytes(&self, level: i32, name: i32, buflen: usize) -> Result<Vec<u8>> {
         if self.family() == Family::VSOCK {
             return Err(Error::text(ErrorKind::Os, "getsockopt string buffer not allowed"));
@@ -567,10 +624,15 @@ impl Socket {
     /// ```
     ///
     /// # Errors
-    /// ENOPROTOOPT where there is no such option, EINVAL for a value of the wrong size or range; `TypeError` for a long that
-    /// does not fit into 4 bytes, and for what is no integer on an AF_VSOCK socket; `PermissionError` for an option that needs
-    /// a grant of its own.
-    pub fn setsockopt<'a>(&self, level: i32, name: i32, value: impl Into<OptionValue<'a>>) -> Result<()> {
+    /// ENOPROTOOPT where there is no such option, EINVAL for a value of the wrong size or range;
+    /// `TypeError` for a long that does not fit into 4 bytes, and for what is no integer on an
+    /// AF_VSOCK socket; `PermissionError` for an option that needs a grant of its own.
+    pub fn setsockopt<'a>(
+        &self,
+        level: i32,
+        name: i32,
+        value: impl Into<OptionValue<'a>>,
+    ) -> Result<()> {
         let value = value.into();
         if self.family() == Family::VSOCK {
             // CPython: whatever the level and the name are, the value has 8 bytes.
@@ -578,10 +640,16 @@ impl Socket {
                 OptionValue::Integer(value) => value.into(),
                 OptionValue::Long(value) => value,
                 OptionValue::Bytes(_) => {
-                    return Err(Error::text(ErrorKind::Type, "setsockopt() argument 3 must be int, not bytes"));
+                    return Err(Error::text(
+                        ErrorKind::Type,
+                        "setsockopt() argument 3 must be int, not bytes",
+                    ));
                 }
                 OptionValue::Null(_) => {
-                    return Err(Error::text(ErrorKind::Type, "setsockopt() takes exactly 3 arguments (4 given)"));
+                    return Err(Error::text(
+                        ErrorKind::Type,
+                        "setsockopt() takes exactly 3 arguments (4 given)",
+                    ));
                 }
             };
             let value = types::OptionValue::Bytes(&value.to_ne_bytes());
@@ -589,26 +657,31 @@ impl Socket {
         }
         let value = match value {
             // CPython: the last form tried is that of a buffer.
-            OptionValue::Long(value) => types::OptionValue::Integer(
-                i32::try_from(value)
-                    .map_err(|_| Error::text(ErrorKind::Type, "a bytes-like object is required, not 'int'"))?,
-            ),
+            OptionValue::Long(value) => {
+                types::OptionValue::Integer(i32::try_from(value).map_err(|_| {
+                    Error::text(ErrorKind::Type, "a bytes-like object is required, not 'int'")
+                })?)
+            }
             OptionValue::Integer(value) => types::OptionValue::Integer(value),
-            OptionValue::Bytes(value) if value.len() > OPTION_LIMIT => return Err(Error::from_errno(errno::EINVAL)),
+            OptionValue::Bytes(value) if value.len() > OPTION_LIMIT => {
+                return Err(Error::from_errno(errno::EINVAL));
+            }
             OptionValue::Bytes(value) => types::OptionValue::Bytes(value),
             OptionValue::Null(length) => types::OptionValue::Null(length),
         };
         Ok(syscalls::set_option(&*self.descriptor()?, level, name, value)?)
     }
 
-    /// Asks the socket's device or protocol: ioctl(2). Gives the call's value, and the argument after the call.
+    /// Asks the socket's device or protocol: ioctl(2). Gives the call's value, and the argument
+    /// after the call.
     ///
-    /// The argument is what the kernel reads and writes, at most 4096 bytes in the host's layout. Python has `socket.ioctl` on
-    /// Windows alone; on Linux it is what `fcntl.ioctl` does there.
+    /// The argument is what the kernel reads and writes, at most 4096 bytes in the host's layout.
+    /// Python has `socket.ioctl` on Windows alone; on Linux it is what `fcntl.ioctl` does there.
     ///
     /// # Errors
-    /// ENOTTY for a request that nobody knows, EOPNOTSUPP for one of Windows (`SIO_*`), EINVAL for an argument of the wrong
-    /// size; `PermissionError` for a request that needs a grant of its own.
+    /// ENOTTY for a request that nobody knows, EOPNOTSUPP for one of Windows (`SIO_*`), EINVAL for
+    /// an argument of the wrong size; `PermissionError` for a request that needs a grant of its
+    /// own.
     pub fn ioctl(&self, request: u32, argument: &[u8]) -> Result<(i32, Vec<u8>)> {
         if foreign::is_foreign_request(request) {
             return Err(Error::from_errno(errno::EOPNOTSUPP));
@@ -617,11 +690,13 @@ impl Socket {
         if argument.len() > ARGUMENT_LIMIT {
             return Err(Error::from_errno(errno::EINVAL));
         }
-        let types::IoctlResult { value, argument } = syscalls::ioctl(&descriptor, request, argument)?;
+        let types::IoctlResult { value, argument } =
+            syscalls::ioctl(&descriptor, request, argument)?;
         Ok((value, argument))
     }
 
-    /// Makes the socket accept connections: listen(2). Without a backlog it is 128; a negative one is 0.
+    /// Makes the socket accept connections: listen(2). Without a backlog it is 128; a negative one
+    /// is 0.
     ///
     /// # Errors
     /// What listen(2) says, and `PermissionError` where no grant names the local address.
@@ -638,7 +713,8 @@ impl Socket {
         Ok(syscalls::shutdown(&*self.descriptor()?, how)?)
     }
 
-    /// Receives at most so many bytes: recv(2). No bytes are the end of a stream, or an empty message.
+    /// Receives at most so many bytes: recv(2). No bytes are the end of a stream, or an empty
+    /// message.
     ///
     /// To ask for 0 bytes asks nobody, on a closed socket too.
     ///
@@ -650,12 +726,14 @@ impl Socket {
             return Ok(Vec::new());
         }
         let flags = flags.into();
-        let data = self.attempt(&mut waiting, |d, wait| transfers::receive(d, bufsize as u64, flags.0, wait))?;
+        let data = self.attempt(&mut waiting, |d, wait| {
+            transfers::receive(d, bufsize as u64, flags.0, wait)
+        })?;
         self.gather(data, bufsize, flags)
     }
 
-    /// [`recv`](Self::recv) into a buffer. Gives how many bytes there are, which with [`Flags::TRUNC`] may be more than the
-    /// buffer holds.
+    /// [`recv`](Self::recv) into a buffer. Gives how many bytes there are, which with
+    /// [`Flags::TRUNC`] may be more than the buffer holds.
     ///
     /// # Errors
     /// Those of [`recv`](Self::recv).
@@ -668,12 +746,14 @@ impl Socket {
         // What MSG_WAITALL gathers comes in parts.
         if !buffer.is_empty() && !flags.contains(Flags::WAITALL) {
             let mut waiting = Waiting::new(self.timeout());
-            return self.attempt(&mut waiting, |d, wait| landing::receive_into(d, buffer, flags.0, wait));
+            return self
+                .attempt(&mut waiting, |d, wait| landing::receive_into(d, buffer, flags.0, wait));
         }
         Ok(fill(buffer, &self.recv(buffer.len(), flags)?))
     }
 
-    /// Receives bytes and the sender's address: recvfrom(2). The address is [`Address::None`] on a connected stream.
+    /// Receives bytes and the sender's address: recvfrom(2). The address is [`Address::None`] on a
+    /// connected stream.
     ///
     /// # Errors
     /// Those of [`recv`](Self::recv).
@@ -681,16 +761,23 @@ impl Socket {
         let mut waiting = Waiting::new(self.timeout());
         let flags = flags.into();
         self.check_named()?;
-        let datagram = self.attempt(&mut waiting, |d, wait| transfers::receive_from(d, bufsize as u64, flags.0, wait))?;
+        let datagram = self.attempt(&mut waiting, |d, wait| {
+            transfers::receive_from(d, bufsize as u64, flags.0, wait)
+        })?;
         let data = self.gather(datagram.data, bufsize, flags)?;
         Ok((data, decode(&*self.descriptor()?, datagram.address)))
     }
 
-    /// [`recvfrom`](Self::recvfrom) into a buffer; the number is as that of [`recv_into`](Self::recv_into).
+    /// [`recvfrom`](Self::recvfrom) into a buffer; the number is as that of
+    /// [`recv_into`](Self::recv_into).
     ///
     /// # Errors
     /// Those of [`recv`](Self::recv).
-    pub fn recvfrom_into(&self, buffer: &mut [u8], flags: impl Into<Flags>) -> Result<(usize, Address)> {
+    pub fn recvfrom_into(
+        &self,
+        buffer: &mut [u8],
+        flags: impl Into<Flags>,
+    ) -> Result<(usize, Address)> {
         let flags = flags.into();
         if flags.contains(Flags::TRUNC) {
             let received = self.recvmsg_into(&mut [IoSliceMut::new(buffer)], 0, flags)?;
@@ -702,17 +789,23 @@ impl Socket {
 
     /// Receives bytes, control messages and the sender's address: recvmsg(2).
     ///
-    /// `ancbufsize` is the room for control messages, in sums of [`cmsg_space`](crate::cmsg_space), 0 for none.
+    /// `ancbufsize` is the room for control messages, in sums of [`cmsg_space`](crate::cmsg_space),
+    /// 0 for none.
     ///
     /// # Errors
     /// `ValueError` for an `ancbufsize` of 2 GiB or more, and those of [`recv`](Self::recv).
-    pub fn recvmsg(&self, bufsize: usize, ancbufsize: usize, flags: impl Into<Flags>) -> Result<Received<Vec<u8>>> {
+    pub fn recvmsg(
+        &self,
+        bufsize: usize,
+        ancbufsize: usize,
+        flags: impl Into<Flags>,
+    ) -> Result<Received<Vec<u8>>> {
         let (received, _) = self.receive_message(bufsize, ancbufsize, flags.into())?;
         Ok(received)
     }
 
-    /// [`recvmsg`](Self::recvmsg) into buffers, which are filled in turn. `data` is how many bytes there are, which with
-    /// [`Flags::TRUNC`] may be more than the buffers hold.
+    /// [`recvmsg`](Self::recvmsg) into buffers, which are filled in turn. `data` is how many bytes
+    /// there are, which with [`Flags::TRUNC`] may be more than the buffers hold.
     ///
     /// # Errors
     /// EMSGSIZE for more than 1,024 buffers, and those of [`recvmsg`](Self::recvmsg).
@@ -744,11 +837,18 @@ impl Socket {
     }
 
     /// A message, and its own length.
-    fn receive_message(&self, size: usize, room: usize, flags: Flags) -> Result<(Received<Vec<u8>>, usize)> {
+    fn receive_message(
+        &self,
+        size: usize,
+        room: usize,
+        flags: Flags,
+    ) -> Result<(Received<Vec<u8>>, usize)> {
         let mut waiting = Waiting::new(self.timeout());
         let room = control_room(room)?;
         self.check_named()?;
-        let got = self.attempt(&mut waiting, |d, wait| transfers::receive_message(d, size as u64, room, flags.0, wait))?;
+        let got = self.attempt(&mut waiting, |d, wait| {
+            transfers::receive_message(d, size as u64, room, flags.0, wait)
+        })?;
         let cut = got.data.len();
         let data = self.gather(got.data, size, flags)?;
         let more = data.len().saturating_sub(cut);
@@ -759,7 +859,8 @@ impl Socket {
             address: decode(&*self.descriptor()?, got.address),
             warnings: got.warnings,
         };
-        // An error that a warning's handler makes of it closes what was received: the descriptors are in `received`.
+        // An error that a warning's handler makes of it closes what was received: the descriptors
+        // are in `received`.
         if let Err(error) = received.warnings.iter().copied().try_for_each(warning::ancillary) {
             received.fds().into_iter().for_each(|fd| drop(fds::close(fd)));
             return Err(error);
@@ -768,8 +869,8 @@ impl Socket {
         Ok((received, length.saturating_add(more)))
     }
 
-    /// The rest of a receive with MSG_WAITALL that the host has cut, where the socket blocks: the kernel would have gone on.
-    /// An error after the first part is not told.
+    /// The rest of a receive with MSG_WAITALL that the host has cut, where the socket blocks: the
+    /// kernel would have gone on. An error after the first part is not told.
     fn gather(&self, mut data: Vec<u8>, size: usize, flags: Flags) -> Result<Vec<u8>> {
         let whole = flags.contains(Flags::WAITALL) && !flags.contains(Flags::PEEK);
         if !whole || self.shared.kind != SocketType::STREAM || !self.timeout().is_none() {
@@ -796,13 +897,15 @@ impl Socket {
         Ok(data)
     }
 
-    /// Receives bytes, and at most so many descriptors ([`Received::fds`]), on an AF_UNIX socket. They are the caller's to
-    /// close.
+    /// Receives bytes, and at most so many descriptors ([`Received::fds`]), on an AF_UNIX socket.
+    /// They are the caller's to close.
     ///
-    /// Python: `socket.recv_fds(sock, bufsize, maxfds)`; its flags argument is not used there either.
+    /// Python: `socket.recv_fds(sock, bufsize, maxfds)`; its flags argument is not used there
+    /// either.
     ///
     /// # Errors
-    /// `OverflowError` for more descriptors than a control message can tell, and those of [`recvmsg`](Self::recvmsg).
+    /// `OverflowError` for more descriptors than a control message can tell, and those of
+    /// [`recvmsg`](Self::recvmsg).
     pub fn recv_fds(&self, bufsize: usize, maxfds: usize) -> Result<Received<Vec<u8>>> {
         let room = cmsg_len(maxfds.saturating_mul(size_of::<i32>()))?;
         self.recvmsg(bufsize, room, Flags::NONE)
@@ -813,22 +916,27 @@ impl Socket {
     /// Without a timeout a stream takes all of them. SIGPIPE never comes: EPIPE does.
     ///
     /// # Errors
-    /// What send(2) says (EPIPE, ECONNRESET, EMSGSIZE, ENOTCONN); `TimeoutError` and `BlockingIOError` by the timeout.
+    /// What send(2) says (EPIPE, ECONNRESET, EMSGSIZE, ENOTCONN); `TimeoutError` and
+    /// `BlockingIOError` by the timeout.
     pub fn send(&self, data: &[u8], flags: impl Into<Flags>) -> Result<usize> {
         self.transfer(data.len(), flags.into(), |d, part, flags, wait| {
             transfers::send(d, data.get(part).unwrap_or_default(), flags.0, wait)
         })
     }
 
-    /// Sends all the bytes, in the time that the timeout gives for the whole. No bytes are one send as well.
+    /// Sends all the bytes, in the time that the timeout gives for the whole. No bytes are one send
+    /// as well.
     ///
     /// # Errors
-    /// Those of [`send`](Self::send). How many bytes were sent before it failed is not known, but for an interrupt
-    /// ([`Error::progress`]).
+    /// Those of [`send`](Self::send). How many bytes were sent before it failed is not known, but
+    /// for an interrupt ([`Error::progress`]).
     pub fn sendall(&self, data: &[u8], flags: impl Into<Flags>) -> Result<()> {
         let flags = flags.into();
         let mut waiting = Waiting::spanning(self.timeout());
-        let mut rest = usize::try_from(waiting.done).ok().and_then(|done| data.get(done..)).unwrap_or_default();
+        let mut rest = usize::try_from(waiting.done)
+            .ok()
+            .and_then(|done| data.get(done..))
+            .unwrap_or_default();
         let mut first = true;
         loop {
             if !first {
@@ -837,8 +945,9 @@ impl Socket {
             first = false;
             let (part, flags) = self.part(0..rest.len(), flags)?;
             let chunk = rest.get(part).unwrap_or_default();
-            let sent =
-                self.attempt(&mut waiting, |d, wait| transfers::send(d, chunk, flags.0, self.opening(flags, wait)))?;
+            let sent = self.attempt(&mut waiting, |d, wait| {
+                transfers::send(d, chunk, flags.0, self.opening(flags, wait))
+            })?;
             waiting.done = waiting.done.saturating_add(sent);
             rest = usize::try_from(sent).ok().and_then(|sent| rest.get(sent..)).unwrap_or_default();
             if rest.is_empty() {
@@ -849,22 +958,29 @@ impl Socket {
 
     /// Sends a message to an address, and gives how many bytes were taken: sendto(2).
     ///
-    /// With [`Flags::FASTOPEN`] it connects as well. Without a timeout it waits for that, otherwise EINPROGRESS says that
-    /// nothing was sent and the connection is under way.
+    /// With [`Flags::FASTOPEN`] it connects as well. Without a timeout it waits for that, otherwise
+    /// EINPROGRESS says that nothing was sent and the connection is under way.
     ///
     /// # Errors
-    /// Those of an address (see [`connect`](Self::connect)) and of [`send`](Self::send); EISCONN where the socket takes no
-    /// address; `PermissionError` where no grant names it.
-    pub fn sendto(&self, data: &[u8], flags: impl Into<Flags>, address: impl ToAddress) -> Result<usize> {
+    /// Those of an address (see [`connect`](Self::connect)) and of [`send`](Self::send); EISCONN
+    /// where the socket takes no address; `PermissionError` where no grant names it.
+    pub fn sendto(
+        &self,
+        data: &[u8],
+        flags: impl Into<Flags>,
+        address: impl ToAddress,
+    ) -> Result<usize> {
         let address = encode_for(self, "sendto", address.to_address())?;
         self.transfer(data.len(), flags.into(), |d, part, flags, wait| {
             transfers::send_to(d, data.get(part).unwrap_or_default(), flags.0, &address, wait)
         })
     }
 
-    /// Sends several buffers as one, with control messages, and gives how many bytes were taken: sendmsg(2).
+    /// Sends several buffers as one, with control messages, and gives how many bytes were taken:
+    /// sendmsg(2).
     ///
-    /// Descriptors are passed by their numbers ([`Ancillary::rights`]). Without an address it goes to the peer.
+    /// Descriptors are passed by their numbers ([`Ancillary::rights`]). Without an address it goes
+    /// to the peer.
     ///
     /// ```no_run
     /// use std::io::IoSlice;
@@ -877,8 +993,9 @@ impl Socket {
     /// ```
     ///
     /// # Errors
-    /// Those of an address (see [`connect`](Self::connect)) and of [`send`](Self::send); EMSGSIZE for more than 1,024
-    /// buffers, EBADF for a number that is no descriptor; `PermissionError` where the address or a message needs a grant.
+    /// Those of an address (see [`connect`](Self::connect)) and of [`send`](Self::send); EMSGSIZE
+    /// for more than 1,024 buffers, EBADF for a number that is no descriptor; `PermissionError`
+    /// where the address or a message needs a grant.
     pub fn sendmsg(
         &self,
         buffers: &[IoSlice<'_>],
@@ -886,7 +1003,8 @@ impl Socket {
         flags: impl Into<Flags>,
         address: Option<&dyn ToAddress>,
     ) -> Result<usize> {
-        let address = address.map(|address| encode_for(self, "sendmsg", address.to_address())).transpose()?;
+        let address =
+            address.map(|address| encode_for(self, "sendmsg", address.to_address())).transpose()?;
         self.descriptor()?;
         if buffers.len() > BUFFERS {
             return Err(Error::from_errno(errno::EMSGSIZE));
@@ -902,14 +1020,14 @@ impl Socket {
         })
     }
 
-    /// Sends buffers to an AF_ALG socket, with the operation (`ALG_OP_*`), the initial vector and the length of the associated
-    /// data as control messages, and gives how many bytes were taken.
+    /// Sends buffers to an AF_ALG socket, with the operation (`ALG_OP_*`), the initial vector and
+    /// the length of the associated data as control messages, and gives how many bytes were taken.
     ///
     /// Python: `socket.sendmsg_afalg(buffers, op=..., iv=..., assoclen=..., flags=...)`.
     ///
     /// # Errors
-    /// `OSError` without an errno on a socket of another family, `TypeError` for an operation or a length below 0, and those of
-    /// [`sendmsg`](Self::sendmsg).
+    /// `OSError` without an errno on a socket of another family, `TypeError` for an operation or a
+    /// length below 0, and those of [`sendmsg`](Self::sendmsg).
     pub fn sendmsg_afalg(
         &self,
         buffers: &[IoSlice<'_>],
@@ -942,7 +1060,8 @@ impl Socket {
 
     /// Sends buffers and descriptors on an AF_UNIX socket, and gives how many bytes were taken.
     ///
-    /// Python: `socket.send_fds(sock, buffers, fds)`; its flags and address arguments are not used there either.
+    /// Python: `socket.send_fds(sock, buffers, fds)`; its flags and address arguments are not used
+    /// there either.
     ///
     /// # Errors
     /// Those of [`sendmsg`](Self::sendmsg).
@@ -954,7 +1073,11 @@ impl Socket {
     #[inline]
     fn part(&self, rest: Range<usize>, flags: Flags) -> Result<(Range<usize>, Flags)> {
         if self.shared.kind != SocketType::STREAM {
-            return if rest.len() > MESSAGE_LIMIT { Err(Error::from_errno(errno::EMSGSIZE)) } else { Ok((rest, flags)) };
+            return if rest.len() > MESSAGE_LIMIT {
+                Err(Error::from_errno(errno::EMSGSIZE))
+            } else {
+                Ok((rest, flags))
+            };
         }
         if rest.len() <= CHUNK {
             return Ok((rest, flags));
@@ -963,8 +1086,9 @@ impl Socket {
         Ok((rest.start..rest.start.saturating_add(CHUNK), flags & !Flags::OOB))
     }
 
-    /// The wait of a send that may open the connection itself. Under a timeout CPython waits for room first, which a new socket
-    /// has, and then sends once: EINPROGRESS where the kernel has no cookie of the server.
+    /// The wait of a send that may open the connection itself. Under a timeout CPython waits for
+    /// room first, which a new socket has, and then sends once: EINPROGRESS where the kernel has no
+    /// cookie of the server.
     #[inline]
     fn opening(&self, flags: Flags, wait: Wait) -> Wait {
         let opens = flags.contains(Flags::FASTOPEN)
@@ -973,8 +1097,9 @@ impl Socket {
         if opens && !self.timeout().is_none() { Wait::None } else { wait }
     }
 
-    /// One send of any form, of `length` bytes. What the host would cut is sent in parts, the way the kernel queues it: the
-    /// first part waits, the others only where the socket blocks, and an error after the first is not told.
+    /// One send of any form, of `length` bytes. What the host would cut is sent in parts, the way
+    /// the kernel queues it: the first part waits, the others only where the socket blocks, and an
+    /// error after the first is not told.
     fn transfer(
         &self,
         length: usize,
@@ -984,12 +1109,15 @@ impl Socket {
         let mut waiting = Waiting::new(self.timeout());
         let mut sent = 0;
         loop {
-            // The first part opens the connection, if any does: on one that is there MSG_FASTOPEN is EISCONN.
+            // The first part opens the connection, if any does: on one that is there MSG_FASTOPEN
+            // is EISCONN.
             let flags = if sent == 0 { flags } else { flags & !Flags::FASTOPEN };
             let (part, part_flags) = self.part(sent..length, flags)?;
             let size = part.len();
             let result = if sent == 0 {
-                self.attempt(&mut waiting, |d, wait| call(d, part.clone(), part_flags, self.opening(part_flags, wait)))
+                self.attempt(&mut waiting, |d, wait| {
+                    call(d, part.clone(), part_flags, self.opening(part_flags, wait))
+                })
             } else {
                 let wait = if self.timeout().is_none() { Wait::Forever } else { Wait::None };
                 match self.descriptor().map(|d| call(&d, part, part_flags, wait)) {
@@ -1010,7 +1138,8 @@ impl Socket {
     }
 }
 
-/// What a socket is beside its open file description, as it travels between instances of one process.
+/// What a socket is beside its open file description, as it travels between instances of one
+/// process.
 struct State {
     family: i32,
     kind: i32,
@@ -1043,7 +1172,13 @@ impl State {
                 return None;
             };
             let [family, kind, proto, fd] = [family, kind, proto, fd].map(i32::from_le_bytes);
-            Some(Self { family, kind, proto, timeout: timeout.max(Timeout::NONE.0), fd: fd.max(-1) })
+            Some(Self {
+                family,
+                kind,
+                proto,
+                timeout: timeout.max(Timeout::NONE.0),
+                fd: fd.max(-1),
+            })
         });
         decoded.ok_or_else(|| Error::text(ErrorKind::Value, "not the state of a socket"))
     }
@@ -1083,7 +1218,11 @@ impl fmt::Debug for Socket {
         // CPython: `_closed`, which is not the descriptor's state while a file is open.
         let closed = self.shared.closed.load(Ordering::Relaxed);
         f.write_str(if closed { "<socket.socket [closed]" } else { "<socket.socket" })?;
-        write!(f, " fd={fd}, family={}, type={}, proto={}", self.shared.family.0, self.shared.kind.0, self.shared.proto)?;
+        write!(
+            f,
+            " fd={fd}, family={}, type={}, proto={}",
+            self.shared.family.0, self.shared.kind.0, self.shared.proto
+        )?;
         if !closed {
             for (name, address) in [("laddr", self.getsockname()), ("raddr", self.getpeername())] {
                 if let Ok(address) = address
@@ -1147,7 +1286,8 @@ impl Write for Socket {
 pub enum OptionValue<'a> {
     /// An integer of 4 bytes; on an AF_VSOCK socket of 8.
     Integer(i32),
-    /// An integer that must fit into 4 bytes, but on an AF_VSOCK socket, where all 64 bits are the value's.
+    /// An integer that must fit into 4 bytes, but on an AF_VSOCK socket, where all 64 bits are the
+    /// value's.
     Long(i64),
     /// Bytes in the option's own layout: the host's.
     Bytes(&'a [u8]),
@@ -1188,9 +1328,19 @@ impl<'a, const N: usize> From<&'a [u8; N]> for OptionValue<'a> {
 /// Whether Python knows how long the addresses of a family are.
 fn has_addresses(family: Family, protocol: i32) -> Result<()> {
     let text = match family {
-        Family::UNIX | Family::INET | Family::INET6 | Family::NETLINK | Family::PACKET | Family::CAN | Family::TIPC => None,
+        Family::UNIX
+        | Family::INET
+        | Family::INET6
+        | Family::NETLINK
+        | Family::PACKET
+        | Family::CAN
+        | Family::TIPC => None,
         Family::ALG | Family::VSOCK | Family::RDS | Family::QIPCRTR => None,
-        Family::BLUETOOTH if matches!(protocol, BTPROTO_L2CAP | BTPROTO_RFCOMM | BTPROTO_HCI | BTPROTO_SCO) => None,
+        Family::BLUETOOTH
+            if matches!(protocol, BTPROTO_L2CAP | BTPROTO_RFCOMM | BTPROTO_HCI | BTPROTO_SCO) =>
+        {
+            None
+        }
         Family::BLUETOOTH => Some("getsockaddrlen: unknown BT protocol"),
         _ => Some("getsockaddrlen: bad family"),
     };
@@ -1201,7 +1351,11 @@ fn has_addresses(family: Family, protocol: i32) -> Result<()> {
 ///
 /// # Errors
 /// EOPNOTSUPP for a family that has no pairs, and those of [`Socket::new`].
-pub fn socketpair(family: impl Into<Family>, kind: impl Into<SocketType>, protocol: i32) -> Result<(Socket, Socket)> {
+pub fn socketpair(
+    family: impl Into<Family>,
+    kind: impl Into<SocketType>,
+    protocol: i32,
+) -> Result<(Socket, Socket)> {
     let (family, kind) = (family.into(), kind.into());
     let (a, b) = syscalls::socketpair(family.0, kind.bare().0, protocol)?;
     Ok((Socket::made(a, family, kind, protocol)?, Socket::made(b, family, kind, protocol)?))
@@ -1212,8 +1366,14 @@ pub fn socketpair(family: impl Into<Family>, kind: impl Into<SocketType>, protoc
 /// Its timeout is the default timeout. Python: `socket.fromfd(fd, family, type, proto)`.
 ///
 /// # Errors
-/// EBADF where there is no such descriptor, ENOTSOCK where it is no socket, EMFILE when there are too many.
-pub fn fromfd(fd: i32, family: impl Into<Family>, kind: impl Into<SocketType>, protocol: i32) -> Result<Socket> {
+/// EBADF where there is no such descriptor, ENOTSOCK where it is no socket, EMFILE when there are
+/// too many.
+pub fn fromfd(
+    fd: i32,
+    family: impl Into<Family>,
+    kind: impl Into<SocketType>,
+    protocol: i32,
+) -> Result<Socket> {
     let duplicate = fds::dup(fd)?;
     Socket::with_fileno(duplicate, family.into(), kind.into(), protocol).inspect_err(|_| {
         // The error to tell is the first one.

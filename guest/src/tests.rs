@@ -11,8 +11,9 @@ use std::{
 use proptest::prelude::*;
 
 use crate::{
-    Address, AddressArgument, AddressInfoFlags, Ancillary, ConnectTimeout, Connecting, Error, Family, Flags, NameInfoFlags,
-    OptionValue, Poll, ServerOptions, Socket, SocketType, ToAddress, Warning,
+    Address, AddressArgument, AddressInfoFlags, Ancillary, ConnectTimeout, Connecting, Error,
+    Family, Flags, NameInfoFlags, OptionValue, Poll, ServerOptions, Socket, SocketType, ToAddress,
+    Warning,
     address::{bluetooth, encode},
     close, cmsg_len, cmsg_space,
     constants::*,
@@ -23,8 +24,9 @@ use crate::{
         descriptors::Descriptor,
         transfers::{ControlIn, Datagram, Received},
     },
-    fromfd, getaddrinfo, getfqdn, gethostbyaddr, gethostbyname, gethostbyname_ex, getnameinfo, getprotobyname,
-    getservbyname, getservbyport, if_indextoname, if_nameindex, if_nametoindex, inet_aton, inet_ntoa, inet_ntop, inet_pton,
+    fromfd, getaddrinfo, getfqdn, gethostbyaddr, gethostbyname, gethostbyname_ex, getnameinfo,
+    getprotobyname, getservbyname, getservbyport, if_indextoname, if_nameindex, if_nametoindex,
+    inet_aton, inet_ntoa, inet_ntop, inet_pton,
     raw::types::{self, DescriptorKind, NameError, SocketKind},
     resume, select, set_interrupt_handler, setdefaulttimeout, sethostname, socketpair,
 };
@@ -91,7 +93,10 @@ fn each_mode_has_its_wait() {
     // The clock is not read; MSG_DONTWAIT changes nothing.
     host.fail::<Vec<u8>>("receive(1, 10, 64, Wait::Within(1500000000))", errno::EAGAIN);
     let error = socket.recv(10, Flags::DONTWAIT).unwrap_err();
-    assert_eq!((error.class(), error.to_string().as_str(), error.errno()), ("TimeoutError", "timed out", None));
+    assert_eq!(
+        (error.class(), error.to_string().as_str(), error.errno()),
+        ("TimeoutError", "timed out", None)
+    );
 }
 
 #[test]
@@ -121,7 +126,10 @@ fn the_default_timeout_is_inherited() {
     host.expect("set_nonblocking(1, true)", ok(()));
     let listener = Socket::new(Family::INET, SocketType::STREAM, 0).unwrap();
     assert_eq!(listener.gettimeout(), SECOND);
-    host.expect("accept(1, Wait::Within(1000000000))", ok(Accepted { descriptor: Descriptor(2), address: Some(inet(5)) }));
+    host.expect(
+        "accept(1, Wait::Within(1000000000))",
+        ok(Accepted { descriptor: Descriptor(2), address: Some(inet(5)) }),
+    );
     host.expect("set_nonblocking(2, true)", ok(()));
     let (accepted, address) = listener.accept().unwrap();
     assert_eq!(address.to_string(), "('127.0.0.1', 5)");
@@ -137,7 +145,10 @@ fn the_default_timeout_is_inherited() {
 fn an_accepted_socket_blocks_whatever_its_listener_does() {
     let host = Host::new();
     let listener = timed(&host, SECOND);
-    host.expect("accept(1, Wait::Within(1000000000))", ok(Accepted { descriptor: Descriptor(2), address: None }));
+    host.expect(
+        "accept(1, Wait::Within(1000000000))",
+        ok(Accepted { descriptor: Descriptor(2), address: None }),
+    );
     let (accepted, address) = listener.accept().unwrap();
     assert_eq!((accepted.gettimeout(), address), (None, Address::None));
 }
@@ -254,13 +265,19 @@ fn inherited_descriptors_have_their_numbers() {
     let copy = dup(0).unwrap();
     assert!(copy >= 1024);
     host.expect("kind(7)", ok(DescriptorKind::CharacterDevice));
-    assert_eq!(Socket::with_fileno(0, None, None, None).unwrap_err().errno(), Some(errno::ENOTSOCK));
+    assert_eq!(
+        Socket::with_fileno(0, None, None, None).unwrap_err().errno(),
+        Some(errno::ENOTSOCK)
+    );
     close(0).unwrap();
     // It is not inherited again.
     assert_eq!(dup(0).unwrap_err().errno(), Some(errno::EBADF));
     close(copy).unwrap();
     assert_eq!(host.log(), ["close(7)", "close(8)"]);
-    assert_eq!(failure(Socket::with_fileno(-1, None, None, None)), ("ValueError", "negative file descriptor".into()));
+    assert_eq!(
+        failure(Socket::with_fileno(-1, None, None, None)),
+        ("ValueError", "negative file descriptor".into())
+    );
     assert_eq!(dup(5).unwrap_err().errno(), Some(errno::EBADF));
 }
 
@@ -329,7 +346,10 @@ fn long_sends_are_cut() {
     // Each buffer is cut where the part ends; control messages go first.
     let message = Ancillary { level: 1, kind: 2, data: vec![9] };
     let control = r#"[Message(ControlMessage { level: 1, type: 2, data: [9] })]"#;
-    host.expect(&format!("send_message(1, [1048570, 6], {control}, 0, None, Wait::Within(1000000000))"), ok(1_u64 << 20));
+    host.expect(
+        &format!("send_message(1, [1048570, 6], {control}, 0, None, Wait::Within(1000000000))"),
+        ok(1_u64 << 20),
+    );
     host.expect("send_message(1, [4], [], 0, None, Wait::None)", ok(4_u64));
     let buffers = [IoSlice::new(&data[..1_048_570]), IoSlice::new(&data[..10])];
     assert_eq!(socket.sendmsg(&buffers, &[message], 0, None).unwrap(), (1 << 20) + 4);
@@ -399,7 +419,10 @@ fn buffers_are_filled() {
     host.expect("receive(1, 4, 0, Wait::Forever)", ok(b"ab".to_vec()));
     assert_eq!(socket.recv_into(&mut buffer, 0).unwrap(), 2);
     assert_eq!(&buffer, b"ab\0\0");
-    host.expect("receive_from(1, 4, 0, Wait::Forever)", ok(Datagram { data: b"xyz".to_vec(), address: Some(inet(3)) }));
+    host.expect(
+        "receive_from(1, 4, 0, Wait::Forever)",
+        ok(Datagram { data: b"xyz".to_vec(), address: Some(inet(3)) }),
+    );
     let (length, address) = socket.recvfrom_into(&mut buffer, 0).unwrap();
     assert_eq!((length, address.port(), &buffer), (3, Some(3), b"xyz\0"));
     assert_eq!(socket.recv_into(&mut [], 0).unwrap(), 0);
@@ -445,9 +468,18 @@ fn descriptors_are_passed_by_their_numbers() {
     let host = Host::new();
     let socket = host.socket(1, AF_UNIX, SOCK_STREAM);
     let other = host.socket(2, AF_INET, SOCK_STREAM);
-    host.expect("send_message(1, [1], [Rights([Descriptor(2), Descriptor(1)])], 0, None, Wait::Forever)", ok(1_u64));
-    assert_eq!(socket.send_fds(&[IoSlice::new(b"x")], &[other.fileno(), socket.fileno()]).unwrap(), 1);
-    assert_eq!(socket.send_fds(&[IoSlice::new(b"x")], &[-1]).unwrap_err().errno(), Some(errno::EBADF));
+    host.expect(
+        "send_message(1, [1], [Rights([Descriptor(2), Descriptor(1)])], 0, None, Wait::Forever)",
+        ok(1_u64),
+    );
+    assert_eq!(
+        socket.send_fds(&[IoSlice::new(b"x")], &[other.fileno(), socket.fileno()]).unwrap(),
+        1
+    );
+    assert_eq!(
+        socket.send_fds(&[IoSlice::new(b"x")], &[-1]).unwrap_err().errno(),
+        Some(errno::EBADF)
+    );
 
     let control = vec![
         ControlIn::Rights(vec![Descriptor(3), Descriptor(4)]),
@@ -458,7 +490,10 @@ fn descriptors_are_passed_by_their_numbers() {
     let got = socket.recv_fds(10, 2).unwrap();
     let fds = got.fds();
     assert_eq!(fds.len(), 2);
-    assert_eq!((got.ancillary[1].kind, got.ancillary[2].data.len(), got.flags), (4, 12, Flags::TRUNC));
+    assert_eq!(
+        (got.ancillary[1].kind, got.ancillary[2].data.len(), got.flags),
+        (4, 12, Flags::TRUNC)
+    );
     assert!(crate::get_inheritable(fds[0]).unwrap());
     close(fds[0]).unwrap();
     close(fds[1]).unwrap();
@@ -487,7 +522,8 @@ fn connect_in_each_mode() {
     assert_eq!(socket.connect_ex(there).unwrap(), 11);
     host.fail::<()>("connect(1, ('127.0.0.1', 1), Wait::Within(1000000000))", errno::EAGAIN);
     assert_eq!(failure(socket.connect(there)), ("TimeoutError", "timed out".into()));
-    let denial = types::Denial { grant: Some("tcp-connect=127.0.0.1:1".into()), reason: "no".into() };
+    let denial =
+        types::Denial { grant: Some("tcp-connect=127.0.0.1:1".into()), reason: "no".into() };
     for _ in 0..2 {
         host.expect(
             "connect(1, ('127.0.0.1', 1), Wait::Within(1000000000))",
@@ -515,7 +551,10 @@ fn an_interrupt_without_a_handler_ends_the_verb() {
     let host = Host::new();
     let socket = timed(&host, SECOND);
     host.fail::<Vec<u8>>("receive(1, 1, 0, Wait::Within(1000000000))", errno::EINTR);
-    assert_eq!(failure(socket.recv(1, 0)), ("InterruptedError", "[Errno 4] Interrupted system call".into()));
+    assert_eq!(
+        failure(socket.recv(1, 0)),
+        ("InterruptedError", "[Errno 4] Interrupted system call".into())
+    );
     host.fail::<Vec<u8>>("receive(1, 1, 0, Wait::Within(1000000000))", errno::EINTR);
     let error = (&socket).read(&mut [0]).unwrap_err();
     assert_eq!(error.kind(), IoKind::Interrupted);
@@ -612,7 +651,8 @@ fn an_interrupt_in_the_middle_of_a_long_send_tells_what_was_sent() {
 // Addresses.
 
 fn encoded(family: i32, address: impl ToAddress) -> crate::Result<String> {
-    encode(Family(family), "bind", address.to_address()).map(|address| Address::from(address).to_string())
+    encode(Family(family), "bind", address.to_address())
+        .map(|address| Address::from(address).to_string())
 }
 
 #[test]
@@ -620,16 +660,28 @@ fn inet_addresses() {
     let _host = Host::new();
     assert_eq!(encoded(AF_INET, ("", 0)).unwrap(), "('0.0.0.0', 0)");
     assert_eq!(encoded(AF_INET, (b"<broadcast>", 9)).unwrap(), "('255.255.255.255', 9)");
-    assert_eq!(encoded(AF_INET, (String::from("10.0.0.1"), 65535_u16)).unwrap(), "('10.0.0.1', 65535)");
+    assert_eq!(
+        encoded(AF_INET, (String::from("10.0.0.1"), 65535_u16)).unwrap(),
+        "('10.0.0.1', 65535)"
+    );
     for port in [-1, 65536, i64::MIN, i64::MAX] {
-        assert_eq!(failure(encoded(AF_INET, ("", port))), ("OverflowError", "bind(): port must be 0-65535.".into()));
+        assert_eq!(
+            failure(encoded(AF_INET, ("", port))),
+            ("OverflowError", "bind(): port must be 0-65535.".into())
+        );
     }
     for (address, text) in [
         (failure(encoded(AF_INET, "x")), "bind(): AF_INET address must be tuple, not str"),
         (failure(encoded(AF_INET, ("", 0, 0))), "AF_INET address must be a pair (host, port)"),
         (failure(encoded(AF_INET, ("a\0b", 0))), "host name must not contain null character"),
-        (failure(encoded(AF_INET, Address::None)), "bind(): AF_INET address must be tuple, not NoneType"),
-        (failure(encoded(AF_UNIX, Address::None)), "a bytes-like object is required, not 'NoneType'"),
+        (
+            failure(encoded(AF_INET, Address::None)),
+            "bind(): AF_INET address must be tuple, not NoneType",
+        ),
+        (
+            failure(encoded(AF_UNIX, Address::None)),
+            "a bytes-like object is required, not 'NoneType'",
+        ),
     ] {
         assert_eq!(address, ("TypeError", text.to_owned()));
     }
@@ -642,17 +694,29 @@ fn inet_addresses() {
 fn addresses_of_other_families() {
     let _host = Host::new();
     let alg = |kind: &str, name: &str| {
-        Address::Other(types::Address::Alg(types::AlgAddress { kind: kind.into(), name: name.into(), feature: 0, mask: 1 }))
+        Address::Other(types::Address::Alg(types::AlgAddress {
+            kind: kind.into(),
+            name: name.into(),
+            feature: 0,
+            mask: 1,
+        }))
     };
     assert_eq!(encoded(AF_ALG, alg("hash", "sha256")).unwrap(), "('hash', 'sha256', 0, 1)");
     assert!(encoded(AF_ALG, alg(&"k".repeat(13), &"n".repeat(63))).is_ok());
-    for (address, text) in
-        [(alg(&"k".repeat(14), "sha256"), "AF_ALG type too long."), (alg("hash", &"n".repeat(64)), "AF_ALG name too long.")]
-    {
+    for (address, text) in [
+        (alg(&"k".repeat(14), "sha256"), "AF_ALG type too long."),
+        (alg("hash", &"n".repeat(64)), "AF_ALG name too long."),
+    ] {
         assert_eq!(failure(encoded(AF_ALG, address)), ("ValueError", text.to_owned()));
     }
     let tipc = |address_type| {
-        Address::Other(types::Address::Tipc(types::TipcAddress { address_type, scope: 2, v1: 1, v2: 2, v3: 3 }))
+        Address::Other(types::Address::Tipc(types::TipcAddress {
+            address_type,
+            scope: 2,
+            v1: 1,
+            v2: 2,
+            v3: 3,
+        }))
     };
     assert_eq!(encoded(AF_TIPC, tipc(1)).unwrap(), "(1, 1, 2, 3, 2)");
     for address_type in [0, 4] {
@@ -669,7 +733,10 @@ fn addresses_of_other_families() {
         assert_eq!(failure(encoded(family, "x")), ("TypeError", text));
         let text = "getsockaddrarg() takes exactly 2 arguments (3 given)";
         assert_eq!(failure(encoded(family, ("x", 1, 2))), ("TypeError", text.into()));
-        assert_eq!(failure(encoded(family, ("x", 1))).1, "'str' object cannot be interpreted as an integer");
+        assert_eq!(
+            failure(encoded(family, ("x", 1))).1,
+            "'str' object cannot be interpreted as an integer"
+        );
     }
 }
 
@@ -684,7 +751,15 @@ fn addresses_of_another_family_are_their_tuples() {
         let (kind, name) = ("hash".to_owned(), "sha256".to_owned());
         raw(types::Address::Alg(types::AlgAddress { kind, name, feature: 0, mask: 0 }))
     };
-    let tipc = || raw(types::Address::Tipc(types::TipcAddress { address_type: 1, scope: 4, v1: 2, v2: 3, v3: 4 }));
+    let tipc = || {
+        raw(types::Address::Tipc(types::TipcAddress {
+            address_type: 1,
+            scope: 4,
+            v1: 2,
+            v2: 3,
+            v3: 4,
+        }))
+    };
     let path = || raw(types::Address::Unix(types::UnixAddress::Path(b"/x".to_vec())));
     // A path is a text, and a pair of numbers is any family's.
     assert_eq!(encoded(AF_UNIX, path()).unwrap(), "'/x'");
@@ -702,7 +777,10 @@ fn addresses_of_another_family_are_their_tuples() {
         (encoded(AF_INET, vsock()), no_host),
         (encoded(AF_INET, Address::Netlink(1, 2)), no_host),
         (encoded(AF_INET6, alg()), no_number),
-        (encoded(AF_INET6, tipc()), "AF_INET6 address must be a tuple (host, port[, flowinfo[, scopeid]])"),
+        (
+            encoded(AF_INET6, tipc()),
+            "AF_INET6 address must be a tuple (host, port[, flowinfo[, scopeid]])",
+        ),
         (encoded(AF_UNIX, inet4()), "a bytes-like object is required, not 'tuple'"),
         (encoded(AF_UNIX, vsock()), "a bytes-like object is required, not 'tuple'"),
         (encoded(AF_NETLINK, inet4()), no_number),
@@ -710,7 +788,10 @@ fn addresses_of_another_family_are_their_tuples() {
         (encoded(AF_NETLINK, inet6()), "AF_NETLINK address must be a pair (pid, groups)"),
         (encoded(AF_PACKET, vsock()), "AF_PACKET address must be a tuple of two to five elements"),
         (encoded(AF_PACKET, alg()), no_number),
-        (encoded(AF_TIPC, inet4()), "AF_TIPC address must be a tuple (addr_type, v1, v2, v3[, scope])"),
+        (
+            encoded(AF_TIPC, inet4()),
+            "AF_TIPC address must be a tuple (addr_type, v1, v2, v3[, scope])",
+        ),
         (encoded(AF_TIPC, alg()), no_number),
         (encoded(AF_ALG, inet4()), "AF_ALG address must be a tuple (type, name[, feat[, mask]])"),
         (encoded(AF_VSOCK, inet4()), no_number),
@@ -722,7 +803,10 @@ fn addresses_of_another_family_are_their_tuples() {
     }
     // Bytes are the raw layer's, and go to the host, which judges them.
     let bytes = types::Address::Other(types::OtherAddress { family: 2, data: vec![0; 14] });
-    assert_eq!(encode(Family::INET6, "bind", AddressArgument::Known(bytes.clone())).unwrap(), bytes);
+    assert_eq!(
+        encode(Family::INET6, "bind", AddressArgument::Known(bytes.clone())).unwrap(),
+        bytes
+    );
 }
 
 #[test]
@@ -733,9 +817,18 @@ fn bluetooth_addresses() {
     }
     let to = "1:23:45:67:89:aB";
     assert_eq!(encoded(BTPROTO_L2CAP, (to, 1).to_address()).unwrap(), "('01:23:45:67:89:AB', 1)");
-    assert_eq!(encoded(BTPROTO_L2CAP, (to, 65537, 4).to_address()).unwrap(), "('01:23:45:67:89:AB', 1, 4)");
-    assert_eq!(encoded(BTPROTO_L2CAP, (to, 1, 0, 2).to_address()).unwrap(), "('01:23:45:67:89:AB', 1, 0, 2)");
-    assert_eq!(encoded(BTPROTO_RFCOMM, (to, 30).to_address()).unwrap(), "('01:23:45:67:89:AB', 30)");
+    assert_eq!(
+        encoded(BTPROTO_L2CAP, (to, 65537, 4).to_address()).unwrap(),
+        "('01:23:45:67:89:AB', 1, 4)"
+    );
+    assert_eq!(
+        encoded(BTPROTO_L2CAP, (to, 1, 0, 2).to_address()).unwrap(),
+        "('01:23:45:67:89:AB', 1, 0, 2)"
+    );
+    assert_eq!(
+        encoded(BTPROTO_RFCOMM, (to, 30).to_address()).unwrap(),
+        "('01:23:45:67:89:AB', 30)"
+    );
     assert_eq!(encoded(BTPROTO_SCO, to.to_address()).unwrap(), "'01:23:45:67:89:AB'");
     for (channel, text) in [(0, "5"), (2, "(5, 2)")] {
         let hci = types::BluetoothAddress::Hci(types::HciAddress { adapter: 5, channel });
@@ -748,12 +841,26 @@ fn bluetooth_addresses() {
         (BTPROTO_SCO, (to, 1).to_address().into_owned()),
         (BTPROTO_HCI, (to, 1).to_address().into_owned()),
     ] {
-        assert_eq!(failure(encoded(protocol, argument)), ("OSError", "bind(): wrong format".into()));
+        assert_eq!(
+            failure(encoded(protocol, argument)),
+            ("OSError", "bind(): wrong format".into())
+        );
     }
-    for text in
-        ["", "1:2:3:4:5", "1:2:3:4:5:6:7", "1:2:3:4:5:100", "1:2:3:4:5:g", "1:2:3:4:5:", "1:2:3:4:5:6x", "1:2:3:4:5:++6"]
-    {
-        assert_eq!(failure(encoded(BTPROTO_SCO, text.to_address())), ("OSError", "bad bluetooth address".into()), "{text}");
+    for text in [
+        "",
+        "1:2:3:4:5",
+        "1:2:3:4:5:6:7",
+        "1:2:3:4:5:100",
+        "1:2:3:4:5:g",
+        "1:2:3:4:5:",
+        "1:2:3:4:5:6x",
+        "1:2:3:4:5:++6",
+    ] {
+        assert_eq!(
+            failure(encoded(BTPROTO_SCO, text.to_address())),
+            ("OSError", "bad bluetooth address".into()),
+            "{text}"
+        );
     }
     assert_eq!(failure(encoded(9, (to, 1).to_address())).1, "bind(): unknown Bluetooth protocol");
 }
@@ -763,7 +870,10 @@ fn inet6_addresses() {
     let host = Host::new();
     assert_eq!(encoded(AF_INET6, ("", 1)).unwrap(), "('::', 1, 0, 0)");
     assert_eq!(encoded(AF_INET6, ("::1", 1, 2)).unwrap(), "('::1', 1, 2, 0)");
-    assert_eq!(encoded(AF_INET6, ("::1.2.3.4", 1, 0xf_ffff, -1)).unwrap(), "('::1.2.3.4', 1, 1048575, 4294967295)");
+    assert_eq!(
+        encoded(AF_INET6, ("::1.2.3.4", 1, 0xf_ffff, -1)).unwrap(),
+        "('::1.2.3.4', 1, 1048575, 4294967295)"
+    );
     for flow in [-1, 0x10_0000] {
         assert_eq!(
             failure(encoded(AF_INET6, ("::1", 1, flow))),
@@ -771,13 +881,25 @@ fn inet6_addresses() {
         );
     }
     assert_eq!(encoded(AF_INET6, ("::1", 1, 1_i64 << 32)).unwrap(), "('::1', 1, 0, 0)");
-    assert_eq!(failure(encoded(AF_INET6, ("<broadcast>", 0))), ("OSError", "address family mismatched".into()));
-    assert_eq!(failure(encoded(AF_INET6, "x")).1, "bind(): AF_INET6 address must be tuple, not str");
+    assert_eq!(
+        failure(encoded(AF_INET6, ("<broadcast>", 0))),
+        ("OSError", "address family mismatched".into())
+    );
+    assert_eq!(
+        failure(encoded(AF_INET6, "x")).1,
+        "bind(): AF_INET6 address must be tuple, not str"
+    );
     // The zone is looked up, and the tuple's scope id takes its place.
-    let zone = types::Inet6Address { address: (0xfe80, 0, 0, 0, 0, 0, 0, 1), port: 0, flow_info: 0, scope_id: 7 };
-    for (address, text) in
-        [(("fe80::1%eth0", 5, 0, 3), "('fe80::1', 5, 0, 3)"), (("fe80::1%eth0", 5, 0, 0), "('fe80::1', 5, 0, 0)")]
-    {
+    let zone = types::Inet6Address {
+        address: (0xfe80, 0, 0, 0, 0, 0, 0, 1),
+        port: 0,
+        flow_info: 0,
+        scope_id: 7,
+    };
+    for (address, text) in [
+        (("fe80::1%eth0", 5, 0, 3), "('fe80::1', 5, 0, 3)"),
+        (("fe80::1%eth0", 5, 0, 0), "('fe80::1', 5, 0, 0)"),
+    ] {
         host.expect(
             "get_address_info(Some(\"fe80::1%eth0\"), None, 10, 0, 0, 0, Wait::Forever)",
             Ok::<_, NameError>(vec![info(AF_INET6, types::Address::Inet6(zone))]),
@@ -791,14 +913,29 @@ fn unix_addresses() {
     let _host = Host::new();
     let unix = |name: &[u8]| encode(Family::UNIX, "bind", name.to_address());
     assert_eq!(unix(b"").unwrap(), types::Address::Unix(types::UnixAddress::Unnamed));
-    assert_eq!(unix(b"\0").unwrap(), types::Address::Unix(types::UnixAddress::Abstract(Vec::new())));
-    assert_eq!(unix(b"a\0b").unwrap(), types::Address::Unix(types::UnixAddress::Path(b"a".to_vec())));
-    assert_eq!(unix(&[b'a'; 107]).unwrap(), types::Address::Unix(types::UnixAddress::Path(vec![b'a'; 107])));
-    assert_eq!(unix(&[0; 108]).unwrap(), types::Address::Unix(types::UnixAddress::Abstract(vec![0; 107])));
+    assert_eq!(
+        unix(b"\0").unwrap(),
+        types::Address::Unix(types::UnixAddress::Abstract(Vec::new()))
+    );
+    assert_eq!(
+        unix(b"a\0b").unwrap(),
+        types::Address::Unix(types::UnixAddress::Path(b"a".to_vec()))
+    );
+    assert_eq!(
+        unix(&[b'a'; 107]).unwrap(),
+        types::Address::Unix(types::UnixAddress::Path(vec![b'a'; 107]))
+    );
+    assert_eq!(
+        unix(&[0; 108]).unwrap(),
+        types::Address::Unix(types::UnixAddress::Abstract(vec![0; 107]))
+    );
     for long in [&[b'a'; 108][..], &[0; 109]] {
         assert_eq!(failure(unix(long)), ("OSError", "AF_UNIX path too long".into()));
     }
-    assert_eq!(failure(encoded(AF_UNIX, ("", 1))).1, "a bytes-like object is required, not 'tuple'");
+    assert_eq!(
+        failure(encoded(AF_UNIX, ("", 1))).1,
+        "a bytes-like object is required, not 'tuple'"
+    );
     for (name, text) in [
         ("/run/x", "'/run/x'"),
         ("", "''"),
@@ -842,8 +979,24 @@ fn old_forms_of_ipv4() {
     ] {
         assert_eq!(inet_aton(text).unwrap(), bytes);
     }
-    for text in ["", " 1.2.3.4", "1.2.3.4.5", "256.1.1.1", "1.2.3.256", "4294967296", "08", "0x", "+1", "1..2", "1.2.3.4a"] {
-        assert_eq!(failure(inet_aton(text)).1, "illegal IP address string passed to inet_aton", "{text}");
+    for text in [
+        "",
+        " 1.2.3.4",
+        "1.2.3.4.5",
+        "256.1.1.1",
+        "1.2.3.256",
+        "4294967296",
+        "08",
+        "0x",
+        "+1",
+        "1..2",
+        "1.2.3.4a",
+    ] {
+        assert_eq!(
+            failure(inet_aton(text)).1,
+            "illegal IP address string passed to inet_aton",
+            "{text}"
+        );
     }
     assert_eq!(inet_ntoa(&[1, 2, 3, 4]).unwrap(), "1.2.3.4");
     assert_eq!(failure(inet_ntoa(&[1])).1, "packed IP wrong length for inet_ntoa");
@@ -851,9 +1004,15 @@ fn old_forms_of_ipv4() {
 
 #[test]
 fn numeric_addresses() {
-    assert_eq!(inet_pton(AF_INET6, "::1.2.3.4").unwrap(), [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4]);
+    assert_eq!(
+        inet_pton(AF_INET6, "::1.2.3.4").unwrap(),
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4]
+    );
     for text in ["01.2.3.4", "1.2.3", "1.2.3.4 ", "::1"] {
-        assert_eq!(failure(inet_pton(AF_INET, text)).1, "illegal IP address string passed to inet_pton");
+        assert_eq!(
+            failure(inet_pton(AF_INET, text)).1,
+            "illegal IP address string passed to inet_pton"
+        );
     }
     for text in ["fe80::1%lo", ":::", "1::2::3", "12345::", "::1.2.3.04"] {
         assert_eq!(failure(inet_pton(AF_INET6, text)).0, "OSError", "{text}");
@@ -870,9 +1029,13 @@ fn getaddrinfo_passes_all_on() {
     let host = Host::new();
     host.expect(
         "get_address_info(Some(\"h\"), Some(\"80\"), 10, 1, 6, 2, Wait::Forever)",
-        Ok::<_, NameError>(vec![types::AddressInfo { canonical_name: Some("c".into()), ..info(2, inet(80)) }]),
+        Ok::<_, NameError>(vec![types::AddressInfo {
+            canonical_name: Some("c".into()),
+            ..info(2, inet(80))
+        }]),
     );
-    let answers = getaddrinfo("h", 80, Family::INET6, SOCK_STREAM, 6, AddressInfoFlags::CANONNAME).unwrap();
+    let answers =
+        getaddrinfo("h", 80, Family::INET6, SOCK_STREAM, 6, AddressInfoFlags::CANONNAME).unwrap();
     assert_eq!((answers[0].canonical_name.as_str(), answers[0].protocol), ("c", 6));
     host.expect(
         "get_address_info(None, None, 0, 0, 0, 0, Wait::Forever)",
@@ -894,9 +1057,18 @@ fn labels_are_judged_before_the_host_is_asked() {
         ("a..b", "'idna' codec can't encode character '\\x2e' in position 2: label empty"),
         (".", "'idna' codec can't encode character '\\x2e' in position 0: label empty"),
         ("é..a", "'idna' codec can't encode character '\\x2e' in position 2: label empty"),
-        ("é\u{3002}\u{3002}a", "'idna' codec can't encode character '\\u3002' in position 2: label empty"),
-        (&*format!("{long}.x"), "'idna' codec can't encode characters in position 0-63: label too long"),
-        (&*format!("x.{long}"), "'idna' codec can't encode characters in position 2-65: label too long"),
+        (
+            "é\u{3002}\u{3002}a",
+            "'idna' codec can't encode character '\\u3002' in position 2: label empty",
+        ),
+        (
+            &*format!("{long}.x"),
+            "'idna' codec can't encode characters in position 0-63: label too long",
+        ),
+        (
+            &*format!("x.{long}"),
+            "'idna' codec can't encode characters in position 2-65: label too long",
+        ),
         (&*"é".repeat(70), "'idna' codec can't encode characters in position 0-69: label too long"),
     ] {
         let expected = ("UnicodeError", text.to_owned());
@@ -918,7 +1090,8 @@ fn labels_are_judged_before_the_host_is_asked() {
         ("gethostbyname_ex", failure(gethostbyname_ex("a\0b"))),
         ("gethostbyaddr", failure(gethostbyaddr("a\0b"))),
     ] {
-        let text = format!("{verb}() argument 1 must be encoded string without null bytes, not str");
+        let text =
+            format!("{verb}() argument 1 must be encoded string without null bytes, not str");
         assert_eq!(result, ("TypeError", text));
     }
 }
@@ -938,7 +1111,11 @@ fn gethostbyname_knows_numbers_and_the_wildcard() {
 
 fn entry(name: &str, aliases: &[&str], addresses: &[&str]) -> Result<types::HostEntry, NameError> {
     let texts = |list: &[&str]| list.iter().map(ToString::to_string).collect();
-    Ok(types::HostEntry { name: name.to_owned(), aliases: texts(aliases), addresses: texts(addresses) })
+    Ok(types::HostEntry {
+        name: name.to_owned(),
+        aliases: texts(aliases),
+        addresses: texts(addresses),
+    })
 }
 
 fn no_entry(code: i32) -> Result<types::HostEntry, NameError> {
@@ -955,10 +1132,18 @@ fn gethostbyname_ex_asks_for_an_address_and_then_for_the_entry() {
         );
     };
     found();
-    host.expect("get_host_by_name(\"h\", 2, Wait::Forever)", entry("h.example", &["h"], &["192.0.2.1", "192.0.2.2"]));
+    host.expect(
+        "get_host_by_name(\"h\", 2, Wait::Forever)",
+        entry("h.example", &["h"], &["192.0.2.1", "192.0.2.2"]),
+    );
     let answer = gethostbyname_ex("h").unwrap();
-    assert_eq!((answer.name.as_str(), answer.aliases, answer.addresses.len()), ("h.example", vec!["h".to_owned()], 2));
-    for (code, text) in [(1, "[Errno 1] Unknown host"), (4, "[Errno 4] No address associated with name")] {
+    assert_eq!(
+        (answer.name.as_str(), answer.aliases, answer.addresses.len()),
+        ("h.example", vec!["h".to_owned()], 2)
+    );
+    for (code, text) in
+        [(1, "[Errno 1] Unknown host"), (4, "[Errno 4] No address associated with name")]
+    {
         found();
         host.expect("get_host_by_name(\"h\", 2, Wait::Forever)", no_entry(code));
         assert_eq!(failure(gethostbyname_ex("h")), ("herror", text.into()));
@@ -973,8 +1158,14 @@ fn gethostbyname_ex_asks_for_an_address_and_then_for_the_entry() {
 #[test]
 fn gethostbyaddr_takes_addresses_and_names_of_both_families() {
     let host = Host::new();
-    assert_eq!(failure(gethostbyaddr("")), ("OSError", "wildcard resolved to multiple address".into()));
-    host.expect("get_host_by_address(('::1', 0, 0, 0), Wait::Forever)", entry("localhost", &[], &["::1"]));
+    assert_eq!(
+        failure(gethostbyaddr("")),
+        ("OSError", "wildcard resolved to multiple address".into())
+    );
+    host.expect(
+        "get_host_by_address(('::1', 0, 0, 0), Wait::Forever)",
+        entry("localhost", &[], &["::1"]),
+    );
     assert_eq!(gethostbyaddr("::1").unwrap().name, "localhost");
     host.expect("get_host_by_address(('255.255.255.255', 0), Wait::Forever)", no_entry(1));
     assert_eq!(failure(gethostbyaddr("<broadcast>")), ("herror", "[Errno 1] Unknown host".into()));
@@ -982,10 +1173,16 @@ fn gethostbyaddr_takes_addresses_and_names_of_both_families() {
         "get_address_info(Some(\"h\"), None, 0, 0, 0, 0, Wait::Forever)",
         Ok::<_, NameError>(vec![info(AF_INET, inet(0))]),
     );
-    host.expect("get_host_by_address(('127.0.0.1', 0), Wait::Forever)", entry("localhost", &[], &["127.0.0.1"]));
+    host.expect(
+        "get_host_by_address(('127.0.0.1', 0), Wait::Forever)",
+        entry("localhost", &[], &["127.0.0.1"]),
+    );
     assert_eq!(gethostbyaddr("h").unwrap().addresses, ["127.0.0.1"]);
     // A resolver that answers about the IPv4 address inside.
-    host.expect("get_host_by_address(('::ffff:127.0.0.1', 0, 0, 0), Wait::Forever)", entry("x", &[], &["127.0.0.1"]));
+    host.expect(
+        "get_host_by_address(('::ffff:127.0.0.1', 0, 0, 0), Wait::Forever)",
+        entry("x", &[], &["127.0.0.1"]),
+    );
     let error = gethostbyaddr("::ffff:127.0.0.1").unwrap_err();
     assert_eq!(error.errno(), Some(errno::EAFNOSUPPORT));
 }
@@ -994,7 +1191,10 @@ fn gethostbyaddr_takes_addresses_and_names_of_both_families() {
 fn getfqdn_is_the_first_name_with_a_dot() {
     let host = Host::new();
     let answers = |name: &str, aliases: &[&str]| {
-        host.expect("get_host_by_address(('192.0.2.1', 0), Wait::Forever)", entry(name, aliases, &["192.0.2.1"]));
+        host.expect(
+            "get_host_by_address(('192.0.2.1', 0), Wait::Forever)",
+            entry(name, aliases, &["192.0.2.1"]),
+        );
     };
     for (name, aliases, full) in [
         ("a.example", &["b.example"][..], "a.example"),
@@ -1011,10 +1211,9 @@ fn getfqdn_is_the_first_name_with_a_dot() {
         host.expect("get_host_name()", "sandbox".to_owned());
         host.expect(
             "get_address_info(Some(\"sandbox\"), None, 0, 0, 0, 0, Wait::Forever)",
-            Err::<Vec<types::AddressInfo>, _>(NameError::Other(types::Error::Denied(types::Denial {
-                grant: None,
-                reason: "no".into(),
-            }))),
+            Err::<Vec<types::AddressInfo>, _>(NameError::Other(types::Error::Denied(
+                types::Denial { grant: None, reason: "no".into() },
+            ))),
         );
         assert_eq!(getfqdn(own).unwrap(), "sandbox");
     }
@@ -1036,10 +1235,18 @@ fn getnameinfo_reads_its_tuple_as_python_does() {
         );
     };
     let answer = || Ok::<_, NameError>(("host".to_owned(), "service".to_owned()));
-    let v6 = types::Inet6Address { address: (0xfe80, 0, 0, 0, 0, 0, 0, 1), port: 80, flow_info: 0, scope_id: 9 };
+    let v6 = types::Inet6Address {
+        address: (0xfe80, 0, 0, 0, 0, 0, 0, 1),
+        port: 80,
+        flow_info: 0,
+        scope_id: 9,
+    };
     number("127.0.0.1", "80", inet(80));
     host.expect("get_name_info(('127.0.0.1', 80), 8, Wait::Forever)", answer());
-    assert_eq!(getnameinfo(("127.0.0.1", 80), NameInfoFlags::NAMEREQD).unwrap(), ("host".into(), "service".into()));
+    assert_eq!(
+        getnameinfo(("127.0.0.1", 80), NameInfoFlags::NAMEREQD).unwrap(),
+        ("host".into(), "service".into())
+    );
     // The tuple's scope id takes the place of the zone's, also where it is left out.
     for (scope, shown) in [(None, "('fe80::1', 80, 5, 0)"), (Some(3), "('fe80::1', 80, 5, 3)")] {
         number("fe80::1%lo", "80", types::Address::Inet6(v6));
@@ -1059,18 +1266,28 @@ fn getnameinfo_reads_its_tuple_as_python_does() {
         let text = "getnameinfo(): flowinfo must be 0-1048575.";
         assert_eq!(failure(getnameinfo(("::1", 80, flow), 0)), ("OverflowError", text.into()));
     }
-    for (port, text) in
-        [(1_i64 << 31, "signed integer is greater than maximum"), (-1 << 40, "signed integer is less than minimum")]
-    {
+    for (port, text) in [
+        (1_i64 << 31, "signed integer is greater than maximum"),
+        (-1 << 40, "signed integer is less than minimum"),
+    ] {
         assert_eq!(failure(getnameinfo(("::1", port), 0)), ("OverflowError", text.into()));
     }
-    assert_eq!(failure(getnameinfo(("::1\0", 80), 0)), ("ValueError", "embedded null character".into()));
-    assert_eq!(failure(getnameinfo("text", 0)), ("TypeError", "getnameinfo() argument 1 must be a tuple".into()));
+    assert_eq!(
+        failure(getnameinfo(("::1\0", 80), 0)),
+        ("ValueError", "embedded null character".into())
+    );
+    assert_eq!(
+        failure(getnameinfo("text", 0)),
+        ("TypeError", "getnameinfo() argument 1 must be a tuple".into())
+    );
     host.expect(
         "get_address_info(Some(\"name\"), Some(\"80\"), 0, 2, 0, 4, Wait::Forever)",
         Err::<Vec<types::AddressInfo>, _>(NameError::AddressInfo(EAI_NONAME)),
     );
-    assert_eq!(failure(getnameinfo(("name", 80), 0)), ("gaierror", "[Errno -2] Name or service not known".into()));
+    assert_eq!(
+        failure(getnameinfo(("name", 80), 0)),
+        ("gaierror", "[Errno -2] Name or service not known".into())
+    );
 }
 
 #[test]
@@ -1092,8 +1309,15 @@ fn services_and_protocols_have_pythons_texts() {
         let text = "getservbyport: port must be 0-65535.";
         assert_eq!(failure(getservbyport(port, None)), ("OverflowError", text.into()));
     }
-    assert_eq!(failure(getservbyport(1_i64 << 40, None)).1, "signed integer is greater than maximum");
-    for error in [failure(getservbyname("a\0", None)), failure(getservbyname("a", "\0")), failure(getprotobyname("\0"))] {
+    assert_eq!(
+        failure(getservbyport(1_i64 << 40, None)).1,
+        "signed integer is greater than maximum"
+    );
+    for error in [
+        failure(getservbyname("a\0", None)),
+        failure(getservbyname("a", "\0")),
+        failure(getprotobyname("\0")),
+    ] {
         assert_eq!(error, ("ValueError", "embedded null character".into()));
     }
     // More than a host would take.
@@ -1117,11 +1341,17 @@ fn interfaces_have_pythons_texts() {
     for name in [&b"nope"[..], b"\xff", b"sixteen-letters-"] {
         let asked = str::from_utf8(name).ok().filter(|name| name.len() < 16).unwrap_or_default();
         host.fail::<u32>(&format!("interface_index({asked:?})"), errno::ENODEV);
-        assert_eq!(failure(if_nametoindex(name)), ("OSError", "no interface with this name".into()));
+        assert_eq!(
+            failure(if_nametoindex(name)),
+            ("OSError", "no interface with this name".into())
+        );
     }
     assert_eq!(failure(if_nametoindex("lo\0")), ("ValueError", "embedded null byte".into()));
     host.fail::<String>("interface_name(4294967295)", errno::ENXIO);
-    assert_eq!(failure(if_indextoname(0xffff_ffff_u32)), ("OSError", "[Errno 6] No such device or address".into()));
+    assert_eq!(
+        failure(if_indextoname(0xffff_ffff_u32)),
+        ("OSError", "[Errno 6] No such device or address".into())
+    );
     assert_eq!(failure(if_indextoname(-1)), ("ValueError", "value must be positive".into()));
     assert_eq!(failure(if_indextoname(1_i64 << 32)).0, "OverflowError");
 }
@@ -1132,7 +1362,10 @@ fn sethostname_takes_bytes() {
     host.expect("set_host_name([104, 255])", ok(()));
     sethostname(b"h\xff").unwrap();
     host.fail::<()>("set_host_name([120])", errno::EPERM);
-    assert_eq!(failure(sethostname("x")), ("PermissionError", "[Errno 1] Operation not permitted".into()));
+    assert_eq!(
+        failure(sethostname("x")),
+        ("PermissionError", "[Errno 1] Operation not permitted".into())
+    );
 }
 
 fn two_addresses(host: &Host) {
@@ -1152,7 +1385,10 @@ fn create_connection_tries_all() {
             host.expect("socket(2, 1, 6)", ok(Descriptor(id)));
             host.expect(&format!("set_nonblocking({id}, true)"), ok(()));
             host.expect(&format!("bind({id}, ('0.0.0.0', 9))"), ok(()));
-            host.fail::<()>(&format!("connect({id}, ('127.0.0.1', {port}), Wait::Within(1000000000))"), errno);
+            host.fail::<()>(
+                &format!("connect({id}, ('127.0.0.1', {port}), Wait::Within(1000000000))"),
+                errno,
+            );
         }
         let error = create_connection(("h", 1), timeout, Some(&("", 9)), all_errors).unwrap_err();
         if all_errors {
@@ -1285,7 +1521,10 @@ fn what_no_host_takes_is_refused_at_once() {
     assert_eq!(socket.sendmsg(&buffers, &[], 0, None).unwrap_err().errno(), Some(errno::EMSGSIZE));
     let long = Ancillary { level: 1, kind: 99, data: vec![0; 300_000] };
     assert_eq!(socket.sendmsg(&[], &[long], 0, None).unwrap_err().errno(), Some(errno::ENOBUFS));
-    assert_eq!(socket.setsockopt(1, 2, &vec![0; 70_000][..]).unwrap_err().errno(), Some(errno::EINVAL));
+    assert_eq!(
+        socket.setsockopt(1, 2, &vec![0; 70_000][..]).unwrap_err().errno(),
+        Some(errno::EINVAL)
+    );
     assert_eq!(failure(encoded(AF_INET, ("a".repeat(70_000), 0))).0, "gaierror");
     assert_eq!(failure(encoded(AF_INET, (b"\xff", 0))).0, "gaierror");
 }

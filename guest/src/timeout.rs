@@ -30,9 +30,9 @@ impl Timeout {
         let Some(timeout) = timeout else {
             return Ok(Self::NONE);
         };
-        i64::try_from(timeout.as_nanos())
-            .map(Self)
-            .map_err(|_| Error::text(ErrorKind::Overflow, "timestamp too large to convert to C PyTime_t"))
+        i64::try_from(timeout.as_nanos()).map(Self).map_err(|_| {
+            Error::text(ErrorKind::Overflow, "timestamp too large to convert to C PyTime_t")
+        })
     }
 
     /// A timeout of seconds: rounded away from zero to whole nanoseconds.
@@ -47,7 +47,10 @@ impl Timeout {
         let nanoseconds = if nanoseconds < 0.0 { nanoseconds.floor() } else { nanoseconds.ceil() };
         // 2^63 is the first that does not fit.
         if !(-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&nanoseconds) {
-            return Err(Error::text(ErrorKind::Overflow, "timestamp out of range for platform time_t"));
+            return Err(Error::text(
+                ErrorKind::Overflow,
+                "timestamp out of range for platform time_t",
+            ));
         }
         if nanoseconds < 0.0 {
             return Err(Error::text(ErrorKind::Value, "Timeout value out of range"));
@@ -64,7 +67,8 @@ impl Timeout {
         u64::try_from(self.0).ok().map(|nanoseconds| nanoseconds as f64 / 1e9)
     }
 
-    /// How long a transfer may wait that the caller makes by itself, `whole` with a deadline for all of a verb's transfers.
+    /// How long a transfer may wait that the caller makes by itself, `whole` with a deadline for
+    /// all of a verb's transfers.
     pub(crate) fn plan(self, whole: bool, deadline: Option<u64>) -> Result<Wait> {
         let nanoseconds = self.0.unsigned_abs();
         match deadline {
@@ -119,7 +123,8 @@ pub fn setdefaulttimeout(timeout: Option<Duration>) -> Result<()> {
     Ok(())
 }
 
-/// [`setdefaulttimeout`] in seconds, judged and rounded as [`Socket::settimeout_f64`](crate::Socket::settimeout_f64) does.
+/// [`setdefaulttimeout`] in seconds, judged and rounded as
+/// [`Socket::settimeout_f64`](crate::Socket::settimeout_f64) does.
 ///
 /// # Errors
 /// `ValueError` below 0 and for NaN, `OverflowError` for more than 63 bits of nanoseconds.
@@ -163,8 +168,8 @@ impl Waiting {
 
     /// How long the next call may wait. The time begins to run here.
     ///
-    /// For one transfer the clock is not read: the host does when it must wait. Only where a handler may let the verb go on
-    /// after an interrupt must its deadline be known.
+    /// For one transfer the clock is not read: the host does when it must wait. Only where a
+    /// handler may let the verb go on after an interrupt must its deadline be known.
     #[inline]
     pub(crate) fn wait(&mut self) -> Wait {
         if self.timeout.is_none() {
@@ -198,7 +203,9 @@ impl Waiting {
     #[inline]
     pub(crate) fn check(&self) -> Result<()> {
         match self.deadline {
-            Some(deadline) if self.is_timed() && clock::now() >= deadline => Err(Error::timed_out()),
+            Some(deadline) if self.is_timed() && clock::now() >= deadline => {
+                Err(Error::timed_out())
+            }
             _ => Ok(()),
         }
     }
@@ -220,7 +227,9 @@ mod tests {
     use super::*;
 
     fn seconds(seconds: f64) -> Result<i64, (&'static str, String)> {
-        Timeout::from_seconds(Some(seconds)).map(|timeout| timeout.0).map_err(|e| (e.class(), e.to_string()))
+        Timeout::from_seconds(Some(seconds))
+            .map(|timeout| timeout.0)
+            .map_err(|e| (e.class(), e.to_string()))
     }
 
     #[test]
@@ -239,12 +248,19 @@ mod tests {
         let negative = Err(("ValueError", "Timeout value out of range".to_owned()));
         assert_eq!(seconds(-1.0), negative);
         assert_eq!(seconds(-1e-10), negative);
-        assert_eq!(seconds(f64::NAN), Err(("ValueError", "Invalid value NaN (not a number)".to_owned())));
-        let overflow = Err(("OverflowError", "timestamp out of range for platform time_t".to_owned()));
+        assert_eq!(
+            seconds(f64::NAN),
+            Err(("ValueError", "Invalid value NaN (not a number)".to_owned()))
+        );
+        let overflow =
+            Err(("OverflowError", "timestamp out of range for platform time_t".to_owned()));
         assert_eq!(seconds(f64::INFINITY), overflow);
         assert_eq!(seconds(f64::NEG_INFINITY), overflow);
         assert_eq!(seconds(1e10), overflow);
-        assert_eq!(Timeout::from_duration(Some(Duration::MAX)).map_err(|e| e.class()), Err("OverflowError"));
+        assert_eq!(
+            Timeout::from_duration(Some(Duration::MAX)).map_err(|e| e.class()),
+            Err("OverflowError")
+        );
     }
 
     proptest! {

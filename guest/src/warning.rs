@@ -30,10 +30,11 @@ type Handler = fn(WarningCategory, &str) -> Result<()>;
 
 static HANDLER: Mutex<Option<Handler>> = Mutex::new(None);
 
-/// Sets what is told warnings, and gives what was told them before. Without a handler nobody is told.
+/// Sets what is told warnings, and gives what was told them before. Without a handler nobody is
+/// told.
 ///
-/// An error that it gives is the verb's, as with Python's filter `error`: descriptors that the verb had received are closed.
-/// Where a socket is dropped there is no verb, and the error is lost.
+/// An error that it gives is the verb's, as with Python's filter `error`: descriptors that the verb
+/// had received are closed. Where a socket is dropped there is no verb, and the error is lost.
 ///
 /// ```
 /// use sandsock::set_warning_handler;
@@ -68,8 +69,9 @@ pub(crate) fn unclosed(socket: &Socket) {
 /// Ancillary data that was not whole.
 pub(crate) fn ancillary(warning: Warning) -> Result<()> {
     match warning {
-        Warning::MalformedControlData | Warning::TruncatedControlData => {
-            warn(WarningCategory::Runtime, "received malformed or improperly-truncated ancillary data")
-        }
+        Warning::MalformedControlData | Warning::TruncatedControlData => warn(
+            WarningCategory::Runtime,
+            "received malformed or improperly-truncated ancillary data",
+        ),
     }
 }

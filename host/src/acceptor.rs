@@ -15,7 +15,8 @@ use crate::sys;
 /// How long to sleep after a closed state that was gone when it was looked at.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// A listening socket of the embedder's, on the tokio runtime of the thread that made this. Several may share one socket.
+/// A listening socket of the embedder's, on the tokio runtime of the thread that made this. Several
+/// may share one socket.
 #[derive(Debug)]
 pub struct Acceptor {
     registration: Kept,
@@ -37,8 +38,8 @@ impl Acceptor {
     /// The next connection, for one guest to inherit, and its peer where that has an IP address.
     ///
     /// # Errors
-    /// What accept4(2) says of the process or the machine, EMFILE for example: only time mends it. What it says of a connection
-    /// is passed over.
+    /// What accept4(2) says of the process or the machine, EMFILE for example: only time mends it.
+    /// What it says of a connection is passed over.
     pub async fn accept(&self) -> io::Result<(Inherited, Option<SocketAddr>)> {
         loop {
             // Connections that come without end let other tasks run all the same.
@@ -85,9 +86,12 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (told, ended) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let acceptor = Acceptor::new(Inherited::new(listener.try_clone().unwrap().into()).unwrap()).unwrap();
+                let acceptor =
+                    Acceptor::new(Inherited::new(listener.try_clone().unwrap().into()).unwrap())
+                        .unwrap();
                 let brief = Duration::from_millis(50);
                 tokio::time::timeout(brief, acceptor.accept()).await.unwrap_err();
                 rustix::net::shutdown(&listener, rustix::net::Shutdown::Both).unwrap();
@@ -97,7 +101,8 @@ mod tests {
                 // man 7 ip: a port of the kernel's choice is another one now.
                 let address = listener.local_addr().unwrap();
                 let peer = std::thread::spawn(move || TcpStream::connect(address).unwrap());
-                let (_, from) = tokio::time::timeout(100 * brief, acceptor.accept()).await.unwrap().unwrap();
+                let (_, from) =
+                    tokio::time::timeout(100 * brief, acceptor.accept()).await.unwrap().unwrap();
                 assert_eq!(from, Some(peer.join().unwrap().local_addr().unwrap()));
             });
             told.send(()).unwrap();

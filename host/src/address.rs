@@ -54,7 +54,9 @@ impl RawAddress {
     pub(crate) fn to_ip(&self) -> Option<SocketAddr> {
         let bytes = self.bytes();
         let two = |at: usize| Some([*bytes.get(at)?, *bytes.get(at + 1)?]);
-        let four = |at: usize| Some([*bytes.get(at)?, *bytes.get(at + 1)?, *bytes.get(at + 2)?, *bytes.get(at + 3)?]);
+        let four = |at: usize| {
+            Some([*bytes.get(at)?, *bytes.get(at + 1)?, *bytes.get(at + 2)?, *bytes.get(at + 3)?])
+        };
         let port = u16::from_be_bytes(two(2)?);
         match self.family()? {
             libc::AF_INET => Some(SocketAddrV4::new(Ipv4Addr::from(four(4)?), port).into()),
@@ -96,7 +98,8 @@ impl RawAddress {
         (self.bytes.as_mut_ptr().cast(), &mut self.length)
     }
 
-    /// Takes the length that a system call reported, which may be above the buffer's (man 2 getsockname).
+    /// Takes the length that a system call reported, which may be above the buffer's (man 2
+    /// getsockname).
     pub(crate) fn set_length(&mut self, length: libc::socklen_t) {
         self.length = length;
         self.clamp();

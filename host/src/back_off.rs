@@ -1,9 +1,10 @@
-//! The back-off of a loop whose waits may come to nothing: what was shown as ready is then not there.
+//! The back-off of a loop whose waits may come to nothing: what was shown as ready is then not
+//! there.
 
 use std::time::Duration;
 
-/// How many waits in a row may come to nothing before the loop sleeps. The first wait may have seen an old edge, the second may
-/// have lost to another holder of the description.
+/// How many waits in a row may come to nothing before the loop sleeps. The first wait may have seen
+/// an old edge, the second may have lost to another holder of the description.
 const FREE: u32 = 2;
 
 /// The first sleep, which each further one doubles, and the longest.
@@ -34,7 +35,8 @@ impl BackOff {
         self.step
     }
 
-    /// Counts a wait, which took so many nanoseconds. A long one has waited for something: the count begins again with it.
+    /// Counts a wait, which took so many nanoseconds. A long one has waited for something: the
+    /// count begins again with it.
     pub(crate) fn count(&mut self, waited: u64) {
         if u128::from(waited) >= STEP_MAX.as_nanos() {
             self.reset();

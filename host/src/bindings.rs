@@ -1,4 +1,5 @@
-//! The only place with `bindgen!`: the shared types, and the traits of the functions that never wait.
+//! The only place with `bindgen!`: the shared types, and the traits of the functions that never
+//! wait.
 //!
 //! All functions are registered in [`crate::linker`].
 

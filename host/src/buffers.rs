@@ -1,12 +1,16 @@
-//! What the kernel holds for one instance: the buffers of its sockets, counted against the limit `buffer-bytes`.
+//! What the kernel holds for one instance: the buffers of its sockets, counted against the limit
+//! `buffer-bytes`.
 //!
-//! Every open file description of a guest has a [`Share`]. For most sockets it is the most that their SO_SNDBUF and SO_RCVBUF let
-//! the kernel hold, known from the creation on and after each setsockopt: their sums never exceed the limit, because a socket
-//! that does not fit is ENOBUFS and a buffer is made no greater than what is left. So their transfers need no look at it.
+//! Every open file description of a guest has a [`Share`]. For most sockets it is the most that
+//! their SO_SNDBUF and SO_RCVBUF let the kernel hold, known from the creation on and after each
+//! setsockopt: their sums never exceed the limit, because a socket that does not fit is ENOBUFS and
+//! a buffer is made no greater than what is left. So their transfers need no look at it.
 //!
-//! TCP sizes its buffers itself, far beyond what it uses. There a share is the receive buffer, which a peer may fill without any
-//! call of the guest, and the bytes that are queued to be sent, both as SO_MEMINFO says. They are measured anew only when what was
-//! moved since could have reached the limit. Above the limit the receive buffers are shrunk, and a send waits as on a full buffer.
+//! TCP sizes its buffers itself, far beyond what it uses. There a share is the receive buffer,
+//! which a peer may fill without any call of the guest, and the bytes that are queued to be sent,
+//! both as SO_MEMINFO says. They are measured anew only when what was moved since could have
+//! reached the limit. Above the limit the receive buffers are shrunk, and a send waits as on a full
+//! buffer.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -32,8 +36,9 @@ pub(crate) use share::{Charge, Share};
 
 /// What one segment of TCP's queue takes beside its bytes (struct sk_buff and its head), at most.
 const SEGMENT: u64 = 2048;
-/// How much a share may grow for each byte that TCP moves. A peer with a small window makes the kernel queue small segments, and the
-/// receive buffer follows twice what is read in one round trip, with the kernel's own overhead (net.ipv4.tcp_adv_win_scale).
+/// How much a share may grow for each byte that TCP moves. A peer with a small window makes the
+/// kernel queue small segments, and the receive buffer follows twice what is read in one round
+/// trip, with the kernel's own overhead (net.ipv4.tcp_adv_win_scale).
 const GROWTH: u64 = 4;
 /// How many descriptions are measured at once: the thread may be others' too.
 const MEASURED_MAX: usize = 1024;
@@ -71,7 +76,8 @@ struct Known {
     next: usize,
     /// From how many handles on those that are closed are forgotten.
     full: usize,
-    /// The shares of descriptions that were sent away, by their SO_COOKIE: one that comes back is no second one.
+    /// The shares of descriptions that were sent away, by their SO_COOKIE: one that comes back is
+    /// no second one.
     sent: HashMap<u64, (Weak<Share>, Option<Weak<Share>>)>,
     /// From how many of them on those that are gone are forgotten.
     sent_full: usize,
@@ -104,7 +110,8 @@ impl Buffers {
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a handle that the guest gets. ENOBUFS if its socket does not fit beside the others, unless the embedder hands it over.
+    /// Counts a handle that the guest gets. ENOBUFS if its socket does not fit beside the others,
+    /// unless the embedder hands it over.
     pub(crate) fn charge(self: &Arc<Self>, handle: &Arc<Handle>) -> Result<(), Errno> {
         let Ok(kind) = handle.socket() else { return Ok(()) };
         let charge = &handle.open.charge;
@@ -151,7 +158,9 @@ impl Buffers {
     /// A description of the guest's is sent away: it may come back.
     pub(crate) fn sent_away(&self, handle: &Handle) {
         let charge = &handle.open.charge;
-        if let (Some(own), Ok(cookie)) = (charge.own.get(), rustix::net::sockopt::socket_cookie(handle.fd())) {
+        if let (Some(own), Ok(cookie)) =
+            (charge.own.get(), rustix::net::sockopt::socket_cookie(handle.fd()))
+        {
             let mut known = self.known();
             if known.sent.len() >= known.sent_full.max(64) {
                 known.sent.retain(|_, (share, _)| share.strong_count() > 0);
@@ -179,7 +188,8 @@ impl Buffers {
         let fits = || {
             // A connection's buffers are no greater than its listener's.
             let bytes = measure::bytes(listener.fd(), kind, 0).unwrap_or(0);
-            let waiting = if share.backlog.load(Relaxed) > 0 { share.bytes.load(Relaxed) } else { 0 };
+            let waiting =
+                if share.backlog.load(Relaxed) > 0 { share.bytes.load(Relaxed) } else { 0 };
             self.fits(bytes.saturating_sub(waiting))
         };
         if fits() {
@@ -191,8 +201,12 @@ impl Buffers {
 
     /// After a call that may have changed a description's buffers.
     pub(crate) fn recount(&self, handle: &Handle) {
-        let (Ok(kind), Some(share)) = (handle.socket(), handle.open.charge.own.get()) else { return };
-        if share.backlog.load(Relaxed) > 0 && sys::own_option(handle.fd(), libc::SOL_SOCKET, libc::SO_ACCEPTCONN) != Ok(1) {
+        let (Ok(kind), Some(share)) = (handle.socket(), handle.open.charge.own.get()) else {
+            return;
+        };
+        if share.backlog.load(Relaxed) > 0
+            && sys::own_option(handle.fd(), libc::SOL_SOCKET, libc::SO_ACCEPTCONN) != Ok(1)
+        {
             // It was shut, and may be connected by now.
             share.backlog.store(0, Relaxed);
         }
@@ -208,7 +222,8 @@ impl Buffers {
         }
     }
 
-    /// Counts a task that the kernel keeps for a socket, or that is another now; ENOBUFS where it does not fit.
+    /// Counts a task that the kernel keeps for a socket, or that is another now; ENOBUFS where it
+    /// does not fit.
     pub(crate) fn keep(&self, handle: &Handle, task: Task, bytes: u64) -> Result<(), Errno> {
         let Some(share) = handle.open.charge.own.get() else { return Ok(()) };
         let known = share.tasks().get(&task).copied().unwrap_or(0);
@@ -233,9 +248,11 @@ impl Buffers {
         }
     }
 
-    /// AF_PACKET's memberships are in none of the kernel's limits: ENOBUFS where one more does not fit.
+    /// AF_PACKET's memberships are in none of the kernel's limits: ENOBUFS where one more does not
+    /// fit.
     pub(crate) fn room_for_option(&self, level: i32, name: i32) -> Result<(), Errno> {
-        if (level, name) != (libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP) || self.fits(MEMBERSHIP) {
+        if (level, name) != (libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP) || self.fits(MEMBERSHIP)
+        {
             return Ok(());
         }
         self.refresh();
@@ -246,7 +263,8 @@ impl Buffers {
     pub(crate) fn option_set(&self, handle: &Handle, level: i32, name: i32) {
         if let Some(share) = handle.open.charge.own.get() {
             let change = |by: fn(u64, u64) -> u64| {
-                let _ = share.memberships.fetch_update(Relaxed, Relaxed, |count| Some(by(count, 1)));
+                let _ =
+                    share.memberships.fetch_update(Relaxed, Relaxed, |count| Some(by(count, 1)));
             };
             match (level, name) {
                 (libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP) => change(u64::saturating_add),
@@ -259,12 +277,23 @@ impl Buffers {
         }
     }
 
-    /// The value of SO_SNDBUF and SO_RCVBUF, made no greater than what is left, as the kernel does with its own limit
-    /// (net.core.wmem_max). Every other option's value stays.
-    pub(crate) fn fit(&self, handle: &Handle, level: i32, name: i32, value: OptionBytes) -> OptionBytes {
-        let (Some(buffer), Some(share)) = (buffer_of(level, name), handle.open.charge.own.get()) else { return value };
+    /// The value of SO_SNDBUF and SO_RCVBUF, made no greater than what is left, as the kernel does
+    /// with its own limit (net.core.wmem_max). Every other option's value stays.
+    pub(crate) fn fit(
+        &self,
+        handle: &Handle,
+        level: i32,
+        name: i32,
+        value: OptionBytes,
+    ) -> OptionBytes {
+        let (Some(buffer), Some(share)) = (buffer_of(level, name), handle.open.charge.own.get())
+        else {
+            return value;
+        };
         let OptionBytes::Bytes(bytes) = &value else { return value };
-        let (Ok(kind), Some(asked)) = (handle.socket(), bytes.first_chunk().map(|four| i32::from_ne_bytes(*four))) else {
+        let (Ok(kind), Some(asked)) =
+            (handle.socket(), bytes.first_chunk().map(|four| i32::from_ne_bytes(*four)))
+        else {
             return value;
         };
         if is_sampled(kind) && buffer == Buffer::Send {
@@ -275,7 +304,10 @@ impl Buffers {
         let backlog = share.backlog.load(Relaxed);
         let most = || {
             let budget = match backlog {
-                0 => share.bytes.load(Relaxed).saturating_add(self.limit.saturating_sub(self.total())),
+                0 => share
+                    .bytes
+                    .load(Relaxed)
+                    .saturating_add(self.limit.saturating_sub(self.total())),
                 backlog => self.limit / BACKLOG_PART / (u64::from(backlog) + 1),
             };
             most_for(handle.fd(), kind, buffer, budget)
@@ -292,7 +324,8 @@ impl Buffers {
         OptionBytes::Bytes(fitting.to_ne_bytes().to_vec())
     }
 
-    /// The backlog for a listener: no longer than that its connections, filled and never accepted, hold a part of the limit.
+    /// The backlog for a listener: no longer than that its connections, filled and never accepted,
+    /// hold a part of the limit.
     pub(crate) fn backlog(&self, handle: &Handle, kind: SocketKind, asked: i32) -> i32 {
         if handle.open.charge.own.get().is_none() || !is_sampled(kind) || !handle.is_sole() {
             return asked;
@@ -311,7 +344,9 @@ impl Buffers {
 
     /// The socket listens with this backlog: from now on its queue counts.
     pub(crate) fn listens(&self, handle: &Handle, kind: SocketKind, backlog: i32) {
-        if let Some(share) = handle.open.charge.own.get().filter(|_| is_sampled(kind) && handle.is_sole()) {
+        if let Some(share) =
+            handle.open.charge.own.get().filter(|_| is_sampled(kind) && handle.is_sole())
+        {
             share.backlog.store(backlog.max(1).unsigned_abs(), Relaxed);
         }
     }
@@ -330,7 +365,8 @@ impl Buffers {
         usize::try_from(self.room()).map_or(wanted, |room| wanted.min(room))
     }
 
-    /// The same for a call that sends through this socket: one that is broken may go on, for its error is the answer.
+    /// The same for a call that sends through this socket: one that is broken may go on, for its
+    /// error is the answer.
     pub(crate) fn room_on(&self, handle: &Handle, wanted: usize) -> usize {
         let room = self.room_to_send(wanted);
         let starved = room == 0 && wanted > 0;
@@ -367,13 +403,14 @@ impl Buffers {
         }
     }
 
-    /// How often sends that had to wait could go on. A poller that has told of a room that the limit then refused tells again.
+    /// How often sends that had to wait could go on. A poller that has told of a room that the
+    /// limit then refused tells again.
     pub(crate) fn recoveries(&self) -> u64 {
         self.recoveries.load(Relaxed)
     }
 
-    /// What a guest may see of a socket's readiness while [`Self::is_over`]: where a send had to wait it is no more writable, so
-    /// that nothing spins.
+    /// What a guest may see of a socket's readiness while [`Self::is_over`]: where a send had to
+    /// wait it is no more writable, so that nothing spins.
     pub(crate) fn visible(handle: &Handle, events: PollFlags) -> PollFlags {
         let broken = events.intersects(PollFlags::ERR | PollFlags::HUP);
         if is_starved(handle) && !broken {
@@ -389,7 +426,8 @@ impl Buffers {
         drop(arrived);
     }
 
-    /// Measures the descriptions anew, and shrinks receive buffers where they come to more than the limit.
+    /// Measures the descriptions anew, and shrinks receive buffers where they come to more than the
+    /// limit.
     fn refresh(&self) {
         let arrived = self.left().sweep(true);
         drop(arrived);
@@ -410,7 +448,8 @@ impl Buffers {
         }
     }
 
-    /// Shrinks the receive buffers that are greater than their part, where this instance alone has the sockets.
+    /// Shrinks the receive buffers that are greater than their part, where this instance alone has
+    /// the sockets.
     fn shrink(&self, handles: &[Arc<Handle>]) {
         let own: Vec<_> = handles
             .iter()
@@ -420,12 +459,14 @@ impl Buffers {
             .collect();
         let part = (self.limit / 2 / own.len().max(1) as u64).max(SHRUNK_LEAST);
         for (handle, share) in own {
-            let is_greater = sys::memory(handle.fd()).is_ok_and(|memory| memory.receive_buffer > part);
+            let is_greater =
+                sys::memory(handle.fd()).is_ok_and(|memory| memory.receive_buffer > part);
             let Ok(half) = usize::try_from(part / 2) else { continue };
             if !is_greater {
                 continue;
             }
-            let lock = sys::own_option(handle.fd(), libc::SOL_SOCKET, measure::SO_BUF_LOCK).unwrap_or(0);
+            let lock =
+                sys::own_option(handle.fd(), libc::SOL_SOCKET, measure::SO_BUF_LOCK).unwrap_or(0);
             if rustix::net::sockopt::set_socket_recv_buffer_size(handle.fd(), half).is_ok() {
                 let mut shrunk = share.shrunk();
                 if shrunk.is_none() {
@@ -470,12 +511,14 @@ fn is_starved(handle: &Handle) -> bool {
     handle.open.charge.own.get().is_some_and(|share| share.starved.load(Relaxed))
 }
 
-/// Whether nothing lies in the queue of a UNIX socket. The kernel does not say so of SOCK_SEQPACKET: FIONREAD counts bytes, and a
-/// message may have none.
+/// Whether nothing lies in the queue of a UNIX socket. The kernel does not say so of
+/// SOCK_SEQPACKET: FIONREAD counts bytes, and a message may have none.
 fn is_drained(handle: &Handle, kind: SocketKind) -> bool {
     match kind.type_ {
         libc::SOCK_STREAM => rustix::io::ioctl_fionread(handle.fd()) == Ok(0),
-        libc::SOCK_DGRAM => polled(handle, PollFlags::IN).is_some_and(|events| !events.contains(PollFlags::IN)),
+        libc::SOCK_DGRAM => {
+            polled(handle, PollFlags::IN).is_some_and(|events| !events.contains(PollFlags::IN))
+        }
         _ => false,
     }
 }
@@ -488,5 +531,6 @@ fn polled(handle: &Handle, events: PollFlags) -> Option<PollFlags> {
 
 /// Whether a send has nothing to wait for: the connection has an error, or is over.
 fn is_broken(handle: &Handle) -> bool {
-    polled(handle, PollFlags::OUT).is_some_and(|events| events.intersects(PollFlags::ERR | PollFlags::HUP))
+    polled(handle, PollFlags::OUT)
+        .is_some_and(|events| events.intersects(PollFlags::ERR | PollFlags::HUP))
 }

@@ -53,9 +53,11 @@ struct Cli {
 enum Command {
     /// Run a component that exports wasi:cli/run.
     Run(Box<guest::GuestArgs>),
-    /// Serve connections: each by a fresh instance of a component, or all by a few that share the listening socket.
+    /// Serve connections: each by a fresh instance of a component, or all by a few that share the
+    /// listening socket.
     Serve(Box<serve::ServeArgs>),
-    /// Compose an app that imports sandsock:socket/sockets with the provider of it. `run` and `serve` do so by themselves.
+    /// Compose an app that imports sandsock:socket/sockets with the provider of it. `run` and
+    /// `serve` do so by themselves.
     Compose(ComposeArgs),
     /// Say what a component imports and exports, and whether this command can run it.
     Inspect {
@@ -182,9 +184,10 @@ pub(crate) fn main() -> ExitCode {
     let cli = match parse(command.clone(), words.clone()) {
         Ok(cli) => cli,
         Err(error) => {
-            // The error repeats the arguments, which a script may have taken from names of files. Parsing them escaped gives the same
-            // error with escaped names.
-            let shown = words.iter().map(|word| printable(&word.to_string_lossy()).into()).collect();
+            // The error repeats the arguments, which a script may have taken from names of files.
+            // Parsing them escaped gives the same error with escaped names.
+            let shown =
+                words.iter().map(|word| printable(&word.to_string_lossy()).into()).collect();
             let error = parse(command, shown).err().unwrap_or(error);
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { OWN_ERROR } else { 0 });
@@ -211,22 +214,29 @@ pub(crate) fn main() -> ExitCode {
 fn log_to_stderr(verbose: u8) {
     use tracing_subscriber::EnvFilter;
     let default = match verbose {
-        // Two commands that compile the same component may write one cache entry: whose it becomes is no matter.
+        // Two commands that compile the same component may write one cache entry: whose it becomes
+        // is no matter.
         0 => "warn,wasmtime_internal_cache=error",
         1 => "sandsock=info,sandsock_host=info,warn",
         2 => "sandsock=debug,sandsock_host=debug,warn",
         _ => "trace",
     };
-    let filter = EnvFilter::try_from_env("SANDSOCK_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let log =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr::Log).log_internal_errors(false).without_time();
+    let filter =
+        EnvFilter::try_from_env("SANDSOCK_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(stderr::Log)
+        .log_internal_errors(false)
+        .without_time();
     // Colours are off, because `Log` escapes control characters.
     log.with_target(verbose > 1).with_ansi(false).init();
 }
 
 /// The verbs, what each grants, and examples of its targets, for `--help`.
 fn verbs_help() -> String {
-    let mut help = String::from("Capabilities (VERB=TARGET, or VERB alone), with examples of their targets:\n");
+    let mut help = String::from(
+        "Capabilities (VERB=TARGET, or VERB alone), with examples of their targets:\n",
+    );
     for row in Verb::TABLE {
         help.push_str(&format!("  {:<16} {}\n", row.name, row.about));
         if !row.examples.is_empty() {

@@ -42,8 +42,11 @@ pub(crate) async fn connect<T: SandsockView>(
     } else {
         store.data_mut().sandsock().ctx.judge().local_of_connect(&handle, kind)?;
     }
-    // A UNIX datagram socket that leaves its peer throws away what it has not read, and the descriptors in that.
-    let drops = kind.type_ == libc::SOCK_DGRAM && handle.may_hold_others() && sys::peer_address(handle.fd()).is_ok();
+    // A UNIX datagram socket that leaves its peer throws away what it has not read, and the
+    // descriptors in that.
+    let drops = kind.type_ == libc::SOCK_DGRAM
+        && handle.may_hold_others()
+        && sys::peer_address(handle.fd()).is_ok();
     if drops || handle.may_block() && kind.type_ != libc::SOCK_DGRAM {
         let view = store.data_mut().sandsock();
         let left = &mut view.table.get_mut(&d)?.connecting;
@@ -53,12 +56,16 @@ pub(crate) async fn connect<T: SandsockView>(
         }
         *left = None;
         let own = Arc::clone(&handle);
-        let job = pool::BLOCKING.reserve(&view.ctx.user)?.start(move || sys::connect(own.fd(), permit).0)?;
+        let job = pool::BLOCKING
+            .reserve(&view.ctx.user)?
+            .start(move || sys::connect(own.fd(), permit).0)?;
         return under_way(finish_on_pool(store, &d, job, &handle, &mut patience).await, wait);
     }
-    // A socket that blocks learns the end from connect(2) itself, which leaves it as a call that blocked would: connected, or
-    // free to connect anew. Read through SO_ERROR, TCP's next connect would tell it a second time.
-    let as_blocking = patience.is_forever() && kind.protocol == libc::IPPROTO_TCP && !handle.is_nonblocking();
+    // A socket that blocks learns the end from connect(2) itself, which leaves it as a call that
+    // blocked would: connected, or free to connect anew. Read through SO_ERROR, TCP's next connect
+    // would tell it a second time.
+    let as_blocking =
+        patience.is_forever() && kind.protocol == libc::IPPROTO_TCP && !handle.is_nonblocking();
     let mut begun = false;
     loop {
         let (result, last) = sys::connect(handle.fd(), permit);
@@ -66,12 +73,15 @@ pub(crate) async fn connect<T: SandsockView>(
         match errno {
             // The signal's handler is to run before the wait goes on.
             Errno::INTR if handle.is_of_process() => return Err(errno.into()),
-            // The kernel takes in what comes over loopback when connect(2) returns: no wait where the answer is there by now.
+            // The kernel takes in what comes over loopback when connect(2) returns: no wait where
+            // the answer is there by now.
             Errno::INPROGRESS if as_blocking && !begun => begun = true,
             Errno::INPROGRESS | Errno::ALREADY | Errno::INTR if as_blocking => {
                 match patience.again(store, &handle, PollFlags::OUT).await {
                     // man 7 socket: SO_SNDTIMEO ends it so.
-                    Err(fault) if fault.is(Errno::AGAIN) && errno == Errno::ALREADY && !begun => return Err(errno.into()),
+                    Err(fault) if fault.is(Errno::AGAIN) && errno == Errno::ALREADY && !begun => {
+                        return Err(errno.into());
+                    }
                     Err(fault) if fault.is(Errno::AGAIN) => return Err(Errno::INPROGRESS.into()),
                     result => result?,
                 }
@@ -79,8 +89,11 @@ pub(crate) async fn connect<T: SandsockView>(
             Errno::INPROGRESS | Errno::INTR => {
                 return under_way(finish(store, &handle, &mut patience).await, wait);
             }
-            // A full backlog: AF_UNIX waits for it when it blocks, and there is no readiness to wait for.
-            Errno::AGAIN if patience.is_forever() => patience.back_off(store, &handle, PollFlags::OUT).await?,
+            // A full backlog: AF_UNIX waits for it when it blocks, and there is no readiness to
+            // wait for.
+            Errno::AGAIN if patience.is_forever() => {
+                patience.back_off(store, &handle, PollFlags::OUT).await?
+            }
             errno => return Err(errno.into()),
         }
         let view = store.data_mut().sandsock();
@@ -92,7 +105,9 @@ pub(crate) async fn connect<T: SandsockView>(
 /// Linux tells a wait that never began, or that SO_SNDTIMEO ended, as EINPROGRESS.
 fn under_way(result: Outcome<()>, wait: Wait) -> Outcome<()> {
     match result {
-        Err(fault) if fault.is(Errno::AGAIN) && matches!(wait, Wait::None | Wait::Forever) => Err(Errno::INPROGRESS.into()),
+        Err(fault) if fault.is(Errno::AGAIN) && matches!(wait, Wait::None | Wait::Forever) => {
+            Err(Errno::INPROGRESS.into())
+        }
         result => result,
     }
 }
@@ -144,7 +159,8 @@ pub(crate) async fn finish_connect<T: SandsockView>(
     (d, wait): (Resource<Descriptor>, Wait),
 ) -> Outcome<()> {
     let (handle, _) = store.data_mut().sandsock().socket_of(&d)?;
-    // Under `none` a connection that is there already is told as such: EAGAIN is for one that is not.
+    // Under `none` a connection that is there already is told as such: EAGAIN is for one that is
+    // not.
     let wait = if matches!(wait, Wait::None) { Wait::Within(0) } else { wait };
     let mut patience = Patience::new(wait, 0);
     let left = store.data_mut().sandsock().table.get_mut(&d)?.connecting.take();
@@ -202,12 +218,14 @@ fn accept_now(handle: &Handle, kind: SocketKind) -> descriptor::Accepted {
     Ok((handle.strangers().own(fd), address))
 }
 
-/// Whether accept(2) can tell the peer's address. AF_ALG has no peers, and fails with ECONNABORTED where it is asked for one.
+/// Whether accept(2) can tell the peer's address. AF_ALG has no peers, and fails with ECONNABORTED
+/// where it is asked for one.
 fn has_names(kind: SocketKind) -> bool {
     kind.family != libc::AF_ALG
 }
 
-/// accept on a description whose kernel flag says that it blocks: another process may take the connection that poll saw.
+/// accept on a description whose kernel flag says that it blocks: another process may take the
+/// connection that poll saw.
 async fn accept_on_pool<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     d: &Resource<Descriptor>,
@@ -236,8 +254,11 @@ async fn accept_on_pool<T: SandsockView>(
 
 fn is_ready(handle: &Handle, events: PollFlags) -> bool {
     let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-    rustix::event::poll(&mut [rustix::event::PollFd::from_borrowed_fd(handle.fd(), events)], Some(&now))
-        .is_ok_and(|count| count > 0)
+    rustix::event::poll(
+        &mut [rustix::event::PollFd::from_borrowed_fd(handle.fd(), events)],
+        Some(&now),
+    )
+    .is_ok_and(|count| count > 0)
 }
 
 /// Waits for a job of a pool.

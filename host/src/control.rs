@@ -1,5 +1,5 @@
-//! Control messages in the kernel's layout (man 3 cmsg): `cmsghdr` is a length, a level and a type, each message padded to the
-//! word's size.
+//! Control messages in the kernel's layout (man 3 cmsg): `cmsghdr` is a length, a level and a type,
+//! each message padded to the word's size.
 
 const WORD: usize = size_of::<usize>();
 /// The header's size: 16 on 64-bit hosts.
@@ -42,7 +42,8 @@ pub(crate) fn push(encoded: &mut Vec<u8>, level: i32, kind: i32, data: &[u8]) {
     encoded.resize(align(encoded.len()), 0);
 }
 
-/// Walks received control data. A header that does not fit ends the walk; data that does not fit is cut and marked.
+/// Walks received control data. A header that does not fit ends the walk; data that does not fit is
+/// cut and marked.
 pub(crate) fn split(mut rest: &[u8]) -> impl Iterator<Item = Item<'_>> {
     std::iter::from_fn(move || {
         let header = rest.get(..HEADER)?;
@@ -55,7 +56,8 @@ pub(crate) fn split(mut rest: &[u8]) -> impl Iterator<Item = Item<'_>> {
         }
         let end = length.min(rest.len());
         let item = Item { level, kind, data: &rest[HEADER..end], whole: length <= rest.len() };
-        rest = length.checked_next_multiple_of(WORD).and_then(|next| rest.get(next..)).unwrap_or(&[]);
+        rest =
+            length.checked_next_multiple_of(WORD).and_then(|next| rest.get(next..)).unwrap_or(&[]);
         Some(item)
     })
 }
@@ -80,7 +82,8 @@ impl Room {
         Some(fits)
     }
 
-    /// How many of these descriptors go in. A message of none is not written, nor is a pidfd's without its number.
+    /// How many of these descriptors go in. A message of none is not written, nor is a pidfd's
+    /// without its number.
     pub(crate) fn take_rights(&mut self, count: usize) -> usize {
         let fits = (self.0.saturating_sub(HEADER) / size_of::<i32>()).min(count);
         if fits > 0 {
@@ -134,9 +137,14 @@ mod tests {
             let mut room = Room::new(size);
             assert_eq!((room.take_data(data), room.0), (fits, left), "{size}");
         }
-        for (size, count, fits, left) in
-            [(0, 2, 0, 0), (16, 2, 0, 16), (20, 2, 1, 0), (24, 2, 2, 0), (40, 3, 3, 8), (19, 1, 0, 19)]
-        {
+        for (size, count, fits, left) in [
+            (0, 2, 0, 0),
+            (16, 2, 0, 16),
+            (20, 2, 1, 0),
+            (24, 2, 2, 0),
+            (40, 3, 3, 8),
+            (19, 1, 0, 19),
+        ] {
             let mut room = Room::new(size);
             assert_eq!((room.take_rights(count), room.0), (fits, left), "{size}");
         }

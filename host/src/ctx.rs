@@ -94,13 +94,15 @@ impl SandsockCtx {
 
     /// How many datagrams were dropped because no grant names their sender.
     ///
-    /// The kernel drops most of them by the sockets' filters, and counts with them what found a filtered socket's queue full. What
-    /// it drops at a socket that others hold as well is not in the count, nor what a filter keeps from a raw or a ping socket.
+    /// The kernel drops most of them by the sockets' filters, and counts with them what found a
+    /// filtered socket's queue full. What it drops at a socket that others hold as well is not in
+    /// the count, nor what a filter keeps from a raw or a ping socket.
     pub fn dropped_datagrams(&self) -> u64 {
         self.dropped_datagrams.get() + self.filters.dropped()
     }
 
-    /// How many bytes of files the kernel sent by itself, past the guest's memory and this process's.
+    /// How many bytes of files the kernel sent by itself, past the guest's memory and this
+    /// process's.
     pub fn file_bytes_sent(&self) -> u64 {
         self.sent_by_kernel
     }
@@ -110,7 +112,8 @@ impl SandsockCtx {
         self.places.taken()
     }
 
-    /// How many bytes the kernel holds, or may come to hold, in the buffers of the guest's sockets, as last measured.
+    /// How many bytes the kernel holds, or may come to hold, in the buffers of the guest's sockets,
+    /// as last measured.
     pub fn buffer_bytes(&self) -> u64 {
         self.buffers.total()
     }
@@ -152,7 +155,9 @@ impl SandsockCtx {
 
 impl std::fmt::Debug for SandsockCtx {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SandsockCtx").field("descriptors", &self.places.taken()).finish_non_exhaustive()
+        f.debug_struct("SandsockCtx")
+            .field("descriptors", &self.places.taken())
+            .finish_non_exhaustive()
     }
 }
 
@@ -179,54 +184,66 @@ pub struct SandsockCtxBuilder {
 
 impl std::fmt::Debug for SandsockCtxBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SandsockCtxBuilder").field("policy", &self.policy).field("mode", &self.mode).finish_non_exhaustive()
+        f.debug_struct("SandsockCtxBuilder")
+            .field("policy", &self.policy)
+            .field("mode", &self.mode)
+            .finish_non_exhaustive()
     }
 }
 
 impl SandsockCtxBuilder {
-    /// Waits on the calling thread, in poll(2): for one guest on one thread. This is the default; it goes with
-    /// [`crate::add_to_linker_sync`].
+    /// Waits on the calling thread, in poll(2): for one guest on one thread. This is the default;
+    /// it goes with [`crate::add_to_linker_sync`].
     pub fn wait_on_thread(&mut self) -> &mut Self {
         self.mode = Mode::Thread;
         self
     }
 
-    /// Waits in tokio with the guest's fiber suspended: for many guests on few threads. It goes with
-    /// [`crate::add_to_linker_async`], and the guest must be run within a tokio runtime with IO and time enabled.
+    /// Waits in tokio with the guest's fiber suspended: for many guests on few threads. It goes
+    /// with [`crate::add_to_linker_async`], and the guest must be run within a tokio runtime with
+    /// IO and time enabled.
     pub fn wait_on_fiber(&mut self) -> &mut Self {
         self.mode = Mode::Fiber;
         self
     }
 
-    /// Shows the kernel's own descriptor numbers to the guest and lets it adopt any number of this process: for running a native
-    /// test suite against this host, never for a sandbox.
+    /// Shows the kernel's own descriptor numbers to the guest and lets it adopt any number of this
+    /// process: for running a native test suite against this host, never for a sandbox.
     ///
-    /// The descriptors are the process's, and every context may use them: dropping one closes nothing, and their blocking mode
-    /// is the kernel's own. A signal that a wait is interrupted by is an interrupt.
+    /// The descriptors are the process's, and every context may use them: dropping one closes
+    /// nothing, and their blocking mode is the kernel's own. A signal that a wait is interrupted by
+    /// is an interrupt.
     pub fn real_numbers(&mut self, real: bool) -> &mut Self {
         self.real_numbers = real;
         self
     }
 
-    /// Hands a descriptor over, for the guest to take by this number, which is not negative: below 1024 by custom, where
-    /// guests' own numbers do not begin. The policy must allow `inherit=fd:NUMBER`.
+    /// Hands a descriptor over, for the guest to take by this number, which is not negative: below
+    /// 1024 by custom, where guests' own numbers do not begin. The policy must allow
+    /// `inherit=fd:NUMBER`.
     pub fn inherit(&mut self, number: i32, descriptor: Inherited) -> &mut Self {
         self.inheritance.insert(number, descriptor);
         self
     }
 
-    /// Gives the guest a folder of this host to send files from, under a name of its own: regular files beneath it can be read,
-    /// and no link leads out of it. Where one folder's name lies in another's, the longer name counts.
+    /// Gives the guest a folder of this host to send files from, under a name of its own: regular
+    /// files beneath it can be read, and no link leads out of it. Where one folder's name lies in
+    /// another's, the longer name counts.
     ///
     /// # Errors
     /// The folder can't be opened.
-    pub fn folder(&mut self, host: impl AsRef<Path>, guest: impl AsRef<Path>) -> std::io::Result<&mut Self> {
+    pub fn folder(
+        &mut self,
+        host: impl AsRef<Path>,
+        guest: impl AsRef<Path>,
+    ) -> std::io::Result<&mut Self> {
         self.folders.push(Folder::open(host.as_ref(), guest.as_ref())?);
         Ok(self)
     }
 
-    /// Gives the guest this host name, of 1 to 64 bytes without NUL (man 2 sethostname). It stands in place of the real one, also
-    /// where `hostname=read` is granted; without either the guest sees `sandbox`.
+    /// Gives the guest this host name, of 1 to 64 bytes without NUL (man 2 sethostname). It stands
+    /// in place of the real one, also where `hostname=read` is granted; without either the guest
+    /// sees `sandbox`.
     ///
     /// # Errors
     /// The name is empty or too long, or holds a NUL: `InvalidInput`.
@@ -239,22 +256,24 @@ impl SandsockCtxBuilder {
         Ok(self)
     }
 
-    /// Tells this observer what the guest does: see [`crate::observe`]. Given more than once, all of them are told, in this order.
+    /// Tells this observer what the guest does: see [`crate::observe`]. Given more than once, all
+    /// of them are told, in this order.
     pub fn observe(&mut self, observer: Arc<dyn Observer>) -> &mut Self {
         self.observers.push(observer);
         self
     }
 
-    /// Something that is dropped when the context is gone, and with it all that it left behind to be closed: descriptors of others
-    /// whose close waits, for as long as a file system or a socket's SO_LINGER likes. An embedder that bounds how many contexts
-    /// there are at once gives the place of each.
+    /// Something that is dropped when the context is gone, and with it all that it left behind to
+    /// be closed: descriptors of others whose close waits, for as long as a file system or a
+    /// socket's SO_LINGER likes. An embedder that bounds how many contexts there are at once gives
+    /// the place of each.
     pub fn hold(&mut self, held: Arc<dyn Any + Send + Sync>) -> &mut Self {
         self.held.push(held);
         self
     }
 
-    /// The number by which observers know the context. Without it, contexts are counted from 1 up as this builder and its clones
-    /// make them.
+    /// The number by which observers know the context. Without it, contexts are counted from 1 up
+    /// as this builder and its clones make them.
     pub fn instance(&mut self, number: u64) -> &mut Self {
         self.instance = Some(number);
         self
@@ -266,20 +285,30 @@ impl SandsockCtxBuilder {
     /// The process has no descriptor left for the interrupt's eventfd.
     pub fn build(&self) -> std::io::Result<SandsockCtx> {
         let limits = self.policy.limits();
-        let instance = self.instance.unwrap_or_else(|| self.instances.fetch_add(1, Ordering::Relaxed) + 1);
+        let instance =
+            self.instance.unwrap_or_else(|| self.instances.fetch_add(1, Ordering::Relaxed) + 1);
         let observers: Vec<_> = self.observers.iter().cloned().chain(observe::log()).collect();
         let user = pool::User::of(&self.family);
-        let watch = Watch::new(instance, &observers, self.real_numbers, limits.transfer_bytes as usize);
+        let watch =
+            Watch::new(instance, &observers, self.real_numbers, limits.transfer_bytes as usize);
         Ok(SandsockCtx {
             expired_name: RefCell::default(),
             pins: RefCell::new(Pins::new(Instant::now())),
             waiter: Waiter::new(self.mode, self.real_numbers, watch.clone())?,
             places: Places::new(limits.descriptors as usize),
             pollers: Places::new(limits.pollers as usize),
-            rights: Rights::new(limits.rights_in_flight as usize, user.clone(), Strangers::new(self.held.clone())),
+            rights: Rights::new(
+                limits.rights_in_flight as usize,
+                user.clone(),
+                Strangers::new(self.held.clone()),
+            ),
             user,
             buffers: Buffers::new(limits.buffer_bytes),
-            lookups: TokenBucket::new(limits.lookups_per_second, limits.lookups_per_second, Instant::now()),
+            lookups: TokenBucket::new(
+                limits.lookups_per_second,
+                limits.lookups_per_second,
+                Instant::now(),
+            ),
             lookups_pending: Places::new(limits.lookups_pending as usize),
             real_numbers: self.real_numbers,
             inheritance: self.inheritance.clone(),
@@ -304,7 +333,8 @@ pub struct SandsockCtxView<'a> {
     pub table: &'a mut ResourceTable,
 }
 
-/// What a store's data must offer to [`crate::add_to_linker_sync`] and [`crate::add_to_linker_async`].
+/// What a store's data must offer to [`crate::add_to_linker_sync`] and
+/// [`crate::add_to_linker_async`].
 pub trait SandsockView: Send {
     /// The context and the table.
     fn sandsock(&mut self) -> SandsockCtxView<'_>;
@@ -340,12 +370,18 @@ impl SandsockCtxView<'_> {
     }
 
     /// Wraps a socket that this host has just made.
-    pub(crate) fn own_socket(&mut self, fd: OwnedFd, kind: SocketKind, nonblocking: bool) -> Outcome<Resource<Descriptor>> {
+    pub(crate) fn own_socket(
+        &mut self,
+        fd: OwnedFd,
+        kind: SocketKind,
+        nonblocking: bool,
+    ) -> Outcome<Resource<Descriptor>> {
         let handle = Handle::own(fd, kind, nonblocking, &self.ctx.rights);
         self.push(handle)
     }
 
-    /// EMFILE where the guest holds as many descriptors as it may, before the kernel is asked for one more.
+    /// EMFILE where the guest holds as many descriptors as it may, before the kernel is asked for
+    /// one more.
     pub(crate) fn room_for(&self, count: usize) -> Result<(), Errno> {
         self.ctx.places.room_for(count)
     }

@@ -2,7 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU16, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{
+    AtomicBool, AtomicI32, AtomicU8, AtomicU16, AtomicU64, AtomicUsize, Ordering,
+};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rustix::fs::FileType;
@@ -39,7 +41,8 @@ pub(crate) type Accepted = Result<(Stray, RawAddress), Errno>;
 
 enum Reference {
     Owned(Arc<Handle>),
-    /// Valid while the handle lives and its aliases were not revoked since. It counts against the instance's limit as well.
+    /// Valid while the handle lives and its aliases were not revoked since. It counts against the
+    /// instance's limit as well.
     Alias(Weak<Handle>, u64, #[expect(dead_code, reason = "held, never read")] Place),
 }
 
@@ -51,7 +54,11 @@ impl Descriptor {
 
     pub(crate) fn alias(handle: &Arc<Handle>, place: Place) -> Self {
         let epoch = handle.aliases.load(Ordering::Relaxed);
-        Self { reference: Reference::Alias(Arc::downgrade(handle), epoch, place), accepting: None, connecting: None }
+        Self {
+            reference: Reference::Alias(Arc::downgrade(handle), epoch, place),
+            accepting: None,
+            connecting: None,
+        }
     }
 
     /// The handle itself; EBADF on an alias.
@@ -68,7 +75,9 @@ impl Descriptor {
             Reference::Owned(_) => self.handle().cloned(),
             Reference::Alias(handle, epoch, _) => handle
                 .upgrade()
-                .filter(|handle| !handle.is_condemned() && handle.aliases.load(Ordering::Relaxed) == *epoch)
+                .filter(|handle| {
+                    !handle.is_condemned() && handle.aliases.load(Ordering::Relaxed) == *epoch
+                })
                 .ok_or(Errno::BADF),
         }
     }
@@ -91,9 +100,11 @@ pub(crate) struct Handle {
     pub(crate) open: Arc<Open>,
     /// Raised by `revoke-aliases`.
     aliases: AtomicU64,
-    /// How many of the next receives wait first; 1 is one that found nothing ([`Self::expects_to_wait`]).
+    /// How many of the next receives wait first; 1 is one that found nothing
+    /// ([`Self::expects_to_wait`]).
     barren: AtomicU8,
-    /// Where its instance keeps its registration with tokio between waits. It holds a duplicate, and goes before the close.
+    /// Where its instance keeps its registration with tokio between waits. It holds a duplicate,
+    /// and goes before the close.
     pub(crate) registration: Kept,
     /// The pollers it is registered with, and its keys there.
     watchers: Mutex<Vec<(Weak<Set>, u64)>>,
@@ -107,7 +118,8 @@ pub(crate) struct Handle {
 #[derive(Debug)]
 pub(crate) struct Open {
     pub(crate) kind: DescriptorKind,
-    /// The bit that guests see and set (O_NONBLOCK's meaning), where the kernel's own flag is not it.
+    /// The bit that guests see and set (O_NONBLOCK's meaning), where the kernel's own flag is not
+    /// it.
     nonblocking: Arc<AtomicBool>,
     /// Others may hold the description: the kernel's own flag is the bit, which they may change.
     shared: AtomicBool,
@@ -119,7 +131,8 @@ pub(crate) struct Open {
     common: bool,
     /// How it is waited for.
     polls: Polls,
-    /// An end of a pair that the guest made. Nothing comes in but from the guest, as long as it passes no descriptors.
+    /// An end of a pair that the guest made. Nothing comes in but from the guest, as long as it
+    /// passes no descriptors.
     paired: AtomicBool,
     /// The guest bound it under the policy's eyes: `listen` on a UNIX socket asks for no more.
     bound_here: AtomicBool,
@@ -128,7 +141,8 @@ pub(crate) struct Open {
     ungranted: AtomicBool,
     /// An IP socket was seen with a local port, and not dissolved since.
     has_port: AtomicBool,
-    /// SO_PASSCRED may be set: then the kernel gives a UNIX socket a name of its own where it has none.
+    /// SO_PASSCRED may be set: then the kernel gives a UNIX socket a name of its own where it has
+    /// none.
     may_be_named: AtomicBool,
     /// SO_RCVTIMEO or SO_SNDTIMEO may be set.
     may_time_out: AtomicBool,
@@ -136,7 +150,8 @@ pub(crate) struct Open {
     defers_connect: AtomicBool,
     /// SO_LINGER's seconds, kept from the kernel until the last close; 0 is none.
     linger: AtomicI32,
-    /// An AF_PACKET socket's protocol as it was asked for, which the kernel has only from `bind` on.
+    /// An AF_PACKET socket's protocol as it was asked for, which the kernel has only from `bind`
+    /// on.
     packet_protocol: AtomicU16,
     /// The policy's own filter, where the kernel has one.
     pub(crate) filter: Slot,
@@ -156,12 +171,14 @@ pub(crate) struct Open {
     _handed: Option<Inherited>,
 }
 
-/// How a descriptor is waited for. To poll a stranger's file may ask a stranger: a FUSE daemon, a device's driver.
+/// How a descriptor is waited for. To poll a stranger's file may ask a stranger: a FUSE daemon, a
+/// device's driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Polls {
     /// By the kernel.
     Kernel,
-    /// Not at all: man 2 poll says that files of its kind are always ready, and man 2 epoll_ctl takes none.
+    /// Not at all: man 2 poll says that files of its kind are always ready, and man 2 epoll_ctl
+    /// takes none.
     Always,
     /// Not at all: what is asked is not the kernel's to say.
     Never,
@@ -178,7 +195,9 @@ impl View {
     /// The host's address, as a socket of the guest's family is bound to it.
     pub(crate) fn host_for_guest(&self) -> SocketAddr {
         match (self.guest, self.host.ip()) {
-            (SocketAddr::V6(_), IpAddr::V4(v4)) => SocketAddr::new(v4.to_ipv6_mapped().into(), self.host.port()),
+            (SocketAddr::V6(_), IpAddr::V4(v4)) => {
+                SocketAddr::new(v4.to_ipv6_mapped().into(), self.host.port())
+            }
             _ => self.host,
         }
     }
@@ -199,7 +218,12 @@ pub(crate) struct Handed {
 }
 
 impl Open {
-    fn new(kind: DescriptorKind, nonblocking: Arc<AtomicBool>, shared: bool, rights: &Rights) -> Self {
+    fn new(
+        kind: DescriptorKind,
+        nonblocking: Arc<AtomicBool>,
+        shared: bool,
+        rights: &Rights,
+    ) -> Self {
         Self {
             kind,
             nonblocking,
@@ -231,9 +255,18 @@ impl Open {
 }
 
 impl Handle {
-    /// A description that this host has just made and nobody else has: its kernel flag is O_NONBLOCK.
-    pub(crate) fn own(fd: OwnedFd, kind: SocketKind, nonblocking: bool, rights: &Rights) -> Arc<Self> {
-        Self::with(fd, Open::new(DescriptorKind::Socket(kind), Arc::new(nonblocking.into()), false, rights))
+    /// A description that this host has just made and nobody else has: its kernel flag is
+    /// O_NONBLOCK.
+    pub(crate) fn own(
+        fd: OwnedFd,
+        kind: SocketKind,
+        nonblocking: bool,
+        rights: &Rights,
+    ) -> Arc<Self> {
+        Self::with(
+            fd,
+            Open::new(DescriptorKind::Socket(kind), Arc::new(nonblocking.into()), false, rights),
+        )
     }
 
     /// A description that was handed over at the start.
@@ -248,16 +281,23 @@ impl Handle {
         Self::with(fd, open)
     }
 
-    /// A description that was received. It is only asked what the kernel knows without its file: nothing of it is changed.
-    /// `of_kernel` says that it is no file of anybody's.
-    pub(crate) fn foreign(fd: Stray, kind: DescriptorKind, of_kernel: bool, rights: &Rights) -> Result<Arc<Self>, Errno> {
+    /// A description that was received. It is only asked what the kernel knows without its file:
+    /// nothing of it is changed. `of_kernel` says that it is no file of anybody's.
+    pub(crate) fn foreign(
+        fd: Stray,
+        kind: DescriptorKind,
+        of_kernel: bool,
+        rights: &Rights,
+    ) -> Result<Arc<Self>, Errno> {
         let nonblocking = rustix::fs::fcntl_getfl(&fd)?.contains(rustix::fs::OFlags::NONBLOCK);
         let mut open = Open::new(kind, Arc::new(nonblocking.into()), true, rights);
         open.common = matches!(kind, DescriptorKind::Socket(_)) && guard::is_common(fd.as_fd());
         open.polls = match kind {
             _ if of_kernel => Polls::Kernel,
             DescriptorKind::Socket(_) | DescriptorKind::Pipe => Polls::Kernel,
-            DescriptorKind::File | DescriptorKind::Directory | DescriptorKind::BlockDevice => Polls::Always,
+            DescriptorKind::File | DescriptorKind::Directory | DescriptorKind::BlockDevice => {
+                Polls::Always
+            }
             DescriptorKind::CharacterDevice | DescriptorKind::Other => Polls::Never,
         };
         rights.strangers.set_mixed();
@@ -309,13 +349,15 @@ impl Handle {
         *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
     }
 
-    /// Leaves the number to the process, whose other instances know it too: all state is the kernel's from now on.
+    /// Leaves the number to the process, whose other instances know it too: all state is the
+    /// kernel's from now on.
     pub(crate) fn leave_to_process(&self) -> Result<(), Errno> {
         self.of_process.store(true, Ordering::Relaxed);
         self.share()
     }
 
-    /// Whether the number is the process's. Its calls may then block and be interrupted as they would natively.
+    /// Whether the number is the process's. Its calls may then block and be interrupted as they
+    /// would natively.
     pub(crate) fn is_of_process(&self) -> bool {
         self.of_process.load(Ordering::Relaxed)
     }
@@ -343,7 +385,8 @@ impl Handle {
         self.open.polls
     }
 
-    /// Whether nobody else may have the description: what its last close here means, it means to the peer.
+    /// Whether nobody else may have the description: what its last close here means, it means to
+    /// the peer.
     pub(crate) fn is_sole(&self) -> bool {
         self.open.is_sole()
     }
@@ -363,14 +406,16 @@ impl Handle {
         &self.open.rights.strangers
     }
 
-    /// Whether the kernel's own flag is the bit that the guest sees. Of what several contexts have, each has a bit of its own.
+    /// Whether the kernel's own flag is the bit that the guest sees. Of what several contexts have,
+    /// each has a bit of its own.
     fn has_kernels_bit(&self) -> bool {
         self.is_shared() && !self.open.common
     }
 
     pub(crate) fn is_nonblocking(&self) -> bool {
         if self.has_kernels_bit() {
-            rustix::fs::fcntl_getfl(self.fd()).is_ok_and(|flags| flags.contains(rustix::fs::OFlags::NONBLOCK))
+            rustix::fs::fcntl_getfl(self.fd())
+                .is_ok_and(|flags| flags.contains(rustix::fs::OFlags::NONBLOCK))
         } else {
             self.open.nonblocking.load(Ordering::Relaxed)
         }
@@ -378,11 +423,16 @@ impl Handle {
 
     pub(crate) fn set_nonblocking(&self, nonblocking: bool) -> Result<(), Errno> {
         self.open.nonblocking.store(nonblocking, Ordering::Relaxed);
-        if self.has_kernels_bit() { rustix::io::ioctl_fionbio(self.fd(), nonblocking) } else { Ok(()) }
+        if self.has_kernels_bit() {
+            rustix::io::ioctl_fionbio(self.fd(), nonblocking)
+        } else {
+            Ok(())
+        }
     }
 
-    /// Before the description is first sent away (or where numbers are real): the kernel gets from the host
-    /// what its other holders will go by. A description that several contexts have stays as it is.
+    /// Before the description is first sent away (or where numbers are real): the kernel gets from
+    /// the host what its other holders will go by. A description that several contexts have stays
+    /// as it is.
     pub(crate) fn share(&self) -> Result<(), Errno> {
         if self.is_shared() || self.open.common {
             return Ok(());
@@ -409,9 +459,11 @@ impl Handle {
         if self.is_shared() {
             return !self.is_of_process();
         }
-        // A listener that was handed over: another holder may have cleared the flag that the host has set.
+        // A listener that was handed over: another holder may have cleared the flag that the host
+        // has set.
         let flags = || rustix::fs::fcntl_getfl(self.fd());
-        self.open.foreign && !flags().is_ok_and(|flags| flags.contains(rustix::fs::OFlags::NONBLOCK))
+        self.open.foreign
+            && !flags().is_ok_and(|flags| flags.contains(rustix::fs::OFlags::NONBLOCK))
     }
 
     pub(crate) fn is_bound_here(&self) -> bool {
@@ -444,12 +496,14 @@ impl Handle {
         if self.open.has_port.load(Ordering::Relaxed) && !self.is_shared() {
             return true;
         }
-        let has = sys::local_address(self.fd()).is_ok_and(|raw| raw.to_ip().is_some_and(|address| address.port() != 0));
+        let has = sys::local_address(self.fd())
+            .is_ok_and(|raw| raw.to_ip().is_some_and(|address| address.port() != 0));
         self.open.has_port.store(has, Ordering::Relaxed);
         has
     }
 
-    /// Its association is dissolved (man 2 connect: AF_UNSPEC): a datagram socket may lose its port.
+    /// Its association is dissolved (man 2 connect: AF_UNSPEC): a datagram socket may lose its
+    /// port.
     pub(crate) fn forget_port(&self) {
         self.open.has_port.store(false, Ordering::Relaxed);
     }
@@ -464,20 +518,28 @@ impl Handle {
         self.open.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The published address that this socket has, where its address in truth is `real`. A socket that let go of the port to which
-    /// it was bound has none any more.
+    /// The published address that this socket has, where its address in truth is `real`. A socket
+    /// that let go of the port to which it was bound has none any more.
     pub(crate) fn view_at(&self, real: SocketAddr) -> Option<View> {
         let (view, bound) = (*self.view())?;
-        let is_same = bound.port() == real.port() && (bound.ip() == real.ip() || bound.ip().to_canonical().is_unspecified());
+        let is_same = bound.port() == real.port()
+            && (bound.ip() == real.ip() || bound.ip().to_canonical().is_unspecified());
         is_same.then_some(view)
     }
 
     /// getsockname(2), as the guest sees it.
     pub(crate) fn local_address(&self) -> Result<RawAddress, Errno> {
         let raw = sys::local_address(self.fd())?;
-        let Some((real, view)) = raw.to_ip().and_then(|real| Some((real, self.view_at(real)?))) else { return Ok(raw) };
+        let Some((real, view)) = raw.to_ip().and_then(|real| Some((real, self.view_at(real)?)))
+        else {
+            return Ok(raw);
+        };
         // On the wildcard a connection has the address by which its peer came.
-        let ip = if view.guest.ip().is_unspecified() && !real.ip().is_unspecified() { real.ip() } else { view.guest.ip() };
+        let ip = if view.guest.ip().is_unspecified() && !real.ip().is_unspecified() {
+            real.ip()
+        } else {
+            view.guest.ip()
+        };
         Ok(RawAddress::from_ip(SocketAddr::new(ip, view.guest.port())))
     }
 
@@ -492,7 +554,9 @@ impl Handle {
     /// Whether it still has the address that it was handed over with.
     pub(crate) fn is_where_handed(&self) -> bool {
         let at = self.open.handed_at.as_ref();
-        at.is_some_and(|at| sys::local_address(self.fd()).is_ok_and(|now| now.bytes() == at.bytes()))
+        at.is_some_and(|at| {
+            sys::local_address(self.fd()).is_ok_and(|now| now.bytes() == at.bytes())
+        })
     }
 
     /// The guest sets SO_PASSCRED.
@@ -512,17 +576,19 @@ impl Handle {
 
     /// Whether a send may be the one that connects; asked once.
     pub(crate) fn take_defers_connect(&self) -> bool {
-        self.open.defers_connect.load(Ordering::Relaxed) && self.open.defers_connect.swap(false, Ordering::Relaxed)
+        self.open.defers_connect.load(Ordering::Relaxed)
+            && self.open.defers_connect.swap(false, Ordering::Relaxed)
     }
 
-    /// SO_RCVTIMEO or SO_SNDTIMEO in nanoseconds: the kernel is asked only where somebody may have set one.
+    /// SO_RCVTIMEO or SO_SNDTIMEO in nanoseconds: the kernel is asked only where somebody may have
+    /// set one.
     pub(crate) fn timeout(&self, name: i32) -> Option<u64> {
         let may = self.is_shared() || self.open.may_time_out.load(Ordering::Relaxed);
         if may { sys::own_timeout(self.fd(), name) } else { None }
     }
 
-    /// Whether the next receive is to wait before its first attempt: the last two found nothing at first. Now and then one
-    /// attempts first all the same.
+    /// Whether the next receive is to wait before its first attempt: the last two found nothing at
+    /// first. Now and then one attempts first all the same.
     pub(crate) fn expects_to_wait(&self) -> bool {
         let left = self.barren.load(Ordering::Relaxed);
         if left < 2 {
@@ -542,8 +608,8 @@ impl Handle {
         self.barren.store(barren, Ordering::Relaxed);
     }
 
-    /// Whether connect or a message would make the kernel bind this UNIX socket (`unix_autobind`): it asks for credentials or for
-    /// a pidfd, and has no name.
+    /// Whether connect or a message would make the kernel bind this UNIX socket (`unix_autobind`):
+    /// it asks for credentials or for a pidfd, and has no name.
     pub(crate) fn would_be_named(&self) -> bool {
         self.open.may_be_named.load(Ordering::Relaxed)
             && self.socket().is_ok_and(|kind| kind.family == libc::AF_UNIX)
@@ -584,7 +650,8 @@ impl Handle {
 
     /// It was taken out of a poller.
     pub(crate) fn unwatch(&self, set: &Arc<Set>, key: u64) {
-        self.watchers().retain(|(known, at)| *at != key || !std::ptr::eq(known.as_ptr(), Arc::as_ptr(set)));
+        self.watchers()
+            .retain(|(known, at)| *at != key || !std::ptr::eq(known.as_ptr(), Arc::as_ptr(set)));
     }
 
     /// Before its close: out of every poller.
@@ -601,8 +668,9 @@ impl Handle {
         self.aliases.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Keeps so many seconds of SO_LINGER from the kernel until the last close, for a close may happen anywhere: on a shared
-    /// thread, or in the kernel while it drops a message with descriptors. 0 is none.
+    /// Keeps so many seconds of SO_LINGER from the kernel until the last close, for a close may
+    /// happen anywhere: on a shared thread, or in the kernel while it drops a message with
+    /// descriptors. 0 is none.
     pub(crate) fn hold_linger(&self, seconds: i32) {
         self.open.linger.store(seconds, Ordering::Relaxed);
     }
@@ -615,13 +683,15 @@ impl Handle {
 
     /// man 7 socket: an accepted socket has its listener's SO_LINGER, and its timeouts.
     pub(crate) fn inherit_options(&self, listener: &Self) {
-        self.open
-            .may_time_out
-            .store(listener.is_shared() || listener.open.may_time_out.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.open.may_time_out.store(
+            listener.is_shared() || listener.open.may_time_out.load(Ordering::Relaxed),
+            Ordering::Relaxed,
+        );
         self.open.linger.store(listener.open.linger.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    /// The guest has given it up, whoever may still use it: out of every poller, and no alias of it is valid.
+    /// The guest has given it up, whoever may still use it: out of every poller, and no alias of it
+    /// is valid.
     pub(crate) fn retire(&self) {
         self.leave_pollers();
         self.revoke_aliases();
@@ -647,7 +717,8 @@ impl Handle {
         of_unix && (!self.open.paired.load(Ordering::Relaxed) || self.strangers().are_mixed())
     }
 
-    /// Whether the close may wait for others: for who else has the description, or made it, or for what was sent to it unread.
+    /// Whether the close may wait for others: for who else has the description, or made it, or for
+    /// what was sent to it unread.
     fn closes_apart(&self) -> bool {
         if self.is_of_process() {
             // Natively it waits as well.
@@ -671,7 +742,10 @@ impl Handle {
             let Some(fd) = self.leave(fd, last) else { return Closing::Done(Ok(())) };
             let shares: Vec<_> = self.open.charge.shares().collect();
             if waited {
-                return self.strangers().close_for(fd, (place, shares)).map_or(Closing::Done(Ok(())), Closing::Apart);
+                return self
+                    .strangers()
+                    .close_for(fd, (place, shares))
+                    .map_or(Closing::Done(Ok(())), Closing::Apart);
             }
             self.strangers().close(fd, (place, shares));
             return Closing::Done(Ok(()));
@@ -736,8 +810,8 @@ impl Drop for Handle {
     }
 }
 
-/// What kind of file a descriptor refers to. It asks the file's system, which may take its time: not for strangers' descriptors on
-/// a thread that guests share.
+/// What kind of file a descriptor refers to. It asks the file's system, which may take its time:
+/// not for strangers' descriptors on a thread that guests share.
 pub(crate) fn kind_of(fd: BorrowedFd<'_>) -> Result<DescriptorKind, Errno> {
     let mode = rustix::fs::fstat(fd)?.st_mode;
     Ok(match FileType::from_raw_mode(mode) {
@@ -752,7 +826,8 @@ pub(crate) fn kind_of(fd: BorrowedFd<'_>) -> Result<DescriptorKind, Errno> {
     })
 }
 
-/// The kernel's SO_DOMAIN, SO_TYPE and SO_PROTOCOL. It never waits: of what is no socket the kernel says so by itself.
+/// The kernel's SO_DOMAIN, SO_TYPE and SO_PROTOCOL. It never waits: of what is no socket the kernel
+/// says so by itself.
 pub(crate) fn socket_kind(fd: BorrowedFd<'_>) -> Result<SocketKind, Errno> {
     Ok(SocketKind {
         family: sys::own_option(fd, libc::SOL_SOCKET, libc::SO_DOMAIN)?,
@@ -804,7 +879,9 @@ impl Drop for Place {
 
 impl Open {
     fn is_sole(&self) -> bool {
-        !self.foreign && !self.shared.load(Ordering::Relaxed) && !self.travelled.load(Ordering::Relaxed)
+        !self.foreign
+            && !self.shared.load(Ordering::Relaxed)
+            && !self.travelled.load(Ordering::Relaxed)
     }
 }
 

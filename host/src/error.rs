@@ -7,7 +7,8 @@ pub use types::Error;
 
 /// Why a host function did not give its result: an error value for the guest, or a trap.
 ///
-/// A trap is for a bad handle or a broken invariant alone; all else that a guest can reach is an error value.
+/// A trap is for a bad handle or a broken invariant alone; all else that a guest can reach is an
+/// error value.
 #[derive(Debug)]
 pub enum Fault {
     /// An error value.
@@ -45,7 +46,8 @@ impl From<wasmtime::component::ResourceTableError> for Fault {
 
 impl From<Errno> for Error {
     fn from(errno: Errno) -> Self {
-        // WIT: numbers are Linux's generic values, which are this kernel's own on x86-64 and AArch64.
+        // WIT: numbers are Linux's generic values, which are this kernel's own on x86-64 and
+        // AArch64.
         Self::Os(errno.raw_os_error())
     }
 }

@@ -1,6 +1,7 @@
 //! The families: how an address is laid out, and what the policy is asked for it.
 //!
-//! Adding one is a case in the WIT's `address`, a file in `family/` and a word in the list below; the matches have no `_` arm.
+//! Adding one is a case in the WIT's `address`, a file in `family/` and a word in the list below;
+//! the matches have no `_` arm.
 
 mod alg;
 mod bluetooth;
@@ -60,23 +61,35 @@ trait FamilyRules {
     #[cfg(test)]
     fn encode(address: &Address) -> Result<RawAddress, Errno>;
 
-    /// The kernel's bytes, of a socket of this kind, as the family's case; none where they are too short.
+    /// The kernel's bytes, of a socket of this kind, as the family's case; none where they are too
+    /// short.
     fn decode(raw: &RawAddress, kind: SocketKind) -> Option<Address>;
 
     /// Asks the policy for this use of an address.
-    fn judge(judge: &Judge<'_>, purpose: Use<'_>, kind: SocketKind, address: &Address) -> Outcome<Destination>;
+    fn judge(
+        judge: &Judge<'_>,
+        purpose: Use<'_>,
+        kind: SocketKind,
+        address: &Address,
+    ) -> Outcome<Destination>;
 
     /// Asks the policy for listen on this socket, with the local address that it has.
     fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> Outcome<()>;
 
-    /// After a bind that left something to the kernel: asks for the local address that it chose. What was asked before the bind
-    /// need not be asked again.
+    /// After a bind that left something to the kernel: asks for the local address that it chose.
+    /// What was asked before the bind need not be asked again.
     fn judge_bound(_: &Judge<'_>, _: &Handle, _: SocketKind) -> Outcome<()> {
         Ok(())
     }
 
     /// Asks the policy for what a message does, to an address or to where the socket leads.
-    fn judge_contents(_: &Judge<'_>, _: &Handle, _: SocketKind, _to: Option<&Address>, _: &[u8]) -> Outcome<()> {
+    fn judge_contents(
+        _: &Judge<'_>,
+        _: &Handle,
+        _: SocketKind,
+        _to: Option<&Address>,
+        _: &[u8],
+    ) -> Outcome<()> {
         Ok(())
     }
 }
@@ -107,7 +120,8 @@ macro_rules! families {
                 match self { $(Self::$variant => <$rules>::serves(type_, protocol),)* }
             }
 
-            /// Whether what is sent must be judged by [`judge_contents`](Self::judge_contents), each message in one piece.
+            /// Whether what is sent must be judged by [`judge_contents`](Self::judge_contents),
+            /// each message in one piece.
             pub(crate) fn is_inspected(self, kind: SocketKind) -> bool {
                 match self { $(Self::$variant => <$rules>::is_inspected(kind),)* }
             }
@@ -131,10 +145,12 @@ macro_rules! families {
                 self, judge: &Judge<'_>, purpose: Use<'_>, kind: SocketKind, address: &Address,
             ) -> Outcome<Destination> {
                 if matches!(address, Address::Unspec) {
-                    // man 2 connect: AF_UNSPEC dissolves the association, which needs no grant. Elsewhere the kernel would
-                    // take it for an address of the socket's own family, unjudged.
+                    // man 2 connect: AF_UNSPEC dissolves the association, which needs no grant.
+                    // Elsewhere the kernel would take it for an address of the socket's own family,
+                    // unjudged.
                     return match purpose {
-                        // CAN_BCM does not look at the family either, and would take every interface.
+                        // CAN_BCM does not look at the family either, and would take every
+                        // interface.
                         Use::Connect if self != Self::Can => Ok(Destination::plain(RawAddress::from_bytes(&[0; 16]))),
                         Use::Connect | Use::Bind(_) | Use::Send(_) => Err(Errno::AFNOSUPPORT.into()),
                     };
@@ -147,7 +163,8 @@ macro_rules! families {
                 match self { $(Self::$variant => <$rules>::judge_listen(judge, socket),)* }
             }
 
-            /// After a bind that left something to the kernel: asks for the local address that it chose.
+            /// After a bind that left something to the kernel: asks for the local address that it
+            /// chose.
             pub(crate) fn judge_bound(self, judge: &Judge<'_>, socket: &Handle, kind: SocketKind) -> Outcome<()> {
                 match self { $(Self::$variant => <$rules>::judge_bound(judge, socket, kind),)* }
             }
@@ -275,7 +292,12 @@ mod tests {
         let rows: Vec<(Vec<&str>, &str)> = section
             .lines()
             .filter(|line| line.starts_with("| AF_"))
-            .map(|line| (line.split('|').nth(1).unwrap_or_default().split(',').map(str::trim).collect(), line))
+            .map(|line| {
+                (
+                    line.split('|').nth(1).unwrap_or_default().split(',').map(str::trim).collect(),
+                    line,
+                )
+            })
             .collect();
         for (name, _) in Family::ALL {
             let name = format!("AF_{}", name.to_uppercase());
@@ -283,9 +305,13 @@ mod tests {
             let (_, line) = row.unwrap_or_else(|| panic!("wit/posix.md has no row of {name}"));
             assert!(!line.contains("not served"), "{line}");
         }
-        let served = |name: &str| Family::ALL.iter().any(|(own, _)| name == format!("AF_{}", own.to_uppercase()));
+        let served = |name: &str| {
+            Family::ALL.iter().any(|(own, _)| name == format!("AF_{}", own.to_uppercase()))
+        };
         for (names, line) in rows {
-            let says = line.contains("not served") || line.contains("never served") || names.contains(&"AF_UNSPEC");
+            let says = line.contains("not served")
+                || line.contains("never served")
+                || names.contains(&"AF_UNSPEC");
             assert!(says || names.iter().all(|name| served(name)), "{line}");
         }
     }

@@ -1,4 +1,5 @@
-//! Files that the kernel itself can send: regular files under the folders that the embedder gave, open for reading.
+//! Files that the kernel itself can send: regular files under the folders that the embedder gave,
+//! open for reading.
 
 use std::fs::File as StdFile;
 use std::os::fd::AsFd;
@@ -23,7 +24,8 @@ use crate::patience::Patience;
 use crate::sys;
 use crate::transfers::keep_interrupt;
 
-/// The most that one call sends. The contract allows less than is asked for; a reader that keeps up must not hold the thread.
+/// The most that one call sends. The contract allows less than is asked for; a reader that keeps up
+/// must not hold the thread.
 const SEND_MOST: u64 = 16 << 20;
 
 /// How much goes through the host's memory at a time, where the kernel can't send a file by itself.
@@ -44,9 +46,12 @@ impl Folder {
     }
 }
 
-/// A guest's path from the root that it sees, which is its working directory too. `..` stays: it depends on links.
+/// A guest's path from the root that it sees, which is its working directory too. `..` stays: it
+/// depends on links.
 fn plain(path: &Path) -> PathBuf {
-    path.components().filter(|part| !matches!(part, Component::RootDir | Component::CurDir)).collect()
+    path.components()
+        .filter(|part| !matches!(part, Component::RootDir | Component::CurDir))
+        .collect()
 }
 
 /// WIT `files.file`.
@@ -63,14 +68,16 @@ pub(crate) fn open(view: SandsockCtxView<'_>, path: &str) -> Outcome<Resource<Fi
     // The folder whose name is the longest, as a file system that is mounted in another.
     let under = |folder: &Folder| wanted.strip_prefix(&folder.name).map(Path::to_owned).ok();
     let folders = view.ctx.folders.iter().filter_map(|folder| Some((folder, under(folder)?)));
-    let (folder, rest) = folders.max_by_key(|(folder, _)| folder.name.components().count()).ok_or(Errno::NOENT)?;
+    let (folder, rest) =
+        folders.max_by_key(|(folder, _)| folder.name.components().count()).ok_or(Errno::NOENT)?;
     let rest = if rest.as_os_str().is_empty() { Path::new(".") } else { &rest };
     let place = view.ctx.places.take()?;
     // To open a FIFO must not wait for its other end.
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
     let opened = folder.dir.open_with(rest, OpenOptions::new().read(true).custom_flags(flags));
     // An error without a number is cap-std's own: the path leads out of the folder.
-    let file = opened.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::PERM))?.into_std();
+    let file =
+        opened.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::PERM))?.into_std();
     let kind = file.metadata()?.file_type();
     if kind.is_dir() {
         return Err(Errno::ISDIR.into());
@@ -83,7 +90,11 @@ pub(crate) fn open(view: SandsockCtxView<'_>, path: &str) -> Outcome<Resource<Fi
 }
 
 /// WIT `file.read`.
-pub(crate) fn read(view: &mut SandsockCtxView<'_>, file: &Resource<File>, length: u64) -> Outcome<Vec<u8>> {
+pub(crate) fn read(
+    view: &mut SandsockCtxView<'_>,
+    file: &Resource<File>,
+    length: u64,
+) -> Outcome<Vec<u8>> {
     let most = view.ctx.policy.limits().transfer_bytes;
     let file = view.table.get_mut(file)?;
     let mut data = vec![0; usize::try_from(length.min(most)).unwrap_or(0)];
@@ -94,7 +105,11 @@ pub(crate) fn read(view: &mut SandsockCtxView<'_>, file: &Resource<File>, length
 }
 
 /// WIT `file.seek`.
-pub(crate) fn seek(view: &mut SandsockCtxView<'_>, file: &Resource<File>, position: u64) -> Outcome<()> {
+pub(crate) fn seek(
+    view: &mut SandsockCtxView<'_>,
+    file: &Resource<File>,
+    position: u64,
+) -> Outcome<()> {
     view.table.get_mut(file)?.position = offset(position)?;
     Ok(())
 }
@@ -119,7 +134,8 @@ fn offset(position: u64) -> Result<u64, Errno> {
 enum Way {
     /// sendfile(2).
     Kernel,
-    /// splice(2), the steps of sendfile(2), with word whether more follows: AF_ALG ends its work where none does.
+    /// splice(2), the steps of sendfile(2), with word whether more follows: AF_ALG ends its work
+    /// where none does.
     KernelWithMore,
     /// Through the host's memory: never through the guest's.
     Copy,
@@ -145,8 +161,8 @@ pub(crate) async fn send_file<T: SandsockView>(
     let count = count.min(SEND_MOST);
     let mut patience = Patience::new(wait, 0);
     let whole = patience.is_forever();
-    // sendfile(2) has no MSG_DONTWAIT: on a description that another holder may let block, it could not be ended, and who
-    // leaves it behind would not know how much it sends.
+    // sendfile(2) has no MSG_DONTWAIT: on a description that another holder may let block, it could
+    // not be ended, and who leaves it behind would not know how much it sends.
     let mut way = match (handle.may_block(), of_algorithm) {
         (true, _) => Way::Copy,
         (false, true) => Way::KernelWithMore,
@@ -169,13 +185,20 @@ pub(crate) async fn send_file<T: SandsockView>(
         let fault: Fault = match step {
             Ok(0) => break,
             // No readiness stands behind the limit of buffers.
-            Err(Errno::NOBUFS) if length == 0 => match patience.back_off(store, &handle, PollFlags::OUT).await {
-                Ok(()) => continue,
-                Err(fault) => fault,
-            },
+            Err(Errno::NOBUFS) if length == 0 => {
+                match patience.back_off(store, &handle, PollFlags::OUT).await {
+                    Ok(()) => continue,
+                    Err(fault) => fault,
+                }
+            }
             Ok(some) => {
                 if buffers::is_sampled(kind) {
-                    store.data_mut().sandsock().ctx.buffers.sent(usize::try_from(some).unwrap_or(usize::MAX));
+                    store
+                        .data_mut()
+                        .sandsock()
+                        .ctx
+                        .buffers
+                        .sent(usize::try_from(some).unwrap_or(usize::MAX));
                 }
                 if way != Way::Copy {
                     store.data_mut().sandsock().ctx.count_sent_by_kernel(some);
@@ -214,8 +237,16 @@ pub(crate) async fn send_file<T: SandsockView>(
     Ok(sent)
 }
 
-/// One system call's worth. 0 at the file's end. Where `end` is given, what ends before it is sent with MSG_MORE.
-fn step(handle: &Handle, file: &StdFile, way: Way, from: u64, count: u64, end: Option<u64>) -> Result<u64, Errno> {
+/// One system call's worth. 0 at the file's end. Where `end` is given, what ends before it is sent
+/// with MSG_MORE.
+fn step(
+    handle: &Handle,
+    file: &StdFile,
+    way: Way,
+    from: u64,
+    count: u64,
+    end: Option<u64>,
+) -> Result<u64, Errno> {
     let count = usize::try_from(count).unwrap_or(usize::MAX);
     let more = |length: usize| end.is_some_and(|end| from.saturating_add(length as u64) < end);
     let sent = match way {
@@ -223,7 +254,9 @@ fn step(handle: &Handle, file: &StdFile, way: Way, from: u64, count: u64, end: O
         Way::KernelWithMore => sys::splice_file(handle.fd(), file.as_fd(), from, count, more)?,
         Way::Copy => {
             let mut data = vec![0; count.min(COPIED)];
-            let length = file.read_at(&mut data, from).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+            let length = file
+                .read_at(&mut data, from)
+                .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
             match &data[..length] {
                 [] => 0,
                 data => {

@@ -1,12 +1,14 @@
 //! Datagrams from senders that no grant names: they wake nobody, tell nothing and delay nothing.
 //!
-//! Two things see to that. A socket that the guest made has a filter in the kernel (man 7 socket: SO_ATTACH_FILTER), made of the
-//! rules and of what is pinned: a datagram of another sender never comes into its queue, so that every answer about the queue
-//! agrees with the policy. And whatever is received is judged once more, by the policy itself, which stays the authority.
+//! Two things see to that. A socket that the guest made has a filter in the kernel (man 7 socket:
+//! SO_ATTACH_FILTER), made of the rules and of what is pinned: a datagram of another sender never
+//! comes into its queue, so that every answer about the queue agrees with the policy. And whatever
+//! is received is judged once more, by the policy itself, which stays the authority.
 //!
-//! Where the filter may hold more than the policy allows, or there is none, [`readiness`] and [`shows_queue`] look at the queue's
-//! head before anything is told of it, and drop what is not allowed. There is none on a description that others hold: theirs is
-//! not to be changed, and a description that is sent away gets back what the guest itself attached ([`Slot::release`]).
+//! Where the filter may hold more than the policy allows, or there is none, [`readiness`] and
+//! [`shows_queue`] look at the queue's head before anything is told of it, and drop what is not
+//! allowed. There is none on a description that others hold: theirs is not to be changed, and a
+//! description that is sent away gets back what the guest itself attached ([`Slot::release`]).
 
 use std::cell::RefCell;
 use std::os::fd::BorrowedFd;
@@ -24,15 +26,18 @@ use crate::ctx::SandsockCtx;
 use crate::descriptor::{Handle, Open};
 use crate::family;
 use crate::permit::{Permit, SetOption};
-use crate::policy::{Carried, Decision, Denial, Instruction, Layout, Program, Request, Senders, Verb, program};
+use crate::policy::{
+    Carried, Decision, Denial, Instruction, Layout, Program, Request, Senders, Verb, program,
+};
 use crate::sys::{self, OptionBytes};
 use crate::transfers::has_ended;
 
-/// How many datagrams one look at a queue drops at most: more than a queue of the usual size holds. The thread may be others' too.
+/// How many datagrams one look at a queue drops at most: more than a queue of the usual size holds.
+/// The thread may be others' too.
 const DROPS: usize = 512;
 
-/// How many sockets of an instance have their filters changed when names are looked up. The filters of any more let in every
-/// sender at the ports that names are granted with.
+/// How many sockets of an instance have their filters changed when names are looked up. The filters
+/// of any more let in every sender at the ports that names are granted with.
 const FOLLOWERS: usize = 64;
 
 /// With more pinned addresses than this the filters of all sockets are like those.
@@ -41,12 +46,14 @@ const EXACT_PINS: usize = 1024;
 /// What sockets of this kind carry, where their senders are judged.
 fn carried(kind: SocketKind) -> Option<Carried> {
     match kind {
-        SocketKind { family: libc::AF_INET | libc::AF_INET6, type_: libc::SOCK_DGRAM | libc::SOCK_RAW, protocol } => {
-            Some(match u8::try_from(protocol) {
-                Ok(protocol) if family::is_raw(kind) => Carried::Packets(protocol),
-                _ => Carried::Udp,
-            })
-        }
+        SocketKind {
+            family: libc::AF_INET | libc::AF_INET6,
+            type_: libc::SOCK_DGRAM | libc::SOCK_RAW,
+            protocol,
+        } => Some(match u8::try_from(protocol) {
+            Ok(protocol) if family::is_raw(kind) => Carried::Packets(protocol),
+            _ => Carried::Udp,
+        }),
         _ => None,
     }
 }
@@ -71,8 +78,14 @@ fn is_listed(ctx: &SandsockCtx, kind: SocketKind, sender: &RawAddress) -> bool {
     }
 }
 
-/// Whether the guest may have what was received with these flags, from this address. The decision is told.
-pub(crate) fn is_allowed(ctx: &SandsockCtx, kind: SocketKind, flags: i32, address: &RawAddress) -> bool {
+/// Whether the guest may have what was received with these flags, from this address. The decision
+/// is told.
+pub(crate) fn is_allowed(
+    ctx: &SandsockCtx,
+    kind: SocketKind,
+    flags: i32,
+    address: &RawAddress,
+) -> bool {
     if flags & libc::MSG_ERRQUEUE != 0 {
         return is_own_error(ctx, kind, address);
     }
@@ -83,7 +96,8 @@ pub(crate) fn is_allowed(ctx: &SandsockCtx, kind: SocketKind, flags: i32, addres
     if family::is_raw(kind) {
         let allowed = is_listed(ctx, kind, address);
         let (verb, target) = (Verb::Raw.name(), || format!("{}:{}", kind.protocol, sender.ip()));
-        let denial = (!allowed).then(|| Denial::new(format!("{verb} from {} is not granted", sender.ip())));
+        let denial =
+            (!allowed).then(|| Denial::new(format!("{verb} from {} is not granted", sender.ip())));
         ctx.tell(|time| match &denial {
             Some(denial) => Decision::denied(time, verb, target(), denial),
             None => Decision::allowed(time, verb, target(), None),
@@ -96,15 +110,18 @@ pub(crate) fn is_allowed(ctx: &SandsockCtx, kind: SocketKind, flags: i32, addres
     result.is_ok()
 }
 
-/// Whether an entry of the error queue is about something that the guest may have sent: its address is the one that the datagram
-/// went to, which the kernel takes from whoever sends an ICMP error. What the kernel itself says, a timestamp, has none.
+/// Whether an entry of the error queue is about something that the guest may have sent: its address
+/// is the one that the datagram went to, which the kernel takes from whoever sends an ICMP error.
+/// What the kernel itself says, a timestamp, has none.
 fn is_own_error(ctx: &SandsockCtx, kind: SocketKind, address: &RawAddress) -> bool {
     if address.bytes().is_empty() {
         return true;
     }
     let Some(to) = address.to_ip() else { return false };
     let request = match carried(kind) {
-        Some(Carried::Packets(protocol)) => Request::RawSend(std::net::SocketAddr::new(to.ip(), protocol.into())),
+        Some(Carried::Packets(protocol)) => {
+            Request::RawSend(std::net::SocketAddr::new(to.ip(), protocol.into()))
+        }
         Some(Carried::Udp) | None => Request::UdpSend(to),
     };
     let result = ctx.policy.decide(&request, &ctx.pins.borrow(), ctx.decision_time());
@@ -140,7 +157,11 @@ impl Filters {
 
     /// How many datagrams the kernel dropped at sockets with a filter.
     pub(crate) fn dropped(&self) -> u64 {
-        let open: u64 = self.live().iter().filter_map(|open| open.filter.with_handle(|handle| drops(handle.fd()))).sum();
+        let open: u64 = self
+            .live()
+            .iter()
+            .filter_map(|open| open.filter.with_handle(|handle| drops(handle.fd())))
+            .sum();
         open + self.dropped.load(Ordering::Relaxed)
     }
 }
@@ -183,11 +204,15 @@ fn drops(fd: BorrowedFd<'_>) -> u64 {
 /// Gives a socket that was just made its filter, before the guest can bind it.
 pub(crate) fn protect(ctx: &SandsockCtx, handle: &Arc<Handle>) {
     let Ok(kind) = handle.socket() else { return };
-    let Some(carried) = carried(kind).filter(|carried| ctx.policy.restricts_senders(*carried)) else { return };
+    let Some(carried) = carried(kind).filter(|carried| ctx.policy.restricts_senders(*carried))
+    else {
+        return;
+    };
     if handle.is_shared() {
         return;
     }
-    let udp = matches!(kind.protocol, libc::IPPROTO_UDP | libc::IPPROTO_UDPLITE) && carried == Carried::Udp;
+    let udp = matches!(kind.protocol, libc::IPPROTO_UDP | libc::IPPROTO_UDPLITE)
+        && carried == Carried::Udp;
     let follows = ctx.policy.names_senders(carried)
         && ctx.filters.live().iter().filter(|open| open.filter.follows()).count() < FOLLOWERS;
     let mut attached = Box::new(Attached {
@@ -205,7 +230,8 @@ pub(crate) fn protect(ctx: &SandsockCtx, handle: &Arc<Handle>) {
         reported: 0,
         dropped: Arc::clone(&ctx.filters.dropped),
     });
-    // Without a program of the guest's there is nothing that the kernel could refuse but for want of memory.
+    // Without a program of the guest's there is nothing that the kernel could refuse but for want
+    // of memory.
     let _ = attached.attach(ctx, handle.fd());
     // A raw socket receives from the moment on that it is made; the others have to be bound first.
     attached.clean = kind.type_ != libc::SOCK_RAW && (udp || carried != Carried::Udp);
@@ -221,7 +247,8 @@ pub(crate) fn follow_pins(ctx: &SandsockCtx) {
     }
     for open in ctx.filters.live() {
         open.filter.with_handle(|handle| {
-            if let Some(attached) = open.filter.lock().as_mut().filter(|attached| attached.follows) {
+            if let Some(attached) = open.filter.lock().as_mut().filter(|attached| attached.follows)
+            {
                 let _ = attached.attach(ctx, handle.fd());
             }
         });
@@ -235,10 +262,12 @@ impl Attached {
     /// The kernel refuses the guest's own program; then all is as before.
     fn attach(&mut self, ctx: &SandsockCtx, fd: BorrowedFd<'_>) -> Result<(), Errno> {
         let named = ctx.policy.names_senders(self.carried);
-        // With very many addresses the exact program takes long to make, on a thread that guests share.
+        // With very many addresses the exact program takes long to make, on a thread that guests
+        // share.
         let follows = self.follows && ctx.pins.borrow().count() <= EXACT_PINS;
         let (senders, until): (Arc<Senders>, _) = if named && follows {
-            let (senders, until) = ctx.policy.senders_pinned(self.carried, &ctx.pins.borrow(), Instant::now());
+            let (senders, until) =
+                ctx.policy.senders_pinned(self.carried, &ctx.pins.borrow(), Instant::now());
             (Arc::new(senders), until)
         } else if named {
             (Arc::new(ctx.policy.senders_of_any_name(self.carried)), None)
@@ -248,7 +277,9 @@ impl Attached {
         let before = (std::mem::take(&mut self.exact), self.until.take());
         for step in 0..=Senders::STEPS {
             let program = match step {
-                0 if !named && self.guest.is_empty() => (*ctx.policy.sender_program(self.carried, self.layout)).clone(),
+                0 if !named && self.guest.is_empty() => {
+                    (*ctx.policy.sender_program(self.carried, self.layout)).clone()
+                }
                 _ => match program(&senders, self.layout, &self.guest, step) {
                     Some(program) => program,
                     None => break,
@@ -263,7 +294,8 @@ impl Attached {
                     (self.exact, self.until) = before;
                     return Err(Errno::INVAL);
                 }
-                // man 7 socket: what options may take is limited (optmem_max); a coarser program takes less.
+                // man 7 socket: what options may take is limited (optmem_max); a coarser program
+                // takes less.
                 Err(_) => {}
             }
         }
@@ -295,7 +327,8 @@ impl Slot {
         self.lock().as_ref().is_some_and(|attached| attached.follows)
     }
 
-    /// Does something with a descriptor of the description. Not under the lock: it may be the last one, whose close asks for it.
+    /// Does something with a descriptor of the description. Not under the lock: it may be the last
+    /// one, whose close asks for it.
     fn with_handle<R>(&self, act: impl FnOnce(&Handle) -> R) -> Option<R> {
         let handles = self.lock().as_ref().map(|attached| attached.handles.clone());
         let handle = handles?.iter().find_map(Weak::upgrade)?;
@@ -317,13 +350,13 @@ impl Slot {
         }
     }
 
-    /// Others are about to have the description: it gets what the guest itself has attached and locked, and nothing else. They are
-    /// under policies of their own.
+    /// Others are about to have the description: it gets what the guest itself has attached and
+    /// locked, and nothing else. They are under policies of their own.
     pub(crate) fn release(&self, fd: BorrowedFd<'_>) {
         let Some(mut attached) = self.lock().take() else { return };
         attached.dropped.fetch_add(drops(fd), Ordering::Relaxed);
-        // The guest's own was attached before, within a longer program. Should the kernel have no memory for it now, the longer
-        // one stays.
+        // The guest's own was attached before, within a longer program. Should the kernel have no
+        // memory for it now, the longer one stays.
         let guest = Program { instructions: std::mem::take(&mut attached.guest), exact: false };
         let _ = attached.replace(fd, guest);
         if attached.locked {
@@ -340,14 +373,16 @@ impl Slot {
     }
 }
 
-/// Keeps the options that are about filters apart: the guest's own from that of the policy. The permit comes back for an option
-/// that the kernel is to set.
+/// Keeps the options that are about filters apart: the guest's own from that of the policy. The
+/// permit comes back for an option that the kernel is to set.
 pub(crate) fn set_option(
     ctx: &SandsockCtx,
     handle: &Handle,
     permit: Permit<SetOption>,
 ) -> Result<Option<Permit<SetOption>>, Errno> {
-    let SetOption { level: libc::SOL_SOCKET, name, value } = permit.act() else { return Ok(Some(permit)) };
+    let SetOption { level: libc::SOL_SOCKET, name, value } = permit.act() else {
+        return Ok(Some(permit));
+    };
     let mut slot = handle.open.filter.lock();
     let Some(attached) = slot.as_mut() else { return Ok(Some(permit)) };
     let number = match value {
@@ -355,13 +390,18 @@ pub(crate) fn set_option(
         OptionBytes::Null(_) | OptionBytes::Program(_) => None,
     };
     let changed = match (*name, value, number) {
-        (libc::SO_ATTACH_FILTER | libc::SO_DETACH_FILTER | SO_ATTACH_REUSEPORT_CBPF, _, _) if attached.locked => {
+        (libc::SO_ATTACH_FILTER | libc::SO_DETACH_FILTER | SO_ATTACH_REUSEPORT_CBPF, _, _)
+            if attached.locked =>
+        {
             return Err(Errno::PERM);
         }
-        (libc::SO_ATTACH_FILTER, OptionBytes::Program(program), _) => {
-            program.iter().map(|&libc::sock_filter { code, jt, jf, k }| Instruction { code, jt, jf, k }).collect()
+        (libc::SO_ATTACH_FILTER, OptionBytes::Program(program), _) => program
+            .iter()
+            .map(|&libc::sock_filter { code, jt, jf, k }| Instruction { code, jt, jf, k })
+            .collect(),
+        (libc::SO_DETACH_FILTER, _, Some(_)) if attached.guest.is_empty() => {
+            return Err(Errno::NOENT);
         }
-        (libc::SO_DETACH_FILTER, _, Some(_)) if attached.guest.is_empty() => return Err(Errno::NOENT),
         (libc::SO_DETACH_FILTER, _, Some(_)) => Vec::new(),
         (SO_LOCK_FILTER, _, Some(on)) => {
             if attached.locked && on == 0 {
@@ -385,8 +425,14 @@ pub(crate) fn set_option(
     result.map(|()| None)
 }
 
-/// The value of an option about the socket's filter or its queue, as the guest is to see it; none where that is the kernel's.
-pub(crate) fn get_option(ctx: &SandsockCtx, handle: &Handle, level: i32, name: i32) -> Result<Option<Vec<u8>>, Errno> {
+/// The value of an option about the socket's filter or its queue, as the guest is to see it; none
+/// where that is the kernel's.
+pub(crate) fn get_option(
+    ctx: &SandsockCtx,
+    handle: &Handle,
+    level: i32,
+    name: i32,
+) -> Result<Option<Vec<u8>>, Errno> {
     match (level, name) {
         (libc::SOL_SOCKET, SO_LOCK_FILTER | SO_RXQ_OVFL) => {
             let slot = handle.open.filter.lock();
@@ -396,7 +442,9 @@ pub(crate) fn get_option(ctx: &SandsockCtx, handle: &Handle, level: i32, name: i
             });
             Ok(is_on.map(|on| i32::from(on).to_ne_bytes().to_vec()))
         }
-        (libc::SOL_SOCKET, SO_MEMINFO) if handle.socket().is_ok_and(|kind| is_restricted(ctx, kind)) => {
+        (libc::SOL_SOCKET, SO_MEMINFO)
+            if handle.socket().is_ok_and(|kind| is_restricted(ctx, kind)) =>
+        {
             let mut info = sys::memory_info(handle.fd())?;
             // It counts others' datagrams too.
             info[sys::MEMINFO_DROPS] = 0;
@@ -409,7 +457,8 @@ pub(crate) fn get_option(ctx: &SandsockCtx, handle: &Handle, level: i32, name: i
     }
 }
 
-/// Whether a received control message tells of datagrams that the guest is not to know of: the count of all that were dropped.
+/// Whether a received control message tells of datagrams that the guest is not to know of: the
+/// count of all that were dropped.
 pub(crate) fn is_hidden(level: i32, kind: i32) -> bool {
     (level, kind) == (libc::SOL_SOCKET, SO_RXQ_OVFL)
 }
@@ -446,10 +495,16 @@ enum Head {
 /// Drops what is at the head of a socket's queue and is not allowed.
 fn settle(ctx: &SandsockCtx, handle: &Handle, kind: SocketKind) -> Head {
     for _ in 0..DROPS {
-        match sys::receive_message(handle.fd(), 0, sys::ControlRoom::of_bytes(0), libc::MSG_PEEK | libc::MSG_DONTWAIT) {
+        match sys::receive_message(
+            handle.fd(),
+            0,
+            sys::ControlRoom::of_bytes(0),
+            libc::MSG_PEEK | libc::MSG_DONTWAIT,
+        ) {
             Ok(message) if is_listed(ctx, kind, &message.address) => return Head::Allowed,
             Ok(message) => {
-                // Where another process receives as well, it may have taken this one meanwhile: natively either could get any.
+                // Where another process receives as well, it may have taken this one meanwhile:
+                // natively either could get any.
                 let _ = sys::receive(handle.fd(), 0, libc::MSG_DONTWAIT);
                 is_allowed(ctx, kind, 0, &message.address);
                 ctx.count_dropped();
@@ -484,10 +539,12 @@ pub(crate) struct Readiness {
     pub(crate) unsettled: bool,
 }
 
-/// What the guest may be told where the kernel tells these events. A datagram that is not allowed makes nothing readable.
+/// What the guest may be told where the kernel tells these events. A datagram that is not allowed
+/// makes nothing readable.
 pub(crate) fn readiness(ctx: &SandsockCtx, handle: &Handle, events: PollFlags) -> Readiness {
     let readable = PollFlags::IN | PollFlags::RDNORM;
-    // An error would be taken from the socket by the look at its queue, and is a reason of its own to wake up.
+    // An error would be taken from the socket by the look at its queue, and is a reason of its own
+    // to wake up.
     if events.intersects(readable)
         && !events.contains(PollFlags::ERR)
         && let Some(kind) = doubtful(ctx, handle)
@@ -501,9 +558,12 @@ pub(crate) fn readiness(ctx: &SandsockCtx, handle: &Handle, events: PollFlags) -
     Readiness { events, unsettled: false }
 }
 
-/// Whether the guest may be told of a socket's queue (FIONREAD): its head is a datagram that it may have, or there is no doubt.
+/// Whether the guest may be told of a socket's queue (FIONREAD): its head is a datagram that it may
+/// have, or there is no doubt.
 pub(crate) fn shows_queue(ctx: &SandsockCtx, handle: &Handle) -> bool {
     let Some(kind) = doubtful(ctx, handle) else { return true };
     let events = poll_now(handle, PollFlags::IN);
-    events.contains(PollFlags::IN) && !events.contains(PollFlags::ERR) && settle(ctx, handle, kind) == Head::Allowed
+    events.contains(PollFlags::IN)
+        && !events.contains(PollFlags::ERR)
+        && settle(ctx, handle, kind) == Head::Allowed
 }

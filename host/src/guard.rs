@@ -1,6 +1,7 @@
 //! Sockets that were handed to several contexts: none of them may change what the others have.
 //!
-//! A socket is known by its cookie, so that one that a guest sends away and takes in again is the same.
+//! A socket is known by its cookie, so that one that a guest sends away and takes in again is the
+//! same.
 
 use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
@@ -61,6 +62,9 @@ mod tests {
         assert!(is_common(socket.as_fd()));
         drop(guards.1);
         assert!(!is_common(socket.as_fd()));
-        assert!(Guard::of(std::io::stdin().as_fd()).is_none() || sys::cookie(std::io::stdin().as_fd()).is_some());
+        assert!(
+            Guard::of(std::io::stdin().as_fd()).is_none()
+                || sys::cookie(std::io::stdin().as_fd()).is_some()
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Descriptors that guests are handed at their start: what the embedder itself inherited, sockets of socket activation, and
-//! connections that it accepted for them.
+//! Descriptors that guests are handed at their start: what the embedder itself inherited, sockets
+//! of socket activation, and connections that it accepted for them.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -19,15 +19,16 @@ use crate::rights::Rights;
 use crate::strangers::Strangers;
 use crate::sys;
 
-/// A descriptor for guests to take by a number, as programs take what they inherit over exec. Of any kind of file; a guest can use
-/// sockets alone, and duplicate, close and pass on the others.
+/// A descriptor for guests to take by a number, as programs take what they inherit over exec. Of
+/// any kind of file; a guest can use sockets alone, and duplicate, close and pass on the others.
 ///
-/// Taking it needs the grant `inherit=fd:NUMBER`. What a guest then does with the socket is judged as on one of its own, but that
-/// it may listen at the address that the socket came with.
+/// Taking it needs the grant `inherit=fd:NUMBER`. What a guest then does with the socket is judged
+/// as on one of its own, but that it may listen at the address that the socket came with.
 ///
-/// Clones are the same descriptor, for several contexts to have: in all of them and in what the embedder keeps. No guest may change
-/// it then for the others: shutdown, connect, bind and options are denied, `listen` leaves a listener as it is, and each guest has a
-/// non-blocking bit of its own. Whom a guest sends it to by SCM_RIGHTS, another process, may do as it likes.
+/// Clones are the same descriptor, for several contexts to have: in all of them and in what the
+/// embedder keeps. No guest may change it then for the others: shutdown, connect, bind and options
+/// are denied, `listen` leaves a listener as it is, and each guest has a non-blocking bit of its
+/// own. Whom a guest sends it to by SCM_RIGHTS, another process, may do as it likes.
 #[derive(Debug, Clone)]
 pub struct Inherited(Arc<Given>);
 
@@ -43,7 +44,8 @@ struct Given {
     is_listener: bool,
     /// O_NONBLOCK as guests find it.
     nonblocking: bool,
-    /// SO_LINGER's seconds, kept from the kernel until the last close, where nobody else has the socket.
+    /// SO_LINGER's seconds, kept from the kernel until the last close, where nobody else has the
+    /// socket.
     linger: Option<i32>,
     /// Several contexts have it.
     common: OnceLock<Option<Guard>>,
@@ -54,8 +56,9 @@ struct Given {
 impl Inherited {
     /// A descriptor that others, here or in other processes, may have as well.
     ///
-    /// The kernel's O_NONBLOCK is the guest's, as natively, but on a listening socket: that is set to O_NONBLOCK, and back when
-    /// the last context that was given it, or its guest, has closed it.
+    /// The kernel's O_NONBLOCK is the guest's, as natively, but on a listening socket: that is set
+    /// to O_NONBLOCK, and back when the last context that was given it, or its guest, has closed
+    /// it.
     ///
     /// # Errors
     /// What fstat(2) and fcntl(2) say.
@@ -63,8 +66,8 @@ impl Inherited {
         Ok(Self::with(fd, false)?)
     }
 
-    /// A socket that nobody else has: one that this program made or accepted itself. It is set to O_NONBLOCK, and guests find it
-    /// blocking.
+    /// A socket that nobody else has: one that this program made or accepted itself. It is set to
+    /// O_NONBLOCK, and guests find it blocking.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -72,12 +75,14 @@ impl Inherited {
         Ok(Self::with(fd, true)?)
     }
 
-    /// One that this process inherited, by its number. It is taken over: from here on the number is closed when the guest closes
-    /// it. In place of standard input, 0, there is `/dev/null` then; 1 and 2 are duplicated.
+    /// One that this process inherited, by its number. It is taken over: from here on the number is
+    /// closed when the guest closes it. In place of standard input, 0, there is `/dev/null` then; 1
+    /// and 2 are duplicated.
     ///
     /// # Errors
-    /// EBADF for a number that is not open, or that this process opened itself: those have FD_CLOEXEC, as nothing that comes over
-    /// exec has. It is also the answer for a number that was taken before.
+    /// EBADF for a number that is not open, or that this process opened itself: those have
+    /// FD_CLOEXEC, as nothing that comes over exec has. It is also the answer for a number that was
+    /// taken before.
     pub fn of_process(number: i32) -> io::Result<Self> {
         let fd = match number {
             0 => {
@@ -101,7 +106,8 @@ impl Inherited {
         let kind = kind_of(fd.as_fd())?;
         let is_socket = matches!(kind, DescriptorKind::Socket(_));
         let was_nonblocking = rustix::fs::fcntl_getfl(&fd)?.contains(OFlags::NONBLOCK);
-        let is_listener = is_socket && sys::own_option(fd.as_fd(), libc::SOL_SOCKET, libc::SO_ACCEPTCONN) == Ok(1);
+        let is_listener = is_socket
+            && sys::own_option(fd.as_fd(), libc::SOL_SOCKET, libc::SO_ACCEPTCONN) == Ok(1);
         let restore = is_listener && !sole && !was_nonblocking;
         if (restore || sole) && !was_nonblocking {
             rustix::io::ioctl_fionbio(&fd, true)?;
@@ -113,14 +119,27 @@ impl Inherited {
         let bound = if sole { None } else { bound_address(fd.as_fd()) };
         let nonblocking = was_nonblocking && !sole;
         let common = OnceLock::new();
-        Ok(Self(Arc::new(Given { fd: Some(fd), kind, sole, restore, is_listener, nonblocking, linger, common, bound })))
+        Ok(Self(Arc::new(Given {
+            fd: Some(fd),
+            kind,
+            sole,
+            restore,
+            is_listener,
+            nonblocking,
+            linger,
+            common,
+            bound,
+        })))
     }
 
-    /// A guest's handle of it: the descriptor itself where no other context has it, or had it, else a duplicate.
+    /// A guest's handle of it: the descriptor itself where no other context has it, or had it, else
+    /// a duplicate.
     fn into_handle(self, rights: &Rights) -> Result<Arc<Handle>, Errno> {
         let given = &self.0;
         // It may also have been handed over twice, by two numbers.
-        if Arc::strong_count(given) > 1 || given.fd.as_ref().is_some_and(|fd| guard::is_common(fd.as_fd())) {
+        if Arc::strong_count(given) > 1
+            || given.fd.as_ref().is_some_and(|fd| guard::is_common(fd.as_fd()))
+        {
             given.common.get_or_init(|| given.fd.as_ref().and_then(|fd| Guard::of(fd.as_fd())));
         }
         let common = given.common.get().is_some();
@@ -158,11 +177,15 @@ impl std::fmt::Display for Inherited {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let given = &self.0;
         match given.kind {
-            DescriptorKind::Socket(_) => f.write_str(if given.is_listener { "a listening socket" } else { "a socket" })?,
+            DescriptorKind::Socket(_) => {
+                f.write_str(if given.is_listener { "a listening socket" } else { "a socket" })?
+            }
             DescriptorKind::Pipe => return f.write_str("a pipe"),
             DescriptorKind::File => return f.write_str("a file"),
             DescriptorKind::Directory => return f.write_str("a folder"),
-            DescriptorKind::CharacterDevice | DescriptorKind::BlockDevice => return f.write_str("a device"),
+            DescriptorKind::CharacterDevice | DescriptorKind::BlockDevice => {
+                return f.write_str("a device");
+            }
             DescriptorKind::Other => return f.write_str("no socket"),
         }
         match &given.bound {
@@ -183,7 +206,8 @@ impl Drop for Given {
             let _ = rustix::io::ioctl_fionbio(&fd, false);
         }
         let linger = self.linger;
-        // It may be the last close of a socket that lingers, or of one that holds what nobody has read.
+        // It may be the last close of a socket that lingers, or of one that holds what nobody has
+        // read.
         Strangers::of_nobody().leave(move || {
             if linger.is_some() {
                 sys::set_linger(fd.as_fd(), linger);
@@ -228,7 +252,8 @@ impl Inheritance {
         self.0.contains_key(&number)
     }
 
-    /// The handle of a number: the descriptor itself the first time, then duplicates. EBADF once it is closed, as natively.
+    /// The handle of a number: the descriptor itself the first time, then duplicates. EBADF once it
+    /// is closed, as natively.
     pub(crate) fn take(&mut self, number: i32, rights: &Rights) -> Result<Arc<Handle>, Errno> {
         let slot = self.0.get_mut(&number).ok_or(Errno::BADF)?;
         match std::mem::replace(slot, Slot::Taken(Weak::new())) {

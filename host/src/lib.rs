@@ -1,12 +1,14 @@
-//! sandsock's host: the BSD socket API for wasmtime components, each call behind a capability check.
+//! sandsock's host: the BSD socket API for wasmtime components, each call behind a capability
+//! check.
 //!
-//! A guest reaches the kernel through the interfaces of the WIT package `sandsock:socket`, which this crate puts into a
-//! [`wasmtime::component::Linker`], and only as far as a [`policy::Policy`] allows; without grants it gets nothing.
+//! A guest reaches the kernel through the interfaces of the WIT package `sandsock:socket`, which
+//! this crate puts into a [`wasmtime::component::Linker`], and only as far as a [`policy::Policy`]
+//! allows; without grants it gets nothing.
 //!
 //! # Embedding
 //!
-//! The store's data implements [`SandsockView`], one of [`add_to_linker_sync`] and [`add_to_linker_async`] goes beside WASI's, and
-//! each instance has a context of its own:
+//! The store's data implements [`SandsockView`], one of [`add_to_linker_sync`] and
+//! [`add_to_linker_async`] goes beside WASI's, and each instance has a context of its own:
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -63,21 +65,23 @@
 //! ```
 //!
 //! The policy's limits are kept by the context, but for `memory-bytes`, which is the store's: set a
-//! [`wasmtime::ResourceLimiter`] with [`wasmtime::Store::limiter`] to bound what a guest's memories and tables may take
-//! ([`policy::Limits::memory_bytes`]). The command does so.
+//! [`wasmtime::ResourceLimiter`] with [`wasmtime::Store::limiter`] to bound what a guest's memories
+//! and tables may take ([`policy::Limits::memory_bytes`]). The command does so.
 //!
-//! UNIX paths are judged by their names, and the folders of WASI are the embedder's. A writable one must not be, hold, or lie beneath a
-//! folder of [`policy::Policy::unix_folders`], where the guest could give one socket the name of another, and must not hold a file that
-//! the program trusts. The command refuses such folders.
+//! UNIX paths are judged by their names, and the folders of WASI are the embedder's. A writable one
+//! must not be, hold, or lie beneath a folder of [`policy::Policy::unix_folders`], where the guest
+//! could give one socket the name of another, and must not hold a file that the program trusts. The
+//! command refuses such folders.
 //!
-//! For many guests on few threads: [`SandsockCtxBuilder::wait_on_fiber`], [`add_to_linker_async`], and tokio.
+//! For many guests on few threads: [`SandsockCtxBuilder::wait_on_fiber`], [`add_to_linker_async`],
+//! and tokio.
 //!
 //! To look on, give the builder an [`observe::Observer`] ([`SandsockCtxBuilder::observe`]).
 //!
 //! # How it is made
 //!
-//! Every operation goes one way: the descriptor table (`descriptor`), the family (`family`), the policy (`permit`, [`policy`]),
-//! the system call (`sys`, the only file with `unsafe`).
+//! Every operation goes one way: the descriptor table (`descriptor`), the family (`family`), the
+//! policy (`permit`, [`policy`]), the system call (`sys`, the only file with `unsafe`).
 
 mod acceptor;
 mod address;

@@ -1,8 +1,9 @@
 //! Puts this host's functions into a wasmtime linker, for both ways to embed.
 //!
-//! Every function of the raw layer is registered by the one list here, which is expanded twice: as plain functions, whose futures
-//! are ready at once because they wait on the thread, and as async functions. `bindgen!`'s traits hold the types of those that never
-//! wait against the contract. Each registration tells the observers of the call ([`crate::observe`]).
+//! Every function of the raw layer is registered by the one list here, which is expanded twice: as
+//! plain functions, whose futures are ready at once because they wait on the thread, and as async
+//! functions. `bindgen!`'s traits hold the types of those that never wait against the contract.
+//! Each registration tells the observers of the call ([`crate::observe`]).
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -32,21 +33,26 @@ impl HasData for HasSandsock {
     type Data<'a> = SandsockCtxView<'a>;
 }
 
-/// Adds sandsock's raw layer to a linker whose components are called without async. The context must wait on the thread
-/// ([`crate::SandsockCtxBuilder::wait_on_thread`]).
+/// Adds sandsock's raw layer to a linker whose components are called without async. The context
+/// must wait on the thread ([`crate::SandsockCtxBuilder::wait_on_thread`]).
 ///
 /// # Errors
 /// An interface of that name is in the linker already.
-pub fn add_to_linker_sync<T: SandsockView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+pub fn add_to_linker_sync<T: SandsockView + 'static>(
+    linker: &mut Linker<T>,
+) -> wasmtime::Result<()> {
     add_types(linker)?;
     sync::add(linker)
 }
 
-/// Adds sandsock's raw layer to a linker whose components are called by async functions. The context may wait either way.
+/// Adds sandsock's raw layer to a linker whose components are called by async functions. The
+/// context may wait either way.
 ///
 /// # Errors
 /// An interface of that name is in the linker already.
-pub fn add_to_linker_async<T: SandsockView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+pub fn add_to_linker_async<T: SandsockView + 'static>(
+    linker: &mut Linker<T>,
+) -> wasmtime::Result<()> {
     add_types(linker)?;
     fiber::add(linker)
 }
@@ -328,7 +334,8 @@ mod tests {
 
     #[test]
     fn every_function_of_the_contract_is_registered_and_observed() {
-        let registered: BTreeSet<_> = super::FUNCTIONS.iter().map(|&(i, f)| (i.to_owned(), f.to_owned())).collect();
+        let registered: BTreeSet<_> =
+            super::FUNCTIONS.iter().map(|&(i, f)| (i.to_owned(), f.to_owned())).collect();
         let contract: BTreeSet<_> = crate::observe::raw_layer().into_keys().collect();
         assert_eq!(registered, contract);
     }

@@ -1,4 +1,5 @@
-//! The `sandsock` command: runs components with the sockets that were granted, and says what a component needs.
+//! The `sandsock` command: runs components with the sockets that were granted, and says what a
+//! component needs.
 
 mod cli;
 

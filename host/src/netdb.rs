@@ -1,7 +1,8 @@
 //! Names: hosts, services, protocols, interfaces, this host.
 //!
-//! What asks the system's resolver runs on a bounded pool of threads, within the instance's limits, and is waited for as all
-//! else is. Names and addresses are judged before anything is asked, the answers before the guest sees them.
+//! What asks the system's resolver runs on a bounded pool of threads, within the instance's limits,
+//! and is waited for as all else is. Names and addresses are judged before anything is asked, the
+//! answers before the guest sees them.
 
 mod hosts;
 mod reverse;
@@ -75,7 +76,8 @@ async fn run<T: SandsockView, R: Send + 'static>(
     call: impl FnOnce() -> R + Send + 'static,
 ) -> Outcome<R> {
     let ctx = &mut *store.data_mut().sandsock().ctx;
-    // The place is the job's: a call under way that nobody waits for any more still counts until it ends.
+    // The place is the job's: a call under way that nobody waits for any more still counts until it
+    // ends.
     let place = ctx.lookups_pending.take().map_err(|_| Errno::AGAIN)?;
     let job = pool.start(&ctx.user, move || {
         let result = call();
@@ -88,10 +90,11 @@ async fn run<T: SandsockView, R: Send + 'static>(
     }
 }
 
-/// Asks for a name or an address, within the instance's rate: a question is a message to a name server.
+/// Asks for a name or an address, within the instance's rate: a question is a message to a name
+/// server.
 ///
-/// `is_local` returns whether the hosts file answers. The call gets that as its argument. A call that the hosts file answers does not
-/// wait behind those that ask a name server.
+/// `is_local` returns whether the hosts file answers. The call gets that as its argument. A call
+/// that the hosts file answers does not wait behind those that ask a name server.
 async fn ask<T: SandsockView, R: Send + 'static>(
     store: &mut StoreContextMut<'_, T>,
     wait: Wait,
@@ -114,10 +117,13 @@ async fn ask<T: SandsockView, R: Send + 'static>(
         }
         ctx.waiter.sleep(Some(ready)).await?;
     }
-    // The first step asks nobody. It has a moment even if the time is over, so that the look-up itself is begun, as any other is.
+    // The first step asks nobody. It has a moment even if the time is over, so that the look-up
+    // itself is begun, as any other is.
     let moment = now().saturating_add(hosts::LOOK_UP_MOMENT);
     let first_deadline = deadline.map(|deadline| deadline.max(moment));
-    let first = run(store, &pool::TABLES, first_deadline, move || if is_local() { Ok(call(true)) } else { Err(call) });
+    let first = run(store, &pool::TABLES, first_deadline, move || {
+        if is_local() { Ok(call(true)) } else { Err(call) }
+    });
     match first.await? {
         Ok(answer) => Ok(answer),
         Err(call) => run(store, &pool::NAMES, deadline, move || call(false)).await,

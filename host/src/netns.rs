@@ -51,15 +51,17 @@ pub enum NetnsError {
     },
 }
 
-/// Moves the calling thread into a network namespace, and with it the threads that it starts from then on: to be called before any
-/// is started, and before a runtime is.
+/// Moves the calling thread into a network namespace, and with it the threads that it starts from
+/// then on: to be called before any is started, and before a runtime is.
 ///
-/// `name` is one of `ip netns`, or a path (with a slash) such as `/proc/PID/ns/net`. Sockets that are open stay where they were made.
-/// As `ip netns exec` does, each file of `/etc/netns/NAME/` takes the place of the one of its name in `/etc`, `resolv.conf` for
-/// example, for this thread and those it starts alone.
+/// `name` is one of `ip netns`, or a path (with a slash) such as `/proc/PID/ns/net`. Sockets that
+/// are open stay where they were made. As `ip netns exec` does, each file of `/etc/netns/NAME/`
+/// takes the place of the one of its name in `/etc`, `resolv.conf` for example, for this thread and
+/// those it starts alone.
 ///
 /// # Errors
-/// There is no such namespace, or this process may not enter it. After an error of the files the thread is in the namespace.
+/// There is no such namespace, or this process may not enter it. After an error of the files the
+/// thread is in the namespace.
 pub fn enter(name: &OsStr) -> Result<(), NetnsError> {
     let is_path = name.as_bytes().contains(&b'/');
     let path = if is_path { PathBuf::from(name) } else { Path::new("/run/netns").join(name) };
@@ -67,10 +69,12 @@ pub fn enter(name: &OsStr) -> Result<(), NetnsError> {
         std::io::ErrorKind::NotFound => NetnsError::Missing(path.clone()),
         _ => NetnsError::Open { path: path.clone(), cause },
     })?;
-    move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).map_err(|errno| match errno {
-        Errno::PERM => NetnsError::Privilege(path.clone()),
-        Errno::INVAL => NetnsError::Other(path.clone()),
-        errno => NetnsError::Enter { path: path.clone(), errno },
+    move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).map_err(|errno| {
+        match errno {
+            Errno::PERM => NetnsError::Privilege(path.clone()),
+            Errno::INVAL => NetnsError::Other(path.clone()),
+            errno => NetnsError::Enter { path: path.clone(), errno },
+        }
     })?;
     if is_path { Ok(()) } else { own_files(name) }
 }
@@ -79,12 +83,18 @@ pub fn enter(name: &OsStr) -> Result<(), NetnsError> {
 fn own_files(name: &OsStr) -> Result<(), NetnsError> {
     let folder = Path::new("/etc/netns").join(name);
     let Ok(entries) = std::fs::read_dir(&folder) else { return Ok(()) };
-    let pairs: Vec<(PathBuf, PathBuf)> =
-        entries.flatten().map(|entry| (entry.path(), Path::new("/etc").join(entry.file_name()))).collect();
+    let pairs: Vec<(PathBuf, PathBuf)> = entries
+        .flatten()
+        .map(|entry| (entry.path(), Path::new("/etc").join(entry.file_name())))
+        .collect();
     if pairs.is_empty() {
         return Ok(());
     }
-    let fail = |file: &Path, place: &Path, errno| NetnsError::Files { file: file.into(), place: place.into(), errno };
+    let fail = |file: &Path, place: &Path, errno| NetnsError::Files {
+        file: file.into(),
+        place: place.into(),
+        errno,
+    };
     sys::own_mounts().map_err(|errno| fail(&folder, Path::new("/etc"), errno))?;
     for (file, place) in &pairs {
         let c = |path: &Path| CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL);

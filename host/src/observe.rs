@@ -1,16 +1,18 @@
 //! Observers: what a guest calls, what it moves and what was decided, told to whoever runs it.
 //!
-//! There is one mechanism. Every function that `linker.rs` registers tells its context's `Watch` before and after the call;
-//! the policy's decisions and the waits in between come to the same place; each [`Observer`] of the context gets them in order. A
-//! function can't be registered another way, so none can be left out. A context without observers pays two comparisons a call.
+//! There is one mechanism. Every function that `linker.rs` registers tells its context's `Watch`
+//! before and after the call; the policy's decisions and the waits in between come to the same
+//! place; each [`Observer`] of the context gets them in order. A function can't be registered
+//! another way, so none can be left out. A context without observers pays two comparisons a call.
 //!
-//! The observers here are what the command offers: [`Trace`], [`Pcap`], [`Stats`], [`Audit`]. An embedder gives them, or its own,
-//! to [`SandsockCtxBuilder::observe`](crate::SandsockCtxBuilder::observe).
+//! The observers here are what the command offers: [`Trace`], [`Pcap`], [`Stats`], [`Audit`]. An
+//! embedder gives them, or its own, to
+//! [`SandsockCtxBuilder::observe`](crate::SandsockCtxBuilder::observe).
 //!
 //! # Secrets
 //!
-//! A trace holds the first bytes of what was moved, a capture all of it, an audit file and statistics only addresses, paths and
-//! names. Files are made by [`create`], for their owner alone.
+//! A trace holds the first bytes of what was moved, a capture all of it, an audit file and
+//! statistics only addresses, paths and names. Files are made by [`create`], for their owner alone.
 
 mod audit;
 mod contract;
@@ -45,10 +47,11 @@ use crate::policy::Decision;
 
 /// Gets what one guest instance, or many, do.
 ///
-/// Its methods are called on the guest's own thread, one at a time for one instance, and at once for several. That thread may be
-/// other guests' as well: they should be short and wait for nothing, and can't use the context. What they can't do (write, for
-/// example) they keep to themselves: no observer changes what a guest gets. Those of this module that write do so on a thread of
-/// their own, and lose, and count, what does not fit into its queue.
+/// Its methods are called on the guest's own thread, one at a time for one instance, and at once
+/// for several. That thread may be other guests' as well: they should be short and wait for
+/// nothing, and can't use the context. What they can't do (write, for example) they keep to
+/// themselves: no observer changes what a guest gets. Those of this module that write do so on a
+/// thread of their own, and lose, and count, what does not fit into its queue.
 pub trait Observer: Send + Sync {
     /// What it wants to be told. Asked once for each context.
     fn wants(&self) -> Wants;
@@ -68,13 +71,15 @@ pub trait Observer: Send + Sync {
         let _ = (decision, socket);
     }
 
-    /// The kernel has dropped datagrams at this socket, so many since this was told last. No grant names their senders; those that
-    /// found the socket's queue full are in the count too. It is told before the next call on the descriptor.
+    /// The kernel has dropped datagrams at this socket, so many since this was told last. No grant
+    /// names their senders; those that found the socket's queue full are in the count too. It is
+    /// told before the next call on the descriptor.
     fn dropped(&self, instance: u64, socket: &Socket, count: u64) {
         let _ = (instance, socket, count);
     }
 
-    /// A descriptor is closed: by a call, by a drop, or with its instance. `last` says that no duplicate of it is left.
+    /// A descriptor is closed: by a call, by a drop, or with its instance. `last` says that no
+    /// duplicate of it is left.
     fn closed(&self, instance: u64, socket: &Socket, last: bool) {
         let _ = (instance, socket, last);
     }
@@ -84,7 +89,8 @@ pub trait Observer: Send + Sync {
         let _ = instance;
     }
 
-    /// Writes what it holds back, or gives that up where its output takes nothing: before the process ends without dropping it.
+    /// Writes what it holds back, or gives that up where its output takes nothing: before the
+    /// process ends without dropping it.
     fn flush(&self) {}
 }
 
@@ -119,7 +125,8 @@ pub struct Call<'a> {
     pub instance: u64,
     /// The interface of the package `sandsock:socket`, for example `transfers`.
     pub interface: &'static str,
-    /// The function as WIT's tools name it, for example `send-to`, `[method]poller.wait`, `[resource-drop]descriptor`.
+    /// The function as WIT's tools name it, for example `send-to`, `[method]poller.wait`,
+    /// `[resource-drop]descriptor`.
     pub function: &'static str,
     /// The arguments by their names in WIT.
     pub arguments: &'a [(&'static str, Value)],
@@ -185,7 +192,8 @@ pub enum Outcome<'a> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Socket {
-    /// Its number, as traces show it: the lowest that was free in its instance, from 3 up; the kernel's where numbers are real.
+    /// Its number, as traces show it: the lowest that was free in its instance, from 3 up; the
+    /// kernel's where numbers are real.
     pub number: i32,
     /// Its number among all that the instance ever had, from 1 up.
     pub serial: u64,

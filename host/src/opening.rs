@@ -1,8 +1,10 @@
-//! A send that opens the connection itself: MSG_FASTOPEN, or the first send after a connect that TCP_FASTOPEN_CONNECT put off.
+//! A send that opens the connection itself: MSG_FASTOPEN, or the first send after a connect that
+//! TCP_FASTOPEN_CONNECT put off.
 //!
-//! The kernel takes bytes into the SYN only where it has the server's cookie. Without one it answers EINPROGRESS, and a call that
-//! blocks waits there and sends afterwards. Repeated once the connection is there, the same call sends; repeated after it failed,
-//! it reports why and leaves the socket free to connect anew, as the call that blocked would.
+//! The kernel takes bytes into the SYN only where it has the server's cookie. Without one it
+//! answers EINPROGRESS, and a call that blocks waits there and sends afterwards. Repeated once the
+//! connection is there, the same call sends; repeated after it failed, it reports why and leaves
+//! the socket free to connect anew, as the call that blocked would.
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
@@ -22,9 +24,11 @@ const MPTCP: i32 = 262;
 pub(crate) struct Opening {
     /// The socket's protocol has a fast open.
     possible: bool,
-    /// The call blocks until the connection is there, even if the kernel has taken its bytes before.
+    /// The call blocks until the connection is there, even if the kernel has taken its bytes
+    /// before.
     blocks: bool,
-    /// The kernel's first word on a connection under way, which is the answer when the time is over.
+    /// The kernel's first word on a connection under way, which is the answer when the time is
+    /// over.
     told: Option<Errno>,
     /// The last wait ended with a socket to which bytes can be sent.
     was_writable: bool,
@@ -33,7 +37,8 @@ pub(crate) struct Opening {
 impl Opening {
     /// Of a send with these flags.
     pub(crate) fn new(handle: &Handle, kind: SocketKind, flags: i32, patience: &Patience) -> Self {
-        let possible = kind.type_ == libc::SOCK_STREAM && matches!(kind.protocol, libc::IPPROTO_TCP | MPTCP);
+        let possible =
+            kind.type_ == libc::SOCK_STREAM && matches!(kind.protocol, libc::IPPROTO_TCP | MPTCP);
         let opens = possible && (flags & libc::MSG_FASTOPEN != 0 || handle.take_defers_connect());
         Self {
             possible,
@@ -53,8 +58,8 @@ impl Opening {
         self.possible && (fault.is(Errno::INPROGRESS) || fault.is(Errno::ALREADY))
     }
 
-    /// After such an answer: returns when it is worth trying again. When the time is over the answer stays the kernel's first
-    /// one; under `within` and `until` it is EAGAIN.
+    /// After such an answer: returns when it is worth trying again. When the time is over the
+    /// answer stays the kernel's first one; under `within` and `until` it is EAGAIN.
     pub(crate) async fn wait<T: SandsockView>(
         &mut self,
         store: &mut StoreContextMut<'_, T>,
@@ -63,12 +68,14 @@ impl Opening {
         errno: Errno,
     ) -> Outcome<()> {
         if errno == Errno::ALREADY && self.was_writable {
-            // A connection is there. TCP_FASTOPEN_CONNECT without a cookie leaves the socket so that MSG_FASTOPEN is refused.
+            // A connection is there. TCP_FASTOPEN_CONNECT without a cookie leaves the socket so
+            // that MSG_FASTOPEN is refused.
             return Err(errno.into());
         }
         let is_first = self.told.is_none();
         let told = *self.told.get_or_insert(errno);
-        // The kernel takes in what comes over loopback when the call returns: no wait where the answer is there by now.
+        // The kernel takes in what comes over loopback when the call returns: no wait where the
+        // answer is there by now.
         if is_first && patience.may_wait(handle) {
             return Ok(());
         }

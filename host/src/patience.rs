@@ -13,7 +13,8 @@ use crate::descriptor::Handle;
 use crate::error::Outcome;
 use crate::wait::{self, now};
 
-/// How long a call that may not wait waits for a pool's thread to make its system call, in nanoseconds.
+/// How long a call that may not wait waits for a pool's thread to make its system call, in
+/// nanoseconds.
 const GRACE: u64 = 200_000_000;
 
 /// After so many turns without a wait a call lets other guests run.
@@ -44,8 +45,14 @@ impl Patience {
     /// Of this wait; `flags` are the call's MSG_* bits.
     pub(crate) fn new(wait: Wait, flags: i32) -> Self {
         // WIT: under `forever` MSG_DONTWAIT and MSG_ERRQUEUE never wait.
-        let never = matches!(wait, Wait::Forever) && flags & (libc::MSG_DONTWAIT | libc::MSG_ERRQUEUE) != 0;
-        Self { wait: if never { Wait::None } else { wait }, limit: None, back_off: BackOff::default(), turns: 0 }
+        let never =
+            matches!(wait, Wait::Forever) && flags & (libc::MSG_DONTWAIT | libc::MSG_ERRQUEUE) != 0;
+        Self {
+            wait: if never { Wait::None } else { wait },
+            limit: None,
+            back_off: BackOff::default(),
+            turns: 0,
+        }
     }
 
     /// The wait, for a step before the call's own that takes from its time.
@@ -58,7 +65,8 @@ impl Patience {
         matches!(self.wait, Wait::Forever)
     }
 
-    /// Whether it ends as Linux's own calls do: by the non-blocking bit, SO_RCVTIMEO and SO_SNDTIMEO.
+    /// Whether it ends as Linux's own calls do: by the non-blocking bit, SO_RCVTIMEO and
+    /// SO_SNDTIMEO.
     pub(crate) const fn is_as_linux(&self) -> bool {
         matches!(self.wait, Wait::None | Wait::Forever)
     }
@@ -79,8 +87,14 @@ impl Patience {
             Wait::Forever if handle.is_nonblocking() => Limit::Never,
             Wait::Forever => {
                 // man 7 socket: SO_RCVTIMEO and SO_SNDTIMEO end a blocking call.
-                let name = if events.contains(PollFlags::OUT) { libc::SO_SNDTIMEO } else { libc::SO_RCVTIMEO };
-                handle.timeout(name).map_or(Limit::Endless, |timeout| Limit::Until(now().saturating_add(timeout)))
+                let name = if events.contains(PollFlags::OUT) {
+                    libc::SO_SNDTIMEO
+                } else {
+                    libc::SO_RCVTIMEO
+                };
+                handle
+                    .timeout(name)
+                    .map_or(Limit::Endless, |timeout| Limit::Until(now().saturating_add(timeout)))
             }
             Wait::Within(nanoseconds) => Limit::Until(now().saturating_add(nanoseconds)),
             Wait::Until(instant) => Limit::Until(instant),
@@ -96,7 +110,8 @@ impl Patience {
         }
     }
 
-    /// After EAGAIN: returns when it is worth trying again. EAGAIN when the time is over, EINTR at an interrupt.
+    /// After EAGAIN: returns when it is worth trying again. EAGAIN when the time is over, EINTR at
+    /// an interrupt.
     pub(crate) async fn again<T: SandsockView>(
         &mut self,
         store: &mut StoreContextMut<'_, T>,
@@ -148,8 +163,8 @@ impl Patience {
         }
     }
 
-    /// The call got nowhere, though there was something all the while: as `again`, without a wait. What never ends must not hold
-    /// the thread, nor go on beyond the deadline.
+    /// The call got nowhere, though there was something all the while: as `again`, without a wait.
+    /// What never ends must not hold the thread, nor go on beyond the deadline.
     pub(crate) async fn go_round<T: SandsockView>(
         &mut self,
         store: &mut StoreContextMut<'_, T>,

@@ -31,13 +31,15 @@ const EVENTS_MAX: usize = 4096;
 
 /// WIT `polling.poller`.
 pub(crate) struct Poller {
-    /// Where this instance keeps its registration with tokio between waits; dropped before the set is closed.
+    /// Where this instance keeps its registration with tokio between waits; dropped before the set
+    /// is closed.
     registration: Kept,
     set: Arc<Set>,
     _place: Place,
 }
 
-/// An epoll instance and what is in it. A handle that is registered takes itself out before it is closed.
+/// An epoll instance and what is in it. A handle that is registered takes itself out before it is
+/// closed.
 pub(crate) struct Set {
     epoll: OwnedFd,
     entries: Mutex<Entries>,
@@ -46,7 +48,8 @@ pub(crate) struct Set {
 #[derive(Default)]
 struct Entries {
     by_key: HashMap<u64, Entry>,
-    /// What the kernel gives back for each registration: it is never used twice, so that an event of an entry that is gone is known.
+    /// What the kernel gives back for each registration: it is never used twice, so that an event
+    /// of an entry that is gone is known.
     keys: HashMap<u64, u64>,
     next_token: u64,
     /// When the timers fire, the soonest first.
@@ -137,7 +140,11 @@ fn flags(events: u16, trigger: Trigger) -> epoll::EventFlags {
 pub(crate) fn create(view: SandsockCtxView<'_>) -> Outcome<Resource<Poller>> {
     let place = view.ctx.pollers.take()?;
     let set = Set { epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?, entries: Mutex::default() };
-    Ok(view.table.push(Poller { registration: Mutex::default(), set: Arc::new(set), _place: place })?)
+    Ok(view.table.push(Poller {
+        registration: Mutex::default(),
+        set: Arc::new(set),
+        _place: place,
+    })?)
 }
 
 fn set(view: &SandsockCtxView<'_>, poller: &Resource<Poller>) -> Outcome<Arc<Set>> {
@@ -146,7 +153,11 @@ fn set(view: &SandsockCtxView<'_>, poller: &Resource<Poller>) -> Outcome<Arc<Set
 
 /// ENOSPC where the set holds as much as it may.
 fn room(view: &SandsockCtxView<'_>, entries: &Entries) -> Result<(), Errno> {
-    if entries.by_key.len() >= view.ctx.policy.limits().poll_entries as usize { Err(Errno::NOSPC) } else { Ok(()) }
+    if entries.by_key.len() >= view.ctx.policy.limits().poll_entries as usize {
+        Err(Errno::NOSPC)
+    } else {
+        Ok(())
+    }
 }
 
 /// WIT `poller.add`.
@@ -174,7 +185,10 @@ pub(crate) fn add(
     epoll::add(&set.epoll, handle.fd(), epoll::EventData::new_u64(token), flags)?;
     entries.next_token += 1;
     entries.keys.insert(token, key);
-    entries.by_key.insert(key, Entry::Descriptor { handle: Arc::downgrade(&handle), token, flags, withheld: false });
+    entries.by_key.insert(
+        key,
+        Entry::Descriptor { handle: Arc::downgrade(&handle), token, flags, withheld: false },
+    );
     handle.watch(&set, key);
     Ok(())
 }
@@ -204,7 +218,11 @@ pub(crate) fn modify(
 }
 
 /// WIT `poller.remove`.
-pub(crate) fn remove(view: &SandsockCtxView<'_>, poller: &Resource<Poller>, key: u64) -> Outcome<()> {
+pub(crate) fn remove(
+    view: &SandsockCtxView<'_>,
+    poller: &Resource<Poller>,
+    key: u64,
+) -> Outcome<()> {
     let set = set(view, poller)?;
     let removed = set.entries().remove(key).ok_or(Errno::NOENT)?;
     if let Entry::Descriptor { handle, .. } = removed
@@ -250,7 +268,8 @@ pub(crate) async fn wait<T: SandsockView>(
     let limit = wait::deadline(wait);
     let view = store.data_mut().sandsock();
     let poller = view.table.get(&poller)?;
-    // The kernel may have an entry, always ready, of a handle that is gone: its number was closed elsewhere in the process.
+    // The kernel may have an entry, always ready, of a handle that is gone: its number was closed
+    // elsewhere in the process.
     let mut back_off = BackOff::default();
     let mut withholding = BackOff::default();
     let mut rounds = 0;
@@ -273,7 +292,10 @@ pub(crate) async fn wait<T: SandsockView>(
             continue;
         }
         let place = Some(&poller.registration);
-        view.ctx.waiter.ready_again(poller.set.epoll.as_fd(), place, PollFlags::IN, deadline, &mut back_off).await?;
+        view.ctx
+            .waiter
+            .ready_again(poller.set.epoll.as_fd(), place, PollFlags::IN, deadline, &mut back_off)
+            .await?;
     }
 }
 
@@ -288,7 +310,8 @@ struct Seen {
 }
 
 impl Set {
-    /// What is ready now, the timers and what the kernel tells. While the limit of buffers is `over`, nothing can be sent.
+    /// What is ready now, the timers and what the kernel tells. While the limit of buffers is
+    /// `over`, nothing can be sent.
     fn ready(&self, most: usize, ctx: &SandsockCtx, over: bool) -> Result<Seen, Errno> {
         let events = self.entries().fired(most);
         let left = most - events.len();
@@ -299,43 +322,61 @@ impl Set {
             self.recover(ctx.buffers.recoveries());
         }
         let mut told = Vec::with_capacity(left);
-        epoll::wait(&self.epoll, spare_capacity(&mut told), Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
+        epoll::wait(
+            &self.epoll,
+            spare_capacity(&mut told),
+            Some(&Timespec { tv_sec: 0, tv_nsec: 0 }),
+        )?;
         let entries = self.entries();
         let found: Vec<_> = told
             .iter()
             .filter_map(|event| {
                 let (token, ready) = (event.data.u64(), event.flags);
                 let key = *entries.keys.get(&token)?;
-                let Some(Entry::Descriptor { handle, flags, .. }) = entries.by_key.get(&key) else { return None };
+                let Some(Entry::Descriptor { handle, flags, .. }) = entries.by_key.get(&key) else {
+                    return None;
+                };
                 Some((key, token, ready, *flags, Weak::clone(handle)))
             })
             .collect();
-        // A handle is asked without the lock: this may be its last reference, and its drop asks for the lock.
+        // A handle is asked without the lock: this may be its last reference, and its drop asks for
+        // the lock.
         drop(entries);
         let mut seen = Seen { events, ..Seen::default() };
         for (key, token, ready, flags, handle) in found {
             let Some(handle) = handle.upgrade() else { continue };
             // The low 16 bits are poll(2)'s.
-            let told = filter::readiness(ctx, &handle, PollFlags::from_bits_retain(ready.bits() as u16));
+            let told =
+                filter::readiness(ctx, &handle, PollFlags::from_bits_retain(ready.bits() as u16));
             seen.hidden |= told.unsettled || told.events.is_empty();
             let visible = if over { Buffers::visible(&handle, told.events) } else { told.events };
             if visible != told.events {
                 seen.withheld = true;
-                if let Some(Entry::Descriptor { withheld, .. }) = self.entries().by_key.get_mut(&key) {
+                if let Some(Entry::Descriptor { withheld, .. }) =
+                    self.entries().by_key.get_mut(&key)
+                {
                     *withheld = true;
                 }
             }
             if !visible.is_empty() {
                 seen.events.push(ReadyEvent { key, ready: visible.bits(), expirations: 0 });
-            } else if told.events.is_empty() && (told.unsettled || flags.contains(epoll::EventFlags::ONESHOT)) {
+            } else if told.events.is_empty()
+                && (told.unsettled || flags.contains(epoll::EventFlags::ONESHOT))
+            {
                 // Its event is spent, and was not the guest's.
-                let _ = epoll::modify(&self.epoll, handle.fd(), epoll::EventData::new_u64(token), flags);
+                let _ = epoll::modify(
+                    &self.epoll,
+                    handle.fd(),
+                    epoll::EventData::new_u64(token),
+                    flags,
+                );
             }
         }
         Ok(seen)
     }
 
-    /// Sends can go on: what the kernel told once, and the guest did not see or could make no use of, is told again.
+    /// Sends can go on: what the kernel told once, and the guest did not see or could make no use
+    /// of, is told again.
     fn recover(&self, recoveries: u64) {
         // Dropped after the lock is let go.
         let mut handles = Vec::new();
@@ -349,7 +390,12 @@ impl Set {
                 && (std::mem::take(withheld) || flags.contains(epoll::EventFlags::ET))
                 && let Some(handle) = handle.upgrade()
             {
-                let _ = epoll::modify(&self.epoll, handle.fd(), epoll::EventData::new_u64(*token), *flags);
+                let _ = epoll::modify(
+                    &self.epoll,
+                    handle.fd(),
+                    epoll::EventData::new_u64(*token),
+                    *flags,
+                );
                 handles.push(handle);
             }
         }

@@ -1,12 +1,14 @@
 //! Bounded pools of threads for calls that block in the kernel or in the system's resolver.
 //!
-//! A job can't be ended from outside, and may outlast the instance that asked for it. So its thread counts against its user until
-//! the job itself has ended. A user has two shares of each pool: one of the instance, and one of its family, all instances
-//! under the same policy, however many come and go. A queued job that nobody waits for any more is dropped. A job
-//! under way that nobody waits for any more is left to itself, in a share that the family has for such jobs: what some of its
-//! instances leave behind does not stop the others.
+//! A job can't be ended from outside, and may outlast the instance that asked for it. So its thread
+//! counts against its user until the job itself has ended. A user has two shares of each pool: one
+//! of the instance, and one of its family, all instances under the same policy, however many come
+//! and go. A queued job that nobody waits for any more is dropped. A job under way that nobody
+//! waits for any more is left to itself, in a share that the family has for such jobs: what some of
+//! its instances leave behind does not stop the others.
 //!
-//! A job tells its end through an eventfd, so that whoever waits for it does so in the one way it waits for everything.
+//! A job tells its end through an eventfd, so that whoever waits for it does so in the one way it
+//! waits for everything.
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -20,19 +22,27 @@ use tokio::runtime::{Builder, Runtime};
 
 /// Look-ups by the system's resolver, which may ask over a network.
 pub(crate) static NAMES: Pool =
-    Pool::new(0, Shares { instance: 8, family: 32, left: 64, all: 256 }, || runtime("sandsock-names", NAMES.shares.all));
+    Pool::new(0, Shares { instance: 8, family: 32, left: 64, all: 256 }, || {
+        runtime("sandsock-names", NAMES.shares.all)
+    });
 
 /// Look-ups in this host's own tables: they must not wait behind those that ask over a network.
 pub(crate) static TABLES: Pool =
-    Pool::new(1, Shares { instance: 2, family: 8, left: 16, all: 64 }, || runtime("sandsock-tables", TABLES.shares.all));
+    Pool::new(1, Shares { instance: 2, family: 8, left: 16, all: 64 }, || {
+        runtime("sandsock-tables", TABLES.shares.all)
+    });
 
 /// accept and connect on descriptions whose kernel flag says that they block.
 pub(crate) static BLOCKING: Pool =
-    Pool::new(2, Shares { instance: 4, family: 32, left: 64, all: 256 }, || runtime("sandsock-block", BLOCKING.shares.all));
+    Pool::new(2, Shares { instance: 4, family: 32, left: 64, all: 256 }, || {
+        runtime("sandsock-block", BLOCKING.shares.all)
+    });
 
 /// Closes that linger.
 pub(crate) static CLOSES: Pool =
-    Pool::new(3, Shares { instance: 16, family: 64, left: 64, all: 256 }, || runtime("sandsock-close", CLOSES.shares.all));
+    Pool::new(3, Shares { instance: 16, family: 64, left: 64, all: 256 }, || {
+        runtime("sandsock-close", CLOSES.shares.all)
+    });
 
 /// How many pools there are.
 const POOLS: usize = 4;
@@ -83,7 +93,8 @@ struct Shares {
     instance: usize,
     /// By one family, for jobs that are waited for.
     family: usize,
-    /// By one family, for jobs that nobody waits for any more. Those beyond count as if they were waited for.
+    /// By one family, for jobs that nobody waits for any more. Those beyond count as if they were
+    /// waited for.
     left: usize,
     /// By all.
     all: usize,
@@ -101,7 +112,8 @@ pub(crate) struct Pool {
 struct State {
     /// The jobs that wait for a thread, in the order in which they came.
     queue: BTreeMap<u64, Queued>,
-    /// The jobs under way, and whether they are in the family's share of those that nobody waits for.
+    /// The jobs under way, and whether they are in the family's share of those that nobody waits
+    /// for.
     running: HashMap<u64, bool>,
     next: u64,
 }
@@ -127,14 +139,20 @@ fn runtime(name: &'static str, threads: usize) -> Option<Runtime> {
 impl Pool {
     const fn new(number: usize, shares: Shares, runtime: fn() -> Option<Runtime>) -> Self {
         assert!(number < POOLS);
-        Self { number, shares, runtime: LazyLock::new(runtime), state: LazyLock::new(Mutex::default) }
+        Self {
+            number,
+            shares,
+            runtime: LazyLock::new(runtime),
+            state: LazyLock::new(Mutex::default),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a thread, for a job that may last; EAGAIN if the user's share or the whole pool is taken.
+    /// Takes a thread, for a job that may last; EAGAIN if the user's share or the whole pool is
+    /// taken.
     pub(crate) fn reserve(&'static self, user: &User) -> Result<Slot, Errno> {
         let state = &mut *self.state();
         let number = state.number();
@@ -184,7 +202,8 @@ impl Pool {
     fn next(&'static self, state: &mut State) -> Option<(Slot, Work)> {
         let may = |queued: &Queued| {
             let of = |held: &Held| held[self.number].load(Ordering::Relaxed);
-            of(&queued.user.own) < self.shares.instance && of(&queued.user.family.held) < self.shares.family
+            of(&queued.user.own) < self.shares.instance
+                && of(&queued.user.family.held) < self.shares.family
         };
         let number = *state.queue.iter().find(|(_, queued)| may(queued))?.0;
         let queued = state.queue.remove(&number)?;
@@ -217,7 +236,9 @@ impl Ticket {
             let state = &mut *self.pool.state();
             let (_, held, left) = self.counters();
             match state.running.get_mut(&self.number) {
-                Some(is_left) if !*is_left && left.load(Ordering::Relaxed) < self.pool.shares.left => {
+                Some(is_left)
+                    if !*is_left && left.load(Ordering::Relaxed) < self.pool.shares.left =>
+                {
                     *is_left = true;
                     held.fetch_sub(1, Ordering::Relaxed);
                     left.fetch_add(1, Ordering::Relaxed);
@@ -255,15 +276,19 @@ pub(crate) struct Slot(Ticket);
 
 impl Slot {
     /// Starts a job on it.
-    pub(crate) fn start<T: Send + 'static>(self, job: impl FnOnce() -> T + Send + 'static) -> Result<Job<T>, Errno> {
+    pub(crate) fn start<T: Send + 'static>(
+        self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Job<T>, Errno> {
         let ticket = Ticket { pool: self.0.pool, user: self.0.user.clone(), number: self.0.number };
         let (job, work) = Job::new(ticket, job)?;
         self.work(work);
         Ok(job)
     }
 
-    /// Work that can't be begun is dropped, by which its job ends without a result: a runtime that could not be made means that
-    /// the process has no threads left, and tokio panics if there is none for the first one of its pool.
+    /// Work that can't be begun is dropped, by which its job ends without a result: a runtime that
+    /// could not be made means that the process has no threads left, and tokio panics if there is
+    /// none for the first one of its pool.
     fn work(self, work: Work) {
         let Some(runtime) = self.0.pool.runtime.as_ref() else { return };
         let start = AssertUnwindSafe(|| {
@@ -282,7 +307,8 @@ impl Drop for Slot {
     }
 }
 
-/// A job, as its waiter has it. The drop takes a queued job out of the queue, and leaves a job under way to itself.
+/// A job, as its waiter has it. The drop takes a queued job out of the queue, and leaves a job
+/// under way to itself.
 pub(crate) struct Job<T> {
     end: Arc<End<T>>,
     ticket: Ticket,
@@ -327,7 +353,8 @@ impl<T> Job<T> {
     /// Whether the job has ended.
     pub(crate) fn is_done(&self) -> bool {
         // The work holds the other reference, and has let go of it if it panicked or was dropped.
-        Arc::strong_count(&self.end) == 1 || self.end.result.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        Arc::strong_count(&self.end) == 1
+            || self.end.result.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// The result, once. None if the job ended without one.
@@ -351,7 +378,8 @@ mod tests {
 
     const SHARES: Shares = Shares { instance: 2, family: 3, left: 2, all: 6 };
     static POOL: Pool = Pool::new(0, SHARES, || runtime("test", 6));
-    static SMALL: Pool = Pool::new(1, Shares { instance: 1, family: 1, left: 0, all: 1 }, || runtime("test", 1));
+    static SMALL: Pool =
+        Pool::new(1, Shares { instance: 1, family: 1, left: 0, all: 1 }, || runtime("test", 1));
 
     fn blocked(pool: &'static Pool, user: &User) -> (Job<()>, Sender<()>) {
         let (go, wait): (_, Receiver<()>) = channel();
@@ -377,12 +405,14 @@ mod tests {
         let new = || User { family: Arc::clone(&family), own: Arc::default() };
         let (a, b, other) = (new(), new(), User::default());
         let held: Vec<_> = [&a, &a, &a, &b, &b].map(|user| blocked(&POOL, user)).into();
-        // Two of the first instance and one of the second are the family's share; the rest is queued.
+        // Two of the first instance and one of the second are the family's share; the rest is
+        // queued.
         assert_eq!(POOL.state().queue.len(), 2);
         assert!(POOL.reserve(&a).is_err() && POOL.reserve(&b).is_err());
         let quick = POOL.start(&other, || 7).unwrap();
         assert!(ends(&quick) && quick.take() == Some(7));
-        // The instances end. What was queued is gone, and what is under way counts: two as left behind, and the one beyond as before.
+        // The instances end. What was queued is gone, and what is under way counts: two as left
+        // behind, and the one beyond as before.
         let (jobs, senders): (Vec<_>, Vec<_>) = held.into_iter().unzip();
         // The queued ones first, so that none of them is begun.
         jobs.into_iter().rev().for_each(drop);

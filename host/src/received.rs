@@ -19,8 +19,9 @@ use crate::wait::now;
 /// How long a file's system has to say what kind of file a received descriptor is, in nanoseconds.
 const ANSWER: u64 = 1_000_000_000;
 
-/// Takes in received descriptors that the policy lets through; the others are closed. None is touched before the policy has said
-/// that any may come in, and what is no socket is looked at on a thread of the strangers'.
+/// Takes in received descriptors that the policy lets through; the others are closed. None is
+/// touched before the policy has said that any may come in, and what is no socket is looked at on a
+/// thread of the strangers'.
 pub(crate) async fn accept<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     fds: Vec<Stray>,
@@ -36,7 +37,11 @@ pub(crate) async fn accept<T: SandsockView>(
         };
         let mut view = store.data_mut().sandsock();
         // A descriptor that can't be kept is closed, and MSG_CTRUNC says so.
-        let Some(Ok(handle)) = next.map(|(fd, kind)| Handle::foreign(fd, kind, pidfd, &view.ctx.rights)) else { continue };
+        let Some(Ok(handle)) =
+            next.map(|(fd, kind)| Handle::foreign(fd, kind, pidfd, &view.ctx.rights))
+        else {
+            continue;
+        };
         match view.push(handle) {
             Ok(d) => list.push(d),
             Err(Fault::Error(_)) => {}
@@ -70,7 +75,9 @@ fn judge(view: &SandsockCtxView<'_>, fds: Vec<Stray>, pidfd: bool) -> Sorted {
     for fd in fds {
         let kind = socket_kind(fd.as_fd()).ok();
         // That the guest could make such a socket itself is not enough: this one may be connected.
-        let is_granted = |kind: SocketKind| view.ctx.policy.has_grant_for(kind.family, kind.type_, kind.protocol);
+        let is_granted = |kind: SocketKind| {
+            view.ctx.policy.has_grant_for(kind.family, kind.type_, kind.protocol)
+        };
         let other = !kind.is_some_and(is_granted);
         if judge.decide(&Request::RightsReceive { any: other }).is_err() {
             continue;
@@ -86,7 +93,8 @@ fn judge(view: &SandsockCtxView<'_>, fds: Vec<Stray>, pidfd: bool) -> Sorted {
     sorted
 }
 
-/// Has files of any kind looked at. Those whose system does not answer in time are closed when it does.
+/// Has files of any kind looked at. Those whose system does not answer in time are closed when it
+/// does.
 async fn look<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     fds: Vec<Stray>,
@@ -96,7 +104,11 @@ async fn look<T: SandsockView>(
     }
     let view = store.data_mut().sandsock();
     let look = |fd: Stray| kind_of(fd.as_fd()).map(|kind| (fd, kind)).ok();
-    let job = view.ctx.rights.strangers.work(move || fds.into_iter().filter_map(look).collect::<Vec<_>>())?;
+    let job = view
+        .ctx
+        .rights
+        .strangers
+        .work(move || fds.into_iter().filter_map(look).collect::<Vec<_>>())?;
     let until = now().saturating_add(ANSWER);
     let mut interrupted = false;
     let result = loop {
@@ -113,13 +125,20 @@ async fn look<T: SandsockView>(
     result
 }
 
-/// man 7 unix: SCM_CREDENTIALS are the process, the user and the group that sent a message. Without the grant for SO_PEERCRED, which
-/// has the same, they are those that the kernel shows for ids that a program may not see: no process, and nobody.
-pub(crate) fn hide_ids(view: &SandsockCtxView<'_>, kind: SocketKind, message: (i32, i32), data: &mut [u8]) {
+/// man 7 unix: SCM_CREDENTIALS are the process, the user and the group that sent a message. Without
+/// the grant for SO_PEERCRED, which has the same, they are those that the kernel shows for ids that
+/// a program may not see: no process, and nobody.
+pub(crate) fn hide_ids(
+    view: &SandsockCtxView<'_>,
+    kind: SocketKind,
+    message: (i32, i32),
+    data: &mut [u8],
+) {
     if kind.family != libc::AF_UNIX || message != (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) {
         return;
     }
-    let asked = Request::GetOption { family: kind.family, level: libc::SOL_SOCKET, number: SO_PEERCRED };
+    let asked =
+        Request::GetOption { family: kind.family, level: libc::SOL_SOCKET, number: SO_PEERCRED };
     if !view.ctx.judge().would_allow(&asked) {
         let nobody = [0u32, NOBODY, NOBODY].map(u32::to_ne_bytes).concat();
         data.iter_mut().zip(nobody).for_each(|(byte, hidden)| *byte = hidden);

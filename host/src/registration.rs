@@ -1,4 +1,5 @@
-//! Descriptors registered with tokio, and poll(2), which decides whether the readiness that tokio remembers still holds.
+//! Descriptors registered with tokio, and poll(2), which decides whether the readiness that tokio
+//! remembers still holds.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,14 +11,18 @@ use tokio::io::{Interest, Ready};
 
 use crate::sys;
 
-/// A descriptor's registration with tokio. It belongs to the waiting instance, never to the shared description.
+/// A descriptor's registration with tokio. It belongs to the waiting instance, never to the shared
+/// description.
 pub(crate) type Registration = Arc<AsyncFd<OwnedFd>>;
 
 /// Where an instance keeps a registration between its waits; it is made on first need.
 pub(crate) type Kept = Mutex<Option<Registration>>;
 
 /// The registration that is kept in a place; without a place a new one.
-pub(crate) fn registration(place: Option<&Kept>, fd: BorrowedFd<'_>) -> Result<Registration, Errno> {
+pub(crate) fn registration(
+    place: Option<&Kept>,
+    fd: BorrowedFd<'_>,
+) -> Result<Registration, Errno> {
     let Some(place) = place else { return register(fd) };
     let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
     match &*place {
@@ -33,7 +38,8 @@ pub(crate) fn register(fd: BorrowedFd<'_>) -> Result<Registration, Errno> {
     sys::register(own, all).map(Arc::new)
 }
 
-/// Makes a registration anew, in its place if it has one. The kernel reports the state of now to a new registration at once.
+/// Makes a registration anew, in its place if it has one. The kernel reports the state of now to a
+/// new registration at once.
 pub(crate) fn renewed(old: &Registration, place: Option<&Kept>) -> Result<Registration, Errno> {
     let new = register(old.get_ref().as_fd())?;
     if let Some(place) = place {
@@ -42,8 +48,9 @@ pub(crate) fn renewed(old: &Registration, place: Option<&Kept>) -> Result<Regist
     Ok(new)
 }
 
-/// Whether the readiness holds a closed state. tokio never clears these, because a descriptor of its own never leaves them. A
-/// socket may: AF_UNSPEC dissolves a connection, SO_ERROR is read, and the socket is connected or listens again.
+/// Whether the readiness holds a closed state. tokio never clears these, because a descriptor of
+/// its own never leaves them. A socket may: AF_UNSPEC dissolves a connection, SO_ERROR is read, and
+/// the socket is connected or listens again.
 pub(crate) fn is_closed(guard: &AsyncFdReadyGuard<'_, OwnedFd>) -> bool {
     guard.ready().is_read_closed() || guard.ready().is_write_closed()
 }
@@ -63,8 +70,8 @@ pub(crate) fn interest(events: PollFlags) -> Interest {
     interest
 }
 
-/// What to clear in tokio after poll(2) has shown none of these events. The other directions were not asked for and keep their
-/// readiness: the kernel reports an edge once.
+/// What to clear in tokio after poll(2) has shown none of these events. The other directions were
+/// not asked for and keep their readiness: the kernel reports an edge once.
 pub(crate) fn denied_by(events: PollFlags) -> Ready {
     let mut ready = Ready::ERROR;
     if events.contains(PollFlags::IN) {

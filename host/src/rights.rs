@@ -1,9 +1,10 @@
 //! Descriptors on their way to others (SCM_RIGHTS in flight), counted against the instance's limit.
 //!
-//! The kernel does not say when a peer takes them, but it says when a socket's peers have taken all of its bytes (SIOCOUTQ is
-//! 0). So a duplicate of the sending socket is kept until then, beyond the guest's own close: a guest can't park descriptors where
-//! nobody counts them. The peer sees the guest's close all the same: a description that nobody else has is shut down and emptied.
-//! A description that others have stays as it is.
+//! The kernel does not say when a peer takes them, but it says when a socket's peers have taken all
+//! of its bytes (SIOCOUTQ is 0). So a duplicate of the sending socket is kept until then, beyond
+//! the guest's own close: a guest can't park descriptors where nobody counts them. The peer sees
+//! the guest's close all the same: a description that nobody else has is shut down and emptied. A
+//! description that others have stays as it is.
 
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -78,8 +79,8 @@ impl Rights {
         lock(&self.parcels).retain(|parcel| !parcel.has_arrived());
     }
 
-    /// Asks for room for `count` more; ETOOMANYREFS (man 2 sendmsg) where the limit is reached, EMFILE where the process has no
-    /// number free to count them by.
+    /// Asks for room for `count` more; ETOOMANYREFS (man 2 sendmsg) where the limit is reached,
+    /// EMFILE where the process has no number free to count them by.
     pub(crate) fn claim(&self, through: &Handle, count: usize) -> Result<Claim, Errno> {
         let mut parcels = lock(&self.parcels);
         parcels.retain(|parcel| !parcel.has_arrived());
@@ -89,7 +90,8 @@ impl Rights {
         }
         // man 7 unix: no other family passes them on.
         let passes = through.socket().is_ok_and(|kind| kind.family == libc::AF_UNIX);
-        let duplicate = || rustix::io::fcntl_dupfd_cloexec(through.fd(), 0).map(|fd| self.strangers.own(fd));
+        let duplicate =
+            || rustix::io::fcntl_dupfd_cloexec(through.fd(), 0).map(|fd| self.strangers.own(fd));
         Ok(Claim { count, socket: passes.then(duplicate).transpose()? })
     }
 
@@ -105,12 +107,18 @@ impl Rights {
                 parcel.shares.extend(shares);
             }
             None => {
-                parcels.push(Parcel { socket: Arc::new(socket), open, count: claim.count, shares: shares.collect() });
+                parcels.push(Parcel {
+                    socket: Arc::new(socket),
+                    open,
+                    count: claim.count,
+                    shares: shares.collect(),
+                });
             }
         }
     }
 
-    /// The guest's last handle of this description is closed; `sole` says that nobody else has the description.
+    /// The guest's last handle of this description is closed; `sole` says that nobody else has the
+    /// description.
     pub(crate) fn closed(&self, open: *const Open, sole: bool) {
         let mut left = false;
         lock(&self.parcels).retain(|parcel| {
@@ -122,7 +130,8 @@ impl Rights {
             }
             left = true;
             if sole {
-                // The peer must see the end, though a duplicate is kept, and get back what it sent that nobody will read.
+                // The peer must see the end, though a duplicate is kept, and get back what it sent
+                // that nobody will read.
                 let _ = sys::shutdown(parcel.socket.as_fd(), libc::SHUT_RDWR);
                 empty(&parcel.socket, &self.strangers);
             }
@@ -134,14 +143,22 @@ impl Rights {
     }
 }
 
-/// Throws away what a socket that was shut has not read, on a thread of the strangers': it may be any descriptors.
+/// Throws away what a socket that was shut has not read, on a thread of the strangers': it may be
+/// any descriptors.
 pub(crate) fn empty(socket: &Arc<Stray>, strangers: &Strangers) {
     let (socket, own) = (Arc::clone(socket), strangers.clone());
     strangers.leave(move || {
         let flags = sys::receiving_flags(libc::AF_UNIX, 0);
         for _ in 0..EMPTIED_MAX {
-            match sys::receive_message(socket.as_fd(), 1 << 16, sys::ControlRoom::of_unix(0, &own), flags) {
-                Ok(message) if message.data.is_empty() && message.control.bytes().is_empty() => return,
+            match sys::receive_message(
+                socket.as_fd(),
+                1 << 16,
+                sys::ControlRoom::of_unix(0, &own),
+                flags,
+            ) {
+                Ok(message) if message.data.is_empty() && message.control.bytes().is_empty() => {
+                    return;
+                }
                 Ok(_) => {}
                 Err(_) => return,
             }
@@ -149,8 +166,9 @@ pub(crate) fn empty(socket: &Arc<Stray>, strangers: &Strangers) {
     });
 }
 
-/// The instances with parcels whose description their guest has closed. A thread of the pool looks at them as long as there are
-/// any: what others do with the description must not depend on a duplicate that is kept here.
+/// The instances with parcels whose description their guest has closed. A thread of the pool looks
+/// at them as long as there are any: what others do with the description must not depend on a
+/// duplicate that is kept here.
 static CLOSED: Mutex<Vec<Weak<Mutex<Vec<Parcel>>>>> = Mutex::new(Vec::new());
 
 fn look_after(parcels: &Parcels) {

@@ -1,9 +1,12 @@
-//! Descriptors whose files may be anybody's: they are closed, and looked at, on threads that no guest runs on.
+//! Descriptors whose files may be anybody's: they are closed, and looked at, on threads that no
+//! guest runs on.
 //!
-//! close(2) waits for as long as the file's owner likes: a FUSE daemon answers a flush when it will, a socket lingers, a terminal
-//! drains. So does the kernel's own drop of a message that nobody read, for the descriptors in it. A guest shares its thread with
-//! others; so whatever may be the last close of something that others hold or made is left to a pool of threads. Each instance has
-//! its share of them, and what it has left there is begun in the order in which it came.
+//! close(2) waits for as long as the file's owner likes: a FUSE daemon answers a flush when it
+//! will, a socket lingers, a terminal drains. So does the kernel's own drop of a message that
+//! nobody read, for the descriptors in it. A guest shares its thread with others; so whatever may
+//! be the last close of something that others hold or made is left to a pool of threads. Each
+//! instance has its share of them, and what it has left there is begun in the order in which it
+//! came.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -18,15 +21,21 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::sys;
 
-/// The threads. Hardly ever there is more than one; there may be more than as many instances as `serve` runs by default can hold.
+/// The threads. Hardly ever there is more than one; there may be more than as many instances as
+/// `serve` runs by default can hold.
 static POOL: LazyLock<Option<Runtime>> = LazyLock::new(|| {
     let mut builder = Builder::new_current_thread();
     // Their work is a few system calls.
-    builder.max_blocking_threads(4096).thread_stack_size(256 * 1024).thread_name("sandsock-stray").build().ok()
+    builder
+        .max_blocking_threads(4096)
+        .thread_stack_size(256 * 1024)
+        .thread_name("sandsock-stray")
+        .build()
+        .ok()
 });
 
-/// Starts work, or queues it where all threads are busy. False if the process has no thread left: tokio panics where there is none
-/// for its pool's first one.
+/// Starts work, or queues it where all threads are busy. False if the process has no thread left:
+/// tokio panics where there is none for its pool's first one.
 pub(crate) fn spawn(work: impl FnOnce() + Send + 'static) -> bool {
     let Some(runtime) = POOL.as_ref() else { return false };
     catch_unwind(AssertUnwindSafe(|| runtime.spawn_blocking(work))).is_ok()
@@ -35,13 +44,15 @@ pub(crate) fn spawn(work: impl FnOnce() + Send + 'static) -> bool {
 /// How many of the pool's threads one instance has at once.
 const THREADS: usize = 3;
 
-/// While so many descriptors that the guest never had wait to be closed, the instance takes in no message that may bring more.
+/// While so many descriptors that the guest never had wait to be closed, the instance takes in no
+/// message that may bring more.
 const WAITING_MAX: usize = 64;
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// One instance's share of these threads. The work that waits there is bounded: by [`WAITING_MAX`] and one message more, and by the instance's
-/// limit of descriptors, whose places are free again when they are closed.
+/// One instance's share of these threads. The work that waits there is bounded: by [`WAITING_MAX`]
+/// and one message more, and by the instance's limit of descriptors, whose places are free again
+/// when they are closed.
 #[derive(Clone)]
 pub(crate) struct Strangers(Arc<Share>);
 
@@ -51,7 +62,8 @@ struct Share {
     strays: AtomicUsize,
     /// How many threads run work that must not wait for the queue.
     apart: AtomicUsize,
-    /// The instance has sent or taken in a descriptor: what its own sockets hold unread may be anything.
+    /// The instance has sent or taken in a descriptor: what its own sockets hold unread may be
+    /// anything.
     mixed: AtomicBool,
     /// Dropped once the instance and all that it left here are gone.
     _held: Vec<Arc<dyn Any + Send + Sync>>,
@@ -65,7 +77,8 @@ struct Queue {
 
 impl Strangers {
     pub(crate) fn new(held: Vec<Arc<dyn Any + Send + Sync>>) -> Self {
-        let (strays, apart, mixed) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
+        let (strays, apart, mixed) =
+            (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
         Self(Arc::new(Share { queue: Mutex::default(), strays, apart, mixed, _held: held }))
     }
 
@@ -79,7 +92,8 @@ impl Strangers {
         Stray { fd: Some(fd), counts: true, share: self.clone() }
     }
 
-    /// A descriptor of the host's own that is closed like a received one. It does not keep the instance from taking in messages.
+    /// A descriptor of the host's own that is closed like a received one. It does not keep the
+    /// instance from taking in messages.
     pub(crate) fn own(&self, fd: OwnedFd) -> Stray {
         Stray { fd: Some(fd), counts: false, share: self.clone() }
     }
@@ -107,7 +121,11 @@ impl Strangers {
     }
 
     /// Closes a descriptor, with the result for who waits for it. It is closed in any case.
-    pub(crate) fn close_for(&self, fd: OwnedFd, place: impl Send + 'static) -> Result<Job<Result<(), Errno>>, Errno> {
+    pub(crate) fn close_for(
+        &self,
+        fd: OwnedFd,
+        place: impl Send + 'static,
+    ) -> Result<Job<Result<(), Errno>>, Errno> {
         let stray = self.own(fd);
         self.work(move || {
             let result = sys::close(stray.take());
@@ -116,8 +134,8 @@ impl Strangers {
         })
     }
 
-    /// Does work at once that must not wait behind closes that hang; EAGAIN if as much of it hangs already as may, or if the process
-    /// has no thread left.
+    /// Does work at once that must not wait behind closes that hang; EAGAIN if as much of it hangs
+    /// already as may, or if the process has no thread left.
     pub(crate) fn work_at_once<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -147,7 +165,10 @@ impl Strangers {
     }
 
     /// Does anything else that may wait.
-    pub(crate) fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<Job<T>, Errno> {
+    pub(crate) fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Job<T>, Errno> {
         let (job, work) = Job::new(work)?;
         self.submit(Box::new(work));
         Ok(job)
@@ -185,7 +206,9 @@ pub(crate) struct Job<T> {
 
 impl<T: Send + 'static> Job<T> {
     /// The job, and the work that ends it.
-    fn new(work: impl FnOnce() -> T + Send + 'static) -> Result<(Self, impl FnOnce() + Send + 'static), Errno> {
+    fn new(
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<(Self, impl FnOnce() + Send + 'static), Errno> {
         let done = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let job = Self { done: Arc::clone(&done), result: Arc::default() };
         let place = Arc::clone(&job.result);
@@ -238,7 +261,8 @@ impl std::fmt::Debug for Strangers {
     }
 }
 
-/// A descriptor that came from others and that nobody has looked at. On drop it is left to the instance's share of threads.
+/// A descriptor that came from others and that nobody has looked at. On drop it is left to the
+/// instance's share of threads.
 #[derive(Debug)]
 pub(crate) struct Stray {
     /// None once it was taken.
@@ -302,7 +326,8 @@ mod tests {
                 drop(gate.lock());
             });
         }
-        let begun: Vec<usize> = (0..THREADS).map(|_| told.recv_timeout(Duration::from_secs(10)).unwrap()).collect();
+        let begun: Vec<usize> =
+            (0..THREADS).map(|_| told.recv_timeout(Duration::from_secs(10)).unwrap()).collect();
         assert!(begun.iter().all(|&number| number < THREADS), "the first come first: {begun:?}");
         let (done, ended) = mpsc::channel();
         other.leave(move || done.send(()).unwrap());

@@ -1,7 +1,7 @@
 //! The only system calls on sockets, and the only `unsafe` of the host.
 //!
-//! Whatever creates a socket, touches an address, sets an option or sends control data takes a [`Permit`], which owns what it
-//! permits: a forgotten check does not compile.
+//! Whatever creates a socket, touches an address, sets an option or sends control data takes a
+//! [`Permit`], which owns what it permits: a forgotten check does not compile.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString};
@@ -20,8 +20,8 @@ use sandsock_abi::constants::{SO_BUF_LOCK, SO_LOCK_FILTER, SO_MEMINFO};
 
 use crate::address::RawAddress;
 use crate::permit::{
-    Bind, Connect, Control, Create, GetOption, Interfaces, Ioctl, Listen, Permit, ReadHostName, Resolve, ReverseResolve,
-    SendTo, SetHostName, SetOption,
+    Bind, Connect, Control, Create, GetOption, Interfaces, Ioctl, Listen, Permit, ReadHostName,
+    Resolve, ReverseResolve, SendTo, SetHostName, SetOption,
 };
 use crate::policy::Instruction;
 use crate::strangers::{Strangers, Stray};
@@ -61,7 +61,9 @@ pub(crate) fn socket(permit: Permit<Create>) -> Result<OwnedFd, Errno> {
     let Create { domain, kind, protocol } = permit.into_act();
     let kind = socket2::Type::from(kind | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK);
     let protocol = (protocol != 0).then(|| socket2::Protocol::from(protocol));
-    socket2::Socket::new_raw(socket2::Domain::from(domain), kind, protocol).map(OwnedFd::from).map_err(errno)
+    socket2::Socket::new_raw(socket2::Domain::from(domain), kind, protocol)
+        .map(OwnedFd::from)
+        .map_err(errno)
 }
 
 /// socketpair(2), non-blocking and close-on-exec.
@@ -87,9 +89,13 @@ pub(crate) fn bind(fd: BorrowedFd<'_>, permit: Permit<Bind>) -> Result<Bind, Err
     Ok(bind)
 }
 
-/// Runs a system call with a path that starts at this directory. Where the process is elsewhere it is done on a thread of its own,
-/// which has a working directory to itself (man 2 unshare, CLONE_FS).
-fn within(start: BorrowedFd<'_>, act: impl FnOnce() -> Result<(), Errno> + Send) -> Result<(), Errno> {
+/// Runs a system call with a path that starts at this directory. Where the process is elsewhere it
+/// is done on a thread of its own, which has a working directory to itself (man 2 unshare,
+/// CLONE_FS).
+fn within(
+    start: BorrowedFd<'_>,
+    act: impl FnOnce() -> Result<(), Errno> + Send,
+) -> Result<(), Errno> {
     let (here, there) = (rustix::fs::stat(c".")?, rustix::fs::fstat(start)?);
     if (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino) {
         return act();
@@ -101,13 +107,17 @@ fn within(start: BorrowedFd<'_>, act: impl FnOnce() -> Result<(), Errno> + Send)
             rustix::process::fchdir(start)?;
             act()
         };
-        let thread = std::thread::Builder::new().name("sandsock-bind".to_owned()).spawn_scoped(scope, own);
+        let thread =
+            std::thread::Builder::new().name("sandsock-bind".to_owned()).spawn_scoped(scope, own);
         thread.map_err(errno)?.join().unwrap_or(Err(Errno::IO))
     })
 }
 
 /// connect(2). The permit comes back: a retry has to renew it.
-pub(crate) fn connect(fd: BorrowedFd<'_>, permit: Permit<Connect>) -> (Result<(), Errno>, Permit<Connect>) {
+pub(crate) fn connect(
+    fd: BorrowedFd<'_>,
+    permit: Permit<Connect>,
+) -> (Result<(), Errno>, Permit<Connect>) {
     let raw = permit.act().address();
     // SAFETY: the pointer and the length describe `raw`'s own buffer, which outlives the call.
     let result = check(unsafe { libc::connect(fd.as_raw_fd(), raw.as_ptr(), raw.length()) });
@@ -120,9 +130,12 @@ pub(crate) fn listen(fd: BorrowedFd<'_>, permit: Permit<Listen>) -> Result<(), E
     check(unsafe { libc::listen(fd.as_raw_fd(), permit.into_act().backlog) }).map(drop)
 }
 
-/// accept4(2), close-on-exec, with SOCK_NONBLOCK: the new description is this host's own. The peer's address stays empty unless
-/// it is asked for.
-pub(crate) fn accept(fd: BorrowedFd<'_>, with_address: bool) -> Result<(OwnedFd, RawAddress), Errno> {
+/// accept4(2), close-on-exec, with SOCK_NONBLOCK: the new description is this host's own. The
+/// peer's address stays empty unless it is asked for.
+pub(crate) fn accept(
+    fd: BorrowedFd<'_>,
+    with_address: bool,
+) -> Result<(OwnedFd, RawAddress), Errno> {
     let mut raw = RawAddress::empty();
     let (pointer, length): (_, *mut libc::socklen_t) = if with_address {
         let (pointer, length) = raw.as_out();
@@ -131,8 +144,11 @@ pub(crate) fn accept(fd: BorrowedFd<'_>, with_address: bool) -> Result<(OwnedFd,
         raw = RawAddress::from_bytes(&[]);
         (std::ptr::null_mut(), std::ptr::null_mut())
     };
-    // SAFETY: the pointers are `raw`'s buffer and its length, which says how long the buffer is, or both null.
-    let new = check(unsafe { libc::accept4(fd.as_raw_fd(), pointer, length, libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK) })?;
+    // SAFETY: the pointers are `raw`'s buffer and its length, which says how long the buffer is, or
+    // both null.
+    let new = check(unsafe {
+        libc::accept4(fd.as_raw_fd(), pointer, length, libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK)
+    })?;
     raw.clamp();
     // SAFETY: the kernel just made this descriptor and nobody else knows it.
     Ok((unsafe { OwnedFd::from_raw_fd(new) }, raw))
@@ -170,7 +186,9 @@ pub(crate) fn get_option(fd: BorrowedFd<'_>, permit: Permit<GetOption>) -> Resul
     let mut value = vec![0u8; length as usize];
     let mut filled = length;
     // SAFETY: the pointers are `value`'s buffer and its length.
-    check(unsafe { libc::getsockopt(fd.as_raw_fd(), level, name, value.as_mut_ptr().cast(), &raw mut filled) })?;
+    check(unsafe {
+        libc::getsockopt(fd.as_raw_fd(), level, name, value.as_mut_ptr().cast(), &raw mut filled)
+    })?;
     value.truncate(filled as usize);
     Ok(value)
 }
@@ -180,7 +198,9 @@ pub(crate) fn own_option(fd: BorrowedFd<'_>, level: i32, name: i32) -> Result<i3
     let mut value = 0i32;
     let mut length: libc::socklen_t = 4;
     // SAFETY: the pointers are an integer and its length.
-    check(unsafe { libc::getsockopt(fd.as_raw_fd(), level, name, (&raw mut value).cast(), &raw mut length) })?;
+    check(unsafe {
+        libc::getsockopt(fd.as_raw_fd(), level, name, (&raw mut value).cast(), &raw mut length)
+    })?;
     Ok(value)
 }
 
@@ -193,12 +213,15 @@ pub(crate) fn own_long(fd: BorrowedFd<'_>, level: i32, name: i32) -> Result<u64,
     Ok(u64::from_ne_bytes(bytes))
 }
 
-/// An option of 32-bit words that the host itself asks for. Words that the kernel does not know are 0.
+/// An option of 32-bit words that the host itself asks for. Words that the kernel does not know are
+/// 0.
 fn own_words<const N: usize>(fd: BorrowedFd<'_>, level: i32, name: i32) -> Result<[u32; N], Errno> {
     let mut words = [0u32; N];
     let mut length = size_of_val(&words) as libc::socklen_t;
     // SAFETY: the pointers are the words and their length.
-    check(unsafe { libc::getsockopt(fd.as_raw_fd(), level, name, words.as_mut_ptr().cast(), &raw mut length) })?;
+    check(unsafe {
+        libc::getsockopt(fd.as_raw_fd(), level, name, words.as_mut_ptr().cast(), &raw mut length)
+    })?;
     Ok(words)
 }
 
@@ -219,16 +242,19 @@ pub(crate) struct Memory {
 
 /// What the kernel holds for a socket.
 pub(crate) fn memory(fd: BorrowedFd<'_>) -> Result<Memory, Errno> {
-    let [received, receive_buffer, written, send_buffer, _, queued, options, ..] = memory_info(fd)?.map(u64::from);
+    let [received, receive_buffer, written, send_buffer, _, queued, options, ..] =
+        memory_info(fd)?.map(u64::from);
     Ok(Memory { received, receive_buffer, written, send_buffer, queued, options })
 }
 
-/// How many connections wait in a TCP listener's queue: TCP_INFO's tcpi_unacked, the seventh word (linux/tcp.h).
+/// How many connections wait in a TCP listener's queue: TCP_INFO's tcpi_unacked, the seventh word
+/// (linux/tcp.h).
 pub(crate) fn waiting_connections(fd: BorrowedFd<'_>) -> u32 {
     own_words::<7>(fd, libc::IPPROTO_TCP, libc::TCP_INFO).map_or(0, |words| words[6])
 }
 
-/// Sets SO_BUF_LOCK, which says which buffers' sizes the kernel may no more choose. Where it has no such option, they stay locked.
+/// Sets SO_BUF_LOCK, which says which buffers' sizes the kernel may no more choose. Where it has no
+/// such option, they stay locked.
 pub(crate) fn unlock_buffers(fd: BorrowedFd<'_>, lock: i32) {
     let (pointer, length) = ((&raw const lock).cast(), size_of::<i32>() as libc::socklen_t);
     // SAFETY: the pointer and the length describe `lock`.
@@ -240,8 +266,15 @@ pub(crate) fn own_timeout(fd: BorrowedFd<'_>, name: i32) -> Option<u64> {
     let mut value = libc::timeval { tv_sec: 0, tv_usec: 0 };
     let mut length = size_of::<libc::timeval>() as libc::socklen_t;
     // SAFETY: the pointers are a timeval and its length.
-    let result =
-        unsafe { libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, name, (&raw mut value).cast(), &raw mut length) };
+    let result = unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            name,
+            (&raw mut value).cast(),
+            &raw mut length,
+        )
+    };
     if result < 0 || (value.tv_sec == 0 && value.tv_usec == 0) {
         return None;
     }
@@ -250,13 +283,20 @@ pub(crate) fn own_timeout(fd: BorrowedFd<'_>, name: i32) -> Option<u64> {
     Some(seconds.saturating_mul(1_000_000_000).saturating_add(micros * 1000))
 }
 
-/// The number by which the kernel knows a socket for as long as the machine runs; none for what is no socket.
+/// The number by which the kernel knows a socket for as long as the machine runs; none for what is
+/// no socket.
 pub(crate) fn cookie(fd: BorrowedFd<'_>) -> Option<u64> {
     let mut value = 0u64;
     let mut length = size_of::<u64>() as libc::socklen_t;
     // SAFETY: the pointers are an integer and its length.
     let result = unsafe {
-        libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_COOKIE, (&raw mut value).cast(), &raw mut length)
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_COOKIE,
+            (&raw mut value).cast(),
+            &raw mut length,
+        )
     };
     (result == 0).then_some(value)
 }
@@ -267,13 +307,19 @@ pub(crate) fn linger(fd: BorrowedFd<'_>) -> Option<i32> {
     let mut length = size_of::<libc::linger>() as libc::socklen_t;
     // SAFETY: the pointers are a linger and its length.
     let result = unsafe {
-        libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, (&raw mut value).cast(), &raw mut length)
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_LINGER,
+            (&raw mut value).cast(),
+            &raw mut length,
+        )
     };
     (result == 0 && value.l_onoff != 0 && value.l_linger != 0).then_some(value.l_linger)
 }
 
-/// Sets SO_LINGER to so many seconds; none lets a close return at once and the kernel send what is left behind it. For sockets that
-/// nobody else has.
+/// Sets SO_LINGER to so many seconds; none lets a close return at once and the kernel send what is
+/// left behind it. For sockets that nobody else has.
 pub(crate) fn set_linger(fd: BorrowedFd<'_>, seconds: Option<i32>) {
     let value = libc::linger { l_onoff: seconds.is_some().into(), l_linger: seconds.unwrap_or(0) };
     // SAFETY: the pointer and the length describe `value`. A failure leaves the socket as it was.
@@ -290,7 +336,8 @@ pub(crate) fn set_linger(fd: BorrowedFd<'_>, seconds: Option<i32>) {
 
 /// Attaches a program as the socket's filter, in place of the one that it has.
 pub(crate) fn attach_filter(fd: BorrowedFd<'_>, program: &[Instruction]) -> Result<(), Errno> {
-    let program: Vec<_> = program.iter().map(|i| socket2::SockFilter::new(i.code, i.jt, i.jf, i.k)).collect();
+    let program: Vec<_> =
+        program.iter().map(|i| socket2::SockFilter::new(i.code, i.jt, i.jf, i.k)).collect();
     socket2::SockRef::from(&fd).attach_filter(&program).map_err(errno)
 }
 
@@ -307,10 +354,19 @@ pub(crate) fn lock_filter(fd: BorrowedFd<'_>) {
     let on: libc::c_int = 1;
     let length = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: the pointer and the length describe an integer.
-    unsafe { libc::setsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, SO_LOCK_FILTER, (&raw const on).cast(), length) };
+    unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_LOCK_FILTER,
+            (&raw const on).cast(),
+            length,
+        )
+    };
 }
 
-/// Places in [`memory_info`] (linux/sock_diag.h): the bytes that wait to be received, and the packets that were dropped.
+/// Places in [`memory_info`] (linux/sock_diag.h): the bytes that wait to be received, and the
+/// packets that were dropped.
 pub(crate) const MEMINFO_RECEIVED: usize = 0;
 pub(crate) const MEMINFO_DROPS: usize = 8;
 
@@ -320,7 +376,13 @@ pub(crate) fn memory_info(fd: BorrowedFd<'_>) -> Result<[u32; 9], Errno> {
     let mut length = size_of_val(&info) as libc::socklen_t;
     // SAFETY: the pointers are an array and its length in bytes.
     check(unsafe {
-        libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, SO_MEMINFO, (&raw mut info).cast(), &raw mut length)
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_MEMINFO,
+            (&raw mut info).cast(),
+            &raw mut length,
+        )
     })?;
     Ok(info)
 }
@@ -338,12 +400,13 @@ pub(crate) fn set_option(fd: BorrowedFd<'_>, permit: Permit<SetOption>) -> Resul
         OptionBytes::Bytes(bytes) => (bytes.as_ptr().cast(), bytes.len() as libc::socklen_t),
         OptionBytes::Null(length) => (std::ptr::null(), *length),
     };
-    // SAFETY: the pointer is null, which the kernel answers itself, or a buffer of this length; a program's pointer is that of its
-    // own instructions, which the kernel only reads.
+    // SAFETY: the pointer is null, which the kernel answers itself, or a buffer of this length; a
+    // program's pointer is that of its own instructions, which the kernel only reads.
     check(unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, pointer, length) }).map(drop)
 }
 
-/// ioctl(2) with an argument of the request's own size: the return value, and the argument after the call.
+/// ioctl(2) with an argument of the request's own size: the return value, and the argument after
+/// the call.
 pub(crate) fn ioctl(fd: BorrowedFd<'_>, permit: Permit<Ioctl>) -> Result<(i32, Vec<u8>), Errno> {
     let Ioctl { number, shape, mut argument } = permit.into_act();
     // u64s, for the alignment that any of the structures has.
@@ -356,13 +419,15 @@ pub(crate) fn ioctl(fd: BorrowedFd<'_>, permit: Permit<Ioctl>) -> Result<(i32, V
     let value = if shape == sandsock_abi::ioctl::Shape::InterfaceList {
         let ifc_len = libc::c_int::try_from(argument.len()).map_err(|_| Errno::INVAL)?;
         let buffer = words.as_mut_ptr().cast::<libc::c_char>();
-        let mut list = libc::ifconf { ifc_len, ifc_ifcu: libc::__c_anonymous_ifc_ifcu { ifcu_buf: buffer } };
+        let mut list =
+            libc::ifconf { ifc_len, ifc_ifcu: libc::__c_anonymous_ifc_ifcu { ifcu_buf: buffer } };
         // SAFETY: the list names `words`' own buffer and no more than its length.
         let value = check(unsafe { libc::ioctl(fd.as_raw_fd(), number.into(), &raw mut list) })?;
         argument.truncate(usize::try_from(list.ifc_len).unwrap_or(0));
         value
     } else {
-        // SAFETY: the table has each request with the size of what the kernel reads and writes, which `Judge::ioctl` demanded.
+        // SAFETY: the table has each request with the size of what the kernel reads and writes,
+        // which `Judge::ioctl` demanded.
         check(unsafe { libc::ioctl(fd.as_raw_fd(), number.into(), words.as_mut_ptr()) })?
     };
     for (bytes, word) in argument.chunks_mut(8).zip(&words) {
@@ -386,7 +451,8 @@ pub(crate) fn local_cid() -> Option<u32> {
     Some(cid)
 }
 
-/// Whether frames of an interface begin with an Ethernet header: those of Ethernet and of the loopback do (net/if_arp.h).
+/// Whether frames of an interface begin with an Ethernet header: those of Ethernet and of the
+/// loopback do (net/if_arp.h).
 pub(crate) fn has_ethernet_header(fd: BorrowedFd<'_>, interface: &str) -> Result<bool, Errno> {
     // SAFETY: an all-zero ifreq is a valid one.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
@@ -412,8 +478,12 @@ pub(crate) fn generic_families() -> Result<Vec<u8>, Errno> {
     /// NLMSG_DONE.
     const DONE: u16 = 3;
     let generic = socket2::Protocol::from(libc::NETLINK_GENERIC);
-    let mut socket =
-        socket2::Socket::new(socket2::Domain::from(libc::AF_NETLINK), socket2::Type::DGRAM, Some(generic)).map_err(errno)?;
+    let mut socket = socket2::Socket::new(
+        socket2::Domain::from(libc::AF_NETLINK),
+        socket2::Type::DGRAM,
+        Some(generic),
+    )
+    .map_err(errno)?;
     let mut request = [0; 20];
     request[..4].copy_from_slice(&20u32.to_ne_bytes());
     request[4..6].copy_from_slice(&GENL_ID_CTRL.to_ne_bytes());
@@ -428,7 +498,8 @@ pub(crate) fn generic_families() -> Result<Vec<u8>, Errno> {
         let count = socket.read(&mut buffer).map_err(errno)?;
         let part = buffer.get(..count).ok_or(Errno::IO)?;
         all.extend_from_slice(part);
-        let ended = crate::family::netlink::messages(part).any(|message| message.is_ok_and(|message| message.kind == DONE));
+        let ended = crate::family::netlink::messages(part)
+            .any(|message| message.is_ok_and(|message| message.kind == DONE));
         if ended || count == 0 {
             return Ok(all);
         }
@@ -445,11 +516,16 @@ pub(crate) fn unsent(fd: BorrowedFd<'_>) -> Result<usize, Errno> {
 
 /// This process's ids as SCM_CREDENTIALS carries them.
 pub(crate) fn own_credentials() -> Vec<u8> {
-    let ids: [u32; 3] = [std::process::id(), rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw()];
+    let ids: [u32; 3] = [
+        std::process::id(),
+        rustix::process::getuid().as_raw(),
+        rustix::process::getgid().as_raw(),
+    ];
     ids.iter().flat_map(|id| id.to_ne_bytes()).collect()
 }
 
-/// if_indextoname(3) for the host's own judgement; none where no interface has this index, or its name is no text.
+/// if_indextoname(3) for the host's own judgement; none where no interface has this index, or its
+/// name is no text.
 pub(crate) fn own_interface_name(index: u32) -> Option<String> {
     let mut name = [0u8; libc::IF_NAMESIZE];
     // SAFETY: the buffer has the IF_NAMESIZE bytes that it is documented to need.
@@ -470,11 +546,13 @@ pub(crate) fn close(fd: OwnedFd) -> Result<(), Errno> {
 pub(crate) fn adopt(number: RawFd) -> Result<OwnedFd, Errno> {
     // SAFETY: fcntl takes any number; EBADF is the answer to one that is not open.
     check(unsafe { libc::fcntl(number, libc::F_GETFD) })?;
-    // SAFETY: the embedder promised by `real_numbers` that its numbers are for its guests to use and to close.
+    // SAFETY: the embedder promised by `real_numbers` that its numbers are for its guests to use
+    // and to close.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// Takes over a number that this process inherited; EBADF for one that it opened itself, or that was taken before.
+/// Takes over a number that this process inherited; EBADF for one that it opened itself, or that
+/// was taken before.
 pub(crate) fn take_inherited(number: RawFd) -> Result<OwnedFd, Errno> {
     /// Of two that take the same number one must see the other's mark.
     static TAKING: std::sync::Mutex<()> = std::sync::Mutex::new(());
@@ -486,8 +564,8 @@ pub(crate) fn take_inherited(number: RawFd) -> Result<OwnedFd, Errno> {
     }
     // SAFETY: as above.
     check(unsafe { libc::fcntl(number, libc::F_SETFD, flags | libc::FD_CLOEXEC) })?;
-    // SAFETY: a number without FD_CLOEXEC came over exec: what Rust's std and the crates in use open has the mark, and so has what
-    // was taken here before. Nobody in this process owns it.
+    // SAFETY: a number without FD_CLOEXEC came over exec: what Rust's std and the crates in use
+    // open has the mark, and so has what was taken here before. Nobody in this process owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
@@ -497,7 +575,8 @@ pub(crate) fn replace_standard_input(file: OwnedFd) -> Result<(), Errno> {
     check(unsafe { libc::dup2(file.as_raw_fd(), libc::STDIN_FILENO) }).map(drop)
 }
 
-/// Gives the calling thread a view of its own of the mounted file systems, which goes on to follow what is mounted elsewhere.
+/// Gives the calling thread a view of its own of the mounted file systems, which goes on to follow
+/// what is mounted elsewhere.
 pub(crate) fn own_mounts() -> Result<(), Errno> {
     // SAFETY: unshare takes no pointer, and CLONE_NEWNS changes nothing that Rust relies on.
     check(unsafe { libc::unshare(libc::CLONE_NEWNS) })?;
@@ -510,8 +589,12 @@ pub(crate) fn mount_over(file: &CStr, place: &CStr) -> Result<(), Errno> {
 }
 
 fn mount(source: &CStr, target: &CStr, flags: libc::c_ulong) -> Result<(), Errno> {
-    // SAFETY: both strings end with NUL; the kind of file system and the data are not looked at with these flags.
-    check(unsafe { libc::mount(source.as_ptr(), target.as_ptr(), std::ptr::null(), flags, std::ptr::null()) }).map(drop)
+    // SAFETY: both strings end with NUL; the kind of file system and the data are not looked at
+    // with these flags.
+    check(unsafe {
+        libc::mount(source.as_ptr(), target.as_ptr(), std::ptr::null(), flags, std::ptr::null())
+    })
+    .map(drop)
 }
 
 /// send(2).
@@ -520,16 +603,23 @@ pub(crate) fn send(fd: BorrowedFd<'_>, data: &[u8], flags: i32) -> Result<usize,
 }
 
 /// sendfile(2), from an offset of the file's. A stream that is broken is EPIPE, and no signal.
-pub(crate) fn send_file(fd: BorrowedFd<'_>, file: BorrowedFd<'_>, from: u64, count: usize) -> Result<usize, Errno> {
+pub(crate) fn send_file(
+    fd: BorrowedFd<'_>,
+    file: BorrowedFd<'_>,
+    from: u64,
+    count: usize,
+) -> Result<usize, Errno> {
     let mut offset = libc::off_t::try_from(from).map_err(|_| Errno::INVAL)?;
     without_sigpipe(|| {
         // SAFETY: both descriptors are open, and the offset outlives the call.
-        check_size(unsafe { libc::sendfile(fd.as_raw_fd(), file.as_raw_fd(), &raw mut offset, count) })
+        check_size(unsafe {
+            libc::sendfile(fd.as_raw_fd(), file.as_raw_fd(), &raw mut offset, count)
+        })
     })
 }
 
-/// splice(2) of a part of a file into a socket, as much as a pipe holds. `more` is told how many bytes that is, and says whether
-/// others will follow them.
+/// splice(2) of a part of a file into a socket, as much as a pipe holds. `more` is told how many
+/// bytes that is, and says whether others will follow them.
 pub(crate) fn splice_file(
     fd: BorrowedFd<'_>,
     file: BorrowedFd<'_>,
@@ -542,7 +632,14 @@ pub(crate) fn splice_file(
     let nowhere = std::ptr::null_mut();
     // SAFETY: all three descriptors are open, and the offset outlives the call.
     let length = check_size(unsafe {
-        libc::splice(file.as_raw_fd(), &raw mut offset, write.as_raw_fd(), nowhere, count, libc::SPLICE_F_NONBLOCK)
+        libc::splice(
+            file.as_raw_fd(),
+            &raw mut offset,
+            write.as_raw_fd(),
+            nowhere,
+            count,
+            libc::SPLICE_F_NONBLOCK,
+        )
     })?;
     if length == 0 {
         return Ok(0);
@@ -551,21 +648,26 @@ pub(crate) fn splice_file(
     // What the socket does not take is gone with the pipe, and read from the file once more.
     without_sigpipe(|| {
         // SAFETY: both descriptors are open; the call takes no other pointer.
-        check_size(unsafe { libc::splice(read.as_raw_fd(), nowhere, fd.as_raw_fd(), nowhere, length, flags) })
+        check_size(unsafe {
+            libc::splice(read.as_raw_fd(), nowhere, fd.as_raw_fd(), nowhere, length, flags)
+        })
     })
 }
 
 /// Makes a system call that knows no MSG_NOSIGNAL, in a process that may not ignore SIGPIPE.
 fn without_sigpipe<T>(call: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
-    // SAFETY: all-zero sets and actions are valid places for the calls below to write to, sigaction only reads the disposition,
-    // and the mask is this thread's own and put back before it returns.
+    // SAFETY: all-zero sets and actions are valid places for the calls below to write to, sigaction
+    // only reads the disposition, and the mask is this thread's own and put back before it returns.
     unsafe {
         let mut now: libc::sigaction = std::mem::zeroed();
-        if libc::sigaction(libc::SIGPIPE, std::ptr::null(), &raw mut now) == 0 && now.sa_sigaction == libc::SIG_IGN {
+        if libc::sigaction(libc::SIGPIPE, std::ptr::null(), &raw mut now) == 0
+            && now.sa_sigaction == libc::SIG_IGN
+        {
             // As every Rust program has it.
             return call();
         }
-        let (mut pipe, mut before, mut pending): (libc::sigset_t, libc::sigset_t, libc::sigset_t) = std::mem::zeroed();
+        let (mut pipe, mut before, mut pending): (libc::sigset_t, libc::sigset_t, libc::sigset_t) =
+            std::mem::zeroed();
         libc::sigemptyset(&raw mut pipe);
         libc::sigaddset(&raw mut pipe, libc::SIGPIPE);
         libc::sigpending(&raw mut pending);
@@ -582,17 +684,30 @@ fn without_sigpipe<T>(call: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errn
 }
 
 /// sendto(2). The permit stays with the caller for a retry, which has to renew it.
-pub(crate) fn send_to(fd: BorrowedFd<'_>, data: &[u8], flags: i32, permit: &Permit<SendTo>) -> Result<usize, Errno> {
-    rustix::net::sendto(fd, data, SendFlags::from_bits_retain(flags as u32), &Permitted(permit.act().address()))
+pub(crate) fn send_to(
+    fd: BorrowedFd<'_>,
+    data: &[u8],
+    flags: i32,
+    permit: &Permit<SendTo>,
+) -> Result<usize, Errno> {
+    rustix::net::sendto(
+        fd,
+        data,
+        SendFlags::from_bits_retain(flags as u32),
+        &Permitted(permit.act().address()),
+    )
 }
 
 /// An address that a permit owns, as rustix takes it.
 struct Permitted<'a>(&'a RawAddress);
 
-// SAFETY: the pointer and the length are the address's own buffer's. It may hold anything: the kernel reads no further, and judges
-// what it reads.
+// SAFETY: the pointer and the length are the address's own buffer's. It may hold anything: the
+// kernel reads no further, and judges what it reads.
 unsafe impl SocketAddrArg for Permitted<'_> {
-    unsafe fn with_sockaddr<R>(&self, f: impl FnOnce(*const SocketAddrOpaque, SocketAddrLen) -> R) -> R {
+    unsafe fn with_sockaddr<R>(
+        &self,
+        f: impl FnOnce(*const SocketAddrOpaque, SocketAddrLen) -> R,
+    ) -> R {
         f(self.0.as_ptr().cast(), self.0.length())
     }
 }
@@ -620,14 +735,19 @@ pub(crate) fn send_message(
         header.msg_control = control.as_ptr().cast_mut().cast();
         header.msg_controllen = control.len() as _;
     }
-    // SAFETY: every pointer in the header describes memory that outlives the call, and the kernel only reads it.
+    // SAFETY: every pointer in the header describes memory that outlives the call, and the kernel
+    // only reads it.
     check_size(unsafe { libc::sendmsg(fd.as_raw_fd(), &raw const header, flags) })
 }
 
 /// recv(2) into a buffer of this capacity that is never zeroed.
 ///
 /// Returns the bytes and the call's result, which MSG_TRUNC makes greater than their number.
-pub(crate) fn receive(fd: BorrowedFd<'_>, capacity: usize, flags: i32) -> Result<(Vec<u8>, usize), Errno> {
+pub(crate) fn receive(
+    fd: BorrowedFd<'_>,
+    capacity: usize,
+    flags: i32,
+) -> Result<(Vec<u8>, usize), Errno> {
     let mut data: Vec<u8> = Vec::with_capacity(capacity);
     let room = &mut data.spare_capacity_mut()[..capacity];
     let (_, length) = rustix::net::recv(fd, room, RecvFlags::from_bits_retain(flags as u32))?;
@@ -635,7 +755,8 @@ pub(crate) fn receive(fd: BorrowedFd<'_>, capacity: usize, flags: i32) -> Result
     let written = if discarded { 0 } else { length.min(capacity) };
     // SAFETY: the kernel has written this many bytes.
     unsafe { data.set_len(written) };
-    // man 7 tcp: MSG_TRUNC throws the bytes away and tells their number. An empty answer would be the stream's end.
+    // man 7 tcp: MSG_TRUNC throws the bytes away and tells their number. An empty answer would be
+    // the stream's end.
     data.resize(length.min(capacity), 0);
     Ok((data, length))
 }
@@ -674,8 +795,8 @@ pub(crate) struct ControlRoom<'a> {
 }
 
 impl<'a> ControlRoom<'a> {
-    /// All control data and their headers, the most of an AF_UNIX socket's: a timestamp, credentials, a label, a pidfd and, the
-    /// last to be written, SCM_MAX_FD descriptors.
+    /// All control data and their headers, the most of an AF_UNIX socket's: a timestamp,
+    /// credentials, a label, a pidfd and, the last to be written, SCM_MAX_FD descriptors.
     const OF_UNIX: usize = 2048;
 
     /// Of a family that passes no descriptors.
@@ -683,8 +804,9 @@ impl<'a> ControlRoom<'a> {
         Self { asked, strangers: None }
     }
 
-    /// Of an AF_UNIX socket. Descriptors for which there is no room the kernel would close itself, on the thread that receives: so
-    /// there is always room, and what the guest did not ask for is cut afterwards.
+    /// Of an AF_UNIX socket. Descriptors for which there is no room the kernel would close itself,
+    /// on the thread that receives: so there is always room, and what the guest did not ask for is
+    /// cut afterwards.
     pub(crate) fn of_unix(asked: usize, strangers: &'a Strangers) -> Self {
         Self { asked, strangers: Some(strangers) }
     }
@@ -698,7 +820,8 @@ impl<'a> ControlRoom<'a> {
     }
 }
 
-/// Received control data. Descriptors in it that nobody takes are left to the instance's strangers on drop.
+/// Received control data. Descriptors in it that nobody takes are left to the instance's strangers
+/// on drop.
 pub(crate) struct ControlBuffer {
     /// u64 for cmsghdr's alignment.
     words: Vec<u64>,
@@ -712,17 +835,24 @@ pub(crate) struct ControlBuffer {
 impl ControlBuffer {
     fn new(room: ControlRoom<'_>) -> Self {
         let words = vec![0; room.size().div_ceil(8)];
-        Self { words, length: 0, asked: room.asked, strangers: room.strangers.cloned(), taken: false }
+        Self {
+            words,
+            length: 0,
+            asked: room.asked,
+            strangers: room.strangers.cloned(),
+            taken: false,
+        }
     }
 
     /// The control data as bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
-        // SAFETY: u64s are plain bytes, and `length` is never above the buffer's size (`receive_message`).
+        // SAFETY: u64s are plain bytes, and `length` is never above the buffer's size
+        // (`receive_message`).
         unsafe { std::slice::from_raw_parts(self.words.as_ptr().cast(), self.length) }
     }
 
-    /// The messages one by one, as they are in the room that was asked for, descriptors as owned ones; and whether some did not fit
-    /// in there. It can be walked once.
+    /// The messages one by one, as they are in the room that was asked for, descriptors as owned
+    /// ones; and whether some did not fit in there. It can be walked once.
     pub(crate) fn take(&mut self) -> (Vec<ReceivedControl>, bool) {
         if std::mem::replace(&mut self.taken, true) {
             return (Vec::new(), false);
@@ -732,8 +862,16 @@ impl ControlBuffer {
         let mut cut = false;
         for item in crate::control::split(self.bytes()) {
             let (level, kind) = (item.level, item.kind);
-            let mut received = ReceivedControl { level, kind, data: Vec::new(), fds: Vec::new(), whole: item.whole };
-            let fits = if level == libc::SOL_SOCKET && matches!(kind, libc::SCM_RIGHTS | crate::control::SCM_PIDFD) {
+            let mut received = ReceivedControl {
+                level,
+                kind,
+                data: Vec::new(),
+                fds: Vec::new(),
+                whole: item.whole,
+            };
+            let fits = if level == libc::SOL_SOCKET
+                && matches!(kind, libc::SCM_RIGHTS | crate::control::SCM_PIDFD)
+            {
                 received.fds = self.owned(item.data);
                 // The rest is dropped here, and closed elsewhere.
                 let fits = room.take_rights(received.fds.len());
@@ -761,8 +899,8 @@ impl ControlBuffer {
             .chunks_exact(4)
             .map(|four| RawFd::from_ne_bytes([four[0], four[1], four[2], four[3]]))
             .filter(|&number| number >= 0)
-            // SAFETY: the kernel has just put these descriptors into this process for this message, and `taken` lets nobody take
-            // them twice.
+            // SAFETY: the kernel has just put these descriptors into this process for this message,
+            // and `taken` lets nobody take them twice.
             .map(|number| strangers.stray(unsafe { OwnedFd::from_raw_fd(number) }))
             .collect()
     }
@@ -776,8 +914,10 @@ impl Drop for ControlBuffer {
 
 /// The flags of a receive by the host: it never blocks, and descriptors are close-on-exec.
 pub(crate) fn receiving_flags(family: i32, flags: i32) -> i32 {
-    // They have no descriptors to pass, and AF_PACKET, CAN_ISOTP and CAN_J1939 refuse flags that they do not know.
-    let close_on_exec = if matches!(family, libc::AF_PACKET | libc::AF_CAN) { 0 } else { libc::MSG_CMSG_CLOEXEC };
+    // They have no descriptors to pass, and AF_PACKET, CAN_ISOTP and CAN_J1939 refuse flags that
+    // they do not know.
+    let close_on_exec =
+        if matches!(family, libc::AF_PACKET | libc::AF_CAN) { 0 } else { libc::MSG_CMSG_CLOEXEC };
     flags | libc::MSG_DONTWAIT | close_on_exec
 }
 
@@ -792,7 +932,8 @@ pub(crate) struct ReceivedControl {
     pub(crate) whole: bool,
 }
 
-/// recvmsg(2) into a buffer of this capacity, with this room for control data. The flags are [`receiving_flags`]'s.
+/// recvmsg(2) into a buffer of this capacity, with this room for control data. The flags are
+/// [`receiving_flags`]'s.
 pub(crate) fn receive_message(
     fd: BorrowedFd<'_>,
     capacity: usize,
@@ -815,7 +956,8 @@ pub(crate) fn receive_message(
         header.msg_control = control.words.as_mut_ptr().cast();
         header.msg_controllen = control_room as _;
     }
-    // SAFETY: every pointer in the header describes a buffer of the length beside it that outlives the call.
+    // SAFETY: every pointer in the header describes a buffer of the length beside it that outlives
+    // the call.
     let length = check_size(unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut header, flags) })?;
     control.length = if control_room > 0 { header.msg_controllen.min(control_room) } else { 0 };
     address.set_length(header.msg_namelen);
@@ -823,7 +965,13 @@ pub(crate) fn receive_message(
     let written = if discarded { 0 } else { length.min(capacity) };
     // SAFETY: the kernel has written this many bytes.
     unsafe { data.set_len(written) };
-    Ok(Message { data, length, address, control, flags: header.msg_flags & !libc::MSG_CMSG_CLOEXEC })
+    Ok(Message {
+        data,
+        length,
+        address,
+        control,
+        flags: header.msg_flags & !libc::MSG_CMSG_CLOEXEC,
+    })
 }
 
 /// One message of a batch to send: how long it is, where it goes and what goes with it.
@@ -834,7 +982,8 @@ pub(crate) struct BatchItem {
     pub(crate) control: Option<Permit<Control>>,
 }
 
-/// sendmmsg(2): the messages' bytes follow one another in `data`, whose length is theirs. Gives how many were sent.
+/// sendmmsg(2): the messages' bytes follow one another in `data`, whose length is theirs. Gives how
+/// many were sent.
 pub(crate) fn send_batch(
     fd: BorrowedFd<'_>,
     data: &[u8],
@@ -868,9 +1017,11 @@ pub(crate) fn send_batch(
         }
         headers.push(header);
     }
-    // SAFETY: every pointer in the headers describes memory that outlives the call and that the kernel only reads; it writes
-    // the headers' own msg_len.
-    let sent = check(unsafe { libc::sendmmsg(fd.as_raw_fd(), headers.as_mut_ptr(), headers.len() as _, flags as _) })?;
+    // SAFETY: every pointer in the headers describes memory that outlives the call and that the
+    // kernel only reads; it writes the headers' own msg_len.
+    let sent = check(unsafe {
+        libc::sendmmsg(fd.as_raw_fd(), headers.as_mut_ptr(), headers.len() as _, flags as _)
+    })?;
     Ok(usize::try_from(sent).unwrap_or(0))
 }
 
@@ -890,8 +1041,8 @@ pub(crate) struct Part {
     pub(crate) flags: i32,
 }
 
-/// The same as a batch on an AF_UNIX socket, message by message: descriptors may come with each, of which one message's are as many
-/// as are held at once.
+/// The same as a batch on an AF_UNIX socket, message by message: descriptors may come with each, of
+/// which one message's are as many as are held at once.
 fn receive_batch_of_unix(
     fd: BorrowedFd<'_>,
     count: usize,
@@ -917,8 +1068,8 @@ fn receive_batch_of_unix(
     Ok(batch)
 }
 
-/// recvmmsg(2): at most `count` messages of at most `capacity` bytes, each with this room for control data. The flags are
-/// [`receiving_flags`]'s.
+/// recvmmsg(2): at most `count` messages of at most `capacity` bytes, each with this room for
+/// control data. The flags are [`receiving_flags`]'s.
 pub(crate) fn receive_batch(
     fd: BorrowedFd<'_>,
     count: usize,
@@ -932,7 +1083,12 @@ pub(crate) fn receive_batch(
     let control_room = room.size();
     let mut data: Vec<u8> = Vec::with_capacity(count * capacity);
     let mut parts: Vec<Part> = Vec::with_capacity(count);
-    parts.resize_with(count, || Part { size: 0, address: RawAddress::empty(), control: ControlBuffer::new(room), flags: 0 });
+    parts.resize_with(count, || Part {
+        size: 0,
+        address: RawAddress::empty(),
+        control: ControlBuffer::new(room),
+        flags: 0,
+    });
     let rooms = data.spare_capacity_mut().chunks_exact_mut(capacity.max(1)).map(<[_]>::as_mut_ptr);
     // Messages without room for a byte have no room at all.
     let mut iovs: Vec<libc::iovec> = rooms
@@ -955,19 +1111,27 @@ pub(crate) fn receive_batch(
         }
         headers.push(header);
     }
-    // SAFETY: every pointer in the headers describes a buffer of the length beside it that outlives the call, each one its own.
+    // SAFETY: every pointer in the headers describes a buffer of the length beside it that outlives
+    // the call, each one its own.
     let got = check(unsafe {
-        libc::recvmmsg(fd.as_raw_fd(), headers.as_mut_ptr(), headers.len() as _, flags as _, std::ptr::null_mut())
+        libc::recvmmsg(
+            fd.as_raw_fd(),
+            headers.as_mut_ptr(),
+            headers.len() as _,
+            flags as _,
+            std::ptr::null_mut(),
+        )
     })?;
     parts.truncate(usize::try_from(got).unwrap_or(0));
     for (number, (part, header)) in parts.iter_mut().zip(&headers).enumerate() {
         part.size = (header.msg_len as usize).min(capacity);
         part.address.set_length(header.msg_hdr.msg_namelen);
-        part.control.length = if control_room > 0 { header.msg_hdr.msg_controllen.min(control_room) } else { 0 };
+        part.control.length =
+            if control_room > 0 { header.msg_hdr.msg_controllen.min(control_room) } else { 0 };
         part.flags = header.msg_hdr.msg_flags & !libc::MSG_CMSG_CLOEXEC;
         let (filled, start) = (data.len(), data.as_mut_ptr());
-        // SAFETY: the kernel has written this many bytes at `number * capacity`, which is not before `filled`, as no message is
-        // longer than `capacity`; both lie in the vector's room.
+        // SAFETY: the kernel has written this many bytes at `number * capacity`, which is not
+        // before `filled`, as no message is longer than `capacity`; both lie in the vector's room.
         unsafe {
             std::ptr::copy(start.add(number * capacity), start.add(filled), part.size);
             data.set_len(filled + part.size);
@@ -978,7 +1142,8 @@ pub(crate) fn receive_batch(
 
 /// Registers a descriptor with this thread's tokio runtime.
 pub(crate) fn register(fd: OwnedFd, interest: Interest) -> Result<AsyncFd<OwnedFd>, Errno> {
-    // SAFETY: an OwnedFd gives the same open number for as long as it lives, which is as long as the registration.
+    // SAFETY: an OwnedFd gives the same open number for as long as it lives, which is as long as
+    // the registration.
     unsafe { AsyncFd::register_with_interest(fd, interest) }.map_err(|error| errno(error.into()))
 }
 
@@ -1000,7 +1165,8 @@ pub(crate) struct Lookup {
     pub(crate) other_names: bool,
 }
 
-/// getaddrinfo(3) of a name, and the other names of the answer where they are wanted. It blocks: for the pools' threads alone.
+/// getaddrinfo(3) of a name, and the other names of the answer where they are wanted. It blocks:
+/// for the pools' threads alone.
 pub(crate) fn get_address_info(
     permit: Permit<Resolve>,
     service: Option<&CStr>,
@@ -1021,8 +1187,11 @@ pub(crate) fn get_address_info(
             answers.iter_mut().for_each(|info| info.canonical_name = None);
         }
         // getaddrinfo(3) gives the last name alone, not those between.
-        let mut families: Vec<i32> =
-            answers.iter().filter_map(|info| Some(info.address.to_ip()?.ip())).map(family_of).collect();
+        let mut families: Vec<i32> = answers
+            .iter()
+            .filter_map(|info| Some(info.address.to_ip()?.ip()))
+            .map(family_of)
+            .collect();
         families.sort_unstable();
         families.dedup();
         for family in families {
@@ -1054,11 +1223,11 @@ struct ResolverState {
 const RES_INIT: libc::c_ulong = 0x0001;
 const RES_NOALIASES: libc::c_ulong = 0x1000;
 
-/// Makes the calling thread's resolver anew, by what resolv.conf says now, and without the aliases of the host's environment
-/// (HOSTALIASES), which would make a question of another name.
+/// Makes the calling thread's resolver anew, by what resolv.conf says now, and without the aliases
+/// of the host's environment (HOSTALIASES), which would make a question of another name.
 fn without_host_aliases() -> Result<(), NameFailure> {
-    // SAFETY: `__res_state` gives this thread's own state, which lives as long as the thread and is used by nobody else meanwhile.
-    // It is closed only where it was opened (man 3 resolver).
+    // SAFETY: `__res_state` gives this thread's own state, which lives as long as the thread and is
+    // used by nobody else meanwhile. It is closed only where it was opened (man 3 resolver).
     unsafe {
         let state = __res_state();
         if (*state).options & RES_INIT != 0 {
@@ -1072,7 +1241,8 @@ fn without_host_aliases() -> Result<(), NameFailure> {
     Ok(())
 }
 
-/// getaddrinfo(3) of a number, or of no host. A service that is a name is looked for in the system's tables.
+/// getaddrinfo(3) of a number, or of no host. A service that is a name is looked for in the
+/// system's tables.
 pub(crate) fn numeric_address_info(
     host: Option<&CStr>,
     service: Option<&CStr>,
@@ -1084,7 +1254,11 @@ pub(crate) fn numeric_address_info(
     address_info(host, service, hints)
 }
 
-fn address_info(host: Option<&CStr>, service: Option<&CStr>, hints: Hints) -> Result<Vec<AddressInfo>, NameFailure> {
+fn address_info(
+    host: Option<&CStr>,
+    service: Option<&CStr>,
+    hints: Hints,
+) -> Result<Vec<AddressInfo>, NameFailure> {
     // SAFETY: an all-zero addrinfo is a valid hint.
     let mut hint: libc::addrinfo = unsafe { std::mem::zeroed() };
     hint.ai_family = hints.family;
@@ -1118,7 +1292,9 @@ fn address_info(host: Option<&CStr>, service: Option<&CStr>, hints: Hints) -> Re
             // SAFETY: ai_canonname ends with NUL and lives as long as the list.
             .then(|| unsafe { CStr::from_ptr(node.ai_canonname) }.to_string_lossy().into_owned());
         // SAFETY: ai_addr points to ai_addrlen bytes that live as long as the list.
-        let bytes = unsafe { std::slice::from_raw_parts(node.ai_addr.cast::<u8>(), node.ai_addrlen as usize) };
+        let bytes = unsafe {
+            std::slice::from_raw_parts(node.ai_addr.cast::<u8>(), node.ai_addrlen as usize)
+        };
         answers.push(AddressInfo {
             family: node.ai_family,
             kind: node.ai_socktype,
@@ -1157,8 +1333,8 @@ pub(crate) fn c_string(text: &str) -> Result<CString, Errno> {
     CString::new(text).map_err(|_| Errno::INVAL)
 }
 
-// glibc's reentrant look-ups and its resolver's state (man 3 gethostbyname, getservbyname_r, getprotobyname_r, resolver), which
-// `libc` does not declare.
+// glibc's reentrant look-ups and its resolver's state (man 3 gethostbyname, getservbyname_r,
+// getprotobyname_r, resolver), which `libc` does not declare.
 unsafe extern "C" {
     fn __res_state() -> *mut ResolverState;
     fn __res_ninit(state: *mut ResolverState) -> libc::c_int;
@@ -1210,8 +1386,8 @@ unsafe extern "C" {
 /// The longest entry that is read.
 const ENTRY_MAX: usize = 1 << 20;
 
-/// Makes one of these calls with a buffer that grows until the entry fits. Gives what `read` makes of the entry, or the call's
-/// result where there is none.
+/// Makes one of these calls with a buffer that grows until the entry fits. Gives what `read` makes
+/// of the entry, or the call's result where there is none.
 fn find_entry<E, R>(
     mut call: impl FnMut(*mut E, *mut libc::c_char, usize, *mut *mut E) -> libc::c_int,
     read: impl FnOnce(&E) -> R,
@@ -1226,7 +1402,8 @@ fn find_entry<E, R>(
             length *= 4;
             continue;
         }
-        // SAFETY: the result is null, or points to `entry`, which was then filled with pointers into `buffer`; both live here.
+        // SAFETY: the result is null, or points to `entry`, which was then filled with pointers
+        // into `buffer`; both live here.
         return unsafe { result.as_ref() }.map(read).ok_or(code);
     }
 }
@@ -1271,13 +1448,18 @@ impl HostEntry {
             let pointer = pointer.cast::<u8>();
             match (entry.h_addrtype, entry.h_length) {
                 // SAFETY: each address of the list has h_length bytes.
-                (libc::AF_INET, 4) => Some(IpAddr::from(Ipv4Addr::from(unsafe { *pointer.cast::<[u8; 4]>() }))),
+                (libc::AF_INET, 4) => {
+                    Some(IpAddr::from(Ipv4Addr::from(unsafe { *pointer.cast::<[u8; 4]>() })))
+                }
                 // SAFETY: as above.
-                (libc::AF_INET6, 16) => Some(IpAddr::from(Ipv6Addr::from(unsafe { *pointer.cast::<[u8; 16]>() }))),
+                (libc::AF_INET6, 16) => {
+                    Some(IpAddr::from(Ipv6Addr::from(unsafe { *pointer.cast::<[u8; 16]>() })))
+                }
                 _ => None,
             }
         };
-        // SAFETY: glibc filled the entry: its texts end with NUL, its lists with a null, and all live as long as the entry.
+        // SAFETY: glibc filled the entry: its texts end with NUL, its lists with a null, and all
+        // live as long as the entry.
         unsafe {
             Self {
                 name: text(entry.h_name),
@@ -1292,13 +1474,19 @@ impl HostEntry {
 fn host_failure(h_errno: libc::c_int, code: libc::c_int) -> NameFailure {
     match h_errno {
         // NETDB_INTERNAL: errno says more.
-        ..=0 => NameFailure::System(if code > 0 { Errno::from_raw_os_error(code) } else { Errno::IO }),
+        ..=0 => {
+            NameFailure::System(if code > 0 { Errno::from_raw_os_error(code) } else { Errno::IO })
+        }
         code => NameFailure::Host(code),
     }
 }
 
 /// gethostbyname2(3). It blocks: for the pools' threads alone.
-pub(crate) fn get_host_by_name(permit: Permit<Resolve>, family: i32, in_hosts_file: bool) -> Result<HostEntry, NameFailure> {
+pub(crate) fn get_host_by_name(
+    permit: Permit<Resolve>,
+    family: i32,
+    in_hosts_file: bool,
+) -> Result<HostEntry, NameFailure> {
     without_host_aliases()?;
     host_by_name(&permit.into_act().asked(in_hosts_file).map_err(NameFailure::System)?, family)
 }
@@ -1306,7 +1494,8 @@ pub(crate) fn get_host_by_name(permit: Permit<Resolve>, family: i32, in_hosts_fi
 fn host_by_name(name: &CStr, family: i32) -> Result<HostEntry, NameFailure> {
     let mut h_errno = 0;
     let found = find_entry(
-        // SAFETY: the name ends with NUL, and `find_entry` gives an entry, a buffer of this length and a place for the result.
+        // SAFETY: the name ends with NUL, and `find_entry` gives an entry, a buffer of this length
+        // and a place for the result.
         |entry, buffer, length, result| unsafe {
             gethostbyname2_r(name.as_ptr(), family, entry, buffer, length, result, &raw mut h_errno)
         },
@@ -1316,7 +1505,9 @@ fn host_by_name(name: &CStr, family: i32) -> Result<HostEntry, NameFailure> {
 }
 
 /// gethostbyaddr(3). It blocks: for the name pool's threads alone.
-pub(crate) fn get_host_by_address(permit: Permit<ReverseResolve>) -> Result<HostEntry, NameFailure> {
+pub(crate) fn get_host_by_address(
+    permit: Permit<ReverseResolve>,
+) -> Result<HostEntry, NameFailure> {
     let (octets, family) = match permit.into_act().address {
         IpAddr::V4(v4) => (v4.octets().to_vec(), libc::AF_INET),
         IpAddr::V6(v6) => (v6.octets().to_vec(), libc::AF_INET6),
@@ -1326,7 +1517,16 @@ pub(crate) fn get_host_by_address(permit: Permit<ReverseResolve>) -> Result<Host
         // SAFETY: the address is of its family's length, the rest as in `get_host_by_name`.
         |entry, buffer, length, result| unsafe {
             let address = octets.as_ptr().cast();
-            gethostbyaddr_r(address, octets.len() as _, family, entry, buffer, length, result, &raw mut h_errno)
+            gethostbyaddr_r(
+                address,
+                octets.len() as _,
+                family,
+                entry,
+                buffer,
+                length,
+                result,
+                &raw mut h_errno,
+            )
         },
         HostEntry::read,
     );
@@ -1342,7 +1542,15 @@ fn host_text(address: IpAddr, flags: i32) -> Result<String, NameFailure> {
     let mut host = [0 as libc::c_char; HOST_TEXT_MAX];
     // SAFETY: the pointers and lengths are `raw`'s and `host`'s own; no service is asked for.
     let code = unsafe {
-        libc::getnameinfo(raw.as_ptr(), raw.length(), host.as_mut_ptr(), HOST_TEXT_MAX as _, std::ptr::null_mut(), 0, flags)
+        libc::getnameinfo(
+            raw.as_ptr(),
+            raw.length(),
+            host.as_mut_ptr(),
+            HOST_TEXT_MAX as _,
+            std::ptr::null_mut(),
+            0,
+            flags,
+        )
     };
     match code {
         // SAFETY: getnameinfo succeeded, so the text ends with NUL within the buffer.
@@ -1352,8 +1560,8 @@ fn host_text(address: IpAddr, flags: i32) -> Result<String, NameFailure> {
     }
 }
 
-/// The name of an address: getnameinfo(3) with NI_NAMEREQD, and NI_NOFQDN to cut this host's own domain. It blocks: for the
-/// name pool's threads alone.
+/// The name of an address: getnameinfo(3) with NI_NAMEREQD, and NI_NOFQDN to cut this host's own
+/// domain. It blocks: for the name pool's threads alone.
 pub(crate) fn get_name(permit: Permit<ReverseResolve>, cut: bool) -> Result<String, NameFailure> {
     host_text(permit.into_act().address, libc::NI_NAMEREQD | if cut { libc::NI_NOFQDN } else { 0 })
 }
@@ -1367,7 +1575,8 @@ fn or_null(text: Option<&CStr>) -> *const libc::c_char {
     text.map_or(std::ptr::null(), CStr::as_ptr)
 }
 
-/// getservbyname(3): the port in host byte order; ENOENT. It may block: for the name pool's threads alone.
+/// getservbyname(3): the port in host byte order; ENOENT. It may block: for the name pool's threads
+/// alone.
 pub(crate) fn service_port(name: &CStr, protocol: Option<&CStr>) -> Result<u16, Errno> {
     let found = find_entry(
         // SAFETY: the texts end with NUL, the rest as in `get_host_by_name`.
@@ -1379,7 +1588,8 @@ pub(crate) fn service_port(name: &CStr, protocol: Option<&CStr>) -> Result<u16, 
     found.map_err(|_| Errno::NOENT)
 }
 
-/// getservbyport(3) of a port in host byte order; ENOENT. It may block: for the name pool's threads alone.
+/// getservbyport(3) of a port in host byte order; ENOENT. It may block: for the name pool's threads
+/// alone.
 pub(crate) fn service_name(port: u16, protocol: Option<&CStr>) -> Result<String, Errno> {
     let found = find_entry(
         // SAFETY: as in `service_port`.
@@ -1396,7 +1606,9 @@ pub(crate) fn service_name(port: u16, protocol: Option<&CStr>) -> Result<String,
 pub(crate) fn protocol_number(name: &CStr) -> Result<i32, Errno> {
     let found = find_entry(
         // SAFETY: as in `service_port`.
-        |entry, buffer, length, result| unsafe { getprotobyname_r(name.as_ptr(), entry, buffer, length, result) },
+        |entry, buffer, length, result| unsafe {
+            getprotobyname_r(name.as_ptr(), entry, buffer, length, result)
+        },
         |entry: &libc::protoent| entry.p_proto,
     );
     found.map_err(|_| Errno::NOENT)
@@ -1411,7 +1623,8 @@ pub(crate) fn interfaces(_permit: Permit<Interfaces>) -> Result<Vec<(u32, String
     }
     let mut all = Vec::new();
     let mut next = list;
-    // SAFETY: `next` stays within the list: it goes on until its entry of index 0, whose name is null.
+    // SAFETY: `next` stays within the list: it goes on until its entry of index 0, whose name is
+    // null.
     while let libc::if_nameindex { if_index: index @ 1.., if_name: name } = unsafe { &*next } {
         // SAFETY: the name of an entry before the last ends with NUL and lives as long as the list.
         all.push((*index, unsafe { text(*name) }));

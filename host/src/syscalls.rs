@@ -1,10 +1,12 @@
-//! The calls that never wait: `descriptors`, `syscalls`, `clock`, `interrupts`. Each is decode -> check -> act.
+//! The calls that never wait: `descriptors`, `syscalls`, `clock`, `interrupts`. Each is decode ->
+//! check -> act.
 
 use rustix::io::Errno;
 use wasmtime::component::Resource;
 
 use sandsock_abi::constants::{
-    IOCTL_VM_SOCKETS_GET_LOCAL_CID, SO_PASSPIDFD, SO_RCVTIMEO_NEW, SO_SNDTIMEO_NEW, SOCK_PACKET, VMADDR_PORT_ANY,
+    IOCTL_VM_SOCKETS_GET_LOCAL_CID, SO_PASSPIDFD, SO_RCVTIMEO_NEW, SO_SNDTIMEO_NEW, SOCK_PACKET,
+    VMADDR_PORT_ANY,
 };
 
 use crate::bindings::sandsock::socket::types::{
@@ -139,8 +141,9 @@ const FAMILIES: i32 = 46;
 const TYPES: i32 = 11;
 const PROTOCOLS: i32 = 263;
 
-/// Splits SOCK_NONBLOCK and SOCK_CLOEXEC off a type. A family or a type of which no socket is made anywhere is refused here, with the
-/// kernel's errors in the kernel's order, as is what this version does not serve.
+/// Splits SOCK_NONBLOCK and SOCK_CLOEXEC off a type. A family or a type of which no socket is made
+/// anywhere is refused here, with the kernel's errors in the kernel's order, as is what this
+/// version does not serve.
 fn plausible(family: i32, kind: i32, protocol: i32) -> Result<(i32, bool), Errno> {
     if kind & !TYPE_MASK & !(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) != 0 {
         return Err(Errno::INVAL);
@@ -157,7 +160,8 @@ fn plausible(family: i32, kind: i32, protocol: i32) -> Result<(i32, bool), Errno
     match family {
         // What protocol such a type has is for the policy to say, and then for the kernel.
         _ if served.serves(kind, protocol) => Ok((kind, nonblocking)),
-        // net/socket.c: of AF_INET it is AF_PACKET by another name, before any protocol is looked at.
+        // net/socket.c: of AF_INET it is AF_PACKET by another name, before any protocol is looked
+        // at.
         libc::AF_INET if kind == SOCK_PACKET => Err(Errno::SOCKTNOSUPPORT),
         libc::AF_INET | libc::AF_INET6 if !(0..PROTOCOLS).contains(&protocol) => Err(Errno::INVAL),
         libc::AF_UNIX if !matches!(protocol, 0 | libc::AF_UNIX) => Err(Errno::PROTONOSUPPORT),
@@ -167,24 +171,46 @@ fn plausible(family: i32, kind: i32, protocol: i32) -> Result<(i32, bool), Errno
 
 /// The families and types of this version; the others have no policy yet.
 fn is_served(kind: SocketKind) -> Result<(), Errno> {
-    if Family::of(kind.family)?.serves(kind.type_, kind.protocol) { Ok(()) } else { Err(Errno::SOCKTNOSUPPORT) }
+    if Family::of(kind.family)?.serves(kind.type_, kind.protocol) {
+        Ok(())
+    } else {
+        Err(Errno::SOCKTNOSUPPORT)
+    }
 }
 
-/// Whether a bind to this address leaves the name, or the port of the address that stands for a published one, to the kernel.
+/// Whether a bind to this address leaves the name, or the port of the address that stands for a
+/// published one, to the kernel.
 fn chose_no_name(address: &Address) -> bool {
-    matches!(address, Address::Inet(_) | Address::Inet6(_) | Address::Vsock(_) | Address::Unix(UnixAddress::Unnamed))
+    matches!(
+        address,
+        Address::Inet(_)
+            | Address::Inet6(_)
+            | Address::Vsock(_)
+            | Address::Unix(UnixAddress::Unnamed)
+    )
 }
 
 impl SandsockCtxView<'_> {
-    /// bind(2). A port that the host found free may be taken by now, where the kernel would have found another.
-    fn bind_judged(&self, handle: &Handle, kind: SocketKind, address: &Address) -> Outcome<(Bind, Option<Reserved>)> {
+    /// bind(2). A port that the host found free may be taken by now, where the kernel would have
+    /// found another.
+    fn bind_judged(
+        &self,
+        handle: &Handle,
+        kind: SocketKind,
+        address: &Address,
+    ) -> Outcome<(Bind, Option<Reserved>)> {
         let judge = self.ctx.judge();
-        let tries = if chose_no_port(address) && judge.keeps_ports(kind).is_some() { BIND_TRIES } else { 1 };
+        let tries = if chose_no_port(address) && judge.keeps_ports(kind).is_some() {
+            BIND_TRIES
+        } else {
+            1
+        };
         let mut last = Errno::ADDRINUSE;
         for _ in 0..tries {
             let permit = judge.bind(handle, kind, address)?;
             let limit = self.ctx.limits().unix_names;
-            let place = permit.act().made().map(|_| self.ctx.unix_names.reserve(limit)).transpose()?;
+            let place =
+                permit.act().made().map(|_| self.ctx.unix_names.reserve(limit)).transpose()?;
             match sys::bind(handle.fd(), permit) {
                 Ok(bound) => return Ok((bound, place)),
                 Err(errno) => last = errno,
@@ -212,7 +238,8 @@ impl syscalls::Host for SandsockCtxView<'_> {
         let fd = sys::socket(permit)?;
         let mut made = socket_kind(std::os::fd::AsFd::as_fd(&fd))?;
         if made.family == libc::AF_CAN && family == made.family {
-            // Of most CAN protocols SO_PROTOCOL says 0; each has its socket type and its number alone.
+            // Of most CAN protocols SO_PROTOCOL says 0; each has its socket type and its number
+            // alone.
             made.protocol = protocol;
         }
         self.judge_created(made)?;
@@ -299,7 +326,8 @@ impl syscalls::Host for SandsockCtxView<'_> {
         let permit = self.ctx.judge().listen(&handle, kind, backlog)?;
         sys::listen(handle.fd(), permit)?;
         self.ctx.buffers.listens(&handle, kind, backlog);
-        // The port may be another than the one that was judged: a socket that was connected once shows the port it had then.
+        // The port may be another than the one that was judged: a socket that was connected once
+        // shows the port it had then.
         if let Err(denied) = self.ctx.judge().listening(&handle, kind) {
             handle.condemn();
             sys::shutdown(handle.fd(), libc::SHUT_RDWR)?;
@@ -338,7 +366,13 @@ impl syscalls::Host for SandsockCtxView<'_> {
         Ok(i32::from_ne_bytes(value))
     }
 
-    fn get_option_bytes(&mut self, d: Resource<Descriptor>, level: i32, name: i32, length: u32) -> Outcome<Vec<u8>> {
+    fn get_option_bytes(
+        &mut self,
+        d: Resource<Descriptor>,
+        level: i32,
+        name: i32,
+        length: u32,
+    ) -> Outcome<Vec<u8>> {
         let (handle, kind) = self.socket_of(&d)?;
         if length as usize > OPTION_MAX {
             return Err(Errno::INVAL.into());
@@ -357,11 +391,19 @@ impl syscalls::Host for SandsockCtxView<'_> {
         Ok(sys::get_option(handle.fd(), permit)?)
     }
 
-    fn set_option(&mut self, d: Resource<Descriptor>, level: i32, name: i32, value: OptionValue) -> Outcome<()> {
+    fn set_option(
+        &mut self,
+        d: Resource<Descriptor>,
+        level: i32,
+        name: i32,
+        value: OptionValue,
+    ) -> Outcome<()> {
         let (handle, kind) = self.socket_of(&d)?;
         let value = match value {
             OptionValue::Integer(value) => OptionBytes::Bytes(value.to_ne_bytes().to_vec()),
-            OptionValue::Bytes(bytes) if bytes.len() > OPTION_MAX => return Err(Errno::INVAL.into()),
+            OptionValue::Bytes(bytes) if bytes.len() > OPTION_MAX => {
+                return Err(Errno::INVAL.into());
+            }
             OptionValue::Bytes(bytes) => OptionBytes::Bytes(bytes),
             OptionValue::Null(length) => OptionBytes::Null(length),
         };
@@ -377,7 +419,10 @@ impl syscalls::Host for SandsockCtxView<'_> {
             handle.set_may_be_named();
         }
         if level == libc::SOL_SOCKET
-            && matches!(name, libc::SO_RCVTIMEO | libc::SO_SNDTIMEO | SO_RCVTIMEO_NEW | SO_SNDTIMEO_NEW)
+            && matches!(
+                name,
+                libc::SO_RCVTIMEO | libc::SO_SNDTIMEO | SO_RCVTIMEO_NEW | SO_SNDTIMEO_NEW
+            )
         {
             handle.set_may_time_out();
         }
@@ -393,11 +438,18 @@ impl syscalls::Host for SandsockCtxView<'_> {
         Ok(())
     }
 
-    fn ioctl(&mut self, d: Resource<Descriptor>, request: u32, argument: Vec<u8>) -> Outcome<IoctlResult> {
+    fn ioctl(
+        &mut self,
+        d: Resource<Descriptor>,
+        request: u32,
+        argument: Vec<u8>,
+    ) -> Outcome<IoctlResult> {
         let (handle, kind) = self.socket_of(&d)?;
         let permit = self.ctx.judge().ioctl(&handle, kind, request, argument)?;
-        // The machine's cid is told by a device of which a guest has no file: on a socket of the family the host asks it.
-        let of_device = kind.family == libc::AF_VSOCK && request == IOCTL_VM_SOCKETS_GET_LOCAL_CID as u32;
+        // The machine's cid is told by a device of which a guest has no file: on a socket of the
+        // family the host asks it.
+        let of_device =
+            kind.family == libc::AF_VSOCK && request == IOCTL_VM_SOCKETS_GET_LOCAL_CID as u32;
         let shows = request != FIONREAD || filter::shows_queue(self.ctx, &handle);
         let (value, mut argument) = if of_device {
             sys::ioctl(std::os::fd::AsFd::as_fd(&sys::vsock_device()?), permit)?

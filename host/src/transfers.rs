@@ -1,4 +1,5 @@
-//! The hot calls: every way to move bytes. Each tries its system call first and waits only on EAGAIN.
+//! The hot calls: every way to move bytes. Each tries its system call first and waits only on
+//! EAGAIN.
 
 use std::io::IoSlice;
 use std::ops::Range;
@@ -10,7 +11,9 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Lower, Resource, WasmList};
 
 use crate::address::RawAddress;
-use crate::bindings::sandsock::socket::types::{Address, ControlMessage, SocketKind, UnixAddress, Wait, Warning};
+use crate::bindings::sandsock::socket::types::{
+    Address, ControlMessage, SocketKind, UnixAddress, Wait, Warning,
+};
 use crate::buffers;
 use crate::control::{self, SCM_PIDFD};
 use crate::ctx::{SandsockCtxView, SandsockView};
@@ -27,13 +30,14 @@ use crate::sys::{self, ControlRoom, Message};
 
 /// SC_IOV_MAX: man 3 sysconf.
 const BUFFERS_MAX: usize = 1024;
-/// How many messages of a batch are sent at once where each must be read first: the thread may be others' too.
+/// How many messages of a batch are sent at once where each must be read first: the thread may be
+/// others' too.
 const INSPECTED_MAX: usize = 64;
 /// Up to here a message's buffer is made as asked; above, its length is looked at first.
 const MESSAGE_AT_ONCE: usize = 64 * 1024;
 
-/// WIT `control-message`, as a guest gives it: its data stays in the guest's memory. Many messages may share one list there, and
-/// copies of all would follow no size that the guest has.
+/// WIT `control-message`, as a guest gives it: its data stays in the guest's memory. Many messages
+/// may share one list there, and copies of all would follow no size that the guest has.
 #[derive(ComponentType, Lift)]
 #[component(record)]
 pub(crate) struct ControlData {
@@ -120,8 +124,9 @@ shown_record! { BatchEntry: length, address, control }
 shown_record! { Batch: data, messages }
 shown_record! { BatchMessage: length, flags, address, control }
 
-/// What a call that goes on until all is moved moves at most, though the limit of one transfer may be less: who asks for more asks
-/// again, and may count on it (WIT: one call moves at most 1 MiB of a stream).
+/// What a call that goes on until all is moved moves at most, though the limit of one transfer may
+/// be less: who asks for more asks again, and may count on it (WIT: one call moves at most 1 MiB of
+/// a stream).
 const WHOLE: usize = 1 << 20;
 
 /// How much of a stream one call moves.
@@ -129,7 +134,8 @@ fn transfer_limit<T: SandsockView>(store: &mut StoreContextMut<'_, T>) -> usize 
     store.data_mut().sandsock().ctx.policy.limits().transfer_bytes as usize
 }
 
-/// Bytes already moved are told first: the interrupt that ended the call stays pending. Every other error comes again by itself.
+/// Bytes already moved are told first: the interrupt that ended the call stays pending. Every other
+/// error comes again by itself.
 pub(crate) fn keep_interrupt<T: SandsockView>(store: &mut StoreContextMut<'_, T>, fault: &Fault) {
     if fault.is(Errno::INTR) {
         store.data_mut().sandsock().ctx.waiter.interrupter().interrupt();
@@ -139,7 +145,8 @@ pub(crate) fn keep_interrupt<T: SandsockView>(store: &mut StoreContextMut<'_, T>
 /// A send under way: what all sends share.
 struct Sending {
     handle: Arc<Handle>,
-    /// How many bytes are to be sent: a message's all, a stream's at most the limit, and where all must go 1 MiB.
+    /// How many bytes are to be sent: a message's all, a stream's at most the limit, and where all
+    /// must go 1 MiB.
     total: usize,
     /// How many at a time.
     piece: usize,
@@ -169,24 +176,32 @@ impl Sending {
         let whole = stream && patience.is_forever();
         let limit = if stream { transfer_limit(store) } else { usize::MAX };
         // Of an urgent send the last byte alone is urgent: it goes in one piece.
-        let total = length.min(if whole && flags & libc::MSG_OOB == 0 { limit.max(WHOLE) } else { limit });
+        let total =
+            length.min(if whole && flags & libc::MSG_OOB == 0 { limit.max(WHOLE) } else { limit });
         let sampled = buffers::is_sampled(kind);
         let opening = Opening::new(&handle, kind, flags, &patience);
         let flags = sending_flags(kind, flags);
         Ok((Self { handle, total, piece: limit, whole, sampled, patience, flags, opening }, kind))
     }
 
-    /// Repeats `attempt`, to which it says which bytes are next and by which flags, until the wait's condition holds.
+    /// Repeats `attempt`, to which it says which bytes are next and by which flags, until the
+    /// wait's condition holds.
     async fn run<T: SandsockView>(
         mut self,
         store: &mut StoreContextMut<'_, T>,
-        mut attempt: impl FnMut(&mut StoreContextMut<'_, T>, &Handle, Range<usize>, i32) -> Outcome<usize>,
+        mut attempt: impl FnMut(
+            &mut StoreContextMut<'_, T>,
+            &Handle,
+            Range<usize>,
+            i32,
+        ) -> Outcome<usize>,
     ) -> Outcome<u64> {
         let mut sent = 0usize;
         loop {
             let mut end = self.total.min(sent.saturating_add(self.piece));
             if self.sampled {
-                let room = store.data_mut().sandsock().ctx.buffers.room_on(&self.handle, end - sent);
+                let room =
+                    store.data_mut().sandsock().ctx.buffers.room_on(&self.handle, end - sent);
                 if room == 0 && end > sent {
                     // No readiness stands behind the limit.
                     match self.patience.back_off(store, &self.handle, PollFlags::OUT).await {
@@ -196,7 +211,8 @@ impl Sending {
                 }
                 end = sent + room;
             }
-            // The first bytes alone open a connection: on one that is there MSG_FASTOPEN is EISCONN.
+            // The first bytes alone open a connection: on one that is there MSG_FASTOPEN is
+            // EISCONN.
             let flags = if sent == 0 { self.flags } else { self.flags & !libc::MSG_FASTOPEN };
             let fault = match attempt(store, &self.handle, sent..end, flags) {
                 Ok(count) => {
@@ -204,7 +220,10 @@ impl Sending {
                     if self.sampled {
                         store.data_mut().sandsock().ctx.buffers.sent(count);
                     }
-                    if count > 0 && self.opening.take_blocks() && !self.opened(store, sent, &mut attempt).await? {
+                    if count > 0
+                        && self.opening.take_blocks()
+                        && !self.opened(store, sent, &mut attempt).await?
+                    {
                         return Ok(sent as u64);
                     }
                     // No progress is no reason to go on either.
@@ -215,10 +234,12 @@ impl Sending {
                     continue;
                 }
                 Err(fault) if fault.is(Errno::INTR) => continue,
-                Err(fault) if self.opening.is_under_way(&fault) => match self.under_way(store, &fault).await {
-                    Ok(()) => continue,
-                    Err(fault) => fault,
-                },
+                Err(fault) if self.opening.is_under_way(&fault) => {
+                    match self.under_way(store, &fault).await {
+                        Ok(()) => continue,
+                        Err(fault) => fault,
+                    }
+                }
                 Err(fault) if fault.is(Errno::AGAIN) => {
                     match self.patience.again(store, &self.handle, PollFlags::OUT).await {
                         Ok(()) => continue,
@@ -231,12 +252,18 @@ impl Sending {
         }
     }
 
-    /// Waits for the connection that the first bytes have opened; false when the time is over, or the wait was interrupted.
+    /// Waits for the connection that the first bytes have opened; false when the time is over, or
+    /// the wait was interrupted.
     async fn opened<T: SandsockView>(
         &mut self,
         store: &mut StoreContextMut<'_, T>,
         sent: usize,
-        attempt: &mut impl FnMut(&mut StoreContextMut<'_, T>, &Handle, Range<usize>, i32) -> Outcome<usize>,
+        attempt: &mut impl FnMut(
+            &mut StoreContextMut<'_, T>,
+            &Handle,
+            Range<usize>,
+            i32,
+        ) -> Outcome<usize>,
     ) -> Outcome<bool> {
         // No bytes: the kernel then only says what became of the connection.
         let result = loop {
@@ -253,20 +280,29 @@ impl Sending {
                 }
             }
         };
-        // The socket is left connected, or free to connect anew, and not in between. What it says has been said.
+        // The socket is left connected, or free to connect anew, and not in between. What it says
+        // has been said.
         let _ = attempt(store, &self.handle, sent..sent, self.flags | libc::MSG_FASTOPEN);
         result.map(|_| true)
     }
 
     /// Waits while a connection is under way.
-    async fn under_way<T: SandsockView>(&mut self, store: &mut StoreContextMut<'_, T>, fault: &Fault) -> Outcome<()> {
+    async fn under_way<T: SandsockView>(
+        &mut self,
+        store: &mut StoreContextMut<'_, T>,
+        fault: &Fault,
+    ) -> Outcome<()> {
         let errno = if fault.is(Errno::ALREADY) { Errno::ALREADY } else { Errno::INPROGRESS };
         self.opening.wait(store, &self.handle, &mut self.patience, errno).await
     }
 }
 
 /// A send's end by a fault, after so many bytes.
-fn after<T: SandsockView>(store: &mut StoreContextMut<'_, T>, sent: usize, fault: Fault) -> Outcome<u64> {
+fn after<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    sent: usize,
+    fault: Fault,
+) -> Outcome<u64> {
     match fault {
         Fault::Error(_) if sent > 0 => {
             keep_interrupt(store, &fault);
@@ -276,8 +312,8 @@ fn after<T: SandsockView>(store: &mut StoreContextMut<'_, T>, sent: usize, fault
     }
 }
 
-/// The flags of the system call. MSG_ZEROCOPY would let the kernel read guest memory after the call, where a received socket has
-/// SO_ZEROCOPY on.
+/// The flags of the system call. MSG_ZEROCOPY would let the kernel read guest memory after the
+/// call, where a received socket has SO_ZEROCOPY on.
 fn sending_flags(kind: SocketKind, flags: i32) -> i32 {
     let flags = flags & !libc::MSG_ZEROCOPY | libc::MSG_DONTWAIT;
     let takes_nosignal = Family::of(kind.family).is_ok_and(Family::takes_nosignal);
@@ -292,7 +328,10 @@ async fn judge_send_to<T: SandsockView>(
     address: &Address,
     wait: &mut Wait,
 ) -> Outcome<Permit<SendTo>> {
-    crate::netdb::with_fresh_names(store, wait, |view| view.ctx.judge().send_to(handle, kind, address)).await
+    crate::netdb::with_fresh_names(store, wait, |view| {
+        view.ctx.judge().send_to(handle, kind, address)
+    })
+    .await
 }
 
 /// Before an attempt: a new permit, where the policy is not the one any more that gave this one.
@@ -311,8 +350,8 @@ fn renew<T: SandsockView>(
     Ok(())
 }
 
-/// A judged copy of a message that says itself what it does; none where the destination says it all. One longer than a transfer
-/// is EMSGSIZE, before anything is copied.
+/// A judged copy of a message that says itself what it does; none where the destination says it
+/// all. One longer than a transfer is EMSGSIZE, before anything is copied.
 fn judge_contents<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     handle: &Handle,
@@ -339,7 +378,9 @@ pub(crate) async fn send<T: SandsockView>(
     let (sending, kind) = Sending::new(store, &d, data.len(), flags, wait)?;
     let total = sending.total;
     store.data_mut().sandsock().ctx.judge().local_of_send(&sending.handle, kind, flags, false)?;
-    let judged = judge_contents(store, &sending.handle, kind, None, total, |store| data.as_le_slice(store).to_vec())?;
+    let judged = judge_contents(store, &sending.handle, kind, None, total, |store| {
+        data.as_le_slice(store).to_vec()
+    })?;
     sending
         .run(store, |store, handle, part, flags| {
             let bytes = match &judged {
@@ -358,10 +399,12 @@ pub(crate) async fn send_to<T: SandsockView>(
 ) -> Outcome<u64> {
     let (mut sending, kind) = Sending::new(store, &d, data.len(), flags, wait)?;
     let total = sending.total;
-    let mut permit = judge_send_to(store, &sending.handle, kind, &address, sending.patience.wait_mut()).await?;
+    let mut permit =
+        judge_send_to(store, &sending.handle, kind, &address, sending.patience.wait_mut()).await?;
     store.data_mut().sandsock().ctx.judge().local_of_send(&sending.handle, kind, flags, true)?;
-    let judged =
-        judge_contents(store, &sending.handle, kind, Some(&address), total, |store| data.as_le_slice(store).to_vec())?;
+    let judged = judge_contents(store, &sending.handle, kind, Some(&address), total, |store| {
+        data.as_le_slice(store).to_vec()
+    })?;
     sending
         .run(store, |store, handle, part, flags| {
             renew(store, &mut permit, handle, kind, &address)?;
@@ -374,7 +417,8 @@ pub(crate) async fn send_to<T: SandsockView>(
         .await
 }
 
-type SendMessage = (Resource<Descriptor>, Vec<WasmList<u8>>, Vec<ControlOut>, i32, Option<Address>, Wait);
+type SendMessage =
+    (Resource<Descriptor>, Vec<WasmList<u8>>, Vec<ControlOut>, i32, Option<Address>, Wait);
 
 /// WIT `transfers.send-message`.
 pub(crate) async fn send_message<T: SandsockView>(
@@ -412,7 +456,8 @@ pub(crate) async fn send_message<T: SandsockView>(
             return Err(Errno::INVAL.into());
         }
         claim = Some(view.ctx.rights.claim(&sending.handle, rights)?);
-        // From here on others may hold these descriptions: the kernel's flag says what the guest's bit says.
+        // From here on others may hold these descriptions: the kernel's flag says what the guest's
+        // bit says.
         for handle in with_control.act().rights() {
             handle.set_travelled();
             handle.share()?;
@@ -443,7 +488,8 @@ pub(crate) async fn send_message<T: SandsockView>(
         .await
 }
 
-/// The room for control data that one call may fill, asked for before anything is judged or encoded.
+/// The room for control data that one call may fill, asked for before anything is judged or
+/// encoded.
 struct ControlLimit(usize);
 
 impl ControlLimit {
@@ -464,7 +510,8 @@ impl ControlLimit {
     }
 }
 
-/// Checks the control data of one message by its lengths: nothing is judged, copied or waited for with more of it than there is room.
+/// Checks the control data of one message by its lengths: nothing is judged, copied or waited for
+/// with more of it than there is room.
 fn check_control(view: &SandsockCtxView<'_>, control: &[ControlOut]) -> Result<(), Errno> {
     let mut room = ControlLimit::of(view);
     for item in control {
@@ -482,7 +529,10 @@ fn check_control(view: &SandsockCtxView<'_>, control: &[ControlOut]) -> Result<(
 }
 
 /// Copies of the messages' data, in their order.
-fn control_data<T: SandsockView>(store: &StoreContextMut<'_, T>, control: &[ControlOut]) -> Vec<Vec<u8>> {
+fn control_data<T: SandsockView>(
+    store: &StoreContextMut<'_, T>,
+    control: &[ControlOut],
+) -> Vec<Vec<u8>> {
     let data = |item: &ControlOut| match item {
         ControlOut::Rights(_) => Vec::new(),
         ControlOut::Message(message) => message.data.as_le_slice(store).to_vec(),
@@ -490,14 +540,22 @@ fn control_data<T: SandsockView>(store: &StoreContextMut<'_, T>, control: &[Cont
     control.iter().map(data).collect()
 }
 
-fn outgoing<'a>(view: &SandsockCtxView<'_>, control: &[ControlOut], data: &'a [Vec<u8>]) -> Outcome<Vec<Outgoing<'a>>> {
+fn outgoing<'a>(
+    view: &SandsockCtxView<'_>,
+    control: &[ControlOut],
+    data: &'a [Vec<u8>],
+) -> Outcome<Vec<Outgoing<'a>>> {
     control
         .iter()
         .zip(data)
         .map(|(item, data)| {
             Ok(match item {
-                ControlOut::Rights(list) => Outgoing::Rights(list.iter().map(|d| view.handle(d)).collect::<Outcome<_>>()?),
-                ControlOut::Message(message) => Outgoing::Message { level: message.level, kind: message.type_, data },
+                ControlOut::Rights(list) => {
+                    Outgoing::Rights(list.iter().map(|d| view.handle(d)).collect::<Outcome<_>>()?)
+                }
+                ControlOut::Message(message) => {
+                    Outgoing::Message { level: message.level, kind: message.type_, data }
+                }
             })
         })
         .collect()
@@ -525,14 +583,23 @@ fn slices_from<'a, T: SandsockView>(
 /// WIT `transfers.send-batch`.
 pub(crate) async fn send_batch<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
-    (d, data, messages, flags, mut wait): (Resource<Descriptor>, WasmList<u8>, WasmList<BatchEntry>, i32, Wait),
+    (d, data, messages, flags, mut wait): (
+        Resource<Descriptor>,
+        WasmList<u8>,
+        WasmList<BatchEntry>,
+        i32,
+        Wait,
+    ),
 ) -> Outcome<u32> {
     let handle = store.data_mut().sandsock().lent(&d)?;
     let kind = messages_only(&handle)?;
     store.data_mut().sandsock().ctx.judge().transfer(&handle, kind, flags)?;
     // man 2 sendmmsg: the kernel sends no more than this many at once.
-    let most =
-        if Family::of(kind.family).is_ok_and(|family| family.is_inspected(kind)) { INSPECTED_MAX } else { BUFFERS_MAX };
+    let most = if Family::of(kind.family).is_ok_and(|family| family.is_inspected(kind)) {
+        INSPECTED_MAX
+    } else {
+        BUFFERS_MAX
+    };
     let mut now: Vec<Entry> = Vec::new();
     let mut room = ControlLimit::of(&store.data_mut().sandsock());
     let mut total = 0u64;
@@ -567,14 +634,26 @@ pub(crate) async fn send_batch<T: SandsockView>(
         let mut at = 0;
         for (number, message) in now.iter().enumerate() {
             let end = at + message.length as usize;
-            // The guest does not run meanwhile: its bytes stay as they are judged, and of those that must be no more are looked at
-            // than one transfer has.
+            // The guest does not run meanwhile: its bytes stay as they are judged, and of those
+            // that must be no more are looked at than one transfer has.
             let own = |store: &StoreContextMut<'_, T>| data.as_le_slice(store)[at..end].to_vec();
             let before = number.checked_sub(1).map(|last| (&now[last], &items[last]));
-            let item = match judge_contents(store, &handle, kind, message.address.as_ref(), end, own) {
-                Ok(_) => batch_item(store, &handle, kind, message, before, &mut permits, &mut looking).await,
-                Err(fault) => Err(fault),
-            };
+            let item =
+                match judge_contents(store, &handle, kind, message.address.as_ref(), end, own) {
+                    Ok(_) => {
+                        batch_item(
+                            store,
+                            &handle,
+                            kind,
+                            message,
+                            before,
+                            &mut permits,
+                            &mut looking,
+                        )
+                        .await
+                    }
+                    Err(fault) => Err(fault),
+                };
             at = end;
             match item {
                 Ok(item) => items.push(item),
@@ -590,7 +669,13 @@ pub(crate) async fn send_batch<T: SandsockView>(
             return Err(fault);
         }
         let length: usize = items.iter().map(|item| item.length).sum();
-        match sys::send_batch(handle.fd(), &data.as_le_slice(&*store)[..length], &items, &permits, flags) {
+        match sys::send_batch(
+            handle.fd(),
+            &data.as_le_slice(&*store)[..length],
+            &items,
+            &permits,
+            flags,
+        ) {
             Ok(sent) => return Ok(u32::try_from(sent).unwrap_or(u32::MAX)),
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => patience.again(store, &handle, PollFlags::OUT).await?,
@@ -614,22 +699,26 @@ impl Entry {
         at: usize,
         room: &mut ControlLimit,
     ) -> Outcome<Self> {
-        let entry = match lift(store, messages, at, LIFT + room.elements() * size_of::<ControlData>()) {
-            Some(Ok(entry)) => entry,
-            Some(Err(_)) => {
-                // A value that its type does not have is a trap, as in a list that is lifted whole; a long one is none.
-                let entry = messages.get(&mut *store, at).ok_or(Errno::INVAL)?.map_err(Fault::Trap)?;
-                let fits = entry.control.len() <= room.elements();
-                return Err(if fits { Errno::INVAL } else { Errno::NOBUFS }.into());
-            }
-            None => return Err(Errno::INVAL.into()),
-        };
+        let entry =
+            match lift(store, messages, at, LIFT + room.elements() * size_of::<ControlData>()) {
+                Some(Ok(entry)) => entry,
+                Some(Err(_)) => {
+                    // A value that its type does not have is a trap, as in a list that is lifted
+                    // whole; a long one is none.
+                    let entry =
+                        messages.get(&mut *store, at).ok_or(Errno::INVAL)?.map_err(Fault::Trap)?;
+                    let fits = entry.control.len() <= room.elements();
+                    return Err(if fits { Errno::INVAL } else { Errno::NOBUFS }.into());
+                }
+                None => return Err(Errno::INVAL.into()),
+            };
         if entry.control.len() > room.elements() {
             return Err(Errno::NOBUFS.into());
         }
         let mut control = Vec::with_capacity(entry.control.len());
         for at in 0..entry.control.len() {
-            let item = entry.control.get(&mut *store, at).ok_or(Errno::INVAL)?.map_err(Fault::Trap)?;
+            let item =
+                entry.control.get(&mut *store, at).ok_or(Errno::INVAL)?.map_err(Fault::Trap)?;
             room.take(item.data.len())?;
             let data = item.data.as_le_slice(&*store).to_vec();
             control.push(ControlMessage { level: item.level, type_: item.type_, data });
@@ -641,8 +730,8 @@ impl Entry {
 /// How many bytes of lists are copied at most where one element of a list is lifted.
 pub(crate) const LIFT: usize = 4096;
 
-/// An element of a list in the guest's memory. It fails if the lists in it have more bytes than `most`, which is not a size of the
-/// guest's: elements may share them.
+/// An element of a list in the guest's memory. It fails if the lists in it have more bytes than
+/// `most`, which is not a size of the guest's: elements may share them.
 pub(crate) fn lift<T: SandsockView, E: Lift>(
     store: &mut StoreContextMut<'_, T>,
     list: &WasmList<E>,
@@ -656,7 +745,8 @@ pub(crate) fn lift<T: SandsockView, E: Lift>(
     element
 }
 
-/// Whether a list in an address is longer than any address is (man 7 socket: sockaddr_storage has 128 bytes).
+/// Whether a list in an address is longer than any address is (man 7 socket: sockaddr_storage has
+/// 128 bytes).
 fn is_too_long(address: &Address) -> bool {
     let length = match address {
         Address::Unix(UnixAddress::Path(bytes) | UnixAddress::Abstract(bytes)) => bytes.len(),
@@ -674,7 +764,8 @@ fn messages_only(handle: &Handle) -> Result<SocketKind, Errno> {
     if kind.type_ == libc::SOCK_STREAM { Err(Errno::OPNOTSUPP) } else { Ok(kind) }
 }
 
-/// Judges one message of a batch, and adds its permit. One that goes where the one before it went has the same.
+/// Judges one message of a batch, and adds its permit. One that goes where the one before it went
+/// has the same.
 async fn batch_item<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     handle: &Handle,
@@ -685,7 +776,11 @@ async fn batch_item<T: SandsockView>(
     wait: &mut Wait,
 ) -> Outcome<sys::BatchItem> {
     let permit = match (&message.address, before) {
-        (Some(address), Some((Entry { address: Some(last), .. }, item))) if is_same(address, last) => item.permit,
+        (Some(address), Some((Entry { address: Some(last), .. }, item)))
+            if is_same(address, last) =>
+        {
+            item.permit
+        }
         (Some(address), _) => {
             permits.push(judge_send_to(store, handle, kind, address, wait).await?);
             Some(permits.len() - 1)
@@ -714,7 +809,8 @@ fn is_same(a: &Address, b: &Address) -> bool {
     match (a, b) {
         (Address::Inet(a), Address::Inet(b)) => (a.address, a.port) == (b.address, b.port),
         (Address::Inet6(a), Address::Inet6(b)) => {
-            (a.address, a.port, a.flow_info, a.scope_id) == (b.address, b.port, b.flow_info, b.scope_id)
+            (a.address, a.port, a.flow_info, a.scope_id)
+                == (b.address, b.port, b.flow_info, b.scope_id)
         }
         _ => false,
     }
@@ -733,7 +829,10 @@ struct Receiving<'a> {
 
 impl Receiving<'_> {
     /// Receives, and says on what kind of socket: its addresses are to be read by that.
-    async fn run<T: SandsockView>(self, store: &mut StoreContextMut<'_, T>) -> Outcome<(Message, SocketKind)> {
+    async fn run<T: SandsockView>(
+        self,
+        store: &mut StoreContextMut<'_, T>,
+    ) -> Outcome<(Message, SocketKind)> {
         let handle = store.data_mut().sandsock().lent(self.d)?;
         let kind = handle.socket()?;
         Ok((self.run_on(store, &handle, kind).await?, kind))
@@ -755,7 +854,8 @@ impl Receiving<'_> {
         let limit = transfer_limit(store);
         // Where the length can't be looked at, the buffer is as long as asked for.
         let at_once = if stream || !tells_lengths(kind) { limit } else { MESSAGE_AT_ONCE };
-        let most = if gather && self.flags & libc::MSG_PEEK == 0 { limit.max(WHOLE) } else { at_once };
+        let most =
+            if gather && self.flags & libc::MSG_PEEK == 0 { limit.max(WHOLE) } else { at_once };
         let of_unix = kind.family == libc::AF_UNIX;
         let mut drops = 0u32;
         let mut gathered: Option<Message> = None;
@@ -775,11 +875,13 @@ impl Receiving<'_> {
             }
             let peek = flags & libc::MSG_PEEK != 0;
             // A peek sees all of it again.
-            let had = if peek { 0 } else { gathered.as_ref().map_or(0, |message| message.data.len()) };
+            let had =
+                if peek { 0 } else { gathered.as_ref().map_or(0, |message| message.data.len()) };
             let capacity = (asked.min(most) - had).min(at_once);
             let look = !stream && tells_lengths(kind) && asked > at_once;
             let whole = self.message || filter || of_unix;
-            let attempt = Attempt { look, asked, capacity, flags, whole, control_room: self.control_room };
+            let attempt =
+                Attempt { look, asked, capacity, flags, whole, control_room: self.control_room };
             let result = if of_unix && stream && handle.may_hold_others() && is_urgent(handle) {
                 match attempt.run_apart(store, handle, &mut patience).await {
                     Ok(result) => result,
@@ -845,13 +947,19 @@ impl Receiving<'_> {
                     continue;
                 }
                 Err(Errno::INTR) => continue,
-                // A datagram socket that was shut is at its end for a receive that blocks, while to one that does not the kernel
-                // only says EAGAIN.
-                Err(Errno::AGAIN) if !stream && patience.is_forever() && !handle.is_nonblocking() && has_ended(handle) => {
+                // A datagram socket that was shut is at its end for a receive that blocks, while to
+                // one that does not the kernel only says EAGAIN.
+                Err(Errno::AGAIN)
+                    if !stream
+                        && patience.is_forever()
+                        && !handle.is_nonblocking()
+                        && has_ended(handle) =>
+                {
                     return Ok(Message::of_bytes(Vec::new(), 0));
                 }
                 Err(Errno::AGAIN) => {
-                    let events = if flags & libc::MSG_OOB != 0 { PollFlags::PRI } else { PollFlags::IN };
+                    let events =
+                        if flags & libc::MSG_OOB != 0 { PollFlags::PRI } else { PollFlags::IN };
                     match patience.again(store, handle, events).await {
                         Ok(()) => continue,
                         Err(fault) => fault,
@@ -898,7 +1006,13 @@ impl Attempt {
         let capacity = if self.look && self.flags & libc::MSG_ERRQUEUE == 0 {
             let peek = libc::MSG_PEEK | libc::MSG_TRUNC;
             let length = if room.is_of_unix() {
-                sys::receive_message(handle.fd(), 0, room, sys::receiving_flags(libc::AF_UNIX, peek))?.length
+                sys::receive_message(
+                    handle.fd(),
+                    0,
+                    room,
+                    sys::receiving_flags(libc::AF_UNIX, peek),
+                )?
+                .length
             } else {
                 sys::receive(handle.fd(), 0, peek | libc::MSG_DONTWAIT)?.1
             };
@@ -909,13 +1023,15 @@ impl Attempt {
         if self.whole {
             sys::receive_message(handle.fd(), capacity, room, self.flags)
         } else {
-            sys::receive(handle.fd(), capacity, self.flags).map(|(data, length)| Message::of_bytes(data, length))
+            sys::receive(handle.fd(), capacity, self.flags)
+                .map(|(data, length)| Message::of_bytes(data, length))
         }
     }
 
-    /// The same on a thread of the strangers': an urgent byte that is passed over is dropped by the kernel, with the descriptors that
-    /// came with it. An interrupt waits for its end, for what it takes nobody else gets. It is given up when the time is over only where
-    /// a peer sent descriptors that the kernel can't drop.
+    /// The same on a thread of the strangers': an urgent byte that is passed over is dropped by the
+    /// kernel, with the descriptors that came with it. An interrupt waits for its end, for what it
+    /// takes nobody else gets. It is given up when the time is over only where a peer sent
+    /// descriptors that the kernel can't drop.
     async fn run_apart<T: SandsockView>(
         self,
         store: &mut StoreContextMut<'_, T>,
@@ -925,7 +1041,8 @@ impl Attempt {
         let own = Arc::clone(handle);
         let job = handle.strangers().work_at_once(move || self.run(&own))?;
         let mut interrupt = None;
-        while let Err(fault) = patience.until_done(store, job.as_fd(), handle, PollFlags::IN).await {
+        while let Err(fault) = patience.until_done(store, job.as_fd(), handle, PollFlags::IN).await
+        {
             if !fault.is(Errno::INTR) || interrupt.is_some() {
                 return Err(fault);
             }
@@ -939,7 +1056,8 @@ impl Attempt {
     }
 }
 
-/// Waits while more descriptors that nobody took in wait to be closed than may: the next message may bring more of them.
+/// Waits while more descriptors that nobody took in wait to be closed than may: the next message
+/// may bring more of them.
 async fn room_for_strays<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     handle: &Handle,
@@ -977,11 +1095,14 @@ fn is_allowed<T: SandsockView>(
     filter::is_allowed(store.data_mut().sandsock().ctx, kind, flags, address)
 }
 
-/// Whether a message's length can be looked at by MSG_PEEK and MSG_TRUNC. AF_ALG and AF_TIPC would answer otherwise, CAN_J1939 not
-/// at all, and ping sockets give the length of what was copied.
+/// Whether a message's length can be looked at by MSG_PEEK and MSG_TRUNC. AF_ALG and AF_TIPC would
+/// answer otherwise, CAN_J1939 not at all, and ping sockets give the length of what was copied.
 fn tells_lengths(kind: SocketKind) -> bool {
     let is_ping = kind.type_ == libc::SOCK_DGRAM && family::is_raw(kind);
-    let tells = matches!(kind.family, libc::AF_INET | libc::AF_INET6 | libc::AF_UNIX | libc::AF_NETLINK | libc::AF_PACKET);
+    let tells = matches!(
+        kind.family,
+        libc::AF_INET | libc::AF_INET6 | libc::AF_UNIX | libc::AF_NETLINK | libc::AF_PACKET
+    );
     tells && !is_ping
 }
 
@@ -1002,7 +1123,9 @@ pub(crate) async fn receive<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (d, length, flags, wait): (Resource<Descriptor>, u64, i32, Wait),
 ) -> Outcome<Vec<u8>> {
-    let (message, _) = Receiving { d: &d, length, control_room: 0, flags, wait, message: false }.run(store).await?;
+    let (message, _) = Receiving { d: &d, length, control_room: 0, flags, wait, message: false }
+        .run(store)
+        .await?;
     Ok(message.data)
 }
 
@@ -1011,10 +1134,12 @@ pub(crate) async fn receive_from<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (d, length, flags, wait): (Resource<Descriptor>, u64, i32, Wait),
 ) -> Outcome<Datagram> {
-    let (message, kind) = Receiving { d: &d, length, control_room: 0, flags, wait, message: true }.run(store).await?;
+    let (message, kind) =
+        Receiving { d: &d, length, control_room: 0, flags, wait, message: true }.run(store).await?;
     let mut data = message.data;
     if data.is_empty() {
-        // man 7 tcp: MSG_TRUNC throws a stream's bytes away and tells their number; an empty answer would be the stream's end.
+        // man 7 tcp: MSG_TRUNC throws a stream's bytes away and tells their number; an empty answer
+        // would be the stream's end.
         data.resize(message.length.min(usize::try_from(length).unwrap_or(usize::MAX)), 0);
     }
     Ok(Datagram { address: family::decode(&message.address, kind), data })
@@ -1027,7 +1152,8 @@ pub(crate) async fn receive_message<T: SandsockView>(
 ) -> Outcome<Received> {
     let most = store.data_mut().sandsock().ctx.policy.limits().control_bytes as usize;
     let control_room = (control_length as usize).min(most);
-    let (mut message, kind) = Receiving { d: &d, length, control_room, flags, wait, message: true }.run(store).await?;
+    let (mut message, kind) =
+        Receiving { d: &d, length, control_room, flags, wait, message: true }.run(store).await?;
     let mut warnings = Vec::new();
     if control::is_malformed(message.control.bytes()) {
         warnings.push(Warning::MalformedControlData);
@@ -1061,7 +1187,12 @@ pub(crate) async fn receive_message<T: SandsockView>(
                 }
             }
             (level, type_) => {
-                received::hide_ids(&store.data_mut().sandsock(), kind, (level, type_), &mut item.data);
+                received::hide_ids(
+                    &store.data_mut().sandsock(),
+                    kind,
+                    (level, type_),
+                    &mut item.data,
+                );
                 control.push(ControlIn::Message(ControlMessage { level, type_, data: item.data }));
             }
         }
@@ -1079,7 +1210,14 @@ pub(crate) async fn receive_message<T: SandsockView>(
 /// WIT `transfers.receive-batch`.
 pub(crate) async fn receive_batch<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
-    (d, count, length, control_length, flags, wait): (Resource<Descriptor>, u32, u32, u32, i32, Wait),
+    (d, count, length, control_length, flags, wait): (
+        Resource<Descriptor>,
+        u32,
+        u32,
+        u32,
+        i32,
+        Wait,
+    ),
 ) -> Outcome<Batch> {
     let handle = store.data_mut().sandsock().lent(&d)?;
     let kind = messages_only(&handle)?;
@@ -1093,8 +1231,10 @@ pub(crate) async fn receive_batch<T: SandsockView>(
     let limits = store.data_mut().sandsock().ctx.policy.limits().clone();
     let control_room = (control_length as usize).min(limits.control_bytes as usize);
     let capacity = (length as usize).min(MESSAGE_AT_ONCE);
-    // All together they are no more than one transfer, and their control data no more than one message's.
-    let fits = |limit: u64, each: usize| (limit as usize).checked_div(each).unwrap_or(BUFFERS_MAX).max(1);
+    // All together they are no more than one transfer, and their control data no more than one
+    // message's.
+    let fits =
+        |limit: u64, each: usize| (limit as usize).checked_div(each).unwrap_or(BUFFERS_MAX).max(1);
     let most = fits(limits.transfer_bytes, capacity).min(fits(limits.control_bytes, control_room));
     let count = (count as usize).min(BUFFERS_MAX).min(most);
     let filter = filter::is_judged(kind);
@@ -1120,7 +1260,12 @@ pub(crate) async fn receive_batch<T: SandsockView>(
                         data.copy_within(bytes, kept);
                     }
                     kept += part.size;
-                    messages.push(BatchMessage::new(&store.data_mut().sandsock(), part, kind, restricted));
+                    messages.push(BatchMessage::new(
+                        &store.data_mut().sandsock(),
+                        part,
+                        kind,
+                        restricted,
+                    ));
                 }
                 data.truncate(kept);
                 let batch = Batch { data, messages };
@@ -1132,8 +1277,11 @@ pub(crate) async fn receive_batch<T: SandsockView>(
             }
             Err(Errno::INTR) => {}
             // A socket that was shut: always readable, and never with anything.
-            Err(Errno::AGAIN) if patience.is_forever() && !handle.is_nonblocking() && has_ended(&handle) => {
-                let nothing = BatchMessage { length: 0, flags: 0, address: None, control: Vec::new() };
+            Err(Errno::AGAIN)
+                if patience.is_forever() && !handle.is_nonblocking() && has_ended(&handle) =>
+            {
+                let nothing =
+                    BatchMessage { length: 0, flags: 0, address: None, control: Vec::new() };
                 return Ok(Batch { data: Vec::new(), messages: vec![nothing] });
             }
             Err(Errno::AGAIN) => patience.again(store, &handle, PollFlags::IN).await?,
@@ -1143,8 +1291,14 @@ pub(crate) async fn receive_batch<T: SandsockView>(
 }
 
 impl BatchMessage {
-    /// Of what was received on a socket of this kind. Descriptors are refused: a batch has no place for them.
-    fn new(view: &SandsockCtxView<'_>, mut part: sys::Part, kind: SocketKind, restricted: bool) -> Self {
+    /// Of what was received on a socket of this kind. Descriptors are refused: a batch has no place
+    /// for them.
+    fn new(
+        view: &SandsockCtxView<'_>,
+        mut part: sys::Part,
+        kind: SocketKind,
+        restricted: bool,
+    ) -> Self {
         let mut control = Vec::new();
         let (items, mut cut) = part.control.take();
         for mut item in items {
@@ -1153,7 +1307,11 @@ impl BatchMessage {
             }
             if item.fds.is_empty() {
                 received::hide_ids(view, kind, (item.level, item.kind), &mut item.data);
-                control.push(ControlMessage { level: item.level, type_: item.kind, data: item.data });
+                control.push(ControlMessage {
+                    level: item.level,
+                    type_: item.kind,
+                    data: item.data,
+                });
             } else {
                 cut = true;
             }

@@ -1,5 +1,5 @@
-//! The names of UNIX sockets that guests leave in folders, counted: closing a socket does not remove its name (man 7 unix), and no
-//! guest can.
+//! The names of UNIX sockets that guests leave in folders, counted: closing a socket does not
+//! remove its name (man 7 unix), and no guest can.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -16,7 +16,8 @@ use crate::family;
 /// A file, whatever its name is.
 type Inode = (u64, u64);
 
-/// The names made by the contexts of one builder. They outlive the context that made them, and so does the count.
+/// The names made by the contexts of one builder. They outlive the context that made them, and so
+/// does the count.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct UnixNames(Arc<Mutex<Made>>);
 
@@ -42,11 +43,14 @@ impl UnixNames {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a place for a bind. Where all are taken, names that are gone give theirs back; else ENOSPC, as from a full directory.
+    /// Takes a place for a bind. Where all are taken, names that are gone give theirs back; else
+    /// ENOSPC, as from a full directory.
     pub(crate) fn reserve(&self, limit: u64) -> Result<Reserved, Errno> {
         let mut made = self.made();
         if made.count() >= limit {
-            made.names.retain(|path, inode| rustix::fs::lstat(path.as_path()).is_ok_and(|stat| of(&stat) == *inode));
+            made.names.retain(|path, inode| {
+                rustix::fs::lstat(path.as_path()).is_ok_and(|stat| of(&stat) == *inode)
+            });
         }
         if made.count() >= limit {
             return Err(Errno::NOSPC);

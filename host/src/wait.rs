@@ -1,5 +1,5 @@
-//! The two ways to wait, behind one type: on the thread (poll(2)), for one guest on one thread, and on the fiber (tokio's
-//! readiness), for many guests on few threads. Both end at an interrupt.
+//! The two ways to wait, behind one type: on the thread (poll(2)), for one guest on one thread, and
+//! on the fiber (tokio's readiness), for many guests on few threads. Both end at an interrupt.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -13,7 +13,9 @@ use tokio::io::Interest;
 use crate::back_off::BackOff;
 use crate::bindings::sandsock::socket::types::Wait;
 use crate::observe::{Watch, Watched};
-use crate::registration::{Kept, Registration, denied_by, interest, is_closed, poll_now, register, registration, renewed};
+use crate::registration::{
+    Kept, Registration, denied_by, interest, is_closed, poll_now, register, registration, renewed,
+};
 use crate::sys;
 
 /// After how many rounds a loop that goes on without a wait sleeps, and for how long.
@@ -26,7 +28,8 @@ pub(crate) fn now() -> u64 {
     u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }
 
-/// When a wait is over, for a call without a descriptor of its own: 0 for `none`; none for `forever`.
+/// When a wait is over, for a call without a descriptor of its own: 0 for `none`; none for
+/// `forever`.
 pub(crate) fn deadline(wait: Wait) -> Option<u64> {
     match wait {
         Wait::None => Some(0),
@@ -36,7 +39,8 @@ pub(crate) fn deadline(wait: Wait) -> Option<u64> {
     }
 }
 
-/// The time begins to run: what is given from the call on becomes an instant, for all of the call's steps.
+/// The time begins to run: what is given from the call on becomes an instant, for all of the call's
+/// steps.
 pub(crate) fn begin(wait: &mut Wait) {
     if let Wait::Within(nanoseconds) = *wait {
         *wait = Wait::Until(now().saturating_add(nanoseconds));
@@ -120,12 +124,16 @@ impl Waiter {
     ) -> Result<Outcome, Errno> {
         let _watched = self.watched();
         match self.mode {
-            Mode::Thread => self.on_thread(&mut [self.interrupt_entry(), PollFd::from_borrowed_fd(fd, events)], deadline),
+            Mode::Thread => self.on_thread(
+                &mut [self.interrupt_entry(), PollFd::from_borrowed_fd(fd, events)],
+                deadline,
+            ),
             Mode::Fiber => self.on_fiber(registration(place, fd)?, place, events, deadline).await,
         }
     }
 
-    /// As `ready`, in a loop that may find nothing afterwards: from the third time in a row on it sleeps first.
+    /// As `ready`, in a loop that may find nothing afterwards: from the third time in a row on it
+    /// sleeps first.
     pub(crate) async fn ready_again(
         &mut self,
         fd: BorrowedFd<'_>,
@@ -158,7 +166,8 @@ impl Waiter {
         if poll_now(&mut all[1..])? == 0 && !deadline.is_some_and(over) {
             let _watched = self.watched();
             if self.mode == Mode::Fiber {
-                // One epoll instance stands for all of them; a descriptor named twice is registered once.
+                // One epoll instance stands for all of them; a descriptor named twice is registered
+                // once.
                 let mut wanted: BTreeMap<RawFd, (BorrowedFd<'_>, PollFlags)> = BTreeMap::new();
                 for &(fd, events) in fds {
                     wanted.entry(fd.as_raw_fd()).or_insert((fd, PollFlags::empty())).1 |= events;
@@ -167,16 +176,20 @@ impl Waiter {
                 for (fd, events) in wanted.into_values() {
                     let flags = epoll::EventFlags::from_bits_truncate(u32::from(events.bits()));
                     match epoll::add(&set, fd, epoll::EventData::new_u64(0), flags) {
-                        // EPERM: a regular file, which is ready for what was asked, or was asked for nothing.
+                        // EPERM: a regular file, which is ready for what was asked, or was asked
+                        // for nothing.
                         Ok(()) | Err(Errno::PERM) => {}
                         Err(errno) => return Err(errno),
                     }
                 }
                 let set = Arc::new(sys::register(set, Interest::READABLE)?);
                 let mut back_off = BackOff::default();
-                while !(back_off.is_due() && self.rest(back_off.step(), deadline).await? == Outcome::TimedOut) {
+                while !(back_off.is_due()
+                    && self.rest(back_off.step(), deadline).await? == Outcome::TimedOut)
+                {
                     let begun = now();
-                    let outcome = self.on_fiber(Arc::clone(&set), None, PollFlags::IN, deadline).await?;
+                    let outcome =
+                        self.on_fiber(Arc::clone(&set), None, PollFlags::IN, deadline).await?;
                     if outcome == Outcome::TimedOut || poll_now(&mut all[1..])? > 0 {
                         break;
                     }
@@ -191,7 +204,11 @@ impl Waiter {
     }
 
     /// Sleeps one step of a back-off, but not beyond the deadline.
-    pub(crate) async fn back_off(&mut self, back_off: &mut BackOff, deadline: Option<u64>) -> Result<Outcome, Errno> {
+    pub(crate) async fn back_off(
+        &mut self,
+        back_off: &mut BackOff,
+        deadline: Option<u64>,
+    ) -> Result<Outcome, Errno> {
         let _watched = self.watched();
         self.rest(back_off.step(), deadline).await
     }
@@ -209,7 +226,8 @@ impl Waiter {
         }
     }
 
-    /// Sleeps so long, and for no time gives way; at most until the deadline, and not at all after it.
+    /// Sleeps so long, and for no time gives way; at most until the deadline, and not at all after
+    /// it.
     async fn rest(&mut self, time: Duration, deadline: Option<u64>) -> Result<Outcome, Errno> {
         let now = now();
         if deadline.is_some_and(|deadline| deadline <= now) {
@@ -245,11 +263,19 @@ impl Waiter {
         if self.interrupter.take() { Err(Errno::INTR) } else { Ok(()) }
     }
 
-    /// As `pause`, in a loop that found nothing for the guest though there was something: now and then it sleeps, so that it can't
-    /// spin even where the kernel shows the same for ever.
-    pub(crate) async fn go_round(&mut self, rounds: &mut u32, deadline: Option<u64>) -> Result<(), Errno> {
+    /// As `pause`, in a loop that found nothing for the guest though there was something: now and
+    /// then it sleeps, so that it can't spin even where the kernel shows the same for ever.
+    pub(crate) async fn go_round(
+        &mut self,
+        rounds: &mut u32,
+        deadline: Option<u64>,
+    ) -> Result<(), Errno> {
         *rounds = rounds.wrapping_add(1);
-        if rounds.is_multiple_of(ROUNDS) { self.rest(ROUND_PAUSE, deadline).await.map(drop) } else { self.pause().await }
+        if rounds.is_multiple_of(ROUNDS) {
+            self.rest(ROUND_PAUSE, deadline).await.map(drop)
+        } else {
+            self.pause().await
+        }
     }
 
     /// One poll(2), with the interrupt first in the list.
@@ -307,8 +333,8 @@ impl Waiter {
             if closed {
                 registration = renewed(&registration, place)?;
             }
-            // A later round comes to the await with nothing that holds it there: it must neither keep the thread nor outlast
-            // the deadline.
+            // A later round comes to the await with nothing that holds it there: it must neither
+            // keep the thread nor outlast the deadline.
             if back_off.has_begun() {
                 let time = if closed { back_off.step() } else { Duration::ZERO };
                 if self.rest(time, deadline).await? == Outcome::TimedOut {
@@ -344,7 +370,9 @@ fn io_errno(error: std::io::Error) -> Errno {
 
 async fn sleep_until(deadline: Option<u64>) {
     match deadline {
-        Some(deadline) => tokio::time::sleep(Duration::from_nanos(deadline.saturating_sub(now()))).await,
+        Some(deadline) => {
+            tokio::time::sleep(Duration::from_nanos(deadline.saturating_sub(now()))).await
+        }
         None => std::future::pending().await,
     }
 }
@@ -360,13 +388,16 @@ fn timespec(nanoseconds: u64) -> Timespec {
 mod tests {
     use super::*;
 
-    /// Waits again and again for what is always ready and never of use, for 200 ms. Gives how often.
+    /// Waits again and again for what is always ready and never of use, for 200 ms. Gives how
+    /// often.
     async fn rounds(mode: Mode) -> u32 {
         let always = eventfd(1, EventfdFlags::CLOEXEC).unwrap();
         let mut waiter = Waiter::new(mode, false, None).unwrap();
         let (place, mut back_off, mut rounds) = (Kept::default(), BackOff::default(), 0);
         let end = now() + 200_000_000;
-        while waiter.ready_again(always.as_fd(), Some(&place), PollFlags::IN, Some(end), &mut back_off).await
+        while waiter
+            .ready_again(always.as_fd(), Some(&place), PollFlags::IN, Some(end), &mut back_off)
+            .await
             == Ok(Outcome::Ready)
         {
             rounds += 1;

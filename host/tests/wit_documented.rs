@@ -1,9 +1,11 @@
-//! The WIT package documents every item, and says of every function that may fail how it fails and which grant it needs.
+//! The WIT package documents every item, and says of every function that may fail how it fails and
+//! which grant it needs.
 
 use std::path::Path;
 
 use wit_parser::{
-    Docs, Function, Interface, PackageId, Resolve, Type, TypeDef, TypeDefKind, TypeOwner, WorldItem, WorldKey,
+    Docs, Function, Interface, PackageId, Resolve, Type, TypeDef, TypeDefKind, TypeOwner,
+    WorldItem, WorldKey,
 };
 
 /// What is missing in one package, one line an item.
@@ -41,7 +43,8 @@ impl<'a> Missing<'a> {
         }
     }
 
-    /// What stands in a world itself; interfaces that it only names are documented where they are defined.
+    /// What stands in a world itself; interfaces that it only names are documented where they are
+    /// defined.
     fn world_item(&mut self, world: &str, key: &WorldKey, item: &WorldItem) {
         match (item, key) {
             (WorldItem::Interface { id, .. }, WorldKey::Name(name)) => {
@@ -51,7 +54,9 @@ impl<'a> Missing<'a> {
                 }
             }
             (WorldItem::Interface { .. }, WorldKey::Interface(_)) => {}
-            (WorldItem::Function(function), _) => self.function(&format!("{world}.{}", function.name), function),
+            (WorldItem::Function(function), _) => {
+                self.function(&format!("{world}.{}", function.name), function)
+            }
             (WorldItem::Type { id, .. }, _) => {
                 let type_def = &self.resolve.types[*id];
                 let name = type_def.name.as_deref().unwrap_or_default();
@@ -111,7 +116,8 @@ impl<'a> Missing<'a> {
 
     /// The name of a function as the source writes it, with its resource in front: `poller.add`.
     fn qualified(&self, function: &Function) -> String {
-        let resource = function.kind.resource().and_then(|id| self.resolve.types[id].name.as_deref());
+        let resource =
+            function.kind.resource().and_then(|id| self.resolve.types[id].name.as_deref());
         match resource {
             Some(resource) => format!("{resource}.{}", function.item_name()),
             None => function.name.clone(),
@@ -205,7 +211,8 @@ fn wit_documented_bare_items_are_refused() {
         "function w.inline.inner is not documented",
         "function w.outer is not documented",
     ];
-    let unexpected: Vec<_> = lines.iter().filter(|line| !expected.contains(&line.as_str())).collect();
+    let unexpected: Vec<_> =
+        lines.iter().filter(|line| !expected.contains(&line.as_str())).collect();
     assert!(unexpected.is_empty(), "{unexpected:?}");
     for line in expected {
         assert!(lines.iter().any(|found| found == line), "not found: {line}");

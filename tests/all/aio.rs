@@ -6,7 +6,12 @@ use sandsock_tests::{Guest, both_ways, programs};
 pub(crate) fn aio_echo_ok() {
     both_ways(|way| {
         let guest = Guest::new(programs::aio_echo_ok, way).limit("descriptors=1024");
-        guest.allow("tcp-listen=127.0.0.1:0").allow("tcp-connect=127.0.0.1:*").arg(300).run().success();
+        guest
+            .allow("tcp-listen=127.0.0.1:0")
+            .allow("tcp-connect=127.0.0.1:*")
+            .arg(300)
+            .run()
+            .success();
     });
 }
 
@@ -21,7 +26,11 @@ pub(crate) fn aio_timer_ok() {
 pub(crate) fn aio_cancel_ok() {
     both_ways(|way| {
         // One for the pairs that are open at once: what is left behind would be missed.
-        Guest::new(programs::aio_cancel_ok, way).limit("descriptors=8").limit("pollers=1").run().success();
+        Guest::new(programs::aio_cancel_ok, way)
+            .limit("descriptors=8")
+            .limit("pollers=1")
+            .run()
+            .success();
     });
 }
 
@@ -31,10 +40,12 @@ pub(crate) fn aio_connect_ok() {
         let folder = tempfile::tempdir().expect("a folder");
         let folder = folder.path().canonicalize().expect("it is there");
         // A port that nobody listens on, and that nobody else gets meanwhile: it is bound.
-        let bound = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        let bound = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)
+            .expect("a socket");
         bound.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("binds");
         let port = bound.local_addr().expect("an address").as_socket().expect("of INET").port();
-        // The guest's own listener gets a port of the kernel's, which the grant must name: any but the one that is denied.
+        // The guest's own listener gets a port of the kernel's, which the grant must name: any but
+        // the one that is denied.
         let other = port ^ 1;
         Guest::new(programs::aio_connect_ok, way)
             .allow("tcp-listen=127.0.0.1:0")

@@ -11,7 +11,8 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, UCred,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, UCred,
 };
 use rustix::pipe::pipe;
 use sandsock_tests::{Guest, Running, both_ways, programs, skip};
@@ -73,7 +74,9 @@ fn send(socket: &UnixStream, data: &[u8], fds: &[BorrowedFd<'_>]) {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(16))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     assert!(control.push(SendAncillaryMessage::ScmRights(fds)));
-    let sent = rustix::net::sendmsg(socket, &[IoSlice::new(data)], &mut control, SendFlags::empty()).expect("sends");
+    let sent =
+        rustix::net::sendmsg(socket, &[IoSlice::new(data)], &mut control, SendFlags::empty())
+            .expect("sends");
     assert_eq!(sent, data.len());
 }
 
@@ -83,7 +86,9 @@ fn receive(socket: &UnixStream) -> (Vec<u8>, Vec<OwnedFd>, Option<UCred>) {
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut data = [0; 100];
     let flags = RecvFlags::CMSG_CLOEXEC;
-    let received = rustix::net::recvmsg(socket, &mut [IoSliceMut::new(&mut data)], &mut control, flags).expect("receives");
+    let received =
+        rustix::net::recvmsg(socket, &mut [IoSliceMut::new(&mut data)], &mut control, flags)
+            .expect("receives");
     let (mut fds, mut credentials) = (Vec::new(), None);
     for message in control.drain() {
         match message {
@@ -155,7 +160,8 @@ pub(crate) fn ancillary_sockets_received() {
             (&["ancillary=rights:send", "tcp-connect=127.0.0.1:1"], &[]),
         ] {
             let peer = Peer::new();
-            let mut guest = peer.reachable_by(Guest::new(programs::ancillary_sockets_received, way));
+            let mut guest =
+                peer.reachable_by(Guest::new(programs::ancillary_sockets_received, way));
             for grant in grants {
                 guest = guest.allow(grant);
             }
@@ -171,7 +177,8 @@ pub(crate) fn ancillary_sockets_received() {
             drop((write, given, tcp_given));
             guest.lines(1);
             assert!(is_closed(&read));
-            // Sockets that came in were closed by the guest; those that did not, by the host. None is left.
+            // Sockets that came in were closed by the guest; those that did not, by the host. None
+            // is left.
             assert!(is_closed(&stream) && is_closed(&tcp));
             control.write_all(b"1").expect("sends");
             guest.join().success();
@@ -207,12 +214,15 @@ pub(crate) fn ancillary_rights_refused() {
 pub(crate) fn ancillary_rights_sent() {
     both_ways(|way| {
         let peer = Peer::new();
-        let guest =
-            peer.reachable_by(Guest::new(programs::ancillary_rights_sent, way)).allow("ancillary=rights:send").start();
+        let guest = peer
+            .reachable_by(Guest::new(programs::ancillary_rights_sent, way))
+            .allow("ancillary=rights:send")
+            .start();
         let control = peer.accept();
         let (data, mut fds, _) = receive(&control);
         assert_eq!((data.as_slice(), fds.len()), (&b"two"[..], 2));
-        // What the guest sees as its bit is the kernel's own flag, now that others have the description.
+        // What the guest sees as its bit is the kernel's own flag, now that others have the
+        // description.
         let nonblocking = |fd: &OwnedFd| fcntl_getfl(fd).expect("flags").contains(OFlags::NONBLOCK);
         assert_eq!(fds.iter().map(nonblocking).collect::<Vec<_>>(), [false, true]);
         let mut stream = UnixStream::from(fds.remove(0));
@@ -245,10 +255,17 @@ pub(crate) fn ancillary_guests_passed() {
     both_ways(|way| {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().canonicalize().expect("it is there").join("taker");
-        let guest = |role| Guest::new(programs::ancillary_guests_passed, way).arg(role).arg(path.display());
-        let taker = guest("take").allow(format!("unix-bind={}", path.display())).allow("ancillary=rights:receive").start();
+        let guest =
+            |role| Guest::new(programs::ancillary_guests_passed, way).arg(role).arg(path.display());
+        let taker = guest("take")
+            .allow(format!("unix-bind={}", path.display()))
+            .allow("ancillary=rights:receive")
+            .start();
         taker.lines(1);
-        let giver = guest("give").allow(format!("unix-connect={}", path.display())).allow("ancillary=rights:send").start();
+        let giver = guest("give")
+            .allow(format!("unix-connect={}", path.display()))
+            .allow("ancillary=rights:send")
+            .start();
         giver.lines(1);
         giver.join().success();
         taker.join().success();
@@ -270,7 +287,8 @@ pub(crate) fn ancillary_blocking_shared() {
             .start();
         let mut control = peer.accept();
         send(&control, b"x", &[shared.listener.as_fd()]);
-        let nonblocking = || fcntl_getfl(&shared.listener).expect("flags").contains(OFlags::NONBLOCK);
+        let nonblocking =
+            || fcntl_getfl(&shared.listener).expect("flags").contains(OFlags::NONBLOCK);
         let set = |flags| fcntl_setfl(&shared.listener, flags).expect("they can be set");
         guest.lines(1);
         assert!(!nonblocking());
@@ -330,8 +348,10 @@ pub(crate) fn ancillary_listener_contended() {
 pub(crate) fn ancillary_room_short() {
     both_ways(|way| {
         let peer = Peer::new();
-        let guest =
-            peer.reachable_by(Guest::new(programs::ancillary_room_short, way)).allow("ancillary=rights:receive,any").start();
+        let guest = peer
+            .reachable_by(Guest::new(programs::ancillary_room_short, way))
+            .allow("ancillary=rights:receive,any")
+            .start();
         let mut control = peer.accept();
         for round in 0..5 {
             let (read, write) = pipes(2);
@@ -339,7 +359,10 @@ pub(crate) fn ancillary_room_short() {
             drop(write);
             let taken: usize = guest.lines(2 * round + 1)[2 * round].parse().expect("a number");
             for (at, end) in read.iter().enumerate() {
-                assert!(if at < taken { is_open(end) } else { is_closed(end) }, "descriptor {at} of {taken} taken");
+                assert!(
+                    if at < taken { is_open(end) } else { is_closed(end) },
+                    "descriptor {at} of {taken} taken"
+                );
             }
             go(&mut control);
             guest.lines(2 * round + 2);
@@ -369,7 +392,10 @@ fn claimed(peer: &Peer, guest: Running) -> UCred {
 pub(crate) fn ancillary_credentials_rewritten() {
     both_ways(|way| {
         let peer = Peer::new();
-        let ids = claimed(&peer, peer.reachable_by(Guest::new(programs::ancillary_credentials_rewritten, way)).start());
+        let ids = claimed(
+            &peer,
+            peer.reachable_by(Guest::new(programs::ancillary_credentials_rewritten, way)).start(),
+        );
         assert_eq!(ids.pid, rustix::process::getpid());
         assert_eq!((ids.uid, ids.gid), (rustix::process::getuid(), rustix::process::getgid()));
     });
@@ -401,7 +427,8 @@ pub(crate) fn ancillary_rights_limited() {
                 .allow("ancillary=rights:receive,any")
                 .arg(limit);
             // 64 is the default.
-            let guest = if limit == 64 { guest } else { guest.limit(format!("rights-in-flight={limit}")) };
+            let guest =
+                if limit == 64 { guest } else { guest.limit(format!("rights-in-flight={limit}")) };
             guest.run().success();
         }
     });
@@ -410,7 +437,8 @@ pub(crate) fn ancillary_rights_limited() {
 #[test]
 pub(crate) fn ancillary_messages_refused() {
     both_ways(|way| {
-        let guest = || Guest::new(programs::ancillary_messages_refused, way).allow("ancillary=rights:send");
+        let guest =
+            || Guest::new(programs::ancillary_messages_refused, way).allow("ancillary=rights:send");
         let guest = || guest().limit("rights-in-flight=1000");
         // A message of credentials takes 32 bytes; the default is 256 KiB.
         guest().arg(8192).run().success();
@@ -474,7 +502,10 @@ pub(crate) fn ancillary_connect_received() {
 pub(crate) fn ancillary_pidfd_received() {
     // SO_PASSPIDFD came with Linux 6.5.
     if !kernel_is_at_least(6, 5) {
-        return sandsock_tests::skip("ancillary_pidfd_received", "the kernel has no SO_PASSPIDFD (Linux 6.5)");
+        return sandsock_tests::skip(
+            "ancillary_pidfd_received",
+            "the kernel has no SO_PASSPIDFD (Linux 6.5)",
+        );
     }
     both_ways(|way| {
         for allowed in [true, false] {
@@ -490,7 +521,8 @@ pub(crate) fn ancillary_pidfd_received() {
 }
 
 fn kernel_is_at_least(major: u32, minor: u32) -> bool {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("Linux tells its release");
+    let release =
+        std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("Linux tells its release");
     let mut numbers = release.split(['.', '-']).map(|number| number.parse().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (major, minor)
 }

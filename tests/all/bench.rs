@@ -65,9 +65,17 @@ fn bench_natively_and_on_wasi_sockets_works_too() {
             continue;
         }
         for version in [wasi::Version::P2, wasi::Version::P3] {
-            let args = [operation.to_owned(), port.to_string(), size(operation, bytes).to_string(), "128".to_owned()];
+            let args = [
+                operation.to_owned(),
+                port.to_string(),
+                size(operation, bytes).to_string(),
+                "128".to_owned(),
+            ];
             let printed = wasi::run(version, &args).expect("the program works");
-            assert!(printed.trim().parse::<u64>().expect("nanoseconds") > 0, "{version:?} {operation}");
+            assert!(
+                printed.trim().parse::<u64>().expect("nanoseconds") > 0,
+                "{version:?} {operation}"
+            );
         }
     }
 }
@@ -87,8 +95,12 @@ pub(crate) fn bench_idle_ok() {
                 });
             }
         });
-        let guest = Guest::new(programs::bench_idle_ok, way).allow(format!("unix-connect={}", path.display()));
+        let guest = Guest::new(programs::bench_idle_ok, way)
+            .allow(format!("unix-connect={}", path.display()));
         let printed = guest.arg(path.display()).arg(5).arg(3).arg(2).arg(10).run().success();
-        assert_eq!(printed.lines().filter(|line| line.parse::<f64>().is_ok_and(|time| time > 0.0)).count(), 2);
+        assert_eq!(
+            printed.lines().filter(|line| line.parse::<f64>().is_ok_and(|time| time > 0.0)).count(),
+            2
+        );
     });
 }

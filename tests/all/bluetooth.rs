@@ -1,4 +1,5 @@
-//! AF_BLUETOOTH, in the booted kernel: `btvirt` has made two controllers there that reach each other through /dev/vhci.
+//! AF_BLUETOOTH, in the booted kernel: `btvirt` has made two controllers there that reach each
+//! other through /dev/vhci.
 #![allow(unsafe_code)]
 
 use std::os::fd::AsRawFd;
@@ -27,7 +28,11 @@ fn controllers() {
             assert!(Instant::now() < end, "there is no controller {number}");
             std::thread::sleep(Duration::from_millis(50));
         }
-        let socket = Socket::new(Domain::from(libc::AF_BLUETOOTH), Type::from(libc::SOCK_RAW), Some(Protocol::from(1)));
+        let socket = Socket::new(
+            Domain::from(libc::AF_BLUETOOTH),
+            Type::from(libc::SOCK_RAW),
+            Some(Protocol::from(1)),
+        );
         let socket = socket.expect("an HCI socket");
         // SAFETY: HCIDEVUP takes the controller's number in the pointer's place.
         let up = unsafe { libc::ioctl(socket.as_raw_fd(), UP, libc::c_ulong::from(number)) };
@@ -50,7 +55,11 @@ fn guest(program: Program, way: Way) -> Guest {
 pub(crate) fn bluetooth_hci_ok() {
     booted(|way| {
         let guest = guest(programs::bluetooth_hci_ok, way);
-        guest.allow("family=bluetooth:hci:raw").allow("family=bluetooth:hci:monitor").run().success();
+        guest
+            .allow("family=bluetooth:hci:raw")
+            .allow("family=bluetooth:hci:monitor")
+            .run()
+            .success();
     });
 }
 

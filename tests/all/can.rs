@@ -9,17 +9,23 @@ use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
 
 /// An interface's index.
 fn index(name: &str) -> u32 {
-    let text = std::fs::read_to_string(format!("/sys/class/net/{name}/ifindex")).expect("the interface is there");
+    let text = std::fs::read_to_string(format!("/sys/class/net/{name}/ifindex"))
+        .expect("the interface is there");
     text.trim().parse().expect("a number")
 }
 
 /// A native CAN_RAW socket.
 #[allow(unsafe_code)]
 fn native(interface: &str) -> Socket {
-    let socket =
-        Socket::new(Domain::from(libc::AF_CAN), Type::from(libc::SOCK_RAW), Some(Protocol::from(1))).expect("a socket");
+    let socket = Socket::new(
+        Domain::from(libc::AF_CAN),
+        Type::from(libc::SOCK_RAW),
+        Some(Protocol::from(1)),
+    )
+    .expect("a socket");
     let mut storage = SockAddrStorage::zeroed();
-    // SAFETY: sockaddr_can is plain numbers, and shorter than the storage, which is aligned for every address.
+    // SAFETY: sockaddr_can is plain numbers, and shorter than the storage, which is aligned for
+    // every address.
     let address = unsafe { storage.view_as::<libc::sockaddr_can>() };
     address.can_family = libc::AF_CAN as _;
     address.can_ifindex = index(interface) as _;
@@ -42,10 +48,15 @@ pub(crate) fn can_raw_ok() {
 pub(crate) fn can_raw_native_ok() {
     booted(|way| {
         let peer = native("vcan0");
-        let guest = Guest::new(programs::can_raw_native_ok, way).allow("can=vcan0:raw").arg(index("vcan0")).start();
+        let guest = Guest::new(programs::can_raw_native_ok, way)
+            .allow("can=vcan0:raw")
+            .arg(index("vcan0"))
+            .start();
         guest.lines(1);
         for id in [0x100u32, 0x200, 0x300] {
-            let frame = |id: u32, data: &[u8; 3]| [&id.to_ne_bytes()[..], &[3, 0, 0, 0], data, &[0; 5]].concat();
+            let frame = |id: u32, data: &[u8; 3]| {
+                [&id.to_ne_bytes()[..], &[3, 0, 0, 0], data, &[0; 5]].concat()
+            };
             assert_eq!(peer.send(&frame(id, b"abc")).expect("sends"), 16);
             let mut buffer = [MaybeUninit::uninit(); 16];
             assert_eq!(peer.recv(&mut buffer).expect("receives"), 16);
@@ -61,7 +72,11 @@ pub(crate) fn can_raw_native_ok() {
 #[test]
 pub(crate) fn can_filter_ok() {
     booted(|way| {
-        Guest::new(programs::can_filter_ok, way).allow("can=vcan0:raw").arg(index("vcan0")).run().success();
+        Guest::new(programs::can_filter_ok, way)
+            .allow("can=vcan0:raw")
+            .arg(index("vcan0"))
+            .run()
+            .success();
     });
 }
 
@@ -79,7 +94,8 @@ pub(crate) fn can_raw_denied() {
 #[test]
 pub(crate) fn can_bcm_ok() {
     booted(|way| {
-        let guest = Guest::new(programs::can_bcm_ok, way).allow("can=vcan0:bcm").allow("can=vcan0:raw");
+        let guest =
+            Guest::new(programs::can_bcm_ok, way).allow("can=vcan0:bcm").allow("can=vcan0:raw");
         guest.arg(index("vcan0")).run().success();
     });
 }
@@ -95,7 +111,11 @@ pub(crate) fn can_bcm_denied() {
 #[test]
 pub(crate) fn can_isotp_ok() {
     booted(|way| {
-        Guest::new(programs::can_isotp_ok, way).allow("can=vcan0:isotp").arg(index("vcan0")).run().success();
+        Guest::new(programs::can_isotp_ok, way)
+            .allow("can=vcan0:isotp")
+            .arg(index("vcan0"))
+            .run()
+            .success();
     });
 }
 
@@ -110,7 +130,11 @@ pub(crate) fn can_isotp_denied() {
 #[test]
 pub(crate) fn can_j1939_ok() {
     booted(|way| {
-        Guest::new(programs::can_j1939_ok, way).allow("can=vcan0:j1939").arg(index("vcan0")).run().success();
+        Guest::new(programs::can_j1939_ok, way)
+            .allow("can=vcan0:j1939")
+            .arg(index("vcan0"))
+            .run()
+            .success();
     });
 }
 
@@ -137,10 +161,17 @@ pub(crate) fn can_j1939_options_ok() {
 fn can_node_example_answers_and_beats() {
     booted(|way| {
         let peer = native("vcan0");
-        let guest = Guest::new(Program::example("can_node"), way).example_policy().arg("vcan0").arg(2).start();
+        let guest = Guest::new(Program::example("can_node"), way)
+            .example_policy()
+            .arg("vcan0")
+            .arg(2)
+            .start();
         guest.lines(1);
-        let frame = |id: u32, data: &[u8; 3]| [&id.to_ne_bytes()[..], &[3, 0, 0, 0], data, &[0; 5]].concat();
-        // One beat comes at once, the next after 100 ms: each is answered by a frame to turn around.
+        let frame = |id: u32, data: &[u8; 3]| {
+            [&id.to_ne_bytes()[..], &[3, 0, 0, 0], data, &[0; 5]].concat()
+        };
+        // One beat comes at once, the next after 100 ms: each is answered by a frame to turn
+        // around.
         let (mut answers, mut beats) = (0, 0);
         while answers < 2 {
             let mut buffer = [MaybeUninit::uninit(); 16];

@@ -53,7 +53,9 @@ fn program(program: sandsock_tests::Program) -> String {
 pub(crate) fn cli_end_ok() {
     let end = program(programs::cli_end_ok);
     // WASI 0.2 tells success from failure and no more.
-    for (args, status) in [(&["ok"][..], 0), (&["error"], 1), (&["exit", "0"], 0), (&["exit", "7"], 1)] {
+    for (args, status) in
+        [(&["ok"][..], 0), (&["error"], 1), (&["exit", "0"], 0), (&["exit", "7"], 1)]
+    {
         sandsock().args(["run", &end]).args(args).assert().code(status);
     }
 }
@@ -62,8 +64,14 @@ pub(crate) fn cli_end_ok() {
 fn cli_trap_is_told_with_a_status_of_its_own() {
     let stderr = complaint(134, &["run", &program(programs::cli_end_ok), "panic"]);
     assert!(stderr.contains("as told"), "the guest's own words: {stderr}");
-    let sentence = stderr.lines().find(|line| line.starts_with("sandsock: ")).expect("a sentence of the command");
-    assert!(sentence.contains("cli_end_ok.wasm: the guest trapped: wasm trap: wasm `unreachable`"), "{sentence}");
+    let sentence = stderr
+        .lines()
+        .find(|line| line.starts_with("sandsock: "))
+        .expect("a sentence of the command");
+    assert!(
+        sentence.contains("cli_end_ok.wasm: the guest trapped: wasm trap: wasm `unreachable`"),
+        "{sentence}"
+    );
     assert!(stderr.contains("cli_end_ok::main"), "the guest's functions: {stderr}");
 }
 
@@ -77,7 +85,8 @@ fn cli_memory_is_bounded_and_the_refusal_told() {
                     limit memory-bytes=33554432, 32 MiB, allows)";
         assert_eq!(stderr.contains(told), status == 134, "{stderr}");
     }
-    // A limit holds without being asked for, and one that is too small for the program itself is told as well.
+    // A limit holds without being asked for, and one that is too small for the program itself is
+    // told as well.
     sandsock().args(["run", &end, "memory", "100"]).assert().success();
     let stderr = complaint(134, &["run", &end, "memory", "1100"]);
     assert!(stderr.contains("memory-bytes=1073741824, 1024 MiB"), "{stderr}");
@@ -91,7 +100,15 @@ pub(crate) fn cli_surroundings_ok() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("file"), "content").expect("writes");
     let output = sandsock()
-        .args(["run", "--dir", &format!("{}::/given", folder.path().display()), "--env", "A=b=c", "--env", "PASSED_ON"])
+        .args([
+            "run",
+            "--dir",
+            &format!("{}::/given", folder.path().display()),
+            "--env",
+            "A=b=c",
+            "--env",
+            "PASSED_ON",
+        ])
         .args([&guest, "one", "--dir", "-v", "--", "two words"])
         .env("PASSED_ON", "value")
         .env("KEPT", "secret")
@@ -159,10 +176,19 @@ fn cli_policy_file_takes_a_verb_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("policy.toml");
     std::fs::write(&file, "allow = ['interfaces']").expect("writes");
-    let output = sandsock().args(["run", "--policy"]).arg(&file).arg(&guest).output().expect("runs");
+    let output =
+        sandsock().args(["run", "--policy"]).arg(&file).arg(&guest).output().expect("runs");
     assert!(output.status.success() && text(&output.stdout).contains("1 lo"), "{output:?}");
-    let denied = sandsock().args(["run", "--deny", "interfaces", "--policy"]).arg(&file).arg(&guest).output().expect("runs");
-    assert!(text(&denied.stderr).contains("interfaces is denied by the rule interfaces"), "{denied:?}");
+    let denied = sandsock()
+        .args(["run", "--deny", "interfaces", "--policy"])
+        .arg(&file)
+        .arg(&guest)
+        .output()
+        .expect("runs");
+    assert!(
+        text(&denied.stderr).contains("interfaces is denied by the rule interfaces"),
+        "{denied:?}"
+    );
 }
 
 #[test]
@@ -177,20 +203,50 @@ fn cli_arguments_with_faults_are_125_and_one_sentence() {
                 "did you mean tcp-connect?",
             ][..],
         ),
-        (&["--allow", "tcp-connect:127.0.0.1:1"], &["unknown verb `tcp-connect:127.0.0.1:1`", "; write tcp-connect=TARGET"]),
-        (&["--allow", "TCP-Connect=127.0.0.1:1"], &["unknown verb `TCP-Connect`", "did you mean tcp-connect?"]),
-        (&["--allow", "tcp-connect=127.0.0.1:99999"], &["at character 23: `99999` is no port", "0 to 65535"]),
-        (&["--allow", "tcp-connect=127.0.0.1"], &["--allow tcp-connect=127.0.0.1: at character 22: the port is missing"]),
-        (&["--allow", "can=vcan0:rwa"], &["at character 11: unknown CAN protocol `rwa`", "protocols are raw, bcm, isotp"]),
-        (&["--allow", "family=lag"], &["at character 8: unknown family `lag`", "families are alg, tipc"]),
+        (
+            &["--allow", "tcp-connect:127.0.0.1:1"],
+            &["unknown verb `tcp-connect:127.0.0.1:1`", "; write tcp-connect=TARGET"],
+        ),
+        (
+            &["--allow", "TCP-Connect=127.0.0.1:1"],
+            &["unknown verb `TCP-Connect`", "did you mean tcp-connect?"],
+        ),
+        (
+            &["--allow", "tcp-connect=127.0.0.1:99999"],
+            &["at character 23: `99999` is no port", "0 to 65535"],
+        ),
+        (
+            &["--allow", "tcp-connect=127.0.0.1"],
+            &["--allow tcp-connect=127.0.0.1: at character 22: the port is missing"],
+        ),
+        (
+            &["--allow", "can=vcan0:rwa"],
+            &["at character 11: unknown CAN protocol `rwa`", "protocols are raw, bcm, isotp"],
+        ),
+        (
+            &["--allow", "family=lag"],
+            &["at character 8: unknown family `lag`", "families are alg, tipc"],
+        ),
         (
             &["--allow", "tcp-connect=http://example.com/a"],
             &["`http://example.com/a` is a URL; write HOST:PORT, as in example.com:PORT"],
         ),
-        (&["--allow", "tcp-connect=https://example.com:8443/"], &["is a URL; write HOST:PORT, as in example.com:8443"]),
-        (&["--limit", "descriptors"], &["the value is missing; write NAME=N, as in descriptors=64"]),
-        (&["--dir", "no-such-folder:/data"], &["two names stand with two colons between them: no-such-folder::/data"]),
-        (&["--deny", "ancillary=x"], &["--deny ancillary=x: at character 11: unknown target `x`", "rights:send"]),
+        (
+            &["--allow", "tcp-connect=https://example.com:8443/"],
+            &["is a URL; write HOST:PORT, as in example.com:8443"],
+        ),
+        (
+            &["--limit", "descriptors"],
+            &["the value is missing; write NAME=N, as in descriptors=64"],
+        ),
+        (
+            &["--dir", "no-such-folder:/data"],
+            &["two names stand with two colons between them: no-such-folder::/data"],
+        ),
+        (
+            &["--deny", "ancillary=x"],
+            &["--deny ancillary=x: at character 11: unknown target `x`", "rights:send"],
+        ),
         (
             &["--limit", "descriptor=1"],
             &[
@@ -201,35 +257,72 @@ fn cli_arguments_with_faults_are_125_and_one_sentence() {
         ),
         (
             &["--limit", "descriptors=many"],
-            &["--limit descriptors=many: at character", "no value for `descriptors`", "from 0 to 1048576"],
+            &[
+                "--limit descriptors=many: at character",
+                "no value for `descriptors`",
+                "from 0 to 1048576",
+            ],
         ),
-        (&["--resolve", "name"], &["--resolve name: at character 5: the address is missing", "NAME=ADDRESS"]),
-        (&["--allow", "interfaces=eth0"], &["--allow interfaces=eth0: at character 11: `interfaces` takes no target"]),
-        (&["--allow", "hostname"], &["at character 9: `hostname` needs a target", "hostname=read, hostname=set"]),
-        (&["--allow", "reverse-resolve=192.0.2.1:53"], &["at character 26: no port has a place here"]),
+        (
+            &["--resolve", "name"],
+            &["--resolve name: at character 5: the address is missing", "NAME=ADDRESS"],
+        ),
+        (
+            &["--allow", "interfaces=eth0"],
+            &["--allow interfaces=eth0: at character 11: `interfaces` takes no target"],
+        ),
+        (
+            &["--allow", "hostname"],
+            &["at character 9: `hostname` needs a target", "hostname=read, hostname=set"],
+        ),
+        (
+            &["--allow", "reverse-resolve=192.0.2.1:53"],
+            &["at character 26: no port has a place here"],
+        ),
         (&["--hostname", ""], &["--hostname : a host name has 1 to 64 bytes"]),
         (&["--env", "=value"], &["--env =value: the name is missing"]),
         (&["--env", "NOT_SET_ANYWHERE"], &["--env NOT_SET_ANYWHERE: it is not set here"]),
         (&["--dir", "/not/there::/"], &["--dir /not/there: can't open the folder: No such file"]),
-        (&["--dir", "/etc/hosts::/x"], &["--dir /etc/hosts: can't open the folder: Not a directory"]),
+        (
+            &["--dir", "/etc/hosts::/x"],
+            &["--dir /etc/hosts: can't open the folder: Not a directory"],
+        ),
         (&["--dir", "::/x"], &["--dir ::/x: write it as HOST::GUEST"]),
         (&["--dir", ":ro"], &["--dir :ro: write it as HOST::GUEST"]),
-        (&["--dir", "no-such-folder:ro"], &["--dir no-such-folder: can't open the folder: No such file"]),
-        (&["--dir", "no-such-folder:/data:ro"], &["two names stand with two colons between them: no-such-folder::/data:ro"]),
+        (
+            &["--dir", "no-such-folder:ro"],
+            &["--dir no-such-folder: can't open the folder: No such file"],
+        ),
+        (
+            &["--dir", "no-such-folder:/data:ro"],
+            &["two names stand with two colons between them: no-such-folder::/data:ro"],
+        ),
         (&["--dir", "/usr::/usr:RO"], &["--dir /usr::/usr:RO: the modes are :ro and :rw"]),
         (&["--dir", "/usr:readonly"], &["--dir /usr:readonly: the modes are :ro and :rw"]),
         (&["--dir", "/usr::ro"], &["one colon stands before the mode, as in /usr:ro"]),
-        (&["--dir", "/usr::/x:ro", "--dir", "/srv::/x:ro"], &["the guest's name /x is taken by --dir /usr::/x:ro"]),
-        (&["--policy", "/not/there.toml"], &["/not/there.toml: can't read the policy file: No such file"]),
+        (
+            &["--dir", "/usr::/x:ro", "--dir", "/srv::/x:ro"],
+            &["the guest's name /x is taken by --dir /usr::/x:ro"],
+        ),
+        (
+            &["--policy", "/not/there.toml"],
+            &["/not/there.toml: can't read the policy file: No such file"],
+        ),
     ] {
         let stderr = complaint(125, &[&["run"], args, &[guest.as_str(), "ok"]].concat());
         for word in words {
             assert!(stderr.contains(word), "{word}\n{stderr}");
         }
         assert!(stderr.starts_with("sandsock: ") && stderr.matches('\n').count() == 1, "{stderr}");
-        assert_eq!(stderr.matches("No such file").count(), usize::from(words[0].contains("No such file")), "{stderr}");
+        assert_eq!(
+            stderr.matches("No such file").count(),
+            usize::from(words[0].contains("No such file")),
+            "{stderr}"
+        );
     }
-    assert!(complaint(125, &["run", "--alow", "x", &guest]).contains("unexpected argument '--alow'"));
+    assert!(
+        complaint(125, &["run", "--alow", "x", &guest]).contains("unexpected argument '--alow'")
+    );
     assert!(complaint(125, &["run"]).contains("<COMPONENT>"));
     assert!(complaint(125, &[]).contains("Usage: sandsock"));
 }
@@ -246,7 +339,9 @@ fn cli_files_that_observers_would_overwrite_are_kept() {
     for option in ["--pcap", "--audit"] {
         let stderr = complaint(125, &["run", option, &guest, "ok"]);
         assert!(
-            stderr.contains(&format!("{option} {guest}: this is a WebAssembly file, and it is not overwritten")),
+            stderr.contains(&format!(
+                "{option} {guest}: this is a WebAssembly file, and it is not overwritten"
+            )),
             "{stderr}"
         );
     }
@@ -273,7 +368,10 @@ fn cli_options_behind_the_component_are_told() {
     let guest = program(programs::cli_end_ok);
     let late = ["ok", "--allow", "tcp-connect=127.0.0.1:1"];
     let output = sandsock().args(["run", &guest]).args(late).output().expect("runs");
-    assert!(text(&output.stderr).contains("--allow stands behind the component, so the guest gets it"), "{output:?}");
+    assert!(
+        text(&output.stderr).contains("--allow stands behind the component, so the guest gets it"),
+        "{output:?}"
+    );
     // Whoever means it says so.
     let output = sandsock().args(["run", &guest, "--"]).args(late).output().expect("runs");
     assert!(!text(&output.stderr).contains("behind the component"), "{output:?}");
@@ -288,7 +386,10 @@ fn cli_policy_file_fault_is_told_by_line_and_column() {
             "allow = []\n\n  alow = []\n",
             "policy.toml:3:3: unknown key `alow`; keys are allow, deny, limits, publish, resolve",
         ),
-        ("allow = [\n  'tcp-connect=127.0.0.1:x'\n]", "policy.toml:2:26: in `tcp-connect=127.0.0.1:x`: `x` is no port"),
+        (
+            "allow = [\n  'tcp-connect=127.0.0.1:x'\n]",
+            "policy.toml:2:26: in `tcp-connect=127.0.0.1:x`: `x` is no port",
+        ),
         ("[limits]\npolers = 1", "policy.toml:2:1: unknown limit `polers`"),
         ("allow = [", "policy.toml:1:"),
     ] {
@@ -376,7 +477,10 @@ fn cli_names_reach_a_terminal_escaped() {
     std::fs::write(&path, format!("(component (import \"{import}\" (func)))")).expect("writes");
     let missing = folder.path().join(format!("{odd}.none"));
     let plain = |text: String| {
-        assert!(text.chars().all(|c| c == '\n' || !c.is_control()) && !text.contains('\u{202e}'), "{text:?}");
+        assert!(
+            text.chars().all(|c| c == '\n' || !c.is_control()) && !text.contains('\u{202e}'),
+            "{text:?}"
+        );
         assert!(text.lines().all(|line| !line.starts_with("sandsock: all is well")), "{text}");
         text
     };
@@ -385,7 +489,10 @@ fn cli_names_reach_a_terminal_escaped() {
         plain(text(&output.stdout) + &text(&output.stderr))
     };
     let inspected = run(&["inspect".as_ref(), path.as_ref()]);
-    assert!(inspected.contains(shown) && inspected.contains("red\\nsandsock: all is well"), "{inspected}");
+    assert!(
+        inspected.contains(shown) && inspected.contains("red\\nsandsock: all is well"),
+        "{inspected}"
+    );
     for args in [
         &["run".as_ref(), path.as_ref()][..],
         &["run".as_ref(), missing.as_ref()],
@@ -400,7 +507,12 @@ fn cli_names_reach_a_terminal_escaped() {
             programs::cli_end_ok.path().as_ref(),
             "ok".as_ref(),
         ],
-        &["serve".as_ref(), "--listen".as_ref(), missing.join("x").as_ref(), programs::cli_end_ok.path().as_ref()],
+        &[
+            "serve".as_ref(),
+            "--listen".as_ref(),
+            missing.join("x").as_ref(),
+            programs::cli_end_ok.path().as_ref(),
+        ],
         &["compose".as_ref(), path.as_ref(), "-o".as_ref(), missing.as_ref()],
         &[format!("--{odd}").as_ref()],
     ] {
@@ -411,7 +523,11 @@ fn cli_names_reach_a_terminal_escaped() {
     let mut command = sandsock();
     command.args(["-v", "run", "--allow", "unix-connect=/tmp/**"]).arg(example("unix_client"));
     let output = command.args([&format!("/tmp/{odd}"), "x"]).output().expect("runs");
-    let log: String = text(&output.stderr).lines().filter(|line| line.contains(" INFO ")).map(str::to_owned).collect();
+    let log: String = text(&output.stderr)
+        .lines()
+        .filter(|line| line.contains(" INFO "))
+        .map(str::to_owned)
+        .collect();
     plain(log);
 }
 
@@ -450,7 +566,13 @@ fn cli_verbose_tells_decisions() {
         let port = unused_port();
         let output = sandsock()
             .args(more)
-            .args(["run", "--allow", "tcp-connect=127.0.0.1:*", "--deny", &format!("tcp-connect=127.0.0.1:{port}")])
+            .args([
+                "run",
+                "--allow",
+                "tcp-connect=127.0.0.1:*",
+                "--deny",
+                &format!("tcp-connect=127.0.0.1:{port}"),
+            ])
             .arg(&client)
             .args(["127.0.0.1", &port.to_string(), "x"])
             .output()
@@ -460,10 +582,14 @@ fn cli_verbose_tells_decisions() {
     };
     let (port, quiet) = run(&[]);
     assert!(!quiet.contains("INFO"), "{quiet}");
-    assert!(quiet.contains(&format!("is denied by the rule tcp-connect=127.0.0.1:{port}")), "{quiet}");
+    assert!(
+        quiet.contains(&format!("is denied by the rule tcp-connect=127.0.0.1:{port}")),
+        "{quiet}"
+    );
     let (port, told) = run(&["-v"]);
-    let line =
-        format!(" INFO connect denied: tcp-connect to 127.0.0.1:{port} is denied by the rule tcp-connect=127.0.0.1:{port}");
+    let line = format!(
+        " INFO connect denied: tcp-connect to 127.0.0.1:{port} is denied by the rule tcp-connect=127.0.0.1:{port}"
+    );
     assert!(told.lines().any(|found| found == line), "{line}\n{told}");
     // Where it is allowed, the rule that allows.
     let port = unused_port();
@@ -475,35 +601,46 @@ fn cli_verbose_tells_decisions() {
         .output()
         .expect("runs");
     assert!(
-        text(&output.stderr).contains(&format!("INFO connect allowed: tcp-connect 127.0.0.1:{port} by {rule}\n")),
+        text(&output.stderr)
+            .contains(&format!("INFO connect allowed: tcp-connect 127.0.0.1:{port} by {rule}\n")),
         "{output:?}"
     );
-    let stderr = text(&sandsock().args(["run", "--allow-all"]).arg(&client).output().expect("runs").stderr);
+    let stderr =
+        text(&sandsock().args(["run", "--allow-all"]).arg(&client).output().expect("runs").stderr);
     assert!(stderr.contains("WARN --allow-all"), "{stderr}");
 }
 
-/// Checks that a folder is refused if it is writable, that the error offers `:ro`, and that `:ro` is accepted.
+/// Checks that a folder is refused if it is writable, that the error offers `:ro`, and that `:ro`
+/// is accepted.
 #[track_caller]
 fn refused_unless_read_only(options: &[&str], dir: &str, guest: &str, words: &[&str]) {
     let (writable, read_only) = (format!("{dir}::/given"), format!("{dir}::/given:ro"));
     let stderr = complaint(125, &[&["run"], options, &["--dir", &writable, guest, "ok"]].concat());
-    assert!(stderr.starts_with(&format!("sandsock: --dir {writable} ")) && stderr.lines().count() == 1, "{stderr}");
+    assert!(
+        stderr.starts_with(&format!("sandsock: --dir {writable} ")) && stderr.lines().count() == 1,
+        "{stderr}"
+    );
     let way_out = format!("give the folder read-only with --dir {read_only}");
     for word in words.iter().chain([&way_out.as_str()]) {
         assert!(stderr.contains(word), "{word}\n{stderr}");
     }
-    sandsock().args([&["run"], options, &["--dir", &read_only, guest, "ok"]].concat()).assert().success();
+    sandsock()
+        .args([&["run"], options, &["--dir", &read_only, guest, "ok"]].concat())
+        .assert()
+        .success();
 }
 
 #[test]
 fn cli_folder_to_write_in_holds_no_sockets_of_a_rule() {
     let guest = program(programs::cli_end_ok);
-    let (folder, policies) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let (folder, policies) =
+        (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let root = folder.path().canonicalize().expect("it is there").display().to_string();
     for name in ["in/deep", "beside", "links"] {
         std::fs::create_dir_all(folder.path().join(name)).expect("makes");
     }
-    std::os::unix::fs::symlink(format!("{root}/in"), folder.path().join("links/to")).expect("links");
+    std::os::unix::fs::symlink(format!("{root}/in"), folder.path().join("links/to"))
+        .expect("links");
     for (given, path) in [
         // The folder is the rule's, holds it, or lies beneath it.
         (format!("{root}/in"), format!("{root}/in/*.sock")),
@@ -518,9 +655,12 @@ fn cli_folder_to_write_in_holds_no_sockets_of_a_rule() {
         (format!("{root}/in"), format!("{root}/links/to/*.sock")),
         (format!("{root}/links"), format!("{root}/links/to/*.sock")),
     ] {
-        for (option, verb) in
-            [("--allow", "unix-connect"), ("--deny", "unix-connect"), ("--allow", "unix-bind"), ("--deny", "unix-bind")]
-        {
+        for (option, verb) in [
+            ("--allow", "unix-connect"),
+            ("--deny", "unix-connect"),
+            ("--allow", "unix-bind"),
+            ("--deny", "unix-bind"),
+        ] {
             let rule = format!("{verb}={path}");
             let named = format!(" and {option} {rule} meet in ");
             refused_unless_read_only(
@@ -553,14 +693,26 @@ fn cli_folder_to_write_in_holds_no_sockets_of_a_rule() {
     }
     sandsock().args(["run", "--allow-all", "--dir", &root, &guest, "ok"]).assert().success();
     // A folder that is given twice is writable if either option says so.
-    let twice = ["run", "--allow", "unix-connect=in/*.sock", "--dir", "in::/a:ro", "--dir", "in::/b", &guest, "ok"];
+    let twice = [
+        "run",
+        "--allow",
+        "unix-connect=in/*.sock",
+        "--dir",
+        "in::/a:ro",
+        "--dir",
+        "in::/b",
+        &guest,
+        "ok",
+    ];
     sandsock().current_dir(&root).args(twice).assert().code(125);
 }
 
 #[test]
 fn cli_folder_to_write_in_holds_no_file_of_the_command() {
-    let (folder, apart) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
-    let (root, out) = (folder.path().canonicalize().expect("there"), apart.path().canonicalize().expect("there"));
+    let (folder, apart) =
+        (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let (root, out) =
+        (folder.path().canonicalize().expect("there"), apart.path().canonicalize().expect("there"));
     let at = |name: &str| root.join(name).display().to_string();
     let dir = root.display().to_string();
     let guest = program(programs::cli_end_ok);
@@ -575,12 +727,26 @@ fn cli_folder_to_write_in_holds_no_file_of_the_command() {
     std::fs::create_dir(at("deep")).expect("makes");
     std::fs::hard_link(out.join("policy.toml"), at("deep/other-name")).expect("links");
     let same = out.join("policy.toml").display().to_string();
-    refused_unless_read_only(&["--policy", &same], &dir, &guest, &["another name (a hard link) of", words[0]]);
+    refused_unless_read_only(
+        &["--policy", &same],
+        &dir,
+        &guest,
+        &["another name (a hard link) of", words[0]],
+    );
     refused_unless_read_only(&[], &dir, &at("app.wasm"), &["app.wasm, the component: "]);
     for option in ["--trace", "--audit", "--pcap", "--stats=json:"] {
         let (file, name) = (at("written"), option.split('=').next().expect("a name"));
-        let given = if option.ends_with(':') { format!("{option}{file}") } else { format!("{option}={file}") };
-        refused_unless_read_only(&[&given], &dir, &guest, &[&format!("written, which {name} writes")]);
+        let given = if option.ends_with(':') {
+            format!("{option}{file}")
+        } else {
+            format!("{option}={file}")
+        };
+        refused_unless_read_only(
+            &[&given],
+            &dir,
+            &guest,
+            &[&format!("written, which {name} writes")],
+        );
         // The file does not exist yet.
         let given = given.replace("written", "deep/../written");
         refused_unless_read_only(&[&given], &dir, &guest, &[&format!("which {name} writes")]);
@@ -591,11 +757,19 @@ fn cli_folder_to_write_in_holds_no_file_of_the_command() {
     assert!(stderr.contains("serve.sock, the socket of --listen: "), "{stderr}");
     // Files that the environment names.
     let run = |variable: &str, value: &str, dir: &str| {
-        let output = sandsock().args(["run", "--dir", dir, &guest, "ok"]).env(variable, value).output().expect("runs");
+        let output = sandsock()
+            .args(["run", "--dir", dir, &guest, "ok"])
+            .env(variable, value)
+            .output()
+            .expect("runs");
         (output.status.code(), text(&output.stderr))
     };
     for (variable, value, words) in [
-        ("XDG_CACHE_HOME", dir.clone(), "the cache of compiled components (XDG_CACHE_HOME names another place)"),
+        (
+            "XDG_CACHE_HOME",
+            dir.clone(),
+            "the cache of compiled components (XDG_CACHE_HOME names another place)",
+        ),
         ("XDG_CACHE_HOME", at("deep/none"), "the cache of compiled components"),
         ("SANDSOCK_PROVIDER", at("provider.wasm"), "where the provider of sockets is looked for"),
         ("HOSTALIASES", at("aliases"), "the aliases of HOSTALIASES"),
@@ -622,9 +796,18 @@ fn cli_folder_to_write_in_holds_no_file_of_the_command() {
     }
     // A folder named by a link that an earlier guest could have made.
     std::os::unix::fs::symlink("/usr", at("deep/usr")).expect("links");
-    let stderr = complaint(125, &["run", "--dir", &dir, "--dir", &format!("{}::/u:ro", at("deep/usr")), &guest, "ok"]);
-    assert!(stderr.contains(" goes by a link in ") && stderr.contains("name the folder itself, /usr"), "{stderr}");
-    sandsock().args(["run", "--dir", &dir, "--dir", &format!("{}::/d", at("deep")), &guest, "ok"]).assert().success();
+    let stderr = complaint(
+        125,
+        &["run", "--dir", &dir, "--dir", &format!("{}::/u:ro", at("deep/usr")), &guest, "ok"],
+    );
+    assert!(
+        stderr.contains(" goes by a link in ") && stderr.contains("name the folder itself, /usr"),
+        "{stderr}"
+    );
+    sandsock()
+        .args(["run", "--dir", &dir, "--dir", &format!("{}::/d", at("deep")), &guest, "ok"])
+        .assert()
+        .success();
 }
 
 #[test]
@@ -636,7 +819,8 @@ fn cli_folder_mounted_elsewhere_is_the_same() {
     for name in ["app/sub", "mount", "other/holds", "beside"] {
         std::fs::create_dir_all(folder.path().join(name)).expect("makes");
     }
-    // In a mount namespace: the rule's folder is mounted in another folder, and a folder below the rule's is mounted beside it.
+    // In a mount namespace: the rule's folder is mounted in another folder, and a folder below the
+    // rule's is mounted beside it.
     let script = format!(
         "mount --bind {root}/app/sub {root}/mount && mount --bind {root}/app {root}/other/holds || exit 77; shift; exec \"$@\""
     );
@@ -644,7 +828,13 @@ fn cli_folder_mounted_elsewhere_is_the_same() {
         let output = assert_cmd::Command::new("unshare")
             .args(["--mount", "sh", "-c", &script, "sh", "--"])
             .arg(binary())
-            .args(["run", "--allow", &format!("unix-connect={root}/app/*.sock"), "--dir", &format!("{root}/{dir}::/x")])
+            .args([
+                "run",
+                "--allow",
+                &format!("unix-connect={root}/app/*.sock"),
+                "--dir",
+                &format!("{root}/{dir}::/x"),
+            ])
             .args([&guest, "ok"])
             .timeout(Duration::from_secs(60))
             .output();
@@ -677,7 +867,11 @@ fn cli_compiled_components_are_cached() {
     let second = run();
     assert!(second < first, "{second:?} against {first:?}");
     // Without a place for it, it runs all the same.
-    sandsock().args(["run", &program(programs::cli_end_ok), "ok"]).env("XDG_CACHE_HOME", "/dev/null").assert().success();
+    sandsock()
+        .args(["run", &program(programs::cli_end_ok), "ok"])
+        .env("XDG_CACHE_HOME", "/dev/null")
+        .assert()
+        .success();
 }
 
 #[test]
@@ -687,8 +881,10 @@ fn cli_compiled_components_are_taken_from_nobody_else() {
     let cache = tempfile::tempdir().expect("a folder");
     let compiled = cache.path().join("sandsock/compiled");
     let run = || {
-        let output =
-            sandsock().args(["run", &program(programs::cli_end_ok), "ok"]).env("XDG_CACHE_HOME", cache.path()).output();
+        let output = sandsock()
+            .args(["run", &program(programs::cli_end_ok), "ok"])
+            .env("XDG_CACHE_HOME", cache.path())
+            .output();
         let output = output.expect("runs");
         assert!(output.status.success(), "{output:?}");
         text(&output.stderr)
@@ -698,7 +894,11 @@ fn cli_compiled_components_are_taken_from_nobody_else() {
     assert!(!files(&compiled).is_empty());
     // If others may have written there, the cache is not used, and the command says so once.
     for (folder, mode, words) in [
-        (compiled.as_path(), 0o777, "compiled is open to others (mode 0777), who may have written into it; remove it"),
+        (
+            compiled.as_path(),
+            0o777,
+            "compiled is open to others (mode 0777), who may have written into it; remove it",
+        ),
         (compiled.as_path(), 0o755, "is open to others"),
         (cache.path(), 0o775, "others may write in "),
     ] {
@@ -707,7 +907,10 @@ fn cli_compiled_components_are_taken_from_nobody_else() {
         let code = || files(&compiled).into_iter().filter(|(_, length)| *length > 100_000);
         code().for_each(|(path, _)| std::fs::remove_file(path).expect("is ours"));
         let stderr = run();
-        assert!(stderr.contains(" WARN compiled components are not cached: ") && stderr.contains(words), "{stderr}");
+        assert!(
+            stderr.contains(" WARN compiled components are not cached: ") && stderr.contains(words),
+            "{stderr}"
+        );
         assert_eq!((stderr.lines().count(), code().count()), (1, 0), "{stderr}");
         set_permissions(folder, before).expect("is ours");
     }
@@ -725,7 +928,8 @@ fn cli_compiled_components_are_taken_from_nobody_else() {
 }
 
 fn files(folder: &Path) -> Vec<(PathBuf, u64)> {
-    let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let entries =
+        std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
     entries
         .flat_map(|path| match path.metadata() {
             Ok(data) if data.is_dir() => files(&path),
@@ -739,10 +943,15 @@ fn files(folder: &Path) -> Vec<(PathBuf, u64)> {
 #[track_caller]
 fn unused_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok() && TcpListener::bind(("0.0.0.0", *port)).is_ok();
+    let free = |port: &u16| {
+        TcpListener::bind(("127.0.0.1", *port)).is_ok()
+            && TcpListener::bind(("0.0.0.0", *port)).is_ok()
+    };
     // Other runs of these tests may be under way on this machine.
     let candidates = std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::Relaxed));
-    let mut ports = candidates.take(1000).map(|next| (10_000 + (std::process::id() * 16 + next) % 20_000) as u16);
+    let mut ports = candidates
+        .take(1000)
+        .map(|next| (10_000 + (std::process::id() * 16 + next) % 20_000) as u16);
     ports.find(free).expect("a port")
 }
 
@@ -855,11 +1064,14 @@ fn port_of(line: &str) -> u16 {
 }
 
 fn policy(example: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/policies").join(example).with_extension("toml")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../examples/policies")
+        .join(example)
+        .with_extension("toml")
 }
 
-/// The examples with their own policies, in which another port or path stands for the one of the README: several runs of the
-/// tests must not meet.
+/// The examples with their own policies, in which another port or path stands for the one of the
+/// README: several runs of the tests must not meet.
 struct Examples {
     folder: tempfile::TempDir,
     original: &'static str,
@@ -878,7 +1090,12 @@ impl Examples {
         assert!(text.contains(self.original), "{name}: {text}");
         let policy = self.folder.path().join(name).with_extension("toml");
         std::fs::write(&policy, text.replace(self.original, &self.place)).expect("writes");
-        let own = ["run".into(), "--policy".into(), policy.display().to_string(), example(name).display().to_string()];
+        let own = [
+            "run".into(),
+            "--policy".into(),
+            policy.display().to_string(),
+            example(name).display().to_string(),
+        ];
         own.into_iter().chain(args.iter().map(|arg| arg.to_string())).collect()
     }
 
@@ -903,7 +1120,8 @@ fn cli_example_echo_serves_several_clients_at_once() {
     let number = &port.to_string();
     let mut server = examples.start("echo_server", &["127.0.0.1", number, "3"]);
     assert_eq!(server.line(), format!("listening on ('127.0.0.1', {port})"));
-    // Two clients that are in no hurry, one of which sends more than any buffer holds and does not read.
+    // Two clients that are in no hurry, one of which sends more than any buffer holds and does not
+    // read.
     let mut slow = TcpStream::connect(("127.0.0.1", port)).expect("connects");
     slow.set_nonblocking(true).expect("sets");
     let mut pending = 0;
@@ -934,11 +1152,15 @@ fn cli_example_async_serves_a_thousand_clients_at_once() {
     const CLIENTS: usize = 1_000;
     let files = raise_descriptor_limit(4_096);
     if files < 4_096 {
-        return skip("cli_example_async_serves_a_thousand_clients_at_once", "this process may not open 4,096 files");
+        return skip(
+            "cli_example_async_serves_a_thousand_clients_at_once",
+            "this process may not open 4,096 files",
+        );
     }
     let port = unused_port();
     let examples = Examples::new("7781", port);
-    let mut server = examples.start("async_server", &["127.0.0.1", &port.to_string(), &CLIENTS.to_string()]);
+    let mut server =
+        examples.start("async_server", &["127.0.0.1", &port.to_string(), &CLIENTS.to_string()]);
     assert_eq!(server.line(), format!("listening on ('127.0.0.1', {port})"));
     let mut clients: Vec<TcpStream> =
         (0..CLIENTS).map(|_| TcpStream::connect(("127.0.0.1", port)).expect("connects")).collect();
@@ -975,12 +1197,16 @@ fn cli_example_dualstack_serves_both_families() {
     );
     assert_eq!(stdout, expected);
     let mut text = String::new();
-    TcpStream::connect(("127.0.0.1", port)).expect("connects").read_to_string(&mut text).expect("receives");
+    TcpStream::connect(("127.0.0.1", port))
+        .expect("connects")
+        .read_to_string(&mut text)
+        .expect("receives");
     assert_eq!(text, "you came over IPv4\n");
     assert!(server.end().0.success());
     // Nobody listens on the first address: the second one is tried.
     let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is free again");
-    let native = std::thread::spawn(move || listener.accept().expect("accepts").0.write_all(b"found\n"));
+    let native =
+        std::thread::spawn(move || listener.accept().expect("accepts").0.write_all(b"found\n"));
     assert!(
         examples
             .run("dualstack_client", &["localhost", number])
@@ -1027,7 +1253,8 @@ fn cli_example_handover_serves_what_it_could_not_open() {
     assert!(refused.starts_with("on its own: [Errno 13] Permission denied"), "{refused}");
     for _ in 0..2 {
         let mut client = TcpStream::connect(("127.0.0.1", port)).expect("connects");
-        let client_name = format!("('127.0.0.1', {})", client.local_addr().expect("has one").port());
+        let client_name =
+            format!("('127.0.0.1', {})", client.local_addr().expect("has one").port());
         client.write_all(b"hello").expect("sends");
         let mut back = String::new();
         client.read_to_string(&mut back).expect("receives");
@@ -1047,7 +1274,10 @@ fn cli_example_restricted_is_refused_all_that_it_tries() {
     let mut server = examples.start("restricted_server", &["127.0.0.1", number, "1"]);
     assert_eq!(server.line(), format!("listening on ('127.0.0.1', {port})"));
     let mut report = String::new();
-    TcpStream::connect(("127.0.0.1", port)).expect("connects").read_to_string(&mut report).expect("receives");
+    TcpStream::connect(("127.0.0.1", port))
+        .expect("connects")
+        .read_to_string(&mut report)
+        .expect("receives");
     for grant in [
         "tcp-connect=192.0.2.1:443",
         "tcp-listen=127.0.0.1:8022",
@@ -1081,7 +1311,8 @@ fn cli_example_restricted_is_refused_all_that_it_tries() {
     assert_eq!(server.end().0.code(), Some(1));
 }
 
-/// Two joined namespaces for an example that needs a network of its own; none, with the reason counted, where there can be none.
+/// Two joined namespaces for an example that needs a network of its own; none, with the reason
+/// counted, where there can be none.
 fn network(test: &str) -> Option<(Namespace, Namespace)> {
     Namespace::linked().inspect_err(|reason| sandsock_tests::skip(test, reason)).ok()
 }
@@ -1117,7 +1348,11 @@ fn cli_example_sniffer_sees_one_protocol() {
             let _ = TcpStream::connect(("127.0.0.1", port));
             socket.send_to(&[0; 10], ("127.0.0.1", port)).expect("sends");
             let line = sniffer.line();
-            assert_eq!(line, format!("in  udp 127.0.0.1:{port} > 127.0.0.1:{port}, 38 bytes"), "{number}");
+            assert_eq!(
+                line,
+                format!("in  udp 127.0.0.1:{port} > 127.0.0.1:{port}, 38 bytes"),
+                "{number}"
+            );
         }
         assert_eq!(sniffer.end().0.code(), Some(0));
     });
@@ -1127,7 +1362,12 @@ fn cli_example_sniffer_sees_one_protocol() {
 fn cli_example_arp_scan_finds_the_neighbour() {
     let Some((near, far)) = network("cli_example_arp_scan_finds_the_neighbour") else { return };
     let shown = far.ip("link show right").expect("is shown");
-    let hardware = shown.split_whitespace().skip_while(|word| *word != "link/ether").nth(1).expect("an address").to_owned();
+    let hardware = shown
+        .split_whitespace()
+        .skip_while(|word| *word != "link/ether")
+        .nth(1)
+        .expect("an address")
+        .to_owned();
     let examples = Examples::new("eth0", "left");
     near.run(|| {
         let output = examples.run("arp_scan", &["left", "10.77.0.1"]);
@@ -1137,7 +1377,9 @@ fn cli_example_arp_scan_finds_the_neighbour() {
 
 #[test]
 fn cli_example_route_monitor_tells_what_comes_and_goes() {
-    let Some((near, _far)) = network("cli_example_route_monitor_tells_what_comes_and_goes") else { return };
+    let Some((near, _far)) = network("cli_example_route_monitor_tells_what_comes_and_goes") else {
+        return;
+    };
     let examples = Examples::new("route:read", "route:read");
     let mut monitor = near.run(|| examples.start("route_monitor", &["100"]));
     let mut until = |wanted: &str| {
@@ -1158,11 +1400,14 @@ fn cli_example_route_monitor_tells_what_comes_and_goes() {
 
 #[test]
 fn cli_examples_say_how_they_are_used() {
-    for entry in std::fs::read_dir(policy("echo_server").parent().expect("a folder")).expect("a folder") {
+    for entry in
+        std::fs::read_dir(policy("echo_server").parent().expect("a folder")).expect("a folder")
+    {
         let policy = entry.expect("an entry").path();
         let name = policy.file_stem().expect("a name").to_string_lossy().into_owned();
         let path = policy.display().to_string();
-        let stderr = complaint(1, &["run", "--policy", &path, &example(&name).display().to_string()]);
+        let stderr =
+            complaint(1, &["run", "--policy", &path, &example(&name).display().to_string()]);
         assert!(stderr.starts_with(&format!("usage: {name} ")), "{stderr}");
     }
 }

@@ -21,7 +21,10 @@ const SOCKETS: &[(i32, i32, i32, &str)] = &[
 /// What this machine's kernel says of a socket: 0 or an errno.
 fn natively(family: i32, kind: i32, protocol: i32) -> i32 {
     let protocol = (protocol != 0).then(|| Protocol::from(protocol));
-    Socket::new(Domain::from(family), Type::from(kind), protocol).err().and_then(|error| error.raw_os_error()).unwrap_or(0)
+    Socket::new(Domain::from(family), Type::from(kind), protocol)
+        .err()
+        .and_then(|error| error.raw_os_error())
+        .unwrap_or(0)
 }
 
 #[test]
@@ -29,7 +32,9 @@ pub(crate) fn family_lacking_refused() {
     both_ways(|way| {
         let mut guest = Guest::new(programs::family_lacking_refused, way);
         for &(family, kind, protocol, grant) in SOCKETS {
-            guest = guest.allow(grant).arg(format!("{family}:{kind}:{protocol}:{}", natively(family, kind, protocol)));
+            guest = guest
+                .allow(grant)
+                .arg(format!("{family}:{kind}:{protocol}:{}", natively(family, kind, protocol)));
         }
         guest.run().success();
     });
@@ -42,7 +47,8 @@ pub(crate) fn family_lacking_denied() {
         for (at, (.., grant)) in SOCKETS.iter().enumerate() {
             let mut guest = Guest::new(programs::family_lacking_denied, way).allow(grant);
             for &(family, kind, protocol, other) in SOCKETS {
-                let same = other == *grant || (family == libc::AF_CAN && matches!(*grant, "can=*" | "can=vcan0"));
+                let same = other == *grant
+                    || (family == libc::AF_CAN && matches!(*grant, "can=*" | "can=vcan0"));
                 if !same {
                     guest = guest.arg(format!("{family}:{kind}:{protocol}"));
                 }

@@ -14,7 +14,8 @@ const LARGE: usize = 64 << 20;
 /// A folder with a large, a small and an empty file.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
-    let file = |name: &str, content: &[u8]| fs::write(folder.path().join(name), content).expect("writes");
+    let file =
+        |name: &str, content: &[u8]| fs::write(folder.path().join(name), content).expect("writes");
     file("large", &pattern(LARGE));
     file("small", b"0123456789");
     file("empty", b"");
@@ -88,7 +89,8 @@ pub(crate) fn files_open_refused() {
     link(Path::new("../secret"), "link-outside");
     link(&at("secret"), "link-absolute");
     link(Path::new(".."), "link-folder");
-    let fifo = std::process::Command::new("mkfifo").arg(at("data/fifo")).status().expect("mkfifo runs");
+    let fifo =
+        std::process::Command::new("mkfifo").arg(at("data/fifo")).status().expect("mkfifo runs");
     assert!(fifo.success());
     both_ways(|way| {
         Guest::new(programs::files_open_refused, way)
@@ -100,7 +102,8 @@ pub(crate) fn files_open_refused() {
     });
 }
 
-/// Without a folder there is no file; without sockets a file is of no use, but it is no hole either.
+/// Without a folder there is no file; without sockets a file is of no use, but it is no hole
+/// either.
 #[test]
 fn files_need_a_folder() {
     let ended = Guest::new(programs::files_open_refused, sandsock_tests::Way::Thread).run();

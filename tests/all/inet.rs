@@ -18,7 +18,11 @@ pub(crate) fn listener(address: &str) -> (TcpListener, u16) {
 }
 
 /// Accepts so many connections, one after the other, and hands each to `serve`.
-pub(crate) fn serving(listener: TcpListener, count: usize, serve: impl Fn(TcpStream) + Send + 'static) -> JoinHandle<()> {
+pub(crate) fn serving(
+    listener: TcpListener,
+    count: usize,
+    serve: impl Fn(TcpStream) + Send + 'static,
+) -> JoinHandle<()> {
     thread::spawn(move || (0..count).for_each(|_| serve(listener.accept().expect("accepts").0)))
 }
 
@@ -62,16 +66,27 @@ pub(crate) fn inet_names_tuples() {
         let mut guest = Guest::new(programs::inet_names_tuples, way);
         for (address, (_, port)) in LOOPBACKS.into_iter().zip(&servers) {
             let host = address.trim_end_matches(":0");
-            guest = guest.allow(format!("tcp-listen={address}")).allow(format!("tcp-connect={host}:{port}")).arg(port);
+            guest = guest
+                .allow(format!("tcp-listen={address}"))
+                .allow(format!("tcp-connect={host}:{port}"))
+                .arg(port);
         }
         let guest = guest.start();
         for (at, (server, _)) in servers.iter().enumerate() {
             let ip = server.local_addr().expect("an address").ip();
             let port: u16 = guest.lines(3 * at + 1)[3 * at].parse().expect("a port");
             let client = TcpStream::connect((ip, port)).expect("connects");
-            let shown =
-                |port: u16| if ip.is_ipv4() { format!("('{ip}', {port})") } else { format!("('{ip}', {port}, 0, 0)") };
-            assert_eq!(guest.lines(3 * at + 2)[3 * at + 1], shown(client.local_addr().expect("an address").port()));
+            let shown = |port: u16| {
+                if ip.is_ipv4() {
+                    format!("('{ip}', {port})")
+                } else {
+                    format!("('{ip}', {port}, 0, 0)")
+                }
+            };
+            assert_eq!(
+                guest.lines(3 * at + 2)[3 * at + 1],
+                shown(client.local_addr().expect("an address").port())
+            );
             drop(client);
             let (connection, peer) = server.accept().expect("accepts");
             assert_eq!(guest.lines(3 * at + 3)[3 * at + 2], shown(peer.port()));
@@ -269,7 +284,11 @@ pub(crate) fn inet_datagram_ok() {
             thread::spawn(move || {
                 let mut buffer = vec![0; 1 << 16];
                 while let Ok((length, from)) = peer.recv_from(&mut buffer) {
-                    let data = if &buffer[..length] == b"short" { b"a long answer" } else { &buffer[..length] };
+                    let data = if &buffer[..length] == b"short" {
+                        b"a long answer"
+                    } else {
+                        &buffer[..length]
+                    };
                     peer.send_to(data, from).expect("sends");
                 }
             });
@@ -287,7 +306,8 @@ pub(crate) fn inet_datagram_refused() {
             socket.connect((socket.local_addr().expect("an address").ip(), 1)).expect("connects");
             socket
         });
-        let [four, six] = deaf.each_ref().map(|socket| socket.local_addr().expect("an address").port());
+        let [four, six] =
+            deaf.each_ref().map(|socket| socket.local_addr().expect("an address").port());
         Guest::new(programs::inet_datagram_refused, way)
             .allow(format!("udp-send=127.0.0.1:{four}"))
             .allow(format!("udp-send=[::1]:{six}"))
@@ -301,7 +321,8 @@ pub(crate) fn inet_datagram_refused() {
 #[test]
 pub(crate) fn inet_server_dualstack() {
     both_ways(|way| {
-        let guest = Guest::new(programs::inet_server_dualstack, way).allow("tcp-listen=*:0").start();
+        let guest =
+            Guest::new(programs::inet_server_dualstack, way).allow("tcp-listen=*:0").start();
         let port: u16 = guest.lines(1)[0].parse().expect("a port");
         let mut four = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("connects by IPv4");
         assert_eq!(read_all(&mut four), "::ffff:127.0.0.1");
@@ -323,7 +344,8 @@ pub(crate) fn inet_createconnection_tries() {
             loop {
                 let (listener, port) = listener(&format!("{served}:0"));
                 let other: SocketAddr = format!("{other}:{port}").parse().expect("an address");
-                let holder = Socket::new(Domain::for_address(other), Type::STREAM, None).expect("a socket");
+                let holder =
+                    Socket::new(Domain::for_address(other), Type::STREAM, None).expect("a socket");
                 if holder.bind(&other.into()).is_ok() {
                     return (listener, holder, port);
                 }
@@ -400,7 +422,10 @@ pub(crate) fn inet_duplicate_shares() {
 #[test]
 pub(crate) fn inet_closed_errors() {
     both_ways(|way| {
-        Guest::new(programs::inet_closed_errors, way).allow("tcp-listen=127.0.0.1:0").run().success();
+        Guest::new(programs::inet_closed_errors, way)
+            .allow("tcp-listen=127.0.0.1:0")
+            .run()
+            .success();
     });
 }
 
@@ -468,7 +493,11 @@ pub(crate) fn inet_udplite_exchanged() {
             .allow("udp-receive=*:*")
             .run()
             .success();
-        assert_eq!(output.matches("protocol 136 is denied: no verb of this version grants it").count(), 2, "{output}");
+        assert_eq!(
+            output.matches("protocol 136 is denied: no verb of this version grants it").count(),
+            2,
+            "{output}"
+        );
     });
 }
 

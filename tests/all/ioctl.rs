@@ -12,7 +12,11 @@ pub(crate) fn ioctl_requests_ok() {
             .allow("tcp-listen=127.0.0.1:0")
             .allow("tcp-connect=127.0.0.1:*")
             .allow("udp-bind=127.0.0.1:0");
-        names.iter().fold(guest, |guest, name| guest.allow(format!("ioctl=SIOCGIF{name}"))).run().success();
+        names
+            .iter()
+            .fold(guest, |guest, name| guest.allow(format!("ioctl=SIOCGIF{name}")))
+            .run()
+            .success();
     });
 }
 

@@ -17,9 +17,13 @@ fn families_ran() {
     let mut wrong = String::new();
     for family in FAMILIES {
         let suite = format!("{}::", family.suite);
-        let own: Vec<_> = report.outcomes.iter().filter(|(name, _)| name.starts_with(&suite)).collect();
-        let count = |wanted: fn(&Outcome) -> bool| own.iter().filter(|(_, outcome)| wanted(outcome)).count();
-        let (passed, failed) = (count(|o| *o == Outcome::Passed), count(|o| matches!(o, Outcome::Failed(_))));
+        let own: Vec<_> =
+            report.outcomes.iter().filter(|(name, _)| name.starts_with(&suite)).collect();
+        let count = |wanted: fn(&Outcome) -> bool| {
+            own.iter().filter(|(_, outcome)| wanted(outcome)).count()
+        };
+        let (passed, failed) =
+            (count(|o| *o == Outcome::Passed), count(|o| matches!(o, Outcome::Failed(_))));
         let _ = writeln!(
             text,
             "  {:<12} {passed} passed, {failed} failed, {} skipped",
@@ -29,8 +33,12 @@ fn families_ran() {
         for (name, outcome) in &own {
             match outcome {
                 Outcome::Passed => {}
-                Outcome::Skipped(reason) => writeln!(text, "    {name} was skipped: {reason}").expect("a string takes it"),
-                Outcome::Failed(output) => writeln!(wrong, "{name} failed:\n{output}").expect("a string takes it"),
+                Outcome::Skipped(reason) => {
+                    writeln!(text, "    {name} was skipped: {reason}").expect("a string takes it")
+                }
+                Outcome::Failed(output) => {
+                    writeln!(wrong, "{name} failed:\n{output}").expect("a string takes it")
+                }
             }
         }
         if passed == 0 {

@@ -16,7 +16,10 @@ fn status(name: &str) -> u64 {
 #[test]
 pub(crate) fn limits_receive_flat() {
     both_ways(|way| {
-        let port = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("binds").port();
+        let port = UdpSocket::bind("127.0.0.1:0")
+            .and_then(|socket| socket.local_addr())
+            .expect("binds")
+            .port();
         let before = status("VmRSS:");
         Guest::new(programs::limits_receive_flat, way)
             .allow(format!("udp-bind=127.0.0.1:{port}"))
@@ -53,7 +56,11 @@ pub(crate) fn limits_descriptor_refused() {
 pub(crate) fn limits_poll_refused() {
     both_ways(|way| {
         Guest::new(programs::limits_poll_refused, way).arg(10_000).run().success();
-        Guest::new(programs::limits_poll_refused, way).limit("poll-entries=3").arg(3).run().success();
+        Guest::new(programs::limits_poll_refused, way)
+            .limit("poll-entries=3")
+            .arg(3)
+            .run()
+            .success();
     });
 }
 
@@ -79,7 +86,8 @@ pub(crate) fn limits_control_refused() {
 pub(crate) fn limits_transfer_cut() {
     both_ways(|way| {
         for limit in [1, 1000, 16_384] {
-            let guest = Guest::new(programs::limits_transfer_cut, way).limit(format!("transfer-bytes={limit}"));
+            let guest = Guest::new(programs::limits_transfer_cut, way)
+                .limit(format!("transfer-bytes={limit}"));
             guest.arg(limit).run().success();
         }
     });
@@ -88,9 +96,11 @@ pub(crate) fn limits_transfer_cut() {
 #[test]
 pub(crate) fn limits_lookup_refused() {
     both_ways(|way| {
-        for (what, limit) in
-            [("rate", "lookups-per-second=2"), ("none", "lookups-per-second=0"), ("pending", "lookups-pending=0")]
-        {
+        for (what, limit) in [
+            ("rate", "lookups-per-second=2"),
+            ("none", "lookups-per-second=0"),
+            ("pending", "lookups-pending=0"),
+        ] {
             Guest::new(programs::limits_lookup_refused, way)
                 .allow("resolve=localhost")
                 .allow("tcp-connect=127.0.0.1:1")
@@ -151,8 +161,13 @@ pub(crate) fn limits_flood_ok() {
                 let start = Instant::now();
                 running.interrupt();
                 running.lines(3);
-                assert!(start.elapsed() < Duration::from_secs(2), "the interrupt took {:?}", start.elapsed());
-                // The queue may be full of the others' when it comes: it is sent until the guest has it.
+                assert!(
+                    start.elapsed() < Duration::from_secs(2),
+                    "the interrupt took {:?}",
+                    start.elapsed()
+                );
+                // The queue may be full of the others' when it comes: it is sent until the guest
+                // has it.
                 scope.spawn(|| {
                     while !over.load(std::sync::atomic::Ordering::Relaxed) {
                         let _ = granted.send_to(b"at last", to);
@@ -173,7 +188,10 @@ pub(crate) fn limits_flood_ok() {
 #[test]
 pub(crate) fn limits_error_ok() {
     both_ways(|way| {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("binds").port();
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .and_then(|l| l.local_addr())
+            .expect("binds")
+            .port();
         let count = || std::fs::read_dir("/proc/self/fd").expect("reads").count();
         let before = count();
         // Few descriptors: one that is lost in a thousand rounds is missed.

@@ -1,4 +1,5 @@
-//! The suites. A guest program and its test share a name, `<suite>_<operation>_<outcome>`; a suite is a file here.
+//! The suites. A guest program and its test share a name, `<suite>_<operation>_<outcome>`; a suite
+//! is a file here.
 
 mod aio;
 mod alg;

@@ -88,11 +88,22 @@ pub(crate) fn multicast_groups_ok() {
 #[test]
 pub(crate) fn multicast_groups_denied() {
     both_ways(|way| {
-        let guest = || Guest::new(programs::multicast_groups_denied, way).allow("udp-bind=127.0.0.1:0");
+        let guest =
+            || Guest::new(programs::multicast_groups_denied, way).allow("udp-bind=127.0.0.1:0");
         guest().arg("none").run().success();
-        guest().allow("multicast=239.1.2.3").allow("multicast=ff02::1234").arg("some").run().success();
-        // A rule that denies wins over one that allows all: the guest must then not notice a difference to no grant.
+        guest()
+            .allow("multicast=239.1.2.3")
+            .allow("multicast=ff02::1234")
+            .arg("some")
+            .run()
+            .success();
+        // A rule that denies wins over one that allows all: the guest must then not notice a
+        // difference to no grant.
         let ended = guest().allow("multicast=*").deny("multicast=239.0.0.0/8").arg("some").run();
-        assert!(ended.stderr.contains("denied by the rule multicast=239.0.0.0/8"), "{}", ended.stderr);
+        assert!(
+            ended.stderr.contains("denied by the rule multicast=239.0.0.0/8"),
+            "{}",
+            ended.stderr
+        );
     });
 }

@@ -111,7 +111,10 @@ pub(crate) fn names_pattern_denied() {
 #[test]
 pub(crate) fn names_unknown_fails() {
     both_ways(|way| {
-        Guest::new(programs::names_unknown_fails, way).allow("tcp-connect=*.invalid:80").run().success();
+        Guest::new(programs::names_unknown_fails, way)
+            .allow("tcp-connect=*.invalid:80")
+            .run()
+            .success();
     });
 }
 
@@ -134,7 +137,8 @@ pub(crate) fn names_numeric_ok() {
     });
 }
 
-/// A name server that answers A questions by a function of the name and of how often it was asked; none is silence.
+/// A name server that answers A questions by a function of the name and of how often it was asked;
+/// none is silence.
 pub(crate) struct HostileServer {
     asked: Arc<Mutex<Vec<String>>>,
 }
@@ -187,7 +191,8 @@ fn question(packet: &[u8]) -> Option<(String, usize)> {
     }
 }
 
-/// The answer to a question (RFC 1035, section 4): the header and the question again, then the records.
+/// The answer to a question (RFC 1035, section 4): the header and the question again, then the
+/// records.
 fn reply(question: &[u8], alias: Option<&str>, addresses: &[[u8; 4]]) -> Vec<u8> {
     let mut packet = question.to_vec();
     let count = addresses.len() + usize::from(alias.is_some());
@@ -200,8 +205,11 @@ fn reply(question: &[u8], alias: Option<&str>, addresses: &[[u8; 4]]) -> Vec<u8>
     };
     let mut owner = vec![0xc0, 12];
     if let Some(alias) = alias {
-        let name: Vec<u8> =
-            alias.split('.').flat_map(|label| [&[label.len() as u8], label.as_bytes()].concat()).chain([0]).collect();
+        let name: Vec<u8> = alias
+            .split('.')
+            .flat_map(|label| [&[label.len() as u8], label.as_bytes()].concat())
+            .chain([0])
+            .collect();
         record(&owner, 5, &name);
         owner = name;
     }
@@ -219,8 +227,12 @@ pub(crate) fn names_rebinding_denied() {
             let metadata = [169, 254, 169, 254];
             Some(match name {
                 // Two ways to wait are two runs: each is answered well once.
-                "rebind.example" => (None, vec![if times.is_multiple_of(4) { PUBLIC } else { metadata }]),
-                "mixed.example" => (None, vec![[10, 0, 0, 1], PUBLIC, metadata, [127, 0, 0, 1], [192, 168, 0, 1]]),
+                "rebind.example" => {
+                    (None, vec![if times.is_multiple_of(4) { PUBLIC } else { metadata }])
+                }
+                "mixed.example" => {
+                    (None, vec![[10, 0, 0, 1], PUBLIC, metadata, [127, 0, 0, 1], [192, 168, 0, 1]])
+                }
                 "metadata.example" => (None, vec![metadata]),
                 "denied.example" => (None, vec![[93, 184, 216, 36]]),
                 "alias.example" => (Some("canonical.other"), vec![[93, 184, 216, 35]]),
@@ -230,7 +242,8 @@ pub(crate) fn names_rebinding_denied() {
         let listener = TcpListener::bind("0.0.0.0:8080").expect("the namespace is ours");
         listener.set_nonblocking(true).expect("is set");
         both_ways(|way| {
-            let mut guest = Guest::new(programs::names_rebinding_denied, way).deny("tcp-connect=93.184.216.36:*");
+            let mut guest = Guest::new(programs::names_rebinding_denied, way)
+                .deny("tcp-connect=93.184.216.36:*");
             for name in ["rebind", "mixed", "metadata", "denied", "alias"] {
                 guest = guest.allow(format!("tcp-connect={name}.example:8080"));
             }
@@ -244,7 +257,13 @@ pub(crate) fn names_rebinding_denied() {
         asked.dedup();
         assert_eq!(
             asked,
-            ["alias.example", "denied.example", "metadata.example", "mixed.example", "rebind.example"],
+            [
+                "alias.example",
+                "denied.example",
+                "metadata.example",
+                "mixed.example",
+                "rebind.example"
+            ],
             "the server must hear of granted names alone"
         );
     });
@@ -255,7 +274,9 @@ pub(crate) fn names_lookup_interrupted() {
     with_own_resolver("names::names_lookup_interrupted", || {
         let server = HostileServer::start(|_, _| None);
         both_ways(|way| {
-            for function in ["getaddrinfo", "gethostbyname", "gethostbyaddr", "getnameinfo", "getfqdn"] {
+            for function in
+                ["getaddrinfo", "gethostbyname", "gethostbyaddr", "getnameinfo", "getfqdn"]
+            {
                 let running = Guest::new(programs::names_lookup_interrupted, way)
                     .allow("resolve=silent.example")
                     .allow("reverse-resolve=192.0.2.1")
@@ -269,7 +290,11 @@ pub(crate) fn names_lookup_interrupted() {
                     let start = Instant::now();
                     running.interrupt();
                     running.lines(round + 1);
-                    assert!(start.elapsed() < Duration::from_secs(2), "{function}: {:?}", start.elapsed());
+                    assert!(
+                        start.elapsed() < Duration::from_secs(2),
+                        "{function}: {:?}",
+                        start.elapsed()
+                    );
                 }
                 running.join().success();
             }
@@ -283,9 +308,20 @@ pub(crate) fn names_lookup_interrupted() {
 pub(crate) fn names_server_ok() {
     const TEST: &str = "names::names_server_ok";
     with_own_resolver(TEST, || {
-        let longest = format!("{}.{}.{}.{}.example", "a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(53));
+        let longest = format!(
+            "{}.{}.{}.{}.example",
+            "a".repeat(63),
+            "b".repeat(63),
+            "c".repeat(63),
+            "d".repeat(53)
+        );
         let all: Vec<(String, &str)> = (1..=100)
-            .flat_map(|n| [(format!("198.51.100.{n}"), "many.example"), (format!("203.0.113.{n}"), "lots.example")])
+            .flat_map(|n| {
+                [
+                    (format!("198.51.100.{n}"), "many.example"),
+                    (format!("203.0.113.{n}"), "lots.example"),
+                ]
+            })
             .collect();
         let mut records = format!(
             "93.184.216.34 web.example\n93.184.216.35 both.example\n2606:2800::5 both.example\n2606:2800::6 six.example\n\
@@ -311,8 +347,13 @@ pub(crate) fn names_server_ok() {
             all.iter().fold(guest, |guest, (address, _)| guest.arg(address)).run().success();
         });
         let asked = server.asked();
-        assert!(asked.contains(&longest) && asked.contains(&"34.216.184.93.in-addr.arpa".to_owned()), "{asked:?}");
-        let never = |name: &String| name.len() > 253 || name.contains("0x7f") || name.contains("web.example");
+        assert!(
+            asked.contains(&longest) && asked.contains(&"34.216.184.93.in-addr.arpa".to_owned()),
+            "{asked:?}"
+        );
+        let never = |name: &String| {
+            name.len() > 253 || name.contains("0x7f") || name.contains("web.example")
+        };
         assert!(!asked.iter().any(never), "{asked:?}");
     });
 }
@@ -325,7 +366,9 @@ pub(crate) fn names_changes_denied() {
         let listener = TcpListener::bind("0.0.0.0:8080").expect("the namespace is ours");
         both_ways(|way| {
             server.change("93.184.216.34 rebind.example\n");
-            let running = Guest::new(programs::names_changes_denied, way).allow("tcp-connect=rebind.example:8080").start();
+            let running = Guest::new(programs::names_changes_denied, way)
+                .allow("tcp-connect=rebind.example:8080")
+                .start();
             for (change, answer) in [
                 (Some("169.254.169.254 rebind.example\n"), b"1"),
                 (Some("93.184.216.35 rebind.example\n"), b"2"),
@@ -361,7 +404,9 @@ fn accepted(listener: &TcpListener) -> Option<TcpStream> {
 pub(crate) fn names_slow_ok() {
     const TEST: &str = "names::names_slow_ok";
     with_own_resolver(TEST, || {
-        let Some(server) = NameServer::start(TEST, "93.184.216.34 web.example\n", &[]) else { return };
+        let Some(server) = NameServer::start(TEST, "93.184.216.34 web.example\n", &[]) else {
+            return;
+        };
         both_ways(|way| {
             let running = Guest::new(programs::names_slow_ok, way)
                 .allow("resolve=web.example")
@@ -384,7 +429,9 @@ pub(crate) fn names_slow_ok() {
 pub(crate) fn names_dead_fails() {
     const TEST: &str = "names::names_dead_fails";
     with_own_resolver(TEST, || {
-        let Some(server) = NameServer::start(TEST, "93.184.216.34 web.example\n", &[]) else { return };
+        let Some(server) = NameServer::start(TEST, "93.184.216.34 web.example\n", &[]) else {
+            return;
+        };
         server.pause();
         both_ways(|way| {
             Guest::new(programs::names_dead_fails, way)
@@ -402,7 +449,9 @@ pub(crate) fn names_dead_fails() {
 pub(crate) fn names_reverse_denied() {
     const TEST: &str = "names::names_reverse_denied";
     with_own_resolver(TEST, || {
-        let Some(server) = NameServer::start(TEST, "93.184.216.34 web.example\n", &[]) else { return };
+        let Some(server) = NameServer::start(TEST, "93.184.216.34 web.example\n", &[]) else {
+            return;
+        };
         both_ways(|way| {
             Guest::new(programs::names_reverse_denied, way)
                 .allow("reverse-resolve=192.0.2.0/24")
@@ -410,7 +459,11 @@ pub(crate) fn names_reverse_denied() {
                 .run()
                 .success();
         });
-        assert_eq!(server.asked(), ["1.2.0.192.in-addr.arpa"], "no server hears of what was not granted");
+        assert_eq!(
+            server.asked(),
+            ["1.2.0.192.in-addr.arpa"],
+            "no server hears of what was not granted"
+        );
     });
 }
 
@@ -458,14 +511,24 @@ pub(crate) fn names_hostname_ok() {
     with_own_resolver(TEST, || {
         both_ways(|way| {
             let guest = || Guest::new(programs::names_hostname_ok, way);
-            std::fs::write("/proc/sys/kernel/hostname", "inside.example").expect("the namespace is ours");
-            assert_eq!(guest().allow("hostname=read").run().success(), "inside.example inside.example\n");
+            std::fs::write("/proc/sys/kernel/hostname", "inside.example")
+                .expect("the namespace is ours");
+            assert_eq!(
+                guest().allow("hostname=read").run().success(),
+                "inside.example inside.example\n"
+            );
             assert_eq!(guest().hostname("web-1").run().success(), "web-1 web-1\n");
             assert_eq!(guest().hostname("web-1").allow_all().run().success(), "web-1 web-1\n");
-            assert_eq!(guest().allow_all().deny("hostname=read").run().success(), "sandbox sandbox\n");
+            assert_eq!(
+                guest().allow_all().deny("hostname=read").run().success(),
+                "sandbox sandbox\n"
+            );
             assert_eq!(kernel_hostname(), "inside.example");
             // What it may set it need not see.
-            assert_eq!(guest().allow("hostname=set").arg("first").run().success(), "sandbox sandbox\n");
+            assert_eq!(
+                guest().allow("hostname=set").arg("first").run().success(),
+                "sandbox sandbox\n"
+            );
             assert_eq!(kernel_hostname(), "first");
             let both = guest().allow("hostname=set").allow("hostname=read").arg("second");
             assert_eq!(both.run().success(), "second second\n");
@@ -482,7 +545,11 @@ pub(crate) fn names_hostname_denied() {
     both_ways(|way| {
         let before = kernel_hostname();
         Guest::new(programs::names_hostname_denied, way).run().success();
-        Guest::new(programs::names_hostname_denied, way).allow("interfaces").allow("resolve=*").deny("hostname=read").run();
+        Guest::new(programs::names_hostname_denied, way)
+            .allow("interfaces")
+            .allow("resolve=*")
+            .deny("hostname=read")
+            .run();
         assert_eq!(kernel_hostname(), before);
     });
 }
@@ -490,7 +557,8 @@ pub(crate) fn names_hostname_denied() {
 #[test]
 pub(crate) fn names_interfaces_ok() {
     both_ways(|way| {
-        let shown = Guest::new(programs::names_interfaces_ok, way).allow("interfaces").run().success();
+        let shown =
+            Guest::new(programs::names_interfaces_ok, way).allow("interfaces").run().success();
         let shown: BTreeSet<_> = shown.lines().map(str::to_owned).collect();
         let own = std::fs::read_dir("/sys/class/net").expect("Linux has it").filter_map(|entry| {
             let entry = entry.ok()?;

@@ -13,8 +13,12 @@ fn namespace(test: &str) -> Option<Namespace> {
 pub(crate) fn netlink_route_ok() {
     let Some(namespace) = namespace("netlink_route_ok") else { return };
     both_ways(|way| {
-        let guest =
-            namespace.run(|| Guest::new(programs::netlink_route_ok, way).allow("netlink=route:read").arg("coming0").start());
+        let guest = namespace.run(|| {
+            Guest::new(programs::netlink_route_ok, way)
+                .allow("netlink=route:read")
+                .arg("coming0")
+                .start()
+        });
         guest.lines(1);
         namespace.ip("link add coming0 type veth peer name coming1").expect("is added");
         namespace.ip("address add 10.9.8.7/24 dev coming0").expect("is added");
@@ -28,7 +32,9 @@ pub(crate) fn netlink_write_ok() {
     let Some(namespace) = namespace("netlink_write_ok") else { return };
     both_ways(|way| {
         namespace.ip("link set lo down").expect("is set");
-        let guest = Guest::new(programs::netlink_write_ok, way).allow("netlink=route:read").allow("netlink=route:write");
+        let guest = Guest::new(programs::netlink_write_ok, way)
+            .allow("netlink=route:read")
+            .allow("netlink=route:write");
         namespace.run(|| guest.run().success());
         assert!(namespace.ip("link show lo").expect("is shown").contains("UP"));
     });
@@ -44,7 +50,10 @@ pub(crate) fn netlink_write_denied() {
             .allow("netlink=generic:nlctrl")
             .allow("netlink=generic:ethtool");
         namespace.run(|| guest.run().success());
-        assert!(namespace.ip("link show lo").expect("is shown").contains("UP"), "lo was taken down");
+        assert!(
+            namespace.ip("link show lo").expect("is shown").contains("UP"),
+            "lo was taken down"
+        );
     });
 }
 

@@ -34,7 +34,8 @@ impl Seen {
     }
 }
 
-/// A port that is free for both families, with a listener and a datagram socket of each on ports of the same number.
+/// A port that is free for both families, with a listener and a datagram socket of each on ports of
+/// the same number.
 fn listeners() -> (Vec<TcpListener>, Vec<UdpSocket>, Ports) {
     for _ in 0..100 {
         let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("binds");
@@ -90,12 +91,24 @@ fn look_on(more: &[&str]) -> Seen {
     // One that is there already, and readable for all.
     std::fs::write(at("pcap"), "old").expect("writes");
     let mut command = Command::new(target().join("release/sandsock"));
-    command.args(["run", &format!("--trace={}", at("trace")), "--pcap", &at("pcap"), "--audit", &at("audit")]);
+    command.args([
+        "run",
+        &format!("--trace={}", at("trace")),
+        "--pcap",
+        &at("pcap"),
+        "--audit",
+        &at("audit"),
+    ]);
     command.arg(format!("--stats=json:{}", at("stats"))).args(more);
     for host in ["127.0.0.1", "[::1]"] {
         command.args(["--allow", &format!("tcp-connect={host}:{}", ports.tcp)]);
         command.args(["--allow", &format!("udp-send={host}:{}", ports.udp)]);
-        command.args(["--allow", &format!("tcp-listen={host}:0"), "--allow", &format!("udp-bind={host}:0")]);
+        command.args([
+            "--allow",
+            &format!("tcp-listen={host}:0"),
+            "--allow",
+            &format!("udp-bind={host}:0"),
+        ]);
     }
     command.arg(programs::observe_traffic_ok.path());
     command.args([ports.tcp, ports.udp, ports.forbidden].map(|port| port.to_string()));
@@ -138,7 +151,8 @@ fn tshark(test: &str, capture: &Path, args: &[&str]) -> Option<String> {
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Under `serve` every instance is told apart, waits are those of fibers, and nothing is lost of one that traps.
+/// Under `serve` every instance is told apart, waits are those of fibers, and nothing is lost of
+/// one that traps.
 #[test]
 fn observe_served_instances() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -174,8 +188,11 @@ fn observe_served_instances() {
         stream.read_to_string(&mut text).expect("reads");
         assert_eq!(text, answer);
     }
-    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM)
-        .expect("is there");
+    rustix::process::kill_process(
+        rustix::process::Pid::from_child(&child),
+        rustix::process::Signal::TERM,
+    )
+    .expect("is there");
     let mut rest = String::new();
     stderr.read_to_string(&mut rest).expect("reads");
     assert!(child.wait().expect("ends").success() && rest.contains("the guest trapped"), "{rest}");
@@ -191,7 +208,8 @@ fn observe_served_instances() {
         ("[2] ", "\"echo two\\ntrap\\n\", 4096, 0, forever) = 14 <"),
         ("[2] ", "send(3, \"two\\n\", 4, 0, forever) = 4 <"),
     ] {
-        let found = trace.lines().filter(|line| line.starts_with(instance) && line.contains(words)).count();
+        let found =
+            trace.lines().filter(|line| line.starts_with(instance) && line.contains(words)).count();
         assert_eq!(found, 1, "{instance}{words}\n{trace}");
     }
     let stats: Value = serde_json::from_str(&file("stats")).expect("is JSON");
@@ -201,21 +219,29 @@ fn observe_served_instances() {
     let rows: Vec<_> = stats["descriptors"].as_array().expect("a list").iter().map(bytes).collect();
     assert_eq!(rows, [(Some(9), Some(4)), (Some(14), Some(4))]);
     assert!(stats["total"]["waits"].as_u64() >= Some(2), "{stats}");
-    let audit: Vec<Value> = file("audit").lines().map(|line| serde_json::from_str(line).expect("is JSON")).collect();
-    let inherits: Vec<_> =
-        audit.iter().filter(|line| line["call"] == "inherit").map(|line| line["instance"].as_u64()).collect();
+    let audit: Vec<Value> =
+        file("audit").lines().map(|line| serde_json::from_str(line).expect("is JSON")).collect();
+    let inherits: Vec<_> = audit
+        .iter()
+        .filter(|line| line["call"] == "inherit")
+        .map(|line| line["instance"].as_u64())
+        .collect();
     assert_eq!(inherits, [Some(1), Some(2)]);
 
     let capture = folder.path().join("pcap");
     let shown = |args: &[&str]| tshark("observe_served_instances", &capture, args);
-    let Some(complaints) = shown(&["-Y", "_ws.expert.severity >= 6291456 || _ws.malformed"]) else { return };
+    let Some(complaints) = shown(&["-Y", "_ws.expert.severity >= 6291456 || _ws.malformed"]) else {
+        return;
+    };
     assert_eq!(complaints, "");
     for (stream, words) in [(0, ["echo one", "one"]), (1, ["echo two", "two"])] {
-        let follow = shown(&["-q", "-z", &format!("follow,tcp,ascii,{stream}")]).unwrap_or_default();
+        let follow =
+            shown(&["-q", "-z", &format!("follow,tcp,ascii,{stream}")]).unwrap_or_default();
         assert!(words.iter().all(|word| follow.contains(word)), "{follow}");
     }
     // Both ends are closed, that of the instance that trapped too.
-    let ends = shown(&["-Y", "tcp.flags.fin == 1", "-T", "fields", "-e", "tcp.stream"]).unwrap_or_default();
+    let ends = shown(&["-Y", "tcp.flags.fin == 1", "-T", "fields", "-e", "tcp.stream"])
+        .unwrap_or_default();
     assert!(["0", "1"].iter().all(|stream| ends.lines().any(|line| line == *stream)), "{ends}");
 }
 
@@ -223,7 +249,8 @@ fn observe_served_instances() {
 pub(crate) fn observe_traffic_ok() {
     let seen = look_on(&[]);
     for name in ["trace", "pcap", "audit", "stats"] {
-        let mode = std::fs::metadata(seen.path(name)).expect("was written").permissions().mode() & 0o777;
+        let mode =
+            std::fs::metadata(seen.path(name)).expect("was written").permissions().mode() & 0o777;
         assert_eq!(mode, 0o600, "{name}");
     }
     trace_is_straces(&seen);
@@ -237,7 +264,11 @@ fn trace_is_straces(seen: &Seen) {
     let trace = seen.file("trace");
     let Ports { tcp, udp, forbidden } = seen.ports;
     let line = |start: &str| {
-        trace.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{start} is not in\n{trace}")).to_owned()
+        trace
+            .lines()
+            .find(|line| line.starts_with(start))
+            .unwrap_or_else(|| panic!("{start} is not in\n{trace}"))
+            .to_owned()
     };
     for start in [
         "socket(AF_INET, SOCK_STREAM, IPPROTO_IP) = 3 <",
@@ -256,7 +287,9 @@ fn trace_is_straces(seen: &Seen) {
         "sendmsg(5, {msg_name=NULL, msg_iov=[\"accept-\", \"reply\"], msg_control=[]}, 0, forever) = 12 <",
         "drop(5) = 0 <",
         &format!("sendto(4, \"sendto-one\", 10, 0, {{AF_INET, 127.0.0.1:{udp}}}, forever) = 10 <"),
-        &format!("recvfrom(4, \"sendto-one\", 100, MSG_PEEK, {{AF_INET, 127.0.0.1:{udp}}}, forever) = 10 <"),
+        &format!(
+            "recvfrom(4, \"sendto-one\", 100, MSG_PEEK, {{AF_INET, 127.0.0.1:{udp}}}, forever) = 10 <"
+        ),
         "recvmsg(4, {data=\"sendmsg-two\", length=11, control=[], flags=0, address={AF_INET, 127.0.0.1:",
         &format!(
             "sendto(4, \"forbidden\", 9, 0, {{AF_INET, 127.0.0.1:{forbidden}}}, forever) = denied: udp-send to 127.0.0.1:"
@@ -270,14 +303,20 @@ fn trace_is_straces(seen: &Seen) {
         line(start);
     }
     let cut = line("sendmsg(5, {msg_name={");
-    assert!(cut.contains("msg_control=[{message={level=IPPROTO_UDP, type=UDP_SEGMENT, data=\"\\5\\0\"}}]"), "{cut}");
+    assert!(
+        cut.contains(
+            "msg_control=[{message={level=IPPROTO_UDP, type=UDP_SEGMENT, data=\"\\5\\0\"}}]"
+        ),
+        "{cut}"
+    );
     assert!(trace.lines().all(|line| line.ends_with('>') && line.contains(" = ")), "{trace}");
 }
 
 fn statistics_add_up(seen: &Seen) {
     let stats: Value = serde_json::from_str(&seen.file("stats")).expect("is JSON");
     let total = |name: &str| stats["total"][name].as_u64().expect("is a number");
-    // Of each family: connect-hello, accept-reply, sendto-one, sendmsg-two, the batch, the cut ones.
+    // Of each family: connect-hello, accept-reply, sendto-one, sendmsg-two, the batch, the cut
+    // ones.
     assert_eq!(total("sent_bytes"), 2 * (13 + 12 + 10 + 11 + 16 + 15) + 10);
     assert_eq!(total("received_bytes"), 2 * (13 + 12 + 10 + 11 + 16 + 15) + 10);
     assert_eq!(total("sent_messages"), 2 * (1 + 1 + 1 + 1 + 2 + 3) + 1);
@@ -298,8 +337,11 @@ fn statistics_add_up(seen: &Seen) {
 }
 
 fn decisions_are_logged(seen: &Seen) {
-    let lines: Vec<Value> =
-        seen.file("audit").lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();
+    let lines: Vec<Value> = seen
+        .file("audit")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("each line is JSON"))
+        .collect();
     let Ports { tcp, udp, forbidden } = seen.ports;
     let find = |call: &str, verb: &str, target: &str| {
         lines
@@ -310,14 +352,18 @@ fn decisions_are_logged(seen: &Seen) {
     let connect = find("connect", "tcp-connect", &format!("127.0.0.1:{tcp}"));
     assert_eq!((&connect["decision"], &connect["instance"]), (&"allow".into(), &1.into()));
     assert_eq!(connect["rule"], format!("tcp-connect=127.0.0.1:{tcp}"));
-    assert_eq!((&connect["family"], &connect["type"], &connect["protocol"]), (&2.into(), &1.into(), &6.into()));
+    assert_eq!(
+        (&connect["family"], &connect["type"], &connect["protocol"]),
+        (&2.into(), &1.into(), &6.into())
+    );
     let denied = find("send-to", "udp-send", &format!("[::1]:{forbidden}"));
     assert_eq!((&denied["decision"], &denied["rule"]), (&"deny".into(), &Value::Null));
     assert!(denied["reason"].as_str().expect("a sentence").contains("is not granted"));
     assert_eq!(find("socket", "socket", "2:1:0")["decision"], "allow");
     assert_eq!(find("bind", "tcp-listen", "127.0.0.1:0")["decision"], "allow");
     assert_eq!(find("send-batch", "udp-send", &format!("[::1]:{udp}"))["decision"], "allow");
-    let dropped = lines.iter().filter(|line| line["verb"] == "udp-receive" && line["decision"] == "deny");
+    let dropped =
+        lines.iter().filter(|line| line["verb"] == "udp-receive" && line["decision"] == "deny");
     assert_eq!(dropped.count(), 2);
 }
 
@@ -325,7 +371,9 @@ fn capture_is_read_by_tshark(seen: &Seen) {
     let capture = seen.path("pcap");
     let shown = |args: &[&str]| tshark("observe_traffic_ok", &capture, args);
     // Nothing that Wireshark would complain of.
-    let Some(complaints) = shown(&["-Y", "_ws.expert.severity >= 6291456 || _ws.malformed"]) else { return };
+    let Some(complaints) = shown(&["-Y", "_ws.expert.severity >= 6291456 || _ws.malformed"]) else {
+        return;
+    };
     assert_eq!(complaints, "");
 
     let fields = ["-T", "fields", "-E", "separator=|"];
@@ -340,7 +388,8 @@ fn capture_is_read_by_tshark(seen: &Seen) {
     // Two connections a family, each with its handshake and both ends.
     let whole = list("tcp.completeness", &["tcp.stream", "tcp.completeness"]);
     for stream in 0..4 {
-        let last = whole.lines().rfind(|line| line.starts_with(&format!("{stream}|"))).expect("a packet");
+        let last =
+            whole.lines().rfind(|line| line.starts_with(&format!("{stream}|"))).expect("a packet");
         // SYN, SYN-ACK, ACK, data, FIN.
         assert_eq!(last.split('|').nth(1), Some("31"), "{whole}");
     }
@@ -351,29 +400,42 @@ fn capture_is_read_by_tshark(seen: &Seen) {
         (2, "::1", ["connect-hello", "connect-reply"]),
         (3, "::1", ["accept-hello", "accept-reply"]),
     ] {
-        let follow = shown(&["-q", "-z", &format!("follow,tcp,ascii,{stream}")]).unwrap_or_default();
+        let follow =
+            shown(&["-q", "-z", &format!("follow,tcp,ascii,{stream}")]).unwrap_or_default();
         assert!(follow.contains(host), "{follow}");
         for text in text {
             assert_eq!(follow.matches(text).count(), 1, "{text} in\n{follow}");
         }
     }
-    let to =
-        list(&format!("tcp.flags.syn == 1 && tcp.flags.ack == 0 && tcp.dstport == {}", seen.ports.tcp), &["tcp.stream"]);
+    let to = list(
+        &format!("tcp.flags.syn == 1 && tcp.flags.ack == 0 && tcp.dstport == {}", seen.ports.tcp),
+        &["tcp.stream"],
+    );
     assert_eq!(to.lines().collect::<Vec<_>>(), ["0", "2"]);
 
-    // Datagrams, each once in each direction, those of batches and those that the kernel cut by themselves.
+    // Datagrams, each once in each direction, those of batches and those that the kernel cut by
+    // themselves.
     let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
     let payloads = |filter: String| -> Vec<String> {
-        let mut list: Vec<_> = list(&filter, &["udp.payload"]).lines().map(|line| line.replace(':', "")).collect();
+        let mut list: Vec<_> =
+            list(&filter, &["udp.payload"]).lines().map(|line| line.replace(':', "")).collect();
         list.sort();
         list
     };
-    let mut expected = ["sendto-one", "sendmsg-two", "batch-1", "batch-two", "gso-1", "gso-2", "gso-3"].map(hex).to_vec();
+    let mut expected =
+        ["sendto-one", "sendmsg-two", "batch-1", "batch-two", "gso-1", "gso-2", "gso-3"]
+            .map(hex)
+            .to_vec();
     expected.sort();
     let udp = seen.ports.udp;
-    for (family, source, destination) in [("ip.src == 127.0.0.1", "ip", "ip"), ("ipv6.src == ::1", "ipv6", "ipv6")] {
+    for (family, source, destination) in
+        [("ip.src == 127.0.0.1", "ip", "ip"), ("ipv6.src == ::1", "ipv6", "ipv6")]
+    {
         assert_eq!(payloads(format!("{source} && {family} && udp.dstport == {udp}")), expected);
-        assert_eq!(payloads(format!("{destination} && {family} && udp.srcport == {udp}")), expected);
+        assert_eq!(
+            payloads(format!("{destination} && {family} && udp.srcport == {udp}")),
+            expected
+        );
     }
     assert_eq!(list("udp", &["udp.payload"]).lines().count(), 4 * expected.len());
 
@@ -381,6 +443,13 @@ fn capture_is_read_by_tshark(seen: &Seen) {
     let unix = list("exported_pdu", &["frame.comment", "data.data"]);
     let unix: Vec<_> = unix.lines().collect();
     assert_eq!(unix.len(), 2, "{unix:?}");
-    assert!(unix[0].contains("AF_UNIX SOCK_STREAM 0, sent, local unnamed") && unix[1].contains(", received, "), "{unix:?}");
-    assert!(unix.iter().all(|line| line.replace(':', "").ends_with(&hex("unix-hello"))), "{unix:?}");
+    assert!(
+        unix[0].contains("AF_UNIX SOCK_STREAM 0, sent, local unnamed")
+            && unix[1].contains(", received, "),
+        "{unix:?}"
+    );
+    assert!(
+        unix.iter().all(|line| line.replace(':', "").ends_with(&hex("unix-hello"))),
+        "{unix:?}"
+    );
 }

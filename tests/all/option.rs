@@ -4,11 +4,14 @@ use sandsock_abi::option::{Access, OPTIONS};
 use sandsock_tests::netns::Namespace;
 use sandsock_tests::{Guest, Way, both_ways, programs, skip};
 
-/// Every use of an option that needs a grant of its own: `LEVEL:NUMBER:USE:NAME`, with the row's name.
+/// Every use of an option that needs a grant of its own: `LEVEL:NUMBER:USE:NAME`, with the row's
+/// name.
 fn granted() -> Vec<(String, String)> {
     let mut all = Vec::new();
     for row in OPTIONS {
-        for (what, access) in [("get", Some(row.get)), ("set", Some(row.set)), ("control", row.control)] {
+        for (what, access) in
+            [("get", Some(row.get)), ("set", Some(row.set)), ("control", row.control)]
+        {
             // The guest's sockets are datagram sockets.
             if matches!(access, Some(Access::Granted | Access::GrantedOnDatagrams)) {
                 all.push((row.to_string(), format!("{}:{}:{what}:{row}", row.level, row.number)));
@@ -36,8 +39,9 @@ pub(crate) fn option_table_ok() {
     };
     both_ways(|way| {
         let guest = Guest::new(programs::option_table_ok, way).allow("udp-bind=127.0.0.1:0");
-        let allowed =
-            |guest: Guest, (name, argument): &(String, String)| guest.allow(format!("option={name}")).arg(argument);
+        let allowed = |guest: Guest, (name, argument): &(String, String)| {
+            guest.allow(format!("option={name}")).arg(argument)
+        };
         namespace.run(|| granted().iter().fold(guest, allowed).run().success());
     });
 }
@@ -87,6 +91,11 @@ pub(crate) fn option_privileged_ok() {
 #[test]
 pub(crate) fn option_messages_ok() {
     both_ways(|way| {
-        drop(loopback(Guest::new(programs::option_messages_ok, way)).allow("option=SOL_SOCKET/SO_PEERCRED").run().success())
+        drop(
+            loopback(Guest::new(programs::option_messages_ok, way))
+                .allow("option=SOL_SOCKET/SO_PEERCRED")
+                .run()
+                .success(),
+        )
     });
 }

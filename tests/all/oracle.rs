@@ -15,21 +15,31 @@ use sandsock_tests::resolver::{NameServer, with_own_resolver};
 use sandsock_tests::{Guest, Program, both_ways, programs, skip};
 use socket2::{Domain, Socket, Type};
 
-/// The newest CPython here: pythonX.Y of the path or of pyenv, or else python3. None if there is none.
+/// The newest CPython here: pythonX.Y of the path or of pyenv, or else python3. None if there is
+/// none.
 fn newest_python() -> Option<&'static (PathBuf, (u32, u32))> {
     static NEWEST: OnceLock<Option<(PathBuf, (u32, u32))>> = OnceLock::new();
     let version = |python: PathBuf| {
         let script = "import sys; print(*sys.version_info[:2])";
-        let output = Command::new(&python).args(["-c", script]).output().ok().filter(|output| output.status.success())?;
+        let output = Command::new(&python)
+            .args(["-c", script])
+            .output()
+            .ok()
+            .filter(|output| output.status.success())?;
         let text = String::from_utf8(output.stdout).ok()?;
         let (major, minor) = text.trim().split_once(' ')?;
         Some((python, (major.parse().ok()?, minor.parse().ok()?)))
     };
     let find = || {
-        let mut candidates: Vec<PathBuf> = ["python3.14", "python3.13", "python3"].map(PathBuf::from).into();
+        let mut candidates: Vec<PathBuf> =
+            ["python3.14", "python3.13", "python3"].map(PathBuf::from).into();
         let root = std::env::var_os("PYENV_ROOT").map(PathBuf::from);
         let root = root.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".pyenv")));
-        let versions = root.and_then(|root| root.join("versions").read_dir().ok()).into_iter().flatten().flatten();
+        let versions = root
+            .and_then(|root| root.join("versions").read_dir().ok())
+            .into_iter()
+            .flatten()
+            .flatten();
         candidates.extend(versions.map(|version| version.path().join("bin/python3")));
         candidates.into_iter().filter_map(version).max_by_key(|&(_, version)| version)
     };
@@ -55,9 +65,11 @@ fn run_python(script: &str, arguments: &[String]) -> String {
     run(python, script, arguments).expect("it runs")
 }
 
-/// What a script of `oracle/` prints by python3, or of files by the newest CPython here; none where there is none.
+/// What a script of `oracle/` prints by python3, or of files by the newest CPython here; none where
+/// there is none.
 fn python(test: &str, script: &str, arguments: &[String]) -> Option<String> {
-    let newest = newest_python().filter(|_| script == "files.py").map(|(python, _)| python.as_path());
+    let newest =
+        newest_python().filter(|_| script == "files.py").map(|(python, _)| python.as_path());
     match run(newest.unwrap_or(Path::new("python3")), script, arguments) {
         Ok(output) => Some(output),
         Err(error) => {
@@ -72,15 +84,33 @@ fn compare(test: &str, program: Program, script: &str, arguments: &[String]) {
 }
 
 /// With a folder, by the same name for both.
-fn compare_with(test: &str, program: Program, script: &str, arguments: &[String], folder: Option<&Path>) {
+fn compare_with(
+    test: &str,
+    program: Program,
+    script: &str,
+    arguments: &[String],
+    folder: Option<&Path>,
+) {
     let differences = differences(test, program, script, arguments, folder);
-    assert!(differences.is_empty(), "{} lines differ:\n{}", differences.len(), differences.join("\n"));
+    assert!(
+        differences.is_empty(),
+        "{} lines differ:\n{}",
+        differences.len(),
+        differences.join("\n")
+    );
 }
 
 /// The lines that differ, in either way to wait.
-fn differences(test: &str, program: Program, script: &str, arguments: &[String], folder: Option<&Path>) -> Vec<String> {
+fn differences(
+    test: &str,
+    program: Program,
+    script: &str,
+    arguments: &[String],
+    folder: Option<&Path>,
+) -> Vec<String> {
     let name = |folder: &Path| folder.to_str().expect("UTF-8").to_owned();
-    let arguments: Vec<String> = folder.map(name).into_iter().chain(arguments.iter().cloned()).collect();
+    let arguments: Vec<String> =
+        folder.map(name).into_iter().chain(arguments.iter().cloned()).collect();
     let Some(expected) = python(test, script, &arguments) else { return Vec::new() };
     let differences = RefCell::new(Vec::new());
     both_ways(|way| {
@@ -115,7 +145,10 @@ fn cases(columns: &[&[&str]]) -> Vec<String> {
     let mut all = vec![String::new()];
     for (at, column) in columns.iter().enumerate() {
         let bar = if at > 0 { "|" } else { "" };
-        all = all.iter().flat_map(|start| column.iter().map(move |word| format!("{start}{bar}{word}"))).collect();
+        all = all
+            .iter()
+            .flat_map(|start| column.iter().map(move |word| format!("{start}{bar}{word}")))
+            .collect();
     }
     all
 }
@@ -170,19 +203,47 @@ pub(crate) fn oracle_calls_same() {
         "-2147483649",
         "9223372036854775807",
     ];
-    all.extend(cases(&[&["connect", "connect_ex", "sendto"], &["2"], &["127.0.0.1", "<broadcast>"], &ports]));
+    all.extend(cases(&[
+        &["connect", "connect_ex", "sendto"],
+        &["2"],
+        &["127.0.0.1", "<broadcast>"],
+        &ports,
+    ]));
     all.extend(cases(&[&["connect", "sendto"], &["10"], &["::1"], &ports]));
     all.extend(cases(&[&["bind"], &["2", "10"], &["", "::1"], &["65536", "-1", "2147483648"]]));
-    let flows = ["0", "1", "1048575", "1048576", "-1", "4294967295", "4294967296", "4294967297", "9223372036854775807"];
+    let flows = [
+        "0",
+        "1",
+        "1048575",
+        "1048576",
+        "-1",
+        "4294967295",
+        "4294967296",
+        "4294967297",
+        "9223372036854775807",
+    ];
     all.extend(cases(&[&["connect", "bind"], &["10"], &["::1"], &["0"], &flows]));
-    all.extend(cases(&[&["bind"], &["10"], &["::1", "::"], &["0"], &["0"], &["0", "1", "-1", "4294967296", "4294967297"]]));
+    all.extend(cases(&[
+        &["bind"],
+        &["10"],
+        &["::1", "::"],
+        &["0"],
+        &["0"],
+        &["0", "1", "-1", "4294967296", "4294967297"],
+    ]));
     all.extend(cases(&[&["bind", "connect_ex"], &["2"], &["127.0.0.1"], &["0"], &["0"]]));
     all.extend(cases(&[&["bind", "sendto"], &["2"], &["127.0.0.1"], &["0"], &["0"], &["0"]]));
     all.extend(cases(&[&["form"], &["1", "2", "10"]]));
     // AF_UNIX names: the longest, and one byte more.
     let name = |start: &str, length: usize| format!("{start}{}", "n".repeat(length));
-    let names =
-        [name("%00", 107), name("%00", 108), name("", 108), name("%00", 200), name("", 5000), "%00sandsock-nobody".into()];
+    let names = [
+        name("%00", 107),
+        name("%00", 108),
+        name("", 108),
+        name("%00", 200),
+        name("", 5000),
+        "%00sandsock-nobody".into(),
+    ];
     for name in &names {
         all.extend(cases(&[&["connect", "connect_ex", "sendto"], &["1"], &[name.as_str()]]));
     }
@@ -192,15 +253,50 @@ pub(crate) fn oracle_calls_same() {
     all.extend(cases(&[&["socket"], &["2", "10", "1"], &["1", "2", "2049", "526338"], &["0"]]));
     all.extend(cases(&[&["socket"], &["-1"], &["-1"], &["-1", "6"]]));
     all.extend(
-        ["socket|2|1|17", "socket|2|2|6", "socket|2|5|0", "socket|1|1|5", "socket|99|1|0", "socket|0|1|0"].map(String::from),
+        [
+            "socket|2|1|17",
+            "socket|2|2|6",
+            "socket|2|5|0",
+            "socket|1|1|5",
+            "socket|99|1|0",
+            "socket|0|1|0",
+        ]
+        .map(String::from),
     );
-    // Families, types and protocols of which no socket can be made, and those beside them. Not (2, 10), SOCK_PACKET, nor what a
-    // kernel may have or lack.
-    let types = ["0", "4", "6", "7", "8", "9", "11", "12", "15", "16", "17", "99", "-2", "2147483647", "1048577", "4097"];
-    all.extend(cases(&[&["socket"], &["1", "2", "10", "0", "46", "-2", "2147483647"], &types, &["0"]]));
+    // Families, types and protocols of which no socket can be made, and those beside them. Not (2,
+    // 10), SOCK_PACKET, nor what a kernel may have or lack.
+    let types = [
+        "0",
+        "4",
+        "6",
+        "7",
+        "8",
+        "9",
+        "11",
+        "12",
+        "15",
+        "16",
+        "17",
+        "99",
+        "-2",
+        "2147483647",
+        "1048577",
+        "4097",
+    ];
+    all.extend(cases(&[
+        &["socket"],
+        &["1", "2", "10", "0", "46", "-2", "2147483647"],
+        &types,
+        &["0"],
+    ]));
     let protocols = ["-1", "-2", "255", "263", "264", "65536", "2147483647", "-2147483648"];
     all.extend(cases(&[&["socket"], &["1", "2", "10"], &["1", "2", "4", "99"], &protocols]));
-    all.extend(cases(&[&["socket"], &["-2", "46", "47", "255", "65537"], &["1", "99"], &["0", "-2"]]));
+    all.extend(cases(&[
+        &["socket"],
+        &["-2", "46", "47", "255", "65537"],
+        &["1", "99"],
+        &["0", "-2"],
+    ]));
     let times = [
         "0",
         "-0.0",
@@ -224,9 +320,16 @@ pub(crate) fn oracle_calls_same() {
     ];
     all.extend(cases(&[&["settimeout", "setdefaulttimeout"], &times]));
 
-    // SO_TYPE, SO_ERROR, SO_LINGER, SO_RCVTIMEO, SO_KEEPALIVE, SO_ACCEPTCONN; TCP_NODELAY, TCP_KEEPIDLE; IP_TTL, IP_TOS.
+    // SO_TYPE, SO_ERROR, SO_LINGER, SO_RCVTIMEO, SO_KEEPALIVE, SO_ACCEPTCONN; TCP_NODELAY,
+    // TCP_KEEPIDLE; IP_TTL, IP_TOS.
     let options = ["1|3", "1|4", "1|13", "1|20", "1|9", "1|30", "6|1", "6|4", "0|2", "0|1"];
-    all.extend(cases(&[&["option"], &["1", "2"], &options, &[""], &["", "1", "3", "4", "8", "16", "1024", "1025"]]));
+    all.extend(cases(&[
+        &["option"],
+        &["1", "2"],
+        &options,
+        &[""],
+        &["", "1", "3", "4", "8", "16", "1024", "1025"],
+    ]));
     let values = [
         "0",
         "1",
@@ -240,7 +343,13 @@ pub(crate) fn oracle_calls_same() {
         "x0100000005000000",
         "x00000000000000000000000000000000",
     ];
-    all.extend(cases(&[&["option"], &["1"], &["1|13", "1|20", "1|9", "6|1", "6|4", "0|2"], &values, &["", "16"]]));
+    all.extend(cases(&[
+        &["option"],
+        &["1"],
+        &["1|13", "1|20", "1|9", "6|1", "6|4", "0|2"],
+        &values,
+        &["", "16"],
+    ]));
     all.extend(cases(&[&["null"], &["1|9", "1|13", "6|1", "0|2"], &["0", "1", "4", "16"]]));
 
     all.extend(cases(&[&["listen"], &["1", "2"], &["-1", "0", "1", "2147483647", "-2147483648"]]));
@@ -281,11 +390,16 @@ pub(crate) fn oracle_calls_same() {
         "connect_ex_bad",
         "close",
     ];
-    let closed = methods.iter().copied().filter(|&verb| verb != "gettimeout" && verb != "detach").collect::<Vec<_>>();
+    let closed = methods
+        .iter()
+        .copied()
+        .filter(|&verb| verb != "gettimeout" && verb != "detach")
+        .collect::<Vec<_>>();
     all.extend(cases(&[&closed, &["1", "2"], &["closed"]]));
     all.extend(cases(&[&["connect_ex_1"], &["1"], &["closed"]]));
     all.extend(cases(&[&methods, &["1", "2"], &["0", "0.01"]]));
-    // Frames' addresses: interface, protocol, packet's type, hardware's type. Root alone may have such sockets.
+    // Frames' addresses: interface, protocol, packet's type, hardware's type. Root alone may have
+    // such sockets.
     match socket2::Socket::new(socket2::Domain::PACKET, socket2::Type::DGRAM, None) {
         Ok(_) => {
             let interfaces = ["lo", "", "nosuch0", "a-name-that-is-too-long", "l%c3%b6"];
@@ -298,13 +412,26 @@ pub(crate) fn oracle_calls_same() {
                 &["2054", "-1"],
                 &["0", "4", "255", "256", "-1", "2147483648"],
             ]));
-            all.extend(cases(&[&["bind"], &["17"], &["lo"], &["34997"], &["0"], &["0", "772", "65536", "-1"]]));
-            all.extend(cases(&[&["connect", "connect_ex", "sendto"], &["17"], &["lo", "nosuch0"], &["34997", "65536"]]));
+            all.extend(cases(&[
+                &["bind"],
+                &["17"],
+                &["lo"],
+                &["34997"],
+                &["0"],
+                &["0", "772", "65536", "-1"],
+            ]));
+            all.extend(cases(&[
+                &["connect", "connect_ex", "sendto"],
+                &["17"],
+                &["lo", "nosuch0"],
+                &["34997", "65536"],
+            ]));
             all.extend(cases(&[&["form"], &["16", "17"]]));
         }
         Err(error) => skip("oracle_calls_same: AF_PACKET", &error.to_string()),
     }
-    // The one that is not the same: Python waits before it asks, this guest asks first and need not wait to be told EOPNOTSUPP.
+    // The one that is not the same: Python waits before it asks, this guest asks first and need not
+    // wait to be told EOPNOTSUPP.
     all.retain(|case| case != "accept|2|0.01");
     compare("oracle_calls_same", programs::oracle_calls_same, "calls.py", &all);
 }
@@ -355,7 +482,11 @@ pub(crate) fn oracle_numbers_same() {
         "1e3",
     ];
     all.extend(cases(&[&["aton"], &texts]));
-    all.extend(cases(&[&["pton"], &["2"], &texts.into_iter().filter(|text| !text.contains("%00")).collect::<Vec<_>>()]));
+    all.extend(cases(&[
+        &["pton"],
+        &["2"],
+        &texts.into_iter().filter(|text| !text.contains("%00")).collect::<Vec<_>>(),
+    ]));
     let texts = [
         "",
         ":",
@@ -417,8 +548,15 @@ pub(crate) fn oracle_numbers_same() {
         "00010000000300040005000600070008",
     ];
     all.extend(cases(&[&["ntop"], &["10"], &addresses]));
-    all.extend(cases(&[&["ntop"], &["2", "10", "1", "99"], &["", "7f000001", "7f0000", "7f00000100", "00ff10a0"]]));
-    all.extend(cases(&[&["ntoa"], &["", "7f000001", "7f0000", "7f00000100", "00ff10a0", "ffffffff"]]));
+    all.extend(cases(&[
+        &["ntop"],
+        &["2", "10", "1", "99"],
+        &["", "7f000001", "7f0000", "7f00000100", "00ff10a0"],
+    ]));
+    all.extend(cases(&[
+        &["ntoa"],
+        &["", "7f000001", "7f0000", "7f00000100", "00ff10a0", "ffffffff"],
+    ]));
     // getaddrinfo: what no resolver is asked for.
     let hosts = ["127.0.0.1", "127.1", "0x7f000001", "::1", "::ffff:1.2.3.4", "fe80::1%25lo", "-"];
     all.extend(cases(&[
@@ -430,7 +568,15 @@ pub(crate) fn oracle_numbers_same() {
         &["0"],
         &["4"],
     ]));
-    all.extend(cases(&[&["gai"], &hosts, &["80"], &["0", "2", "10", "1", "99"], &["1"], &["0", "6", "17"], &["4"]]));
+    all.extend(cases(&[
+        &["gai"],
+        &hosts,
+        &["80"],
+        &["0", "2", "10", "1", "99"],
+        &["1"],
+        &["0", "6", "17"],
+        &["4"],
+    ]));
     // AI_PASSIVE, AI_CANONNAME, AI_NUMERICSERV, AI_V4MAPPED, bits that there are not.
     all.extend(cases(&[
         &["gai"],
@@ -450,15 +596,32 @@ pub(crate) fn oracle_numbers_same() {
         &["0"],
         &["4"],
     ]));
-    all.extend(cases(&[&["gai"], &["name", "a.b", "1.2.3.4.5", ""], &["80"], &["0", "2"], &["1"], &["0"], &["4"]]));
+    all.extend(cases(&[
+        &["gai"],
+        &["name", "a.b", "1.2.3.4.5", ""],
+        &["80"],
+        &["0", "2"],
+        &["1"],
+        &["0"],
+        &["4"],
+    ]));
     compare("oracle_numbers_same", programs::oracle_numbers_same, "numbers.py", &all);
 }
 
 #[test]
 pub(crate) fn oracle_conversation_same() {
-    let once = || differences("oracle_conversation_same", programs::oracle_conversation_same, "conversation.py", &[], None);
+    let once = || {
+        differences(
+            "oracle_conversation_same",
+            programs::oracle_conversation_same,
+            "conversation.py",
+            &[],
+            None,
+        )
+    };
     let mut differences = once();
-    // The kernel may give a port a second time, which is then told as the place of the first. That is rare.
+    // The kernel may give a port a second time, which is then told as the place of the first. That
+    // is rare.
     if !differences.is_empty() {
         differences = once();
     }
@@ -482,12 +645,31 @@ fn encodings() -> Vec<String> {
         }
         all.push(file("r", name, "strict", &bytes, "E|r"));
         all.push(file("w", name, "strict", "", &format!("w{text}|f|g")));
-        for errors in ["strict", "replace", "ignore", "backslashreplace", "xmlcharrefreplace", "surrogateescape", "x"] {
+        for errors in [
+            "strict",
+            "replace",
+            "ignore",
+            "backslashreplace",
+            "xmlcharrefreplace",
+            "surrogateescape",
+            "x",
+        ] {
             all.push(file("w", name, errors, "", "wa%e0%a5%90%e0%a5%91%c3%a9%f0%9f%98%80z|f|g"));
         }
     }
-    // Unicode's own. (Left out: a text that tells no byte order, of which CPython 3.13 says something else than those before.)
-    let names = ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be", "utf-8-sig", "utf-7", "UTF 8"];
+    // Unicode's own. (Left out: a text that tells no byte order, of which CPython 3.13 says
+    // something else than those before.)
+    let names = [
+        "utf-16",
+        "utf-16-le",
+        "utf-16-be",
+        "utf-32",
+        "utf-32-le",
+        "utf-32-be",
+        "utf-8-sig",
+        "utf-7",
+        "UTF 8",
+    ];
     let payloads = [
         "",
         "%ff",
@@ -524,8 +706,13 @@ fn encodings() -> Vec<String> {
     ];
     for (name, payload) in names.iter().flat_map(|name| payloads.map(|payload| (name, payload))) {
         let has_mark = match *name {
-            "utf-16" => ["%ff%fe", "%fe%ff"].iter().any(|mark| payload.starts_with(mark)) || payload.len() <= 3,
-            "utf-32" => ["%ff%fe%00%00", "%00%00%fe%ff"].iter().any(|mark| payload.starts_with(mark)),
+            "utf-16" => {
+                ["%ff%fe", "%fe%ff"].iter().any(|mark| payload.starts_with(mark))
+                    || payload.len() <= 3
+            }
+            "utf-32" => {
+                ["%ff%fe%00%00", "%00%00%fe%ff"].iter().any(|mark| payload.starts_with(mark))
+            }
             _ => true,
         };
         for errors in ["", "ignore", "replace", "backslashreplace", "x"] {
@@ -534,7 +721,13 @@ fn encodings() -> Vec<String> {
         }
     }
     for name in names {
-        for text in ["", "a", "a%c3%a9%e2%82%ac%f0%9f%98%80z", "1%2b%2b-%c3%a9-%c3%a9a%c3%a9 ~%5c%00%0a", "%ef%bb%bf"] {
+        for text in [
+            "",
+            "a",
+            "a%c3%a9%e2%82%ac%f0%9f%98%80z",
+            "1%2b%2b-%c3%a9-%c3%a9a%c3%a9 ~%5c%00%0a",
+            "%ef%bb%bf",
+        ] {
             all.push(file("w", name, "", "", &format!("w{text}|w{text}|f|g")));
             all.push(file("rw", name, "", "", &format!("w|w{text}|f|g")));
         }
@@ -546,7 +739,18 @@ fn encodings() -> Vec<String> {
     all.push(file("r", "utf-8-sig", "", "%ef%bb%bfa%e2%82", "r1|s%acb|E|r"));
     all.push(file("r", "utf-7", "", "a%2bIK", "r1|sw-b|E|r"));
     all.push(file("r", "utf-7", "", "a%2b2D3", "r1|seAA|s-|E|r"));
-    for name in ["base64", "Hex Codec", "rot13", "zip", "mbcs", "é", "utf.8", "UTF--8", "ANSI_X3.4-1968", "--l1--"] {
+    for name in [
+        "base64",
+        "Hex Codec",
+        "rot13",
+        "zip",
+        "mbcs",
+        "é",
+        "utf.8",
+        "UTF--8",
+        "ANSI_X3.4-1968",
+        "--l1--",
+    ] {
         all.push(file("r", name, "", "%e9", "E|r"));
     }
     all
@@ -556,11 +760,14 @@ fn encodings() -> Vec<String> {
 pub(crate) fn oracle_files_same() {
     let mut all = Vec::new();
     let make = ["make"];
-    // Modes and buffers, right and wrong.
-    // (Left out is what Python's classes lack: a pair of buffers has no number and no mode, text has no `readinto`; and that a
-    // closed pair still gives what it had read, and counts a line's limit anew at each read.)
+    // Modes and buffers, right and wrong. (Left out is what Python's classes lack: a pair of
+    // buffers has no number and no mode, text has no `readinto`; and that a closed pair still gives
+    // what it had read, and counts a line's limit anew at each read.)
     for (modes, words) in [
-        (&["r", "w", "rw", "wr", "", "rr", "x", "r+", "a", "rt"][..], "m|?|o|r3|l|wab|f|g|c|o|?|r1|l|w|f|c|g"),
+        (
+            &["r", "w", "rw", "wr", "", "rr", "x", "r+", "a", "rt"][..],
+            "m|?|o|r3|l|wab|f|g|c|o|?|r1|l|w|f|c|g",
+        ),
         (&["rb", "wb", "b", "br", "bw"], "m|?|o|n|r3|l|i2|wab|f|g|c|o|?|r1|l|i1|w|f|n|c|g"),
         (&["rwb", "bwr"], "?|o|r3|l|i2|wab|f|g|c|o|?|w|f|c|g"),
     ] {
@@ -620,7 +827,15 @@ pub(crate) fn oracle_files_same() {
             &[""],
             &[newline],
             &["a%0ab%0dc%0d%0a%0d%0dd%0a%0de", "%0d", "%0d%0a", "%c3%a9%0a%e2%82%ac"],
-            &["E|l|l|l|l|l|l|l", "E|r", "E|r1|r2|l|r", "E|L", "E|L2", "E|l2|l2|l2|l2", "r1|r100|r1|l"],
+            &[
+                "E|l|l|l|l|l|l|l",
+                "E|r",
+                "E|r1|r2|l|r",
+                "E|L",
+                "E|L2",
+                "E|l2|l2|l2|l2",
+                "r1|r100|r1|l",
+            ],
         ]));
     }
     for encoding in ["", "ascii", "latin-1", "UTF8", "iso-8859-1", "no-such"] {
@@ -647,7 +862,16 @@ pub(crate) fn oracle_files_same() {
     }
     // Writing.
     for newline in ["-", "", "%0a", "%0d", "%0d%0a", "x"] {
-        all.extend(cases(&[&make, &["w", "rw"], &["", "4"], &[""], &[""], &[newline], &[""], &["wa%0ab%0d%0ac|f|g|c"]]));
+        all.extend(cases(&[
+            &make,
+            &["w", "rw"],
+            &["", "4"],
+            &[""],
+            &[""],
+            &[newline],
+            &[""],
+            &["wa%0ab%0d%0ac|f|g|c"],
+        ]));
     }
     all.extend(cases(&[
         &make,
@@ -657,9 +881,25 @@ pub(crate) fn oracle_files_same() {
         &[""],
         &["-"],
         &[""],
-        &["wab|g|wcd|we|g|f|g|wxy|c|g|w", "W100|g|c", "C|wab|f|wcd|f", "X|wab|f|c|o|g", "D|wab|f", "r1|l|i1"],
+        &[
+            "wab|g|wcd|we|g|f|g|wxy|c|g|w",
+            "W100|g|c",
+            "C|wab|f|wcd|f",
+            "X|wab|f|c|o|g",
+            "D|wab|f",
+            "r1|l|i1",
+        ],
     ]));
-    all.extend(cases(&[&make, &["w", "r"], &[""], &[""], &[""], &["-"], &[""], &["r1|l|L|wab|W3|f|c|r1|w|l|L|f|c"]]));
+    all.extend(cases(&[
+        &make,
+        &["w", "r"],
+        &[""],
+        &[""],
+        &[""],
+        &["-"],
+        &[""],
+        &["r1|l|L|wab|W3|f|c|r1|w|l|L|f|c"],
+    ]));
 
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("thirty"), "0123456789".repeat(3000)).expect("writes");
@@ -675,12 +915,24 @@ pub(crate) fn oracle_files_same() {
     // Each sequenced packet is received as far as there is room: only that it is sent is the same.
     all.retain(|case| !case.starts_with("sendfile|5|") || case.ends_with("|0"));
     println!("{} cases", all.len());
-    compare_with("oracle_files_same", programs::oracle_files_same, "files.py", &all, Some(folder.path()));
+    compare_with(
+        "oracle_files_same",
+        programs::oracle_files_same,
+        "files.py",
+        &all,
+        Some(folder.path()),
+    );
     // As many at once as a guest's output has room for.
     let encodings = encodings();
     println!("{} cases of encodings", encodings.len());
     for some in encodings.chunks(encodings.len().div_ceil(8)) {
-        compare_with("oracle_files_same", programs::oracle_files_same, "files.py", some, Some(folder.path()));
+        compare_with(
+            "oracle_files_same",
+            programs::oracle_files_same,
+            "files.py",
+            some,
+            Some(folder.path()),
+        );
     }
 }
 
@@ -691,32 +943,100 @@ pub(crate) fn oracle_module_same() {
     all.extend(cases(&[&["adopted"], &families, &["1", "-1", "77"], &["-1", "6", "99"]]));
     all.extend(cases(&[&["fileno"], &["-1", "-2147483648", "99999", "2147483647"]]));
     all.extend(cases(&[&["closefd", "dupfd", "fromfd"], &["-1", "99999", "2147483647"]]));
-    let lengths = ["0", "1", "3", "4", "7", "8", "9", "255", "4096", "2147483623", "2147483624", "2147483631", "2147483632"];
+    let lengths = [
+        "0",
+        "1",
+        "3",
+        "4",
+        "7",
+        "8",
+        "9",
+        "255",
+        "4096",
+        "2147483623",
+        "2147483624",
+        "2147483631",
+        "2147483632",
+    ];
     all.extend(cases(&[&["cmsg"], &lengths]));
     all.extend(cases(&[&["cmsg"], &["2147483647", "4294967295", "4294967296"]]));
     all.extend(cases(&[&["byteorder"], &["0", "1", "255", "256", "43981", "65535"]]));
     all.extend(cases(&[&["afalg"], &["1", "2"], &["-1", "0", "1"], &["-", "-1", "0"]]));
-    all.extend(cases(&[&["default"], &["-", "0", "1.5"], &["new", "nonblock", "pair", "accept", "fromfd", "dup", "adopt"]]));
+    all.extend(cases(&[
+        &["default"],
+        &["-", "0", "1.5"],
+        &["new", "nonblock", "pair", "accept", "fromfd", "dup", "adopt"],
+    ]));
     all.extend(cases(&[&["accepted"], &["-", "0", "20"], &["-", "0", "1.5"]]));
-    let binds = ["2|127.0.0.1|0", "2|1.2.3.4|0", "10|::1|0", "10|fe80::1|0", "2|127.0.0.1|65536", "2|::1|0", "10|1.2.3.4|0"];
+    let binds = [
+        "2|127.0.0.1|0",
+        "2|1.2.3.4|0",
+        "10|::1|0",
+        "10|fe80::1|0",
+        "2|127.0.0.1|65536",
+        "2|::1|0",
+        "10|1.2.3.4|0",
+    ];
     all.extend(cases(&[&["server"], &binds, &["0", "1"], &["0", "1"]]));
-    all.extend(cases(&[&["connection"], &["127.0.0.1", "::1"], &["closed"], &["-", "0", "20"], &["-", "s"], &["0", "1"]]));
-    all.extend(cases(&[&["connection"], &["1.2.3.4.5", "a%00b"], &["80"], &["-"], &["-"], &["0", "1"]]));
-    let values = ["0", "1", "2147483647", "2147483648", "-2147483648", "-2147483649", "4294967296", "9223372036854775807"];
+    all.extend(cases(&[
+        &["connection"],
+        &["127.0.0.1", "::1"],
+        &["closed"],
+        &["-", "0", "20"],
+        &["-", "s"],
+        &["0", "1"],
+    ]));
+    all.extend(cases(&[
+        &["connection"],
+        &["1.2.3.4.5", "a%00b"],
+        &["80"],
+        &["-"],
+        &["-"],
+        &["0", "1"],
+    ]));
+    let values = [
+        "0",
+        "1",
+        "2147483647",
+        "2147483648",
+        "-2147483648",
+        "-2147483649",
+        "4294967296",
+        "9223372036854775807",
+    ];
     all.extend(cases(&[&["option"], &["1|9", "6|1", "0|2"], &values]));
     let rooms: Vec<String> = (0..=60).map(|room| room.to_string()).collect();
     let rooms: Vec<&str> = rooms.iter().map(String::as_str).collect();
     all.extend(cases(&[&["cut"], &["0", "1", "2", "3"], &rooms]));
     all.extend(cases(&[&["fds"], &["0", "1", "2", "5"], &["0", "1", "2", "3", "10"]]));
-    all.extend(cases(&[&["lifetime"], &["close", "detach", "dup", "file", "filefirst", "inherit", "inheritdup"]]));
-    all.extend(cases(&[&["repr"], &["1", "2", "10"], &["1", "2"], &["new", "closed", "detached", "bound", "pair", "file"]]));
-    all.extend(cases(&[&["pairs"], &["1", "2", "10", "99", "-1"], &["1", "2", "5", "2049"], &["0", "1", "6"]]));
-    all.extend(cases(&[&["waitall"], &["0", "1", "5", "20"], &["-", "0", "0.02"], &["0", "2", "256", "258", "64", "320"]]));
+    all.extend(cases(&[
+        &["lifetime"],
+        &["close", "detach", "dup", "file", "filefirst", "inherit", "inheritdup"],
+    ]));
+    all.extend(cases(&[
+        &["repr"],
+        &["1", "2", "10"],
+        &["1", "2"],
+        &["new", "closed", "detached", "bound", "pair", "file"],
+    ]));
+    all.extend(cases(&[
+        &["pairs"],
+        &["1", "2", "10", "99", "-1"],
+        &["1", "2", "5", "2049"],
+        &["0", "1", "6"],
+    ]));
+    all.extend(cases(&[
+        &["waitall"],
+        &["0", "1", "5", "20"],
+        &["-", "0", "0.02"],
+        &["0", "2", "256", "258", "64", "320"],
+    ]));
     println!("{} cases", all.len());
     compare("oracle_module_same", programs::oracle_module_same, "module.py", &all);
 }
 
-/// Hosts and services that are hardly names: by IDNA, by C's rules for texts, by the lengths of labels.
+/// Hosts and services that are hardly names: by IDNA, by C's rules for texts, by the lengths of
+/// labels.
 fn odd_names() -> Vec<String> {
     let letters = |count: usize| "a".repeat(count);
     let hosts = [
@@ -797,14 +1117,15 @@ fn odd_names() -> Vec<String> {
         "::ffff:%ef%bc%91.2.3.4".to_owned(),
     ];
     let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
-    // (Left out is what a host does not ask for: `xn--`, which is no name by today's IDNA, and a number that gethostbyname(3) takes
-    // for a name.)
+    // (Left out is what a host does not ask for: `xn--`, which is no name by today's IDNA, and a
+    // number that gethostbyname(3) takes for a name.)
     let not_asked = ["gai|%c3%a9%00.example|", "byname_ex|%ef%bc%90%ef%bd%98%ef%bc%97%ef%bd%86.1"];
     let mut all = cases(&[&["gai"], &hosts, &["80"], &["0"], &["1"], &["0"], &["0", "2", "4"]]);
     all.extend(cases(&[&["byname", "byname_ex", "byaddr", "fqdn"], &hosts]));
     all.extend(cases(&[&["connect", "sendto"], &["2", "10"], &hosts, &["9"]]));
     all.extend(cases(&[&["bind"], &["2"], &hosts, &["0"]]));
-    // What is wrong first is told: the host before the port's range, the port's C int before the look-up.
+    // What is wrong first is told: the host before the port's range, the port's C int before the
+    // look-up.
     all.extend(cases(&[
         &["connect"],
         &["2"],
@@ -855,8 +1176,25 @@ fn odd_names() -> Vec<String> {
         &["0"],
         &["0", "1024"],
     ]));
-    let numbers = ["-1", "0", "65535", "65536", "2147483648", "4294967376", "9223372036854775807", "-9223372036854775808"];
-    all.extend(cases(&[&["gai"], &["127.0.0.1", "-"], &numbers, &["0"], &["1"], &["0"], &["0", "1", "1024"]]));
+    let numbers = [
+        "-1",
+        "0",
+        "65535",
+        "65536",
+        "2147483648",
+        "4294967376",
+        "9223372036854775807",
+        "-9223372036854775808",
+    ];
+    all.extend(cases(&[
+        &["gai"],
+        &["127.0.0.1", "-"],
+        &numbers,
+        &["0"],
+        &["1"],
+        &["0"],
+        &["0", "1", "1024"],
+    ]));
     let names = ["http%20", "%20http", "htt%c3%a9", "http%00", "80", "%00", "http/tcp", "%0a"];
     all.extend(cases(&[&["service", "protocol"], &names]));
     all.extend(cases(&[&["service"], &["http"], &["tcp%00", "TCP", "tcp%20", "%c3%a9", "6"]]));
@@ -908,8 +1246,20 @@ pub(crate) fn oracle_names_same() {
         &["0"],
         &["0"],
     ]));
-    let flags = ["1", "8", "16", "24", "32", "40", "56", "10", "26", "1024", "1026", "4", "6", "512", "262144"];
-    let some = ["localhost", "www.example", "both.example", "six.example", "none.example", "127.0.0.1", "::1", "-"];
+    let flags = [
+        "1", "8", "16", "24", "32", "40", "56", "10", "26", "1024", "1026", "4", "6", "512",
+        "262144",
+    ];
+    let some = [
+        "localhost",
+        "www.example",
+        "both.example",
+        "six.example",
+        "none.example",
+        "127.0.0.1",
+        "::1",
+        "-",
+    ];
     all.extend(cases(&[&["gai"], &some, &["80"], &["0", "2", "10"], &["1"], &["0"], &flags]));
     all.extend(cases(&[
         &["gai"],
@@ -922,11 +1272,22 @@ pub(crate) fn oracle_names_same() {
     ]));
     all.extend(cases(&[&["gai"], &["-"], &["-"], &["0"], &["1"], &["0"], &["0", "2"]]));
     all.extend(cases(&[&["byname", "byname_ex", "byaddr", "fqdn"], &hosts]));
-    all.extend(cases(&[&["byname", "byaddr", "fqdn"], &["", "<broadcast>", "0.0.0.0", "::", "%20%0alocalhost%09"]]));
+    all.extend(cases(&[
+        &["byname", "byaddr", "fqdn"],
+        &["", "<broadcast>", "0.0.0.0", "::", "%20%0alocalhost%09"],
+    ]));
     all.extend(cases(&[&["byname", "byname_ex", "byaddr", "fqdn"], &["a%00b"]]));
     all.extend(cases(&[
         &["byaddr", "fqdn"],
-        &["93.184.216.34", "93.184.216.35", "93.184.216.99", "2606:2800::5", "192.0.2.80", "0x7f.1", "fe80::1%25lo"],
+        &[
+            "93.184.216.34",
+            "93.184.216.35",
+            "93.184.216.99",
+            "2606:2800::5",
+            "192.0.2.80",
+            "0x7f.1",
+            "fe80::1%25lo",
+        ],
     ]));
     let addresses = [
         "127.0.0.1",
@@ -940,27 +1301,61 @@ pub(crate) fn oracle_names_same() {
         "",
         "a%00b",
     ];
-    all.extend(cases(&[&["info"], &addresses, &["80", "53", "1025"], &["0", "1", "2", "3", "8", "9", "16", "18"]]));
-    all.extend(cases(&[&["info"], &["127.0.0.1"], &["-1", "65536", "65617", "2147483647", "2147483648"], &["0", "3"]]));
-    all.extend(cases(&[&["info"], &["127.0.0.1", "::1"], &["80"], &["0", "3", "64", "1024", "-1"]]));
-    all.extend(cases(&[&["info"], &["127.0.0.1", "::1"], &["80"], &["3"], &["0", "1048575", "1048576", "-1"]]));
-    let scoped = ["fe80::1", "fe80::1%25lo", "::1", "ff02::1", "ff01::1", "2001:db8::1", "127.0.0.1"];
+    all.extend(cases(&[
+        &["info"],
+        &addresses,
+        &["80", "53", "1025"],
+        &["0", "1", "2", "3", "8", "9", "16", "18"],
+    ]));
+    all.extend(cases(&[
+        &["info"],
+        &["127.0.0.1"],
+        &["-1", "65536", "65617", "2147483647", "2147483648"],
+        &["0", "3"],
+    ]));
+    all.extend(cases(&[
+        &["info"],
+        &["127.0.0.1", "::1"],
+        &["80"],
+        &["0", "3", "64", "1024", "-1"],
+    ]));
+    all.extend(cases(&[
+        &["info"],
+        &["127.0.0.1", "::1"],
+        &["80"],
+        &["3"],
+        &["0", "1048575", "1048576", "-1"],
+    ]));
+    let scoped =
+        ["fe80::1", "fe80::1%25lo", "::1", "ff02::1", "ff01::1", "2001:db8::1", "127.0.0.1"];
     all.extend(cases(&[&["info"], &scoped, &["80"], &["3", "2", "8"], &["0"], &["0", "1", "77"]]));
     all.extend(cases(&[&["service"], &["http", "HTTP", "domain", "none", "", "a%00b"]]));
     all.extend(cases(&[&["service"], &["http", "domain"], &["tcp", "udp", "none", "", "%00"]]));
-    all.extend(cases(&[&["port"], &["80", "53", "1025", "0", "-1", "65535", "65536", "2147483648", "-2147483649"]]));
+    all.extend(cases(&[
+        &["port"],
+        &["80", "53", "1025", "0", "-1", "65535", "65536", "2147483648", "-2147483649"],
+    ]));
     all.extend(cases(&[&["port"], &["80", "53"], &["tcp", "udp", "none", "", "%00"]]));
-    all.extend(cases(&[&["protocol"], &["tcp", "TCP", "udp", "icmp", "ipv6", "none", "", "a%00b"]]));
+    all.extend(cases(&[
+        &["protocol"],
+        &["tcp", "TCP", "udp", "icmp", "ipv6", "none", "", "a%00b"],
+    ]));
     all.extend(cases(&[&["index"], &["lo", "none", "", "a-name-that-is-too-long", "a%00b"]]));
     all.extend(cases(&[&["interface"], &["1", "0", "99", "4294967295"]]));
     all.extend(["interfaces", "hostname"].map(String::from));
     all.push(format!("sethostname|{}", "x".repeat(65)));
-    all.extend(["sethostname|other.example", "hostname", "sethostname|inside", "hostname"].map(String::from));
+    all.extend(
+        ["sethostname|other.example", "hostname", "sethostname|inside", "hostname"]
+            .map(String::from),
+    );
     all.extend(odd_names());
     with_own_resolver(TEST, || {
         let records = "93.184.216.36 fass.example\n93.184.216.35 xn--fa-hia.example\n93.184.216.34 web.example web\n93.184.216.35 both.example\n2606:2800::5 both.example\n\
                        2606:2800::6 six.example\n93.184.216.36 xn--bcher-kva.example\n";
-        let Some(_server) = NameServer::start(TEST, records, &[("www.example", "web.example")]) else { return };
+        let Some(_server) = NameServer::start(TEST, records, &[("www.example", "web.example")])
+        else {
+            return;
+        };
         compare(TEST, programs::oracle_names_same, "names.py", &all);
     });
 }
@@ -1007,10 +1402,12 @@ pub(crate) fn oracle_fastopen_same() {
     compared();
     // Where servers give cookies, so that the first bytes go with the SYN.
     match Namespace::new() {
-        Ok(namespace) => namespace.run(|| match std::fs::write("/proc/sys/net/ipv4/tcp_fastopen", "3") {
-            Ok(()) => compared(),
-            Err(error) => skip(TEST, &format!("no cookies here: {error}")),
-        }),
+        Ok(namespace) => {
+            namespace.run(|| match std::fs::write("/proc/sys/net/ipv4/tcp_fastopen", "3") {
+                Ok(()) => compared(),
+                Err(error) => skip(TEST, &format!("no cookies here: {error}")),
+            })
+        }
         Err(reason) => skip(TEST, &reason),
     }
 }

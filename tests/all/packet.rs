@@ -3,7 +3,8 @@
 use sandsock_tests::netns::Namespace;
 use sandsock_tests::{Guest, both_ways, programs, skip};
 
-/// Runs a body in a namespace that has an end of a link beside its loopback, so that nobody else's frames are about.
+/// Runs a body in a namespace that has an end of a link beside its loopback, so that nobody else's
+/// frames are about.
 fn alone(test: &str, body: impl Fn() + Send + Sync) {
     match Namespace::linked() {
         Ok((namespace, _other)) => namespace.run(body),
@@ -29,12 +30,16 @@ pub(crate) fn packet_frames_ok() {
 pub(crate) fn packet_frames_denied() {
     alone("packet_frames_denied", || {
         both_ways(|way| {
-            let guest = Guest::new(programs::packet_frames_denied, way).allow("packet=lo:arp").allow("packet=left:lldp");
+            let guest = Guest::new(programs::packet_frames_denied, way)
+                .allow("packet=lo:arp")
+                .allow("packet=left:lldp");
             let guest = guest.arg("left").start();
             guest.lines(1);
             // Frames on the loopback, which a socket that is not bound yet must not get.
             let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("binds");
-            socket.send_to(b"seen by nobody", socket.local_addr().expect("an address")).expect("sends");
+            socket
+                .send_to(b"seen by nobody", socket.local_addr().expect("an address"))
+                .expect("sends");
             guest.join().success();
         });
     });

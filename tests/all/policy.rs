@@ -1,4 +1,5 @@
-//! What a guest may do, and all that it may not. The guests attack: each has a little and wants more.
+//! What a guest may do, and all that it may not. The guests attack: each has a little and wants
+//! more.
 
 use std::io::{ErrorKind, Read};
 use std::net::{TcpListener, UdpSocket};
@@ -15,7 +16,9 @@ pub(crate) struct Tcp(TcpListener);
 
 impl Tcp {
     pub(crate) fn new() -> Self {
-        let listener = TcpListener::bind("[::]:0").or_else(|_| TcpListener::bind("127.0.0.1:0")).expect("listens");
+        let listener = TcpListener::bind("[::]:0")
+            .or_else(|_| TcpListener::bind("127.0.0.1:0"))
+            .expect("listens");
         listener.set_nonblocking(true).expect("is set");
         Self(listener)
     }
@@ -41,7 +44,8 @@ pub(crate) struct Udp(UdpSocket);
 
 impl Udp {
     pub(crate) fn new() -> Self {
-        let socket = UdpSocket::bind("[::]:0").or_else(|_| UdpSocket::bind("127.0.0.1:0")).expect("binds");
+        let socket =
+            UdpSocket::bind("[::]:0").or_else(|_| UdpSocket::bind("127.0.0.1:0")).expect("binds");
         socket.set_nonblocking(true).expect("is set");
         Self(socket)
     }
@@ -53,7 +57,8 @@ impl Udp {
     /// The datagrams that came since the last time.
     pub(crate) fn datagrams(&self) -> Vec<Vec<u8>> {
         let mut buffer = [0; 2048];
-        std::iter::from_fn(|| self.0.recv(&mut buffer).ok().map(|length| buffer[..length].to_vec())).collect()
+        std::iter::from_fn(|| self.0.recv(&mut buffer).ok().map(|length| buffer[..length].to_vec()))
+            .collect()
     }
 
     /// Demands that nothing has come.
@@ -65,8 +70,10 @@ impl Udp {
 
 /// A TCP and a UDP port of 127.0.0.1 that are free.
 fn free_ports() -> (u16, u16) {
-    let tcp = TcpListener::bind("127.0.0.1:0").expect("binds").local_addr().expect("an address").port();
-    let udp = UdpSocket::bind("127.0.0.1:0").expect("binds").local_addr().expect("an address").port();
+    let tcp =
+        TcpListener::bind("127.0.0.1:0").expect("binds").local_addr().expect("an address").port();
+    let udp =
+        UdpSocket::bind("127.0.0.1:0").expect("binds").local_addr().expect("an address").port();
     (tcp, udp)
 }
 
@@ -82,7 +89,8 @@ struct Case {
     check: Box<dyn Fn(bool)>,
 }
 
-/// One case for every verb: there is no other arm, so that a new verb has to bring both of its tests.
+/// One case for every verb: there is no other arm, so that a new verb has to bring both of its
+/// tests.
 fn case(verb: Verb, folder: &std::path::Path) -> Case {
     let nothing = || Box::new(|_| ()) as Box<dyn Fn(bool)>;
     match verb {
@@ -148,7 +156,9 @@ fn case(verb: Verb, folder: &std::path::Path) -> Case {
                 check: Box::new(move |done| assert_eq!(path.exists(), done)),
             }
         }
-        Verb::Can | Verb::Family => unreachable!("the suites of the booted kernel have both tests of {verb}"),
+        Verb::Can | Verb::Family => {
+            unreachable!("the suites of the booted kernel have both tests of {verb}")
+        }
         Verb::Resolve => Case {
             grant: "resolve=localhost".into(),
             other: "tcp-connect=127.0.0.1:1",
@@ -161,13 +171,19 @@ fn case(verb: Verb, folder: &std::path::Path) -> Case {
             target: "127.0.0.1".into(),
             check: nothing(),
         },
-        Verb::Interfaces => {
-            Case { grant: "interfaces".into(), other: "hostname=read", target: String::new(), check: nothing() }
-        }
+        Verb::Interfaces => Case {
+            grant: "interfaces".into(),
+            other: "hostname=read",
+            target: String::new(),
+            check: nothing(),
+        },
         // The name that this host has already: nothing changes.
-        Verb::Hostname => {
-            Case { grant: "hostname=set".into(), other: "hostname=read", target: String::new(), check: nothing() }
-        }
+        Verb::Hostname => Case {
+            grant: "hostname=set".into(),
+            other: "hostname=read",
+            target: String::new(),
+            check: nothing(),
+        },
         Verb::Option => Case {
             grant: "option=SOL_SOCKET/SO_PRIORITY".into(),
             other: "tcp-connect=127.0.0.1:1",
@@ -180,9 +196,12 @@ fn case(verb: Verb, folder: &std::path::Path) -> Case {
             target: "127.0.0.1".into(),
             check: nothing(),
         },
-        Verb::Packet => {
-            Case { grant: "packet=lo:arp".into(), other: "packet=lo:lldp", target: "lo".into(), check: nothing() }
-        }
+        Verb::Packet => Case {
+            grant: "packet=lo:arp".into(),
+            other: "packet=lo:lldp",
+            target: "lo".into(),
+            check: nothing(),
+        },
         Verb::Netlink => Case {
             grant: "netlink=route:read".into(),
             other: "netlink=route:write",
@@ -207,12 +226,17 @@ fn case(verb: Verb, folder: &std::path::Path) -> Case {
             target: String::new(),
             check: nothing(),
         },
-        Verb::Inherit => Case { grant: "inherit=fd:3".into(), other: "inherit=fd:4", target: "3".into(), check: nothing() },
+        Verb::Inherit => Case {
+            grant: "inherit=fd:3".into(),
+            other: "inherit=fd:4",
+            target: "3".into(),
+            check: nothing(),
+        },
     }
 }
 
-/// The verbs whose acts this machine lets its own programs do. Those of families that its kernel may lack are tried in the suites
-/// of the booted kernel.
+/// The verbs whose acts this machine lets its own programs do. Those of families that its kernel
+/// may lack are tried in the suites of the booted kernel.
 fn verbs() -> Vec<&'static VerbInfo> {
     let raw = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4));
     let may = |verb| match verb {
@@ -290,11 +314,13 @@ fn policy_verb_denied_by_rule_is_as_good_as_not_granted() {
         for info in verbs() {
             for everything in [false, true] {
                 let case = case(info.verb, folder.path());
-                let guest = Guest::new(programs::policy_verb_ok, way).allow(&case.grant).deny(&case.grant);
+                let guest =
+                    Guest::new(programs::policy_verb_ok, way).allow(&case.grant).deny(&case.grant);
                 let guest = if everything { guest.allow_all() } else { guest };
                 let ended = run_case(guest, info.verb, &case);
                 assert!(matches!(ended.result, Ok(Err(()))), "{}: {ended:?}", info.name);
-                let why = if info.verb == Verb::UdpReceive { "timed out" } else { "Permission denied" };
+                let why =
+                    if info.verb == Verb::UdpReceive { "timed out" } else { "Permission denied" };
                 assert!(ended.stderr.contains(why), "{}: {}", info.name, ended.stderr);
                 (case.check)(false);
             }
@@ -303,7 +329,13 @@ fn policy_verb_denied_by_rule_is_as_good_as_not_granted() {
 }
 
 /// Runs the guest that tries destinations: `forms` are the grant that a denial names, and the host.
-fn destinations(way: Way, grants: &[String], deny: &[&str], everything: bool, forms: &[(&str, &str)]) {
+fn destinations(
+    way: Way,
+    grants: &[String],
+    deny: &[&str],
+    everything: bool,
+    forms: &[(&str, &str)],
+) {
     let (tcp, udp) = (Tcp::new(), Udp::new());
     let mut guest = Guest::new(programs::policy_destination_denied, way);
     for grant in grants {
@@ -360,7 +392,8 @@ const EMBEDDED: &[(&str, &str)] = &[
 #[test]
 pub(crate) fn policy_destination_denied() {
     both_ways(|way| {
-        // Another port of the address, another address of the port's network, an address that is only like it.
+        // Another port of the address, another address of the port's network, an address that is
+        // only like it.
         let grants = ["tcp-connect", "udp-send"].map(|verb| format!("{verb}=127.0.0.1:1"));
         destinations(way, &grants, &[], false, LOOPBACKS);
         destinations(way, &grants, &[], false, EMBEDDED);
@@ -379,8 +412,15 @@ fn policy_destination_denied_though_ipv4_is_granted() {
 
 #[test]
 fn policy_destination_denied_by_a_rule_in_every_form() {
-    let by_rule = |forms: &[(&str, &'static str)]| forms.iter().map(|(_, host)| ("-", *host)).collect::<Vec<_>>();
-    let rules = &["tcp-connect=127.0.0.0/8:*", "udp-send=127.0.0.0/8:*", "tcp-connect=[::1]:*", "udp-send=[::1]:*"];
+    let by_rule = |forms: &[(&str, &'static str)]| {
+        forms.iter().map(|(_, host)| ("-", *host)).collect::<Vec<_>>()
+    };
+    let rules = &[
+        "tcp-connect=127.0.0.0/8:*",
+        "udp-send=127.0.0.0/8:*",
+        "tcp-connect=[::1]:*",
+        "udp-send=[::1]:*",
+    ];
     both_ways(|way| {
         let grants = ["tcp-connect", "udp-send"].map(|verb| format!("{verb}=*:*"));
         destinations(way, &grants, rules, false, &by_rule(LOOPBACKS));
@@ -393,7 +433,8 @@ fn policy_destination_denied_by_a_rule_in_every_form() {
 #[test]
 pub(crate) fn policy_destination_ok() {
     both_ways(|way| {
-        // What was judged is what the kernel gets: the mapped and the unspecified address lead to the granted one.
+        // What was judged is what the kernel gets: the mapped and the unspecified address lead to
+        // the granted one.
         let (tcp, udp) = (Tcp::new(), Udp::new());
         let hosts = ["127.0.0.1", "::ffff:127.0.0.1", "0.0.0.0", "2130706433", "::1", "::"];
         let mut guest = Guest::new(programs::policy_destination_ok, way);
@@ -426,7 +467,10 @@ pub(crate) fn policy_siblings_denied() {
         other_tcp.untouched();
         other_udp.untouched();
         assert_eq!(tcp.connections(), 2);
-        assert_eq!(udp.datagrams(), [b"to the granted peer".to_vec(), b"still the granted peer".to_vec()]);
+        assert_eq!(
+            udp.datagrams(),
+            [b"to the granted peer".to_vec(), b"still the granted peer".to_vec()]
+        );
     });
 }
 
@@ -475,13 +519,18 @@ pub(crate) fn policy_bind_denied() {
 #[test]
 pub(crate) fn policy_listen_ok() {
     both_ways(|way| {
-        let guest = Guest::new(programs::policy_listen_ok, way).allow("tcp-listen=0.0.0.0:0").start();
+        let guest =
+            Guest::new(programs::policy_listen_ok, way).allow("tcp-listen=0.0.0.0:0").start();
         let port: u16 = guest.lines(1)[0].parse().expect("a port");
         let mut client = std::net::TcpStream::connect(("127.0.0.1", port)).expect("connects");
         std::io::Write::write_all(&mut client, b"hello").expect("sends");
         client.set_read_timeout(Some(Duration::from_secs(10))).expect("is set");
         let end = client.read(&mut [0; 10]);
-        assert!(matches!(&end, Ok(0)) || matches!(&end, Err(e) if e.kind() == ErrorKind::ConnectionReset), "{end:?}");
+        assert!(
+            matches!(&end, Ok(0))
+                || matches!(&end, Err(e) if e.kind() == ErrorKind::ConnectionReset),
+            "{end:?}"
+        );
         guest.join().success();
     });
 }
@@ -512,9 +561,14 @@ fn all_of_ip(guest: Guest) -> Guest {
 #[test]
 pub(crate) fn policy_protocol_denied() {
     both_ways(|way| {
-        let guest = all_of_ip(Guest::new(programs::policy_protocol_denied, way)).allow("unix-connect=/**");
+        let guest =
+            all_of_ip(Guest::new(programs::policy_protocol_denied, way)).allow("unix-connect=/**");
         guest.arg("grants").run().success();
-        Guest::new(programs::policy_protocol_denied, way).allow_all().arg("everything").run().success();
+        Guest::new(programs::policy_protocol_denied, way)
+            .allow_all()
+            .arg("everything")
+            .run()
+            .success();
     });
 }
 
@@ -624,7 +678,8 @@ pub(crate) fn policy_datagram_denied() {
             .start();
         let to = ("127.0.0.1", running.lines(1)[0].parse::<u16>().expect("a port"));
         for _ in 0..5 {
-            // The longer one would show if the shorter one's length were used, and the other way round.
+            // The longer one would show if the shorter one's length were used, and the other way
+            // round.
             stranger.send_to(&[b'!'; 1500], to).expect("sends");
             stranger.send_to(b"", to).expect("sends");
             granted.send_to(b"granted", to).expect("sends");
@@ -692,7 +747,8 @@ pub(crate) fn policy_unix_denied() {
         for name in ["connect", "connect/sub", "bind", "bind/sub", "beside"] {
             std::fs::create_dir(path(name)).expect("a folder");
         }
-        let (granted, beside) = (UnixListener::bind(path("connect/peer")), UnixListener::bind(path("beside/peer")));
+        let (granted, beside) =
+            (UnixListener::bind(path("connect/peer")), UnixListener::bind(path("beside/peer")));
         let (granted, beside) = (granted.expect("binds"), beside.expect("binds"));
         let name = SocketAddr::from_abstract_name("sandsock-policy-unix").expect("a name");
         // The two ways do not run at once, but this suite may run twice on one machine.
@@ -722,7 +778,11 @@ pub(crate) fn policy_unix_denied() {
         beside.set_nonblocking(true).expect("is set");
         assert!(beside.accept().is_err(), "a connection came through");
         granted.accept().expect("the granted one");
-        let left: Vec<_> = std::fs::read_dir(path("beside")).expect("reads").flatten().map(|e| e.file_name()).collect();
+        let left: Vec<_> = std::fs::read_dir(path("beside"))
+            .expect("reads")
+            .flatten()
+            .map(|e| e.file_name())
+            .collect();
         assert_eq!(left, ["peer"], "something was bound where it must not be");
         assert_eq!(std::fs::read(path("bind/file")).expect("reads"), b"kept");
         assert!(path("bind/nowhere").is_symlink() && path("bind/socket-link").is_symlink());
@@ -757,7 +817,8 @@ fn hints(sentence: &str) -> (Vec<String>, Vec<String>) {
     (words("--allow "), words("--resolve "))
 }
 
-/// Does what each denial says, by its rules or by its names, until the guest is not denied any more; gives how often that was.
+/// Does what each denial says, by its rules or by its names, until the guest is not denied any
+/// more; gives how often that was.
 fn follow(way: Way, what: &str, target: &str, granted: &[String], by_names: bool) -> usize {
     let (mut allow, mut resolve): (Vec<String>, Vec<String>) = (granted.to_vec(), Vec::new());
     for round in 0..4 {
@@ -785,7 +846,8 @@ fn follow(way: Way, what: &str, target: &str, granted: &[String], by_names: bool
 #[test]
 pub(crate) fn policy_hint_followed() {
     let folder = tempfile::tempdir().expect("a folder");
-    let peer = std::os::unix::net::UnixDatagram::bind(folder.path().join("datagrams")).expect("binds");
+    let peer =
+        std::os::unix::net::UnixDatagram::bind(folder.path().join("datagrams")).expect("binds");
     let path = folder.path().join("datagrams").display().to_string();
     both_ways(|way| {
         for info in verbs() {
@@ -814,20 +876,32 @@ pub(crate) fn policy_hint_followed() {
 fn policy_hint_followed_for_names() {
     with_own_resolver("policy::policy_hint_followed_for_names", || {
         let records = "0.0.0.0 zero.example\n127.0.0.1 four.example\n::1 six.example\n93.184.216.34 public.example\n";
-        let Some(_server) = NameServer::start("policy_hint_followed_for_names", records, &[]) else { return };
+        let Some(_server) = NameServer::start("policy_hint_followed_for_names", records, &[])
+        else {
+            return;
+        };
         let (tcp, udp) = (Tcp::new(), Udp::new());
         both_ways(|way| {
             for name in ["zero.example", "four.example", "six.example", "public.example"] {
                 for by_names in [false, true] {
-                    for (what, verb, port) in
-                        [("reach", "tcp-connect", tcp.port()), ("reach-datagram", "udp-send", udp.port())]
-                    {
+                    for (what, verb, port) in [
+                        ("reach", "tcp-connect", tcp.port()),
+                        ("reach-datagram", "udp-send", udp.port()),
+                    ] {
                         let target = format!("{name}:{port}");
-                        assert!((2..=3).contains(&follow(way, what, &target, &[], by_names)), "{what} {target}");
-                        // By the name's grant alone: what leads to private space is told so, and both ways out work.
+                        assert!(
+                            (2..=3).contains(&follow(way, what, &target, &[], by_names)),
+                            "{what} {target}"
+                        );
+                        // By the name's grant alone: what leads to private space is told so, and
+                        // both ways out work.
                         let granted = [format!("{verb}={target}")];
                         let private = usize::from(name != "public.example");
-                        assert_eq!(follow(way, what, &target, &granted, by_names), private, "{what} {target}");
+                        assert_eq!(
+                            follow(way, what, &target, &granted, by_names),
+                            private,
+                            "{what} {target}"
+                        );
                     }
                 }
             }

@@ -20,15 +20,19 @@ pub(crate) fn poller_timer_ok() {
 #[test]
 pub(crate) fn poller_limits_bounded() {
     both_ways(|way| {
-        let guest = Guest::new(programs::poller_limits_bounded, way).limit("pollers=2").limit("poll-entries=3").start();
+        let guest = Guest::new(programs::poller_limits_bounded, way)
+            .limit("pollers=2")
+            .limit("poll-entries=3")
+            .start();
         guest.lines(1);
         guest.interrupt();
         guest.join().success();
     });
 }
 
-/// A hundred thousand idle descriptors: in the booted kernel where this machine lets no process open so many. The benchmark `idle`
-/// measures closely; a cost that grew with them would be a thousand times that of the ten.
+/// A hundred thousand idle descriptors: in the booted kernel where this machine lets no process
+/// open so many. The benchmark `idle` measures closely; a cost that grew with them would be a
+/// thousand times that of the ten.
 #[test]
 pub(crate) fn poller_idle_flat() {
     const IDLE: u64 = 100_000;
@@ -40,7 +44,8 @@ pub(crate) fn poller_idle_flat() {
             .limit(format!("poll-entries={}", IDLE + 1_000))
             .limit("buffer-bytes=1099511627776");
         let printed = guest.arg(100).arg(21).arg(10).arg(IDLE).run().success();
-        let times: Vec<u64> = printed.lines().map(|line| line.parse().expect("nanoseconds")).collect();
+        let times: Vec<u64> =
+            printed.lines().map(|line| line.parse().expect("nanoseconds")).collect();
         println!("100 ready beside 10 and beside {IDLE} idle ones: {times:?} ns");
         assert!(times[1] < times[0] * 5, "beside 10 and {IDLE} idle ones: {times:?} ns");
     };

@@ -1,4 +1,5 @@
-//! The provider component: what it is made of, and apps composed with it. What its verbs do is judged by tests/conformance/.
+//! The provider component: what it is made of, and apps composed with it. What its verbs do is
+//! judged by tests/conformance/.
 
 use std::net::TcpListener;
 use std::process::Command;
@@ -10,12 +11,16 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::{Config, Engine};
 
 /// The names of one side's functions, as `interface function`.
-fn names<'a>(engine: &Engine, items: impl Iterator<Item = (&'a str, ComponentItem)>) -> Vec<String> {
+fn names<'a>(
+    engine: &Engine,
+    items: impl Iterator<Item = (&'a str, ComponentItem)>,
+) -> Vec<String> {
     let mut names = Vec::new();
     for (name, item) in items {
         match item {
             ComponentItem::ComponentInstance(instance) => {
-                names.extend(instance.exports(engine).map(|(export, _)| format!("{name} {export}")));
+                names
+                    .extend(instance.exports(engine).map(|(export, _)| format!("{name} {export}")));
             }
             _ => names.push(name.to_owned()),
         }
@@ -26,16 +31,22 @@ fn names<'a>(engine: &Engine, items: impl Iterator<Item = (&'a str, ComponentIte
 #[test]
 fn provider_imports_only_sandsock() {
     let engine = Engine::new(&Config::new()).expect("an engine");
-    let provider = Component::from_file(&engine, target().join("guests/provider.wasm")).expect("`make guests` built it");
+    let provider = Component::from_file(&engine, target().join("guests/provider.wasm"))
+        .expect("`make guests` built it");
     let kind = provider.component_type();
     let imports = names(&engine, kind.imports(&engine).map(|(name, item)| (name, item.ty)));
     assert!(!imports.is_empty());
     for import in &imports {
         assert!(import.starts_with("sandsock:socket/"), "the provider imports {import}");
-        assert!(!import.starts_with("sandsock:socket/sockets@"), "the provider imports what it exports");
+        assert!(
+            !import.starts_with("sandsock:socket/sockets@"),
+            "the provider imports what it exports"
+        );
     }
     let exports = names(&engine, kind.exports(&engine).map(|(name, item)| (name, item.ty)));
-    for export in ["sandsock:socket/sockets@0.1.0 create-connection", "sandsock:socket/data-plane@0.1.0 plan"] {
+    for export in
+        ["sandsock:socket/sockets@0.1.0 create-connection", "sandsock:socket/data-plane@0.1.0 plan"]
+    {
         assert!(exports.iter().any(|name| name == export), "{export} is not among {exports:?}");
     }
 }
@@ -71,7 +82,8 @@ pub(crate) fn provider_transfer_ok() {
             ("data-plane", "round-trip", 64),
         ] {
             let guest = Guest::new(programs::provider_transfer_ok, way).composed();
-            let guest = guest.allow(format!("tcp-connect=127.0.0.1:{port}")).arg(plane).arg(operation);
+            let guest =
+                guest.allow(format!("tcp-connect=127.0.0.1:{port}")).arg(plane).arg(operation);
             let printed = guest.arg(port).arg(size).arg(20).run().success();
             assert!(printed.trim().parse::<u64>().expect("nanoseconds") > 0);
         }
@@ -80,9 +92,12 @@ pub(crate) fn provider_transfer_ok() {
 
 #[test]
 fn provider_policy_denies() {
-    // The app and its provider have one policy: the provider gets nothing that the app was not granted.
+    // The app and its provider have one policy: the provider gets nothing that the app was not
+    // granted.
     both_ways(|way| {
-        let guest = Guest::new(programs::provider_transfer_ok, way).composed().allow("tcp-connect=127.0.0.1:1");
+        let guest = Guest::new(programs::provider_transfer_ok, way)
+            .composed()
+            .allow("tcp-connect=127.0.0.1:1");
         let ended = guest.arg("plain").arg("send").arg(2).arg(64).arg(1).run();
         assert!(matches!(ended.result, Ok(Err(()))), "{ended:?}");
         assert!(ended.stderr.contains("tcp-connect=127.0.0.1:2"), "{}", ended.stderr);
@@ -91,9 +106,11 @@ fn provider_policy_denies() {
 
 #[test]
 fn provider_plugins_apart() {
-    // Two plugins in one host: each is composed with a provider of its own and has a policy of its own.
+    // Two plugins in one host: each is composed with a provider of its own and has a policy of its
+    // own.
     let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("listens"));
-    let ports = listeners.each_ref().map(|listener| listener.local_addr().expect("has an address").port());
+    let ports =
+        listeners.each_ref().map(|listener| listener.local_addr().expect("has an address").port());
     for listener in listeners {
         std::thread::spawn(move || serve(&listener));
     }
@@ -108,7 +125,11 @@ fn provider_plugins_apart() {
             running.join().success();
         }
         let denied = plugin(ports[0], ports[1]).join();
-        assert!(denied.stderr.contains(&format!("tcp-connect=127.0.0.1:{}", ports[1])), "{}", denied.stderr);
+        assert!(
+            denied.stderr.contains(&format!("tcp-connect=127.0.0.1:{}", ports[1])),
+            "{}",
+            denied.stderr
+        );
     });
 }
 
@@ -120,15 +141,28 @@ fn provider_run_composes() {
     let app = programs::provider_transfer_ok.path();
     let grant = format!("tcp-connect=127.0.0.1:{port}");
     let run = |command: &mut Command| {
-        let output = command.args(["data-plane", "round-trip", &port, "64", "20"]).output().expect("runs");
+        let output =
+            command.args(["data-plane", "round-trip", &port, "64", "20"]).output().expect("runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
     run(sandsock().args(["run", "--allow", &grant]).arg(&app));
     let folder = tempfile::tempdir().expect("a folder");
     let composed = folder.path().join("composed.wasm");
-    assert!(sandsock().arg("compose").arg(&app).arg("-o").arg(&composed).status().expect("runs").success());
+    assert!(
+        sandsock()
+            .arg("compose")
+            .arg(&app)
+            .arg("-o")
+            .arg(&composed)
+            .status()
+            .expect("runs")
+            .success()
+    );
     // It is whole: no provider is looked for.
-    run(sandsock().env("SANDSOCK_PROVIDER", "/nowhere").args(["run", "--allow", &grant]).arg(&composed));
+    run(sandsock()
+        .env("SANDSOCK_PROVIDER", "/nowhere")
+        .args(["run", "--allow", &grant])
+        .arg(&composed));
     let output = sandsock().arg("inspect").arg(&app).output().expect("runs");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("sandsock:socket/sockets@0.1.0 (from the provider "), "{text}");
@@ -150,17 +184,37 @@ fn provider_compose_refuses() {
         command
     };
     fails(compose().arg(&app).arg(&app), 125, "one provider serves one app");
-    fails(compose().arg(programs::bench_transfer_ok.path()), 126, "it imports no sandsock:socket/sockets");
+    fails(
+        compose().arg(programs::bench_transfer_ok.path()),
+        126,
+        "it imports no sandsock:socket/sockets",
+    );
     fails(compose().arg(folder.path().join("missing.wasm")), 126, "can't read the component");
-    fails(compose().arg(&app).arg("--provider").arg(folder.path().join("none.wasm")), 125, "can't read the provider");
+    fails(
+        compose().arg(&app).arg("--provider").arg(folder.path().join("none.wasm")),
+        125,
+        "can't read the provider",
+    );
     fails(compose().env("SANDSOCK_PROVIDER", "/nowhere").arg(&app), 125, "can't read the provider");
     // Of another type than the provider's.
     let import = r#"(component (import "sandsock:socket/sockets@0.1.0" (instance (export "nothing" (func)))))"#;
     let other = write("other.wat", import);
-    fails(compose().arg(&other), 126, "the provider has no sandsock:socket/sockets@0.1.0 of the type");
-    fails(sandsock().arg("run").arg(&other), 126, "the provider has no sandsock:socket/sockets@0.1.0 of the type");
+    fails(
+        compose().arg(&other),
+        126,
+        "the provider has no sandsock:socket/sockets@0.1.0 of the type",
+    );
+    fails(
+        sandsock().arg("run").arg(&other),
+        126,
+        "the provider has no sandsock:socket/sockets@0.1.0 of the type",
+    );
     // A provider that is none.
-    fails(compose().arg(&app).arg("--provider").arg(write("empty.wat", "(component)")), 126, "the provider has no ");
+    fails(
+        compose().arg(&app).arg("--provider").arg(write("empty.wat", "(component)")),
+        126,
+        "the provider has no ",
+    );
     assert!(!output.exists());
 }
 
@@ -174,7 +228,9 @@ fn provider_apps_speak() {
             std::thread::spawn(move || std::io::copy(&mut stream.try_clone()?, &mut stream));
         }
     });
-    for app in ["guests/composed_client", "apps/composed_client_python", "apps/composed_client_javascript"] {
+    for app in
+        ["guests/composed_client", "apps/composed_client_python", "apps/composed_client_javascript"]
+    {
         let path = target().join(app).with_extension("wasm");
         if !path.exists() {
             assert_ne!(app, "guests/composed_client", "`make guests` builds it");
@@ -183,7 +239,12 @@ fn provider_apps_speak() {
         }
         let run = |grant: &str| {
             let mut command = sandsock();
-            command.args(["run", "--allow", grant]).arg(&path).args(["127.0.0.1", &port, "hello", "there"]);
+            command.args(["run", "--allow", grant]).arg(&path).args([
+                "127.0.0.1",
+                &port,
+                "hello",
+                "there",
+            ]);
             command.output().expect("runs")
         };
         let output = run(&format!("tcp-connect=127.0.0.1:{port}"));

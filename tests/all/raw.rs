@@ -10,7 +10,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 /// A native raw socket; the reason where there can be none.
 fn native(domain: Domain, protocol: i32) -> Result<Socket, String> {
-    Socket::new(domain, Type::RAW, Some(Protocol::from(protocol))).map_err(|error| format!("no raw socket: {error}"))
+    Socket::new(domain, Type::RAW, Some(Protocol::from(protocol)))
+        .map_err(|error| format!("no raw socket: {error}"))
 }
 
 /// Runs a body in a namespace of its own where everybody may have ping sockets.
@@ -33,7 +34,9 @@ pub(crate) fn raw_echo_ok() {
     alone("raw_echo_ok", || {
         both_ways(|way| {
             for kind in ["raw", "ping"] {
-                let guest = Guest::new(programs::raw_echo_ok, way).allow("raw=icmp:127.0.0.0/8").allow("raw=icmp6:::1");
+                let guest = Guest::new(programs::raw_echo_ok, way)
+                    .allow("raw=icmp:127.0.0.0/8")
+                    .allow("raw=icmp6:::1");
                 guest.arg(kind).run().success();
             }
         });
@@ -44,8 +47,9 @@ pub(crate) fn raw_echo_ok() {
 pub(crate) fn raw_echo_denied() {
     alone("raw_echo_denied", || {
         both_ways(|way| {
-            let guest =
-                Guest::new(programs::raw_echo_denied, way).allow("raw=icmp:127.0.0.2").allow("raw=icmp6:2001:db8::/32");
+            let guest = Guest::new(programs::raw_echo_denied, way)
+                .allow("raw=icmp:127.0.0.2")
+                .allow("raw=icmp6:2001:db8::/32");
             let guest = guest.start();
             guest.lines(1);
             // From 127.0.0.1: a reply that nobody asked for.
@@ -64,12 +68,18 @@ pub(crate) fn raw_echo_denied() {
 pub(crate) fn raw_protocol_ok() {
     alone("raw_protocol_ok", || {
         both_ways(|way| {
-            let guest = Guest::new(programs::raw_protocol_ok, way).allow("raw=253:127.0.0.1").allow("raw=253:::1").start();
+            let guest = Guest::new(programs::raw_protocol_ok, way)
+                .allow("raw=253:127.0.0.1")
+                .allow("raw=253:::1")
+                .start();
             guest.lines(1);
             let peer = native(Domain::IPV4, 253).expect("as before");
             peer.set_read_timeout(Some(Duration::from_secs(10))).expect("is set");
-            peer.send_to(b"hello", &"127.0.0.1:0".parse::<std::net::SocketAddr>().expect("an address").into())
-                .expect("sends");
+            peer.send_to(
+                b"hello",
+                &"127.0.0.1:0".parse::<std::net::SocketAddr>().expect("an address").into(),
+            )
+            .expect("sends");
             let mut got = Vec::new();
             while !got.ends_with(b"and back") {
                 let mut buffer = [0; 100];
@@ -85,16 +95,28 @@ pub(crate) fn raw_protocol_ok() {
 pub(crate) fn raw_header_ok() {
     alone("raw_header_ok", || {
         both_ways(|way| {
-            let (v4, v6) = (UdpSocket::bind("127.0.0.1:0").expect("binds"), UdpSocket::bind("[::1]:0").expect("binds"));
+            let (v4, v6) = (
+                UdpSocket::bind("127.0.0.1:0").expect("binds"),
+                UdpSocket::bind("[::1]:0").expect("binds"),
+            );
             let port = |socket: &UdpSocket| socket.local_addr().expect("an address").port();
-            // Deny rules of other verbs do not hold for what writes its own header: the documentation says so.
-            let guest = Guest::new(programs::raw_header_ok, way).allow("raw=header").allow("raw=icmp").allow("raw=icmp6");
+            // Deny rules of other verbs do not hold for what writes its own header: the
+            // documentation says so.
+            let guest = Guest::new(programs::raw_header_ok, way)
+                .allow("raw=header")
+                .allow("raw=icmp")
+                .allow("raw=icmp6");
             guest.arg(port(&v4)).arg(port(&v6)).run().success();
             let mut buffer = [0; 100];
-            for (socket, from) in [(&v4, "127.9.9.9:4242"), (&v4, "127.9.9.9:4242"), (&v6, "[::1]:4242")] {
+            for (socket, from) in
+                [(&v4, "127.9.9.9:4242"), (&v4, "127.9.9.9:4242"), (&v6, "[::1]:4242")]
+            {
                 socket.set_read_timeout(Some(Duration::from_secs(10))).expect("is set");
                 let (length, sender) = socket.recv_from(&mut buffer).expect("receives");
-                assert_eq!((&buffer[..length], sender.to_string().as_str()), (&b"spoofed"[..], from));
+                assert_eq!(
+                    (&buffer[..length], sender.to_string().as_str()),
+                    (&b"spoofed"[..], from)
+                );
             }
         });
     });

@@ -13,7 +13,9 @@ pub(crate) fn rds_messages_ok() {
 #[test]
 pub(crate) fn rds_messages_denied() {
     booted(|way| {
-        let guest = Guest::new(programs::rds_messages_denied, way).allow("family=tipc").allow("tcp-connect=127.0.0.2:*");
+        let guest = Guest::new(programs::rds_messages_denied, way)
+            .allow("family=tipc")
+            .allow("tcp-connect=127.0.0.2:*");
         guest.allow("tcp-listen=127.0.0.1:*").run().success();
     });
 }

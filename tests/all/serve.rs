@@ -49,7 +49,8 @@ impl Serving {
 
     #[track_caller]
     fn spawn(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
         let output = Arc::new(Mutex::new(String::new()));
         let (out, err) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
         let collect = |stream: Box<dyn Read + Send>| {
@@ -163,7 +164,11 @@ pub(crate) fn serve_connection_ok() {
     let names = |line: &Line<TcpStream>| {
         let show = |address: SocketAddr| format!("('{}', {})", address.ip(), address.port());
         let stream = line.0.get_ref();
-        format!("{} {}", show(stream.peer_addr().expect("is there")), show(stream.local_addr().expect("is there")))
+        format!(
+            "{} {}",
+            show(stream.peer_addr().expect("is there")),
+            show(stream.local_addr().expect("is there"))
+        )
     };
     assert_eq!(one.ask("names"), names(&one));
     assert_eq!(two.ask("more"), "PermissionError OSError");
@@ -178,7 +183,8 @@ pub(crate) fn serve_connection_ok() {
     assert_eq!(serving.ended().code(), Some(0), "{}", serving.output());
 }
 
-/// A program of WASI 0.3, which the engine with concurrency support runs: sandsock's calls are the same.
+/// A program of WASI 0.3, which the engine with concurrency support runs: sandsock's calls are the
+/// same.
 #[test]
 fn serve_program_of_wasi_0_3() {
     let mut command = Command::new(binary());
@@ -203,7 +209,9 @@ fn serve_program_of_wasi_0_3() {
 fn serve_example_answers_http() {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut command = Command::new(binary());
-    command.args(["serve", "--listen", "127.0.0.1:0", "--policy"]).arg(root.join("examples/policies/hello_http.toml"));
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--policy"])
+        .arg(root.join("examples/policies/hello_http.toml"));
     command.arg(target().join("guests/hello_http.wasm"));
     let serving = Serving::spawn(command);
     for (request, words) in [
@@ -267,18 +275,29 @@ fn serve_trap_harms_no_other() {
     assert_eq!(two.ask("trap"), "", "the connection of an instance that traps is closed");
     let peer = two.0.get_ref().local_addr().expect("an address");
     let line = serving.said("trapped");
-    assert!(line.contains(&format!("serve_connection_ok.wasm: a connection from {peer}: the guest trapped: ")), "{line}");
+    assert!(
+        line.contains(&format!(
+            "serve_connection_ok.wasm: a connection from {peer}: the guest trapped: "
+        )),
+        "{line}"
+    );
     assert_eq!(one.ask("count"), "2");
     assert_eq!(serving.connect().ask("count"), "1");
 }
 
 #[test]
 fn serve_memory_is_bounded_for_each_instance() {
-    let serving = Serving::on_loopback(&["--limit", "memory-bytes=33554432"], programs::serve_connection_ok);
+    let serving =
+        Serving::on_loopback(&["--limit", "memory-bytes=33554432"], programs::serve_connection_ok);
     let (mut one, mut two) = (serving.connect(), serving.connect());
     assert_eq!((one.ask("count"), two.ask("memory 64")), ("1".to_owned(), String::new()));
     let line = serving.said("trapped");
-    assert!(line.ends_with("(it was refused more memory than the limit memory-bytes=33554432, 32 MiB, allows)"), "{line}");
+    assert!(
+        line.ends_with(
+            "(it was refused more memory than the limit memory-bytes=33554432, 32 MiB, allows)"
+        ),
+        "{line}"
+    );
     // Each may have that much, whatever the others have.
     let mut all: Vec<_> = (0..4).map(|_| serving.connect()).collect();
     assert!(all.iter_mut().all(|line| line.ask("memory 16") == "16"));
@@ -287,7 +306,8 @@ fn serve_memory_is_bounded_for_each_instance() {
 
 #[test]
 fn serve_computing_guest_gives_way_to_the_others() {
-    let mut serving = Serving::on_loopback(&["--workers", "1", "--grace", "0"], programs::serve_connection_ok);
+    let mut serving =
+        Serving::on_loopback(&["--workers", "1", "--grace", "0"], programs::serve_connection_ok);
     let (mut one, mut two) = (serving.connect(), serving.connect());
     assert_eq!(one.ask("count"), "1");
     two.say("compute");
@@ -352,10 +372,14 @@ fn serve_second_signal_ends_it_at_once() {
 fn serve_second_signal_takes_the_socket_file_along() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("serve.sock");
-    // The guest's standard output is a pipe that nobody reads: it waits for that, and does not see the end.
+    // The guest's standard output is a pipe that nobody reads: it waits for that, and does not see
+    // the end.
     let (reader, writer) = std::io::pipe().expect("a pipe");
     let mut command = Command::new(binary());
-    command.args(["serve", "--workers", "1", "--listen"]).arg(&path).arg(programs::serve_connection_ok.path());
+    command
+        .args(["serve", "--workers", "1", "--listen"])
+        .arg(&path)
+        .arg(programs::serve_connection_ok.path());
     let mut child = command.stdout(writer).stderr(Stdio::null()).spawn().expect("starts");
     drop(command);
     let start = Instant::now();
@@ -378,17 +402,25 @@ fn serve_second_signal_takes_the_socket_file_along() {
 #[test]
 fn serve_ends_though_nobody_reads_what_it_says() {
     let mut command = Command::new(binary());
-    command.args(["serve", "-v", "--grace", "0", "--listen", "127.0.0.1:0"]).arg(programs::serve_connection_ok.path());
+    command
+        .args(["serve", "-v", "--grace", "0", "--listen", "127.0.0.1:0"])
+        .arg(programs::serve_connection_ok.path());
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts");
-    let mut said = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
-    let address = said.find_map(|line| Some(line.split_once("listening on ")?.1.to_owned())).expect("it listens");
+    let mut said =
+        BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
+    let address = said
+        .find_map(|line| Some(line.split_once("listening on ")?.1.to_owned()))
+        .expect("it listens");
     drop(said);
     let ask = |text: &str| {
         let mut line = Line(BufReader::new(TcpStream::connect(&address).expect("connects")));
         line.ask(text)
     };
     // A trap is told as well.
-    assert_eq!((ask("count"), ask("trap"), ask("count")), ("1".to_owned(), String::new(), "1".to_owned()));
+    assert_eq!(
+        (ask("count"), ask("trap"), ask("count")),
+        ("1".to_owned(), String::new(), "1".to_owned())
+    );
     kill_process(Pid::from_child(&child), Signal::TERM).expect("it is there");
     let start = Instant::now();
     while child.try_wait().expect("waits").is_none() {
@@ -403,7 +435,8 @@ fn serve_silent_client_loses_its_place() {
     let options = ["--max-connections", "2", "--max-time", "1"];
     let serving = Serving::on_loopback(&options, programs::serve_connection_ok);
     // One says nothing, one has its guest compute.
-    let (mut silent, mut busy, mut third) = (serving.connect(), serving.connect(), serving.connect());
+    let (mut silent, mut busy, mut third) =
+        (serving.connect(), serving.connect(), serving.connect());
     busy.say("compute");
     let start = Instant::now();
     assert_eq!(third.ask("count"), "1");
@@ -415,7 +448,8 @@ fn serve_silent_client_loses_its_place() {
 
 #[test]
 fn serve_host_name_is_what_each_instance_sees() {
-    let serving = Serving::on_loopback(&["--hostname", "served.example"], programs::serve_connection_ok);
+    let serving =
+        Serving::on_loopback(&["--hostname", "served.example"], programs::serve_connection_ok);
     assert_eq!(serving.connect().ask("hostname"), "served.example");
     let serving = Serving::on_loopback(&[], programs::serve_connection_ok);
     assert_eq!(serving.connect().ask("hostname"), "sandbox");
@@ -437,7 +471,10 @@ fn serve_unix_listeners() {
         .output()
         .expect("runs");
     let stderr = String::from_utf8_lossy(&taken.stderr).into_owned();
-    assert!(taken.status.code() == Some(125) && stderr.contains("the file is there already"), "{stderr}");
+    assert!(
+        taken.status.code() == Some(125) && stderr.contains("the file is there already"),
+        "{stderr}"
+    );
     drop(line);
     serving.signal(Signal::TERM);
     assert_eq!(serving.ended().code(), Some(0), "{}", serving.output());
@@ -446,7 +483,10 @@ fn serve_unix_listeners() {
     let name = format!("sandsock-serve-{}", std::process::id());
     let serving = Serving::start(&["--listen", &format!("@{name}")], programs::serve_connection_ok);
     let address = std::os::unix::net::SocketAddr::from_abstract_name(name).expect("a name");
-    assert_eq!(Line(BufReader::new(UnixStream::connect_addr(&address).expect("connects"))).ask("echo x"), "x");
+    assert_eq!(
+        Line(BufReader::new(UnixStream::connect_addr(&address).expect("connects"))).ask("echo x"),
+        "x"
+    );
     drop(serving);
 }
 
@@ -456,7 +496,8 @@ fn serve_ipv6_and_both_families() {
         let serving = Serving::start(&["--listen", listen], programs::serve_connection_ok);
         let port = serving.address.parse::<SocketAddr>().expect("an address").port();
         for host in hosts {
-            let stream = TcpStream::connect((*host, port)).unwrap_or_else(|error| panic!("{listen} {host}: {error}"));
+            let stream = TcpStream::connect((*host, port))
+                .unwrap_or_else(|error| panic!("{listen} {host}: {error}"));
             assert_eq!(Line(BufReader::new(stream)).ask("count"), "1", "{host}");
         }
     }
@@ -471,9 +512,17 @@ fn serve_faults_are_one_sentence() {
     let long = format!("/{}", "a".repeat(119));
     for (status, args, words) in [
         (125, vec!["--listen", &port, &guest], "Address already in use"),
-        (125, vec!["--listen", "nonsense", &guest], "nonsense: the port is missing; write HOST:PORT as in 127.0.0.1:8000"),
+        (
+            125,
+            vec!["--listen", "nonsense", &guest],
+            "nonsense: the port is missing; write HOST:PORT as in 127.0.0.1:8000",
+        ),
         (125, vec!["--listen", "8000", &guest], "8000: the port is missing; write HOST:PORT"),
-        (125, vec!["--listen", "127.0.0.1:99999", &guest], "`99999` is no port, which is a number from 0 to 65535"),
+        (
+            125,
+            vec!["--listen", "127.0.0.1:99999", &guest],
+            "`99999` is no port, which is a number from 0 to 65535",
+        ),
         (125, vec!["--listen", ":8000", &guest], "the host is missing; write HOST:PORT"),
         (125, vec!["--listen", "::1:8000", &guest], "an IPv6 address stands in brackets"),
         (125, vec!["--listen", "[::1]", &guest], "the port is missing"),
@@ -489,18 +538,55 @@ fn serve_faults_are_one_sentence() {
             vec!["--listen", "127.0.0.1:0", "--inherit", "stdin", &guest],
             "each instance has its connection under this number; hand over another one",
         ),
-        (125, vec!["--listen", "127.0.0.1:0", "--inherit", "listen", &guest], "LISTEN_FDS is not set"),
-        (125, vec!["--listen", "127.0.0.1:0", "--instances", "0", &guest], "0 is not in 1..=100000"),
-        (125, vec!["--listen", "127.0.0.1:0", "--workers", "1000000", &guest], "1000000 is not in 1..=1024"),
-        (125, vec!["--listen", "127.0.0.1:0", "--max-connections", "0", &guest], "0 is not in 1..=1000000"),
+        (
+            125,
+            vec!["--listen", "127.0.0.1:0", "--inherit", "listen", &guest],
+            "LISTEN_FDS is not set",
+        ),
+        (
+            125,
+            vec!["--listen", "127.0.0.1:0", "--instances", "0", &guest],
+            "0 is not in 1..=100000",
+        ),
+        (
+            125,
+            vec!["--listen", "127.0.0.1:0", "--workers", "1000000", &guest],
+            "1000000 is not in 1..=1024",
+        ),
+        (
+            125,
+            vec!["--listen", "127.0.0.1:0", "--max-connections", "0", &guest],
+            "0 is not in 1..=1000000",
+        ),
         (125, vec!["--listen", "127.0.0.1:0", "--grace", "-1", &guest], "-1 is not in 0..=86400"),
-        (125, vec!["--listen", "127.0.0.1:0", "--hostname", "", &guest], "--hostname : a host name has 1 to 64 bytes"),
-        (125, vec!["--listen", "127.0.0.1:0", "--netns", "there-is-none", &guest], "there is no network namespace"),
-        (125, vec!["--listen", "127.0.0.1:0", "--netns", "/dev/null", &guest], "/dev/null is no network namespace"),
-        (125, vec!["--listen", "127.0.0.1:0", "--publish", &pair, &guest], ": unknown protocol `sctp`"),
+        (
+            125,
+            vec!["--listen", "127.0.0.1:0", "--hostname", "", &guest],
+            "--hostname : a host name has 1 to 64 bytes",
+        ),
+        (
+            125,
+            vec!["--listen", "127.0.0.1:0", "--netns", "there-is-none", &guest],
+            "there is no network namespace",
+        ),
+        (
+            125,
+            vec!["--listen", "127.0.0.1:0", "--netns", "/dev/null", &guest],
+            "/dev/null is no network namespace",
+        ),
+        (
+            125,
+            vec!["--listen", "127.0.0.1:0", "--publish", &pair, &guest],
+            ": unknown protocol `sctp`",
+        ),
         (126, vec!["--listen", "127.0.0.1:0", "/dev/null"], "not a WebAssembly component"),
     ] {
-        let output = Command::new(binary()).arg("serve").args(&args).stdin(Stdio::null()).output().expect("runs");
+        let output = Command::new(binary())
+            .arg("serve")
+            .args(&args)
+            .stdin(Stdio::null())
+            .output()
+            .expect("runs");
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(status), "{args:?}\n{stderr}");
         assert!(stderr.contains(words), "{args:?}\n{stderr}");
@@ -523,11 +609,13 @@ pub(crate) fn serve_instances_ok() {
     serving.signal(Signal::TERM);
     assert_eq!(serving.ended().code(), Some(0), "{}", serving.output());
     let output = serving.output();
-    let (started, interrupted) = (output.matches("started").count(), output.matches("interrupted\n").count());
+    let (started, interrupted) =
+        (output.matches("started").count(), output.matches("interrupted\n").count());
     assert!(started > 3 && interrupted >= 1, "{output}");
 }
 
-/// A shell that has a listening socket as its standard input, and becomes the command as a service manager would start it.
+/// A shell that has a listening socket as its standard input, and becomes the command as a service
+/// manager would start it.
 fn activated(listener: &TcpListener, line: &str) -> Command {
     let mut command = Command::new("sh");
     command.arg("-c").arg(format!("exec 3<&0 </dev/null; {line}")).arg(binary());
@@ -545,8 +633,11 @@ fn serve_socket_activation() {
         Line(BufReader::new(stream)).ask(line)
     };
     // `serve` with what was handed over, in both modes.
-    for (options, program) in [("", programs::serve_connection_ok), ("--instances 2", programs::serve_instances_ok)] {
-        let mut command = activated(&listener, &format!("exec \"$0\" serve --listen fd:3 {options} \"$1\""));
+    for (options, program) in
+        [("", programs::serve_connection_ok), ("--instances 2", programs::serve_instances_ok)]
+    {
+        let mut command =
+            activated(&listener, &format!("exec \"$0\" serve --listen fd:3 {options} \"$1\""));
         command.arg(program.path());
         let mut serving = Serving::spawn(command);
         assert_eq!(serving.address, format!("fd:3, a listening socket on {address}"));
@@ -558,7 +649,8 @@ fn serve_socket_activation() {
     }
 
     // What all instances are handed, beside their connections.
-    let mut command = activated(&listener, "exec \"$0\" serve --listen 127.0.0.1:0 --inherit fd:3 \"$1\"");
+    let mut command =
+        activated(&listener, "exec \"$0\" serve --listen 127.0.0.1:0 --inherit fd:3 \"$1\"");
     command.arg(programs::serve_connection_ok.path());
     let mut serving = Serving::spawn(command);
     assert_eq!(serving.connect().ask("count"), "1");
@@ -580,7 +672,10 @@ fn serve_socket_activation() {
     let mut stderr = String::new();
     child.stderr.take().expect("piped").read_to_string(&mut stderr).expect("reads");
     assert!(child.wait().expect("waits").success(), "{stderr}");
-    assert!(stderr.contains(&format!("handed over: fd:3 (web), a listening socket on {address}")), "{stderr}");
+    assert!(
+        stderr.contains(&format!("handed over: fd:3 (web), a listening socket on {address}")),
+        "{stderr}"
+    );
 
     // What is meant for another process, or lacks a name of its own, is told.
     for (variables, words) in [
@@ -590,9 +685,15 @@ fn serve_socket_activation() {
         ("LISTEN_PID=$$ LISTEN_FDS=5", "fd:4 is nothing that this command inherited"),
     ] {
         let line = format!("export {variables}; exec \"$0\" run --inherit listen \"$1\"");
-        let output = activated(&listener, &line).arg(programs::serve_instances_ok.path()).output().expect("runs");
+        let output = activated(&listener, &line)
+            .arg(programs::serve_instances_ok.path())
+            .output()
+            .expect("runs");
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.code() == Some(125) && stderr.contains(words), "{variables}: {stderr}");
+        assert!(
+            output.status.code() == Some(125) && stderr.contains(words),
+            "{variables}: {stderr}"
+        );
     }
 }
 
@@ -608,11 +709,26 @@ fn serve_under_systemd_socket_activate() {
     ] {
         let (port, _) = free_ports();
         let mut command = Command::new("systemd-socket-activate");
-        command.arg("--listen").arg(format!("127.0.0.1:{port}")).arg("--fdname=web").arg(binary()).arg("-v");
-        command.args(args).arg(guest).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .arg("--listen")
+            .arg(format!("127.0.0.1:{port}"))
+            .arg("--fdname=web")
+            .arg(binary())
+            .arg("-v");
+        command
+            .args(args)
+            .arg(guest)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         let mut child = match command.spawn() {
             Ok(child) => child,
-            Err(error) => return skip("serve_under_systemd_socket_activate", &format!("systemd-socket-activate: {error}")),
+            Err(error) => {
+                return skip(
+                    "serve_under_systemd_socket_activate",
+                    &format!("systemd-socket-activate: {error}"),
+                );
+            }
         };
         let start = Instant::now();
         let stream = loop {
@@ -657,8 +773,10 @@ fn serve_run_inherits_a_connection_as_stdin() {
 
 /// A TCP and a UDP port of 127.0.0.1 that are free.
 fn free_ports() -> (u16, u16) {
-    let tcp = TcpListener::bind("127.0.0.1:0").expect("binds").local_addr().expect("an address").port();
-    let udp = UdpSocket::bind("127.0.0.1:0").expect("binds").local_addr().expect("an address").port();
+    let tcp =
+        TcpListener::bind("127.0.0.1:0").expect("binds").local_addr().expect("an address").port();
+    let udp =
+        UdpSocket::bind("127.0.0.1:0").expect("binds").local_addr().expect("an address").port();
     (tcp, udp)
 }
 
@@ -704,7 +822,9 @@ fn serve_publish_of_the_command() {
     let folder = tempfile::tempdir().expect("a folder");
     let policy = folder.path().join("policy.toml");
     std::fs::write(&policy, "publish = ['127.0.0.1:0=10.9.8.7:80/tcp']").expect("writes");
-    for (option, value) in [("--publish", "127.0.0.1:0=10.9.8.7:80"), ("--policy", policy.to_str().expect("is text"))] {
+    for (option, value) in
+        [("--publish", "127.0.0.1:0=10.9.8.7:80"), ("--policy", policy.to_str().expect("is text"))]
+    {
         let mut child = Command::new(binary())
             .args(["-v", "run", option, value])
             .arg(target().join("guests/echo_server.wasm"))
@@ -757,7 +877,10 @@ pub(crate) fn serve_publish_denied() {
             .deny("tcp-listen=127.0.0.1:1-65535")
             .run();
         assert!(matches!(ended.result, Ok(Err(()))), "{ended:?}");
-        assert!(ended.stderr.contains("is denied by the rule tcp-listen=127.0.0.1:1-65535"), "{ended:?}");
+        assert!(
+            ended.stderr.contains("is denied by the rule tcp-listen=127.0.0.1:1-65535"),
+            "{ended:?}"
+        );
     });
 }
 
@@ -770,7 +893,10 @@ fn serve_netns_is_where_guests_are() {
     };
     let guest = |name: &str| target().join("guests").join(name).with_extension("wasm");
     // The server in one namespace, by its name; the client in the other, by its path.
-    let serving = Serving::start(&["--listen", "10.77.0.1:0", "--netns", a.name()], programs::serve_connection_ok);
+    let serving = Serving::start(
+        &["--listen", "10.77.0.1:0", "--netns", a.name()],
+        programs::serve_connection_ok,
+    );
     let port = serving.address.parse::<SocketAddr>().expect("an address").port();
     assert!(TcpStream::connect(("10.77.0.1", port)).is_err(), "here is no such address");
     let mut line = b.run(|| serving_line(port));
@@ -788,7 +914,8 @@ fn serve_netns_is_where_guests_are() {
     let mut first = String::new();
     let mut output = BufReader::new(server.stdout.take().expect("piped"));
     output.read_line(&mut first).expect("reads");
-    let port = first.trim_end().trim_end_matches(')').rsplit(' ').next().expect("a port").to_owned();
+    let port =
+        first.trim_end().trim_end_matches(')').rsplit(' ').next().expect("a port").to_owned();
     let output = Command::new(binary())
         .args(["run", "--netns", a.name(), "--allow", &format!("tcp-connect=10.77.0.2:{port}")])
         .arg(guest("echo_client"))
@@ -822,7 +949,8 @@ impl Drop for EtcNetns {
     }
 }
 
-/// As with `ip netns exec`, the files of `/etc/netns/NAME` take the place of those in /etc, and here alone.
+/// As with `ip netns exec`, the files of `/etc/netns/NAME` take the place of those in /etc, and
+/// here alone.
 #[test]
 fn serve_netns_has_its_own_etc() {
     let test = "serve_netns_has_its_own_etc";
@@ -848,7 +976,10 @@ fn serve_netns_has_its_own_etc() {
     // The name has its address, where nobody listens.
     let (status, stderr) = run();
     assert!(status == Some(1) && stderr.contains("Connection refused"), "{stderr}");
-    assert!(!std::fs::read_to_string("/etc/hosts").expect("it is there").contains(name), "this process has its own");
+    assert!(
+        !std::fs::read_to_string("/etc/hosts").expect("it is there").contains(name),
+        "this process has its own"
+    );
 
     // One that has no place in /etc is told, with its name.
     std::fs::write(files.0.join("sandsock-no-such-file"), "").expect("writes");
@@ -873,7 +1004,10 @@ pub(crate) fn serve_inherit_judged() {
     both_ways(|way| {
         let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
         let address = listener.local_addr().expect("an address");
-        let (udp, peer) = (UdpSocket::bind("127.0.0.1:0").expect("binds"), UdpSocket::bind("127.0.0.1:0").expect("binds"));
+        let (udp, peer) = (
+            UdpSocket::bind("127.0.0.1:0").expect("binds"),
+            UdpSocket::bind("127.0.0.1:0").expect("binds"),
+        );
         peer.send_to(b"unasked", udp.local_addr().expect("an address")).expect("sends");
         let (here, mut there) = UnixStream::pair().expect("a pair");
         let (pipe, _writer) = std::io::pipe().expect("a pipe");
@@ -885,7 +1019,9 @@ pub(crate) fn serve_inherit_judged() {
             .inherit(6, OwnedFd::from(pipe))
             .inherit(7, more)
             .arg(peer.local_addr().expect("an address").port());
-        let guest = [3, 4, 5, 6].into_iter().fold(guest, |guest, number| guest.allow(format!("inherit=fd:{number}")));
+        let guest = [3, 4, 5, 6]
+            .into_iter()
+            .fold(guest, |guest, number| guest.allow(format!("inherit=fd:{number}")));
         assert!(!blocks(&listener), "a listener that was handed over does not block a thread");
         let running = guest.start();
         let mut text = String::new();

@@ -21,7 +21,8 @@ fn guest(program: sandsock_tests::Program, way: Way) -> Guest {
         .allow("udp-receive=127.0.0.1:*")
 }
 
-/// A listener whose queue is full: who connects to it is not answered, until somebody accepts what the others left.
+/// A listener whose queue is full: who connects to it is not answered, until somebody accepts what
+/// the others left.
 fn deaf() -> (TcpListener, Vec<TcpStream>, u16) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("binds");
@@ -78,7 +79,8 @@ pub(crate) fn timeout_sendall_total() {
         let peer = serving(listener, 1, |mut stream| {
             slowly(&mut stream, usize::MAX, 1 << 14, Duration::from_millis(10));
         });
-        let guest = Guest::new(programs::timeout_sendall_total, way).allow(format!("tcp-connect=127.0.0.1:{port}"));
+        let guest = Guest::new(programs::timeout_sendall_total, way)
+            .allow(format!("tcp-connect=127.0.0.1:{port}"));
         guest.arg(port).run().success();
         peer.join().expect("the peer's part");
     });
@@ -111,7 +113,11 @@ pub(crate) fn timeout_connect_fails() {
         for mode in ["timed", "blocking"] {
             let (listener, _queued, port) = deaf();
             let grant = format!("tcp-connect=127.0.0.1:{port}");
-            let guest = Guest::new(programs::timeout_connect_fails, way).allow(grant).arg(port).arg(mode).start();
+            let guest = Guest::new(programs::timeout_connect_fails, way)
+                .allow(grant)
+                .arg(port)
+                .arg(mode)
+                .start();
             guest.lines(1);
             thread::sleep(Duration::from_millis(100));
             drop(listener);
@@ -138,7 +144,9 @@ pub(crate) fn timeout_eagain_retried() {
         let (_running, ended) = mpsc::channel::<()>();
         thread::spawn(move || {
             // Long enough for the kernel not to look at the checksum before it is read.
-            let bad = [[1u16, port, 8 + 400, 0xdead].map(u16::to_be_bytes).concat(), vec![b'.'; 400]].concat();
+            let bad =
+                [[1u16, port, 8 + 400, 0xdead].map(u16::to_be_bytes).concat(), vec![b'.'; 400]]
+                    .concat();
             let to = SockAddr::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
             while ended.try_recv() == Err(mpsc::TryRecvError::Empty) {
                 forger.send_to(&bad, &to).expect("sends");
@@ -210,7 +218,8 @@ pub(crate) fn timeout_interrupt_resumes() {
             stream.write_all(b"done").expect("sends");
             assert_eq!(stream.read(&mut [0]).ok(), Some(0));
         });
-        let guest = guest(programs::timeout_interrupt_resumes, way).arg(port).arg(deaf_port).start();
+        let guest =
+            guest(programs::timeout_interrupt_resumes, way).arg(port).arg(deaf_port).start();
         guest.lines(1);
         // Not without end: a guest that goes on for ever is to fail, not to hang.
         let start = Instant::now();
@@ -235,7 +244,8 @@ pub(crate) fn timeout_send_whole() {
                 stream.write_all(b"all there").expect("sends");
             }
         });
-        let guest = Guest::new(programs::timeout_send_whole, way).allow(format!("tcp-connect=127.0.0.1:{port}"));
+        let guest = Guest::new(programs::timeout_send_whole, way)
+            .allow(format!("tcp-connect=127.0.0.1:{port}"));
         guest.arg(port).run().success();
         peer.join().expect("the peer's part");
     });
@@ -277,11 +287,17 @@ pub(crate) fn timeout_linkdown_expires() {
                     .arg(near_port)
                     .start();
                 guest.lines(1);
-                // An address that is known is not asked for: nothing on the way says that there is no road.
+                // An address that is known is not asked for: nothing on the way says that there is
+                // no road.
                 let link = right.ip("-o link show right").expect("the link");
-                let address =
-                    link.split_once("link/ether ").and_then(|(_, rest)| rest.split(' ').next()).expect("its address");
-                left.ip(&format!("neighbour replace 10.77.0.2 lladdr {address} dev left nud permanent")).expect("set");
+                let address = link
+                    .split_once("link/ether ")
+                    .and_then(|(_, rest)| rest.split(' ').next())
+                    .expect("its address");
+                left.ip(&format!(
+                    "neighbour replace 10.77.0.2 lladdr {address} dev left nud permanent"
+                ))
+                .expect("set");
                 right.ip("link set right down").expect("down");
                 let (mut told, _) = near.accept().expect("accepts");
                 told.write_all(b"down").expect("sends");

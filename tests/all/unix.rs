@@ -127,7 +127,10 @@ pub(crate) fn unix_datagram_exchanged() {
         native.send_to(b"named", &path).expect("sends");
         let mut data = [0; 100];
         let (length, from) = native.recv_from(&mut data).expect("receives");
-        assert_eq!((&data[..length], from.as_pathname()), (&b"to the sender"[..], Some(path.as_path())));
+        assert_eq!(
+            (&data[..length], from.as_pathname()),
+            (&b"to the sender"[..], Some(path.as_path()))
+        );
         UnixDatagram::unbound().expect("a socket").send_to(b"unnamed", &path).expect("sends");
         let name = [b"\xffsandsock\0", path.as_os_str().as_encoded_bytes()].concat();
         let name = SocketAddr::from_abstract_name(name).expect("a name");
@@ -136,7 +139,10 @@ pub(crate) fn unix_datagram_exchanged() {
         named.send_to(b"cut here", &path).expect("sends");
         named.send_to(b"cut there", &path).expect("sends");
         let (length, from) = native.recv_from(&mut data).expect("receives");
-        assert_eq!((&data[..length], from.as_pathname()), (&b"connected"[..], Some(path.as_path())));
+        assert_eq!(
+            (&data[..length], from.as_pathname()),
+            (&b"connected"[..], Some(path.as_path()))
+        );
         guest.join().success();
     });
 }
@@ -179,7 +185,9 @@ pub(crate) fn unix_seqpacket_exchanged() {
 pub(crate) fn unix_abstract_exchanged() {
     both_ways(|way| {
         let tag = tag();
-        let name = |suffix: &str| SocketAddr::from_abstract_name(format!("sandsock-{tag}{suffix}")).expect("a name");
+        let name = |suffix: &str| {
+            SocketAddr::from_abstract_name(format!("sandsock-{tag}{suffix}")).expect("a name")
+        };
         let listener = UnixListener::bind_addr(&name("-peer")).expect("binds");
         let guest = Guest::new(programs::unix_abstract_exchanged, way)
             .allow(format!("unix-bind=@sandsock-{tag}*"))
@@ -188,9 +196,15 @@ pub(crate) fn unix_abstract_exchanged() {
             .start();
         guest.lines(1);
         let client = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
-        client.bind(&SockAddr::unix(format!("\0sandsock-{tag}-client")).expect("a name")).expect("binds");
-        client.connect(&SockAddr::unix(format!("\0sandsock-{tag}-stream")).expect("a name")).expect("connects");
-        for mut peer in [UnixStream::from(OwnedFd::from(client)), listener.accept().expect("accepts").0] {
+        client
+            .bind(&SockAddr::unix(format!("\0sandsock-{tag}-client")).expect("a name"))
+            .expect("binds");
+        client
+            .connect(&SockAddr::unix(format!("\0sandsock-{tag}-stream")).expect("a name"))
+            .expect("connects");
+        for mut peer in
+            [UnixStream::from(OwnedFd::from(client)), listener.accept().expect("accepts").0]
+        {
             peer.set_read_timeout(PATIENCE).expect("it can be set");
             let mut data = [0; 5];
             peer.read_exact(&mut data).expect("receives");
@@ -220,7 +234,11 @@ pub(crate) fn unix_abstract_denied() {
             .arg(attempt("connect", "ok", format!("@{tag}-open")))
             .arg(attempt("connect", "denied", format!("@{tag}-secret")))
             .arg(attempt("connect", libc::ECONNREFUSED, format!("@{tag}-secrets")))
-            .arg(attempt("connect", format!("needs:unix-connect=@{tag}-x-else"), format!("@{tag}-x-else")))
+            .arg(attempt(
+                "connect",
+                format!("needs:unix-connect=@{tag}-x-else"),
+                format!("@{tag}-x-else"),
+            ))
             .arg(attempt("send", "denied", format!("@{tag}-secret")))
             .arg(attempt("bind", "ok", format!("@{tag}-new-1")))
             .arg(attempt("bind", "denied", format!("@{tag}-new-2")))
@@ -246,9 +264,20 @@ pub(crate) fn unix_autobind_named() {
 #[test]
 pub(crate) fn unix_autobind_denied() {
     both_ways(|way| {
-        Guest::new(programs::unix_autobind_denied, way).allow("unix-bind=@sandsock-*").run().success();
-        Guest::new(programs::unix_autobind_denied, way).allow("unix-bind=@*").deny("unix-bind=@0*").run().success();
-        Guest::new(programs::unix_autobind_denied, way).allow_all().deny("unix-bind=@*").run().success();
+        Guest::new(programs::unix_autobind_denied, way)
+            .allow("unix-bind=@sandsock-*")
+            .run()
+            .success();
+        Guest::new(programs::unix_autobind_denied, way)
+            .allow("unix-bind=@*")
+            .deny("unix-bind=@0*")
+            .run()
+            .success();
+        Guest::new(programs::unix_autobind_denied, way)
+            .allow_all()
+            .deny("unix-bind=@*")
+            .run()
+            .success();
     });
 }
 
@@ -290,7 +319,8 @@ pub(crate) fn unix_bind_inuse() {
         let live = UnixListener::bind(dir.join("live")).expect("binds");
         drop(UnixListener::bind(dir.join("stale")).expect("binds"));
         let before = names_in(&dir);
-        let mut guest = Guest::new(programs::unix_bind_inuse, way).allow(format!("unix-bind={}/*", dir.display()));
+        let mut guest = Guest::new(programs::unix_bind_inuse, way)
+            .allow(format!("unix-bind={}/*", dir.display()));
         for name in &before {
             guest = guest.arg(attempt("bind", libc::EADDRINUSE, dir.join(name)));
         }
@@ -314,8 +344,8 @@ pub(crate) fn unix_connect_judged() {
         std::fs::write(dir.join("file"), "").expect("writes");
         std::fs::create_dir(dir.join("sub")).expect("makes");
         let other = UnixListener::bind(dir.join("other")).expect("binds");
-        let mut guest =
-            Guest::new(programs::unix_connect_judged, way).allow(format!("unix-connect={}/sub/**", dir.display()));
+        let mut guest = Guest::new(programs::unix_connect_judged, way)
+            .allow(format!("unix-connect={}/sub/**", dir.display()));
         for name in ["live", "datagram", "stale", "file", "missing"] {
             guest = guest.allow(format!("unix-connect={}/{name}", dir.display()));
         }
@@ -335,7 +365,11 @@ pub(crate) fn unix_connect_judged() {
             .arg(attempt("send", needs("other"), dir.join("other")))
             .arg(attempt("connect", needs("absent"), dir.join("absent")))
             .arg(attempt("connect", needs("live/below"), dir.join("live/below")))
-            .arg(attempt("bind", format!("needs:unix-bind={}/live", dir.display()), dir.join("live")))
+            .arg(attempt(
+                "bind",
+                format!("needs:unix-bind={}/live", dir.display()),
+                dir.join("live"),
+            ))
             .arg(attempt("bind", format!("needs:unix-bind={}/new", dir.display()), dir.join("new")))
             .run()
             .success();
@@ -368,16 +402,19 @@ pub(crate) fn unix_connect_links() {
         symlink(&inside, dir.join("alias")).expect("links");
         symlink(inside.join("sub/live"), inside.join("within-absolute")).expect("links");
         symlink(inside.join("sub"), inside.join("within-absolute-directory")).expect("links");
-        symlink(inside.join("within-absolute-directory/deep"), inside.join("within-twice")).expect("links");
+        symlink(inside.join("within-absolute-directory/deep"), inside.join("within-twice"))
+            .expect("links");
         symlink("within-absolute", inside.join("sub/relative-to-nothing")).expect("links");
-        symlink(inside.join("sub/../../inside/sub/live"), inside.join("within-by-parents")).expect("links");
+        symlink(inside.join("sub/../../inside/sub/live"), inside.join("within-by-parents"))
+            .expect("links");
         symlink(inside.join("../outside/secret"), inside.join("out-by-parents")).expect("links");
         symlink(dir.join("inside-not"), inside.join("out-by-prefix")).expect("links");
         symlink(inside.join("out"), inside.join("within-then-out")).expect("links");
         symlink(inside.join("loop-b"), inside.join("loop-a")).expect("links");
         symlink(inside.join("loop-a"), inside.join("loop-b")).expect("links");
         symlink("/proc/self/root", inside.join("root")).expect("links");
-        let connect = |expected: &dyn Display, name: &str| attempt("connect", expected, inside.join(name));
+        let connect =
+            |expected: &dyn Display, name: &str| attempt("connect", expected, inside.join(name));
         Guest::new(programs::unix_connect_links, way)
             .allow(format!("unix-connect={}/**", inside.display()))
             .arg(connect(&"ok", "sub/live"))
@@ -436,7 +473,8 @@ pub(crate) fn unix_bind_links() {
         symlink(&outside, inside.join("out-absolute")).expect("links");
         symlink("sub", inside.join("within")).expect("links");
         symlink("../outside/planted", inside.join("planted")).expect("links");
-        let bind = |expected: &dyn Display, name: &str| attempt("bind", expected, inside.join(name));
+        let bind =
+            |expected: &dyn Display, name: &str| attempt("bind", expected, inside.join(name));
         Guest::new(programs::unix_bind_links, way)
             .allow(format!("unix-bind={}/**", inside.display()))
             .arg(bind(&"ok", "direct"))
@@ -453,7 +491,9 @@ pub(crate) fn unix_bind_links() {
             .success();
         assert_eq!(names_in(&outside), [""; 0]);
         assert_eq!(names_in(&inside.join("sub")), ["below", "linked"]);
-        assert!(["direct", "sub/below", "sub/linked"].iter().all(|name| is_socket(&inside.join(name))));
+        assert!(
+            ["direct", "sub/below", "sub/linked"].iter().all(|name| is_socket(&inside.join(name)))
+        );
     });
 }
 
@@ -479,7 +519,8 @@ pub(crate) fn unix_swap_contained() {
         let ended = std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !over.load(Ordering::Relaxed) {
-                    renameat_with(CWD, &real, CWD, &other, RenameFlags::EXCHANGE).expect("they change places");
+                    renameat_with(CWD, &real, CWD, &other, RenameFlags::EXCHANGE)
+                        .expect("they change places");
                 }
             });
             inner.set_nonblocking(true).expect("it can be set");
@@ -497,7 +538,8 @@ pub(crate) fn unix_swap_contained() {
         });
         let told = ended.success();
         assert!(is_untouched(&outer), "no connection led out of the directory");
-        let inside = if real.symlink_metadata().expect("it is there").is_dir() { real } else { other };
+        let inside =
+            if real.symlink_metadata().expect("it is there").is_dir() { real } else { other };
         for name in told.lines() {
             assert!(is_socket(&inside.join(name)), "{name} was made elsewhere, and not denied");
         }
@@ -525,7 +567,11 @@ pub(crate) fn unix_relative_based() {
             .arg(attempt("connect", "ok", dir.join("sub/below")))
             .arg(attempt("bind", "ok", "sub/new"))
             .arg(attempt("connect", format!("needs:unix-connect={}/sub", dir.display()), "sub"))
-            .arg(attempt("connect", format!("needs:unix-connect={}/live", elsewhere.display()), elsewhere.join("live")))
+            .arg(attempt(
+                "connect",
+                format!("needs:unix-connect={}/live", elsewhere.display()),
+                elsewhere.join("live"),
+            ))
             .arg(attempt("connect", "denied", "../live"))
             .arg(attempt("bind", format!("needs:unix-bind={}/new", dir.display()), "new"))
             .run()
@@ -547,7 +593,9 @@ pub(crate) fn unix_relative_named() {
     symlink(&deep, &short).expect("links");
     let paths = ["new", "./other", "sub//new", "sub/./other"];
     let clear = || {
-        for name in paths.iter().flat_map(|path| ["", "-to", "-from"].map(|end| format!("{path}{end}"))) {
+        for name in
+            paths.iter().flat_map(|path| ["", "-to", "-from"].map(|end| format!("{path}{end}")))
+        {
             assert!(is_socket(&deep.join(&name)), "{name} is not where it belongs");
             std::fs::remove_file(deep.join(&name)).expect("removes");
         }
@@ -560,7 +608,8 @@ pub(crate) fn unix_relative_named() {
         guest.allow("unix-bind=**").allow("unix-connect=**").run().success();
         clear();
         let there = short.join("absolute");
-        let grants = ["unix-bind", "unix-connect"].map(|verb| format!("{verb}={}/*", short.display()));
+        let grants =
+            ["unix-bind", "unix-connect"].map(|verb| format!("{verb}={}/*", short.display()));
         Guest::new(programs::unix_relative_named, way)
             .allow(&grants[0])
             .allow(&grants[1])
@@ -632,7 +681,11 @@ pub(crate) fn unix_deny_wins() {
         let guest = |all: bool| {
             let guest = Guest::new(programs::unix_deny_wins, way);
             let rule = |verb: &str| format!("{verb}={}/**", dir.display());
-            if all { guest.allow_all() } else { guest.allow(rule("unix-connect")).allow(rule("unix-bind")) }
+            if all {
+                guest.allow_all()
+            } else {
+                guest.allow(rule("unix-connect")).allow(rule("unix-bind"))
+            }
         };
         for all in [false, true] {
             guest(all)
@@ -683,7 +736,11 @@ pub(crate) fn unix_family_mismatched() {
     both_ways(|way| {
         let (_keep, dir) = directory();
         let listener = UnixListener::bind(dir.join("a")).expect("binds");
-        Guest::new(programs::unix_family_mismatched, way).allow_all().arg(dir.join("a").display()).run().success();
+        Guest::new(programs::unix_family_mismatched, way)
+            .allow_all()
+            .arg(dir.join("a").display())
+            .run()
+            .success();
         assert!(is_untouched(&listener));
     });
 }

@@ -37,7 +37,10 @@ pub(crate) fn vsock_native_ok() {
         let listener = Socket::new(Domain::VSOCK, Type::STREAM, None).expect("a socket");
         listener.bind(&SockAddr::vsock(LOCAL, 3000)).expect("binds");
         listener.listen(1).expect("listens");
-        let guest = Guest::new(programs::vsock_native_ok, way).allow("family=vsock:connect:1:3000").arg(3000).start();
+        let guest = Guest::new(programs::vsock_native_ok, way)
+            .allow("family=vsock:connect:1:3000")
+            .arg(3000)
+            .start();
         let (mut peer, _) = listener.accept().expect("accepts");
         peer.set_read_timeout(Some(Duration::from_secs(20))).expect("it can be set");
         let data = crate::inet::pattern(50_000);

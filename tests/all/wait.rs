@@ -126,7 +126,8 @@ pub(crate) fn wait_forever_whole() {
             .allow(format!("unix-connect={}", path.display()))
             .arg(path.display())
             .start();
-        let data: Vec<u8> = (0..8 * MIB as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let data: Vec<u8> =
+            (0..8 * MIB as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         // It reads little by little: the guest waits again and again.
         let slowly = |stream: &mut UnixStream| {
             let mut all = vec![0; data.len()];
@@ -215,7 +216,10 @@ pub(crate) fn wait_datagram_full() {
             let ended = guest.join();
             let cpu = ended.cpu.expect("a thread of its own");
             ended.success();
-            assert!(cpu < Duration::from_millis(200), "{how}: it used the processor for {cpu:?} while it waited");
+            assert!(
+                cpu < Duration::from_millis(200),
+                "{how}: it used the processor for {cpu:?} while it waited"
+            );
         }
     });
 }
@@ -225,8 +229,10 @@ pub(crate) fn wait_linger_closed() {
     both_ways(|way| {
         let (listener, port) = tcp_listener();
         let begin = Instant::now();
-        let guest =
-            Guest::new(programs::wait_linger_closed, way).allow(format!("tcp-connect=127.0.0.1:{port}")).arg(port).start();
+        let guest = Guest::new(programs::wait_linger_closed, way)
+            .allow(format!("tcp-connect=127.0.0.1:{port}"))
+            .arg(port)
+            .start();
         let mut streams: Vec<_> = (0..3).map(|_| accept_tcp(&listener)).collect();
         guest.lines(1);
         guest.interrupt();
@@ -366,7 +372,10 @@ pub(crate) fn wait_ended_closed() {
 pub(crate) fn wait_poll_told() {
     both_ways(|way| {
         for limit in [4, 900] {
-            let guest = Guest::new(programs::wait_poll_told, way).limit(format!("poll-entries={limit}")).arg(limit).start();
+            let guest = Guest::new(programs::wait_poll_told, way)
+                .limit(format!("poll-entries={limit}"))
+                .arg(limit)
+                .start();
             interrupt_at_each_line(guest, 1).success();
         }
     });

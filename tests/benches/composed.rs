@@ -1,9 +1,12 @@
-//! What composition costs: an app that is composed with the provider against a guest with the crate linked in.
+//! What composition costs: an app that is composed with the provider against a guest with the crate
+//! linked in.
 //!
-//! By the plain verbs of `sockets`, and by the data plane; sends and receives of 64 KiB, and round trips of 64 bytes.
+//! By the plain verbs of `sockets`, and by the data plane; sends and receives of 64 KiB, and round
+//! trips of 64 bytes.
 //!
-//! The whole process and its peer run on one CPU, rounds are interleaved in a rotating order, and medians are printed: a wake-up
-//! across CPUs would decide everything else. Default socket buffers, TCP_NODELAY at the peer alone.
+//! The whole process and its peer run on one CPU, rounds are interleaved in a rotating order, and
+//! medians are printed: a wake-up across CPUs would decide everything else. Default socket buffers,
+//! TCP_NODELAY at the peer alone.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -26,8 +29,11 @@ enum Runner {
     Composed(&'static str),
 }
 
-const RUNNERS: [(&str, Runner); 3] =
-    [("linked in", Runner::LinkedIn), ("data plane", Runner::Composed("data-plane")), ("plain", Runner::Composed("plain"))];
+const RUNNERS: [(&str, Runner); 3] = [
+    ("linked in", Runner::LinkedIn),
+    ("data plane", Runner::Composed("data-plane")),
+    ("plain", Runner::Composed("plain")),
+];
 
 fn main() {
     if std::env::args().any(|arg| arg == "--peer") {
@@ -41,7 +47,9 @@ fn main() {
         .spawn()
         .expect("the peer starts");
     let mut line = String::new();
-    BufReader::new(peer.stdout.take().expect("piped")).read_line(&mut line).expect("the peer speaks");
+    BufReader::new(peer.stdout.take().expect("piped"))
+        .read_line(&mut line)
+        .expect("the peer speaks");
     let port: u16 = line.trim().parse().expect("the peer says its port");
 
     println!("time per call, one CPU, medians of {ROUNDS} rounds");
@@ -72,7 +80,9 @@ fn main() {
 fn measure(runner: Runner, port: u16, work: Work) -> f64 {
     let guest = match runner {
         Runner::LinkedIn => Guest::new(programs::bench_transfer_ok, Way::Thread),
-        Runner::Composed(way) => Guest::new(programs::provider_transfer_ok, Way::Thread).composed().arg(way),
+        Runner::Composed(way) => {
+            Guest::new(programs::provider_transfer_ok, Way::Thread).composed().arg(way)
+        }
     };
     let printed = guest
         .allow(format!("tcp-connect=127.0.0.1:{port}"))

@@ -1,4 +1,5 @@
-//! The time of a decision of the policy, at 10 to 100,000 rules: medians of seven runs, on requests in a random order.
+//! The time of a decision of the policy, at 10 to 100,000 rules: medians of seven runs, on requests
+//! in a random order.
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -11,8 +12,11 @@ const REQUESTS: usize = 200_000;
 const RUNS: usize = 7;
 
 fn main() {
-    let about = format!("Time for a decision of the policy, on requests in a random order, medians of {RUNS} runs.");
-    let mut table = Table::new("decisions", about, &["by address", "by network", "by name", "denied"]);
+    let about = format!(
+        "Time for a decision of the policy, on requests in a random order, medians of {RUNS} runs."
+    );
+    let mut table =
+        Table::new("decisions", about, &["by address", "by network", "by name", "denied"]);
     table.compared = false;
     for rules in [10, 100, 1_000, 10_000, 100_000] {
         let mut random = Random(0x9e37_79b9_7f4a_7c15);
@@ -57,7 +61,12 @@ fn main() {
             random.shuffle(list);
         }
         let denied = [SocketAddr::from(([50, 1, 2, 3], 443))];
-        let times = [decide(&addresses, true), decide(&networks, true), decide(&pinned, true), decide(&denied, false)];
+        let times = [
+            decide(&addresses, true),
+            decide(&networks, true),
+            decide(&pinned, true),
+            decide(&denied, false),
+        ];
         table.push(&format!("{rules} rules"), times.map(Some).to_vec());
     }
     table.save();

@@ -1,4 +1,5 @@
-//! What a ready connection costs on a poller beside 10 to 100,000 idle ones, against a native loop on epoll.
+//! What a ready connection costs on a poller beside 10 to 100,000 idle ones, against a native loop
+//! on epoll.
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -16,28 +17,37 @@ const IDLE: [usize; 5] = [10, 100, 1_000, 10_000, 100_000];
 const REST: usize = 500;
 
 fn main() {
-    let files = usize::try_from(raise_descriptor_limit((IDLE[4] + REST) as u64)).unwrap_or(usize::MAX);
+    let files =
+        usize::try_from(raise_descriptor_limit((IDLE[4] + REST) as u64)).unwrap_or(usize::MAX);
     if std::env::args().any(|arg| arg == "--peer") {
         return peer();
     }
     pin();
     let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().canonicalize().expect("it is there").join("echo").display().to_string();
+    let path =
+        folder.path().canonicalize().expect("it is there").join("echo").display().to_string();
     // Where a process may not open so many files it is as many as it may.
     let most = files.saturating_sub(REST);
     let idle = IDLE.map(|count| count.min(most));
     if most < IDLE[4] {
-        println!("A process may open {files} files here, so there are at most {most} idle connections (see `ulimit -Hn`).");
+        println!(
+            "A process may open {files} files here, so there are at most {most} idle connections (see `ulimit -Hn`)."
+        );
     }
     let peer = Peer::start(&["--peer", &path]);
     let about = format!(
         "Time for one of {ACTIVE} connections that all send a byte to a server of another process, get it back and are waited \
          for, beside idle ones; everything on one CPU, medians of {RUNS} runs of {ROUNDS} rounds."
     );
-    let mut table = Table::new("idle", about, &["native epoll", "sandsock, thread", "sandsock, fiber"]);
+    let mut table =
+        Table::new("idle", about, &["native epoll", "sandsock, thread", "sandsock, fiber"]);
     let mut runs: Vec<[Vec<f64>; 3]> = Vec::new();
     for _ in 0..RUNS {
-        runs.push([native(&path, &idle), guest(Way::Thread, &path, &idle), guest(Way::Fiber, &path, &idle)]);
+        runs.push([
+            native(&path, &idle),
+            guest(Way::Thread, &path, &idle),
+            guest(Way::Fiber, &path, &idle),
+        ]);
     }
     for (at, count) in idle.iter().enumerate() {
         let of = |column: usize| Some(median(runs.iter().map(|run| run[column][at]).collect()));
@@ -88,7 +98,8 @@ fn native(path: &str, idle: &[usize]) -> Vec<f64> {
             let mut seen = 0;
             while seen < ACTIVE {
                 events.clear();
-                epoll::wait(&set, rustix::buffer::spare_capacity(&mut events), None).expect("waits");
+                epoll::wait(&set, rustix::buffer::spare_capacity(&mut events), None)
+                    .expect("waits");
                 for event in &events {
                     let mut stream = &streams[event.data.u64() as usize];
                     stream.read_exact(&mut [0]).expect("receives");
@@ -108,7 +119,8 @@ fn peer() {
     let listener = UnixListener::bind(path).expect("listens");
     println!("listening");
     let set = epoll::create(epoll::CreateFlags::CLOEXEC).expect("an epoll set");
-    epoll::add(&set, &listener, epoll::EventData::new_u64(u64::MAX), epoll::EventFlags::IN).expect("adds");
+    epoll::add(&set, &listener, epoll::EventData::new_u64(u64::MAX), epoll::EventFlags::IN)
+        .expect("adds");
     let mut streams: Vec<Option<UnixStream>> = Vec::new();
     let mut free: Vec<usize> = Vec::new();
     let mut events = Vec::with_capacity(1023);
@@ -123,7 +135,13 @@ fn peer() {
                     streams.push(None);
                     streams.len() - 1
                 });
-                epoll::add(&set, &stream, epoll::EventData::new_u64(place as u64), epoll::EventFlags::IN).expect("adds");
+                epoll::add(
+                    &set,
+                    &stream,
+                    epoll::EventData::new_u64(place as u64),
+                    epoll::EventFlags::IN,
+                )
+                .expect("adds");
                 streams[place] = Some(stream);
                 continue;
             }

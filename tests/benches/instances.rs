@@ -1,5 +1,6 @@
-//! What an instance costs: the time to make one, with its WASI and socket contexts, and the memory that it holds, from 1 to 10,000
-//! alive at once, by both of wasmtime's allocators. Each measurement is a process of its own, on one CPU.
+//! What an instance costs: the time to make one, with its WASI and socket contexts, and the memory
+//! that it holds, from 1 to 10,000 alive at once, by both of wasmtime's allocators. Each
+//! measurement is a process of its own, on one CPU.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -10,7 +11,9 @@ use sandsock_host::policy::Policy;
 use sandsock_tests::bench::pin;
 use sandsock_tests::{State, programs, raise_descriptor_limit};
 use wasmtime::component::{Component, Linker};
-use wasmtime::{Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store};
+use wasmtime::{
+    Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store,
+};
 use wasmtime_wasi::WasiCtx;
 use wasmtime_wasi::p2::bindings::CommandPre;
 
@@ -29,14 +32,18 @@ fn main() {
     }
     pin();
     println!("an instance of a guest, one CPU, medians of {ROUNDS} rounds");
-    println!("{:<10} {:<10} {:>16} {:>22}", "instances", "allocator", "time for each", "resident for each");
+    println!(
+        "{:<10} {:<10} {:>16} {:>22}",
+        "instances", "allocator", "time for each", "resident for each"
+    );
     for count in COUNTS {
         for allocator in ALLOCATORS {
             if allocator == "on demand" && u64::from(count) * MAPS > most_maps() {
                 println!("{count:<10} {allocator:<10} {:>16} {:>22}", "-", "vm.max_map_count");
                 continue;
             }
-            let mut rounds: Vec<(f64, f64)> = (0..ROUNDS).map(|_| of_child(allocator, count)).collect();
+            let mut rounds: Vec<(f64, f64)> =
+                (0..ROUNDS).map(|_| of_child(allocator, count)).collect();
             let time = median(&mut rounds, |round| round.0);
             let memory = median(&mut rounds, |round| round.1);
             println!("{count:<10} {allocator:<10} {time:>13.1} us {memory:>18.1} KiB");
@@ -52,7 +59,10 @@ fn median(rounds: &mut [(f64, f64)], of: impl Fn(&(f64, f64)) -> f64) -> f64 {
 /// Microseconds and KiB for each.
 fn of_child(allocator: &str, count: u32) -> (f64, f64) {
     let program = std::env::current_exe().expect("this program has a path");
-    let output = Command::new(program).args(["--measure", allocator, &count.to_string()]).output().expect("runs");
+    let output = Command::new(program)
+        .args(["--measure", allocator, &count.to_string()])
+        .output()
+        .expect("runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let numbers: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     match numbers[..] {
@@ -68,23 +78,31 @@ fn measure(allocator: &str, count: u32) {
     config.concurrency_support(false).epoch_interruption(true);
     config.cache(Some(Cache::new(CacheConfig::new()).expect("a cache folder")));
     if allocator == "pooling" {
-        // One more, which warms up. A guest of std has up to eight core instances, of WASI's adapter the most.
+        // One more, which warms up. A guest of std has up to eight core instances, of WASI's
+        // adapter the most.
         let count = count + 1;
         let mut pool = PoolingAllocationConfig::default();
-        pool.total_component_instances(count).total_core_instances(count * 8).total_memories(count).total_tables(count * 8);
+        pool.total_component_instances(count)
+            .total_core_instances(count * 8)
+            .total_memories(count)
+            .total_tables(count * 8);
         pool.total_stacks(count);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     }
     let engine = Engine::new(&config).expect("an engine");
-    let component = Component::from_file(&engine, programs::serve_connection_ok.path()).expect("`make guests` builds it");
+    let component = Component::from_file(&engine, programs::serve_connection_ok.path())
+        .expect("`make guests` builds it");
     let mut linker = Linker::<State>::new(&engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker).expect("links");
     sandsock_host::add_to_linker_async(&mut linker).expect("links");
-    let pre = CommandPre::new(linker.instantiate_pre(&component).expect("fits")).expect("is a program");
+    let pre =
+        CommandPre::new(linker.instantiate_pre(&component).expect("fits")).expect("is a program");
     let policy = Arc::new(Policy::builder().build());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let make = || {
-        let sandsock = SandsockCtx::builder(Arc::clone(&policy)).wait_on_fiber().build().expect("a context");
+        let sandsock =
+            SandsockCtx::builder(Arc::clone(&policy)).wait_on_fiber().build().expect("a context");
         let wasi = WasiCtx::builder().arg("guest").build();
         let mut store = Store::new(&engine, State::new(wasi, sandsock));
         store.set_epoch_deadline(1);

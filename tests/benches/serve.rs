@@ -1,5 +1,6 @@
-//! Connections a second of `sandsock serve`, against a native server with a thread for each: connect, one line there and one back,
-//! close. Servers and client are processes of their own on one CPU, rounds are interleaved, medians are printed.
+//! Connections a second of `sandsock serve`, against a native server with a thread for each:
+//! connect, one line there and one back, close. Servers and client are processes of their own on
+//! one CPU, rounds are interleaved, medians are printed.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -50,7 +51,13 @@ fn main() {
         times[times.len() / 2]
     });
     for (server, time) in servers.iter().zip(medians) {
-        println!("{:<18} {:>14.0} {:>11.1} us {:>8.2}", server.name, 1e6 / time, time, time / medians[0]);
+        println!(
+            "{:<18} {:>14.0} {:>11.1} us {:>8.2}",
+            server.name,
+            1e6 / time,
+            time,
+            time / medians[0]
+        );
     }
     for server in &mut servers {
         let _ = server.child.kill();
@@ -59,7 +66,12 @@ fn main() {
 }
 
 fn start(name: &'static str, command: &mut Command) -> Server {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts");
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
     let mut lines = BufReader::new(child.stderr.take().expect("piped"));
     let mut line = String::new();
     lines.read_line(&mut line).expect("it speaks");

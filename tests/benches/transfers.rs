@@ -1,7 +1,8 @@
-//! Time against a native loop: streams, round trips, connections and datagrams, by sandsock, by wasi:sockets 0.2 and 0.3 in the
-//! same wasmtime, and by CPython.
+//! Time against a native loop: streams, round trips, connections and datagrams, by sandsock, by
+//! wasi:sockets 0.2 and 0.3 in the same wasmtime, and by CPython.
 //!
-//! Default socket buffers, and no TCP_NODELAY on this side, for which wasi:sockets has no word; the peer has it.
+//! Default socket buffers, and no TCP_NODELAY on this side, for which wasi:sockets has no word; the
+//! peer has it.
 
 use std::path::Path;
 use std::process::Command;
@@ -57,7 +58,8 @@ fn main() {
         return peer();
     }
     // `cargo bench` gives its own arguments; any other chooses the rows that contain it.
-    let chosen: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
+    let chosen: Vec<String> =
+        std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
     pin();
     let peer = Peer::start(&["--peer"]);
     let port: u16 = peer.line.parse().expect("the peer says its port");
@@ -83,17 +85,25 @@ fn measure(runner: Runner, port: u16, mut work: Work) -> Option<f64> {
         // The port of its listener, in the place of a size.
         work.size = unused_port().into();
     }
-    let args = [work.operation.to_owned(), port.to_string(), work.size.to_string(), work.count.to_string()];
+    let args = [
+        work.operation.to_owned(),
+        port.to_string(),
+        work.size.to_string(),
+        work.count.to_string(),
+    ];
     let printed = |text: &str| text.trim().parse::<f64>().expect("the program prints nanoseconds");
     let total = match runner {
         Runner::Native => native(port, work).expect("the native loop works").as_nanos() as f64,
         Runner::NativeBatch if work.operation == "batch-send" => {
             native_batch(work).expect("the native loop works").as_nanos() as f64
         }
-        Runner::Wasi(version) if !batch => printed(&wasi::run(version, &args).expect("the program works")),
+        Runner::Wasi(version) if !batch => {
+            printed(&wasi::run(version, &args).expect("the program works"))
+        }
         Runner::Python if !batch => {
             let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/python.py");
-            let output = Command::new("python3").arg(script).args(&args).output().expect("python3 is there");
+            let output =
+                Command::new("python3").arg(script).args(&args).output().expect("python3 is there");
             printed(&String::from_utf8_lossy(&output.stdout))
         }
         Runner::Guest(way) => {

@@ -1,9 +1,11 @@
-//! `_sandsock`, an extension module for CPython: the provider component with the host below it, in the interpreter's process.
+//! `_sandsock`, an extension module for CPython: the provider component with the host below it, in
+//! the interpreter's process.
 //!
-//! Every Python thread has an instance of the provider of its own, in a context with real descriptor numbers, so that a call
-//! that waits blocks no other thread. `call` makes any function of `sandsock:socket/sockets` by its name and turns values as
-//! they are written in WIT: a record is a tuple, a variant `(case, payload)`, a list of bytes `bytes`, none `None`. A socket
-//! is the opaque value of `state`: made into an object for the call alone, and let go of after it.
+//! Every Python thread has an instance of the provider of its own, in a context with real
+//! descriptor numbers, so that a call that waits blocks no other thread. `call` makes any function
+//! of `sandsock:socket/sockets` by its name and turns values as they are written in WIT: a record
+//! is a tuple, a variant `(case, payload)`, a list of bytes `bytes`, none `None`. A socket is the
+//! opaque value of `state`: made into an object for the call alone, and let go of after it.
 //!
 //! It knows nothing of Python's semantics: these are the component's.
 
@@ -20,7 +22,8 @@ use sandsock_host::policy::Policy;
 use sandsock_host::{SandsockCtx, SandsockCtxView, SandsockView};
 use wasmtime::component::types::ComponentFunc;
 use wasmtime::component::{
-    Component, ComponentType, Func, Instance, InstancePre, Lift, Linker, Lower, ResourceAny, ResourceTable, Type, Val,
+    Component, ComponentType, Func, Instance, InstancePre, Lift, Linker, Lower, ResourceAny,
+    ResourceTable, Type, Val,
 };
 use wasmtime::{Cache, CacheConfig, Config, Engine, Store};
 
@@ -150,7 +153,9 @@ impl Error {
                 let errors = errors.into_iter().map(|error| Self::from(error).shown(py));
                 ("group", errors.collect::<PyResult<Vec<_>>>()?.into_py_any(py)?)
             }
-            Self::Interrupted(progress) => ("interrupted", (progress.deadline, progress.done).into_py_any(py)?),
+            Self::Interrupted(progress) => {
+                ("interrupted", (progress.deadline, progress.done).into_py_any(py)?)
+            }
         })
     }
 }
@@ -186,18 +191,21 @@ fn load(path: PathBuf) -> PyResult<()> {
         sandsock_host::add_to_linker_sync(&mut linker)?;
         linker.instantiate_pre(&Component::from_file(&engine, &path)?)
     };
-    PROVIDER.set(provider().map_err(failed)?).map_err(|_| PyRuntimeError::new_err("the provider is loaded already"))
+    PROVIDER
+        .set(provider().map_err(failed)?)
+        .map_err(|_| PyRuntimeError::new_err("the provider is loaded already"))
 }
 
 /// Calls a function of `sockets`, without the GIL.
 ///
-/// Gives `(case, value, sockets)`: the case of the error or None, what the function or the error holds, and for each socket
-/// among the arguments its state after the call. After an interrupt the signals' handlers run first.
+/// Gives `(case, value, sockets)`: the case of the error or None, what the function or the error
+/// holds, and for each socket among the arguments its state after the call. After an interrupt the
+/// signals' handlers run first.
 #[pyfunction]
 #[pyo3(signature = (name, *args))]
 fn call(py: Python<'_>, name: &str, args: &Bound<'_, PyTuple>) -> PyResult<Called> {
-    // Python may collect garbage during the call, and with it a socket that nobody closed: that is a call within the call,
-    // which gets an instance of its own.
+    // Python may collect garbage during the call, and with it a socket that nobody closed: that is
+    // a call within the call, which gets an instance of its own.
     let mut thread = match THREAD.take() {
         Some(thread) => thread,
         None => Thread::new()?,
@@ -215,7 +223,12 @@ fn call(py: Python<'_>, name: &str, args: &Bound<'_, PyTuple>) -> PyResult<Calle
 type Called = (Option<String>, Py<PyAny>, Py<PyAny>);
 
 /// The end of a call. After an interrupt the signals' handlers run, and may raise.
-fn finished(py: Python<'_>, case: Option<String>, value: Py<PyAny>, states: Vec<Py<PyAny>>) -> PyResult<Called> {
+fn finished(
+    py: Python<'_>,
+    case: Option<String>,
+    value: Py<PyAny>,
+    states: Vec<Py<PyAny>>,
+) -> PyResult<Called> {
     if case.as_deref() == Some("interrupted") {
         py.check_signals()?;
     }
@@ -231,15 +244,24 @@ mod _sandsock {
 
 impl Thread {
     fn new() -> PyResult<Self> {
-        let provider = PROVIDER.get().ok_or_else(|| PyRuntimeError::new_err("call load() first"))?;
+        let provider =
+            PROVIDER.get().ok_or_else(|| PyRuntimeError::new_err("call load() first"))?;
         let mut policy = Policy::builder();
         policy.allow_all();
-        for limit in ["descriptors=100000", "lookups-per-second=100000", "lookups-pending=1000", "rights-in-flight=16384"] {
+        for limit in [
+            "descriptors=100000",
+            "lookups-per-second=100000",
+            "lookups-pending=1000",
+            "rights-in-flight=16384",
+        ] {
             policy.limit(limit).map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
         }
-        policy.base_directory(std::env::current_dir()?).map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        policy
+            .base_directory(std::env::current_dir()?)
+            .map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
         let sandsock = SandsockCtx::builder(Arc::new(policy.build())).real_numbers(true).build()?;
-        let mut store = Store::new(provider.engine(), State { sandsock, table: ResourceTable::new() });
+        let mut store =
+            Store::new(provider.engine(), State { sandsock, table: ResourceTable::new() });
         let instance = provider.instantiate(&mut store).map_err(failed)?;
         Ok(Self { store, instance, functions: HashMap::new(), default_timeout: 0 })
     }
@@ -251,7 +273,8 @@ impl Thread {
         let sockets = self.instance.get_export_index(&mut self.store, None, SOCKETS);
         let index = self.instance.get_export_index(&mut self.store, sockets.as_ref(), name);
         let function = index.and_then(|index| self.instance.get_func(&mut self.store, index));
-        let function = function.ok_or_else(|| PyRuntimeError::new_err(format!("the provider has no {name}")))?;
+        let function = function
+            .ok_or_else(|| PyRuntimeError::new_err(format!("the provider has no {name}")))?;
         let kind = function.ty(&self.store);
         self.functions.insert(name.to_owned(), (function, kind.clone()));
         Ok((function, kind))
@@ -270,7 +293,11 @@ impl Thread {
         let (function, kind) = self.function(name)?;
         let types: Vec<Type> = kind.params().map(|(_, kind)| kind).collect();
         if types.len() != args.len() {
-            return Err(PyTypeError::new_err(format!("{name} takes {} arguments, {} given", types.len(), args.len())));
+            return Err(PyTypeError::new_err(format!(
+                "{name} takes {} arguments, {} given",
+                types.len(),
+                args.len()
+            )));
         }
         let mut sockets = Vec::new();
         let mut values = Vec::new();
@@ -310,7 +337,8 @@ impl Thread {
         T: for<'py> IntoPyObject<'py> + Lift + ComponentType + Send + Sync + 'static,
     {
         self.follow_default_timeout()?;
-        type Sent<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, i32, Option<(Option<u64>, u64)>);
+        type Sent<'py> =
+            (Bound<'py, PyBytes>, Bound<'py, PyBytes>, i32, Option<(Option<u64>, u64)>);
         let (socket, data, flags, resume): Sent<'_> = args.extract()?;
         let (function, _) = self.function(name)?;
         let function = function
@@ -359,7 +387,12 @@ impl Thread {
     }
 
     /// Python's value as the contract's.
-    fn value(&mut self, kind: &Type, arg: &Bound<'_, PyAny>, sockets: &mut Vec<ResourceAny>) -> PyResult<Val> {
+    fn value(
+        &mut self,
+        kind: &Type,
+        arg: &Bound<'_, PyAny>,
+        sockets: &mut Vec<ResourceAny>,
+    ) -> PyResult<Val> {
         Ok(match kind {
             Type::Bool => Val::Bool(arg.extract()?),
             Type::U8 => Val::U8(arg.extract()?),
@@ -371,7 +404,9 @@ impl Thread {
             Type::Float64 => Val::Float64(arg.extract()?),
             Type::String => Val::String(arg.extract()?),
             Type::List(list) => match (list.ty(), arg.cast::<PyBytes>()) {
-                (Type::U8, Ok(bytes)) => Val::List(bytes.as_bytes().iter().map(|&byte| Val::U8(byte)).collect()),
+                (Type::U8, Ok(bytes)) => {
+                    Val::List(bytes.as_bytes().iter().map(|&byte| Val::U8(byte)).collect())
+                }
                 (item, _) => {
                     let items = arg.try_iter()?.map(|part| self.value(&item, &part?, sockets));
                     Val::List(items.collect::<PyResult<_>>()?)
@@ -381,7 +416,9 @@ impl Thread {
             Type::Record(record) => {
                 let (names, kinds): (Vec<_>, Vec<_>) =
                     record.fields().map(|field| (field.name.to_owned(), field.ty)).unzip();
-                Val::Record(names.into_iter().zip(self.values(kinds.into_iter(), arg, sockets)?).collect())
+                Val::Record(
+                    names.into_iter().zip(self.values(kinds.into_iter(), arg, sockets)?).collect(),
+                )
             }
             Type::Option(option) => Val::Option(match arg.is_none() {
                 true => None,
@@ -391,7 +428,8 @@ impl Thread {
                 let (name, payload): (String, Bound<'_, PyAny>) = arg.extract()?;
                 let case = variant.cases().find(|case| case.name == name);
                 let case = case.ok_or_else(|| PyTypeError::new_err(format!("no case {name}")))?;
-                let payload = case.ty.map(|kind| self.value(&kind, &payload, sockets)).transpose()?;
+                let payload =
+                    case.ty.map(|kind| self.value(&kind, &payload, sockets)).transpose()?;
                 Val::Variant(name, payload.map(Box::new))
             }
             Type::Borrow(_) => {
@@ -412,7 +450,11 @@ impl Thread {
     ) -> PyResult<Vec<Val>> {
         let parts = arg.cast::<PyTuple>()?;
         if parts.len() != kinds.len() {
-            return Err(PyTypeError::new_err(format!("{} parts, not {}", kinds.len(), parts.len())));
+            return Err(PyTypeError::new_err(format!(
+                "{} parts, not {}",
+                kinds.len(),
+                parts.len()
+            )));
         }
         kinds.zip(parts).map(|(kind, part)| self.value(&kind, &part, sockets)).collect()
     }
@@ -433,17 +475,25 @@ impl Thread {
                 Some(value) => self.object(py, *value)?,
                 None => py.None(),
             },
-            // Only bytes begin with a byte; of an empty list nobody can tell, and Python's `b""` is as empty.
+            // Only bytes begin with a byte; of an empty list nobody can tell, and Python's `b""` is
+            // as empty.
             Val::List(items) if items.iter().all(|item| matches!(item, Val::U8(_))) => {
-                let bytes: Vec<u8> =
-                    items.iter().filter_map(|item| if let Val::U8(byte) = item { Some(*byte) } else { None }).collect();
+                let bytes: Vec<u8> = items
+                    .iter()
+                    .filter_map(|item| if let Val::U8(byte) = item { Some(*byte) } else { None })
+                    .collect();
                 PyBytes::new(py, &bytes).into_any().unbind()
             }
             Val::List(items) | Val::Tuple(items) => self.objects(py, items)?,
-            Val::Record(fields) => self.objects(py, fields.into_iter().map(|(_, value)| value).collect())?,
+            Val::Record(fields) => {
+                self.objects(py, fields.into_iter().map(|(_, value)| value).collect())?
+            }
             Val::Variant(case, payload) => {
-                let payload = payload.map_or_else(|| Ok(py.None()), |payload| self.object(py, *payload))?;
-                PyTuple::new(py, [case.into_pyobject(py)?.into_any().unbind(), payload])?.into_any().unbind()
+                let payload =
+                    payload.map_or_else(|| Ok(py.None()), |payload| self.object(py, *payload))?;
+                PyTuple::new(py, [case.into_pyobject(py)?.into_any().unbind(), payload])?
+                    .into_any()
+                    .unbind()
             }
             Val::Resource(socket) => self.state(py, socket)?,
             other => return Err(PyTypeError::new_err(format!("no way to show {other:?}"))),
@@ -451,7 +501,8 @@ impl Thread {
     }
 
     fn objects(&mut self, py: Python<'_>, values: Vec<Val>) -> PyResult<Py<PyAny>> {
-        let objects = values.into_iter().map(|value| self.object(py, value)).collect::<PyResult<Vec<_>>>()?;
+        let objects =
+            values.into_iter().map(|value| self.object(py, value)).collect::<PyResult<Vec<_>>>()?;
         Ok(PyTuple::new(py, objects)?.into_any().unbind())
     }
 }

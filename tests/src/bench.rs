@@ -1,5 +1,5 @@
-//! What the benchmarks have in common: one CPU, rounds that are interleaved in a rotating order, medians, a table for people and a
-//! file for programs.
+//! What the benchmarks have in common: one CPU, rounds that are interleaved in a rotating order,
+//! medians, a table for people and a file for programs.
 
 pub mod native;
 pub mod wasi;
@@ -14,7 +14,8 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 pub use native::{Work, native, serve};
 
-/// What was measured: for each row one time a column, in nanoseconds; none where a column does not do the row's work.
+/// What was measured: for each row one time a column, in nanoseconds; none where a column does not
+/// do the row's work.
 #[derive(Debug)]
 pub struct Table {
     /// The benchmark's name.
@@ -32,11 +33,23 @@ pub struct Table {
 impl Table {
     /// A table without rows.
     pub fn new(name: &'static str, about: impl Into<String>, columns: &[&'static str]) -> Self {
-        Self { name, about: about.into(), columns: columns.to_vec(), compared: true, rows: Vec::new() }
+        Self {
+            name,
+            about: about.into(),
+            columns: columns.to_vec(),
+            compared: true,
+            rows: Vec::new(),
+        }
     }
 
-    /// Measures a row: each column once a round, in an order that rotates. Of each column's times the median counts.
-    pub fn measure(&mut self, row: &str, rounds: usize, mut column: impl FnMut(usize) -> Option<f64>) {
+    /// Measures a row: each column once a round, in an order that rotates. Of each column's times
+    /// the median counts.
+    pub fn measure(
+        &mut self,
+        row: &str,
+        rounds: usize,
+        mut column: impl FnMut(usize) -> Option<f64>,
+    ) {
         let count = self.columns.len();
         let mut times = vec![Vec::new(); count];
         for round in 0..rounds {
@@ -49,7 +62,10 @@ impl Table {
             let _ = std::io::stderr().flush();
         }
         eprint!("\r{:60}\r", "");
-        self.push(row, times.into_iter().map(|times| (!times.is_empty()).then(|| median(times))).collect());
+        self.push(
+            row,
+            times.into_iter().map(|times| (!times.is_empty()).then(|| median(times))).collect(),
+        );
     }
 
     /// Adds a row whose times are known, and prints it.
@@ -82,7 +98,8 @@ impl Table {
         let mut text = format!("{{\"bench\": {:?}, \"about\": {:?}", self.name, self.about);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let (cpu, cpus) = cpu();
-        write!(text, ", \"time\": {now}, \"cpu\": {cpu:?}, \"cpus\": {cpus}").expect("a string takes it");
+        write!(text, ", \"time\": {now}, \"cpu\": {cpu:?}, \"cpus\": {cpus}")
+            .expect("a string takes it");
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         write!(
             text,
@@ -93,15 +110,19 @@ impl Table {
         )
         .expect("a string takes it");
         for (at, (row, times)) in self.rows.iter().enumerate() {
-            let times: Vec<String> =
-                times.iter().map(|time| time.map_or_else(|| "null".to_owned(), |time| format!("{time:.1}"))).collect();
+            let times: Vec<String> = times
+                .iter()
+                .map(|time| time.map_or_else(|| "null".to_owned(), |time| format!("{time:.1}")))
+                .collect();
             let comma = if at > 0 { "," } else { "" };
-            write!(text, "{comma}\n  {{\"row\": {row:?}, \"times\": [{}]}}", times.join(", ")).expect("a string takes it");
+            write!(text, "{comma}\n  {{\"row\": {row:?}, \"times\": [{}]}}", times.join(", "))
+                .expect("a string takes it");
         }
         text.push_str("\n]}\n");
         let folder = crate::target().join("bench");
         std::fs::create_dir_all(&folder).expect("target/bench can be made");
-        std::fs::write(folder.join(self.name).with_extension("json"), text).expect("target/bench can be written");
+        std::fs::write(folder.join(self.name).with_extension("json"), text)
+            .expect("target/bench can be written");
     }
 }
 
@@ -134,13 +155,14 @@ pub fn median(mut times: Vec<f64>) -> f64 {
 /// The processor's own name, and how many the machine has.
 fn cpu() -> (String, usize) {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let mut names = info.lines().filter_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let mut names =
+        info.lines().filter_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let name = names.next().map_or("unknown", |(_, name)| name.trim()).to_owned();
     (name, names.count() + 1)
 }
 
-/// Runs this process, and those it starts, on one CPU: a wake-up across CPUs would decide everything else. It is the last one, which
-/// the kernel's own work prefers least.
+/// Runs this process, and those it starts, on one CPU: a wake-up across CPUs would decide
+/// everything else. It is the last one, which the kernel's own work prefers least.
 ///
 /// # Panics
 /// The kernel does not let it.
@@ -152,7 +174,8 @@ pub fn pin() {
     sched_setaffinity(None, &one).expect("the kernel takes it");
 }
 
-/// The other end of a benchmark: this program once more, with arguments that make it the peer, in a process of its own.
+/// The other end of a benchmark: this program once more, with arguments that make it the peer, in a
+/// process of its own.
 #[derive(Debug)]
 pub struct Peer {
     child: Child,
@@ -173,7 +196,9 @@ impl Peer {
             .spawn()
             .expect("the peer starts");
         let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("the peer speaks");
+        BufReader::new(child.stdout.take().expect("piped"))
+            .read_line(&mut line)
+            .expect("the peer speaks");
         Self { child, line: line.trim().to_owned() }
     }
 }

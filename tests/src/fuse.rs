@@ -1,4 +1,5 @@
-//! A file system of the test's own, spoken raw (linux/fuse.h): one file, about which it answers when the test likes.
+//! A file system of the test's own, spoken raw (linux/fuse.h): one file, about which it answers
+//! when the test likes.
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
@@ -30,8 +31,9 @@ const REQUEST_MAX: usize = 256 * 1024;
 
 /// A mounted file system, gone on drop.
 ///
-/// A process that is ended while it waits for an answer of its own would wait for ever, and whoever lists the processes with it. So
-/// the file system does not outlive its time, whatever becomes of the process.
+/// A process that is ended while it waits for an answer of its own would wait for ever, and whoever
+/// lists the processes with it. So the file system does not outlive its time, whatever becomes of
+/// the process.
 #[derive(Debug)]
 pub struct Fuse {
     directory: TempDir,
@@ -70,12 +72,17 @@ impl Fuse {
         let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
         fcntl_setfd(&device, FdFlags::empty()).map_err(|errno| errno.to_string())?;
         let options = format!("fd={},rootmode=040000,user_id=0,group_id=0", device.as_raw_fd());
-        let mounted =
-            Command::new("mount").args(["-i", "-t", "fuse", "-o", &options, "sandsock"]).arg(directory.path()).output();
+        let mounted = Command::new("mount")
+            .args(["-i", "-t", "fuse", "-o", &options, "sandsock"])
+            .arg(directory.path())
+            .output();
         fcntl_setfd(&device, FdFlags::CLOEXEC).map_err(|errno| errno.to_string())?;
         let mounted = mounted.map_err(|error| format!("there is no mount command: {error}"))?;
         if !mounted.status.success() {
-            return Err(format!("FUSE can't be mounted: {}", String::from_utf8_lossy(&mounted.stderr).trim()));
+            return Err(format!(
+                "FUSE can't be mounted: {}",
+                String::from_utf8_lossy(&mounted.stderr).trim()
+            ));
         }
         let watchdog = Command::new("sh")
             .args(["-c", "sleep \"$1\"; umount -f \"$0\""])
@@ -145,7 +152,8 @@ fn serve(device: &File, held: &Mutex<Held>) {
     // ENODEV: it is unmounted.
     while let Ok(length) = (&*device).read(&mut request) {
         let (header, body) = request[..length].split_at(40);
-        let number = |at: usize| u64::from_ne_bytes(header[at..at + 8].try_into().expect("8 bytes"));
+        let number =
+            |at: usize| u64::from_ne_bytes(header[at..at + 8].try_into().expect("8 bytes"));
         let kind = u32::from_ne_bytes(header[4..8].try_into().expect("4 bytes"));
         let asked = Asked { kind, unique: number(8), node: number(16) };
         let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);

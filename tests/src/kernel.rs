@@ -1,11 +1,15 @@
-//! A kernel of the tests' own, for families that this machine's kernel may lack: Debian's stock one, booted in QEMU.
+//! A kernel of the tests' own, for families that this machine's kernel may lack: Debian's stock
+//! one, booted in QEMU.
 //!
-//! Each test of the suites in [`FAMILIES`] hands its body to [`booted`]. The first of them boots the machine, in which this same
-//! test program runs those suites once more, natively; there `booted` runs the body. All of them get their own outcome from that
-//! one boot. The guests are compiled outside, for plain x86-64: in an emulated machine that would take minutes. They come along
-//! as wasmtime's cache, made by the same engine, so that nothing has to trust a compiled file.
+//! Each test of the suites in [`FAMILIES`] hands its body to [`booted`]. The first of them boots
+//! the machine, in which this same test program runs those suites once more, natively; there
+//! `booted` runs the body. All of them get their own outcome from that one boot. The guests are
+//! compiled outside, for plain x86-64: in an emulated machine that would take minutes. They come
+//! along as wasmtime's cache, made by the same engine, so that nothing has to trust a compiled
+//! file.
 //!
-//! `scripts/kernel.sh` provides the kernel; without it these tests are skipped, or fail where `SANDSOCK_KERNEL=required`.
+//! `scripts/kernel.sh` provides the kernel; without it these tests are skipped, or fail where
+//! `SANDSOCK_KERNEL=required`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -42,7 +46,8 @@ pub const FAMILIES: &[Family] = &[
     Family { name: "AF_QIPCRTR", suite: "qipcrtr" },
 ];
 
-/// Tests of other suites that run there too, for they ask for more than a process may have on many machines.
+/// Tests of other suites that run there too, for they ask for more than a process may have on many
+/// machines.
 pub const TESTS: &[&str] = &["poller::poller_idle_flat"];
 
 /// The examples that tests of those suites run.
@@ -79,8 +84,8 @@ pub fn is_booted() -> bool {
     std::env::var_os(BOOTED).is_some()
 }
 
-/// Runs a test's body in the booted machine, once for each way to wait. The test's own name has to be its thread's, as it is in
-/// Rust's test programs.
+/// Runs a test's body in the booted machine, once for each way to wait. The test's own name has to
+/// be its thread's, as it is in Rust's test programs.
 #[track_caller]
 pub fn booted(body: impl Fn(super::Way)) {
     if is_booted() {
@@ -90,7 +95,9 @@ pub fn booted(body: impl Fn(super::Way)) {
     let name = thread.name().expect("a test's thread has its name");
     match report().as_ref().map(|report| report.outcomes.get(name)) {
         Ok(Some(Outcome::Passed)) => {}
-        Ok(Some(Outcome::Failed(output))) => panic!("{name} failed in the booted kernel:\n{output}"),
+        Ok(Some(Outcome::Failed(output))) => {
+            panic!("{name} failed in the booted kernel:\n{output}")
+        }
         Ok(Some(Outcome::Skipped(reason))) => skip(name, reason),
         Ok(None) => panic!("{name} did not run in the booted kernel"),
         Err(Absence::NotHere(reason)) => absent(name, reason),
@@ -101,7 +108,10 @@ pub fn booted(body: impl Fn(super::Way)) {
 /// Skips a test because there is no kernel to boot; panics where that is no excuse.
 #[track_caller]
 pub fn absent(test: &str, reason: &str) {
-    assert!(std::env::var_os("SANDSOCK_KERNEL").is_none_or(|word| word != "required"), "{test} cannot run: {reason}");
+    assert!(
+        std::env::var_os("SANDSOCK_KERNEL").is_none_or(|word| word != "required"),
+        "{test} cannot run: {reason}"
+    );
     skip(test, reason);
 }
 
@@ -120,8 +130,8 @@ pub fn report() -> &'static Result<Report, Absence> {
     REPORT.get_or_init(boot)
 }
 
-/// The engine of a booted guest and of those who compile for it: for plain x86-64, whatever this processor can do more, and with
-/// a cache of the program's own.
+/// The engine of a booted guest and of those who compile for it: for plain x86-64, whatever this
+/// processor can do more, and with a cache of the program's own.
 pub(super) fn engine(program: Program) -> Engine {
     let folder = cache(program);
     std::fs::create_dir_all(&folder).expect("target is writable");
@@ -179,9 +189,11 @@ fn run(kernel: &Path, root: &Path) -> Result<Report, String> {
     }
     let work = tempfile::tempdir().map_err(|error| told(&error.to_string()))?;
     let file = |name: &str| work.path().join(name);
-    let initramfs = initramfs(kernel, root).map_err(|error| told(&format!("its initramfs: {error}")))?;
+    let initramfs =
+        initramfs(kernel, root).map_err(|error| told(&format!("its initramfs: {error}")))?;
     std::fs::write(file("initramfs"), &initramfs).map_err(|error| told(&error.to_string()))?;
-    // All files live in its memory, twice while they are unpacked. A hundred thousand sockets take 300 MB of it.
+    // All files live in its memory, twice while they are unpacked. A hundred thousand sockets take
+    // 300 MB of it.
     let megabytes = 1280 + 3 * initramfs.len() / 1_000_000;
     drop(initramfs);
 
@@ -214,12 +226,16 @@ fn run(kernel: &Path, root: &Path) -> Result<Report, String> {
             }
         }
     };
-    let text =
-        |name: &str| std::fs::read(file(name)).map_or(String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let text = |name: &str| {
+        std::fs::read(file(name))
+            .map_or(String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
+    };
     let report = text("report");
     parse(&report, start.elapsed()).ok_or_else(|| {
         let (console, complaints) = (text("console"), text("complaints"));
-        told(&format!("{ended} without a whole report\n{report}\nits console:\n{console}\n{complaints}"))
+        told(&format!(
+            "{ended} without a whole report\n{report}\nits console:\n{console}\n{complaints}"
+        ))
     })
 }
 
@@ -229,14 +245,19 @@ fn prefixed(prefix: &str, path: &Path) -> OsString {
     text
 }
 
-/// Reads what the machine's `init` and the test program in it printed; none where the end is missing.
+/// Reads what the machine's `init` and the test program in it printed; none where the end is
+/// missing.
 fn parse(report: &str, elapsed: Duration) -> Option<Report> {
     let mut outcomes = BTreeMap::new();
     let machine = report.lines().find(|line| line.starts_with("kernel "))?;
     let (tests, rest) = report.split_once("== skipped\n")?;
     let (skipped, _) = rest.split_once("status ")?;
     for line in tests.lines() {
-        let Some((name, word)) = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ")) else { continue };
+        let Some((name, word)) =
+            line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... "))
+        else {
+            continue;
+        };
         let outcome = match word {
             "ok" => Outcome::Passed,
             _ => {
@@ -259,7 +280,8 @@ fn parse(report: &str, elapsed: Duration) -> Option<Report> {
 
 /// The kernel's own part, and ours: this program with its libraries, the guests, and the policies.
 fn initramfs(kernel: &Path, root: &Path) -> std::io::Result<Vec<u8>> {
-    let mut archive = Archive { bytes: std::fs::read(kernel.join("base.cpio"))?, made: BTreeSet::new() };
+    let mut archive =
+        Archive { bytes: std::fs::read(kernel.join("base.cpio"))?, made: BTreeSet::new() };
     let program = std::env::current_exe()?;
     archive.add("/sandsock/tests", &program)?;
     for library in libraries(&program)? {
@@ -278,7 +300,9 @@ fn initramfs(kernel: &Path, root: &Path) -> std::io::Result<Vec<u8>> {
     archive.folder(&Path::new(env!("CARGO_MANIFEST_DIR")).display().to_string());
     let here = |path: &Path| -> std::io::Result<String> {
         let path = path.canonicalize()?;
-        path.to_str().map(str::to_owned).ok_or_else(|| std::io::Error::other("the project's path is no text"))
+        path.to_str()
+            .map(str::to_owned)
+            .ok_or_else(|| std::io::Error::other("the project's path is no text"))
     };
     for guest in guests() {
         archive.add(&here(&guest.path())?, &guest.path())?;
@@ -286,7 +310,11 @@ fn initramfs(kernel: &Path, root: &Path) -> std::io::Result<Vec<u8>> {
         while let Some(folder) = folders.pop() {
             for entry in folder.read_dir()? {
                 let path = entry?.path();
-                if path.is_dir() { folders.push(path) } else { archive.add(&here(&path)?, &path)? }
+                if path.is_dir() {
+                    folders.push(path)
+                } else {
+                    archive.add(&here(&path)?, &path)?
+                }
             }
         }
     }
@@ -305,7 +333,8 @@ fn libraries(program: &Path) -> std::io::Result<Vec<String>> {
     Ok(text.split_whitespace().filter(|word| word.starts_with('/')).map(str::to_owned).collect())
 }
 
-/// A cpio archive in the form that the kernel unpacks (the kernel's Documentation/driver-api/early-userspace/buffer-format.rst).
+/// A cpio archive in the form that the kernel unpacks (the kernel's
+/// Documentation/driver-api/early-userspace/buffer-format.rst).
 struct Archive {
     bytes: Vec<u8>,
     made: BTreeSet<String>,
@@ -335,7 +364,8 @@ impl Archive {
         }
         let name = name.trim_start_matches('/');
         let number = self.made.len() as u32 + self.bytes.len() as u32;
-        let fields = [number, mode, 0, 0, 1, 0, contents.len() as u32, 0, 0, 0, 0, name.len() as u32 + 1, 0];
+        let fields =
+            [number, mode, 0, 0, 1, 0, contents.len() as u32, 0, 0, 0, 0, name.len() as u32 + 1, 0];
         self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
         self.bytes.extend(b"070701");
         fields.iter().for_each(|field| {
@@ -359,8 +389,13 @@ mod tests {
                       failures:\n\n---- a::two stdout ----\nit was wrong\n\nfailures:\n    a::two\n\n== skipped\na::three: no such thing\nstatus 101\n";
         let parsed = parse(report, Duration::from_secs(7)).expect("it is whole");
         assert_eq!(parsed.outcomes["a::one"], Outcome::Passed);
-        assert!(matches!(&parsed.outcomes["a::two"], Outcome::Failed(text) if text.starts_with("it was wrong\n")));
+        assert!(
+            matches!(&parsed.outcomes["a::two"], Outcome::Failed(text) if text.starts_with("it was wrong\n"))
+        );
         assert_eq!(parsed.outcomes["a::three"], Outcome::Skipped("no such thing".into()));
-        assert!(parse(&report[..report.len() - 12], Duration::ZERO).is_none(), "the end is missing");
+        assert!(
+            parse(&report[..report.len() - 12], Duration::ZERO).is_none(),
+            "the end is missing"
+        );
     }
 }

@@ -53,7 +53,12 @@ impl Program {
         let output = folder.join(self.0).with_extension("wasm");
         // Each process writes its own, and the last one's stays.
         let own = folder.join(format!("{}.{}", self.0, std::process::id()));
-        let composed = std::process::Command::new(command()).arg("compose").arg(self.path()).arg("-o").arg(&own).output();
+        let composed = std::process::Command::new(command())
+            .arg("compose")
+            .arg(self.path())
+            .arg("-o")
+            .arg(&own)
+            .output();
         let composed = composed.expect("`make build` built the command");
         assert!(composed.status.success(), "{}", String::from_utf8_lossy(&composed.stderr));
         std::fs::rename(&own, &output).expect("target is writable");
@@ -75,7 +80,9 @@ pub fn command() -> PathBuf {
 /// Says why a test does not run here, and has it counted.
 pub fn skip(test: &str, reason: &str) {
     println!("skipped {test}: {reason}");
-    if let Ok(mut file) = std::fs::OpenOptions::new().create(true).append(true).open(target().join("skipped.txt")) {
+    if let Ok(mut file) =
+        std::fs::OpenOptions::new().create(true).append(true).open(target().join("skipped.txt"))
+    {
         let _ = writeln!(file, "{test}: {reason}");
     }
 }
@@ -86,7 +93,10 @@ pub fn raise_descriptor_limit(count: u64) -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     // Above the hard limit a privileged process may go.
     for maximum in [maximum, maximum.map(|maximum| maximum.max(count))] {
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(count.max(current.unwrap_or(count))), maximum });
+        let _ = setrlimit(
+            Resource::Nofile,
+            Rlimit { current: Some(count.max(current.unwrap_or(count))), maximum },
+        );
     }
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
@@ -108,8 +118,9 @@ pub fn both_ways(body: impl Fn(Way)) {
     }
 }
 
-/// Runs a test's body in a process of its own, where no other test forks: a child that is about to exec closes copies of all
-/// descriptors, and waits where a file's owner does not answer. `test` is the test's whole name.
+/// Runs a test's body in a process of its own, where no other test forks: a child that is about to
+/// exec closes copies of all descriptors, and waits where a file's owner does not answer. `test` is
+/// the test's whole name.
 ///
 /// # Panics
 /// If the test fails there.
@@ -121,10 +132,19 @@ pub fn in_own_process(test: &str, body: impl Fn()) {
     }
     let program = std::env::current_exe().expect("this program has a path");
     let arguments = ["--exact", test, "--nocapture", "--test-threads", "1"];
-    let output = std::process::Command::new(program).args(arguments).env(INSIDE, "1").output().expect("it starts");
-    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    let output = std::process::Command::new(program)
+        .args(arguments)
+        .env(INSIDE, "1")
+        .output()
+        .expect("it starts");
+    let text = [output.stdout, output.stderr]
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .concat();
     println!("{text}");
-    assert!(output.status.success() && text.contains("1 passed"), "{test} failed in its own process");
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{test} failed in its own process"
+    );
 }
 
 /// A guest about to be run.
@@ -154,7 +174,8 @@ pub struct Ended {
     pub dropped: u64,
     /// Bytes of files that the kernel sent by itself.
     pub by_kernel: u64,
-    /// The processor time that its thread used, from instantiation on; none where it shared the thread.
+    /// The processor time that its thread used, from instantiation on; none where it shared the
+    /// thread.
     pub cpu: Option<Duration>,
 }
 
@@ -164,8 +185,13 @@ impl Ended {
     pub fn success(self) -> String {
         match self.result {
             Ok(Ok(())) => self.stdout,
-            Ok(Err(())) => panic!("the guest failed\nstdout:\n{}\nstderr:\n{}", self.stdout, self.stderr),
-            Err(trap) => panic!("the guest trapped: {trap:?}\nstdout:\n{}\nstderr:\n{}", self.stdout, self.stderr),
+            Ok(Err(())) => {
+                panic!("the guest failed\nstdout:\n{}\nstderr:\n{}", self.stdout, self.stderr)
+            }
+            Err(trap) => panic!(
+                "the guest trapped: {trap:?}\nstdout:\n{}\nstderr:\n{}",
+                self.stdout, self.stderr
+            ),
         }
     }
 }
@@ -205,7 +231,11 @@ impl Running {
             std::thread::sleep(Duration::from_millis(10));
         }
         let text = |pipe: &MemoryOutputPipe| String::from_utf8_lossy(&pipe.contents()).into_owned();
-        panic!("the guest did not print {count} lines\nstdout:\n{}\nstderr:\n{}", text(&self.stdout), text(&self.stderr));
+        panic!(
+            "the guest did not print {count} lines\nstdout:\n{}\nstderr:\n{}",
+            text(&self.stdout),
+            text(&self.stderr)
+        );
     }
 
     /// The lines that the guest has printed by now.
@@ -266,7 +296,8 @@ impl Guest {
     /// Adds what an example's policy file says.
     #[track_caller]
     pub fn example_policy(mut self) -> Self {
-        let path = target().join("../examples/policies").join(self.program.0).with_extension("toml");
+        let path =
+            target().join("../examples/policies").join(self.program.0).with_extension("toml");
         self.policy.file(&path).expect("a good policy");
         self
     }
@@ -355,7 +386,8 @@ impl Guest {
         self
     }
 
-    /// Sets the directory that relative UNIX paths start at: for the grants that follow, and for the guest.
+    /// Sets the directory that relative UNIX paths start at: for the grants that follow, and for
+    /// the guest.
     #[track_caller]
     pub fn base(mut self, directory: &Path) -> Self {
         self.policy.base_directory(directory).expect("a good directory");
@@ -489,7 +521,8 @@ fn ended(
 /// wasmtime traps above its own limit of handles: the policy's must be met first.
 fn allow_handles(store: &mut Store<State>) {
     let limits = store.data().sandsock.limits();
-    let handles = usize::try_from(limits.descriptors + limits.poll_entries + limits.pollers).expect("64 bits");
+    let handles = usize::try_from(limits.descriptors + limits.poll_entries + limits.pollers)
+        .expect("64 bits");
     store.set_max_component_handles((2 * handles).max(100_000));
 }
 
@@ -563,10 +596,18 @@ async fn run_async(engine: &Engine, component: &Component, store: &mut Store<Sta
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     sandsock_host::add_to_linker_async(&mut linker)?;
-    Command::instantiate_async(&mut *store, component, &linker).await?.wasi_cli_run().call_run(store).await
+    Command::instantiate_async(&mut *store, component, &linker)
+        .await?
+        .wasi_cli_run()
+        .call_run(store)
+        .await
 }
 
 /// Runs a future on a runtime of this thread alone.
 fn on_runtime<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
+        .block_on(future)
 }

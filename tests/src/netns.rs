@@ -1,4 +1,5 @@
-//! Network namespaces, for what one host's loopback cannot show: links of their own that go down and up.
+//! Network namespaces, for what one host's loopback cannot show: links of their own that go down
+//! and up.
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -21,14 +22,16 @@ impl Namespace {
     /// Why there can be none here, as the reason of a skipped test.
     pub fn new() -> Result<Self, String> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("sandsock-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let name =
+            format!("sandsock-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         ip(&["netns", "add", &name])?;
         let namespace = Self { name };
         namespace.ip("link set lo up")?;
         Ok(namespace)
     }
 
-    /// Two of them joined by a link: `left` in the first with 10.77.0.1, `right` in the second with 10.77.0.2.
+    /// Two of them joined by a link: `left` in the first with 10.77.0.1, `right` in the second with
+    /// 10.77.0.2.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -57,14 +60,17 @@ impl Namespace {
         ip(&all)
     }
 
-    /// Runs something on a thread in it. What that starts in turn, a guest for example, is in it too.
+    /// Runs something on a thread in it. What that starts in turn, a guest for example, is in it
+    /// too.
     ///
     /// # Panics
     /// If the thread cannot go there, or panics.
     pub fn run<T: Send>(&self, body: impl FnOnce() -> T + Send) -> T {
         let inside = || {
-            let namespace = File::open(Path::new("/run/netns").join(&self.name)).expect("it is there");
-            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).expect("it can be entered");
+            let namespace =
+                File::open(Path::new("/run/netns").join(&self.name)).expect("it is there");
+            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
+                .expect("it can be entered");
             body()
         };
         std::thread::scope(|scope| match scope.spawn(inside).join() {
@@ -81,7 +87,10 @@ impl Drop for Namespace {
 }
 
 fn ip(arguments: &[&str]) -> Result<String, String> {
-    let output = Command::new("ip").args(arguments).output().map_err(|error| format!("no `ip` command: {error}"))?;
+    let output = Command::new("ip")
+        .args(arguments)
+        .output()
+        .map_err(|error| format!("no `ip` command: {error}"))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }

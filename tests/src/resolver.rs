@@ -1,4 +1,5 @@
-//! A system's resolver of a test's own: namespaces in which glibc asks a name server that the test runs.
+//! A system's resolver of a test's own: namespaces in which glibc asks a name server that the test
+//! runs.
 
 use std::net::ToSocketAddrs as _;
 use std::path::PathBuf;
@@ -12,11 +13,12 @@ use crate::skip;
 /// Set in a test's own child, which has the network and the mounts for itself.
 const INSIDE: &str = "SANDSOCK_TESTS_IN_NAMESPACE";
 
-/// Runs a test's body in namespaces of its own, where the system's resolver asks 127.0.0.1, host names are `/etc/hosts` of
-/// [`HOSTS`], and the loopback has the addresses 93.184.216.34 to .36. The host name is the body's to change.
+/// Runs a test's body in namespaces of its own, where the system's resolver asks 127.0.0.1, host
+/// names are `/etc/hosts` of [`HOSTS`], and the loopback has the addresses 93.184.216.34 to .36.
+/// The host name is the body's to change.
 ///
-/// The test, by its path `suite::name`, is this program again, as a child under unshare(1): the host's resolver threads must
-/// be inside as well.
+/// The test, by its path `suite::name`, is this program again, as a child under unshare(1): the
+/// host's resolver threads must be inside as well.
 ///
 /// # Panics
 /// If the body does.
@@ -49,10 +51,17 @@ pub fn with_own_resolver(test: &str, body: impl Fn()) {
         .output();
     let output = match output {
         Ok(output) if String::from_utf8_lossy(&output.stdout).contains("ready") => output,
-        Ok(output) => return skip(test, &format!("no namespaces here: {}", String::from_utf8_lossy(&output.stderr).trim())),
+        Ok(output) => {
+            return skip(
+                test,
+                &format!("no namespaces here: {}", String::from_utf8_lossy(&output.stderr).trim()),
+            );
+        }
         Err(error) => return skip(test, &format!("no unshare here: {error}")),
     };
-    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    let text = [output.stdout, output.stderr]
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .concat();
     assert!(output.status.success() && text.contains("1 passed"), "in the namespace:\n{text}");
 }
 
@@ -63,8 +72,8 @@ pub const HOSTS: &str = "\
 192.0.2.80 files.example files www.files.example
 ";
 
-/// dnsmasq, as the name server of these namespaces. It knows what it is given and that there is nothing else below `example`
-/// and `arpa`.
+/// dnsmasq, as the name server of these namespaces. It knows what it is given and that there is
+/// nothing else below `example` and `arpa`.
 #[derive(Debug)]
 pub struct NameServer {
     child: Child,
@@ -72,7 +81,8 @@ pub struct NameServer {
 }
 
 impl NameServer {
-    /// Starts it with records in the form of a hosts file, and aliases; none where it is not installed, which is told.
+    /// Starts it with records in the form of a hosts file, and aliases; none where it is not
+    /// installed, which is told.
     ///
     /// # Panics
     /// If it does not answer.
@@ -82,8 +92,21 @@ impl NameServer {
         std::fs::write(path("hosts"), Self::file(records)).expect("is written");
         let mut command = Command::new("dnsmasq");
         command
-            .args(["--keep-in-foreground", "--conf-file=", "--user=root", "--pid-file", "--no-resolv", "--no-hosts"])
-            .args(["--listen-address=127.0.0.1", "--bind-interfaces", "--cache-size=0", "--local-ttl=0", "--log-queries"])
+            .args([
+                "--keep-in-foreground",
+                "--conf-file=",
+                "--user=root",
+                "--pid-file",
+                "--no-resolv",
+                "--no-hosts",
+            ])
+            .args([
+                "--listen-address=127.0.0.1",
+                "--bind-interfaces",
+                "--cache-size=0",
+                "--local-ttl=0",
+                "--log-queries",
+            ])
             .args(["--local=/example/", "--local=/arpa/"])
             .arg(format!("--addn-hosts={}", path("hosts").display()))
             .arg(format!("--log-facility={}", path("log").display()))
@@ -108,7 +131,11 @@ impl NameServer {
     fn until(&self, what: &str, is_so: impl Fn() -> bool) {
         let start = Instant::now();
         while !is_so() {
-            assert!(start.elapsed() < Duration::from_secs(10), "dnsmasq: not yet so: {what}\n{}", self.log());
+            assert!(
+                start.elapsed() < Duration::from_secs(10),
+                "dnsmasq: not yet so: {what}\n{}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -143,8 +170,11 @@ impl NameServer {
     /// What it was asked for so far, sorted, each once, without what the harness asks.
     pub fn asked(&self) -> Vec<String> {
         let log = self.log();
-        let name = |line: &str| Some(line.split_once("query[")?.1.split_once("] ")?.1.split(' ').next()?.to_owned());
-        let mut names: Vec<String> = log.lines().filter_map(name).filter(|name| name != "ready.example").collect();
+        let name = |line: &str| {
+            Some(line.split_once("query[")?.1.split_once("] ")?.1.split(' ').next()?.to_owned())
+        };
+        let mut names: Vec<String> =
+            log.lines().filter_map(name).filter(|name| name != "ready.example").collect();
         names.sort();
         names.dedup();
         names

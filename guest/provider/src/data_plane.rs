@@ -14,7 +14,11 @@ impl Guest for Provider {
         Ok(s.get::<Socket>().0.alias()?)
     }
 
-    fn plan(s: SocketBorrow<'_>, operation: Operation, resume: Option<Progress>) -> Result<Wait, Error> {
+    fn plan(
+        s: SocketBorrow<'_>,
+        operation: Operation,
+        resume: Option<Progress>,
+    ) -> Result<Wait, Error> {
         let whole = matches!(operation, Operation::Sendall);
         Ok(s.get::<Socket>().0.plan(whole, resume.map(sandsock::Progress::from))?)
     }

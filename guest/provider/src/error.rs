@@ -33,7 +33,9 @@ impl From<sandsock::Error> for Error {
             ErrorKind::Overflow => Self::OverflowError(text),
             ErrorKind::Unicode => Self::UnicodeError(text),
             ErrorKind::Memory => Self::MemoryError,
-            ErrorKind::Group => Self::Group(error.errors().iter().map(AttemptError::from).collect()),
+            ErrorKind::Group => {
+                Self::Group(error.errors().iter().map(AttemptError::from).collect())
+            }
             _ => Self::Os(os(&error)),
         }
     }
@@ -61,7 +63,8 @@ fn lookup(error: &sandsock::Error) -> LookupError {
 fn denial(error: &sandsock::Error) -> Denial {
     let text = error.strerror();
     // The errno's own text is the caller's to add.
-    let reason = errno::text(errno::EACCES).and_then(|prefix| text.strip_prefix(prefix)?.strip_prefix(": "));
+    let reason =
+        errno::text(errno::EACCES).and_then(|prefix| text.strip_prefix(prefix)?.strip_prefix(": "));
     Denial { grant: error.grant().map(str::to_owned), reason: reason.unwrap_or(&text).to_owned() }
 }
 
@@ -75,8 +78,12 @@ pub(crate) fn os_error(number: i32) -> Error {
     sandsock::Error::from_errno(number).into()
 }
 
-/// Makes a verb that may wait, from where an interrupt ended it. An interrupt ends it here again: the caller runs its handlers.
-pub(crate) fn waiting<T>(resume: Option<Progress>, verb: impl FnOnce() -> sandsock::Result<T>) -> Result<T, Error> {
+/// Makes a verb that may wait, from where an interrupt ended it. An interrupt ends it here again:
+/// the caller runs its handlers.
+pub(crate) fn waiting<T>(
+    resume: Option<Progress>,
+    verb: impl FnOnce() -> sandsock::Result<T>,
+) -> Result<T, Error> {
     sandsock::set_interrupt_handler(Some(|| Err(sandsock::Error::from_errno(errno::EINTR))));
     Ok(match resume {
         Some(progress) => sandsock::resume(progress.into(), verb),

@@ -16,8 +16,8 @@ use crate::Provider;
 use crate::address::outcome;
 use crate::bindings::exports::sandsock::socket::sockets as wit;
 use crate::contract::sockets::{
-    Address, AddressInfo, Ancillary as ControlMessage, ConnectionTimeout, Error, Guest, GuestSocket, OptionValue, Progress,
-    Received, ReceivedFds, Service, SocketBorrow,
+    Address, AddressInfo, Ancillary as ControlMessage, ConnectionTimeout, Error, Guest,
+    GuestSocket, OptionValue, Progress, Received, ReceivedFds, Service, SocketBorrow,
 };
 use crate::error::{value_error, waiting};
 
@@ -40,7 +40,8 @@ fn take_attempt(mark: u64) -> Option<Connecting<'static>> {
     ATTEMPTS.lock().unwrap_or_else(PoisonError::into_inner).remove(&mark)
 }
 
-/// A size that Python takes as a C ssize_t. What is more than this memory can hold is asked for as that much.
+/// A size that Python takes as a C ssize_t. What is more than this memory can hold is asked for as
+/// that much.
 fn size(size: i64, negative: &str) -> Result<usize, Error> {
     if size < 0 {
         return Err(value_error(negative));
@@ -97,7 +98,12 @@ impl GuestSocket for Socket {
 
     fn from_fileno(fileno: i32, family: i32, type_: i32, proto: i32) -> Result<wit::Socket, Error> {
         let (family, kind) = (some_number::<Family>(family), some_number::<SocketType>(type_));
-        Ok(Self::own(sandsock::Socket::with_fileno(fileno, family, kind, some_number::<i32>(proto))?))
+        Ok(Self::own(sandsock::Socket::with_fileno(
+            fileno,
+            family,
+            kind,
+            some_number::<i32>(proto),
+        )?))
     }
 
     fn from_state(state: Vec<u8>) -> Result<wit::Socket, Error> {
@@ -206,7 +212,9 @@ impl GuestSocket for Socket {
         match value {
             OptionValue::Integer(number) => self.0.setsockopt(level, name, number)?,
             OptionValue::Bytes(bytes) => self.0.setsockopt(level, name, bytes.as_slice())?,
-            OptionValue::Null(length) => self.0.setsockopt(level, name, sandsock::OptionValue::Null(length))?,
+            OptionValue::Null(length) => {
+                self.0.setsockopt(level, name, sandsock::OptionValue::Null(length))?
+            }
         }
         Ok(())
     }
@@ -225,13 +233,24 @@ impl GuestSocket for Socket {
         waiting(resume, || self.0.recv(bufsize, flags))
     }
 
-    fn recvfrom(&self, bufsize: i64, flags: i32, resume: Option<Progress>) -> Result<(Vec<u8>, Option<Address>), Error> {
+    fn recvfrom(
+        &self,
+        bufsize: i64,
+        flags: i32,
+        resume: Option<Progress>,
+    ) -> Result<(Vec<u8>, Option<Address>), Error> {
         let bufsize = size(bufsize, "negative buffersize in recvfrom")?;
         let (data, address) = waiting(resume, || self.0.recvfrom(bufsize, flags))?;
         Ok((data, outcome(address)))
     }
 
-    fn recvmsg(&self, bufsize: i64, ancbufsize: i64, flags: i32, resume: Option<Progress>) -> Result<Received, Error> {
+    fn recvmsg(
+        &self,
+        bufsize: i64,
+        ancbufsize: i64,
+        flags: i32,
+        resume: Option<Progress>,
+    ) -> Result<Received, Error> {
         let bufsize = size(bufsize, "negative buffer size in recvmsg()")?;
         let room = size(ancbufsize, "invalid ancillary data buffer length")?;
         let got = waiting(resume, || self.0.recvmsg(bufsize, room, flags))?;
@@ -252,7 +271,13 @@ impl GuestSocket for Socket {
         waiting(resume, || self.0.sendall(&data, flags))
     }
 
-    fn sendto(&self, data: Vec<u8>, flags: i32, address: Address, resume: Option<Progress>) -> Result<u64, Error> {
+    fn sendto(
+        &self,
+        data: Vec<u8>,
+        flags: i32,
+        address: Address,
+        resume: Option<Progress>,
+    ) -> Result<u64, Error> {
         waiting(resume, || self.0.sendto(&data, flags, &address)).map(wide)
     }
 
@@ -278,7 +303,10 @@ impl GuestSocket for Socket {
         flags: i32,
         resume: Option<Progress>,
     ) -> Result<u64, Error> {
-        waiting(resume, || self.0.sendmsg_afalg(&slices(&buffers), op, iv.as_deref(), assoclen, flags)).map(wide)
+        waiting(resume, || {
+            self.0.sendmsg_afalg(&slices(&buffers), op, iv.as_deref(), assoclen, flags)
+        })
+        .map(wide)
     }
 
     fn share(&self, process_id: u32) -> Result<Vec<u8>, Error> {
@@ -293,7 +321,11 @@ impl GuestSocket for Socket {
 impl Guest for Provider {
     type Socket = Socket;
 
-    fn socketpair(family: Option<i32>, type_: i32, proto: i32) -> Result<(wit::Socket, wit::Socket), Error> {
+    fn socketpair(
+        family: Option<i32>,
+        type_: i32,
+        proto: i32,
+    ) -> Result<(wit::Socket, wit::Socket), Error> {
         let family = family.map_or(Family::UNIX, Family);
         let (a, b) = sandsock::socketpair(family, type_, proto)?;
         Ok((Socket::own(a), Socket::own(b)))
@@ -316,7 +348,8 @@ impl Guest for Provider {
         let mut attempt = match kept {
             Some(attempt) => attempt,
             None => {
-                let source = source_address.as_ref().map(|address| address.to_address().into_owned());
+                let source =
+                    source_address.as_ref().map(|address| address.to_address().into_owned());
                 let address = (host.as_deref(), service(port.as_ref()));
                 waiting(None, || Connecting::new(address, timeout, source, all_errors))?
             }
@@ -343,7 +376,8 @@ impl Guest for Provider {
         reuse_port: bool,
         dualstack_ipv6: bool,
     ) -> Result<wit::Socket, Error> {
-        let options = sandsock::ServerOptions { family: Family(family), backlog, reuse_port, dualstack_ipv6 };
+        let options =
+            sandsock::ServerOptions { family: Family(family), backlog, reuse_port, dualstack_ipv6 };
         waiting(None, || sandsock::create_server(&address, options)).map(Socket::own)
     }
 
@@ -371,11 +405,21 @@ impl Guest for Provider {
         Ok(sandsock::dup(fd)?)
     }
 
-    fn send_fds(s: SocketBorrow<'_>, buffers: Vec<Vec<u8>>, fds: Vec<i32>, resume: Option<Progress>) -> Result<u64, Error> {
+    fn send_fds(
+        s: SocketBorrow<'_>,
+        buffers: Vec<Vec<u8>>,
+        fds: Vec<i32>,
+        resume: Option<Progress>,
+    ) -> Result<u64, Error> {
         waiting(resume, || s.get::<Socket>().0.send_fds(&slices(&buffers), &fds)).map(wide)
     }
 
-    fn recv_fds(s: SocketBorrow<'_>, bufsize: i64, maxfds: i64, resume: Option<Progress>) -> Result<ReceivedFds, Error> {
+    fn recv_fds(
+        s: SocketBorrow<'_>,
+        bufsize: i64,
+        maxfds: i64,
+        resume: Option<Progress>,
+    ) -> Result<ReceivedFds, Error> {
         let bufsize = size(bufsize, "negative buffer size in recvmsg()")?;
         let got = waiting(resume, || s.get::<Socket>().0.recv_fds(bufsize, length(maxfds)))?;
         let fds = got.fds();
@@ -391,7 +435,9 @@ impl Guest for Provider {
         flags: i32,
     ) -> Result<Vec<AddressInfo>, Error> {
         let service = service(port.as_ref());
-        let answers = waiting(None, || sandsock::getaddrinfo(host.as_deref(), service, family, type_, proto, flags))?;
+        let answers = waiting(None, || {
+            sandsock::getaddrinfo(host.as_deref(), service, family, type_, proto, flags)
+        })?;
         let answer = |info: sandsock::AddressInfo| {
             Some(AddressInfo {
                 family: info.family.0,
@@ -510,7 +556,10 @@ impl Guest for Provider {
     }
 
     fn text_constants() -> Vec<(String, String)> {
-        sandsock::constants::STRINGS.iter().map(|&(name, text)| (name.to_owned(), text.to_owned())).collect()
+        sandsock::constants::STRINGS
+            .iter()
+            .map(|&(name, text)| (name.to_owned(), text.to_owned()))
+            .collect()
     }
 
     fn foreign_constants() -> Vec<(String, i64)> {

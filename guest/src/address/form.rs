@@ -1,4 +1,5 @@
-//! The forms of Python's tuples: how many elements an address of a family has, of which types, and what is said of others.
+//! The forms of Python's tuples: how many elements an address of a family has, of which types, and
+//! what is said of others.
 
 use std::borrow::Cow;
 
@@ -44,25 +45,31 @@ impl Form {
         use Wanted::{Bytes, Host, Number, Text};
         const PAIR: &[Wanted] = &[Number, Number];
         Some(match family {
-            Family::INET | Family::RDS => {
-                Self { wanted: &[Host, Number], least: 2, text: Some("AF_INET address must be a pair (host, port)") }
-            }
+            Family::INET | Family::RDS => Self {
+                wanted: &[Host, Number],
+                least: 2,
+                text: Some("AF_INET address must be a pair (host, port)"),
+            },
             Family::INET6 => Self {
                 wanted: &[Host, Number, Number, Number],
                 least: 2,
                 text: Some("AF_INET6 address must be a tuple (host, port[, flowinfo[, scopeid]])"),
             },
-            Family::NETLINK => {
-                Self { wanted: PAIR, least: 2, text: Some("AF_NETLINK address must be a pair (pid, groups)") }
-            }
+            Family::NETLINK => Self {
+                wanted: PAIR,
+                least: 2,
+                text: Some("AF_NETLINK address must be a pair (pid, groups)"),
+            },
             Family::PACKET => Self {
                 wanted: &[Text, Number, Number, Number, Bytes],
                 least: 2,
                 text: Some("AF_PACKET address must be a tuple of two to five elements"),
             },
-            Family::CAN if matches!(protocol, CAN_RAW | CAN_BCM) => {
-                Self { wanted: &[Text], least: 1, text: Some("AF_CAN address must be a tuple (interface, )") }
-            }
+            Family::CAN if matches!(protocol, CAN_RAW | CAN_BCM) => Self {
+                wanted: &[Text],
+                least: 1,
+                text: Some("AF_CAN address must be a tuple (interface, )"),
+            },
             Family::TIPC => Self {
                 wanted: &[Number; 5],
                 least: 4,
@@ -84,25 +91,33 @@ impl Form {
             return Err(self.text.map_or_else(
                 || {
                     let (wanted, given) = (self.wanted.len(), tuple.len());
-                    type_error(format!("getsockaddrarg() takes exactly {wanted} arguments ({given} given)"))
+                    type_error(format!(
+                        "getsockaddrarg() takes exactly {wanted} arguments ({given} given)"
+                    ))
                 },
                 type_error,
             ));
         }
         for (wanted, element) in self.wanted.iter().zip(tuple) {
             match (wanted, element) {
-                (Wanted::Host, Element::Number) => return Err(type_error("str, bytes or bytearray expected, not int")),
+                (Wanted::Host, Element::Number) => {
+                    return Err(type_error("str, bytes or bytearray expected, not int"));
+                }
                 (Wanted::Number, Element::Text) => {
                     return Err(type_error("'str' object cannot be interpreted as an integer"));
                 }
                 (Wanted::Number, Element::Bytes) => {
                     return Err(type_error("'bytes' object cannot be interpreted as an integer"));
                 }
-                (Wanted::Text, Element::Number | Element::Bytes) => return Err(type_error(self.text.unwrap_or_default())),
+                (Wanted::Text, Element::Number | Element::Bytes) => {
+                    return Err(type_error(self.text.unwrap_or_default()));
+                }
                 (Wanted::Bytes, Element::Number) => {
                     return Err(type_error("a bytes-like object is required, not 'int'"));
                 }
-                (Wanted::Bytes, Element::Text) => return Err(type_error("a bytes-like object is required, not 'str'")),
+                (Wanted::Bytes, Element::Text) => {
+                    return Err(type_error("a bytes-like object is required, not 'str'"));
+                }
                 (Wanted::Host | Wanted::Text, Element::Text)
                 | (Wanted::Host | Wanted::Bytes, Element::Bytes)
                 | (Wanted::Number, Element::Number) => {}
@@ -120,13 +135,19 @@ const fn elements(argument: &AddressArgument<'_>) -> Option<&'static [Element]> 
         AddressArgument::Can { detail: CanDetail::Plain, .. } => &[Text],
         AddressArgument::Host { flow_info: None, scope_id: None, .. } => &[Text, Number],
         AddressArgument::Host { flow_info: Some(_), scope_id: Some(_), .. }
-        | AddressArgument::Can { detail: CanDetail::J1939(_), .. } => &[Text, Number, Number, Number],
+        | AddressArgument::Can { detail: CanDetail::J1939(_), .. } => {
+            &[Text, Number, Number, Number]
+        }
         AddressArgument::Host { .. } | AddressArgument::Can { .. } => &[Text, Number, Number],
         AddressArgument::Packet { .. } => &[Text, Number, Number, Number, Bytes],
-        AddressArgument::Known(Raw::Netlink(_) | Raw::Vsock(_) | Raw::Qipcrtr(_)) => &[Number, Number],
+        AddressArgument::Known(Raw::Netlink(_) | Raw::Vsock(_) | Raw::Qipcrtr(_)) => {
+            &[Number, Number]
+        }
         AddressArgument::Known(Raw::Tipc(_)) => &[Number; 5],
         AddressArgument::Known(Raw::Alg(_)) => &[Text, Text, Number, Number],
-        AddressArgument::Known(_) | AddressArgument::Name(_) | AddressArgument::None => return None,
+        AddressArgument::Known(_) | AddressArgument::Name(_) | AddressArgument::None => {
+            return None;
+        }
     })
 }
 
@@ -150,7 +171,8 @@ const fn is_of(address: &types::Address, family: Family) -> bool {
     )
 }
 
-/// What an address of another family is in Python: its tuple, of which this family may make something else.
+/// What an address of another family is in Python: its tuple, of which this family may make
+/// something else.
 fn as_argument(address: types::Address, family: Family) -> AddressArgument<'static> {
     use types::Address as Raw;
     let pair = |first, second| match family {
@@ -187,23 +209,33 @@ fn host(address: types::Address) -> AddressArgument<'static> {
     }
 }
 
-/// Judges an argument's form, as CPython does before it looks at any value. An address of another family is its tuple; what the
-/// raw layer has no family for goes to the host as it is.
-pub(super) fn conform(family: Family, protocol: i32, argument: AddressArgument<'_>) -> Result<AddressArgument<'_>> {
+/// Judges an argument's form, as CPython does before it looks at any value. An address of another
+/// family is its tuple; what the raw layer has no family for goes to the host as it is.
+pub(super) fn conform(
+    family: Family,
+    protocol: i32,
+    argument: AddressArgument<'_>,
+) -> Result<AddressArgument<'_>> {
     let argument = match argument {
         AddressArgument::Known(address @ (types::Address::Unspec | types::Address::Other(_))) => {
             return Ok(AddressArgument::Known(address));
         }
-        AddressArgument::Known(address) if is_of(&address, family) => return Ok(AddressArgument::Known(address)),
+        AddressArgument::Known(address) if is_of(&address, family) => {
+            return Ok(AddressArgument::Known(address));
+        }
         AddressArgument::Known(address) => as_argument(address, family),
         argument => argument,
     };
     match (Form::of(family, protocol), elements(&argument)) {
         (Some(form), Some(tuple)) => form.check(tuple).map(|()| argument),
-        (None, Some(_)) if family == Family::UNIX => Err(type_error("a bytes-like object is required, not 'tuple'")),
+        (None, Some(_)) if family == Family::UNIX => {
+            Err(type_error("a bytes-like object is required, not 'tuple'"))
+        }
         (Some(_), None) if matches!(family, Family::VSOCK | Family::QIPCRTR) => {
             let found = super::python_type(&argument);
-            Err(type_error(format!("getsockaddrarg: {family:?} address must be tuple, not {found}")))
+            Err(type_error(format!(
+                "getsockaddrarg: {family:?} address must be tuple, not {found}"
+            )))
         }
         _ => Ok(argument),
     }

@@ -112,8 +112,9 @@ impl Reactor {
         Ok(self.poller.get_or_init(|| poller))
     }
 
-    /// Registers a socket, once. It is of the edge, for both directions: the kernel tells at once what is there already, and
-    /// from then on what is new. So a call is to be tried before it waits.
+    /// Registers a socket, once. It is of the edge, for both directions: the kernel tells at once
+    /// what is there already, and from then on what is new. So a call is to be tried before it
+    /// waits.
     pub(super) fn register(&self, source: &Rc<Source>, descriptor: &Descriptor) -> Result<()> {
         const ALL: u16 = (POLLIN | POLLPRI | POLLRDHUP | POLLOUT) as u16;
         if source.key.get().is_some() {
@@ -177,7 +178,9 @@ impl Reactor {
                 for event in events {
                     let source = sources.get(event.key as u32 as usize);
                     // A socket that has its place since then has another key.
-                    if let Some(source) = source.filter(|source| source.key.get() == Some(event.key)) {
+                    if let Some(source) =
+                        source.filter(|source| source.key.get() == Some(event.key))
+                    {
                         source.wake(event.ready, &mut wakers);
                     }
                 }

@@ -41,19 +41,21 @@ pub(super) fn with<T>(what: impl FnOnce(&Runtime) -> T) -> Option<T> {
 
 /// Runs a future to its end, and with it the tasks that were [`spawn`]ed.
 ///
-/// Tasks that have not ended by then stay where they are until the next `run`. Python: `asyncio.run(main)`.
+/// Tasks that have not ended by then stay where they are until the next `run`. Python:
+/// `asyncio.run(main)`.
 ///
 /// # Errors
-/// `InterruptedError`, or what the interrupt handler says, when the host interrupts its wait: the future is then dropped.
-/// `RuntimeError` where one `run` is called within another; EMFILE where the instance has as many pollers as its limit allows.
+/// `InterruptedError`, or what the interrupt handler says, when the host interrupts its wait: the
+/// future is then dropped. `RuntimeError` where one `run` is called within another; EMFILE where
+/// the instance has as many pollers as its limit allows.
 pub fn run<F: Future>(future: F) -> Result<F::Output> {
     RUNTIME.with(|runtime| runtime.run(pin!(future)))
 }
 
 /// Starts a task, which runs while [`run`] does.
 ///
-/// Awaiting the [`Task`] gives its result, dropping it cancels it, and [`Task::detach`] lets it go on by itself. Python:
-/// `asyncio.create_task(coroutine)`.
+/// Awaiting the [`Task`] gives its result, dropping it cancels it, and [`Task::detach`] lets it go
+/// on by itself. Python: `asyncio.create_task(coroutine)`.
 pub fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> Task<T> {
     RUNTIME.with(|runtime| runtime.executor.spawn(future))
 }
@@ -67,7 +69,8 @@ impl Runtime {
         loop {
             if woken.0.swap(false, Ordering::Relaxed) {
                 self.calls.set(CALLS);
-                if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker))
+                {
                     return Ok(output);
                 }
                 left = left.saturating_sub(1);
@@ -111,7 +114,10 @@ struct Running<'a>(&'a Cell<bool>);
 impl<'a> Running<'a> {
     fn begin(running: &'a Cell<bool>) -> Result<Self> {
         if running.replace(true) {
-            return Err(Error::exception("RuntimeError", "aio::run() cannot be called from a running event loop"));
+            return Err(Error::exception(
+                "RuntimeError",
+                "aio::run() cannot be called from a running event loop",
+            ));
         }
         Ok(Self(running))
     }

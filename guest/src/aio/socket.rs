@@ -34,10 +34,12 @@ const STEP_MAX: Duration = Duration::from_millis(50);
 
 /// A [`Socket`] whose verbs are futures: what would wait lets other tasks run.
 ///
-/// The verbs are those of [`Socket`], to the letter, but for the waiting; [`timeout`](super::timeout) bounds it. They take
-/// `&self`: one task may send while another receives. It closes when it is dropped.
+/// The verbs are those of [`Socket`], to the letter, but for the waiting;
+/// [`timeout`](super::timeout) bounds it. They take `&self`: one task may send while another
+/// receives. It closes when it is dropped.
 ///
-/// Python: a socket with timeout 0 and the event loop's `sock_recv`, `sock_sendall`, `sock_accept`, `sock_connect` and so on.
+/// Python: a socket with timeout 0 and the event loop's `sock_recv`, `sock_sendall`, `sock_accept`,
+/// `sock_connect` and so on.
 #[derive(Debug)]
 pub struct AsyncSocket {
     // First, so that it is closed when the registration goes.
@@ -113,7 +115,11 @@ impl AsyncSocket {
     }
 
     /// A call until it need not wait.
-    async fn call<T>(&self, direction: Direction, mut call: impl FnMut() -> Result<T>) -> Result<T> {
+    async fn call<T>(
+        &self,
+        direction: Direction,
+        mut call: impl FnMut() -> Result<T>,
+    ) -> Result<T> {
         let mut waiting = Waiting { source: &self.registration.0, direction, place: None };
         poll_fn(|context| self.poll(direction, &mut waiting.place, context, &mut call)).await
     }
@@ -129,8 +135,8 @@ impl AsyncSocket {
 
     /// As [`Socket::connect`]. A name is looked up first, and the whole guest waits for that.
     ///
-    /// Dropped, it leaves a connection that may still be made: close the socket, or connect once more, which then waits for that
-    /// same connection, whatever the address.
+    /// Dropped, it leaves a connection that may still be made: close the socket, or connect once
+    /// more, which then waits for that same connection, whatever the address.
     ///
     /// # Errors
     /// Those of [`Socket::connect`].
@@ -139,12 +145,16 @@ impl AsyncSocket {
         let mut step = STEP_MIN;
         loop {
             match self.socket.connect(&address) {
-                // A UNIX listener's full backlog, which has no readiness. Others say so of what no waiting mends: look-ups.
-                Err(error) if error.errno() == Some(EAGAIN) && self.socket.family() == Family::UNIX => {
+                // A UNIX listener's full backlog, which has no readiness. Others say so of what no
+                // waiting mends: look-ups.
+                Err(error)
+                    if error.errno() == Some(EAGAIN) && self.socket.family() == Family::UNIX =>
+                {
                     back_off(&mut step).await;
                 }
                 // A UNIX socket has not begun.
-                Err(error) if error.errno() == Some(EINTR) && self.socket.family() == Family::UNIX => {}
+                Err(error)
+                    if error.errno() == Some(EINTR) && self.socket.family() == Family::UNIX => {}
                 Err(error) if is_under_way(&error) => break,
                 result => return result,
             }
@@ -181,7 +191,11 @@ impl AsyncSocket {
     ///
     /// # Errors
     /// What recv(2) says.
-    pub async fn recvfrom(&self, bufsize: usize, flags: impl Into<Flags>) -> Result<(Vec<u8>, Address)> {
+    pub async fn recvfrom(
+        &self,
+        bufsize: usize,
+        flags: impl Into<Flags>,
+    ) -> Result<(Vec<u8>, Address)> {
         let flags = flags.into();
         self.call(Direction::Read, || self.socket.recvfrom(bufsize, flags)).await
     }
@@ -190,7 +204,11 @@ impl AsyncSocket {
     ///
     /// # Errors
     /// What recv(2) says.
-    pub async fn recvfrom_into(&self, buffer: &mut [u8], flags: impl Into<Flags>) -> Result<(usize, Address)> {
+    pub async fn recvfrom_into(
+        &self,
+        buffer: &mut [u8],
+        flags: impl Into<Flags>,
+    ) -> Result<(usize, Address)> {
         let flags = flags.into();
         self.call(Direction::Read, || self.socket.recvfrom_into(buffer, flags)).await
     }
@@ -199,7 +217,12 @@ impl AsyncSocket {
     ///
     /// # Errors
     /// Those of [`Socket::recvmsg`].
-    pub async fn recvmsg(&self, bufsize: usize, ancbufsize: usize, flags: impl Into<Flags>) -> Result<Received<Vec<u8>>> {
+    pub async fn recvmsg(
+        &self,
+        bufsize: usize,
+        ancbufsize: usize,
+        flags: impl Into<Flags>,
+    ) -> Result<Received<Vec<u8>>> {
         let flags = flags.into();
         self.call(Direction::Read, || self.socket.recvmsg(bufsize, ancbufsize, flags)).await
     }
@@ -247,7 +270,12 @@ impl AsyncSocket {
     ///
     /// # Errors
     /// Those of [`Socket::sendto`].
-    pub async fn sendto(&self, data: &[u8], flags: impl Into<Flags>, address: impl ToAddress) -> Result<usize> {
+    pub async fn sendto(
+        &self,
+        data: &[u8],
+        flags: impl Into<Flags>,
+        address: impl ToAddress,
+    ) -> Result<usize> {
         let (flags, address) = (flags.into(), address.to_address());
         self.message(|| self.socket.sendto(data, flags, &address), true).await
     }
@@ -264,12 +292,20 @@ impl AsyncSocket {
         address: Option<&dyn ToAddress>,
     ) -> Result<usize> {
         let flags = flags.into();
-        self.message(|| self.socket.sendmsg(buffers, ancillary, flags, address), address.is_some()).await
+        self.message(|| self.socket.sendmsg(buffers, ancillary, flags, address), address.is_some())
+            .await
     }
 
     /// Sends a message. A full UNIX peer that is named by its address has no readiness to wait for.
-    async fn message(&self, mut call: impl FnMut() -> Result<usize>, addressed: bool) -> Result<usize> {
-        if self.socket.family() != Family::UNIX || self.socket.kind() == SocketType::STREAM || !addressed {
+    async fn message(
+        &self,
+        mut call: impl FnMut() -> Result<usize>,
+        addressed: bool,
+    ) -> Result<usize> {
+        if self.socket.family() != Family::UNIX
+            || self.socket.kind() == SocketType::STREAM
+            || !addressed
+        {
             return self.call(Direction::Write, call).await;
         }
         let mut step = STEP_MIN;
@@ -295,12 +331,14 @@ impl AsyncSocket {
     }
 }
 
-/// Whether a call waits after this error: Python's `BlockingIOError`, which a send that connects (MSG_FASTOPEN) gives too.
+/// Whether a call waits after this error: Python's `BlockingIOError`, which a send that connects
+/// (MSG_FASTOPEN) gives too.
 fn would_wait(error: &Error) -> bool {
     matches!(error.errno(), Some(EAGAIN | EALREADY | EINPROGRESS))
 }
 
-/// Whether a connect is under way. An earlier one that was cancelled still is, and its end is this one's.
+/// Whether a connect is under way. An earlier one that was cancelled still is, and its end is this
+/// one's.
 fn is_under_way(error: &Error) -> bool {
     matches!(error.errno(), Some(EALREADY | EINPROGRESS | EINTR))
 }
@@ -324,13 +362,21 @@ impl Drop for Waiting<'_> {
 }
 
 impl AsyncRead for &AsyncSocket {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         self.poll_place(Direction::Read, context, || self.socket.recv_into(buffer, Flags::NONE))
     }
 }
 
 impl AsyncWrite for &AsyncSocket {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.poll_place(Direction::Write, context, || self.socket.send(data, Flags::NONE))
     }
 
@@ -348,13 +394,21 @@ impl AsyncWrite for &AsyncSocket {
 }
 
 impl AsyncRead for AsyncSocket {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut &*self).poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for AsyncSocket {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut &*self).poll_write(context, data)
     }
 

@@ -20,7 +20,8 @@ pub struct Sleep {
     timer: Option<u64>,
 }
 
-/// Waits so long: from this call on, and not a moment less. Others have their turn even for no time at all.
+/// Waits so long: from this call on, and not a moment less. Others have their turn even for no time
+/// at all.
 ///
 /// Python: `asyncio.sleep(delay)`.
 pub fn sleep(time: Duration) -> Sleep {
@@ -66,7 +67,9 @@ pub async fn timeout<F: Future>(time: Duration, future: F) -> Result<F::Output> 
         if let Poll::Ready(output) = future.as_mut().poll(context) {
             return Poll::Ready(Ok(output));
         }
-        Pin::new(end.get_or_insert_with(|| sleep(time))).poll(context).map(|()| Err(Error::timed_out()))
+        Pin::new(end.get_or_insert_with(|| sleep(time)))
+            .poll(context)
+            .map(|()| Err(Error::timed_out()))
     })
     .await
 }

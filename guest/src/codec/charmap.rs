@@ -1,4 +1,5 @@
-//! The encodings of one byte a character, and all names. Written by `scripts/charmaps.py`, of CPython's codecs.
+//! The encodings of one byte a character, and all names. Written by `scripts/charmaps.py`, of
+//! CPython's codecs.
 
 use super::Charmap;
 

@@ -23,11 +23,14 @@ impl Newline {
             Some("\n") => Ok(Self::One("\n")),
             Some("\r") => Ok(Self::One("\r")),
             Some("\r\n") => Ok(Self::One("\r\n")),
-            Some(other) => Err(Error::text(ErrorKind::Value, format!("illegal newline value: {other}"))),
+            Some(other) => {
+                Err(Error::text(ErrorKind::Value, format!("illegal newline value: {other}")))
+            }
         }
     }
 
-    /// A text that was read. A `\r` at its end waits in `held` for what follows it, unless nothing does.
+    /// A text that was read. A `\r` at its end waits in `held` for what follows it, unless nothing
+    /// does.
     pub(crate) fn read(self, mut text: String, held: &mut bool, last: bool) -> String {
         if let Self::One(_) = self {
             return text;
@@ -39,7 +42,11 @@ impl Newline {
             text.pop();
             *held = true;
         }
-        if self == Self::Any || !text.contains('\r') { text } else { text.replace("\r\n", "\n").replace('\r', "\n") }
+        if self == Self::Any || !text.contains('\r') {
+            text
+        } else {
+            text.replace("\r\n", "\n").replace('\r', "\n")
+        }
     }
 
     /// A text to be written.

@@ -22,12 +22,20 @@ impl Order {
 
     fn unit16(self, bytes: &[u8], at: usize) -> Option<u16> {
         let bytes = bytes.get(at..)?.first_chunk().copied()?;
-        Some(if self == Self::Little { u16::from_le_bytes(bytes) } else { u16::from_be_bytes(bytes) })
+        Some(if self == Self::Little {
+            u16::from_le_bytes(bytes)
+        } else {
+            u16::from_be_bytes(bytes)
+        })
     }
 
     fn unit32(self, bytes: &[u8], at: usize) -> Option<u32> {
         let bytes = bytes.get(at..)?.first_chunk().copied()?;
-        Some(if self == Self::Little { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) })
+        Some(if self == Self::Little {
+            u32::from_le_bytes(bytes)
+        } else {
+            u32::from_be_bytes(bytes)
+        })
     }
 }
 
@@ -71,11 +79,13 @@ pub(super) fn decode32(rest: &[u8], order: Order, last: bool, text: &mut String)
 }
 
 pub(super) fn encode16(text: &str, order: Order) -> Vec<u8> {
-    let bytes = |unit: u16| if order == Order::Little { unit.to_le_bytes() } else { unit.to_be_bytes() };
+    let bytes =
+        |unit: u16| if order == Order::Little { unit.to_le_bytes() } else { unit.to_be_bytes() };
     text.encode_utf16().flat_map(bytes).collect()
 }
 
 pub(super) fn encode32(text: &str, order: Order) -> Vec<u8> {
-    let bytes = |unit: u32| if order == Order::Little { unit.to_le_bytes() } else { unit.to_be_bytes() };
+    let bytes =
+        |unit: u32| if order == Order::Little { unit.to_le_bytes() } else { unit.to_be_bytes() };
     text.chars().map(u32::from).flat_map(bytes).collect()
 }

@@ -57,7 +57,9 @@ fn shifted(rest: &[u8], start: usize, last: bool, text: &mut String) -> Result<u
         at += 1;
     }
     let mut is_whole = true;
-    text.extend(char::decode_utf16(units).map_while(|unit| unit.inspect_err(|_| is_whole = false).ok()));
+    text.extend(
+        char::decode_utf16(units).map_while(|unit| unit.inspect_err(|_| is_whole = false).ok()),
+    );
     match rest.get(at) {
         // What is left of a character, and lone surrogates.
         Some(_) if bits >= 6 || !is_whole => wrong(at + 1, "partial character in shift sequence"),
@@ -105,8 +107,10 @@ fn shift(units: &mut Vec<u16>, bytes: &mut Vec<u8>) {
     bytes.push(b'+');
     let octets: Vec<u8> = units.drain(..).flat_map(u16::to_be_bytes).collect();
     for three in octets.chunks(3) {
-        let buffer = three.iter().fold(0, |buffer, &octet| buffer << 8 | u32::from(octet)) << (8 * (3 - three.len()));
-        let digits = (0..=three.len()).filter_map(|at| DIGITS.get((buffer >> (18 - 6 * at)) as usize & 63));
+        let buffer = three.iter().fold(0, |buffer, &octet| buffer << 8 | u32::from(octet))
+            << (8 * (3 - three.len()));
+        let digits =
+            (0..=three.len()).filter_map(|at| DIGITS.get((buffer >> (18 - 6 * at)) as usize & 63));
         bytes.extend(digits);
     }
 }

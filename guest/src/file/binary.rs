@@ -1,5 +1,5 @@
-//! A file of bytes: the socket and the buffers over it, which make it CPython's `SocketIO`, `BufferedReader`, `BufferedWriter` or
-//! `BufferedRWPair`.
+//! A file of bytes: the socket and the buffers over it, which make it CPython's `SocketIO`,
+//! `BufferedReader`, `BufferedWriter` or `BufferedRWPair`.
 
 use super::raw::Raw;
 use super::reader::Reader;
@@ -31,7 +31,8 @@ fn detached() -> Error {
     value_error("raw stream has been detached")
 }
 
-/// The socket of a file, which is gone once it is detached. (A macro, because the buffers are borrowed beside it.)
+/// The socket of a file, which is gone once it is detached. (A macro, because the buffers are
+/// borrowed beside it.)
 macro_rules! raw {
     ($self:ident) => {
         $self.raw.as_mut().ok_or_else(detached)?
@@ -116,7 +117,9 @@ impl Binary {
     pub(super) fn readinto(&mut self, place: &mut [u8], once: bool) -> Result<Option<usize>> {
         match &mut self.buffers {
             Buffers::None => raw!(self).readinto(place),
-            Buffers::Reader(reader) | Buffers::Pair(reader, _) => reader.readinto(raw!(self), place, once),
+            Buffers::Reader(reader) | Buffers::Pair(reader, _) => {
+                reader.readinto(raw!(self), place, once)
+            }
             // CPython: the base class reads, and then copies.
             Buffers::Writer(_) => Err(unsupported(if once { "read1" } else { "read" })),
         }
@@ -125,7 +128,9 @@ impl Binary {
     /// Reads as [`std::io::Read`] has it.
     pub(super) fn read_some(&mut self, place: &mut [u8]) -> Result<Option<usize>> {
         match &mut self.buffers {
-            Buffers::Reader(reader) | Buffers::Pair(reader, _) => reader.read_some(raw!(self), place),
+            Buffers::Reader(reader) | Buffers::Pair(reader, _) => {
+                reader.read_some(raw!(self), place)
+            }
             Buffers::None | Buffers::Writer(_) => self.readinto(place, false),
         }
     }
@@ -144,9 +149,11 @@ impl Binary {
         }
     }
 
-    /// A line as CPython's `IOBase` makes it, for classes that have no `readline`: of what `peek` shows, or else byte by byte.
+    /// A line as CPython's `IOBase` makes it, for classes that have no `readline`: of what `peek`
+    /// shows, or else byte by byte.
     ///
-    /// What is read at once is cut at the limit, the line is not: it is over only after the part that reaches the limit.
+    /// What is read at once is cut at the limit, the line is not: it is over only after the part
+    /// that reaches the limit.
     fn line_of_parts(&mut self, limit: Option<usize>) -> Result<Vec<u8>> {
         let limit = limit.unwrap_or(usize::MAX);
         let mut line = Vec::new();
@@ -154,7 +161,8 @@ impl Binary {
             let mut count = 1;
             if let Buffers::Pair(reader, _) = &mut self.buffers {
                 let ahead = reader.peek(raw!(self))?;
-                let end = ahead.iter().position(|&byte| byte == b'\n').map_or(ahead.len(), |at| at + 1);
+                let end =
+                    ahead.iter().position(|&byte| byte == b'\n').map_or(ahead.len(), |at| at + 1);
                 count = end.clamp(1, limit);
             }
             let Some(part) = self.read(Some(count))? else {
@@ -175,7 +183,9 @@ impl Binary {
     pub(super) fn write(&mut self, data: &[u8]) -> Result<Option<usize>> {
         match &mut self.buffers {
             Buffers::None => raw!(self).write(data),
-            Buffers::Writer(writer) | Buffers::Pair(_, writer) => writer.write(raw!(self), data).map(Some),
+            Buffers::Writer(writer) | Buffers::Pair(_, writer) => {
+                writer.write(raw!(self), data).map(Some)
+            }
             Buffers::Reader(_) => Err(unsupported("write")),
         }
     }
@@ -210,7 +220,12 @@ impl Binary {
     /// Takes the socket out.
     pub(super) fn detach(&mut self) -> Result<Self> {
         match self.buffers {
-            Buffers::None => return Err(Error::exception("AttributeError", "'SocketIO' object has no attribute 'detach'")),
+            Buffers::None => {
+                return Err(Error::exception(
+                    "AttributeError",
+                    "'SocketIO' object has no attribute 'detach'",
+                ));
+            }
             Buffers::Pair(..) => return Err(unsupported("detach")),
             Buffers::Reader(_) | Buffers::Writer(_) => self.flush()?,
         }
@@ -222,7 +237,9 @@ impl Binary {
         let result = match (&self.buffers, &self.raw) {
             (Buffers::None | Buffers::Pair(..), _) => return unsupported("seek"),
             (_, None) => return detached(),
-            _ if !(0..=4).contains(&whence) => return value_error(format!("whence value {whence} unsupported")),
+            _ if !(0..=4).contains(&whence) => {
+                return value_error(format!("whence value {whence} unsupported"));
+            }
             (Buffers::Reader(reader), Some(raw)) => reader.check_seek(raw),
             (Buffers::Writer(writer), Some(raw)) => writer.check_seek(raw),
         };

@@ -5,10 +5,12 @@ use sandsock_abi::errno;
 use super::{closed_file, no_memory, unsupported, value_error};
 use crate::{Error, ErrorKind, Flags, Result, Socket};
 
-/// The most that one read asks for where it has to make the room for it. A host gives no more at once by default.
+/// The most that one read asks for where it has to make the room for it. A host gives no more at
+/// once by default.
 pub(super) const AT_ONCE: usize = 1 << 20;
 
-/// How much each system call of a read to the end asks for, whatever the buffer's size is. CPython: `RawIOBase.readall`.
+/// How much each system call of a read to the end asks for, whatever the buffer's size is. CPython:
+/// `RawIOBase.readall`.
 const READ_ALL: usize = 8192;
 
 /// A socket as a raw file.
@@ -19,7 +21,8 @@ pub(super) struct Raw {
     socket: Option<Socket>,
     reading: bool,
     writing: bool,
-    /// Whether a read has timed out. CPython: every later read fails, because bytes may have been lost.
+    /// Whether a read has timed out. CPython: every later read fails, because bytes may have been
+    /// lost.
     timed_out: bool,
 }
 

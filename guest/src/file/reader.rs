@@ -50,7 +50,8 @@ impl Reader {
         count
     }
 
-    /// CPython: a closed file still gives what is in its buffer. Closing empties it, except that of a pair.
+    /// CPython: a closed file still gives what is in its buffer. Closing empties it, except that of
+    /// a pair.
     fn check_open(&self, raw: &Raw, text: &'static str) -> Result<()> {
         if raw.is_closed() && self.ahead().is_empty() { Err(value_error(text)) } else { Ok(()) }
     }
@@ -67,7 +68,8 @@ impl Reader {
         Ok(got)
     }
 
-    /// Reads `size` bytes, or to the end. Fewer come at the end and where the next read would block.
+    /// Reads `size` bytes, or to the end. Fewer come at the end and where the next read would
+    /// block.
     pub(super) fn read(&mut self, raw: &mut Raw, size: Option<usize>) -> Result<Option<Vec<u8>>> {
         self.check_open(raw, "read of closed file")?;
         let mut data = Vec::new();
@@ -84,7 +86,8 @@ impl Reader {
             return Ok(Some(data));
         }
         self.reset();
-        // Whole blocks go past the buffer. Only the rest is read through it, and with it what there is beyond.
+        // Whole blocks go past the buffer. Only the rest is read through it, and with it what there
+        // is beyond.
         loop {
             let rest = size - data.len();
             let got = match rest - rest % self.size {
@@ -121,7 +124,12 @@ impl Reader {
     }
 
     /// Reads into `place` until it is full, or `once`: what is in the buffer and at most one read.
-    pub(super) fn readinto(&mut self, raw: &mut Raw, place: &mut [u8], once: bool) -> Result<Option<usize>> {
+    pub(super) fn readinto(
+        &mut self,
+        raw: &mut Raw,
+        place: &mut [u8],
+        once: bool,
+    ) -> Result<Option<usize>> {
         self.check_open(raw, "readinto of closed file")?;
         let mut done = self.take_into(place);
         if done == place.len() {

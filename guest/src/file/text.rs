@@ -5,7 +5,8 @@ use super::{closed_file, unsupported, value_error};
 use crate::codec::{Decoder, Encoder, Encoding, Handler, Newline};
 use crate::{Error, Result};
 
-/// How many bytes a read asks for at least, and how many wait at most before they go to the buffer. CPython: `_CHUNK_SIZE`.
+/// How many bytes a read asks for at least, and how many wait at most before they go to the buffer.
+/// CPython: `_CHUNK_SIZE`.
 const CHUNK: usize = 8192;
 
 /// A file of text over one of bytes.
@@ -80,7 +81,8 @@ impl TextFile {
         self.buffer_mut()?.write(&pending).map(|_| ())
     }
 
-    /// Takes at most `count` characters of the text that was read, to the end of `text`, and returns how many these are.
+    /// Takes at most `count` characters of the text that was read, to the end of `text`, and
+    /// returns how many these are.
     fn take(&mut self, count: usize, text: &mut String) -> usize {
         let rest = self.decoded.get(self.given..).unwrap_or_default();
         let (end, count) = prefix(rest, count);
@@ -100,7 +102,8 @@ impl TextFile {
         Ok(self.newline.read(text, &mut self.held, last))
     }
 
-    /// Makes the text of one more read the text that was read. `hint` is how many characters are wanted. False at the end.
+    /// Makes the text of one more read the text that was read. `hint` is how many characters are
+    /// wanted. False at the end.
     ///
     /// CPython: nothing that comes because a read would block is the end as well.
     fn read_chunk(&mut self, hint: usize) -> Result<bool> {
@@ -144,7 +147,8 @@ impl TextFile {
         self.check_closed()?;
         self.write_pending()?;
         let limit = limit.unwrap_or(usize::MAX);
-        // How many characters are in the line already. What is in `decoded` beside them may begin with a part of the line's end.
+        // How many characters are in the line already. What is in `decoded` beside them may begin
+        // with a part of the line's end.
         let (mut line, mut count) = (String::new(), 0);
         let mut begun = String::new();
         loop {
@@ -155,7 +159,8 @@ impl TextFile {
                 }
             }
             if !begun.is_empty() {
-                // It was put aside with all that is given, so that the new text has not been touched.
+                // It was put aside with all that is given, so that the new text has not been
+                // touched.
                 begun.push_str(&self.decoded);
                 self.set_decoded(std::mem::take(&mut begun));
             }
@@ -186,7 +191,8 @@ impl TextFile {
         if self.pending.len() >= CHUNK {
             self.write_pending()?;
         }
-        // CPython 3.13: the text that was read stays; before, it was lost. Characters that have only begun are lost in both.
+        // CPython 3.13: the text that was read stays; before, it was lost. Characters that have
+        // only begun are lost in both.
         if let Some(decoder) = &mut self.decoder {
             decoder.reset();
             self.held = false;
@@ -217,7 +223,9 @@ impl TextFile {
 
     /// Fails: a socket has no position.
     pub(super) fn seek(&self) -> Error {
-        self.check_closed().err().unwrap_or_else(|| unsupported("underlying stream is not seekable"))
+        self.check_closed()
+            .err()
+            .unwrap_or_else(|| unsupported("underlying stream is not seekable"))
     }
 
     /// Fails: a socket has no size. What is to be written is sent before.

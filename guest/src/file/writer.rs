@@ -8,8 +8,8 @@ use crate::{Error, Result};
 pub(super) struct Writer {
     /// What was taken and not sent in full.
     buffer: Vec<u8>,
-    /// How many bytes at the beginning of the buffer were sent. CPython: their place is free only once the buffer is empty, or
-    /// would block while it makes room.
+    /// How many bytes at the beginning of the buffer were sent. CPython: their place is free only
+    /// once the buffer is empty, or would block while it makes room.
     sent: usize,
     /// The size that was asked for, 1 or more. The buffer is never longer.
     size: usize,
@@ -52,7 +52,8 @@ impl Writer {
         if raw.is_closed() {
             return Err(value_error("write to closed file"));
         }
-        // CPython 3.13: as many bytes as the buffer's size are sent at once. Before, only more were.
+        // CPython 3.13: as many bytes as the buffer's size are sent at once. Before, only more
+        // were.
         if data.len() <= self.size - self.buffer.len() && data.len() < self.size {
             self.keep(data)?;
             return Ok(data.len());
@@ -72,7 +73,11 @@ impl Writer {
                 None => {
                     self.keep(rest.get(..self.size).unwrap_or_default())?;
                     let taken = data.len() - rest.len() + self.size;
-                    return if taken == data.len() { Ok(taken) } else { Err(Error::blocked(taken)) };
+                    return if taken == data.len() {
+                        Ok(taken)
+                    } else {
+                        Err(Error::blocked(taken))
+                    };
                 }
             }
         }

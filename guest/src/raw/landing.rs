@@ -1,11 +1,12 @@
 //! Receiving straight into the caller's buffer.
 //!
-//! The canonical ABI has a list that the host returns put where the guest's `cabi_realloc` says, which for the generated bindings
-//! is fresh memory. For one call this module says the caller's own buffer instead, and spares an allocation and a copy.
+//! The canonical ABI has a list that the host returns put where the guest's `cabi_realloc` says,
+//! which for the generated bindings is fresh memory. For one call this module says the caller's own
+//! buffer instead, and spares an allocation and a copy.
 //!
-//! It rests on `cabi_realloc`, which a program has once: the bindings' own is a weak symbol and gives way to this one. Where a
-//! link keeps the other one after all, every list is fresh memory, and is copied. A program that defines a strong one of its own
-//! beside this crate does not link.
+//! It rests on `cabi_realloc`, which a program has once: the bindings' own is a weak symbol and
+//! gives way to this one. Where a link keeps the other one after all, every list is fresh memory,
+//! and is copied. A program that defines a strong one of its own beside this crate does not link.
 
 #![allow(unsafe_code)]
 
@@ -21,16 +22,23 @@ use crate::raw::descriptors::Descriptor;
 thread_local! {
     /// Where the next list of bytes is to go, and how long it may be there.
     static PLACE: Cell<(*mut u8, usize)> = const { Cell::new((ptr::null_mut(), 0)) };
-    /// The caller's buffer while a call may hold it: no allocation, and not to be grown or freed as one.
+    /// The caller's buffer while a call may hold it: no allocation, and not to be grown or freed as
+    /// one.
     static LENT: Cell<*mut u8> = const { Cell::new(ptr::null_mut()) };
 }
 
-/// What the host calls for the memory of what it returns. It takes the place of the bindings' own, which is a weak symbol.
+/// What the host calls for the memory of what it returns. It takes the place of the bindings' own,
+/// which is a weak symbol.
 ///
 /// # Safety
 /// As the canonical ABI has it: what is given is null with length 0, or came from here.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn cabi_realloc(old: *mut u8, old_length: usize, align: usize, length: usize) -> *mut u8 {
+unsafe extern "C" fn cabi_realloc(
+    old: *mut u8,
+    old_length: usize,
+    align: usize,
+    length: usize,
+) -> *mut u8 {
     if old_length == 0 {
         if length == 0 {
             return ptr::without_provenance_mut(align);
@@ -40,8 +48,9 @@ unsafe extern "C" fn cabi_realloc(old: *mut u8, old_length: usize, align: usize,
             return place;
         }
     }
-    // SAFETY: the canonical ABI gives sizes and alignments of its types, and for `old` what an earlier call has returned: an
-    // allocation, or the buffer. A text is first given the most room that it may need, and grown or cut as it is converted.
+    // SAFETY: the canonical ABI gives sizes and alignments of its types, and for `old` what an
+    // earlier call has returned: an allocation, or the buffer. A text is first given the most room
+    // that it may need, and grown or cut as it is converted.
     unsafe {
         let layout = |length| Layout::from_size_align_unchecked(length, align);
         let new = if length == 0 {
@@ -71,7 +80,14 @@ unsafe extern "C" fn cabi_realloc(old: *mut u8, old_length: usize, align: usize,
 unsafe extern "C" {
     /// `receive` as the canonical ABI flattens it.
     #[link_name = "receive"]
-    fn import_receive(descriptor: i32, length: i64, flags: i32, wait: i32, time: i64, result: *mut Answer);
+    fn import_receive(
+        descriptor: i32,
+        length: i64,
+        flags: i32,
+        wait: i32,
+        time: i64,
+        result: *mut Answer,
+    );
 }
 
 /// `result<list<u8>, error>` as the canonical ABI lays it out.
@@ -120,7 +136,12 @@ struct RawDenial {
 }
 
 /// `transfers.receive` into a buffer. Gives how many bytes there are.
-pub(crate) fn receive_into(descriptor: &Descriptor, buffer: &mut [u8], flags: i32, wait: Wait) -> Result<usize, Error> {
+pub(crate) fn receive_into(
+    descriptor: &Descriptor,
+    buffer: &mut [u8],
+    flags: i32,
+    wait: Wait,
+) -> Result<usize, Error> {
     let (case, time) = match wait {
         Wait::None => (0, 0),
         Wait::Forever => (1, 0),
@@ -132,10 +153,18 @@ pub(crate) fn receive_into(descriptor: &Descriptor, buffer: &mut [u8], flags: i3
     let mut answer: Answer = unsafe { std::mem::zeroed() };
     PLACE.set((start, buffer.len()));
     LENT.set(start);
-    // SAFETY: the handle is borrowed for the call, and `answer` has the layout of the result. The host writes into what
-    // `cabi_realloc` gives alone: the buffer, which is borrowed here, or memory of its own.
+    // SAFETY: the handle is borrowed for the call, and `answer` has the layout of the result. The
+    // host writes into what `cabi_realloc` gives alone: the buffer, which is borrowed here, or
+    // memory of its own.
     unsafe {
-        import_receive(descriptor.handle() as i32, buffer.len() as i64, flags, case, time as i64, &raw mut answer);
+        import_receive(
+            descriptor.handle() as i32,
+            buffer.len() as i64,
+            flags,
+            case,
+            time as i64,
+            &raw mut answer,
+        );
     }
     PLACE.set((ptr::null_mut(), 0));
     LENT.set(ptr::null_mut());
@@ -172,7 +201,8 @@ unsafe fn text(list: List, buffer: *mut u8) -> String {
     }
     // SAFETY: the host has written so many bytes there.
     unsafe {
-        let text = String::from_utf8_lossy(slice::from_raw_parts(list.start, list.length)).into_owned();
+        let text =
+            String::from_utf8_lossy(slice::from_raw_parts(list.start, list.length)).into_owned();
         release(list.start, list.length, buffer);
         text
     }

@@ -1,7 +1,8 @@
-//! What a close leaves in the kernel: bytes that no peer has taken yet, of sockets that the guest has no more.
+//! What a close leaves in the kernel: bytes that no peer has taken yet, of sockets that the guest
+//! has no more.
 //!
-//! The kernel says of an open socket alone whether its bytes were taken. So such a socket is shut down in place of closed, which
-//! looks the same to its peer, and closed once they were.
+//! The kernel says of an open socket alone whether its bytes were taken. So such a socket is shut
+//! down in place of closed, which looks the same to its peer, and closed once they were.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -15,13 +16,16 @@ use crate::sys::{self, Memory};
 
 use super::{Share, is_sampled};
 
-/// How many there may be; beyond, TCP's oldest is reset, and where all are UNIX sockets the least of them is not counted any more.
+/// How many there may be; beyond, TCP's oldest is reset, and where all are UNIX sockets the least
+/// of them is not counted any more.
 const LEFT_MAX: usize = 1024;
 /// From how many on they are looked at, at every socket that is made.
 const LOOKED_AT: usize = 16;
-/// As long as the kernel goes on for a connection without a descriptor whose peer takes nothing (net.ipv4.tcp_orphan_retries).
+/// As long as the kernel goes on for a connection without a descriptor whose peer takes nothing
+/// (net.ipv4.tcp_orphan_retries).
 const GIVEN_UP: Duration = Duration::from_secs(180);
-/// What a named UNIX datagram socket may leave behind without being kept: a sender learns from the kernel that it is gone.
+/// What a named UNIX datagram socket may leave behind without being kept: a sender learns from the
+/// kernel that it is gone.
 const SMALL: u64 = 16 * 1024;
 
 #[derive(Debug, Default)]
@@ -42,7 +46,8 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    /// Whether there is nothing any more to count. TCP is reset where the kernel would give it up too.
+    /// Whether there is nothing any more to count. TCP is reset where the kernel would give it up
+    /// too.
     fn is_over(&mut self, now: Instant) -> bool {
         let unsent = sys::unsent(self.fd.as_fd());
         if let Ok(unsent) = unsent
@@ -76,7 +81,8 @@ impl Left {
         self.sockets.len() >= LEFT_MAX
     }
 
-    /// Keeps a socket of UNIX or TCP, whose last descriptor this is, where it must be counted on; else gives it back.
+    /// Keeps a socket of UNIX or TCP, whose last descriptor this is, where it must be counted on;
+    /// else gives it back.
     pub(super) fn keep(
         &mut self,
         fd: OwnedFd,
@@ -92,12 +98,15 @@ impl Left {
         }
         let unread = rustix::io::ioctl_fionread(&fd).is_ok_and(|count| count > 0);
         let closes = if is_tcp {
-            // The kernel resets the connection, and nothing is left of it (RFC 1122, 4.2.2.13; man 7 socket: SO_LINGER).
+            // The kernel resets the connection, and nothing is left of it (RFC 1122, 4.2.2.13; man
+            // 7 socket: SO_LINGER).
             unread || rustix::net::sockopt::socket_linger(&fd).is_ok_and(|linger| linger.is_some())
         } else if kind.type_ == libc::SOCK_DGRAM {
-            bytes <= SMALL && sys::local_address(fd.as_fd()).is_ok_and(|address| address.bytes().len() > 2)
+            bytes <= SMALL
+                && sys::local_address(fd.as_fd()).is_ok_and(|address| address.bytes().len() > 2)
         } else {
-            // The peer is to find ECONNRESET, and it is one that accepted the connection: its queue counts.
+            // The peer is to find ECONNRESET, and it is one that accepted the connection: its queue
+            // counts.
             unread && bytes <= super::measure::UNIX_LEFT
         };
         if closes {
@@ -112,7 +121,8 @@ impl Left {
         }
         if self.is_full() {
             match self.sockets.iter().position(|socket| socket.is_tcp) {
-                // The kernel resets connections as well when too many have no descriptor (man 7 tcp: tcp_max_orphans).
+                // The kernel resets connections as well when too many have no descriptor (man 7
+                // tcp: tcp_max_orphans).
                 Some(oldest) => reset(&self.sockets.remove(oldest).fd),
                 // Peers that read nothing must not keep an honest guest from making sockets.
                 None => self.forget_least(),
@@ -124,20 +134,30 @@ impl Left {
             // Its peer gets back what was sent here and nobody will read.
             rights::empty(&fd, strangers);
         }
-        self.sockets.push(Socket { fd, share: Arc::clone(share), is_tcp, since: Instant::now(), unsent });
+        self.sockets.push(Socket {
+            fd,
+            share: Arc::clone(share),
+            is_tcp,
+            since: Instant::now(),
+            unsent,
+        });
         None
     }
 
     /// Closes the socket with the fewest bytes, which its peer's queue keeps uncounted.
     fn forget_least(&mut self) {
-        let least = self.sockets.iter().enumerate().min_by_key(|(_, socket)| socket.share.bytes.load(Relaxed));
+        let least = self
+            .sockets
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, socket)| socket.share.bytes.load(Relaxed));
         if let Some(at) = least.map(|(at, _)| at) {
             self.sockets.swap_remove(at);
         }
     }
 
-    /// Takes out those that are over, to be closed where no lock is held. Unless `all` are to be looked at it is done only now and
-    /// then.
+    /// Takes out those that are over, to be closed where no lock is held. Unless `all` are to be
+    /// looked at it is done only now and then.
     pub(super) fn sweep(&mut self, all: bool) -> Vec<Socket> {
         if self.sockets.is_empty() || (!all && self.sockets.len() < self.next.max(LOOKED_AT)) {
             return Vec::new();

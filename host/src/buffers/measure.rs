@@ -8,15 +8,16 @@ use sandsock_abi::constants::{SO_RCVBUFFORCE, SO_SNDBUFFORCE, SO_VM_SOCKETS_BUFF
 use crate::bindings::sandsock::socket::types::SocketKind;
 use crate::sys::{self, Memory};
 
-/// What may lie in a UNIX socket's queue from senders that are closed, counted as its receive buffer though the kernel makes no
-/// use of that: net.core.rmem_default as Linux has it.
+/// What may lie in a UNIX socket's queue from senders that are closed, counted as its receive
+/// buffer though the kernel makes no use of that: net.core.rmem_default as Linux has it.
 pub(super) const UNIX_LEFT: u64 = 212_992;
 
-/// How often its send buffer the kernel may hold for a UNIX socket of messages: one is taken while the buffer is not full, as long
-/// as the buffer, in pages that are up to twice as many.
+/// How often its send buffer the kernel may hold for a UNIX socket of messages: one is taken while
+/// the buffer is not full, as long as the buffer, in pages that are up to twice as many.
 const UNIX_MESSAGES: u64 = 3;
 
-/// How often its receive buffer AF_TIPC takes of messages of the highest importance (net/tipc/socket.c: rcvbuf_limit).
+/// How often its receive buffer AF_TIPC takes of messages of the highest importance
+/// (net/tipc/socket.c: rcvbuf_limit).
 const TIPC_IMPORTANCE: u64 = 8;
 
 /// Which of a socket's two buffers.
@@ -35,12 +36,14 @@ pub(super) fn buffer_of(level: i32, name: i32) -> Option<Buffer> {
     }
 }
 
-/// Whether setting an option of this level may make the kernel hold more: buffers, filters, memberships (net.core.optmem_max).
+/// Whether setting an option of this level may make the kernel hold more: buffers, filters,
+/// memberships (net.core.optmem_max).
 pub(super) fn changes(level: i32) -> bool {
     level != libc::IPPROTO_TCP
 }
 
-/// Whether the kernel sizes this socket's buffers itself, so that what it holds must be measured: TCP.
+/// Whether the kernel sizes this socket's buffers itself, so that what it holds must be measured:
+/// TCP.
 pub(crate) fn is_sampled(kind: SocketKind) -> bool {
     kind.type_ == libc::SOCK_STREAM && matches!(kind.family, libc::AF_INET | libc::AF_INET6)
 }
@@ -49,8 +52,8 @@ fn is_unix_messages(kind: SocketKind) -> bool {
     kind.family == libc::AF_UNIX && kind.type_ != libc::SOCK_STREAM
 }
 
-/// The bytes that the kernel holds, or may come to hold, for a socket; none if it does not say. A TCP socket listens if it has a
-/// `backlog`.
+/// The bytes that the kernel holds, or may come to hold, for a socket; none if it does not say. A
+/// TCP socket listens if it has a `backlog`.
 pub(super) fn bytes(fd: BorrowedFd<'_>, kind: SocketKind, backlog: u32) -> Option<u64> {
     let memory = sys::memory(fd).ok()?;
     if backlog > 0 {
@@ -75,7 +78,11 @@ fn receive_side(kind: SocketKind, memory: &Memory) -> u64 {
 fn of_buffers(kind: SocketKind, memory: &Memory) -> u64 {
     // A buffer that was made smaller still holds what it held.
     let both = memory.send_buffer.max(memory.written) + receive_side(kind, memory);
-    if is_unix_messages(kind) { both.max(memory.send_buffer.saturating_mul(UNIX_MESSAGES)) } else { both }
+    if is_unix_messages(kind) {
+        both.max(memory.send_buffer.saturating_mul(UNIX_MESSAGES))
+    } else {
+        both
+    }
 }
 
 /// AF_VSOCK has buffers of its own (linux/vm_sockets.h), which a peer fills.

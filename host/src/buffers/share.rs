@@ -12,8 +12,8 @@ use crate::sys;
 
 use super::{Buffers, is_sampled};
 
-/// What one of AF_PACKET's memberships takes in the kernel, at the socket and at the device (struct packet_mclist, struct
-/// netdev_hw_addr), at most.
+/// What one of AF_PACKET's memberships takes in the kernel, at the socket and at the device (struct
+/// packet_mclist, struct netdev_hw_addr), at most.
 pub(super) const MEMBERSHIP: u64 = 512;
 
 /// What the kernel may hold for one open file description.
@@ -25,7 +25,8 @@ pub(crate) struct Share {
     pub(super) users: AtomicUsize,
     /// The backlog of a TCP socket that listens; 0 of every other.
     pub(super) backlog: AtomicU32,
-    /// What the kernel keeps for it in no buffer: AF_CAN's tasks, by their keys, and AF_PACKET's memberships.
+    /// What the kernel keeps for it in no buffer: AF_CAN's tasks, by their keys, and AF_PACKET's
+    /// memberships.
     tasks: Mutex<BTreeMap<Task, u64>>,
     pub(super) memberships: AtomicU64,
     /// A send had to wait for the limit, and none went through since.
@@ -101,17 +102,26 @@ impl Charge {
         self.own.get().into_iter().chain(self.peer.get()).cloned()
     }
 
-    /// Before the last close here: the descriptor comes back unless bytes are left that only its socket tells of.
+    /// Before the last close here: the descriptor comes back unless bytes are left that only its
+    /// socket tells of.
     ///
-    /// `sole` says that nobody else can hold the description; a socket that is kept is closed by the strangers.
-    pub(crate) fn leave(&self, fd: OwnedFd, kind: SocketKind, sole: bool, strangers: &Strangers) -> Option<OwnedFd> {
+    /// `sole` says that nobody else can hold the description; a socket that is kept is closed by
+    /// the strangers.
+    pub(crate) fn leave(
+        &self,
+        fd: OwnedFd,
+        kind: SocketKind,
+        sole: bool,
+        strangers: &Strangers,
+    ) -> Option<OwnedFd> {
         let Some(share) = self.own.get() else { return Some(fd) };
         if kind.family != libc::AF_UNIX && !is_sampled(kind) {
             return Some(fd);
         }
         let Ok(memory) = sys::memory(fd.as_fd()) else { return Some(fd) };
         if self.peer.get().is_some() {
-            // What was sent lies in the other end's queue, and so does this share with the other end.
+            // What was sent lies in the other end's queue, and so does this share with the other
+            // end.
             if memory.written == 0 && share.users.load(Relaxed) == 1 {
                 share.set(0);
             }

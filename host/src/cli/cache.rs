@@ -1,5 +1,5 @@
-//! The cache of compiled components. wasmtime runs what it finds there as native code, unchecked. So the cache is used only if nobody
-//! but this user can have written into it.
+//! The cache of compiled components. wasmtime runs what it finds there as native code, unchecked.
+//! So the cache is used only if nobody but this user can have written into it.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
@@ -10,17 +10,21 @@ use wasmtime::{Cache, CacheConfig};
 
 use super::way::Way;
 
-/// man 7 inode: the group and others may write. In a sticky folder they can't rename what is not theirs.
+/// man 7 inode: the group and others may write. In a sticky folder they can't rename what is not
+/// theirs.
 const WRITTEN_BY_OTHERS: u32 = 0o022;
 const STICKY: u32 = 0o1000;
 /// man 7 inode: all rights of the group and of others.
 const RIGHTS_OF_OTHERS: u32 = 0o077;
 
-/// Returns the cache's folder, which may not exist yet: in `XDG_CACHE_HOME`, or in `.cache` of the home folder.
+/// Returns the cache's folder, which may not exist yet: in `XDG_CACHE_HOME`, or in `.cache` of the
+/// home folder.
 pub(super) fn folder() -> Option<PathBuf> {
     // The XDG base directory specification: relative paths are ignored.
-    let given = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = given.or_else(|| Some(std::env::home_dir().filter(|home| home.is_absolute())?.join(".cache")))?;
+    let given =
+        std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = given
+        .or_else(|| Some(std::env::home_dir().filter(|home| home.is_absolute())?.join(".cache")))?;
     Some(base.join("sandsock/compiled"))
 }
 
@@ -37,27 +41,38 @@ pub(super) fn open() -> Option<Cache> {
     }
     let mut config = CacheConfig::new();
     config.with_directory(folder);
-    Cache::new(config).inspect_err(|error| tracing::info!("compiled components are not cached: {error:#}")).ok()
+    Cache::new(config)
+        .inspect_err(|error| tracing::info!("compiled components are not cached: {error:#}"))
+        .ok()
 }
 
 /// Checks that only this user can have written into a folder, and that nobody else can replace it.
 fn proven(folder: &Path) -> Result<(), String> {
     let own = geteuid().as_raw();
-    let look = |path: &Path| path.metadata().map_err(|error| format!("{}: {error}", path.display()));
+    let look =
+        |path: &Path| path.metadata().map_err(|error| format!("{}: {error}", path.display()));
     let way = Way::of(folder);
     let there = look(&way.end)?;
     let end = way.end.display();
     if there.uid() != own {
-        return Err(format!("{end} belongs to user {} and not to {own}, the user who runs this; remove it", there.uid()));
+        return Err(format!(
+            "{end} belongs to user {} and not to {own}, the user who runs this; remove it",
+            there.uid()
+        ));
     }
     if there.mode() & RIGHTS_OF_OTHERS != 0 {
         let mode = there.mode() & 0o7777;
-        return Err(format!("{end} is open to others (mode {mode:04o}), who may have written into it; remove it"));
+        return Err(format!(
+            "{end} is open to others (mode {mode:04o}), who may have written into it; remove it"
+        ));
     }
     for above in &way.folders {
         let (there, shown) = (look(above)?, above.display());
         if there.uid() != own && there.uid() != 0 {
-            return Err(format!("{shown} belongs to user {}, who could put another folder in place of {end}", there.uid()));
+            return Err(format!(
+                "{shown} belongs to user {}, who could put another folder in place of {end}",
+                there.uid()
+            ));
         }
         if there.mode() & WRITTEN_BY_OTHERS != 0 && there.mode() & STICKY == 0 {
             let mode = there.mode() & 0o7777;
@@ -81,7 +96,8 @@ mod tests {
     fn cache_is_used_where_only_this_user_writes() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
-        let mode = |path: &Path, mode: u32| set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        let mode =
+            |path: &Path, mode: u32| set_permissions(path, Permissions::from_mode(mode)).unwrap();
         let (above, cache) = (root.join("above"), root.join("above/cache"));
         create_dir_all(&cache).unwrap();
         for (upper, lower, right) in [

@@ -1,4 +1,5 @@
-//! `sandsock compose`: an app that imports Python's API, made whole by a provider of it. `run` does the same by itself.
+//! `sandsock compose`: an app that imports Python's API, made whole by a provider of it. `run` does
+//! the same by itself.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,7 +17,8 @@ const VARIABLE: &str = "SANDSOCK_PROVIDER";
 /// Writes the composed component.
 pub(super) fn compose(args: &ComposeArgs) -> Result<ExitCode, Failure> {
     let [app] = args.app.as_slice() else {
-        // One provider would serve both under one policy, and each could name the other's descriptors.
+        // One provider would serve both under one policy, and each could name the other's
+        // descriptors.
         return Err(anyhow!(
             "{} apps: one provider serves one app; compose each by itself, and run each under its own policy",
             args.app.len()
@@ -35,19 +37,22 @@ pub(super) fn compose(args: &ComposeArgs) -> Result<ExitCode, Failure> {
         None => find()?,
     };
     let composed = plug(app, bytes, &provider)?;
-    std::fs::write(&args.output, composed).with_context(|| format!("{}: can't write", args.output.display()))?;
+    std::fs::write(&args.output, composed)
+        .with_context(|| format!("{}: can't write", args.output.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns the paths where the provider of this command is looked for, up to the first that exists: the variable's, or else those beside
-/// the command as it is installed (`../lib/sandsock/`) or built (`../guests/`).
+/// Returns the paths where the provider of this command is looked for, up to the first that exists:
+/// the variable's, or else those beside the command as it is installed (`../lib/sandsock/`) or
+/// built (`../guests/`).
 pub(super) fn places() -> Vec<PathBuf> {
     if let Some(path) = std::env::var_os(VARIABLE) {
         return vec![PathBuf::from(path)];
     }
     let command = std::env::current_exe().and_then(|path| path.canonicalize()).unwrap_or_default();
     let folder = command.parent().unwrap_or(Path::new("/"));
-    let mut places = vec![folder.join("../lib/sandsock"), folder.join("../guests"), folder.to_owned()];
+    let mut places =
+        vec![folder.join("../lib/sandsock"), folder.join("../guests"), folder.to_owned()];
     places.iter_mut().for_each(|place| place.push(FILE));
     let there = places.iter().position(|place| place.is_file());
     places.truncate(there.map_or(places.len(), |at| at + 1));
@@ -80,7 +85,9 @@ pub(super) fn plug(path: &Path, app: Vec<u8>, provider: &Path) -> Result<Vec<u8>
     let open = needs(path, &composed)?.provider;
     if !open.is_empty() {
         let open = open.join(", ");
-        return Err(Failure::load(anyhow!("the provider has no {open} of the type that is asked for").context(about())));
+        return Err(Failure::load(
+            anyhow!("the provider has no {open} of the type that is asked for").context(about()),
+        ));
     }
     Ok(composed)
 }

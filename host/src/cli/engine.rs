@@ -1,10 +1,13 @@
-//! The engines: one with and one without support for concurrency, chosen by what a component imports, and the compile cache.
+//! The engines: one with and one without support for concurrency, chosen by what a component
+//! imports, and the compile cache.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use wasmtime::component::Component;
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, ResourcesRequired};
+use wasmtime::{
+    Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, ResourcesRequired,
+};
 
 use super::inspect::wants_provider;
 use super::{Failure, told};
@@ -20,7 +23,8 @@ const TABLE_ELEMENTS: usize = 100_000;
 pub(super) struct Loaded {
     pub(super) engine: Engine,
     pub(super) component: Component,
-    /// It imports or exports WASI 0.3, which alone needs concurrency support. Every host call is dearer with it.
+    /// It imports or exports WASI 0.3, which alone needs concurrency support. Every host call is
+    /// dearer with it.
     pub(super) concurrent: bool,
     /// The provider that it was composed with, and which of its imports that fulfils.
     pub(super) provider: Option<(PathBuf, Vec<String>)>,
@@ -43,8 +47,9 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     binary(path, bytes).map_err(Failure::load)
 }
 
-/// Reads and compiles a component, or takes it compiled from the cache. One that wants a provider is composed with one first.
-/// `at_once` is how many instances there may be, where many are made one after the other.
+/// Reads and compiles a component, or takes it compiled from the cache. One that wants a provider
+/// is composed with one first. `at_once` is how many instances there may be, where many are made
+/// one after the other.
 pub(super) fn load(path: &Path, at_once: Option<u32>) -> Result<Loaded, Failure> {
     let mut bytes = read(path)?;
     let Needs { concurrent, provider: wanted } = needs(path, &bytes)?;
@@ -61,10 +66,13 @@ pub(super) fn load(path: &Path, at_once: Option<u32>) -> Result<Loaded, Failure>
         .with_context(|| format!("{}: can't compile the component", path.display()))
         .map_err(Failure::load)?;
     // How many stacks an instance of WASI 0.3 takes is not known.
-    if let (Some(at_once), false, Some(needs)) = (at_once, concurrent, component.resources_required()) {
+    if let (Some(at_once), false, Some(needs)) =
+        (at_once, concurrent, component.resources_required())
+    {
         // The compiled form is the same: it comes from the cache.
-        let pooled = Engine::new(&pooled(config, at_once, &needs))
-            .and_then(|engine| Component::from_binary(&engine, &bytes).map(|component| (engine, component)));
+        let pooled = Engine::new(&pooled(config, at_once, &needs)).and_then(|engine| {
+            Component::from_binary(&engine, &bytes).map(|component| (engine, component))
+        });
         match pooled {
             Ok(pooled) => (engine, component) = pooled,
             // It has more than a pool's places hold, or the address space does not.
@@ -79,7 +87,8 @@ pub(super) fn binary(path: &Path, bytes: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     if bytes.starts_with(b"\0asm") {
         return Ok(bytes);
     }
-    // Text begins with a parenthesis or a comment. Of anything else a parser's complaint would be of no use.
+    // Text begins with a parenthesis or a comment. Of anything else a parser's complaint would be
+    // of no use.
     if !matches!(bytes.trim_ascii_start().first(), Some(b'(' | b';')) {
         bail!("{}: not a WebAssembly component", path.display());
     }
@@ -88,7 +97,8 @@ pub(super) fn binary(path: &Path, bytes: Vec<u8>) -> anyhow::Result<Vec<u8>> {
         Err(error) => {
             // The message and the place, without the excerpt below it.
             let text = error.to_string();
-            let told: Vec<&str> = text.lines().map(str::trim).take_while(|line| *line != "|").collect();
+            let told: Vec<&str> =
+                text.lines().map(str::trim).take_while(|line| *line != "|").collect();
             bail!("not the text of a WebAssembly component: {}", told.join(" "))
         }
     }
@@ -134,7 +144,8 @@ pub(super) fn needs(path: &Path, bytes: &[u8]) -> Result<Needs, Failure> {
 }
 
 fn is_wasi_0_3(name: &str) -> bool {
-    name.starts_with("wasi:") && name.split_once('@').is_some_and(|(_, version)| version.starts_with("0.3."))
+    name.starts_with("wasi:")
+        && name.split_once('@').is_some_and(|(_, version)| version.starts_with("0.3."))
 }
 
 /// The settings of an engine.
@@ -146,14 +157,16 @@ fn config(concurrent: bool) -> Config {
     }
     // A second Ctrl-C stops a guest that computes.
     config.epoch_interruption(true);
-    // wasmtime's key holds the version and every setting that matters to the code, the choice of engine too.
+    // wasmtime's key holds the version and every setting that matters to the code, the choice of
+    // engine too.
     if let Some(cache) = cache::open() {
         config.cache(Some(cache));
     }
     config
 }
 
-/// With places for so many instances, reserved at the start and used again and again: an instance then costs no mmap and munmap.
+/// With places for so many instances, reserved at the start and used again and again: an instance
+/// then costs no mmap and munmap.
 fn pooled(mut config: Config, at_once: u32, needs: &ResourcesRequired) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     let all = |each: u32| at_once.saturating_mul(each);

@@ -1,5 +1,6 @@
-//! The folders of `--dir`. A guest with write access to a folder can rename and link everything in it. So the command refuses to give
-//! it one that holds a name which the policy judges, or a file which the command itself trusts or writes.
+//! The folders of `--dir`. A guest with write access to a folder can rename and link everything in
+//! it. So the command refuses to give it one that holds a name which the policy judges, or a file
+//! which the command itself trusts or writes.
 
 use std::collections::HashSet;
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -65,7 +66,8 @@ impl Folder {
         format!("--dir {}:ro", self.names())
     }
 
-    /// Parses `HOST[::GUEST][:ro|:rw]`. Without a mode the folder is writable. A name that itself ends in `:ro` needs a mode after it.
+    /// Parses `HOST[::GUEST][:ro|:rw]`. Without a mode the folder is writable. A name that itself
+    /// ends in `:ro` needs a mode after it.
     pub(super) fn parse(word: &str) -> anyhow::Result<Self> {
         let (names, mode) = match word.rsplit_once(':') {
             Some((names, mode @ ("ro" | "rw"))) => (names, Some(mode)),
@@ -73,24 +75,35 @@ impl Folder {
         };
         // The mode, to append to the names that an error suggests.
         let behind = mode.map_or_else(String::new, |mode| format!(":{mode}"));
-        if let (Some(rest), Some(mode)) = (names.strip_suffix(':').filter(|rest| !rest.is_empty()), mode) {
+        if let (Some(rest), Some(mode)) =
+            (names.strip_suffix(':').filter(|rest| !rest.is_empty()), mode)
+        {
             let named = format!("; for the guest's name {mode} write {rest}::./{mode}");
             let named = if rest.contains("::") { "" } else { &named };
             bail!("--dir {word}: one colon stands before the mode, as in {rest}:{mode}{named}");
         }
         let (host, guest) = names.split_once("::").unwrap_or((names, names));
         if host.is_empty() || guest.is_empty() {
-            bail!("--dir {word}: write it as HOST::GUEST, for example ./data::/data, or read-only ./data::/data:ro");
+            bail!(
+                "--dir {word}: write it as HOST::GUEST, for example ./data::/data, or read-only ./data::/data:ro"
+            );
         }
         let there = Path::new(host).exists();
         // The end of a name with a colon may be a mode that was misspelt.
-        let unknown = |name: &str| name.rsplit_once(':').is_some_and(|(_, end)| !end.is_empty() && !end.contains('/'));
+        let unknown = |name: &str| {
+            name.rsplit_once(':').is_some_and(|(_, end)| !end.is_empty() && !end.contains('/'))
+        };
         if mode.is_none() && unknown(guest) && (names != host || !there) {
-            bail!("--dir {word}: the modes are :ro and :rw; a name with a colon in it needs one, as in {word}:rw");
+            bail!(
+                "--dir {word}: the modes are :ro and :rw; a name with a colon in it needs one, as in {word}:rw"
+            );
         }
         if !there && names == host {
-            // Docker separates the two names with one colon. A folder's own name may have a colon as well.
-            if let Some((host, guest)) = names.split_once(':').filter(|(_, guest)| guest.starts_with('/')) {
+            // Docker separates the two names with one colon. A folder's own name may have a colon
+            // as well.
+            if let Some((host, guest)) =
+                names.split_once(':').filter(|(_, guest)| guest.starts_with('/'))
+            {
                 bail!(
                     "--dir {word}: there is no such folder; two names stand with two colons between them: {host}::{guest}{behind}"
                 );
@@ -101,7 +114,11 @@ impl Folder {
                 );
             }
         }
-        Ok(Self { host: PathBuf::from(host), guest: guest.to_owned(), writable: mode != Some("ro") })
+        Ok(Self {
+            host: PathBuf::from(host),
+            guest: guest.to_owned(),
+            writable: mode != Some("ro"),
+        })
     }
 
     /// Parses every `--dir`. Each folder must have a guest's name of its own.
@@ -146,23 +163,33 @@ struct Writable<'a> {
     real: PathBuf,
 }
 
-/// Opens the folders, and refuses a writable one in which the guest could change what a rule means, or what this command trusts.
+/// Opens the folders, and refuses a writable one in which the guest could change what a rule means,
+/// or what this command trusts.
 ///
 /// # Errors
 /// A folder can't be opened or is refused. The error names both options, and `:ro` as the way out.
-pub(super) fn open(folders: &[Folder], rules: &[SocketRule], own: &[Own]) -> anyhow::Result<Vec<Opened>> {
+pub(super) fn open(
+    folders: &[Folder],
+    rules: &[SocketRule],
+    own: &[Own],
+) -> anyhow::Result<Vec<Opened>> {
     let mounts = Mounts::read();
     let (mut all, mut writable) = (Vec::new(), Vec::new());
     for folder in folders {
         let can_not = || format!("--dir {}: can't open the folder", folder.host.display());
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened = Opened {
-            folder: rustix::fs::open(&folder.host, flags, Mode::empty()).map_err(io::Error::from).with_context(can_not)?,
+            folder: rustix::fs::open(&folder.host, flags, Mode::empty())
+                .map_err(io::Error::from)
+                .with_context(can_not)?,
             guest: folder.guest.clone(),
             writable: folder.writable,
         };
         if folder.writable {
-            let (id, real) = (id(&opened.path()).with_context(can_not)?, opened.path().read_link().with_context(can_not)?);
+            let (id, real) = (
+                id(&opened.path()).with_context(can_not)?,
+                opened.path().read_link().with_context(can_not)?,
+            );
             writable.push(Writable { folder, id, above: mounts.above(&real), real });
         }
         all.push(opened);
@@ -182,8 +209,8 @@ pub(super) fn open(folders: &[Folder], rules: &[SocketRule], own: &[Own]) -> any
     Ok(all)
 }
 
-/// Every folder in which a change of names could change what a path leads to: all folders on its way and above them, and all folders
-/// above each mount of its end.
+/// Every folder in which a change of names could change what a path leads to: all folders on its
+/// way and above them, and all folders above each mount of its end.
 fn deciding(way: &Way, mounts: &Mounts) -> HashSet<Id> {
     way.folders.iter().chain([&way.end]).flat_map(|place| mounts.above(place)).collect()
 }
@@ -207,11 +234,16 @@ fn refuse_links(folder: &Folder, writable: &[Writable<'_>], mounts: &Mounts) -> 
 }
 
 /// Refuses a folder that is, holds, or lies beneath the folder that a rule fixes.
-fn refuse_rule(rule: &SocketRule, writable: &[Writable<'_>], mounts: &Mounts) -> anyhow::Result<()> {
+fn refuse_rule(
+    rule: &SocketRule,
+    writable: &[Writable<'_>],
+    mounts: &Mounts,
+) -> anyhow::Result<()> {
     let way = Way::of(&rule.folder);
     let (deciding, fixed) = (deciding(&way, mounts), id(&way.end).ok());
-    let met =
-        |folder: &&Writable<'_>| deciding.contains(&folder.id) || fixed.is_some_and(|fixed| folder.above.contains(&fixed));
+    let met = |folder: &&Writable<'_>| {
+        deciding.contains(&folder.id) || fixed.is_some_and(|fixed| folder.above.contains(&fixed))
+    };
     match writable.iter().find(met) {
         None => Ok(()),
         Some(met) => bail!(
@@ -225,7 +257,8 @@ fn refuse_rule(rule: &SocketRule, writable: &[Writable<'_>], mounts: &Mounts) ->
     }
 }
 
-/// Refuses a folder that holds a file of the command's by any of its names, or lies in a folder of the command's.
+/// Refuses a folder that holds a file of the command's by any of its names, or lies in a folder of
+/// the command's.
 fn refuse_own(own: &Own, writable: &[Writable<'_>], mounts: &Mounts) -> anyhow::Result<()> {
     let way = Way::of(&own.path);
     let deciding = deciding(&way, mounts);
@@ -254,7 +287,10 @@ fn refuse_own(own: &Own, writable: &[Writable<'_>], mounts: &Mounts) -> anyhow::
                 Some(false) => {}
                 Some(true) => bail!(refusal(met.folder, "holds another name (a hard link) of")),
                 None => {
-                    bail!(refusal(met.folder, "has too many files to search for another name (a hard link) of"))
+                    bail!(refusal(
+                        met.folder,
+                        "has too many files to search for another name (a hard link) of"
+                    ))
                 }
             }
         }
@@ -286,7 +322,11 @@ mod tests {
             (format!("{root}::/data:ro:rw"), root.clone(), "/data:ro".to_owned(), true),
             (format!("{root}::./ro"), root.clone(), "./ro".to_owned(), true),
         ] {
-            assert_eq!(Folder::parse(&word).unwrap(), Folder { host: host.into(), guest, writable }, "{word}");
+            assert_eq!(
+                Folder::parse(&word).unwrap(),
+                Folder { host: host.into(), guest, writable },
+                "{word}"
+            );
         }
         for (word, words) in [
             (odd.clone(), "for the one whose own name ends in :ro, write"),
@@ -300,10 +340,15 @@ mod tests {
             ("::/x:ro".to_owned(), "write it as HOST::GUEST"),
             (String::new(), "write it as HOST::GUEST"),
         ] {
-            let error = Folder::parse(&word).map(|folder| panic!("{word}: {folder:?}")).unwrap_err().to_string();
+            let error = Folder::parse(&word)
+                .map(|folder| panic!("{word}: {folder:?}"))
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(words), "{word}: {error}");
         }
-        let twice = Folder::parse_all(&[format!("{root}::/x"), format!("{odd}::/x/")]).unwrap_err().to_string();
+        let twice = Folder::parse_all(&[format!("{root}::/x"), format!("{odd}::/x/")])
+            .unwrap_err()
+            .to_string();
         assert!(twice.contains("the guest's name /x/ is taken by --dir "), "{twice}");
     }
 }

@@ -1,5 +1,5 @@
-//! What the commands that run guests have in common: the options about the guest, its policy, its surroundings, its store, and
-//! what it is linked with.
+//! What the commands that run guests have in common: the options about the guest, its policy, its
+//! surroundings, its store, and what it is linked with.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -47,7 +47,8 @@ pub(super) struct GuestArgs {
     #[arg(long, value_name = "NAME=ADDRESS")]
     resolve: Vec<String>,
 
-    /// Let the guest bind GUEST:PORT, and listen on HOST:PORT in its place, over TCP and UDP or one of them.
+    /// Let the guest bind GUEST:PORT, and listen on HOST:PORT in its place, over TCP and UDP or one
+    /// of them.
     #[arg(long, value_name = "HOST:PORT=GUEST:PORT[/tcp|/udp]")]
     publish: Vec<String>,
 
@@ -55,7 +56,8 @@ pub(super) struct GuestArgs {
     #[arg(long, value_name = "NAME")]
     netns: Option<OsString>,
 
-    /// Hand over a descriptor that this command inherited: fd:N, stdin, or listen for all of socket activation.
+    /// Hand over a descriptor that this command inherited: fd:N, stdin, or listen for all of socket
+    /// activation.
     #[arg(long, value_name = "fd:N|stdin|listen")]
     inherit: Vec<String>,
 
@@ -118,7 +120,8 @@ impl GuestArgs {
         sandsock_host::netns::enter(name).with_context(|| format!("--netns {}", name.display()))
     }
 
-    /// Reads and compiles the component, for so many instances as [`load`] does, and has an eye on what was likely meant otherwise.
+    /// Reads and compiles the component, for so many instances as [`load`] does, and has an eye on
+    /// what was likely meant otherwise.
     pub(super) fn load(&self, at_once: Option<u32>) -> Result<Loaded, Failure> {
         // As they were written: clap takes the `--` away by which one says that it is meant.
         let written = std::env::args_os()
@@ -130,11 +133,18 @@ impl GuestArgs {
             ["--allow", "--allow-all", "--deny", "--policy"].contains(&option)
         });
         if let Some(late) = late {
-            tracing::warn!("{late} stands behind the component, so the guest gets it; options of sandsock stand before");
+            tracing::warn!(
+                "{late} stands behind the component, so the guest gets it; options of sandsock stand before"
+            );
         }
-        load(&self.component, at_once).map_err(|Failure { status, error }| match self.observe.without_value() {
-            Some(option) => Failure { status, error: anyhow!("{error:#} ({option} takes its value as {option}=VALUE)") },
-            None => Failure { status, error },
+        load(&self.component, at_once).map_err(|Failure { status, error }| {
+            match self.observe.without_value() {
+                Some(option) => Failure {
+                    status,
+                    error: anyhow!("{error:#} ({option} takes its value as {option}=VALUE)"),
+                },
+                None => Failure { status, error },
+            }
         })
     }
 }
@@ -143,7 +153,8 @@ impl GuestArgs {
     /// Returns the policy's rules about UNIX paths, each with the option that set it.
     fn socket_rules(&self, policy: &Policy) -> Vec<SocketRule> {
         let name = |rule: &str, deny: bool| {
-            let (option, words) = if deny { ("--deny", &self.deny) } else { ("--allow", &self.allow) };
+            let (option, words) =
+                if deny { ("--deny", &self.deny) } else { ("--allow", &self.allow) };
             match self.policy.as_slice() {
                 [] => format!("{option} {rule}"),
                 _ if words.iter().any(|word| word == rule) => format!("{option} {rule}"),
@@ -151,26 +162,40 @@ impl GuestArgs {
                 _ => format!("the rule {rule} of a --policy"),
             }
         };
-        policy.unix_folders().map(|(folder, rule, deny)| SocketRule { folder, name: name(rule, deny) }).collect()
+        policy
+            .unix_folders()
+            .map(|(folder, rule, deny)| SocketRule { folder, name: name(rule, deny) })
+            .collect()
     }
 
     /// Returns the files that the command trusts or writes.
     fn own_files(&self) -> Vec<Own> {
-        let mut own: Vec<Own> = self.policy.iter().map(|path| Own::file(path, "the policy of --policy")).collect();
+        let mut own: Vec<Own> =
+            self.policy.iter().map(|path| Own::file(path, "the policy of --policy")).collect();
         own.push(Own::file(&self.component, "the component"));
-        own.extend(compose::places().into_iter().map(|path| Own::file(path, "where the provider of sockets is looked for")));
+        own.extend(
+            compose::places()
+                .into_iter()
+                .map(|path| Own::file(path, "where the provider of sockets is looked for")),
+        );
         own.extend(self.observe.files());
-        let cache =
-            cache::folder().map(|path| (path, "the cache of compiled components (XDG_CACHE_HOME names another place)"));
+        let cache = cache::folder().map(|path| {
+            (path, "the cache of compiled components (XDG_CACHE_HOME names another place)")
+        });
         own.extend(cache.map(|(path, what)| Own { path, what: what.to_owned(), folder: true }));
         // man 8 ip-netns: a name without a slash is in this folder. A path replaces it.
         let netns = self.netns.iter().map(|name| Path::new("/run/netns").join(name));
         own.extend(netns.map(|path| Own::file(path, "the namespace of --netns")));
-        own.extend(way::own_files().into_iter().map(|path| Own::file(path, "a part of this command")));
+        own.extend(
+            way::own_files().into_iter().map(|path| Own::file(path, "a part of this command")),
+        );
         own.push(Own::file("/proc/self/mem", "the memory of this command"));
         own.extend(LOOKUP_FILES.iter().map(|path| Own::file(path, "which look-ups read")));
         // man 7 hostname: HOSTALIASES names a file of aliases.
-        own.extend(std::env::var_os("HOSTALIASES").map(|path| Own::file(path, "the aliases of HOSTALIASES")));
+        own.extend(
+            std::env::var_os("HOSTALIASES")
+                .map(|path| Own::file(path, "the aliases of HOSTALIASES")),
+        );
         own
     }
 }
@@ -198,7 +223,10 @@ pub(super) fn raise_descriptor_limit() {
 }
 
 /// The policy of the options, and grants for what is handed over.
-pub(super) fn policy(args: &GuestArgs, handed: impl Iterator<Item = DescriptorNumber>) -> Result<Policy, Failure> {
+pub(super) fn policy(
+    args: &GuestArgs,
+    handed: impl Iterator<Item = DescriptorNumber>,
+) -> Result<Policy, Failure> {
     let mut builder = Policy::builder();
     builder.base_directory(std::env::current_dir().context("the working directory is gone")?)?;
     for file in &args.policy {
@@ -239,17 +267,34 @@ pub(super) struct Surroundings {
 }
 
 impl Surroundings {
-    /// What the options say, as far as that can be told without an instance. `socket` is the file that the command itself binds, if
-    /// there is one.
-    pub(super) fn new(args: &GuestArgs, handed: &Handed, policy: Policy, socket: Option<&Path>) -> Result<Self, Failure> {
+    /// What the options say, as far as that can be told without an instance. `socket` is the file
+    /// that the command itself binds, if there is one.
+    pub(super) fn new(
+        args: &GuestArgs,
+        handed: &Handed,
+        policy: Policy,
+        socket: Option<&Path>,
+    ) -> Result<Self, Failure> {
         let mut own = args.own_files();
         own.extend(socket.map(|path| Own::file(path, "the socket of --listen")));
-        let folders = folders::open(&Folder::parse_all(&args.dir)?, &args.socket_rules(&policy), &own)?;
+        let folders =
+            folders::open(&Folder::parse_all(&args.dir)?, &args.socket_rules(&policy), &own)?;
         let name = args.component.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut env = handed.environment();
-        env.extend(args.env.iter().map(|variable| parse_env(variable)).collect::<anyhow::Result<Vec<_>>>()?);
+        env.extend(
+            args.env
+                .iter()
+                .map(|variable| parse_env(variable))
+                .collect::<anyhow::Result<Vec<_>>>()?,
+        );
         let words = std::iter::once(name).chain(args.args.iter().cloned()).collect();
-        Ok(Self { policy: Arc::new(policy), hostname: args.hostname.clone(), args: words, env, folders })
+        Ok(Self {
+            policy: Arc::new(policy),
+            hostname: args.hostname.clone(),
+            args: words,
+            env,
+            folders,
+        })
     }
 
     /// More variables of the environment, for those that the options do not set.
@@ -272,7 +317,8 @@ impl Surroundings {
         Ok(wasi)
     }
 
-    /// The sockets' context: the policy, the host name, and the folders for files that the kernel sends.
+    /// The sockets' context: the policy, the host name, and the folders for files that the kernel
+    /// sends.
     pub(super) fn sandsock(&self) -> anyhow::Result<SandsockCtxBuilder> {
         let mut sandsock = SandsockCtx::builder(Arc::clone(&self.policy));
         if let Some(name) = &self.hostname {
@@ -294,7 +340,9 @@ fn parse_env(variable: &str) -> anyhow::Result<(String, String)> {
         Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
         None => match std::env::var(variable) {
             Ok(value) => Ok((variable.to_owned(), value)),
-            Err(_) => bail!("--env {variable}: it is not set here; write {variable}=VALUE to set it"),
+            Err(_) => {
+                bail!("--env {variable}: it is not set here; write {variable}=VALUE to set it")
+            }
         },
     }
 }
@@ -302,12 +350,14 @@ fn parse_env(variable: &str) -> anyhow::Result<(String, String)> {
 /// A store for one instance.
 pub(super) fn new_store(engine: &Engine, wasi: WasiCtx, sandsock: SandsockCtx) -> Store<State> {
     let memory = Memory::new(sandsock.limits().memory_bytes);
-    let mut store = Store::new(engine, State { wasi, sandsock, memory, table: ResourceTable::new() });
+    let mut store =
+        Store::new(engine, State { wasi, sandsock, memory, table: ResourceTable::new() });
     store.limiter(|state| &mut state.memory);
     store.set_epoch_deadline(1);
     // wasmtime traps above its own limit of handles: ours, which are errors, must be reached first.
     let limits = store.data().sandsock.limits();
-    let handles = limits.descriptors.saturating_add(limits.poll_entries).saturating_add(limits.pollers);
+    let handles =
+        limits.descriptors.saturating_add(limits.poll_entries).saturating_add(limits.pollers);
     let handles = usize::try_from(handles).unwrap_or(usize::MAX);
     store.set_max_component_handles(handles.saturating_mul(2).max(HANDLES_MIN));
     store
@@ -330,12 +380,22 @@ fn linker(loaded: &Loaded, fiber: bool) -> Result<Linker<State>, Failure> {
 }
 
 /// The packages that this command has, as the names of their interfaces begin.
-const PACKAGES: [&str; 7] =
-    ["sandsock:socket/", "wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
+const PACKAGES: [&str; 7] = [
+    "sandsock:socket/",
+    "wasi:cli/",
+    "wasi:clocks/",
+    "wasi:filesystem/",
+    "wasi:io/",
+    "wasi:random/",
+    "wasi:sockets/",
+];
 
-/// The component with all its imports found, or why this command can't run it. `fiber` says that its calls are made by async
-/// functions.
-pub(super) fn fit(loaded: &Loaded, fiber: bool) -> Result<anyhow::Result<InstancePre<State>>, Failure> {
+/// The component with all its imports found, or why this command can't run it. `fiber` says that
+/// its calls are made by async functions.
+pub(super) fn fit(
+    loaded: &Loaded,
+    fiber: bool,
+) -> Result<anyhow::Result<InstancePre<State>>, Failure> {
     let kind = loaded.component.component_type();
     let imports: Vec<&str> = kind.imports(&loaded.engine).map(|(name, _)| name).collect();
     let list = |names: &dyn Fn(&str) -> bool| -> Option<String> {
@@ -353,7 +413,9 @@ pub(super) fn fit(loaded: &Loaded, fiber: bool) -> Result<anyhow::Result<Instanc
                  wasi:cli/run"
             )));
         }
-        return Ok(Err(anyhow!("it exports no wasi:cli/run, so it is a library and not a program")));
+        return Ok(Err(anyhow!(
+            "it exports no wasi:cli/run, so it is a library and not a program"
+        )));
     }
     // Now wasmtime's own words: they name the import, and what of it does not fit.
     Ok(linker(loaded, fiber)?.instantiate_pre(&loaded.component).map_err(told))

@@ -1,5 +1,5 @@
-//! `--inherit`: the descriptors that this command inherited and hands over, among them those of socket activation
-//! (man 3 sd_listen_fds).
+//! `--inherit`: the descriptors that this command inherited and hands over, among them those of
+//! socket activation (man 3 sd_listen_fds).
 
 use anyhow::{Context as _, bail};
 use sandsock_host::policy::DescriptorNumber;
@@ -51,13 +51,21 @@ impl Handed {
         Ok(handed)
     }
 
-    fn take(&mut self, number: DescriptorNumber, word: &str, activation: Option<&Activation>) -> anyhow::Result<()> {
+    fn take(
+        &mut self,
+        number: DescriptorNumber,
+        word: &str,
+        activation: Option<&Activation>,
+    ) -> anyhow::Result<()> {
         if self.descriptors.iter().any(|(taken, _)| *taken == number) {
             bail!("--inherit {word}: {number} is handed over twice");
         }
-        let descriptor = Inherited::of_process(number.0)
-            .with_context(|| format!("--inherit {word}: {number} is nothing that this command inherited"))?;
-        let name = activation.and_then(|activation| activation.name(number.0)).map(|name| format!(" ({name})"));
+        let descriptor = Inherited::of_process(number.0).with_context(|| {
+            format!("--inherit {word}: {number} is nothing that this command inherited")
+        })?;
+        let name = activation
+            .and_then(|activation| activation.name(number.0))
+            .map(|name| format!(" ({name})"));
         tracing::info!("handed over: {number}{}, {descriptor}", name.unwrap_or_default());
         self.descriptors.push((number, descriptor));
         Ok(())
@@ -79,11 +87,14 @@ impl Handed {
         }
     }
 
-    /// The variables by which the guest finds the descriptors of socket activation: those from 3 on, without a gap.
+    /// The variables by which the guest finds the descriptors of socket activation: those from 3
+    /// on, without a gap.
     pub(super) fn environment(&self) -> Vec<(String, String)> {
         let Some(activation) = &self.activation else { return Vec::new() };
         let has = |number| self.descriptors.iter().any(|(taken, _)| taken.0 == number);
-        let count = (LISTEN_START..LISTEN_START + activation.count).take_while(|&number| has(number)).count();
+        let count = (LISTEN_START..LISTEN_START + activation.count)
+            .take_while(|&number| has(number))
+            .count();
         let names: Vec<&str> = activation.names.iter().take(count).map(String::as_str).collect();
         if count == 0 { Vec::new() } else { listen_environment(count, &names) }
     }
@@ -91,7 +102,10 @@ impl Handed {
 
 /// The variables of man 3 sd_listen_fds, for a guest that is handed so many descriptors.
 pub(super) fn listen_environment(count: usize, names: &[&str]) -> Vec<(String, String)> {
-    let mut variables = vec![("LISTEN_FDS".to_owned(), count.to_string()), ("LISTEN_PID".to_owned(), GUEST_PID.to_owned())];
+    let mut variables = vec![
+        ("LISTEN_FDS".to_owned(), count.to_string()),
+        ("LISTEN_PID".to_owned(), GUEST_PID.to_owned()),
+    ];
     if !names.is_empty() {
         variables.push(("LISTEN_FDNAMES".to_owned(), names.join(":")));
     }
@@ -108,7 +122,9 @@ impl Activation {
         let own = std::process::id();
         match variable("LISTEN_PID").map(|pid| pid.parse::<u32>()) {
             Some(Ok(pid)) if pid == own => {}
-            Some(Ok(pid)) => bail!("LISTEN_PID is {pid} and this is process {own}: LISTEN_FDS is meant for another one"),
+            Some(Ok(pid)) => bail!(
+                "LISTEN_PID is {pid} and this is process {own}: LISTEN_FDS is meant for another one"
+            ),
             Some(Err(_)) => bail!("LISTEN_PID is no process id"),
             None => bail!("LISTEN_PID is not set: whom LISTEN_FDS is meant for can't be told"),
         }
@@ -116,7 +132,8 @@ impl Activation {
             Ok(count) if (1..=4096).contains(&count) => count,
             _ => bail!("LISTEN_FDS is no number from 1 to 4096"),
         };
-        let names = variable("LISTEN_FDNAMES").map(|names| names.split(':').map(str::to_owned).collect());
+        let names =
+            variable("LISTEN_FDNAMES").map(|names| names.split(':').map(str::to_owned).collect());
         Ok(Self { count, names: names.unwrap_or_default() })
     }
 

@@ -21,7 +21,11 @@ pub(super) fn inspect(path: &Path) -> Result<ExitCode, Failure> {
     if let Some((provider, wanted)) = &loaded.provider {
         for name in wanted {
             let provider = provider.display().to_string();
-            text.push_str(&format!("  {} (from the provider {})\n", printable(name), printable(&provider)));
+            text.push_str(&format!(
+                "  {} (from the provider {})\n",
+                printable(name),
+                printable(&provider)
+            ));
         }
     }
     for (name, item) in kind.imports(&loaded.engine) {
@@ -46,13 +50,17 @@ pub(super) fn inspect(path: &Path) -> Result<ExitCode, Failure> {
     match std::io::stdout().write_all(text.as_bytes()) {
         // The reader has seen enough.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(status),
-        result => result.map(|()| status).context("can't write to standard output").map_err(Failure::from),
+        result => {
+            result.map(|()| status).context("can't write to standard output").map_err(Failure::from)
+        }
     }
 }
 
 /// Whether an import is what a provider exports.
 pub(super) fn wants_provider(import: &str) -> bool {
-    ["sandsock:socket/sockets@", "sandsock:socket/data-plane@"].iter().any(|name| import.starts_with(name))
+    ["sandsock:socket/sockets@", "sandsock:socket/data-plane@"]
+        .iter()
+        .any(|name| import.starts_with(name))
 }
 
 /// What a reader would want to know of an item.

@@ -29,11 +29,13 @@ pub(super) struct Listener {
 impl Listener {
     /// Returns the path, if the address is one.
     pub(super) fn file_of(address: &str) -> Option<&Path> {
-        let path = !address.starts_with('@') && !address.starts_with("fd:") && address.contains('/');
+        let path =
+            !address.starts_with('@') && !address.starts_with("fd:") && address.contains('/');
         path.then(|| Path::new(address))
     }
 
-    /// Listens on `HOST:PORT`, a path, `@NAME`, or takes the socket `fd:N` that this process inherited.
+    /// Listens on `HOST:PORT`, a path, `@NAME`, or takes the socket `fd:N` that this process
+    /// inherited.
     pub(super) fn new(address: &str) -> anyhow::Result<Self> {
         let listener = match address.strip_prefix('@') {
             Some("") => Err(anyhow::anyhow!("the name is missing; write @NAME")),
@@ -46,7 +48,8 @@ impl Listener {
 
     fn inherited(word: &str) -> anyhow::Result<Self> {
         let number: DescriptorNumber = word.parse()?;
-        let socket = Inherited::of_process(number.0).context("this is nothing that this command inherited")?;
+        let socket = Inherited::of_process(number.0)
+            .context("this is nothing that this command inherited")?;
         if !socket.is_listener() {
             bail!("it is {socket}, and must be a listening socket");
         }
@@ -55,7 +58,8 @@ impl Listener {
 
     fn inet(text: &str) -> anyhow::Result<Self> {
         const HINT: &str = "write HOST:PORT as in 127.0.0.1:8000 or [::1]:8000, a path with a slash, @NAME, or fd:N";
-        let Some((host, port)) = text.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')) else {
+        let Some((host, port)) = text.rsplit_once(':').filter(|(_, port)| !port.ends_with(']'))
+        else {
             bail!("the port is missing; {HINT}");
         };
         let Ok(port) = port.parse::<u16>() else {
@@ -71,7 +75,8 @@ impl Listener {
                 None => host,
             },
         };
-        let addresses = (host, port).to_socket_addrs().with_context(|| format!("`{host}` has no address"))?;
+        let addresses =
+            (host, port).to_socket_addrs().with_context(|| format!("`{host}` has no address"))?;
         let mut last = None;
         for address in addresses {
             match Self::at(address) {
@@ -91,7 +96,10 @@ impl Listener {
         }
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
-        let name = socket.local_addr()?.as_socket().map_or_else(|| address.to_string(), |own| own.to_string());
+        let name = socket
+            .local_addr()?
+            .as_socket()
+            .map_or_else(|| address.to_string(), |own| own.to_string());
         Ok(Self { socket: Inherited::new(socket.into())?, name, file: None })
     }
 
@@ -101,9 +109,13 @@ impl Listener {
         }
         let absolute = std::path::absolute(path)?;
         let listener = Self::unix(path.as_os_str(), &path.display().to_string(), Some(absolute));
-        listener.map_err(|error| match error.downcast_ref::<std::io::Error>().and_then(Errno::from_io_error) {
-            Some(Errno::ADDRINUSE) => error.context("the file is there already; remove it if nobody listens on it any more"),
-            _ => error,
+        listener.map_err(|error| {
+            match error.downcast_ref::<std::io::Error>().and_then(Errno::from_io_error) {
+                Some(Errno::ADDRINUSE) => error.context(
+                    "the file is there already; remove it if nobody listens on it any more",
+                ),
+                _ => error,
+            }
         })
     }
 
@@ -134,7 +146,8 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let is_ours = |there: Metadata| (there.dev(), there.ino()) == (self.made.dev(), self.made.ino());
+        let is_ours =
+            |there: Metadata| (there.dev(), there.ino()) == (self.made.dev(), self.made.ino());
         if self.path.symlink_metadata().is_ok_and(is_ours) {
             let _ = std::fs::remove_file(&self.path);
         }

@@ -5,8 +5,8 @@ use wasmtime::ResourceLimiter;
 /// What one element of a table takes.
 const ELEMENT: usize = size_of::<usize>();
 
-/// Counts all memories and tables of a store together. Growth beyond the limit fails as it does where a machine has no more: the
-/// guest is told, and most end by a trap then.
+/// Counts all memories and tables of a store together. Growth beyond the limit fails as it does
+/// where a machine has no more: the guest is told, and most end by a trap then.
 pub(super) struct Memory {
     limit: usize,
     used: usize,
@@ -17,7 +17,12 @@ pub(super) struct Memory {
 
 impl Memory {
     pub(super) fn new(limit: u64) -> Self {
-        Self { limit: usize::try_from(limit).unwrap_or(usize::MAX), used: 0, last: 0, refused: false }
+        Self {
+            limit: usize::try_from(limit).unwrap_or(usize::MAX),
+            used: 0,
+            last: 0,
+            refused: false,
+        }
     }
 
     /// What to add to the news of a guest's end: why it may have ended.
@@ -26,7 +31,10 @@ impl Memory {
             return String::new();
         }
         let mebibytes = self.limit >> 20;
-        format!(" (it was refused more memory than the limit memory-bytes={}, {mebibytes} MiB, allows)", self.limit)
+        format!(
+            " (it was refused more memory than the limit memory-bytes={}, {mebibytes} MiB, allows)",
+            self.limit
+        )
     }
 
     fn grow(&mut self, by: usize) -> bool {
@@ -45,7 +53,12 @@ impl Memory {
 }
 
 impl ResourceLimiter for Memory {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         Ok(self.grow(desired.saturating_sub(current)))
     }
 
@@ -54,7 +67,12 @@ impl ResourceLimiter for Memory {
         Ok(())
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         Ok(self.grow(desired.saturating_sub(current).saturating_mul(ELEMENT)))
     }
 

@@ -30,7 +30,8 @@ pub(super) struct ObserveArgs {
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
 
-    /// Print counters by descriptor and in total at the end, on standard error: a table, a line of JSON, or JSON to a file.
+    /// Print counters by descriptor and in total at the end, on standard error: a table, a line of
+    /// JSON, or JSON to a file.
     #[arg(long, value_name = "table|json|json:FILE", num_args = 0..=1, require_equals = true, default_missing_value = "table")]
     stats: Option<StatsForm>,
 
@@ -85,7 +86,8 @@ struct Opened {
 /// Opens the file of an option. The flag says that it is a regular file, which needs no reader.
 fn open(option: &str, path: &Path) -> anyhow::Result<(File, bool)> {
     let fifo = path.metadata().is_ok_and(|there| there.file_type().is_fifo());
-    // man 7 fifo: on Linux, opening both ends does not wait for a reader, and no EPIPE follows when a reader leaves.
+    // man 7 fifo: on Linux, opening both ends does not wait for a reader, and no EPIPE follows when
+    // a reader leaves.
     let file = if fifo { File::options().read(true).write(true).open(path) } else { create(path) };
     let file = file.with_context(|| format!("{option} {}: can't write there", path.display()))?;
     let regular = file.metadata().is_ok_and(|there| there.is_file());
@@ -108,8 +110,8 @@ impl ObserveArgs {
         all.into_iter().filter_map(|(option, path)| Some((option, path?))).collect()
     }
 
-    /// Refuses files that can't be meant, before anything is opened: the component, where an option's FILE was forgotten, and one
-    /// file for two.
+    /// Refuses files that can't be meant, before anything is opened: the component, where an
+    /// option's FILE was forgotten, and one file for two.
     pub(super) fn check(&self) -> anyhow::Result<()> {
         let named = self.named();
         for (at, (option, path)) in named.iter().enumerate() {
@@ -118,7 +120,10 @@ impl ObserveArgs {
                 continue;
             }
             if let Some((other, _)) = named[..at].iter().find(|(_, other)| other == path) {
-                bail!("{option} {}: {other} writes there already; give each a file of its own", path.display());
+                bail!(
+                    "{option} {}: {other} writes there already; give each a file of its own",
+                    path.display()
+                );
             }
             if is_wasm(path) {
                 bail!(
@@ -141,12 +146,17 @@ impl ObserveArgs {
 
     /// Returns the files that observers write, for [`folders::open`](super::folders::open).
     pub(super) fn files(&self) -> Vec<Own> {
-        let own = |(option, path): (&str, &PathBuf)| Own::file(path, format!("which {option} writes"));
+        let own =
+            |(option, path): (&str, &PathBuf)| Own::file(path, format!("which {option} writes"));
         let mut files: Vec<Own> = self.named().into_iter().map(own).collect();
         // Standard error may be a file too.
         let stderr = Path::new("/proc/self/fd/2");
-        let option = self.without_value().or(matches!(self.stats, Some(StatsForm::Json)).then_some("--stats"));
-        if let Some(option) = option.filter(|_| stderr.metadata().is_ok_and(|there| there.is_file())) {
+        let option = self
+            .without_value()
+            .or(matches!(self.stats, Some(StatsForm::Json)).then_some("--stats"));
+        if let Some(option) =
+            option.filter(|_| stderr.metadata().is_ok_and(|there| there.is_file()))
+        {
             files.push(Own::file(stderr, format!("standard error, which {option} writes to")));
         }
         files
@@ -159,11 +169,15 @@ impl ObserveArgs {
         // Lines of several guests are one text: none of them waits for another's.
         let patient = !numbered;
         match &self.trace {
-            Some(Some(path)) => {
-                observers.push(Arc::new(Trace::new(open("--trace", path)?.0).numbered(numbered).patient(patient)))
+            Some(Some(path)) => observers.push(Arc::new(
+                Trace::new(open("--trace", path)?.0).numbered(numbered).patient(patient),
+            )),
+            Some(None) => {
+                observers.push(Arc::new(Trace::new(Stderr).numbered(numbered).patient(patient)))
             }
-            Some(None) => observers.push(Arc::new(Trace::new(Stderr).numbered(numbered).patient(patient))),
-            None if verbose > 1 => observers.push(Arc::new(Trace::new(Stderr).numbered(numbered).patient(patient))),
+            None if verbose > 1 => {
+                observers.push(Arc::new(Trace::new(Stderr).numbered(numbered).patient(patient)))
+            }
             None => {}
         }
         if let Some(path) = &self.pcap {
@@ -184,14 +198,21 @@ impl ObserveArgs {
             observers.push(Arc::clone(stats) as _);
         }
         let (finished, instances) = (AtomicBool::new(false), AtomicU64::new(0));
-        Ok(Observers(Arc::new(Opened { observers, stats, stats_to: Mutex::new(stats_to), finished, instances })))
+        Ok(Observers(Arc::new(Opened {
+            observers,
+            stats,
+            stats_to: Mutex::new(stats_to),
+            finished,
+            instances,
+        })))
     }
 }
 
 /// Whether a file begins as WebAssembly's do.
 fn is_wasm(path: &Path) -> bool {
     let mut magic = [0; 4];
-    std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && magic == *b"\0asm"
+    std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
+        && magic == *b"\0asm"
 }
 
 impl Observers {
@@ -203,7 +224,8 @@ impl Observers {
         }
     }
 
-    /// Has the observers write what they still hold, and prints the statistics. Only the first call does so.
+    /// Has the observers write what they still hold, and prints the statistics. Only the first call
+    /// does so.
     pub(super) fn finish(&self, until: Instant) {
         if self.0.finished.swap(true, Ordering::Relaxed) {
             return;
@@ -215,7 +237,11 @@ impl Observers {
                 StatsForm::Table => drop(Stderr.write_all(stats.table().as_bytes())),
                 StatsForm::Json => drop(Stderr.write_all(format!("{}\n", stats.json()).as_bytes())),
                 StatsForm::JsonTo(path) => {
-                    let Some(to) = self.0.stats_to.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+                    let Some(to) =
+                        self.0.stats_to.lock().unwrap_or_else(PoisonError::into_inner).take()
+                    else {
+                        return;
+                    };
                     let json = format!("{}\n", stats.json());
                     // A pipe may have no reader.
                     let written = Outlet::new(to).and_then(|outlet| {

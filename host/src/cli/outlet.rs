@@ -1,5 +1,6 @@
-//! Outputs that many guests share. Each output has a buffer and a thread, so that a reader that does not read blocks no worker. If the
-//! buffer is full, a guest waits for room, and a record of an observer or of the command is dropped and counted.
+//! Outputs that many guests share. Each output has a buffer and a thread, so that a reader that
+//! does not read blocks no worker. If the buffer is full, a guest waits for room, and a record of
+//! an observer or of the command is dropped and counted.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -42,7 +43,8 @@ struct Shared {
     filled: Condvar,
     /// Notified when something has been written, or writing has failed.
     written: Condvar,
-    /// The output is a regular file, which never waits for a reader: records wait for room in place of being dropped.
+    /// The output is a regular file, which never waits for a reader: records wait for room in place
+    /// of being dropped.
     patient: bool,
     terminal: bool,
 }
@@ -106,7 +108,11 @@ impl Shared {
                     state.length = 0;
                     state.buffer = Vec::new();
                 }
-                let woken = if state.has_room() { std::mem::take(&mut state.waiting) } else { HashMap::new() };
+                let woken = if state.has_room() {
+                    std::mem::take(&mut state.waiting)
+                } else {
+                    HashMap::new()
+                };
                 drop(state);
                 self.written.notify_all();
                 woken.into_values().for_each(Waker::wake);
@@ -161,7 +167,8 @@ impl Outlet {
         Self::new(File::from(descriptor.try_clone_to_owned()?))
     }
 
-    /// Writes a whole record. If there is no room, waits if the output is a regular file, and drops the record if not.
+    /// Writes a whole record. If there is no room, waits if the output is a regular file, and drops
+    /// the record if not.
     ///
     /// # Errors
     /// Writing has failed before.
@@ -179,13 +186,15 @@ impl Outlet {
         Ok(())
     }
 
-    /// Returns and resets the number of dropped records, if there is room to report it. Otherwise returns 0.
+    /// Returns and resets the number of dropped records, if there is room to report it. Otherwise
+    /// returns 0.
     pub(super) fn take_lost(&self) -> u64 {
         let mut state = self.0.state();
         if state.failed.is_none() && state.has_room() { std::mem::take(&mut state.lost) } else { 0 }
     }
 
-    /// Waits until everything is written. Gives up at `until`, or if the reader takes nothing for half a second.
+    /// Waits until everything is written. Gives up at `until`, or if the reader takes nothing for
+    /// half a second.
     ///
     /// # Errors
     /// Writing has failed.
@@ -227,7 +236,8 @@ impl StdoutStream for Outlet {
     }
 }
 
-/// A guest's stream to an output, for WASI 0.2 and 0.3. While there is no room the guest waits on its fiber.
+/// A guest's stream to an output, for WASI 0.2 and 0.3. While there is no room the guest waits on
+/// its fiber.
 struct Stream {
     outlet: Outlet,
     number: u64,
@@ -285,7 +295,9 @@ impl OutputStream for Stream {
         let state = self.outlet.0.state();
         self.permit = match state.failed {
             Some(io::ErrorKind::BrokenPipe) => return Err(StreamError::Closed),
-            Some(failed) => return Err(StreamError::LastOperationFailed(io::Error::from(failed).into())),
+            Some(failed) => {
+                return Err(StreamError::LastOperationFailed(io::Error::from(failed).into()));
+            }
             None if state.has_room() => PERMIT,
             None => 0,
         };
@@ -294,7 +306,11 @@ impl OutputStream for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.poll_room(context).map(|room| {
             room?;
             let bytes = &bytes[..bytes.len().min(PERMIT)];

@@ -12,7 +12,9 @@ use wasmtime::{Engine, Store, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use super::engine::Loaded;
-use super::guest::{GuestArgs, State, Surroundings, fit, new_store, policy, raise_descriptor_limit, unfit};
+use super::guest::{
+    GuestArgs, State, Surroundings, fit, new_store, policy, raise_descriptor_limit, unfit,
+};
 use super::observe::{Instances, Observers};
 use super::stderr::Stderr;
 use super::text::printable_lines;
@@ -46,7 +48,11 @@ pub(super) fn run(args: &GuestArgs, verbose: u8) -> Result<ExitCode, Failure> {
     let interrupter = sandsock.interrupter();
     let mut store = new_store(&loaded.engine, wasi.build(), sandsock);
     stop_by_ctrl_c(interrupter, loaded.engine.clone(), observers.clone())?;
-    let result = if loaded.concurrent { run_concurrent(&loaded, &mut store) } else { run_sync(&loaded, &mut store) };
+    let result = if loaded.concurrent {
+        run_concurrent(&loaded, &mut store)
+    } else {
+        run_sync(&loaded, &mut store)
+    };
     let result = result.map_err(|failure| failure.about(&args.component));
     let dropped = store.data().sandsock.dropped_datagrams();
     if dropped > 0 {
@@ -76,7 +82,10 @@ fn run_sync(loaded: &Loaded, store: &mut Store<State>) -> Result<Ended, Failure>
 
 /// With concurrency support, on a tokio runtime of this thread.
 fn run_concurrent(loaded: &Loaded, store: &mut Store<State>) -> Result<Ended, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("can't start tokio")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("can't start tokio")?;
     let pre = fit(loaded, true)?.map_err(unfit)?;
     runtime.block_on(async {
         if let Ok(pre) = wasmtime_wasi::p3::bindings::CommandPre::new(pre.clone()) {
@@ -84,7 +93,9 @@ fn run_concurrent(loaded: &Loaded, store: &mut Store<State>) -> Result<Ended, Fa
                 Ok(command) => command,
                 Err(trap) => return Ok(Err(trap)),
             };
-            let ended = store.run_concurrent(async |accessor| command.wasi_cli_run().call_run(accessor).await).await;
+            let ended = store
+                .run_concurrent(async |accessor| command.wasi_cli_run().call_run(accessor).await)
+                .await;
             return Ok(ended.and_then(|ended| ended));
         }
         let pre = wasmtime_wasi::p2::bindings::CommandPre::new(pre).map_err(told).map_err(unfit)?;
@@ -96,15 +107,21 @@ fn run_concurrent(loaded: &Loaded, store: &mut Store<State>) -> Result<Ended, Fa
     })
 }
 
-/// The first Ctrl-C ends the guest's wait; the second one stops the guest, and the command where the guest sits in a call.
-fn stop_by_ctrl_c(interrupter: Interrupter, engine: Engine, observers: Observers) -> anyhow::Result<()> {
+/// The first Ctrl-C ends the guest's wait; the second one stops the guest, and the command where
+/// the guest sits in a call.
+fn stop_by_ctrl_c(
+    interrupter: Interrupter,
+    engine: Engine,
+    observers: Observers,
+) -> anyhow::Result<()> {
     /// The shell's status for a program that SIGINT ended.
     const STOPPED: i32 = 130;
     let count = AtomicU32::new(0);
     ctrlc::set_handler(move || {
         interrupter.interrupt();
         if count.fetch_add(1, Ordering::Relaxed) == 0 {
-            // Most guests end now. Only one that does not needs the advice, and its own words come first.
+            // Most guests end now. Only one that does not needs the advice, and its own words come
+            // first.
             std::thread::spawn(|| {
                 std::thread::sleep(Duration::from_millis(300));
                 say!("interrupted; Ctrl-C again stops the guest");
@@ -143,8 +160,10 @@ fn status(component: &Path, ended: Ended, advice: &str) -> Result<ExitCode, Fail
             }
             say!("{}: the guest trapped: {}{advice}", component.display(), error.root_cause());
             if let Some(trace) = error.downcast_ref::<WasmBacktrace>() {
-                // Each line is indented, so that the name of a function can't look like a message of the command.
-                let lines: String = trace.to_string().lines().map(|line| format!("  {line}\n")).collect();
+                // Each line is indented, so that the name of a function can't look like a message
+                // of the command.
+                let lines: String =
+                    trace.to_string().lines().map(|line| format!("  {line}\n")).collect();
                 let _ = Stderr.write_all(printable_lines(&lines).as_bytes());
             }
             // A shell's status for an abort: the guest did not end by itself.

@@ -1,7 +1,8 @@
 //! `sandsock serve`: one instance for each connection, or a few that share a listening socket.
 //!
-//! Each worker is a thread with a tokio runtime of its own, and its guests wait on fibers: a guest that waits costs no thread,
-//! and one that computes gives way to the others of its worker at every tick.
+//! Each worker is a thread with a tokio runtime of its own, and its guests wait on fibers: a guest
+//! that waits costs no thread, and one that computes gives way to the others of its worker at every
+//! tick.
 
 use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
@@ -23,7 +24,9 @@ use wasmtime::component::InstancePre;
 use wasmtime::{Engine, Trap, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
-use super::guest::{GuestArgs, State, Surroundings, fit, new_store, policy, raise_descriptor_limit, unfit};
+use super::guest::{
+    GuestArgs, State, Surroundings, fit, new_store, policy, raise_descriptor_limit, unfit,
+};
 use super::handed::{LISTEN_START, listen_environment};
 use super::listen::{Listener, SocketFile};
 use super::memory::Memory;
@@ -37,18 +40,21 @@ const TICK: Duration = Duration::from_millis(10);
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long an accept waits after an error that only time mends, such as no free descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How long an instance that failed waits for its successor: from here, doubled each time, up to the second.
+/// How long an instance that failed waits for its successor: from here, doubled each time, up to
+/// the second.
 const RESTART_MIN: Duration = Duration::from_millis(100);
 const RESTART_MAX: Duration = Duration::from_secs(10);
 
 /// What `serve` takes.
 #[derive(Args)]
 pub(super) struct ServeArgs {
-    /// Listen on HOST:PORT (IPv6 in brackets), a path (with a slash), @NAME, or fd:N, a listening socket that was inherited.
+    /// Listen on HOST:PORT (IPv6 in brackets), a path (with a slash), @NAME, or fd:N, a listening
+    /// socket that was inherited.
     #[arg(long, value_name = "ADDR")]
     listen: String,
 
-    /// Start N instances that share the listening socket as descriptor 3, instead of one for each connection.
+    /// Start N instances that share the listening socket as descriptor 3, instead of one for each
+    /// connection.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=100_000))]
     instances: Option<u32>,
 
@@ -56,8 +62,8 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "N", default_value = "1024", conflicts_with = "instances", value_parser = value_parser!(u32).range(1..=1_000_000))]
     max_connections: u32,
 
-    /// End what serves a connection after so many seconds, as at the command's own end. Without it a client that says nothing
-    /// holds its place as long as the guest waits for it.
+    /// End what serves a connection after so many seconds, as at the command's own end. Without it
+    /// a client that says nothing holds its place as long as the guest waits for it.
     #[arg(long, value_name = "SECONDS", conflicts_with = "instances", value_parser = value_parser!(u32).range(1..=31_536_000))]
     max_time: Option<u32>,
 
@@ -89,7 +95,8 @@ enum Stage {
 struct Server {
     engine: Engine,
     pre: Pre,
-    /// What each instance's context is made of, but for the connection or the listener, and the observers.
+    /// What each instance's context is made of, but for the connection or the listener, and the
+    /// observers.
     context: SandsockCtxBuilder,
     observers: Observers,
     outputs: Outputs,
@@ -112,7 +119,8 @@ struct Outputs(Outlet, Outlet);
 
 impl Outputs {
     fn new() -> anyhow::Result<Self> {
-        let stdout = Outlet::of(std::io::stdout().as_fd()).context("can't write to standard output")?;
+        let stdout =
+            Outlet::of(std::io::stdout().as_fd()).context("can't write to standard output")?;
         Ok(Self(stdout, stderr::share().context("can't write to standard error")?))
     }
 }
@@ -128,7 +136,9 @@ impl Pre {
         if concurrent && let Ok(pre) = wasmtime_wasi::p3::bindings::CommandPre::new(pre.clone()) {
             return Ok(Self::P3(pre));
         }
-        wasmtime_wasi::p2::bindings::CommandPre::new(pre).map(Self::P2).map_err(|error| unfit(told(error)))
+        wasmtime_wasi::p2::bindings::CommandPre::new(pre)
+            .map(Self::P2)
+            .map_err(|error| unfit(told(error)))
     }
 }
 
@@ -152,10 +162,14 @@ pub(super) fn serve(args: &ServeArgs, verbose: u8) -> Result<ExitCode, Failure> 
     let number = DescriptorNumber(if args.instances.is_some() { LISTEN_START } else { 0 });
     if handed.descriptors().iter().any(|(taken, _)| *taken == number) {
         let what = if args.instances.is_some() { "the listening socket" } else { "its connection" };
-        return Err(anyhow!("--inherit {number}: each instance has {what} under this number; hand over another one").into());
+        return Err(anyhow!(
+            "--inherit {number}: each instance has {what} under this number; hand over another one"
+        )
+        .into());
     }
     let policy = policy(&args.guest, handed.numbers().chain([number]))?;
-    let mut surroundings = Surroundings::new(&args.guest, &handed, policy, Listener::file_of(&args.listen))?;
+    let mut surroundings =
+        Surroundings::new(&args.guest, &handed, policy, Listener::file_of(&args.listen))?;
     // A folder that is not there should be told now, and once.
     surroundings.wasi()?;
     if args.instances.is_some() {
@@ -165,7 +179,10 @@ pub(super) fn serve(args: &ServeArgs, verbose: u8) -> Result<ExitCode, Failure> 
     let about = |failure: Failure| failure.about(&args.guest.component);
     let at_once = args.instances.is_none().then_some(args.max_connections);
     let loaded = args.guest.load(at_once)?;
-    let pre = fit(&loaded, true)?.map_err(unfit).and_then(|pre| Pre::new(pre, loaded.concurrent)).map_err(about)?;
+    let pre = fit(&loaded, true)?
+        .map_err(unfit)
+        .and_then(|pre| Pre::new(pre, loaded.concurrent))
+        .map_err(about)?;
     let workers = match args.workers {
         Some(count) => count as usize,
         None => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
@@ -261,7 +278,9 @@ impl Server {
                 match connection {
                     Ok((socket, peer)) => {
                         let server = Arc::clone(&self);
-                        tasks.spawn_local(async move { server.connection(socket, peer, place).await });
+                        tasks.spawn_local(
+                            async move { server.connection(socket, peer, place).await },
+                        );
                     }
                     Err(error) => {
                         tracing::warn!("can't accept a connection: {error}");
@@ -272,15 +291,23 @@ impl Server {
         })
     }
 
-    /// Runs an instance for one connection. Its place is free once the instance has closed what others sent it.
-    async fn connection(&self, socket: Inherited, peer: Option<SocketAddr>, place: impl Send + Sync + 'static) {
+    /// Runs an instance for one connection. Its place is free once the instance has closed what
+    /// others sent it.
+    async fn connection(
+        &self,
+        socket: Inherited,
+        peer: Option<SocketAddr>,
+        place: impl Send + Sync + 'static,
+    ) {
         let peer = peer.map_or_else(|| "a UNIX socket".to_owned(), |peer| peer.to_string());
         tracing::info!("a connection from {peer}");
-        let ended = self.instance(move |builder| builder.hold(Arc::new(place)).inherit(0, socket)).await;
+        let ended =
+            self.instance(move |builder| builder.hold(Arc::new(place)).inherit(0, socket)).await;
         self.tell(&format_args!("a connection from {peer}"), &ended);
     }
 
-    /// A worker's life: its share of instances that accept for themselves. One that fails is followed by another.
+    /// A worker's life: its share of instances that accept for themselves. One that fails is
+    /// followed by another.
     fn run_all(self: Arc<Self>, share: Vec<usize>, listener: &Inherited) -> anyhow::Result<()> {
         on_worker(async |tasks| {
             for number in share {
@@ -302,7 +329,11 @@ impl Server {
             if matches!(ended, Ok(Ended::Success | Ended::Stopped)) {
                 return;
             }
-            pause = if start.elapsed() > RESTART_MAX { RESTART_MIN } else { (pause * 2).min(RESTART_MAX) };
+            pause = if start.elapsed() > RESTART_MAX {
+                RESTART_MIN
+            } else {
+                (pause * 2).min(RESTART_MAX)
+            };
             tokio::select! {
                 _ = stage.wait_for(|stage| *stage > Stage::Serving) => return,
                 () = tokio::time::sleep(pause) => {}
@@ -327,7 +358,11 @@ impl Server {
         let mut stage = self.stage.subscribe();
         let asked = self.stage.subscribe();
         store.epoch_deadline_callback(move |_| {
-            Ok(if *asked.borrow() == Stage::Stopping { UpdateDeadline::Interrupt } else { UpdateDeadline::Yield(1) })
+            Ok(if *asked.borrow() == Stage::Stopping {
+                UpdateDeadline::Interrupt
+            } else {
+                UpdateDeadline::Yield(1)
+            })
         });
         let _live = Live::new(self);
         let run = async {
@@ -338,15 +373,21 @@ impl Server {
                 }
                 Pre::P3(pre) => {
                     let command = pre.instantiate_async(&mut store).await?;
-                    store.run_concurrent(async |accessor| command.wasi_cli_run().call_run(accessor).await).await?
+                    store
+                        .run_concurrent(async |accessor| {
+                            command.wasi_cli_run().call_run(accessor).await
+                        })
+                        .await?
                 }
             }
         };
         let ended = {
             let mut run = std::pin::pin!(run);
-            // By its own time an instance comes to the stages of the end as all do by the command's.
+            // By its own time an instance comes to the stages of the end as all do by the
+            // command's.
             let mut own = Stage::Serving;
-            let mut time = std::pin::pin!(tokio::time::sleep(self.max_time.unwrap_or(Duration::MAX)));
+            let mut time =
+                std::pin::pin!(tokio::time::sleep(self.max_time.unwrap_or(Duration::MAX)));
             loop {
                 let now = (*stage.borrow_and_update()).max(own);
                 match now {
@@ -417,7 +458,10 @@ fn ended_of(ended: wasmtime::Result<Result<(), ()>>, memory: &Memory) -> Ended {
 
 /// Runs a worker: `start` first, and then what it has spawned, to the end.
 fn on_worker(start: impl AsyncFnOnce(&LocalSet) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("can't start tokio")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("can't start tokio")?;
     let tasks = LocalSet::new();
     let started = runtime.block_on(tasks.run_until(start(&tasks)));
     if started.is_ok() {
@@ -447,8 +491,8 @@ fn tick(server: &Arc<Server>) {
     let _ = server.ticker.set(ticker.thread().clone());
 }
 
-/// The first SIGTERM or SIGINT begins the end: after `grace` the guests are interrupted, after `patience` more they are stopped.
-/// The second signal ends at once.
+/// The first SIGTERM or SIGINT begins the end: after `grace` the guests are interrupted, after
+/// `patience` more they are stopped. The second signal ends at once.
 fn end_by_signals(server: &Arc<Server>, grace: Duration, patience: Duration) -> anyhow::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("can't watch for signals")?;
     let server = Arc::downgrade(server);
@@ -457,14 +501,18 @@ fn end_by_signals(server: &Arc<Server>, grace: Duration, patience: Duration) -> 
         let Some(_) = signals.next() else { return };
         if let Some(server) = server.upgrade() {
             let live = server.live.load(Ordering::Relaxed);
-            say!("no more connections are accepted; {live} instances run. A second signal ends them.");
+            say!(
+                "no more connections are accepted; {live} instances run. A second signal ends them."
+            );
             server.stage.send_replace(Stage::Draining);
         }
         let slow = Weak::clone(&server);
         std::thread::spawn(move || {
             std::thread::sleep(grace);
             if let Some(server) = slow.upgrade() {
-                server.stage.send_if_modified(|stage| std::mem::replace(stage, (*stage).max(Stage::Interrupting)) != *stage);
+                server.stage.send_if_modified(|stage| {
+                    std::mem::replace(stage, (*stage).max(Stage::Interrupting)) != *stage
+                });
             }
             std::thread::sleep(if grace.is_zero() { patience } else { LAST_WORDS });
             if let Some(server) = slow.upgrade() {

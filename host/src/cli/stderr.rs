@@ -1,7 +1,7 @@
 //! Standard error: messages of this command, the log, and the output of observers.
 //!
-//! By default it is written directly. After [`share`] it is an [`Outlet`]: if its reader does not read, lines are dropped and counted,
-//! and nobody waits.
+//! By default it is written directly. After [`share`] it is an [`Outlet`]: if its reader does not
+//! read, lines are dropped and counted, and nobody waits.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd as _;
@@ -35,11 +35,14 @@ pub(super) fn finish(until: Instant) {
 fn tell_lost(outlet: &Outlet) {
     let lost = outlet.take_lost();
     if lost > 0 {
-        let _ = outlet.post(format!("sandsock: {lost} lines were lost here: nobody read them in time\n").as_bytes());
+        let _ = outlet.post(
+            format!("sandsock: {lost} lines were lost here: nobody read them in time\n").as_bytes(),
+        );
     }
 }
 
-/// Prints a message on one line. Errors are ignored: a closed standard error must not end the command.
+/// Prints a message on one line. Errors are ignored: a closed standard error must not end the
+/// command.
 pub(super) fn say(words: std::fmt::Arguments<'_>) {
     let _ = Stderr.write_all(format!("sandsock: {}\n", printable(&words.to_string())).as_bytes());
 }

@@ -1,7 +1,8 @@
 //! Untrusted text for a terminal.
 
-/// Escapes a text for one line of a terminal: control characters, newlines, and characters that are invisible or change the direction
-/// of text. Names of files and of imports need it, and everything else that comes from a component.
+/// Escapes a text for one line of a terminal: control characters, newlines, and characters that are
+/// invisible or change the direction of text. Names of files and of imports need it, and everything
+/// else that comes from a component.
 pub(super) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {

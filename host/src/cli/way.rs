@@ -1,7 +1,8 @@
-//! The way of a path: every folder that the kernel looks into while it resolves the path. Write access to any of them is enough to
-//! make the path lead elsewhere.
+//! The way of a path: every folder that the kernel looks into while it resolves the path. Write
+//! access to any of them is enough to make the path lead elsewhere.
 //!
-//! Folders are compared by device and inode, and a folder that is mounted in several places is known by all of them.
+//! Folders are compared by device and inode, and a folder that is mounted in several places is
+//! known by all of them.
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -26,7 +27,8 @@ pub(super) fn id(path: &Path) -> io::Result<Id> {
 
 /// How the kernel resolves a path (man 7 path_resolution).
 pub(super) struct Way {
-    /// The folders in which a name was looked up, by their real paths. All folders above them are included.
+    /// The folders in which a name was looked up, by their real paths. All folders above them are
+    /// included.
     pub(super) folders: Vec<PathBuf>,
     /// The folders in which the name was a link.
     pub(super) links: Vec<PathBuf>,
@@ -38,8 +40,9 @@ impl Way {
     /// Resolves a path. A relative path starts in the working directory.
     pub(super) fn of(path: &Path) -> Self {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let names =
-            |path: &Path| -> Vec<OsString> { path.components().rev().map(|part| part.as_os_str().to_owned()).collect() };
+        let names = |path: &Path| -> Vec<OsString> {
+            path.components().rev().map(|part| part.as_os_str().to_owned()).collect()
+        };
         let (mut left, mut at) = (names(&path), PathBuf::from("/"));
         let (mut folders, mut links) = (Vec::new(), Vec::new());
         while let Some(name) = left.pop() {
@@ -89,7 +92,11 @@ impl Mounts {
     fn parse(text: &[u8]) -> Self {
         let mount = |line: &[u8]| {
             let mut fields = line.split(|byte| *byte == b' ').skip(2);
-            Some(Mount { device: fields.next()?.to_owned(), root: path(fields.next()?), point: path(fields.next()?) })
+            Some(Mount {
+                device: fields.next()?.to_owned(),
+                root: path(fields.next()?),
+                point: path(fields.next()?),
+            })
         };
         Self(text.split(|byte| *byte == b'\n').filter_map(mount).collect())
     }
@@ -99,20 +106,27 @@ impl Mounts {
         let mut names = vec![real.to_owned()];
         let Ok(own) = id(real) else { return names };
         let depth = |mount: &&Mount| mount.point.components().count();
-        let mounted = self.0.iter().filter(|mount| real.starts_with(&mount.point)).max_by_key(depth);
+        let mounted =
+            self.0.iter().filter(|mount| real.starts_with(&mount.point)).max_by_key(depth);
         let Some(mounted) = mounted else { return names };
         let place = mounted.root.join(real.strip_prefix(&mounted.point).unwrap_or(Path::new("")));
         let same = self.0.iter().filter(|mount| mount.device == mounted.device);
-        let others = same.filter_map(|mount| Some(mount.point.join(place.strip_prefix(&mount.root).ok()?)));
+        let others =
+            same.filter_map(|mount| Some(mount.point.join(place.strip_prefix(&mount.root).ok()?)));
         // Another mount may hide the folder.
-        names.extend(others.filter(|name| name != real && id(name).is_ok_and(|there| there == own)));
+        names
+            .extend(others.filter(|name| name != real && id(name).is_ok_and(|there| there == own)));
         names
     }
 
     /// Returns the folder and all folders above it, by each of its paths.
     pub(super) fn above(&self, real: &Path) -> HashSet<Id> {
         let names = self.names(real);
-        names.iter().flat_map(|name| name.ancestors()).filter_map(|folder| id(folder).ok()).collect()
+        names
+            .iter()
+            .flat_map(|name| name.ancestors())
+            .filter_map(|folder| id(folder).ok())
+            .collect()
     }
 }
 
@@ -121,7 +135,10 @@ fn path(field: &[u8]) -> PathBuf {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((first, more)) = rest.split_first() {
-        let octal = more.get(..3).filter(|_| *first == b'\\').and_then(|digits| std::str::from_utf8(digits).ok());
+        let octal = more
+            .get(..3)
+            .filter(|_| *first == b'\\')
+            .and_then(|digits| std::str::from_utf8(digits).ok());
         match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
             Some(byte) => {
                 bytes.push(byte);
@@ -136,7 +153,8 @@ fn path(field: &[u8]) -> PathBuf {
     PathBuf::from(OsString::from_vec(bytes))
 }
 
-/// Returns whether a folder or any folder below it has a hard link to this file. None after `most` entries.
+/// Returns whether a folder or any folder below it has a hard link to this file. None after `most`
+/// entries.
 pub(super) fn holds_link(folder: &Path, file: Id, most: usize) -> Option<bool> {
     let mut left = vec![folder.to_owned()];
     let mut seen = 0;
@@ -149,7 +167,9 @@ pub(super) fn holds_link(folder: &Path, file: Id, most: usize) -> Option<bool> {
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => left.push(entry.path()),
                 // Symbolic links are not followed: WASI follows none that leads out of the folder.
-                Ok(_) if entry.metadata().is_ok_and(|there| (there.dev(), there.ino()) == file) => return Some(true),
+                Ok(_) if entry.metadata().is_ok_and(|there| (there.dev(), there.ino()) == file) => {
+                    return Some(true);
+                }
                 _ => {}
             }
         }
@@ -193,7 +213,8 @@ mod tests {
         for folder in [PathBuf::from("/"), root.clone(), at("links"), at("real"), at("real/deep")] {
             assert!(way.folders.contains(&folder), "{folder:?} is not in {:?}", way.folders);
         }
-        // man 7 path_resolution: `..` after a link is the parent of the folder that the link led to.
+        // man 7 path_resolution: `..` after a link is the parent of the folder that the link led
+        // to.
         assert_eq!(Way::of(&at("to/../file")).end, at("real/file"));
         // Names that do not exist are kept, and a circle of links ends.
         assert_eq!(Way::of(&at("none/../none/x")).end, at("none/x"));
@@ -206,7 +227,10 @@ mod tests {
         let text = b"1 0 8:1 / / rw - ext4 /dev/sda rw\n2 1 8:1 /srv/a\\040b /mnt/x rw - ext4 /dev/sda rw\nshort\n";
         let mounts = Mounts::parse(text);
         assert_eq!(mounts.0.len(), 2);
-        assert_eq!((mounts.0[1].root.as_path(), mounts.0[1].point.as_path()), (Path::new("/srv/a b"), Path::new("/mnt/x")));
+        assert_eq!(
+            (mounts.0[1].root.as_path(), mounts.0[1].point.as_path()),
+            (Path::new("/srv/a b"), Path::new("/mnt/x"))
+        );
         assert_eq!(mounts.names(Path::new("/")), [PathBuf::from("/")]);
         assert!(Mounts::read().above(Path::new("/tmp")).contains(&id(Path::new("/")).unwrap()));
     }

@@ -58,9 +58,16 @@ impl FamilyRules for Alg {
         }))
     }
 
-    fn judge(judge: &Judge<'_>, _purpose: Use<'_>, _kind: SocketKind, address: &Address) -> Outcome<Destination> {
+    fn judge(
+        judge: &Judge<'_>,
+        _purpose: Use<'_>,
+        _kind: SocketKind,
+        address: &Address,
+    ) -> Outcome<Destination> {
         let raw = encode(address)?;
-        let Address::Alg(AlgAddress { kind, name, .. }) = address else { return Err(Errno::AFNOSUPPORT.into()) };
+        let Address::Alg(AlgAddress { kind, name, .. }) = address else {
+            return Err(Errno::AFNOSUPPORT.into());
+        };
         judge.decide(&Request::Family(FamilyTarget::Alg { kind, name }))?;
         Ok(Destination::plain(raw))
     }
@@ -76,5 +83,9 @@ pub(super) fn samples() -> Vec<(i32, Address)> {
     let alg = |kind: &str, name: &str, feature, mask| {
         Address::Alg(AlgAddress { kind: kind.to_owned(), name: name.to_owned(), feature, mask })
     };
-    vec![(0, alg("hash", "sha256", 0, 0)), (0, alg(&"k".repeat(13), &"n".repeat(63), 1, u32::MAX)), (0, alg("", "", 0, 0))]
+    vec![
+        (0, alg("hash", "sha256", 0, 0)),
+        (0, alg(&"k".repeat(13), &"n".repeat(63), 1, u32::MAX)),
+        (0, alg("", "", 0, 0)),
+    ]
 }

@@ -1,4 +1,5 @@
-//! AF_BLUETOOTH (BlueZ's `bluetooth.h`, `l2cap.h`, `rfcomm.h`, `sco.h`, `hci.h`): one layout of addresses for each protocol.
+//! AF_BLUETOOTH (BlueZ's `bluetooth.h`, `l2cap.h`, `rfcomm.h`, `sco.h`, `hci.h`): one layout of
+//! addresses for each protocol.
 
 use rustix::io::Errno;
 use sandsock_abi::constants::{BTPROTO_HCI, BTPROTO_L2CAP, BTPROTO_RFCOMM, BTPROTO_SCO};
@@ -52,8 +53,8 @@ fn encode(protocol: i32, address: &Address) -> Result<RawAddress, Errno> {
 impl FamilyRules for Bluetooth {
     const TYPES: &'static [i32] = &[libc::SOCK_STREAM, libc::SOCK_SEQPACKET, libc::SOCK_RAW];
 
-    /// L2CAP's streams and its own retransmission are not served: they wait in shutdown and close for the peer, up to
-    /// ten seconds, whatever the socket's timeout.
+    /// L2CAP's streams and its own retransmission are not served: they wait in shutdown and close
+    /// for the peer, up to ten seconds, whatever the socket's timeout.
     fn serves(type_: i32, protocol: i32) -> bool {
         matches!(
             (type_, protocol),
@@ -84,19 +85,29 @@ impl FamilyRules for Bluetooth {
                 cid: two(10)?,
                 device_type: bytes.u8(12)?,
             }),
-            BTPROTO_RFCOMM => BluetoothAddress::Rfcomm(RfcommAddress { device: device(&bytes, 2)?, channel: bytes.u8(8)? }),
+            BTPROTO_RFCOMM => BluetoothAddress::Rfcomm(RfcommAddress {
+                device: device(&bytes, 2)?,
+                channel: bytes.u8(8)?,
+            }),
             BTPROTO_HCI => BluetoothAddress::Hci(HciAddress { adapter: two(2)?, channel: two(4)? }),
             BTPROTO_SCO => BluetoothAddress::Sco(device(&bytes, 2)?),
             _ => return None,
         }))
     }
 
-    fn judge(judge: &Judge<'_>, _purpose: Use<'_>, kind: SocketKind, address: &Address) -> Outcome<Destination> {
+    fn judge(
+        judge: &Judge<'_>,
+        _purpose: Use<'_>,
+        kind: SocketKind,
+        address: &Address,
+    ) -> Outcome<Destination> {
         let raw = encode(kind.protocol, address)?;
         let target = match address {
             Address::Bluetooth(BluetoothAddress::L2cap(_)) => BluetoothTarget::L2cap,
             Address::Bluetooth(BluetoothAddress::Rfcomm(_)) => BluetoothTarget::Rfcomm,
-            Address::Bluetooth(BluetoothAddress::Hci(HciAddress { channel, .. })) => BluetoothTarget::Hci(*channel),
+            Address::Bluetooth(BluetoothAddress::Hci(HciAddress { channel, .. })) => {
+                BluetoothTarget::Hci(*channel)
+            }
             Address::Bluetooth(BluetoothAddress::Sco(_)) => BluetoothTarget::Sco,
             _ => return Err(Errno::AFNOSUPPORT.into()),
         };
@@ -120,7 +131,15 @@ impl FamilyRules for Bluetooth {
 pub(super) fn samples() -> Vec<(i32, Address)> {
     let device = (0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc);
     [
-        (BTPROTO_L2CAP, BluetoothAddress::L2cap(L2capAddress { device, psm: 0x1001, cid: 0x40, device_type: 2 })),
+        (
+            BTPROTO_L2CAP,
+            BluetoothAddress::L2cap(L2capAddress {
+                device,
+                psm: 0x1001,
+                cid: 0x40,
+                device_type: 2,
+            }),
+        ),
         (BTPROTO_RFCOMM, BluetoothAddress::Rfcomm(RfcommAddress { device, channel: 30 })),
         (BTPROTO_HCI, BluetoothAddress::Hci(HciAddress { adapter: 0xffff, channel: 3 })),
         (BTPROTO_SCO, BluetoothAddress::Sco(device)),

@@ -3,13 +3,15 @@
 use rustix::io::Errno;
 
 use sandsock_abi::constants::{
-    CAN_BCM, CAN_BCM_CAN_FD_FRAME, CAN_BCM_RX_DELETE, CAN_BCM_RX_SETUP, CAN_BCM_TX_DELETE, CAN_BCM_TX_SETUP, CAN_ISOTP,
-    CAN_J1939,
+    CAN_BCM, CAN_BCM_CAN_FD_FRAME, CAN_BCM_RX_DELETE, CAN_BCM_RX_SETUP, CAN_BCM_TX_DELETE,
+    CAN_BCM_TX_SETUP, CAN_ISOTP, CAN_J1939,
 };
 
 use super::{Bytes, FamilyRules, Use};
 use crate::address::RawAddress;
-use crate::bindings::sandsock::socket::types::{Address, CanAddress, CanDetail, CanIsotp, CanJ1939, SocketKind};
+use crate::bindings::sandsock::socket::types::{
+    Address, CanAddress, CanDetail, CanIsotp, CanJ1939, SocketKind,
+};
 use crate::descriptor::Handle;
 use crate::error::Outcome;
 use crate::permit::{Destination, Judge};
@@ -18,7 +20,8 @@ use crate::sys;
 
 pub(super) struct Can;
 
-/// sockaddr_can: family, padding, interface, and the part of the protocol, which begins at a multiple of 8.
+/// sockaddr_can: family, padding, interface, and the part of the protocol, which begins at a
+/// multiple of 8.
 fn encode(address: &Address) -> Result<RawAddress, Errno> {
     let Address::Can(address) = address else { return Err(Errno::AFNOSUPPORT) };
     let mut bytes = Vec::with_capacity(24);
@@ -40,15 +43,18 @@ fn encode(address: &Address) -> Result<RawAddress, Errno> {
     Ok(RawAddress::from_bytes(&bytes))
 }
 
-/// What one task of the broadcast manager takes in the kernel beside its frames (net/can/bcm.c: struct bcm_op), at most.
+/// What one task of the broadcast manager takes in the kernel beside its frames (net/can/bcm.c:
+/// struct bcm_op), at most.
 const TASK: u64 = 1024;
 
-/// A task of the broadcast manager: whether it receives, of which interface, its identifier, and whether its frames are CAN FD's.
+/// A task of the broadcast manager: whether it receives, of which interface, its identifier, and
+/// whether its frames are CAN FD's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Task(bool, u32, u32, bool);
 
 impl Task {
-    /// The task that a message sets up, with the bytes that the kernel keeps for it, or deletes, with 0 (linux/can/bcm.h).
+    /// The task that a message sets up, with the bytes that the kernel keeps for it, or deletes,
+    /// with 0 (linux/can/bcm.h).
     fn of(message: &[u8], interface: u32) -> Option<(Self, u64)> {
         let bytes = Bytes(message);
         let (opcode, flags) = (bytes.u32(0)?.cast_signed(), bytes.u32(4)?);
@@ -80,18 +86,33 @@ impl FamilyRules for Can {
     fn decode(raw: &RawAddress, kind: SocketKind) -> Option<Address> {
         let bytes = Bytes(raw.bytes());
         let detail = match kind.protocol {
-            CAN_ISOTP => CanDetail::Isotp(CanIsotp { receive_id: bytes.u32(8)?, transmit_id: bytes.u32(12)? }),
-            CAN_J1939 => CanDetail::J1939(CanJ1939 { name: bytes.u64(8)?, pgn: bytes.u32(16)?, address: bytes.u8(20)? }),
+            CAN_ISOTP => CanDetail::Isotp(CanIsotp {
+                receive_id: bytes.u32(8)?,
+                transmit_id: bytes.u32(12)?,
+            }),
+            CAN_J1939 => CanDetail::J1939(CanJ1939 {
+                name: bytes.u64(8)?,
+                pgn: bytes.u32(16)?,
+                address: bytes.u8(20)?,
+            }),
             // Some kernels give as many bytes as the others have; they say nothing.
             _ => CanDetail::Plain,
         };
         Some(Address::Can(CanAddress { interface: bytes.u32(4)?, detail }))
     }
 
-    fn judge(judge: &Judge<'_>, _purpose: Use<'_>, kind: SocketKind, address: &Address) -> Outcome<Destination> {
+    fn judge(
+        judge: &Judge<'_>,
+        _purpose: Use<'_>,
+        kind: SocketKind,
+        address: &Address,
+    ) -> Outcome<Destination> {
         let raw = encode(address)?;
-        let Address::Can(CanAddress { interface, .. }) = *address else { return Err(Errno::AFNOSUPPORT.into()) };
-        // The kernel gets the index. Whoever renames interfaces while they are in use is the operator.
+        let Address::Can(CanAddress { interface, .. }) = *address else {
+            return Err(Errno::AFNOSUPPORT.into());
+        };
+        // The kernel gets the index. Whoever renames interfaces while they are in use is the
+        // operator.
         let name = if interface == 0 { None } else { sys::own_interface_name(interface) };
         let interface = match (&name, interface) {
             (_, 0) => CanInterface::All,
@@ -140,8 +161,21 @@ pub(super) fn samples() -> Vec<(i32, Address)> {
     vec![
         (CAN_RAW, can(0, CanDetail::Plain)),
         (CAN_BCM, can(u32::MAX, CanDetail::Plain)),
-        (CAN_ISOTP, can(3, CanDetail::Isotp(CanIsotp { receive_id: 0x8000_0123, transmit_id: 0x321 }))),
-        (CAN_J1939, can(4, CanDetail::J1939(CanJ1939 { name: 0x8123_4567_89ab_cdef, pgn: 0x3ffff, address: 0xfe }))),
+        (
+            CAN_ISOTP,
+            can(3, CanDetail::Isotp(CanIsotp { receive_id: 0x8000_0123, transmit_id: 0x321 })),
+        ),
+        (
+            CAN_J1939,
+            can(
+                4,
+                CanDetail::J1939(CanJ1939 {
+                    name: 0x8123_4567_89ab_cdef,
+                    pgn: 0x3ffff,
+                    address: 0xfe,
+                }),
+            ),
+        ),
     ]
 }
 
@@ -151,7 +185,8 @@ mod tests {
 
     #[test]
     fn a_task_is_known_by_its_message() {
-        // struct bcm_msg_head: opcode, flags, count, two times, identifier, number of frames; then one frame.
+        // struct bcm_msg_head: opcode, flags, count, two times, identifier, number of frames; then
+        // one frame.
         let message = |opcode: i32, flags: i32| {
             let mut bytes = vec![0; 72];
             bytes[..4].copy_from_slice(&opcode.to_ne_bytes());
@@ -163,7 +198,10 @@ mod tests {
         assert_eq!(Task::of(&message(CAN_BCM_TX_SETUP, 0), 3), Some((sends, TASK + 144)));
         assert_eq!(Task::of(&message(CAN_BCM_TX_DELETE, 0), 3), Some((sends, 0)));
         let receives = Task(true, 3, 0x123, true);
-        assert_eq!(Task::of(&message(CAN_BCM_RX_SETUP, CAN_BCM_CAN_FD_FRAME), 3), Some((receives, TASK + 144)));
+        assert_eq!(
+            Task::of(&message(CAN_BCM_RX_SETUP, CAN_BCM_CAN_FD_FRAME), 3),
+            Some((receives, TASK + 144))
+        );
         assert_eq!(Task::of(&message(sandsock_abi::constants::CAN_BCM_TX_SEND, 0), 3), None);
         assert_eq!(Task::of(&message(CAN_BCM_TX_SETUP, 0)[..51], 3), None);
     }

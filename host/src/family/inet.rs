@@ -33,7 +33,12 @@ impl FamilyRules for Inet {
         Some(Address::Inet(InetAddress { address: (a, b, c, d), port: v4.port() }))
     }
 
-    fn judge(judge: &Judge<'_>, purpose: Use<'_>, kind: SocketKind, address: &Address) -> Outcome<Destination> {
+    fn judge(
+        judge: &Judge<'_>,
+        purpose: Use<'_>,
+        kind: SocketKind,
+        address: &Address,
+    ) -> Outcome<Destination> {
         ip::judge(judge, purpose, kind, to_ip(address)?)
     }
 

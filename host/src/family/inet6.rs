@@ -39,7 +39,12 @@ impl FamilyRules for Inet6 {
         }))
     }
 
-    fn judge(judge: &Judge<'_>, purpose: Use<'_>, kind: SocketKind, address: &Address) -> Outcome<Destination> {
+    fn judge(
+        judge: &Judge<'_>,
+        purpose: Use<'_>,
+        kind: SocketKind,
+        address: &Address,
+    ) -> Outcome<Destination> {
         ip::judge(judge, purpose, kind, to_ip(address)?)
     }
 
@@ -57,6 +62,11 @@ pub(super) fn samples() -> Vec<Address> {
     let address = (0xfe80, 0, 0, 0, 1, 2, 3, 0xffff);
     vec![
         Address::Inet6(Inet6Address { address, port: 80, flow_info: 0xfffff, scope_id: 7 }),
-        Address::Inet6(Inet6Address { address: (0, 0, 0, 0, 0, 0, 0, 0), port: 0, flow_info: 0, scope_id: 0 }),
+        Address::Inet6(Inet6Address {
+            address: (0, 0, 0, 0, 0, 0, 0, 0),
+            port: 0,
+            flow_info: 0,
+            scope_id: 0,
+        }),
     ]
 }

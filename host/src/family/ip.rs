@@ -14,9 +14,11 @@ use crate::policy::{Local, Request, Verb, destination};
 use crate::sys;
 
 /// The types that have rules. Not SOCK_PACKET, which would make an AF_PACKET socket.
-pub(super) const TYPES: &[i32] = &[libc::SOCK_STREAM, libc::SOCK_DGRAM, libc::SOCK_SEQPACKET, libc::SOCK_RAW];
+pub(super) const TYPES: &[i32] =
+    &[libc::SOCK_STREAM, libc::SOCK_DGRAM, libc::SOCK_SEQPACKET, libc::SOCK_RAW];
 
-/// Whether a socket carries packets of an IP protocol itself: a raw socket, or a ping socket (man 7 icmp).
+/// Whether a socket carries packets of an IP protocol itself: a raw socket, or a ping socket (man 7
+/// icmp).
 pub(crate) fn is_raw(kind: SocketKind) -> bool {
     match kind.type_ {
         libc::SOCK_RAW => true,
@@ -25,8 +27,14 @@ pub(crate) fn is_raw(kind: SocketKind) -> bool {
     }
 }
 
-/// Asks for this use of an address. A stream's protocol, whatever its number, is asked for as TCP's, a datagram's as UDP's.
-pub(super) fn judge(judge: &Judge<'_>, purpose: Use<'_>, kind: SocketKind, address: SocketAddr) -> Outcome<Destination> {
+/// Asks for this use of an address. A stream's protocol, whatever its number, is asked for as
+/// TCP's, a datagram's as UDP's.
+pub(super) fn judge(
+    judge: &Judge<'_>,
+    purpose: Use<'_>,
+    kind: SocketKind,
+    address: SocketAddr,
+) -> Outcome<Destination> {
     let datagram = kind.type_ == libc::SOCK_DGRAM;
     let address = match purpose {
         Use::Bind(_) => address,
@@ -36,9 +44,12 @@ pub(super) fn judge(judge: &Judge<'_>, purpose: Use<'_>, kind: SocketKind, addre
     if is_raw(kind) {
         let protocol = u16::try_from(kind.protocol).map_err(|_| Errno::PROTONOSUPPORT)?;
         match purpose {
-            // One's own address narrows what comes in, which is judged by its sender, and adds nothing to what may go out.
+            // One's own address narrows what comes in, which is judged by its sender, and adds
+            // nothing to what may go out.
             Use::Bind(_) => {}
-            Use::Connect | Use::Send(_) => judge.decide(&Request::RawSend(SocketAddr::new(address.ip(), protocol)))?,
+            Use::Connect | Use::Send(_) => {
+                judge.decide(&Request::RawSend(SocketAddr::new(address.ip(), protocol)))?
+            }
         }
         return Ok(Destination::plain(RawAddress::from_ip(address)));
     }
@@ -55,16 +66,23 @@ pub(super) fn judge(judge: &Judge<'_>, purpose: Use<'_>, kind: SocketKind, addre
         }
     };
     let verb = if datagram { Verb::UdpBind } else { Verb::TcpListen };
-    let request = |local| if datagram { Request::UdpBind(local) } else { Request::TcpListen(local) };
+    let request =
+        |local| if datagram { Request::UdpBind(local) } else { Request::TcpListen(local) };
     let published = judge.policy().published(verb, address);
     // A port that the kernel chose at an earlier bind says nothing about this one.
     judge.decide(&request(local(socket, address, published, false)))?;
     let mut real = published.unwrap_or(address);
-    // The host's port of a published address goes with a dissolved association only where the kernel chose it itself: it is judged
-    // after the bind.
+    // The host's port of a published address goes with a dissolved association only where the
+    // kernel chose it itself: it is judged after the bind.
     if published.is_none() && real.port() == 0 && judge.keeps_ports(kind).is_some() {
-        let allowed =
-            |port| judge.policy().judge_local(&request(local(socket, SocketAddr::new(real.ip(), port), None, true)));
+        let allowed = |port| {
+            judge.policy().judge_local(&request(local(
+                socket,
+                SocketAddr::new(real.ip(), port),
+                None,
+                true,
+            )))
+        };
         if let Some(port) = judge.free_port(socket, kind, real, allowed)? {
             real.set_port(port);
         }
@@ -96,15 +114,23 @@ pub(super) fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> Outcome<()> {
 fn local_now(socket: &Handle) -> Result<Local, Errno> {
     let address = sys::local_address(socket.fd())?.to_ip().ok_or(Errno::INVAL)?;
     Ok(match socket.view_at(address) {
-        Some(view) => local(socket, view.guest, Some(SocketAddr::new(view.host.ip(), address.port())), false),
+        Some(view) => {
+            local(socket, view.guest, Some(SocketAddr::new(view.host.ip(), address.port())), false)
+        }
         None => local(socket, address, None, socket.is_port_chosen()),
     })
 }
 
-fn local(socket: &Handle, address: SocketAddr, published: Option<SocketAddr>, kernel_chosen: bool) -> Local {
+fn local(
+    socket: &Handle,
+    address: SocketAddr,
+    published: Option<SocketAddr>,
+    kernel_chosen: bool,
+) -> Local {
     Local {
         address,
-        v6only: address.is_ipv6() && sys::own_option(socket.fd(), libc::IPPROTO_IPV6, libc::IPV6_V6ONLY) == Ok(1),
+        v6only: address.is_ipv6()
+            && sys::own_option(socket.fd(), libc::IPPROTO_IPV6, libc::IPV6_V6ONLY) == Ok(1),
         kernel_chosen,
         published,
     }

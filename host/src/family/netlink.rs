@@ -1,13 +1,16 @@
 //! AF_NETLINK (man 7 netlink): the kernel's own tables.
 //!
-//! The power: `route:read` shows every interface, address, route and neighbour of the host's network; `route:write` changes them
-//! as root would; `sock-diag:read` shows every connection of the host's; a generic family is whatever the kernel made of it.
-//! What is sent is read here as the kernel reads it, message for message, because one datagram may hold many.
+//! The power: `route:read` shows every interface, address, route and neighbour of the host's
+//! network; `route:write` changes them as root would; `sock-diag:read` shows every connection of
+//! the host's; a generic family is whatever the kernel made of it. What is sent is read here as the
+//! kernel reads it, message for message, because one datagram may hold many.
 
 use std::cell::OnceCell;
 
 use rustix::io::Errno;
-use sandsock_abi::constants::{NETLINK_GENERIC, NETLINK_KOBJECT_UEVENT, NETLINK_ROUTE, NETLINK_SOCK_DIAG};
+use sandsock_abi::constants::{
+    NETLINK_GENERIC, NETLINK_KOBJECT_UEVENT, NETLINK_ROUTE, NETLINK_SOCK_DIAG,
+};
 
 use super::{FamilyRules, Use};
 use crate::address::RawAddress;
@@ -24,16 +27,20 @@ const HEADER: usize = 16;
 const GENERIC_HEADER: usize = 4;
 /// `NLMSG_MIN_TYPE`: below are messages about messages, over which the kernel passes.
 const FIRST_TYPE: u16 = 0x10;
-/// `GENL_ID_CTRL`, and the two of its commands that a program may send: CTRL_CMD_GETFAMILY, CTRL_CMD_GETPOLICY.
+/// `GENL_ID_CTRL`, and the two of its commands that a program may send: CTRL_CMD_GETFAMILY,
+/// CTRL_CMD_GETPOLICY.
 const CONTROL_FAMILY: u16 = 0x10;
 const CONTROL_READS: [u8; 2] = [3, 10];
-/// linux/sock_diag.h and linux/inet_diag.h: TCPDIAG_GETSOCK, DCCPDIAG_GETSOCK, SOCK_DIAG_BY_FAMILY. SOCK_DESTROY is 21.
+/// linux/sock_diag.h and linux/inet_diag.h: TCPDIAG_GETSOCK, DCCPDIAG_GETSOCK, SOCK_DIAG_BY_FAMILY.
+/// SOCK_DESTROY is 21.
 const DIAG_READS: [u16; 3] = [18, 19, 20];
 const SOCK_DESTROY: u16 = 21;
-/// linux/rtnetlink.h: the RTM_GET of links, addresses, routes, neighbours, rules, queueing disciplines, classes and filters,
-/// multicast and anycast addresses, neighbour tables, address labels, netconf, multicast databases, statistics, chains, next
-/// hops, link properties and next-hop buckets. What a later kernel adds is no read until somebody has looked at it.
-const ROUTE_READS: [u16; 18] = [18, 22, 26, 30, 34, 38, 42, 46, 58, 62, 66, 74, 82, 86, 94, 102, 106, 118];
+/// linux/rtnetlink.h: the RTM_GET of links, addresses, routes, neighbours, rules, queueing
+/// disciplines, classes and filters, multicast and anycast addresses, neighbour tables, address
+/// labels, netconf, multicast databases, statistics, chains, next hops, link properties and
+/// next-hop buckets. What a later kernel adds is no read until somebody has looked at it.
+const ROUTE_READS: [u16; 18] =
+    [18, 22, 26, 30, 34, 38, 42, 46, 58, 62, 66, 74, 82, 86, 94, 102, 106, 118];
 
 pub(super) struct Netlink;
 
@@ -46,8 +53,9 @@ pub(crate) struct Message<'a> {
     pub(crate) body: &'a [u8],
 }
 
-/// Reads the messages of a datagram as the kernel's `netlink_rcv_skb` does: one after the other, each aligned to 4 bytes. Less
-/// than a header at the end is nothing; a length that can't be is EINVAL, where the kernel would stop without a word.
+/// Reads the messages of a datagram as the kernel's `netlink_rcv_skb` does: one after the other,
+/// each aligned to 4 bytes. Less than a header at the end is nothing; a length that can't be is
+/// EINVAL, where the kernel would stop without a word.
 pub(crate) fn messages(mut rest: &[u8]) -> impl Iterator<Item = Result<Message<'_>, Errno>> {
     std::iter::from_fn(move || {
         let header = rest.get(..HEADER)?;
@@ -62,7 +70,8 @@ pub(crate) fn messages(mut rest: &[u8]) -> impl Iterator<Item = Result<Message<'
     })
 }
 
-/// Attributes (`struct nlattr`: length, type) one after the other, each aligned to 4 bytes; what can't be ends the list.
+/// Attributes (`struct nlattr`: length, type) one after the other, each aligned to 4 bytes; what
+/// can't be ends the list.
 fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let header = rest.get(..4)?;
@@ -95,17 +104,23 @@ fn generic_families(dump: &[u8]) -> Vec<GenericFamily> {
         for (kind, value) in attributes(message.body.get(GENERIC_HEADER..)?) {
             match kind {
                 FAMILY_ID => family.id = u16::from_ne_bytes(value.get(..2)?.try_into().ok()?),
-                FAMILY_NAME => family.name = String::from_utf8_lossy(value).trim_end_matches('\0').to_owned(),
+                FAMILY_NAME => {
+                    family.name = String::from_utf8_lossy(value).trim_end_matches('\0').to_owned()
+                }
                 MULTICAST_GROUPS => {
                     let groups = attributes(value).flat_map(|(_, group)| attributes(group));
-                    family.groups = groups.filter(|(kind, _)| *kind == GROUP_ID).filter_map(|(_, id)| number(id)).collect();
+                    family.groups = groups
+                        .filter(|(kind, _)| *kind == GROUP_ID)
+                        .filter_map(|(_, id)| number(id))
+                        .collect();
                 }
                 _ => {}
             }
         }
         Some(family)
     };
-    let families = messages(dump).map_while(Result::ok).filter(|message| message.kind == CONTROL_FAMILY);
+    let families =
+        messages(dump).map_while(Result::ok).filter(|message| message.kind == CONTROL_FAMILY);
     families.filter_map(family).collect()
 }
 
@@ -120,14 +135,17 @@ pub(crate) fn judge_group(judge: &Judge<'_>, protocol: i32, group: u32) -> Outco
             let families = generic_families(&sys::generic_families()?);
             return match families.iter().find(|family| family.groups.contains(&group)) {
                 Some(family) => judge.decide(&Request::Netlink(Asked::Generic(&family.name))),
-                None => judge.decide(&Request::Netlink(Asked::Other(&format!("generic group {group}")))),
+                None => {
+                    judge.decide(&Request::Netlink(Asked::Other(&format!("generic group {group}"))))
+                }
             };
         }
         _ => Asked::Other(&other),
     }))
 }
 
-/// Whether a look-up of links or addresses names another network namespace: IFLA_TARGET_NETNSID, IFA_TARGET_NETNSID.
+/// Whether a look-up of links or addresses names another network namespace: IFLA_TARGET_NETNSID,
+/// IFA_TARGET_NETNSID.
 fn asks_elsewhere(message: &Message<'_>) -> bool {
     const GET_LINK: u16 = 18;
     const GET_ADDRESS: u16 = 22;
@@ -137,15 +155,23 @@ fn asks_elsewhere(message: &Message<'_>) -> bool {
         GET_ADDRESS => (8, 10),
         _ => return false,
     };
-    let names = |at: usize| message.body.get(at..).is_some_and(|rest| attributes(rest).any(|(kind, _)| kind == target));
+    let names = |at: usize| {
+        message.body.get(at..).is_some_and(|rest| attributes(rest).any(|(kind, _)| kind == target))
+    };
     names(at) || names(4)
 }
 
-/// The generic families, read when they are first asked for, and once for all messages of a datagram.
+/// The generic families, read when they are first asked for, and once for all messages of a
+/// datagram.
 type Families = OnceCell<Vec<GenericFamily>>;
 
 /// Asks about one message.
-fn judge_message(judge: &Judge<'_>, protocol: i32, message: &Message<'_>, families: &Families) -> Outcome<()> {
+fn judge_message(
+    judge: &Judge<'_>,
+    protocol: i32,
+    message: &Message<'_>,
+    families: &Families,
+) -> Outcome<()> {
     let kind = message.kind;
     let other = |what: String| judge.decide(&Request::Netlink(Asked::Other(&what)));
     let decide = |asked| judge.decide(&Request::Netlink(asked));
@@ -155,7 +181,9 @@ fn judge_message(judge: &Judge<'_>, protocol: i32, message: &Message<'_>, famili
         NETLINK_ROUTE if ROUTE_READS.contains(&kind) => decide(Asked::RouteRead),
         NETLINK_ROUTE => decide(Asked::RouteWrite),
         NETLINK_SOCK_DIAG if DIAG_READS.contains(&kind) => decide(Asked::SockDiagRead),
-        NETLINK_SOCK_DIAG if kind == SOCK_DESTROY => other("sock-diag destroy, which ends others' connections".into()),
+        NETLINK_SOCK_DIAG if kind == SOCK_DESTROY => {
+            other("sock-diag destroy, which ends others' connections".into())
+        }
         NETLINK_SOCK_DIAG => other(format!("sock-diag message {kind}")),
         NETLINK_GENERIC if kind == CONTROL_FAMILY => match message.body.first() {
             Some(command) if CONTROL_READS.contains(command) => decide(Asked::GenericControl),
@@ -202,7 +230,12 @@ impl FamilyRules for Netlink {
         Some(Address::Netlink(NetlinkAddress { port_id: number(4)?, groups: number(8)? }))
     }
 
-    fn judge(judge: &Judge<'_>, purpose: Use<'_>, kind: SocketKind, address: &Address) -> Outcome<Destination> {
+    fn judge(
+        judge: &Judge<'_>,
+        purpose: Use<'_>,
+        kind: SocketKind,
+        address: &Address,
+    ) -> Outcome<Destination> {
         let Address::Netlink(address) = address else { return Err(Errno::AFNOSUPPORT.into()) };
         match purpose {
             Use::Bind(_) => {
@@ -223,14 +256,24 @@ impl FamilyRules for Netlink {
         Err(Errno::OPNOTSUPP.into())
     }
 
-    fn judge_contents(judge: &Judge<'_>, _: &Handle, kind: SocketKind, _: Option<&Address>, datagram: &[u8]) -> Outcome<()> {
+    fn judge_contents(
+        judge: &Judge<'_>,
+        _: &Handle,
+        kind: SocketKind,
+        _: Option<&Address>,
+        datagram: &[u8],
+    ) -> Outcome<()> {
         match kind.protocol {
             NETLINK_ROUTE | NETLINK_GENERIC | NETLINK_SOCK_DIAG => {
                 let families = Families::new();
-                messages(datagram).try_for_each(|message| judge_message(judge, kind.protocol, &message?, &families))
+                messages(datagram).try_for_each(|message| {
+                    judge_message(judge, kind.protocol, &message?, &families)
+                })
             }
             // Nobody has looked at how the kernel reads these.
-            protocol => judge.decide(&Request::Netlink(Asked::Other(&format!("message of protocol {protocol}")))),
+            protocol => judge.decide(&Request::Netlink(Asked::Other(&format!(
+                "message of protocol {protocol}"
+            )))),
         }
     }
 }
@@ -266,7 +309,8 @@ mod tests {
     #[test]
     fn the_families_of_this_kernel_have_the_control_family_among_them() {
         let families = generic_families(&sys::generic_families().expect("a dump"));
-        let control = families.iter().find(|family| family.id == CONTROL_FAMILY).expect("the control family");
+        let control =
+            families.iter().find(|family| family.id == CONTROL_FAMILY).expect("the control family");
         assert_eq!(control.name, "nlctrl");
         assert_eq!(control.groups.len(), 1, "its group `notify`");
     }
@@ -279,7 +323,10 @@ mod tests {
         assert!(!asks_elsewhere(&Message { kind: 18, body: &body }));
         body.extend([8, 0, 46, 0, 1, 0, 0, 0]);
         assert!(asks_elsewhere(&Message { kind: 18, body: &body }));
-        assert!(asks_elsewhere(&Message { kind: 22, body: &[0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 10, 0x80, 1, 0, 0, 0] }));
+        assert!(asks_elsewhere(&Message {
+            kind: 22,
+            body: &[0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 10, 0x80, 1, 0, 0, 0]
+        }));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! AF_PACKET (man 7 packet): frames of an interface, seen and sent below IP.
 //!
-//! The power: whoever has an interface here reads all that passes there, other programs' traffic included, and sends whatever
-//! frames it likes, with any sender. A grant for one protocol (`packet=lo:arp`) holds for what is received by the kernel's own
-//! choice, and for what is sent by the frame's own header, at which this file looks.
+//! The power: whoever has an interface here reads all that passes there, other programs' traffic
+//! included, and sends whatever frames it likes, with any sender. A grant for one protocol
+//! (`packet=lo:arp`) holds for what is received by the kernel's own choice, and for what is sent by
+//! the frame's own header, at which this file looks.
 
 use rustix::io::Errno;
 
@@ -24,15 +25,18 @@ const ETHERNET_HEADER: usize = 14;
 /// Below are the lengths of IEEE 802.3, which say nothing of the protocol.
 const FIRST_TYPE: u16 = 0x600;
 
-/// The types of VLAN tags (IEEE 802.1Q: two bytes of type and two of VLAN; the frame's own type follows).
+/// The types of VLAN tags (IEEE 802.1Q: two bytes of type and two of VLAN; the frame's own type
+/// follows).
 const TAGS: [u16; 3] = [0x8100, 0x88a8, 0x9100];
 
 pub(super) struct Packet;
 
 fn encode(address: &PacketAddress, protocol: u16) -> Result<RawAddress, Errno> {
     let hardware = &address.hardware_address;
-    let length =
-        u8::try_from(hardware.len()).ok().filter(|&length| usize::from(length) <= HARDWARE_MAX).ok_or(Errno::INVAL)?;
+    let length = u8::try_from(hardware.len())
+        .ok()
+        .filter(|&length| usize::from(length) <= HARDWARE_MAX)
+        .ok_or(Errno::INVAL)?;
     let mut bytes = [0; SIZE];
     bytes[0..2].copy_from_slice(&(libc::AF_PACKET as u16).to_ne_bytes());
     bytes[2..4].copy_from_slice(&protocol.to_be_bytes());
@@ -62,8 +66,8 @@ fn name_of(socket: &Handle, interface: u32) -> Result<String, Errno> {
     rustix::net::netdevice::index_to_name(socket.fd(), interface)
 }
 
-/// The protocol that a bind without one keeps (man 7 packet): that of the last bind, or the one that the socket was asked for,
-/// which the host may still hold back from the kernel.
+/// The protocol that a bind without one keeps (man 7 packet): that of the last bind, or the one
+/// that the socket was asked for, which the host may still hold back from the kernel.
 fn protocol_of(socket: &Handle) -> Result<u16, Errno> {
     let own = decoded(&sys::local_address(socket.fd())?).map_or(0, |address| address.protocol);
     Ok(if own == 0 { socket.packet_protocol() } else { own })
@@ -77,7 +81,11 @@ fn decide(judge: &Judge<'_>, socket: &Handle, interface: u32, protocol: u16) -> 
 
 /// Asks about a `packet_mreq`, whose first part is an interface index.
 pub(crate) fn judge_membership(judge: &Judge<'_>, socket: &Handle, value: &[u8]) -> Outcome<()> {
-    let index = value.get(..16).and_then(|value| value[..4].try_into().ok()).map(u32::from_ne_bytes).ok_or(Errno::INVAL)?;
+    let index = value
+        .get(..16)
+        .and_then(|value| value[..4].try_into().ok())
+        .map(u32::from_ne_bytes)
+        .ok_or(Errno::INVAL)?;
     if index == 0 {
         return Err(Errno::NODEV.into());
     }
@@ -101,7 +109,12 @@ impl FamilyRules for Packet {
         decoded(raw).map(Address::Packet)
     }
 
-    fn judge(judge: &Judge<'_>, purpose: Use<'_>, kind: SocketKind, address: &Address) -> Outcome<Destination> {
+    fn judge(
+        judge: &Judge<'_>,
+        purpose: Use<'_>,
+        kind: SocketKind,
+        address: &Address,
+    ) -> Outcome<Destination> {
         let Address::Packet(address) = address else { return Err(Errno::AFNOSUPPORT.into()) };
         let protocol = match purpose {
             Use::Bind(socket) if address.protocol == 0 => protocol_of(socket)?,
@@ -113,8 +126,11 @@ impl FamilyRules for Packet {
             Use::Connect => {}
             Use::Send(_) if address.interface == 0 => return Err(Errno::NXIO.into()),
             // A whole frame says itself what it is: see `judge_contents`.
-            Use::Send(socket) if kind.type_ == libc::SOCK_RAW => decide(judge, socket, address.interface, 0)?,
-            // The kernel makes the header, with this protocol in it. 0 is a number like any other there, and no rule has it.
+            Use::Send(socket) if kind.type_ == libc::SOCK_RAW => {
+                decide(judge, socket, address.interface, 0)?
+            }
+            // The kernel makes the header, with this protocol in it. 0 is a number like any other
+            // there, and no rule has it.
             Use::Send(socket) => {
                 let protocol = if protocol == 0 { EVERY_PROTOCOL } else { protocol };
                 decide(judge, socket, address.interface, protocol)?;
@@ -137,9 +153,11 @@ impl FamilyRules for Packet {
         let (interface, protocol) = match to {
             Some(Address::Packet(address)) => (address.interface, address.protocol),
             Some(_) => return Err(Errno::AFNOSUPPORT.into()),
-            None => decoded(&sys::local_address(socket.fd())?).map_or((0, 0), |own| (own.interface, own.protocol)),
+            None => decoded(&sys::local_address(socket.fd())?)
+                .map_or((0, 0), |own| (own.interface, own.protocol)),
         };
-        // Where the kernel makes the header, the address says what it is, and all but what a tag hides.
+        // Where the kernel makes the header, the address says what it is, and all but what a tag
+        // hides.
         if kind.type_ != libc::SOCK_RAW && !TAGS.contains(&protocol) {
             return Ok(());
         }
@@ -172,7 +190,8 @@ fn behind_tags(frame: &[u8]) -> impl Iterator<Item = u16> {
     let types = frame.get(ETHERNET_HEADER - 2..).unwrap_or_default().chunks_exact(4);
     let mut types = types.map(|tag| u16::from_be_bytes([tag[0], tag[1]]));
     let mut tagged = types.next().is_some_and(|kind| TAGS.contains(&kind));
-    types.map_while(move |kind| std::mem::replace(&mut tagged, TAGS.contains(&kind)).then_some(kind))
+    types
+        .map_while(move |kind| std::mem::replace(&mut tagged, TAGS.contains(&kind)).then_some(kind))
 }
 
 /// The protocol that an Ethernet frame names; none where it names none.
@@ -212,7 +231,8 @@ mod tests {
     #[test]
     fn tags_are_looked_behind() {
         let behind = |types: &[u16]| {
-            let tags: Vec<u8> = types.iter().flat_map(|kind| [&kind.to_be_bytes()[..], &[0, 7]].concat()).collect();
+            let tags: Vec<u8> =
+                types.iter().flat_map(|kind| [&kind.to_be_bytes()[..], &[0, 7]].concat()).collect();
             behind_tags(&[&[0; 12][..], &tags, &[0; 2]].concat()).collect::<Vec<_>>()
         };
         assert!(behind(&[0x0800, 0x0806]).is_empty());
@@ -224,7 +244,9 @@ mod tests {
 
     #[test]
     fn a_long_hardware_address_is_refused() {
-        let Some(Address::Packet(mut address)) = samples().pop() else { panic!("a packet address") };
+        let Some(Address::Packet(mut address)) = samples().pop() else {
+            panic!("a packet address")
+        };
         address.hardware_address.push(0);
         assert!(matches!(encode(&address, 0), Err(Errno::INVAL)));
     }

@@ -13,7 +13,9 @@ use crate::policy::{FamilyTarget, Request};
 pub(super) struct Qipcrtr;
 
 fn encode(address: &Address) -> Result<RawAddress, Errno> {
-    let Address::Qipcrtr(QipcrtrAddress { node, port }) = *address else { return Err(Errno::AFNOSUPPORT) };
+    let Address::Qipcrtr(QipcrtrAddress { node, port }) = *address else {
+        return Err(Errno::AFNOSUPPORT);
+    };
     let words = [sandsock_abi::constants::AF_QIPCRTR as u32, node, port];
     Ok(RawAddress::from_bytes(&words.map(u32::to_ne_bytes).concat()))
 }
@@ -32,7 +34,12 @@ impl FamilyRules for Qipcrtr {
         Some(Address::Qipcrtr(QipcrtrAddress { node: bytes.u32(4)?, port: bytes.u32(8)? }))
     }
 
-    fn judge(judge: &Judge<'_>, _purpose: Use<'_>, _kind: SocketKind, address: &Address) -> Outcome<Destination> {
+    fn judge(
+        judge: &Judge<'_>,
+        _purpose: Use<'_>,
+        _kind: SocketKind,
+        address: &Address,
+    ) -> Outcome<Destination> {
         let raw = encode(address)?;
         judge.decide(&Request::Family(FamilyTarget::Qipcrtr))?;
         Ok(Destination::plain(raw))

@@ -1,4 +1,5 @@
-//! AF_RDS (the kernel's Documentation/networking/rds.rst). Its addresses are IPv4's, family number included.
+//! AF_RDS (the kernel's Documentation/networking/rds.rst). Its addresses are IPv4's, family number
+//! included.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
@@ -15,7 +16,9 @@ use crate::policy::{FamilyTarget, Request};
 pub(super) struct Rds;
 
 fn encode(address: &Address) -> Result<RawAddress, Errno> {
-    let Address::Rds(InetAddress { address: (a, b, c, d), port }) = *address else { return Err(Errno::AFNOSUPPORT) };
+    let Address::Rds(InetAddress { address: (a, b, c, d), port }) = *address else {
+        return Err(Errno::AFNOSUPPORT);
+    };
     Ok(RawAddress::from_ip(SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), port).into()))
 }
 
@@ -34,7 +37,12 @@ impl FamilyRules for Rds {
         Some(Address::Rds(InetAddress { address: (a, b, c, d), port: v4.port() }))
     }
 
-    fn judge(judge: &Judge<'_>, _purpose: Use<'_>, _kind: SocketKind, address: &Address) -> Outcome<Destination> {
+    fn judge(
+        judge: &Judge<'_>,
+        _purpose: Use<'_>,
+        _kind: SocketKind,
+        address: &Address,
+    ) -> Outcome<Destination> {
         let raw = encode(address)?;
         judge.decide(&Request::Family(FamilyTarget::Rds))?;
         Ok(Destination::plain(raw))

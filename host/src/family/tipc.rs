@@ -17,7 +17,11 @@ pub(super) struct Tipc;
 
 fn encode(address: &Address) -> Result<RawAddress, Errno> {
     let Address::Tipc(address) = address else { return Err(Errno::AFNOSUPPORT) };
-    let (first, second) = if address.address_type == ID { (address.v2, address.v1) } else { (address.v1, address.v2) };
+    let (first, second) = if address.address_type == ID {
+        (address.v2, address.v1)
+    } else {
+        (address.v1, address.v2)
+    };
     let mut bytes = Vec::with_capacity(16);
     bytes.extend((libc::AF_TIPC as u16).to_ne_bytes());
     bytes.push(address.address_type);
@@ -27,7 +31,8 @@ fn encode(address: &Address) -> Result<RawAddress, Errno> {
 }
 
 impl FamilyRules for Tipc {
-    const TYPES: &'static [i32] = &[libc::SOCK_STREAM, libc::SOCK_DGRAM, libc::SOCK_SEQPACKET, libc::SOCK_RDM];
+    const TYPES: &'static [i32] =
+        &[libc::SOCK_STREAM, libc::SOCK_DGRAM, libc::SOCK_SEQPACKET, libc::SOCK_RDM];
 
     #[cfg(test)]
     fn encode(address: &Address) -> Result<RawAddress, Errno> {
@@ -43,7 +48,12 @@ impl FamilyRules for Tipc {
         Some(Address::Tipc(TipcAddress { address_type, scope, v1, v2, v3: bytes.u32(12)? }))
     }
 
-    fn judge(judge: &Judge<'_>, _purpose: Use<'_>, _kind: SocketKind, address: &Address) -> Outcome<Destination> {
+    fn judge(
+        judge: &Judge<'_>,
+        _purpose: Use<'_>,
+        _kind: SocketKind,
+        address: &Address,
+    ) -> Outcome<Destination> {
         let raw = encode(address)?;
         judge.decide(&Request::Family(FamilyTarget::Tipc))?;
         Ok(Destination::plain(raw))
@@ -56,6 +66,8 @@ impl FamilyRules for Tipc {
 
 #[cfg(test)]
 pub(super) fn samples() -> Vec<(i32, Address)> {
-    let tipc = |address_type, scope, v1, v2, v3| Address::Tipc(TipcAddress { address_type, scope, v1, v2, v3 });
+    let tipc = |address_type, scope, v1, v2, v3| {
+        Address::Tipc(TipcAddress { address_type, scope, v1, v2, v3 })
+    };
     vec![(0, tipc(1, 2, 18888, 0, 100)), (0, tipc(2, 3, u32::MAX, 1, 0)), (0, tipc(3, -1, 7, 9, 0))]
 }

@@ -1,4 +1,5 @@
-//! AF_UNIX (man 7 unix). A path is walked beneath a granted directory, and judged as it is named and as it is found.
+//! AF_UNIX (man 7 unix). A path is walked beneath a granted directory, and judged as it is named
+//! and as it is found.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -70,7 +71,12 @@ impl FamilyRules for Unix {
         }))
     }
 
-    fn judge(judge: &Judge<'_>, purpose: Use<'_>, _kind: SocketKind, address: &Address) -> Outcome<Destination> {
+    fn judge(
+        judge: &Judge<'_>,
+        purpose: Use<'_>,
+        _kind: SocketKind,
+        address: &Address,
+    ) -> Outcome<Destination> {
         let Address::Unix(address) = address else { return Err(Errno::AFNOSUPPORT.into()) };
         let verb = match purpose {
             Use::Bind(_) => Verb::UnixBind,
@@ -85,7 +91,8 @@ impl FamilyRules for Unix {
                 Ok(Destination::plain(raw(&[])))
             }
             UnixAddress::Abstract(name) => {
-                // As with a path: what the kernel would not take is not judged, nor told in a sentence.
+                // As with a path: what the kernel would not take is not judged, nor told in a
+                // sentence.
                 let raw = encode_abstract(name)?;
                 let target = UnixTarget::Abstract(name);
                 judge.decide(&match purpose {
@@ -135,7 +142,10 @@ impl FamilyRules for Unix {
 }
 
 /// Tries the routes that the policy found. The first success counts, else the last refusal.
-fn walk(routes: &[UnixRoute], walk: impl Fn(&UnixRoute) -> Outcome<Destination>) -> Outcome<Destination> {
+fn walk(
+    routes: &[UnixRoute],
+    walk: impl Fn(&UnixRoute) -> Outcome<Destination>,
+) -> Outcome<Destination> {
     let mut last = Errno::ACCESS.into();
     for route in routes {
         match walk(route) {
@@ -146,7 +156,8 @@ fn walk(routes: &[UnixRoute], walk: impl Fn(&UnixRoute) -> Outcome<Destination>)
     Err(last)
 }
 
-/// Finds the socket's inode beneath the granted directory and connects to that, whatever happens to the names meanwhile.
+/// Finds the socket's inode beneath the granted directory and connects to that, whatever happens to
+/// the names meanwhile.
 fn to_connect(route: &UnixRoute) -> Outcome<Destination> {
     let base = open_base(route)?;
     let real_base = real_path(base.as_fd())?;
@@ -172,15 +183,18 @@ fn to_connect(route: &UnixRoute) -> Outcome<Destination> {
     Ok(Destination::anchored(address, Anchor::Inode(inode)))
 }
 
-/// Opens the directory beneath the granted one. A relative path is bound as it was given, from where it starts, an absolute one by
-/// the directory's real path, unless only the path as given is short enough: getsockname has to show what was bound.
+/// Opens the directory beneath the granted one. A relative path is bound as it was given, from
+/// where it starts, an absolute one by the directory's real path, unless only the path as given is
+/// short enough: getsockname has to show what was bound.
 fn to_bind(route: &UnixRoute, given: &[u8], start: Option<Dir>) -> Outcome<Destination> {
     let base = open_base(route)?;
     let real_base = real_path(base.as_fd())?;
     let name = route.relative.file_name().ok_or(Errno::INVAL)?.to_owned();
     let parent = match route.relative.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         None => base.try_clone()?,
-        Some(parent) if is_root(route) => Dir::open_ambient_dir(Path::new("/").join(parent), ambient_authority())?,
+        Some(parent) if is_root(route) => {
+            Dir::open_ambient_dir(Path::new("/").join(parent), ambient_authority())?
+        }
         Some(parent) => {
             let parent = without_links(route, &base, &real_base, parent)?;
             base.open_dir(parent).map_err(|error| outside(route, &error))?
@@ -194,7 +208,8 @@ fn to_bind(route: &UnixRoute, given: &[u8], start: Option<Dir>) -> Outcome<Desti
         Some(_) => encode_path(given),
         None => encode_path(real.as_os_str().as_bytes()).or_else(|_| encode_path(given)),
     }?;
-    // man 2 bind: what is there already is not replaced. A name that is free now and a socket afterwards was made by the bind.
+    // man 2 bind: what is there already is not replaced. A name that is free now and a socket
+    // afterwards was made by the bind.
     if rustix::fs::statat(parent.as_fd(), &name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
         return Err(Errno::ADDRINUSE.into());
     }
@@ -210,11 +225,14 @@ fn start_of(judge: &Judge<'_>, path: &[u8]) -> Result<Option<Dir>, Fault> {
     Ok(Some(Dir::open_ambient_dir(base, ambient_authority())?))
 }
 
-/// A path beneath the granted directory with its links followed. A link with an absolute target is followed where that lies beneath
-/// the directory, by the name that the operator gave it or by its real one. What the links say may change: the path that comes out
-/// is opened beneath the directory like any other, and judged by where that led.
+/// A path beneath the granted directory with its links followed. A link with an absolute target is
+/// followed where that lies beneath the directory, by the name that the operator gave it or by its
+/// real one. What the links say may change: the path that comes out is opened beneath the directory
+/// like any other, and judged by where that led.
 fn without_links(route: &UnixRoute, base: &Dir, real_base: &Path, path: &Path) -> Outcome<PathBuf> {
-    let parts = |path: &Path| path.components().rev().map(|part| part.as_os_str().to_owned()).collect::<Vec<_>>();
+    let parts = |path: &Path| {
+        path.components().rev().map(|part| part.as_os_str().to_owned()).collect::<Vec<_>>()
+    };
     let (mut left, mut done, mut links) = (parts(path), PathBuf::new(), 0);
     while let Some(name) = left.pop() {
         if name == ".." {
@@ -234,7 +252,9 @@ fn without_links(route: &UnixRoute, base: &Dir, real_base: &Path, path: &Path) -
             return Err(Errno::LOOP.into());
         }
         if target.is_absolute() {
-            let beneath = [route.base.as_path(), real_base].into_iter().find_map(|base| target.strip_prefix(base).ok());
+            let beneath = [route.base.as_path(), real_base]
+                .into_iter()
+                .find_map(|base| target.strip_prefix(base).ok());
             left.extend(parts(beneath.ok_or_else(|| leads_out(route))?));
             done.clear();
         } else {

@@ -1,4 +1,5 @@
-//! AF_VSOCK (man 7 vsock): streams between a machine and its virtual machines, by context id and port.
+//! AF_VSOCK (man 7 vsock): streams between a machine and its virtual machines, by context id and
+//! port.
 
 use rustix::io::Errno;
 use sandsock_abi::constants::{VMADDR_CID_ANY, VMADDR_CID_HOST, VMADDR_CID_LOCAL, VMADDR_PORT_ANY};
@@ -14,16 +15,19 @@ use crate::sys;
 
 pub(super) struct Vsock;
 
-/// sockaddr_vm: family, a reserved field, port, cid, flags. The flags stay 0: VMADDR_FLAG_TO_HOST would lead elsewhere than to the
-/// cid that was judged.
+/// sockaddr_vm: family, a reserved field, port, cid, flags. The flags stay 0: VMADDR_FLAG_TO_HOST
+/// would lead elsewhere than to the cid that was judged.
 fn encode(address: &Address) -> Result<RawAddress, Errno> {
-    let Address::Vsock(VsockAddress { cid, port }) = *address else { return Err(Errno::AFNOSUPPORT) };
+    let Address::Vsock(VsockAddress { cid, port }) = *address else {
+        return Err(Errno::AFNOSUPPORT);
+    };
     let words = [libc::AF_VSOCK as u32, port, cid, 0];
     Ok(RawAddress::from_bytes(&words.map(u32::to_ne_bytes).concat()))
 }
 
-/// All the cids that lead where this one does (the kernel's `vsock_use_local_transport`): a machine is reached by
-/// VMADDR_CID_LOCAL, by its own cid, and where it is no virtual machine by VMADDR_CID_HOST.
+/// All the cids that lead where this one does (the kernel's `vsock_use_local_transport`): a machine
+/// is reached by VMADDR_CID_LOCAL, by its own cid, and where it is no virtual machine by
+/// VMADDR_CID_HOST.
 fn same_place(cid: u32) -> Vec<u32> {
     let own = sys::local_cid().unwrap_or(VMADDR_CID_ANY);
     let mut local = vec![VMADDR_CID_LOCAL];
@@ -48,9 +52,16 @@ impl FamilyRules for Vsock {
         Some(Address::Vsock(VsockAddress { port: bytes.u32(4)?, cid: bytes.u32(8)? }))
     }
 
-    fn judge(judge: &Judge<'_>, purpose: Use<'_>, _kind: SocketKind, address: &Address) -> Outcome<Destination> {
+    fn judge(
+        judge: &Judge<'_>,
+        purpose: Use<'_>,
+        _kind: SocketKind,
+        address: &Address,
+    ) -> Outcome<Destination> {
         let raw = encode(address)?;
-        let Address::Vsock(VsockAddress { cid, port }) = *address else { return Err(Errno::AFNOSUPPORT.into()) };
+        let Address::Vsock(VsockAddress { cid, port }) = *address else {
+            return Err(Errno::AFNOSUPPORT.into());
+        };
         let (purpose, same) = match purpose {
             Use::Bind(_) => (VsockUse::Listen, vec![cid]),
             Use::Connect | Use::Send(_) => (VsockUse::Connect, same_place(cid)),
@@ -69,9 +80,17 @@ impl FamilyRules for Vsock {
             // One without a name, which the kernel refuses.
             return Ok(());
         }
-        // A port of the kernel's choice was granted as such at bind; rules may deny the port that it is.
+        // A port of the kernel's choice was granted as such at bind; rules may deny the port that
+        // it is.
         let same = [cid];
-        let listen = |port| Request::Family(FamilyTarget::Vsock { purpose: VsockUse::Listen, cid, same: &same, port });
+        let listen = |port| {
+            Request::Family(FamilyTarget::Vsock {
+                purpose: VsockUse::Listen,
+                cid,
+                same: &same,
+                port,
+            })
+        };
         judge.not_denied(&listen(port))?;
         let port = if socket.is_port_chosen() { VMADDR_PORT_ANY } else { port };
         judge.decide(&listen(port))

@@ -7,11 +7,15 @@ use std::time::Instant;
 use rustix::io::Errno;
 use wasmtime::StoreContextMut;
 
-use sandsock_abi::constants::{AI_CANONIDN, AI_IDN, EAI_ADDRFAMILY, HOST_NOT_FOUND, NO_DATA, NO_RECOVERY};
+use sandsock_abi::constants::{
+    AI_CANONIDN, AI_IDN, EAI_ADDRFAMILY, HOST_NOT_FOUND, NO_DATA, NO_RECOVERY,
+};
 
 use super::table::{hosts_file_has_name, search_list};
 use super::{Failure, NAME_MAX, ask, name_answer, run};
-use crate::bindings::sandsock::socket::types::{AddressHints, AddressInfo, Error, HostEntry, NameError, SocketKind, Wait};
+use crate::bindings::sandsock::socket::types::{
+    AddressHints, AddressInfo, Error, HostEntry, NameError, SocketKind, Wait,
+};
 use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::error::{Fault, Outcome};
 use crate::family;
@@ -22,7 +26,8 @@ use crate::pool::TABLES;
 use crate::sys::{self, Hints, NameFailure};
 use crate::wait;
 
-/// The longest text that is looked at as a host's. In Unicode a name may have more bytes than in ASCII.
+/// The longest text that is looked at as a host's. In Unicode a name may have more bytes than in
+/// ASCII.
 const TEXT_MAX: usize = 1024;
 
 /// How long a call that may not wait waits for the look-up that it needs, in nanoseconds.
@@ -36,7 +41,12 @@ pub(crate) async fn get_address_info<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (host, service, hints, wait): (Option<String>, Option<String>, AddressHints, Wait),
 ) -> wasmtime::Result<(Result<Vec<AddressInfo>, NameError>,)> {
-    let hints = Hints { family: hints.family, kind: hints.type_, protocol: hints.protocol, flags: hints.flags };
+    let hints = Hints {
+        family: hints.family,
+        kind: hints.type_,
+        protocol: hints.protocol,
+        flags: hints.flags,
+    };
     let answers = look_up(store, host.as_deref(), service.as_deref(), hints, wait).await;
     name_answer(answers.map(|list| list.into_iter().filter_map(to_contract).collect()))
 }
@@ -60,14 +70,15 @@ async fn look_up<T: SandsockView>(
     mut hints: Hints,
     wait: Wait,
 ) -> Result<Vec<sys::AddressInfo>, Failure> {
-    // No name of a service is longer, and the system gets no text of a length that the guest chooses.
+    // No name of a service is longer, and the system gets no text of a length that the guest
+    // chooses.
     if service.is_some_and(|service| service.len() > NAME_MAX) {
         return Err(Failure::Code(libc::EAI_NONAME));
     }
     let c_string = |text: &str| sys::c_string(text).map_err(|_| Failure::Code(libc::EAI_NONAME));
     let service = service.map(c_string).transpose()?;
-    // Names reach the resolver in ASCII whatever the flags say, and canonical names are made Unicode here: in UTF-8, as the
-    // contract has it, and not in what this process's locale is.
+    // Names reach the resolver in ASCII whatever the flags say, and canonical names are made
+    // Unicode here: in UTF-8, as the contract has it, and not in what this process's locale is.
     let unicode = hints.flags & AI_CANONIDN != 0;
     hints.flags &= !(AI_IDN | AI_CANONIDN | AI_IDN_IGNORED);
     let Some(host) = host else { return numeric(store, None, service, hints, wait).await };
@@ -75,18 +86,20 @@ async fn look_up<T: SandsockView>(
         return Err(Failure::Code(libc::EAI_NONAME));
     }
     judge_zone(&store.data_mut().sandsock(), host)?;
-    // Whatever the system's own parser takes for a number (2130706433, 0x7f.1) is one, and no name. No number is longer than a name.
+    // Whatever the system's own parser takes for a number (2130706433, 0x7f.1) is one, and no name.
+    // No number is longer than a name.
     let number = match host.len() <= NAME_MAX {
         true => numeric(store, Some(c_string(host)?), service.clone(), hints, wait).await,
         false => Err(Failure::Code(libc::EAI_NONAME)),
     };
     match number {
-        Err(Failure::Code(libc::EAI_NONAME)) if hints.flags & libc::AI_NUMERICHOST == 0 && zoned(host).is_none() => {}
+        Err(Failure::Code(libc::EAI_NONAME))
+            if hints.flags & libc::AI_NUMERICHOST == 0 && zoned(host).is_none() => {}
         other => return other,
     }
     let permit = judge_name(&store.data_mut().sandsock(), host, Failure::Code(libc::EAI_NONAME))?;
-    // glibc asks nobody for an IPv4 address of digits and dots, unless a canonical name is wanted or there is a dot at the end, as in
-    // what is asked for here.
+    // glibc asks nobody for an IPv4 address of digits and dots, unless a canonical name is wanted
+    // or there is a dot at the end, as in what is asked for here.
     let is_simple = hints.family == libc::AF_INET && hints.flags & libc::AI_CANONNAME == 0;
     if is_simple && is_digits_and_dots(host) && !host.ends_with('.') {
         return Err(Failure::Code(libc::EAI_NONAME));
@@ -97,7 +110,10 @@ async fn look_up<T: SandsockView>(
         Some(fixed) => {
             let fixed = fixed.to_vec();
             let own = name.clone();
-            let answers = local(store, service, wait, move |service| from_fixed(&fixed, &own, service, hints)).await??;
+            let answers = local(store, service, wait, move |service| {
+                from_fixed(&fixed, &own, service, hints)
+            })
+            .await??;
             (answers, Vec::new())
         }
         None => {
@@ -117,7 +133,8 @@ async fn look_up<T: SandsockView>(
     answers.retain(|info| info.address.to_ip().is_some_and(|address| kept.contains(&address.ip())));
     if let Some(first) = answers.first_mut() {
         let canonical_name = canonical_name.map(|name| as_written(name, whole));
-        first.canonical_name = canonical_name.map(|name| if unicode { to_unicode(&name) } else { name });
+        first.canonical_name =
+            canonical_name.map(|name| if unicode { to_unicode(&name) } else { name });
     }
     Ok(answers)
 }
@@ -150,10 +167,14 @@ async fn numeric<T: SandsockView>(
     hints: Hints,
     wait: Wait,
 ) -> Result<Vec<sys::AddressInfo>, Failure> {
-    Ok(local(store, service, wait, move |service| sys::numeric_address_info(host.as_deref(), service, hints)).await??)
+    Ok(local(store, service, wait, move |service| {
+        sys::numeric_address_info(host.as_deref(), service, hints)
+    })
+    .await??)
 }
 
-/// Makes a call that looks at nothing but the name of a service: here where that is a number, else where files may be read.
+/// Makes a call that looks at nothing but the name of a service: here where that is a number, else
+/// where files may be read.
 async fn local<T: SandsockView, R: Send + 'static>(
     store: &mut StoreContextMut<'_, T>,
     service: Option<CString>,
@@ -177,18 +198,23 @@ fn zoned(host: &str) -> Option<(Ipv6Addr, &str)> {
     Some((address.parse().ok()?, zone))
 }
 
-/// A zone by its name tells the number of an interface, which takes that grant. glibc reads a name in link-local scope, and in
-/// multicast's node-local and link-local.
+/// A zone by its name tells the number of an interface, which takes that grant. glibc reads a name
+/// in link-local scope, and in multicast's node-local and link-local.
 fn judge_zone(view: &SandsockCtxView<'_>, host: &str) -> Outcome<()> {
     let Some((address, zone)) = zoned(host) else { return Ok(()) };
     let named = !zone.is_empty() && !zone.bytes().all(|byte| byte.is_ascii_digit());
-    let local = address.is_unicast_link_local() || matches!(address.segments()[0] & 0xff0f, 0xff01 | 0xff02);
+    let local = address.is_unicast_link_local()
+        || matches!(address.segments()[0] & 0xff0f, 0xff01 | 0xff02);
     if local && named { view.ctx.judge().interfaces().map(drop) } else { Ok(()) }
 }
 
-/// Judges a name that is to be looked up. A text that can't be one has nothing to be denied for where every name is granted:
-/// there is `no_such` name.
-fn judge_name(view: &SandsockCtxView<'_>, host: &str, no_such: Failure) -> Result<Permit<Resolve>, Failure> {
+/// Judges a name that is to be looked up. A text that can't be one has nothing to be denied for
+/// where every name is granted: there is `no_such` name.
+fn judge_name(
+    view: &SandsockCtxView<'_>,
+    host: &str,
+    no_such: Failure,
+) -> Result<Permit<Resolve>, Failure> {
     if view.ctx.policy.resolves_any() && normalise_name(host).is_err() {
         return Err(no_such);
     }
@@ -227,7 +253,8 @@ fn from_fixed(
     Ok(answers)
 }
 
-/// Judges what a name was looked up to, by the other names that the answer has too, and pins to it what the policy lets through.
+/// Judges what a name was looked up to, by the other names that the answer has too, and pins to it
+/// what the policy lets through.
 fn judge_answers(
     view: &SandsockCtxView<'_>,
     name: &str,
@@ -239,7 +266,8 @@ fn judge_answers(
     let judged = view.ctx.policy.judge_answers_of(name, others, addresses);
     for dropped in &judged.dropped {
         let target = || format!("{name}={}", dropped.address);
-        view.ctx.tell(|time| Decision::denied(time, Verb::Resolve.name(), target(), &dropped.denial));
+        view.ctx
+            .tell(|time| Decision::denied(time, Verb::Resolve.name(), target(), &dropped.denial));
     }
     if let Some(denial) = judged.denial() {
         return Err(denial.clone().into());
@@ -252,8 +280,9 @@ fn judge_answers(
     Ok(judged)
 }
 
-/// Judges something with an address in it. Where a granted name's addresses were forgotten (5 minutes after their last use),
-/// the name is looked up once more and the question asked again. The look-up takes from the call's time.
+/// Judges something with an address in it. Where a granted name's addresses were forgotten (5
+/// minutes after their last use), the name is looked up once more and the question asked again. The
+/// look-up takes from the call's time.
 pub(crate) async fn with_fresh_names<T: SandsockView, R>(
     store: &mut StoreContextMut<'_, T>,
     wait: &mut Wait,
@@ -300,7 +329,8 @@ async fn host_by_name<T: SandsockView>(
             let addresses = vec![sys::numeric_host(address)];
             return Ok(HostEntry { name: host.to_owned(), aliases: Vec::new(), addresses });
         }
-        // gethostbyname(3) has fewer notations than getaddrinfo(3), and would take the others for names.
+        // gethostbyname(3) has fewer notations than getaddrinfo(3), and would take the others for
+        // names.
         Number::Address(_) | Number::Other => return Err(Failure::Host(HOST_NOT_FOUND)),
         Number::None => {}
     }
@@ -315,16 +345,23 @@ async fn host_by_name<T: SandsockView>(
         }
         None => {
             let is_local = in_hosts_file(&permit, family);
-            ask(store, wait, is_local, move |local| sys::get_host_by_name(permit, family, local)).await??
+            ask(store, wait, is_local, move |local| sys::get_host_by_name(permit, family, local))
+                .await??
         }
     };
     if entry.addresses.is_empty() {
         return Err(Failure::Host(NO_DATA));
     }
     let others: Vec<_> = std::iter::once(&entry.name).chain(&entry.aliases).cloned().collect();
-    let kept = judge_answers(&store.data_mut().sandsock(), &name, &others, entry.addresses.clone())?.kept;
+    let kept =
+        judge_answers(&store.data_mut().sandsock(), &name, &others, entry.addresses.clone())?.kept;
     // As often as the resolver gave it.
-    let addresses = entry.addresses.into_iter().filter(|address| kept.contains(address)).map(sys::numeric_host).collect();
+    let addresses = entry
+        .addresses
+        .into_iter()
+        .filter(|address| kept.contains(address))
+        .map(sys::numeric_host)
+        .collect();
     let aliases = entry.aliases.into_iter().map(|alias| as_written(alias, whole)).collect();
     Ok(HostEntry { name: as_written(entry.name, whole), aliases, addresses })
 }

@@ -5,7 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use rustix::io::Errno;
 use wasmtime::StoreContextMut;
 
-use sandsock_abi::constants::{NI_DGRAM, NI_IDN, NI_NAMEREQD, NI_NOFQDN, NI_NUMERICHOST, NI_NUMERICSERV};
+use sandsock_abi::constants::{
+    NI_DGRAM, NI_IDN, NI_NAMEREQD, NI_NOFQDN, NI_NUMERICHOST, NI_NUMERICSERV,
+};
 
 use super::hosts::{to_unicode, with_fresh_names};
 use super::table::hosts_file_has_address;
@@ -20,9 +22,10 @@ use crate::pool::TABLES;
 use crate::sys::{self, NameFailure};
 use crate::wait;
 
-/// Every flag that getnameinfo(3) has; the last two are netdb.h's NI_IDN_ALLOW_UNASSIGNED and NI_IDN_USE_STD3_ASCII_RULES, which
-/// glibc takes and ignores.
-const FLAGS: i32 = NI_NUMERICHOST | NI_NUMERICSERV | NI_NOFQDN | NI_NAMEREQD | NI_DGRAM | NI_IDN | 0x40 | 0x80;
+/// Every flag that getnameinfo(3) has; the last two are netdb.h's NI_IDN_ALLOW_UNASSIGNED and
+/// NI_IDN_USE_STD3_ASCII_RULES, which glibc takes and ignores.
+const FLAGS: i32 =
+    NI_NUMERICHOST | NI_NUMERICSERV | NI_NOFQDN | NI_NAMEREQD | NI_DGRAM | NI_IDN | 0x40 | 0x80;
 
 /// WIT `netdb.get-host-by-address`.
 pub(crate) async fn get_host_by_address<T: SandsockView>(
@@ -41,7 +44,11 @@ async fn host_by_address<T: SandsockView>(
     let permit = judge(store, ip, &mut wait).await?;
     let own = sys::numeric_host(ip);
     if let [name, aliases @ ..] = fixed_names(&store.data_mut().sandsock(), ip).as_slice() {
-        return Ok(HostEntry { name: name.clone(), aliases: aliases.to_vec(), addresses: vec![own] });
+        return Ok(HostEntry {
+            name: name.clone(),
+            aliases: aliases.to_vec(),
+            addresses: vec![own],
+        });
     }
     let is_local = move || hosts_file_has_address(ip);
     let entry = ask(store, wait, is_local, move |_| sys::get_host_by_address(permit)).await??;
@@ -51,7 +58,8 @@ async fn host_by_address<T: SandsockView>(
     Ok(HostEntry { name: entry.name, aliases: entry.aliases, addresses: vec![addresses] })
 }
 
-/// Judges a reverse look-up, after one more look-up of the name by which it is granted where that is forgotten.
+/// Judges a reverse look-up, after one more look-up of the name by which it is granted where that
+/// is forgotten.
 async fn judge<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     ip: IpAddr,
@@ -98,13 +106,18 @@ async fn name_info<T: SandsockView>(
         let permit = judge(store, address.ip(), &mut wait).await?;
         let view = store.data_mut().sandsock();
         // It cuts this host's own domain off, and so tells it.
-        let cut = has(NI_NOFQDN) && view.ctx.judge().would_allow(&Request::Hostname(Hostname::Read));
+        let cut =
+            has(NI_NOFQDN) && view.ctx.judge().would_allow(&Request::Hostname(Hostname::Read));
         match fixed_names(&view, address.ip()).into_iter().next() {
-            Some(name) => (Some(name), local_service(store, wait, has(NI_NUMERICSERV), service).await?),
+            Some(name) => {
+                (Some(name), local_service(store, wait, has(NI_NUMERICSERV), service).await?)
+            }
             None => {
                 let ip = address.ip();
                 let is_local = move || hosts_file_has_address(ip);
-                let (name, service) = ask(store, wait, is_local, move |_| (sys::get_name(permit, cut), service())).await?;
+                let (name, service) =
+                    ask(store, wait, is_local, move |_| (sys::get_name(permit, cut), service()))
+                        .await?;
                 match name {
                     Ok(name) => (Some(name), service),
                     Err(NameFailure::Code(libc::EAI_NONAME)) => (None, service),
@@ -129,10 +142,15 @@ async fn local_service<T: SandsockView>(
     numeric: bool,
     service: impl FnOnce() -> String + Send + 'static,
 ) -> Outcome<String> {
-    if numeric { Ok(service()) } else { run(store, &TABLES, wait::deadline(super::a_moment(wait)), service).await }
+    if numeric {
+        Ok(service())
+    } else {
+        run(store, &TABLES, wait::deadline(super::a_moment(wait)), service).await
+    }
 }
 
-/// The address as text, with its zone: by the name of the interface where interfaces are granted and glibc shows it.
+/// The address as text, with its zone: by the name of the interface where interfaces are granted
+/// and glibc shows it.
 fn numeric_host(view: &SandsockCtxView<'_>, address: SocketAddr) -> String {
     let text = sys::numeric_host(address.ip());
     let SocketAddr::V6(v6) = address else { return text };

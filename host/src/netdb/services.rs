@@ -1,4 +1,5 @@
-//! Services and protocols: this host's tables, mostly files. They need no grant: they say nothing of this host.
+//! Services and protocols: this host's tables, mostly files. They need no grant: they say nothing
+//! of this host.
 
 use std::ffi::CString;
 
@@ -13,7 +14,11 @@ use crate::sys;
 
 /// A name as C has it; ENOENT for what can't be one.
 fn name(text: &str) -> Result<CString, Errno> {
-    if text.len() > NAME_MAX { Err(Errno::NOENT) } else { sys::c_string(text).map_err(|_| Errno::NOENT) }
+    if text.len() > NAME_MAX {
+        Err(Errno::NOENT)
+    } else {
+        sys::c_string(text).map_err(|_| Errno::NOENT)
+    }
 }
 
 /// WIT `netdb.get-service-by-name`.
@@ -22,7 +27,8 @@ pub(crate) async fn get_service_by_name<T: SandsockView>(
     (service, protocol): (String, Option<String>),
 ) -> Outcome<u16> {
     let (service, protocol) = (name(&service)?, protocol.as_deref().map(name).transpose()?);
-    Ok(run(store, &TABLES, None, move || sys::service_port(&service, protocol.as_deref())).await??)
+    Ok(run(store, &TABLES, None, move || sys::service_port(&service, protocol.as_deref()))
+        .await??)
 }
 
 /// WIT `netdb.get-service-by-port`.

@@ -37,7 +37,9 @@ pub(crate) fn interface_name(view: &SandsockCtxView<'_>, index: u32) -> Outcome<
 pub(crate) fn host_name(view: &SandsockCtxView<'_>) -> String {
     match &view.ctx.host_name {
         Some(name) => name.clone(),
-        None => view.ctx.judge().read_host_name().map_or_else(|_| SANDBOX.to_owned(), sys::host_name),
+        None => {
+            view.ctx.judge().read_host_name().map_or_else(|_| SANDBOX.to_owned(), sys::host_name)
+        }
     }
 }
 

@@ -1,23 +1,29 @@
-//! The resolver's files, as far as the host must know them before it asks: which look-ups the hosts file answers, and the search list
-//! (man 5 hosts, nsswitch.conf, resolv.conf).
+//! The resolver's files, as far as the host must know them before it asks: which look-ups the hosts
+//! file answers, and the search list (man 5 hosts, nsswitch.conf, resolv.conf).
 //!
-//! glibc gives the answers. These files are read here to choose the thread on which it is asked, and to judge what it may ask for.
+//! glibc gives the answers. These files are read here to choose the thread on which it is asked,
+//! and to judge what it may ask for.
 
 use std::fs::read_to_string;
 use std::net::IpAddr;
 
-/// Services that answer by themselves what is in the hosts file or asks no network: they may stand before `files`.
+/// Services that answer by themselves what is in the hosts file or asks no network: they may stand
+/// before `files`.
 const LOCAL: &[&str] = &["files", "mymachines", "myhostname", "resolve"];
 
-/// Whether the hosts file answers a look-up of this name, in the form in which names are judged. `family` is AF_* or 0 for both.
+/// Whether the hosts file answers a look-up of this name, in the form in which names are judged.
+/// `family` is AF_* or 0 for both.
 pub(super) fn hosts_file_has_name(name: &str, family: i32) -> bool {
-    comes_first() && lines(&file("/etc/hosts")).any(|(address, names)| is_of(address, family) && has(names, name))
+    comes_first()
+        && lines(&file("/etc/hosts"))
+            .any(|(address, names)| is_of(address, family) && has(names, name))
 }
 
 /// Whether the hosts file answers a look-up of this address.
 pub(super) fn hosts_file_has_address(address: IpAddr) -> bool {
     comes_first()
-        && lines(&file("/etc/hosts")).any(|(other, names)| other == address && names.split_whitespace().next().is_some())
+        && lines(&file("/etc/hosts"))
+            .any(|(other, names)| other == address && names.split_whitespace().next().is_some())
 }
 
 /// The domains of the resolver's search list.
@@ -39,17 +45,22 @@ fn comes_first() -> bool {
 
 fn is_first(switch: &str) -> bool {
     // man 5 nsswitch.conf. Without the line, glibc asks the name server first.
-    let Some(services) = switch.lines().find_map(|line| line.trim_start().strip_prefix("hosts:")) else { return false };
+    let Some(services) = switch.lines().find_map(|line| line.trim_start().strip_prefix("hosts:"))
+    else {
+        return false;
+    };
     let services = services.split('#').next().unwrap_or_default();
-    let mut known =
-        services.split_whitespace().take_while(|word| LOCAL.contains(word) || word.starts_with('[') || word.ends_with(']'));
+    let mut known = services
+        .split_whitespace()
+        .take_while(|word| LOCAL.contains(word) || word.starts_with('[') || word.ends_with(']'));
     known.any(|word| word == "files")
 }
 
 /// The lines of a hosts file: an address, and its names.
 fn lines(file: &str) -> impl Iterator<Item = (IpAddr, &str)> {
     file.lines().filter_map(|line| {
-        let (address, names) = line.split('#').next()?.trim_start().split_once(char::is_whitespace)?;
+        let (address, names) =
+            line.split('#').next()?.trim_start().split_once(char::is_whitespace)?;
         // glibc takes a zone for a part of the address.
         Some((address.split('%').next()?.parse().ok()?, names))
     })
@@ -59,8 +70,8 @@ fn has(names: &str, name: &str) -> bool {
     names.split_whitespace().any(|one| one.eq_ignore_ascii_case(name))
 }
 
-/// Whether a line's address answers for a family. A line that is not understood answers for none: then the question takes the longer
-/// way.
+/// Whether a line's address answers for a family. A line that is not understood answers for none:
+/// then the question takes the longer way.
 fn is_of(address: IpAddr, family: i32) -> bool {
     match family {
         libc::AF_INET => address.to_canonical().is_ipv4() || address.is_loopback(),
@@ -69,7 +80,8 @@ fn is_of(address: IpAddr, family: i32) -> bool {
     }
 }
 
-/// The search list by man 5 resolv.conf: LOCALDOMAIN, else the last `search` or `domain`, else this host's own domain.
+/// The search list by man 5 resolv.conf: LOCALDOMAIN, else the last `search` or `domain`, else this
+/// host's own domain.
 fn domains(given: Option<&str>, file: &str, host: &str) -> Vec<String> {
     let listed = |line: &str| {
         let (word, rest) = line.split_once(char::is_whitespace)?;
@@ -80,7 +92,10 @@ fn domains(given: Option<&str>, file: &str, host: &str) -> Vec<String> {
         }
     };
     let own = || host.split_once('.').map(|(_, domain)| domain.to_owned());
-    let list = given.map(str::to_owned).or_else(|| file.lines().filter_map(listed).next_back()).or_else(own);
+    let list = given
+        .map(str::to_owned)
+        .or_else(|| file.lines().filter_map(listed).next_back())
+        .or_else(own);
     list.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
 }
 
@@ -97,9 +112,13 @@ mod tests {
         ] {
             assert!(is_first(yes), "{yes}");
         }
-        for no in
-            ["", "hosts: dns files", "hosts: mdns4_minimal [NOTFOUND=return] files", "hosts: dns # files", "#hosts: files"]
-        {
+        for no in [
+            "",
+            "hosts: dns files",
+            "hosts: mdns4_minimal [NOTFOUND=return] files",
+            "hosts: dns # files",
+            "#hosts: files",
+        ] {
             assert!(!is_first(no), "{no}");
         }
     }
@@ -107,10 +126,20 @@ mod tests {
     #[test]
     fn hosts_lines_are_read_as_glibc_reads_them() {
         let file = "127.0.0.1 localhost # two\n::1\tLocalhost6 six\n192.0.2.1 a.example b\n# 192.0.2.2 c\nnonsense d\nfe80::1%lo e\n";
-        let known = |name: &str, family| lines(file).any(|(address, names)| is_of(address, family) && has(names, name));
-        assert!(known("localhost", libc::AF_INET) && !known("localhost", libc::AF_INET6) && known("localhost", 0));
+        let known = |name: &str, family| {
+            lines(file).any(|(address, names)| is_of(address, family) && has(names, name))
+        };
+        assert!(
+            known("localhost", libc::AF_INET)
+                && !known("localhost", libc::AF_INET6)
+                && known("localhost", 0)
+        );
         // glibc gives 127.0.0.1 for ::1.
-        assert!(known("localhost6", libc::AF_INET) && known("six", libc::AF_INET6) && known("e", libc::AF_INET6));
+        assert!(
+            known("localhost6", libc::AF_INET)
+                && known("six", libc::AF_INET6)
+                && known("e", libc::AF_INET6)
+        );
         assert!(!known("two", 0) && !known("c", 0) && !known("d", 0) && !known("a", 0));
         assert!(known("A.example", libc::AF_INET) && known("b", 0));
     }
@@ -119,7 +148,10 @@ mod tests {
     fn search_list_is_that_of_resolv_conf() {
         let file = "domain one.example\nnameserver 192.0.2.1\nsearch two.example  three.example\n";
         assert_eq!(domains(None, file, "host.own.example"), ["two.example", "three.example"]);
-        assert_eq!(domains(Some("env.example other.example"), file, "host"), ["env.example", "other.example"]);
+        assert_eq!(
+            domains(Some("env.example other.example"), file, "host"),
+            ["env.example", "other.example"]
+        );
         assert_eq!(domains(None, "search a.example\ndomain b.example x\n", "host"), ["b.example"]);
         assert_eq!(domains(None, "nameserver 192.0.2.1\n", "host.own.example"), ["own.example"]);
         assert!(domains(None, "", "host").is_empty());

@@ -11,19 +11,22 @@ use crate::policy::{Decision, Denial, Verb};
 
 /// Writes every decision of the policy as one JSON line: see [`Decision`] for its fields.
 ///
-/// Each received datagram of a guest is a decision too (`udp-receive`). Those that the kernel dropped by a socket's filter are one
-/// line, which says how many they were: nobody knows any more from where they came. Where decisions come faster than they can be
-/// written, a line says how many are missing: `{"lost":3}`.
+/// Each received datagram of a guest is a decision too (`udp-receive`). Those that the kernel
+/// dropped by a socket's filter are one line, which says how many they were: nobody knows any more
+/// from where they came. Where decisions come faster than they can be written, a line says how many
+/// are missing: `{"lost":3}`.
 pub struct Audit(Writer);
 
 impl Audit {
     /// Writes there, line by line, on a thread of its own.
     pub fn new(to: impl Write + Send + 'static) -> Self {
-        Self(Writer::new("decision log", to, |count| format!("{{\"lost\":{count}}}\n").into_bytes()))
+        Self(Writer::new("decision log", to, |count| {
+            format!("{{\"lost\":{count}}}\n").into_bytes()
+        }))
     }
 
-    /// Whether a guest waits where decisions are not written as fast as they come, so that none is lost as long as the output takes
-    /// any. Only for a guest with a thread of its own.
+    /// Whether a guest waits where decisions are not written as fast as they come, so that none is
+    /// lost as long as the output takes any. Only for a guest with a thread of its own.
     #[must_use]
     pub fn patient(mut self, patient: bool) -> Self {
         self.0.set_patient(patient);
@@ -37,11 +40,14 @@ impl Observer for Audit {
     }
 
     fn dropped(&self, instance: u64, socket: &Socket, count: u64) {
-        let denial = Denial::new(format!("{count} datagrams were dropped: no grant names their senders"));
-        let is_raw =
-            socket.kind.is_some_and(|(family, type_, protocol)| family::is_raw(SocketKind { family, type_, protocol }));
+        let denial =
+            Denial::new(format!("{count} datagrams were dropped: no grant names their senders"));
+        let is_raw = socket.kind.is_some_and(|(family, type_, protocol)| {
+            family::is_raw(SocketKind { family, type_, protocol })
+        });
         let verb = if is_raw { Verb::Raw } else { Verb::UdpReceive };
-        let decision = Decision::denied(SystemTime::now(), verb.name(), format!("{count} datagrams"), &denial);
+        let decision =
+            Decision::denied(SystemTime::now(), verb.name(), format!("{count} datagrams"), &denial);
         self.decided(&Decision { instance, ..decision.on(socket.kind) }, Some(socket));
     }
 

@@ -1,6 +1,8 @@
-//! The names of functions and parameters, read from the contract itself, so that nobody has to write them down twice.
+//! The names of functions and parameters, read from the contract itself, so that nobody has to
+//! write them down twice.
 //!
-//! It reads no more of WIT than this package's files have: one function a line. A test holds it against a real parser.
+//! It reads no more of WIT than this package's files have: one function a line. A test holds it
+//! against a real parser.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -27,9 +29,13 @@ static FUNCTIONS: LazyLock<Functions> = LazyLock::new(|| {
     functions
 });
 
-/// The parameters of a function. One that has no name in the contract is called `self`: a method's first, a drop's only one.
+/// The parameters of a function. One that has no name in the contract is called `self`: a method's
+/// first, a drop's only one.
 pub(super) fn parameters(interface: &str, function: &str) -> &'static [&'static str] {
-    FUNCTIONS.get(interface).and_then(|functions| functions.get(function)).map_or(&["self"], Vec::as_slice)
+    FUNCTIONS
+        .get(interface)
+        .and_then(|functions| functions.get(function))
+        .map_or(&["self"], Vec::as_slice)
 }
 
 fn read(file: &'static str, functions: &mut Functions) {
@@ -81,15 +87,20 @@ fn names(list: &'static str) -> Vec<&'static str> {
 pub(crate) fn raw_layer() -> std::collections::BTreeMap<(String, String), Vec<String>> {
     use wit_parser::{FunctionKind, Resolve, WorldItem};
     let mut resolve = Resolve::default();
-    let (package, _) = resolve.push_dir(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit")).unwrap();
+    let (package, _) =
+        resolve.push_dir(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit")).unwrap();
     let world = resolve.select_world(&[package], Some("raw")).unwrap();
     let mut functions = std::collections::BTreeMap::new();
     for item in resolve.worlds[world].imports.values() {
         let WorldItem::Interface { id, .. } = item else { continue };
         let interface = &resolve.interfaces[*id];
         for (name, function) in &interface.functions {
-            assert!(matches!(function.kind, FunctionKind::Freestanding | FunctionKind::Method(_)), "{name}");
-            let parameters = function.params.iter().map(|parameter| parameter.name.clone()).collect();
+            assert!(
+                matches!(function.kind, FunctionKind::Freestanding | FunctionKind::Method(_)),
+                "{name}"
+            );
+            let parameters =
+                function.params.iter().map(|parameter| parameter.name.clone()).collect();
             functions.insert((interface.name.clone().unwrap(), name.clone()), parameters);
         }
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::{Observer, Socket, Wants};
 use crate::policy::{Decision, Outcome};
 
-/// Writes decisions with `tracing`: at the level of information, those about each received datagram at that of debugging.
+/// Writes decisions with `tracing`: at the level of information, those about each received datagram
+/// at that of debugging.
 struct Log;
 
 /// The observer, where somebody reads the log.
@@ -19,7 +20,10 @@ impl Observer for Log {
     }
 
     fn dropped(&self, _instance: u64, socket: &Socket, count: u64) {
-        tracing::debug!("{count} datagrams to {} were dropped: no grant names their senders", socket.number);
+        tracing::debug!(
+            "{count} datagrams to {} were dropped: no grant names their senders",
+            socket.number
+        );
     }
 
     fn decided(&self, decision: &Decision<'_>, _socket: Option<&Socket>) {

@@ -5,7 +5,10 @@ use sandsock_abi::option;
 
 /// The name with this prefix and value, where there is one.
 pub(super) fn name(prefix: &str, value: i128) -> Option<&'static str> {
-    CONSTANTS.iter().find(|(name, number)| i128::from(*number) == value && name.starts_with(prefix)).map(|(name, _)| *name)
+    CONSTANTS
+        .iter()
+        .find(|(name, number)| i128::from(*number) == value && name.starts_with(prefix))
+        .map(|(name, _)| *name)
 }
 
 /// AF_*.
@@ -48,7 +51,9 @@ pub(super) fn protocol(family: Option<i128>, value: i128) -> String {
 pub(super) fn flags(prefix: &str, value: i128) -> String {
     let names: Vec<&str> = CONSTANTS
         .iter()
-        .filter(|(name, number)| name.starts_with(prefix) && number.count_ones() == 1 && !LENGTHS.contains(name))
+        .filter(|(name, number)| {
+            name.starts_with(prefix) && number.count_ones() == 1 && !LENGTHS.contains(name)
+        })
         .map(|(name, _)| *name)
         .collect();
     bits(&names, value)
@@ -80,8 +85,10 @@ fn bits(names: &[&str], value: i128) -> String {
 
 /// An option's level and name, or a control message's level and type.
 pub(super) fn option(level: i128, number: i128, control: bool) -> (String, String) {
-    let row =
-        i32::try_from(level).ok().zip(i32::try_from(number).ok()).and_then(|(level, number)| option::find(0, level, number));
+    let row = i32::try_from(level)
+        .ok()
+        .zip(i32::try_from(number).ok())
+        .and_then(|(level, number)| option::find(0, level, number));
     // man 7 unix: these numbers are options' as well.
     let scm = match number {
         1 if control && level == 1 => Some("SCM_RIGHTS"),
@@ -93,7 +100,9 @@ pub(super) fn option(level: i128, number: i128, control: bool) -> (String, Strin
     let level = match row {
         Some(row) => row.level_name.to_owned(),
         None if level == 0 => "IPPROTO_IP".to_owned(),
-        None => name("SOL_", level).or_else(|| name("IPPROTO_", level)).map_or_else(|| level.to_string(), str::to_owned),
+        None => name("SOL_", level)
+            .or_else(|| name("IPPROTO_", level))
+            .map_or_else(|| level.to_string(), str::to_owned),
     };
     let number = match (scm, row) {
         (Some(name), _) => name.to_owned(),

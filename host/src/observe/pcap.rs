@@ -1,12 +1,15 @@
-//! `--pcap`: what a guest sent and received, as a pcapng file (draft-ietf-opsawg-pcapng) that Wireshark opens.
+//! `--pcap`: what a guest sent and received, as a pcapng file (draft-ietf-opsawg-pcapng) that
+//! Wireshark opens.
 //!
-//! The host has no packets, it has calls. TCP and UDP over IP are written as the packets that would have carried them, with the real
-//! addresses: a TCP connection with its handshake, an acknowledgement for each segment, and FIN or RST; each datagram by itself. What
-//! lies below the calls (retransmissions, real segments, windows) is not known here. Everything else, UNIX sockets above all, is
-//! written as Wireshark's "exported PDU", with the ends in the packet's comment.
+//! The host has no packets, it has calls. TCP and UDP over IP are written as the packets that would
+//! have carried them, with the real addresses: a TCP connection with its handshake, an
+//! acknowledgement for each segment, and FIN or RST; each datagram by itself. What lies below the
+//! calls (retransmissions, real segments, windows) is not known here. Everything else, UNIX sockets
+//! above all, is written as Wireshark's "exported PDU", with the ends in the packet's comment.
 //!
-//! Each instance has a state of its own, so that no other waits while its packets are made, and the packets go to a thread that
-//! writes. The packets of a call follow the bytes that it moved: the kernel's own bounds of a datagram hold here too.
+//! Each instance has a state of its own, so that no other waits while its packets are made, and the
+//! packets go to a thread that writes. The packets of a call follow the bytes that it moved: the
+//! kernel's own bounds of a datagram hold here too.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -27,26 +30,28 @@ const SEGMENT: usize = 65_483;
 const PACKET: usize = 256 * 1024 - 1024;
 /// How many sources of wildcard sockets are remembered of an instance.
 const SOURCES: usize = 64;
-/// How many bytes of datagrams that are not complete yet are kept of an instance. Of more only the length is.
+/// How many bytes of datagrams that are not complete yet are kept of an instance. Of more only the
+/// length is.
 const CORKED: usize = 1 << 20;
 
-/// Writes a pcapng file. Where packets come faster than they can be written, an interface's statistics say how many calls are missing
-/// (`isb_ifdrop`).
+/// Writes a pcapng file. Where packets come faster than they can be written, an interface's
+/// statistics say how many calls are missing (`isb_ifdrop`).
 pub struct Pcap {
     writer: Writer,
     instances: Mutex<HashMap<u64, Arc<Mutex<Capture>>>>,
 }
 
 impl Pcap {
-    /// Writes there, on a thread of its own. [`super::create`] makes a file that only its owner may read.
+    /// Writes there, on a thread of its own. [`super::create`] makes a file that only its owner may
+    /// read.
     pub fn new(to: impl Write + Send + 'static) -> Self {
         let writer = Writer::new("capture", to, statistics);
         writer.put(0, file_header());
         Self { writer, instances: Mutex::default() }
     }
 
-    /// Whether a guest waits where packets are not written as fast as they come, so that none is lost as long as the output takes
-    /// any. Only for a guest with a thread of its own.
+    /// Whether a guest waits where packets are not written as fast as they come, so that none is
+    /// lost as long as the output takes any. Only for a guest with a thread of its own.
     #[must_use]
     pub fn patient(mut self, patient: bool) -> Self {
         self.writer.set_patient(patient);
@@ -169,7 +174,8 @@ impl At<'_> {
 /// No bytes.
 const EMPTY: (&[u8], usize) = (&[], 0);
 
-const ACK: Flags = Flags { syn: false, ack: true, push: false, fin: false, reset: false, urgent: false };
+const ACK: Flags =
+    Flags { syn: false, ack: true, push: false, fin: false, reset: false, urgent: false };
 
 impl Connection {
     fn new(local: SocketAddr, peer: SocketAddr, state: Handshake) -> Self {
@@ -178,7 +184,14 @@ impl Connection {
     }
 
     /// One segment with `length` bytes, of which the first are known.
-    fn segment(&mut self, from: Direction, flags: Flags, (data, length): (&[u8], usize), at: At<'_>, out: &mut Vec<u8>) {
+    fn segment(
+        &mut self,
+        from: Direction,
+        flags: Flags,
+        (data, length): (&[u8], usize),
+        at: At<'_>,
+        out: &mut Vec<u8>,
+    ) {
         let (source, destination) = match from {
             Direction::Sent => (self.local, self.peer),
             Direction::Received => (self.peer, self.local),
@@ -204,7 +217,8 @@ impl Connection {
         if flags.urgent {
             tcp = tcp.urg(u16::try_from(length).unwrap_or(u16::MAX));
         }
-        let written = with_payload((data, length), |packet, payload| tcp.write(packet, payload).is_ok());
+        let written =
+            with_payload((data, length), |packet, payload| tcp.write(packet, payload).is_ok());
         if let Some((packet, whole)) = written {
             enhanced_packet(out, IP, (&packet, whole), Some(from), at);
             let taken = length as u32 + u32::from(flags.syn) + u32::from(flags.fin);
@@ -213,14 +227,27 @@ impl Connection {
     }
 
     fn handshake(&mut self, from: Direction, begun: SystemTime, at: At<'_>, out: &mut Vec<u8>) {
-        self.segment(from, Flags { syn: true, ..Flags::default() }, EMPTY, At { time: begun, ..at }, out);
+        self.segment(
+            from,
+            Flags { syn: true, ..Flags::default() },
+            EMPTY,
+            At { time: begun, ..at },
+            out,
+        );
         self.segment(from.other(), Flags { syn: true, ..ACK }, EMPTY, At::plain(at.time), out);
         self.segment(from, ACK, EMPTY, At::plain(at.time), out);
         self.state = Handshake::Done;
     }
 
     /// Bytes of the stream, and their acknowledgement.
-    fn data(&mut self, from: Direction, (data, length): (&[u8], usize), urgent: bool, time: SystemTime, out: &mut Vec<u8>) {
+    fn data(
+        &mut self,
+        from: Direction,
+        (data, length): (&[u8], usize),
+        urgent: bool,
+        time: SystemTime,
+        out: &mut Vec<u8>,
+    ) {
         if self.state == Handshake::Reset {
             return;
         }
@@ -230,17 +257,25 @@ impl Connection {
             let last = left == 0;
             if piece.0.is_empty() && left + piece.1 < length {
                 // Of bytes that nobody has seen one packet is enough; the others were not captured.
-                self.next[from as usize] = self.next[from as usize].wrapping_add((left + piece.1) as u32);
+                self.next[from as usize] =
+                    self.next[from as usize].wrapping_add((left + piece.1) as u32);
                 return;
             }
-            self.segment(from, Flags { push: last, urgent: urgent && last, ..ACK }, piece, At::plain(time), out);
+            self.segment(
+                from,
+                Flags { push: last, urgent: urgent && last, ..ACK },
+                piece,
+                At::plain(time),
+                out,
+            );
             self.segment(from.other(), ACK, EMPTY, At::plain(time), out);
         }
     }
 
     /// One side's end.
     fn finish(&mut self, from: Direction, time: SystemTime, out: &mut Vec<u8>) {
-        if self.state == Handshake::Done && !std::mem::replace(&mut self.ended[from as usize], true) {
+        if self.state == Handshake::Done && !std::mem::replace(&mut self.ended[from as usize], true)
+        {
             self.segment(from, Flags { fin: true, ..ACK }, EMPTY, At::plain(time), out);
             self.segment(from.other(), ACK, EMPTY, At::plain(time), out);
         }
@@ -282,7 +317,13 @@ impl Capture {
         }
     }
 
-    fn tcp(&mut self, call: &Call<'_>, socket: &Socket, traffic: Option<Traffic<'_>>, time: SystemTime) {
+    fn tcp(
+        &mut self,
+        call: &Call<'_>,
+        socket: &Socket,
+        traffic: Option<Traffic<'_>>,
+        time: SystemTime,
+    ) {
         let key = socket.description;
         let comment = format!("instance {}, descriptor {}", call.instance, socket.number);
         match (call.interface, call.function) {
@@ -293,7 +334,12 @@ impl Capture {
                 {
                     let mut connection = Connection::new(local, peer, Handshake::Done);
                     let comment = format!("instance {}, descriptor {}", call.instance, made.number);
-                    connection.handshake(Direction::Received, time, At { time, comment: &comment }, &mut self.out);
+                    connection.handshake(
+                        Direction::Received,
+                        time,
+                        At { time, comment: &comment },
+                        &mut self.out,
+                    );
                     self.connections.insert(made.description, connection);
                 }
                 return;
@@ -302,8 +348,11 @@ impl Capture {
         }
         let named = call.argument("address").and_then(address);
         if !self.connections.contains_key(&key) {
-            // MSG_FASTOPEN connects by the way; and what was inherited or received is connected already.
-            let moved = traffic.as_ref().is_some_and(|traffic| traffic.packets.iter().any(|packet| packet.length > 0));
+            // MSG_FASTOPEN connects by the way; and what was inherited or received is connected
+            // already.
+            let moved = traffic
+                .as_ref()
+                .is_some_and(|traffic| traffic.packets.iter().any(|packet| packet.length > 0));
             let fast = moved.then_some(named).flatten();
             if !moved && socket.peer.is_none() {
                 return;
@@ -311,7 +360,12 @@ impl Capture {
             let Some((local, peer)) = self.ends(socket, fast, None) else { return };
             let mut connection = Connection::new(local, peer, Handshake::Done);
             if fast.is_some() {
-                connection.handshake(Direction::Sent, call.time, At { time, comment: &comment }, &mut self.out);
+                connection.handshake(
+                    Direction::Sent,
+                    call.time,
+                    At { time, comment: &comment },
+                    &mut self.out,
+                );
             }
             self.connections.insert(key, connection);
         }
@@ -325,7 +379,12 @@ impl Capture {
                 return;
             };
             (connection.local, connection.peer) = ends;
-            connection.handshake(Direction::Sent, begun, At { time, comment: &comment }, &mut self.out);
+            connection.handshake(
+                Direction::Sent,
+                begun,
+                At { time, comment: &comment },
+                &mut self.out,
+            );
         }
         if let Some(traffic) = &traffic {
             for packet in &traffic.packets {
@@ -374,9 +433,17 @@ impl Capture {
             Some(Failure::Os(libc::EINPROGRESS | libc::EALREADY | libc::EINTR | libc::EAGAIN)) => {
                 self.connections.insert(key, connection);
             }
-            Some(Failure::Os(number)) if matches!(*number, libc::ECONNREFUSED | libc::ETIMEDOUT | libc::EHOSTUNREACH) => {
+            Some(Failure::Os(number))
+                if matches!(*number, libc::ECONNREFUSED | libc::ETIMEDOUT | libc::EHOSTUNREACH) =>
+            {
                 let syn = Flags { syn: true, ..Flags::default() };
-                connection.segment(Direction::Sent, syn, EMPTY, At { time: begun, comment }, &mut self.out);
+                connection.segment(
+                    Direction::Sent,
+                    syn,
+                    EMPTY,
+                    At { time: begun, comment },
+                    &mut self.out,
+                );
                 if *number == libc::ECONNREFUSED {
                     connection.reset(Direction::Received, time, &mut self.out);
                 }
@@ -395,14 +462,18 @@ impl Capture {
         }
         let Some(traffic) = traffic else {
             let number = |name| call.argument(name).and_then(Value::number::<i32>);
-            let option = (number("level"), number("name")) == (Some(libc::IPPROTO_UDP), Some(libc::UDP_CORK));
-            if option && call.function == "set-option" && call.result().is_some() && !socket.corked {
+            let option = (number("level"), number("name"))
+                == (Some(libc::IPPROTO_UDP), Some(libc::UDP_CORK));
+            if option && call.function == "set-option" && call.result().is_some() && !socket.corked
+            {
                 self.complete(socket, at);
             }
             return;
         };
         for packet in traffic.packets {
-            if traffic.direction == Direction::Sent && (packet.more || self.corked.contains_key(&key)) {
+            if traffic.direction == Direction::Sent
+                && (packet.more || self.corked.contains_key(&key))
+            {
                 let more = packet.more;
                 self.cork(key, packet);
                 if !more {
@@ -457,10 +528,19 @@ impl Capture {
         self.datagrams(socket, Direction::Sent, &packet, at);
     }
 
-    fn datagrams(&mut self, socket: &Socket, direction: Direction, packet: &Packet<'_>, at: At<'_>) {
-        let named = packet.address.and_then(|address| if let SocketAddress::Ip(ip) = address { Some(*ip) } else { None });
+    fn datagrams(
+        &mut self,
+        socket: &Socket,
+        direction: Direction,
+        packet: &Packet<'_>,
+        at: At<'_>,
+    ) {
+        let named = packet
+            .address
+            .and_then(|address| if let SocketAddress::Ip(ip) = address { Some(*ip) } else { None });
         let Some((local, peer)) = self.ends(socket, named, packet.own) else { return };
-        let (source, destination) = if direction == Direction::Sent { (local, peer) } else { (peer, local) };
+        let (source, destination) =
+            if direction == Direction::Sent { (local, peer) } else { (peer, local) };
         for (data, length) in packet.datagrams() {
             let Some(ip) = ip_packet(source.ip(), destination.ip()) else { return };
             let udp = ip.udp(source.port(), destination.port());
@@ -475,13 +555,17 @@ impl Capture {
     /// What is neither TCP nor UDP: Wireshark's exported PDU, to be shown as plain data.
     fn other(&mut self, instance: u64, socket: &Socket, traffic: &Traffic<'_>, time: SystemTime) {
         let Some((family, type_, protocol)) = socket.kind else { return };
-        let (family, type_) = (names::family(i128::from(family)), names::socket_type(i128::from(type_)));
+        let (family, type_) =
+            (names::family(i128::from(family)), names::socket_type(i128::from(type_)));
         for packet in &traffic.packets {
             if packet.length == 0 && type_ == "SOCK_STREAM" {
                 continue;
             }
-            let end = |address: Option<&SocketAddress>| address.map_or_else(|| "-".to_owned(), ToString::to_string);
-            let (local, peer) = (end(socket.local.as_ref()), end(packet.address.or(socket.peer.as_ref())));
+            let end = |address: Option<&SocketAddress>| {
+                address.map_or_else(|| "-".to_owned(), ToString::to_string)
+            };
+            let (local, peer) =
+                (end(socket.local.as_ref()), end(packet.address.or(socket.peer.as_ref())));
             let way = if traffic.direction == Direction::Sent { "sent" } else { "received" };
             let comment = format!(
                 "instance {instance}, descriptor {}: {family} {type_} {protocol}, {way}, local {local}, peer {peer}",
@@ -492,13 +576,24 @@ impl Capture {
             let header = pdu.len();
             pdu.extend_from_slice(&data[..data.len().min(PACKET)]);
             let at = At { time, comment: &comment };
-            enhanced_packet(&mut self.out, PDU, (&pdu, header + packet.length), Some(traffic.direction), at);
+            enhanced_packet(
+                &mut self.out,
+                PDU,
+                (&pdu, header + packet.length),
+                Some(traffic.direction),
+                at,
+            );
         }
     }
 
-    /// Both ends of a socket, in one family: its own address, as a message says it or, where it is the wildcard, by the route, and the
-    /// one that is named or its peer's.
-    fn ends(&mut self, socket: &Socket, named: Option<SocketAddr>, own: Option<IpAddr>) -> Option<(SocketAddr, SocketAddr)> {
+    /// Both ends of a socket, in one family: its own address, as a message says it or, where it is
+    /// the wildcard, by the route, and the one that is named or its peer's.
+    fn ends(
+        &mut self,
+        socket: &Socket,
+        named: Option<SocketAddr>,
+        own: Option<IpAddr>,
+    ) -> Option<(SocketAddr, SocketAddr)> {
         let ip = |address: &Option<SocketAddress>| match address {
             Some(SocketAddress::Ip(ip)) => Some(*ip),
             _ => None,
@@ -521,7 +616,8 @@ impl Capture {
         if let Some(source) = self.sources.get(&to) {
             return *source;
         }
-        let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let any: IpAddr =
+            if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let ask = || {
             let socket = UdpSocket::bind((any, 0))?;
             socket.connect((to, 9))?;
@@ -584,7 +680,8 @@ fn ip_packet(source: IpAddr, destination: IpAddr) -> Option<PacketBuilderStep<Ip
     }
 }
 
-/// The interfaces of the file: IP packets without a link layer (LINKTYPE_RAW), and exported PDUs (LINKTYPE_WIRESHARK_UPPER_PDU).
+/// The interfaces of the file: IP packets without a link layer (LINKTYPE_RAW), and exported PDUs
+/// (LINKTYPE_WIRESHARK_UPPER_PDU).
 const INTERFACES: [(u16, &str); 2] = [(101, "ip"), (252, "other")];
 const IP: u32 = 0;
 const PDU: u32 = 1;
@@ -706,7 +803,8 @@ fn padded(out: &mut Vec<u8>, bytes: &[u8]) {
     out.resize(out.len().next_multiple_of(4), 0);
 }
 
-/// The tags before an exported PDU (epan/exported_pdu.h), big-endian: the dissector `data`, and what the protocol's column shows.
+/// The tags before an exported PDU (epan/exported_pdu.h), big-endian: the dissector `data`, and
+/// what the protocol's column shows.
 fn exported_pdu(protocol: &str) -> Vec<u8> {
     const DISSECTOR: u16 = 12;
     const PROTOCOL_COLUMN: u16 = 33;

@@ -30,7 +30,8 @@ struct State {
     rows: BTreeMap<(u64, u64), Row>,
     /// Calls that are about no descriptor.
     none: Counters,
-    /// Descriptors that have no row: those that were closed beyond the first ones, and those that were opened when there were too many.
+    /// Descriptors that have no row: those that were closed beyond the first ones, and those that
+    /// were opened when there were too many.
     rest: Counters,
     folded: u64,
 }
@@ -43,8 +44,8 @@ pub struct Counters {
     pub calls: u64,
     /// Bytes sent.
     pub sent_bytes: u64,
-    /// Messages sent: datagrams, or calls on a stream. A message that the kernel cuts by UDP_SEGMENT is many, and the calls
-    /// whose bytes it joins by UDP_CORK or MSG_MORE are one.
+    /// Messages sent: datagrams, or calls on a stream. A message that the kernel cuts by
+    /// UDP_SEGMENT is many, and the calls whose bytes it joins by UDP_CORK or MSG_MORE are one.
     pub sent_messages: u64,
     /// Bytes received. What was only looked at (MSG_PEEK) does not count.
     pub received_bytes: u64,
@@ -60,8 +61,9 @@ pub struct Counters {
     pub errors: u64,
     /// What the policy denied, dropped datagrams aside.
     pub denials: u64,
-    /// Datagrams that were dropped: no grant names their senders, or, in the kernel, they found a full queue at a socket whose
-    /// senders are judged. What a filter keeps from raw and ping sockets is not counted.
+    /// Datagrams that were dropped: no grant names their senders, or, in the kernel, they found a
+    /// full queue at a socket whose senders are judged. What a filter keeps from raw and ping
+    /// sockets is not counted.
     pub dropped: u64,
 }
 
@@ -101,7 +103,10 @@ struct Row {
 }
 
 /// Addresses are written when the row is: the lock is not held over their texts.
-fn as_text<S: Serializer>(address: &Option<SocketAddress>, serializer: S) -> Result<S::Ok, S::Error> {
+fn as_text<S: Serializer>(
+    address: &Option<SocketAddress>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     match address {
         Some(address) => serializer.collect_str(address),
         None => serializer.serialize_none(),
@@ -205,13 +210,21 @@ impl Stats {
             lines.push(line);
         };
         for row in state.rows.values() {
-            let name = if many { format!("[{}] {}", row.instance, row.descriptor) } else { row.descriptor.to_string() };
+            let name = if many {
+                format!("[{}] {}", row.instance, row.descriptor)
+            } else {
+                row.descriptor.to_string()
+            };
             let ends = match (&row.local, &row.peer) {
                 (Some(local), Some(peer)) => format!(" {local} - {peer}"),
                 (Some(end), None) | (None, Some(end)) => format!(" {end}"),
                 (None, None) => String::new(),
             };
-            let kind = [row.family.as_deref(), row.type_.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ");
+            let kind = [row.family.as_deref(), row.type_.as_deref()]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join(" ");
             add(name, &row.counters, kind + &ends);
         }
         if state.folded > 0 {
@@ -292,12 +305,16 @@ impl Observer for Stats {
         counters.waited_ns += u64::try_from(call.waited.as_nanos()).unwrap_or(u64::MAX);
         match call.failure() {
             Some(Failure::Os(libc::EAGAIN)) => counters.again += 1,
-            Some(Failure::Os(_) | Failure::AddressInfo(_) | Failure::Host(_)) => counters.errors += 1,
+            Some(Failure::Os(_) | Failure::AddressInfo(_) | Failure::Host(_)) => {
+                counters.errors += 1
+            }
             // The decision itself is counted.
             Some(Failure::Denied { .. }) | None => {}
         }
         let Some(traffic) = traffic::of(call) else { return };
-        let mut corked = socket.and_then(|socket| Some(state.row(call.instance, socket)?.corked)).unwrap_or(false);
+        let mut corked = socket
+            .and_then(|socket| Some(state.row(call.instance, socket)?.corked))
+            .unwrap_or(false);
         let counters = state.counters(call.instance, socket);
         let (bytes, count) = match traffic.direction {
             Direction::Sent => (&mut counters.sent_bytes, &mut counters.sent_messages),
@@ -306,7 +323,8 @@ impl Observer for Stats {
         for packet in &traffic.packets {
             *bytes += packet.length as u64;
             // A datagram that several calls make counts with the first of them.
-            *count += if std::mem::replace(&mut corked, packet.more) { 0 } else { packet.count() as u64 };
+            *count +=
+                if std::mem::replace(&mut corked, packet.more) { 0 } else { packet.count() as u64 };
         }
         if let Some(row) = socket.and_then(|socket| state.row(call.instance, socket)) {
             row.corked = corked;

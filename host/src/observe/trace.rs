@@ -16,8 +16,9 @@ const LIST: usize = 16;
 
 /// Writes each call as one line, in the manner of strace(1).
 ///
-/// A call that waits has its beginning printed at once; if another instance's line comes between, the rest follows as
-/// `<... recv resumed>`. Where lines come faster than they can be written, one says how many are missing: `<3 lines lost>`.
+/// A call that waits has its beginning printed at once; if another instance's line comes between,
+/// the rest follows as `<... recv resumed>`. Where lines come faster than they can be written, one
+/// says how many are missing: `<3 lines lost>`.
 pub struct Trace {
     numbered: bool,
     writer: Writer,
@@ -35,12 +36,13 @@ struct State {
 impl Trace {
     /// Writes there, line by line, on a thread of its own.
     pub fn new(to: impl Write + Send + 'static) -> Self {
-        let writer = Writer::new("trace", to, |count| format!("<{count} lines lost>\n").into_bytes());
+        let writer =
+            Writer::new("trace", to, |count| format!("<{count} lines lost>\n").into_bytes());
         Self { numbered: false, writer, state: Mutex::default() }
     }
 
-    /// Whether a guest waits where lines are not written as fast as they come, so that none is lost as long as the output takes
-    /// any. Only for a guest with a thread of its own.
+    /// Whether a guest waits where lines are not written as fast as they come, so that none is lost
+    /// as long as the output takes any. Only for a guest with a thread of its own.
     #[must_use]
     pub fn patient(mut self, patient: bool) -> Self {
         self.writer.set_patient(patient);
@@ -113,8 +115,9 @@ impl State {
     }
 }
 
-/// How a call looks whose name is not its function's, or that gives its result through its arguments as the system call does:
-/// the function, the call, and what stands behind the `=` where it is not the whole result.
+/// How a call looks whose name is not its function's, or that gives its result through its
+/// arguments as the system call does: the function, the call, and what stands behind the `=` where
+/// it is not the whole result.
 ///
 /// `{name}` is an argument, `{name#}` its length, `{=}` the result, `{=field}` a part of it.
 const LAYOUTS: &[(&str, &str, &str)] = &[
@@ -129,20 +132,36 @@ const LAYOUTS: &[(&str, &str, &str)] = &[
     ("duplicate", "dup({d})", ""),
     ("send", "send({d}, {data}, {data#}, {flags}, {wait})", ""),
     ("send-to", "sendto({d}, {data}, {data#}, {flags}, {address}, {wait})", ""),
-    ("send-message", "sendmsg({d}, {msg_name={address}, msg_iov={buffers}, msg_control={control}}, {flags}, {wait})", ""),
+    (
+        "send-message",
+        "sendmsg({d}, {msg_name={address}, msg_iov={buffers}, msg_control={control}}, {flags}, {wait})",
+        "",
+    ),
     ("send-batch", "sendmmsg({d}, {data}, {messages}, {messages#}, {flags}, {wait})", ""),
     ("send-file", "sendfile({d}, {source}, [{offset}], {count}, {wait})", ""),
     ("receive", "recv({d}, {=}, {length}, {flags}, {wait})", "{=#}"),
     ("receive-from", "recvfrom({d}, {=data}, {length}, {flags}, {=address}, {wait})", "{=data#}"),
-    ("receive-message", "recvmsg({d}, {=}, {length}, {control-length}, {flags}, {wait})", "{=data#}"),
+    (
+        "receive-message",
+        "recvmsg({d}, {=}, {length}, {control-length}, {flags}, {wait})",
+        "{=data#}",
+    ),
     (
         "receive-batch",
         "recvmmsg({d}, {=data}, {=messages}, {count}, {length}, {control-length}, {flags}, {wait})",
         "{=messages#}",
     ),
     ("create-poller", "epoll_create()", ""),
-    ("[method]poller.add", "epoll_ctl({self}, EPOLL_CTL_ADD, {d}, {events={events}, data={key}, {trigger}})", ""),
-    ("[method]poller.modify", "epoll_ctl({self}, EPOLL_CTL_MOD, {key}, {events={events}, {trigger}})", ""),
+    (
+        "[method]poller.add",
+        "epoll_ctl({self}, EPOLL_CTL_ADD, {d}, {events={events}, data={key}, {trigger}})",
+        "",
+    ),
+    (
+        "[method]poller.modify",
+        "epoll_ctl({self}, EPOLL_CTL_MOD, {key}, {events={events}, {trigger}})",
+        "",
+    ),
     ("[method]poller.remove", "epoll_ctl({self}, EPOLL_CTL_DEL, {key})", ""),
     ("[method]poller.set-timer", "timerfd_settime({self}, {key}, {at}, {interval})", ""),
     ("[method]poller.wait", "epoll_wait({self}, {=}, {maximum}, {wait})", "{=#}"),
@@ -173,7 +192,8 @@ fn line(call: &Call<'_>) -> (String, String) {
     let text = match layout {
         Some((_, text, _)) => *text,
         None => {
-            let list: Vec<_> = call.arguments.iter().map(|(name, _)| format!("{{{name}}}")).collect();
+            let list: Vec<_> =
+                call.arguments.iter().map(|(name, _)| format!("{{{name}}}")).collect();
             made_up = format!("{}({})", call.function.replace(['-', '.'], "_"), list.join(", "));
             &made_up
         }
@@ -210,7 +230,9 @@ fn fill(call: &Call<'_>, mut text: &str) -> String {
     while let Some(at) = text.find('{') {
         filled.push_str(&text[..at]);
         let inside = &text[at + 1..];
-        let end = inside.find(|c: char| !(c.is_ascii_alphanumeric() || "-=#".contains(c))).unwrap_or(inside.len());
+        let end = inside
+            .find(|c: char| !(c.is_ascii_alphanumeric() || "-=#".contains(c)))
+            .unwrap_or(inside.len());
         // `{events={events}}`: an opening brace that is one.
         if !inside[end..].starts_with('}') || end == 0 {
             filled.push('{');
@@ -254,9 +276,11 @@ fn given(call: &Call<'_>, value: &Value) -> String {
     }
 }
 
-/// A value, by the parameter's or the field's name that it has; `within` is the record that it is in.
+/// A value, by the parameter's or the field's name that it has; `within` is the record that it is
+/// in.
 fn shown(call: &Call<'_>, name: &str, value: &Value, within: Option<&Value>) -> String {
-    let beside = |name: &str| within.map_or_else(|| call.argument(name), |record| record.field(name));
+    let beside =
+        |name: &str| within.map_or_else(|| call.argument(name), |record| record.field(name));
     let number = |name: &str| beside(name).and_then(Value::number::<i128>);
     match value {
         Value::Integer(number_) => integer(call, name, *number_, number),
@@ -270,7 +294,8 @@ fn shown(call: &Call<'_>, name: &str, value: &Value, within: Option<&Value>) -> 
         Value::Address(address) => socket_address(address),
         Value::Wait(wait) => waiting(*wait),
         Value::List(list) => {
-            let mut parts: Vec<_> = list.head.iter().take(LIST).map(|one| shown(call, name, one, None)).collect();
+            let mut parts: Vec<_> =
+                list.head.iter().take(LIST).map(|one| shown(call, name, one, None)).collect();
             if list.length > parts.len() {
                 parts.push("...".to_owned());
             }
@@ -287,13 +312,23 @@ fn shown(call: &Call<'_>, name: &str, value: &Value, within: Option<&Value>) -> 
     }
 }
 
-fn integer(call: &Call<'_>, name: &str, value: i128, beside: impl Fn(&str) -> Option<i128>) -> String {
+fn integer(
+    call: &Call<'_>,
+    name: &str,
+    value: i128,
+    beside: impl Fn(&str) -> Option<i128>,
+) -> String {
     let epoll = call.function.contains("poller");
     match (call.interface, name) {
         (_, "family") => names::family(value),
         (_, "protocol") => names::protocol(beside("family"), value),
         (_, "level") => {
-            names::option(value, beside("name").or_else(|| beside("type")).unwrap_or(-1), beside("type").is_some()).0
+            names::option(
+                value,
+                beside("name").or_else(|| beside("type")).unwrap_or(-1),
+                beside("type").is_some(),
+            )
+            .0
         }
         ("syscalls", "name") => names::option(beside("level").unwrap_or(-1), value, false).1,
         // A control message's type stands beside its level.
@@ -301,10 +336,16 @@ fn integer(call: &Call<'_>, name: &str, value: i128, beside: impl Fn(&str) -> Op
             Some(level) => names::option(level, value, true).1,
             None => names::socket_type(value),
         },
-        ("syscalls", "how") => names::name("SHUT_", value).map_or_else(|| value.to_string(), str::to_owned),
+        ("syscalls", "how") => {
+            names::name("SHUT_", value).map_or_else(|| value.to_string(), str::to_owned)
+        }
         ("transfers", "flags") => names::flags("MSG_", value),
-        ("netdb", "flags") => names::flags(if call.function == "get-name-info" { "NI_" } else { "AI_" }, value),
-        ("polling", "events" | "ready" | "") if call.function != "create-poller" && !(epoll && name.is_empty()) => {
+        ("netdb", "flags") => {
+            names::flags(if call.function == "get-name-info" { "NI_" } else { "AI_" }, value)
+        }
+        ("polling", "events" | "ready" | "")
+            if call.function != "create-poller" && !(epoll && name.is_empty()) =>
+        {
             names::flags(if epoll { "EPOLL" } else { "POLL" }, value)
         }
         ("syscalls", "request") => format!("{value:#x}"),
@@ -347,7 +388,9 @@ fn cut(text: &str) -> String {
 
 /// A sentence as it is, whatever it quotes: nothing in it ends the line or steers a terminal.
 fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() })
+        .collect()
 }
 
 fn socket_address(address: &SocketAddress) -> String {
@@ -377,7 +420,8 @@ fn waiting(wait: Waiting) -> String {
 fn failed(failure: &Failure, rule: Option<&str>) -> String {
     use sandsock_abi::constants::{address_info_text, host_text};
     let named = |prefix: &str, code: i32, text: Option<&str>| {
-        let name = names::name(prefix, i128::from(code)).map_or_else(|| code.to_string(), str::to_owned);
+        let name =
+            names::name(prefix, i128::from(code)).map_or_else(|| code.to_string(), str::to_owned);
         format!("{name} ({})", text.unwrap_or("unknown"))
     };
     match failure {
@@ -386,11 +430,15 @@ fn failed(failure: &Failure, rule: Option<&str>) -> String {
             None => format!("-1 {number}"),
         },
         Failure::Denied { reason, .. } => {
-            let by = rule.filter(|rule| !reason.contains(rule)).map_or_else(String::new, |rule| format!(" (rule {rule})"));
+            let by = rule
+                .filter(|rule| !reason.contains(rule))
+                .map_or_else(String::new, |rule| format!(" (rule {rule})"));
             format!("denied: {}{by}", one_line(reason))
         }
         Failure::AddressInfo(code) => named("EAI_", *code, address_info_text(*code)),
-        Failure::Host(code) => format!("h_errno {code} ({})", host_text(*code).unwrap_or("unknown")),
+        Failure::Host(code) => {
+            format!("h_errno {code} ({})", host_text(*code).unwrap_or("unknown"))
+        }
     }
 }
 
@@ -405,19 +453,25 @@ mod tests {
             if function.starts_with("[resource-drop]") {
                 continue;
             }
-            let parameters = contract.iter().find(|((_, name), _)| name == function).map(|(_, list)| list);
+            let parameters =
+                contract.iter().find(|((_, name), _)| name == function).map(|(_, list)| list);
             let parameters = parameters.unwrap_or_else(|| panic!("the contract has no {function}"));
             for name in places(text).chain(places(result)).filter(|name| !name.starts_with('=')) {
                 assert!(parameters.iter().any(|known| known == name), "{function}: {name}");
             }
             for parameter in parameters {
-                assert!(places(text).any(|name| name == parameter), "{function}: {parameter} is not shown");
+                assert!(
+                    places(text).any(|name| name == parameter),
+                    "{function}: {parameter} is not shown"
+                );
             }
         }
     }
 
     fn places(text: &str) -> impl Iterator<Item = &str> {
-        text.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0.trim_end_matches('#')))
+        text.split('{')
+            .skip(1)
+            .filter_map(|rest| Some(rest.split_once('}')?.0.trim_end_matches('#')))
     }
 
     #[test]

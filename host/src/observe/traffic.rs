@@ -1,4 +1,5 @@
-//! What a call moved through a socket: the one place that knows where a function of `transfers` has its bytes.
+//! What a call moved through a socket: the one place that knows where a function of `transfers` has
+//! its bytes.
 
 use std::net::IpAddr;
 
@@ -23,7 +24,8 @@ pub(super) struct Packet<'a> {
     pub(super) address: Option<&'a SocketAddress>,
     /// This end, where a control message names it: IP_PKTINFO or IPV6_PKTINFO.
     pub(super) own: Option<IpAddr>,
-    /// The kernel cuts it into datagrams of this many bytes (UDP_SEGMENT), or made it of such ones (UDP_GRO); 0 is one datagram.
+    /// The kernel cuts it into datagrams of this many bytes (UDP_SEGMENT), or made it of such ones
+    /// (UDP_GRO); 0 is one datagram.
     pub(super) segment: usize,
     /// More bytes follow for the same datagram (MSG_MORE, UDP_CORK).
     pub(super) more: bool,
@@ -55,7 +57,8 @@ pub(super) const MOVES: &[&str] = &[
 
 const SOL_UDP: i32 = libc::IPPROTO_UDP;
 
-/// linux/udp.h: UDP_MAX_SEGMENTS. The kernel makes no more datagrams of one message, and joins no more to one.
+/// linux/udp.h: UDP_MAX_SEGMENTS. The kernel makes no more datagrams of one message, and joins no
+/// more to one.
 const SEGMENTS: usize = 128;
 
 /// What a call moved; none where it moved nothing, or only looked at it.
@@ -71,7 +74,10 @@ pub(super) fn of<'a>(call: &'a Call<'_>) -> Option<Traffic<'a>> {
         }
         ("transfers", "send" | "send-to") => {
             let data = vec![bytes(call.argument("data")?)?];
-            (Direction::Sent, vec![sent(data, result.number()?, call.argument("address"), None, socket, flags)])
+            (
+                Direction::Sent,
+                vec![sent(data, result.number()?, call.argument("address"), None, socket, flags)],
+            )
         }
         ("transfers", "send-message") => {
             let data = list(call.argument("buffers")?).iter().filter_map(bytes).collect();
@@ -85,22 +91,33 @@ pub(super) fn of<'a>(call: &'a Call<'_>) -> Option<Traffic<'a>> {
                 let length = message.field("length").and_then(Value::number).unwrap_or(0);
                 let (own, rest) = data.split_at(data.len().min(length));
                 data = rest;
-                sent(vec![(own, length)], length, message.field("address"), message.field("control"), socket, flags)
+                sent(
+                    vec![(own, length)],
+                    length,
+                    message.field("address"),
+                    message.field("control"),
+                    socket,
+                    flags,
+                )
             });
             (Direction::Sent, packets.collect())
         }
         // They look at bytes that stay, or at what was sent before.
         ("transfers", _) if flags & (libc::MSG_PEEK | libc::MSG_ERRQUEUE) != 0 => return None,
-        // man 7 tcp: the bytes of a stream are thrown away, and what the call gives in their place is none of them.
-        ("transfers", "receive" | "receive-from" | "receive-message") if flags & libc::MSG_TRUNC != 0 && is_tcp(socket) => {
+        // man 7 tcp: the bytes of a stream are thrown away, and what the call gives in their place
+        // is none of them.
+        ("transfers", "receive" | "receive-from" | "receive-message")
+            if flags & libc::MSG_TRUNC != 0 && is_tcp(socket) =>
+        {
             let (_, count) = bytes(result.field("data").unwrap_or(result))?;
             let length = result.field("length").and_then(Value::number).unwrap_or(0);
             (Direction::Received, vec![Packet::unseen(length.max(count))])
         }
         ("transfers", "receive") => (Direction::Received, vec![received(result, None, None, None)]),
-        ("transfers", "receive-from") => {
-            (Direction::Received, vec![received(result.field("data")?, None, result.field("address"), None)])
-        }
+        ("transfers", "receive-from") => (
+            Direction::Received,
+            vec![received(result.field("data")?, None, result.field("address"), None)],
+        ),
         ("transfers", "receive-message") => {
             // Of a message that was cut this is the whole length, if it was asked for.
             let length = result.field("length").and_then(Value::number).filter(|_| !stream);
@@ -113,8 +130,14 @@ pub(super) fn of<'a>(call: &'a Call<'_>) -> Option<Traffic<'a>> {
                 let length = message.field("length").and_then(Value::number).unwrap_or(0);
                 let (own, rest) = data.split_at(data.len().min(length));
                 data = rest;
-                let (address, control) = (message.field("address").and_then(address), message.field("control"));
-                Packet { address, own: received_at(control), segment: gro(control), ..Packet::of(vec![own], length) }
+                let (address, control) =
+                    (message.field("address").and_then(address), message.field("control"));
+                Packet {
+                    address,
+                    own: received_at(control),
+                    segment: gro(control),
+                    ..Packet::of(vec![own], length)
+                }
             });
             (Direction::Received, packets.collect())
         }
@@ -132,16 +155,16 @@ fn bytes(value: &Value) -> Option<(&[u8], usize)> {
 }
 
 fn is_tcp(socket: &Socket) -> bool {
-    socket
-        .kind
-        .is_some_and(|(family, type_, _)| type_ == libc::SOCK_STREAM && matches!(family, libc::AF_INET | libc::AF_INET6))
+    socket.kind.is_some_and(|(family, type_, _)| {
+        type_ == libc::SOCK_STREAM && matches!(family, libc::AF_INET | libc::AF_INET6)
+    })
 }
 
 /// Whether the bytes of several sends may be one datagram: those over IP.
 fn joins(socket: &Socket) -> bool {
-    socket
-        .kind
-        .is_some_and(|(family, type_, _)| type_ == libc::SOCK_DGRAM && matches!(family, libc::AF_INET | libc::AF_INET6))
+    socket.kind.is_some_and(|(family, type_, _)| {
+        type_ == libc::SOCK_DGRAM && matches!(family, libc::AF_INET | libc::AF_INET6)
+    })
 }
 
 /// The elements of a list that were looked at.
@@ -193,7 +216,12 @@ fn sent<'a>(
     }
 }
 
-fn received<'a>(data: &'a Value, length: Option<usize>, from: Option<&'a Value>, control: Option<&'a Value>) -> Packet<'a> {
+fn received<'a>(
+    data: &'a Value,
+    length: Option<usize>,
+    from: Option<&'a Value>,
+    control: Option<&'a Value>,
+) -> Packet<'a> {
     let (head, count) = bytes(data).unwrap_or((&[], 0));
     let length = length.map_or(count, |length| length.max(count));
     Packet {
@@ -212,7 +240,8 @@ fn is_cut(value: &Value) -> bool {
     matches!(value, Value::List(list) if list.is_cut())
 }
 
-/// The data of the last control message of this kind: of several the kernel takes that one (man 7 udp, ip, ipv6).
+/// The data of the last control message of this kind: of several the kernel takes that one (man 7
+/// udp, ip, ipv6).
 fn last(control: Option<&Value>, level: i32, kind: i32) -> Option<&[u8]> {
     list(control?).iter().rev().find_map(|message| {
         let message = message.field("message").unwrap_or(message);
@@ -230,8 +259,8 @@ fn segment(data: &[u8]) -> usize {
     }
 }
 
-/// man 7 ip: `struct in_pktinfo` has an interface's index, the local address, and the address in the packet's header. man 7 ipv6:
-/// `struct in6_pktinfo` begins with the address.
+/// man 7 ip: `struct in_pktinfo` has an interface's index, the local address, and the address in
+/// the packet's header. man 7 ipv6: `struct in6_pktinfo` begins with the address.
 const IPV4_LOCAL: usize = 4;
 const IPV4_HEADER: usize = 8;
 
@@ -247,11 +276,13 @@ fn received_at(control: Option<&Value>) -> Option<IpAddr> {
 
 fn packet_info(control: Option<&Value>, at: usize) -> Option<IpAddr> {
     let v4 = || {
-        let octets: [u8; 4] = last(control, libc::IPPROTO_IP, libc::IP_PKTINFO)?.get(at..at + 4)?.try_into().ok()?;
+        let octets: [u8; 4] =
+            last(control, libc::IPPROTO_IP, libc::IP_PKTINFO)?.get(at..at + 4)?.try_into().ok()?;
         Some(IpAddr::from(octets))
     };
     let v6 = || {
-        let octets: [u8; 16] = last(control, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO)?.get(..16)?.try_into().ok()?;
+        let octets: [u8; 16] =
+            last(control, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO)?.get(..16)?.try_into().ok()?;
         Some(IpAddr::from(octets).to_canonical())
     };
     v4().or_else(v6).filter(|address| !address.is_unspecified())
@@ -270,7 +301,9 @@ impl<'a> Packet<'a> {
     /// How many datagrams it is on the wire.
     pub(super) fn count(&self) -> usize {
         match self.length.checked_div(self.segment) {
-            Some(_) if self.length.div_ceil(self.segment) <= SEGMENTS => self.length.div_ceil(self.segment).max(1),
+            Some(_) if self.length.div_ceil(self.segment) <= SEGMENTS => {
+                self.length.div_ceil(self.segment).max(1)
+            }
             // A message of more is none that the kernel cuts.
             _ => 1,
         }
@@ -282,12 +315,19 @@ impl<'a> Packet<'a> {
         if self.count() == 1 {
             return vec![(data, self.length)];
         }
-        pieces(&data, self.length, self.segment).map(|(kept, length)| (kept.to_vec(), length)).collect()
+        pieces(&data, self.length, self.segment)
+            .map(|(kept, length)| (kept.to_vec(), length))
+            .collect()
     }
 }
 
-/// Cuts `length` bytes, of which only the first are known, into pieces: what is known of each, and its length.
-pub(super) fn pieces(data: &[u8], length: usize, piece: usize) -> impl Iterator<Item = (&[u8], usize)> {
+/// Cuts `length` bytes, of which only the first are known, into pieces: what is known of each, and
+/// its length.
+pub(super) fn pieces(
+    data: &[u8],
+    length: usize,
+    piece: usize,
+) -> impl Iterator<Item = (&[u8], usize)> {
     (0..length).step_by(piece).map(move |start| {
         let own = piece.min(length - start);
         (data.get(start..data.len().min(start + own)).unwrap_or_default(), own)
@@ -303,7 +343,8 @@ mod tests {
         // One that moves bytes has a wait; the others only compute.
         let contract = super::super::raw_layer();
         let moving = contract.iter().filter(|((interface, name), parameters)| {
-            (interface == "transfers" || name == "send-file") && parameters.iter().any(|name| name == "wait")
+            (interface == "transfers" || name == "send-file")
+                && parameters.iter().any(|name| name == "wait")
         });
         let mut names: Vec<_> = moving.map(|((_, name), _)| name.as_str()).collect();
         let mut known = MOVES.to_vec();
@@ -316,13 +357,20 @@ mod tests {
     fn a_segmented_packet_is_many_datagrams() {
         let packet = |data, length| Packet { segment: 2, ..Packet::of(data, length) };
         let whole = packet(vec![&b"aabb"[..], b"c"], 5);
-        assert_eq!(whole.datagrams(), [(b"aa".to_vec(), 2), (b"bb".to_vec(), 2), (b"c".to_vec(), 1)]);
+        assert_eq!(
+            whole.datagrams(),
+            [(b"aa".to_vec(), 2), (b"bb".to_vec(), 2), (b"c".to_vec(), 1)]
+        );
         let cut = packet(vec![b"aab"], 5);
         assert_eq!(cut.datagrams(), [(b"aa".to_vec(), 2), (b"b".to_vec(), 2), (Vec::new(), 1)]);
         assert_eq!(packet(vec![], 0).datagrams(), [(Vec::new(), 0)]);
         // The kernel makes 128 of one at most.
         assert_eq!(
-            (packet(vec![], 256).count(), packet(vec![], 257).count(), packet(vec![], 60_000).datagrams().len()),
+            (
+                packet(vec![], 256).count(),
+                packet(vec![], 257).count(),
+                packet(vec![], 60_000).datagrams().len()
+            ),
             (128, 1, 1)
         );
     }
@@ -330,8 +378,11 @@ mod tests {
     fn control(messages: &[(i32, i32, &[u8])], length: usize) -> Value {
         let message = |(level, kind, data): &(i32, i32, &[u8])| {
             let data = Value::Bytes(Bytes { head: data.to_vec(), length: data.len() });
-            let fields =
-                [("level", Value::Integer((*level).into())), ("type", Value::Integer((*kind).into())), ("data", data)];
+            let fields = [
+                ("level", Value::Integer((*level).into())),
+                ("type", Value::Integer((*kind).into())),
+                ("data", data),
+            ];
             Value::Record(fields.into())
         };
         Value::List(super::super::List { head: messages.iter().map(message).collect(), length })
@@ -340,7 +391,14 @@ mod tests {
     #[test]
     fn control_messages_are_read_as_the_kernel_reads_them() {
         let send = |control: &Value| {
-            let packet = sent(vec![(b"abcd", 4)], 4, None, Some(control), &Socket { segment: 3, ..Socket::default() }, 0);
+            let packet = sent(
+                vec![(b"abcd", 4)],
+                4,
+                None,
+                Some(control),
+                &Socket { segment: 3, ..Socket::default() },
+                0,
+            );
             (packet.segment, packet.own)
         };
         let size = |size: u16| size.to_ne_bytes();
@@ -348,7 +406,14 @@ mod tests {
             (libc::IPPROTO_UDP, libc::UDP_SEGMENT, data)
         }
         assert_eq!(send(&control(&[udp(&size(1)), udp(&size(1400))], 2)).0, 1400);
-        assert_eq!(send(&control(&[udp(&size(1400)), (libc::IPPROTO_UDP, 999, &size(2)), udp(&size(0))], 3)).0, 0);
+        assert_eq!(
+            send(&control(
+                &[udp(&size(1400)), (libc::IPPROTO_UDP, 999, &size(2)), udp(&size(0))],
+                3
+            ))
+            .0,
+            0
+        );
         assert_eq!(send(&control(&[], 0)).0, 3);
         // A later message may have another size.
         assert_eq!(send(&control(&[udp(&size(1))], 2)).0, 0);
@@ -356,17 +421,25 @@ mod tests {
         let messages = control(&[(libc::IPPROTO_IP, libc::IP_PKTINFO, &info)], 1);
         assert_eq!(send(&messages).1, Some("127.0.0.2".parse().unwrap()));
         assert_eq!(received_at(Some(&messages)), Some("127.0.0.3".parse().unwrap()));
-        assert_eq!(gro(Some(&control(&[(libc::IPPROTO_UDP, libc::UDP_GRO, &1400i32.to_ne_bytes())], 1))), 1400);
+        assert_eq!(
+            gro(Some(&control(&[(libc::IPPROTO_UDP, libc::UDP_GRO, &1400i32.to_ne_bytes())], 1))),
+            1400
+        );
     }
 
     #[test]
     fn corked_pieces_are_marked() {
         let piece = |type_, corked, flags| {
-            let socket = Socket { corked, kind: Some((libc::AF_INET, type_, 0)), ..Socket::default() };
+            let socket =
+                Socket { corked, kind: Some((libc::AF_INET, type_, 0)), ..Socket::default() };
             sent(vec![(b"a", 1)], 1, None, None, &socket, flags).more
         };
         let datagram = |corked, flags| piece(libc::SOCK_DGRAM, corked, flags);
-        assert!(datagram(true, 0) && datagram(false, libc::MSG_MORE) && !datagram(false, libc::MSG_DONTWAIT));
+        assert!(
+            datagram(true, 0)
+                && datagram(false, libc::MSG_MORE)
+                && !datagram(false, libc::MSG_DONTWAIT)
+        );
         assert!(!piece(libc::SOCK_STREAM, false, libc::MSG_MORE));
     }
 

@@ -7,9 +7,9 @@ use wasmtime::component::{Resource, WasmList};
 
 use super::watch::Look;
 use crate::bindings::sandsock::socket::types::{
-    Address, AddressHints, AddressInfo, BluetoothAddress, CanDetail, ControlMessage, DescriptorKind, Error, HostEntry,
-    InetAddress, IoctlResult, NameError, NetworkInterface, OptionValue, ReadyEvent, SocketKind, Trigger, UnixAddress, Wait,
-    Warning,
+    Address, AddressHints, AddressInfo, BluetoothAddress, CanDetail, ControlMessage,
+    DescriptorKind, Error, HostEntry, InetAddress, IoctlResult, NameError, NetworkInterface,
+    OptionValue, ReadyEvent, SocketKind, Trigger, UnixAddress, Wait, Warning,
 };
 use crate::ctx::SandsockView;
 use crate::transfers::{BatchEntry, ControlData, LIFT, lift};
@@ -48,7 +48,9 @@ impl Value {
     /// A record's field.
     pub fn field(&self, name: &str) -> Option<&Value> {
         match self {
-            Self::Record(fields) => fields.iter().find(|(known, _)| *known == name).map(|(_, value)| value),
+            Self::Record(fields) => {
+                fields.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+            }
             _ => None,
         }
     }
@@ -71,7 +73,8 @@ pub struct Bytes {
     pub length: usize,
 }
 
-/// A list, or the first of its elements: of one call no more than 4,096 are looked at, those of lists within lists included.
+/// A list, or the first of its elements: of one call no more than 4,096 are looked at, those of
+/// lists within lists included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct List {
     /// The elements that were looked at.
@@ -154,7 +157,8 @@ pub enum Failure {
     Host(i32),
 }
 
-/// A type whose values observers can be shown. Every type that a function takes or gives has to be one.
+/// A type whose values observers can be shown. Every type that a function takes or gives has to be
+/// one.
 pub(crate) trait Shown {
     /// The value.
     fn shown<T: SandsockView>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value;
@@ -168,7 +172,11 @@ pub(crate) trait Shown {
 /// A list of parameters, or of the one result.
 pub(crate) trait ShownList {
     /// The values.
-    fn list<T: SandsockView>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Vec<Value>;
+    fn list<T: SandsockView>(
+        &self,
+        store: &mut StoreContextMut<'_, T>,
+        look: &mut Look,
+    ) -> Vec<Value>;
 
     /// The first resource's place in the table.
     fn first_place(&self) -> Option<u32>;
@@ -316,7 +324,10 @@ impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
         match error {
             Error::Os(errno) => Self::Os(*errno),
-            Error::Denied(denial) => Self::Denied { grant: denial.grant.as_deref().map(cut), reason: cut(&denial.reason) },
+            Error::Denied(denial) => Self::Denied {
+                grant: denial.grant.as_deref().map(cut),
+                reason: cut(&denial.reason),
+            },
         }
     }
 }
@@ -389,11 +400,19 @@ pub(crate) use {shown_case, shown_record};
 
 /// A list's element: bytes are a case of their own.
 pub(crate) trait Element: Sized {
-    fn shown_list<T: SandsockView>(list: &[Self], store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value;
+    fn shown_list<T: SandsockView>(
+        list: &[Self],
+        store: &mut StoreContextMut<'_, T>,
+        look: &mut Look,
+    ) -> Value;
 }
 
 impl Element for u8 {
-    fn shown_list<T: SandsockView>(list: &[Self], _store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
+    fn shown_list<T: SandsockView>(
+        list: &[Self],
+        _store: &mut StoreContextMut<'_, T>,
+        look: &mut Look,
+    ) -> Value {
         let most = look.take_bytes(list.len());
         Value::Bytes(Bytes::cut(list, most))
     }
@@ -416,7 +435,11 @@ elements! {
 }
 
 impl<R: 'static> Element for Resource<R> {
-    fn shown_list<T: SandsockView>(list: &[Self], store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
+    fn shown_list<T: SandsockView>(
+        list: &[Self],
+        store: &mut StoreContextMut<'_, T>,
+        look: &mut Look,
+    ) -> Value {
         List::of(list.len(), store, look, |at, store, look| Some(list.get(at)?.shown(store, look)))
     }
 }
@@ -440,7 +463,8 @@ macro_rules! lifted_lists {
         impl Shown for WasmList<$type> {
             fn shown<T: SandsockView>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
                 List::of(self.len(), store, look, |at, store, look| {
-                    // An element that can't be lifted traps in the call itself, or is refused there as too long.
+                    // An element that can't be lifted traps in the call itself, or is refused there
+                    // as too long.
                     let element = lift(store, self, at, 4 * LIFT)?.ok()?;
                     Some(element.shown(store, look))
                 })
@@ -462,7 +486,9 @@ fn word(word: &str) -> Value {
 }
 
 fn record<N: Into<i128>, const LENGTH: usize>(fields: [(&'static str, N); LENGTH]) -> Value {
-    Value::Record(fields.into_iter().map(|(name, number)| (name, Value::Integer(number.into()))).collect())
+    Value::Record(
+        fields.into_iter().map(|(name, number)| (name, Value::Integer(number.into()))).collect(),
+    )
 }
 
 fn inet(address: &InetAddress) -> SocketAddr {
@@ -473,34 +499,54 @@ fn inet(address: &InetAddress) -> SocketAddr {
 impl From<&Address> for SocketAddress {
     fn from(address: &Address) -> Self {
         let other = |family, text| Self::Other { family, text };
-        let hardware =
-            |bytes: &[u8]| bytes.iter().take(ADDRESS).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":");
-        let device = |(a, b, c, d, e, f): &(u8, u8, u8, u8, u8, u8)| hardware(&[*a, *b, *c, *d, *e, *f]);
+        let hardware = |bytes: &[u8]| {
+            bytes
+                .iter()
+                .take(ADDRESS)
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<Vec<_>>()
+                .join(":")
+        };
+        let device =
+            |(a, b, c, d, e, f): &(u8, u8, u8, u8, u8, u8)| hardware(&[*a, *b, *c, *d, *e, *f]);
         match address {
             Address::Unspec => other(libc::AF_UNSPEC, String::new()),
             Address::Inet(address) => Self::Ip(inet(address)),
             Address::Inet6(address) => {
                 let (a, b, c, d, e, f, g, h) = address.address;
                 let ip = Ipv6Addr::new(a, b, c, d, e, f, g, h);
-                Self::Ip(SocketAddrV6::new(ip, address.port, address.flow_info, address.scope_id).into())
+                Self::Ip(
+                    SocketAddrV6::new(ip, address.port, address.flow_info, address.scope_id).into(),
+                )
             }
             Address::Unix(UnixAddress::Unnamed) => Self::Unnamed,
-            Address::Unix(UnixAddress::Path(path)) => Self::Path(path[..path.len().min(ADDRESS)].to_vec()),
-            Address::Unix(UnixAddress::Abstract(name)) => Self::Abstract(name[..name.len().min(ADDRESS)].to_vec()),
-            Address::Netlink(address) => {
-                other(libc::AF_NETLINK, format!("port-id={}, groups={:#x}", address.port_id, address.groups))
+            Address::Unix(UnixAddress::Path(path)) => {
+                Self::Path(path[..path.len().min(ADDRESS)].to_vec())
             }
+            Address::Unix(UnixAddress::Abstract(name)) => {
+                Self::Abstract(name[..name.len().min(ADDRESS)].to_vec())
+            }
+            Address::Netlink(address) => other(
+                libc::AF_NETLINK,
+                format!("port-id={}, groups={:#x}", address.port_id, address.groups),
+            ),
             Address::Packet(address) => {
                 let (interface, protocol) = (address.interface, address.protocol);
                 let to = hardware(&address.hardware_address);
-                other(libc::AF_PACKET, format!("interface={interface}, protocol={protocol:#06x}, address={to}"))
+                other(
+                    libc::AF_PACKET,
+                    format!("interface={interface}, protocol={protocol:#06x}, address={to}"),
+                )
             }
             Address::Can(address) => other(
                 libc::AF_CAN,
                 match &address.detail {
                     CanDetail::Plain => format!("interface={}", address.interface),
                     CanDetail::Isotp(ids) => {
-                        format!("interface={}, rx={:#x}, tx={:#x}", address.interface, ids.receive_id, ids.transmit_id)
+                        format!(
+                            "interface={}, rx={:#x}, tx={:#x}",
+                            address.interface, ids.receive_id, ids.transmit_id
+                        )
                     }
                     CanDetail::J1939(node) => format!(
                         "interface={}, name={:#x}, pgn={:#x}, address={:#x}",
@@ -508,9 +554,10 @@ impl From<&Address> for SocketAddress {
                     ),
                 },
             ),
-            Address::Alg(address) => {
-                other(libc::AF_ALG, format!("kind={:?}, name={:?}", cut(&address.kind), cut(&address.name)))
-            }
+            Address::Alg(address) => other(
+                libc::AF_ALG,
+                format!("kind={:?}, name={:?}", cut(&address.kind), cut(&address.name)),
+            ),
             Address::Tipc(address) => other(
                 libc::AF_TIPC,
                 format!(
@@ -518,25 +565,40 @@ impl From<&Address> for SocketAddress {
                     address.address_type, address.scope, address.v1, address.v2, address.v3
                 ),
             ),
-            Address::Vsock(address) => other(libc::AF_VSOCK, format!("cid={}, port={}", address.cid, address.port)),
+            Address::Vsock(address) => {
+                other(libc::AF_VSOCK, format!("cid={}, port={}", address.cid, address.port))
+            }
             Address::Bluetooth(address) => other(
                 libc::AF_BLUETOOTH,
                 match address {
                     BluetoothAddress::L2cap(l2cap) => {
                         format!("{}, psm={}, cid={}", device(&l2cap.device), l2cap.psm, l2cap.cid)
                     }
-                    BluetoothAddress::Rfcomm(rfcomm) => format!("{}, channel={}", device(&rfcomm.device), rfcomm.channel),
-                    BluetoothAddress::Hci(hci) => format!("adapter={}, channel={}", hci.adapter, hci.channel),
+                    BluetoothAddress::Rfcomm(rfcomm) => {
+                        format!("{}, channel={}", device(&rfcomm.device), rfcomm.channel)
+                    }
+                    BluetoothAddress::Hci(hci) => {
+                        format!("adapter={}, channel={}", hci.adapter, hci.channel)
+                    }
                     BluetoothAddress::Sco(sco) => device(sco),
                 },
             ),
-            Address::Rds(address) => other(sandsock_abi::constants::AF_RDS, inet(address).to_string()),
-            Address::Qipcrtr(address) => {
-                other(sandsock_abi::constants::AF_QIPCRTR, format!("node={}, port={}", address.node, address.port))
+            Address::Rds(address) => {
+                other(sandsock_abi::constants::AF_RDS, inet(address).to_string())
             }
-            Address::Hyperv(address) => other(-1, format!("hyperv {:?}, {:?}", address.vm_id, address.service_id)),
-            Address::System(address) => other(-1, format!("system id={}, unit={}", address.id, address.unit)),
-            Address::Link(address) => other(-1, format!("link interface={}, name={:?}", address.interface, address.name)),
+            Address::Qipcrtr(address) => other(
+                sandsock_abi::constants::AF_QIPCRTR,
+                format!("node={}, port={}", address.node, address.port),
+            ),
+            Address::Hyperv(address) => {
+                other(-1, format!("hyperv {:?}, {:?}", address.vm_id, address.service_id))
+            }
+            Address::System(address) => {
+                other(-1, format!("system id={}, unit={}", address.id, address.unit))
+            }
+            Address::Link(address) => {
+                other(-1, format!("link interface={}, name={:?}", address.interface, address.name))
+            }
             Address::Other(address) => other(i32::from(address.family), hardware(&address.data)),
         }
     }

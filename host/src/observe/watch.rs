@@ -78,8 +78,9 @@ const ELEMENTS: usize = 4096;
 #[derive(Default)]
 pub(crate) struct Look {
     wants: Wants,
-    /// How many bytes and elements of lists are still looked at in the values that are being made. A guest's lists may share their
-    /// memory: what they have together follows no memory of the guest's.
+    /// How many bytes and elements of lists are still looked at in the values that are being made.
+    /// A guest's lists may share their memory: what they have together follows no memory of the
+    /// guest's.
     bytes: usize,
     elements: usize,
     real_numbers: bool,
@@ -89,7 +90,8 @@ pub(crate) struct Look {
     free: BTreeSet<i32>,
     fresh: i32,
     serials: u64,
-    /// By where an open description lies in memory: its number here, and how many descriptors refer to it.
+    /// By where an open description lies in memory: its number here, and how many descriptors refer
+    /// to it.
     descriptions: HashMap<usize, (u64, usize)>,
     /// By its number, where it lies.
     places: HashMap<u64, usize>,
@@ -118,7 +120,11 @@ impl Look {
     }
 
     /// The number of a resource, which gets one where it is new.
-    pub(crate) fn number<T: SandsockView>(&mut self, store: &mut StoreContextMut<'_, T>, place: u32) -> i32 {
+    pub(crate) fn number<T: SandsockView>(
+        &mut self,
+        store: &mut StoreContextMut<'_, T>,
+        place: u32,
+    ) -> i32 {
         if let Some(socket) = self.sockets.get(&place) {
             return socket.number;
         }
@@ -134,7 +140,9 @@ impl Look {
         let mut socket = Socket { number, serial: self.serials, ..Socket::default() };
         if let Some(handle) = handle {
             socket.kind = match handle.open.kind {
-                DescriptorKind::Socket(SocketKind { family, type_, protocol }) => Some((family, type_, protocol)),
+                DescriptorKind::Socket(SocketKind { family, type_, protocol }) => {
+                    Some((family, type_, protocol))
+                }
                 _ => None,
             };
             let fresh = (self.serials, 0);
@@ -155,7 +163,10 @@ impl Look {
         if !self.wants.addresses {
             return;
         }
-        let (Some(socket), Some(handle)) = (self.sockets.get_mut(&place), handle(store, place)) else { return };
+        let (Some(socket), Some(handle)) = (self.sockets.get_mut(&place), handle(store, place))
+        else {
+            return;
+        };
         let Some((family, type_, protocol)) = socket.kind else { return };
         if type_ == libc::SOCK_STREAM && socket.peer.is_some() {
             // A connection's ends do not change.
@@ -164,7 +175,8 @@ impl Look {
         let kind = SocketKind { family, type_, protocol };
         let address = |raw| family::decode(&raw, kind).as_ref().map(SocketAddress::from);
         // A peer that is gone is still the one that it was.
-        socket.local = sys::local_address(handle.fd()).ok().and_then(address).or_else(|| socket.local.take());
+        socket.local =
+            sys::local_address(handle.fd()).ok().and_then(address).or_else(|| socket.local.take());
         let peer = sys::peer_address(handle.fd()).ok().and_then(address);
         // Only a datagram socket can lose its peer and go on.
         if peer.is_some() || type_ == libc::SOCK_DGRAM {
@@ -184,7 +196,9 @@ impl Look {
             self.free.insert(socket.number);
         }
         let Some(place) = self.places.get(&socket.description) else { return Some((socket, true)) };
-        let Some((_, count)) = self.descriptions.get_mut(place) else { return Some((socket, true)) };
+        let Some((_, count)) = self.descriptions.get_mut(place) else {
+            return Some((socket, true));
+        };
         *count -= 1;
         let last = *count == 0;
         if last {
@@ -197,14 +211,27 @@ impl Look {
 
 /// The handle behind a place in the table, if it is a descriptor's.
 fn handle<T: SandsockView>(store: &mut StoreContextMut<'_, T>, place: u32) -> Option<Arc<Handle>> {
-    store.data_mut().sandsock().table.get(&Resource::<Descriptor>::new_borrow(place)).ok()?.lent().ok()
+    store
+        .data_mut()
+        .sandsock()
+        .table
+        .get(&Resource::<Descriptor>::new_borrow(place))
+        .ok()?
+        .lent()
+        .ok()
 }
 
 impl Watch {
     /// None where nobody watches.
     ///
-    /// `most` is how many bytes of a call are looked at, whatever is wanted: the instance's limit of one transfer.
-    pub(crate) fn new(instance: u64, observers: &[Arc<dyn Observer>], real_numbers: bool, most: usize) -> Option<Arc<Self>> {
+    /// `most` is how many bytes of a call are looked at, whatever is wanted: the instance's limit
+    /// of one transfer.
+    pub(crate) fn new(
+        instance: u64,
+        observers: &[Arc<dyn Observer>],
+        real_numbers: bool,
+        most: usize,
+    ) -> Option<Arc<Self>> {
         let mut wants = observers.iter().map(|observer| observer.wants()).reduce(Wants::or)?;
         wants.bytes = wants.bytes.min(most);
         let look = Look { wants, real_numbers, ..Look::default() };
@@ -229,7 +256,8 @@ impl Watch {
     ) {
         let state = &mut *self.state();
         state.look.reset(self.most);
-        let values = if self.wants.calls { parameters.list(store, &mut state.look) } else { Vec::new() };
+        let values =
+            if self.wants.calls { parameters.list(store, &mut state.look) } else { Vec::new() };
         let place = parameters.first_place();
         if let Some(place) = place {
             state.look.number(store, place);
@@ -238,7 +266,9 @@ impl Watch {
         }
         if let Some(handle) = place.and_then(|place| handle(store, place)) {
             let count = handle.open.filter.newly_dropped(handle.fd());
-            if let Some(socket) = place.and_then(|place| state.look.sockets.get(&place)).filter(|_| count > 0) {
+            if let Some(socket) =
+                place.and_then(|place| state.look.sockets.get(&place)).filter(|_| count > 0)
+            {
                 self.tell(|observer| observer.dropped(self.instance, socket, count));
             }
         }
@@ -246,7 +276,11 @@ impl Watch {
         state.current = Some(Current {
             interface,
             function,
-            arguments: contract::parameters(interface, function).iter().copied().zip(values).collect(),
+            arguments: contract::parameters(interface, function)
+                .iter()
+                .copied()
+                .zip(values)
+                .collect(),
             place,
             socket: place.and_then(|place| state.look.sockets.get(&place).cloned()),
             denied: false,
@@ -258,7 +292,11 @@ impl Watch {
         });
     }
 
-    fn end<T: SandsockView>(&self, store: &mut StoreContextMut<'_, T>, result: &wasmtime::Result<impl ShownList>) {
+    fn end<T: SandsockView>(
+        &self,
+        store: &mut StoreContextMut<'_, T>,
+        result: &wasmtime::Result<impl ShownList>,
+    ) {
         let state = &mut *self.state();
         let Some(mut current) = state.current.take() else { return };
         let took = current.start.elapsed();
@@ -268,9 +306,14 @@ impl Watch {
             Ok(result) => (result.list(store, &mut state.look).pop().unwrap_or(Value::Unit), None),
             Err(trap) => (Value::Unit, Some(format!("{trap:#}"))),
         };
-        if let (Value::Failed(Failure::Denied { grant, reason }), false) = (&value, current.denied) {
-            // One that no rule of the policy's own stands behind: a folder that was changed during bind, for example.
-            let (verb, target) = grant.as_deref().and_then(|grant| grant.split_once('=')).unwrap_or((current.function, ""));
+        if let (Value::Failed(Failure::Denied { grant, reason }), false) = (&value, current.denied)
+        {
+            // One that no rule of the policy's own stands behind: a folder that was changed during
+            // bind, for example.
+            let (verb, target) = grant
+                .as_deref()
+                .and_then(|grant| grant.split_once('='))
+                .unwrap_or((current.function, ""));
             let denial = Denial::new(reason.clone());
             let decision = Decision::denied(SystemTime::now(), verb, target.to_owned(), &denial);
             self.tell_decision(decision, &mut current);
@@ -318,7 +361,8 @@ impl Watch {
             Some(_) => decision,
             None => decision.on(socket.and_then(|socket| socket.kind)),
         };
-        let decision = Decision { instance: self.instance, call: Some(current.function), ..decision };
+        let decision =
+            Decision { instance: self.instance, call: Some(current.function), ..decision };
         self.tell(|observer| observer.decided(&decision, socket));
         if decision.decision == Decided::Deny {
             current.denied = true;
@@ -363,7 +407,8 @@ impl Drop for Watch {
             let call = current.call(self.instance, Outcome::Abandoned);
             self.tell(|observer| observer.called(&call));
         }
-        let mut left: Vec<(u64, u32)> = state.look.sockets.iter().map(|(place, socket)| (socket.serial, *place)).collect();
+        let mut left: Vec<(u64, u32)> =
+            state.look.sockets.iter().map(|(place, socket)| (socket.serial, *place)).collect();
         left.sort_unstable();
         for (_, place) in left {
             if let Some((socket, last)) = state.look.release(place) {
@@ -402,7 +447,10 @@ pub(crate) fn begin<T: SandsockView>(
 
 /// After a call.
 #[inline]
-pub(crate) fn end<T: SandsockView>(store: &mut StoreContextMut<'_, T>, result: &wasmtime::Result<impl ShownList>) {
+pub(crate) fn end<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    result: &wasmtime::Result<impl ShownList>,
+) {
     #[cold]
     #[inline(never)]
     fn watched<T: SandsockView>(

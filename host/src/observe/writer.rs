@@ -1,8 +1,9 @@
 //! A thread that writes what observers hand over, from a queue with bounds.
 //!
-//! No call of a guest makes a system call to write, and none waits for a lock that is held over one. The pieces are whole: lines of
-//! text, blocks of a capture. A piece for which there is no room is lost, and counted; where losses end, their number is written. Each
-//! instance has a share of the queue, so that one which has much to write does not take the others' room.
+//! No call of a guest makes a system call to write, and none waits for a lock that is held over
+//! one. The pieces are whole: lines of text, blocks of a capture. A piece for which there is no
+//! room is lost, and counted; where losses end, their number is written. Each instance has a share
+//! of the queue, so that one which has much to write does not take the others' room.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::Write;
@@ -49,7 +50,8 @@ struct Queue {
     all_lost: u64,
     logged: u64,
     written: u64,
-    /// How many bytes were written when a wait was given up. Until there are more, nobody waits again.
+    /// How many bytes were written when a wait was given up. Until there are more, nobody waits
+    /// again.
     stalled: Option<u64>,
     closed: bool,
     /// Nothing can be written any more.
@@ -60,12 +62,18 @@ impl Writer {
     /// Writes there. `what` is its name in the log, which reports failures and losses.
     pub(super) fn new(what: &'static str, to: impl Write + Send + 'static, loss: Loss) -> Self {
         let queue = Queue { to: Some(Box::new(to)), ..Queue::default() };
-        let shared = Shared { what, loss, queue: Mutex::new(queue), more: Condvar::new(), less: Condvar::new() };
+        let shared = Shared {
+            what,
+            loss,
+            queue: Mutex::new(queue),
+            more: Condvar::new(),
+            less: Condvar::new(),
+        };
         Self { shared: Arc::new(shared), patient: false }
     }
 
-    /// Whether an instance waits where there is no room, as long as the output takes anything: nothing is lost then. Only for an
-    /// instance with a thread of its own.
+    /// Whether an instance waits where there is no room, as long as the output takes anything:
+    /// nothing is lost then. Only for an instance with a thread of its own.
     pub(super) fn set_patient(&mut self, patient: bool) {
         self.patient = patient;
     }
@@ -108,7 +116,10 @@ impl Writer {
         let lost = queue.all_lost - queue.logged;
         queue.logged = queue.all_lost;
         if lost > 0 {
-            tracing::warn!("of the {}, {lost} records were lost: its output was too slow", self.shared.what);
+            tracing::warn!(
+                "of the {}, {lost} records were lost: its output was too slow",
+                self.shared.what
+            );
         }
         self.shared.more.notify_one();
         while queue.bytes > 0 && !queue.over {
@@ -178,7 +189,10 @@ impl Shared {
     }
 
     /// Waits until something was written. False if the output takes nothing.
-    fn wait_for_less<'a>(&'a self, mut queue: MutexGuard<'a, Queue>) -> (MutexGuard<'a, Queue>, bool) {
+    fn wait_for_less<'a>(
+        &'a self,
+        mut queue: MutexGuard<'a, Queue>,
+    ) -> (MutexGuard<'a, Queue>, bool) {
         let before = queue.written;
         if queue.stalled == Some(before) {
             return (queue, false);
@@ -247,7 +261,11 @@ mod tests {
         }
 
         fn lines(&self) -> Vec<String> {
-            String::from_utf8(self.text.lock().unwrap().clone()).unwrap().lines().map(str::to_owned).collect()
+            String::from_utf8(self.text.lock().unwrap().clone())
+                .unwrap()
+                .lines()
+                .map(str::to_owned)
+                .collect()
         }
     }
 
@@ -291,7 +309,8 @@ mod tests {
         writer.put(1, line(1, 20_000));
         drop(writer);
         let lines = output.lines();
-        let lost: u64 = lines.iter().filter_map(|line| line.strip_suffix(" lost")?.parse::<u64>().ok()).sum();
+        let lost: u64 =
+            lines.iter().filter_map(|line| line.strip_suffix(" lost")?.parse::<u64>().ok()).sum();
         let kept = lines.iter().filter(|line| line.starts_with("1 ")).count();
         assert_eq!(kept as u64 + lost, 20_001);
         assert!(kept * 1000 <= SHARE + 1000 && lines.iter().any(|line| line.starts_with("2 0 ")));

@@ -1,8 +1,10 @@
-//! Local ports that the kernel chooses, where deny rules name ports: judged as the ports that they are.
+//! Local ports that the kernel chooses, where deny rules name ports: judged as the ports that they
+//! are.
 //!
-//! The kernel chooses at a bind to port 0, and by the way: at a connect, at the first datagram, at listen. After any of these it
-//! would be too late. So the host finds out by sockets of its own, scouts, which ports the kernel gives out, and binds the guest's
-//! socket to one that no rule denies before the act. Where no rule names a port none of this is done.
+//! The kernel chooses at a bind to port 0, and by the way: at a connect, at the first datagram, at
+//! listen. After any of these it would be too late. So the host finds out by sockets of its own,
+//! scouts, which ports the kernel gives out, and binds the guest's socket to one that no rule
+//! denies before the act. Where no rule names a port none of this is done.
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
@@ -24,7 +26,8 @@ const SCOUTS: usize = 64;
 /// How often a port is looked for anew, because somebody took it meanwhile.
 const TRIES: usize = 8;
 
-/// The verb whose rules are about the local addresses of sockets of this kind; none where no rule is.
+/// The verb whose rules are about the local addresses of sockets of this kind; none where no rule
+/// is.
 fn verb(kind: SocketKind) -> Option<Verb> {
     match (kind.family, kind.type_) {
         (libc::AF_INET | libc::AF_INET6, _) if family::is_raw(kind) => None,
@@ -35,7 +38,8 @@ fn verb(kind: SocketKind) -> Option<Verb> {
 }
 
 fn is_v6only(handle: &Handle, kind: SocketKind) -> bool {
-    kind.family == libc::AF_INET6 && sys::own_option(handle.fd(), libc::IPPROTO_IPV6, libc::IPV6_V6ONLY) == Ok(1)
+    kind.family == libc::AF_INET6
+        && sys::own_option(handle.fd(), libc::IPPROTO_IPV6, libc::IPV6_V6ONLY) == Ok(1)
 }
 
 /// The same address with another port.
@@ -45,13 +49,14 @@ fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
 }
 
 impl Judge<'_> {
-    /// The verb by whose deny rules the local ports of this socket are kept from it; none where no rule names a port.
+    /// The verb by whose deny rules the local ports of this socket are kept from it; none where no
+    /// rule names a port.
     pub(crate) fn keeps_ports(&self, kind: SocketKind) -> Option<Verb> {
         verb(kind).filter(|&verb| self.policy().keeps_ports(verb))
     }
 
-    /// A port that the kernel gives out at this address and that is allowed. None where scouts are of no use: the kernel's own
-    /// choice is then judged after the act.
+    /// A port that the kernel gives out at this address and that is allowed. None where scouts are
+    /// of no use: the kernel's own choice is then judged after the act.
     pub(crate) fn free_port(
         &self,
         handle: &Handle,
@@ -61,7 +66,9 @@ impl Judge<'_> {
     ) -> Result<Option<u16>, Denial> {
         let v6only = is_v6only(handle, kind);
         let at = match at.ip() {
-            IpAddr::V4(v4) if kind.family == libc::AF_INET6 => SocketAddr::new(v4.to_ipv6_mapped().into(), 0),
+            IpAddr::V4(v4) if kind.family == libc::AF_INET6 => {
+                SocketAddr::new(v4.to_ipv6_mapped().into(), 0)
+            }
             _ => at,
         };
         let scout = || {
@@ -69,7 +76,8 @@ impl Judge<'_> {
             let scout = sys::socket(self.permit(create))?;
             if v6only {
                 let value = OptionBytes::Bytes(1i32.to_ne_bytes().to_vec());
-                let option = SetOption { level: libc::IPPROTO_IPV6, name: libc::IPV6_V6ONLY, value };
+                let option =
+                    SetOption { level: libc::IPPROTO_IPV6, name: libc::IPV6_V6ONLY, value };
                 sys::set_option(scout.as_fd(), self.permit(option))?;
             }
             let to = Destination::plain(RawAddress::from_ip(with_port(at, 0)));
@@ -101,7 +109,10 @@ impl Judge<'_> {
         let v6only = is_v6only(handle, kind);
         let allowed = |port| {
             let address = with_port(at, port);
-            self.policy().judge_implicit(verb, Local { address, v6only, kernel_chosen: true, published: None })
+            self.policy().judge_implicit(
+                verb,
+                Local { address, v6only, kernel_chosen: true, published: None },
+            )
         };
         let told = |denial: Denial| {
             self.ctx.tell(|time| Decision::denied(time, verb.name(), at.to_string(), &denial));
@@ -112,14 +123,16 @@ impl Judge<'_> {
             let to = Destination::plain(RawAddress::from_ip(with_port(at, port.unwrap_or(0))));
             match sys::bind(handle.fd(), self.permit(Bind(to))) {
                 Ok(_) => {
-                    let chosen = sys::local_address(handle.fd())?.to_ip().map_or(0, |address| address.port());
+                    let chosen = sys::local_address(handle.fd())?
+                        .to_ip()
+                        .map_or(0, |address| address.port());
                     return allowed(chosen).map_err(|denial| {
                         handle.condemn();
                         told(denial)
                     });
                 }
-                // man 2 bind: it has a port already, which was judged when it got it. A stream that was connected may show the
-                // port of then, and have none.
+                // man 2 bind: it has a port already, which was judged when it got it. A stream that
+                // was connected may show the port of then, and have none.
                 Err(Errno::INVAL) => return Ok(()),
                 Err(Errno::ADDRINUSE) => {}
                 Err(errno) => return Err(errno.into()),
@@ -142,26 +155,36 @@ impl Judge<'_> {
         self.implicit_port(handle, kind)
     }
 
-    /// Before a send, which is `addressed` or goes where the socket leads: the kernel binds a socket that has no port or, with
-    /// SO_PASSCRED, no name. For datagrams of IP it does so before it says EDESTADDRREQ where nothing was addressed.
-    pub(crate) fn local_of_send(&self, handle: &Handle, kind: SocketKind, flags: i32, addressed: bool) -> Outcome<()> {
+    /// Before a send, which is `addressed` or goes where the socket leads: the kernel binds a
+    /// socket that has no port or, with SO_PASSCRED, no name. For datagrams of IP it does so before
+    /// it says EDESTADDRREQ where nothing was addressed.
+    pub(crate) fn local_of_send(
+        &self,
+        handle: &Handle,
+        kind: SocketKind,
+        flags: i32,
+        addressed: bool,
+    ) -> Outcome<()> {
         match kind.type_ {
             libc::SOCK_STREAM if !addressed || flags & libc::MSG_FASTOPEN == 0 => Ok(()),
             _ if kind.family == libc::AF_UNIX => self.implicit_name(handle),
-            libc::SOCK_DGRAM if !addressed && verb(kind).is_some() => self.unaddressed(handle, kind),
+            libc::SOCK_DGRAM if !addressed && verb(kind).is_some() => {
+                self.unaddressed(handle, kind)
+            }
             _ => self.implicit_port(handle, kind),
         }
     }
 
-    /// A datagram without an address: to a socket without a port the kernel gives one. Where that is granted it may; else nothing
-    /// is left of the call but its EDESTADDRREQ.
+    /// A datagram without an address: to a socket without a port the kernel gives one. Where that
+    /// is granted it may; else nothing is left of the call but its EDESTADDRREQ.
     fn unaddressed(&self, handle: &Handle, kind: SocketKind) -> Outcome<()> {
         if handle.has_port() {
             return Ok(());
         }
         let address = sys::local_address(handle.fd())?.to_ip().ok_or(Errno::INVAL)?;
         let v6only = is_v6only(handle, kind);
-        let bind = Request::UdpBind(Local { address, v6only, kernel_chosen: true, published: None });
+        let bind =
+            Request::UdpBind(Local { address, v6only, kernel_chosen: true, published: None });
         if self.would_allow(&bind) {
             self.implicit_port(handle, kind)
         } else if handle.is_ungranted() {

@@ -52,15 +52,25 @@ pub type SocketKind = (i32, i32, i32);
 
 impl<'a> Decision<'a> {
     /// The record of a decided request. Who asked is not known here: `instance` is 0.
-    pub fn of_request(time: SystemTime, request: &Request<'_>, result: &'a Result<Allowed<'a>, Denial>) -> Self {
+    pub fn of_request(
+        time: SystemTime,
+        request: &Request<'_>,
+        result: &'a Result<Allowed<'a>, Denial>,
+    ) -> Self {
         match result {
-            Ok(allowed) => Self::allowed(time, request.verb().name(), request.to_string(), allowed.rule),
+            Ok(allowed) => {
+                Self::allowed(time, request.verb().name(), request.to_string(), allowed.rule)
+            }
             Err(denial) => Self::denied(time, request.verb().name(), request.to_string(), denial),
         }
     }
 
     /// The record of [`Policy::may_create`](super::Policy::may_create).
-    pub fn of_socket(time: SystemTime, socket: SocketKind, result: &'a Result<Allowed<'a>, Denial>) -> Self {
+    pub fn of_socket(
+        time: SystemTime,
+        socket: SocketKind,
+        result: &'a Result<Allowed<'a>, Denial>,
+    ) -> Self {
         let (family, type_, protocol) = socket;
         let target = format!("{family}:{type_}:{protocol}");
         let decision = match result {
@@ -111,10 +121,14 @@ fn timestamp(time: SystemTime) -> String {
     let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     let (year, month, day) = civil(days);
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:06}Z", since.subsec_micros())
+    format!(
+        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:06}Z",
+        since.subsec_micros()
+    )
 }
 
-/// Year, month and day of a number of days since 1970. The years are counted from March, so that a leap day comes last.
+/// Year, month and day of a number of days since 1970. The years are counted from March, so that a
+/// leap day comes last.
 fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);
@@ -144,7 +158,10 @@ mod tests {
             let time = SystemTime::UNIX_EPOCH + Duration::new(seconds, 1_234);
             assert_eq!(timestamp(time), format!("{text}.000001Z"));
         }
-        assert_eq!(timestamp(SystemTime::UNIX_EPOCH - Duration::from_secs(1)), "1970-01-01T00:00:00.000000Z");
+        assert_eq!(
+            timestamp(SystemTime::UNIX_EPOCH - Duration::from_secs(1)),
+            "1970-01-01T00:00:00.000000Z"
+        );
     }
 
     #[test]
@@ -157,7 +174,8 @@ mod tests {
         let line = |address: &str| {
             let request = Request::TcpConnect(address.parse().unwrap());
             let result = policy.decide(&request, &pins, now);
-            let decision = Decision::of_request(SystemTime::UNIX_EPOCH, &request, &result).on(Some((2, 1, 0)));
+            let decision =
+                Decision::of_request(SystemTime::UNIX_EPOCH, &request, &result).on(Some((2, 1, 0)));
             let decision = Decision { instance: 1, call: Some("connect"), ..decision };
             serde_json::to_string(&decision).unwrap()
         };
@@ -169,6 +187,9 @@ mod tests {
         let result = policy.may_create(2, 1, 132);
         let decision = Decision::of_socket(SystemTime::UNIX_EPOCH, (2, 1, 132), &result);
         let line = serde_json::to_string(&decision).unwrap();
-        assert!(line.contains(r#""verb":"socket","target":"2:1:132""#) && !line.contains('\n'), "{line}");
+        assert!(
+            line.contains(r#""verb":"socket","target":"2:1:132""#) && !line.contains('\n'),
+            "{line}"
+        );
     }
 }

@@ -1,6 +1,8 @@
-//! The other names of what is looked up: canonical names, aliases, and what a resolver's search list makes of a single label.
+//! The other names of what is looked up: canonical names, aliases, and what a resolver's search
+//! list makes of a single label.
 //!
-//! Deny rules hold for them. Rules that allow do not: a name server chooses the names in its answers.
+//! Deny rules hold for them. Rules that allow do not: a name server chooses the names in its
+//! answers.
 
 use std::iter::once;
 
@@ -9,20 +11,27 @@ use super::index::Endpoints;
 use super::pattern::normalise_name;
 
 impl Policy {
-    /// Whether a rule that allows names this single label itself, as `resolve=db` and `tcp-connect=db:5432` do. The resolver's search
-    /// list applies to no other name.
+    /// Whether a rule that allows names this single label itself, as `resolve=db` and
+    /// `tcp-connect=db:5432` do. The resolver's search list applies to no other name.
     pub fn grants_label(&self, name: &str) -> bool {
         let allow = &self.allow;
         let implied = [&allow.tcp_connect, &allow.udp_send, &allow.raw];
         !name.contains('.')
-            && once(&allow.resolve.names).chain(implied.map(|rules| &rules.names)).any(|names| names.has_exact(name))
+            && once(&allow.resolve.names)
+                .chain(implied.map(|rules| &rules.names))
+                .any(|names| names.has_exact(name))
     }
 
     /// Whether a deny rule names a name, so that the other names of an answer matter.
     pub fn denies_names(&self) -> bool {
         let by_name = |rules: &Endpoints| !rules.names.is_empty();
         !self.deny.resolve.names.is_empty()
-            || self.deny.endpoints().into_iter().chain(once(&self.deny.reverse_resolve)).any(by_name)
+            || self
+                .deny
+                .endpoints()
+                .into_iter()
+                .chain(once(&self.deny.reverse_resolve))
+                .any(by_name)
     }
 
     /// Decides on another name of `asked`, which was allowed.
@@ -64,8 +73,14 @@ mod tests {
     #[test]
     fn a_label_is_granted_by_its_own_rule_alone() {
         let by = |rule: &str, name: &str| policy(&[rule], &[]).grants_label(name);
-        assert!(by("resolve=db", "db") && by("tcp-connect=DB:80", "db") && by("udp-send=db:*", "db"));
-        assert!(!by("resolve=*", "db") && !by("tcp-connect=db.example:80", "db") && !by("resolve=db.example", "db.example"));
+        assert!(
+            by("resolve=db", "db") && by("tcp-connect=DB:80", "db") && by("udp-send=db:*", "db")
+        );
+        assert!(
+            !by("resolve=*", "db")
+                && !by("tcp-connect=db.example:80", "db")
+                && !by("resolve=db.example", "db.example")
+        );
         let mut all = Policy::builder();
         all.allow_all();
         assert!(!all.build().grants_label("db"));
@@ -75,8 +90,16 @@ mod tests {
     fn another_name_is_judged_by_deny_rules_alone() {
         let policy = policy(&["resolve=*"], &["resolve=*.corp.example"]);
         assert!(policy.denies_names());
-        let denial = policy.judge_other_name("alias.example", "Secret.Corp.Example.").unwrap_err().to_string();
-        assert!(denial.contains("alias.example, which stands for secret.corp.example, is denied by the rule"), "{denial}");
+        let denial = policy
+            .judge_other_name("alias.example", "Secret.Corp.Example.")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            denial.contains(
+                "alias.example, which stands for secret.corp.example, is denied by the rule"
+            ),
+            "{denial}"
+        );
         assert!(policy.judge_other_name("alias.example", "host.example").is_ok());
         assert!(policy.judge_other_name("alias.example", "no name\0").is_ok());
     }
@@ -88,10 +111,14 @@ mod tests {
         let now = Instant::now();
         let mut pins = Pins::new(now);
         let others = ["secret.example".to_owned()];
-        assert_eq!(policy.judge_answers_of("alias.example", &others, vec![address]).kept, [address]);
+        assert_eq!(
+            policy.judge_answers_of("alias.example", &others, vec![address]).kept,
+            [address]
+        );
         pins.pin("alias.example", &[address], now);
         pins.note_others("alias.example", &others);
-        let connect = |port| policy.decide(&Request::TcpConnect((address, port).into()), &pins, now).is_ok();
+        let connect =
+            |port| policy.decide(&Request::TcpConnect((address, port).into()), &pins, now).is_ok();
         assert!(connect(80) && !connect(22));
         // A name in an answer opens nothing.
         let narrow = self::policy(&["tcp-connect=secret.example:80", "resolve=*"], &[]);

@@ -1,9 +1,10 @@
 //! Which sockets may be made.
 
 use sandsock_abi::constants::{
-    AF_ALG, AF_BLUETOOTH, AF_CAN, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_QIPCRTR, AF_RDS, AF_TIPC, AF_UNIX, AF_VSOCK,
-    BTPROTO_HCI, BTPROTO_L2CAP, BTPROTO_RFCOMM, BTPROTO_SCO, IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP,
-    NETLINK_GENERIC, NETLINK_KOBJECT_UEVENT, NETLINK_ROUTE, NETLINK_SOCK_DIAG, SOCK_DGRAM, SOCK_RAW, SOCK_RDM,
+    AF_ALG, AF_BLUETOOTH, AF_CAN, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_QIPCRTR, AF_RDS,
+    AF_TIPC, AF_UNIX, AF_VSOCK, BTPROTO_HCI, BTPROTO_L2CAP, BTPROTO_RFCOMM, BTPROTO_SCO,
+    IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP, NETLINK_GENERIC,
+    NETLINK_KOBJECT_UEVENT, NETLINK_ROUTE, NETLINK_SOCK_DIAG, SOCK_DGRAM, SOCK_RAW, SOCK_RDM,
     SOCK_SEQPACKET, SOCK_STREAM,
 };
 
@@ -14,8 +15,8 @@ use super::grant::Verb;
 /// SOCK_TYPE_MASK (linux/net.h): above these bits stand SOCK_NONBLOCK and SOCK_CLOEXEC.
 const TYPE_MASK: i32 = 0xf;
 
-/// Whether a socket of this kind reaches nothing until an act with it is judged: streams and datagrams of INET, INET6 and UNIX,
-/// of the protocol that the kernel takes for 0.
+/// Whether a socket of this kind reaches nothing until an act with it is judged: streams and
+/// datagrams of INET, INET6 and UNIX, of the protocol that the kernel takes for 0.
 fn is_plain(family: i32, kind: i32, protocol: i32) -> bool {
     match (family, kind) {
         (AF_INET | AF_INET6, SOCK_STREAM) => matches!(protocol, 0 | IPPROTO_TCP),
@@ -48,21 +49,30 @@ fn names(family: i32, kind: i32) -> (&'static str, &'static str) {
         (SOCK_RDM, "SOCK_RDM"),
         (SOCK_SEQPACKET, "SOCK_SEQPACKET"),
     ];
-    let find = |list: &[(i32, &'static str)], number| list.iter().find(|row| row.0 == number).map_or("?", |row| row.1);
+    let find = |list: &[(i32, &'static str)], number| {
+        list.iter().find(|row| row.0 == number).map_or("?", |row| row.1)
+    };
     (find(&families, family), find(&kinds, kind))
 }
 
 impl Policy {
-    /// Whether a socket of this kind may be made. To be asked before socket(2), and again with what the kernel says that it made.
+    /// Whether a socket of this kind may be made. To be asked before socket(2), and again with what
+    /// the kernel says that it made.
     ///
-    /// A stream or a datagram socket of INET, INET6 or UNIX of the default protocol reaches nothing by itself and needs no grant:
-    /// its first act is judged, and so a denial can name the grant that is missing. Every other kind needs
-    /// [some grant](Self::has_grant_for) about it. An unnamed UNIX socketpair needs no grant and no question.
+    /// A stream or a datagram socket of INET, INET6 or UNIX of the default protocol reaches nothing
+    /// by itself and needs no grant: its first act is judged, and so a denial can name the grant
+    /// that is missing. Every other kind needs [some grant](Self::has_grant_for) about it. An
+    /// unnamed UNIX socketpair needs no grant and no question.
     ///
     /// # Errors
     ///
     /// The denial, with an example of a grant by which such a socket could be made.
-    pub fn may_create(&self, family: i32, type_: i32, protocol: i32) -> Result<Allowed<'_>, Denial> {
+    pub fn may_create(
+        &self,
+        family: i32,
+        type_: i32,
+        protocol: i32,
+    ) -> Result<Allowed<'_>, Denial> {
         if self.everything {
             return Ok(Allowed { rule: Some(EVERYTHING) });
         }
@@ -74,9 +84,10 @@ impl Policy {
 
     /// Whether some grant is about sockets of this kind, or everything is allowed.
     ///
-    /// INET and INET6: `tcp-*` about streams of TCP, `udp-*` about datagrams of UDP, `raw` about raw and ping sockets of its
-    /// protocol. UNIX: `unix-*` about streams, datagrams and sequenced packets. PACKET, NETLINK and CAN: `packet`, `netlink` and
-    /// `can` by their protocol. Others: `family` by the family that it names. None is about any other family, type or protocol,
+    /// INET and INET6: `tcp-*` about streams of TCP, `udp-*` about datagrams of UDP, `raw` about
+    /// raw and ping sockets of its protocol. UNIX: `unix-*` about streams, datagrams and sequenced
+    /// packets. PACKET, NETLINK and CAN: `packet`, `netlink` and `can` by their protocol. Others:
+    /// `family` by the family that it names. None is about any other family, type or protocol,
     /// those that offer the same service by another number too (MPTCP, SCTP, SMC, UDP-Lite, DCCP).
     pub fn has_grant_for(&self, family: i32, type_: i32, protocol: i32) -> bool {
         self.everything || self.some_use(family, type_ & TYPE_MASK, protocol).is_ok()
@@ -87,7 +98,9 @@ impl Policy {
         let allow = &self.allow;
         let (granted, example) = match (family, kind, protocol) {
             (AF_INET | AF_INET6, SOCK_STREAM, 0 | IPPROTO_TCP) => (
-                !allow.tcp_connect.is_empty() || !allow.tcp_listen.is_empty() || self.published.has(Verb::TcpListen),
+                !allow.tcp_connect.is_empty()
+                    || !allow.tcp_listen.is_empty()
+                    || self.published.has(Verb::TcpListen),
                 "tcp-connect=127.0.0.1:80".to_owned(),
             ),
             (AF_INET | AF_INET6, SOCK_DGRAM, 0 | IPPROTO_UDP) => (
@@ -97,9 +110,10 @@ impl Policy {
                     || self.published.has(Verb::UdpBind),
                 "udp-send=127.0.0.1:53".to_owned(),
             ),
-            (AF_UNIX, SOCK_STREAM | SOCK_DGRAM | SOCK_SEQPACKET, 0 | AF_UNIX) => {
-                (!allow.unix_connect.is_empty() || !allow.unix_bind.is_empty(), "unix-connect=/run/app/app.sock".to_owned())
-            }
+            (AF_UNIX, SOCK_STREAM | SOCK_DGRAM | SOCK_SEQPACKET, 0 | AF_UNIX) => (
+                !allow.unix_connect.is_empty() || !allow.unix_bind.is_empty(),
+                "unix-connect=/run/app/app.sock".to_owned(),
+            ),
             (AF_INET | AF_INET6, SOCK_RAW, 0..=255)
             | (AF_INET, SOCK_DGRAM, IPPROTO_ICMP)
             | (AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6) => {
@@ -111,25 +125,43 @@ impl Policy {
                 let protocol = u16::from_be(protocol as u16);
                 (self.may_make_packet(protocol), format!("{}=INTERFACE", Verb::Packet))
             }
-            (AF_NETLINK, SOCK_RAW | SOCK_DGRAM, NETLINK_ROUTE) => self.some_netlink(protocol, "route:read"),
-            (AF_NETLINK, SOCK_RAW | SOCK_DGRAM, NETLINK_GENERIC) => self.some_netlink(protocol, "generic:nlctrl"),
-            (AF_NETLINK, SOCK_RAW | SOCK_DGRAM, NETLINK_SOCK_DIAG) => self.some_netlink(protocol, "sock-diag:read"),
-            (AF_NETLINK, SOCK_RAW | SOCK_DGRAM, NETLINK_KOBJECT_UEVENT) => self.some_netlink(protocol, "uevent"),
+            (AF_NETLINK, SOCK_RAW | SOCK_DGRAM, NETLINK_ROUTE) => {
+                self.some_netlink(protocol, "route:read")
+            }
+            (AF_NETLINK, SOCK_RAW | SOCK_DGRAM, NETLINK_GENERIC) => {
+                self.some_netlink(protocol, "generic:nlctrl")
+            }
+            (AF_NETLINK, SOCK_RAW | SOCK_DGRAM, NETLINK_SOCK_DIAG) => {
+                self.some_netlink(protocol, "sock-diag:read")
+            }
+            (AF_NETLINK, SOCK_RAW | SOCK_DGRAM, NETLINK_KOBJECT_UEVENT) => {
+                self.some_netlink(protocol, "uevent")
+            }
             (AF_CAN, SOCK_RAW | SOCK_DGRAM, _) if can_protocol(protocol).is_some() => {
-                // The kernel has CAN_RAW as SOCK_RAW and the others as SOCK_DGRAM, and says so itself.
-                (allow.can.iter().any(|(rule, _)| rule.speaks(protocol)), format!("{}=INTERFACE", Verb::Can))
+                // The kernel has CAN_RAW as SOCK_RAW and the others as SOCK_DGRAM, and says so
+                // itself.
+                (
+                    allow.can.iter().any(|(rule, _)| rule.speaks(protocol)),
+                    format!("{}=INTERFACE", Verb::Can),
+                )
             }
             (AF_ALG, SOCK_SEQPACKET, 0) => self.some_family(family, "alg:hash:sha256"),
-            (AF_TIPC, SOCK_STREAM | SOCK_DGRAM | SOCK_SEQPACKET | SOCK_RDM, 0) => self.some_family(family, "tipc"),
+            (AF_TIPC, SOCK_STREAM | SOCK_DGRAM | SOCK_SEQPACKET | SOCK_RDM, 0) => {
+                self.some_family(family, "tipc")
+            }
             (AF_VSOCK, SOCK_STREAM | SOCK_DGRAM | SOCK_SEQPACKET, 0 | AF_VSOCK) => {
                 self.some_family(family, "vsock:connect:host:1024")
             }
-            (AF_BLUETOOTH, SOCK_STREAM | SOCK_SEQPACKET | SOCK_RAW, _) => self.some_bluetooth(protocol),
+            (AF_BLUETOOTH, SOCK_STREAM | SOCK_SEQPACKET | SOCK_RAW, _) => {
+                self.some_bluetooth(protocol)
+            }
             (AF_RDS, SOCK_SEQPACKET, 0) => self.some_family(family, "rds"),
             (AF_QIPCRTR, SOCK_DGRAM, 0) => self.some_family(family, "qipcrtr"),
             _ => {
                 let what = format!("a socket of family {family}, type {kind}, protocol {protocol}");
-                return Err(Denial::new(format!("{what} is denied: no verb of this version grants it")));
+                return Err(Denial::new(format!(
+                    "{what} is denied: no verb of this version grants it"
+                )));
             }
         };
         if granted {
@@ -161,13 +193,23 @@ impl Policy {
         (granted, format!("{}={example}", Verb::Family))
     }
 
-    /// The denial of a receive, or of a wait for input, on a datagram socket of this family that was made without a grant. Nothing
-    /// can come to it: what would make the call one that may wait is an address.
+    /// The denial of a receive, or of a wait for input, on a datagram socket of this family that
+    /// was made without a grant. Nothing can come to it: what would make the call one that may wait
+    /// is an address.
     pub fn no_input(&self, family: i32) -> Denial {
         let (what, grant) = match family {
-            AF_UNIX => ("a receive on a UNIX datagram socket without a name", format!("{}=@*", Verb::UnixBind)),
-            AF_INET6 => ("a receive on a UDP socket that is bound nowhere", format!("{}=[::]:0", Verb::UdpBind)),
-            _ => ("a receive on a UDP socket that is bound nowhere", format!("{}=0.0.0.0:0", Verb::UdpBind)),
+            AF_UNIX => (
+                "a receive on a UNIX datagram socket without a name",
+                format!("{}=@*", Verb::UnixBind),
+            ),
+            AF_INET6 => (
+                "a receive on a UDP socket that is bound nowhere",
+                format!("{}=[::]:0", Verb::UdpBind),
+            ),
+            _ => (
+                "a receive on a UDP socket that is bound nowhere",
+                format!("{}=0.0.0.0:0", Verb::UdpBind),
+            ),
         };
         Denial::missing(what.to_owned(), Some(grant))
     }

@@ -20,8 +20,8 @@ use super::limits::Limits;
 use super::netlink::{Netlink, NetlinkPattern};
 use super::packet::{self, PacketPattern};
 use super::pattern::{
-    EndpointPattern, Fault, HostPattern, PortRange, ResolvePattern, UnixPattern, canonical, destination, ends_in_number,
-    escape_abstract, is_private, normalise_name,
+    EndpointPattern, Fault, HostPattern, PortRange, ResolvePattern, UnixPattern, canonical,
+    destination, ends_in_number, escape_abstract, is_private, normalise_name,
 };
 use super::pins::{ADDRESSES, Pin, Pins};
 use super::publish::Published;
@@ -42,7 +42,8 @@ pub struct Local {
     pub address: SocketAddr,
     /// Whether the socket has IPV6_V6ONLY, so that the wildcard `::` leaves IPv4 alone.
     pub v6only: bool,
-    /// Whether the kernel chose the port, so that a grant of port 0 covers it. Deny rules are asked about the port that it is.
+    /// Whether the kernel chose the port, so that a grant of port 0 covers it. Deny rules are asked
+    /// about the port that it is.
     pub kernel_chosen: bool,
     /// The host's address that the socket has in truth, where `address` is published.
     pub published: Option<SocketAddr>,
@@ -79,7 +80,8 @@ pub enum Request<'a> {
     UdpSend(SocketAddr),
     /// Get a datagram from this source. [`Policy::udp_source_allowed`] answers the same faster.
     UdpReceive(SocketAddr),
-    /// Connect or send to a UNIX socket. Paths are judged as they are written; [`Policy::unix_route`] says where to walk.
+    /// Connect or send to a UNIX socket. Paths are judged as they are written;
+    /// [`Policy::unix_route`] says where to walk.
     UnixConnect(UnixTarget<'a>),
     /// Bind a UNIX socket. As for `UnixConnect`.
     UnixBind(UnixTarget<'a>),
@@ -120,8 +122,8 @@ pub enum Request<'a> {
         /// Whether the socket is anything but SOCK_STREAM or SOCK_SEQPACKET.
         datagram: bool,
     },
-    /// Send a control message other than SCM_RIGHTS. SCM_CREDENTIALS pass: they carry the host's ids, unless `CredentialsForge`
-    /// passes too.
+    /// Send a control message other than SCM_RIGHTS. SCM_CREDENTIALS pass: they carry the host's
+    /// ids, unless `CredentialsForge` passes too.
     Control {
         /// The level's number.
         level: i32,
@@ -132,15 +134,16 @@ pub enum Request<'a> {
     RightsSend,
     /// Receive a descriptor.
     RightsReceive {
-        /// Whether it is of a kind that is not granted: no socket, or a socket that [no grant](Policy::has_grant_for) is about.
+        /// Whether it is of a kind that is not granted: no socket, or a socket that [no
+        /// grant](Policy::has_grant_for) is about.
         any: bool,
     },
     /// Send credentials that are not the host's own.
     CredentialsForge,
     /// Take the descriptor that was handed over under this number.
     Inherit(DescriptorNumber),
-    /// Send an IP packet by a raw or a ping socket, or connect one: the address, with the protocol in place of the port.
-    /// [`Policy::raw_source_allowed`] answers for packets that come in.
+    /// Send an IP packet by a raw or a ping socket, or connect one: the address, with the protocol
+    /// in place of the port. [`Policy::raw_source_allowed`] answers for packets that come in.
     RawSend(SocketAddr),
     /// Send frames on an interface, or get them.
     Packet {
@@ -175,7 +178,9 @@ impl Request<'_> {
             Self::Interfaces => Verb::Interfaces,
             Self::Hostname(_) => Verb::Hostname,
             Self::GetOption { .. } | Self::SetOption { .. } | Self::Control { .. } => Verb::Option,
-            Self::RightsSend | Self::RightsReceive { .. } | Self::CredentialsForge => Verb::Ancillary,
+            Self::RightsSend | Self::RightsReceive { .. } | Self::CredentialsForge => {
+                Verb::Ancillary
+            }
             Self::Inherit(_) => Verb::Inherit,
             Self::RawSend(_) => Verb::Raw,
             Self::Packet { .. } => Verb::Packet,
@@ -190,7 +195,9 @@ impl Request<'_> {
 impl fmt::Display for Request<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::TcpConnect(address) | Self::UdpSend(address) | Self::UdpReceive(address) => address.fmt(f),
+            Self::TcpConnect(address) | Self::UdpSend(address) | Self::UdpReceive(address) => {
+                address.fmt(f)
+            }
             Self::TcpListen(local) | Self::UdpBind(local) => local.address.fmt(f),
             Self::UnixConnect(target) | Self::UnixBind(target) => match target {
                 UnixTarget::Path(path) => f.write_str(&show(&path[..path.len().min(SHOWN)])),
@@ -253,7 +260,8 @@ pub struct Denial {
     pub reason: String,
     /// The rule that denies, where one does.
     pub rule: Option<String>,
-    /// A granted name that had this address until its pin expired: look it up once more, pin the answer and ask again.
+    /// A granted name that had this address until its pin expired: look it up once more, pin the
+    /// answer and ask again.
     pub expired_name: Option<String>,
 }
 
@@ -264,15 +272,20 @@ impl Denial {
 
     /// `what` (a verb and its object) is denied by a rule.
     pub(super) fn by_rule(what: impl fmt::Display, rule: &str) -> Self {
-        Self { rule: Some(rule.into()), ..Self::new(format!("{what} is denied by the rule {rule}")) }
+        Self {
+            rule: Some(rule.into()),
+            ..Self::new(format!("{what} is denied by the rule {rule}"))
+        }
     }
 
-    /// `what` (a verb and its object) is not granted; `grant` would do, if it is a rule: what a guest asks for may be nothing that a
-    /// rule can name.
+    /// `what` (a verb and its object) is not granted; `grant` would do, if it is a rule: what a
+    /// guest asks for may be nothing that a rule can name.
     pub(super) fn missing(what: String, grant: Option<String>) -> Self {
         let grant = grant.filter(|grant| grant.parse::<Grant>().is_ok());
         let reason = match &grant {
-            Some(grant) => format!("{what} is not granted; allow it with --allow {}", quoted(grant)),
+            Some(grant) => {
+                format!("{what} is not granted; allow it with --allow {}", quoted(grant))
+            }
             None => format!("{what} is not granted"),
         };
         Self { grant, ..Self::new(reason) }
@@ -282,7 +295,11 @@ impl Denial {
 /// A grant as a shell takes it.
 fn quoted(grant: &str) -> Cow<'_, str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=.,:/@%+".contains(c);
-    if grant.chars().all(plain) { Cow::Borrowed(grant) } else { Cow::Owned(format!("'{}'", grant.replace('\'', r"'\''"))) }
+    if grant.chars().all(plain) {
+        Cow::Borrowed(grant)
+    } else {
+        Cow::Owned(format!("'{}'", grant.replace('\'', r"'\''")))
+    }
 }
 
 /// What became of a look-up's answers.
@@ -297,7 +314,11 @@ pub struct Judged {
 impl Judged {
     /// The denial to answer with where nothing was kept: the first one.
     pub fn denial(&self) -> Option<&Denial> {
-        if self.kept.is_empty() { self.dropped.first().map(|dropped| &dropped.denial) } else { None }
+        if self.kept.is_empty() {
+            self.dropped.first().map(|dropped| &dropped.denial)
+        } else {
+            None
+        }
     }
 }
 
@@ -363,14 +384,16 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// `add_path` is [`UnixRules::add_path`] or, for rules that deny, [`UnixRules::add_path_and_real`].
+    /// `add_path` is [`UnixRules::add_path`] or, for rules that deny,
+    /// [`UnixRules::add_path_and_real`].
     fn build(grants: Vec<Grant>, base: Option<&[u8]>, deny: bool) -> Self {
         let texts: Vec<Arc<str>> = grants.iter().map(|grant| grant.to_string().into()).collect();
         let mut endpoints: [Vec<(RuleId, &EndpointPattern)>; 7] = Default::default();
         let mut reverse: Vec<(RuleId, EndpointPattern)> = Vec::new();
         let (mut unix_connect, mut unix_bind) = (UnixRules::default(), UnixRules::default());
         let mut rules = Self::default();
-        let add_unix = |rules: &mut UnixRules, pattern: &UnixPattern, text: &Arc<str>| match pattern {
+        let add_unix = |rules: &mut UnixRules, pattern: &UnixPattern, text: &Arc<str>| match pattern
+        {
             UnixPattern::Path(path) if deny => rules.add_path_and_real(path, base, text),
             UnixPattern::Path(path) => rules.add_path(path, base, text),
             UnixPattern::Abstract(name) => rules.add_abstract(name, text),
@@ -387,9 +410,12 @@ impl Rules {
                 Grant::Can(pattern) => rules.can.push((pattern.clone(), id)),
                 Grant::Family(pattern) => rules.families.push((pattern.clone(), id)),
                 Grant::Resolve(ResolvePattern::Any) => rules.resolve.any = Some(id),
-                Grant::Resolve(ResolvePattern::Name(name)) => rules.resolve.names.add(name, PortRange::ANY, id),
+                Grant::Resolve(ResolvePattern::Name(name)) => {
+                    rules.resolve.names.add(name, PortRange::ANY, id)
+                }
                 Grant::ReverseResolve(host) => {
-                    reverse.push((id, EndpointPattern { host: host.clone(), ports: PortRange::ANY }));
+                    reverse
+                        .push((id, EndpointPattern { host: host.clone(), ports: PortRange::ANY }));
                 }
                 Grant::Interfaces => rules.interfaces = Some(id),
                 Grant::Hostname(Hostname::Read) => rules.hostname_read = Some(id),
@@ -399,7 +425,9 @@ impl Rules {
                 }
                 Grant::Ancillary(Ancillary::RightsSend) => rules.rights_send = Some(id),
                 Grant::Ancillary(Ancillary::RightsReceive) => rules.rights_receive = Some(id),
-                Grant::Ancillary(Ancillary::RightsReceiveAny) => rules.rights_receive_any = Some(id),
+                Grant::Ancillary(Ancillary::RightsReceiveAny) => {
+                    rules.rights_receive_any = Some(id)
+                }
                 Grant::Ancillary(Ancillary::CredentialsForge) => rules.credentials_forge = Some(id),
                 Grant::Inherit(number) => {
                     rules.inherit.insert(*number, id);
@@ -415,7 +443,9 @@ impl Rules {
             }
         }
         let some_ports = |rules: &[(RuleId, &EndpointPattern)]| {
-            Endpoints::build(rules.iter().copied().filter(|(_, pattern)| pattern.ports != PortRange::ANY))
+            Endpoints::build(
+                rules.iter().copied().filter(|(_, pattern)| pattern.ports != PortRange::ANY),
+            )
         };
         (rules.tcp_ports, rules.udp_ports) = (some_ports(&endpoints[1]), some_ports(&endpoints[2]));
         let [connect, listen, bind, send, receive, raw, multicast] =
@@ -424,7 +454,8 @@ impl Rules {
             (connect, listen, bind, send, receive);
         (rules.raw, rules.multicast) = (raw, multicast);
         (rules.unix_connect, rules.unix_bind) = (Arc::new(unix_connect), Arc::new(unix_bind));
-        rules.reverse_resolve = Endpoints::build(reverse.iter().map(|(id, pattern)| (*id, pattern)));
+        rules.reverse_resolve =
+            Endpoints::build(reverse.iter().map(|(id, pattern)| (*id, pattern)));
         rules.resolve.names.finish();
         rules.grants = grants;
         rules.texts = texts;
@@ -441,7 +472,14 @@ impl Rules {
 
     /// Those by which an address may be used.
     pub(super) fn endpoints(&self) -> [&Endpoints; 6] {
-        [&self.tcp_connect, &self.tcp_listen, &self.udp_bind, &self.udp_send, &self.udp_receive, &self.raw]
+        [
+            &self.tcp_connect,
+            &self.tcp_listen,
+            &self.udp_bind,
+            &self.udp_send,
+            &self.udp_receive,
+            &self.raw,
+        ]
     }
 }
 
@@ -483,7 +521,8 @@ impl PolicyBuilder {
     ///
     /// # Errors
     ///
-    /// The text is no rule, or names a relative path before [`base_directory`](Self::base_directory) was called.
+    /// The text is no rule, or names a relative path before
+    /// [`base_directory`](Self::base_directory) was called.
     pub fn allow(&mut self, text: &str) -> Result<&mut Self, GrantError> {
         let grant = self.parse(text)?;
         self.allow.push(grant);
@@ -504,12 +543,16 @@ impl PolicyBuilder {
     fn parse(&self, text: &str) -> Result<Grant, GrantError> {
         let grant: Grant = text.parse()?;
         match &grant {
-            Grant::UnixConnect(UnixPattern::Path(path)) | Grant::UnixBind(UnixPattern::Path(path))
+            Grant::UnixConnect(UnixPattern::Path(path))
+            | Grant::UnixBind(UnixPattern::Path(path))
                 if !path.absolute && self.base.is_none() =>
             {
                 let at = grant.verb().name().len() + 1;
-                let fault =
-                    Fault::new(at, "a relative path", "there is no directory that it starts from; write the whole path");
+                let fault = Fault::new(
+                    at,
+                    "a relative path",
+                    "there is no directory that it starts from; write the whole path",
+                );
                 Err(GrantError::new(text, fault))
             }
             _ => Ok(grant),
@@ -559,8 +602,8 @@ impl PolicyBuilder {
         self
     }
 
-    /// Fixes an address of a name, from `NAME=ADDRESS`: look-ups of the name are answered with it, and grants by the name hold for
-    /// it for ever, be it private. Repeated, it adds addresses.
+    /// Fixes an address of a name, from `NAME=ADDRESS`: look-ups of the name are answered with it,
+    /// and grants by the name hold for it for ever, be it private. Repeated, it adds addresses.
     ///
     /// # Errors
     ///
@@ -571,18 +614,21 @@ impl PolicyBuilder {
         let Some((name, address)) = text.split_once('=') else {
             return Err(error(text.len(), "the address is missing".into()));
         };
-        self.fix(name, address).map_err(|(half, what)| error(if half { name.len() + 1 } else { 0 }, what))?;
+        self.fix(name, address)
+            .map_err(|(half, what)| error(if half { name.len() + 1 } else { 0 }, what))?;
         Ok(self)
     }
 
     /// As `resolve`. The fault says whether it is in the second half, the address.
     pub(super) fn fix(&mut self, name: &str, address: &str) -> Result<(), (bool, String)> {
         let shown = name.escape_debug();
-        let known = normalise_name(name).map_err(|e| (false, format!("`{shown}` is no host name: {e}")))?;
+        let known =
+            normalise_name(name).map_err(|e| (false, format!("`{shown}` is no host name: {e}")))?;
         if ends_in_number(&known) {
             return Err((false, format!("`{shown}` is no host name: it ends in a number")));
         }
-        let inside = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
+        let inside =
+            address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
         let Ok(ip) = inside.parse::<IpAddr>() else {
             return Err((true, format!("`{}` is no address", address.escape_debug())));
         };
@@ -600,8 +646,9 @@ impl PolicyBuilder {
         Ok(())
     }
 
-    /// Publishes an address, from `HOST:PORT=GUEST:PORT`: a guest that binds GUEST:PORT is granted it, and listens at HOST:PORT.
-    /// `/tcp` or `/udp` behind it leaves out the other protocol. To receive and to answer over UDP takes its grants as ever.
+    /// Publishes an address, from `HOST:PORT=GUEST:PORT`: a guest that binds GUEST:PORT is granted
+    /// it, and listens at HOST:PORT. `/tcp` or `/udp` behind it leaves out the other protocol. To
+    /// receive and to answer over UDP takes its grants as ever.
     ///
     /// # Errors
     ///
@@ -611,13 +658,16 @@ impl PolicyBuilder {
         Ok(self)
     }
 
-    /// The directory where relative UNIX paths start, those of rules and those of guests. Must be called before rules with such
-    /// paths are added.
+    /// The directory where relative UNIX paths start, those of rules and those of guests. Must be
+    /// called before rules with such paths are added.
     ///
     /// # Errors
     ///
     /// It is not absolute, or has `..` in it.
-    pub fn base_directory(&mut self, directory: impl Into<PathBuf>) -> Result<&mut Self, GrantError> {
+    pub fn base_directory(
+        &mut self,
+        directory: impl Into<PathBuf>,
+    ) -> Result<&mut Self, GrantError> {
         use std::os::unix::ffi::OsStrExt;
         let directory = directory.into();
         let bytes = directory.as_os_str().as_bytes();
@@ -671,8 +721,8 @@ impl Policy {
         self.generation
     }
 
-    /// This policy as the one that takes the place of `previous`: its generation is one higher, so that decisions made before
-    /// are made anew.
+    /// This policy as the one that takes the place of `previous`: its generation is one higher, so
+    /// that decisions made before are made anew.
     #[must_use]
     pub fn following(mut self, previous: &Self) -> Self {
         self.generation = previous.generation + 1;
@@ -703,13 +753,18 @@ impl Policy {
     pub fn start_of_paths(&self) -> Option<&Path> {
         use std::os::unix::ffi::OsStrExt;
         let base = self.base.as_deref()?;
-        Some(if base.is_empty() { Path::new("/") } else { Path::new(std::ffi::OsStr::from_bytes(base)) })
+        Some(if base.is_empty() {
+            Path::new("/")
+        } else {
+            Path::new(std::ffi::OsStr::from_bytes(base))
+        })
     }
 
-    /// The folder that each rule about UNIX paths fixes, absolute, with the rule's text and whether it denies.
+    /// The folder that each rule about UNIX paths fixes, absolute, with the rule's text and whether
+    /// it denies.
     ///
-    /// Paths are judged by their names. A guest that can rename or link files in, above or below such a folder by other means, for
-    /// example in a folder of WASI, can evade the rule.
+    /// Paths are judged by their names. A guest that can rename or link files in, above or below
+    /// such a folder by other means, for example in a folder of WASI, can evade the rule.
     pub fn unix_folders(&self) -> impl Iterator<Item = (PathBuf, &str, bool)> {
         [(&self.allow, false), (&self.deny, true)].into_iter().flat_map(|(rules, deny)| {
             let both = rules.unix_connect.folders().chain(rules.unix_bind.folders());
@@ -717,7 +772,8 @@ impl Policy {
         })
     }
 
-    /// The addresses that `--resolve` gave a name, to be answered without a look-up. They are judged as answers are.
+    /// The addresses that `--resolve` gave a name, to be answered without a look-up. They are
+    /// judged as answers are.
     pub fn fixed(&self, name: &str) -> Option<&[IpAddr]> {
         let name = normalise_name(name).ok()?;
         self.fixed.names.get(&*name).map(|(addresses, _)| addresses.as_slice())
@@ -730,33 +786,59 @@ impl Policy {
 
     /// Decides on a request.
     ///
-    /// `now` is the time of the request; a pin that allows it is used at that time. Nothing is allocated where it is allowed.
+    /// `now` is the time of the request; a pin that allows it is used at that time. Nothing is
+    /// allocated where it is allowed.
     ///
     /// # Errors
     ///
-    /// The denial. Where its `expired_name` is set, the caller may look that name up, pin the answers and ask once more.
-    pub fn decide(&self, request: &Request<'_>, pins: &Pins, now: Instant) -> Result<Allowed<'_>, Denial> {
+    /// The denial. Where its `expired_name` is set, the caller may look that name up, pin the
+    /// answers and ask once more.
+    pub fn decide(
+        &self,
+        request: &Request<'_>,
+        pins: &Pins,
+        now: Instant,
+    ) -> Result<Allowed<'_>, Denial> {
         let (allow, deny) = (&self.allow, &self.deny);
         match *request {
-            Request::TcpConnect(address) => self.remote(request, address, &allow.tcp_connect, &deny.tcp_connect, pins, now),
-            Request::UdpSend(address) => self.remote(request, address, &allow.udp_send, &deny.udp_send, pins, now),
+            Request::TcpConnect(address) => {
+                self.remote(request, address, &allow.tcp_connect, &deny.tcp_connect, pins, now)
+            }
+            Request::UdpSend(address) => {
+                self.remote(request, address, &allow.udp_send, &deny.udp_send, pins, now)
+            }
             Request::UdpReceive(source) => {
                 if let Some(rule) = self.source(source, pins, now) {
                     return rule;
                 }
-                Err(Denial::missing(format!("udp-receive from {source}"), Some(endpoint_grant(Verb::UdpReceive, source))))
+                Err(Denial::missing(
+                    format!("udp-receive from {source}"),
+                    Some(endpoint_grant(Verb::UdpReceive, source)),
+                ))
             }
-            Request::TcpListen(local) => self.local(request, local, &allow.tcp_listen, &deny.tcp_listen),
+            Request::TcpListen(local) => {
+                self.local(request, local, &allow.tcp_listen, &deny.tcp_listen)
+            }
             Request::UdpBind(local) => self.local(request, local, &allow.udp_bind, &deny.udp_bind),
-            Request::UnixConnect(target) => self.unix(request, target, &allow.unix_connect, &deny.unix_connect),
-            Request::UnixBind(target) => self.unix(request, target, &allow.unix_bind, &deny.unix_bind),
+            Request::UnixConnect(target) => {
+                self.unix(request, target, &allow.unix_connect, &deny.unix_connect)
+            }
+            Request::UnixBind(target) => {
+                self.unix(request, target, &allow.unix_bind, &deny.unix_bind)
+            }
             Request::Can { interface, protocol } => {
-                let denied = find(&deny.can, |rule| rule.speaks(protocol) && rule.touches(interface));
-                let allowed = find(&allow.can, |rule| rule.speaks(protocol) && rule.holds(interface));
-                // Of an interface that is not there nothing can be granted but all. A `*` in a name would be a pattern, and what is
-                // shown of it has escapes, which a rule has not.
+                let denied =
+                    find(&deny.can, |rule| rule.speaks(protocol) && rule.touches(interface));
+                let allowed =
+                    find(&allow.can, |rule| rule.speaks(protocol) && rule.holds(interface));
+                // Of an interface that is not there nothing can be granted but all. A `*` in a name
+                // would be a pattern, and what is shown of it has escapes, which a rule has not.
                 let grant = match interface {
-                    CanInterface::Name(name) if name.contains('*') || !name.escape_debug().eq(name.chars()) => None,
+                    CanInterface::Name(name)
+                        if name.contains('*') || !name.escape_debug().eq(name.chars()) =>
+                    {
+                        None
+                    }
                     CanInterface::All | CanInterface::Name(_) => Some(request.to_string()),
                     CanInterface::Unknown(_) => None,
                 };
@@ -764,18 +846,30 @@ impl Policy {
             }
             Request::Family(target) => {
                 let denied = find(&deny.families, |rule| rule.touches(target));
-                self.listed(request, denied, find(&allow.families, |rule| rule.holds(target)), target.grant())
+                self.listed(
+                    request,
+                    denied,
+                    find(&allow.families, |rule| rule.holds(target)),
+                    target.grant(),
+                )
             }
             Request::Resolve(name) => self.resolve(name),
             Request::ReverseResolve(address) => self.reverse_resolve(address, pins, now),
-            Request::Interfaces => self.plain("interfaces", Verb::Interfaces.name(), allow.interfaces, deny.interfaces),
-            Request::Hostname(Hostname::Read) => {
-                self.plain("hostname read", "hostname=read", allow.hostname_read, deny.hostname_read)
+            Request::Interfaces => {
+                self.plain("interfaces", Verb::Interfaces.name(), allow.interfaces, deny.interfaces)
             }
+            Request::Hostname(Hostname::Read) => self.plain(
+                "hostname read",
+                "hostname=read",
+                allow.hostname_read,
+                deny.hostname_read,
+            ),
             Request::Hostname(Hostname::Set) => {
                 self.plain("hostname set", "hostname=set", allow.hostname_set, deny.hostname_set)
             }
-            Request::GetOption { family, level, number } => self.option(family, level, number, |row| row.get),
+            Request::GetOption { family, level, number } => {
+                self.option(family, level, number, |row| row.get)
+            }
             Request::SetOption { family, level, number, datagram } => {
                 self.option(family, level, number, |row| match row.set {
                     Access::GrantedOnDatagrams if datagram => Access::Granted,
@@ -784,9 +878,11 @@ impl Policy {
                 })
             }
             Request::Control { level, number } => self.control(level, number),
-            Request::RightsSend => {
-                self.ancillary(Ancillary::RightsSend, [allow.rights_send, None], [deny.rights_send, None])
-            }
+            Request::RightsSend => self.ancillary(
+                Ancillary::RightsSend,
+                [allow.rights_send, None],
+                [deny.rights_send, None],
+            ),
             Request::RightsReceive { any: false } => self.ancillary(
                 Ancillary::RightsReceive,
                 [allow.rights_receive, allow.rights_receive_any],
@@ -797,9 +893,11 @@ impl Policy {
                 [allow.rights_receive_any, None],
                 [deny.rights_receive, deny.rights_receive_any],
             ),
-            Request::CredentialsForge => {
-                self.ancillary(Ancillary::CredentialsForge, [allow.credentials_forge, None], [deny.credentials_forge, None])
-            }
+            Request::CredentialsForge => self.ancillary(
+                Ancillary::CredentialsForge,
+                [allow.credentials_forge, None],
+                [deny.credentials_forge, None],
+            ),
             Request::Inherit(number) => self.inherit(number),
             Request::RawSend(address) => self.raw(request, address, pins, now),
             Request::Packet { interface, protocol } => self.packet(interface, protocol),
@@ -809,14 +907,21 @@ impl Policy {
         }
     }
 
-    /// Whether a rule allows to use this network interface, so that its name and index may be looked up without `interfaces`.
+    /// Whether a rule allows to use this network interface, so that its name and index may be
+    /// looked up without `interfaces`.
     pub fn names_interface(&self, name: &str) -> bool {
         let target = CanInterface::Name(name);
         self.deny.interfaces.is_none() && find(&self.allow.can, |rule| rule.holds(target)).is_some()
     }
 
     /// Decides by two rules that name the whole of what is asked for.
-    fn plain(&self, what: &str, grant: &str, allow: Option<RuleId>, deny: Option<RuleId>) -> Result<Allowed<'_>, Denial> {
+    fn plain(
+        &self,
+        what: &str,
+        grant: &str,
+        allow: Option<RuleId>,
+        deny: Option<RuleId>,
+    ) -> Result<Allowed<'_>, Denial> {
         match (deny, allow) {
             (Some(rule), _) => Err(Denial::by_rule(what, self.deny.text(rule))),
             (None, _) if self.everything => Ok(Allowed { rule: Some(EVERYTHING) }),
@@ -835,12 +940,15 @@ impl Policy {
     ) -> Result<Allowed<'_>, Denial> {
         let verb = request.verb();
         match (denied, allowed) {
-            (Some(rule), _) => Err(Denial::by_rule(format_args!("{verb} {request}"), self.deny.text(rule))),
+            (Some(rule), _) => {
+                Err(Denial::by_rule(format_args!("{verb} {request}"), self.deny.text(rule)))
+            }
             (None, _) if self.everything => Ok(Allowed { rule: Some(EVERYTHING) }),
             (None, Some(rule)) => Ok(self.by(rule)),
-            (None, None) => {
-                Err(Denial::missing(format!("{verb} {request}"), grant.map(|target| format!("{verb}={target}"))))
-            }
+            (None, None) => Err(Denial::missing(
+                format!("{verb} {request}"),
+                grant.map(|target| format!("{verb}={target}")),
+            )),
         }
     }
 
@@ -850,7 +958,11 @@ impl Policy {
 
     /// The names of a canonical address: those with a fixed address first.
     pub(super) fn fixed_names(&self, address: IpAddr) -> &[Box<str>] {
-        if self.fixed.addresses.is_empty() { &[] } else { self.fixed.addresses.get(&address).map_or(&[], Vec::as_slice) }
+        if self.fixed.addresses.is_empty() {
+            &[]
+        } else {
+            self.fixed.addresses.get(&address).map_or(&[], Vec::as_slice)
+        }
     }
 
     /// The addresses that `--resolve` gives to names.
@@ -858,8 +970,15 @@ impl Policy {
         self.fixed.addresses.keys().copied()
     }
 
-    /// The deny rule about an address, by itself or by a name that has it. An expired pin counts: it makes nothing less denied.
-    pub(super) fn denied_at(&self, deny: &Endpoints, address: IpAddr, port: u16, pins: &Pins) -> Option<Ports> {
+    /// The deny rule about an address, by itself or by a name that has it. An expired pin counts:
+    /// it makes nothing less denied.
+    pub(super) fn denied_at(
+        &self,
+        deny: &Endpoints,
+        address: IpAddr,
+        port: u16,
+        pins: &Pins,
+    ) -> Option<Ports> {
         if deny.is_empty() {
             return None;
         }
@@ -867,8 +986,13 @@ impl Policy {
             if deny.names.is_empty() {
                 return None;
             }
-            let fixed = self.fixed_names(address).iter().find_map(|name| deny.names.find(name, port));
-            fixed.or_else(|| pins.at(address).iter().find_map(|pin| pin.any_name(|name| deny.names.find(name, port))))
+            let fixed =
+                self.fixed_names(address).iter().find_map(|name| deny.names.find(name, port));
+            fixed.or_else(|| {
+                pins.at(address)
+                    .iter()
+                    .find_map(|pin| pin.any_name(|name| deny.names.find(name, port)))
+            })
         };
         deny.touching(address, port).or_else(by_name)
     }
@@ -885,7 +1009,9 @@ impl Policy {
         if allow.names.is_empty() {
             return Err(None);
         }
-        if let Some(found) = self.fixed_names(address).iter().find_map(|name| allow.names.find(name, port)) {
+        if let Some(found) =
+            self.fixed_names(address).iter().find_map(|name| allow.names.find(name, port))
+        {
             return Ok((found.rule, None));
         }
         // A name's own word is not enough for an address inside.
@@ -916,11 +1042,14 @@ impl Policy {
     ) -> Result<Allowed<'_>, Denial> {
         let judged = destination(given);
         let (address, port) = (canonical(judged.ip()), judged.port());
-        let denied = self
-            .denied_at(deny, address, port, pins)
-            .or_else(|| if judged == given { None } else { deny.touching(canonical(given.ip()), port) });
+        let denied = self.denied_at(deny, address, port, pins).or_else(|| {
+            if judged == given { None } else { deny.touching(canonical(given.ip()), port) }
+        });
         if let Some(rule) = denied {
-            return Err(Denial::by_rule(format_args!("{} to {request}", request.verb()), self.deny.text(rule.rule)));
+            return Err(Denial::by_rule(
+                format_args!("{} to {request}", request.verb()),
+                self.deny.text(rule.rule),
+            ));
         }
         if self.everything {
             return Ok(Allowed { rule: Some(EVERYTHING) });
@@ -946,13 +1075,22 @@ impl Policy {
             // Beyond 8 bits there is no protocol of IP that a rule could name.
             (Request::RawSend(_), _) => {
                 let packet = raw::show_packet(SocketAddr::new(address, port));
-                (u8::try_from(port).is_ok().then(|| format!("{}={packet}", Verb::Raw)), String::new())
+                (
+                    u8::try_from(port).is_ok().then(|| format!("{}={packet}", Verb::Raw)),
+                    String::new(),
+                )
             }
-            (request, Some(name)) => (Some(format!("{}={name}:{port}", request.verb())), format!(" ({name})")),
-            (request, None) => (Some(endpoint_grant(request.verb(), SocketAddr::new(address, port))), String::new()),
+            (request, Some(name)) => {
+                (Some(format!("{}={name}:{port}", request.verb())), format!(" ({name})"))
+            }
+            (request, None) => (
+                Some(endpoint_grant(request.verb(), SocketAddr::new(address, port))),
+                String::new(),
+            ),
         };
         let mut denial = Denial::missing(format!("{} to {request}{asked}", request.verb()), grant);
-        denial.expired_name = expired.map(|pin| pin.name().to_owned()).filter(|name| self.resolve(name).is_ok());
+        denial.expired_name =
+            expired.map(|pin| pin.name().to_owned()).filter(|name| self.resolve(name).is_ok());
         Err(denial)
     }
 
@@ -974,8 +1112,11 @@ impl Policy {
             address => allow.at(address, port),
         };
         let what = || format!("{} on {request}", request.verb());
-        let in_truth = || local.published.and_then(|host| denied(canonical(host.ip()), host.port()));
-        if let Some(rule) = denied(address, port).or_else(|| denied(address, asked)).or_else(in_truth) {
+        let in_truth =
+            || local.published.and_then(|host| denied(canonical(host.ip()), host.port()));
+        if let Some(rule) =
+            denied(address, port).or_else(|| denied(address, asked)).or_else(in_truth)
+        {
             return Err(Denial::by_rule(what(), self.deny.text(rule.rule)));
         }
         if self.everything {
@@ -986,16 +1127,22 @@ impl Policy {
             host.ip() == truth.ip() && (host.port() == truth.port() || host.port() == 0)
         };
         let published = self.published.find(request.verb(), local.address);
-        if let Some((_, rule)) = published.filter(|(host, _)| local.published.is_some_and(|truth| stands(*host, truth))) {
+        if let Some((_, rule)) =
+            published.filter(|(host, _)| local.published.is_some_and(|truth| stands(*host, truth)))
+        {
             return Ok(Allowed { rule: Some(rule) });
         }
         match allowed(asked).or_else(|| allowed(port)) {
             Some(found) => Ok(self.by(found.rule)),
-            None => Err(Denial::missing(what(), Some(endpoint_grant(request.verb(), SocketAddr::new(address, asked))))),
+            None => Err(Denial::missing(
+                what(),
+                Some(endpoint_grant(request.verb(), SocketAddr::new(address, asked))),
+            )),
         }
     }
 
-    /// Whether a datagram from `source` may be returned: `udp-receive` names it, or `udp-send` does, whose replies it is then.
+    /// Whether a datagram from `source` may be returned: `udp-receive` names it, or `udp-send`
+    /// does, whose replies it is then.
     ///
     /// This is for the path of every datagram: it never allocates.
     pub fn udp_source_allowed(&self, source: SocketAddr, pins: &Pins, now: Instant) -> bool {
@@ -1021,15 +1168,27 @@ impl Policy {
         held(&self.allow.udp_receive).or_else(|| {
             // Who may not be sent to has nothing to reply to.
             let send = &self.deny.udp_send;
-            if self.denied_at(send, address, port, pins).is_some() { None } else { held(&self.allow.udp_send) }
+            if self.denied_at(send, address, port, pins).is_some() {
+                None
+            } else {
+                held(&self.allow.udp_send)
+            }
         })
     }
 
     /// As `udp_source_allowed`, with the reason; none where a grant is missing.
-    fn source(&self, source: SocketAddr, pins: &Pins, now: Instant) -> Option<Result<Allowed<'_>, Denial>> {
+    fn source(
+        &self,
+        source: SocketAddr,
+        pins: &Pins,
+        now: Instant,
+    ) -> Option<Result<Allowed<'_>, Denial>> {
         let (address, port) = (canonical(source.ip()), source.port());
         if let Some(rule) = self.denied_at(&self.deny.udp_receive, address, port, pins) {
-            return Some(Err(Denial::by_rule(format_args!("udp-receive from {source}"), self.deny.text(rule.rule))));
+            return Some(Err(Denial::by_rule(
+                format_args!("udp-receive from {source}"),
+                self.deny.text(rule.rule),
+            )));
         }
         if self.everything {
             return Some(Ok(Allowed { rule: Some(EVERYTHING) }));
@@ -1055,11 +1214,23 @@ impl Policy {
             }
             UnixTarget::Abstract(name) => {
                 let (denied, allowed) = (deny.name(name), allow.name(name));
-                (denied, allowed, if allowed.is_some() { None } else { Some(format!("{verb}=@{}", escape_abstract(name))) })
+                (
+                    denied,
+                    allowed,
+                    if allowed.is_some() {
+                        None
+                    } else {
+                        Some(format!("{verb}=@{}", escape_abstract(name)))
+                    },
+                )
             }
             UnixTarget::Unnamed if verb == Verb::UnixBind => {
                 let allowed = allow.every_name();
-                (deny.kernel_chosen_name(), allowed, if allowed.is_some() { None } else { Some(format!("{verb}=@*")) })
+                (
+                    deny.kernel_chosen_name(),
+                    allowed,
+                    if allowed.is_some() { None } else { Some(format!("{verb}=@*")) },
+                )
             }
             UnixTarget::Unnamed => {
                 return Err(Denial::new(format!("{} is denied: nobody has it", what())));
@@ -1074,11 +1245,16 @@ impl Policy {
     }
 
     fn unix_path<'a>(&self, verb: Verb, path: &'a [u8]) -> Result<Cow<'a, [u8]>, Denial> {
-        absolute(path, self.base.as_deref())
-            .map_err(|why| Denial::new(format!("{verb} to {} is denied: {why}", show(&path[..path.len().min(SHOWN)]))))
+        absolute(path, self.base.as_deref()).map_err(|why| {
+            Denial::new(format!(
+                "{verb} to {} is denied: {why}",
+                show(&path[..path.len().min(SHOWN)])
+            ))
+        })
     }
 
-    /// The ways to a path that rules allow. The caller walks one after the other until [`UnixRoute::permits`] agrees.
+    /// The ways to a path that rules allow. The caller walks one after the other until
+    /// [`UnixRoute::permits`] agrees.
     ///
     /// `verb` is [`Verb::UnixConnect`] or [`Verb::UnixBind`].
     ///
@@ -1088,8 +1264,12 @@ impl Policy {
     pub fn unix_route(&self, verb: Verb, path: &[u8]) -> Result<Vec<UnixRoute>, Denial> {
         let target = UnixTarget::Path(path);
         let (request, allow, deny) = match verb {
-            Verb::UnixConnect => (Request::UnixConnect(target), &self.allow.unix_connect, &self.deny.unix_connect),
-            Verb::UnixBind => (Request::UnixBind(target), &self.allow.unix_bind, &self.deny.unix_bind),
+            Verb::UnixConnect => {
+                (Request::UnixConnect(target), &self.allow.unix_connect, &self.deny.unix_connect)
+            }
+            Verb::UnixBind => {
+                (Request::UnixBind(target), &self.allow.unix_bind, &self.deny.unix_bind)
+            }
             verb => return Err(Denial::new(format!("{verb} has no paths"))),
         };
         self.unix(&request, target, allow, deny)?;
@@ -1109,11 +1289,16 @@ impl Policy {
         let known = match normalise_name(name) {
             Ok(known) => known,
             Err(e) => {
-                return Err(Denial::new(format!("resolve of {request} is denied: it is no host name, {e}")));
+                return Err(Denial::new(format!(
+                    "resolve of {request} is denied: it is no host name, {e}"
+                )));
             }
         };
         if let Some(rule) = self.deny.resolve.find(&known) {
-            return Err(Denial::by_rule(format_args!("resolve of {request}"), self.deny.text(rule)));
+            return Err(Denial::by_rule(
+                format_args!("resolve of {request}"),
+                self.deny.text(rule),
+            ));
         }
         if self.everything {
             return Ok(Allowed { rule: Some(EVERYTHING) });
@@ -1125,7 +1310,11 @@ impl Policy {
             return Ok(Allowed { rule: Some(rule) });
         }
         let (allow, deny) = (&self.allow, &self.deny);
-        let implied = [(&allow.tcp_connect, &deny.tcp_connect), (&allow.udp_send, &deny.udp_send), (&allow.raw, &deny.raw)];
+        let implied = [
+            (&allow.tcp_connect, &deny.tcp_connect),
+            (&allow.udp_send, &deny.udp_send),
+            (&allow.raw, &deny.raw),
+        ];
         for (allow, deny) in implied {
             // A grant of which a deny rule leaves no port implies nothing.
             let left = |ports: &Ports| any_left(*ports, |port| deny.names.find(&known, port));
@@ -1138,19 +1327,29 @@ impl Policy {
         let mut denial = Denial::missing(format!("resolve of {request}"), grant);
         if denial.grant.is_some() {
             // Most look a name up to connect to it.
-            denial.reason.push_str(&format!(", or by what it is looked up for, as in {}={known}:443", Verb::TcpConnect));
+            denial.reason.push_str(&format!(
+                ", or by what it is looked up for, as in {}={known}:443",
+                Verb::TcpConnect
+            ));
         }
         Err(denial)
     }
 
-    /// Whether every name may be looked up that no rule denies, so that a text that is no name has nothing to be denied for.
+    /// Whether every name may be looked up that no rule denies, so that a text that is no name has
+    /// nothing to be denied for.
     pub fn resolves_any(&self) -> bool {
         self.deny.resolve.any.is_none() && (self.everything || self.allow.resolve.any.is_some())
     }
 
-    /// Decides on a reverse look-up. A rule by a name holds for what the guest looked that name up to, as it does for a connect:
-    /// private addresses need a rule of their own, or `--resolve`, whose addresses may be asked for without any other rule.
-    fn reverse_resolve(&self, given: IpAddr, pins: &Pins, now: Instant) -> Result<Allowed<'_>, Denial> {
+    /// Decides on a reverse look-up. A rule by a name holds for what the guest looked that name up
+    /// to, as it does for a connect: private addresses need a rule of their own, or `--resolve`,
+    /// whose addresses may be asked for without any other rule.
+    fn reverse_resolve(
+        &self,
+        given: IpAddr,
+        pins: &Pins,
+        now: Instant,
+    ) -> Result<Allowed<'_>, Denial> {
         let (allow, deny) = (&self.allow.reverse_resolve, &self.deny.reverse_resolve);
         let address = canonical(given);
         let what = || format!("{} of {given}", Verb::ReverseResolve);
@@ -1176,28 +1375,37 @@ impl Policy {
         if let Some((_, rule)) = fixed {
             return Ok(Allowed { rule: Some(rule) });
         }
-        let mut denial = Denial::missing(what(), Some(format!("{}={address}", Verb::ReverseResolve)));
-        denial.expired_name = expired.map(|pin| pin.name().to_owned()).filter(|name| self.resolve(name).is_ok());
+        let mut denial =
+            Denial::missing(what(), Some(format!("{}={address}", Verb::ReverseResolve)));
+        denial.expired_name =
+            expired.map(|pin| pin.name().to_owned()).filter(|name| self.resolve(name).is_ok());
         Err(denial)
     }
 
-    /// The names to which `--resolve` gave this address, in the order given: the answer to a reverse look-up, without asking
-    /// any resolver. They are judged as any other.
+    /// The names to which `--resolve` gave this address, in the order given: the answer to a
+    /// reverse look-up, without asking any resolver. They are judged as any other.
     pub fn fixed_names_of(&self, address: IpAddr) -> &[Box<str>] {
         self.fixed_names(canonical(address))
     }
 
     /// Judges the answers to a look-up of `name`, or its fixed addresses.
     ///
-    /// An address is dropped where nothing is left that it could be used for: it lies in private space and neither a rule that
-    /// names addresses nor `--resolve` holds it, or deny rules take every port that grants by the name and by the address open.
-    /// A name that may be looked up and no more keeps what could be connected or sent to. More than 64 are cut.
+    /// An address is dropped where nothing is left that it could be used for: it lies in private
+    /// space and neither a rule that names addresses nor `--resolve` holds it, or deny rules take
+    /// every port that grants by the name and by the address open. A name that may be looked up and
+    /// no more keeps what could be connected or sent to. More than 64 are cut.
     pub fn judge_answers(&self, name: &str, addresses: Vec<IpAddr>) -> Judged {
         self.judge_answers_of(name, &[], addresses)
     }
 
-    /// As [`Self::judge_answers`], for a look-up that gave other names too: canonical names and aliases, for which deny rules hold.
-    pub fn judge_answers_of(&self, name: &str, others: &[String], addresses: Vec<IpAddr>) -> Judged {
+    /// As [`Self::judge_answers`], for a look-up that gave other names too: canonical names and
+    /// aliases, for which deny rules hold.
+    pub fn judge_answers_of(
+        &self,
+        name: &str,
+        others: &[String],
+        addresses: Vec<IpAddr>,
+    ) -> Judged {
         let mut judged = Judged::default();
         let known = normalise_name(name).unwrap_or(Cow::Borrowed(""));
         let fixed = self.fixed.names.get(&*known).map_or(&[][..], |(addresses, _)| addresses);
@@ -1206,7 +1414,9 @@ impl Policy {
             let result = if judged.kept.len() < ADDRESSES {
                 self.judge_answer(&known, &others, canonical(address), fixed)
             } else {
-                Err(Denial::new(format!("{address} is left out: {known} has more than {ADDRESSES} addresses")))
+                Err(Denial::new(format!(
+                    "{address} is left out: {known} has more than {ADDRESSES} addresses"
+                )))
             };
             match result {
                 Ok(()) => judged.kept.push(address),
@@ -1216,34 +1426,58 @@ impl Policy {
         judged
     }
 
-    fn judge_answer(&self, name: &str, others: &[Cow<'_, str>], address: IpAddr, fixed: &[IpAddr]) -> Result<(), Denial> {
+    fn judge_answer(
+        &self,
+        name: &str,
+        others: &[Cow<'_, str>],
+        address: IpAddr,
+        fixed: &[IpAddr],
+    ) -> Result<(), Denial> {
         let (allow, deny) = (self.allow.endpoints(), self.deny.endpoints());
-        // Where a connect to it leads: the unspecified address is the loopback, and rules name that.
+        // Where a connect to it leads: the unspecified address is the loopback, and rules name
+        // that.
         let reached = canonical(destination(SocketAddr::new(address, 0)).ip());
         let held = |rules: &&Endpoints| rules.all_at(reached).next().is_some();
-        let at = |deny: &Endpoints, port| deny.touching(address, port).or_else(|| deny.touching(reached, port));
+        let at = |deny: &Endpoints, port| {
+            deny.touching(address, port).or_else(|| deny.touching(reached, port))
+        };
         let names = || std::iter::once(name).chain(others.iter().map(|other| &**other));
-        let taken = |deny: &Endpoints, port| at(deny, port).or_else(|| names().find_map(|name| deny.names.find(name, port)));
+        let taken = |deny: &Endpoints, port| {
+            at(deny, port).or_else(|| names().find_map(|name| deny.names.find(name, port)))
+        };
         let usable = |deny: &Endpoints, wanted: Ports| any_left(wanted, |port| taken(deny, port));
-        let private = is_private(address) && !self.everything && !fixed.contains(&address) && !allow.iter().any(held);
-        // The grants for the first ports that are open by the name: none is of use where deny rules take them.
+        let private = is_private(address)
+            && !self.everything
+            && !fixed.contains(&address)
+            && !allow.iter().any(held);
+        // The grants for the first ports that are open by the name: none is of use where deny rules
+        // take them.
         let rules = [
             (Verb::TcpConnect, &self.allow.tcp_connect, &self.deny.tcp_connect),
             (Verb::UdpSend, &self.allow.udp_send, &self.deny.udp_send),
             (Verb::Raw, &self.allow.raw, &self.deny.raw),
         ];
-        let named =
-            || rules.iter().flat_map(|(verb, allow, deny)| allow.names.all(name).map(move |ports| (*verb, ports, *deny)));
+        let named = || {
+            rules.iter().flat_map(|(verb, allow, deny)| {
+                allow.names.all(name).map(move |ports| (*verb, ports, *deny))
+            })
+        };
         let left = named().find(|(_, ports, deny)| usable(deny, *ports));
         if private && (left.is_some() || named().next().is_none()) {
             let grant = left.map(|(verb, ports, _)| {
-                let pattern = EndpointPattern { host: HostPattern::Net(reached.into()), ports: ports.range() };
+                let pattern = EndpointPattern {
+                    host: HostPattern::Net(reached.into()),
+                    ports: ports.range(),
+                };
                 match verb {
                     Verb::Raw => format!("{verb}={}", RawPattern::Packets(pattern)),
                     verb => format!("{verb}={pattern}"),
                 }
             });
-            let also = grant.as_ref().map(|grant| format!("--allow {} or ", quoted(grant))).unwrap_or_default();
+            let also = grant
+                .as_ref()
+                .map(|grant| format!("--allow {} or ", quoted(grant)))
+                .unwrap_or_default();
             let reason = format!(
                 "{name} leads to {address}, which is private: a name alone does not open it; \
                  allow it with {also}--resolve {name}={reached}"
@@ -1262,7 +1496,11 @@ impl Policy {
             }
         }
         let everywhere = Ports { low: 0, high: u16::MAX, rule: 0 };
-        if !granted && [&self.deny.tcp_connect, &self.deny.udp_send].into_iter().any(|deny| usable(deny, everywhere)) {
+        if !granted
+            && [&self.deny.tcp_connect, &self.deny.udp_send]
+                .into_iter()
+                .any(|deny| usable(deny, everywhere))
+        {
             return Ok(());
         }
         let any = |deny: &Endpoints| {
@@ -1283,9 +1521,11 @@ impl Policy {
     ) -> Result<Allowed<'_>, Denial> {
         match option::find(family, level, number) {
             Some(row) => self.row(row, access(row)),
-            // Not under `allow-all` either: an option's value can hold a pointer or a descriptor's number, and those would be
-            // the host's. Only the table knows which don't.
-            None => Err(Denial::new(format!("option {level}/{number} is denied: it is not in the table of options"))),
+            // Not under `allow-all` either: an option's value can hold a pointer or a descriptor's
+            // number, and those would be the host's. Only the table knows which don't.
+            None => Err(Denial::new(format!(
+                "option {level}/{number} is denied: it is not in the table of options"
+            ))),
         }
     }
 
@@ -1302,11 +1542,18 @@ impl Policy {
             // The group in the value is a request of its own.
             Access::Multicast if row.shape.names_group() => Ok(Allowed { rule: None }),
             Access::Multicast => self.multicast(None),
-            Access::Granted | Access::GrantedOnDatagrams if self.everything => Ok(Allowed { rule: Some(EVERYTHING) }),
-            Access::Granted | Access::GrantedOnDatagrams => match self.allow.options.get(&(row.level_name, row.number)) {
-                Some(rule) => Ok(self.by(*rule)),
-                None => Err(Denial::missing(format!("option {row}"), Some(format!("{}={row}", Verb::Option)))),
-            },
+            Access::Granted | Access::GrantedOnDatagrams if self.everything => {
+                Ok(Allowed { rule: Some(EVERYTHING) })
+            }
+            Access::Granted | Access::GrantedOnDatagrams => {
+                match self.allow.options.get(&(row.level_name, row.number)) {
+                    Some(rule) => Ok(self.by(*rule)),
+                    None => Err(Denial::missing(
+                        format!("option {row}"),
+                        Some(format!("{}={row}", Verb::Option)),
+                    )),
+                }
+            }
         }
     }
 
@@ -1322,7 +1569,10 @@ impl Policy {
             _ if row.access == Access::Ordinary => Ok(Allowed { rule: None }),
             _ if self.everything => Ok(Allowed { rule: Some(EVERYTHING) }),
             Some(rule) => Ok(self.by(*rule)),
-            None => Err(Denial::missing(format!("ioctl {}", row.name), Some(format!("{}={}", Verb::Ioctl, row.name)))),
+            None => Err(Denial::missing(
+                format!("ioctl {}", row.name),
+                Some(format!("{}={}", Verb::Ioctl, row.name)),
+            )),
         }
     }
 
@@ -1331,14 +1581,18 @@ impl Policy {
         match (level, number) {
             (SOL_SOCKET, SCM_RIGHTS) => {
                 // As bytes they would be numbers of the host's own descriptors.
-                Err(Denial::new("SCM_RIGHTS is denied as bytes: descriptors are sent as descriptors".into()))
+                Err(Denial::new(
+                    "SCM_RIGHTS is denied as bytes: descriptors are sent as descriptors".into(),
+                ))
             }
             (SOL_SOCKET, SCM_CREDENTIALS) => Ok(Allowed { rule: None }),
             _ => match option::control(level, number).and_then(|row| Some((row, row.control?))) {
                 Some((row, access)) => self.row(row, access),
                 None => {
                     let what = format!("control message {level}/{number}");
-                    Err(Denial::new(format!("{what} is denied: it is not in the table of control messages")))
+                    Err(Denial::new(format!(
+                        "{what} is denied: it is not in the table of control messages"
+                    )))
                 }
             },
         }
@@ -1359,35 +1613,52 @@ impl Policy {
         }
         match allow.into_iter().flatten().next() {
             Some(rule) => Ok(self.by(rule)),
-            None => Err(Denial::missing(name.to_string(), Some(format!("{}={}", Verb::Ancillary, what.name())))),
+            None => Err(Denial::missing(
+                name.to_string(),
+                Some(format!("{}={}", Verb::Ancillary, what.name())),
+            )),
         }
     }
 
     /// Decides on taking what was handed over.
     fn inherit(&self, number: DescriptorNumber) -> Result<Allowed<'_>, Denial> {
         if let Some(rule) = self.deny.inherit.get(&number) {
-            return Err(Denial::by_rule(format_args!("inherit of {number}"), self.deny.text(*rule)));
+            return Err(Denial::by_rule(
+                format_args!("inherit of {number}"),
+                self.deny.text(*rule),
+            ));
         }
         if self.everything {
             return Ok(Allowed { rule: Some(EVERYTHING) });
         }
         match self.allow.inherit.get(&number) {
             Some(rule) => Ok(self.by(*rule)),
-            None => Err(Denial::missing(format!("inherit of {number}"), Some(format!("{}={number}", Verb::Inherit)))),
+            None => Err(Denial::missing(
+                format!("inherit of {number}"),
+                Some(format!("{}={number}", Verb::Inherit)),
+            )),
         }
     }
 }
 
 /// The deny rule about a local address, or about any address that a wildcard takes in.
-pub(super) fn denied_local(deny: &Endpoints, address: IpAddr, port: u16, v6only: bool) -> Option<Ports> {
+pub(super) fn denied_local(
+    deny: &Endpoints,
+    address: IpAddr,
+    port: u16,
+    v6only: bool,
+) -> Option<Ports> {
     match address {
         IpAddr::V4(v4) if v4.is_unspecified() => deny.any_v4(port),
-        IpAddr::V6(v6) if v6.is_unspecified() => deny.any_v6(port).or_else(|| if v6only { None } else { deny.any_v4(port) }),
+        IpAddr::V6(v6) if v6.is_unspecified() => {
+            deny.any_v6(port).or_else(|| if v6only { None } else { deny.any_v4(port) })
+        }
         address => deny.touching(address, port),
     }
 }
 
-/// The first rule of a list that fits. Such lists are short: nobody has thousands of CAN interfaces.
+/// The first rule of a list that fits. Such lists are short: nobody has thousands of CAN
+/// interfaces.
 fn find<P>(list: &[(P, RuleId)], fits: impl Fn(&P) -> bool) -> Option<RuleId> {
     list.iter().find(|(pattern, _)| fits(pattern)).map(|(_, rule)| *rule)
 }

@@ -3,15 +3,17 @@
 use std::fmt;
 
 use sandsock_abi::constants::{
-    BTPROTO_HCI, BTPROTO_L2CAP, BTPROTO_RFCOMM, BTPROTO_SCO, CAN_BCM, CAN_ISOTP, CAN_J1939, CAN_RAW, VMADDR_CID_ANY,
-    VMADDR_CID_HOST, VMADDR_CID_HYPERVISOR, VMADDR_CID_LOCAL, VMADDR_PORT_ANY,
+    BTPROTO_HCI, BTPROTO_L2CAP, BTPROTO_RFCOMM, BTPROTO_SCO, CAN_BCM, CAN_ISOTP, CAN_J1939,
+    CAN_RAW, VMADDR_CID_ANY, VMADDR_CID_HOST, VMADDR_CID_HYPERVISOR, VMADDR_CID_LOCAL,
+    VMADDR_PORT_ANY,
 };
 
 use super::grant::suggestion;
 use super::pattern::Fault;
 
 /// The protocols of AF_CAN, by their words.
-const CAN_PROTOCOLS: [(&str, i32); 4] = [("raw", CAN_RAW), ("bcm", CAN_BCM), ("isotp", CAN_ISOTP), ("j1939", CAN_J1939)];
+const CAN_PROTOCOLS: [(&str, i32); 4] =
+    [("raw", CAN_RAW), ("bcm", CAN_BCM), ("isotp", CAN_ISOTP), ("j1939", CAN_J1939)];
 
 /// The word of an AF_CAN protocol; none for one that has no rules.
 pub(crate) fn can_protocol(number: i32) -> Option<&'static str> {
@@ -35,14 +37,22 @@ impl CanPattern {
         };
         let protocol = protocol
             .map(|word| {
-                CAN_PROTOCOLS.iter().find(|(known, _)| *known == word).map(|(_, number)| *number).ok_or_else(|| {
-                    let words = CAN_PROTOCOLS.map(|(word, _)| word);
-                    Fault::new(
-                        interface.len() + 1,
-                        format!("unknown CAN protocol `{}`", word.escape_debug()),
-                        format!("protocols are {}{}", words.join(", "), suggestion(word, words)),
-                    )
-                })
+                CAN_PROTOCOLS
+                    .iter()
+                    .find(|(known, _)| *known == word)
+                    .map(|(_, number)| *number)
+                    .ok_or_else(|| {
+                        let words = CAN_PROTOCOLS.map(|(word, _)| word);
+                        Fault::new(
+                            interface.len() + 1,
+                            format!("unknown CAN protocol `{}`", word.escape_debug()),
+                            format!(
+                                "protocols are {}{}",
+                                words.join(", "),
+                                suggestion(word, words)
+                            ),
+                        )
+                    })
             })
             .transpose()?;
         if interface == "*" {
@@ -147,7 +157,8 @@ impl fmt::Display for BluetoothTarget {
     }
 }
 
-/// What `family=bluetooth` names: `bluetooth`, `bluetooth:PROTOCOL` or `bluetooth:hci:CHANNEL`. What is left out is all.
+/// What `family=bluetooth` names: `bluetooth`, `bluetooth:PROTOCOL` or `bluetooth:hci:CHANNEL`.
+/// What is left out is all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BluetoothPattern {
     /// All of it.
@@ -169,17 +180,24 @@ impl BluetoothPattern {
             ("rfcomm", None) => Ok(Self::One(BluetoothTarget::Rfcomm)),
             ("sco", None) => Ok(Self::One(BluetoothTarget::Sco)),
             ("hci", None) => Ok(Self::Hci),
-            ("hci", Some(channel)) => match HCI_CHANNELS.iter().position(|known| *known == channel) {
+            ("hci", Some(channel)) => match HCI_CHANNELS.iter().position(|known| *known == channel)
+            {
                 Some(at) => Ok(Self::One(BluetoothTarget::Hci(at as u16))),
                 None => Err(Fault::new(
                     word.len() + 1,
                     format!("unknown HCI channel `{}`", channel.escape_debug()),
-                    format!("channels are {}{}", HCI_CHANNELS.join(", "), suggestion(channel, HCI_CHANNELS)),
+                    format!(
+                        "channels are {}{}",
+                        HCI_CHANNELS.join(", "),
+                        suggestion(channel, HCI_CHANNELS)
+                    ),
                 )),
             },
-            ("l2cap" | "rfcomm" | "sco", Some(_)) => {
-                Err(Fault::new(word.len(), format!("`{word}` has no parts"), format!("write bluetooth:{word}")))
-            }
+            ("l2cap" | "rfcomm" | "sco", Some(_)) => Err(Fault::new(
+                word.len(),
+                format!("`{word}` has no parts"),
+                format!("write bluetooth:{word}"),
+            )),
             _ => {
                 let words = ["l2cap", "rfcomm", "sco", "hci"];
                 Err(Fault::new(
@@ -222,8 +240,12 @@ impl fmt::Display for BluetoothPattern {
 }
 
 /// The words for context ids of AF_VSOCK (linux/vm_sockets.h).
-const CIDS: [(&str, u32); 4] =
-    [("any", VMADDR_CID_ANY), ("hypervisor", VMADDR_CID_HYPERVISOR), ("local", VMADDR_CID_LOCAL), ("host", VMADDR_CID_HOST)];
+const CIDS: [(&str, u32); 4] = [
+    ("any", VMADDR_CID_ANY),
+    ("hypervisor", VMADDR_CID_HYPERVISOR),
+    ("local", VMADDR_CID_LOCAL),
+    ("host", VMADDR_CID_HOST),
+];
 
 /// What is done with an AF_VSOCK address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -247,7 +269,8 @@ impl fmt::Display for VsockUse {
     }
 }
 
-/// What `family=vsock` names: `vsock`, `vsock:USE`, `vsock:USE:CID` or `vsock:USE:CID:PORT`. What is left out, and `*`, is all.
+/// What `family=vsock` names: `vsock`, `vsock:USE`, `vsock:USE:CID` or `vsock:USE:CID:PORT`. What
+/// is left out, and `*`, is all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VsockPattern {
     /// `connect` or `listen`.
@@ -269,15 +292,26 @@ impl VsockPattern {
                     Some((_, purpose)) => pattern.purpose = Some(*purpose),
                     None => {
                         let what = format!("`{}` is no use of AF_VSOCK", part.escape_debug());
-                        return fault(what, "write vsock:connect:CID:PORT or vsock:listen:CID:PORT");
+                        return fault(
+                            what,
+                            "write vsock:connect:CID:PORT or vsock:listen:CID:PORT",
+                        );
                     }
                 },
                 1 if part == "*" => {}
-                1 => match CIDS.iter().find(|(word, _)| *word == part).map(|(_, cid)| *cid).or_else(|| number(part)) {
+                1 => match CIDS
+                    .iter()
+                    .find(|(word, _)| *word == part)
+                    .map(|(_, cid)| *cid)
+                    .or_else(|| number(part))
+                {
                     Some(cid) => pattern.cid = Some(cid),
                     None => {
                         let what = format!("`{}` is no context id", part.escape_debug());
-                        return fault(what, "write a number, `local`, `host`, `hypervisor`, `any` (to bind all) or `*`");
+                        return fault(
+                            what,
+                            "write a number, `local`, `host`, `hypervisor`, `any` (to bind all) or `*`",
+                        );
                     }
                 },
                 2 if part == "*" => {}
@@ -285,7 +319,9 @@ impl VsockPattern {
                 2 => {
                     let (low, high) = part.split_once('-').unwrap_or((part, part));
                     match number(low).zip(number(high)) {
-                        Some((low, high)) if low <= high && high < VMADDR_PORT_ANY => pattern.ports = Some((low, high)),
+                        Some((low, high)) if low <= high && high < VMADDR_PORT_ANY => {
+                            pattern.ports = Some((low, high))
+                        }
                         _ => {
                             let what = format!("`{}` is no port", part.escape_debug());
                             return fault(
@@ -295,7 +331,12 @@ impl VsockPattern {
                         }
                     }
                 }
-                _ => return fault("there are too many parts".to_owned(), "write vsock:connect:CID:PORT"),
+                _ => {
+                    return fault(
+                        "there are too many parts".to_owned(),
+                        "write vsock:connect:CID:PORT",
+                    );
+                }
             }
             at += part.len() + 1;
         }
@@ -308,14 +349,16 @@ impl VsockPattern {
             && self.ports.is_none_or(|(low, high)| (low..=high).contains(&port))
     }
 
-    /// Whether some of it is named, for rules that deny: the wildcard to bind to is every cid, and the kernel may choose any port
-    /// from 1024 on.
+    /// Whether some of it is named, for rules that deny: the wildcard to bind to is every cid, and
+    /// the kernel may choose any port from 1024 on.
     fn touches(&self, purpose: VsockUse, cids: &[u32], port: u32) -> bool {
         let cid = purpose == VsockUse::Listen && cids.contains(&VMADDR_CID_ANY);
         let port_too = port == VMADDR_PORT_ANY;
         self.purpose.is_none_or(|own| own == purpose)
             && (cid || self.cid.is_none_or(|own| cids.contains(&own)))
-            && self.ports.is_none_or(|(low, high)| (low..=high).contains(&port) || (port_too && high >= 1024))
+            && self.ports.is_none_or(|(low, high)| {
+                (low..=high).contains(&port) || (port_too && high >= 1024)
+            })
     }
 }
 
@@ -385,7 +428,11 @@ impl FamilyPattern {
         };
         let plain = |pattern| match rest {
             None => Ok(pattern),
-            Some(_) => Err(Fault::new(word.len(), format!("`{word}` has no parts"), format!("write {word} alone"))),
+            Some(_) => Err(Fault::new(
+                word.len(),
+                format!("`{word}` has no parts"),
+                format!("write {word} alone"),
+            )),
         };
         match word {
             "alg" => {
@@ -395,9 +442,12 @@ impl FamilyPattern {
                     Some(Ok((kind, name))) => (Some(kind), Some(name)),
                 };
                 // What sockaddr_alg has room for.
-                for (part, most, what) in [(kind, 13, "kind of algorithm"), (name, 63, "algorithm")] {
+                for (part, most, what) in [(kind, 13, "kind of algorithm"), (name, 63, "algorithm")]
+                {
                     if part.is_some_and(|part| {
-                        part.is_empty() || part.len() > most || !part.bytes().all(|b| b.is_ascii_graphic())
+                        part.is_empty()
+                            || part.len() > most
+                            || !part.bytes().all(|b| b.is_ascii_graphic())
                     }) {
                         return Err(Fault::new(
                             word.len() + 1,
@@ -411,13 +461,15 @@ impl FamilyPattern {
             "tipc" => plain(Self::Tipc),
             "vsock" => match rest {
                 None => Ok(Self::Vsock(VsockPattern::default())),
-                Some(rest) => VsockPattern::parse(rest).map(Self::Vsock).map_err(|fault| fault.shifted(word.len() + 1)),
+                Some(rest) => VsockPattern::parse(rest)
+                    .map(Self::Vsock)
+                    .map_err(|fault| fault.shifted(word.len() + 1)),
             },
             "bluetooth" => match rest {
                 None => Ok(Self::Bluetooth(BluetoothPattern::All)),
-                Some(rest) => {
-                    BluetoothPattern::parse(rest).map(Self::Bluetooth).map_err(|fault| fault.shifted(word.len() + 1))
-                }
+                Some(rest) => BluetoothPattern::parse(rest)
+                    .map(Self::Bluetooth)
+                    .map_err(|fault| fault.shifted(word.len() + 1)),
             },
             "rds" => plain(Self::Rds),
             "qipcrtr" => plain(Self::Qipcrtr),
@@ -431,24 +483,38 @@ impl FamilyPattern {
 
     /// Whether it names what a guest asks for.
     pub(super) fn holds(&self, target: FamilyTarget<'_>) -> bool {
-        let fits = |pattern: &Option<Box<str>>, text: &str| pattern.as_deref().is_none_or(|pattern| glob(pattern, text));
+        let fits = |pattern: &Option<Box<str>>, text: &str| {
+            pattern.as_deref().is_none_or(|pattern| glob(pattern, text))
+        };
         match (self, target) {
             (Self::Alg { kind, name }, FamilyTarget::Alg { kind: own_kind, name: own_name }) => {
                 fits(kind, own_kind) && fits(name, own_name)
             }
-            (Self::Vsock(pattern), FamilyTarget::Vsock { purpose, cid, port, .. }) => pattern.holds(purpose, &[cid], port),
-            (Self::Tipc, FamilyTarget::Tipc) | (Self::Rds, FamilyTarget::Rds) | (Self::Qipcrtr, FamilyTarget::Qipcrtr) => {
-                true
+            (Self::Vsock(pattern), FamilyTarget::Vsock { purpose, cid, port, .. }) => {
+                pattern.holds(purpose, &[cid], port)
             }
+            (Self::Tipc, FamilyTarget::Tipc)
+            | (Self::Rds, FamilyTarget::Rds)
+            | (Self::Qipcrtr, FamilyTarget::Qipcrtr) => true,
             (Self::Bluetooth(pattern), FamilyTarget::Bluetooth(target)) => pattern.holds(target),
-            (Self::Alg { .. } | Self::Tipc | Self::Vsock(_) | Self::Bluetooth(_) | Self::Rds | Self::Qipcrtr, _) => false,
+            (
+                Self::Alg { .. }
+                | Self::Tipc
+                | Self::Vsock(_)
+                | Self::Bluetooth(_)
+                | Self::Rds
+                | Self::Qipcrtr,
+                _,
+            ) => false,
         }
     }
 
     /// Whether it names some of what a guest asks for, by whichever address: for rules that deny.
     pub(super) fn touches(&self, target: FamilyTarget<'_>) -> bool {
         match (self, target) {
-            (Self::Vsock(pattern), FamilyTarget::Vsock { purpose, same, port, .. }) => pattern.touches(purpose, same, port),
+            (Self::Vsock(pattern), FamilyTarget::Vsock { purpose, same, port, .. }) => {
+                pattern.touches(purpose, same, port)
+            }
             _ => self.holds(target),
         }
     }
@@ -460,7 +526,9 @@ impl FamilyPattern {
 
     /// The family's number.
     pub(super) fn family(&self) -> i32 {
-        use sandsock_abi::constants::{AF_ALG, AF_BLUETOOTH, AF_QIPCRTR, AF_RDS, AF_TIPC, AF_VSOCK};
+        use sandsock_abi::constants::{
+            AF_ALG, AF_BLUETOOTH, AF_QIPCRTR, AF_RDS, AF_TIPC, AF_VSOCK,
+        };
         match self {
             Self::Alg { .. } => AF_ALG,
             Self::Tipc => AF_TIPC,
@@ -506,7 +574,8 @@ pub enum FamilyTarget<'a> {
         purpose: VsockUse,
         /// Its context id, VMADDR_CID_ANY for all that the machine has.
         cid: u32,
-        /// All the context ids that lead to the same machine, this one among them: rules that deny hold for each.
+        /// All the context ids that lead to the same machine, this one among them: rules that deny
+        /// hold for each.
         same: &'a [u32],
         /// Its port, VMADDR_PORT_ANY for one of the kernel's choice.
         port: u32,
@@ -524,18 +593,26 @@ impl FamilyTarget<'_> {
     pub(super) fn grant(&self) -> Option<String> {
         let text = self.to_string();
         // A `*` of the guest's making would be a pattern.
-        (!text.contains('*') && FamilyPattern::parse(&text).is_ok_and(|pattern| pattern.holds(*self))).then_some(text)
+        (!text.contains('*')
+            && FamilyPattern::parse(&text).is_ok_and(|pattern| pattern.holds(*self)))
+        .then_some(text)
     }
 }
 
 impl fmt::Display for FamilyTarget<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Alg { kind, name } => write!(f, "alg:{}:{}", kind.escape_debug(), name.escape_debug()),
+            Self::Alg { kind, name } => {
+                write!(f, "alg:{}:{}", kind.escape_debug(), name.escape_debug())
+            }
             Self::Tipc => f.write_str("tipc"),
-            Self::Vsock { purpose, cid, port: VMADDR_PORT_ANY, .. } => write!(f, "vsock:{purpose}:{}:any", Cid(*cid)),
+            Self::Vsock { purpose, cid, port: VMADDR_PORT_ANY, .. } => {
+                write!(f, "vsock:{purpose}:{}:any", Cid(*cid))
+            }
             Self::Bluetooth(target) => target.fmt(f),
-            Self::Vsock { purpose, cid, port, .. } => write!(f, "vsock:{purpose}:{}:{port}", Cid(*cid)),
+            Self::Vsock { purpose, cid, port, .. } => {
+                write!(f, "vsock:{purpose}:{}:{port}", Cid(*cid))
+            }
             Self::Rds => f.write_str("rds"),
             Self::Qipcrtr => f.write_str("qipcrtr"),
         }
@@ -644,10 +721,13 @@ mod tests {
 
     #[test]
     fn vsock_addresses_are_told_apart() {
-        let named = |pattern: &str, target| FamilyPattern::parse(pattern).expect(pattern).holds(target);
-        let denied = |pattern: &str, target| FamilyPattern::parse(pattern).expect(pattern).touches(target);
+        let named =
+            |pattern: &str, target| FamilyPattern::parse(pattern).expect(pattern).holds(target);
+        let denied =
+            |pattern: &str, target| FamilyPattern::parse(pattern).expect(pattern).touches(target);
         let same = [VMADDR_CID_LOCAL, VMADDR_CID_HOST];
-        let to = |cid, port| FamilyTarget::Vsock { purpose: VsockUse::Connect, cid, same: &same, port };
+        let to =
+            |cid, port| FamilyTarget::Vsock { purpose: VsockUse::Connect, cid, same: &same, port };
         let at = |cid, port| FamilyTarget::Vsock {
             purpose: VsockUse::Listen,
             cid,

@@ -58,7 +58,11 @@ pub(super) fn read(path: &Path) -> Result<String, PolicyFileError> {
 }
 
 /// Adds to `builder` what `text` says, up to the first fault.
-pub(super) fn apply(builder: &mut PolicyBuilder, path: &Path, text: &str) -> Result<(), PolicyFileError> {
+pub(super) fn apply(
+    builder: &mut PolicyBuilder,
+    path: &Path,
+    text: &str,
+) -> Result<(), PolicyFileError> {
     read_document(builder, text).map_err(|(at, message)| {
         let (line, column) = place(text, at);
         PolicyFileError::Invalid { path: path.into(), line, column, message }
@@ -83,13 +87,25 @@ fn read_document(builder: &mut PolicyBuilder, text: &str) -> Result<(), Found> {
             "allow" => rules(text, value, "allow", |rule| builder.allow(rule).map(drop))?,
             "deny" => rules(text, value, "deny", |rule| builder.deny(rule).map(drop))?,
             "publish" => rules(text, value, "publish", |pair| builder.publish(pair).map(drop))?,
-            "limits" => limits(builder, table(value, "limits", "`[limits]` and lines such as descriptors = 64")?)?,
-            "resolve" => {
-                resolve(builder, table(value, "resolve", "`[resolve]` and lines such as \"db.example\" = \"10.0.0.5\"")?)?
-            }
+            "limits" => limits(
+                builder,
+                table(value, "limits", "`[limits]` and lines such as descriptors = 64")?,
+            )?,
+            "resolve" => resolve(
+                builder,
+                table(
+                    value,
+                    "resolve",
+                    "`[resolve]` and lines such as \"db.example\" = \"10.0.0.5\"",
+                )?,
+            )?,
             word => {
                 let suggestion = suggestion(word, KEYS);
-                let message = format!("unknown key `{}`; keys are {}{suggestion}", word.escape_debug(), KEYS.join(", "));
+                let message = format!(
+                    "unknown key `{}`; keys are {}{suggestion}",
+                    word.escape_debug(),
+                    KEYS.join(", ")
+                );
                 return Err((key.span().start, message));
             }
         }
@@ -99,10 +115,17 @@ fn read_document(builder: &mut PolicyBuilder, text: &str) -> Result<(), Found> {
 
 /// The message for a value of the wrong type.
 fn wrong_type(value: &Spanned<DeValue<'_>>, name: &str, wanted: &str) -> Found {
-    (value.span().start, format!("`{name}` is a value of type {}; write {wanted}", value.get_ref().type_str()))
+    (
+        value.span().start,
+        format!("`{name}` is a value of type {}; write {wanted}", value.get_ref().type_str()),
+    )
 }
 
-fn table<'a, 'i>(value: &'a Spanned<DeValue<'i>>, name: &str, wanted: &str) -> Result<&'a DeTable<'i>, Found> {
+fn table<'a, 'i>(
+    value: &'a Spanned<DeValue<'i>>,
+    name: &str,
+    wanted: &str,
+) -> Result<&'a DeTable<'i>, Found> {
     value.get_ref().as_table().ok_or_else(|| wrong_type(value, name, wanted))
 }
 
@@ -126,7 +149,10 @@ fn rules(
     for entry in list.iter() {
         let rule = entry.get_ref().as_str().ok_or_else(|| wrong_type(entry, name, WANTED))?;
         add(rule).map_err(|e| {
-            (inside(text, entry.span(), rule, e.offset()), format!("in `{}`: {}", rule.escape_debug(), e.reason()))
+            (
+                inside(text, entry.span(), rule, e.offset()),
+                format!("in `{}`: {}", rule.escape_debug(), e.reason()),
+            )
         })?;
     }
     Ok(())
@@ -134,29 +160,45 @@ fn rules(
 
 fn limits(builder: &mut PolicyBuilder, table: &DeTable<'_>) -> Result<(), Found> {
     for (key, value) in table {
-        let number =
-            value.get_ref().as_integer().filter(|n| n.radix() == 10).and_then(|n| decimal(&n.as_str().replace('_', "")));
+        let number = value
+            .get_ref()
+            .as_integer()
+            .filter(|n| n.radix() == 10)
+            .and_then(|n| decimal(&n.as_str().replace('_', "")));
         builder.limits_mut().set(key.get_ref().as_ref(), number).map_err(|fault| match fault {
-            LimitFault::Name(fault) => (key.span().start, format!("{}; {}", fault.what, fault.hint)),
-            LimitFault::Value(fault) => (value.span().start, format!("{}; {}", fault.what, fault.hint)),
+            LimitFault::Name(fault) => {
+                (key.span().start, format!("{}; {}", fault.what, fault.hint))
+            }
+            LimitFault::Value(fault) => {
+                (value.span().start, format!("{}; {}", fault.what, fault.hint))
+            }
         })?;
     }
     Ok(())
 }
 
 fn resolve(builder: &mut PolicyBuilder, table: &DeTable<'_>) -> Result<(), Found> {
-    const WANTED: &str = "an address or a list of addresses, as in \"10.0.0.5\" or [\"10.0.0.5\", \"::1\"]";
+    const WANTED: &str =
+        "an address or a list of addresses, as in \"10.0.0.5\" or [\"10.0.0.5\", \"::1\"]";
     for (key, value) in table {
         let name = key.get_ref().as_ref();
         if value.get_ref().as_table().is_some() {
             // TOML takes the dots of a bare key for tables.
-            let hint = format!("quote the name, as in \"{}.example\" = \"10.0.0.5\"", name.escape_debug());
-            return Err((key.span().start, format!("`{}` is no name by itself; {hint}", name.escape_debug())));
+            let hint =
+                format!("quote the name, as in \"{}.example\" = \"10.0.0.5\"", name.escape_debug());
+            return Err((
+                key.span().start,
+                format!("`{}` is no name by itself; {hint}", name.escape_debug()),
+            ));
         }
         let mut add = |value: &Spanned<DeValue<'_>>| {
-            let address = value.get_ref().as_str().ok_or_else(|| wrong_type(value, name, WANTED))?;
+            let address =
+                value.get_ref().as_str().ok_or_else(|| wrong_type(value, name, WANTED))?;
             builder.fix(name, address).map_err(|(second, what)| {
-                (if second { value.span().start } else { key.span().start }, format!("{what}; write a name and {WANTED}"))
+                (
+                    if second { value.span().start } else { key.span().start },
+                    format!("{what}; write a name and {WANTED}"),
+                )
             })
         };
         match value.get_ref().as_array() {
@@ -201,7 +243,10 @@ mod tests {
         .unwrap();
         assert_eq!(policy.allowed().len(), 2);
         assert_eq!(policy.denied()[0].to_string(), "tcp-connect=10.0.0.0/8:*");
-        assert_eq!((policy.limits().descriptors, policy.limits().transfer_bytes, policy.limits().pollers), (64, 1000, 16));
+        assert_eq!(
+            (policy.limits().descriptors, policy.limits().transfer_bytes, policy.limits().pollers),
+            (64, 1000, 16)
+        );
         assert_eq!(policy.fixed("cache").unwrap().len(), 2);
         assert_eq!(policy.fixed("DB.example."), Some(&["10.0.0.5".parse().unwrap()][..]));
     }
@@ -217,22 +262,43 @@ mod tests {
     #[test]
     fn file_fault_is_told_by_line_and_column() {
         for (text, start) in [
-            ("allow = [\"tcp-conect=1.2.3.4:80\"]", "p.toml:1:11: in `tcp-conect=1.2.3.4:80`: unknown verb `tcp-conect`"),
-            ("allow = [\n  \"tcp-connect=1.2.3.4:80\",\n  \"tcp-connect=1.2.3.4:x\",\n]", "p.toml:3:24: in"),
-            ("# ü\nallow = 'x'", "p.toml:2:9: `allow` is a value of type string; write a list of rules"),
-            ("allow = [1]", "p.toml:1:10: `allow` is a value of type integer; write a list of rules"),
+            (
+                "allow = [\"tcp-conect=1.2.3.4:80\"]",
+                "p.toml:1:11: in `tcp-conect=1.2.3.4:80`: unknown verb `tcp-conect`",
+            ),
+            (
+                "allow = [\n  \"tcp-connect=1.2.3.4:80\",\n  \"tcp-connect=1.2.3.4:x\",\n]",
+                "p.toml:3:24: in",
+            ),
+            (
+                "# ü\nallow = 'x'",
+                "p.toml:2:9: `allow` is a value of type string; write a list of rules",
+            ),
+            (
+                "allow = [1]",
+                "p.toml:1:10: `allow` is a value of type integer; write a list of rules",
+            ),
             (
                 "allows = []",
                 "p.toml:1:1: unknown key `allows`; keys are allow, deny, limits, publish, resolve; did you mean allow?",
             ),
             ("[limit]\ndescriptors = 1", "p.toml:1:2: unknown key `limit`"),
-            ("[limits]\ndescriptor = 1", "p.toml:2:1: unknown limit `descriptor`; limits are descriptors,"),
-            ("[limits]\ndescriptors = -1", "p.toml:2:15: no value for `descriptors`; write a number from 0 to 1048576"),
+            (
+                "[limits]\ndescriptor = 1",
+                "p.toml:2:1: unknown limit `descriptor`; limits are descriptors,",
+            ),
+            (
+                "[limits]\ndescriptors = -1",
+                "p.toml:2:15: no value for `descriptors`; write a number from 0 to 1048576",
+            ),
             ("[limits]\ndescriptors = '1'", "p.toml:2:15: no value for `descriptors`"),
             ("[limits]\ndescriptors = 0x10", "p.toml:2:15: no value for `descriptors`"),
             ("limits = 3", "p.toml:1:10: `limits` is a value of type integer; write `[limits]`"),
             ("[resolve]\ndb = 'x'", "p.toml:2:6: `x` is no address; write"),
-            ("[resolve]\ndb.example = '::1'", "p.toml:2:1: `db` is no name by itself; quote the name, as in \"db.example\""),
+            (
+                "[resolve]\ndb.example = '::1'",
+                "p.toml:2:1: `db` is no name by itself; quote the name, as in \"db.example\"",
+            ),
             ("[resolve]\ndb = 1", "p.toml:2:6: `db` is a value of type integer; write an address"),
             ("[resolve]\n'a b' = '::1'", "p.toml:2:1: `a b` is no host name"),
             ("allow = [\n\"x\"\nallow", "p.toml:3:1: "),
@@ -260,7 +326,10 @@ mod tests {
         let path = folder.path().join("policy.toml");
         let mut builder = Policy::builder();
         let missing = builder.file(&path).unwrap_err();
-        assert!(matches!(missing, PolicyFileError::Read { .. }) && missing.to_string().contains("policy.toml: "));
+        assert!(
+            matches!(missing, PolicyFileError::Read { .. })
+                && missing.to_string().contains("policy.toml: ")
+        );
         std::fs::write(&path, "allow = ['resolve=*']").unwrap();
         builder.file(&path).unwrap();
         assert_eq!(builder.build().allowed().len(), 1);

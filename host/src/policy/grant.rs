@@ -9,7 +9,9 @@ use sandsock_abi::option::{self, Access, SocketOption};
 use super::families::{CanPattern, FamilyPattern};
 use super::netlink::NetlinkPattern;
 use super::packet::PacketPattern;
-use super::pattern::{EndpointPattern, Fault, HostPattern, ResolvePattern, UnixPattern, decimal, parse_lone_host};
+use super::pattern::{
+    EndpointPattern, Fault, HostPattern, ResolvePattern, UnixPattern, decimal, parse_lone_host,
+};
 use super::raw::{MulticastPattern, RawPattern};
 
 /// What a rule allows or denies to do.
@@ -130,7 +132,13 @@ impl Verb {
             Self::TcpConnect,
             "tcp-connect",
             Form::Remote,
-            &["127.0.0.1:8000", "10.0.0.0/8:443", "db.example:5432", "*.example.com:443", "[::1]:*"],
+            &[
+                "127.0.0.1:8000",
+                "10.0.0.0/8:443",
+                "db.example:5432",
+                "*.example.com:443",
+                "[::1]:*",
+            ],
             "connect to HOST:PORT over TCP; a name may be looked up too",
         ),
         row(
@@ -168,7 +176,13 @@ impl Verb {
             &["/run/app/*.sock", "/run/**/notify", "@name"],
             "connect and send to a UNIX socket",
         ),
-        row(Self::UnixBind, "unix-bind", Form::Unix, &["/run/app/*.sock", "@name-*"], "bind a UNIX socket"),
+        row(
+            Self::UnixBind,
+            "unix-bind",
+            Form::Unix,
+            &["/run/app/*.sock", "@name-*"],
+            "bind a UNIX socket",
+        ),
         row(
             Self::Can,
             "can",
@@ -194,7 +208,13 @@ impl Verb {
             ],
             "use a family without a verb of its own; of AF_ALG, the algorithms, of AF_VSOCK, the addresses that are named",
         ),
-        row(Self::Resolve, "resolve", Form::Name, &["db.example", "*.example.com", "*"], "look up a name"),
+        row(
+            Self::Resolve,
+            "resolve",
+            Form::Name,
+            &["db.example", "*.example.com", "*"],
+            "look up a name",
+        ),
         row(
             Self::ReverseResolve,
             "reverse-resolve",
@@ -202,8 +222,20 @@ impl Verb {
             &["192.0.2.7", "192.0.2.0/24", "2001:db8::/32", "db.example", "*"],
             "ask for the name of an address; of a name, of the addresses that it was looked up to",
         ),
-        row(Self::Interfaces, "interfaces", Form::Alone, &[], "see this host's network interfaces, their names and numbers"),
-        row(Self::Hostname, "hostname", Form::Hostname, &["read", "set"], "read this host's own name, or set it"),
+        row(
+            Self::Interfaces,
+            "interfaces",
+            Form::Alone,
+            &[],
+            "see this host's network interfaces, their names and numbers",
+        ),
+        row(
+            Self::Hostname,
+            "hostname",
+            Form::Hostname,
+            &["read", "set"],
+            "read this host's own name, or set it",
+        ),
         row(
             Self::Option,
             "option",
@@ -275,7 +307,11 @@ impl Verb {
     /// Rules of this verb with its targets.
     fn examples(self) -> String {
         let info = self.info();
-        info.examples.iter().map(|target| format!("{}={target}", info.name)).collect::<Vec<_>>().join(", ")
+        info.examples
+            .iter()
+            .map(|target| format!("{}={target}", info.name))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     fn by_name(word: &str) -> Option<Self> {
@@ -303,7 +339,8 @@ pub enum Ancillary {
 }
 
 impl Ancillary {
-    const ALL: [Self; 4] = [Self::RightsSend, Self::RightsReceive, Self::RightsReceiveAny, Self::CredentialsForge];
+    const ALL: [Self; 4] =
+        [Self::RightsSend, Self::RightsReceive, Self::RightsReceiveAny, Self::CredentialsForge];
 
     /// Its word.
     pub fn name(self) -> &'static str {
@@ -316,7 +353,10 @@ impl Ancillary {
     }
 
     fn parse(text: &str) -> Result<Self, Fault> {
-        Self::ALL.into_iter().find(|one| one.name() == text).ok_or_else(|| unknown_target(text, &Self::ALL.map(Self::name)))
+        Self::ALL
+            .into_iter()
+            .find(|one| one.name() == text)
+            .ok_or_else(|| unknown_target(text, &Self::ALL.map(Self::name)))
     }
 }
 
@@ -349,7 +389,10 @@ impl Hostname {
     }
 
     fn parse(text: &str) -> Result<Self, Fault> {
-        Self::ALL.into_iter().find(|one| one.name() == text).ok_or_else(|| unknown_target(text, &Self::ALL.map(Self::name)))
+        Self::ALL
+            .into_iter()
+            .find(|one| one.name() == text)
+            .ok_or_else(|| unknown_target(text, &Self::ALL.map(Self::name)))
     }
 }
 
@@ -370,7 +413,11 @@ impl DescriptorNumber {
         };
         match decimal(number).and_then(|number| i32::try_from(number).ok()) {
             Some(number) if number <= Self::MAX => Ok(Self(number)),
-            _ => Err(Fault::new(3, format!("`{}` is no number of a descriptor", number.escape_debug()), hint)),
+            _ => Err(Fault::new(
+                3,
+                format!("`{}` is no number of a descriptor", number.escape_debug()),
+                hint,
+            )),
         }
     }
 }
@@ -394,16 +441,25 @@ impl fmt::Display for DescriptorNumber {
 
 fn parse_option(text: &str) -> Result<&'static SocketOption, Fault> {
     let Some((level, name)) = text.split_once('/') else {
-        return Err(Fault::new(0, "the level is missing", format!("write LEVEL/NAME{}", near_options(text))));
+        return Err(Fault::new(
+            0,
+            "the level is missing",
+            format!("write LEVEL/NAME{}", near_options(text)),
+        ));
     };
     option::by_name(level, name).ok_or_else(|| {
         let what = format!("unknown option `{}`", text.escape_debug());
-        Fault::new(0, what, format!("write LEVEL/NAME, as in SOL_SOCKET/SO_MARK{}", near_options(name)))
+        Fault::new(
+            0,
+            what,
+            format!("write LEVEL/NAME, as in SOL_SOCKET/SO_MARK{}", near_options(name)),
+        )
     })
 }
 
 fn parse_ioctl(text: &str) -> Result<&'static Ioctl, Fault> {
-    let granted = || ioctl::IOCTLS.iter().filter(|row| row.access == Access::Granted).map(|row| row.name);
+    let granted =
+        || ioctl::IOCTLS.iter().filter(|row| row.access == Access::Granted).map(|row| row.name);
     match ioctl::by_name(text) {
         Some(row) if row.access == Access::Granted => Ok(row),
         Some(row) => {
@@ -418,7 +474,8 @@ fn parse_ioctl(text: &str) -> Result<&'static Ioctl, Fault> {
     }
 }
 
-/// One rule: `VERB=TARGET`, or `VERB` where it stands alone. Parsed from text, and printed in the form in which denials name it.
+/// One rule: `VERB=TARGET`, or `VERB` where it stands alone. Parsed from text, and printed in the
+/// form in which denials name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Grant {
     /// `tcp-connect=HOST:PORT`.
@@ -504,7 +561,11 @@ impl Grant {
         let target = match (verb.info().form, target) {
             (Form::Alone, None) => "",
             (Form::Alone, Some(_)) => {
-                return Err(Fault::new(word.len(), format!("`{word}` takes no target"), format!("write {word} alone")));
+                return Err(Fault::new(
+                    word.len(),
+                    format!("`{word}` takes no target"),
+                    format!("write {word} alone"),
+                ));
             }
             (_, None | Some("")) => {
                 let hint = format!("examples: {}", verb.examples());
@@ -543,11 +604,15 @@ impl Grant {
 fn remote(target: &str) -> Result<EndpointPattern, Fault> {
     let pattern = EndpointPattern::parse(target)?;
     match &pattern.host {
-        HostPattern::Net(net) if net.addr().is_unspecified() && net.prefix_len() == net.max_prefix_len() => Err(Fault::new(
-            0,
-            format!("{} is no destination", net.addr()),
-            "it is judged as the loopback: write 127.0.0.1 or [::1], or `*` for any address",
-        )),
+        HostPattern::Net(net)
+            if net.addr().is_unspecified() && net.prefix_len() == net.max_prefix_len() =>
+        {
+            Err(Fault::new(
+                0,
+                format!("{} is no destination", net.addr()),
+                "it is judged as the loopback: write 127.0.0.1 or [::1], or `*` for any address",
+            ))
+        }
         HostPattern::Any | HostPattern::Net(_) | HostPattern::Name(_) => Ok(pattern),
     }
 }
@@ -567,7 +632,11 @@ fn local(target: &str) -> Result<EndpointPattern, Fault> {
 
 fn unknown_verb(word: &str) -> Fault {
     let shown = word.escape_debug();
-    let what = if word.is_empty() { "the verb is missing".into() } else { format!("unknown verb `{shown}`") };
+    let what = if word.is_empty() {
+        "the verb is missing".into()
+    } else {
+        format!("unknown verb `{shown}`")
+    };
     // `TCP-CONNECT`, `tcp-connect:HOST`, `tcp-connect HOST`: the verb is there.
     let start = word.trim_start().to_ascii_lowercase();
     let (verb, more) = start.find([':', ' ']).map_or((&*start, ""), |end| start.split_at(end));
@@ -633,7 +702,12 @@ pub struct GrantError {
 
 impl GrantError {
     pub(super) fn new(text: &str, fault: Fault) -> Self {
-        Self { text: text.into(), offset: fault.offset, what: fault.what.into(), hint: fault.hint.into() }
+        Self {
+            text: text.into(),
+            offset: fault.offset,
+            what: fault.what.into(),
+            hint: fault.hint.into(),
+        }
     }
 
     /// What is wrong and what would be right, without the place.
@@ -657,7 +731,8 @@ impl GrantError {
     }
 }
 
-/// How many letters to change, insert or leave out, or swap with the next, to make one word of the other.
+/// How many letters to change, insert or leave out, or swap with the next, to make one word of the
+/// other.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
@@ -696,7 +771,8 @@ fn near_options(name: &str) -> String {
     let name = name.to_ascii_uppercase();
     let mut near: Vec<_> = option::all()
         .map(|option| {
-            let part = name.len() >= 3 && (option.name.contains(&*name) || name.contains(option.name));
+            let part =
+                name.len() >= 3 && (option.name.contains(&*name) || name.contains(option.name));
             (if part { 1 } else { distance(&name, option.name) }, option)
         })
         .filter(|(far, option)| far * 3 <= option.name.len())
@@ -729,7 +805,9 @@ mod tests {
         for info in Verb::TABLE {
             let alone = (info.form == Form::Alone).then(|| info.name.to_owned());
             assert_eq!(info.examples.is_empty(), alone.is_some(), "{}", info.name);
-            for text in info.examples.iter().map(|target| format!("{}={target}", info.name)).chain(alone) {
+            for text in
+                info.examples.iter().map(|target| format!("{}={target}", info.name)).chain(alone)
+            {
                 let grant: Grant = text.parse().unwrap_or_else(|e| panic!("{text}: {e}"));
                 assert_eq!(grant.verb(), info.verb);
                 assert_eq!(grant.to_string(), text);
@@ -754,7 +832,11 @@ mod tests {
     #[test]
     fn verb_that_stands_alone_takes_no_target() {
         for text in ["interfaces=", "interfaces=eth0", "interfaces=*"] {
-            assert_eq!(error(text), "at character 11: `interfaces` takes no target; write interfaces alone", "{text}");
+            assert_eq!(
+                error(text),
+                "at character 11: `interfaces` takes no target; write interfaces alone",
+                "{text}"
+            );
         }
         assert!(error("interface").ends_with("did you mean interfaces?"));
     }
@@ -765,10 +847,17 @@ mod tests {
             for text in [info.name.to_owned(), format!("{}=", info.name)] {
                 let message = error(&text);
                 assert!(
-                    message.starts_with(&format!("at character {}: `{}` needs a target", text.len() + 1, info.name)),
+                    message.starts_with(&format!(
+                        "at character {}: `{}` needs a target",
+                        text.len() + 1,
+                        info.name
+                    )),
                     "{message}"
                 );
-                assert!(message.contains(&format!("{}={}", info.name, info.examples[0])), "{message}");
+                assert!(
+                    message.contains(&format!("{}={}", info.name, info.examples[0])),
+                    "{message}"
+                );
             }
         }
     }
@@ -783,7 +872,10 @@ mod tests {
             error("tcp-connect=bücher.example:x")
         );
         let found = "tcp-connect=[fe80::1%2]:80".parse::<Grant>().unwrap_err();
-        assert_eq!((found.offset(), found.character(), found.text()), (20, 21, "tcp-connect=[fe80::1%2]:80"));
+        assert_eq!(
+            (found.offset(), found.character(), found.text()),
+            (20, 21, "tcp-connect=[fe80::1%2]:80")
+        );
     }
 
     #[test]
@@ -796,10 +888,13 @@ mod tests {
 
     #[test]
     fn destination_unspecified_is_refused() {
-        for text in ["tcp-connect=0.0.0.0:80", "udp-send=[::]:80", "tcp-connect=[::ffff:0.0.0.0]:80"] {
+        for text in
+            ["tcp-connect=0.0.0.0:80", "udp-send=[::]:80", "tcp-connect=[::ffff:0.0.0.0]:80"]
+        {
             assert!(error(text).contains("write 127.0.0.1"), "{text}");
         }
-        for text in ["tcp-connect=0.0.0.0/0:80", "udp-receive=0.0.0.0:68", "tcp-listen=0.0.0.0:80"] {
+        for text in ["tcp-connect=0.0.0.0/0:80", "udp-receive=0.0.0.0:68", "tcp-listen=0.0.0.0:80"]
+        {
             assert!(text.parse::<Grant>().is_ok(), "{text}");
         }
     }
@@ -807,25 +902,42 @@ mod tests {
     #[test]
     fn option_unknown_lists_near_names() {
         let text = error("option=SOL_SOCKET/SO_MARKS");
-        assert!(text.contains("unknown option `SOL_SOCKET/SO_MARKS`") && text.contains("SOL_SOCKET/SO_MARK"), "{text}");
+        assert!(
+            text.contains("unknown option `SOL_SOCKET/SO_MARKS`")
+                && text.contains("SOL_SOCKET/SO_MARK"),
+            "{text}"
+        );
         let text = error("option=SO_MARK");
-        assert!(text.contains("the level is missing") && text.contains("SOL_SOCKET/SO_MARK"), "{text}");
+        assert!(
+            text.contains("the level is missing") && text.contains("SOL_SOCKET/SO_MARK"),
+            "{text}"
+        );
         assert!(error("option=SOL_SOCKET/zzzzzzzzzzzzzz").ends_with("as in SOL_SOCKET/SO_MARK"));
     }
 
     #[test]
     fn ancillary_unknown_lists_the_words() {
         let text = error("ancillary=rights:recieve");
-        assert!(text.contains("rights:receive,any") && text.ends_with("did you mean rights:receive?"), "{text}");
+        assert!(
+            text.contains("rights:receive,any") && text.ends_with("did you mean rights:receive?"),
+            "{text}"
+        );
     }
 
     #[test]
     fn inherit_of_no_number_is_refused() {
         assert_eq!("inherit=fd:0".parse::<Grant>().unwrap().to_string(), "inherit=stdin");
-        assert!(error("inherit=stdout").contains("at character 9: `stdout` is no descriptor; write fd:NUMBER"));
+        assert!(
+            error("inherit=stdout")
+                .contains("at character 9: `stdout` is no descriptor; write fd:NUMBER")
+        );
         for text in ["inherit=fd:", "inherit=fd:-1", "inherit=fd:9999999", "inherit=fd:3-5"] {
             let error = error(text);
-            assert!(error.starts_with("at character 12: ") && error.contains("is no number of a descriptor"), "{error}");
+            assert!(
+                error.starts_with("at character 12: ")
+                    && error.contains("is no number of a descriptor"),
+                "{error}"
+            );
         }
     }
 
@@ -871,18 +983,24 @@ mod tests {
 
     #[test]
     fn hostname_unknown_lists_the_words() {
-        assert_eq!(error("hostname=write"), "at character 10: unknown target `write`; targets are read, set");
+        assert_eq!(
+            error("hostname=write"),
+            "at character 10: unknown target `write`; targets are read, set"
+        );
         assert!(error("hostname=reed").ends_with("did you mean read?"));
     }
 
     fn host() -> impl Strategy<Value = String> {
         prop_oneof![
             Just("*".to_owned()),
-            any::<std::net::Ipv4Addr>().prop_filter("a destination", |a| !a.is_unspecified()).prop_map(|a| a.to_string()),
+            any::<std::net::Ipv4Addr>()
+                .prop_filter("a destination", |a| !a.is_unspecified())
+                .prop_map(|a| a.to_string()),
             any::<std::net::Ipv6Addr>()
                 .prop_filter("a destination", |a| !a.to_canonical().is_unspecified())
                 .prop_map(|a| format!("[{a}]")),
-            (any::<std::net::Ipv4Addr>(), 0u8..32).prop_map(|(a, n)| ipnet::Ipv4Net::new(a, n).unwrap().trunc().to_string()),
+            (any::<std::net::Ipv4Addr>(), 0u8..32)
+                .prop_map(|(a, n)| ipnet::Ipv4Net::new(a, n).unwrap().trunc().to_string()),
             (any::<std::net::Ipv6Addr>(), 0u8..128)
                 .prop_map(|(a, n)| format!("[{}]", ipnet::Ipv6Net::new(a, n).unwrap().trunc())),
             "(\\*\\.)?[A-Za-zü][a-zA-Z0-9]{0,8}(\\.[a-zA-Z]{1,8}){0,3}\\.?",

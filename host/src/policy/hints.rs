@@ -9,7 +9,8 @@ use sandsock_abi::{ioctl, option};
 
 use super::*;
 
-/// What is granted and denied from the start, besides nothing at all: rules that leave much to be asked for.
+/// What is granted and denied from the start, besides nothing at all: rules that leave much to be
+/// asked for.
 const ALLOW: [&str; 7] = [
     "tcp-connect=db.example:5432-5433",
     "raw=icmp:db.example",
@@ -19,8 +20,13 @@ const ALLOW: [&str; 7] = [
     "packet=lo:arp",
     "netlink=route:read",
 ];
-const DENY: [&str; 5] =
-    ["tcp-connect=10.9.9.9:*", "udp-bind=*:7", "unix-connect=/base/denied", "resolve=no.example", "unix-bind=@00001"];
+const DENY: [&str; 5] = [
+    "tcp-connect=10.9.9.9:*",
+    "udp-bind=*:7",
+    "unix-connect=/base/denied",
+    "resolve=no.example",
+    "unix-bind=@00001",
+];
 
 fn policy(allow: &[String], deny: &[&str]) -> Policy {
     let mut builder = Policy::builder();
@@ -90,7 +96,11 @@ fn ports() -> impl Strategy<Value = u16> {
 
 /// Text with what has a meaning to rules, shells and terminals.
 fn texts() -> impl Strategy<Value = String> {
-    prop_oneof![r"[a-z0-9.*?@:/\\'\[\] _-]{0,24}", any::<String>(), r"[a-z]{1,8}(\.[a-z0-9]{1,8}){0,3}\.?"]
+    prop_oneof![
+        r"[a-z0-9.*?@:/\\'\[\] _-]{0,24}",
+        any::<String>(),
+        r"[a-z]{1,8}(\.[a-z0-9]{1,8}){0,3}\.?"
+    ]
 }
 
 proptest! {
@@ -174,7 +184,8 @@ proptest! {
         }
     }
 
-    /// A look-up's answer, with the name granted: the address, or the fixed answer, makes it one that the guest gets.
+    /// A look-up's answer, with the name granted: the address, or the fixed answer, makes it one
+    /// that the guest gets.
     #[test]
     fn of_answers(address in addresses(), name in prop::sample::select(vec!["db.example", "six.example", "other.example"])) {
         for deny in [&[][..], &DENY[..], &["tcp-connect=0.0.0.0/0:*"], &["tcp-connect=*:5432", "raw=icmp"]] {
@@ -215,7 +226,12 @@ fn of_tables() {
         for family in [AF_INET, AF_INET6, AF_UNIX, AF_PACKET, AF_NETLINK, AF_BLUETOOTH, AF_CAN] {
             demand_alone(&Request::GetOption { family, level: row.level, number: row.number });
             for datagram in [false, true] {
-                demand_alone(&Request::SetOption { family, level: row.level, number: row.number, datagram });
+                demand_alone(&Request::SetOption {
+                    family,
+                    level: row.level,
+                    number: row.number,
+                    datagram,
+                });
             }
         }
         demand_alone(&Request::Control { level: row.level, number: row.number });
@@ -251,11 +267,15 @@ fn of_sockets() {
     let mut hinted = 0;
     for family in -1..46 {
         for kind in 0..11 {
-            for protocol in (-1..300).chain([i32::from(3u16.to_be()), i32::from(0x88f7u16.to_be())]) {
+            for protocol in (-1..300).chain([i32::from(3u16.to_be()), i32::from(0x88f7u16.to_be())])
+            {
                 let Err(denial) = none.may_create(family, kind, protocol) else { continue };
                 for hint in named(&denial.reason) {
                     let with = policy(std::slice::from_ref(&hint), &[]);
-                    assert!(with.may_create(family, kind, protocol).is_ok(), "{family} {kind} {protocol}: {denial}");
+                    assert!(
+                        with.may_create(family, kind, protocol).is_ok(),
+                        "{family} {kind} {protocol}: {denial}"
+                    );
                     hinted += 1;
                 }
             }

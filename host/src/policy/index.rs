@@ -114,7 +114,8 @@ impl<K: Copy + Ord> Networks<K> {
 
     /// The networks that hold `key`, the smallest first.
     fn around(&self, key: K) -> impl Iterator<Item = &Node<K>> {
-        // The last network that begins at or before the key is either around it or a neighbour inside all that are.
+        // The last network that begins at or before the key is either around it or a neighbour
+        // inside all that are.
         let last = self.lows.partition_point(|low| *low <= key).checked_sub(1);
         let mut next = last.and_then(|at| self.nodes.get(at));
         std::iter::from_fn(move || {
@@ -133,7 +134,8 @@ impl<K: Copy + Ord> Networks<K> {
     where
         K: Into<u128>,
     {
-        let ends = self.nodes.iter().filter_map(|node| Into::<u128>::into(node.high).checked_add(1));
+        let ends =
+            self.nodes.iter().filter_map(|node| Into::<u128>::into(node.high).checked_add(1));
         self.lows.iter().map(|low| (*low).into()).chain(ends)
     }
 
@@ -142,11 +144,14 @@ impl<K: Copy + Ord> Networks<K> {
     }
 
     fn find(&self, key: K, port: u16, accept: impl Fn(u8) -> bool) -> Option<Ports> {
-        self.around(key).filter(|node| accept(node.length)).find_map(|node| find(self.ports_of(node), port))
+        self.around(key)
+            .filter(|node| accept(node.length))
+            .find_map(|node| find(self.ports_of(node), port))
     }
 }
 
-/// Indices of tables that hold a few entries a rule; four thousand million of them don't fit in memory.
+/// Indices of tables that hold a few entries a rule; four thousand million of them don't fit in
+/// memory.
 fn index(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
@@ -237,10 +242,20 @@ impl Endpoints {
                     v6.push((0, u128::MAX, 0, ports));
                 }
                 HostPattern::Net(IpNet::V4(net)) => {
-                    v4.push((net.network().to_bits(), net.broadcast().to_bits(), net.prefix_len(), ports));
+                    v4.push((
+                        net.network().to_bits(),
+                        net.broadcast().to_bits(),
+                        net.prefix_len(),
+                        ports,
+                    ));
                 }
                 HostPattern::Net(IpNet::V6(net)) => {
-                    v6.push((net.network().to_bits(), net.broadcast().to_bits(), net.prefix_len(), ports));
+                    v6.push((
+                        net.network().to_bits(),
+                        net.broadcast().to_bits(),
+                        net.prefix_len(),
+                        ports,
+                    ));
                 }
                 HostPattern::Name(name) => names.add(name, pattern.ports, rule),
             }
@@ -283,7 +298,9 @@ impl Endpoints {
         self.at(address, port).or_else(|| match address {
             IpAddr::V4(_) => None,
             IpAddr::V6(v6) if self.v4.nodes.is_empty() || !may_embed(v6) => None,
-            IpAddr::V6(v6) => embedded(v6).find_map(|v4| self.v4.find(v4.to_bits(), port, |_| true)),
+            IpAddr::V6(v6) => {
+                embedded(v6).find_map(|v4| self.v4.find(v4.to_bits(), port, |_| true))
+            }
         })
     }
 
@@ -293,7 +310,8 @@ impl Endpoints {
             IpAddr::V6(v6) if may_embed(v6) => Some(v6),
             IpAddr::V4(_) | IpAddr::V6(_) => None,
         };
-        let embedded = inside.into_iter().flat_map(embedded).find_map(|v4| self.all_at(v4.into()).next());
+        let embedded =
+            inside.into_iter().flat_map(embedded).find_map(|v4| self.all_at(v4.into()).next());
         self.all_at(address).next().or(embedded)
     }
 
@@ -308,8 +326,12 @@ impl Endpoints {
             IpAddr::V4(v4) => (Some(v4.to_bits()), None),
             IpAddr::V6(v6) => (None, Some(v6.to_bits())),
         };
-        let v4 = v4.into_iter().flat_map(|key| self.v4.around(key).flat_map(|node| self.v4.ports_of(node)));
-        let v6 = v6.into_iter().flat_map(|key| self.v6.around(key).flat_map(|node| self.v6.ports_of(node)));
+        let v4 = v4
+            .into_iter()
+            .flat_map(|key| self.v4.around(key).flat_map(|node| self.v4.ports_of(node)));
+        let v6 = v6
+            .into_iter()
+            .flat_map(|key| self.v6.around(key).flat_map(|node| self.v6.ports_of(node)));
         v4.chain(v6).copied()
     }
 
@@ -318,7 +340,8 @@ impl Endpoints {
         self.v4.find(0, port, |length| matches!(length, 0 | 32))
     }
 
-    /// The rule that covers the IPv6 wildcard. One that takes IPv4 too needs `[::]` by name, or IPv4's wildcard beside.
+    /// The rule that covers the IPv6 wildcard. One that takes IPv4 too needs `[::]` by name, or
+    /// IPv4's wildcard beside.
     pub(super) fn wildcard_v6(&self, port: u16, dual_stack: bool) -> Option<Ports> {
         let whole = || self.v6.find(0, port, |length| length == 0);
         self.v6.find(0, port, |length| length == 128).or_else(|| match dual_stack {
@@ -380,7 +403,8 @@ mod tests {
         ];
         merge(&mut ports);
         assert_eq!(ports.len(), 1);
-        let mut ports = vec![Ports { low: 10, high: 20, rule: 0 }, Ports { low: 15, high: 30, rule: 1 }];
+        let mut ports =
+            vec![Ports { low: 10, high: 20, rule: 0 }, Ports { low: 15, high: 30, rule: 1 }];
         merge(&mut ports);
         assert_eq!(find(&ports, 20).map(|p| p.rule), Some(0));
         assert_eq!(find(&ports, 21).map(|p| p.rule), Some(1));
@@ -407,12 +431,28 @@ mod tests {
             (0u16..10, 10u16..20).prop_map(|(a, b)| format!("{a}-{b}"))
         ];
         // Few distinct bits, so that networks nest and collide.
-        let v4 =
-            (prop::sample::select(vec![0u32, 1, 0x8000_0000, 0xc000_0000, 0xffff_ffff, 0x0a00_0000, 0x0a00_0001]), 0u8..=32)
-                .prop_map(|(bits, length)| ipnet::Ipv4Net::new(bits.into(), length).unwrap().trunc().to_string());
-        let v6 = (prop::sample::select(vec![0u128, 1, 1 << 127, u128::MAX, 0x2001 << 112]), 0u8..=128)
-            .prop_map(|(bits, length)| format!("[{}]", ipnet::Ipv6Net::new(bits.into(), length).unwrap().trunc()));
-        (prop_oneof![Just("*".to_owned()), v4, v6], ports).prop_map(|(host, ports)| format!("{host}:{ports}"))
+        let v4 = (
+            prop::sample::select(vec![
+                0u32,
+                1,
+                0x8000_0000,
+                0xc000_0000,
+                0xffff_ffff,
+                0x0a00_0000,
+                0x0a00_0001,
+            ]),
+            0u8..=32,
+        )
+            .prop_map(|(bits, length)| {
+                ipnet::Ipv4Net::new(bits.into(), length).unwrap().trunc().to_string()
+            });
+        let v6 =
+            (prop::sample::select(vec![0u128, 1, 1 << 127, u128::MAX, 0x2001 << 112]), 0u8..=128)
+                .prop_map(|(bits, length)| {
+                    format!("[{}]", ipnet::Ipv6Net::new(bits.into(), length).unwrap().trunc())
+                });
+        (prop_oneof![Just("*".to_owned()), v4, v6], ports)
+            .prop_map(|(host, ports)| format!("{host}:{ports}"))
     }
 
     proptest! {

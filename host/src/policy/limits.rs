@@ -24,7 +24,10 @@ pub struct LimitInfo {
 
 impl std::fmt::Debug for LimitInfo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LimitInfo").field("name", &self.name).field("default", &self.default).finish_non_exhaustive()
+        f.debug_struct("LimitInfo")
+            .field("name", &self.name)
+            .field("default", &self.default)
+            .finish_non_exhaustive()
     }
 }
 
@@ -72,14 +75,15 @@ limits! {
     poll_entries "poll-entries" = 10_000, 0..=1_048_576, "entries of one poll or poller; beyond: EINVAL or ENOSPC";
     /// Bytes of one transfer.
     transfer_bytes "transfer-bytes" = 1_048_576, 1..=67_108_864, "bytes of a stream moved by one call; more is left to the next";
-    /// Bytes of memory of the guest: all of its memories and tables. The store is the embedder's, and so is this limit to keep,
-    /// by a `wasmtime::ResourceLimiter`; the command does.
+    /// Bytes of memory of the guest: all of its memories and tables. The store is the embedder's,
+    /// and so is this limit to keep, by a `wasmtime::ResourceLimiter`; the command does.
     memory_bytes "memory-bytes" = 1_073_741_824, 0..=1_099_511_627_776, "bytes of memory of the guest; beyond: no growth, by which most guests trap";
-    /// Names of UNIX sockets in folders. They outlive the instance that made them, and so they are counted for all the instances of one
-    /// builder together, until they are gone from the folder.
+    /// Names of UNIX sockets in folders. They outlive the instance that made them, and so they are
+    /// counted for all the instances of one builder together, until they are gone from the folder.
     unix_names "unix-names" = 1024, 0..=1_048_576, "UNIX sockets' names made in folders and there still; beyond: ENOSPC";
-    /// Bytes that the kernel holds, or may come to hold, in the buffers of the guest's sockets. The default leaves 1,024 sockets of
-    /// each kind with Linux's default sizes (net.core.wmem_default and rmem_default, 212,992 each).
+    /// Bytes that the kernel holds, or may come to hold, in the buffers of the guest's sockets. The
+    /// default leaves 1,024 sockets of each kind with Linux's default sizes (net.core.wmem_default
+    /// and rmem_default, 212,992 each).
     buffer_bytes "buffer-bytes" = 671_088_640, 0..=1_099_511_627_776, "bytes that the kernel may hold in buffers of sockets; beyond: a send waits, a new socket is ENOBUFS";
     /// Bytes of control data of one message.
     control_bytes "control-bytes" = 262_144, 0..=16_777_216, "bytes of control data of one message; beyond: ENOBUFS";
@@ -106,13 +110,14 @@ impl Limits {
     /// Sets a limit by its word. The fault is the name's where `Ok` is inside, else the value's.
     pub(super) fn set(&mut self, name: &str, value: Option<u64>) -> Result<(), LimitFault> {
         let info = Self::info(name).map_err(LimitFault::Name)?;
-        let value = value.filter(|value| (info.least..=info.most).contains(value)).ok_or_else(|| {
-            LimitFault::Value(Fault::new(
-                0,
-                format!("no value for `{name}`"),
-                format!("write a number from {} to {}", info.least, info.most),
-            ))
-        })?;
+        let value =
+            value.filter(|value| (info.least..=info.most).contains(value)).ok_or_else(|| {
+                LimitFault::Value(Fault::new(
+                    0,
+                    format!("no value for `{name}`"),
+                    format!("write a number from {} to {}", info.least, info.most),
+                ))
+            })?;
         (info.set)(self, value);
         Ok(())
     }
@@ -125,7 +130,13 @@ impl Limits {
     pub fn parse(&mut self, text: &str) -> Result<(), GrantError> {
         let Some((name, value)) = text.split_once('=') else {
             let known = Self::info(text).map(drop);
-            let missing = || Fault::new(text.len(), "the value is missing", format!("write NAME=N, as in {text}=64"));
+            let missing = || {
+                Fault::new(
+                    text.len(),
+                    "the value is missing",
+                    format!("write NAME=N, as in {text}=64"),
+                )
+            };
             return Err(GrantError::new(text, known.err().unwrap_or_else(missing)));
         };
         self.set(name, decimal(value)).map_err(|fault| {
@@ -176,7 +187,10 @@ impl TokenBucket {
     ///
     /// There is none; the time until there is, [`Duration::MAX`] where there never will be.
     pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
-        let gain = now.saturating_duration_since(self.filled).as_nanos().saturating_mul(u128::from(self.rate));
+        let gain = now
+            .saturating_duration_since(self.filled)
+            .as_nanos()
+            .saturating_mul(u128::from(self.rate));
         self.level = self.level.saturating_add(gain).min(self.capacity);
         self.filled = self.filled.max(now);
         if self.level >= TOKEN {
@@ -231,7 +245,10 @@ mod tests {
     #[test]
     fn limit_bad_value_tells_the_range() {
         let missing = Limits::default().parse("descriptors").unwrap_err().to_string();
-        assert_eq!(missing, "at character 12: the value is missing; write NAME=N, as in descriptors=64");
+        assert_eq!(
+            missing,
+            "at character 12: the value is missing; write NAME=N, as in descriptors=64"
+        );
         for text in [
             "descriptors=",
             "descriptors=-1",
@@ -253,7 +270,10 @@ mod tests {
         assert_eq!(bucket.take(start), Ok(()));
         assert_eq!(bucket.take(start), Ok(()));
         assert_eq!(bucket.take(start), Err(Duration::from_millis(250)));
-        assert_eq!(bucket.take(start + Duration::from_millis(100)), Err(Duration::from_millis(150)));
+        assert_eq!(
+            bucket.take(start + Duration::from_millis(100)),
+            Err(Duration::from_millis(150))
+        );
         assert_eq!(bucket.take(start + Duration::from_millis(250)), Ok(()));
         // An hour fills it no further than its burst.
         let later = start + Duration::from_secs(3600);

@@ -1,57 +1,65 @@
 //! What a guest may do: rules, and the decision about each request.
 //!
-//! This module is pure: it opens no socket, knows no wasm, blocks on nothing and reads no clock. It reads a policy file when
-//! asked to, and finds the real place of directories that deny rules name.
+//! This module is pure: it opens no socket, knows no wasm, blocks on nothing and reads no clock. It
+//! reads a policy file when asked to, and finds the real place of directories that deny rules name.
 //!
 //! # Rules
 //!
-//! A rule is `VERB=TARGET`, or `VERB` where there is nothing to name; [`Verb::TABLE`] lists the verbs. Everything is denied that
-//! no rule allows, and a rule that denies wins, also over `allow-all`.
+//! A rule is `VERB=TARGET`, or `VERB` where there is nothing to name; [`Verb::TABLE`] lists the
+//! verbs. Everything is denied that no rule allows, and a rule that denies wins, also over
+//! `allow-all`.
 //!
 //! `tcp-connect`, `tcp-listen`, `udp-bind`, `udp-send` and `udp-receive` name `HOST:PORT`:
 //!
-//! * an address or a network: `127.0.0.1`, `10.0.0.0/8`, `[::1]`, `[2001:db8::/32]`. No zones: a rule holds on every interface.
+//! * an address or a network: `127.0.0.1`, `10.0.0.0/8`, `[::1]`, `[2001:db8::/32]`. No zones: a
+//!   rule holds on every interface.
 //! * `*`: every address of both families, never a name.
-//! * a name: `db.example`, or `*.example.com` for names at any depth below it, itself left out. Only for the verbs that name
-//!   another host. A name stands for the addresses that the guest looked it up to and that are still pinned ([`Pins`]).
-//!   A grant of `tcp-connect` or `udp-send` by name implies `resolve` of it.
+//! * a name: `db.example`, or `*.example.com` for names at any depth below it, itself left out.
+//!   Only for the verbs that name another host. A name stands for the addresses that the guest
+//!   looked it up to and that are still pinned ([`Pins`]). A grant of `tcp-connect` or `udp-send`
+//!   by name implies `resolve` of it.
 //! * a port, a range `a-b`, or `*` for any. Port 0 is the one that the kernel chooses at bind.
 //!
-//! `udp-send` implies the replies from what it names. `unix-connect` and `unix-bind` name a path (`*` and `?` within a component,
-//! `**` for any number of components) or `@` and an abstract name (`*` for any bytes, `\xNN` for one byte). `can` names an interface
-//! or `*`, and may name a protocol of it ([`CanPattern`]); `family` names a family without a verb of its own ([`FamilyPattern`]).
-//! `resolve` names a name,
-//! `*.NAME`, or `*` for every name. `reverse-resolve` names an address, a network, `*`, or a name for the addresses that it has;
-//! ports have no place there. `interfaces` stands alone. `hostname` names `read` or `set`. `option` names `LEVEL/NAME`.
+//! `udp-send` implies the replies from what it names. `unix-connect` and `unix-bind` name a path
+//! (`*` and `?` within a component, `**` for any number of components) or `@` and an abstract name
+//! (`*` for any bytes, `\xNN` for one byte). `can` names an interface or `*`, and may name a
+//! protocol of it ([`CanPattern`]); `family` names a family without a verb of its own
+//! ([`FamilyPattern`]). `resolve` names a name, `*.NAME`, or `*` for every name. `reverse-resolve`
+//! names an address, a network, `*`, or a name for the addresses that it has; ports have no place
+//! there. `interfaces` stands alone. `hostname` names `read` or `set`. `option` names `LEVEL/NAME`.
 //! `ancillary` names what [`Ancillary`] lists, `inherit` a [`DescriptorNumber`].
 //!
 //! # How addresses are judged
 //!
-//! * IPv4-mapped IPv6 is IPv4. No other form is rewritten: v4-compatible, NAT64, 6to4, Teredo and their kin need an IPv6 rule that
-//!   allows, and are denied by an IPv4 rule about the address inside as well as by an IPv6 rule.
-//! * As a destination `0.0.0.0` is 127.0.0.1 and `::` is `::1`. The kernel must be given that address: [`destination`].
-//! * The wildcard as a local address needs a rule that says `0.0.0.0` or `[::]`, or that holds every address: `*`, `0.0.0.0/0`,
-//!   `[::/0]`. `[::]` takes IPv4 along unless the socket is IPV6_V6ONLY: `[::]:PORT` covers that, `[::/0]:PORT` only together with
-//!   IPv4's wildcard. A deny rule about any address that the wildcard takes in denies the wildcard.
-//! * A name that leads to private space ([`is_private`]) opens nothing there, unless `--resolve` says where it leads. An
-//!   address rule that holds the address works as ever.
+//! * IPv4-mapped IPv6 is IPv4. No other form is rewritten: v4-compatible, NAT64, 6to4, Teredo and
+//!   their kin need an IPv6 rule that allows, and are denied by an IPv4 rule about the address
+//!   inside as well as by an IPv6 rule.
+//! * As a destination `0.0.0.0` is 127.0.0.1 and `::` is `::1`. The kernel must be given that
+//!   address: [`destination`].
+//! * The wildcard as a local address needs a rule that says `0.0.0.0` or `[::]`, or that holds
+//!   every address: `*`, `0.0.0.0/0`, `[::/0]`. `[::]` takes IPv4 along unless the socket is
+//!   IPV6_V6ONLY: `[::]:PORT` covers that, `[::/0]:PORT` only together with IPv4's wildcard. A deny
+//!   rule about any address that the wildcard takes in denies the wildcard.
+//! * A name that leads to private space ([`is_private`]) opens nothing there, unless `--resolve`
+//!   says where it leads. An address rule that holds the address works as ever.
 //!
 //! # How UNIX paths are judged
 //!
-//! First as they are written: absolute or from the base directory, `.` and doubled slashes left out; `..` never matches. Then, by
-//! [`UnixRoute::permits`], where they lead: links in the directory that a rule spells out are the operator's, links below it must
-//! stay below it and end where a rule holds. Deny rules are asked both times, and hold by the real place of the directory they
-//! spell out as well, as it is when the policy is made.
+//! First as they are written: absolute or from the base directory, `.` and doubled slashes left
+//! out; `..` never matches. Then, by [`UnixRoute::permits`], where they lead: links in the
+//! directory that a rule spells out are the operator's, links below it must stay below it and end
+//! where a rule holds. Deny rules are asked both times, and hold by the real place of the directory
+//! they spell out as well, as it is when the policy is made.
 //!
 //! # What is published
 //!
-//! `HOST:PORT=GUEST:PORT` grants a bind to the guest's address and puts the host's in its place ([`Policy::published`]). Deny rules
-//! are asked about both.
+//! `HOST:PORT=GUEST:PORT` grants a bind to the guest's address and puts the host's in its place
+//! ([`Policy::published`]). Deny rules are asked about both.
 //!
 //! # How names are denied
 //!
-//! A deny rule by name holds for the addresses that the guest looked that name up to, whatever else allows them. It can't
-//! hold for an address that the guest knows otherwise: deny the address too.
+//! A deny rule by name holds for the addresses that the guest looked that name up to, whatever else
+//! allows them. It can't hold for an address that the guest knows otherwise: deny the address too.
 
 mod audit;
 mod canonical;
@@ -76,9 +84,12 @@ mod senders;
 mod unix;
 
 pub use audit::{Decision, Outcome, SocketKind};
-pub use decide::{Allowed, Denial, Dropped, Judged, Local, Policy, PolicyBuilder, Request, UnixTarget};
+pub use decide::{
+    Allowed, Denial, Dropped, Judged, Local, Policy, PolicyBuilder, Request, UnixTarget,
+};
 pub use families::{
-    BluetoothPattern, BluetoothTarget, CanInterface, CanPattern, FamilyPattern, FamilyTarget, VsockPattern, VsockUse,
+    BluetoothPattern, BluetoothTarget, CanInterface, CanPattern, FamilyPattern, FamilyTarget,
+    VsockPattern, VsockUse,
 };
 pub use file::PolicyFileError;
 pub use grant::{Ancillary, DescriptorNumber, Form, Grant, GrantError, Hostname, Verb, VerbInfo};
@@ -87,8 +98,8 @@ pub use netlink::{Netlink, NetlinkPattern};
 pub(crate) use packet::EVERY_PROTOCOL;
 pub use packet::PacketPattern;
 pub use pattern::{
-    AbstractPattern, EndpointPattern, HostPattern, NameError, NamePattern, PathPattern, PortRange, ResolvePattern,
-    UnixPattern, canonical, destination, is_private, normalise_name,
+    AbstractPattern, EndpointPattern, HostPattern, NameError, NamePattern, PathPattern, PortRange,
+    ResolvePattern, UnixPattern, canonical, destination, is_private, normalise_name,
 };
 pub use pins::Pins;
 pub(crate) use program::{Instruction, Layout, Program, program};

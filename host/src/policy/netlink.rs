@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use sandsock_abi::constants::{NETLINK_GENERIC, NETLINK_KOBJECT_UEVENT, NETLINK_ROUTE, NETLINK_SOCK_DIAG};
+use sandsock_abi::constants::{
+    NETLINK_GENERIC, NETLINK_KOBJECT_UEVENT, NETLINK_ROUTE, NETLINK_SOCK_DIAG,
+};
 
 use super::decide::{Allowed, Denial, EVERYTHING, Policy};
 use super::grant::{Verb, suggestion};
@@ -58,7 +60,8 @@ impl fmt::Display for Netlink<'_> {
 
 impl NetlinkPattern {
     pub(super) fn parse(text: &str) -> Result<Self, Fault> {
-        const WORDS: [&str; 5] = ["route:read", "route:write", "generic:NAME", "sock-diag:read", "uevent"];
+        const WORDS: [&str; 5] =
+            ["route:read", "route:write", "generic:NAME", "sock-diag:read", "uevent"];
         Ok(match text {
             "route:read" => Self::RouteRead,
             "route:write" => Self::RouteWrite,
@@ -66,16 +69,24 @@ impl NetlinkPattern {
             "uevent" => Self::Uevent,
             _ => match text.strip_prefix("generic:") {
                 // GENL_NAMSIZ is 16 with its NUL.
-                Some(name) if (1..16).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic()) => {
+                Some(name)
+                    if (1..16).contains(&name.len())
+                        && name.bytes().all(|b| b.is_ascii_graphic()) =>
+                {
                     Self::Generic(name.into())
                 }
                 Some(name) => {
                     let what = format!("`{}` is no generic family", name.escape_debug());
-                    return Err(Fault::new("generic:".len(), what, "write its name, as in generic:nl80211"));
+                    return Err(Fault::new(
+                        "generic:".len(),
+                        what,
+                        "write its name, as in generic:nl80211",
+                    ));
                 }
                 None => {
                     let what = format!("unknown target `{}`", text.escape_debug());
-                    let hint = format!("targets are {}{}", WORDS.join(", "), suggestion(text, WORDS));
+                    let hint =
+                        format!("targets are {}{}", WORDS.join(", "), suggestion(text, WORDS));
                     return Err(Fault::new(0, what, hint));
                 }
             },
@@ -111,7 +122,8 @@ impl Policy {
     /// Decides on a netlink message or group.
     pub(super) fn netlink(&self, asked: Netlink<'_>) -> Result<Allowed<'_>, Denial> {
         let what = || format!("netlink {asked}");
-        // The control family is denied by its own name alone: another family's rule leaves the others their look-up.
+        // The control family is denied by its own name alone: another family's rule leaves the
+        // others their look-up.
         let denied = self.deny.netlink.iter().find(|(pattern, _)| match asked {
             Netlink::GenericControl => pattern.holds(Netlink::Generic("nlctrl")),
             asked => pattern.holds(asked),
@@ -122,13 +134,18 @@ impl Policy {
         if self.everything {
             return Ok(Allowed { rule: Some(EVERYTHING) });
         }
-        if let Some((_, rule)) = self.allow.netlink.iter().find(|(pattern, _)| pattern.holds(asked)) {
+        if let Some((_, rule)) = self.allow.netlink.iter().find(|(pattern, _)| pattern.holds(asked))
+        {
             return Ok(self.by(*rule));
         }
         match asked {
-            Netlink::Other(_) => Err(Denial::new(format!("{} is denied: no grant allows it", what()))),
+            Netlink::Other(_) => {
+                Err(Denial::new(format!("{} is denied: no grant allows it", what())))
+            }
             // As it is, not as a person is shown it.
-            Netlink::Generic(name) => Err(Denial::missing(what(), Some(format!("{}=generic:{name}", Verb::Netlink)))),
+            Netlink::Generic(name) => {
+                Err(Denial::missing(what(), Some(format!("{}=generic:{name}", Verb::Netlink))))
+            }
             asked => Err(Denial::missing(what(), Some(format!("{}={asked}", Verb::Netlink)))),
         }
     }
@@ -151,15 +168,23 @@ mod tests {
     #[test]
     fn each_target_is_a_grant_of_its_own() {
         let all = ["route:read", "route:write", "generic:nl80211", "sock-diag:read", "uevent"];
-        let asked =
-            [Netlink::RouteRead, Netlink::RouteWrite, Netlink::Generic("nl80211"), Netlink::SockDiagRead, Netlink::Uevent];
+        let asked = [
+            Netlink::RouteRead,
+            Netlink::RouteWrite,
+            Netlink::Generic("nl80211"),
+            Netlink::SockDiagRead,
+            Netlink::Uevent,
+        ];
         for (at, text) in all.iter().enumerate() {
             let mut builder = Policy::builder();
             builder.allow(&format!("netlink={text}")).unwrap();
             let policy = builder.build();
             for (of, asked) in asked.into_iter().enumerate() {
                 let result = policy.netlink(asked).map(drop).map_err(|denial| denial.grant);
-                assert_eq!(result, if at == of { Ok(()) } else { Err(Some(format!("netlink={asked}"))) });
+                assert_eq!(
+                    result,
+                    if at == of { Ok(()) } else { Err(Some(format!("netlink={asked}"))) }
+                );
             }
             assert_eq!(policy.netlink(Netlink::GenericControl).is_ok(), at == 2);
             assert_eq!(policy.netlink(Netlink::Other("something")).unwrap_err().grant, None);
@@ -170,15 +195,35 @@ mod tests {
     #[test]
     fn deny_wins_and_everything_is_everything() {
         let mut builder = Policy::builder();
-        builder.allow_all().deny("netlink=route:write").unwrap().deny("netlink=generic:TASKSTATS").unwrap();
+        builder
+            .allow_all()
+            .deny("netlink=route:write")
+            .unwrap()
+            .deny("netlink=generic:TASKSTATS")
+            .unwrap();
         let policy = builder.build();
-        assert!(policy.netlink(Netlink::RouteWrite).is_err() && policy.netlink(Netlink::Generic("TASKSTATS")).is_err());
-        for asked in [Netlink::RouteRead, Netlink::GenericControl, Netlink::Generic("x"), Netlink::Other("anything")] {
+        assert!(
+            policy.netlink(Netlink::RouteWrite).is_err()
+                && policy.netlink(Netlink::Generic("TASKSTATS")).is_err()
+        );
+        for asked in [
+            Netlink::RouteRead,
+            Netlink::GenericControl,
+            Netlink::Generic("x"),
+            Netlink::Other("anything"),
+        ] {
             assert!(policy.netlink(asked).is_ok());
         }
-        for bad in
-            ["", "route", "route:", "generic:", "generic:0123456789abcdef", "generic:a b", "sock-diag:write", "Uevent"]
-        {
+        for bad in [
+            "",
+            "route",
+            "route:",
+            "generic:",
+            "generic:0123456789abcdef",
+            "generic:a b",
+            "sock-diag:write",
+            "Uevent",
+        ] {
             assert!(NetlinkPattern::parse(bad).is_err(), "{bad}");
         }
     }

@@ -10,7 +10,8 @@ use super::index::RuleId;
 use super::pattern::{Fault, decimal};
 
 /// The words for Ethernet protocols (linux/if_ether.h); all others are written as numbers.
-const WORDS: [(&str, u16); 5] = [("arp", 0x0806), ("ip", 0x0800), ("ip6", 0x86dd), ("lldp", 0x88cc), ("vlan", 0x8100)];
+const WORDS: [(&str, u16); 5] =
+    [("arp", 0x0806), ("ip", 0x0800), ("ip6", 0x86dd), ("lldp", 0x88cc), ("vlan", 0x8100)];
 
 /// `ETH_P_ALL`: every protocol.
 pub(crate) const EVERY_PROTOCOL: u16 = ETH_P_ALL as u16;
@@ -29,7 +30,9 @@ fn is_interface_name(text: &str) -> bool {
     !text.is_empty()
         && text.len() < 16
         && !matches!(text, "." | "..")
-        && text.bytes().all(|b| !matches!(b, b'/' | b':' | b'*') && !b.is_ascii_whitespace() && !b.is_ascii_control())
+        && text.bytes().all(|b| {
+            !matches!(b, b'/' | b':' | b'*') && !b.is_ascii_whitespace() && !b.is_ascii_control()
+        })
 }
 
 impl PacketPattern {
@@ -43,10 +46,15 @@ impl PacketPattern {
             name if is_interface_name(name) => Some(name.into()),
             name => {
                 let what = format!("`{}` is no interface", name.escape_debug());
-                return Err(Fault::new(0, what, "write an interface's name, at most 15 bytes, or `*` for all"));
+                return Err(Fault::new(
+                    0,
+                    what,
+                    "write an interface's name, at most 15 bytes, or `*` for all",
+                ));
             }
         };
-        let protocol = word.map(parse_protocol).transpose().map_err(|fault| fault.shifted(name.len() + 1))?;
+        let protocol =
+            word.map(parse_protocol).transpose().map_err(|fault| fault.shifted(name.len() + 1))?;
         Ok(Self { interface, protocol: protocol.filter(|&protocol| protocol != EVERY_PROTOCOL) })
     }
 
@@ -58,14 +66,19 @@ impl PacketPattern {
 
     /// Whether some of the request lies in it.
     fn touches(&self, interface: Option<&str>, protocol: u16) -> bool {
-        let either = self.interface.as_deref().is_none_or(|own| interface.is_none_or(|interface| interface == own));
+        let either = self
+            .interface
+            .as_deref()
+            .is_none_or(|own| interface.is_none_or(|interface| interface == own));
         either && self.protocol.is_none_or(|own| protocol == own || protocol == EVERY_PROTOCOL)
     }
 }
 
 fn parse_protocol(text: &str) -> Result<u16, Fault> {
     let number = match text.strip_prefix("0x") {
-        Some(hex) if hex.bytes().all(|b| b.is_ascii_hexdigit()) => u16::from_str_radix(hex, 16).ok(),
+        Some(hex) if hex.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            u16::from_str_radix(hex, 16).ok()
+        }
         Some(_) => None,
         None => decimal(text).and_then(|number| u16::try_from(number).ok()),
     };
@@ -94,7 +107,8 @@ impl fmt::Display for PacketPattern {
     }
 }
 
-/// The target of a request about frames: also the grant that would do, if the interface is spelled as rules can.
+/// The target of a request about frames: also the grant that would do, if the interface is spelled
+/// as rules can.
 pub(super) fn show(interface: Option<&str>, protocol: u16) -> String {
     let interface = interface.unwrap_or("*").escape_debug();
     match protocol {
@@ -104,13 +118,19 @@ pub(super) fn show(interface: Option<&str>, protocol: u16) -> String {
 }
 
 impl Policy {
-    /// Decides on frames of an interface, or with none of every interface. Protocol 0 stands for some protocol.
-    pub(super) fn packet(&self, interface: Option<&str>, protocol: u16) -> Result<Allowed<'_>, Denial> {
+    /// Decides on frames of an interface, or with none of every interface. Protocol 0 stands for
+    /// some protocol.
+    pub(super) fn packet(
+        &self,
+        interface: Option<&str>,
+        protocol: u16,
+    ) -> Result<Allowed<'_>, Denial> {
         let what = || format!("packet on {}", show(interface, protocol));
         let find = |rules: &[(PacketPattern, RuleId)], is: &dyn Fn(&PacketPattern) -> bool| {
             rules.iter().find(|(pattern, _)| is(pattern)).map(|(_, rule)| *rule)
         };
-        if let Some(rule) = find(&self.deny.packet, &|pattern| pattern.touches(interface, protocol)) {
+        if let Some(rule) = find(&self.deny.packet, &|pattern| pattern.touches(interface, protocol))
+        {
             return Err(Denial::by_rule(what(), self.deny.text(rule)));
         }
         if self.everything {
@@ -119,9 +139,13 @@ impl Policy {
         match find(&self.allow.packet, &|pattern| pattern.holds(interface, protocol)) {
             Some(rule) => Ok(self.by(rule)),
             None => {
-                // A `*` in a name would be a pattern. What is shown has escapes, which a rule has not.
-                let named = interface.is_none_or(|name| is_interface_name(name) && name.escape_debug().eq(name.chars()));
-                let grant = named.then(|| format!("{}={}", Verb::Packet, show(interface, protocol)));
+                // A `*` in a name would be a pattern. What is shown has escapes, which a rule has
+                // not.
+                let named = interface.is_none_or(|name| {
+                    is_interface_name(name) && name.escape_debug().eq(name.chars())
+                });
+                let grant =
+                    named.then(|| format!("{}={}", Verb::Packet, show(interface, protocol)));
                 Err(Denial::missing(what(), grant))
             }
         }
@@ -129,7 +153,10 @@ impl Policy {
 
     /// Whether some grant is about frames of this protocol, on whichever interface.
     pub(super) fn may_make_packet(&self, protocol: u16) -> bool {
-        self.allow.packet.iter().any(|(pattern, _)| pattern.holds(pattern.interface.as_deref(), protocol))
+        self.allow
+            .packet
+            .iter()
+            .any(|(pattern, _)| pattern.holds(pattern.interface.as_deref(), protocol))
     }
 }
 
@@ -151,8 +178,11 @@ mod tests {
 
     #[test]
     fn interface_and_protocol_are_judged_together() {
-        let policy = policy(&["packet=eth0", "packet=lo:arp", "packet=*:lldp"], &["packet=eth0:ip"]);
-        let asks = |interface, protocol| policy.packet(interface, protocol).map(drop).map_err(|denial| denial.grant);
+        let policy =
+            policy(&["packet=eth0", "packet=lo:arp", "packet=*:lldp"], &["packet=eth0:ip"]);
+        let asks = |interface, protocol| {
+            policy.packet(interface, protocol).map(drop).map_err(|denial| denial.grant)
+        };
         assert_eq!(asks(Some("eth0"), 0x0806), Ok(()));
         assert_eq!(asks(Some("eth0"), 0x0800), Err(None));
         // Every protocol has the denied one in it.
@@ -166,18 +196,28 @@ mod tests {
         assert_eq!(asks(None, 0x88cc), Ok(()));
         assert_eq!(asks(None, 0x0806), Err(Some("packet=*:arp".into())));
         assert_eq!(asks(Some("wlan0"), 0x88f7), Err(Some("packet=wlan0:0x88f7".into())));
-        assert!(policy.may_make_packet(0x0806) && policy.may_make_packet(EVERY_PROTOCOL) && policy.may_make_packet(0));
+        assert!(
+            policy.may_make_packet(0x0806)
+                && policy.may_make_packet(EVERY_PROTOCOL)
+                && policy.may_make_packet(0)
+        );
         let narrow = super::tests::policy(&["packet=lo:arp"], &[]);
         assert!(
-            narrow.may_make_packet(0x0806) && !narrow.may_make_packet(0x0800) && !narrow.may_make_packet(EVERY_PROTOCOL)
+            narrow.may_make_packet(0x0806)
+                && !narrow.may_make_packet(0x0800)
+                && !narrow.may_make_packet(EVERY_PROTOCOL)
         );
     }
 
     #[test]
     fn targets_print_as_they_are_parsed() {
-        for (text, shown) in
-            [("eth0", "eth0"), ("lo:0x806", "lo:arp"), ("*:34525", "*:ip6"), ("a-b.1:0x3", "a-b.1"), ("*", "*")]
-        {
+        for (text, shown) in [
+            ("eth0", "eth0"),
+            ("lo:0x806", "lo:arp"),
+            ("*:34525", "*:ip6"),
+            ("a-b.1:0x3", "a-b.1"),
+            ("*", "*"),
+        ] {
             assert_eq!(PacketPattern::parse(text).unwrap().to_string(), shown);
         }
         for bad in [

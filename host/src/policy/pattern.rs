@@ -1,4 +1,5 @@
-//! What a rule can name: hosts, ports, names, UNIX paths and abstract names, each parsed and printed here.
+//! What a rule can name: hosts, ports, names, UNIX paths and abstract names, each parsed and
+//! printed here.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -31,7 +32,9 @@ impl Fault {
 
 /// A decimal number without sign or blanks.
 pub(super) fn decimal(text: &str) -> Option<u64> {
-    (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok()).flatten()
+    (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()))
+        .then(|| text.parse().ok())
+        .flatten()
 }
 
 /// Ports from `low` to `high`, both included.
@@ -72,11 +75,12 @@ impl PortRange {
     }
 
     fn parse(text: &str) -> Result<Self, Fault> {
-        const HINT: &str = "a port is a number from 0 to 65535, a range such as 8000-8999, or `*` for any";
+        const HINT: &str =
+            "a port is a number from 0 to 65535, a range such as 8000-8999, or `*` for any";
         let port = |text: &str, offset: usize| {
-            decimal(text)
-                .and_then(|n| u16::try_from(n).ok())
-                .ok_or_else(|| Fault::new(offset, format!("`{}` is no port", text.escape_debug()), HINT))
+            decimal(text).and_then(|n| u16::try_from(n).ok()).ok_or_else(|| {
+                Fault::new(offset, format!("`{}` is no port", text.escape_debug()), HINT)
+            })
         };
         if text == "*" {
             return Ok(Self::ANY);
@@ -86,7 +90,11 @@ impl PortRange {
         };
         let range = Self { low: port(low, 0)?, high: port(high, low.len() + 1)? };
         if range.low > range.high {
-            return Err(Fault::new(0, format!("the range `{text}` runs backwards"), format!("write {high}-{low}")));
+            return Err(Fault::new(
+                0,
+                format!("the range `{text}` runs backwards"),
+                format!("write {high}-{low}"),
+            ));
         }
         Ok(range)
     }
@@ -107,10 +115,11 @@ impl fmt::Display for PortRange {
 #[error("{0}")]
 pub struct NameError(&'static str);
 
-/// The one form of a host name in which names are compared, looked up and pinned: ASCII (IDNA by UTS 46), lower case, no
-/// trailing dot.
+/// The one form of a host name in which names are compared, looked up and pinned: ASCII (IDNA by
+/// UTS 46), lower case, no trailing dot.
 ///
-/// The look-up must be made with this form: what was judged and what is asked for are then the same bytes.
+/// The look-up must be made with this form: what was judged and what is asked for are then the same
+/// bytes.
 ///
 /// # Errors
 ///
@@ -121,7 +130,9 @@ pub fn normalise_name(name: &str) -> Result<Cow<'_, str>, NameError> {
         return Err(NameError("it is longer than 253 characters"));
     }
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    let encoded = |label: &str| label.len() >= 4 && label.is_char_boundary(4) && label[..4].eq_ignore_ascii_case("xn--");
+    let encoded = |label: &str| {
+        label.len() >= 4 && label.is_char_boundary(4) && label[..4].eq_ignore_ascii_case("xn--")
+    };
     let ascii = if name.bytes().all(plain) && !name.split('.').any(encoded) {
         if name.bytes().any(|b| b.is_ascii_uppercase()) {
             Cow::Owned(name.to_ascii_lowercase())
@@ -161,14 +172,18 @@ pub fn normalise_name(name: &str) -> Result<Cow<'_, str>, NameError> {
         if label.len() > 63 {
             return Err(NameError("a label is longer than 63 characters"));
         }
-        if !label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_')) {
+        if !label
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'))
+        {
             return Err(NameError("it holds a character that no host name has"));
         }
     }
     Ok(ascii)
 }
 
-/// Whether resolvers may read a name as an IPv4 address in one of its older notations (`127.1`, `0x7f.1`, `2130706433`).
+/// Whether resolvers may read a name as an IPv4 address in one of its older notations (`127.1`,
+/// `0x7f.1`, `2130706433`).
 pub(super) fn ends_in_number(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or(name);
     !last.is_empty()
@@ -227,7 +242,9 @@ impl NamePattern {
     pub fn matches(&self, name: &str) -> bool {
         match self {
             Self::Exact(own) => **own == *name,
-            Self::Below(suffix) => name.strip_suffix(&**suffix).is_some_and(|head| head.len() > 1 && head.ends_with('.')),
+            Self::Below(suffix) => name
+                .strip_suffix(&**suffix)
+                .is_some_and(|head| head.len() > 1 && head.ends_with('.')),
         }
     }
 }
@@ -256,10 +273,18 @@ impl ResolvePattern {
             return Ok(Self::Any);
         }
         if text.parse::<IpAddr>().is_ok() {
-            return Err(Fault::new(0, format!("`{text}` is an address"), "addresses need no resolve; name a host or `*`"));
+            return Err(Fault::new(
+                0,
+                format!("`{text}` is an address"),
+                "addresses need no resolve; name a host or `*`",
+            ));
         }
         if let Some(at) = text.find(':') {
-            return Err(Fault::new(at, "a port", "resolve takes a name alone, as in db.example, *.example.com or `*`"));
+            return Err(Fault::new(
+                at,
+                "a port",
+                "resolve takes a name alone, as in db.example, *.example.com or `*`",
+            ));
         }
         NamePattern::parse(text).map(Self::Name)
     }
@@ -295,7 +320,11 @@ pub struct EndpointPattern {
 }
 
 fn zone_fault(offset: usize) -> Fault {
-    Fault::new(offset, "a zone", "leave `%...` out: a rule holds for a link-local address on every interface")
+    Fault::new(
+        offset,
+        "a zone",
+        "leave `%...` out: a rule holds for a link-local address on every interface",
+    )
 }
 
 fn prefix_length(text: &str, offset: usize, most: u8) -> Result<u8, Fault> {
@@ -312,7 +341,11 @@ fn whole_network(net: IpNet) -> Result<IpNet, Fault> {
     if net.trunc() == net {
         return Ok(net);
     }
-    Err(Fault::new(0, format!("{net} has bits set beyond its length"), format!("write {} or {}", net.trunc(), net.addr())))
+    Err(Fault::new(
+        0,
+        format!("{net} has bits set beyond its length"),
+        format!("write {} or {}", net.trunc(), net.addr()),
+    ))
 }
 
 impl HostPattern {
@@ -321,7 +354,11 @@ impl HostPattern {
             return Ok(Self::Any);
         }
         if text.is_empty() {
-            return Err(Fault::new(0, "the host is missing", "write HOST:PORT, or `*` for any address"));
+            return Err(Fault::new(
+                0,
+                "the host is missing",
+                "write HOST:PORT, or `*` for any address",
+            ));
         }
         let (address, length) = match text.split_once('/') {
             Some((address, length)) => (address, Some((length, address.len() + 1))),
@@ -338,7 +375,8 @@ impl HostPattern {
             return NamePattern::parse(text).map(Self::Name);
         };
         let length = length.map_or(Ok(32), |(length, at)| prefix_length(length, at, 32))?;
-        let net = Ipv4Net::new(v4, length).map_err(|_| Fault::new(0, "a network", "write a length from 0 to 32"))?;
+        let net = Ipv4Net::new(v4, length)
+            .map_err(|_| Fault::new(0, "a network", "write a length from 0 to 32"))?;
         whole_network(IpNet::V4(net)).map(Self::Net)
     }
 
@@ -358,11 +396,15 @@ impl HostPattern {
                 "brackets hold an IPv6 address or network, as in [::1] or [2001:db8::/32]",
             )
         })?;
-        let net = Ipv6Net::new(v6, length).map_err(|_| Fault::new(0, "a network", "write a length from 0 to 128"))?;
+        let net = Ipv6Net::new(v6, length)
+            .map_err(|_| Fault::new(0, "a network", "write a length from 0 to 128"))?;
         let net = whole_network(IpNet::V6(net))?;
-        // Requests with an IPv4-mapped address are judged as IPv4, so a rule about them has to be one of IPv4's.
+        // Requests with an IPv4-mapped address are judged as IPv4, so a rule about them has to be
+        // one of IPv4's.
         match (v6.to_ipv4_mapped(), length.checked_sub(96)) {
-            (Some(v4), Some(length)) => Ok(Self::Net(Ipv4Net::new(v4, length).map_or(net, IpNet::V4))),
+            (Some(v4), Some(length)) => {
+                Ok(Self::Net(Ipv4Net::new(v4, length).map_or(net, IpNet::V4)))
+            }
             _ => Ok(Self::Net(net)),
         }
     }
@@ -375,7 +417,9 @@ pub(super) fn parse_lone_host(text: &str) -> Result<HostPattern, Fault> {
         return match rest.split_once(']') {
             None => Err(Fault::new(0, "the bracket is not closed", HINT)),
             Some((inside, "")) => HostPattern::parse_v6(inside).map_err(|fault| fault.shifted(1)),
-            Some((inside, _)) => Err(Fault::new(inside.len() + 2, "no port has a place here", HINT)),
+            Some((inside, _)) => {
+                Err(Fault::new(inside.len() + 2, "no port has a place here", HINT))
+            }
         };
     }
     match text.bytes().filter(|b| *b == b':').count() {
@@ -400,37 +444,64 @@ impl fmt::Display for HostPattern {
 
 impl EndpointPattern {
     pub(super) fn parse(text: &str) -> Result<Self, Fault> {
-        const MISSING: &str = "write HOST:PORT; PORT is a number, a range such as 8000-8999, or `*` for any";
+        const MISSING: &str =
+            "write HOST:PORT; PORT is a number, a range such as 8000-8999, or `*` for any";
         if let Some(rest) = text.strip_prefix('[') {
             let Some((inside, after)) = rest.split_once(']') else {
-                return Err(Fault::new(0, "the bracket is not closed", "write [ADDRESS]:PORT, as in [::1]:443"));
+                return Err(Fault::new(
+                    0,
+                    "the bracket is not closed",
+                    "write [ADDRESS]:PORT, as in [::1]:443",
+                ));
             };
             let host = HostPattern::parse_v6(inside).map_err(|fault| fault.shifted(1))?;
             let at = inside.len() + 2;
             let Some(ports) = after.strip_prefix(':') else {
                 return Err(Fault::new(at, "the port is missing", MISSING));
             };
-            return Ok(Self { host, ports: PortRange::parse(ports).map_err(|fault| fault.shifted(at + 1))? });
+            return Ok(Self {
+                host,
+                ports: PortRange::parse(ports).map_err(|fault| fault.shifted(at + 1))?,
+            });
         }
         let Some((host, ports)) = text.rsplit_once(':') else {
             return Err(Fault::new(text.len(), "the port is missing", MISSING));
         };
         if let Some(at) = text.find("://") {
-            return Err(Fault::new(0, format!("`{}` is a URL", text.escape_debug()), url_hint(&text[at + 3..])));
+            return Err(Fault::new(
+                0,
+                format!("`{}` is a URL", text.escape_debug()),
+                url_hint(&text[at + 3..]),
+            ));
         }
         if let Some(at) = host.find(':') {
-            return Err(Fault::new(at, "a second colon", "an IPv6 address stands in brackets, as in [::1]:443"));
+            return Err(Fault::new(
+                at,
+                "a second colon",
+                "an IPv6 address stands in brackets, as in [::1]:443",
+            ));
         }
         let parsed = HostPattern::parse(host)?;
-        Ok(Self { host: parsed, ports: PortRange::parse(ports).map_err(|fault| fault.shifted(host.len() + 1))? })
+        Ok(Self {
+            host: parsed,
+            ports: PortRange::parse(ports).map_err(|fault| fault.shifted(host.len() + 1))?,
+        })
     }
 }
 
 /// What to write in place of a URL, whose scheme is left out already.
 fn url_hint(rest: &str) -> String {
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let shown: String = host.chars().filter(|c| c.is_ascii_alphanumeric() || "-.:[]".contains(*c)).take(64).collect();
-    let port = if shown.rsplit(':').next().is_some_and(|port| port.parse::<u16>().is_ok()) { "" } else { ":PORT" };
+    let shown: String = host
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || "-.:[]".contains(*c))
+        .take(64)
+        .collect();
+    let port = if shown.rsplit(':').next().is_some_and(|port| port.parse::<u16>().is_ok()) {
+        ""
+    } else {
+        ":PORT"
+    };
     format!("write HOST:PORT, as in {shown}{port}")
 }
 
@@ -464,7 +535,8 @@ impl Component {
     }
 }
 
-/// The length of the character that `text` starts with; a byte that belongs to no character counts as one.
+/// The length of the character that `text` starts with; a byte that belongs to no character counts
+/// as one.
 fn character(text: &[u8]) -> usize {
     let longest = match text.first() {
         Some(0xc2..=0xdf) => 2,
@@ -478,7 +550,8 @@ fn character(text: &[u8]) -> usize {
     }
 }
 
-/// Whether `*` (any bytes) and `?` (one character) in `pattern` can stand for what `text` has. Quadratic at worst.
+/// Whether `*` (any bytes) and `?` (one character) in `pattern` can stand for what `text` has.
+/// Quadratic at worst.
 fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut star = None;
@@ -550,7 +623,8 @@ pub(super) fn match_components(pattern: &[Component], path: &[u8]) -> bool {
     }
 }
 
-/// A path as a rule names it: `*` and `?` within a component, `**` for any number of them (none as well, except at the end).
+/// A path as a rule names it: `*` and `?` within a component, `**` for any number of them (none as
+/// well, except at the end).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PathPattern {
     pub(super) absolute: bool,
@@ -565,7 +639,8 @@ impl PathPattern {
         for part in text[offset..].split('/') {
             let component = match part {
                 "" => {
-                    let what = if text.len() <= 1 { "the path is missing" } else { "an empty component" };
+                    let what =
+                        if text.len() <= 1 { "the path is missing" } else { "an empty component" };
                     return Err(Fault::new(offset, what, "write a path such as /run/app/*.sock"));
                 }
                 "." | ".." => {
@@ -576,7 +651,11 @@ impl PathPattern {
                     ));
                 }
                 "**" if components.last() == Some(&Component::AnyDepth) => {
-                    return Err(Fault::new(offset, "`**` twice", "one `**` stands for any number of components already"));
+                    return Err(Fault::new(
+                        offset,
+                        "`**` twice",
+                        "one `**` stands for any number of components already",
+                    ));
                 }
                 "**" => Component::AnyDepth,
                 part if part.contains("**") => {
@@ -587,7 +666,11 @@ impl PathPattern {
                     ));
                 }
                 part if part.contains('\0') => {
-                    return Err(Fault::new(offset + part.find('\0').unwrap_or(0), "a NUL", "no path can hold one"));
+                    return Err(Fault::new(
+                        offset + part.find('\0').unwrap_or(0),
+                        "a NUL",
+                        "no path can hold one",
+                    ));
                 }
                 part if part.contains(['*', '?']) => Component::Glob(part.into()),
                 part => Component::Literal(part.as_bytes().into()),
@@ -598,9 +681,11 @@ impl PathPattern {
         Ok(Self { absolute, components: components.into() })
     }
 
-    /// How many components are a literal directory: all before the last or the first that is none, whichever comes first.
+    /// How many components are a literal directory: all before the last or the first that is none,
+    /// whichever comes first.
     pub(super) fn literal_directories(&self) -> usize {
-        let literal = self.components.iter().take_while(|c| matches!(c, Component::Literal(_))).count();
+        let literal =
+            self.components.iter().take_while(|c| matches!(c, Component::Literal(_))).count();
         literal.min(self.components.len() - 1)
     }
 }
@@ -662,7 +747,11 @@ impl AbstractPattern {
         }
         let length: usize = parts.iter().map(Vec::len).sum();
         if length > 107 {
-            return Err(Fault::new(0, format!("{length} bytes"), "an abstract name has at most 107"));
+            return Err(Fault::new(
+                0,
+                format!("{length} bytes"),
+                "an abstract name has at most 107",
+            ));
         }
         Ok(Self { parts: parts.into_iter().map(Vec::into_boxed_slice).collect() })
     }
@@ -680,7 +769,9 @@ impl AbstractPattern {
         let [first, middle @ .., last] = &*self.parts else {
             return self.exact() == Some(name);
         };
-        let Some(mut rest) = name.strip_prefix(&**first).and_then(|rest| rest.strip_suffix(&**last)) else {
+        let Some(mut rest) =
+            name.strip_prefix(&**first).and_then(|rest| rest.strip_suffix(&**last))
+        else {
             return false;
         };
         for part in middle.iter().filter(|part| !part.is_empty()) {
@@ -730,7 +821,9 @@ pub enum UnixPattern {
 impl UnixPattern {
     pub(super) fn parse(text: &str) -> Result<Self, Fault> {
         match text.strip_prefix('@') {
-            Some(name) => AbstractPattern::parse(name).map(Self::Abstract).map_err(|fault| fault.shifted(1)),
+            Some(name) => {
+                AbstractPattern::parse(name).map(Self::Abstract).map_err(|fault| fault.shifted(1))
+            }
             None => PathPattern::parse(text).map(Self::Path),
         }
     }
@@ -755,8 +848,9 @@ pub fn canonical(address: IpAddr) -> IpAddr {
 
 /// Where a connect or a send to `address` leads: the unspecified address is the loopback.
 ///
-/// The kernel must be given this address, not the guest's: left to itself it reads `0.0.0.0` as the address that the socket is
-/// bound to, and `::` on a socket bound to an IPv4-mapped address as `127.0.0.1`, neither of which was judged.
+/// The kernel must be given this address, not the guest's: left to itself it reads `0.0.0.0` as the
+/// address that the socket is bound to, and `::` on a socket bound to an IPv4-mapped address as
+/// `127.0.0.1`, neither of which was judged.
 pub fn destination(address: SocketAddr) -> SocketAddr {
     match address {
         SocketAddr::V4(mut v4) if v4.ip().is_unspecified() => {
@@ -775,18 +869,21 @@ pub fn destination(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// The IPv4 addresses that an IPv6 address may carry a packet to: v4-compatible, SIIT, NAT64 (with its local prefixes), 6to4,
-/// Teredo's client and server, ISATAP.
+/// The IPv4 addresses that an IPv6 address may carry a packet to: v4-compatible, SIIT, NAT64 (with
+/// its local prefixes), 6to4, Teredo's client and server, ISATAP.
 pub(super) fn embedded(address: Ipv6Addr) -> impl Iterator<Item = Ipv4Addr> {
     let o = address.octets();
     let at = |a: usize, b: usize, c: usize, d: usize| Some(Ipv4Addr::new(o[a], o[b], o[c], o[d]));
     let last = at(12, 13, 14, 15);
     let s = address.segments();
     let found = match s {
-        [0, 0, 0, 0, 0, 0, ..] if !address.is_unspecified() && !address.is_loopback() => [last, None, None, None],
+        [0, 0, 0, 0, 0, 0, ..] if !address.is_unspecified() && !address.is_loopback() => {
+            [last, None, None, None]
+        }
         [0, 0, 0, 0, 0xffff, 0, ..] => [last, None, None, None],
         [0x64, 0xff9b, 0, 0, 0, 0, ..] => [last, None, None, None],
-        // RFC 8215 leaves the length of the prefixes in it to the network: one address for each that RFC 6052 allows.
+        // RFC 8215 leaves the length of the prefixes in it to the network: one address for each
+        // that RFC 6052 allows.
         [0x64, 0xff9b, 1, ..] => [last, at(6, 7, 9, 10), at(7, 9, 10, 11), at(9, 10, 11, 12)],
         [0x2002, ..] => [at(2, 3, 4, 5), None, None, None],
         [0x2001, 0, ..] => {
@@ -816,8 +913,9 @@ fn is_private_v4(address: Ipv4Addr) -> bool {
     )
 }
 
-/// Whether an address lies in space that no public name should lead to: loopback, link-local, private, shared, unique local,
-/// multicast, reserved, a cloud's metadata service, or an IPv6 form of one of them.
+/// Whether an address lies in space that no public name should lead to: loopback, link-local,
+/// private, shared, unique local, multicast, reserved, a cloud's metadata service, or an IPv6 form
+/// of one of them.
 pub fn is_private(address: IpAddr) -> bool {
     match canonical(address) {
         IpAddr::V4(v4) => is_private_v4(v4),
@@ -872,7 +970,9 @@ mod tests {
 
     #[test]
     fn port_that_is_none_is_refused() {
-        for text in ["", "-", "a", "+80", "-1", "65536", "80-", "-80", "80-79", "1-2-3", " 80", "8*", "0x50"] {
+        for text in [
+            "", "-", "a", "+80", "-1", "65536", "80-", "-80", "80-79", "1-2-3", " 80", "8*", "0x50",
+        ] {
             assert!(PortRange::parse(text).is_err(), "{text}");
         }
         assert!(PortRange::parse("90-80").unwrap_err().hint.contains("80-90"));
@@ -934,13 +1034,22 @@ mod tests {
     fn name_pattern_takes_whole_labels_alone() {
         let below = name("*.example.com");
         assert!(below.matches("a.example.com") && below.matches("b.a.example.com"));
-        for not in
-            ["example.com", "notexample.com", "a.notexample.com", ".example.com", "a.example.com.evil", "example.com.a"]
-        {
+        for not in [
+            "example.com",
+            "notexample.com",
+            "a.notexample.com",
+            ".example.com",
+            "a.example.com.evil",
+            "example.com.a",
+        ] {
             assert!(!below.matches(not), "{not}");
         }
         let exact = name("example.com");
-        assert!(exact.matches("example.com") && !exact.matches("a.example.com") && !exact.matches("xexample.com"));
+        assert!(
+            exact.matches("example.com")
+                && !exact.matches("a.example.com")
+                && !exact.matches("xexample.com")
+        );
     }
 
     #[test]
@@ -1035,9 +1144,18 @@ mod tests {
 
     #[test]
     fn question_mark_is_one_character() {
-        assert!(path_matches("/a?c", "abc") && path_matches("/a?c", "aüc") && path_matches("/a?c", "a𝄞c"));
+        assert!(
+            path_matches("/a?c", "abc")
+                && path_matches("/a?c", "aüc")
+                && path_matches("/a?c", "a𝄞c")
+        );
         assert!(!path_matches("/a?c", "ac") && !path_matches("/a?c", "abbc"));
-        assert!(glob(b"a?c", b"a\xffc") && !glob(b"a?c", b"a\xff\xffc") && glob(b"?", b"\xc3") && !glob(b"?", b"a/"));
+        assert!(
+            glob(b"a?c", b"a\xffc")
+                && !glob(b"a?c", b"a\xff\xffc")
+                && glob(b"?", b"\xc3")
+                && !glob(b"?", b"a/")
+        );
     }
 
     #[test]
@@ -1083,15 +1201,27 @@ mod tests {
             ("/**/**", 4),
             ("/a\0", 2),
         ] {
-            assert_eq!(PathPattern::parse(text).map(|_| ()).unwrap_err().offset, offset, "{text:?}");
+            assert_eq!(
+                PathPattern::parse(text).map(|_| ()).unwrap_err().offset,
+                offset,
+                "{text:?}"
+            );
         }
         assert!(PathPattern::parse("/a/../b").unwrap_err().hint.contains("without `.` and `..`"));
     }
 
     #[test]
     fn abstract_name_star_is_any_bytes() {
-        assert!(abstract_matches("a*", b"a/\0\xff") && abstract_matches("*", b"") && abstract_matches("", b""));
-        assert!(!abstract_matches("", b"a") && !abstract_matches("a?", b"ab") && abstract_matches("a?", b"a?"));
+        assert!(
+            abstract_matches("a*", b"a/\0\xff")
+                && abstract_matches("*", b"")
+                && abstract_matches("", b"")
+        );
+        assert!(
+            !abstract_matches("", b"a")
+                && !abstract_matches("a?", b"ab")
+                && abstract_matches("a?", b"a?")
+        );
         assert!(abstract_matches("a*b*c", b"a-b-b-c") && !abstract_matches("a*b*c", b"a-c"));
         assert!(!abstract_matches("ab*bc", b"abc") && abstract_matches("ab*bc", b"abbc"));
         assert!(abstract_matches(r"\x00\x2a\x5c", b"\0*\\") && !abstract_matches(r"\x2a", b"x"));
@@ -1102,13 +1232,23 @@ mod tests {
         for text in [r"\", r"\x", r"\x1", r"\xgg", r"\n", r"\x+1", "\\xü"] {
             assert!(AbstractPattern::parse(text).is_err(), "{text}");
         }
-        assert!(AbstractPattern::parse(&"a".repeat(107)).is_ok() && AbstractPattern::parse(&"a".repeat(108)).is_err());
+        assert!(
+            AbstractPattern::parse(&"a".repeat(107)).is_ok()
+                && AbstractPattern::parse(&"a".repeat(108)).is_err()
+        );
     }
 
     #[test]
     fn canonical_rewrites_v4_mapped_alone() {
         assert_eq!(canonical(ip("::ffff:10.0.0.1")), ip("10.0.0.1"));
-        for other in ["::10.0.0.1", "64:ff9b::10.0.0.1", "2002:a00:1::", "::ffff:0:10.0.0.1", "::1", "10.0.0.1"] {
+        for other in [
+            "::10.0.0.1",
+            "64:ff9b::10.0.0.1",
+            "2002:a00:1::",
+            "::ffff:0:10.0.0.1",
+            "::1",
+            "10.0.0.1",
+        ] {
             assert_eq!(canonical(ip(other)), ip(other));
         }
     }
@@ -1229,9 +1369,9 @@ mod tests {
             None => path.is_empty(),
             Some((&"**", [])) => !path.is_empty(),
             Some((&"**", rest)) => (0..=path.len()).any(|n| naive_components(rest, &path[n..])),
-            Some((one, rest)) => path
-                .split_first()
-                .is_some_and(|(head, tail)| naive(one.as_bytes(), head.as_bytes()) && naive_components(rest, tail)),
+            Some((one, rest)) => path.split_first().is_some_and(|(head, tail)| {
+                naive(one.as_bytes(), head.as_bytes()) && naive_components(rest, tail)
+            }),
         }
     }
 

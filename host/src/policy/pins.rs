@@ -19,8 +19,8 @@ const NAMES: usize = 1024;
 
 /// The addresses that an instance's look-ups gave, each bound to the name that was asked for.
 ///
-/// An address counts for five minutes after its last use. After that it is remembered as expired, so that the caller can be
-/// told to look the name up once more.
+/// An address counts for five minutes after its last use. After that it is remembered as expired,
+/// so that the caller can be told to look the name up once more.
 #[derive(Debug)]
 pub struct Pins {
     origin: Instant,
@@ -43,7 +43,8 @@ struct Name {
 #[derive(Debug)]
 pub(super) struct Pin {
     owner: Arc<Name>,
-    /// Nanoseconds from the table's origin. A decision has the table only shared and still notes the use.
+    /// Nanoseconds from the table's origin. A decision has the table only shared and still notes
+    /// the use.
     used: AtomicU64,
 }
 
@@ -93,15 +94,23 @@ impl Pins {
         u64::try_from(now.saturating_duration_since(self.origin).as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// Pins the addresses that a look-up of `name` gave, after [`Policy::judge_answers`](super::Policy::judge_answers) judged them.
+    /// Pins the addresses that a look-up of `name` gave, after
+    /// [`Policy::judge_answers`](super::Policy::judge_answers) judged them.
     ///
-    /// Addresses of an earlier look-up stay until they expire; of more than 64, those used longest ago go. A text that is no host
-    /// name pins nothing.
+    /// Addresses of an earlier look-up stay until they expire; of more than 64, those used longest
+    /// ago go. A text that is no host name pins nothing.
     pub fn pin(&mut self, name: &str, addresses: &[IpAddr], now: Instant) {
         let Ok(name) = normalise_name(name) else { return };
         let (owner, mut list) = self.names.remove(&*name).unwrap_or_else(|| {
             self.make_room();
-            (Arc::new(Name { text: (&*name).into(), used: AtomicU64::new(0), others: Mutex::default() }), Vec::new())
+            (
+                Arc::new(Name {
+                    text: (&*name).into(),
+                    used: AtomicU64::new(0),
+                    others: Mutex::default(),
+                }),
+                Vec::new(),
+            )
         });
         let age = self.age(now);
         owner.used.fetch_max(age, Ordering::Relaxed);
@@ -125,7 +134,9 @@ impl Pins {
             }
         }
         if let Some(excess) = list.len().checked_sub(ADDRESSES) {
-            list.sort_by_cached_key(|address| self.of(*address, &owner).map_or(0, |pin| pin.used.load(Ordering::Relaxed)));
+            list.sort_by_cached_key(|address| {
+                self.of(*address, &owner).map_or(0, |pin| pin.used.load(Ordering::Relaxed))
+            });
             for address in list.drain(..excess) {
                 self.forget(address, &owner);
             }
@@ -133,7 +144,8 @@ impl Pins {
         self.names.insert(name.into(), (owner, list));
     }
 
-    /// Notes other names of a pinned name: canonical names and aliases. A rule that denies one of them holds for the name's addresses.
+    /// Notes other names of a pinned name: canonical names and aliases. A rule that denies one of
+    /// them holds for the name's addresses.
     pub fn note_others(&mut self, name: &str, others: &[String]) {
         let Ok(name) = normalise_name(name) else { return };
         let Some((owner, _)) = self.names.get(&*name) else { return };
@@ -156,7 +168,8 @@ impl Pins {
     pub fn addresses(&self, name: &str, now: Instant) -> Vec<IpAddr> {
         let Ok(name) = normalise_name(name) else { return Vec::new() };
         let Some((owner, list)) = self.names.get(&*name) else { return Vec::new() };
-        let fresh = |address: &IpAddr| self.of(*address, owner).is_some_and(|pin| self.is_fresh(pin, now));
+        let fresh =
+            |address: &IpAddr| self.of(*address, owner).is_some_and(|pin| self.is_fresh(pin, now));
         list.iter().copied().filter(fresh).collect()
     }
 
@@ -203,9 +216,14 @@ impl Pins {
     /// Drops the name used longest ago where the table is full.
     fn make_room(&mut self) {
         while self.names.len() >= NAMES {
-            let oldest = self.names.values().map(|(owner, _)| owner).min_by_key(|owner| owner.used.load(Ordering::Relaxed));
+            let oldest = self
+                .names
+                .values()
+                .map(|(owner, _)| owner)
+                .min_by_key(|owner| owner.used.load(Ordering::Relaxed));
             let Some(owner) = oldest.map(Arc::clone) else { return };
-            for address in self.names.remove(&owner.text).map(|(_, list)| list).unwrap_or_default() {
+            for address in self.names.remove(&owner.text).map(|(_, list)| list).unwrap_or_default()
+            {
                 self.forget(address, &owner);
             }
         }
@@ -293,7 +311,11 @@ mod tests {
         let start = Instant::now();
         let mut pins = Pins::new(start);
         for n in 0..NAMES + 10 {
-            pins.pin(&format!("n{n}.example"), &[v4(1), v4(2)], start + Duration::from_millis(n as u64));
+            pins.pin(
+                &format!("n{n}.example"),
+                &[v4(1), v4(2)],
+                start + Duration::from_millis(n as u64),
+            );
         }
         let now = start + MINUTE;
         assert_eq!(pins.names.len(), NAMES);

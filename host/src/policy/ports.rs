@@ -15,14 +15,16 @@ impl Policy {
         }
     }
 
-    /// Whether deny rules of `tcp-listen` or `udp-bind` name ports, which the kernel may choose unasked.
+    /// Whether deny rules of `tcp-listen` or `udp-bind` name ports, which the kernel may choose
+    /// unasked.
     pub fn keeps_ports(&self, verb: Verb) -> bool {
         self.kept_ports(verb).is_some_and(|rules| !rules.is_empty())
     }
 
-    /// Judges a local address that a socket gets by the way: by connect, by a send, by listen. These need no grant of `tcp-listen` or
-    /// `udp-bind`, and a rule that denies every port denies to bind, not them. One that names ports keeps these ports free of
-    /// the guest's sockets, by whichever call they would get them.
+    /// Judges a local address that a socket gets by the way: by connect, by a send, by listen.
+    /// These need no grant of `tcp-listen` or `udp-bind`, and a rule that denies every port denies
+    /// to bind, not them. One that names ports keeps these ports free of the guest's sockets, by
+    /// whichever call they would get them.
     ///
     /// # Errors
     ///
@@ -47,8 +49,12 @@ impl Policy {
     pub fn judge_local(&self, request: &Request<'_>) -> Result<(), Denial> {
         let (allow, deny) = (&self.allow, &self.deny);
         match *request {
-            Request::TcpListen(local) => self.local(request, local, &allow.tcp_listen, &deny.tcp_listen).map(drop),
-            Request::UdpBind(local) => self.local(request, local, &allow.udp_bind, &deny.udp_bind).map(drop),
+            Request::TcpListen(local) => {
+                self.local(request, local, &allow.tcp_listen, &deny.tcp_listen).map(drop)
+            }
+            Request::UdpBind(local) => {
+                self.local(request, local, &allow.udp_bind, &deny.udp_bind).map(drop)
+            }
             _ => Err(Denial::new(format!("{} has no local address", request.verb()))),
         }
     }

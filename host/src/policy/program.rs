@@ -1,7 +1,8 @@
 //! Classic BPF programs (linux/filter.h) that let in the datagrams of allowed senders.
 //!
-//! A socket's filter sees a packet from another byte on in each protocol: from the UDP header on, from the IP header on. The
-//! source address is read at SKF_NET_OFF, which is the IP header in all of them.
+//! A socket's filter sees a packet from another byte on in each protocol: from the UDP header on,
+//! from the IP header on. The source address is read at SKF_NET_OFF, which is the IP header in all
+//! of them.
 
 use std::collections::HashMap;
 
@@ -10,9 +11,9 @@ use super::senders::{PortSet, Senders, Span};
 /// BPF_MAXINSNS (linux/bpf_common.h).
 pub(crate) const LONGEST: usize = 4096;
 
-/// The length up to which a program may distinguish every span of senders. Above, some neighbours are let in as well, and the
-/// check at receive alone tells them apart. The kernel keeps a copy for each socket, and compiling one of this length takes it
-/// about 0.2 ms.
+/// The length up to which a program may distinguish every span of senders. Above, some neighbours
+/// are let in as well, and the check at receive alone tells them apart. The kernel keeps a copy for
+/// each socket, and compiling one of this length takes it about 0.2 ms.
 const EXACT: usize = 1024;
 
 /// SKF_NET_OFF (linux/filter.h): what is loaded from here on is the IP header.
@@ -59,11 +60,17 @@ pub(crate) struct Program {
     pub(crate) exact: bool,
 }
 
-/// The program that lets in these senders' packets, and has the guest's own program judge them then. None if that leaves no room,
-/// or `step` is beyond the coarsest.
+/// The program that lets in these senders' packets, and has the guest's own program judge them
+/// then. None if that leaves no room, or `step` is beyond the coarsest.
 ///
-/// `step` is how coarse it is at least: a kernel that has no memory for a program may have it for a coarser one.
-pub(crate) fn program(senders: &Senders, layout: Layout, guest: &[Instruction], step: usize) -> Option<Program> {
+/// `step` is how coarse it is at least: a kernel that has no memory for a program may have it for a
+/// coarser one.
+pub(crate) fn program(
+    senders: &Senders,
+    layout: Layout,
+    guest: &[Instruction],
+    step: usize,
+) -> Option<Program> {
     let room = LONGEST - guest.len().min(LONGEST);
     let fits = |code: &Vec<Instruction>, step: usize| {
         let own = code.len() - guest.len();
@@ -73,11 +80,13 @@ pub(crate) fn program(senders: &Senders, layout: Layout, guest: &[Instruction], 
         let coarse = step.checked_sub(1).map(|step| senders.coarser(step));
         let senders = coarse.as_ref().unwrap_or(senders);
         let instructions = Code::compile(senders, layout, guest);
-        fits(&instructions, step).then(|| Program { instructions, exact: is_exact(senders, layout) })
+        fits(&instructions, step)
+            .then(|| Program { instructions, exact: is_exact(senders, layout) })
     })
 }
 
-/// Whether a program can tell these senders' packets from all others that the policy does not allow.
+/// Whether a program can tell these senders' packets from all others that the policy does not
+/// allow.
 fn is_exact(senders: &Senders, layout: Layout) -> bool {
     let whole = |span: &Span| span.ports.is_all() || span.ports.is_empty();
     let ports = layout.ports || senders.v4.iter().chain(&senders.v6).all(whole);
@@ -89,12 +98,16 @@ pub(super) fn fitting(senders: Senders) -> Senders {
     let fits = |senders: &Senders| {
         // Every span but the first has an instruction of its own.
         let spans = senders.v4.len() + senders.v6.len();
-        spans <= EXACT && Code::compile(senders, Layout { v6: true, ports: true }, &[]).len() <= EXACT
+        spans <= EXACT
+            && Code::compile(senders, Layout { v6: true, ports: true }, &[]).len() <= EXACT
     };
     if fits(&senders) {
         return senders;
     }
-    (0..Senders::STEPS).map(|step| senders.coarser(step)).find(fits).unwrap_or_else(|| senders.coarser(Senders::STEPS))
+    (0..Senders::STEPS)
+        .map(|step| senders.coarser(step))
+        .find(fits)
+        .unwrap_or_else(|| senders.coarser(Senders::STEPS))
 }
 
 /// The program of senders that were made to fit.
@@ -105,7 +118,8 @@ pub(super) fn fitted(senders: &Senders, layout: Layout) -> Program {
 /// A place in a program: how many instructions are behind it.
 type Label = usize;
 
-/// A program that is written from its end: jumps lead forward alone, so each one's target is there before it.
+/// A program that is written from its end: jumps lead forward alone, so each one's target is there
+/// before it.
 #[derive(Default)]
 struct Code {
     /// The last instruction first.
@@ -170,7 +184,8 @@ impl Code {
         self.push(JUMP, distance)
     }
 
-    /// The label, or a jump to it that a conditional jump can reach, though another one is written between.
+    /// The label, or a jump to it that a conditional jump can reach, though another one is written
+    /// between.
     fn near(&mut self, label: Label) -> Label {
         const REACH: usize = u8::MAX as usize - 1;
         if self.distance(label) <= REACH {
@@ -195,12 +210,15 @@ impl Code {
         self.reversed.len() - 1
     }
 
-    /// Leads on by a number that was loaded: each of these ends at a highest number, the last one at the highest of all.
+    /// Leads on by a number that was loaded: each of these ends at a highest number, the last one
+    /// at the highest of all.
     fn tree(&mut self, ranges: &[(u32, Label)]) -> Label {
         match *ranges {
             [] => 0,
             [(_, label)] => label,
-            [(before, outside), (at, inside), (_, same)] if same == outside && at == before.wrapping_add(1) => {
+            [(before, outside), (at, inside), (_, same)]
+                if same == outside && at == before.wrapping_add(1) =>
+            {
                 self.branch(JUMP_EQUAL, at, inside, outside)
             }
             _ => {

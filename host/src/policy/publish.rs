@@ -6,8 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::grant::{GrantError, Verb};
 use super::pattern::{Fault, decimal};
 
-const HINT: &str =
-    "write HOST:PORT=GUEST:PORT, both hosts addresses, as in 0.0.0.0:8080=127.0.0.1:80; /tcp or /udp may follow";
+const HINT: &str = "write HOST:PORT=GUEST:PORT, both hosts addresses, as in 0.0.0.0:8080=127.0.0.1:80; /tcp or /udp may follow";
 
 /// What is published, by the verb that binds and the guest's address.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +26,11 @@ impl Published {
             Some((pair, "udp")) => (pair, &[Verb::UdpBind]),
             Some((pair, word)) => {
                 let what = format!("unknown protocol `{}`", word.escape_debug());
-                return Err(fail(Fault::new(pair.len() + 1, what, "it is tcp, udp, or none for both")));
+                return Err(fail(Fault::new(
+                    pair.len() + 1,
+                    what,
+                    "it is tcp, udp, or none for both",
+                )));
             }
             None => (text, &[Verb::TcpListen, Verb::UdpBind]),
         };
@@ -38,7 +41,11 @@ impl Published {
         let host = address(host).map_err(fail)?;
         let guest = address(guest).map_err(|fault| fail(fault.shifted(at)))?;
         if guest.port() == 0 {
-            return Err(fail(Fault::new(at, "the guest's port is 0", "publish the port that the guest binds")));
+            return Err(fail(Fault::new(
+                at,
+                "the guest's port is 0",
+                "publish the port that the guest binds",
+            )));
         }
         if guest.is_ipv4() && !host.ip().to_canonical().is_ipv4() {
             let what = format!("{} can't stand for {}", host.ip(), guest.ip());
@@ -47,7 +54,11 @@ impl Published {
         for &verb in verbs {
             let entry = Entry { host, rule: format!("publish={text}").into() };
             if self.0.insert((verb, guest.ip(), guest.port()), entry).is_some() {
-                return Err(fail(Fault::new(at, format!("{guest} is published twice"), "one address stands for one other")));
+                return Err(fail(Fault::new(
+                    at,
+                    format!("{guest} is published twice"),
+                    "one address stands for one other",
+                )));
             }
         }
         Ok(())
@@ -106,7 +117,10 @@ mod tests {
         assert!(published.find(Verb::UdpBind, guest("127.0.0.1:80")).is_none());
         assert!(published.find(Verb::TcpListen, guest("127.0.0.1:81")).is_none());
         assert!(published.find(Verb::TcpListen, guest("0.0.0.0:80")).is_none());
-        assert!(published.find(Verb::UdpBind, guest("[::]:53")).is_some() && published.has(Verb::UdpBind));
+        assert!(
+            published.find(Verb::UdpBind, guest("[::]:53")).is_some()
+                && published.has(Verb::UdpBind)
+        );
     }
 
     #[test]
@@ -124,7 +138,13 @@ mod tests {
         }
         let mut published = Published::default();
         published.add("0.0.0.0:80=127.0.0.1:80/udp").unwrap();
-        assert!(published.add("0.0.0.0:81=127.0.0.1:80").unwrap_err().to_string().contains("is published twice"));
+        assert!(
+            published
+                .add("0.0.0.0:81=127.0.0.1:80")
+                .unwrap_err()
+                .to_string()
+                .contains("is published twice")
+        );
     }
 
     #[test]
@@ -136,7 +156,11 @@ mod tests {
                 builder.deny(rule).unwrap();
             }
             let now = std::time::Instant::now();
-            builder.build().decide(&Request::TcpListen(local), &Pins::new(now), now).map(|_| ()).map_err(|d| d.reason)
+            builder
+                .build()
+                .decide(&Request::TcpListen(local), &Pins::new(now), now)
+                .map(|_| ())
+                .map_err(|d| d.reason)
         };
         let guest: SocketAddr = "10.0.0.1:80".parse().unwrap();
         let local = Local { published: Some("127.0.0.1:8080".parse().unwrap()), ..guest.into() };
@@ -151,7 +175,8 @@ mod tests {
             for rule in deny {
                 builder.deny(rule).unwrap();
             }
-            let (now, truth) = (std::time::Instant::now(), SocketAddr::new([127, 0, 0, 1].into(), port));
+            let (now, truth) =
+                (std::time::Instant::now(), SocketAddr::new([127, 0, 0, 1].into(), port));
             let request = Request::TcpListen(Local { published: Some(truth), ..guest.into() });
             builder.build().decide(&request, &Pins::new(now), now).is_ok()
         };
@@ -159,7 +184,10 @@ mod tests {
         assert!(chosen(&["tcp-listen=*:40000"], 0) && !chosen(&["tcp-listen=*:40000"], 40_000));
         // A socket that has the address in truth, or is published elsewhere, has no part in it.
         assert!(ask(&[], guest.into()).is_err());
-        assert!(ask(&[], Local { published: Some("127.0.0.1:8081".parse().unwrap()), ..local }).is_err());
+        assert!(
+            ask(&[], Local { published: Some("127.0.0.1:8081".parse().unwrap()), ..local })
+                .is_err()
+        );
     }
 
     proptest! {

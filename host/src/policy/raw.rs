@@ -5,12 +5,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use ipnet::IpNet;
-use sandsock_abi::constants::{IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_RAW, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE};
+use sandsock_abi::constants::{
+    IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_RAW, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE,
+};
 
 use super::decide::{Allowed, Denial, EVERYTHING, Policy, Request};
 use super::grant::Verb;
 use super::index::Endpoints;
-use super::pattern::{EndpointPattern, Fault, HostPattern, PortRange, canonical, decimal, parse_lone_host};
+use super::pattern::{
+    EndpointPattern, Fault, HostPattern, PortRange, canonical, decimal, parse_lone_host,
+};
 use super::pins::Pins;
 
 const ICMP: u8 = IPPROTO_ICMP as u8;
@@ -23,7 +27,8 @@ const UDPLITE: u8 = IPPROTO_UDPLITE as u8;
 /// What `raw` names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RawPattern {
-    /// `header`: write the IP header too. It equals all of IP: no rule about an address or a protocol holds for such packets.
+    /// `header`: write the IP header too. It equals all of IP: no rule about an address or a
+    /// protocol holds for such packets.
     Header,
     /// `PROTOCOL` or `PROTOCOL:HOST`. The protocol's number stands where an endpoint has its port.
     Packets(EndpointPattern),
@@ -44,27 +49,44 @@ impl RawPattern {
             "icmp6" => ICMPV6,
             word => match decimal(word).and_then(|number| u8::try_from(number).ok()) {
                 Some(RAW) => {
-                    return Err(Fault::new(0, "255 is no protocol", "write raw=header, which is what IPPROTO_RAW gives"));
+                    return Err(Fault::new(
+                        0,
+                        "255 is no protocol",
+                        "write raw=header, which is what IPPROTO_RAW gives",
+                    ));
                 }
                 Some(number) => number,
-                None => return Err(Fault::new(0, format!("`{}` is no protocol", word.escape_debug()), HINT)),
+                None => {
+                    return Err(Fault::new(
+                        0,
+                        format!("`{}` is no protocol", word.escape_debug()),
+                        HINT,
+                    ));
+                }
             },
         };
-        let host = host.map_or(Ok(HostPattern::Any), parse_host).map_err(|fault| fault.shifted(word.len() + 1))?;
-        // Either of ICMP's numbers with an address of the other version too: a raw socket of IPv6 may speak protocol 1, and to one of
-        // ICMPv6 an IPv4-mapped address is IPv4.
+        let host = host
+            .map_or(Ok(HostPattern::Any), parse_host)
+            .map_err(|fault| fault.shifted(word.len() + 1))?;
+        // Either of ICMP's numbers with an address of the other version too: a raw socket of IPv6
+        // may speak protocol 1, and to one of ICMPv6 an IPv4-mapped address is IPv4.
         Ok(Self::Packets(EndpointPattern { host, ports: PortRange::single(protocol.into()) }))
     }
 }
 
-/// A host that packets go to: not the unspecified address, which would quietly stand for the loopback.
+/// A host that packets go to: not the unspecified address, which would quietly stand for the
+/// loopback.
 fn parse_host(text: &str) -> Result<HostPattern, Fault> {
     match parse_lone_host(text)? {
-        HostPattern::Net(net) if net.addr().is_unspecified() && net.prefix_len() == net.max_prefix_len() => Err(Fault::new(
-            0,
-            format!("{} is no destination", net.addr()),
-            "it is judged as the loopback: write 127.0.0.1 or ::1, or `*` for any address",
-        )),
+        HostPattern::Net(net)
+            if net.addr().is_unspecified() && net.prefix_len() == net.max_prefix_len() =>
+        {
+            Err(Fault::new(
+                0,
+                format!("{} is no destination", net.addr()),
+                "it is judged as the loopback: write 127.0.0.1 or ::1, or `*` for any address",
+            ))
+        }
         host => Ok(host),
     }
 }
@@ -100,14 +122,21 @@ pub struct MulticastPattern(pub(super) EndpointPattern);
 
 impl MulticastPattern {
     pub(super) fn parse(text: &str) -> Result<Self, Fault> {
-        const HINT: &str = "write an address or a network of 224.0.0.0/4 or ff00::/8, or `*` for every group";
+        const HINT: &str =
+            "write an address or a network of 224.0.0.0/4 or ff00::/8, or `*` for every group";
         let host = parse_host(text)?;
         match &host {
             HostPattern::Any => {}
-            HostPattern::Net(IpNet::V4(net)) if net.addr().is_multicast() && net.prefix_len() >= 4 => {}
-            HostPattern::Net(IpNet::V6(net)) if net.addr().is_multicast() && net.prefix_len() >= 8 => {}
+            HostPattern::Net(IpNet::V4(net))
+                if net.addr().is_multicast() && net.prefix_len() >= 4 => {}
+            HostPattern::Net(IpNet::V6(net))
+                if net.addr().is_multicast() && net.prefix_len() >= 8 => {}
             HostPattern::Net(_) | HostPattern::Name(_) => {
-                return Err(Fault::new(0, format!("`{}` is no multicast group", text.escape_debug()), HINT));
+                return Err(Fault::new(
+                    0,
+                    format!("`{}` is no multicast group", text.escape_debug()),
+                    HINT,
+                ));
             }
         }
         Ok(Self(EndpointPattern { host, ports: PortRange::ANY }))
@@ -139,7 +168,8 @@ impl Policy {
         now: Instant,
     ) -> Result<Allowed<'_>, Denial> {
         let ip = canonical(super::destination(address).ip());
-        // A raw packet of TCP's or UDP's is not to go where connections and datagrams are denied, whatever its port.
+        // A raw packet of TCP's or UDP's is not to go where connections and datagrams are denied,
+        // whatever its port.
         let deny = match u8::try_from(address.port()) {
             Ok(TCP) => Some(&self.deny.tcp_connect),
             Ok(UDP | UDPLITE) => Some(&self.deny.udp_send),
@@ -150,20 +180,31 @@ impl Policy {
         }
         if address.port() == u16::from(RAW) {
             if let Some(rule) = self.denied_at_any_port(&self.deny.raw, ip, pins) {
-                return Err(Denial::by_rule(format_args!("raw to {request}"), self.deny.text(rule)));
+                return Err(Denial::by_rule(
+                    format_args!("raw to {request}"),
+                    self.deny.text(rule),
+                ));
             }
             return self.raw_header();
         }
         self.remote(request, address, &self.allow.raw, &self.deny.raw, pins, now)
     }
 
-    fn denied_at_any_port(&self, deny: &Endpoints, address: IpAddr, pins: &Pins) -> Option<super::index::RuleId> {
+    fn denied_at_any_port(
+        &self,
+        deny: &Endpoints,
+        address: IpAddr,
+        pins: &Pins,
+    ) -> Option<super::index::RuleId> {
         if deny.is_empty() {
             return None;
         }
         let by_name = || {
-            let names =
-                self.fixed_names(address).iter().map(|name| &**name).chain(pins.at(address).iter().map(|pin| pin.name()));
+            let names = self
+                .fixed_names(address)
+                .iter()
+                .map(|name| &**name)
+                .chain(pins.at(address).iter().map(|pin| pin.name()));
             names.flat_map(|name| deny.names.all(name)).next()
         };
         deny.touching_anywhere(address).or_else(by_name).map(|found| found.rule)
@@ -177,15 +218,25 @@ impl Policy {
         match self.allow.raw_header {
             _ if self.everything => Ok(Allowed { rule: Some(EVERYTHING) }),
             Some(rule) => Ok(self.by(rule)),
-            None => Err(Denial::missing("raw header".into(), Some(format!("{}=header", Verb::Raw)))),
+            None => {
+                Err(Denial::missing("raw header".into(), Some(format!("{}=header", Verb::Raw))))
+            }
         }
     }
 
     /// Whether a packet of this protocol from `source` may be returned: `raw` names it.
     ///
     /// This is for the path of every packet: it never allocates.
-    pub fn raw_source_allowed(&self, source: IpAddr, protocol: i32, pins: &Pins, now: Instant) -> bool {
-        let (address, Ok(protocol)) = (canonical(source), u16::try_from(protocol)) else { return false };
+    pub fn raw_source_allowed(
+        &self,
+        source: IpAddr,
+        protocol: i32,
+        pins: &Pins,
+        now: Instant,
+    ) -> bool {
+        let (address, Ok(protocol)) = (canonical(source), u16::try_from(protocol)) else {
+            return false;
+        };
         if self.denied_at(&self.deny.raw, address, protocol, pins).is_some() {
             return false;
         }
@@ -201,8 +252,9 @@ impl Policy {
 
     /// Decides on a multicast group; none stands for some group.
     pub(super) fn multicast(&self, group: Option<IpAddr>) -> Result<Allowed<'_>, Denial> {
-        let what =
-            |group: Option<IpAddr>| group.map_or_else(|| "multicast".to_owned(), |group| format!("multicast {group}"));
+        let what = |group: Option<IpAddr>| {
+            group.map_or_else(|| "multicast".to_owned(), |group| format!("multicast {group}"))
+        };
         let group = group.map(canonical);
         if let Some(rule) = group.and_then(|group| self.deny.multicast.touching(group, 0)) {
             return Err(Denial::by_rule(what(group), self.deny.text(rule.rule)));
@@ -213,7 +265,10 @@ impl Policy {
         match group {
             Some(group) => match self.allow.multicast.at(group, 0) {
                 Some(found) => Ok(self.by(found.rule)),
-                None => Err(Denial::missing(what(Some(group)), Some(format!("{}={group}", Verb::Multicast)))),
+                None => Err(Denial::missing(
+                    what(Some(group)),
+                    Some(format!("{}={group}", Verb::Multicast)),
+                )),
             },
             None if self.allow.multicast.is_empty() => {
                 Err(Denial::missing(what(None), Some(format!("{}=*", Verb::Multicast))))
@@ -230,8 +285,10 @@ impl Policy {
         if self.allow.raw.has_port(protocol.into()) {
             return Ok(Allowed { rule: None });
         }
-        let (what, grant) =
-            (format!("raw {}", show_protocol(protocol)), format!("{}={}", Verb::Raw, show_protocol(protocol)));
+        let (what, grant) = (
+            format!("raw {}", show_protocol(protocol)),
+            format!("{}={}", Verb::Raw, show_protocol(protocol)),
+        );
         Err(Denial::missing(what, Some(grant)))
     }
 }
@@ -255,16 +312,25 @@ mod tests {
     fn sends(policy: &Policy, to: &str, protocol: u8) -> Result<(), Option<String>> {
         let now = Instant::now();
         let address = SocketAddr::new(to.parse().unwrap(), protocol.into());
-        policy.decide(&Request::RawSend(address), &Pins::new(now), now).map(drop).map_err(|denial| denial.grant)
+        policy
+            .decide(&Request::RawSend(address), &Pins::new(now), now)
+            .map(drop)
+            .map_err(|denial| denial.grant)
     }
 
     #[test]
     fn a_protocol_and_a_network_are_judged_together() {
-        let policy = policy(&["raw=icmp:10.0.0.0/8", "raw=icmp6:2001:db8::/32", "raw=89"], &["raw=89:10.1.0.0/16"]);
+        let policy = policy(
+            &["raw=icmp:10.0.0.0/8", "raw=icmp6:2001:db8::/32", "raw=89"],
+            &["raw=89:10.1.0.0/16"],
+        );
         assert_eq!(sends(&policy, "10.2.3.4", ICMP), Ok(()));
         assert_eq!(sends(&policy, "11.2.3.4", ICMP), Err(Some("raw=icmp:11.2.3.4".into())));
         assert_eq!(sends(&policy, "2001:db8::1", ICMPV6), Ok(()));
-        assert_eq!(sends(&policy, "2001:db9::1", ICMPV6), Err(Some("raw=icmp6:2001:db9::1".into())));
+        assert_eq!(
+            sends(&policy, "2001:db9::1", ICMPV6),
+            Err(Some("raw=icmp6:2001:db9::1".into()))
+        );
         assert_eq!(sends(&policy, "::ffff:11.2.3.4", ICMP), Err(Some("raw=icmp:11.2.3.4".into())));
         assert_eq!(sends(&policy, "192.0.2.1", 89), Ok(()));
         assert_eq!(sends(&policy, "10.1.0.1", 89), Err(None));
@@ -272,14 +338,21 @@ mod tests {
         assert_eq!(sends(&policy, "10.2.3.4", RAW), Err(Some("raw=header".into())));
         let now = Instant::now();
         let pins = Pins::new(now);
-        let source = |ip: &str, protocol| policy.raw_source_allowed(ip.parse().unwrap(), protocol, &pins, now);
+        let source = |ip: &str, protocol| {
+            policy.raw_source_allowed(ip.parse().unwrap(), protocol, &pins, now)
+        };
         assert!(source("10.9.9.9", IPPROTO_ICMP) && source("::ffff:10.9.9.9", IPPROTO_ICMP));
-        assert!(!source("11.9.9.9", IPPROTO_ICMP) && !source("10.1.2.3", 89) && !source("10.9.9.9", -1));
+        assert!(
+            !source("11.9.9.9", IPPROTO_ICMP) && !source("10.1.2.3", 89) && !source("10.9.9.9", -1)
+        );
     }
 
     #[test]
     fn raw_udp_and_tcp_do_not_go_where_datagrams_and_connections_are_denied() {
-        let policy = policy(&["raw=6", "raw=17", "raw=136"], &["udp-send=10.0.0.0/8:53", "tcp-connect=10.0.0.1:*"]);
+        let policy = policy(
+            &["raw=6", "raw=17", "raw=136"],
+            &["udp-send=10.0.0.0/8:53", "tcp-connect=10.0.0.1:*"],
+        );
         assert_eq!(sends(&policy, "10.0.0.2", UDP), Err(None));
         assert_eq!(sends(&policy, "::10.0.0.2", UDP), Err(None));
         assert_eq!(sends(&policy, "10.0.0.2", UDPLITE), Err(None));
@@ -299,15 +372,21 @@ mod tests {
 
     #[test]
     fn groups_are_judged_and_others_are_no_groups() {
-        let policy = policy(&["multicast=239.0.0.0/8", "multicast=ff02::/16"], &["multicast=239.1.2.3"]);
-        let joins = |group: &str| policy.multicast(Some(group.parse().unwrap())).map(drop).map_err(|denial| denial.grant);
+        let policy =
+            policy(&["multicast=239.0.0.0/8", "multicast=ff02::/16"], &["multicast=239.1.2.3"]);
+        let joins = |group: &str| {
+            policy.multicast(Some(group.parse().unwrap())).map(drop).map_err(|denial| denial.grant)
+        };
         assert_eq!(joins("239.1.2.4"), Ok(()));
         assert_eq!(joins("239.1.2.3"), Err(None));
         assert_eq!(joins("224.0.0.1"), Err(Some("multicast=224.0.0.1".into())));
         assert_eq!(joins("ff02::1"), Ok(()));
         assert_eq!(joins("ff05::1"), Err(Some("multicast=ff05::1".into())));
         assert!(policy.multicast(None).is_ok());
-        assert_eq!(Policy::builder().build().multicast(None).unwrap_err().grant.as_deref(), Some("multicast=*"));
+        assert_eq!(
+            Policy::builder().build().multicast(None).unwrap_err().grant.as_deref(),
+            Some("multicast=*")
+        );
         for bad in ["10.0.0.1", "224.0.0.0/3", "fe80::/10", "example.com", "", "fe00::/7"] {
             assert!(Policy::builder().allow(&format!("multicast={bad}")).is_err(), "{bad}");
         }
@@ -315,9 +394,19 @@ mod tests {
 
     #[test]
     fn bad_raw_targets_are_refused() {
-        for bad in
-            ["", "256", "255", "icmp6:10.0.0", "icmp:::g", "udp", "17:", "17:0.0.0.0", "-1", "headers", "1:10.0.0.1/8"]
-        {
+        for bad in [
+            "",
+            "256",
+            "255",
+            "icmp6:10.0.0",
+            "icmp:::g",
+            "udp",
+            "17:",
+            "17:0.0.0.0",
+            "-1",
+            "headers",
+            "1:10.0.0.1/8",
+        ] {
             assert!(Policy::builder().allow(&format!("raw={bad}")).is_err(), "{bad}");
         }
         for (text, shown) in [

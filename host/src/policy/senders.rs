@@ -1,7 +1,9 @@
-//! Whose datagrams a policy lets in, laid out for a filter in the kernel: which ports of which addresses.
+//! Whose datagrams a policy lets in, laid out for a filter in the kernel: which ports of which
+//! addresses.
 //!
-//! [`Policy::udp_source_allowed`] and [`Policy::raw_source_allowed`] decide on one datagram, and stay the authority. What is laid
-//! out here never holds less than they allow; [`Senders::exact_v4`] and [`Senders::exact_v6`] say where it holds no more.
+//! [`Policy::udp_source_allowed`] and [`Policy::raw_source_allowed`] decide on one datagram, and
+//! stay the authority. What is laid out here never holds less than they allow;
+//! [`Senders::exact_v4`] and [`Senders::exact_v6`] say where it holds no more.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -122,17 +124,21 @@ const V6_BITS: u32 = 128;
 impl Senders {
     /// Whether every sender is allowed.
     pub(crate) fn is_everyone(&self) -> bool {
-        [&self.v4, &self.v6].into_iter().all(|spans| matches!(&spans[..], [span] if span.ports.is_all()))
+        [&self.v4, &self.v6]
+            .into_iter()
+            .all(|spans| matches!(&spans[..], [span] if span.ports.is_all()))
     }
 
     /// How often [`coarser`](Self::coarser) can be asked for.
     pub(crate) const STEPS: usize = Self::COARSER.len();
 
-    /// The prefixes of the networks that are told apart, and whether the ports of each are one range.
-    const COARSER: [(u32, u32, bool); 5] = [(24, 64, false), (16, 48, false), (16, 48, true), (8, 32, true), (0, 0, true)];
+    /// The prefixes of the networks that are told apart, and whether the ports of each are one
+    /// range.
+    const COARSER: [(u32, u32, bool); 5] =
+        [(24, 64, false), (16, 48, false), (16, 48, true), (8, 32, true), (0, 0, true)];
 
-    /// Some more senders, in fewer spans: for a program that would be too long. The last step has one range of ports for all
-    /// addresses of an IP version.
+    /// Some more senders, in fewer spans: for a program that would be too long. The last step has
+    /// one range of ports for all addresses of an IP version.
     pub(crate) fn coarser(&self, step: usize) -> Self {
         let (v4, v6, one_range) = Self::COARSER.get(step).copied().unwrap_or((0, 0, true));
         let mut coarse = Self {
@@ -198,7 +204,8 @@ fn merge(spans: &mut Vec<Span>) {
     });
 }
 
-/// The spans with bounds at multiples of a network of this prefix alone: one that is cut has the ports of all its parts.
+/// The spans with bounds at multiples of a network of this prefix alone: one that is cut has the
+/// ports of all its parts.
 fn coarsened(spans: &[Span], width: u32, prefix: u32) -> Vec<Span> {
     let size = width - prefix;
     let mut coarse: Vec<Span> = Vec::new();
@@ -206,7 +213,9 @@ fn coarsened(spans: &[Span], width: u32, prefix: u32) -> Vec<Span> {
     for span in spans {
         // A shift by all 128 bits leaves nothing.
         let network = |at: u128| at.checked_shr(size).unwrap_or(0);
-        let end = |network: u128| network.checked_shl(size).unwrap_or(0) | (u128::MAX >> (V6_BITS - size));
+        let end = |network: u128| {
+            network.checked_shl(size).unwrap_or(0) | (u128::MAX >> (V6_BITS - size))
+        };
         let (mut first, last) = (network(low), network(span.high));
         low = span.high.wrapping_add(1);
         if let Some(before) = coarse.last_mut()
@@ -280,7 +289,11 @@ struct Known {
 impl Known {
     fn new(senders: Senders) -> Self {
         let restricted = !senders.is_everyone();
-        Self { restricted, senders: Arc::new(program::fitting(senders)), programs: Mutex::default() }
+        Self {
+            restricted,
+            senders: Arc::new(program::fitting(senders)),
+            programs: Mutex::default(),
+        }
     }
 }
 
@@ -305,10 +318,15 @@ impl Policy {
     fn sender_rules(&self, carried: Carried) -> SenderRules<'_> {
         match carried {
             Carried::Udp => SenderRules {
-                allow: vec![(&self.allow.udp_receive, None), (&self.allow.udp_send, Some(&self.deny.udp_send))],
+                allow: vec![
+                    (&self.allow.udp_receive, None),
+                    (&self.allow.udp_send, Some(&self.deny.udp_send)),
+                ],
                 deny: &self.deny.udp_receive,
             },
-            Carried::Packets(_) => SenderRules { allow: vec![(&self.allow.raw, None)], deny: &self.deny.raw },
+            Carried::Packets(_) => {
+                SenderRules { allow: vec![(&self.allow.raw, None)], deny: &self.deny.raw }
+            }
         }
     }
 
@@ -316,7 +334,11 @@ impl Policy {
     pub(crate) fn restricts_senders(&self, carried: Carried) -> bool {
         // The common answers need no lock.
         let rules = self.sender_rules(carried);
-        if self.everything { !rules.deny.is_empty() } else { self.known(carried).restricted || !rules.deny.is_empty() }
+        if self.everything {
+            !rules.deny.is_empty()
+        } else {
+            self.known(carried).restricted || !rules.deny.is_empty()
+        }
     }
 
     /// Whether what is pinned makes a difference to who is allowed.
@@ -344,36 +366,51 @@ impl Policy {
     pub(crate) fn sender_program(&self, carried: Carried, layout: Layout) -> Arc<Program> {
         let known = self.known(carried);
         let mut programs = known.programs.lock().unwrap_or_else(PoisonError::into_inner);
-        let program = programs.entry(layout).or_insert_with(|| Arc::new(program::fitted(&known.senders, layout)));
+        let program = programs
+            .entry(layout)
+            .or_insert_with(|| Arc::new(program::fitted(&known.senders, layout)));
         Arc::clone(program)
     }
 
     /// Who is allowed with these pins, and until when: pins expire.
-    pub(crate) fn senders_pinned(&self, carried: Carried, pins: &Pins, now: Instant) -> (Senders, Option<Instant>) {
+    pub(crate) fn senders_pinned(
+        &self,
+        carried: Carried,
+        pins: &Pins,
+        now: Instant,
+    ) -> (Senders, Option<Instant>) {
         let rules = self.sender_rules(carried);
         let mut until: Option<Instant> = None;
         let mut overrides = BTreeMap::new();
         for (address, list) in pins.all() {
-            let known = |name: &str| rules.all().any(|rules| rules.names.all(name).next().is_some()).then_some(());
+            let known = |name: &str| {
+                rules.all().any(|rules| rules.names.all(name).next().is_some()).then_some(())
+            };
             let named = |pin: &Pin| pin.any_name(known).is_some();
             if !list.iter().any(named) {
                 continue;
             }
             let fresh = list.iter().filter(|pin| pins.is_fresh(pin, now));
             until = fresh.map(|pin| pins.expiry(pin)).chain(until).min();
-            let names = list
-                .iter()
-                .map(|pin| (pin.name(), if pins.is_fresh(pin, now) { Standing::Fresh } else { Standing::Expired }));
+            let names = list.iter().map(|pin| {
+                (
+                    pin.name(),
+                    if pins.is_fresh(pin, now) { Standing::Fresh } else { Standing::Expired },
+                )
+            });
             // The other names of a name count for rules that deny, as an expired one does.
             let others: Vec<_> = list.iter().map(Pin::others).collect();
-            let others = others.iter().flat_map(|others| others.iter().map(|other| (&**other, Standing::Expired)));
+            let others = others
+                .iter()
+                .flat_map(|others| others.iter().map(|other| (&**other, Standing::Expired)));
             let names: Vec<_> = names.chain(others).chain(self.fixed_standings(address)).collect();
             overrides.insert(address, self.ports_at(carried, &rules, address, &names, true));
         }
         (self.senders(carried).overlaid(&overrides), until)
     }
 
-    /// Who may be allowed by names, whatever they lead to: for a filter that does not follow the pins.
+    /// Who may be allowed by names, whatever they lead to: for a filter that does not follow the
+    /// pins.
     pub(crate) fn senders_of_any_name(&self, carried: Carried) -> Senders {
         let rules = self.sender_rules(carried);
         let named = PortSet::of(rules.allow.iter().flat_map(|(allow, _)| allow.names.ports()));
@@ -389,7 +426,10 @@ impl Policy {
         let fixed: Vec<IpAddr> = self.fixed_addresses().map(canonical).collect();
         let spans = |v6: bool| {
             let last = if v6 { u128::MAX } else { u32::MAX.into() };
-            let singles = fixed.iter().filter(|address| address.is_ipv6() == v6).map(|address| bits(*address));
+            let singles = fixed
+                .iter()
+                .filter(|address| address.is_ipv6() == v6)
+                .map(|address| bits(*address));
             let mut starts: Vec<u128> = rules.all().flat_map(|rules| rules.starts(v6)).collect();
             starts.extend(singles.flat_map(|at| [Some(at), at.checked_add(1)]).flatten());
             starts.retain(|start| *start > 0 && *start <= last);
@@ -409,12 +449,14 @@ impl Policy {
             merge(&mut spans);
             spans
         };
-        // A rule that denies IPv4 addresses also denies the IPv6 addresses that hold one, which are no spans.
+        // A rule that denies IPv4 addresses also denies the IPv6 addresses that hold one, which are
+        // no spans.
         let exact_v6 = !rules.denying().any(Endpoints::has_v4);
         Senders { v4: spans(false), v6: spans(true), exact_v4: true, exact_v6 }
     }
 
-    /// The allowed ports of an address with these names. `single` says that it stands for itself alone, and not for a span.
+    /// The allowed ports of an address with these names. `single` says that it stands for itself
+    /// alone, and not for a span.
     fn ports_at(
         &self,
         carried: Carried,
@@ -431,7 +473,10 @@ impl Policy {
                 Standing::Fresh => !private,
                 Standing::Expired => false,
             };
-            let named = names.iter().filter(|(_, standing)| counts(*standing)).flat_map(|(name, _)| rules.names.all(name));
+            let named = names
+                .iter()
+                .filter(|(_, standing)| counts(*standing))
+                .flat_map(|(name, _)| rules.names.all(name));
             PortSet::of(rules.all_at(address).chain(named))
         };
         let denied = |rules: &Endpoints| {
@@ -439,14 +484,16 @@ impl Policy {
                 IpAddr::V6(v6) if single => Some(v6),
                 IpAddr::V4(_) | IpAddr::V6(_) => None,
             };
-            let inside = inside.into_iter().flat_map(embedded).flat_map(|v4| rules.all_at(v4.into()));
+            let inside =
+                inside.into_iter().flat_map(embedded).flat_map(|v4| rules.all_at(v4.into()));
             let named = names.iter().flat_map(|(name, _)| rules.names.all(name));
             PortSet::of(rules.all_at(address).chain(inside).chain(named))
         };
         let mut ports = if self.everything { PortSet::all() } else { PortSet::default() };
         for (allow, deny) in &rules.allow {
             let granted = allowed(allow);
-            let granted = deny.map_or_else(|| granted.clone(), |deny| granted.without(&denied(deny)));
+            let granted =
+                deny.map_or_else(|| granted.clone(), |deny| granted.without(&denied(deny)));
             ports = ports.union(&granted);
         }
         carried.ports(ports.without(&denied(rules.deny)))
@@ -454,7 +501,8 @@ impl Policy {
 }
 
 impl Carried {
-    /// The ports of a sender, where rules speak of these: all of them or none for packets, whose protocol stands for the port.
+    /// The ports of a sender, where rules speak of these: all of them or none for packets, whose
+    /// protocol stands for the port.
     fn ports(self, ports: PortSet) -> PortSet {
         match self {
             Self::Udp => ports,
@@ -471,8 +519,9 @@ mod tests {
 
     fn set() -> impl Strategy<Value = PortSet> {
         let edge = prop_oneof![0u16..12, 65530u16..=65535];
-        prop::collection::vec((edge.clone(), edge), 0..5)
-            .prop_map(|pairs| PortSet::merged(pairs.into_iter().map(|(a, b)| (a.min(b), a.max(b))).collect()))
+        prop::collection::vec((edge.clone(), edge), 0..5).prop_map(|pairs| {
+            PortSet::merged(pairs.into_iter().map(|(a, b)| (a.min(b), a.max(b))).collect())
+        })
     }
 
     fn spans() -> impl Strategy<Value = Vec<Span>> {
@@ -480,7 +529,8 @@ mod tests {
             let count = highs.len() + 1;
             (Just(highs), prop::collection::vec(set(), count)).prop_map(|(highs, sets)| {
                 let highs = highs.into_iter().chain([u32::MAX.into()]);
-                let mut spans: Vec<_> = highs.zip(sets).map(|(high, ports)| Span { high, ports }).collect();
+                let mut spans: Vec<_> =
+                    highs.zip(sets).map(|(high, ports)| Span { high, ports }).collect();
                 merge(&mut spans);
                 spans
             })

@@ -24,7 +24,8 @@ struct Group {
 
 /// The rules of one UNIX verb.
 ///
-/// A path costs one look-up a component, and a comparison with each pattern under the directories it lies in.
+/// A path costs one look-up a component, and a comparison with each pattern under the directories
+/// it lies in.
 #[derive(Clone, Debug, Default)]
 pub(super) struct UnixRules {
     /// By directory, without the last slash: the root is empty.
@@ -45,11 +46,12 @@ impl UnixRules {
         self.groups.is_empty() && self.names.is_empty() && self.patterns.is_empty()
     }
 
-    /// Returns the folder that each path rule fixes, absolute: its longest part without a pattern. A rule that denies also has the
-    /// folder's real path.
+    /// Returns the folder that each path rule fixes, absolute: its longest part without a pattern.
+    /// A rule that denies also has the folder's real path.
     pub(super) fn folders(&self) -> impl Iterator<Item = (PathBuf, &str)> {
         self.groups.iter().flat_map(|(directory, group)| {
-            let folder = Path::new("/").join(OsStr::from_bytes(directory.strip_prefix(b"/").unwrap_or(directory)));
+            let folder = Path::new("/")
+                .join(OsStr::from_bytes(directory.strip_prefix(b"/").unwrap_or(directory)));
             let rules = group.names.values().chain(group.patterns.iter().map(|(_, rule)| rule));
             rules.map(move |rule| (folder.clone(), &**rule))
         })
@@ -70,9 +72,14 @@ impl UnixRules {
         self.insert(directory, rest, rule);
     }
 
-    /// As `add_path`, and again by the real place of its directory, and of the whole path where it exists: a rule that denies
-    /// must hold for a path by whichever of its names a guest comes.
-    pub(super) fn add_path_and_real(&mut self, pattern: &PathPattern, base: Option<&[u8]>, rule: &Arc<str>) {
+    /// As `add_path`, and again by the real place of its directory, and of the whole path where it
+    /// exists: a rule that denies must hold for a path by whichever of its names a guest comes.
+    pub(super) fn add_path_and_real(
+        &mut self,
+        pattern: &PathPattern,
+        base: Option<&[u8]>,
+        rule: &Arc<str>,
+    ) {
         let (directory, rest) = split(pattern, base);
         let real = real_directory(&directory);
         if real != directory {
@@ -82,7 +89,8 @@ impl UnixRules {
             let mut whole = directory.clone();
             whole.push(b'/');
             whole.extend_from_slice(name);
-            let whole = std::fs::canonicalize(OsStr::from_bytes(&whole)).map(|path| path.into_os_string().into_vec());
+            let whole = std::fs::canonicalize(OsStr::from_bytes(&whole))
+                .map(|path| path.into_os_string().into_vec());
             if let Ok(whole) = whole
                 && let Some(at) = whole.iter().rposition(|b| *b == b'/')
             {
@@ -121,8 +129,9 @@ impl UnixRules {
 
     /// The rule that holds every abstract name, and so the ones that the kernel chooses.
     pub(super) fn every_name(&self) -> Option<&str> {
-        let every =
-            |pattern: &AbstractPattern| pattern.exact().is_none() && pattern.parts.iter().all(|part| part.is_empty());
+        let every = |pattern: &AbstractPattern| {
+            pattern.exact().is_none() && pattern.parts.iter().all(|part| part.is_empty())
+        };
         self.patterns.iter().find(|(pattern, _)| every(pattern)).map(|(_, rule)| &**rule)
     }
 
@@ -130,11 +139,18 @@ impl UnixRules {
     pub(super) fn kernel_chosen_name(&self) -> Option<&str> {
         let may = |parts: &[&[u8]]| {
             let digit = |b: &u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
-            parts.iter().copied().flatten().all(digit) && parts.iter().map(|part| part.len()).sum::<usize>() <= 5
+            parts.iter().copied().flatten().all(digit)
+                && parts.iter().map(|part| part.len()).sum::<usize>() <= 5
         };
-        let name = self.names.iter().find(|(name, _)| name.len() == 5 && may(&[name])).map(|(_, rule)| rule);
+        let name = self
+            .names
+            .iter()
+            .find(|(name, _)| name.len() == 5 && may(&[name]))
+            .map(|(_, rule)| rule);
         let pattern = || {
-            let held = |pattern: &AbstractPattern| may(&pattern.parts.iter().map(|part| &**part).collect::<Vec<_>>());
+            let held = |pattern: &AbstractPattern| {
+                may(&pattern.parts.iter().map(|part| &**part).collect::<Vec<_>>())
+            };
             self.patterns.iter().find(|(pattern, _)| held(pattern)).map(|(_, rule)| rule)
         };
         name.or_else(pattern).map(|rule| &**rule)
@@ -143,17 +159,30 @@ impl UnixRules {
     /// The rules that hold a path, those of the outermost directory first.
     fn matches<'r, 'p>(&'r self, path: &'p [u8]) -> impl Iterator<Item = Match<'r>> + use<'r, 'p> {
         let groups = if self.groups.is_empty() { &[] } else { path };
-        let slashes = groups.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
-        slashes.filter_map(|at| Some((at, self.groups.get(&path[..at])?))).flat_map(move |(directory, group)| {
-            let below = &path[directory + 1..];
-            let name = group.names.get(below).map(|rule| Match { directory, rest: None, rule });
-            let held = group.patterns.iter().filter(move |(rest, _)| match_components(rest, below));
-            name.into_iter().chain(held.map(move |(rest, rule)| Match { directory, rest: Some(rest), rule }))
-        })
+        let slashes =
+            groups.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+        slashes.filter_map(|at| Some((at, self.groups.get(&path[..at])?))).flat_map(
+            move |(directory, group)| {
+                let below = &path[directory + 1..];
+                let name = group.names.get(below).map(|rule| Match { directory, rest: None, rule });
+                let held =
+                    group.patterns.iter().filter(move |(rest, _)| match_components(rest, below));
+                name.into_iter().chain(held.map(move |(rest, rule)| Match {
+                    directory,
+                    rest: Some(rest),
+                    rule,
+                }))
+            },
+        )
     }
 
     /// Where to walk to reach `path`: a route for each directory that a rule about it names.
-    pub(super) fn routes(self: &Arc<Self>, verb: Verb, path: &[u8], deny: &Arc<Self>) -> Vec<UnixRoute> {
+    pub(super) fn routes(
+        self: &Arc<Self>,
+        verb: Verb,
+        path: &[u8],
+        deny: &Arc<Self>,
+    ) -> Vec<UnixRoute> {
         let mut routes: Vec<UnixRoute> = Vec::new();
         for found in self.matches(path) {
             let (base, relative) = (&path[..found.directory], &path[found.directory + 1..]);
@@ -161,13 +190,18 @@ impl UnixRules {
                 Some(rest) => Arc::clone(rest),
                 None => Arc::new([Component::Literal(relative.into())]),
             };
-            let base = if base.is_empty() { Path::new("/") } else { Path::new(OsStr::from_bytes(base)) };
+            let base =
+                if base.is_empty() { Path::new("/") } else { Path::new(OsStr::from_bytes(base)) };
             match routes.iter_mut().find(|route| route.base == base) {
                 Some(route) => route.patterns.push(rest),
                 None => routes.push(UnixRoute {
                     base: base.into(),
                     relative: OsStr::from_bytes(relative).into(),
-                    real: self.groups.get(&path[..found.directory]).map(|group| group.real.clone()).unwrap_or_default(),
+                    real: self
+                        .groups
+                        .get(&path[..found.directory])
+                        .map(|group| group.real.clone())
+                        .unwrap_or_default(),
                     verb,
                     patterns: vec![rest],
                     allow: Some(Arc::clone(self)),
@@ -181,7 +215,8 @@ impl UnixRules {
 
 /// The literal directory of a pattern, and the components that follow.
 fn split<'a>(pattern: &'a PathPattern, base: Option<&[u8]>) -> (Vec<u8>, &'a [Component]) {
-    let mut directory = if pattern.absolute { Vec::new() } else { base.unwrap_or_default().to_vec() };
+    let mut directory =
+        if pattern.absolute { Vec::new() } else { base.unwrap_or_default().to_vec() };
     let (literal, rest) = pattern.components.split_at(pattern.literal_directories());
     for component in literal {
         if let Component::Literal(name) = component {
@@ -209,8 +244,12 @@ fn real_directory(directory: &[u8]) -> Vec<u8> {
     directory.to_vec()
 }
 
-/// A path as the rules know it: absolute, without `.`, empty components or a slash at the end. `Err` says why it is none.
-pub(super) fn absolute<'a>(path: &'a [u8], base: Option<&[u8]>) -> Result<Cow<'a, [u8]>, &'static str> {
+/// A path as the rules know it: absolute, without `.`, empty components or a slash at the end.
+/// `Err` says why it is none.
+pub(super) fn absolute<'a>(
+    path: &'a [u8],
+    base: Option<&[u8]>,
+) -> Result<Cow<'a, [u8]>, &'static str> {
     if path.is_empty() {
         return Err("it is empty");
     }
@@ -242,10 +281,11 @@ pub(super) fn absolute<'a>(path: &'a [u8], base: Option<&[u8]>) -> Result<Cow<'a
     if whole.len() == base { Err("it names a directory") } else { Ok(Cow::Owned(whole)) }
 }
 
-/// One way to a UNIX path that a rule allows: a directory that the operator named, and a path beneath it.
+/// One way to a UNIX path that a rule allows: a directory that the operator named, and a path
+/// beneath it.
 ///
-/// The caller opens [`base`](Self::base), walks [`relative`](Self::relative) beneath it without leaving it, and asks
-/// [`permits`](Self::permits) about the place where that led.
+/// The caller opens [`base`](Self::base), walks [`relative`](Self::relative) beneath it without
+/// leaving it, and asks [`permits`](Self::permits) about the place where that led.
 #[derive(Clone, Debug)]
 pub struct UnixRoute {
     /// The longest literal directory of the rule, absolute.
@@ -275,8 +315,9 @@ impl UnixRoute {
         }
     }
 
-    /// Judges the directory that [`base`](Self::base) is now, by its real path: it must be where it was when the policy was built.
-    /// Else somebody has put a link in its place, or above it, since the operator named it.
+    /// Judges the directory that [`base`](Self::base) is now, by its real path: it must be where it
+    /// was when the policy was built. Else somebody has put a link in its place, or above it, since
+    /// the operator named it.
     ///
     /// # Errors
     ///
@@ -286,13 +327,17 @@ impl UnixRoute {
             return Ok(());
         }
         let (base, real, now) = (self.base.display(), self.real.display(), real_base.display());
-        Err(Denial::new(format!("{} under {base} is denied: that was {real} at the start and is {now} now", self.verb)))
+        Err(Denial::new(format!(
+            "{} under {base} is denied: that was {real} at the start and is {now} now",
+            self.verb
+        )))
     }
 
-    /// Judges where the walk led: `real_base` is the real path of [`base`](Self::base), `real_relative` the real path beneath it,
-    /// every link followed.
+    /// Judges where the walk led: `real_base` is the real path of [`base`](Self::base),
+    /// `real_relative` the real path beneath it, every link followed.
     ///
-    /// The rule's own pattern must hold `real_relative`, or some rule the whole real path; and no deny rule may hold that.
+    /// The rule's own pattern must hold `real_relative`, or some rule the whole real path; and no
+    /// deny rule may hold that.
     ///
     /// # Errors
     ///
@@ -316,11 +361,16 @@ impl UnixRoute {
         let Some(allow) = &self.allow else {
             return Ok(());
         };
-        if self.patterns.iter().any(|rest| match_components(rest, relative)) || allow.path(&real).is_some() {
+        if self.patterns.iter().any(|rest| match_components(rest, relative))
+            || allow.path(&real).is_some()
+        {
             return Ok(());
         }
         let from = show(self.base.join(&self.relative).as_os_str().as_bytes());
-        Err(Denial::missing(format!("{} (a link leads there from {from})", shown()), path_grant(self.verb, &real)))
+        Err(Denial::missing(
+            format!("{} (a link leads there from {from})", shown()),
+            path_grant(self.verb, &real),
+        ))
     }
 }
 
@@ -368,7 +418,11 @@ mod tests {
     fn routes(policy: &Policy, path: &str) -> Vec<(String, String)> {
         let text = |path: &Path| path.to_str().unwrap().to_owned();
         let routes = policy.unix_route(Verb::UnixConnect, path.as_bytes());
-        routes.unwrap_or_default().iter().map(|route| (text(&route.base), text(&route.relative))).collect()
+        routes
+            .unwrap_or_default()
+            .iter()
+            .map(|route| (text(&route.base), text(&route.relative)))
+            .collect()
     }
 
     fn pair(base: &str, relative: &str) -> (String, String) {
@@ -387,7 +441,11 @@ mod tests {
             ("/...", "/..."),
             ("/..a", "/..a"),
         ] {
-            assert_eq!(absolute(given.as_bytes(), base).as_deref(), Ok(whole.as_bytes()), "{given}");
+            assert_eq!(
+                absolute(given.as_bytes(), base).as_deref(),
+                Ok(whole.as_bytes()),
+                "{given}"
+            );
         }
         assert!(matches!(absolute(b"/a/b", base), Ok(Cow::Borrowed(_))));
         assert_eq!(absolute(b"a", Some(b"")).as_deref(), Ok(&b"/a"[..]));
@@ -413,7 +471,10 @@ mod tests {
             ],
             &[],
         );
-        assert_eq!(routes(&policy, "/run/app/x.sock"), [pair("/run", "app/x.sock"), pair("/run/app", "x.sock")]);
+        assert_eq!(
+            routes(&policy, "/run/app/x.sock"),
+            [pair("/run", "app/x.sock"), pair("/run/app", "x.sock")]
+        );
         assert_eq!(routes(&policy, "/run//app/./y.sock"), [pair("/run/app", "y.sock")]);
         assert_eq!(routes(&policy, "sub/a"), [pair("/base/sub", "a")]);
         assert_eq!(routes(&policy, "/base/sub/a"), [pair("/base/sub", "a")]);
@@ -442,9 +503,14 @@ mod tests {
 
     #[test]
     fn permits_the_real_path_that_the_pattern_holds() {
-        let policy = policy("/", &["unix-connect=/var/run/app/*.sock"], &["unix-connect=/run/app/secret.sock"]);
+        let policy = policy(
+            "/",
+            &["unix-connect=/var/run/app/*.sock"],
+            &["unix-connect=/run/app/secret.sock"],
+        );
         let routes = policy.unix_route(Verb::UnixConnect, b"/var/run/app/a.sock").unwrap();
-        let permits = |base: &str, relative: &str| routes[0].permits(Path::new(base), Path::new(relative));
+        let permits =
+            |base: &str, relative: &str| routes[0].permits(Path::new(base), Path::new(relative));
         // The operator's own link in the base is no way out.
         assert!(permits("/run/app", "a.sock").is_ok());
         assert!(permits("/run/app", "b.sock").is_ok());
@@ -452,7 +518,12 @@ mod tests {
             permits("/run/app", "sub/a.sock").unwrap_err().grant.as_deref(),
             Some("unix-connect=/run/app/sub/a.sock")
         );
-        assert!(permits("/run/app", "docker").unwrap_err().reason.contains("a link leads there from /var/run/app/a.sock"));
+        assert!(
+            permits("/run/app", "docker")
+                .unwrap_err()
+                .reason
+                .contains("a link leads there from /var/run/app/a.sock")
+        );
         assert_eq!(
             permits("/run/app", "secret.sock").unwrap_err().rule.as_deref(),
             Some("unix-connect=/run/app/secret.sock")
@@ -465,7 +536,8 @@ mod tests {
 
     #[test]
     fn permits_a_link_to_what_another_rule_grants() {
-        let policy = policy("/", &["unix-connect=/run/app/current", "unix-connect=/run/app/v1"], &[]);
+        let policy =
+            policy("/", &["unix-connect=/run/app/current", "unix-connect=/run/app/v1"], &[]);
         let routes = policy.unix_route(Verb::UnixConnect, b"/run/app/current").unwrap();
         assert!(routes[0].permits(Path::new("/run/app"), Path::new("v1")).is_ok());
         assert!(routes[0].permits(Path::new("/run/app"), Path::new("v2")).is_err());
@@ -486,7 +558,11 @@ mod tests {
             policy.unix_route(Verb::UnixConnect, format!("{text}/{path}").as_bytes()).is_err()
         };
         assert!(denied("link/*.sock", "link/a.sock") && denied("link/*.sock", "real/a.sock"));
-        assert!(denied("link/new/a", "real/new/a") && denied("alias", "real/target") && denied("alias", "alias"));
+        assert!(
+            denied("link/new/a", "real/new/a")
+                && denied("alias", "real/target")
+                && denied("alias", "alias")
+        );
         assert!(!denied("link/*.sock", "real/a") && !denied("alias", "real/other"));
     }
 
@@ -495,7 +571,10 @@ mod tests {
         let mut builder = Policy::builder();
         let error = builder.allow("unix-bind=a.sock").unwrap_err();
         assert!(error.to_string().starts_with("at character 11: a relative path"), "{error}");
-        assert!(builder.base_directory("work").is_err() && builder.base_directory("/base/../etc").is_err());
+        assert!(
+            builder.base_directory("work").is_err()
+                && builder.base_directory("/base/../etc").is_err()
+        );
         // What stands in the directory is no pattern.
         builder.base_directory("/wo*rk/").unwrap().allow("unix-bind=a.sock").unwrap();
         let policy = builder.build();
@@ -517,7 +596,12 @@ mod tests {
         symlink("/usr", &link).unwrap();
         let mut builder = Policy::builder();
         builder.base_directory("/base").unwrap();
-        for rule in ["unix-connect=/run/app/*.sock", "unix-connect=/run/app/a/b.sock", "unix-bind=x/**", "unix-connect=@x"] {
+        for rule in [
+            "unix-connect=/run/app/*.sock",
+            "unix-connect=/run/app/a/b.sock",
+            "unix-bind=x/**",
+            "unix-connect=@x",
+        ] {
             builder.allow(rule).unwrap();
         }
         let denied = format!("unix-bind={}/*", link.display());
@@ -542,6 +626,9 @@ mod tests {
 
     #[test]
     fn show_escapes_what_is_no_text() {
-        assert_eq!(show(b"/run/it's \"\xff\n\x1b[31m\xc3\xbc"), "/run/it's \"\\xff\\n\\u{1b}[31m\u{fc}");
+        assert_eq!(
+            show(b"/run/it's \"\xff\n\x1b[31m\xc3\xbc"),
+            "/run/it's \"\\xff\\n\\u{1b}[31m\u{fc}"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Random scripts of what a program does to a file over a socket: native Python and a guest must print the same, and make the same
-//! system calls with as many bytes.
+//! Random scripts of what a program does to a file over a socket: native Python and a guest must
+//! print the same, and make the same system calls with as many bytes.
 
 use std::sync::{Arc, Mutex};
 
@@ -50,8 +50,21 @@ fn size(random: &mut Random, buffer: usize) -> usize {
 
 /// Something that the peer sends, or does.
 fn peer(random: &mut Random, words: &mut Vec<String>, is_text: bool) {
-    const PIECES: &[&str] =
-        &["%0a", "%0d", "%0d%0a", "a", "bc", "def%0aghi", "%c3%a9", "%c3", "%a9", "%f0%9f%98%80", "%ff", "x%0d", "%0ay"];
+    const PIECES: &[&str] = &[
+        "%0a",
+        "%0d",
+        "%0d%0a",
+        "a",
+        "bc",
+        "def%0aghi",
+        "%c3%a9",
+        "%c3",
+        "%a9",
+        "%f0%9f%98%80",
+        "%ff",
+        "x%0d",
+        "%0ay",
+    ];
     words.push(match random.below(6) {
         0 => format!("S{}", random.one(&[100, 5_000, 8_192, 8_193, 20_000])),
         1 => format!("S{}", 1 + random.below(30)),
@@ -67,7 +80,13 @@ fn peer(random: &mut Random, words: &mut Vec<String>, is_text: bool) {
 }
 
 /// One of the calls that read.
-fn read(random: &mut Random, words: &mut Vec<String>, (is_text, is_raw): (bool, bool), buffer: usize, newest: bool) {
+fn read(
+    random: &mut Random,
+    words: &mut Vec<String>,
+    (is_text, is_raw): (bool, bool),
+    buffer: usize,
+    newest: bool,
+) {
     // CPython before 3.13 has another end of the text after `read()`, which `readline(0)` shows.
     let size = size(random, buffer).max(usize::from(!newest && is_text));
     let verb = match (is_text, is_raw) {
@@ -85,7 +104,13 @@ fn read(random: &mut Random, words: &mut Vec<String>, (is_text, is_raw): (bool, 
 }
 
 /// One of the calls that write. The peer's buffer is full after some 200,000 bytes.
-fn write(random: &mut Random, words: &mut Vec<String>, is_text: bool, buffer: usize, timeout: &str) {
+fn write(
+    random: &mut Random,
+    words: &mut Vec<String>,
+    is_text: bool,
+    buffer: usize,
+    timeout: &str,
+) {
     let count = match random.below(8) {
         0 => buffer,
         1 => buffer + 1,
@@ -96,8 +121,8 @@ fn write(random: &mut Random, words: &mut Vec<String>, is_text: bool, buffer: us
     let count = match timeout {
         "0" => count,
         "-" => count.min(9_000),
-        // CPython waits before it sends, until less than a quarter of the buffer is in use, and a guest sends at once. So it is
-        // little, or the buffer is full.
+        // CPython waits before it sends, until less than a quarter of the buffer is in use, and a
+        // guest sends at once. So it is little, or the buffer is full.
         _ if count < 100_000 => count.min(2_000),
         _ => count,
     };
@@ -111,19 +136,30 @@ fn write(random: &mut Random, words: &mut Vec<String>, is_text: bool, buffer: us
 
 /// One of the calls that have little to do with bytes.
 fn other(random: &mut Random, words: &mut Vec<String>) {
-    words.push(random.one(&["f", "f", "f", "?", "t", "k", "k1", "z", "c", "d", "X", "D", "E", "C"]).to_owned());
+    words.push(
+        random
+            .one(&["f", "f", "f", "?", "t", "k", "k1", "z", "c", "d", "X", "D", "E", "C"])
+            .to_owned(),
+    );
 }
 
 /// A script. `newest` is whether this Python writes as CPython 3.13 does.
 fn script(random: &mut Random, newest: bool) -> String {
     let kind = random.one(&[STREAM, STREAM, STREAM, STREAM, DATAGRAM, PACKETS]);
     let is_text = random.is(2);
-    let mut mode = if is_text { random.one(&["r", "r", "w", "rw"]) } else { random.one(&["rb", "rb", "wb", "rwb"]) };
+    let mut mode = if is_text {
+        random.one(&["r", "r", "w", "rw"])
+    } else {
+        random.one(&["rb", "rb", "wb", "rwb"])
+    };
     if !newest && mode.contains('w') {
         mode = if is_text { "r" } else { "rb" };
     }
-    let buffering =
-        if is_text { random.one(&["", "1", "7", "100"]) } else { random.one(&["", "", "0", "1", "2", "7", "100"]) };
+    let buffering = if is_text {
+        random.one(&["", "1", "7", "100"])
+    } else {
+        random.one(&["", "", "0", "1", "2", "7", "100"])
+    };
     let buffer = buffering.parse().unwrap_or(8192);
     let (reads, writes) = (mode.contains('r'), mode.contains('w'));
     let mut timeout = random.one(&["0", "0", "0.003", "-"]);
@@ -151,7 +187,9 @@ fn script(random: &mut Random, newest: bool) -> String {
     for _ in 0..3 + random.below(12) {
         match random.below(10) {
             0 | 1 if timeout != "-" => peer(random, &mut words, is_text),
-            2 if writes && timeout == "0" => words.push(random.one(&["g", "G1", "G5000", "G100000"]).to_owned()),
+            2 if writes && timeout == "0" => {
+                words.push(random.one(&["g", "G1", "G5000", "G100000"]).to_owned())
+            }
             2 if writes => words.push("g".to_owned()),
             3 if random.is(2) => other(random, &mut words),
             4..=6 if writes => write(random, &mut words, is_text, buffer, timeout),
@@ -163,7 +201,10 @@ fn script(random: &mut Random, newest: bool) -> String {
         // A file without its upper layers has fewer calls: only those that all have come then.
         is_whole &= words.last().is_some_and(|word| word != "d");
     }
-    format!("script|{kind}|{timeout}|{mode}|{buffering}|{encoding}|{errors}|{newline}|{}", words.join("|"))
+    format!(
+        "script|{kind}|{timeout}|{mode}|{buffering}|{encoding}|{errors}|{newline}|{}",
+        words.join("|")
+    )
 }
 
 /// The calls that gave or took bytes, for each pair of sockets that the guest made.
@@ -190,7 +231,8 @@ impl Observer for Calls {
             "send" => ('w', length(call.argument("data"))),
             _ => return,
         };
-        let moved = length(call.result()).map_or("!".to_owned(), |moved: usize| format!("={moved}"));
+        let moved =
+            length(call.result()).map_or("!".to_owned(), |moved: usize| format!("={moved}"));
         let entry = format!("{letter}{}{moved}", asked.unwrap_or_default());
         scripts.last_mut().expect("a pair comes first").push(entry);
     }
@@ -199,7 +241,8 @@ impl Observer for Calls {
 #[test]
 fn files_in_random_scripts() {
     const TEST: &str = "oracle::scripts::files_in_random_scripts";
-    let number = |name: &str| std::env::var(name).ok().and_then(|number| number.parse::<usize>().ok());
+    let number =
+        |name: &str| std::env::var(name).ok().and_then(|number| number.parse::<usize>().ok());
     let count = number("SANDSOCK_SCRIPTS").unwrap_or(COUNT);
     let seed = number("SANDSOCK_SEED").unwrap_or(20_261_130);
     let Some(version) = python_version() else { return skip(TEST, "no python3") };
@@ -215,26 +258,39 @@ fn files_in_random_scripts() {
     let scripts: Vec<String> = (0..count).map(|_| script(&mut random, newest)).collect();
     // As many at once as arguments and output have room for.
     for some in scripts.chunks(200) {
-        let arguments: Vec<String> = std::iter::once("-".to_owned()).chain(some.iter().cloned()).collect();
+        let arguments: Vec<String> =
+            std::iter::once("-".to_owned()).chain(some.iter().cloned()).collect();
         let expected = run_python("files.py", &arguments);
         both_ways(|way| {
             let calls = Arc::new(Calls::default());
-            let mut guest = Guest::new(programs::oracle_files_same, way).allow_all().observe(calls.clone());
+            let mut guest =
+                Guest::new(programs::oracle_files_same, way).allow_all().observe(calls.clone());
             for argument in &arguments {
                 guest = guest.arg(argument);
             }
             let output = guest.run().success();
             let calls = calls.0.lock().expect("no test panics in it");
-            let got: Vec<String> =
-                output.lines().zip(&*calls).map(|(line, calls)| format!("{line} # {}", calls.join(" "))).collect();
-            assert_eq!((expected.lines().count(), got.len(), some.len()), (some.len(), some.len(), calls.len()));
+            let got: Vec<String> = output
+                .lines()
+                .zip(&*calls)
+                .map(|(line, calls)| format!("{line} # {}", calls.join(" ")))
+                .collect();
+            assert_eq!(
+                (expected.lines().count(), got.len(), some.len()),
+                (some.len(), some.len(), calls.len())
+            );
             let differences: Vec<String> = expected
                 .lines()
                 .zip(&got)
                 .filter(|(python, guest)| python != guest)
                 .map(|(python, guest)| difference(python, guest))
                 .collect();
-            assert!(differences.is_empty(), "{} scripts differ:\n{}", differences.len(), differences.join("\n"));
+            assert!(
+                differences.is_empty(),
+                "{} scripts differ:\n{}",
+                differences.len(),
+                differences.join("\n")
+            );
         });
     }
 }

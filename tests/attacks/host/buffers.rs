@@ -1,5 +1,6 @@
-//! The promise: what a guest makes the kernel hold in the buffers of its sockets stays below its `buffer-bytes`, whoever reads and
-//! whoever does not, and whatever the guest closes, sends away or leaves to wait.
+//! The promise: what a guest makes the kernel hold in the buffers of its sockets stays below its
+//! `buffer-bytes`, whoever reads and whoever does not, and whatever the guest closes, sends away or
+//! leaves to wait.
 
 use std::io::Read;
 use std::net::{TcpListener, UdpSocket};
@@ -25,7 +26,8 @@ fn queues(table: &str, address: usize, port: u16, received: bool) -> u64 {
 
 /// The guest that attacks, or its twin.
 fn guest(program: Program, way: Way, twin: bool) -> Guest {
-    let guest = Guest::new(program, way).limit(format!("buffer-bytes={}", if twin { TWIN } else { LIMIT }));
+    let guest =
+        Guest::new(program, way).limit(format!("buffer-bytes={}", if twin { TWIN } else { LIMIT }));
     let guest = if twin { guest.arg("twin") } else { guest };
     guest.arg(LIMIT)
 }
@@ -71,7 +73,11 @@ pub(crate) fn attack_buffers_tcp_bounded() {
         }
         // Another guest is not concerned.
         running.lines(2);
-        Guest::new(programs::limits_transfer_cut, way).limit("transfer-bytes=1000").arg(1000).run().success();
+        Guest::new(programs::limits_transfer_cut, way)
+            .limit("transfer-bytes=1000")
+            .arg(1000)
+            .run()
+            .success();
         for number in 0..4 {
             running.lines(number + 2);
             let held = queues("tcp", 2, port, false);
@@ -97,8 +103,12 @@ pub(crate) fn attack_buffers_datagram_bounded() {
         let peer = UdpSocket::bind("127.0.0.1:0").expect("binds");
         let from = peer.local_addr().expect("an address").port();
         let guest = guest(programs::attack_buffers_datagram_bounded, way, twin).arg(32);
-        let running = guest.allow("udp-bind=127.0.0.1:0").allow(format!("udp-receive=127.0.0.1:{from}")).start();
-        let mut ports: Vec<u16> = until(&running, ".").iter().filter_map(|line| line.parse().ok()).collect();
+        let running = guest
+            .allow("udp-bind=127.0.0.1:0")
+            .allow(format!("udp-receive=127.0.0.1:{from}"))
+            .start();
+        let mut ports: Vec<u16> =
+            until(&running, ".").iter().filter_map(|line| line.parse().ok()).collect();
         assert!(ports.len() > 8, "{}", ports.len());
         for _ in 0..300 {
             for port in &ports {
@@ -146,9 +156,14 @@ pub(crate) fn attack_buffers_membership_bounded() {
     let body = || {
         both_kinds(|way, twin| {
             let limit = if twin { TWIN } else { 600_000 };
-            let guest = Guest::new(programs::attack_buffers_membership_bounded, way).limit(format!("buffer-bytes={limit}"));
+            let guest = Guest::new(programs::attack_buffers_membership_bounded, way)
+                .limit(format!("buffer-bytes={limit}"));
             let guest = if twin { guest.arg("twin") } else { guest };
-            let guest = guest.arg(400).arg(2000).allow("packet=lo").allow("option=SOL_PACKET/PACKET_ADD_MEMBERSHIP");
+            let guest = guest
+                .arg(400)
+                .arg(2000)
+                .allow("packet=lo")
+                .allow("option=SOL_PACKET/PACKET_ADD_MEMBERSHIP");
             println!("{}", guest.allow("option=SOL_PACKET/PACKET_DROP_MEMBERSHIP").run().success());
         });
     };

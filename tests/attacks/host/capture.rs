@@ -1,4 +1,5 @@
-//! Promise: a capture has the datagrams that the kernel made, and what it has of a call follows the bytes that the call moved.
+//! Promise: a capture has the datagrams that the kernel made, and what it has of a call follows the
+//! bytes that the call moved.
 
 use std::io::Write as _;
 use std::net::{TcpListener, UdpSocket};
@@ -7,9 +8,11 @@ use std::time::Duration;
 
 use sandsock_tests::{command, programs};
 
-/// The packets of a pcapng file: of UDP the payload's length, of TCP none. And how much the file has of each.
+/// The packets of a pcapng file: of UDP the payload's length, of TCP none. And how much the file
+/// has of each.
 fn packets(file: &[u8]) -> Vec<(Option<usize>, usize)> {
-    let word = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().expect("four bytes")) as usize;
+    let word =
+        |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().expect("four bytes")) as usize;
     let (mut at, mut packets) = (0, Vec::new());
     while at < file.len() {
         let length = word(at + 4);
@@ -17,7 +20,10 @@ fn packets(file: &[u8]) -> Vec<(Option<usize>, usize)> {
         if word(at) == 6 && word(at + 8) == 0 {
             let (captured, packet) = (word(at + 20), &file[at + 28..]);
             let udp = packet[0] >> 4 == 4 && packet[9] == 17;
-            packets.push((udp.then(|| usize::from(u16::from_be_bytes([packet[24], packet[25]])) - 8), captured));
+            packets.push((
+                udp.then(|| usize::from(u16::from_be_bytes([packet[24], packet[25]])) - 8),
+                captured,
+            ));
         }
         at += length;
     }
@@ -40,7 +46,10 @@ pub(crate) fn attack_capture_segments_bounded() {
             .or_else(|_| rustix::net::sockopt::set_socket_recv_buffer_size(&peer, 8 << 20))
             .expect("is set");
         let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
-        let (udp, tcp) = (peer.local_addr().expect("is bound").port(), listener.local_addr().expect("is bound").port());
+        let (udp, tcp) = (
+            peer.local_addr().expect("is bound").port(),
+            listener.local_addr().expect("is bound").port(),
+        );
         let datagrams = std::thread::spawn(move || received(&peer));
         if !twin {
             std::thread::spawn(move || {
@@ -51,9 +60,21 @@ pub(crate) fn attack_capture_segments_bounded() {
         let folder = tempfile::tempdir().expect("a folder");
         let (capture, stats) = (folder.path().join("pcap"), folder.path().join("stats"));
         let mut command = Command::new(command());
-        command.arg("run").arg("--pcap").arg(&capture).arg(format!("--stats=json:{}", stats.display()));
-        command.args(["--allow", &format!("udp-send=127.0.0.1:{udp}"), "--allow", &format!("tcp-connect=127.0.0.1:{tcp}")]);
-        command.arg(program.path()).args(twin.then_some("twin")).args([udp.to_string(), tcp.to_string()]);
+        command
+            .arg("run")
+            .arg("--pcap")
+            .arg(&capture)
+            .arg(format!("--stats=json:{}", stats.display()));
+        command.args([
+            "--allow",
+            &format!("udp-send=127.0.0.1:{udp}"),
+            "--allow",
+            &format!("tcp-connect=127.0.0.1:{tcp}"),
+        ]);
+        command
+            .arg(program.path())
+            .args(twin.then_some("twin"))
+            .args([udp.to_string(), tcp.to_string()]);
         let output = command.output().expect("runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let arrived = datagrams.join().expect("no panic");
@@ -62,19 +83,26 @@ pub(crate) fn attack_capture_segments_bounded() {
         let mut captured: Vec<usize> = packets.iter().filter_map(|(udp, _)| *udp).collect();
         println!("{} bytes of capture, {} datagrams", file.len(), captured.len());
         if !twin {
-            // Of more control messages than are looked at, the last is not known: then it is one datagram.
+            // Of more control messages than are looked at, the last is not known: then it is one
+            // datagram.
             if let Some(cut) = captured.iter().position(|length| *length == 2801) {
                 captured.splice(cut..=cut, [1400, 1400, 1]);
             }
         }
         assert_eq!(captured, arrived);
         let moved: usize = arrived.iter().sum();
-        assert!(file.len() < 2 * moved + 100 * packets.len() + 10_000, "{} bytes for {moved}", file.len());
-        let stats: serde_json::Value = serde_json::from_slice(&std::fs::read(&stats).expect("was written")).expect("JSON");
+        assert!(
+            file.len() < 2 * moved + 100 * packets.len() + 10_000,
+            "{} bytes for {moved}",
+            file.len()
+        );
+        let stats: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(&stats).expect("was written")).expect("JSON");
         assert_eq!(stats["total"]["sent_bytes"], moved as u64);
         if !twin {
             // Nobody has seen the stream's bytes: the capture has none of them.
-            let segments = packets.iter().filter(|(udp, captured)| udp.is_none() && *captured > 60).count();
+            let segments =
+                packets.iter().filter(|(udp, captured)| udp.is_none() && *captured > 60).count();
             assert_eq!(segments, 0);
             assert_eq!(stats["total"]["received_bytes"], 100_000);
         }

@@ -1,5 +1,5 @@
-//! The promise: a datagram from a sender that no grant names wakes nobody, tells nothing and delays nothing: readiness, the lengths of
-//! queues and the error queue agree with the check at receive.
+//! The promise: a datagram from a sender that no grant names wakes nobody, tells nothing and delays
+//! nothing: readiness, the lengths of queues and the error queue agree with the check at receive.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::unix::net::UnixStream;
@@ -10,14 +10,17 @@ use sandsock_tests::resolver::{NameServer, with_own_resolver};
 use sandsock_tests::{Guest, Program, Running, Way, both_ways, programs, skip};
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Runs a body in a namespace of its own, whose loopback has fd00::1 and fd00::2, and where everybody may have ping sockets.
+/// Runs a body in a namespace of its own, whose loopback has fd00::1 and fd00::2, and where
+/// everybody may have ping sockets.
 fn alone(test: &str, body: impl Fn() + Send + Sync) {
     let namespace = match Namespace::new() {
         Ok(namespace) => namespace,
         Err(reason) => return skip(test, &reason),
     };
     for last in [1, 2] {
-        namespace.ip(&format!("address add fd00::{last}/128 dev lo nodad")).expect("the namespace is ours");
+        namespace
+            .ip(&format!("address add fd00::{last}/128 dev lo nodad"))
+            .expect("the namespace is ours");
     }
     namespace.run(|| {
         // A namespace has a range of its own, which is empty at first (man 7 icmp).
@@ -28,12 +31,18 @@ fn alone(test: &str, body: impl Fn() + Send + Sync) {
 
 /// A guest that may send to host 1 of each family, and hears what comes from there.
 fn listening(program: Program, way: Way, role: &str) -> Guest {
-    Guest::new(program, way).allow("udp-bind=*:0").allow("udp-send=127.0.0.1:*").allow("udp-send=[fd00::1]:*").arg(role)
+    Guest::new(program, way)
+        .allow("udp-bind=*:0")
+        .allow("udp-send=127.0.0.1:*")
+        .allow("udp-send=[fd00::1]:*")
+        .arg(role)
 }
 
 /// The same, under a policy that lets it hear host 2 as well.
 fn listening_to_both(program: Program, way: Way) -> Guest {
-    listening(program, way, "twin").allow("udp-receive=127.0.0.2:*").allow("udp-receive=[fd00::2]:*")
+    listening(program, way, "twin")
+        .allow("udp-receive=127.0.0.2:*")
+        .allow("udp-receive=[fd00::2]:*")
 }
 
 #[test]
@@ -48,10 +57,14 @@ pub(crate) fn attack_filter_silent_denied() {
             assert_eq!(ended.dropped, 0);
             ended.success();
             // All but what a rule denies, at the protocols that no verb names.
-            let rules = Guest::new(program, way).allow_all().deny("udp-receive=127.0.0.2:*").deny("udp-receive=[fd00::2]:*");
+            let rules = Guest::new(program, way)
+                .allow_all()
+                .deny("udp-receive=127.0.0.2:*")
+                .deny("udp-receive=[fd00::2]:*");
             rules.arg("attack").arg("lite").run().success();
             Guest::new(program, way).allow_all().arg("twin").arg("lite").run().success();
-            // A deny rule about IPv4 makes every IPv6 sender doubtful, which may hold an IPv4 address.
+            // A deny rule about IPv4 makes every IPv6 sender doubtful, which may hold an IPv4
+            // address.
             let doubtful = listening(program, way, "attack").deny("udp-receive=198.51.100.1:*");
             doubtful.run().success();
             // So many rules that no filter has room for all of them.
@@ -69,7 +82,9 @@ pub(crate) fn attack_filter_program_denied() {
     alone("attack_filter_program_denied", || {
         both_ways(|way| {
             for guest in [listening(program, way, "attack"), listening_to_both(program, way)] {
-                let guest = guest.allow("option=SOL_SOCKET/SO_ATTACH_FILTER").allow("option=SOL_SOCKET/SO_DETACH_FILTER");
+                let guest = guest
+                    .allow("option=SOL_SOCKET/SO_ATTACH_FILTER")
+                    .allow("option=SOL_SOCKET/SO_DETACH_FILTER");
                 guest.run().success();
             }
         });
@@ -78,7 +93,8 @@ pub(crate) fn attack_filter_program_denied() {
 
 /// The internet checksum (RFC 1071).
 fn checksum(bytes: &[u8]) -> [u8; 2] {
-    let words = bytes.chunks(2).map(|two| u32::from(two[0]) << 8 | u32::from(*two.get(1).unwrap_or(&0)));
+    let words =
+        bytes.chunks(2).map(|two| u32::from(two[0]) << 8 | u32::from(*two.get(1).unwrap_or(&0)));
     let sum: u32 = words.sum();
     let folded = (sum & 0xffff) + (sum >> 16);
     (!((folded & 0xffff) + (folded >> 16)) as u16).to_be_bytes()
@@ -95,8 +111,11 @@ fn address(family: i32, last: u8) -> SocketAddr {
 
 /// Sends an ICMP message to host 1 from another of its hosts.
 fn send_icmp(family: i32, from: u8, mut message: Vec<u8>) {
-    let (domain, protocol) =
-        if family == libc::AF_INET { (Domain::IPV4, Protocol::ICMPV4) } else { (Domain::IPV6, Protocol::ICMPV6) };
+    let (domain, protocol) = if family == libc::AF_INET {
+        (Domain::IPV4, Protocol::ICMPV4)
+    } else {
+        (Domain::IPV6, Protocol::ICMPV6)
+    };
     if family == libc::AF_INET {
         // Of ICMPv6's the kernel sees to it.
         let sum = checksum(&message);
@@ -118,9 +137,12 @@ pub(crate) fn attack_filter_errors_denied() {
             for guest in [attack, twin, all] {
                 let running = guest.start();
                 let port: u16 = running.lines(1)[0].parse().expect("a port");
-                // Port unreachable, with the header of a datagram from 127.0.0.1 to 127.0.0.9 and UDP's.
+                // Port unreachable, with the header of a datagram from 127.0.0.1 to 127.0.0.9 and
+                // UDP's.
                 let mut message = vec![3, 3, 0, 0, 0, 0, 0, 0];
-                message.extend([0x45, 0, 0, 28, 0, 0, 0x40, 0, 64, 17, 0, 0, 127, 0, 0, 1, 127, 0, 0, 9]);
+                message.extend([
+                    0x45, 0, 0, 28, 0, 0, 0x40, 0, 64, 17, 0, 0, 127, 0, 0, 1, 127, 0, 0, 9,
+                ]);
                 message.extend([port.to_be_bytes(), 99u16.to_be_bytes(), [0, 8], [0, 0]].concat());
                 send_icmp(libc::AF_INET, 1, message);
                 running.join().success();
@@ -134,8 +156,14 @@ pub(crate) fn attack_filter_raw_denied() {
     use programs::attack_filter_raw_denied as program;
     alone("attack_filter_raw_denied", || {
         both_ways(|way| {
-            let attack = Guest::new(program, way).allow("raw=icmp:127.0.0.1").allow("raw=icmp6:fd00::1").arg("attack");
-            let twin = Guest::new(program, way).allow("raw=icmp:127.0.0.0/8").allow("raw=icmp6:fd00::/16").arg("twin");
+            let attack = Guest::new(program, way)
+                .allow("raw=icmp:127.0.0.1")
+                .allow("raw=icmp6:fd00::1")
+                .arg("attack");
+            let twin = Guest::new(program, way)
+                .allow("raw=icmp:127.0.0.0/8")
+                .allow("raw=icmp6:fd00::/16")
+                .arg("twin");
             for guest in [attack, twin] {
                 let running = guest.start();
                 follow(&running, |words| {
@@ -172,12 +200,16 @@ pub(crate) fn attack_filter_names_denied() {
     const TEST: &str = "attacks::filter::attack_filter_names_denied";
     with_own_resolver(TEST, || {
         let Some(server) = NameServer::start(TEST, "", &[]) else { return };
-        let bound =
-            |last: u8, port: u16| UdpSocket::bind((Ipv4Addr::new(93, 184, 216, last), port)).expect("the namespace is ours");
+        let bound = |last: u8, port: u16| {
+            UdpSocket::bind((Ipv4Addr::new(93, 184, 216, last), port))
+                .expect("the namespace is ours")
+        };
         let senders = [bound(34, 5300), bound(35, 5300), bound(36, 5300), bound(34, 5301)];
         both_ways(|way| {
             let named = |role: &str| {
-                let guest = Guest::new(program, way).allow("udp-bind=*:0").allow("udp-receive=web.example:5300");
+                let guest = Guest::new(program, way)
+                    .allow("udp-bind=*:0")
+                    .allow("udp-receive=web.example:5300");
                 guest.allow("resolve=web.example").arg(role)
             };
             for guest in [named("attack"), named("twin").allow("udp-receive=93.184.216.0/24:*")] {
@@ -211,7 +243,8 @@ pub(crate) fn attack_filter_handed_denied() {
     both_ways(|way| {
         for role in ["attack", "twin"] {
             let handed = UdpSocket::bind("127.0.0.1:0").expect("binds");
-            let [listed, stranger] = ["127.0.0.1:0", "127.0.0.2:0"].map(|address| UdpSocket::bind(address).expect("binds"));
+            let [listed, stranger] = ["127.0.0.1:0", "127.0.0.2:0"]
+                .map(|address| UdpSocket::bind(address).expect("binds"));
             let (here, there) = UnixStream::pair().expect("a pair");
             let kept = handed.try_clone().expect("copies");
             let mut guest = listening(program, way, role)

@@ -1,11 +1,13 @@
-//! Promise: the host's memory follows the bytes that a guest has, not the number of lists that share them, with observers and without.
+//! Promise: the host's memory follows the bytes that a guest has, not the number of lists that
+//! share them, with observers and without.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 
 use sandsock_tests::{Guest, both_ways, command, programs};
 
-/// Much less than what the lists would have together, and more than the guest and the command have: in MiB.
+/// Much less than what the lists would have together, and more than the guest and the command have:
+/// in MiB.
 const MOST: u64 = 320;
 
 /// The most memory that a process had: in MiB.
@@ -26,7 +28,13 @@ pub(crate) fn attack_lists_shared_bounded() {
     let at = |name: &str| folder.path().join(name).display().to_string();
     let observers = [
         vec![],
-        vec![format!("--trace={}", at("trace")), "--pcap".to_owned(), at("pcap"), "--audit".to_owned(), at("audit")],
+        vec![
+            format!("--trace={}", at("trace")),
+            "--pcap".to_owned(),
+            at("pcap"),
+            "--audit".to_owned(),
+            at("audit"),
+        ],
         vec![format!("--stats=json:{}", at("stats")), format!("--trace={}", at("trace"))],
     ];
     for options in observers {
@@ -43,6 +51,9 @@ pub(crate) fn attack_lists_shared_bounded() {
     }
     // Lists are shown cut, with their lengths as they are.
     let trace = std::fs::read_to_string(folder.path().join("trace")).expect("was written");
-    assert!(trace.lines().any(|line| line.starts_with("sendmmsg(") && line.contains(", ...], 2024, 0")), "{trace}");
+    assert!(
+        trace.lines().any(|line| line.starts_with("sendmmsg(") && line.contains(", ...], 2024, 0")),
+        "{trace}"
+    );
     assert!(trace.len() < 4 << 20, "{}", trace.len());
 }

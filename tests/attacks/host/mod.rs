@@ -1,7 +1,8 @@
-//! The attacks: guests that try to get round a policy or to harm the host, each with a twin that is allowed the same act.
+//! The attacks: guests that try to get round a policy or to harm the host, each with a twin that is
+//! allowed the same act.
 //!
-//! A guest `attack_<kind>_<what>_<outcome>` in `src/bin` has its test of that name in the kind's file here. `make attacks` runs
-//! them all. A kind's file says which promise it attacks.
+//! A guest `attack_<kind>_<what>_<outcome>` in `src/bin` has its test of that name in the kind's
+//! file here. `make attacks` runs them all. A kind's file says which promise it attacks.
 
 pub(crate) mod buffers;
 pub(crate) mod capture;

@@ -1,5 +1,5 @@
-//! A reader that does not read holds up only the guest that writes to it, not the other guests of its worker, nor the end of the
-//! command.
+//! A reader that does not read holds up only the guest that writes to it, not the other guests of
+//! its worker, nor the end of the command.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
@@ -26,7 +26,8 @@ impl Serving {
         let mut command = Command::new(target().join("release/sandsock"));
         command.args(["serve", "--workers", "1", "--grace", "0", "--listen"]).arg(&socket);
         command.args(options).arg(programs::attack_output_unread_waits.path());
-        let child = command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).spawn().expect("starts");
+        let child =
+            command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).spawn().expect("starts");
         let start = Instant::now();
         while UnixStream::connect(&socket).is_err() {
             assert!(start.elapsed() < PATIENCE, "it does not listen");
@@ -117,8 +118,14 @@ fn attack_output_of_observers_unread_is_lost_and_counted() {
     for option in ["--audit", "--trace", "--pcap", "--stats=json:"] {
         let folder = tempfile::tempdir().expect("a folder");
         let fifo = folder.path().join("fifo");
-        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, rustix::fs::Mode::from(0o600), 0)
-            .expect("makes");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &fifo,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::from(0o600),
+            0,
+        )
+        .expect("makes");
         let option = match option {
             "--stats=json:" => format!("{option}{}", fifo.display()),
             _ => format!("{option}={}", fifo.display()),
@@ -133,7 +140,11 @@ fn attack_output_of_observers_unread_is_lost_and_counted() {
         let said = std::fs::read_to_string(said).expect("is there");
         // Denied calls are not in a capture, and statistics are short.
         let lost = option.starts_with("--audit") || option.starts_with("--trace");
-        assert_eq!(said.contains(" records were lost: its output was too slow"), lost, "{option}: {said}");
+        assert_eq!(
+            said.contains(" records were lost: its output was too slow"),
+            lost,
+            "{option}: {said}"
+        );
     }
 }
 
@@ -143,8 +154,14 @@ fn attack_output_of_observers_to_a_file_or_a_reader_is_whole() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("audit");
         if fifo {
-            rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::from(0o600), 0)
-                .expect("makes");
+            rustix::fs::mknodat(
+                rustix::fs::CWD,
+                &path,
+                rustix::fs::FileType::Fifo,
+                rustix::fs::Mode::from(0o600),
+                0,
+            )
+            .expect("makes");
         }
         let said = folder.path().join("said");
         let stderr = Stdio::from(File::create(&said).expect("makes"));

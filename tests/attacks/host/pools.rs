@@ -1,5 +1,5 @@
-//! Promise: what an instance leaves to the pools of threads does not stop other instances: not those that ask this host's own files, and
-//! not those that ask a name server.
+//! Promise: what an instance leaves to the pools of threads does not stop other instances: not
+//! those that ask this host's own files, and not those that ask a name server.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
@@ -21,7 +21,8 @@ impl Drop for Serving {
     }
 }
 
-/// One connection, to an instance of its own: says a line, and gives the answer and how long it took.
+/// One connection, to an instance of its own: says a line, and gives the answer and how long it
+/// took.
 fn ask(address: &str, line: &str) -> (String, Duration) {
     let start = Instant::now();
     let mut stream = TcpStream::connect(address).expect("connects");
@@ -50,7 +51,9 @@ pub(crate) fn attack_pools_lookups_bounded() {
             command.arg(programs::attack_pools_lookups_bounded.path());
             let mut serving = Serving(command.stderr(Stdio::piped()).spawn().expect("starts"));
             let mut said = BufReader::new(serving.0.stderr.take().expect("piped")).lines();
-            let line = said.find_map(|line| line.ok()?.split_once("listening on ").map(|(_, address)| address.to_owned()));
+            let line = said.find_map(|line| {
+                line.ok()?.split_once("listening on ").map(|(_, address)| address.to_owned())
+            });
             let address = line.expect("it says where it listens");
             std::thread::spawn(move || said.for_each(drop));
             for _ in 0..connections {
@@ -60,7 +63,11 @@ pub(crate) fn attack_pools_lookups_bounded() {
             for line in ["tables", "name quick.example", "tables"] {
                 let (answer, took) = ask(&address, line);
                 println!("{name}: {line}: {answer} after {took:?}");
-                let expected = if line == "tables" { "192.0.2.1 192.0.2.80 files.example" } else { "93.184.216.34" };
+                let expected = if line == "tables" {
+                    "192.0.2.1 192.0.2.80 files.example"
+                } else {
+                    "93.184.216.34"
+                };
                 assert_eq!(answer, expected);
                 assert!(took < Duration::from_secs(5), "{name}: {line}: {took:?}");
             }

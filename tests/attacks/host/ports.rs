@@ -1,4 +1,5 @@
-//! Local ports that the kernel chooses: a port that a rule denies is no guest's, by whichever call it would get it.
+//! Local ports that the kernel chooses: a port that a rule denies is no guest's, by whichever call
+//! it would get it.
 
 use std::net::{TcpListener, UdpSocket};
 
@@ -8,7 +9,8 @@ use sandsock_tests::{Guest, Way, both_ways, programs, skip};
 /// The ports that the kernel gives out in the namespace.
 const RANGE: (u16, u16) = (40_000, 40_007);
 
-/// Runs the guest in a namespace with few ports: what it is to expect, rules that deny, and the ports that it may get.
+/// Runs the guest in a namespace with few ports: what it is to expect, rules that deny, and the
+/// ports that it may get.
 fn run(way: Way, expected: &str, deny: &[&str], ports: (u16, u16)) {
     let namespace = match Namespace::new() {
         Ok(namespace) => namespace,
@@ -16,7 +18,8 @@ fn run(way: Way, expected: &str, deny: &[&str], ports: (u16, u16)) {
     };
     namespace.run(|| {
         let (first, last) = RANGE;
-        std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", format!("{first} {last}")).expect("it is this namespace's");
+        std::fs::write("/proc/sys/net/ipv4/ip_local_port_range", format!("{first} {last}"))
+            .expect("it is this namespace's");
         let listener = TcpListener::bind("127.0.0.1:9001").expect("listens");
         let peer = UdpSocket::bind("127.0.0.1:9002").expect("binds");
         let mut guest = Guest::new(programs::attack_ports_chosen_denied, way)
@@ -47,11 +50,13 @@ pub(crate) fn attack_ports_chosen_denied() {
             run(way, "denied", &[rule], RANGE);
         }
         run(way, "denied", &["127.0.0.1:40000-40003", "127.0.0.0/8:40004-40007"], RANGE);
-        // Its twins: nothing is denied; ports that the kernel does not give out; some ports, and the others are left.
+        // Its twins: nothing is denied; ports that the kernel does not give out; some ports, and
+        // the others are left.
         run(way, "allowed", &[], RANGE);
         run(way, "allowed", &["127.0.0.1:8000-8999", "10.0.0.0/8:8000-8999"], RANGE);
         run(way, "allowed", &["127.0.0.1:40000-40005"], (40_006, 40_007));
-        // A rule about every port denies to bind. A connection and a datagram have a port all the same.
+        // A rule about every port denies to bind. A connection and a datagram have a port all the
+        // same.
         run(way, "every", &["*:*"], RANGE);
     });
 }

@@ -1,4 +1,5 @@
-//! Promise: the name that a resolver is asked for is the one that was judged, and deny rules hold for the other names of an answer.
+//! Promise: the name that a resolver is asked for is the one that was judged, and deny rules hold
+//! for the other names of an answer.
 
 use std::net::TcpListener;
 use std::process::Command;
@@ -28,11 +29,12 @@ pub(crate) fn attack_search_names_denied() {
     with_own_resolver(TEST, || {
         let Some(server) = NameServer::start(TEST, RECORDS, ALIASES) else { return };
         let configure = |options: &str| {
-            let text = format!("nameserver 127.0.0.1\nsearch corp.example\noptions timeout:3 attempts:1 {options}\n");
+            let text = format!(
+                "nameserver 127.0.0.1\nsearch corp.example\noptions timeout:3 attempts:1 {options}\n"
+            );
             std::fs::write("/etc/resolv.conf", text).expect("the file is ours");
         };
-        let hosts =
-            "127.0.0.1 localhost\n192.0.2.80 files.example files www.files.example\n192.0.2.81 label secret.file.example\n";
+        let hosts = "127.0.0.1 localhost\n192.0.2.80 files.example files www.files.example\n192.0.2.81 label secret.file.example\n";
         std::fs::write("/etc/hosts", hosts).expect("the file is ours");
         let listener = TcpListener::bind("93.184.216.34:0").expect("the namespace is ours");
         let port = listener.local_addr().expect("is bound").port();
@@ -42,7 +44,8 @@ pub(crate) fn attack_search_names_denied() {
         };
         both_ways(|way| {
             let guest = || Guest::new(program, way).allow("resolve=*").allow("tcp-connect=*:9");
-            // A denied name by its label, whatever the resolver's options are; and by an alias, and by what stands between.
+            // A denied name by its label, whatever the resolver's options are; and by an alias, and
+            // by what stands between.
             for options in ["", "ndots:5"] {
                 configure(options);
                 let denied = guest()
@@ -69,7 +72,11 @@ pub(crate) fn attack_search_names_denied() {
                         "found:db.corp.example",
                     ],
                 );
-                assert!(!server.asked().contains(&"secret.corp.example".to_owned()), "{:?}", server.asked());
+                assert!(
+                    !server.asked().contains(&"secret.corp.example".to_owned()),
+                    "{:?}",
+                    server.asked()
+                );
             }
             configure("");
             // The end of the chain.
@@ -86,7 +93,8 @@ pub(crate) fn attack_search_names_denied() {
             let port_denied = || guest().allow(format!("tcp-connect=*:{port}"));
             run(port_denied().deny(format!("tcp-connect=secret.corp.example:{port}")), &[&connect]);
             run(port_denied(), &["twin", &connect]);
-            // A label that was granted as such is searched, and what the list makes of it is judged.
+            // A label that was granted as such is searched, and what the list makes of it is
+            // judged.
             let label = || Guest::new(program, way).allow("resolve=db").allow("tcp-connect=*:9");
             run(label(), &["found:db"]);
             run(label().deny("resolve=db.corp.example"), &["denied:db"]);
@@ -94,9 +102,22 @@ pub(crate) fn attack_search_names_denied() {
             run(label().deny("resolve=other.corp.example"), &["found:db"]);
         });
         both_ways(|way| {
-            let guest = Guest::new(program, way).allow("resolve=*").allow("tcp-connect=*:9").allow("resolve=secret");
+            let guest = Guest::new(program, way)
+                .allow("resolve=*")
+                .allow("tcp-connect=*:9")
+                .allow("resolve=secret");
             // The twin: the same without the rules that deny.
-            run(guest, &["twin", "x:alias.example", "x:outer.example", "x:secret.corp.example", "x:label", "x:secret"]);
+            run(
+                guest,
+                &[
+                    "twin",
+                    "x:alias.example",
+                    "x:outer.example",
+                    "x:secret.corp.example",
+                    "x:label",
+                    "x:secret",
+                ],
+            );
         });
         environment(program.path().display().to_string());
     });
@@ -111,7 +132,15 @@ fn environment(program: String) {
         .env("HOSTALIASES", &aliases)
         .env("LOCALDOMAIN", "corp.example")
         .env("RES_OPTIONS", "ndots:9")
-        .args(["run", "--allow", "resolve=*", "--allow", "tcp-connect=*:9", "--deny", "resolve=secret.corp.example"])
+        .args([
+            "run",
+            "--allow",
+            "resolve=*",
+            "--allow",
+            "tcp-connect=*:9",
+            "--deny",
+            "resolve=secret.corp.example",
+        ])
         .args([&program, "none:innocent", "none:secret", "found:open.example", "found:files"])
         .output()
         .expect("runs");

@@ -56,7 +56,10 @@ pub(crate) fn attack_shared_listener_unchanged() {
         drop((tcp, udp));
         for (number, socket) in [(3, OwnedFd::from(listener)), (4, datagrams.into())] {
             let twin = Guest::new(programs::attack_shared_listener_unchanged, way).allow_all();
-            assert_eq!(twin.inherit(number, socket).arg("twin").arg(number).run().success(), "spoilt\n");
+            assert_eq!(
+                twin.inherit(number, socket).arg("twin").arg(number).run().success(),
+                "spoilt\n"
+            );
         }
     });
 }

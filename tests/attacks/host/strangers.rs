@@ -1,4 +1,5 @@
-//! Descriptors of others: what a peer sends holds nobody up but who is let have it, and what others have stays as they left it.
+//! Descriptors of others: what a peer sends holds nobody up but who is let have it, and what others
+//! have stays as they left it.
 
 use std::io::{IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
@@ -11,10 +12,13 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, fcntl_getfl};
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sockopt,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, sockopt,
 };
 use sandsock_tests::fuse::{FLUSH, Fuse, GETATTR, POLL};
-use sandsock_tests::{Ended, Guest, Running, Way, both_ways, in_own_process, programs, run_together, skip};
+use sandsock_tests::{
+    Ended, Guest, Running, Way, both_ways, in_own_process, programs, run_together, skip,
+};
 use socket2::{Domain, SockAddr, Socket, Type};
 use tempfile::TempDir;
 
@@ -35,12 +39,15 @@ impl Peer {
         let directory = tempfile::tempdir().expect("a directory");
         let listen = |name: &str, kind| {
             let socket = Socket::new(Domain::UNIX, kind, None).expect("a socket");
-            socket.bind(&SockAddr::unix(directory.path().join(name)).expect("a path")).expect("binds");
+            socket
+                .bind(&SockAddr::unix(directory.path().join(name)).expect("a path"))
+                .expect("binds");
             socket.listen(16).expect("listens");
             socket
         };
         let lines = ["line", "other"].map(|name| listen(name, Type::STREAM));
-        let (stream, messages) = (listen("stream", Type::STREAM), listen("messages", Type::SEQPACKET));
+        let (stream, messages) =
+            (listen("stream", Type::STREAM), listen("messages", Type::SEQPACKET));
         Self { directory, lines, stream, messages }
     }
 
@@ -77,7 +84,12 @@ fn send(socket: impl AsFd, data: &[u8], fds: &[BorrowedFd<'_>]) {
     send_with(socket, data, fds, SendFlags::empty()).expect("sends");
 }
 
-fn send_with(socket: impl AsFd, data: &[u8], fds: &[BorrowedFd<'_>], flags: SendFlags) -> rustix::io::Result<usize> {
+fn send_with(
+    socket: impl AsFd,
+    data: &[u8],
+    fds: &[BorrowedFd<'_>],
+    flags: SendFlags,
+) -> rustix::io::Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(16))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     assert!(control.push(SendAncillaryMessage::ScmRights(fds)));
@@ -91,7 +103,9 @@ fn receive(socket: impl AsFd) -> (Vec<u8>, Vec<OwnedFd>) {
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut data = [0; 100];
     let flags = RecvFlags::CMSG_CLOEXEC;
-    let received = rustix::net::recvmsg(socket, &mut [IoSliceMut::new(&mut data)], &mut control, flags).expect("receives");
+    let received =
+        rustix::net::recvmsg(socket, &mut [IoSliceMut::new(&mut data)], &mut control, flags)
+            .expect("receives");
     let mut fds = Vec::new();
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = message {
@@ -120,7 +134,11 @@ fn answers(other: &mut UnixStream) {
         let start = Instant::now();
         other.write_all(b"?").expect("sends");
         hear(other, b'?');
-        assert!(start.elapsed() < Duration::from_secs(5), "it was held up for {:?}", start.elapsed());
+        assert!(
+            start.elapsed() < Duration::from_secs(5),
+            "it was held up for {:?}",
+            start.elapsed()
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -138,8 +156,20 @@ fn lingering() -> (TcpStream, TcpStream) {
 }
 
 /// The ways to meet a message with descriptors, or not to read it.
-const WAYS: [&str; 12] =
-    ["plain", "whole", "from", "peeked", "message", "short", "none", "batch", "batch-short", "unread", "dropped", "left"];
+const WAYS: [&str; 12] = [
+    "plain",
+    "whole",
+    "from",
+    "peeked",
+    "message",
+    "short",
+    "none",
+    "batch",
+    "batch-short",
+    "unread",
+    "dropped",
+    "left",
+];
 
 /// A guest that is attacked, and one that shares its thread where guests do.
 struct Attacked {
@@ -160,7 +190,11 @@ impl Attacked {
         let guest = |role: &str, line: &str| {
             let path = peer.path(if of_messages { "messages" } else { "stream" });
             let guest = Guest::new(programs::attack_strangers_files_harmless, way);
-            let guest = peer.reachable_by(guest).arg(role).arg(peer.path(line).display()).arg(path.display());
+            let guest = peer
+                .reachable_by(guest)
+                .arg(role)
+                .arg(peer.path(line).display())
+                .arg(path.display());
             match grant {
                 Some(grant) => guest.allow(grant),
                 None => guest,
@@ -211,7 +245,10 @@ impl Hanging {
             }
         };
         fds.push(fuse.open().into());
-        fds.push(rustix::fs::open(fuse.path(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).expect("it opens"));
+        fds.push(
+            rustix::fs::open(fuse.path(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+                .expect("it opens"),
+        );
         fuse.hold(held);
         Self { fds, peer: Some(peer), fuse: Some(fuse) }
     }
@@ -279,7 +316,10 @@ fn files_harmless() {
         match send_with(&attacked.connection, b"!", &[hanging.fds[0].as_fd()], SendFlags::OOB) {
             Ok(_) => hanging.send(&attacked.connection, 1),
             Err(errno) => {
-                skip("attack_strangers_files_harmless (in part)", &format!("UNIX sockets have no urgent bytes: {errno}"));
+                skip(
+                    "attack_strangers_files_harmless (in part)",
+                    &format!("UNIX sockets have no urgent bytes: {errno}"),
+                );
                 hanging.send(&attacked.connection, 1);
             }
         }
@@ -303,7 +343,8 @@ fn files_harmless() {
         go(&mut attacked.line);
         attacked.end();
 
-        // A guest that may have all is held up alone: by the file that does not say what it is, and by its own close.
+        // A guest that may have all is held up alone: by the file that does not say what it is, and
+        // by its own close.
         let any = Some("ancillary=rights:receive,any");
         let mut hanging = Hanging::new(&[GETATTR]);
         let mut attacked = Attacked::start(way, "unanswered", any);
@@ -326,7 +367,11 @@ fn files_harmless() {
         assert_eq!((hanging.waiting(POLL), hanging.waiting(FLUSH)), (0, 0));
         go(&mut attacked.line);
         answers(&mut attacked.other);
-        assert_eq!(shown(&attacked.line, PollFlags::IN, 200), PollFlags::empty(), "its close waits");
+        assert_eq!(
+            shown(&attacked.line, PollFlags::IN, 200),
+            PollFlags::empty(),
+            "its close waits"
+        );
         assert_eq!(hanging.waiting(FLUSH), 1);
         hanging.release();
         hear(&mut attacked.line, b'c');
@@ -343,20 +388,31 @@ pub(crate) fn attack_strangers_sockets_unchanged() {
             let linger = Some(Duration::from_secs(77));
             let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
             let connected = || {
-                let own = TcpStream::connect(listener.local_addr().expect("an address")).expect("connects");
+                let own = TcpStream::connect(listener.local_addr().expect("an address"))
+                    .expect("connects");
                 let (accepted, _) = listener.accept().expect("accepts");
                 sockopt::set_socket_linger(&own, linger).expect("it can be set");
                 (own, accepted)
             };
             let pairs = [connected(), connected()];
-            let flags = || pairs.each_ref().map(|(own, _)| (fcntl_getfl(own).expect("flags"), sockopt::socket_linger(own)));
+            let flags = || {
+                pairs
+                    .each_ref()
+                    .map(|(own, _)| (fcntl_getfl(own).expect("flags"), sockopt::socket_linger(own)))
+            };
             let before = flags();
-            let guest = peer.reachable_by(Guest::new(programs::attack_strangers_sockets_unchanged, way));
+            let guest =
+                peer.reachable_by(Guest::new(programs::attack_strangers_sockets_unchanged, way));
             let guest = match twin {
-                true => guest.arg("twin").allow("ancillary=rights:receive").allow("tcp-connect=127.0.0.1:1"),
+                true => guest
+                    .arg("twin")
+                    .allow("ancillary=rights:receive")
+                    .allow("tcp-connect=127.0.0.1:1"),
                 false => guest,
             };
-            let guest = guest.allow("inherit=fd:3").inherit(3, pairs[0].0.try_clone().expect("a duplicate"));
+            let guest = guest
+                .allow("inherit=fd:3")
+                .inherit(3, pairs[0].0.try_clone().expect("a duplicate"));
             let guest = guest.arg(peer.path("line").display()).start();
             let mut line = accept(&peer.lines[0]);
             let fds = pairs.each_ref().map(|(own, _)| own.as_fd());
@@ -376,8 +432,8 @@ pub(crate) fn attack_strangers_sockets_unchanged() {
     });
 }
 
-/// The events, results and messages that the holder of one end and the peer at the other see, after somebody sent descriptors
-/// through that end and closed his own descriptor of it.
+/// The events, results and messages that the holder of one end and the peer at the other see, after
+/// somebody sent descriptors through that end and closed his own descriptor of it.
 fn goes_on(holder: &UnixStream, peer: &UnixStream, limit: usize) -> Vec<String> {
     let mut seen = Vec::new();
     let ends = PollFlags::RDHUP | PollFlags::HUP;
@@ -410,8 +466,12 @@ pub(crate) fn attack_strangers_connection_kept() {
             println!("{role}");
             let peer = Peer::new();
             let (mut holder, mut other) = UnixStream::pair().expect("a pair");
-            let guest = peer.reachable_by(Guest::new(programs::attack_strangers_connection_kept, way));
-            let guest = guest.allow("ancillary=rights:send").allow("ancillary=rights:receive").allow("inherit=fd:3");
+            let guest =
+                peer.reachable_by(Guest::new(programs::attack_strangers_connection_kept, way));
+            let guest = guest
+                .allow("ancillary=rights:send")
+                .allow("ancillary=rights:receive")
+                .allow("inherit=fd:3");
             let guest = guest.limit(format!("rights-in-flight={LIMIT}"));
             let guest = match role {
                 "inherited" => guest.inherit(3, holder.try_clone().expect("a duplicate")),
@@ -421,14 +481,23 @@ pub(crate) fn attack_strangers_connection_kept() {
             let guest = guest.arg(role).arg(LIMIT).arg(peer.path("line").display()).start();
             let mut line = accept(&peer.lines[0]);
             match role {
-                "adopted" => line.write_all(format!("{:8}", holder.as_raw_fd()).as_bytes()).expect("sends"),
+                "adopted" => {
+                    line.write_all(format!("{:8}", holder.as_raw_fd()).as_bytes()).expect("sends")
+                }
                 "received" => send(&line, b"x", &[holder.as_fd()]),
                 "sent" => {
                     let mut fds = receive(&line).1.into_iter().map(UnixStream::from);
                     holder = fds.next().expect("its own end");
                     other = fds.next().expect("the other end");
                 }
-                "twin" => other = receive(&line).1.into_iter().map(UnixStream::from).next().expect("the other end"),
+                "twin" => {
+                    other = receive(&line)
+                        .1
+                        .into_iter()
+                        .map(UnixStream::from)
+                        .next()
+                        .expect("the other end")
+                }
                 _ => {}
             }
             line.write_all(b"t").expect("sends");
@@ -461,7 +530,11 @@ pub(crate) fn attack_strangers_connection_kept() {
 
 #[test]
 pub(crate) fn attack_strangers_ids_hidden() {
-    let ids = [std::process::id(), rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw()];
+    let ids = [
+        std::process::id(),
+        rustix::process::getuid().as_raw(),
+        rustix::process::getgid().as_raw(),
+    ];
     both_ways(|way| {
         for twin in [false, true] {
             let peer = Peer::new();
@@ -471,7 +544,8 @@ pub(crate) fn attack_strangers_ids_hidden() {
             let guest = peer.reachable_by(Guest::new(programs::attack_strangers_ids_hidden, way));
             // The kernel gives sockets that ask for credentials a name.
             let guest = guest.allow("unix-bind=@*").allow("inherit=fd:3").inherit(3, other);
-            let guest = if twin { guest.arg("twin").allow("option=SOL_SOCKET/SO_PEERCRED") } else { guest };
+            let guest =
+                if twin { guest.arg("twin").allow("option=SOL_SOCKET/SO_PEERCRED") } else { guest };
             let guest = ids.iter().fold(guest, Guest::arg);
             guest.arg(peer.path("line").display()).run().success();
         }

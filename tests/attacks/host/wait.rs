@@ -1,4 +1,5 @@
-//! No wait outlasts its time, holds the thread, or uses the processor, whatever state the guest has brought its sockets into.
+//! No wait outlasts its time, holds the thread, or uses the processor, whatever state the guest has
+//! brought its sockets into.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -8,14 +9,16 @@ use std::time::{Duration, Instant};
 
 use sandsock_tests::{Ended, Guest, Running, Way, both_ways, programs, run_together};
 
-/// How long all that is under way at once may take on a busy machine. A wait that never ends is found by it.
+/// How long all that is under way at once may take on a busy machine. A wait that never ends is
+/// found by it.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How many guests run at once, each on its own thread.
 const TOGETHER: usize = 20;
 
 fn guest(way: Way, folder: &Path, limit: u32, state: &str) -> Guest {
-    let guest = Guest::new(programs::attack_wait_odd_returns, way).allow_all().dir(folder, "/folder");
+    let guest =
+        Guest::new(programs::attack_wait_odd_returns, way).allow_all().dir(folder, "/folder");
     guest.arg("run").arg(limit).arg(state)
 }
 
@@ -26,7 +29,8 @@ fn folder() -> tempfile::TempDir {
 }
 
 fn states() -> Vec<String> {
-    let told = Guest::new(programs::attack_wait_odd_returns, Way::Thread).arg("states").run().success();
+    let told =
+        Guest::new(programs::attack_wait_odd_returns, Way::Thread).arg("states").run().success();
     told.lines().map(str::to_owned).collect()
 }
 
@@ -47,7 +51,10 @@ pub(crate) fn attack_wait_odd_returns() {
         let mut waits = 0;
         for some in states.chunks(TOGETHER) {
             let deadline = Instant::now() + PATIENCE;
-            let running: Vec<_> = some.iter().map(|state| (state, guest(way, folder.path(), 50, state).start())).collect();
+            let running: Vec<_> = some
+                .iter()
+                .map(|state| (state, guest(way, folder.path(), 50, state).start()))
+                .collect();
             for (state, running) in running {
                 let ended = end(state, running, deadline);
                 let cpu = ended.cpu.expect("a thread of its own");
@@ -67,7 +74,8 @@ pub(crate) fn attack_wait_odd_returns() {
 fn served_meanwhile(states: &[String], folder: &Path) {
     let path = folder.join("echo");
     let echo = Guest::new(programs::attack_wait_odd_returns, Way::Fiber);
-    let mut guests = vec![echo.allow(format!("unix-bind={}", path.display())).arg("echo").arg(path.display())];
+    let mut guests =
+        vec![echo.allow(format!("unix-bind={}", path.display())).arg("echo").arg(path.display())];
     // They take turns on the one thread: it is the echo that is measured.
     guests.extend(states.iter().map(|state| guest(Way::Fiber, folder, 60_000, state)));
     let running = run_together(guests);
@@ -103,7 +111,8 @@ fn answered_late() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
         let port = listener.local_addr().expect("an address").port();
         let late = Duration::from_millis(50);
-        let guest = Guest::new(programs::attack_wait_odd_returns, way).allow(format!("tcp-connect=127.0.0.1:{port}"));
+        let guest = Guest::new(programs::attack_wait_odd_returns, way)
+            .allow(format!("tcp-connect=127.0.0.1:{port}"));
         let guest = guest.arg("twin").arg(port).start();
         drop(listener.accept().expect("accepts"));
         let (mut peer, _) = listener.accept().expect("accepts");

@@ -1,4 +1,5 @@
-//! What the attacks on `buffer-bytes` share: sockets filled as far as they go, and the kernel's own numbers of what that holds.
+//! What the attacks on `buffer-bytes` share: sockets filled as far as they go, and the kernel's own
+//! numbers of what that holds.
 
 use sandsock::constants::*;
 use sandsock::errno::{EAGAIN, EMSGSIZE, ENOBUFS};
@@ -9,10 +10,13 @@ use sandsock::raw::{syscalls, transfers};
 /// SO_MEMINFO's words (linux/sock_diag.h).
 pub fn memory(d: &Descriptor) -> [u64; 9] {
     let bytes = syscalls::get_option_bytes(d, SOL_SOCKET, SO_MEMINFO, 36).expect("tells");
-    std::array::from_fn(|word| u32::from_ne_bytes(bytes[4 * word..][..4].try_into().expect("four bytes")).into())
+    std::array::from_fn(|word| {
+        u32::from_ne_bytes(bytes[4 * word..][..4].try_into().expect("four bytes")).into()
+    })
 }
 
-/// What a socket's own bytes take in the kernel: those that a UNIX peer has not read, those in TCP's queue.
+/// What a socket's own bytes take in the kernel: those that a UNIX peer has not read, those in
+/// TCP's queue.
 pub fn queued(d: &Descriptor) -> u64 {
     let words = memory(d);
     words[2].max(words[5])

@@ -1,4 +1,5 @@
-//! What the guests share that listen for what they must not hear: a socket that everything waits for which can tell of a datagram.
+//! What the guests share that listen for what they must not hear: a socket that everything waits
+//! for which can tell of a datagram.
 
 use std::time::{Duration, Instant};
 
@@ -32,7 +33,12 @@ pub fn host(family: i32, last: u8, port: u16) -> Address {
     if family == AF_INET {
         Address::Inet(InetAddress { address: (127, 0, 0, last), port })
     } else {
-        Address::Inet6(Inet6Address { address: (0xfd00, 0, 0, 0, 0, 0, 0, last.into()), port, flow_info: 0, scope_id: 0 })
+        Address::Inet6(Inet6Address {
+            address: (0xfd00, 0, 0, 0, 0, 0, 0, last.into()),
+            port,
+            flow_info: 0,
+            scope_id: 0,
+        })
     }
 }
 
@@ -72,7 +78,10 @@ impl Listener {
 
     /// poll(2) for POLLIN.
     pub fn poll(&self, wait: Wait) -> u16 {
-        done("poll", polling::poll(&[PollEntry { descriptor: &self.d, events: POLLIN as u16 }], wait))[0]
+        done(
+            "poll",
+            polling::poll(&[PollEntry { descriptor: &self.d, events: POLLIN as u16 }], wait),
+        )[0]
     }
 
     /// FIONREAD; 0 where the kernel does not answer it, as for ping sockets.
@@ -95,21 +104,32 @@ impl Listener {
         let start = Instant::now();
         for (at, (trigger, _)) in self.pollers.iter().enumerate() {
             for wait in [Wait::None, moment] {
-                assert_eq!(self.wait(at, wait).len(), 0, "{what}: the poller wakes up, {trigger:?}");
+                assert_eq!(
+                    self.wait(at, wait).len(),
+                    0,
+                    "{what}: the poller wakes up, {trigger:?}"
+                );
             }
         }
         assert_eq!(self.poll(Wait::None), 0, "{what}: poll");
         assert_eq!(self.poll(moment), 0, "{what}: poll with a wait");
         assert_eq!(self.queued(), 0, "{what}: FIONREAD");
-        let info = done("SO_MEMINFO", syscalls::get_option_bytes(&self.d, SOL_SOCKET, SO_MEMINFO, 36));
+        let info =
+            done("SO_MEMINFO", syscalls::get_option_bytes(&self.d, SOL_SOCKET, SO_MEMINFO, 36));
         // Bytes that wait to be received, and packets that were dropped (linux/sock_diag.h).
         assert_eq!((&info[..4], &info[32..]), (&[0; 4][..], &[0; 4][..]), "{what}: SO_MEMINFO");
         let millisecond = Wait::Within(1_000_000);
-        for (length, flags) in [(100, 0), (100, MSG_PEEK), (0, MSG_PEEK | MSG_TRUNC), (1 << 20, MSG_PEEK | MSG_TRUNC)] {
+        for (length, flags) in
+            [(100, 0), (100, MSG_PEEK), (0, MSG_PEEK | MSG_TRUNC), (1 << 20, MSG_PEEK | MSG_TRUNC)]
+        {
             fails(what, receive(&self.d, length, flags, Wait::None), EAGAIN);
             fails(what, receive(&self.d, length, flags, millisecond), EAGAIN);
             fails(what, receive_from(&self.d, length, flags, millisecond).map(|_| ()), EAGAIN);
-            fails(what, receive_message(&self.d, length, 100, flags, millisecond).map(|_| ()), EAGAIN);
+            fails(
+                what,
+                receive_message(&self.d, length, 100, flags, millisecond).map(|_| ()),
+                EAGAIN,
+            );
         }
         fails(what, receive_batch(&self.d, 8, 100, 100, 0, millisecond).map(|_| ()), EAGAIN);
         // All these waits are 0.1 s together; the machine may have much else to do.
@@ -122,7 +142,8 @@ impl Listener {
         assert_eq!(self.heard(what), datagram, "{what}");
     }
 
-    /// The same of an ICMP message, whose checksum may be any, and which may come with its IPv4 header (man 7 raw).
+    /// The same of an ICMP message, whose checksum may be any, and which may come with its IPv4
+    /// header (man 7 raw).
     #[track_caller]
     pub fn hears_echo(&self, what: &str, message: &[u8]) {
         let mut packet = self.heard(what);
@@ -140,7 +161,11 @@ impl Listener {
             let ready: Vec<_> = events.iter().map(|event| (event.key, event.ready)).collect();
             assert_eq!(ready, [(7, POLLIN as u16)], "{what}: the poller, {trigger:?}");
             if *trigger == Trigger::OneShot {
-                assert_eq!(self.wait(at, Wait::None).len(), 0, "{what}: a one-shot event comes once");
+                assert_eq!(
+                    self.wait(at, Wait::None).len(),
+                    0,
+                    "{what}: a one-shot event comes once"
+                );
                 done("modify", poller.modify(7, POLLIN as u16, *trigger));
             }
         }
@@ -151,7 +176,8 @@ impl Listener {
         if !matches!(queued, Err(Error::Os(_))) {
             assert_eq!(self.queued(), seen.len() as i32, "{what}: FIONREAD");
         }
-        let message = done(what, receive_message(&self.d, 1 << 16, 100, 0, Wait::Within(1_000_000)));
+        let message =
+            done(what, receive_message(&self.d, 1 << 16, 100, 0, Wait::Within(1_000_000)));
         assert_eq!((&message.data, message.control.len(), message.flags), (&seen, 0, 0), "{what}");
         message.data
     }

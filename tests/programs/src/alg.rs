@@ -6,7 +6,12 @@ use sandsock::{Address, Ancillary, Result, Socket};
 
 /// The address of an algorithm.
 pub fn algorithm(kind: &str, name: &str) -> Address {
-    Address::Other(types::Address::Alg(AlgAddress { kind: kind.to_owned(), name: name.to_owned(), feature: 0, mask: 0 }))
+    Address::Other(types::Address::Alg(AlgAddress {
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+        feature: 0,
+        mask: 0,
+    }))
 }
 
 /// A socket bound to an algorithm, without a key yet.
@@ -26,7 +31,11 @@ pub fn operation(number: i32) -> Ancillary {
 
 /// ALG_SET_IV.
 pub fn vector(bytes: &[u8]) -> Ancillary {
-    Ancillary { level: SOL_ALG, kind: ALG_SET_IV, data: [&(bytes.len() as u32).to_ne_bytes()[..], bytes].concat() }
+    Ancillary {
+        level: SOL_ALG,
+        kind: ALG_SET_IV,
+        data: [&(bytes.len() as u32).to_ne_bytes()[..], bytes].concat(),
+    }
 }
 
 /// ALG_SET_AEAD_ASSOCLEN.

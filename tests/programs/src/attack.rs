@@ -1,4 +1,5 @@
-//! What the hostile guests share: the demand that something is denied, and all the ways to do one thing.
+//! What the hostile guests share: the demand that something is denied, and all the ways to do one
+//! thing.
 
 use std::fmt::Debug;
 use std::io::IoSlice;
@@ -6,7 +7,9 @@ use std::io::IoSlice;
 use sandsock::constants::*;
 use sandsock::raw::types::{self, Inet6Address, InetAddress, Wait};
 use sandsock::raw::{connections, syscalls, transfers};
-use sandsock::{ConnectTimeout, Error, ErrorKind, Family, Flags, OptionValue, Result, Socket, create_connection};
+use sandsock::{
+    ConnectTimeout, Error, ErrorKind, Family, Flags, OptionValue, Result, Socket, create_connection,
+};
 
 /// The program's arguments.
 pub(crate) fn args() -> Vec<String> {
@@ -46,7 +49,10 @@ pub(crate) fn denied_for<T: Debug>(what: &str, result: Result<T>, grant: &str) {
 #[track_caller]
 pub(crate) fn denied_by_rule<T: Debug>(what: &str, result: Result<T>) {
     let error = denied(what, result);
-    assert!(error.grant().is_none() && error.to_string().contains("denied by the rule"), "{what}: {error}");
+    assert!(
+        error.grant().is_none() && error.to_string().contains("denied by the rule"),
+        "{what}: {error}"
+    );
 }
 
 /// Demands the kernel's refusal, or the host's in its place: no denial.
@@ -73,7 +79,12 @@ pub(crate) fn inet(address: [u8; 4], port: u16) -> types::Address {
 
 pub(crate) fn inet6(address: std::net::Ipv6Addr, port: u16, scope_id: u32) -> types::Address {
     let [a, b, c, d, e, f, g, h] = address.segments();
-    types::Address::Inet6(Inet6Address { address: (a, b, c, d, e, f, g, h), port, flow_info: 0, scope_id })
+    types::Address::Inet6(Inet6Address {
+        address: (a, b, c, d, e, f, g, h),
+        port,
+        flow_info: 0,
+        scope_id,
+    })
 }
 
 /// The family that a host's text is tried with.
@@ -120,7 +131,10 @@ pub(crate) fn tcp_ways(host: &str, port: u16) -> Result<Vec<Try>> {
     add("connect_ex without waiting", from_number(nonblocking.connect_ex((plain, port))));
     add("sendto with MSG_FASTOPEN", new()?.sendto(b"x", MSG_FASTOPEN, (plain, port)).map(|_| None));
     let message = [IoSlice::new(b"x")];
-    add("sendmsg with MSG_FASTOPEN", new()?.sendmsg(&message, &[], MSG_FASTOPEN, Some(&(plain, port))).map(|_| None));
+    add(
+        "sendmsg with MSG_FASTOPEN",
+        new()?.sendmsg(&message, &[], MSG_FASTOPEN, Some(&(plain, port))).map(|_| None),
+    );
     // A socket that was bound first.
     let bound = new()?;
     if bound.bind((if family == AF_INET6 { "::1" } else { "127.0.0.1" }, 0)).is_ok() {
@@ -133,7 +147,10 @@ pub(crate) fn tcp_ways(host: &str, port: u16) -> Result<Vec<Try>> {
         }
         let again = made()?;
         raw(connections::connect(&again, &types::Address::Unspec, Wait::None))?;
-        add("raw connect after AF_UNSPEC", raw(connections::connect(&again, &address, Wait::Forever)).map(|()| None));
+        add(
+            "raw connect after AF_UNSPEC",
+            raw(connections::connect(&again, &address, Wait::Forever)).map(|()| None),
+        );
     }
     Ok(tries)
 }
@@ -147,14 +164,23 @@ pub(crate) fn udp_ways(host: &str, port: u16) -> Result<Vec<Try>> {
     let plain = host.split('%').next().unwrap_or_default();
     add("sendto", new()?.sendto(b"x", 0, (plain, port)).map(|_| None));
     add("empty sendto", new()?.sendto(b"", 0, (plain, port)).map(|_| None));
-    add("sendmsg", new()?.sendmsg(&[IoSlice::new(b"x")], &[], 0, Some(&(plain, port))).map(|_| None));
-    add("sendmsg without a buffer", new()?.sendmsg(&[], &[], 0, Some(&(plain, port))).map(|_| None));
+    add(
+        "sendmsg",
+        new()?.sendmsg(&[IoSlice::new(b"x")], &[], 0, Some(&(plain, port))).map(|_| None),
+    );
+    add(
+        "sendmsg without a buffer",
+        new()?.sendmsg(&[], &[], 0, Some(&(plain, port))).map(|_| None),
+    );
     add("connect", new()?.connect((plain, port)).map(|()| None));
     add("connect_ex", from_number(new()?.connect_ex((plain, port))));
     if let Some(address) = raw_address(host, port) {
         let made = || raw(syscalls::socket(family, SOCK_DGRAM, 0));
         for wait in [Wait::None, Wait::Forever, Wait::Within(1_000_000_000)] {
-            add("raw send-to", raw(transfers::send_to(&made()?, b"x", 0, &address, wait)).map(|_| None));
+            add(
+                "raw send-to",
+                raw(transfers::send_to(&made()?, b"x", 0, &address, wait)).map(|_| None),
+            );
             add("raw connect", raw(connections::connect(&made()?, &address, wait)).map(|()| None));
             let sent = transfers::send_message(&made()?, &[b"x"], &[], 0, Some(&address), wait);
             add("raw send-message", raw(sent).map(|_| None));
@@ -193,12 +219,16 @@ pub(crate) fn act(verb: &str, target: &str) -> Result<()> {
             socket.listen(None)
         }
         "udp-bind" => Socket::new(AF_INET, SOCK_DGRAM, 0)?.bind(("127.0.0.1", port())),
-        "udp-send" => Socket::new(AF_INET, SOCK_DGRAM, 0)?.sendto(b"x", 0, ("127.0.0.1", port())).map(|_| ()),
+        "udp-send" => {
+            Socket::new(AF_INET, SOCK_DGRAM, 0)?.sendto(b"x", 0, ("127.0.0.1", port())).map(|_| ())
+        }
         "udp-receive" => {
             let socket = Socket::new(AF_INET, SOCK_DGRAM, 0)?;
             socket.bind(("127.0.0.1", 0))?;
             println!("{}", socket.getsockname()?.port().unwrap_or(0));
-            socket.settimeout(Some(std::time::Duration::from_millis(target.parse().expect("milliseconds"))))?;
+            socket.settimeout(Some(std::time::Duration::from_millis(
+                target.parse().expect("milliseconds"),
+            )))?;
             assert_eq!(socket.recv(100, Flags::NONE)?, b"from the peer");
             Ok(())
         }
@@ -228,7 +258,9 @@ pub(crate) fn act(verb: &str, target: &str) -> Result<()> {
             let number = target.parse().expect("a number");
             sandsock::fromfd(number, AF_UNIX, SOCK_STREAM, 0)?.send(b"taken", Flags::NONE).map(drop)
         }
-        "raw" => Socket::new(AF_INET, SOCK_RAW, IPPROTO_ICMP)?.sendto(&[8; 8], 0, (target, 0)).map(|_| ()),
+        "raw" => Socket::new(AF_INET, SOCK_RAW, IPPROTO_ICMP)?
+            .sendto(&[8; 8], 0, (target, 0))
+            .map(|_| ()),
         "packet" => Socket::new(AF_PACKET, SOCK_RAW, 0)?.bind((target, 0x0806)),
         "netlink" => {
             // RTM_GETLINK of the first interface: NLM_F_REQUEST, then struct ifinfomsg.
@@ -247,7 +279,9 @@ pub(crate) fn act(verb: &str, target: &str) -> Result<()> {
             let mut request = [0; 40];
             request[..2].copy_from_slice(b"lo");
             let socket = raw(syscalls::socket(AF_INET, SOCK_DGRAM, 0))?;
-            let answer = raw(syscalls::ioctl(&socket, target.parse().expect("a number"), &request))?.argument;
+            let answer =
+                raw(syscalls::ioctl(&socket, target.parse().expect("a number"), &request))?
+                    .argument;
             // struct sockaddr_in after the name.
             assert_eq!(answer[20..24], [127, 0, 0, 1]);
             Ok(())

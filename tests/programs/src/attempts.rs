@@ -1,7 +1,7 @@
 //! Attempts on UNIX paths and names, told by the arguments: `VERB EXPECTED NAME`.
 //!
-//! VERB is `connect`, `send` or `bind`; `@` starts an abstract name. EXPECTED is `ok`, an errno of the kernel's, `denied` where no
-//! grant can help, or `needs:GRANT`.
+//! VERB is `connect`, `send` or `bind`; `@` starts an abstract name. EXPECTED is `ok`, an errno of
+//! the kernel's, `denied` where no grant can help, or `needs:GRANT`.
 
 use sandsock::constants::*;
 use sandsock::{Error, ErrorKind, Flags, Socket};
@@ -12,8 +12,12 @@ pub(crate) fn run() {
     for attempt in std::env::args().skip(1) {
         let mut parts = attempt.splitn(3, ' ');
         let (verb, expected, name) = (parts.next(), parts.next(), parts.next());
-        let (Some(verb), Some(expected), Some(name)) = (verb, expected, name) else { panic!("{attempt}: not understood") };
-        let name = name.strip_prefix('@').map_or(name.as_bytes().to_vec(), |name| [b"\0", name.as_bytes()].concat());
+        let (Some(verb), Some(expected), Some(name)) = (verb, expected, name) else {
+            panic!("{attempt}: not understood")
+        };
+        let name = name
+            .strip_prefix('@')
+            .map_or(name.as_bytes().to_vec(), |name| [b"\0", name.as_bytes()].concat());
         let seen = tell(make(verb, &name));
         assert_eq!(seen, expected, "{attempt}");
         count += 1;
@@ -27,7 +31,9 @@ fn make(verb: &str, name: &[u8]) -> Result<(), Error> {
         "send" => {
             let socket = Socket::new(AF_UNIX, SOCK_DGRAM, 0)?;
             let by_sendto = socket.sendto(b"x", Flags::NONE, name).map(drop);
-            let by_sendmsg = socket.sendmsg(&[std::io::IoSlice::new(b"x")], &[], Flags::NONE, Some(&name)).map(drop);
+            let by_sendmsg = socket
+                .sendmsg(&[std::io::IoSlice::new(b"x")], &[], Flags::NONE, Some(&name))
+                .map(drop);
             let by_connect = socket.connect(name);
             assert_eq!(by_sendto, by_sendmsg, "sendmsg is judged as sendto is");
             assert_eq!(by_sendto, by_connect, "connect is judged as sendto is");

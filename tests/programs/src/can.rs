@@ -46,7 +46,8 @@ pub fn node(index: u32, name: u64, pgn: u32, node: u8) -> Address {
     address(index, CanDetail::J1939(CanJ1939 { name, pgn, address: node }))
 }
 
-/// As Python shows it, by the interface's name. One that this guest may not ask for the name goes by its number.
+/// As Python shows it, by the interface's name. One that this guest may not ask for the name goes
+/// by its number.
 fn address(index: u32, detail: CanDetail) -> Address {
     match if_indextoname(index) {
         Ok(name) => Address::Can(name, detail),
@@ -55,7 +56,8 @@ fn address(index: u32, detail: CanDetail) -> Address {
     }
 }
 
-/// A CAN_RAW socket that is bound to an interface, and waits no longer than a second for what must come.
+/// A CAN_RAW socket that is bound to an interface, and waits no longer than a second for what must
+/// come.
 ///
 /// # Errors
 /// What the steps say.
@@ -78,8 +80,17 @@ pub fn silent(socket: &Socket) {
     socket.settimeout(timeout).expect("it is open");
 }
 
-/// `struct bcm_msg_head` and its frames: operation, flags, count, two intervals in microseconds, identifier.
-pub fn bcm(operation: i32, flags: i32, count: u32, first: u64, then: u64, id: u32, frames: &[Vec<u8>]) -> Vec<u8> {
+/// `struct bcm_msg_head` and its frames: operation, flags, count, two intervals in microseconds,
+/// identifier.
+pub fn bcm(
+    operation: i32,
+    flags: i32,
+    count: u32,
+    first: u64,
+    then: u64,
+    id: u32,
+    frames: &[Vec<u8>],
+) -> Vec<u8> {
     let mut message = Vec::new();
     message.extend(operation.to_ne_bytes());
     message.extend(flags.to_ne_bytes());

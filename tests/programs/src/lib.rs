@@ -16,7 +16,8 @@ pub mod can;
 /// If it is not there, or not what it should be.
 #[track_caller]
 pub fn argument<T: FromStr>(place: usize) -> T {
-    let text = std::env::args().nth(place + 1).unwrap_or_else(|| panic!("argument {place} is missing"));
+    let text =
+        std::env::args().nth(place + 1).unwrap_or_else(|| panic!("argument {place} is missing"));
     text.parse().unwrap_or_else(|_| panic!("argument {place} is {text:?}"))
 }
 
@@ -34,11 +35,16 @@ pub fn fails_with<T: Debug>(result: Result<T>, class: &str, errno: i32) {
     assert_eq!((error.class(), error.errno()), (class, Some(errno)), "{error}");
 }
 
-/// Demands a denial by the policy, and that this is the grant that is missing; none where no grant can help.
+/// Demands a denial by the policy, and that this is the grant that is missing; none where no grant
+/// can help.
 #[track_caller]
 pub fn needs<'a, T: Debug>(result: Result<T>, grant: impl Into<Option<&'a str>>) {
     let error = result.expect_err("it must be denied");
-    assert_eq!((error.kind(), error.errno()), (ErrorKind::Denied, Some(sandsock::errno::EACCES)), "{error}");
+    assert_eq!(
+        (error.kind(), error.errno()),
+        (ErrorKind::Denied, Some(sandsock::errno::EACCES)),
+        "{error}"
+    );
     assert_eq!(error.grant(), grant.into(), "{error}");
 }
 
@@ -52,10 +58,14 @@ pub fn would_block<T: Debug>(result: Result<T>) {
 #[track_caller]
 pub fn times_out<T: Debug>(result: Result<T>) {
     let error = result.expect_err("it must time out");
-    assert_eq!((error.class(), error.errno(), error.to_string().as_str()), ("TimeoutError", None, "timed out"));
+    assert_eq!(
+        (error.class(), error.errno(), error.to_string().as_str()),
+        ("TimeoutError", None, "timed out")
+    );
 }
 
-/// Demands that something takes this long: not a moment less, and not much more, for a busy machine's idea of much.
+/// Demands that something takes this long: not a moment less, and not much more, for a busy
+/// machine's idea of much.
 #[track_caller]
 pub fn lasts<T>(time: Duration, what: impl FnOnce() -> T) -> T {
     let start = Instant::now();
@@ -69,8 +79,8 @@ pub fn lasts<T>(time: Duration, what: impl FnOnce() -> T) -> T {
 /// How late a machine with much else to do may be.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A TCP connection of the guest with itself: the end that connected and the one that was accepted. It takes `tcp-listen` and
-/// `tcp-connect` on loopback.
+/// A TCP connection of the guest with itself: the end that connected and the one that was accepted.
+/// It takes `tcp-listen` and `tcp-connect` on loopback.
 ///
 /// # Errors
 /// What the steps say.
@@ -117,7 +127,8 @@ pub fn port(socket: &Socket) -> u16 {
     socket.getsockname().expect("a local address").port().expect("a port")
 }
 
-/// Bytes of which no two neighbours' neighbourhoods are alike, to see that nothing is lost or moved.
+/// Bytes of which no two neighbours' neighbourhoods are alike, to see that nothing is lost or
+/// moved.
 pub fn pattern(length: usize) -> Vec<u8> {
     (0..length as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
 }
@@ -154,7 +165,8 @@ pub fn memory_pages() -> usize {
 pub mod oracle {
     use sandsock::{Error, Result};
 
-    /// What a call gave: a value as Python's `repr` shows it, or class, errno and text of the error.
+    /// What a call gave: a value as Python's `repr` shows it, or class, errno and text of the
+    /// error.
     pub fn shown(result: Result<String>) -> String {
         match result {
             Ok(value) => format!("= {value}"),

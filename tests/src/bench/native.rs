@@ -14,7 +14,8 @@ const BURST: u64 = 64;
 /// One thing to measure, as the guest program `bench_transfer_ok` takes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Work {
-    /// `send`, `receive`, `round-trip`, `connect`, `accept`, `datagram-send`, `datagram-receive`, `batch-send`, `batch-receive`.
+    /// `send`, `receive`, `round-trip`, `connect`, `accept`, `datagram-send`, `datagram-receive`,
+    /// `batch-send`, `batch-receive`.
     pub operation: &'static str,
     /// The bytes of one call.
     pub size: usize,
@@ -41,10 +42,14 @@ pub fn unused_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = (std::process::id() % 8_000) as u16;
     let ports = (0..8_000).map(|_| 20_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 8_000);
-    ports.into_iter().find(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok()).expect("a port is free")
+    ports
+        .into_iter()
+        .find(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok())
+        .expect("a port is free")
 }
 
-/// Serves connections of [`native`] and of the guest program `bench_transfer_ok`, one after the other, until the process ends.
+/// Serves connections of [`native`] and of the guest program `bench_transfer_ok`, one after the
+/// other, until the process ends.
 ///
 /// # Errors
 /// A socket failed.
@@ -60,7 +65,9 @@ fn serve_one(listener: &TcpListener, mut stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut request = [0; 17];
     stream.read_exact(&mut request)?;
-    let number = |at: usize| request[at..at + 8].iter().rev().fold(0u64, |sum, &byte| sum << 8 | u64::from(byte));
+    let number = |at: usize| {
+        request[at..at + 8].iter().rev().fold(0u64, |sum, &byte| sum << 8 | u64::from(byte))
+    };
     let (mut left, size) = (number(1), usize::try_from(number(9)).unwrap_or(1));
     stream.write_all(&[1])?;
     let mut buffer = vec![7; size.clamp(64 * 1024, 1 << 20)];
@@ -80,7 +87,8 @@ fn serve_one(listener: &TcpListener, mut stream: TcpStream) -> io::Result<()> {
             Ok(())
         }
         b'c' => {
-            let all: Vec<TcpStream> = (0..left).map(|_| Ok(listener.accept()?.0)).collect::<io::Result<_>>()?;
+            let all: Vec<TcpStream> =
+                (0..left).map(|_| Ok(listener.accept()?.0)).collect::<io::Result<_>>()?;
             // The client is done when it closes this one.
             let _ = stream.read(&mut [0]);
             for connection in &all {
@@ -92,8 +100,9 @@ fn serve_one(listener: &TcpListener, mut stream: TcpStream) -> io::Result<()> {
         b'a' => {
             let address = SocketAddr::from(([127, 0, 0, 1], u16::try_from(size).unwrap_or(0)));
             while left > 0 {
-                let burst: Vec<TcpStream> =
-                    (0..left.min(BURST)).map(|_| TcpStream::connect(address)).collect::<io::Result<_>>()?;
+                let burst: Vec<TcpStream> = (0..left.min(BURST))
+                    .map(|_| TcpStream::connect(address))
+                    .collect::<io::Result<_>>()?;
                 left -= burst.len() as u64;
                 for mut connection in burst {
                     let _ = connection.read(&mut [0])?;
@@ -115,12 +124,15 @@ fn some(count: usize) -> io::Result<usize> {
 /// A connection on which the peer has been told what it does meanwhile, and is ready.
 fn control(port: u16, operation: u8, total: u64, size: usize) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.write_all(&[&[operation][..], &total.to_le_bytes(), &(size as u64).to_le_bytes()].concat())?;
+    stream.write_all(
+        &[&[operation][..], &total.to_le_bytes(), &(size as u64).to_le_bytes()].concat(),
+    )?;
     stream.read_exact(&mut [0])?;
     Ok(stream)
 }
 
-/// The same work by a native loop: how long it took. A batch is one system call a datagram here: [`native_batch`] has the other.
+/// The same work by a native loop: how long it took. A batch is one system call a datagram here:
+/// [`native_batch`] has the other.
 ///
 /// # Errors
 /// A socket failed.
@@ -173,12 +185,14 @@ pub fn native(port: u16, work: Work) -> io::Result<Duration> {
             }
             Ok(start.elapsed())
         }
-        "datagram-send" | "batch-send" => {
-            datagrams(&buffer, count, |sender, data, to| (0..BURST).try_for_each(|_| sender.send_to(data, to).map(drop)))
-                .map(|(sending, _)| sending)
-        }
-        _ => datagrams(&buffer, count, |sender, data, to| (0..BURST).try_for_each(|_| sender.send_to(data, to).map(drop)))
-            .map(|(_, receiving)| receiving),
+        "datagram-send" | "batch-send" => datagrams(&buffer, count, |sender, data, to| {
+            (0..BURST).try_for_each(|_| sender.send_to(data, to).map(drop))
+        })
+        .map(|(sending, _)| sending),
+        _ => datagrams(&buffer, count, |sender, data, to| {
+            (0..BURST).try_for_each(|_| sender.send_to(data, to).map(drop))
+        })
+        .map(|(_, receiving)| receiving),
     }
 }
 
@@ -189,15 +203,18 @@ pub fn native(port: u16, work: Work) -> io::Result<Duration> {
 pub fn native_batch(work: Work) -> io::Result<Duration> {
     let send = |sender: &UdpSocket, data: &[u8], to: SocketAddr| {
         let (address, data) = (SocketAddrAny::from(to), [IoSlice::new(data)]);
-        let mut none: Vec<SendAncillaryBuffer<'_, '_, '_>> = (0..BURST).map(|_| SendAncillaryBuffer::default()).collect();
-        let mut messages: Vec<_> = none.iter_mut().map(|none| MMsgHdr::new_with_addr(&address, &data, none)).collect();
+        let mut none: Vec<SendAncillaryBuffer<'_, '_, '_>> =
+            (0..BURST).map(|_| SendAncillaryBuffer::default()).collect();
+        let mut messages: Vec<_> =
+            none.iter_mut().map(|none| MMsgHdr::new_with_addr(&address, &data, none)).collect();
         let sent = sendmmsg(sender, &mut messages, SendFlags::empty())?;
         if sent as u64 == BURST { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
     };
     datagrams(&vec![7; work.size], work.count, send).map(|(sending, _)| sending)
 }
 
-/// Bursts from one socket to another of the same process: what sending took, and what receiving took.
+/// Bursts from one socket to another of the same process: what sending took, and what receiving
+/// took.
 fn datagrams(
     data: &[u8],
     count: u64,

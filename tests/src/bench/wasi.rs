@@ -1,4 +1,5 @@
-//! A small host for the programs on wasi:sockets, with the whole network allowed: what sandsock is compared with.
+//! A small host for the programs on wasi:sockets, with the whole network allowed: what sandsock is
+//! compared with.
 
 use std::sync::Arc;
 
@@ -32,7 +33,10 @@ pub fn run(version: Version, args: &[String]) -> wasmtime::Result<String> {
     }
     let engine = Engine::new(&config)?;
     let name = if version == Version::P3 { "bench_wasi3" } else { "bench_wasi2" };
-    let component = Component::from_file(&engine, crate::target().join("guests").join(name).with_extension("wasm"))?;
+    let component = Component::from_file(
+        &engine,
+        crate::target().join("guests").join(name).with_extension("wasm"),
+    )?;
     let (stdout, stderr) = (MemoryOutputPipe::new(1 << 16), MemoryOutputPipe::new(1 << 16));
     let mut wasi = WasiCtx::builder();
     wasi.stdout(stdout.clone()).stderr(stderr.clone()).arg(name).args(args);
@@ -55,14 +59,19 @@ pub fn run(version: Version, args: &[String]) -> wasmtime::Result<String> {
         wasmtime_wasi::p3::add_to_linker(&mut linker)?;
         // It can serve by sandsock too; nothing is granted for that.
         sandsock_host::add_to_linker_async(&mut linker)?;
-        let pre = wasmtime_wasi::p3::bindings::CommandPre::new(linker.instantiate_pre(&component)?)?;
+        let pre =
+            wasmtime_wasi::p3::bindings::CommandPre::new(linker.instantiate_pre(&component)?)?;
         let command = pre.instantiate_async(&mut store).await?;
-        store.run_concurrent(async |accessor| command.wasi_cli_run().call_run(accessor).await).await?
+        store
+            .run_concurrent(async |accessor| command.wasi_cli_run().call_run(accessor).await)
+            .await?
     });
     drop(store);
     match result {
         Ok(Ok(())) => Ok(String::from_utf8_lossy(&stdout.contents()).into_owned()),
-        Ok(Err(())) => Err(wasmtime::Error::msg(String::from_utf8_lossy(&stderr.contents()).into_owned())),
+        Ok(Err(())) => {
+            Err(wasmtime::Error::msg(String::from_utf8_lossy(&stderr.contents()).into_owned()))
+        }
         Err(trap) => Err(trap.context(String::from_utf8_lossy(&stderr.contents()).into_owned())),
     }
 }

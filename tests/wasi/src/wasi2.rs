@@ -1,4 +1,5 @@
-//! `bench_wasi2 OPERATION PORT SIZE COUNT`: what the program `bench_transfer_ok` does, by wasi:sockets 0.2. Prints nanoseconds.
+//! `bench_wasi2 OPERATION PORT SIZE COUNT`: what the program `bench_transfer_ok` does, by
+//! wasi:sockets 0.2. Prints nanoseconds.
 
 #[cfg(target_family = "wasm")]
 mod guest {
@@ -6,7 +7,9 @@ mod guest {
 
     use wasip2::io::streams::{InputStream, OutputStream};
     use wasip2::sockets::instance_network::instance_network;
-    use wasip2::sockets::network::{ErrorCode, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress, Network};
+    use wasip2::sockets::network::{
+        ErrorCode, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress, Network,
+    };
     use wasip2::sockets::tcp::TcpSocket;
     use wasip2::sockets::tcp_create_socket::create_tcp_socket;
     use wasip2::sockets::udp::{IncomingDatagramStream, OutgoingDatagram, OutgoingDatagramStream};
@@ -76,9 +79,14 @@ mod guest {
 
     pub(super) fn main() {
         let args: Vec<String> = std::env::args().skip(1).collect();
-        let [operation, port, size, count] = args.as_slice() else { panic!("OPERATION PORT SIZE COUNT") };
-        let (port, size, count): (u16, usize, u64) =
-            (port.parse().expect("a port"), size.parse().expect("a size"), count.parse().expect("a count"));
+        let [operation, port, size, count] = args.as_slice() else {
+            panic!("OPERATION PORT SIZE COUNT")
+        };
+        let (port, size, count): (u16, usize, u64) = (
+            port.parse().expect("a port"),
+            size.parse().expect("a size"),
+            count.parse().expect("a count"),
+        );
         let network = instance_network();
         match operation.as_str() {
             "datagram-send" => println!("{}", datagrams(&network, size, count).0),
@@ -156,7 +164,8 @@ mod guest {
         };
         let (sender, receiver) = (socket(), socket());
         let address = receiver.local_address().expect("an address");
-        let (_in, out): (IncomingDatagramStream, OutgoingDatagramStream) = sender.stream(None).expect("streams");
+        let (_in, out): (IncomingDatagramStream, OutgoingDatagramStream) =
+            sender.stream(None).expect("streams");
         let (input, _out) = receiver.stream(None).expect("streams");
         let (mut sending, mut receiving) = (0, 0);
         for _ in 0..count / BURST {
@@ -165,7 +174,11 @@ mod guest {
                 while out.check_send().expect("sends") == 0 {
                     out.subscribe().block();
                 }
-                out.send(&[OutgoingDatagram { data: vec![7; size], remote_address: Some(address) }]).expect("sends");
+                out.send(&[OutgoingDatagram {
+                    data: vec![7; size],
+                    remote_address: Some(address),
+                }])
+                .expect("sends");
             }
             sending += start.elapsed().as_nanos();
             let start = Instant::now();

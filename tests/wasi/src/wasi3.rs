@@ -1,5 +1,6 @@
-//! `bench_wasi3 OPERATION PORT SIZE COUNT`: what the program `bench_transfer_ok` does, by wasi:sockets 0.3. Prints nanoseconds.
-//! `bench_wasi3 echo`: serves the connection that it has as descriptor 0, by sandsock, in a program of WASI 0.3.
+//! `bench_wasi3 OPERATION PORT SIZE COUNT`: what the program `bench_transfer_ok` does, by
+//! wasi:sockets 0.3. Prints nanoseconds. `bench_wasi3 echo`: serves the connection that it has as
+//! descriptor 0, by sandsock, in a program of WASI 0.3.
 
 #![cfg(target_family = "wasm")]
 // The export is generated, with `unsafe` in it.
@@ -7,7 +8,9 @@
 
 use std::time::Instant;
 
-use wasip3::sockets::types::{ErrorCode, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress, TcpSocket, UdpSocket};
+use wasip3::sockets::types::{
+    ErrorCode, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress, TcpSocket, UdpSocket,
+};
 use wasip3::wit_bindgen::rt::async_support::{FutureReader, StreamReader, StreamWriter};
 
 /// Datagrams that are on their way at once.
@@ -76,9 +79,14 @@ impl wasip3::exports::cli::run::Guest for Program {
         if args == ["echo"] {
             return echo().map_err(|error| eprintln!("{}: {error}", error.class()));
         }
-        let [operation, port, size, count] = args.as_slice() else { panic!("OPERATION PORT SIZE COUNT") };
-        let (port, size, count): (u16, usize, u64) =
-            (port.parse().expect("a port"), size.parse().expect("a size"), count.parse().expect("a count"));
+        let [operation, port, size, count] = args.as_slice() else {
+            panic!("OPERATION PORT SIZE COUNT")
+        };
+        let (port, size, count): (u16, usize, u64) = (
+            port.parse().expect("a port"),
+            size.parse().expect("a size"),
+            count.parse().expect("a count"),
+        );
         let nanoseconds = match operation.as_str() {
             "datagram-send" => datagrams(size, count).await.0,
             "datagram-receive" => datagrams(size, count).await.1,

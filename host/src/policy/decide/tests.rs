@@ -97,7 +97,12 @@ fn request(text: &str) -> Request<'_> {
         "option" => {
             let (level, name) = target.split_once('/').unwrap();
             let row = option::by_name(level, name).unwrap();
-            Request::SetOption { family: AF_INET, level: row.level, number: row.number, datagram: false }
+            Request::SetOption {
+                family: AF_INET,
+                level: row.level,
+                number: row.number,
+                datagram: false,
+            }
         }
         "raw" => match target.split_once(':') {
             None => Request::RawSend(SocketAddr::new(ip("127.0.0.1"), 255)),
@@ -125,7 +130,11 @@ impl Case {
     fn decide(&self, text: &str) -> Result<Allowed<'_>, Denial> {
         let result = self.policy.decide(&request(text), &self.pins, self.now);
         if let Request::UdpReceive(source) = request(text) {
-            assert_eq!(result.is_ok(), self.policy.udp_source_allowed(source, &self.pins, self.now), "{text}");
+            assert_eq!(
+                result.is_ok(),
+                self.policy.udp_source_allowed(source, &self.pins, self.now),
+                "{text}"
+            );
         }
         result
     }
@@ -146,12 +155,19 @@ impl Case {
         }
     }
 
-    fn local(&self, address: &str, v6only: bool, kernel_chosen: bool) -> Result<Allowed<'_>, Denial> {
+    fn local(
+        &self,
+        address: &str,
+        v6only: bool,
+        kernel_chosen: bool,
+    ) -> Result<Allowed<'_>, Denial> {
         let local = Local { v6only, kernel_chosen, ..at(address).into() };
         let (tcp, udp) = (Request::TcpListen(local), Request::UdpBind(local));
         let tcp = self.policy.decide(&tcp, &self.pins, self.now);
         assert!(
-            tcp.is_ok() || self.policy.decide(&udp, &self.pins, self.now).is_err() || self.policy.allow.udp_bind.is_empty()
+            tcp.is_ok()
+                || self.policy.decide(&udp, &self.pins, self.now).is_err()
+                || self.policy.allow.udp_bind.is_empty()
         );
         tcp
     }
@@ -246,7 +262,11 @@ fn no_grant_allows_what_another_verb_asks() {
     for grant in verbs {
         for asked in verbs {
             let replies = (grant, asked) == (verbs[3], verbs[4]);
-            assert_eq!(case(&[grant], &[]).decide(asked).is_ok(), grant == asked || replies, "{grant} {asked}");
+            assert_eq!(
+                case(&[grant], &[]).decide(asked).is_ok(),
+                grant == asked || replies,
+                "{grant} {asked}"
+            );
         }
     }
 }
@@ -327,11 +347,26 @@ fn denial_names_the_grant_in_one_sentence() {
             "tcp-connect=127.0.0.1:81",
             "tcp-connect to 127.0.0.1:81 is not granted; allow it with --allow tcp-connect=127.0.0.1:81",
         ),
-        ("tcp-listen=[::1]:81", "tcp-listen on [::1]:81 is not granted; allow it with --allow 'tcp-listen=[::1]:81'"),
-        ("udp-send=10.0.0.1:1", "udp-send to 10.0.0.1:1 is denied by the rule udp-send=10.0.0.0/8:*"),
-        ("udp-receive=1.1.1.1:1", "udp-receive from 1.1.1.1:1 is not granted; allow it with --allow udp-receive=1.1.1.1:1"),
-        ("unix-connect=/run/a b", "unix-connect to /run/a b is not granted; allow it with --allow 'unix-connect=/run/a b'"),
-        ("unix-bind=@a*", r"unix-bind to @a\x2a is not granted; allow it with --allow 'unix-bind=@a\x2a'"),
+        (
+            "tcp-listen=[::1]:81",
+            "tcp-listen on [::1]:81 is not granted; allow it with --allow 'tcp-listen=[::1]:81'",
+        ),
+        (
+            "udp-send=10.0.0.1:1",
+            "udp-send to 10.0.0.1:1 is denied by the rule udp-send=10.0.0.0/8:*",
+        ),
+        (
+            "udp-receive=1.1.1.1:1",
+            "udp-receive from 1.1.1.1:1 is not granted; allow it with --allow udp-receive=1.1.1.1:1",
+        ),
+        (
+            "unix-connect=/run/a b",
+            "unix-connect to /run/a b is not granted; allow it with --allow 'unix-connect=/run/a b'",
+        ),
+        (
+            "unix-bind=@a*",
+            r"unix-bind to @a\x2a is not granted; allow it with --allow 'unix-bind=@a\x2a'",
+        ),
         (
             "resolve=DB.example.",
             "resolve of DB.example. is not granted; allow it with --allow resolve=db.example, or by what it is looked up for, as in tcp-connect=db.example:443",
@@ -380,16 +415,21 @@ fn merged_grants_of_send_and_receive_stay_apart() {
     // No reply is to be had from where nothing may be sent to.
     case(&["udp-send=*:*"], &["udp-send=10.0.0.1:53"]).denies(&["udp-receive=10.0.0.1:53"]);
     case(&["udp-send=*:*"], &["udp-receive=10.0.0.1:53"]).denies(&["udp-receive=10.0.0.1:53"]);
-    case(&["udp-send=*:*", "udp-receive=*:*"], &["udp-send=10.0.0.1:53"]).allows(&["udp-receive=10.0.0.1:53"]);
+    case(&["udp-send=*:*", "udp-receive=*:*"], &["udp-send=10.0.0.1:53"])
+        .allows(&["udp-receive=10.0.0.1:53"]);
     case(&["udp-bind=*:*"], &[]).denies(&["udp-receive=127.0.0.1:1", "udp-send=127.0.0.1:1"]);
 }
 
 #[test]
 fn v4_mapped_is_judged_as_ipv4() {
-    let v4 = case(&["tcp-connect=10.0.0.0/8:80", "tcp-listen=10.0.0.1:80"], &["tcp-connect=10.1.0.0/16:*"]);
+    let v4 = case(
+        &["tcp-connect=10.0.0.0/8:80", "tcp-listen=10.0.0.1:80"],
+        &["tcp-connect=10.1.0.0/16:*"],
+    );
     v4.allows(&["tcp-connect=[::ffff:10.0.0.1]:80", "tcp-listen=[::ffff:10.0.0.1]:80"]);
     v4.denies(&["tcp-connect=[::ffff:10.1.0.1]:80", "tcp-connect=[::ffff:11.0.0.1]:80"]);
-    case(&["tcp-connect=[::/0]:*"], &[]).denies(&["tcp-connect=[::ffff:10.0.0.1]:80", "tcp-connect=10.0.0.1:80"]);
+    case(&["tcp-connect=[::/0]:*"], &[])
+        .denies(&["tcp-connect=[::ffff:10.0.0.1]:80", "tcp-connect=10.0.0.1:80"]);
     case(&["tcp-connect=[::ffff:10.0.0.1]:80"], &[]).allows(&["tcp-connect=10.0.0.1:80"]);
 }
 
@@ -420,20 +460,36 @@ fn other_embedded_forms_need_an_ipv6_rule_and_are_denied_by_both() {
 #[test]
 fn unspecified_destination_is_the_loopback() {
     let loopback = case(&["tcp-connect=127.0.0.1:80", "udp-send=[::1]:80"], &[]);
-    loopback.allows(&["tcp-connect=0.0.0.0:80", "tcp-connect=[::ffff:0.0.0.0]:80", "udp-send=[::]:80"]);
-    loopback.denies(&["tcp-connect=[::]:80", "udp-send=0.0.0.0:80", "tcp-connect=0.0.0.0:81", "udp-receive=0.0.0.0:80"]);
+    loopback.allows(&[
+        "tcp-connect=0.0.0.0:80",
+        "tcp-connect=[::ffff:0.0.0.0]:80",
+        "udp-send=[::]:80",
+    ]);
+    loopback.denies(&[
+        "tcp-connect=[::]:80",
+        "udp-send=0.0.0.0:80",
+        "tcp-connect=0.0.0.0:81",
+        "udp-receive=0.0.0.0:80",
+    ]);
     for deny in ["tcp-connect=127.0.0.0/8:*", "tcp-connect=0.0.0.0/8:*"] {
-        case(&["tcp-connect=*:*"], &[deny]).denies(&["tcp-connect=0.0.0.0:80", "tcp-connect=[::ffff:0.0.0.0]:80"]);
+        case(&["tcp-connect=*:*"], &[deny])
+            .denies(&["tcp-connect=0.0.0.0:80", "tcp-connect=[::ffff:0.0.0.0]:80"]);
     }
     case(&["tcp-connect=*:*"], &["tcp-connect=[::1]:*"]).denies(&["tcp-connect=[::]:80"]);
     // A network that holds 0.0.0.0 is no grant for the loopback.
-    case(&["tcp-connect=0.0.0.0/8:80"], &[]).denies(&["tcp-connect=0.0.0.0:80", "tcp-connect=127.0.0.1:80"]);
+    case(&["tcp-connect=0.0.0.0/8:80"], &[])
+        .denies(&["tcp-connect=0.0.0.0:80", "tcp-connect=127.0.0.1:80"]);
 }
 
 #[test]
 fn zone_of_a_request_is_not_looked_at() {
-    let case = case(&["tcp-connect=[fe80::/10]:80", "udp-bind=[fe80::1]:1"], &["tcp-connect=[fe80::2]:*"]);
-    case.allows(&["tcp-connect=[fe80::1%1]:80", "tcp-connect=[fe80::1%9]:80", "udp-bind=[fe80::1%4]:1"]);
+    let case =
+        case(&["tcp-connect=[fe80::/10]:80", "udp-bind=[fe80::1]:1"], &["tcp-connect=[fe80::2]:*"]);
+    case.allows(&[
+        "tcp-connect=[fe80::1%1]:80",
+        "tcp-connect=[fe80::1%9]:80",
+        "udp-bind=[fe80::1%4]:1",
+    ]);
     case.denies(&["tcp-connect=[fe80::2%9]:80"]);
 }
 
@@ -444,13 +500,18 @@ fn port_zero_and_star_at_bind() {
     zero.denies(&["tcp-listen=127.0.0.1:40000", "tcp-listen=127.0.0.1:1"]);
     assert!(zero.local("127.0.0.1:40000", false, true).is_ok());
     assert!(zero.local("127.0.0.2:40000", false, true).is_err());
-    case(&["tcp-listen=127.0.0.1:*"], &[]).allows(&["tcp-listen=127.0.0.1:0", "tcp-listen=127.0.0.1:9"]);
+    case(&["tcp-listen=127.0.0.1:*"], &[])
+        .allows(&["tcp-listen=127.0.0.1:0", "tcp-listen=127.0.0.1:9"]);
     case(&["tcp-listen=127.0.0.1:1-65535"], &[]).denies(&["tcp-listen=127.0.0.1:0"]);
     let denied = case(&["tcp-listen=127.0.0.1:0"], &["tcp-listen=*:40000-50000"]);
     denied.allows(&["tcp-listen=127.0.0.1:0"]);
     assert!(denied.local("127.0.0.1:40000", false, true).is_err());
     assert!(denied.local("127.0.0.1:39999", false, true).is_ok());
-    assert!(case(&["tcp-listen=127.0.0.1:*"], &["tcp-listen=*:0"]).local("127.0.0.1:40000", false, true).is_err());
+    assert!(
+        case(&["tcp-listen=127.0.0.1:*"], &["tcp-listen=*:0"])
+            .local("127.0.0.1:40000", false, true)
+            .is_err()
+    );
 }
 
 #[test]
@@ -468,7 +529,15 @@ fn wildcard_bind_needs_a_rule_that_says_so() {
         }
         one("[::]:80").allows(&[&v6]);
         one("[::]:80").denies(&[&v4, &format!("{verb}=[::1]:80")]);
-        for allow in ["0.0.0.0/1:80", "0.0.0.0/31:80", "[::/1]:80", "[::/127]:80", "127.0.0.0/8:80", "*:81", "0.0.0.0:0"] {
+        for allow in [
+            "0.0.0.0/1:80",
+            "0.0.0.0/31:80",
+            "[::/1]:80",
+            "[::/127]:80",
+            "127.0.0.0/8:80",
+            "*:81",
+            "0.0.0.0:0",
+        ] {
             one(allow).denies(&[&v4, &v6]);
         }
         one("0.0.0.0:80").denies(&[&format!("{verb}=127.0.0.1:80")]);
@@ -480,22 +549,32 @@ fn wildcard_dual_stack_needs_ipv4_too() {
     let whole = case(&["tcp-listen=[::/0]:80", "udp-bind=[::/0]:80"], &[]);
     assert!(whole.local("[::]:80", false, false).is_err());
     assert!(whole.local("[::]:80", true, false).is_ok());
-    assert!(case(&["tcp-listen=[::/0]:80", "tcp-listen=0.0.0.0:80"], &[]).local("[::]:80", false, false).is_ok());
+    assert!(
+        case(&["tcp-listen=[::/0]:80", "tcp-listen=0.0.0.0:80"], &[])
+            .local("[::]:80", false, false)
+            .is_ok()
+    );
     assert!(case(&["tcp-listen=[::]:80"], &[]).local("[::]:80", false, false).is_ok());
 }
 
 #[test]
 fn wildcard_is_denied_by_a_rule_about_any_part_of_it() {
     let with = |deny: &str| case(&["tcp-listen=*:*"], &[deny]);
-    for deny in ["tcp-listen=127.0.0.1:80", "tcp-listen=10.0.0.0/8:1-100", "tcp-listen=0.0.0.0:80"] {
+    for deny in ["tcp-listen=127.0.0.1:80", "tcp-listen=10.0.0.0/8:1-100", "tcp-listen=0.0.0.0:80"]
+    {
         with(deny).denies(&["tcp-listen=0.0.0.0:80", "tcp-listen=[::]:80"]);
-        with(deny).allows(&["tcp-listen=0.0.0.0:101", "tcp-listen=[::1]:80", "tcp-listen=1.1.1.1:80"]);
+        with(deny).allows(&[
+            "tcp-listen=0.0.0.0:101",
+            "tcp-listen=[::1]:80",
+            "tcp-listen=1.1.1.1:80",
+        ]);
         assert!(with(deny).local("[::]:80", true, false).is_ok());
     }
     with("tcp-listen=[::1]:80").denies(&["tcp-listen=[::]:80"]);
     with("tcp-listen=[::1]:80").allows(&["tcp-listen=0.0.0.0:80"]);
     assert!(with("tcp-listen=[::1]:80").local("[::]:80", true, false).is_err());
-    case_of(&[], &["udp-bind=127.0.0.1:53"], everything).denies(&["udp-bind=0.0.0.0:53", "udp-bind=[::]:53"]);
+    case_of(&[], &["udp-bind=127.0.0.1:53"], everything)
+        .denies(&["udp-bind=0.0.0.0:53", "udp-bind=[::]:53"]);
 }
 
 #[test]
@@ -524,12 +603,23 @@ fn name_granted_is_open_after_its_look_up_at_its_port_alone() {
     ]);
     case.look_up("time.example", &["203.0.113.2"]).unwrap();
     case.allows(&["udp-send=203.0.113.2:123", "udp-receive=203.0.113.2:123"]);
-    case.denies(&["udp-receive=203.0.113.2:124", "udp-receive=203.0.113.1:123", "tcp-connect=203.0.113.2:5432"]);
+    case.denies(&[
+        "udp-receive=203.0.113.2:124",
+        "udp-receive=203.0.113.1:123",
+        "tcp-connect=203.0.113.2:5432",
+    ]);
 }
 
 #[test]
 fn name_implies_its_look_up_and_no_other() {
-    let case = case(&["tcp-connect=*.example.com:443", "udp-send=time.example:123", "udp-receive=logs.example:1"], &[]);
+    let case = case(
+        &[
+            "tcp-connect=*.example.com:443",
+            "udp-send=time.example:123",
+            "udp-receive=logs.example:1",
+        ],
+        &[],
+    );
     case.allows(&["resolve=a.example.com", "resolve=A.B.Example.COM.", "resolve=time.example"]);
     case.denies(&[
         "resolve=example.com",
@@ -543,8 +633,16 @@ fn name_implies_its_look_up_and_no_other() {
 #[test]
 fn name_in_other_case_with_a_dot_or_in_unicode_is_the_same() {
     let case = case(&["resolve=bücher.example"], &[]);
-    case.allows(&["resolve=BÜCHER.Example.", "resolve=xn--bcher-kva.example", "resolve=XN--BCHER-KVA.EXAMPLE"]);
-    case.denies(&["resolve=bucher.example", "resolve=xbücher.example", "resolve=b\u{fc}cher.example.evil"]);
+    case.allows(&[
+        "resolve=BÜCHER.Example.",
+        "resolve=xn--bcher-kva.example",
+        "resolve=XN--BCHER-KVA.EXAMPLE",
+    ]);
+    case.denies(&[
+        "resolve=bucher.example",
+        "resolve=xbücher.example",
+        "resolve=b\u{fc}cher.example.evil",
+    ]);
     let deny = case_of(&[], &["resolve=*.bücher.example"], everything);
     deny.denies(&["resolve=a.xn--bcher-kva.example.", "resolve=A.BÜCHER.EXAMPLE"]);
 }
@@ -553,7 +651,10 @@ fn name_in_other_case_with_a_dot_or_in_unicode_is_the_same() {
 fn numeric_host_needs_no_resolve_and_other_notations_are_names() {
     let none = case(&[], &[]);
     for text in ["127.0.0.1", "::1", "fe80::1"] {
-        assert_eq!(none.policy.decide(&Request::Resolve(text), &none.pins, none.now), Ok(Allowed { rule: None }));
+        assert_eq!(
+            none.policy.decide(&Request::Resolve(text), &none.pins, none.now),
+            Ok(Allowed { rule: None })
+        );
     }
     for text in ["2130706433", "0x7f.1", "127.1", "017700000001", "１２７.0.0.1"] {
         let denial = none.policy.decide(&Request::Resolve(text), &none.pins, none.now).unwrap_err();
@@ -567,7 +668,14 @@ fn numeric_host_needs_no_resolve_and_other_notations_are_names() {
 #[test]
 fn resolve_of_no_name_is_denied() {
     let case = case_of(&[], &[], everything);
-    case.denies(&["resolve=", "resolve=a b", "resolve=a..b", "resolve=fe80::1%eth0", "resolve=a\0b", "resolve=[::1]"]);
+    case.denies(&[
+        "resolve=",
+        "resolve=a b",
+        "resolve=a..b",
+        "resolve=fe80::1%eth0",
+        "resolve=a\0b",
+        "resolve=[::1]",
+    ]);
 }
 
 #[test]
@@ -589,14 +697,33 @@ fn resolves_any_is_said_of_every_name_alone() {
 
 #[test]
 fn reverse_resolve_holds_networks_and_nothing_beside() {
-    let held = case(&["reverse-resolve=192.0.2.0/24", "reverse-resolve=2001:db8::/32"], &["reverse-resolve=192.0.2.128/25"]);
-    held.allows(&["reverse-resolve=192.0.2.1", "reverse-resolve=::ffff:192.0.2.1", "reverse-resolve=2001:db8:1::1"]);
-    held.denies(&["reverse-resolve=192.0.2.200", "reverse-resolve=192.0.3.1", "reverse-resolve=2001:db9::1"]);
+    let held = case(
+        &["reverse-resolve=192.0.2.0/24", "reverse-resolve=2001:db8::/32"],
+        &["reverse-resolve=192.0.2.128/25"],
+    );
+    held.allows(&[
+        "reverse-resolve=192.0.2.1",
+        "reverse-resolve=::ffff:192.0.2.1",
+        "reverse-resolve=2001:db8:1::1",
+    ]);
+    held.denies(&[
+        "reverse-resolve=192.0.2.200",
+        "reverse-resolve=192.0.3.1",
+        "reverse-resolve=2001:db9::1",
+    ]);
     held.denies(&["reverse-resolve=::192.0.2.1", "reverse-resolve=::ffff:192.0.2.200"]);
     let all = case(&["reverse-resolve=*"], &["reverse-resolve=10.0.0.0/8"]);
-    all.allows(&["reverse-resolve=127.0.0.1", "reverse-resolve=::1", "reverse-resolve=2001:db8::1"]);
+    all.allows(&[
+        "reverse-resolve=127.0.0.1",
+        "reverse-resolve=::1",
+        "reverse-resolve=2001:db8::1",
+    ]);
     // The resolver asks for the IPv4 address inside.
-    all.denies(&["reverse-resolve=10.0.0.1", "reverse-resolve=::10.0.0.1", "reverse-resolve=64:ff9b::10.0.0.1"]);
+    all.denies(&[
+        "reverse-resolve=10.0.0.1",
+        "reverse-resolve=::10.0.0.1",
+        "reverse-resolve=64:ff9b::10.0.0.1",
+    ]);
     let denial = held.decide("reverse-resolve=::ffff:10.0.0.1").unwrap_err();
     assert_eq!(denial.grant.as_deref(), Some("reverse-resolve=10.0.0.1"));
 }
@@ -630,10 +757,16 @@ fn reverse_resolve_of_a_fixed_address_is_answered_with_its_names() {
         })
     };
     let case = fixed(&[]);
-    assert_eq!(case.decide("reverse-resolve=10.0.0.5"), Ok(Allowed { rule: Some("resolve=db.example") }));
+    assert_eq!(
+        case.decide("reverse-resolve=10.0.0.5"),
+        Ok(Allowed { rule: Some("resolve=db.example") })
+    );
     case.allows(&["reverse-resolve=::5", "reverse-resolve=::ffff:10.0.0.5"]);
     case.denies(&["reverse-resolve=10.0.0.6"]);
-    assert_eq!(case.policy.fixed_names_of(ip("::ffff:10.0.0.5")), ["db.example".into(), "cache.example".into()]);
+    assert_eq!(
+        case.policy.fixed_names_of(ip("::ffff:10.0.0.5")),
+        ["db.example".into(), "cache.example".into()]
+    );
     assert!(case.policy.fixed_names_of(ip("10.0.0.6")).is_empty());
     fixed(&["reverse-resolve=10.0.0.0/8"]).denies(&["reverse-resolve=10.0.0.5"]);
     fixed(&["reverse-resolve=cache.example"]).denies(&["reverse-resolve=10.0.0.5"]);
@@ -650,7 +783,10 @@ fn resolve_denied_wins_over_the_implied() {
 fn resolve_is_not_implied_where_deny_leaves_no_port() {
     let allow = ["tcp-connect=*.example:80-90"];
     case(&allow, &["tcp-connect=a.example:80-89"]).allows(&["resolve=a.example"]);
-    for deny in [&["tcp-connect=a.example:*"][..], &["tcp-connect=a.example:80-85", "tcp-connect=*.example:86-90"]] {
+    for deny in [
+        &["tcp-connect=a.example:*"][..],
+        &["tcp-connect=a.example:80-85", "tcp-connect=*.example:86-90"],
+    ] {
         case(&allow, deny).denies(&["resolve=a.example"]);
     }
     case(&allow, &["tcp-connect=a.example:*"]).allows(&["resolve=b.example"]);
@@ -721,21 +857,34 @@ fn name_fixed_opens_its_address_be_it_private() {
     let fixed = case.policy.fixed("db.example").unwrap().to_vec();
     assert_eq!(case.policy.judge_answers("db.example", fixed).kept.len(), 2);
     // To fix a name is to let it be looked up, which deny rules still forbid.
-    assert_eq!(case.decide("resolve=other.example"), Ok(Allowed { rule: Some("resolve=other.example") }));
+    assert_eq!(
+        case.decide("resolve=other.example"),
+        Ok(Allowed { rule: Some("resolve=other.example") })
+    );
     let late = case.now + 600 * MINUTE;
     assert!(case.policy.decide(&request("tcp-connect=10.0.0.5:80"), &case.pins, late).is_ok());
-    let denied = case_of(&["tcp-connect=db.example:80"], &["resolve=db.example", "tcp-connect=10.0.0.5:80"], |builder| {
-        builder.resolve("db.example=10.0.0.5").unwrap();
-    });
+    let denied = case_of(
+        &["tcp-connect=db.example:80"],
+        &["resolve=db.example", "tcp-connect=10.0.0.5:80"],
+        |builder| {
+            builder.resolve("db.example=10.0.0.5").unwrap();
+        },
+    );
     denied.denies(&["resolve=db.example", "tcp-connect=10.0.0.5:80"]);
 }
 
 #[test]
 fn fixed_address_that_is_none_is_refused() {
     let mut builder = Policy::builder();
-    for (text, character) in
-        [("db", 3), ("db=", 4), ("db=x", 4), ("=1.1.1.1", 1), ("a b=1.1.1.1", 1), ("db=fe80::1%1", 4), ("1.1=1.1.1.1", 1)]
-    {
+    for (text, character) in [
+        ("db", 3),
+        ("db=", 4),
+        ("db=x", 4),
+        ("=1.1.1.1", 1),
+        ("a b=1.1.1.1", 1),
+        ("db=fe80::1%1", 4),
+        ("1.1=1.1.1.1", 1),
+    ] {
         let error = builder.resolve(text).unwrap_err();
         assert_eq!(error.character(), character, "{error}");
         assert!(error.to_string().ends_with("write NAME=ADDRESS, as in db.example=10.0.0.5"));
@@ -747,7 +896,10 @@ fn name_allowed_and_its_address_denied_is_denied() {
     let mut case = case(&["tcp-connect=db.example:443"], &["tcp-connect=203.0.113.0/25:*"]);
     let denial = case.look_up("db.example", &["203.0.113.1"]).unwrap_err();
     assert_eq!(denial.rule.as_deref(), Some("tcp-connect=203.0.113.0/25:*"));
-    assert_eq!(case.look_up("db.example", &["203.0.113.1", "203.0.113.200"]).unwrap(), [ip("203.0.113.200")]);
+    assert_eq!(
+        case.look_up("db.example", &["203.0.113.1", "203.0.113.200"]).unwrap(),
+        [ip("203.0.113.200")]
+    );
     case.pins.pin("db.example", &[ip("203.0.113.1")], case.now);
     case.denies(&["tcp-connect=203.0.113.1:443"]);
     case.allows(&["tcp-connect=203.0.113.200:443"]);
@@ -756,13 +908,26 @@ fn name_allowed_and_its_address_denied_is_denied() {
 #[test]
 fn answers_stay_where_a_port_is_left() {
     let judge = |allow: &[&str], deny: &[&str]| {
-        !case(allow, deny).policy.judge_answers("a.example", vec![ip("203.0.113.1")]).kept.is_empty()
+        !case(allow, deny)
+            .policy
+            .judge_answers("a.example", vec![ip("203.0.113.1")])
+            .kept
+            .is_empty()
     };
     assert!(judge(&["tcp-connect=a.example:80-90"], &["tcp-connect=203.0.113.1:80-89"]));
-    assert!(!judge(&["tcp-connect=a.example:80-90"], &["tcp-connect=203.0.113.1:80-89", "tcp-connect=203.0.0.0/16:90-100"]));
+    assert!(!judge(
+        &["tcp-connect=a.example:80-90"],
+        &["tcp-connect=203.0.113.1:80-89", "tcp-connect=203.0.0.0/16:90-100"]
+    ));
     assert!(judge(&["tcp-connect=a.example:80"], &["tcp-connect=203.0.113.1:22"]));
-    assert!(judge(&["tcp-connect=a.example:80", "udp-send=a.example:53"], &["tcp-connect=203.0.113.1:*"]));
-    assert!(judge(&["tcp-connect=a.example:80", "tcp-connect=203.0.113.1:90"], &["tcp-connect=203.0.113.1:80"]));
+    assert!(judge(
+        &["tcp-connect=a.example:80", "udp-send=a.example:53"],
+        &["tcp-connect=203.0.113.1:*"]
+    ));
+    assert!(judge(
+        &["tcp-connect=a.example:80", "tcp-connect=203.0.113.1:90"],
+        &["tcp-connect=203.0.113.1:80"]
+    ));
     assert!(!judge(&["tcp-connect=a.example:80"], &["tcp-connect=a.example:80"]));
     assert!(judge(&["resolve=a.example"], &["tcp-connect=*:*"]));
     assert!(!judge(&["resolve=a.example"], &["tcp-connect=*:*", "udp-send=203.0.113.1:*"]));
@@ -772,9 +937,10 @@ fn answers_stay_where_a_port_is_left() {
 #[test]
 fn answers_under_allow_all_are_judged_by_deny_rules() {
     let case = case_of(&[], &["tcp-connect=10.0.0.0/8:*", "udp-send=10.0.0.0/8:*"], everything);
-    let judged = case
-        .policy
-        .judge_answers("a.example", ["10.0.0.1", "192.168.0.1", "127.0.0.1", "64:ff9b::10.0.0.1"].map(ip).to_vec());
+    let judged = case.policy.judge_answers(
+        "a.example",
+        ["10.0.0.1", "192.168.0.1", "127.0.0.1", "64:ff9b::10.0.0.1"].map(ip).to_vec(),
+    );
     assert_eq!(judged.kept, ["192.168.0.1", "127.0.0.1"].map(ip));
     assert_eq!(judged.dropped.len(), 2);
 }
@@ -782,7 +948,9 @@ fn answers_under_allow_all_are_judged_by_deny_rules() {
 #[test]
 fn answers_beyond_64_are_left_out_as_the_pins_would() {
     let case = case(&["tcp-connect=a.example:80"], &[]);
-    let judged = case.policy.judge_answers("a.example", (0..=99).map(|n| IpAddr::from([203, 0, 113, n])).collect());
+    let judged = case
+        .policy
+        .judge_answers("a.example", (0..=99).map(|n| IpAddr::from([203, 0, 113, n])).collect());
     assert_eq!((judged.kept.len(), judged.dropped.len()), (64, 36));
     assert!(judged.denial().is_none());
 }
@@ -843,7 +1011,8 @@ fn star_is_no_name() {
 
 #[test]
 fn unix_path_is_judged_from_the_base_and_dot_dot_never_matches() {
-    let case = case(&["unix-connect=run/*.sock", "unix-bind=/run/**"], &["unix-bind=/run/private/**"]);
+    let case =
+        case(&["unix-connect=run/*.sock", "unix-bind=/run/**"], &["unix-bind=/run/private/**"]);
     case.allows(&[
         "unix-connect=run/a.sock",
         "unix-connect=/base/run/a.sock",
@@ -897,11 +1066,21 @@ fn option_of_each_access_is_judged_by_it() {
             (row.get, Request::GetOption { family: AF_INET, level: row.level, number: row.number }),
             (
                 row.set.on(SOCK_STREAM),
-                Request::SetOption { family: AF_INET, level: row.level, number: row.number, datagram: false },
+                Request::SetOption {
+                    family: AF_INET,
+                    level: row.level,
+                    number: row.number,
+                    datagram: false,
+                },
             ),
             (
                 row.set.on(SOCK_DGRAM),
-                Request::SetOption { family: AF_INET, level: row.level, number: row.number, datagram: true },
+                Request::SetOption {
+                    family: AF_INET,
+                    level: row.level,
+                    number: row.number,
+                    datagram: true,
+                },
             ),
         ] {
             let ok = |case: &Case| case.policy.decide(&asked, &case.pins, case.now).is_ok();
@@ -935,7 +1114,12 @@ fn option_reuse_address_on_datagrams_needs_a_grant() {
     let ask = |case: &Case, datagram| {
         case.policy
             .decide(
-                &Request::SetOption { family: AF_INET, level: row.level, number: row.number, datagram },
+                &Request::SetOption {
+                    family: AF_INET,
+                    level: row.level,
+                    number: row.number,
+                    datagram,
+                },
                 &case.pins,
                 case.now,
             )
@@ -959,7 +1143,8 @@ fn option_of_bluetooth_is_no_option_of_ip() {
     let denied = case_of(&[], &["option=IPPROTO_TCP/TCP_NODELAY"], everything);
     assert!(ask(&denied, AF_INET).is_err());
     let codec = case(&["option=SOL_BLUETOOTH/BT_CODEC"], &[]);
-    let asked = Request::SetOption { family: AF_BLUETOOTH, level: 274, number: 19, datagram: false };
+    let asked =
+        Request::SetOption { family: AF_BLUETOOTH, level: 274, number: 19, datagram: false };
     assert!(codec.policy.decide(&asked, &codec.pins, codec.now).is_ok());
     assert!(case(&[], &[]).policy.decide(&asked, &codec.pins, codec.now).is_err());
 }
@@ -981,13 +1166,19 @@ fn option_outside_the_table_is_denied_under_allow_all_too() {
 
 #[test]
 fn control_message_is_judged_as_its_option_is() {
-    let ask =
-        |case: &Case, level, number| case.policy.decide(&Request::Control { level, number }, &case.pins, case.now).is_ok();
+    let ask = |case: &Case, level, number| {
+        case.policy.decide(&Request::Control { level, number }, &case.pins, case.now).is_ok()
+    };
     let none = case(&[], &[]);
-    for (level, name) in [("SOL_SOCKET", "SO_MARK"), ("IPPROTO_IP", "IP_PKTINFO"), ("IPPROTO_IPV6", "IPV6_RTHDR")] {
+    for (level, name) in
+        [("SOL_SOCKET", "SO_MARK"), ("IPPROTO_IP", "IP_PKTINFO"), ("IPPROTO_IPV6", "IPV6_RTHDR")]
+    {
         let row = option::by_name(level, name).unwrap();
         assert!(!ask(&none, row.level, row.number), "{name}");
-        assert!(ask(&case(&[&format!("option={level}/{name}")], &[]), row.level, row.number), "{name}");
+        assert!(
+            ask(&case(&[&format!("option={level}/{name}")], &[]), row.level, row.number),
+            "{name}"
+        );
     }
     let row = option::by_name("IPPROTO_IP", "IP_TTL").unwrap();
     assert!(ask(&none, row.level, row.number));
@@ -999,15 +1190,21 @@ fn control_message_is_judged_as_its_option_is() {
 #[test]
 fn control_message_with_raw_descriptors_is_never_allowed() {
     let all = case_of(&["ancillary=rights:send"], &[], everything);
-    let ask = |number| all.policy.decide(&Request::Control { level: SOL_SOCKET, number }, &all.pins, all.now).is_ok();
+    let ask = |number| {
+        all.policy
+            .decide(&Request::Control { level: SOL_SOCKET, number }, &all.pins, all.now)
+            .is_ok()
+    };
     assert!(!ask(SCM_RIGHTS) && ask(SCM_CREDENTIALS));
 }
 
 #[test]
 fn rights_receive_any_includes_receive_and_deny_goes_the_other_way() {
-    case(&["ancillary=rights:receive,any"], &[]).allows(&["ancillary=rights:receive", "ancillary=rights:receive,any"]);
+    case(&["ancillary=rights:receive,any"], &[])
+        .allows(&["ancillary=rights:receive", "ancillary=rights:receive,any"]);
     let any = ["ancillary=rights:receive,any"];
-    case(&any, &["ancillary=rights:receive"]).denies(&["ancillary=rights:receive", "ancillary=rights:receive,any"]);
+    case(&any, &["ancillary=rights:receive"])
+        .denies(&["ancillary=rights:receive", "ancillary=rights:receive,any"]);
     let both = case(&["ancillary=rights:receive", any[0]], &any);
     both.allows(&["ancillary=rights:receive"]);
     both.denies(&any);
@@ -1015,7 +1212,8 @@ fn rights_receive_any_includes_receive_and_deny_goes_the_other_way() {
 
 // Sockets.
 
-/// The sockets that reach nothing by themselves, with the verbs' first word by which something may be done with them.
+/// The sockets that reach nothing by themselves, with the verbs' first word by which something may
+/// be done with them.
 const PLAIN: [(&str, i32, i32, [i32; 2]); 6] = [
     ("tcp", AF_INET, SOCK_STREAM, [0, IPPROTO_TCP]),
     ("tcp", AF_INET6, SOCK_STREAM, [0, IPPROTO_TCP]),
@@ -1030,7 +1228,10 @@ fn socket_of_the_default_protocol_needs_no_grant() {
     let none = case(&[], &["tcp-connect=*:*", "udp-bind=*:*", "unix-bind=/**"]).policy;
     for (_, family, kind, protocols) in PLAIN {
         for (protocol, flags) in protocols.into_iter().zip([0, 0o2004000]) {
-            assert_eq!(none.may_create(family, kind | flags, protocol).map(|allowed| allowed.rule), Ok(None));
+            assert_eq!(
+                none.may_create(family, kind | flags, protocol).map(|allowed| allowed.rule),
+                Ok(None)
+            );
             assert!(!none.has_grant_for(family, kind | flags, protocol));
         }
     }
@@ -1072,18 +1273,33 @@ fn grants_are_about_the_sockets_of_their_verb() {
         let verb = grant.split('-').next().unwrap();
         for (own, family, kind, protocols) in PLAIN {
             for protocol in protocols {
-                assert_eq!(policy.has_grant_for(family, kind | 0o2004000, protocol), verb == own, "{grant}");
+                assert_eq!(
+                    policy.has_grant_for(family, kind | 0o2004000, protocol),
+                    verb == own,
+                    "{grant}"
+                );
             }
         }
         // A sequence of packets is no stream and no datagram: it is judged when it is made.
-        assert_eq!(policy.may_create(AF_UNIX, SOCK_SEQPACKET, 0).is_ok(), verb == "unix", "{grant}");
+        assert_eq!(
+            policy.may_create(AF_UNIX, SOCK_SEQPACKET, 0).is_ok(),
+            verb == "unix",
+            "{grant}"
+        );
     }
     assert!(case_of(&[], &[], everything).policy.has_grant_for(43, SOCK_STREAM, 0));
 }
 
 #[test]
 fn socket_of_another_protocol_for_the_same_service_is_denied() {
-    let grants = ["tcp-connect=*:*", "tcp-listen=*:*", "udp-send=*:*", "udp-bind=*:*", "unix-bind=@*", "unix-connect=@*"];
+    let grants = [
+        "tcp-connect=*:*",
+        "tcp-listen=*:*",
+        "udp-send=*:*",
+        "udp-bind=*:*",
+        "unix-bind=@*",
+        "unix-connect=@*",
+    ];
     let (policy, all) = (case(&grants, &[]).policy, case_of(&[], &[], everything).policy);
     for (family, kind, protocol) in [
         (AF_INET, SOCK_STREAM, 262),
@@ -1116,18 +1332,37 @@ fn can_of_every_interface_is_denied_by_a_rule_about_any() {
     let rules = case(&["can=*", "can=vcan0"], &["can=vcan1:raw", "can=*:bcm"]);
     rules.allows(&["can=vcan0:raw", "can=vcan1:isotp", "can=*:isotp"]);
     rules.denies(&["can=vcan1:raw", "can=*:raw", "can=vcan0:bcm", "can=*:bcm"]);
-    assert!(rules.policy.names_interface("vcan0") && !case(&["can=vcan0"], &[]).policy.names_interface("vcan1"));
+    assert!(
+        rules.policy.names_interface("vcan0")
+            && !case(&["can=vcan0"], &[]).policy.names_interface("vcan1")
+    );
     assert!(!case(&["can=vcan0"], &["interfaces"]).policy.names_interface("vcan0"));
     let unknown = Request::Can { interface: CanInterface::Unknown(7), protocol: CAN_RAW };
-    let ask = |case: &Case| case.policy.decide(&unknown, &case.pins, case.now).map(|_| ()).map_err(|denial| denial.grant);
-    assert_eq!(ask(&case(&["can=vcan0"], &[])), Err(None), "it names nothing that could be granted");
+    let ask = |case: &Case| {
+        case.policy
+            .decide(&unknown, &case.pins, case.now)
+            .map(|_| ())
+            .map_err(|denial| denial.grant)
+    };
+    assert_eq!(
+        ask(&case(&["can=vcan0"], &[])),
+        Err(None),
+        "it names nothing that could be granted"
+    );
     assert_eq!(ask(&case(&["can=*:raw"], &[])), Ok(()));
 }
 
 #[test]
 fn algorithms_are_granted_by_patterns() {
-    let rules = case(&["family=alg:hash:sha*", "family=alg:skcipher", "family=alg:*:*(aes)"], &["family=alg:hash:sha1"]);
-    rules.allows(&["family=alg:hash:sha256", "family=alg:skcipher:cbc(des)", "family=alg:aead:gcm(aes)"]);
+    let rules = case(
+        &["family=alg:hash:sha*", "family=alg:skcipher", "family=alg:*:*(aes)"],
+        &["family=alg:hash:sha1"],
+    );
+    rules.allows(&[
+        "family=alg:hash:sha256",
+        "family=alg:skcipher:cbc(des)",
+        "family=alg:aead:gcm(aes)",
+    ]);
     rules.denies(&["family=alg:hash:sha1", "family=alg:hash:md5", "family=alg:rng:stdrng"]);
     case(&["family=alg"], &[]).allows(&["family=alg:rng:stdrng"]);
     case_of(&[], &["family=alg:rng"], everything).denies(&["family=alg:rng:stdrng"]);
@@ -1154,13 +1389,21 @@ fn socket_of_a_family_needs_a_grant_of_that_family() {
     for (grant, ..) in sockets {
         let policy = case(&[grant], &[]).policy;
         for (own, family, kind, protocol) in sockets {
-            assert_eq!(policy.may_create(family, kind, protocol).is_ok(), own == grant, "{grant} {own}");
+            assert_eq!(
+                policy.may_create(family, kind, protocol).is_ok(),
+                own == grant,
+                "{grant} {own}"
+            );
         }
         assert!(policy.may_create(AF_CAN, SOCK_RAW, 0).is_err());
         assert!(policy.may_create(AF_ALG, SOCK_STREAM, 0).is_err());
     }
     let policy = case(&["can=vcan0"], &[]).policy;
-    assert!([CAN_RAW, 2, 6, 7].into_iter().all(|protocol| policy.may_create(AF_CAN, SOCK_DGRAM, protocol).is_ok()));
+    assert!(
+        [CAN_RAW, 2, 6, 7]
+            .into_iter()
+            .all(|protocol| policy.may_create(AF_CAN, SOCK_DGRAM, protocol).is_ok())
+    );
 }
 
 #[test]

@@ -134,8 +134,10 @@ fn rule() -> impl Strategy<Value = String> {
         Just("a.example".to_owned()),
         Just("*.example".to_owned()),
         Just("fixed.example".to_owned()),
-        prop::sample::select(vec!["10.0.0.0/8", "10.0.0.0/31", "0.0.0.0/0", "192.0.2.0/24"]).prop_map(str::to_owned),
-        prop::sample::select(vec!["[2001:db8::/32]", "[2001:db8::/64]", "[::/0]", "[fe80::/10]"]).prop_map(str::to_owned),
+        prop::sample::select(vec!["10.0.0.0/8", "10.0.0.0/31", "0.0.0.0/0", "192.0.2.0/24"])
+            .prop_map(str::to_owned),
+        prop::sample::select(vec!["[2001:db8::/32]", "[2001:db8::/64]", "[::/0]", "[fe80::/10]"])
+            .prop_map(str::to_owned),
         address().prop_filter("a destination", |ip| !ip.is_unspecified()).prop_map(|ip| match ip {
             IpAddr::V4(v4) => v4.to_string(),
             IpAddr::V6(v6) => format!("[{v6}]"),
@@ -202,7 +204,11 @@ proptest! {
 #[test]
 fn program_of_plain_rules_is_exact() {
     let policy = policy(
-        &texts(&["udp-receive=10.0.0.0/8:53", "udp-send=[2001:db8::1]:1-5", "udp-send=192.0.2.1:*"]),
+        &texts(&[
+            "udp-receive=10.0.0.0/8:53",
+            "udp-send=[2001:db8::1]:1-5",
+            "udp-send=192.0.2.1:*",
+        ]),
         &texts(&["udp-receive=10.0.0.2:*", "udp-send=[2001:db8::1]:3"]),
         false,
     );
@@ -211,10 +217,19 @@ fn program_of_plain_rules_is_exact() {
         let program = policy.sender_program(Carried::Udp, Layout { v6, ports: true });
         assert_eq!(program.exact, exact);
         let passes = |text: &str| lets_in(&program.instructions, text.parse().unwrap());
-        assert!(passes("10.0.0.1:53") && !passes("10.0.0.2:53") && !passes("10.0.0.1:54") && !passes("11.0.0.1:53"));
+        assert!(
+            passes("10.0.0.1:53")
+                && !passes("10.0.0.2:53")
+                && !passes("10.0.0.1:54")
+                && !passes("11.0.0.1:53")
+        );
         assert!(passes("192.0.2.1:0") && passes("192.0.2.1:65535") && !passes("192.0.2.2:0"));
         if v6 {
-            assert!(passes("[2001:db8::1]:2") && passes("[2001:db8::1]:5") && !passes("[2001:db8::1]:3"));
+            assert!(
+                passes("[2001:db8::1]:2")
+                    && passes("[2001:db8::1]:5")
+                    && !passes("[2001:db8::1]:3")
+            );
             assert!(!passes("[2001:db8::1]:6") && !passes("[2001:db8::2]:2"));
         }
     }
@@ -230,11 +245,19 @@ fn program_of_packets_goes_by_the_protocol_alone() {
         (58, "[::2]:0", false),
         (89, "[::2]:0", true),
     ] {
-        let program = policy.sender_program(Carried::Packets(protocol), Layout { v6: true, ports: false });
+        let program =
+            policy.sender_program(Carried::Packets(protocol), Layout { v6: true, ports: false });
         assert!(program.exact);
-        assert_eq!(lets_in(&program.instructions, source.parse().unwrap()), allowed, "{protocol} {source}");
+        assert_eq!(
+            lets_in(&program.instructions, source.parse().unwrap()),
+            allowed,
+            "{protocol} {source}"
+        );
     }
-    assert!(policy.restricts_senders(Carried::Packets(1)) && !policy.restricts_senders(Carried::Packets(89)));
+    assert!(
+        policy.restricts_senders(Carried::Packets(1))
+            && !policy.restricts_senders(Carried::Packets(89))
+    );
 }
 
 #[test]
@@ -251,12 +274,20 @@ fn program_of_many_rules_is_short_and_leaves_nobody_out() {
         .map(|n| {
             let v4 = std::net::Ipv4Addr::from(0x0a00_0000 + n * 0x1003);
             let v6 = std::net::Ipv6Addr::from((0x2001_0db8u128 << 96) + (u128::from(n) << 50));
-            if n % 2 == 0 { format!("udp-receive={v4}:{}", n + 1) } else { format!("udp-send=[{v6}]:{}", n + 1) }
+            if n % 2 == 0 {
+                format!("udp-receive={v4}:{}", n + 1)
+            } else {
+                format!("udp-send=[{v6}]:{}", n + 1)
+            }
         })
         .collect();
     let policy = policy(&rules, &[], false);
     let program = policy.sender_program(Carried::Udp, UDP);
-    assert!(program.instructions.len() <= EXACT && !program.exact, "{}", program.instructions.len());
+    assert!(
+        program.instructions.len() <= EXACT && !program.exact,
+        "{}",
+        program.instructions.len()
+    );
     for rule in rules {
         let source: SocketAddr = rule.split_once('=').unwrap().1.parse().unwrap();
         assert!(lets_in(&program.instructions, source), "{rule}");
@@ -289,12 +320,16 @@ fn program_has_the_guests_own_behind_it() {
 #[test]
 fn program_reaches_over_long_distances() {
     // Each address has a list of ports of its own: the leaves lie far from the tree.
-    let rules: Vec<String> = (0..90u16).map(|n| format!("udp-receive=10.0.{n}.1:{}-{}", 10 * n + 1, 10 * n + 5)).collect();
+    let rules: Vec<String> = (0..90u16)
+        .map(|n| format!("udp-receive=10.0.{n}.1:{}-{}", 10 * n + 1, 10 * n + 5))
+        .collect();
     let policy = policy(&rules, &[], false);
     let program = policy.sender_program(Carried::Udp, UDP);
     assert!(program.exact && program.instructions.len() > 400, "{}", program.instructions.len());
     for n in 0..90u16 {
-        for (port, allowed) in [(10 * n, false), (10 * n + 1, true), (10 * n + 5, true), (10 * n + 6, false)] {
+        for (port, allowed) in
+            [(10 * n, false), (10 * n + 1, true), (10 * n + 5, true), (10 * n + 6, false)]
+        {
             let source = SocketAddr::new(IpAddr::from([10, 0, n as u8, 1]), port);
             assert_eq!(lets_in(&program.instructions, source), allowed, "{source}");
         }

@@ -1,5 +1,5 @@
-//! Connects to its own listeners, sends as much as they take, and closes: nothing is ever accepted. Arguments: the limit, how many
-//! connections, a UNIX path.
+//! Connects to its own listeners, sends as much as they take, and closes: nothing is ever accepted.
+//! Arguments: the limit, how many connections, a UNIX path.
 
 use sandsock::constants::*;
 use sandsock::errno::{EAGAIN, ECONNRESET, EPIPE};
@@ -42,10 +42,12 @@ fn main() {
     assert!(if is_twin() { held > limit && made == most } else { held <= limit });
     drop(listener);
 
-    // TCP: it lies in the receive buffers of connections that wait, which are as great as the listener's.
+    // TCP: it lies in the receive buffers of connections that wait, which are as great as the
+    // listener's.
     let listener = socket(AF_INET, SOCK_STREAM, 0).expect("there is room again");
     enlarge(&listener);
-    bind(&listener, &Address::Inet(InetAddress { address: (127, 0, 0, 1), port: 0 })).expect("binds");
+    bind(&listener, &Address::Inet(InetAddress { address: (127, 0, 0, 1), port: 0 }))
+        .expect("binds");
     listen(&listener, 4096).expect("listens");
     enlarge(&listener);
     let Ok(Some(Address::Inet(to))) = local_address(&listener) else { panic!("no address") };

@@ -1,5 +1,5 @@
-//! Receives datagrams and reads none. Arguments: the limit, how many sockets at most. Prints their ports, and `.` at the end of
-//! them; the peer floods them then, and reads what the kernel holds.
+//! Receives datagrams and reads none. Arguments: the limit, how many sockets at most. Prints their
+//! ports, and `.` at the end of them; the peer floods them then, and reads what the kernel holds.
 
 use sandsock::constants::*;
 use sandsock::raw::polling::poll;

@@ -1,4 +1,5 @@
-//! Joins one group of the loopback after the other. Arguments: how many there may be at most, how many are asked for.
+//! Joins one group of the loopback after the other. Arguments: how many there may be at most, how
+//! many are asked for.
 
 use sandsock::constants::*;
 use sandsock::errno::ENOBUFS;
@@ -17,7 +18,14 @@ fn main() {
     let twin = usize::from(is_twin());
     let (most, asked): (u32, u32) = (argument(twin), argument(twin + 1));
     let packets = socket(AF_PACKET, SOCK_DGRAM, 0).expect("makes");
-    let join = |number| set_option(&packets, SOL_PACKET, PACKET_ADD_MEMBERSHIP, OptionValue::Bytes(&request(number)));
+    let join = |number| {
+        set_option(
+            &packets,
+            SOL_PACKET,
+            PACKET_ADD_MEMBERSHIP,
+            OptionValue::Bytes(&request(number)),
+        )
+    };
     let joined = (0..asked).take_while(|number| match join(*number) {
         Ok(()) => true,
         Err(Error::Os(ENOBUFS)) => false,
@@ -25,9 +33,14 @@ fn main() {
     });
     let joined = joined.count() as u32;
     println!("{joined} joined");
-    assert!(if is_twin() { joined == asked && joined > most } else { (1..=most).contains(&joined) });
+    assert!(if is_twin() {
+        joined == asked && joined > most
+    } else {
+        (1..=most).contains(&joined)
+    });
     if !is_twin() {
-        set_option(&packets, SOL_PACKET, PACKET_DROP_MEMBERSHIP, OptionValue::Bytes(&request(0))).expect("leaves");
+        set_option(&packets, SOL_PACKET, PACKET_DROP_MEMBERSHIP, OptionValue::Bytes(&request(0)))
+            .expect("leaves");
         join(asked).expect("there is room for one");
         assert_eq!(join(asked + 1), Err(Error::Os(ENOBUFS)));
     }

@@ -1,4 +1,5 @@
-//! Fills connections to a peer that reads none. Arguments: the limit, how many, the peer's port; `twin` before them demands more.
+//! Fills connections to a peer that reads none. Arguments: the limit, how many, the peer's port;
+//! `twin` before them demands more.
 
 use sandsock::constants::*;
 use sandsock::errno::{EAGAIN, ENOBUFS};
@@ -15,7 +16,8 @@ use sandsock_test_programs::argument;
 
 const SECOND: u64 = 1_000_000_000;
 
-/// Fills all connections until the last one takes nothing any more: what a peer's kernel takes of them makes room for a while.
+/// Fills all connections until the last one takes nothing any more: what a peer's kernel takes of
+/// them makes room for a while.
 fn settle(all: &[Descriptor]) {
     let mut refused = 0;
     for _ in 0..200 {
@@ -35,7 +37,8 @@ fn settle(all: &[Descriptor]) {
 
 fn main() {
     let twin = usize::from(is_twin());
-    let (limit, most, port): (u64, usize, u16) = (argument(twin), argument(twin + 1), argument(twin + 2));
+    let (limit, most, port): (u64, usize, u16) =
+        (argument(twin), argument(twin + 1), argument(twin + 2));
     let peer = Address::Inet(InetAddress { address: (127, 0, 0, 1), port });
     let connected = || -> Option<Descriptor> {
         let d = unless_full(socket(AF_INET, SOCK_STREAM, 0))?;
@@ -96,7 +99,8 @@ fn main() {
     let held: u64 = all.iter().map(queued).sum();
     assert!(held <= limit, "{held}");
 
-    // Closed with all that they hold, which the kernel goes on to send; and others in their place, again and again.
+    // Closed with all that they hold, which the kernel goes on to send; and others in their place,
+    // again and again.
     for round in 0..3 {
         for d in all.drain(..) {
             close(d).expect("closes");

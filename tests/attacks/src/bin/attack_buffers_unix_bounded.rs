@@ -1,5 +1,5 @@
-//! Makes the kernel hold as much as it can in UNIX pairs. Arguments: the limit, and how many pairs; the twin: how much it must come
-//! to instead.
+//! Makes the kernel hold as much as it can in UNIX pairs. Arguments: the limit, and how many pairs;
+//! the twin: how much it must come to instead.
 
 use sandsock::constants::*;
 use sandsock::raw::connections::close;
@@ -17,7 +17,8 @@ const KINDS: [i32; 3] = [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET];
 /// Waits until so much is free again: what was sent away is closed apart, after the call.
 fn freed(kind: i32) {
     for _ in 0..500 {
-        let pairs: Vec<_> = std::iter::from_fn(|| unless_full(socketpair(AF_UNIX, kind, 0))).take(11).collect();
+        let pairs: Vec<_> =
+            std::iter::from_fn(|| unless_full(socketpair(AF_UNIX, kind, 0))).take(11).collect();
         if pairs.len() == 11 {
             return;
         }
@@ -52,7 +53,10 @@ fn main() {
         }
         let held: u64 = pairs.iter().map(|(a, b)| queued(a) + queued(b)).sum();
         println!("default: {held} held, {} made", pairs.len());
-        assert!(if is_twin() { pairs.len() == most } else { held <= limit && pairs.len() > 10 }, "{held}");
+        assert!(
+            if is_twin() { pairs.len() == most } else { held <= limit && pairs.len() > 10 },
+            "{held}"
+        );
         drop(pairs);
         // With the greatest buffers.
         let mut pairs = Vec::new();
@@ -97,7 +101,9 @@ fn main() {
 
         freed(kind);
         // In flight: filled pairs that the guest has closed, and that nobody takes.
-        let Some((through, end)) = unless_full(socketpair(AF_UNIX, SOCK_STREAM, 0)) else { panic!("{limit} is too little") };
+        let Some((through, end)) = unless_full(socketpair(AF_UNIX, SOCK_STREAM, 0)) else {
+            panic!("{limit} is too little")
+        };
         let (mut parked, mut held) = (0, 0);
         while parked < most.min(30)
             && let Some((a, b)) = pair()
@@ -107,11 +113,15 @@ fn main() {
             fill(&b);
             held += queued(&a) + queued(&b);
             let both = [&a, &b];
-            send_message(&through, &[b"x"], &[ControlOut::Rights(&both)], 0, None, Wait::None).expect("sends");
+            send_message(&through, &[b"x"], &[ControlOut::Rights(&both)], 0, None, Wait::None)
+                .expect("sends");
             parked += 1;
         }
         println!("in flight: {held} held, {parked} parked");
-        assert!(if is_twin() { parked == most.min(30) } else { held <= limit }, "in flight: {held}");
+        assert!(
+            if is_twin() { parked == most.min(30) } else { held <= limit },
+            "in flight: {held}"
+        );
         drop((through, end));
 
         freed(kind);
@@ -124,7 +134,8 @@ fn main() {
             enlarge(&a);
             fill(&a);
             held += queued(&a);
-            send_message(&through, &[b"x"], &[ControlOut::Rights(&[&a])], 0, None, Wait::None).expect("sends");
+            send_message(&through, &[b"x"], &[ControlOut::Rights(&[&a])], 0, None, Wait::None)
+                .expect("sends");
             close(a).expect("closes");
             receive(&end, 1, 0, Wait::None).expect("receives");
             kept.push(b);

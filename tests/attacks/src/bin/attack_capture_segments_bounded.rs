@@ -1,6 +1,7 @@
-//! Sends datagrams of which a capture could make far more, or other ones, than the kernel sends: `attack_capture_segments_bounded [twin]
-//! UDP TCP`, the ports of a peer's datagram socket and of one that sends 100,000 bytes. Every datagram ends with a byte of its own, and
-//! says by its length which it is.
+//! Sends datagrams of which a capture could make far more, or other ones, than the kernel sends:
+//! `attack_capture_segments_bounded [twin] UDP TCP`, the ports of a peer's datagram socket and of
+//! one that sends 100,000 bytes. Every datagram ends with a byte of its own, and says by its length
+//! which it is.
 
 use sandsock::constants::*;
 use sandsock::raw::descriptors::Descriptor;
@@ -37,13 +38,20 @@ fn main() {
         assert_eq!(send(&[1; 60_000], &[segment(1), segment(1400)], 0), Ok(60_000));
         let sizes = [segment(1), segment(20_000)];
         let control: Vec<&ControlMessage> = sizes.iter().collect();
-        let entries = [20_001, 20_002].map(|length| BatchEntry { length, address: Some(&to), control: &control });
+        let entries = [20_001, 20_002].map(|length| BatchEntry {
+            length,
+            address: Some(&to),
+            control: &control,
+        });
         std::thread::sleep(std::time::Duration::from_millis(5));
         assert_eq!(send_batch(&d, &[2; 40_003], &entries, 0, Wait::Forever), Ok(2));
     }
     // Past what a list is shown of, too, where the kernel takes that much (net.core.optmem_max).
     let many: Vec<ControlMessage> = (0..5000).map(|_| segment(1)).chain([segment(1400)]).collect();
-    assert!(matches!(send(&[3; 2801], &many, 0), Ok(2801) | Err(Error::Os(sandsock::errno::ENOBUFS))));
+    assert!(matches!(
+        send(&[3; 2801], &many, 0),
+        Ok(2801) | Err(Error::Os(sandsock::errno::ENOBUFS))
+    ));
     // None at the end is none at all, and what the kernel refuses is no datagram.
     assert_eq!(send(&[4; 3001], &[segment(1), segment(0)], 0), Ok(3001));
     for refused in [&[segment(1)][..], &[ControlMessage { data: vec![1], ..segment(1) }]] {

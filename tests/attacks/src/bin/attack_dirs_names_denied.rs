@@ -1,7 +1,8 @@
-//! Tries to change the names that the policy judges and the files that the command trusts: renames, links, writes.
+//! Tries to change the names that the policy judges and the files that the command trusts: renames,
+//! links, writes.
 //!
-//! `/r` is the folder of the policy's sockets and is read-only. `/t` has the same files, is writable, and no rule names it: the twin
-//! acts there.
+//! `/r` is the folder of the policy's sockets and is read-only. `/t` has the same files, is
+//! writable, and no rule names it: the twin acts there.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
@@ -21,7 +22,9 @@ fn main() -> Result<()> {
         [root] => (false, root.as_str()),
         other => panic!("{other:?}"),
     };
-    let connect = |path: &str| Socket::new(AF_UNIX, SOCK_STREAM, 0)?.connect(format!("{root}/{path}").as_str());
+    let connect = |path: &str| {
+        Socket::new(AF_UNIX, SOCK_STREAM, 0)?.connect(format!("{root}/{path}").as_str())
+    };
     for (what, act) in ACTS {
         let result = act(if twin { "/t" } else { "/r" });
         match (twin, &result) {
@@ -62,8 +65,15 @@ const ACTS: &[(&str, Act)] = &[
     ("remove a folder", |at| fs::remove_dir(format!("{at}/empty"))),
     ("make a file", |at| File::create_new(format!("{at}/made.toml")).map(drop)),
     ("empty a file", |at| File::create(format!("{at}/policy.toml")).map(drop)),
-    ("write a file", |at| OpenOptions::new().write(true).open(format!("{at}/policy.toml"))?.write_all(b"allow = ['x']")),
-    ("append to a file", |at| OpenOptions::new().append(true).open(format!("{at}/policy.toml"))?.write_all(b"#")),
+    ("write a file", |at| {
+        OpenOptions::new()
+            .write(true)
+            .open(format!("{at}/policy.toml"))?
+            .write_all(b"allow = ['x']")
+    }),
+    ("append to a file", |at| {
+        OpenOptions::new().append(true).open(format!("{at}/policy.toml"))?.write_all(b"#")
+    }),
     ("write what is open to be read too", |at| {
         OpenOptions::new().read(true).write(true).open(format!("{at}/policy.toml"))?.write_all(b"#")
     }),

@@ -1,7 +1,8 @@
 //! Listens on a socket that others hold too. Argument: `twin` or `attack`.
 //!
-//! Number 3 is a UDP socket that was bound by others, 4 a UNIX socket by which it hands over one of its own. 127.0.0.1 is heard,
-//! 127.0.0.2 is not. Each line says what is expected to be sent; the guest goes on after a moment.
+//! Number 3 is a UDP socket that was bound by others, 4 a UNIX socket by which it hands over one of
+//! its own. 127.0.0.1 is heard, 127.0.0.2 is not. Each line says what is expected to be sent; the
+//! guest goes on after a moment.
 
 use std::time::Duration;
 
@@ -25,7 +26,10 @@ fn main() {
     // BPF_RET: everything is kept.
     let mut everything = vec![6, 0, 0, 0];
     everything.extend(u32::MAX.to_ne_bytes());
-    done("a filter", set_option(&own.d, SOL_SOCKET, SO_ATTACH_FILTER, OptionValue::Bytes(&everything)));
+    done(
+        "a filter",
+        set_option(&own.d, SOL_SOCKET, SO_ATTACH_FILTER, OptionValue::Bytes(&everything)),
+    );
     let through = done("inherit", inherit(4));
     let rights = ControlOut::Rights(&[&own.d]);
     done("sendmsg", send_message(&through, &[b"x"], &[rights], 0, None, Wait::Forever));

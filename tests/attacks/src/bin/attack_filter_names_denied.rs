@@ -1,4 +1,5 @@
-//! Listens for senders that a grant names by a name. Arguments: `twin` or `attack`, and the port that they send from.
+//! Listens for senders that a grant names by a name. Arguments: `twin` or `attack`, and the port
+//! that they send from.
 //!
 //! After each line with its ports, it is sent datagrams; each line says what it expects of them.
 
@@ -19,7 +20,8 @@ fn main() {
     let twin = sandsock_attacks::is_twin();
     let bound = || Listener::bound(AF_INET, 0, &host(AF_INET, 1, 0));
     let first = bound();
-    let _others: Vec<_> = (2..SOCKETS).map(|_| done("socket", syscalls::socket(AF_INET, SOCK_DGRAM, 0))).collect();
+    let _others: Vec<_> =
+        (2..SOCKETS).map(|_| done("socket", syscalls::socket(AF_INET, SOCK_DGRAM, 0))).collect();
     let last = bound();
     let told = |what: &str| {
         println!("{what} {} {}", port(&first.d), port(&last.d));
@@ -43,11 +45,15 @@ fn main() {
     std::io::Write::flush(&mut std::io::stdout()).expect("is written");
     let start = std::time::Instant::now();
     let has_new = || {
-        let all = sandsock::getaddrinfo("web.example", 0, Family::INET, SOCK_DGRAM, 0, 0).expect("it is known");
+        let all = sandsock::getaddrinfo("web.example", 0, Family::INET, SOCK_DGRAM, 0, 0)
+            .expect("it is known");
         all.iter().any(|info| info.address.host().as_deref() == Some("93.184.216.35"))
     };
     while !has_new() {
-        assert!(start.elapsed() < std::time::Duration::from_secs(10), "the name has no other address");
+        assert!(
+            start.elapsed() < std::time::Duration::from_secs(10),
+            "the name has no other address"
+        );
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
     for address in ["35", "34"] {

@@ -1,4 +1,5 @@
-//! Attaches filters of its own, by grants, to hear a sender that no grant names. Argument: `twin` or `attack`.
+//! Attaches filters of its own, by grants, to hear a sender that no grant names. Argument: `twin`
+//! or `attack`.
 //!
 //! 127.0.0.1 may be sent to and is heard, 127.0.0.2 is not.
 
@@ -34,8 +35,9 @@ fn attach(listener: &Listener, program: &[[u8; 8]]) -> Result<(), Error> {
 fn main() {
     let twin = sandsock_attacks::is_twin();
     let listener = Listener::bound(AF_INET, 0, &host(AF_INET, 1, 0));
-    let [listed, stranger] =
-        [1, 2].map(|last| Sender::new(AF_INET, 0, &host(AF_INET, last, 0), host(AF_INET, 1, port(&listener.d))));
+    let [listed, stranger] = [1, 2].map(|last| {
+        Sender::new(AF_INET, 0, &host(AF_INET, last, 0), host(AF_INET, 1, port(&listener.d)))
+    });
     // The stranger is as silent as before, and the listed one is heard.
     let is_as_before = |what: &str| {
         stranger.send(b"unlisted");
@@ -50,12 +52,24 @@ fn main() {
     done("everything", attach(&listener, &[keep(u32::MAX)]));
     is_as_before("a filter that keeps everything");
     // A register that was loaded by nobody is 0.
-    done("the registers", attach(&listener, &[instruction(0x15, 0, 1, 0), keep(u32::MAX), keep(0)]));
+    done(
+        "the registers",
+        attach(&listener, &[instruction(0x15, 0, 1, 0), keep(u32::MAX), keep(0)]),
+    );
     is_as_before("a filter that asks for what nobody loaded");
-    // A datagram that begins with an x, behind UDP's 8 bytes, is dropped, and 3 bytes of any other are kept.
+    // A datagram that begins with an x, behind UDP's 8 bytes, is dropped, and 3 bytes of any other
+    // are kept.
     done(
         "a choice",
-        attach(&listener, &[instruction(0x30, 0, 0, 8), instruction(0x15, 0, 1, u32::from(b'x')), keep(0), keep(11)]),
+        attach(
+            &listener,
+            &[
+                instruction(0x30, 0, 0, 8),
+                instruction(0x15, 0, 1, u32::from(b'x')),
+                keep(0),
+                keep(11),
+            ],
+        ),
     );
     listed.send(b"x is dropped");
     listener.is_silent("the guest's own choice");
@@ -65,7 +79,11 @@ fn main() {
     listener.hears_if(twin, "the guest's own choice of the stranger's", b"y i");
 
     fails("a jump out of it", attach(&listener, &[instruction(0x05, 0, 0, 1), keep(0)]), EINVAL);
-    fails("a jump to its end", attach(&listener, &[instruction(0x15, 1, 0, 0), keep(u32::MAX)]), EINVAL);
+    fails(
+        "a jump to its end",
+        attach(&listener, &[instruction(0x15, 1, 0, 0), keep(u32::MAX)]),
+        EINVAL,
+    );
     fails("no end", attach(&listener, &[instruction(0x30, 0, 0, 0)]), EINVAL);
     listed.send(b"y is kept");
     listener.hears("a bad program changes nothing", b"y i");

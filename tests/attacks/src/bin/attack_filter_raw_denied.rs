@@ -1,7 +1,8 @@
-//! Listens for packets of a sender that no grant names, on raw and ping sockets. Argument: `twin` or `attack`.
+//! Listens for packets of a sender that no grant names, on raw and ping sockets. Argument: `twin`
+//! or `attack`.
 //!
-//! After each line, `FAMILY IDENTIFIER`, it is sent an echo reply with this identifier from the host 2, and after the next one from
-//! the host 1, which is granted.
+//! After each line, `FAMILY IDENTIFIER`, it is sent an echo reply with this identifier from the
+//! host 2, and after the next one from the host 1, which is granted.
 
 use std::time::Duration;
 

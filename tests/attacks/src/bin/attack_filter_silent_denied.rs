@@ -1,5 +1,6 @@
-//! Listens for a sender that no grant names, by everything that tells about a queue. Arguments: `twin` or `attack`, and `lite` where
-//! UDP-Lite is to be tried too, `coarse` where the rules are too many for an exact filter.
+//! Listens for a sender that no grant names, by everything that tells about a queue. Arguments:
+//! `twin` or `attack`, and `lite` where UDP-Lite is to be tried too, `coarse` where the rules are
+//! too many for an exact filter.
 //!
 //! 127.0.0.1 and fd00::1 may be sent to and are heard, 127.0.0.2 and fd00::2 are not.
 
@@ -17,18 +18,27 @@ fn main() {
         if protocol != 0 && !lite {
             continue;
         }
-        for (family, listening, from) in
-            [("IPv4", AF_INET, AF_INET), ("IPv6", AF_INET6, AF_INET6), ("IPv4 at IPv6", AF_INET6, AF_INET)]
-        {
+        for (family, listening, from) in [
+            ("IPv4", AF_INET, AF_INET),
+            ("IPv6", AF_INET6, AF_INET6),
+            ("IPv4 at IPv6", AF_INET6, AF_INET),
+        ] {
             let what = |act: &str| format!("{family}, protocol {protocol}: {act}");
-            let wildcard =
-                Address::Inet6(Inet6Address { address: (0, 0, 0, 0, 0, 0, 0, 0), port: 0, flow_info: 0, scope_id: 0 });
+            let wildcard = Address::Inet6(Inet6Address {
+                address: (0, 0, 0, 0, 0, 0, 0, 0),
+                port: 0,
+                flow_info: 0,
+                scope_id: 0,
+            });
             let at = if listening == from { host(listening, 1, 0) } else { wildcard };
             let listener = Listener::bound(listening, protocol, &at);
             let to = || host(from, 1, port(&listener.d));
             let listed = Sender::new(from, protocol, &host(from, 1, 0), to());
             let stranger = Sender::new(from, protocol, &host(from, 2, 0), to());
-            done("SO_RXQ_OVFL", syscalls::set_option(&listener.d, SOL_SOCKET, SO_RXQ_OVFL, OptionValue::Integer(1)));
+            done(
+                "SO_RXQ_OVFL",
+                syscalls::set_option(&listener.d, SOL_SOCKET, SO_RXQ_OVFL, OptionValue::Integer(1)),
+            );
             assert_eq!(syscalls::get_option(&listener.d, SOL_SOCKET, SO_RXQ_OVFL), Ok(1));
 
             listener.is_silent(&what("nothing was sent"));
@@ -43,7 +53,8 @@ fn main() {
                 listener.hears(&what("a long one"), &[b'!'; 1400]);
             } else {
                 listener.is_silent(&what("an empty and a long one"));
-                // More than any queue of the usual size holds: what comes behind them is there at once.
+                // More than any queue of the usual size holds: what comes behind them is there at
+                // once.
                 for _ in 0..if coarse { 20 } else { 2000 } {
                     stranger.send(&[b'!'; 1400]);
                 }

@@ -1,5 +1,6 @@
-//! Lists whose elements have one list in common, which the canonical ABI lets a guest write by hand: what they have together follows no
-//! memory of the guest's. Prints a line and waits for one, so that the host's memory can be measured.
+//! Lists whose elements have one list in common, which the canonical ABI lets a guest write by
+//! hand: what they have together follows no memory of the guest's. Prints a line and waits for one,
+//! so that the host's memory can be measured.
 
 #![allow(unsafe_code)]
 
@@ -68,7 +69,9 @@ struct Message {
 }
 
 #[cfg(target_arch = "wasm32")]
-const _: () = assert!(size_of::<Entry>() == 64 && size_of::<ControlOut>() == 20 && size_of::<Message>() == 88);
+const _: () = assert!(
+    size_of::<Entry>() == 64 && size_of::<ControlOut>() == 20 && size_of::<Message>() == 88
+);
 
 /// `result<_, error>`: whether it is an error, whether that is a denial, and the value or errno.
 #[repr(C, align(8))]
@@ -111,7 +114,17 @@ fn batch(d: &Descriptor, entries: &[Entry], within: i64) -> Result<u32, i32> {
     // SAFETY: the lists lie where the entries say, and the answer has the room that its type takes.
     unsafe {
         let (data, count) = (std::ptr::dangling(), entries.len());
-        import_send_batch(d.handle(), data, 0, entries.as_ptr(), count, 0, 2, within, &raw mut answer);
+        import_send_batch(
+            d.handle(),
+            data,
+            0,
+            entries.as_ptr(),
+            count,
+            0,
+            2,
+            within,
+            &raw mut answer,
+        );
     }
     answer.value()
 }
@@ -132,7 +145,8 @@ fn message(d: &Descriptor, buffers: &[Buffer], control: &[ControlOut]) -> Result
     let mut answer = Answer::default();
     // SAFETY: as in `batch`.
     unsafe { import_send_message(&raw const message, &raw mut answer) };
-    // The value is a u64, at the payload's place of 8 bytes; the errno lies behind the error's case.
+    // The value is a u64, at the payload's place of 8 bytes; the errno lies behind the error's
+    // case.
     match (answer.0[0] as u8, answer.0[2] as u8) {
         (0, _) => Ok(answer.0[2]),
         (_, 0) => Err(answer.0[3] as i32),
@@ -148,7 +162,10 @@ fn main() {
         let entries = [3u32, 4].map(|length| BatchEntry { length, address: None, control: &[] });
         assert_eq!(send_batch(&a, b"onetwo!", &entries, 0, Wait::None), Ok(2));
         let bytes = b"message";
-        assert_eq!(message(&a, &[3, 4].map(|length| Buffer { start: bytes.as_ptr(), length }), &[]), Ok(7));
+        assert_eq!(
+            message(&a, &[3, 4].map(|length| Buffer { start: bytes.as_ptr(), length }), &[]),
+            Ok(7)
+        );
         return;
     }
     let plain = Entry {
@@ -170,7 +187,10 @@ fn main() {
     let shared = Entry { control: controls.as_ptr(), controls: controls.len(), ..plain };
     let mut entries = vec![plain; 1024];
     entries.extend(vec![shared; 1000]);
-    assert!(batch(&a, &entries, 0).is_ok_and(|count| count > 0), "the messages without control data go");
+    assert!(
+        batch(&a, &entries, 0).is_ok_and(|count| count > 0),
+        "the messages without control data go"
+    );
     // The queue is full now, and the call waits with its lists.
     for _ in 0..3 {
         assert_eq!(batch(&a, &entries, 300_000_000), Err(11));
@@ -178,10 +198,20 @@ fn main() {
     entries.reverse();
     assert_eq!(batch(&a, &entries, 0), Err(ENOBUFS));
     let big = vec![Control { length: 1 << 20, ..control }; 4096];
-    assert_eq!(batch(&a, &[Entry { control: big.as_ptr(), controls: big.len(), ..plain }], 0), Err(ENOBUFS));
+    assert_eq!(
+        batch(&a, &[Entry { control: big.as_ptr(), controls: big.len(), ..plain }], 0),
+        Err(ENOBUFS)
+    );
 
     // Addresses: a path that is no path, in every message.
-    let path = Entry { has_address: 1, family: 3, unix_case: 1, path: bytes.as_ptr(), path_length: bytes.len(), ..plain };
+    let path = Entry {
+        has_address: 1,
+        family: 3,
+        unix_case: 1,
+        path: bytes.as_ptr(),
+        path_length: bytes.len(),
+        ..plain
+    };
     assert!(batch(&a, &vec![path; 1024], 0).is_err());
     let path = Entry { path_length: 3000, ..path };
     assert!(batch(&a, &vec![path; 1024], 0).is_err());
@@ -201,10 +231,15 @@ fn main() {
     let text = String::from_utf8(bytes).expect("is ASCII");
     let hints = AddressHints { family: 0, type_: 0, protocol: 0, flags: 0 };
     for _ in 0..3 {
-        assert!(set_option(&a, SOL_SOCKET, SO_RCVBUF, OptionValue::Bytes(text.as_bytes())).is_err());
+        assert!(
+            set_option(&a, SOL_SOCKET, SO_RCVBUF, OptionValue::Bytes(text.as_bytes())).is_err()
+        );
         assert!(ioctl(&a, 0x541b, text.as_bytes()).is_err());
         assert!(netdb::get_address_info(Some(&text), None, hints, Wait::Within(1)).is_err());
-        assert!(netdb::get_address_info(Some("127.0.0.1"), Some(&text), hints, Wait::Within(1)).is_err());
+        assert!(
+            netdb::get_address_info(Some("127.0.0.1"), Some(&text), hints, Wait::Within(1))
+                .is_err()
+        );
         assert!(netdb::get_host_by_name(&text, AF_INET, Wait::Within(1)).is_err());
         assert!(netdb::get_service_by_name(&text, Some(&text)).is_err());
         assert!(netdb::get_protocol_by_name(&text).is_err());

@@ -1,5 +1,6 @@
-//! Writes more than anybody reads, as its connection says: `flood` and `complain` without end, `write N` bytes and no more, `denials N`
-//! for observers to write down; `count` shows that it is alive, `read PATH` what is in a file.
+//! Writes more than anybody reads, as its connection says: `flood` and `complain` without end,
+//! `write N` bytes and no more, `denials N` for observers to write down; `count` shows that it is
+//! alive, `read PATH` what is in a file.
 
 use std::io::Write as _;
 
@@ -47,13 +48,16 @@ fn answer(line: &str) -> String {
         "denials" => {
             for _ in 0..count() {
                 // The policy refuses the socket or the send.
-                let sent = Socket::new(AF_INET, SOCK_DGRAM, 0).and_then(|socket| socket.sendto(b"x", 0, ("192.0.2.1", 9)));
+                let sent = Socket::new(AF_INET, SOCK_DGRAM, 0)
+                    .and_then(|socket| socket.sendto(b"x", 0, ("192.0.2.1", 9)));
                 assert_eq!(sent.expect_err("no grant").errno(), Some(13));
             }
             "denied".to_owned()
         }
         "count" => "alive".to_owned(),
-        "read" => std::fs::read_to_string(rest).unwrap_or_else(|error| format!("{:?}", error.kind())),
+        "read" => {
+            std::fs::read_to_string(rest).unwrap_or_else(|error| format!("{:?}", error.kind()))
+        }
         other => panic!("{other:?}"),
     }
 }

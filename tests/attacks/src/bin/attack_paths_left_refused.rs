@@ -1,5 +1,5 @@
-//! Leaves names of UNIX sockets in a folder, more and more. Arguments: the folder, and how many names it can leave there; `twin` says that
-//! it may leave all of them.
+//! Leaves names of UNIX sockets in a folder, more and more. Arguments: the folder, and how many
+//! names it can leave there; `twin` says that it may leave all of them.
 
 use sandsock::constants::*;
 use sandsock::{Result, Socket};
@@ -19,12 +19,23 @@ fn main() -> Result<()> {
     let (folder, most) = (&args[0], args[1].parse::<usize>().expect("a number"));
     for number in 0..most {
         // Closed at once: the name stays.
-        bind(&format!("{folder}/{number}"), if number % 2 == 0 { SOCK_STREAM } else { SOCK_DGRAM })?;
+        bind(
+            &format!("{folder}/{number}"),
+            if number % 2 == 0 { SOCK_STREAM } else { SOCK_DGRAM },
+        )?;
         // What fails leaves no name, and takes no place.
-        refused("a name that is there", bind(&format!("{folder}/{number}"), SOCK_STREAM), sandsock::errno::EADDRINUSE);
+        refused(
+            "a name that is there",
+            bind(&format!("{folder}/{number}"), SOCK_STREAM),
+            sandsock::errno::EADDRINUSE,
+        );
     }
     // A denial comes first, whatever is left.
-    denied_for("elsewhere", bind("/tmp/sandsock-elsewhere", SOCK_STREAM), "unix-bind=/tmp/sandsock-elsewhere");
+    denied_for(
+        "elsewhere",
+        bind("/tmp/sandsock-elsewhere", SOCK_STREAM),
+        "unix-bind=/tmp/sandsock-elsewhere",
+    );
     let more = ["a", "b", "sub/c"].map(|name| format!("{folder}/{name}"));
     if args.get(2).is_some_and(|word| word == "twin") {
         for path in &more {

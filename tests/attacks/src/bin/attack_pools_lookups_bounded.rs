@@ -1,10 +1,13 @@
-//! Serves its one connection by lines. `abandon NAME`: begins 8 look-ups of that name, and waits for none of them longer than 20
-//! milliseconds. `tables`: asks for what this host's own files say. `name NAME`: looks that name up.
+//! Serves its one connection by lines. `abandon NAME`: begins 8 look-ups of that name, and waits
+//! for none of them longer than 20 milliseconds. `tables`: asks for what this host's own files say.
+//! `name NAME`: looks that name up.
 
 use sandsock::constants::*;
 use sandsock::raw::netdb;
 use sandsock::raw::types::{Address, AddressHints, InetAddress, Wait};
-use sandsock::{Family, Flags, Result, Socket, getaddrinfo, gethostbyaddr, gethostbyname, getnameinfo};
+use sandsock::{
+    Family, Flags, Result, Socket, getaddrinfo, gethostbyaddr, gethostbyname, getnameinfo,
+};
 use sandsock::{getprotobyname, getservbyname, getservbyport};
 
 fn main() -> Result<()> {
@@ -55,7 +58,8 @@ fn abandon(name: &str) {
 fn tables() -> Result<String> {
     assert_eq!(getprotobyname("tcp")?, 6);
     let service = getservbyname("http", None).and_then(|port| getservbyport(port, None));
-    let by_service = getaddrinfo("192.0.2.1", "http", Family::INET, SOCK_STREAM, 0, 0).map(|list| list.len());
+    let by_service =
+        getaddrinfo("192.0.2.1", "http", Family::INET, SOCK_STREAM, 0, 0).map(|list| list.len());
     let shown = getnameinfo(("192.0.2.1", 80), NI_NUMERICHOST)?.0;
     // Both are in the hosts file.
     let address = gethostbyname("files.example")?;

@@ -1,5 +1,6 @@
-//! Gets local ports that the kernel chooses, in every way. Where rules deny ports, the kernel's choice must be none of them.
-//! Arguments: what is to be expected, a TCP and a UDP port of 127.0.0.1 that it may go to, the first and the last port that it may get.
+//! Gets local ports that the kernel chooses, in every way. Where rules deny ports, the kernel's
+//! choice must be none of them. Arguments: what is to be expected, a TCP and a UDP port of
+//! 127.0.0.1 that it may go to, the first and the last port that it may get.
 
 use std::io::IoSlice;
 
@@ -45,7 +46,9 @@ fn done<T>(socket: Socket, act: impl FnOnce(&Socket) -> Result<T>) -> Result<(So
 const WAYS: &[Way] = &[
     ("bind", false, |_, _| done(udp()?, |socket| socket.bind((HERE, 0)))),
     ("bind to the wildcard", false, |_, _| done(udp()?, |socket| socket.bind(("", 0)))),
-    ("bind of both versions", false, |_, _| done(Socket::new(AF_INET6, SOCK_DGRAM, 0)?, |socket| socket.bind(("::", 0)))),
+    ("bind of both versions", false, |_, _| {
+        done(Socket::new(AF_INET6, SOCK_DGRAM, 0)?, |socket| socket.bind(("::", 0)))
+    }),
     ("bind to the mapped address", false, |_, _| {
         done(Socket::new(AF_INET6, SOCK_DGRAM, 0)?, |socket| socket.bind(("::ffff:127.0.0.1", 0)))
     }),
@@ -55,15 +58,23 @@ const WAYS: &[Way] = &[
         done(Socket::new(AF_INET6, SOCK_STREAM, 0)?, |socket| socket.bind(("::", 0)))
     }),
     ("listen", false, |_, _| done(tcp()?, |socket| socket.listen(1))),
-    ("listen of both versions", false, |_, _| done(Socket::new(AF_INET6, SOCK_STREAM, 0)?, |socket| socket.listen(1))),
+    ("listen of both versions", false, |_, _| {
+        done(Socket::new(AF_INET6, SOCK_STREAM, 0)?, |socket| socket.listen(1))
+    }),
     ("connect", true, |_, port| done(udp()?, |socket| socket.connect((HERE, port)))),
     ("connect of a mapped address", true, |_, port| {
-        done(Socket::new(AF_INET6, SOCK_DGRAM, 0)?, |socket| socket.connect(("::ffff:127.0.0.1", port)))
+        done(Socket::new(AF_INET6, SOCK_DGRAM, 0)?, |socket| {
+            socket.connect(("::ffff:127.0.0.1", port))
+        })
     }),
     ("sendto", true, |_, port| done(udp()?, |socket| socket.sendto(b"x", 0, (HERE, port)))),
     ("empty sendto", true, |_, port| done(udp()?, |socket| socket.sendto(b"", 0, (HERE, port)))),
-    ("sendmsg", true, |_, port| done(udp()?, |socket| socket.sendmsg(&[IoSlice::new(b"x")], &[], 0, Some(&(HERE, port))))),
-    ("sendto with MSG_MORE", true, |_, port| done(udp()?, |socket| socket.sendto(b"x", MSG_MORE, (HERE, port)))),
+    ("sendmsg", true, |_, port| {
+        done(udp()?, |socket| socket.sendmsg(&[IoSlice::new(b"x")], &[], 0, Some(&(HERE, port))))
+    }),
+    ("sendto with MSG_MORE", true, |_, port| {
+        done(udp()?, |socket| socket.sendto(b"x", MSG_MORE, (HERE, port)))
+    }),
     ("sendto after a bind without a port", true, |_, port| {
         done(address_alone(udp()?)?, |socket| socket.sendto(b"x", 0, (HERE, port)))
     }),
@@ -78,9 +89,13 @@ const WAYS: &[Way] = &[
             }
         })
     }),
-    ("sendto with MSG_FASTOPEN", true, |port, _| done(tcp()?, |socket| socket.sendto(b"x", MSG_FASTOPEN, (HERE, port)))),
+    ("sendto with MSG_FASTOPEN", true, |port, _| {
+        done(tcp()?, |socket| socket.sendto(b"x", MSG_FASTOPEN, (HERE, port)))
+    }),
     ("sendmsg with MSG_FASTOPEN", true, |port, _| {
-        done(tcp()?, |socket| socket.sendmsg(&[IoSlice::new(b"x")], &[], MSG_FASTOPEN, Some(&(HERE, port))))
+        done(tcp()?, |socket| {
+            socket.sendmsg(&[IoSlice::new(b"x")], &[], MSG_FASTOPEN, Some(&(HERE, port)))
+        })
     }),
     ("connect after a bind without a port", true, |port, _| {
         done(address_alone(tcp()?)?, |socket| socket.connect((HERE, port)))
@@ -125,7 +140,8 @@ fn main() -> Result<()> {
         assert_eq!(result?, 2);
         assert!((first..=last).contains(&port), "a batch: port {port}");
     }
-    // Without an address nothing is sent, but the kernel gives a port before it says so: here it is granted by `udp-bind`.
+    // Without an address nothing is sent, but the kernel gives a port before it says so: here it is
+    // granted by `udp-bind`.
     let socket = udp()?;
     let error = socket.send(b"x", 0).expect_err("there is no address");
     let port = socket.getsockname()?.port().unwrap_or(0);

@@ -1,5 +1,5 @@
-//! May receive or send datagrams, and not bind: sends without an address, before which the kernel would bind the socket to the wildcard.
-//! `twin` as the argument says that it may bind there.
+//! May receive or send datagrams, and not bind: sends without an address, before which the kernel
+//! would bind the socket to the wildcard. `twin` as the argument says that it may bind there.
 
 use std::io::IoSlice;
 
@@ -38,14 +38,25 @@ fn main() -> Result<()> {
     }
     let d = raw(syscalls::socket(AF_INET, SOCK_DGRAM, 0))?;
     let entry = transfers::BatchEntry { length: 1, address: None, control: &[] };
-    refused("a batch", raw(transfers::send_batch(&d, b"x", &[entry], 0, Wait::None)), sandsock::errno::EDESTADDRREQ);
-    // A socket that had a peer has a port; dissolved, it has none any more, and gets none by a send to nobody.
+    refused(
+        "a batch",
+        raw(transfers::send_batch(&d, b"x", &[entry], 0, Wait::None)),
+        sandsock::errno::EDESTADDRREQ,
+    );
+    // A socket that had a peer has a port; dissolved, it has none any more, and gets none by a send
+    // to nobody.
     let d = raw(syscalls::socket(AF_INET, SOCK_DGRAM, 0))?;
     raw(connections::connect(&d, &inet([127, 0, 0, 1], 9), Wait::None))?;
     raw(transfers::send(&d, b"x", 0, Wait::None))?;
     raw(connections::connect(&d, &Address::Unspec, Wait::None))?;
-    refused("a send after a peer", raw(transfers::send(&d, b"x", 0, Wait::None)), sandsock::errno::EDESTADDRREQ);
-    let Some(Address::Inet(local)) = raw(syscalls::local_address(&d))? else { panic!("no address of IPv4") };
+    refused(
+        "a send after a peer",
+        raw(transfers::send(&d, b"x", 0, Wait::None)),
+        sandsock::errno::EDESTADDRREQ,
+    );
+    let Some(Address::Inet(local)) = raw(syscalls::local_address(&d))? else {
+        panic!("no address of IPv4")
+    };
     assert_eq!(local.port != 0, twin, "the port after a peer");
     Ok(())
 }

@@ -1,7 +1,9 @@
-//! Asks for names by which a denied one could be reached: through a search list, an alias, a chain of aliases.
+//! Asks for names by which a denied one could be reached: through a search list, an alias, a chain
+//! of aliases.
 //!
-//! Arguments, after `twin` or not: `denied:NAME` must be denied by a rule, `none:NAME` must not be found, `found:NAME` must be found, with
-//! every function that looks up. `connect:NAME:PORT` is found, and a connect there denied by a rule. The twin finds all, and connects.
+//! Arguments, after `twin` or not: `denied:NAME` must be denied by a rule, `none:NAME` must not be
+//! found, `found:NAME` must be found, with every function that looks up. `connect:NAME:PORT` is
+//! found, and a connect there denied by a rule. The twin finds all, and connects.
 
 #[path = "../../../programs/src/attack.rs"]
 #[allow(dead_code)]
@@ -9,7 +11,9 @@ mod attack;
 
 use attack::denied_by_rule;
 use sandsock::constants::*;
-use sandsock::{Error, ErrorKind, Family, Result, Socket, getaddrinfo, gethostbyname, gethostbyname_ex};
+use sandsock::{
+    Error, ErrorKind, Family, Result, Socket, getaddrinfo, gethostbyname, gethostbyname_ex,
+};
 use sandsock_attacks::is_twin;
 
 /// Every way to look a name up, each with a first address.

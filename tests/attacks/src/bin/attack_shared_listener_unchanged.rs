@@ -19,7 +19,11 @@ use sandsock_attacks::is_twin;
 fn spared<T: std::fmt::Debug>(what: &str, result: Result<T, Error>) {
     match result {
         Err(Error::Denied(denial)) => {
-            assert!(denial.reason.contains("other instances were handed"), "{what}: {}", denial.reason);
+            assert!(
+                denial.reason.contains("other instances were handed"),
+                "{what}: {}",
+                denial.reason
+            );
             assert_eq!(denial.grant, None, "{what}");
         }
         other => panic!("{what}: {other:?}"),
@@ -91,7 +95,9 @@ fn main() -> Result<()> {
     let out = [transfers::ControlOut::Rights(&[&d])];
     attack::raw(transfers::send_message(&c, &[b"x"], &out, 0, None, Wait::None))?;
     let mut received = attack::raw(transfers::receive_message(&e, 1, 100, 0, Wait::None))?;
-    let Some(transfers::ControlIn::Rights(mut fds)) = received.control.pop() else { panic!("nothing came") };
+    let Some(transfers::ControlIn::Rights(mut fds)) = received.control.pop() else {
+        panic!("nothing came")
+    };
     spoil(&fds.pop().expect("a descriptor"), stream, port);
     drop(b);
     println!("tried");
@@ -104,7 +110,10 @@ struct DescriptorSocket {
 }
 
 fn kind(d: &descriptors::Descriptor) -> Result<DescriptorSocket> {
-    let sandsock::raw::types::DescriptorKind::Socket(kind) = attack::raw(descriptors::kind(d))? else { panic!("no socket") };
+    let sandsock::raw::types::DescriptorKind::Socket(kind) = attack::raw(descriptors::kind(d))?
+    else {
+        panic!("no socket")
+    };
     let port = match attack::raw(syscalls::local_address(d))? {
         Some(Address::Inet(address)) => address.port,
         other => panic!("{other:?}"),

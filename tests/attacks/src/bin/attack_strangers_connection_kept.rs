@@ -1,5 +1,6 @@
-//! Sends a descriptor over a socket that others have too, and closes it: for them it goes on. `stays` is how the guest goes on
-//! itself; the twin has the socket alone, and its close is the end.
+//! Sends a descriptor over a socket that others have too, and closes it: for them it goes on.
+//! `stays` is how the guest goes on itself; the twin has the socket alone, and its close is the
+//! end.
 
 #[path = "../../../programs/src/attack.rs"]
 #[allow(dead_code)]

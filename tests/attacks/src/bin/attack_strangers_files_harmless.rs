@@ -1,5 +1,6 @@
-//! A peer sends descriptors of files that hang. `victim` meets them in one of the ways to receive; `other`, on the same thread,
-//! must not notice. Each has a line to the test, on which it says how far it is. The twin is let have such a file.
+//! A peer sends descriptors of files that hang. `victim` meets them in one of the ways to receive;
+//! `other`, on the same thread, must not notice. Each has a line to the test, on which it says how
+//! far it is. The twin is let have such a file.
 
 #[path = "../../../programs/src/attack.rs"]
 #[allow(dead_code)]
@@ -84,7 +85,9 @@ fn victim(control: &Socket, way: &str, path: &str) -> Result<()> {
             assert_eq!(batch.messages[0].flags & MSG_CTRUNC, MSG_CTRUNC);
         }
         // It may have what it asks for, but whose file it is does not say what it is.
-        "unanswered" => assert_eq!(transfers::receive_message(&socket, 1, 4096, 0, WAIT)?.data, b"x"),
+        "unanswered" => {
+            assert_eq!(transfers::receive_message(&socket, 1, 4096, 0, WAIT)?.data, b"x")
+        }
         "flood" => {
             let mut count = 0;
             let refused = loop {

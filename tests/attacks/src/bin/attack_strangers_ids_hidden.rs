@@ -18,8 +18,10 @@ const GRANT: &str = "option=SOL_SOCKET/SO_PEERCRED";
 fn main() -> Result<()> {
     let mut args = attack::args();
     let path = args.pop().expect("a path");
-    let ids: Vec<u8> =
-        args[usize::from(is_twin())..].iter().flat_map(|id| id.parse::<u32>().expect("a number").to_ne_bytes()).collect();
+    let ids: Vec<u8> = args[usize::from(is_twin())..]
+        .iter()
+        .flat_map(|id| id.parse::<u32>().expect("a number").to_ne_bytes())
+        .collect();
     let nobody = [0u32, 65534, 65534].map(u32::to_ne_bytes).concat();
     let shown = if is_twin() { &ids } else { &nobody };
     let peer = |socket: &Socket| -> Result<()> {
@@ -57,7 +59,12 @@ fn main() -> Result<()> {
     assert_eq!(&inherited.recvmsg(1, 100, 0)?.ancillary[0].data, shown);
     // By a batch.
     let (a, b) = attack::raw(syscalls::socketpair(AF_UNIX, SOCK_DGRAM, 0))?;
-    attack::raw(syscalls::set_option(&b, SOL_SOCKET, SO_PASSCRED, sandsock::raw::types::OptionValue::Integer(1)))?;
+    attack::raw(syscalls::set_option(
+        &b,
+        SOL_SOCKET,
+        SO_PASSCRED,
+        sandsock::raw::types::OptionValue::Integer(1),
+    ))?;
     for _ in 0..3 {
         attack::raw(transfers::send(&a, b"x", 0, Wait::None))?;
     }

@@ -1,4 +1,5 @@
-//! Takes in what a peer sends, or does not, and lets go of it: the sender's sockets stay as they are. The twin may have them.
+//! Takes in what a peer sends, or does not, and lets go of it: the sender's sockets stay as they
+//! are. The twin may have them.
 
 #[path = "../../../programs/src/attack.rs"]
 #[allow(dead_code)]

@@ -1,14 +1,17 @@
-//! Every call that waits, on a socket in every odd state: it ends soon after its time, and uses no processor meanwhile.
+//! Every call that waits, on a socket in every odd state: it ends soon after its time, and uses no
+//! processor meanwhile.
 //!
-//! Arguments: `states` for their names; `run LIMIT STATE`; `echo PATH` answers meanwhile. The twin has a peer that answers late,
-//! and the same waits end by that.
+//! Arguments: `states` for their names; `run LIMIT STATE`; `echo PATH` answers meanwhile. The twin
+//! has a peer that answers late, and the same waits end by that.
 
 use sandsock::constants::*;
 use sandsock::errno::{EAGAIN, EISCONN};
 use sandsock::raw::descriptors::Descriptor;
 use sandsock::raw::polling::{self, PollEntry};
 use sandsock::raw::transfers::BatchEntry;
-use sandsock::raw::types::{Address, AddressHints, Error as RawError, InetAddress, OptionValue, Trigger, UnixAddress, Wait};
+use sandsock::raw::types::{
+    Address, AddressHints, Error as RawError, InetAddress, OptionValue, Trigger, UnixAddress, Wait,
+};
 use sandsock::raw::{clock, connections, files, netdb, syscalls, transfers};
 use sandsock::{Error, errno};
 
@@ -72,7 +75,10 @@ impl Maker {
     fn know(&self, d: &Descriptor) {
         if self.known {
             let _ = transfers::receive(d, 1, 0, Wait::Within(MILLISECOND));
-            let _ = polling::poll(&[PollEntry { descriptor: d, events: POLLIN as u16 }], Wait::Within(MILLISECOND));
+            let _ = polling::poll(
+                &[PollEntry { descriptor: d, events: POLLIN as u16 }],
+                Wait::Within(MILLISECOND),
+            );
         }
     }
 
@@ -470,8 +476,12 @@ const CALLS: &[Call] = &[
     ("send of much", |d, wait| transfers::send(d, MUCH, 0, wait).map(drop)),
     ("send urgent", |d, wait| transfers::send(d, b"x", MSG_OOB, wait).map(drop)),
     ("send-to", |d, wait| transfers::send_to(d, b"x", 0, &destination(d), wait).map(drop)),
-    ("send-to opens", |d, wait| transfers::send_to(d, b"x", MSG_FASTOPEN, &destination(d), wait).map(drop)),
-    ("send-message", |d, wait| transfers::send_message(d, &[b"x", b"y"], &[], 0, None, wait).map(drop)),
+    ("send-to opens", |d, wait| {
+        transfers::send_to(d, b"x", MSG_FASTOPEN, &destination(d), wait).map(drop)
+    }),
+    ("send-message", |d, wait| {
+        transfers::send_message(d, &[b"x", b"y"], &[], 0, None, wait).map(drop)
+    }),
     ("send-batch", |d, wait| {
         let one = BatchEntry { length: 1, address: None, control: &[] };
         transfers::send_batch(d, b"x", &[one], 0, wait).map(drop)
@@ -500,7 +510,9 @@ const CALLS: &[Call] = &[
     ("poller for none", |d, wait| poller(d, 0, Trigger::Level, wait)),
     ("poller of the edge", |d, wait| poller(d, POLLIN | POLLOUT | POLLPRI, Trigger::Edge, wait)),
     ("poller once", |d, wait| poller(d, POLLIN | POLLOUT | POLLPRI, Trigger::OneShot, wait)),
-    ("send-file", |d, wait| files::send_file(d, &files::open("/folder/file")?, 0, 1 << 20, wait).map(drop)),
+    ("send-file", |d, wait| {
+        files::send_file(d, &files::open("/folder/file")?, 0, 1 << 20, wait).map(drop)
+    }),
     ("get-address-info", |_, wait| {
         let hints = AddressHints { family: AF_INET, type_: SOCK_STREAM, protocol: 0, flags: 0 };
         let _ = netdb::get_address_info(Some("localhost"), Some("http"), hints, wait);
@@ -566,7 +578,8 @@ fn echo(path: &str) -> Result<(), Error> {
     }
 }
 
-/// A peer of the host's answers late: each wait ends by that, on a connection that was ended and made again.
+/// A peer of the host's answers late: each wait ends by that, on a connection that was ended and
+/// made again.
 fn twin(port: u16) -> Result<(), Error> {
     const PATIENCE: Wait = Wait::Within(20_000 * MILLISECOND);
     let d = syscalls::socket(AF_INET, SOCK_STREAM, 0)?;
@@ -597,7 +610,9 @@ fn main() -> Result<(), Error> {
             STATES.iter().for_each(|state| println!("{state}"));
             Ok(())
         }
-        ["run", limit, state] => run(limit.parse::<u64>().expect("milliseconds") * MILLISECOND, state),
+        ["run", limit, state] => {
+            run(limit.parse::<u64>().expect("milliseconds") * MILLISECOND, state)
+        }
         ["echo", path] => echo(path),
         ["twin", port] => twin(port.parse().expect("a port")),
         _ => panic!("unknown arguments"),

@@ -1,4 +1,5 @@
-//! A call after a cancelled one of its kind waits for what that one has begun: connects, and sends that connect.
+//! A call after a cancelled one of its kind waits for what that one has begun: connects, and sends
+//! that connect.
 
 use std::time::Duration;
 
@@ -42,7 +43,8 @@ async fn connects(ends: bool) {
         drop(listener.accept().await.expect("accepts"));
         Some(listener.accept().await.expect("accepts").0)
     };
-    let (connected, peer) = futures_lite::future::zip(aio::timeout(LONG, client.connect(&address)), act).await;
+    let (connected, peer) =
+        futures_lite::future::zip(aio::timeout(LONG, client.connect(&address)), act).await;
     let connected = connected.expect("it ends");
     match peer {
         Some(peer) => {
@@ -82,7 +84,8 @@ async fn accepts() {
     let listener = AsyncSocket::new(listener).expect("takes it");
     times_out(aio::timeout(SHORT, listener.accept()).await);
     let client = socket();
-    let (accepted, connected) = futures_lite::future::zip(listener.accept(), client.connect(&address)).await;
+    let (accepted, connected) =
+        futures_lite::future::zip(listener.accept(), client.connect(&address)).await;
     connected.expect("connects");
     let (server, _) = accepted.expect("accepts");
     times_out(aio::timeout(SHORT, server.recv(16, Flags::NONE)).await);

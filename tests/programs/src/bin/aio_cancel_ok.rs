@@ -58,13 +58,18 @@ fn main() -> Result<(), Error> {
             aio::sleep(Duration::from_millis(5)).await;
             b.sendall(b"12", Flags::NONE).expect("sends");
         };
-        let ((first, second), ()) = futures_lite::future::zip(futures_lite::future::zip(first, second), send).await;
+        let ((first, second), ()) =
+            futures_lite::future::zip(futures_lite::future::zip(first, second), send).await;
         let mut got = [first.expect("receives"), second.expect("receives")].concat();
         got.sort_unstable();
         assert_eq!(got, b"12");
 
         // One run within another is refused.
-        fails(aio::run(async {}), "RuntimeError", "aio::run() cannot be called from a running event loop");
+        fails(
+            aio::run(async {}),
+            "RuntimeError",
+            "aio::run() cannot be called from a running event loop",
+        );
         times_out(aio::timeout(Duration::from_millis(5), std::future::pending::<()>()).await);
     })?;
 

@@ -1,4 +1,5 @@
-//! `aio_connect_ok PORT PATH`: connecting: refused, denied, not looked up, accepted; a UNIX listener's full backlog is waited for.
+//! `aio_connect_ok PORT PATH`: connecting: refused, denied, not looked up, accepted; a UNIX
+//! listener's full backlog is waited for.
 
 use std::time::Duration;
 
@@ -15,9 +16,17 @@ fn main() -> Result<(), Error> {
     let refused: u16 = argument(0);
     let path: String = argument(1);
     aio::run(async {
-        fails_with(socket(AF_INET).connect(("127.0.0.1", refused)).await, "ConnectionRefusedError", errno::ECONNREFUSED);
+        fails_with(
+            socket(AF_INET).connect(("127.0.0.1", refused)).await,
+            "ConnectionRefusedError",
+            errno::ECONNREFUSED,
+        );
         // Another port is not granted.
-        fails_with(socket(AF_INET).connect(("127.0.0.1", refused ^ 1)).await, "PermissionError", errno::EACCES);
+        fails_with(
+            socket(AF_INET).connect(("127.0.0.1", refused ^ 1)).await,
+            "PermissionError",
+            errno::EACCES,
+        );
         // No look-up is left, which is told at once and not waited for.
         let second = Duration::from_secs(1);
         let result = aio::timeout(second, socket(AF_INET).connect(("sandsock.example", 80))).await;
@@ -29,7 +38,8 @@ fn main() -> Result<(), Error> {
         let address = listener.getsockname().expect("an address");
         let listener = AsyncSocket::new(listener).expect("takes it");
         let client = socket(AF_INET);
-        let (accepted, connected) = futures_lite::future::zip(listener.accept(), client.connect(&address)).await;
+        let (accepted, connected) =
+            futures_lite::future::zip(listener.accept(), client.connect(&address)).await;
         connected.expect("connects");
         let (server, peer) = accepted.expect("accepts");
         assert_eq!(peer, client.get_ref().getsockname().expect("an address"));
@@ -50,7 +60,8 @@ fn main() -> Result<(), Error> {
             aio::sleep(Duration::from_millis(30)).await;
             listener.accept().await.expect("accepts")
         };
-        let (connected, _) = futures_lite::future::zip(clients[2].connect(path.as_str()), accept).await;
+        let (connected, _) =
+            futures_lite::future::zip(clients[2].connect(path.as_str()), accept).await;
         connected.expect("connects");
     })
 }

@@ -1,5 +1,5 @@
-//! `aio_datagram_ok FOLDER`: datagrams and messages: sendto and recvfrom over UDP, descriptors over UNIX, a full UNIX peer that is
-//! connected and one that is named.
+//! `aio_datagram_ok FOLDER`: datagrams and messages: sendto and recvfrom over UDP, descriptors over
+//! UNIX, a full UNIX peer that is connected and one that is named.
 
 use std::io::IoSlice;
 
@@ -25,11 +25,15 @@ fn main() -> Result<(), Error> {
         let send = a.sendto(b"hello", Flags::NONE, &to);
         let (received, sent) = futures_lite::future::zip(receive, send).await;
         assert_eq!(sent.expect("sends"), 5);
-        assert_eq!(received.expect("receives"), (b"hello".to_vec(), a.get_ref().getsockname().expect("an address")));
+        assert_eq!(
+            received.expect("receives"),
+            (b"hello".to_vec(), a.get_ref().getsockname().expect("an address"))
+        );
 
         // With control messages.
         let (c, d) = socketpair(AF_UNIX, SOCK_SEQPACKET, 0).expect("a pair");
-        let (c, d) = (AsyncSocket::new(c).expect("takes it"), AsyncSocket::new(d).expect("takes it"));
+        let (c, d) =
+            (AsyncSocket::new(c).expect("takes it"), AsyncSocket::new(d).expect("takes it"));
         let given = [Ancillary::rights(&[a.get_ref().fileno()])];
         let (received, sent) = futures_lite::future::zip(
             d.recvmsg(16, 64, Flags::NONE),
@@ -63,7 +67,10 @@ fn main() -> Result<(), Error> {
             };
             let read = async {
                 for number in 0..MANY as u32 {
-                    assert_eq!(reader.recv(8, Flags::NONE).await.expect("receives"), number.to_le_bytes());
+                    assert_eq!(
+                        reader.recv(8, Flags::NONE).await.expect("receives"),
+                        number.to_le_bytes()
+                    );
                 }
             };
             futures_lite::future::zip(write, read).await;

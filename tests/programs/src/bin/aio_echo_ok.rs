@@ -1,5 +1,5 @@
-//! `aio_echo_ok CLIENTS`: a server and its clients, each a task, over TCP: all connected at once, every byte comes back. Half of
-//! the clients use the verbs, half the traits of futures.
+//! `aio_echo_ok CLIENTS`: a server and its clients, each a task, over TCP: all connected at once,
+//! every byte comes back. Half of the clients use the verbs, half the traits of futures.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -31,7 +31,10 @@ async fn connect(address: &Address) -> Result<AsyncSocket, Error> {
 
 fn main() -> Result<(), Error> {
     let clients: usize = argument(0);
-    let server = create_server(("127.0.0.1", 0), ServerOptions { backlog: Some(1024), ..ServerOptions::default() })?;
+    let server = create_server(
+        ("127.0.0.1", 0),
+        ServerOptions { backlog: Some(1024), ..ServerOptions::default() },
+    )?;
     let address = server.getsockname()?;
     let server = AsyncSocket::new(server)?;
 
@@ -61,7 +64,10 @@ fn main() -> Result<(), Error> {
                         client.sendall(&sent, Flags::NONE).await.expect("sends");
                         let mut filled = 0;
                         while filled < back.len() {
-                            filled += client.recv_into(&mut back[filled..], Flags::NONE).await.expect("receives");
+                            filled += client
+                                .recv_into(&mut back[filled..], Flags::NONE)
+                                .await
+                                .expect("receives");
                         }
                     } else {
                         client.write_all(&sent).await.expect("sends");

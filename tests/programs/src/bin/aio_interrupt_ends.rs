@@ -1,4 +1,5 @@
-//! An interrupt ends `run`, and with it its future; a handler may let it go on, or say with what it ends.
+//! An interrupt ends `run`, and with it its future; a handler may let it go on, or say with what it
+//! ends.
 
 use std::cell::Cell;
 use std::rc::Rc;

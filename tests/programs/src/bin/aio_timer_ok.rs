@@ -1,5 +1,5 @@
-//! Time in asynchronous guests: sleeps end in the order of their instants and never early, a timeout is Python's and drops what it
-//! bounds, what is ready in time is not touched.
+//! Time in asynchronous guests: sleeps end in the order of their instants and never early, a
+//! timeout is Python's and drops what it bounds, what is ready in time is not touched.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -40,7 +40,8 @@ fn main() -> Result<(), Error> {
         assert!(now() >= start + 20 * MS);
         // What was dropped has taken nothing.
         b.sendall(b"x", Flags::NONE).expect("sends");
-        let received = aio::timeout(Duration::from_secs(60), a.recv(1, Flags::NONE)).await.expect("in time");
+        let received =
+            aio::timeout(Duration::from_secs(60), a.recv(1, Flags::NONE)).await.expect("in time");
         assert_eq!(received.expect("receives"), b"x");
         times_out(aio::timeout(Duration::ZERO, a.recv(1, Flags::NONE)).await);
 

@@ -1,4 +1,5 @@
-//! Authenticated encryption: test case 4 of the GCM specification, there and back, and what a changed byte does.
+//! Authenticated encryption: test case 4 of the GCM specification, there and back, and what a
+//! changed byte does.
 
 use sandsock::constants::*;
 use sandsock::{Error, Flags, OptionValue};
@@ -26,7 +27,12 @@ fn main() -> Result<(), Error> {
     let how = |number| [operation(number), vector(&unhex(VECTOR)), associated(extra.len() as u32)];
 
     let plain = unhex(PLAIN);
-    work.sendmsg(&[IoSlice::new(&extra), IoSlice::new(&plain)], &how(ALG_OP_ENCRYPT), Flags::NONE, None)?;
+    work.sendmsg(
+        &[IoSlice::new(&extra), IoSlice::new(&plain)],
+        &how(ALG_OP_ENCRYPT),
+        Flags::NONE,
+        None,
+    )?;
     let sealed = work.recv(extra.len() + plain.len() + 16, 0)?;
     assert_eq!(hex(&sealed), [ASSOCIATED, CIPHER, TAG].concat());
 

@@ -1,4 +1,5 @@
-//! A file into a hash and a cipher by the kernel: whole, in part, empty, in more than one step of the host's.
+//! A file into a hash and a cipher by the kernel: whole, in part, empty, in more than one step of
+//! the host's.
 
 use sandsock::constants::*;
 use sandsock::{Error, File, Flags};
@@ -31,7 +32,9 @@ fn main() -> Result<(), Error> {
     // Whole blocks through a cipher, and back.
     let cipher = bound("skcipher", "cbc(aes)")?;
     cipher.setsockopt(SOL_ALG, ALG_SET_KEY, &[7; 16])?;
-    let run = |op: i32, send: &dyn Fn(&sandsock::Socket) -> Result<(), Error>| -> Result<Vec<u8>, Error> {
+    let run = |op: i32,
+               send: &dyn Fn(&sandsock::Socket) -> Result<(), Error>|
+     -> Result<Vec<u8>, Error> {
         let (work, _) = cipher.accept()?;
         work.sendmsg(&[], &[operation(op), vector(&[9; 16])], Flags(MSG_MORE), None)?;
         send(&work)?;

@@ -30,7 +30,8 @@ fn main() -> Result<(), Error> {
     needs(socket.connect(algorithm("hash", "md5")), "family=alg:hash:md5");
     needs(socket.sendto(b"x", 0, algorithm("hash", "md5")), "family=alg:hash:md5");
     // By its driver's name it is another one.
-    let generic = AlgAddress { kind: "hash".into(), name: "md5-generic".into(), feature: 0, mask: 0 };
+    let generic =
+        AlgAddress { kind: "hash".into(), name: "md5-generic".into(), feature: 0, mask: 0 };
     needs(socket.bind(Address::Other(types::Address::Alg(generic))), "family=alg:hash:md5-generic");
     // Types that no rule could name are not served at all.
     fails_with(Socket::new(AF_ALG, SOCK_STREAM, 0), "OSError", sandsock::errno::ESOCKTNOSUPPORT);

@@ -1,4 +1,5 @@
-//! Hashes and keyed hashes: in one message and in parts, of nothing, of a mebibyte, from a state that was copied.
+//! Hashes and keyed hashes: in one message and in parts, of nothing, of a mebibyte, from a state
+//! that was copied.
 
 use sandsock::constants::*;
 use sandsock::{Address, Error, Flags};

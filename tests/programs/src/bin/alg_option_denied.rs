@@ -8,7 +8,10 @@ use std::io::IoSlice;
 
 fn main() -> Result<(), Error> {
     let rng = bound("rng", "stdrng")?;
-    needs(rng.setsockopt(SOL_ALG, ALG_SET_DRBG_ENTROPY, &[0; 32]), "option=SOL_ALG/ALG_SET_DRBG_ENTROPY");
+    needs(
+        rng.setsockopt(SOL_ALG, ALG_SET_DRBG_ENTROPY, &[0; 32]),
+        "option=SOL_ALG/ALG_SET_DRBG_ENTROPY",
+    );
     // A key of the host's own keyring: never.
     needs(rng.setsockopt(SOL_ALG, ALG_SET_KEY_BY_KEY_SERIAL, 1), None);
     needs(rng.setsockopt(SOL_ALG, 99, 1), None);

@@ -19,11 +19,23 @@ fn main() -> Result<(), Error> {
     aes.setsockopt(SOL_ALG, ALG_SET_KEY, &unhex(KEY)[..])?;
     let (work, _) = aes.accept()?;
     let iv = vector(&unhex(VECTOR));
-    for (number, input, output) in [(ALG_OP_ENCRYPT, PLAIN, CIPHER), (ALG_OP_DECRYPT, CIPHER, PLAIN)] {
-        work.sendmsg(&[IoSlice::new(&unhex(input))], &[operation(number), iv.clone()], Flags::NONE, None)?;
+    for (number, input, output) in
+        [(ALG_OP_ENCRYPT, PLAIN, CIPHER), (ALG_OP_DECRYPT, CIPHER, PLAIN)]
+    {
+        work.sendmsg(
+            &[IoSlice::new(&unhex(input))],
+            &[operation(number), iv.clone()],
+            Flags::NONE,
+            None,
+        )?;
         assert_eq!(hex(&work.recv(100, 0)?), output);
         let (a, b) = input.split_at(32);
-        work.sendmsg(&[IoSlice::new(&unhex(a))], &[operation(number), iv.clone()], Flags(MSG_MORE), None)?;
+        work.sendmsg(
+            &[IoSlice::new(&unhex(a))],
+            &[operation(number), iv.clone()],
+            Flags(MSG_MORE),
+            None,
+        )?;
         work.send(&unhex(b), 0)?;
         assert_eq!(hex(&work.recv(100, 0)?), output);
     }

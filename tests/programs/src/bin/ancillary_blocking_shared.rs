@@ -9,7 +9,11 @@ use sandsock::{Error, errno};
 fn main() -> Result<(), Error> {
     let path = std::env::args().nth(1).expect("a path");
     let connection = syscalls::socket(AF_UNIX, SOCK_STREAM, 0)?;
-    connections::connect(&connection, &Address::Unix(UnixAddress::Path(path.into_bytes())), Wait::Forever)?;
+    connections::connect(
+        &connection,
+        &Address::Unix(UnixAddress::Path(path.into_bytes())),
+        Wait::Forever,
+    )?;
     let go = || -> Result<(), Error> {
         assert_eq!(transfers::receive(&connection, 1, 0, Wait::Forever)?, b"g");
         Ok(())

@@ -7,15 +7,18 @@ use sandsock::raw::{connections, syscalls};
 use sandsock::{Error, errno};
 
 fn main() -> Result<(), Error> {
-    let mut args = std::env::args().skip(1).map(|path| Address::Unix(UnixAddress::Path(path.into_bytes())));
-    let (control, full) = (args.next().expect("a path"), args.next().expect("the full listener's path"));
+    let mut args =
+        std::env::args().skip(1).map(|path| Address::Unix(UnixAddress::Path(path.into_bytes())));
+    let (control, full) =
+        (args.next().expect("a path"), args.next().expect("the full listener's path"));
     let connection = syscalls::socket(AF_UNIX, SOCK_STREAM, 0)?;
     connections::connect(&connection, &control, Wait::Forever)?;
     let mut received = transfers::receive_message(&connection, 1, 100, 0, Wait::Forever)?;
     let Some(ControlIn::Rights(mut list)) = received.control.pop() else { panic!("no descriptor") };
     let d = list.pop().expect("one descriptor");
     let os = |errno| Err(RawError::Os(errno));
-    // The kernel's own connect waits for the backlog, and goes on whatever becomes of the guest's wait.
+    // The kernel's own connect waits for the backlog, and goes on whatever becomes of the guest's
+    // wait.
     assert_eq!(connections::connect(&d, &full, Wait::None), os(errno::EINPROGRESS));
     assert_eq!(connections::finish_connect(&d, Wait::None), os(errno::EAGAIN));
     assert_eq!(connections::finish_connect(&d, Wait::Within(20_000_000)), os(errno::EAGAIN));

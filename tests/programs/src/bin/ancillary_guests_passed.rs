@@ -24,7 +24,8 @@ fn give(connection: &Socket) -> Result<(), Error> {
     let (own, given) = socketpair(AF_UNIX, SOCK_STREAM, 0)?;
     connection.send_fds(&[IoSlice::new(b"x")], &[given.fileno()])?;
     assert_eq!(own.recv(100, Flags::NONE)?, b"from the taker");
-    // The taker has made the description non-blocking: this guest's own socket knows nothing of it, and does not wait.
+    // The taker has made the description non-blocking: this guest's own socket knows nothing of it,
+    // and does not wait.
     assert_eq!(given.gettimeout(), None);
     assert_eq!(given.recv(1, Flags::NONE).unwrap_err().errno(), Some(errno::EAGAIN));
     println!("shared");

@@ -9,7 +9,11 @@ use sandsock::{Error, errno};
 fn main() -> Result<(), Error> {
     let path = std::env::args().nth(1).expect("a path");
     let connection = syscalls::socket(AF_UNIX, SOCK_STREAM, 0)?;
-    connections::connect(&connection, &Address::Unix(UnixAddress::Path(path.into_bytes())), Wait::Forever)?;
+    connections::connect(
+        &connection,
+        &Address::Unix(UnixAddress::Path(path.into_bytes())),
+        Wait::Forever,
+    )?;
     let mut received = transfers::receive_message(&connection, 1, 100, 0, Wait::Forever)?;
     let Some(ControlIn::Rights(mut list)) = received.control.pop() else { panic!("no descriptor") };
     let listener = list.pop().expect("one descriptor");

@@ -1,4 +1,5 @@
-//! Asks for a descriptor of each sender's process (SO_PASSPIDFD). The argument says whether it may have one.
+//! Asks for a descriptor of each sender's process (SO_PASSPIDFD). The argument says whether it may
+//! have one.
 
 use sandsock::constants::*;
 use sandsock::{Error, Flags, socketpair};
@@ -11,13 +12,21 @@ fn main() -> Result<(), Error> {
     a.sendall(b"hello", 0)?;
     let got = b.recvmsg(10, 100, 0)?;
     assert_eq!(got.data, b"hello");
-    let pidfd = got.ancillary.iter().find(|item| (item.level, item.kind) == (SOL_SOCKET, SCM_PIDFD));
-    assert_eq!((pidfd.is_some(), got.flags.contains(Flags::CTRUNC)), (allowed, !allowed), "{got:?}");
+    let pidfd =
+        got.ancillary.iter().find(|item| (item.level, item.kind) == (SOL_SOCKET, SCM_PIDFD));
+    assert_eq!(
+        (pidfd.is_some(), got.flags.contains(Flags::CTRUNC)),
+        (allowed, !allowed),
+        "{got:?}"
+    );
     if let Some(item) = pidfd {
         // It can be closed and passed on, nothing else.
         let number = i32::from_ne_bytes(item.data[..].try_into().expect("an int"));
         sandsock::close(number)?;
-        assert_eq!(sandsock::close(number).expect_err("it is closed").errno(), Some(sandsock::errno::EBADF));
+        assert_eq!(
+            sandsock::close(number).expect_err("it is closed").errno(),
+            Some(sandsock::errno::EBADF)
+        );
     }
     // Without room for it, it is not made.
     a.sendall(b"again", 0)?;

@@ -13,7 +13,8 @@ fn main() -> Result<(), Error> {
     assert_eq!((received.data.as_slice(), received.flags), (b"two".as_slice(), Flags::CTRUNC));
     assert_eq!(received.ancillary, []);
     let mut buffer = [0; 3];
-    let received = connection.recvmsg_into(&mut [IoSliceMut::new(&mut buffer)], 1000, Flags::NONE)?;
+    let received =
+        connection.recvmsg_into(&mut [IoSliceMut::new(&mut buffer)], 1000, Flags::NONE)?;
     assert_eq!((buffer, received.flags), (*b"two", Flags::CTRUNC));
     assert_eq!(received.ancillary, []);
     assert_eq!(connection.recv(3, Flags::NONE)?, b"two");

@@ -12,7 +12,13 @@ fn main() -> Result<(), Error> {
     let (kept, sent) = socketpair(AF_UNIX, SOCK_STREAM, 0)?;
     let (_other, unready) = socketpair(AF_UNIX, SOCK_STREAM, 0)?;
     unready.setblocking(false)?;
-    assert_eq!(connection.send_fds(&[IoSlice::new(b"tw"), IoSlice::new(b"o")], &[sent.fileno(), unready.fileno()])?, 3);
+    assert_eq!(
+        connection.send_fds(
+            &[IoSlice::new(b"tw"), IoSlice::new(b"o")],
+            &[sent.fileno(), unready.fileno()]
+        )?,
+        3
+    );
     sent.close()?;
     assert_eq!(kept.recv(100, Flags::NONE)?, b"by the other end");
     assert_eq!(kept.recv(100, Flags::NONE)?, b"", "the peer held the last one");

@@ -9,7 +9,8 @@ fn main() -> Result<(), Error> {
     connection.connect(&path)?;
     let room = |room: usize| connection.recvmsg(3, room, Flags::NONE);
     // The kernel has room for two where one is asked for with its padding.
-    let cases = [(cmsg_len(4)?, 1), (cmsg_space(4)?, 2), (cmsg_len(3)?, 0), (cmsg_len(0)?, 0), (0, 0)];
+    let cases =
+        [(cmsg_len(4)?, 1), (cmsg_space(4)?, 2), (cmsg_len(3)?, 0), (cmsg_len(0)?, 0), (0, 0)];
     for (bytes, expected) in cases {
         let received = room(bytes)?;
         assert_eq!(received.data, b"two");

@@ -12,7 +12,10 @@ fn main() -> Result<(), Error> {
     let (a, b) = socketpair(AF_UNIX, SOCK_STREAM, 0)?;
     for socket in [&connection, &a] {
         let error = socket.send_fds(&[IoSlice::new(b"with rights")], &[b.fileno()]).unwrap_err();
-        assert_eq!((error.kind(), error.grant()), (ErrorKind::Denied, Some("ancillary=rights:send")));
+        assert_eq!(
+            (error.kind(), error.grant()),
+            (ErrorKind::Denied, Some("ancillary=rights:send"))
+        );
         socket.sendall(b"without", Flags::NONE)?;
     }
     assert_eq!(b.recv(100, Flags::NONE)?, b"without");

@@ -1,4 +1,5 @@
-//! Batches of datagrams: `batch_datagrams_ok PORT FORBIDDEN`. PORT is a granted peer's, FORBIDDEN one that is not granted.
+//! Batches of datagrams: `batch_datagrams_ok PORT FORBIDDEN`. PORT is a granted peer's, FORBIDDEN
+//! one that is not granted.
 
 use sandsock::constants::*;
 use sandsock::errno;
@@ -24,7 +25,8 @@ fn entries<'a>(lengths: &[u32], to: &'a Address) -> Vec<BatchEntry<'a>> {
 }
 
 fn main() {
-    let ports: Vec<u16> = std::env::args().skip(1).map(|port| port.parse().expect("a port")).collect();
+    let ports: Vec<u16> =
+        std::env::args().skip(1).map(|port| port.parse().expect("a port")).collect();
     let [peer, forbidden] = ports[..] else { panic!("PORT FORBIDDEN") };
     let (a, a_port) = udp();
     let (to_peer, to_forbidden, to_self) = (loopback(peer), loopback(forbidden), loopback(a_port));
@@ -66,14 +68,26 @@ fn main() {
 
     // A sender that is not granted is not seen: the guest's own second socket is none.
     let (b, _) = udp();
-    assert!(matches!(send_batch(&b, b"!", &entries(&[1], &to_self), 0, Wait::None), Err(Error::Denied(_))));
+    assert!(matches!(
+        send_batch(&b, b"!", &entries(&[1], &to_self), 0, Wait::None),
+        Err(Error::Denied(_))
+    ));
     println!("{a_port}");
-    assert_eq!(receive_batch(&a, 8, 4, 0, 0, Wait::Within(300_000_000)).err(), Some(Error::Os(errno::EAGAIN)));
+    assert_eq!(
+        receive_batch(&a, 8, 4, 0, 0, Wait::Within(300_000_000)).err(),
+        Some(Error::Os(errno::EAGAIN))
+    );
 
     // Wrong use.
-    assert_eq!(send_batch(&a, b"abc", &entries(&[1, 1], &to_peer), 0, Wait::None), Err(Error::Os(errno::EINVAL)));
+    assert_eq!(
+        send_batch(&a, b"abc", &entries(&[1, 1], &to_peer), 0, Wait::None),
+        Err(Error::Os(errno::EINVAL))
+    );
     assert_eq!(send_batch(&a, b"", &[], 0, Wait::None), Ok(0));
-    assert_eq!(receive_batch(&a, 8, 4, 0, MSG_PEEK, Wait::None).err(), Some(Error::Os(errno::EINVAL)));
+    assert_eq!(
+        receive_batch(&a, 8, 4, 0, MSG_PEEK, Wait::None).err(),
+        Some(Error::Os(errno::EINVAL))
+    );
     let (s, t) = socketpair(AF_UNIX, SOCK_STREAM, 0).expect("a pair");
     let one = [BatchEntry { length: 1, address: None, control: &[] }];
     assert_eq!(send_batch(&s, b"a", &one, 0, Wait::None), Err(Error::Os(errno::EOPNOTSUPP)));
@@ -83,7 +97,8 @@ fn main() {
     let (s, t) = socketpair(AF_UNIX, SOCK_SEQPACKET, 0).expect("a pair");
     let one = |length| BatchEntry { length, address: None, control: &[] };
     assert_eq!(send_batch(&s, b"abc", &[one(1), one(2)], 0, Wait::Forever), Ok(2));
-    let batch = receive_batch(&t, u32::MAX, u32::MAX, u32::MAX, 0, Wait::Forever).expect("receives");
+    let batch =
+        receive_batch(&t, u32::MAX, u32::MAX, u32::MAX, 0, Wait::Forever).expect("receives");
     let mut data = batch.data;
     if batch.messages.len() == 1 {
         data.extend(receive_batch(&t, 1, 10, 0, 0, Wait::Forever).expect("receives").data);

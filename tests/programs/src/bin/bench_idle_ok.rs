@@ -1,6 +1,7 @@
-//! `bench_idle_ok PATH ACTIVE ROUNDS IDLE...`: connects to the UNIX socket at PATH, whose server sends back what it gets, ACTIVE
-//! times, and then as often as each IDLE says, which grow. In each round every active connection sends a byte and is waited for.
-//! Prints, for each IDLE, the median round's nanoseconds for one of them.
+//! `bench_idle_ok PATH ACTIVE ROUNDS IDLE...`: connects to the UNIX socket at PATH, whose server
+//! sends back what it gets, ACTIVE times, and then as often as each IDLE says, which grow. In each
+//! round every active connection sends a byte and is waited for. Prints, for each IDLE, the median
+//! round's nanoseconds for one of them.
 
 use std::time::Instant;
 

@@ -1,6 +1,7 @@
-//! `bench_transfer_ok OPERATION PORT SIZE COUNT`: the guest's side of a benchmark, `bench/native.rs` in the tests has the same
-//! natively. Moves data to or from a peer that the benchmark runs at PORT, makes or takes connections (SIZE is then the guest's
-//! own port), or sends datagrams of SIZE bytes to itself. Prints the nanoseconds that it took.
+//! `bench_transfer_ok OPERATION PORT SIZE COUNT`: the guest's side of a benchmark,
+//! `bench/native.rs` in the tests has the same natively. Moves data to or from a peer that the
+//! benchmark runs at PORT, makes or takes connections (SIZE is then the guest's own port), or sends
+//! datagrams of SIZE bytes to itself. Prints the nanoseconds that it took.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,8 @@ use sandsock_test_programs::{argument, datagrams};
 const BURST: u64 = 64;
 
 fn main() -> Result<(), Error> {
-    let (operation, port, size, count): (String, u16, usize, u64) = (argument(0), argument(1), argument(2), argument(3));
+    let (operation, port, size, count): (String, u16, usize, u64) =
+        (argument(0), argument(1), argument(2), argument(3));
     let elapsed = match operation.as_str() {
         "send" => send(&control(port, b's', count * size as u64, size)?, size, count),
         "receive" => receive(&control(port, b'r', count * size as u64, size)?, size, count),
@@ -127,8 +129,9 @@ fn batch(size: usize, count: u64) -> Result<(Duration, Duration), Error> {
     let (sender, receiver) = (udp(), udp());
     let Ok(Some(address)) = local_address(&receiver) else { panic!("an address") };
     let data = vec![7; size * BURST as usize];
-    let entries: Vec<_> =
-        (0..BURST).map(|_| BatchEntry { length: size as u32, address: Some(&address), control: &[] }).collect();
+    let entries: Vec<_> = (0..BURST)
+        .map(|_| BatchEntry { length: size as u32, address: Some(&address), control: &[] })
+        .collect();
     let (mut sending, mut receiving) = (Duration::ZERO, Duration::ZERO);
     for _ in 0..count / BURST {
         let start = Instant::now();
@@ -137,7 +140,8 @@ fn batch(size: usize, count: u64) -> Result<(Duration, Duration), Error> {
         let start = Instant::now();
         let mut got = 0;
         while got < BURST {
-            let batch = receive_batch(&receiver, BURST as u32, size as u32, 0, 0, Wait::Forever).expect("receives");
+            let batch = receive_batch(&receiver, BURST as u32, size as u32, 0, 0, Wait::Forever)
+                .expect("receives");
             got += batch.messages.len() as u64;
         }
         receiving += start.elapsed();
@@ -147,6 +151,7 @@ fn batch(size: usize, count: u64) -> Result<(Duration, Duration), Error> {
 
 fn udp() -> Descriptor {
     let socket = syscalls::socket(AF_INET, SOCK_DGRAM, 0).expect("a socket");
-    syscalls::bind(&socket, &Address::Inet(InetAddress { address: (127, 0, 0, 1), port: 0 })).expect("binds");
+    syscalls::bind(&socket, &Address::Inet(InetAddress { address: (127, 0, 0, 1), port: 0 }))
+        .expect("binds");
     socket
 }

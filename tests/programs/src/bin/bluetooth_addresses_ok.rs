@@ -1,4 +1,5 @@
-//! Addresses of every protocol, bound and shown; what is not served. Arguments are the controllers' device addresses.
+//! Addresses of every protocol, bound and shown; what is not served. Arguments are the controllers'
+//! device addresses.
 
 use sandsock::constants::*;
 use sandsock::{Error, Socket};
@@ -30,6 +31,10 @@ fn main() -> Result<(), Error> {
     assert_eq!(rfcomm.getsockname()?.to_string(), format!("('{one}', 1)"));
 
     // Whose shutdown and close may wait for the peer.
-    fails_with(Socket::new(AF_BLUETOOTH, SOCK_STREAM, BTPROTO_L2CAP), "OSError", sandsock::errno::ESOCKTNOSUPPORT);
+    fails_with(
+        Socket::new(AF_BLUETOOTH, SOCK_STREAM, BTPROTO_L2CAP),
+        "OSError",
+        sandsock::errno::ESOCKTNOSUPPORT,
+    );
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! HCI by an adapter's raw channel: a command and its answer; and by the monitor's channel, which sees them too.
+//! HCI by an adapter's raw channel: a command and its answer; and by the monitor's channel, which
+//! sees them too.
 
 use std::time::Duration;
 
@@ -8,7 +9,10 @@ use sandsock::{Address, Error, Socket};
 use sandsock_test_programs::fails_with;
 
 fn address(adapter: u16, channel: i32) -> Address {
-    Address::Other(types::Address::Bluetooth(BluetoothAddress::Hci(HciAddress { adapter, channel: channel as u16 })))
+    Address::Other(types::Address::Bluetooth(BluetoothAddress::Hci(HciAddress {
+        adapter,
+        channel: channel as u16,
+    })))
 }
 
 fn socket() -> Result<Socket, Error> {
@@ -17,7 +21,8 @@ fn socket() -> Result<Socket, Error> {
     Ok(socket)
 }
 
-/// HCI_Read_Local_Version_Information, as a packet of HCI_COMMAND_PKT (Bluetooth Core Specification, volume 4, part E, 7.4.1).
+/// HCI_Read_Local_Version_Information, as a packet of HCI_COMMAND_PKT (Bluetooth Core
+/// Specification, volume 4, part E, 7.4.1).
 const READ_LOCAL_VERSION: [u8; 4] = [0x01, 0x01, 0x10, 0x00];
 
 fn main() -> Result<(), Error> {

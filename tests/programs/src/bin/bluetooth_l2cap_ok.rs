@@ -22,7 +22,11 @@ fn main() -> Result<(), Error> {
     let client = socket()?;
     client.bind((&*two, 0))?;
     client.connect((&*one, PSM))?;
-    assert!(client.getpeername()?.to_string().starts_with(&format!("('{one}', {PSM}")), "{}", client.getpeername()?);
+    assert!(
+        client.getpeername()?.to_string().starts_with(&format!("('{one}', {PSM}")),
+        "{}",
+        client.getpeername()?
+    );
     let (server, peer) = listener.accept()?;
     assert!(peer.to_string().starts_with(&format!("('{two}', {PSM}")), "{peer}");
     server.settimeout(Some(Duration::from_secs(20)))?;

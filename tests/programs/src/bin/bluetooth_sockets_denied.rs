@@ -1,4 +1,5 @@
-//! Has the grants `bluetooth:l2cap` and `bluetooth:hci:raw`, and tries the others. The argument is a controller's device address.
+//! Has the grants `bluetooth:l2cap` and `bluetooth:hci:raw`, and tries the others. The argument is
+//! a controller's device address.
 
 use sandsock::constants::*;
 use sandsock::raw::types::{self, BluetoothAddress, HciAddress, RfcommAddress};
@@ -10,8 +11,12 @@ fn main() -> Result<(), Error> {
     needs(Socket::new(AF_BLUETOOTH, SOCK_STREAM, BTPROTO_RFCOMM), None);
     needs(Socket::new(AF_BLUETOOTH, SOCK_SEQPACKET, BTPROTO_SCO), None);
     let hci = Socket::new(AF_BLUETOOTH, SOCK_RAW, BTPROTO_HCI)?;
-    let address =
-        |adapter, channel| Address::Other(types::Address::Bluetooth(BluetoothAddress::Hci(HciAddress { adapter, channel })));
+    let address = |adapter, channel| {
+        Address::Other(types::Address::Bluetooth(BluetoothAddress::Hci(HciAddress {
+            adapter,
+            channel,
+        })))
+    };
     for (channel, grant) in [(1, "user"), (2, "monitor"), (3, "control"), (4, "logging")] {
         needs(hci.bind(address(0, channel)), &*format!("family=bluetooth:hci:{grant}"));
     }

@@ -21,7 +21,10 @@ fn main() -> Result<(), Error> {
     // One frame every 20 ms, until it is deleted.
     let cycle = CAN_BCM_SETTIMER | CAN_BCM_STARTTIMER;
     sender.send(&bcm(CAN_BCM_TX_SETUP, cycle, 0, 0, 20_000, 0x10, &[frame(0x10, b"tick")]), 0)?;
-    let ten = || (0..10).try_for_each(|_| wire.recv(16, 0).map(|data| assert_eq!(data, frame(0x10, b"tick"))));
+    let ten = || {
+        (0..10)
+            .try_for_each(|_| wire.recv(16, 0).map(|data| assert_eq!(data, frame(0x10, b"tick"))))
+    };
     wire.recv(16, 0)?;
     lasts(Duration::from_millis(100), ten)?;
     sender.send(&bcm(CAN_BCM_TX_DELETE, 0, 0, 0, 0, 0x10, &[]), 0)?;

@@ -9,7 +9,10 @@ use sandsock_test_programs::can::{fd_frame, frame, raw, silent};
 const INVERTED: u32 = 0x2000_0000;
 
 fn filter(socket: &Socket, filters: &[(u32, u32)]) -> Result<(), Error> {
-    let bytes: Vec<u8> = filters.iter().flat_map(|(id, mask)| [id.to_ne_bytes(), mask.to_ne_bytes()].concat()).collect();
+    let bytes: Vec<u8> = filters
+        .iter()
+        .flat_map(|(id, mask)| [id.to_ne_bytes(), mask.to_ne_bytes()].concat())
+        .collect();
     socket.setsockopt(SOL_CAN_RAW, CAN_RAW_FILTER, OptionValue::Bytes(&bytes))
 }
 

@@ -33,22 +33,30 @@ fn main() -> Result<(), Error> {
     assert_eq!((b.recv(500, 0)?, b.recv(500, 0)?), (pattern(200), pattern(100)));
 
     // Extended addresses: `struct can_isotp_options`, of a socket that is not bound yet.
-    let options = |own: u8| [&2u32.to_ne_bytes()[..], &0u32.to_ne_bytes(), &[own, 0, 0, 0]].concat();
-    let pair = [(0x710u32, 0x711u32), (0x711, 0x710)].map(|(receive, transmit)| -> Result<Socket, Error> {
-        let socket = Socket::new(AF_CAN, SOCK_DGRAM, CAN_ISOTP)?;
-        socket.settimeout(Some(Duration::from_secs(5)))?;
-        socket.setsockopt(SOL_CAN_ISOTP, CAN_ISOTP_OPTS, OptionValue::Bytes(&options(0x55)))?;
-        // The last byte is the address to receive for, which is the same unless an option says otherwise.
-        assert_eq!(socket.getsockopt_bytes(SOL_CAN_ISOTP, CAN_ISOTP_OPTS, 12)?[..11], options(0x55)[..11]);
-        socket.bind(channel(index, receive, transmit))?;
-        Ok(socket)
-    });
+    let options =
+        |own: u8| [&2u32.to_ne_bytes()[..], &0u32.to_ne_bytes(), &[own, 0, 0, 0]].concat();
+    let pair = [(0x710u32, 0x711u32), (0x711, 0x710)].map(
+        |(receive, transmit)| -> Result<Socket, Error> {
+            let socket = Socket::new(AF_CAN, SOCK_DGRAM, CAN_ISOTP)?;
+            socket.settimeout(Some(Duration::from_secs(5)))?;
+            socket.setsockopt(SOL_CAN_ISOTP, CAN_ISOTP_OPTS, OptionValue::Bytes(&options(0x55)))?;
+            // The last byte is the address to receive for, which is the same unless an option says
+            // otherwise.
+            assert_eq!(
+                socket.getsockopt_bytes(SOL_CAN_ISOTP, CAN_ISOTP_OPTS, 12)?[..11],
+                options(0x55)[..11]
+            );
+            socket.bind(channel(index, receive, transmit))?;
+            Ok(socket)
+        },
+    );
     let [c, d] = pair;
     let (c, d) = (c?, d?);
     c.send(&pattern(50), 0)?;
     assert_eq!(d.recv(100, 0)?, pattern(50));
 
-    // Nobody takes the rest: closing waits for the end of it, which is no more than some seconds away.
+    // Nobody takes the rest: closing waits for the end of it, which is no more than some seconds
+    // away.
     let alone = end(index, 0x720, 0x721)?;
     alone.send(&pattern(100), 0)?;
     alone.close()

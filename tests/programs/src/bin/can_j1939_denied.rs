@@ -1,4 +1,5 @@
-//! CAN_J1939 with a grant of its interface alone: other nodes' messages and the highest priorities are not in it.
+//! CAN_J1939 with a grant of its interface alone: other nodes' messages and the highest priorities
+//! are not in it.
 
 use sandsock::constants::*;
 use sandsock::{Error, Socket};
@@ -13,8 +14,14 @@ fn main() -> Result<(), Error> {
     socket.bind(node(granted, 0, none, 0x20))?;
     needs(socket.connect(node(other, 0, none, 0x20)), "can=vcan1:j1939");
     needs(socket.sendto(b"x", 0, node(other, 0, 0x12300, 0x30)), "can=vcan1:j1939");
-    needs(socket.setsockopt(SOL_CAN_J1939, SO_J1939_PROMISC, 1), "option=SOL_CAN_J1939/SO_J1939_PROMISC");
-    needs(socket.setsockopt(SOL_CAN_J1939, SO_J1939_SEND_PRIO, 0), "option=SOL_CAN_J1939/SO_J1939_SEND_PRIO");
+    needs(
+        socket.setsockopt(SOL_CAN_J1939, SO_J1939_PROMISC, 1),
+        "option=SOL_CAN_J1939/SO_J1939_PROMISC",
+    );
+    needs(
+        socket.setsockopt(SOL_CAN_J1939, SO_J1939_SEND_PRIO, 0),
+        "option=SOL_CAN_J1939/SO_J1939_SEND_PRIO",
+    );
     assert_eq!(socket.getsockopt(SOL_CAN_J1939, SO_J1939_PROMISC)?, 0);
     assert_eq!(socket.getsockopt(SOL_CAN_J1939, SO_J1939_SEND_PRIO)?, 6);
     Ok(())

@@ -1,4 +1,5 @@
-//! CAN_J1939: messages of one frame, transport of many, broadcasts, filters, and what comes beside the data.
+//! CAN_J1939: messages of one frame, transport of many, broadcasts, filters, and what comes beside
+//! the data.
 
 use sandsock::constants::*;
 use sandsock::{Error, Flags, OptionValue, Received, Socket};
@@ -16,7 +17,11 @@ fn ecu(index: u32, address: u8) -> Result<Socket, Error> {
 }
 
 fn control(message: &Received<Vec<u8>>, kind: i32) -> Option<&[u8]> {
-    message.ancillary.iter().find(|item| (item.level, item.kind) == (SOL_CAN_J1939, kind)).map(|item| &item.data[..])
+    message
+        .ancillary
+        .iter()
+        .find(|item| (item.level, item.kind) == (SOL_CAN_J1939, kind))
+        .map(|item| &item.data[..])
 }
 
 fn main() -> Result<(), Error> {

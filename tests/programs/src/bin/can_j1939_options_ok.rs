@@ -20,7 +20,10 @@ fn main() -> Result<(), Error> {
     a.sendto(b"for 0x30", 0, node(index, 0, 0x12300, 0x30))?;
     let got = eavesdropper.recvmsg(100, 200, Flags::NONE)?;
     assert_eq!(got.data, b"for 0x30");
-    let priority = got.ancillary.iter().find(|item| (item.level, item.kind) == (SOL_CAN_J1939, SCM_J1939_PRIO));
+    let priority = got
+        .ancillary
+        .iter()
+        .find(|item| (item.level, item.kind) == (SOL_CAN_J1939, SCM_J1939_PRIO));
     assert_eq!(priority.map(|item| &item.data[..]), Some(&[1][..]));
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! CAN_RAW frames between sockets of one interface: identifiers, remote frames, loopback, own frames, addresses.
+//! CAN_RAW frames between sockets of one interface: identifiers, remote frames, loopback, own
+//! frames, addresses.
 
 use sandsock::constants::*;
 use sandsock::raw::types::CanDetail;
@@ -55,7 +56,10 @@ fn main() -> Result<(), Error> {
     // Python's tuples, and what it says of others.
     let by_name = Socket::new(AF_CAN, SOCK_RAW, CAN_RAW)?;
     let refused = |error: Result<(), Error>| error.expect_err("it is no address").to_string();
-    assert_eq!(refused(by_name.bind((&name, 1, 2))), "AF_CAN address must be a tuple (interface, )");
+    assert_eq!(
+        refused(by_name.bind((&name, 1, 2))),
+        "AF_CAN address must be a tuple (interface, )"
+    );
     assert_eq!(refused(by_name.bind(("vcan-with-a-long-name",))), "AF_CAN interface name too long");
     assert_eq!(refused(by_name.bind(&*name)), "bind(): AF_CAN address must be tuple, not str");
     by_name.bind((&name,))?;

@@ -1,4 +1,5 @@
-//! Ends as it is told: `ok`, `error`, `exit N`, `panic`, `memory MEBIBYTES`, `room MEBIBYTES` (which makes do without).
+//! Ends as it is told: `ok`, `error`, `exit N`, `panic`, `memory MEBIBYTES`, `room MEBIBYTES`
+//! (which makes do without).
 
 fn main() -> Result<(), String> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -15,7 +16,9 @@ fn main() -> Result<(), String> {
         }
         ["room", size] => {
             let mut bytes: Vec<u8> = Vec::new();
-            bytes.try_reserve_exact(size.parse::<usize>().expect("a number") << 20).expect_err("there is no room");
+            bytes
+                .try_reserve_exact(size.parse::<usize>().expect("a number") << 20)
+                .expect_err("there is no room");
             Ok(())
         }
         _ => Err(format!("what is {args:?}?")),

@@ -1,4 +1,5 @@
-//! What `sendfile` refuses and where it leaves the file's position; and the loop for files that are not the host's.
+//! What `sendfile` refuses and where it leaves the file's position; and the loop for files that are
+//! not the host's.
 
 use std::io::{Cursor, Seek};
 use std::time::Duration;
@@ -16,8 +17,16 @@ fn main() -> Result<()> {
 
     let (client, server) = connected(AF_INET)?;
     let datagrams = Socket::new(AF_INET, SOCK_DGRAM, 0)?;
-    fails(datagrams.sendfile(&file, 0, None), "ValueError", "only SOCK_STREAM type sockets are supported");
-    fails(client.sendfile(&file, 0, Some(0)), "ValueError", "count must be a positive integer (got 0)");
+    fails(
+        datagrams.sendfile(&file, 0, None),
+        "ValueError",
+        "only SOCK_STREAM type sockets are supported",
+    );
+    fails(
+        client.sendfile(&file, 0, Some(0)),
+        "ValueError",
+        "count must be a positive integer (got 0)",
+    );
     client.settimeout(Some(Duration::ZERO))?;
     fails(client.sendfile(&file, 0, None), "ValueError", "non-blocking sockets are not supported");
     let empty = File::open("data/empty")?;

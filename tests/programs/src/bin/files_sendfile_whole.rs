@@ -1,4 +1,5 @@
-//! The kernel sends a file of 64 MiB, whole and in part, and none of it comes into the guest's memory.
+//! The kernel sends a file of 64 MiB, whole and in part, and none of it comes into the guest's
+//! memory.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! A socket that another process may hold is never given to sendfile(2), which could block there: the host copies, and the
-//! bytes and the rules are the same.
+//! A socket that another process may hold is never given to sendfile(2), which could block there:
+//! the host copies, and the bytes and the rules are the same.
 
 use std::time::Duration;
 

@@ -11,7 +11,9 @@ fn main() -> Result<(), Error> {
     fails(
         create_server(("127.0.0.1", taken), ServerOptions::default()),
         "OSError",
-        &format!("[Errno 98] Address already in use (while attempting to bind on address ('127.0.0.1', {taken}))"),
+        &format!(
+            "[Errno 98] Address already in use (while attempting to bind on address ('127.0.0.1', {taken}))"
+        ),
     );
     fails(socket.bind(("192.0.2.1", 0)), "OSError", "[Errno 99] Cannot assign requested address");
     socket.bind(("127.0.0.1", 0))?;

@@ -45,13 +45,24 @@ fn main() -> Result<(), Error> {
     assert_eq!(socket.recv_into(&mut [], 0)?, 0);
     assert_eq!(socket.gettimeout(), Some(Duration::from_millis(1500)));
     assert!(socket.getblocking());
-    assert_eq!((socket.family(), socket.kind(), socket.proto()), (Family::INET, SocketType::STREAM, 0));
+    assert_eq!(
+        (socket.family(), socket.kind(), socket.proto()),
+        (Family::INET, SocketType::STREAM, 0)
+    );
     assert_eq!(format!("{socket:?}"), "<socket.socket [closed] fd=-1, family=2, type=1, proto=0>");
 
     // The arguments come first.
     fails(socket.bind("x"), "TypeError", "bind(): AF_INET address must be tuple, not str");
-    fails(socket.sendto(b"", 0, ("127.0.0.1", -1)), "OverflowError", "sendto(): port must be 0-65535.");
-    fails(socket.getsockopt_bytes(SOL_SOCKET, SO_TYPE, 0), "OSError", "getsockopt buflen out of range");
+    fails(
+        socket.sendto(b"", 0, ("127.0.0.1", -1)),
+        "OverflowError",
+        "sendto(): port must be 0-65535.",
+    );
+    fails(
+        socket.getsockopt_bytes(SOL_SOCKET, SO_TYPE, 0),
+        "OSError",
+        "getsockopt buflen out of range",
+    );
     fails(socket.recvmsg(1, 1 << 31, 0), "ValueError", "invalid ancillary data buffer length");
     Ok(())
 }

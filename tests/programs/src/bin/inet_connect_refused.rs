@@ -1,4 +1,5 @@
-//! Nobody listens: the same error in every mode that waits, and SO_ERROR tells it where the socket does not.
+//! Nobody listens: the same error in every mode that waits, and SO_ERROR tells it where the socket
+//! does not.
 
 use std::time::Duration;
 
@@ -12,9 +13,14 @@ fn main() -> Result<(), Error> {
         for timeout in [None, Some(Duration::from_secs(20))] {
             let socket = Socket::new(family, SOCK_STREAM, 0)?;
             socket.settimeout(timeout)?;
-            fails(socket.connect(address), "ConnectionRefusedError", "[Errno 111] Connection refused");
+            fails(
+                socket.connect(address),
+                "ConnectionRefusedError",
+                "[Errno 111] Connection refused",
+            );
             assert_eq!(Socket::new(family, SOCK_STREAM, 0)?.connect_ex(address)?, 111);
-            // A blocking connect leaves the socket free to connect anew. One that was waited for has its end told once more.
+            // A blocking connect leaves the socket free to connect anew. One that was waited for
+            // has its end told once more.
             let codes = [socket.connect_ex(address)?, socket.connect_ex(address)?];
             assert_eq!(codes, if timeout.is_none() { [111, 111] } else { [103, 111] });
         }

@@ -18,7 +18,11 @@ fn main() -> Result<(), Error> {
     let socket = Socket::new(AF_INET, SOCK_STREAM, 0)?;
     socket.settimeout(Some(Duration::from_secs(20)))?;
     assert_eq!(socket.connect_ex(address)?, 0);
-    assert_eq!([socket.connect_ex(address)?, socket.connect_ex(address)?], [0, 106], "its end is told once more");
+    assert_eq!(
+        [socket.connect_ex(address)?, socket.connect_ex(address)?],
+        [0, 106],
+        "its end is told once more"
+    );
     assert_eq!(socket.gettimeout(), Some(Duration::from_secs(20)));
     assert_eq!(socket.recv(5, 0)?, b"hello");
 
@@ -28,7 +32,11 @@ fn main() -> Result<(), Error> {
     let (_, writable, _) = select(&[], &[&socket], &[], Some(Duration::from_secs(20)))?;
     assert_eq!(writable.len(), 1);
     assert_eq!(socket.getsockopt(SOL_SOCKET, SO_ERROR)?, 0);
-    assert_eq!(socket.connect_ex(address)?, 0, "the first connect after the connection was made tells it");
+    assert_eq!(
+        socket.connect_ex(address)?,
+        0,
+        "the first connect after the connection was made tells it"
+    );
     assert_eq!(socket.connect_ex(address)?, 106, "every later one that it is there");
     socket.setblocking(true)?;
     assert_eq!(socket.recv(5, 0)?, b"hello");
@@ -55,7 +63,15 @@ fn main() -> Result<(), Error> {
 
     // What is wrong with the address is raised, of a closed socket too.
     socket.close()?;
-    fails(socket.connect_ex("path"), "TypeError", "connect_ex(): AF_INET address must be tuple, not str");
-    fails(socket.connect_ex(("127.0.0.1", 65536)), "OverflowError", "connect_ex(): port must be 0-65535.");
+    fails(
+        socket.connect_ex("path"),
+        "TypeError",
+        "connect_ex(): AF_INET address must be tuple, not str",
+    );
+    fails(
+        socket.connect_ex(("127.0.0.1", 65536)),
+        "OverflowError",
+        "connect_ex(): port must be 0-65535.",
+    );
     Ok(())
 }

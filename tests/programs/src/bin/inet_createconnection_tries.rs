@@ -6,12 +6,14 @@ use sandsock::{ConnectTimeout, Error, create_connection};
 use sandsock_test_programs::{argument, fails};
 
 fn main() -> Result<(), Error> {
-    // Two names, each with both loopback addresses, in either order; at each port listens one of the two, or none.
+    // Two names, each with both loopback addresses, in either order; at each port listens one of
+    // the two, or none.
     let (first, second, nobody): (u16, u16, u16) = (argument(0), argument(1), argument(2));
     for name in ["v4first.test", "v6first.test"] {
         for (port, host) in [(first, "127.0.0.1"), (second, "::1")] {
             for all_errors in [false, true] {
-                let socket = create_connection((name, port), ConnectTimeout::Default, None, all_errors)?;
+                let socket =
+                    create_connection((name, port), ConnectTimeout::Default, None, all_errors)?;
                 assert_eq!(socket.getpeername()?.host().as_deref(), Some(host), "{name}");
                 assert_eq!(socket.gettimeout(), None);
                 assert_eq!(socket.recv(10, 0)?, b"hi");
@@ -19,13 +21,19 @@ fn main() -> Result<(), Error> {
         }
         let refused = "[Errno 111] Connection refused";
         let timeout = ConnectTimeout::After(Duration::from_secs(20));
-        fails(create_connection((name, nobody), timeout, None, false), "ConnectionRefusedError", refused);
-        let all = create_connection((name, nobody), timeout, None, true).expect_err("nobody listens");
+        fails(
+            create_connection((name, nobody), timeout, None, false),
+            "ConnectionRefusedError",
+            refused,
+        );
+        let all =
+            create_connection((name, nobody), timeout, None, true).expect_err("nobody listens");
         assert_eq!(
             (all.class(), all.to_string().as_str()),
             ("ExceptionGroup", "create_connection failed (2 sub-exceptions)")
         );
-        let each: Vec<_> = all.errors().iter().map(|error| (error.class(), error.to_string())).collect();
+        let each: Vec<_> =
+            all.errors().iter().map(|error| (error.class(), error.to_string())).collect();
         assert_eq!(each, vec![("ConnectionRefusedError", refused.to_owned()); 2]);
         assert_eq!(all.errno(), None);
 
@@ -39,7 +47,8 @@ fn main() -> Result<(), Error> {
     // Numbers are no names, whatever they look like.
     let socket = create_connection(("127.1", first), ConnectTimeout::None, None, false)?;
     assert_eq!(socket.recv(10, 0)?, b"hi");
-    let denied = create_connection(("other.test", first), ConnectTimeout::Default, None, false).expect_err("not granted");
+    let denied = create_connection(("other.test", first), ConnectTimeout::Default, None, false)
+        .expect_err("not granted");
     assert_eq!((denied.class(), denied.grant()), ("PermissionError", Some("resolve=other.test")));
     Ok(())
 }

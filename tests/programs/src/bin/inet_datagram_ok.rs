@@ -18,10 +18,17 @@ fn main() -> Result<(), Error> {
             (data.as_slice(), address.host().as_deref(), address.port()),
             (b"hello".as_slice(), Some(peer.0), Some(peer.1))
         );
-        let shown =
-            if family == AF_INET { format!("('127.0.0.1', {})", peer.1) } else { format!("('::1', {}, 0, 0)", peer.1) };
+        let shown = if family == AF_INET {
+            format!("('127.0.0.1', {})", peer.1)
+        } else {
+            format!("('::1', {}, 0, 0)", peer.1)
+        };
         assert_eq!(address.to_string(), shown);
-        assert_eq!(socket.sendto(b"again", 0, &address)?, 5, "an address that was received can be sent to");
+        assert_eq!(
+            socket.sendto(b"again", 0, &address)?,
+            5,
+            "an address that was received can be sent to"
+        );
         assert_eq!(socket.recvfrom_into(&mut [0; 100], 0)?, (5, address.clone()));
 
         // An empty datagram is a datagram.
@@ -70,7 +77,10 @@ fn main() -> Result<(), Error> {
         socket.settimeout(Some(Duration::from_secs(20)))?;
         assert_eq!(socket.send(b"direct", 0)?, 6);
         assert_eq!(socket.recv(100, 0)?, b"direct");
-        assert_eq!(socket.sendmsg(&[IoSlice::new(b"in "), IoSlice::new(b"parts")], &[], 0, None)?, 8);
+        assert_eq!(
+            socket.sendmsg(&[IoSlice::new(b"in "), IoSlice::new(b"parts")], &[], 0, None)?,
+            8
+        );
         assert_eq!(socket.recvfrom(100, 0)?, (b"in parts".to_vec(), address.clone()));
         // Others are not heard any more.
         let other = datagrams(family)?;

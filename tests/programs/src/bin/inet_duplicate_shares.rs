@@ -1,4 +1,5 @@
-//! `dup`, `fromfd`, `fileno=`, `detach`: numbers, what is shared and what is not, and when the connection really ends.
+//! `dup`, `fromfd`, `fileno=`, `detach`: numbers, what is shared and what is not, and when the
+//! connection really ends.
 
 use std::time::Duration;
 
@@ -39,7 +40,11 @@ fn main() -> Result<(), Error> {
     );
     assert_eq!((alive.getsockname()?, alive.getpeername()?), (own, peer));
     let named = Socket::with_fileno(dup(number)?, Family::INET6, SocketType::DGRAM, 7)?;
-    assert_eq!((named.family(), named.kind(), named.proto()), (Family::INET6, SocketType::DGRAM, 7), "what is given wins");
+    assert_eq!(
+        (named.family(), named.kind(), named.proto()),
+        (Family::INET6, SocketType::DGRAM, 7),
+        "what is given wins"
+    );
     named.close()?;
 
     // The last one ends the connection, by its number too.

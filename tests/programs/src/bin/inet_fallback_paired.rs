@@ -14,8 +14,15 @@ fn main() -> Result<()> {
         two.sendall(b"fro", 0)?;
         assert_eq!(one.recv(10, 0)?, b"fro");
     }
-    let refused = |family, kind, protocol, text| fails(fallback_socketpair(family, kind, protocol), "ValueError", text);
-    refused(AF_UNIX, SOCK_STREAM, 0, "Only AF_INET and AF_INET6 socket address families are supported");
+    let refused = |family, kind, protocol, text| {
+        fails(fallback_socketpair(family, kind, protocol), "ValueError", text)
+    };
+    refused(
+        AF_UNIX,
+        SOCK_STREAM,
+        0,
+        "Only AF_INET and AF_INET6 socket address families are supported",
+    );
     refused(AF_INET, SOCK_DGRAM, 0, "Only SOCK_STREAM socket type is supported");
     refused(AF_INET6, SOCK_STREAM, 6, "Only protocol zero is supported");
     Ok(())

@@ -15,7 +15,8 @@ fn main() -> Result<(), Error> {
     assert_eq!(b.recv_into(&mut buffer, MSG_PEEK)?, 4);
     assert_eq!(&buffer, b"abcd");
     let (mut one, mut two) = ([0; 2], [0; 3]);
-    let message = b.recvmsg_into(&mut [IoSliceMut::new(&mut one), IoSliceMut::new(&mut two)], 0, MSG_PEEK)?;
+    let message =
+        b.recvmsg_into(&mut [IoSliceMut::new(&mut one), IoSliceMut::new(&mut two)], 0, MSG_PEEK)?;
     assert_eq!((message.data, &one, &two), (5, b"ab", b"cde"));
     assert_eq!(b.recv(4, 0)?, b"abcd");
     assert_eq!(b.recv(10, Flags::NONE)?, b"ef");
@@ -24,7 +25,10 @@ fn main() -> Result<(), Error> {
     one.sendto(b"datagram", 0, ("127.0.0.1", port(&two)))?;
     assert_eq!(two.recvfrom(4, MSG_PEEK)?, (b"data".to_vec(), one.getsockname()?));
     let message = two.recvmsg(100, 0, MSG_PEEK)?;
-    assert_eq!((message.data.as_slice(), message.address), (b"datagram".as_slice(), one.getsockname()?));
+    assert_eq!(
+        (message.data.as_slice(), message.address),
+        (b"datagram".as_slice(), one.getsockname()?)
+    );
     assert_eq!(two.recv(100, 0)?, b"datagram");
     two.setblocking(false)?;
     sandsock_test_programs::would_block(two.recv(100, MSG_PEEK));

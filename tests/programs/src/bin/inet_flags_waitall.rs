@@ -1,4 +1,5 @@
-//! MSG_WAITALL: without a timeout it waits until all is there or the stream ends; a socket with one gets what there is.
+//! MSG_WAITALL: without a timeout it waits until all is there or the stream ends; a socket with one
+//! gets what there is.
 
 use std::io::IoSliceMut;
 use std::time::Duration;
@@ -8,7 +9,8 @@ use sandsock::{Error, Socket};
 use sandsock_test_programs::{argument, connected, pattern, would_block};
 
 fn main() -> Result<(), Error> {
-    // The peer sends the 9 bytes three times, in three parts each, with pauses; then 3 MiB; then 4 bytes and the end.
+    // The peer sends the 9 bytes three times, in three parts each, with pauses; then 3 MiB; then 4
+    // bytes and the end.
     let socket = Socket::new(AF_INET, SOCK_STREAM, 0)?;
     socket.connect(("127.0.0.1", argument::<u16>(0)))?;
     assert_eq!(socket.recv(9, MSG_WAITALL)?, b"onetwosix");
@@ -40,7 +42,8 @@ fn main() -> Result<(), Error> {
     let time = [0i64.to_le_bytes(), 200_000i64.to_le_bytes()].concat();
     b.setsockopt(SOL_SOCKET, SO_RCVTIMEO, time.as_slice())?;
     a.sendall(b"part", 0)?;
-    let part = sandsock_test_programs::lasts(Duration::from_millis(200), || b.recv(10, MSG_WAITALL))?;
+    let part =
+        sandsock_test_programs::lasts(Duration::from_millis(200), || b.recv(10, MSG_WAITALL))?;
     assert_eq!(part, b"part");
     Ok(())
 }

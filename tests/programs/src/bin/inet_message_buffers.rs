@@ -9,13 +9,21 @@ use sandsock_test_programs::{connected, datagrams, fails, fails_with, port, rece
 fn main() -> Result<(), Error> {
     let too_many = "[Errno 90] Message too long";
     let (a, b) = connected(AF_INET)?;
-    let parts = [IoSlice::new(b"one"), IoSlice::new(b""), IoSlice::new(b"two"), IoSlice::new(b"three")];
+    let parts =
+        [IoSlice::new(b"one"), IoSlice::new(b""), IoSlice::new(b"two"), IoSlice::new(b"three")];
     assert_eq!(a.sendmsg(&parts, &[], 0, None)?, 11);
     b.recv(11, MSG_WAITALL | MSG_PEEK)?;
     let (mut first, mut second, mut third) = ([b'.'; 2], [b'.'; 10], [b'.'; 9]);
-    let mut buffers = [IoSliceMut::new(&mut first), IoSliceMut::new(&mut second[2..7]), IoSliceMut::new(&mut third)];
+    let mut buffers = [
+        IoSliceMut::new(&mut first),
+        IoSliceMut::new(&mut second[2..7]),
+        IoSliceMut::new(&mut third),
+    ];
     let got = b.recvmsg_into(&mut buffers, 0, 0)?;
-    assert_eq!((got.data, got.flags, got.address, got.ancillary.len()), (11, Flags::NONE, Address::None, 0));
+    assert_eq!(
+        (got.data, got.flags, got.address, got.ancillary.len()),
+        (11, Flags::NONE, Address::None, 0)
+    );
     assert_eq!((&first, &second, &third), (b"on", b"..etwot...", b"hree....."));
 
     let many: Vec<_> = (0..1024).map(|_| IoSlice::new(b"xy")).collect();
@@ -53,7 +61,11 @@ fn main() -> Result<(), Error> {
     fails(one.sendmsg(&more, &[], 0, to), "OSError", too_many);
     fails_with(one.sendmsg(&parts, &[], 0, None), "OSError", 89);
     let wrong = ("::1", 70_000);
-    fails(one.sendmsg(&parts, &[], 0, Some(&wrong)), "OverflowError", "sendmsg(): port must be 0-65535.");
+    fails(
+        one.sendmsg(&parts, &[], 0, Some(&wrong)),
+        "OverflowError",
+        "sendmsg(): port must be 0-65535.",
+    );
     fails(one.recvmsg(1, 1 << 31, 0), "ValueError", "invalid ancillary data buffer length");
     Ok(())
 }

@@ -1,11 +1,14 @@
-//! Addresses as Python gives them: pairs for AF_INET, four for AF_INET6, before and after bind, on both ends of a connection.
+//! Addresses as Python gives them: pairs for AF_INET, four for AF_INET6, before and after bind, on
+//! both ends of a connection.
 
 use sandsock::constants::*;
 use sandsock::{Address, Error, Socket};
 use sandsock_test_programs::{argument, fails_with, listening};
 
 fn main() -> Result<(), Error> {
-    for (place, family, wildcard) in [(0, AF_INET, "('0.0.0.0', 0)"), (1, AF_INET6, "('::', 0, 0, 0)")] {
+    for (place, family, wildcard) in
+        [(0, AF_INET, "('0.0.0.0', 0)"), (1, AF_INET6, "('::', 0, 0, 0)")]
+    {
         let fresh = Socket::new(family, SOCK_STREAM, 0)?;
         assert_eq!(fresh.getsockname()?.to_string(), wildcard);
         fails_with(fresh.getpeername(), "OSError", 107);
@@ -20,7 +23,10 @@ fn main() -> Result<(), Error> {
         let (connection, peer) = listener.accept()?;
         assert_eq!(connection.getpeername()?, peer);
         assert_eq!(connection.getsockname()?, own);
-        assert_eq!((connection.family().0, connection.kind().0, connection.proto()), (family, SOCK_STREAM, 0));
+        assert_eq!(
+            (connection.family().0, connection.kind().0, connection.proto()),
+            (family, SOCK_STREAM, 0)
+        );
         println!("{peer}");
         // The client keeps its end until it has seen the address.
         assert_eq!(connection.recv(1, 0)?, b"");
@@ -43,5 +49,9 @@ fn main() -> Result<(), Error> {
 }
 
 fn shown(family: i32, port: u16) -> String {
-    if family == AF_INET { format!("('127.0.0.1', {port})") } else { format!("('::1', {port}, 0, 0)") }
+    if family == AF_INET {
+        format!("('127.0.0.1', {port})")
+    } else {
+        format!("('::1', {port}, 0, 0)")
+    }
 }

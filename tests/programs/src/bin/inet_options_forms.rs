@@ -1,4 +1,5 @@
-//! Options: as integers, as bytes, as a length alone; what is read is cut to what the kernel filled in.
+//! Options: as integers, as bytes, as a length alone; what is read is cut to what the kernel filled
+//! in.
 
 use sandsock::constants::*;
 use sandsock::{Error, OptionValue, Socket};
@@ -7,11 +8,16 @@ use sandsock_test_programs::{datagrams, fails, fails_with};
 fn main() -> Result<(), Error> {
     let tcp = Socket::new(AF_INET, SOCK_STREAM, 0)?;
     let udp = datagrams(AF_INET6)?;
-    let constants = [(&tcp, [AF_INET, SOCK_STREAM, IPPROTO_TCP]), (&udp, [AF_INET6, SOCK_DGRAM, IPPROTO_UDP])];
+    let constants =
+        [(&tcp, [AF_INET, SOCK_STREAM, IPPROTO_TCP]), (&udp, [AF_INET6, SOCK_DGRAM, IPPROTO_UDP])];
     for (socket, numbers) in constants {
         for (option, number) in [SO_DOMAIN, SO_TYPE, SO_PROTOCOL].into_iter().zip(numbers) {
             assert_eq!(socket.getsockopt(SOL_SOCKET, option)?, number);
-            assert_eq!(socket.getsockopt_bytes(SOL_SOCKET, option, 64)?, number.to_le_bytes(), "cut to 4 bytes");
+            assert_eq!(
+                socket.getsockopt_bytes(SOL_SOCKET, option, 64)?,
+                number.to_le_bytes(),
+                "cut to 4 bytes"
+            );
         }
     }
     let nonblocking = Socket::new(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)?;
@@ -56,6 +62,9 @@ fn main() -> Result<(), Error> {
     fails_with(tcp.setsockopt(SOL_SOCKET, SO_TYPE, 1), "OSError", 92);
     fails_with(udp.getsockopt(IPPROTO_TCP, TCP_NODELAY), "OSError", 92);
     let denied = tcp.setsockopt(SOL_SOCKET, SO_MARK, 1).expect_err("it needs a grant");
-    assert_eq!((denied.class(), denied.grant()), ("PermissionError", Some("option=SOL_SOCKET/SO_MARK")));
+    assert_eq!(
+        (denied.class(), denied.grant()),
+        ("PermissionError", Some("option=SOL_SOCKET/SO_MARK"))
+    );
     Ok(())
 }

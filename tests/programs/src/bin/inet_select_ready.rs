@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use sandsock::constants::*;
 use sandsock::{Error, Poll, Socket, close, select};
-use sandsock_test_programs::{argument, connected, datagrams, fails, fails_with, lasts, listening, port};
+use sandsock_test_programs::{
+    argument, connected, datagrams, fails, fails_with, lasts, listening, port,
+};
 
 const LONG: Option<Duration> = Some(Duration::from_secs(20));
 
@@ -21,7 +23,11 @@ fn main() -> Result<(), Error> {
     assert_eq!(write, [b.fileno(), a.fileno()]);
     assert!(read.is_empty() || read == [b.fileno()]);
     assert_eq!(select(&[a.fileno(), b.fileno()], &[], &[], LONG)?.0, [b.fileno()]);
-    assert_eq!(select(&[b.fileno(), b.fileno()], &[], &[], None)?.0, [b.fileno(); 2], "named twice, told twice");
+    assert_eq!(
+        select(&[b.fileno(), b.fileno()], &[], &[], None)?.0,
+        [b.fileno(); 2],
+        "named twice, told twice"
+    );
 
     let mut poll = Poll::new();
     poll.register(&a, POLLIN)?;
@@ -44,7 +50,11 @@ fn main() -> Result<(), Error> {
     let (listener, udp) = (listening(AF_INET)?, datagrams(AF_INET)?);
     assert_eq!(select(&[&listener, &udp], &[&udp], &[], LONG)?.1.len(), 1);
     udp.sendto(b"", 0, udp.getsockname()?)?;
-    assert_eq!(select(&[listener.fileno(), udp.fileno()], &[], &[], LONG)?.0, [udp.fileno()], "an empty one counts");
+    assert_eq!(
+        select(&[listener.fileno(), udp.fileno()], &[], &[], LONG)?.0,
+        [udp.fileno()],
+        "an empty one counts"
+    );
     udp.recvfrom(0, 0)?;
     let client = Socket::new(AF_INET, SOCK_STREAM, 0)?;
     client.connect(("127.0.0.1", port(&listener)))?;

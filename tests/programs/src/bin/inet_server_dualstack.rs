@@ -6,7 +6,8 @@ use sandsock_test_programs::{fails, port};
 
 fn main() -> Result<(), Error> {
     assert!(has_dualstack_ipv6());
-    let both = ServerOptions { family: Family::INET6, dualstack_ipv6: true, ..ServerOptions::default() };
+    let both =
+        ServerOptions { family: Family::INET6, dualstack_ipv6: true, ..ServerOptions::default() };
     let server = create_server(("", 0), both)?;
     assert_eq!(server.getsockopt(IPPROTO_IPV6, IPV6_V6ONLY)?, 0);
     assert_eq!(server.getsockname()?.host().as_deref(), Some("::"));
@@ -18,7 +19,10 @@ fn main() -> Result<(), Error> {
         connection.sendall(host.as_bytes(), 0)?;
     }
 
-    let alone = create_server(("", 0), ServerOptions { family: Family::INET6, ..ServerOptions::default() })?;
+    let alone = create_server(
+        ("", 0),
+        ServerOptions { family: Family::INET6, ..ServerOptions::default() },
+    )?;
     assert_eq!(alone.getsockopt(IPPROTO_IPV6, IPV6_V6ONLY)?, 1);
     println!("{}", port(&alone));
     let (_, peer) = alone.accept()?;

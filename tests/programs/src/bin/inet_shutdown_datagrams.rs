@@ -1,4 +1,5 @@
-//! A datagram socket that was shut: a receive that blocks is told the end, before and during its wait.
+//! A datagram socket that was shut: a receive that blocks is told the end, before and during its
+//! wait.
 
 use sandsock::constants::*;
 use sandsock::{Address, Error, socketpair};

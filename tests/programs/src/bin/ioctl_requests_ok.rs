@@ -35,7 +35,11 @@ fn main() -> Result<(), Error> {
     }
     assert_eq!(number(&ioctl(&server, SIOCATMARK, &[0; 4])?.argument), 0);
     assert_eq!(receive(&server, 100, 0, Wait::Forever)?, b"hello");
-    assert_eq!(number(&ioctl(&server, SIOCATMARK, &[0; 4])?.argument), 1, "the next byte is the urgent one");
+    assert_eq!(
+        number(&ioctl(&server, SIOCATMARK, &[0; 4])?.argument),
+        1,
+        "the next byte is the urgent one"
+    );
     assert_eq!(number(&ioctl(&client, SIOCOUTQ, &[0; 4])?.argument), 0, "all has arrived");
 
     let udp = socket(AF_INET, SOCK_DGRAM, 0)?;

@@ -1,4 +1,5 @@
-//! The default limits leave 1,024 sockets of each kind working, and TCP its own sizes. Argument: the port of a peer that sends 64 MiB.
+//! The default limits leave 1,024 sockets of each kind working, and TCP its own sizes. Argument:
+//! the port of a peer that sends 64 MiB.
 
 use sandsock::constants::*;
 use sandsock::raw::connections::{accept, connect};
@@ -23,13 +24,15 @@ fn moves(from: &Descriptor, to: &Descriptor, length: usize) {
 
 fn main() {
     for kind in [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET] {
-        let pairs: Vec<_> = (0..512).map(|_| socketpair(AF_UNIX, kind, 0).expect("makes")).collect();
+        let pairs: Vec<_> =
+            (0..512).map(|_| socketpair(AF_UNIX, kind, 0).expect("makes")).collect();
         for (a, b) in &pairs {
             moves(a, b, 100_000);
             moves(b, a, 100_000);
         }
     }
-    let datagrams: Vec<_> = (0..1024).map(|_| socket(AF_INET, SOCK_DGRAM, 0).expect("makes")).collect();
+    let datagrams: Vec<_> =
+        (0..1024).map(|_| socket(AF_INET, SOCK_DGRAM, 0).expect("makes")).collect();
     drop(datagrams);
     // Two are left for the listener.
     let listener = socket(AF_INET, SOCK_STREAM, 0).expect("makes");

@@ -16,7 +16,9 @@ fn main() -> sandsock::Result<()> {
     let port: u16 = args()[1].parse().expect("a port");
     let socket = Socket::new(AF_INET, SOCK_DGRAM, 0)?;
     let ttl = Ancillary { level: IPPROTO_IP, kind: IP_TTL, data: vec![9, 0, 0, 0] };
-    let send = |control: &[Ancillary]| socket.sendmsg(&[IoSlice::new(b"x")], control, 0, Some(&("127.0.0.1", port)));
+    let send = |control: &[Ancillary]| {
+        socket.sendmsg(&[IoSlice::new(b"x")], control, 0, Some(&("127.0.0.1", port)))
+    };
     send(std::slice::from_ref(&ttl))?;
     // Each takes 24 bytes of control data.
     refused("many messages", send(&vec![ttl.clone(); limit / 24 + 1]), ENOBUFS);
@@ -31,7 +33,8 @@ fn main() -> sandsock::Result<()> {
     assert_eq!(b.recv(2000, 0)?.len(), 1024);
     // As many descriptors as one message can hold, and in flight as many as may be.
     let one_more = vec![a.fileno(); 254];
-    let error = a.send_fds(&[IoSlice::new(b"x")], &one_more).expect_err("more than the kernel takes");
+    let error =
+        a.send_fds(&[IoSlice::new(b"x")], &one_more).expect_err("more than the kernel takes");
     assert!(matches!(error.errno(), Some(22 | 109 | 105)), "{error:?}");
     let mut parked = 0;
     let error = loop {

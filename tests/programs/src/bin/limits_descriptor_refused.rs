@@ -30,7 +30,11 @@ fn main() -> sandsock::Result<()> {
     let mut held = Vec::new();
     loop {
         // Aliases count as all others do.
-        let more = if held.len() % 2 == 0 { descriptors::duplicate(&first) } else { descriptors::alias(&first) };
+        let more = if held.len() % 2 == 0 {
+            descriptors::duplicate(&first)
+        } else {
+            descriptors::alias(&first)
+        };
         match raw(more) {
             Ok(descriptor) => held.push(descriptor),
             Err(error) => {

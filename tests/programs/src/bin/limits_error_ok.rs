@@ -20,12 +20,22 @@ fn main() -> sandsock::Result<()> {
     for round in 0..3000 {
         let failed = |what: &str, result: Result<(), Error>| {
             let error = result.err().unwrap_or_else(|| panic!("{what}: no error"));
-            assert_ne!(error.errno(), Some(sandsock::errno::EMFILE), "round {round}, {what}: something is never closed");
+            assert_ne!(
+                error.errno(),
+                Some(sandsock::errno::EMFILE),
+                "round {round}, {what}: something is never closed"
+            );
         };
         failed("socket", Socket::new(AF_INET, SOCK_RAW, 0).map(|_| ()));
         failed("socket", Socket::new(AF_UNIX, SOCK_SEQPACKET, 0).map(|_| ()));
-        failed("receive without a grant", Socket::new(AF_INET, SOCK_DGRAM, 0)?.recv(1, 0).map(|_| ()));
-        failed("bind without a grant", Socket::new(AF_UNIX, SOCK_STREAM, 0)?.bind("/tmp/sandsock-nothing"));
+        failed(
+            "receive without a grant",
+            Socket::new(AF_INET, SOCK_DGRAM, 0)?.recv(1, 0).map(|_| ()),
+        );
+        failed(
+            "bind without a grant",
+            Socket::new(AF_UNIX, SOCK_STREAM, 0)?.bind("/tmp/sandsock-nothing"),
+        );
         failed("socketpair", socketpair(AF_INET, SOCK_STREAM, 0).map(|_| ()));
         failed("connect", Socket::new(AF_INET, SOCK_STREAM, 0)?.connect(("127.0.0.1", port)));
         failed("connect", kept.connect(("127.0.0.2", port)));
@@ -42,7 +52,10 @@ fn main() -> sandsock::Result<()> {
         let made = raw(syscalls::socket(AF_INET, SOCK_STREAM, 0))?;
         let other = Address::Other(OtherAddress { family: 2, data: vec![0; 300] });
         failed("address", raw(connections::connect(&made, &other, Wait::Forever)));
-        failed("in progress", raw(connections::connect(&made, &inet([127, 0, 0, 1], port), Wait::None)));
+        failed(
+            "in progress",
+            raw(connections::connect(&made, &inet([127, 0, 0, 1], port), Wait::None)),
+        );
         failed("receive", raw(transfers::receive(&made, 1 << 40, 0, Wait::None)).map(|_| ()));
         failed("receive", a.recvmsg(10, 1000, MSG_DONTWAIT).map(|_| ()));
         let copy = descriptors::duplicate(&made).expect("a duplicate");

@@ -30,7 +30,10 @@ fn main() -> Result<()> {
     socket.setblocking(false)?;
     for _ in 0..100 {
         let start = Instant::now();
-        assert_eq!(socket.recv(100, 0).map_err(|error| error.errno()), Err(Some(sandsock::errno::EAGAIN)));
+        assert_eq!(
+            socket.recv(100, 0).map_err(|error| error.errno()),
+            Err(Some(sandsock::errno::EAGAIN))
+        );
         assert!(start.elapsed() < Duration::from_millis(500));
     }
     // An interrupt ends a wait.

@@ -15,7 +15,8 @@ use attack::{args, refused};
 
 fn ask(wait: Wait) -> Result<usize, Error> {
     let hints = AddressHints { family: AF_INET, type_: SOCK_STREAM, protocol: 0, flags: 0 };
-    let answer: Result<_, NameError> = netdb::get_address_info(Some("localhost"), None, hints, wait);
+    let answer: Result<_, NameError> =
+        netdb::get_address_info(Some("localhost"), None, hints, wait);
     Ok(answer?.len())
 }
 

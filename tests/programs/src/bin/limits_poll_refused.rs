@@ -14,7 +14,8 @@ fn main() -> sandsock::Result<()> {
     let limit: usize = args()[0].parse().expect("a number");
     let (a, _b) = raw(syscalls::socketpair(AF_UNIX, SOCK_STREAM, 0))?;
     let poll = |count: usize| {
-        let entries: Vec<_> = (0..count).map(|_| PollEntry { descriptor: &a, events: POLLOUT as u16 }).collect();
+        let entries: Vec<_> =
+            (0..count).map(|_| PollEntry { descriptor: &a, events: POLLOUT as u16 }).collect();
         raw(polling::poll(&entries, Wait::None))
     };
     let ready = poll(limit)?;

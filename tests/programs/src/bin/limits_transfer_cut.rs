@@ -17,7 +17,10 @@ fn main() -> sandsock::Result<()> {
     let asked = data.len() as u64;
     for wait in [Wait::None, Wait::Within(1_000_000_000)] {
         assert_eq!(raw(transfers::send(&a, &data, 0, wait))?, limit as u64);
-        assert_eq!(raw(transfers::send_message(&a, &[&data, &data], &[], 0, None, wait))?, limit as u64);
+        assert_eq!(
+            raw(transfers::send_message(&a, &[&data, &data], &[], 0, None, wait))?,
+            limit as u64
+        );
         // A receive as well, however it asks.
         assert_eq!(raw(transfers::receive(&b, asked, MSG_PEEK, wait))?.len(), limit);
         assert_eq!(raw(transfers::receive(&b, asked, MSG_WAITALL, wait))?.len(), limit);
@@ -26,10 +29,22 @@ fn main() -> sandsock::Result<()> {
     // One that blocks goes on until all is moved, by as much at a time.
     assert_eq!(raw(transfers::send(&a, &data, 0, Wait::Forever))?, asked);
     assert_eq!(raw(transfers::receive(&b, asked, 0, Wait::Forever))?.len(), limit);
-    assert_eq!(raw(transfers::receive(&b, asked, MSG_PEEK | MSG_WAITALL, Wait::Forever))?.len(), limit);
-    assert_eq!(raw(transfers::receive(&b, asked - limit as u64, MSG_WAITALL, Wait::Forever))?.len(), 4 * limit);
-    assert_eq!(raw(transfers::send_message(&a, &[&data, &data], &[], 0, None, Wait::Forever))?, 2 * asked);
-    assert_eq!(raw(transfers::receive_message(&b, 2 * asked, 0, MSG_WAITALL, Wait::Forever))?.data.len(), 10 * limit);
+    assert_eq!(
+        raw(transfers::receive(&b, asked, MSG_PEEK | MSG_WAITALL, Wait::Forever))?.len(),
+        limit
+    );
+    assert_eq!(
+        raw(transfers::receive(&b, asked - limit as u64, MSG_WAITALL, Wait::Forever))?.len(),
+        4 * limit
+    );
+    assert_eq!(
+        raw(transfers::send_message(&a, &[&data, &data], &[], 0, None, Wait::Forever))?,
+        2 * asked
+    );
+    assert_eq!(
+        raw(transfers::receive_message(&b, 2 * asked, 0, MSG_WAITALL, Wait::Forever))?.data.len(),
+        10 * limit
+    );
     // Python's verbs hide it.
     let (a, b) = socketpair(AF_UNIX, SOCK_STREAM, 0)?;
     a.sendall(&data, 0)?;

@@ -1,4 +1,5 @@
-//! Holds `multicast=239.1.2.3` and `multicast=ff02::1234`, or with the argument `none` no group at all, and wants others.
+//! Holds `multicast=239.1.2.3` and `multicast=ff02::1234`, or with the argument `none` no group at
+//! all, and wants others.
 
 use sandsock::constants::*;
 use sandsock::errno::EINVAL;
@@ -41,8 +42,16 @@ fn main() -> sandsock::Result<()> {
     ] {
         // IPv4's options on a socket of IPv6's too.
         for socket in [&socket, &six] {
-            denied_for("a group", socket.setsockopt(IPPROTO_IP, name, OptionValue::Bytes(value)), grant);
-            refused("too short", socket.setsockopt(IPPROTO_IP, name, OptionValue::Bytes(&value[..3])), EINVAL);
+            denied_for(
+                "a group",
+                socket.setsockopt(IPPROTO_IP, name, OptionValue::Bytes(value)),
+                grant,
+            );
+            refused(
+                "too short",
+                socket.setsockopt(IPPROTO_IP, name, OptionValue::Bytes(&value[..3])),
+                EINVAL,
+            );
             refused("no value", socket.setsockopt(IPPROTO_IP, name, OptionValue::Null(8)), EINVAL);
         }
     }
@@ -52,11 +61,21 @@ fn main() -> sandsock::Result<()> {
     denied_for("a group", joined, "multicast=ff02::1235");
     // 42 to 48: MCAST_JOIN_GROUP and its kin, at both levels, for both families.
     for (address, grant) in [(&group[..], grant), (&group6[..], "multicast=ff02::1235")] {
-        let value = [&[1, 0, 0, 0, 0, 0, 0, 0][..], &storage(address), &storage(&here), &[0; 8]].concat();
+        let value =
+            [&[1, 0, 0, 0, 0, 0, 0, 0][..], &storage(address), &storage(&here), &[0; 8]].concat();
         for name in [42, 43, 44, 46, 48] {
-            for (socket, level) in [(&socket, IPPROTO_IP), (&six, IPPROTO_IP), (&six, IPPROTO_IPV6)] {
-                denied_for("a group", socket.setsockopt(level, name, OptionValue::Bytes(&value)), grant);
-                refused("too short", socket.setsockopt(level, name, OptionValue::Bytes(&value[..11])), EINVAL);
+            for (socket, level) in [(&socket, IPPROTO_IP), (&six, IPPROTO_IP), (&six, IPPROTO_IPV6)]
+            {
+                denied_for(
+                    "a group",
+                    socket.setsockopt(level, name, OptionValue::Bytes(&value)),
+                    grant,
+                );
+                refused(
+                    "too short",
+                    socket.setsockopt(level, name, OptionValue::Bytes(&value[..11])),
+                    EINVAL,
+                );
             }
         }
     }

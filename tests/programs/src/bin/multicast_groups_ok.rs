@@ -1,5 +1,6 @@
-//! Joins 239.1.2.3 and ff02::1234 in every way and gets what is sent there; sends to a group and to everybody. A peer sends to
-//! both all the time. Arguments: the interface's index, its address, the peer's address.
+//! Joins 239.1.2.3 and ff02::1234 in every way and gets what is sent there; sends to a group and to
+//! everybody. A peer sends to both all the time. Arguments: the interface's index, its address, the
+//! peer's address.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -30,7 +31,13 @@ fn group_request(index: u32, addresses: &[&[u8]]) -> Vec<u8> {
 }
 
 /// Receives one datagram; after `leave`, waits until none comes any more.
-fn member(socket: &Socket, join: (i32, i32), leave: (i32, i32), request: &[u8], text: &[u8]) -> Result<(), Error> {
+fn member(
+    socket: &Socket,
+    join: (i32, i32),
+    leave: (i32, i32),
+    request: &[u8],
+    text: &[u8],
+) -> Result<(), Error> {
     socket.setsockopt(join.0, join.1, OptionValue::Bytes(request))?;
     socket.settimeout(Some(Duration::from_secs(10)))?;
     assert_eq!(socket.recv(100, 0)?, text, "{join:?}");
@@ -91,10 +98,17 @@ fn main() -> Result<(), Error> {
 
     // Out: the interface, the hops, the copy for oneself.
     let out = Socket::new(AF_INET, SOCK_DGRAM, 0)?;
-    out.setsockopt(ip, IP_MULTICAST_IF, OptionValue::Bytes(&[[0; 4], [0; 4], index.to_ne_bytes()].concat()))?;
+    out.setsockopt(
+        ip,
+        IP_MULTICAST_IF,
+        OptionValue::Bytes(&[[0; 4], [0; 4], index.to_ne_bytes()].concat()),
+    )?;
     out.setsockopt(ip, IP_MULTICAST_TTL, 4)?;
     out.setsockopt(ip, IP_MULTICAST_LOOP, 0)?;
-    assert_eq!((out.getsockopt(ip, IP_MULTICAST_TTL)?, out.getsockopt(ip, IP_MULTICAST_LOOP)?), (4, 0));
+    assert_eq!(
+        (out.getsockopt(ip, IP_MULTICAST_TTL)?, out.getsockopt(ip, IP_MULTICAST_LOOP)?),
+        (4, 0)
+    );
     out.sendto(b"to the group", 0, ("239.1.2.3", 5008))?;
     let out6 = Socket::new(AF_INET6, SOCK_DGRAM, 0)?;
     out6.setsockopt(ip6, IPV6_MULTICAST_IF, index as i32)?;

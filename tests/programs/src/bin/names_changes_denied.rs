@@ -1,9 +1,12 @@
-//! Looks names up by every function while their server changes its mind. The host changes it when the guest has connected.
+//! Looks names up by every function while their server changes its mind. The host changes it when
+//! the guest has connected.
 
 use std::time::Duration;
 
 use sandsock::constants::*;
-use sandsock::{Family, Result, Socket, getaddrinfo, gethostbyaddr, gethostbyname, gethostbyname_ex};
+use sandsock::{
+    Family, Result, Socket, getaddrinfo, gethostbyaddr, gethostbyname, gethostbyname_ex,
+};
 
 #[allow(dead_code)]
 #[path = "../attack.rs"]
@@ -27,7 +30,10 @@ fn main() -> Result<()> {
         ("gethostbyname", gethostbyname("rebind.example").map(|_| ())),
         ("gethostbyname_ex", gethostbyname_ex("rebind.example").map(|_| ())),
         ("gethostbyaddr", gethostbyaddr("rebind.example").map(|_| ())),
-        ("getaddrinfo", getaddrinfo("rebind.example", 8080, Family::INET, SOCK_STREAM, 0, 0).map(|_| ())),
+        (
+            "getaddrinfo",
+            getaddrinfo("rebind.example", 8080, Family::INET, SOCK_STREAM, 0, 0).map(|_| ()),
+        ),
         ("connect", connect("rebind.example").map(|_| ())),
     ] {
         let error = denied(what, result);

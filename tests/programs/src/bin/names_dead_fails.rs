@@ -1,4 +1,5 @@
-//! Asks a server that says nothing: each function ends with its own error, and the raw layer's waits hold.
+//! Asks a server that says nothing: each function ends with its own error, and the raw layer's
+//! waits hold.
 
 use std::time::{Duration, Instant};
 
@@ -26,20 +27,28 @@ fn main() -> Result<()> {
     let (least, most) = (Duration::from_millis(300), Duration::from_millis(2500));
     for wait in [Wait::Within(300_000_000), Wait::Until(clock::now() + 300_000_000)] {
         let least = if matches!(wait, Wait::Within(_)) { least } else { Duration::ZERO };
-        let error = timed("address", least, most, || netdb::get_address_info(Some("web.example"), None, hints, wait));
+        let error = timed("address", least, most, || {
+            netdb::get_address_info(Some("web.example"), None, hints, wait)
+        });
         assert_eq!(error.err(), Some(over.clone()));
-        let error = timed("name", Duration::ZERO, most, || netdb::get_host_by_name("web.example", AF_INET, wait));
+        let error = timed("name", Duration::ZERO, most, || {
+            netdb::get_host_by_name("web.example", AF_INET, wait)
+        });
         assert_eq!(error.err(), Some(over.clone()));
-        let error = timed("reverse", Duration::ZERO, most, || netdb::get_host_by_address(&address, wait));
+        let error =
+            timed("reverse", Duration::ZERO, most, || netdb::get_host_by_address(&address, wait));
         assert_eq!(error.err(), Some(over.clone()));
         let error = timed("info", Duration::ZERO, most, || netdb::get_name_info(&address, 0, wait));
         assert_eq!(error.err(), Some(over.clone()));
     }
-    // Eight look-ups are under way that nobody waits for: there is no place for a ninth until they end.
+    // Eight look-ups are under way that nobody waits for: there is no place for a ninth until they
+    // end.
     let error =
-        timed("no place", Duration::ZERO, Duration::from_secs(1), || gethostbyname("web.example")).expect_err("full");
+        timed("no place", Duration::ZERO, Duration::from_secs(1), || gethostbyname("web.example"))
+            .expect_err("full");
     assert_eq!((error.class(), error.errno()), ("BlockingIOError", Some(sandsock::errno::EAGAIN)));
-    // No look-up: a number and a service in a file need no server and, without a name of a service, no place.
+    // No look-up: a number and a service in a file need no server and, without a name of a service,
+    // no place.
     assert_eq!(gethostbyname("192.0.2.7")?, "192.0.2.7");
     println!("full");
     let start = Instant::now();
@@ -54,7 +63,11 @@ fn main() -> Result<()> {
     fails(timed("getaddrinfo", least, most, ask), "gaierror", AGAIN);
     let error = timed("gethostbyaddr", least, most, || gethostbyaddr("93.184.216.34"));
     fails(error, "herror", "[Errno 2] Host name lookup failure");
-    fails(timed("getnameinfo", least, most, || getnameinfo(("93.184.216.34", 80), 0)), "gaierror", AGAIN);
+    fails(
+        timed("getnameinfo", least, most, || getnameinfo(("93.184.216.34", 80), 0)),
+        "gaierror",
+        AGAIN,
+    );
     assert_eq!(timed("getfqdn", least, most, || getfqdn("93.184.216.34"))?, "93.184.216.34");
     Ok(())
 }

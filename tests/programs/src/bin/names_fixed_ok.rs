@@ -3,7 +3,10 @@
 use sandsock::constants::*;
 use sandsock::raw::netdb;
 use sandsock::raw::types::{NameError, Wait};
-use sandsock::{Family, Result, getaddrinfo, getfqdn, gethostbyaddr, gethostbyname, gethostbyname_ex, getnameinfo};
+use sandsock::{
+    Family, Result, getaddrinfo, getfqdn, gethostbyaddr, gethostbyname, gethostbyname_ex,
+    getnameinfo,
+};
 
 #[allow(dead_code)]
 #[path = "../attack.rs"]
@@ -16,19 +19,30 @@ fn main() -> Result<()> {
     assert_eq!(entry.addresses, ["10.0.0.5", "10.0.0.6"]);
     let six = netdb::get_host_by_name("one.example", AF_INET6, Wait::None).expect("an entry");
     assert_eq!(six.addresses, ["fd00::5"]);
-    assert_eq!(netdb::get_host_by_name("four.example", AF_INET6, Wait::None).err(), Some(NameError::Host(NO_DATA)));
+    assert_eq!(
+        netdb::get_host_by_name("four.example", AF_INET6, Wait::None).err(),
+        Some(NameError::Host(NO_DATA))
+    );
     let hosts = |flags: i32| -> Result<Vec<_>> {
         let answers = getaddrinfo("one.example", (), Family::INET6, SOCK_STREAM, 0, flags)?;
-        Ok(answers.into_iter().map(|answer| (answer.address.host().unwrap_or_default(), answer.canonical_name)).collect())
+        Ok(answers
+            .into_iter()
+            .map(|answer| (answer.address.host().unwrap_or_default(), answer.canonical_name))
+            .collect())
     };
-    let of = |list: &[(&str, &str)]| list.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect::<Vec<_>>();
+    let of = |list: &[(&str, &str)]| {
+        list.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect::<Vec<_>>()
+    };
     assert_eq!(hosts(0)?, of(&[("fd00::5", "")]));
     assert_eq!(hosts(AI_V4MAPPED | AI_CANONNAME)?, of(&[("fd00::5", "one.example")]));
     let mapped = [("::ffff:10.0.0.5", "one.example"), ("::ffff:10.0.0.6", ""), ("fd00::5", "")];
     assert_eq!(hosts(AI_V4MAPPED | AI_ALL | AI_CANONNAME)?, of(&mapped));
     // One address of two names.
     let entry = gethostbyaddr("10.0.0.5")?;
-    assert_eq!((entry.name.as_str(), entry.aliases), ("one.example", vec!["four.example".to_owned()]));
+    assert_eq!(
+        (entry.name.as_str(), entry.aliases),
+        ("one.example", vec!["four.example".to_owned()])
+    );
     assert_eq!(entry.addresses, ["10.0.0.5"]);
     assert_eq!(gethostbyaddr("one.example")?.name, "one.example");
     assert_eq!(getfqdn("four.example")?, "one.example");

@@ -1,7 +1,9 @@
 //! Sees no interface, and finds none out by zones.
 
 use sandsock::constants::*;
-use sandsock::{Family, Result, Socket, getaddrinfo, getnameinfo, if_indextoname, if_nameindex, if_nametoindex};
+use sandsock::{
+    Family, Result, Socket, getaddrinfo, getnameinfo, if_indextoname, if_nameindex, if_nametoindex,
+};
 use sandsock_test_programs::fails;
 
 #[allow(dead_code)]
@@ -23,12 +25,20 @@ fn main() -> Result<()> {
         denied_for(host, ask(host), "interfaces");
         denied_for(host, getaddrinfo(host, (), Family::INET6, 0, 0, 0), "interfaces");
     }
-    denied_for("an address", Socket::new(AF_INET6, SOCK_STREAM, 0)?.bind(("fe80::1%lo", 0)), "interfaces");
+    denied_for(
+        "an address",
+        Socket::new(AF_INET6, SOCK_STREAM, 0)?.bind(("fe80::1%lo", 0)),
+        "interfaces",
+    );
     // Numbers tell nothing, and what glibc would not look up needs no grant to be refused.
     assert_eq!(ask("fe80::1%7")?[0].address.to_string(), "('fe80::1', 80, 0, 7)");
     for host in ["::1%lo", "2001:db8::1%lo", "fe80::1%"] {
         fails(ask(host), "gaierror", "[Errno -2] Name or service not known");
-        fails(getaddrinfo(host, 80, Family::UNSPEC, 0, 0, 0), "gaierror", "[Errno -2] Name or service not known");
+        fails(
+            getaddrinfo(host, 80, Family::UNSPEC, 0, 0, 0),
+            "gaierror",
+            "[Errno -2] Name or service not known",
+        );
     }
     let flags = NI_NUMERICHOST | NI_NUMERICSERV;
     assert_eq!(getnameinfo(("fe80::1", 80, 0, 1), flags)?.0, "fe80::1%1");

@@ -2,8 +2,8 @@
 
 use sandsock::constants::*;
 use sandsock::{
-    Family, Result, getaddrinfo, gethostbyaddr, gethostbyname, gethostbyname_ex, getnameinfo, getprotobyname, getservbyname,
-    getservbyport,
+    Family, Result, getaddrinfo, gethostbyaddr, gethostbyname, gethostbyname_ex, getnameinfo,
+    getprotobyname, getservbyname, getservbyport,
 };
 use sandsock_test_programs::would_block;
 
@@ -29,7 +29,10 @@ fn main() -> Result<()> {
     // What asks nobody.
     assert_eq!(gethostbyname("192.0.2.1")?, "192.0.2.1");
     assert_eq!(gethostbyname_ex("192.0.2.1")?.addresses, ["192.0.2.1"]);
-    assert_eq!(getnameinfo(("192.0.2.1", 80), NI_NUMERICHOST | NI_NUMERICSERV)?, ("192.0.2.1".into(), "80".into()));
+    assert_eq!(
+        getnameinfo(("192.0.2.1", 80), NI_NUMERICHOST | NI_NUMERICSERV)?,
+        ("192.0.2.1".into(), "80".into())
+    );
     assert_eq!(getaddrinfo("192.0.2.1", 80, Family::INET, SOCK_STREAM, 0, 0)?.len(), 1);
     Ok(())
 }

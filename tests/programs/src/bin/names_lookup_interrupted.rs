@@ -1,4 +1,5 @@
-//! Asks a server that does not answer; the host interrupts it, again and again. The argument is the function.
+//! Asks a server that does not answer; the host interrupts it, again and again. The argument is the
+//! function.
 
 use sandsock::constants::*;
 use sandsock::{Error, Family, getaddrinfo, getfqdn, gethostbyaddr, gethostbyname, getnameinfo};
@@ -7,7 +8,9 @@ fn main() {
     let function: String = sandsock_test_programs::argument(0);
     let ask = || -> Result<(), Error> {
         match function.as_str() {
-            "getaddrinfo" => getaddrinfo("silent.example", 80, Family::INET, SOCK_STREAM, 0, 0).map(|_| ()),
+            "getaddrinfo" => {
+                getaddrinfo("silent.example", 80, Family::INET, SOCK_STREAM, 0, 0).map(|_| ())
+            }
             "gethostbyname" => gethostbyname("silent.example").map(|_| ()),
             "gethostbyaddr" => gethostbyaddr("192.0.2.1").map(|_| ()),
             "getnameinfo" => getnameinfo(("192.0.2.1", 80), 0).map(|_| ()),
@@ -19,12 +22,17 @@ fn main() {
         let error = ask().expect_err("an interrupt");
         assert_eq!(error.class(), "InterruptedError", "{error:?}");
     }
-    // Nobody waits for those two any more, but the resolver is still at work on them: there is no place for a third.
+    // Nobody waits for those two any more, but the resolver is still at work on them: there is no
+    // place for a third.
     match ask() {
         // Which it hides, as Python does.
         Ok(()) => assert_eq!(function, "getfqdn"),
         Err(error) => {
-            assert_eq!((error.class(), error.errno()), ("BlockingIOError", Some(sandsock::errno::EAGAIN)), "{error:?}");
+            assert_eq!(
+                (error.class(), error.errno()),
+                ("BlockingIOError", Some(sandsock::errno::EAGAIN)),
+                "{error:?}"
+            );
         }
     }
     println!("refused");

@@ -41,14 +41,17 @@ fn main() {
     }
     // A bad service is one before the name is judged, or the name is denied; it is never looked up.
     for name in ["localhost", "127.0.0.1"] {
-        let error = getaddrinfo(name, "no-such-service", any, SOCK_STREAM, 0, 0).expect_err("no such service");
+        let error = getaddrinfo(name, "no-such-service", any, SOCK_STREAM, 0, 0)
+            .expect_err("no such service");
         assert!(matches!(error.errno(), Some(EAI_SERVICE | 13)), "{error:?}");
-        let error = getaddrinfo(name, "http", any, SOCK_STREAM, 0, AI_NUMERICSERV).expect_err("no number");
+        let error =
+            getaddrinfo(name, "http", any, SOCK_STREAM, 0, AI_NUMERICSERV).expect_err("no number");
         assert!(matches!(error.errno(), Some(EAI_NONAME | 13)), "{error:?}");
     }
     if attack::args().first().is_some_and(|arg| arg == "services") {
         for service in [Service::Name("http"), Service::Name("80"), Service::Number(80)] {
-            let answers = getaddrinfo("127.0.0.1", service, any, SOCK_STREAM, 0, 0).expect("a service");
+            let answers =
+                getaddrinfo("127.0.0.1", service, any, SOCK_STREAM, 0, 0).expect("a service");
             assert_eq!(answers[0].address.port(), Some(80), "{service:?}");
         }
     }

@@ -19,12 +19,21 @@ fn main() -> sandsock::Result<()> {
         ("getaddrinfo", ask().map(|_| ())),
         ("connect", Socket::new(AF_INET, SOCK_STREAM, 0)?.connect(("localhost", port))),
         ("connect", Socket::new(AF_INET, SOCK_STREAM, 0)?.connect(("LocalHost", port))),
-        ("create_connection", create_connection(("localhost", port), timeout(), None, false).map(|_| ())),
+        (
+            "create_connection",
+            create_connection(("localhost", port), timeout(), None, false).map(|_| ()),
+        ),
     ] {
         let error = denied(what, result);
         let text = error.to_string();
         // What it is, why, and both ways out.
-        for part in ["private", "localhost leads to 127.0.0.1", "--allow ", &grant, "--resolve localhost=127.0.0.1"] {
+        for part in [
+            "private",
+            "localhost leads to 127.0.0.1",
+            "--allow ",
+            &grant,
+            "--resolve localhost=127.0.0.1",
+        ] {
             assert!(text.contains(part), "{what}: {text} has no {part:?}");
         }
         assert_eq!(error.grant(), Some(grant.as_str()), "{what}");

@@ -27,7 +27,10 @@ fn main() {
     // The first answer is public, and used; from the second on it is the metadata service.
     assert_eq!(ask("rebind.example").expect("an answer"), ["93.184.216.34"]);
     let error = denied("connect by name", connect("rebind.example"));
-    assert!(error.to_string().contains("169.254.169.254") && error.to_string().contains("private"), "{error}");
+    assert!(
+        error.to_string().contains("169.254.169.254") && error.to_string().contains("private"),
+        "{error}"
+    );
     denied_for("the number", connect("169.254.169.254"), "tcp-connect=169.254.169.254:8080");
     // What was pinned is still that name's.
     connect("93.184.216.34").expect("the pinned address");

@@ -1,4 +1,5 @@
-//! Asks a real name server by every function. The arguments are a name of 253 characters and the addresses that two names have.
+//! Asks a real name server by every function. The arguments are a name of 253 characters and the
+//! addresses that two names have.
 
 use std::collections::HashSet;
 
@@ -8,7 +9,8 @@ use sandsock::raw::{
     types::{NameError, Wait},
 };
 use sandsock::{
-    ErrorKind, Family, Result, Socket, getaddrinfo, getfqdn, gethostbyaddr, gethostbyname, gethostbyname_ex, getnameinfo,
+    ErrorKind, Family, Result, Socket, getaddrinfo, getfqdn, gethostbyaddr, gethostbyname,
+    gethostbyname_ex, getnameinfo,
 };
 use sandsock_test_programs::fails;
 
@@ -33,13 +35,22 @@ fn main() -> Result<()> {
     assert_eq!(answers[0].address.host().as_deref(), Some("93.184.216.34"));
     assert_eq!(gethostbyname("w3.example")?, "93.184.216.34");
     let entry = gethostbyname_ex("W3.Example.")?;
-    assert_eq!((entry.name.as_str(), entry.addresses), ("web.example", vec!["93.184.216.34".to_owned()]));
+    assert_eq!(
+        (entry.name.as_str(), entry.addresses),
+        ("web.example", vec!["93.184.216.34".to_owned()])
+    );
     assert!(entry.aliases.contains(&"w3.example".to_owned()), "{:?}", entry.aliases);
-    assert_eq!(denied("the canonical name", gethostbyname("web.example")).grant(), Some("resolve=web.example"));
+    assert_eq!(
+        denied("the canonical name", gethostbyname("web.example")).grant(),
+        Some("resolve=web.example")
+    );
 
     // Both families, and what the flags make of them.
     let both = hosts("both.example", any, 0)?;
-    assert_eq!(both.iter().map(String::as_str).collect::<HashSet<_>>(), HashSet::from(["93.184.216.35", "2606:2800::5"]));
+    assert_eq!(
+        both.iter().map(String::as_str).collect::<HashSet<_>>(),
+        HashSet::from(["93.184.216.35", "2606:2800::5"])
+    );
     assert_eq!(hosts("both.example", v6, AI_V4MAPPED)?, ["2606:2800::5"]);
     let mapped = hosts("both.example", v6, AI_V4MAPPED | AI_ALL)?;
     assert_eq!(
@@ -69,14 +80,15 @@ fn main() -> Result<()> {
     assert_eq!(hosts(&longer, any, 0).expect_err("no name").errno(), Some(13));
 
     // Many addresses: 64 of them are the name's, the others are not.
-    for (name, found) in
-        [("many.example", hosts("many.example", v4, 0)?), ("lots.example", gethostbyname_ex("lots.example")?.addresses)]
-    {
+    for (name, found) in [
+        ("many.example", hosts("many.example", v4, 0)?),
+        ("lots.example", gethostbyname_ex("lots.example")?.addresses),
+    ] {
         let found: HashSet<_> = found.into_iter().collect();
         assert_eq!(found.len(), 64, "{name}");
-        for address in
-            all.iter().filter(|address| address.starts_with(if name == "many.example" { "198.51" } else { "203.0" }))
-        {
+        for address in all.iter().filter(|address| {
+            address.starts_with(if name == "many.example" { "198.51" } else { "203.0" })
+        }) {
             let result = Socket::new(AF_INET, SOCK_DGRAM, 0)?.connect((address, 9));
             // Here is no way to them, says the kernel.
             let expected = if found.contains(address) { ErrorKind::Os } else { ErrorKind::Denied };
@@ -94,12 +106,18 @@ fn main() -> Result<()> {
         ("raw", raw("private.example", AF_INET).map(|_| ()).map_err(Into::into)),
     ] {
         let error = denied(what, result);
-        assert!(error.to_string().contains("private.example leads to 10.0.0.7, which is private"), "{what}: {error}");
+        assert!(
+            error.to_string().contains("private.example leads to 10.0.0.7, which is private"),
+            "{what}: {error}"
+        );
     }
 
     // From addresses to names.
     let entry = gethostbyaddr("93.184.216.34")?;
-    assert_eq!((entry.name.as_str(), entry.addresses), ("web.example", vec!["93.184.216.34".to_owned()]));
+    assert_eq!(
+        (entry.name.as_str(), entry.addresses),
+        ("web.example", vec!["93.184.216.34".to_owned()])
+    );
     assert_eq!(gethostbyaddr("w3.example")?.name, "web.example");
     assert_eq!(gethostbyaddr("2606:2800::5")?.name, "both.example");
     assert_eq!(getfqdn("93.184.216.34")?, "web.example");
@@ -107,12 +125,22 @@ fn main() -> Result<()> {
     assert_eq!(getfqdn("93.184.216.200")?, "93.184.216.200");
     let pair = |(host, service): (&str, &str)| (host.to_owned(), service.to_owned());
     assert_eq!(getnameinfo(("93.184.216.34", 80), 0)?, pair(("web.example", "http")));
-    assert_eq!(getnameinfo(("2606:2800::5", 53, 0, 0), NI_DGRAM)?, pair(("both.example", "domain")));
+    assert_eq!(
+        getnameinfo(("2606:2800::5", 53, 0, 0), NI_DGRAM)?,
+        pair(("both.example", "domain"))
+    );
     assert_eq!(getnameinfo(("93.184.216.200", 1), NI_NUMERICSERV)?, pair(("93.184.216.200", "1")));
-    fails(getnameinfo(("93.184.216.200", 1), NI_NAMEREQD), "gaierror", "[Errno -2] Name or service not known");
+    fails(
+        getnameinfo(("93.184.216.200", 1), NI_NAMEREQD),
+        "gaierror",
+        "[Errno -2] Name or service not known",
+    );
     // The name that an address has opens nothing.
     denied("the name of an address", gethostbyname("web.example"));
-    denied("an address that has a name", Socket::new(AF_INET, SOCK_DGRAM, 0)?.connect(("93.184.216.34", 80)));
+    denied(
+        "an address that has a name",
+        Socket::new(AF_INET, SOCK_DGRAM, 0)?.connect(("93.184.216.34", 80)),
+    );
     // International names are asked for in ASCII, and shown as asked for.
     assert_eq!(gethostbyname("bücher.example")?, "93.184.216.36");
     let canonical = |flags: i32| -> Result<String> {
@@ -120,7 +148,13 @@ fn main() -> Result<()> {
     };
     assert_eq!(canonical(AI_CANONNAME | AI_IDN)?, "xn--bcher-kva.example");
     assert_eq!(canonical(AI_CANONNAME | AI_CANONIDN)?, "bücher.example");
-    assert_eq!(getnameinfo(("93.184.216.36", 0), NI_IDN | NI_NUMERICSERV)?, pair(("bücher.example", "0")));
-    assert_eq!(getnameinfo(("93.184.216.36", 0), NI_NUMERICSERV)?, pair(("xn--bcher-kva.example", "0")));
+    assert_eq!(
+        getnameinfo(("93.184.216.36", 0), NI_IDN | NI_NUMERICSERV)?,
+        pair(("bücher.example", "0"))
+    );
+    assert_eq!(
+        getnameinfo(("93.184.216.36", 0), NI_NUMERICSERV)?,
+        pair(("xn--bcher-kva.example", "0"))
+    );
     Ok(())
 }

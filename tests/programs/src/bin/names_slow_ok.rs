@@ -1,4 +1,5 @@
-//! Asks a server that takes its time, before each of three questions. The argument is how long that is at least, in milliseconds.
+//! Asks a server that takes its time, before each of three questions. The argument is how long that
+//! is at least, in milliseconds.
 
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,14 @@ fn main() -> Result<()> {
         Ok(())
     };
     slow("gethostbyname", &|| gethostbyname("web.example"), "93.184.216.34")?;
-    slow("gethostbyaddr", &|| gethostbyaddr("93.184.216.34").map(|entry| entry.name), "web.example")?;
-    slow("getnameinfo", &|| getnameinfo(("93.184.216.34", 80), 0).map(|(host, _)| host), "web.example")
+    slow(
+        "gethostbyaddr",
+        &|| gethostbyaddr("93.184.216.34").map(|entry| entry.name),
+        "web.example",
+    )?;
+    slow(
+        "getnameinfo",
+        &|| getnameinfo(("93.184.216.34", 80), 0).map(|(host, _)| host),
+        "web.example",
+    )
 }

@@ -1,5 +1,5 @@
-//! Reads links, addresses, routes and neighbours, and gets events, by `netlink=route:read`. The argument is the name of an
-//! interface that comes while it waits.
+//! Reads links, addresses, routes and neighbours, and gets events, by `netlink=route:read`. The
+//! argument is the name of an interface that comes while it waits.
 
 use std::time::Duration;
 
@@ -20,9 +20,16 @@ fn main() -> Result<(), Error> {
     assert_ne!(port, 0, "the kernel chose one");
     // RTM_GETLINK, GETADDR, GETROUTE, GETNEIGH; IFLA_IFNAME is 3, IFA_LABEL 3.
     let links = dump(&socket, 18)?;
-    assert!(links.iter().any(|(kind, body)| *kind == 16 && attribute(&body[16..], 3) == Some(b"lo\0")), "no lo");
+    assert!(
+        links.iter().any(|(kind, body)| *kind == 16 && attribute(&body[16..], 3) == Some(b"lo\0")),
+        "no lo"
+    );
     let addresses = dump(&socket, 22)?;
-    assert!(addresses.iter().any(|(kind, body)| *kind == 20 && attribute(&body[8..], 3) == Some(b"lo\0")));
+    assert!(
+        addresses
+            .iter()
+            .any(|(kind, body)| *kind == 20 && attribute(&body[8..], 3) == Some(b"lo\0"))
+    );
     dump(&socket, 26)?;
     dump(&socket, 30)?;
     // Two questions in one datagram, each with its answer: links by number 1 twice.
@@ -44,7 +51,11 @@ fn main() -> Result<(), Error> {
     let (mut link, mut address) = (false, false);
     while !(link && address) {
         let got = events.recvmsg(65536, 100, 0)?;
-        assert!(got.ancillary.iter().any(|item| (item.level, item.kind) == (SOL_NETLINK, NETLINK_PKTINFO)));
+        assert!(
+            got.ancillary
+                .iter()
+                .any(|item| (item.level, item.kind) == (SOL_NETLINK, NETLINK_PKTINFO))
+        );
         for (kind, body) in messages(&got.data) {
             let name = format!("{coming}\0");
             link |= kind == 16 && attribute(&body[16..], 3) == Some(name.as_bytes());

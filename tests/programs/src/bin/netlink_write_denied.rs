@@ -1,5 +1,6 @@
-//! Holds `route:read`, `sock-diag:read`, `generic:nlctrl` and `generic:ethtool`, and wants to write: in a message of its own, in a batch, between
-//! buffers, in a second message; to end connections; to reach other families, other groups, other programs.
+//! Holds `route:read`, `sock-diag:read`, `generic:nlctrl` and `generic:ethtool`, and wants to
+//! write: in a message of its own, in a batch, between buffers, in a second message; to end
+//! connections; to reach other families, other groups, other programs.
 
 use std::io::IoSlice;
 use std::time::Duration;
@@ -32,7 +33,8 @@ fn main() -> Result<(), Error> {
     for kind in everything {
         denied_for("every write", socket.send(&request(kind, 0, &[0; 16]), 0), WRITE);
     }
-    // Reads that nobody has looked at, by a later kernel's numbers or of what is not the network's: as writes.
+    // Reads that nobody has looked at, by a later kernel's numbers or of what is not the network's:
+    // as writes.
     for kind in [50, 70, 78, 90, 98, 122, 1022, u16::MAX - 1] {
         denied_for("an unknown read", socket.send(&request(kind, 0, &[0; 16]), 0), WRITE);
     }
@@ -62,16 +64,22 @@ fn main() -> Result<(), Error> {
         }
         // The second message of a batch: what comes before it is sent, it never.
         let data = [&read[..], &bytes].concat();
-        let entry = |length: usize| BatchEntry { length: length as u32, address: None, control: &[] };
+        let entry =
+            |length: usize| BatchEntry { length: length as u32, address: None, control: &[] };
         let entries = [entry(read.len()), entry(bytes.len())];
         assert_eq!(send_batch(&socket.alias()?, &data, &entries, 0, Wait::Forever), Ok(1));
-        denied_for(what, raw(send_batch(&socket.alias()?, &bytes, &entries[1..], 0, Wait::Forever)), WRITE);
+        denied_for(
+            what,
+            raw(send_batch(&socket.alias()?, &bytes, &entries[1..], 0, Wait::Forever)),
+            WRITE,
+        );
         // After a connect.
         let connected = Socket::new(AF_NETLINK, SOCK_DGRAM, NETLINK_ROUTE)?;
         connected.connect(&kernel)?;
         denied_for(what, connected.send(&bytes, 0), WRITE);
     }
-    // A length that can't be ends what the kernel reads: what comes behind is not sent to be guessed at.
+    // A length that can't be ends what the kernel reads: what comes behind is not sent to be
+    // guessed at.
     for length in [0u32, 15, 1000] {
         let mut bytes = [&read[..], &down].concat();
         bytes[read.len()..][..4].copy_from_slice(&length.to_ne_bytes());
@@ -82,27 +90,59 @@ fn main() -> Result<(), Error> {
     refused("too long", socket.send(&long, 0), EMSGSIZE);
     refused("too long", socket.sendto(&long, 0, &kernel), EMSGSIZE);
     let (a, b) = long.split_at(100);
-    refused("too long", socket.sendmsg(&[IoSlice::new(a), IoSlice::new(b)], &[], 0, None), EMSGSIZE);
+    refused(
+        "too long",
+        socket.sendmsg(&[IoSlice::new(a), IoSlice::new(b)], &[], 0, None),
+        EMSGSIZE,
+    );
     let entry = |length: usize| BatchEntry { length: length as u32, address: None, control: &[] };
-    refused("too long", raw(send_batch(&socket.alias()?, &long, &[entry(long.len())], 0, Wait::Forever)), EMSGSIZE);
+    refused(
+        "too long",
+        raw(send_batch(&socket.alias()?, &long, &[entry(long.len())], 0, Wait::Forever)),
+        EMSGSIZE,
+    );
     // A batch of them is read in parts.
-    let most = send_batch(&socket.alias()?, &read.repeat(1000), &vec![entry(read.len()); 1000], 0, Wait::Forever);
+    let most = send_batch(
+        &socket.alias()?,
+        &read.repeat(1000),
+        &vec![entry(read.len()); 1000],
+        0,
+        Wait::Forever,
+    );
     assert_eq!(most, Ok(64));
     // Another namespace: IFLA_TARGET_NETNSID.
     let elsewhere = request(18, 0, &[&[0; 16][..], &[8, 0, 46, 0, 0, 0, 0, 0]].concat());
     assert_eq!(denied("another namespace", socket.send(&elsewhere, 0)).grant(), None);
 
     // Other programs.
-    for address in [Address::Netlink(1, 0), Address::Netlink(0, 1), Address::Netlink(u32::MAX, u32::MAX)] {
+    for address in
+        [Address::Netlink(1, 0), Address::Netlink(0, 1), Address::Netlink(u32::MAX, u32::MAX)]
+    {
         assert_eq!(denied("another program", socket.sendto(&read, 0, &address)).grant(), None);
         assert_eq!(denied("another program", socket.connect(&address)).grant(), None);
-        assert_eq!(denied("another program", socket.sendmsg(&[IoSlice::new(&read)], &[], 0, Some(&address))).grant(), None);
+        assert_eq!(
+            denied(
+                "another program",
+                socket.sendmsg(&[IoSlice::new(&read)], &[], 0, Some(&address))
+            )
+            .grant(),
+            None
+        );
     }
     let d = syscalls::socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)?;
     let other = types::Address::Inet(types::InetAddress { address: (127, 0, 0, 1), port: 1 });
-    refused("another family's address", raw(connections::connect(&d, &other, Wait::None)), EAFNOSUPPORT);
-    let bytes = types::OtherAddress { family: AF_NETLINK as u16, data: vec![0, 0, 1, 0, 0, 0, 0, 0, 0, 0] };
-    refused("as bytes", raw(connections::connect(&d, &types::Address::Other(bytes), Wait::None)), EAFNOSUPPORT);
+    refused(
+        "another family's address",
+        raw(connections::connect(&d, &other, Wait::None)),
+        EAFNOSUPPORT,
+    );
+    let bytes =
+        types::OtherAddress { family: AF_NETLINK as u16, data: vec![0, 0, 1, 0, 0, 0, 0, 0, 0, 0] };
+    refused(
+        "as bytes",
+        raw(connections::connect(&d, &types::Address::Other(bytes), Wait::None)),
+        EAFNOSUPPORT,
+    );
     let address = types::Address::Netlink(NetlinkAddress { port_id: 0, groups: 0 });
     raw(connections::connect(&d, &address, Wait::None))?;
 
@@ -119,7 +159,9 @@ fn main() -> Result<(), Error> {
     let (mut others, mut ethtool) = (0, None);
     for (_, body) in &families {
         let attributes = &body[4..];
-        let number = u16::from_ne_bytes(nl::attribute(attributes, 1).expect("a number").try_into().expect("two"));
+        let number = u16::from_ne_bytes(
+            nl::attribute(attributes, 1).expect("a number").try_into().expect("two"),
+        );
         let name = nl::attribute(attributes, 2).expect("a name");
         let name = String::from_utf8_lossy(&name[..name.len() - 1]).into_owned();
         if name == "ethtool" {
@@ -131,8 +173,10 @@ fn main() -> Result<(), Error> {
         }
     }
     assert!(others > 0, "no other generic family");
-    // As many messages as one transfer has, each of a family whose name has to be looked for: that is done once for all.
-    let many = request(ethtool.expect("every kernel since 5.6 has it"), 0, &[0xff, 1, 0, 0]).repeat((1 << 20) / 20);
+    // As many messages as one transfer has, each of a family whose name has to be looked for: that
+    // is done once for all.
+    let many = request(ethtool.expect("every kernel since 5.6 has it"), 0, &[0xff, 1, 0, 0])
+        .repeat((1 << 20) / 20);
     let took = (0..3).map(|_| {
         let start = std::time::Instant::now();
         // The kernel's word, which comes after the policy's: it is more than SO_SNDBUF.
@@ -141,17 +185,32 @@ fn main() -> Result<(), Error> {
     });
     let took = took.min().expect("three");
     assert!(took < Duration::from_secs(1), "to read one datagram took {took:?}");
-    assert_eq!(denied("no such family", generic.send(&request(0xfff0, 0, &[0; 4]), 0)).grant(), None);
-    assert_eq!(denied("no such group", generic.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, 0xffff)).grant(), None);
+    assert_eq!(
+        denied("no such family", generic.send(&request(0xfff0, 0, &[0; 4]), 0)).grant(),
+        None
+    );
+    assert_eq!(
+        denied("no such group", generic.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, 0xffff))
+            .grant(),
+        None
+    );
     // Protocols without a grant, and those that no verb has.
     denied("uevent", Socket::new(AF_NETLINK, SOCK_RAW, NETLINK_KOBJECT_UEVENT));
     for protocol in [NETLINK_AUDIT, NETLINK_NETFILTER, NETLINK_XFRM, NETLINK_USERSOCK, 31, 32] {
         denied("another protocol", Socket::new(AF_NETLINK, SOCK_RAW, protocol));
     }
     for kind in [SOCK_STREAM, SOCK_SEQPACKET, 10] {
-        refused("a type that it has not", Socket::new(AF_NETLINK, kind, NETLINK_ROUTE), ESOCKTNOSUPPORT);
+        refused(
+            "a type that it has not",
+            Socket::new(AF_NETLINK, kind, NETLINK_ROUTE),
+            ESOCKTNOSUPPORT,
+        );
     }
-    let all = Socket::new(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)?.setsockopt(SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, 1);
+    let all = Socket::new(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)?.setsockopt(
+        SOL_NETLINK,
+        NETLINK_LISTEN_ALL_NSID,
+        1,
+    );
     denied_for("all namespaces", all, "option=SOL_NETLINK/NETLINK_LISTEN_ALL_NSID");
     Ok(())
 }

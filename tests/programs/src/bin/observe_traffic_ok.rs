@@ -1,5 +1,6 @@
-//! A bit of everything for those who look on: `observe_traffic_ok TCP UDP FORBIDDEN`, the ports of a stream's and of a datagram's
-//! peer on the loopback of each family, and one that is not granted. Each family's own ports are told, one line each.
+//! A bit of everything for those who look on: `observe_traffic_ok TCP UDP FORBIDDEN`, the ports of
+//! a stream's and of a datagram's peer on the loopback of each family, and one that is not granted.
+//! Each family's own ports are told, one line each.
 
 use std::io::IoSlice;
 
@@ -15,7 +16,12 @@ fn native(family: i32, port: u16) -> Address {
     if family == AF_INET {
         Address::Inet(InetAddress { address: (127, 0, 0, 1), port })
     } else {
-        Address::Inet6(Inet6Address { address: (0, 0, 0, 0, 0, 0, 0, 1), port, flow_info: 0, scope_id: 0 })
+        Address::Inet6(Inet6Address {
+            address: (0, 0, 0, 0, 0, 0, 0, 1),
+            port,
+            flow_info: 0,
+            scope_id: 0,
+        })
     }
 }
 
@@ -52,12 +58,18 @@ fn main() -> Result<(), Error> {
         datagrams.sendto(b"sendto-one", 0, (host, udp))?;
         assert_eq!(datagrams.recvfrom(100, MSG_PEEK)?.0, b"sendto-one");
         assert_eq!(datagrams.recvfrom(100, 0)?.0, b"sendto-one");
-        datagrams.sendmsg(&[IoSlice::new(b"sendmsg-"), IoSlice::new(b"two")], &[], 0, Some(&(host, udp)))?;
+        datagrams.sendmsg(
+            &[IoSlice::new(b"sendmsg-"), IoSlice::new(b"two")],
+            &[],
+            0,
+            Some(&(host, udp)),
+        )?;
         assert_eq!(datagrams.recvmsg(100, 0, 0)?.data, b"sendmsg-two");
         fails_with(datagrams.sendto(b"forbidden", 0, (host, forbidden)), "PermissionError", 13);
         datagrams.setblocking(false)?;
         would_block(datagrams.recv(100, 0));
-        // A stranger's datagram is dropped. It is there when the other end of it was told to be done.
+        // A stranger's datagram is dropped. It is there when the other end of it was told to be
+        // done.
         println!("{}", port(&datagrams));
         std::io::stdin().read_line(&mut String::new()).expect("reads");
         would_block(datagrams.recv(100, 0));
@@ -67,16 +79,28 @@ fn main() -> Result<(), Error> {
         bind(&d, &native(family, 0)).expect("binds");
         local_address(&d).expect("has an address");
         let to = native(family, udp);
-        let entries = [7u32, 9].map(|length| BatchEntry { length, address: Some(&to), control: &[] });
+        let entries =
+            [7u32, 9].map(|length| BatchEntry { length, address: Some(&to), control: &[] });
         assert_eq!(send_batch(&d, b"batch-1batch-two", &entries, 0, Wait::Forever), Ok(2));
         let mut got = Vec::new();
         while got.len() < 16 {
             got.extend(receive_batch(&d, 8, 100, 0, 0, Wait::Forever).expect("receives").data);
         }
         assert_eq!(got, b"batch-1batch-two");
-        let cut = ControlMessage { level: SOL_UDP, type_: UDP_SEGMENT, data: 5u16.to_ne_bytes().to_vec() };
+        let cut = ControlMessage {
+            level: SOL_UDP,
+            type_: UDP_SEGMENT,
+            data: 5u16.to_ne_bytes().to_vec(),
+        };
         assert_eq!(
-            send_message(&d, &[b"gso-1gso-2gso-3"], &[ControlOut::Message(&cut)], 0, Some(&to), Wait::Forever),
+            send_message(
+                &d,
+                &[b"gso-1gso-2gso-3"],
+                &[ControlOut::Message(&cut)],
+                0,
+                Some(&to),
+                Wait::Forever
+            ),
             Ok(15)
         );
         let mut got = Vec::new();

@@ -27,7 +27,14 @@ fn main() -> Result<(), Error> {
             // RFC 3542's.
             _ => (
                 IPPROTO_IPV6,
-                &[IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT, IPV6_RECVTCLASS, IPV6_RECVDSTOPTS, IPV6_RECVHOPOPTS, IPV6_RECVRTHDR],
+                &[
+                    IPV6_RECVPKTINFO,
+                    IPV6_RECVHOPLIMIT,
+                    IPV6_RECVTCLASS,
+                    IPV6_RECVDSTOPTS,
+                    IPV6_RECVHOPOPTS,
+                    IPV6_RECVRTHDR,
+                ],
             ),
         };
         for name in names {
@@ -41,7 +48,12 @@ fn main() -> Result<(), Error> {
         };
         // Sent, they hold for one datagram.
         let item = |kind, value: i32| Ancillary { level, kind, data: value.to_ne_bytes().to_vec() };
-        socket.sendmsg(&[IoSlice::new(b"marked")], &[item(hops, 33), item(class, 16)], 0, Some(&own))?;
+        socket.sendmsg(
+            &[IoSlice::new(b"marked")],
+            &[item(hops, 33), item(class, 16)],
+            0,
+            Some(&own),
+        )?;
         let got = socket.recvmsg(100, 1000, 0)?;
         assert_eq!(got.data, b"marked");
         assert_eq!(number(find(&got, level, hops)), 33);
@@ -56,7 +68,8 @@ fn main() -> Result<(), Error> {
         // SCM_TIMESTAMPING: software stamps of what comes in, reported (bits 3 and 4).
         socket.setsockopt(SOL_SOCKET, 35, 0)?;
         socket.setsockopt(SOL_SOCKET, 37, 1 << 3 | 1 << 4)?;
-        // The kernel begins to stamp a moment after it is asked to, in a worker of its own: up to a second is no fault.
+        // The kernel begins to stamp a moment after it is asked to, in a worker of its own: up to a
+        // second is no fault.
         let mut tries = 0;
         let got = loop {
             socket.sendto(b"stamped", 0, &own)?;
@@ -87,7 +100,10 @@ fn main() -> Result<(), Error> {
             std::thread::sleep(Duration::from_millis(20));
         }
         let got = got?;
-        assert_eq!((got.data.as_slice(), got.flags.0 & MSG_ERRQUEUE), (&b"anybody?"[..], MSG_ERRQUEUE));
+        assert_eq!(
+            (got.data.as_slice(), got.flags.0 & MSG_ERRQUEUE),
+            (&b"anybody?"[..], MSG_ERRQUEUE)
+        );
         assert_eq!(got.address, nobody, "to whom it was sent");
         // struct sock_extended_err: errno, then where it comes from: 2 is ICMP, 3 ICMPv6.
         let error = find(&got, level, errors);
@@ -97,7 +113,11 @@ fn main() -> Result<(), Error> {
         let to = datagrams(family)?;
         to.settimeout(wait)?;
         let data = pattern(4000);
-        let segment = Ancillary { level: IPPROTO_UDP, kind: UDP_SEGMENT, data: 1000u16.to_ne_bytes().to_vec() };
+        let segment = Ancillary {
+            level: IPPROTO_UDP,
+            kind: UDP_SEGMENT,
+            data: 1000u16.to_ne_bytes().to_vec(),
+        };
         sender.sendmsg(&[IoSlice::new(&data)], &[segment], 0, Some(&to.getsockname()?))?;
         for part in data.chunks(1000) {
             assert_eq!(to.recv(5000, 0)?, part);

@@ -32,7 +32,11 @@ fn main() -> Result<(), Error> {
     socket.setsockopt(SOL_SOCKET, SO_PRIORITY, 5)?;
     assert_eq!(socket.getsockopt(SOL_SOCKET, SO_PRIORITY)?, 5);
     socket.setsockopt(SOL_SOCKET, 33, 1 << 16)?;
-    assert_eq!(socket.getsockopt(SOL_SOCKET, SO_RCVBUF)?, 1 << 17, "SO_RCVBUFFORCE, doubled (man 7 socket)");
+    assert_eq!(
+        socket.getsockopt(SOL_SOCKET, SO_RCVBUF)?,
+        1 << 17,
+        "SO_RCVBUFFORCE, doubled (man 7 socket)"
+    );
     socket.setsockopt(SOL_SOCKET, 46, 50)?;
     assert_eq!(socket.getsockopt(SOL_SOCKET, 46)?, 50, "SO_BUSY_POLL");
     socket.setsockopt(IPPROTO_IP, IP_TRANSPARENT, 1)?;
@@ -47,8 +51,13 @@ fn main() -> Result<(), Error> {
     socket.settimeout(wait)?;
     socket.sendto(b"passes", 0, socket.getsockname()?)?;
     assert_eq!(socket.recv(10, 0)?, b"passes");
-    // The source address and the interface of one datagram: struct in_pktinfo is interface, source, destination.
-    let info = Ancillary { level: IPPROTO_IP, kind: IP_PKTINFO, data: [[0; 4], [127, 0, 0, 9], [0; 4]].concat() };
+    // The source address and the interface of one datagram: struct in_pktinfo is interface, source,
+    // destination.
+    let info = Ancillary {
+        level: IPPROTO_IP,
+        kind: IP_PKTINFO,
+        data: [[0; 4], [127, 0, 0, 9], [0; 4]].concat(),
+    };
     let mark = Ancillary { level: SOL_SOCKET, kind: SO_MARK, data: 7i32.to_ne_bytes().to_vec() };
     let any = Socket::new(AF_INET, SOCK_DGRAM, 0)?;
     any.sendmsg(&[IoSlice::new(b"from nine")], &[info, mark], 0, Some(&socket.getsockname()?))?;
@@ -56,10 +65,19 @@ fn main() -> Result<(), Error> {
     // And of IPv6: struct in6_pktinfo is the source, then the interface.
     let six = datagrams(AF_INET6)?;
     six.settimeout(wait)?;
-    let info = Ancillary { level: IPPROTO_IPV6, kind: IPV6_PKTINFO, data: [[0, 0, 0, 1], [0; 4]].concat() };
+    let info = Ancillary {
+        level: IPPROTO_IPV6,
+        kind: IPV6_PKTINFO,
+        data: [[0, 0, 0, 1], [0; 4]].concat(),
+    };
     let mut info = info;
     info.data = [&[0; 15][..], &[1], &[0; 4]].concat();
-    Socket::new(AF_INET6, SOCK_DGRAM, 0)?.sendmsg(&[IoSlice::new(b"x")], &[info], 0, Some(&six.getsockname()?))?;
+    Socket::new(AF_INET6, SOCK_DGRAM, 0)?.sendmsg(
+        &[IoSlice::new(b"x")],
+        &[info],
+        0,
+        Some(&six.getsockname()?),
+    )?;
     assert_eq!(six.recv(10, 0)?, b"x");
 
     let (client, server) = connected(AF_INET)?;

@@ -1,5 +1,5 @@
-//! Sets and gets every option that needs a grant, with none: each argument is `LEVEL:NUMBER:USE:LEVEL_NAME/NAME`, USE one of
-//! `set`, `get`, `control`.
+//! Sets and gets every option that needs a grant, with none: each argument is
+//! `LEVEL:NUMBER:USE:LEVEL_NAME/NAME`, USE one of `set`, `get`, `control`.
 
 use std::io::IoSlice;
 
@@ -14,14 +14,21 @@ use attack::{args, denied_for};
 fn main() -> sandsock::Result<()> {
     let mut count = 0;
     for argument in args() {
-        let [level, number, what, name] = argument.split(':').collect::<Vec<_>>()[..] else { panic!("{argument}") };
-        let (level, number): (i32, i32) = (level.parse().expect("a level"), number.parse().expect("a number"));
+        let [level, number, what, name] = argument.split(':').collect::<Vec<_>>()[..] else {
+            panic!("{argument}")
+        };
+        let (level, number): (i32, i32) =
+            (level.parse().expect("a level"), number.parse().expect("a number"));
         let grant = format!("option={name}");
         for family in [AF_INET, AF_INET6] {
             let socket = Socket::new(family, SOCK_DGRAM, 0)?;
             match what {
                 "set" => {
-                    for value in [OptionValue::Integer(1), OptionValue::Bytes(&[0; 16]), OptionValue::Null(4)] {
+                    for value in [
+                        OptionValue::Integer(1),
+                        OptionValue::Bytes(&[0; 16]),
+                        OptionValue::Null(4),
+                    ] {
                         denied_for(name, socket.setsockopt(level, number, value), &grant);
                     }
                 }
@@ -31,7 +38,11 @@ fn main() -> sandsock::Result<()> {
                 }
                 _ => {
                     let item = Ancillary { level, kind: number, data: vec![0; 8] };
-                    denied_for(name, socket.sendmsg(&[IoSlice::new(b"x")], &[item], 0, None), &grant);
+                    denied_for(
+                        name,
+                        socket.sendmsg(&[IoSlice::new(b"x")], &[item], 0, None),
+                        &grant,
+                    );
                 }
             }
         }

@@ -1,4 +1,5 @@
-//! The same with the grants: whatever is said then is the kernel's word. Arguments as of `option_table_denied`.
+//! The same with the grants: whatever is said then is the kernel's word. Arguments as of
+//! `option_table_denied`.
 
 use std::io::IoSlice;
 
@@ -13,13 +14,20 @@ fn not_denied<T>(what: &str, result: Result<T>) {
 
 fn main() -> Result<()> {
     for argument in std::env::args().skip(1) {
-        let [level, number, what, name] = argument.split(':').collect::<Vec<_>>()[..] else { panic!("{argument}") };
-        let (level, number): (i32, i32) = (level.parse().expect("a level"), number.parse().expect("a number"));
+        let [level, number, what, name] = argument.split(':').collect::<Vec<_>>()[..] else {
+            panic!("{argument}")
+        };
+        let (level, number): (i32, i32) =
+            (level.parse().expect("a level"), number.parse().expect("a number"));
         for family in [AF_INET, AF_INET6] {
             let socket = Socket::new(family, SOCK_DGRAM, 0)?;
             match what {
                 "set" => {
-                    for value in [OptionValue::Integer(1), OptionValue::Bytes(&[0; 16]), OptionValue::Null(4)] {
+                    for value in [
+                        OptionValue::Integer(1),
+                        OptionValue::Bytes(&[0; 16]),
+                        OptionValue::Null(4),
+                    ] {
                         not_denied(name, socket.setsockopt(level, number, value));
                     }
                 }

@@ -4,7 +4,8 @@ use std::io::{IoSlice, IoSliceMut};
 
 use sandsock::constants::*;
 use sandsock::{
-    Address, Error, OptionValue, Received, Socket, ToAddress, getdefaulttimeout, setdefaulttimeout, setdefaulttimeout_f64,
+    Address, Error, OptionValue, Received, Socket, ToAddress, getdefaulttimeout, setdefaulttimeout,
+    setdefaulttimeout_f64,
 };
 use sandsock_test_programs::oracle::{decode, hex, repr, shown, unhex};
 
@@ -24,7 +25,9 @@ fn number(text: &str) -> i32 {
 fn call(parts: &[&str]) -> Outcome {
     let rest = &parts[1..];
     match parts[0] {
-        "bind" | "connect" | "connect_ex" | "sendto" => addressed(parts[0], number(rest[0]), &rest[1..]),
+        "bind" | "connect" | "connect_ex" | "sendto" => {
+            addressed(parts[0], number(rest[0]), &rest[1..])
+        }
         "form" => {
             let socket = Socket::new(number(rest[0]), SOCK_DGRAM, 0)?;
             if rest[0] == "1" { socket.bind(("text", 1)) } else { socket.bind("text") }.map(none)
@@ -32,7 +35,12 @@ fn call(parts: &[&str]) -> Outcome {
         "socket" => {
             let socket = Socket::new(number(rest[0]), number(rest[1]), number(rest[2]))?;
             let timeout = seconds(socket.gettimeout());
-            Ok(format!("({}, {}, {}, '{timeout}')", socket.family().0, socket.kind().0, socket.proto()))
+            Ok(format!(
+                "({}, {}, {}, '{timeout}')",
+                socket.family().0,
+                socket.kind().0,
+                socket.proto()
+            ))
         }
         "settimeout" => {
             let socket = Socket::new(AF_INET, SOCK_STREAM, 0)?;
@@ -87,7 +95,9 @@ fn addressed(verb: &str, family: i32, parts: &[&str]) -> Outcome {
     // Without the port that the kernel chose.
     Ok(match address {
         Address::Inet(host, _) if parts[1] == "0" => Address::Inet(host, 0),
-        Address::Inet6(host, _, flow, scope) if parts[1] == "0" => Address::Inet6(host, 0, flow, scope),
+        Address::Inet6(host, _, flow, scope) if parts[1] == "0" => {
+            Address::Inet6(host, 0, flow, scope)
+        }
         address => address,
     }
     .to_string())
@@ -98,19 +108,25 @@ fn option(rest: &[&str]) -> Outcome {
     let (level, name) = (number(rest[1]), number(rest[2]));
     match rest[3] {
         "" => {}
-        bytes if bytes.starts_with('x') => socket.setsockopt(level, name, unhex(&bytes[1..]).as_slice())?,
+        bytes if bytes.starts_with('x') => {
+            socket.setsockopt(level, name, unhex(&bytes[1..]).as_slice())?
+        }
         value => socket.setsockopt(level, name, number(value))?,
     }
     match rest[4] {
         "" => Ok(socket.getsockopt(level, name)?.to_string()),
-        length => Ok(format!("'{}'", hex(&socket.getsockopt_bytes(level, name, length.parse().expect("a length"))?))),
+        length => Ok(format!(
+            "'{}'",
+            hex(&socket.getsockopt_bytes(level, name, length.parse().expect("a length"))?)
+        )),
     }
 }
 
 fn method(socket: &Socket, verb: &str) -> Outcome {
     let mut buffer = [0; 4];
-    let message =
-        |received: Received<String>| format!("({}, [], {}, {})", received.data, received.flags.0, received.address);
+    let message = |received: Received<String>| {
+        format!("({}, [], {}, {})", received.data, received.flags.0, received.address)
+    };
     let count = |count: usize| count.to_string();
     let with = |what: String, address: Address| format!("({what}, {address})");
     match verb {
@@ -121,17 +137,23 @@ fn method(socket: &Socket, verb: &str) -> Outcome {
         "recvfrom0" => socket.recvfrom(0, 0).map(|(data, address)| with(repr(&data), address)),
         "recv_into" => socket.recv_into(&mut buffer, 0).map(count),
         "recv_into0" => socket.recv_into(&mut [], 0).map(count),
-        "recvfrom_into" => socket.recvfrom_into(&mut buffer, 0).map(|(length, address)| with(count(length), address)),
+        "recvfrom_into" => socket
+            .recvfrom_into(&mut buffer, 0)
+            .map(|(length, address)| with(count(length), address)),
         "recvmsg" => bytes(socket.recvmsg(4, 0, 0)).map(message),
         "recvmsg_huge" => bytes(socket.recvmsg(4, 1 << 31, 0)).map(message),
-        "recvmsg_into" => socket.recvmsg_into(&mut [IoSliceMut::new(&mut buffer)], 0, 0).map(|got| count(got.data)),
+        "recvmsg_into" => socket
+            .recvmsg_into(&mut [IoSliceMut::new(&mut buffer)], 0, 0)
+            .map(|got| count(got.data)),
         "recv_oob" => socket.recv(1, MSG_OOB).map(|data| repr(&data)),
         "recv_errqueue" => socket.recv(1, MSG_ERRQUEUE).map(|data| repr(&data)),
         "send" => socket.send(b"x", 0).map(count),
         "send0" => socket.send(b"", 0).map(count),
         "sendall" => socket.sendall(b"x", 0).map(none),
         "sendall0" => socket.sendall(b"", 0).map(none),
-        "sendmsg" => socket.sendmsg(&[IoSlice::new(b"x"), IoSlice::new(b"y")], &[], 0, None).map(count),
+        "sendmsg" => {
+            socket.sendmsg(&[IoSlice::new(b"x"), IoSlice::new(b"y")], &[], 0, None).map(count)
+        }
         "sendmsg0" => socket.sendmsg(&[], &[], 0, None).map(count),
         "sendmsg_many" => {
             let many: Vec<_> = (0..1025).map(|_| IoSlice::new(b"x")).collect();
@@ -146,7 +168,9 @@ fn method(socket: &Socket, verb: &str) -> Outcome {
         "setblocking" => socket.setblocking(false).map(none),
         "gettimeout" => Ok(format!("'{}'", seconds(socket.gettimeout()))),
         "getsockopt" => socket.getsockopt(SOL_SOCKET, SO_TYPE).map(|value| value.to_string()),
-        "getsockopt_long" => socket.getsockopt_bytes(SOL_SOCKET, SO_TYPE, 1025).map(|value| hex(&value)),
+        "getsockopt_long" => {
+            socket.getsockopt_bytes(SOL_SOCKET, SO_TYPE, 1025).map(|value| hex(&value))
+        }
         "setsockopt" => socket.setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1).map(none),
         "bind_bad" => socket.bind("text").map(none),
         "connect_ex_1" => socket.connect_ex(("127.0.0.1", 1)).map(|code| code.to_string()),

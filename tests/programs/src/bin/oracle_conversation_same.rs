@@ -5,7 +5,10 @@ use std::io::{IoSlice, IoSliceMut};
 use std::time::Duration;
 
 use sandsock::constants::*;
-use sandsock::{Address, Error, Family, Flags, Poll, Received, Result, ServerOptions, Socket, create_server, select};
+use sandsock::{
+    Address, Error, Family, Flags, Poll, Received, Result, ServerOptions, Socket, create_server,
+    select,
+};
 use sandsock_test_programs::oracle::{repr, shown};
 
 const LONG: Option<Duration> = Some(Duration::from_secs(20));
@@ -28,7 +31,9 @@ fn plain(address: &Address) -> Address {
     };
     match address {
         Address::Inet(host, port) => Address::Inet(*host, place(*port)),
-        Address::Inet6(host, port, flow, scope) => Address::Inet6(*host, place(*port), *flow, *scope),
+        Address::Inet6(host, port, flow, scope) => {
+            Address::Inet6(*host, place(*port), *flow, *scope)
+        }
         address => address.clone(),
     }
 }
@@ -147,7 +152,15 @@ fn tcp(family: i32, host: &str) -> Result<()> {
     step("connect", client.connect(&address));
     let (server, peer) = listener.accept()?;
     step("accepted", Ok(peer));
-    step("names", Ok((client.getsockname()?, client.getpeername()?, server.getsockname()?, server.getpeername()?)));
+    step(
+        "names",
+        Ok((
+            client.getsockname()?,
+            client.getpeername()?,
+            server.getsockname()?,
+            server.getpeername()?,
+        )),
+    );
     step("again", codes(&client, &address, 2));
     step("listen connected", client.listen(None));
     step("bind connected", client.bind((host, 0)));
@@ -161,9 +174,22 @@ fn tcp(family: i32, host: &str) -> Result<()> {
     let mut three = [b'.'; 3];
     step("recvfrom_into", server.recvfrom_into(&mut three, 0).map(|result| (result, three)));
     step("recvmsg", server.recvmsg(100, 64, 0));
-    step("sendmsg", client.sendmsg(&[IoSlice::new(b"one"), IoSlice::new(b""), IoSlice::new(b"three")], &[], 0, None));
+    step(
+        "sendmsg",
+        client.sendmsg(
+            &[IoSlice::new(b"one"), IoSlice::new(b""), IoSlice::new(b"three")],
+            &[],
+            0,
+            None,
+        ),
+    );
     let (mut a, mut b, mut c, mut d) = ([b'.'; 2], [], [b'.'; 4], [b'.'; 5]);
-    let mut buffers = [IoSliceMut::new(&mut a), IoSliceMut::new(&mut b), IoSliceMut::new(&mut c), IoSliceMut::new(&mut d)];
+    let mut buffers = [
+        IoSliceMut::new(&mut a),
+        IoSliceMut::new(&mut b),
+        IoSliceMut::new(&mut c),
+        IoSliceMut::new(&mut d),
+    ];
     let received = server.recvmsg_into(&mut buffers, 0, 0);
     step("recvmsg_into", received.map(|received| (received, a, b, c, d)));
     step("sendto connected", client.sendto(b"xy", 0, &address));
@@ -227,7 +253,10 @@ fn tcp(family: i32, host: &str) -> Result<()> {
     step("refused", codes(&client, &address, 3));
     client.settimeout(LONG)?;
     step("refused timed", codes(&client, &address, 4));
-    let server = create_server((host, 0), ServerOptions { family: Family(family), ..ServerOptions::default() })?;
+    let server = create_server(
+        (host, 0),
+        ServerOptions { family: Family(family), ..ServerOptions::default() },
+    )?;
     let address = server.getsockname()?;
     assert_eq!(server.gettimeout(), None);
     step("server", Ok((address.clone(), (), server.getsockopt(SOL_SOCKET, SO_REUSEADDR)?)));
@@ -257,7 +286,10 @@ fn udp(family: i32, host: &str) -> Result<()> {
     step("recvfrom", Ok(format!("'{}'", from.host().unwrap_or_default()).as_str()));
     step("empty", one.sendto(b"", 0, &to));
     step("recv", two.recv(100, 0));
-    step("sendmsg", one.sendmsg(&[IoSlice::new(b"some"), IoSlice::new(b"thing")], &[], 0, Some(&to)));
+    step(
+        "sendmsg",
+        one.sendmsg(&[IoSlice::new(b"some"), IoSlice::new(b"thing")], &[], 0, Some(&to)),
+    );
     let cut = two.recvmsg(3, 0, 0)?;
     step("recvmsg", Ok((cut.data, "[]", cut.flags.0)));
     step("sendto", one.sendto(b"second", 0, &to));
@@ -284,7 +316,10 @@ fn udp(family: i32, host: &str) -> Result<()> {
     step("refused", one.recv(1, 0));
     step("to nobody", one.send(b"x", 0));
     step("poll", select(&[&one], &[], &[], LONG).map(counts));
-    step("error", Ok(vec![one.getsockopt(SOL_SOCKET, SO_ERROR)?, one.getsockopt(SOL_SOCKET, SO_ERROR)?]));
+    step(
+        "error",
+        Ok(vec![one.getsockopt(SOL_SOCKET, SO_ERROR)?, one.getsockopt(SOL_SOCKET, SO_ERROR)?]),
+    );
     one.shutdown(SHUT_RD)?;
     one.settimeout(Some(Duration::ZERO))?;
     step("shut", one.recv(1, 0));

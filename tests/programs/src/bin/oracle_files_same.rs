@@ -55,19 +55,29 @@ fn list(items: impl IntoIterator<Item = String>) -> String {
 }
 
 fn made(parts: &[&str]) -> Result<String> {
-    let [mode, buffering, encoding, errors, newline, payload, words @ ..] = parts else { panic!("too few parts") };
+    let [mode, buffering, encoding, errors, newline, payload, words @ ..] = parts else {
+        panic!("too few parts")
+    };
     let (socket, peer) = socketpair(AF_UNIX, SOCK_STREAM, 0)?;
     socket.settimeout_f64(Some(0.01))?;
     if !payload.is_empty() {
         peer.sendall(&decode(payload), 0)?;
     }
     let mut file = make(&socket, mode, buffering, encoding, errors, newline)?;
-    let results: Vec<_> = words.iter().map(|word| attempt(operate(word, &socket, &peer, &mut file))).collect();
+    let results: Vec<_> =
+        words.iter().map(|word| attempt(operate(word, &socket, &peer, &mut file))).collect();
     let _ = file.close();
     Ok(results.join("; "))
 }
 
-fn make(socket: &Socket, mode: &str, buffering: &str, encoding: &str, errors: &str, newline: &str) -> Result<SocketFile> {
+fn make(
+    socket: &Socket,
+    mode: &str,
+    buffering: &str,
+    encoding: &str,
+    errors: &str,
+    newline: &str,
+) -> Result<SocketFile> {
     let newline = String::from_utf8(decode(newline)).expect("UTF-8");
     let options = FileOptions {
         buffering: buffering.parse().ok(),
@@ -78,9 +88,12 @@ fn make(socket: &Socket, mode: &str, buffering: &str, encoding: &str, errors: &s
     socket.makefile(mode, options)
 }
 
-/// A file on a socket of any type, with any timeout. The peer uses other calls than the file does, and never waits.
+/// A file on a socket of any type, with any timeout. The peer uses other calls than the file does,
+/// and never waits.
 fn script(parts: &[&str]) -> Result<String> {
-    let [kind, timeout, mode, buffering, encoding, errors, newline, words @ ..] = parts else { panic!("too few parts") };
+    let [kind, timeout, mode, buffering, encoding, errors, newline, words @ ..] = parts else {
+        panic!("too few parts")
+    };
     let (socket, peer) = socketpair(AF_UNIX, kind.parse::<i32>().expect("a type"), 0)?;
     socket.settimeout_f64(timeout.parse().ok())?;
     peer.setblocking(false)?;
@@ -143,18 +156,24 @@ fn operate(word: &str, socket: &Socket, peer: &Socket, file: &mut SocketFile) ->
             list([got, digest(&buffer)])
         }
         "p" => digest(file.peek()?),
-        "w" if is_text => file.write_text(&String::from_utf8(decode(rest)).expect("UTF-8"))?.to_string(),
+        "w" if is_text => {
+            file.write_text(&String::from_utf8(decode(rest)).expect("UTF-8"))?.to_string()
+        }
         "w" => or_none(file.write(&decode(rest))?.map(count)),
         "W" if is_text => file.write_text(&"x".repeat(size.unwrap_or(0)))?.to_string(),
         "W" => or_none(file.write(&vec![b'x'; size.unwrap_or(0)])?.map(count)),
-        "N" if is_text => file.write_text(&String::from_utf8(noise(size.unwrap_or(0))).expect("ASCII"))?.to_string(),
+        "N" if is_text => file
+            .write_text(&String::from_utf8(noise(size.unwrap_or(0))).expect("ASCII"))?
+            .to_string(),
         "N" => or_none(file.write(&noise(size.unwrap_or(0)))?.map(count)),
         "f" => none(file.flush()?),
         "k" => file.seek(0, size.map_or(0, |size| size as i32))?.to_string(),
         "t" => file.tell()?.to_string(),
         "z" => file.truncate()?.to_string(),
         "c" => none(file.close()?),
-        "?" => list([file.readable()?, file.writable()?, file.seekable()?].map(|is| truth(is).to_owned())),
+        "?" => list(
+            [file.readable()?, file.writable()?, file.seekable()?].map(|is| truth(is).to_owned()),
+        ),
         "m" => text(file.mode().to_owned()),
         "o" => list([file.is_closed(), socket.fileno() == -1].map(|is| truth(is).to_owned())),
         "n" => truth(file.fileno()? == socket.fileno()).to_owned(),

@@ -5,9 +5,10 @@ use std::io::IoSlice;
 
 use sandsock::constants::*;
 use sandsock::{
-    Address, Ancillary, ConnectTimeout, Error, Family, FileOptions, Flags, Received, Result, ServerOptions, Socket,
-    SocketType, ToAddress, cmsg_len, cmsg_space, create_connection, create_server, fromfd, htonl, htons, ntohl, ntohs,
-    set_warning_handler, setdefaulttimeout, setdefaulttimeout_f64, socketpair,
+    Address, Ancillary, ConnectTimeout, Error, Family, FileOptions, Flags, Received, Result,
+    ServerOptions, Socket, SocketType, ToAddress, cmsg_len, cmsg_space, create_connection,
+    create_server, fromfd, htonl, htons, ntohl, ntohs, set_warning_handler, setdefaulttimeout,
+    setdefaulttimeout_f64, socketpair,
 };
 use sandsock_test_programs::oracle::{decode, quoted, repr, shown};
 
@@ -53,10 +54,13 @@ fn call(parts: &[&str]) -> Result<String> {
     let rest = &parts[1..];
     match parts[0] {
         "adopted" => adopted(number(rest[0]), number(rest[1]), number(rest[2])),
-        "fileno" => Socket::with_fileno(number(rest[0]), None, None, None).map(|socket| format!("{socket:?}")),
+        "fileno" => Socket::with_fileno(number(rest[0]), None, None, None)
+            .map(|socket| format!("{socket:?}")),
         "closefd" => sandsock::close(number(rest[0])).map(|()| "None".to_owned()),
         "dupfd" => sandsock::dup(number(rest[0])).map(|fd| fd.to_string()),
-        "fromfd" => fromfd(number(rest[0]), AF_INET, SOCK_STREAM, 0).map(|socket| format!("{socket:?}")),
+        "fromfd" => {
+            fromfd(number(rest[0]), AF_INET, SOCK_STREAM, 0).map(|socket| format!("{socket:?}"))
+        }
         "cmsg" => {
             // What wasm's words do not hold is more than any control message.
             let length = usize::try_from(number::<u64>(rest[0])).unwrap_or(usize::MAX);
@@ -64,11 +68,23 @@ fn call(parts: &[&str]) -> Result<String> {
         }
         "byteorder" => {
             let value: i64 = number(rest[0]);
-            Ok(format!("({}, {}, {}, {})", ntohs(value)?, htons(value)?, ntohl(value)?, htonl(value)?))
+            Ok(format!(
+                "({}, {}, {}, {})",
+                ntohs(value)?,
+                htons(value)?,
+                ntohl(value)?,
+                htonl(value)?
+            ))
         }
         "afalg" => {
             let socket = Socket::new(number::<i32>(rest[0]), SOCK_DGRAM, 0)?;
-            let sent = socket.sendmsg_afalg(&[IoSlice::new(b"x")], number(rest[1]), None, rest[2].parse().ok(), 0)?;
+            let sent = socket.sendmsg_afalg(
+                &[IoSlice::new(b"x")],
+                number(rest[1]),
+                None,
+                rest[2].parse().ok(),
+                0,
+            )?;
             Ok(sent.to_string())
         }
         "default" => {
@@ -92,15 +108,28 @@ fn call(parts: &[&str]) -> Result<String> {
             let length = left.send_fds(&[IoSlice::new(b"one"), IoSlice::new(b"two")], &fds)?;
             let got = right.recv_fds(10, number(rest[1]))?;
             let fds = closed(&got)?;
-            Ok(format!("({length}, {}, {fds}, {}, {})", repr(&got.data), flags(got.flags), got.address))
+            Ok(format!(
+                "({length}, {}, {fds}, {}, {})",
+                repr(&got.data),
+                flags(got.flags),
+                got.address
+            ))
         }
         "lifetime" => lifetime(rest[0]),
-        "repr" => represented(number(rest[0]), number(rest[1]), rest[2]).map(|text| quoted(&plain(&text))),
+        "repr" => {
+            represented(number(rest[0]), number(rest[1]), rest[2]).map(|text| quoted(&plain(&text)))
+        }
         "pairs" => {
-            let (left, right) = socketpair(number::<i32>(rest[0]), number::<i32>(rest[1]), number(rest[2]))?;
+            let (left, right) =
+                socketpair(number::<i32>(rest[0]), number::<i32>(rest[1]), number(rest[2]))?;
             left.send(b"x", 0)?;
             let (family, kind) = (left.family().0, left.kind().0);
-            Ok(format!("({family}, {kind}, {}, {}, {})", left.proto(), state(&left), repr(&right.recv(1, 0)?)))
+            Ok(format!(
+                "({family}, {kind}, {}, {}, {})",
+                left.proto(),
+                state(&left),
+                repr(&right.recv(1, 0)?)
+            ))
         }
         _ => {
             let (left, right) = socketpair(AF_UNIX, SOCK_STREAM, 0)?;
@@ -108,7 +137,8 @@ fn call(parts: &[&str]) -> Result<String> {
             left.send(b"0123456789", 0)?;
             left.shutdown(SHUT_WR)?;
             let (size, flags) = (number(rest[0]), number::<i32>(rest[2]));
-            let from = |(data, address): (Vec<u8>, Address)| format!("({}, {address})", repr(&data));
+            let from =
+                |(data, address): (Vec<u8>, Address)| format!("({}, {address})", repr(&data));
             Ok(list([
                 attempt(right.recv(size, flags).map(|data| repr(&data))),
                 attempt(right.recvfrom(size, flags).map(from)),
@@ -121,7 +151,12 @@ fn call(parts: &[&str]) -> Result<String> {
 fn adopted(family: i32, kind: i32, proto: i32) -> Result<String> {
     let fd = Socket::new(AF_INET, SOCK_STREAM, 0)?.detach();
     let given = |number: i32| (number != -1).then_some(number);
-    let socket = Socket::with_fileno(fd, given(family).map(Family), given(kind).map(SocketType), given(proto))?;
+    let socket = Socket::with_fileno(
+        fd,
+        given(family).map(Family),
+        given(kind).map(SocketType),
+        given(proto),
+    )?;
     let mut results = vec![
         attempt(socket.getsockname()),
         attempt(socket.getpeername()),
@@ -130,7 +165,13 @@ fn adopted(family: i32, kind: i32, proto: i32) -> Result<String> {
     if ![-1, 1, 2, 10, 16, 17, 21, 29, 30, 31, 38, 40, 42].contains(&family) {
         results.push(attempt(socket.connect("x").map(|()| "None")));
     }
-    Ok(format!("({}, {}, {}, {})", socket.family().0, socket.kind().0, socket.proto(), list(results)))
+    Ok(format!(
+        "({}, {}, {}, {})",
+        socket.family().0,
+        socket.kind().0,
+        socket.proto(),
+        list(results)
+    ))
 }
 
 fn default(how: &str) -> Result<String> {
@@ -191,7 +232,10 @@ fn server(rest: &[&str]) -> Result<String> {
         _ => "None".to_owned(),
     };
     let host = server.getsockname()?.host().unwrap_or_default();
-    let (address, port) = (server.getsockopt(SOL_SOCKET, SO_REUSEADDR)?, server.getsockopt(SOL_SOCKET, SO_REUSEPORT)?);
+    let (address, port) = (
+        server.getsockopt(SOL_SOCKET, SO_REUSEADDR)?,
+        server.getsockopt(SOL_SOCKET, SO_REUSEPORT)?,
+    );
     Ok(format!("('{host}', {address}, {port}, {only}, {})", state(&server)))
 }
 
@@ -216,8 +260,13 @@ fn connection(rest: &[&str]) -> Result<String> {
     match create_connection((host.as_str(), port), timeout, source, *every == "1") {
         Ok(_) => Ok("None".to_owned()),
         Err(group) if !group.errors().is_empty() => {
-            let one = |error: &Error| format!("('{}', {})", error.class(), quoted(&error.to_string()));
-            Ok(format!("({}, {})", quoted(&group.to_string()), list(group.errors().iter().map(one))))
+            let one =
+                |error: &Error| format!("('{}', {})", error.class(), quoted(&error.to_string()));
+            Ok(format!(
+                "({}, {})",
+                quoted(&group.to_string()),
+                list(group.errors().iter().map(one))
+            ))
         }
         Err(error) => Err(error),
     }
@@ -248,7 +297,11 @@ fn cut(sent: usize, room: usize) -> Result<String> {
     let got = right.recvmsg(10, room, 0)?;
     set_warning_handler(None);
     closed(&got)?;
-    let items = list(got.ancillary.iter().map(|item| format!("({}, {}, {})", item.level, item.kind, item.data.len())));
+    let items = list(
+        got.ancillary
+            .iter()
+            .map(|item| format!("({}, {}, {})", item.level, item.kind, item.data.len())),
+    );
     Ok(format!("({}, {items}, {}, {})", repr(&got.data), flags(got.flags), list(TEXTS.take())))
 }
 
@@ -298,7 +351,12 @@ fn lifetime(how: &str) -> Result<String> {
         "inherit" => {
             let before = left.get_inheritable()?;
             left.set_inheritable(true)?;
-            list([truth(before), "None".to_owned(), truth(left.get_inheritable()?), truth(right.get_inheritable()?)])
+            list([
+                truth(before),
+                "None".to_owned(),
+                truth(left.get_inheritable()?),
+                truth(right.get_inheritable()?),
+            ])
         }
         _ => {
             left.set_inheritable(true)?;

@@ -1,9 +1,10 @@
-//! Makes the calls for names that its arguments name, and says what each gave; `names.py` does the same.
+//! Makes the calls for names that its arguments name, and says what each gave; `names.py` does the
+//! same.
 
 use sandsock::{
-    Error, ErrorKind, HostEntry, Service, Socket, constants::SOCK_DGRAM, getaddrinfo, getfqdn, gethostbyaddr, gethostbyname,
-    gethostbyname_ex, gethostname, getnameinfo, getprotobyname, getservbyname, getservbyport, if_indextoname, if_nameindex,
-    if_nametoindex, sethostname,
+    Error, ErrorKind, HostEntry, Service, Socket, constants::SOCK_DGRAM, getaddrinfo, getfqdn,
+    gethostbyaddr, gethostbyname, gethostbyname_ex, gethostname, getnameinfo, getprotobyname,
+    getservbyname, getservbyport, if_indextoname, if_nameindex, if_nametoindex, sethostname,
 };
 use sandsock_test_programs::oracle::{decode, shown};
 
@@ -12,7 +13,9 @@ fn main() {
         let parts: Vec<_> = argument.split('|').collect();
         match call(&parts) {
             // Its text is that of the newest CPython, and not of all.
-            Err(error) if error.kind() == ErrorKind::Unicode => println!("{argument} ! UnicodeError"),
+            Err(error) if error.kind() == ErrorKind::Unicode => {
+                println!("{argument} ! UnicodeError")
+            }
             result => println!("{argument} {}", shown(result)),
         }
     }
@@ -60,10 +63,16 @@ fn call(parts: &[&str]) -> Result<String, Error> {
                 port => Service::Number(port.parse().expect("a number")),
             };
             let small = |place: usize| i32::try_from(number(place)).expect("an int");
-            let answers = getaddrinfo(host.as_deref(), service, small(3), small(4), small(5), small(6))?;
+            let answers =
+                getaddrinfo(host.as_deref(), service, small(3), small(4), small(5), small(6))?;
             let mut each: Vec<_> = answers
                 .iter()
-                .map(|i| format!("({}, {}, {}, '{}', {})", i.family.0, i.kind.0, i.protocol, i.canonical_name, i.address))
+                .map(|i| {
+                    format!(
+                        "({}, {}, {}, '{}', {})",
+                        i.family.0, i.kind.0, i.protocol, i.canonical_name, i.address
+                    )
+                })
                 .collect();
             each.sort();
             format!("[{}]", each.join(", "))
@@ -101,7 +110,10 @@ fn call(parts: &[&str]) -> Result<String, Error> {
         "port" => repr(&getservbyport(number(1), optional(2).as_deref())?),
         "protocol" => getprotobyname(&name)?.to_string(),
         "interfaces" => {
-            let each: Vec<_> = if_nameindex()?.iter().map(|(index, name)| format!("({index}, {})", repr(name))).collect();
+            let each: Vec<_> = if_nameindex()?
+                .iter()
+                .map(|(index, name)| format!("({index}, {})", repr(name)))
+                .collect();
             format!("[{}]", each.join(", "))
         }
         "index" => if_nametoindex(&name)?.to_string(),

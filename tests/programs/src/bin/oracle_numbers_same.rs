@@ -25,10 +25,16 @@ fn call(parts: &[&str]) -> Result<String, Error> {
                 name if name.starts_with('s') => Service::Name(&name[1..]),
                 port => Service::Number(port.parse().expect("a number")),
             };
-            let answers = getaddrinfo(host.as_deref(), service, number(3), number(4), number(5), number(6))?;
+            let answers =
+                getaddrinfo(host.as_deref(), service, number(3), number(4), number(5), number(6))?;
             let each: Vec<_> = answers
                 .iter()
-                .map(|i| format!("({}, {}, {}, '{}', {})", i.family.0, i.kind.0, i.protocol, i.canonical_name, i.address))
+                .map(|i| {
+                    format!(
+                        "({}, {}, {}, '{}', {})",
+                        i.family.0, i.kind.0, i.protocol, i.canonical_name, i.address
+                    )
+                })
                 .collect();
             format!("[{}]", each.join(", "))
         }

@@ -1,5 +1,5 @@
-//! Holds `packet=lo:arp` and, for the interface that is its argument, `packet=INTERFACE:lldp`, and wants other protocols, other
-//! interfaces, other people's frames.
+//! Holds `packet=lo:arp` and, for the interface that is its argument, `packet=INTERFACE:lldp`, and
+//! wants other protocols, other interfaces, other people's frames.
 
 use std::time::Duration;
 
@@ -48,9 +48,15 @@ fn main() -> Result<(), Error> {
     for socket in [&socket, &cooked] {
         denied_for("bind to IP", socket.bind(("lo", IP)), "packet=lo:ip");
         denied_for("bind to all", socket.bind(("lo", ETH_P_ALL)), "packet=lo");
-        denied_for("another interface", socket.bind((other.as_str(), ARP)), &format!("packet={other}:arp"));
+        denied_for(
+            "another interface",
+            socket.bind((other.as_str(), ARP)),
+            &format!("packet={other}:arp"),
+        );
         // The number alone is no way around the name.
-        for (interface, grant) in [(0, "packet=*:arp".to_owned()), (2, format!("packet={other}:arp"))] {
+        for (interface, grant) in
+            [(0, "packet=*:arp".to_owned()), (2, format!("packet={other}:arp"))]
+        {
             let address = types::Address::Packet(PacketAddress {
                 interface,
                 protocol: ARP,
@@ -76,7 +82,11 @@ fn main() -> Result<(), Error> {
     moving.bind((other.as_str(), 0))?;
     denied_for("the protocol of the last bind", moving.bind(("lo", 0)), "packet=lo:lldp");
     moving.bind(("lo", ARP))?;
-    denied_for("the protocol of the last bind", moving.bind((other.as_str(), 0)), &format!("packet={other}:arp"));
+    denied_for(
+        "the protocol of the last bind",
+        moving.bind((other.as_str(), 0)),
+        &format!("packet={other}:arp"),
+    );
     socket.bind(("lo", 0))?;
     cooked.bind(("lo", 0))?;
     // Every way to send: the frame itself says what it is.
@@ -95,10 +105,18 @@ fn main() -> Result<(), Error> {
         denied_for(what, socket.sendmsg(&parts, &[], 0, Some(&("lo", ARP))), grant);
         // The second of a batch.
         let data = [frame(ARP), bytes.clone()].concat();
-        let entry = |length: usize| transfers::BatchEntry { length: length as u32, address: None, control: &[] };
+        let entry = |length: usize| transfers::BatchEntry {
+            length: length as u32,
+            address: None,
+            control: &[],
+        };
         let entries = [entry(60), entry(bytes.len())];
-        assert_eq!(transfers::send_batch(&socket.alias()?, &data, &entries, 0, Wait::Forever), Ok(1));
-        let alone = raw(transfers::send_batch(&socket.alias()?, &bytes, &entries[1..], 0, Wait::Forever));
+        assert_eq!(
+            transfers::send_batch(&socket.alias()?, &data, &entries, 0, Wait::Forever),
+            Ok(1)
+        );
+        let alone =
+            raw(transfers::send_batch(&socket.alias()?, &bytes, &entries[1..], 0, Wait::Forever));
         denied_for(what, alone, grant);
     }
     denied_for("IP by its address", cooked.sendto(&[0; 40], 0, ("lo", IP)), "packet=lo:ip");
@@ -113,13 +131,23 @@ fn main() -> Result<(), Error> {
     for (level, name, value, text) in [
         (SOL_PACKET, PACKET_ADD_MEMBERSHIP, bytes, "SOL_PACKET/PACKET_ADD_MEMBERSHIP"),
         (SOL_PACKET, PACKET_FANOUT, OptionValue::Integer(7), "SOL_PACKET/PACKET_FANOUT"),
-        (SOL_PACKET, PACKET_QDISC_BYPASS, OptionValue::Integer(1), "SOL_PACKET/PACKET_QDISC_BYPASS"),
+        (
+            SOL_PACKET,
+            PACKET_QDISC_BYPASS,
+            OptionValue::Integer(1),
+            "SOL_PACKET/PACKET_QDISC_BYPASS",
+        ),
         (SOL_SOCKET, SO_ATTACH_FILTER, bytes, "SOL_SOCKET/SO_ATTACH_FILTER"),
     ] {
         denied_for(text, socket.setsockopt(level, name, value), &format!("option={text}"));
     }
-    for name in [PACKET_RX_RING, PACKET_TX_RING, PACKET_VNET_HDR, PACKET_FANOUT_DATA, PACKET_VERSION, 24] {
-        assert_eq!(denied("a ring, a pointer", socket.setsockopt(SOL_PACKET, name, bytes)).grant(), None);
+    for name in
+        [PACKET_RX_RING, PACKET_TX_RING, PACKET_VNET_HDR, PACKET_FANOUT_DATA, PACKET_VERSION, 24]
+    {
+        assert_eq!(
+            denied("a ring, a pointer", socket.setsockopt(SOL_PACKET, name, bytes)).grant(),
+            None
+        );
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! Frames on `lo` by `packet=lo`, with its filter, its group and its memberships granted: raw and cooked.
+//! Frames on `lo` by `packet=lo`, with its filter, its group and its memberships granted: raw and
+//! cooked.
 
 use std::time::Duration;
 
@@ -30,7 +31,9 @@ fn frame(data: &[u8]) -> Vec<u8> {
 fn incoming(socket: &Socket) -> Result<(Vec<u8>, Address), Error> {
     loop {
         let (frame, from) = socket.recvfrom(2000, 0)?;
-        let Address::Packet(interface, protocol, kind, hardware, address) = &from else { panic!("{from}") };
+        let Address::Packet(interface, protocol, kind, hardware, address) = &from else {
+            panic!("{from}")
+        };
         assert_eq!((interface.as_str(), *protocol, *hardware, address.len()), ("lo", OURS, 772, 6));
         if i32::from(*kind) == PACKET_HOST {
             return Ok((frame, from));
@@ -95,10 +98,13 @@ fn main() -> Result<(), Error> {
     }
 
     // A filter: two bytes at 14 must be `go`. Code, jumps, operand.
-    let program: [(u16, u8, u8, u32); 4] = [(0x28, 0, 0, 14), (0x15, 0, 1, 0x676f), (0x06, 0, 0, 0xffff), (0x06, 0, 0, 0)];
+    let program: [(u16, u8, u8, u32); 4] =
+        [(0x28, 0, 0, 14), (0x15, 0, 1, 0x676f), (0x06, 0, 0, 0xffff), (0x06, 0, 0, 0)];
     let program: Vec<u8> = program
         .iter()
-        .flat_map(|(code, jt, jf, k)| [&code.to_ne_bytes()[..], &[*jt, *jf], &k.to_ne_bytes()[..]].concat())
+        .flat_map(|(code, jt, jf, k)| {
+            [&code.to_ne_bytes()[..], &[*jt, *jf], &k.to_ne_bytes()[..]].concat()
+        })
         .collect();
     let filtered = socket(SOCK_RAW, 0)?;
     filtered.setsockopt(SOL_SOCKET, SO_ATTACH_FILTER, OptionValue::Bytes(&program))?;

@@ -1,4 +1,5 @@
-//! Holds `packet=lo`, which lets it ask for that interface's number and name and send every frame; rules deny the number and ARP.
+//! Holds `packet=lo`, which lets it ask for that interface's number and name and send every frame;
+//! rules deny the number and ARP.
 
 use sandsock::constants::*;
 use sandsock::raw::syscalls::{ioctl, socket};
@@ -20,19 +21,36 @@ fn main() -> sandsock::Result<()> {
     assert_eq!(raw(ioctl(&d, 0x8910, &request))?.argument[..3], *b"lo\0");
     // Of an interface without a grant the frames are what is missing.
     request[16] = 2;
-    denied_for("another's name", raw(ioctl(&d, 0x8910, &request)).map(|result| result.argument), "packet=left");
+    denied_for(
+        "another's name",
+        raw(ioctl(&d, 0x8910, &request)).map(|result| result.argument),
+        "packet=left",
+    );
 
     let address = |protocol| {
         let (packet_type, hardware_type, hardware_address) = (0, 0, Vec::new());
-        Address::Packet(PacketAddress { interface: 1, protocol, packet_type, hardware_type, hardware_address })
+        Address::Packet(PacketAddress {
+            interface: 1,
+            protocol,
+            packet_type,
+            hardware_type,
+            hardware_address,
+        })
     };
     let frame = |types: &[u16]| {
-        let tagged: Vec<u8> = types.iter().flat_map(|kind| [&kind.to_be_bytes()[..], &[0, 0]].concat()).collect();
+        let tagged: Vec<u8> =
+            types.iter().flat_map(|kind| [&kind.to_be_bytes()[..], &[0, 0]].concat()).collect();
         [&[0; 12][..], &tagged[..], &[0; 46]].concat()
     };
     let send = |types: &[u16]| raw(send_to(&d, &frame(types), 0, &address(0x0800), Wait::Forever));
     // Tags do not hide what is denied: receivers take off that of VLAN 0, switches others.
-    for types in [&[0x0806][..], &[0x8100, 0x0806], &[0x88a8, 0x8100, 0x0806], &[0x9100, 0x0806], &[0x8100; 8]] {
+    for types in [
+        &[0x0806][..],
+        &[0x8100, 0x0806],
+        &[0x88a8, 0x8100, 0x0806],
+        &[0x9100, 0x0806],
+        &[0x8100; 8],
+    ] {
         if types.len() < 8 {
             denied_by_rule("ARP", send(types));
         } else {
@@ -43,7 +61,8 @@ fn main() -> sandsock::Result<()> {
         send(types)?;
     }
     let cooked = raw(socket(AF_PACKET, SOCK_DGRAM, 0))?;
-    let send = |protocol, bytes: &[u8]| raw(send_to(&cooked, bytes, 0, &address(protocol), Wait::Forever));
+    let send =
+        |protocol, bytes: &[u8]| raw(send_to(&cooked, bytes, 0, &address(protocol), Wait::Forever));
     send(0x0800, &[0; 46])?;
     denied_by_rule("ARP", send(0x0806, &[0; 46]));
     denied_by_rule("whatever is tagged", send(0x8100, &[0, 0, 8, 6, 0, 0, 0, 0]));

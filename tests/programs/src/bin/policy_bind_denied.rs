@@ -1,4 +1,5 @@
-//! May bind to ports of 127.0.0.1 that the kernel chooses, and tries for more. Arguments: a port that nobody has, for TCP and for UDP; a TCP port to connect to, a UDP port to send to.
+//! May bind to ports of 127.0.0.1 that the kernel chooses, and tries for more. Arguments: a port
+//! that nobody has, for TCP and for UDP; a TCP port to connect to, a UDP port to send to.
 
 use sandsock::Socket;
 use sandsock::constants::*;
@@ -19,7 +20,8 @@ fn dissolve(descriptor: &Descriptor) -> sandsock::Result<()> {
 
 fn main() -> sandsock::Result<()> {
     let [free_tcp, free_udp, connect, send] = ports()[..] else { panic!("four ports") };
-    let (tcp_grant, udp_grant) = (format!("tcp-listen={HERE}:{free_tcp}"), format!("udp-bind={HERE}:{free_udp}"));
+    let (tcp_grant, udp_grant) =
+        (format!("tcp-listen={HERE}:{free_tcp}"), format!("udp-bind={HERE}:{free_udp}"));
 
     // listen binds a socket that is not bound: to the wildcard.
     let unbound = Socket::new(AF_INET, SOCK_STREAM, 0)?;
@@ -37,20 +39,33 @@ fn main() -> sandsock::Result<()> {
     let error = attack::denied("listen after a connection", raw(syscalls::listen(&once, 1)));
     assert!(error.grant().is_some_and(|grant| grant.starts_with("tcp-listen=0.0.0.0:")), "{error}");
 
-    // The grant is for a port that the kernel chooses. A socket that has had one does not keep the right to choose itself.
+    // The grant is for a port that the kernel chooses. A socket that has had one does not keep the
+    // right to choose itself.
     let stream = raw(syscalls::socket(AF_INET, SOCK_STREAM, 0))?;
     raw(syscalls::bind(&stream, &inet(LOOPBACK, 0)))?;
     raw(syscalls::listen(&stream, 1))?;
     dissolve(&stream)?;
-    denied_for("bind after a listener", raw(syscalls::bind(&stream, &inet(LOOPBACK, free_tcp))), &tcp_grant);
+    denied_for(
+        "bind after a listener",
+        raw(syscalls::bind(&stream, &inet(LOOPBACK, free_tcp))),
+        &tcp_grant,
+    );
     let datagrams = raw(syscalls::socket(AF_INET, SOCK_DGRAM, 0))?;
     raw(syscalls::bind(&datagrams, &inet(LOOPBACK, 0)))?;
     dissolve(&datagrams)?;
-    denied_for("bind after a bind", raw(syscalls::bind(&datagrams, &inet(LOOPBACK, free_udp))), &udp_grant);
+    denied_for(
+        "bind after a bind",
+        raw(syscalls::bind(&datagrams, &inet(LOOPBACK, free_udp))),
+        &udp_grant,
+    );
     let datagrams = raw(syscalls::socket(AF_INET, SOCK_DGRAM, 0))?;
     raw(connections::connect(&datagrams, &inet(LOOPBACK, send), Wait::None))?;
     dissolve(&datagrams)?;
-    denied_for("bind after a connect", raw(syscalls::bind(&datagrams, &inet(LOOPBACK, free_udp))), &udp_grant);
+    denied_for(
+        "bind after a connect",
+        raw(syscalls::bind(&datagrams, &inet(LOOPBACK, free_udp))),
+        &udp_grant,
+    );
     raw(syscalls::bind(&datagrams, &inet(LOOPBACK, 0)))?;
     let bound = Socket::new(AF_INET, SOCK_STREAM, 0)?;
     bound.bind((HERE, 0))?;
@@ -74,7 +89,10 @@ fn main() -> sandsock::Result<()> {
         let v4_compatible: std::net::Ipv6Addr = "::127.0.0.1".parse().expect("an address");
         let raw_socket = raw(syscalls::socket(AF_INET6, kind, 0))?;
         // No socket may have the address, and the policy says so before the kernel does.
-        attack::denied("v4-compatible", raw(syscalls::bind(&raw_socket, &inet6(v4_compatible, 0, 0))));
+        attack::denied(
+            "v4-compatible",
+            raw(syscalls::bind(&raw_socket, &inet6(v4_compatible, 0, 0))),
+        );
         // The same address by its other form is what was granted.
         v6()?.bind(("::ffff:127.0.0.1", 0))?;
     }

@@ -1,4 +1,5 @@
-//! Sends control messages that do what options may not. Arguments: a UDP port that it may send to, over IPv4 and IPv6.
+//! Sends control messages that do what options may not. Arguments: a UDP port that it may send to,
+//! over IPv4 and IPv6.
 
 use std::io::IoSlice;
 
@@ -48,17 +49,29 @@ fn main() -> sandsock::Result<()> {
         // Behind one that is harmless, and without a byte.
         denied_for(text, v4.sendmsg(&[], &[good, bad.clone()], 0, Some(to4)), &grant);
         let raw_socket = raw(syscalls::socket(AF_INET, SOCK_DGRAM, 0))?;
-        let control = [ControlOut::Message(&ControlMessage { level, type_: kind, data: bad.data.clone() })];
+        let control =
+            [ControlOut::Message(&ControlMessage { level, type_: kind, data: bad.data.clone() })];
         let address = inet([127, 0, 0, 1], port);
-        let sent = transfers::send_message(&raw_socket, &[b"x"], &control, 0, Some(&address), Wait::None);
+        let sent =
+            transfers::send_message(&raw_socket, &[b"x"], &control, 0, Some(&address), Wait::None);
         denied_for(text, raw(sent), &grant);
     }
     // Nobody has looked at these: no grant would do.
-    for (level, kind) in
-        [(SOL_SOCKET, 3), (SOL_SOCKET, 4), (SOL_SOCKET, 99), (SOL_SOCKET, SO_BINDTODEVICE), (255, 1), (-1, -1)]
-    {
+    for (level, kind) in [
+        (SOL_SOCKET, 3),
+        (SOL_SOCKET, 4),
+        (SOL_SOCKET, 99),
+        (SOL_SOCKET, SO_BINDTODEVICE),
+        (255, 1),
+        (-1, -1),
+    ] {
         let what = format!("control message {level}/{kind}");
-        let sent = v4.sendmsg(&[IoSlice::new(b"x")], &[message(level, kind, 4)], 0, Some(&("127.0.0.1", port)));
+        let sent = v4.sendmsg(
+            &[IoSlice::new(b"x")],
+            &[message(level, kind, 4)],
+            0,
+            Some(&("127.0.0.1", port)),
+        );
         assert_eq!(denied(&what, sent).grant(), None, "{what}");
     }
     // A header within the data is data.
@@ -77,13 +90,17 @@ fn main() -> sandsock::Result<()> {
     let pair = raw(syscalls::socketpair(AF_UNIX, SOCK_STREAM, 0))?;
     for number in [0_i32, 1, 2, 3, 4, 5, 6, 7, 8] {
         let data = number.to_ne_bytes().to_vec();
-        let control = [ControlOut::Message(&ControlMessage { level: SOL_SOCKET, type_: SCM_RIGHTS, data })];
+        let control =
+            [ControlOut::Message(&ControlMessage { level: SOL_SOCKET, type_: SCM_RIGHTS, data })];
         let sent = raw(transfers::send_message(&pair.0, &[b"x"], &control, 0, None, Wait::None));
         let error = sent.expect_err("descriptors of the host");
         assert!(matches!(error.errno(), Some(13 | 22)), "{error:?}");
     }
     let nothing = raw(transfers::receive_message(&pair.1, 10, 100, 0, Wait::None));
-    assert_eq!(nothing.map(|message| message.data).map_err(|error| error.errno()), Err(Some(sandsock::errno::EAGAIN)));
+    assert_eq!(
+        nothing.map(|message| message.data).map_err(|error| error.errno()),
+        Err(Some(sandsock::errno::EAGAIN))
+    );
     println!("done");
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! Sends the control message that it was granted, and ordinary ones. Argument: a UDP port that it may send to.
+//! Sends the control message that it was granted, and ordinary ones. Argument: a UDP port that it
+//! may send to.
 
 use std::io::IoSlice;
 

@@ -12,7 +12,11 @@ mod attack;
 
 fn again<T: std::fmt::Debug>(what: &str, result: Result<T>) {
     let error = result.expect_err(what);
-    assert_eq!((error.kind(), error.errno()), (ErrorKind::Os, Some(sandsock::errno::EAGAIN)), "{what}: {error:?}");
+    assert_eq!(
+        (error.kind(), error.errno()),
+        (ErrorKind::Os, Some(sandsock::errno::EAGAIN)),
+        "{what}: {error:?}"
+    );
 }
 
 fn main() -> Result<()> {
@@ -27,7 +31,8 @@ fn main() -> Result<()> {
     std::thread::sleep(Duration::from_millis(300));
     socket.setblocking(false)?;
     let mut buffer = [0; 100];
-    // Each of these meets what is not for it at the head of the queue, drops it, and goes on to the marked one behind.
+    // Each of these meets what is not for it at the head of the queue, drops it, and goes on to the
+    // marked one behind.
     let expect = |what: &str, data: &[u8], from: u16| {
         assert_eq!((data, from), (b"granted".as_slice(), granted), "{what}");
     };

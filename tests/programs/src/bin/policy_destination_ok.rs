@@ -1,4 +1,5 @@
-//! Connects and sends to the destinations that it is given: HOST TCP-PORT UDP-PORT, again and again.
+//! Connects and sends to the destinations that it is given: HOST TCP-PORT UDP-PORT, again and
+//! again.
 
 use sandsock::constants::*;
 use sandsock::{Flags, Socket};

@@ -1,4 +1,5 @@
-//! Is allowed everything but one TCP port, one UDP port, names, an option and a UNIX name. Arguments: the TCP port, the UDP port.
+//! Is allowed everything but one TCP port, one UDP port, names, an option and a UNIX name.
+//! Arguments: the TCP port, the UDP port.
 
 use sandsock::constants::*;
 use sandsock::raw::types::Wait;
@@ -19,8 +20,17 @@ fn main() -> sandsock::Result<()> {
         for kind in [SOCK_STREAM, SOCK_SEQPACKET] {
             let Ok(socket) = raw(syscalls::socket(AF_INET, kind, protocol)) else { continue };
             println!("made {protocol}");
-            denied_by_rule("connect", raw(connections::connect(&socket, &inet([127, 0, 0, 1], tcp), Wait::Forever)));
-            let sent = transfers::send_to(&socket, b"x", MSG_FASTOPEN, &inet([127, 0, 0, 1], tcp), Wait::Forever);
+            denied_by_rule(
+                "connect",
+                raw(connections::connect(&socket, &inet([127, 0, 0, 1], tcp), Wait::Forever)),
+            );
+            let sent = transfers::send_to(
+                &socket,
+                b"x",
+                MSG_FASTOPEN,
+                &inet([127, 0, 0, 1], tcp),
+                Wait::Forever,
+            );
             denied_by_rule("MSG_FASTOPEN", raw(sent));
             denied_by_rule("bind", raw(syscalls::bind(&socket, &inet([127, 0, 0, 1], tcp))));
         }
@@ -28,8 +38,14 @@ fn main() -> sandsock::Result<()> {
     for protocol in [136, 1] {
         let Ok(socket) = raw(syscalls::socket(AF_INET, SOCK_DGRAM, protocol)) else { continue };
         println!("made {protocol}");
-        denied_by_rule("send", raw(transfers::send_to(&socket, b"x", 0, &inet([127, 0, 0, 1], udp), Wait::Forever)));
-        denied_by_rule("connect", raw(connections::connect(&socket, &inet([127, 0, 0, 1], udp), Wait::Forever)));
+        denied_by_rule(
+            "send",
+            raw(transfers::send_to(&socket, b"x", 0, &inet([127, 0, 0, 1], udp), Wait::Forever)),
+        );
+        denied_by_rule(
+            "connect",
+            raw(connections::connect(&socket, &inet([127, 0, 0, 1], udp), Wait::Forever)),
+        );
     }
     let new = |kind| Socket::new(AF_INET, kind, 0);
     denied_by_rule("bind", new(SOCK_STREAM)?.bind(("127.0.0.1", tcp)));
@@ -41,7 +57,8 @@ fn main() -> sandsock::Result<()> {
         denied_by_rule(name, getaddrinfo(name, 80, Family::UNSPEC, SOCK_STREAM, 0, 0));
     }
     denied_by_rule("option", new(SOCK_STREAM)?.setsockopt(SOL_SOCKET, SO_MARK, 1));
-    let message = [sandsock::Ancillary { level: SOL_SOCKET, kind: SO_MARK, data: vec![1, 0, 0, 0] }];
+    let message =
+        [sandsock::Ancillary { level: SOL_SOCKET, kind: SO_MARK, data: vec![1, 0, 0, 0] }];
     let sent = new(SOCK_DGRAM)?.sendmsg(&[], &message, 0, Some(&("127.0.0.1", 9)));
     denied_by_rule("control message", sent);
     let unix = || Socket::new(AF_UNIX, SOCK_STREAM, 0);

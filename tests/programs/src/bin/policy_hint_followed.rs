@@ -1,4 +1,5 @@
-//! Does one thing, and prints the sentence of the denial where it is denied. Arguments: what, and with what.
+//! Does one thing, and prints the sentence of the denial where it is denied. Arguments: what, and
+//! with what.
 
 use std::time::Duration;
 
@@ -12,10 +13,17 @@ use sandsock::{ConnectTimeout, ErrorKind, Result, Socket, create_connection};
 mod attack;
 
 fn act(what: &str, target: &str) -> Result<()> {
-    let port = || target.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok()).expect("a port");
+    let port =
+        || target.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok()).expect("a port");
     let host = || target.rsplit_once(':').expect("a host").0;
     match what {
-        "reach" => create_connection((host(), port()), ConnectTimeout::After(Duration::from_secs(5)), None, false).map(drop),
+        "reach" => create_connection(
+            (host(), port()),
+            ConnectTimeout::After(Duration::from_secs(5)),
+            None,
+            false,
+        )
+        .map(drop),
         "reach-datagram" => {
             let family = if host().starts_with("six") { AF_INET6 } else { AF_INET };
             Socket::new(family, SOCK_DGRAM, 0)?.sendto(b"x", 0, (host(), port())).map(drop)

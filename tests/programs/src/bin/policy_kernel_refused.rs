@@ -1,4 +1,5 @@
-//! Is refused by the kernel in what it was granted: that is no denial. Argument: a TCP port that nobody listens on.
+//! Is refused by the kernel in what it was granted: that is no denial. Argument: a TCP port that
+//! nobody listens on.
 
 use sandsock::constants::*;
 use sandsock::errno::{EACCES, EADDRINUSE, EADDRNOTAVAIL, ECONNREFUSED};
@@ -21,9 +22,16 @@ fn main() -> sandsock::Result<()> {
     refused("bind", stream()?.bind(("192.0.2.1", port)), EADDRNOTAVAIL);
     // The same class and number, from both sides: what tells them apart is the text and the grant.
     let datagrams = Socket::new(AF_INET, SOCK_DGRAM, 0)?;
-    let kernel: Error = datagrams.sendto(b"x", 0, ("255.255.255.255", 9)).expect_err("SO_BROADCAST is off");
-    assert_eq!((kernel.class(), kernel.errno(), kernel.kind()), ("PermissionError", Some(EACCES), ErrorKind::Os));
-    assert_eq!((kernel.to_string().as_str(), kernel.grant()), ("[Errno 13] Permission denied", None));
+    let kernel: Error =
+        datagrams.sendto(b"x", 0, ("255.255.255.255", 9)).expect_err("SO_BROADCAST is off");
+    assert_eq!(
+        (kernel.class(), kernel.errno(), kernel.kind()),
+        ("PermissionError", Some(EACCES), ErrorKind::Os)
+    );
+    assert_eq!(
+        (kernel.to_string().as_str(), kernel.grant()),
+        ("[Errno 13] Permission denied", None)
+    );
     let policy = denied("sendto", datagrams.sendto(b"x", 0, ("255.255.255.255", 10)));
     assert_eq!(policy.grant(), Some("udp-send=255.255.255.255:10"));
     assert_ne!(policy.to_string(), kernel.to_string());

@@ -20,7 +20,11 @@ fn main() -> sandsock::Result<()> {
     connection.close()?;
     let chosen = Socket::new(AF_INET, SOCK_STREAM, 0)?;
     chosen.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)?;
-    attack::denied_for("bind", chosen.bind(("0.0.0.0", port)), &format!("tcp-listen=0.0.0.0:{port}"));
+    attack::denied_for(
+        "bind",
+        chosen.bind(("0.0.0.0", port)),
+        &format!("tcp-listen=0.0.0.0:{port}"),
+    );
 
     // Only the wildcard of IPv4 was granted: a dual-stack socket takes IPv6 too.
     let both = Socket::new(AF_INET6, SOCK_STREAM, 0)?;

@@ -1,4 +1,6 @@
-//! Has a small grant of every verb, none of which adds up to what another one allows. Arguments: TCP port to connect to, UDP port to send to, UDP port to receive from, port that may be listened on.
+//! Has a small grant of every verb, none of which adds up to what another one allows. Arguments:
+//! TCP port to connect to, UDP port to send to, UDP port to receive from, port that may be listened
+//! on.
 
 use sandsock::Socket;
 use sandsock::constants::*;
@@ -30,7 +32,11 @@ fn main() -> sandsock::Result<()> {
     denied_for("bind", udp()?.bind((HERE, listen)), &format!("udp-bind={HERE}:{listen}"));
     denied_for("bind", tcp()?.bind((HERE, 0)), &format!("tcp-listen={HERE}:0"));
     // The granted ones by another address.
-    denied_for("bind", tcp()?.bind(("127.0.0.2", listen)), &format!("tcp-listen=127.0.0.2:{listen}"));
+    denied_for(
+        "bind",
+        tcp()?.bind(("127.0.0.2", listen)),
+        &format!("tcp-listen=127.0.0.2:{listen}"),
+    );
     denied_for("bind", tcp()?.bind(("0.0.0.0", listen)), &format!("tcp-listen=0.0.0.0:{listen}"));
     denied_for("bind", udp()?.bind(("127.0.0.2", 0)), "udp-bind=127.0.0.2:0");
     let both = Socket::new(AF_INET6, SOCK_STREAM, 0)?;

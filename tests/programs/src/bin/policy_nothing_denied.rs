@@ -14,24 +14,39 @@ use sandsock::{Epoll, ErrorKind, Family, Poll, Result, Socket, getaddrinfo, sele
 mod attack;
 use attack::{denied, denied_for, raw, refused};
 
-/// A stream or a datagram socket reaches nothing: its first act is judged, and the denial names the very grant.
+/// A stream or a datagram socket reaches nothing: its first act is judged, and the denial names the
+/// very grant.
 fn first_acts() -> Result<()> {
-    for (family, host, shown, any) in [(AF_INET, "127.0.0.1", "127.0.0.1", "0.0.0.0"), (AF_INET6, "::1", "[::1]", "[::]")] {
+    for (family, host, shown, any) in
+        [(AF_INET, "127.0.0.1", "127.0.0.1", "0.0.0.0"), (AF_INET6, "::1", "[::1]", "[::]")]
+    {
         for flags in [0, SOCK_NONBLOCK, SOCK_CLOEXEC] {
             for protocol in [0, IPPROTO_TCP] {
                 let new = || Socket::new(family, SOCK_STREAM | flags, protocol);
                 let socket = new()?;
                 denied_for("bind", socket.bind((host, 4711)), &format!("tcp-listen={shown}:4711"));
-                denied_for("bind to any port", socket.bind((host, 0)), &format!("tcp-listen={shown}:0"));
+                denied_for(
+                    "bind to any port",
+                    socket.bind((host, 0)),
+                    &format!("tcp-listen={shown}:0"),
+                );
                 denied_for("listen", socket.listen(None), &format!("tcp-listen={any}:0"));
-                denied_for("connect", socket.connect((host, 4711)), &format!("tcp-connect={shown}:4711"));
+                denied_for(
+                    "connect",
+                    socket.connect((host, 4711)),
+                    &format!("tcp-connect={shown}:4711"),
+                );
                 assert_eq!(socket.connect_ex((host, 4711))?, 13);
                 let fast = socket.sendto(b"x", MSG_FASTOPEN, (host, 4711));
                 denied_for("sendto with MSG_FASTOPEN", fast, &format!("tcp-connect={shown}:4711"));
                 assert_eq!(socket.getsockname()?.port(), Some(0), "it is bound");
                 // What comes with a socket comes with this one, and no more.
                 socket.setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1)?;
-                denied_for("option", socket.setsockopt(SOL_SOCKET, SO_MARK, 1), "option=SOL_SOCKET/SO_MARK");
+                denied_for(
+                    "option",
+                    socket.setsockopt(SOL_SOCKET, SO_MARK, 1),
+                    "option=SOL_SOCKET/SO_MARK",
+                );
             }
             for protocol in [0, IPPROTO_UDP] {
                 let socket = Socket::new(family, SOCK_DGRAM | flags, protocol)?;
@@ -47,7 +62,11 @@ fn first_acts() -> Result<()> {
         denied_for("bind", socket.bind("\0sandsock-nothing"), "unix-bind=@sandsock-nothing");
         denied_for("bind to any name", socket.bind(""), "unix-bind=@*");
         denied_for("connect", socket.connect("/dev/log"), "unix-connect=/dev/log");
-        denied_for("connect", socket.connect("\0sandsock-nothing"), "unix-connect=@sandsock-nothing");
+        denied_for(
+            "connect",
+            socket.connect("\0sandsock-nothing"),
+            "unix-connect=@sandsock-nothing",
+        );
         let socket = Socket::new(AF_UNIX, SOCK_DGRAM, protocol)?;
         denied_for("bind", socket.bind("/tmp/sandsock-nothing"), "unix-bind=/tmp/sandsock-nothing");
         denied_for("connect", socket.connect("/dev/log"), "unix-connect=/dev/log");
@@ -66,7 +85,11 @@ fn datagrams(socket: &Socket, host: &str, shown: &str, any: &str) -> Result<()> 
     denied_for("bind to any port", socket.bind((host, 0)), &format!("udp-bind={shown}:0"));
     denied_for("connect", socket.connect((host, 4711)), &send);
     denied_for("sendto", socket.sendto(b"x", 0, (host, 4711)), &send);
-    denied_for("sendmsg", socket.sendmsg(&[IoSlice::new(b"x")], &[], 0, Some(&(host, 4711))), &send);
+    denied_for(
+        "sendmsg",
+        socket.sendmsg(&[IoSlice::new(b"x")], &[], 0, Some(&(host, 4711))),
+        &send,
+    );
     // Without an address the kernel says EDESTADDRREQ, but gives the socket a port first.
     denied_for("send", socket.send(b"x", 0), &nowhere);
     denied_for("sendmsg", socket.sendmsg(&[IoSlice::new(b"x")], &[], 0, None), &nowhere);
@@ -137,7 +160,11 @@ fn main() -> Result<()> {
     for name in ["localhost", "example.com", "a"] {
         let grant = format!("resolve={name}");
         denied_for(name, getaddrinfo(name, 80, Family::UNSPEC, 0, 0, 0), &grant);
-        denied_for(name, getaddrinfo(name, "http", Family::INET6, SOCK_STREAM, 0, AI_CANONNAME), &grant);
+        denied_for(
+            name,
+            getaddrinfo(name, "http", Family::INET6, SOCK_STREAM, 0, AI_CANONNAME),
+            &grant,
+        );
     }
     // A number is no name.
     assert_eq!(getaddrinfo("127.0.0.1", 80, Family::INET, SOCK_STREAM, 0, 0)?.len(), 1);
@@ -149,7 +176,9 @@ fn main() -> Result<()> {
     }
     assert_eq!(netdb::get_host_name(), "sandbox");
     let renamed = raw(netdb::set_host_name(b"another"));
-    assert!(renamed.is_err_and(|error| error.kind() == ErrorKind::Denied || error.errno() == Some(38)));
+    assert!(
+        renamed.is_err_and(|error| error.kind() == ErrorKind::Denied || error.errno() == Some(38))
+    );
 
     // What needs no grant: a pair for an event loop. It leads nowhere.
     for kind in [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET] {
@@ -164,12 +193,21 @@ fn main() -> Result<()> {
         let path: &dyn sandsock::ToAddress = &"/dev/log";
         if kind == SOCK_DGRAM {
             denied_for("sendto", a.sendto(b"x", 0, path), "unix-connect=/dev/log");
-            denied_for("sendmsg", a.sendmsg(&[IoSlice::new(b"x")], &[], 0, Some(path)), "unix-connect=/dev/log");
+            denied_for(
+                "sendmsg",
+                a.sendmsg(&[IoSlice::new(b"x")], &[], 0, Some(path)),
+                "unix-connect=/dev/log",
+            );
         }
-        denied_for("rights", a.send_fds(&[IoSlice::new(b"x")], &[b.fileno()]), "ancillary=rights:send");
+        denied_for(
+            "rights",
+            a.send_fds(&[IoSlice::new(b"x")], &[b.fileno()]),
+            "ancillary=rights:send",
+        );
         assert_eq!(a.getsockname()?.to_string(), "''");
     }
-    // Nor does the kernel give a name by the way: a sender that asks for credentials gets one, which others could send to.
+    // Nor does the kernel give a name by the way: a sender that asks for credentials gets one,
+    // which others could send to.
     for kind in [SOCK_DGRAM, SOCK_SEQPACKET] {
         let (a, b) = raw(syscalls::socketpair(AF_UNIX, kind, 0))?;
         raw(syscalls::set_option(&a, SOL_SOCKET, SO_PASSCRED, OptionValue::Integer(1)))?;
@@ -179,7 +217,11 @@ fn main() -> Result<()> {
         denied_for("send", raw(transfers::send(&a, b"x", 0, Wait::None)), "unix-bind=@*");
         let message = transfers::send_message(&a, &[b"x"], &[], 0, None, Wait::None);
         denied_for("sendmsg", raw(message), "unix-bind=@*");
-        assert_eq!(raw(syscalls::local_address(&a))?, Some(Address::Unix(UnixAddress::Unnamed)), "type {kind}: a name");
+        assert_eq!(
+            raw(syscalls::local_address(&a))?,
+            Some(Address::Unix(UnixAddress::Unnamed)),
+            "type {kind}: a name"
+        );
         drop(b);
         // It may be without its peer, but that makes it nobody else's either.
         if kind == SOCK_DGRAM {
@@ -192,7 +234,8 @@ fn main() -> Result<()> {
         }
     }
     for protocol in [2, 6, -1] {
-        let error = socketpair(AF_UNIX, SOCK_STREAM, protocol).map(|_| ()).expect_err("no protocol");
+        let error =
+            socketpair(AF_UNIX, SOCK_STREAM, protocol).map(|_| ()).expect_err("no protocol");
         assert!(!matches!(error.errno(), Some(EPERM | EOPNOTSUPP)), "{error:?}");
     }
     Ok(())

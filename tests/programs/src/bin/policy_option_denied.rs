@@ -1,4 +1,5 @@
-//! Sets options that bind, lead elsewhere, attach programs or raise privileges, with every ordinary grant of its sockets and none for an option.
+//! Sets options that bind, lead elsewhere, attach programs or raise privileges, with every ordinary
+//! grant of its sockets and none for an option.
 
 use sandsock::constants::*;
 use sandsock::{Error, OptionValue, Socket};
@@ -46,22 +47,60 @@ fn main() -> sandsock::Result<()> {
         }
         // A descriptor of the host's, by its number.
         for name in [50, 52] {
-            let error = denied("SO_ATTACH_BPF and its kin", socket.setsockopt(SOL_SOCKET, name, integer));
+            let error =
+                denied("SO_ATTACH_BPF and its kin", socket.setsockopt(SOL_SOCKET, name, integer));
             assert_eq!(error.grant(), None, "no grant may allow it: {error}");
         }
-        // A program behind a pointer of the guest's making is never looked at: not even as to whether it was granted.
+        // A program behind a pointer of the guest's making is never looked at: not even as to
+        // whether it was granted.
         for name in [26, 51] {
             for value in [bytes, integer, OptionValue::Null(16), OptionValue::Null(u32::MAX)] {
                 let error = socket.setsockopt(SOL_SOCKET, name, value).expect_err("a pointer");
                 assert!(matches!(error.errno(), Some(13 | 38)), "{error:?}");
             }
-            let error = socket.getsockopt_bytes(SOL_SOCKET, name, 16).expect_err("the kernel would write beyond it");
+            let error = socket
+                .getsockopt_bytes(SOL_SOCKET, name, 16)
+                .expect_err("the kernel would write beyond it");
             assert!(matches!(error.errno(), Some(13 | 38 | 92)), "{error:?}");
         }
-        // What nobody has looked at; netfilter's own numbers at any level, Bluetooth's levels, arp tables, NETLINK's.
-        for level in [-1, 0, 1, 2, 6, 17, 41, 58, 132, 136, 255, 262, 263, 264, 270, 272, 274, 281, 284, i32::MAX] {
-            for name in [-1, 0, 64, 65, 66, 67, 80, 96, 97, 128, 129, 200, 255, 0x4000, i32::MIN, i32::MAX] {
-                let known = [(41, 66), (41, 67), (1, 66), (1, 67), (1, 64), (1, 65), (1, 80), (41, 64), (41, 65)];
+        // What nobody has looked at; netfilter's own numbers at any level, Bluetooth's levels, arp
+        // tables, NETLINK's.
+        for level in [
+            -1,
+            0,
+            1,
+            2,
+            6,
+            17,
+            41,
+            58,
+            132,
+            136,
+            255,
+            262,
+            263,
+            264,
+            270,
+            272,
+            274,
+            281,
+            284,
+            i32::MAX,
+        ] {
+            for name in
+                [-1, 0, 64, 65, 66, 67, 80, 96, 97, 128, 129, 200, 255, 0x4000, i32::MIN, i32::MAX]
+            {
+                let known = [
+                    (41, 66),
+                    (41, 67),
+                    (1, 66),
+                    (1, 67),
+                    (1, 64),
+                    (1, 65),
+                    (1, 80),
+                    (41, 64),
+                    (41, 65),
+                ];
                 if known.contains(&(level, name)) {
                     continue;
                 }
@@ -105,7 +144,10 @@ fn main() -> sandsock::Result<()> {
             denied_for(text, socket.setsockopt(level, name, bytes), &format!("option={text}"));
         }
         // Another family than the one that was judged.
-        assert_eq!(denied("IPV6_ADDRFORM", socket.setsockopt(IPPROTO_IPV6, 1, AF_INET)).grant(), None);
+        assert_eq!(
+            denied("IPV6_ADDRFORM", socket.setsockopt(IPPROTO_IPV6, 1, AF_INET)).grant(),
+            None
+        );
     }
     // Ordinary ones are not in the way, so that the others were not denied by chance.
     streams[0].setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)?;

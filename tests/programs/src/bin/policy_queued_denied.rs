@@ -1,4 +1,5 @@
-//! Connects a UDP socket while a stranger's datagrams are in its queue. Argument: the port that it may talk to.
+//! Connects a UDP socket while a stranger's datagrams are in its queue. Argument: the port that it
+//! may talk to.
 
 use std::time::Duration;
 
@@ -25,7 +26,10 @@ fn main() -> Result<()> {
         assert_eq!(socket.recv(100, MSG_PEEK)?, b"granted");
         assert_eq!(socket.recv(100, 0)?, b"granted");
         socket.setblocking(false)?;
-        assert_eq!(socket.recv(100, 0).map_err(|error| error.errno()), Err(Some(sandsock::errno::EAGAIN)));
+        assert_eq!(
+            socket.recv(100, 0).map_err(|error| error.errno()),
+            Err(Some(sandsock::errno::EAGAIN))
+        );
         // What it sends is answered: the reply needs no grant of its own.
         socket.settimeout(Some(Duration::from_secs(5)))?;
         socket.send(b"question", 0)?;

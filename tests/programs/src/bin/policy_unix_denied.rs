@@ -1,4 +1,5 @@
-//! May connect below one folder and bind below another, and to one abstract name. Arguments: the first folder, the second, a folder beside them.
+//! May connect below one folder and bind below another, and to one abstract name. Arguments: the
+//! first folder, the second, a folder beside them.
 
 use sandsock::constants::*;
 use sandsock::raw::types::{Address, UnixAddress, Wait};
@@ -22,12 +23,23 @@ fn main() -> Result<()> {
     // The wrong verb, the folder itself, the one beside it, the one above.
     denied("connect", connect_to(&format!("{bind}/mine")));
     denied("bind", bind_to(&format!("{connect}/mine")));
-    denied_for("connect", connect_to(&format!("{beside}/peer")), &format!("unix-connect={beside}/peer"));
-    for way in ["/../beside/peer", "/./../beside/peer", "/sub/../../beside/peer", "//..//beside/peer", "/.."] {
+    denied_for(
+        "connect",
+        connect_to(&format!("{beside}/peer")),
+        &format!("unix-connect={beside}/peer"),
+    );
+    for way in [
+        "/../beside/peer",
+        "/./../beside/peer",
+        "/sub/../../beside/peer",
+        "//..//beside/peer",
+        "/..",
+    ] {
         denied(way, connect_to(&format!("{connect}{way}")));
         denied(way, bind_to(&format!("{bind}{way}/../new")));
     }
-    // Links within the folder that lead out of it: of the socket, of a folder, by an absolute and a relative path.
+    // Links within the folder that lead out of it: of the socket, of a folder, by an absolute and a
+    // relative path.
     for link in ["out", "out-relative", "folder/peer", "folder-relative/peer", "chain"] {
         denied(link, connect_to(&format!("{connect}/{link}")));
     }
@@ -35,7 +47,9 @@ fn main() -> Result<()> {
         denied(link, bind_to(&format!("{bind}/{link}")));
     }
     // The kernel's own road to every file that the host has open.
-    for path in ["/proc/self/fd/3", "/proc/self/cwd/peer", "/proc/self/root/etc/passwd", "/dev/fd/3"] {
+    for path in
+        ["/proc/self/fd/3", "/proc/self/cwd/peer", "/proc/self/root/etc/passwd", "/dev/fd/3"]
+    {
         denied(path, connect_to(path));
         denied(path, bind_to(path));
     }
@@ -49,7 +63,8 @@ fn main() -> Result<()> {
     // bind replaces nothing: not a socket, a file, a link to nowhere, nor a link to another folder.
     for name in ["mine", "file", "nowhere", "socket-link"] {
         let error = bind_to(&format!("{bind}/{name}")).expect_err(name);
-        let known = error.kind() == ErrorKind::Denied || error.errno() == Some(sandsock::errno::EADDRINUSE);
+        let known =
+            error.kind() == ErrorKind::Denied || error.errno() == Some(sandsock::errno::EADDRINUSE);
         assert!(known, "{name}: {error:?}");
     }
 

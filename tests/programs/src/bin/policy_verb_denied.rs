@@ -1,4 +1,5 @@
-//! Does what one verb is about; its grant is not there. The third argument is the grant that must be named.
+//! Does what one verb is about; its grant is not there. The third argument is the grant that must
+//! be named.
 
 #[allow(dead_code)]
 #[path = "../attack.rs"]

@@ -1,5 +1,6 @@
-//! `poller_idle_flat ACTIVE ROUNDS IDLE...`: what a wait costs beside so many idle descriptors, for each of these numbers, which
-//! grow. Each round has ACTIVE descriptors ready and sees to them. Prints the median round's nanoseconds for each.
+//! `poller_idle_flat ACTIVE ROUNDS IDLE...`: what a wait costs beside so many idle descriptors, for
+//! each of these numbers, which grow. Each round has ACTIVE descriptors ready and sees to them.
+//! Prints the median round's nanoseconds for each.
 
 use sandsock::constants::*;
 use sandsock::raw::clock::now;
@@ -34,7 +35,10 @@ fn main() -> Result<(), Error> {
             let mut seen = 0;
             while seen < active {
                 for (fd, _) in epoll.poll(None, None)? {
-                    let at = busy.iter().position(|(reader, _)| reader.fileno() == fd).expect("an active one");
+                    let at = busy
+                        .iter()
+                        .position(|(reader, _)| reader.fileno() == fd)
+                        .expect("an active one");
                     busy[at].0.recv(1, Flags::NONE)?;
                     seen += 1;
                 }

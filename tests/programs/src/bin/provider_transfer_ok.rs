@@ -1,5 +1,6 @@
-//! `provider_transfer_ok WAY OPERATION PORT SIZE COUNT`: what `bench_transfer_ok` does, in an app that is composed with a
-//! provider. WAY is `plain` (the verbs of `sockets`) or `data-plane` (the app moves the bytes by `transfers` itself).
+//! `provider_transfer_ok WAY OPERATION PORT SIZE COUNT`: what `bench_transfer_ok` does, in an app
+//! that is composed with a provider. WAY is `plain` (the verbs of `sockets`) or `data-plane` (the
+//! app moves the bytes by `transfers` itself).
 
 mod bindings {
     wit_bindgen::generate!({ path: "../../wit", world: "sandsock:socket/app" });
@@ -31,7 +32,8 @@ impl Stream {
         while done < data.len() {
             let resume = (done > 0).then_some(Progress { deadline: None, done: done as u64 });
             let wait = plan(&self.socket, Operation::Sendall, resume).expect("the socket is open");
-            done += transfers::send(handle, &data[done..], 0, wait).expect("the peer takes it") as usize;
+            done += transfers::send(handle, &data[done..], 0, wait).expect("the peer takes it")
+                as usize;
         }
     }
 
@@ -46,9 +48,14 @@ impl Stream {
 
 fn main() -> Result<(), Error> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [way, operation, port, size, count] = args.as_slice() else { panic!("WAY OPERATION PORT SIZE COUNT") };
-    let (port, size, count): (i64, usize, u64) =
-        (port.parse().expect("a port"), size.parse().expect("a size"), count.parse().expect("a count"));
+    let [way, operation, port, size, count] = args.as_slice() else {
+        panic!("WAY OPERATION PORT SIZE COUNT")
+    };
+    let (port, size, count): (i64, usize, u64) = (
+        port.parse().expect("a port"),
+        size.parse().expect("a size"),
+        count.parse().expect("a count"),
+    );
 
     let socket = Socket::create(AF_INET, SOCK_STREAM, 0)?;
     socket.connect(&Address::Inet(("127.0.0.1".to_owned(), port)), None)?;
@@ -102,7 +109,10 @@ fn main() -> Result<(), Error> {
     // A handle ends with its socket.
     if let Some(handle) = &stream.handle {
         stream.socket.close()?;
-        assert!(transfers::receive(handle, 1, 0, bindings::sandsock::socket::types::Wait::None).is_err());
+        assert!(
+            transfers::receive(handle, 1, 0, bindings::sandsock::socket::types::Wait::None)
+                .is_err()
+        );
     }
     println!("{}", elapsed.as_nanos());
     Ok(())

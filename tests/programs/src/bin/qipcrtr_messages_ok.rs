@@ -1,4 +1,5 @@
-//! QIPCRTR: messages between two ports of this machine's node, to a given address and where the socket is connected.
+//! QIPCRTR: messages between two ports of this machine's node, to a given address and where the
+//! socket is connected.
 
 use std::time::Duration;
 
@@ -23,7 +24,10 @@ fn main() -> Result<(), Error> {
         assert_eq!(one.sendto(&pattern(length), 0, Address::Qipcrtr(node, second))?, length);
         let (data, from) = two.recvfrom(100_000, 0)?;
         assert!(data == pattern(length), "{} bytes of {length}", data.len());
-        assert_eq!((from.to_string(), &from), (format!("({node}, {first})"), &Address::Qipcrtr(node, first)));
+        assert_eq!(
+            (from.to_string(), &from),
+            (format!("({node}, {first})"), &Address::Qipcrtr(node, first))
+        );
         // An answer to the address as it came.
         two.sendto(b"back", 0, &from)?;
         assert_eq!(one.recv(100, 0)?, b"back");

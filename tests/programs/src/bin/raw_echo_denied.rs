@@ -1,4 +1,5 @@
-//! Holds `raw=icmp:127.0.0.2` and `raw=icmp6:2001:db8::/32`, and wants to reach the loopback and what comes from there.
+//! Holds `raw=icmp:127.0.0.2` and `raw=icmp6:2001:db8::/32`, and wants to reach the loopback and
+//! what comes from there.
 
 use std::io::IoSlice;
 use std::time::Duration;
@@ -33,7 +34,11 @@ fn main() -> Result<(), Error> {
             };
             let echo = [8, 0, 0, 0, 0, 0, 0, 0];
             denied_for("sendto", socket.sendto(&echo, 0, (bad, 0)), grant);
-            denied_for("sendmsg", socket.sendmsg(&[IoSlice::new(&echo)], &[], 0, Some(&(bad, 0))), grant);
+            denied_for(
+                "sendmsg",
+                socket.sendmsg(&[IoSlice::new(&echo)], &[], 0, Some(&(bad, 0))),
+                grant,
+            );
             denied_for("connect", socket.connect((bad, 0)), grant);
             let address = match bad.parse() {
                 Ok(std::net::IpAddr::V4(v4)) => inet(v4.octets(), 0),
@@ -41,7 +46,8 @@ fn main() -> Result<(), Error> {
                 Err(_) => panic!("{bad}"),
             };
             let entry = transfers::BatchEntry { length: 8, address: Some(&address), control: &[] };
-            let sent = raw(transfers::send_batch(&socket.alias()?, &echo, &[entry], 0, Wait::Forever));
+            let sent =
+                raw(transfers::send_batch(&socket.alias()?, &echo, &[entry], 0, Wait::Forever));
             denied_for("a batch", sent, grant);
         }
     }
@@ -60,15 +66,24 @@ fn main() -> Result<(), Error> {
     }
     // SOCK_PACKET would be AF_PACKET by another name.
     for protocol in [0, 3, 0x300, IPPROTO_ICMP] {
-        refused("SOCK_PACKET", Socket::new(AF_INET, 10, protocol), sandsock::errno::ESOCKTNOSUPPORT);
+        refused(
+            "SOCK_PACKET",
+            Socket::new(AF_INET, 10, protocol),
+            sandsock::errno::ESOCKTNOSUPPORT,
+        );
     }
     // The header, and what else leads elsewhere.
     let socket = Socket::new(AF_INET, SOCK_RAW, IPPROTO_ICMP)?;
     denied_for("IP_HDRINCL", socket.setsockopt(IPPROTO_IP, IP_HDRINCL, 1), "raw=header");
-    denied_for("IP_OPTIONS", socket.setsockopt(IPPROTO_IP, IP_OPTIONS, 1), "option=IPPROTO_IP/IP_OPTIONS");
+    denied_for(
+        "IP_OPTIONS",
+        socket.setsockopt(IPPROTO_IP, IP_OPTIONS, 1),
+        "option=IPPROTO_IP/IP_OPTIONS",
+    );
     let six = Socket::new(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6)?;
     denied_for("IPV6_HDRINCL", six.setsockopt(IPPROTO_IPV6, IPV6_HDRINCL, 1), "raw=header");
-    let protocol = sandsock::Ancillary { level: IPPROTO_IP, kind: 52, data: 17i32.to_ne_bytes().to_vec() };
+    let protocol =
+        sandsock::Ancillary { level: IPPROTO_IP, kind: 52, data: 17i32.to_ne_bytes().to_vec() };
     let sent = socket.sendmsg(&[IoSlice::new(b"x")], &[protocol], 0, Some(&("127.0.0.2", 0)));
     assert_eq!(attack::denied("IP_PROTOCOL", sent).grant(), None);
     refused("listen", socket.listen(1), sandsock::errno::EOPNOTSUPP);

@@ -1,4 +1,5 @@
-//! ICMP and ICMPv6 echo by raw and by ping sockets: `raw_echo_ok KIND` where KIND is `raw` or `ping`.
+//! ICMP and ICMPv6 echo by raw and by ping sockets: `raw_echo_ok KIND` where KIND is `raw` or
+//! `ping`.
 
 use std::time::Duration;
 
@@ -10,7 +11,10 @@ use sandsock_test_programs::{argument, loopback};
 
 /// The internet checksum (RFC 1071).
 fn checksum(bytes: &[u8]) -> u16 {
-    let sum: u32 = bytes.chunks(2).map(|two| u32::from(two[0]) << 8 | u32::from(*two.get(1).unwrap_or(&0))).sum();
+    let sum: u32 = bytes
+        .chunks(2)
+        .map(|two| u32::from(two[0]) << 8 | u32::from(*two.get(1).unwrap_or(&0)))
+        .sum();
     let folded = (sum & 0xffff) + (sum >> 16);
     !((folded & 0xffff) + (folded >> 16)) as u16
 }
@@ -36,7 +40,9 @@ fn reply(socket: &Socket, family: i32, sequence: u16) -> Result<Vec<u8>, Error> 
         // A raw IPv4 socket gives the IP header too (man 7 raw).
         let whole = family == AF_INET && socket.kind() == SOCK_RAW.into();
         let icmp = if whole { &packet[usize::from(packet[0] & 15) * 4..] } else { &packet[..] };
-        if icmp[0] == (if family == AF_INET { 0 } else { 129 }) && icmp[6..8] == sequence.to_be_bytes() {
+        if icmp[0] == (if family == AF_INET { 0 } else { 129 })
+            && icmp[6..8] == sequence.to_be_bytes()
+        {
             return Ok(icmp.to_vec());
         }
     }
@@ -50,7 +56,10 @@ fn main() -> Result<(), Error> {
         socket.settimeout(Some(Duration::from_secs(10)))?;
         socket.sendto(&request(family, 77, 1), 0, (loopback(family), 0))?;
         assert_eq!(reply(&socket, family, 1)?[8..], *b"sandsock");
-        let buffers = [std::io::IoSlice::new(&request(family, 77, 2)[..5]).to_vec(), request(family, 77, 2)[5..].to_vec()];
+        let buffers = [
+            std::io::IoSlice::new(&request(family, 77, 2)[..5]).to_vec(),
+            request(family, 77, 2)[5..].to_vec(),
+        ];
         let buffers: Vec<_> = buffers.iter().map(|buffer| std::io::IoSlice::new(buffer)).collect();
         socket.sendmsg(&buffers, &[], 0, Some(&(loopback(family), 0)))?;
         reply(&socket, family, 2)?;
@@ -59,8 +68,15 @@ fn main() -> Result<(), Error> {
         reply(&socket, family, 3)?;
         // A batch.
         let data = [request(family, 77, 4), request(family, 77, 5)].concat();
-        let entry = || transfers::BatchEntry { length: (data.len() / 2) as u32, address: None, control: &[] };
-        assert_eq!(transfers::send_batch(&socket.alias()?, &data, &[entry(), entry()], 0, Wait::Forever), Ok(2));
+        let entry = || transfers::BatchEntry {
+            length: (data.len() / 2) as u32,
+            address: None,
+            control: &[],
+        };
+        assert_eq!(
+            transfers::send_batch(&socket.alias()?, &data, &[entry(), entry()], 0, Wait::Forever),
+            Ok(2)
+        );
         reply(&socket, family, 4)?;
         reply(&socket, family, 5)?;
         if kind == SOCK_RAW {

@@ -1,4 +1,5 @@
-//! Writes the IP header itself, by `raw=header`: `raw_header_ok PORT PORT6`, UDP ports of the loopbacks.
+//! Writes the IP header itself, by `raw=header`: `raw_header_ok PORT PORT6`, UDP ports of the
+//! loopbacks.
 
 use sandsock::constants::*;
 use sandsock::{Error, Socket};
@@ -7,7 +8,8 @@ use sandsock_test_programs::argument;
 /// A UDP header without a checksum, and its data.
 fn udp(port: u16, data: &[u8]) -> Vec<u8> {
     let length = (8 + data.len()) as u16;
-    let mut bytes = [4242u16.to_be_bytes(), port.to_be_bytes(), length.to_be_bytes(), [0, 0]].concat();
+    let mut bytes =
+        [4242u16.to_be_bytes(), port.to_be_bytes(), length.to_be_bytes(), [0, 0]].concat();
     bytes.extend(data);
     bytes
 }
@@ -32,7 +34,10 @@ fn v6(port: u16) -> Vec<u8> {
     one[15] = 1;
     packet.extend([one, one].concat());
     let mut sum: u32 = 1 + 1 + 17 + payload.len() as u32;
-    sum += payload.chunks(2).map(|two| u32::from(two[0]) << 8 | u32::from(*two.get(1).unwrap_or(&0))).sum::<u32>();
+    sum += payload
+        .chunks(2)
+        .map(|two| u32::from(two[0]) << 8 | u32::from(*two.get(1).unwrap_or(&0)))
+        .sum::<u32>();
     let sum = (sum & 0xffff) + (sum >> 16);
     let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
     payload[6..8].copy_from_slice(&sum.to_be_bytes());

@@ -1,4 +1,5 @@
-//! Packets of protocol 253 (RFC 3692: for experiments) to and from 127.0.0.1, by `raw=253:127.0.0.1`.
+//! Packets of protocol 253 (RFC 3692: for experiments) to and from 127.0.0.1, by
+//! `raw=253:127.0.0.1`.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! `DefaultSelector` as Python's: registering, modifying, taking out, and the errors of each; what `select` gives.
+//! `DefaultSelector` as Python's: registering, modifying, taking out, and the errors of each; what
+//! `select` gives.
 
 use std::time::Duration;
 
@@ -37,7 +38,8 @@ fn main() -> Result<(), Error> {
     assert_eq!(selector.select(None)?[0].1, EVENT_WRITE);
     selector.modify(&a, EVENT_READ | EVENT_WRITE, "new")?;
     selector.register(&b, EVENT_WRITE, "b")?;
-    let mut ready: Vec<_> = selector.select(None)?.into_iter().map(|(key, events)| (key.data, events)).collect();
+    let mut ready: Vec<_> =
+        selector.select(None)?.into_iter().map(|(key, events)| (key.data, events)).collect();
     ready.sort_unstable();
     assert_eq!(ready, [("b", EVENT_WRITE), ("new", EVENT_READ | EVENT_WRITE)]);
     // Python's modify takes events that register would not.

@@ -1,5 +1,5 @@
-//! Serves the one connection that it was started for, by lines: `echo TEXT`, `count`, `names`, `more`, `trap`, `memory`, `hostname`, `print`,
-//! `compute`.
+//! Serves the one connection that it was started for, by lines: `echo TEXT`, `count`, `names`,
+//! `more`, `trap`, `memory`, `hostname`, `print`, `compute`.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -33,8 +33,13 @@ fn answer(connection: &Socket, line: &str) -> Result<String> {
         ("names", _) => Ok(format!("{} {}", connection.getsockname()?, connection.getpeername()?)),
         // Nothing but the connection is there.
         ("more", _) => {
-            let (connected, other) = (Socket::new(2, 1, 0)?.connect(("127.0.0.1", 1)), fromfd(3, 2, 1, 0));
-            Ok(format!("{} {}", connected.expect_err("no grant").class(), other.expect_err("no descriptor").class()))
+            let (connected, other) =
+                (Socket::new(2, 1, 0)?.connect(("127.0.0.1", 1)), fromfd(3, 2, 1, 0));
+            Ok(format!(
+                "{} {}",
+                connected.expect_err("no grant").class(),
+                other.expect_err("no descriptor").class()
+            ))
         }
         ("surroundings", _) => {
             let args: Vec<String> = std::env::args().collect();

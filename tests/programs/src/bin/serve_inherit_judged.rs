@@ -1,5 +1,5 @@
-//! Uses what it was handed: 3 is a TCP socket that listens, 4 a bound UDP socket, 5 a connected UNIX socket, 6 no socket, 7 not
-//! granted; there is no 8. The argument is the port of a UDP peer.
+//! Uses what it was handed: 3 is a TCP socket that listens, 4 a bound UDP socket, 5 a connected
+//! UNIX socket, 6 no socket, 7 not granted; there is no 8. The argument is the port of a UDP peer.
 
 #[allow(dead_code)]
 #[path = "../attack.rs"]
@@ -27,7 +27,11 @@ fn main() -> Result<()> {
 
     // What is done with a datagram socket is judged as ever.
     let udp = fromfd(4, AF_INET, SOCK_DGRAM, 0)?;
-    denied_for("send", udp.sendto(b"x", Flags::NONE, ("127.0.0.1", peer)), &format!("udp-send=127.0.0.1:{peer}"));
+    denied_for(
+        "send",
+        udp.sendto(b"x", Flags::NONE, ("127.0.0.1", peer)),
+        &format!("udp-send=127.0.0.1:{peer}"),
+    );
     udp.settimeout_f64(Some(0.3))?;
     assert_eq!(udp.recv(10, Flags::NONE).expect_err("from a stranger").class(), "TimeoutError");
     denied_for("connect", udp.connect(("127.0.0.1", peer)), &format!("udp-send=127.0.0.1:{peer}"));

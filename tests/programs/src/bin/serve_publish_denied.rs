@@ -1,4 +1,5 @@
-//! What is published opens nothing else: neither other addresses, nor the host's own, nor the other protocol.
+//! What is published opens nothing else: neither other addresses, nor the host's own, nor the other
+//! protocol.
 
 #[allow(dead_code)]
 #[path = "../attack.rs"]
@@ -11,12 +12,19 @@ use sandsock::raw::{connections, syscalls};
 use sandsock::{Result, Socket, errno};
 
 fn main() -> Result<()> {
-    let (host, taken, denied): (u16, u16, u16) =
-        (sandsock_test_programs::argument(0), sandsock_test_programs::argument(1), sandsock_test_programs::argument(2));
+    let (host, taken, denied): (u16, u16, u16) = (
+        sandsock_test_programs::argument(0),
+        sandsock_test_programs::argument(1),
+        sandsock_test_programs::argument(2),
+    );
     let tcp = || Socket::new(AF_INET, SOCK_STREAM, 0);
     denied_for("another port", tcp()?.bind(("10.9.8.7", 81)), "tcp-listen=10.9.8.7:81");
     denied_for("the wildcard", tcp()?.bind(("0.0.0.0", 80)), "tcp-listen=0.0.0.0:80");
-    denied_for("the host's own", tcp()?.bind(("127.0.0.1", host)), &format!("tcp-listen=127.0.0.1:{host}"));
+    denied_for(
+        "the host's own",
+        tcp()?.bind(("127.0.0.1", host)),
+        &format!("tcp-listen=127.0.0.1:{host}"),
+    );
     denied_for("a peer", tcp()?.connect(("10.9.8.7", 80)), "tcp-connect=10.9.8.7:80");
     let udp = Socket::new(AF_INET, SOCK_DGRAM, 0)?;
     denied_for("the other protocol", udp.bind(("10.9.8.7", 80)), "udp-bind=10.9.8.7:80");
@@ -30,6 +38,9 @@ fn main() -> Result<()> {
     attack::raw(syscalls::listen(&raw, 1))?;
     attack::raw(connections::connect(&raw, &Address::Unspec, Wait::None))?;
     let error = attack::denied("listen", attack::raw(syscalls::listen(&raw, 1)));
-    assert!(error.grant().is_some_and(|grant| grant.starts_with("tcp-listen=127.0.0.1:")), "{error}");
+    assert!(
+        error.grant().is_some_and(|grant| grant.starts_with("tcp-listen=127.0.0.1:")),
+        "{error}"
+    );
     Ok(())
 }

@@ -16,10 +16,15 @@ fn main() -> Result<(), Error> {
     let other = Socket::new(AF_INET, SOCK_STREAM, 0)?;
     other.settimeout(Some(time))?;
     assert_eq!(lasts(time, || other.connect_ex(address))?, 11);
-    assert_eq!(lasts(Duration::ZERO, || other.connect_ex(address))?, 114, "EALREADY: it is under way");
+    assert_eq!(
+        lasts(Duration::ZERO, || other.connect_ex(address))?,
+        114,
+        "EALREADY: it is under way"
+    );
     other.setblocking(false)?;
     assert_eq!(other.connect_ex(address)?, 114);
-    let created = lasts(time, || create_connection(address, ConnectTimeout::After(time), None, false));
+    let created =
+        lasts(time, || create_connection(address, ConnectTimeout::After(time), None, false));
     times_out(created);
 
     // SO_SNDTIMEO ends a blocking one, as EINPROGRESS.

@@ -1,4 +1,5 @@
-//! A connection that fails during the wait: its error comes at once, by SO_ERROR, and not the end of the time.
+//! A connection that fails during the wait: its error comes at once, by SO_ERROR, and not the end
+//! of the time.
 
 use std::time::{Duration, Instant};
 

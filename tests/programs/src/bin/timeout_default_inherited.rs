@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use sandsock::constants::*;
 use sandsock::{
-    ConnectTimeout, Error, ServerOptions, Socket, create_connection, create_server, dup, fromfd, getdefaulttimeout,
-    setdefaulttimeout, setdefaulttimeout_f64, socketpair,
+    ConnectTimeout, Error, ServerOptions, Socket, create_connection, create_server, dup, fromfd,
+    getdefaulttimeout, setdefaulttimeout, setdefaulttimeout_f64, socketpair,
 };
 use sandsock_test_programs::{connected, fails, lasts, listening, port, times_out, would_block};
 
@@ -19,7 +19,10 @@ fn main() -> Result<(), Error> {
         let listener = listening(AF_INET)?;
         let client = Socket::new(AF_INET, SOCK_STREAM, 0)?;
         client.connect(("127.0.0.1", port(&listener)))?;
-        assert_eq!(sandsock::select(&[&listener], &[], &[], Some(Duration::from_secs(20)))?.0.len(), 1);
+        assert_eq!(
+            sandsock::select(&[&listener], &[], &[], Some(Duration::from_secs(20)))?.0.len(),
+            1
+        );
         listener.settimeout(timeout)?;
         let (connection, _) = listener.accept()?;
         assert_eq!((connection.gettimeout(), listener.gettimeout()), (None, timeout));
@@ -47,7 +50,10 @@ fn main() -> Result<(), Error> {
     let server = create_server(("127.0.0.1", 0), ServerOptions::default())?;
     assert_eq!(server.gettimeout(), SHORT);
     let address = ("127.0.0.1", port(&server));
-    assert_eq!(create_connection(address, ConnectTimeout::Default, None, false)?.gettimeout(), SHORT);
+    assert_eq!(
+        create_connection(address, ConnectTimeout::Default, None, false)?.gettimeout(),
+        SHORT
+    );
     assert_eq!(create_connection(address, ConnectTimeout::None, None, false)?.gettimeout(), None);
 
     setdefaulttimeout_f64(Some(0.0))?;

@@ -1,4 +1,5 @@
-//! poll says "ready" and the call says EAGAIN: the verb goes on until something comes or its time is over.
+//! poll says "ready" and the call says EAGAIN: the verb goes on until something comes or its time
+//! is over.
 
 use std::time::Duration;
 
@@ -7,8 +8,8 @@ use sandsock::constants::*;
 use sandsock_test_programs::{datagrams, lasts, port, times_out};
 
 fn main() -> Result<(), Error> {
-    // A datagram whose checksum is wrong makes the socket readable; the kernel throws it away when it is read. The peer sends
-    // such ones, and a good one behind them when it is told so.
+    // A datagram whose checksum is wrong makes the socket readable; the kernel throws it away when
+    // it is read. The peer sends such ones, and a good one behind them when it is told so.
     let socket = datagrams(AF_INET)?;
     println!("{}", port(&socket));
     let time = Duration::from_millis(700);

@@ -1,4 +1,5 @@
-//! An interrupt ends the wait of every verb with `InterruptedError`. One that finds no wait stays for the next.
+//! An interrupt ends the wait of every verb with `InterruptedError`. One that finds no wait stays
+//! for the next.
 
 use std::time::Duration;
 
@@ -56,7 +57,10 @@ fn main() -> Result<(), Error> {
     fails(stream.recv(1, 0), "InterruptedError", "[Errno 4] Interrupted system call");
     // It was one interrupt: the next wait is whole.
     stream.settimeout(Some(Duration::from_millis(200)))?;
-    sandsock_test_programs::times_out(sandsock_test_programs::lasts(Duration::from_millis(200), || stream.recv(1, 0)));
+    sandsock_test_programs::times_out(sandsock_test_programs::lasts(
+        Duration::from_millis(200),
+        || stream.recv(1, 0),
+    ));
 
     // Where bytes have moved already, their number is told.
     stream.setblocking(true)?;

@@ -1,4 +1,5 @@
-//! With a handler that lets it pass, an interrupted verb goes on with the time that is left (PEP 475).
+//! With a handler that lets it pass, an interrupted verb goes on with the time that is left (PEP
+//! 475).
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -21,7 +22,8 @@ fn main() -> Result<(), Error> {
     let stream = Socket::new(AF_INET, SOCK_STREAM, 0)?;
     stream.connect(("127.0.0.1", peer))?;
 
-    // From here to the end there is an interrupt every few milliseconds. If each let the time begin anew, no wait would end.
+    // From here to the end there is an interrupt every few milliseconds. If each let the time begin
+    // anew, no wait would end.
     println!("go");
     let time = Duration::from_millis(800);
     assert!(time < PATIENCE);
@@ -68,7 +70,10 @@ fn main() -> Result<(), Error> {
     // A handler's own error ends the verb with it.
     set_interrupt_handler(Some(|| Err(Error::exception("KeyboardInterrupt", "enough"))));
     let error = stream.recv(1, 0).expect_err("interrupted");
-    assert_eq!((error.class(), error.to_string().as_str(), error.progress()), ("KeyboardInterrupt", "enough", None));
+    assert_eq!(
+        (error.class(), error.to_string().as_str(), error.progress()),
+        ("KeyboardInterrupt", "enough", None)
+    );
     println!("end");
     Ok(())
 }

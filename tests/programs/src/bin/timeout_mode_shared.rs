@@ -1,5 +1,5 @@
-//! The blocking mode belongs to the open description, which duplicates share; the timeout is each object's own. A timeout
-//! sticks where the mode can't be set.
+//! The blocking mode belongs to the open description, which duplicates share; the timeout is each
+//! object's own. A timeout sticks where the mode can't be set.
 
 use std::time::Duration;
 
@@ -14,7 +14,11 @@ fn main() -> Result<(), Error> {
         b.setblocking(true)?;
         assert_eq!((b.gettimeout(), copy.gettimeout()), (None, None));
         copy.setblocking(false)?;
-        assert_eq!((b.gettimeout(), b.getblocking()), (None, true), "the object says what it was told");
+        assert_eq!(
+            (b.gettimeout(), b.getblocking()),
+            (None, true),
+            "the object says what it was told"
+        );
         would_block(b.recv(1, 0));
         copy.settimeout(Some(time))?;
         would_block(b.recv(1, 0));

@@ -1,4 +1,5 @@
-//! The three modes: how they are set, what they say, how they round, and what each verb does where there is nothing.
+//! The three modes: how they are set, what they say, how they round, and what each verb does where
+//! there is nothing.
 
 use std::io::IoSliceMut;
 use std::time::Duration;
@@ -10,7 +11,9 @@ use sandsock_test_programs::{connected, datagrams, fails, listening, times_out, 
 fn main() -> Result<(), Error> {
     let socket = Socket::new(AF_INET, SOCK_STREAM, 0)?;
     assert_eq!((socket.gettimeout(), socket.getblocking()), (None, true));
-    for (seconds, nanoseconds) in [(0.0, 0), (-0.0, 0), (1e-12, 1), (1e-9, 1), (0.1, 100_000_000), (1.5, 1_500_000_000)] {
+    for (seconds, nanoseconds) in
+        [(0.0, 0), (-0.0, 0), (1e-12, 1), (1e-9, 1), (0.1, 100_000_000), (1.5, 1_500_000_000)]
+    {
         socket.settimeout_f64(Some(seconds))?;
         assert_eq!(socket.gettimeout(), Some(Duration::from_nanos(nanoseconds)), "{seconds}");
         assert_eq!(socket.getblocking(), nanoseconds > 0);
@@ -31,14 +34,18 @@ fn main() -> Result<(), Error> {
         assert_eq!(socket.gettimeout(), Some(Duration::from_secs(3)), "a bad one changes nothing");
     }
     let nonblocking = Socket::new(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0)?;
-    assert_eq!((nonblocking.gettimeout(), nonblocking.getblocking()), (Some(Duration::ZERO), false));
+    assert_eq!(
+        (nonblocking.gettimeout(), nonblocking.getblocking()),
+        (Some(Duration::ZERO), false)
+    );
 
     // Where there is nothing: at once, or after the time.
     let listener = listening(AF_INET)?;
     let (_a, b) = connected(AF_INET)?;
     let udp = datagrams(AF_INET)?;
     for zero in [true, false] {
-        let ends = |result: Result<(), Error>| if zero { would_block(result) } else { times_out(result) };
+        let ends =
+            |result: Result<(), Error>| if zero { would_block(result) } else { times_out(result) };
         let timeout = Some(if zero { Duration::ZERO } else { Duration::from_millis(30) });
         for socket in [&listener, &b, &udp] {
             socket.settimeout(timeout)?;

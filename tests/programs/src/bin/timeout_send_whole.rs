@@ -52,6 +52,10 @@ fn main() -> Result<(), Error> {
     let socket = Socket::new(AF_INET, SOCK_STREAM, 0)?;
     socket.connect(address)?;
     socket.setblocking(false)?;
-    fails(socket.sendall(&data, 0), "BlockingIOError", "[Errno 11] Resource temporarily unavailable");
+    fails(
+        socket.sendall(&data, 0),
+        "BlockingIOError",
+        "[Errno 11] Resource temporarily unavailable",
+    );
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! `sendall` has one deadline for the whole call: a peer that takes a little now and then does not prolong it.
+//! `sendall` has one deadline for the whole call: a peer that takes a little now and then does not
+//! prolong it.
 
 use std::time::{Duration, Instant};
 

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use sandsock::constants::*;
 use sandsock::{Error, Socket};
-use sandsock_test_programs::{PATIENCE, connected, datagrams, lasts, listening, times_out, would_block};
+use sandsock_test_programs::{
+    PATIENCE, connected, datagrams, lasts, listening, times_out, would_block,
+};
 
 fn main() -> Result<(), Error> {
     let time = Duration::from_millis(200);

@@ -36,7 +36,8 @@ fn main() -> Result<(), Error> {
     lasts(time, || select(&[&b], &[], &[], Some(time)))?;
     lasts(time, || poll.poll(Some(time)))?;
 
-    // There is no room, sooner or later: the kernel makes some now and then, as it moves bytes on to the peer.
+    // There is no room, sooner or later: the kernel makes some now and then, as it moves bytes on
+    // to the peer.
     let chunk = [7; 1 << 16];
     let full = |send: &dyn Fn() -> Result<(), Error>| loop {
         let start = Instant::now();

@@ -8,7 +8,13 @@ use std::time::Duration;
 
 fn address(address_type: i32, v1: u32, v2: u32, v3: u32) -> Address {
     let scope = TIPC_CLUSTER_SCOPE as i8;
-    Address::Other(types::Address::Tipc(TipcAddress { address_type: address_type as u8, scope, v1, v2, v3 }))
+    Address::Other(types::Address::Tipc(TipcAddress {
+        address_type: address_type as u8,
+        scope,
+        v1,
+        v2,
+        v3,
+    }))
 }
 
 fn main() -> Result<(), Error> {
@@ -23,7 +29,13 @@ fn main() -> Result<(), Error> {
         client.sendto(&pattern(length), 0, address(TIPC_ADDR_NAME, 18888, 12, 0))?;
         let (data, from) = server.recvfrom(100_000, 0)?;
         assert_eq!(data, pattern(length));
-        assert!(matches!(from, Address::Other(types::Address::Tipc(TipcAddress { address_type: 3, .. }))), "{from}");
+        assert!(
+            matches!(
+                from,
+                Address::Other(types::Address::Tipc(TipcAddress { address_type: 3, .. }))
+            ),
+            "{from}"
+        );
         server.sendto(b"back", 0, &from)?;
         assert_eq!(client.recv(100, 0)?, b"back");
     }
@@ -34,7 +46,11 @@ fn main() -> Result<(), Error> {
     let client = Socket::new(AF_TIPC, SOCK_SEQPACKET, 0)?;
     client.setblocking(false)?;
     // The kernel connects when the other side accepts.
-    fails_with(client.connect(address(TIPC_ADDR_NAME, 18889, 1, 0)), "BlockingIOError", sandsock::errno::EINPROGRESS);
+    fails_with(
+        client.connect(address(TIPC_ADDR_NAME, 18889, 1, 0)),
+        "BlockingIOError",
+        sandsock::errno::EINPROGRESS,
+    );
     let (server, _) = listener.accept()?;
     client.settimeout(Some(Duration::from_secs(5)))?;
     server.settimeout(Some(Duration::from_secs(5)))?;

@@ -23,7 +23,10 @@ fn main() -> Result<(), Error> {
 
     // The same name twice; and one that nobody has.
     let second = Socket::new(AF_UNIX, SOCK_STREAM, 0)?;
-    assert_eq!(second.bind(name("-stream")).unwrap_err().errno(), Some(sandsock::errno::EADDRINUSE));
+    assert_eq!(
+        second.bind(name("-stream")).unwrap_err().errno(),
+        Some(sandsock::errno::EADDRINUSE)
+    );
     assert_eq!(second.connect_ex(name("-nobody"))?, sandsock::errno::ECONNREFUSED);
 
     // NULs, and what is no text.
@@ -33,6 +36,9 @@ fn main() -> Result<(), Error> {
     let sender = Socket::new(AF_UNIX, SOCK_DGRAM, 0)?;
     sender.bind(name("-sender"))?;
     sender.sendto(b"x", Flags::NONE, &odd[..])?;
-    assert_eq!(receiver.recvfrom(9, Flags::NONE)?, (b"x".to_vec(), sandsock::Address::Unix(name("-sender"))));
+    assert_eq!(
+        receiver.recvfrom(9, Flags::NONE)?,
+        (b"x".to_vec(), sandsock::Address::Unix(name("-sender")))
+    );
     Ok(())
 }

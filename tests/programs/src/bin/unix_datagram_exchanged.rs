@@ -10,7 +10,10 @@ fn main() -> Result<(), Error> {
     socket.bind(&own)?;
     println!("bound");
     let (data, from) = socket.recvfrom(100, Flags::NONE)?;
-    assert_eq!((data.as_slice(), &from), (b"named".as_slice(), &Address::Unix(peer.clone().into_bytes())));
+    assert_eq!(
+        (data.as_slice(), &from),
+        (b"named".as_slice(), &Address::Unix(peer.clone().into_bytes()))
+    );
     assert_eq!(socket.sendto(b"to the sender", Flags::NONE, from)?, 13);
     let (data, from) = socket.recvfrom(100, Flags::NONE)?;
     // Python gives None for a sender without a name.
@@ -18,7 +21,10 @@ fn main() -> Result<(), Error> {
     let (data, from) = socket.recvfrom(100, Flags::NONE)?;
     assert_eq!(
         (data.as_slice(), from),
-        (b"abstract".as_slice(), Address::Unix(b"\0\xffsandsock\0".iter().chain(own.as_bytes()).copied().collect()))
+        (
+            b"abstract".as_slice(),
+            Address::Unix(b"\0\xffsandsock\0".iter().chain(own.as_bytes()).copied().collect())
+        )
     );
     let (data, _) = socket.recvfrom(3, Flags::NONE)?;
     assert_eq!(data, b"cut", "a datagram's rest is lost");

@@ -35,7 +35,11 @@ fn main() -> Result<(), Error> {
         (UnixAddress::Path(format!("{directory}/a\0b").into_bytes()), sandsock::errno::EINVAL),
         (UnixAddress::Abstract(vec![b'n'; 108]), sandsock::errno::EINVAL),
     ] {
-        assert_eq!(syscalls::bind(&raw, &unix(address.clone())), Err(RawError::Os(errno)), "{address:?}");
+        assert_eq!(
+            syscalls::bind(&raw, &unix(address.clone())),
+            Err(RawError::Os(errno)),
+            "{address:?}"
+        );
     }
     Ok(())
 }

@@ -22,10 +22,16 @@ fn main() -> Result<(), Error> {
         }
         a.close()?;
         if kind == SOCK_DGRAM {
-            assert_eq!(b.send(b"x", Flags::NONE).unwrap_err().errno(), Some(sandsock::errno::ECONNREFUSED));
+            assert_eq!(
+                b.send(b"x", Flags::NONE).unwrap_err().errno(),
+                Some(sandsock::errno::ECONNREFUSED)
+            );
         } else {
             assert_eq!(b.recv(100, Flags::NONE)?, b"");
-            assert_eq!(b.send(b"x", Flags::NONE).unwrap_err().errno(), Some(sandsock::errno::EPIPE));
+            assert_eq!(
+                b.send(b"x", Flags::NONE).unwrap_err().errno(),
+                Some(sandsock::errno::EPIPE)
+            );
         }
     }
     for kind in [SOCK_STREAM, SOCK_DGRAM] {
@@ -38,7 +44,13 @@ fn main() -> Result<(), Error> {
     let (a, _b) = socketpair(AF_UNIX, SOCK_DGRAM, 0)?;
     assert_eq!(a.bind("\0sandsock-pair").unwrap_err().kind(), ErrorKind::Denied);
     assert_eq!(a.bind("").unwrap_err().kind(), ErrorKind::Denied);
-    assert_eq!(a.sendto(b"x", Flags::NONE, "\0sandsock-pair").unwrap_err().kind(), ErrorKind::Denied);
-    assert_eq!(socketpair(AF_INET, SOCK_STREAM, 0).unwrap_err().errno(), Some(sandsock::errno::EOPNOTSUPP));
+    assert_eq!(
+        a.sendto(b"x", Flags::NONE, "\0sandsock-pair").unwrap_err().kind(),
+        ErrorKind::Denied
+    );
+    assert_eq!(
+        socketpair(AF_INET, SOCK_STREAM, 0).unwrap_err().errno(),
+        Some(sandsock::errno::EOPNOTSUPP)
+    );
     Ok(())
 }

@@ -18,7 +18,8 @@ fn main() -> Result<()> {
         client.send(b"hello", 0)?;
         assert_eq!(server.recv(10, 0)?, b"hello");
         // A sender's name is what it was bound to as well.
-        let (receiver, sender) = (Socket::new(AF_UNIX, SOCK_DGRAM, 0)?, Socket::new(AF_UNIX, SOCK_DGRAM, 0)?);
+        let (receiver, sender) =
+            (Socket::new(AF_UNIX, SOCK_DGRAM, 0)?, Socket::new(AF_UNIX, SOCK_DGRAM, 0)?);
         let [to, from] = ["to", "from"].map(|end| format!("{path}-{end}"));
         receiver.bind(to.as_str())?;
         sender.bind(from.as_str())?;

@@ -5,7 +5,8 @@ use sandsock::{Address, Error, Flags, Socket};
 
 fn main() -> Result<(), Error> {
     let mut args = std::env::args().skip(1);
-    let (server, own) = (args.next().expect("the server's path"), args.next().expect("a path of our own"));
+    let (server, own) =
+        (args.next().expect("the server's path"), args.next().expect("a path of our own"));
     for name in [None, Some(own)] {
         let client = Socket::new(AF_UNIX, SOCK_STREAM, 0)?;
         if let Some(name) = &name {

@@ -5,7 +5,8 @@ use sandsock::{Error, ErrorKind, Flags, Socket};
 
 fn main() -> Result<(), Error> {
     let mut args = std::env::args().skip(1);
-    let (directory, listener) = (args.next().expect("a directory"), args.next().expect("a listener's path"));
+    let (directory, listener) =
+        (args.next().expect("a directory"), args.next().expect("a listener's path"));
     let (mut made, mut reached, mut refused) = (0, 0, 0);
     for n in 0..100_000 {
         if made > 100 && reached > 100 && refused > 100 {

@@ -19,7 +19,10 @@ fn main() -> Result<(), Error> {
     transfers::send_to(&d, b"between", 0, &peer, Wait::None)?;
     connections::connect(&d, &peer, Wait::None)?;
     transfers::send(&d, b"after", 0, Wait::None)?;
-    assert_eq!(transfers::send_to(&d, b"x", 0, &Address::Unspec, Wait::None), Err(RawError::Os(errno::EAFNOSUPPORT)));
+    assert_eq!(
+        transfers::send_to(&d, b"x", 0, &Address::Unspec, Wait::None),
+        Err(RawError::Os(errno::EAFNOSUPPORT))
+    );
     assert_eq!(syscalls::bind(&d, &Address::Unspec), Err(RawError::Os(errno::EAFNOSUPPORT)));
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! AF_VSOCK sequenced packets with oneself: a send is a message. Datagrams no transport of this machine has.
+//! AF_VSOCK sequenced packets with oneself: a send is a message. Datagrams no transport of this
+//! machine has.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Talks over AF_VSOCK to a native peer that listens on the port given, and turns around what it gets.
+//! Talks over AF_VSOCK to a native peer that listens on the port given, and turns around what it
+//! gets.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Tries other addresses than those that are granted: `vsock:listen:local:1234` and `vsock:connect:local:1234`, where
-//! `vsock:connect:host:1235` is denied.
+//! Tries other addresses than those that are granted: `vsock:listen:local:1234` and
+//! `vsock:connect:local:1234`, where `vsock:connect:host:1235` is denied.
 
 use std::time::Duration;
 
@@ -30,7 +30,8 @@ fn main() -> Result<(), Error> {
         needs(socket()?.connect(Address::Vsock(cid, port)), &*format!("family={grant}"));
         needs(socket()?.sendto(b"x", 0, Address::Vsock(cid, port)), &*format!("family={grant}"));
     }
-    // This machine is no virtual machine's guest: its host is itself, and the rule that denies the one denies the other.
+    // This machine is no virtual machine's guest: its host is itself, and the rule that denies the
+    // one denies the other.
     needs(socket()?.connect(Address::Vsock(VMADDR_CID_LOCAL, 1235)), None);
     for name in [SO_VM_SOCKETS_BUFFER_MAX_SIZE, SO_VM_SOCKETS_BUFFER_MIN_SIZE] {
         let text = if name == SO_VM_SOCKETS_BUFFER_MAX_SIZE { "MAX" } else { "MIN" };

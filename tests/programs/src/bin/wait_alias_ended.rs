@@ -40,7 +40,8 @@ fn main() -> Result<(), Error> {
     assert_eq!(connections::finish_connect(&alias, Wait::Forever), Err(bad.clone()));
     assert_eq!(connections::accept(&alias, Wait::Forever).map(drop), Err(bad.clone()));
     let rights = ControlOut::Rights(&[&alias]);
-    let passed = transfers::send_message(&a, &[b"x"], std::slice::from_ref(&rights), 0, None, Wait::Forever);
+    let passed =
+        transfers::send_message(&a, &[b"x"], std::slice::from_ref(&rights), 0, None, Wait::Forever);
     assert_eq!(passed, Err(bad.clone()));
     let entry = |d| PollEntry { descriptor: d, events: POLLIN as u16 };
     // As poll(2) with a number that is not open: it does not wait.

@@ -1,4 +1,5 @@
-//! Sends datagrams to a full peer, with and without a connection, and with a name that is judged anew.
+//! Sends datagrams to a full peer, with and without a connection, and with a name that is judged
+//! anew.
 
 use sandsock::constants::*;
 use sandsock::raw::types::{Address, Error as RawError, UnixAddress, Wait};

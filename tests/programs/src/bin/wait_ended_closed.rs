@@ -5,7 +5,8 @@ use sandsock::{Error, Flags, Socket, socketpair};
 
 fn main() -> Result<(), Error> {
     let mut args = std::env::args().skip(1);
-    let (path, port, how) = (args.next().expect("a path"), args.next().expect("a port"), args.next().expect("how"));
+    let (path, port, how) =
+        (args.next().expect("a path"), args.next().expect("a port"), args.next().expect("how"));
     let port: u16 = port.parse().expect("a number");
     let unix = Socket::new(AF_UNIX, SOCK_STREAM, 0)?;
     unix.connect(&path)?;

@@ -1,7 +1,10 @@
-//! What does not wait under `forever`: flags, the non-blocking bit; and what ends such a wait: the socket's own timeouts.
+//! What does not wait under `forever`: flags, the non-blocking bit; and what ends such a wait: the
+//! socket's own timeouts.
 
 use sandsock::constants::*;
-use sandsock::raw::types::{Address, Error as RawError, InetAddress, OptionValue, UnixAddress, Wait};
+use sandsock::raw::types::{
+    Address, Error as RawError, InetAddress, OptionValue, UnixAddress, Wait,
+};
 use sandsock::raw::{clock, connections, descriptors, syscalls, transfers};
 use sandsock::{Error, errno};
 
@@ -10,19 +13,34 @@ fn main() -> Result<(), Error> {
     let again = RawError::Os(errno::EAGAIN);
     let (a, b) = syscalls::socketpair(AF_UNIX, SOCK_STREAM, 0)?;
     assert_eq!(transfers::receive(&a, 9, MSG_DONTWAIT, Wait::Forever), Err(again.clone()));
-    assert_eq!(transfers::receive(&a, 9, MSG_DONTWAIT | MSG_WAITALL, Wait::Forever), Err(again.clone()));
-    assert_eq!(transfers::receive_from(&a, 9, MSG_DONTWAIT, Wait::Forever).map(drop), Err(again.clone()));
-    assert_eq!(transfers::receive_message(&a, 9, 99, MSG_DONTWAIT, Wait::Forever).map(drop), Err(again.clone()));
+    assert_eq!(
+        transfers::receive(&a, 9, MSG_DONTWAIT | MSG_WAITALL, Wait::Forever),
+        Err(again.clone())
+    );
+    assert_eq!(
+        transfers::receive_from(&a, 9, MSG_DONTWAIT, Wait::Forever).map(drop),
+        Err(again.clone())
+    );
+    assert_eq!(
+        transfers::receive_message(&a, 9, 99, MSG_DONTWAIT, Wait::Forever).map(drop),
+        Err(again.clone())
+    );
     // The flag does not end a timed wait: Python waits before the call.
     let begin = clock::now();
-    assert_eq!(transfers::receive(&a, 9, MSG_DONTWAIT, Wait::Within(30_000_000)), Err(again.clone()));
+    assert_eq!(
+        transfers::receive(&a, 9, MSG_DONTWAIT, Wait::Within(30_000_000)),
+        Err(again.clone())
+    );
     assert!(clock::now() - begin >= 30_000_000);
 
     // The error queue is never waited for.
     let udp = syscalls::socket(AF_INET, SOCK_DGRAM, 0)?;
     syscalls::bind(&udp, &Address::Inet(InetAddress { address: (127, 0, 0, 1), port: 0 }))?;
     assert_eq!(transfers::receive(&udp, 9, MSG_ERRQUEUE, Wait::Forever), Err(again.clone()));
-    assert_eq!(transfers::receive_message(&udp, 9, 99, MSG_ERRQUEUE, Wait::Forever).map(drop), Err(again.clone()));
+    assert_eq!(
+        transfers::receive_message(&udp, 9, 99, MSG_ERRQUEUE, Wait::Forever).map(drop),
+        Err(again.clone())
+    );
 
     // The bit, which duplicates share.
     let copy = descriptors::duplicate(&a)?;
@@ -51,7 +69,13 @@ fn main() -> Result<(), Error> {
 
     // SO_RCVTIMEO and SO_SNDTIMEO.
     let time = |milliseconds: i64| {
-        OptionValue::Bytes([0, milliseconds * 1000].iter().flat_map(|part| part.to_ne_bytes()).collect::<Vec<u8>>().leak())
+        OptionValue::Bytes(
+            [0, milliseconds * 1000]
+                .iter()
+                .flat_map(|part| part.to_ne_bytes())
+                .collect::<Vec<u8>>()
+                .leak(),
+        )
     };
     syscalls::set_option(&a, SOL_SOCKET, SO_RCVTIMEO, time(40))?;
     syscalls::set_option(&a, SOL_SOCKET, SO_SNDTIMEO, time(80))?;

@@ -1,4 +1,5 @@
-//! Under `forever` a stream's send goes on until all is queued, a mebibyte a call; MSG_WAITALL gathers.
+//! Under `forever` a stream's send goes on until all is queued, a mebibyte a call; MSG_WAITALL
+//! gathers.
 
 use sandsock::constants::*;
 use sandsock::raw::types::{Address, UnixAddress, Wait};
@@ -9,9 +10,14 @@ const MIB: usize = 1 << 20;
 
 fn main() -> Result<(), Error> {
     let path = std::env::args().nth(1).expect("a path");
-    let data: Vec<u8> = (0..8 * MIB as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let data: Vec<u8> =
+        (0..8 * MIB as u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let d = syscalls::socket(AF_UNIX, SOCK_STREAM, 0)?;
-    connections::connect(&d, &Address::Unix(UnixAddress::Path(path.clone().into_bytes())), Wait::Forever)?;
+    connections::connect(
+        &d,
+        &Address::Unix(UnixAddress::Path(path.clone().into_bytes())),
+        Wait::Forever,
+    )?;
     let mut rest = &data[..];
     let mut calls = 0;
     while !rest.is_empty() {
@@ -31,7 +37,11 @@ fn main() -> Result<(), Error> {
     assert!(back == data[..MIB], "a mebibyte, gathered from many pieces");
     let back = transfers::receive(&d, 500_000, MSG_WAITALL, Wait::Forever)?;
     assert!(back == data[MIB..][..500_000]);
-    assert_eq!(transfers::receive(&d, 100, MSG_WAITALL, Wait::Forever)?, b"end", "cut short by the end");
+    assert_eq!(
+        transfers::receive(&d, 100, MSG_WAITALL, Wait::Forever)?,
+        b"end",
+        "cut short by the end"
+    );
 
     // Python's verbs: one call, all of it.
     let socket = Socket::new(AF_UNIX, SOCK_STREAM, 0)?;

@@ -1,5 +1,5 @@
-//! `wait_interrupt_after PATH`: a receive that has learnt to wait first still gives bytes that are there before it tells an
-//! interrupt, and the interrupt ends the next wait.
+//! `wait_interrupt_after PATH`: a receive that has learnt to wait first still gives bytes that are
+//! there before it tells an interrupt, and the interrupt ends the next wait.
 
 use std::time::{Duration, Instant};
 

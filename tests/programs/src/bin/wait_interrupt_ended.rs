@@ -20,13 +20,18 @@ fn main() -> Result<(), Error> {
         let (a, b) = syscalls::socketpair(AF_UNIX, kind, 0)?;
         interrupted("receive", &|wait| transfers::receive(&a, 9, 0, wait).map(drop));
         interrupted("receive-from", &|wait| transfers::receive_from(&a, 9, 0, wait).map(drop));
-        interrupted("receive-message", &|wait| transfers::receive_message(&a, 9, 9, 0, wait).map(drop));
+        interrupted("receive-message", &|wait| {
+            transfers::receive_message(&a, 9, 9, 0, wait).map(drop)
+        });
         while transfers::send(&b, &[7; 1000], 0, Wait::None).is_ok() {}
         interrupted("send", &|wait| transfers::send(&b, &[7; 1000], 0, wait).map(drop));
-        interrupted("send-message", &|wait| transfers::send_message(&b, &[&[7; 1000]], &[], 0, None, wait).map(drop));
+        interrupted("send-message", &|wait| {
+            transfers::send_message(&b, &[&[7; 1000]], &[], 0, None, wait).map(drop)
+        });
         assert_eq!(transfers::receive(&a, 1000, 0, Wait::Forever)?.len(), 1000);
     }
-    let name = |suffix: &str| Address::Unix(UnixAddress::Abstract(format!("{tag}{suffix}").into_bytes()));
+    let name =
+        |suffix: &str| Address::Unix(UnixAddress::Abstract(format!("{tag}{suffix}").into_bytes()));
     let listener = syscalls::socket(AF_UNIX, SOCK_STREAM, 0)?;
     syscalls::bind(&listener, &name("a"))?;
     syscalls::listen(&listener, 0)?;
@@ -40,14 +45,19 @@ fn main() -> Result<(), Error> {
     connections::connect(&first, &name("a"), Wait::None)?;
     let second = syscalls::socket(AF_UNIX, SOCK_STREAM, 0)?;
     println!("connect");
-    assert_eq!(connections::connect(&second, &name("a"), Wait::Forever), Err(RawError::Os(errno::EINTR)));
+    assert_eq!(
+        connections::connect(&second, &name("a"), Wait::Forever),
+        Err(RawError::Os(errno::EINTR))
+    );
     connections::accept(&listener, Wait::None)?;
     connections::connect(&second, &name("a"), Wait::Forever)?;
     let receiver = syscalls::socket(AF_UNIX, SOCK_DGRAM, 0)?;
     syscalls::bind(&receiver, &name("d"))?;
     while transfers::send_to(&datagram_socket()?, b"x", 0, &name("d"), Wait::None).is_ok() {}
     let sender = datagram_socket()?;
-    interrupted("send-to", &|wait| transfers::send_to(&sender, b"x", 0, &name("d"), wait).map(drop));
+    interrupted("send-to", &|wait| {
+        transfers::send_to(&sender, b"x", 0, &name("d"), wait).map(drop)
+    });
 
     // What was moved before the interrupt is told first.
     let (a, b) = syscalls::socketpair(AF_UNIX, SOCK_STREAM, 0)?;

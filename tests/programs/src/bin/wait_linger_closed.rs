@@ -9,7 +9,11 @@ use sandsock::raw::{clock, connections, descriptors, interrupts, syscalls, trans
 /// A connection to a peer that does not read, with more to send than there is room for.
 fn stuck(port: u16, seconds: i32) -> Result<Descriptor, Error> {
     let d = syscalls::socket(AF_INET, SOCK_STREAM, 0)?;
-    connections::connect(&d, &Address::Inet(InetAddress { address: (127, 0, 0, 1), port }), Wait::Forever)?;
+    connections::connect(
+        &d,
+        &Address::Inet(InetAddress { address: (127, 0, 0, 1), port }),
+        Wait::Forever,
+    )?;
     let linger: Vec<u8> = [1, seconds].iter().flat_map(|part: &i32| part.to_ne_bytes()).collect();
     syscalls::set_option(&d, SOL_SOCKET, SO_LINGER, OptionValue::Bytes(&linger))?;
     // What the peer's buffer still takes comes a little later.
@@ -41,7 +45,11 @@ fn main() -> Result<(), Error> {
 
     let d = stuck(port, 3600)?;
     let copy = descriptors::duplicate(&d)?;
-    assert_eq!(connections::close(d), Ok(()), "the description stays open: there is nothing to wait for");
+    assert_eq!(
+        connections::close(d),
+        Ok(()),
+        "the description stays open: there is nothing to wait for"
+    );
     drop(copy);
 
     // An end within the hour shows that nobody waited.

@@ -14,7 +14,10 @@ fn main() -> Result<(), Error> {
     assert_eq!(transfers::receive(&d, 1, 0, Wait::Forever)?, b"1");
     transfers::send(&d, b"a", 0, Wait::Forever)?;
     let entry = || PollEntry { descriptor: &d, events: POLLIN as u16 };
-    assert_eq!(polling::poll(&[entry(), entry()], Wait::Within(60_000_000_000))?, [POLLIN as u16; 2]);
+    assert_eq!(
+        polling::poll(&[entry(), entry()], Wait::Within(60_000_000_000))?,
+        [POLLIN as u16; 2]
+    );
     assert_eq!(transfers::receive(&d, 1, 0, Wait::None)?, b"2");
     // More than there is room for, until the peer reads.
     assert_eq!(transfers::send(&d, &[b'b'; 1 << 20], 0, Wait::Forever)?, 1 << 20);

@@ -14,10 +14,21 @@ fn main() -> Result<(), Error> {
             let (a, b) = syscalls::socketpair(AF_UNIX, kind, 0)?;
             descriptors::set_nonblocking(&a, bit)?;
             assert_eq!(transfers::receive(&a, 9, 0, Wait::None), Err(again.clone()));
-            assert_eq!(transfers::receive(&a, 1 << 20, MSG_WAITALL, Wait::None), Err(again.clone()));
+            assert_eq!(
+                transfers::receive(&a, 1 << 20, MSG_WAITALL, Wait::None),
+                Err(again.clone())
+            );
             assert_eq!(transfers::receive_from(&a, 9, 0, Wait::None).map(drop), Err(again.clone()));
-            assert_eq!(transfers::receive_message(&a, 9, 99, 0, Wait::None).map(drop), Err(again.clone()));
-            let ready = |d| polling::poll(&[PollEntry { descriptor: d, events: (POLLIN | POLLOUT) as u16 }], Wait::None);
+            assert_eq!(
+                transfers::receive_message(&a, 9, 99, 0, Wait::None).map(drop),
+                Err(again.clone())
+            );
+            let ready = |d| {
+                polling::poll(
+                    &[PollEntry { descriptor: d, events: (POLLIN | POLLOUT) as u16 }],
+                    Wait::None,
+                )
+            };
             assert_eq!(ready(&a), Ok(vec![POLLOUT as u16]));
             let full = loop {
                 match transfers::send(&a, &[7; 10_000], 0, Wait::None) {
@@ -26,24 +37,36 @@ fn main() -> Result<(), Error> {
                 }
             };
             assert_eq!(full, again);
-            assert_eq!(transfers::send_message(&a, &[&[7; 10_000]], &[], 0, None, Wait::None), Err(again.clone()));
+            assert_eq!(
+                transfers::send_message(&a, &[&[7; 10_000]], &[], 0, None, Wait::None),
+                Err(again.clone())
+            );
             assert_eq!(ready(&a), Ok(vec![0]));
             assert_eq!(ready(&b), Ok(vec![(POLLIN | POLLOUT) as u16]));
         }
         let listener = syscalls::socket(AF_INET, SOCK_STREAM, 0)?;
         descriptors::set_nonblocking(&listener, bit)?;
-        syscalls::bind(&listener, &Address::Inet(InetAddress { address: (127, 0, 0, 1), port: 0 }))?;
+        syscalls::bind(
+            &listener,
+            &Address::Inet(InetAddress { address: (127, 0, 0, 1), port: 0 }),
+        )?;
         syscalls::listen(&listener, 5)?;
         assert_eq!(connections::accept(&listener, Wait::None).map(drop), Err(again.clone()));
         let client = syscalls::socket(AF_INET, SOCK_STREAM, 0)?;
         let peer = Address::Inet(InetAddress { address: (127, 0, 0, 1), port });
-        assert_eq!(connections::connect(&client, &peer, Wait::None), Err(RawError::Os(errno::EINPROGRESS)));
+        assert_eq!(
+            connections::connect(&client, &peer, Wait::None),
+            Err(RawError::Os(errno::EINPROGRESS))
+        );
         // It goes on by itself, and is made in no time here.
         assert_eq!(connections::finish_connect(&client, Wait::Within(10_000_000_000)), Ok(()));
         assert_eq!(connections::finish_connect(&client, Wait::None), Ok(()));
         // Linux tells the success of what was under way once more.
         assert_eq!(connections::connect(&client, &peer, Wait::None), Ok(()));
-        assert_eq!(connections::connect(&client, &peer, Wait::None), Err(RawError::Os(errno::EISCONN)));
+        assert_eq!(
+            connections::connect(&client, &peer, Wait::None),
+            Err(RawError::Os(errno::EISCONN))
+        );
     }
     // An interrupt that finds no wait stays for the next.
     let (a, b) = syscalls::socketpair(AF_UNIX, SOCK_STREAM, 0)?;
@@ -53,7 +76,10 @@ fn main() -> Result<(), Error> {
     let _ = connections::connect(&go, &peer, Wait::None);
     while transfers::receive(&go, 1, 0, Wait::None).is_err() {}
     assert_eq!(transfers::receive(&a, 9, 0, Wait::None), Err(again.clone()));
-    assert_eq!(polling::poll(&[PollEntry { descriptor: &a, events: POLLIN as u16 }], Wait::None), Ok(vec![0]));
+    assert_eq!(
+        polling::poll(&[PollEntry { descriptor: &a, events: POLLIN as u16 }], Wait::None),
+        Ok(vec![0])
+    );
     transfers::send(&b, b"x", 0, Wait::Forever)?;
     // What need not wait is not interrupted either.
     assert_eq!(

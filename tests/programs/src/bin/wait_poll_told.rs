@@ -21,12 +21,24 @@ fn main() -> Result<(), Error> {
     assert!(clock::now() - begin >= 30_000_000);
 
     // One named twice, for different events; one that never is ready.
-    let both = [entry(&a, readable), entry(&a, writable), entry(&c, readable), entry(&a, readable | writable)];
+    let both = [
+        entry(&a, readable),
+        entry(&a, writable),
+        entry(&c, readable),
+        entry(&a, readable | writable),
+    ];
     assert_eq!(polling::poll(&both, Wait::Forever)?, [0, writable, 0, writable]);
     transfers::send(&b, b"x", 0, Wait::None)?;
     assert_eq!(polling::poll(&both, Wait::Forever)?, [readable, writable, 0, readable | writable]);
-    assert_eq!(polling::poll(&[entry(&c, readable), entry(&c, readable)], Wait::Within(10_000_000))?, [0, 0]);
-    assert_eq!(polling::poll(&[entry(&a, 0)], Wait::Within(1_000_000))?, [0], "nothing was asked for");
+    assert_eq!(
+        polling::poll(&[entry(&c, readable), entry(&c, readable)], Wait::Within(10_000_000))?,
+        [0, 0]
+    );
+    assert_eq!(
+        polling::poll(&[entry(&a, 0)], Wait::Within(1_000_000))?,
+        [0],
+        "nothing was asked for"
+    );
 
     // The end of the peer is told unasked, and ends the wait.
     transfers::send(&d, b"last", 0, Wait::None)?;

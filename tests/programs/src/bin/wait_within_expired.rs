@@ -34,9 +34,12 @@ fn main() -> Result<(), Error> {
         expires("receive-message", |wait| transfers::receive_message(&a, 9, 99, 0, wait).map(drop));
         while transfers::send(&a, &[7; 1000], 0, Wait::None).is_ok() {}
         expires("send", |wait| transfers::send(&a, &[7; 1000], 0, wait).map(drop));
-        expires("send-message", |wait| transfers::send_message(&a, &[&[7; 1000]], &[], 0, None, wait).map(drop));
+        expires("send-message", |wait| {
+            transfers::send_message(&a, &[&[7; 1000]], &[], 0, None, wait).map(drop)
+        });
         expires("poll", |wait| {
-            let ready = polling::poll(&[PollEntry { descriptor: &a, events: POLLOUT as u16 }], wait)?;
+            let ready =
+                polling::poll(&[PollEntry { descriptor: &a, events: POLLOUT as u16 }], wait)?;
             if ready == [0] { Err(RawError::Os(errno::EAGAIN)) } else { Ok(()) }
         });
     }
@@ -46,7 +49,8 @@ fn main() -> Result<(), Error> {
     syscalls::listen(&listener, 5)?;
     expires("accept", |wait| connections::accept(&listener, wait).map(drop));
 
-    // A datagram to a full peer, without a connection: the kernel calls the sender writable all the while.
+    // A datagram to a full peer, without a connection: the kernel calls the sender writable all the
+    // while.
     let name = Address::Unix(UnixAddress::Abstract(format!("{tag}d").into_bytes()));
     let receiver = syscalls::socket(AF_UNIX, SOCK_DGRAM, 0)?;
     syscalls::bind(&receiver, &name)?;
@@ -56,7 +60,8 @@ fn main() -> Result<(), Error> {
     connections::connect(&sender, &name, Wait::None)?;
     expires("connected send", |wait| transfers::send(&sender, b"x", 0, wait).map(drop));
 
-    // A wait for one direction that is over leaves the other as it was: what is there is received at once.
+    // A wait for one direction that is over leaves the other as it was: what is there is received
+    // at once.
     let (a, b) = syscalls::socketpair(AF_UNIX, SOCK_STREAM, 0)?;
     for _ in 0..3 {
         expires("receive", |wait| transfers::receive(&a, 9, 0, wait).map(drop));

@@ -11,7 +11,10 @@ fn main() -> Result<(), Error> {
     let long = Wait::Within(3_600_000_000_000);
     let sent = transfers::send(&a, &data, 0, long)?;
     assert!(0 < sent && sent < 1 << 20, "{sent}");
-    assert_eq!(transfers::send(&a, &data, 0, Wait::Until(clock::now() + 20_000_000)), Err(RawError::Os(errno::EAGAIN)));
+    assert_eq!(
+        transfers::send(&a, &data, 0, Wait::Until(clock::now() + 20_000_000)),
+        Err(RawError::Os(errno::EAGAIN))
+    );
     // A little room, and a call that could wait for more.
     let mut taken = 0;
     while taken < sent / 2 {
