@@ -20,12 +20,12 @@ use crate::filter::Filters;
 use crate::inherit::{Inheritance, Inherited};
 use crate::observe::{self, Observer, Watch};
 use crate::permit::Judge;
-use crate::policy::{Decision, Limits, Pins, Policy, TokenBucket};
 use crate::pool;
 use crate::rights::Rights;
 use crate::strangers::Strangers;
 use crate::unix_names::UnixNames;
 use crate::wait::{Interrupter, Mode, Waiter};
+use sandsock_policy::{Decision, Limits, Pins, Policy, TokenBucket};
 
 /// Linux's own limit of a host name (man 2 gethostname: HOST_NAME_MAX).
 const HOST_NAME_MAX: usize = 64;

@@ -32,8 +32,8 @@ impl From<Errno> for Fault {
     }
 }
 
-impl From<crate::policy::Denial> for Fault {
-    fn from(denial: crate::policy::Denial) -> Self {
+impl From<sandsock_policy::Denial> for Fault {
+    fn from(denial: sandsock_policy::Denial) -> Self {
         Self::Error(denial.into())
     }
 }
@@ -58,8 +58,8 @@ impl From<std::io::Error> for Fault {
     }
 }
 
-impl From<crate::policy::Denial> for Error {
-    fn from(denial: crate::policy::Denial) -> Self {
+impl From<sandsock_policy::Denial> for Error {
+    fn from(denial: sandsock_policy::Denial) -> Self {
         Self::Denied(types::Denial { grant: denial.grant, reason: denial.reason })
     }
 }

@@ -26,11 +26,11 @@ use crate::ctx::SandsockCtx;
 use crate::descriptor::{Handle, Open};
 use crate::family;
 use crate::permit::{Permit, SetOption};
-use crate::policy::{
-    Carried, Decision, Denial, Instruction, Layout, Program, Request, Senders, Verb, program,
-};
 use crate::sys::{self, OptionBytes};
 use crate::transfers::has_ended;
+use sandsock_policy::{
+    Carried, Decision, Denial, Instruction, Layout, Program, Request, Senders, Verb, program,
+};
 
 /// How many datagrams one look at a queue drops at most: more than a queue of the usual size holds.
 /// The thread may be others' too.

@@ -105,7 +105,6 @@ pub mod observe;
 mod opening;
 mod patience;
 mod permit;
-pub mod policy;
 mod poller;
 mod polling;
 mod pool;
@@ -118,6 +117,8 @@ mod syscalls;
 mod transfers;
 mod unix_names;
 mod wait;
+
+pub use sandsock_policy as policy;
 
 pub use acceptor::Acceptor;
 pub use ctx::{SandsockCtx, SandsockCtxBuilder, SandsockCtxView, SandsockView};

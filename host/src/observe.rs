@@ -43,7 +43,7 @@ pub use value::{Bytes, Failure, List, SocketAddress, Value, Waiting};
 pub(crate) use value::{Shown, shown_case, shown_record};
 pub(crate) use watch::{Look, Watch, Watched, begin, end};
 
-use crate::policy::Decision;
+use sandsock_policy::Decision;
 
 /// Gets what one guest instance, or many, do.
 ///
@@ -200,7 +200,7 @@ pub struct Socket {
     /// Which open description it refers to: duplicates have the same.
     pub description: u64,
     /// AF_*, SOCK_* and protocol; none for what is no socket.
-    pub kind: Option<crate::policy::SocketKind>,
+    pub kind: Option<sandsock_policy::SocketKind>,
     /// Its own address, if it was asked for ([`Wants::addresses`]).
     pub local: Option<SocketAddress>,
     /// Its peer's.

@@ -24,11 +24,11 @@ use crate::ctx::SandsockCtx;
 use crate::descriptor::{Handle, View};
 use crate::error::Outcome;
 use crate::family::{self, Family, Use};
-use crate::policy::{
+use crate::sys::{self, OptionBytes};
+use sandsock_policy::{
     CanInterface, Decision, Denial, Hostname, Policy, Request, UnixRoute, UnixTarget, Verb,
     normalise_name,
 };
-use crate::sys::{self, OptionBytes};
 
 /// The interface whose number or whose name an ioctl asks for; none for every other request.
 fn named_interface(

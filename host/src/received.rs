@@ -12,9 +12,9 @@ use crate::bindings::sandsock::socket::types::{DescriptorKind, SocketKind};
 use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::descriptor::{Descriptor, Handle, kind_of, socket_kind};
 use crate::error::{Fault, Outcome};
-use crate::policy::Request;
 use crate::strangers::Stray;
 use crate::wait::now;
+use sandsock_policy::Request;
 
 /// How long a file's system has to say what kind of file a received descriptor is, in nanoseconds.
 const ANSWER: u64 = 1_000_000_000;

@@ -23,8 +23,8 @@ use crate::permit::{
     Bind, Connect, Control, Create, GetOption, Interfaces, Ioctl, Listen, Permit, ReadHostName,
     Resolve, ReverseResolve, SendTo, SetHostName, SetOption,
 };
-use crate::policy::Instruction;
 use crate::strangers::{Strangers, Stray};
+use sandsock_policy::Instruction;
 
 /// The most descriptors of one message (man 7 unix: SCM_MAX_FD).
 pub(crate) const RIGHTS_MAX: usize = 253;

@@ -20,10 +20,10 @@ use crate::error::{Fault, Outcome};
 use crate::family::{self, Family};
 use crate::filter;
 use crate::permit::Bind;
-use crate::policy::{Denial, DescriptorNumber, Request};
 use crate::sys::{self, OptionBytes};
 use crate::unix_names::Reserved;
 use crate::wait;
+use sandsock_policy::{Denial, DescriptorNumber, Request};
 
 /// How often a bind to a port of the kernel's choice is tried, where deny rules name ports.
 const BIND_TRIES: usize = 8;

@@ -10,7 +10,7 @@ use crate::bindings::sandsock::socket::types::{Address, AlgAddress, SocketKind};
 use crate::descriptor::Handle;
 use crate::error::Outcome;
 use crate::permit::{Destination, Judge};
-use crate::policy::{FamilyTarget, Request};
+use sandsock_policy::{FamilyTarget, Request};
 
 /// sockaddr_alg's room for the kind and for the name, each with its NUL.
 const KIND: usize = 14;

@@ -12,7 +12,7 @@ use crate::bindings::sandsock::socket::types::{
 use crate::descriptor::Handle;
 use crate::error::Outcome;
 use crate::permit::{Destination, Judge};
-use crate::policy::{BluetoothTarget, FamilyTarget, Request};
+use sandsock_policy::{BluetoothTarget, FamilyTarget, Request};
 
 pub(super) struct Bluetooth;
 

@@ -15,8 +15,8 @@ use crate::bindings::sandsock::socket::types::{
 use crate::descriptor::Handle;
 use crate::error::Outcome;
 use crate::permit::{Destination, Judge};
-use crate::policy::{CanInterface, Request};
 use crate::sys;
+use sandsock_policy::{CanInterface, Request};
 
 pub(super) struct Can;
 

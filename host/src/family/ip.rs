@@ -10,8 +10,8 @@ use crate::descriptor::{Handle, View};
 use crate::error::Outcome;
 use crate::family::Use;
 use crate::permit::{Destination, Judge};
-use crate::policy::{Local, Request, Verb, destination};
 use crate::sys;
+use sandsock_policy::{Local, Request, Verb, destination};
 
 /// The types that have rules. Not SOCK_PACKET, which would make an AF_PACKET socket.
 pub(super) const TYPES: &[i32] =

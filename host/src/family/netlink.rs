@@ -18,8 +18,8 @@ use crate::bindings::sandsock::socket::types::{Address, NetlinkAddress, SocketKi
 use crate::descriptor::Handle;
 use crate::error::Outcome;
 use crate::permit::{Destination, Judge};
-use crate::policy::{Netlink as Asked, Request};
 use crate::sys;
+use sandsock_policy::{Netlink as Asked, Request};
 
 /// `sizeof(struct nlmsghdr)`: length, type, flags, sequence, port.
 const HEADER: usize = 16;

@@ -13,8 +13,8 @@ use crate::bindings::sandsock::socket::types::{Address, PacketAddress, SocketKin
 use crate::descriptor::Handle;
 use crate::error::Outcome;
 use crate::permit::{Destination, Judge};
-use crate::policy::{EVERY_PROTOCOL, Request};
 use crate::sys;
+use sandsock_policy::{EVERY_PROTOCOL, Request};
 
 /// `sizeof(struct sockaddr_ll)`.
 const SIZE: usize = 20;

@@ -11,7 +11,7 @@ use crate::bindings::sandsock::socket::types::{Address, InetAddress, SocketKind}
 use crate::descriptor::Handle;
 use crate::error::Outcome;
 use crate::permit::{Destination, Judge};
-use crate::policy::{FamilyTarget, Request};
+use sandsock_policy::{FamilyTarget, Request};
 
 pub(super) struct Rds;
 

@@ -8,7 +8,7 @@ use crate::bindings::sandsock::socket::types::{Address, SocketKind, TipcAddress}
 use crate::descriptor::Handle;
 use crate::error::Outcome;
 use crate::permit::{Destination, Judge};
-use crate::policy::{FamilyTarget, Request};
+use sandsock_policy::{FamilyTarget, Request};
 
 /// TIPC_ADDR_ID: the kernel has the reference before the node.
 const ID: u8 = 3;

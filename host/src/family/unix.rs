@@ -17,8 +17,8 @@ use crate::bindings::sandsock::socket::types::{Address, SocketKind, UnixAddress}
 use crate::descriptor::Handle;
 use crate::error::{Fault, Outcome};
 use crate::permit::{Anchor, Destination, Judge};
-use crate::policy::{Denial, Request, UnixRoute, UnixTarget, Verb, show};
 use crate::sys;
+use sandsock_policy::{Denial, Request, UnixRoute, UnixTarget, Verb, show};
 
 /// How many links one path may lead through: the kernel's MAXSYMLINKS (man 7 path_resolution).
 const LINKS_MAX: usize = 40;

@@ -10,8 +10,8 @@ use crate::bindings::sandsock::socket::types::{Address, SocketKind, VsockAddress
 use crate::descriptor::Handle;
 use crate::error::Outcome;
 use crate::permit::{Destination, Judge};
-use crate::policy::{FamilyTarget, Request, VsockUse};
 use crate::sys;
+use sandsock_policy::{FamilyTarget, Request, VsockUse};
 
 pub(super) struct Vsock;
 

@@ -21,10 +21,10 @@ use crate::error::{Fault, Outcome};
 use crate::family;
 use crate::filter;
 use crate::permit::{Permit, Resolve};
-use crate::policy::{Decision, Judged, Verb, normalise_name};
 use crate::pool::TABLES;
 use crate::sys::{self, Hints, NameFailure};
 use crate::wait;
+use sandsock_policy::{Decision, Judged, Verb, normalise_name};
 
 /// The longest text that is looked at as a host's. In Unicode a name may have more bytes than in
 /// ASCII.

@@ -17,10 +17,10 @@ use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::error::Outcome;
 use crate::family;
 use crate::permit::{Permit, ReverseResolve};
-use crate::policy::{Hostname, Request, canonical};
 use crate::pool::TABLES;
 use crate::sys::{self, NameFailure};
 use crate::wait;
+use sandsock_policy::{Hostname, Request, canonical};
 
 /// Every flag that getnameinfo(3) has; the last two are netdb.h's NI_IDN_ALLOW_UNASSIGNED and
 /// NI_IDN_USE_STD3_ASCII_RULES, which glibc takes and ignores.

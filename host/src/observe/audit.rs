@@ -7,7 +7,7 @@ use super::writer::Writer;
 use super::{Observer, Socket, Wants};
 use crate::bindings::sandsock::socket::types::SocketKind;
 use crate::family;
-use crate::policy::{Decision, Denial, Verb};
+use sandsock_policy::{Decision, Denial, Verb};
 
 /// Writes every decision of the policy as one JSON line: see [`Decision`] for its fields.
 ///

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Observer, Socket, Wants};
-use crate::policy::{Decision, Outcome};
+use sandsock_policy::{Decision, Outcome};
 
 /// Writes decisions with `tracing`: at the level of information, those about each received datagram
 /// at that of debugging.

@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 use super::traffic::{self, Direction};
 use super::value::SocketAddress;
 use super::{Call, Failure, Observer, Socket, Wants, names};
-use crate::policy::{Decision, Outcome};
+use sandsock_policy::{Decision, Outcome};
 
 /// How many closed descriptors keep a row of their own.
 const ROWS: usize = 1000;

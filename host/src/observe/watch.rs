@@ -14,8 +14,8 @@ use crate::bindings::sandsock::socket::types::{DescriptorKind, SocketKind};
 use crate::ctx::SandsockView;
 use crate::descriptor::{Descriptor, Handle};
 use crate::family;
-use crate::policy::{Decision, Denial, Outcome as Decided};
 use crate::sys;
+use sandsock_policy::{Decision, Denial, Outcome as Decided};
 
 /// The lowest number that a descriptor gets: a program's first three are its standard ones.
 const FIRST: i32 = 3;

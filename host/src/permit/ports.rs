@@ -17,8 +17,8 @@ use crate::bindings::sandsock::socket::types::SocketKind;
 use crate::descriptor::Handle;
 use crate::error::{Fault, Outcome};
 use crate::family;
-use crate::policy::{Decision, Denial, Local, Request, Verb};
 use crate::sys::{self, OptionBytes};
+use sandsock_policy::{Decision, Denial, Local, Request, Verb};
 
 /// How many ports are looked at before the last one's denial is the answer.
 const SCOUTS: usize = 64;

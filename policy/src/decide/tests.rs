@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use sandsock_abi::constants::*;
 
 use super::*;
-use crate::policy::{BluetoothTarget, VsockUse};
+use crate::{BluetoothTarget, VsockUse};
 
 const MINUTE: Duration = Duration::from_secs(60);
 

@@ -14,7 +14,7 @@ const WORDS: [(&str, u16); 5] =
     [("arp", 0x0806), ("ip", 0x0800), ("ip6", 0x86dd), ("lldp", 0x88cc), ("vlan", 0x8100)];
 
 /// `ETH_P_ALL`: every protocol.
-pub(crate) const EVERY_PROTOCOL: u16 = ETH_P_ALL as u16;
+pub const EVERY_PROTOCOL: u16 = ETH_P_ALL as u16;
 
 /// What `packet` names: `INTERFACE` or `INTERFACE:PROTOCOL`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

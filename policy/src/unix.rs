@@ -382,7 +382,7 @@ pub(super) fn path_grant(verb: Verb, path: &[u8]) -> Option<String> {
 }
 
 /// A path for a person: bytes that are no text, and control characters, as escapes.
-pub(crate) fn show(path: &[u8]) -> String {
+pub fn show(path: &[u8]) -> String {
     path.utf8_chunks()
         .flat_map(|chunk| {
             let plain = |c: char| matches!(c, '\'' | '"');

@@ -266,7 +266,8 @@ pub struct Denial {
 }
 
 impl Denial {
-    pub(crate) fn new(reason: String) -> Self {
+    /// A denial with its reason, which names the grant that is missing.
+    pub fn new(reason: String) -> Self {
         Self { grant: None, reason, rule: None, expired_name: None }
     }
 

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use super::senders::{PortSet, Senders, Span};
 
 /// BPF_MAXINSNS (linux/bpf_common.h).
-pub(crate) const LONGEST: usize = 4096;
+pub const LONGEST: usize = 4096;
 
 /// The length up to which a program may distinguish every span of senders. Above, some neighbours
 /// are let in as well, and the check at receive alone tells them apart. The kernel keeps a copy for
@@ -37,27 +37,33 @@ const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
 
 /// One instruction: `struct sock_filter`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Instruction {
-    pub(crate) code: u16,
-    pub(crate) jt: u8,
-    pub(crate) jf: u8,
-    pub(crate) k: u32,
+pub struct Instruction {
+    /// The operation.
+    pub code: u16,
+    /// Instructions to skip if the condition holds.
+    pub jt: u8,
+    /// Instructions to skip if the condition does not hold.
+    pub jf: u8,
+    /// The operand.
+    pub k: u32,
 }
 
 /// What a program has to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Layout {
+pub struct Layout {
     /// Packets of IPv6 come in too, beside those of IPv4.
-    pub(crate) v6: bool,
+    pub v6: bool,
     /// The packet begins with UDP's header. Where it does not, ports are not told apart.
-    pub(crate) ports: bool,
+    pub ports: bool,
 }
 
 /// A program, and whether it lets in no more senders than it was made for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Program {
-    pub(crate) instructions: Vec<Instruction>,
-    pub(crate) exact: bool,
+pub struct Program {
+    /// The instructions, in order.
+    pub instructions: Vec<Instruction>,
+    /// Whether the program lets in nobody whom the policy denies.
+    pub exact: bool,
 }
 
 /// The program that lets in these senders' packets, and has the guest's own program judge them
@@ -65,7 +71,7 @@ pub(crate) struct Program {
 ///
 /// `step` is how coarse it is at least: a kernel that has no memory for a program may have it for a
 /// coarser one.
-pub(crate) fn program(
+pub fn program(
     senders: &Senders,
     layout: Layout,
     guest: &[Instruction],

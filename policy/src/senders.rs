@@ -18,7 +18,7 @@ use super::program::{self, Layout, Program};
 
 /// What a socket carries, which says which rules name its senders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Carried {
+pub enum Carried {
     /// Datagrams with ports: `udp-receive` and `udp-send`.
     Udp,
     /// Packets of this IP protocol: `raw`.
@@ -27,24 +27,26 @@ pub(crate) enum Carried {
 
 /// A set of ports: sorted ranges that neither overlap nor touch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct PortSet(Vec<(u16, u16)>);
+pub struct PortSet(Vec<(u16, u16)>);
 
 impl PortSet {
     /// Every port.
-    pub(crate) fn all() -> Self {
+    pub fn all() -> Self {
         Self(vec![(0, u16::MAX)])
     }
 
-    pub(crate) fn is_all(&self) -> bool {
+    /// Whether every port is in the set.
+    pub fn is_all(&self) -> bool {
         self.0 == [(0, u16::MAX)]
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether no port is in the set.
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The ranges, the lowest first.
-    pub(crate) fn ranges(&self) -> &[(u16, u16)] {
+    pub fn ranges(&self) -> &[(u16, u16)] {
         &self.0
     }
 
@@ -100,21 +102,24 @@ impl PortSet {
 
 /// Addresses that follow the previous span's, and what their ports are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Span {
+pub struct Span {
     /// The last address.
-    pub(crate) high: u128,
-    pub(crate) ports: PortSet,
+    pub high: u128,
+    /// The ports from which the span's addresses may send.
+    pub ports: PortSet,
 }
 
 /// Whose datagrams may be received: spans that cover all addresses of each IP version.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Senders {
-    pub(crate) v4: Vec<Span>,
-    pub(crate) v6: Vec<Span>,
+pub struct Senders {
+    /// The IPv4 senders, in ascending order, without overlaps.
+    pub v4: Vec<Span>,
+    /// The IPv6 senders, in ascending order, without overlaps.
+    pub v6: Vec<Span>,
     /// Whether the spans hold no IPv4 sender that the policy does not allow.
-    pub(crate) exact_v4: bool,
+    pub exact_v4: bool,
     /// The same of IPv6.
-    pub(crate) exact_v6: bool,
+    pub exact_v6: bool,
 }
 
 /// How many bits an address has.
@@ -123,14 +128,14 @@ const V6_BITS: u32 = 128;
 
 impl Senders {
     /// Whether every sender is allowed.
-    pub(crate) fn is_everyone(&self) -> bool {
+    pub fn is_everyone(&self) -> bool {
         [&self.v4, &self.v6]
             .into_iter()
             .all(|spans| matches!(&spans[..], [span] if span.ports.is_all()))
     }
 
     /// How often [`coarser`](Self::coarser) can be asked for.
-    pub(crate) const STEPS: usize = Self::COARSER.len();
+    pub const STEPS: usize = Self::COARSER.len();
 
     /// The prefixes of the networks that are told apart, and whether the ports of each are one
     /// range.
@@ -139,7 +144,7 @@ impl Senders {
 
     /// Some more senders, in fewer spans: for a program that would be too long. The last step has
     /// one range of ports for all addresses of an IP version.
-    pub(crate) fn coarser(&self, step: usize) -> Self {
+    pub fn coarser(&self, step: usize) -> Self {
         let (v4, v6, one_range) = Self::COARSER.get(step).copied().unwrap_or((0, 0, true));
         let mut coarse = Self {
             v4: coarsened(&self.v4, V4_BITS, v4),
@@ -331,7 +336,7 @@ impl Policy {
     }
 
     /// Whether some sender is not allowed, whatever is pinned.
-    pub(crate) fn restricts_senders(&self, carried: Carried) -> bool {
+    pub fn restricts_senders(&self, carried: Carried) -> bool {
         // The common answers need no lock.
         let rules = self.sender_rules(carried);
         if self.everything {
@@ -342,7 +347,7 @@ impl Policy {
     }
 
     /// Whether what is pinned makes a difference to who is allowed.
-    pub(crate) fn names_senders(&self, carried: Carried) -> bool {
+    pub fn names_senders(&self, carried: Carried) -> bool {
         self.sender_rules(carried).all().any(|rules| !rules.names.is_empty())
     }
 
@@ -358,12 +363,12 @@ impl Policy {
     }
 
     /// Who is allowed where nothing is pinned, in as many spans as a program has room for.
-    pub(crate) fn senders(&self, carried: Carried) -> Arc<Senders> {
+    pub fn senders(&self, carried: Carried) -> Arc<Senders> {
         Arc::clone(&self.known(carried).senders)
     }
 
     /// The program that lets in who is allowed where nothing is pinned.
-    pub(crate) fn sender_program(&self, carried: Carried, layout: Layout) -> Arc<Program> {
+    pub fn sender_program(&self, carried: Carried, layout: Layout) -> Arc<Program> {
         let known = self.known(carried);
         let mut programs = known.programs.lock().unwrap_or_else(PoisonError::into_inner);
         let program = programs
@@ -373,7 +378,7 @@ impl Policy {
     }
 
     /// Who is allowed with these pins, and until when: pins expire.
-    pub(crate) fn senders_pinned(
+    pub fn senders_pinned(
         &self,
         carried: Carried,
         pins: &Pins,
@@ -411,7 +416,7 @@ impl Policy {
 
     /// Who may be allowed by names, whatever they lead to: for a filter that does not follow the
     /// pins.
-    pub(crate) fn senders_of_any_name(&self, carried: Carried) -> Senders {
+    pub fn senders_of_any_name(&self, carried: Carried) -> Senders {
         let rules = self.sender_rules(carried);
         let named = PortSet::of(rules.allow.iter().flat_map(|(allow, _)| allow.names.ports()));
         (*self.senders(carried)).clone().with_ports_everywhere(&carried.ports(named))

@@ -76,7 +76,7 @@ impl Pins {
     }
 
     /// A number that is another one whenever an address was added or forgotten since.
-    pub(crate) fn changes(&self) -> u64 {
+    pub fn changes(&self) -> u64 {
         self.changes
     }
 

@@ -1,8 +1,9 @@
-//! The command line: what it takes, and what it answers.
+//! The `sandsock` command: runs components with the sockets that were granted, and says what a
+//! component needs.
 
 /// Says something on standard error, on one line: see `stderr::say`.
 macro_rules! say {
-    ($($words:tt)*) => { $crate::cli::stderr::say(format_args!($($words)*)) };
+    ($($words:tt)*) => { $crate::stderr::say(format_args!($($words)*)) };
 }
 
 mod cache;
@@ -171,7 +172,7 @@ fn told(error: wasmtime::Error) -> anyhow::Error {
 const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// Runs the command.
-pub(crate) fn main() -> ExitCode {
+fn main() -> ExitCode {
     let command = Cli::command().mut_subcommand("run", |run| {
         // Verbs and limits come from their tables.
         run.after_help(format!("{}\n{RUN_HELP}\n\n{}", verbs_help(), limits_help()))

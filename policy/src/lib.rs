@@ -95,15 +95,15 @@ pub use file::PolicyFileError;
 pub use grant::{Ancillary, DescriptorNumber, Form, Grant, GrantError, Hostname, Verb, VerbInfo};
 pub use limits::{LimitInfo, Limits, TokenBucket};
 pub use netlink::{Netlink, NetlinkPattern};
-pub(crate) use packet::EVERY_PROTOCOL;
+pub use packet::EVERY_PROTOCOL;
 pub use packet::PacketPattern;
 pub use pattern::{
     AbstractPattern, EndpointPattern, HostPattern, NameError, NamePattern, PathPattern, PortRange,
     ResolvePattern, UnixPattern, canonical, destination, is_private, normalise_name,
 };
 pub use pins::Pins;
-pub(crate) use program::{Instruction, Layout, Program, program};
+pub use program::{Instruction, LONGEST, Layout, Program, program};
 pub use raw::{MulticastPattern, RawPattern};
-pub(crate) use senders::{Carried, Senders};
+pub use senders::{Carried, PortSet, Senders, Span};
 pub use unix::UnixRoute;
-pub(crate) use unix::show;
+pub use unix::show;
