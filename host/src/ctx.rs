@@ -11,19 +11,19 @@ use std::time::{Instant, SystemTime};
 use rustix::io::Errno;
 use wasmtime::component::{Resource, ResourceTable};
 
+use crate::authority::filter::Filters;
+use crate::authority::permit::Judge;
+use crate::authority::unix_names::UnixNames;
 use crate::bindings::sandsock::socket::types::SocketKind;
-use crate::buffers::Buffers;
+use crate::calls::files::Folder;
+use crate::descriptor::buffers::Buffers;
+use crate::descriptor::in_flight::Rights;
+use crate::descriptor::inherited::{Inheritance, Inherited};
 use crate::descriptor::{Descriptor, Handle, Places};
 use crate::error::Outcome;
-use crate::files::Folder;
-use crate::filter::Filters;
-use crate::inherit::{Inheritance, Inherited};
 use crate::observe::{self, Observer, Watch};
-use crate::permit::Judge;
-use crate::pool;
-use crate::rights::Rights;
-use crate::strangers::Strangers;
-use crate::unix_names::UnixNames;
+use crate::wait::pool;
+use crate::wait::strangers::Strangers;
 use crate::wait::{Interrupter, Mode, Waiter};
 use sandsock_policy::{Decision, Limits, Pins, Policy, TokenBucket};
 

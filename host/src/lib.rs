@@ -83,47 +83,24 @@
 //! Every operation goes one way: the descriptor table (`descriptor`), the family (`family`), the
 //! policy (`permit`, [`policy`]), the system call (`sys`, the only file with `unsafe`).
 
-mod acceptor;
-mod address;
-mod back_off;
+mod authority;
 mod bindings;
-mod buffers;
-mod connections;
-mod control;
+mod calls;
 mod ctx;
 mod descriptor;
 mod error;
-mod family;
-mod files;
-mod filter;
-mod guard;
-mod inherit;
 mod linker;
-mod netdb;
 pub mod netns;
 pub mod observe;
-mod opening;
-mod patience;
-mod permit;
-mod poller;
-mod polling;
-mod pool;
-mod received;
-mod registration;
-mod rights;
-mod strangers;
 mod sys;
-mod syscalls;
-mod transfers;
-mod unix_names;
 mod wait;
 
 pub use sandsock_policy as policy;
 
-pub use acceptor::Acceptor;
 pub use ctx::{SandsockCtx, SandsockCtxBuilder, SandsockCtxView, SandsockView};
 pub use descriptor::Descriptor;
+pub use descriptor::acceptor::Acceptor;
+pub use descriptor::inherited::Inherited;
 pub use error::{Error, Fault};
-pub use inherit::Inherited;
 pub use linker::{add_to_linker_async, add_to_linker_sync};
 pub use wait::Interrupter;

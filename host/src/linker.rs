@@ -19,12 +19,15 @@ use crate::bindings::sandsock::socket::syscalls::Host as _;
 use crate::bindings::sandsock::socket::types::{
     Address, DescriptorKind, IoctlResult, NetworkInterface, OptionValue, Trigger,
 };
+use crate::calls::files::File;
+use crate::calls::{connections, files, netdb, polling, transfers};
 use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::descriptor::Descriptor;
+use crate::descriptor::poller;
+use crate::descriptor::poller::Poller;
 use crate::error::answer;
-use crate::files::File;
-use crate::poller::Poller;
-use crate::{connections, control, files, netdb, observe, poller, polling, transfers};
+use crate::observe;
+use crate::sys::control;
 
 /// Ties the context's view to `bindgen!`'s traits.
 struct HasSandsock;

@@ -4,6 +4,9 @@
 //! [`Permit`], which owns what it permits: a forgotten check does not compile.
 #![allow(unsafe_code)]
 
+pub(crate) mod address;
+pub(crate) mod control;
+
 use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::MaybeUninit;
@@ -18,12 +21,12 @@ use tokio::io::unix::AsyncFd;
 
 use sandsock_abi::constants::{SO_BUF_LOCK, SO_LOCK_FILTER, SO_MEMINFO};
 
-use crate::address::RawAddress;
-use crate::permit::{
+use crate::authority::permit::{
     Bind, Connect, Control, Create, GetOption, Interfaces, Ioctl, Listen, Permit, ReadHostName,
     Resolve, ReverseResolve, SendTo, SetHostName, SetOption,
 };
-use crate::strangers::{Strangers, Stray};
+use crate::sys::address::RawAddress;
+use crate::wait::strangers::{Strangers, Stray};
 use sandsock_policy::Instruction;
 
 /// The most descriptors of one message (man 7 unix: SCM_MAX_FD).
@@ -498,7 +501,7 @@ pub(crate) fn generic_families() -> Result<Vec<u8>, Errno> {
         let count = socket.read(&mut buffer).map_err(errno)?;
         let part = buffer.get(..count).ok_or(Errno::IO)?;
         all.extend_from_slice(part);
-        let ended = crate::family::netlink::messages(part)
+        let ended = crate::authority::family::netlink::messages(part)
             .any(|message| message.is_ok_and(|message| message.kind == DONE));
         if ended || count == 0 {
             return Ok(all);
@@ -857,10 +860,10 @@ impl ControlBuffer {
         if std::mem::replace(&mut self.taken, true) {
             return (Vec::new(), false);
         }
-        let mut room = crate::control::Room::new(self.asked);
+        let mut room = crate::sys::control::Room::new(self.asked);
         let mut items = Vec::new();
         let mut cut = false;
-        for item in crate::control::split(self.bytes()) {
+        for item in crate::sys::control::split(self.bytes()) {
             let (level, kind) = (item.level, item.kind);
             let mut received = ReceivedControl {
                 level,
@@ -870,7 +873,7 @@ impl ControlBuffer {
                 whole: item.whole,
             };
             let fits = if level == libc::SOL_SOCKET
-                && matches!(kind, libc::SCM_RIGHTS | crate::control::SCM_PIDFD)
+                && matches!(kind, libc::SCM_RIGHTS | crate::sys::control::SCM_PIDFD)
             {
                 received.fds = self.owned(item.data);
                 // The rest is dropped here, and closed elsewhere.
@@ -1054,7 +1057,7 @@ fn receive_batch_of_unix(
     while batch.parts.len() < count {
         match receive_message(fd, capacity, room, flags) {
             Ok(Message { data, address, control, flags, .. }) => {
-                let rights = crate::control::has_rights(control.bytes());
+                let rights = crate::sys::control::has_rights(control.bytes());
                 batch.data.extend_from_slice(&data);
                 batch.parts.push(Part { size: data.len(), address, control, flags });
                 if rights {

@@ -5,8 +5,8 @@ use std::time::SystemTime;
 
 use super::writer::Writer;
 use super::{Observer, Socket, Wants};
+use crate::authority::family;
 use crate::bindings::sandsock::socket::types::SocketKind;
-use crate::family;
 use sandsock_policy::{Decision, Denial, Verb};
 
 /// Writes every decision of the policy as one JSON line: see [`Decision`] for its fields.

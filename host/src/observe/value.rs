@@ -11,8 +11,8 @@ use crate::bindings::sandsock::socket::types::{
     DescriptorKind, Error, HostEntry, InetAddress, IoctlResult, NameError, NetworkInterface,
     OptionValue, ReadyEvent, SocketKind, Trigger, UnixAddress, Wait, Warning,
 };
+use crate::calls::transfers::{BatchEntry, ControlData, LIFT, lift};
 use crate::ctx::SandsockView;
-use crate::transfers::{BatchEntry, ControlData, LIFT, lift};
 
 /// A value that went into a call or came out of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -430,8 +430,8 @@ macro_rules! elements {
 
 elements! {
     u16 i32 String ControlMessage AddressInfo NetworkInterface ReadyEvent Warning WasmList<u8>
-    crate::transfers::ControlOut crate::transfers::ControlIn crate::transfers::BatchMessage
-    crate::polling::PollEntry
+    crate::calls::transfers::ControlOut crate::calls::transfers::ControlIn crate::calls::transfers::BatchMessage
+    crate::calls::polling::PollEntry
 }
 
 impl<R: 'static> Element for Resource<R> {

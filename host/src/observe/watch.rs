@@ -10,10 +10,10 @@ use wasmtime::component::Resource;
 use super::contract;
 use super::value::{Failure, ShownList, SocketAddress, Value};
 use super::{Call, Observer, Outcome, Socket, Wants};
+use crate::authority::family;
 use crate::bindings::sandsock::socket::types::{DescriptorKind, SocketKind};
 use crate::ctx::SandsockView;
 use crate::descriptor::{Descriptor, Handle};
-use crate::family;
 use crate::sys;
 use sandsock_policy::{Decision, Denial, Outcome as Decided};
 

@@ -1,0 +1,345 @@
+//! The families: how an address is laid out, and what the policy is asked for it.
+//!
+//! Adding one is a case in the WIT's `address`, a file in `family/` and a word in the list below;
+//! the matches have no `_` arm.
+
+mod alg;
+mod bluetooth;
+pub(crate) mod can;
+mod inet;
+mod inet6;
+mod ip;
+pub(crate) mod netlink;
+pub(crate) mod packet;
+mod qipcrtr;
+mod rds;
+mod tipc;
+mod unix;
+mod vsock;
+
+pub(crate) use ip::is_raw;
+pub(crate) use unix::{is_bound_in, real_path};
+
+use rustix::io::Errno;
+
+use crate::authority::permit::{Destination, Judge};
+use crate::bindings::sandsock::socket::types::{Address, OtherAddress, SocketKind};
+use crate::descriptor::Handle;
+use crate::error::Outcome;
+use crate::sys::address::RawAddress;
+
+/// What is done with an address.
+#[derive(Clone, Copy)]
+pub(crate) enum Use<'a> {
+    /// bind(2) of this socket.
+    Bind(&'a Handle),
+    /// connect(2).
+    Connect,
+    /// sendto(2) and its kin by this socket.
+    Send(&'a Handle),
+}
+
+/// What a family's file implements.
+trait FamilyRules {
+    /// The socket types that have rules.
+    const TYPES: &'static [i32];
+
+    /// Whether sockets of this type and protocol have rules.
+    fn serves(type_: i32, _protocol: i32) -> bool {
+        Self::TYPES.contains(&type_)
+    }
+
+    /// Whether the bytes that are sent are judged too, because they say what they do.
+    fn is_inspected(_kind: SocketKind) -> bool {
+        false
+    }
+
+    /// Whether sends take MSG_NOSIGNAL. Families that refuse it have no streams that could break.
+    const TAKES_NOSIGNAL: bool = true;
+
+    /// The address in the kernel's layout; EAFNOSUPPORT for another family's case.
+    #[cfg(test)]
+    fn encode(address: &Address) -> Result<RawAddress, Errno>;
+
+    /// The kernel's bytes, of a socket of this kind, as the family's case; none where they are too
+    /// short.
+    fn decode(raw: &RawAddress, kind: SocketKind) -> Option<Address>;
+
+    /// Asks the policy for this use of an address.
+    fn judge(
+        judge: &Judge<'_>,
+        purpose: Use<'_>,
+        kind: SocketKind,
+        address: &Address,
+    ) -> Outcome<Destination>;
+
+    /// Asks the policy for listen on this socket, with the local address that it has.
+    fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> Outcome<()>;
+
+    /// After a bind that left something to the kernel: asks for the local address that it chose.
+    /// What was asked before the bind need not be asked again.
+    fn judge_bound(_: &Judge<'_>, _: &Handle, _: SocketKind) -> Outcome<()> {
+        Ok(())
+    }
+
+    /// Asks the policy for what a message does, to an address or to where the socket leads.
+    fn judge_contents(
+        _: &Judge<'_>,
+        _: &Handle,
+        _: SocketKind,
+        _to: Option<&Address>,
+        _: &[u8],
+    ) -> Outcome<()> {
+        Ok(())
+    }
+}
+
+macro_rules! families {
+    ($($variant:ident = $number:path => $rules:path, $name:literal;)*) => {
+        /// The families that this host serves.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Family {
+            $(#[doc = $name] $variant,)*
+        }
+
+        impl Family {
+            /// All of them.
+            #[cfg(test)]
+            pub(crate) const ALL: &'static [(&'static str, Self)] = &[$(($name, Self::$variant),)*];
+
+            /// The family of this number; EAFNOSUPPORT where it is not served.
+            pub(crate) fn of(number: i32) -> Result<Self, Errno> {
+                match number {
+                    $($number => Ok(Self::$variant),)*
+                    _ => Err(Errno::AFNOSUPPORT),
+                }
+            }
+
+            /// Whether sockets of this type and protocol have rules.
+            pub(crate) fn serves(self, type_: i32, protocol: i32) -> bool {
+                match self { $(Self::$variant => <$rules>::serves(type_, protocol),)* }
+            }
+
+            /// Whether what is sent must be judged by [`judge_contents`](Self::judge_contents),
+            /// each message in one piece.
+            pub(crate) fn is_inspected(self, kind: SocketKind) -> bool {
+                match self { $(Self::$variant => <$rules>::is_inspected(kind),)* }
+            }
+
+            /// Whether sends take MSG_NOSIGNAL.
+            pub(crate) fn takes_nosignal(self) -> bool {
+                match self { $(Self::$variant => <$rules>::TAKES_NOSIGNAL,)* }
+            }
+
+            #[cfg(test)]
+            fn encode(self, address: &Address) -> Result<RawAddress, Errno> {
+                match self { $(Self::$variant => <$rules>::encode(address),)* }
+            }
+
+            fn decode(self, raw: &RawAddress, kind: SocketKind) -> Option<Address> {
+                match self { $(Self::$variant => <$rules>::decode(raw, kind),)* }
+            }
+
+            /// Asks the policy for this use of an address by a socket of this family.
+            pub(crate) fn judge(
+                self, judge: &Judge<'_>, purpose: Use<'_>, kind: SocketKind, address: &Address,
+            ) -> Outcome<Destination> {
+                if matches!(address, Address::Unspec) {
+                    // man 2 connect: AF_UNSPEC dissolves the association, which needs no grant.
+                    // Elsewhere the kernel would take it for an address of the socket's own family,
+                    // unjudged.
+                    return match purpose {
+                        // CAN_BCM does not look at the family either, and would take every
+                        // interface.
+                        Use::Connect if self != Self::Can => Ok(Destination::plain(RawAddress::from_bytes(&[0; 16]))),
+                        Use::Connect | Use::Bind(_) | Use::Send(_) => Err(Errno::AFNOSUPPORT.into()),
+                    };
+                }
+                match self { $(Self::$variant => <$rules>::judge(judge, purpose, kind, address),)* }
+            }
+
+            /// Asks the policy for listen on this socket, with the local address that it has.
+            pub(crate) fn judge_listen(self, judge: &Judge<'_>, socket: &Handle) -> Outcome<()> {
+                match self { $(Self::$variant => <$rules>::judge_listen(judge, socket),)* }
+            }
+
+            /// After a bind that left something to the kernel: asks for the local address that it
+            /// chose.
+            pub(crate) fn judge_bound(self, judge: &Judge<'_>, socket: &Handle, kind: SocketKind) -> Outcome<()> {
+                match self { $(Self::$variant => <$rules>::judge_bound(judge, socket, kind),)* }
+            }
+
+            /// Asks the policy for what a message does.
+            pub(crate) fn judge_contents(
+                self, judge: &Judge<'_>, socket: &Handle, kind: SocketKind, to: Option<&Address>, message: &[u8],
+            ) -> Outcome<()> {
+                match self { $(Self::$variant => <$rules>::judge_contents(judge, socket, kind, to, message),)* }
+            }
+        }
+    };
+}
+
+families! {
+    Inet = libc::AF_INET => inet::Inet, "inet";
+    Inet6 = libc::AF_INET6 => inet6::Inet6, "inet6";
+    Unix = libc::AF_UNIX => unix::Unix, "unix";
+    Packet = libc::AF_PACKET => packet::Packet, "packet";
+    Netlink = libc::AF_NETLINK => netlink::Netlink, "netlink";
+    Can = libc::AF_CAN => can::Can, "can";
+    Alg = libc::AF_ALG => alg::Alg, "alg";
+    Tipc = libc::AF_TIPC => tipc::Tipc, "tipc";
+    Vsock = libc::AF_VSOCK => vsock::Vsock, "vsock";
+    Bluetooth = libc::AF_BLUETOOTH => bluetooth::Bluetooth, "bluetooth";
+    Rds = sandsock_abi::constants::AF_RDS => rds::Rds, "rds";
+    Qipcrtr = sandsock_abi::constants::AF_QIPCRTR => qipcrtr::Qipcrtr, "qipcrtr";
+}
+
+/// The IP address that an address is, if it is one.
+pub(crate) fn to_ip(address: &Address) -> Option<std::net::SocketAddr> {
+    inet::to_ip(address).or_else(|_| inet6::to_ip(address)).ok()
+}
+
+/// An address's bytes, read field by field in the host's order; none beyond their end.
+struct Bytes<'a>(&'a [u8]);
+
+impl Bytes<'_> {
+    fn field<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
+        self.0.get(at..at + N)?.try_into().ok()
+    }
+
+    fn u8(&self, at: usize) -> Option<u8> {
+        self.0.get(at).copied()
+    }
+
+    fn u32(&self, at: usize) -> Option<u32> {
+        self.field(at).map(u32::from_ne_bytes)
+    }
+
+    fn u64(&self, at: usize) -> Option<u64> {
+        self.field(at).map(u64::from_ne_bytes)
+    }
+}
+
+/// What the kernel wrote as an address of a socket of this kind: none where its length is 0.
+pub(crate) fn decode(raw: &RawAddress, kind: SocketKind) -> Option<Address> {
+    let number = raw.family()?;
+    if number == libc::AF_UNSPEC {
+        // CPython: an address nobody filled in is None.
+        return None;
+    }
+    // AF_RDS's addresses have AF_INET's number.
+    let known = if kind.family == sandsock_abi::constants::AF_RDS { kind.family } else { number };
+    Family::of(known).ok().and_then(|family| family.decode(raw, kind)).or_else(|| {
+        let family = u16::try_from(number).ok()?;
+        Some(Address::Other(OtherAddress { family, data: raw.bytes()[2..].to_vec() }))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The families' numbers, and the protocols that change how an address is read.
+    const NUMBERS: &[i32] = &[
+        libc::AF_INET,
+        libc::AF_INET6,
+        libc::AF_UNIX,
+        libc::AF_CAN,
+        libc::AF_ALG,
+        libc::AF_TIPC,
+        libc::AF_VSOCK,
+        libc::AF_BLUETOOTH,
+        21,
+        42,
+        libc::AF_PACKET,
+        libc::AF_NETLINK,
+    ];
+
+    fn kind(family: i32, protocol: i32) -> SocketKind {
+        SocketKind { family, type_: libc::SOCK_DGRAM, protocol }
+    }
+
+    proptest! {
+        #[test]
+        fn any_kernel_bytes_are_survived(
+            mut bytes in prop::collection::vec(any::<u8>(), 0..140), at in 0..NUMBERS.len(), protocol in 0i32..9,
+        ) {
+            if bytes.len() >= 2 {
+                bytes[..2].copy_from_slice(&(NUMBERS[at] as u16).to_ne_bytes());
+            }
+            let raw = RawAddress::from_bytes(&bytes);
+            if let (Some(address), Ok(family)) = (decode(&raw, kind(NUMBERS[at], protocol)), Family::of(NUMBERS[at])) {
+                let encoded = family.encode(&address);
+                let fixed = matches!(
+                    family,
+                    Family::Can | Family::Tipc | Family::Vsock | Family::Bluetooth | Family::Qipcrtr
+                );
+                if let (true, Ok(raw)) = (fixed, encoded) {
+                    // All that was read is written again.
+                    let back = decode(&raw, kind(NUMBERS[at], protocol));
+                    prop_assert_eq!(format!("{back:?}"), format!("{:?}", Some(address)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_page_of_calls_says_which_families_are_served() {
+        let page = include_str!("../../../wit/posix.md");
+        let (_, rest) = page.split_once("## Families").expect("the section is there");
+        let (section, _) = rest.split_once("\n## ").expect("it ends");
+        let rows: Vec<(Vec<&str>, &str)> = section
+            .lines()
+            .filter(|line| line.starts_with("| AF_"))
+            .map(|line| {
+                (
+                    line.split('|').nth(1).unwrap_or_default().split(',').map(str::trim).collect(),
+                    line,
+                )
+            })
+            .collect();
+        for (name, _) in Family::ALL {
+            let name = format!("AF_{}", name.to_uppercase());
+            let row = rows.iter().find(|(names, _)| names.contains(&name.as_str()));
+            let (_, line) = row.unwrap_or_else(|| panic!("wit/posix.md has no row of {name}"));
+            assert!(!line.contains("not served"), "{line}");
+        }
+        let served = |name: &str| {
+            Family::ALL.iter().any(|(own, _)| name == format!("AF_{}", own.to_uppercase()))
+        };
+        for (names, line) in rows {
+            let says = line.contains("not served")
+                || line.contains("never served")
+                || names.contains(&"AF_UNSPEC");
+            assert!(says || names.iter().all(|name| served(name)), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_family_round_trips() {
+        let plain = |samples: Vec<Address>| samples.into_iter().map(|sample| (0, sample)).collect();
+        for (name, family) in Family::ALL {
+            let (number, samples): (_, Vec<(i32, Address)>) = match family {
+                Family::Inet => (libc::AF_INET, plain(inet::samples())),
+                Family::Inet6 => (libc::AF_INET6, plain(inet6::samples())),
+                Family::Unix => (libc::AF_UNIX, plain(unix::samples())),
+                Family::Can => (libc::AF_CAN, can::samples()),
+                Family::Alg => (libc::AF_ALG, alg::samples()),
+                Family::Tipc => (libc::AF_TIPC, tipc::samples()),
+                Family::Vsock => (libc::AF_VSOCK, vsock::samples()),
+                Family::Bluetooth => (libc::AF_BLUETOOTH, bluetooth::samples()),
+                Family::Rds => (sandsock_abi::constants::AF_RDS, rds::samples()),
+                Family::Qipcrtr => (sandsock_abi::constants::AF_QIPCRTR, qipcrtr::samples()),
+                Family::Packet => (libc::AF_PACKET, plain(packet::samples())),
+                Family::Netlink => (libc::AF_NETLINK, plain(netlink::samples())),
+            };
+            assert!(!samples.is_empty());
+            for (protocol, sample) in samples {
+                let raw = family.encode(&sample).unwrap_or_else(|errno| panic!("{name}: {errno}"));
+                let back = decode(&raw, kind(number, protocol));
+                assert_eq!(format!("{back:?}"), format!("{:?}", Some(sample)), "{name}");
+            }
+        }
+    }
+}

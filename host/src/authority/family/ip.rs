@@ -1,0 +1,137 @@
+//! What INET and INET6 share: the policy's questions about an IP address.
+
+use std::net::SocketAddr;
+
+use rustix::io::Errno;
+
+use crate::authority::family::Use;
+use crate::authority::permit::{Destination, Judge};
+use crate::bindings::sandsock::socket::types::SocketKind;
+use crate::descriptor::{Handle, View};
+use crate::error::Outcome;
+use crate::sys;
+use crate::sys::address::RawAddress;
+use sandsock_policy::{Local, Request, Verb, destination};
+
+/// The types that have rules. Not SOCK_PACKET, which would make an AF_PACKET socket.
+pub(super) const TYPES: &[i32] =
+    &[libc::SOCK_STREAM, libc::SOCK_DGRAM, libc::SOCK_SEQPACKET, libc::SOCK_RAW];
+
+/// Whether a socket carries packets of an IP protocol itself: a raw socket, or a ping socket (man 7
+/// icmp).
+pub(crate) fn is_raw(kind: SocketKind) -> bool {
+    match kind.type_ {
+        libc::SOCK_RAW => true,
+        libc::SOCK_DGRAM => matches!(kind.protocol, libc::IPPROTO_ICMP | libc::IPPROTO_ICMPV6),
+        _ => false,
+    }
+}
+
+/// Asks for this use of an address. A stream's protocol, whatever its number, is asked for as
+/// TCP's, a datagram's as UDP's.
+pub(super) fn judge(
+    judge: &Judge<'_>,
+    purpose: Use<'_>,
+    kind: SocketKind,
+    address: SocketAddr,
+) -> Outcome<Destination> {
+    let datagram = kind.type_ == libc::SOCK_DGRAM;
+    let address = match purpose {
+        Use::Bind(_) => address,
+        // The unspecified address is the loopback, and the kernel gets what was judged.
+        Use::Connect | Use::Send(_) => destination(address),
+    };
+    if is_raw(kind) {
+        let protocol = u16::try_from(kind.protocol).map_err(|_| Errno::PROTONOSUPPORT)?;
+        match purpose {
+            // One's own address narrows what comes in, which is judged by its sender, and adds
+            // nothing to what may go out.
+            Use::Bind(_) => {}
+            Use::Connect | Use::Send(_) => {
+                judge.decide(&Request::RawSend(SocketAddr::new(address.ip(), protocol)))?
+            }
+        }
+        return Ok(Destination::plain(RawAddress::from_ip(address)));
+    }
+    let socket = match purpose {
+        Use::Bind(socket) => socket,
+        Use::Connect | Use::Send(_) if datagram => {
+            judge.decide(&Request::UdpSend(address))?;
+            return Ok(Destination::plain(RawAddress::from_ip(address)));
+        }
+        // MSG_FASTOPEN connects; without it the kernel takes no address on a stream.
+        Use::Connect | Use::Send(_) => {
+            judge.decide(&Request::TcpConnect(address))?;
+            return Ok(Destination::plain(RawAddress::from_ip(address)));
+        }
+    };
+    let verb = if datagram { Verb::UdpBind } else { Verb::TcpListen };
+    let request =
+        |local| if datagram { Request::UdpBind(local) } else { Request::TcpListen(local) };
+    let published = judge.policy().published(verb, address);
+    // A port that the kernel chose at an earlier bind says nothing about this one.
+    judge.decide(&request(local(socket, address, published, false)))?;
+    let mut real = published.unwrap_or(address);
+    // The host's port of a published address goes with a dissolved association only where the
+    // kernel chose it itself: it is judged after the bind.
+    if published.is_none() && real.port() == 0 && judge.keeps_ports(kind).is_some() {
+        let allowed = |port| {
+            judge.policy().judge_local(&request(local(
+                socket,
+                SocketAddr::new(real.ip(), port),
+                None,
+                true,
+            )))
+        };
+        if let Some(port) = judge.free_port(socket, kind, real, allowed)? {
+            real.set_port(port);
+        }
+    }
+    Ok(match published {
+        Some(_) => Destination::published(View { guest: address, host: real }),
+        None => Destination::plain(RawAddress::from_ip(real)),
+    })
+}
+
+/// After a bind: the port that the kernel chose.
+pub(super) fn judge_bound(judge: &Judge<'_>, socket: &Handle, kind: SocketKind) -> Outcome<()> {
+    match judge.keeps_ports(kind) {
+        Some(Verb::UdpBind) => judge.decide_again(&Request::UdpBind(local_now(socket)?)),
+        Some(_) => judge.decide_again(&Request::TcpListen(local_now(socket)?)),
+        None => Ok(()),
+    }
+}
+
+/// Asks for listen: on the wildcard with port 0 where the socket is not bound yet.
+pub(super) fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> Outcome<()> {
+    if socket.socket().is_ok_and(is_raw) {
+        return Err(Errno::OPNOTSUPP.into());
+    }
+    judge.decide(&Request::TcpListen(local_now(socket)?))
+}
+
+/// The local address that a socket has, which the guest knows by its published one.
+fn local_now(socket: &Handle) -> Result<Local, Errno> {
+    let address = sys::local_address(socket.fd())?.to_ip().ok_or(Errno::INVAL)?;
+    Ok(match socket.view_at(address) {
+        Some(view) => {
+            local(socket, view.guest, Some(SocketAddr::new(view.host.ip(), address.port())), false)
+        }
+        None => local(socket, address, None, socket.is_port_chosen()),
+    })
+}
+
+fn local(
+    socket: &Handle,
+    address: SocketAddr,
+    published: Option<SocketAddr>,
+    kernel_chosen: bool,
+) -> Local {
+    Local {
+        address,
+        v6only: address.is_ipv6()
+            && sys::own_option(socket.fd(), libc::IPPROTO_IPV6, libc::IPV6_V6ONLY) == Ok(1),
+        kernel_chosen,
+        published,
+    }
+}

@@ -1,0 +1,361 @@
+//! AF_NETLINK (man 7 netlink): the kernel's own tables.
+//!
+//! The power: `route:read` shows every interface, address, route and neighbour of the host's
+//! network; `route:write` changes them as root would; `sock-diag:read` shows every connection of
+//! the host's; a generic family is whatever the kernel made of it. What is sent is read here as the
+//! kernel reads it, message for message, because one datagram may hold many.
+
+use std::cell::OnceCell;
+
+use rustix::io::Errno;
+use sandsock_abi::constants::{
+    NETLINK_GENERIC, NETLINK_KOBJECT_UEVENT, NETLINK_ROUTE, NETLINK_SOCK_DIAG,
+};
+
+use super::{FamilyRules, Use};
+use crate::authority::permit::{Destination, Judge};
+use crate::bindings::sandsock::socket::types::{Address, NetlinkAddress, SocketKind};
+use crate::descriptor::Handle;
+use crate::error::Outcome;
+use crate::sys;
+use crate::sys::address::RawAddress;
+use sandsock_policy::{Netlink as Asked, Request};
+
+/// `sizeof(struct nlmsghdr)`: length, type, flags, sequence, port.
+const HEADER: usize = 16;
+/// `sizeof(struct genlmsghdr)`: command, version, two bytes for later.
+const GENERIC_HEADER: usize = 4;
+/// `NLMSG_MIN_TYPE`: below are messages about messages, over which the kernel passes.
+const FIRST_TYPE: u16 = 0x10;
+/// `GENL_ID_CTRL`, and the two of its commands that a program may send: CTRL_CMD_GETFAMILY,
+/// CTRL_CMD_GETPOLICY.
+const CONTROL_FAMILY: u16 = 0x10;
+const CONTROL_READS: [u8; 2] = [3, 10];
+/// linux/sock_diag.h and linux/inet_diag.h: TCPDIAG_GETSOCK, DCCPDIAG_GETSOCK, SOCK_DIAG_BY_FAMILY.
+/// SOCK_DESTROY is 21.
+const DIAG_READS: [u16; 3] = [18, 19, 20];
+const SOCK_DESTROY: u16 = 21;
+/// linux/rtnetlink.h: the RTM_GET of links, addresses, routes, neighbours, rules, queueing
+/// disciplines, classes and filters, multicast and anycast addresses, neighbour tables, address
+/// labels, netconf, multicast databases, statistics, chains, next hops, link properties and
+/// next-hop buckets. What a later kernel adds is no read until somebody has looked at it.
+const ROUTE_READS: [u16; 18] =
+    [18, 22, 26, 30, 34, 38, 42, 46, 58, 62, 66, 74, 82, 86, 94, 102, 106, 118];
+
+pub(super) struct Netlink;
+
+/// One message of a datagram.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Message<'a> {
+    /// `nlmsg_type`.
+    pub(crate) kind: u16,
+    /// What follows the header, without padding.
+    pub(crate) body: &'a [u8],
+}
+
+/// Reads the messages of a datagram as the kernel's `netlink_rcv_skb` does: one after the other,
+/// each aligned to 4 bytes. Less than a header at the end is nothing; a length that can't be is
+/// EINVAL, where the kernel would stop without a word.
+pub(crate) fn messages(mut rest: &[u8]) -> impl Iterator<Item = Result<Message<'_>, Errno>> {
+    std::iter::from_fn(move || {
+        let header = rest.get(..HEADER)?;
+        let length = u32::from_ne_bytes([header[0], header[1], header[2], header[3]]) as usize;
+        let kind = u16::from_ne_bytes([header[4], header[5]]);
+        let Some(body) = rest.get(HEADER..length) else {
+            rest = &[];
+            return Some(Err(Errno::INVAL));
+        };
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or(&[]);
+        Some(Ok(Message { kind, body }))
+    })
+}
+
+/// Attributes (`struct nlattr`: length, type) one after the other, each aligned to 4 bytes; what
+/// can't be ends the list.
+fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    std::iter::from_fn(move || {
+        let header = rest.get(..4)?;
+        let length = usize::from(u16::from_ne_bytes([header[0], header[1]]));
+        // NLA_F_NESTED and NLA_F_NET_BYTEORDER are the two high bits.
+        let kind = u16::from_ne_bytes([header[2], header[3]]) & 0x3fff;
+        let value = rest.get(4..length)?;
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or(&[]);
+        Some((kind, value))
+    })
+}
+
+/// A generic family: its name, its number, its multicast groups.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct GenericFamily {
+    name: String,
+    id: u16,
+    groups: Vec<u32>,
+}
+
+/// Reads the answer of the control family (linux/genetlink.h).
+fn generic_families(dump: &[u8]) -> Vec<GenericFamily> {
+    const FAMILY_ID: u16 = 1;
+    const FAMILY_NAME: u16 = 2;
+    const MULTICAST_GROUPS: u16 = 7;
+    const GROUP_ID: u16 = 2;
+    let number = |value: &[u8]| value.get(..4)?.try_into().map(u32::from_ne_bytes).ok();
+    let family = |message: Message<'_>| {
+        let mut family = GenericFamily::default();
+        for (kind, value) in attributes(message.body.get(GENERIC_HEADER..)?) {
+            match kind {
+                FAMILY_ID => family.id = u16::from_ne_bytes(value.get(..2)?.try_into().ok()?),
+                FAMILY_NAME => {
+                    family.name = String::from_utf8_lossy(value).trim_end_matches('\0').to_owned()
+                }
+                MULTICAST_GROUPS => {
+                    let groups = attributes(value).flat_map(|(_, group)| attributes(group));
+                    family.groups = groups
+                        .filter(|(kind, _)| *kind == GROUP_ID)
+                        .filter_map(|(_, id)| number(id))
+                        .collect();
+                }
+                _ => {}
+            }
+        }
+        Some(family)
+    };
+    let families =
+        messages(dump).map_while(Result::ok).filter(|message| message.kind == CONTROL_FAMILY);
+    families.filter_map(family).collect()
+}
+
+/// Asks about the events of a group, by its number.
+pub(crate) fn judge_group(judge: &Judge<'_>, protocol: i32, group: u32) -> Outcome<()> {
+    let other = format!("events of protocol {protocol}");
+    judge.decide(&Request::Netlink(match protocol {
+        NETLINK_ROUTE => Asked::RouteRead,
+        NETLINK_SOCK_DIAG => Asked::SockDiagRead,
+        NETLINK_KOBJECT_UEVENT => Asked::Uevent,
+        NETLINK_GENERIC => {
+            let families = generic_families(&sys::generic_families()?);
+            return match families.iter().find(|family| family.groups.contains(&group)) {
+                Some(family) => judge.decide(&Request::Netlink(Asked::Generic(&family.name))),
+                None => {
+                    judge.decide(&Request::Netlink(Asked::Other(&format!("generic group {group}"))))
+                }
+            };
+        }
+        _ => Asked::Other(&other),
+    }))
+}
+
+/// Whether a look-up of links or addresses names another network namespace: IFLA_TARGET_NETNSID,
+/// IFA_TARGET_NETNSID.
+fn asks_elsewhere(message: &Message<'_>) -> bool {
+    const GET_LINK: u16 = 18;
+    const GET_ADDRESS: u16 = 22;
+    // The attributes follow `ifinfomsg` or `ifaddrmsg`; in an old program's dump, `rtgenmsg`.
+    let (at, target) = match message.kind {
+        GET_LINK => (16, 46),
+        GET_ADDRESS => (8, 10),
+        _ => return false,
+    };
+    let names = |at: usize| {
+        message.body.get(at..).is_some_and(|rest| attributes(rest).any(|(kind, _)| kind == target))
+    };
+    names(at) || names(4)
+}
+
+/// The generic families, read when they are first asked for, and once for all messages of a
+/// datagram.
+type Families = OnceCell<Vec<GenericFamily>>;
+
+/// Asks about one message.
+fn judge_message(
+    judge: &Judge<'_>,
+    protocol: i32,
+    message: &Message<'_>,
+    families: &Families,
+) -> Outcome<()> {
+    let kind = message.kind;
+    let other = |what: String| judge.decide(&Request::Netlink(Asked::Other(&what)));
+    let decide = |asked| judge.decide(&Request::Netlink(asked));
+    match protocol {
+        NETLINK_ROUTE | NETLINK_GENERIC | NETLINK_SOCK_DIAG if kind < FIRST_TYPE => Ok(()),
+        NETLINK_ROUTE if asks_elsewhere(message) => other("about another network namespace".into()),
+        NETLINK_ROUTE if ROUTE_READS.contains(&kind) => decide(Asked::RouteRead),
+        NETLINK_ROUTE => decide(Asked::RouteWrite),
+        NETLINK_SOCK_DIAG if DIAG_READS.contains(&kind) => decide(Asked::SockDiagRead),
+        NETLINK_SOCK_DIAG if kind == SOCK_DESTROY => {
+            other("sock-diag destroy, which ends others' connections".into())
+        }
+        NETLINK_SOCK_DIAG => other(format!("sock-diag message {kind}")),
+        NETLINK_GENERIC if kind == CONTROL_FAMILY => match message.body.first() {
+            Some(command) if CONTROL_READS.contains(command) => decide(Asked::GenericControl),
+            _ => decide(Asked::Generic("nlctrl")),
+        },
+        NETLINK_GENERIC => {
+            // Numbers are given out as modules come: asked for at each datagram.
+            if families.get().is_none() {
+                let _ = families.set(generic_families(&sys::generic_families()?));
+            }
+            match families.get().into_iter().flatten().find(|family| family.id == kind) {
+                Some(family) => decide(Asked::Generic(&family.name)),
+                None => other(format!("generic family {kind}")),
+            }
+        }
+        _ => other(format!("message of protocol {protocol}")),
+    }
+}
+
+fn encode(address: NetlinkAddress) -> RawAddress {
+    let mut bytes = [0; 12];
+    bytes[0..2].copy_from_slice(&(libc::AF_NETLINK as u16).to_ne_bytes());
+    bytes[4..8].copy_from_slice(&address.port_id.to_ne_bytes());
+    bytes[8..12].copy_from_slice(&address.groups.to_ne_bytes());
+    RawAddress::from_bytes(&bytes)
+}
+
+impl FamilyRules for Netlink {
+    const TYPES: &'static [i32] = &[libc::SOCK_RAW, libc::SOCK_DGRAM];
+
+    fn is_inspected(_: SocketKind) -> bool {
+        true
+    }
+
+    #[cfg(test)]
+    fn encode(address: &Address) -> Result<RawAddress, Errno> {
+        let Address::Netlink(address) = address else { return Err(Errno::AFNOSUPPORT) };
+        Ok(encode(*address))
+    }
+
+    fn decode(raw: &RawAddress, _kind: SocketKind) -> Option<Address> {
+        let bytes = raw.bytes();
+        let number = |at: usize| bytes.get(at..at + 4)?.try_into().map(u32::from_ne_bytes).ok();
+        Some(Address::Netlink(NetlinkAddress { port_id: number(4)?, groups: number(8)? }))
+    }
+
+    fn judge(
+        judge: &Judge<'_>,
+        purpose: Use<'_>,
+        kind: SocketKind,
+        address: &Address,
+    ) -> Outcome<Destination> {
+        let Address::Netlink(address) = address else { return Err(Errno::AFNOSUPPORT.into()) };
+        match purpose {
+            Use::Bind(_) => {
+                for group in (1..=32).filter(|group| address.groups >> (group - 1) & 1 == 1) {
+                    judge_group(judge, kind.protocol, group)?;
+                }
+            }
+            // The kernel is port 0; everybody else is a program of the host's.
+            Use::Connect | Use::Send(_) if (address.port_id, address.groups) != (0, 0) => {
+                judge.decide(&Request::Netlink(Asked::Other("to another program")))?;
+            }
+            Use::Connect | Use::Send(_) => {}
+        }
+        Ok(Destination::plain(encode(*address)))
+    }
+
+    fn judge_listen(_: &Judge<'_>, _: &Handle) -> Outcome<()> {
+        Err(Errno::OPNOTSUPP.into())
+    }
+
+    fn judge_contents(
+        judge: &Judge<'_>,
+        _: &Handle,
+        kind: SocketKind,
+        _: Option<&Address>,
+        datagram: &[u8],
+    ) -> Outcome<()> {
+        match kind.protocol {
+            NETLINK_ROUTE | NETLINK_GENERIC | NETLINK_SOCK_DIAG => {
+                let families = Families::new();
+                messages(datagram).try_for_each(|message| {
+                    judge_message(judge, kind.protocol, &message?, &families)
+                })
+            }
+            // Nobody has looked at how the kernel reads these.
+            protocol => judge.decide(&Request::Netlink(Asked::Other(&format!(
+                "message of protocol {protocol}"
+            )))),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) fn samples() -> Vec<Address> {
+    let address = |port_id, groups| Address::Netlink(NetlinkAddress { port_id, groups });
+    vec![address(0, 0), address(u32::MAX, 0x8000_0001)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn message(kind: u16, body: &[u8]) -> Vec<u8> {
+        let mut bytes = ((HEADER + body.len()) as u32).to_ne_bytes().to_vec();
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend([0; 10]);
+        bytes.extend(body);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    #[test]
+    fn reads_are_the_gets_of_rtnetlink() {
+        for kind in ROUTE_READS {
+            // RTM_NEW, DEL, GET and SET follow one another from 16 on.
+            assert!(kind >= 16 && kind % 4 == 2, "{kind}");
+        }
+    }
+
+    #[test]
+    fn the_families_of_this_kernel_have_the_control_family_among_them() {
+        let families = generic_families(&sys::generic_families().expect("a dump"));
+        let control =
+            families.iter().find(|family| family.id == CONTROL_FAMILY).expect("the control family");
+        assert_eq!(control.name, "nlctrl");
+        assert_eq!(control.groups.len(), 1, "its group `notify`");
+    }
+
+    #[test]
+    fn another_namespace_is_seen() {
+        let mut body = vec![0; 16];
+        assert!(!asks_elsewhere(&Message { kind: 18, body: &body }));
+        body.extend([8, 0, 29, 0, 1, 0, 0, 0]);
+        assert!(!asks_elsewhere(&Message { kind: 18, body: &body }));
+        body.extend([8, 0, 46, 0, 1, 0, 0, 0]);
+        assert!(asks_elsewhere(&Message { kind: 18, body: &body }));
+        assert!(asks_elsewhere(&Message {
+            kind: 22,
+            body: &[0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 10, 0x80, 1, 0, 0, 0]
+        }));
+    }
+
+    #[test]
+    fn a_length_that_can_not_be_is_refused() {
+        let mut bytes = message(18, &[0; 4]);
+        let whole = bytes.clone();
+        bytes.extend(message(16, &[0; 16]));
+        for length in [0u32, 15, 1000, u32::MAX] {
+            bytes[whole.len()..][..4].copy_from_slice(&length.to_ne_bytes());
+            let read: Vec<_> = messages(&bytes).collect();
+            assert_eq!(read, [Ok(Message { kind: 18, body: &[0; 4] }), Err(Errno::INVAL)]);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_message_of_a_batch_is_seen(batch in prop::collection::vec((any::<u16>(), prop::collection::vec(any::<u8>(), 0..40)), 0..10), tail in 0usize..16) {
+            let mut bytes: Vec<u8> = batch.iter().flat_map(|(kind, body)| message(*kind, body)).collect();
+            bytes.extend(vec![0xff; tail]);
+            let read: Result<Vec<_>, _> = messages(&bytes).map(|message| message.map(|m| (m.kind, m.body.to_vec()))).collect();
+            prop_assert_eq!(read, Ok(batch));
+        }
+
+        #[test]
+        fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let read: usize = messages(&bytes).map_while(Result::ok).map(|message| message.body.len() + HEADER).sum();
+            prop_assert!(read <= bytes.len());
+            let _ = generic_families(&bytes);
+            prop_assert!(attributes(&bytes).map(|(_, value)| value.len() + 4).sum::<usize>() <= bytes.len());
+        }
+    }
+}

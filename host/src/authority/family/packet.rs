@@ -1,0 +1,253 @@
+//! AF_PACKET (man 7 packet): frames of an interface, seen and sent below IP.
+//!
+//! The power: whoever has an interface here reads all that passes there, other programs' traffic
+//! included, and sends whatever frames it likes, with any sender. A grant for one protocol
+//! (`packet=lo:arp`) holds for what is received by the kernel's own choice, and for what is sent by
+//! the frame's own header, at which this file looks.
+
+use rustix::io::Errno;
+
+use super::{FamilyRules, Use};
+use crate::authority::permit::{Destination, Judge};
+use crate::bindings::sandsock::socket::types::{Address, PacketAddress, SocketKind};
+use crate::descriptor::Handle;
+use crate::error::Outcome;
+use crate::sys;
+use crate::sys::address::RawAddress;
+use sandsock_policy::{EVERY_PROTOCOL, Request};
+
+/// `sizeof(struct sockaddr_ll)`.
+const SIZE: usize = 20;
+/// The longest link-layer address of `sockaddr_ll`.
+const HARDWARE_MAX: usize = 8;
+/// Ethernet: two addresses and a type.
+const ETHERNET_HEADER: usize = 14;
+/// Below are the lengths of IEEE 802.3, which say nothing of the protocol.
+const FIRST_TYPE: u16 = 0x600;
+
+/// The types of VLAN tags (IEEE 802.1Q: two bytes of type and two of VLAN; the frame's own type
+/// follows).
+const TAGS: [u16; 3] = [0x8100, 0x88a8, 0x9100];
+
+pub(super) struct Packet;
+
+fn encode(address: &PacketAddress, protocol: u16) -> Result<RawAddress, Errno> {
+    let hardware = &address.hardware_address;
+    let length = u8::try_from(hardware.len())
+        .ok()
+        .filter(|&length| usize::from(length) <= HARDWARE_MAX)
+        .ok_or(Errno::INVAL)?;
+    let mut bytes = [0; SIZE];
+    bytes[0..2].copy_from_slice(&(libc::AF_PACKET as u16).to_ne_bytes());
+    bytes[2..4].copy_from_slice(&protocol.to_be_bytes());
+    bytes[4..8].copy_from_slice(&address.interface.to_ne_bytes());
+    bytes[8..10].copy_from_slice(&address.hardware_type.to_ne_bytes());
+    bytes[10] = address.packet_type;
+    bytes[11] = length;
+    bytes[12..][..hardware.len()].copy_from_slice(hardware);
+    Ok(RawAddress::from_bytes(&bytes))
+}
+
+fn decoded(raw: &RawAddress) -> Option<PacketAddress> {
+    let bytes = raw.bytes();
+    let two = |at: usize| Some([*bytes.get(at)?, *bytes.get(at + 1)?]);
+    let length = usize::from(*bytes.get(11)?).min(HARDWARE_MAX).min(bytes.len() - 12);
+    Some(PacketAddress {
+        interface: u32::from_ne_bytes(bytes.get(4..8)?.try_into().ok()?),
+        protocol: u16::from_be_bytes(two(2)?),
+        packet_type: bytes[10],
+        hardware_type: u16::from_ne_bytes(two(8)?),
+        hardware_address: bytes.get(12..)?.get(..length)?.to_vec(),
+    })
+}
+
+/// The name of an interface in the socket's own namespace; ENODEV where there is none.
+fn name_of(socket: &Handle, interface: u32) -> Result<String, Errno> {
+    rustix::net::netdevice::index_to_name(socket.fd(), interface)
+}
+
+/// The protocol that a bind without one keeps (man 7 packet): that of the last bind, or the one
+/// that the socket was asked for, which the host may still hold back from the kernel.
+fn protocol_of(socket: &Handle) -> Result<u16, Errno> {
+    let own = decoded(&sys::local_address(socket.fd())?).map_or(0, |address| address.protocol);
+    Ok(if own == 0 { socket.packet_protocol() } else { own })
+}
+
+/// Asks about the frames of an interface, by its index; 0 is every interface.
+fn decide(judge: &Judge<'_>, socket: &Handle, interface: u32, protocol: u16) -> Outcome<()> {
+    let name = if interface == 0 { None } else { Some(name_of(socket, interface)?) };
+    judge.decide(&Request::Packet { interface: name.as_deref(), protocol })
+}
+
+/// Asks about a `packet_mreq`, whose first part is an interface index.
+pub(crate) fn judge_membership(judge: &Judge<'_>, socket: &Handle, value: &[u8]) -> Outcome<()> {
+    let index = value
+        .get(..16)
+        .and_then(|value| value[..4].try_into().ok())
+        .map(u32::from_ne_bytes)
+        .ok_or(Errno::INVAL)?;
+    if index == 0 {
+        return Err(Errno::NODEV.into());
+    }
+    decide(judge, socket, index, 0)
+}
+
+impl FamilyRules for Packet {
+    const TYPES: &'static [i32] = &[libc::SOCK_RAW, libc::SOCK_DGRAM];
+
+    fn is_inspected(_: SocketKind) -> bool {
+        true
+    }
+
+    #[cfg(test)]
+    fn encode(address: &Address) -> Result<RawAddress, Errno> {
+        let Address::Packet(address) = address else { return Err(Errno::AFNOSUPPORT) };
+        encode(address, address.protocol)
+    }
+
+    fn decode(raw: &RawAddress, _kind: SocketKind) -> Option<Address> {
+        decoded(raw).map(Address::Packet)
+    }
+
+    fn judge(
+        judge: &Judge<'_>,
+        purpose: Use<'_>,
+        kind: SocketKind,
+        address: &Address,
+    ) -> Outcome<Destination> {
+        let Address::Packet(address) = address else { return Err(Errno::AFNOSUPPORT.into()) };
+        let protocol = match purpose {
+            Use::Bind(socket) if address.protocol == 0 => protocol_of(socket)?,
+            _ => address.protocol,
+        };
+        match purpose {
+            Use::Bind(socket) => decide(judge, socket, address.interface, protocol)?,
+            // The kernel has no connect here.
+            Use::Connect => {}
+            Use::Send(_) if address.interface == 0 => return Err(Errno::NXIO.into()),
+            // A whole frame says itself what it is: see `judge_contents`.
+            Use::Send(socket) if kind.type_ == libc::SOCK_RAW => {
+                decide(judge, socket, address.interface, 0)?
+            }
+            // The kernel makes the header, with this protocol in it. 0 is a number like any other
+            // there, and no rule has it.
+            Use::Send(socket) => {
+                let protocol = if protocol == 0 { EVERY_PROTOCOL } else { protocol };
+                decide(judge, socket, address.interface, protocol)?;
+            }
+        }
+        Ok(Destination::plain(encode(address, protocol)?))
+    }
+
+    fn judge_listen(_: &Judge<'_>, _: &Handle) -> Outcome<()> {
+        Err(Errno::OPNOTSUPP.into())
+    }
+
+    fn judge_contents(
+        judge: &Judge<'_>,
+        socket: &Handle,
+        kind: SocketKind,
+        to: Option<&Address>,
+        frame: &[u8],
+    ) -> Outcome<()> {
+        let (interface, protocol) = match to {
+            Some(Address::Packet(address)) => (address.interface, address.protocol),
+            Some(_) => return Err(Errno::AFNOSUPPORT.into()),
+            None => decoded(&sys::local_address(socket.fd())?)
+                .map_or((0, 0), |own| (own.interface, own.protocol)),
+        };
+        // Where the kernel makes the header, the address says what it is, and all but what a tag
+        // hides.
+        if kind.type_ != libc::SOCK_RAW && !TAGS.contains(&protocol) {
+            return Ok(());
+        }
+        if interface == 0 {
+            // man 7 packet: there is no interface to send it on.
+            return Err(Errno::NXIO.into());
+        }
+        let name = name_of(socket, interface)?;
+        let every = Request::Packet { interface: Some(&name), protocol: EVERY_PROTOCOL };
+        if kind.type_ != libc::SOCK_RAW {
+            return judge.not_denied(&every);
+        }
+        if judge.would_allow(&every) {
+            return judge.decide(&every);
+        }
+        match frame_protocol(frame) {
+            Some(protocol) if sys::has_ethernet_header(socket.fd(), &name)? => {
+                let of = |protocol| Request::Packet { interface: Some(&name), protocol };
+                judge.decide(&of(protocol))?;
+                // A tag comes off on the way: what is denied is denied behind it too.
+                behind_tags(frame).try_for_each(|protocol| judge.not_denied(&of(protocol)))
+            }
+            _ => judge.decide(&every),
+        }
+    }
+}
+
+/// The protocols behind an Ethernet frame's VLAN tags, the first one's own not among them.
+fn behind_tags(frame: &[u8]) -> impl Iterator<Item = u16> {
+    let types = frame.get(ETHERNET_HEADER - 2..).unwrap_or_default().chunks_exact(4);
+    let mut types = types.map(|tag| u16::from_be_bytes([tag[0], tag[1]]));
+    let mut tagged = types.next().is_some_and(|kind| TAGS.contains(&kind));
+    types
+        .map_while(move |kind| std::mem::replace(&mut tagged, TAGS.contains(&kind)).then_some(kind))
+}
+
+/// The protocol that an Ethernet frame names; none where it names none.
+fn frame_protocol(frame: &[u8]) -> Option<u16> {
+    let header = frame.get(..ETHERNET_HEADER)?;
+    Some(u16::from_be_bytes([header[12], header[13]])).filter(|&protocol| protocol >= FIRST_TYPE)
+}
+
+#[cfg(test)]
+pub(super) fn samples() -> Vec<Address> {
+    let address = |hardware: &[u8]| {
+        Address::Packet(PacketAddress {
+            interface: 7,
+            protocol: 0x0806,
+            packet_type: 4,
+            hardware_type: 772,
+            hardware_address: hardware.to_vec(),
+        })
+    };
+    vec![address(&[]), address(&[1, 2, 3, 4, 5, 6]), address(&[255; 8])]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_names_its_protocol() {
+        let mut frame = [0; 60];
+        frame[12..14].copy_from_slice(&[0x08, 0x06]);
+        assert_eq!(frame_protocol(&frame), Some(0x0806));
+        assert_eq!(frame_protocol(&frame[..13]), None);
+        frame[12..14].copy_from_slice(&[0x00, 0x26]);
+        assert_eq!(frame_protocol(&frame), None, "a length");
+    }
+
+    #[test]
+    fn tags_are_looked_behind() {
+        let behind = |types: &[u16]| {
+            let tags: Vec<u8> =
+                types.iter().flat_map(|kind| [&kind.to_be_bytes()[..], &[0, 7]].concat()).collect();
+            behind_tags(&[&[0; 12][..], &tags, &[0; 2]].concat()).collect::<Vec<_>>()
+        };
+        assert!(behind(&[0x0800, 0x0806]).is_empty());
+        assert_eq!(behind(&[0x8100, 0x0806, 0x0800]), [0x0806]);
+        assert_eq!(behind(&[0x88a8, 0x8100, 0x86dd]), [0x8100, 0x86dd]);
+        assert!(behind(&[0x8100]).is_empty());
+        assert_eq!(behind_tags(&[0; 3]).count(), 0);
+    }
+
+    #[test]
+    fn a_long_hardware_address_is_refused() {
+        let Some(Address::Packet(mut address)) = samples().pop() else {
+            panic!("a packet address")
+        };
+        address.hardware_address.push(0);
+        assert!(matches!(encode(&address, 0), Err(Errno::INVAL)));
+    }
+}

@@ -1,0 +1,315 @@
+//! AF_UNIX (man 7 unix). A path is walked beneath a granted directory, and judged as it is named
+//! and as it is found.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use rustix::fs::{AtFlags, FileType};
+use rustix::io::Errno;
+
+use super::{FamilyRules, Use};
+use crate::authority::permit::{Anchor, Destination, Judge};
+use crate::bindings::sandsock::socket::types::{Address, SocketKind, UnixAddress};
+use crate::descriptor::Handle;
+use crate::error::{Fault, Outcome};
+use crate::sys;
+use crate::sys::address::RawAddress;
+use sandsock_policy::{Denial, Request, UnixRoute, UnixTarget, Verb, show};
+
+/// How many links one path may lead through: the kernel's MAXSYMLINKS (man 7 path_resolution).
+const LINKS_MAX: usize = 40;
+
+/// sockaddr_un's room for a path and its NUL.
+const ROOM: usize = 108;
+
+pub(super) struct Unix;
+
+fn raw(tail: &[u8]) -> RawAddress {
+    let mut bytes = Vec::with_capacity(2 + tail.len());
+    bytes.extend((libc::AF_UNIX as u16).to_ne_bytes());
+    bytes.extend(tail);
+    RawAddress::from_bytes(&bytes)
+}
+
+fn encode_path(path: &[u8]) -> Result<RawAddress, Errno> {
+    if path.is_empty() || path.contains(&0) {
+        return Err(Errno::INVAL);
+    }
+    if path.len() >= ROOM {
+        return Err(Errno::NAMETOOLONG);
+    }
+    Ok(raw(&[path, &[0]].concat()))
+}
+
+fn encode_abstract(name: &[u8]) -> Result<RawAddress, Errno> {
+    if name.len() >= ROOM { Err(Errno::INVAL) } else { Ok(raw(&[&[0], name].concat())) }
+}
+
+impl FamilyRules for Unix {
+    const TYPES: &'static [i32] = &[libc::SOCK_STREAM, libc::SOCK_DGRAM, libc::SOCK_SEQPACKET];
+
+    #[cfg(test)]
+    fn encode(address: &Address) -> Result<RawAddress, Errno> {
+        match address {
+            Address::Unix(UnixAddress::Unnamed) => Ok(raw(&[])),
+            Address::Unix(UnixAddress::Path(path)) => encode_path(path),
+            Address::Unix(UnixAddress::Abstract(name)) => encode_abstract(name),
+            _ => Err(Errno::AFNOSUPPORT),
+        }
+    }
+
+    fn decode(raw: &RawAddress, _kind: SocketKind) -> Option<Address> {
+        let tail = raw.bytes().get(2..)?;
+        Some(Address::Unix(match tail.split_first() {
+            None => UnixAddress::Unnamed,
+            Some((0, name)) => UnixAddress::Abstract(name.to_vec()),
+            Some(_) => UnixAddress::Path(tail.split(|&byte| byte == 0).next()?.to_vec()),
+        }))
+    }
+
+    fn judge(
+        judge: &Judge<'_>,
+        purpose: Use<'_>,
+        _kind: SocketKind,
+        address: &Address,
+    ) -> Outcome<Destination> {
+        let Address::Unix(address) = address else { return Err(Errno::AFNOSUPPORT.into()) };
+        let verb = match purpose {
+            Use::Bind(_) => Verb::UnixBind,
+            Use::Connect | Use::Send(_) => Verb::UnixConnect,
+        };
+        match address {
+            UnixAddress::Unnamed => {
+                if let Use::Bind(_) = purpose {
+                    judge.decide(&Request::UnixBind(UnixTarget::Unnamed))?;
+                }
+                // No socket has no name: as a destination it is the kernel's EINVAL.
+                Ok(Destination::plain(raw(&[])))
+            }
+            UnixAddress::Abstract(name) => {
+                // As with a path: what the kernel would not take is not judged, nor told in a
+                // sentence.
+                let raw = encode_abstract(name)?;
+                let target = UnixTarget::Abstract(name);
+                judge.decide(&match purpose {
+                    Use::Bind(_) => Request::UnixBind(target),
+                    Use::Connect | Use::Send(_) => Request::UnixConnect(target),
+                })?;
+                Ok(Destination::plain(raw))
+            }
+            UnixAddress::Path(path) => {
+                // The path must be one that the kernel would take, before anything is looked at.
+                encode_path(path)?;
+                let routes = judge.unix_route(verb, path)?;
+                let destination = walk(&routes, |route| match purpose {
+                    Use::Bind(_) => to_bind(route, path, start_of(judge, path)?),
+                    Use::Connect | Use::Send(_) => to_connect(route),
+                })?;
+                judge.walked(verb, path);
+                Ok(destination)
+            }
+        }
+    }
+
+    fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> Outcome<()> {
+        match Self::decode(&sys::local_address(socket.fd())?, socket.socket()?) {
+            Some(Address::Unix(UnixAddress::Path(path))) => {
+                judge.unix_route(Verb::UnixBind, &path)?;
+                judge.walked(Verb::UnixBind, &path);
+                Ok(())
+            }
+            Some(Address::Unix(UnixAddress::Abstract(name))) => {
+                judge.decide(&Request::UnixBind(UnixTarget::Abstract(&name)))
+            }
+            // The kernel answers EINVAL: nothing is bound.
+            _ => Ok(()),
+        }
+    }
+
+    /// A name of the kernel's choice. A path was judged where it leads.
+    fn judge_bound(judge: &Judge<'_>, socket: &Handle, kind: SocketKind) -> Outcome<()> {
+        match Self::decode(&sys::local_address(socket.fd())?, kind) {
+            Some(Address::Unix(UnixAddress::Abstract(name))) => {
+                judge.decide_again(&Request::UnixBind(UnixTarget::Abstract(&name)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Tries the routes that the policy found. The first success counts, else the last refusal.
+fn walk(
+    routes: &[UnixRoute],
+    walk: impl Fn(&UnixRoute) -> Outcome<Destination>,
+) -> Outcome<Destination> {
+    let mut last = Errno::ACCESS.into();
+    for route in routes {
+        match walk(route) {
+            Ok(destination) => return Ok(destination),
+            Err(fault) => last = fault,
+        }
+    }
+    Err(last)
+}
+
+/// Finds the socket's inode beneath the granted directory and connects to that, whatever happens to
+/// the names meanwhile.
+fn to_connect(route: &UnixRoute) -> Outcome<Destination> {
+    let base = open_base(route)?;
+    let real_base = real_path(base.as_fd())?;
+    let inode: OwnedFd = if is_root(route) {
+        // Everything lies beneath the root: absolute links are no way out.
+        rustix::fs::open(
+            route.base.join(&route.relative),
+            rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC,
+            rustix::fs::Mode::empty(),
+        )?
+    } else {
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(libc::O_PATH);
+        let path = without_links(route, &base, &real_base, &route.relative)?;
+        let file = base.open_with(path, &options).map_err(|error| outside(route, &error))?;
+        file.into_std().into()
+    };
+    route.permits_base(&real_base)?;
+    let real = real_path(inode.as_fd())?;
+    let relative = real.strip_prefix(&real_base).map_err(|_| Errno::ACCESS)?;
+    route.permits(&real_base, relative)?;
+    let address = encode_path(format!("/proc/self/fd/{}", inode.as_raw_fd()).as_bytes())?;
+    Ok(Destination::anchored(address, Anchor::Inode(inode)))
+}
+
+/// Opens the directory beneath the granted one. A relative path is bound as it was given, from
+/// where it starts, an absolute one by the directory's real path, unless only the path as given is
+/// short enough: getsockname has to show what was bound.
+fn to_bind(route: &UnixRoute, given: &[u8], start: Option<Dir>) -> Outcome<Destination> {
+    let base = open_base(route)?;
+    let real_base = real_path(base.as_fd())?;
+    let name = route.relative.file_name().ok_or(Errno::INVAL)?.to_owned();
+    let parent = match route.relative.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        None => base.try_clone()?,
+        Some(parent) if is_root(route) => {
+            Dir::open_ambient_dir(Path::new("/").join(parent), ambient_authority())?
+        }
+        Some(parent) => {
+            let parent = without_links(route, &base, &real_base, parent)?;
+            base.open_dir(parent).map_err(|error| outside(route, &error))?
+        }
+    };
+    route.permits_base(&real_base)?;
+    let real = real_path(parent.as_fd())?.join(&name);
+    let relative = real.strip_prefix(&real_base).map_err(|_| Errno::ACCESS)?;
+    route.permits(&real_base, relative)?;
+    let address = match start {
+        Some(_) => encode_path(given),
+        None => encode_path(real.as_os_str().as_bytes()).or_else(|_| encode_path(given)),
+    }?;
+    // man 2 bind: what is there already is not replaced. A name that is free now and a socket
+    // afterwards was made by the bind.
+    if rustix::fs::statat(parent.as_fd(), &name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
+        return Err(Errno::ADDRINUSE.into());
+    }
+    Ok(Destination::anchored(address, Anchor::Directory { parent, name, start }))
+}
+
+/// Where a relative path starts, for the kernel as for the policy; none for an absolute one.
+fn start_of(judge: &Judge<'_>, path: &[u8]) -> Result<Option<Dir>, Fault> {
+    if path.starts_with(b"/") {
+        return Ok(None);
+    }
+    let base = judge.policy().start_of_paths().ok_or(Errno::ACCESS)?;
+    Ok(Some(Dir::open_ambient_dir(base, ambient_authority())?))
+}
+
+/// A path beneath the granted directory with its links followed. A link with an absolute target is
+/// followed where that lies beneath the directory, by the name that the operator gave it or by its
+/// real one. What the links say may change: the path that comes out is opened beneath the directory
+/// like any other, and judged by where that led.
+fn without_links(route: &UnixRoute, base: &Dir, real_base: &Path, path: &Path) -> Outcome<PathBuf> {
+    let parts = |path: &Path| {
+        path.components().rev().map(|part| part.as_os_str().to_owned()).collect::<Vec<_>>()
+    };
+    let (mut left, mut done, mut links) = (parts(path), PathBuf::new(), 0);
+    while let Some(name) = left.pop() {
+        if name == ".." {
+            if !done.pop() {
+                return Err(leads_out(route));
+            }
+            continue;
+        }
+        let next = done.join(&name);
+        // No link, or nothing at all, which the open says.
+        let Ok(target) = base.read_link_contents(&next) else {
+            done = next;
+            continue;
+        };
+        links += 1;
+        if links > LINKS_MAX {
+            return Err(Errno::LOOP.into());
+        }
+        if target.is_absolute() {
+            let beneath = [route.base.as_path(), real_base]
+                .into_iter()
+                .find_map(|base| target.strip_prefix(base).ok());
+            left.extend(parts(beneath.ok_or_else(|| leads_out(route))?));
+            done.clear();
+        } else {
+            left.extend(parts(&target));
+        }
+        left.retain(|part| part != ".");
+    }
+    Ok(if done.as_os_str().is_empty() { PathBuf::from(".") } else { done })
+}
+
+/// After bind(2): the name must be a socket in the very directory that was judged.
+pub(crate) fn is_bound_in(parent: &Dir, name: &OsStr) -> bool {
+    rustix::fs::statat(parent.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW)
+        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Socket)
+}
+
+fn is_root(route: &UnixRoute) -> bool {
+    route.base == Path::new("/")
+}
+
+fn open_base(route: &UnixRoute) -> Result<Dir, Fault> {
+    Ok(Dir::open_ambient_dir(&route.base, ambient_authority())?)
+}
+
+/// Where a file is now, every link followed.
+pub(crate) fn real_path(fd: BorrowedFd<'_>) -> Result<PathBuf, Errno> {
+    let link = rustix::fs::readlink(format!("/proc/self/fd/{}", fd.as_raw_fd()), Vec::new())?;
+    Ok(PathBuf::from(OsStr::from_bytes(link.as_bytes())))
+}
+
+/// cap-std's own refusals carry no errno: the path led out of the granted directory.
+fn outside(route: &UnixRoute, error: &std::io::Error) -> Fault {
+    match error.raw_os_error() {
+        Some(number) => Errno::from_raw_os_error(number).into(),
+        None => leads_out(route),
+    }
+}
+
+fn leads_out(route: &UnixRoute) -> Fault {
+    Denial::new(format!(
+        "the path {} leads out of the granted directory {}",
+        show(route.base.join(&route.relative).as_os_str().as_bytes()),
+        show(route.base.as_os_str().as_bytes())
+    ))
+    .into()
+}
+
+#[cfg(test)]
+pub(super) fn samples() -> Vec<Address> {
+    vec![
+        Address::Unix(UnixAddress::Unnamed),
+        Address::Unix(UnixAddress::Path(b"/run/app/a.sock".to_vec())),
+        Address::Unix(UnixAddress::Path(vec![0xff; 107])),
+        Address::Unix(UnixAddress::Abstract(Vec::new())),
+        Address::Unix(UnixAddress::Abstract(b"a\0b\xff".to_vec())),
+        Address::Unix(UnixAddress::Abstract(vec![7; 107])),
+    ]
+}

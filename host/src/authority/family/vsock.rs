@@ -1,0 +1,108 @@
+//! AF_VSOCK (man 7 vsock): streams between a machine and its virtual machines, by context id and
+//! port.
+
+use rustix::io::Errno;
+use sandsock_abi::constants::{VMADDR_CID_ANY, VMADDR_CID_HOST, VMADDR_CID_LOCAL, VMADDR_PORT_ANY};
+
+use super::{Bytes, FamilyRules, Use};
+use crate::authority::permit::{Destination, Judge};
+use crate::bindings::sandsock::socket::types::{Address, SocketKind, VsockAddress};
+use crate::descriptor::Handle;
+use crate::error::Outcome;
+use crate::sys;
+use crate::sys::address::RawAddress;
+use sandsock_policy::{FamilyTarget, Request, VsockUse};
+
+pub(super) struct Vsock;
+
+/// sockaddr_vm: family, a reserved field, port, cid, flags. The flags stay 0: VMADDR_FLAG_TO_HOST
+/// would lead elsewhere than to the cid that was judged.
+fn encode(address: &Address) -> Result<RawAddress, Errno> {
+    let Address::Vsock(VsockAddress { cid, port }) = *address else {
+        return Err(Errno::AFNOSUPPORT);
+    };
+    let words = [libc::AF_VSOCK as u32, port, cid, 0];
+    Ok(RawAddress::from_bytes(&words.map(u32::to_ne_bytes).concat()))
+}
+
+/// All the cids that lead where this one does (the kernel's `vsock_use_local_transport`): a machine
+/// is reached by VMADDR_CID_LOCAL, by its own cid, and where it is no virtual machine by
+/// VMADDR_CID_HOST.
+fn same_place(cid: u32) -> Vec<u32> {
+    let own = sys::local_cid().unwrap_or(VMADDR_CID_ANY);
+    let mut local = vec![VMADDR_CID_LOCAL];
+    match own {
+        // Older kernels have no cid to tell where the loopback is all that there is.
+        VMADDR_CID_ANY | VMADDR_CID_LOCAL => local.push(VMADDR_CID_HOST),
+        own => local.push(own),
+    }
+    if local.contains(&cid) { local } else { vec![cid] }
+}
+
+impl FamilyRules for Vsock {
+    const TYPES: &'static [i32] = &[libc::SOCK_STREAM, libc::SOCK_SEQPACKET, libc::SOCK_DGRAM];
+
+    #[cfg(test)]
+    fn encode(address: &Address) -> Result<RawAddress, Errno> {
+        encode(address)
+    }
+
+    fn decode(raw: &RawAddress, _kind: SocketKind) -> Option<Address> {
+        let bytes = Bytes(raw.bytes());
+        Some(Address::Vsock(VsockAddress { port: bytes.u32(4)?, cid: bytes.u32(8)? }))
+    }
+
+    fn judge(
+        judge: &Judge<'_>,
+        purpose: Use<'_>,
+        _kind: SocketKind,
+        address: &Address,
+    ) -> Outcome<Destination> {
+        let raw = encode(address)?;
+        let Address::Vsock(VsockAddress { cid, port }) = *address else {
+            return Err(Errno::AFNOSUPPORT.into());
+        };
+        let (purpose, same) = match purpose {
+            Use::Bind(_) => (VsockUse::Listen, vec![cid]),
+            Use::Connect | Use::Send(_) => (VsockUse::Connect, same_place(cid)),
+        };
+        judge.decide(&Request::Family(FamilyTarget::Vsock { purpose, cid, same: &same, port }))?;
+        Ok(Destination::plain(raw))
+    }
+
+    fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> Outcome<()> {
+        let Some(Address::Vsock(VsockAddress { cid, port })) =
+            Self::decode(&sys::local_address(socket.fd())?, socket.socket()?)
+        else {
+            return Err(Errno::INVAL.into());
+        };
+        if port == VMADDR_PORT_ANY {
+            // One without a name, which the kernel refuses.
+            return Ok(());
+        }
+        // A port of the kernel's choice was granted as such at bind; rules may deny the port that
+        // it is.
+        let same = [cid];
+        let listen = |port| {
+            Request::Family(FamilyTarget::Vsock {
+                purpose: VsockUse::Listen,
+                cid,
+                same: &same,
+                port,
+            })
+        };
+        judge.not_denied(&listen(port))?;
+        let port = if socket.is_port_chosen() { VMADDR_PORT_ANY } else { port };
+        judge.decide(&listen(port))
+    }
+
+    fn judge_bound(judge: &Judge<'_>, socket: &Handle, _kind: SocketKind) -> Outcome<()> {
+        Self::judge_listen(judge, socket)
+    }
+}
+
+#[cfg(test)]
+pub(super) fn samples() -> Vec<(i32, Address)> {
+    let vsock = |cid, port| (0, Address::Vsock(VsockAddress { cid, port }));
+    vec![vsock(VMADDR_CID_LOCAL, 1024), vsock(VMADDR_CID_ANY, VMADDR_PORT_ANY), vsock(0, 0)]
+}

@@ -1,0 +1,569 @@
+//! Datagrams from senders that no grant names: they wake nobody, tell nothing and delay nothing.
+//!
+//! Two things see to that. A socket that the guest made has a filter in the kernel (man 7 socket:
+//! SO_ATTACH_FILTER), made of the rules and of what is pinned: a datagram of another sender never
+//! comes into its queue, so that every answer about the queue agrees with the policy. And whatever
+//! is received is judged once more, by the policy itself, which stays the authority.
+//!
+//! Where the filter may hold more than the policy allows, or there is none, [`readiness`] and
+//! [`shows_queue`] look at the queue's head before anything is told of it, and drop what is not
+//! allowed. There is none on a description that others hold: theirs is not to be changed, and a
+//! description that is sent away gets back what the guest itself attached ([`Slot::release`]).
+
+use std::cell::RefCell;
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+
+use rustix::event::PollFlags;
+use rustix::io::Errno;
+use sandsock_abi::constants::{SO_ATTACH_REUSEPORT_CBPF, SO_LOCK_FILTER, SO_MEMINFO, SO_RXQ_OVFL};
+
+use crate::authority::family;
+use crate::authority::permit::{Permit, SetOption};
+use crate::bindings::sandsock::socket::types::SocketKind;
+use crate::calls::transfers::has_ended;
+use crate::ctx::SandsockCtx;
+use crate::descriptor::{Handle, Open};
+use crate::sys::address::RawAddress;
+use crate::sys::{self, OptionBytes};
+use sandsock_policy::{
+    Carried, Decision, Denial, Instruction, Layout, Program, Request, Senders, Verb, program,
+};
+
+/// How many datagrams one look at a queue drops at most: more than a queue of the usual size holds.
+/// The thread may be others' too.
+const DROPS: usize = 512;
+
+/// How many sockets of an instance have their filters changed when names are looked up. The filters
+/// of any more let in every sender at the ports that names are granted with.
+const FOLLOWERS: usize = 64;
+
+/// With more pinned addresses than this the filters of all sockets are like those.
+const EXACT_PINS: usize = 1024;
+
+/// What sockets of this kind carry, where their senders are judged.
+fn carried(kind: SocketKind) -> Option<Carried> {
+    match kind {
+        SocketKind {
+            family: libc::AF_INET | libc::AF_INET6,
+            type_: libc::SOCK_DGRAM | libc::SOCK_RAW,
+            protocol,
+        } => Some(match u8::try_from(protocol) {
+            Ok(protocol) if family::is_raw(kind) => Carried::Packets(protocol),
+            _ => Carried::Udp,
+        }),
+        _ => None,
+    }
+}
+
+/// Whether the senders of what such a socket receives are judged.
+pub(crate) fn is_judged(kind: SocketKind) -> bool {
+    carried(kind).is_some()
+}
+
+/// Whether some sender's datagrams are kept from such a socket.
+pub(crate) fn is_restricted(ctx: &SandsockCtx, kind: SocketKind) -> bool {
+    carried(kind).is_some_and(|carried| ctx.policy.restricts_senders(carried))
+}
+
+fn is_listed(ctx: &SandsockCtx, kind: SocketKind, sender: &RawAddress) -> bool {
+    let (policy, pins, now) = (&ctx.policy, ctx.pins.borrow(), ctx.decision_time());
+    let Some(sender) = sender.to_ip() else { return false };
+    if family::is_raw(kind) {
+        policy.raw_source_allowed(sender.ip(), kind.protocol, &pins, now)
+    } else {
+        policy.udp_source_allowed(sender, &pins, now)
+    }
+}
+
+/// Whether the guest may have what was received with these flags, from this address. The decision
+/// is told.
+pub(crate) fn is_allowed(
+    ctx: &SandsockCtx,
+    kind: SocketKind,
+    flags: i32,
+    address: &RawAddress,
+) -> bool {
+    if flags & libc::MSG_ERRQUEUE != 0 {
+        return is_own_error(ctx, kind, address);
+    }
+    if ctx.watch.is_none() {
+        return is_listed(ctx, kind, address);
+    }
+    let Some(sender) = address.to_ip() else { return false };
+    if family::is_raw(kind) {
+        let allowed = is_listed(ctx, kind, address);
+        let (verb, target) = (Verb::Raw.name(), || format!("{}:{}", kind.protocol, sender.ip()));
+        let denial =
+            (!allowed).then(|| Denial::new(format!("{verb} from {} is not granted", sender.ip())));
+        ctx.tell(|time| match &denial {
+            Some(denial) => Decision::denied(time, verb, target(), denial),
+            None => Decision::allowed(time, verb, target(), None),
+        });
+        return allowed;
+    }
+    let request = Request::UdpReceive(sender);
+    let result = ctx.policy.decide(&request, &ctx.pins.borrow(), ctx.decision_time());
+    ctx.tell(|time| Decision::of_request(time, &request, &result));
+    result.is_ok()
+}
+
+/// Whether an entry of the error queue is about something that the guest may have sent: its address
+/// is the one that the datagram went to, which the kernel takes from whoever sends an ICMP error.
+/// What the kernel itself says, a timestamp, has none.
+fn is_own_error(ctx: &SandsockCtx, kind: SocketKind, address: &RawAddress) -> bool {
+    if address.bytes().is_empty() {
+        return true;
+    }
+    let Some(to) = address.to_ip() else { return false };
+    let request = match carried(kind) {
+        Some(Carried::Packets(protocol)) => {
+            Request::RawSend(std::net::SocketAddr::new(to.ip(), protocol.into()))
+        }
+        Some(Carried::Udp) | None => Request::UdpSend(to),
+    };
+    let result = ctx.policy.decide(&request, &ctx.pins.borrow(), ctx.decision_time());
+    if result.is_err() {
+        ctx.tell(|time| Decision::of_request(time, &request, &result));
+    }
+    result.is_ok()
+}
+
+/// The filters of one instance's sockets.
+#[derive(Debug, Default)]
+pub(crate) struct Filters {
+    /// The descriptions that have one.
+    all: RefCell<Vec<Weak<Open>>>,
+    /// The state of the pins for which filters were made last.
+    changes: std::cell::Cell<u64>,
+    /// What the kernel dropped at sockets that have no filter any more.
+    dropped: Arc<AtomicU64>,
+}
+
+impl Filters {
+    fn live(&self) -> Vec<Arc<Open>> {
+        self.all.borrow().iter().filter_map(Weak::upgrade).collect()
+    }
+
+    fn add(&self, open: &Arc<Open>) {
+        let mut all = self.all.borrow_mut();
+        if all.len() == all.capacity() {
+            all.retain(|open| open.strong_count() > 0);
+        }
+        all.push(Arc::downgrade(open));
+    }
+
+    /// How many datagrams the kernel dropped at sockets with a filter.
+    pub(crate) fn dropped(&self) -> u64 {
+        let open: u64 = self
+            .live()
+            .iter()
+            .filter_map(|open| open.filter.with_handle(|handle| drops(handle.fd())))
+            .sum();
+        open + self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+/// The filter of one open description, if it has one.
+#[derive(Debug, Default)]
+pub(crate) struct Slot(Mutex<Option<Box<Attached>>>);
+
+#[derive(Debug)]
+struct Attached {
+    carried: Carried,
+    layout: Layout,
+    /// The descriptors of the description.
+    handles: Vec<Weak<Handle>>,
+    /// As the kernel has it, the guest's own at its end; empty where it has none.
+    instructions: Vec<Instruction>,
+    /// It lets in no sender that the policy does not allow, until then.
+    exact: bool,
+    until: Option<Instant>,
+    /// Whatever is in the queue was let in by it.
+    clean: bool,
+    /// It is made anew when pins change.
+    follows: bool,
+    /// The guest's own program (SO_ATTACH_FILTER), which judges what this one lets in.
+    guest: Vec<Instruction>,
+    /// The guest's SO_LOCK_FILTER. The kernel's would hold for this filter as well.
+    locked: bool,
+    /// The guest's SO_RXQ_OVFL. The kernel's would count others' datagrams too.
+    counts_overflow: bool,
+    /// What observers were told of the kernel's drops.
+    reported: u64,
+    dropped: Arc<AtomicU64>,
+}
+
+/// What the kernel dropped at a socket: by its filter, or because its queue was full.
+fn drops(fd: BorrowedFd<'_>) -> u64 {
+    sys::memory_info(fd).map_or(0, |info| info[sys::MEMINFO_DROPS].into())
+}
+
+/// Gives a socket that was just made its filter, before the guest can bind it.
+pub(crate) fn protect(ctx: &SandsockCtx, handle: &Arc<Handle>) {
+    let Ok(kind) = handle.socket() else { return };
+    let Some(carried) = carried(kind).filter(|carried| ctx.policy.restricts_senders(*carried))
+    else {
+        return;
+    };
+    if handle.is_shared() {
+        return;
+    }
+    let udp = matches!(kind.protocol, libc::IPPROTO_UDP | libc::IPPROTO_UDPLITE)
+        && carried == Carried::Udp;
+    let follows = ctx.policy.names_senders(carried)
+        && ctx.filters.live().iter().filter(|open| open.filter.follows()).count() < FOLLOWERS;
+    let mut attached = Box::new(Attached {
+        carried,
+        layout: Layout { v6: kind.family == libc::AF_INET6, ports: udp },
+        handles: vec![Arc::downgrade(handle)],
+        instructions: Vec::new(),
+        exact: false,
+        until: None,
+        clean: false,
+        follows,
+        guest: Vec::new(),
+        locked: false,
+        counts_overflow: false,
+        reported: 0,
+        dropped: Arc::clone(&ctx.filters.dropped),
+    });
+    // Without a program of the guest's there is nothing that the kernel could refuse but for want
+    // of memory.
+    let _ = attached.attach(ctx, handle.fd());
+    // A raw socket receives from the moment on that it is made; the others have to be bound first.
+    attached.clean = kind.type_ != libc::SOCK_RAW && (udp || carried != Carried::Udp);
+    *handle.open.filter.lock() = Some(attached);
+    ctx.filters.add(&handle.open);
+}
+
+/// After a look-up: the filters let in whom the names stand for now.
+pub(crate) fn follow_pins(ctx: &SandsockCtx) {
+    let changes = ctx.pins.borrow().changes();
+    if ctx.filters.changes.replace(changes) == changes {
+        return;
+    }
+    for open in ctx.filters.live() {
+        open.filter.with_handle(|handle| {
+            if let Some(attached) = open.filter.lock().as_mut().filter(|attached| attached.follows)
+            {
+                let _ = attached.attach(ctx, handle.fd());
+            }
+        });
+    }
+}
+
+impl Attached {
+    /// Gives the kernel the program for the policy and the pins of now.
+    ///
+    /// # Errors
+    /// The kernel refuses the guest's own program; then all is as before.
+    fn attach(&mut self, ctx: &SandsockCtx, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+        let named = ctx.policy.names_senders(self.carried);
+        // With very many addresses the exact program takes long to make, on a thread that guests
+        // share.
+        let follows = self.follows && ctx.pins.borrow().count() <= EXACT_PINS;
+        let (senders, until): (Arc<Senders>, _) = if named && follows {
+            let (senders, until) =
+                ctx.policy.senders_pinned(self.carried, &ctx.pins.borrow(), Instant::now());
+            (Arc::new(senders), until)
+        } else if named {
+            (Arc::new(ctx.policy.senders_of_any_name(self.carried)), None)
+        } else {
+            (ctx.policy.senders(self.carried), None)
+        };
+        let before = (std::mem::take(&mut self.exact), self.until.take());
+        for step in 0..=Senders::STEPS {
+            let program = match step {
+                0 if !named && self.guest.is_empty() => {
+                    (*ctx.policy.sender_program(self.carried, self.layout)).clone()
+                }
+                _ => match program(&senders, self.layout, &self.guest, step) {
+                    Some(program) => program,
+                    None => break,
+                },
+            };
+            match self.replace(fd, program) {
+                Ok(()) => {
+                    self.until = until;
+                    return Ok(());
+                }
+                Err(Errno::INVAL) => {
+                    (self.exact, self.until) = before;
+                    return Err(Errno::INVAL);
+                }
+                // man 7 socket: what options may take is limited (optmem_max); a coarser program
+                // takes less.
+                Err(_) => {}
+            }
+        }
+        // The look at the queue and the check at receive are left.
+        self.replace(fd, Program { instructions: self.guest.clone(), exact: false })
+    }
+
+    fn replace(&mut self, fd: BorrowedFd<'_>, program: Program) -> Result<(), Errno> {
+        if program.instructions != self.instructions {
+            if program.instructions.is_empty() {
+                sys::detach_filter(fd)?;
+            } else {
+                sys::attach_filter(fd, &program.instructions)?;
+            }
+            self.instructions = program.instructions;
+            self.clean = false;
+        }
+        self.exact = program.exact;
+        Ok(())
+    }
+}
+
+impl Slot {
+    fn lock(&self) -> MutexGuard<'_, Option<Box<Attached>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn follows(&self) -> bool {
+        self.lock().as_ref().is_some_and(|attached| attached.follows)
+    }
+
+    /// Does something with a descriptor of the description. Not under the lock: it may be the last
+    /// one, whose close asks for it.
+    fn with_handle<R>(&self, act: impl FnOnce(&Handle) -> R) -> Option<R> {
+        let handles = self.lock().as_ref().map(|attached| attached.handles.clone());
+        let handle = handles?.iter().find_map(Weak::upgrade)?;
+        Some(act(&handle))
+    }
+
+    /// The description has one descriptor more.
+    pub(crate) fn duplicated(&self, handle: &Arc<Handle>) {
+        if let Some(attached) = self.lock().as_mut() {
+            attached.handles.retain(|handle| handle.strong_count() > 0);
+            attached.handles.push(Arc::downgrade(handle));
+        }
+    }
+
+    /// The description's last descriptor is about to be closed.
+    pub(crate) fn close(&self, fd: BorrowedFd<'_>) {
+        if let Some(attached) = self.lock().take() {
+            attached.dropped.fetch_add(drops(fd), Ordering::Relaxed);
+        }
+    }
+
+    /// Others are about to have the description: it gets what the guest itself has attached and
+    /// locked, and nothing else. They are under policies of their own.
+    pub(crate) fn release(&self, fd: BorrowedFd<'_>) {
+        let Some(mut attached) = self.lock().take() else { return };
+        attached.dropped.fetch_add(drops(fd), Ordering::Relaxed);
+        // The guest's own was attached before, within a longer program. Should the kernel have no
+        // memory for it now, the longer one stays.
+        let guest = Program { instructions: std::mem::take(&mut attached.guest), exact: false };
+        let _ = attached.replace(fd, guest);
+        if attached.locked {
+            sys::lock_filter(fd);
+        }
+    }
+
+    /// How many datagrams the kernel dropped since this was asked last, for observers.
+    pub(crate) fn newly_dropped(&self, fd: BorrowedFd<'_>) -> u64 {
+        let mut slot = self.lock();
+        let Some(attached) = slot.as_mut() else { return 0 };
+        let all = drops(fd);
+        all.saturating_sub(std::mem::replace(&mut attached.reported, all))
+    }
+}
+
+/// Keeps the options that are about filters apart: the guest's own from that of the policy. The
+/// permit comes back for an option that the kernel is to set.
+pub(crate) fn set_option(
+    ctx: &SandsockCtx,
+    handle: &Handle,
+    permit: Permit<SetOption>,
+) -> Result<Option<Permit<SetOption>>, Errno> {
+    let SetOption { level: libc::SOL_SOCKET, name, value } = permit.act() else {
+        return Ok(Some(permit));
+    };
+    let mut slot = handle.open.filter.lock();
+    let Some(attached) = slot.as_mut() else { return Ok(Some(permit)) };
+    let number = match value {
+        OptionBytes::Bytes(bytes) => bytes.first_chunk().map(|four| i32::from_ne_bytes(*four)),
+        OptionBytes::Null(_) | OptionBytes::Program(_) => None,
+    };
+    let changed = match (*name, value, number) {
+        (libc::SO_ATTACH_FILTER | libc::SO_DETACH_FILTER | SO_ATTACH_REUSEPORT_CBPF, _, _)
+            if attached.locked =>
+        {
+            return Err(Errno::PERM);
+        }
+        (libc::SO_ATTACH_FILTER, OptionBytes::Program(program), _) => program
+            .iter()
+            .map(|&libc::sock_filter { code, jt, jf, k }| Instruction { code, jt, jf, k })
+            .collect(),
+        (libc::SO_DETACH_FILTER, _, Some(_)) if attached.guest.is_empty() => {
+            return Err(Errno::NOENT);
+        }
+        (libc::SO_DETACH_FILTER, _, Some(_)) => Vec::new(),
+        (SO_LOCK_FILTER, _, Some(on)) => {
+            if attached.locked && on == 0 {
+                return Err(Errno::PERM);
+            }
+            attached.locked = on != 0;
+            return Ok(None);
+        }
+        (SO_RXQ_OVFL, _, Some(on)) => {
+            attached.counts_overflow = on != 0;
+            return Ok(None);
+        }
+        // What the kernel refuses by itself, too.
+        _ => return Ok(Some(permit)),
+    };
+    let before = std::mem::replace(&mut attached.guest, changed);
+    let result = attached.attach(ctx, handle.fd());
+    if result.is_err() {
+        attached.guest = before;
+    }
+    result.map(|()| None)
+}
+
+/// The value of an option about the socket's filter or its queue, as the guest is to see it; none
+/// where that is the kernel's.
+pub(crate) fn get_option(
+    ctx: &SandsockCtx,
+    handle: &Handle,
+    level: i32,
+    name: i32,
+) -> Result<Option<Vec<u8>>, Errno> {
+    match (level, name) {
+        (libc::SOL_SOCKET, SO_LOCK_FILTER | SO_RXQ_OVFL) => {
+            let slot = handle.open.filter.lock();
+            let is_on = slot.as_ref().map(|attached| match name {
+                SO_LOCK_FILTER => attached.locked,
+                _ => attached.counts_overflow,
+            });
+            Ok(is_on.map(|on| i32::from(on).to_ne_bytes().to_vec()))
+        }
+        (libc::SOL_SOCKET, SO_MEMINFO)
+            if handle.socket().is_ok_and(|kind| is_restricted(ctx, kind)) =>
+        {
+            let mut info = sys::memory_info(handle.fd())?;
+            // It counts others' datagrams too.
+            info[sys::MEMINFO_DROPS] = 0;
+            if doubtful(ctx, handle).is_some() {
+                info[sys::MEMINFO_RECEIVED] = 0;
+            }
+            Ok(Some(info.iter().flat_map(|number| number.to_ne_bytes()).collect()))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Whether a received control message tells of datagrams that the guest is not to know of: the
+/// count of all that were dropped.
+pub(crate) fn is_hidden(level: i32, kind: i32) -> bool {
+    (level, kind) == (libc::SOL_SOCKET, SO_RXQ_OVFL)
+}
+
+/// The kind of a socket in whose queue there may be datagrams that the policy does not allow.
+fn doubtful(ctx: &SandsockCtx, handle: &Handle) -> Option<SocketKind> {
+    let kind = handle.socket().ok()?;
+    let carried = carried(kind)?;
+    let mut slot = handle.open.filter.lock();
+    let doubt = match slot.as_mut() {
+        Some(attached) => {
+            if attached.until.is_some_and(|until| until < Instant::now()) {
+                // The guest's own program was taken once.
+                let _ = attached.attach(ctx, handle.fd());
+            }
+            !(attached.exact && attached.clean)
+        }
+        None => ctx.policy.restricts_senders(carried),
+    };
+    doubt.then_some(kind)
+}
+
+/// What is at the head of a queue.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Head {
+    /// Something that the guest may have, or the socket's end.
+    Allowed,
+    /// Nothing.
+    Nothing,
+    /// Nobody knows yet: as much was dropped as may be dropped at once.
+    Unknown,
+}
+
+/// Drops what is at the head of a socket's queue and is not allowed.
+fn settle(ctx: &SandsockCtx, handle: &Handle, kind: SocketKind) -> Head {
+    for _ in 0..DROPS {
+        match sys::receive_message(
+            handle.fd(),
+            0,
+            sys::ControlRoom::of_bytes(0),
+            libc::MSG_PEEK | libc::MSG_DONTWAIT,
+        ) {
+            Ok(message) if is_listed(ctx, kind, &message.address) => return Head::Allowed,
+            Ok(message) => {
+                // Where another process receives as well, it may have taken this one meanwhile:
+                // natively either could get any.
+                let _ = sys::receive(handle.fd(), 0, libc::MSG_DONTWAIT);
+                is_allowed(ctx, kind, 0, &message.address);
+                ctx.count_dropped();
+            }
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) if has_ended(handle) => return Head::Allowed,
+            Err(Errno::AGAIN) => {
+                if let Some(attached) = handle.open.filter.lock().as_mut() {
+                    attached.clean = true;
+                }
+                return Head::Nothing;
+            }
+            Err(_) => return Head::Allowed,
+        }
+    }
+    Head::Unknown
+}
+
+fn poll_now(handle: &Handle, events: PollFlags) -> PollFlags {
+    let mut fds = [rustix::event::PollFd::from_borrowed_fd(handle.fd(), events)];
+    let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+    match rustix::event::poll(&mut fds, Some(&now)) {
+        Ok(_) => fds[0].revents(),
+        Err(_) => PollFlags::empty(),
+    }
+}
+
+/// What the guest may be told of a socket that is ready.
+pub(crate) struct Readiness {
+    pub(crate) events: PollFlags,
+    /// There is more to drop before it is known whether it can be read.
+    pub(crate) unsettled: bool,
+}
+
+/// What the guest may be told where the kernel tells these events. A datagram that is not allowed
+/// makes nothing readable.
+pub(crate) fn readiness(ctx: &SandsockCtx, handle: &Handle, events: PollFlags) -> Readiness {
+    let readable = PollFlags::IN | PollFlags::RDNORM;
+    // An error would be taken from the socket by the look at its queue, and is a reason of its own
+    // to wake up.
+    if events.intersects(readable)
+        && !events.contains(PollFlags::ERR)
+        && let Some(kind) = doubtful(ctx, handle)
+    {
+        match settle(ctx, handle, kind) {
+            Head::Allowed => {}
+            Head::Nothing => return Readiness { events: events - readable, unsettled: false },
+            Head::Unknown => return Readiness { events: events - readable, unsettled: true },
+        }
+    }
+    Readiness { events, unsettled: false }
+}
+
+/// Whether the guest may be told of a socket's queue (FIONREAD): its head is a datagram that it may
+/// have, or there is no doubt.
+pub(crate) fn shows_queue(ctx: &SandsockCtx, handle: &Handle) -> bool {
+    let Some(kind) = doubtful(ctx, handle) else { return true };
+    let events = poll_now(handle, PollFlags::IN);
+    events.contains(PollFlags::IN)
+        && !events.contains(PollFlags::ERR)
+        && settle(ctx, handle, kind) == Head::Allowed
+}

@@ -1,0 +1,308 @@
+//! What makes and ends a connection, and may wait for it.
+
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+
+use rustix::event::PollFlags;
+use rustix::io::Errno;
+use wasmtime::StoreContextMut;
+use wasmtime::component::{ComponentType, Lower, Resource};
+
+use crate::authority::family;
+use crate::bindings::sandsock::socket::types::{Address, SocketKind, Wait};
+use crate::calls::netdb;
+use crate::ctx::{SandsockCtx, SandsockView};
+use crate::descriptor::{self, Closing, Descriptor, Handle};
+use crate::error::Outcome;
+use crate::sys;
+use crate::wait::budget::Patience;
+use crate::wait::pool::{self, Job};
+
+/// WIT `accepted`.
+#[derive(ComponentType, Lower)]
+#[component(record)]
+pub(crate) struct Accepted {
+    descriptor: Resource<Descriptor>,
+    address: Option<Address>,
+}
+
+crate::observe::shown_record! { Accepted: descriptor, address }
+
+/// WIT `connections.connect`.
+pub(crate) async fn connect<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    (d, address, mut wait): (Resource<Descriptor>, Address, Wait),
+) -> Outcome<()> {
+    let (handle, kind) = store.data_mut().sandsock().socket_of(&d)?;
+    store.data_mut().sandsock().ctx.judge().change(&handle, "connect")?;
+    let mut permit = judge_connect(store, kind, &address, &mut wait).await?;
+    let mut patience = Patience::new(wait, 0);
+    if matches!(address, Address::Unspec) {
+        handle.forget_port();
+    } else {
+        store.data_mut().sandsock().ctx.judge().local_of_connect(&handle, kind)?;
+    }
+    // A UNIX datagram socket that leaves its peer throws away what it has not read, and the
+    // descriptors in that.
+    let drops = kind.type_ == libc::SOCK_DGRAM
+        && handle.may_hold_others()
+        && sys::peer_address(handle.fd()).is_ok();
+    if drops || handle.may_block() && kind.type_ != libc::SOCK_DGRAM {
+        let view = store.data_mut().sandsock();
+        let left = &mut view.table.get_mut(&d)?.connecting;
+        if left.as_ref().is_some_and(|job| !job.is_done()) {
+            // The kernel does one connect after the other, and this socket's is under way.
+            return Err(Errno::ALREADY.into());
+        }
+        *left = None;
+        let own = Arc::clone(&handle);
+        let job = pool::BLOCKING
+            .reserve(&view.ctx.user)?
+            .start(move || sys::connect(own.fd(), permit).0)?;
+        return under_way(finish_on_pool(store, &d, job, &handle, &mut patience).await, wait);
+    }
+    // A socket that blocks learns the end from connect(2) itself, which leaves it as a call that
+    // blocked would: connected, or free to connect anew. Read through SO_ERROR, TCP's next connect
+    // would tell it a second time.
+    let as_blocking =
+        patience.is_forever() && kind.protocol == libc::IPPROTO_TCP && !handle.is_nonblocking();
+    let mut begun = false;
+    loop {
+        let (result, last) = sys::connect(handle.fd(), permit);
+        let Err(errno) = result else { return Ok(()) };
+        match errno {
+            // The signal's handler is to run before the wait goes on.
+            Errno::INTR if handle.is_of_process() => return Err(errno.into()),
+            // The kernel takes in what comes over loopback when connect(2) returns: no wait where
+            // the answer is there by now.
+            Errno::INPROGRESS if as_blocking && !begun => begun = true,
+            Errno::INPROGRESS | Errno::ALREADY | Errno::INTR if as_blocking => {
+                match patience.again(store, &handle, PollFlags::OUT).await {
+                    // man 7 socket: SO_SNDTIMEO ends it so.
+                    Err(fault) if fault.is(Errno::AGAIN) && errno == Errno::ALREADY && !begun => {
+                        return Err(errno.into());
+                    }
+                    Err(fault) if fault.is(Errno::AGAIN) => return Err(Errno::INPROGRESS.into()),
+                    result => result?,
+                }
+            }
+            Errno::INPROGRESS | Errno::INTR => {
+                return under_way(finish(store, &handle, &mut patience).await, wait);
+            }
+            // A full backlog: AF_UNIX waits for it when it blocks, and there is no readiness to
+            // wait for.
+            Errno::AGAIN if patience.is_forever() => {
+                patience.back_off(store, &handle, PollFlags::OUT).await?
+            }
+            errno => return Err(errno.into()),
+        }
+        let view = store.data_mut().sandsock();
+        let judge = view.ctx.judge();
+        permit = if judge.is_current(&last) { last } else { judge.connect(kind, &address)? };
+    }
+}
+
+/// Linux tells a wait that never began, or that SO_SNDTIMEO ended, as EINPROGRESS.
+fn under_way(result: Outcome<()>, wait: Wait) -> Outcome<()> {
+    match result {
+        Err(fault) if fault.is(Errno::AGAIN) && matches!(wait, Wait::None | Wait::Forever) => {
+            Err(Errno::INPROGRESS.into())
+        }
+        result => result,
+    }
+}
+
+/// Waits for a connect in the pool, which goes on if the wait ends first.
+async fn finish_on_pool<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    d: &Resource<Descriptor>,
+    job: Job<Result<(), Errno>>,
+    handle: &Handle,
+    patience: &mut Patience,
+) -> Outcome<()> {
+    match wait_for(store, &job, handle, patience, PollFlags::OUT).await {
+        // The description does not block just now.
+        Ok(Err(Errno::INPROGRESS)) => finish(store, handle, patience).await,
+        Ok(result) => Ok(result?),
+        Err(fault) => {
+            store.data_mut().sandsock().table.get_mut(d)?.connecting = Some(job);
+            Err(fault)
+        }
+    }
+}
+
+async fn judge_connect<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    kind: SocketKind,
+    address: &Address,
+    wait: &mut Wait,
+) -> Outcome<crate::authority::permit::Permit<crate::authority::permit::Connect>> {
+    netdb::with_fresh_names(store, wait, |view| view.ctx.judge().connect(kind, address)).await
+}
+
+/// Waits for a connection under way; SO_ERROR is its result.
+async fn finish<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    handle: &Handle,
+    patience: &mut Patience,
+) -> Outcome<()> {
+    patience.again(store, handle, PollFlags::OUT).await?;
+    match sys::own_option(handle.fd(), libc::SOL_SOCKET, libc::SO_ERROR)? {
+        0 | libc::EISCONN => Ok(()),
+        errno => Err(Errno::from_raw_os_error(errno).into()),
+    }
+}
+
+/// WIT `connections.finish-connect`.
+pub(crate) async fn finish_connect<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    (d, wait): (Resource<Descriptor>, Wait),
+) -> Outcome<()> {
+    let (handle, _) = store.data_mut().sandsock().socket_of(&d)?;
+    // Under `none` a connection that is there already is told as such: EAGAIN is for one that is
+    // not.
+    let wait = if matches!(wait, Wait::None) { Wait::Within(0) } else { wait };
+    let mut patience = Patience::new(wait, 0);
+    let left = store.data_mut().sandsock().table.get_mut(&d)?.connecting.take();
+    match left {
+        Some(job) => finish_on_pool(store, &d, job, &handle, &mut patience).await,
+        None => finish(store, &handle, &mut patience).await,
+    }
+}
+
+/// WIT `connections.accept`.
+pub(crate) async fn accept<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    (d, wait): (Resource<Descriptor>, Wait),
+) -> Outcome<Accepted> {
+    let view = store.data_mut().sandsock();
+    let (handle, kind) = view.socket_of(&d)?;
+    view.room_for(1)?;
+    view.ctx.buffers.room_to_accept(&handle, kind)?;
+    let mut patience = Patience::new(wait, 0);
+    let (fd, address) = loop {
+        let result = if handle.may_block() {
+            accept_on_pool(store, &d, &handle, kind, &mut patience).await?
+        } else {
+            if handle.is_of_process() && !is_ready(&handle, PollFlags::IN) {
+                // Natively the kernel would block here; poll(2) can be interrupted.
+                patience.again(store, &handle, PollFlags::IN).await?;
+            }
+            accept_now(&handle, kind)
+        };
+        match result {
+            Ok(accepted) => break accepted,
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => patience.again(store, &handle, PollFlags::IN).await?,
+            Err(errno) => return Err(errno.into()),
+        }
+    };
+    let mut view = store.data_mut().sandsock();
+    let accepted = Handle::own(fd.take(), kind, false, &view.ctx.rights);
+    accepted.inherit_options(&handle);
+    accepted.inherit_view(&handle);
+    if !handle.is_sole()
+        && let Some(seconds) = sys::linger(accepted.fd())
+    {
+        // The listener has it in the kernel, and this is a description of the guest's own.
+        sys::set_linger(accepted.fd(), None);
+        accepted.hold_linger(seconds);
+    }
+    let descriptor = view.push(accepted)?;
+    Ok(Accepted { descriptor, address: family::decode(&address, kind) })
+}
+
+fn accept_now(handle: &Handle, kind: SocketKind) -> descriptor::Accepted {
+    let (fd, address) = sys::accept(handle.fd(), has_names(kind))?;
+    // Messages wait in it unread, with descriptors of any kind.
+    Ok((handle.strangers().own(fd), address))
+}
+
+/// Whether accept(2) can tell the peer's address. AF_ALG has no peers, and fails with ECONNABORTED
+/// where it is asked for one.
+fn has_names(kind: SocketKind) -> bool {
+    kind.family != libc::AF_ALG
+}
+
+/// accept on a description whose kernel flag says that it blocks: another process may take the
+/// connection that poll saw.
+async fn accept_on_pool<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    d: &Resource<Descriptor>,
+    handle: &Arc<Handle>,
+    kind: SocketKind,
+    patience: &mut Patience,
+) -> Outcome<descriptor::Accepted> {
+    let left = store.data_mut().sandsock().table.get_mut(d)?.accepting.take();
+    let job = match left {
+        Some(job) => job,
+        None => {
+            if !is_ready(handle, PollFlags::IN) {
+                patience.again(store, handle, PollFlags::IN).await?;
+            }
+            let thread = pool::BLOCKING.reserve(&store.data_mut().sandsock().ctx.user)?;
+            let own = Arc::clone(handle);
+            thread.start(move || accept_now(&own, kind))?
+        }
+    };
+    let result = wait_for(store, &job, handle, patience, PollFlags::IN).await;
+    if result.is_err() {
+        store.data_mut().sandsock().table.get_mut(d)?.accepting = Some(job);
+    }
+    result
+}
+
+fn is_ready(handle: &Handle, events: PollFlags) -> bool {
+    let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+    rustix::event::poll(
+        &mut [rustix::event::PollFd::from_borrowed_fd(handle.fd(), events)],
+        Some(&now),
+    )
+    .is_ok_and(|count| count > 0)
+}
+
+/// Waits for a job of a pool.
+async fn wait_for<T: SandsockView, R>(
+    store: &mut StoreContextMut<'_, T>,
+    job: &Job<R>,
+    handle: &Handle,
+    patience: &mut Patience,
+    events: PollFlags,
+) -> Outcome<R> {
+    patience.until_done(store, job.as_fd(), handle, events).await?;
+    job.take().ok_or_else(|| Errno::IO.into())
+}
+
+/// WIT `connections.close`.
+pub(crate) async fn close<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    (d,): (Resource<Descriptor>,),
+) -> Outcome<()> {
+    let view = store.data_mut().sandsock();
+    let descriptor = view.table.delete(d)?;
+    // An alias is gone as well, but there was nothing to close.
+    let handle = descriptor.into_handle().ok_or(Errno::BADF)?;
+    match handle.close() {
+        None => Ok(()),
+        Some(Closing::Done(result)) => Ok(result?),
+        Some(Closing::Lingering(job)) => closed(view.ctx, job.as_fd(), || job.take()).await,
+        Some(Closing::Apart(job)) => closed(view.ctx, job.as_fd(), || job.take()).await,
+    }
+}
+
+/// Waits for a close on another thread.
+async fn closed(
+    ctx: &mut SandsockCtx,
+    done: BorrowedFd<'_>,
+    result: impl FnOnce() -> Option<Result<(), Errno>>,
+) -> Outcome<()> {
+    match ctx.waiter.ready(done, None, PollFlags::IN, None).await {
+        Ok(_) => Ok(result().unwrap_or(Err(Errno::IO))?),
+        // man 7 socket: a signal ends the linger, and the descriptor is closed all the same.
+        Err(Errno::INTR) => {
+            ctx.waiter.interrupter().interrupt();
+            Ok(())
+        }
+        Err(errno) => Err(errno.into()),
+    }
+}

@@ -1,0 +1,270 @@
+//! Files that the kernel itself can send: regular files under the folders that the embedder gave,
+//! open for reading.
+
+use std::fs::File as StdFile;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use rustix::event::PollFlags;
+use rustix::io::Errno;
+use wasmtime::StoreContextMut;
+use wasmtime::component::Resource;
+
+use crate::bindings::sandsock::socket::types::Wait;
+use crate::calls::opening::Opening;
+use crate::calls::transfers::keep_interrupt;
+use crate::ctx::{SandsockCtxView, SandsockView};
+use crate::descriptor::buffers;
+use crate::descriptor::{Descriptor, Handle, Place};
+use crate::error::{Fault, Outcome};
+use crate::sys;
+use crate::wait::budget::Patience;
+
+/// The most that one call sends. The contract allows less than is asked for; a reader that keeps up
+/// must not hold the thread.
+const SEND_MOST: u64 = 16 << 20;
+
+/// How much goes through the host's memory at a time, where the kernel can't send a file by itself.
+const COPIED: usize = 64 * 1024;
+
+/// A folder of the host and the guest's name for it.
+#[derive(Debug, Clone)]
+pub(crate) struct Folder {
+    name: PathBuf,
+    dir: Arc<Dir>,
+}
+
+impl Folder {
+    /// Opens the folder, with the embedder's own rights.
+    pub(crate) fn open(host: &Path, guest: &Path) -> std::io::Result<Self> {
+        let dir = Dir::open_ambient_dir(host, ambient_authority())?;
+        Ok(Self { name: plain(guest), dir: Arc::new(dir) })
+    }
+}
+
+/// A guest's path from the root that it sees, which is its working directory too. `..` stays: it
+/// depends on links.
+fn plain(path: &Path) -> PathBuf {
+    path.components()
+        .filter(|part| !matches!(part, Component::RootDir | Component::CurDir))
+        .collect()
+}
+
+/// WIT `files.file`.
+pub(crate) struct File {
+    file: StdFile,
+    position: u64,
+    /// Counts against the instance's limit of descriptors while it lives.
+    _place: Place,
+}
+
+/// WIT `files.open`.
+pub(crate) fn open(view: SandsockCtxView<'_>, path: &str) -> Outcome<Resource<File>> {
+    let wanted = plain(Path::new(path));
+    // The folder whose name is the longest, as a file system that is mounted in another.
+    let under = |folder: &Folder| wanted.strip_prefix(&folder.name).map(Path::to_owned).ok();
+    let folders = view.ctx.folders.iter().filter_map(|folder| Some((folder, under(folder)?)));
+    let (folder, rest) =
+        folders.max_by_key(|(folder, _)| folder.name.components().count()).ok_or(Errno::NOENT)?;
+    let rest = if rest.as_os_str().is_empty() { Path::new(".") } else { &rest };
+    let place = view.ctx.places.take()?;
+    // To open a FIFO must not wait for its other end.
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let opened = folder.dir.open_with(rest, OpenOptions::new().read(true).custom_flags(flags));
+    // An error without a number is cap-std's own: the path leads out of the folder.
+    let file =
+        opened.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::PERM))?.into_std();
+    let kind = file.metadata()?.file_type();
+    if kind.is_dir() {
+        return Err(Errno::ISDIR.into());
+    }
+    if !kind.is_file() {
+        return Err(Errno::INVAL.into());
+    }
+    tracing::info!("opened: {wanted:?}");
+    Ok(view.table.push(File { file, position: 0, _place: place })?)
+}
+
+/// WIT `file.read`.
+pub(crate) fn read(
+    view: &mut SandsockCtxView<'_>,
+    file: &Resource<File>,
+    length: u64,
+) -> Outcome<Vec<u8>> {
+    let most = view.ctx.policy.limits().transfer_bytes;
+    let file = view.table.get_mut(file)?;
+    let mut data = vec![0; usize::try_from(length.min(most)).unwrap_or(0)];
+    let count = file.file.read_at(&mut data, file.position)?;
+    data.truncate(count);
+    file.position += count as u64;
+    Ok(data)
+}
+
+/// WIT `file.seek`.
+pub(crate) fn seek(
+    view: &mut SandsockCtxView<'_>,
+    file: &Resource<File>,
+    position: u64,
+) -> Outcome<()> {
+    view.table.get_mut(file)?.position = offset(position)?;
+    Ok(())
+}
+
+/// WIT `file.position`.
+pub(crate) fn position(view: &SandsockCtxView<'_>, file: &Resource<File>) -> Outcome<u64> {
+    Ok(view.table.get(file)?.position)
+}
+
+/// WIT `file.size`.
+pub(crate) fn size(view: &SandsockCtxView<'_>, file: &Resource<File>) -> Outcome<u64> {
+    Ok(view.table.get(file)?.file.metadata()?.len())
+}
+
+/// An offset that the kernel can hold.
+fn offset(position: u64) -> Result<u64, Errno> {
+    i64::try_from(position).map(|_| position).map_err(|_| Errno::INVAL)
+}
+
+/// How the bytes go from the file to the socket.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// sendfile(2).
+    Kernel,
+    /// splice(2), the steps of sendfile(2), with word whether more follows: AF_ALG ends its work
+    /// where none does.
+    KernelWithMore,
+    /// Through the host's memory: never through the guest's.
+    Copy,
+}
+
+/// WIT `files.send-file`.
+pub(crate) async fn send_file<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    (d, source, from, count, wait): (Resource<Descriptor>, Resource<File>, u64, u64, Wait),
+) -> Outcome<u64> {
+    let view = store.data_mut().sandsock();
+    let handle = view.lent(&d)?;
+    let kind = handle.socket()?;
+    let of_algorithm = kind.family == libc::AF_ALG;
+    if kind.type_ != libc::SOCK_STREAM && !of_algorithm {
+        return Err(Errno::OPNOTSUPP.into());
+    }
+    let from = offset(from)?;
+    let file = view.table.get(&source)?.file.try_clone()?;
+    let chunk = view.ctx.policy.limits().transfer_bytes;
+    // Where the guest's wish ends, or the file.
+    let end = from.saturating_add(count).min(file.metadata()?.len());
+    let count = count.min(SEND_MOST);
+    let mut patience = Patience::new(wait, 0);
+    let whole = patience.is_forever();
+    // sendfile(2) has no MSG_DONTWAIT: on a description that another holder may let block, it could
+    // not be ended, and who leaves it behind would not know how much it sends.
+    let mut way = match (handle.may_block(), of_algorithm) {
+        (true, _) => Way::Copy,
+        (false, true) => Way::KernelWithMore,
+        (false, false) => Way::Kernel,
+    };
+    let mut opening = Opening::new(&handle, kind, 0, &patience);
+    let mut sent = 0;
+    while sent < count {
+        let at = from.saturating_add(sent);
+        let more = of_algorithm.then_some(end);
+        let mut length = chunk.min(count - sent);
+        if buffers::is_sampled(kind) {
+            let wanted = usize::try_from(length).unwrap_or(usize::MAX);
+            length = store.data_mut().sandsock().ctx.buffers.room_on(&handle, wanted) as u64;
+        }
+        let step = match length {
+            0 => Err(Errno::NOBUFS),
+            length => step(&handle, &file, way, at, length, more),
+        };
+        let fault: Fault = match step {
+            Ok(0) => break,
+            // No readiness stands behind the limit of buffers.
+            Err(Errno::NOBUFS) if length == 0 => {
+                match patience.back_off(store, &handle, PollFlags::OUT).await {
+                    Ok(()) => continue,
+                    Err(fault) => fault,
+                }
+            }
+            Ok(some) => {
+                if buffers::is_sampled(kind) {
+                    store
+                        .data_mut()
+                        .sandsock()
+                        .ctx
+                        .buffers
+                        .sent(usize::try_from(some).unwrap_or(usize::MAX));
+                }
+                if way != Way::Copy {
+                    store.data_mut().sandsock().ctx.count_sent_by_kernel(some);
+                }
+                sent += some;
+                patience.progress(store).await;
+                if whole {
+                    continue;
+                }
+                break;
+            }
+            Err(Errno::INTR) => continue,
+            // The file's system has no such way.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) if way != Way::Copy => {
+                way = Way::Copy;
+                continue;
+            }
+            Err(Errno::AGAIN) => match patience.again(store, &handle, PollFlags::OUT).await {
+                Ok(()) => continue,
+                Err(fault) => fault,
+            },
+            Err(errno) if opening.is_under_way(&errno.into()) => {
+                match opening.wait(store, &handle, &mut patience, errno).await {
+                    Ok(()) => continue,
+                    Err(fault) => fault,
+                }
+            }
+            Err(errno) => errno.into(),
+        };
+        if sent > 0 && matches!(fault, Fault::Error(_)) {
+            keep_interrupt(store, &fault);
+            break;
+        }
+        return Err(fault);
+    }
+    Ok(sent)
+}
+
+/// One system call's worth. 0 at the file's end. Where `end` is given, what ends before it is sent
+/// with MSG_MORE.
+fn step(
+    handle: &Handle,
+    file: &StdFile,
+    way: Way,
+    from: u64,
+    count: u64,
+    end: Option<u64>,
+) -> Result<u64, Errno> {
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    let more = |length: usize| end.is_some_and(|end| from.saturating_add(length as u64) < end);
+    let sent = match way {
+        Way::Kernel => sys::send_file(handle.fd(), file.as_fd(), from, count)?,
+        Way::KernelWithMore => sys::splice_file(handle.fd(), file.as_fd(), from, count, more)?,
+        Way::Copy => {
+            let mut data = vec![0; count.min(COPIED)];
+            let length = file
+                .read_at(&mut data, from)
+                .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+            match &data[..length] {
+                [] => 0,
+                data => {
+                    let flags = if more(length) { libc::MSG_MORE } else { 0 };
+                    sys::send(handle.fd(), data, flags | libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT)?
+                }
+            }
+        }
+    };
+    Ok(sent as u64)
+}

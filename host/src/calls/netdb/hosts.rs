@@ -1,0 +1,399 @@
+//! The addresses of a name: judged, and pinned to it.
+
+use std::ffi::{CStr, CString};
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Instant;
+
+use rustix::io::Errno;
+use wasmtime::StoreContextMut;
+
+use sandsock_abi::constants::{
+    AI_CANONIDN, AI_IDN, EAI_ADDRFAMILY, HOST_NOT_FOUND, NO_DATA, NO_RECOVERY,
+};
+
+use super::table::{hosts_file_has_name, search_list};
+use super::{Failure, NAME_MAX, ask, name_answer, run};
+use crate::authority::family;
+use crate::authority::filter;
+use crate::authority::permit::{Permit, Resolve};
+use crate::bindings::sandsock::socket::types::{
+    AddressHints, AddressInfo, Error, HostEntry, NameError, SocketKind, Wait,
+};
+use crate::ctx::{SandsockCtxView, SandsockView};
+use crate::error::{Fault, Outcome};
+use crate::sys::{self, Hints, NameFailure};
+use crate::wait;
+use crate::wait::pool::TABLES;
+use sandsock_policy::{Decision, Judged, Verb, normalise_name};
+
+/// The longest text that is looked at as a host's. In Unicode a name may have more bytes than in
+/// ASCII.
+const TEXT_MAX: usize = 1024;
+
+/// How long a call that may not wait waits for the look-up that it needs, in nanoseconds.
+pub(super) const LOOK_UP_MOMENT: u64 = 500_000_000;
+
+/// netdb.h: AI_IDN_ALLOW_UNASSIGNED and AI_IDN_USE_STD3_ASCII_RULES, which glibc takes and ignores.
+const AI_IDN_IGNORED: i32 = 0x300;
+
+/// WIT `netdb.get-address-info`.
+pub(crate) async fn get_address_info<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    (host, service, hints, wait): (Option<String>, Option<String>, AddressHints, Wait),
+) -> wasmtime::Result<(Result<Vec<AddressInfo>, NameError>,)> {
+    let hints = Hints {
+        family: hints.family,
+        kind: hints.type_,
+        protocol: hints.protocol,
+        flags: hints.flags,
+    };
+    let answers = look_up(store, host.as_deref(), service.as_deref(), hints, wait).await;
+    name_answer(answers.map(|list| list.into_iter().filter_map(to_contract).collect()))
+}
+
+fn to_contract(info: sys::AddressInfo) -> Option<AddressInfo> {
+    let kind = SocketKind { family: info.family, type_: info.kind, protocol: info.protocol };
+    Some(AddressInfo {
+        family: info.family,
+        type_: info.kind,
+        protocol: info.protocol,
+        canonical_name: info.canonical_name,
+        address: family::decode(&info.address, kind)?,
+    })
+}
+
+/// getaddrinfo: numbers at once, granted names by `--resolve` or the system's resolver.
+async fn look_up<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    host: Option<&str>,
+    service: Option<&str>,
+    mut hints: Hints,
+    wait: Wait,
+) -> Result<Vec<sys::AddressInfo>, Failure> {
+    // No name of a service is longer, and the system gets no text of a length that the guest
+    // chooses.
+    if service.is_some_and(|service| service.len() > NAME_MAX) {
+        return Err(Failure::Code(libc::EAI_NONAME));
+    }
+    let c_string = |text: &str| sys::c_string(text).map_err(|_| Failure::Code(libc::EAI_NONAME));
+    let service = service.map(c_string).transpose()?;
+    // Names reach the resolver in ASCII whatever the flags say, and canonical names are made
+    // Unicode here: in UTF-8, as the contract has it, and not in what this process's locale is.
+    let unicode = hints.flags & AI_CANONIDN != 0;
+    hints.flags &= !(AI_IDN | AI_CANONIDN | AI_IDN_IGNORED);
+    let Some(host) = host else { return numeric(store, None, service, hints, wait).await };
+    if host.is_empty() || host.len() > TEXT_MAX {
+        return Err(Failure::Code(libc::EAI_NONAME));
+    }
+    judge_zone(&store.data_mut().sandsock(), host)?;
+    // Whatever the system's own parser takes for a number (2130706433, 0x7f.1) is one, and no name.
+    // No number is longer than a name.
+    let number = match host.len() <= NAME_MAX {
+        true => numeric(store, Some(c_string(host)?), service.clone(), hints, wait).await,
+        false => Err(Failure::Code(libc::EAI_NONAME)),
+    };
+    match number {
+        Err(Failure::Code(libc::EAI_NONAME))
+            if hints.flags & libc::AI_NUMERICHOST == 0 && zoned(host).is_none() => {}
+        other => return other,
+    }
+    let permit = judge_name(&store.data_mut().sandsock(), host, Failure::Code(libc::EAI_NONAME))?;
+    // glibc asks nobody for an IPv4 address of digits and dots, unless a canonical name is wanted
+    // or there is a dot at the end, as in what is asked for here.
+    let is_simple = hints.family == libc::AF_INET && hints.flags & libc::AI_CANONNAME == 0;
+    if is_simple && is_digits_and_dots(host) && !host.ends_with('.') {
+        return Err(Failure::Code(libc::EAI_NONAME));
+    }
+    let name = permit.act().name().to_owned();
+    let whole = permit.act().is_whole();
+    let (mut answers, others) = match store.data_mut().sandsock().ctx.policy.fixed(&name) {
+        Some(fixed) => {
+            let fixed = fixed.to_vec();
+            let own = name.clone();
+            let answers = local(store, service, wait, move |service| {
+                from_fixed(&fixed, &own, service, hints)
+            })
+            .await??;
+            (answers, Vec::new())
+        }
+        None => {
+            let other_names = store.data_mut().sandsock().ctx.policy.denies_names();
+            let is_local = in_hosts_file(&permit, hints.family);
+            let call = move |in_hosts_file| {
+                let lookup = sys::Lookup { in_hosts_file, other_names };
+                sys::get_address_info(permit, service.as_deref(), hints, lookup)
+            };
+            ask(store, wait, is_local, call).await??
+        }
+    };
+    let addresses = answers.iter().filter_map(|info| Some(info.address.to_ip()?.ip())).collect();
+    let kept = judge_answers(&store.data_mut().sandsock(), &name, &others, addresses)?.kept;
+    // It stands on the first answer, which may be one that is left out.
+    let canonical_name = answers.iter_mut().find_map(|info| info.canonical_name.take());
+    answers.retain(|info| info.address.to_ip().is_some_and(|address| kept.contains(&address.ip())));
+    if let Some(first) = answers.first_mut() {
+        let canonical_name = canonical_name.map(|name| as_written(name, whole));
+        first.canonical_name =
+            canonical_name.map(|name| if unicode { to_unicode(&name) } else { name });
+    }
+    Ok(answers)
+}
+
+/// Whether the hosts file answers: a question for another thread, since it is read.
+fn in_hosts_file(permit: &Permit<Resolve>, family: i32) -> impl FnOnce() -> bool + Send + 'static {
+    let (name, whole) = (permit.act().name().to_owned(), permit.act().is_whole());
+    // glibc does not find a name with a dot at its end there.
+    move || !whole && hosts_file_has_name(&name, family)
+}
+
+/// A name in an answer, without the last dot of the question where the guest wrote none.
+fn as_written(name: String, whole: bool) -> String {
+    match name.strip_suffix('.') {
+        Some(text) if !whole => text.to_owned(),
+        _ => name,
+    }
+}
+
+/// A name in Unicode, as far as it is one of IDNA's.
+pub(super) fn to_unicode(name: &str) -> String {
+    idna::domain_to_unicode(name).0
+}
+
+/// getaddrinfo for what needs no look-up of a host.
+async fn numeric<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    host: Option<CString>,
+    service: Option<CString>,
+    hints: Hints,
+    wait: Wait,
+) -> Result<Vec<sys::AddressInfo>, Failure> {
+    Ok(local(store, service, wait, move |service| {
+        sys::numeric_address_info(host.as_deref(), service, hints)
+    })
+    .await??)
+}
+
+/// Makes a call that looks at nothing but the name of a service: here where that is a number, else
+/// where files may be read.
+async fn local<T: SandsockView, R: Send + 'static>(
+    store: &mut StoreContextMut<'_, T>,
+    service: Option<CString>,
+    wait: Wait,
+    call: impl FnOnce(Option<&CStr>) -> R + Send + 'static,
+) -> Outcome<R> {
+    if service.as_ref().is_none_or(|service| service.as_bytes().iter().all(u8::is_ascii_digit)) {
+        return Ok(call(service.as_deref()));
+    }
+    run(store, &TABLES, wait::deadline(a_moment(wait)), move || call(service.as_deref())).await
+}
+
+/// A call that may not wait still has a moment for a look-up without which it could say nothing.
+pub(crate) fn a_moment(wait: Wait) -> Wait {
+    if matches!(wait, Wait::None) { Wait::Within(LOOK_UP_MOMENT) } else { wait }
+}
+
+/// An IPv6 address with a zone.
+fn zoned(host: &str) -> Option<(Ipv6Addr, &str)> {
+    let (address, zone) = host.split_once('%')?;
+    Some((address.parse().ok()?, zone))
+}
+
+/// A zone by its name tells the number of an interface, which takes that grant. glibc reads a name
+/// in link-local scope, and in multicast's node-local and link-local.
+fn judge_zone(view: &SandsockCtxView<'_>, host: &str) -> Outcome<()> {
+    let Some((address, zone)) = zoned(host) else { return Ok(()) };
+    let named = !zone.is_empty() && !zone.bytes().all(|byte| byte.is_ascii_digit());
+    let local = address.is_unicast_link_local()
+        || matches!(address.segments()[0] & 0xff0f, 0xff01 | 0xff02);
+    if local && named { view.ctx.judge().interfaces().map(drop) } else { Ok(()) }
+}
+
+/// Judges a name that is to be looked up. A text that can't be one has nothing to be denied for
+/// where every name is granted: there is `no_such` name.
+fn judge_name(
+    view: &SandsockCtxView<'_>,
+    host: &str,
+    no_such: Failure,
+) -> Result<Permit<Resolve>, Failure> {
+    if view.ctx.policy.resolves_any() && normalise_name(host).is_err() {
+        return Err(no_such);
+    }
+    Ok(view.ctx.judge().resolve(host, search_list)?)
+}
+
+/// The answer for a name whose addresses the operator gave.
+fn from_fixed(
+    fixed: &[IpAddr],
+    name: &str,
+    service: Option<&CStr>,
+    hints: Hints,
+) -> Result<Vec<sys::AddressInfo>, NameFailure> {
+    let has_v6 = fixed.iter().any(IpAddr::is_ipv6);
+    let mut answers = Vec::new();
+    for address in fixed {
+        let mut hints = hints;
+        // man 3 getaddrinfo: mapped addresses stand beside others under AI_ALL alone.
+        if address.is_ipv4() && has_v6 && hints.flags & libc::AI_ALL == 0 {
+            hints.flags &= !libc::AI_V4MAPPED;
+        }
+        let text = sys::c_string(&address.to_string()).map_err(NameFailure::System)?;
+        match sys::numeric_address_info(Some(&text), service, hints) {
+            Ok(list) => answers.extend(list),
+            // Of the other family.
+            Err(NameFailure::Code(EAI_ADDRFAMILY | libc::EAI_NONAME)) => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    let wanted = answers.iter().any(|info| info.canonical_name.is_some());
+    answers.iter_mut().for_each(|info| info.canonical_name = None);
+    match answers.first_mut() {
+        Some(first) => first.canonical_name = wanted.then(|| name.to_owned()),
+        None => return Err(NameFailure::Code(libc::EAI_NONAME)),
+    }
+    Ok(answers)
+}
+
+/// Judges what a name was looked up to, by the other names that the answer has too, and pins to it
+/// what the policy lets through.
+fn judge_answers(
+    view: &SandsockCtxView<'_>,
+    name: &str,
+    others: &[String],
+    mut addresses: Vec<IpAddr>,
+) -> Result<Judged, Failure> {
+    view.ctx.judge().other_names(name, others)?;
+    addresses.dedup();
+    let judged = view.ctx.policy.judge_answers_of(name, others, addresses);
+    for dropped in &judged.dropped {
+        let target = || format!("{name}={}", dropped.address);
+        view.ctx
+            .tell(|time| Decision::denied(time, Verb::Resolve.name(), target(), &dropped.denial));
+    }
+    if let Some(denial) = judged.denial() {
+        return Err(denial.clone().into());
+    }
+    let mut pins = view.ctx.pins.borrow_mut();
+    pins.pin(name, &judged.kept, Instant::now());
+    pins.note_others(name, others);
+    drop(pins);
+    filter::follow_pins(view.ctx);
+    Ok(judged)
+}
+
+/// Judges something with an address in it. Where a granted name's addresses were forgotten (5
+/// minutes after their last use), the name is looked up once more and the question asked again. The
+/// look-up takes from the call's time.
+pub(crate) async fn with_fresh_names<T: SandsockView, R>(
+    store: &mut StoreContextMut<'_, T>,
+    wait: &mut Wait,
+    judge: impl Fn(&SandsockCtxView<'_>) -> Outcome<R>,
+) -> Outcome<R> {
+    let fault = match judge(&store.data_mut().sandsock()) {
+        Ok(value) => return Ok(value),
+        Err(fault) => fault,
+    };
+    let Fault::Error(Error::Denied(_)) = &fault else { return Err(fault) };
+    let Some(name) = store.data_mut().sandsock().ctx.expired_name.take() else { return Err(fault) };
+    let hints = Hints { family: 0, kind: libc::SOCK_STREAM, protocol: 0, flags: 0 };
+    wait::begin(wait);
+    match look_up(store, Some(&name), None, hints, a_moment(*wait)).await {
+        Ok(_) => judge(&store.data_mut().sandsock()),
+        Err(Failure::Fault(interrupt)) if interrupt.is(Errno::INTR) => Err(interrupt),
+        Err(_) => Err(fault),
+    }
+}
+
+/// WIT `netdb.get-host-by-name`.
+pub(crate) async fn get_host_by_name<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    (name, family, wait): (String, i32, Wait),
+) -> wasmtime::Result<(Result<HostEntry, NameError>,)> {
+    name_answer(host_by_name(store, &name, family, wait).await)
+}
+
+async fn host_by_name<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    host: &str,
+    family: i32,
+    wait: Wait,
+) -> Result<HostEntry, Failure> {
+    if !matches!(family, libc::AF_INET | libc::AF_INET6) {
+        return Err(Errno::AFNOSUPPORT.into());
+    }
+    if host.len() > TEXT_MAX {
+        return Err(Failure::Host(NO_RECOVERY));
+    }
+    let of_family = |address: &IpAddr| address.is_ipv6() == (family == libc::AF_INET6);
+    match as_number(host) {
+        Number::Address(address) if of_family(&address) => {
+            let addresses = vec![sys::numeric_host(address)];
+            return Ok(HostEntry { name: host.to_owned(), aliases: Vec::new(), addresses });
+        }
+        // gethostbyname(3) has fewer notations than getaddrinfo(3), and would take the others for
+        // names.
+        Number::Address(_) | Number::Other => return Err(Failure::Host(HOST_NOT_FOUND)),
+        Number::None => {}
+    }
+    // As glibc's resolver says of a text that it can't ask for.
+    let permit = judge_name(&store.data_mut().sandsock(), host, Failure::Host(NO_RECOVERY))?;
+    let name = permit.act().name().to_owned();
+    let whole = permit.act().is_whole();
+    let entry = match store.data_mut().sandsock().ctx.policy.fixed(&name) {
+        Some(fixed) => {
+            let addresses = fixed.iter().copied().filter(of_family).collect();
+            sys::HostEntry { name: name.clone(), aliases: Vec::new(), addresses }
+        }
+        None => {
+            let is_local = in_hosts_file(&permit, family);
+            ask(store, wait, is_local, move |local| sys::get_host_by_name(permit, family, local))
+                .await??
+        }
+    };
+    if entry.addresses.is_empty() {
+        return Err(Failure::Host(NO_DATA));
+    }
+    let others: Vec<_> = std::iter::once(&entry.name).chain(&entry.aliases).cloned().collect();
+    let kept =
+        judge_answers(&store.data_mut().sandsock(), &name, &others, entry.addresses.clone())?.kept;
+    // As often as the resolver gave it.
+    let addresses = entry
+        .addresses
+        .into_iter()
+        .filter(|address| kept.contains(address))
+        .map(sys::numeric_host)
+        .collect();
+    let aliases = entry.aliases.into_iter().map(|alias| as_written(alias, whole)).collect();
+    Ok(HostEntry { name: as_written(entry.name, whole), aliases, addresses })
+}
+
+fn is_digits_and_dots(host: &str) -> bool {
+    !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+}
+
+/// What gethostbyname(3) makes of a text before it asks anybody.
+enum Number {
+    /// An address: digits and dots, or IPv6.
+    Address(IpAddr),
+    /// A number to getaddrinfo(3) alone (`0x7f.1`), or digits and dots that are no address.
+    Other,
+    /// No number.
+    None,
+}
+
+fn as_number(host: &str) -> Number {
+    let hints = Hints { family: 0, kind: libc::SOCK_STREAM, protocol: 0, flags: 0 };
+    let plain = is_digits_and_dots(host);
+    // An address with a zone is none here.
+    let answer = match sys::c_string(host) {
+        Ok(text) if host.len() <= NAME_MAX && !host.contains('%') => {
+            sys::numeric_address_info(Some(&text), None, hints).ok()
+        }
+        _ => None,
+    };
+    match answer.and_then(|list| list.first()?.address.to_ip()) {
+        Some(address) if plain || address.is_ipv6() => Number::Address(address.ip()),
+        Some(_) => Number::Other,
+        None if plain => Number::Other,
+        None => Number::None,
+    }
+}

@@ -1,0 +1,167 @@
+//! The name of an address. An answer is a text and no more: it pins nothing, and opens nothing.
+
+use std::net::{IpAddr, SocketAddr};
+
+use rustix::io::Errno;
+use wasmtime::StoreContextMut;
+
+use sandsock_abi::constants::{
+    NI_DGRAM, NI_IDN, NI_NAMEREQD, NI_NOFQDN, NI_NUMERICHOST, NI_NUMERICSERV,
+};
+
+use super::hosts::{to_unicode, with_fresh_names};
+use super::table::hosts_file_has_address;
+use super::{Failure, ask, name_answer, run};
+use crate::authority::family;
+use crate::authority::permit::{Permit, ReverseResolve};
+use crate::bindings::sandsock::socket::types::{Address, HostEntry, NameError, Wait};
+use crate::ctx::{SandsockCtxView, SandsockView};
+use crate::error::Outcome;
+use crate::sys::{self, NameFailure};
+use crate::wait;
+use crate::wait::pool::TABLES;
+use sandsock_policy::{Hostname, Request, canonical};
+
+/// Every flag that getnameinfo(3) has; the last two are netdb.h's NI_IDN_ALLOW_UNASSIGNED and
+/// NI_IDN_USE_STD3_ASCII_RULES, which glibc takes and ignores.
+const FLAGS: i32 =
+    NI_NUMERICHOST | NI_NUMERICSERV | NI_NOFQDN | NI_NAMEREQD | NI_DGRAM | NI_IDN | 0x40 | 0x80;
+
+/// WIT `netdb.get-host-by-address`.
+pub(crate) async fn get_host_by_address<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    (address, wait): (Address, Wait),
+) -> wasmtime::Result<(Result<HostEntry, NameError>,)> {
+    name_answer(host_by_address(store, &address, wait).await)
+}
+
+async fn host_by_address<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    address: &Address,
+    mut wait: Wait,
+) -> Result<HostEntry, Failure> {
+    let ip = family::to_ip(address).ok_or(Errno::AFNOSUPPORT)?.ip();
+    let permit = judge(store, ip, &mut wait).await?;
+    let own = sys::numeric_host(ip);
+    if let [name, aliases @ ..] = fixed_names(&store.data_mut().sandsock(), ip).as_slice() {
+        return Ok(HostEntry {
+            name: name.clone(),
+            aliases: aliases.to_vec(),
+            addresses: vec![own],
+        });
+    }
+    let is_local = move || hosts_file_has_address(ip);
+    let entry = ask(store, wait, is_local, move |_| sys::get_host_by_address(permit)).await??;
+    // A resolver that adds addresses of its own (this host's, say) tells what was not asked for.
+    let same = |address: &IpAddr| canonical(*address) == canonical(ip);
+    let addresses = entry.addresses.into_iter().find(same).map_or(own, sys::numeric_host);
+    Ok(HostEntry { name: entry.name, aliases: entry.aliases, addresses: vec![addresses] })
+}
+
+/// Judges a reverse look-up, after one more look-up of the name by which it is granted where that
+/// is forgotten.
+async fn judge<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    ip: IpAddr,
+    wait: &mut Wait,
+) -> Outcome<Permit<ReverseResolve>> {
+    with_fresh_names(store, wait, |view| view.ctx.judge().reverse_resolve(ip)).await
+}
+
+/// The names that the operator gave this address.
+fn fixed_names(view: &SandsockCtxView<'_>, ip: IpAddr) -> Vec<String> {
+    view.ctx.policy.fixed_names_of(ip).iter().map(ToString::to_string).collect()
+}
+
+/// WIT `netdb.get-name-info`.
+pub(crate) async fn get_name_info<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    (address, flags, wait): (Address, i32, Wait),
+) -> wasmtime::Result<(Result<(String, String), NameError>,)> {
+    name_answer(name_info(store, &address, flags, wait).await)
+}
+
+async fn name_info<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    address: &Address,
+    flags: i32,
+    mut wait: Wait,
+) -> Result<(String, String), Failure> {
+    if flags & !FLAGS != 0 {
+        return Err(Failure::Code(libc::EAI_BADFLAGS));
+    }
+    let address = family::to_ip(address).ok_or(Failure::Code(libc::EAI_FAMILY))?;
+    let has = |flag: i32| flags & flag != 0;
+    let port = address.port();
+    let service = move || {
+        if flags & NI_NUMERICSERV != 0 {
+            return port.to_string();
+        }
+        let protocol = if flags & NI_DGRAM != 0 { c"udp" } else { c"tcp" };
+        sys::service_name(port, Some(protocol)).unwrap_or_else(|_| port.to_string())
+    };
+    let (name, service) = if has(NI_NUMERICHOST) {
+        (None, local_service(store, wait, has(NI_NUMERICSERV), service).await?)
+    } else {
+        let permit = judge(store, address.ip(), &mut wait).await?;
+        let view = store.data_mut().sandsock();
+        // It cuts this host's own domain off, and so tells it.
+        let cut =
+            has(NI_NOFQDN) && view.ctx.judge().would_allow(&Request::Hostname(Hostname::Read));
+        match fixed_names(&view, address.ip()).into_iter().next() {
+            Some(name) => {
+                (Some(name), local_service(store, wait, has(NI_NUMERICSERV), service).await?)
+            }
+            None => {
+                let ip = address.ip();
+                let is_local = move || hosts_file_has_address(ip);
+                let (name, service) =
+                    ask(store, wait, is_local, move |_| (sys::get_name(permit, cut), service()))
+                        .await?;
+                match name {
+                    Ok(name) => (Some(name), service),
+                    Err(NameFailure::Code(libc::EAI_NONAME)) => (None, service),
+                    Err(failure) => return Err(failure.into()),
+                }
+            }
+        }
+    };
+    let host = match name {
+        Some(name) if has(NI_IDN) => to_unicode(&name),
+        Some(name) => name,
+        None if has(NI_NAMEREQD) => return Err(Failure::Code(libc::EAI_NONAME)),
+        None => numeric_host(&store.data_mut().sandsock(), address),
+    };
+    Ok((host, service))
+}
+
+/// The service's name, which may stand in a file.
+async fn local_service<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    wait: Wait,
+    numeric: bool,
+    service: impl FnOnce() -> String + Send + 'static,
+) -> Outcome<String> {
+    if numeric {
+        Ok(service())
+    } else {
+        run(store, &TABLES, wait::deadline(super::a_moment(wait)), service).await
+    }
+}
+
+/// The address as text, with its zone: by the name of the interface where interfaces are granted
+/// and glibc shows it.
+fn numeric_host(view: &SandsockCtxView<'_>, address: SocketAddr) -> String {
+    let text = sys::numeric_host(address.ip());
+    let SocketAddr::V6(v6) = address else { return text };
+    if v6.scope_id() == 0 {
+        return text;
+    }
+    // glibc writes a name in link-local scope, multicast's too.
+    let local = v6.ip().is_unicast_link_local() || v6.ip().segments()[0] & 0xff0f == 0xff02;
+    let named = local.then(|| view.ctx.judge().interfaces().ok()).flatten();
+    match named.and_then(|permit| sys::interface_name(permit, v6.scope_id()).ok()) {
+        Some(name) => format!("{text}%{name}"),
+        None => format!("{text}%{}", v6.scope_id()),
+    }
+}

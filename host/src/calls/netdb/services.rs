@@ -1,0 +1,50 @@
+//! Services and protocols: this host's tables, mostly files. They need no grant: they say nothing
+//! of this host.
+
+use std::ffi::CString;
+
+use rustix::io::Errno;
+use wasmtime::StoreContextMut;
+
+use super::{NAME_MAX, run};
+use crate::ctx::SandsockView;
+use crate::error::Outcome;
+use crate::sys;
+use crate::wait::pool::TABLES;
+
+/// A name as C has it; ENOENT for what can't be one.
+fn name(text: &str) -> Result<CString, Errno> {
+    if text.len() > NAME_MAX {
+        Err(Errno::NOENT)
+    } else {
+        sys::c_string(text).map_err(|_| Errno::NOENT)
+    }
+}
+
+/// WIT `netdb.get-service-by-name`.
+pub(crate) async fn get_service_by_name<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    (service, protocol): (String, Option<String>),
+) -> Outcome<u16> {
+    let (service, protocol) = (name(&service)?, protocol.as_deref().map(name).transpose()?);
+    Ok(run(store, &TABLES, None, move || sys::service_port(&service, protocol.as_deref()))
+        .await??)
+}
+
+/// WIT `netdb.get-service-by-port`.
+pub(crate) async fn get_service_by_port<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    (port, protocol): (u16, Option<String>),
+) -> Outcome<String> {
+    let protocol = protocol.as_deref().map(name).transpose()?;
+    Ok(run(store, &TABLES, None, move || sys::service_name(port, protocol.as_deref())).await??)
+}
+
+/// WIT `netdb.get-protocol-by-name`.
+pub(crate) async fn get_protocol_by_name<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    (protocol,): (String,),
+) -> Outcome<i32> {
+    let protocol = name(&protocol)?;
+    Ok(run(store, &TABLES, None, move || sys::protocol_number(&protocol)).await??)
+}

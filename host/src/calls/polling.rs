@@ -1,0 +1,127 @@
+//! Waiting for many descriptors at once.
+
+use std::sync::Arc;
+
+use rustix::event::PollFlags;
+use rustix::io::Errno;
+use wasmtime::StoreContextMut;
+use wasmtime::component::{ComponentType, Lift, Resource};
+
+use crate::authority::filter;
+use crate::bindings::sandsock::socket::types::Wait;
+use crate::ctx::{SandsockCtxView, SandsockView};
+use crate::descriptor::buffers::Buffers;
+use crate::descriptor::{Descriptor, Handle, Polls};
+use crate::error::Outcome;
+use crate::wait;
+use crate::wait::back_off::BackOff;
+
+/// The events that a file without a poll of its own always shows (linux/poll.h: DEFAULT_POLLMASK).
+const ALWAYS: PollFlags =
+    PollFlags::IN.union(PollFlags::OUT).union(PollFlags::RDNORM).union(PollFlags::WRNORM);
+
+/// WIT `poll-entry`.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(crate) struct PollEntry {
+    descriptor: Resource<Descriptor>,
+    events: u16,
+}
+
+crate::observe::shown_record! { PollEntry: descriptor, events }
+
+/// Asks for a wait for these POLL* bits: for input it is judged as a receive is.
+pub(crate) fn judge_wait(view: &SandsockCtxView<'_>, handle: &Handle, events: u16) -> Outcome<()> {
+    let input = PollFlags::IN | PollFlags::RDNORM | PollFlags::RDBAND;
+    if PollFlags::from_bits_truncate(events).intersects(input) {
+        view.ctx.judge().input(handle)
+    } else {
+        Ok(())
+    }
+}
+
+/// WIT `polling.poll`.
+pub(crate) async fn poll<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    (entries, wait): (Vec<PollEntry>, Wait),
+) -> Outcome<Vec<u16>> {
+    let view = store.data_mut().sandsock();
+    if entries.len() > view.ctx.policy.limits().poll_entries as usize {
+        return Err(Errno::INVAL.into());
+    }
+    let mut deadline = wait::deadline(wait);
+    // An alias is for transfers alone: like a number that is not open, it is POLLNVAL and the call
+    // returns at once.
+    let mut handles: Vec<Option<Arc<Handle>>> = Vec::with_capacity(entries.len());
+    for entry in &entries {
+        handles.push(view.table.get(&entry.descriptor)?.handle().ok().cloned());
+    }
+    // The events of descriptors that the kernel is not asked about; none for the others.
+    let known: Vec<Option<PollFlags>> = handles
+        .iter()
+        .zip(&entries)
+        .map(|(handle, entry)| {
+            match handle.as_ref().map_or(Polls::Never, |handle| handle.polls()) {
+                Polls::Kernel => None,
+                Polls::Always => Some(PollFlags::from_bits_truncate(entry.events) & ALWAYS),
+                Polls::Never => Some(PollFlags::NVAL),
+            }
+        })
+        .collect();
+    if known.iter().flatten().any(|events| !events.is_empty()) {
+        deadline = Some(0);
+    }
+    for (handle, entry) in handles.iter().zip(&entries) {
+        if let Some(handle) = handle {
+            judge_wait(&view, handle, entry.events)?;
+        }
+    }
+    let fds: Vec<_> = handles
+        .iter()
+        .zip(&entries)
+        .zip(&known)
+        .filter(|(_, known)| known.is_none())
+        .filter_map(|((handle, entry), _)| {
+            Some((handle.as_ref()?.fd(), PollFlags::from_bits_truncate(entry.events)))
+        })
+        .collect();
+    let mut back_off = BackOff::default();
+    let mut rounds = 0;
+    let mut ready = loop {
+        let found = view.ctx.waiter.poll(&fds, deadline).await?;
+        let sockets = handles
+            .iter()
+            .zip(&known)
+            .filter(|(_, known)| known.is_none())
+            .filter_map(|(handle, _)| handle.as_ref());
+        let over = view.ctx.buffers.is_over();
+        let told: Vec<_> = sockets
+            .clone()
+            .zip(&found)
+            .map(|(handle, events)| filter::readiness(view.ctx, handle, *events))
+            .collect();
+        let events: Vec<_> = sockets
+            .zip(&told)
+            .map(
+                |(handle, told)| {
+                    if over { Buffers::visible(handle, told.events) } else { told.events }
+                },
+            )
+            .collect();
+        // Some may have been ready with nothing but datagrams that the guest is not to have, or
+        // with a room that the limit of buffers keeps back.
+        let is_over = || deadline.is_some_and(|deadline| deadline <= wait::now());
+        if events == found || events.iter().any(|events| !events.is_empty()) || is_over() {
+            break events.into_iter();
+        }
+        if told.iter().zip(&events).any(|(told, events)| told.events != *events) {
+            view.ctx.waiter.back_off(&mut back_off, deadline).await?;
+        } else {
+            view.ctx.waiter.go_round(&mut rounds, deadline).await?;
+        }
+    };
+    Ok(known
+        .iter()
+        .map(|known| known.or_else(|| ready.next()).map_or(0, |events| events.bits()))
+        .collect())
+}

@@ -1,0 +1,149 @@
+//! What comes in beside the bytes: descriptors, and who sent them.
+
+use std::os::fd::AsFd as _;
+
+use rustix::event::PollFlags;
+use rustix::io::Errno;
+use sandsock_abi::constants::SO_PEERCRED;
+use wasmtime::StoreContextMut;
+use wasmtime::component::Resource;
+
+use crate::bindings::sandsock::socket::types::{DescriptorKind, SocketKind};
+use crate::ctx::{SandsockCtxView, SandsockView};
+use crate::descriptor::{Descriptor, Handle, kind_of, socket_kind};
+use crate::error::{Fault, Outcome};
+use crate::wait::now;
+use crate::wait::strangers::Stray;
+use sandsock_policy::Request;
+
+/// How long a file's system has to say what kind of file a received descriptor is, in nanoseconds.
+const ANSWER: u64 = 1_000_000_000;
+
+/// Takes in received descriptors that the policy lets through; the others are closed. None is
+/// touched before the policy has said that any may come in, and what is no socket is looked at on a
+/// thread of the strangers'.
+pub(crate) async fn accept<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    fds: Vec<Stray>,
+    pidfd: bool,
+) -> Outcome<Vec<Resource<Descriptor>>> {
+    let Sorted { kinds, kept, unknown } = judge(&store.data_mut().sandsock(), fds, pidfd);
+    let (mut kept, mut looked_at) = (kept.into_iter(), look(store, unknown).await?.into_iter());
+    let mut list = Vec::new();
+    for kind in kinds {
+        let next = match kind {
+            Some(kind) => kept.next().map(|fd| (fd, kind)),
+            None => looked_at.next(),
+        };
+        let mut view = store.data_mut().sandsock();
+        // A descriptor that can't be kept is closed, and MSG_CTRUNC says so.
+        let Some(Ok(handle)) =
+            next.map(|(fd, kind)| Handle::foreign(fd, kind, pidfd, &view.ctx.rights))
+        else {
+            continue;
+        };
+        match view.push(handle) {
+            Ok(d) => list.push(d),
+            Err(Fault::Error(_)) => {}
+            Err(trap) => return Err(trap),
+        }
+    }
+    Ok(list)
+}
+
+/// Received descriptors that may come in.
+#[derive(Default)]
+struct Sorted {
+    /// In the order in which they came, what they are as far as that is known.
+    kinds: Vec<Option<DescriptorKind>>,
+    /// Those whose kind is known.
+    kept: Vec<Stray>,
+    unknown: Vec<Stray>,
+}
+
+fn judge(view: &SandsockCtxView<'_>, fds: Vec<Stray>, pidfd: bool) -> Sorted {
+    let mut sorted = Sorted::default();
+    let judge = view.ctx.judge();
+    let (none, any) = (Request::RightsReceive { any: false }, Request::RightsReceive { any: true });
+    if !judge.would_allow(&none) && !judge.would_allow(&any) {
+        for _ in &fds {
+            // For the observers.
+            let _ = judge.decide(&none);
+        }
+        return sorted;
+    }
+    for fd in fds {
+        let kind = socket_kind(fd.as_fd()).ok();
+        // That the guest could make such a socket itself is not enough: this one may be connected.
+        let is_granted = |kind: SocketKind| {
+            view.ctx.policy.has_grant_for(kind.family, kind.type_, kind.protocol)
+        };
+        let other = !kind.is_some_and(is_granted);
+        if judge.decide(&Request::RightsReceive { any: other }).is_err() {
+            continue;
+        }
+        // A pidfd is the kernel's own, and no file of anybody.
+        let kind = kind.map(DescriptorKind::Socket).or(pidfd.then_some(DescriptorKind::Other));
+        match kind {
+            Some(_) => sorted.kept.push(fd),
+            None => sorted.unknown.push(fd),
+        }
+        sorted.kinds.push(kind);
+    }
+    sorted
+}
+
+/// Has files of any kind looked at. Those whose system does not answer in time are closed when it
+/// does.
+async fn look<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    fds: Vec<Stray>,
+) -> Outcome<Vec<(Stray, DescriptorKind)>> {
+    if fds.is_empty() {
+        return Ok(Vec::new());
+    }
+    let view = store.data_mut().sandsock();
+    let look = |fd: Stray| kind_of(fd.as_fd()).map(|kind| (fd, kind)).ok();
+    let job = view
+        .ctx
+        .rights
+        .strangers
+        .work(move || fds.into_iter().filter_map(look).collect::<Vec<_>>())?;
+    let until = now().saturating_add(ANSWER);
+    let mut interrupted = false;
+    let result = loop {
+        match view.ctx.waiter.ready(job.as_fd(), None, PollFlags::IN, Some(until)).await {
+            // The message is taken: the interrupt ends the next wait.
+            Err(Errno::INTR) => interrupted = true,
+            Ok(_) => break Ok(job.take().unwrap_or_default()),
+            Err(errno) => break Err(errno.into()),
+        }
+    };
+    if interrupted {
+        view.ctx.waiter.interrupter().interrupt();
+    }
+    result
+}
+
+/// man 7 unix: SCM_CREDENTIALS are the process, the user and the group that sent a message. Without
+/// the grant for SO_PEERCRED, which has the same, they are those that the kernel shows for ids that
+/// a program may not see: no process, and nobody.
+pub(crate) fn hide_ids(
+    view: &SandsockCtxView<'_>,
+    kind: SocketKind,
+    message: (i32, i32),
+    data: &mut [u8],
+) {
+    if kind.family != libc::AF_UNIX || message != (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) {
+        return;
+    }
+    let asked =
+        Request::GetOption { family: kind.family, level: libc::SOL_SOCKET, number: SO_PEERCRED };
+    if !view.ctx.judge().would_allow(&asked) {
+        let nobody = [0u32, NOBODY, NOBODY].map(u32::to_ne_bytes).concat();
+        data.iter_mut().zip(nobody).for_each(|(byte, hidden)| *byte = hidden);
+    }
+}
+
+/// The kernel's overflowuid and overflowgid (man 7 user_namespaces).
+const NOBODY: u32 = 65534;

@@ -1,0 +1,892 @@
+//! Descriptors: what the WIT resource refers to, and the one table of them.
+
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
+use std::sync::atomic::{
+    AtomicBool, AtomicI32, AtomicU8, AtomicU16, AtomicU64, AtomicUsize, Ordering,
+};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use rustix::fs::FileType;
+use rustix::io::Errno;
+use sandsock_abi::constants::{CAN_ISOTP, CAN_J1939, SO_PASSPIDFD};
+
+use crate::authority::filter::Slot;
+use crate::bindings::sandsock::socket::types::{DescriptorKind, SocketKind};
+use crate::descriptor::buffers::Charge;
+use crate::descriptor::guard;
+use crate::descriptor::in_flight::Rights;
+use crate::descriptor::inherited::Inherited;
+use crate::descriptor::poller::Set;
+use crate::sys;
+use crate::sys::address::RawAddress;
+use crate::wait::pool;
+use crate::wait::registration::Kept;
+use crate::wait::strangers::{self, Strangers, Stray};
+
+/// How many receives wait before their first attempt, after two that had to wait.
+const EXPECTED_WAITS: u8 = 64;
+
+/// What the WIT resource `descriptor` refers to: a handle, or a weak reference to one.
+pub struct Descriptor {
+    reference: Reference,
+    /// An accept that an interrupt left behind in the pool: the next one takes its connection.
+    pub(crate) accepting: Option<pool::Job<Accepted>>,
+    /// A connect that goes on in the pool: `finish-connect` takes its result.
+    pub(crate) connecting: Option<pool::Job<Result<(), Errno>>>,
+}
+
+/// What accept(2) gave.
+pub(crate) type Accepted = Result<(Stray, RawAddress), Errno>;
+
+enum Reference {
+    Owned(Arc<Handle>),
+    /// Valid while the handle lives and its aliases were not revoked since. It counts against the
+    /// instance's limit as well.
+    Alias(Weak<Handle>, u64, #[expect(dead_code, reason = "held, never read")] Place),
+}
+
+impl Descriptor {
+    pub(crate) fn new(handle: Arc<Handle>, place: Place) -> Self {
+        handle.hold(place);
+        Self { reference: Reference::Owned(handle), accepting: None, connecting: None }
+    }
+
+    pub(crate) fn alias(handle: &Arc<Handle>, place: Place) -> Self {
+        let epoch = handle.aliases.load(Ordering::Relaxed);
+        Self {
+            reference: Reference::Alias(Arc::downgrade(handle), epoch, place),
+            accepting: None,
+            connecting: None,
+        }
+    }
+
+    /// The handle itself; EBADF on an alias.
+    pub(crate) fn handle(&self) -> Result<&Arc<Handle>, Errno> {
+        match &self.reference {
+            Reference::Owned(handle) if !handle.is_condemned() => Ok(handle),
+            Reference::Owned(_) | Reference::Alias(..) => Err(Errno::BADF),
+        }
+    }
+
+    /// The handle for a transfer: through an alias too, unless it was revoked.
+    pub(crate) fn lent(&self) -> Result<Arc<Handle>, Errno> {
+        match &self.reference {
+            Reference::Owned(_) => self.handle().cloned(),
+            Reference::Alias(handle, epoch, _) => handle
+                .upgrade()
+                .filter(|handle| {
+                    !handle.is_condemned() && handle.aliases.load(Ordering::Relaxed) == *epoch
+                })
+                .ok_or(Errno::BADF),
+        }
+    }
+
+    /// Gives up the handle, for a close with a result; none on an alias.
+    pub(crate) fn into_handle(self) -> Option<Arc<Handle>> {
+        match self.reference {
+            Reference::Owned(handle) => Some(handle),
+            Reference::Alias(..) => None,
+        }
+    }
+}
+
+/// One descriptor number of the host's process, closed on drop.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    /// None only while it is dropped.
+    fd: Option<OwnedFd>,
+    /// Shared by duplicates, as the kernel's open file description is.
+    pub(crate) open: Arc<Open>,
+    /// Raised by `revoke-aliases`.
+    aliases: AtomicU64,
+    /// How many of the next receives wait first; 1 is one that found nothing
+    /// ([`Self::expects_to_wait`]).
+    barren: AtomicU8,
+    /// Where its instance keeps its registration with tokio between waits. It holds a duplicate,
+    /// and goes before the close.
+    pub(crate) registration: Kept,
+    /// The pollers it is registered with, and its keys there.
+    watchers: Mutex<Vec<(Weak<Set>, u64)>>,
+    /// The number is the process's: a close by the guest closes it, a drop does not.
+    of_process: AtomicBool,
+    /// Counts against the instance's limit until the number is closed, wherever that is done.
+    place: Mutex<Option<Place>>,
+}
+
+/// What the host keeps of an open file description.
+#[derive(Debug)]
+pub(crate) struct Open {
+    pub(crate) kind: DescriptorKind,
+    /// The bit that guests see and set (O_NONBLOCK's meaning), where the kernel's own flag is not
+    /// it.
+    nonblocking: Arc<AtomicBool>,
+    /// Others may hold the description: the kernel's own flag is the bit, which they may change.
+    shared: AtomicBool,
+    /// It came from others: handed over at the start, received or adopted.
+    foreign: bool,
+    /// It was sent to others.
+    travelled: AtomicBool,
+    /// Several contexts were handed it: none may change it for the others.
+    common: bool,
+    /// How it is waited for.
+    polls: Polls,
+    /// An end of a pair that the guest made. Nothing comes in but from the guest, as long as it
+    /// passes no descriptors.
+    paired: AtomicBool,
+    /// The guest bound it under the policy's eyes: `listen` on a UNIX socket asks for no more.
+    bound_here: AtomicBool,
+    port_chosen: AtomicBool,
+    /// A datagram socket that was made without a grant: nothing can come to it.
+    ungranted: AtomicBool,
+    /// An IP socket was seen with a local port, and not dissolved since.
+    has_port: AtomicBool,
+    /// SO_PASSCRED may be set: then the kernel gives a UNIX socket a name of its own where it has
+    /// none.
+    may_be_named: AtomicBool,
+    /// SO_RCVTIMEO or SO_SNDTIMEO may be set.
+    may_time_out: AtomicBool,
+    /// TCP_FASTOPEN_CONNECT may have put the connect off to the next send.
+    defers_connect: AtomicBool,
+    /// SO_LINGER's seconds, kept from the kernel until the last close; 0 is none.
+    linger: AtomicI32,
+    /// An AF_PACKET socket's protocol as it was asked for, which the kernel has only from `bind`
+    /// on.
+    packet_protocol: AtomicU16,
+    /// The policy's own filter, where the kernel has one.
+    pub(crate) filter: Slot,
+    /// A check after the fact failed: nothing may be done with it but to close it.
+    condemned: AtomicBool,
+    /// What the guest takes its local address for, and the address that bind(2) gave it in truth.
+    view: Mutex<Option<(View, SocketAddr)>>,
+    /// What the kernel may hold for it.
+    pub(crate) charge: Charge,
+    /// Where the descriptors sent through it are counted.
+    rights: Rights,
+    /// The local address that it was handed over with: listening there takes no grant.
+    handed_at: Option<RawAddress>,
+    /// The embedder handed it over.
+    pub(crate) is_handed: bool,
+    /// What was handed over, to be given back as it was.
+    _handed: Option<Inherited>,
+}
+
+/// How a descriptor is waited for. To poll a stranger's file may ask a stranger: a FUSE daemon, a
+/// device's driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Polls {
+    /// By the kernel.
+    Kernel,
+    /// Not at all: man 2 poll says that files of its kind are always ready, and man 2 epoll_ctl
+    /// takes none.
+    Always,
+    /// Not at all: what is asked is not the kernel's to say.
+    Never,
+}
+
+/// A published address: what the guest binds, and what it stands for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View {
+    pub(crate) guest: SocketAddr,
+    pub(crate) host: SocketAddr,
+}
+
+impl View {
+    /// The host's address, as a socket of the guest's family is bound to it.
+    pub(crate) fn host_for_guest(&self) -> SocketAddr {
+        match (self.guest, self.host.ip()) {
+            (SocketAddr::V6(_), IpAddr::V4(v4)) => {
+                SocketAddr::new(v4.to_ipv6_mapped().into(), self.host.port())
+            }
+            _ => self.host,
+        }
+    }
+}
+
+/// A description that was handed over at the start.
+pub(crate) struct Handed {
+    pub(crate) kind: DescriptorKind,
+    pub(crate) nonblocking: Arc<AtomicBool>,
+    pub(crate) shared: bool,
+    /// Nobody else has it.
+    pub(crate) sole: bool,
+    /// Several contexts were handed it.
+    pub(crate) common: bool,
+    pub(crate) linger: i32,
+    pub(crate) bound: Option<RawAddress>,
+    pub(crate) keep: Option<Inherited>,
+}
+
+impl Open {
+    fn new(
+        kind: DescriptorKind,
+        nonblocking: Arc<AtomicBool>,
+        shared: bool,
+        rights: &Rights,
+    ) -> Self {
+        Self {
+            kind,
+            nonblocking,
+            shared: AtomicBool::new(shared),
+            foreign: shared,
+            travelled: AtomicBool::new(false),
+            common: false,
+            polls: Polls::Kernel,
+            paired: AtomicBool::new(false),
+            bound_here: AtomicBool::new(false),
+            port_chosen: AtomicBool::new(false),
+            ungranted: AtomicBool::new(false),
+            has_port: AtomicBool::new(false),
+            may_be_named: AtomicBool::new(shared),
+            may_time_out: AtomicBool::new(shared),
+            defers_connect: AtomicBool::new(false),
+            linger: AtomicI32::new(0),
+            packet_protocol: AtomicU16::new(0),
+            filter: Slot::default(),
+            condemned: AtomicBool::new(false),
+            view: Mutex::default(),
+            charge: Charge::default(),
+            rights: rights.clone(),
+            handed_at: None,
+            is_handed: false,
+            _handed: None,
+        }
+    }
+}
+
+impl Handle {
+    /// A description that this host has just made and nobody else has: its kernel flag is
+    /// O_NONBLOCK.
+    pub(crate) fn own(
+        fd: OwnedFd,
+        kind: SocketKind,
+        nonblocking: bool,
+        rights: &Rights,
+    ) -> Arc<Self> {
+        Self::with(
+            fd,
+            Open::new(DescriptorKind::Socket(kind), Arc::new(nonblocking.into()), false, rights),
+        )
+    }
+
+    /// A description that was handed over at the start.
+    pub(crate) fn handed(fd: OwnedFd, handed: Handed, rights: &Rights) -> Arc<Self> {
+        let Handed { kind, nonblocking, shared, sole, common, linger, bound, keep } = handed;
+        let mut open = Open::new(kind, nonblocking, shared, rights);
+        (open.foreign, open.common) = (!sole, common);
+        *open.linger.get_mut() = linger;
+        // Its former holders may have set SO_PASSCRED, or a timeout.
+        (*open.may_be_named.get_mut(), *open.may_time_out.get_mut()) = (true, true);
+        (open.handed_at, open.is_handed, open._handed) = (bound, true, keep);
+        Self::with(fd, open)
+    }
+
+    /// A description that was received. It is only asked what the kernel knows without its file:
+    /// nothing of it is changed. `of_kernel` says that it is no file of anybody's.
+    pub(crate) fn foreign(
+        fd: Stray,
+        kind: DescriptorKind,
+        of_kernel: bool,
+        rights: &Rights,
+    ) -> Result<Arc<Self>, Errno> {
+        let nonblocking = rustix::fs::fcntl_getfl(&fd)?.contains(rustix::fs::OFlags::NONBLOCK);
+        let mut open = Open::new(kind, Arc::new(nonblocking.into()), true, rights);
+        open.common = matches!(kind, DescriptorKind::Socket(_)) && guard::is_common(fd.as_fd());
+        open.polls = match kind {
+            _ if of_kernel => Polls::Kernel,
+            DescriptorKind::Socket(_) | DescriptorKind::Pipe => Polls::Kernel,
+            DescriptorKind::File | DescriptorKind::Directory | DescriptorKind::BlockDevice => {
+                Polls::Always
+            }
+            DescriptorKind::CharacterDevice | DescriptorKind::Other => Polls::Never,
+        };
+        rights.strangers.set_mixed();
+        Ok(Self::with(fd.take(), open))
+    }
+
+    /// A number of this process, for an embedder that shows real ones.
+    pub(crate) fn of_process(fd: OwnedFd, rights: &Rights) -> Result<Arc<Self>, Errno> {
+        match kind_of(fd.as_fd()) {
+            Ok(kind) => Ok(Self::with(fd, Open::new(kind, Arc::default(), true, rights))),
+            Err(errno) => {
+                let _ = fd.into_raw_fd();
+                Err(errno)
+            }
+        }
+    }
+
+    fn with(fd: OwnedFd, open: Open) -> Arc<Self> {
+        Arc::new(Self {
+            fd: Some(fd),
+            open: Arc::new(open),
+            aliases: AtomicU64::new(0),
+            barren: AtomicU8::new(0),
+            registration: Mutex::default(),
+            watchers: Mutex::default(),
+            of_process: AtomicBool::new(false),
+            place: Mutex::default(),
+        })
+    }
+
+    /// dup(2), close-on-exec.
+    pub(crate) fn duplicate(&self) -> Result<Arc<Self>, Errno> {
+        let copy = Arc::new(Self {
+            fd: Some(rustix::io::fcntl_dupfd_cloexec(self.fd(), 0)?),
+            open: Arc::clone(&self.open),
+            aliases: AtomicU64::new(0),
+            barren: AtomicU8::new(0),
+            registration: Mutex::default(),
+            watchers: Mutex::default(),
+            of_process: AtomicBool::new(false),
+            place: Mutex::default(),
+        });
+        copy.open.filter.duplicated(&copy);
+        Ok(copy)
+    }
+
+    /// Counts against the instance's limit from now on.
+    fn hold(&self, place: Place) {
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
+    }
+
+    /// Leaves the number to the process, whose other instances know it too: all state is the
+    /// kernel's from now on.
+    pub(crate) fn leave_to_process(&self) -> Result<(), Errno> {
+        self.of_process.store(true, Ordering::Relaxed);
+        self.share()
+    }
+
+    /// Whether the number is the process's. Its calls may then block and be interrupted as they
+    /// would natively.
+    pub(crate) fn is_of_process(&self) -> bool {
+        self.of_process.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        // Only `drop` and `close` take it, and they own the handle.
+        self.fd.as_ref().expect("a live handle has its descriptor").as_fd()
+    }
+
+    /// The socket's three numbers; ENOTSOCK on any other file.
+    pub(crate) fn socket(&self) -> Result<SocketKind, Errno> {
+        match self.open.kind {
+            DescriptorKind::Socket(kind) => Ok(kind),
+            _ => Err(Errno::NOTSOCK),
+        }
+    }
+
+    /// Whether others may hold the description.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.open.shared.load(Ordering::Relaxed)
+    }
+
+    /// How it is waited for.
+    pub(crate) fn polls(&self) -> Polls {
+        self.open.polls
+    }
+
+    /// Whether nobody else may have the description: what its last close here means, it means to
+    /// the peer.
+    pub(crate) fn is_sole(&self) -> bool {
+        self.open.is_sole()
+    }
+
+    /// Whether several contexts were handed the description.
+    pub(crate) fn is_common(&self) -> bool {
+        self.open.common
+    }
+
+    /// An end of a pair that the guest has just made.
+    pub(crate) fn set_paired(&self) {
+        self.open.paired.store(true, Ordering::Relaxed);
+    }
+
+    /// Where the instance closes what may be anybody's.
+    pub(crate) fn strangers(&self) -> &Strangers {
+        &self.open.rights.strangers
+    }
+
+    /// Whether the kernel's own flag is the bit that the guest sees. Of what several contexts have,
+    /// each has a bit of its own.
+    fn has_kernels_bit(&self) -> bool {
+        self.is_shared() && !self.open.common
+    }
+
+    pub(crate) fn is_nonblocking(&self) -> bool {
+        if self.has_kernels_bit() {
+            rustix::fs::fcntl_getfl(self.fd())
+                .is_ok_and(|flags| flags.contains(rustix::fs::OFlags::NONBLOCK))
+        } else {
+            self.open.nonblocking.load(Ordering::Relaxed)
+        }
+    }
+
+    pub(crate) fn set_nonblocking(&self, nonblocking: bool) -> Result<(), Errno> {
+        self.open.nonblocking.store(nonblocking, Ordering::Relaxed);
+        if self.has_kernels_bit() {
+            rustix::io::ioctl_fionbio(self.fd(), nonblocking)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Before the description is first sent away (or where numbers are real): the kernel gets from
+    /// the host what its other holders will go by. A description that several contexts have stays
+    /// as it is.
+    pub(crate) fn share(&self) -> Result<(), Errno> {
+        if self.is_shared() || self.open.common {
+            return Ok(());
+        }
+        rustix::io::ioctl_fionbio(self.fd(), self.is_nonblocking())?;
+        self.open.filter.release(self.fd());
+        self.open.shared.store(true, Ordering::Relaxed);
+        match self.open.linger.swap(0, Ordering::Relaxed) {
+            0 => {}
+            seconds => sys::set_linger(self.fd(), Some(seconds)),
+        }
+        Ok(())
+    }
+
+    /// It is sent away.
+    pub(crate) fn set_travelled(&self) {
+        self.open.travelled.store(true, Ordering::Relaxed);
+        self.strangers().set_mixed();
+    }
+
+    /// Whether accept and connect may block in the kernel, where nothing may.
+    pub(crate) fn may_block(&self) -> bool {
+        // Whatever the flag is now, another holder may change it before the call.
+        if self.is_shared() {
+            return !self.is_of_process();
+        }
+        // A listener that was handed over: another holder may have cleared the flag that the host
+        // has set.
+        let flags = || rustix::fs::fcntl_getfl(self.fd());
+        self.open.foreign
+            && !flags().is_ok_and(|flags| flags.contains(rustix::fs::OFlags::NONBLOCK))
+    }
+
+    pub(crate) fn is_bound_here(&self) -> bool {
+        self.open.bound_here.load(Ordering::Relaxed)
+    }
+
+    /// The guest has bound it, by a permit; `port_chosen` says that it left the port to the kernel.
+    pub(crate) fn set_bound_here(&self, port_chosen: bool) {
+        self.open.bound_here.store(true, Ordering::Relaxed);
+        self.open.port_chosen.store(port_chosen, Ordering::Relaxed);
+    }
+
+    /// Whether the kernel chose the port at the guest's bind: a grant of port 0 covers it.
+    pub(crate) fn is_port_chosen(&self) -> bool {
+        self.open.port_chosen.load(Ordering::Relaxed)
+    }
+
+    /// No grant is about this datagram socket, which the guest has just made.
+    pub(crate) fn set_ungranted(&self) {
+        self.open.ungranted.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_ungranted(&self) -> bool {
+        self.open.ungranted.load(Ordering::Relaxed)
+    }
+
+    /// Whether this IP socket has a local port, so that no send makes the kernel choose one.
+    pub(crate) fn has_port(&self) -> bool {
+        // Another holder may dissolve it.
+        if self.open.has_port.load(Ordering::Relaxed) && !self.is_shared() {
+            return true;
+        }
+        let has = sys::local_address(self.fd())
+            .is_ok_and(|raw| raw.to_ip().is_some_and(|address| address.port() != 0));
+        self.open.has_port.store(has, Ordering::Relaxed);
+        has
+    }
+
+    /// Its association is dissolved (man 2 connect: AF_UNSPEC): a datagram socket may lose its
+    /// port.
+    pub(crate) fn forget_port(&self) {
+        self.open.has_port.store(false, Ordering::Relaxed);
+    }
+
+    /// The guest has bound a published address.
+    pub(crate) fn set_view(&self, view: Option<View>) {
+        let real = || sys::local_address(self.fd()).ok()?.to_ip();
+        *self.view() = view.and_then(|view| Some((view, real()?)));
+    }
+
+    fn view(&self) -> MutexGuard<'_, Option<(View, SocketAddr)>> {
+        self.open.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The published address that this socket has, where its address in truth is `real`. A socket
+    /// that let go of the port to which it was bound has none any more.
+    pub(crate) fn view_at(&self, real: SocketAddr) -> Option<View> {
+        let (view, bound) = (*self.view())?;
+        let is_same = bound.port() == real.port()
+            && (bound.ip() == real.ip() || bound.ip().to_canonical().is_unspecified());
+        is_same.then_some(view)
+    }
+
+    /// getsockname(2), as the guest sees it.
+    pub(crate) fn local_address(&self) -> Result<RawAddress, Errno> {
+        let raw = sys::local_address(self.fd())?;
+        let Some((real, view)) = raw.to_ip().and_then(|real| Some((real, self.view_at(real)?)))
+        else {
+            return Ok(raw);
+        };
+        // On the wildcard a connection has the address by which its peer came.
+        let ip = if view.guest.ip().is_unspecified() && !real.ip().is_unspecified() {
+            real.ip()
+        } else {
+            view.guest.ip()
+        };
+        Ok(RawAddress::from_ip(SocketAddr::new(ip, view.guest.port())))
+    }
+
+    /// An accepted socket is where its listener is.
+    pub(crate) fn inherit_view(&self, listener: &Self) {
+        let view = *listener.view();
+        if view.is_some() {
+            *self.view() = view;
+        }
+    }
+
+    /// Whether it still has the address that it was handed over with.
+    pub(crate) fn is_where_handed(&self) -> bool {
+        let at = self.open.handed_at.as_ref();
+        at.is_some_and(|at| {
+            sys::local_address(self.fd()).is_ok_and(|now| now.bytes() == at.bytes())
+        })
+    }
+
+    /// The guest sets SO_PASSCRED.
+    pub(crate) fn set_may_be_named(&self) {
+        self.open.may_be_named.store(true, Ordering::Relaxed);
+    }
+
+    /// The guest sets SO_RCVTIMEO or SO_SNDTIMEO.
+    pub(crate) fn set_may_time_out(&self) {
+        self.open.may_time_out.store(true, Ordering::Relaxed);
+    }
+
+    /// The guest sets TCP_FASTOPEN_CONNECT.
+    pub(crate) fn set_defers_connect(&self) {
+        self.open.defers_connect.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a send may be the one that connects; asked once.
+    pub(crate) fn take_defers_connect(&self) -> bool {
+        self.open.defers_connect.load(Ordering::Relaxed)
+            && self.open.defers_connect.swap(false, Ordering::Relaxed)
+    }
+
+    /// SO_RCVTIMEO or SO_SNDTIMEO in nanoseconds: the kernel is asked only where somebody may have
+    /// set one.
+    pub(crate) fn timeout(&self, name: i32) -> Option<u64> {
+        let may = self.is_shared() || self.open.may_time_out.load(Ordering::Relaxed);
+        if may { sys::own_timeout(self.fd(), name) } else { None }
+    }
+
+    /// Whether the next receive is to wait before its first attempt: the last two found nothing at
+    /// first. Now and then one attempts first all the same.
+    pub(crate) fn expects_to_wait(&self) -> bool {
+        let left = self.barren.load(Ordering::Relaxed);
+        if left < 2 {
+            return false;
+        }
+        self.barren.store(left - 1, Ordering::Relaxed);
+        true
+    }
+
+    /// What a receive's first attempt found.
+    pub(crate) fn note_first_attempt(&self, found: bool) {
+        let barren = match (found, self.barren.load(Ordering::Relaxed)) {
+            (true, _) => 0,
+            (false, 0) => 1,
+            (false, _) => EXPECTED_WAITS,
+        };
+        self.barren.store(barren, Ordering::Relaxed);
+    }
+
+    /// Whether connect or a message would make the kernel bind this UNIX socket (`unix_autobind`):
+    /// it asks for credentials or for a pidfd, and has no name.
+    pub(crate) fn would_be_named(&self) -> bool {
+        self.open.may_be_named.load(Ordering::Relaxed)
+            && self.socket().is_ok_and(|kind| kind.family == libc::AF_UNIX)
+            && [libc::SO_PASSCRED, SO_PASSPIDFD]
+                .iter()
+                .any(|&name| sys::own_option(self.fd(), libc::SOL_SOCKET, name) == Ok(1))
+            && sys::local_address(self.fd()).is_ok_and(|address| address.bytes().len() <= 2)
+    }
+
+    /// The protocol that an AF_PACKET socket was asked for and not made with; 0 is none.
+    pub(crate) fn packet_protocol(&self) -> u16 {
+        self.open.packet_protocol.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn hold_packet_protocol(&self, protocol: u16) {
+        self.open.packet_protocol.store(protocol, Ordering::Relaxed);
+    }
+
+    fn is_condemned(&self) -> bool {
+        self.open.condemned.load(Ordering::Relaxed)
+    }
+
+    /// Takes the socket from the guest: a check after the fact failed.
+    pub(crate) fn condemn(&self) {
+        self.open.condemned.store(true, Ordering::Relaxed);
+    }
+
+    fn watchers(&self) -> MutexGuard<'_, Vec<(Weak<Set>, u64)>> {
+        self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It was registered with a poller.
+    pub(crate) fn watch(&self, set: &Arc<Set>, key: u64) {
+        let mut watchers = self.watchers();
+        watchers.retain(|(known, _)| known.strong_count() > 0);
+        watchers.push((Arc::downgrade(set), key));
+    }
+
+    /// It was taken out of a poller.
+    pub(crate) fn unwatch(&self, set: &Arc<Set>, key: u64) {
+        self.watchers()
+            .retain(|(known, at)| *at != key || !std::ptr::eq(known.as_ptr(), Arc::as_ptr(set)));
+    }
+
+    /// Before its close: out of every poller.
+    fn leave_pollers(&self) {
+        let watchers = std::mem::take(&mut *self.watchers());
+        for (set, key) in watchers {
+            if let Some(set) = set.upgrade() {
+                set.forget(key, self);
+            }
+        }
+    }
+
+    pub(crate) fn revoke_aliases(&self) {
+        self.aliases.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Keeps so many seconds of SO_LINGER from the kernel until the last close, for a close may
+    /// happen anywhere: on a shared thread, or in the kernel while it drops a message with
+    /// descriptors. 0 is none.
+    pub(crate) fn hold_linger(&self, seconds: i32) {
+        self.open.linger.store(seconds, Ordering::Relaxed);
+    }
+
+    /// The SO_LINGER that is kept from the kernel, as the guest set it.
+    pub(crate) fn held_linger(&self) -> Option<Vec<u8>> {
+        let seconds = self.open.linger.load(Ordering::Relaxed);
+        (seconds != 0).then(|| [1i32.to_ne_bytes(), seconds.to_ne_bytes()].concat())
+    }
+
+    /// man 7 socket: an accepted socket has its listener's SO_LINGER, and its timeouts.
+    pub(crate) fn inherit_options(&self, listener: &Self) {
+        self.open.may_time_out.store(
+            listener.is_shared() || listener.open.may_time_out.load(Ordering::Relaxed),
+            Ordering::Relaxed,
+        );
+        self.open.linger.store(listener.open.linger.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// The guest has given it up, whoever may still use it: out of every poller, and no alias of it
+    /// is valid.
+    pub(crate) fn retire(&self) {
+        self.leave_pollers();
+        self.revoke_aliases();
+    }
+
+    /// Closes the number, with a result; none while a call elsewhere still uses the handle.
+    pub(crate) fn close(self: Arc<Self>) -> Option<Closing> {
+        self.retire();
+        let mut handle = Arc::into_inner(self)?;
+        let fd = handle.take_fd()?;
+        Some(handle.close_fd(fd, true))
+    }
+
+    /// The number, and the registration, which holds a duplicate of it, gone.
+    fn take_fd(&mut self) -> Option<OwnedFd> {
+        *self.registration.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
+        self.fd.take()
+    }
+
+    /// Whether what was sent to this socket and is unread may be anybody's descriptors.
+    pub(crate) fn may_hold_others(&self) -> bool {
+        let of_unix = self.socket().is_ok_and(|kind| kind.family == libc::AF_UNIX);
+        of_unix && (!self.open.paired.load(Ordering::Relaxed) || self.strangers().are_mixed())
+    }
+
+    /// Whether the close may wait for others: for who else has the description, or made it, or for
+    /// what was sent to it unread.
+    fn closes_apart(&self) -> bool {
+        if self.is_of_process() {
+            // Natively it waits as well.
+            return false;
+        }
+        if !self.is_sole() {
+            return true;
+        }
+        self.may_hold_others() && Arc::strong_count(&self.open) == 1
+    }
+
+    /// `waited` says that somebody waits for the result.
+    fn close_fd(&mut self, fd: OwnedFd, waited: bool) -> Closing {
+        if Arc::strong_count(&self.open) == 1 {
+            self.open.filter.close(fd.as_fd());
+        }
+        let seconds = self.open.linger.load(Ordering::Relaxed);
+        let last = Arc::strong_count(&self.open) == 1;
+        let place = self.place.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if self.closes_apart() {
+            let Some(fd) = self.leave(fd, last) else { return Closing::Done(Ok(())) };
+            let shares: Vec<_> = self.open.charge.shares().collect();
+            if waited {
+                return self
+                    .strangers()
+                    .close_for(fd, (place, shares))
+                    .map_or(Closing::Done(Ok(())), Closing::Apart);
+            }
+            self.strangers().close(fd, (place, shares));
+            return Closing::Done(Ok(()));
+        }
+        let waits = self.socket().is_ok_and(|kind| match kind.family {
+            libc::AF_UNIX => false,
+            // Their closes wait for what is on its way, whatever SO_LINGER says.
+            libc::AF_CAN => matches!(kind.protocol, CAN_ISOTP | CAN_J1939),
+            libc::AF_TIPC => true,
+            _ => seconds != 0,
+        });
+        if waits
+            && last
+            && let Ok(thread) = pool::CLOSES.reserve(&self.open.rights.user)
+        {
+            let shares: Vec<_> = self.open.charge.shares().collect();
+            let job = thread.start(move || {
+                let _held = (shares, place);
+                if seconds != 0 {
+                    sys::set_linger(fd.as_fd(), Some(seconds));
+                }
+                sys::close(fd)
+            });
+            return job.map_or_else(|errno| Closing::Done(Err(errno)), Closing::Lingering);
+        }
+        // Whatever is left to send, the kernel sends behind the close.
+        Closing::Done(self.leave(fd, last).map_or(Ok(()), sys::close))
+    }
+
+    /// The descriptor back, unless its socket must be counted on after this close.
+    fn leave(&self, fd: OwnedFd, last: bool) -> Option<OwnedFd> {
+        match self.socket() {
+            Ok(kind) if last => self.open.charge.leave(fd, kind, self.is_sole(), self.strangers()),
+            _ => Some(fd),
+        }
+    }
+}
+
+/// A close that is done, or one that waits in the pool.
+pub(crate) enum Closing {
+    Done(Result<(), Errno>),
+    Lingering(pool::Job<Result<(), Errno>>),
+    /// It waits among the strangers.
+    Apart(strangers::Job<Result<(), Errno>>),
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if self.fd.is_none() {
+            return;
+        }
+        self.leave_pollers();
+        match self.take_fd() {
+            Some(fd) if self.is_of_process() => {
+                let _ = fd.into_raw_fd();
+            }
+            Some(fd) => {
+                self.close_fd(fd, false);
+            }
+            None => {}
+        }
+    }
+}
+
+/// What kind of file a descriptor refers to. It asks the file's system, which may take its time:
+/// not for strangers' descriptors on a thread that guests share.
+pub(crate) fn kind_of(fd: BorrowedFd<'_>) -> Result<DescriptorKind, Errno> {
+    let mode = rustix::fs::fstat(fd)?.st_mode;
+    Ok(match FileType::from_raw_mode(mode) {
+        // One that was opened by O_PATH is a socket's file, and no socket.
+        FileType::Socket => socket_kind(fd).map_or(DescriptorKind::Other, DescriptorKind::Socket),
+        FileType::Fifo => DescriptorKind::Pipe,
+        FileType::RegularFile => DescriptorKind::File,
+        FileType::Directory => DescriptorKind::Directory,
+        FileType::CharacterDevice => DescriptorKind::CharacterDevice,
+        FileType::BlockDevice => DescriptorKind::BlockDevice,
+        _ => DescriptorKind::Other,
+    })
+}
+
+/// The kernel's SO_DOMAIN, SO_TYPE and SO_PROTOCOL. It never waits: of what is no socket the kernel
+/// says so by itself.
+pub(crate) fn socket_kind(fd: BorrowedFd<'_>) -> Result<SocketKind, Errno> {
+    Ok(SocketKind {
+        family: sys::own_option(fd, libc::SOL_SOCKET, libc::SO_DOMAIN)?,
+        type_: sys::own_option(fd, libc::SOL_SOCKET, libc::SO_TYPE)?,
+        protocol: sys::own_option(fd, libc::SOL_SOCKET, libc::SO_PROTOCOL)?,
+    })
+}
+
+/// A counter with a limit, of which each [`Place`] takes one.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    taken: Arc<AtomicUsize>,
+    limit: usize,
+}
+
+/// One taken place, free again on drop.
+#[derive(Debug)]
+pub(crate) struct Place(Arc<AtomicUsize>);
+
+impl Places {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { taken: Arc::default(), limit }
+    }
+
+    /// Takes a place; EMFILE where all are taken.
+    pub(crate) fn take(&self) -> Result<Place, Errno> {
+        if self.taken.fetch_add(1, Ordering::Relaxed) >= self.limit {
+            self.taken.fetch_sub(1, Ordering::Relaxed);
+            return Err(Errno::MFILE);
+        }
+        Ok(Place(Arc::clone(&self.taken)))
+    }
+
+    /// EMFILE where fewer than `count` places are free.
+    pub(crate) fn room_for(&self, count: usize) -> Result<(), Errno> {
+        if self.taken().saturating_add(count) > self.limit { Err(Errno::MFILE) } else { Ok(()) }
+    }
+
+    pub(crate) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Open {
+    fn is_sole(&self) -> bool {
+        !self.foreign
+            && !self.shared.load(Ordering::Relaxed)
+            && !self.travelled.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.rights.closed(self, self.is_sole());
+    }
+}

@@ -1,0 +1,206 @@
+//! Descriptors on their way to others (SCM_RIGHTS in flight), counted against the instance's limit.
+//!
+//! The kernel does not say when a peer takes them, but it says when a socket's peers have taken all
+//! of its bytes (SIOCOUTQ is 0). So a duplicate of the sending socket is kept until then, beyond
+//! the guest's own close: a guest can't park descriptors where nobody counts them. The peer sees
+//! the guest's close all the same: a description that nobody else has is shut down and emptied. A
+//! description that others have stays as it is.
+
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+use crate::descriptor::buffers::Share;
+use crate::descriptor::{Handle, Open};
+use crate::sys;
+use crate::wait::pool::User;
+use crate::wait::strangers::{self, Strangers, Stray};
+
+/// How often those that their guest has closed are looked at: at first, and at most.
+const LOOK_MIN: Duration = Duration::from_millis(1);
+const LOOK_MAX: Duration = Duration::from_millis(50);
+
+/// The messages that are thrown away at most when a socket is emptied: more than any queue holds.
+const EMPTIED_MAX: usize = 1 << 16;
+
+/// One instance's descriptors in flight, and the shares that its closes take.
+#[derive(Debug, Clone)]
+pub(crate) struct Rights {
+    parcels: Parcels,
+    limit: usize,
+    /// The instance, whose closes may linger in a pool of threads.
+    pub(crate) user: User,
+    /// Where it closes what may be anybody's.
+    pub(crate) strangers: Strangers,
+}
+
+type Parcels = Arc<Mutex<Vec<Parcel>>>;
+
+/// Descriptors on their way through one description.
+#[derive(Debug)]
+struct Parcel {
+    socket: Arc<Stray>,
+    open: Weak<Open>,
+    count: usize,
+    /// The kernel's memory for them, though the guest may have closed them.
+    shares: Vec<Arc<Share>>,
+}
+
+impl Parcel {
+    fn has_arrived(&self) -> bool {
+        sys::unsent(self.socket.as_fd()) == Ok(0)
+    }
+
+    /// The guest has closed its last handle of the description.
+    fn is_closed(&self) -> bool {
+        self.open.strong_count() == 0
+    }
+}
+
+/// Room for descriptors that are about to be sent.
+pub(crate) struct Claim {
+    count: usize,
+    socket: Option<Stray>,
+}
+
+fn lock<T>(place: &Mutex<T>) -> MutexGuard<'_, T> {
+    place.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Rights {
+    pub(crate) fn new(limit: usize, user: User, strangers: Strangers) -> Self {
+        Self { parcels: Arc::default(), limit, user, strangers }
+    }
+
+    /// Forgets what peers have taken.
+    pub(crate) fn sweep(&self) {
+        lock(&self.parcels).retain(|parcel| !parcel.has_arrived());
+    }
+
+    /// Asks for room for `count` more; ETOOMANYREFS (man 2 sendmsg) where the limit is reached,
+    /// EMFILE where the process has no number free to count them by.
+    pub(crate) fn claim(&self, through: &Handle, count: usize) -> Result<Claim, Errno> {
+        let mut parcels = lock(&self.parcels);
+        parcels.retain(|parcel| !parcel.has_arrived());
+        let total: usize = parcels.iter().map(|parcel| parcel.count).sum();
+        if total.saturating_add(count) > self.limit {
+            return Err(Errno::TOOMANYREFS);
+        }
+        // man 7 unix: no other family passes them on.
+        let passes = through.socket().is_ok_and(|kind| kind.family == libc::AF_UNIX);
+        let duplicate =
+            || rustix::io::fcntl_dupfd_cloexec(through.fd(), 0).map(|fd| self.strangers.own(fd));
+        Ok(Claim { count, socket: passes.then(duplicate).transpose()? })
+    }
+
+    /// The kernel has taken these descriptors for the peer of `through`.
+    pub(crate) fn sent(&self, through: &Handle, handles: &[Arc<Handle>], claim: &mut Claim) {
+        let Some(socket) = claim.socket.take() else { return };
+        let open = Arc::downgrade(&through.open);
+        let shares = handles.iter().flat_map(|handle| handle.open.charge.shares());
+        let mut parcels = lock(&self.parcels);
+        match parcels.iter_mut().find(|parcel| parcel.open.ptr_eq(&open)) {
+            Some(parcel) => {
+                parcel.count += claim.count;
+                parcel.shares.extend(shares);
+            }
+            None => {
+                parcels.push(Parcel {
+                    socket: Arc::new(socket),
+                    open,
+                    count: claim.count,
+                    shares: shares.collect(),
+                });
+            }
+        }
+    }
+
+    /// The guest's last handle of this description is closed; `sole` says that nobody else has the
+    /// description.
+    pub(crate) fn closed(&self, open: *const Open, sole: bool) {
+        let mut left = false;
+        lock(&self.parcels).retain(|parcel| {
+            if !std::ptr::eq(parcel.open.as_ptr(), open) {
+                return true;
+            }
+            if parcel.has_arrived() {
+                return false;
+            }
+            left = true;
+            if sole {
+                // The peer must see the end, though a duplicate is kept, and get back what it sent
+                // that nobody will read.
+                let _ = sys::shutdown(parcel.socket.as_fd(), libc::SHUT_RDWR);
+                empty(&parcel.socket, &self.strangers);
+            }
+            true
+        });
+        if left {
+            look_after(&self.parcels);
+        }
+    }
+}
+
+/// Throws away what a socket that was shut has not read, on a thread of the strangers': it may be
+/// any descriptors.
+pub(crate) fn empty(socket: &Arc<Stray>, strangers: &Strangers) {
+    let (socket, own) = (Arc::clone(socket), strangers.clone());
+    strangers.leave(move || {
+        let flags = sys::receiving_flags(libc::AF_UNIX, 0);
+        for _ in 0..EMPTIED_MAX {
+            match sys::receive_message(
+                socket.as_fd(),
+                1 << 16,
+                sys::ControlRoom::of_unix(0, &own),
+                flags,
+            ) {
+                Ok(message) if message.data.is_empty() && message.control.bytes().is_empty() => {
+                    return;
+                }
+                Ok(_) => {}
+                Err(_) => return,
+            }
+        }
+    });
+}
+
+/// The instances with parcels whose description their guest has closed. A thread of the pool looks
+/// at them as long as there are any: what others do with the description must not depend on a
+/// duplicate that is kept here.
+static CLOSED: Mutex<Vec<Weak<Mutex<Vec<Parcel>>>>> = Mutex::new(Vec::new());
+
+fn look_after(parcels: &Parcels) {
+    let mut closed = lock(&CLOSED);
+    let own = Arc::downgrade(parcels);
+    if !closed.iter().any(|known| known.ptr_eq(&own)) {
+        closed.push(own);
+    }
+    // Without a thread, the next claim looks.
+    if closed.len() == 1 && !strangers::spawn(look) {
+        closed.clear();
+    }
+}
+
+fn look() {
+    let mut pause = LOOK_MIN;
+    loop {
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(LOOK_MAX);
+        let mut closed = lock(&CLOSED);
+        closed.retain(|parcels| {
+            let Some(parcels) = parcels.upgrade() else { return false };
+            let mut parcels = lock(&parcels);
+            let before = parcels.len();
+            parcels.retain(|parcel| !parcel.is_closed() || !parcel.has_arrived());
+            if parcels.len() < before {
+                pause = LOOK_MIN;
+            }
+            parcels.iter().any(Parcel::is_closed)
+        });
+        if closed.is_empty() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,417 @@
+//! The two ways to wait, behind one type: on the thread (poll(2)), for one guest on one thread, and
+//! on the fiber (tokio's readiness), for many guests on few threads. Both end at an interrupt.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
+use rustix::io::Errno;
+use tokio::io::Interest;
+
+use crate::bindings::sandsock::socket::types::Wait;
+use crate::observe::{Watch, Watched};
+use crate::sys;
+use crate::wait::back_off::BackOff;
+use crate::wait::registration::{
+    Kept, Registration, denied_by, interest, is_closed, poll_now, register, registration, renewed,
+};
+
+/// After how many rounds a loop that goes on without a wait sleeps, and for how long.
+const ROUNDS: u32 = 64;
+const ROUND_PAUSE: Duration = Duration::from_millis(1);
+
+/// Nanoseconds of CLOCK_MONOTONIC: `clock.now`, and the clock of every deadline.
+pub(crate) fn now() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
+}
+
+/// When a wait is over, for a call without a descriptor of its own: 0 for `none`; none for
+/// `forever`.
+pub(crate) fn deadline(wait: Wait) -> Option<u64> {
+    match wait {
+        Wait::None => Some(0),
+        Wait::Forever => None,
+        Wait::Within(nanoseconds) => Some(now().saturating_add(nanoseconds)),
+        Wait::Until(instant) => Some(instant),
+    }
+}
+
+/// The time begins to run: what is given from the call on becomes an instant, for all of the call's
+/// steps.
+pub(crate) fn begin(wait: &mut Wait) {
+    if let Wait::Within(nanoseconds) = *wait {
+        *wait = Wait::Until(now().saturating_add(nanoseconds));
+    }
+}
+
+/// How a context's calls wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// In poll(2), on the calling thread.
+    Thread,
+    /// In tokio, the guest's fiber suspended.
+    Fiber,
+}
+
+/// Ends the waits of one context, from any thread.
+///
+/// An interrupt that finds no wait stays pending and ends the next.
+#[derive(Debug, Clone)]
+pub struct Interrupter(Arc<OwnedFd>);
+
+impl Interrupter {
+    pub(crate) fn new() -> Result<Self, Errno> {
+        eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map(|fd| Self(Arc::new(fd)))
+    }
+
+    /// Ends the wait that is under way, or else the next one, with EINTR.
+    pub fn interrupt(&self) {
+        // EAGAIN would mean that 2^64 interrupts are pending already.
+        let _ = rustix::io::write(&*self.0, &1u64.to_ne_bytes());
+    }
+
+    /// Takes the pending interrupt, if any.
+    pub(crate) fn take(&self) -> bool {
+        rustix::io::read(&*self.0, &mut [0; 8]).is_ok()
+    }
+}
+
+/// How a wait ended, interrupts aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It is worth trying again.
+    Ready,
+    /// The deadline has passed.
+    TimedOut,
+}
+
+/// Waits for one context.
+pub(crate) struct Waiter {
+    mode: Mode,
+    interrupter: Interrupter,
+    registered: Option<Registration>,
+    /// A signal ends a wait on the thread as an interrupt does.
+    signals: bool,
+    watch: Option<Arc<Watch>>,
+}
+
+impl Waiter {
+    pub(crate) fn new(mode: Mode, signals: bool, watch: Option<Arc<Watch>>) -> Result<Self, Errno> {
+        Ok(Self { mode, interrupter: Interrupter::new()?, registered: None, signals, watch })
+    }
+
+    /// Tells the observers of a wait, which ends with what is given back.
+    fn watched(&self) -> Option<Watched> {
+        self.watch.as_ref().map(Watch::wait)
+    }
+
+    pub(crate) fn interrupter(&self) -> &Interrupter {
+        &self.interrupter
+    }
+
+    /// Waits until `fd` shows one of `events` (or an error or a hang-up), or until the deadline.
+    ///
+    /// `place` is where the instance keeps its registration of this descriptor between waits.
+    pub(crate) async fn ready(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        place: Option<&Kept>,
+        events: PollFlags,
+        deadline: Option<u64>,
+    ) -> Result<Outcome, Errno> {
+        let _watched = self.watched();
+        match self.mode {
+            Mode::Thread => self.on_thread(
+                &mut [self.interrupt_entry(), PollFd::from_borrowed_fd(fd, events)],
+                deadline,
+            ),
+            Mode::Fiber => self.on_fiber(registration(place, fd)?, place, events, deadline).await,
+        }
+    }
+
+    /// As `ready`, in a loop that may find nothing afterwards: from the third time in a row on it
+    /// sleeps first.
+    pub(crate) async fn ready_again(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        place: Option<&Kept>,
+        events: PollFlags,
+        deadline: Option<u64>,
+        back_off: &mut BackOff,
+    ) -> Result<Outcome, Errno> {
+        if back_off.is_due() && self.back_off(back_off, deadline).await? == Outcome::TimedOut {
+            return Ok(Outcome::TimedOut);
+        }
+        let begun = back_off.has_begun().then(now);
+        let outcome = self.ready(fd, place, events, deadline).await?;
+        back_off.count(begun.map_or(0, |begun| now().saturating_sub(begun)));
+        Ok(outcome)
+    }
+
+    /// poll(2) for many: each descriptor's events, all empty when the deadline has passed.
+    pub(crate) async fn poll(
+        &mut self,
+        fds: &[(BorrowedFd<'_>, PollFlags)],
+        deadline: Option<u64>,
+    ) -> Result<Vec<PollFlags>, Errno> {
+        let mut all = Vec::with_capacity(fds.len() + 1);
+        let interrupter = self.interrupter.clone();
+        all.push(PollFd::new(&*interrupter.0, PollFlags::IN));
+        all.extend(fds.iter().map(|&(fd, events)| PollFd::from_borrowed_fd(fd, events)));
+        // What need not wait, or may not, takes no interrupt.
+        let over = |deadline| deadline <= now();
+        if poll_now(&mut all[1..])? == 0 && !deadline.is_some_and(over) {
+            let _watched = self.watched();
+            if self.mode == Mode::Fiber {
+                // One epoll instance stands for all of them; a descriptor named twice is registered
+                // once.
+                let mut wanted: BTreeMap<RawFd, (BorrowedFd<'_>, PollFlags)> = BTreeMap::new();
+                for &(fd, events) in fds {
+                    wanted.entry(fd.as_raw_fd()).or_insert((fd, PollFlags::empty())).1 |= events;
+                }
+                let set = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+                for (fd, events) in wanted.into_values() {
+                    let flags = epoll::EventFlags::from_bits_truncate(u32::from(events.bits()));
+                    match epoll::add(&set, fd, epoll::EventData::new_u64(0), flags) {
+                        // EPERM: a regular file, which is ready for what was asked, or was asked
+                        // for nothing.
+                        Ok(()) | Err(Errno::PERM) => {}
+                        Err(errno) => return Err(errno),
+                    }
+                }
+                let set = Arc::new(sys::register(set, Interest::READABLE)?);
+                let mut back_off = BackOff::default();
+                while !(back_off.is_due()
+                    && self.rest(back_off.step(), deadline).await? == Outcome::TimedOut)
+                {
+                    let begun = now();
+                    let outcome =
+                        self.on_fiber(Arc::clone(&set), None, PollFlags::IN, deadline).await?;
+                    if outcome == Outcome::TimedOut || poll_now(&mut all[1..])? > 0 {
+                        break;
+                    }
+                    // What was ready is not any more.
+                    back_off.count(now().saturating_sub(begun));
+                }
+            } else {
+                self.on_thread(&mut all, deadline)?;
+            }
+        }
+        Ok(all[1..].iter().map(PollFd::revents).collect())
+    }
+
+    /// Sleeps one step of a back-off, but not beyond the deadline.
+    pub(crate) async fn back_off(
+        &mut self,
+        back_off: &mut BackOff,
+        deadline: Option<u64>,
+    ) -> Result<Outcome, Errno> {
+        let _watched = self.watched();
+        self.rest(back_off.step(), deadline).await
+    }
+
+    /// Sleeps until the deadline; for ever without one.
+    pub(crate) async fn sleep(&mut self, deadline: Option<u64>) -> Result<(), Errno> {
+        let _watched = self.watched();
+        self.pause_until(deadline).await
+    }
+
+    /// Lets the other guests of this thread run, in a loop that has something to do all the while.
+    pub(crate) async fn give_way(&self) {
+        if self.mode == Mode::Fiber {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Sleeps so long, and for no time gives way; at most until the deadline, and not at all after
+    /// it.
+    async fn rest(&mut self, time: Duration, deadline: Option<u64>) -> Result<Outcome, Errno> {
+        let now = now();
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            return Ok(Outcome::TimedOut);
+        }
+        if time.is_zero() {
+            self.give_way().await;
+        } else {
+            let end = now.saturating_add(time.as_nanos() as u64);
+            self.pause_until(Some(deadline.map_or(end, |deadline| deadline.min(end)))).await?;
+        }
+        Ok(Outcome::Ready)
+    }
+
+    /// As `sleep`, within a wait of which the observers know.
+    async fn pause_until(&mut self, deadline: Option<u64>) -> Result<(), Errno> {
+        match self.mode {
+            Mode::Thread => self.on_thread(&mut [self.interrupt_entry()], deadline).map(drop),
+            Mode::Fiber => {
+                let interrupted = self.interrupted()?;
+                tokio::select! {
+                    biased;
+                    result = interrupted => Err(result),
+                    () = sleep_until(deadline) => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Lets others run, in a call that has much to do and has not waited. EINTR at an interrupt.
+    pub(crate) async fn pause(&self) -> Result<(), Errno> {
+        self.give_way().await;
+        if self.interrupter.take() { Err(Errno::INTR) } else { Ok(()) }
+    }
+
+    /// As `pause`, in a loop that found nothing for the guest though there was something: now and
+    /// then it sleeps, so that it can't spin even where the kernel shows the same for ever.
+    pub(crate) async fn go_round(
+        &mut self,
+        rounds: &mut u32,
+        deadline: Option<u64>,
+    ) -> Result<(), Errno> {
+        *rounds = rounds.wrapping_add(1);
+        if rounds.is_multiple_of(ROUNDS) {
+            self.rest(ROUND_PAUSE, deadline).await.map(drop)
+        } else {
+            self.pause().await
+        }
+    }
+
+    /// One poll(2), with the interrupt first in the list.
+    fn on_thread(&self, fds: &mut [PollFd<'_>], deadline: Option<u64>) -> Result<Outcome, Errno> {
+        loop {
+            let timeout = deadline.map(|deadline| timespec(deadline.saturating_sub(now())));
+            let count = match poll(fds, timeout.as_ref()) {
+                // A signal of the embedder's own: nothing of ours. The deadline stays.
+                Err(Errno::INTR) if !self.signals => 0,
+                other => other?,
+            };
+            if count > 0 && !fds[0].revents().is_empty() && self.interrupter.take() {
+                return Err(Errno::INTR);
+            }
+            if count > 0 {
+                return Ok(Outcome::Ready);
+            }
+            if deadline.is_some_and(|deadline| deadline <= now()) {
+                return Ok(Outcome::TimedOut);
+            }
+        }
+    }
+
+    fn interrupt_entry(&self) -> PollFd<'_> {
+        PollFd::from_borrowed_fd(self.interrupter.0.as_fd(), PollFlags::IN)
+    }
+
+    /// Waits for a registration, with poll(2) as the judge of what tokio remembers.
+    async fn on_fiber(
+        &mut self,
+        mut registration: Registration,
+        place: Option<&Kept>,
+        events: PollFlags,
+        deadline: Option<u64>,
+    ) -> Result<Outcome, Errno> {
+        let interest = interest(events);
+        let mut back_off = BackOff::default();
+        loop {
+            let interrupted = self.interrupted()?;
+            let mut guard = tokio::select! {
+                biased;
+                errno = interrupted => return Err(errno),
+                guard = registration.ready(interest) => guard.map_err(io_errno)?,
+                () = sleep_until(deadline) => return Ok(Outcome::TimedOut),
+            };
+            let mut now = [PollFd::from_borrowed_fd(registration.get_ref().as_fd(), events)];
+            if poll_now(&mut now)? > 0 {
+                guard.retain_ready();
+                return Ok(Outcome::Ready);
+            }
+            // tokio's readiness is of the edge: it may be of before the last EAGAIN.
+            let closed = is_closed(&guard);
+            guard.clear_ready_matching(denied_by(events));
+            drop(guard);
+            if closed {
+                registration = renewed(&registration, place)?;
+            }
+            // A later round comes to the await with nothing that holds it there: it must neither
+            // keep the thread nor outlast the deadline.
+            if back_off.has_begun() {
+                let time = if closed { back_off.step() } else { Duration::ZERO };
+                if self.rest(time, deadline).await? == Outcome::TimedOut {
+                    return Ok(Outcome::TimedOut);
+                }
+            }
+            back_off.count(0);
+        }
+    }
+
+    /// A future that ends with EINTR at an interrupt, and takes it.
+    fn interrupted(&mut self) -> Result<impl Future<Output = Errno> + use<>, Errno> {
+        let fd = match &self.registered {
+            Some(fd) => Arc::clone(fd),
+            None => Arc::clone(self.registered.insert(register(self.interrupter.0.as_fd())?)),
+        };
+        let interrupter = self.interrupter.clone();
+        Ok(async move {
+            loop {
+                let Ok(mut guard) = fd.readable().await else { return Errno::INTR };
+                if interrupter.take() {
+                    return Errno::INTR;
+                }
+                guard.clear_ready();
+            }
+        })
+    }
+}
+
+fn io_errno(error: std::io::Error) -> Errno {
+    Errno::from_io_error(&error).unwrap_or(Errno::IO)
+}
+
+async fn sleep_until(deadline: Option<u64>) {
+    match deadline {
+        Some(deadline) => {
+            tokio::time::sleep(Duration::from_nanos(deadline.saturating_sub(now()))).await
+        }
+        None => std::future::pending().await,
+    }
+}
+
+fn timespec(nanoseconds: u64) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(nanoseconds / 1_000_000_000).unwrap_or(i64::MAX),
+        tv_nsec: (nanoseconds % 1_000_000_000) as _,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Waits again and again for what is always ready and never of use, for 200 ms. Gives how
+    /// often.
+    async fn rounds(mode: Mode) -> u32 {
+        let always = eventfd(1, EventfdFlags::CLOEXEC).unwrap();
+        let mut waiter = Waiter::new(mode, false, None).unwrap();
+        let (place, mut back_off, mut rounds) = (Kept::default(), BackOff::default(), 0);
+        let end = now() + 200_000_000;
+        while waiter
+            .ready_again(always.as_fd(), Some(&place), PollFlags::IN, Some(end), &mut back_off)
+            .await
+            == Ok(Outcome::Ready)
+        {
+            rounds += 1;
+        }
+        assert!(now() >= end);
+        rounds
+    }
+
+    #[test]
+    fn what_is_always_ready_and_never_of_use_does_not_spin() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for mode in [Mode::Thread, Mode::Fiber] {
+            let rounds = runtime.block_on(rounds(mode));
+            assert!((3..30).contains(&rounds), "{rounds} on the {mode:?}");
+        }
+    }
+}
