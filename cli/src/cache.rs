@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::geteuid;
 use wasmtime::{Cache, CacheConfig};
 
-use super::way::Way;
+use crate::path_walk::PathWalk;
 
 /// man 7 inode: the group and others may write. In a sticky folder they can't rename what is not
 /// theirs.
@@ -19,7 +19,7 @@ const RIGHTS_OF_OTHERS: u32 = 0o077;
 
 /// Returns the cache's folder, which may not exist yet: in `XDG_CACHE_HOME`, or in `.cache` of the
 /// home folder.
-pub(super) fn folder() -> Option<PathBuf> {
+pub(crate) fn folder() -> Option<PathBuf> {
     // The XDG base directory specification: relative paths are ignored.
     let given =
         std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
@@ -29,7 +29,7 @@ pub(super) fn folder() -> Option<PathBuf> {
 }
 
 /// Opens the cache, and makes its folder if needed. If it can't be used, logs why and returns none.
-pub(super) fn open() -> Option<Cache> {
+pub(crate) fn open() -> Option<Cache> {
     let folder = folder()?;
     if let Err(error) = DirBuilder::new().recursive(true).mode(0o700).create(&folder) {
         tracing::info!("compiled components are not cached: {}: {error}", folder.display());
@@ -51,7 +51,7 @@ fn proven(folder: &Path) -> Result<(), String> {
     let own = geteuid().as_raw();
     let look =
         |path: &Path| path.metadata().map_err(|error| format!("{}: {error}", path.display()));
-    let way = Way::of(folder);
+    let way = PathWalk::of(folder);
     let there = look(&way.end)?;
     let end = way.end.display();
     if there.uid() != own {

@@ -5,17 +5,34 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
+use clap::Args;
 use wac_graph::{CompositionGraph, EncodeOptions, PlugError, types::Package};
 
-use super::engine::{binary, needs, read};
-use super::{ComposeArgs, Failure};
+use crate::component::{binary, needs, read};
+use crate::exit::Exit;
 
 /// The provider's file, and the variable that names another one.
 const FILE: &str = "provider.wasm";
 const VARIABLE: &str = "SANDSOCK_PROVIDER";
 
+/// What `compose` takes.
+#[derive(Args)]
+pub(crate) struct ComposeArgs {
+    /// The app, a .wasm or .wat file. One alone: each app has a provider of its own.
+    #[arg(required = true)]
+    app: Vec<PathBuf>,
+
+    /// Where to write the composed component.
+    #[arg(short, long, value_name = "OUT.wasm")]
+    output: PathBuf,
+
+    /// Another provider than the one that belongs to this command.
+    #[arg(long, value_name = "FILE")]
+    provider: Option<PathBuf>,
+}
+
 /// Writes the composed component.
-pub(super) fn compose(args: &ComposeArgs) -> Result<ExitCode, Failure> {
+pub(crate) fn compose(args: &ComposeArgs) -> Result<ExitCode, Exit> {
     let [app] = args.app.as_slice() else {
         // One provider would serve both under one policy, and each could name the other's
         // descriptors.
@@ -27,7 +44,7 @@ pub(super) fn compose(args: &ComposeArgs) -> Result<ExitCode, Failure> {
     };
     let bytes = read(app)?;
     if needs(app, &bytes)?.provider.is_empty() {
-        return Err(Failure::load(anyhow!(
+        return Err(Exit::load(anyhow!(
             "{}: it imports no sandsock:socket/sockets, so that there is nothing to compose",
             app.display()
         )));
@@ -45,7 +62,7 @@ pub(super) fn compose(args: &ComposeArgs) -> Result<ExitCode, Failure> {
 /// Returns the paths where the provider of this command is looked for, up to the first that exists:
 /// the variable's, or else those beside the command as it is installed (`../lib/sandsock/`) or
 /// built (`../guests/`).
-pub(super) fn places() -> Vec<PathBuf> {
+pub(crate) fn places() -> Vec<PathBuf> {
     if let Some(path) = std::env::var_os(VARIABLE) {
         return vec![PathBuf::from(path)];
     }
@@ -60,7 +77,7 @@ pub(super) fn places() -> Vec<PathBuf> {
 }
 
 /// Finds the provider of this command.
-pub(super) fn find() -> Result<PathBuf, Failure> {
+pub(crate) fn find() -> Result<PathBuf, Exit> {
     let places = places();
     let found = places.last().filter(|path| path.is_file() || std::env::var_os(VARIABLE).is_some());
     found.cloned().ok_or_else(|| {
@@ -74,18 +91,18 @@ pub(super) fn find() -> Result<PathBuf, Failure> {
 }
 
 /// The app and the provider as one component, whose imports are what is left of both.
-pub(super) fn plug(path: &Path, app: Vec<u8>, provider: &Path) -> Result<Vec<u8>, Failure> {
+pub(crate) fn plug(path: &Path, app: Vec<u8>, provider: &Path) -> Result<Vec<u8>, Exit> {
     let socket = std::fs::read(provider)
         .map_err(anyhow::Error::from)
         .and_then(|bytes| binary(provider, bytes))
         .with_context(|| format!("{}: can't read the provider", provider.display()))?;
     let about = || format!("{}: can't compose it with {}", path.display(), provider.display());
-    let composed = plugged(app, socket).with_context(about).map_err(Failure::load)?;
+    let composed = plugged(app, socket).with_context(about).map_err(Exit::load)?;
     // wac leaves an import open, without a word, that is of another type than the export.
     let open = needs(path, &composed)?.provider;
     if !open.is_empty() {
         let open = open.join(", ");
-        return Err(Failure::load(
+        return Err(Exit::load(
             anyhow!("the provider has no {open} of the type that is asked for").context(about()),
         ));
     }

@@ -11,39 +11,39 @@ use std::{fmt, io};
 use anyhow::{Context as _, bail};
 use rustix::fs::{Mode, OFlags};
 
-use super::way::{Id, Mounts, Way, holds_link, id};
+use crate::path_walk::{Id, Mounts, PathWalk, holds_link, id};
 
 /// The most entries of a folder that are searched for a hard link to a file: some seconds.
 const SEARCHED: usize = 1_000_000;
 
 /// A folder that the guest gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Folder {
-    pub(super) host: PathBuf,
+pub(crate) struct Folder {
+    pub(crate) host: PathBuf,
     /// The guest's name for it.
-    pub(super) guest: String,
-    pub(super) writable: bool,
+    pub(crate) guest: String,
+    pub(crate) writable: bool,
 }
 
 /// A rule about UNIX paths, and the option that set it.
-pub(super) struct SocketRule {
+pub(crate) struct SocketRule {
     /// The rule's longest part without a pattern.
-    pub(super) folder: PathBuf,
+    pub(crate) folder: PathBuf,
     /// How an error names it, for example `--allow unix-connect=/run/app/*.sock`.
-    pub(super) name: String,
+    pub(crate) name: String,
 }
 
 /// A file or a folder that this command trusts or writes.
-pub(super) struct Own {
-    pub(super) path: PathBuf,
+pub(crate) struct TrustedPath {
+    pub(crate) path: PathBuf,
     /// How an error describes it, for example `the policy of --policy`.
-    pub(super) what: String,
+    pub(crate) what: String,
     /// A folder, whose whole contents are protected.
-    pub(super) folder: bool,
+    pub(crate) folder: bool,
 }
 
-impl Own {
-    pub(super) fn file(path: impl Into<PathBuf>, what: impl Into<String>) -> Self {
+impl TrustedPath {
+    pub(crate) fn file(path: impl Into<PathBuf>, what: impl Into<String>) -> Self {
         Self { path: path.into(), what: what.into(), folder: false }
     }
 }
@@ -68,7 +68,7 @@ impl Folder {
 
     /// Parses `HOST[::GUEST][:ro|:rw]`. Without a mode the folder is writable. A name that itself
     /// ends in `:ro` needs a mode after it.
-    pub(super) fn parse(word: &str) -> anyhow::Result<Self> {
+    pub(crate) fn parse(word: &str) -> anyhow::Result<Self> {
         let (names, mode) = match word.rsplit_once(':') {
             Some((names, mode @ ("ro" | "rw"))) => (names, Some(mode)),
             _ => (word, None),
@@ -122,7 +122,7 @@ impl Folder {
     }
 
     /// Parses every `--dir`. Each folder must have a guest's name of its own.
-    pub(super) fn parse_all(words: &[String]) -> anyhow::Result<Vec<Self>> {
+    pub(crate) fn parse_all(words: &[String]) -> anyhow::Result<Vec<Self>> {
         let mut folders: Vec<Self> = Vec::new();
         for word in words {
             let folder = Self::parse(word)?;
@@ -140,16 +140,16 @@ impl Folder {
 }
 
 /// A folder that was checked and is open. Later changes of its name have no effect.
-pub(super) struct Opened {
+pub(crate) struct Opened {
     folder: OwnedFd,
     /// The guest's name for it.
-    pub(super) guest: String,
-    pub(super) writable: bool,
+    pub(crate) guest: String,
+    pub(crate) writable: bool,
 }
 
 impl Opened {
     /// A path that leads to the folder that was checked, and to no other.
-    pub(super) fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.folder.as_raw_fd()))
     }
 }
@@ -168,10 +168,10 @@ struct Writable<'a> {
 ///
 /// # Errors
 /// A folder can't be opened or is refused. The error names both options, and `:ro` as the way out.
-pub(super) fn open(
+pub(crate) fn open(
     folders: &[Folder],
     rules: &[SocketRule],
-    own: &[Own],
+    own: &[TrustedPath],
 ) -> anyhow::Result<Vec<Opened>> {
     let mounts = Mounts::read();
     let (mut all, mut writable) = (Vec::new(), Vec::new());
@@ -211,13 +211,13 @@ pub(super) fn open(
 
 /// Every folder in which a change of names could change what a path leads to: all folders on its
 /// way and above them, and all folders above each mount of its end.
-fn deciding(way: &Way, mounts: &Mounts) -> HashSet<Id> {
+fn deciding(way: &PathWalk, mounts: &Mounts) -> HashSet<Id> {
     way.folders.iter().chain([&way.end]).flat_map(|place| mounts.above(place)).collect()
 }
 
 /// Refuses a `--dir` whose path goes by a link that a guest could have made during an earlier run.
 fn refuse_links(folder: &Folder, writable: &[Writable<'_>], mounts: &Mounts) -> anyhow::Result<()> {
-    let way = Way::of(&folder.host);
+    let way = PathWalk::of(&folder.host);
     for link in &way.links {
         let above = mounts.above(link);
         if let Some(other) = writable.iter().find(|other| above.contains(&other.id)) {
@@ -239,7 +239,7 @@ fn refuse_rule(
     writable: &[Writable<'_>],
     mounts: &Mounts,
 ) -> anyhow::Result<()> {
-    let way = Way::of(&rule.folder);
+    let way = PathWalk::of(&rule.folder);
     let (deciding, fixed) = (deciding(&way, mounts), id(&way.end).ok());
     let met = |folder: &&Writable<'_>| {
         deciding.contains(&folder.id) || fixed.is_some_and(|fixed| folder.above.contains(&fixed))
@@ -259,8 +259,8 @@ fn refuse_rule(
 
 /// Refuses a folder that holds a file of the command's by any of its names, or lies in a folder of
 /// the command's.
-fn refuse_own(own: &Own, writable: &[Writable<'_>], mounts: &Mounts) -> anyhow::Result<()> {
-    let way = Way::of(&own.path);
+fn refuse_own(own: &TrustedPath, writable: &[Writable<'_>], mounts: &Mounts) -> anyhow::Result<()> {
+    let way = PathWalk::of(&own.path);
     let deciding = deciding(&way, mounts);
     let refusal = |folder: &Folder, how: &str| {
         format!(

@@ -1,5 +1,5 @@
 //! What the commands that run guests have in common: the options about the guest, its policy, its
-//! surroundings, its store, and what it is linked with.
+//! guest_env, its store, and what it is linked with.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -13,16 +13,17 @@ use wasmtime::component::{InstancePre, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
-use super::engine::{Loaded, load};
-use super::folders::{self, Folder, Opened, Own, SocketRule};
-use super::handed::Handed;
-use super::memory::Memory;
-use super::observe::ObserveArgs;
-use super::{Failure, cache, compose, told, way};
+use crate::engine::{Loaded, load};
+use crate::exit::{Exit, into_anyhow};
+use crate::folders::{self, Folder, Opened, SocketRule, TrustedPath};
+use crate::inherited_fds::InheritedFds;
+use crate::memory::Memory;
+use crate::observers::ObserveArgs;
+use crate::{cache, compose, path_walk};
 
 /// The options about the guest, and the guest itself.
 #[derive(Args)]
-pub(super) struct GuestArgs {
+pub(crate) struct GuestArgs {
     /// Grant a capability, for example tcp-connect=127.0.0.1:8000.
     #[arg(long, value_name = "VERB[=TARGET]")]
     allow: Vec<String>,
@@ -74,7 +75,7 @@ pub(super) struct GuestArgs {
     env: Vec<String>,
 
     /// The component, a .wasm or .wat file.
-    pub(super) component: PathBuf,
+    pub(crate) component: PathBuf,
 
     /// The guest's arguments.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -82,7 +83,7 @@ pub(super) struct GuestArgs {
 
     // Last: its heading holds for whatever follows it.
     #[command(flatten)]
-    pub(super) observe: ObserveArgs,
+    pub(crate) observe: ObserveArgs,
 }
 
 /// The files that the C library reads for look-ups.
@@ -101,28 +102,28 @@ const LOOKUP_FILES: [&str; 8] = [
 const HANDLES_MIN: usize = 100_000;
 
 /// What the store holds.
-pub(super) struct State {
+pub(crate) struct State {
     wasi: WasiCtx,
-    pub(super) sandsock: SandsockCtx,
-    pub(super) memory: Memory,
+    pub(crate) sandsock: SandsockCtx,
+    pub(crate) memory: Memory,
     table: ResourceTable,
 }
 
 impl GuestArgs {
     /// What is to be handed over. It must be asked before this process opens anything.
-    pub(super) fn handed(&self) -> anyhow::Result<Handed> {
-        Handed::new(&self.inherit)
+    pub(crate) fn handed(&self) -> anyhow::Result<InheritedFds> {
+        InheritedFds::new(&self.inherit)
     }
 
     /// Enters the namespace. It must be done before there is a second thread.
-    pub(super) fn enter_netns(&self) -> anyhow::Result<()> {
+    pub(crate) fn enter_netns(&self) -> anyhow::Result<()> {
         let Some(name) = &self.netns else { return Ok(()) };
         sandsock_host::netns::enter(name).with_context(|| format!("--netns {}", name.display()))
     }
 
     /// Reads and compiles the component, for so many instances as [`load`] does, and has an eye on
     /// what was likely meant otherwise.
-    pub(super) fn load(&self, at_once: Option<u32>) -> Result<Loaded, Failure> {
+    pub(crate) fn load(&self, at_once: Option<u32>) -> Result<Loaded, Exit> {
         // As they were written: clap takes the `--` away by which one says that it is meant.
         let written = std::env::args_os()
             .map_while(|arg| arg.into_string().ok())
@@ -137,13 +138,13 @@ impl GuestArgs {
                 "{late} stands behind the component, so the guest gets it; options of sandsock stand before"
             );
         }
-        load(&self.component, at_once).map_err(|Failure { status, error }| {
+        load(&self.component, at_once).map_err(|Exit { status, error }| {
             match self.observe.without_value() {
-                Some(option) => Failure {
+                Some(option) => Exit {
                     status,
                     error: anyhow!("{error:#} ({option} takes its value as {option}=VALUE)"),
                 },
-                None => Failure { status, error },
+                None => Exit { status, error },
             }
         })
     }
@@ -169,32 +170,41 @@ impl GuestArgs {
     }
 
     /// Returns the files that the command trusts or writes.
-    fn own_files(&self) -> Vec<Own> {
-        let mut own: Vec<Own> =
-            self.policy.iter().map(|path| Own::file(path, "the policy of --policy")).collect();
-        own.push(Own::file(&self.component, "the component"));
+    fn own_files(&self) -> Vec<TrustedPath> {
+        let mut own: Vec<TrustedPath> = self
+            .policy
+            .iter()
+            .map(|path| TrustedPath::file(path, "the policy of --policy"))
+            .collect();
+        own.push(TrustedPath::file(&self.component, "the component"));
         own.extend(
             compose::places()
                 .into_iter()
-                .map(|path| Own::file(path, "where the provider of sockets is looked for")),
+                .map(|path| TrustedPath::file(path, "where the provider of sockets is looked for")),
         );
         own.extend(self.observe.files());
         let cache = cache::folder().map(|path| {
             (path, "the cache of compiled components (XDG_CACHE_HOME names another place)")
         });
-        own.extend(cache.map(|(path, what)| Own { path, what: what.to_owned(), folder: true }));
+        own.extend(cache.map(|(path, what)| TrustedPath {
+            path,
+            what: what.to_owned(),
+            folder: true,
+        }));
         // man 8 ip-netns: a name without a slash is in this folder. A path replaces it.
         let netns = self.netns.iter().map(|name| Path::new("/run/netns").join(name));
-        own.extend(netns.map(|path| Own::file(path, "the namespace of --netns")));
+        own.extend(netns.map(|path| TrustedPath::file(path, "the namespace of --netns")));
         own.extend(
-            way::own_files().into_iter().map(|path| Own::file(path, "a part of this command")),
+            path_walk::own_files()
+                .into_iter()
+                .map(|path| TrustedPath::file(path, "a part of this command")),
         );
-        own.push(Own::file("/proc/self/mem", "the memory of this command"));
-        own.extend(LOOKUP_FILES.iter().map(|path| Own::file(path, "which look-ups read")));
+        own.push(TrustedPath::file("/proc/self/mem", "the memory of this command"));
+        own.extend(LOOKUP_FILES.iter().map(|path| TrustedPath::file(path, "which look-ups read")));
         // man 7 hostname: HOSTALIASES names a file of aliases.
         own.extend(
             std::env::var_os("HOSTALIASES")
-                .map(|path| Own::file(path, "the aliases of HOSTALIASES")),
+                .map(|path| TrustedPath::file(path, "the aliases of HOSTALIASES")),
         );
         own
     }
@@ -213,7 +223,7 @@ impl SandsockView for State {
 }
 
 /// The guest's limit of descriptors should be what it meets first, not this process's soft one.
-pub(super) fn raise_descriptor_limit() {
+pub(crate) fn raise_descriptor_limit() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -223,10 +233,10 @@ pub(super) fn raise_descriptor_limit() {
 }
 
 /// The policy of the options, and grants for what is handed over.
-pub(super) fn policy(
+pub(crate) fn policy(
     args: &GuestArgs,
     handed: impl Iterator<Item = DescriptorNumber>,
-) -> Result<Policy, Failure> {
+) -> Result<Policy, Exit> {
     let mut builder = Policy::builder();
     builder.base_directory(std::env::current_dir().context("the working directory is gone")?)?;
     for file in &args.policy {
@@ -258,7 +268,7 @@ pub(super) fn policy(
 }
 
 /// What each instance finds around it.
-pub(super) struct Surroundings {
+pub(crate) struct GuestEnv {
     policy: Arc<Policy>,
     hostname: Option<String>,
     args: Vec<String>,
@@ -266,17 +276,17 @@ pub(super) struct Surroundings {
     folders: Vec<Opened>,
 }
 
-impl Surroundings {
+impl GuestEnv {
     /// What the options say, as far as that can be told without an instance. `socket` is the file
     /// that the command itself binds, if there is one.
-    pub(super) fn new(
+    pub(crate) fn new(
         args: &GuestArgs,
-        handed: &Handed,
+        handed: &InheritedFds,
         policy: Policy,
         socket: Option<&Path>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, Exit> {
         let mut own = args.own_files();
-        own.extend(socket.map(|path| Own::file(path, "the socket of --listen")));
+        own.extend(socket.map(|path| TrustedPath::file(path, "the socket of --listen")));
         let folders =
             folders::open(&Folder::parse_all(&args.dir)?, &args.socket_rules(&policy), &own)?;
         let name = args.component.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -298,12 +308,12 @@ impl Surroundings {
     }
 
     /// More variables of the environment, for those that the options do not set.
-    pub(super) fn add_env(&mut self, variables: Vec<(String, String)>) {
+    pub(crate) fn add_env(&mut self, variables: Vec<(String, String)>) {
         self.env.splice(0..0, variables);
     }
 
     /// WASI's context, but for the standard streams.
-    pub(super) fn wasi(&self) -> anyhow::Result<WasiCtxBuilder> {
+    pub(crate) fn wasi(&self) -> anyhow::Result<WasiCtxBuilder> {
         let mut wasi = WasiCtx::builder();
         // Until it is served under the same policy, wasi:sockets is denied whole.
         wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
@@ -311,7 +321,7 @@ impl Surroundings {
         for folder in &self.folders {
             let rights = if folder.writable { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
             wasi.preopened_dir(folder.path(), &folder.guest, rights)
-                .map_err(told)
+                .map_err(into_anyhow)
                 .with_context(|| format!("can't open the folder {}", folder.guest))?;
         }
         Ok(wasi)
@@ -319,7 +329,7 @@ impl Surroundings {
 
     /// The sockets' context: the policy, the host name, and the folders for files that the kernel
     /// sends.
-    pub(super) fn sandsock(&self) -> anyhow::Result<SandsockCtxBuilder> {
+    pub(crate) fn sandsock(&self) -> anyhow::Result<SandsockCtxBuilder> {
         let mut sandsock = SandsockCtx::builder(Arc::clone(&self.policy));
         if let Some(name) = &self.hostname {
             sandsock.host_name(name).with_context(|| format!("--hostname {name}"))?;
@@ -348,7 +358,7 @@ fn parse_env(variable: &str) -> anyhow::Result<(String, String)> {
 }
 
 /// A store for one instance.
-pub(super) fn new_store(engine: &Engine, wasi: WasiCtx, sandsock: SandsockCtx) -> Store<State> {
+pub(crate) fn new_store(engine: &Engine, wasi: WasiCtx, sandsock: SandsockCtx) -> Store<State> {
     let memory = Memory::new(sandsock.limits().memory_bytes);
     let mut store =
         Store::new(engine, State { wasi, sandsock, memory, table: ResourceTable::new() });
@@ -364,17 +374,17 @@ pub(super) fn new_store(engine: &Engine, wasi: WasiCtx, sandsock: SandsockCtx) -
 }
 
 /// Everything that this command serves.
-fn linker(loaded: &Loaded, fiber: bool) -> Result<Linker<State>, Failure> {
+fn linker(loaded: &Loaded, fiber: bool) -> Result<Linker<State>, Exit> {
     let mut linker = Linker::new(&loaded.engine);
     if fiber {
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(told)?;
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(into_anyhow)?;
         if loaded.concurrent {
-            wasmtime_wasi::p3::add_to_linker(&mut linker).map_err(told)?;
+            wasmtime_wasi::p3::add_to_linker(&mut linker).map_err(into_anyhow)?;
         }
-        sandsock_host::add_to_linker_async(&mut linker).map_err(told)?;
+        sandsock_host::add_to_linker_async(&mut linker).map_err(into_anyhow)?;
     } else {
-        wasmtime_wasi::p2::add_to_linker_sync(&mut linker).map_err(told)?;
-        sandsock_host::add_to_linker_sync(&mut linker).map_err(told)?;
+        wasmtime_wasi::p2::add_to_linker_sync(&mut linker).map_err(into_anyhow)?;
+        sandsock_host::add_to_linker_sync(&mut linker).map_err(into_anyhow)?;
     }
     Ok(linker)
 }
@@ -392,10 +402,10 @@ const PACKAGES: [&str; 7] = [
 
 /// The component with all its imports found, or why this command can't run it. `fiber` says that
 /// its calls are made by async functions.
-pub(super) fn fit(
+pub(crate) fn fit(
     loaded: &Loaded,
     fiber: bool,
-) -> Result<anyhow::Result<InstancePre<State>>, Failure> {
+) -> Result<anyhow::Result<InstancePre<State>>, Exit> {
     let kind = loaded.component.component_type();
     let imports: Vec<&str> = kind.imports(&loaded.engine).map(|(name, _)| name).collect();
     let list = |names: &dyn Fn(&str) -> bool| -> Option<String> {
@@ -418,10 +428,10 @@ pub(super) fn fit(
         )));
     }
     // Now wasmtime's own words: they name the import, and what of it does not fit.
-    Ok(linker(loaded, fiber)?.instantiate_pre(&loaded.component).map_err(told))
+    Ok(linker(loaded, fiber)?.instantiate_pre(&loaded.component).map_err(into_anyhow))
 }
 
 /// The failure for a component that can't be run.
-pub(super) fn unfit(why: anyhow::Error) -> Failure {
-    Failure::load(why.context("can't run it (see `sandsock inspect`)"))
+pub(crate) fn unfit(why: anyhow::Error) -> Exit {
+    Exit::load(why.context("can't run it (see `sandsock inspect`)"))
 }

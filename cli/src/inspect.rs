@@ -7,13 +7,13 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use wasmtime::component::types::ComponentItem;
 
-use super::engine::load;
-use super::guest::fit;
-use super::text::printable;
-use super::{CANNOT_LOAD, Failure};
+use crate::engine::load;
+use crate::exit::{CANNOT_LOAD, Exit};
+use crate::guest::fit;
+use crate::text::printable;
 
 /// Prints what a component imports and exports, and whether this command can run it.
-pub(super) fn inspect(path: &Path) -> Result<ExitCode, Failure> {
+pub(crate) fn inspect(path: &Path) -> Result<ExitCode, Exit> {
     let loaded = load(path, None)?;
     let kind = loaded.component.component_type();
     // Names of the component and of files are untrusted.
@@ -51,16 +51,9 @@ pub(super) fn inspect(path: &Path) -> Result<ExitCode, Failure> {
         // The reader has seen enough.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(status),
         result => {
-            result.map(|()| status).context("can't write to standard output").map_err(Failure::from)
+            result.map(|()| status).context("can't write to standard output").map_err(Exit::from)
         }
     }
-}
-
-/// Whether an import is what a provider exports.
-pub(super) fn wants_provider(import: &str) -> bool {
-    ["sandsock:socket/sockets@", "sandsock:socket/data-plane@"]
-        .iter()
-        .any(|name| import.starts_with(name))
 }
 
 /// What a reader would want to know of an item.

@@ -19,16 +19,16 @@ const UNIX_MAX: usize = 107;
 const BACKLOG: i32 = 4096;
 
 /// A listening socket, and how it is called.
-pub(super) struct Listener {
-    pub(super) socket: Inherited,
-    pub(super) name: String,
+pub(crate) struct Listener {
+    pub(crate) socket: Inherited,
+    pub(crate) name: String,
     /// The file that the bind made, removed at the end.
-    pub(super) file: Option<SocketFile>,
+    pub(crate) file: Option<SocketFile>,
 }
 
 impl Listener {
     /// Returns the path, if the address is one.
-    pub(super) fn file_of(address: &str) -> Option<&Path> {
+    pub(crate) fn file_of(address: &str) -> Option<&Path> {
         let path =
             !address.starts_with('@') && !address.starts_with("fd:") && address.contains('/');
         path.then(|| Path::new(address))
@@ -36,7 +36,7 @@ impl Listener {
 
     /// Listens on `HOST:PORT`, a path, `@NAME`, or takes the socket `fd:N` that this process
     /// inherited.
-    pub(super) fn new(address: &str) -> anyhow::Result<Self> {
+    pub(crate) fn new(address: &str) -> anyhow::Result<Self> {
         let listener = match address.strip_prefix('@') {
             Some("") => Err(anyhow::anyhow!("the name is missing; write @NAME")),
             Some(name) => Self::unix(format!("\0{name}").as_ref(), address, None),
@@ -132,7 +132,7 @@ impl Listener {
 }
 
 /// A socket's file that a bind made.
-pub(super) struct SocketFile {
+pub(crate) struct SocketFile {
     path: PathBuf,
     made: Metadata,
 }

@@ -7,7 +7,7 @@ const ELEMENT: usize = size_of::<usize>();
 
 /// Counts all memories and tables of a store together. Growth beyond the limit fails as it does
 /// where a machine has no more: the guest is told, and most end by a trap then.
-pub(super) struct Memory {
+pub(crate) struct Memory {
     limit: usize,
     used: usize,
     /// The last growth, which may fail for another reason yet.
@@ -16,7 +16,7 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    pub(super) fn new(limit: u64) -> Self {
+    pub(crate) fn new(limit: u64) -> Self {
         Self {
             limit: usize::try_from(limit).unwrap_or(usize::MAX),
             used: 0,
@@ -26,7 +26,7 @@ impl Memory {
     }
 
     /// What to add to the news of a guest's end: why it may have ended.
-    pub(super) fn advice(&self) -> String {
+    pub(crate) fn advice(&self) -> String {
         if !self.refused {
             return String::new();
         }

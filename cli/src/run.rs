@@ -11,27 +11,28 @@ use sandsock_host::Interrupter;
 use wasmtime::{Engine, Store, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
-use super::engine::Loaded;
-use super::guest::{
-    GuestArgs, State, Surroundings, fit, new_store, policy, raise_descriptor_limit, unfit,
+use crate::engine::Loaded;
+use crate::exit::{Exit, into_anyhow};
+use crate::guest::{
+    GuestArgs, GuestEnv, State, fit, new_store, policy, raise_descriptor_limit, unfit,
 };
-use super::observe::{Instances, Observers};
-use super::stderr::Stderr;
-use super::text::printable_lines;
-use super::{Failure, LAST_LINES, told};
+use crate::observers::{Instances, Observers};
+use crate::stderr::LAST_LINES;
+use crate::stderr::Stderr;
+use crate::text::printable_lines;
 
 /// Runs a component to its end; its exit status is the command's.
-pub(super) fn run(args: &GuestArgs, verbose: u8) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &GuestArgs, verbose: u8) -> Result<ExitCode, Exit> {
     let handed = args.handed()?;
     args.enter_netns()?;
     raise_descriptor_limit();
     args.observe.check()?;
     let policy = policy(args, handed.numbers())?;
-    let surroundings = Surroundings::new(args, &handed, policy, None)?;
-    let mut wasi = surroundings.wasi()?;
+    let guest_env = GuestEnv::new(args, &handed, policy, None)?;
+    let mut wasi = guest_env.wasi()?;
     // The guest is alone on its thread.
     wasi.inherit_stdio().allow_blocking_current_thread(true);
-    let mut builder = surroundings.sandsock()?;
+    let mut builder = guest_env.sandsock()?;
     let loaded = args.load(None)?;
     // Not before: what is there already stays as it is where nothing can be run.
     let observers = args.observe.open(verbose, Instances::One)?;
@@ -70,9 +71,10 @@ pub(super) fn run(args: &GuestArgs, verbose: u8) -> Result<ExitCode, Failure> {
 type Ended = Result<Result<(), ()>, wasmtime::Error>;
 
 /// Without concurrency support, on this thread.
-fn run_sync(loaded: &Loaded, store: &mut Store<State>) -> Result<Ended, Failure> {
+fn run_sync(loaded: &Loaded, store: &mut Store<State>) -> Result<Ended, Exit> {
     use wasmtime_wasi::p2::bindings::sync::CommandPre;
-    let pre = CommandPre::new(fit(loaded, false)?.map_err(unfit)?).map_err(told).map_err(unfit)?;
+    let pre =
+        CommandPre::new(fit(loaded, false)?.map_err(unfit)?).map_err(into_anyhow).map_err(unfit)?;
     let command = match pre.instantiate(&mut *store) {
         Ok(command) => command,
         Err(trap) => return Ok(Err(trap)),
@@ -81,7 +83,7 @@ fn run_sync(loaded: &Loaded, store: &mut Store<State>) -> Result<Ended, Failure>
 }
 
 /// With concurrency support, on a tokio runtime of this thread.
-fn run_concurrent(loaded: &Loaded, store: &mut Store<State>) -> Result<Ended, Failure> {
+fn run_concurrent(loaded: &Loaded, store: &mut Store<State>) -> Result<Ended, Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -98,7 +100,9 @@ fn run_concurrent(loaded: &Loaded, store: &mut Store<State>) -> Result<Ended, Fa
                 .await;
             return Ok(ended.and_then(|ended| ended));
         }
-        let pre = wasmtime_wasi::p2::bindings::CommandPre::new(pre).map_err(told).map_err(unfit)?;
+        let pre = wasmtime_wasi::p2::bindings::CommandPre::new(pre)
+            .map_err(into_anyhow)
+            .map_err(unfit)?;
         let command = match pre.instantiate_async(&mut *store).await {
             Ok(command) => command,
             Err(trap) => return Ok(Err(trap)),
@@ -147,7 +151,7 @@ fn stop_by_ctrl_c(
 }
 
 /// The command's status for a guest's end.
-fn status(component: &Path, ended: Ended, advice: &str) -> Result<ExitCode, Failure> {
+fn status(component: &Path, ended: Ended, advice: &str) -> Result<ExitCode, Exit> {
     match ended {
         Ok(Ok(())) => Ok(ExitCode::SUCCESS),
         Ok(Err(())) => Ok(ExitCode::FAILURE),

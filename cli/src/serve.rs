@@ -24,15 +24,16 @@ use wasmtime::component::InstancePre;
 use wasmtime::{Engine, Trap, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
-use super::guest::{
-    GuestArgs, State, Surroundings, fit, new_store, policy, raise_descriptor_limit, unfit,
+use crate::exit::{Exit, into_anyhow};
+use crate::guest::{
+    GuestArgs, GuestEnv, State, fit, new_store, policy, raise_descriptor_limit, unfit,
 };
-use super::handed::{LISTEN_START, listen_environment};
-use super::listen::{Listener, SocketFile};
-use super::memory::Memory;
-use super::observe::{Instances, Observers};
-use super::outlet::Outlet;
-use super::{Failure, LAST_LINES, stderr, told};
+use crate::inherited_fds::{LISTEN_START, listen_environment};
+use crate::listen::{Listener, SocketFile};
+use crate::memory::Memory;
+use crate::observers::{Instances, Observers};
+use crate::output::SharedOutput;
+use crate::stderr::{self, LAST_LINES};
 
 /// How long a guest computes before the others of its worker have their turn.
 const TICK: Duration = Duration::from_millis(10);
@@ -47,7 +48,7 @@ const RESTART_MAX: Duration = Duration::from_secs(10);
 
 /// What `serve` takes.
 #[derive(Args)]
-pub(super) struct ServeArgs {
+pub(crate) struct ServeArgs {
     /// Listen on HOST:PORT (IPv6 in brackets), a path (with a slash), @NAME, or fd:N, a listening
     /// socket that was inherited.
     #[arg(long, value_name = "ADDR")]
@@ -100,7 +101,7 @@ struct Server {
     context: SandsockCtxBuilder,
     observers: Observers,
     outputs: Outputs,
-    surroundings: Surroundings,
+    guest_env: GuestEnv,
     /// The listening socket's, which goes with the command.
     file: Mutex<Option<SocketFile>>,
     component: String,
@@ -115,12 +116,12 @@ struct Server {
 }
 
 /// The standard output and error that all guests share.
-struct Outputs(Outlet, Outlet);
+struct Outputs(SharedOutput, SharedOutput);
 
 impl Outputs {
     fn new() -> anyhow::Result<Self> {
-        let stdout =
-            Outlet::of(std::io::stdout().as_fd()).context("can't write to standard output")?;
+        let stdout = SharedOutput::of(std::io::stdout().as_fd())
+            .context("can't write to standard output")?;
         Ok(Self(stdout, stderr::share().context("can't write to standard error")?))
     }
 }
@@ -132,13 +133,13 @@ enum Pre {
 }
 
 impl Pre {
-    fn new(pre: InstancePre<State>, concurrent: bool) -> Result<Self, Failure> {
+    fn new(pre: InstancePre<State>, concurrent: bool) -> Result<Self, Exit> {
         if concurrent && let Ok(pre) = wasmtime_wasi::p3::bindings::CommandPre::new(pre.clone()) {
             return Ok(Self::P3(pre));
         }
         wasmtime_wasi::p2::bindings::CommandPre::new(pre)
             .map(Self::P2)
-            .map_err(|error| unfit(told(error)))
+            .map_err(|error| unfit(into_anyhow(error)))
     }
 }
 
@@ -154,7 +155,7 @@ enum Ended {
 }
 
 /// Serves until a signal ends it.
-pub(super) fn serve(args: &ServeArgs, verbose: u8) -> Result<ExitCode, Failure> {
+pub(crate) fn serve(args: &ServeArgs, verbose: u8) -> Result<ExitCode, Exit> {
     let handed = args.guest.handed()?;
     args.guest.enter_netns()?;
     raise_descriptor_limit();
@@ -168,15 +169,15 @@ pub(super) fn serve(args: &ServeArgs, verbose: u8) -> Result<ExitCode, Failure> 
         .into());
     }
     let policy = policy(&args.guest, handed.numbers().chain([number]))?;
-    let mut surroundings =
-        Surroundings::new(&args.guest, &handed, policy, Listener::file_of(&args.listen))?;
+    let mut guest_env =
+        GuestEnv::new(&args.guest, &handed, policy, Listener::file_of(&args.listen))?;
     // A folder that is not there should be told now, and once.
-    surroundings.wasi()?;
+    guest_env.wasi()?;
     if args.instances.is_some() {
-        surroundings.add_env(listen_environment(1, &["listen"]));
+        guest_env.add_env(listen_environment(1, &["listen"]));
     }
     let component = args.guest.component.display().to_string();
-    let about = |failure: Failure| failure.about(&args.guest.component);
+    let about = |failure: Exit| failure.about(&args.guest.component);
     let at_once = args.instances.is_none().then_some(args.max_connections);
     let loaded = args.guest.load(at_once)?;
     let pre = fit(&loaded, true)?
@@ -188,7 +189,7 @@ pub(super) fn serve(args: &ServeArgs, verbose: u8) -> Result<ExitCode, Failure> 
         None => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
     };
     let context = {
-        let mut builder = surroundings.sandsock()?;
+        let mut builder = guest_env.sandsock()?;
         builder.wait_on_fiber();
         handed.give(&mut builder);
         builder
@@ -203,7 +204,7 @@ pub(super) fn serve(args: &ServeArgs, verbose: u8) -> Result<ExitCode, Failure> 
         context,
         observers,
         outputs,
-        surroundings,
+        guest_env,
         file: Mutex::new(file),
         component,
         stage: watch::Sender::new(Stage::Serving),
@@ -352,7 +353,7 @@ impl Server {
             give(&mut builder).build()?
         };
         let interrupter = sandsock.interrupter();
-        let mut wasi = self.surroundings.wasi()?;
+        let mut wasi = self.guest_env.wasi()?;
         wasi.stdout(self.outputs.0.clone()).stderr(self.outputs.1.clone());
         let mut store = new_store(&self.engine, wasi.build(), sandsock);
         let mut stage = self.stage.subscribe();

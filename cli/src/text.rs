@@ -3,7 +3,7 @@
 /// Escapes a text for one line of a terminal: control characters, newlines, and characters that are
 /// invisible or change the direction of text. Names of files and of imports need it, and everything
 /// else that comes from a component.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -15,7 +15,7 @@ pub(super) fn printable(text: &str) -> String {
 }
 
 /// Escapes each line of a text.
-pub(super) fn printable_lines(text: &str) -> String {
+pub(crate) fn printable_lines(text: &str) -> String {
     text.lines().map(|line| printable(line) + "\n").collect()
 }
 

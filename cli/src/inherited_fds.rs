@@ -6,14 +6,14 @@ use sandsock_host::policy::DescriptorNumber;
 use sandsock_host::{Inherited, SandsockCtxBuilder};
 
 /// man 3 sd_listen_fds: SD_LISTEN_FDS_START.
-pub(super) const LISTEN_START: i32 = 3;
+pub(crate) const LISTEN_START: i32 = 3;
 
 /// What wasi-libc's getpid() answers in every guest: a guest that checks LISTEN_PID finds itself.
 const GUEST_PID: &str = "42";
 
 /// The descriptors to hand over, by their numbers, which stay what they are.
 #[derive(Clone)]
-pub(super) struct Handed {
+pub(crate) struct InheritedFds {
     descriptors: Vec<(DescriptorNumber, Inherited)>,
     activation: Option<Activation>,
 }
@@ -25,9 +25,9 @@ struct Activation {
     names: Vec<String>,
 }
 
-impl Handed {
+impl InheritedFds {
     /// Takes over what the words of `--inherit` say.
-    pub(super) fn new(words: &[String]) -> anyhow::Result<Self> {
+    pub(crate) fn new(words: &[String]) -> anyhow::Result<Self> {
         let mut handed = Self { descriptors: Vec::new(), activation: None };
         if words.is_empty() {
             return Ok(handed);
@@ -72,16 +72,16 @@ impl Handed {
     }
 
     /// Their numbers.
-    pub(super) fn numbers(&self) -> impl Iterator<Item = DescriptorNumber> {
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = DescriptorNumber> {
         self.descriptors.iter().map(|(number, _)| *number)
     }
 
-    pub(super) fn descriptors(&self) -> &[(DescriptorNumber, Inherited)] {
+    pub(crate) fn descriptors(&self) -> &[(DescriptorNumber, Inherited)] {
         &self.descriptors
     }
 
     /// Gives them to a context, which has them alone unless there are more.
-    pub(super) fn give(self, builder: &mut SandsockCtxBuilder) {
+    pub(crate) fn give(self, builder: &mut SandsockCtxBuilder) {
         for (number, descriptor) in self.descriptors {
             builder.inherit(number.0, descriptor);
         }
@@ -89,7 +89,7 @@ impl Handed {
 
     /// The variables by which the guest finds the descriptors of socket activation: those from 3
     /// on, without a gap.
-    pub(super) fn environment(&self) -> Vec<(String, String)> {
+    pub(crate) fn environment(&self) -> Vec<(String, String)> {
         let Some(activation) = &self.activation else { return Vec::new() };
         let has = |number| self.descriptors.iter().any(|(taken, _)| taken.0 == number);
         let count = (LISTEN_START..LISTEN_START + activation.count)
@@ -101,7 +101,7 @@ impl Handed {
 }
 
 /// The variables of man 3 sd_listen_fds, for a guest that is handed so many descriptors.
-pub(super) fn listen_environment(count: usize, names: &[&str]) -> Vec<(String, String)> {
+pub(crate) fn listen_environment(count: usize, names: &[&str]) -> Vec<(String, String)> {
     let mut variables = vec![
         ("LISTEN_FDS".to_owned(), count.to_string()),
         ("LISTEN_PID".to_owned(), GUEST_PID.to_owned()),

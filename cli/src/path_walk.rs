@@ -15,30 +15,30 @@ use std::path::{Component, Path, PathBuf};
 const LINKS: usize = 40;
 
 /// The identity of a file or folder, independent of its names: device and inode.
-pub(super) type Id = (u64, u64);
+pub(crate) type Id = (u64, u64);
 
 /// Returns the identity of the file that a path leads to, all links followed.
 ///
 /// # Errors
 /// The path leads to nothing, or can't be looked at.
-pub(super) fn id(path: &Path) -> io::Result<Id> {
+pub(crate) fn id(path: &Path) -> io::Result<Id> {
     path.metadata().map(|there| (there.dev(), there.ino()))
 }
 
 /// How the kernel resolves a path (man 7 path_resolution).
-pub(super) struct Way {
+pub(crate) struct PathWalk {
     /// The folders in which a name was looked up, by their real paths. All folders above them are
     /// included.
-    pub(super) folders: Vec<PathBuf>,
+    pub(crate) folders: Vec<PathBuf>,
     /// The folders in which the name was a link.
-    pub(super) links: Vec<PathBuf>,
+    pub(crate) links: Vec<PathBuf>,
     /// The real path of the end. Names that do not exist are kept as they were given.
-    pub(super) end: PathBuf,
+    pub(crate) end: PathBuf,
 }
 
-impl Way {
+impl PathWalk {
     /// Resolves a path. A relative path starts in the working directory.
-    pub(super) fn of(path: &Path) -> Self {
+    pub(crate) fn of(path: &Path) -> Self {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let names = |path: &Path| -> Vec<OsString> {
             path.components().rev().map(|part| part.as_os_str().to_owned()).collect()
@@ -71,7 +71,7 @@ impl Way {
 
 /// The mounts of this process's namespace.
 #[derive(Default)]
-pub(super) struct Mounts(Vec<Mount>);
+pub(crate) struct Mounts(Vec<Mount>);
 
 /// One line of man 5 proc_pid_mountinfo.
 struct Mount {
@@ -85,7 +85,7 @@ struct Mount {
 
 impl Mounts {
     /// Reads them from /proc. The list is empty if there is no /proc.
-    pub(super) fn read() -> Self {
+    pub(crate) fn read() -> Self {
         Self::parse(&std::fs::read("/proc/self/mountinfo").unwrap_or_default())
     }
 
@@ -120,7 +120,7 @@ impl Mounts {
     }
 
     /// Returns the folder and all folders above it, by each of its paths.
-    pub(super) fn above(&self, real: &Path) -> HashSet<Id> {
+    pub(crate) fn above(&self, real: &Path) -> HashSet<Id> {
         let names = self.names(real);
         names
             .iter()
@@ -155,7 +155,7 @@ fn path(field: &[u8]) -> PathBuf {
 
 /// Returns whether a folder or any folder below it has a hard link to this file. None after `most`
 /// entries.
-pub(super) fn holds_link(folder: &Path, file: Id, most: usize) -> Option<bool> {
+pub(crate) fn holds_link(folder: &Path, file: Id, most: usize) -> Option<bool> {
     let mut left = vec![folder.to_owned()];
     let mut seen = 0;
     while let Some(folder) = left.pop() {
@@ -178,7 +178,7 @@ pub(super) fn holds_link(folder: &Path, file: Id, most: usize) -> Option<bool> {
 }
 
 /// Returns the files that this process runs: its program and libraries.
-pub(super) fn own_files() -> Vec<PathBuf> {
+pub(crate) fn own_files() -> Vec<PathBuf> {
     let maps = std::fs::read("/proc/self/maps").unwrap_or_default();
     // man 5 proc_pid_maps: the path is the last field and begins with a slash.
     let file = |line: &[u8]| {
@@ -207,7 +207,7 @@ mod tests {
         std::fs::create_dir(at("links")).unwrap();
         symlink("../real", at("links/in")).unwrap();
         symlink(at("links/in/deep"), at("to")).unwrap();
-        let way = Way::of(&at("to/file"));
+        let way = PathWalk::of(&at("to/file"));
         assert_eq!(way.end, at("real/deep/file"));
         assert_eq!(way.links, [root.clone(), at("links")]);
         for folder in [PathBuf::from("/"), root.clone(), at("links"), at("real"), at("real/deep")] {
@@ -215,11 +215,11 @@ mod tests {
         }
         // man 7 path_resolution: `..` after a link is the parent of the folder that the link led
         // to.
-        assert_eq!(Way::of(&at("to/../file")).end, at("real/file"));
+        assert_eq!(PathWalk::of(&at("to/../file")).end, at("real/file"));
         // Names that do not exist are kept, and a circle of links ends.
-        assert_eq!(Way::of(&at("none/../none/x")).end, at("none/x"));
+        assert_eq!(PathWalk::of(&at("none/../none/x")).end, at("none/x"));
         symlink("loop", at("loop")).unwrap();
-        assert_eq!(Way::of(&at("loop")).end, at("loop"));
+        assert_eq!(PathWalk::of(&at("loop")).end, at("loop"));
     }
 
     #[test]

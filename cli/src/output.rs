@@ -35,7 +35,7 @@ const PIECE: usize = 64 * 1024;
 
 /// An output. Clones share it.
 #[derive(Clone)]
-pub(super) struct Outlet(Arc<Shared>);
+pub(crate) struct SharedOutput(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
@@ -141,12 +141,12 @@ fn write_whole(to: &mut File, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-impl Outlet {
+impl SharedOutput {
     /// Makes an output of a file, and starts its thread.
     ///
     /// # Errors
     /// The thread can't be started.
-    pub(super) fn new(to: File) -> io::Result<Self> {
+    pub(crate) fn new(to: File) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             filled: Condvar::new(),
@@ -163,7 +163,7 @@ impl Outlet {
     ///
     /// # Errors
     /// The descriptor is not open, or the thread can't be started.
-    pub(super) fn of(descriptor: BorrowedFd<'_>) -> io::Result<Self> {
+    pub(crate) fn of(descriptor: BorrowedFd<'_>) -> io::Result<Self> {
         Self::new(File::from(descriptor.try_clone_to_owned()?))
     }
 
@@ -172,7 +172,7 @@ impl Outlet {
     ///
     /// # Errors
     /// Writing has failed before.
-    pub(super) fn post(&self, record: &[u8]) -> io::Result<()> {
+    pub(crate) fn post(&self, record: &[u8]) -> io::Result<()> {
         let mut state = self.0.state();
         while self.0.patient && !state.has_room() {
             state = self.0.wait(&self.0.written, state);
@@ -188,7 +188,7 @@ impl Outlet {
 
     /// Returns and resets the number of dropped records, if there is room to report it. Otherwise
     /// returns 0.
-    pub(super) fn take_lost(&self) -> u64 {
+    pub(crate) fn take_lost(&self) -> u64 {
         let mut state = self.0.state();
         if state.failed.is_none() && state.has_room() { std::mem::take(&mut state.lost) } else { 0 }
     }
@@ -198,7 +198,7 @@ impl Outlet {
     ///
     /// # Errors
     /// Writing has failed.
-    pub(super) fn drain(&self, until: Instant) -> io::Result<()> {
+    pub(crate) fn drain(&self, until: Instant) -> io::Result<()> {
         let mut state = self.0.state();
         while state.length > 0 {
             let left = until.saturating_duration_since(Instant::now());
@@ -220,13 +220,13 @@ impl Outlet {
     }
 }
 
-impl IsGuestTerminal for Outlet {
+impl IsGuestTerminal for SharedOutput {
     fn is_terminal(&self) -> bool {
         self.0.terminal
     }
 }
 
-impl StdoutStream for Outlet {
+impl StdoutStream for SharedOutput {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
         Box::new(self.stream())
     }
@@ -239,7 +239,7 @@ impl StdoutStream for Outlet {
 /// A guest's stream to an output, for WASI 0.2 and 0.3. While there is no room the guest waits on
 /// its fiber.
 struct Stream {
-    outlet: Outlet,
+    outlet: SharedOutput,
     number: u64,
     /// The bytes that the last check-write allowed and that are not written yet.
     permit: usize,
@@ -334,9 +334,9 @@ mod tests {
 
     use super::*;
 
-    fn pipe() -> (io::PipeReader, Outlet) {
+    fn pipe() -> (io::PipeReader, SharedOutput) {
         let (reader, writer) = io::pipe().unwrap();
-        (reader, Outlet::new(File::from(std::os::fd::OwnedFd::from(writer))).unwrap())
+        (reader, SharedOutput::new(File::from(std::os::fd::OwnedFd::from(writer))).unwrap())
     }
 
     #[test]

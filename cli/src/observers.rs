@@ -14,14 +14,14 @@ use clap::Args;
 use sandsock_host::SandsockCtxBuilder;
 use sandsock_host::observe::{Audit, Observer, Pcap, Stats, Trace, create};
 
-use super::folders::Own;
-use super::outlet::Outlet;
-use super::stderr::Stderr;
+use crate::folders::TrustedPath;
+use crate::output::SharedOutput;
+use crate::stderr::Stderr;
 
 /// Options to look on.
 #[derive(Args)]
 #[command(next_help_heading = "Looking on")]
-pub(super) struct ObserveArgs {
+pub(crate) struct ObserveArgs {
     /// Print every call as strace would, on standard error or to a file.
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     trace: Option<Option<PathBuf>>,
@@ -63,7 +63,7 @@ impl FromStr for StatsForm {
 
 /// How many instances there are to tell apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Instances {
+pub(crate) enum Instances {
     /// One.
     One,
     /// Many: each line of a trace says which one it is of.
@@ -72,7 +72,7 @@ pub(super) enum Instances {
 
 /// The observers that were asked for, their files open.
 #[derive(Clone)]
-pub(super) struct Observers(Arc<Opened>);
+pub(crate) struct Observers(Arc<Opened>);
 
 struct Opened {
     observers: Vec<Arc<dyn Observer>>,
@@ -112,7 +112,7 @@ impl ObserveArgs {
 
     /// Refuses files that can't be meant, before anything is opened: the component, where an
     /// option's FILE was forgotten, and one file for two.
-    pub(super) fn check(&self) -> anyhow::Result<()> {
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
         let named = self.named();
         for (at, (option, path)) in named.iter().enumerate() {
             // A device or a pipe takes what it gets.
@@ -136,7 +136,7 @@ impl ObserveArgs {
     }
 
     /// An option whose value was left out, which stands behind a `=` alone.
-    pub(super) fn without_value(&self) -> Option<&'static str> {
+    pub(crate) fn without_value(&self) -> Option<&'static str> {
         match (&self.trace, &self.stats) {
             (Some(None), _) => Some("--trace"),
             (_, Some(StatsForm::Table)) => Some("--stats"),
@@ -145,10 +145,11 @@ impl ObserveArgs {
     }
 
     /// Returns the files that observers write, for [`folders::open`](super::folders::open).
-    pub(super) fn files(&self) -> Vec<Own> {
-        let own =
-            |(option, path): (&str, &PathBuf)| Own::file(path, format!("which {option} writes"));
-        let mut files: Vec<Own> = self.named().into_iter().map(own).collect();
+    pub(crate) fn files(&self) -> Vec<TrustedPath> {
+        let own = |(option, path): (&str, &PathBuf)| {
+            TrustedPath::file(path, format!("which {option} writes"))
+        };
+        let mut files: Vec<TrustedPath> = self.named().into_iter().map(own).collect();
         // Standard error may be a file too.
         let stderr = Path::new("/proc/self/fd/2");
         let option = self
@@ -157,13 +158,16 @@ impl ObserveArgs {
         if let Some(option) =
             option.filter(|_| stderr.metadata().is_ok_and(|there| there.is_file()))
         {
-            files.push(Own::file(stderr, format!("standard error, which {option} writes to")));
+            files.push(TrustedPath::file(
+                stderr,
+                format!("standard error, which {option} writes to"),
+            ));
         }
         files
     }
 
     /// Opens what is to be written. `verbose` is how often -v was given: twice is a trace.
-    pub(super) fn open(&self, verbose: u8, instances: Instances) -> anyhow::Result<Observers> {
+    pub(crate) fn open(&self, verbose: u8, instances: Instances) -> anyhow::Result<Observers> {
         let mut observers: Vec<Arc<dyn Observer>> = Vec::new();
         let numbered = instances == Instances::Many;
         // Lines of several guests are one text: none of them waits for another's.
@@ -217,7 +221,7 @@ fn is_wasm(path: &Path) -> bool {
 
 impl Observers {
     /// Has them told of the context that this builder makes: the next instance.
-    pub(super) fn attach(&self, builder: &mut SandsockCtxBuilder) {
+    pub(crate) fn attach(&self, builder: &mut SandsockCtxBuilder) {
         builder.instance(self.0.instances.fetch_add(1, Ordering::Relaxed) + 1);
         for observer in &self.0.observers {
             builder.observe(Arc::clone(observer));
@@ -226,7 +230,7 @@ impl Observers {
 
     /// Has the observers write what they still hold, and prints the statistics. Only the first call
     /// does so.
-    pub(super) fn finish(&self, until: Instant) {
+    pub(crate) fn finish(&self, until: Instant) {
         if self.0.finished.swap(true, Ordering::Relaxed) {
             return;
         }
@@ -244,7 +248,7 @@ impl Observers {
                     };
                     let json = format!("{}\n", stats.json());
                     // A pipe may have no reader.
-                    let written = Outlet::new(to).and_then(|outlet| {
+                    let written = SharedOutput::new(to).and_then(|outlet| {
                         outlet.post(json.as_bytes())?;
                         outlet.drain(until)
                     });
