@@ -1,5 +1,5 @@
-//! The cache of compiled components. wasmtime runs what it finds there as native code, unchecked.
-//! So the cache is used only if nobody but this user can have written into it.
+//! The cache of compiled components. wasmtime runs the files there as native code, without a check.
+//! So the cache is used only if no other user can have written to it.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};

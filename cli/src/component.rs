@@ -6,12 +6,12 @@ use anyhow::{Context as _, bail};
 
 use crate::exit::Exit;
 
-/// What a component needs of this command, as its outermost imports and exports tell.
+/// What a component needs of this command, by its outermost imports and exports.
 #[derive(Default)]
 pub(crate) struct Needs {
-    /// WASI 0.3.
+    /// The component uses WASI 0.3.
     pub(crate) concurrent: bool,
-    /// What a provider exports.
+    /// The imports that a provider fulfils.
     pub(crate) provider: Vec<String>,
 }
 
@@ -23,13 +23,13 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Exit> {
     binary(path, bytes).map_err(Exit::load)
 }
 
-/// A component's binary form: as it is, or from its text.
+/// Returns a component's binary form, converted from its text if it is text.
 pub(crate) fn binary(path: &Path, bytes: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     if bytes.starts_with(b"\0asm") {
         return Ok(bytes);
     }
-    // Text begins with a parenthesis or a comment. Of anything else a parser's complaint would be
-    // of no use.
+    // Text begins with a parenthesis or a comment. For anything else a parser's error would not
+    // help.
     if !matches!(bytes.trim_ascii_start().first(), Some(b'(' | b';')) {
         bail!("{}: not a WebAssembly component", path.display());
     }
@@ -38,14 +38,14 @@ pub(crate) fn binary(path: &Path, bytes: Vec<u8>) -> anyhow::Result<Vec<u8>> {
         Err(error) => {
             // The message and the place, without the excerpt below it.
             let text = error.to_string();
-            let told: Vec<&str> =
+            let message: Vec<&str> =
                 text.lines().map(str::trim).take_while(|line| *line != "|").collect();
-            bail!("not the text of a WebAssembly component: {}", told.join(" "))
+            bail!("not the text of a WebAssembly component: {}", message.join(" "))
         }
     }
 }
 
-/// Looks at the outermost imports and exports, before anything is compiled.
+/// Reads the outermost imports and exports, before anything is compiled.
 pub(crate) fn needs(path: &Path, bytes: &[u8]) -> Result<Needs, Exit> {
     use wasmparser::{Encoding, Parser, Payload};
     let mut needs = Needs::default();
@@ -89,7 +89,7 @@ fn is_wasi_0_3(name: &str) -> bool {
         && name.split_once('@').is_some_and(|(_, version)| version.starts_with("0.3."))
 }
 
-/// Whether an import is what a provider exports.
+/// Returns whether a provider fulfils an import.
 pub(crate) fn wants_provider(import: &str) -> bool {
     ["sandsock:socket/sockets@", "sandsock:socket/data-plane@"]
         .iter()

@@ -1,5 +1,5 @@
-//! `sandsock compose`: an app that imports Python's API, made whole by a provider of it. `run` does
-//! the same by itself.
+//! `sandsock compose`: joins an app that imports Python's socket API with a component that provides
+//! it. `run` does the same by itself.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,7 +18,7 @@ const VARIABLE: &str = "SANDSOCK_PROVIDER";
 /// What `compose` takes.
 #[derive(Args)]
 pub(crate) struct ComposeArgs {
-    /// The app, a .wasm or .wat file. One alone: each app has a provider of its own.
+    /// The app, a .wasm or .wat file. Exactly one, because each app has a provider of its own.
     #[arg(required = true)]
     app: Vec<PathBuf>,
 
@@ -26,7 +26,7 @@ pub(crate) struct ComposeArgs {
     #[arg(short, long, value_name = "OUT.wasm")]
     output: PathBuf,
 
-    /// Another provider than the one that belongs to this command.
+    /// Use this provider in place of the command's own.
     #[arg(long, value_name = "FILE")]
     provider: Option<PathBuf>,
 }
@@ -37,7 +37,7 @@ pub(crate) fn compose(args: &ComposeArgs) -> Result<ExitCode, Exit> {
         // One provider would serve both under one policy, and each could name the other's
         // descriptors.
         return Err(anyhow!(
-            "{} apps: one provider serves one app; compose each by itself, and run each under its own policy",
+            "{} apps: one provider serves one app; compose each app by itself, and run each under its own policy",
             args.app.len()
         )
         .into());
@@ -45,7 +45,7 @@ pub(crate) fn compose(args: &ComposeArgs) -> Result<ExitCode, Exit> {
     let bytes = read(app)?;
     if needs(app, &bytes)?.provider.is_empty() {
         return Err(Exit::load(anyhow!(
-            "{}: it imports no sandsock:socket/sockets, so that there is nothing to compose",
+            "{}: it does not import sandsock:socket/sockets, so there is nothing to compose",
             app.display()
         )));
     }
@@ -82,15 +82,15 @@ pub(crate) fn find() -> Result<PathBuf, Exit> {
     let found = places.last().filter(|path| path.is_file() || std::env::var_os(VARIABLE).is_some());
     found.cloned().ok_or_else(|| {
         anyhow!(
-            "the component wants a provider of sandsock:socket/sockets, and there is no {}; `make guests` builds it, `make install` \
-             puts it there, and {VARIABLE} may name another one",
+            "the component needs a provider of sandsock:socket/sockets, and there is no {}; `make guests` builds it, `make install` \
+             installs it, and {VARIABLE} can name another one",
             places[0].display()
         )
         .into()
     })
 }
 
-/// The app and the provider as one component, whose imports are what is left of both.
+/// Joins the app and the provider to one component. It imports what neither of them provides.
 pub(crate) fn plug(path: &Path, app: Vec<u8>, provider: &Path) -> Result<Vec<u8>, Exit> {
     let socket = std::fs::read(provider)
         .map_err(anyhow::Error::from)
@@ -98,12 +98,13 @@ pub(crate) fn plug(path: &Path, app: Vec<u8>, provider: &Path) -> Result<Vec<u8>
         .with_context(|| format!("{}: can't read the provider", provider.display()))?;
     let about = || format!("{}: can't compose it with {}", path.display(), provider.display());
     let composed = plugged(app, socket).with_context(about).map_err(Exit::load)?;
-    // wac leaves an import open, without a word, that is of another type than the export.
+    // wac silently leaves an import open if its type differs from the export's.
     let open = needs(path, &composed)?.provider;
     if !open.is_empty() {
         let open = open.join(", ");
         return Err(Exit::load(
-            anyhow!("the provider has no {open} of the type that is asked for").context(about()),
+            anyhow!("the provider exports no {open} of the type that the component imports")
+                .context(about()),
         ));
     }
     Ok(composed)
@@ -116,7 +117,7 @@ fn plugged(app: Vec<u8>, provider: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     let app = Package::from_bytes("sandsock:app", None, app, graph.types_mut())?;
     let app = graph.register_package(app)?;
     match wac_graph::plug(&mut graph, vec![provider], app) {
-        // What stays open is told by its name.
+        // The caller reports each import that stays open.
         Ok(()) | Err(PlugError::NoPlugHappened) => {}
         Err(error) => return Err(error.into()),
     }

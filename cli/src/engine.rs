@@ -1,5 +1,5 @@
-//! The engines: one with and one without support for concurrency, chosen by what a component
-//! imports, and the compile cache.
+//! Loading a component: the engine for it, with or without concurrency support, and the cache of
+//! compiled code.
 
 use std::path::{Path, PathBuf};
 
@@ -13,26 +13,26 @@ use crate::component::{Needs, needs, read};
 use crate::exit::{Exit, into_anyhow};
 use crate::{cache, compose};
 
-/// More than what the host keeps of an instance: a pool has no limit of its own.
+/// The bytes that an instance may take in a pool. This is more than any needs: the pool shall not limit it.
 const INSTANCE_SIZE: usize = 1 << 30;
 
-/// How long a table may grow to in a pool, where it does not begin longer.
+/// The most elements of a table in a pool, unless the table starts with more.
 const TABLE_ELEMENTS: usize = 100_000;
 
 /// A component read from its file, and the engine it was compiled for.
 pub(crate) struct Loaded {
     pub(crate) engine: Engine,
     pub(crate) component: Component,
-    /// It imports or exports WASI 0.3, which alone needs concurrency support. Every host call is
-    /// dearer with it.
+    /// The component imports or exports WASI 0.3. Only WASI 0.3 needs concurrency support, which
+    /// makes every host call slower.
     pub(crate) concurrent: bool,
-    /// The provider that it was composed with, and which of its imports that fulfils.
+    /// The provider that the component was composed with, and the imports that it fulfils.
     pub(crate) provider: Option<(PathBuf, Vec<String>)>,
 }
 
-/// Reads and compiles a component, or takes it compiled from the cache. One that wants a provider
-/// is composed with one first. `at_once` is how many instances there may be, where many are made
-/// one after the other.
+/// Reads and compiles a component, or takes its code from the cache. A component that needs a
+/// provider is composed with it first. `at_once` is the most instances at the same time. It is given
+/// if many instances are made one after the other.
 pub(crate) fn load(path: &Path, at_once: Option<u32>) -> Result<Loaded, Exit> {
     let mut bytes = read(path)?;
     let Needs { concurrent, provider: wanted } = needs(path, &bytes)?;
@@ -48,24 +48,24 @@ pub(crate) fn load(path: &Path, at_once: Option<u32>) -> Result<Loaded, Exit> {
         .map_err(into_anyhow)
         .with_context(|| format!("{}: can't compile the component", path.display()))
         .map_err(Exit::load)?;
-    // How many stacks an instance of WASI 0.3 takes is not known.
+    // WASI 0.3 needs an unknown number of stacks, so its instances can't be pooled.
     if let (Some(at_once), false, Some(needs)) =
         (at_once, concurrent, component.resources_required())
     {
-        // The compiled form is the same: it comes from the cache.
+        // The compiled code is the same, so it comes from the cache.
         let pooled = Engine::new(&pooled(config, at_once, &needs)).and_then(|engine| {
             Component::from_binary(&engine, &bytes).map(|component| (engine, component))
         });
         match pooled {
             Ok(pooled) => (engine, component) = pooled,
-            // It has more than a pool's places hold, or the address space does not.
+            // The component is too large for a pool, or the address space is.
             Err(error) => tracing::info!("instances get their memory one by one: {error:#}"),
         }
     }
     Ok(Loaded { engine, component, concurrent, provider })
 }
 
-/// The settings of an engine.
+/// Returns the settings of an engine.
 fn config(concurrent: bool) -> Config {
     let mut config = Config::new();
     config.concurrency_support(concurrent);
@@ -82,8 +82,8 @@ fn config(concurrent: bool) -> Config {
     config
 }
 
-/// With places for so many instances, reserved at the start and used again and again: an instance
-/// then costs no mmap and munmap.
+/// Adds a pool for `at_once` instances. It reserves their memory at the start and reuses it, so that
+/// an instance costs no mmap and munmap.
 fn pooled(mut config: Config, at_once: u32, needs: &ResourcesRequired) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     let all = |each: u32| at_once.saturating_mul(each);

@@ -1,5 +1,5 @@
-//! What the commands that run guests have in common: the options about the guest, its policy, its
-//! guest_env, its store, and what it is linked with.
+//! What `run` and `serve` share: the options about the guest, its policy, its environment, its store
+//! and its linker.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ pub(crate) struct GuestArgs {
     #[arg(long, value_name = "VERB[=TARGET]")]
     allow: Vec<String>,
 
-    /// Refuse a capability, whatever is allowed.
+    /// Refuse a capability, even if another option allows it.
     #[arg(long, value_name = "VERB[=TARGET]")]
     deny: Vec<String>,
 
@@ -36,7 +36,7 @@ pub(crate) struct GuestArgs {
     #[arg(long, value_name = "FILE")]
     policy: Vec<PathBuf>,
 
-    /// Allow everything that is not denied. It is logged.
+    /// Allow everything that is not denied. The command logs a warning.
     #[arg(long)]
     allow_all: bool,
 
@@ -44,12 +44,11 @@ pub(crate) struct GuestArgs {
     #[arg(long, value_name = "NAME=N")]
     limit: Vec<String>,
 
-    /// Answer look-ups of a name with this address, and pin it.
+    /// Answer look-ups of a name with this address, without asking the resolver.
     #[arg(long, value_name = "NAME=ADDRESS")]
     resolve: Vec<String>,
 
-    /// Let the guest bind GUEST:PORT, and listen on HOST:PORT in its place, over TCP and UDP or one
-    /// of them.
+    /// When the guest binds GUEST:PORT, bind HOST:PORT instead, for TCP and UDP or one of them.
     #[arg(long, value_name = "HOST:PORT=GUEST:PORT[/tcp|/udp]")]
     publish: Vec<String>,
 
@@ -57,20 +56,21 @@ pub(crate) struct GuestArgs {
     #[arg(long, value_name = "NAME")]
     netns: Option<OsString>,
 
-    /// Hand over a descriptor that this command inherited: fd:N, stdin, or listen for all of socket
-    /// activation.
+    /// Hand over a descriptor that this command inherited: fd:N, stdin, or listen for all
+    /// descriptors of socket activation.
     #[arg(long, value_name = "fd:N|stdin|listen")]
     inherit: Vec<String>,
 
-    /// Give the guest this host name, where it would see `sandbox` or the real one.
+    /// Give the guest this host name. Without it the guest sees `sandbox`, or the real name if that
+    /// is granted.
     #[arg(long, value_name = "NAME")]
     hostname: Option<String>,
 
-    /// Give the guest a folder, under its own or another name; with :ro it is read-only.
+    /// Give the guest a folder, under its own name or another one. With :ro it is read-only.
     #[arg(long, value_name = "HOST[::GUEST][:ro]")]
     dir: Vec<String>,
 
-    /// Set an environment variable, or pass one on by its name alone.
+    /// Set an environment variable, or pass on this command's own if only the name is given.
     #[arg(long, value_name = "NAME[=VALUE]")]
     env: Vec<String>,
 
@@ -81,7 +81,7 @@ pub(crate) struct GuestArgs {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     args: Vec<String>,
 
-    // Last: its heading holds for whatever follows it.
+    // This must be last, because its heading applies to every option after it.
     #[command(flatten)]
     pub(crate) observe: ObserveArgs,
 }
@@ -98,10 +98,10 @@ const LOOKUP_FILES: [&str; 8] = [
     "/etc/services",
 ];
 
-/// wasmtime's own default, for what the guest holds beside sockets.
+/// wasmtime's own default. It is for what the guest holds beside sockets.
 const HANDLES_MIN: usize = 100_000;
 
-/// What the store holds.
+/// The data of a store.
 pub(crate) struct State {
     wasi: WasiCtx,
     pub(crate) sandsock: SandsockCtx,
@@ -110,21 +110,22 @@ pub(crate) struct State {
 }
 
 impl GuestArgs {
-    /// What is to be handed over. It must be asked before this process opens anything.
+    /// Takes the descriptors of `--inherit`. This must happen before the process opens anything.
     pub(crate) fn handed(&self) -> anyhow::Result<InheritedFds> {
         InheritedFds::new(&self.inherit)
     }
 
-    /// Enters the namespace. It must be done before there is a second thread.
+    /// Enters the network namespace. This must happen before there is a second thread.
     pub(crate) fn enter_netns(&self) -> anyhow::Result<()> {
         let Some(name) = &self.netns else { return Ok(()) };
         sandsock_host::netns::enter(name).with_context(|| format!("--netns {}", name.display()))
     }
 
-    /// Reads and compiles the component, for so many instances as [`load`] does, and has an eye on
-    /// what was likely meant otherwise.
+    /// Reads and compiles the component as [`load`] does, and warns of likely mistakes in the
+    /// command line.
     pub(crate) fn load(&self, at_once: Option<u32>) -> Result<Loaded, Exit> {
-        // As they were written: clap takes the `--` away by which one says that it is meant.
+        // These are the arguments as they were written: clap removes the `--` by which a user says
+        // that the guest shall get such an option.
         let written = std::env::args_os()
             .map_while(|arg| arg.into_string().ok())
             .take_while(|arg| arg != "--")
@@ -135,7 +136,7 @@ impl GuestArgs {
         });
         if let Some(late) = late {
             tracing::warn!(
-                "{late} stands behind the component, so the guest gets it; options of sandsock stand before"
+                "{late} comes after the component, so the guest gets it; write options of sandsock before the component"
             );
         }
         load(&self.component, at_once).map_err(|Exit { status, error }| {
@@ -222,7 +223,7 @@ impl SandsockView for State {
     }
 }
 
-/// The guest's limit of descriptors should be what it meets first, not this process's soft one.
+/// Raises this process's limit of open files, so that a guest reaches its own limit first.
 pub(crate) fn raise_descriptor_limit() {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
@@ -232,7 +233,7 @@ pub(crate) fn raise_descriptor_limit() {
     }
 }
 
-/// The policy of the options, and grants for what is handed over.
+/// Makes the policy from the options, and grants the descriptors that are handed over.
 pub(crate) fn policy(
     args: &GuestArgs,
     handed: impl Iterator<Item = DescriptorNumber>,
@@ -267,7 +268,7 @@ pub(crate) fn policy(
     Ok(builder.build())
 }
 
-/// What each instance finds around it.
+/// What each instance gets: its policy, arguments, environment variables and folders.
 pub(crate) struct GuestEnv {
     policy: Arc<Policy>,
     hostname: Option<String>,
@@ -277,8 +278,8 @@ pub(crate) struct GuestEnv {
 }
 
 impl GuestEnv {
-    /// What the options say, as far as that can be told without an instance. `socket` is the file
-    /// that the command itself binds, if there is one.
+    /// Checks the options and opens the folders. `socket` is the file that the command itself
+    /// binds, if any.
     pub(crate) fn new(
         args: &GuestArgs,
         handed: &InheritedFds,
@@ -307,12 +308,12 @@ impl GuestEnv {
         })
     }
 
-    /// More variables of the environment, for those that the options do not set.
+    /// Adds environment variables. Those of the options come later and win.
     pub(crate) fn add_env(&mut self, variables: Vec<(String, String)>) {
         self.env.splice(0..0, variables);
     }
 
-    /// WASI's context, but for the standard streams.
+    /// Makes WASI's context, without the standard streams.
     pub(crate) fn wasi(&self) -> anyhow::Result<WasiCtxBuilder> {
         let mut wasi = WasiCtx::builder();
         // Until it is served under the same policy, wasi:sockets is denied whole.
@@ -327,8 +328,7 @@ impl GuestEnv {
         Ok(wasi)
     }
 
-    /// The sockets' context: the policy, the host name, and the folders for files that the kernel
-    /// sends.
+    /// Makes the sockets' context, with the host name and the folders from which files are sent.
     pub(crate) fn sandsock(&self) -> anyhow::Result<SandsockCtxBuilder> {
         let mut sandsock = SandsockCtx::builder(Arc::clone(&self.policy));
         if let Some(name) = &self.hostname {
@@ -342,7 +342,7 @@ impl GuestEnv {
     }
 }
 
-/// `NAME=VALUE`, or the name of a variable of this process.
+/// Parses `NAME=VALUE`, or takes the value of a variable of this process.
 fn parse_env(variable: &str) -> anyhow::Result<(String, String)> {
     match variable.split_once('=') {
         Some(("", _)) => bail!("--env {variable}: the name is missing; write NAME=VALUE"),
@@ -351,20 +351,23 @@ fn parse_env(variable: &str) -> anyhow::Result<(String, String)> {
         None => match std::env::var(variable) {
             Ok(value) => Ok((variable.to_owned(), value)),
             Err(_) => {
-                bail!("--env {variable}: it is not set here; write {variable}=VALUE to set it")
+                bail!(
+                    "--env {variable}: this variable is not set; write {variable}=VALUE to set it"
+                )
             }
         },
     }
 }
 
-/// A store for one instance.
+/// Makes the store of one instance.
 pub(crate) fn new_store(engine: &Engine, wasi: WasiCtx, sandsock: SandsockCtx) -> Store<State> {
     let memory = Memory::new(sandsock.limits().memory_bytes);
     let mut store =
         Store::new(engine, State { wasi, sandsock, memory, table: ResourceTable::new() });
     store.limiter(|state| &mut state.memory);
     store.set_epoch_deadline(1);
-    // wasmtime traps above its own limit of handles: ours, which are errors, must be reached first.
+    // wasmtime traps the guest at its own limit of handles. The policy's limits are errors, so they
+    // must be reached first.
     let limits = store.data().sandsock.limits();
     let handles =
         limits.descriptors.saturating_add(limits.poll_entries).saturating_add(limits.pollers);
@@ -373,7 +376,7 @@ pub(crate) fn new_store(engine: &Engine, wasi: WasiCtx, sandsock: SandsockCtx) -
     store
 }
 
-/// Everything that this command serves.
+/// Returns a linker with everything that this command offers to guests.
 fn linker(loaded: &Loaded, fiber: bool) -> Result<Linker<State>, Exit> {
     let mut linker = Linker::new(&loaded.engine);
     if fiber {
@@ -389,7 +392,7 @@ fn linker(loaded: &Loaded, fiber: bool) -> Result<Linker<State>, Exit> {
     Ok(linker)
 }
 
-/// The packages that this command has, as the names of their interfaces begin.
+/// How the names of the interfaces begin that this command offers.
 const PACKAGES: [&str; 7] = [
     "sandsock:socket/",
     "wasi:cli/",
@@ -400,8 +403,8 @@ const PACKAGES: [&str; 7] = [
     "wasi:sockets/",
 ];
 
-/// The component with all its imports found, or why this command can't run it. `fiber` says that
-/// its calls are made by async functions.
+/// Links the component, or returns why this command can't run it. `fiber` says that async functions
+/// call it.
 pub(crate) fn fit(
     loaded: &Loaded,
     fiber: bool,
@@ -413,25 +416,25 @@ pub(crate) fn fit(
         (!names.is_empty()).then(|| names.join(", "))
     };
     if let Some(names) = list(&|name| !PACKAGES.iter().any(|package| name.starts_with(package))) {
-        return Ok(Err(anyhow!("it imports {names}, which this command does not have")));
+        return Ok(Err(anyhow!("it imports {names}, which this command does not offer")));
     }
     let exports = |item: &str| kind.exports(&loaded.engine).any(|(name, _)| name.starts_with(item));
     if !exports("wasi:cli/run@") {
         if exports("wasi:http/") {
             return Ok(Err(anyhow!(
-                "it answers requests of wasi:http, for a host that speaks HTTP; this command has sockets, and runs what exports \
-                 wasi:cli/run"
+                "it answers requests of wasi:http and needs a host that speaks HTTP; this command offers sockets, and runs components \
+                 that export wasi:cli/run"
             )));
         }
         return Ok(Err(anyhow!(
-            "it exports no wasi:cli/run, so it is a library and not a program"
+            "it does not export wasi:cli/run, so it is a library and not a program"
         )));
     }
-    // Now wasmtime's own words: they name the import, and what of it does not fit.
+    // wasmtime's own error names the import, and what about it does not fit.
     Ok(linker(loaded, fiber)?.instantiate_pre(&loaded.component).map_err(into_anyhow))
 }
 
-/// The failure for a component that can't be run.
+/// Returns the error for a component that can't be run.
 pub(crate) fn unfit(why: anyhow::Error) -> Exit {
     Exit::load(why.context("can't run it (see `sandsock inspect`)"))
 }

@@ -4,8 +4,8 @@ use sandsock_host::policy::{Limits, Verb};
 
 /// What follows the options in `sandsock --help`.
 pub(crate) const AFTER_HELP: &str = "\
-Exit status: the guest's own; 134 after a trap, 130 after a second Ctrl-C; 125 for an error of this command, 126 for a component
-that can't be loaded.
+Exit status: the guest's own status; 134 after a trap; 130 after a second Ctrl-C; 125 for an error of this command;
+126 if the component can't be loaded.
 
 Examples:
   sandsock run --allow tcp-listen=127.0.0.1:7777 echo_server.wasm 127.0.0.1 7777
@@ -26,14 +26,14 @@ A policy file is TOML:
   [resolve]
   \"db.example\" = \"192.0.2.7\"
 
-Options stand before COMPONENT; what follows it is the guest's.
-Ctrl-C interrupts the guest's wait on a socket; a second one stops the guest.
+Write the options before COMPONENT. The guest gets every argument after it.
+The first Ctrl-C interrupts the guest's wait on a socket. The second one stops the guest.
 
-A folder of --dir is writable unless it ends in :ro. A writable folder must not hold sockets that a rule names, nor files that this
-command reads or writes, because the guest could replace them; such a folder is refused.
+A folder of --dir is writable unless it ends in :ro. The command refuses a writable folder that holds a socket named by a rule,
+or a file that this command reads or writes, because the guest could replace it.
 
-Exit status: the guest's own (0 or 1: WASI 0.2 carries no more), 134 after a trap, 130 after a second Ctrl-C;
-125 for an error of this command, 126 for a component that can't be loaded.
+Exit status: the guest's own status (0 or 1, because WASI 0.2 has no other); 134 after a trap; 130 after a second Ctrl-C;
+125 for an error of this command; 126 if the component can't be loaded.
 
 Examples:
   sandsock run --allow tcp-listen=127.0.0.1:7777 echo_server.wasm 127.0.0.1 7777
@@ -43,18 +43,19 @@ Examples:
 
 /// What follows the options in `sandsock serve --help`.
 pub(crate) const SERVE_HELP: &str = "\
-Without --instances each connection is served by a fresh instance, which has it as descriptor 0 (fromfd(0)) and ends when it
-likes, or after --max-time; nothing of one is left to the next. Beyond --max-connections new ones wait in the kernel's backlog.
-With --instances N instances live on and accept for themselves: the listening socket is descriptor 3, told by LISTEN_FDS.
-One that traps or fails is started anew.
+Without --instances, a fresh instance serves each connection. The instance has the connection as descriptor 0 (fromfd(0)), and ends
+by itself or after --max-time. No instance can see another one's data. If there are --max-connections already, new connections
+wait in the kernel's backlog.
+With --instances N, N instances stay alive and accept connections themselves. Their listening socket is descriptor 3, as LISTEN_FDS
+says. The command restarts an instance that traps or fails.
 
-Listening takes no grant: it is this command that listens. All else that the guest does takes the grants of `sandsock run`,
-see its help. Standard output and error are the command's; standard input is empty. If nobody reads an output, a guest that writes
-to it waits, and lines of the command and of observers are dropped and counted.
+The command itself listens, so listening needs no grant. Everything else that the guest does needs the same grants as under
+`sandsock run`; see its help. Guests write to the command's standard output and error. Their standard input is empty. If nobody
+reads an output, guests wait when they write to it, and lines of the command and of observers are dropped and counted.
 
-A trap, or a guest that computes, harms no other. SIGTERM or Ctrl-C: no more connections are accepted; after --grace seconds the
-guests' waits are interrupted, and 2 seconds later they are stopped (with --instances they are interrupted at once, and stopped
-after --grace). A second signal ends the command at once, with status 128 and its number.
+A guest that traps or computes for long does not disturb the others. At SIGTERM or Ctrl-C the command stops accepting connections.
+After --grace seconds it interrupts the guests' waits, and 2 seconds later it stops them. With --instances it interrupts at once,
+and stops after --grace. A second signal ends the command at once, with status 128 plus the signal's number.
 
 Examples:
   sandsock serve --listen 127.0.0.1:7782 hello_http.wasm
@@ -62,7 +63,7 @@ Examples:
   sandsock serve --listen '*:8000' --instances 4 server.wasm
   sandsock serve --listen fd:3 app.wasm        # socket activation";
 
-/// The verbs, what each grants, and examples of its targets, for `--help`.
+/// Returns the verbs, what each grants, and examples of its targets, for `--help`.
 pub(crate) fn verbs_help() -> String {
     let mut help = String::from(
         "Capabilities (VERB=TARGET, or VERB alone), with examples of their targets:\n",
@@ -74,14 +75,14 @@ pub(crate) fn verbs_help() -> String {
         }
     }
     help.push_str(
-        "HOST is an address, a CIDR, a name, *.name or * (any address); IPv6 stands in brackets; PORT is a number, a range A-B or *.\n\
-         In a path, * and ? stand for characters of a name, ** for folders; @NAME is abstract.\n\
-         Nothing is granted by default. A denial wins over every grant.\n",
+        "HOST is an address, a network in CIDR form, a name, *.NAME, or * for any address. IPv6 is written in brackets.\n\
+         PORT is a number, a range A-B, or *. In a path, * and ? match within one name, and ** matches folders. @NAME is abstract.\n\
+         Nothing is granted by default. A denial overrides every grant.\n",
     );
     help
 }
 
-/// The limits and their defaults, for `--help`.
+/// Returns the limits and their defaults, for `--help`.
 pub(crate) fn limits_help() -> String {
     let mut help = String::from("Limits (--limit NAME=N) and their defaults:\n");
     for row in Limits::TABLE {

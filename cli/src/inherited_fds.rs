@@ -8,17 +8,17 @@ use sandsock_host::{Inherited, SandsockCtxBuilder};
 /// man 3 sd_listen_fds: SD_LISTEN_FDS_START.
 pub(crate) const LISTEN_START: i32 = 3;
 
-/// What wasi-libc's getpid() answers in every guest: a guest that checks LISTEN_PID finds itself.
+/// The answer of wasi-libc's getpid() in every guest. A guest that checks LISTEN_PID finds its own.
 const GUEST_PID: &str = "42";
 
-/// The descriptors to hand over, by their numbers, which stay what they are.
+/// The descriptors to hand over. They keep their numbers.
 #[derive(Clone)]
 pub(crate) struct InheritedFds {
     descriptors: Vec<(DescriptorNumber, Inherited)>,
     activation: Option<Activation>,
 }
 
-/// What the service manager said.
+/// The service manager's environment variables.
 #[derive(Clone)]
 struct Activation {
     count: i32,
@@ -26,11 +26,11 @@ struct Activation {
 }
 
 impl InheritedFds {
-    /// Takes over what the words of `--inherit` say.
+    /// Takes the descriptors that `--inherit` names.
     pub(crate) fn new(words: &[String]) -> anyhow::Result<Self> {
-        let mut handed = Self { descriptors: Vec::new(), activation: None };
+        let mut fds = Self { descriptors: Vec::new(), activation: None };
         if words.is_empty() {
-            return Ok(handed);
+            return Ok(fds);
         }
         let activation = Activation::from_environment();
         for word in words {
@@ -38,17 +38,17 @@ impl InheritedFds {
                 ("listen", Err(error)) => bail!("--inherit listen: {error}"),
                 ("listen", Ok(activation)) => {
                     for number in LISTEN_START..LISTEN_START + activation.count {
-                        handed.take(DescriptorNumber(number), "listen", Some(activation))?;
+                        fds.take(DescriptorNumber(number), "listen", Some(activation))?;
                     }
                 }
                 (number, activation) => {
                     let number = number.parse().with_context(|| format!("--inherit {number}"))?;
-                    handed.take(number, word, activation.as_ref().ok())?;
+                    fds.take(number, word, activation.as_ref().ok())?;
                 }
             }
         }
-        handed.activation = activation.ok();
-        Ok(handed)
+        fds.activation = activation.ok();
+        Ok(fds)
     }
 
     fn take(
@@ -60,9 +60,8 @@ impl InheritedFds {
         if self.descriptors.iter().any(|(taken, _)| *taken == number) {
             bail!("--inherit {word}: {number} is handed over twice");
         }
-        let descriptor = Inherited::of_process(number.0).with_context(|| {
-            format!("--inherit {word}: {number} is nothing that this command inherited")
-        })?;
+        let descriptor = Inherited::of_process(number.0)
+            .with_context(|| format!("--inherit {word}: this command did not inherit {number}"))?;
         let name = activation
             .and_then(|activation| activation.name(number.0))
             .map(|name| format!(" ({name})"));
@@ -80,15 +79,15 @@ impl InheritedFds {
         &self.descriptors
     }
 
-    /// Gives them to a context, which has them alone unless there are more.
+    /// Gives the descriptors to a context. It owns them alone if it is the only context.
     pub(crate) fn give(self, builder: &mut SandsockCtxBuilder) {
         for (number, descriptor) in self.descriptors {
             builder.inherit(number.0, descriptor);
         }
     }
 
-    /// The variables by which the guest finds the descriptors of socket activation: those from 3
-    /// on, without a gap.
+    /// Returns the variables by which the guest finds the descriptors of socket activation. They
+    /// are the ones from 3 on, up to the first gap.
     pub(crate) fn environment(&self) -> Vec<(String, String)> {
         let Some(activation) = &self.activation else { return Vec::new() };
         let has = |number| self.descriptors.iter().any(|(taken, _)| taken.0 == number);
@@ -100,7 +99,7 @@ impl InheritedFds {
     }
 }
 
-/// The variables of man 3 sd_listen_fds, for a guest that is handed so many descriptors.
+/// Returns the variables of man 3 sd_listen_fds for a guest that gets `count` descriptors.
 pub(crate) fn listen_environment(count: usize, names: &[&str]) -> Vec<(String, String)> {
     let mut variables = vec![
         ("LISTEN_FDS".to_owned(), count.to_string()),
@@ -113,24 +112,24 @@ pub(crate) fn listen_environment(count: usize, names: &[&str]) -> Vec<(String, S
 }
 
 impl Activation {
-    /// What LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES say, or why there is nothing.
+    /// Reads LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES. The error says why they can't be used.
     fn from_environment() -> anyhow::Result<Self> {
         let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
         let Some(count) = variable("LISTEN_FDS") else {
-            bail!("LISTEN_FDS is not set: no service manager has handed anything over");
+            bail!("LISTEN_FDS is not set, so no service manager has handed over a descriptor");
         };
         let own = std::process::id();
         match variable("LISTEN_PID").map(|pid| pid.parse::<u32>()) {
             Some(Ok(pid)) if pid == own => {}
             Some(Ok(pid)) => bail!(
-                "LISTEN_PID is {pid} and this is process {own}: LISTEN_FDS is meant for another one"
+                "LISTEN_PID is {pid} and this is process {own}, so LISTEN_FDS is for another process"
             ),
-            Some(Err(_)) => bail!("LISTEN_PID is no process id"),
-            None => bail!("LISTEN_PID is not set: whom LISTEN_FDS is meant for can't be told"),
+            Some(Err(_)) => bail!("LISTEN_PID is not a process id"),
+            None => bail!("LISTEN_PID is not set, so LISTEN_FDS may be for another process"),
         }
         let count = match count.parse::<i32>() {
             Ok(count) if (1..=4096).contains(&count) => count,
-            _ => bail!("LISTEN_FDS is no number from 1 to 4096"),
+            _ => bail!("LISTEN_FDS is not a number from 1 to 4096"),
         };
         let names =
             variable("LISTEN_FDNAMES").map(|names| names.split(':').map(str::to_owned).collect());

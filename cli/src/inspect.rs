@@ -1,4 +1,4 @@
-//! `sandsock inspect`.
+//! `sandsock inspect`: prints what a component imports and exports.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::text::printable;
 pub(crate) fn inspect(path: &Path) -> Result<ExitCode, Exit> {
     let loaded = load(path, None)?;
     let kind = loaded.component.component_type();
-    // Names of the component and of files are untrusted.
+    // The names in a component and the names of files are untrusted.
     let mut text = format!("{}\nimports:\n", printable(&path.display().to_string()));
     if let Some((provider, wanted)) = &loaded.provider {
         for name in wanted {
@@ -36,7 +36,7 @@ pub(crate) fn inspect(path: &Path) -> Result<ExitCode, Exit> {
         text.push_str(&format!("  {}{}\n", printable(name), note("", &item.ty)));
     }
     let with = if loaded.concurrent { "with" } else { "without" };
-    text.push_str(&format!("engine: {with} support for concurrency, which WASI 0.3 alone needs\n"));
+    text.push_str(&format!("engine: {with} support for concurrency, which only WASI 0.3 needs\n"));
     let status = match fit(&loaded, loaded.concurrent)? {
         Ok(_) => {
             text.push_str("this command can run it\n");
@@ -48,7 +48,7 @@ pub(crate) fn inspect(path: &Path) -> Result<ExitCode, Exit> {
         }
     };
     match std::io::stdout().write_all(text.as_bytes()) {
-        // The reader has seen enough.
+        // The reader has closed the pipe.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(status),
         result => {
             result.map(|()| status).context("can't write to standard output").map_err(Exit::from)
@@ -56,7 +56,7 @@ pub(crate) fn inspect(path: &Path) -> Result<ExitCode, Exit> {
     }
 }
 
-/// What a reader would want to know of an item.
+/// Returns what to print after an item's name.
 fn note(import: &str, item: &ComponentItem) -> String {
     if import.starts_with("wasi:sockets/") {
         return " (linked, and every use of it denied)".to_owned();

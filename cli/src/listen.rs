@@ -18,7 +18,7 @@ const UNIX_MAX: usize = 107;
 /// The kernel cuts it to net.core.somaxconn.
 const BACKLOG: i32 = 4096;
 
-/// A listening socket, and how it is called.
+/// A listening socket and its name.
 pub(crate) struct Listener {
     pub(crate) socket: Inherited,
     pub(crate) name: String,
@@ -48,10 +48,9 @@ impl Listener {
 
     fn inherited(word: &str) -> anyhow::Result<Self> {
         let number: DescriptorNumber = word.parse()?;
-        let socket = Inherited::of_process(number.0)
-            .context("this is nothing that this command inherited")?;
+        let socket = Inherited::of_process(number.0).context("this command did not inherit it")?;
         if !socket.is_listener() {
-            bail!("it is {socket}, and must be a listening socket");
+            bail!("it is {socket}, but must be a listening socket");
         }
         Ok(Self { name: format!("{number}, {socket}"), socket, file: None })
     }
@@ -63,7 +62,7 @@ impl Listener {
             bail!("the port is missing; {HINT}");
         };
         let Ok(port) = port.parse::<u16>() else {
-            bail!("`{port}` is no port, which is a number from 0 to 65535; {HINT}");
+            bail!("`{port}` is not a port, which is a number from 0 to 65535; {HINT}");
         };
         let host = match host {
             "" => bail!("the host is missing; {HINT}; *:{port} is every address"),
@@ -71,7 +70,9 @@ impl Listener {
             "*" => "::",
             _ => match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
                 Some(host) => host,
-                None if host.contains(':') => bail!("an IPv6 address stands in brackets; {HINT}"),
+                None if host.contains(':') => {
+                    bail!("an IPv6 address is written in brackets; {HINT}")
+                }
                 None => host,
             },
         };
@@ -89,7 +90,7 @@ impl Listener {
 
     fn at(address: SocketAddr) -> std::io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-        // As servers do: a port whose last connections are in TIME_WAIT is free.
+        // A port whose last connections are in TIME_WAIT is free, as for other servers.
         socket.set_reuse_address(true)?;
         if address.is_ipv6() {
             socket.set_only_v6(false)?;
@@ -105,15 +106,15 @@ impl Listener {
 
     fn path(path: &Path) -> anyhow::Result<Self> {
         if path.symlink_metadata().is_ok_and(|there| !there.file_type().is_socket()) {
-            bail!("there is a file already, which is no socket");
+            bail!("there is a file of this name, and it is not a socket");
         }
         let absolute = std::path::absolute(path)?;
         let listener = Self::unix(path.as_os_str(), &path.display().to_string(), Some(absolute));
         listener.map_err(|error| {
             match error.downcast_ref::<std::io::Error>().and_then(Errno::from_io_error) {
-                Some(Errno::ADDRINUSE) => error.context(
-                    "the file is there already; remove it if nobody listens on it any more",
-                ),
+                Some(Errno::ADDRINUSE) => {
+                    error.context("the file exists already; remove it if no process listens on it")
+                }
                 _ => error,
             }
         })
@@ -121,7 +122,7 @@ impl Listener {
 
     fn unix(name: &OsStr, shown: &str, file: Option<PathBuf>) -> anyhow::Result<Self> {
         if name.len() > UNIX_MAX {
-            bail!("it has {} bytes, and the kernel takes {UNIX_MAX}", name.len());
+            bail!("it has {} bytes, and the kernel allows {UNIX_MAX}", name.len());
         }
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.bind(&SockAddr::unix(name)?)?;
@@ -131,7 +132,7 @@ impl Listener {
     }
 }
 
-/// A socket's file that a bind made.
+/// The file of a UNIX socket. It is removed on drop, unless it was replaced.
 pub(crate) struct SocketFile {
     path: PathBuf,
     made: Metadata,

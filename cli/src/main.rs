@@ -42,7 +42,7 @@ use text::printable;
 #[derive(Parser)]
 #[command(name = "sandsock", version, after_help = AFTER_HELP)]
 struct Cli {
-    /// Say more: once for decisions, twice for every call too, as --trace does.
+    /// Log more: once for the policy's decisions, twice for every call too, as --trace does.
     #[arg(short, long, action = clap::ArgAction::Count, global = true, display_order = 900)]
     verbose: u8,
 
@@ -54,13 +54,13 @@ struct Cli {
 enum Command {
     /// Run a component that exports wasi:cli/run.
     Run(Box<guest::GuestArgs>),
-    /// Serve connections: each by a fresh instance of a component, or all by a few that share the
-    /// listening socket.
+    /// Serve connections, each with a fresh instance of a component, or all with a few instances
+    /// that share the listening socket.
     Serve(Box<serve::ServeArgs>),
-    /// Compose an app that imports sandsock:socket/sockets with the provider of it. `run` and
-    /// `serve` do so by themselves.
+    /// Compose an app that imports sandsock:socket/sockets with its provider. `run` and `serve` do
+    /// so by themselves.
     Compose(compose::ComposeArgs),
-    /// Say what a component imports and exports, and whether this command can run it.
+    /// Print what a component imports and exports, and whether this command can run it.
     Inspect {
         /// The component, a .wasm or .wat file.
         component: PathBuf,

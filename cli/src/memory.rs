@@ -1,16 +1,16 @@
-//! `memory-bytes`: how much memory one instance of a component may have.
+//! The limit `memory-bytes`: the memory that one instance of a component may have.
 
 use wasmtime::ResourceLimiter;
 
-/// What one element of a table takes.
+/// The bytes of one element of a table.
 const ELEMENT: usize = size_of::<usize>();
 
-/// Counts all memories and tables of a store together. Growth beyond the limit fails as it does
-/// where a machine has no more: the guest is told, and most end by a trap then.
+/// Counts all memories and tables of a store together. Growth beyond the limit fails as it does on a
+/// machine without more memory. Most guests then end with a trap.
 pub(crate) struct Memory {
     limit: usize,
     used: usize,
-    /// The last growth, which may fail for another reason yet.
+    /// The bytes of the last growth, which may still fail for another reason.
     last: usize,
     refused: bool,
 }
@@ -25,7 +25,7 @@ impl Memory {
         }
     }
 
-    /// What to add to the news of a guest's end: why it may have ended.
+    /// Returns what to add to the message about a guest's end, if the limit may be the reason.
     pub(crate) fn advice(&self) -> String {
         if !self.refused {
             return String::new();

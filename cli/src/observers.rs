@@ -1,4 +1,4 @@
-//! What to tell of guests: the options that `run` and its like share.
+//! `--trace`, `--pcap`, `--stats` and `--audit`, the options to observe guests.
 
 use std::fs::File;
 use std::io::{Read as _, Write};
@@ -18,9 +18,9 @@ use crate::folders::TrustedPath;
 use crate::output::SharedOutput;
 use crate::stderr::Stderr;
 
-/// Options to look on.
+/// Options to observe the guest.
 #[derive(Args)]
-#[command(next_help_heading = "Looking on")]
+#[command(next_help_heading = "Observing")]
 pub(crate) struct ObserveArgs {
     /// Print every call as strace would, on standard error or to a file.
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
@@ -61,16 +61,16 @@ impl FromStr for StatsForm {
     }
 }
 
-/// How many instances there are to tell apart.
+/// How many instances the observers have to distinguish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Instances {
     /// One.
     One,
-    /// Many: each line of a trace says which one it is of.
+    /// Many. Each line of a trace begins with its instance's number.
     Many,
 }
 
-/// The observers that were asked for, their files open.
+/// The observers of the options. Their files are open.
 #[derive(Clone)]
 pub(crate) struct Observers(Arc<Opened>);
 
@@ -110,24 +110,24 @@ impl ObserveArgs {
         all.into_iter().filter_map(|(option, path)| Some((option, path?))).collect()
     }
 
-    /// Refuses files that can't be meant, before anything is opened: the component, where an
-    /// option's FILE was forgotten, and one file for two.
+    /// Refuses likely mistakes, before anything is opened: a component in place of a forgotten
+    /// FILE, and one file for two options.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         let named = self.named();
         for (at, (option, path)) in named.iter().enumerate() {
-            // A device or a pipe takes what it gets.
+            // Several options may share a device or a pipe.
             if path.metadata().is_ok_and(|there| !there.is_file()) {
                 continue;
             }
             if let Some((other, _)) = named[..at].iter().find(|(_, other)| other == path) {
                 bail!(
-                    "{option} {}: {other} writes there already; give each a file of its own",
+                    "{option} {}: {other} writes to the same file; give each option a file of its own",
                     path.display()
                 );
             }
             if is_wasm(path) {
                 bail!(
-                    "{option} {}: this is a WebAssembly file, and it is not overwritten; {option} takes the name of a file to write",
+                    "{option} {}: this is a WebAssembly file, and the command does not overwrite it; {option} takes the name of a file to write",
                     path.display()
                 );
             }
@@ -135,7 +135,7 @@ impl ObserveArgs {
         Ok(())
     }
 
-    /// An option whose value was left out, which stands behind a `=` alone.
+    /// Returns an option that was given without its value, which must follow a `=`.
     pub(crate) fn without_value(&self) -> Option<&'static str> {
         match (&self.trace, &self.stats) {
             (Some(None), _) => Some("--trace"),
@@ -166,11 +166,11 @@ impl ObserveArgs {
         files
     }
 
-    /// Opens what is to be written. `verbose` is how often -v was given: twice is a trace.
+    /// Opens the files. `verbose` is how often -v was given; twice asks for a trace.
     pub(crate) fn open(&self, verbose: u8, instances: Instances) -> anyhow::Result<Observers> {
         let mut observers: Vec<Arc<dyn Observer>> = Vec::new();
         let numbered = instances == Instances::Many;
-        // Lines of several guests are one text: none of them waits for another's.
+        // Several guests share one text, and none of them waits for another one's lines.
         let patient = !numbered;
         match &self.trace {
             Some(Some(path)) => observers.push(Arc::new(
@@ -212,7 +212,7 @@ impl ObserveArgs {
     }
 }
 
-/// Whether a file begins as WebAssembly's do.
+/// Returns whether a file is WebAssembly.
 fn is_wasm(path: &Path) -> bool {
     let mut magic = [0; 4];
     std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
@@ -220,7 +220,7 @@ fn is_wasm(path: &Path) -> bool {
 }
 
 impl Observers {
-    /// Has them told of the context that this builder makes: the next instance.
+    /// Lets the observers observe the context that this builder makes, which is the next instance.
     pub(crate) fn attach(&self, builder: &mut SandsockCtxBuilder) {
         builder.instance(self.0.instances.fetch_add(1, Ordering::Relaxed) + 1);
         for observer in &self.0.observers {
@@ -228,8 +228,7 @@ impl Observers {
         }
     }
 
-    /// Has the observers write what they still hold, and prints the statistics. Only the first call
-    /// does so.
+    /// Flushes the observers and prints the statistics. Later calls do nothing.
     pub(crate) fn finish(&self, until: Instant) {
         if self.0.finished.swap(true, Ordering::Relaxed) {
             return;
@@ -237,7 +236,7 @@ impl Observers {
         self.0.observers.iter().for_each(|observer| observer.flush());
         if let Some((stats, form)) = &self.0.stats {
             match form {
-                // As with `say`, a closed standard error is no failure.
+                // As with `say`, a closed standard error is not an error.
                 StatsForm::Table => drop(Stderr.write_all(stats.table().as_bytes())),
                 StatsForm::Json => drop(Stderr.write_all(format!("{}\n", stats.json()).as_bytes())),
                 StatsForm::JsonTo(path) => {

@@ -1,4 +1,4 @@
-//! The way of a path: every folder that the kernel looks into while it resolves the path. Write
+//! The walk along a path: every folder that the kernel looks into while it resolves the path. Write
 //! access to any of them is enough to make the path lead elsewhere.
 //!
 //! Folders are compared by device and inode, and a folder that is mounted in several places is

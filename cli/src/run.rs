@@ -21,7 +21,7 @@ use crate::stderr::LAST_LINES;
 use crate::stderr::Stderr;
 use crate::text::printable_lines;
 
-/// Runs a component to its end; its exit status is the command's.
+/// Runs a component to its end. Its exit status is the command's.
 pub(crate) fn run(args: &GuestArgs, verbose: u8) -> Result<ExitCode, Exit> {
     let handed = args.handed()?;
     args.enter_netns()?;
@@ -34,7 +34,7 @@ pub(crate) fn run(args: &GuestArgs, verbose: u8) -> Result<ExitCode, Exit> {
     wasi.inherit_stdio().allow_blocking_current_thread(true);
     let mut builder = guest_env.sandsock()?;
     let loaded = args.load(None)?;
-    // Not before: what is there already stays as it is where nothing can be run.
+    // The files are opened only now, so that an earlier error overwrites none of them.
     let observers = args.observe.open(verbose, Instances::One)?;
     let sandsock = {
         if loaded.concurrent {
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &GuestArgs, verbose: u8) -> Result<ExitCode, Exit> {
         observers.attach(&mut builder);
         builder.build().context("can't make the context")?
     };
-    // The descriptors handed over are this one guest's.
+    // The guest is the only owner of the descriptors that were handed over.
     drop(builder);
     let interrupter = sandsock.interrupter();
     let mut store = new_store(&loaded.engine, wasi.build(), sandsock);
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &GuestArgs, verbose: u8) -> Result<ExitCode, Exit> {
         tracing::info!("{dropped} datagrams were dropped: no grant names their senders");
     }
     let advice = store.data().memory.advice();
-    // Its descriptors are closed before what they did is summed up.
+    // The guest's descriptors are closed before the statistics are printed.
     drop(store);
     let status = result.and_then(|ended| status(&args.component, ended, &advice));
     observers.finish(Instant::now() + LAST_LINES);
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &GuestArgs, verbose: u8) -> Result<ExitCode, Exit> {
 /// How a guest ended: its own result, or a trap.
 type Ended = Result<Result<(), ()>, wasmtime::Error>;
 
-/// Without concurrency support, on this thread.
+/// Runs a component without concurrency support, on this thread.
 fn run_sync(loaded: &Loaded, store: &mut Store<State>) -> Result<Ended, Exit> {
     use wasmtime_wasi::p2::bindings::sync::CommandPre;
     let pre =
@@ -82,7 +82,7 @@ fn run_sync(loaded: &Loaded, store: &mut Store<State>) -> Result<Ended, Exit> {
     Ok(command.wasi_cli_run().call_run(store))
 }
 
-/// With concurrency support, on a tokio runtime of this thread.
+/// Runs a component with concurrency support, on a tokio runtime of this thread.
 fn run_concurrent(loaded: &Loaded, store: &mut Store<State>) -> Result<Ended, Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -111,8 +111,8 @@ fn run_concurrent(loaded: &Loaded, store: &mut Store<State>) -> Result<Ended, Ex
     })
 }
 
-/// The first Ctrl-C ends the guest's wait; the second one stops the guest, and the command where
-/// the guest sits in a call.
+/// The first Ctrl-C ends the guest's wait. The second one stops the guest. If the guest is in a call
+/// of the host, the second one ends the command.
 fn stop_by_ctrl_c(
     interrupter: Interrupter,
     engine: Engine,
@@ -124,8 +124,8 @@ fn stop_by_ctrl_c(
     ctrlc::set_handler(move || {
         interrupter.interrupt();
         if count.fetch_add(1, Ordering::Relaxed) == 0 {
-            // Most guests end now. Only one that does not needs the advice, and its own words come
-            // first.
+            // Most guests end now. The advice is only for a guest that does not, and comes after
+            // the guest's own message.
             std::thread::spawn(|| {
                 std::thread::sleep(Duration::from_millis(300));
                 say!("interrupted; Ctrl-C again stops the guest");
@@ -136,7 +136,7 @@ fn stop_by_ctrl_c(
         let observers = observers.clone();
         std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(500));
-            // There may be no reader.
+            // Nobody may read the output.
             let last = std::thread::spawn(move || observers.finish(Instant::now() + LAST_LINES));
             for _ in 0..20 {
                 if last.is_finished() {
@@ -150,7 +150,7 @@ fn stop_by_ctrl_c(
     .context("can't watch for Ctrl-C")
 }
 
-/// The command's status for a guest's end.
+/// Returns the command's status for a guest's end.
 fn status(component: &Path, ended: Ended, advice: &str) -> Result<ExitCode, Exit> {
     match ended {
         Ok(Ok(())) => Ok(ExitCode::SUCCESS),
@@ -170,7 +170,7 @@ fn status(component: &Path, ended: Ended, advice: &str) -> Result<ExitCode, Exit
                     trace.to_string().lines().map(|line| format!("  {line}\n")).collect();
                 let _ = Stderr.write_all(printable_lines(&lines).as_bytes());
             }
-            // A shell's status for an abort: the guest did not end by itself.
+            // The status that shells use for an abort.
             Ok(ExitCode::from(134))
         }
     }

@@ -1,7 +1,7 @@
 //! `sandsock serve`: one instance for each connection, or a few that share a listening socket.
 //!
-//! Each worker is a thread with a tokio runtime of its own, and its guests wait on fibers: a guest
-//! that waits costs no thread, and one that computes gives way to the others of its worker at every
+//! Each worker is a thread with a tokio runtime of its own. Its guests wait on fibers, so a guest
+//! that waits needs no thread. A guest that computes yields to the others of its worker at every
 //! tick.
 
 use std::net::SocketAddr;
@@ -35,22 +35,22 @@ use crate::observers::{Instances, Observers};
 use crate::output::SharedOutput;
 use crate::stderr::{self, LAST_LINES};
 
-/// How long a guest computes before the others of its worker have their turn.
+/// How long a guest computes before it yields to the others of its worker.
 const TICK: Duration = Duration::from_millis(10);
-/// How long interrupted guests have to end by themselves.
+/// How long interrupted guests may take to end by themselves.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-/// How long an accept waits after an error that only time mends, such as no free descriptor.
+/// How long an accept waits after a temporary error, such as no free descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How long an instance that failed waits for its successor: from here, doubled each time, up to
-/// the second.
+/// How long the command waits before it restarts an instance that failed: at first the minimum, then
+/// twice as long each time, up to the maximum.
 const RESTART_MIN: Duration = Duration::from_millis(100);
 const RESTART_MAX: Duration = Duration::from_secs(10);
 
 /// What `serve` takes.
 #[derive(Args)]
 pub(crate) struct ServeArgs {
-    /// Listen on HOST:PORT (IPv6 in brackets), a path (with a slash), @NAME, or fd:N, a listening
-    /// socket that was inherited.
+    /// Listen on HOST:PORT (IPv6 in brackets), a path with a slash, @NAME, or an inherited
+    /// listening socket fd:N.
     #[arg(long, value_name = "ADDR")]
     listen: String,
 
@@ -59,20 +59,20 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=100_000))]
     instances: Option<u32>,
 
-    /// Serve so many connections at once; more wait in the kernel's backlog.
+    /// Serve at most N connections at once. More wait in the kernel's backlog.
     #[arg(long, value_name = "N", default_value = "1024", conflicts_with = "instances", value_parser = value_parser!(u32).range(1..=1_000_000))]
     max_connections: u32,
 
-    /// End what serves a connection after so many seconds, as at the command's own end. Without it
-    /// a client that says nothing holds its place as long as the guest waits for it.
+    /// End an instance after this many seconds of its connection, as at the command's own end.
+    /// Without it, a client that sends nothing keeps its place as long as the guest waits.
     #[arg(long, value_name = "SECONDS", conflicts_with = "instances", value_parser = value_parser!(u32).range(1..=31_536_000))]
     max_time: Option<u32>,
 
-    /// At SIGTERM or Ctrl-C, give the guests so many seconds to end before they are interrupted.
+    /// At SIGTERM or Ctrl-C, interrupt the guests only after this many seconds.
     #[arg(long, value_name = "SECONDS", default_value = "10", allow_negative_numbers = true, value_parser = value_parser!(u32).range(0..=86_400))]
     grace: u32,
 
-    /// Run the guests on so many threads; by default one for each processor.
+    /// Run the guests on N threads. The default is one for each processor.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1024))]
     workers: Option<u32>,
 
@@ -80,7 +80,7 @@ pub(crate) struct ServeArgs {
     guest: GuestArgs,
 }
 
-/// How far the end has come.
+/// The stages from serving to the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
     Serving,
@@ -96,13 +96,13 @@ enum Stage {
 struct Server {
     engine: Engine,
     pre: Pre,
-    /// What each instance's context is made of, but for the connection or the listener, and the
-    /// observers.
+    /// The builder of each instance's context. The connection or the listener and the observers are
+    /// added for each.
     context: SandsockCtxBuilder,
     observers: Observers,
     outputs: Outputs,
     guest_env: GuestEnv,
-    /// The listening socket's, which goes with the command.
+    /// The file of the listening socket, removed at the end.
     file: Mutex<Option<SocketFile>>,
     component: String,
     stage: watch::Sender<Stage>,
@@ -146,11 +146,11 @@ impl Pre {
 /// How an instance ended.
 enum Ended {
     Success,
-    /// The guest's own failure, which it has told itself.
+    /// The guest returned a failure, and has reported it itself.
     Failure,
-    /// For this reason.
+    /// The guest trapped, for this reason.
     Trap(String),
-    /// It was told to end, and was ended.
+    /// The command stopped it.
     Stopped,
 }
 
@@ -164,14 +164,14 @@ pub(crate) fn serve(args: &ServeArgs, verbose: u8) -> Result<ExitCode, Exit> {
     if handed.descriptors().iter().any(|(taken, _)| *taken == number) {
         let what = if args.instances.is_some() { "the listening socket" } else { "its connection" };
         return Err(anyhow!(
-            "--inherit {number}: each instance has {what} under this number; hand over another one"
+            "--inherit {number}: each instance has {what} under this number; use another number"
         )
         .into());
     }
     let policy = policy(&args.guest, handed.numbers().chain([number]))?;
     let mut guest_env =
         GuestEnv::new(&args.guest, &handed, policy, Listener::file_of(&args.listen))?;
-    // A folder that is not there should be told now, and once.
+    // A missing folder is reported now and only once.
     guest_env.wasi()?;
     if args.instances.is_some() {
         guest_env.add_env(listen_environment(1, &["listen"]));
@@ -195,7 +195,7 @@ pub(crate) fn serve(args: &ServeArgs, verbose: u8) -> Result<ExitCode, Exit> {
         builder
     };
     let Listener { socket, name, file } = Listener::new(&args.listen)?;
-    // Not before: what is there already stays as it is where nothing can be served.
+    // The files are opened only now, so that an earlier error overwrites none of them.
     let observers = args.guest.observe.open(verbose, Instances::Many)?;
     let outputs = Outputs::new()?;
     let server = Arc::new(Server {
@@ -233,7 +233,7 @@ pub(crate) fn serve(args: &ServeArgs, verbose: u8) -> Result<ExitCode, Exit> {
         })
         .collect::<Result<_, _>>()
         .context("can't start a worker")?;
-    // Whoever has the last one closes it: new connections are refused from then on.
+    // The last worker closes the socket. The kernel then refuses new connections.
     drop(socket);
     for thread in threads {
         match thread.join() {
@@ -256,7 +256,7 @@ impl Server {
     fn finish(&self, until: Instant) {
         drop(self.file.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.observers.finish(until);
-        // A guest that wrote has had the error.
+        // The guests that wrote have got the error.
         let _ = self.outputs.0.drain(until);
     }
 
@@ -267,7 +267,7 @@ impl Server {
             let mut stage = self.stage.subscribe();
             loop {
                 let next = async {
-                    // Nobody closes it. What is beyond the limit waits in the kernel.
+                    // The semaphore is never closed. More connections wait in the kernel.
                     let place = Arc::clone(&self.connections).acquire_owned().await;
                     (listener.accept().await, place)
                 };
@@ -292,8 +292,8 @@ impl Server {
         })
     }
 
-    /// Runs an instance for one connection. Its place is free once the instance has closed what
-    /// others sent it.
+    /// Runs an instance for one connection. Its place is free after the instance has closed the
+    /// descriptors that others sent to it.
     async fn connection(
         &self,
         socket: Inherited,
@@ -304,11 +304,11 @@ impl Server {
         tracing::info!("a connection from {peer}");
         let ended =
             self.instance(move |builder| builder.hold(Arc::new(place)).inherit(0, socket)).await;
-        self.tell(&format_args!("a connection from {peer}"), &ended);
+        self.report(&format_args!("a connection from {peer}"), &ended);
     }
 
-    /// A worker's life: its share of instances that accept for themselves. One that fails is
-    /// followed by another.
+    /// A worker's life: its share of instances that accept for themselves. An instance that fails is
+    /// restarted.
     fn run_all(self: Arc<Self>, share: Vec<usize>, listener: &Inherited) -> anyhow::Result<()> {
         on_worker(async |tasks| {
             for number in share {
@@ -326,7 +326,7 @@ impl Server {
             let start = Instant::now();
             let listener = listener.clone();
             let ended = self.instance(move |builder| builder.inherit(LISTEN_START, listener)).await;
-            self.tell(&format_args!("instance {number}"), &ended);
+            self.report(&format_args!("instance {number}"), &ended);
             if matches!(ended, Ok(Ended::Success | Ended::Stopped)) {
                 return;
             }
@@ -384,8 +384,8 @@ impl Server {
         };
         let ended = {
             let mut run = std::pin::pin!(run);
-            // By its own time an instance comes to the stages of the end as all do by the
-            // command's.
+            // After --max-time an instance goes through the same stages as all do at the command's
+            // end.
             let mut own = Stage::Serving;
             let mut time =
                 std::pin::pin!(tokio::time::sleep(self.max_time.unwrap_or(Duration::MAX)));
@@ -410,20 +410,20 @@ impl Server {
         Ok(ended_of(ended, &store.data().memory))
     }
 
-    /// Says how an instance ended, where nobody else does.
-    fn tell(&self, what: &dyn std::fmt::Display, ended: &anyhow::Result<Ended>) {
+    /// Reports how an instance ended, unless the guest did.
+    fn report(&self, what: &dyn std::fmt::Display, ended: &anyhow::Result<Ended>) {
         match ended {
             Ok(Ended::Success | Ended::Stopped) => {}
             Ok(Ended::Failure) => tracing::info!("{what}: the guest failed"),
             Ok(Ended::Trap(trap)) => {
                 say!("{}: {what}: the guest trapped: {trap}", self.component);
             }
-            Err(error) => say!("{}: {what}: no instance could be made: {error:#}", self.component),
+            Err(error) => say!("{}: {what}: can't make an instance: {error:#}", self.component),
         }
     }
 }
 
-/// Counts an instance while it lives, so that the clock of turns runs.
+/// Counts an instance while it lives, so that the ticker runs.
 struct Live<'a>(&'a Server);
 
 impl<'a> Live<'a> {
@@ -443,7 +443,7 @@ impl Drop for Live<'_> {
     }
 }
 
-/// What a guest's end comes to.
+/// Returns how a guest ended.
 fn ended_of(ended: wasmtime::Result<Result<(), ()>>, memory: &Memory) -> Ended {
     match ended {
         Ok(Ok(())) => Ended::Success,
@@ -457,7 +457,7 @@ fn ended_of(ended: wasmtime::Result<Result<(), ()>>, memory: &Memory) -> Ended {
     }
 }
 
-/// Runs a worker: `start` first, and then what it has spawned, to the end.
+/// Runs a worker: first `start`, then every task that it spawned, to the end.
 fn on_worker(start: impl AsyncFnOnce(&LocalSet) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -468,16 +468,17 @@ fn on_worker(start: impl AsyncFnOnce(&LocalSet) -> anyhow::Result<()>) -> anyhow
     if started.is_ok() {
         runtime.block_on(tasks);
     }
-    // A thread of the pool may be blocked in a guest's file, such as a FIFO, for ever.
+    // A thread of the pool may be blocked for ever in a guest's file, such as a FIFO.
     runtime.shutdown_background();
     started
 }
 
-/// The clock of turns, which runs while there are instances.
+/// Starts the ticker, which increments the epoch while there are instances.
 fn tick(server: &Arc<Server>) {
     let own = Arc::downgrade(server);
     let ticker = std::thread::spawn(move || {
-        // The server is not held meanwhile: what was handed over is given back when it goes.
+        // The ticker does not keep the server alive, because the server's end gives back the
+        // descriptors that were handed over.
         while let Some(live) = own.upgrade().map(|server| server.live.load(Ordering::Relaxed)) {
             if live == 0 {
                 std::thread::park();
@@ -488,12 +489,12 @@ fn tick(server: &Arc<Server>) {
             }
         }
     });
-    // Before there is any instance that would have to wake it.
+    // There is no instance yet that would have to wake the ticker.
     let _ = server.ticker.set(ticker.thread().clone());
 }
 
-/// The first SIGTERM or SIGINT begins the end: after `grace` the guests are interrupted, after
-/// `patience` more they are stopped. The second signal ends at once.
+/// Handles SIGTERM and SIGINT. After the first signal, guests are interrupted after `grace` and
+/// stopped `patience` later. The second signal ends the command at once.
 fn end_by_signals(server: &Arc<Server>, grace: Duration, patience: Duration) -> anyhow::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("can't watch for signals")?;
     let server = Arc::downgrade(server);
@@ -503,7 +504,7 @@ fn end_by_signals(server: &Arc<Server>, grace: Duration, patience: Duration) -> 
         if let Some(server) = server.upgrade() {
             let live = server.live.load(Ordering::Relaxed);
             say!(
-                "no more connections are accepted; {live} instances run. A second signal ends them."
+                "accepting no more connections; {live} instances are running. A second signal ends them."
             );
             server.stage.send_replace(Stage::Draining);
         }
@@ -522,7 +523,7 @@ fn end_by_signals(server: &Arc<Server>, grace: Duration, patience: Duration) -> 
         });
         let Some(signal) = signals.next() else { return };
         if let Some(server) = server.upgrade() {
-            // The shell's status for a program that a signal ended.
+            // The status that shells use for a program ended by a signal.
             server.status.store(128 + signal, Ordering::Relaxed);
             server.stop();
         }

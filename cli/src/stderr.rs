@@ -39,7 +39,8 @@ fn report_lost(outlet: &SharedOutput) {
     let lost = outlet.take_lost();
     if lost > 0 {
         let _ = outlet.post(
-            format!("sandsock: {lost} lines were lost here: nobody read them in time\n").as_bytes(),
+            format!("sandsock: {lost} lines were lost here, because nobody read them in time\n")
+                .as_bytes(),
         );
     }
 }

@@ -281,7 +281,7 @@ fn cli_arguments_with_faults_are_125_and_one_sentence() {
         ),
         (&["--hostname", ""], &["--hostname : a host name has 1 to 64 bytes"]),
         (&["--env", "=value"], &["--env =value: the name is missing"]),
-        (&["--env", "NOT_SET_ANYWHERE"], &["--env NOT_SET_ANYWHERE: it is not set here"]),
+        (&["--env", "NOT_SET_ANYWHERE"], &["--env NOT_SET_ANYWHERE: this variable is not set"]),
         (&["--dir", "/not/there::/"], &["--dir /not/there: can't open the folder: No such file"]),
         (
             &["--dir", "/etc/hosts::/x"],
@@ -340,7 +340,7 @@ fn cli_files_that_observers_would_overwrite_are_kept() {
         let stderr = complaint(125, &["run", option, &guest, "ok"]);
         assert!(
             stderr.contains(&format!(
-                "{option} {guest}: this is a WebAssembly file, and it is not overwritten"
+                "{option} {guest}: this is a WebAssembly file, and the command does not overwrite it"
             )),
             "{stderr}"
         );
@@ -350,7 +350,7 @@ fn cli_files_that_observers_would_overwrite_are_kept() {
     complaint(125, &["serve", "--listen", "127.0.0.1:0", "--pcap", &guest, &guest]);
     assert!(std::fs::read(&guest).expect("reads") == whole);
     let stderr = complaint(125, &["run", "--pcap", &old, "--audit", &old, &guest, "ok"]);
-    assert!(stderr.contains(&format!("--audit {old}: --pcap writes there already")), "{stderr}");
+    assert!(stderr.contains(&format!("--audit {old}: --pcap writes to the same file")), "{stderr}");
     // Where nothing is run, nothing is written.
     complaint(126, &["run", "--pcap", &old, &at("missing.wasm")]);
     complaint(125, &["run", "--pcap", &old, "--allow", "nonsense", &guest, "ok"]);
@@ -369,7 +369,7 @@ fn cli_options_behind_the_component_are_told() {
     let late = ["ok", "--allow", "tcp-connect=127.0.0.1:1"];
     let output = sandsock().args(["run", &guest]).args(late).output().expect("runs");
     assert!(
-        text(&output.stderr).contains("--allow stands behind the component, so the guest gets it"),
+        text(&output.stderr).contains("--allow comes after the component, so the guest gets it"),
         "{output:?}"
     );
     // Whoever means it says so.
@@ -419,7 +419,7 @@ fn cli_component_that_cannot_be_loaded_is_126() {
         (write("fault.wat", b"(component (impot))"), "fault.wat:1:13"),
         (
             write("import.wat", br#"(component (import "example:missing/thing" (instance)) (import "wasi:io/error@0.2.0" (instance)))"#),
-            "it imports example:missing/thing, which this command does not have",
+            "it imports example:missing/thing, which this command does not offer",
         ),
         (
             write("other.wat", br#"(component (import "sandsock:socket/other@0.1.0" (instance (export "f" (func)))) (instance $run) (export "wasi:cli/run@0.2.0" (instance $run)))"#),
@@ -431,13 +431,13 @@ fn cli_component_that_cannot_be_loaded_is_126() {
         ),
         (
             write("http.wat", br#"(component (instance $handler) (export "wasi:http/incoming-handler@0.2.0" (instance $handler)))"#),
-            "it answers requests of wasi:http, for a host that speaks HTTP",
+            "it answers requests of wasi:http and needs a host that speaks HTTP",
         ),
         (
             write("outgoing.wat", br#"(component (import "wasi:http/outgoing-handler@0.2.0" (instance)) (instance $run) (export "wasi:cli/run@0.2.0" (instance $run)))"#),
-            "it imports wasi:http/outgoing-handler@0.2.0, which this command does not have",
+            "it imports wasi:http/outgoing-handler@0.2.0, which this command does not offer",
         ),
-        (write("library.wat", b"(component)"), "it exports no wasi:cli/run"),
+        (write("library.wat", b"(component)"), "it does not export wasi:cli/run"),
     ] {
         let stderr = complaint(126, &["run", &path]);
         assert!(stderr.starts_with("sandsock: ") && stderr.contains(words), "{words}\n{stderr}");
@@ -458,7 +458,7 @@ fn cli_inspect_says_what_it_can_run() {
         "  sandsock:socket/transfers@0.1.0",
         "exports:",
         "  wasi:cli/run@0.2.0",
-        "engine: without support for concurrency, which WASI 0.3 alone needs",
+        "engine: without support for concurrency, which only WASI 0.3 needs",
         "this command can run it",
     ] {
         assert!(stdout.lines().any(|found| found == line), "{line}\n{stdout}");

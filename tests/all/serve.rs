@@ -198,7 +198,7 @@ fn serve_program_of_wasi_0_3() {
     assert_eq!(two.ask("two again"), "two again");
     drop(one);
     serving.signal(Signal::TERM);
-    serving.said("no more connections are accepted");
+    serving.said("accepting no more connections");
     assert_eq!(two.ask("served on"), "served on");
     drop(two);
     assert_eq!(serving.ended().code(), Some(0), "{}", serving.output());
@@ -339,7 +339,7 @@ fn serve_signal_ends_it_with_grace() {
     let (mut one, mut two) = (serving.connect(), serving.connect());
     assert_eq!((one.ask("count"), two.ask("count")), ("1".to_owned(), "1".to_owned()));
     serving.signal(Signal::TERM);
-    serving.said("no more connections are accepted; 2 instances run");
+    serving.said("accepting no more connections; 2 instances are running");
     let start = Instant::now();
     while TcpStream::connect(&serving.address).is_ok() {
         assert!(start.elapsed() < PATIENCE, "it goes on to listen");
@@ -521,22 +521,26 @@ fn serve_faults_are_one_sentence() {
         (
             125,
             vec!["--listen", "127.0.0.1:99999", &guest],
-            "`99999` is no port, which is a number from 0 to 65535",
+            "`99999` is not a port, which is a number from 0 to 65535",
         ),
         (125, vec!["--listen", ":8000", &guest], "the host is missing; write HOST:PORT"),
-        (125, vec!["--listen", "::1:8000", &guest], "an IPv6 address stands in brackets"),
+        (125, vec!["--listen", "::1:8000", &guest], "an IPv6 address is written in brackets"),
         (125, vec!["--listen", "[::1]", &guest], "the port is missing"),
-        (125, vec!["--listen", "256.0.0.1.example.invalid.:x", &guest], "`x` is no port"),
+        (125, vec!["--listen", "256.0.0.1.example.invalid.:x", &guest], "`x` is not a port"),
         (125, vec!["--listen", "@", &guest], "--listen @: the name is missing; write @NAME"),
-        (125, vec!["--listen", &long, &guest], "it has 120 bytes, and the kernel takes 107"),
-        (125, vec!["--listen", "fd:0", &guest], "it is a device, and must be a listening socket"),
-        (125, vec!["--listen", "/", &guest], "there is a file already, which is no socket"),
-        (125, vec!["--listen", "fd:77", &guest], "this is nothing that this command inherited"),
+        (125, vec!["--listen", &long, &guest], "it has 120 bytes, and the kernel allows 107"),
+        (125, vec!["--listen", "fd:0", &guest], "it is a device, but must be a listening socket"),
+        (
+            125,
+            vec!["--listen", "/", &guest],
+            "there is a file of this name, and it is not a socket",
+        ),
+        (125, vec!["--listen", "fd:77", &guest], "this command did not inherit it"),
         (125, vec!["--listen", "fd:x", &guest], "`x` is no number of a descriptor"),
         (
             125,
             vec!["--listen", "127.0.0.1:0", "--inherit", "stdin", &guest],
-            "each instance has its connection under this number; hand over another one",
+            "each instance has its connection under this number; use another number",
         ),
         (
             125,
@@ -681,8 +685,8 @@ fn serve_socket_activation() {
     for (variables, words) in [
         ("LISTEN_PID=1 LISTEN_FDS=1", "LISTEN_PID is 1 and this is process"),
         ("LISTEN_FDS=1", "LISTEN_PID is not set"),
-        ("LISTEN_PID=$$ LISTEN_FDS=x", "LISTEN_FDS is no number from 1 to 4096"),
-        ("LISTEN_PID=$$ LISTEN_FDS=5", "fd:4 is nothing that this command inherited"),
+        ("LISTEN_PID=$$ LISTEN_FDS=x", "LISTEN_FDS is not a number from 1 to 4096"),
+        ("LISTEN_PID=$$ LISTEN_FDS=5", "this command did not inherit fd:4"),
     ] {
         let line = format!("export {variables}; exec \"$0\" run --inherit listen \"$1\"");
         let output = activated(&listener, &line)
