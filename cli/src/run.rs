@@ -1,13 +1,14 @@
 //! `sandsock run`.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use sandsock_host::Interrupter;
+use signal_hook::consts::SIGINT;
+use signal_hook::low_level::pipe;
 use wasmtime::{Engine, Store, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
@@ -120,34 +121,40 @@ fn stop_by_ctrl_c(
 ) -> anyhow::Result<()> {
     /// The shell's status for a program that SIGINT ended.
     const STOPPED: i32 = 130;
-    let count = AtomicU32::new(0);
-    ctrlc::set_handler(move || {
-        interrupter.interrupt();
-        if count.fetch_add(1, Ordering::Relaxed) == 0 {
-            // Most guests end now. The advice is only for a guest that does not, and comes after
-            // the guest's own message.
-            std::thread::spawn(|| {
-                std::thread::sleep(Duration::from_millis(300));
-                say!("interrupted; Ctrl-C again stops the guest");
-            });
-            return;
-        }
-        engine.increment_epoch();
-        let observers = observers.clone();
-        std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_millis(500));
-            // Nobody may read the output.
-            let last = std::thread::spawn(move || observers.finish(Instant::now() + LAST_LINES));
-            for _ in 0..20 {
-                if last.is_finished() {
-                    break;
-                }
-                std::thread::sleep(Duration::from_millis(50));
+    // Each signal writes one byte, so that two signals in a row count as two.
+    let (mut signals, signal) = std::io::pipe().context("can't watch for Ctrl-C")?;
+    pipe::register(SIGINT, signal).context("can't watch for Ctrl-C")?;
+    let mut first = true;
+    std::thread::spawn(move || {
+        while signals.read_exact(&mut [0]).is_ok() {
+            interrupter.interrupt();
+            if std::mem::take(&mut first) {
+                // Most guests end now. The advice is only for a guest that does not, and comes
+                // after the guest's own message.
+                std::thread::spawn(|| {
+                    std::thread::sleep(Duration::from_millis(300));
+                    say!("interrupted; Ctrl-C again stops the guest");
+                });
+                continue;
             }
-            std::process::exit(STOPPED);
-        });
-    })
-    .context("can't watch for Ctrl-C")
+            engine.increment_epoch();
+            let observers = observers.clone();
+            std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(500));
+                // Nobody may read the output.
+                let last =
+                    std::thread::spawn(move || observers.finish(Instant::now() + LAST_LINES));
+                for _ in 0..20 {
+                    if last.is_finished() {
+                        break;
+                    }
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                std::process::exit(STOPPED);
+            });
+        }
+    });
+    Ok(())
 }
 
 /// Returns the command's status for a guest's end.
