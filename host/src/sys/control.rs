@@ -99,6 +99,16 @@ pub(crate) fn is_malformed(bytes: &[u8]) -> bool {
     bytes.len().saturating_sub(used) > 0 && bytes.get(used..).is_some_and(|rest| !rest.is_empty())
 }
 
+/// This process's ids as SCM_CREDENTIALS carries them.
+pub(crate) fn own_credentials() -> Vec<u8> {
+    let ids: [u32; 3] = [
+        std::process::id(),
+        rustix::process::getuid().as_raw(),
+        rustix::process::getgid().as_raw(),
+    ];
+    ids.iter().flat_map(|id| id.to_ne_bytes()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,474 @@
+//! The resolver and the tables of the C library.
+#![allow(unsafe_code)]
+
+use std::ffi::CStr;
+use std::mem::MaybeUninit;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use rustix::io::Errno;
+
+use super::address::RawAddress;
+use super::last_errno;
+use crate::authority::permit::{Permit, Resolve, ReverseResolve};
+
+/// getaddrinfo(3)'s hints: AF_*, SOCK_*, IPPROTO_*, AI_*.
+#[derive(Clone, Copy)]
+pub(crate) struct Hints {
+    pub(crate) family: i32,
+    pub(crate) kind: i32,
+    pub(crate) protocol: i32,
+    pub(crate) flags: i32,
+}
+
+/// How a name is looked up.
+#[derive(Clone, Copy)]
+pub(crate) struct Lookup {
+    /// The hosts file has it, and is asked first.
+    pub(crate) in_hosts_file: bool,
+    /// The names that lead to the answer are wanted: aliases and canonical names.
+    pub(crate) other_names: bool,
+}
+
+/// getaddrinfo(3) of a name, and the other names of the answer where they are wanted. It blocks:
+/// for the pools' threads alone.
+pub(crate) fn get_address_info(
+    permit: Permit<Resolve>,
+    service: Option<&CStr>,
+    mut hints: Hints,
+    lookup: Lookup,
+) -> Result<(Vec<AddressInfo>, Vec<String>), NameFailure> {
+    without_host_aliases()?;
+    let name = permit.into_act().asked(lookup.in_hosts_file).map_err(NameFailure::System)?;
+    let canonical = hints.flags & libc::AI_CANONNAME != 0;
+    if lookup.other_names {
+        hints.flags |= libc::AI_CANONNAME;
+    }
+    let mut answers = address_info(Some(&name), service, hints)?;
+    let mut names = Vec::new();
+    if lookup.other_names {
+        names.extend(answers.iter().filter_map(|info| info.canonical_name.clone()));
+        if !canonical {
+            answers.iter_mut().for_each(|info| info.canonical_name = None);
+        }
+        // getaddrinfo(3) gives the last name alone, not those between.
+        let mut families: Vec<i32> = answers
+            .iter()
+            .filter_map(|info| Some(info.address.to_ip()?.ip()))
+            .map(family_of)
+            .collect();
+        families.sort_unstable();
+        families.dedup();
+        for family in families {
+            let entry = host_by_name(&name, family).map_err(|failure| match failure {
+                NameFailure::System(errno) => NameFailure::System(errno),
+                _ => NameFailure::Code(libc::EAI_AGAIN),
+            })?;
+            names.push(entry.name);
+            names.extend(entry.aliases);
+        }
+    }
+    Ok((answers, names))
+}
+
+/// The family in which an address is looked up.
+fn family_of(address: IpAddr) -> i32 {
+    if address.to_canonical().is_ipv4() { libc::AF_INET } else { libc::AF_INET6 }
+}
+
+/// The first fields of resolv.h's `struct __res_state`, which are part of glibc's binary interface.
+#[repr(C)]
+struct ResolverState {
+    _retrans: libc::c_int,
+    _retry: libc::c_int,
+    options: libc::c_ulong,
+}
+
+/// resolv.h: RES_INIT and RES_NOALIASES.
+const RES_INIT: libc::c_ulong = 0x0001;
+const RES_NOALIASES: libc::c_ulong = 0x1000;
+
+/// Makes the calling thread's resolver anew, by what resolv.conf says now, and without the aliases
+/// of the host's environment (HOSTALIASES), which would make a question of another name.
+fn without_host_aliases() -> Result<(), NameFailure> {
+    // SAFETY: `__res_state` gives this thread's own state, which lives as long as the thread and is
+    // used by nobody else meanwhile. It is closed only where it was opened (man 3 resolver).
+    unsafe {
+        let state = __res_state();
+        if (*state).options & RES_INIT != 0 {
+            __res_nclose(state);
+        }
+        if __res_ninit(state) != 0 {
+            return Err(NameFailure::System(Errno::NOMEM));
+        }
+        (*state).options |= RES_NOALIASES;
+    }
+    Ok(())
+}
+
+/// getaddrinfo(3) of a number, or of no host. A service that is a name is looked for in the
+/// system's tables.
+pub(crate) fn numeric_address_info(
+    host: Option<&CStr>,
+    service: Option<&CStr>,
+    mut hints: Hints,
+) -> Result<Vec<AddressInfo>, NameFailure> {
+    if host.is_some() {
+        hints.flags |= libc::AI_NUMERICHOST;
+    }
+    address_info(host, service, hints)
+}
+
+fn address_info(
+    host: Option<&CStr>,
+    service: Option<&CStr>,
+    hints: Hints,
+) -> Result<Vec<AddressInfo>, NameFailure> {
+    // SAFETY: an all-zero addrinfo is a valid hint.
+    let mut hint: libc::addrinfo = unsafe { std::mem::zeroed() };
+    hint.ai_family = hints.family;
+    hint.ai_socktype = hints.kind;
+    hint.ai_protocol = hints.protocol;
+    hint.ai_flags = hints.flags;
+    let mut list = MaybeUninit::<*mut libc::addrinfo>::uninit();
+    // SAFETY: the strings end with NUL, the hint is whole, and the list is read only after success.
+    let code = unsafe {
+        libc::getaddrinfo(
+            host.map_or(std::ptr::null(), CStr::as_ptr),
+            service.map_or(std::ptr::null(), CStr::as_ptr),
+            &raw const hint,
+            list.as_mut_ptr(),
+        )
+    };
+    if code == libc::EAI_SYSTEM {
+        return Err(NameFailure::System(last_errno()));
+    }
+    if code != 0 {
+        return Err(NameFailure::Code(code));
+    }
+    // SAFETY: getaddrinfo succeeded, so the list was written.
+    let head = unsafe { list.assume_init() };
+    let mut answers = Vec::new();
+    let mut next = head;
+    while !next.is_null() {
+        // SAFETY: `next` is a node of the list that getaddrinfo made and nobody has freed.
+        let node = unsafe { &*next };
+        let canonical_name = (!node.ai_canonname.is_null())
+            // SAFETY: ai_canonname ends with NUL and lives as long as the list.
+            .then(|| unsafe { CStr::from_ptr(node.ai_canonname) }.to_string_lossy().into_owned());
+        // SAFETY: ai_addr points to ai_addrlen bytes that live as long as the list.
+        let bytes = unsafe {
+            std::slice::from_raw_parts(node.ai_addr.cast::<u8>(), node.ai_addrlen as usize)
+        };
+        answers.push(AddressInfo {
+            family: node.ai_family,
+            kind: node.ai_socktype,
+            protocol: node.ai_protocol,
+            canonical_name,
+            address: RawAddress::from_bytes(bytes),
+        });
+        next = node.ai_next;
+    }
+    // SAFETY: `head` is getaddrinfo's own list, freed once.
+    unsafe { libc::freeaddrinfo(head) };
+    Ok(answers)
+}
+
+/// One answer of getaddrinfo(3).
+pub(crate) struct AddressInfo {
+    pub(crate) family: i32,
+    pub(crate) kind: i32,
+    pub(crate) protocol: i32,
+    pub(crate) canonical_name: Option<String>,
+    pub(crate) address: RawAddress,
+}
+
+/// Why a look-up failed.
+pub(crate) enum NameFailure {
+    /// An EAI_* code.
+    Code(i32),
+    /// An h_errno.
+    Host(i32),
+    /// EAI_SYSTEM's or NETDB_INTERNAL's errno.
+    System(Errno),
+}
+
+// glibc's reentrant look-ups and its resolver's state (man 3 gethostbyname, getservbyname_r,
+// getprotobyname_r, resolver), which `libc` does not declare.
+unsafe extern "C" {
+    fn __res_state() -> *mut ResolverState;
+    fn __res_ninit(state: *mut ResolverState) -> libc::c_int;
+    fn __res_nclose(state: *mut ResolverState);
+    fn gethostbyname2_r(
+        name: *const libc::c_char,
+        family: libc::c_int,
+        entry: *mut libc::hostent,
+        buffer: *mut libc::c_char,
+        length: usize,
+        result: *mut *mut libc::hostent,
+        h_errno: *mut libc::c_int,
+    ) -> libc::c_int;
+    fn gethostbyaddr_r(
+        address: *const libc::c_void,
+        length: libc::socklen_t,
+        family: libc::c_int,
+        entry: *mut libc::hostent,
+        buffer: *mut libc::c_char,
+        buffer_length: usize,
+        result: *mut *mut libc::hostent,
+        h_errno: *mut libc::c_int,
+    ) -> libc::c_int;
+    fn getservbyname_r(
+        name: *const libc::c_char,
+        protocol: *const libc::c_char,
+        entry: *mut libc::servent,
+        buffer: *mut libc::c_char,
+        length: usize,
+        result: *mut *mut libc::servent,
+    ) -> libc::c_int;
+    fn getservbyport_r(
+        port: libc::c_int,
+        protocol: *const libc::c_char,
+        entry: *mut libc::servent,
+        buffer: *mut libc::c_char,
+        length: usize,
+        result: *mut *mut libc::servent,
+    ) -> libc::c_int;
+    fn getprotobyname_r(
+        name: *const libc::c_char,
+        entry: *mut libc::protoent,
+        buffer: *mut libc::c_char,
+        length: usize,
+        result: *mut *mut libc::protoent,
+    ) -> libc::c_int;
+}
+
+/// The longest entry that is read.
+const ENTRY_MAX: usize = 1 << 20;
+
+/// Makes one of these calls with a buffer that grows until the entry fits. Gives what `read` makes
+/// of the entry, or the call's result where there is none.
+fn find_entry<E, R>(
+    mut call: impl FnMut(*mut E, *mut libc::c_char, usize, *mut *mut E) -> libc::c_int,
+    read: impl FnOnce(&E) -> R,
+) -> Result<R, libc::c_int> {
+    let mut length = 1 << 10;
+    loop {
+        let mut entry = MaybeUninit::<E>::uninit();
+        let mut buffer: Vec<libc::c_char> = Vec::with_capacity(length);
+        let mut result = std::ptr::null_mut();
+        let code = call(entry.as_mut_ptr(), buffer.as_mut_ptr(), length, &raw mut result);
+        if code == libc::ERANGE && length < ENTRY_MAX {
+            length *= 4;
+            continue;
+        }
+        // SAFETY: the result is null, or points to `entry`, which was then filled with pointers
+        // into `buffer`; both live here.
+        return unsafe { result.as_ref() }.map(read).ok_or(code);
+    }
+}
+
+/// A text of C's.
+///
+/// # Safety
+/// It ends with NUL and lives during the call.
+pub(super) unsafe fn text(pointer: *const libc::c_char) -> String {
+    // SAFETY: as this function demands.
+    unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned()
+}
+
+/// The pointers of a list that ends with a null.
+///
+/// # Safety
+/// The list lives during the call.
+unsafe fn pointers(mut list: *mut *mut libc::c_char) -> Vec<*mut libc::c_char> {
+    let mut all = Vec::new();
+    // SAFETY: the list goes on until its null.
+    while !list.is_null() && !unsafe { *list }.is_null() {
+        // SAFETY: as above: this element is no null, so there is a next one.
+        unsafe {
+            all.push(*list);
+            list = list.add(1);
+        }
+    }
+    all
+}
+
+/// What gethostbyname(3) or gethostbyaddr(3) said.
+pub(crate) struct HostEntry {
+    pub(crate) name: String,
+    pub(crate) aliases: Vec<String>,
+    pub(crate) addresses: Vec<IpAddr>,
+}
+
+impl HostEntry {
+    /// Of the system's entry, whose pointers must be what glibc made them.
+    fn read(entry: &libc::hostent) -> Self {
+        let address = |pointer: *mut libc::c_char| {
+            let pointer = pointer.cast::<u8>();
+            match (entry.h_addrtype, entry.h_length) {
+                // SAFETY: each address of the list has h_length bytes.
+                (libc::AF_INET, 4) => {
+                    Some(IpAddr::from(Ipv4Addr::from(unsafe { *pointer.cast::<[u8; 4]>() })))
+                }
+                // SAFETY: as above.
+                (libc::AF_INET6, 16) => {
+                    Some(IpAddr::from(Ipv6Addr::from(unsafe { *pointer.cast::<[u8; 16]>() })))
+                }
+                _ => None,
+            }
+        };
+        // SAFETY: glibc filled the entry: its texts end with NUL, its lists with a null, and all
+        // live as long as the entry.
+        unsafe {
+            Self {
+                name: text(entry.h_name),
+                aliases: pointers(entry.h_aliases).into_iter().map(|alias| text(alias)).collect(),
+                addresses: pointers(entry.h_addr_list).into_iter().filter_map(address).collect(),
+            }
+        }
+    }
+}
+
+/// The failure that an h_errno and the call's result are.
+fn host_failure(h_errno: libc::c_int, code: libc::c_int) -> NameFailure {
+    match h_errno {
+        // NETDB_INTERNAL: errno says more.
+        ..=0 => {
+            NameFailure::System(if code > 0 { Errno::from_raw_os_error(code) } else { Errno::IO })
+        }
+        code => NameFailure::Host(code),
+    }
+}
+
+/// gethostbyname2(3). It blocks: for the pools' threads alone.
+pub(crate) fn get_host_by_name(
+    permit: Permit<Resolve>,
+    family: i32,
+    in_hosts_file: bool,
+) -> Result<HostEntry, NameFailure> {
+    without_host_aliases()?;
+    host_by_name(&permit.into_act().asked(in_hosts_file).map_err(NameFailure::System)?, family)
+}
+
+fn host_by_name(name: &CStr, family: i32) -> Result<HostEntry, NameFailure> {
+    let mut h_errno = 0;
+    let found = find_entry(
+        // SAFETY: the name ends with NUL, and `find_entry` gives an entry, a buffer of this length
+        // and a place for the result.
+        |entry, buffer, length, result| unsafe {
+            gethostbyname2_r(name.as_ptr(), family, entry, buffer, length, result, &raw mut h_errno)
+        },
+        HostEntry::read,
+    );
+    found.map_err(|code| host_failure(h_errno, code))
+}
+
+/// gethostbyaddr(3). It blocks: for the name pool's threads alone.
+pub(crate) fn get_host_by_address(
+    permit: Permit<ReverseResolve>,
+) -> Result<HostEntry, NameFailure> {
+    let (octets, family) = match permit.into_act().address {
+        IpAddr::V4(v4) => (v4.octets().to_vec(), libc::AF_INET),
+        IpAddr::V6(v6) => (v6.octets().to_vec(), libc::AF_INET6),
+    };
+    let mut h_errno = 0;
+    let found = find_entry(
+        // SAFETY: the address is of its family's length, the rest as in `get_host_by_name`.
+        |entry, buffer, length, result| unsafe {
+            let address = octets.as_ptr().cast();
+            gethostbyaddr_r(
+                address,
+                octets.len() as _,
+                family,
+                entry,
+                buffer,
+                length,
+                result,
+                &raw mut h_errno,
+            )
+        },
+        HostEntry::read,
+    );
+    found.map_err(|code| host_failure(h_errno, code))
+}
+
+/// netdb.h: NI_MAXHOST.
+const HOST_TEXT_MAX: usize = 1025;
+
+/// getnameinfo(3)'s host, by these flags.
+fn host_text(address: IpAddr, flags: i32) -> Result<String, NameFailure> {
+    let raw = RawAddress::from_ip(SocketAddr::new(address, 0));
+    let mut host = [0 as libc::c_char; HOST_TEXT_MAX];
+    // SAFETY: the pointers and lengths are `raw`'s and `host`'s own; no service is asked for.
+    let code = unsafe {
+        libc::getnameinfo(
+            raw.as_ptr(),
+            raw.length(),
+            host.as_mut_ptr(),
+            HOST_TEXT_MAX as _,
+            std::ptr::null_mut(),
+            0,
+            flags,
+        )
+    };
+    match code {
+        // SAFETY: getnameinfo succeeded, so the text ends with NUL within the buffer.
+        0 => Ok(unsafe { text(host.as_ptr()) }),
+        libc::EAI_SYSTEM => Err(NameFailure::System(last_errno())),
+        code => Err(NameFailure::Code(code)),
+    }
+}
+
+/// The name of an address: getnameinfo(3) with NI_NAMEREQD, and NI_NOFQDN to cut this host's own
+/// domain. It blocks: for the name pool's threads alone.
+pub(crate) fn get_name(permit: Permit<ReverseResolve>, cut: bool) -> Result<String, NameFailure> {
+    host_text(permit.into_act().address, libc::NI_NAMEREQD | if cut { libc::NI_NOFQDN } else { 0 })
+}
+
+/// An address as glibc writes it.
+pub(crate) fn numeric_host(address: IpAddr) -> String {
+    host_text(address, libc::NI_NUMERICHOST).unwrap_or_else(|_| address.to_string())
+}
+
+fn or_null(text: Option<&CStr>) -> *const libc::c_char {
+    text.map_or(std::ptr::null(), CStr::as_ptr)
+}
+
+/// getservbyname(3): the port in host byte order; ENOENT. It may block: for the name pool's threads
+/// alone.
+pub(crate) fn service_port(name: &CStr, protocol: Option<&CStr>) -> Result<u16, Errno> {
+    let found = find_entry(
+        // SAFETY: the texts end with NUL, the rest as in `get_host_by_name`.
+        |entry, buffer, length, result| unsafe {
+            getservbyname_r(name.as_ptr(), or_null(protocol), entry, buffer, length, result)
+        },
+        |entry: &libc::servent| u16::from_be(entry.s_port as u16),
+    );
+    found.map_err(|_| Errno::NOENT)
+}
+
+/// getservbyport(3) of a port in host byte order; ENOENT. It may block: for the name pool's threads
+/// alone.
+pub(crate) fn service_name(port: u16, protocol: Option<&CStr>) -> Result<String, Errno> {
+    let found = find_entry(
+        // SAFETY: as in `service_port`.
+        |entry, buffer, length, result| unsafe {
+            getservbyport_r(port.to_be().into(), or_null(protocol), entry, buffer, length, result)
+        },
+        // SAFETY: glibc filled the entry: its name ends with NUL and lives as long as it.
+        |entry: &libc::servent| unsafe { text(entry.s_name) },
+    );
+    found.map_err(|_| Errno::NOENT)
+}
+
+/// getprotobyname(3); ENOENT. It may block: for the name pool's threads alone.
+pub(crate) fn protocol_number(name: &CStr) -> Result<i32, Errno> {
+    let found = find_entry(
+        // SAFETY: as in `service_port`.
+        |entry, buffer, length, result| unsafe {
+            getprotobyname_r(name.as_ptr(), entry, buffer, length, result)
+        },
+        |entry: &libc::protoent| entry.p_proto,
+    );
+    found.map_err(|_| Errno::NOENT)
+}
