@@ -22,8 +22,8 @@ use crate::descriptor::inherited::{Inheritance, Inherited};
 use crate::descriptor::{Descriptor, Handle, Places};
 use crate::error::Outcome;
 use crate::observe::{self, Observer, Watch};
+use crate::sys::closer::Strangers;
 use crate::wait::pool;
-use crate::wait::strangers::Strangers;
 use crate::wait::{Interrupter, Mode, Waiter};
 use sandsock_policy::{Decision, Limits, Pins, Policy, TokenBucket};
 

@@ -5,6 +5,7 @@
 //! not compile.
 
 pub(crate) mod address;
+pub(crate) mod closer;
 pub(crate) mod control;
 mod file;
 mod interface;

@@ -4,7 +4,6 @@ pub(crate) mod back_off;
 pub(crate) mod budget;
 pub(crate) mod pool;
 pub(crate) mod registration;
-pub(crate) mod strangers;
 pub(crate) mod waiter;
 
 pub use waiter::Interrupter;

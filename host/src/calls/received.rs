@@ -12,8 +12,8 @@ use crate::bindings::sandsock::socket::types::{DescriptorKind, SocketKind};
 use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::descriptor::{Descriptor, Handle, kind_of, socket_kind};
 use crate::error::{Fault, Outcome};
+use crate::sys::closer::Stray;
 use crate::wait::now;
-use crate::wait::strangers::Stray;
 use sandsock_policy::Request;
 
 /// How long a file's system has to say what kind of file a received descriptor is, in nanoseconds.

@@ -20,9 +20,9 @@ use crate::descriptor::inherited::Inherited;
 use crate::descriptor::poller::Set;
 use crate::sys;
 use crate::sys::address::RawAddress;
+use crate::sys::closer::{self as strangers, Strangers, Stray};
 use crate::wait::pool;
 use crate::wait::registration::Kept;
-use crate::wait::strangers::{self, Strangers, Stray};
 
 /// How many receives wait before their first attempt, after two that had to wait.
 const EXPECTED_WAITS: u8 = 64;

@@ -15,8 +15,8 @@ use rustix::io::Errno;
 use crate::descriptor::buffers::Share;
 use crate::descriptor::{Handle, Open};
 use crate::sys;
+use crate::sys::closer::{self as strangers, Strangers, Stray};
 use crate::wait::pool::User;
-use crate::wait::strangers::{self, Strangers, Stray};
 
 /// How often those that their guest has closed are looked at: at first, and at most.
 const LOOK_MIN: Duration = Duration::from_millis(1);

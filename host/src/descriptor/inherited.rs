@@ -17,7 +17,7 @@ use crate::descriptor::in_flight::Rights;
 use crate::descriptor::{Handed, Handle, kind_of};
 use crate::sys;
 use crate::sys::address::RawAddress;
-use crate::wait::strangers::Strangers;
+use crate::sys::closer::Strangers;
 
 /// A descriptor for guests to take by a number, as programs take what they inherit over exec. Of
 /// any kind of file; a guest can use sockets alone, and duplicate, close and pass on the others.

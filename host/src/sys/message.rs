@@ -12,7 +12,7 @@ use super::address::RawAddress;
 use super::option::own_option;
 use super::{check, check_size};
 use crate::authority::permit::{Control, Permit, SendTo};
-use crate::wait::strangers::{Strangers, Stray};
+use crate::sys::closer::{Strangers, Stray};
 
 /// The most descriptors of one message (man 7 unix: SCM_MAX_FD).
 pub(crate) const RIGHTS_MAX: usize = 253;

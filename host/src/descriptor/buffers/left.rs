@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use crate::bindings::sandsock::socket::types::SocketKind;
 use crate::descriptor::in_flight;
+use crate::sys::closer::{Strangers, Stray};
 use crate::sys::{self, Memory};
-use crate::wait::strangers::{Strangers, Stray};
 
 use super::{Share, is_sampled};
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use crate::authority::family::can::Task;
 use crate::bindings::sandsock::socket::types::SocketKind;
 use crate::sys;
-use crate::wait::strangers::Strangers;
+use crate::sys::closer::Strangers;
 
 use super::{Buffers, is_sampled};
 
