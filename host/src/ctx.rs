@@ -17,10 +17,10 @@ use crate::authority::unix_names::UnixNames;
 use crate::bindings::sandsock::socket::types::SocketKind;
 use crate::calls::files::Folder;
 use crate::descriptor::buffers::Buffers;
-use crate::descriptor::in_flight::Rights;
+use crate::descriptor::in_flight::InFlight;
 use crate::descriptor::inherited::{Inheritance, Inherited};
-use crate::descriptor::{Descriptor, Handle, Places};
-use crate::error::Outcome;
+use crate::descriptor::{Descriptor, Handle, Quota};
+use crate::error::CallResult;
 use crate::observe::{self, Observer, Watch};
 use crate::sys::closer::Strangers;
 use crate::wait::pool;
@@ -39,14 +39,14 @@ pub struct SandsockCtx {
     /// A granted name whose pinned addresses had expired when the last decision was made.
     pub(crate) expired_name: RefCell<Option<String>>,
     pub(crate) waiter: Waiter,
-    pub(crate) places: Places,
-    pub(crate) pollers: Places,
+    pub(crate) descriptor_quota: Quota,
+    pub(crate) poller_quota: Quota,
     /// The instance, as a user of the pools of threads.
     pub(crate) user: pool::User,
-    pub(crate) rights: Rights,
+    pub(crate) rights: InFlight,
     pub(crate) buffers: Arc<Buffers>,
     pub(crate) lookups: TokenBucket,
-    pub(crate) lookups_pending: Places,
+    pub(crate) lookup_quota: Quota,
     pub(crate) real_numbers: bool,
     pub(crate) inheritance: Inheritance,
     /// The names of UNIX sockets that this context and its like have left in folders.
@@ -109,7 +109,7 @@ impl SandsockCtx {
 
     /// How many descriptors the guest holds.
     pub fn descriptors(&self) -> usize {
-        self.places.taken()
+        self.descriptor_quota.taken()
     }
 
     /// How many bytes the kernel holds, or may come to hold, in the buffers of the guest's sockets,
@@ -156,7 +156,7 @@ impl SandsockCtx {
 impl std::fmt::Debug for SandsockCtx {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SandsockCtx")
-            .field("descriptors", &self.places.taken())
+            .field("descriptors", &self.descriptor_quota.taken())
             .finish_non_exhaustive()
     }
 }
@@ -295,9 +295,9 @@ impl SandsockCtxBuilder {
             expired_name: RefCell::default(),
             pins: RefCell::new(Pins::new(Instant::now())),
             waiter: Waiter::new(self.mode, self.real_numbers, watch.clone())?,
-            places: Places::new(limits.descriptors as usize),
-            pollers: Places::new(limits.pollers as usize),
-            rights: Rights::new(
+            descriptor_quota: Quota::new(limits.descriptors as usize),
+            poller_quota: Quota::new(limits.pollers as usize),
+            rights: InFlight::new(
                 limits.rights_in_flight as usize,
                 user.clone(),
                 Strangers::new(self.held.clone()),
@@ -309,7 +309,7 @@ impl SandsockCtxBuilder {
                 limits.lookups_per_second,
                 Instant::now(),
             ),
-            lookups_pending: Places::new(limits.lookups_pending as usize),
+            lookup_quota: Quota::new(limits.lookups_pending as usize),
             real_numbers: self.real_numbers,
             inheritance: self.inheritance.clone(),
             unix_names: self.unix_names.clone(),
@@ -342,25 +342,28 @@ pub trait SandsockView: Send {
 
 impl SandsockCtxView<'_> {
     /// The handle behind a descriptor; EBADF for an alias.
-    pub(crate) fn handle(&self, d: &Resource<Descriptor>) -> Outcome<Arc<Handle>> {
+    pub(crate) fn handle(&self, d: &Resource<Descriptor>) -> CallResult<Arc<Handle>> {
         Ok(Arc::clone(self.table.get(d)?.handle()?))
     }
 
     /// The handle for a transfer: through an alias too.
-    pub(crate) fn lent(&self, d: &Resource<Descriptor>) -> Outcome<Arc<Handle>> {
-        Ok(self.table.get(d)?.lent()?)
+    pub(crate) fn for_transfer(&self, d: &Resource<Descriptor>) -> CallResult<Arc<Handle>> {
+        Ok(self.table.get(d)?.for_transfer()?)
     }
 
     /// The handle and the numbers of a socket; ENOTSOCK for other files.
-    pub(crate) fn socket_of(&self, d: &Resource<Descriptor>) -> Outcome<(Arc<Handle>, SocketKind)> {
+    pub(crate) fn socket_of(
+        &self,
+        d: &Resource<Descriptor>,
+    ) -> CallResult<(Arc<Handle>, SocketKind)> {
         let handle = self.handle(d)?;
         let kind = handle.socket()?;
         Ok((handle, kind))
     }
 
     /// Puts a descriptor into the table; EMFILE above the limit, ENOBUFS above that of buffers.
-    pub(crate) fn push(&mut self, handle: Arc<Handle>) -> Outcome<Resource<Descriptor>> {
-        let place = self.ctx.places.take()?;
+    pub(crate) fn push(&mut self, handle: Arc<Handle>) -> CallResult<Resource<Descriptor>> {
+        let place = self.ctx.descriptor_quota.take()?;
         if self.ctx.real_numbers {
             handle.leave_to_process()?;
         } else {
@@ -375,7 +378,7 @@ impl SandsockCtxView<'_> {
         fd: OwnedFd,
         kind: SocketKind,
         nonblocking: bool,
-    ) -> Outcome<Resource<Descriptor>> {
+    ) -> CallResult<Resource<Descriptor>> {
         let handle = Handle::own(fd, kind, nonblocking, &self.ctx.rights);
         self.push(handle)
     }
@@ -383,6 +386,6 @@ impl SandsockCtxView<'_> {
     /// EMFILE where the guest holds as many descriptors as it may, before the kernel is asked for
     /// one more.
     pub(crate) fn room_for(&self, count: usize) -> Result<(), Errno> {
-        self.ctx.places.room_for(count)
+        self.ctx.descriptor_quota.room_for(count)
     }
 }

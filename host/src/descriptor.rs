@@ -11,5 +11,5 @@ pub(crate) mod poller;
 
 pub use handle::Descriptor;
 pub(crate) use handle::{
-    Accepted, Closing, Handed, Handle, Open, Place, Places, Polls, View, kind_of, socket_kind,
+    Accepted, Closing, Handed, Handle, Open, Polls, Quota, Reservation, View, kind_of, socket_kind,
 };

@@ -18,7 +18,7 @@ pub enum Fault {
 }
 
 /// The result of an operation before it is split into error value and trap.
-pub(crate) type Outcome<T> = Result<T, Fault>;
+pub(crate) type CallResult<T> = Result<T, Fault>;
 
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
@@ -65,7 +65,7 @@ impl From<sandsock_policy::Denial> for Error {
 }
 
 /// Splits an outcome into what a hand-registered host function returns.
-pub(crate) fn answer<T>(outcome: Outcome<T>) -> wasmtime::Result<(Result<T, Error>,)> {
+pub(crate) fn answer<T>(outcome: CallResult<T>) -> wasmtime::Result<(Result<T, Error>,)> {
     match outcome {
         Ok(value) => Ok((Ok(value),)),
         Err(Fault::Error(error)) => Ok((Err(error),)),

@@ -25,7 +25,7 @@ use rustix::io::Errno;
 use crate::authority::permit::{Destination, Judge};
 use crate::bindings::sandsock::socket::types::{Address, OtherAddress, SocketKind};
 use crate::descriptor::Handle;
-use crate::error::Outcome;
+use crate::error::CallResult;
 use crate::sys::address::RawAddress;
 
 /// What is done with an address.
@@ -71,14 +71,14 @@ trait FamilyRules {
         purpose: Use<'_>,
         kind: SocketKind,
         address: &Address,
-    ) -> Outcome<Destination>;
+    ) -> CallResult<Destination>;
 
     /// Asks the policy for listen on this socket, with the local address that it has.
-    fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> Outcome<()>;
+    fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> CallResult<()>;
 
     /// After a bind that left something to the kernel: asks for the local address that it chose.
     /// What was asked before the bind need not be asked again.
-    fn judge_bound(_: &Judge<'_>, _: &Handle, _: SocketKind) -> Outcome<()> {
+    fn judge_bound(_: &Judge<'_>, _: &Handle, _: SocketKind) -> CallResult<()> {
         Ok(())
     }
 
@@ -89,7 +89,7 @@ trait FamilyRules {
         _: SocketKind,
         _to: Option<&Address>,
         _: &[u8],
-    ) -> Outcome<()> {
+    ) -> CallResult<()> {
         Ok(())
     }
 }
@@ -143,7 +143,7 @@ macro_rules! families {
             /// Asks the policy for this use of an address by a socket of this family.
             pub(crate) fn judge(
                 self, judge: &Judge<'_>, purpose: Use<'_>, kind: SocketKind, address: &Address,
-            ) -> Outcome<Destination> {
+            ) -> CallResult<Destination> {
                 if matches!(address, Address::Unspec) {
                     // man 2 connect: AF_UNSPEC dissolves the association, which needs no grant.
                     // Elsewhere the kernel would take it for an address of the socket's own family,
@@ -159,20 +159,20 @@ macro_rules! families {
             }
 
             /// Asks the policy for listen on this socket, with the local address that it has.
-            pub(crate) fn judge_listen(self, judge: &Judge<'_>, socket: &Handle) -> Outcome<()> {
+            pub(crate) fn judge_listen(self, judge: &Judge<'_>, socket: &Handle) -> CallResult<()> {
                 match self { $(Self::$variant => <$rules>::judge_listen(judge, socket),)* }
             }
 
             /// After a bind that left something to the kernel: asks for the local address that it
             /// chose.
-            pub(crate) fn judge_bound(self, judge: &Judge<'_>, socket: &Handle, kind: SocketKind) -> Outcome<()> {
+            pub(crate) fn judge_bound(self, judge: &Judge<'_>, socket: &Handle, kind: SocketKind) -> CallResult<()> {
                 match self { $(Self::$variant => <$rules>::judge_bound(judge, socket, kind),)* }
             }
 
             /// Asks the policy for what a message does.
             pub(crate) fn judge_contents(
                 self, judge: &Judge<'_>, socket: &Handle, kind: SocketKind, to: Option<&Address>, message: &[u8],
-            ) -> Outcome<()> {
+            ) -> CallResult<()> {
                 match self { $(Self::$variant => <$rules>::judge_contents(judge, socket, kind, to, message),)* }
             }
         }

@@ -8,7 +8,7 @@
 //! Where the filter may hold more than the policy allows, or there is none, [`readiness`] and
 //! [`shows_queue`] look at the queue's head before anything is told of it, and drop what is not
 //! allowed. There is none on a description that others hold: theirs is not to be changed, and a
-//! description that is sent away gets back what the guest itself attached ([`Slot::release`]).
+//! description that is sent away gets back what the guest itself attached ([`FilterSlot::release`]).
 
 use std::cell::RefCell;
 use std::os::fd::BorrowedFd;
@@ -168,7 +168,7 @@ impl Filters {
 
 /// The filter of one open description, if it has one.
 #[derive(Debug, Default)]
-pub(crate) struct Slot(Mutex<Option<Box<Attached>>>);
+pub(crate) struct FilterSlot(Mutex<Option<Box<Attached>>>);
 
 #[derive(Debug)]
 struct Attached {
@@ -318,7 +318,7 @@ impl Attached {
     }
 }
 
-impl Slot {
+impl FilterSlot {
     fn lock(&self) -> MutexGuard<'_, Option<Box<Attached>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

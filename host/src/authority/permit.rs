@@ -22,7 +22,7 @@ use crate::bindings::sandsock::socket::types::{Address, SocketKind};
 use crate::ctx::SandsockCtx;
 use crate::descriptor::buffers::Buffers;
 use crate::descriptor::{Handle, View};
-use crate::error::Outcome;
+use crate::error::CallResult;
 use crate::sys::address::RawAddress;
 use crate::sys::{self, OptionBytes};
 use sandsock_policy::{
@@ -365,7 +365,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Where to walk to reach a UNIX path.
-    pub(crate) fn unix_route(&self, verb: Verb, path: &[u8]) -> Outcome<Vec<UnixRoute>> {
+    pub(crate) fn unix_route(&self, verb: Verb, path: &[u8]) -> CallResult<Vec<UnixRoute>> {
         let routes = self.policy().unix_route(verb, path);
         if let Err(denial) = &routes {
             self.ctx.tell(|time| {
@@ -390,7 +390,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Asks the policy.
-    pub(crate) fn decide(&self, request: &Request<'_>) -> Outcome<()> {
+    pub(crate) fn decide(&self, request: &Request<'_>) -> CallResult<()> {
         let result =
             self.ctx.policy.decide(request, &self.ctx.pins.borrow(), self.ctx.decision_time());
         self.ctx.tell(|time| Decision::of_request(time, request, &result));
@@ -408,7 +408,7 @@ impl<'a> Judge<'a> {
 
     /// Asks the policy again, with what the kernel has chosen: observers are told where the answer
     /// is another one.
-    pub(crate) fn decide_again(&self, request: &Request<'_>) -> Outcome<()> {
+    pub(crate) fn decide_again(&self, request: &Request<'_>) -> CallResult<()> {
         if self.would_allow(request) { Ok(()) } else { self.decide(request) }
     }
 
@@ -421,12 +421,12 @@ impl<'a> Judge<'a> {
     }
 
     /// Asks whether a rule denies it; that nothing grants it is no matter.
-    pub(crate) fn not_denied(&self, request: &Request<'_>) -> Outcome<()> {
+    pub(crate) fn not_denied(&self, request: &Request<'_>) -> CallResult<()> {
         if self.lacks_grant(request) { Ok(()) } else { self.decide(request) }
     }
 
     /// Whether the guest may change a descriptor: not where other contexts were handed it too.
-    pub(crate) fn change(&self, handle: &Handle, what: &str) -> Outcome<()> {
+    pub(crate) fn change(&self, handle: &Handle, what: &str) -> CallResult<()> {
         if !handle.is_common() {
             return Ok(());
         }
@@ -440,7 +440,7 @@ impl<'a> Judge<'a> {
 
     /// The same of what a send may change by the way: MSG_FASTOPEN connects, and MSG_MORE leaves a
     /// datagram to be gone on with.
-    pub(crate) fn transfer(&self, handle: &Handle, kind: SocketKind, flags: i32) -> Outcome<()> {
+    pub(crate) fn transfer(&self, handle: &Handle, kind: SocketKind, flags: i32) -> CallResult<()> {
         match kind.type_ {
             libc::SOCK_STREAM if flags & libc::MSG_FASTOPEN != 0 => {
                 self.change(handle, "connect by MSG_FASTOPEN")
@@ -461,7 +461,12 @@ impl<'a> Judge<'a> {
         permit.generation == self.ctx.policy.generation()
     }
 
-    pub(crate) fn create(&self, domain: i32, kind: i32, protocol: i32) -> Outcome<Permit<Create>> {
+    pub(crate) fn create(
+        &self,
+        domain: i32,
+        kind: i32,
+        protocol: i32,
+    ) -> CallResult<Permit<Create>> {
         let result = self.ctx.policy.may_create(domain, kind, protocol);
         self.ctx.tell(|time| Decision::of_socket(time, (domain, kind, protocol), &result));
         result?;
@@ -481,7 +486,7 @@ impl<'a> Judge<'a> {
 
     /// After creation: the numbers that the kernel gave it are judged as well. That it is the same
     /// as before needs no telling.
-    pub(crate) fn created(&self, kind: SocketKind) -> Outcome<()> {
+    pub(crate) fn created(&self, kind: SocketKind) -> CallResult<()> {
         if let Err(denial) = self.ctx.policy.may_create(kind.family, kind.type_, kind.protocol) {
             let result = Err(denial.clone());
             self.ctx.tell(|time| {
@@ -498,7 +503,7 @@ impl<'a> Judge<'a> {
         domain: i32,
         kind: i32,
         protocol: i32,
-    ) -> Outcome<Permit<Create>> {
+    ) -> CallResult<Permit<Create>> {
         if domain == libc::AF_UNIX {
             return Ok(self.permit(Create { domain, kind, protocol }));
         }
@@ -510,7 +515,7 @@ impl<'a> Judge<'a> {
         purpose: Use<'_>,
         kind: SocketKind,
         address: &Address,
-    ) -> Outcome<Destination> {
+    ) -> CallResult<Destination> {
         Family::of(kind.family)?.judge(self, purpose, kind, address)
     }
 
@@ -519,11 +524,15 @@ impl<'a> Judge<'a> {
         handle: &Handle,
         kind: SocketKind,
         address: &Address,
-    ) -> Outcome<Permit<Bind>> {
+    ) -> CallResult<Permit<Bind>> {
         Ok(self.permit(Bind(self.destination(Use::Bind(handle), kind, address)?)))
     }
 
-    pub(crate) fn connect(&self, kind: SocketKind, address: &Address) -> Outcome<Permit<Connect>> {
+    pub(crate) fn connect(
+        &self,
+        kind: SocketKind,
+        address: &Address,
+    ) -> CallResult<Permit<Connect>> {
         Ok(self.permit(Connect(self.destination(Use::Connect, kind, address)?)))
     }
 
@@ -532,7 +541,7 @@ impl<'a> Judge<'a> {
         handle: &Handle,
         kind: SocketKind,
         address: &Address,
-    ) -> Outcome<Permit<SendTo>> {
+    ) -> CallResult<Permit<SendTo>> {
         Ok(self.permit(SendTo(self.destination(Use::Send(handle), kind, address)?)))
     }
 
@@ -543,14 +552,14 @@ impl<'a> Judge<'a> {
         kind: SocketKind,
         to: Option<&Address>,
         message: Vec<u8>,
-    ) -> Outcome<Permit<Contents>> {
+    ) -> CallResult<Permit<Contents>> {
         Family::of(kind.family)?.judge_contents(self, handle, kind, to, &message)?;
         Ok(self.permit(Contents(message)))
     }
 
     /// A receive, or a wait for input: on a datagram socket that was made without a grant it is the
     /// first act.
-    pub(crate) fn input(&self, handle: &Handle) -> Outcome<()> {
+    pub(crate) fn input(&self, handle: &Handle) -> CallResult<()> {
         if !handle.is_ungranted() {
             return Ok(());
         }
@@ -570,7 +579,7 @@ impl<'a> Judge<'a> {
 
     /// A bind that the kernel makes by the way: a UNIX socket with SO_PASSCRED gets a name before
     /// it connects or sends a message.
-    pub(crate) fn implicit_name(&self, handle: &Handle) -> Outcome<()> {
+    pub(crate) fn implicit_name(&self, handle: &Handle) -> CallResult<()> {
         if handle.would_be_named() {
             self.decide(&Request::UnixBind(UnixTarget::Unnamed))
         } else {
@@ -585,7 +594,7 @@ impl<'a> Judge<'a> {
         handle: &Handle,
         kind: SocketKind,
         backlog: i32,
-    ) -> Outcome<Permit<Listen>> {
+    ) -> CallResult<Permit<Listen>> {
         let bound_unix = kind.family == libc::AF_UNIX && handle.is_bound_here();
         if !bound_unix && !handle.is_where_handed() {
             Family::of(kind.family)?.judge_listen(self, handle)?;
@@ -595,13 +604,13 @@ impl<'a> Judge<'a> {
     }
 
     /// After a bind: what the kernel has chosen.
-    pub(crate) fn bound(&self, handle: &Handle, kind: SocketKind) -> Outcome<()> {
+    pub(crate) fn bound(&self, handle: &Handle, kind: SocketKind) -> CallResult<()> {
         Family::of(kind.family)?.judge_bound(self, handle, kind)
     }
 
     /// After listen: the address that the socket has now, whose port the kernel chose unless the
     /// guest bound one.
-    pub(crate) fn listening(&self, handle: &Handle, kind: SocketKind) -> Outcome<()> {
+    pub(crate) fn listening(&self, handle: &Handle, kind: SocketKind) -> CallResult<()> {
         if kind.family == libc::AF_UNIX || handle.is_where_handed() {
             return Ok(());
         }
@@ -617,7 +626,7 @@ impl<'a> Judge<'a> {
         level: i32,
         name: i32,
         length: u32,
-    ) -> Outcome<Permit<GetOption>> {
+    ) -> CallResult<Permit<GetOption>> {
         let row = option::find(family, level, name);
         if row.is_some_and(|row| row.get == Access::Absent) {
             return Err(Errno::NOPROTOOPT.into());
@@ -633,7 +642,7 @@ impl<'a> Judge<'a> {
         level: i32,
         name: i32,
         value: OptionBytes,
-    ) -> Outcome<Permit<SetOption>> {
+    ) -> CallResult<Permit<SetOption>> {
         let row = option::find(kind.family, level, name);
         if row.is_some_and(|row| row.set == Access::Absent) {
             return Err(Errno::NOPROTOOPT.into());
@@ -661,7 +670,7 @@ impl<'a> Judge<'a> {
         &self,
         host: &str,
         search: impl FnOnce() -> Vec<String>,
-    ) -> Outcome<Permit<Resolve>> {
+    ) -> CallResult<Permit<Resolve>> {
         self.decide(&Request::Resolve(host))?;
         let name = normalise_name(host).map_err(|_| Errno::INVAL)?.into_owned();
         // IDNA: the other characters that part labels.
@@ -678,7 +687,7 @@ impl<'a> Judge<'a> {
 
     /// Judges other names of one that may be looked up: what a search list makes of it, canonical
     /// names, aliases.
-    pub(crate) fn other_names(&self, name: &str, others: &[String]) -> Outcome<()> {
+    pub(crate) fn other_names(&self, name: &str, others: &[String]) -> CallResult<()> {
         for other in others {
             if let Err(denial) = self.ctx.policy.judge_other_name(name, other) {
                 self.ctx.tell(|time| {
@@ -690,18 +699,18 @@ impl<'a> Judge<'a> {
         Ok(())
     }
 
-    pub(crate) fn reverse_resolve(&self, address: IpAddr) -> Outcome<Permit<ReverseResolve>> {
+    pub(crate) fn reverse_resolve(&self, address: IpAddr) -> CallResult<Permit<ReverseResolve>> {
         self.decide(&Request::ReverseResolve(address))?;
         Ok(self.permit(ReverseResolve { address }))
     }
 
-    pub(crate) fn interfaces(&self) -> Outcome<Permit<Interfaces>> {
+    pub(crate) fn interfaces(&self) -> CallResult<Permit<Interfaces>> {
         self.decide(&Request::Interfaces)?;
         Ok(self.permit(Interfaces))
     }
 
     /// To look up one interface's name or index: who may use it knows it.
-    pub(crate) fn interface(&self, name: &str) -> Outcome<Permit<Interfaces>> {
+    pub(crate) fn interface(&self, name: &str) -> CallResult<Permit<Interfaces>> {
         if self.ctx.policy.names_interface(name) {
             Ok(self.permit(Interfaces))
         } else {
@@ -709,12 +718,12 @@ impl<'a> Judge<'a> {
         }
     }
 
-    pub(crate) fn read_host_name(&self) -> Outcome<Permit<ReadHostName>> {
+    pub(crate) fn read_host_name(&self) -> CallResult<Permit<ReadHostName>> {
         self.decide(&Request::Hostname(Hostname::Read))?;
         Ok(self.permit(ReadHostName))
     }
 
-    pub(crate) fn set_host_name(&self, name: Vec<u8>) -> Outcome<Permit<SetHostName>> {
+    pub(crate) fn set_host_name(&self, name: Vec<u8>) -> CallResult<Permit<SetHostName>> {
         self.decide(&Request::Hostname(Hostname::Set))?;
         Ok(self.permit(SetHostName { name }))
     }
@@ -726,7 +735,7 @@ impl<'a> Judge<'a> {
         kind: SocketKind,
         row: &SocketOption,
         value: OptionBytes,
-    ) -> Outcome<OptionBytes> {
+    ) -> CallResult<OptionBytes> {
         match (row.shape, &value) {
             (Shape::Program, _) => return Ok(program(&value)?),
             (shape, _) if shape.names_group() && row.set == Access::Multicast => {
@@ -756,7 +765,7 @@ impl<'a> Judge<'a> {
         kind: SocketKind,
         number: u32,
         argument: Vec<u8>,
-    ) -> Outcome<Permit<Ioctl>> {
+    ) -> CallResult<Permit<Ioctl>> {
         // Windows' SIO_RCVALL and its kin.
         if number >> 24 == 0x98 {
             return Err(Errno::OPNOTSUPP.into());
@@ -794,7 +803,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Judges and encodes control messages.
-    pub(crate) fn control(&self, items: Vec<ControlOut<'_>>) -> Outcome<Permit<Control>> {
+    pub(crate) fn control(&self, items: Vec<ControlOut<'_>>) -> CallResult<Permit<Control>> {
         use std::os::fd::AsRawFd;
 
         let mut encoded = Vec::new();

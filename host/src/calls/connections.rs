@@ -13,7 +13,7 @@ use crate::bindings::sandsock::socket::types::{Address, SocketKind, Wait};
 use crate::calls::netdb;
 use crate::ctx::{SandsockCtx, SandsockView};
 use crate::descriptor::{self, Closing, Descriptor, Handle};
-use crate::error::Outcome;
+use crate::error::CallResult;
 use crate::sys;
 use crate::wait::budget::Patience;
 use crate::wait::pool::{self, Job};
@@ -32,7 +32,7 @@ crate::observe::shown_record! { Accepted: descriptor, address }
 pub(crate) async fn connect<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (d, address, mut wait): (Resource<Descriptor>, Address, Wait),
-) -> Outcome<()> {
+) -> CallResult<()> {
     let (handle, kind) = store.data_mut().sandsock().socket_of(&d)?;
     store.data_mut().sandsock().ctx.judge().change(&handle, "connect")?;
     let mut permit = judge_connect(store, kind, &address, &mut wait).await?;
@@ -103,7 +103,7 @@ pub(crate) async fn connect<T: SandsockView>(
 }
 
 /// Linux tells a wait that never began, or that SO_SNDTIMEO ended, as EINPROGRESS.
-fn under_way(result: Outcome<()>, wait: Wait) -> Outcome<()> {
+fn under_way(result: CallResult<()>, wait: Wait) -> CallResult<()> {
     match result {
         Err(fault) if fault.is(Errno::AGAIN) && matches!(wait, Wait::None | Wait::Forever) => {
             Err(Errno::INPROGRESS.into())
@@ -119,7 +119,7 @@ async fn finish_on_pool<T: SandsockView>(
     job: Job<Result<(), Errno>>,
     handle: &Handle,
     patience: &mut Patience,
-) -> Outcome<()> {
+) -> CallResult<()> {
     match wait_for(store, &job, handle, patience, PollFlags::OUT).await {
         // The description does not block just now.
         Ok(Err(Errno::INPROGRESS)) => finish(store, handle, patience).await,
@@ -136,7 +136,7 @@ async fn judge_connect<T: SandsockView>(
     kind: SocketKind,
     address: &Address,
     wait: &mut Wait,
-) -> Outcome<crate::authority::permit::Permit<crate::authority::permit::Connect>> {
+) -> CallResult<crate::authority::permit::Permit<crate::authority::permit::Connect>> {
     netdb::with_fresh_names(store, wait, |view| view.ctx.judge().connect(kind, address)).await
 }
 
@@ -145,7 +145,7 @@ async fn finish<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     handle: &Handle,
     patience: &mut Patience,
-) -> Outcome<()> {
+) -> CallResult<()> {
     patience.again(store, handle, PollFlags::OUT).await?;
     match sys::own_option(handle.fd(), libc::SOL_SOCKET, libc::SO_ERROR)? {
         0 | libc::EISCONN => Ok(()),
@@ -157,7 +157,7 @@ async fn finish<T: SandsockView>(
 pub(crate) async fn finish_connect<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (d, wait): (Resource<Descriptor>, Wait),
-) -> Outcome<()> {
+) -> CallResult<()> {
     let (handle, _) = store.data_mut().sandsock().socket_of(&d)?;
     // Under `none` a connection that is there already is told as such: EAGAIN is for one that is
     // not.
@@ -174,7 +174,7 @@ pub(crate) async fn finish_connect<T: SandsockView>(
 pub(crate) async fn accept<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (d, wait): (Resource<Descriptor>, Wait),
-) -> Outcome<Accepted> {
+) -> CallResult<Accepted> {
     let view = store.data_mut().sandsock();
     let (handle, kind) = view.socket_of(&d)?;
     view.room_for(1)?;
@@ -232,7 +232,7 @@ async fn accept_on_pool<T: SandsockView>(
     handle: &Arc<Handle>,
     kind: SocketKind,
     patience: &mut Patience,
-) -> Outcome<descriptor::Accepted> {
+) -> CallResult<descriptor::Accepted> {
     let left = store.data_mut().sandsock().table.get_mut(d)?.accepting.take();
     let job = match left {
         Some(job) => job,
@@ -268,7 +268,7 @@ async fn wait_for<T: SandsockView, R>(
     handle: &Handle,
     patience: &mut Patience,
     events: PollFlags,
-) -> Outcome<R> {
+) -> CallResult<R> {
     patience.until_done(store, job.as_fd(), handle, events).await?;
     job.take().ok_or_else(|| Errno::IO.into())
 }
@@ -277,7 +277,7 @@ async fn wait_for<T: SandsockView, R>(
 pub(crate) async fn close<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (d,): (Resource<Descriptor>,),
-) -> Outcome<()> {
+) -> CallResult<()> {
     let view = store.data_mut().sandsock();
     let descriptor = view.table.delete(d)?;
     // An alias is gone as well, but there was nothing to close.
@@ -295,7 +295,7 @@ async fn closed(
     ctx: &mut SandsockCtx,
     done: BorrowedFd<'_>,
     result: impl FnOnce() -> Option<Result<(), Errno>>,
-) -> Outcome<()> {
+) -> CallResult<()> {
     match ctx.waiter.ready(done, None, PollFlags::IN, None).await {
         Ok(_) => Ok(result().unwrap_or(Err(Errno::IO))?),
         // man 7 socket: a signal ends the linger, and the descriptor is closed all the same.

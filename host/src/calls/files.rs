@@ -19,8 +19,8 @@ use crate::calls::opening::Opening;
 use crate::calls::transfers::keep_interrupt;
 use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::descriptor::buffers;
-use crate::descriptor::{Descriptor, Handle, Place};
-use crate::error::{Fault, Outcome};
+use crate::descriptor::{Descriptor, Handle, Reservation};
+use crate::error::{CallResult, Fault};
 use crate::sys;
 use crate::wait::budget::Patience;
 
@@ -59,11 +59,11 @@ pub(crate) struct File {
     file: StdFile,
     position: u64,
     /// Counts against the instance's limit of descriptors while it lives.
-    _place: Place,
+    _place: Reservation,
 }
 
 /// WIT `files.open`.
-pub(crate) fn open(view: SandsockCtxView<'_>, path: &str) -> Outcome<Resource<File>> {
+pub(crate) fn open(view: SandsockCtxView<'_>, path: &str) -> CallResult<Resource<File>> {
     let wanted = plain(Path::new(path));
     // The folder whose name is the longest, as a file system that is mounted in another.
     let under = |folder: &Folder| wanted.strip_prefix(&folder.name).map(Path::to_owned).ok();
@@ -71,7 +71,7 @@ pub(crate) fn open(view: SandsockCtxView<'_>, path: &str) -> Outcome<Resource<Fi
     let (folder, rest) =
         folders.max_by_key(|(folder, _)| folder.name.components().count()).ok_or(Errno::NOENT)?;
     let rest = if rest.as_os_str().is_empty() { Path::new(".") } else { &rest };
-    let place = view.ctx.places.take()?;
+    let place = view.ctx.descriptor_quota.take()?;
     // To open a FIFO must not wait for its other end.
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
     let opened = folder.dir.open_with(rest, OpenOptions::new().read(true).custom_flags(flags));
@@ -94,7 +94,7 @@ pub(crate) fn read(
     view: &mut SandsockCtxView<'_>,
     file: &Resource<File>,
     length: u64,
-) -> Outcome<Vec<u8>> {
+) -> CallResult<Vec<u8>> {
     let most = view.ctx.policy.limits().transfer_bytes;
     let file = view.table.get_mut(file)?;
     let mut data = vec![0; usize::try_from(length.min(most)).unwrap_or(0)];
@@ -109,18 +109,18 @@ pub(crate) fn seek(
     view: &mut SandsockCtxView<'_>,
     file: &Resource<File>,
     position: u64,
-) -> Outcome<()> {
+) -> CallResult<()> {
     view.table.get_mut(file)?.position = offset(position)?;
     Ok(())
 }
 
 /// WIT `file.position`.
-pub(crate) fn position(view: &SandsockCtxView<'_>, file: &Resource<File>) -> Outcome<u64> {
+pub(crate) fn position(view: &SandsockCtxView<'_>, file: &Resource<File>) -> CallResult<u64> {
     Ok(view.table.get(file)?.position)
 }
 
 /// WIT `file.size`.
-pub(crate) fn size(view: &SandsockCtxView<'_>, file: &Resource<File>) -> Outcome<u64> {
+pub(crate) fn size(view: &SandsockCtxView<'_>, file: &Resource<File>) -> CallResult<u64> {
     Ok(view.table.get(file)?.file.metadata()?.len())
 }
 
@@ -145,9 +145,9 @@ enum Way {
 pub(crate) async fn send_file<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (d, source, from, count, wait): (Resource<Descriptor>, Resource<File>, u64, u64, Wait),
-) -> Outcome<u64> {
+) -> CallResult<u64> {
     let view = store.data_mut().sandsock();
-    let handle = view.lent(&d)?;
+    let handle = view.for_transfer(&d)?;
     let kind = handle.socket()?;
     let of_algorithm = kind.family == libc::AF_ALG;
     if kind.type_ != libc::SOCK_STREAM && !of_algorithm {

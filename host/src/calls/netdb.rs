@@ -23,7 +23,7 @@ pub(crate) use system::{host_name, interface_index, interface_name, interfaces, 
 
 use crate::bindings::sandsock::socket::types::{NameError, Wait};
 use crate::ctx::SandsockView;
-use crate::error::{Fault, Outcome};
+use crate::error::{CallResult, Fault};
 use crate::sys::NameFailure;
 use crate::wait::pool::{self, Pool};
 use crate::wait::{self, now};
@@ -74,11 +74,11 @@ async fn run<T: SandsockView, R: Send + 'static>(
     pool: &'static Pool,
     deadline: Option<u64>,
     call: impl FnOnce() -> R + Send + 'static,
-) -> Outcome<R> {
+) -> CallResult<R> {
     let ctx = &mut *store.data_mut().sandsock().ctx;
     // The place is the job's: a call under way that nobody waits for any more still counts until it
     // ends.
-    let place = ctx.lookups_pending.take().map_err(|_| Errno::AGAIN)?;
+    let place = ctx.lookup_quota.take().map_err(|_| Errno::AGAIN)?;
     let job = pool.start(&ctx.user, move || {
         let result = call();
         drop(place);
@@ -100,7 +100,7 @@ async fn ask<T: SandsockView, R: Send + 'static>(
     wait: Wait,
     is_local: impl FnOnce() -> bool + Send + 'static,
     call: impl FnOnce(bool) -> R + Send + 'static,
-) -> Outcome<R> {
+) -> CallResult<R> {
     if matches!(wait, Wait::None) {
         return Err(Errno::AGAIN.into());
     }

@@ -13,7 +13,7 @@ use wasmtime::StoreContextMut;
 use crate::bindings::sandsock::socket::types::SocketKind;
 use crate::ctx::SandsockView;
 use crate::descriptor::Handle;
-use crate::error::{Fault, Outcome};
+use crate::error::{CallResult, Fault};
 use crate::wait::budget::Patience;
 use crate::wait::registration::poll_now;
 
@@ -66,7 +66,7 @@ impl Opening {
         handle: &Handle,
         patience: &mut Patience,
         errno: Errno,
-    ) -> Outcome<()> {
+    ) -> CallResult<()> {
         if errno == Errno::ALREADY && self.was_writable {
             // A connection is there. TCP_FASTOPEN_CONNECT without a cookie leaves the socket so
             // that MSG_FASTOPEN is refused.

@@ -12,7 +12,7 @@ use crate::bindings::sandsock::socket::types::Wait;
 use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::descriptor::buffers::Buffers;
 use crate::descriptor::{Descriptor, Handle, Polls};
-use crate::error::Outcome;
+use crate::error::CallResult;
 use crate::wait;
 use crate::wait::back_off::BackOff;
 
@@ -31,7 +31,11 @@ pub(crate) struct PollEntry {
 crate::observe::shown_record! { PollEntry: descriptor, events }
 
 /// Asks for a wait for these POLL* bits: for input it is judged as a receive is.
-pub(crate) fn judge_wait(view: &SandsockCtxView<'_>, handle: &Handle, events: u16) -> Outcome<()> {
+pub(crate) fn judge_wait(
+    view: &SandsockCtxView<'_>,
+    handle: &Handle,
+    events: u16,
+) -> CallResult<()> {
     let input = PollFlags::IN | PollFlags::RDNORM | PollFlags::RDBAND;
     if PollFlags::from_bits_truncate(events).intersects(input) {
         view.ctx.judge().input(handle)
@@ -44,7 +48,7 @@ pub(crate) fn judge_wait(view: &SandsockCtxView<'_>, handle: &Handle, events: u1
 pub(crate) async fn poll<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (entries, wait): (Vec<PollEntry>, Wait),
-) -> Outcome<Vec<u16>> {
+) -> CallResult<Vec<u16>> {
     let view = store.data_mut().sandsock();
     if entries.len() > view.ctx.policy.limits().poll_entries as usize {
         return Err(Errno::INVAL.into());

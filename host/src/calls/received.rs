@@ -11,7 +11,7 @@ use wasmtime::component::Resource;
 use crate::bindings::sandsock::socket::types::{DescriptorKind, SocketKind};
 use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::descriptor::{Descriptor, Handle, kind_of, socket_kind};
-use crate::error::{Fault, Outcome};
+use crate::error::{CallResult, Fault};
 use crate::sys::closer::Stray;
 use crate::wait::now;
 use sandsock_policy::Request;
@@ -26,7 +26,7 @@ pub(crate) async fn accept<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     fds: Vec<Stray>,
     pidfd: bool,
-) -> Outcome<Vec<Resource<Descriptor>>> {
+) -> CallResult<Vec<Resource<Descriptor>>> {
     let Sorted { kinds, kept, unknown } = judge(&store.data_mut().sandsock(), fds, pidfd);
     let (mut kept, mut looked_at) = (kept.into_iter(), look(store, unknown).await?.into_iter());
     let mut list = Vec::new();
@@ -98,7 +98,7 @@ fn judge(view: &SandsockCtxView<'_>, fds: Vec<Stray>, pidfd: bool) -> Sorted {
 async fn look<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     fds: Vec<Stray>,
-) -> Outcome<Vec<(Stray, DescriptorKind)>> {
+) -> CallResult<Vec<(Stray, DescriptorKind)>> {
     if fds.is_empty() {
         return Ok(Vec::new());
     }

@@ -20,7 +20,7 @@ use crate::bindings::sandsock::socket::{clock, descriptors, interrupts, syscalls
 use crate::ctx::SandsockCtxView;
 use crate::descriptor::buffers::Buffers;
 use crate::descriptor::{Descriptor, Handle, socket_kind};
-use crate::error::{Fault, Outcome};
+use crate::error::{CallResult, Fault};
 use crate::sys::{self, OptionBytes};
 use crate::wait;
 use sandsock_policy::{Denial, DescriptorNumber, Request};
@@ -52,8 +52,8 @@ impl descriptors::HostDescriptor for SandsockCtxView<'_> {
 }
 
 impl descriptors::Host for SandsockCtxView<'_> {
-    fn kind(&mut self, d: Resource<Descriptor>) -> Outcome<DescriptorKind> {
-        Ok(self.lent(&d)?.open.kind)
+    fn kind(&mut self, d: Resource<Descriptor>) -> CallResult<DescriptorKind> {
+        Ok(self.for_transfer(&d)?.open.kind)
     }
 
     fn number(&mut self, d: Resource<Descriptor>) -> wasmtime::Result<Option<i32>> {
@@ -63,15 +63,15 @@ impl descriptors::Host for SandsockCtxView<'_> {
         Ok(handle.ok().filter(|_| real).map(|handle| handle.fd().as_raw_fd()))
     }
 
-    fn duplicate(&mut self, d: Resource<Descriptor>) -> Outcome<Resource<Descriptor>> {
+    fn duplicate(&mut self, d: Resource<Descriptor>) -> CallResult<Resource<Descriptor>> {
         self.room_for(1)?;
         let copy = self.handle(&d)?.duplicate()?;
         self.push(copy)
     }
 
-    fn alias(&mut self, d: Resource<Descriptor>) -> Outcome<Resource<Descriptor>> {
+    fn alias(&mut self, d: Resource<Descriptor>) -> CallResult<Resource<Descriptor>> {
         let handle = self.handle(&d)?;
-        let place = self.ctx.places.take()?;
+        let place = self.ctx.descriptor_quota.take()?;
         Ok(self.table.push(Descriptor::alias(&handle, place))?)
     }
 
@@ -86,7 +86,7 @@ impl descriptors::Host for SandsockCtxView<'_> {
         Ok(self.ctx.inheritance.numbers())
     }
 
-    fn inherit(&mut self, number: i32) -> Outcome<Resource<Descriptor>> {
+    fn inherit(&mut self, number: i32) -> CallResult<Resource<Descriptor>> {
         if !self.ctx.inheritance.has(number) {
             return Err(Errno::BADF.into());
         }
@@ -96,7 +96,7 @@ impl descriptors::Host for SandsockCtxView<'_> {
         self.push(handle)
     }
 
-    fn adopt(&mut self, number: i32) -> Outcome<Resource<Descriptor>> {
+    fn adopt(&mut self, number: i32) -> CallResult<Resource<Descriptor>> {
         if !self.ctx.real_numbers {
             return Err(Errno::BADF.into());
         }
@@ -105,12 +105,12 @@ impl descriptors::Host for SandsockCtxView<'_> {
         self.push(handle)
     }
 
-    fn set_nonblocking(&mut self, d: Resource<Descriptor>, nonblocking: bool) -> Outcome<()> {
+    fn set_nonblocking(&mut self, d: Resource<Descriptor>, nonblocking: bool) -> CallResult<()> {
         let (handle, _) = self.socket_of(&d)?;
         Ok(handle.set_nonblocking(nonblocking)?)
     }
 
-    fn get_nonblocking(&mut self, d: Resource<Descriptor>) -> Outcome<bool> {
+    fn get_nonblocking(&mut self, d: Resource<Descriptor>) -> CallResult<bool> {
         let (handle, _) = self.socket_of(&d)?;
         Ok(handle.is_nonblocking())
     }
@@ -198,7 +198,7 @@ impl SandsockCtxView<'_> {
         handle: &Handle,
         kind: SocketKind,
         address: &Address,
-    ) -> Outcome<(Bind, Option<Reserved>)> {
+    ) -> CallResult<(Bind, Option<Reserved>)> {
         let judge = self.ctx.judge();
         let tries = if chose_no_port(address) && judge.keeps_ports(kind).is_some() {
             BIND_TRIES
@@ -223,14 +223,19 @@ impl SandsockCtxView<'_> {
     }
 
     /// After creation: the kernel's own idea of the socket is judged too.
-    fn judge_created(&self, kind: SocketKind) -> Outcome<()> {
+    fn judge_created(&self, kind: SocketKind) -> CallResult<()> {
         is_served(kind)?;
         self.ctx.judge().created(kind)
     }
 }
 
 impl syscalls::Host for SandsockCtxView<'_> {
-    fn socket(&mut self, family: i32, kind: i32, protocol: i32) -> Outcome<Resource<Descriptor>> {
+    fn socket(
+        &mut self,
+        family: i32,
+        kind: i32,
+        protocol: i32,
+    ) -> CallResult<Resource<Descriptor>> {
         let (kind, nonblocking) = plausible(family, kind, protocol)?;
         self.room_for(1)?;
         let permit = self.ctx.judge().create(family, kind, protocol)?;
@@ -261,7 +266,7 @@ impl syscalls::Host for SandsockCtxView<'_> {
         family: i32,
         kind: i32,
         protocol: i32,
-    ) -> Outcome<(Resource<Descriptor>, Resource<Descriptor>)> {
+    ) -> CallResult<(Resource<Descriptor>, Resource<Descriptor>)> {
         let (kind, nonblocking) = plausible(family, kind, protocol)?;
         self.room_for(2)?;
         let permit = self.ctx.judge().create_pair(family, kind, protocol)?;
@@ -286,12 +291,12 @@ impl syscalls::Host for SandsockCtxView<'_> {
         Ok((a, b))
     }
 
-    fn bind(&mut self, d: Resource<Descriptor>, address: Address) -> Outcome<()> {
+    fn bind(&mut self, d: Resource<Descriptor>, address: Address) -> CallResult<()> {
         let (handle, kind) = self.socket_of(&d)?;
         self.ctx.judge().change(&handle, "bind")?;
         let (bound, place) = self.bind_judged(&handle, kind, &address)?;
         if !bound.verify() {
-            handle.condemn();
+            handle.poison();
             let reason = "the directory was changed during bind: the socket is not where the grant allows it";
             return Err(Denial::new(reason.to_owned()).into());
         }
@@ -303,7 +308,7 @@ impl syscalls::Host for SandsockCtxView<'_> {
         if chose_no_name(&address)
             && let Err(denied) = self.ctx.judge().bound(&handle, kind)
         {
-            handle.condemn();
+            handle.poison();
             return Err(denied);
         }
         if let Some(view) = bound.view() {
@@ -313,7 +318,7 @@ impl syscalls::Host for SandsockCtxView<'_> {
         Ok(())
     }
 
-    fn listen(&mut self, d: Resource<Descriptor>, backlog: i32) -> Outcome<()> {
+    fn listen(&mut self, d: Resource<Descriptor>, backlog: i32) -> CallResult<()> {
         let (handle, kind) = self.socket_of(&d)?;
         if handle.is_common() {
             if sys::own_option(handle.fd(), libc::SOL_SOCKET, libc::SO_ACCEPTCONN) != Ok(1) {
@@ -329,20 +334,20 @@ impl syscalls::Host for SandsockCtxView<'_> {
         // The port may be another than the one that was judged: a socket that was connected once
         // shows the port it had then.
         if let Err(denied) = self.ctx.judge().listening(&handle, kind) {
-            handle.condemn();
+            handle.poison();
             sys::shutdown(handle.fd(), libc::SHUT_RDWR)?;
             return Err(denied);
         }
         Ok(())
     }
 
-    fn shutdown(&mut self, d: Resource<Descriptor>, how: i32) -> Outcome<()> {
+    fn shutdown(&mut self, d: Resource<Descriptor>, how: i32) -> CallResult<()> {
         let (handle, _) = self.socket_of(&d)?;
         self.ctx.judge().change(&handle, "shutdown")?;
         Ok(sys::shutdown(handle.fd(), how)?)
     }
 
-    fn local_address(&mut self, d: Resource<Descriptor>) -> Outcome<Option<Address>> {
+    fn local_address(&mut self, d: Resource<Descriptor>) -> CallResult<Option<Address>> {
         let (handle, kind) = self.socket_of(&d)?;
         let mut address = family::decode(&handle.local_address()?, kind);
         if let Some(Address::Packet(packet)) = &mut address
@@ -353,12 +358,12 @@ impl syscalls::Host for SandsockCtxView<'_> {
         Ok(address)
     }
 
-    fn peer_address(&mut self, d: Resource<Descriptor>) -> Outcome<Option<Address>> {
+    fn peer_address(&mut self, d: Resource<Descriptor>) -> CallResult<Option<Address>> {
         let (handle, kind) = self.socket_of(&d)?;
         Ok(family::decode(&sys::peer_address(handle.fd())?, kind))
     }
 
-    fn get_option(&mut self, d: Resource<Descriptor>, level: i32, name: i32) -> Outcome<i32> {
+    fn get_option(&mut self, d: Resource<Descriptor>, level: i32, name: i32) -> CallResult<i32> {
         let bytes = self.get_option_bytes(d, level, name, 4)?;
         // CPython: the integer form reads what the kernel filled of 4 zeroed bytes.
         let mut value = [0; 4];
@@ -372,7 +377,7 @@ impl syscalls::Host for SandsockCtxView<'_> {
         level: i32,
         name: i32,
         length: u32,
-    ) -> Outcome<Vec<u8>> {
+    ) -> CallResult<Vec<u8>> {
         let (handle, kind) = self.socket_of(&d)?;
         if length as usize > OPTION_MAX {
             return Err(Errno::INVAL.into());
@@ -397,7 +402,7 @@ impl syscalls::Host for SandsockCtxView<'_> {
         level: i32,
         name: i32,
         value: OptionValue,
-    ) -> Outcome<()> {
+    ) -> CallResult<()> {
         let (handle, kind) = self.socket_of(&d)?;
         let value = match value {
             OptionValue::Integer(value) => OptionBytes::Bytes(value.to_ne_bytes().to_vec()),
@@ -443,7 +448,7 @@ impl syscalls::Host for SandsockCtxView<'_> {
         d: Resource<Descriptor>,
         request: u32,
         argument: Vec<u8>,
-    ) -> Outcome<IoctlResult> {
+    ) -> CallResult<IoctlResult> {
         let (handle, kind) = self.socket_of(&d)?;
         let permit = self.ctx.judge().ioctl(&handle, kind, request, argument)?;
         // The machine's cid is told by a device of which a guest has no file: on a socket of the

@@ -21,7 +21,7 @@ use crate::calls::received;
 use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::descriptor::buffers;
 use crate::descriptor::{Descriptor, Handle};
-use crate::error::{Fault, Outcome};
+use crate::error::{CallResult, Fault};
 use crate::observe::{shown_case, shown_record};
 use crate::sys::address::RawAddress;
 use crate::sys::control::{self, SCM_PIDFD};
@@ -166,8 +166,8 @@ impl Sending {
         length: usize,
         flags: i32,
         wait: Wait,
-    ) -> Outcome<(Self, SocketKind)> {
-        let handle = store.data_mut().sandsock().lent(d)?;
+    ) -> CallResult<(Self, SocketKind)> {
+        let handle = store.data_mut().sandsock().for_transfer(d)?;
         let kind = handle.socket()?;
         let stream = kind.type_ == libc::SOCK_STREAM;
         store.data_mut().sandsock().ctx.judge().transfer(&handle, kind, flags)?;
@@ -194,8 +194,8 @@ impl Sending {
             &Handle,
             Range<usize>,
             i32,
-        ) -> Outcome<usize>,
-    ) -> Outcome<u64> {
+        ) -> CallResult<usize>,
+    ) -> CallResult<u64> {
         let mut sent = 0usize;
         loop {
             let mut end = self.total.min(sent.saturating_add(self.piece));
@@ -263,8 +263,8 @@ impl Sending {
             &Handle,
             Range<usize>,
             i32,
-        ) -> Outcome<usize>,
-    ) -> Outcome<bool> {
+        ) -> CallResult<usize>,
+    ) -> CallResult<bool> {
         // No bytes: the kernel then only says what became of the connection.
         let result = loop {
             match attempt(store, &self.handle, sent..sent, self.flags & !libc::MSG_FASTOPEN) {
@@ -291,7 +291,7 @@ impl Sending {
         &mut self,
         store: &mut StoreContextMut<'_, T>,
         fault: &Fault,
-    ) -> Outcome<()> {
+    ) -> CallResult<()> {
         let errno = if fault.is(Errno::ALREADY) { Errno::ALREADY } else { Errno::INPROGRESS };
         self.opening.wait(store, &self.handle, &mut self.patience, errno).await
     }
@@ -302,7 +302,7 @@ fn after<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     sent: usize,
     fault: Fault,
-) -> Outcome<u64> {
+) -> CallResult<u64> {
     match fault {
         Fault::Error(_) if sent > 0 => {
             keep_interrupt(store, &fault);
@@ -327,7 +327,7 @@ async fn judge_send_to<T: SandsockView>(
     kind: SocketKind,
     address: &Address,
     wait: &mut Wait,
-) -> Outcome<Permit<SendTo>> {
+) -> CallResult<Permit<SendTo>> {
     crate::calls::netdb::with_fresh_names(store, wait, |view| {
         view.ctx.judge().send_to(handle, kind, address)
     })
@@ -341,7 +341,7 @@ fn renew<T: SandsockView>(
     handle: &Handle,
     kind: SocketKind,
     address: &Address,
-) -> Outcome<()> {
+) -> CallResult<()> {
     let view = store.data_mut().sandsock();
     let judge = view.ctx.judge();
     if !judge.is_current(permit) {
@@ -359,7 +359,7 @@ fn judge_contents<T: SandsockView>(
     to: Option<&Address>,
     length: usize,
     copy: impl FnOnce(&StoreContextMut<'_, T>) -> Vec<u8>,
-) -> Outcome<Option<Permit<Contents>>> {
+) -> CallResult<Option<Permit<Contents>>> {
     if !Family::of(kind.family).is_ok_and(|family| family.is_inspected(kind)) {
         return Ok(None);
     }
@@ -374,7 +374,7 @@ fn judge_contents<T: SandsockView>(
 pub(crate) async fn send<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (d, data, flags, wait): (Resource<Descriptor>, WasmList<u8>, i32, Wait),
-) -> Outcome<u64> {
+) -> CallResult<u64> {
     let (sending, kind) = Sending::new(store, &d, data.len(), flags, wait)?;
     let total = sending.total;
     store.data_mut().sandsock().ctx.judge().local_of_send(&sending.handle, kind, flags, false)?;
@@ -396,7 +396,7 @@ pub(crate) async fn send<T: SandsockView>(
 pub(crate) async fn send_to<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (d, data, flags, address, wait): (Resource<Descriptor>, WasmList<u8>, i32, Address, Wait),
-) -> Outcome<u64> {
+) -> CallResult<u64> {
     let (mut sending, kind) = Sending::new(store, &d, data.len(), flags, wait)?;
     let total = sending.total;
     let mut permit =
@@ -424,7 +424,7 @@ type SendMessage =
 pub(crate) async fn send_message<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (d, buffers, control, flags, address, wait): SendMessage,
-) -> Outcome<u64> {
+) -> CallResult<u64> {
     if buffers.len() > BUFFERS_MAX {
         return Err(Errno::MSGSIZE.into());
     }
@@ -544,15 +544,15 @@ fn outgoing<'a>(
     view: &SandsockCtxView<'_>,
     control: &[ControlOut],
     data: &'a [Vec<u8>],
-) -> Outcome<Vec<Outgoing<'a>>> {
+) -> CallResult<Vec<Outgoing<'a>>> {
     control
         .iter()
         .zip(data)
         .map(|(item, data)| {
             Ok(match item {
-                ControlOut::Rights(list) => {
-                    Outgoing::Rights(list.iter().map(|d| view.handle(d)).collect::<Outcome<_>>()?)
-                }
+                ControlOut::Rights(list) => Outgoing::Rights(
+                    list.iter().map(|d| view.handle(d)).collect::<CallResult<_>>()?,
+                ),
                 ControlOut::Message(message) => {
                     Outgoing::Message { level: message.level, kind: message.type_, data }
                 }
@@ -590,8 +590,8 @@ pub(crate) async fn send_batch<T: SandsockView>(
         i32,
         Wait,
     ),
-) -> Outcome<u32> {
-    let handle = store.data_mut().sandsock().lent(&d)?;
+) -> CallResult<u32> {
+    let handle = store.data_mut().sandsock().for_transfer(&d)?;
     let kind = messages_only(&handle)?;
     store.data_mut().sandsock().ctx.judge().transfer(&handle, kind, flags)?;
     // man 2 sendmmsg: the kernel sends no more than this many at once.
@@ -698,7 +698,7 @@ impl Entry {
         messages: &WasmList<BatchEntry>,
         at: usize,
         room: &mut ControlLimit,
-    ) -> Outcome<Self> {
+    ) -> CallResult<Self> {
         let entry =
             match lift(store, messages, at, LIFT + room.elements() * size_of::<ControlData>()) {
                 Some(Ok(entry)) => entry,
@@ -774,7 +774,7 @@ async fn batch_item<T: SandsockView>(
     before: Option<(&Entry, &sys::BatchItem)>,
     permits: &mut Vec<Permit<SendTo>>,
     wait: &mut Wait,
-) -> Outcome<sys::BatchItem> {
+) -> CallResult<sys::BatchItem> {
     let permit = match (&message.address, before) {
         (Some(address), Some((Entry { address: Some(last), .. }, item)))
             if is_same(address, last) =>
@@ -832,8 +832,8 @@ impl Receiving<'_> {
     async fn run<T: SandsockView>(
         self,
         store: &mut StoreContextMut<'_, T>,
-    ) -> Outcome<(Message, SocketKind)> {
-        let handle = store.data_mut().sandsock().lent(self.d)?;
+    ) -> CallResult<(Message, SocketKind)> {
+        let handle = store.data_mut().sandsock().for_transfer(self.d)?;
         let kind = handle.socket()?;
         Ok((self.run_on(store, &handle, kind).await?, kind))
     }
@@ -843,7 +843,7 @@ impl Receiving<'_> {
         store: &mut StoreContextMut<'_, T>,
         handle: &Arc<Handle>,
         kind: SocketKind,
-    ) -> Outcome<Message> {
+    ) -> CallResult<Message> {
         let stream = kind.type_ == libc::SOCK_STREAM;
         store.data_mut().sandsock().ctx.judge().input(handle)?;
         let mut patience = Patience::new(self.wait, self.flags);
@@ -977,7 +977,7 @@ fn gathered_or<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     gathered: Option<Message>,
     fault: Fault,
-) -> Outcome<Message> {
+) -> CallResult<Message> {
     match (gathered, fault) {
         (Some(message), fault @ Fault::Error(_)) if !message.data.is_empty() => {
             keep_interrupt(store, &fault);
@@ -1037,7 +1037,7 @@ impl Attempt {
         store: &mut StoreContextMut<'_, T>,
         handle: &Arc<Handle>,
         patience: &mut Patience,
-    ) -> Outcome<Result<Message, Errno>> {
+    ) -> CallResult<Result<Message, Errno>> {
         let own = Arc::clone(handle);
         let job = handle.strangers().work_at_once(move || self.run(&own))?;
         let mut interrupt = None;
@@ -1062,7 +1062,7 @@ async fn room_for_strays<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     handle: &Handle,
     patience: &mut Patience,
-) -> Outcome<()> {
+) -> CallResult<()> {
     if handle.strangers().are_full() {
         while handle.strangers().are_full() {
             handle.strangers().kick();
@@ -1122,7 +1122,7 @@ fn shows_now(handle: &Handle, event: PollFlags) -> bool {
 pub(crate) async fn receive<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (d, length, flags, wait): (Resource<Descriptor>, u64, i32, Wait),
-) -> Outcome<Vec<u8>> {
+) -> CallResult<Vec<u8>> {
     let (message, _) = Receiving { d: &d, length, control_room: 0, flags, wait, message: false }
         .run(store)
         .await?;
@@ -1133,7 +1133,7 @@ pub(crate) async fn receive<T: SandsockView>(
 pub(crate) async fn receive_from<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (d, length, flags, wait): (Resource<Descriptor>, u64, i32, Wait),
-) -> Outcome<Datagram> {
+) -> CallResult<Datagram> {
     let (message, kind) =
         Receiving { d: &d, length, control_room: 0, flags, wait, message: true }.run(store).await?;
     let mut data = message.data;
@@ -1149,7 +1149,7 @@ pub(crate) async fn receive_from<T: SandsockView>(
 pub(crate) async fn receive_message<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (d, length, control_length, flags, wait): (Resource<Descriptor>, u64, u32, i32, Wait),
-) -> Outcome<Received> {
+) -> CallResult<Received> {
     let most = store.data_mut().sandsock().ctx.policy.limits().control_bytes as usize;
     let control_room = (control_length as usize).min(most);
     let (mut message, kind) =
@@ -1218,8 +1218,8 @@ pub(crate) async fn receive_batch<T: SandsockView>(
         i32,
         Wait,
     ),
-) -> Outcome<Batch> {
-    let handle = store.data_mut().sandsock().lent(&d)?;
+) -> CallResult<Batch> {
+    let handle = store.data_mut().sandsock().for_transfer(&d)?;
     let kind = messages_only(&handle)?;
     store.data_mut().sandsock().ctx.judge().input(&handle)?;
     if flags & libc::MSG_PEEK != 0 {

@@ -11,11 +11,11 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 use sandsock_abi::constants::{CAN_ISOTP, CAN_J1939, SO_PASSPIDFD};
 
-use crate::authority::filter::Slot;
+use crate::authority::filter::FilterSlot;
 use crate::bindings::sandsock::socket::types::{DescriptorKind, SocketKind};
 use crate::descriptor::buffers::Charge;
 use crate::descriptor::guard;
-use crate::descriptor::in_flight::Rights;
+use crate::descriptor::in_flight::InFlight;
 use crate::descriptor::inherited::Inherited;
 use crate::descriptor::poller::Set;
 use crate::sys;
@@ -43,16 +43,16 @@ enum Reference {
     Owned(Arc<Handle>),
     /// Valid while the handle lives and its aliases were not revoked since. It counts against the
     /// instance's limit as well.
-    Alias(Weak<Handle>, u64, #[expect(dead_code, reason = "held, never read")] Place),
+    Alias(Weak<Handle>, u64, #[expect(dead_code, reason = "held, never read")] Reservation),
 }
 
 impl Descriptor {
-    pub(crate) fn new(handle: Arc<Handle>, place: Place) -> Self {
+    pub(crate) fn new(handle: Arc<Handle>, place: Reservation) -> Self {
         handle.hold(place);
         Self { reference: Reference::Owned(handle), accepting: None, connecting: None }
     }
 
-    pub(crate) fn alias(handle: &Arc<Handle>, place: Place) -> Self {
+    pub(crate) fn alias(handle: &Arc<Handle>, place: Reservation) -> Self {
         let epoch = handle.aliases.load(Ordering::Relaxed);
         Self {
             reference: Reference::Alias(Arc::downgrade(handle), epoch, place),
@@ -64,19 +64,19 @@ impl Descriptor {
     /// The handle itself; EBADF on an alias.
     pub(crate) fn handle(&self) -> Result<&Arc<Handle>, Errno> {
         match &self.reference {
-            Reference::Owned(handle) if !handle.is_condemned() => Ok(handle),
+            Reference::Owned(handle) if !handle.is_poisoned() => Ok(handle),
             Reference::Owned(_) | Reference::Alias(..) => Err(Errno::BADF),
         }
     }
 
     /// The handle for a transfer: through an alias too, unless it was revoked.
-    pub(crate) fn lent(&self) -> Result<Arc<Handle>, Errno> {
+    pub(crate) fn for_transfer(&self) -> Result<Arc<Handle>, Errno> {
         match &self.reference {
             Reference::Owned(_) => self.handle().cloned(),
             Reference::Alias(handle, epoch, _) => handle
                 .upgrade()
                 .filter(|handle| {
-                    !handle.is_condemned() && handle.aliases.load(Ordering::Relaxed) == *epoch
+                    !handle.is_poisoned() && handle.aliases.load(Ordering::Relaxed) == *epoch
                 })
                 .ok_or(Errno::BADF),
         }
@@ -102,7 +102,7 @@ pub(crate) struct Handle {
     aliases: AtomicU64,
     /// How many of the next receives wait first; 1 is one that found nothing
     /// ([`Self::expects_to_wait`]).
-    barren: AtomicU8,
+    empty_tries: AtomicU8,
     /// Where its instance keeps its registration with tokio between waits. It holds a duplicate,
     /// and goes before the close.
     pub(crate) registration: Kept,
@@ -111,7 +111,7 @@ pub(crate) struct Handle {
     /// The number is the process's: a close by the guest closes it, a drop does not.
     of_process: AtomicBool,
     /// Counts against the instance's limit until the number is closed, wherever that is done.
-    place: Mutex<Option<Place>>,
+    place: Mutex<Option<Reservation>>,
 }
 
 /// What the host keeps of an open file description.
@@ -154,15 +154,15 @@ pub(crate) struct Open {
     /// on.
     packet_protocol: AtomicU16,
     /// The policy's own filter, where the kernel has one.
-    pub(crate) filter: Slot,
+    pub(crate) filter: FilterSlot,
     /// A check after the fact failed: nothing may be done with it but to close it.
-    condemned: AtomicBool,
+    poisoned: AtomicBool,
     /// What the guest takes its local address for, and the address that bind(2) gave it in truth.
     view: Mutex<Option<(View, SocketAddr)>>,
     /// What the kernel may hold for it.
     pub(crate) charge: Charge,
     /// Where the descriptors sent through it are counted.
-    rights: Rights,
+    rights: InFlight,
     /// The local address that it was handed over with: listening there takes no grant.
     handed_at: Option<RawAddress>,
     /// The embedder handed it over.
@@ -222,7 +222,7 @@ impl Open {
         kind: DescriptorKind,
         nonblocking: Arc<AtomicBool>,
         shared: bool,
-        rights: &Rights,
+        rights: &InFlight,
     ) -> Self {
         Self {
             kind,
@@ -242,8 +242,8 @@ impl Open {
             defers_connect: AtomicBool::new(false),
             linger: AtomicI32::new(0),
             packet_protocol: AtomicU16::new(0),
-            filter: Slot::default(),
-            condemned: AtomicBool::new(false),
+            filter: FilterSlot::default(),
+            poisoned: AtomicBool::new(false),
             view: Mutex::default(),
             charge: Charge::default(),
             rights: rights.clone(),
@@ -261,7 +261,7 @@ impl Handle {
         fd: OwnedFd,
         kind: SocketKind,
         nonblocking: bool,
-        rights: &Rights,
+        rights: &InFlight,
     ) -> Arc<Self> {
         Self::with(
             fd,
@@ -270,7 +270,7 @@ impl Handle {
     }
 
     /// A description that was handed over at the start.
-    pub(crate) fn handed(fd: OwnedFd, handed: Handed, rights: &Rights) -> Arc<Self> {
+    pub(crate) fn handed(fd: OwnedFd, handed: Handed, rights: &InFlight) -> Arc<Self> {
         let Handed { kind, nonblocking, shared, sole, common, linger, bound, keep } = handed;
         let mut open = Open::new(kind, nonblocking, shared, rights);
         (open.foreign, open.common) = (!sole, common);
@@ -287,7 +287,7 @@ impl Handle {
         fd: Stray,
         kind: DescriptorKind,
         of_kernel: bool,
-        rights: &Rights,
+        rights: &InFlight,
     ) -> Result<Arc<Self>, Errno> {
         let nonblocking = rustix::fs::fcntl_getfl(&fd)?.contains(rustix::fs::OFlags::NONBLOCK);
         let mut open = Open::new(kind, Arc::new(nonblocking.into()), true, rights);
@@ -305,7 +305,7 @@ impl Handle {
     }
 
     /// A number of this process, for an embedder that shows real ones.
-    pub(crate) fn of_process(fd: OwnedFd, rights: &Rights) -> Result<Arc<Self>, Errno> {
+    pub(crate) fn of_process(fd: OwnedFd, rights: &InFlight) -> Result<Arc<Self>, Errno> {
         match kind_of(fd.as_fd()) {
             Ok(kind) => Ok(Self::with(fd, Open::new(kind, Arc::default(), true, rights))),
             Err(errno) => {
@@ -320,7 +320,7 @@ impl Handle {
             fd: Some(fd),
             open: Arc::new(open),
             aliases: AtomicU64::new(0),
-            barren: AtomicU8::new(0),
+            empty_tries: AtomicU8::new(0),
             registration: Mutex::default(),
             watchers: Mutex::default(),
             of_process: AtomicBool::new(false),
@@ -334,7 +334,7 @@ impl Handle {
             fd: Some(rustix::io::fcntl_dupfd_cloexec(self.fd(), 0)?),
             open: Arc::clone(&self.open),
             aliases: AtomicU64::new(0),
-            barren: AtomicU8::new(0),
+            empty_tries: AtomicU8::new(0),
             registration: Mutex::default(),
             watchers: Mutex::default(),
             of_process: AtomicBool::new(false),
@@ -345,7 +345,7 @@ impl Handle {
     }
 
     /// Counts against the instance's limit from now on.
-    fn hold(&self, place: Place) {
+    fn hold(&self, place: Reservation) {
         *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
     }
 
@@ -590,22 +590,22 @@ impl Handle {
     /// Whether the next receive is to wait before its first attempt: the last two found nothing at
     /// first. Now and then one attempts first all the same.
     pub(crate) fn expects_to_wait(&self) -> bool {
-        let left = self.barren.load(Ordering::Relaxed);
+        let left = self.empty_tries.load(Ordering::Relaxed);
         if left < 2 {
             return false;
         }
-        self.barren.store(left - 1, Ordering::Relaxed);
+        self.empty_tries.store(left - 1, Ordering::Relaxed);
         true
     }
 
     /// What a receive's first attempt found.
     pub(crate) fn note_first_attempt(&self, found: bool) {
-        let barren = match (found, self.barren.load(Ordering::Relaxed)) {
+        let empty_tries = match (found, self.empty_tries.load(Ordering::Relaxed)) {
             (true, _) => 0,
             (false, 0) => 1,
             (false, _) => EXPECTED_WAITS,
         };
-        self.barren.store(barren, Ordering::Relaxed);
+        self.empty_tries.store(empty_tries, Ordering::Relaxed);
     }
 
     /// Whether connect or a message would make the kernel bind this UNIX socket (`unix_autobind`):
@@ -628,13 +628,13 @@ impl Handle {
         self.open.packet_protocol.store(protocol, Ordering::Relaxed);
     }
 
-    fn is_condemned(&self) -> bool {
-        self.open.condemned.load(Ordering::Relaxed)
+    fn is_poisoned(&self) -> bool {
+        self.open.poisoned.load(Ordering::Relaxed)
     }
 
     /// Takes the socket from the guest: a check after the fact failed.
-    pub(crate) fn condemn(&self) {
-        self.open.condemned.store(true, Ordering::Relaxed);
+    pub(crate) fn poison(&self) {
+        self.open.poisoned.store(true, Ordering::Relaxed);
     }
 
     fn watchers(&self) -> MutexGuard<'_, Vec<(Weak<Set>, u64)>> {
@@ -836,29 +836,29 @@ pub(crate) fn socket_kind(fd: BorrowedFd<'_>) -> Result<SocketKind, Errno> {
     })
 }
 
-/// A counter with a limit, of which each [`Place`] takes one.
+/// A counter with a limit, of which each [`Reservation`] takes one.
 #[derive(Debug, Clone)]
-pub(crate) struct Places {
+pub(crate) struct Quota {
     taken: Arc<AtomicUsize>,
     limit: usize,
 }
 
 /// One taken place, free again on drop.
 #[derive(Debug)]
-pub(crate) struct Place(Arc<AtomicUsize>);
+pub(crate) struct Reservation(Arc<AtomicUsize>);
 
-impl Places {
+impl Quota {
     pub(crate) fn new(limit: usize) -> Self {
         Self { taken: Arc::default(), limit }
     }
 
     /// Takes a place; EMFILE where all are taken.
-    pub(crate) fn take(&self) -> Result<Place, Errno> {
+    pub(crate) fn take(&self) -> Result<Reservation, Errno> {
         if self.taken.fetch_add(1, Ordering::Relaxed) >= self.limit {
             self.taken.fetch_sub(1, Ordering::Relaxed);
             return Err(Errno::MFILE);
         }
-        Ok(Place(Arc::clone(&self.taken)))
+        Ok(Reservation(Arc::clone(&self.taken)))
     }
 
     /// EMFILE where fewer than `count` places are free.
@@ -871,7 +871,7 @@ impl Places {
     }
 }
 
-impl Drop for Place {
+impl Drop for Reservation {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

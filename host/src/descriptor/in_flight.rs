@@ -27,8 +27,8 @@ const EMPTIED_MAX: usize = 1 << 16;
 
 /// One instance's descriptors in flight, and the shares that its closes take.
 #[derive(Debug, Clone)]
-pub(crate) struct Rights {
-    parcels: Parcels,
+pub(crate) struct InFlight {
+    messages: SentMessages,
     limit: usize,
     /// The instance, whose closes may linger in a pool of threads.
     pub(crate) user: User,
@@ -36,11 +36,11 @@ pub(crate) struct Rights {
     pub(crate) strangers: Strangers,
 }
 
-type Parcels = Arc<Mutex<Vec<Parcel>>>;
+type SentMessages = Arc<Mutex<Vec<SentMessage>>>;
 
 /// Descriptors on their way through one description.
 #[derive(Debug)]
-struct Parcel {
+struct SentMessage {
     socket: Arc<Stray>,
     open: Weak<Open>,
     count: usize,
@@ -48,7 +48,7 @@ struct Parcel {
     shares: Vec<Arc<Share>>,
 }
 
-impl Parcel {
+impl SentMessage {
     fn has_arrived(&self) -> bool {
         sys::unsent(self.socket.as_fd()) == Ok(0)
     }
@@ -69,22 +69,22 @@ fn lock<T>(place: &Mutex<T>) -> MutexGuard<'_, T> {
     place.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Rights {
+impl InFlight {
     pub(crate) fn new(limit: usize, user: User, strangers: Strangers) -> Self {
-        Self { parcels: Arc::default(), limit, user, strangers }
+        Self { messages: Arc::default(), limit, user, strangers }
     }
 
     /// Forgets what peers have taken.
     pub(crate) fn sweep(&self) {
-        lock(&self.parcels).retain(|parcel| !parcel.has_arrived());
+        lock(&self.messages).retain(|message| !message.has_arrived());
     }
 
     /// Asks for room for `count` more; ETOOMANYREFS (man 2 sendmsg) where the limit is reached,
     /// EMFILE where the process has no number free to count them by.
     pub(crate) fn claim(&self, through: &Handle, count: usize) -> Result<Claim, Errno> {
-        let mut parcels = lock(&self.parcels);
-        parcels.retain(|parcel| !parcel.has_arrived());
-        let total: usize = parcels.iter().map(|parcel| parcel.count).sum();
+        let mut messages = lock(&self.messages);
+        messages.retain(|message| !message.has_arrived());
+        let total: usize = messages.iter().map(|message| message.count).sum();
         if total.saturating_add(count) > self.limit {
             return Err(Errno::TOOMANYREFS);
         }
@@ -100,14 +100,14 @@ impl Rights {
         let Some(socket) = claim.socket.take() else { return };
         let open = Arc::downgrade(&through.open);
         let shares = handles.iter().flat_map(|handle| handle.open.charge.shares());
-        let mut parcels = lock(&self.parcels);
-        match parcels.iter_mut().find(|parcel| parcel.open.ptr_eq(&open)) {
-            Some(parcel) => {
-                parcel.count += claim.count;
-                parcel.shares.extend(shares);
+        let mut messages = lock(&self.messages);
+        match messages.iter_mut().find(|message| message.open.ptr_eq(&open)) {
+            Some(message) => {
+                message.count += claim.count;
+                message.shares.extend(shares);
             }
             None => {
-                parcels.push(Parcel {
+                messages.push(SentMessage {
                     socket: Arc::new(socket),
                     open,
                     count: claim.count,
@@ -121,24 +121,24 @@ impl Rights {
     /// description.
     pub(crate) fn closed(&self, open: *const Open, sole: bool) {
         let mut left = false;
-        lock(&self.parcels).retain(|parcel| {
-            if !std::ptr::eq(parcel.open.as_ptr(), open) {
+        lock(&self.messages).retain(|message| {
+            if !std::ptr::eq(message.open.as_ptr(), open) {
                 return true;
             }
-            if parcel.has_arrived() {
+            if message.has_arrived() {
                 return false;
             }
             left = true;
             if sole {
                 // The peer must see the end, though a duplicate is kept, and get back what it sent
                 // that nobody will read.
-                let _ = sys::shutdown(parcel.socket.as_fd(), libc::SHUT_RDWR);
-                empty(&parcel.socket, &self.strangers);
+                let _ = sys::shutdown(message.socket.as_fd(), libc::SHUT_RDWR);
+                empty(&message.socket, &self.strangers);
             }
             true
         });
         if left {
-            look_after(&self.parcels);
+            look_after(&self.messages);
         }
     }
 }
@@ -166,14 +166,14 @@ pub(crate) fn empty(socket: &Arc<Stray>, strangers: &Strangers) {
     });
 }
 
-/// The instances with parcels whose description their guest has closed. A thread of the pool looks
+/// The instances with messages whose description their guest has closed. A thread of the pool looks
 /// at them as long as there are any: what others do with the description must not depend on a
 /// duplicate that is kept here.
-static CLOSED: Mutex<Vec<Weak<Mutex<Vec<Parcel>>>>> = Mutex::new(Vec::new());
+static CLOSED: Mutex<Vec<Weak<Mutex<Vec<SentMessage>>>>> = Mutex::new(Vec::new());
 
-fn look_after(parcels: &Parcels) {
+fn look_after(messages: &SentMessages) {
     let mut closed = lock(&CLOSED);
-    let own = Arc::downgrade(parcels);
+    let own = Arc::downgrade(messages);
     if !closed.iter().any(|known| known.ptr_eq(&own)) {
         closed.push(own);
     }
@@ -189,15 +189,15 @@ fn look() {
         std::thread::sleep(pause);
         pause = (pause * 2).min(LOOK_MAX);
         let mut closed = lock(&CLOSED);
-        closed.retain(|parcels| {
-            let Some(parcels) = parcels.upgrade() else { return false };
-            let mut parcels = lock(&parcels);
-            let before = parcels.len();
-            parcels.retain(|parcel| !parcel.is_closed() || !parcel.has_arrived());
-            if parcels.len() < before {
+        closed.retain(|messages| {
+            let Some(messages) = messages.upgrade() else { return false };
+            let mut messages = lock(&messages);
+            let before = messages.len();
+            messages.retain(|message| !message.is_closed() || !message.has_arrived());
+            if messages.len() < before {
                 pause = LOOK_MIN;
             }
-            parcels.iter().any(Parcel::is_closed)
+            messages.iter().any(SentMessage::is_closed)
         });
         if closed.is_empty() {
             return;

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use crate::bindings::sandsock::socket::types::DescriptorKind;
 use crate::descriptor::guard::{self, Guard};
-use crate::descriptor::in_flight::Rights;
+use crate::descriptor::in_flight::InFlight;
 use crate::descriptor::{Handed, Handle, kind_of};
 use crate::sys;
 use crate::sys::address::RawAddress;
@@ -134,7 +134,7 @@ impl Inherited {
 
     /// A guest's handle of it: the descriptor itself where no other context has it, or had it, else
     /// a duplicate.
-    fn into_handle(self, rights: &Rights) -> Result<Arc<Handle>, Errno> {
+    fn into_handle(self, rights: &InFlight) -> Result<Arc<Handle>, Errno> {
         let given = &self.0;
         // It may also have been handed over twice, by two numbers.
         if Arc::strong_count(given) > 1
@@ -229,10 +229,10 @@ fn bound_address(fd: BorrowedFd<'_>) -> Option<RawAddress> {
 
 /// What one context was handed, by number.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Inheritance(BTreeMap<i32, Slot>);
+pub(crate) struct Inheritance(BTreeMap<i32, Entry>);
 
 #[derive(Debug, Clone)]
-enum Slot {
+enum Entry {
     /// Nobody has asked for it yet.
     Waiting(Inherited),
     /// The guest has it, as long as it has not closed it.
@@ -241,7 +241,7 @@ enum Slot {
 
 impl Inheritance {
     pub(crate) fn insert(&mut self, number: i32, descriptor: Inherited) {
-        self.0.insert(number, Slot::Waiting(descriptor));
+        self.0.insert(number, Entry::Waiting(descriptor));
     }
 
     pub(crate) fn numbers(&self) -> Vec<i32> {
@@ -254,17 +254,17 @@ impl Inheritance {
 
     /// The handle of a number: the descriptor itself the first time, then duplicates. EBADF once it
     /// is closed, as natively.
-    pub(crate) fn take(&mut self, number: i32, rights: &Rights) -> Result<Arc<Handle>, Errno> {
+    pub(crate) fn take(&mut self, number: i32, rights: &InFlight) -> Result<Arc<Handle>, Errno> {
         let slot = self.0.get_mut(&number).ok_or(Errno::BADF)?;
-        match std::mem::replace(slot, Slot::Taken(Weak::new())) {
-            Slot::Waiting(inherited) => {
+        match std::mem::replace(slot, Entry::Taken(Weak::new())) {
+            Entry::Waiting(inherited) => {
                 let handle = inherited.into_handle(rights)?;
-                *slot = Slot::Taken(Arc::downgrade(&handle));
+                *slot = Entry::Taken(Arc::downgrade(&handle));
                 Ok(handle)
             }
-            Slot::Taken(handle) => {
+            Entry::Taken(handle) => {
                 let copy = handle.upgrade().ok_or(Errno::BADF)?.duplicate()?;
-                *slot = Slot::Taken(handle);
+                *slot = Entry::Taken(handle);
                 Ok(copy)
             }
         }

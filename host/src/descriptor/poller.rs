@@ -17,8 +17,8 @@ use crate::bindings::sandsock::socket::types::{ReadyEvent, Trigger, Wait};
 use crate::calls::polling::judge_wait;
 use crate::ctx::{SandsockCtx, SandsockCtxView, SandsockView};
 use crate::descriptor::buffers::Buffers;
-use crate::descriptor::{Descriptor, Handle, Place, Polls};
-use crate::error::Outcome;
+use crate::descriptor::{Descriptor, Handle, Polls, Reservation};
+use crate::error::CallResult;
 use crate::wait::back_off::BackOff;
 use crate::wait::registration::Kept;
 use crate::wait::{self, now};
@@ -35,7 +35,7 @@ pub(crate) struct Poller {
     /// is closed.
     registration: Kept,
     set: Arc<Set>,
-    _place: Place,
+    _place: Reservation,
 }
 
 /// An epoll instance and what is in it. A handle that is registered takes itself out before it is
@@ -137,8 +137,8 @@ fn flags(events: u16, trigger: Trigger) -> epoll::EventFlags {
 }
 
 /// WIT `polling.create-poller`.
-pub(crate) fn create(view: SandsockCtxView<'_>) -> Outcome<Resource<Poller>> {
-    let place = view.ctx.pollers.take()?;
+pub(crate) fn create(view: SandsockCtxView<'_>) -> CallResult<Resource<Poller>> {
+    let place = view.ctx.poller_quota.take()?;
     let set = Set { epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?, entries: Mutex::default() };
     Ok(view.table.push(Poller {
         registration: Mutex::default(),
@@ -147,7 +147,7 @@ pub(crate) fn create(view: SandsockCtxView<'_>) -> Outcome<Resource<Poller>> {
     })?)
 }
 
-fn set(view: &SandsockCtxView<'_>, poller: &Resource<Poller>) -> Outcome<Arc<Set>> {
+fn set(view: &SandsockCtxView<'_>, poller: &Resource<Poller>) -> CallResult<Arc<Set>> {
     Ok(Arc::clone(&view.table.get(poller)?.set))
 }
 
@@ -168,7 +168,7 @@ pub(crate) fn add(
     key: u64,
     events: u16,
     trigger: Trigger,
-) -> Outcome<()> {
+) -> CallResult<()> {
     let set = set(&view, poller)?;
     let handle = view.handle(d)?;
     if handle.polls() != Polls::Kernel {
@@ -200,7 +200,7 @@ pub(crate) fn modify(
     key: u64,
     events: u16,
     trigger: Trigger,
-) -> Outcome<()> {
+) -> CallResult<()> {
     let set = set(view, poller)?;
     let (handle, token) = match set.entries().by_key.get(&key) {
         Some(Entry::Descriptor { handle, token, .. }) => (Weak::clone(handle), *token),
@@ -222,7 +222,7 @@ pub(crate) fn remove(
     view: &SandsockCtxView<'_>,
     poller: &Resource<Poller>,
     key: u64,
-) -> Outcome<()> {
+) -> CallResult<()> {
     let set = set(view, poller)?;
     let removed = set.entries().remove(key).ok_or(Errno::NOENT)?;
     if let Entry::Descriptor { handle, .. } = removed
@@ -241,7 +241,7 @@ pub(crate) fn set_timer(
     key: u64,
     at: u64,
     interval: u64,
-) -> Outcome<()> {
+) -> CallResult<()> {
     let set = set(view, poller)?;
     let mut entries = set.entries();
     match entries.by_key.get(&key) {
@@ -260,7 +260,7 @@ pub(crate) fn set_timer(
 pub(crate) async fn wait<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (poller, maximum, wait): (Resource<Poller>, u32, Wait),
-) -> Outcome<Vec<ReadyEvent>> {
+) -> CallResult<Vec<ReadyEvent>> {
     let most = (maximum as usize).min(EVENTS_MAX);
     if most == 0 {
         return Err(Errno::INVAL.into());

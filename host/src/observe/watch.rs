@@ -217,7 +217,7 @@ fn handle<T: SandsockView>(store: &mut StoreContextMut<'_, T>, place: u32) -> Op
         .table
         .get(&Resource::<Descriptor>::new_borrow(place))
         .ok()?
-        .lent()
+        .for_transfer()
         .ok()
 }
 

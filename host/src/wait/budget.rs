@@ -9,7 +9,7 @@ use wasmtime::StoreContextMut;
 use crate::bindings::sandsock::socket::types::Wait;
 use crate::ctx::SandsockView;
 use crate::descriptor::Handle;
-use crate::error::Outcome;
+use crate::error::CallResult;
 use crate::wait::back_off::BackOff;
 use crate::wait::{self, now};
 
@@ -117,7 +117,7 @@ impl Patience {
         store: &mut StoreContextMut<'_, T>,
         handle: &Handle,
         events: PollFlags,
-    ) -> Outcome<()> {
+    ) -> CallResult<()> {
         let deadline = self.deadline(handle, events)?;
         let view = store.data_mut().sandsock();
         // An unconnected datagram send to a full peer: writable, and yet EAGAIN. Nothing spins.
@@ -135,7 +135,7 @@ impl Patience {
         done: BorrowedFd<'_>,
         handle: &Handle,
         events: PollFlags,
-    ) -> Outcome<()> {
+    ) -> CallResult<()> {
         let deadline = match self.limit(handle, events) {
             // The thread needs a moment for what the kernel answers at once.
             Limit::Never => Some(now().saturating_add(GRACE)),
@@ -170,7 +170,7 @@ impl Patience {
         store: &mut StoreContextMut<'_, T>,
         handle: &Handle,
         events: PollFlags,
-    ) -> Outcome<()> {
+    ) -> CallResult<()> {
         if self.is_over(handle, events) {
             return Err(Errno::AGAIN.into());
         }
@@ -183,7 +183,7 @@ impl Patience {
         store: &mut StoreContextMut<'_, T>,
         handle: &Handle,
         events: PollFlags,
-    ) -> Outcome<()> {
+    ) -> CallResult<()> {
         let deadline = self.deadline(handle, events)?;
         match store.data_mut().sandsock().ctx.waiter.back_off(&mut self.back_off, deadline).await? {
             wait::Outcome::Ready => Ok(()),
@@ -192,7 +192,7 @@ impl Patience {
     }
 
     /// When the time is over, none without an end; EAGAIN where nothing is waited for.
-    fn deadline(&mut self, handle: &Handle, events: PollFlags) -> Outcome<Option<u64>> {
+    fn deadline(&mut self, handle: &Handle, events: PollFlags) -> CallResult<Option<u64>> {
         match self.limit(handle, events) {
             Limit::Never => Err(Errno::AGAIN.into()),
             Limit::Endless => Ok(None),

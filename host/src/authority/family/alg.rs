@@ -8,7 +8,7 @@ use super::{Bytes, FamilyRules, Use};
 use crate::authority::permit::{Destination, Judge};
 use crate::bindings::sandsock::socket::types::{Address, AlgAddress, SocketKind};
 use crate::descriptor::Handle;
-use crate::error::Outcome;
+use crate::error::CallResult;
 use crate::sys::address::RawAddress;
 use sandsock_policy::{FamilyTarget, Request};
 
@@ -63,7 +63,7 @@ impl FamilyRules for Alg {
         _purpose: Use<'_>,
         _kind: SocketKind,
         address: &Address,
-    ) -> Outcome<Destination> {
+    ) -> CallResult<Destination> {
         let raw = encode(address)?;
         let Address::Alg(AlgAddress { kind, name, .. }) = address else {
             return Err(Errno::AFNOSUPPORT.into());
@@ -73,7 +73,7 @@ impl FamilyRules for Alg {
     }
 
     /// The kernel has no listen for it, and says so.
-    fn judge_listen(_judge: &Judge<'_>, _socket: &Handle) -> Outcome<()> {
+    fn judge_listen(_judge: &Judge<'_>, _socket: &Handle) -> CallResult<()> {
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use crate::bindings::sandsock::socket::types::{
     Address, BluetoothAddress, BluetoothDevice, HciAddress, L2capAddress, RfcommAddress, SocketKind,
 };
 use crate::descriptor::Handle;
-use crate::error::Outcome;
+use crate::error::CallResult;
 use crate::sys::address::RawAddress;
 use sandsock_policy::{BluetoothTarget, FamilyTarget, Request};
 
@@ -100,7 +100,7 @@ impl FamilyRules for Bluetooth {
         _purpose: Use<'_>,
         kind: SocketKind,
         address: &Address,
-    ) -> Outcome<Destination> {
+    ) -> CallResult<Destination> {
         let raw = encode(kind.protocol, address)?;
         let target = match address {
             Address::Bluetooth(BluetoothAddress::L2cap(_)) => BluetoothTarget::L2cap,
@@ -116,7 +116,7 @@ impl FamilyRules for Bluetooth {
     }
 
     /// On an unbound socket the kernel listens on every adapter.
-    fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> Outcome<()> {
+    fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> CallResult<()> {
         let target = match socket.socket()?.protocol {
             BTPROTO_L2CAP => BluetoothTarget::L2cap,
             BTPROTO_RFCOMM => BluetoothTarget::Rfcomm,

@@ -13,7 +13,7 @@ use crate::bindings::sandsock::socket::types::{
     Address, CanAddress, CanDetail, CanIsotp, CanJ1939, SocketKind,
 };
 use crate::descriptor::Handle;
-use crate::error::Outcome;
+use crate::error::CallResult;
 use crate::sys;
 use crate::sys::address::RawAddress;
 use sandsock_policy::{CanInterface, Request};
@@ -106,7 +106,7 @@ impl FamilyRules for Can {
         _purpose: Use<'_>,
         kind: SocketKind,
         address: &Address,
-    ) -> Outcome<Destination> {
+    ) -> CallResult<Destination> {
         let raw = encode(address)?;
         let Address::Can(CanAddress { interface, .. }) = *address else {
             return Err(Errno::AFNOSUPPORT.into());
@@ -134,7 +134,7 @@ impl FamilyRules for Can {
         _: SocketKind,
         to: Option<&Address>,
         message: &[u8],
-    ) -> Outcome<()> {
+    ) -> CallResult<()> {
         let interface = match to {
             Some(Address::Can(address)) => address.interface,
             _ => 0,
@@ -148,7 +148,7 @@ impl FamilyRules for Can {
     }
 
     /// The kernel has no listen for it, and says so.
-    fn judge_listen(_judge: &Judge<'_>, _socket: &Handle) -> Outcome<()> {
+    fn judge_listen(_judge: &Judge<'_>, _socket: &Handle) -> CallResult<()> {
         Ok(())
     }
 }

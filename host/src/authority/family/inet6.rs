@@ -8,7 +8,7 @@ use super::{FamilyRules, Use, ip};
 use crate::authority::permit::{Destination, Judge};
 use crate::bindings::sandsock::socket::types::{Address, Inet6Address, SocketKind};
 use crate::descriptor::Handle;
-use crate::error::Outcome;
+use crate::error::CallResult;
 use crate::sys::address::RawAddress;
 
 pub(super) struct Inet6;
@@ -44,15 +44,15 @@ impl FamilyRules for Inet6 {
         purpose: Use<'_>,
         kind: SocketKind,
         address: &Address,
-    ) -> Outcome<Destination> {
+    ) -> CallResult<Destination> {
         ip::judge(judge, purpose, kind, to_ip(address)?)
     }
 
-    fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> Outcome<()> {
+    fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> CallResult<()> {
         ip::judge_listen(judge, socket)
     }
 
-    fn judge_bound(judge: &Judge<'_>, socket: &Handle, kind: SocketKind) -> Outcome<()> {
+    fn judge_bound(judge: &Judge<'_>, socket: &Handle, kind: SocketKind) -> CallResult<()> {
         ip::judge_bound(judge, socket, kind)
     }
 }

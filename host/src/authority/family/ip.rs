@@ -8,7 +8,7 @@ use crate::authority::family::Use;
 use crate::authority::permit::{Destination, Judge};
 use crate::bindings::sandsock::socket::types::SocketKind;
 use crate::descriptor::{Handle, View};
-use crate::error::Outcome;
+use crate::error::CallResult;
 use crate::sys;
 use crate::sys::address::RawAddress;
 use sandsock_policy::{Local, Request, Verb, destination};
@@ -34,7 +34,7 @@ pub(super) fn judge(
     purpose: Use<'_>,
     kind: SocketKind,
     address: SocketAddr,
-) -> Outcome<Destination> {
+) -> CallResult<Destination> {
     let datagram = kind.type_ == libc::SOCK_DGRAM;
     let address = match purpose {
         Use::Bind(_) => address,
@@ -94,7 +94,7 @@ pub(super) fn judge(
 }
 
 /// After a bind: the port that the kernel chose.
-pub(super) fn judge_bound(judge: &Judge<'_>, socket: &Handle, kind: SocketKind) -> Outcome<()> {
+pub(super) fn judge_bound(judge: &Judge<'_>, socket: &Handle, kind: SocketKind) -> CallResult<()> {
     match judge.keeps_ports(kind) {
         Some(Verb::UdpBind) => judge.decide_again(&Request::UdpBind(local_now(socket)?)),
         Some(_) => judge.decide_again(&Request::TcpListen(local_now(socket)?)),
@@ -103,7 +103,7 @@ pub(super) fn judge_bound(judge: &Judge<'_>, socket: &Handle, kind: SocketKind) 
 }
 
 /// Asks for listen: on the wildcard with port 0 where the socket is not bound yet.
-pub(super) fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> Outcome<()> {
+pub(super) fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> CallResult<()> {
     if socket.socket().is_ok_and(is_raw) {
         return Err(Errno::OPNOTSUPP.into());
     }

@@ -16,7 +16,7 @@ use super::{FamilyRules, Use};
 use crate::authority::permit::{Destination, Judge};
 use crate::bindings::sandsock::socket::types::{Address, NetlinkAddress, SocketKind};
 use crate::descriptor::Handle;
-use crate::error::Outcome;
+use crate::error::CallResult;
 use crate::sys;
 use crate::sys::address::RawAddress;
 use sandsock_policy::{Netlink as Asked, Request};
@@ -125,7 +125,7 @@ fn generic_families(dump: &[u8]) -> Vec<GenericFamily> {
 }
 
 /// Asks about the events of a group, by its number.
-pub(crate) fn judge_group(judge: &Judge<'_>, protocol: i32, group: u32) -> Outcome<()> {
+pub(crate) fn judge_group(judge: &Judge<'_>, protocol: i32, group: u32) -> CallResult<()> {
     let other = format!("events of protocol {protocol}");
     judge.decide(&Request::Netlink(match protocol {
         NETLINK_ROUTE => Asked::RouteRead,
@@ -171,7 +171,7 @@ fn judge_message(
     protocol: i32,
     message: &Message<'_>,
     families: &Families,
-) -> Outcome<()> {
+) -> CallResult<()> {
     let kind = message.kind;
     let other = |what: String| judge.decide(&Request::Netlink(Asked::Other(&what)));
     let decide = |asked| judge.decide(&Request::Netlink(asked));
@@ -235,7 +235,7 @@ impl FamilyRules for Netlink {
         purpose: Use<'_>,
         kind: SocketKind,
         address: &Address,
-    ) -> Outcome<Destination> {
+    ) -> CallResult<Destination> {
         let Address::Netlink(address) = address else { return Err(Errno::AFNOSUPPORT.into()) };
         match purpose {
             Use::Bind(_) => {
@@ -252,7 +252,7 @@ impl FamilyRules for Netlink {
         Ok(Destination::plain(encode(*address)))
     }
 
-    fn judge_listen(_: &Judge<'_>, _: &Handle) -> Outcome<()> {
+    fn judge_listen(_: &Judge<'_>, _: &Handle) -> CallResult<()> {
         Err(Errno::OPNOTSUPP.into())
     }
 
@@ -262,7 +262,7 @@ impl FamilyRules for Netlink {
         kind: SocketKind,
         _: Option<&Address>,
         datagram: &[u8],
-    ) -> Outcome<()> {
+    ) -> CallResult<()> {
         match kind.protocol {
             NETLINK_ROUTE | NETLINK_GENERIC | NETLINK_SOCK_DIAG => {
                 let families = Families::new();

@@ -11,7 +11,7 @@ use super::{FamilyRules, Use};
 use crate::authority::permit::{Destination, Judge};
 use crate::bindings::sandsock::socket::types::{Address, PacketAddress, SocketKind};
 use crate::descriptor::Handle;
-use crate::error::Outcome;
+use crate::error::CallResult;
 use crate::sys;
 use crate::sys::address::RawAddress;
 use sandsock_policy::{EVERY_PROTOCOL, Request};
@@ -74,13 +74,13 @@ fn protocol_of(socket: &Handle) -> Result<u16, Errno> {
 }
 
 /// Asks about the frames of an interface, by its index; 0 is every interface.
-fn decide(judge: &Judge<'_>, socket: &Handle, interface: u32, protocol: u16) -> Outcome<()> {
+fn decide(judge: &Judge<'_>, socket: &Handle, interface: u32, protocol: u16) -> CallResult<()> {
     let name = if interface == 0 { None } else { Some(name_of(socket, interface)?) };
     judge.decide(&Request::Packet { interface: name.as_deref(), protocol })
 }
 
 /// Asks about a `packet_mreq`, whose first part is an interface index.
-pub(crate) fn judge_membership(judge: &Judge<'_>, socket: &Handle, value: &[u8]) -> Outcome<()> {
+pub(crate) fn judge_membership(judge: &Judge<'_>, socket: &Handle, value: &[u8]) -> CallResult<()> {
     let index = value
         .get(..16)
         .and_then(|value| value[..4].try_into().ok())
@@ -114,7 +114,7 @@ impl FamilyRules for Packet {
         purpose: Use<'_>,
         kind: SocketKind,
         address: &Address,
-    ) -> Outcome<Destination> {
+    ) -> CallResult<Destination> {
         let Address::Packet(address) = address else { return Err(Errno::AFNOSUPPORT.into()) };
         let protocol = match purpose {
             Use::Bind(socket) if address.protocol == 0 => protocol_of(socket)?,
@@ -139,7 +139,7 @@ impl FamilyRules for Packet {
         Ok(Destination::plain(encode(address, protocol)?))
     }
 
-    fn judge_listen(_: &Judge<'_>, _: &Handle) -> Outcome<()> {
+    fn judge_listen(_: &Judge<'_>, _: &Handle) -> CallResult<()> {
         Err(Errno::OPNOTSUPP.into())
     }
 
@@ -149,7 +149,7 @@ impl FamilyRules for Packet {
         kind: SocketKind,
         to: Option<&Address>,
         frame: &[u8],
-    ) -> Outcome<()> {
+    ) -> CallResult<()> {
         let (interface, protocol) = match to {
             Some(Address::Packet(address)) => (address.interface, address.protocol),
             Some(_) => return Err(Errno::AFNOSUPPORT.into()),

@@ -6,7 +6,7 @@ use super::{Bytes, FamilyRules, Use};
 use crate::authority::permit::{Destination, Judge};
 use crate::bindings::sandsock::socket::types::{Address, QipcrtrAddress, SocketKind};
 use crate::descriptor::Handle;
-use crate::error::Outcome;
+use crate::error::CallResult;
 use crate::sys::address::RawAddress;
 use sandsock_policy::{FamilyTarget, Request};
 
@@ -39,14 +39,14 @@ impl FamilyRules for Qipcrtr {
         _purpose: Use<'_>,
         _kind: SocketKind,
         address: &Address,
-    ) -> Outcome<Destination> {
+    ) -> CallResult<Destination> {
         let raw = encode(address)?;
         judge.decide(&Request::Family(FamilyTarget::Qipcrtr))?;
         Ok(Destination::plain(raw))
     }
 
     /// The kernel has no listen for it, and says so.
-    fn judge_listen(_judge: &Judge<'_>, _socket: &Handle) -> Outcome<()> {
+    fn judge_listen(_judge: &Judge<'_>, _socket: &Handle) -> CallResult<()> {
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use super::{FamilyRules, Use};
 use crate::authority::permit::{Destination, Judge};
 use crate::bindings::sandsock::socket::types::{Address, InetAddress, SocketKind};
 use crate::descriptor::Handle;
-use crate::error::Outcome;
+use crate::error::CallResult;
 use crate::sys::address::RawAddress;
 use sandsock_policy::{FamilyTarget, Request};
 
@@ -42,14 +42,14 @@ impl FamilyRules for Rds {
         _purpose: Use<'_>,
         _kind: SocketKind,
         address: &Address,
-    ) -> Outcome<Destination> {
+    ) -> CallResult<Destination> {
         let raw = encode(address)?;
         judge.decide(&Request::Family(FamilyTarget::Rds))?;
         Ok(Destination::plain(raw))
     }
 
     /// The kernel has no listen for it, and says so.
-    fn judge_listen(_judge: &Judge<'_>, _socket: &Handle) -> Outcome<()> {
+    fn judge_listen(_judge: &Judge<'_>, _socket: &Handle) -> CallResult<()> {
         Ok(())
     }
 }

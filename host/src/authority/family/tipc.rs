@@ -6,7 +6,7 @@ use super::{Bytes, FamilyRules, Use};
 use crate::authority::permit::{Destination, Judge};
 use crate::bindings::sandsock::socket::types::{Address, SocketKind, TipcAddress};
 use crate::descriptor::Handle;
-use crate::error::Outcome;
+use crate::error::CallResult;
 use crate::sys::address::RawAddress;
 use sandsock_policy::{FamilyTarget, Request};
 
@@ -53,13 +53,13 @@ impl FamilyRules for Tipc {
         _purpose: Use<'_>,
         _kind: SocketKind,
         address: &Address,
-    ) -> Outcome<Destination> {
+    ) -> CallResult<Destination> {
         let raw = encode(address)?;
         judge.decide(&Request::Family(FamilyTarget::Tipc))?;
         Ok(Destination::plain(raw))
     }
 
-    fn judge_listen(judge: &Judge<'_>, _socket: &Handle) -> Outcome<()> {
+    fn judge_listen(judge: &Judge<'_>, _socket: &Handle) -> CallResult<()> {
         judge.decide(&Request::Family(FamilyTarget::Tipc))
     }
 }

@@ -15,7 +15,7 @@ use super::{FamilyRules, Use};
 use crate::authority::permit::{Anchor, Destination, Judge};
 use crate::bindings::sandsock::socket::types::{Address, SocketKind, UnixAddress};
 use crate::descriptor::Handle;
-use crate::error::{Fault, Outcome};
+use crate::error::{CallResult, Fault};
 use crate::sys;
 use crate::sys::address::RawAddress;
 use sandsock_policy::{Denial, Request, UnixRoute, UnixTarget, Verb, show};
@@ -76,7 +76,7 @@ impl FamilyRules for Unix {
         purpose: Use<'_>,
         _kind: SocketKind,
         address: &Address,
-    ) -> Outcome<Destination> {
+    ) -> CallResult<Destination> {
         let Address::Unix(address) = address else { return Err(Errno::AFNOSUPPORT.into()) };
         let verb = match purpose {
             Use::Bind(_) => Verb::UnixBind,
@@ -115,7 +115,7 @@ impl FamilyRules for Unix {
         }
     }
 
-    fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> Outcome<()> {
+    fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> CallResult<()> {
         match Self::decode(&sys::local_address(socket.fd())?, socket.socket()?) {
             Some(Address::Unix(UnixAddress::Path(path))) => {
                 judge.unix_route(Verb::UnixBind, &path)?;
@@ -131,7 +131,7 @@ impl FamilyRules for Unix {
     }
 
     /// A name of the kernel's choice. A path was judged where it leads.
-    fn judge_bound(judge: &Judge<'_>, socket: &Handle, kind: SocketKind) -> Outcome<()> {
+    fn judge_bound(judge: &Judge<'_>, socket: &Handle, kind: SocketKind) -> CallResult<()> {
         match Self::decode(&sys::local_address(socket.fd())?, kind) {
             Some(Address::Unix(UnixAddress::Abstract(name))) => {
                 judge.decide_again(&Request::UnixBind(UnixTarget::Abstract(&name)))
@@ -144,8 +144,8 @@ impl FamilyRules for Unix {
 /// Tries the routes that the policy found. The first success counts, else the last refusal.
 fn walk(
     routes: &[UnixRoute],
-    walk: impl Fn(&UnixRoute) -> Outcome<Destination>,
-) -> Outcome<Destination> {
+    walk: impl Fn(&UnixRoute) -> CallResult<Destination>,
+) -> CallResult<Destination> {
     let mut last = Errno::ACCESS.into();
     for route in routes {
         match walk(route) {
@@ -158,7 +158,7 @@ fn walk(
 
 /// Finds the socket's inode beneath the granted directory and connects to that, whatever happens to
 /// the names meanwhile.
-fn to_connect(route: &UnixRoute) -> Outcome<Destination> {
+fn to_connect(route: &UnixRoute) -> CallResult<Destination> {
     let base = open_base(route)?;
     let real_base = real_path(base.as_fd())?;
     let inode: OwnedFd = if is_root(route) {
@@ -186,7 +186,7 @@ fn to_connect(route: &UnixRoute) -> Outcome<Destination> {
 /// Opens the directory beneath the granted one. A relative path is bound as it was given, from
 /// where it starts, an absolute one by the directory's real path, unless only the path as given is
 /// short enough: getsockname has to show what was bound.
-fn to_bind(route: &UnixRoute, given: &[u8], start: Option<Dir>) -> Outcome<Destination> {
+fn to_bind(route: &UnixRoute, given: &[u8], start: Option<Dir>) -> CallResult<Destination> {
     let base = open_base(route)?;
     let real_base = real_path(base.as_fd())?;
     let name = route.relative.file_name().ok_or(Errno::INVAL)?.to_owned();
@@ -229,7 +229,12 @@ fn start_of(judge: &Judge<'_>, path: &[u8]) -> Result<Option<Dir>, Fault> {
 /// followed where that lies beneath the directory, by the name that the operator gave it or by its
 /// real one. What the links say may change: the path that comes out is opened beneath the directory
 /// like any other, and judged by where that led.
-fn without_links(route: &UnixRoute, base: &Dir, real_base: &Path, path: &Path) -> Outcome<PathBuf> {
+fn without_links(
+    route: &UnixRoute,
+    base: &Dir,
+    real_base: &Path,
+    path: &Path,
+) -> CallResult<PathBuf> {
     let parts = |path: &Path| {
         path.components().rev().map(|part| part.as_os_str().to_owned()).collect::<Vec<_>>()
     };

@@ -8,7 +8,7 @@ use super::{Bytes, FamilyRules, Use};
 use crate::authority::permit::{Destination, Judge};
 use crate::bindings::sandsock::socket::types::{Address, SocketKind, VsockAddress};
 use crate::descriptor::Handle;
-use crate::error::Outcome;
+use crate::error::CallResult;
 use crate::sys;
 use crate::sys::address::RawAddress;
 use sandsock_policy::{FamilyTarget, Request, VsockUse};
@@ -57,7 +57,7 @@ impl FamilyRules for Vsock {
         purpose: Use<'_>,
         _kind: SocketKind,
         address: &Address,
-    ) -> Outcome<Destination> {
+    ) -> CallResult<Destination> {
         let raw = encode(address)?;
         let Address::Vsock(VsockAddress { cid, port }) = *address else {
             return Err(Errno::AFNOSUPPORT.into());
@@ -70,7 +70,7 @@ impl FamilyRules for Vsock {
         Ok(Destination::plain(raw))
     }
 
-    fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> Outcome<()> {
+    fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> CallResult<()> {
         let Some(Address::Vsock(VsockAddress { cid, port })) =
             Self::decode(&sys::local_address(socket.fd())?, socket.socket()?)
         else {
@@ -96,7 +96,7 @@ impl FamilyRules for Vsock {
         judge.decide(&listen(port))
     }
 
-    fn judge_bound(judge: &Judge<'_>, socket: &Handle, _kind: SocketKind) -> Outcome<()> {
+    fn judge_bound(judge: &Judge<'_>, socket: &Handle, _kind: SocketKind) -> CallResult<()> {
         Self::judge_listen(judge, socket)
     }
 }

@@ -15,7 +15,7 @@ use super::{Bind, Create, Destination, Judge, SetOption};
 use crate::authority::family;
 use crate::bindings::sandsock::socket::types::SocketKind;
 use crate::descriptor::Handle;
-use crate::error::{Fault, Outcome};
+use crate::error::{CallResult, Fault};
 use crate::sys::address::RawAddress;
 use crate::sys::{self, OptionBytes};
 use sandsock_policy::{Decision, Denial, Local, Request, Verb};
@@ -100,7 +100,7 @@ impl Judge<'_> {
     }
 
     /// Binds a socket to the port that the kernel would choose by the way, before it does.
-    fn implicit_port(&self, handle: &Handle, kind: SocketKind) -> Outcome<()> {
+    fn implicit_port(&self, handle: &Handle, kind: SocketKind) -> CallResult<()> {
         let Some(verb) = self.keeps_ports(kind) else { return Ok(()) };
         let at = sys::local_address(handle.fd())?.to_ip().ok_or(Errno::INVAL)?;
         if verb == Verb::UdpBind && at.port() != 0 {
@@ -127,7 +127,7 @@ impl Judge<'_> {
                         .to_ip()
                         .map_or(0, |address| address.port());
                     return allowed(chosen).map_err(|denial| {
-                        handle.condemn();
+                        handle.poison();
                         told(denial)
                     });
                 }
@@ -143,7 +143,7 @@ impl Judge<'_> {
     }
 
     /// Before a connect: the kernel binds a socket that has no port.
-    pub(crate) fn local_of_connect(&self, handle: &Handle, kind: SocketKind) -> Outcome<()> {
+    pub(crate) fn local_of_connect(&self, handle: &Handle, kind: SocketKind) -> CallResult<()> {
         match kind.family {
             libc::AF_UNIX => self.implicit_name(handle),
             _ => self.implicit_port(handle, kind),
@@ -151,7 +151,7 @@ impl Judge<'_> {
     }
 
     /// Before listen, as before a connect.
-    pub(super) fn local_of_listen(&self, handle: &Handle, kind: SocketKind) -> Outcome<()> {
+    pub(super) fn local_of_listen(&self, handle: &Handle, kind: SocketKind) -> CallResult<()> {
         self.implicit_port(handle, kind)
     }
 
@@ -164,7 +164,7 @@ impl Judge<'_> {
         kind: SocketKind,
         flags: i32,
         addressed: bool,
-    ) -> Outcome<()> {
+    ) -> CallResult<()> {
         match kind.type_ {
             libc::SOCK_STREAM if !addressed || flags & libc::MSG_FASTOPEN == 0 => Ok(()),
             _ if kind.family == libc::AF_UNIX => self.implicit_name(handle),
@@ -177,7 +177,7 @@ impl Judge<'_> {
 
     /// A datagram without an address: to a socket without a port the kernel gives one. Where that
     /// is granted it may; else nothing is left of the call but its EDESTADDRREQ.
-    fn unaddressed(&self, handle: &Handle, kind: SocketKind) -> Outcome<()> {
+    fn unaddressed(&self, handle: &Handle, kind: SocketKind) -> CallResult<()> {
         if handle.has_port() {
             return Ok(());
         }

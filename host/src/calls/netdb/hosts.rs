@@ -20,7 +20,7 @@ use crate::bindings::sandsock::socket::types::{
     AddressHints, AddressInfo, Error, HostEntry, NameError, SocketKind, Wait,
 };
 use crate::ctx::{SandsockCtxView, SandsockView};
-use crate::error::{Fault, Outcome};
+use crate::error::{CallResult, Fault};
 use crate::sys::{self, Hints, NameFailure};
 use crate::wait;
 use crate::wait::pool::TABLES;
@@ -180,7 +180,7 @@ async fn local<T: SandsockView, R: Send + 'static>(
     service: Option<CString>,
     wait: Wait,
     call: impl FnOnce(Option<&CStr>) -> R + Send + 'static,
-) -> Outcome<R> {
+) -> CallResult<R> {
     if service.as_ref().is_none_or(|service| service.as_bytes().iter().all(u8::is_ascii_digit)) {
         return Ok(call(service.as_deref()));
     }
@@ -200,7 +200,7 @@ fn zoned(host: &str) -> Option<(Ipv6Addr, &str)> {
 
 /// A zone by its name tells the number of an interface, which takes that grant. glibc reads a name
 /// in link-local scope, and in multicast's node-local and link-local.
-fn judge_zone(view: &SandsockCtxView<'_>, host: &str) -> Outcome<()> {
+fn judge_zone(view: &SandsockCtxView<'_>, host: &str) -> CallResult<()> {
     let Some((address, zone)) = zoned(host) else { return Ok(()) };
     let named = !zone.is_empty() && !zone.bytes().all(|byte| byte.is_ascii_digit());
     let local = address.is_unicast_link_local()
@@ -286,8 +286,8 @@ fn judge_answers(
 pub(crate) async fn with_fresh_names<T: SandsockView, R>(
     store: &mut StoreContextMut<'_, T>,
     wait: &mut Wait,
-    judge: impl Fn(&SandsockCtxView<'_>) -> Outcome<R>,
-) -> Outcome<R> {
+    judge: impl Fn(&SandsockCtxView<'_>) -> CallResult<R>,
+) -> CallResult<R> {
     let fault = match judge(&store.data_mut().sandsock()) {
         Ok(value) => return Ok(value),
         Err(fault) => fault,

@@ -16,7 +16,7 @@ use crate::authority::family;
 use crate::authority::permit::{Permit, ReverseResolve};
 use crate::bindings::sandsock::socket::types::{Address, HostEntry, NameError, Wait};
 use crate::ctx::{SandsockCtxView, SandsockView};
-use crate::error::Outcome;
+use crate::error::CallResult;
 use crate::sys::{self, NameFailure};
 use crate::wait;
 use crate::wait::pool::TABLES;
@@ -64,7 +64,7 @@ async fn judge<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     ip: IpAddr,
     wait: &mut Wait,
-) -> Outcome<Permit<ReverseResolve>> {
+) -> CallResult<Permit<ReverseResolve>> {
     with_fresh_names(store, wait, |view| view.ctx.judge().reverse_resolve(ip)).await
 }
 
@@ -141,7 +141,7 @@ async fn local_service<T: SandsockView>(
     wait: Wait,
     numeric: bool,
     service: impl FnOnce() -> String + Send + 'static,
-) -> Outcome<String> {
+) -> CallResult<String> {
     if numeric {
         Ok(service())
     } else {

@@ -8,7 +8,7 @@ use wasmtime::StoreContextMut;
 
 use super::{NAME_MAX, run};
 use crate::ctx::SandsockView;
-use crate::error::Outcome;
+use crate::error::CallResult;
 use crate::sys;
 use crate::wait::pool::TABLES;
 
@@ -25,7 +25,7 @@ fn name(text: &str) -> Result<CString, Errno> {
 pub(crate) async fn get_service_by_name<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (service, protocol): (String, Option<String>),
-) -> Outcome<u16> {
+) -> CallResult<u16> {
     let (service, protocol) = (name(&service)?, protocol.as_deref().map(name).transpose()?);
     Ok(run(store, &TABLES, None, move || sys::service_port(&service, protocol.as_deref()))
         .await??)
@@ -35,7 +35,7 @@ pub(crate) async fn get_service_by_name<T: SandsockView>(
 pub(crate) async fn get_service_by_port<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (port, protocol): (u16, Option<String>),
-) -> Outcome<String> {
+) -> CallResult<String> {
     let protocol = protocol.as_deref().map(name).transpose()?;
     Ok(run(store, &TABLES, None, move || sys::service_name(port, protocol.as_deref())).await??)
 }
@@ -44,7 +44,7 @@ pub(crate) async fn get_service_by_port<T: SandsockView>(
 pub(crate) async fn get_protocol_by_name<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (protocol,): (String,),
-) -> Outcome<i32> {
+) -> CallResult<i32> {
     let protocol = name(&protocol)?;
     Ok(run(store, &TABLES, None, move || sys::protocol_number(&protocol)).await??)
 }

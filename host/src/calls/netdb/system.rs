@@ -4,27 +4,27 @@ use rustix::io::Errno;
 
 use crate::bindings::sandsock::socket::types::NetworkInterface;
 use crate::ctx::SandsockCtxView;
-use crate::error::Outcome;
+use crate::error::CallResult;
 use crate::sys;
 
 /// What gethostname answers without a grant.
 const SANDBOX: &str = "sandbox";
 
 /// WIT `netdb.interfaces`.
-pub(crate) fn interfaces(view: &SandsockCtxView<'_>) -> Outcome<Vec<NetworkInterface>> {
+pub(crate) fn interfaces(view: &SandsockCtxView<'_>) -> CallResult<Vec<NetworkInterface>> {
     let all = sys::interfaces(view.ctx.judge().interfaces()?)?;
     Ok(all.into_iter().map(|(index, name)| NetworkInterface { index, name }).collect())
 }
 
 /// WIT `netdb.interface-index`.
-pub(crate) fn interface_index(view: &SandsockCtxView<'_>, name: &str) -> Outcome<u32> {
+pub(crate) fn interface_index(view: &SandsockCtxView<'_>, name: &str) -> CallResult<u32> {
     let permit = view.ctx.judge().interface(name)?;
     let name = sys::c_string(name).map_err(|_| Errno::NODEV)?;
     Ok(sys::interface_index(permit, &name)?)
 }
 
 /// WIT `netdb.interface-name`.
-pub(crate) fn interface_name(view: &SandsockCtxView<'_>, index: u32) -> Outcome<String> {
+pub(crate) fn interface_name(view: &SandsockCtxView<'_>, index: u32) -> CallResult<String> {
     let judge = view.ctx.judge();
     let permit = match sys::own_interface_name(index) {
         Some(name) => judge.interface(&name)?,
@@ -44,6 +44,6 @@ pub(crate) fn host_name(view: &SandsockCtxView<'_>) -> String {
 }
 
 /// WIT `netdb.set-host-name`.
-pub(crate) fn set_host_name(view: &SandsockCtxView<'_>, name: Vec<u8>) -> Outcome<()> {
+pub(crate) fn set_host_name(view: &SandsockCtxView<'_>, name: Vec<u8>) -> CallResult<()> {
     Ok(sys::set_host_name(view.ctx.judge().set_host_name(name)?)?)
 }
