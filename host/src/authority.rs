@@ -2,5 +2,6 @@
 
 pub(crate) mod family;
 pub(crate) mod filter;
+pub(crate) mod gate;
 pub(crate) mod permit;
 pub(crate) mod unix_names;

@@ -1,17 +1,16 @@
 //! The context: what one guest instance has of this host, and how an embedder makes it.
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use rustix::io::Errno;
 use wasmtime::component::{Resource, ResourceTable};
 
-use crate::authority::filter::Filters;
+use crate::authority::gate::Gate;
 use crate::authority::permit::Judge;
 use crate::authority::unix_names::UnixNames;
 use crate::bindings::sandsock::socket::types::SocketKind;
@@ -25,7 +24,7 @@ use crate::observe::{self, Observer, Watch};
 use crate::sys::closer::Strangers;
 use crate::wait::pool;
 use crate::wait::{Interrupter, Mode, Waiter};
-use sandsock_policy::{Decision, Limits, Pins, Policy, TokenBucket};
+use sandsock_policy::{Limits, Policy, TokenBucket};
 
 /// Linux's own limit of a host name (man 2 gethostname: HOST_NAME_MAX).
 const HOST_NAME_MAX: usize = 64;
@@ -34,17 +33,13 @@ const HOST_NAME_MAX: usize = 64;
 ///
 /// Its descriptors live in the store's [`ResourceTable`]; all are closed when the store is dropped.
 pub struct SandsockCtx {
-    pub(crate) policy: Arc<Policy>,
-    pub(crate) pins: RefCell<Pins>,
-    /// A granted name whose pinned addresses had expired when the last decision was made.
-    pub(crate) expired_name: RefCell<Option<String>>,
+    pub(crate) gate: Gate,
     pub(crate) waiter: Waiter,
     pub(crate) descriptor_quota: Quota,
     pub(crate) poller_quota: Quota,
     /// The instance, as a user of the pools of threads.
     pub(crate) user: pool::User,
     pub(crate) rights: InFlight,
-    pub(crate) buffers: Arc<Buffers>,
     pub(crate) lookups: TokenBucket,
     pub(crate) lookup_quota: Quota,
     pub(crate) real_numbers: bool,
@@ -54,11 +49,6 @@ pub struct SandsockCtx {
     pub(crate) folders: Arc<[Folder]>,
     /// The host name that the operator gave.
     pub(crate) host_name: Option<String>,
-    /// Those who are told what happens, if there are any.
-    pub(crate) watch: Option<Arc<Watch>>,
-    /// The filters of its sockets.
-    pub(crate) filters: Filters,
-    dropped_datagrams: Cell<u64>,
     sent_by_kernel: u64,
 }
 
@@ -89,7 +79,7 @@ impl SandsockCtx {
 
     /// The limits that hold for this context.
     pub fn limits(&self) -> &Limits {
-        self.policy.limits()
+        self.gate.policy.limits()
     }
 
     /// How many datagrams were dropped because no grant names their sender.
@@ -98,7 +88,7 @@ impl SandsockCtx {
     /// filtered socket's queue full. What it drops at a socket that others hold as well is not in
     /// the count, nor what a filter keeps from a raw or a ping socket.
     pub fn dropped_datagrams(&self) -> u64 {
-        self.dropped_datagrams.get() + self.filters.dropped()
+        self.gate.dropped_datagrams()
     }
 
     /// How many bytes of files the kernel sent by itself, past the guest's memory and this
@@ -115,41 +105,24 @@ impl SandsockCtx {
     /// How many bytes the kernel holds, or may come to hold, in the buffers of the guest's sockets,
     /// as last measured.
     pub fn buffer_bytes(&self) -> u64 {
-        self.buffers.total()
+        self.gate.buffers.total()
     }
 
     /// Counts what the kernel may hold for a handle; ENOBUFS above the limit.
     fn count(&self, handle: &Arc<Handle>) -> Result<(), Errno> {
-        self.buffers.charge(handle).or_else(|_| {
+        self.gate.buffers.charge(handle).or_else(|_| {
             // What a peer has taken of descriptors in flight is no more this guest's.
             self.rights.sweep();
-            self.buffers.charge(handle)
+            self.gate.buffers.charge(handle)
         })
     }
 
     pub(crate) fn judge(&self) -> Judge<'_> {
-        Judge::new(self)
-    }
-
-    /// The time of a decision. Only pins have an age: where there are none no clock is read.
-    pub(crate) fn decision_time(&self) -> Instant {
-        let pins = self.pins.borrow();
-        if pins.is_empty() { pins.origin() } else { Instant::now() }
-    }
-
-    pub(crate) fn count_dropped(&self) {
-        self.dropped_datagrams.set(self.dropped_datagrams.get() + 1);
+        Judge::new(&self.gate)
     }
 
     pub(crate) fn count_sent_by_kernel(&mut self, bytes: u64) {
         self.sent_by_kernel += bytes;
-    }
-
-    /// Tells the observers of a decision, which is made up only if there are any.
-    pub(crate) fn tell<'a>(&self, decision: impl FnOnce(SystemTime) -> Decision<'a>) {
-        if let Some(watch) = &self.watch {
-            watch.decided(decision(SystemTime::now()));
-        }
     }
 }
 
@@ -291,9 +264,8 @@ impl SandsockCtxBuilder {
         let user = pool::User::of(&self.family);
         let watch =
             Watch::new(instance, &observers, self.real_numbers, limits.transfer_bytes as usize);
+        let buffers = Buffers::new(limits.buffer_bytes);
         Ok(SandsockCtx {
-            expired_name: RefCell::default(),
-            pins: RefCell::new(Pins::new(Instant::now())),
             waiter: Waiter::new(self.mode, self.real_numbers, watch.clone())?,
             descriptor_quota: Quota::new(limits.descriptors as usize),
             poller_quota: Quota::new(limits.pollers as usize),
@@ -303,7 +275,6 @@ impl SandsockCtxBuilder {
                 Strangers::new(self.held.clone()),
             ),
             user,
-            buffers: Buffers::new(limits.buffer_bytes),
             lookups: TokenBucket::new(
                 limits.lookups_per_second,
                 limits.lookups_per_second,
@@ -315,11 +286,8 @@ impl SandsockCtxBuilder {
             unix_names: self.unix_names.clone(),
             folders: self.folders.as_slice().into(),
             host_name: self.host_name.clone(),
-            watch,
-            filters: Filters::default(),
-            dropped_datagrams: Cell::new(0),
             sent_by_kernel: 0,
-            policy: Arc::clone(&self.policy),
+            gate: Gate::new(Arc::clone(&self.policy), buffers, watch),
         })
     }
 }

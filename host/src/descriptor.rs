@@ -3,6 +3,7 @@
 
 pub(crate) mod acceptor;
 pub(crate) mod buffers;
+pub(crate) mod filter_slot;
 pub(crate) mod guard;
 pub(crate) mod handle;
 pub(crate) mod in_flight;
@@ -11,5 +12,5 @@ pub(crate) mod poller;
 
 pub use handle::Descriptor;
 pub(crate) use handle::{
-    Accepted, Closing, Handed, Handle, Open, Polls, Quota, Reservation, View, kind_of, socket_kind,
+    Accepted, Closing, Handed, Handle, Open, Polls, Quota, Reservation, kind_of, socket_kind,
 };

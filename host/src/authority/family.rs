@@ -17,12 +17,12 @@ mod tipc;
 mod unix;
 mod vsock;
 
-pub(crate) use ip::is_raw;
-pub(crate) use unix::{is_bound_in, real_path};
+pub(crate) use ip::{is_raw, judge_port, keeps_ports, port_verb};
 
 use rustix::io::Errno;
 
-use crate::authority::permit::{Destination, Judge};
+use crate::authority::gate::Gate;
+use crate::authority::permit::Destination;
 use crate::bindings::sandsock::socket::types::{Address, OtherAddress, SocketKind};
 use crate::descriptor::Handle;
 use crate::error::CallResult;
@@ -67,24 +67,24 @@ trait FamilyRules {
 
     /// Asks the policy for this use of an address.
     fn judge(
-        judge: &Judge<'_>,
+        gate: &Gate,
         purpose: Use<'_>,
         kind: SocketKind,
         address: &Address,
     ) -> CallResult<Destination>;
 
     /// Asks the policy for listen on this socket, with the local address that it has.
-    fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> CallResult<()>;
+    fn judge_listen(gate: &Gate, socket: &Handle) -> CallResult<()>;
 
     /// After a bind that left something to the kernel: asks for the local address that it chose.
     /// What was asked before the bind need not be asked again.
-    fn judge_bound(_: &Judge<'_>, _: &Handle, _: SocketKind) -> CallResult<()> {
+    fn judge_bound(_: &Gate, _: &Handle, _: SocketKind) -> CallResult<()> {
         Ok(())
     }
 
     /// Asks the policy for what a message does, to an address or to where the socket leads.
     fn judge_contents(
-        _: &Judge<'_>,
+        _: &Gate,
         _: &Handle,
         _: SocketKind,
         _to: Option<&Address>,
@@ -142,7 +142,7 @@ macro_rules! families {
 
             /// Asks the policy for this use of an address by a socket of this family.
             pub(crate) fn judge(
-                self, judge: &Judge<'_>, purpose: Use<'_>, kind: SocketKind, address: &Address,
+                self, gate: &Gate, purpose: Use<'_>, kind: SocketKind, address: &Address,
             ) -> CallResult<Destination> {
                 if matches!(address, Address::Unspec) {
                     // man 2 connect: AF_UNSPEC dissolves the association, which needs no grant.
@@ -155,25 +155,25 @@ macro_rules! families {
                         Use::Connect | Use::Bind(_) | Use::Send(_) => Err(Errno::AFNOSUPPORT.into()),
                     };
                 }
-                match self { $(Self::$variant => <$rules>::judge(judge, purpose, kind, address),)* }
+                match self { $(Self::$variant => <$rules>::judge(gate, purpose, kind, address),)* }
             }
 
             /// Asks the policy for listen on this socket, with the local address that it has.
-            pub(crate) fn judge_listen(self, judge: &Judge<'_>, socket: &Handle) -> CallResult<()> {
-                match self { $(Self::$variant => <$rules>::judge_listen(judge, socket),)* }
+            pub(crate) fn judge_listen(self, gate: &Gate, socket: &Handle) -> CallResult<()> {
+                match self { $(Self::$variant => <$rules>::judge_listen(gate, socket),)* }
             }
 
             /// After a bind that left something to the kernel: asks for the local address that it
             /// chose.
-            pub(crate) fn judge_bound(self, judge: &Judge<'_>, socket: &Handle, kind: SocketKind) -> CallResult<()> {
-                match self { $(Self::$variant => <$rules>::judge_bound(judge, socket, kind),)* }
+            pub(crate) fn judge_bound(self, gate: &Gate, socket: &Handle, kind: SocketKind) -> CallResult<()> {
+                match self { $(Self::$variant => <$rules>::judge_bound(gate, socket, kind),)* }
             }
 
             /// Asks the policy for what a message does.
             pub(crate) fn judge_contents(
-                self, judge: &Judge<'_>, socket: &Handle, kind: SocketKind, to: Option<&Address>, message: &[u8],
+                self, gate: &Gate, socket: &Handle, kind: SocketKind, to: Option<&Address>, message: &[u8],
             ) -> CallResult<()> {
-                match self { $(Self::$variant => <$rules>::judge_contents(judge, socket, kind, to, message),)* }
+                match self { $(Self::$variant => <$rules>::judge_contents(gate, socket, kind, to, message),)* }
             }
         }
     };

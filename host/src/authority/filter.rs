@@ -8,12 +8,12 @@
 //! Where the filter may hold more than the policy allows, or there is none, [`readiness`] and
 //! [`shows_queue`] look at the queue's head before anything is told of it, and drop what is not
 //! allowed. There is none on a description that others hold: theirs is not to be changed, and a
-//! description that is sent away gets back what the guest itself attached ([`FilterSlot::release`]).
+//! description that is sent away gets back what the guest itself attached ([`FilterSlot::release`](crate::descriptor::filter_slot::FilterSlot::release)).
 
 use std::cell::RefCell;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use rustix::event::PollFlags;
@@ -21,10 +21,10 @@ use rustix::io::Errno;
 use sandsock_abi::constants::{SO_ATTACH_REUSEPORT_CBPF, SO_LOCK_FILTER, SO_MEMINFO, SO_RXQ_OVFL};
 
 use crate::authority::family;
+use crate::authority::gate::Gate;
 use crate::authority::permit::{Permit, SetOption};
 use crate::bindings::sandsock::socket::types::SocketKind;
-use crate::calls::transfers::has_ended;
-use crate::ctx::SandsockCtx;
+use crate::descriptor::filter_slot::{Attached, drops};
 use crate::descriptor::{Handle, Open};
 use crate::sys::address::RawAddress;
 use crate::sys::{self, OptionBytes};
@@ -64,12 +64,12 @@ pub(crate) fn is_judged(kind: SocketKind) -> bool {
 }
 
 /// Whether some sender's datagrams are kept from such a socket.
-pub(crate) fn is_restricted(ctx: &SandsockCtx, kind: SocketKind) -> bool {
-    carried(kind).is_some_and(|carried| ctx.policy.restricts_senders(carried))
+pub(crate) fn is_restricted(gate: &Gate, kind: SocketKind) -> bool {
+    carried(kind).is_some_and(|carried| gate.policy.restricts_senders(carried))
 }
 
-fn is_listed(ctx: &SandsockCtx, kind: SocketKind, sender: &RawAddress) -> bool {
-    let (policy, pins, now) = (&ctx.policy, ctx.pins.borrow(), ctx.decision_time());
+fn is_listed(gate: &Gate, kind: SocketKind, sender: &RawAddress) -> bool {
+    let (policy, pins, now) = (&gate.policy, gate.pins.borrow(), gate.decision_time());
     let Some(sender) = sender.to_ip() else { return false };
     if family::is_raw(kind) {
         policy.raw_source_allowed(sender.ip(), kind.protocol, &pins, now)
@@ -80,40 +80,35 @@ fn is_listed(ctx: &SandsockCtx, kind: SocketKind, sender: &RawAddress) -> bool {
 
 /// Whether the guest may have what was received with these flags, from this address. The decision
 /// is told.
-pub(crate) fn is_allowed(
-    ctx: &SandsockCtx,
-    kind: SocketKind,
-    flags: i32,
-    address: &RawAddress,
-) -> bool {
+pub(crate) fn is_allowed(gate: &Gate, kind: SocketKind, flags: i32, address: &RawAddress) -> bool {
     if flags & libc::MSG_ERRQUEUE != 0 {
-        return is_own_error(ctx, kind, address);
+        return is_own_error(gate, kind, address);
     }
-    if ctx.watch.is_none() {
-        return is_listed(ctx, kind, address);
+    if gate.watch.is_none() {
+        return is_listed(gate, kind, address);
     }
     let Some(sender) = address.to_ip() else { return false };
     if family::is_raw(kind) {
-        let allowed = is_listed(ctx, kind, address);
+        let allowed = is_listed(gate, kind, address);
         let (verb, target) = (Verb::Raw.name(), || format!("{}:{}", kind.protocol, sender.ip()));
         let denial =
             (!allowed).then(|| Denial::new(format!("{verb} from {} is not granted", sender.ip())));
-        ctx.tell(|time| match &denial {
+        gate.report(|time| match &denial {
             Some(denial) => Decision::denied(time, verb, target(), denial),
             None => Decision::allowed(time, verb, target(), None),
         });
         return allowed;
     }
     let request = Request::UdpReceive(sender);
-    let result = ctx.policy.decide(&request, &ctx.pins.borrow(), ctx.decision_time());
-    ctx.tell(|time| Decision::of_request(time, &request, &result));
+    let result = gate.policy.decide(&request, &gate.pins.borrow(), gate.decision_time());
+    gate.report(|time| Decision::of_request(time, &request, &result));
     result.is_ok()
 }
 
 /// Whether an entry of the error queue is about something that the guest may have sent: its address
 /// is the one that the datagram went to, which the kernel takes from whoever sends an ICMP error.
 /// What the kernel itself says, a timestamp, has none.
-fn is_own_error(ctx: &SandsockCtx, kind: SocketKind, address: &RawAddress) -> bool {
+fn is_own_error(gate: &Gate, kind: SocketKind, address: &RawAddress) -> bool {
     if address.bytes().is_empty() {
         return true;
     }
@@ -124,9 +119,9 @@ fn is_own_error(ctx: &SandsockCtx, kind: SocketKind, address: &RawAddress) -> bo
         }
         Some(Carried::Udp) | None => Request::UdpSend(to),
     };
-    let result = ctx.policy.decide(&request, &ctx.pins.borrow(), ctx.decision_time());
+    let result = gate.policy.decide(&request, &gate.pins.borrow(), gate.decision_time());
     if result.is_err() {
-        ctx.tell(|time| Decision::of_request(time, &request, &result));
+        gate.report(|time| Decision::of_request(time, &request, &result));
     }
     result.is_ok()
 }
@@ -166,45 +161,10 @@ impl Filters {
     }
 }
 
-/// The filter of one open description, if it has one.
-#[derive(Debug, Default)]
-pub(crate) struct FilterSlot(Mutex<Option<Box<Attached>>>);
-
-#[derive(Debug)]
-struct Attached {
-    carried: Carried,
-    layout: Layout,
-    /// The descriptors of the description.
-    handles: Vec<Weak<Handle>>,
-    /// As the kernel has it, the guest's own at its end; empty where it has none.
-    instructions: Vec<Instruction>,
-    /// It lets in no sender that the policy does not allow, until then.
-    exact: bool,
-    until: Option<Instant>,
-    /// Whatever is in the queue was let in by it.
-    clean: bool,
-    /// It is made anew when pins change.
-    follows: bool,
-    /// The guest's own program (SO_ATTACH_FILTER), which judges what this one lets in.
-    guest: Vec<Instruction>,
-    /// The guest's SO_LOCK_FILTER. The kernel's would hold for this filter as well.
-    locked: bool,
-    /// The guest's SO_RXQ_OVFL. The kernel's would count others' datagrams too.
-    counts_overflow: bool,
-    /// What observers were told of the kernel's drops.
-    reported: u64,
-    dropped: Arc<AtomicU64>,
-}
-
-/// What the kernel dropped at a socket: by its filter, or because its queue was full.
-fn drops(fd: BorrowedFd<'_>) -> u64 {
-    sys::memory_info(fd).map_or(0, |info| info[sys::MEMINFO_DROPS].into())
-}
-
 /// Gives a socket that was just made its filter, before the guest can bind it.
-pub(crate) fn protect(ctx: &SandsockCtx, handle: &Arc<Handle>) {
+pub(crate) fn protect(gate: &Gate, handle: &Arc<Handle>) {
     let Ok(kind) = handle.socket() else { return };
-    let Some(carried) = carried(kind).filter(|carried| ctx.policy.restricts_senders(*carried))
+    let Some(carried) = carried(kind).filter(|carried| gate.policy.restricts_senders(*carried))
     else {
         return;
     };
@@ -213,8 +173,8 @@ pub(crate) fn protect(ctx: &SandsockCtx, handle: &Arc<Handle>) {
     }
     let udp = matches!(kind.protocol, libc::IPPROTO_UDP | libc::IPPROTO_UDPLITE)
         && carried == Carried::Udp;
-    let follows = ctx.policy.names_senders(carried)
-        && ctx.filters.live().iter().filter(|open| open.filter.follows()).count() < FOLLOWERS;
+    let follows = gate.policy.names_senders(carried)
+        && gate.filters.live().iter().filter(|open| open.filter.follows()).count() < FOLLOWERS;
     let mut attached = Box::new(Attached {
         carried,
         layout: Layout { v6: kind.family == libc::AF_INET6, ports: udp },
@@ -228,155 +188,84 @@ pub(crate) fn protect(ctx: &SandsockCtx, handle: &Arc<Handle>) {
         locked: false,
         counts_overflow: false,
         reported: 0,
-        dropped: Arc::clone(&ctx.filters.dropped),
+        dropped: Arc::clone(&gate.filters.dropped),
     });
     // Without a program of the guest's there is nothing that the kernel could refuse but for want
     // of memory.
-    let _ = attached.attach(ctx, handle.fd());
+    let _ = attach(&mut attached, gate, handle.fd());
     // A raw socket receives from the moment on that it is made; the others have to be bound first.
     attached.clean = kind.type_ != libc::SOCK_RAW && (udp || carried != Carried::Udp);
     *handle.open.filter.lock() = Some(attached);
-    ctx.filters.add(&handle.open);
+    gate.filters.add(&handle.open);
 }
 
 /// After a look-up: the filters let in whom the names stand for now.
-pub(crate) fn follow_pins(ctx: &SandsockCtx) {
-    let changes = ctx.pins.borrow().changes();
-    if ctx.filters.changes.replace(changes) == changes {
+pub(crate) fn follow_pins(gate: &Gate) {
+    let changes = gate.pins.borrow().changes();
+    if gate.filters.changes.replace(changes) == changes {
         return;
     }
-    for open in ctx.filters.live() {
+    for open in gate.filters.live() {
         open.filter.with_handle(|handle| {
             if let Some(attached) = open.filter.lock().as_mut().filter(|attached| attached.follows)
             {
-                let _ = attached.attach(ctx, handle.fd());
+                let _ = attach(&mut *attached, gate, handle.fd());
             }
         });
     }
 }
 
-impl Attached {
-    /// Gives the kernel the program for the policy and the pins of now.
-    ///
-    /// # Errors
-    /// The kernel refuses the guest's own program; then all is as before.
-    fn attach(&mut self, ctx: &SandsockCtx, fd: BorrowedFd<'_>) -> Result<(), Errno> {
-        let named = ctx.policy.names_senders(self.carried);
-        // With very many addresses the exact program takes long to make, on a thread that guests
-        // share.
-        let follows = self.follows && ctx.pins.borrow().count() <= EXACT_PINS;
-        let (senders, until): (Arc<Senders>, _) = if named && follows {
-            let (senders, until) =
-                ctx.policy.senders_pinned(self.carried, &ctx.pins.borrow(), Instant::now());
-            (Arc::new(senders), until)
-        } else if named {
-            (Arc::new(ctx.policy.senders_of_any_name(self.carried)), None)
-        } else {
-            (ctx.policy.senders(self.carried), None)
+/// Gives the kernel the program for the policy and the pins of now.
+///
+/// # Errors
+/// The kernel refuses the guest's own program; then all is as before.
+fn attach(attached: &mut Attached, gate: &Gate, fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    let named = gate.policy.names_senders(attached.carried);
+    // With very many addresses the exact program takes long to make, on a thread that guests
+    // share.
+    let follows = attached.follows && gate.pins.borrow().count() <= EXACT_PINS;
+    let (senders, until): (Arc<Senders>, _) = if named && follows {
+        let (senders, until) =
+            gate.policy.senders_pinned(attached.carried, &gate.pins.borrow(), Instant::now());
+        (Arc::new(senders), until)
+    } else if named {
+        (Arc::new(gate.policy.senders_of_any_name(attached.carried)), None)
+    } else {
+        (gate.policy.senders(attached.carried), None)
+    };
+    let before = (std::mem::take(&mut attached.exact), attached.until.take());
+    for step in 0..=Senders::STEPS {
+        let program = match step {
+            0 if !named && attached.guest.is_empty() => {
+                (*gate.policy.sender_program(attached.carried, attached.layout)).clone()
+            }
+            _ => match program(&senders, attached.layout, &attached.guest, step) {
+                Some(program) => program,
+                None => break,
+            },
         };
-        let before = (std::mem::take(&mut self.exact), self.until.take());
-        for step in 0..=Senders::STEPS {
-            let program = match step {
-                0 if !named && self.guest.is_empty() => {
-                    (*ctx.policy.sender_program(self.carried, self.layout)).clone()
-                }
-                _ => match program(&senders, self.layout, &self.guest, step) {
-                    Some(program) => program,
-                    None => break,
-                },
-            };
-            match self.replace(fd, program) {
-                Ok(()) => {
-                    self.until = until;
-                    return Ok(());
-                }
-                Err(Errno::INVAL) => {
-                    (self.exact, self.until) = before;
-                    return Err(Errno::INVAL);
-                }
-                // man 7 socket: what options may take is limited (optmem_max); a coarser program
-                // takes less.
-                Err(_) => {}
+        match attached.replace(fd, program) {
+            Ok(()) => {
+                attached.until = until;
+                return Ok(());
             }
-        }
-        // The look at the queue and the check at receive are left.
-        self.replace(fd, Program { instructions: self.guest.clone(), exact: false })
-    }
-
-    fn replace(&mut self, fd: BorrowedFd<'_>, program: Program) -> Result<(), Errno> {
-        if program.instructions != self.instructions {
-            if program.instructions.is_empty() {
-                sys::detach_filter(fd)?;
-            } else {
-                sys::attach_filter(fd, &program.instructions)?;
+            Err(Errno::INVAL) => {
+                (attached.exact, attached.until) = before;
+                return Err(Errno::INVAL);
             }
-            self.instructions = program.instructions;
-            self.clean = false;
-        }
-        self.exact = program.exact;
-        Ok(())
-    }
-}
-
-impl FilterSlot {
-    fn lock(&self) -> MutexGuard<'_, Option<Box<Attached>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn follows(&self) -> bool {
-        self.lock().as_ref().is_some_and(|attached| attached.follows)
-    }
-
-    /// Does something with a descriptor of the description. Not under the lock: it may be the last
-    /// one, whose close asks for it.
-    fn with_handle<R>(&self, act: impl FnOnce(&Handle) -> R) -> Option<R> {
-        let handles = self.lock().as_ref().map(|attached| attached.handles.clone());
-        let handle = handles?.iter().find_map(Weak::upgrade)?;
-        Some(act(&handle))
-    }
-
-    /// The description has one descriptor more.
-    pub(crate) fn duplicated(&self, handle: &Arc<Handle>) {
-        if let Some(attached) = self.lock().as_mut() {
-            attached.handles.retain(|handle| handle.strong_count() > 0);
-            attached.handles.push(Arc::downgrade(handle));
+            // man 7 socket: what options may take is limited (optmem_max); a coarser program
+            // takes less.
+            Err(_) => {}
         }
     }
-
-    /// The description's last descriptor is about to be closed.
-    pub(crate) fn close(&self, fd: BorrowedFd<'_>) {
-        if let Some(attached) = self.lock().take() {
-            attached.dropped.fetch_add(drops(fd), Ordering::Relaxed);
-        }
-    }
-
-    /// Others are about to have the description: it gets what the guest itself has attached and
-    /// locked, and nothing else. They are under policies of their own.
-    pub(crate) fn release(&self, fd: BorrowedFd<'_>) {
-        let Some(mut attached) = self.lock().take() else { return };
-        attached.dropped.fetch_add(drops(fd), Ordering::Relaxed);
-        // The guest's own was attached before, within a longer program. Should the kernel have no
-        // memory for it now, the longer one stays.
-        let guest = Program { instructions: std::mem::take(&mut attached.guest), exact: false };
-        let _ = attached.replace(fd, guest);
-        if attached.locked {
-            sys::lock_filter(fd);
-        }
-    }
-
-    /// How many datagrams the kernel dropped since this was asked last, for observers.
-    pub(crate) fn newly_dropped(&self, fd: BorrowedFd<'_>) -> u64 {
-        let mut slot = self.lock();
-        let Some(attached) = slot.as_mut() else { return 0 };
-        let all = drops(fd);
-        all.saturating_sub(std::mem::replace(&mut attached.reported, all))
-    }
+    // The look at the queue and the check at receive are left.
+    attached.replace(fd, Program { instructions: attached.guest.clone(), exact: false })
 }
 
 /// Keeps the options that are about filters apart: the guest's own from that of the policy. The
 /// permit comes back for an option that the kernel is to set.
 pub(crate) fn set_option(
-    ctx: &SandsockCtx,
+    gate: &Gate,
     handle: &Handle,
     permit: Permit<SetOption>,
 ) -> Result<Option<Permit<SetOption>>, Errno> {
@@ -418,7 +307,7 @@ pub(crate) fn set_option(
         _ => return Ok(Some(permit)),
     };
     let before = std::mem::replace(&mut attached.guest, changed);
-    let result = attached.attach(ctx, handle.fd());
+    let result = attach(&mut *attached, gate, handle.fd());
     if result.is_err() {
         attached.guest = before;
     }
@@ -428,7 +317,7 @@ pub(crate) fn set_option(
 /// The value of an option about the socket's filter or its queue, as the guest is to see it; none
 /// where that is the kernel's.
 pub(crate) fn get_option(
-    ctx: &SandsockCtx,
+    gate: &Gate,
     handle: &Handle,
     level: i32,
     name: i32,
@@ -443,12 +332,12 @@ pub(crate) fn get_option(
             Ok(is_on.map(|on| i32::from(on).to_ne_bytes().to_vec()))
         }
         (libc::SOL_SOCKET, SO_MEMINFO)
-            if handle.socket().is_ok_and(|kind| is_restricted(ctx, kind)) =>
+            if handle.socket().is_ok_and(|kind| is_restricted(gate, kind)) =>
         {
             let mut info = sys::memory_info(handle.fd())?;
             // It counts others' datagrams too.
             info[sys::MEMINFO_DROPS] = 0;
-            if doubtful(ctx, handle).is_some() {
+            if doubtful(gate, handle).is_some() {
                 info[sys::MEMINFO_RECEIVED] = 0;
             }
             Ok(Some(info.iter().flat_map(|number| number.to_ne_bytes()).collect()))
@@ -464,7 +353,7 @@ pub(crate) fn is_hidden(level: i32, kind: i32) -> bool {
 }
 
 /// The kind of a socket in whose queue there may be datagrams that the policy does not allow.
-fn doubtful(ctx: &SandsockCtx, handle: &Handle) -> Option<SocketKind> {
+fn doubtful(gate: &Gate, handle: &Handle) -> Option<SocketKind> {
     let kind = handle.socket().ok()?;
     let carried = carried(kind)?;
     let mut slot = handle.open.filter.lock();
@@ -472,11 +361,11 @@ fn doubtful(ctx: &SandsockCtx, handle: &Handle) -> Option<SocketKind> {
         Some(attached) => {
             if attached.until.is_some_and(|until| until < Instant::now()) {
                 // The guest's own program was taken once.
-                let _ = attached.attach(ctx, handle.fd());
+                let _ = attach(&mut *attached, gate, handle.fd());
             }
             !(attached.exact && attached.clean)
         }
-        None => ctx.policy.restricts_senders(carried),
+        None => gate.policy.restricts_senders(carried),
     };
     doubt.then_some(kind)
 }
@@ -493,7 +382,7 @@ enum Head {
 }
 
 /// Drops what is at the head of a socket's queue and is not allowed.
-fn settle(ctx: &SandsockCtx, handle: &Handle, kind: SocketKind) -> Head {
+fn settle(gate: &Gate, handle: &Handle, kind: SocketKind) -> Head {
     for _ in 0..DROPS {
         match sys::receive_message(
             handle.fd(),
@@ -501,16 +390,18 @@ fn settle(ctx: &SandsockCtx, handle: &Handle, kind: SocketKind) -> Head {
             sys::ControlRoom::of_bytes(0),
             libc::MSG_PEEK | libc::MSG_DONTWAIT,
         ) {
-            Ok(message) if is_listed(ctx, kind, &message.address) => return Head::Allowed,
+            Ok(message) if is_listed(gate, kind, &message.address) => return Head::Allowed,
             Ok(message) => {
                 // Where another process receives as well, it may have taken this one meanwhile:
                 // natively either could get any.
                 let _ = sys::receive(handle.fd(), 0, libc::MSG_DONTWAIT);
-                is_allowed(ctx, kind, 0, &message.address);
-                ctx.count_dropped();
+                is_allowed(gate, kind, 0, &message.address);
+                gate.count_dropped();
             }
             Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) if has_ended(handle) => return Head::Allowed,
+            Err(Errno::AGAIN) if poll_now(handle, PollFlags::RDHUP).contains(PollFlags::RDHUP) => {
+                return Head::Allowed;
+            }
             Err(Errno::AGAIN) => {
                 if let Some(attached) = handle.open.filter.lock().as_mut() {
                     attached.clean = true;
@@ -541,15 +432,15 @@ pub(crate) struct Readiness {
 
 /// What the guest may be told where the kernel tells these events. A datagram that is not allowed
 /// makes nothing readable.
-pub(crate) fn readiness(ctx: &SandsockCtx, handle: &Handle, events: PollFlags) -> Readiness {
+pub(crate) fn readiness(gate: &Gate, handle: &Handle, events: PollFlags) -> Readiness {
     let readable = PollFlags::IN | PollFlags::RDNORM;
     // An error would be taken from the socket by the look at its queue, and is a reason of its own
     // to wake up.
     if events.intersects(readable)
         && !events.contains(PollFlags::ERR)
-        && let Some(kind) = doubtful(ctx, handle)
+        && let Some(kind) = doubtful(gate, handle)
     {
-        match settle(ctx, handle, kind) {
+        match settle(gate, handle, kind) {
             Head::Allowed => {}
             Head::Nothing => return Readiness { events: events - readable, unsettled: false },
             Head::Unknown => return Readiness { events: events - readable, unsettled: true },
@@ -560,10 +451,10 @@ pub(crate) fn readiness(ctx: &SandsockCtx, handle: &Handle, events: PollFlags) -
 
 /// Whether the guest may be told of a socket's queue (FIONREAD): its head is a datagram that it may
 /// have, or there is no doubt.
-pub(crate) fn shows_queue(ctx: &SandsockCtx, handle: &Handle) -> bool {
-    let Some(kind) = doubtful(ctx, handle) else { return true };
+pub(crate) fn shows_queue(gate: &Gate, handle: &Handle) -> bool {
+    let Some(kind) = doubtful(gate, handle) else { return true };
     let events = poll_now(handle, PollFlags::IN);
     events.contains(PollFlags::IN)
         && !events.contains(PollFlags::ERR)
-        && settle(ctx, handle, kind) == Head::Allowed
+        && settle(gate, handle, kind) == Head::Allowed
 }

@@ -11,7 +11,7 @@ use cap_std::fs::Dir;
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
-use crate::authority::family;
+use crate::sys::real_path;
 
 /// A file, whatever its name is.
 type Inode = (u64, u64);
@@ -65,7 +65,7 @@ impl Reserved {
     /// The bind has made this name.
     pub(crate) fn keep(self, parent: &Dir, name: &OsStr) {
         let stat = rustix::fs::statat(parent.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW);
-        if let (Ok(stat), Ok(parent)) = (stat, family::real_path(parent.as_fd())) {
+        if let (Ok(stat), Ok(parent)) = (stat, real_path(parent.as_fd())) {
             self.0.made().names.insert(parent.join(name), of(&stat));
         }
     }

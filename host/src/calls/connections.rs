@@ -178,7 +178,7 @@ pub(crate) async fn accept<T: SandsockView>(
     let view = store.data_mut().sandsock();
     let (handle, kind) = view.socket_of(&d)?;
     view.room_for(1)?;
-    view.ctx.buffers.room_to_accept(&handle, kind)?;
+    view.ctx.gate.buffers.room_to_accept(&handle, kind)?;
     let mut patience = Patience::new(wait, 0);
     let (fd, address) = loop {
         let result = if handle.may_block() {

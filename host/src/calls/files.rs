@@ -95,7 +95,7 @@ pub(crate) fn read(
     file: &Resource<File>,
     length: u64,
 ) -> CallResult<Vec<u8>> {
-    let most = view.ctx.policy.limits().transfer_bytes;
+    let most = view.ctx.gate.policy.limits().transfer_bytes;
     let file = view.table.get_mut(file)?;
     let mut data = vec![0; usize::try_from(length.min(most)).unwrap_or(0)];
     let count = file.file.read_at(&mut data, file.position)?;
@@ -155,7 +155,7 @@ pub(crate) async fn send_file<T: SandsockView>(
     }
     let from = offset(from)?;
     let file = view.table.get(&source)?.file.try_clone()?;
-    let chunk = view.ctx.policy.limits().transfer_bytes;
+    let chunk = view.ctx.gate.policy.limits().transfer_bytes;
     // Where the guest's wish ends, or the file.
     let end = from.saturating_add(count).min(file.metadata()?.len());
     let count = count.min(SEND_MOST);
@@ -176,7 +176,7 @@ pub(crate) async fn send_file<T: SandsockView>(
         let mut length = chunk.min(count - sent);
         if buffers::is_sampled(kind) {
             let wanted = usize::try_from(length).unwrap_or(usize::MAX);
-            length = store.data_mut().sandsock().ctx.buffers.room_on(&handle, wanted) as u64;
+            length = store.data_mut().sandsock().ctx.gate.buffers.room_on(&handle, wanted) as u64;
         }
         let step = match length {
             0 => Err(Errno::NOBUFS),
@@ -197,6 +197,7 @@ pub(crate) async fn send_file<T: SandsockView>(
                         .data_mut()
                         .sandsock()
                         .ctx
+                        .gate
                         .buffers
                         .sent(usize::try_from(some).unwrap_or(usize::MAX));
                 }

@@ -50,7 +50,7 @@ pub(crate) async fn poll<T: SandsockView>(
     (entries, wait): (Vec<PollEntry>, Wait),
 ) -> CallResult<Vec<u16>> {
     let view = store.data_mut().sandsock();
-    if entries.len() > view.ctx.policy.limits().poll_entries as usize {
+    if entries.len() > view.ctx.gate.policy.limits().poll_entries as usize {
         return Err(Errno::INVAL.into());
     }
     let mut deadline = wait::deadline(wait);
@@ -98,11 +98,11 @@ pub(crate) async fn poll<T: SandsockView>(
             .zip(&known)
             .filter(|(_, known)| known.is_none())
             .filter_map(|(handle, _)| handle.as_ref());
-        let over = view.ctx.buffers.is_over();
+        let over = view.ctx.gate.buffers.is_over();
         let told: Vec<_> = sockets
             .clone()
             .zip(&found)
-            .map(|(handle, events)| filter::readiness(view.ctx, handle, *events))
+            .map(|(handle, events)| filter::readiness(&view.ctx.gate, handle, *events))
             .collect();
         let events: Vec<_> = sockets
             .zip(&told)

@@ -63,12 +63,12 @@ struct Sorted {
 
 fn judge(view: &SandsockCtxView<'_>, fds: Vec<Stray>, pidfd: bool) -> Sorted {
     let mut sorted = Sorted::default();
-    let judge = view.ctx.judge();
+    let gate = &view.ctx.gate;
     let (none, any) = (Request::RightsReceive { any: false }, Request::RightsReceive { any: true });
-    if !judge.would_allow(&none) && !judge.would_allow(&any) {
+    if !gate.would_allow(&none) && !gate.would_allow(&any) {
         for _ in &fds {
             // For the observers.
-            let _ = judge.decide(&none);
+            let _ = gate.decide(&none);
         }
         return sorted;
     }
@@ -76,10 +76,10 @@ fn judge(view: &SandsockCtxView<'_>, fds: Vec<Stray>, pidfd: bool) -> Sorted {
         let kind = socket_kind(fd.as_fd()).ok();
         // That the guest could make such a socket itself is not enough: this one may be connected.
         let is_granted = |kind: SocketKind| {
-            view.ctx.policy.has_grant_for(kind.family, kind.type_, kind.protocol)
+            view.ctx.gate.policy.has_grant_for(kind.family, kind.type_, kind.protocol)
         };
         let other = !kind.is_some_and(is_granted);
-        if judge.decide(&Request::RightsReceive { any: other }).is_err() {
+        if gate.decide(&Request::RightsReceive { any: other }).is_err() {
             continue;
         }
         // A pidfd is the kernel's own, and no file of anybody.
@@ -139,7 +139,7 @@ pub(crate) fn hide_ids(
     }
     let asked =
         Request::GetOption { family: kind.family, level: libc::SOL_SOCKET, number: SO_PEERCRED };
-    if !view.ctx.judge().would_allow(&asked) {
+    if !view.ctx.gate.would_allow(&asked) {
         let nobody = [0u32, NOBODY, NOBODY].map(u32::to_ne_bytes).concat();
         data.iter_mut().zip(nobody).for_each(|(byte, hidden)| *byte = hidden);
     }

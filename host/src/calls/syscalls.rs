@@ -90,7 +90,7 @@ impl descriptors::Host for SandsockCtxView<'_> {
         if !self.ctx.inheritance.has(number) {
             return Err(Errno::BADF.into());
         }
-        self.ctx.judge().decide(&Request::Inherit(DescriptorNumber(number)))?;
+        self.ctx.gate.decide(&Request::Inherit(DescriptorNumber(number)))?;
         self.room_for(1)?;
         let handle = self.ctx.inheritance.take(number, &self.ctx.rights)?;
         self.push(handle)
@@ -200,7 +200,8 @@ impl SandsockCtxView<'_> {
         address: &Address,
     ) -> CallResult<(Bind, Option<Reserved>)> {
         let judge = self.ctx.judge();
-        let tries = if chose_no_port(address) && judge.keeps_ports(kind).is_some() {
+        let tries = if chose_no_port(address) && family::keeps_ports(&self.ctx.gate, kind).is_some()
+        {
             BIND_TRIES
         } else {
             1
@@ -249,11 +250,11 @@ impl syscalls::Host for SandsockCtxView<'_> {
         }
         self.judge_created(made)?;
         let socket = self.own_socket(fd, made, nonblocking)?;
-        let granted = self.ctx.policy.has_grant_for(made.family, made.type_, made.protocol);
+        let granted = self.ctx.gate.policy.has_grant_for(made.family, made.type_, made.protocol);
         if made.type_ == libc::SOCK_DGRAM && !granted {
             self.handle(&socket)?.set_ungranted();
         }
-        filter::protect(self.ctx, &self.handle(&socket)?);
+        filter::protect(&self.ctx.gate, &self.handle(&socket)?);
         if held_back {
             // In network order, as socket(2) takes it (man 7 packet).
             self.handle(&socket)?.hold_packet_protocol(u16::from_be(protocol as u16));
@@ -327,10 +328,10 @@ impl syscalls::Host for SandsockCtxView<'_> {
             // It listens, with the backlog that the others have too.
             return self.ctx.judge().listen(&handle, kind, backlog).map(drop);
         }
-        let backlog = self.ctx.buffers.backlog(&handle, kind, backlog);
+        let backlog = self.ctx.gate.buffers.backlog(&handle, kind, backlog);
         let permit = self.ctx.judge().listen(&handle, kind, backlog)?;
         sys::listen(handle.fd(), permit)?;
-        self.ctx.buffers.listens(&handle, kind, backlog);
+        self.ctx.gate.buffers.listens(&handle, kind, backlog);
         // The port may be another than the one that was judged: a socket that was connected once
         // shows the port it had then.
         if let Err(denied) = self.ctx.judge().listening(&handle, kind) {
@@ -389,7 +390,7 @@ impl syscalls::Host for SandsockCtxView<'_> {
             held.truncate(length as usize);
             return Ok(held);
         }
-        if let Some(mut shown) = filter::get_option(self.ctx, &handle, level, name)? {
+        if let Some(mut shown) = filter::get_option(&self.ctx.gate, &handle, level, name)? {
             shown.truncate(length as usize);
             return Ok(shown);
         }
@@ -417,9 +418,11 @@ impl syscalls::Host for SandsockCtxView<'_> {
         let kept = (level, name) == (libc::SOL_SOCKET, libc::SO_LINGER) && handle.is_sole();
         let linger = kept.then(|| waiting_linger(&value));
         let value = if let Some(Some(_)) = linger { OptionBytes::Bytes(vec![0; 8]) } else { value };
-        let value = self.ctx.buffers.fit(&handle, level, name, value);
+        let value = self.ctx.gate.buffers.fit(&handle, level, name, value);
         let permit = self.ctx.judge().set_option(&handle, kind, level, name, value)?;
-        let Some(permit) = filter::set_option(self.ctx, &handle, permit)? else { return Ok(()) };
+        let Some(permit) = filter::set_option(&self.ctx.gate, &handle, permit)? else {
+            return Ok(());
+        };
         if level == libc::SOL_SOCKET && matches!(name, libc::SO_PASSCRED | SO_PASSPIDFD) {
             handle.set_may_be_named();
         }
@@ -434,9 +437,9 @@ impl syscalls::Host for SandsockCtxView<'_> {
         if (level, name) == (libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT) {
             handle.set_defers_connect();
         }
-        self.ctx.buffers.room_for_option(level, name)?;
+        self.ctx.gate.buffers.room_for_option(level, name)?;
         sys::set_option(handle.fd(), permit)?;
-        self.ctx.buffers.option_set(&handle, level, name);
+        self.ctx.gate.buffers.option_set(&handle, level, name);
         if let Some(seconds) = linger {
             handle.hold_linger(seconds.unwrap_or(0));
         }
@@ -455,7 +458,7 @@ impl syscalls::Host for SandsockCtxView<'_> {
         // family the host asks it.
         let of_device =
             kind.family == libc::AF_VSOCK && request == IOCTL_VM_SOCKETS_GET_LOCAL_CID as u32;
-        let shows = request != FIONREAD || filter::shows_queue(self.ctx, &handle);
+        let shows = request != FIONREAD || filter::shows_queue(&self.ctx.gate, &handle);
         let (value, mut argument) = if of_device {
             sys::ioctl(std::os::fd::AsFd::as_fd(&sys::vsock_device()?), permit)?
         } else {

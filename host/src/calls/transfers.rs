@@ -131,7 +131,7 @@ const WHOLE: usize = 1 << 20;
 
 /// How much of a stream one call moves.
 fn transfer_limit<T: SandsockView>(store: &mut StoreContextMut<'_, T>) -> usize {
-    store.data_mut().sandsock().ctx.policy.limits().transfer_bytes as usize
+    store.data_mut().sandsock().ctx.gate.policy.limits().transfer_bytes as usize
 }
 
 /// Bytes already moved are told first: the interrupt that ended the call stays pending. Every other
@@ -201,7 +201,7 @@ impl Sending {
             let mut end = self.total.min(sent.saturating_add(self.piece));
             if self.sampled {
                 let room =
-                    store.data_mut().sandsock().ctx.buffers.room_on(&self.handle, end - sent);
+                    store.data_mut().sandsock().ctx.gate.buffers.room_on(&self.handle, end - sent);
                 if room == 0 && end > sent {
                     // No readiness stands behind the limit.
                     match self.patience.back_off(store, &self.handle, PollFlags::OUT).await {
@@ -218,7 +218,7 @@ impl Sending {
                 Ok(count) => {
                     sent += count;
                     if self.sampled {
-                        store.data_mut().sandsock().ctx.buffers.sent(count);
+                        store.data_mut().sandsock().ctx.gate.buffers.sent(count);
                     }
                     if count > 0
                         && self.opening.take_blocks()
@@ -461,7 +461,7 @@ pub(crate) async fn send_message<T: SandsockView>(
         for handle in with_control.act().rights() {
             handle.set_travelled();
             handle.share()?;
-            view.ctx.buffers.sent_away(handle);
+            view.ctx.gate.buffers.sent_away(handle);
         }
     }
     let none = view.ctx.judge().control(Vec::new())?;
@@ -494,7 +494,7 @@ struct ControlLimit(usize);
 
 impl ControlLimit {
     fn of(view: &SandsockCtxView<'_>) -> Self {
-        Self(view.ctx.policy.limits().control_bytes as usize)
+        Self(view.ctx.gate.policy.limits().control_bytes as usize)
     }
 
     /// How many messages there is room for, if they have no data.
@@ -900,7 +900,7 @@ impl Receiving<'_> {
                         // It must not be seen, nor stay in the way of what may be.
                         let _ = sys::receive(handle.fd(), 0, libc::MSG_DONTWAIT);
                     }
-                    store.data_mut().sandsock().ctx.count_dropped();
+                    store.data_mut().sandsock().ctx.gate.count_dropped();
                     drops += 1;
                     if drops.is_multiple_of(64) {
                         patience.go_round(store, handle, PollFlags::IN).await?;
@@ -909,7 +909,7 @@ impl Receiving<'_> {
                 }
                 Ok(mut message) => {
                     if buffers::is_sampled(kind) && !peek {
-                        store.data_mut().sandsock().ctx.buffers.received(message.length);
+                        store.data_mut().sandsock().ctx.gate.buffers.received(message.length);
                     }
                     if !gather {
                         return Ok(message);
@@ -1092,7 +1092,7 @@ fn is_allowed<T: SandsockView>(
     flags: i32,
     address: &RawAddress,
 ) -> bool {
-    filter::is_allowed(store.data_mut().sandsock().ctx, kind, flags, address)
+    filter::is_allowed(&store.data_mut().sandsock().ctx.gate, kind, flags, address)
 }
 
 /// Whether a message's length can be looked at by MSG_PEEK and MSG_TRUNC. AF_ALG and AF_TIPC would
@@ -1150,7 +1150,7 @@ pub(crate) async fn receive_message<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (d, length, control_length, flags, wait): (Resource<Descriptor>, u64, u32, i32, Wait),
 ) -> CallResult<Received> {
-    let most = store.data_mut().sandsock().ctx.policy.limits().control_bytes as usize;
+    let most = store.data_mut().sandsock().ctx.gate.policy.limits().control_bytes as usize;
     let control_room = (control_length as usize).min(most);
     let (mut message, kind) =
         Receiving { d: &d, length, control_room, flags, wait, message: true }.run(store).await?;
@@ -1159,7 +1159,7 @@ pub(crate) async fn receive_message<T: SandsockView>(
         warnings.push(Warning::MalformedControlData);
     }
     let mut control = Vec::new();
-    let restricted = filter::is_restricted(store.data_mut().sandsock().ctx, kind);
+    let restricted = filter::is_restricted(&store.data_mut().sandsock().ctx.gate, kind);
     let (items, cut) = message.control.take();
     if cut {
         message.flags |= libc::MSG_CTRUNC;
@@ -1228,7 +1228,7 @@ pub(crate) async fn receive_batch<T: SandsockView>(
     if count == 0 {
         return Ok(Batch { data: Vec::new(), messages: Vec::new() });
     }
-    let limits = store.data_mut().sandsock().ctx.policy.limits().clone();
+    let limits = store.data_mut().sandsock().ctx.gate.policy.limits().clone();
     let control_room = (control_length as usize).min(limits.control_bytes as usize);
     let capacity = (length as usize).min(MESSAGE_AT_ONCE);
     // All together they are no more than one transfer, and their control data no more than one
@@ -1238,7 +1238,7 @@ pub(crate) async fn receive_batch<T: SandsockView>(
     let most = fits(limits.transfer_bytes, capacity).min(fits(limits.control_bytes, control_room));
     let count = (count as usize).min(BUFFERS_MAX).min(most);
     let filter = filter::is_judged(kind);
-    let restricted = filter::is_restricted(store.data_mut().sandsock().ctx, kind);
+    let restricted = filter::is_restricted(&store.data_mut().sandsock().ctx.gate, kind);
     let mut patience = Patience::new(wait, flags);
     let flags = sys::receiving_flags(kind.family, flags);
     let room = self::control_room(&handle, control_room);
@@ -1253,7 +1253,7 @@ pub(crate) async fn receive_batch<T: SandsockView>(
                     let bytes = at..at + part.size;
                     at = bytes.end;
                     if filter && !is_allowed(store, kind, flags, &part.address) {
-                        store.data_mut().sandsock().ctx.count_dropped();
+                        store.data_mut().sandsock().ctx.gate.count_dropped();
                         continue;
                     }
                     if kept < bytes.start {

@@ -1,6 +1,6 @@
 //! Descriptors: what the WIT resource refers to, and the one table of them.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::{
     AtomicBool, AtomicI32, AtomicU8, AtomicU16, AtomicU64, AtomicUsize, Ordering,
@@ -11,15 +11,15 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 use sandsock_abi::constants::{CAN_ISOTP, CAN_J1939, SO_PASSPIDFD};
 
-use crate::authority::filter::FilterSlot;
 use crate::bindings::sandsock::socket::types::{DescriptorKind, SocketKind};
 use crate::descriptor::buffers::Charge;
+use crate::descriptor::filter_slot::FilterSlot;
 use crate::descriptor::guard;
 use crate::descriptor::in_flight::InFlight;
 use crate::descriptor::inherited::Inherited;
 use crate::descriptor::poller::Set;
 use crate::sys;
-use crate::sys::address::RawAddress;
+use crate::sys::address::{RawAddress, View};
 use crate::sys::closer::{self as strangers, Strangers, Stray};
 use crate::wait::pool;
 use crate::wait::registration::Kept;
@@ -182,25 +182,6 @@ pub(crate) enum Polls {
     Always,
     /// Not at all: what is asked is not the kernel's to say.
     Never,
-}
-
-/// A published address: what the guest binds, and what it stands for.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct View {
-    pub(crate) guest: SocketAddr,
-    pub(crate) host: SocketAddr,
-}
-
-impl View {
-    /// The host's address, as a socket of the guest's family is bound to it.
-    pub(crate) fn host_for_guest(&self) -> SocketAddr {
-        match (self.guest, self.host.ip()) {
-            (SocketAddr::V6(_), IpAddr::V4(v4)) => {
-                SocketAddr::new(v4.to_ipv6_mapped().into(), self.host.port())
-            }
-            _ => self.host,
-        }
-    }
 }
 
 /// A description that was handed over at the start.

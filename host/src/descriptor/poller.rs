@@ -153,7 +153,7 @@ fn set(view: &SandsockCtxView<'_>, poller: &Resource<Poller>) -> CallResult<Arc<
 
 /// ENOSPC where the set holds as much as it may.
 fn room(view: &SandsockCtxView<'_>, entries: &Entries) -> Result<(), Errno> {
-    if entries.by_key.len() >= view.ctx.policy.limits().poll_entries as usize {
+    if entries.by_key.len() >= view.ctx.gate.policy.limits().poll_entries as usize {
         Err(Errno::NOSPC)
     } else {
         Ok(())
@@ -274,7 +274,7 @@ pub(crate) async fn wait<T: SandsockView>(
     let mut withholding = BackOff::default();
     let mut rounds = 0;
     loop {
-        let over = view.ctx.buffers.is_over();
+        let over = view.ctx.gate.buffers.is_over();
         let Seen { events, hidden, withheld } = poller.set.ready(most, view.ctx, over)?;
         if !events.is_empty() || limit.is_some_and(|limit| limit <= now()) {
             return Ok(events);
@@ -319,7 +319,7 @@ impl Set {
             return Ok(Seen { events, ..Seen::default() });
         }
         if !over {
-            self.recover(ctx.buffers.recoveries());
+            self.recover(ctx.gate.buffers.recoveries());
         }
         let mut told = Vec::with_capacity(left);
         epoll::wait(
@@ -346,8 +346,11 @@ impl Set {
         for (key, token, ready, flags, handle) in found {
             let Some(handle) = handle.upgrade() else { continue };
             // The low 16 bits are poll(2)'s.
-            let told =
-                filter::readiness(ctx, &handle, PollFlags::from_bits_retain(ready.bits() as u16));
+            let told = filter::readiness(
+                &ctx.gate,
+                &handle,
+                PollFlags::from_bits_retain(ready.bits() as u16),
+            );
             seen.hidden |= told.unsettled || told.events.is_empty();
             let visible = if over { Buffers::visible(&handle, told.events) } else { told.events };
             if visible != told.events {

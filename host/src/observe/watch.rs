@@ -439,7 +439,7 @@ pub(crate) fn begin<T: SandsockView>(
         watch.begin(store, interface, function, parameters);
     }
 
-    if let Some(watch) = &store.data_mut().sandsock().ctx.watch {
+    if let Some(watch) = &store.data_mut().sandsock().ctx.gate.watch {
         let watch = Arc::clone(watch);
         watched(store, watch, interface, function, parameters);
     }
@@ -461,7 +461,7 @@ pub(crate) fn end<T: SandsockView>(
         watch.end(store, result);
     }
 
-    if let Some(watch) = &store.data_mut().sandsock().ctx.watch {
+    if let Some(watch) = &store.data_mut().sandsock().ctx.gate.watch {
         let watch = Arc::clone(watch);
         watched(store, watch, result);
     }

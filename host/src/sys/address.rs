@@ -1,6 +1,6 @@
 //! Socket addresses as the kernel lays them out.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 /// A socket address in the kernel's layout, at most `sockaddr_storage` long.
 #[derive(Clone)]
@@ -130,6 +130,25 @@ impl std::fmt::Debug for RawAddress {
         match self.to_ip() {
             Some(ip) => write!(f, "{ip}"),
             None => write!(f, "{:?}", self.bytes()),
+        }
+    }
+}
+
+/// A published address: what the guest binds, and what it stands for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View {
+    pub(crate) guest: SocketAddr,
+    pub(crate) host: SocketAddr,
+}
+
+impl View {
+    /// The host's address, as a socket of the guest's family is bound to it.
+    pub(crate) fn host_for_guest(&self) -> SocketAddr {
+        match (self.guest, self.host.ip()) {
+            (SocketAddr::V6(_), IpAddr::V4(v4)) => {
+                SocketAddr::new(v4.to_ipv6_mapped().into(), self.host.port())
+            }
+            _ => self.host,
         }
     }
 }

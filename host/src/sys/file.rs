@@ -1,9 +1,14 @@
 //! Descriptors whatever they refer to, and files that go into sockets.
 #![allow(unsafe_code)]
 
+use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 
+use cap_std::fs::Dir;
+use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -129,4 +134,16 @@ fn without_sigpipe<T>(call: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errn
         libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut());
         result
     }
+}
+
+/// Returns whether a name in a directory is a socket.
+pub(crate) fn is_socket_in(parent: &Dir, name: &OsStr) -> bool {
+    rustix::fs::statat(parent.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW)
+        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Socket)
+}
+
+/// Where a file is now, every link followed.
+pub(crate) fn real_path(fd: BorrowedFd<'_>) -> Result<PathBuf, Errno> {
+    let link = rustix::fs::readlink(format!("/proc/self/fd/{}", fd.as_raw_fd()), Vec::new())?;
+    Ok(PathBuf::from(OsStr::from_bytes(link.as_bytes())))
 }

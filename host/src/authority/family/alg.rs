@@ -5,7 +5,8 @@
 use rustix::io::Errno;
 
 use super::{Bytes, FamilyRules, Use};
-use crate::authority::permit::{Destination, Judge};
+use crate::authority::gate::Gate;
+use crate::authority::permit::Destination;
 use crate::bindings::sandsock::socket::types::{Address, AlgAddress, SocketKind};
 use crate::descriptor::Handle;
 use crate::error::CallResult;
@@ -59,7 +60,7 @@ impl FamilyRules for Alg {
     }
 
     fn judge(
-        judge: &Judge<'_>,
+        gate: &Gate,
         _purpose: Use<'_>,
         _kind: SocketKind,
         address: &Address,
@@ -68,12 +69,12 @@ impl FamilyRules for Alg {
         let Address::Alg(AlgAddress { kind, name, .. }) = address else {
             return Err(Errno::AFNOSUPPORT.into());
         };
-        judge.decide(&Request::Family(FamilyTarget::Alg { kind, name }))?;
+        gate.decide(&Request::Family(FamilyTarget::Alg { kind, name }))?;
         Ok(Destination::plain(raw))
     }
 
     /// The kernel has no listen for it, and says so.
-    fn judge_listen(_judge: &Judge<'_>, _socket: &Handle) -> CallResult<()> {
+    fn judge_listen(_gate: &Gate, _socket: &Handle) -> CallResult<()> {
         Ok(())
     }
 }

@@ -5,7 +5,8 @@ use rustix::io::Errno;
 use sandsock_abi::constants::{BTPROTO_HCI, BTPROTO_L2CAP, BTPROTO_RFCOMM, BTPROTO_SCO};
 
 use super::{Bytes, FamilyRules, Use};
-use crate::authority::permit::{Destination, Judge};
+use crate::authority::gate::Gate;
+use crate::authority::permit::Destination;
 use crate::bindings::sandsock::socket::types::{
     Address, BluetoothAddress, BluetoothDevice, HciAddress, L2capAddress, RfcommAddress, SocketKind,
 };
@@ -96,7 +97,7 @@ impl FamilyRules for Bluetooth {
     }
 
     fn judge(
-        judge: &Judge<'_>,
+        gate: &Gate,
         _purpose: Use<'_>,
         kind: SocketKind,
         address: &Address,
@@ -111,19 +112,19 @@ impl FamilyRules for Bluetooth {
             Address::Bluetooth(BluetoothAddress::Sco(_)) => BluetoothTarget::Sco,
             _ => return Err(Errno::AFNOSUPPORT.into()),
         };
-        judge.decide(&Request::Family(FamilyTarget::Bluetooth(target)))?;
+        gate.decide(&Request::Family(FamilyTarget::Bluetooth(target)))?;
         Ok(Destination::plain(raw))
     }
 
     /// On an unbound socket the kernel listens on every adapter.
-    fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> CallResult<()> {
+    fn judge_listen(gate: &Gate, socket: &Handle) -> CallResult<()> {
         let target = match socket.socket()?.protocol {
             BTPROTO_L2CAP => BluetoothTarget::L2cap,
             BTPROTO_RFCOMM => BluetoothTarget::Rfcomm,
             BTPROTO_SCO => BluetoothTarget::Sco,
             _ => return Err(Errno::OPNOTSUPP.into()),
         };
-        judge.decide(&Request::Family(FamilyTarget::Bluetooth(target)))
+        gate.decide(&Request::Family(FamilyTarget::Bluetooth(target)))
     }
 }
 

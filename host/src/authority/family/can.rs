@@ -8,7 +8,8 @@ use sandsock_abi::constants::{
 };
 
 use super::{Bytes, FamilyRules, Use};
-use crate::authority::permit::{Destination, Judge};
+use crate::authority::gate::Gate;
+use crate::authority::permit::Destination;
 use crate::bindings::sandsock::socket::types::{
     Address, CanAddress, CanDetail, CanIsotp, CanJ1939, SocketKind,
 };
@@ -102,7 +103,7 @@ impl FamilyRules for Can {
     }
 
     fn judge(
-        judge: &Judge<'_>,
+        gate: &Gate,
         _purpose: Use<'_>,
         kind: SocketKind,
         address: &Address,
@@ -119,7 +120,7 @@ impl FamilyRules for Can {
             (Some(name), _) => CanInterface::Name(name),
             (None, index) => CanInterface::Unknown(index),
         };
-        judge.decide(&Request::Can { interface, protocol: kind.protocol })?;
+        gate.decide(&Request::Can { interface, protocol: kind.protocol })?;
         Ok(Destination::plain(raw))
     }
 
@@ -129,7 +130,7 @@ impl FamilyRules for Can {
     }
 
     fn judge_contents(
-        judge: &Judge<'_>,
+        gate: &Gate,
         socket: &Handle,
         _: SocketKind,
         to: Option<&Address>,
@@ -140,15 +141,15 @@ impl FamilyRules for Can {
             _ => 0,
         };
         match Task::of(message, interface) {
-            Some((task, 0)) => judge.buffers().forget(socket, task),
-            Some((task, bytes)) => judge.buffers().keep(socket, task, bytes)?,
+            Some((task, 0)) => gate.buffers.forget(socket, task),
+            Some((task, bytes)) => gate.buffers.keep(socket, task, bytes)?,
             None => {}
         }
         Ok(())
     }
 
     /// The kernel has no listen for it, and says so.
-    fn judge_listen(_judge: &Judge<'_>, _socket: &Handle) -> CallResult<()> {
+    fn judge_listen(_gate: &Gate, _socket: &Handle) -> CallResult<()> {
         Ok(())
     }
 }

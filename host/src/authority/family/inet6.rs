@@ -5,7 +5,8 @@ use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use rustix::io::Errno;
 
 use super::{FamilyRules, Use, ip};
-use crate::authority::permit::{Destination, Judge};
+use crate::authority::gate::Gate;
+use crate::authority::permit::Destination;
 use crate::bindings::sandsock::socket::types::{Address, Inet6Address, SocketKind};
 use crate::descriptor::Handle;
 use crate::error::CallResult;
@@ -40,20 +41,20 @@ impl FamilyRules for Inet6 {
     }
 
     fn judge(
-        judge: &Judge<'_>,
+        gate: &Gate,
         purpose: Use<'_>,
         kind: SocketKind,
         address: &Address,
     ) -> CallResult<Destination> {
-        ip::judge(judge, purpose, kind, to_ip(address)?)
+        ip::judge(gate, purpose, kind, to_ip(address)?)
     }
 
-    fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> CallResult<()> {
-        ip::judge_listen(judge, socket)
+    fn judge_listen(gate: &Gate, socket: &Handle) -> CallResult<()> {
+        ip::judge_listen(gate, socket)
     }
 
-    fn judge_bound(judge: &Judge<'_>, socket: &Handle, kind: SocketKind) -> CallResult<()> {
-        ip::judge_bound(judge, socket, kind)
+    fn judge_bound(gate: &Gate, socket: &Handle, kind: SocketKind) -> CallResult<()> {
+        ip::judge_bound(gate, socket, kind)
     }
 }
 

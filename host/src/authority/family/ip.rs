@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use rustix::io::Errno;
 
 use crate::authority::family::Use;
-use crate::authority::permit::{Destination, Judge};
+use crate::authority::gate::Gate;
+use crate::authority::permit::Destination;
 use crate::bindings::sandsock::socket::types::SocketKind;
-use crate::descriptor::{Handle, View};
+use crate::descriptor::Handle;
 use crate::error::CallResult;
 use crate::sys;
-use crate::sys::address::RawAddress;
-use sandsock_policy::{Local, Request, Verb, destination};
+use crate::sys::address::{RawAddress, View};
+use sandsock_policy::{Denial, Local, Request, Verb, destination};
 
 /// The types that have rules. Not SOCK_PACKET, which would make an AF_PACKET socket.
 pub(super) const TYPES: &[i32] =
@@ -30,7 +31,7 @@ pub(crate) fn is_raw(kind: SocketKind) -> bool {
 /// Asks for this use of an address. A stream's protocol, whatever its number, is asked for as
 /// TCP's, a datagram's as UDP's.
 pub(super) fn judge(
-    judge: &Judge<'_>,
+    gate: &Gate,
     purpose: Use<'_>,
     kind: SocketKind,
     address: SocketAddr,
@@ -48,7 +49,7 @@ pub(super) fn judge(
             // nothing to what may go out.
             Use::Bind(_) => {}
             Use::Connect | Use::Send(_) => {
-                judge.decide(&Request::RawSend(SocketAddr::new(address.ip(), protocol)))?
+                gate.decide(&Request::RawSend(SocketAddr::new(address.ip(), protocol)))?
             }
         }
         return Ok(Destination::plain(RawAddress::from_ip(address)));
@@ -56,58 +57,73 @@ pub(super) fn judge(
     let socket = match purpose {
         Use::Bind(socket) => socket,
         Use::Connect | Use::Send(_) if datagram => {
-            judge.decide(&Request::UdpSend(address))?;
+            gate.decide(&Request::UdpSend(address))?;
             return Ok(Destination::plain(RawAddress::from_ip(address)));
         }
         // MSG_FASTOPEN connects; without it the kernel takes no address on a stream.
         Use::Connect | Use::Send(_) => {
-            judge.decide(&Request::TcpConnect(address))?;
+            gate.decide(&Request::TcpConnect(address))?;
             return Ok(Destination::plain(RawAddress::from_ip(address)));
         }
     };
     let verb = if datagram { Verb::UdpBind } else { Verb::TcpListen };
     let request =
         |local| if datagram { Request::UdpBind(local) } else { Request::TcpListen(local) };
-    let published = judge.policy().published(verb, address);
+    let published = gate.policy.published(verb, address);
     // A port that the kernel chose at an earlier bind says nothing about this one.
-    judge.decide(&request(local(socket, address, published, false)))?;
-    let mut real = published.unwrap_or(address);
-    // The host's port of a published address goes with a dissolved association only where the
-    // kernel chose it itself: it is judged after the bind.
-    if published.is_none() && real.port() == 0 && judge.keeps_ports(kind).is_some() {
-        let allowed = |port| {
-            judge.policy().judge_local(&request(local(
-                socket,
-                SocketAddr::new(real.ip(), port),
-                None,
-                true,
-            )))
-        };
-        if let Some(port) = judge.free_port(socket, kind, real, allowed)? {
-            real.set_port(port);
-        }
-    }
+    gate.decide(&request(local(socket, address, published, false)))?;
     Ok(match published {
-        Some(_) => Destination::published(View { guest: address, host: real }),
-        None => Destination::plain(RawAddress::from_ip(real)),
+        Some(host) => Destination::published(View { guest: address, host }),
+        None => Destination::plain(RawAddress::from_ip(address)),
+    })
+}
+
+/// Returns the verb whose rules are about the local addresses of sockets of this kind. None if
+/// there are no such rules.
+pub(crate) fn port_verb(kind: SocketKind) -> Option<Verb> {
+    match (kind.family, kind.type_) {
+        (libc::AF_INET | libc::AF_INET6, _) if is_raw(kind) => None,
+        (libc::AF_INET | libc::AF_INET6, libc::SOCK_DGRAM) => Some(Verb::UdpBind),
+        (libc::AF_INET | libc::AF_INET6, _) => Some(Verb::TcpListen),
+        _ => None,
+    }
+}
+
+/// Returns the verb by whose deny rules the kernel must not choose every local port for this
+/// socket. None if no rule names a port.
+pub(crate) fn keeps_ports(gate: &Gate, kind: SocketKind) -> Option<Verb> {
+    port_verb(kind).filter(|&verb| gate.policy.keeps_ports(verb))
+}
+
+/// Asks whether a bind may get this port, which the kernel chose. Nothing is reported.
+pub(crate) fn judge_port(
+    gate: &Gate,
+    socket: &Handle,
+    verb: Verb,
+    at: SocketAddr,
+) -> Result<(), Denial> {
+    let local = local(socket, at, None, true);
+    gate.policy.judge_local(&match verb {
+        Verb::UdpBind => Request::UdpBind(local),
+        _ => Request::TcpListen(local),
     })
 }
 
 /// After a bind: the port that the kernel chose.
-pub(super) fn judge_bound(judge: &Judge<'_>, socket: &Handle, kind: SocketKind) -> CallResult<()> {
-    match judge.keeps_ports(kind) {
-        Some(Verb::UdpBind) => judge.decide_again(&Request::UdpBind(local_now(socket)?)),
-        Some(_) => judge.decide_again(&Request::TcpListen(local_now(socket)?)),
+pub(super) fn judge_bound(gate: &Gate, socket: &Handle, kind: SocketKind) -> CallResult<()> {
+    match keeps_ports(gate, kind) {
+        Some(Verb::UdpBind) => gate.decide_again(&Request::UdpBind(local_now(socket)?)),
+        Some(_) => gate.decide_again(&Request::TcpListen(local_now(socket)?)),
         None => Ok(()),
     }
 }
 
 /// Asks for listen: on the wildcard with port 0 where the socket is not bound yet.
-pub(super) fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> CallResult<()> {
+pub(super) fn judge_listen(gate: &Gate, socket: &Handle) -> CallResult<()> {
     if socket.socket().is_ok_and(is_raw) {
         return Err(Errno::OPNOTSUPP.into());
     }
-    judge.decide(&Request::TcpListen(local_now(socket)?))
+    gate.decide(&Request::TcpListen(local_now(socket)?))
 }
 
 /// The local address that a socket has, which the guest knows by its published one.

@@ -13,7 +13,8 @@ use sandsock_abi::constants::{
 };
 
 use super::{FamilyRules, Use};
-use crate::authority::permit::{Destination, Judge};
+use crate::authority::gate::Gate;
+use crate::authority::permit::Destination;
 use crate::bindings::sandsock::socket::types::{Address, NetlinkAddress, SocketKind};
 use crate::descriptor::Handle;
 use crate::error::CallResult;
@@ -125,18 +126,18 @@ fn generic_families(dump: &[u8]) -> Vec<GenericFamily> {
 }
 
 /// Asks about the events of a group, by its number.
-pub(crate) fn judge_group(judge: &Judge<'_>, protocol: i32, group: u32) -> CallResult<()> {
+pub(crate) fn judge_group(gate: &Gate, protocol: i32, group: u32) -> CallResult<()> {
     let other = format!("events of protocol {protocol}");
-    judge.decide(&Request::Netlink(match protocol {
+    gate.decide(&Request::Netlink(match protocol {
         NETLINK_ROUTE => Asked::RouteRead,
         NETLINK_SOCK_DIAG => Asked::SockDiagRead,
         NETLINK_KOBJECT_UEVENT => Asked::Uevent,
         NETLINK_GENERIC => {
             let families = generic_families(&sys::generic_families()?);
             return match families.iter().find(|family| family.groups.contains(&group)) {
-                Some(family) => judge.decide(&Request::Netlink(Asked::Generic(&family.name))),
+                Some(family) => gate.decide(&Request::Netlink(Asked::Generic(&family.name))),
                 None => {
-                    judge.decide(&Request::Netlink(Asked::Other(&format!("generic group {group}"))))
+                    gate.decide(&Request::Netlink(Asked::Other(&format!("generic group {group}"))))
                 }
             };
         }
@@ -167,14 +168,14 @@ type Families = OnceCell<Vec<GenericFamily>>;
 
 /// Asks about one message.
 fn judge_message(
-    judge: &Judge<'_>,
+    gate: &Gate,
     protocol: i32,
     message: &Message<'_>,
     families: &Families,
 ) -> CallResult<()> {
     let kind = message.kind;
-    let other = |what: String| judge.decide(&Request::Netlink(Asked::Other(&what)));
-    let decide = |asked| judge.decide(&Request::Netlink(asked));
+    let other = |what: String| gate.decide(&Request::Netlink(Asked::Other(&what)));
+    let decide = |asked| gate.decide(&Request::Netlink(asked));
     match protocol {
         NETLINK_ROUTE | NETLINK_GENERIC | NETLINK_SOCK_DIAG if kind < FIRST_TYPE => Ok(()),
         NETLINK_ROUTE if asks_elsewhere(message) => other("about another network namespace".into()),
@@ -231,7 +232,7 @@ impl FamilyRules for Netlink {
     }
 
     fn judge(
-        judge: &Judge<'_>,
+        gate: &Gate,
         purpose: Use<'_>,
         kind: SocketKind,
         address: &Address,
@@ -240,24 +241,24 @@ impl FamilyRules for Netlink {
         match purpose {
             Use::Bind(_) => {
                 for group in (1..=32).filter(|group| address.groups >> (group - 1) & 1 == 1) {
-                    judge_group(judge, kind.protocol, group)?;
+                    judge_group(gate, kind.protocol, group)?;
                 }
             }
             // The kernel is port 0; everybody else is a program of the host's.
             Use::Connect | Use::Send(_) if (address.port_id, address.groups) != (0, 0) => {
-                judge.decide(&Request::Netlink(Asked::Other("to another program")))?;
+                gate.decide(&Request::Netlink(Asked::Other("to another program")))?;
             }
             Use::Connect | Use::Send(_) => {}
         }
         Ok(Destination::plain(encode(*address)))
     }
 
-    fn judge_listen(_: &Judge<'_>, _: &Handle) -> CallResult<()> {
+    fn judge_listen(_: &Gate, _: &Handle) -> CallResult<()> {
         Err(Errno::OPNOTSUPP.into())
     }
 
     fn judge_contents(
-        judge: &Judge<'_>,
+        gate: &Gate,
         _: &Handle,
         kind: SocketKind,
         _: Option<&Address>,
@@ -267,11 +268,11 @@ impl FamilyRules for Netlink {
             NETLINK_ROUTE | NETLINK_GENERIC | NETLINK_SOCK_DIAG => {
                 let families = Families::new();
                 messages(datagram).try_for_each(|message| {
-                    judge_message(judge, kind.protocol, &message?, &families)
+                    judge_message(gate, kind.protocol, &message?, &families)
                 })
             }
             // Nobody has looked at how the kernel reads these.
-            protocol => judge.decide(&Request::Netlink(Asked::Other(&format!(
+            protocol => gate.decide(&Request::Netlink(Asked::Other(&format!(
                 "message of protocol {protocol}"
             )))),
         }

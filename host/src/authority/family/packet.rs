@@ -8,7 +8,8 @@
 use rustix::io::Errno;
 
 use super::{FamilyRules, Use};
-use crate::authority::permit::{Destination, Judge};
+use crate::authority::gate::Gate;
+use crate::authority::permit::Destination;
 use crate::bindings::sandsock::socket::types::{Address, PacketAddress, SocketKind};
 use crate::descriptor::Handle;
 use crate::error::CallResult;
@@ -74,13 +75,13 @@ fn protocol_of(socket: &Handle) -> Result<u16, Errno> {
 }
 
 /// Asks about the frames of an interface, by its index; 0 is every interface.
-fn decide(judge: &Judge<'_>, socket: &Handle, interface: u32, protocol: u16) -> CallResult<()> {
+fn decide(gate: &Gate, socket: &Handle, interface: u32, protocol: u16) -> CallResult<()> {
     let name = if interface == 0 { None } else { Some(name_of(socket, interface)?) };
-    judge.decide(&Request::Packet { interface: name.as_deref(), protocol })
+    gate.decide(&Request::Packet { interface: name.as_deref(), protocol })
 }
 
 /// Asks about a `packet_mreq`, whose first part is an interface index.
-pub(crate) fn judge_membership(judge: &Judge<'_>, socket: &Handle, value: &[u8]) -> CallResult<()> {
+pub(crate) fn judge_membership(gate: &Gate, socket: &Handle, value: &[u8]) -> CallResult<()> {
     let index = value
         .get(..16)
         .and_then(|value| value[..4].try_into().ok())
@@ -89,7 +90,7 @@ pub(crate) fn judge_membership(judge: &Judge<'_>, socket: &Handle, value: &[u8])
     if index == 0 {
         return Err(Errno::NODEV.into());
     }
-    decide(judge, socket, index, 0)
+    decide(gate, socket, index, 0)
 }
 
 impl FamilyRules for Packet {
@@ -110,7 +111,7 @@ impl FamilyRules for Packet {
     }
 
     fn judge(
-        judge: &Judge<'_>,
+        gate: &Gate,
         purpose: Use<'_>,
         kind: SocketKind,
         address: &Address,
@@ -121,30 +122,30 @@ impl FamilyRules for Packet {
             _ => address.protocol,
         };
         match purpose {
-            Use::Bind(socket) => decide(judge, socket, address.interface, protocol)?,
+            Use::Bind(socket) => decide(gate, socket, address.interface, protocol)?,
             // The kernel has no connect here.
             Use::Connect => {}
             Use::Send(_) if address.interface == 0 => return Err(Errno::NXIO.into()),
             // A whole frame says itself what it is: see `judge_contents`.
             Use::Send(socket) if kind.type_ == libc::SOCK_RAW => {
-                decide(judge, socket, address.interface, 0)?
+                decide(gate, socket, address.interface, 0)?
             }
             // The kernel makes the header, with this protocol in it. 0 is a number like any other
             // there, and no rule has it.
             Use::Send(socket) => {
                 let protocol = if protocol == 0 { EVERY_PROTOCOL } else { protocol };
-                decide(judge, socket, address.interface, protocol)?;
+                decide(gate, socket, address.interface, protocol)?;
             }
         }
         Ok(Destination::plain(encode(address, protocol)?))
     }
 
-    fn judge_listen(_: &Judge<'_>, _: &Handle) -> CallResult<()> {
+    fn judge_listen(_: &Gate, _: &Handle) -> CallResult<()> {
         Err(Errno::OPNOTSUPP.into())
     }
 
     fn judge_contents(
-        judge: &Judge<'_>,
+        gate: &Gate,
         socket: &Handle,
         kind: SocketKind,
         to: Option<&Address>,
@@ -168,19 +169,19 @@ impl FamilyRules for Packet {
         let name = name_of(socket, interface)?;
         let every = Request::Packet { interface: Some(&name), protocol: EVERY_PROTOCOL };
         if kind.type_ != libc::SOCK_RAW {
-            return judge.not_denied(&every);
+            return gate.not_denied(&every);
         }
-        if judge.would_allow(&every) {
-            return judge.decide(&every);
+        if gate.would_allow(&every) {
+            return gate.decide(&every);
         }
         match frame_protocol(frame) {
             Some(protocol) if sys::has_ethernet_header(socket.fd(), &name)? => {
                 let of = |protocol| Request::Packet { interface: Some(&name), protocol };
-                judge.decide(&of(protocol))?;
+                gate.decide(&of(protocol))?;
                 // A tag comes off on the way: what is denied is denied behind it too.
-                behind_tags(frame).try_for_each(|protocol| judge.not_denied(&of(protocol)))
+                behind_tags(frame).try_for_each(|protocol| gate.not_denied(&of(protocol)))
             }
-            _ => judge.decide(&every),
+            _ => gate.decide(&every),
         }
     }
 }

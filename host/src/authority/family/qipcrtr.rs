@@ -3,7 +3,8 @@
 use rustix::io::Errno;
 
 use super::{Bytes, FamilyRules, Use};
-use crate::authority::permit::{Destination, Judge};
+use crate::authority::gate::Gate;
+use crate::authority::permit::Destination;
 use crate::bindings::sandsock::socket::types::{Address, QipcrtrAddress, SocketKind};
 use crate::descriptor::Handle;
 use crate::error::CallResult;
@@ -35,18 +36,18 @@ impl FamilyRules for Qipcrtr {
     }
 
     fn judge(
-        judge: &Judge<'_>,
+        gate: &Gate,
         _purpose: Use<'_>,
         _kind: SocketKind,
         address: &Address,
     ) -> CallResult<Destination> {
         let raw = encode(address)?;
-        judge.decide(&Request::Family(FamilyTarget::Qipcrtr))?;
+        gate.decide(&Request::Family(FamilyTarget::Qipcrtr))?;
         Ok(Destination::plain(raw))
     }
 
     /// The kernel has no listen for it, and says so.
-    fn judge_listen(_judge: &Judge<'_>, _socket: &Handle) -> CallResult<()> {
+    fn judge_listen(_gate: &Gate, _socket: &Handle) -> CallResult<()> {
         Ok(())
     }
 }

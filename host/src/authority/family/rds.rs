@@ -6,7 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use rustix::io::Errno;
 
 use super::{FamilyRules, Use};
-use crate::authority::permit::{Destination, Judge};
+use crate::authority::gate::Gate;
+use crate::authority::permit::Destination;
 use crate::bindings::sandsock::socket::types::{Address, InetAddress, SocketKind};
 use crate::descriptor::Handle;
 use crate::error::CallResult;
@@ -38,18 +39,18 @@ impl FamilyRules for Rds {
     }
 
     fn judge(
-        judge: &Judge<'_>,
+        gate: &Gate,
         _purpose: Use<'_>,
         _kind: SocketKind,
         address: &Address,
     ) -> CallResult<Destination> {
         let raw = encode(address)?;
-        judge.decide(&Request::Family(FamilyTarget::Rds))?;
+        gate.decide(&Request::Family(FamilyTarget::Rds))?;
         Ok(Destination::plain(raw))
     }
 
     /// The kernel has no listen for it, and says so.
-    fn judge_listen(_judge: &Judge<'_>, _socket: &Handle) -> CallResult<()> {
+    fn judge_listen(_gate: &Gate, _socket: &Handle) -> CallResult<()> {
         Ok(())
     }
 }

@@ -3,7 +3,8 @@
 use rustix::io::Errno;
 
 use super::{Bytes, FamilyRules, Use};
-use crate::authority::permit::{Destination, Judge};
+use crate::authority::gate::Gate;
+use crate::authority::permit::Destination;
 use crate::bindings::sandsock::socket::types::{Address, SocketKind, TipcAddress};
 use crate::descriptor::Handle;
 use crate::error::CallResult;
@@ -49,18 +50,18 @@ impl FamilyRules for Tipc {
     }
 
     fn judge(
-        judge: &Judge<'_>,
+        gate: &Gate,
         _purpose: Use<'_>,
         _kind: SocketKind,
         address: &Address,
     ) -> CallResult<Destination> {
         let raw = encode(address)?;
-        judge.decide(&Request::Family(FamilyTarget::Tipc))?;
+        gate.decide(&Request::Family(FamilyTarget::Tipc))?;
         Ok(Destination::plain(raw))
     }
 
-    fn judge_listen(judge: &Judge<'_>, _socket: &Handle) -> CallResult<()> {
-        judge.decide(&Request::Family(FamilyTarget::Tipc))
+    fn judge_listen(gate: &Gate, _socket: &Handle) -> CallResult<()> {
+        gate.decide(&Request::Family(FamilyTarget::Tipc))
     }
 }
 

@@ -1,23 +1,24 @@
 //! AF_UNIX (man 7 unix). A path is walked beneath a granted directory, and judged as it is named
 //! and as it is found.
 
-use std::ffi::OsStr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
-use rustix::fs::{AtFlags, FileType};
+use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
 use super::{FamilyRules, Use};
-use crate::authority::permit::{Anchor, Destination, Judge};
+use crate::authority::gate::Gate;
+use crate::authority::permit::{Anchor, Destination};
 use crate::bindings::sandsock::socket::types::{Address, SocketKind, UnixAddress};
 use crate::descriptor::Handle;
 use crate::error::{CallResult, Fault};
 use crate::sys;
 use crate::sys::address::RawAddress;
+use crate::sys::real_path;
 use sandsock_policy::{Denial, Request, UnixRoute, UnixTarget, Verb, show};
 
 /// How many links one path may lead through: the kernel's MAXSYMLINKS (man 7 path_resolution).
@@ -72,7 +73,7 @@ impl FamilyRules for Unix {
     }
 
     fn judge(
-        judge: &Judge<'_>,
+        gate: &Gate,
         purpose: Use<'_>,
         _kind: SocketKind,
         address: &Address,
@@ -85,7 +86,7 @@ impl FamilyRules for Unix {
         match address {
             UnixAddress::Unnamed => {
                 if let Use::Bind(_) = purpose {
-                    judge.decide(&Request::UnixBind(UnixTarget::Unnamed))?;
+                    gate.decide(&Request::UnixBind(UnixTarget::Unnamed))?;
                 }
                 // No socket has no name: as a destination it is the kernel's EINVAL.
                 Ok(Destination::plain(raw(&[])))
@@ -95,7 +96,7 @@ impl FamilyRules for Unix {
                 // sentence.
                 let raw = encode_abstract(name)?;
                 let target = UnixTarget::Abstract(name);
-                judge.decide(&match purpose {
+                gate.decide(&match purpose {
                     Use::Bind(_) => Request::UnixBind(target),
                     Use::Connect | Use::Send(_) => Request::UnixConnect(target),
                 })?;
@@ -104,26 +105,26 @@ impl FamilyRules for Unix {
             UnixAddress::Path(path) => {
                 // The path must be one that the kernel would take, before anything is looked at.
                 encode_path(path)?;
-                let routes = judge.unix_route(verb, path)?;
+                let routes = gate.unix_route(verb, path)?;
                 let destination = walk(&routes, |route| match purpose {
-                    Use::Bind(_) => to_bind(route, path, start_of(judge, path)?),
+                    Use::Bind(_) => to_bind(route, path, start_of(gate, path)?),
                     Use::Connect | Use::Send(_) => to_connect(route),
                 })?;
-                judge.walked(verb, path);
+                gate.walked(verb, path);
                 Ok(destination)
             }
         }
     }
 
-    fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> CallResult<()> {
+    fn judge_listen(gate: &Gate, socket: &Handle) -> CallResult<()> {
         match Self::decode(&sys::local_address(socket.fd())?, socket.socket()?) {
             Some(Address::Unix(UnixAddress::Path(path))) => {
-                judge.unix_route(Verb::UnixBind, &path)?;
-                judge.walked(Verb::UnixBind, &path);
+                gate.unix_route(Verb::UnixBind, &path)?;
+                gate.walked(Verb::UnixBind, &path);
                 Ok(())
             }
             Some(Address::Unix(UnixAddress::Abstract(name))) => {
-                judge.decide(&Request::UnixBind(UnixTarget::Abstract(&name)))
+                gate.decide(&Request::UnixBind(UnixTarget::Abstract(&name)))
             }
             // The kernel answers EINVAL: nothing is bound.
             _ => Ok(()),
@@ -131,10 +132,10 @@ impl FamilyRules for Unix {
     }
 
     /// A name of the kernel's choice. A path was judged where it leads.
-    fn judge_bound(judge: &Judge<'_>, socket: &Handle, kind: SocketKind) -> CallResult<()> {
+    fn judge_bound(gate: &Gate, socket: &Handle, kind: SocketKind) -> CallResult<()> {
         match Self::decode(&sys::local_address(socket.fd())?, kind) {
             Some(Address::Unix(UnixAddress::Abstract(name))) => {
-                judge.decide_again(&Request::UnixBind(UnixTarget::Abstract(&name)))
+                gate.decide_again(&Request::UnixBind(UnixTarget::Abstract(&name)))
             }
             _ => Ok(()),
         }
@@ -217,11 +218,11 @@ fn to_bind(route: &UnixRoute, given: &[u8], start: Option<Dir>) -> CallResult<De
 }
 
 /// Where a relative path starts, for the kernel as for the policy; none for an absolute one.
-fn start_of(judge: &Judge<'_>, path: &[u8]) -> Result<Option<Dir>, Fault> {
+fn start_of(gate: &Gate, path: &[u8]) -> Result<Option<Dir>, Fault> {
     if path.starts_with(b"/") {
         return Ok(None);
     }
-    let base = judge.policy().start_of_paths().ok_or(Errno::ACCESS)?;
+    let base = gate.policy.start_of_paths().ok_or(Errno::ACCESS)?;
     Ok(Some(Dir::open_ambient_dir(base, ambient_authority())?))
 }
 
@@ -270,24 +271,12 @@ fn without_links(
     Ok(if done.as_os_str().is_empty() { PathBuf::from(".") } else { done })
 }
 
-/// After bind(2): the name must be a socket in the very directory that was judged.
-pub(crate) fn is_bound_in(parent: &Dir, name: &OsStr) -> bool {
-    rustix::fs::statat(parent.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW)
-        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Socket)
-}
-
 fn is_root(route: &UnixRoute) -> bool {
     route.base == Path::new("/")
 }
 
 fn open_base(route: &UnixRoute) -> Result<Dir, Fault> {
     Ok(Dir::open_ambient_dir(&route.base, ambient_authority())?)
-}
-
-/// Where a file is now, every link followed.
-pub(crate) fn real_path(fd: BorrowedFd<'_>) -> Result<PathBuf, Errno> {
-    let link = rustix::fs::readlink(format!("/proc/self/fd/{}", fd.as_raw_fd()), Vec::new())?;
-    Ok(PathBuf::from(OsStr::from_bytes(link.as_bytes())))
 }
 
 /// cap-std's own refusals carry no errno: the path led out of the granted directory.

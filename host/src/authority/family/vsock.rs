@@ -5,7 +5,8 @@ use rustix::io::Errno;
 use sandsock_abi::constants::{VMADDR_CID_ANY, VMADDR_CID_HOST, VMADDR_CID_LOCAL, VMADDR_PORT_ANY};
 
 use super::{Bytes, FamilyRules, Use};
-use crate::authority::permit::{Destination, Judge};
+use crate::authority::gate::Gate;
+use crate::authority::permit::Destination;
 use crate::bindings::sandsock::socket::types::{Address, SocketKind, VsockAddress};
 use crate::descriptor::Handle;
 use crate::error::CallResult;
@@ -53,7 +54,7 @@ impl FamilyRules for Vsock {
     }
 
     fn judge(
-        judge: &Judge<'_>,
+        gate: &Gate,
         purpose: Use<'_>,
         _kind: SocketKind,
         address: &Address,
@@ -66,11 +67,11 @@ impl FamilyRules for Vsock {
             Use::Bind(_) => (VsockUse::Listen, vec![cid]),
             Use::Connect | Use::Send(_) => (VsockUse::Connect, same_place(cid)),
         };
-        judge.decide(&Request::Family(FamilyTarget::Vsock { purpose, cid, same: &same, port }))?;
+        gate.decide(&Request::Family(FamilyTarget::Vsock { purpose, cid, same: &same, port }))?;
         Ok(Destination::plain(raw))
     }
 
-    fn judge_listen(judge: &Judge<'_>, socket: &Handle) -> CallResult<()> {
+    fn judge_listen(gate: &Gate, socket: &Handle) -> CallResult<()> {
         let Some(Address::Vsock(VsockAddress { cid, port })) =
             Self::decode(&sys::local_address(socket.fd())?, socket.socket()?)
         else {
@@ -91,13 +92,13 @@ impl FamilyRules for Vsock {
                 port,
             })
         };
-        judge.not_denied(&listen(port))?;
+        gate.not_denied(&listen(port))?;
         let port = if socket.is_port_chosen() { VMADDR_PORT_ANY } else { port };
-        judge.decide(&listen(port))
+        gate.decide(&listen(port))
     }
 
-    fn judge_bound(judge: &Judge<'_>, socket: &Handle, _kind: SocketKind) -> CallResult<()> {
-        Self::judge_listen(judge, socket)
+    fn judge_bound(gate: &Gate, socket: &Handle, _kind: SocketKind) -> CallResult<()> {
+        Self::judge_listen(gate, socket)
     }
 }
 

@@ -15,27 +15,16 @@ use super::{Bind, Create, Destination, Judge, SetOption};
 use crate::authority::family;
 use crate::bindings::sandsock::socket::types::SocketKind;
 use crate::descriptor::Handle;
-use crate::error::{CallResult, Fault};
+use crate::error::CallResult;
 use crate::sys::address::RawAddress;
 use crate::sys::{self, OptionBytes};
-use sandsock_policy::{Decision, Denial, Local, Request, Verb};
+use sandsock_policy::{Denial, Local, Request, Verb};
 
 /// How many ports are looked at before the last one's denial is the answer.
 const SCOUTS: usize = 64;
 
 /// How often a port is looked for anew, because somebody took it meanwhile.
 const TRIES: usize = 8;
-
-/// The verb whose rules are about the local addresses of sockets of this kind; none where no rule
-/// is.
-fn verb(kind: SocketKind) -> Option<Verb> {
-    match (kind.family, kind.type_) {
-        (libc::AF_INET | libc::AF_INET6, _) if family::is_raw(kind) => None,
-        (libc::AF_INET | libc::AF_INET6, libc::SOCK_DGRAM) => Some(Verb::UdpBind),
-        (libc::AF_INET | libc::AF_INET6, _) => Some(Verb::TcpListen),
-        _ => None,
-    }
-}
 
 fn is_v6only(handle: &Handle, kind: SocketKind) -> bool {
     kind.family == libc::AF_INET6
@@ -49,15 +38,9 @@ fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
 }
 
 impl Judge<'_> {
-    /// The verb by whose deny rules the local ports of this socket are kept from it; none where no
-    /// rule names a port.
-    pub(crate) fn keeps_ports(&self, kind: SocketKind) -> Option<Verb> {
-        verb(kind).filter(|&verb| self.policy().keeps_ports(verb))
-    }
-
     /// A port that the kernel gives out at this address and that is allowed. None where scouts are
     /// of no use: the kernel's own choice is then judged after the act.
-    pub(crate) fn free_port(
+    fn free_port(
         &self,
         handle: &Handle,
         kind: SocketKind,
@@ -99,9 +82,32 @@ impl Judge<'_> {
         denied.map_or(Ok(None), Err)
     }
 
+    /// Chooses the port of a bind to port 0, if deny rules name ports. A published address has the
+    /// kernel's choice, which is judged after the bind.
+    pub(super) fn choose_port(
+        &self,
+        handle: &Handle,
+        kind: SocketKind,
+        destination: Destination,
+    ) -> CallResult<Destination> {
+        let (Some(verb), Some(at), None) =
+            (family::keeps_ports(self.gate, kind), destination.raw.to_ip(), destination.published)
+        else {
+            return Ok(destination);
+        };
+        if at.port() != 0 {
+            return Ok(destination);
+        }
+        let allowed = |port| family::judge_port(self.gate, handle, verb, with_port(at, port));
+        Ok(match self.free_port(handle, kind, at, allowed)? {
+            Some(port) => Destination::plain(RawAddress::from_ip(with_port(at, port))),
+            None => destination,
+        })
+    }
+
     /// Binds a socket to the port that the kernel would choose by the way, before it does.
     fn implicit_port(&self, handle: &Handle, kind: SocketKind) -> CallResult<()> {
-        let Some(verb) = self.keeps_ports(kind) else { return Ok(()) };
+        let Some(verb) = family::keeps_ports(self.gate, kind) else { return Ok(()) };
         let at = sys::local_address(handle.fd())?.to_ip().ok_or(Errno::INVAL)?;
         if verb == Verb::UdpBind && at.port() != 0 {
             return Ok(());
@@ -109,17 +115,14 @@ impl Judge<'_> {
         let v6only = is_v6only(handle, kind);
         let allowed = |port| {
             let address = with_port(at, port);
-            self.policy().judge_implicit(
+            self.gate.policy.judge_implicit(
                 verb,
                 Local { address, v6only, kernel_chosen: true, published: None },
             )
         };
-        let told = |denial: Denial| {
-            self.ctx.tell(|time| Decision::denied(time, verb.name(), at.to_string(), &denial));
-            Fault::from(denial)
-        };
+        let denied = |denial| self.gate.denied(verb, at.to_string(), denial);
         for _ in 0..TRIES {
-            let port = self.free_port(handle, kind, at, allowed).map_err(told)?;
+            let port = self.free_port(handle, kind, at, allowed).map_err(denied)?;
             let to = Destination::plain(RawAddress::from_ip(with_port(at, port.unwrap_or(0))));
             match sys::bind(handle.fd(), self.permit(Bind(to))) {
                 Ok(_) => {
@@ -128,7 +131,7 @@ impl Judge<'_> {
                         .map_or(0, |address| address.port());
                     return allowed(chosen).map_err(|denial| {
                         handle.poison();
-                        told(denial)
+                        denied(denial)
                     });
                 }
                 // man 2 bind: it has a port already, which was judged when it got it. A stream that
@@ -168,7 +171,7 @@ impl Judge<'_> {
         match kind.type_ {
             libc::SOCK_STREAM if !addressed || flags & libc::MSG_FASTOPEN == 0 => Ok(()),
             _ if kind.family == libc::AF_UNIX => self.implicit_name(handle),
-            libc::SOCK_DGRAM if !addressed && verb(kind).is_some() => {
+            libc::SOCK_DGRAM if !addressed && family::port_verb(kind).is_some() => {
                 self.unaddressed(handle, kind)
             }
             _ => self.implicit_port(handle, kind),
@@ -185,10 +188,10 @@ impl Judge<'_> {
         let v6only = is_v6only(handle, kind);
         let bind =
             Request::UdpBind(Local { address, v6only, kernel_chosen: true, published: None });
-        if self.would_allow(&bind) {
+        if self.gate.would_allow(&bind) {
             self.implicit_port(handle, kind)
         } else if handle.is_ungranted() {
-            self.decide(&bind)
+            self.gate.decide(&bind)
         } else {
             Err(Errno::DESTADDRREQ.into())
         }

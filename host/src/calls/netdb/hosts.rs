@@ -106,7 +106,7 @@ async fn look_up<T: SandsockView>(
     }
     let name = permit.act().name().to_owned();
     let whole = permit.act().is_whole();
-    let (mut answers, others) = match store.data_mut().sandsock().ctx.policy.fixed(&name) {
+    let (mut answers, others) = match store.data_mut().sandsock().ctx.gate.policy.fixed(&name) {
         Some(fixed) => {
             let fixed = fixed.to_vec();
             let own = name.clone();
@@ -117,7 +117,7 @@ async fn look_up<T: SandsockView>(
             (answers, Vec::new())
         }
         None => {
-            let other_names = store.data_mut().sandsock().ctx.policy.denies_names();
+            let other_names = store.data_mut().sandsock().ctx.gate.policy.denies_names();
             let is_local = in_hosts_file(&permit, hints.family);
             let call = move |in_hosts_file| {
                 let lookup = sys::Lookup { in_hosts_file, other_names };
@@ -215,7 +215,7 @@ fn judge_name(
     host: &str,
     no_such: Failure,
 ) -> Result<Permit<Resolve>, Failure> {
-    if view.ctx.policy.resolves_any() && normalise_name(host).is_err() {
+    if view.ctx.gate.policy.resolves_any() && normalise_name(host).is_err() {
         return Err(no_such);
     }
     Ok(view.ctx.judge().resolve(host, search_list)?)
@@ -263,20 +263,21 @@ fn judge_answers(
 ) -> Result<Judged, Failure> {
     view.ctx.judge().other_names(name, others)?;
     addresses.dedup();
-    let judged = view.ctx.policy.judge_answers_of(name, others, addresses);
+    let judged = view.ctx.gate.policy.judge_answers_of(name, others, addresses);
     for dropped in &judged.dropped {
         let target = || format!("{name}={}", dropped.address);
         view.ctx
-            .tell(|time| Decision::denied(time, Verb::Resolve.name(), target(), &dropped.denial));
+            .gate
+            .report(|time| Decision::denied(time, Verb::Resolve.name(), target(), &dropped.denial));
     }
     if let Some(denial) = judged.denial() {
         return Err(denial.clone().into());
     }
-    let mut pins = view.ctx.pins.borrow_mut();
+    let mut pins = view.ctx.gate.pins.borrow_mut();
     pins.pin(name, &judged.kept, Instant::now());
     pins.note_others(name, others);
     drop(pins);
-    filter::follow_pins(view.ctx);
+    filter::follow_pins(&view.ctx.gate);
     Ok(judged)
 }
 
@@ -293,7 +294,9 @@ pub(crate) async fn with_fresh_names<T: SandsockView, R>(
         Err(fault) => fault,
     };
     let Fault::Error(Error::Denied(_)) = &fault else { return Err(fault) };
-    let Some(name) = store.data_mut().sandsock().ctx.expired_name.take() else { return Err(fault) };
+    let Some(name) = store.data_mut().sandsock().ctx.gate.expired_name.take() else {
+        return Err(fault);
+    };
     let hints = Hints { family: 0, kind: libc::SOCK_STREAM, protocol: 0, flags: 0 };
     wait::begin(wait);
     match look_up(store, Some(&name), None, hints, a_moment(*wait)).await {
@@ -338,7 +341,7 @@ async fn host_by_name<T: SandsockView>(
     let permit = judge_name(&store.data_mut().sandsock(), host, Failure::Host(NO_RECOVERY))?;
     let name = permit.act().name().to_owned();
     let whole = permit.act().is_whole();
-    let entry = match store.data_mut().sandsock().ctx.policy.fixed(&name) {
+    let entry = match store.data_mut().sandsock().ctx.gate.policy.fixed(&name) {
         Some(fixed) => {
             let addresses = fixed.iter().copied().filter(of_family).collect();
             sys::HostEntry { name: name.clone(), aliases: Vec::new(), addresses }

@@ -70,7 +70,7 @@ async fn judge<T: SandsockView>(
 
 /// The names that the operator gave this address.
 fn fixed_names(view: &SandsockCtxView<'_>, ip: IpAddr) -> Vec<String> {
-    view.ctx.policy.fixed_names_of(ip).iter().map(ToString::to_string).collect()
+    view.ctx.gate.policy.fixed_names_of(ip).iter().map(ToString::to_string).collect()
 }
 
 /// WIT `netdb.get-name-info`.
@@ -106,8 +106,7 @@ async fn name_info<T: SandsockView>(
         let permit = judge(store, address.ip(), &mut wait).await?;
         let view = store.data_mut().sandsock();
         // It cuts this host's own domain off, and so tells it.
-        let cut =
-            has(NI_NOFQDN) && view.ctx.judge().would_allow(&Request::Hostname(Hostname::Read));
+        let cut = has(NI_NOFQDN) && view.ctx.gate.would_allow(&Request::Hostname(Hostname::Read));
         match fixed_names(&view, address.ip()).into_iter().next() {
             Some(name) => {
                 (Some(name), local_service(store, wait, has(NI_NUMERICSERV), service).await?)

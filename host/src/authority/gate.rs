@@ -1,0 +1,139 @@
+//! The gate: asks the policy for one instance, and reports each decision to the observers.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use crate::authority::filter::Filters;
+use crate::descriptor::buffers::Buffers;
+use crate::error::{CallResult, Fault};
+use crate::observe::Watch;
+use sandsock_policy::{Decision, Denial, Pins, Policy, Request, UnixRoute, UnixTarget, Verb};
+
+/// The policy of one instance, and what its decisions depend on.
+pub(crate) struct Gate {
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) pins: RefCell<Pins>,
+    /// A granted name whose pinned addresses had expired when the last decision was made.
+    pub(crate) expired_name: RefCell<Option<String>>,
+    /// The observers, if there are any.
+    pub(crate) watch: Option<Arc<Watch>>,
+    /// The memory that the kernel holds for the instance.
+    pub(crate) buffers: Arc<Buffers>,
+    /// The filters of the instance's sockets.
+    pub(crate) filters: Filters,
+    /// The datagrams that the host dropped because no grant names their senders.
+    dropped_datagrams: Cell<u64>,
+}
+
+impl Gate {
+    pub(crate) fn new(
+        policy: Arc<Policy>,
+        buffers: Arc<Buffers>,
+        watch: Option<Arc<Watch>>,
+    ) -> Self {
+        Self {
+            policy,
+            pins: RefCell::new(Pins::new(Instant::now())),
+            expired_name: RefCell::default(),
+            watch,
+            buffers,
+            filters: Filters::default(),
+            dropped_datagrams: Cell::new(0),
+        }
+    }
+
+    /// Returns the time of a decision. Only pins have an age, so no clock is read without pins.
+    pub(crate) fn decision_time(&self) -> Instant {
+        let pins = self.pins.borrow();
+        if pins.is_empty() { pins.origin() } else { Instant::now() }
+    }
+
+    /// Reports a decision to the observers. It is built only if there are any.
+    pub(crate) fn report<'a>(&self, decision: impl FnOnce(SystemTime) -> Decision<'a>) {
+        if let Some(watch) = &self.watch {
+            watch.decided(decision(SystemTime::now()));
+        }
+    }
+
+    /// Reports a denial, and returns it as the call's error.
+    pub(crate) fn denied(&self, verb: Verb, target: impl Into<String>, denial: Denial) -> Fault {
+        self.report(|time| Decision::denied(time, verb.name(), target.into(), &denial));
+        denial.into()
+    }
+
+    pub(crate) fn count_dropped(&self) {
+        self.dropped_datagrams.set(self.dropped_datagrams.get() + 1);
+    }
+
+    /// Returns how many datagrams the host and the sockets' filters dropped.
+    pub(crate) fn dropped_datagrams(&self) -> u64 {
+        self.dropped_datagrams.get() + self.filters.dropped()
+    }
+
+    /// Where to walk to reach a UNIX path.
+    pub(crate) fn unix_route(&self, verb: Verb, path: &[u8]) -> CallResult<Vec<UnixRoute>> {
+        let routes = self.policy.unix_route(verb, path);
+        if let Err(denial) = &routes {
+            self.report(|time| {
+                Decision::denied(time, verb.name(), unix_request(verb, path).to_string(), denial)
+            });
+        }
+        Ok(routes?)
+    }
+
+    /// The walk to a UNIX path ended where a rule holds.
+    pub(crate) fn walked(&self, verb: Verb, path: &[u8]) {
+        let request = unix_request(verb, path);
+        self.report(|time| {
+            let rule = self
+                .policy
+                .decide(&request, &self.pins.borrow(), self.decision_time())
+                .ok()
+                .and_then(|a| a.rule);
+            Decision::allowed(time, verb.name(), request.to_string(), rule)
+        });
+    }
+
+    /// Asks the policy.
+    pub(crate) fn decide(&self, request: &Request<'_>) -> CallResult<()> {
+        let result = self.policy.decide(request, &self.pins.borrow(), self.decision_time());
+        self.report(|time| Decision::of_request(time, request, &result));
+        result.map(drop).map_err(|mut denial| {
+            self.expired_name.replace(denial.expired_name.take());
+            denial.into()
+        })
+    }
+
+    /// Whether the policy would allow it, as a question that no decision follows from by itself:
+    /// observers are not told.
+    pub(crate) fn would_allow(&self, request: &Request<'_>) -> bool {
+        self.policy.decide(request, &self.pins.borrow(), self.decision_time()).is_ok()
+    }
+
+    /// Asks the policy again, with what the kernel has chosen: observers are told where the answer
+    /// is another one.
+    pub(crate) fn decide_again(&self, request: &Request<'_>) -> CallResult<()> {
+        if self.would_allow(request) { Ok(()) } else { self.decide(request) }
+    }
+
+    /// Whether nothing but a grant is missing: no rule denies it, so that another grant may stand
+    /// in for the missing one.
+    pub(crate) fn lacks_grant(&self, request: &Request<'_>) -> bool {
+        let result = self.policy.decide(request, &self.pins.borrow(), self.decision_time());
+        result.is_err_and(|denial| denial.rule.is_none())
+    }
+
+    /// Asks whether a rule denies it; that nothing grants it is no matter.
+    pub(crate) fn not_denied(&self, request: &Request<'_>) -> CallResult<()> {
+        if self.lacks_grant(request) { Ok(()) } else { self.decide(request) }
+    }
+}
+
+/// What a UNIX path is asked for.
+fn unix_request(verb: Verb, path: &[u8]) -> Request<'_> {
+    match verb {
+        Verb::UnixBind => Request::UnixBind(UnixTarget::Path(path)),
+        _ => Request::UnixConnect(UnixTarget::Path(path)),
+    }
+}

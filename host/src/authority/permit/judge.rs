@@ -1,0 +1,446 @@
+//! The judge: the only maker of permits. It asks the gate, by the families' rules where they apply.
+
+use std::net::IpAddr;
+use std::os::fd::AsRawFd as _;
+
+use rustix::io::Errno;
+use sandsock_abi::constants::{CAN_ISOTP_OPTS, CAN_ISOTP_WAIT_TX_DONE, SOL_CAN_ISOTP};
+use sandsock_abi::ioctl::{self, Shape as Argument};
+use sandsock_abi::option::{self, Access};
+
+use super::value;
+use super::{
+    Bind, Connect, Contents, Control, ControlOut, Create, Destination, GetOption, Interfaces,
+    Ioctl, Listen, Permit, ReadHostName, Resolve, ReverseResolve, SendTo, SetHostName, SetOption,
+};
+use crate::authority::family::{Family, Use};
+use crate::authority::gate::Gate;
+use crate::bindings::sandsock::socket::types::{Address, SocketKind};
+use crate::descriptor::Handle;
+use crate::error::CallResult;
+use crate::sys::{self, OptionBytes};
+use sandsock_policy::{
+    CanInterface, Decision, Denial, Hostname, Request, UnixTarget, Verb, normalise_name,
+};
+
+/// WIT: an ioctl's argument has at most 4096 bytes.
+const IOCTL_MAX: usize = 4096;
+
+/// The policy of one instance, at the moment of a call. The only maker of permits.
+pub(crate) struct Judge<'a> {
+    pub(super) gate: &'a Gate,
+}
+
+impl<'a> Judge<'a> {
+    pub(crate) fn new(gate: &'a Gate) -> Self {
+        Self { gate }
+    }
+
+    /// Whether the guest may change a descriptor: not where other contexts were handed it too.
+    pub(crate) fn change(&self, handle: &Handle, what: &str) -> CallResult<()> {
+        if !handle.is_common() {
+            return Ok(());
+        }
+        let reason =
+            "other instances were handed this descriptor too, and it would change for them";
+        let denial = Denial::new(format!("{what} is denied: {reason}"));
+        self.gate
+            .report(|time| Decision::denied(time, Verb::Inherit.name(), what.to_owned(), &denial));
+        Err(denial.into())
+    }
+
+    /// The same of what a send may change by the way: MSG_FASTOPEN connects, and MSG_MORE leaves a
+    /// datagram to be gone on with.
+    pub(crate) fn transfer(&self, handle: &Handle, kind: SocketKind, flags: i32) -> CallResult<()> {
+        match kind.type_ {
+            libc::SOCK_STREAM if flags & libc::MSG_FASTOPEN != 0 => {
+                self.change(handle, "connect by MSG_FASTOPEN")
+            }
+            libc::SOCK_STREAM => Ok(()),
+            _ if flags & libc::MSG_MORE != 0 => self.change(handle, "a send with MSG_MORE"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Mints a permit.
+    pub(super) fn permit<A>(&self, act: A) -> Permit<A> {
+        Permit { act, generation: self.gate.policy.generation() }
+    }
+
+    /// Whether the policy is still the one that gave this permit: if not it must be asked anew
+    /// before the act.
+    pub(crate) fn is_current<A>(&self, permit: &Permit<A>) -> bool {
+        permit.generation == self.gate.policy.generation()
+    }
+
+    pub(crate) fn create(
+        &self,
+        domain: i32,
+        kind: i32,
+        protocol: i32,
+    ) -> CallResult<Permit<Create>> {
+        let result = self.gate.policy.may_create(domain, kind, protocol);
+        self.gate.report(|time| Decision::of_socket(time, (domain, kind, protocol), &result));
+        result?;
+        let protocol =
+            if domain == libc::AF_PACKET { self.packet_protocol(protocol) } else { protocol };
+        Ok(self.permit(Create { domain, kind, protocol }))
+    }
+
+    /// The protocol that an AF_PACKET socket is made with. From then on it gets that protocol's
+    /// frames of every interface, until a bind names one: where not all are granted, it is made
+    /// with none, and `bind` puts in what was asked for.
+    fn packet_protocol(&self, protocol: i32) -> i32 {
+        let asked = u16::from_be(protocol as u16);
+        let everywhere = Request::Packet { interface: None, protocol: asked };
+        if asked == 0 || self.gate.would_allow(&everywhere) { protocol } else { 0 }
+    }
+
+    /// After creation: the numbers that the kernel gave it are judged as well. That it is the same
+    /// as before needs no telling.
+    pub(crate) fn created(&self, kind: SocketKind) -> CallResult<()> {
+        if let Err(denial) = self.gate.policy.may_create(kind.family, kind.type_, kind.protocol) {
+            let result = Err(denial.clone());
+            self.gate.report(|time| {
+                Decision::of_socket(time, (kind.family, kind.type_, kind.protocol), &result)
+            });
+            return Err(denial.into());
+        }
+        Ok(())
+    }
+
+    /// An unnamed AF_UNIX pair needs no grant; every other one does.
+    pub(crate) fn create_pair(
+        &self,
+        domain: i32,
+        kind: i32,
+        protocol: i32,
+    ) -> CallResult<Permit<Create>> {
+        if domain == libc::AF_UNIX {
+            return Ok(self.permit(Create { domain, kind, protocol }));
+        }
+        self.create(domain, kind, protocol)
+    }
+
+    fn destination(
+        &self,
+        purpose: Use<'_>,
+        kind: SocketKind,
+        address: &Address,
+    ) -> CallResult<Destination> {
+        Family::of(kind.family)?.judge(self.gate, purpose, kind, address)
+    }
+
+    pub(crate) fn bind(
+        &self,
+        handle: &Handle,
+        kind: SocketKind,
+        address: &Address,
+    ) -> CallResult<Permit<Bind>> {
+        let destination = self.destination(Use::Bind(handle), kind, address)?;
+        Ok(self.permit(Bind(self.choose_port(handle, kind, destination)?)))
+    }
+
+    pub(crate) fn connect(
+        &self,
+        kind: SocketKind,
+        address: &Address,
+    ) -> CallResult<Permit<Connect>> {
+        Ok(self.permit(Connect(self.destination(Use::Connect, kind, address)?)))
+    }
+
+    pub(crate) fn send_to(
+        &self,
+        handle: &Handle,
+        kind: SocketKind,
+        address: &Address,
+    ) -> CallResult<Permit<SendTo>> {
+        Ok(self.permit(SendTo(self.destination(Use::Send(handle), kind, address)?)))
+    }
+
+    /// A message of an inspected family, to an address or to where the socket leads.
+    pub(crate) fn contents(
+        &self,
+        handle: &Handle,
+        kind: SocketKind,
+        to: Option<&Address>,
+        message: Vec<u8>,
+    ) -> CallResult<Permit<Contents>> {
+        Family::of(kind.family)?.judge_contents(self.gate, handle, kind, to, &message)?;
+        Ok(self.permit(Contents(message)))
+    }
+
+    /// A receive, or a wait for input: on a datagram socket that was made without a grant it is the
+    /// first act.
+    pub(crate) fn input(&self, handle: &Handle) -> CallResult<()> {
+        if !handle.is_ungranted() {
+            return Ok(());
+        }
+        let kind = handle.socket()?;
+        let denial = self.gate.policy.no_input(kind.family);
+        let verb = if kind.family == libc::AF_UNIX { Verb::UnixBind } else { Verb::UdpReceive };
+        self.gate.report(|time| {
+            Decision::denied(
+                time,
+                verb.name(),
+                "a socket that is bound nowhere".to_owned(),
+                &denial,
+            )
+        });
+        Err(denial.into())
+    }
+
+    /// A bind that the kernel makes by the way: a UNIX socket with SO_PASSCRED gets a name before
+    /// it connects or sends a message.
+    pub(crate) fn implicit_name(&self, handle: &Handle) -> CallResult<()> {
+        if handle.would_be_named() {
+            self.gate.decide(&Request::UnixBind(UnixTarget::Unnamed))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// listen binds a socket that is not bound yet: its local address is looked at in the kernel,
+    /// now.
+    pub(crate) fn listen(
+        &self,
+        handle: &Handle,
+        kind: SocketKind,
+        backlog: i32,
+    ) -> CallResult<Permit<Listen>> {
+        let bound_unix = kind.family == libc::AF_UNIX && handle.is_bound_here();
+        if !bound_unix && !handle.is_where_handed() {
+            Family::of(kind.family)?.judge_listen(self.gate, handle)?;
+            self.local_of_listen(handle, kind)?;
+        }
+        Ok(self.permit(Listen { backlog: backlog.max(0) }))
+    }
+
+    /// After a bind: what the kernel has chosen.
+    pub(crate) fn bound(&self, handle: &Handle, kind: SocketKind) -> CallResult<()> {
+        Family::of(kind.family)?.judge_bound(self.gate, handle, kind)
+    }
+
+    /// After listen: the address that the socket has now, whose port the kernel chose unless the
+    /// guest bound one.
+    pub(crate) fn listening(&self, handle: &Handle, kind: SocketKind) -> CallResult<()> {
+        if kind.family == libc::AF_UNIX || handle.is_where_handed() {
+            return Ok(());
+        }
+        if !handle.is_bound_here() {
+            handle.set_bound_here(true);
+        }
+        Family::of(kind.family)?.judge_listen(self.gate, handle)
+    }
+
+    pub(crate) fn get_option(
+        &self,
+        family: i32,
+        level: i32,
+        name: i32,
+        length: u32,
+    ) -> CallResult<Permit<GetOption>> {
+        let row = option::find(family, level, name);
+        if row.is_some_and(|row| row.get == Access::Absent) {
+            return Err(Errno::NOPROTOOPT.into());
+        }
+        self.gate.decide(&Request::GetOption { family, level, number: name })?;
+        Ok(self.permit(GetOption { level, name, length }))
+    }
+
+    pub(crate) fn set_option(
+        &self,
+        handle: &Handle,
+        kind: SocketKind,
+        level: i32,
+        name: i32,
+        value: OptionBytes,
+    ) -> CallResult<Permit<SetOption>> {
+        let row = option::find(kind.family, level, name);
+        if row.is_some_and(|row| row.set == Access::Absent) {
+            return Err(Errno::NOPROTOOPT.into());
+        }
+        let datagram = !matches!(kind.type_, libc::SOCK_STREAM | libc::SOCK_SEQPACKET);
+        self.gate.decide(&Request::SetOption {
+            family: kind.family,
+            level,
+            number: name,
+            datagram,
+        })?;
+        if let OptionBytes::Bytes(bytes) = &value
+            && (level, name) == (SOL_CAN_ISOTP, CAN_ISOTP_OPTS)
+            && bytes
+                .first_chunk()
+                .is_some_and(|flags| i32::from_ne_bytes(*flags) & CAN_ISOTP_WAIT_TX_DONE != 0)
+        {
+            let reason = "CAN_ISOTP_WAIT_TX_DONE is denied: a send would hold the host's thread until the peer has taken it all";
+            return Err(Denial::new(reason.to_owned()).into());
+        }
+        let value = match row {
+            Some(row) => value::judged(self.gate, handle, kind, row, value)?,
+            None => value,
+        };
+        Ok(self.permit(SetOption { level, name, value }))
+    }
+
+    /// `search` gives the domains of the resolver's search list.
+    pub(crate) fn resolve(
+        &self,
+        host: &str,
+        search: impl FnOnce() -> Vec<String>,
+    ) -> CallResult<Permit<Resolve>> {
+        self.gate.decide(&Request::Resolve(host))?;
+        let name = normalise_name(host).map_err(|_| Errno::INVAL)?.into_owned();
+        // IDNA: the other characters that part labels.
+        let whole = host.ends_with(['.', '\u{3002}', '\u{ff0e}', '\u{ff61}']);
+        let policy = &self.gate.policy;
+        let searched = !whole && policy.grants_label(&name);
+        if searched && policy.denies_names() {
+            let candidates: Vec<_> =
+                search().into_iter().map(|domain| format!("{name}.{domain}")).collect();
+            self.other_names(&name, &candidates)?;
+        }
+        Ok(self.permit(Resolve { name, whole, searched }))
+    }
+
+    /// Judges other names of one that may be looked up: what a search list makes of it, canonical
+    /// names, aliases.
+    pub(crate) fn other_names(&self, name: &str, others: &[String]) -> CallResult<()> {
+        for other in others {
+            if let Err(denial) = self.gate.policy.judge_other_name(name, other) {
+                self.gate.report(|time| {
+                    Decision::denied(time, Verb::Resolve.name(), other.clone(), &denial)
+                });
+                return Err(denial.into());
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn reverse_resolve(&self, address: IpAddr) -> CallResult<Permit<ReverseResolve>> {
+        self.gate.decide(&Request::ReverseResolve(address))?;
+        Ok(self.permit(ReverseResolve { address }))
+    }
+
+    pub(crate) fn interfaces(&self) -> CallResult<Permit<Interfaces>> {
+        self.gate.decide(&Request::Interfaces)?;
+        Ok(self.permit(Interfaces))
+    }
+
+    /// To look up one interface's name or index: who may use it knows it.
+    pub(crate) fn interface(&self, name: &str) -> CallResult<Permit<Interfaces>> {
+        if self.gate.policy.names_interface(name) {
+            Ok(self.permit(Interfaces))
+        } else {
+            self.interfaces()
+        }
+    }
+
+    pub(crate) fn read_host_name(&self) -> CallResult<Permit<ReadHostName>> {
+        self.gate.decide(&Request::Hostname(Hostname::Read))?;
+        Ok(self.permit(ReadHostName))
+    }
+
+    pub(crate) fn set_host_name(&self, name: Vec<u8>) -> CallResult<Permit<SetHostName>> {
+        self.gate.decide(&Request::Hostname(Hostname::Set))?;
+        Ok(self.permit(SetHostName { name }))
+    }
+
+    /// A request of the table, with an argument of its size.
+    pub(crate) fn ioctl(
+        &self,
+        handle: &Handle,
+        kind: SocketKind,
+        number: u32,
+        argument: Vec<u8>,
+    ) -> CallResult<Permit<Ioctl>> {
+        // Windows' SIO_RCVALL and its kin.
+        if number >> 24 == 0x98 {
+            return Err(Errno::OPNOTSUPP.into());
+        }
+        let row = ioctl::find(number).ok_or(Errno::NOTTY)?;
+        let size = row.shape.size();
+        let fits = match row.shape {
+            Argument::InterfaceList => {
+                (size..=IOCTL_MAX).contains(&argument.len()) && argument.len().is_multiple_of(size)
+            }
+            _ => argument.len() == size,
+        };
+        let named = match kind.family {
+            libc::AF_PACKET | libc::AF_CAN => value::named_interface(handle, row.name, &argument)?,
+            _ => None,
+        };
+        // Addresses hold numbers, and people write names: whose frames are granted may be asked for
+        // by both.
+        match named {
+            Some(interface) if self.gate.lacks_grant(&Request::Ioctl(row)) => {
+                self.gate.decide(&match kind.family {
+                    libc::AF_CAN => Request::Can {
+                        interface: CanInterface::Name(&interface),
+                        protocol: kind.protocol,
+                    },
+                    _ => Request::Packet { interface: Some(&interface), protocol: 0 },
+                })?
+            }
+            _ => self.gate.decide(&Request::Ioctl(row))?,
+        }
+        if !fits {
+            return Err(Errno::INVAL.into());
+        }
+        Ok(self.permit(Ioctl { number, shape: row.shape, argument }))
+    }
+
+    /// Judges and encodes control messages.
+    pub(crate) fn control(&self, items: Vec<ControlOut<'_>>) -> CallResult<Permit<Control>> {
+        let mut encoded = Vec::new();
+        let mut rights = Vec::new();
+        for item in items {
+            match item {
+                ControlOut::Rights(handles) => {
+                    self.gate.decide(&Request::RightsSend)?;
+                    let numbers: Vec<u8> = handles
+                        .iter()
+                        .flat_map(|handle| handle.fd().as_raw_fd().to_ne_bytes())
+                        .collect();
+                    crate::sys::control::push(
+                        &mut encoded,
+                        libc::SOL_SOCKET,
+                        libc::SCM_RIGHTS,
+                        &numbers,
+                    );
+                    rights.extend(handles);
+                }
+                // Numbers of the guest's own are not descriptors of this process.
+                ControlOut::Message { level: libc::SOL_SOCKET, kind: libc::SCM_RIGHTS, .. } => {
+                    return Err(Errno::INVAL.into());
+                }
+                ControlOut::Message {
+                    level: libc::SOL_SOCKET,
+                    kind: libc::SCM_CREDENTIALS,
+                    data,
+                } => {
+                    // man 7 unix: a privileged process may send any ids; the guest's are the host's
+                    // own.
+                    let ids = match self.gate.would_allow(&Request::CredentialsForge) {
+                        true => data.to_vec(),
+                        false if data.len() == sys::own_credentials().len() => {
+                            sys::own_credentials()
+                        }
+                        false => return Err(Errno::INVAL.into()),
+                    };
+                    crate::sys::control::push(
+                        &mut encoded,
+                        libc::SOL_SOCKET,
+                        libc::SCM_CREDENTIALS,
+                        &ids,
+                    );
+                }
+                ControlOut::Message { level, kind, data } => {
+                    self.gate.decide(&Request::Control { level, number: kind })?;
+                    crate::sys::control::push(&mut encoded, level, kind, data);
+                }
+            }
+        }
+        Ok(self.permit(Control { encoded, rights }))
+    }
+}
