@@ -8,7 +8,7 @@ pub(crate) mod guard;
 pub(crate) mod handle;
 pub(crate) mod in_flight;
 pub(crate) mod inherited;
-pub(crate) mod poller;
+pub(crate) mod poll_set;
 
 pub use handle::Descriptor;
 pub(crate) use handle::{

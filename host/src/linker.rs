@@ -20,11 +20,11 @@ use crate::bindings::sandsock::socket::types::{
     Address, DescriptorKind, IoctlResult, NetworkInterface, OptionValue, Trigger,
 };
 use crate::calls::files::File;
+use crate::calls::poller;
+use crate::calls::poller::Poller;
 use crate::calls::{connections, files, netdb, polling, transfers};
 use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::descriptor::Descriptor;
-use crate::descriptor::poller;
-use crate::descriptor::poller::Poller;
 use crate::error::answer;
 use crate::observe;
 use crate::sys::control;

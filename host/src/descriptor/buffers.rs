@@ -19,7 +19,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use crate::authority::family::can::Task;
 use crate::bindings::sandsock::socket::types::SocketKind;
 use crate::descriptor::Handle;
 use crate::sys::{self, OptionBytes};
@@ -32,7 +31,7 @@ use left::Left;
 pub(crate) use measure::is_sampled;
 use measure::{Buffer, buffer_of, most_for};
 use share::MEMBERSHIP;
-pub(crate) use share::{Charge, Share};
+pub(crate) use share::{Charge, Share, Task};
 
 /// What one segment of TCP's queue takes beside its bytes (struct sk_buff and its head), at most.
 const SEGMENT: u64 = 2048;

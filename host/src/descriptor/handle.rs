@@ -17,7 +17,7 @@ use crate::descriptor::filter_slot::FilterSlot;
 use crate::descriptor::guard;
 use crate::descriptor::in_flight::InFlight;
 use crate::descriptor::inherited::Inherited;
-use crate::descriptor::poller::Set;
+use crate::descriptor::poll_set::Set;
 use crate::sys;
 use crate::sys::address::{RawAddress, View};
 use crate::sys::closer::{self as strangers, Strangers, Stray};

@@ -14,6 +14,7 @@ use crate::bindings::sandsock::socket::types::{
     Address, CanAddress, CanDetail, CanIsotp, CanJ1939, SocketKind,
 };
 use crate::descriptor::Handle;
+use crate::descriptor::buffers::Task;
 use crate::error::CallResult;
 use crate::sys;
 use crate::sys::address::RawAddress;
@@ -48,31 +49,24 @@ fn encode(address: &Address) -> Result<RawAddress, Errno> {
 /// struct bcm_op), at most.
 const TASK: u64 = 1024;
 
-/// A task of the broadcast manager: whether it receives, of which interface, its identifier, and
-/// whether its frames are CAN FD's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Task(bool, u32, u32, bool);
-
-impl Task {
-    /// The task that a message sets up, with the bytes that the kernel keeps for it, or deletes,
-    /// with 0 (linux/can/bcm.h).
-    fn of(message: &[u8], interface: u32) -> Option<(Self, u64)> {
-        let bytes = Bytes(message);
-        let (opcode, flags) = (bytes.u32(0)?.cast_signed(), bytes.u32(4)?);
-        // Two times of two longs, aligned to 8 bytes, lie between.
-        let id = bytes.u32(48)?;
-        let task = Self(
-            matches!(opcode, CAN_BCM_RX_SETUP | CAN_BCM_RX_DELETE),
-            interface,
-            id,
-            flags & CAN_BCM_CAN_FD_FRAME as u32 != 0,
-        );
-        match opcode {
-            // The kernel keeps frames to compare with, and those that came last.
-            CAN_BCM_TX_SETUP | CAN_BCM_RX_SETUP => Some((task, TASK + 2 * message.len() as u64)),
-            CAN_BCM_TX_DELETE | CAN_BCM_RX_DELETE => Some((task, 0)),
-            _ => None,
-        }
+/// The task that a message sets up, with the bytes that the kernel keeps for it, or deletes,
+/// with 0 (linux/can/bcm.h).
+fn task(message: &[u8], interface: u32) -> Option<(Task, u64)> {
+    let bytes = Bytes(message);
+    let (opcode, flags) = (bytes.u32(0)?.cast_signed(), bytes.u32(4)?);
+    // Two times of two longs, aligned to 8 bytes, lie between.
+    let id = bytes.u32(48)?;
+    let task = Task(
+        matches!(opcode, CAN_BCM_RX_SETUP | CAN_BCM_RX_DELETE),
+        interface,
+        id,
+        flags & CAN_BCM_CAN_FD_FRAME as u32 != 0,
+    );
+    match opcode {
+        // The kernel keeps frames to compare with, and those that came last.
+        CAN_BCM_TX_SETUP | CAN_BCM_RX_SETUP => Some((task, TASK + 2 * message.len() as u64)),
+        CAN_BCM_TX_DELETE | CAN_BCM_RX_DELETE => Some((task, 0)),
+        _ => None,
     }
 }
 
@@ -140,7 +134,7 @@ impl FamilyRules for Can {
             Some(Address::Can(address)) => address.interface,
             _ => 0,
         };
-        match Task::of(message, interface) {
+        match task(message, interface) {
             Some((task, 0)) => gate.buffers.forget(socket, task),
             Some((task, bytes)) => gate.buffers.keep(socket, task, bytes)?,
             None => {}
@@ -196,14 +190,14 @@ mod tests {
             bytes
         };
         let sends = Task(false, 3, 0x123, false);
-        assert_eq!(Task::of(&message(CAN_BCM_TX_SETUP, 0), 3), Some((sends, TASK + 144)));
-        assert_eq!(Task::of(&message(CAN_BCM_TX_DELETE, 0), 3), Some((sends, 0)));
+        assert_eq!(task(&message(CAN_BCM_TX_SETUP, 0), 3), Some((sends, TASK + 144)));
+        assert_eq!(task(&message(CAN_BCM_TX_DELETE, 0), 3), Some((sends, 0)));
         let receives = Task(true, 3, 0x123, true);
         assert_eq!(
-            Task::of(&message(CAN_BCM_RX_SETUP, CAN_BCM_CAN_FD_FRAME), 3),
+            task(&message(CAN_BCM_RX_SETUP, CAN_BCM_CAN_FD_FRAME), 3),
             Some((receives, TASK + 144))
         );
-        assert_eq!(Task::of(&message(sandsock_abi::constants::CAN_BCM_TX_SEND, 0), 3), None);
-        assert_eq!(Task::of(&message(CAN_BCM_TX_SETUP, 0)[..51], 3), None);
+        assert_eq!(task(&message(sandsock_abi::constants::CAN_BCM_TX_SEND, 0), 3), None);
+        assert_eq!(task(&message(CAN_BCM_TX_SETUP, 0)[..51], 3), None);
     }
 }

@@ -5,7 +5,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
-use crate::authority::family::can::Task;
 use crate::bindings::sandsock::socket::types::SocketKind;
 use crate::sys;
 use crate::sys::closer::Strangers;
@@ -15,6 +14,11 @@ use super::{Buffers, is_sampled};
 /// What one of AF_PACKET's memberships takes in the kernel, at the socket and at the device (struct
 /// packet_mclist, struct netdev_hw_addr), at most.
 pub(super) const MEMBERSHIP: u64 = 512;
+
+/// A task of AF_CAN's broadcast manager: whether it receives, its interface, its identifier, and
+/// whether its frames are CAN FD's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Task(pub(crate) bool, pub(crate) u32, pub(crate) u32, pub(crate) bool);
 
 /// What the kernel may hold for one open file description.
 #[derive(Debug)]
