@@ -8,9 +8,13 @@ pub(crate) mod guard;
 pub(crate) mod handle;
 pub(crate) mod in_flight;
 pub(crate) mod inherited;
+mod kind;
 pub(crate) mod poll_set;
+mod quota;
+mod resource;
 
-pub use handle::Descriptor;
-pub(crate) use handle::{
-    Accepted, Closing, Handed, Handle, Open, Polls, Quota, Reservation, kind_of, socket_kind,
-};
+pub(crate) use handle::{Closing, Handed, Handle, Open, Polls};
+pub(crate) use kind::{kind_of, socket_kind};
+pub(crate) use quota::{Quota, Reservation};
+pub(crate) use resource::Accepted;
+pub use resource::Descriptor;

@@ -1,15 +1,16 @@
-//! Descriptors: what the WIT resource refers to, and the one table of them.
+//! A descriptor number of the host's process, and the open file description that it refers to.
+
+mod closing;
+
+pub(crate) use closing::Closing;
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
-use std::sync::atomic::{
-    AtomicBool, AtomicI32, AtomicU8, AtomicU16, AtomicU64, AtomicUsize, Ordering,
-};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use rustix::fs::FileType;
 use rustix::io::Errno;
-use sandsock_abi::constants::{CAN_ISOTP, CAN_J1939, SO_PASSPIDFD};
+use sandsock_abi::constants::SO_PASSPIDFD;
 
 use crate::bindings::sandsock::socket::types::{DescriptorKind, SocketKind};
 use crate::descriptor::buffers::Charge;
@@ -17,79 +18,16 @@ use crate::descriptor::filter_slot::FilterSlot;
 use crate::descriptor::guard;
 use crate::descriptor::in_flight::InFlight;
 use crate::descriptor::inherited::Inherited;
+use crate::descriptor::kind::kind_of;
 use crate::descriptor::poll_set::Set;
+use crate::descriptor::quota::Reservation;
 use crate::sys;
 use crate::sys::address::{RawAddress, View};
-use crate::sys::closer::{self as strangers, Strangers, Stray};
-use crate::wait::pool;
+use crate::sys::closer::{Strangers, Stray};
 use crate::wait::registration::Kept;
 
 /// How many receives wait before their first attempt, after two that had to wait.
 const EXPECTED_WAITS: u8 = 64;
-
-/// What the WIT resource `descriptor` refers to: a handle, or a weak reference to one.
-pub struct Descriptor {
-    reference: Reference,
-    /// An accept that an interrupt left behind in the pool: the next one takes its connection.
-    pub(crate) accepting: Option<pool::Job<Accepted>>,
-    /// A connect that goes on in the pool: `finish-connect` takes its result.
-    pub(crate) connecting: Option<pool::Job<Result<(), Errno>>>,
-}
-
-/// What accept(2) gave.
-pub(crate) type Accepted = Result<(Stray, RawAddress), Errno>;
-
-enum Reference {
-    Owned(Arc<Handle>),
-    /// Valid while the handle lives and its aliases were not revoked since. It counts against the
-    /// instance's limit as well.
-    Alias(Weak<Handle>, u64, #[expect(dead_code, reason = "held, never read")] Reservation),
-}
-
-impl Descriptor {
-    pub(crate) fn new(handle: Arc<Handle>, place: Reservation) -> Self {
-        handle.hold(place);
-        Self { reference: Reference::Owned(handle), accepting: None, connecting: None }
-    }
-
-    pub(crate) fn alias(handle: &Arc<Handle>, place: Reservation) -> Self {
-        let epoch = handle.aliases.load(Ordering::Relaxed);
-        Self {
-            reference: Reference::Alias(Arc::downgrade(handle), epoch, place),
-            accepting: None,
-            connecting: None,
-        }
-    }
-
-    /// The handle itself; EBADF on an alias.
-    pub(crate) fn handle(&self) -> Result<&Arc<Handle>, Errno> {
-        match &self.reference {
-            Reference::Owned(handle) if !handle.is_poisoned() => Ok(handle),
-            Reference::Owned(_) | Reference::Alias(..) => Err(Errno::BADF),
-        }
-    }
-
-    /// The handle for a transfer: through an alias too, unless it was revoked.
-    pub(crate) fn for_transfer(&self) -> Result<Arc<Handle>, Errno> {
-        match &self.reference {
-            Reference::Owned(_) => self.handle().cloned(),
-            Reference::Alias(handle, epoch, _) => handle
-                .upgrade()
-                .filter(|handle| {
-                    !handle.is_poisoned() && handle.aliases.load(Ordering::Relaxed) == *epoch
-                })
-                .ok_or(Errno::BADF),
-        }
-    }
-
-    /// Gives up the handle, for a close with a result; none on an alias.
-    pub(crate) fn into_handle(self) -> Option<Arc<Handle>> {
-        match self.reference {
-            Reference::Owned(handle) => Some(handle),
-            Reference::Alias(..) => None,
-        }
-    }
-}
 
 /// One descriptor number of the host's process, closed on drop.
 #[derive(Debug)]
@@ -99,7 +37,7 @@ pub(crate) struct Handle {
     /// Shared by duplicates, as the kernel's open file description is.
     pub(crate) open: Arc<Open>,
     /// Raised by `revoke-aliases`.
-    aliases: AtomicU64,
+    pub(super) aliases: AtomicU64,
     /// How many of the next receives wait first; 1 is one that found nothing
     /// ([`Self::expects_to_wait`]).
     empty_tries: AtomicU8,
@@ -326,7 +264,7 @@ impl Handle {
     }
 
     /// Counts against the instance's limit from now on.
-    fn hold(&self, place: Reservation) {
+    pub(super) fn hold(&self, place: Reservation) {
         *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
     }
 
@@ -609,7 +547,7 @@ impl Handle {
         self.open.packet_protocol.store(protocol, Ordering::Relaxed);
     }
 
-    fn is_poisoned(&self) -> bool {
+    pub(super) fn is_poisoned(&self) -> bool {
         self.open.poisoned.load(Ordering::Relaxed)
     }
 
@@ -669,192 +607,6 @@ impl Handle {
             Ordering::Relaxed,
         );
         self.open.linger.store(listener.open.linger.load(Ordering::Relaxed), Ordering::Relaxed);
-    }
-
-    /// The guest has given it up, whoever may still use it: out of every poller, and no alias of it
-    /// is valid.
-    pub(crate) fn retire(&self) {
-        self.leave_pollers();
-        self.revoke_aliases();
-    }
-
-    /// Closes the number, with a result; none while a call elsewhere still uses the handle.
-    pub(crate) fn close(self: Arc<Self>) -> Option<Closing> {
-        self.retire();
-        let mut handle = Arc::into_inner(self)?;
-        let fd = handle.take_fd()?;
-        Some(handle.close_fd(fd, true))
-    }
-
-    /// The number, and the registration, which holds a duplicate of it, gone.
-    fn take_fd(&mut self) -> Option<OwnedFd> {
-        *self.registration.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
-        self.fd.take()
-    }
-
-    /// Whether what was sent to this socket and is unread may be anybody's descriptors.
-    pub(crate) fn may_hold_others(&self) -> bool {
-        let of_unix = self.socket().is_ok_and(|kind| kind.family == libc::AF_UNIX);
-        of_unix && (!self.open.paired.load(Ordering::Relaxed) || self.strangers().are_mixed())
-    }
-
-    /// Whether the close may wait for others: for who else has the description, or made it, or for
-    /// what was sent to it unread.
-    fn closes_apart(&self) -> bool {
-        if self.is_of_process() {
-            // Natively it waits as well.
-            return false;
-        }
-        if !self.is_sole() {
-            return true;
-        }
-        self.may_hold_others() && Arc::strong_count(&self.open) == 1
-    }
-
-    /// `waited` says that somebody waits for the result.
-    fn close_fd(&mut self, fd: OwnedFd, waited: bool) -> Closing {
-        if Arc::strong_count(&self.open) == 1 {
-            self.open.filter.close(fd.as_fd());
-        }
-        let seconds = self.open.linger.load(Ordering::Relaxed);
-        let last = Arc::strong_count(&self.open) == 1;
-        let place = self.place.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if self.closes_apart() {
-            let Some(fd) = self.leave(fd, last) else { return Closing::Done(Ok(())) };
-            let shares: Vec<_> = self.open.charge.shares().collect();
-            if waited {
-                return self
-                    .strangers()
-                    .close_for(fd, (place, shares))
-                    .map_or(Closing::Done(Ok(())), Closing::Apart);
-            }
-            self.strangers().close(fd, (place, shares));
-            return Closing::Done(Ok(()));
-        }
-        let waits = self.socket().is_ok_and(|kind| match kind.family {
-            libc::AF_UNIX => false,
-            // Their closes wait for what is on its way, whatever SO_LINGER says.
-            libc::AF_CAN => matches!(kind.protocol, CAN_ISOTP | CAN_J1939),
-            libc::AF_TIPC => true,
-            _ => seconds != 0,
-        });
-        if waits
-            && last
-            && let Ok(thread) = pool::CLOSES.reserve(&self.open.rights.user)
-        {
-            let shares: Vec<_> = self.open.charge.shares().collect();
-            let job = thread.start(move || {
-                let _held = (shares, place);
-                if seconds != 0 {
-                    sys::set_linger(fd.as_fd(), Some(seconds));
-                }
-                sys::close(fd)
-            });
-            return job.map_or_else(|errno| Closing::Done(Err(errno)), Closing::Lingering);
-        }
-        // Whatever is left to send, the kernel sends behind the close.
-        Closing::Done(self.leave(fd, last).map_or(Ok(()), sys::close))
-    }
-
-    /// The descriptor back, unless its socket must be counted on after this close.
-    fn leave(&self, fd: OwnedFd, last: bool) -> Option<OwnedFd> {
-        match self.socket() {
-            Ok(kind) if last => self.open.charge.leave(fd, kind, self.is_sole(), self.strangers()),
-            _ => Some(fd),
-        }
-    }
-}
-
-/// A close that is done, or one that waits in the pool.
-pub(crate) enum Closing {
-    Done(Result<(), Errno>),
-    Lingering(pool::Job<Result<(), Errno>>),
-    /// It waits among the strangers.
-    Apart(strangers::Job<Result<(), Errno>>),
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        if self.fd.is_none() {
-            return;
-        }
-        self.leave_pollers();
-        match self.take_fd() {
-            Some(fd) if self.is_of_process() => {
-                let _ = fd.into_raw_fd();
-            }
-            Some(fd) => {
-                self.close_fd(fd, false);
-            }
-            None => {}
-        }
-    }
-}
-
-/// What kind of file a descriptor refers to. It asks the file's system, which may take its time:
-/// not for strangers' descriptors on a thread that guests share.
-pub(crate) fn kind_of(fd: BorrowedFd<'_>) -> Result<DescriptorKind, Errno> {
-    let mode = rustix::fs::fstat(fd)?.st_mode;
-    Ok(match FileType::from_raw_mode(mode) {
-        // One that was opened by O_PATH is a socket's file, and no socket.
-        FileType::Socket => socket_kind(fd).map_or(DescriptorKind::Other, DescriptorKind::Socket),
-        FileType::Fifo => DescriptorKind::Pipe,
-        FileType::RegularFile => DescriptorKind::File,
-        FileType::Directory => DescriptorKind::Directory,
-        FileType::CharacterDevice => DescriptorKind::CharacterDevice,
-        FileType::BlockDevice => DescriptorKind::BlockDevice,
-        _ => DescriptorKind::Other,
-    })
-}
-
-/// The kernel's SO_DOMAIN, SO_TYPE and SO_PROTOCOL. It never waits: of what is no socket the kernel
-/// says so by itself.
-pub(crate) fn socket_kind(fd: BorrowedFd<'_>) -> Result<SocketKind, Errno> {
-    Ok(SocketKind {
-        family: sys::own_option(fd, libc::SOL_SOCKET, libc::SO_DOMAIN)?,
-        type_: sys::own_option(fd, libc::SOL_SOCKET, libc::SO_TYPE)?,
-        protocol: sys::own_option(fd, libc::SOL_SOCKET, libc::SO_PROTOCOL)?,
-    })
-}
-
-/// A counter with a limit, of which each [`Reservation`] takes one.
-#[derive(Debug, Clone)]
-pub(crate) struct Quota {
-    taken: Arc<AtomicUsize>,
-    limit: usize,
-}
-
-/// One taken place, free again on drop.
-#[derive(Debug)]
-pub(crate) struct Reservation(Arc<AtomicUsize>);
-
-impl Quota {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { taken: Arc::default(), limit }
-    }
-
-    /// Takes a place; EMFILE where all are taken.
-    pub(crate) fn take(&self) -> Result<Reservation, Errno> {
-        if self.taken.fetch_add(1, Ordering::Relaxed) >= self.limit {
-            self.taken.fetch_sub(1, Ordering::Relaxed);
-            return Err(Errno::MFILE);
-        }
-        Ok(Reservation(Arc::clone(&self.taken)))
-    }
-
-    /// EMFILE where fewer than `count` places are free.
-    pub(crate) fn room_for(&self, count: usize) -> Result<(), Errno> {
-        if self.taken().saturating_add(count) > self.limit { Err(Errno::MFILE) } else { Ok(()) }
-    }
-
-    pub(crate) fn taken(&self) -> usize {
-        self.taken.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

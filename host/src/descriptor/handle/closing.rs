@@ -1,0 +1,133 @@
+//! Closing a descriptor: at once, on a thread of the pool, or among those of others.
+
+use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+
+use rustix::io::Errno;
+use sandsock_abi::constants::{CAN_ISOTP, CAN_J1939};
+
+use super::Handle;
+use crate::sys::{self, closer as strangers};
+use crate::wait::pool;
+
+impl Handle {
+    /// The guest has given it up, whoever may still use it: out of every poller, and no alias of it
+    /// is valid.
+    pub(crate) fn retire(&self) {
+        self.leave_pollers();
+        self.revoke_aliases();
+    }
+
+    /// Closes the number, with a result; none while a call elsewhere still uses the handle.
+    pub(crate) fn close(self: Arc<Self>) -> Option<Closing> {
+        self.retire();
+        let mut handle = Arc::into_inner(self)?;
+        let fd = handle.take_fd()?;
+        Some(handle.close_fd(fd, true))
+    }
+
+    /// The number, and the registration, which holds a duplicate of it, gone.
+    fn take_fd(&mut self) -> Option<OwnedFd> {
+        *self.registration.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
+        self.fd.take()
+    }
+
+    /// Whether what was sent to this socket and is unread may be anybody's descriptors.
+    pub(crate) fn may_hold_others(&self) -> bool {
+        let of_unix = self.socket().is_ok_and(|kind| kind.family == libc::AF_UNIX);
+        of_unix && (!self.open.paired.load(Ordering::Relaxed) || self.strangers().are_mixed())
+    }
+
+    /// Whether the close may wait for others: for who else has the description, or made it, or for
+    /// what was sent to it unread.
+    fn closes_apart(&self) -> bool {
+        if self.is_of_process() {
+            // Natively it waits as well.
+            return false;
+        }
+        if !self.is_sole() {
+            return true;
+        }
+        self.may_hold_others() && Arc::strong_count(&self.open) == 1
+    }
+
+    /// `waited` says that somebody waits for the result.
+    fn close_fd(&mut self, fd: OwnedFd, waited: bool) -> Closing {
+        if Arc::strong_count(&self.open) == 1 {
+            self.open.filter.close(fd.as_fd());
+        }
+        let seconds = self.open.linger.load(Ordering::Relaxed);
+        let last = Arc::strong_count(&self.open) == 1;
+        let place = self.place.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if self.closes_apart() {
+            let Some(fd) = self.leave(fd, last) else { return Closing::Done(Ok(())) };
+            let shares: Vec<_> = self.open.charge.shares().collect();
+            if waited {
+                return self
+                    .strangers()
+                    .close_for(fd, (place, shares))
+                    .map_or(Closing::Done(Ok(())), Closing::Apart);
+            }
+            self.strangers().close(fd, (place, shares));
+            return Closing::Done(Ok(()));
+        }
+        let waits = self.socket().is_ok_and(|kind| match kind.family {
+            libc::AF_UNIX => false,
+            // Their closes wait for what is on its way, whatever SO_LINGER says.
+            libc::AF_CAN => matches!(kind.protocol, CAN_ISOTP | CAN_J1939),
+            libc::AF_TIPC => true,
+            _ => seconds != 0,
+        });
+        if waits
+            && last
+            && let Ok(thread) = pool::CLOSES.reserve(&self.open.rights.user)
+        {
+            let shares: Vec<_> = self.open.charge.shares().collect();
+            let job = thread.start(move || {
+                let _held = (shares, place);
+                if seconds != 0 {
+                    sys::set_linger(fd.as_fd(), Some(seconds));
+                }
+                sys::close(fd)
+            });
+            return job.map_or_else(|errno| Closing::Done(Err(errno)), Closing::Lingering);
+        }
+        // Whatever is left to send, the kernel sends behind the close.
+        Closing::Done(self.leave(fd, last).map_or(Ok(()), sys::close))
+    }
+
+    /// The descriptor back, unless its socket must be counted on after this close.
+    fn leave(&self, fd: OwnedFd, last: bool) -> Option<OwnedFd> {
+        match self.socket() {
+            Ok(kind) if last => self.open.charge.leave(fd, kind, self.is_sole(), self.strangers()),
+            _ => Some(fd),
+        }
+    }
+}
+
+/// A close that is done, or one that waits in the pool.
+pub(crate) enum Closing {
+    Done(Result<(), Errno>),
+    Lingering(pool::Job<Result<(), Errno>>),
+    /// It waits among the strangers.
+    Apart(strangers::Job<Result<(), Errno>>),
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if self.fd.is_none() {
+            return;
+        }
+        self.leave_pollers();
+        match self.take_fd() {
+            Some(fd) if self.is_of_process() => {
+                let _ = fd.into_raw_fd();
+            }
+            Some(fd) => {
+                self.close_fd(fd, false);
+            }
+            None => {}
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The resource `descriptor` of the contract.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+
+use rustix::io::Errno;
+
+use super::Handle;
+use super::quota::Reservation;
+use crate::sys::address::RawAddress;
+use crate::sys::closer::Stray;
+use crate::wait::pool;
+
+/// What the WIT resource `descriptor` refers to: a handle, or a weak reference to one.
+pub struct Descriptor {
+    reference: Reference,
+    /// An accept that an interrupt left behind in the pool: the next one takes its connection.
+    pub(crate) accepting: Option<pool::Job<Accepted>>,
+    /// A connect that goes on in the pool: `finish-connect` takes its result.
+    pub(crate) connecting: Option<pool::Job<Result<(), Errno>>>,
+}
+
+/// What accept(2) gave.
+pub(crate) type Accepted = Result<(Stray, RawAddress), Errno>;
+
+enum Reference {
+    Owned(Arc<Handle>),
+    /// Valid while the handle lives and its aliases were not revoked since. It counts against the
+    /// instance's limit as well.
+    Alias(Weak<Handle>, u64, #[expect(dead_code, reason = "held, never read")] Reservation),
+}
+
+impl Descriptor {
+    pub(crate) fn new(handle: Arc<Handle>, place: Reservation) -> Self {
+        handle.hold(place);
+        Self { reference: Reference::Owned(handle), accepting: None, connecting: None }
+    }
+
+    pub(crate) fn alias(handle: &Arc<Handle>, place: Reservation) -> Self {
+        let epoch = handle.aliases.load(Ordering::Relaxed);
+        Self {
+            reference: Reference::Alias(Arc::downgrade(handle), epoch, place),
+            accepting: None,
+            connecting: None,
+        }
+    }
+
+    /// The handle itself; EBADF on an alias.
+    pub(crate) fn handle(&self) -> Result<&Arc<Handle>, Errno> {
+        match &self.reference {
+            Reference::Owned(handle) if !handle.is_poisoned() => Ok(handle),
+            Reference::Owned(_) | Reference::Alias(..) => Err(Errno::BADF),
+        }
+    }
+
+    /// The handle for a transfer: through an alias too, unless it was revoked.
+    pub(crate) fn for_transfer(&self) -> Result<Arc<Handle>, Errno> {
+        match &self.reference {
+            Reference::Owned(_) => self.handle().cloned(),
+            Reference::Alias(handle, epoch, _) => handle
+                .upgrade()
+                .filter(|handle| {
+                    !handle.is_poisoned() && handle.aliases.load(Ordering::Relaxed) == *epoch
+                })
+                .ok_or(Errno::BADF),
+        }
+    }
+
+    /// Gives up the handle, for a close with a result; none on an alias.
+    pub(crate) fn into_handle(self) -> Option<Arc<Handle>> {
+        match self.reference {
+            Reference::Owned(handle) => Some(handle),
+            Reference::Alias(..) => None,
+        }
+    }
+}
