@@ -61,6 +61,14 @@ trait FamilyRules {
     #[cfg(test)]
     fn encode(address: &Address) -> Result<RawAddress, Errno>;
 
+    /// Addresses of the family, each with the socket's protocol.
+    #[cfg(test)]
+    fn samples() -> Vec<(i32, Address)>;
+
+    /// Whether every byte of the kernel's layout has a place in the WIT's address.
+    #[cfg(test)]
+    const FIXED: bool = false;
+
     /// The kernel's bytes, of a socket of this kind, as the family's case; none where they are too
     /// short.
     fn decode(raw: &RawAddress, kind: SocketKind) -> Option<Address>;
@@ -103,9 +111,20 @@ macro_rules! families {
         }
 
         impl Family {
-            /// All of them.
+            /// Every family: its name, its number, itself.
             #[cfg(test)]
-            pub(crate) const ALL: &'static [(&'static str, Self)] = &[$(($name, Self::$variant),)*];
+            pub(crate) const ALL: &'static [(&'static str, i32, Self)] =
+                &[$(($name, $number, Self::$variant),)*];
+
+            #[cfg(test)]
+            fn samples(self) -> Vec<(i32, Address)> {
+                match self { $(Self::$variant => <$rules>::samples(),)* }
+            }
+
+            #[cfg(test)]
+            fn is_fixed(self) -> bool {
+                match self { $(Self::$variant => <$rules>::FIXED,)* }
+            }
 
             /// The family of this number; EAFNOSUPPORT where it is not served.
             pub(crate) fn of(number: i32) -> Result<Self, Errno> {
@@ -240,22 +259,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The families' numbers, and the protocols that change how an address is read.
-    const NUMBERS: &[i32] = &[
-        libc::AF_INET,
-        libc::AF_INET6,
-        libc::AF_UNIX,
-        libc::AF_CAN,
-        libc::AF_ALG,
-        libc::AF_TIPC,
-        libc::AF_VSOCK,
-        libc::AF_BLUETOOTH,
-        21,
-        42,
-        libc::AF_PACKET,
-        libc::AF_NETLINK,
-    ];
-
     fn kind(family: i32, protocol: i32) -> SocketKind {
         SocketKind { family, type_: libc::SOCK_DGRAM, protocol }
     }
@@ -263,21 +266,18 @@ mod tests {
     proptest! {
         #[test]
         fn any_kernel_bytes_are_survived(
-            mut bytes in prop::collection::vec(any::<u8>(), 0..140), at in 0..NUMBERS.len(), protocol in 0i32..9,
+            mut bytes in prop::collection::vec(any::<u8>(), 0..140), at in 0..Family::ALL.len(), protocol in 0i32..9,
         ) {
+            let (_, number, family) = Family::ALL[at];
             if bytes.len() >= 2 {
-                bytes[..2].copy_from_slice(&(NUMBERS[at] as u16).to_ne_bytes());
+                bytes[..2].copy_from_slice(&(number as u16).to_ne_bytes());
             }
             let raw = RawAddress::from_bytes(&bytes);
-            if let (Some(address), Ok(family)) = (decode(&raw, kind(NUMBERS[at], protocol)), Family::of(NUMBERS[at])) {
+            if let Some(address) = decode(&raw, kind(number, protocol)) {
                 let encoded = family.encode(&address);
-                let fixed = matches!(
-                    family,
-                    Family::Can | Family::Tipc | Family::Vsock | Family::Bluetooth | Family::Qipcrtr
-                );
-                if let (true, Ok(raw)) = (fixed, encoded) {
+                if let (true, Ok(raw)) = (family.is_fixed(), encoded) {
                     // All that was read is written again.
-                    let back = decode(&raw, kind(NUMBERS[at], protocol));
+                    let back = decode(&raw, kind(number, protocol));
                     prop_assert_eq!(format!("{back:?}"), format!("{:?}", Some(address)));
                 }
             }
@@ -299,14 +299,14 @@ mod tests {
                 )
             })
             .collect();
-        for (name, _) in Family::ALL {
+        for (name, ..) in Family::ALL {
             let name = format!("AF_{}", name.to_uppercase());
             let row = rows.iter().find(|(names, _)| names.contains(&name.as_str()));
             let (_, line) = row.unwrap_or_else(|| panic!("wit/posix.md has no row of {name}"));
             assert!(!line.contains("not served"), "{line}");
         }
         let served = |name: &str| {
-            Family::ALL.iter().any(|(own, _)| name == format!("AF_{}", own.to_uppercase()))
+            Family::ALL.iter().any(|(own, ..)| name == format!("AF_{}", own.to_uppercase()))
         };
         for (names, line) in rows {
             let says = line.contains("not served")
@@ -318,22 +318,8 @@ mod tests {
 
     #[test]
     fn every_family_round_trips() {
-        let plain = |samples: Vec<Address>| samples.into_iter().map(|sample| (0, sample)).collect();
-        for (name, family) in Family::ALL {
-            let (number, samples): (_, Vec<(i32, Address)>) = match family {
-                Family::Inet => (libc::AF_INET, plain(inet::samples())),
-                Family::Inet6 => (libc::AF_INET6, plain(inet6::samples())),
-                Family::Unix => (libc::AF_UNIX, plain(unix::samples())),
-                Family::Can => (libc::AF_CAN, can::samples()),
-                Family::Alg => (libc::AF_ALG, alg::samples()),
-                Family::Tipc => (libc::AF_TIPC, tipc::samples()),
-                Family::Vsock => (libc::AF_VSOCK, vsock::samples()),
-                Family::Bluetooth => (libc::AF_BLUETOOTH, bluetooth::samples()),
-                Family::Rds => (sandsock_abi::constants::AF_RDS, rds::samples()),
-                Family::Qipcrtr => (sandsock_abi::constants::AF_QIPCRTR, qipcrtr::samples()),
-                Family::Packet => (libc::AF_PACKET, plain(packet::samples())),
-                Family::Netlink => (libc::AF_NETLINK, plain(netlink::samples())),
-            };
+        for &(name, number, family) in Family::ALL {
+            let samples = family.samples();
             assert!(!samples.is_empty());
             for (protocol, sample) in samples {
                 let raw = family.encode(&sample).unwrap_or_else(|errno| panic!("{name}: {errno}"));

@@ -77,16 +77,16 @@ impl FamilyRules for Alg {
     fn judge_listen(_gate: &Gate, _socket: &Handle) -> CallResult<()> {
         Ok(())
     }
-}
 
-#[cfg(test)]
-pub(super) fn samples() -> Vec<(i32, Address)> {
-    let alg = |kind: &str, name: &str, feature, mask| {
-        Address::Alg(AlgAddress { kind: kind.to_owned(), name: name.to_owned(), feature, mask })
-    };
-    vec![
-        (0, alg("hash", "sha256", 0, 0)),
-        (0, alg(&"k".repeat(13), &"n".repeat(63), 1, u32::MAX)),
-        (0, alg("", "", 0, 0)),
-    ]
+    #[cfg(test)]
+    fn samples() -> Vec<(i32, Address)> {
+        let alg = |kind: &str, name: &str, feature, mask| {
+            Address::Alg(AlgAddress { kind: kind.to_owned(), name: name.to_owned(), feature, mask })
+        };
+        vec![
+            (0, alg("hash", "sha256", 0, 0)),
+            (0, alg(&"k".repeat(13), &"n".repeat(63), 1, u32::MAX)),
+            (0, alg("", "", 0, 0)),
+        ]
+    }
 }

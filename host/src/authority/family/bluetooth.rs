@@ -126,25 +126,28 @@ impl FamilyRules for Bluetooth {
         };
         gate.decide(&Request::Family(FamilyTarget::Bluetooth(target)))
     }
-}
 
-#[cfg(test)]
-pub(super) fn samples() -> Vec<(i32, Address)> {
-    let device = (0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc);
-    [
-        (
-            BTPROTO_L2CAP,
-            BluetoothAddress::L2cap(L2capAddress {
-                device,
-                psm: 0x1001,
-                cid: 0x40,
-                device_type: 2,
-            }),
-        ),
-        (BTPROTO_RFCOMM, BluetoothAddress::Rfcomm(RfcommAddress { device, channel: 30 })),
-        (BTPROTO_HCI, BluetoothAddress::Hci(HciAddress { adapter: 0xffff, channel: 3 })),
-        (BTPROTO_SCO, BluetoothAddress::Sco(device)),
-    ]
-    .map(|(protocol, address)| (protocol, Address::Bluetooth(address)))
-    .to_vec()
+    #[cfg(test)]
+    const FIXED: bool = true;
+
+    #[cfg(test)]
+    fn samples() -> Vec<(i32, Address)> {
+        let device = (0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc);
+        [
+            (
+                BTPROTO_L2CAP,
+                BluetoothAddress::L2cap(L2capAddress {
+                    device,
+                    psm: 0x1001,
+                    cid: 0x40,
+                    device_type: 2,
+                }),
+            ),
+            (BTPROTO_RFCOMM, BluetoothAddress::Rfcomm(RfcommAddress { device, channel: 30 })),
+            (BTPROTO_HCI, BluetoothAddress::Hci(HciAddress { adapter: 0xffff, channel: 3 })),
+            (BTPROTO_SCO, BluetoothAddress::Sco(device)),
+        ]
+        .map(|(protocol, address)| (protocol, Address::Bluetooth(address)))
+        .to_vec()
+    }
 }

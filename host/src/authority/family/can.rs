@@ -146,32 +146,35 @@ impl FamilyRules for Can {
     fn judge_listen(_gate: &Gate, _socket: &Handle) -> CallResult<()> {
         Ok(())
     }
-}
 
-#[cfg(test)]
-pub(super) fn samples() -> Vec<(i32, Address)> {
-    use sandsock_abi::constants::CAN_RAW;
+    #[cfg(test)]
+    const FIXED: bool = true;
 
-    let can = |interface, detail| Address::Can(CanAddress { interface, detail });
-    vec![
-        (CAN_RAW, can(0, CanDetail::Plain)),
-        (CAN_BCM, can(u32::MAX, CanDetail::Plain)),
-        (
-            CAN_ISOTP,
-            can(3, CanDetail::Isotp(CanIsotp { receive_id: 0x8000_0123, transmit_id: 0x321 })),
-        ),
-        (
-            CAN_J1939,
-            can(
-                4,
-                CanDetail::J1939(CanJ1939 {
-                    name: 0x8123_4567_89ab_cdef,
-                    pgn: 0x3ffff,
-                    address: 0xfe,
-                }),
+    #[cfg(test)]
+    fn samples() -> Vec<(i32, Address)> {
+        use sandsock_abi::constants::CAN_RAW;
+
+        let can = |interface, detail| Address::Can(CanAddress { interface, detail });
+        vec![
+            (CAN_RAW, can(0, CanDetail::Plain)),
+            (CAN_BCM, can(u32::MAX, CanDetail::Plain)),
+            (
+                CAN_ISOTP,
+                can(3, CanDetail::Isotp(CanIsotp { receive_id: 0x8000_0123, transmit_id: 0x321 })),
             ),
-        ),
-    ]
+            (
+                CAN_J1939,
+                can(
+                    4,
+                    CanDetail::J1939(CanJ1939 {
+                        name: 0x8123_4567_89ab_cdef,
+                        pgn: 0x3ffff,
+                        address: 0xfe,
+                    }),
+                ),
+            ),
+        ]
+    }
 }
 
 #[cfg(test)]

@@ -50,13 +50,16 @@ impl FamilyRules for Inet {
     fn judge_bound(gate: &Gate, socket: &Handle, kind: SocketKind) -> CallResult<()> {
         ip::judge_bound(gate, socket, kind)
     }
-}
 
-#[cfg(test)]
-pub(super) fn samples() -> Vec<Address> {
-    vec![
-        Address::Inet(InetAddress { address: (127, 0, 0, 1), port: 80 }),
-        Address::Inet(InetAddress { address: (0, 0, 0, 0), port: 0 }),
-        Address::Inet(InetAddress { address: (255, 254, 253, 252), port: 65535 }),
-    ]
+    #[cfg(test)]
+    fn samples() -> Vec<(i32, Address)> {
+        vec![
+            Address::Inet(InetAddress { address: (127, 0, 0, 1), port: 80 }),
+            Address::Inet(InetAddress { address: (0, 0, 0, 0), port: 0 }),
+            Address::Inet(InetAddress { address: (255, 254, 253, 252), port: 65535 }),
+        ]
+        .into_iter()
+        .map(|address| (0, address))
+        .collect()
+    }
 }

@@ -56,18 +56,21 @@ impl FamilyRules for Inet6 {
     fn judge_bound(gate: &Gate, socket: &Handle, kind: SocketKind) -> CallResult<()> {
         ip::judge_bound(gate, socket, kind)
     }
-}
 
-#[cfg(test)]
-pub(super) fn samples() -> Vec<Address> {
-    let address = (0xfe80, 0, 0, 0, 1, 2, 3, 0xffff);
-    vec![
-        Address::Inet6(Inet6Address { address, port: 80, flow_info: 0xfffff, scope_id: 7 }),
-        Address::Inet6(Inet6Address {
-            address: (0, 0, 0, 0, 0, 0, 0, 0),
-            port: 0,
-            flow_info: 0,
-            scope_id: 0,
-        }),
-    ]
+    #[cfg(test)]
+    fn samples() -> Vec<(i32, Address)> {
+        let address = (0xfe80, 0, 0, 0, 1, 2, 3, 0xffff);
+        vec![
+            Address::Inet6(Inet6Address { address, port: 80, flow_info: 0xfffff, scope_id: 7 }),
+            Address::Inet6(Inet6Address {
+                address: (0, 0, 0, 0, 0, 0, 0, 0),
+                port: 0,
+                flow_info: 0,
+                scope_id: 0,
+            }),
+        ]
+        .into_iter()
+        .map(|address| (0, address))
+        .collect()
+    }
 }

@@ -277,12 +277,15 @@ impl FamilyRules for Netlink {
             )))),
         }
     }
-}
 
-#[cfg(test)]
-pub(super) fn samples() -> Vec<Address> {
-    let address = |port_id, groups| Address::Netlink(NetlinkAddress { port_id, groups });
-    vec![address(0, 0), address(u32::MAX, 0x8000_0001)]
+    #[cfg(test)]
+    fn samples() -> Vec<(i32, Address)> {
+        let address = |port_id, groups| Address::Netlink(NetlinkAddress { port_id, groups });
+        vec![address(0, 0), address(u32::MAX, 0x8000_0001)]
+            .into_iter()
+            .map(|address| (0, address))
+            .collect()
+    }
 }
 
 #[cfg(test)]

@@ -184,6 +184,23 @@ impl FamilyRules for Packet {
             _ => gate.decide(&every),
         }
     }
+
+    #[cfg(test)]
+    fn samples() -> Vec<(i32, Address)> {
+        let address = |hardware: &[u8]| {
+            Address::Packet(PacketAddress {
+                interface: 7,
+                protocol: 0x0806,
+                packet_type: 4,
+                hardware_type: 772,
+                hardware_address: hardware.to_vec(),
+            })
+        };
+        vec![address(&[]), address(&[1, 2, 3, 4, 5, 6]), address(&[255; 8])]
+            .into_iter()
+            .map(|address| (0, address))
+            .collect()
+    }
 }
 
 /// The protocols behind an Ethernet frame's VLAN tags, the first one's own not among them.
@@ -199,20 +216,6 @@ fn behind_tags(frame: &[u8]) -> impl Iterator<Item = u16> {
 fn frame_protocol(frame: &[u8]) -> Option<u16> {
     let header = frame.get(..ETHERNET_HEADER)?;
     Some(u16::from_be_bytes([header[12], header[13]])).filter(|&protocol| protocol >= FIRST_TYPE)
-}
-
-#[cfg(test)]
-pub(super) fn samples() -> Vec<Address> {
-    let address = |hardware: &[u8]| {
-        Address::Packet(PacketAddress {
-            interface: 7,
-            protocol: 0x0806,
-            packet_type: 4,
-            hardware_type: 772,
-            hardware_address: hardware.to_vec(),
-        })
-    };
-    vec![address(&[]), address(&[1, 2, 3, 4, 5, 6]), address(&[255; 8])]
 }
 
 #[cfg(test)]
@@ -245,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_long_hardware_address_is_refused() {
-        let Some(Address::Packet(mut address)) = samples().pop() else {
+        let Some((_, Address::Packet(mut address))) = Packet::samples().pop() else {
             panic!("a packet address")
         };
         address.hardware_address.push(0);

@@ -53,9 +53,9 @@ impl FamilyRules for Rds {
     fn judge_listen(_gate: &Gate, _socket: &Handle) -> CallResult<()> {
         Ok(())
     }
-}
 
-#[cfg(test)]
-pub(super) fn samples() -> Vec<(i32, Address)> {
-    vec![(0, Address::Rds(InetAddress { address: (127, 0, 0, 1), port: 4000 }))]
+    #[cfg(test)]
+    fn samples() -> Vec<(i32, Address)> {
+        vec![(0, Address::Rds(InetAddress { address: (127, 0, 0, 1), port: 4000 }))]
+    }
 }

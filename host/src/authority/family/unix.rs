@@ -140,6 +140,21 @@ impl FamilyRules for Unix {
             _ => Ok(()),
         }
     }
+
+    #[cfg(test)]
+    fn samples() -> Vec<(i32, Address)> {
+        vec![
+            Address::Unix(UnixAddress::Unnamed),
+            Address::Unix(UnixAddress::Path(b"/run/app/a.sock".to_vec())),
+            Address::Unix(UnixAddress::Path(vec![0xff; 107])),
+            Address::Unix(UnixAddress::Abstract(Vec::new())),
+            Address::Unix(UnixAddress::Abstract(b"a\0b\xff".to_vec())),
+            Address::Unix(UnixAddress::Abstract(vec![7; 107])),
+        ]
+        .into_iter()
+        .map(|address| (0, address))
+        .collect()
+    }
 }
 
 /// Tries the routes that the policy found. The first success counts, else the last refusal.
@@ -294,16 +309,4 @@ fn leads_out(route: &UnixRoute) -> Fault {
         show(route.base.as_os_str().as_bytes())
     ))
     .into()
-}
-
-#[cfg(test)]
-pub(super) fn samples() -> Vec<Address> {
-    vec![
-        Address::Unix(UnixAddress::Unnamed),
-        Address::Unix(UnixAddress::Path(b"/run/app/a.sock".to_vec())),
-        Address::Unix(UnixAddress::Path(vec![0xff; 107])),
-        Address::Unix(UnixAddress::Abstract(Vec::new())),
-        Address::Unix(UnixAddress::Abstract(b"a\0b\xff".to_vec())),
-        Address::Unix(UnixAddress::Abstract(vec![7; 107])),
-    ]
 }
