@@ -1,7 +1,7 @@
-//! The families: how an address is laid out, and what the policy is asked for it.
+//! The families: the layout of an address, and what the policy is asked for each use of it.
 //!
-//! Adding one is a case in the WIT's `address`, a file in `family/` and a word in the list below;
-//! the matches have no `_` arm.
+//! A new family is a case of the WIT's `address`, a file in `family/` and a line in `families!`.
+//! The matches have no `_` arm, so a missing part does not compile.
 
 mod alg;
 mod bluetooth;
@@ -28,36 +28,37 @@ use crate::descriptor::Handle;
 use crate::error::CallResult;
 use crate::sys::address::RawAddress;
 
-/// What is done with an address.
+/// How an address is used.
 #[derive(Clone, Copy)]
 pub(crate) enum Use<'a> {
     /// bind(2) of this socket.
     Bind(&'a Handle),
     /// connect(2).
     Connect,
-    /// sendto(2) and its kin by this socket.
+    /// sendto(2) and its relatives by this socket.
     Send(&'a Handle),
 }
 
-/// What a family's file implements.
+/// What each family's file implements.
 trait FamilyRules {
-    /// The socket types that have rules.
+    /// The socket types that the family serves.
     const TYPES: &'static [i32];
 
-    /// Whether sockets of this type and protocol have rules.
+    /// Returns whether the family serves sockets of this type and protocol.
     fn serves(type_: i32, _protocol: i32) -> bool {
         Self::TYPES.contains(&type_)
     }
 
-    /// Whether the bytes that are sent are judged too, because they say what they do.
+    /// Returns whether the policy checks the bytes of a message, because they contain the act.
     fn is_inspected(_kind: SocketKind) -> bool {
         false
     }
 
-    /// Whether sends take MSG_NOSIGNAL. Families that refuse it have no streams that could break.
+    /// Whether sends take MSG_NOSIGNAL. The families that refuse it have no streams that could
+    /// break.
     const TAKES_NOSIGNAL: bool = true;
 
-    /// The address in the kernel's layout; EAFNOSUPPORT for another family's case.
+    /// Returns the address in the kernel's layout. EAFNOSUPPORT for an address of another family.
     #[cfg(test)]
     fn encode(address: &Address) -> Result<RawAddress, Errno>;
 
@@ -69,11 +70,11 @@ trait FamilyRules {
     #[cfg(test)]
     const FIXED: bool = false;
 
-    /// The kernel's bytes, of a socket of this kind, as the family's case; none where they are too
-    /// short.
+    /// Converts the kernel's bytes for a socket of this kind to the family's case. None if they are
+    /// too short.
     fn decode(raw: &RawAddress, kind: SocketKind) -> Option<Address>;
 
-    /// Asks the policy for this use of an address.
+    /// Asks the policy for this use of an address, and returns the address for the kernel.
     fn judge(
         gate: &Gate,
         purpose: Use<'_>,
@@ -81,16 +82,16 @@ trait FamilyRules {
         address: &Address,
     ) -> CallResult<Destination>;
 
-    /// Asks the policy for listen on this socket, with the local address that it has.
+    /// Asks the policy for listen on this socket, with its current local address.
     fn judge_listen(gate: &Gate, socket: &Handle) -> CallResult<()>;
 
-    /// After a bind that left something to the kernel: asks for the local address that it chose.
-    /// What was asked before the bind need not be asked again.
+    /// Asks the policy about the local address that the kernel chose at a bind. What was asked
+    /// before the bind is not asked again.
     fn judge_bound(_: &Gate, _: &Handle, _: SocketKind) -> CallResult<()> {
         Ok(())
     }
 
-    /// Asks the policy for what a message does, to an address or to where the socket leads.
+    /// Asks the policy for the act in a message, which goes to an address or to the connected peer.
     fn judge_contents(
         _: &Gate,
         _: &Handle,
@@ -126,7 +127,7 @@ macro_rules! families {
                 match self { $(Self::$variant => <$rules>::FIXED,)* }
             }
 
-            /// The family of this number; EAFNOSUPPORT where it is not served.
+            /// Returns the family with this number. EAFNOSUPPORT if the host does not serve it.
             pub(crate) fn of(number: i32) -> Result<Self, Errno> {
                 match number {
                     $($number => Ok(Self::$variant),)*
@@ -134,18 +135,18 @@ macro_rules! families {
                 }
             }
 
-            /// Whether sockets of this type and protocol have rules.
+            /// Returns whether the family serves sockets of this type and protocol.
             pub(crate) fn serves(self, type_: i32, protocol: i32) -> bool {
                 match self { $(Self::$variant => <$rules>::serves(type_, protocol),)* }
             }
 
-            /// Whether what is sent must be judged by [`judge_contents`](Self::judge_contents),
-            /// each message in one piece.
+            /// Returns whether [`judge_contents`](Self::judge_contents) must check each message, in
+            /// one piece.
             pub(crate) fn is_inspected(self, kind: SocketKind) -> bool {
                 match self { $(Self::$variant => <$rules>::is_inspected(kind),)* }
             }
 
-            /// Whether sends take MSG_NOSIGNAL.
+            /// Returns whether sends take MSG_NOSIGNAL.
             pub(crate) fn takes_nosignal(self) -> bool {
                 match self { $(Self::$variant => <$rules>::TAKES_NOSIGNAL,)* }
             }
@@ -164,12 +165,11 @@ macro_rules! families {
                 self, gate: &Gate, purpose: Use<'_>, kind: SocketKind, address: &Address,
             ) -> CallResult<Destination> {
                 if matches!(address, Address::Unspec) {
-                    // man 2 connect: AF_UNSPEC dissolves the association, which needs no grant.
-                    // Elsewhere the kernel would take it for an address of the socket's own family,
-                    // unjudged.
+                    // man 2 connect: AF_UNSPEC dissolves the association. That needs no grant. In
+                    // other calls the kernel would take the bytes for an address of the socket's
+                    // own family, unchecked.
                     return match purpose {
-                        // CAN_BCM does not look at the family either, and would take every
-                        // interface.
+                        // CAN_BCM ignores the family as well, and would take every interface.
                         Use::Connect if self != Self::Can => Ok(Destination::plain(RawAddress::from_bytes(&[0; 16]))),
                         Use::Connect | Use::Bind(_) | Use::Send(_) => Err(Errno::AFNOSUPPORT.into()),
                     };
@@ -182,13 +182,12 @@ macro_rules! families {
                 match self { $(Self::$variant => <$rules>::judge_listen(gate, socket),)* }
             }
 
-            /// After a bind that left something to the kernel: asks for the local address that it
-            /// chose.
+            /// Asks the policy about the local address that the kernel chose at a bind.
             pub(crate) fn judge_bound(self, gate: &Gate, socket: &Handle, kind: SocketKind) -> CallResult<()> {
                 match self { $(Self::$variant => <$rules>::judge_bound(gate, socket, kind),)* }
             }
 
-            /// Asks the policy for what a message does.
+            /// Asks the policy for the act in a message.
             pub(crate) fn judge_contents(
                 self, gate: &Gate, socket: &Handle, kind: SocketKind, to: Option<&Address>, message: &[u8],
             ) -> CallResult<()> {
@@ -213,12 +212,12 @@ families! {
     Qipcrtr = sandsock_abi::constants::AF_QIPCRTR => qipcrtr::Qipcrtr, "qipcrtr";
 }
 
-/// The IP address that an address is, if it is one.
+/// Returns the IP address that an address contains, if it is one of IP.
 pub(crate) fn to_ip(address: &Address) -> Option<std::net::SocketAddr> {
     inet::to_ip(address).or_else(|_| inet6::to_ip(address)).ok()
 }
 
-/// An address's bytes, read field by field in the host's order; none beyond their end.
+/// An address's bytes. Fields are read in the host's byte order. None beyond the end.
 struct Bytes<'a>(&'a [u8]);
 
 impl Bytes<'_> {
@@ -239,14 +238,14 @@ impl Bytes<'_> {
     }
 }
 
-/// What the kernel wrote as an address of a socket of this kind: none where its length is 0.
+/// Converts an address that the kernel wrote for a socket of this kind. None if its length is 0.
 pub(crate) fn decode(raw: &RawAddress, kind: SocketKind) -> Option<Address> {
     let number = raw.family()?;
     if number == libc::AF_UNSPEC {
-        // CPython: an address nobody filled in is None.
+        // CPython: an address that the kernel did not fill in is None.
         return None;
     }
-    // AF_RDS's addresses have AF_INET's number.
+    // Addresses of AF_RDS have AF_INET's number.
     let known = if kind.family == sandsock_abi::constants::AF_RDS { kind.family } else { number };
     Family::of(known).ok().and_then(|family| family.decode(raw, kind)).or_else(|| {
         let family = u16::try_from(number).ok()?;
@@ -276,7 +275,7 @@ mod tests {
             if let Some(address) = decode(&raw, kind(number, protocol)) {
                 let encoded = family.encode(&address);
                 if let (true, Ok(raw)) = (family.is_fixed(), encoded) {
-                    // All that was read is written again.
+                    // Encoding reproduces every byte that was read.
                     let back = decode(&raw, kind(number, protocol));
                     prop_assert_eq!(format!("{back:?}"), format!("{:?}", Some(address)));
                 }

@@ -1,14 +1,16 @@
-//! Datagrams from senders that no grant names: they wake nobody, tell nothing and delay nothing.
+//! Filters for datagrams from senders that no grant names. Such a datagram must not wake the guest,
+//! tell it anything or delay it.
 //!
-//! Two things see to that. A socket that the guest made has a filter in the kernel (man 7 socket:
-//! SO_ATTACH_FILTER), made of the rules and of what is pinned: a datagram of another sender never
-//! comes into its queue, so that every answer about the queue agrees with the policy. And whatever
-//! is received is judged once more, by the policy itself, which stays the authority.
+//! Two mechanisms do this. A socket that the guest made has a filter in the kernel (man 7 socket:
+//! SO_ATTACH_FILTER), compiled from the rules and the pins. A datagram of another sender never
+//! enters its queue, so every answer about the queue agrees with the policy. In addition, the
+//! policy checks every received datagram. This second check is the one that decides.
 //!
-//! Where the filter may hold more than the policy allows, or there is none, [`readiness`] and
-//! [`shows_queue`] look at the queue's head before anything is told of it, and drop what is not
-//! allowed. There is none on a description that others hold: theirs is not to be changed, and a
-//! description that is sent away gets back what the guest itself attached ([`FilterSlot::release`](crate::descriptor::filter_slot::FilterSlot::release)).
+//! A filter can admit more than the policy allows, and some sockets have none. For these,
+//! [`readiness`] and [`shows_queue`] look at the head of the queue before they report anything, and
+//! drop what is not allowed. A description that other processes hold has no filter, because the
+//! host must not change it. A description that is sent away keeps only the filter that the guest
+//! itself attached ([`FilterSlot::release`](crate::descriptor::filter_slot::FilterSlot::release)).
 
 use std::cell::RefCell;
 use std::os::fd::BorrowedFd;
@@ -32,18 +34,18 @@ use sandsock_policy::{
     Carried, Decision, Denial, Instruction, Layout, Program, Request, Senders, Verb, program,
 };
 
-/// How many datagrams one look at a queue drops at most: more than a queue of the usual size holds.
-/// The thread may be others' too.
+/// The most datagrams that one look at a queue drops. This is more than a queue of the usual size
+/// holds. It is bounded because other guests may share the thread.
 const DROPS: usize = 512;
 
-/// How many sockets of an instance have their filters changed when names are looked up. The filters
-/// of any more let in every sender at the ports that names are granted with.
+/// The most sockets of an instance whose filters follow the pins. The filters of further sockets
+/// admit every sender at the ports that names are granted with.
 const FOLLOWERS: usize = 64;
 
-/// With more pinned addresses than this the filters of all sockets are like those.
+/// With more pinned addresses than this, no filter follows the pins.
 const EXACT_PINS: usize = 1024;
 
-/// What sockets of this kind carry, where their senders are judged.
+/// Returns what sockets of this kind carry. None if their senders are not checked.
 fn carried(kind: SocketKind) -> Option<Carried> {
     match kind {
         SocketKind {
@@ -58,12 +60,12 @@ fn carried(kind: SocketKind) -> Option<Carried> {
     }
 }
 
-/// Whether the senders of what such a socket receives are judged.
+/// Returns whether the policy checks the senders of what such a socket receives.
 pub(crate) fn is_judged(kind: SocketKind) -> bool {
     carried(kind).is_some()
 }
 
-/// Whether some sender's datagrams are kept from such a socket.
+/// Returns whether the policy keeps some sender's datagrams from such a socket.
 pub(crate) fn is_restricted(gate: &Gate, kind: SocketKind) -> bool {
     carried(kind).is_some_and(|carried| gate.policy.restricts_senders(carried))
 }
@@ -78,8 +80,8 @@ fn is_listed(gate: &Gate, kind: SocketKind, sender: &RawAddress) -> bool {
     }
 }
 
-/// Whether the guest may have what was received with these flags, from this address. The decision
-/// is told.
+/// Returns whether the guest may get what was received with these flags from this address. Reports
+/// the decision.
 pub(crate) fn is_allowed(gate: &Gate, kind: SocketKind, flags: i32, address: &RawAddress) -> bool {
     if flags & libc::MSG_ERRQUEUE != 0 {
         return is_own_error(gate, kind, address);
@@ -105,9 +107,9 @@ pub(crate) fn is_allowed(gate: &Gate, kind: SocketKind, flags: i32, address: &Ra
     result.is_ok()
 }
 
-/// Whether an entry of the error queue is about something that the guest may have sent: its address
-/// is the one that the datagram went to, which the kernel takes from whoever sends an ICMP error.
-/// What the kernel itself says, a timestamp, has none.
+/// Returns whether an entry of the error queue is about a datagram that the guest may have sent.
+/// Its address is that datagram's destination, which the kernel takes from the sender of an ICMP
+/// error. Entries of the kernel itself, such as timestamps, have no address.
 fn is_own_error(gate: &Gate, kind: SocketKind, address: &RawAddress) -> bool {
     if address.bytes().is_empty() {
         return true;
@@ -129,11 +131,11 @@ fn is_own_error(gate: &Gate, kind: SocketKind, address: &RawAddress) -> bool {
 /// The filters of one instance's sockets.
 #[derive(Debug, Default)]
 pub(crate) struct Filters {
-    /// The descriptions that have one.
+    /// The open file descriptions that have a filter.
     all: RefCell<Vec<Weak<Open>>>,
-    /// The state of the pins for which filters were made last.
+    /// The state of the pins when the filters were last made.
     changes: std::cell::Cell<u64>,
-    /// What the kernel dropped at sockets that have no filter any more.
+    /// What the kernel dropped at sockets that no longer have a filter.
     dropped: Arc<AtomicU64>,
 }
 
@@ -150,7 +152,7 @@ impl Filters {
         all.push(Arc::downgrade(open));
     }
 
-    /// How many datagrams the kernel dropped at sockets with a filter.
+    /// Returns how many datagrams the kernel dropped at sockets with a filter.
     pub(crate) fn dropped(&self) -> u64 {
         let open: u64 = self
             .live()
@@ -161,7 +163,7 @@ impl Filters {
     }
 }
 
-/// Gives a socket that was just made its filter, before the guest can bind it.
+/// Gives a new socket its filter, before the guest can bind the socket.
 pub(crate) fn protect(gate: &Gate, handle: &Arc<Handle>) {
     let Ok(kind) = handle.socket() else { return };
     let Some(carried) = carried(kind).filter(|carried| gate.policy.restricts_senders(*carried))
@@ -190,16 +192,15 @@ pub(crate) fn protect(gate: &Gate, handle: &Arc<Handle>) {
         reported: 0,
         dropped: Arc::clone(&gate.filters.dropped),
     });
-    // Without a program of the guest's there is nothing that the kernel could refuse but for want
-    // of memory.
+    // Without a program of the guest, the kernel can refuse this only for lack of memory.
     let _ = attach(&mut attached, gate, handle.fd());
-    // A raw socket receives from the moment on that it is made; the others have to be bound first.
+    // A raw socket receives from the moment it exists. Other sockets must be bound first.
     attached.clean = kind.type_ != libc::SOCK_RAW && (udp || carried != Carried::Udp);
     *handle.open.filter.lock() = Some(attached);
     gate.filters.add(&handle.open);
 }
 
-/// After a look-up: the filters let in whom the names stand for now.
+/// Updates the filters after a look-up, so that they admit the addresses that are pinned now.
 pub(crate) fn follow_pins(gate: &Gate) {
     let changes = gate.pins.borrow().changes();
     if gate.filters.changes.replace(changes) == changes {
@@ -215,14 +216,14 @@ pub(crate) fn follow_pins(gate: &Gate) {
     }
 }
 
-/// Gives the kernel the program for the policy and the pins of now.
+/// Gives the kernel the program for the policy and the current pins.
 ///
 /// # Errors
-/// The kernel refuses the guest's own program; then all is as before.
+///
+/// The kernel refuses the guest's own program. Nothing has changed then.
 fn attach(attached: &mut Attached, gate: &Gate, fd: BorrowedFd<'_>) -> Result<(), Errno> {
     let named = gate.policy.names_senders(attached.carried);
-    // With very many addresses the exact program takes long to make, on a thread that guests
-    // share.
+    // An exact program for very many addresses takes long to make, on a thread that guests share.
     let follows = attached.follows && gate.pins.borrow().count() <= EXACT_PINS;
     let (senders, until): (Arc<Senders>, _) = if named && follows {
         let (senders, until) =
@@ -253,17 +254,17 @@ fn attach(attached: &mut Attached, gate: &Gate, fd: BorrowedFd<'_>) -> Result<()
                 (attached.exact, attached.until) = before;
                 return Err(Errno::INVAL);
             }
-            // man 7 socket: what options may take is limited (optmem_max); a coarser program
-            // takes less.
+            // man 7 socket: the memory for options is limited (optmem_max). A coarser program needs
+            // less.
             Err(_) => {}
         }
     }
-    // The look at the queue and the check at receive are left.
+    // Without a filter, the look at the queue and the check at receive remain.
     attached.replace(fd, Program { instructions: attached.guest.clone(), exact: false })
 }
 
-/// Keeps the options that are about filters apart: the guest's own from that of the policy. The
-/// permit comes back for an option that the kernel is to set.
+/// Separates the guest's own filter from the policy's. Returns the permit of an option that the
+/// kernel shall set.
 pub(crate) fn set_option(
     gate: &Gate,
     handle: &Handle,
@@ -303,7 +304,7 @@ pub(crate) fn set_option(
             attached.counts_overflow = on != 0;
             return Ok(None);
         }
-        // What the kernel refuses by itself, too.
+        // The kernel refuses these by itself as well.
         _ => return Ok(Some(permit)),
     };
     let before = std::mem::replace(&mut attached.guest, changed);
@@ -314,8 +315,8 @@ pub(crate) fn set_option(
     result.map(|()| None)
 }
 
-/// The value of an option about the socket's filter or its queue, as the guest is to see it; none
-/// where that is the kernel's.
+/// Returns the guest's view of an option about the socket's filter or its queue. None if the
+/// kernel's value is the guest's.
 pub(crate) fn get_option(
     gate: &Gate,
     handle: &Handle,
@@ -335,7 +336,7 @@ pub(crate) fn get_option(
             if handle.socket().is_ok_and(|kind| is_restricted(gate, kind)) =>
         {
             let mut info = sys::memory_info(handle.fd())?;
-            // It counts others' datagrams too.
+            // The kernel's count includes datagrams of other senders.
             info[sys::MEMINFO_DROPS] = 0;
             if doubtful(gate, handle).is_some() {
                 info[sys::MEMINFO_RECEIVED] = 0;
@@ -346,13 +347,14 @@ pub(crate) fn get_option(
     }
 }
 
-/// Whether a received control message tells of datagrams that the guest is not to know of: the
-/// count of all that were dropped.
+/// Returns whether a received control message must be hidden because it counts datagrams of other
+/// senders.
 pub(crate) fn is_hidden(level: i32, kind: i32) -> bool {
     (level, kind) == (libc::SOL_SOCKET, SO_RXQ_OVFL)
 }
 
-/// The kind of a socket in whose queue there may be datagrams that the policy does not allow.
+/// Returns the kind of a socket whose queue may contain datagrams that the policy does not allow.
+/// None if it can't.
 fn doubtful(gate: &Gate, handle: &Handle) -> Option<SocketKind> {
     let kind = handle.socket().ok()?;
     let carried = carried(kind)?;
@@ -360,7 +362,7 @@ fn doubtful(gate: &Gate, handle: &Handle) -> Option<SocketKind> {
     let doubt = match slot.as_mut() {
         Some(attached) => {
             if attached.until.is_some_and(|until| until < Instant::now()) {
-                // The guest's own program was taken once.
+                // The kernel has accepted the guest's own program before.
                 let _ = attach(&mut *attached, gate, handle.fd());
             }
             !(attached.exact && attached.clean)
@@ -370,18 +372,18 @@ fn doubtful(gate: &Gate, handle: &Handle) -> Option<SocketKind> {
     doubt.then_some(kind)
 }
 
-/// What is at the head of a queue.
+/// The head of a queue.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Head {
-    /// Something that the guest may have, or the socket's end.
+    /// A datagram that the guest may get, or the socket's end.
     Allowed,
     /// Nothing.
     Nothing,
-    /// Nobody knows yet: as much was dropped as may be dropped at once.
+    /// Unknown, because as many datagrams were dropped as may be dropped at once.
     Unknown,
 }
 
-/// Drops what is at the head of a socket's queue and is not allowed.
+/// Drops datagrams from the head of a socket's queue while they are not allowed.
 fn settle(gate: &Gate, handle: &Handle, kind: SocketKind) -> Head {
     for _ in 0..DROPS {
         match sys::receive_message(
@@ -392,8 +394,9 @@ fn settle(gate: &Gate, handle: &Handle, kind: SocketKind) -> Head {
         ) {
             Ok(message) if is_listed(gate, kind, &message.address) => return Head::Allowed,
             Ok(message) => {
-                // Where another process receives as well, it may have taken this one meanwhile:
-                // natively either could get any.
+                // Another process that shares the socket may have received this datagram in the
+                // meantime, and this call gets the next one. Without sandsock either process could
+                // get any datagram.
                 let _ = sys::receive(handle.fd(), 0, libc::MSG_DONTWAIT);
                 is_allowed(gate, kind, 0, &message.address);
                 gate.count_dropped();
@@ -423,19 +426,19 @@ fn poll_now(handle: &Handle, events: PollFlags) -> PollFlags {
     }
 }
 
-/// What the guest may be told of a socket that is ready.
+/// What a guest sees of a socket that is ready.
 pub(crate) struct Readiness {
     pub(crate) events: PollFlags,
-    /// There is more to drop before it is known whether it can be read.
+    /// More must be dropped before the host knows whether the socket is readable.
     pub(crate) unsettled: bool,
 }
 
-/// What the guest may be told where the kernel tells these events. A datagram that is not allowed
+/// Returns what the guest sees if the kernel reports these events. A datagram that is not allowed
 /// makes nothing readable.
 pub(crate) fn readiness(gate: &Gate, handle: &Handle, events: PollFlags) -> Readiness {
     let readable = PollFlags::IN | PollFlags::RDNORM;
-    // An error would be taken from the socket by the look at its queue, and is a reason of its own
-    // to wake up.
+    // A look at the queue would consume a pending error. An error is also a reason of its own to
+    // wake up.
     if events.intersects(readable)
         && !events.contains(PollFlags::ERR)
         && let Some(kind) = doubtful(gate, handle)
@@ -449,8 +452,8 @@ pub(crate) fn readiness(gate: &Gate, handle: &Handle, events: PollFlags) -> Read
     Readiness { events, unsettled: false }
 }
 
-/// Whether the guest may be told of a socket's queue (FIONREAD): its head is a datagram that it may
-/// have, or there is no doubt.
+/// Returns whether the guest may learn about a socket's queue (FIONREAD): its head is a datagram
+/// that the guest may get, or all of its queue is.
 pub(crate) fn shows_queue(gate: &Gate, handle: &Handle) -> bool {
     let Some(kind) = doubtful(gate, handle) else { return true };
     let events = poll_now(handle, PollFlags::IN);

@@ -1,7 +1,7 @@
-//! Permits: what the policy let through, owned by the proof that it did.
+//! Permits: proofs that the policy allowed an act.
 //!
-//! A [`Permit`] is made here alone, by a [`Judge`]; its fields are private, it can't be cloned, and
-//! it holds the encoded address or option bytes, so that what was judged is what the kernel gets.
+//! Only a [`Judge`] makes a [`Permit`]. Its fields are private, it can't be cloned, and it owns the
+//! encoded address or the bytes of an option. So the kernel gets exactly what was checked.
 
 mod judge;
 mod ports;
@@ -22,7 +22,7 @@ use crate::descriptor::Handle;
 use crate::sys::address::{RawAddress, View};
 use crate::sys::{self, OptionBytes, is_socket_in};
 
-/// The proof that an act was judged and allowed.
+/// The proof that an act was checked and allowed.
 #[derive(Debug)]
 pub(crate) struct Permit<A> {
     act: A,
@@ -47,24 +47,23 @@ pub(crate) struct Create {
     pub(crate) protocol: i32,
 }
 
-/// A judged address, with what keeps the judgement true until the kernel has used it.
+/// A checked address, with what keeps the check valid until the kernel has used the address.
 #[derive(Debug)]
 pub(crate) struct Destination {
     raw: RawAddress,
     anchor: Anchor,
-    /// Where the guest believes to be, where that is published.
+    /// The guest's own view of a published address.
     published: Option<View>,
 }
 
-/// What holds a UNIX path in place between check and use.
+/// What keeps a UNIX path in place between check and use.
 #[derive(Debug)]
 pub(crate) enum Anchor {
     /// Not a path.
     None,
     /// The socket's own inode, which the address names through /proc.
     Inode(#[expect(dead_code, reason = "held open, never read")] OwnedFd),
-    /// The directory, the name that a bind must have made in it, and where the address starts, if
-    /// it is a relative path.
+    /// The directory, the name that a bind must make in it, and where a relative address starts.
     Directory { parent: Dir, name: OsString, start: Option<Dir> },
 }
 
@@ -77,7 +76,7 @@ impl Destination {
         Self { raw, anchor, published: None }
     }
 
-    /// The host's address in place of the one that the guest binds.
+    /// The host's address, in place of the one that the guest binds.
     pub(crate) fn published(view: View) -> Self {
         Self {
             raw: RawAddress::from_ip(view.host_for_guest()),
@@ -111,12 +110,12 @@ destinations! {
 }
 
 impl Bind {
-    /// What the guest is to see of a published address.
+    /// Returns the guest's view of a published address.
     pub(crate) fn view(&self) -> Option<View> {
         self.0.published
     }
 
-    /// After bind(2): whether the name was made where it was judged.
+    /// Returns whether bind(2) made the name in the directory that was checked.
     pub(crate) fn verify(&self) -> bool {
         match &self.0.anchor {
             Anchor::Directory { parent, name, .. } => is_socket_in(parent, name),
@@ -124,7 +123,7 @@ impl Bind {
         }
     }
 
-    /// The directory where the address starts, if it is a relative path.
+    /// Returns the directory where a relative path starts.
     pub(crate) fn start(&self) -> Option<&Dir> {
         match &self.0.anchor {
             Anchor::Directory { start, .. } => start.as_ref(),
@@ -132,7 +131,7 @@ impl Bind {
         }
     }
 
-    /// The directory and the name in it, if it is a path.
+    /// Returns the directory of a path and the name in it.
     pub(crate) fn made(&self) -> Option<(&Dir, &OsStr)> {
         match &self.0.anchor {
             Anchor::Directory { parent, name, .. } => Some((parent, name)),
@@ -163,8 +162,8 @@ pub(crate) struct SetOption {
     pub(crate) value: OptionBytes,
 }
 
-/// A message whose contents were judged, whole: what netlink messages and frames say is what they
-/// do.
+/// A message whose contents were checked. A netlink message and a frame contain the act in their
+/// bytes.
 #[derive(Debug)]
 pub(crate) struct Contents(Vec<u8>);
 
@@ -179,7 +178,7 @@ impl Contents {
 pub(crate) struct Ioctl {
     pub(crate) number: u32,
     pub(crate) shape: Argument,
-    /// As long as the shape says.
+    /// The argument, as long as `shape` says.
     pub(crate) argument: Vec<u8>,
 }
 
@@ -187,7 +186,7 @@ pub(crate) struct Ioctl {
 #[derive(Debug)]
 pub(crate) struct Control {
     encoded: Vec<u8>,
-    /// The descriptors whose numbers are in it, open as long as it is.
+    /// The descriptors whose numbers are in `encoded`. They stay open as long as this lives.
     rights: Vec<Arc<Handle>>,
 }
 
@@ -210,19 +209,20 @@ pub(crate) struct Resolve {
 }
 
 impl Resolve {
-    /// The name in the form in which it was judged and is pinned.
+    /// Returns the name in the form that was checked and is pinned.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether the guest wrote the last dot, which says that the name is whole.
+    /// Returns whether the guest wrote the last dot, which makes the name absolute.
     pub(crate) fn is_whole(&self) -> bool {
         self.whole
     }
 
-    /// The name that the resolver is asked for, with its last dot, by which no search list and no
-    /// alias of the host's environment makes another one of it. A single label that was granted as
-    /// such goes without, and so does what the hosts file answers, which has no dots.
+    /// Returns the name to ask the resolver for. It ends in a dot, so that no search list and no
+    /// alias of the host's environment changes it. Two kinds of names have no last dot: a single
+    /// label that was granted as such, and a name that the hosts file answers, because names there
+    /// have no last dot.
     pub(crate) fn asked(&self, in_hosts_file: bool) -> Result<CString, Errno> {
         let dot = self.whole || !(in_hosts_file || self.searched);
         sys::c_string(&if dot { format!("{}.", self.name) } else { self.name.clone() })
@@ -235,7 +235,7 @@ pub(crate) struct ReverseResolve {
     pub(crate) address: IpAddr,
 }
 
-/// if_nameindex(3) and its kin.
+/// if_nameindex(3) and its relatives.
 #[derive(Debug)]
 pub(crate) struct Interfaces;
 
@@ -253,6 +253,6 @@ pub(crate) struct SetHostName {
 pub(crate) enum ControlOut<'a> {
     /// SCM_RIGHTS.
     Rights(Vec<Arc<Handle>>),
-    /// Any other.
+    /// Any other control message.
     Message { level: i32, kind: i32, data: &'a [u8] },
 }

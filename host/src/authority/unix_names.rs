@@ -1,5 +1,5 @@
-//! The names of UNIX sockets that guests leave in folders, counted: closing a socket does not
-//! remove its name (man 7 unix), and no guest can.
+//! Counts the names of UNIX sockets that guests leave in folders. Closing a socket does not remove
+//! its name (man 7 unix), and no guest can remove it.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -13,17 +13,16 @@ use rustix::io::Errno;
 
 use crate::sys::real_path;
 
-/// A file, whatever its name is.
+/// A file, independent of its names: device and inode.
 type Inode = (u64, u64);
 
-/// The names made by the contexts of one builder. They outlive the context that made them, and so
-/// does the count.
+/// The names that the contexts of one builder made. The names and their count outlive the contexts.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct UnixNames(Arc<Mutex<Made>>);
 
 #[derive(Debug, Default)]
 struct Made {
-    /// Places of binds under way.
+    /// Binds in progress.
     reserved: u64,
     names: HashMap<PathBuf, Inode>,
 }
@@ -34,7 +33,7 @@ impl Made {
     }
 }
 
-/// The place of one bind; given back on drop.
+/// Counts one bind. Dropping it uncounts the bind.
 #[derive(Debug)]
 pub(crate) struct Reserved(UnixNames);
 
@@ -43,8 +42,8 @@ impl UnixNames {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a place for a bind. Where all are taken, names that are gone give theirs back; else
-    /// ENOSPC, as from a full directory.
+    /// Counts a bind. At the limit, names that no longer exist are uncounted first. If there is
+    /// still no room, the error is ENOSPC, as for a full directory.
     pub(crate) fn reserve(&self, limit: u64) -> Result<Reserved, Errno> {
         let mut made = self.made();
         if made.count() >= limit {
@@ -62,7 +61,7 @@ impl UnixNames {
 }
 
 impl Reserved {
-    /// The bind has made this name.
+    /// Records the name that the bind has made.
     pub(crate) fn keep(self, parent: &Dir, name: &OsStr) {
         let stat = rustix::fs::statat(parent.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW);
         if let (Ok(stat), Ok(parent)) = (stat, real_path(parent.as_fd())) {

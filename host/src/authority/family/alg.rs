@@ -1,6 +1,7 @@
 //! AF_ALG (the kernel's Documentation/crypto/userspace-if.rst): the kernel's ciphers and hashes.
 //!
-//! A socket is bound to an algorithm; what accept gives then does the work, and is judged no more.
+//! A socket is bound to an algorithm. The socket that accept returns then does the work, without
+//! further checks.
 
 use rustix::io::Errno;
 
@@ -26,7 +27,8 @@ fn encode(address: &Address) -> Result<RawAddress, Errno> {
     let mut put = |at: usize, part: &[u8]| bytes[at..at + part.len()].copy_from_slice(part);
     put(0, &(libc::AF_ALG as u16).to_ne_bytes());
     for (text, at, room) in [(&address.kind, 2, KIND), (&address.name, 24, NAME)] {
-        // Behind a NUL the kernel would see another name than the one that is judged.
+        // The kernel would read the name only up to a NUL, and so use another name than the one
+        // checked.
         if text.len() >= room || text.contains('\0') {
             return Err(Errno::INVAL);
         }
@@ -73,7 +75,7 @@ impl FamilyRules for Alg {
         Ok(Destination::plain(raw))
     }
 
-    /// The kernel has no listen for it, and says so.
+    /// The kernel has no listen for this family, and returns its error.
     fn judge_listen(_gate: &Gate, _socket: &Handle) -> CallResult<()> {
         Ok(())
     }

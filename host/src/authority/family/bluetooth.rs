@@ -1,5 +1,5 @@
-//! AF_BLUETOOTH (BlueZ's `bluetooth.h`, `l2cap.h`, `rfcomm.h`, `sco.h`, `hci.h`): one layout of
-//! addresses for each protocol.
+//! AF_BLUETOOTH (BlueZ's `bluetooth.h`, `l2cap.h`, `rfcomm.h`, `sco.h`, `hci.h`). Each protocol has
+//! its own layout of addresses.
 
 use rustix::io::Errno;
 use sandsock_abi::constants::{BTPROTO_HCI, BTPROTO_L2CAP, BTPROTO_RFCOMM, BTPROTO_SCO};
@@ -26,7 +26,7 @@ fn device(bytes: &Bytes<'_>, at: usize) -> Option<BluetoothDevice> {
     bytes.field(at).map(|[f, e, d, c, b, a]: [u8; 6]| (a, b, c, d, e, f))
 }
 
-/// The address as the socket's protocol has it; EAFNOSUPPORT for another protocol's.
+/// Returns the address for the socket's protocol. EAFNOSUPPORT for an address of another protocol.
 fn encode(protocol: i32, address: &Address) -> Result<RawAddress, Errno> {
     let Address::Bluetooth(address) = address else { return Err(Errno::AFNOSUPPORT) };
     let mut bytes = (libc::AF_BLUETOOTH as u16).to_ne_bytes().to_vec();
@@ -54,8 +54,8 @@ fn encode(protocol: i32, address: &Address) -> Result<RawAddress, Errno> {
 impl FamilyRules for Bluetooth {
     const TYPES: &'static [i32] = &[libc::SOCK_STREAM, libc::SOCK_SEQPACKET, libc::SOCK_RAW];
 
-    /// L2CAP's streams and its own retransmission are not served: they wait in shutdown and close
-    /// for the peer, up to ten seconds, whatever the socket's timeout.
+    /// The host does not serve L2CAP streams or L2CAP's own retransmission. Their shutdown and
+    /// close wait for the peer, up to ten seconds, whatever the socket's timeout is.
     fn serves(type_: i32, protocol: i32) -> bool {
         matches!(
             (type_, protocol),
@@ -116,7 +116,7 @@ impl FamilyRules for Bluetooth {
         Ok(Destination::plain(raw))
     }
 
-    /// On an unbound socket the kernel listens on every adapter.
+    /// An unbound socket listens on every adapter.
     fn judge_listen(gate: &Gate, socket: &Handle) -> CallResult<()> {
         let target = match socket.socket()?.protocol {
             BTPROTO_L2CAP => BluetoothTarget::L2cap,

@@ -22,15 +22,15 @@ use sandsock_policy::{CanInterface, Request};
 
 pub(super) struct Can;
 
-/// sockaddr_can: family, padding, interface, and the part of the protocol, which begins at a
-/// multiple of 8.
+/// sockaddr_can: family, padding, interface, and the protocol's part, which begins at a multiple of
+/// 8.
 fn encode(address: &Address) -> Result<RawAddress, Errno> {
     let Address::Can(address) = address else { return Err(Errno::AFNOSUPPORT) };
     let mut bytes = Vec::with_capacity(24);
     bytes.extend((libc::AF_CAN as u32).to_ne_bytes());
     bytes.extend(address.interface.to_ne_bytes());
     match &address.detail {
-        // As long as the kernel wants it at least.
+        // The shortest length that the kernel accepts.
         CanDetail::Plain => {}
         CanDetail::Isotp(CanIsotp { receive_id, transmit_id }) => {
             bytes.extend(receive_id.to_ne_bytes());
@@ -45,16 +45,16 @@ fn encode(address: &Address) -> Result<RawAddress, Errno> {
     Ok(RawAddress::from_bytes(&bytes))
 }
 
-/// What one task of the broadcast manager takes in the kernel beside its frames (net/can/bcm.c:
-/// struct bcm_op), at most.
+/// The most bytes that one task of the broadcast manager takes in the kernel beside its frames
+/// (net/can/bcm.c: struct bcm_op).
 const TASK: u64 = 1024;
 
-/// The task that a message sets up, with the bytes that the kernel keeps for it, or deletes,
-/// with 0 (linux/can/bcm.h).
+/// Returns the task that a message sets up, with the bytes that the kernel keeps for it. For a
+/// message that deletes a task, the bytes are 0 (linux/can/bcm.h).
 fn task(message: &[u8], interface: u32) -> Option<(Task, u64)> {
     let bytes = Bytes(message);
     let (opcode, flags) = (bytes.u32(0)?.cast_signed(), bytes.u32(4)?);
-    // Two times of two longs, aligned to 8 bytes, lie between.
+    // Before it are two times of two longs each, aligned to 8 bytes.
     let id = bytes.u32(48)?;
     let task = Task(
         matches!(opcode, CAN_BCM_RX_SETUP | CAN_BCM_RX_DELETE),
@@ -63,7 +63,7 @@ fn task(message: &[u8], interface: u32) -> Option<(Task, u64)> {
         flags & CAN_BCM_CAN_FD_FRAME as u32 != 0,
     );
     match opcode {
-        // The kernel keeps frames to compare with, and those that came last.
+        // The kernel keeps the frames to compare with and the last frames.
         CAN_BCM_TX_SETUP | CAN_BCM_RX_SETUP => Some((task, TASK + 2 * message.len() as u64)),
         CAN_BCM_TX_DELETE | CAN_BCM_RX_DELETE => Some((task, 0)),
         _ => None,
@@ -90,7 +90,7 @@ impl FamilyRules for Can {
                 pgn: bytes.u32(16)?,
                 address: bytes.u8(20)?,
             }),
-            // Some kernels give as many bytes as the others have; they say nothing.
+            // Some kernels return as many bytes as for the other protocols, without meaning.
             _ => CanDetail::Plain,
         };
         Some(Address::Can(CanAddress { interface: bytes.u32(4)?, detail }))
@@ -106,8 +106,7 @@ impl FamilyRules for Can {
         let Address::Can(CanAddress { interface, .. }) = *address else {
             return Err(Errno::AFNOSUPPORT.into());
         };
-        // The kernel gets the index. Whoever renames interfaces while they are in use is the
-        // operator.
+        // The kernel gets the index. Only the operator can rename interfaces while they are in use.
         let name = if interface == 0 { None } else { sys::own_interface_name(interface) };
         let interface = match (&name, interface) {
             (_, 0) => CanInterface::All,
@@ -118,7 +117,7 @@ impl FamilyRules for Can {
         Ok(Destination::plain(raw))
     }
 
-    /// The broadcast manager keeps a task for what it is sent, in no socket's buffer.
+    /// The broadcast manager keeps tasks outside the buffers of any socket.
     fn is_inspected(kind: SocketKind) -> bool {
         kind.protocol == CAN_BCM
     }
@@ -142,7 +141,7 @@ impl FamilyRules for Can {
         Ok(())
     }
 
-    /// The kernel has no listen for it, and says so.
+    /// The kernel has no listen for this family, and returns its error.
     fn judge_listen(_gate: &Gate, _socket: &Handle) -> CallResult<()> {
         Ok(())
     }

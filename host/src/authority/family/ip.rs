@@ -1,4 +1,4 @@
-//! What INET and INET6 share: the policy's questions about an IP address.
+//! What INET and INET6 share: the questions to the policy about an IP address.
 
 use std::net::SocketAddr;
 
@@ -14,12 +14,13 @@ use crate::sys;
 use crate::sys::address::{RawAddress, View};
 use sandsock_policy::{Denial, Local, Request, Verb, destination};
 
-/// The types that have rules. Not SOCK_PACKET, which would make an AF_PACKET socket.
+/// The types that these families serve. SOCK_PACKET is missing, because it would make an AF_PACKET
+/// socket.
 pub(super) const TYPES: &[i32] =
     &[libc::SOCK_STREAM, libc::SOCK_DGRAM, libc::SOCK_SEQPACKET, libc::SOCK_RAW];
 
-/// Whether a socket carries packets of an IP protocol itself: a raw socket, or a ping socket (man 7
-/// icmp).
+/// Returns whether a socket carries packets of an IP protocol itself: a raw socket or a ping socket
+/// (man 7 icmp).
 pub(crate) fn is_raw(kind: SocketKind) -> bool {
     match kind.type_ {
         libc::SOCK_RAW => true,
@@ -28,8 +29,8 @@ pub(crate) fn is_raw(kind: SocketKind) -> bool {
     }
 }
 
-/// Asks for this use of an address. A stream's protocol, whatever its number, is asked for as
-/// TCP's, a datagram's as UDP's.
+/// Asks for this use of an address. Streams of every protocol are asked for as TCP, datagrams as
+/// UDP.
 pub(super) fn judge(
     gate: &Gate,
     purpose: Use<'_>,
@@ -39,14 +40,14 @@ pub(super) fn judge(
     let datagram = kind.type_ == libc::SOCK_DGRAM;
     let address = match purpose {
         Use::Bind(_) => address,
-        // The unspecified address is the loopback, and the kernel gets what was judged.
+        // The unspecified address means the loopback. The kernel gets the address that was checked.
         Use::Connect | Use::Send(_) => destination(address),
     };
     if is_raw(kind) {
         let protocol = u16::try_from(kind.protocol).map_err(|_| Errno::PROTONOSUPPORT)?;
         match purpose {
-            // One's own address narrows what comes in, which is judged by its sender, and adds
-            // nothing to what may go out.
+            // A local address narrows what comes in and adds nothing to what can go out. What comes
+            // in is checked by its sender.
             Use::Bind(_) => {}
             Use::Connect | Use::Send(_) => {
                 gate.decide(&Request::RawSend(SocketAddr::new(address.ip(), protocol)))?
@@ -60,7 +61,7 @@ pub(super) fn judge(
             gate.decide(&Request::UdpSend(address))?;
             return Ok(Destination::plain(RawAddress::from_ip(address)));
         }
-        // MSG_FASTOPEN connects; without it the kernel takes no address on a stream.
+        // MSG_FASTOPEN connects. Without it the kernel takes no address on a stream.
         Use::Connect | Use::Send(_) => {
             gate.decide(&Request::TcpConnect(address))?;
             return Ok(Destination::plain(RawAddress::from_ip(address)));
@@ -70,7 +71,7 @@ pub(super) fn judge(
     let request =
         |local| if datagram { Request::UdpBind(local) } else { Request::TcpListen(local) };
     let published = gate.policy.published(verb, address);
-    // A port that the kernel chose at an earlier bind says nothing about this one.
+    // A port that the kernel chose at an earlier bind is irrelevant here.
     gate.decide(&request(local(socket, address, published, false)))?;
     Ok(match published {
         Some(host) => Destination::published(View { guest: address, host }),
@@ -109,7 +110,7 @@ pub(crate) fn judge_port(
     })
 }
 
-/// After a bind: the port that the kernel chose.
+/// Checks the port that the kernel chose at a bind.
 pub(super) fn judge_bound(gate: &Gate, socket: &Handle, kind: SocketKind) -> CallResult<()> {
     match keeps_ports(gate, kind) {
         Some(Verb::UdpBind) => gate.decide_again(&Request::UdpBind(local_now(socket)?)),
@@ -118,7 +119,7 @@ pub(super) fn judge_bound(gate: &Gate, socket: &Handle, kind: SocketKind) -> Cal
     }
 }
 
-/// Asks for listen: on the wildcard with port 0 where the socket is not bound yet.
+/// Asks for listen. A socket that is not bound yet listens on the wildcard with port 0.
 pub(super) fn judge_listen(gate: &Gate, socket: &Handle) -> CallResult<()> {
     if socket.socket().is_ok_and(is_raw) {
         return Err(Errno::OPNOTSUPP.into());
@@ -126,7 +127,7 @@ pub(super) fn judge_listen(gate: &Gate, socket: &Handle) -> CallResult<()> {
     gate.decide(&Request::TcpListen(local_now(socket)?))
 }
 
-/// The local address that a socket has, which the guest knows by its published one.
+/// Returns the local address of a socket. A published address is the guest's own.
 fn local_now(socket: &Handle) -> Result<Local, Errno> {
     let address = sys::local_address(socket.fd())?.to_ip().ok_or(Errno::INVAL)?;
     Ok(match socket.view_at(address) {

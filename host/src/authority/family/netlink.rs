@@ -1,9 +1,9 @@
 //! AF_NETLINK (man 7 netlink): the kernel's own tables.
 //!
-//! The power: `route:read` shows every interface, address, route and neighbour of the host's
-//! network; `route:write` changes them as root would; `sock-diag:read` shows every connection of
-//! the host's; a generic family is whatever the kernel made of it. What is sent is read here as the
-//! kernel reads it, message for message, because one datagram may hold many.
+//! What a grant permits: `route:read` shows every interface, address, route and neighbour of the
+//! host's network. `route:write` changes them as root would. `sock-diag:read` shows every
+//! connection of the host. A generic family can be anything in the kernel. The host reads each
+//! message as the kernel does, because one datagram can hold many messages.
 
 use std::cell::OnceCell;
 
@@ -26,9 +26,9 @@ use sandsock_policy::{Netlink as Asked, Request};
 const HEADER: usize = 16;
 /// `sizeof(struct genlmsghdr)`: command, version, two bytes for later.
 const GENERIC_HEADER: usize = 4;
-/// `NLMSG_MIN_TYPE`: below are messages about messages, over which the kernel passes.
+/// `NLMSG_MIN_TYPE`. Lower types are messages about messages, which the kernel skips.
 const FIRST_TYPE: u16 = 0x10;
-/// `GENL_ID_CTRL`, and the two of its commands that a program may send: CTRL_CMD_GETFAMILY,
+/// `GENL_ID_CTRL`, and the two of its commands that programs may send: CTRL_CMD_GETFAMILY and
 /// CTRL_CMD_GETPOLICY.
 const CONTROL_FAMILY: u16 = 0x10;
 const CONTROL_READS: [u8; 2] = [3, 10];
@@ -39,7 +39,7 @@ const SOCK_DESTROY: u16 = 21;
 /// linux/rtnetlink.h: the RTM_GET of links, addresses, routes, neighbours, rules, queueing
 /// disciplines, classes and filters, multicast and anycast addresses, neighbour tables, address
 /// labels, netconf, multicast databases, statistics, chains, next hops, link properties and
-/// next-hop buckets. What a later kernel adds is no read until somebody has looked at it.
+/// next-hop buckets. Requests of later kernels do not count as reads until they have been reviewed.
 const ROUTE_READS: [u16; 18] =
     [18, 22, 26, 30, 34, 38, 42, 46, 58, 62, 66, 74, 82, 86, 94, 102, 106, 118];
 
@@ -55,8 +55,8 @@ pub(crate) struct Message<'a> {
 }
 
 /// Reads the messages of a datagram as the kernel's `netlink_rcv_skb` does: one after the other,
-/// each aligned to 4 bytes. Less than a header at the end is nothing; a length that can't be is
-/// EINVAL, where the kernel would stop without a word.
+/// each aligned to 4 bytes. A rest shorter than a header is ignored. An impossible length is
+/// EINVAL; the kernel would silently stop there.
 pub(crate) fn messages(mut rest: &[u8]) -> impl Iterator<Item = Result<Message<'_>, Errno>> {
     std::iter::from_fn(move || {
         let header = rest.get(..HEADER)?;
@@ -71,8 +71,8 @@ pub(crate) fn messages(mut rest: &[u8]) -> impl Iterator<Item = Result<Message<'
     })
 }
 
-/// Attributes (`struct nlattr`: length, type) one after the other, each aligned to 4 bytes; what
-/// can't be ends the list.
+/// Reads attributes (`struct nlattr`: length, type), each aligned to 4 bytes. An invalid attribute
+/// ends the list.
 fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let header = rest.get(..4)?;
@@ -145,12 +145,12 @@ pub(crate) fn judge_group(gate: &Gate, protocol: i32, group: u32) -> CallResult<
     }))
 }
 
-/// Whether a look-up of links or addresses names another network namespace: IFLA_TARGET_NETNSID,
-/// IFA_TARGET_NETNSID.
+/// Returns whether a look-up of links or addresses names another network namespace:
+/// IFLA_TARGET_NETNSID, IFA_TARGET_NETNSID.
 fn asks_elsewhere(message: &Message<'_>) -> bool {
     const GET_LINK: u16 = 18;
     const GET_ADDRESS: u16 = 22;
-    // The attributes follow `ifinfomsg` or `ifaddrmsg`; in an old program's dump, `rtgenmsg`.
+    // The attributes follow `ifinfomsg` or `ifaddrmsg`, or `rtgenmsg` in dumps of old programs.
     let (at, target) = match message.kind {
         GET_LINK => (16, 46),
         GET_ADDRESS => (8, 10),
@@ -162,8 +162,7 @@ fn asks_elsewhere(message: &Message<'_>) -> bool {
     names(at) || names(4)
 }
 
-/// The generic families, read when they are first asked for, and once for all messages of a
-/// datagram.
+/// The generic families. They are read at first use, and once for all messages of a datagram.
 type Families = OnceCell<Vec<GenericFamily>>;
 
 /// Asks about one message.
@@ -191,7 +190,8 @@ fn judge_message(
             _ => decide(Asked::Generic("nlctrl")),
         },
         NETLINK_GENERIC => {
-            // Numbers are given out as modules come: asked for at each datagram.
+            // The kernel assigns these numbers as modules are loaded, so they are read for each
+            // datagram.
             if families.get().is_none() {
                 let _ = families.set(generic_families(&sys::generic_families()?));
             }
@@ -244,7 +244,7 @@ impl FamilyRules for Netlink {
                     judge_group(gate, kind.protocol, group)?;
                 }
             }
-            // The kernel is port 0; everybody else is a program of the host's.
+            // Port 0 is the kernel. Every other port is a program on the host.
             Use::Connect | Use::Send(_) if (address.port_id, address.groups) != (0, 0) => {
                 gate.decide(&Request::Netlink(Asked::Other("to another program")))?;
             }
@@ -271,7 +271,7 @@ impl FamilyRules for Netlink {
                     judge_message(gate, kind.protocol, &message?, &families)
                 })
             }
-            // Nobody has looked at how the kernel reads these.
+            // How the kernel reads these protocols has not been reviewed.
             protocol => gate.decide(&Request::Netlink(Asked::Other(&format!(
                 "message of protocol {protocol}"
             )))),
@@ -305,7 +305,7 @@ mod tests {
     #[test]
     fn reads_are_the_gets_of_rtnetlink() {
         for kind in ROUTE_READS {
-            // RTM_NEW, DEL, GET and SET follow one another from 16 on.
+            // RTM_NEW, RTM_DEL, RTM_GET and RTM_SET follow each other from 16 on.
             assert!(kind >= 16 && kind % 4 == 2, "{kind}");
         }
     }

@@ -1,9 +1,9 @@
 //! AF_PACKET (man 7 packet): frames of an interface, seen and sent below IP.
 //!
-//! The power: whoever has an interface here reads all that passes there, other programs' traffic
-//! included, and sends whatever frames it likes, with any sender. A grant for one protocol
-//! (`packet=lo:arp`) holds for what is received by the kernel's own choice, and for what is sent by
-//! the frame's own header, at which this file looks.
+//! What a grant permits: a guest with an interface reads everything that passes there, including
+//! other programs' traffic, and sends any frame with any sender. A grant for one protocol
+//! (`packet=lo:arp`) limits what the kernel delivers. For sends, this file reads the frame's own
+//! header.
 
 use rustix::io::Errno;
 
@@ -23,11 +23,11 @@ const SIZE: usize = 20;
 const HARDWARE_MAX: usize = 8;
 /// Ethernet: two addresses and a type.
 const ETHERNET_HEADER: usize = 14;
-/// Below are the lengths of IEEE 802.3, which say nothing of the protocol.
+/// Lower numbers are lengths of IEEE 802.3, which name no protocol.
 const FIRST_TYPE: u16 = 0x600;
 
-/// The types of VLAN tags (IEEE 802.1Q: two bytes of type and two of VLAN; the frame's own type
-/// follows).
+/// The types of VLAN tags (IEEE 802.1Q): two bytes of type, two bytes of VLAN, then the frame's own
+/// type.
 const TAGS: [u16; 3] = [0x8100, 0x88a8, 0x9100];
 
 pub(super) struct Packet;
@@ -62,25 +62,26 @@ fn decoded(raw: &RawAddress) -> Option<PacketAddress> {
     })
 }
 
-/// The name of an interface in the socket's own namespace; ENODEV where there is none.
+/// Returns the name of an interface in the socket's own namespace. ENODEV if there is none.
 fn name_of(socket: &Handle, interface: u32) -> Result<String, Errno> {
     rustix::net::netdevice::index_to_name(socket.fd(), interface)
 }
 
-/// The protocol that a bind without one keeps (man 7 packet): that of the last bind, or the one
-/// that the socket was asked for, which the host may still hold back from the kernel.
+/// Returns the protocol that a bind without one keeps (man 7 packet): the protocol of the last
+/// bind, or the one that the guest asked for at creation, which the host may not have given to the
+/// kernel yet.
 fn protocol_of(socket: &Handle) -> Result<u16, Errno> {
     let own = decoded(&sys::local_address(socket.fd())?).map_or(0, |address| address.protocol);
     Ok(if own == 0 { socket.packet_protocol() } else { own })
 }
 
-/// Asks about the frames of an interface, by its index; 0 is every interface.
+/// Asks for the frames of an interface by its index. Index 0 means every interface.
 fn decide(gate: &Gate, socket: &Handle, interface: u32, protocol: u16) -> CallResult<()> {
     let name = if interface == 0 { None } else { Some(name_of(socket, interface)?) };
     gate.decide(&Request::Packet { interface: name.as_deref(), protocol })
 }
 
-/// Asks about a `packet_mreq`, whose first part is an interface index.
+/// Asks for a `packet_mreq`, which begins with an interface index.
 pub(crate) fn judge_membership(gate: &Gate, socket: &Handle, value: &[u8]) -> CallResult<()> {
     let index = value
         .get(..16)
@@ -123,15 +124,15 @@ impl FamilyRules for Packet {
         };
         match purpose {
             Use::Bind(socket) => decide(gate, socket, address.interface, protocol)?,
-            // The kernel has no connect here.
+            // The kernel has no connect for this family.
             Use::Connect => {}
             Use::Send(_) if address.interface == 0 => return Err(Errno::NXIO.into()),
-            // A whole frame says itself what it is: see `judge_contents`.
+            // A whole frame names its protocol itself: see `judge_contents`.
             Use::Send(socket) if kind.type_ == libc::SOCK_RAW => {
                 decide(gate, socket, address.interface, 0)?
             }
-            // The kernel makes the header, with this protocol in it. 0 is a number like any other
-            // there, and no rule has it.
+            // The kernel makes the header, with this protocol in it. Protocol 0 is a number like
+            // any other here, and no rule names it.
             Use::Send(socket) => {
                 let protocol = if protocol == 0 { EVERY_PROTOCOL } else { protocol };
                 decide(gate, socket, address.interface, protocol)?;
@@ -157,13 +158,13 @@ impl FamilyRules for Packet {
             None => decoded(&sys::local_address(socket.fd())?)
                 .map_or((0, 0), |own| (own.interface, own.protocol)),
         };
-        // Where the kernel makes the header, the address says what it is, and all but what a tag
-        // hides.
+        // The kernel makes the header, so the address names the protocol. Only a VLAN tag could
+        // hide another one.
         if kind.type_ != libc::SOCK_RAW && !TAGS.contains(&protocol) {
             return Ok(());
         }
         if interface == 0 {
-            // man 7 packet: there is no interface to send it on.
+            // man 7 packet: there is no interface to send on.
             return Err(Errno::NXIO.into());
         }
         let name = name_of(socket, interface)?;
@@ -178,7 +179,8 @@ impl FamilyRules for Packet {
             Some(protocol) if sys::has_ethernet_header(socket.fd(), &name)? => {
                 let of = |protocol| Request::Packet { interface: Some(&name), protocol };
                 gate.decide(&of(protocol))?;
-                // A tag comes off on the way: what is denied is denied behind it too.
+                // Switches remove tags, so a protocol that is denied is denied behind a tag as
+                // well.
                 behind_tags(frame).try_for_each(|protocol| gate.not_denied(&of(protocol)))
             }
             _ => gate.decide(&every),
@@ -203,7 +205,7 @@ impl FamilyRules for Packet {
     }
 }
 
-/// The protocols behind an Ethernet frame's VLAN tags, the first one's own not among them.
+/// Returns the protocols behind an Ethernet frame's VLAN tags, without the tag's own type.
 fn behind_tags(frame: &[u8]) -> impl Iterator<Item = u16> {
     let types = frame.get(ETHERNET_HEADER - 2..).unwrap_or_default().chunks_exact(4);
     let mut types = types.map(|tag| u16::from_be_bytes([tag[0], tag[1]]));
@@ -212,7 +214,7 @@ fn behind_tags(frame: &[u8]) -> impl Iterator<Item = u16> {
         .map_while(move |kind| std::mem::replace(&mut tagged, TAGS.contains(&kind)).then_some(kind))
 }
 
-/// The protocol that an Ethernet frame names; none where it names none.
+/// Returns the protocol that an Ethernet frame names. None if it names none.
 fn frame_protocol(frame: &[u8]) -> Option<u16> {
     let header = frame.get(..ETHERNET_HEADER)?;
     Some(u16::from_be_bytes([header[12], header[13]])).filter(|&protocol| protocol >= FIRST_TYPE)

@@ -46,7 +46,7 @@ impl FamilyRules for Qipcrtr {
         Ok(Destination::plain(raw))
     }
 
-    /// The kernel has no listen for it, and says so.
+    /// The kernel has no listen for this family, and returns its error.
     fn judge_listen(_gate: &Gate, _socket: &Handle) -> CallResult<()> {
         Ok(())
     }

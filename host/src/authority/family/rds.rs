@@ -1,5 +1,5 @@
-//! AF_RDS (the kernel's Documentation/networking/rds.rst). Its addresses are IPv4's, family number
-//! included.
+//! AF_RDS (the kernel's Documentation/networking/rds.rst). Its addresses are those of IPv4,
+//! including the family number.
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
@@ -49,7 +49,7 @@ impl FamilyRules for Rds {
         Ok(Destination::plain(raw))
     }
 
-    /// The kernel has no listen for it, and says so.
+    /// The kernel has no listen for this family, and returns its error.
     fn judge_listen(_gate: &Gate, _socket: &Handle) -> CallResult<()> {
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::error::CallResult;
 use crate::sys::address::RawAddress;
 use sandsock_policy::{FamilyTarget, Request};
 
-/// TIPC_ADDR_ID: the kernel has the reference before the node.
+/// TIPC_ADDR_ID: in the kernel's layout, the reference comes before the node.
 const ID: u8 = 3;
 
 pub(super) struct Tipc;

@@ -1,5 +1,5 @@
-//! AF_UNIX (man 7 unix). A path is walked beneath a granted directory, and judged as it is named
-//! and as it is found.
+//! AF_UNIX (man 7 unix). The host walks a path beneath a granted directory, and checks it both by
+//! its name and by where it leads.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -21,7 +21,7 @@ use crate::sys::address::RawAddress;
 use crate::sys::real_path;
 use sandsock_policy::{Denial, Request, UnixRoute, UnixTarget, Verb, show};
 
-/// How many links one path may lead through: the kernel's MAXSYMLINKS (man 7 path_resolution).
+/// The most links that one path may go through: the kernel's MAXSYMLINKS (man 7 path_resolution).
 const LINKS_MAX: usize = 40;
 
 /// sockaddr_un's room for a path and its NUL.
@@ -88,12 +88,12 @@ impl FamilyRules for Unix {
                 if let Use::Bind(_) = purpose {
                     gate.decide(&Request::UnixBind(UnixTarget::Unnamed))?;
                 }
-                // No socket has no name: as a destination it is the kernel's EINVAL.
+                // An unnamed address as a destination is the kernel's EINVAL.
                 Ok(Destination::plain(raw(&[])))
             }
             UnixAddress::Abstract(name) => {
-                // As with a path: what the kernel would not take is not judged, nor told in a
-                // sentence.
+                // As for a path, a name that the kernel would refuse is neither checked nor
+                // reported.
                 let raw = encode_abstract(name)?;
                 let target = UnixTarget::Abstract(name);
                 gate.decide(&match purpose {
@@ -103,7 +103,7 @@ impl FamilyRules for Unix {
                 Ok(Destination::plain(raw))
             }
             UnixAddress::Path(path) => {
-                // The path must be one that the kernel would take, before anything is looked at.
+                // A path that the kernel would refuse is refused before anything is looked up.
                 encode_path(path)?;
                 let routes = gate.unix_route(verb, path)?;
                 let destination = walk(&routes, |route| match purpose {
@@ -126,12 +126,12 @@ impl FamilyRules for Unix {
             Some(Address::Unix(UnixAddress::Abstract(name))) => {
                 gate.decide(&Request::UnixBind(UnixTarget::Abstract(&name)))
             }
-            // The kernel answers EINVAL: nothing is bound.
+            // Nothing is bound, so the kernel answers EINVAL.
             _ => Ok(()),
         }
     }
 
-    /// A name of the kernel's choice. A path was judged where it leads.
+    /// Checks a name that the kernel chose. A path was checked by where it leads.
     fn judge_bound(gate: &Gate, socket: &Handle, kind: SocketKind) -> CallResult<()> {
         match Self::decode(&sys::local_address(socket.fd())?, kind) {
             Some(Address::Unix(UnixAddress::Abstract(name))) => {
@@ -157,7 +157,7 @@ impl FamilyRules for Unix {
     }
 }
 
-/// Tries the routes that the policy found. The first success counts, else the last refusal.
+/// Tries the routes that the policy found. Returns the first success, or the last refusal.
 fn walk(
     routes: &[UnixRoute],
     walk: impl Fn(&UnixRoute) -> CallResult<Destination>,
@@ -172,13 +172,13 @@ fn walk(
     Err(last)
 }
 
-/// Finds the socket's inode beneath the granted directory and connects to that, whatever happens to
-/// the names meanwhile.
+/// Finds the socket's inode beneath the granted directory and connects to the inode, so that
+/// changes of names in the meantime have no effect.
 fn to_connect(route: &UnixRoute) -> CallResult<Destination> {
     let base = open_base(route)?;
     let real_base = real_path(base.as_fd())?;
     let inode: OwnedFd = if is_root(route) {
-        // Everything lies beneath the root: absolute links are no way out.
+        // Everything is beneath the root, so absolute links can't lead out of it.
         rustix::fs::open(
             route.base.join(&route.relative),
             rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC,
@@ -199,9 +199,9 @@ fn to_connect(route: &UnixRoute) -> CallResult<Destination> {
     Ok(Destination::anchored(address, Anchor::Inode(inode)))
 }
 
-/// Opens the directory beneath the granted one. A relative path is bound as it was given, from
-/// where it starts, an absolute one by the directory's real path, unless only the path as given is
-/// short enough: getsockname has to show what was bound.
+/// Opens the directory beneath the granted one. A relative path is bound as the guest wrote it, in
+/// the directory where it starts. An absolute path is bound by the directory's real path, unless
+/// only the path as written is short enough. getsockname shows what was bound.
 fn to_bind(route: &UnixRoute, given: &[u8], start: Option<Dir>) -> CallResult<Destination> {
     let base = open_base(route)?;
     let real_base = real_path(base.as_fd())?;
@@ -224,7 +224,7 @@ fn to_bind(route: &UnixRoute, given: &[u8], start: Option<Dir>) -> CallResult<De
         Some(_) => encode_path(given),
         None => encode_path(real.as_os_str().as_bytes()).or_else(|_| encode_path(given)),
     }?;
-    // man 2 bind: what is there already is not replaced. A name that is free now and a socket
+    // man 2 bind: bind never replaces a file. So a name that does not exist now and is a socket
     // afterwards was made by the bind.
     if rustix::fs::statat(parent.as_fd(), &name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
         return Err(Errno::ADDRINUSE.into());
@@ -232,7 +232,8 @@ fn to_bind(route: &UnixRoute, given: &[u8], start: Option<Dir>) -> CallResult<De
     Ok(Destination::anchored(address, Anchor::Directory { parent, name, start }))
 }
 
-/// Where a relative path starts, for the kernel as for the policy; none for an absolute one.
+/// Returns where a relative path starts, for the kernel and for the policy. None for an absolute
+/// path.
 fn start_of(gate: &Gate, path: &[u8]) -> Result<Option<Dir>, Fault> {
     if path.starts_with(b"/") {
         return Ok(None);
@@ -241,10 +242,10 @@ fn start_of(gate: &Gate, path: &[u8]) -> Result<Option<Dir>, Fault> {
     Ok(Some(Dir::open_ambient_dir(base, ambient_authority())?))
 }
 
-/// A path beneath the granted directory with its links followed. A link with an absolute target is
-/// followed where that lies beneath the directory, by the name that the operator gave it or by its
-/// real one. What the links say may change: the path that comes out is opened beneath the directory
-/// like any other, and judged by where that led.
+/// Follows the links of a path beneath the granted directory. A link with an absolute target is
+/// followed if the target is beneath the directory, by the name in the rule or by the directory's
+/// real path. Links may change in the meantime, so the resulting path is opened beneath the
+/// directory like any other and checked by where that led.
 fn without_links(
     route: &UnixRoute,
     base: &Dir,
@@ -263,7 +264,7 @@ fn without_links(
             continue;
         }
         let next = done.join(&name);
-        // No link, or nothing at all, which the open says.
+        // The name is not a link, or does not exist. The open reports it.
         let Ok(target) = base.read_link_contents(&next) else {
             done = next;
             continue;
@@ -294,7 +295,7 @@ fn open_base(route: &UnixRoute) -> Result<Dir, Fault> {
     Ok(Dir::open_ambient_dir(&route.base, ambient_authority())?)
 }
 
-/// cap-std's own refusals carry no errno: the path led out of the granted directory.
+/// cap-std's own refusals have no errno. They mean that the path led out of the granted directory.
 fn outside(route: &UnixRoute, error: &std::io::Error) -> Fault {
     match error.raw_os_error() {
         Some(number) => Errno::from_raw_os_error(number).into(),

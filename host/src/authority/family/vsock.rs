@@ -1,5 +1,5 @@
-//! AF_VSOCK (man 7 vsock): streams between a machine and its virtual machines, by context id and
-//! port.
+//! AF_VSOCK (man 7 vsock): connections between a machine and its virtual machines, by context id
+//! and port.
 
 use rustix::io::Errno;
 use sandsock_abi::constants::{VMADDR_CID_ANY, VMADDR_CID_HOST, VMADDR_CID_LOCAL, VMADDR_PORT_ANY};
@@ -16,8 +16,8 @@ use sandsock_policy::{FamilyTarget, Request, VsockUse};
 
 pub(super) struct Vsock;
 
-/// sockaddr_vm: family, a reserved field, port, cid, flags. The flags stay 0: VMADDR_FLAG_TO_HOST
-/// would lead elsewhere than to the cid that was judged.
+/// sockaddr_vm: family, a reserved field, port, cid, flags. The flags stay 0, because
+/// VMADDR_FLAG_TO_HOST would lead to another cid than the one that was checked.
 fn encode(address: &Address) -> Result<RawAddress, Errno> {
     let Address::Vsock(VsockAddress { cid, port }) = *address else {
         return Err(Errno::AFNOSUPPORT);
@@ -26,14 +26,14 @@ fn encode(address: &Address) -> Result<RawAddress, Errno> {
     Ok(RawAddress::from_bytes(&words.map(u32::to_ne_bytes).concat()))
 }
 
-/// All the cids that lead where this one does (the kernel's `vsock_use_local_transport`): a machine
-/// is reached by VMADDR_CID_LOCAL, by its own cid, and where it is no virtual machine by
+/// Returns all cids that lead to the same machine (the kernel's `vsock_use_local_transport`). A
+/// machine is reached by VMADDR_CID_LOCAL, by its own cid and, if it is not a virtual machine, by
 /// VMADDR_CID_HOST.
 fn same_place(cid: u32) -> Vec<u32> {
     let own = sys::local_cid().unwrap_or(VMADDR_CID_ANY);
     let mut local = vec![VMADDR_CID_LOCAL];
     match own {
-        // Older kernels have no cid to tell where the loopback is all that there is.
+        // Older kernels report no cid if only the loopback exists.
         VMADDR_CID_ANY | VMADDR_CID_LOCAL => local.push(VMADDR_CID_HOST),
         own => local.push(own),
     }
@@ -78,11 +78,11 @@ impl FamilyRules for Vsock {
             return Err(Errno::INVAL.into());
         };
         if port == VMADDR_PORT_ANY {
-            // One without a name, which the kernel refuses.
+            // The socket has no name, so the kernel refuses.
             return Ok(());
         }
-        // A port of the kernel's choice was granted as such at bind; rules may deny the port that
-        // it is.
+        // The bind was granted with a port of the kernel's choice. Rules may still deny the chosen
+        // port.
         let same = [cid];
         let listen = |port| {
             Request::Family(FamilyTarget::Vsock {

@@ -1,10 +1,11 @@
-//! Local ports that the kernel chooses, where deny rules name ports: judged as the ports that they
-//! are.
+//! Local ports that the kernel chooses. If deny rules name ports, the guest must not get a denied
+//! one.
 //!
-//! The kernel chooses at a bind to port 0, and by the way: at a connect, at the first datagram, at
-//! listen. After any of these it would be too late. So the host finds out by sockets of its own,
-//! scouts, which ports the kernel gives out, and binds the guest's socket to one that no rule
-//! denies before the act. Where no rule names a port none of this is done.
+//! The kernel chooses a port at a bind to port 0, and without being asked at a connect, at the
+//! first datagram and at listen. A check after any of these would come too late. So before the act
+//! the host binds sockets of its own, called scouts, to learn which ports the kernel gives out.
+//! Then it binds the guest's socket to a port that no rule denies. If no rule names a port, the
+//! host skips all of this.
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
@@ -20,10 +21,10 @@ use crate::sys::address::RawAddress;
 use crate::sys::{self, OptionBytes};
 use sandsock_policy::{Denial, Local, Request, Verb};
 
-/// How many ports are looked at before the last one's denial is the answer.
+/// How many ports are tried before the last denial is the answer.
 const SCOUTS: usize = 64;
 
-/// How often a port is looked for anew, because somebody took it meanwhile.
+/// How many times a port is chosen again because another process took it in the meantime.
 const TRIES: usize = 8;
 
 fn is_v6only(handle: &Handle, kind: SocketKind) -> bool {
@@ -31,15 +32,15 @@ fn is_v6only(handle: &Handle, kind: SocketKind) -> bool {
         && sys::own_option(handle.fd(), libc::IPPROTO_IPV6, libc::IPV6_V6ONLY) == Ok(1)
 }
 
-/// The same address with another port.
+/// Returns the same address with another port.
 fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
     address.set_port(port);
     address
 }
 
 impl Judge<'_> {
-    /// A port that the kernel gives out at this address and that is allowed. None where scouts are
-    /// of no use: the kernel's own choice is then judged after the act.
+    /// Returns a port that the kernel gives out at this address and that is allowed. None if scouts
+    /// can't find one; the kernel's own choice is then checked after the act.
     fn free_port(
         &self,
         handle: &Handle,
@@ -69,7 +70,7 @@ impl Judge<'_> {
             Ok::<_, Errno>((scout, port))
         };
         let mut denied = None;
-        // Those that were denied stay bound, so that the kernel gives another one.
+        // Sockets with a denied port stay bound, so that the kernel gives out another port.
         let mut scouts = Vec::new();
         while scouts.len() < SCOUTS {
             let Ok((scout, port)) = scout() else { break };
@@ -82,8 +83,8 @@ impl Judge<'_> {
         denied.map_or(Ok(None), Err)
     }
 
-    /// Chooses the port of a bind to port 0, if deny rules name ports. A published address has the
-    /// kernel's choice, which is judged after the bind.
+    /// Chooses the port of a bind to port 0, if deny rules name ports. For a published address the
+    /// kernel chooses, and its choice is checked after the bind.
     pub(super) fn choose_port(
         &self,
         handle: &Handle,
@@ -105,7 +106,7 @@ impl Judge<'_> {
         })
     }
 
-    /// Binds a socket to the port that the kernel would choose by the way, before it does.
+    /// Binds a socket to a port before the kernel would choose one by itself.
     fn implicit_port(&self, handle: &Handle, kind: SocketKind) -> CallResult<()> {
         let Some(verb) = family::keeps_ports(self.gate, kind) else { return Ok(()) };
         let at = sys::local_address(handle.fd())?.to_ip().ok_or(Errno::INVAL)?;
@@ -134,18 +135,18 @@ impl Judge<'_> {
                         denied(denial)
                     });
                 }
-                // man 2 bind: it has a port already, which was judged when it got it. A stream that
-                // was connected may show the port of then, and have none.
+                // man 2 bind: the socket already has a port, which was checked when it got it. A
+                // stream that was connected before may report its old port without having one.
                 Err(Errno::INVAL) => return Ok(()),
                 Err(Errno::ADDRINUSE) => {}
                 Err(errno) => return Err(errno.into()),
             }
         }
-        // As the kernel says that it found no port.
+        // The kernel's own error if it finds no port.
         Err(if verb == Verb::UdpBind { Errno::AGAIN } else { Errno::ADDRNOTAVAIL }.into())
     }
 
-    /// Before a connect: the kernel binds a socket that has no port.
+    /// Call this before a connect, because the kernel binds a socket that has no port.
     pub(crate) fn local_of_connect(&self, handle: &Handle, kind: SocketKind) -> CallResult<()> {
         match kind.family {
             libc::AF_UNIX => self.implicit_name(handle),
@@ -153,14 +154,14 @@ impl Judge<'_> {
         }
     }
 
-    /// Before listen, as before a connect.
+    /// Call this before listen, for the same reason as before a connect.
     pub(super) fn local_of_listen(&self, handle: &Handle, kind: SocketKind) -> CallResult<()> {
         self.implicit_port(handle, kind)
     }
 
-    /// Before a send, which is `addressed` or goes where the socket leads: the kernel binds a
-    /// socket that has no port or, with SO_PASSCRED, no name. For datagrams of IP it does so before
-    /// it says EDESTADDRREQ where nothing was addressed.
+    /// Call this before a send, which is `addressed` or goes to the connected peer. The kernel
+    /// binds a socket that has no port, or no name with SO_PASSCRED. For IP datagrams it does so
+    /// even before it returns EDESTADDRREQ for a missing address.
     pub(crate) fn local_of_send(
         &self,
         handle: &Handle,
@@ -178,8 +179,9 @@ impl Judge<'_> {
         }
     }
 
-    /// A datagram without an address: to a socket without a port the kernel gives one. Where that
-    /// is granted it may; else nothing is left of the call but its EDESTADDRREQ.
+    /// Handles a datagram without an address on a socket without a port, to which the kernel would
+    /// give one. If the bind is granted, the send continues. Otherwise the guest gets the kernel's
+    /// EDESTADDRREQ and nothing else happens.
     fn unaddressed(&self, handle: &Handle, kind: SocketKind) -> CallResult<()> {
         if handle.has_port() {
             return Ok(());

@@ -1,4 +1,4 @@
-//! The values of options and ioctls: what they name is judged, and they get the kernel's form.
+//! The values of options and ioctls: checks what they name, and converts them to the kernel's form.
 
 use std::net::IpAddr;
 
@@ -13,7 +13,7 @@ use crate::error::CallResult;
 use crate::sys::OptionBytes;
 use sandsock_policy::Request;
 
-/// The interface whose number or whose name an ioctl asks for; none for every other request.
+/// Returns the interface whose number or name an ioctl asks for. None for every other request.
 pub(super) fn named_interface(
     handle: &Handle,
     request: &str,
@@ -42,8 +42,8 @@ pub(super) fn named_interface(
 /// BPF_MAXINSNS (linux/bpf_common.h).
 const PROGRAM_MAX: usize = 4096;
 
-/// A classic BPF program from its instructions, 8 bytes each: code, two jumps, operand (man 7
-/// socket, SO_ATTACH_FILTER).
+/// Converts a classic BPF program from its instructions of 8 bytes each: code, two jumps, operand
+/// (man 7 socket, SO_ATTACH_FILTER).
 fn program(value: &OptionBytes) -> Result<OptionBytes, Errno> {
     let OptionBytes::Bytes(bytes) = value else { return Err(Errno::INVAL) };
     let (instructions, rest) = bytes.as_chunks::<8>();
@@ -59,7 +59,7 @@ fn program(value: &OptionBytes) -> Result<OptionBytes, Errno> {
     Ok(OptionBytes::Program(instructions.iter().map(instruction).collect()))
 }
 
-/// The multicast group that an option's value names.
+/// Returns the multicast group that an option's value names.
 fn group(shape: Shape, value: &OptionBytes) -> Option<IpAddr> {
     let OptionBytes::Bytes(bytes) = value else { return None };
     let v4 = |at: usize| {
@@ -82,7 +82,7 @@ fn group(shape: Shape, value: &OptionBytes) -> Option<IpAddr> {
     }
 }
 
-/// Judges what an option's value names, and gives the value as the kernel takes it.
+/// Checks what an option's value names, and returns the value in the kernel's form.
 pub(super) fn judged(
     gate: &Gate,
     handle: &Handle,
