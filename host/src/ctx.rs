@@ -1,4 +1,4 @@
-//! The context: what one guest instance has of this host, and how an embedder makes it.
+//! The context: the host's state for one guest instance, and the builder that embedders use.
 
 use std::any::Any;
 use std::os::fd::OwnedFd;
@@ -29,22 +29,23 @@ use sandsock_policy::{Limits, Policy, TokenBucket};
 /// Linux's own limit of a host name (man 2 gethostname: HOST_NAME_MAX).
 const HOST_NAME_MAX: usize = 64;
 
-/// What one guest instance has of this host: its policy, its limits, how it waits.
+/// The host's state for one guest instance: its policy, its limits, how it waits.
 ///
-/// Its descriptors live in the store's [`ResourceTable`]; all are closed when the store is dropped.
+/// The instance's descriptors are in the store's [`ResourceTable`]. Dropping the store closes all
+/// of them.
 pub struct SandsockCtx {
     pub(crate) gate: Gate,
     pub(crate) waiter: Waiter,
     pub(crate) descriptor_quota: Quota,
     pub(crate) poller_quota: Quota,
-    /// The instance, as a user of the pools of threads.
+    /// The instance as a user of the pools of threads.
     pub(crate) user: pool::User,
     pub(crate) rights: InFlight,
     pub(crate) lookups: TokenBucket,
     pub(crate) lookup_quota: Quota,
     pub(crate) real_numbers: bool,
     pub(crate) inheritance: Inheritance,
-    /// The names of UNIX sockets that this context and its like have left in folders.
+    /// The names of UNIX sockets that this builder's contexts have left in folders.
     pub(crate) unix_names: UnixNames,
     pub(crate) folders: Arc<[Folder]>,
     /// The host name that the operator gave.
@@ -72,17 +73,21 @@ impl SandsockCtx {
         }
     }
 
-    /// A handle that ends this context's waits from any thread.
+    /// Returns a handle that ends this context's waits, from any thread.
     pub fn interrupter(&self) -> Interrupter {
         self.waiter.interrupter().clone()
     }
 
-    /// The limits that hold for this context.
+    /// Returns the limits of this context.
     pub fn limits(&self) -> &Limits {
         self.gate.policy.limits()
     }
 
-    /// How many datagrams were dropped because no grant names their sender.
+    /// Returns how many datagrams were dropped because no grant names their sender.
+    ///
+    /// The filters of the sockets drop most of them in the kernel. The kernel's count also includes
+    /// datagrams that found the queue of a filtered socket full. It does not include drops at a
+    /// socket that other processes hold, nor drops of the filter of a raw or ping socket.
     ///
     /// The kernel drops most of them by the sockets' filters, and counts with them what found a
     /// filtered socket's queue full. What it drops at a socket that others hold as well is not in
@@ -91,27 +96,27 @@ impl SandsockCtx {
         self.gate.dropped_datagrams()
     }
 
-    /// How many bytes of files the kernel sent by itself, past the guest's memory and this
-    /// process's.
+    /// Returns how many bytes of files the kernel sent directly, without this process's or the
+    /// guest's memory.
     pub fn file_bytes_sent(&self) -> u64 {
         self.sent_by_kernel
     }
 
-    /// How many descriptors the guest holds.
+    /// Returns how many descriptors the guest holds.
     pub fn descriptors(&self) -> usize {
         self.descriptor_quota.taken()
     }
 
-    /// How many bytes the kernel holds, or may come to hold, in the buffers of the guest's sockets,
+    /// Returns how many bytes the kernel holds, or may hold, in the buffers of the guest's sockets,
     /// as last measured.
     pub fn buffer_bytes(&self) -> u64 {
         self.gate.buffers.total()
     }
 
-    /// Counts what the kernel may hold for a handle; ENOBUFS above the limit.
+    /// Counts what the kernel may hold for a handle. ENOBUFS above the limit.
     fn count(&self, handle: &Arc<Handle>) -> Result<(), Errno> {
         self.gate.buffers.charge(handle).or_else(|_| {
-            // What a peer has taken of descriptors in flight is no more this guest's.
+            // Descriptors in flight that a peer has received no longer count.
             self.rights.sweep();
             self.gate.buffers.charge(handle)
         })
@@ -134,22 +139,22 @@ impl std::fmt::Debug for SandsockCtx {
     }
 }
 
-/// Makes a [`SandsockCtx`], or one after the other.
+/// Builds one or more [`SandsockCtx`].
 #[derive(Clone)]
 pub struct SandsockCtxBuilder {
     policy: Arc<Policy>,
     mode: Mode,
     real_numbers: bool,
     inheritance: Inheritance,
-    /// Shared by all contexts that this builder and its clones make.
+    /// All contexts of this builder and its clones share it.
     unix_names: UnixNames,
     folders: Vec<Folder>,
     host_name: Option<String>,
     observers: Vec<Arc<dyn Observer>>,
     held: Vec<Arc<dyn Any + Send + Sync>>,
-    /// How many contexts were made by this builder and its clones.
+    /// How many contexts this builder and its clones have built.
     instances: Arc<AtomicU64>,
-    /// The number of the next context, where it is given.
+    /// The number of the next context, if it is set.
     instance: Option<u64>,
     /// The contexts under this policy, as users of the pools of threads.
     family: Arc<pool::Family>,
@@ -165,45 +170,46 @@ impl std::fmt::Debug for SandsockCtxBuilder {
 }
 
 impl SandsockCtxBuilder {
-    /// Waits on the calling thread, in poll(2): for one guest on one thread. This is the default;
-    /// it goes with [`crate::add_to_linker_sync`].
+    /// Waits on the calling thread, in poll(2). This suits one guest on one thread, is the default,
+    /// and goes with [`crate::add_to_linker_sync`].
     pub fn wait_on_thread(&mut self) -> &mut Self {
         self.mode = Mode::Thread;
         self
     }
 
-    /// Waits in tokio with the guest's fiber suspended: for many guests on few threads. It goes
-    /// with [`crate::add_to_linker_async`], and the guest must be run within a tokio runtime with
-    /// IO and time enabled.
+    /// Waits in tokio, with the guest's fiber suspended. This suits many guests on few threads, and
+    /// goes with [`crate::add_to_linker_async`]. The guest must run within a tokio runtime with IO
+    /// and time enabled.
     pub fn wait_on_fiber(&mut self) -> &mut Self {
         self.mode = Mode::Fiber;
         self
     }
 
-    /// Shows the kernel's own descriptor numbers to the guest and lets it adopt any number of this
-    /// process: for running a native test suite against this host, never for a sandbox.
+    /// Shows the kernel's own descriptor numbers to the guest, and lets it adopt any number of this
+    /// process. This is for running a native test suite against this host, never for a sandbox.
     ///
-    /// The descriptors are the process's, and every context may use them: dropping one closes
-    /// nothing, and their blocking mode is the kernel's own. A signal that a wait is interrupted by
-    /// is an interrupt.
+    /// The descriptors belong to the process, and every context can use them. Dropping one closes
+    /// nothing, and the kernel's own blocking mode applies. A signal that interrupts a wait is an
+    /// interrupt.
     pub fn real_numbers(&mut self, real: bool) -> &mut Self {
         self.real_numbers = real;
         self
     }
 
-    /// Hands a descriptor over, for the guest to take by this number, which is not negative: below
-    /// 1024 by custom, where guests' own numbers do not begin. The policy must allow
-    /// `inherit=fd:NUMBER`.
+    /// Hands over a descriptor, which the guest takes by this number. The number must not be
+    /// negative, and is below 1024 by custom, because guests' own numbers begin there. The policy
+    /// must allow `inherit=fd:NUMBER`.
     pub fn inherit(&mut self, number: i32, descriptor: Inherited) -> &mut Self {
         self.inheritance.insert(number, descriptor);
         self
     }
 
-    /// Gives the guest a folder of this host to send files from, under a name of its own: regular
-    /// files beneath it can be read, and no link leads out of it. Where one folder's name lies in
+    /// Gives the guest a folder of the host to send files from, under a name of its own. The guest
+    /// can read regular files beneath it. No link leads out of it. If one folder's name is inside
     /// another's, the longer name counts.
     ///
     /// # Errors
+    ///
     /// The folder can't be opened.
     pub fn folder(
         &mut self,
@@ -214,12 +220,13 @@ impl SandsockCtxBuilder {
         Ok(self)
     }
 
-    /// Gives the guest this host name, of 1 to 64 bytes without NUL (man 2 sethostname). It stands
-    /// in place of the real one, also where `hostname=read` is granted; without either the guest
-    /// sees `sandbox`.
+    /// Gives the guest this host name, of 1 to 64 bytes without NUL (man 2 sethostname). The guest
+    /// sees it instead of the real name, even if `hostname=read` is granted. Without this call and
+    /// without that grant, the guest sees `sandbox`.
     ///
     /// # Errors
-    /// The name is empty or too long, or holds a NUL: `InvalidInput`.
+    ///
+    /// The name is empty, too long, or contains a NUL: `InvalidInput`.
     pub fn host_name(&mut self, name: &str) -> std::io::Result<&mut Self> {
         if name.is_empty() || name.len() > HOST_NAME_MAX || name.contains('\0') {
             let text = format!("a host name has 1 to {HOST_NAME_MAX} bytes and no NUL");
@@ -229,33 +236,33 @@ impl SandsockCtxBuilder {
         Ok(self)
     }
 
-    /// Tells this observer what the guest does: see [`crate::observe`]. Given more than once, all
-    /// of them are told, in this order.
+    /// Adds an observer of what the guest does: see [`crate::observe`]. If there are several, each
+    /// call is reported to all of them, in the order in which they were added.
     pub fn observe(&mut self, observer: Arc<dyn Observer>) -> &mut Self {
         self.observers.push(observer);
         self
     }
 
-    /// Something that is dropped when the context is gone, and with it all that it left behind to
-    /// be closed: descriptors of others whose close waits, for as long as a file system or a
-    /// socket's SO_LINGER likes. An embedder that bounds how many contexts there are at once gives
-    /// the place of each.
+    /// Keeps a value alive until the context is gone and every descriptor that it left to be closed
+    /// is closed. A close can wait for a file system or a socket's SO_LINGER. An embedder that
+    /// limits the number of contexts passes each context's permit of its semaphore here.
     pub fn hold(&mut self, held: Arc<dyn Any + Send + Sync>) -> &mut Self {
         self.held.push(held);
         self
     }
 
-    /// The number by which observers know the context. Without it, contexts are counted from 1 up
-    /// as this builder and its clones make them.
+    /// Sets the number by which observers know the context. Without it, the contexts of this
+    /// builder and its clones are numbered from 1.
     pub fn instance(&mut self, number: u64) -> &mut Self {
         self.instance = Some(number);
         self
     }
 
-    /// Makes the context.
+    /// Builds the context.
     ///
     /// # Errors
-    /// The process has no descriptor left for the interrupt's eventfd.
+    ///
+    /// The process has no free descriptor for the interrupt's eventfd.
     pub fn build(&self) -> std::io::Result<SandsockCtx> {
         let limits = self.policy.limits();
         let instance =
@@ -292,7 +299,7 @@ impl SandsockCtxBuilder {
     }
 }
 
-/// A context and the table that its descriptors live in.
+/// A context and the table that holds its descriptors.
 #[derive(Debug)]
 pub struct SandsockCtxView<'a> {
     /// The context.
@@ -301,25 +308,25 @@ pub struct SandsockCtxView<'a> {
     pub table: &'a mut ResourceTable,
 }
 
-/// What a store's data must offer to [`crate::add_to_linker_sync`] and
+/// Implemented by the data of a store, for [`crate::add_to_linker_sync`] and
 /// [`crate::add_to_linker_async`].
 pub trait SandsockView: Send {
-    /// The context and the table.
+    /// Returns the context and the table.
     fn sandsock(&mut self) -> SandsockCtxView<'_>;
 }
 
 impl SandsockCtxView<'_> {
-    /// The handle behind a descriptor; EBADF for an alias.
+    /// Returns the handle of a descriptor. EBADF for an alias.
     pub(crate) fn handle(&self, d: &Resource<Descriptor>) -> CallResult<Arc<Handle>> {
         Ok(Arc::clone(self.table.get(d)?.handle()?))
     }
 
-    /// The handle for a transfer: through an alias too.
+    /// Returns the handle for a transfer, also for an alias.
     pub(crate) fn for_transfer(&self, d: &Resource<Descriptor>) -> CallResult<Arc<Handle>> {
         Ok(self.table.get(d)?.for_transfer()?)
     }
 
-    /// The handle and the numbers of a socket; ENOTSOCK for other files.
+    /// Returns the handle and the kind of a socket. ENOTSOCK for other files.
     pub(crate) fn socket_of(
         &self,
         d: &Resource<Descriptor>,
@@ -329,7 +336,7 @@ impl SandsockCtxView<'_> {
         Ok((handle, kind))
     }
 
-    /// Puts a descriptor into the table; EMFILE above the limit, ENOBUFS above that of buffers.
+    /// Puts a descriptor into the table. EMFILE or ENOBUFS at a limit.
     pub(crate) fn push(&mut self, handle: Arc<Handle>) -> CallResult<Resource<Descriptor>> {
         let place = self.ctx.descriptor_quota.take()?;
         if self.ctx.real_numbers {
@@ -340,7 +347,7 @@ impl SandsockCtxView<'_> {
         Ok(self.table.push(Descriptor::new(handle, place))?)
     }
 
-    /// Wraps a socket that this host has just made.
+    /// Wraps a socket that the host has just made.
     pub(crate) fn own_socket(
         &mut self,
         fd: OwnedFd,
@@ -351,8 +358,8 @@ impl SandsockCtxView<'_> {
         self.push(handle)
     }
 
-    /// EMFILE where the guest holds as many descriptors as it may, before the kernel is asked for
-    /// one more.
+    /// EMFILE if the guest already holds `descriptors` descriptors. It is checked before the kernel
+    /// makes another one.
     pub(crate) fn room_for(&self, count: usize) -> Result<(), Errno> {
         self.ctx.descriptor_quota.room_for(count)
     }

@@ -1,14 +1,14 @@
-//! The only errno map: what the kernel, the policy and wasmtime say, as the error of the contract.
+//! The only errno map: converts errors of the kernel, the policy and wasmtime to the contract's.
 
 use rustix::io::Errno;
 
 use crate::bindings::sandsock::socket::types;
 pub use types::Error;
 
-/// Why a host function did not give its result: an error value for the guest, or a trap.
+/// Why a host function did not return its result: an error value for the guest, or a trap.
 ///
-/// A trap is for a bad handle or a broken invariant alone; all else that a guest can reach is an
-/// error value.
+/// Only an invalid handle or a broken invariant is a trap. Everything else that a guest can cause
+/// is an error value.
 #[derive(Debug)]
 pub enum Fault {
     /// An error value.
@@ -17,7 +17,7 @@ pub enum Fault {
     Trap(wasmtime::Error),
 }
 
-/// The result of an operation before it is split into error value and trap.
+/// The result of a call, before it is split into an error value and a trap.
 pub(crate) type CallResult<T> = Result<T, Fault>;
 
 impl From<Error> for Fault {
@@ -46,8 +46,8 @@ impl From<wasmtime::component::ResourceTableError> for Fault {
 
 impl From<Errno> for Error {
     fn from(errno: Errno) -> Self {
-        // WIT: numbers are Linux's generic values, which are this kernel's own on x86-64 and
-        // AArch64.
+        // WIT: numbers are Linux's generic values. On x86-64 and AArch64 these are the kernel's
+        // own.
         Self::Os(errno.raw_os_error())
     }
 }
@@ -64,7 +64,7 @@ impl From<sandsock_policy::Denial> for Error {
     }
 }
 
-/// Splits an outcome into what a hand-registered host function returns.
+/// Splits a result into the form that a host function registered by hand returns.
 pub(crate) fn answer<T>(outcome: CallResult<T>) -> wasmtime::Result<(Result<T, Error>,)> {
     match outcome {
         Ok(value) => Ok((Ok(value),)),
@@ -74,7 +74,7 @@ pub(crate) fn answer<T>(outcome: CallResult<T>) -> wasmtime::Result<(Result<T, E
 }
 
 impl Fault {
-    /// Whether it is this errno.
+    /// Returns whether the error is this errno.
     pub(crate) fn is(&self, errno: Errno) -> bool {
         matches!(self, Self::Error(Error::Os(number)) if *number == errno.raw_os_error())
     }

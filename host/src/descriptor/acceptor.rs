@@ -1,4 +1,4 @@
-//! Accepting connections for guests, one by one.
+//! Accepts connections one by one, each for a guest to inherit.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,15 +12,15 @@ use crate::descriptor::inherited::Inherited;
 use crate::sys;
 use crate::wait::registration::{Kept, is_closed, registration, renewed};
 
-/// How long to sleep after a closed state that was gone when it was looked at.
+/// How long to sleep if tokio reports a closed state that poll(2) does not confirm.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// A listening socket of the embedder's, on the tokio runtime of the thread that made this. Several
-/// may share one socket.
+/// A listening socket of the embedder, registered with the tokio runtime of the thread that made
+/// this. Several acceptors may share one socket.
 #[derive(Debug)]
 pub struct Acceptor {
     registration: Kept,
-    /// Given back only when nobody accepts any more.
+    /// The socket is given back when the last acceptor is dropped.
     listener: Inherited,
 }
 
@@ -35,27 +35,29 @@ impl Acceptor {
         Ok(Self { registration: place, listener })
     }
 
-    /// The next connection, for one guest to inherit, and its peer where that has an IP address.
+    /// Accepts the next connection, for one guest to inherit. Also returns its peer, if the peer
+    /// has an IP address.
     ///
     /// # Errors
-    /// What accept4(2) says of the process or the machine, EMFILE for example: only time mends it.
-    /// What it says of a connection is passed over.
+    ///
+    /// accept4(2) reports an error of the process or the machine, for example EMFILE. Such an error
+    /// goes away only with time. Errors of a single connection are skipped.
     pub async fn accept(&self) -> io::Result<(Inherited, Option<SocketAddr>)> {
         loop {
-            // Connections that come without end let other tasks run all the same.
+            // Other tasks run even if connections arrive without end.
             tokio::task::coop::consume_budget().await;
             let own = registration(Some(&self.registration), self.listener.as_fd())?;
             let mut ready = own.ready(Interest::READABLE).await?;
             match sys::accept(own.get_ref().as_fd(), true) {
                 Ok((socket, peer)) => return Ok((Inherited::sole(socket)?, peer.to_ip())),
                 Err(Errno::AGAIN) if is_closed(&ready) => {
-                    // Somebody has shut the socket down, and made it listen again.
+                    // Another process shut the socket down and made it listen again.
                     drop(ready);
                     renewed(&own, Some(&self.registration))?;
                     tokio::time::sleep(PAUSE).await;
                 }
                 Err(Errno::AGAIN) => ready.clear_ready(),
-                // man 2 accept: errors of a connection that are told here.
+                // man 2 accept: accept also reports errors of the connection itself.
                 Err(
                     Errno::INTR
                     | Errno::CONNABORTED

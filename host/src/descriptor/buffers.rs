@@ -1,16 +1,17 @@
-//! What the kernel holds for one instance: the buffers of its sockets, counted against the limit
-//! `buffer-bytes`.
+//! Counts what the kernel holds for one instance, which is the buffers of its sockets, against the
+//! limit `buffer-bytes`.
 //!
 //! Every open file description of a guest has a [`Share`]. For most sockets it is the most that
-//! their SO_SNDBUF and SO_RCVBUF let the kernel hold, known from the creation on and after each
-//! setsockopt: their sums never exceed the limit, because a socket that does not fit is ENOBUFS and
-//! a buffer is made no greater than what is left. So their transfers need no look at it.
+//! their SO_SNDBUF and SO_RCVBUF let the kernel hold. It is known when the socket is made and after
+//! each setsockopt. The sum of the shares never exceeds the limit: a socket that does not fit is
+//! ENOBUFS, and a buffer gets no larger than the rest of the limit. So transfers over such sockets
+//! need no check.
 //!
-//! TCP sizes its buffers itself, far beyond what it uses. There a share is the receive buffer,
-//! which a peer may fill without any call of the guest, and the bytes that are queued to be sent,
-//! both as SO_MEMINFO says. They are measured anew only when what was moved since could have
-//! reached the limit. Above the limit the receive buffers are shrunk, and a send waits as on a full
-//! buffer.
+//! TCP sizes its buffers itself, and allows far more than it uses. The share of a TCP socket is its
+//! receive buffer, which a peer can fill without any call of the guest, plus the bytes queued to be
+//! sent, both as SO_MEMINFO reports them. They are measured again only if the bytes moved since the
+//! last measurement could have reached the limit. Above the limit the host shrinks receive buffers,
+//! and a send waits as it does for a full buffer.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -33,13 +34,15 @@ use measure::{Buffer, buffer_of, most_for};
 use share::MEMBERSHIP;
 pub(crate) use share::{Charge, Share, Task};
 
-/// What one segment of TCP's queue takes beside its bytes (struct sk_buff and its head), at most.
+/// The most bytes that one segment of TCP's queue takes beside its data (struct sk_buff and its
+/// head).
 const SEGMENT: u64 = 2048;
-/// How much a share may grow for each byte that TCP moves. A peer with a small window makes the
-/// kernel queue small segments, and the receive buffer follows twice what is read in one round
-/// trip, with the kernel's own overhead (net.ipv4.tcp_adv_win_scale).
+/// The most bytes that a share can grow for each byte that TCP moves. A peer with a small window
+/// makes the kernel queue small segments. The receive buffer grows to twice what is read in one
+/// round trip, plus the kernel's overhead (net.ipv4.tcp_adv_win_scale).
 const GROWTH: u64 = 4;
-/// How many descriptions are measured at once: the thread may be others' too.
+/// The most descriptions that are measured at once. It is bounded because other guests may share
+/// the thread.
 const MEASURED_MAX: usize = 1024;
 /// A receive buffer is not shrunk below this: one segment of the loopback, whose MTU is 64 KiB.
 const SHRUNK_LEAST: u64 = 64 * 1024;
@@ -55,7 +58,7 @@ pub(crate) struct Buffers {
     limit: u64,
     /// The sum of all shares.
     total: AtomicU64,
-    /// What transfers over TCP may have added to the shares since they were measured.
+    /// The most that transfers over TCP can have added to the shares since the last measurement.
     moved: AtomicU64,
     /// Whether a send has to wait for the limit.
     starving: AtomicBool,

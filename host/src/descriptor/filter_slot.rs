@@ -1,5 +1,4 @@
-//! The policy's filter of one open description, as the kernel has it. [`crate::authority::filter`]
-//! makes it.
+//! The policy's filter of one open file description. [`crate::authority::filter`] compiles it.
 
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,29 +19,31 @@ pub(crate) struct FilterSlot(Mutex<Option<Box<Attached>>>);
 pub(crate) struct Attached {
     pub(crate) carried: Carried,
     pub(crate) layout: Layout,
-    /// The descriptors of the description.
+    /// The descriptors that refer to the description.
     pub(crate) handles: Vec<Weak<Handle>>,
-    /// As the kernel has it, the guest's own at its end; empty where it has none.
+    /// The program in the kernel, with the guest's own program at its end. Empty if there is none.
     pub(crate) instructions: Vec<Instruction>,
-    /// It lets in no sender that the policy does not allow, until then.
+    /// Whether the program admits no sender that the policy denies. This holds until `until`.
     pub(crate) exact: bool,
     pub(crate) until: Option<Instant>,
-    /// Whatever is in the queue was let in by it.
+    /// Whether everything in the queue has passed this program.
     pub(crate) clean: bool,
-    /// It is made anew when pins change.
+    /// Whether the program is made again when the pins change.
     pub(crate) follows: bool,
-    /// The guest's own program (SO_ATTACH_FILTER), which judges what this one lets in.
+    /// The guest's own program (SO_ATTACH_FILTER). It runs behind the policy's.
     pub(crate) guest: Vec<Instruction>,
-    /// The guest's SO_LOCK_FILTER. The kernel's would hold for this filter as well.
+    /// The guest's SO_LOCK_FILTER. The kernel's own lock would apply to the policy's program as
+    /// well.
     pub(crate) locked: bool,
-    /// The guest's SO_RXQ_OVFL. The kernel's would count others' datagrams too.
+    /// The guest's SO_RXQ_OVFL. The kernel's own count would include datagrams of other senders.
     pub(crate) counts_overflow: bool,
-    /// What observers were told of the kernel's drops.
+    /// The kernel's drops that were reported to observers.
     pub(crate) reported: u64,
     pub(crate) dropped: Arc<AtomicU64>,
 }
 
-/// What the kernel dropped at a socket: by its filter, or because its queue was full.
+/// Returns how many datagrams the kernel dropped at a socket, by its filter or because its queue
+/// was full.
 pub(crate) fn drops(fd: BorrowedFd<'_>) -> u64 {
     sys::memory_info(fd).map_or(0, |info| info[sys::MEMINFO_DROPS].into())
 }
@@ -72,15 +73,15 @@ impl FilterSlot {
         self.lock().as_ref().is_some_and(|attached| attached.follows)
     }
 
-    /// Does something with a descriptor of the description. Not under the lock: it may be the last
-    /// one, whose close asks for it.
+    /// Calls `act` with a descriptor of the description. The lock is not held, because this may be
+    /// the last descriptor, and its close takes the lock.
     pub(crate) fn with_handle<R>(&self, act: impl FnOnce(&Handle) -> R) -> Option<R> {
         let handles = self.lock().as_ref().map(|attached| attached.handles.clone());
         let handle = handles?.iter().find_map(Weak::upgrade)?;
         Some(act(&handle))
     }
 
-    /// The description has one descriptor more.
+    /// Records another descriptor of the description.
     pub(crate) fn duplicated(&self, handle: &Arc<Handle>) {
         if let Some(attached) = self.lock().as_mut() {
             attached.handles.retain(|handle| handle.strong_count() > 0);
@@ -88,20 +89,20 @@ impl FilterSlot {
         }
     }
 
-    /// The description's last descriptor is about to be closed.
+    /// Call this before the last descriptor of the description is closed.
     pub(crate) fn close(&self, fd: BorrowedFd<'_>) {
         if let Some(attached) = self.lock().take() {
             attached.dropped.fetch_add(drops(fd), Ordering::Relaxed);
         }
     }
 
-    /// Others are about to have the description: it gets what the guest itself has attached and
-    /// locked, and nothing else. They are under policies of their own.
+    /// Call this before another process gets the description. The description keeps only what the
+    /// guest itself attached and locked, because other processes are under policies of their own.
     pub(crate) fn release(&self, fd: BorrowedFd<'_>) {
         let Some(mut attached) = self.lock().take() else { return };
         attached.dropped.fetch_add(drops(fd), Ordering::Relaxed);
-        // The guest's own was attached before, within a longer program. Should the kernel have no
-        // memory for it now, the longer one stays.
+        // The kernel accepted the guest's program before, as the end of a longer one. If it has no
+        // memory for the program now, the longer one stays.
         let guest = Program { instructions: std::mem::take(&mut attached.guest), exact: false };
         let _ = attached.replace(fd, guest);
         if attached.locked {
@@ -109,7 +110,7 @@ impl FilterSlot {
         }
     }
 
-    /// How many datagrams the kernel dropped since this was asked last, for observers.
+    /// Returns how many datagrams the kernel dropped since the last call.
     pub(crate) fn newly_dropped(&self, fd: BorrowedFd<'_>) -> u64 {
         let mut slot = self.lock();
         let Some(attached) = slot.as_mut() else { return 0 };

@@ -1,7 +1,7 @@
-//! Sockets that were handed to several contexts: none of them may change what the others have.
+//! Sockets that several contexts were given. None of the contexts may change such a socket.
 //!
-//! A socket is known by its cookie, so that one that a guest sends away and takes in again is the
-//! same.
+//! A socket is identified by its cookie, so it is recognised after a guest sent it away and
+//! received it again.
 
 use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
@@ -15,12 +15,12 @@ fn common() -> MutexGuard<'static, BTreeMap<u64, usize>> {
     COMMON.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A socket that several contexts have, as long as this lives.
+/// Marks a socket as shared by several contexts while this lives.
 #[derive(Debug)]
 pub(crate) struct Guard(u64);
 
 impl Guard {
-    /// None for what is no socket, which no guest can change.
+    /// None if the descriptor is not a socket. No guest can change such a descriptor.
     pub(crate) fn of(fd: BorrowedFd<'_>) -> Option<Self> {
         let cookie = sys::cookie(fd)?;
         *common().entry(cookie).or_default() += 1;
@@ -40,7 +40,7 @@ impl Drop for Guard {
     }
 }
 
-/// Whether several contexts have this socket.
+/// Returns whether several contexts have this socket.
 pub(crate) fn is_common(fd: BorrowedFd<'_>) -> bool {
     let common = common();
     !common.is_empty() && sys::cookie(fd).is_some_and(|cookie| common.contains_key(&cookie))

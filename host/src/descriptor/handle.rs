@@ -26,29 +26,31 @@ use crate::sys::address::{RawAddress, View};
 use crate::sys::closer::{Strangers, Stray};
 use crate::wait::registration::Kept;
 
-/// How many receives wait before their first attempt, after two that had to wait.
+/// After two receives that found nothing, how many of the next ones wait before their first
+/// attempt.
 const EXPECTED_WAITS: u8 = 64;
 
-/// One descriptor number of the host's process, closed on drop.
+/// One descriptor number of the host's process. It is closed on drop.
 #[derive(Debug)]
 pub(crate) struct Handle {
-    /// None only while it is dropped.
+    /// None only during the drop.
     fd: Option<OwnedFd>,
-    /// Shared by duplicates, as the kernel's open file description is.
+    /// Duplicates share it, as they share the kernel's open file description.
     pub(crate) open: Arc<Open>,
-    /// Raised by `revoke-aliases`.
+    /// Incremented by `revoke-aliases`.
     pub(super) aliases: AtomicU64,
-    /// How many of the next receives wait first; 1 is one that found nothing
+    /// How many of the next receives wait first. 1 means that the last receive found nothing
     /// ([`Self::expects_to_wait`]).
     empty_tries: AtomicU8,
-    /// Where its instance keeps its registration with tokio between waits. It holds a duplicate,
-    /// and goes before the close.
+    /// The registration with tokio, kept between waits. It holds a duplicate and is dropped before
+    /// the close.
     pub(crate) registration: Kept,
-    /// The pollers it is registered with, and its keys there.
+    /// The pollers that this handle is registered with, and its keys there.
     watchers: Mutex<Vec<(Weak<Set>, u64)>>,
-    /// The number is the process's: a close by the guest closes it, a drop does not.
+    /// Whether the number belongs to the process. Then a close by the guest closes it, and a drop
+    /// does not.
     of_process: AtomicBool,
-    /// Counts against the instance's limit until the number is closed, wherever that is done.
+    /// Counts against the instance's limit until the number is closed.
     place: Mutex<Option<Reservation>>,
 }
 
@@ -56,69 +58,68 @@ pub(crate) struct Handle {
 #[derive(Debug)]
 pub(crate) struct Open {
     pub(crate) kind: DescriptorKind,
-    /// The bit that guests see and set (O_NONBLOCK's meaning), where the kernel's own flag is not
-    /// it.
+    /// The non-blocking bit that the guest sees and sets, if it is not the kernel's own flag.
     nonblocking: Arc<AtomicBool>,
-    /// Others may hold the description: the kernel's own flag is the bit, which they may change.
+    /// Other processes may hold the description. The kernel's own flag is then the guest's bit, and
+    /// they may change it.
     shared: AtomicBool,
-    /// It came from others: handed over at the start, received or adopted.
+    /// The description came from outside: it was handed over, received or adopted.
     foreign: bool,
-    /// It was sent to others.
+    /// The description was sent to another process.
     travelled: AtomicBool,
-    /// Several contexts were handed it: none may change it for the others.
+    /// Several contexts were given the description, so none of them may change it.
     common: bool,
     /// How it is waited for.
     polls: Polls,
-    /// An end of a pair that the guest made. Nothing comes in but from the guest, as long as it
-    /// passes no descriptors.
+    /// One end of a pair that the guest made. Everything that arrives comes from the guest, unless
+    /// the guest passes descriptors.
     paired: AtomicBool,
-    /// The guest bound it under the policy's eyes: `listen` on a UNIX socket asks for no more.
+    /// The guest bound it with a permit. So `listen` on a UNIX socket needs no further check.
     bound_here: AtomicBool,
     port_chosen: AtomicBool,
-    /// A datagram socket that was made without a grant: nothing can come to it.
+    /// A datagram socket that was made without a grant. Nothing can reach it.
     ungranted: AtomicBool,
-    /// An IP socket was seen with a local port, and not dissolved since.
+    /// The IP socket had a local port when last checked, and was not dissolved since.
     has_port: AtomicBool,
-    /// SO_PASSCRED may be set: then the kernel gives a UNIX socket a name of its own where it has
-    /// none.
+    /// SO_PASSCRED may be set. The kernel then gives a UNIX socket without a name a name of its
+    /// own.
     may_be_named: AtomicBool,
     /// SO_RCVTIMEO or SO_SNDTIMEO may be set.
     may_time_out: AtomicBool,
-    /// TCP_FASTOPEN_CONNECT may have put the connect off to the next send.
+    /// TCP_FASTOPEN_CONNECT may have delayed the connect to the next send.
     defers_connect: AtomicBool,
-    /// SO_LINGER's seconds, kept from the kernel until the last close; 0 is none.
+    /// The seconds of SO_LINGER, which the kernel gets only at the last close. 0 means none.
     linger: AtomicI32,
-    /// An AF_PACKET socket's protocol as it was asked for, which the kernel has only from `bind`
-    /// on.
+    /// The protocol that the guest asked for an AF_PACKET socket. The kernel gets it at `bind`.
     packet_protocol: AtomicU16,
-    /// The policy's own filter, where the kernel has one.
+    /// The policy's filter, if the kernel has one.
     pub(crate) filter: FilterSlot,
-    /// A check after the fact failed: nothing may be done with it but to close it.
+    /// A check after the act failed. The guest can only close it.
     poisoned: AtomicBool,
-    /// What the guest takes its local address for, and the address that bind(2) gave it in truth.
+    /// The guest's view of its local address, and the real address that bind(2) gave it.
     view: Mutex<Option<(View, SocketAddr)>>,
-    /// What the kernel may hold for it.
+    /// What the kernel may hold for the description.
     pub(crate) charge: Charge,
-    /// Where the descriptors sent through it are counted.
+    /// Counts the descriptors that were sent through it.
     rights: InFlight,
-    /// The local address that it was handed over with: listening there takes no grant.
+    /// The local address that it had when it was handed over. Listening there needs no grant.
     handed_at: Option<RawAddress>,
     /// The embedder handed it over.
     pub(crate) is_handed: bool,
-    /// What was handed over, to be given back as it was.
+    /// What was handed over. It is given back unchanged.
     _handed: Option<Inherited>,
 }
 
-/// How a descriptor is waited for. To poll a stranger's file may ask a stranger: a FUSE daemon, a
-/// device's driver.
+/// How a descriptor is waited for. Polling a file of another process can call that process, for
+/// example a FUSE daemon, or a device's driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Polls {
     /// By the kernel.
     Kernel,
-    /// Not at all: man 2 poll says that files of its kind are always ready, and man 2 epoll_ctl
-    /// takes none.
+    /// Never waited for. man 2 poll says that such files are always ready, and epoll_ctl(2) refuses
+    /// them.
     Always,
-    /// Not at all: what is asked is not the kernel's to say.
+    /// Never waited for, because the answer would not come from the kernel.
     Never,
 }
 
@@ -127,9 +128,9 @@ pub(crate) struct Handed {
     pub(crate) kind: DescriptorKind,
     pub(crate) nonblocking: Arc<AtomicBool>,
     pub(crate) shared: bool,
-    /// Nobody else has it.
+    /// No other process has it.
     pub(crate) sole: bool,
-    /// Several contexts were handed it.
+    /// Several contexts were given it.
     pub(crate) common: bool,
     pub(crate) linger: i32,
     pub(crate) bound: Option<RawAddress>,

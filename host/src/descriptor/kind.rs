@@ -1,4 +1,4 @@
-//! What kind of file a descriptor refers to, as the kernel says.
+//! The kind of file that a descriptor refers to.
 
 use std::os::fd::BorrowedFd;
 
@@ -8,12 +8,12 @@ use rustix::io::Errno;
 use crate::bindings::sandsock::socket::types::{DescriptorKind, SocketKind};
 use crate::sys;
 
-/// What kind of file a descriptor refers to. It asks the file's system, which may take its time:
-/// not for strangers' descriptors on a thread that guests share.
+/// Returns the kind of file. This asks the file system, which may take time. So it must not be
+/// called for descriptors of other processes on a thread that guests share.
 pub(crate) fn kind_of(fd: BorrowedFd<'_>) -> Result<DescriptorKind, Errno> {
     let mode = rustix::fs::fstat(fd)?.st_mode;
     Ok(match FileType::from_raw_mode(mode) {
-        // One that was opened by O_PATH is a socket's file, and no socket.
+        // A socket's file opened with O_PATH is not a socket.
         FileType::Socket => socket_kind(fd).map_or(DescriptorKind::Other, DescriptorKind::Socket),
         FileType::Fifo => DescriptorKind::Pipe,
         FileType::RegularFile => DescriptorKind::File,
@@ -24,8 +24,8 @@ pub(crate) fn kind_of(fd: BorrowedFd<'_>) -> Result<DescriptorKind, Errno> {
     })
 }
 
-/// The kernel's SO_DOMAIN, SO_TYPE and SO_PROTOCOL. It never waits: of what is no socket the kernel
-/// says so by itself.
+/// Returns the kernel's SO_DOMAIN, SO_TYPE and SO_PROTOCOL. This never waits: for any other file
+/// the kernel answers ENOTSOCK by itself.
 pub(crate) fn socket_kind(fd: BorrowedFd<'_>) -> Result<SocketKind, Errno> {
     Ok(SocketKind {
         family: sys::own_option(fd, libc::SOL_SOCKET, libc::SO_DOMAIN)?,

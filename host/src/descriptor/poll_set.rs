@@ -1,4 +1,5 @@
-//! What a poller waits for: epoll(7), with each registered descriptor and timer kept by its key.
+//! The set that a poller waits for: epoll(7), with each registered descriptor and timer under its
+//! key.
 
 use std::collections::{BTreeSet, HashMap};
 use std::os::fd::OwnedFd;
@@ -11,8 +12,7 @@ use super::Handle;
 use crate::bindings::sandsock::socket::types::ReadyEvent;
 use crate::wait::now;
 
-/// An epoll instance and what is in it. A handle that is registered takes itself out before it is
-/// closed.
+/// An epoll instance and its entries. A registered handle removes itself before it is closed.
 pub(crate) struct Set {
     pub(crate) epoll: OwnedFd,
     entries: Mutex<Entries>,
@@ -21,8 +21,8 @@ pub(crate) struct Set {
 #[derive(Default)]
 pub(crate) struct Entries {
     pub(crate) by_key: HashMap<u64, Entry>,
-    /// What the kernel gives back for each registration: it is never used twice, so that an event
-    /// of an entry that is gone is known.
+    /// The kernel's data for each registration, and its key. A number is never used twice, so that
+    /// an event of a removed entry is recognised.
     pub(crate) keys: HashMap<u64, u64>,
     pub(crate) next_token: u64,
     /// When the timers fire, the soonest first.
@@ -36,7 +36,7 @@ pub(crate) enum Entry {
         handle: Weak<Handle>,
         token: u64,
         flags: epoll::EventFlags,
-        /// An event was kept back, because the limit of buffers lets nothing be sent.
+        /// An event was withheld, because the limit `buffer-bytes` allows no send.
         withheld: bool,
     },
     Timer {
@@ -55,7 +55,8 @@ impl Set {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A handle is about to be closed: the kernel would keep its entry while a duplicate lives.
+    /// Call this before a handle is closed. The kernel would keep the entry while a duplicate
+    /// lives.
     pub(crate) fn forget(&self, key: u64, handle: &Handle) {
         let mut entries = self.entries();
         if matches!(entries.by_key.get(&key), Some(Entry::Descriptor { handle: known, .. }) if std::ptr::eq(known.as_ptr(), handle))
@@ -65,10 +66,10 @@ impl Set {
         let _ = epoll::delete(&self.epoll, handle.fd());
     }
 
-    /// Sends can go on: what the kernel told once, and the guest did not see or could make no use
-    /// of, is told again.
+    /// Sends can continue. Events that the kernel reports only once, and that were withheld or
+    /// useless to the guest, are made to be reported again.
     pub(crate) fn recover(&self, recoveries: u64) {
-        // Dropped after the lock is let go.
+        // These are dropped after the lock is released.
         let mut handles = Vec::new();
         let mut entries = self.entries();
         if entries.recoveries == recoveries {
@@ -107,7 +108,8 @@ impl Entries {
         Some(entry)
     }
 
-    /// The timers that have fired by now, at most so many; those with an interval are set anew.
+    /// Returns the timers that have fired by now, at most `most`. Timers with an interval are set
+    /// again.
     pub(crate) fn fired(&mut self, most: usize) -> Vec<ReadyEvent> {
         let mut events = Vec::new();
         let now = now();

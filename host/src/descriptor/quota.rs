@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::io::Errno;
 
-/// A counter with a limit, of which each [`Reservation`] takes one.
+/// A counter with a limit. Each [`Reservation`] counts as one.
 #[derive(Debug, Clone)]
 pub(crate) struct Quota {
     taken: Arc<AtomicUsize>,
     limit: usize,
 }
 
-/// One taken place, free again on drop.
+/// One unit of a [`Quota`]. Dropping it frees the unit.
 #[derive(Debug)]
 pub(crate) struct Reservation(Arc<AtomicUsize>);
 
@@ -21,7 +21,7 @@ impl Quota {
         Self { taken: Arc::default(), limit }
     }
 
-    /// Takes a place; EMFILE where all are taken.
+    /// Takes one unit. EMFILE if none is free.
     pub(crate) fn take(&self) -> Result<Reservation, Errno> {
         if self.taken.fetch_add(1, Ordering::Relaxed) >= self.limit {
             self.taken.fetch_sub(1, Ordering::Relaxed);
@@ -30,7 +30,7 @@ impl Quota {
         Ok(Reservation(Arc::clone(&self.taken)))
     }
 
-    /// EMFILE where fewer than `count` places are free.
+    /// EMFILE if fewer than `count` units are free.
     pub(crate) fn room_for(&self, count: usize) -> Result<(), Errno> {
         if self.taken().saturating_add(count) > self.limit { Err(Errno::MFILE) } else { Ok(()) }
     }

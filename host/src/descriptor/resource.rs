@@ -1,4 +1,4 @@
-//! The resource `descriptor` of the contract.
+//! The WIT resource `descriptor`.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -11,21 +11,21 @@ use crate::sys::address::RawAddress;
 use crate::sys::closer::Stray;
 use crate::wait::pool;
 
-/// What the WIT resource `descriptor` refers to: a handle, or a weak reference to one.
+/// The WIT resource `descriptor`: a handle, or a weak reference to one.
 pub struct Descriptor {
     reference: Reference,
-    /// An accept that an interrupt left behind in the pool: the next one takes its connection.
+    /// An accept that an interrupt left running in the pool. The next accept takes its connection.
     pub(crate) accepting: Option<pool::Job<Accepted>>,
-    /// A connect that goes on in the pool: `finish-connect` takes its result.
+    /// A connect that is running in the pool. `finish-connect` takes its result.
     pub(crate) connecting: Option<pool::Job<Result<(), Errno>>>,
 }
 
-/// What accept(2) gave.
+/// The result of accept(2).
 pub(crate) type Accepted = Result<(Stray, RawAddress), Errno>;
 
 enum Reference {
     Owned(Arc<Handle>),
-    /// Valid while the handle lives and its aliases were not revoked since. It counts against the
+    /// Valid while the handle lives, and until its aliases are revoked. It counts against the
     /// instance's limit as well.
     Alias(Weak<Handle>, u64, #[expect(dead_code, reason = "held, never read")] Reservation),
 }
@@ -45,7 +45,7 @@ impl Descriptor {
         }
     }
 
-    /// The handle itself; EBADF on an alias.
+    /// Returns the handle. EBADF for an alias.
     pub(crate) fn handle(&self) -> Result<&Arc<Handle>, Errno> {
         match &self.reference {
             Reference::Owned(handle) if !handle.is_poisoned() => Ok(handle),
@@ -53,7 +53,7 @@ impl Descriptor {
         }
     }
 
-    /// The handle for a transfer: through an alias too, unless it was revoked.
+    /// Returns the handle for a transfer, also for an alias that was not revoked.
     pub(crate) fn for_transfer(&self) -> Result<Arc<Handle>, Errno> {
         match &self.reference {
             Reference::Owned(_) => self.handle().cloned(),
@@ -66,7 +66,7 @@ impl Descriptor {
         }
     }
 
-    /// Gives up the handle, for a close with a result; none on an alias.
+    /// Takes the handle out, to close it with a result. None for an alias.
     pub(crate) fn into_handle(self) -> Option<Arc<Handle>> {
         match self.reference {
             Reference::Owned(handle) => Some(handle),

@@ -1,8 +1,7 @@
-//! What a close leaves in the kernel: bytes that no peer has taken yet, of sockets that the guest
-//! has no more.
+//! Bytes that a closed socket leaves in the kernel, because no peer has taken them yet.
 //!
-//! The kernel says of an open socket alone whether its bytes were taken. So such a socket is shut
-//! down in place of closed, which looks the same to its peer, and closed once they were.
+//! The kernel reports only for an open socket whether its bytes were taken. So the host shuts such
+//! a socket down and closes it later. To the peer both look the same.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;

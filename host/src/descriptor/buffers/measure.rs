@@ -1,4 +1,4 @@
-//! What one socket may make the kernel hold, by the kernel's own numbers.
+//! The memory that one socket can make the kernel hold, by the kernel's own numbers.
 
 use std::os::fd::BorrowedFd;
 

@@ -1,4 +1,4 @@
-//! The share that an open file description has of its instance's limit.
+//! The share of one open file description in its instance's limit.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};

@@ -1,4 +1,5 @@
-//! Closing a descriptor: at once, on a thread of the pool, or among those of others.
+//! Closing a descriptor: at once, on a thread of the pool, or on a thread for descriptors of other
+//! processes.
 
 use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::Ordering;
@@ -12,14 +13,14 @@ use crate::sys::{self, closer as strangers};
 use crate::wait::pool;
 
 impl Handle {
-    /// The guest has given it up, whoever may still use it: out of every poller, and no alias of it
-    /// is valid.
+    /// The guest has given up the handle. It leaves every poller, and its aliases become invalid,
+    /// even if a call still uses it.
     pub(crate) fn retire(&self) {
         self.leave_pollers();
         self.revoke_aliases();
     }
 
-    /// Closes the number, with a result; none while a call elsewhere still uses the handle.
+    /// Closes the number and returns the result. None if another call still uses the handle.
     pub(crate) fn close(self: Arc<Self>) -> Option<Closing> {
         self.retire();
         let mut handle = Arc::into_inner(self)?;
@@ -27,23 +28,23 @@ impl Handle {
         Some(handle.close_fd(fd, true))
     }
 
-    /// The number, and the registration, which holds a duplicate of it, gone.
+    /// Takes the number out, and drops the registration, which holds a duplicate of it.
     fn take_fd(&mut self) -> Option<OwnedFd> {
         *self.registration.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
         self.fd.take()
     }
 
-    /// Whether what was sent to this socket and is unread may be anybody's descriptors.
+    /// Returns whether unread messages to this socket may contain descriptors of other processes.
     pub(crate) fn may_hold_others(&self) -> bool {
         let of_unix = self.socket().is_ok_and(|kind| kind.family == libc::AF_UNIX);
         of_unix && (!self.open.paired.load(Ordering::Relaxed) || self.strangers().are_mixed())
     }
 
-    /// Whether the close may wait for others: for who else has the description, or made it, or for
-    /// what was sent to it unread.
+    /// Returns whether the close may wait for another process: one that has the description, one
+    /// that made it, or one whose descriptors were sent to it and not read.
     fn closes_apart(&self) -> bool {
         if self.is_of_process() {
-            // Natively it waits as well.
+            // Without sandsock it would wait as well.
             return false;
         }
         if !self.is_sole() {
@@ -52,7 +53,7 @@ impl Handle {
         self.may_hold_others() && Arc::strong_count(&self.open) == 1
     }
 
-    /// `waited` says that somebody waits for the result.
+    /// `waited` says whether a caller waits for the result.
     fn close_fd(&mut self, fd: OwnedFd, waited: bool) -> Closing {
         if Arc::strong_count(&self.open) == 1 {
             self.open.filter.close(fd.as_fd());
@@ -74,7 +75,7 @@ impl Handle {
         }
         let waits = self.socket().is_ok_and(|kind| match kind.family {
             libc::AF_UNIX => false,
-            // Their closes wait for what is on its way, whatever SO_LINGER says.
+            // Closes of these families wait for data in transit, whatever SO_LINGER says.
             libc::AF_CAN => matches!(kind.protocol, CAN_ISOTP | CAN_J1939),
             libc::AF_TIPC => true,
             _ => seconds != 0,
@@ -93,11 +94,11 @@ impl Handle {
             });
             return job.map_or_else(|errno| Closing::Done(Err(errno)), Closing::Lingering);
         }
-        // Whatever is left to send, the kernel sends behind the close.
+        // The kernel sends what is left after the close.
         Closing::Done(self.leave(fd, last).map_or(Ok(()), sys::close))
     }
 
-    /// The descriptor back, unless its socket must be counted on after this close.
+    /// Returns the descriptor, unless its socket must still be counted after the close.
     fn leave(&self, fd: OwnedFd, last: bool) -> Option<OwnedFd> {
         match self.socket() {
             Ok(kind) if last => self.open.charge.leave(fd, kind, self.is_sole(), self.strangers()),
@@ -110,7 +111,7 @@ impl Handle {
 pub(crate) enum Closing {
     Done(Result<(), Errno>),
     Lingering(pool::Job<Result<(), Errno>>),
-    /// It waits among the strangers.
+    /// The close waits on a thread for descriptors of other processes.
     Apart(strangers::Job<Result<(), Errno>>),
 }
 
