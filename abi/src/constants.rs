@@ -1,17 +1,18 @@
 //! The numbers of the socket API, by name: families, types, protocols, levels, options, flags,
 //! events, codes of look-ups.
 //!
-//! All of them are Linux's generic values, with 64-bit time where an option has two numbers
-//! (`SO_RCVTIMEO` is 20, `SO_RCVTIMEO_NEW` 66). They are `i32`, as most calls take them; those that
-//! use bit 31 or are unsigned by nature are `u32`.
+//! All of them are Linux's generic values. If an option has two numbers, its plain name has the one
+//! of 64-bit systems (`SO_RCVTIMEO` is 20, `SO_RCVTIMEO_NEW` 66). They are `i32`, as most calls
+//! take them. Numbers that use bit 31, or are unsigned by nature, are `u32`.
 //!
-//! [`SOCKET_MODULE`] holds what the newest CPython's `socket` module has on Linux when it was built
-//! with every header; [`CONSTANTS`] holds these and more: poll and epoll events, h_errno codes, and
-//! numbers that the `socket` module has no names for; [`FOREIGN`] those that the module has on
-//! other systems alone.
-#![allow(non_upper_case_globals)] // AF_DECnet is spelled so in C and Python.
+//! * [`SOCKET_MODULE`] has the numbers of the newest CPython's `socket` module on Linux, built with
+//!   every header.
+//! * [`CONSTANTS`] has these and more: poll and epoll events, h_errno codes, and numbers for which
+//!   the `socket` module has no names.
+//! * [`FOREIGN`] has the numbers that the module has only on other systems.
+#![allow(non_upper_case_globals)] // C and Python spell AF_DECnet like this.
 
-/// Defines the constants of groups and a table of them; the names in it are sorted (a test looks).
+/// Defines constants in groups, and a table of them. A test checks that the names are sorted.
 macro_rules! constants {
     (
         $(#[$doc:meta])*
@@ -29,8 +30,8 @@ macro_rules! constants {
 }
 
 constants! {
-    /// The integers of the newest CPython's `socket` module on Linux, sorted by name. `has_ipv6` is
-    /// [`HAS_IPV6`], and what it takes from `errno` (`EBADF`, `EAGAIN`, `EWOULDBLOCK`) is in
+    /// The integers of the newest CPython's `socket` module on Linux, sorted by name. The module's
+    /// `has_ipv6` is [`HAS_IPV6`]. Its `EBADF`, `EAGAIN` and `EWOULDBLOCK` are in
     /// [`crate::errno`].
     SOCKET_MODULE:
     "Address family", i32 {
@@ -375,9 +376,9 @@ constants! {
 }
 
 constants! {
-    /// The integers that the newest CPython's `socket` module has on Windows, macOS or a BSD alone,
-    /// with their values there, sorted by name. What takes them answers EOPNOTSUPP, EAFNOSUPPORT or
-    /// ENOPROTOOPT on Linux, or means something else.
+    /// The integers that the newest CPython's `socket` module has only on Windows, macOS or a BSD,
+    /// with their values there, sorted by name. On Linux a call that takes one fails with
+    /// EOPNOTSUPP, EAFNOSUPPORT or ENOPROTOOPT, or the number means something else.
     FOREIGN:
     "Address family of another system", i32 {
         AF_DIVERT = 44, AF_HYPERV = 34, AF_LINK = 18, AF_SYSTEM = 32,
@@ -451,8 +452,8 @@ pub const BDADDR_LOCAL: &str = "00:00:00:FF:FF:FF";
 /// The names of the `socket` module whose values are strings, sorted by name.
 pub static STRINGS: &[(&str, &str)] = &[("BDADDR_ANY", BDADDR_ANY), ("BDADDR_LOCAL", BDADDR_LOCAL)];
 
-/// The strings that the module has on Windows alone, for AF_HYPERV: identifiers of partitions,
-/// sorted by name.
+/// The strings that the module has only on Windows: identifiers of AF_HYPERV's partitions, sorted
+/// by name.
 pub static FOREIGN_STRINGS: &[(&str, &str)] = &[
     ("HV_GUID_BROADCAST", "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF"),
     ("HV_GUID_CHILDREN", "90DB8B89-0D35-4F79-8CE9-49EA0AC8B7CD"),
@@ -462,11 +463,11 @@ pub static FOREIGN_STRINGS: &[(&str, &str)] = &[
     ("HV_GUID_ZERO", "00000000-0000-0000-0000-000000000000"),
 ];
 
-/// Python's `has_ipv6`: the library was built for IPv6, which says nothing about the machine.
+/// Python's `has_ipv6`: the library was built for IPv6. It does not say whether the machine has it.
 pub const HAS_IPV6: bool = true;
 
 /// glibc's `gai_strerror` text of an `EAI_*` code. None for every other code, and for
-/// `EAI_OVERFLOW`, for which glibc has no text either: it says `Unknown error`.
+/// `EAI_OVERFLOW`, which has no text in glibc. There `gai_strerror` returns `Unknown error`.
 #[must_use]
 pub fn address_info_text(code: i32) -> Option<&'static str> {
     Some(match code {
@@ -491,8 +492,8 @@ pub fn address_info_text(code: i32) -> Option<&'static str> {
     })
 }
 
-/// glibc's `hstrerror` text of an `h_errno`. None for a code that is none: glibc says `Unknown
-/// resolver error`, or `Resolver internal error` below -1.
+/// glibc's `hstrerror` text of an `h_errno`. None for any other number, for which glibc returns
+/// `Unknown resolver error`, or below -1 `Resolver internal error`.
 #[must_use]
 pub fn host_text(code: i32) -> Option<&'static str> {
     Some(match code {
@@ -506,7 +507,7 @@ pub fn host_text(code: i32) -> Option<&'static str> {
     })
 }
 
-/// Merges two sorted tables at compile time, so that the numbers are written down once.
+/// Merges two sorted tables at compile time, so that each number is written down once.
 const fn merged<const N: usize>(
     left: &[(&'static str, i64)],
     right: &[(&'static str, i64)],

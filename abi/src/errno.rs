@@ -1,8 +1,8 @@
 //! Linux's errnos: their numbers, names and glibc's texts.
 //!
-//! The numbers are the generic ones (x86-64, AArch64, RISC-V); they are the same on every host,
-//! because they are part of the package's ABI. The texts are those of glibc's `strerror` in the C
-//! locale, which is what Python shows.
+//! The numbers are the generic ones (x86-64, AArch64, RISC-V). They are the same on every host,
+//! because they are part of the WIT package's ABI. The texts are those of glibc's `strerror` in the
+//! C locale, which Python shows.
 
 /// One errno.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +23,8 @@ macro_rules! errnos {
             pub const $name: i32 = $number;
         )*
 
-        /// Every errno, sorted by number. Two names of one number are here once, under the name
-        /// that Linux defines first.
+        /// Every errno, sorted by number. A number with two names has one row, with the name that
+        /// Linux defines first.
         pub static ERRNOS: &[Errno] = &[
             $(Errno { name: stringify!($name), number: $number, text: $text },)*
         ];
@@ -185,8 +185,8 @@ pub fn name(number: i32) -> Option<&'static str> {
     find(number).map(|errno| errno.name)
 }
 
-/// The text of an errno, for example `Connection refused` for 111. For a number that is none, glibc
-/// says `Unknown error N`.
+/// The text of an errno, for example `Connection refused` for 111. For a number that is no errno,
+/// glibc returns `Unknown error N`.
 #[must_use]
 pub fn text(number: i32) -> Option<&'static str> {
     find(number).map(|errno| errno.text)

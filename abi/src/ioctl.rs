@@ -1,19 +1,20 @@
-//! The one table of ioctl requests, with what each needs.
+//! The table of ioctl requests, with the access that each needs.
 //!
-//! **A number that has no row is unknown** (ENOTTY): what a request reads and writes is known of
-//! these alone, and many others hold pointers. Numbers and layouts are those of 64-bit Linux.
+//! **A number without a row is unknown** (ENOTTY). Many requests have pointers in their arguments,
+//! so a request gets a row only once it is known what it reads and writes. Numbers and layouts are
+//! those of 64-bit Linux.
 
 use crate::option::Access;
 
-/// What the kernel reads and writes behind the argument's pointer.
+/// The data that the argument's pointer points to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// A 4-byte integer.
     Integer,
     /// `struct ifreq` (man 7 netdevice), 40 bytes: a name of 16 and a union of 24.
     Interface,
-    /// An array of `struct ifreq`. The kernel's `struct ifconf` holds a pointer, so the host makes
-    /// that: the argument's length is the room, and the answer is cut to what was filled.
+    /// An array of `struct ifreq`. The kernel's `struct ifconf` has a pointer, so the host builds
+    /// it. The argument's length is the room, and the result is cut to what the kernel filled in.
     InterfaceList,
     /// `struct timeval` or `struct timespec`, 16 bytes.
     Time,
@@ -22,7 +23,7 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// The size in bytes; of one element for a list.
+    /// The size in bytes. For a list it is the size of one element.
     #[must_use]
     pub const fn size(self) -> usize {
         match self {
@@ -34,16 +35,16 @@ impl Shape {
     }
 }
 
-/// One row.
+/// One row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ioctl {
-    /// The request's name, as a policy spells it: `ioctl=SIOCGIFADDR`.
+    /// The request's name, as a policy spells it in `ioctl=SIOCGIFADDR`.
     pub name: &'static str,
-    /// Its number.
+    /// The request's number.
     pub number: u32,
-    /// What its argument is.
+    /// The form of its argument.
     pub shape: Shape,
-    /// What it needs: `Ordinary`, `Granted` (by `ioctl=NAME`) or `Refused`.
+    /// The access that it needs: `Ordinary`, `Granted` (by `ioctl=NAME`) or `Refused`.
     pub access: Access,
 }
 
@@ -60,7 +61,7 @@ pub fn by_name(name: &str) -> Option<&'static Ioctl> {
     IOCTLS.iter().find(|row| row.name == name)
 }
 
-/// Names that stand for another row's number: `(alias, name)`.
+/// Other names of a row's number: `(alias, name)`.
 pub static ALIASES: &[(&str, &str)] = &[
     ("SIOCINQ", "FIONREAD"),
     ("SIOGIFINDEX", "SIOCGIFINDEX"),
@@ -68,9 +69,9 @@ pub static ALIASES: &[(&str, &str)] = &[
     ("TIOCOUTQ", "SIOCOUTQ"),
 ];
 
-const BIT: Access = Access::Refused("the bit is set by set-nonblocking");
-const SIGNALS: Access = Access::Refused("it asks for signals, of which a guest has none");
-const POINTER: Access = Access::Refused("its argument holds a pointer");
+const BIT: Access = Access::Refused("set-nonblocking sets this bit");
+const SIGNALS: Access = Access::Refused("it asks for signals, and a guest has none");
+const POINTER: Access = Access::Refused("its argument contains a pointer");
 
 macro_rules! ioctls {
     ($($name:ident = $number:literal: $shape:ident, $access:expr;)*) => {{
@@ -81,7 +82,7 @@ macro_rules! ioctls {
 
 /// Every row, sorted by number.
 pub static IOCTLS: &[Ioctl] = ioctls! {
-    // Of a device, not of a socket: the host asks it for an AF_VSOCK socket.
+    // A request to a device, not to a socket. The host makes it for an AF_VSOCK socket.
     IOCTL_VM_SOCKETS_GET_LOCAL_CID = 0x07b9: Integer, Ordinary;
     SIOCOUTQ = 0x5411: Integer, Ordinary;
     FIONREAD = 0x541b: Integer, Ordinary;

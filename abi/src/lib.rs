@@ -1,11 +1,12 @@
 //! The numbers and names that sandsock's host, guest and Python runner share.
 //!
-//! * [`errno`]: Linux's errnos with glibc's texts;
-//! * [`constants`]: families, types, protocols, levels, options, flags, by name;
-//! * [`option`]: the one table that says which socket options and control messages a guest may use;
+//! * [`errno`]: Linux's errnos with glibc's texts.
+//! * [`constants`]: families, types, protocols, levels, options and flags, by name.
+//! * [`option`]: the table of socket options and control messages that a guest may use.
+//! * [`ioctl`]: the table of ioctl requests that a guest may use.
 //! * [`python_class`]: the exception that Python raises for an errno.
 //!
-//! It holds data and look-ups alone: no allocation, no dependency, no system call.
+//! The crate has only data and look-ups: no allocation, no dependency, no system call.
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -15,7 +16,7 @@ pub mod errno;
 pub mod ioctl;
 pub mod option;
 
-/// The subclass of `OSError` that Python raises for an errno; `OSError` itself for most.
+/// The subclass of `OSError` that Python raises for an errno. For most it is `OSError` itself.
 #[must_use]
 pub fn python_class(errno: i32) -> &'static str {
     match errno {

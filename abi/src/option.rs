@@ -1,48 +1,48 @@
-//! The one table of socket options and control messages, with what each needs.
+//! The table of socket options and control messages, with the access that each needs.
 //!
-//! **A pair of level and number that has no row is denied.** So are netfilter's options (IPPROTO_IP
-//! and IPPROTO_IPV6, 64 to 83), the multicast router's (200 and up), IPsec's and TLS's keys, and
-//! whatever a later kernel adds: a new option gets a row when somebody has looked at it.
+//! **A pair of level and number without a row is denied.** A new option gets a row only once
+//! somebody has studied it. So netfilter's options (IPPROTO_IP and IPPROTO_IPV6, 64 to 83) are
+//! denied, the multicast router's (200 and up), TLS keys, and all that a later kernel adds.
 //!
-//! The rows are those of AF_INET, AF_INET6, AF_UNIX, AF_PACKET, AF_NETLINK, AF_CAN, AF_ALG,
-//! AF_TIPC, AF_VSOCK and AF_RDS sockets, and SOL_SOCKET's for all families. Levels 0, 6 and 17 are
-//! also SOL_HCI, SOL_L2CAP and SOL_SCO: AF_BLUETOOTH's levels stand in a part of the table of their
-//! own, [`BLUETOOTH`].
+//! [`OPTIONS`] has the rows of AF_INET, AF_INET6, AF_UNIX, AF_PACKET, AF_NETLINK, AF_CAN, AF_ALG,
+//! AF_TIPC, AF_VSOCK and AF_RDS sockets, and those of SOL_SOCKET for all families. AF_BLUETOOTH has
+//! a table of its own, [`BLUETOOTH`], because its levels SOL_HCI, SOL_L2CAP and SOL_SCO have the
+//! numbers 0, 6 and 17 of IP, TCP and UDP.
 //!
-//! `SCM_RIGHTS` and `SCM_CREDENTIALS` have no row as control messages: the verb `ancillary` decides
-//! on them. (Their numbers at SOL_SOCKET, 1 and 2, are `SO_DEBUG`'s and `SO_REUSEADDR`'s, which as
-//! options have nothing to do with them.)
+//! `SCM_RIGHTS` and `SCM_CREDENTIALS` have no row as control messages, because the verb `ancillary`
+//! decides on them. At SOL_SOCKET their numbers, 1 and 2, are also those of the unrelated options
+//! `SO_DEBUG` and `SO_REUSEADDR`.
 
 use core::fmt;
 
 use crate::constants::*;
 
-/// What a guest needs for one use of an option.
+/// The access that a guest needs for one use of an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Nothing more than the grant by which it has the socket.
+    /// No more than what it took to get the socket.
     Ordinary,
-    /// A grant `option=LEVEL/NAME`, except on SOCK_STREAM and SOCK_SEQPACKET, where it is ordinary.
-    /// See [`Access::on`].
+    /// The grant `option=LEVEL/NAME`, but on SOCK_STREAM and SOCK_SEQPACKET it is ordinary. See
+    /// [`Access::on`].
     GrantedOnDatagrams,
-    /// A grant `option=LEVEL/NAME`.
+    /// The grant `option=LEVEL/NAME`.
     Granted,
     /// The grant `raw=header`: the guest writes the whole IP header.
     Header,
-    /// A grant `multicast=GROUP` for the group in the value; any such grant where the value names
-    /// none.
+    /// The grant `multicast=GROUP` for the group in the value. If the value names no group, any
+    /// such grant.
     Multicast,
-    /// Linux has no such use (a read-only option's set): there is nothing to guard, and the answer
-    /// is ENOPROTOOPT as the kernel's would be (on AF_UNIX, EOPNOTSUPP for every level but
-    /// SOL_SOCKET).
+    /// Linux has no such use, for example setting a read-only option. There is nothing to guard, so
+    /// the call fails with ENOPROTOOPT, as in the kernel. (On AF_UNIX the kernel's error is
+    /// EOPNOTSUPP for every level but SOL_SOCKET.)
     Absent,
-    /// No grant allows it, for this reason.
+    /// No grant allows it. The text says why.
     Refused(&'static str),
 }
 
 impl Access {
-    /// The access on a socket of this type: [`Access::GrantedOnDatagrams`] becomes
-    /// [`Access::Ordinary`] or [`Access::Granted`], all others stay.
+    /// The access on a socket of this type. [`Access::GrantedOnDatagrams`] becomes
+    /// [`Access::Ordinary`] or [`Access::Granted`], and any other access stays.
     #[must_use]
     pub const fn on(self, socket_type: i32) -> Self {
         match self {
@@ -55,12 +55,12 @@ impl Access {
     }
 }
 
-/// What the kernel takes and gives as the value.
+/// The form of an option's value in the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
-    /// A 4-byte integer; a few IP options take one byte as well.
+    /// A 4-byte integer. A few IP options take one byte as well.
     Integer,
-    /// Bytes in the option's own layout, without any pointer or descriptor number in it.
+    /// Bytes in the option's own layout, without a pointer or a descriptor number.
     Bytes,
     /// An unsigned 8-byte integer.
     Long,
@@ -79,13 +79,12 @@ pub enum Shape {
     /// `group_req`, `group_source_req`, `group_filter`.
     GroupAddress,
     /// `struct packet_mreq`: an interface index, a type, a length and 8 bytes of address. The
-    /// interface is judged too.
+    /// policy also checks the interface.
     PacketMembership,
-    /// The number of a netlink group, which is judged by the socket's protocol.
+    /// The number of a netlink group. The policy checks it by the socket's protocol.
     NetlinkGroup,
-    /// A classic BPF program. The guest gives its instructions, 8 bytes each; the kernel's `struct
-    /// sock_fprog` holds a pointer, so the host makes that and never passes on one that a guest
-    /// made.
+    /// A classic BPF program. The guest gives its instructions, 8 bytes each. The kernel's `struct
+    /// sock_fprog` has a pointer, so the host always builds it and never takes it from a guest.
     Program,
 }
 
@@ -108,14 +107,14 @@ pub struct SocketOption {
     pub level: i32,
     /// The option's number.
     pub number: i32,
-    /// The value's shape.
+    /// The form of the value.
     pub shape: Shape,
-    /// What reading it needs.
+    /// The access that reading it needs.
     pub get: Access,
-    /// What setting it needs.
+    /// The access that setting it needs.
     pub set: Access,
-    /// What sending it as a control message needs; none where the kernel takes no such message.
-    /// Receiving one needs nothing.
+    /// The access that sending it as a control message needs. None if the kernel takes no such
+    /// message. Receiving one needs nothing.
     pub control: Option<Access>,
 }
 
@@ -126,7 +125,7 @@ impl fmt::Display for SocketOption {
     }
 }
 
-/// The row of an option of a socket of this family.
+/// The row of an option on a socket of this family.
 #[must_use]
 pub fn find(family: i32, level: i32, number: i32) -> Option<&'static SocketOption> {
     let rows = if family == AF_BLUETOOTH && level != SOL_SOCKET { BLUETOOTH } else { OPTIONS };
@@ -134,12 +133,13 @@ pub fn find(family: i32, level: i32, number: i32) -> Option<&'static SocketOptio
     rows.get(at)
 }
 
-/// Every row of every family.
+/// All rows of all families.
 pub fn all() -> impl Iterator<Item = &'static SocketOption> {
     OPTIONS.iter().chain(BLUETOOTH)
 }
 
-/// The row of an option by its names, aliases (`SOL_IP`, `IPV6_ADD_MEMBERSHIP`) included.
+/// The row of an option by its level's name and its own. Aliases count (`SOL_IP`,
+/// `IPV6_ADD_MEMBERSHIP`).
 #[must_use]
 pub fn by_name(level_name: &str, name: &str) -> Option<&'static SocketOption> {
     let level_name = match level_name {
@@ -154,15 +154,15 @@ pub fn by_name(level_name: &str, name: &str) -> Option<&'static SocketOption> {
     all().find(|row| row.level_name == level_name && row.name == name)
 }
 
-/// The row of a control message that may be sent. None for one that the kernel does not take, for
-/// one that nobody has looked at, and for `SCM_RIGHTS` and `SCM_CREDENTIALS`, on which the verb
+/// The row of a control message that may be sent. None for a message that the kernel does not take
+/// or that has no row. None also for `SCM_RIGHTS` and `SCM_CREDENTIALS`, on which the verb
 /// `ancillary` decides.
 #[must_use]
 pub fn control(level: i32, number: i32) -> Option<&'static SocketOption> {
     find(AF_UNSPEC, level, number).filter(|row| row.control.is_some())
 }
 
-/// Names that stand for a number whose row has another name: `(alias, name)`.
+/// Other names of a row's number: `(alias, name)`.
 pub static ALIASES: &[(&str, &str)] = &[
     ("IPV6_ADD_MEMBERSHIP", "IPV6_JOIN_GROUP"),
     ("IPV6_DROP_MEMBERSHIP", "IPV6_LEAVE_GROUP"),
@@ -182,23 +182,23 @@ pub static ALIASES: &[(&str, &str)] = &[
 ];
 
 const WAITS_FOR_PEER: Access = Access::Refused(
-    "in other modes shutdown and close wait for the peer, whatever the socket's timeout",
+    "it can select a mode in which shutdown and close wait for the peer, regardless of the timeout",
 );
 const DESCRIPTOR_NUMBER: Access =
-    Access::Refused("its value is a descriptor number of the host's own process");
+    Access::Refused("its value is a descriptor number of the host process");
 const NEW_DESCRIPTOR: Access =
-    Access::Refused("the kernel would open a descriptor in the host's own process");
+    Access::Refused("the kernel would open a descriptor in the host process");
 const READS_BUFFER: Access =
-    Access::Refused("the kernel takes a request and its length from the answer's buffer");
+    Access::Refused("the kernel would read a request from the buffer for the result");
 const FRAME_HEADER: Access =
-    Access::Refused("a header before the frame would hide what the frame is");
+    Access::Refused("a header in front of the frame would hide what the frame is");
 const HOST_MEMORY: Access =
-    Access::Refused("the kernel would map or pin memory of the host's own process");
+    Access::Refused("the kernel would map or pin memory of the host process");
 
-/// One row a line: `NAME: shape, get, set;` with `, control = access` where it may be sent.
+/// One row for each line: `NAME: shape, get, set;`, with `, control = access` if it may be sent.
 macro_rules! options {
     ($($level:ident { $($name:ident: $shape:ident, $get:expr, $set:expr $(, control = $control:expr)?;)* })*) => {{
-        #[allow(unused_imports, reason = "a part of the table need not use all")]
+        #[allow(unused_imports, reason = "not every table uses all of them")]
         use Access::{Absent, Granted, GrantedOnDatagrams, Header, Multicast, Ordinary, Refused};
         &[$($(SocketOption {
             level_name: stringify!($level),
@@ -215,11 +215,11 @@ macro_rules! options {
     (@control $control:expr) => { Some($control) };
 }
 
-/// AF_BLUETOOTH's own rows, sorted by level and number.
+/// The rows of AF_BLUETOOTH, sorted by level and number.
 pub static BLUETOOTH: &[SocketOption] = options! {
     SOL_HCI {
         HCI_DATA_DIR: Integer, Ordinary, Ordinary;
-        // Which packets a raw socket gets: those that the kernel lets it see.
+        // Selects among the packets that the kernel lets a raw socket see.
         HCI_FILTER: Bytes, Ordinary, Ordinary;
         HCI_TIME_STAMP: Integer, Ordinary, Ordinary;
     }
@@ -248,26 +248,28 @@ pub static BLUETOOTH: &[SocketOption] = options! {
         BT_PHY: Integer, Ordinary, Absent;
         BT_MODE: Integer, Ordinary, WAITS_FOR_PEER;
         BT_PKT_STATUS: Integer, Ordinary, Ordinary;
-        // Changes the way of the controller's sound.
+        // Changes the path of the controller's audio data.
         BT_CODEC: Bytes, Ordinary, Granted;
     }
 };
 
-/// Every row of the other families, sorted by level and number.
+/// The rows of the other families, sorted by level and number.
 pub static OPTIONS: &[SocketOption] = options! {
     IPPROTO_IP {
         IP_TOS: Integer, Ordinary, Ordinary, control = Ordinary;
         IP_TTL: Integer, Ordinary, Ordinary, control = Ordinary;
-        // Raw sockets alone.
+        // Only for raw sockets.
         IP_HDRINCL: Integer, Ordinary, Header;
-        // Source routes go around the destination that was checked.
+        // A source route leads around the destination that was checked.
         IP_OPTIONS: Bytes, Ordinary, Granted;
-        // Takes other programs' packets.
+        // Receives packets of other programs.
         IP_ROUTER_ALERT: Integer, Ordinary, Granted;
         IP_RECVOPTS: Integer, Ordinary, Ordinary;
-        // A receive flag as an option; sent, it is IP_OPTIONS for one datagram.
+        // As an option it is a receive flag. As a control message it is IP_OPTIONS for one
+        // datagram.
         IP_RETOPTS: Integer, Ordinary, Ordinary, control = Granted;
-        // A receive flag as an option; sent, it picks the source address and the interface.
+        // As an option it is a receive flag. As a control message it picks the source address and
+        // the interface.
         IP_PKTINFO: Integer, Ordinary, Ordinary, control = Granted;
         IP_PKTOPTIONS: Bytes, Ordinary, Absent;
         IP_MTU_DISCOVER: Integer, Ordinary, Ordinary;
@@ -275,23 +277,24 @@ pub static OPTIONS: &[SocketOption] = options! {
         IP_RECVTTL: Integer, Ordinary, Ordinary;
         IP_RECVTOS: Integer, Ordinary, Ordinary;
         IP_MTU: Integer, Ordinary, Absent;
-        // Binds to addresses that are not the host's.
+        // Allows a bind to an address that is not the host's.
         IP_FREEBIND: Integer, Ordinary, Granted;
-        // IPsec policies can switch encryption off.
+        // An IPsec policy can switch encryption off.
         IP_IPSEC_POLICY: Bytes, Absent, Granted;
         IP_XFRM_POLICY: Bytes, Absent, Granted;
-        // Security labels tell about the host.
+        // Security labels reveal facts about the host.
         IP_PASSSEC: Integer, Ordinary, Granted;
         IP_TRANSPARENT: Integer, Ordinary, Granted;
         IP_RECVORIGDSTADDR: Integer, Ordinary, Ordinary;
         IP_MINTTL: Integer, Ordinary, Ordinary;
-        // Raw sockets alone.
+        // Only for raw sockets.
         IP_NODEFRAG: Integer, Ordinary, Granted;
         IP_CHECKSUM: Integer, Ordinary, Ordinary;
         IP_BIND_ADDRESS_NO_PORT: Integer, Ordinary, Ordinary;
         IP_RECVFRAGSIZE: Integer, Ordinary, Ordinary;
         IP_RECVERR_RFC4884: Integer, Ordinary, Ordinary;
-        // Leaving only narrows; a block can turn an empty include list into an exclude list.
+        // Leaving a group only narrows what is received, so it is ordinary. Blocking a source is
+        // not, because it can turn an empty include list into an exclude list.
         IP_MULTICAST_IF: Bytes, Ordinary, Multicast;
         IP_MULTICAST_TTL: Integer, Ordinary, Ordinary;
         IP_MULTICAST_LOOP: Integer, Ordinary, Ordinary;
@@ -309,62 +312,62 @@ pub static OPTIONS: &[SocketOption] = options! {
         MCAST_JOIN_SOURCE_GROUP: GroupAddress, Absent, Multicast;
         MCAST_LEAVE_SOURCE_GROUP: GroupAddress, Absent, Ordinary;
         MCAST_MSFILTER: GroupAddress, READS_BUFFER, Multicast;
-        // On is Linux's default.
+        // Linux has it on by default.
         IP_MULTICAST_ALL: Integer, Ordinary, Ordinary;
-        // Chooses the interface.
+        // Chooses the outgoing interface.
         IP_UNICAST_IF: Integer, Ordinary, Granted;
-        // A range of one port is a bind to that port.
+        // A range of one port amounts to a bind to that port.
         IP_LOCAL_PORT_RANGE: Integer, Ordinary, Granted;
         IP_PROTOCOL: Integer, Ordinary, Absent,
-            control = Refused("it would send another protocol than the one that the raw socket was granted for");
+            control = Refused("it would send another protocol than the grant for the raw socket allows");
     }
     SOL_SOCKET {
-        // Writes to the kernel's log and needs CAP_NET_ADMIN.
+        // Makes the kernel write to its log, and needs CAP_NET_ADMIN.
         SO_DEBUG: Integer, Ordinary, Granted;
-        // On datagram sockets it takes over a bound port; on streams it only passes over TIME_WAIT.
+        // A datagram socket can take over a bound port with it. A stream only ignores TIME_WAIT.
         SO_REUSEADDR: Integer, Ordinary, GrantedOnDatagrams;
         SO_TYPE: Integer, Ordinary, Absent;
         SO_ERROR: Integer, Ordinary, Absent;
         SO_DONTROUTE: Integer, Ordinary, Ordinary;
-        // The broadcast address itself needs its `udp-send`.
+        // Sending to a broadcast address takes a `udp-send` grant for it.
         SO_BROADCAST: Integer, Ordinary, Ordinary;
-        // Bounded by the host's wmem_max and rmem_max.
+        // The kernel bounds them by its wmem_max and rmem_max, and the host by `buffer-bytes`.
         SO_SNDBUF: Integer, Ordinary, Ordinary;
         SO_RCVBUF: Integer, Ordinary, Ordinary;
         SO_KEEPALIVE: Integer, Ordinary, Ordinary;
         SO_OOBINLINE: Integer, Ordinary, Ordinary;
         SO_NO_CHECK: Integer, Ordinary, Ordinary;
-        // Priorities above 6 need CAP_NET_ADMIN, which the host may hold.
+        // Priorities above 6 need CAP_NET_ADMIN, which the host may have.
         SO_PRIORITY: Integer, Ordinary, Granted, control = Granted;
         SO_LINGER: Linger, Ordinary, Ordinary;
         SO_BSDCOMPAT: Integer, Ordinary, Ordinary;
-        // Shares a port that another program listens on.
+        // Can share a port that another program listens on.
         SO_REUSEPORT: Integer, Ordinary, Granted;
         SO_PASSCRED: Integer, Ordinary, Ordinary;
-        // Process, user and group ids of a peer, which on a socket of the guest's own are those of
-        // who runs the host. Without the grant the messages that SO_PASSCRED brings have those of
-        // nobody.
+        // The process, user and group id of the peer. If the guest made both sockets, these are the
+        // host's own ids. Without the grant the messages that SO_PASSCRED brings have no process id
+        // and nobody's user and group.
         SO_PEERCRED: Bytes, Granted, Absent;
         SO_RCVLOWAT: Integer, Ordinary, Ordinary;
         SO_SNDLOWAT: Integer, Ordinary, Absent;
         SO_RCVTIMEO: Timeval, Ordinary, Ordinary;
         SO_SNDTIMEO: Timeval, Ordinary, Ordinary;
         SO_BINDTODEVICE: Text, Ordinary, Granted;
-        // As a get it is SO_GET_FILTER.
+        // Reading this number is SO_GET_FILTER.
         SO_ATTACH_FILTER: Program,
-            Refused("its length counts instructions, so the kernel would write beyond the buffer"), Granted;
-        // A filter that the guest did not attach may be an inherited socket's confinement.
+            Refused("the kernel counts its length in instructions and would write beyond the buffer"), Granted;
+        // An inherited socket may have a filter that confines the guest.
         SO_DETACH_FILTER: Integer, Absent, Granted;
         SO_PEERNAME: Bytes, Ordinary, Absent;
         SO_TIMESTAMP: Integer, Ordinary, Ordinary;
         SO_ACCEPTCONN: Integer, Ordinary, Absent;
-        // Security labels tell about the host.
+        // Security labels reveal facts about the host.
         SO_PEERSEC: Text, Granted, Absent;
         SO_SNDBUFFORCE: Integer, Absent, Granted;
         SO_RCVBUFFORCE: Integer, Absent, Granted;
         SO_PASSSEC: Integer, Ordinary, Granted;
         SO_TIMESTAMPNS: Integer, Ordinary, Ordinary;
-        // Chooses a route and passes firewalls.
+        // Can choose another route, and pass firewalls.
         SO_MARK: Integer, Ordinary, Granted, control = Granted;
         SO_TIMESTAMPING: Integer, Ordinary, Ordinary, control = Ordinary;
         SO_PROTOCOL: Integer, Ordinary, Absent;
@@ -372,8 +375,8 @@ pub static OPTIONS: &[SocketOption] = options! {
         SO_RXQ_OVFL: Integer, Ordinary, Ordinary;
         SO_WIFI_STATUS: Integer, Ordinary, Ordinary;
         SO_PEEK_OFF: Integer, Ordinary,
-            Refused("the host's own look at a datagram's sender or length would be at another datagram");
-        // Frames with a checksum of the sender's making.
+            Refused("the host peeks at a datagram's sender or length, and would see another datagram");
+        // Lets the sender write the frame's checksum.
         SO_NOFCS: Integer, Ordinary, Granted;
         SO_LOCK_FILTER: Integer, Ordinary, Ordinary;
         SO_SELECT_ERR_QUEUE: Integer, Ordinary, Ordinary;
@@ -385,14 +388,14 @@ pub static OPTIONS: &[SocketOption] = options! {
         SO_ATTACH_BPF: Integer, Absent, DESCRIPTOR_NUMBER;
         SO_ATTACH_REUSEPORT_CBPF: Program, Absent, Granted;
         SO_ATTACH_REUSEPORT_EBPF: Integer, Absent, DESCRIPTOR_NUMBER;
-        // Makes the host look for another route.
+        // Makes the host's kernel look for another route.
         SO_CNX_ADVICE: Integer, Absent, Granted;
         SO_MEMINFO: Bytes, Ordinary, Absent;
         SO_INCOMING_NAPI_ID: Integer, Ordinary, Absent;
         SO_COOKIE: Bytes, Ordinary, Absent;
         SO_PEERGROUPS: Bytes, Granted, Absent;
-        SO_ZEROCOPY: Integer, Ordinary, Refused("the guest's pages would have to stay in place until the kernel is done");
-        // Sends at a time of its own, past the queue's order.
+        SO_ZEROCOPY: Integer, Ordinary, Refused("the guest's memory would have to stay in place until the kernel is done with it");
+        // Sends at a chosen time, regardless of the order of the queue.
         SO_TXTIME: Bytes, Ordinary, Granted, control = Granted;
         SO_BINDTOIFINDEX: Integer, Ordinary, Granted;
         SO_TIMESTAMP_NEW: Integer, Ordinary, Ordinary;
@@ -403,20 +406,20 @@ pub static OPTIONS: &[SocketOption] = options! {
         SO_DETACH_REUSEPORT_BPF: Integer, Absent, Granted;
         SO_PREFER_BUSY_POLL: Integer, Ordinary, Granted;
         SO_BUSY_POLL_BUDGET: Integer, Ordinary, Granted;
-        // Tells which network namespace the host is in.
+        // Identifies the host's network namespace.
         SO_NETNS_COOKIE: Bytes, Granted, Absent;
         SO_BUF_LOCK: Integer, Ordinary, Ordinary;
-        // Memory set aside for one socket.
+        // Reserves kernel memory for one socket.
         SO_RESERVE_MEM: Integer, Ordinary, Granted;
         SO_TXREHASH: Integer, Ordinary, Ordinary;
-        // Marks tell of the host's routing and firewall.
+        // Marks reveal the host's routing and firewall rules.
         SO_RCVMARK: Integer, Ordinary, Granted;
-        // Each message then brings a descriptor of its sender's process, which the verb `ancillary`
-        // lets in or not.
+        // Each message then brings a descriptor of its sender's process. The verb `ancillary`
+        // decides whether it reaches the guest.
         SO_PASSPIDFD: Integer, Ordinary, Granted;
         SO_PEERPIDFD: Integer, NEW_DESCRIPTOR, Absent;
         SO_DEVMEM_DONTNEED: Bytes, Absent, HOST_MEMORY;
-        // A control message alone: the number that a send timestamp comes back with.
+        // Only a control message: the number by which a send timestamp is returned.
         SCM_TS_OPT_ID: Integer, Absent, Absent, control = Ordinary;
         SO_RCVPRIORITY: Integer, Ordinary, Ordinary;
         // The verb `ancillary` decides whether descriptors arrive.
@@ -436,33 +439,33 @@ pub static OPTIONS: &[SocketOption] = options! {
         TCP_WINDOW_CLAMP: Integer, Ordinary, Ordinary;
         TCP_INFO: Bytes, Ordinary, Absent;
         TCP_QUICKACK: Integer, Ordinary, Ordinary;
-        // Can load kernel modules and take more than its share of a link.
+        // Can load a kernel module, and take more than its share of a link.
         TCP_CONGESTION: Text, Ordinary, Granted;
         TCP_MD5SIG: Bytes, Absent, Granted;
         TCP_THIN_LINEAR_TIMEOUTS: Integer, Ordinary, Ordinary;
         TCP_THIN_DUPACK: Integer, Ordinary, Ordinary;
         TCP_USER_TIMEOUT: Integer, Ordinary, Ordinary;
-        // Repair makes connections out of nothing, with any sequence numbers.
+        // Repair mode makes a connection out of nothing, with any sequence numbers.
         TCP_REPAIR: Integer, Ordinary, Granted;
         TCP_REPAIR_QUEUE: Integer, Ordinary, Granted;
         TCP_QUEUE_SEQ: Integer, Ordinary, Granted;
         TCP_REPAIR_OPTIONS: Bytes, Absent, Granted;
         TCP_FASTOPEN: Integer, Ordinary, Ordinary;
-        // Settable in repair alone.
+        // Can be set only in repair mode.
         TCP_TIMESTAMP: Integer, Ordinary, Granted;
         TCP_NOTSENT_LOWAT: Integer, Ordinary, Ordinary;
         TCP_CC_INFO: Bytes, Ordinary, Absent;
         TCP_SAVE_SYN: Integer, Ordinary, Ordinary;
         TCP_SAVED_SYN: Bytes, Ordinary, Absent;
         TCP_REPAIR_WINDOW: Bytes, Ordinary, Granted;
-        // Moves the connection to the first send.
+        // Delays the connection to the first send.
         TCP_FASTOPEN_CONNECT: Integer, Ordinary, Granted;
-        // Puts another protocol of the kernel over the connection.
+        // Puts another protocol of the kernel on top of the connection.
         TCP_ULP: Text, Ordinary, Granted;
         TCP_MD5SIG_EXT: Bytes, Absent, Granted;
-        // A listener without a key of its own shows the whole namespace's.
+        // A listener without a key of its own reports the key of the whole network namespace.
         TCP_FASTOPEN_KEY: Bytes, Granted, Granted;
-        // Data without a cookie answers forged senders.
+        // Without a cookie the kernel accepts data from forged senders.
         TCP_FASTOPEN_NO_COOKIE: Integer, Ordinary, Granted;
         TCP_ZEROCOPY_RECEIVE: Bytes, HOST_MEMORY, Absent;
         TCP_INQ: Integer, Ordinary, Ordinary;
@@ -480,7 +483,7 @@ pub static OPTIONS: &[SocketOption] = options! {
     }
     IPPROTO_UDP {
         UDP_CORK: Integer, Ordinary, Ordinary;
-        // Hands datagrams to the kernel's IPsec and tunnels.
+        // Hands datagrams to the kernel's IPsec and tunnel code.
         UDP_ENCAP: Integer, Ordinary, Granted;
         UDP_NO_CHECK6_TX: Integer, Ordinary, Ordinary;
         UDP_NO_CHECK6_RX: Integer, Ordinary, Ordinary;
@@ -490,32 +493,33 @@ pub static OPTIONS: &[SocketOption] = options! {
     // The level of AF_VSOCK's options is the family's number (linux/vm_sockets.h).
     AF_VSOCK {
         SO_VM_SOCKETS_BUFFER_SIZE: Long, Ordinary, Ordinary;
-        // The bounds of the buffer's size: without them it may take as much of the kernel's memory
-        // as its peer sends.
+        // They bound the buffer's size. Without bounds a peer could fill as much of the kernel's
+        // memory as it sends.
         SO_VM_SOCKETS_BUFFER_MIN_SIZE: Long, Ordinary, Granted;
         SO_VM_SOCKETS_BUFFER_MAX_SIZE: Long, Ordinary, Granted;
-        // VMware's transport alone.
+        // Only for VMware's transport.
         SO_VM_SOCKETS_PEER_HOST_VM_ID: Integer, Ordinary, Absent;
         SO_VM_SOCKETS_TRUSTED: Integer, Ordinary, Absent;
         SO_VM_SOCKETS_CONNECT_TIMEOUT: Timeval, Ordinary, Ordinary;
-        // Inside of VMware's kernel alone.
+        // Only inside VMware's own kernel.
         SO_VM_SOCKETS_NONBLOCK_TXRX: Integer, Absent, Absent;
         SO_VM_SOCKETS_CONNECT_TIMEOUT_NEW: Timeval, Ordinary, Ordinary;
     }
     IPPROTO_IPV6 {
-        IPV6_ADDRFORM: Integer, Absent, Refused("the socket would become one of another family than the one that was checked");
-        // RFC 2292's: receive flags as options. Sent, they are what their RFC 3542 successors are.
+        IPV6_ADDRFORM: Integer, Absent, Refused("it would change the socket's family after the check");
+        // RFC 2292. As options they are receive flags. As control messages they mean the same as
+        // their RFC 3542 successors.
         IPV6_2292PKTINFO: Integer, Ordinary, Ordinary, control = Granted;
         IPV6_2292HOPOPTS: Integer, Ordinary, Ordinary, control = Granted;
         IPV6_2292DSTOPTS: Integer, Ordinary, Ordinary, control = Granted;
         IPV6_2292RTHDR: Integer, Ordinary, Ordinary, control = Granted;
-        IPV6_2292PKTOPTIONS: Bytes, Ordinary, Refused("it is a list of control messages, each of which needs its own check");
-        // Raw sockets alone.
+        IPV6_2292PKTOPTIONS: Bytes, Ordinary, Refused("its value is a list of control messages, and each needs its own check");
+        // Only for raw sockets.
         IPV6_CHECKSUM: Integer, Ordinary, Ordinary;
         IPV6_2292HOPLIMIT: Integer, Ordinary, Ordinary, control = Ordinary;
-        // Linux has no IPV6_NEXTHOP; granted, so that a kernel that gets one asks.
+        // Linux does not have IPV6_NEXTHOP yet. A kernel that gets it then needs the grant.
         IPV6_NEXTHOP: Bytes, Ordinary, Granted, control = Granted;
-        // A receive flag as an option; sent, a flow label.
+        // As an option it is a receive flag. As a control message it is a flow label.
         IPV6_FLOWINFO: Integer, Ordinary, Ordinary, control = Ordinary;
         IPV6_UNICAST_HOPS: Integer, Ordinary, Ordinary;
         IPV6_MULTICAST_IF: Integer, Ordinary, Multicast;
@@ -527,19 +531,19 @@ pub static OPTIONS: &[SocketOption] = options! {
         IPV6_MTU_DISCOVER: Integer, Ordinary, Ordinary;
         IPV6_MTU: Integer, Ordinary, Ordinary;
         IPV6_RECVERR: Integer, Ordinary, Ordinary;
-        // Off makes a wildcard bind take IPv4 too, which bind checks.
+        // If it is off, a wildcard bind includes IPv4. The check of bind takes that into account.
         IPV6_V6ONLY: Integer, Ordinary, Ordinary;
         IPV6_JOIN_ANYCAST: Bytes, Absent, Granted;
         IPV6_LEAVE_ANYCAST: Bytes, Absent, Ordinary;
         IPV6_MULTICAST_ALL: Integer, Ordinary, Ordinary;
         IPV6_ROUTER_ALERT_ISOLATE: Integer, Ordinary, Granted;
         IPV6_RECVERR_RFC4884: Integer, Ordinary, Ordinary;
-        // Leases flow labels, and can attach extension headers to them.
+        // Leases flow labels, to which extension headers can be attached.
         IPV6_FLOWLABEL_MGR: Bytes, READS_BUFFER, Granted;
         IPV6_FLOWINFO_SEND: Integer, Ordinary, Ordinary;
         IPV6_IPSEC_POLICY: Bytes, Absent, Granted;
         IPV6_XFRM_POLICY: Bytes, Absent, Granted;
-        // Raw sockets alone.
+        // Only for raw sockets.
         IPV6_HDRINCL: Integer, Ordinary, Header;
         // The protocol-independent multicast options, as at IPPROTO_IP.
         MCAST_JOIN_GROUP: GroupAddress, Absent, Multicast;
@@ -555,7 +559,7 @@ pub static OPTIONS: &[SocketOption] = options! {
         IPV6_RECVHOPLIMIT: Integer, Ordinary, Ordinary;
         IPV6_HOPLIMIT: Integer, Ordinary, Ordinary, control = Ordinary;
         IPV6_RECVHOPOPTS: Integer, Ordinary, Ordinary;
-        // Extension headers reach further than the destination that was checked.
+        // Extension headers can reach further than the destination that was checked.
         IPV6_HOPOPTS: Bytes, Ordinary, Granted, control = Granted;
         IPV6_RTHDRDSTOPTS: Bytes, Ordinary, Granted, control = Granted;
         IPV6_RECVRTHDR: Integer, Ordinary, Ordinary;
@@ -578,11 +582,11 @@ pub static OPTIONS: &[SocketOption] = options! {
         IPV6_FREEBIND: Integer, Ordinary, Granted;
     }
     IPPROTO_ICMPV6 {
-        // Which types a raw ICMPv6 socket gets.
+        // Selects the types that a raw ICMPv6 socket receives.
         ICMPV6_FILTER: Bytes, Ordinary, Ordinary;
     }
     SOL_CAN_RAW {
-        // What is received of the interface that was granted, and how.
+        // They select what is received from the granted interface, and how.
         CAN_RAW_FILTER: Bytes, Ordinary, Ordinary;
         CAN_RAW_ERR_FILTER: Integer, Ordinary, Ordinary;
         CAN_RAW_LOOPBACK: Integer, Ordinary, Ordinary;
@@ -592,8 +596,8 @@ pub static OPTIONS: &[SocketOption] = options! {
         CAN_RAW_XL_FRAMES: Integer, Ordinary, Ordinary;
     }
     SOL_CAN_ISOTP {
-        // But for its flag CAN_ISOTP_WAIT_TX_DONE, with which a send waits in the kernel, also
-        // where it may not.
+        // The host denies the flag CAN_ISOTP_WAIT_TX_DONE. With it a send waits in the kernel, even
+        // if the call may not wait.
         CAN_ISOTP_OPTS: Bytes, Ordinary, Ordinary;
         CAN_ISOTP_RECV_FC: Bytes, Ordinary, Ordinary;
         CAN_ISOTP_TX_STMIN: Integer, Ordinary, Ordinary;
@@ -602,9 +606,9 @@ pub static OPTIONS: &[SocketOption] = options! {
     }
     SOL_CAN_J1939 {
         SO_J1939_FILTER: Bytes, Absent, Ordinary;
-        // Receives what is meant for other nodes.
+        // Receives messages that are meant for other nodes.
         SO_J1939_PROMISC: Integer, Ordinary, Granted;
-        // Priorities 0 and 1 need CAP_NET_ADMIN, which the host may hold.
+        // Priorities 0 and 1 need CAP_NET_ADMIN, which the host may have.
         SO_J1939_SEND_PRIO: Integer, Ordinary, Granted;
         SO_J1939_ERRQUEUE: Integer, Ordinary, Ordinary;
     }
@@ -613,11 +617,11 @@ pub static OPTIONS: &[SocketOption] = options! {
         UDPLITE_RECV_CSCOV: Integer, Ordinary, Ordinary;
     }
     SOL_RAW {
-        // Which types a raw ICMP socket gets.
+        // Selects the types that a raw ICMP socket receives.
         ICMP_FILTER: Bytes, Ordinary, Ordinary;
     }
     SOL_PACKET {
-        // Promiscuous and all-multicast are states of the interface: everybody's frames come in.
+        // Promiscuous and all-multicast mode belong to the interface. Everybody's frames come in.
         PACKET_ADD_MEMBERSHIP: PacketMembership, Absent, Granted;
         PACKET_DROP_MEMBERSHIP: PacketMembership, Absent, Ordinary;
         PACKET_RX_RING: Bytes, Absent, HOST_MEMORY;
@@ -625,7 +629,7 @@ pub static OPTIONS: &[SocketOption] = options! {
         PACKET_COPY_THRESH: Integer, Absent, Ordinary;
         PACKET_AUXDATA: Integer, Ordinary, Ordinary;
         PACKET_ORIGDEV: Integer, Ordinary, Ordinary;
-        // Of the rings alone.
+        // Only for the rings.
         PACKET_VERSION: Integer, Ordinary, HOST_MEMORY;
         PACKET_HDRLEN: Integer, READS_BUFFER, Absent;
         PACKET_RESERVE: Integer, Ordinary, HOST_MEMORY;
@@ -634,13 +638,13 @@ pub static OPTIONS: &[SocketOption] = options! {
         PACKET_VNET_HDR: Integer, Ordinary, FRAME_HEADER;
         PACKET_TX_TIMESTAMP: Integer, Absent, Ordinary;
         PACKET_TIMESTAMP: Integer, Ordinary, Ordinary;
-        // Shares the frames of another program's group.
+        // Takes a share of the frames of another program's group.
         PACKET_FANOUT: Integer, Ordinary, Granted;
         PACKET_TX_HAS_OFF: Integer, Ordinary, HOST_MEMORY;
-        // Goes past the queue, its order and its limits.
+        // Bypasses the queue, with its order and its limits.
         PACKET_QDISC_BYPASS: Integer, Ordinary, Granted;
         PACKET_ROLLOVER_STATS: Bytes, Ordinary, Absent;
-        PACKET_FANOUT_DATA: Bytes, Absent, Refused("its value is a program behind a pointer, or a descriptor number of the host's");
+        PACKET_FANOUT_DATA: Bytes, Absent, Refused("its value is a pointer to a program, or a descriptor number of the host process");
         PACKET_IGNORE_OUTGOING: Integer, Ordinary, Ordinary;
         PACKET_VNET_HDR_SZ: Integer, Ordinary, FRAME_HEADER;
     }
@@ -652,7 +656,7 @@ pub static OPTIONS: &[SocketOption] = options! {
         NETLINK_NO_ENOBUFS: Integer, Ordinary, Ordinary;
         NETLINK_RX_RING: Bytes, Absent, HOST_MEMORY;
         NETLINK_TX_RING: Bytes, Absent, HOST_MEMORY;
-        // Events of every network namespace that has an id.
+        // Reports events of every network namespace that has an id.
         NETLINK_LISTEN_ALL_NSID: Integer, Ordinary, Granted;
         NETLINK_LIST_MEMBERSHIPS: Bytes, Ordinary, Absent;
         NETLINK_CAP_ACK: Integer, Ordinary, Ordinary;
@@ -673,9 +677,9 @@ pub static OPTIONS: &[SocketOption] = options! {
         ALG_SET_IV: Bytes, Absent, Absent, control = Ordinary;
         ALG_SET_OP: Integer, Absent, Absent, control = Ordinary;
         ALG_SET_AEAD_ASSOCLEN: Integer, Absent, Absent, control = Ordinary;
-        // The value is the length, of no value.
+        // The size is the length argument. There is no value.
         ALG_SET_AEAD_AUTHSIZE: Integer, Absent, Ordinary;
         ALG_SET_DRBG_ENTROPY: Bytes, Absent, Granted;
-        ALG_SET_KEY_BY_KEY_SERIAL: Integer, Absent, Refused("it would use a key of the host's own keyring");
+        ALG_SET_KEY_BY_KEY_SERIAL: Integer, Absent, Refused("it would use a key from the host's own keyring");
     }
 };

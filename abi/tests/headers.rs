@@ -1,4 +1,4 @@
-//! The tables against the machine's C headers, through a C program that prints what it finds.
+//! Compares the tables with the machine's C headers, by a C program that prints the numbers.
 
 #![cfg(target_os = "linux")]
 
@@ -12,7 +12,7 @@ use sandsock_abi::constants::{CONSTANTS, EAI_OVERFLOW, address_info_text, host_t
 use sandsock_abi::errno;
 use sandsock_abi::ioctl::IOCTLS;
 
-/// Two sets, because glibc's headers and the kernel's define some structures twice.
+/// There are two sets, because glibc's headers and the kernel's define some of the same structures.
 const HEADERS: [&[&str]; 2] = [
     &[
         "errno.h",
@@ -59,7 +59,8 @@ const HEADERS: [&[&str]; 2] = [
     ],
 ];
 
-/// Compiles and runs the program; none, with the reason printed, without a C compiler.
+/// Compiles and runs the program, and returns its output. Without a C compiler it prints why, and
+/// returns None.
 fn run_c(name: &str, source: &str) -> Option<String> {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     let stem = format!("{name}-{}", process::id());
@@ -111,7 +112,7 @@ fn numbers() {
     }
     let mut missing = Vec::new();
     for (name, number) in &ours {
-        // C's types differ (-1U against a negative int), the 32 bits must not.
+        // C's types may differ (-1U for a negative int), but the 32 bits may not.
         match found.get(*name) {
             Some(theirs) => assert_eq!(*theirs as u32, *number as u32, "{name}"),
             None => missing.push(*name),
@@ -148,7 +149,7 @@ int main(void) { return 0; }
         let [kind, code, text]: [&str; 3] =
             line.split('\t').collect::<Vec<_>>().try_into().unwrap();
         let code: i32 = code.parse().unwrap();
-        // A later glibc may have found a text for it.
+        // A later glibc may have a text for it.
         if (kind, code) == ("a", EAI_OVERFLOW) {
             continue;
         }

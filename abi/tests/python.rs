@@ -1,4 +1,4 @@
-//! The tables against the machine's own python3, the reference of names, numbers, texts and
+//! Compares the tables with the machine's own python3, the reference for names, numbers, texts and
 //! classes.
 
 #![cfg(target_os = "linux")]
@@ -9,8 +9,8 @@ use std::process::Command;
 use sandsock_abi::constants::{CONSTANTS, SOCKET_MODULE, constant};
 use sandsock_abi::{errno, python_class};
 
-/// What the script prints, as lines of tab-separated fields; none, with the reason printed, without
-/// python3.
+/// Runs the script, and returns the lines that it prints, each split at tabs. Without python3 it
+/// prints why, and returns None.
 fn python(script: &str) -> Option<Vec<Vec<String>>> {
     let output = match Command::new("python3").args(["-c", script]).env("LC_ALL", "C").output() {
         Ok(output) => output,
@@ -49,7 +49,7 @@ print(*(f'{k}={getattr(errno, k)}' for k in dir(errno) if k[0] == 'E'), sep='\\t
         match errno::find(number) {
             Some(ours) => {
                 assert_eq!(ours.text, text);
-                // Python 3.11 has no name for EHWPOISON; where it has two names for a number, ours
+                // Python 3.11 has no name for EHWPOISON. If Python has two names for a number, ours
                 // is one of them.
                 if !code.is_empty() {
                     assert_eq!(names.get(ours.name), Some(&number), "{}", ours.name);
@@ -95,9 +95,9 @@ print('text', 'has_ipv6', socket.has_ipv6, sep='\\t')
                 assert!(value.is_empty() || value == sandsock_abi::constants::BDADDR_LOCAL)
             }
             ("text", _) => assert_eq!(value, "True"),
-            // socket has these from errno.
+            // The socket module takes these from errno.
             ("socket", "EBADF" | "EAGAIN" | "EWOULDBLOCK") => {}
-            // Not part of poll's or epoll's events.
+            // This is no event of poll or epoll.
             ("select", "PIPE_BUF") => {}
             (module, name) => {
                 assert_eq!(constant(name), Some(value.parse().unwrap()), "{module}.{name}");

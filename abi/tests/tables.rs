@@ -1,4 +1,5 @@
-//! The tables' own order and agreement, and the judgements that must not change by accident.
+//! Checks that the tables are in order and agree with each other, and that no access changes by
+//! accident.
 
 use std::collections::HashSet;
 
@@ -51,8 +52,8 @@ fn constants_are_sorted_and_found() {
     assert!(SOCKET_MODULE.iter().all(|(name, _)| !name.starts_with("POLL")));
 }
 
-/// What CPython's documentation and its headers name, beside the constants that one build of it
-/// has: what came after 3.6, the families that its build may lack, and other systems' own.
+/// Names that CPython's documentation and its headers have, beyond the constants of one build:
+/// those added after 3.6, those of families that a build may lack, and those of other systems.
 const DOCUMENTED: &str = "
     TCP_FASTOPEN TCP_KEEPCNT CAN_ISOTP AF_VSOCK IOCTL_VM_SOCKETS_GET_LOCAL_CID VMADDR_CID_ANY VMADDR_CID_HOST
     VMADDR_PORT_ANY VM_SOCKETS_INVALID_VERSION SO_VM_SOCKETS_BUFFER_SIZE SO_VM_SOCKETS_BUFFER_MIN_SIZE
@@ -109,8 +110,8 @@ fn documented_names_are_there() {
     assert!(DOCUMENTED.split_whitespace().count() > 250);
 }
 
-/// Where a name of another system has the number that its documents give it. No header of Linux has
-/// it: 26 of these were compared with the crate libc's tables of the BSDs and macOS.
+/// The numbers that other systems document for their names. No header of Linux has them. 26 of the
+/// names were compared with the tables that the crate libc has for the BSDs and macOS.
 #[test]
 fn foreign_numbers_do_not_change_by_accident() {
     let number =
@@ -222,8 +223,8 @@ fn rights_and_credentials_are_not_options() {
     }
 }
 
-/// DESIGN's list of options that bind, connect, attach a program or raise privileges: none may be
-/// set without a grant.
+/// Options that bind, connect, attach a program or raise privileges: none may be set without a
+/// grant.
 #[test]
 fn dangerous_options_need_a_grant() {
     let never_ordinary = [
@@ -318,7 +319,7 @@ fn dangerous_options_need_a_grant() {
     }
 }
 
-/// What every network program does must work with the family's grant alone.
+/// The options that every network program uses must need no grant of their own.
 #[test]
 fn everyday_options_are_ordinary() {
     for (level, name) in [
@@ -377,7 +378,7 @@ fn reuse_of_an_address_depends_on_the_socket() {
     assert_eq!(Access::Absent.on(SOCK_DGRAM), Access::Absent);
 }
 
-/// What holds a pointer or a descriptor number must not reach the kernel as the guest made it.
+/// A value with a pointer or a descriptor number must not reach the kernel as the guest made it.
 #[test]
 fn pointers_and_descriptor_numbers_never_pass() {
     for name in ["SO_ATTACH_BPF", "SO_ATTACH_REUSEPORT_EBPF"] {
@@ -403,7 +404,7 @@ fn ioctls_are_sorted_and_found() {
             "{}",
             row.name
         );
-        // What changes the host, or tells of its interfaces, is never ordinary.
+        // A request that changes the host or reveals its interfaces is never ordinary.
         assert!(
             row.shape != ioctl::Shape::Interface || row.access != Access::Ordinary,
             "{}",
@@ -418,7 +419,7 @@ fn ioctls_are_sorted_and_found() {
     }
 }
 
-/// Levels 0, 6 and 17 are IP, TCP and UDP, and Bluetooth's too.
+/// Levels 0, 6 and 17 are those of IP, TCP and UDP, and also levels of Bluetooth.
 #[test]
 fn bluetooth_has_rows_of_its_own() {
     assert_ascending(&option::BLUETOOTH.iter().map(|o| (o.level, o.number)).collect::<Vec<_>>());
@@ -433,12 +434,12 @@ fn bluetooth_has_rows_of_its_own() {
     assert_eq!(option::find(AF_INET, SOL_HCI, HCI_FILTER), Some(row("IPPROTO_IP", "IP_TTL")));
 }
 
-/// Every option of the internet, of UNIX sockets and of all sockets that Python has a name for is
-/// in the table, as an option, a control message or an alias.
+/// If Python has a name for an option of IP, TCP, UDP, UNIX sockets or all sockets, the table has
+/// it as an option, a control message or an alias.
 #[test]
 fn pythons_options_have_rows() {
     let prefixes = ["SO_", "IP_", "IPV6_", "TCP_", "UDP_", "UDPLITE_"];
-    // Values, not options; and other families' own, whose rows are theirs.
+    // The first list has values, not options. The second has options of other families.
     let none = [
         "IP_DEFAULT_MULTICAST_LOOP",
         "IP_DEFAULT_MULTICAST_TTL",
