@@ -4,9 +4,6 @@
 pub(crate) mod connections;
 pub(crate) mod files;
 pub(crate) mod netdb;
-pub(crate) mod opening;
-pub(crate) mod poller;
 pub(crate) mod polling;
-pub(crate) mod received;
 pub(crate) mod syscalls;
 pub(crate) mod transfers;

@@ -20,8 +20,8 @@ use crate::bindings::sandsock::socket::types::{
     Address, DescriptorKind, IoctlResult, NetworkInterface, OptionValue, Trigger,
 };
 use crate::calls::files::File;
-use crate::calls::poller;
-use crate::calls::poller::Poller;
+use crate::calls::polling::poller;
+use crate::calls::polling::poller::Poller;
 use crate::calls::{connections, files, netdb, polling, transfers};
 use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::descriptor::Descriptor;

@@ -15,7 +15,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::Resource;
 
 use crate::bindings::sandsock::socket::types::Wait;
-use crate::calls::opening::Opening;
+use crate::calls::transfers::Opening;
 use crate::calls::transfers::keep_interrupt;
 use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::descriptor::buffers;

@@ -1,5 +1,7 @@
 //! Waiting for many descriptors at once.
 
+pub(crate) mod poller;
+
 use std::sync::Arc;
 
 use rustix::event::PollFlags;
