@@ -21,7 +21,7 @@ use crate::descriptor::inherited::{Inheritance, Inherited};
 use crate::descriptor::{Descriptor, Handle, Quota};
 use crate::error::CallResult;
 use crate::observe::{self, Observer, Watch};
-use crate::sys::closer::Strangers;
+use crate::sys::closer::Closer;
 use crate::wait::pool;
 use crate::wait::{Interrupter, Mode, Waiter};
 use sandsock_policy::{Limits, Policy, TokenBucket};
@@ -38,8 +38,8 @@ pub struct SandsockCtx {
     pub(crate) waiter: Waiter,
     pub(crate) descriptor_quota: Quota,
     pub(crate) poller_quota: Quota,
-    /// The instance as a user of the pools of threads.
-    pub(crate) user: pool::User,
+    /// The threads of the pools that the instance holds.
+    pub(crate) usage: pool::InstanceUsage,
     pub(crate) rights: InFlight,
     pub(crate) lookups: TokenBucket,
     pub(crate) lookup_quota: Quota,
@@ -56,7 +56,7 @@ pub struct SandsockCtx {
 impl SandsockCtx {
     /// Starts a builder for a context under this policy.
     pub fn builder(policy: Arc<Policy>) -> SandsockCtxBuilder {
-        let family = pool::Family::of(Arc::as_ptr(&policy).addr());
+        let usage = pool::PolicyUsage::of(Arc::as_ptr(&policy).addr());
         SandsockCtxBuilder {
             policy,
             mode: Mode::Thread,
@@ -69,7 +69,7 @@ impl SandsockCtx {
             held: Vec::new(),
             instances: Arc::default(),
             instance: None,
-            family,
+            usage,
         }
     }
 
@@ -156,8 +156,8 @@ pub struct SandsockCtxBuilder {
     instances: Arc<AtomicU64>,
     /// The number of the next context, if it is set.
     instance: Option<u64>,
-    /// The contexts under this policy, as users of the pools of threads.
-    family: Arc<pool::Family>,
+    /// The threads of the pools that all contexts under this policy hold.
+    usage: Arc<pool::PolicyUsage>,
 }
 
 impl std::fmt::Debug for SandsockCtxBuilder {
@@ -268,7 +268,7 @@ impl SandsockCtxBuilder {
         let instance =
             self.instance.unwrap_or_else(|| self.instances.fetch_add(1, Ordering::Relaxed) + 1);
         let observers: Vec<_> = self.observers.iter().cloned().chain(observe::log()).collect();
-        let user = pool::User::of(&self.family);
+        let usage = pool::InstanceUsage::of(&self.usage);
         let watch =
             Watch::new(instance, &observers, self.real_numbers, limits.transfer_bytes as usize);
         let buffers = Buffers::new(limits.buffer_bytes);
@@ -278,10 +278,10 @@ impl SandsockCtxBuilder {
             poller_quota: Quota::new(limits.pollers as usize),
             rights: InFlight::new(
                 limits.rights_in_flight as usize,
-                user.clone(),
-                Strangers::new(self.held.clone()),
+                usage.clone(),
+                Closer::new(self.held.clone()),
             ),
-            user,
+            usage,
             lookups: TokenBucket::new(
                 limits.lookups_per_second,
                 limits.lookups_per_second,

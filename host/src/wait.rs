@@ -7,4 +7,4 @@ pub(crate) mod registration;
 pub(crate) mod waiter;
 
 pub use waiter::Interrupter;
-pub(crate) use waiter::{Mode, Outcome, Waiter, begin, deadline, now};
+pub(crate) use waiter::{Mode, WaitOutcome, Waiter, begin, deadline, now};

@@ -15,7 +15,7 @@ use crate::ctx::{SandsockCtx, SandsockView};
 use crate::descriptor::{self, Closing, Descriptor, Handle};
 use crate::error::CallResult;
 use crate::sys;
-use crate::wait::budget::Patience;
+use crate::wait::budget::WaitBudget;
 use crate::wait::pool::{self, Job};
 
 /// WIT `accepted`.
@@ -36,7 +36,7 @@ pub(crate) async fn connect<T: SandsockView>(
     let (handle, kind) = store.data_mut().sandsock().socket_of(&d)?;
     store.data_mut().sandsock().ctx.judge().change(&handle, "connect")?;
     let mut permit = judge_connect(store, kind, &address, &mut wait).await?;
-    let mut patience = Patience::new(wait, 0);
+    let mut patience = WaitBudget::new(wait, 0);
     if matches!(address, Address::Unspec) {
         handle.forget_port();
     } else {
@@ -57,7 +57,7 @@ pub(crate) async fn connect<T: SandsockView>(
         *left = None;
         let own = Arc::clone(&handle);
         let job = pool::BLOCKING
-            .reserve(&view.ctx.user)?
+            .reserve(&view.ctx.usage)?
             .start(move || sys::connect(own.fd(), permit).0)?;
         return under_way(finish_on_pool(store, &d, job, &handle, &mut patience).await, wait);
     }
@@ -118,7 +118,7 @@ async fn finish_on_pool<T: SandsockView>(
     d: &Resource<Descriptor>,
     job: Job<Result<(), Errno>>,
     handle: &Handle,
-    patience: &mut Patience,
+    patience: &mut WaitBudget,
 ) -> CallResult<()> {
     match wait_for(store, &job, handle, patience, PollFlags::OUT).await {
         // The description does not block just now.
@@ -144,7 +144,7 @@ async fn judge_connect<T: SandsockView>(
 async fn finish<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     handle: &Handle,
-    patience: &mut Patience,
+    patience: &mut WaitBudget,
 ) -> CallResult<()> {
     patience.again(store, handle, PollFlags::OUT).await?;
     match sys::own_option(handle.fd(), libc::SOL_SOCKET, libc::SO_ERROR)? {
@@ -162,7 +162,7 @@ pub(crate) async fn finish_connect<T: SandsockView>(
     // Under `none` a connection that is there already is told as such: EAGAIN is for one that is
     // not.
     let wait = if matches!(wait, Wait::None) { Wait::Within(0) } else { wait };
-    let mut patience = Patience::new(wait, 0);
+    let mut patience = WaitBudget::new(wait, 0);
     let left = store.data_mut().sandsock().table.get_mut(&d)?.connecting.take();
     match left {
         Some(job) => finish_on_pool(store, &d, job, &handle, &mut patience).await,
@@ -179,7 +179,7 @@ pub(crate) async fn accept<T: SandsockView>(
     let (handle, kind) = view.socket_of(&d)?;
     view.room_for(1)?;
     view.ctx.gate.buffers.room_to_accept(&handle, kind)?;
-    let mut patience = Patience::new(wait, 0);
+    let mut patience = WaitBudget::new(wait, 0);
     let (fd, address) = loop {
         let result = if handle.may_block() {
             accept_on_pool(store, &d, &handle, kind, &mut patience).await?
@@ -215,7 +215,7 @@ pub(crate) async fn accept<T: SandsockView>(
 fn accept_now(handle: &Handle, kind: SocketKind) -> descriptor::Accepted {
     let (fd, address) = sys::accept(handle.fd(), has_names(kind))?;
     // Messages wait in it unread, with descriptors of any kind.
-    Ok((handle.strangers().own(fd), address))
+    Ok((handle.closer().defer(fd), address))
 }
 
 /// Whether accept(2) can tell the peer's address. AF_ALG has no peers, and fails with ECONNABORTED
@@ -231,7 +231,7 @@ async fn accept_on_pool<T: SandsockView>(
     d: &Resource<Descriptor>,
     handle: &Arc<Handle>,
     kind: SocketKind,
-    patience: &mut Patience,
+    patience: &mut WaitBudget,
 ) -> CallResult<descriptor::Accepted> {
     let left = store.data_mut().sandsock().table.get_mut(d)?.accepting.take();
     let job = match left {
@@ -240,7 +240,7 @@ async fn accept_on_pool<T: SandsockView>(
             if !is_ready(handle, PollFlags::IN) {
                 patience.again(store, handle, PollFlags::IN).await?;
             }
-            let thread = pool::BLOCKING.reserve(&store.data_mut().sandsock().ctx.user)?;
+            let thread = pool::BLOCKING.reserve(&store.data_mut().sandsock().ctx.usage)?;
             let own = Arc::clone(handle);
             thread.start(move || accept_now(&own, kind))?
         }
@@ -266,7 +266,7 @@ async fn wait_for<T: SandsockView, R>(
     store: &mut StoreContextMut<'_, T>,
     job: &Job<R>,
     handle: &Handle,
-    patience: &mut Patience,
+    patience: &mut WaitBudget,
     events: PollFlags,
 ) -> CallResult<R> {
     patience.until_done(store, job.as_fd(), handle, events).await?;

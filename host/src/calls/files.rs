@@ -22,7 +22,7 @@ use crate::descriptor::buffers;
 use crate::descriptor::{Descriptor, Handle, Reservation};
 use crate::error::{CallResult, Fault};
 use crate::sys;
-use crate::wait::budget::Patience;
+use crate::wait::budget::WaitBudget;
 
 /// The most that one call sends. The contract allows less than is asked for; a reader that keeps up
 /// must not hold the thread.
@@ -159,7 +159,7 @@ pub(crate) async fn send_file<T: SandsockView>(
     // Where the guest's wish ends, or the file.
     let end = from.saturating_add(count).min(file.metadata()?.len());
     let count = count.min(SEND_MOST);
-    let mut patience = Patience::new(wait, 0);
+    let mut patience = WaitBudget::new(wait, 0);
     let whole = patience.is_forever();
     // sendfile(2) has no MSG_DONTWAIT: on a description that another holder may let block, it could
     // not be ended, and who leaves it behind would not know how much it sends.

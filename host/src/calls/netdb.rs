@@ -24,7 +24,7 @@ pub(crate) use system::{host_name, interface_index, interface_name, interfaces, 
 use crate::bindings::sandsock::socket::types::{NameError, Wait};
 use crate::ctx::SandsockView;
 use crate::error::{CallResult, Fault};
-use crate::sys::NameFailure;
+use crate::sys::ResolverError;
 use crate::wait::pool::{self, Pool};
 use crate::wait::{self, now};
 
@@ -47,12 +47,12 @@ impl<F: Into<Fault>> From<F> for Failure {
     }
 }
 
-impl From<NameFailure> for Failure {
-    fn from(failure: NameFailure) -> Self {
+impl From<ResolverError> for Failure {
+    fn from(failure: ResolverError) -> Self {
         match failure {
-            NameFailure::Code(code) => Self::Code(code),
-            NameFailure::Host(code) => Self::Host(code),
-            NameFailure::System(errno) => errno.into(),
+            ResolverError::Code(code) => Self::Code(code),
+            ResolverError::Host(code) => Self::Host(code),
+            ResolverError::System(errno) => errno.into(),
         }
     }
 }
@@ -79,14 +79,14 @@ async fn run<T: SandsockView, R: Send + 'static>(
     // The place is the job's: a call under way that nobody waits for any more still counts until it
     // ends.
     let place = ctx.lookup_quota.take().map_err(|_| Errno::AGAIN)?;
-    let job = pool.start(&ctx.user, move || {
+    let job = pool.start(&ctx.usage, move || {
         let result = call();
         drop(place);
         result
     })?;
     match ctx.waiter.ready(job.as_fd(), None, PollFlags::IN, deadline).await? {
-        wait::Outcome::Ready => Ok(job.take().ok_or(Errno::IO)?),
-        wait::Outcome::TimedOut => Err(Errno::AGAIN.into()),
+        wait::WaitOutcome::Ready => Ok(job.take().ok_or(Errno::IO)?),
+        wait::WaitOutcome::TimedOut => Err(Errno::AGAIN.into()),
     }
 }
 

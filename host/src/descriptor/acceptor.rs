@@ -10,7 +10,7 @@ use tokio::io::Interest;
 
 use crate::descriptor::inherited::Inherited;
 use crate::sys;
-use crate::wait::registration::{Kept, is_closed, registration, renewed};
+use crate::wait::registration::{RegistrationCell, is_closed, registration, renewed};
 
 /// How long to sleep if tokio reports a closed state that poll(2) does not confirm.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// this. Several acceptors may share one socket.
 #[derive(Debug)]
 pub struct Acceptor {
-    registration: Kept,
+    registration: RegistrationCell,
     /// The socket is given back when the last acceptor is dropped.
     listener: Inherited,
 }
@@ -30,9 +30,9 @@ impl Acceptor {
     /// # Errors
     /// No descriptor is free.
     pub fn new(listener: Inherited) -> io::Result<Self> {
-        let place = Kept::default();
-        registration(Some(&place), listener.as_fd())?;
-        Ok(Self { registration: place, listener })
+        let cell = RegistrationCell::default();
+        registration(Some(&cell), listener.as_fd())?;
+        Ok(Self { registration: cell, listener })
     }
 
     /// Accepts the next connection, for one guest to inherit. Also returns its peer, if the peer

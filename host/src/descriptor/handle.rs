@@ -23,8 +23,8 @@ use crate::descriptor::poll_set::Set;
 use crate::descriptor::quota::Reservation;
 use crate::sys;
 use crate::sys::address::{RawAddress, View};
-use crate::sys::closer::{Strangers, Stray};
-use crate::wait::registration::Kept;
+use crate::sys::closer::{Closer, DeferredFd};
+use crate::wait::registration::RegistrationCell;
 
 /// After two receives that found nothing, how many of the next ones wait before their first
 /// attempt.
@@ -44,7 +44,7 @@ pub(crate) struct Handle {
     empty_tries: AtomicU8,
     /// The registration with tokio, kept between waits. It holds a duplicate and is dropped before
     /// the close.
-    pub(crate) registration: Kept,
+    pub(crate) registration: RegistrationCell,
     /// The pollers that this handle is registered with, and its keys there.
     watchers: Mutex<Vec<(Weak<Set>, u64)>>,
     /// Whether the number belongs to the process. Then a close by the guest closes it, and a drop
@@ -204,7 +204,7 @@ impl Handle {
     /// A description that was received. It is only asked what the kernel knows without its file:
     /// nothing of it is changed. `of_kernel` says that it is no file of anybody's.
     pub(crate) fn foreign(
-        fd: Stray,
+        fd: DeferredFd,
         kind: DescriptorKind,
         of_kernel: bool,
         rights: &InFlight,
@@ -220,7 +220,7 @@ impl Handle {
             }
             DescriptorKind::CharacterDevice | DescriptorKind::Other => Polls::Never,
         };
-        rights.strangers.set_mixed();
+        rights.closer.note_fd_passed();
         Ok(Self::with(fd.take(), open))
     }
 
@@ -322,8 +322,8 @@ impl Handle {
     }
 
     /// Where the instance closes what may be anybody's.
-    pub(crate) fn strangers(&self) -> &Strangers {
-        &self.open.rights.strangers
+    pub(crate) fn closer(&self) -> &Closer {
+        &self.open.rights.closer
     }
 
     /// Whether the kernel's own flag is the bit that the guest sees. Of what several contexts have,
@@ -370,7 +370,7 @@ impl Handle {
     /// It is sent away.
     pub(crate) fn set_travelled(&self) {
         self.open.travelled.store(true, Ordering::Relaxed);
-        self.strangers().set_mixed();
+        self.closer().note_fd_passed();
     }
 
     /// Whether accept and connect may block in the kernel, where nothing may.

@@ -15,8 +15,8 @@ use rustix::io::Errno;
 use crate::descriptor::buffers::Share;
 use crate::descriptor::{Handle, Open};
 use crate::sys;
-use crate::sys::closer::{self as strangers, Strangers, Stray};
-use crate::wait::pool::User;
+use crate::sys::closer::{self, Closer, DeferredFd};
+use crate::wait::pool::InstanceUsage;
 
 /// How often those that their guest has closed are looked at: at first, and at most.
 const LOOK_MIN: Duration = Duration::from_millis(1);
@@ -31,9 +31,9 @@ pub(crate) struct InFlight {
     messages: SentMessages,
     limit: usize,
     /// The instance, whose closes may linger in a pool of threads.
-    pub(crate) user: User,
+    pub(crate) usage: InstanceUsage,
     /// Where it closes what may be anybody's.
-    pub(crate) strangers: Strangers,
+    pub(crate) closer: Closer,
 }
 
 type SentMessages = Arc<Mutex<Vec<SentMessage>>>;
@@ -41,7 +41,7 @@ type SentMessages = Arc<Mutex<Vec<SentMessage>>>;
 /// Descriptors on their way through one description.
 #[derive(Debug)]
 struct SentMessage {
-    socket: Arc<Stray>,
+    socket: Arc<DeferredFd>,
     open: Weak<Open>,
     count: usize,
     /// The kernel's memory for them, though the guest may have closed them.
@@ -62,7 +62,7 @@ impl SentMessage {
 /// Room for descriptors that are about to be sent.
 pub(crate) struct Claim {
     count: usize,
-    socket: Option<Stray>,
+    socket: Option<DeferredFd>,
 }
 
 fn lock<T>(place: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -70,8 +70,8 @@ fn lock<T>(place: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl InFlight {
-    pub(crate) fn new(limit: usize, user: User, strangers: Strangers) -> Self {
-        Self { messages: Arc::default(), limit, user, strangers }
+    pub(crate) fn new(limit: usize, usage: InstanceUsage, closer: Closer) -> Self {
+        Self { messages: Arc::default(), limit, usage, closer }
     }
 
     /// Forgets what peers have taken.
@@ -91,7 +91,7 @@ impl InFlight {
         // man 7 unix: no other family passes them on.
         let passes = through.socket().is_ok_and(|kind| kind.family == libc::AF_UNIX);
         let duplicate =
-            || rustix::io::fcntl_dupfd_cloexec(through.fd(), 0).map(|fd| self.strangers.own(fd));
+            || rustix::io::fcntl_dupfd_cloexec(through.fd(), 0).map(|fd| self.closer.defer(fd));
         Ok(Claim { count, socket: passes.then(duplicate).transpose()? })
     }
 
@@ -133,7 +133,7 @@ impl InFlight {
                 // The peer must see the end, though a duplicate is kept, and get back what it sent
                 // that nobody will read.
                 let _ = sys::shutdown(message.socket.as_fd(), libc::SHUT_RDWR);
-                empty(&message.socket, &self.strangers);
+                empty(&message.socket, &self.closer);
             }
             true
         });
@@ -143,11 +143,11 @@ impl InFlight {
     }
 }
 
-/// Throws away what a socket that was shut has not read, on a thread of the strangers': it may be
+/// Throws away what a socket that was shut has not read, on a thread of the closer: it may be
 /// any descriptors.
-pub(crate) fn empty(socket: &Arc<Stray>, strangers: &Strangers) {
-    let (socket, own) = (Arc::clone(socket), strangers.clone());
-    strangers.leave(move || {
+pub(crate) fn empty(socket: &Arc<DeferredFd>, closer: &Closer) {
+    let (socket, own) = (Arc::clone(socket), closer.clone());
+    closer.spawn(move || {
         let flags = sys::receiving_flags(libc::AF_UNIX, 0);
         for _ in 0..EMPTIED_MAX {
             match sys::receive_message(
@@ -178,7 +178,7 @@ fn look_after(messages: &SentMessages) {
         closed.push(own);
     }
     // Without a thread, the next claim looks.
-    if closed.len() == 1 && !strangers::spawn(look) {
+    if closed.len() == 1 && !closer::spawn_in_pool(look) {
         closed.clear();
     }
 }

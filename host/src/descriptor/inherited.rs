@@ -17,7 +17,7 @@ use crate::descriptor::in_flight::InFlight;
 use crate::descriptor::{Handed, Handle, kind_of};
 use crate::sys;
 use crate::sys::address::RawAddress;
-use crate::sys::closer::Strangers;
+use crate::sys::closer::Closer;
 
 /// A descriptor for guests to take by a number, as programs take what they inherit over exec. Of
 /// any kind of file; a guest can use sockets alone, and duplicate, close and pass on the others.
@@ -208,7 +208,7 @@ impl Drop for Given {
         let linger = self.linger;
         // It may be the last close of a socket that lingers, or of one that holds what nobody has
         // read.
-        Strangers::of_nobody().leave(move || {
+        Closer::detached().spawn(move || {
             if linger.is_some() {
                 sys::set_linger(fd.as_fd(), linger);
             }

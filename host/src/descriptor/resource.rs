@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use super::Handle;
 use super::quota::Reservation;
 use crate::sys::address::RawAddress;
-use crate::sys::closer::Stray;
+use crate::sys::closer::DeferredFd;
 use crate::wait::pool;
 
 /// The WIT resource `descriptor`: a handle, or a weak reference to one.
@@ -21,7 +21,7 @@ pub struct Descriptor {
 }
 
 /// The result of accept(2).
-pub(crate) type Accepted = Result<(Stray, RawAddress), Errno>;
+pub(crate) type Accepted = Result<(DeferredFd, RawAddress), Errno>;
 
 enum Reference {
     Owned(Arc<Handle>),

@@ -1,12 +1,11 @@
-//! Descriptors whose files may be anybody's: they are closed, and looked at, on threads that no
-//! guest runs on.
+//! Threads that close descriptors of others, and look at them, in place of the threads that guests
+//! run on.
 //!
-//! close(2) waits for as long as the file's owner likes: a FUSE daemon answers a flush when it
-//! will, a socket lingers, a terminal drains. So does the kernel's own drop of a message that
-//! nobody read, for the descriptors in it. A guest shares its thread with others; so whatever may
-//! be the last close of something that others hold or made is left to a pool of threads. Each
-//! instance has its share of them, and what it has left there is begun in the order in which it
-//! came.
+//! close(2) may wait for as long as the owner of the file likes. A FUSE daemon answers a flush when
+//! it wants to, a socket lingers, a terminal drains. The kernel waits in the same way when it drops
+//! an unread message with descriptors in it. Guests share their threads. So a close that may be the
+//! last one of a file that others hold or made runs on a thread of this pool. Each instance has its
+//! own few of these threads, and its work starts in the order in which it came.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -21,51 +20,52 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::sys;
 
-/// The threads. Hardly ever there is more than one; there may be more than as many instances as
-/// `serve` runs by default can hold.
+/// The threads of all instances. There is hardly ever more than one. The limit is above what the
+/// instances that `serve` runs by default can hold together.
 static POOL: LazyLock<Option<Runtime>> = LazyLock::new(|| {
     let mut builder = Builder::new_current_thread();
     // Their work is a few system calls.
     builder
         .max_blocking_threads(4096)
         .thread_stack_size(256 * 1024)
-        .thread_name("sandsock-stray")
+        .thread_name("sandsock-closer")
         .build()
         .ok()
 });
 
-/// Starts work, or queues it where all threads are busy. False if the process has no thread left:
-/// tokio panics where there is none for its pool's first one.
-pub(crate) fn spawn(work: impl FnOnce() + Send + 'static) -> bool {
+/// Starts work on a thread that counts for no instance, or queues it if all threads are busy. False
+/// if the process can start no thread: tokio panics if it cannot start the first thread of a pool.
+pub(crate) fn spawn_in_pool(work: impl FnOnce() + Send + 'static) -> bool {
     let Some(runtime) = POOL.as_ref() else { return false };
     catch_unwind(AssertUnwindSafe(|| runtime.spawn_blocking(work))).is_ok()
 }
 
-/// How many of the pool's threads one instance has at once.
+/// The most threads that run the work of one instance at once.
 const THREADS: usize = 3;
 
-/// While so many descriptors that the guest never had wait to be closed, the instance takes in no
+/// The number of received descriptors waiting for their close at which the instance receives no
 /// message that may bring more.
 const WAITING_MAX: usize = 64;
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// One instance's share of these threads. The work that waits there is bounded: by [`WAITING_MAX`]
-/// and one message more, and by the instance's limit of descriptors, whose places are free again
-/// when they are closed.
+/// The closing threads of one instance, and the work that waits for them.
+///
+/// The work is bounded. There are at most [`WAITING_MAX`] received descriptors and those of one more
+/// message. The guest's own descriptors count against its limit until they are closed.
 #[derive(Clone)]
-pub(crate) struct Strangers(Arc<Share>);
+pub(crate) struct Closer(Arc<Share>);
 
 struct Share {
     queue: Mutex<Queue>,
-    /// How many [`Stray`] descriptors are on their way to a close.
-    strays: AtomicUsize,
-    /// How many threads run work that must not wait for the queue.
-    apart: AtomicUsize,
-    /// The instance has sent or taken in a descriptor: what its own sockets hold unread may be
-    /// anything.
-    mixed: AtomicBool,
-    /// Dropped once the instance and all that it left here are gone.
+    /// The received descriptors that wait for their close.
+    waiting: AtomicUsize,
+    /// The threads that run work outside the queue.
+    at_once: AtomicUsize,
+    /// Whether the instance has sent or received a descriptor. Its own sockets may then hold unread
+    /// descriptors of any kind.
+    fd_passed: AtomicBool,
+    /// Dropped when the instance is gone and all its work here is done.
     _held: Vec<Arc<dyn Any + Send + Sync>>,
 }
 
@@ -75,107 +75,112 @@ struct Queue {
     running: usize,
 }
 
-impl Strangers {
+impl Closer {
     pub(crate) fn new(held: Vec<Arc<dyn Any + Send + Sync>>) -> Self {
-        let (strays, apart, mixed) =
-            (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
-        Self(Arc::new(Share { queue: Mutex::default(), strays, apart, mixed, _held: held }))
+        Self(Arc::new(Share {
+            queue: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            at_once: AtomicUsize::new(0),
+            fd_passed: AtomicBool::new(false),
+            _held: held,
+        }))
     }
 
-    /// For what belongs to no instance.
-    pub(crate) fn of_nobody() -> Self {
+    /// A closer for descriptors that belong to no instance.
+    pub(crate) fn detached() -> Self {
         Self::new(Vec::new())
     }
 
-    /// A received descriptor, which these threads close unless somebody takes it.
-    pub(crate) fn stray(&self, fd: OwnedFd) -> Stray {
-        Stray { fd: Some(fd), counts: true, share: self.clone() }
+    /// Wraps a received descriptor.
+    pub(crate) fn defer_received(&self, fd: OwnedFd) -> DeferredFd {
+        DeferredFd { fd: Some(fd), received: true, closer: self.clone() }
     }
 
-    /// A descriptor of the host's own that is closed like a received one. It does not keep the
-    /// instance from taking in messages.
-    pub(crate) fn own(&self, fd: OwnedFd) -> Stray {
-        Stray { fd: Some(fd), counts: false, share: self.clone() }
+    /// Wraps a descriptor that the host made. It does not count among the received ones.
+    pub(crate) fn defer(&self, fd: OwnedFd) -> DeferredFd {
+        DeferredFd { fd: Some(fd), received: false, closer: self.clone() }
     }
 
-    /// Whether as much as may be is waiting to be closed.
-    pub(crate) fn are_full(&self) -> bool {
-        self.0.strays.load(Ordering::Relaxed) >= WAITING_MAX
+    /// Whether the instance must receive no further descriptors for now.
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.waiting.load(Ordering::Relaxed) >= WAITING_MAX
     }
 
-    /// A descriptor comes in or goes out.
-    pub(crate) fn set_mixed(&self) {
-        self.0.mixed.store(true, Ordering::Relaxed);
+    /// Records that the instance sends or receives a descriptor.
+    pub(crate) fn note_fd_passed(&self) {
+        self.0.fd_passed.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn are_mixed(&self) -> bool {
-        self.0.mixed.load(Ordering::Relaxed)
+    /// Whether the instance has ever sent or received a descriptor.
+    pub(crate) fn any_fd_passed(&self) -> bool {
+        self.0.fd_passed.load(Ordering::Relaxed)
     }
 
-    /// Closes a descriptor; `place` is held until that is done. Nobody waits for it.
-    pub(crate) fn close(&self, fd: OwnedFd, place: impl Send + 'static) {
+    /// Closes a descriptor, and then drops `held`. Nobody waits for it.
+    pub(crate) fn close(&self, fd: OwnedFd, held: impl Send + 'static) {
         self.submit(Box::new(move || {
             drop(fd);
-            drop(place);
+            drop(held);
         }));
     }
 
-    /// Closes a descriptor, with the result for who waits for it. It is closed in any case.
+    /// Closes a descriptor, drops `held`, and reports the result. The close happens even if the
+    /// caller gets an error or stops waiting.
     pub(crate) fn close_for(
         &self,
         fd: OwnedFd,
-        place: impl Send + 'static,
-    ) -> Result<Job<Result<(), Errno>>, Errno> {
-        let stray = self.own(fd);
-        self.work(move || {
-            let result = sys::close(stray.take());
-            drop(place);
+        held: impl Send + 'static,
+    ) -> Result<Completion<Result<(), Errno>>, Errno> {
+        let fd = self.defer(fd);
+        self.run(move || {
+            let result = sys::close(fd.take());
+            drop(held);
             result
         })
     }
 
-    /// Does work at once that must not wait behind closes that hang; EAGAIN if as much of it hangs
-    /// already as may, or if the process has no thread left.
-    pub(crate) fn work_at_once<T: Send + 'static>(
+    /// Runs work at once, because it must not wait behind closes that hang. EAGAIN if [`THREADS`]
+    /// such runs hang already, or if the process can start no thread.
+    pub(crate) fn run_at_once<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<Job<T>, Errno> {
-        let (job, work) = Job::new(work)?;
+    ) -> Result<Completion<T>, Errno> {
+        let (completion, work) = Completion::new(work)?;
         let share = Arc::clone(&self.0);
-        if share.apart.fetch_add(1, Ordering::Relaxed) < THREADS {
+        if share.at_once.fetch_add(1, Ordering::Relaxed) < THREADS {
             let own = Arc::clone(&share);
             let run = move || {
                 work();
-                own.apart.fetch_sub(1, Ordering::Relaxed);
+                own.at_once.fetch_sub(1, Ordering::Relaxed);
             };
-            if spawn(run) {
-                return Ok(job);
+            if spawn_in_pool(run) {
+                return Ok(completion);
             }
         }
-        share.apart.fetch_sub(1, Ordering::Relaxed);
+        share.at_once.fetch_sub(1, Ordering::Relaxed);
         Err(Errno::AGAIN)
     }
 
-    /// Starts what waits though no thread runs: when it came the process had none left.
-    pub(crate) fn kick(&self) {
+    /// Starts work that still waits because the process could start no thread when it came.
+    pub(crate) fn resume(&self) {
         let mut queue = self.0.queue();
         if queue.running == 0 && !queue.waiting.is_empty() {
             self.start(&mut queue);
         }
     }
 
-    /// Does anything else that may wait.
-    pub(crate) fn work<T: Send + 'static>(
+    /// Runs work after the work that came before it, and reports the result.
+    pub(crate) fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<Job<T>, Errno> {
-        let (job, work) = Job::new(work)?;
+    ) -> Result<Completion<T>, Errno> {
+        let (completion, work) = Completion::new(work)?;
         self.submit(Box::new(work));
-        Ok(job)
+        Ok(completion)
     }
 
-    /// Does it without anybody who waits for it.
-    pub(crate) fn leave(&self, work: impl FnOnce() + Send + 'static) {
+    /// Runs work after the work that came before it. Nobody waits for it.
+    pub(crate) fn spawn(&self, work: impl FnOnce() + Send + 'static) {
         self.submit(Box::new(work));
     }
 
@@ -191,38 +196,39 @@ impl Strangers {
     fn start(&self, queue: &mut Queue) {
         queue.running += 1;
         let share = Arc::clone(&self.0);
-        if !spawn(move || share.drain()) {
-            // The process has no thread left: what comes next tries again.
+        if !spawn_in_pool(move || share.drain()) {
+            // The process can start no thread. The next work tries again.
             queue.running -= 1;
         }
     }
 }
 
-/// Work that somebody waits for. Unlike a job of the pools it is done though nobody waits any more.
-pub(crate) struct Job<T> {
+/// A handle to work that somebody waits for. Unlike a job of the pools, the work is done even if the
+/// handle is dropped.
+pub(crate) struct Completion<T> {
     done: Arc<OwnedFd>,
     result: Arc<Mutex<Option<T>>>,
 }
 
-impl<T: Send + 'static> Job<T> {
-    /// The job, and the work that ends it.
+impl<T: Send + 'static> Completion<T> {
+    /// The handle, and the work that completes it.
     fn new(
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<(Self, impl FnOnce() + Send + 'static), Errno> {
         let done = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
-        let job = Self { done: Arc::clone(&done), result: Arc::default() };
-        let place = Arc::clone(&job.result);
+        let completion = Self { done: Arc::clone(&done), result: Arc::default() };
+        let result = Arc::clone(&completion.result);
         let work = move || {
             let value = work();
-            *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+            *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
             // The counter starts at 0 and is written once: the write can't fail.
             let _ = rustix::io::write(&*done, &1u64.to_ne_bytes());
         };
-        Ok((job, work))
+        Ok((completion, work))
     }
 }
 
-impl<T> Job<T> {
+impl<T> Completion<T> {
     /// Readable once the work is done.
     pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
         self.done.as_fd()
@@ -239,7 +245,7 @@ impl Share {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One thread's turn: all that waits, the oldest first.
+    /// Runs the waiting work on this thread, the oldest first.
     fn drain(&self) {
         loop {
             let work = {
@@ -255,54 +261,53 @@ impl Share {
     }
 }
 
-impl std::fmt::Debug for Strangers {
+impl std::fmt::Debug for Closer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Strangers").field("strays", &self.0.strays).finish_non_exhaustive()
+        f.debug_struct("Closer").field("waiting", &self.0.waiting).finish_non_exhaustive()
     }
 }
 
-/// A descriptor that came from others and that nobody has looked at. On drop it is left to the
-/// instance's share of threads.
+/// A descriptor that a thread of the closer closes after the drop, unless somebody takes it.
 #[derive(Debug)]
-pub(crate) struct Stray {
-    /// None once it was taken.
+pub(crate) struct DeferredFd {
+    /// None after `take`.
     fd: Option<OwnedFd>,
-    /// It came in by a message: as long as many such wait to be closed, no more are taken in.
-    counts: bool,
-    share: Strangers,
+    /// Whether it was received in a message, and so counts in [`Share::waiting`].
+    received: bool,
+    closer: Closer,
 }
 
-impl Stray {
-    /// Takes it out, for who sees to its close.
+impl DeferredFd {
+    /// Unwraps the descriptor. The caller closes it.
     pub(crate) fn take(mut self) -> OwnedFd {
         self.fd.take().expect("only this takes it, and it takes the whole")
     }
 }
 
-impl AsFd for Stray {
+impl AsFd for DeferredFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_ref().expect("only `take` takes it, and it takes the whole").as_fd()
     }
 }
 
-impl Drop for Stray {
+impl Drop for DeferredFd {
     fn drop(&mut self) {
         if let Some(fd) = self.fd.take() {
-            if !self.counts {
-                return self.share.close(fd, ());
+            if !self.received {
+                return self.closer.close(fd, ());
             }
-            self.share.0.strays.fetch_add(1, Ordering::Relaxed);
-            self.share.close(fd, Counted(self.share.clone()));
+            self.closer.0.waiting.fetch_add(1, Ordering::Relaxed);
+            self.closer.close(fd, Counted(self.closer.clone()));
         }
     }
 }
 
-/// Counts a stray descriptor until it is closed.
-struct Counted(Strangers);
+/// Counts a received descriptor until it is closed.
+struct Counted(Closer);
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.0.strays.fetch_sub(1, Ordering::Relaxed);
+        self.0.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -315,27 +320,27 @@ mod tests {
 
     #[test]
     fn work_that_hangs_holds_its_own_instances_threads_alone() {
-        let (one, other) = (Strangers::of_nobody(), Strangers::of_nobody());
+        let (one, other) = (Closer::detached(), Closer::detached());
         let gate = Arc::new(Mutex::new(()));
         let closed = gate.lock().unwrap();
-        let (tell, told) = mpsc::channel();
+        let (send, starts) = mpsc::channel();
         for number in 0..THREADS + 3 {
-            let (gate, tell) = (Arc::clone(&gate), tell.clone());
-            one.leave(move || {
-                let _ = tell.send(number);
+            let (gate, send) = (Arc::clone(&gate), send.clone());
+            one.spawn(move || {
+                let _ = send.send(number);
                 drop(gate.lock());
             });
         }
         let begun: Vec<usize> =
-            (0..THREADS).map(|_| told.recv_timeout(Duration::from_secs(10)).unwrap()).collect();
+            (0..THREADS).map(|_| starts.recv_timeout(Duration::from_secs(10)).unwrap()).collect();
         assert!(begun.iter().all(|&number| number < THREADS), "the first come first: {begun:?}");
         let (done, ended) = mpsc::channel();
-        other.leave(move || done.send(()).unwrap());
+        other.spawn(move || done.send(()).unwrap());
         ended.recv_timeout(Duration::from_secs(10)).unwrap();
-        assert!(told.try_recv().is_err(), "the rest waits");
+        assert!(starts.try_recv().is_err(), "the rest waits");
         drop(closed);
         for _ in 0..3 {
-            told.recv_timeout(Duration::from_secs(10)).unwrap();
+            starts.recv_timeout(Duration::from_secs(10)).unwrap();
         }
     }
 
@@ -343,13 +348,13 @@ mod tests {
     fn what_is_held_goes_with_the_last_work() {
         let held: Arc<dyn Any + Send + Sync> = Arc::new(());
         let (go, wait) = mpsc::channel::<()>();
-        let share = Strangers::new(vec![Arc::clone(&held)]);
-        let own = share.clone();
-        share.leave(move || {
+        let closer = Closer::new(vec![Arc::clone(&held)]);
+        let own = closer.clone();
+        closer.spawn(move || {
             let _ = wait.recv_timeout(Duration::from_secs(10));
             drop(own);
         });
-        drop(share);
+        drop(closer);
         assert_eq!(Arc::strong_count(&held), 2);
         drop(go);
         for _ in 0..1000 {
@@ -362,16 +367,16 @@ mod tests {
     }
 
     #[test]
-    fn a_stray_counts_until_it_is_closed() {
-        let share = Strangers::of_nobody();
+    fn a_received_descriptor_counts_until_it_is_closed() {
+        let closer = Closer::detached();
         let (read, write) = std::io::pipe().unwrap();
-        drop(share.stray(write.into()));
+        drop(closer.defer_received(write.into()));
         let mut byte = [0];
         assert_eq!(std::io::Read::read(&mut &read, &mut byte).unwrap(), 0, "it is closed");
-        let kept = share.stray(read.into()).take();
+        let kept = closer.defer_received(read.into()).take();
         drop(kept);
         for _ in 0..1000 {
-            if share.0.strays.load(Ordering::Relaxed) == 0 {
+            if closer.0.waiting.load(Ordering::Relaxed) == 0 {
                 return;
             }
             std::thread::sleep(Duration::from_millis(10));

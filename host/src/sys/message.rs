@@ -12,7 +12,7 @@ use super::address::RawAddress;
 use super::option::own_option;
 use super::{check, check_size};
 use crate::authority::permit::{Control, Permit, SendTo};
-use crate::sys::closer::{Strangers, Stray};
+use crate::sys::closer::{Closer, DeferredFd};
 
 /// The most descriptors of one message (man 7 unix: SCM_MAX_FD).
 pub(crate) const RIGHTS_MAX: usize = 253;
@@ -130,7 +130,7 @@ pub(crate) struct ControlRoom<'a> {
     /// How much the guest asked for.
     asked: usize,
     /// On an AF_UNIX socket, who closes the descriptors that come in and are not taken.
-    strangers: Option<&'a Strangers>,
+    closer: Option<&'a Closer>,
 }
 
 impl<'a> ControlRoom<'a> {
@@ -140,26 +140,26 @@ impl<'a> ControlRoom<'a> {
 
     /// Of a family that passes no descriptors.
     pub(crate) fn of_bytes(asked: usize) -> Self {
-        Self { asked, strangers: None }
+        Self { asked, closer: None }
     }
 
     /// Of an AF_UNIX socket. Descriptors for which there is no room the kernel would close itself,
     /// on the thread that receives: so there is always room, and what the guest did not ask for is
     /// cut afterwards.
-    pub(crate) fn of_unix(asked: usize, strangers: &'a Strangers) -> Self {
-        Self { asked, strangers: Some(strangers) }
+    pub(crate) fn of_unix(asked: usize, closer: &'a Closer) -> Self {
+        Self { asked, closer: Some(closer) }
     }
 
     pub(crate) fn is_of_unix(self) -> bool {
-        self.strangers.is_some()
+        self.closer.is_some()
     }
 
     fn size(self) -> usize {
-        if self.strangers.is_some() { self.asked.max(Self::OF_UNIX) } else { self.asked }
+        if self.closer.is_some() { self.asked.max(Self::OF_UNIX) } else { self.asked }
     }
 }
 
-/// Received control data. Descriptors in it that nobody takes are left to the instance's strangers
+/// Received control data. Descriptors in it that nobody takes are left to the instance's closer
 /// on drop.
 pub(crate) struct ControlBuffer {
     /// u64 for cmsghdr's alignment.
@@ -167,20 +167,14 @@ pub(crate) struct ControlBuffer {
     length: usize,
     /// How much the guest asked for.
     asked: usize,
-    strangers: Option<Strangers>,
+    closer: Option<Closer>,
     taken: bool,
 }
 
 impl ControlBuffer {
     fn new(room: ControlRoom<'_>) -> Self {
         let words = vec![0; room.size().div_ceil(8)];
-        Self {
-            words,
-            length: 0,
-            asked: room.asked,
-            strangers: room.strangers.cloned(),
-            taken: false,
-        }
+        Self { words, length: 0, asked: room.asked, closer: room.closer.cloned(), taken: false }
     }
 
     /// The control data as bytes.
@@ -232,15 +226,15 @@ impl ControlBuffer {
     }
 
     /// The descriptors whose numbers these are.
-    fn owned(&self, numbers: &[u8]) -> Vec<Stray> {
-        let strangers = self.strangers.clone().unwrap_or_else(Strangers::of_nobody);
+    fn owned(&self, numbers: &[u8]) -> Vec<DeferredFd> {
+        let closer = self.closer.clone().unwrap_or_else(Closer::detached);
         numbers
             .chunks_exact(4)
             .map(|four| RawFd::from_ne_bytes([four[0], four[1], four[2], four[3]]))
             .filter(|&number| number >= 0)
             // SAFETY: the kernel has just put these descriptors into this process for this message,
             // and `taken` lets nobody take them twice.
-            .map(|number| strangers.stray(unsafe { OwnedFd::from_raw_fd(number) }))
+            .map(|number| closer.defer_received(unsafe { OwnedFd::from_raw_fd(number) }))
             .collect()
     }
 }
@@ -266,7 +260,7 @@ pub(crate) struct ReceivedControl {
     pub(crate) kind: i32,
     pub(crate) data: Vec<u8>,
     /// SCM_RIGHTS' and SCM_PIDFD's descriptors.
-    pub(crate) fds: Vec<Stray>,
+    pub(crate) fds: Vec<DeferredFd>,
     /// False where the message was cut.
     pub(crate) whole: bool,
 }

@@ -36,9 +36,9 @@ pub(crate) fn get_address_info(
     service: Option<&CStr>,
     mut hints: Hints,
     lookup: Lookup,
-) -> Result<(Vec<AddressInfo>, Vec<String>), NameFailure> {
+) -> Result<(Vec<AddressInfo>, Vec<String>), ResolverError> {
     without_host_aliases()?;
-    let name = permit.into_act().asked(lookup.in_hosts_file).map_err(NameFailure::System)?;
+    let name = permit.into_act().asked(lookup.in_hosts_file).map_err(ResolverError::System)?;
     let canonical = hints.flags & libc::AI_CANONNAME != 0;
     if lookup.other_names {
         hints.flags |= libc::AI_CANONNAME;
@@ -60,8 +60,8 @@ pub(crate) fn get_address_info(
         families.dedup();
         for family in families {
             let entry = host_by_name(&name, family).map_err(|failure| match failure {
-                NameFailure::System(errno) => NameFailure::System(errno),
-                _ => NameFailure::Code(libc::EAI_AGAIN),
+                ResolverError::System(errno) => ResolverError::System(errno),
+                _ => ResolverError::Code(libc::EAI_AGAIN),
             })?;
             names.push(entry.name);
             names.extend(entry.aliases);
@@ -89,7 +89,7 @@ const RES_NOALIASES: libc::c_ulong = 0x1000;
 
 /// Makes the calling thread's resolver anew, by what resolv.conf says now, and without the aliases
 /// of the host's environment (HOSTALIASES), which would make a question of another name.
-fn without_host_aliases() -> Result<(), NameFailure> {
+fn without_host_aliases() -> Result<(), ResolverError> {
     // SAFETY: `__res_state` gives this thread's own state, which lives as long as the thread and is
     // used by nobody else meanwhile. It is closed only where it was opened (man 3 resolver).
     unsafe {
@@ -98,7 +98,7 @@ fn without_host_aliases() -> Result<(), NameFailure> {
             __res_nclose(state);
         }
         if __res_ninit(state) != 0 {
-            return Err(NameFailure::System(Errno::NOMEM));
+            return Err(ResolverError::System(Errno::NOMEM));
         }
         (*state).options |= RES_NOALIASES;
     }
@@ -111,7 +111,7 @@ pub(crate) fn numeric_address_info(
     host: Option<&CStr>,
     service: Option<&CStr>,
     mut hints: Hints,
-) -> Result<Vec<AddressInfo>, NameFailure> {
+) -> Result<Vec<AddressInfo>, ResolverError> {
     if host.is_some() {
         hints.flags |= libc::AI_NUMERICHOST;
     }
@@ -122,7 +122,7 @@ fn address_info(
     host: Option<&CStr>,
     service: Option<&CStr>,
     hints: Hints,
-) -> Result<Vec<AddressInfo>, NameFailure> {
+) -> Result<Vec<AddressInfo>, ResolverError> {
     // SAFETY: an all-zero addrinfo is a valid hint.
     let mut hint: libc::addrinfo = unsafe { std::mem::zeroed() };
     hint.ai_family = hints.family;
@@ -140,10 +140,10 @@ fn address_info(
         )
     };
     if code == libc::EAI_SYSTEM {
-        return Err(NameFailure::System(last_errno()));
+        return Err(ResolverError::System(last_errno()));
     }
     if code != 0 {
-        return Err(NameFailure::Code(code));
+        return Err(ResolverError::Code(code));
     }
     // SAFETY: getaddrinfo succeeded, so the list was written.
     let head = unsafe { list.assume_init() };
@@ -183,7 +183,7 @@ pub(crate) struct AddressInfo {
 }
 
 /// Why a look-up failed.
-pub(crate) enum NameFailure {
+pub(crate) enum ResolverError {
     /// An EAI_* code.
     Code(i32),
     /// An h_errno.
@@ -330,13 +330,13 @@ impl HostEntry {
 }
 
 /// The failure that an h_errno and the call's result are.
-fn host_failure(h_errno: libc::c_int, code: libc::c_int) -> NameFailure {
+fn host_failure(h_errno: libc::c_int, code: libc::c_int) -> ResolverError {
     match h_errno {
         // NETDB_INTERNAL: errno says more.
         ..=0 => {
-            NameFailure::System(if code > 0 { Errno::from_raw_os_error(code) } else { Errno::IO })
+            ResolverError::System(if code > 0 { Errno::from_raw_os_error(code) } else { Errno::IO })
         }
-        code => NameFailure::Host(code),
+        code => ResolverError::Host(code),
     }
 }
 
@@ -345,12 +345,12 @@ pub(crate) fn get_host_by_name(
     permit: Permit<Resolve>,
     family: i32,
     in_hosts_file: bool,
-) -> Result<HostEntry, NameFailure> {
+) -> Result<HostEntry, ResolverError> {
     without_host_aliases()?;
-    host_by_name(&permit.into_act().asked(in_hosts_file).map_err(NameFailure::System)?, family)
+    host_by_name(&permit.into_act().asked(in_hosts_file).map_err(ResolverError::System)?, family)
 }
 
-fn host_by_name(name: &CStr, family: i32) -> Result<HostEntry, NameFailure> {
+fn host_by_name(name: &CStr, family: i32) -> Result<HostEntry, ResolverError> {
     let mut h_errno = 0;
     let found = find_entry(
         // SAFETY: the name ends with NUL, and `find_entry` gives an entry, a buffer of this length
@@ -366,7 +366,7 @@ fn host_by_name(name: &CStr, family: i32) -> Result<HostEntry, NameFailure> {
 /// gethostbyaddr(3). It blocks: for the name pool's threads alone.
 pub(crate) fn get_host_by_address(
     permit: Permit<ReverseResolve>,
-) -> Result<HostEntry, NameFailure> {
+) -> Result<HostEntry, ResolverError> {
     let (octets, family) = match permit.into_act().address {
         IpAddr::V4(v4) => (v4.octets().to_vec(), libc::AF_INET),
         IpAddr::V6(v6) => (v6.octets().to_vec(), libc::AF_INET6),
@@ -396,7 +396,7 @@ pub(crate) fn get_host_by_address(
 const HOST_TEXT_MAX: usize = 1025;
 
 /// getnameinfo(3)'s host, by these flags.
-fn host_text(address: IpAddr, flags: i32) -> Result<String, NameFailure> {
+fn host_text(address: IpAddr, flags: i32) -> Result<String, ResolverError> {
     let raw = RawAddress::from_ip(SocketAddr::new(address, 0));
     let mut host = [0 as libc::c_char; HOST_TEXT_MAX];
     // SAFETY: the pointers and lengths are `raw`'s and `host`'s own; no service is asked for.
@@ -414,14 +414,14 @@ fn host_text(address: IpAddr, flags: i32) -> Result<String, NameFailure> {
     match code {
         // SAFETY: getnameinfo succeeded, so the text ends with NUL within the buffer.
         0 => Ok(unsafe { text(host.as_ptr()) }),
-        libc::EAI_SYSTEM => Err(NameFailure::System(last_errno())),
-        code => Err(NameFailure::Code(code)),
+        libc::EAI_SYSTEM => Err(ResolverError::System(last_errno())),
+        code => Err(ResolverError::Code(code)),
     }
 }
 
 /// The name of an address: getnameinfo(3) with NI_NAMEREQD, and NI_NOFQDN to cut this host's own
 /// domain. It blocks: for the name pool's threads alone.
-pub(crate) fn get_name(permit: Permit<ReverseResolve>, cut: bool) -> Result<String, NameFailure> {
+pub(crate) fn get_name(permit: Permit<ReverseResolve>, cut: bool) -> Result<String, ResolverError> {
     host_text(permit.into_act().address, libc::NI_NAMEREQD | if cut { libc::NI_NOFQDN } else { 0 })
 }
 

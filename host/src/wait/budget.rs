@@ -21,7 +21,7 @@ const GRACE: u64 = 200_000_000;
 const TURNS: u32 = 64;
 
 /// A call's wait. The clock is read only once the call must wait.
-pub(crate) struct Patience {
+pub(crate) struct WaitBudget {
     wait: Wait,
     limit: Option<Limit>,
     /// How often in a row the kernel said "ready" and then EAGAIN.
@@ -41,7 +41,7 @@ enum Limit {
     Until(u64),
 }
 
-impl Patience {
+impl WaitBudget {
     /// Of this wait; `flags` are the call's MSG_* bits.
     pub(crate) fn new(wait: Wait, flags: i32) -> Self {
         // WIT: under `forever` MSG_DONTWAIT and MSG_ERRQUEUE never wait.
@@ -121,10 +121,10 @@ impl Patience {
         let deadline = self.deadline(handle, events)?;
         let view = store.data_mut().sandsock();
         // An unconnected datagram send to a full peer: writable, and yet EAGAIN. Nothing spins.
-        let (fd, place, back_off) = (handle.fd(), Some(&handle.registration), &mut self.back_off);
-        match view.ctx.waiter.ready_again(fd, place, events, deadline, back_off).await? {
-            wait::Outcome::Ready => Ok(()),
-            wait::Outcome::TimedOut => Err(Errno::AGAIN.into()),
+        let (fd, cell, back_off) = (handle.fd(), Some(&handle.registration), &mut self.back_off);
+        match view.ctx.waiter.ready_again(fd, cell, events, deadline, back_off).await? {
+            wait::WaitOutcome::Ready => Ok(()),
+            wait::WaitOutcome::TimedOut => Err(Errno::AGAIN.into()),
         }
     }
 
@@ -144,8 +144,8 @@ impl Patience {
         };
         let view = store.data_mut().sandsock();
         match view.ctx.waiter.ready(done, None, PollFlags::IN, deadline).await? {
-            wait::Outcome::Ready => Ok(()),
-            wait::Outcome::TimedOut => Err(Errno::AGAIN.into()),
+            wait::WaitOutcome::Ready => Ok(()),
+            wait::WaitOutcome::TimedOut => Err(Errno::AGAIN.into()),
         }
     }
 
@@ -186,8 +186,8 @@ impl Patience {
     ) -> CallResult<()> {
         let deadline = self.deadline(handle, events)?;
         match store.data_mut().sandsock().ctx.waiter.back_off(&mut self.back_off, deadline).await? {
-            wait::Outcome::Ready => Ok(()),
-            wait::Outcome::TimedOut => Err(Errno::AGAIN.into()),
+            wait::WaitOutcome::Ready => Ok(()),
+            wait::WaitOutcome::TimedOut => Err(Errno::AGAIN.into()),
         }
     }
 

@@ -1,14 +1,15 @@
 //! Bounded pools of threads for calls that block in the kernel or in the system's resolver.
 //!
-//! A job can't be ended from outside, and may outlast the instance that asked for it. So its thread
-//! counts against its user until the job itself has ended. A user has two shares of each pool: one
-//! of the instance, and one of its family, all instances under the same policy, however many come
-//! and go. A queued job that nobody waits for any more is dropped. A job under way that nobody
-//! waits for any more is left to itself, in a share that the family has for such jobs: what some of
-//! its instances leave behind does not stop the others.
+//! A job cannot be ended from outside, and it may outlast the instance that asked for it. So its
+//! thread counts until the job itself has ended. Two limits hold in each pool: one for an instance,
+//! and one for all instances under the same policy together, however many come and go.
 //!
-//! A job tells its end through an eventfd, so that whoever waits for it does so in the one way it
-//! waits for everything.
+//! An instance may stop waiting for a job. If the job is still queued, it is dropped. If it is
+//! running, it is abandoned and runs to its end. Abandoned jobs have a limit of their own, so that
+//! the jobs which some instances abandon do not stop the others.
+//!
+//! A job reports its end through an eventfd, so that a caller waits for a job in the same way as
+//! for a descriptor.
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -22,88 +23,88 @@ use tokio::runtime::{Builder, Runtime};
 
 /// Look-ups by the system's resolver, which may ask over a network.
 pub(crate) static NAMES: Pool =
-    Pool::new(0, Shares { instance: 8, family: 32, left: 64, all: 256 }, || {
-        runtime("sandsock-names", NAMES.shares.all)
+    Pool::new(0, ThreadLimits { instance: 8, policy: 32, abandoned: 64, total: 256 }, || {
+        runtime("sandsock-names", NAMES.limits.total)
     });
 
-/// Look-ups in this host's own tables: they must not wait behind those that ask over a network.
+/// Look-ups in this host's own tables. They must not wait behind look-ups over a network.
 pub(crate) static TABLES: Pool =
-    Pool::new(1, Shares { instance: 2, family: 8, left: 16, all: 64 }, || {
-        runtime("sandsock-tables", TABLES.shares.all)
+    Pool::new(1, ThreadLimits { instance: 2, policy: 8, abandoned: 16, total: 64 }, || {
+        runtime("sandsock-tables", TABLES.limits.total)
     });
 
-/// accept and connect on descriptions whose kernel flag says that they block.
+/// accept and connect on open file descriptions without O_NONBLOCK.
 pub(crate) static BLOCKING: Pool =
-    Pool::new(2, Shares { instance: 4, family: 32, left: 64, all: 256 }, || {
-        runtime("sandsock-block", BLOCKING.shares.all)
+    Pool::new(2, ThreadLimits { instance: 4, policy: 32, abandoned: 64, total: 256 }, || {
+        runtime("sandsock-block", BLOCKING.limits.total)
     });
 
 /// Closes that linger.
 pub(crate) static CLOSES: Pool =
-    Pool::new(3, Shares { instance: 16, family: 64, left: 64, all: 256 }, || {
-        runtime("sandsock-close", CLOSES.shares.all)
+    Pool::new(3, ThreadLimits { instance: 16, policy: 64, abandoned: 64, total: 256 }, || {
+        runtime("sandsock-close", CLOSES.limits.total)
     });
 
 /// How many pools there are.
 const POOLS: usize = 4;
 
-/// Threads held in each pool, by its number. They change under the pool's lock alone.
+/// The threads held in each pool, by the pool's number. They change under the pool's lock only.
 type Held = [AtomicUsize; POOLS];
 
-/// The instances under one policy.
+/// The threads that all instances under one policy hold.
 #[derive(Debug, Default)]
-pub(crate) struct Family {
+pub(crate) struct PolicyUsage {
     held: Held,
-    /// Threads of jobs that nobody waits for any more. They are not in `held`.
-    left: Held,
+    /// The threads of abandoned jobs. They are not in `held`.
+    abandoned: Held,
 }
 
-impl Family {
-    /// The family of a policy, by the address that the policy has in memory.
+impl PolicyUsage {
+    /// The usage under a policy, which is known by its address in memory.
     pub(crate) fn of(policy: usize) -> Arc<Self> {
-        static FAMILIES: Mutex<BTreeMap<usize, Weak<Family>>> = Mutex::new(BTreeMap::new());
-        let mut families = FAMILIES.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(family) = families.get(&policy).and_then(Weak::upgrade) {
-            return family;
+        static ALL: Mutex<BTreeMap<usize, Weak<PolicyUsage>>> = Mutex::new(BTreeMap::new());
+        let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(usage) = all.get(&policy).and_then(Weak::upgrade) {
+            return usage;
         }
-        families.retain(|_, family| family.strong_count() > 0);
-        let family = Arc::default();
-        families.insert(policy, Arc::downgrade(&family));
-        family
+        all.retain(|_, usage| usage.strong_count() > 0);
+        let usage = Arc::default();
+        all.insert(policy, Arc::downgrade(&usage));
+        usage
     }
 }
 
-/// An instance, as a user of the pools.
+/// The threads that one instance holds.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct User {
-    family: Arc<Family>,
+pub(crate) struct InstanceUsage {
+    policy: Arc<PolicyUsage>,
     own: Arc<Held>,
 }
 
-impl User {
-    /// A new instance of a family.
-    pub(crate) fn of(family: &Arc<Family>) -> Self {
-        Self { family: Arc::clone(family), own: Arc::default() }
+impl InstanceUsage {
+    /// A new instance under a policy.
+    pub(crate) fn of(policy: &Arc<PolicyUsage>) -> Self {
+        Self { policy: Arc::clone(policy), own: Arc::default() }
     }
 }
 
-/// How many of a pool's threads may be held at once.
-struct Shares {
+/// The most threads of a pool that may be held at once.
+struct ThreadLimits {
     /// By one instance.
     instance: usize,
-    /// By one family, for jobs that are waited for.
-    family: usize,
-    /// By one family, for jobs that nobody waits for any more. Those beyond count as if they were
-    /// waited for.
-    left: usize,
-    /// By all.
-    all: usize,
+    /// By all instances under one policy, abandoned jobs aside.
+    policy: usize,
+    /// By the abandoned jobs of all instances under one policy. Further ones count as jobs that
+    /// are waited for.
+    abandoned: usize,
+    /// By everybody.
+    total: usize,
 }
 
-/// A pool: its threads are made when they are needed and end when they are idle.
+/// A pool of threads. They start when they are needed and end when they are idle.
 pub(crate) struct Pool {
     number: usize,
-    shares: Shares,
+    limits: ThreadLimits,
     runtime: LazyLock<Option<Runtime>>,
     state: LazyLock<Mutex<State>>,
 }
@@ -112,8 +113,7 @@ pub(crate) struct Pool {
 struct State {
     /// The jobs that wait for a thread, in the order in which they came.
     queue: BTreeMap<u64, Queued>,
-    /// The jobs under way, and whether they are in the family's share of those that nobody waits
-    /// for.
+    /// The running jobs, and whether each counts as abandoned.
     running: HashMap<u64, bool>,
     next: u64,
 }
@@ -126,7 +126,7 @@ impl State {
 }
 
 struct Queued {
-    user: User,
+    usage: InstanceUsage,
     work: Work,
 }
 
@@ -137,11 +137,11 @@ fn runtime(name: &'static str, threads: usize) -> Option<Runtime> {
 }
 
 impl Pool {
-    const fn new(number: usize, shares: Shares, runtime: fn() -> Option<Runtime>) -> Self {
+    const fn new(number: usize, limits: ThreadLimits, runtime: fn() -> Option<Runtime>) -> Self {
         assert!(number < POOLS);
         Self {
             number,
-            shares,
+            limits,
             runtime: LazyLock::new(runtime),
             state: LazyLock::new(Mutex::default),
         }
@@ -151,64 +151,68 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a thread, for a job that may last; EAGAIN if the user's share or the whole pool is
-    /// taken.
-    pub(crate) fn reserve(&'static self, user: &User) -> Result<Slot, Errno> {
+    /// Reserves a thread for a job that may last. EAGAIN if a limit is reached.
+    pub(crate) fn reserve(&'static self, usage: &InstanceUsage) -> Result<Reservation, Errno> {
         let state = &mut *self.state();
         let number = state.number();
-        self.take(state, user, number).ok_or(Errno::AGAIN)
+        self.take(state, usage, number).ok_or(Errno::AGAIN)
     }
 
-    /// Starts a job, or queues it until its user may have a thread.
+    /// Starts a job, or queues it until the limits allow one more thread.
     pub(crate) fn start<T: Send + 'static>(
         &'static self,
-        user: &User,
+        usage: &InstanceUsage,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<Job<T>, Errno> {
         let number = self.state().number();
-        let (job, work) = Job::new(Ticket { pool: self, user: user.clone(), number }, job)?;
+        let (job, work) = Job::new(Ticket { pool: self, usage: usage.clone(), number }, job)?;
         let now = {
             let state = &mut *self.state();
-            match self.take(state, user, number) {
-                Some(slot) => Some((slot, work)),
+            match self.take(state, usage, number) {
+                Some(reservation) => Some((reservation, work)),
                 None => {
-                    state.queue.insert(number, Queued { user: user.clone(), work });
+                    state.queue.insert(number, Queued { usage: usage.clone(), work });
                     None
                 }
             }
         };
-        if let Some((slot, work)) = now {
-            slot.work(work);
+        if let Some((reservation, work)) = now {
+            reservation.work(work);
         }
         Ok(job)
     }
 
-    /// None if all threads that this user may have are taken.
-    fn take(&'static self, state: &mut State, user: &User, number: u64) -> Option<Slot> {
-        let (own, family) = (&user.own[self.number], &user.family.held[self.number]);
-        let shares = &self.shares;
-        let free = state.running.len() < shares.all
-            && family.load(Ordering::Relaxed) < shares.family
-            && own.load(Ordering::Relaxed) < shares.instance;
+    /// None if a limit is reached.
+    fn take(
+        &'static self,
+        state: &mut State,
+        usage: &InstanceUsage,
+        number: u64,
+    ) -> Option<Reservation> {
+        let (own, policy) = (&usage.own[self.number], &usage.policy.held[self.number]);
+        let limits = &self.limits;
+        let free = state.running.len() < limits.total
+            && policy.load(Ordering::Relaxed) < limits.policy
+            && own.load(Ordering::Relaxed) < limits.instance;
         free.then(|| {
             state.running.insert(number, false);
             own.fetch_add(1, Ordering::Relaxed);
-            family.fetch_add(1, Ordering::Relaxed);
-            Slot(Ticket { pool: self, user: user.clone(), number })
+            policy.fetch_add(1, Ordering::Relaxed);
+            Reservation(Ticket { pool: self, usage: usage.clone(), number })
         })
     }
 
-    /// The first queued job whose user may have a thread, and that thread.
-    fn next(&'static self, state: &mut State) -> Option<(Slot, Work)> {
+    /// The first queued job for which the limits allow a thread, and that thread.
+    fn next(&'static self, state: &mut State) -> Option<(Reservation, Work)> {
         let may = |queued: &Queued| {
             let of = |held: &Held| held[self.number].load(Ordering::Relaxed);
-            of(&queued.user.own) < self.shares.instance
-                && of(&queued.user.family.held) < self.shares.family
+            of(&queued.usage.own) < self.limits.instance
+                && of(&queued.usage.policy.held) < self.limits.policy
         };
         let number = *state.queue.iter().find(|(_, queued)| may(queued))?.0;
         let queued = state.queue.remove(&number)?;
-        match self.take(state, &queued.user, number) {
-            Some(slot) => Some((slot, queued.work)),
+        match self.take(state, &queued.usage, number) {
+            Some(reservation) => Some((reservation, queued.work)),
             None => {
                 state.queue.insert(number, queued);
                 None
@@ -217,31 +221,36 @@ impl Pool {
     }
 }
 
-/// A job's number in its pool, and its user.
+/// A job's number in its pool, and the instance whose thread it takes.
 struct Ticket {
     pool: &'static Pool,
-    user: User,
+    usage: InstanceUsage,
     number: u64,
 }
 
 impl Ticket {
     fn counters(&self) -> (&AtomicUsize, &AtomicUsize, &AtomicUsize) {
         let number = self.pool.number;
-        (&self.user.own[number], &self.user.family.held[number], &self.user.family.left[number])
+        (
+            &self.usage.own[number],
+            &self.usage.policy.held[number],
+            &self.usage.policy.abandoned[number],
+        )
     }
 
     /// Nobody waits for the job any more.
-    fn leave(&self) {
+    fn abandon(&self) {
         let (dropped, next) = {
             let state = &mut *self.pool.state();
-            let (_, held, left) = self.counters();
+            let (_, held, abandoned) = self.counters();
             match state.running.get_mut(&self.number) {
-                Some(is_left)
-                    if !*is_left && left.load(Ordering::Relaxed) < self.pool.shares.left =>
+                Some(is_abandoned)
+                    if !*is_abandoned
+                        && abandoned.load(Ordering::Relaxed) < self.pool.limits.abandoned =>
                 {
-                    *is_left = true;
+                    *is_abandoned = true;
                     held.fetch_sub(1, Ordering::Relaxed);
-                    left.fetch_add(1, Ordering::Relaxed);
+                    abandoned.fetch_add(1, Ordering::Relaxed);
                     (None, self.pool.next(state))
                 }
                 Some(_) => (None, None),
@@ -250,8 +259,8 @@ impl Ticket {
         };
         // A job drops what it owns without the lock.
         drop(dropped);
-        if let Some((slot, work)) = next {
-            slot.work(work);
+        if let Some((reservation, work)) = next {
+            reservation.work(work);
         }
     }
 
@@ -259,36 +268,37 @@ impl Ticket {
     fn end(&self) {
         let next = {
             let state = &mut *self.pool.state();
-            let (own, held, left) = self.counters();
-            let is_left = state.running.remove(&self.number).unwrap_or(false);
+            let (own, held, abandoned) = self.counters();
+            let is_abandoned = state.running.remove(&self.number).unwrap_or(false);
             own.fetch_sub(1, Ordering::Relaxed);
-            if is_left { left } else { held }.fetch_sub(1, Ordering::Relaxed);
+            if is_abandoned { abandoned } else { held }.fetch_sub(1, Ordering::Relaxed);
             self.pool.next(state)
         };
-        if let Some((slot, work)) = next {
-            slot.work(work);
+        if let Some((reservation, work)) = next {
+            reservation.work(work);
         }
     }
 }
 
-/// A thread of a pool that is taken, until the job that it is for has ended.
-pub(crate) struct Slot(Ticket);
+/// A reserved thread of a pool. The reservation ends with its job.
+pub(crate) struct Reservation(Ticket);
 
-impl Slot {
+impl Reservation {
     /// Starts a job on it.
     pub(crate) fn start<T: Send + 'static>(
         self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<Job<T>, Errno> {
-        let ticket = Ticket { pool: self.0.pool, user: self.0.user.clone(), number: self.0.number };
+        let ticket =
+            Ticket { pool: self.0.pool, usage: self.0.usage.clone(), number: self.0.number };
         let (job, work) = Job::new(ticket, job)?;
         self.work(work);
         Ok(job)
     }
 
-    /// Work that can't be begun is dropped, by which its job ends without a result: a runtime that
-    /// could not be made means that the process has no threads left, and tokio panics if there is
-    /// none for the first one of its pool.
+    /// Runs the work on the thread. If the process can start no thread, the work is dropped and its
+    /// job ends without a result. The runtime could not be built then, or tokio panics because it
+    /// cannot start the first thread of its pool.
     fn work(self, work: Work) {
         let Some(runtime) = self.0.pool.runtime.as_ref() else { return };
         let start = AssertUnwindSafe(|| {
@@ -301,14 +311,13 @@ impl Slot {
     }
 }
 
-impl Drop for Slot {
+impl Drop for Reservation {
     fn drop(&mut self) {
         self.0.end();
     }
 }
 
-/// A job, as its waiter has it. The drop takes a queued job out of the queue, and leaves a job
-/// under way to itself.
+/// A handle to a job. Its drop removes a queued job from the queue, and abandons a running one.
 pub(crate) struct Job<T> {
     end: Arc<End<T>>,
     ticket: Ticket,
@@ -320,7 +329,7 @@ struct End<T> {
     result: Mutex<Option<T>>,
 }
 
-/// Makes the end known when the work is over, or dropped before it was begun.
+/// Reports the end when the work is over, or when it is dropped before it began.
 struct Signal<T>(Arc<End<T>>);
 
 impl<T> Drop for Signal<T> {
@@ -352,7 +361,7 @@ impl<T> Job<T> {
 
     /// Whether the job has ended.
     pub(crate) fn is_done(&self) -> bool {
-        // The work holds the other reference, and has let go of it if it panicked or was dropped.
+        // The work holds the other reference until it ends, panics or is dropped.
         Arc::strong_count(&self.end) == 1
             || self.end.result.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
@@ -365,7 +374,7 @@ impl<T> Job<T> {
 
 impl<T> Drop for Job<T> {
     fn drop(&mut self) {
-        self.ticket.leave();
+        self.ticket.abandon();
     }
 }
 
@@ -376,15 +385,17 @@ mod tests {
 
     use super::*;
 
-    const SHARES: Shares = Shares { instance: 2, family: 3, left: 2, all: 6 };
-    static POOL: Pool = Pool::new(0, SHARES, || runtime("test", 6));
+    const LIMITS: ThreadLimits = ThreadLimits { instance: 2, policy: 3, abandoned: 2, total: 6 };
+    static POOL: Pool = Pool::new(0, LIMITS, || runtime("test", 6));
     static SMALL: Pool =
-        Pool::new(1, Shares { instance: 1, family: 1, left: 0, all: 1 }, || runtime("test", 1));
+        Pool::new(1, ThreadLimits { instance: 1, policy: 1, abandoned: 0, total: 1 }, || {
+            runtime("test", 1)
+        });
 
-    fn blocked(pool: &'static Pool, user: &User) -> (Job<()>, Sender<()>) {
+    fn blocked(pool: &'static Pool, usage: &InstanceUsage) -> (Job<()>, Sender<()>) {
         let (go, wait): (_, Receiver<()>) = channel();
         let job = pool
-            .start(user, move || {
+            .start(usage, move || {
                 let _ = wait.recv();
             })
             .unwrap();
@@ -400,19 +411,19 @@ mod tests {
     }
 
     #[test]
-    fn a_user_leaves_threads_to_others() {
-        let family = Arc::new(Family::default());
-        let new = || User { family: Arc::clone(&family), own: Arc::default() };
-        let (a, b, other) = (new(), new(), User::default());
-        let held: Vec<_> = [&a, &a, &a, &b, &b].map(|user| blocked(&POOL, user)).into();
-        // Two of the first instance and one of the second are the family's share; the rest is
+    fn the_limits_leave_threads_to_others() {
+        let policy = Arc::new(PolicyUsage::default());
+        let new = || InstanceUsage { policy: Arc::clone(&policy), own: Arc::default() };
+        let (a, b, other) = (new(), new(), InstanceUsage::default());
+        let held: Vec<_> = [&a, &a, &a, &b, &b].map(|usage| blocked(&POOL, usage)).into();
+        // Two of the first instance and one of the second reach the policy's limit. The rest is
         // queued.
         assert_eq!(POOL.state().queue.len(), 2);
         assert!(POOL.reserve(&a).is_err() && POOL.reserve(&b).is_err());
         let quick = POOL.start(&other, || 7).unwrap();
         assert!(ends(&quick) && quick.take() == Some(7));
-        // The instances end. What was queued is gone, and what is under way counts: two as left
-        // behind, and the one beyond as before.
+        // The instances end. The queued jobs are gone. Two of the running ones count as abandoned,
+        // and the third as before.
         let (jobs, senders): (Vec<_>, Vec<_>) = held.into_iter().unzip();
         // The queued ones first, so that none of them is begun.
         jobs.into_iter().rev().for_each(drop);
@@ -427,11 +438,11 @@ mod tests {
 
     #[test]
     fn a_queued_job_runs_when_a_thread_is_free() {
-        let user = User::default();
-        let (first, go) = blocked(&SMALL, &user);
-        let second = SMALL.start(&User::default(), || 1).unwrap();
-        let panics = SMALL.start(&user, || panic!("as a test")).unwrap();
-        let last = SMALL.start(&user, || 2).unwrap();
+        let usage = InstanceUsage::default();
+        let (first, go) = blocked(&SMALL, &usage);
+        let second = SMALL.start(&InstanceUsage::default(), || 1).unwrap();
+        let panics = SMALL.start(&usage, || panic!("as a test")).unwrap();
+        let last = SMALL.start(&usage, || 2).unwrap();
         assert!(!first.is_done() && !second.is_done());
         drop(go);
         assert!(ends(&first) && ends(&second) && ends(&panics) && ends(&last));

@@ -15,19 +15,19 @@ use crate::sys;
 /// description.
 pub(crate) type Registration = Arc<AsyncFd<OwnedFd>>;
 
-/// Where an instance keeps a registration between its waits; it is made on first need.
-pub(crate) type Kept = Mutex<Option<Registration>>;
+/// The cell in which an instance keeps a registration between its waits. It is filled on first need.
+pub(crate) type RegistrationCell = Mutex<Option<Registration>>;
 
-/// The registration that is kept in a place; without a place a new one.
+/// The registration in the cell, or a new one if the cell is empty or there is none.
 pub(crate) fn registration(
-    place: Option<&Kept>,
+    cell: Option<&RegistrationCell>,
     fd: BorrowedFd<'_>,
 ) -> Result<Registration, Errno> {
-    let Some(place) = place else { return register(fd) };
-    let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
-    match &*place {
+    let Some(cell) = cell else { return register(fd) };
+    let mut cell = cell.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*cell {
         Some(kept) => Ok(Arc::clone(kept)),
-        None => Ok(Arc::clone(place.insert(register(fd)?))),
+        None => Ok(Arc::clone(cell.insert(register(fd)?))),
     }
 }
 
@@ -38,12 +38,15 @@ pub(crate) fn register(fd: BorrowedFd<'_>) -> Result<Registration, Errno> {
     sys::register(own, all).map(Arc::new)
 }
 
-/// Makes a registration anew, in its place if it has one. The kernel reports the state of now to a
-/// new registration at once.
-pub(crate) fn renewed(old: &Registration, place: Option<&Kept>) -> Result<Registration, Errno> {
+/// Replaces a registration, in its cell if it has one. The kernel reports the current state to a new
+/// registration at once.
+pub(crate) fn renewed(
+    old: &Registration,
+    cell: Option<&RegistrationCell>,
+) -> Result<Registration, Errno> {
     let new = register(old.get_ref().as_fd())?;
-    if let Some(place) = place {
-        *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&new));
+    if let Some(cell) = cell {
+        *cell.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&new));
     }
     Ok(new)
 }

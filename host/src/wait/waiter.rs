@@ -15,7 +15,8 @@ use crate::observe::{Watch, Watched};
 use crate::sys;
 use crate::wait::back_off::BackOff;
 use crate::wait::registration::{
-    Kept, Registration, denied_by, interest, is_closed, poll_now, register, registration, renewed,
+    Registration, RegistrationCell, denied_by, interest, is_closed, poll_now, register,
+    registration, renewed,
 };
 
 /// After how many rounds a loop that goes on without a wait sleeps, and for how long.
@@ -81,7 +82,7 @@ impl Interrupter {
 
 /// How a wait ended, interrupts aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum WaitOutcome {
     /// It is worth trying again.
     Ready,
     /// The deadline has passed.
@@ -114,21 +115,21 @@ impl Waiter {
 
     /// Waits until `fd` shows one of `events` (or an error or a hang-up), or until the deadline.
     ///
-    /// `place` is where the instance keeps its registration of this descriptor between waits.
+    /// `cell` is where the instance keeps its registration of this descriptor between waits.
     pub(crate) async fn ready(
         &mut self,
         fd: BorrowedFd<'_>,
-        place: Option<&Kept>,
+        cell: Option<&RegistrationCell>,
         events: PollFlags,
         deadline: Option<u64>,
-    ) -> Result<Outcome, Errno> {
+    ) -> Result<WaitOutcome, Errno> {
         let _watched = self.watched();
         match self.mode {
             Mode::Thread => self.on_thread(
                 &mut [self.interrupt_entry(), PollFd::from_borrowed_fd(fd, events)],
                 deadline,
             ),
-            Mode::Fiber => self.on_fiber(registration(place, fd)?, place, events, deadline).await,
+            Mode::Fiber => self.on_fiber(registration(cell, fd)?, cell, events, deadline).await,
         }
     }
 
@@ -137,16 +138,16 @@ impl Waiter {
     pub(crate) async fn ready_again(
         &mut self,
         fd: BorrowedFd<'_>,
-        place: Option<&Kept>,
+        cell: Option<&RegistrationCell>,
         events: PollFlags,
         deadline: Option<u64>,
         back_off: &mut BackOff,
-    ) -> Result<Outcome, Errno> {
-        if back_off.is_due() && self.back_off(back_off, deadline).await? == Outcome::TimedOut {
-            return Ok(Outcome::TimedOut);
+    ) -> Result<WaitOutcome, Errno> {
+        if back_off.is_due() && self.back_off(back_off, deadline).await? == WaitOutcome::TimedOut {
+            return Ok(WaitOutcome::TimedOut);
         }
         let begun = back_off.has_begun().then(now);
-        let outcome = self.ready(fd, place, events, deadline).await?;
+        let outcome = self.ready(fd, cell, events, deadline).await?;
         back_off.count(begun.map_or(0, |begun| now().saturating_sub(begun)));
         Ok(outcome)
     }
@@ -185,12 +186,12 @@ impl Waiter {
                 let set = Arc::new(sys::register(set, Interest::READABLE)?);
                 let mut back_off = BackOff::default();
                 while !(back_off.is_due()
-                    && self.rest(back_off.step(), deadline).await? == Outcome::TimedOut)
+                    && self.rest(back_off.step(), deadline).await? == WaitOutcome::TimedOut)
                 {
                     let begun = now();
                     let outcome =
                         self.on_fiber(Arc::clone(&set), None, PollFlags::IN, deadline).await?;
-                    if outcome == Outcome::TimedOut || poll_now(&mut all[1..])? > 0 {
+                    if outcome == WaitOutcome::TimedOut || poll_now(&mut all[1..])? > 0 {
                         break;
                     }
                     // What was ready is not any more.
@@ -208,7 +209,7 @@ impl Waiter {
         &mut self,
         back_off: &mut BackOff,
         deadline: Option<u64>,
-    ) -> Result<Outcome, Errno> {
+    ) -> Result<WaitOutcome, Errno> {
         let _watched = self.watched();
         self.rest(back_off.step(), deadline).await
     }
@@ -228,10 +229,10 @@ impl Waiter {
 
     /// Sleeps so long, and for no time gives way; at most until the deadline, and not at all after
     /// it.
-    async fn rest(&mut self, time: Duration, deadline: Option<u64>) -> Result<Outcome, Errno> {
+    async fn rest(&mut self, time: Duration, deadline: Option<u64>) -> Result<WaitOutcome, Errno> {
         let now = now();
         if deadline.is_some_and(|deadline| deadline <= now) {
-            return Ok(Outcome::TimedOut);
+            return Ok(WaitOutcome::TimedOut);
         }
         if time.is_zero() {
             self.give_way().await;
@@ -239,7 +240,7 @@ impl Waiter {
             let end = now.saturating_add(time.as_nanos() as u64);
             self.pause_until(Some(deadline.map_or(end, |deadline| deadline.min(end)))).await?;
         }
-        Ok(Outcome::Ready)
+        Ok(WaitOutcome::Ready)
     }
 
     /// As `sleep`, within a wait of which the observers know.
@@ -279,7 +280,11 @@ impl Waiter {
     }
 
     /// One poll(2), with the interrupt first in the list.
-    fn on_thread(&self, fds: &mut [PollFd<'_>], deadline: Option<u64>) -> Result<Outcome, Errno> {
+    fn on_thread(
+        &self,
+        fds: &mut [PollFd<'_>],
+        deadline: Option<u64>,
+    ) -> Result<WaitOutcome, Errno> {
         loop {
             let timeout = deadline.map(|deadline| timespec(deadline.saturating_sub(now())));
             let count = match poll(fds, timeout.as_ref()) {
@@ -291,10 +296,10 @@ impl Waiter {
                 return Err(Errno::INTR);
             }
             if count > 0 {
-                return Ok(Outcome::Ready);
+                return Ok(WaitOutcome::Ready);
             }
             if deadline.is_some_and(|deadline| deadline <= now()) {
-                return Ok(Outcome::TimedOut);
+                return Ok(WaitOutcome::TimedOut);
             }
         }
     }
@@ -307,10 +312,10 @@ impl Waiter {
     async fn on_fiber(
         &mut self,
         mut registration: Registration,
-        place: Option<&Kept>,
+        cell: Option<&RegistrationCell>,
         events: PollFlags,
         deadline: Option<u64>,
-    ) -> Result<Outcome, Errno> {
+    ) -> Result<WaitOutcome, Errno> {
         let interest = interest(events);
         let mut back_off = BackOff::default();
         loop {
@@ -319,26 +324,26 @@ impl Waiter {
                 biased;
                 errno = interrupted => return Err(errno),
                 guard = registration.ready(interest) => guard.map_err(io_errno)?,
-                () = sleep_until(deadline) => return Ok(Outcome::TimedOut),
+                () = sleep_until(deadline) => return Ok(WaitOutcome::TimedOut),
             };
             let mut now = [PollFd::from_borrowed_fd(registration.get_ref().as_fd(), events)];
             if poll_now(&mut now)? > 0 {
                 guard.retain_ready();
-                return Ok(Outcome::Ready);
+                return Ok(WaitOutcome::Ready);
             }
             // tokio's readiness is of the edge: it may be of before the last EAGAIN.
             let closed = is_closed(&guard);
             guard.clear_ready_matching(denied_by(events));
             drop(guard);
             if closed {
-                registration = renewed(&registration, place)?;
+                registration = renewed(&registration, cell)?;
             }
             // A later round comes to the await with nothing that holds it there: it must neither
             // keep the thread nor outlast the deadline.
             if back_off.has_begun() {
                 let time = if closed { back_off.step() } else { Duration::ZERO };
-                if self.rest(time, deadline).await? == Outcome::TimedOut {
-                    return Ok(Outcome::TimedOut);
+                if self.rest(time, deadline).await? == WaitOutcome::TimedOut {
+                    return Ok(WaitOutcome::TimedOut);
                 }
             }
             back_off.count(0);
@@ -393,12 +398,12 @@ mod tests {
     async fn rounds(mode: Mode) -> u32 {
         let always = eventfd(1, EventfdFlags::CLOEXEC).unwrap();
         let mut waiter = Waiter::new(mode, false, None).unwrap();
-        let (place, mut back_off, mut rounds) = (Kept::default(), BackOff::default(), 0);
+        let (cell, mut back_off, mut rounds) = (RegistrationCell::default(), BackOff::default(), 0);
         let end = now() + 200_000_000;
         while waiter
-            .ready_again(always.as_fd(), Some(&place), PollFlags::IN, Some(end), &mut back_off)
+            .ready_again(always.as_fd(), Some(&cell), PollFlags::IN, Some(end), &mut back_off)
             .await
-            == Ok(Outcome::Ready)
+            == Ok(WaitOutcome::Ready)
         {
             rounds += 1;
         }

@@ -21,7 +21,7 @@ use crate::bindings::sandsock::socket::types::{
 };
 use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::error::{CallResult, Fault};
-use crate::sys::{self, Hints, NameFailure};
+use crate::sys::{self, Hints, ResolverError};
 use crate::wait;
 use crate::wait::pool::TABLES;
 use sandsock_policy::{Decision, Judged, Verb, normalise_name};
@@ -227,7 +227,7 @@ fn from_fixed(
     name: &str,
     service: Option<&CStr>,
     hints: Hints,
-) -> Result<Vec<sys::AddressInfo>, NameFailure> {
+) -> Result<Vec<sys::AddressInfo>, ResolverError> {
     let has_v6 = fixed.iter().any(IpAddr::is_ipv6);
     let mut answers = Vec::new();
     for address in fixed {
@@ -236,11 +236,11 @@ fn from_fixed(
         if address.is_ipv4() && has_v6 && hints.flags & libc::AI_ALL == 0 {
             hints.flags &= !libc::AI_V4MAPPED;
         }
-        let text = sys::c_string(&address.to_string()).map_err(NameFailure::System)?;
+        let text = sys::c_string(&address.to_string()).map_err(ResolverError::System)?;
         match sys::numeric_address_info(Some(&text), service, hints) {
             Ok(list) => answers.extend(list),
             // Of the other family.
-            Err(NameFailure::Code(EAI_ADDRFAMILY | libc::EAI_NONAME)) => {}
+            Err(ResolverError::Code(EAI_ADDRFAMILY | libc::EAI_NONAME)) => {}
             Err(failure) => return Err(failure),
         }
     }
@@ -248,7 +248,7 @@ fn from_fixed(
     answers.iter_mut().for_each(|info| info.canonical_name = None);
     match answers.first_mut() {
         Some(first) => first.canonical_name = wanted.then(|| name.to_owned()),
-        None => return Err(NameFailure::Code(libc::EAI_NONAME)),
+        None => return Err(ResolverError::Code(libc::EAI_NONAME)),
     }
     Ok(answers)
 }

@@ -17,7 +17,7 @@ use crate::authority::permit::{Permit, ReverseResolve};
 use crate::bindings::sandsock::socket::types::{Address, HostEntry, NameError, Wait};
 use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::error::CallResult;
-use crate::sys::{self, NameFailure};
+use crate::sys::{self, ResolverError};
 use crate::wait;
 use crate::wait::pool::TABLES;
 use sandsock_policy::{Hostname, Request, canonical};
@@ -119,7 +119,7 @@ async fn name_info<T: SandsockView>(
                         .await?;
                 match name {
                     Ok(name) => (Some(name), service),
-                    Err(NameFailure::Code(libc::EAI_NONAME)) => (None, service),
+                    Err(ResolverError::Code(libc::EAI_NONAME)) => (None, service),
                     Err(failure) => return Err(failure.into()),
                 }
             }

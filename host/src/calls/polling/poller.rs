@@ -21,7 +21,7 @@ use crate::descriptor::poll_set::{Entries, Entry, Set};
 use crate::descriptor::{Descriptor, Polls, Reservation};
 use crate::error::CallResult;
 use crate::wait::back_off::BackOff;
-use crate::wait::registration::Kept;
+use crate::wait::registration::RegistrationCell;
 use crate::wait::{self, now};
 
 /// How often a wait looks whether the limit of buffers lets sends go on, in nanoseconds.
@@ -34,7 +34,7 @@ const EVENTS_MAX: usize = 4096;
 pub(crate) struct Poller {
     /// Where this instance keeps its registration with tokio between waits; dropped before the set
     /// is closed.
-    registration: Kept,
+    registration: RegistrationCell,
     set: Arc<Set>,
     _place: Reservation,
 }

@@ -12,7 +12,7 @@ use crate::bindings::sandsock::socket::types::{DescriptorKind, SocketKind};
 use crate::ctx::{SandsockCtxView, SandsockView};
 use crate::descriptor::{Descriptor, Handle, kind_of, socket_kind};
 use crate::error::{CallResult, Fault};
-use crate::sys::closer::Stray;
+use crate::sys::closer::DeferredFd;
 use crate::wait::now;
 use sandsock_policy::Request;
 
@@ -21,10 +21,10 @@ const ANSWER: u64 = 1_000_000_000;
 
 /// Takes in received descriptors that the policy lets through; the others are closed. None is
 /// touched before the policy has said that any may come in, and what is no socket is looked at on a
-/// thread of the strangers'.
+/// thread of the closer.
 pub(crate) async fn accept<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
-    fds: Vec<Stray>,
+    fds: Vec<DeferredFd>,
     pidfd: bool,
 ) -> CallResult<Vec<Resource<Descriptor>>> {
     let Sorted { kinds, kept, unknown } = judge(&store.data_mut().sandsock(), fds, pidfd);
@@ -57,11 +57,11 @@ struct Sorted {
     /// In the order in which they came, what they are as far as that is known.
     kinds: Vec<Option<DescriptorKind>>,
     /// Those whose kind is known.
-    kept: Vec<Stray>,
-    unknown: Vec<Stray>,
+    kept: Vec<DeferredFd>,
+    unknown: Vec<DeferredFd>,
 }
 
-fn judge(view: &SandsockCtxView<'_>, fds: Vec<Stray>, pidfd: bool) -> Sorted {
+fn judge(view: &SandsockCtxView<'_>, fds: Vec<DeferredFd>, pidfd: bool) -> Sorted {
     let mut sorted = Sorted::default();
     let gate = &view.ctx.gate;
     let (none, any) = (Request::RightsReceive { any: false }, Request::RightsReceive { any: true });
@@ -97,18 +97,15 @@ fn judge(view: &SandsockCtxView<'_>, fds: Vec<Stray>, pidfd: bool) -> Sorted {
 /// does.
 async fn look<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
-    fds: Vec<Stray>,
-) -> CallResult<Vec<(Stray, DescriptorKind)>> {
+    fds: Vec<DeferredFd>,
+) -> CallResult<Vec<(DeferredFd, DescriptorKind)>> {
     if fds.is_empty() {
         return Ok(Vec::new());
     }
     let view = store.data_mut().sandsock();
-    let look = |fd: Stray| kind_of(fd.as_fd()).map(|kind| (fd, kind)).ok();
-    let job = view
-        .ctx
-        .rights
-        .strangers
-        .work(move || fds.into_iter().filter_map(look).collect::<Vec<_>>())?;
+    let look = |fd: DeferredFd| kind_of(fd.as_fd()).map(|kind| (fd, kind)).ok();
+    let job =
+        view.ctx.rights.closer.run(move || fds.into_iter().filter_map(look).collect::<Vec<_>>())?;
     let until = now().saturating_add(ANSWER);
     let mut interrupted = false;
     let result = loop {

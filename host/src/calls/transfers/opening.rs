@@ -14,7 +14,7 @@ use crate::bindings::sandsock::socket::types::SocketKind;
 use crate::ctx::SandsockView;
 use crate::descriptor::Handle;
 use crate::error::{CallResult, Fault};
-use crate::wait::budget::Patience;
+use crate::wait::budget::WaitBudget;
 use crate::wait::registration::poll_now;
 
 /// IPPROTO_MPTCP, which libc has not for every target.
@@ -36,7 +36,12 @@ pub(crate) struct Opening {
 
 impl Opening {
     /// Of a send with these flags.
-    pub(crate) fn new(handle: &Handle, kind: SocketKind, flags: i32, patience: &Patience) -> Self {
+    pub(crate) fn new(
+        handle: &Handle,
+        kind: SocketKind,
+        flags: i32,
+        patience: &WaitBudget,
+    ) -> Self {
         let possible =
             kind.type_ == libc::SOCK_STREAM && matches!(kind.protocol, libc::IPPROTO_TCP | MPTCP);
         let opens = possible && (flags & libc::MSG_FASTOPEN != 0 || handle.take_defers_connect());
@@ -64,7 +69,7 @@ impl Opening {
         &mut self,
         store: &mut StoreContextMut<'_, T>,
         handle: &Handle,
-        patience: &mut Patience,
+        patience: &mut WaitBudget,
         errno: Errno,
     ) -> CallResult<()> {
         if errno == Errno::ALREADY && self.was_writable {

@@ -26,7 +26,7 @@ use crate::observe::{shown_case, shown_record};
 use crate::sys::address::RawAddress;
 use crate::sys::control::{self, SCM_PIDFD};
 use crate::sys::{self, ControlRoom, Message};
-use crate::wait::budget::Patience;
+use crate::wait::budget::WaitBudget;
 
 /// SC_IOV_MAX: man 3 sysconf.
 const BUFFERS_MAX: usize = 1024;
@@ -153,7 +153,7 @@ struct Sending {
     whole: bool,
     /// What it queues is measured against the limit of buffers.
     sampled: bool,
-    patience: Patience,
+    patience: WaitBudget,
     /// The flags of the system call.
     flags: i32,
     opening: Opening,
@@ -171,7 +171,7 @@ impl Sending {
         let kind = handle.socket()?;
         let stream = kind.type_ == libc::SOCK_STREAM;
         store.data_mut().sandsock().ctx.judge().transfer(&handle, kind, flags)?;
-        let patience = Patience::new(wait, flags);
+        let patience = WaitBudget::new(wait, flags);
         // WIT: as Linux blocks, a stream send goes on until all is queued.
         let whole = stream && patience.is_forever();
         let limit = if stream { transfer_limit(store) } else { usize::MAX };
@@ -625,7 +625,7 @@ pub(crate) async fn send_batch<T: SandsockView>(
     crate::wait::begin(&mut wait);
     let mut looking = crate::calls::netdb::a_moment(wait);
     crate::wait::begin(&mut looking);
-    let mut patience = Patience::new(wait, flags);
+    let mut patience = WaitBudget::new(wait, flags);
     let flags = sending_flags(kind, flags);
     loop {
         let mut items: Vec<sys::BatchItem> = Vec::with_capacity(now.len());
@@ -846,7 +846,7 @@ impl Receiving<'_> {
     ) -> CallResult<Message> {
         let stream = kind.type_ == libc::SOCK_STREAM;
         store.data_mut().sandsock().ctx.judge().input(handle)?;
-        let mut patience = Patience::new(self.wait, self.flags);
+        let mut patience = WaitBudget::new(self.wait, self.flags);
         let flags = sys::receiving_flags(kind.family, self.flags);
         let asked = usize::try_from(self.length).unwrap_or(usize::MAX);
         let filter = filter::is_judged(kind);
@@ -1028,7 +1028,7 @@ impl Attempt {
         }
     }
 
-    /// The same on a thread of the strangers': an urgent byte that is passed over is dropped by the
+    /// The same on a thread of the closer: an urgent byte that is passed over is dropped by the
     /// kernel, with the descriptors that came with it. An interrupt waits for its end, for what it
     /// takes nobody else gets. It is given up when the time is over only where a peer sent
     /// descriptors that the kernel can't drop.
@@ -1036,10 +1036,10 @@ impl Attempt {
         self,
         store: &mut StoreContextMut<'_, T>,
         handle: &Arc<Handle>,
-        patience: &mut Patience,
+        patience: &mut WaitBudget,
     ) -> CallResult<Result<Message, Errno>> {
         let own = Arc::clone(handle);
-        let job = handle.strangers().work_at_once(move || self.run(&own))?;
+        let job = handle.closer().run_at_once(move || self.run(&own))?;
         let mut interrupt = None;
         while let Err(fault) = patience.until_done(store, job.as_fd(), handle, PollFlags::IN).await
         {
@@ -1061,11 +1061,11 @@ impl Attempt {
 async fn room_for_strays<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     handle: &Handle,
-    patience: &mut Patience,
+    patience: &mut WaitBudget,
 ) -> CallResult<()> {
-    if handle.strangers().are_full() {
-        while handle.strangers().are_full() {
-            handle.strangers().kick();
+    if handle.closer().is_full() {
+        while handle.closer().is_full() {
+            handle.closer().resume();
             patience.back_off(store, handle, PollFlags::IN).await?;
         }
         patience.restart();
@@ -1081,7 +1081,7 @@ fn is_urgent(handle: &Handle) -> bool {
 /// The room for control data on this socket, of which the guest asks for so much.
 fn control_room(handle: &Handle, asked: usize) -> ControlRoom<'_> {
     match handle.socket() {
-        Ok(kind) if kind.family == libc::AF_UNIX => ControlRoom::of_unix(asked, handle.strangers()),
+        Ok(kind) if kind.family == libc::AF_UNIX => ControlRoom::of_unix(asked, handle.closer()),
         _ => ControlRoom::of_bytes(asked),
     }
 }
@@ -1239,7 +1239,7 @@ pub(crate) async fn receive_batch<T: SandsockView>(
     let count = (count as usize).min(BUFFERS_MAX).min(most);
     let filter = filter::is_judged(kind);
     let restricted = filter::is_restricted(&store.data_mut().sandsock().ctx.gate, kind);
-    let mut patience = Patience::new(wait, flags);
+    let mut patience = WaitBudget::new(wait, flags);
     let flags = sys::receiving_flags(kind.family, flags);
     let room = self::control_room(&handle, control_room);
     loop {

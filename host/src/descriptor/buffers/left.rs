@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::bindings::sandsock::socket::types::SocketKind;
 use crate::descriptor::in_flight;
-use crate::sys::closer::{Strangers, Stray};
+use crate::sys::closer::{Closer, DeferredFd};
 use crate::sys::{self, Memory};
 
 use super::{Share, is_sampled};
@@ -36,7 +36,7 @@ pub(super) struct Left {
 
 #[derive(Debug)]
 pub(super) struct Socket {
-    fd: Arc<Stray>,
+    fd: Arc<DeferredFd>,
     share: Arc<Share>,
     is_tcp: bool,
     /// Since when its peer takes nothing.
@@ -67,7 +67,7 @@ impl Socket {
 }
 
 /// man 7 socket: without time to linger a close drops what is left to send.
-fn reset(fd: &Stray) {
+fn reset(fd: &DeferredFd) {
     let _ = rustix::net::sockopt::set_socket_linger(fd, Some(Duration::ZERO));
 }
 
@@ -88,7 +88,7 @@ impl Left {
         kind: SocketKind,
         memory: &Memory,
         share: &Arc<Share>,
-        strangers: &Strangers,
+        closer: &Closer,
     ) -> Option<OwnedFd> {
         let is_tcp = is_sampled(kind);
         let bytes = held(is_tcp, memory);
@@ -128,10 +128,10 @@ impl Left {
             }
         }
         let unsent = sys::unsent(fd.as_fd()).unwrap_or(usize::MAX);
-        let fd = Arc::new(strangers.own(fd));
+        let fd = Arc::new(closer.defer(fd));
         if !is_tcp {
             // Its peer gets back what was sent here and nobody will read.
-            in_flight::empty(&fd, strangers);
+            in_flight::empty(&fd, closer);
         }
         self.sockets.push(Socket {
             fd,

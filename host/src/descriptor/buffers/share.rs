@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use crate::bindings::sandsock::socket::types::SocketKind;
 use crate::sys;
-use crate::sys::closer::Strangers;
+use crate::sys::closer::Closer;
 
 use super::{Buffers, is_sampled};
 
@@ -110,13 +110,13 @@ impl Charge {
     /// socket tells of.
     ///
     /// `sole` says that nobody else can hold the description; a socket that is kept is closed by
-    /// the strangers.
+    /// the closer.
     pub(crate) fn leave(
         &self,
         fd: OwnedFd,
         kind: SocketKind,
         sole: bool,
-        strangers: &Strangers,
+        closer: &Closer,
     ) -> Option<OwnedFd> {
         let Some(share) = self.own.get() else { return Some(fd) };
         if kind.family != libc::AF_UNIX && !is_sampled(kind) {
@@ -132,7 +132,7 @@ impl Charge {
             return Some(fd);
         }
         match share.buffers.upgrade() {
-            Some(buffers) if sole => buffers.left().keep(fd, kind, &memory, share, strangers),
+            Some(buffers) if sole => buffers.left().keep(fd, kind, &memory, share, closer),
             _ => Some(fd),
         }
     }

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use sandsock_abi::constants::{CAN_ISOTP, CAN_J1939};
 
 use super::Handle;
-use crate::sys::{self, closer as strangers};
+use crate::sys::{self, closer};
 use crate::wait::pool;
 
 impl Handle {
@@ -37,7 +37,7 @@ impl Handle {
     /// Returns whether unread messages to this socket may contain descriptors of other processes.
     pub(crate) fn may_hold_others(&self) -> bool {
         let of_unix = self.socket().is_ok_and(|kind| kind.family == libc::AF_UNIX);
-        of_unix && (!self.open.paired.load(Ordering::Relaxed) || self.strangers().are_mixed())
+        of_unix && (!self.open.paired.load(Ordering::Relaxed) || self.closer().any_fd_passed())
     }
 
     /// Returns whether the close may wait for another process: one that has the description, one
@@ -66,11 +66,11 @@ impl Handle {
             let shares: Vec<_> = self.open.charge.shares().collect();
             if waited {
                 return self
-                    .strangers()
+                    .closer()
                     .close_for(fd, (place, shares))
                     .map_or(Closing::Done(Ok(())), Closing::Apart);
             }
-            self.strangers().close(fd, (place, shares));
+            self.closer().close(fd, (place, shares));
             return Closing::Done(Ok(()));
         }
         let waits = self.socket().is_ok_and(|kind| match kind.family {
@@ -82,7 +82,7 @@ impl Handle {
         });
         if waits
             && last
-            && let Ok(thread) = pool::CLOSES.reserve(&self.open.rights.user)
+            && let Ok(thread) = pool::CLOSES.reserve(&self.open.rights.usage)
         {
             let shares: Vec<_> = self.open.charge.shares().collect();
             let job = thread.start(move || {
@@ -101,7 +101,7 @@ impl Handle {
     /// Returns the descriptor, unless its socket must still be counted after the close.
     fn leave(&self, fd: OwnedFd, last: bool) -> Option<OwnedFd> {
         match self.socket() {
-            Ok(kind) if last => self.open.charge.leave(fd, kind, self.is_sole(), self.strangers()),
+            Ok(kind) if last => self.open.charge.leave(fd, kind, self.is_sole(), self.closer()),
             _ => Some(fd),
         }
     }
@@ -112,7 +112,7 @@ pub(crate) enum Closing {
     Done(Result<(), Errno>),
     Lingering(pool::Job<Result<(), Errno>>),
     /// The close waits on a thread for descriptors of other processes.
-    Apart(strangers::Job<Result<(), Errno>>),
+    Apart(closer::Completion<Result<(), Errno>>),
 }
 
 impl Drop for Handle {
