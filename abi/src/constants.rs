@@ -234,6 +234,10 @@ constants! {
     "AF_ALG option or operation", i32 {
         ALG_SET_DRBG_ENTROPY = 6, ALG_SET_KEY_BY_KEY_SERIAL = 7,
     }
+    "Part of an instruction of a socket filter (classic BPF)", u32 {
+        BPF_ABS = 0x20, BPF_ALU = 4, BPF_B = 0x10, BPF_H = 8, BPF_IMM = 0, BPF_JA = 0, BPF_JEQ = 0x10, BPF_JGT = 0x20, BPF_JMP = 5,
+        BPF_K = 0, BPF_LD = 0, BPF_LDX = 1, BPF_RET = 6, BPF_RSH = 0x70, BPF_W = 0,
+    }
     "Protocol of AF_BLUETOOTH", i32 {
         BTPROTO_AVDTP = 7, BTPROTO_BNEP = 4, BTPROTO_CMTP = 5, BTPROTO_HIDP = 6, BTPROTO_ISO = 8,
     }

@@ -36,6 +36,7 @@ const HEADERS: [&[&str]; 2] = [
         "sys/ioctl.h",
         "asm/socket.h",
         "linux/errno.h",
+        "linux/filter.h",
         "linux/sockios.h",
         "linux/in.h",
         "linux/in6.h",

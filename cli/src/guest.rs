@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
-use sandsock_host::policy::{DescriptorNumber, Policy};
+use sandsock_host::policy::{DescriptorNumber, Policy, PolicyBuilderExt as _};
 use sandsock_host::{SandsockCtx, SandsockCtxBuilder, SandsockCtxView, SandsockView};
 use wasmtime::component::{InstancePre, Linker, ResourceTable};
 use wasmtime::{Engine, Store};

@@ -13,7 +13,7 @@
 //! ```no_run
 //! use std::sync::Arc;
 //!
-//! use sandsock_host::policy::Policy;
+//! use sandsock_host::policy::{Policy, PolicyBuilderExt as _};
 //! use sandsock_host::{SandsockCtx, SandsockCtxView, SandsockView};
 //! use wasmtime::component::{Component, Linker, ResourceTable};
 //! use wasmtime::{Config, Engine, Store};
@@ -92,10 +92,9 @@ mod error;
 mod linker;
 pub mod netns;
 pub mod observe;
+pub mod policy;
 mod sys;
 mod wait;
-
-pub use sandsock_policy as policy;
 
 pub use ctx::{SandsockCtx, SandsockCtxBuilder, SandsockCtxView, SandsockView};
 pub use descriptor::Descriptor;

@@ -27,7 +27,7 @@ use super::pins::{ADDRESSES, Pin, Pins};
 use super::publish::Published;
 use super::raw::{self, RawPattern};
 use super::senders;
-use super::unix::{UnixRoute, UnixRules, absolute, path_grant, show};
+use super::unix::{RealPath, UnixRoute, UnixRules, absolute, path_grant, show};
 
 /// The rule that allows everything, as decisions name it.
 pub(super) const EVERYTHING: &str = "allow-all";
@@ -387,7 +387,7 @@ pub(super) struct Rules {
 impl Rules {
     /// `add_path` is [`UnixRules::add_path`] or, for rules that deny,
     /// [`UnixRules::add_path_and_real`].
-    fn build(grants: Vec<Grant>, base: Option<&[u8]>, deny: bool) -> Self {
+    fn build(grants: Vec<Grant>, base: Option<&[u8]>, real_path: RealPath<'_>, deny: bool) -> Self {
         let texts: Vec<Arc<str>> = grants.iter().map(|grant| grant.to_string().into()).collect();
         let mut endpoints: [Vec<(RuleId, &EndpointPattern)>; 7] = Default::default();
         let mut reverse: Vec<(RuleId, EndpointPattern)> = Vec::new();
@@ -395,8 +395,8 @@ impl Rules {
         let mut rules = Self::default();
         let add_unix = |rules: &mut UnixRules, pattern: &UnixPattern, text: &Arc<str>| match pattern
         {
-            UnixPattern::Path(path) if deny => rules.add_path_and_real(path, base, text),
-            UnixPattern::Path(path) => rules.add_path(path, base, text),
+            UnixPattern::Path(path) if deny => rules.add_path_and_real(path, base, real_path, text),
+            UnixPattern::Path(path) => rules.add_path(path, base, real_path, text),
             UnixPattern::Abstract(name) => rules.add_abstract(name, text),
         };
         for ((id, grant), text) in (0..).zip(&grants).zip(&texts) {
@@ -575,21 +575,13 @@ impl PolicyBuilder {
         &mut self.limits
     }
 
-    /// Adds what a policy file says. Where it has a fault, nothing is added.
+    /// Adds what the text of a policy file says. If the text has a fault, nothing is added. `path`
+    /// only names the file in errors.
     ///
     /// # Errors
     ///
-    /// The file can't be read, or says something that no policy can: with file, line and column.
-    pub fn file(&mut self, path: &Path) -> Result<&mut Self, PolicyFileError> {
-        let text = file::read(path)?;
-        self.file_text(path, &text)
-    }
-
-    /// Adds what the text of a policy file says; `path` is for errors alone.
-    ///
-    /// # Errors
-    ///
-    /// As [`file`](Self::file), but that nothing is read.
+    /// The text is no TOML, or says something that no policy can. The error has the file, the line
+    /// and the column.
     pub fn file_text(&mut self, path: &Path, text: &str) -> Result<&mut Self, PolicyFileError> {
         let mut next = self.clone();
         file::apply(&mut next, path, text)?;
@@ -694,12 +686,15 @@ impl PolicyBuilder {
         Ok(self)
     }
 
-    /// The policy.
-    pub fn build(self) -> Policy {
+    /// Makes the policy. `real_path` returns the real path of a path, every link followed.
+    ///
+    /// The policy asks it about the directories that rules spell out: a deny rule also holds for
+    /// the real place of its directory, and a directory that has become a link since is refused.
+    pub fn build_with(self, real_path: RealPath<'_>) -> Policy {
         let base = self.base.as_deref();
         Policy {
-            allow: Rules::build(self.allow, base, false),
-            deny: Rules::build(self.deny, base, true),
+            allow: Rules::build(self.allow, base, real_path, false),
+            deny: Rules::build(self.deny, base, real_path, true),
             everything: self.everything,
             fixed: self.fixed,
             published: self.published,
@@ -708,6 +703,12 @@ impl PolicyBuilder {
             generation: 0,
             senders: senders::Cache::default(),
         }
+    }
+
+    /// As [`build_with`](Self::build_with), by this machine's file system.
+    #[cfg(test)]
+    pub(crate) fn build(self) -> Policy {
+        self.build_with(&|path| std::fs::canonicalize(path))
     }
 }
 

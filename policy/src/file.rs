@@ -42,21 +42,6 @@ type Found = (usize, String);
 
 const KEYS: [&str; 5] = ["allow", "deny", "limits", "publish", "resolve"];
 
-/// The longest policy file: 100,000 rules fit, a device without end does not.
-const MOST: u64 = 16 << 20;
-
-pub(super) fn read(path: &Path) -> Result<String, PolicyFileError> {
-    use std::io::Read as _;
-    let error = |source| PolicyFileError::Read { path: path.into(), source };
-    let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(error)?;
-    let length = file.take(MOST + 1).read_to_string(&mut text).map_err(error)?;
-    if length as u64 > MOST {
-        return Err(error(io::Error::new(io::ErrorKind::FileTooLarge, "longer than 16 MiB")));
-    }
-    Ok(text)
-}
-
 /// Adds to `builder` what `text` says, up to the first fault.
 pub(super) fn apply(
     builder: &mut PolicyBuilder,
@@ -318,22 +303,6 @@ mod tests {
         let policy = builder.build();
         assert!(policy.allowed().is_empty());
         assert_eq!(policy.limits().descriptors, 1024);
-    }
-
-    #[test]
-    fn file_is_read_from_disk_or_says_why_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("policy.toml");
-        let mut builder = Policy::builder();
-        let missing = builder.file(&path).unwrap_err();
-        assert!(
-            matches!(missing, PolicyFileError::Read { .. })
-                && missing.to_string().contains("policy.toml: ")
-        );
-        std::fs::write(&path, "allow = ['resolve=*']").unwrap();
-        builder.file(&path).unwrap();
-        assert_eq!(builder.build().allowed().len(), 1);
-        assert!(Policy::builder().file(Path::new("/dev/zero")).is_err());
     }
 
     proptest! {

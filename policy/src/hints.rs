@@ -44,7 +44,11 @@ fn policy(allow: &[String], deny: &[&str]) -> Policy {
 fn named(reason: &str) -> Vec<String> {
     let after = reason.split("--allow ").skip(1);
     let word = |text: &str| match text.strip_prefix('\'') {
-        None => text.split(' ').next().unwrap_or_default().trim_end_matches(',').to_owned(),
+        // A word may end in a comma of its own; the sentence goes on only with `, or by`.
+        None => {
+            let word = text.split(", or by").next().unwrap_or_default();
+            word.split(' ').next().unwrap_or_default().to_owned()
+        }
         Some(quoted) => {
             // A quote inside is written '\''.
             let whole = quoted.replace(r"'\''", "\u{1}");

@@ -6,6 +6,11 @@
 
 use std::collections::HashMap;
 
+use sandsock_abi::constants::{
+    BPF_ABS, BPF_ALU, BPF_B, BPF_H, BPF_IMM, BPF_JA, BPF_JEQ, BPF_JGT, BPF_JMP, BPF_K, BPF_LD,
+    BPF_LDX, BPF_RET, BPF_RSH, BPF_W,
+};
+
 use super::senders::{PortSet, Senders, Span};
 
 /// BPF_MAXINSNS (linux/bpf_common.h).
@@ -24,16 +29,16 @@ const SOURCE_V6: u32 = NET_OFF + 8;
 /// The source port in UDP's and UDP-Lite's headers.
 const SOURCE_PORT: u32 = 0;
 
-const LD_IMM: u16 = (libc::BPF_LD | libc::BPF_IMM) as u16;
-const LDX_IMM: u16 = (libc::BPF_LDX | libc::BPF_IMM) as u16;
-const LD_WORD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
-const LD_HALF: u16 = (libc::BPF_LD | libc::BPF_H | libc::BPF_ABS) as u16;
-const LD_BYTE: u16 = (libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16;
-const SHIFT_RIGHT: u16 = (libc::BPF_ALU | libc::BPF_RSH | libc::BPF_K) as u16;
-const JUMP: u16 = (libc::BPF_JMP | libc::BPF_JA) as u16;
-const JUMP_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
-const JUMP_GREATER: u16 = (libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K) as u16;
-const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+const LD_IMM: u16 = (BPF_LD | BPF_IMM) as u16;
+const LDX_IMM: u16 = (BPF_LDX | BPF_IMM) as u16;
+const LD_WORD: u16 = (BPF_LD | BPF_W | BPF_ABS) as u16;
+const LD_HALF: u16 = (BPF_LD | BPF_H | BPF_ABS) as u16;
+const LD_BYTE: u16 = (BPF_LD | BPF_B | BPF_ABS) as u16;
+const SHIFT_RIGHT: u16 = (BPF_ALU | BPF_RSH | BPF_K) as u16;
+const JUMP: u16 = (BPF_JMP | BPF_JA) as u16;
+const JUMP_EQUAL: u16 = (BPF_JMP | BPF_JEQ | BPF_K) as u16;
+const JUMP_GREATER: u16 = (BPF_JMP | BPF_JGT | BPF_K) as u16;
+const RETURN: u16 = (BPF_RET | BPF_K) as u16;
 
 /// One instruction: `struct sock_filter`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

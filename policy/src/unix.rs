@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,6 +11,13 @@ use std::sync::Arc;
 use super::decide::Denial;
 use super::grant::Verb;
 use super::pattern::{AbstractPattern, Component, PathPattern, match_components};
+
+/// Returns the real path of a path: absolute, with every link followed. It fails if the path does
+/// not exist.
+///
+/// Only the host has the file system, so the caller of
+/// [`build_with`](super::PolicyBuilder::build_with) passes such a function.
+pub type RealPath<'a> = &'a dyn Fn(&Path) -> io::Result<PathBuf>;
 
 /// The rules about what lies under one directory.
 #[derive(Clone, Debug, Default)]
@@ -67,9 +75,15 @@ impl UnixRules {
     }
 
     /// Adds a path, as it is written or relative to `base`.
-    pub(super) fn add_path(&mut self, pattern: &PathPattern, base: Option<&[u8]>, rule: &Arc<str>) {
+    pub(super) fn add_path(
+        &mut self,
+        pattern: &PathPattern,
+        base: Option<&[u8]>,
+        real_path: RealPath<'_>,
+        rule: &Arc<str>,
+    ) {
         let (directory, rest) = split(pattern, base);
-        self.insert(directory, rest, rule);
+        self.insert(directory, rest, real_path, rule);
     }
 
     /// As `add_path`, and again by the real place of its directory, and of the whole path where it
@@ -78,32 +92,39 @@ impl UnixRules {
         &mut self,
         pattern: &PathPattern,
         base: Option<&[u8]>,
+        real_path: RealPath<'_>,
         rule: &Arc<str>,
     ) {
         let (directory, rest) = split(pattern, base);
-        let real = real_directory(&directory);
+        let real = real_directory(&directory, real_path);
         if real != directory {
-            self.insert(real, rest, rule);
+            self.insert(real, rest, real_path, rule);
         }
         if let [Component::Literal(name)] = rest {
             let mut whole = directory.clone();
             whole.push(b'/');
             whole.extend_from_slice(name);
-            let whole = std::fs::canonicalize(OsStr::from_bytes(&whole))
+            let whole = real_path(Path::new(OsStr::from_bytes(&whole)))
                 .map(|path| path.into_os_string().into_vec());
             if let Ok(whole) = whole
                 && let Some(at) = whole.iter().rposition(|b| *b == b'/')
             {
                 let name = Component::Literal(whole[at + 1..].into());
-                self.insert(whole[..at].to_vec(), &[name], rule);
+                self.insert(whole[..at].to_vec(), &[name], real_path, rule);
             }
         }
-        self.insert(directory, rest, rule);
+        self.insert(directory, rest, real_path, rule);
     }
 
-    fn insert(&mut self, directory: Vec<u8>, rest: &[Component], rule: &Arc<str>) {
+    fn insert(
+        &mut self,
+        directory: Vec<u8>,
+        rest: &[Component],
+        real_path: RealPath<'_>,
+        rule: &Arc<str>,
+    ) {
         let group = self.groups.entry(directory.into()).or_insert_with_key(|directory| Group {
-            real: Path::new("/").join(OsString::from_vec(real_directory(directory))),
+            real: Path::new("/").join(OsString::from_vec(real_directory(directory, real_path))),
             ..Group::default()
         });
         match rest {
@@ -228,10 +249,10 @@ fn split<'a>(pattern: &'a PathPattern, base: Option<&[u8]>) -> (Vec<u8>, &'a [Co
 }
 
 /// The real path of a directory; of the part that exists, where not all of it does.
-fn real_directory(directory: &[u8]) -> Vec<u8> {
+fn real_directory(directory: &[u8], real_path: RealPath<'_>) -> Vec<u8> {
     let mut end = directory.len();
     while end > 0 {
-        if let Ok(real) = std::fs::canonicalize(OsStr::from_bytes(&directory[..end])) {
+        if let Ok(real) = real_path(Path::new(OsStr::from_bytes(&directory[..end]))) {
             let mut real = real.into_os_string().into_vec();
             if real == b"/" {
                 real.clear();

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
-use sandsock_host::policy::{Pins, Policy, Request};
+use sandsock_host::policy::{Pins, Policy, PolicyBuilderExt as _, Request};
 use sandsock_tests::bench::Table;
 
 const REQUESTS: usize = 200_000;

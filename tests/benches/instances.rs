@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sandsock_host::SandsockCtx;
-use sandsock_host::policy::Policy;
+use sandsock_host::policy::{Policy, PolicyBuilderExt as _};
 use sandsock_tests::bench::pin;
 use sandsock_tests::{State, programs, raise_descriptor_limit};
 use wasmtime::component::{Component, Linker};

@@ -18,7 +18,7 @@ use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
-use sandsock_host::policy::Policy;
+use sandsock_host::policy::{Policy, PolicyBuilderExt as _};
 use sandsock_host::{SandsockCtx, SandsockCtxView, SandsockView};
 use wasmtime::component::types::ComponentFunc;
 use wasmtime::component::{

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use sandsock_host::observe::Observer;
-use sandsock_host::policy::{Grant, Policy, PolicyBuilder};
+use sandsock_host::policy::{Grant, Policy, PolicyBuilder, PolicyBuilderExt as _};
 use sandsock_host::{Inherited, Interrupter, SandsockCtx, SandsockCtxView, SandsockView};
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Cache, CacheConfig, Config, Engine, Store};

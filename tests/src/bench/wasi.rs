@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use sandsock_host::SandsockCtx;
-use sandsock_host::policy::Policy;
+use sandsock_host::policy::{Policy, PolicyBuilderExt as _};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Cache, CacheConfig, Config, Engine, Store};
 use wasmtime_wasi::WasiCtx;
