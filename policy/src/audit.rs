@@ -30,7 +30,7 @@ pub struct Decision<'a> {
     /// IPPROTO_*.
     pub protocol: Option<i32>,
     /// What was decided.
-    pub decision: Outcome,
+    pub decision: Verdict,
     /// The rule that decided: one that denies or allows, or `allow-all`.
     pub rule: Option<&'a str>,
     /// The sentence, where it was denied.
@@ -40,7 +40,7 @@ pub struct Decision<'a> {
 /// What was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Outcome {
+pub enum Verdict {
     /// It is allowed.
     Allow,
     /// It is denied.
@@ -91,7 +91,7 @@ impl<'a> Decision<'a> {
             family: None,
             type_: None,
             protocol: None,
-            decision: Outcome::Allow,
+            decision: Verdict::Allow,
             rule,
             reason: None,
         }
@@ -100,7 +100,7 @@ impl<'a> Decision<'a> {
     /// That something is denied.
     pub fn denied(time: SystemTime, verb: &'a str, target: String, denial: &'a Denial) -> Self {
         let allowed = Self::allowed(time, verb, target, denial.rule.as_deref());
-        Self { decision: Outcome::Deny, reason: Some(&denial.reason), ..allowed }
+        Self { decision: Verdict::Deny, reason: Some(&denial.reason), ..allowed }
     }
 
     /// The record with the socket that it is about.

@@ -17,10 +17,10 @@ use super::file::{self, PolicyFileError};
 use super::grant::{Ancillary, DescriptorNumber, Grant, GrantError, Hostname, Verb};
 use super::index::{Endpoints, Names, Ports, RuleId, any_left};
 use super::limits::Limits;
-use super::netlink::{Netlink, NetlinkPattern};
+use super::netlink::{NetlinkPattern, NetlinkRequest};
 use super::packet::{self, PacketPattern};
 use super::pattern::{
-    EndpointPattern, Fault, HostPattern, PortRange, ResolvePattern, UnixPattern, canonical,
+    EndpointPattern, HostPattern, ParseError, PortRange, ResolvePattern, UnixPattern, canonical,
     destination, ends_in_number, escape_abstract, is_private, normalise_name,
 };
 use super::pins::{ADDRESSES, Pin, Pins};
@@ -37,7 +37,7 @@ const SHOWN: usize = 256;
 
 /// A local address for a bind or a listen, and what the kernel makes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Local {
+pub struct LocalAddress {
     /// The address.
     pub address: SocketAddr,
     /// Whether the socket has IPV6_V6ONLY, so that the wildcard `::` leaves IPv4 alone.
@@ -49,7 +49,7 @@ pub struct Local {
     pub published: Option<SocketAddr>,
 }
 
-impl From<SocketAddr> for Local {
+impl From<SocketAddr> for LocalAddress {
     /// The strictest reading: dual-stack, and the port is the guest's choice.
     fn from(address: SocketAddr) -> Self {
         Self { address, v6only: false, kernel_chosen: false, published: None }
@@ -73,9 +73,9 @@ pub enum Request<'a> {
     /// Connect a TCP socket.
     TcpConnect(SocketAddr),
     /// Bind a TCP socket, or listen on it.
-    TcpListen(Local),
+    TcpListen(LocalAddress),
     /// Bind a UDP socket.
-    UdpBind(Local),
+    UdpBind(LocalAddress),
     /// Send a datagram, or connect a UDP socket.
     UdpSend(SocketAddr),
     /// Get a datagram from this source. [`Policy::udp_source_allowed`] answers the same faster.
@@ -153,7 +153,7 @@ pub enum Request<'a> {
         protocol: u16,
     },
     /// Ask the kernel by netlink.
-    Netlink(Netlink<'a>),
+    Netlink(NetlinkRequest<'a>),
     /// Join a multicast group; none is some group.
     Multicast(Option<IpAddr>),
     /// Ask by ioctl.
@@ -305,14 +305,14 @@ fn quoted(grant: &str) -> Cow<'_, str> {
 
 /// What became of a look-up's answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Judged {
+pub struct JudgedAnswers {
     /// The addresses that the guest may have and that are to be pinned, as the look-up gave them.
     pub kept: Vec<IpAddr>,
     /// The others.
-    pub dropped: Vec<Dropped>,
+    pub dropped: Vec<DroppedAnswer>,
 }
 
-impl Judged {
+impl JudgedAnswers {
     /// The denial to answer with where nothing was kept: the first one.
     pub fn denial(&self) -> Option<&Denial> {
         if self.kept.is_empty() {
@@ -325,7 +325,7 @@ impl Judged {
 
 /// An answer that the guest may not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dropped {
+pub struct DroppedAnswer {
     /// The address.
     pub address: IpAddr,
     /// Why.
@@ -549,7 +549,7 @@ impl PolicyBuilder {
                 if !path.absolute && self.base.is_none() =>
             {
                 let at = grant.verb().name().len() + 1;
-                let fault = Fault::new(
+                let fault = ParseError::new(
                     at,
                     "a relative path",
                     "there is no directory that it starts from; write the whole path",
@@ -603,7 +603,8 @@ impl PolicyBuilder {
     /// The text is not a name, `=` and an address.
     pub fn resolve(&mut self, text: &str) -> Result<&mut Self, GrantError> {
         const HINT: &str = "write NAME=ADDRESS, as in db.example=10.0.0.5";
-        let error = |offset, what: String| GrantError::new(text, Fault::new(offset, what, HINT));
+        let error =
+            |offset, what: String| GrantError::new(text, ParseError::new(offset, what, HINT));
         let Some((name, address)) = text.split_once('=') else {
             return Err(error(text.len(), "the address is missing".into()));
         };
@@ -666,7 +667,10 @@ impl PolicyBuilder {
         let bytes = directory.as_os_str().as_bytes();
         let fault = |what: &str| {
             let text = directory.to_string_lossy();
-            Err(GrantError::new(&text, Fault::new(0, what, "write an absolute path without `..`")))
+            Err(GrantError::new(
+                &text,
+                ParseError::new(0, what, "write an absolute path without `..`"),
+            ))
         };
         // The root keeps no slash: a component follows with one.
         if bytes.first() == Some(&b'/')
@@ -1100,7 +1104,7 @@ impl Policy {
     pub(super) fn local(
         &self,
         request: &Request<'_>,
-        local: Local,
+        local: LocalAddress,
         allow: &Endpoints,
         deny: &Endpoints,
     ) -> Result<Allowed<'_>, Denial> {
@@ -1396,7 +1400,7 @@ impl Policy {
     /// space and neither a rule that names addresses nor `--resolve` holds it, or deny rules take
     /// every port that grants by the name and by the address open. A name that may be looked up and
     /// no more keeps what could be connected or sent to. More than 64 are cut.
-    pub fn judge_answers(&self, name: &str, addresses: Vec<IpAddr>) -> Judged {
+    pub fn judge_answers(&self, name: &str, addresses: Vec<IpAddr>) -> JudgedAnswers {
         self.judge_answers_of(name, &[], addresses)
     }
 
@@ -1407,8 +1411,8 @@ impl Policy {
         name: &str,
         others: &[String],
         addresses: Vec<IpAddr>,
-    ) -> Judged {
-        let mut judged = Judged::default();
+    ) -> JudgedAnswers {
+        let mut judged = JudgedAnswers::default();
         let known = normalise_name(name).unwrap_or(Cow::Borrowed(""));
         let fixed = self.fixed.names.get(&*known).map_or(&[][..], |(addresses, _)| addresses);
         let others: Vec<_> = others.iter().filter_map(|other| normalise_name(other).ok()).collect();
@@ -1422,7 +1426,7 @@ impl Policy {
             };
             match result {
                 Ok(()) => judged.kept.push(address),
-                Err(denial) => judged.dropped.push(Dropped { address, denial }),
+                Err(denial) => judged.dropped.push(DroppedAnswer { address, denial }),
             }
         }
         judged

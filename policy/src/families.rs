@@ -9,7 +9,7 @@ use sandsock_abi::constants::{
 };
 
 use super::grant::suggestion;
-use super::pattern::Fault;
+use super::pattern::ParseError;
 
 /// The protocols of AF_CAN, by their words.
 const CAN_PROTOCOLS: [(&str, i32); 4] =
@@ -30,7 +30,7 @@ pub struct CanPattern {
 }
 
 impl CanPattern {
-    pub(super) fn parse(text: &str) -> Result<Self, Fault> {
+    pub(super) fn parse(text: &str) -> Result<Self, ParseError> {
         let (interface, protocol) = match text.split_once(':') {
             Some((interface, protocol)) => (interface, Some(protocol)),
             None => (text, None),
@@ -43,7 +43,7 @@ impl CanPattern {
                     .map(|(_, number)| *number)
                     .ok_or_else(|| {
                         let words = CAN_PROTOCOLS.map(|(word, _)| word);
-                        Fault::new(
+                        ParseError::new(
                             interface.len() + 1,
                             format!("unknown CAN protocol `{}`", word.escape_debug()),
                             format!(
@@ -63,7 +63,7 @@ impl CanPattern {
             && !matches!(interface, "." | "..")
             && interface.bytes().all(|byte| byte.is_ascii_graphic() && !b"/:*".contains(&byte));
         if !valid {
-            return Err(Fault::new(
+            return Err(ParseError::new(
                 0,
                 format!("`{}` is no interface", interface.escape_debug()),
                 "write the interface's whole name, as in vcan0, or `*` for every one",
@@ -170,7 +170,7 @@ pub enum BluetoothPattern {
 }
 
 impl BluetoothPattern {
-    fn parse(text: &str) -> Result<Self, Fault> {
+    fn parse(text: &str) -> Result<Self, ParseError> {
         let (word, rest) = match text.split_once(':') {
             Some((word, rest)) => (word, Some(rest)),
             None => (text, None),
@@ -183,7 +183,7 @@ impl BluetoothPattern {
             ("hci", Some(channel)) => match HCI_CHANNELS.iter().position(|known| *known == channel)
             {
                 Some(at) => Ok(Self::One(BluetoothTarget::Hci(at as u16))),
-                None => Err(Fault::new(
+                None => Err(ParseError::new(
                     word.len() + 1,
                     format!("unknown HCI channel `{}`", channel.escape_debug()),
                     format!(
@@ -193,14 +193,14 @@ impl BluetoothPattern {
                     ),
                 )),
             },
-            ("l2cap" | "rfcomm" | "sco", Some(_)) => Err(Fault::new(
+            ("l2cap" | "rfcomm" | "sco", Some(_)) => Err(ParseError::new(
                 word.len(),
                 format!("`{word}` has no parts"),
                 format!("write bluetooth:{word}"),
             )),
             _ => {
                 let words = ["l2cap", "rfcomm", "sco", "hci"];
-                Err(Fault::new(
+                Err(ParseError::new(
                     0,
                     format!("unknown Bluetooth protocol `{}`", word.escape_debug()),
                     format!("protocols are {}{}", words.join(", "), suggestion(word, words)),
@@ -282,11 +282,11 @@ pub struct VsockPattern {
 }
 
 impl VsockPattern {
-    fn parse(text: &str) -> Result<Self, Fault> {
+    fn parse(text: &str) -> Result<Self, ParseError> {
         let mut pattern = Self::default();
         let mut at = 0;
         for (place, part) in text.split(':').enumerate() {
-            let fault = |what: String, help: &str| Err(Fault::new(at, what, help));
+            let fault = |what: String, help: &str| Err(ParseError::new(at, what, help));
             match place {
                 0 => match VsockUse::ALL.iter().find(|(word, _)| *word == part) {
                     Some((_, purpose)) => pattern.purpose = Some(*purpose),
@@ -421,14 +421,14 @@ pub enum FamilyPattern {
 }
 
 impl FamilyPattern {
-    pub(super) fn parse(text: &str) -> Result<Self, Fault> {
+    pub(super) fn parse(text: &str) -> Result<Self, ParseError> {
         let (word, rest) = match text.split_once(':') {
             Some((word, rest)) => (word, Some(rest)),
             None => (text, None),
         };
         let plain = |pattern| match rest {
             None => Ok(pattern),
-            Some(_) => Err(Fault::new(
+            Some(_) => Err(ParseError::new(
                 word.len(),
                 format!("`{word}` has no parts"),
                 format!("write {word} alone"),
@@ -449,7 +449,7 @@ impl FamilyPattern {
                             || part.len() > most
                             || !part.bytes().all(|b| b.is_ascii_graphic())
                     }) {
-                        return Err(Fault::new(
+                        return Err(ParseError::new(
                             word.len() + 1,
                             format!("no {what} has this name"),
                             "write alg:KIND:NAME, as in alg:hash:sha256 or alg:skcipher:*",
@@ -473,7 +473,7 @@ impl FamilyPattern {
             },
             "rds" => plain(Self::Rds),
             "qipcrtr" => plain(Self::Qipcrtr),
-            _ => Err(Fault::new(
+            _ => Err(ParseError::new(
                 0,
                 format!("unknown family `{}`", word.escape_debug()),
                 format!("families are {}{}", FAMILIES.join(", "), suggestion(word, FAMILIES)),

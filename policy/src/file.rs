@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::decide::PolicyBuilder;
 use super::grant::{GrantError, suggestion};
-use super::limits::LimitFault;
+use super::limits::LimitError;
 use super::pattern::decimal;
 
 /// A policy file that can't be used.
@@ -151,10 +151,10 @@ fn limits(builder: &mut PolicyBuilder, table: &DeTable<'_>) -> Result<(), Found>
             .filter(|n| n.radix() == 10)
             .and_then(|n| decimal(&n.as_str().replace('_', "")));
         builder.limits_mut().set(key.get_ref().as_ref(), number).map_err(|fault| match fault {
-            LimitFault::Name(fault) => {
+            LimitError::Name(fault) => {
                 (key.span().start, format!("{}; {}", fault.what, fault.hint))
             }
-            LimitFault::Value(fault) => {
+            LimitError::Value(fault) => {
                 (value.span().start, format!("{}; {}", fault.what, fault.hint))
             }
         })?;

@@ -10,7 +10,7 @@ use super::families::{CanPattern, FamilyPattern};
 use super::netlink::NetlinkPattern;
 use super::packet::PacketPattern;
 use super::pattern::{
-    EndpointPattern, Fault, HostPattern, ResolvePattern, UnixPattern, decimal, parse_lone_host,
+    EndpointPattern, HostPattern, ParseError, ResolvePattern, UnixPattern, decimal, parse_lone_host,
 };
 use super::raw::{MulticastPattern, RawPattern};
 
@@ -63,7 +63,7 @@ pub enum Verb {
 
 /// What a verb's target looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum TargetForm {
     /// `HOST:PORT` of another host.
     Remote,
     /// `HOST:PORT` of this host: an address, no name.
@@ -108,7 +108,7 @@ pub struct VerbInfo {
     /// Its word.
     pub name: &'static str,
     /// What its target looks like.
-    pub form: Form,
+    pub form: TargetForm,
     /// Targets, for help and errors. None where the verb stands alone.
     pub examples: &'static [&'static str],
     /// What it grants, as the end of a sentence, for help.
@@ -118,7 +118,7 @@ pub struct VerbInfo {
 const fn row(
     verb: Verb,
     name: &'static str,
-    form: Form,
+    form: TargetForm,
     examples: &'static [&'static str],
     about: &'static str,
 ) -> VerbInfo {
@@ -131,7 +131,7 @@ impl Verb {
         row(
             Self::TcpConnect,
             "tcp-connect",
-            Form::Remote,
+            TargetForm::Remote,
             &[
                 "127.0.0.1:8000",
                 "10.0.0.0/8:443",
@@ -144,56 +144,56 @@ impl Verb {
         row(
             Self::TcpListen,
             "tcp-listen",
-            Form::Local,
+            TargetForm::Local,
             &["127.0.0.1:8000", "127.0.0.1:0", "[::]:443", "*:8000-8999"],
             "bind and listen on HOST:PORT over TCP",
         ),
         row(
             Self::UdpBind,
             "udp-bind",
-            Form::Local,
+            TargetForm::Local,
             &["127.0.0.1:5353", "0.0.0.0:0", "*:50007"],
             "bind HOST:PORT over UDP; receiving takes udp-receive or udp-send",
         ),
         row(
             Self::UdpSend,
             "udp-send",
-            Form::Remote,
+            TargetForm::Remote,
             &["127.0.0.1:53", "time.example:123", "192.0.2.0/24:*"],
             "send to HOST:PORT over UDP and get its replies; a name may be looked up too",
         ),
         row(
             Self::UdpReceive,
             "udp-receive",
-            Form::Remote,
+            TargetForm::Remote,
             &["127.0.0.1:*", "192.0.2.0/24:*", "*:*"],
             "get datagrams from HOST:PORT over UDP",
         ),
         row(
             Self::UnixConnect,
             "unix-connect",
-            Form::Unix,
+            TargetForm::Unix,
             &["/run/app/*.sock", "/run/**/notify", "@name"],
             "connect and send to a UNIX socket",
         ),
         row(
             Self::UnixBind,
             "unix-bind",
-            Form::Unix,
+            TargetForm::Unix,
             &["/run/app/*.sock", "@name-*"],
             "bind a UNIX socket",
         ),
         row(
             Self::Can,
             "can",
-            Form::Can,
+            TargetForm::Can,
             &["vcan0", "vcan0:raw", "can0:bcm", "*:isotp"],
             "see and send everything on a CAN interface, by one protocol (raw, bcm, isotp, j1939) or all",
         ),
         row(
             Self::Family,
             "family",
-            Form::Family,
+            TargetForm::Family,
             &[
                 "alg:hash:sha256",
                 "alg:skcipher:*(aes)",
@@ -211,84 +211,84 @@ impl Verb {
         row(
             Self::Resolve,
             "resolve",
-            Form::Name,
+            TargetForm::Name,
             &["db.example", "*.example.com", "*"],
             "look up a name",
         ),
         row(
             Self::ReverseResolve,
             "reverse-resolve",
-            Form::Host,
+            TargetForm::Host,
             &["192.0.2.7", "192.0.2.0/24", "2001:db8::/32", "db.example", "*"],
             "ask for the name of an address; of a name, of the addresses that it was looked up to",
         ),
         row(
             Self::Interfaces,
             "interfaces",
-            Form::Alone,
+            TargetForm::Alone,
             &[],
             "see this host's network interfaces, their names and numbers",
         ),
         row(
             Self::Hostname,
             "hostname",
-            Form::Hostname,
+            TargetForm::Hostname,
             &["read", "set"],
             "read this host's own name, or set it",
         ),
         row(
             Self::Option,
             "option",
-            Form::Option,
+            TargetForm::Option,
             &["SOL_SOCKET/SO_MARK", "IPPROTO_IP/IP_PKTINFO"],
             "use a socket option that is not ordinary",
         ),
         row(
             Self::Ancillary,
             "ancillary",
-            Form::Ancillary,
+            TargetForm::Ancillary,
             &["rights:send", "rights:receive", "rights:receive,any", "credentials:forge"],
             "pass descriptors, forge credentials",
         ),
         row(
             Self::Inherit,
             "inherit",
-            Form::Descriptor,
+            TargetForm::Descriptor,
             &["fd:3", "stdin"],
             "take a descriptor that was handed over at the start",
         ),
         row(
             Self::Raw,
             "raw",
-            Form::Raw,
+            TargetForm::Raw,
             &["icmp", "icmp6:2001:db8::/32", "89:10.0.0.0/8", "17:host.example", "header"],
             "send and get IP packets of a protocol; header is all of IP, with forged senders",
         ),
         row(
             Self::Packet,
             "packet",
-            Form::Packet,
+            TargetForm::Packet,
             &["eth0", "lo:arp", "*:0x88f7"],
             "send and get the frames of an interface: whatever passes there, with forged senders",
         ),
         row(
             Self::Netlink,
             "netlink",
-            Form::Netlink,
+            TargetForm::Netlink,
             &["route:read", "route:write", "generic:nl80211", "sock-diag:read", "uevent"],
             "read the kernel's own tables; route:write changes the host's network",
         ),
         row(
             Self::Multicast,
             "multicast",
-            Form::Multicast,
+            TargetForm::Multicast,
             &["239.1.2.3", "239.0.0.0/8", "ff02::/16", "*"],
             "join a multicast group",
         ),
         row(
             Self::Ioctl,
             "ioctl",
-            Form::Ioctl,
+            TargetForm::Ioctl,
             &["SIOCGIFADDR", "SIOCGIFCONF"],
             "ask for, or set, what is not the socket's own, by ioctl",
         ),
@@ -352,7 +352,7 @@ impl Ancillary {
         }
     }
 
-    fn parse(text: &str) -> Result<Self, Fault> {
+    fn parse(text: &str) -> Result<Self, ParseError> {
         Self::ALL
             .into_iter()
             .find(|one| one.name() == text)
@@ -360,8 +360,8 @@ impl Ancillary {
     }
 }
 
-fn unknown_target(text: &str, words: &[&str]) -> Fault {
-    Fault::new(
+fn unknown_target(text: &str, words: &[&str]) -> ParseError {
+    ParseError::new(
         0,
         format!("unknown target `{}`", text.escape_debug()),
         format!("targets are {}{}", words.join(", "), suggestion(text, words.iter().copied())),
@@ -388,7 +388,7 @@ impl Hostname {
         }
     }
 
-    fn parse(text: &str) -> Result<Self, Fault> {
+    fn parse(text: &str) -> Result<Self, ParseError> {
         Self::ALL
             .into_iter()
             .find(|one| one.name() == text)
@@ -403,17 +403,21 @@ pub struct DescriptorNumber(pub i32);
 impl DescriptorNumber {
     const MAX: i32 = 1 << 20;
 
-    fn parse(text: &str) -> Result<Self, Fault> {
+    fn parse(text: &str) -> Result<Self, ParseError> {
         let hint = "write fd:NUMBER, as in fd:3, or stdin";
         if text == "stdin" {
             return Ok(Self(0));
         }
         let Some(number) = text.strip_prefix("fd:") else {
-            return Err(Fault::new(0, format!("`{}` is no descriptor", text.escape_debug()), hint));
+            return Err(ParseError::new(
+                0,
+                format!("`{}` is no descriptor", text.escape_debug()),
+                hint,
+            ));
         };
         match decimal(number).and_then(|number| i32::try_from(number).ok()) {
             Some(number) if number <= Self::MAX => Ok(Self(number)),
-            _ => Err(Fault::new(
+            _ => Err(ParseError::new(
                 3,
                 format!("`{}` is no number of a descriptor", number.escape_debug()),
                 hint,
@@ -439,9 +443,9 @@ impl fmt::Display for DescriptorNumber {
     }
 }
 
-fn parse_option(text: &str) -> Result<&'static SocketOption, Fault> {
+fn parse_option(text: &str) -> Result<&'static SocketOption, ParseError> {
     let Some((level, name)) = text.split_once('/') else {
-        return Err(Fault::new(
+        return Err(ParseError::new(
             0,
             "the level is missing",
             format!("write LEVEL/NAME{}", near_options(text)),
@@ -449,7 +453,7 @@ fn parse_option(text: &str) -> Result<&'static SocketOption, Fault> {
     };
     option::by_name(level, name).ok_or_else(|| {
         let what = format!("unknown option `{}`", text.escape_debug());
-        Fault::new(
+        ParseError::new(
             0,
             what,
             format!("write LEVEL/NAME, as in SOL_SOCKET/SO_MARK{}", near_options(name)),
@@ -457,16 +461,16 @@ fn parse_option(text: &str) -> Result<&'static SocketOption, Fault> {
     })
 }
 
-fn parse_ioctl(text: &str) -> Result<&'static Ioctl, Fault> {
+fn parse_ioctl(text: &str) -> Result<&'static Ioctl, ParseError> {
     let granted =
         || ioctl::IOCTLS.iter().filter(|row| row.access == Access::Granted).map(|row| row.name);
     match ioctl::by_name(text) {
         Some(row) if row.access == Access::Granted => Ok(row),
         Some(row) => {
             let why = if let Access::Refused(why) = row.access { why } else { "it needs no grant" };
-            Err(Fault::new(0, format!("`{}` takes no rule: {why}", row.name), "leave it out"))
+            Err(ParseError::new(0, format!("`{}` takes no rule: {why}", row.name), "leave it out"))
         }
-        None => Err(Fault::new(
+        None => Err(ParseError::new(
             0,
             format!("unknown ioctl `{}`", text.escape_debug()),
             format!("write a request's name, as in SIOCGIFADDR{}", suggestion(text, granted())),
@@ -550,7 +554,7 @@ impl Grant {
         }
     }
 
-    fn parse(text: &str) -> Result<Self, Fault> {
+    fn parse(text: &str) -> Result<Self, ParseError> {
         let (word, target) = match text.split_once('=') {
             Some((word, target)) => (word, Some(target)),
             None => (text, None),
@@ -559,9 +563,9 @@ impl Grant {
             return Err(unknown_verb(word));
         };
         let target = match (verb.info().form, target) {
-            (Form::Alone, None) => "",
-            (Form::Alone, Some(_)) => {
-                return Err(Fault::new(
+            (TargetForm::Alone, None) => "",
+            (TargetForm::Alone, Some(_)) => {
+                return Err(ParseError::new(
                     word.len(),
                     format!("`{word}` takes no target"),
                     format!("write {word} alone"),
@@ -569,7 +573,7 @@ impl Grant {
             }
             (_, None | Some("")) => {
                 let hint = format!("examples: {}", verb.examples());
-                return Err(Fault::new(text.len(), format!("`{word}` needs a target"), hint));
+                return Err(ParseError::new(text.len(), format!("`{word}` needs a target"), hint));
             }
             (_, Some(target)) => target,
         };
@@ -601,13 +605,13 @@ impl Grant {
 }
 
 /// A destination: the unspecified address is none, it would quietly stand for the loopback.
-fn remote(target: &str) -> Result<EndpointPattern, Fault> {
+fn remote(target: &str) -> Result<EndpointPattern, ParseError> {
     let pattern = EndpointPattern::parse(target)?;
     match &pattern.host {
         HostPattern::Net(net)
             if net.addr().is_unspecified() && net.prefix_len() == net.max_prefix_len() =>
         {
-            Err(Fault::new(
+            Err(ParseError::new(
                 0,
                 format!("{} is no destination", net.addr()),
                 "it is judged as the loopback: write 127.0.0.1 or [::1], or `*` for any address",
@@ -618,10 +622,10 @@ fn remote(target: &str) -> Result<EndpointPattern, Fault> {
 }
 
 /// A local address. A name would let a name server choose where to listen.
-fn local(target: &str) -> Result<EndpointPattern, Fault> {
+fn local(target: &str) -> Result<EndpointPattern, ParseError> {
     let pattern = EndpointPattern::parse(target)?;
     match &pattern.host {
-        HostPattern::Name(name) => Err(Fault::new(
+        HostPattern::Name(name) => Err(ParseError::new(
             0,
             format!("`{name}` is a name"),
             "one's own side is granted by its address, as in 127.0.0.1:8000, [::1]:8000 or *:8000",
@@ -630,7 +634,7 @@ fn local(target: &str) -> Result<EndpointPattern, Fault> {
     }
 }
 
-fn unknown_verb(word: &str) -> Fault {
+fn unknown_verb(word: &str) -> ParseError {
     let shown = word.escape_debug();
     let what = if word.is_empty() {
         "the verb is missing".into()
@@ -644,7 +648,7 @@ fn unknown_verb(word: &str) -> Fault {
         Some(verb) if !more.is_empty() => format!("; write {verb}=TARGET"),
         _ => suggestion(verb, Verb::TABLE.iter().map(|info| info.name)),
     };
-    Fault::new(0, what, format!("verbs are {}{near}", verbs()))
+    ParseError::new(0, what, format!("verbs are {}{near}", verbs()))
 }
 
 fn verbs() -> String {
@@ -662,7 +666,7 @@ impl FromStr for Grant {
 impl fmt::Display for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.verb().fmt(f)?;
-        if self.verb().info().form != Form::Alone {
+        if self.verb().info().form != TargetForm::Alone {
             f.write_str("=")?;
         }
         match self {
@@ -701,7 +705,7 @@ pub struct GrantError {
 }
 
 impl GrantError {
-    pub(super) fn new(text: &str, fault: Fault) -> Self {
+    pub(super) fn new(text: &str, fault: ParseError) -> Self {
         Self {
             text: text.into(),
             offset: fault.offset,
@@ -803,7 +807,7 @@ mod tests {
     #[test]
     fn every_example_is_a_grant_and_prints_as_itself() {
         for info in Verb::TABLE {
-            let alone = (info.form == Form::Alone).then(|| info.name.to_owned());
+            let alone = (info.form == TargetForm::Alone).then(|| info.name.to_owned());
             assert_eq!(info.examples.is_empty(), alone.is_some(), "{}", info.name);
             for text in
                 info.examples.iter().map(|target| format!("{}={target}", info.name)).chain(alone)
@@ -843,7 +847,7 @@ mod tests {
 
     #[test]
     fn verb_without_its_target_shows_examples() {
-        for info in Verb::TABLE.iter().filter(|info| info.form != Form::Alone) {
+        for info in Verb::TABLE.iter().filter(|info| info.form != TargetForm::Alone) {
             for text in [info.name.to_owned(), format!("{}=", info.name)] {
                 let message = error(&text);
                 assert!(

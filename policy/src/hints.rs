@@ -111,7 +111,7 @@ proptest! {
     #[test]
     fn of_addresses(address in addresses(), port in ports(), v6only: bool, kernel_chosen: bool) {
         let to = SocketAddr::new(address, port);
-        let local = Local { address: to, v6only, kernel_chosen, published: None };
+        let local = LocalAddress { address: to, v6only, kernel_chosen, published: None };
         for request in [
             Request::TcpConnect(to),
             Request::UdpSend(to),
@@ -153,8 +153,8 @@ proptest! {
         }
         demand_alone(&Request::Resolve(&text));
         demand_alone(&Request::Packet { interface: Some(&text), protocol: 0 });
-        demand_alone(&Request::Netlink(Netlink::Generic(&text)));
-        demand_alone(&Request::Netlink(Netlink::Other(&text)));
+        demand_alone(&Request::Netlink(NetlinkRequest::Generic(&text)));
+        demand_alone(&Request::Netlink(NetlinkRequest::Other(&text)));
         for interface in [CanInterface::Name(&text), CanInterface::All, CanInterface::Unknown(3)] {
             for protocol in -1..9 {
                 demand_alone(&Request::Can { interface, protocol });
@@ -254,11 +254,11 @@ fn of_tables() {
         Request::Family(FamilyTarget::Tipc),
         Request::Family(FamilyTarget::Rds),
         Request::Family(FamilyTarget::Qipcrtr),
-        Request::Netlink(Netlink::RouteRead),
-        Request::Netlink(Netlink::RouteWrite),
-        Request::Netlink(Netlink::GenericControl),
-        Request::Netlink(Netlink::SockDiagRead),
-        Request::Netlink(Netlink::Uevent),
+        Request::Netlink(NetlinkRequest::RouteRead),
+        Request::Netlink(NetlinkRequest::RouteWrite),
+        Request::Netlink(NetlinkRequest::GenericControl),
+        Request::Netlink(NetlinkRequest::SockDiagRead),
+        Request::Netlink(NetlinkRequest::Uevent),
         Request::Packet { interface: None, protocol: 0 },
     ] {
         demand_alone(&request);

@@ -93,18 +93,21 @@ mod raw;
 mod senders;
 mod unix;
 
-pub use audit::{Decision, Outcome, SocketKind};
+pub use audit::{Decision, SocketKind, Verdict};
 pub use decide::{
-    Allowed, Denial, Dropped, Judged, Local, Policy, PolicyBuilder, Request, UnixTarget,
+    Allowed, Denial, DroppedAnswer, JudgedAnswers, LocalAddress, Policy, PolicyBuilder, Request,
+    UnixTarget,
 };
 pub use families::{
     BluetoothPattern, BluetoothTarget, CanInterface, CanPattern, FamilyPattern, FamilyTarget,
     VsockPattern, VsockUse,
 };
 pub use file::PolicyFileError;
-pub use grant::{Ancillary, DescriptorNumber, Form, Grant, GrantError, Hostname, Verb, VerbInfo};
+pub use grant::{
+    Ancillary, DescriptorNumber, Grant, GrantError, Hostname, TargetForm, Verb, VerbInfo,
+};
 pub use limits::{LimitInfo, Limits, TokenBucket};
-pub use netlink::{Netlink, NetlinkPattern};
+pub use netlink::{NetlinkPattern, NetlinkRequest};
 pub use packet::EVERY_PROTOCOL;
 pub use packet::PacketPattern;
 pub use pattern::{
@@ -112,7 +115,7 @@ pub use pattern::{
     ResolvePattern, UnixPattern, canonical, destination, is_private, normalise_name,
 };
 pub use pins::Pins;
-pub use program::{Instruction, LONGEST, Layout, Program, program};
+pub use program::{Instruction, LONGEST_PROGRAM, Layout, Program, program};
 pub use raw::{MulticastPattern, RawPattern};
 pub use senders::{Carried, PortSet, Senders, Span};
 pub use unix::{RealPath, UnixRoute, show};

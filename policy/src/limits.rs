@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::grant::{GrantError, suggestion};
-use super::pattern::{Fault, decimal};
+use super::pattern::{ParseError, decimal};
 
 /// A row of [`Limits::TABLE`].
 #[derive(Clone, Copy)]
@@ -95,11 +95,11 @@ impl Limits {
         Self::TABLE.iter().map(|info| (info.name, (info.get)(self)))
     }
 
-    fn info(name: &str) -> Result<&'static LimitInfo, Fault> {
+    fn info(name: &str) -> Result<&'static LimitInfo, ParseError> {
         Self::TABLE.iter().find(|info| info.name == name).ok_or_else(|| {
             let names: Vec<_> = Self::TABLE.iter().map(|info| info.name).collect();
             let suggestion = suggestion(name, names.iter().copied());
-            Fault::new(
+            ParseError::new(
                 0,
                 format!("unknown limit `{}`", name.escape_debug()),
                 format!("limits are {}{suggestion}", names.join(", ")),
@@ -108,11 +108,11 @@ impl Limits {
     }
 
     /// Sets a limit by its word. The fault is the name's where `Ok` is inside, else the value's.
-    pub(super) fn set(&mut self, name: &str, value: Option<u64>) -> Result<(), LimitFault> {
-        let info = Self::info(name).map_err(LimitFault::Name)?;
+    pub(super) fn set(&mut self, name: &str, value: Option<u64>) -> Result<(), LimitError> {
+        let info = Self::info(name).map_err(LimitError::Name)?;
         let value =
             value.filter(|value| (info.least..=info.most).contains(value)).ok_or_else(|| {
-                LimitFault::Value(Fault::new(
+                LimitError::Value(ParseError::new(
                     0,
                     format!("no value for `{name}`"),
                     format!("write a number from {} to {}", info.least, info.most),
@@ -131,7 +131,7 @@ impl Limits {
         let Some((name, value)) = text.split_once('=') else {
             let known = Self::info(text).map(drop);
             let missing = || {
-                Fault::new(
+                ParseError::new(
                     text.len(),
                     "the value is missing",
                     format!("write NAME=N, as in {text}=64"),
@@ -141,8 +141,8 @@ impl Limits {
         };
         self.set(name, decimal(value)).map_err(|fault| {
             let fault = match fault {
-                LimitFault::Name(fault) => fault,
-                LimitFault::Value(fault) => fault.shifted((name.len() + 1).min(text.len())),
+                LimitError::Name(fault) => fault,
+                LimitError::Value(fault) => fault.shifted((name.len() + 1).min(text.len())),
             };
             GrantError::new(text, fault)
         })
@@ -151,11 +151,11 @@ impl Limits {
 
 /// Which half of a limit is wrong.
 #[derive(Debug)]
-pub(super) enum LimitFault {
+pub(super) enum LimitError {
     /// Its word.
-    Name(Fault),
+    Name(ParseError),
     /// Its value.
-    Value(Fault),
+    Value(ParseError),
 }
 
 /// A bucket that fills at a rate and from which each action takes one token.

@@ -8,7 +8,7 @@ use sandsock_abi::constants::{
 
 use super::decide::{Allowed, Denial, EVERYTHING, Policy};
 use super::grant::{Verb, suggestion};
-use super::pattern::Fault;
+use super::pattern::ParseError;
 
 /// What `netlink` names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,7 +27,7 @@ pub enum NetlinkPattern {
 
 /// What a message or a group is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Netlink<'a> {
+pub enum NetlinkRequest<'a> {
     /// A dump, a look-up or the events of NETLINK_ROUTE.
     RouteRead,
     /// Any other message of NETLINK_ROUTE.
@@ -44,7 +44,7 @@ pub enum Netlink<'a> {
     Other(&'a str),
 }
 
-impl fmt::Display for Netlink<'_> {
+impl fmt::Display for NetlinkRequest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::RouteRead => f.write_str("route:read"),
@@ -59,7 +59,7 @@ impl fmt::Display for Netlink<'_> {
 }
 
 impl NetlinkPattern {
-    pub(super) fn parse(text: &str) -> Result<Self, Fault> {
+    pub(super) fn parse(text: &str) -> Result<Self, ParseError> {
         const WORDS: [&str; 5] =
             ["route:read", "route:write", "generic:NAME", "sock-diag:read", "uevent"];
         Ok(match text {
@@ -77,7 +77,7 @@ impl NetlinkPattern {
                 }
                 Some(name) => {
                     let what = format!("`{}` is no generic family", name.escape_debug());
-                    return Err(Fault::new(
+                    return Err(ParseError::new(
                         "generic:".len(),
                         what,
                         "write its name, as in generic:nl80211",
@@ -87,20 +87,20 @@ impl NetlinkPattern {
                     let what = format!("unknown target `{}`", text.escape_debug());
                     let hint =
                         format!("targets are {}{}", WORDS.join(", "), suggestion(text, WORDS));
-                    return Err(Fault::new(0, what, hint));
+                    return Err(ParseError::new(0, what, hint));
                 }
             },
         })
     }
 
-    fn holds(&self, asked: Netlink<'_>) -> bool {
+    fn holds(&self, asked: NetlinkRequest<'_>) -> bool {
         match (self, asked) {
-            (Self::RouteRead, Netlink::RouteRead)
-            | (Self::RouteWrite, Netlink::RouteWrite)
-            | (Self::SockDiagRead, Netlink::SockDiagRead)
-            | (Self::Generic(_), Netlink::GenericControl)
-            | (Self::Uevent, Netlink::Uevent) => true,
-            (Self::Generic(own), Netlink::Generic(name)) => **own == *name,
+            (Self::RouteRead, NetlinkRequest::RouteRead)
+            | (Self::RouteWrite, NetlinkRequest::RouteWrite)
+            | (Self::SockDiagRead, NetlinkRequest::SockDiagRead)
+            | (Self::Generic(_), NetlinkRequest::GenericControl)
+            | (Self::Uevent, NetlinkRequest::Uevent) => true,
+            (Self::Generic(own), NetlinkRequest::Generic(name)) => **own == *name,
             _ => false,
         }
     }
@@ -109,23 +109,23 @@ impl NetlinkPattern {
 impl fmt::Display for NetlinkPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::RouteRead => Netlink::RouteRead.fmt(f),
-            Self::RouteWrite => Netlink::RouteWrite.fmt(f),
-            Self::Generic(name) => Netlink::Generic(name).fmt(f),
-            Self::SockDiagRead => Netlink::SockDiagRead.fmt(f),
-            Self::Uevent => Netlink::Uevent.fmt(f),
+            Self::RouteRead => NetlinkRequest::RouteRead.fmt(f),
+            Self::RouteWrite => NetlinkRequest::RouteWrite.fmt(f),
+            Self::Generic(name) => NetlinkRequest::Generic(name).fmt(f),
+            Self::SockDiagRead => NetlinkRequest::SockDiagRead.fmt(f),
+            Self::Uevent => NetlinkRequest::Uevent.fmt(f),
         }
     }
 }
 
 impl Policy {
     /// Decides on a netlink message or group.
-    pub(super) fn netlink(&self, asked: Netlink<'_>) -> Result<Allowed<'_>, Denial> {
+    pub(super) fn netlink(&self, asked: NetlinkRequest<'_>) -> Result<Allowed<'_>, Denial> {
         let what = || format!("netlink {asked}");
         // The control family is denied by its own name alone: another family's rule leaves the
         // others their look-up.
         let denied = self.deny.netlink.iter().find(|(pattern, _)| match asked {
-            Netlink::GenericControl => pattern.holds(Netlink::Generic("nlctrl")),
+            NetlinkRequest::GenericControl => pattern.holds(NetlinkRequest::Generic("nlctrl")),
             asked => pattern.holds(asked),
         });
         if let Some((_, rule)) = denied {
@@ -139,11 +139,11 @@ impl Policy {
             return Ok(self.by(*rule));
         }
         match asked {
-            Netlink::Other(_) => {
+            NetlinkRequest::Other(_) => {
                 Err(Denial::new(format!("{} is denied: no grant allows it", what())))
             }
             // As it is, not as a person is shown it.
-            Netlink::Generic(name) => {
+            NetlinkRequest::Generic(name) => {
                 Err(Denial::missing(what(), Some(format!("{}=generic:{name}", Verb::Netlink))))
             }
             asked => Err(Denial::missing(what(), Some(format!("{}={asked}", Verb::Netlink)))),
@@ -169,11 +169,11 @@ mod tests {
     fn each_target_is_a_grant_of_its_own() {
         let all = ["route:read", "route:write", "generic:nl80211", "sock-diag:read", "uevent"];
         let asked = [
-            Netlink::RouteRead,
-            Netlink::RouteWrite,
-            Netlink::Generic("nl80211"),
-            Netlink::SockDiagRead,
-            Netlink::Uevent,
+            NetlinkRequest::RouteRead,
+            NetlinkRequest::RouteWrite,
+            NetlinkRequest::Generic("nl80211"),
+            NetlinkRequest::SockDiagRead,
+            NetlinkRequest::Uevent,
         ];
         for (at, text) in all.iter().enumerate() {
             let mut builder = Policy::builder();
@@ -186,8 +186,8 @@ mod tests {
                     if at == of { Ok(()) } else { Err(Some(format!("netlink={asked}"))) }
                 );
             }
-            assert_eq!(policy.netlink(Netlink::GenericControl).is_ok(), at == 2);
-            assert_eq!(policy.netlink(Netlink::Other("something")).unwrap_err().grant, None);
+            assert_eq!(policy.netlink(NetlinkRequest::GenericControl).is_ok(), at == 2);
+            assert_eq!(policy.netlink(NetlinkRequest::Other("something")).unwrap_err().grant, None);
             assert_eq!((-1..30).filter(|&protocol| policy.may_make_netlink(protocol)).count(), 1);
         }
     }
@@ -203,14 +203,14 @@ mod tests {
             .unwrap();
         let policy = builder.build();
         assert!(
-            policy.netlink(Netlink::RouteWrite).is_err()
-                && policy.netlink(Netlink::Generic("TASKSTATS")).is_err()
+            policy.netlink(NetlinkRequest::RouteWrite).is_err()
+                && policy.netlink(NetlinkRequest::Generic("TASKSTATS")).is_err()
         );
         for asked in [
-            Netlink::RouteRead,
-            Netlink::GenericControl,
-            Netlink::Generic("x"),
-            Netlink::Other("anything"),
+            NetlinkRequest::RouteRead,
+            NetlinkRequest::GenericControl,
+            NetlinkRequest::Generic("x"),
+            NetlinkRequest::Other("anything"),
         ] {
             assert!(policy.netlink(asked).is_ok());
         }

@@ -7,7 +7,7 @@ use sandsock_abi::constants::ETH_P_ALL;
 use super::decide::{Allowed, Denial, EVERYTHING, Policy};
 use super::grant::Verb;
 use super::index::RuleId;
-use super::pattern::{Fault, decimal};
+use super::pattern::{ParseError, decimal};
 
 /// The words for Ethernet protocols (linux/if_ether.h); all others are written as numbers.
 const WORDS: [(&str, u16); 5] =
@@ -36,7 +36,7 @@ fn is_interface_name(text: &str) -> bool {
 }
 
 impl PacketPattern {
-    pub(super) fn parse(text: &str) -> Result<Self, Fault> {
+    pub(super) fn parse(text: &str) -> Result<Self, ParseError> {
         let (name, word) = match text.split_once(':') {
             Some((name, word)) => (name, Some(word)),
             None => (text, None),
@@ -46,7 +46,7 @@ impl PacketPattern {
             name if is_interface_name(name) => Some(name.into()),
             name => {
                 let what = format!("`{}` is no interface", name.escape_debug());
-                return Err(Fault::new(
+                return Err(ParseError::new(
                     0,
                     what,
                     "write an interface's name, at most 15 bytes, or `*` for all",
@@ -74,7 +74,7 @@ impl PacketPattern {
     }
 }
 
-fn parse_protocol(text: &str) -> Result<u16, Fault> {
+fn parse_protocol(text: &str) -> Result<u16, ParseError> {
     let number = match text.strip_prefix("0x") {
         Some(hex) if hex.bytes().all(|b| b.is_ascii_hexdigit()) => {
             u16::from_str_radix(hex, 16).ok()
@@ -86,7 +86,11 @@ fn parse_protocol(text: &str) -> Result<u16, Fault> {
     word.or(number).filter(|&number| number != 0).ok_or_else(|| {
         let words = WORDS.map(|(word, _)| word).join(", ");
         let what = format!("`{}` is no protocol", text.escape_debug());
-        Fault::new(0, what, format!("a protocol is one of {words}, or a number such as 0x88f7"))
+        ParseError::new(
+            0,
+            what,
+            format!("a protocol is one of {words}, or a number such as 0x88f7"),
+        )
     })
 }
 

@@ -9,7 +9,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// What is wrong with a text and where, before it is known which text it stands in.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(super) struct ParseError {
     /// Where, in bytes from the start of the text that was parsed.
     pub(super) offset: usize,
     /// What is wrong.
@@ -18,7 +18,7 @@ pub(super) struct Fault {
     pub(super) hint: String,
 }
 
-impl Fault {
+impl ParseError {
     pub(super) fn new(offset: usize, what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { offset, what: what.into(), hint: hint.into() }
     }
@@ -74,12 +74,12 @@ impl PortRange {
         self.low <= port && port <= self.high
     }
 
-    fn parse(text: &str) -> Result<Self, Fault> {
+    fn parse(text: &str) -> Result<Self, ParseError> {
         const HINT: &str =
             "a port is a number from 0 to 65535, a range such as 8000-8999, or `*` for any";
         let port = |text: &str, offset: usize| {
             decimal(text).and_then(|n| u16::try_from(n).ok()).ok_or_else(|| {
-                Fault::new(offset, format!("`{}` is no port", text.escape_debug()), HINT)
+                ParseError::new(offset, format!("`{}` is no port", text.escape_debug()), HINT)
             })
         };
         if text == "*" {
@@ -90,7 +90,7 @@ impl PortRange {
         };
         let range = Self { low: port(low, 0)?, high: port(high, low.len() + 1)? };
         if range.low > range.high {
-            return Err(Fault::new(
+            return Err(ParseError::new(
                 0,
                 format!("the range `{text}` runs backwards"),
                 format!("write {high}-{low}"),
@@ -204,31 +204,31 @@ pub enum NamePattern {
 }
 
 impl NamePattern {
-    fn parse(text: &str) -> Result<Self, Fault> {
+    fn parse(text: &str) -> Result<Self, ParseError> {
         let (rest, skipped) = match text.strip_prefix("*.") {
             Some(rest) => (rest, 2),
             None => (text, 0),
         };
         if let Some(at) = rest.find('*') {
-            return Err(Fault::new(
+            return Err(ParseError::new(
                 skipped + at,
                 "a `*` inside a name",
                 "a `*` stands for whole labels and only at the start, as in *.example.com",
             ));
         }
         if rest.contains('%') {
-            return Err(zone_fault(skipped + rest.find('%').unwrap_or(0)));
+            return Err(zone_error(skipped + rest.find('%').unwrap_or(0)));
         }
         let shown = rest.escape_debug();
         let name = normalise_name(rest).map_err(|e| {
-            Fault::new(
+            ParseError::new(
                 skipped,
                 format!("`{shown}` is no host name: {e}"),
                 "write a name such as db.example or *.example.com",
             )
         })?;
         if ends_in_number(&name) {
-            return Err(Fault::new(
+            return Err(ParseError::new(
                 skipped,
                 format!("`{shown}` is neither an IPv4 address nor a name"),
                 "write an IPv4 address as four decimal numbers, as in 127.0.0.1",
@@ -268,19 +268,19 @@ pub enum ResolvePattern {
 }
 
 impl ResolvePattern {
-    pub(super) fn parse(text: &str) -> Result<Self, Fault> {
+    pub(super) fn parse(text: &str) -> Result<Self, ParseError> {
         if text == "*" {
             return Ok(Self::Any);
         }
         if text.parse::<IpAddr>().is_ok() {
-            return Err(Fault::new(
+            return Err(ParseError::new(
                 0,
                 format!("`{text}` is an address"),
                 "addresses need no resolve; name a host or `*`",
             ));
         }
         if let Some(at) = text.find(':') {
-            return Err(Fault::new(
+            return Err(ParseError::new(
                 at,
                 "a port",
                 "resolve takes a name alone, as in db.example, *.example.com or `*`",
@@ -319,17 +319,17 @@ pub struct EndpointPattern {
     pub ports: PortRange,
 }
 
-fn zone_fault(offset: usize) -> Fault {
-    Fault::new(
+fn zone_error(offset: usize) -> ParseError {
+    ParseError::new(
         offset,
         "a zone",
         "leave `%...` out: a rule holds for a link-local address on every interface",
     )
 }
 
-fn prefix_length(text: &str, offset: usize, most: u8) -> Result<u8, Fault> {
+fn prefix_length(text: &str, offset: usize, most: u8) -> Result<u8, ParseError> {
     decimal(text).and_then(|n| u8::try_from(n).ok()).filter(|n| *n <= most).ok_or_else(|| {
-        Fault::new(
+        ParseError::new(
             offset,
             format!("`{}` is no length of a network", text.escape_debug()),
             format!("write a number from 0 to {most} after the `/`"),
@@ -337,11 +337,11 @@ fn prefix_length(text: &str, offset: usize, most: u8) -> Result<u8, Fault> {
     })
 }
 
-fn whole_network(net: IpNet) -> Result<IpNet, Fault> {
+fn whole_network(net: IpNet) -> Result<IpNet, ParseError> {
     if net.trunc() == net {
         return Ok(net);
     }
-    Err(Fault::new(
+    Err(ParseError::new(
         0,
         format!("{net} has bits set beyond its length"),
         format!("write {} or {}", net.trunc(), net.addr()),
@@ -349,12 +349,12 @@ fn whole_network(net: IpNet) -> Result<IpNet, Fault> {
 }
 
 impl HostPattern {
-    fn parse(text: &str) -> Result<Self, Fault> {
+    fn parse(text: &str) -> Result<Self, ParseError> {
         if text == "*" {
             return Ok(Self::Any);
         }
         if text.is_empty() {
-            return Err(Fault::new(
+            return Err(ParseError::new(
                 0,
                 "the host is missing",
                 "write HOST:PORT, or `*` for any address",
@@ -366,7 +366,7 @@ impl HostPattern {
         };
         let Ok(v4) = address.parse::<Ipv4Addr>() else {
             if let Some((_, at)) = length {
-                return Err(Fault::new(
+                return Err(ParseError::new(
                     at - 1,
                     format!("`{}` is no IPv4 address", address.escape_debug()),
                     "a network is written 10.0.0.0/8 or [2001:db8::/32]",
@@ -376,28 +376,28 @@ impl HostPattern {
         };
         let length = length.map_or(Ok(32), |(length, at)| prefix_length(length, at, 32))?;
         let net = Ipv4Net::new(v4, length)
-            .map_err(|_| Fault::new(0, "a network", "write a length from 0 to 32"))?;
+            .map_err(|_| ParseError::new(0, "a network", "write a length from 0 to 32"))?;
         whole_network(IpNet::V4(net)).map(Self::Net)
     }
 
     /// What stands between brackets.
-    fn parse_v6(text: &str) -> Result<Self, Fault> {
+    fn parse_v6(text: &str) -> Result<Self, ParseError> {
         if let Some(at) = text.find('%') {
-            return Err(zone_fault(at));
+            return Err(zone_error(at));
         }
         let (address, length) = match text.split_once('/') {
             Some((address, length)) => (address, prefix_length(length, address.len() + 1, 128)?),
             None => (text, 128),
         };
         let v6: Ipv6Addr = address.parse().map_err(|_| {
-            Fault::new(
+            ParseError::new(
                 0,
                 format!("`{}` is no IPv6 address", address.escape_debug()),
                 "brackets hold an IPv6 address or network, as in [::1] or [2001:db8::/32]",
             )
         })?;
         let net = Ipv6Net::new(v6, length)
-            .map_err(|_| Fault::new(0, "a network", "write a length from 0 to 128"))?;
+            .map_err(|_| ParseError::new(0, "a network", "write a length from 0 to 128"))?;
         let net = whole_network(IpNet::V6(net))?;
         // Requests with an IPv4-mapped address are judged as IPv4, so a rule about them has to be
         // one of IPv4's.
@@ -411,21 +411,21 @@ impl HostPattern {
 }
 
 /// A host that stands without a port. IPv6 needs no brackets then, and may have them.
-pub(super) fn parse_lone_host(text: &str) -> Result<HostPattern, Fault> {
+pub(super) fn parse_lone_host(text: &str) -> Result<HostPattern, ParseError> {
     const HINT: &str = "write the address, the network or the name alone, as in 192.0.2.7, 2001:db8::/32 or db.example";
     if let Some(rest) = text.strip_prefix('[') {
         return match rest.split_once(']') {
-            None => Err(Fault::new(0, "the bracket is not closed", HINT)),
+            None => Err(ParseError::new(0, "the bracket is not closed", HINT)),
             Some((inside, "")) => HostPattern::parse_v6(inside).map_err(|fault| fault.shifted(1)),
             Some((inside, _)) => {
-                Err(Fault::new(inside.len() + 2, "no port has a place here", HINT))
+                Err(ParseError::new(inside.len() + 2, "no port has a place here", HINT))
             }
         };
     }
     match text.bytes().filter(|b| *b == b':').count() {
         0 => HostPattern::parse(text),
         // Every IPv6 address has two colons.
-        1 => Err(Fault::new(text.find(':').unwrap_or(0), "no port has a place here", HINT)),
+        1 => Err(ParseError::new(text.find(':').unwrap_or(0), "no port has a place here", HINT)),
         _ => HostPattern::parse_v6(text),
     }
 }
@@ -443,12 +443,12 @@ impl fmt::Display for HostPattern {
 }
 
 impl EndpointPattern {
-    pub(super) fn parse(text: &str) -> Result<Self, Fault> {
+    pub(super) fn parse(text: &str) -> Result<Self, ParseError> {
         const MISSING: &str =
             "write HOST:PORT; PORT is a number, a range such as 8000-8999, or `*` for any";
         if let Some(rest) = text.strip_prefix('[') {
             let Some((inside, after)) = rest.split_once(']') else {
-                return Err(Fault::new(
+                return Err(ParseError::new(
                     0,
                     "the bracket is not closed",
                     "write [ADDRESS]:PORT, as in [::1]:443",
@@ -457,7 +457,7 @@ impl EndpointPattern {
             let host = HostPattern::parse_v6(inside).map_err(|fault| fault.shifted(1))?;
             let at = inside.len() + 2;
             let Some(ports) = after.strip_prefix(':') else {
-                return Err(Fault::new(at, "the port is missing", MISSING));
+                return Err(ParseError::new(at, "the port is missing", MISSING));
             };
             return Ok(Self {
                 host,
@@ -465,17 +465,17 @@ impl EndpointPattern {
             });
         }
         let Some((host, ports)) = text.rsplit_once(':') else {
-            return Err(Fault::new(text.len(), "the port is missing", MISSING));
+            return Err(ParseError::new(text.len(), "the port is missing", MISSING));
         };
         if let Some(at) = text.find("://") {
-            return Err(Fault::new(
+            return Err(ParseError::new(
                 0,
                 format!("`{}` is a URL", text.escape_debug()),
                 url_hint(&text[at + 3..]),
             ));
         }
         if let Some(at) = host.find(':') {
-            return Err(Fault::new(
+            return Err(ParseError::new(
                 at,
                 "a second colon",
                 "an IPv6 address stands in brackets, as in [::1]:443",
@@ -632,7 +632,7 @@ pub struct PathPattern {
 }
 
 impl PathPattern {
-    fn parse(text: &str) -> Result<Self, Fault> {
+    fn parse(text: &str) -> Result<Self, ParseError> {
         let absolute = text.starts_with('/');
         let mut offset = usize::from(absolute);
         let mut components = Vec::new();
@@ -641,17 +641,21 @@ impl PathPattern {
                 "" => {
                     let what =
                         if text.len() <= 1 { "the path is missing" } else { "an empty component" };
-                    return Err(Fault::new(offset, what, "write a path such as /run/app/*.sock"));
+                    return Err(ParseError::new(
+                        offset,
+                        what,
+                        "write a path such as /run/app/*.sock",
+                    ));
                 }
                 "." | ".." => {
-                    return Err(Fault::new(
+                    return Err(ParseError::new(
                         offset,
                         format!("the component `{part}`"),
                         "write the path without `.` and `..`; a relative path starts at the working directory",
                     ));
                 }
                 "**" if components.last() == Some(&Component::AnyDepth) => {
-                    return Err(Fault::new(
+                    return Err(ParseError::new(
                         offset,
                         "`**` twice",
                         "one `**` stands for any number of components already",
@@ -659,14 +663,14 @@ impl PathPattern {
                 }
                 "**" => Component::AnyDepth,
                 part if part.contains("**") => {
-                    return Err(Fault::new(
+                    return Err(ParseError::new(
                         offset + part.find("**").unwrap_or(0),
                         "`**` inside a component",
                         "`**` stands alone between slashes; within a component one `*` is any text",
                     ));
                 }
                 part if part.contains('\0') => {
-                    return Err(Fault::new(
+                    return Err(ParseError::new(
                         offset + part.find('\0').unwrap_or(0),
                         "a NUL",
                         "no path can hold one",
@@ -714,7 +718,7 @@ pub struct AbstractPattern {
 }
 
 impl AbstractPattern {
-    fn parse(text: &str) -> Result<Self, Fault> {
+    fn parse(text: &str) -> Result<Self, ParseError> {
         let mut parts = vec![Vec::new()];
         let mut bytes = text.bytes().enumerate();
         while let Some((at, byte)) = bytes.next() {
@@ -727,7 +731,7 @@ impl AbstractPattern {
                         .filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))
                         .and_then(|hex| u8::from_str_radix(hex, 16).ok());
                     let Some(value) = value else {
-                        return Err(Fault::new(
+                        return Err(ParseError::new(
                             at,
                             "an unknown escape",
                             "write `\\x5c` for a backslash, `\\xNN` for any byte",
@@ -747,7 +751,7 @@ impl AbstractPattern {
         }
         let length: usize = parts.iter().map(Vec::len).sum();
         if length > 107 {
-            return Err(Fault::new(
+            return Err(ParseError::new(
                 0,
                 format!("{length} bytes"),
                 "an abstract name has at most 107",
@@ -819,7 +823,7 @@ pub enum UnixPattern {
 }
 
 impl UnixPattern {
-    pub(super) fn parse(text: &str) -> Result<Self, Fault> {
+    pub(super) fn parse(text: &str) -> Result<Self, ParseError> {
         match text.strip_prefix('@') {
             Some(name) => {
                 AbstractPattern::parse(name).map(Self::Abstract).map_err(|fault| fault.shifted(1))

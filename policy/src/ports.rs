@@ -1,6 +1,6 @@
 //! Local ports that the kernel chooses.
 
-use super::decide::{Denial, Local, Policy, Request, denied_local};
+use super::decide::{Denial, LocalAddress, Policy, Request, denied_local};
 use super::grant::Verb;
 use super::index::Endpoints;
 use super::pattern::canonical;
@@ -29,7 +29,7 @@ impl Policy {
     /// # Errors
     ///
     /// A rule denies the port.
-    pub fn judge_implicit(&self, verb: Verb, local: Local) -> Result<(), Denial> {
+    pub fn judge_implicit(&self, verb: Verb, local: LocalAddress) -> Result<(), Denial> {
         let Some(rules) = self.kept_ports(verb) else { return Ok(()) };
         let address = canonical(local.address.ip());
         match denied_local(rules, address, local.address.port(), local.v6only) {

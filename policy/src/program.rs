@@ -14,7 +14,7 @@ use sandsock_abi::constants::{
 use super::senders::{PortSet, Senders, Span};
 
 /// BPF_MAXINSNS (linux/bpf_common.h).
-pub const LONGEST: usize = 4096;
+pub const LONGEST_PROGRAM: usize = 4096;
 
 /// The length up to which a program may distinguish every span of senders. Above, some neighbours
 /// are let in as well, and the check at receive alone tells them apart. The kernel keeps a copy for
@@ -82,7 +82,7 @@ pub fn program(
     guest: &[Instruction],
     step: usize,
 ) -> Option<Program> {
-    let room = LONGEST - guest.len().min(LONGEST);
+    let room = LONGEST_PROGRAM - guest.len().min(LONGEST_PROGRAM);
     let fits = |code: &Vec<Instruction>, step: usize| {
         let own = code.len() - guest.len();
         own <= room && (own <= EXACT || step == Senders::STEPS)

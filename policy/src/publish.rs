@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 use super::grant::{GrantError, Verb};
-use super::pattern::{Fault, decimal};
+use super::pattern::{ParseError, decimal};
 
 const HINT: &str = "write HOST:PORT=GUEST:PORT, both hosts addresses, as in 0.0.0.0:8080=127.0.0.1:80; /tcp or /udp may follow";
 
@@ -26,7 +26,7 @@ impl Published {
             Some((pair, "udp")) => (pair, &[Verb::UdpBind]),
             Some((pair, word)) => {
                 let what = format!("unknown protocol `{}`", word.escape_debug());
-                return Err(fail(Fault::new(
+                return Err(fail(ParseError::new(
                     pair.len() + 1,
                     what,
                     "it is tcp, udp, or none for both",
@@ -35,13 +35,13 @@ impl Published {
             None => (text, &[Verb::TcpListen, Verb::UdpBind]),
         };
         let Some((host, guest)) = pair.split_once('=') else {
-            return Err(fail(Fault::new(pair.len(), "the guest's address is missing", HINT)));
+            return Err(fail(ParseError::new(pair.len(), "the guest's address is missing", HINT)));
         };
         let at = host.len() + 1;
         let host = address(host).map_err(fail)?;
         let guest = address(guest).map_err(|fault| fail(fault.shifted(at)))?;
         if guest.port() == 0 {
-            return Err(fail(Fault::new(
+            return Err(fail(ParseError::new(
                 at,
                 "the guest's port is 0",
                 "publish the port that the guest binds",
@@ -49,12 +49,12 @@ impl Published {
         }
         if guest.is_ipv4() && !host.ip().to_canonical().is_ipv4() {
             let what = format!("{} can't stand for {}", host.ip(), guest.ip());
-            return Err(fail(Fault::new(0, what, "an IPv4 socket has IPv4 addresses alone")));
+            return Err(fail(ParseError::new(0, what, "an IPv4 socket has IPv4 addresses alone")));
         }
         for &verb in verbs {
             let entry = Entry { host, rule: format!("publish={text}").into() };
             if self.0.insert((verb, guest.ip(), guest.port()), entry).is_some() {
-                return Err(fail(Fault::new(
+                return Err(fail(ParseError::new(
                     at,
                     format!("{guest} is published twice"),
                     "one address stands for one other",
@@ -79,8 +79,8 @@ impl Published {
 }
 
 /// `ADDRESS:PORT`, IPv6 in brackets.
-fn address(text: &str) -> Result<SocketAddr, Fault> {
-    let no = |at: usize, what: String| Err(Fault::new(at, what, HINT));
+fn address(text: &str) -> Result<SocketAddr, ParseError> {
+    let no = |at: usize, what: String| Err(ParseError::new(at, what, HINT));
     let Some((host, port)) = text.rsplit_once(':') else {
         return no(text.len(), "the port is missing".to_owned());
     };
@@ -99,7 +99,7 @@ fn address(text: &str) -> Result<SocketAddr, Fault> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{Local, Pins, Policy, Request};
+    use super::super::{LocalAddress, Pins, Policy, Request};
     use super::*;
 
     fn error(text: &str) -> String {
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn publish_grants_the_bind_and_denials_of_either_side_win() {
-        let ask = |deny: &[&str], local: Local| {
+        let ask = |deny: &[&str], local: LocalAddress| {
             let mut builder = Policy::builder();
             builder.publish("127.0.0.1:8080=10.0.0.1:80/tcp").unwrap();
             for rule in deny {
@@ -163,7 +163,8 @@ mod tests {
                 .map_err(|d| d.reason)
         };
         let guest: SocketAddr = "10.0.0.1:80".parse().unwrap();
-        let local = Local { published: Some("127.0.0.1:8080".parse().unwrap()), ..guest.into() };
+        let local =
+            LocalAddress { published: Some("127.0.0.1:8080".parse().unwrap()), ..guest.into() };
         assert_eq!(ask(&[], local), Ok(()));
         assert!(ask(&["tcp-listen=10.0.0.1:80"], local).is_err());
         assert!(ask(&["tcp-listen=127.0.0.1:8080"], local).is_err());
@@ -177,7 +178,8 @@ mod tests {
             }
             let (now, truth) =
                 (std::time::Instant::now(), SocketAddr::new([127, 0, 0, 1].into(), port));
-            let request = Request::TcpListen(Local { published: Some(truth), ..guest.into() });
+            let request =
+                Request::TcpListen(LocalAddress { published: Some(truth), ..guest.into() });
             builder.build().decide(&request, &Pins::new(now), now).is_ok()
         };
         assert!(chosen(&[], 0) && chosen(&[], 40_000) && chosen(&["tcp-listen=*:40001"], 40_000));
@@ -185,7 +187,7 @@ mod tests {
         // A socket that has the address in truth, or is published elsewhere, has no part in it.
         assert!(ask(&[], guest.into()).is_err());
         assert!(
-            ask(&[], Local { published: Some("127.0.0.1:8081".parse().unwrap()), ..local })
+            ask(&[], LocalAddress { published: Some("127.0.0.1:8081".parse().unwrap()), ..local })
                 .is_err()
         );
     }

@@ -13,7 +13,7 @@ use super::decide::{Allowed, Denial, EVERYTHING, Policy, Request};
 use super::grant::Verb;
 use super::index::Endpoints;
 use super::pattern::{
-    EndpointPattern, Fault, HostPattern, PortRange, canonical, decimal, parse_lone_host,
+    EndpointPattern, HostPattern, ParseError, PortRange, canonical, decimal, parse_lone_host,
 };
 use super::pins::Pins;
 
@@ -35,7 +35,7 @@ pub enum RawPattern {
 }
 
 impl RawPattern {
-    pub(super) fn parse(text: &str) -> Result<Self, Fault> {
+    pub(super) fn parse(text: &str) -> Result<Self, ParseError> {
         const HINT: &str = "a protocol is icmp, icmp6 or a number from 0 to 254; or write header";
         if text == "header" {
             return Ok(Self::Header);
@@ -49,7 +49,7 @@ impl RawPattern {
             "icmp6" => ICMPV6,
             word => match decimal(word).and_then(|number| u8::try_from(number).ok()) {
                 Some(RAW) => {
-                    return Err(Fault::new(
+                    return Err(ParseError::new(
                         0,
                         "255 is no protocol",
                         "write raw=header, which is what IPPROTO_RAW gives",
@@ -57,7 +57,7 @@ impl RawPattern {
                 }
                 Some(number) => number,
                 None => {
-                    return Err(Fault::new(
+                    return Err(ParseError::new(
                         0,
                         format!("`{}` is no protocol", word.escape_debug()),
                         HINT,
@@ -76,12 +76,12 @@ impl RawPattern {
 
 /// A host that packets go to: not the unspecified address, which would quietly stand for the
 /// loopback.
-fn parse_host(text: &str) -> Result<HostPattern, Fault> {
+fn parse_host(text: &str) -> Result<HostPattern, ParseError> {
     match parse_lone_host(text)? {
         HostPattern::Net(net)
             if net.addr().is_unspecified() && net.prefix_len() == net.max_prefix_len() =>
         {
-            Err(Fault::new(
+            Err(ParseError::new(
                 0,
                 format!("{} is no destination", net.addr()),
                 "it is judged as the loopback: write 127.0.0.1 or ::1, or `*` for any address",
@@ -121,7 +121,7 @@ impl fmt::Display for RawPattern {
 pub struct MulticastPattern(pub(super) EndpointPattern);
 
 impl MulticastPattern {
-    pub(super) fn parse(text: &str) -> Result<Self, Fault> {
+    pub(super) fn parse(text: &str) -> Result<Self, ParseError> {
         const HINT: &str =
             "write an address or a network of 224.0.0.0/4 or ff00::/8, or `*` for every group";
         let host = parse_host(text)?;
@@ -132,7 +132,7 @@ impl MulticastPattern {
             HostPattern::Net(IpNet::V6(net))
                 if net.addr().is_multicast() && net.prefix_len() >= 8 => {}
             HostPattern::Net(_) | HostPattern::Name(_) => {
-                return Err(Fault::new(
+                return Err(ParseError::new(
                     0,
                     format!("`{}` is no multicast group", text.escape_debug()),
                     HINT,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Observer, Socket, Wants};
-use sandsock_policy::{Decision, Outcome};
+use sandsock_policy::{Decision, Verdict};
 
 /// Writes decisions with `tracing`: at the level of information, those about each received datagram
 /// at that of debugging.
@@ -29,11 +29,11 @@ impl Observer for Log {
     fn decided(&self, decision: &Decision<'_>, _socket: Option<&Socket>) {
         let call = decision.call.unwrap_or_default();
         let text = match decision.decision {
-            Outcome::Allow => {
+            Verdict::Allow => {
                 let by = decision.rule.map_or_else(String::new, |rule| format!(" by {rule}"));
                 format!("{call} allowed: {} {}{by}", decision.verb, decision.target)
             }
-            Outcome::Deny => format!("{call} denied: {}", decision.reason.unwrap_or_default()),
+            Verdict::Deny => format!("{call} denied: {}", decision.reason.unwrap_or_default()),
         };
         if decision.verb == "udp-receive" {
             tracing::debug!("{text}");

@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 use super::traffic::{self, Direction};
 use super::value::SocketAddress;
 use super::{Call, Failure, Observer, Socket, Wants, names};
-use sandsock_policy::{Decision, Outcome};
+use sandsock_policy::{Decision, Verdict};
 
 /// How many closed descriptors keep a row of their own.
 const ROWS: usize = 1000;
@@ -332,7 +332,7 @@ impl Observer for Stats {
     }
 
     fn decided(&self, decision: &Decision<'_>, socket: Option<&Socket>) {
-        if decision.decision == Outcome::Deny {
+        if decision.decision == Verdict::Deny {
             let mut state = self.state();
             let counters = state.counters(decision.instance, socket);
             if decision.verb == "udp-receive"

@@ -15,7 +15,7 @@ use crate::bindings::sandsock::socket::types::{DescriptorKind, SocketKind};
 use crate::ctx::SandsockView;
 use crate::descriptor::{Descriptor, Handle};
 use crate::sys;
-use sandsock_policy::{Decision, Denial, Outcome as Decided};
+use sandsock_policy::{Decision, Denial, Verdict};
 
 /// The lowest number that a descriptor gets: a program's first three are its standard ones.
 const FIRST: i32 = 3;
@@ -364,7 +364,7 @@ impl Watch {
         let decision =
             Decision { instance: self.instance, call: Some(current.function), ..decision };
         self.tell(|observer| observer.decided(&decision, socket));
-        if decision.decision == Decided::Deny {
+        if decision.decision == Verdict::Deny {
             current.denied = true;
             current.denied_by = decision.rule.map(str::to_owned);
         }

@@ -112,7 +112,7 @@ fn request(text: &str) -> Request<'_> {
             }
         },
         "packet" => Request::Packet { interface: Some(target), protocol: 3 },
-        "netlink" => Request::Netlink(Netlink::RouteRead),
+        "netlink" => Request::Netlink(NetlinkRequest::RouteRead),
         "multicast" => Request::Multicast(Some(ip(target))),
         "ioctl" => Request::Ioctl(sandsock_abi::ioctl::by_name(target).unwrap()),
         "ancillary" => match target {
@@ -161,7 +161,7 @@ impl Case {
         v6only: bool,
         kernel_chosen: bool,
     ) -> Result<Allowed<'_>, Denial> {
-        let local = Local { v6only, kernel_chosen, ..at(address).into() };
+        let local = LocalAddress { v6only, kernel_chosen, ..at(address).into() };
         let (tcp, udp) = (Request::TcpListen(local), Request::UdpBind(local));
         let tcp = self.policy.decide(&tcp, &self.pins, self.now);
         assert!(

@@ -309,11 +309,13 @@ fn program_has_the_guests_own_behind_it() {
     assert!(program.instructions.ends_with(&guest) && program.exact);
     let of = |text: &str| run(&program.instructions, &Packet::from(text.parse().unwrap()));
     assert_eq!((of("10.0.0.1:53"), of("10.0.0.1:54"), of("10.0.0.2:53")), (7, 0, 0));
-    for (length, fits) in [(LONGEST - 30, true), (LONGEST - 2, false), (LONGEST, false)] {
+    for (length, fits) in
+        [(LONGEST_PROGRAM - 30, true), (LONGEST_PROGRAM - 2, false), (LONGEST_PROGRAM, false)]
+    {
         let long = vec![ret(7); length];
         let program = super::program(&senders, UDP, &long, 0);
         assert_eq!(program.is_some(), fits, "{length}");
-        assert!(program.is_none_or(|program| program.instructions.len() <= LONGEST));
+        assert!(program.is_none_or(|program| program.instructions.len() <= LONGEST_PROGRAM));
     }
 }
 

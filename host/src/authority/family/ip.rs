@@ -12,7 +12,7 @@ use crate::descriptor::Handle;
 use crate::error::CallResult;
 use crate::sys;
 use crate::sys::address::{RawAddress, View};
-use sandsock_policy::{Denial, Local, Request, Verb, destination};
+use sandsock_policy::{Denial, LocalAddress, Request, Verb, destination};
 
 /// The types that these families serve. SOCK_PACKET is missing, because it would make an AF_PACKET
 /// socket.
@@ -128,7 +128,7 @@ pub(super) fn judge_listen(gate: &Gate, socket: &Handle) -> CallResult<()> {
 }
 
 /// Returns the local address of a socket. A published address is the guest's own.
-fn local_now(socket: &Handle) -> Result<Local, Errno> {
+fn local_now(socket: &Handle) -> Result<LocalAddress, Errno> {
     let address = sys::local_address(socket.fd())?.to_ip().ok_or(Errno::INVAL)?;
     Ok(match socket.view_at(address) {
         Some(view) => {
@@ -143,8 +143,8 @@ fn local(
     address: SocketAddr,
     published: Option<SocketAddr>,
     kernel_chosen: bool,
-) -> Local {
-    Local {
+) -> LocalAddress {
+    LocalAddress {
         address,
         v6only: address.is_ipv6()
             && sys::own_option(socket.fd(), libc::IPPROTO_IPV6, libc::IPV6_V6ONLY) == Ok(1),

@@ -20,7 +20,7 @@ use crate::descriptor::Handle;
 use crate::error::CallResult;
 use crate::sys;
 use crate::sys::address::RawAddress;
-use sandsock_policy::{Netlink as Asked, Request};
+use sandsock_policy::{NetlinkRequest, Request};
 
 /// `sizeof(struct nlmsghdr)`: length, type, flags, sequence, port.
 const HEADER: usize = 16;
@@ -129,19 +129,21 @@ fn generic_families(dump: &[u8]) -> Vec<GenericFamily> {
 pub(crate) fn judge_group(gate: &Gate, protocol: i32, group: u32) -> CallResult<()> {
     let other = format!("events of protocol {protocol}");
     gate.decide(&Request::Netlink(match protocol {
-        NETLINK_ROUTE => Asked::RouteRead,
-        NETLINK_SOCK_DIAG => Asked::SockDiagRead,
-        NETLINK_KOBJECT_UEVENT => Asked::Uevent,
+        NETLINK_ROUTE => NetlinkRequest::RouteRead,
+        NETLINK_SOCK_DIAG => NetlinkRequest::SockDiagRead,
+        NETLINK_KOBJECT_UEVENT => NetlinkRequest::Uevent,
         NETLINK_GENERIC => {
             let families = generic_families(&sys::generic_families()?);
             return match families.iter().find(|family| family.groups.contains(&group)) {
-                Some(family) => gate.decide(&Request::Netlink(Asked::Generic(&family.name))),
-                None => {
-                    gate.decide(&Request::Netlink(Asked::Other(&format!("generic group {group}"))))
+                Some(family) => {
+                    gate.decide(&Request::Netlink(NetlinkRequest::Generic(&family.name)))
                 }
+                None => gate.decide(&Request::Netlink(NetlinkRequest::Other(&format!(
+                    "generic group {group}"
+                )))),
             };
         }
-        _ => Asked::Other(&other),
+        _ => NetlinkRequest::Other(&other),
     }))
 }
 
@@ -173,21 +175,23 @@ fn judge_message(
     families: &Families,
 ) -> CallResult<()> {
     let kind = message.kind;
-    let other = |what: String| gate.decide(&Request::Netlink(Asked::Other(&what)));
+    let other = |what: String| gate.decide(&Request::Netlink(NetlinkRequest::Other(&what)));
     let decide = |asked| gate.decide(&Request::Netlink(asked));
     match protocol {
         NETLINK_ROUTE | NETLINK_GENERIC | NETLINK_SOCK_DIAG if kind < FIRST_TYPE => Ok(()),
         NETLINK_ROUTE if asks_elsewhere(message) => other("about another network namespace".into()),
-        NETLINK_ROUTE if ROUTE_READS.contains(&kind) => decide(Asked::RouteRead),
-        NETLINK_ROUTE => decide(Asked::RouteWrite),
-        NETLINK_SOCK_DIAG if DIAG_READS.contains(&kind) => decide(Asked::SockDiagRead),
+        NETLINK_ROUTE if ROUTE_READS.contains(&kind) => decide(NetlinkRequest::RouteRead),
+        NETLINK_ROUTE => decide(NetlinkRequest::RouteWrite),
+        NETLINK_SOCK_DIAG if DIAG_READS.contains(&kind) => decide(NetlinkRequest::SockDiagRead),
         NETLINK_SOCK_DIAG if kind == SOCK_DESTROY => {
             other("sock-diag destroy, which ends others' connections".into())
         }
         NETLINK_SOCK_DIAG => other(format!("sock-diag message {kind}")),
         NETLINK_GENERIC if kind == CONTROL_FAMILY => match message.body.first() {
-            Some(command) if CONTROL_READS.contains(command) => decide(Asked::GenericControl),
-            _ => decide(Asked::Generic("nlctrl")),
+            Some(command) if CONTROL_READS.contains(command) => {
+                decide(NetlinkRequest::GenericControl)
+            }
+            _ => decide(NetlinkRequest::Generic("nlctrl")),
         },
         NETLINK_GENERIC => {
             // The kernel assigns these numbers as modules are loaded, so they are read for each
@@ -196,7 +200,7 @@ fn judge_message(
                 let _ = families.set(generic_families(&sys::generic_families()?));
             }
             match families.get().into_iter().flatten().find(|family| family.id == kind) {
-                Some(family) => decide(Asked::Generic(&family.name)),
+                Some(family) => decide(NetlinkRequest::Generic(&family.name)),
                 None => other(format!("generic family {kind}")),
             }
         }
@@ -246,7 +250,7 @@ impl FamilyRules for Netlink {
             }
             // Port 0 is the kernel. Every other port is a program on the host.
             Use::Connect | Use::Send(_) if (address.port_id, address.groups) != (0, 0) => {
-                gate.decide(&Request::Netlink(Asked::Other("to another program")))?;
+                gate.decide(&Request::Netlink(NetlinkRequest::Other("to another program")))?;
             }
             Use::Connect | Use::Send(_) => {}
         }
@@ -272,7 +276,7 @@ impl FamilyRules for Netlink {
                 })
             }
             // How the kernel reads these protocols has not been reviewed.
-            protocol => gate.decide(&Request::Netlink(Asked::Other(&format!(
+            protocol => gate.decide(&Request::Netlink(NetlinkRequest::Other(&format!(
                 "message of protocol {protocol}"
             )))),
         }

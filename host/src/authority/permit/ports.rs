@@ -19,7 +19,7 @@ use crate::descriptor::Handle;
 use crate::error::CallResult;
 use crate::sys::address::RawAddress;
 use crate::sys::{self, OptionBytes};
-use sandsock_policy::{Denial, Local, Request, Verb};
+use sandsock_policy::{Denial, LocalAddress, Request, Verb};
 
 /// How many ports are tried before the last denial is the answer.
 const SCOUTS: usize = 64;
@@ -118,7 +118,7 @@ impl Judge<'_> {
             let address = with_port(at, port);
             self.gate.policy.judge_implicit(
                 verb,
-                Local { address, v6only, kernel_chosen: true, published: None },
+                LocalAddress { address, v6only, kernel_chosen: true, published: None },
             )
         };
         let denied = |denial| self.gate.denied(verb, at.to_string(), denial);
@@ -188,8 +188,12 @@ impl Judge<'_> {
         }
         let address = sys::local_address(handle.fd())?.to_ip().ok_or(Errno::INVAL)?;
         let v6only = is_v6only(handle, kind);
-        let bind =
-            Request::UdpBind(Local { address, v6only, kernel_chosen: true, published: None });
+        let bind = Request::UdpBind(LocalAddress {
+            address,
+            v6only,
+            kernel_chosen: true,
+            published: None,
+        });
         if self.gate.would_allow(&bind) {
             self.implicit_port(handle, kind)
         } else if handle.is_ungranted() {

@@ -24,7 +24,7 @@ use crate::error::{CallResult, Fault};
 use crate::sys::{self, Hints, ResolverError};
 use crate::wait;
 use crate::wait::pool::TABLES;
-use sandsock_policy::{Decision, Judged, Verb, normalise_name};
+use sandsock_policy::{Decision, JudgedAnswers, Verb, normalise_name};
 
 /// The longest text that is looked at as a host's. In Unicode a name may have more bytes than in
 /// ASCII.
@@ -260,7 +260,7 @@ fn judge_answers(
     name: &str,
     others: &[String],
     mut addresses: Vec<IpAddr>,
-) -> Result<Judged, Failure> {
+) -> Result<JudgedAnswers, Failure> {
     view.ctx.judge().other_names(name, others)?;
     addresses.dedup();
     let judged = view.ctx.gate.policy.judge_answers_of(name, others, addresses);
