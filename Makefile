@@ -71,7 +71,7 @@ lint: setup ## check format and lints
 	@cargo clippy $(PROFILE) --workspace --all-targets -- -D warnings
 
 .PHONY: test
-test: build guests lint kernel ## run all tests, and say what was skipped
+test: guests build lint kernel ## run all tests, and say what was skipped
 	@echo "running the tests"
 	@rm -f target/skipped.txt target/kernel.txt
 	@status=0; cargo test $(PROFILE) || status=$$?; \
@@ -89,11 +89,11 @@ conformance: build guests ## run CPython's own tests through the provider, besid
 	@$(PYTHON) tests/conformance/run.py $(MODULES)
 
 .PHONY: attacks
-attacks: build guests ## run every attack on a policy that the tests know
+attacks: guests build ## run every attack on a policy that the tests know
 	@cargo test $(PROFILE) --test all -- attacks::
 
 .PHONY: test-kernel
-test-kernel: build guests kernel ## test the families that this machine's kernel may lack, in one that has them
+test-kernel: guests build kernel ## test the families that this machine's kernel may lack, in one that has them
 	@SANDSOCK_KERNEL=required cargo test $(PROFILE) --test all -- kernel:: --nocapture
 
 .PHONY: bench

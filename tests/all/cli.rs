@@ -10,25 +10,14 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use sandsock_host::policy::Verb;
 use sandsock_tests::netns::Namespace;
-use sandsock_tests::{programs, raise_descriptor_limit, skip, target};
-
-#[track_caller]
-fn binary() -> PathBuf {
-    let path = target().join("release/sandsock");
-    assert!(path.exists(), "{} is missing: `make build` builds it", path.display());
-    path
-}
+use sandsock_tests::{command, guest_path, programs, raise_descriptor_limit, root, skip};
 
 /// The command, bounded in time.
 #[track_caller]
 fn sandsock() -> assert_cmd::Command {
-    let mut command = assert_cmd::Command::new(binary());
+    let mut command = assert_cmd::Command::new(command());
     command.timeout(Duration::from_secs(60));
     command
-}
-
-fn example(name: &str) -> PathBuf {
-    target().join("guests").join(name).with_extension("wasm")
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -450,7 +439,7 @@ fn cli_component_that_cannot_be_loaded_is_126() {
 
 #[test]
 fn cli_inspect_says_what_it_can_run() {
-    let output = sandsock().arg("inspect").arg(example("echo_server")).output().expect("runs");
+    let output = sandsock().arg("inspect").arg(guest_path("echo_server")).output().expect("runs");
     assert!(output.status.success());
     let stdout = text(&output.stdout);
     for line in [
@@ -521,7 +510,7 @@ fn cli_names_reach_a_terminal_escaped() {
     }
     // A log's line is one line.
     let mut command = sandsock();
-    command.args(["-v", "run", "--allow", "unix-connect=/tmp/**"]).arg(example("unix_client"));
+    command.args(["-v", "run", "--allow", "unix-connect=/tmp/**"]).arg(guest_path("unix_client"));
     let output = command.args([&format!("/tmp/{odd}"), "x"]).output().expect("runs");
     let log: String = text(&output.stderr)
         .lines()
@@ -561,7 +550,7 @@ fn cli_help_and_version() {
 
 #[test]
 fn cli_verbose_tells_decisions() {
-    let client = example("echo_client");
+    let client = guest_path("echo_client");
     let run = |more: &[&str]| {
         let port = unused_port();
         let output = sandsock()
@@ -787,7 +776,10 @@ fn cli_folder_to_write_in_holds_no_file_of_the_command() {
     let (status, stderr) = run("XDG_CACHE_HOME", &cache.display().to_string(), &deep);
     assert!(status == Some(125) && stderr.contains(" lies in "), "{stderr}");
     for (given, words) in [
-        (target().join("release").display().to_string(), "sandsock, a part of this command: "),
+        (
+            command().parent().expect("a folder").display().to_string(),
+            "sandsock, a part of this command: ",
+        ),
         ("/etc".to_owned(), "which look-ups read: "),
         ("/proc".to_owned(), "/proc/self/mem, the memory of this command: "),
     ] {
@@ -827,7 +819,7 @@ fn cli_folder_mounted_elsewhere_is_the_same() {
     for (dir, status) in [("mount", 125), ("other", 125), ("other/holds", 125), ("beside", 0)] {
         let output = assert_cmd::Command::new("unshare")
             .args(["--mount", "sh", "-c", &script, "sh", "--"])
-            .arg(binary())
+            .arg(command())
             .args([
                 "run",
                 "--allow",
@@ -964,7 +956,7 @@ struct Running {
 impl Running {
     #[track_caller]
     fn start(args: &[&str]) -> Self {
-        let mut child = Command::new(binary())
+        let mut child = Command::new(command())
             .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -1045,7 +1037,7 @@ fn cli_killed_guest_leaves_no_connection() {
         "run",
         "--allow",
         "tcp-listen=127.0.0.1:0",
-        &example("echo_server").display().to_string(),
+        &guest_path("echo_server").display().to_string(),
         "127.0.0.1",
         "0",
     ]);
@@ -1064,10 +1056,7 @@ fn port_of(line: &str) -> u16 {
 }
 
 fn policy(example: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../examples/policies")
-        .join(example)
-        .with_extension("toml")
+    root().join("examples/policies").join(example).with_extension("toml")
 }
 
 /// The examples with their own policies, in which another port or path stands for the one of the
@@ -1094,7 +1083,7 @@ impl Examples {
             "run".into(),
             "--policy".into(),
             policy.display().to_string(),
-            example(name).display().to_string(),
+            guest_path(name).display().to_string(),
         ];
         own.into_iter().chain(args.iter().map(|arg| arg.to_string())).collect()
     }
@@ -1297,7 +1286,7 @@ fn cli_example_restricted_is_refused_all_that_it_tries() {
         "option=SOL_SOCKET/SO_MARK",
         "--allow",
         "tcp-listen=127.0.0.1:0",
-        &example("restricted_server").display().to_string(),
+        &guest_path("restricted_server").display().to_string(),
         "127.0.0.1",
         "0",
         "1",
@@ -1407,7 +1396,7 @@ fn cli_examples_say_how_they_are_used() {
         let name = policy.file_stem().expect("a name").to_string_lossy().into_owned();
         let path = policy.display().to_string();
         let stderr =
-            complaint(1, &["run", "--policy", &path, &example(&name).display().to_string()]);
+            complaint(1, &["run", "--policy", &path, &guest_path(&name).display().to_string()]);
         assert!(stderr.starts_with(&format!("usage: {name} ")), "{stderr}");
     }
 }

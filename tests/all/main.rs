@@ -39,5 +39,10 @@ mod vsock;
 mod wait;
 
 mod pairs {
-    include!(concat!(env!("OUT_DIR"), "/pairs.rs"));
+    sandsock_tests::pairs!();
+}
+
+#[test]
+fn command_is_this_build() {
+    assert_eq!(sandsock_tests::command(), std::path::Path::new(env!("CARGO_BIN_EXE_sandsock")));
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread::JoinHandle;
 
-use sandsock_tests::{programs, skip, target};
+use sandsock_tests::{command, programs, skip};
 use serde_json::Value;
 
 /// What one run of `observe_traffic_ok` left, in files of their own.
@@ -90,7 +90,7 @@ fn look_on(more: &[&str]) -> Seen {
     let at = |name: &str| folder.path().join(name).display().to_string();
     // One that is there already, and readable for all.
     std::fs::write(at("pcap"), "old").expect("writes");
-    let mut command = Command::new(target().join("release/sandsock"));
+    let mut command = Command::new(command());
     command.args([
         "run",
         &format!("--trace={}", at("trace")),
@@ -157,7 +157,7 @@ fn tshark(test: &str, capture: &Path, args: &[&str]) -> Option<String> {
 fn observe_served_instances() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name).display().to_string();
-    let mut child = Command::new(target().join("release/sandsock"))
+    let mut child = Command::new(command())
         .args([
             "serve",
             "--listen",

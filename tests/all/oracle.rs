@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 use sandsock_tests::netns::Namespace;
 use sandsock_tests::resolver::{NameServer, with_own_resolver};
-use sandsock_tests::{Guest, Program, both_ways, programs, skip};
+use sandsock_tests::{Guest, Program, both_ways, programs, root, skip};
 use socket2::{Domain, Socket, Type};
 
 /// The newest CPython here: pythonX.Y of the path or of pyenv, or else python3. None if there is
@@ -53,7 +53,7 @@ fn python_version() -> Option<(u32, u32)> {
 
 /// What a script of `oracle/` prints, given these arguments, by this Python.
 fn run(python: &Path, script: &str, arguments: &[String]) -> std::io::Result<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("all/oracle").join(script);
+    let path = root().join("tests/all/oracle").join(script);
     let output = Command::new(python).arg(path).args(arguments).output()?;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8(output.stdout).expect("UTF-8"))

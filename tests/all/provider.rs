@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::process::Command;
 
 use sandsock_tests::bench::serve;
-use sandsock_tests::{Guest, both_ways, programs, skip, target};
+use sandsock_tests::{Guest, both_ways, command, guest_path, programs, skip, target};
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::{Config, Engine};
@@ -31,8 +31,8 @@ fn names<'a>(
 #[test]
 fn provider_imports_only_sandsock() {
     let engine = Engine::new(&Config::new()).expect("an engine");
-    let provider = Component::from_file(&engine, target().join("guests/provider.wasm"))
-        .expect("`make guests` built it");
+    let provider =
+        Component::from_file(&engine, guest_path("provider")).expect("`make guests` built it");
     let kind = provider.component_type();
     let imports = names(&engine, kind.imports(&engine).map(|(name, item)| (name, item.ty)));
     assert!(!imports.is_empty());
@@ -53,7 +53,7 @@ fn provider_imports_only_sandsock() {
 
 /// The command, without a provider of the environment's.
 fn sandsock() -> Command {
-    let mut command = Command::new(target().join("release/sandsock"));
+    let mut command = Command::new(command());
     command.env_remove("SANDSOCK_PROVIDER");
     command
 }

@@ -13,17 +13,10 @@ use std::time::{Duration, Instant};
 use rustix::fs::OFlags;
 use rustix::process::{Pid, Signal, kill_process};
 use sandsock_tests::netns::Namespace;
-use sandsock_tests::{Guest, Program, both_ways, programs, skip, target};
+use sandsock_tests::{Guest, Program, both_ways, command, guest_path, programs, root, skip};
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-#[track_caller]
-fn binary() -> PathBuf {
-    let path = target().join("release/sandsock");
-    assert!(path.exists(), "{} is missing: `make build` builds it", path.display());
-    path
-}
 
 /// `sandsock serve` under way, ended on drop.
 struct Serving {
@@ -37,7 +30,7 @@ impl Serving {
     /// Starts it; the program and its arguments come last.
     #[track_caller]
     fn start(options: &[&str], program: Program) -> Self {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(command());
         command.arg("serve").args(options).arg(program.path());
         Self::spawn(command)
     }
@@ -187,9 +180,9 @@ pub(crate) fn serve_connection_ok() {
 /// same.
 #[test]
 fn serve_program_of_wasi_0_3() {
-    let mut command = Command::new(binary());
+    let mut command = Command::new(command());
     command.args(["serve", "--workers", "1", "--listen", "127.0.0.1:0"]);
-    command.arg(target().join("guests/bench_wasi3.wasm")).arg("echo");
+    command.arg(guest_path("bench_wasi3")).arg("echo");
     let mut serving = Serving::spawn(command);
     // One waits while the other is served.
     let (mut one, mut two) = (serving.connect(), serving.connect());
@@ -207,12 +200,11 @@ fn serve_program_of_wasi_0_3() {
 
 #[test]
 fn serve_example_answers_http() {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut command = Command::new(binary());
+    let mut command = Command::new(command());
     command
         .args(["serve", "--listen", "127.0.0.1:0", "--policy"])
-        .arg(root.join("examples/policies/hello_http.toml"));
-    command.arg(target().join("guests/hello_http.wasm"));
+        .arg(root().join("examples/policies/hello_http.toml"));
+    command.arg(guest_path("hello_http"));
     let serving = Serving::spawn(command);
     for (request, words) in [
         (
@@ -375,7 +367,7 @@ fn serve_second_signal_takes_the_socket_file_along() {
     // The guest's standard output is a pipe that nobody reads: it waits for that, and does not see
     // the end.
     let (reader, writer) = std::io::pipe().expect("a pipe");
-    let mut command = Command::new(binary());
+    let mut command = Command::new(command());
     command
         .args(["serve", "--workers", "1", "--listen"])
         .arg(&path)
@@ -401,7 +393,7 @@ fn serve_second_signal_takes_the_socket_file_along() {
 
 #[test]
 fn serve_ends_though_nobody_reads_what_it_says() {
-    let mut command = Command::new(binary());
+    let mut command = Command::new(command());
     command
         .args(["serve", "-v", "--grace", "0", "--listen", "127.0.0.1:0"])
         .arg(programs::serve_connection_ok.path());
@@ -465,7 +457,7 @@ fn serve_unix_listeners() {
     let mut line = Line(BufReader::new(UnixStream::connect(&path).expect("connects")));
     assert_eq!(line.ask("count"), "1");
     // Taken: the file is another's.
-    let taken = Command::new(binary())
+    let taken = Command::new(command())
         .args(["serve", "--listen", &text])
         .arg(programs::serve_connection_ok.path())
         .output()
@@ -585,7 +577,7 @@ fn serve_faults_are_one_sentence() {
         ),
         (126, vec!["--listen", "127.0.0.1:0", "/dev/null"], "not a WebAssembly component"),
     ] {
-        let output = Command::new(binary())
+        let output = Command::new(command())
             .arg("serve")
             .args(&args)
             .stdin(Stdio::null())
@@ -621,10 +613,10 @@ pub(crate) fn serve_instances_ok() {
 /// A shell that has a listening socket as its standard input, and becomes the command as a service
 /// manager would start it.
 fn activated(listener: &TcpListener, line: &str) -> Command {
-    let mut command = Command::new("sh");
-    command.arg("-c").arg(format!("exec 3<&0 </dev/null; {line}")).arg(binary());
-    command.stdin(OwnedFd::from(listener.try_clone().expect("copies")));
-    command
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(format!("exec 3<&0 </dev/null; {line}")).arg(command());
+    shell.stdin(OwnedFd::from(listener.try_clone().expect("copies")));
+    shell
 }
 
 #[test]
@@ -712,20 +704,20 @@ fn serve_under_systemd_socket_activate() {
         (&["run", "--inherit", "listen"], &instances),
     ] {
         let (port, _) = free_ports();
-        let mut command = Command::new("systemd-socket-activate");
-        command
+        let mut activate = Command::new("systemd-socket-activate");
+        activate
             .arg("--listen")
             .arg(format!("127.0.0.1:{port}"))
             .arg("--fdname=web")
-            .arg(binary())
+            .arg(command())
             .arg("-v");
-        command
+        activate
             .args(args)
             .arg(guest)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
-        let mut child = match command.spawn() {
+        let mut child = match activate.spawn() {
             Ok(child) => child,
             Err(error) => {
                 return skip(
@@ -758,7 +750,7 @@ fn serve_under_systemd_socket_activate() {
 #[test]
 fn serve_run_inherits_a_connection_as_stdin() {
     let (mut here, there) = UnixStream::pair().expect("a pair");
-    let mut child = Command::new(binary())
+    let mut child = Command::new(command())
         .args(["run", "--inherit", "stdin"])
         .arg(programs::serve_connection_ok.path())
         .stdin(OwnedFd::from(there))
@@ -829,9 +821,9 @@ fn serve_publish_of_the_command() {
     for (option, value) in
         [("--publish", "127.0.0.1:0=10.9.8.7:80"), ("--policy", policy.to_str().expect("is text"))]
     {
-        let mut child = Command::new(binary())
+        let mut child = Command::new(command())
             .args(["-v", "run", option, value])
-            .arg(target().join("guests/echo_server.wasm"))
+            .arg(guest_path("echo_server"))
             .args(["10.9.8.7", "80", "1"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -895,7 +887,6 @@ fn serve_netns_is_where_guests_are() {
         Ok(pair) => pair,
         Err(reason) => return skip(test, &reason),
     };
-    let guest = |name: &str| target().join("guests").join(name).with_extension("wasm");
     // The server in one namespace, by its name; the client in the other, by its path.
     let serving = Serving::start(
         &["--listen", "10.77.0.1:0", "--netns", a.name()],
@@ -906,10 +897,10 @@ fn serve_netns_is_where_guests_are() {
     let mut line = b.run(|| serving_line(port));
     assert_eq!(line.ask("names").split(' ').next(), Some("('10.77.0.1',"));
     let server = |namespace: &str| {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(command());
         command
             .args(["run", "--netns", namespace, "--allow", "tcp-listen=10.77.0.2:0"])
-            .arg(guest("echo_server"))
+            .arg(guest_path("echo_server"))
             .args(["10.77.0.2", "0", "1"])
             .stdout(Stdio::piped());
         command.spawn().expect("starts")
@@ -920,9 +911,9 @@ fn serve_netns_is_where_guests_are() {
     output.read_line(&mut first).expect("reads");
     let port =
         first.trim_end().trim_end_matches(')').rsplit(' ').next().expect("a port").to_owned();
-    let output = Command::new(binary())
+    let output = Command::new(command())
         .args(["run", "--netns", a.name(), "--allow", &format!("tcp-connect=10.77.0.2:{port}")])
-        .arg(guest("echo_client"))
+        .arg(guest_path("echo_client"))
         .args(["10.77.0.2", &port, "across namespaces"])
         .output()
         .expect("runs");
@@ -968,10 +959,10 @@ fn serve_netns_has_its_own_etc() {
         Err(error) => return skip(test, &format!("/etc/netns: {error}")),
     };
     let run = || {
-        let output = Command::new(binary())
+        let output = Command::new(command())
             .args(["run", "--netns", namespace.name(), "--allow", "tcp-connect=127.0.0.77:9"])
             .args(["--allow", &format!("tcp-connect={name}:9")])
-            .arg(target().join("guests/echo_client.wasm"))
+            .arg(guest_path("echo_client"))
             .args([name, "9", "x"])
             .output()
             .expect("runs");

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use wasmtime::component::Component;
 use wasmtime::{Cache, CacheConfig, Config, Engine};
 
-use super::{Program, programs, skip, target};
+use super::{Program, programs, root, skip, target};
 
 /// A family that is tested in the booted kernel, and the suite of its tests.
 #[derive(Debug, Clone, Copy)]
@@ -167,11 +167,11 @@ fn compile(program: Program) -> Result<(), String> {
     }
     Component::from_file(&engine(program), &path)
         .map(drop)
-        .map_err(|error| format!("{}: {error:?}; `make guests` builds it", path.display()))
+        .map_err(|error| format!("{}: {error:?}", path.display()))
 }
 
 fn boot() -> Result<Report, Absence> {
-    let root = target().join("..");
+    let root = root();
     let found = Command::new(root.join("scripts/kernel.sh")).arg("--ready").output();
     let found = found.map_err(|error| Absence::NotHere(format!("scripts/kernel.sh: {error}")))?;
     if !found.status.success() {

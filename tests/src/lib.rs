@@ -30,6 +30,8 @@ pub mod programs {
     include!(concat!(env!("OUT_DIR"), "/programs.rs"));
 }
 
+include!(concat!(env!("OUT_DIR"), "/pairs.rs"));
+
 /// A guest program, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Program(&'static str);
@@ -42,7 +44,7 @@ impl Program {
 
     /// Where the built component lies.
     pub fn path(self) -> PathBuf {
-        target().join("guests").join(self.0).with_extension("wasm")
+        guest_path(self.0)
     }
 
     /// The component composed with the provider, by the command.
@@ -59,19 +61,30 @@ impl Program {
             .arg("-o")
             .arg(&own)
             .output();
-        let composed = composed.expect("`make build` built the command");
+        let composed = composed.expect("cargo built the command");
         assert!(composed.status.success(), "{}", String::from_utf8_lossy(&composed.stderr));
         std::fs::rename(&own, &output).expect("target is writable");
         output
     }
 }
 
-/// The workspace's target folder.
-pub fn target() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target")
+/// Returns the path of a built guest, which may be an example, or the provider.
+pub fn guest_path(name: &str) -> PathBuf {
+    target().join("guests").join(name).with_extension("wasm")
 }
 
-/// The command that was built with this program: it lies one folder up.
+/// The workspace's folder.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The target folder that this program was built in.
+pub fn target() -> &'static Path {
+    Path::new(env!("SANDSOCK_TARGET"))
+}
+
+/// Returns the path of the command that cargo built with this program: it lies one folder up. The
+/// tests and benchmarks that start the command belong to its package, so that cargo builds it first.
 pub fn command() -> PathBuf {
     let own = std::env::current_exe().expect("this program has a path");
     own.ancestors().nth(2).expect("it lies in target/PROFILE/deps").join("sandsock")
@@ -296,8 +309,7 @@ impl Guest {
     /// Adds what an example's policy file says.
     #[track_caller]
     pub fn example_policy(mut self) -> Self {
-        let path =
-            target().join("../examples/policies").join(self.program.0).with_extension("toml");
+        let path = root().join("examples/policies").join(self.program.0).with_extension("toml");
         self.policy.file(&path).expect("a good policy");
         self
     }
@@ -578,7 +590,7 @@ fn compiled(engine: &Engine, program: Program) -> Component {
 
 fn from_file(engine: &Engine, path: &Path) -> Component {
     Component::from_file(engine, path)
-        .unwrap_or_else(|error| panic!("{}: {error:?}; `make guests` builds it", path.display()))
+        .unwrap_or_else(|error| panic!("{}: {error:?}", path.display()))
 }
 
 type Outcome = Result<Result<(), ()>, wasmtime::Error>;

@@ -7,13 +7,13 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use sandsock_tests::{programs, target};
+use sandsock_tests::{command, programs};
 
 use super::output::{Serving, ask};
 
 /// The command, bounded in time.
 fn run(args: &[&str]) -> Output {
-    let mut command = assert_cmd::Command::new(target().join("release/sandsock"));
+    let mut command = assert_cmd::Command::new(command());
     command.timeout(Duration::from_secs(60)).arg("run").args(args).output().expect("runs")
 }
 

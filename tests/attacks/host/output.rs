@@ -9,7 +9,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use sandsock_tests::{programs, target};
+use sandsock_tests::{command, programs};
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -23,7 +23,7 @@ pub(super) struct Serving {
 impl Serving {
     pub(super) fn start(folder: &Path, options: &[&str], stdout: Stdio, stderr: Stdio) -> Self {
         let socket = folder.join("serve.sock");
-        let mut command = Command::new(target().join("release/sandsock"));
+        let mut command = Command::new(command());
         command.args(["serve", "--workers", "1", "--grace", "0", "--listen"]).arg(&socket);
         command.args(options).arg(programs::attack_output_unread_waits.path());
         let child =

@@ -33,10 +33,7 @@ pub fn run(version: Version, args: &[String]) -> wasmtime::Result<String> {
     }
     let engine = Engine::new(&config)?;
     let name = if version == Version::P3 { "bench_wasi3" } else { "bench_wasi2" };
-    let component = Component::from_file(
-        &engine,
-        crate::target().join("guests").join(name).with_extension("wasm"),
-    )?;
+    let component = Component::from_file(&engine, crate::guest_path(name))?;
     let (stdout, stderr) = (MemoryOutputPipe::new(1 << 16), MemoryOutputPipe::new(1 << 16));
     let mut wasi = WasiCtx::builder();
     wasi.stdout(stdout.clone()).stderr(stderr.clone()).arg(name).args(args);
