@@ -416,7 +416,7 @@ fn cli_component_that_cannot_be_loaded_is_126() {
         ),
         (
             write("sockets.wat", br#"(component (import "sandsock:socket/sockets@0.1.0" (instance (export "f" (func)))))"#),
-            "the provider has no sandsock:socket/sockets@0.1.0",
+            "the provider exports no sandsock:socket/sockets@0.1.0",
         ),
         (
             write("http.wat", br#"(component (instance $handler) (export "wasi:http/incoming-handler@0.2.0" (instance $handler)))"#),

@@ -187,7 +187,7 @@ fn provider_compose_refuses() {
     fails(
         compose().arg(programs::bench_transfer_ok.path()),
         126,
-        "it imports no sandsock:socket/sockets",
+        "it does not import sandsock:socket/sockets",
     );
     fails(compose().arg(folder.path().join("missing.wasm")), 126, "can't read the component");
     fails(
@@ -202,12 +202,12 @@ fn provider_compose_refuses() {
     fails(
         compose().arg(&other),
         126,
-        "the provider has no sandsock:socket/sockets@0.1.0 of the type",
+        "the provider exports no sandsock:socket/sockets@0.1.0 of the type",
     );
     fails(
         sandsock().arg("run").arg(&other),
         126,
-        "the provider has no sandsock:socket/sockets@0.1.0 of the type",
+        "the provider exports no sandsock:socket/sockets@0.1.0 of the type",
     );
     // A provider that is none.
     fails(
