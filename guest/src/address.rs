@@ -298,7 +298,7 @@ pub enum AddressArgument<'a> {
     Name(Cow<'a, [u8]>),
     /// An address of known form, which goes to the host as it is on a socket of its family.
     Known(types::Address),
-    /// No address, which no verb takes.
+    /// No address, which no call takes.
     None,
 }
 
@@ -643,7 +643,7 @@ pub(crate) fn decode(descriptor: &Descriptor, address: Option<types::Address>) -
 /// protocol.
 fn packet(
     socket: &Socket,
-    verb: &str,
+    method: &str,
     interface: &[u8],
     protocol: i64,
     kinds: (i64, i64),
@@ -652,7 +652,7 @@ fn packet(
     // C's int: what does not fit is refused before anything else.
     let int = |value: i64| {
         i32::try_from(value)
-            .map_err(|_| overflow(format!("{verb}(): address argument out of range")))
+            .map_err(|_| overflow(format!("{method}(): address argument out of range")))
     };
     let (protocol, packet_type, hardware_type) = (int(protocol)?, int(kinds.0)?, int(kinds.1)?);
     if interface.contains(&0) {
@@ -663,7 +663,7 @@ fn packet(
         return Err(Error::text(ErrorKind::Value, "Hardware address must be 8 bytes or less"));
     }
     let protocol = u16::try_from(protocol)
-        .map_err(|_| overflow(format!("{verb}(): proto must be 0-65535.")))?;
+        .map_err(|_| overflow(format!("{method}(): proto must be 0-65535.")))?;
     Ok(types::Address::Packet(PacketAddress {
         interface,
         protocol,
@@ -676,7 +676,7 @@ fn packet(
 
 /// CPython's rules for AF_CAN: the protocol says how long the tuple is; then comes the interface.
 /// The numbers are cut to their width, as C does it.
-fn can(socket: &Socket, verb: &str, interface: &[u8], numbers: &[i64]) -> Result<types::Address> {
+fn can(socket: &Socket, method: &str, interface: &[u8], numbers: &[i64]) -> Result<types::Address> {
     let detail = match (socket.proto(), numbers) {
         (CAN_RAW | CAN_BCM, []) => CanDetail::Plain,
         (CAN_ISOTP, [receive_id, transmit_id]) => CanDetail::Isotp(CanIsotp {
@@ -693,7 +693,12 @@ fn can(socket: &Socket, verb: &str, interface: &[u8], numbers: &[i64]) -> Result
         }
         (CAN_ISOTP, _) => return Err(wrong_count("3 arguments", numbers)),
         (CAN_J1939, _) => return Err(wrong_count("4 arguments", numbers)),
-        _ => return Err(Error::text(ErrorKind::Os, format!("{verb}(): unsupported CAN protocol"))),
+        _ => {
+            return Err(Error::text(
+                ErrorKind::Os,
+                format!("{method}(): unsupported CAN protocol"),
+            ));
+        }
     };
     if interface.contains(&0) {
         return Err(Error::text(ErrorKind::Value, "embedded null byte"));
@@ -715,14 +720,19 @@ fn wrong_count(wanted: &str, numbers: &[i64]) -> Error {
 /// which the socket is asked for.
 pub(crate) fn encode_for(
     socket: &Socket,
-    verb: &str,
+    method: &str,
     argument: AddressArgument<'_>,
 ) -> Result<types::Address> {
     let argument = form::conform(socket.family(), socket.proto(), argument)?;
     match (socket.family(), argument) {
-        (Family::PACKET, AddressArgument::Host { host, port, flow_info, scope_id }) => {
-            packet(socket, verb, &host, port, (flow_info.unwrap_or(0), scope_id.unwrap_or(0)), &[])
-        }
+        (Family::PACKET, AddressArgument::Host { host, port, flow_info, scope_id }) => packet(
+            socket,
+            method,
+            &host,
+            port,
+            (flow_info.unwrap_or(0), scope_id.unwrap_or(0)),
+            &[],
+        ),
         (
             Family::PACKET,
             AddressArgument::Packet {
@@ -734,31 +744,31 @@ pub(crate) fn encode_for(
             },
         ) => packet(
             socket,
-            verb,
+            method,
             &interface,
             protocol,
             (packet_type, hardware_type),
             &hardware_address,
         ),
         (Family::CAN, AddressArgument::Can { interface, detail }) => match detail {
-            CanDetail::Plain => can(socket, verb, &interface, &[]),
+            CanDetail::Plain => can(socket, method, &interface, &[]),
             CanDetail::Isotp(ids) => {
-                can(socket, verb, &interface, &[ids.receive_id.into(), ids.transmit_id.into()])
+                can(socket, method, &interface, &[ids.receive_id.into(), ids.transmit_id.into()])
             }
             CanDetail::J1939(CanJ1939 { name, pgn, address }) => {
-                can(socket, verb, &interface, &[name as i64, pgn.into(), address.into()])
+                can(socket, method, &interface, &[name as i64, pgn.into(), address.into()])
             }
         },
         (Family::CAN, AddressArgument::Host { host, port, flow_info, scope_id }) => {
             let numbers: Vec<i64> =
                 [Some(port), flow_info, scope_id].into_iter().flatten().collect();
-            can(socket, verb, &host, &numbers)
+            can(socket, method, &host, &numbers)
         }
         (Family::CAN, AddressArgument::Packet { protocol, packet_type, hardware_type, .. }) => {
-            can(socket, verb, &[], &[protocol, packet_type, hardware_type, 0])
+            can(socket, method, &[], &[protocol, packet_type, hardware_type, 0])
         }
-        (Family::BLUETOOTH, argument) => bluetooth(socket.proto(), verb, argument),
-        (family, argument) => encode_form(family, verb, argument),
+        (Family::BLUETOOTH, argument) => bluetooth(socket.proto(), method, argument),
+        (family, argument) => encode_form(family, method, argument),
     }
 }
 
@@ -766,10 +776,10 @@ pub(crate) fn encode_for(
 /// their width, as C does it.
 pub(crate) fn bluetooth(
     protocol: i32,
-    verb: &str,
+    method: &str,
     argument: AddressArgument<'_>,
 ) -> Result<types::Address> {
-    let wrong_format = || Error::text(ErrorKind::Os, format!("{verb}(): wrong format"));
+    let wrong_format = || Error::text(ErrorKind::Os, format!("{method}(): wrong format"));
     Ok(types::Address::Bluetooth(match (protocol, argument) {
         (_, AddressArgument::Known(address)) => return Ok(address),
         (BTPROTO_L2CAP, AddressArgument::Host { host, port, flow_info, scope_id }) => {
@@ -790,7 +800,7 @@ pub(crate) fn bluetooth(
         _ => {
             return Err(Error::text(
                 ErrorKind::Os,
-                format!("{verb}(): unknown Bluetooth protocol"),
+                format!("{method}(): unknown Bluetooth protocol"),
             ));
         }
     }))
@@ -814,20 +824,20 @@ fn device(text: &[u8]) -> Result<types::BluetoothDevice> {
     }
 }
 
-/// Turns an argument into an address of a family, looking up its host. `verb` is the caller's name,
+/// Turns an argument into an address of a family, looking up its host. `method` is the caller's name,
 /// for the texts.
 pub(crate) fn encode(
     family: Family,
-    verb: &str,
+    method: &str,
     argument: AddressArgument<'_>,
 ) -> Result<types::Address> {
-    encode_form(family, verb, form::conform(family, 0, argument)?)
+    encode_form(family, method, form::conform(family, 0, argument)?)
 }
 
 /// Turns an argument of the right form into an address of a family.
 fn encode_form(
     family: Family,
-    verb: &str,
+    method: &str,
     argument: AddressArgument<'_>,
 ) -> Result<types::Address> {
     match (family, argument) {
@@ -848,7 +858,7 @@ fn encode_form(
         }
         (_, AddressArgument::Known(address)) => Ok(address),
         (Family::RDS, argument @ AddressArgument::Host { .. }) => {
-            match encode(Family::INET, verb, argument)? {
+            match encode(Family::INET, method, argument)? {
                 types::Address::Inet(address) => Ok(types::Address::Rds(address)),
                 other => Ok(other),
             }
@@ -860,23 +870,23 @@ fn encode_form(
         }
         (Family::INET, AddressArgument::Host { host, port, flow_info: None, scope_id: None }) => {
             let host = host_text(&host)?;
-            let port = narrow(verb, port)?;
+            let port = narrow(method, port)?;
             let IpAddr::V4(host) = resolve(Family::INET, &host)? else {
                 return Err(other_family());
             };
-            Ok(inet(host, port_number(verb, port)?))
+            Ok(inet(host, port_number(method, port)?))
         }
         (Family::INET6, AddressArgument::Host { host, port, flow_info, scope_id }) => {
             let host = host_text(&host)?;
-            let port = narrow(verb, port)?;
+            let port = narrow(method, port)?;
             let IpAddr::V6(host) = resolve(Family::INET6, &host)? else {
                 return Err(other_family());
             };
-            let port = port_number(verb, port)?;
+            let port = port_number(method, port)?;
             // C's unsigned int: the bits above the 32nd are lost.
             let flow_info = flow_info.unwrap_or(0) as u32;
             if flow_info > 0xf_ffff {
-                return Err(overflow(format!("{verb}(): flowinfo must be 0-1048575.")));
+                return Err(overflow(format!("{method}(): flowinfo must be 0-1048575.")));
             }
             // The tuple's scope id takes the place of the one that a %zone has, even when it is
             // left out.
@@ -884,15 +894,15 @@ fn encode_form(
         }
         (Family::INET | Family::INET6, argument) => {
             let found = python_type(&argument);
-            Err(type_error(format!("{verb}(): {family:?} address must be tuple, not {found}")))
+            Err(type_error(format!("{method}(): {family:?} address must be tuple, not {found}")))
         }
         // CPython: AF_RDS is read as AF_INET.
-        (Family::RDS, argument) => encode(Family::INET, verb, argument),
+        (Family::RDS, argument) => encode(Family::INET, method, argument),
         (Family::PACKET | Family::NETLINK | Family::CAN | Family::ALG | Family::TIPC, argument) => {
             let found = python_type(&argument);
-            Err(type_error(format!("{verb}(): {family:?} address must be tuple, not {found}")))
+            Err(type_error(format!("{method}(): {family:?} address must be tuple, not {found}")))
         }
-        (_, _) => Err(Error::text(ErrorKind::Os, format!("{verb}(): bad family"))),
+        (_, _) => Err(Error::text(ErrorKind::Os, format!("{method}(): bad family"))),
     }
 }
 
@@ -922,17 +932,17 @@ const fn other_family() -> Error {
 }
 
 /// What does not fit a C int is refused before the host is looked up.
-fn narrow(verb: &str, port: i64) -> Result<i32> {
-    i32::try_from(port).map_err(|_| bad_port(verb))
+fn narrow(method: &str, port: i64) -> Result<i32> {
+    i32::try_from(port).map_err(|_| bad_port(method))
 }
 
 /// What fits an int and is no port is refused after the host is looked up.
-fn port_number(verb: &str, port: i32) -> Result<u16> {
-    u16::try_from(port).map_err(|_| bad_port(verb))
+fn port_number(method: &str, port: i32) -> Result<u16> {
+    u16::try_from(port).map_err(|_| bad_port(method))
 }
 
-fn bad_port(verb: &str) -> Error {
-    overflow(format!("{verb}(): port must be 0-65535."))
+fn bad_port(method: &str) -> Error {
+    overflow(format!("{method}(): port must be 0-65535."))
 }
 
 /// The host of an address as it is looked up. CPython: ASCII is taken as it is, and only other

@@ -1,7 +1,7 @@
 //! Asynchronous guests: many tasks on the guest's one thread, waiting together.
 //!
 //! [`run`] drives a future and the tasks that it [`spawn`]s. An [`AsyncSocket`] is a
-//! [`Socket`](crate::Socket) whose verbs are futures; it is an [`AsyncRead`](futures_io::AsyncRead)
+//! [`Socket`](crate::Socket) whose methods are futures; it is an [`AsyncRead`](futures_io::AsyncRead)
 //! and an [`AsyncWrite`](futures_io::AsyncWrite) too, so that what is written for these traits
 //! works on it. [`sleep`] and [`timeout`] measure time by the host's clock. All of it waits in one
 //! [`Epoll`](crate::Epoll)-like set, whose cost follows the sockets that are ready.

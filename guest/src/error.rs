@@ -93,7 +93,7 @@ impl Error {
         Self(Repr::Os(errno))
     }
 
-    /// An exception of any class, for what an interrupt handler wants its verb to fail with.
+    /// An exception of any class, for what an interrupt handler wants its call to fail with.
     #[must_use]
     pub fn exception(class: &'static str, text: &str) -> Self {
         Self(Repr::Exception(class, text.into()))

@@ -213,7 +213,7 @@ pub fn close(fd: i32) -> Result<()> {
             Ok(()) | Err(types::Error::Os(errno::ECONNRESET)) => Ok(()),
             Err(error) => Err(error.into()),
         },
-        // A verb is at work on it: the last one closes it.
+        // A call is at work on it: the last one closes it.
         Err(descriptor) => {
             if aliased {
                 descriptors::revoke_aliases(&descriptor);

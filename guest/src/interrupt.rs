@@ -1,4 +1,4 @@
-//! Interrupts: what a verb does when the host ends its wait (PEP 475).
+//! Interrupts: what a call does when the host ends its wait (PEP 475).
 
 use std::{
     cell::Cell,
@@ -12,7 +12,7 @@ use crate::{Error, Result};
 pub struct Progress {
     /// When the call's time is over, in nanoseconds of the host's monotonic clock
     /// ([`raw::clock::now`]); none where it has no end, or where nobody asked for it to be kept:
-    /// without an interrupt handler a verb does not read the clock.
+    /// without an interrupt handler a call does not read the clock.
     ///
     /// [`raw::clock::now`]: crate::raw::clock::now
     pub deadline: Option<u64>,
@@ -33,10 +33,10 @@ thread_local! {
 
 /// Sets what runs when the host interrupts a wait (Ctrl-C, a signal), and gives what ran before.
 ///
-/// Without a handler the verb that waits fails with `InterruptedError` (EINTR). With one, the
-/// handler runs in the verb: if it gives an error, the verb fails with it; if not, the verb goes on
+/// Without a handler the call that waits fails with `InterruptedError` (EINTR). With one, the
+/// handler runs in the call: if it gives an error, the call fails with it; if not, the call goes on
 /// where it was, with the time that is left ([PEP 475](https://peps.python.org/pep-0475/)). A
-/// handler may use sockets, and may close the one that waits: the verb then fails with EBADF.
+/// handler may use sockets, and may close the one that waits: the call then fails with EBADF.
 ///
 /// ```
 /// use sandsock::{Error, set_interrupt_handler};
@@ -52,12 +52,12 @@ fn handler() -> Option<Handler> {
     *HANDLER.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether an interrupted verb may go on, so that it must know its deadline.
+/// Whether an interrupted call may go on, so that it must know its deadline.
 pub(crate) fn is_handled() -> bool {
     handler().is_some()
 }
 
-/// Runs the handler for a verb that has come so far.
+/// Runs the handler for a call that has come so far.
 pub(crate) fn handle(progress: Progress) -> Result<()> {
     match handler() {
         Some(handler) => handler().map_err(|error| error.at(progress)),
@@ -65,21 +65,21 @@ pub(crate) fn handle(progress: Progress) -> Result<()> {
     }
 }
 
-/// An interrupt ended a verb that had moved bytes: it tells them, and the next one sees to the
+/// An interrupt ended a call that had moved bytes: it tells them, and the next one sees to the
 /// interrupt.
 pub(crate) fn pend() {
     PENDING.set(true);
 }
 
-/// Sees to an interrupt that an earlier verb left, before a verb that has come so far waits.
+/// Sees to an interrupt that an earlier call left, before a call that has come so far waits.
 #[inline]
 pub(crate) fn settle(progress: Progress) -> Result<()> {
     if PENDING.replace(false) { handle(progress) } else { Ok(()) }
 }
 
-/// Makes the first waiting verb that `verb` calls go on from where an interrupt ended it.
+/// Makes the first waiting call that `call` calls go on from where an interrupt ended it.
 ///
-/// For programs that cannot run their handlers inside of the verb: a component that serves others
+/// For programs that cannot run their handlers inside of the call: a component that serves others
 /// gives up the call with [`Error::progress`], its caller runs its handlers and repeats the call
 /// with the same arguments. What it has not done by then is done in the time that was left, which
 /// is known where there is a handler: one that gives EINTR.
@@ -97,14 +97,14 @@ pub(crate) fn settle(progress: Progress) -> Result<()> {
 /// # result
 /// # }
 /// ```
-pub fn resume<T>(progress: Progress, verb: impl FnOnce() -> T) -> T {
+pub fn resume<T>(progress: Progress, call: impl FnOnce() -> T) -> T {
     RESUME.set(Some(progress));
-    let result = verb();
+    let result = call();
     RESUME.set(None);
     result
 }
 
-/// What the verb that begins now has to go on from.
+/// What the call that begins now has to go on from.
 #[inline]
 pub(crate) fn take_resume() -> Option<Progress> {
     RESUME.take()

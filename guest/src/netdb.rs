@@ -172,11 +172,11 @@ fn os_text(text: &'static str) -> Error {
 }
 
 /// A host's name as the functions of the gethostby family take it.
-fn host_argument<'a>(verb: &str, name: &'a str) -> Result<Cow<'a, str>> {
+fn host_argument<'a>(method: &str, name: &'a str) -> Result<Cow<'a, str>> {
     let name = idna::encode(name)?;
     if name.contains('\0') {
         let text =
-            format!("{verb}() argument 1 must be encoded string without null bytes, not str");
+            format!("{method}() argument 1 must be encoded string without null bytes, not str");
         return Err(Error::text(ErrorKind::Type, text));
     }
     Ok(name)

@@ -1,4 +1,4 @@
-//! Tests of the verbs against a host by script.
+//! Tests of the methods against a host by script.
 
 use std::{
     io::{ErrorKind as IoKind, IoSlice, IoSliceMut, Read, Write},
@@ -620,7 +620,7 @@ fn an_interrupted_verb_can_be_resumed_from_outside() {
     host.at(500);
     host.expect("send(1, 3, 0, Wait::Until(1000000000))", ok(3_u64));
     resume(progress, || socket.sendall(b"12345", 0)).unwrap();
-    // It holds for that verb alone.
+    // It holds for that call alone.
     host.expect("send(1, 5, 0, Wait::Until(1000000500))", ok(5_u64));
     socket.sendall(b"12345", 0).unwrap();
 }
@@ -1085,13 +1085,13 @@ fn labels_are_judged_before_the_host_is_asked() {
         Ok::<_, NameError>(vec![info(AF_INET, inet(0))]),
     );
     assert_eq!(gethostbyname(&name).unwrap(), "127.0.0.1");
-    for (verb, result) in [
+    for (method, result) in [
         ("gethostbyname", failure(gethostbyname("a\0b"))),
         ("gethostbyname_ex", failure(gethostbyname_ex("a\0b"))),
         ("gethostbyaddr", failure(gethostbyaddr("a\0b"))),
     ] {
         let text =
-            format!("{verb}() argument 1 must be encoded string without null bytes, not str");
+            format!("{method}() argument 1 must be encoded string without null bytes, not str");
         assert_eq!(result, ("TypeError", text));
     }
 }

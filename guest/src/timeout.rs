@@ -68,7 +68,7 @@ impl Timeout {
     }
 
     /// How long a transfer may wait that the caller makes by itself, `whole` with a deadline for
-    /// all of a verb's transfers.
+    /// all of a call's transfers.
     pub(crate) fn plan(self, whole: bool, deadline: Option<u64>) -> Result<Wait> {
         let nanoseconds = self.0.unsigned_abs();
         match deadline {
@@ -137,7 +137,7 @@ fn set_default(timeout: Timeout) {
     DEFAULT.store(timeout.0, Ordering::Relaxed);
 }
 
-/// The wait of one verb: made when it begins, kept through interrupts.
+/// The wait of one call: made when it begins, kept through interrupts.
 pub(crate) struct Waiting {
     timeout: Timeout,
     deadline: Option<u64>,
@@ -148,14 +148,14 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// The wait of a verb that makes one transfer.
+    /// The wait of a call that makes one transfer.
     #[inline]
     pub(crate) fn new(timeout: Timeout) -> Self {
         let progress = interrupt::take_resume().unwrap_or_default();
         Self { timeout, deadline: progress.deadline, spanning: false, done: progress.done }
     }
 
-    /// The wait of a verb whose one deadline spans several calls.
+    /// The wait of a call whose one deadline spans several calls.
     #[inline]
     pub(crate) fn spanning(timeout: Timeout) -> Self {
         Self { spanning: true, ..Self::new(timeout) }
@@ -169,7 +169,7 @@ impl Waiting {
     /// How long the next call may wait. The time begins to run here.
     ///
     /// For one transfer the clock is not read: the host does when it must wait. Only where a
-    /// handler may let the verb go on after an interrupt must its deadline be known.
+    /// handler may let the call go on after an interrupt must its deadline be known.
     #[inline]
     pub(crate) fn wait(&mut self) -> Wait {
         if self.timeout.is_none() {
@@ -210,7 +210,7 @@ impl Waiting {
         }
     }
 
-    /// What a failed attempt means: go on after an interrupt, or the verb's error.
+    /// What a failed attempt means: go on after an interrupt, or the call's error.
     pub(crate) fn failed(&self, error: types::Error) -> Result<()> {
         match error {
             types::Error::Os(errno::EINTR) => interrupt::handle(self.progress()),

@@ -33,8 +33,8 @@ static HANDLER: Mutex<Option<Handler>> = Mutex::new(None);
 /// Sets what is told warnings, and gives what was told them before. Without a handler nobody is
 /// told.
 ///
-/// An error that it gives is the verb's, as with Python's filter `error`: descriptors that the verb
-/// had received are closed. Where a socket is dropped there is no verb, and the error is lost.
+/// An error that it gives is the call's, as with Python's filter `error`: descriptors that the call
+/// had received are closed. Where a socket is dropped there is no call, and the error is lost.
 ///
 /// ```
 /// use sandsock::set_warning_handler;

@@ -7,7 +7,7 @@ use sandsock::{AddressArgument, ToAddress};
 
 use crate::contract::sockets::Address;
 
-/// As the argument of a verb.
+/// As the argument of a call.
 impl ToAddress for Address {
     fn to_address(&self) -> AddressArgument<'_> {
         let host = |host, port, flow_info, scope_id| AddressArgument::Host {

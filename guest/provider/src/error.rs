@@ -78,15 +78,15 @@ pub(crate) fn os_error(number: i32) -> Error {
     sandsock::Error::from_errno(number).into()
 }
 
-/// Makes a verb that may wait, from where an interrupt ended it. An interrupt ends it here again:
+/// Makes a call that may wait, from where an interrupt ended it. An interrupt ends it here again:
 /// the caller runs its handlers.
 pub(crate) fn waiting<T>(
     resume: Option<Progress>,
-    verb: impl FnOnce() -> sandsock::Result<T>,
+    call: impl FnOnce() -> sandsock::Result<T>,
 ) -> Result<T, Error> {
     sandsock::set_interrupt_handler(Some(|| Err(sandsock::Error::from_errno(errno::EINTR))));
     Ok(match resume {
-        Some(progress) => sandsock::resume(progress.into(), verb),
-        None => verb(),
+        Some(progress) => sandsock::resume(progress.into(), call),
+        None => call(),
     }?)
 }

@@ -1,4 +1,4 @@
-//! `sockets`: each verb is the crate's.
+//! `sockets`: each call is the crate's.
 
 use std::{
     collections::BTreeMap,

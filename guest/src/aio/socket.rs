@@ -1,4 +1,4 @@
-//! Sockets whose verbs are futures.
+//! Sockets whose methods are futures.
 
 use std::{
     cell::Cell,
@@ -32,9 +32,9 @@ use crate::{
 const STEP_MIN: Duration = Duration::from_millis(1);
 const STEP_MAX: Duration = Duration::from_millis(50);
 
-/// A [`Socket`] whose verbs are futures: what would wait lets other tasks run.
+/// A [`Socket`] whose methods are futures: what would wait lets other tasks run.
 ///
-/// The verbs are those of [`Socket`], to the letter, but for the waiting;
+/// The methods are those of [`Socket`], to the letter, but for the waiting;
 /// [`timeout`](super::timeout) bounds it. They take `&self`: one task may send while another
 /// receives. It closes when it is dropped.
 ///

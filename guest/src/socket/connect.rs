@@ -1,0 +1,187 @@
+//! Connecting: bind, listen, accept, connect, and the two addresses.
+
+use sandsock_abi::constants::{BTPROTO_HCI, BTPROTO_L2CAP, BTPROTO_RFCOMM, BTPROTO_SCO};
+use sandsock_abi::errno;
+
+use super::Socket;
+use crate::{
+    Address, AddressArgument, Error, ErrorKind, Family, Result, ToAddress, address::decode,
+    address::encode_for, interrupt, raw::connections, raw::syscalls, raw::types, timeout::Waiting,
+};
+
+/// The backlog that Python gives a listener: the smaller of SOMAXCONN and 128.
+const BACKLOG: i32 = 128;
+
+impl Socket {
+    /// Takes the first waiting connection: accept(2). Gives its socket and the peer's address.
+    ///
+    /// The new socket has the default timeout; where that is none it blocks, whatever this one's
+    /// timeout is.
+    ///
+    /// # Errors
+    /// What accept(2) says; `TimeoutError` and `BlockingIOError` by the timeout.
+    pub fn accept(&self) -> Result<(Self, Address)> {
+        let mut waiting = Waiting::new(self.timeout());
+        self.check_named()?;
+        let accepted = self.attempt(&mut waiting, connections::accept)?;
+        // Its description blocks, as Linux makes them: nothing is to be set where the default
+        // timeout is none.
+        let socket = Self::made(
+            accepted.descriptor,
+            self.shared.family,
+            self.shared.kind,
+            self.shared.proto,
+        )?;
+        let address = decode(&*socket.descriptor()?, accepted.address);
+        Ok((socket, address))
+    }
+
+    /// Gives the socket its local address: bind(2).
+    ///
+    /// # Errors
+    /// Those of an address (see [`connect`](Self::connect)), what bind(2) says (EADDRINUSE,
+    /// EADDRNOTAVAIL), and `PermissionError` where no grant names the address.
+    pub fn bind(&self, address: impl ToAddress) -> Result<()> {
+        let address = encode_for(self, "bind", address.to_address())?;
+        Ok(syscalls::bind(&*self.descriptor()?, &address)?)
+    }
+
+    /// Connects the socket, or sets a datagram socket's peer: connect(2).
+    ///
+    /// With a timeout it waits so long; the connection goes on after that. An AF_UNIX listener's
+    /// full backlog is waited for without a timeout alone.
+    ///
+    /// # Errors
+    /// Those of an address, which come before the socket is looked at: `gaierror` where there is no
+    /// such host, `TypeError` for an address of another family's form, `OverflowError` for numbers
+    /// out of range, `OSError` without an errno for an AF_UNIX name that is too long. Then what
+    /// connect(2) says (ECONNREFUSED, EINPROGRESS), `TimeoutError`, and `PermissionError` where no
+    /// grant names the address.
+    pub fn connect(&self, address: impl ToAddress) -> Result<()> {
+        self.establish("connect", address.to_address())?
+    }
+
+    /// As [`connect`](Self::connect), but gives the errno in place of what the kernel or the policy
+    /// said: 0 when it is connected, EINPROGRESS where it does not wait, EAGAIN when the time is
+    /// over, EACCES for a denial, EBADF on a closed socket.
+    ///
+    /// # Errors
+    /// Those of an address, and that of an interrupt.
+    pub fn connect_ex(&self, address: impl ToAddress) -> Result<i32> {
+        Ok(match self.establish("connect_ex", address.to_address())? {
+            Ok(()) => 0,
+            // Only the time that is over has no errno here.
+            Err(error) => error.errno().unwrap_or(errno::EAGAIN),
+        })
+    }
+
+    /// Connects. The inner result is what the kernel or the policy said, the outer one what went
+    /// wrong elsewhere.
+    fn establish(&self, method: &str, address: AddressArgument<'_>) -> Result<Result<()>> {
+        let mut waiting = Waiting::new(self.timeout());
+        let address = encode_for(self, method, address)?;
+        interrupt::settle(waiting.progress())?;
+        loop {
+            let descriptor = match self.descriptor() {
+                Ok(descriptor) => descriptor,
+                Err(error) => return Ok(Err(error)),
+            };
+            let result = if waiting.done == 0 {
+                connections::connect(&descriptor, &address, waiting.wait())
+            } else {
+                match connections::finish_connect(&descriptor, waiting.wait()) {
+                    Err(types::Error::Os(errno::EISCONN)) => Ok(()),
+                    result => result,
+                }
+            };
+            drop(descriptor);
+            match result {
+                Ok(()) => return Ok(Ok(())),
+                Err(types::Error::Os(errno::EINTR)) => {
+                    // A UNIX socket that waited for the backlog has not begun to connect; others
+                    // have.
+                    if self.shared.family != Family::UNIX {
+                        waiting.done = 1;
+                    }
+                    interrupt::handle(waiting.progress())?;
+                    if self.timeout().is_zero() {
+                        return Ok(Err(Error::from_errno(errno::EINTR)));
+                    }
+                }
+                // A UNIX socket's EAGAIN is a full backlog, which no timeout waits for.
+                Err(types::Error::Os(errno::EAGAIN))
+                    if waiting.is_timed() && self.shared.family != Family::UNIX =>
+                {
+                    return Ok(Err(Error::timed_out()));
+                }
+                Err(error) => return Ok(Err(error.into())),
+            }
+        }
+    }
+
+    /// Whether Python knows how long this family's addresses are.
+    pub(super) fn check_named(&self) -> Result<()> {
+        has_addresses(self.family(), self.proto())
+    }
+
+    /// The peer's address: getpeername(2).
+    ///
+    /// # Errors
+    /// ENOTCONN where there is none; `OSError` without an errno for a family that Python does not
+    /// know.
+    pub fn getpeername(&self) -> Result<Address> {
+        self.check_named()?;
+        let descriptor = self.descriptor()?;
+        Ok(decode(&descriptor, syscalls::peer_address(&descriptor)?))
+    }
+
+    /// The socket's own address: getsockname(2).
+    ///
+    /// # Errors
+    /// EBADF on a closed socket; `OSError` without an errno for a family that Python does not know.
+    pub fn getsockname(&self) -> Result<Address> {
+        self.check_named()?;
+        let descriptor = self.descriptor()?;
+        Ok(decode(&descriptor, syscalls::local_address(&descriptor)?))
+    }
+
+    /// Makes the socket accept connections: listen(2). Without a backlog it is 128; a negative one
+    /// is 0.
+    ///
+    /// # Errors
+    /// What listen(2) says, and `PermissionError` where no grant names the local address.
+    pub fn listen(&self, backlog: impl Into<Option<i32>>) -> Result<()> {
+        let backlog = backlog.into().unwrap_or(BACKLOG).max(0);
+        Ok(syscalls::listen(&*self.descriptor()?, backlog)?)
+    }
+
+    /// Shuts one or both directions: shutdown(2). `how` is SHUT_RD, SHUT_WR or SHUT_RDWR.
+    ///
+    /// # Errors
+    /// ENOTCONN where it is not connected, EINVAL for another number.
+    pub fn shutdown(&self, how: i32) -> Result<()> {
+        Ok(syscalls::shutdown(&*self.descriptor()?, how)?)
+    }
+}
+
+/// Whether Python knows how long the addresses of a family are.
+fn has_addresses(family: Family, protocol: i32) -> Result<()> {
+    let text = match family {
+        Family::UNIX
+        | Family::INET
+        | Family::INET6
+        | Family::NETLINK
+        | Family::PACKET
+        | Family::CAN
+        | Family::TIPC => None,
+        Family::ALG | Family::VSOCK | Family::RDS | Family::QIPCRTR => None,
+        Family::BLUETOOTH
+            if matches!(protocol, BTPROTO_L2CAP | BTPROTO_RFCOMM | BTPROTO_HCI | BTPROTO_SCO) =>
+        {
+            None
+        }
+        Family::BLUETOOTH => Some("getsockaddrlen: unknown BT protocol"),
+        _ => Some("getsockaddrlen: bad family"),
+    };
+    text.map_or(Ok(()), |text| Err(Error::text(ErrorKind::Os, text)))
+}

@@ -1,0 +1,214 @@
+//! Receiving, in all of its forms.
+
+use std::io::IoSliceMut;
+
+use sandsock_abi::errno;
+
+use super::{BUFFERS, CHUNK, Socket, fill};
+#[cfg(all(target_family = "wasm", not(test)))]
+use crate::raw::landing;
+use crate::{
+    Address, Error, Flags, Received, Result, SocketType, address::decode, ancillary::cmsg_len,
+    ancillary::control_room, ancillary::incoming, fds, interrupt, raw::transfers, raw::types,
+    raw::types::Wait, timeout::Waiting, warning,
+};
+
+impl Socket {
+    /// Receives at most so many bytes: recv(2). No bytes are the end of a stream, or an empty
+    /// message.
+    ///
+    /// To ask for 0 bytes asks nobody, on a closed socket too.
+    ///
+    /// # Errors
+    /// What recv(2) says; `TimeoutError` and `BlockingIOError` by the timeout.
+    pub fn recv(&self, bufsize: usize, flags: impl Into<Flags>) -> Result<Vec<u8>> {
+        let mut waiting = Waiting::new(self.timeout());
+        if bufsize == 0 {
+            return Ok(Vec::new());
+        }
+        let flags = flags.into();
+        let data = self.attempt(&mut waiting, |d, wait| {
+            transfers::receive(d, bufsize as u64, flags.0, wait)
+        })?;
+        self.gather(data, bufsize, flags)
+    }
+
+    /// [`recv`](Self::recv) into a buffer. Gives how many bytes there are, which with
+    /// [`Flags::TRUNC`] may be more than the buffer holds.
+    ///
+    /// # Errors
+    /// Those of [`recv`](Self::recv).
+    pub fn recv_into(&self, buffer: &mut [u8], flags: impl Into<Flags>) -> Result<usize> {
+        let flags = flags.into();
+        if flags.contains(Flags::TRUNC) && !buffer.is_empty() {
+            return Ok(self.recvmsg_into(&mut [IoSliceMut::new(buffer)], 0, flags)?.data);
+        }
+        #[cfg(all(target_family = "wasm", not(test)))]
+        // What MSG_WAITALL gathers comes in parts.
+        if !buffer.is_empty() && !flags.contains(Flags::WAITALL) {
+            let mut waiting = Waiting::new(self.timeout());
+            return self
+                .attempt(&mut waiting, |d, wait| landing::receive_into(d, buffer, flags.0, wait));
+        }
+        Ok(fill(buffer, &self.recv(buffer.len(), flags)?))
+    }
+
+    /// Receives bytes and the sender's address: recvfrom(2). The address is [`Address::None`] on a
+    /// connected stream.
+    ///
+    /// # Errors
+    /// Those of [`recv`](Self::recv).
+    pub fn recvfrom(&self, bufsize: usize, flags: impl Into<Flags>) -> Result<(Vec<u8>, Address)> {
+        let mut waiting = Waiting::new(self.timeout());
+        let flags = flags.into();
+        self.check_named()?;
+        let datagram = self.attempt(&mut waiting, |d, wait| {
+            transfers::receive_from(d, bufsize as u64, flags.0, wait)
+        })?;
+        let data = self.gather(datagram.data, bufsize, flags)?;
+        Ok((data, decode(&*self.descriptor()?, datagram.address)))
+    }
+
+    /// [`recvfrom`](Self::recvfrom) into a buffer; the number is as that of
+    /// [`recv_into`](Self::recv_into).
+    ///
+    /// # Errors
+    /// Those of [`recv`](Self::recv).
+    pub fn recvfrom_into(
+        &self,
+        buffer: &mut [u8],
+        flags: impl Into<Flags>,
+    ) -> Result<(usize, Address)> {
+        let flags = flags.into();
+        if flags.contains(Flags::TRUNC) {
+            let received = self.recvmsg_into(&mut [IoSliceMut::new(buffer)], 0, flags)?;
+            return Ok((received.data, received.address));
+        }
+        let (data, address) = self.recvfrom(buffer.len(), flags)?;
+        Ok((fill(buffer, &data), address))
+    }
+
+    /// Receives bytes, control messages and the sender's address: recvmsg(2).
+    ///
+    /// `ancbufsize` is the room for control messages, in sums of [`cmsg_space`](crate::cmsg_space),
+    /// 0 for none.
+    ///
+    /// # Errors
+    /// `ValueError` for an `ancbufsize` of 2 GiB or more, and those of [`recv`](Self::recv).
+    pub fn recvmsg(
+        &self,
+        bufsize: usize,
+        ancbufsize: usize,
+        flags: impl Into<Flags>,
+    ) -> Result<Received<Vec<u8>>> {
+        let (received, _) = self.receive_message(bufsize, ancbufsize, flags.into())?;
+        Ok(received)
+    }
+
+    /// [`recvmsg`](Self::recvmsg) into buffers, which are filled in turn. `data` is how many bytes
+    /// there are, which with [`Flags::TRUNC`] may be more than the buffers hold.
+    ///
+    /// # Errors
+    /// EMSGSIZE for more than 1,024 buffers, and those of [`recvmsg`](Self::recvmsg).
+    pub fn recvmsg_into(
+        &self,
+        buffers: &mut [IoSliceMut<'_>],
+        ancbufsize: usize,
+        flags: impl Into<Flags>,
+    ) -> Result<Received<usize>> {
+        let flags = flags.into();
+        if buffers.len() > BUFFERS {
+            self.descriptor()?;
+            return Err(Error::from_errno(errno::EMSGSIZE));
+        }
+        let room = buffers.iter().map(|buffer| buffer.len()).sum();
+        let (received, length) = self.receive_message(room, ancbufsize, flags)?;
+        let mut data = received.data.as_slice();
+        for buffer in buffers {
+            let length = fill(buffer, data);
+            data = data.get(length..).unwrap_or_default();
+        }
+        Ok(Received {
+            data: if flags.contains(Flags::TRUNC) { length } else { received.data.len() },
+            ancillary: received.ancillary,
+            flags: received.flags,
+            address: received.address,
+            warnings: received.warnings,
+        })
+    }
+
+    /// A message, and its own length.
+    fn receive_message(
+        &self,
+        size: usize,
+        room: usize,
+        flags: Flags,
+    ) -> Result<(Received<Vec<u8>>, usize)> {
+        let mut waiting = Waiting::new(self.timeout());
+        let room = control_room(room)?;
+        self.check_named()?;
+        let got = self.attempt(&mut waiting, |d, wait| {
+            transfers::receive_message(d, size as u64, room, flags.0, wait)
+        })?;
+        let cut = got.data.len();
+        let data = self.gather(got.data, size, flags)?;
+        let more = data.len().saturating_sub(cut);
+        let received = Received {
+            data,
+            ancillary: incoming(got.control, flags),
+            flags: Flags(got.flags),
+            address: decode(&*self.descriptor()?, got.address),
+            warnings: got.warnings,
+        };
+        // An error that a warning's handler makes of it closes what was received: the descriptors
+        // are in `received`.
+        if let Err(error) = received.warnings.iter().copied().try_for_each(warning::ancillary) {
+            received.fds().into_iter().for_each(|fd| drop(fds::close(fd)));
+            return Err(error);
+        }
+        let length = usize::try_from(got.length).unwrap_or(usize::MAX);
+        Ok((received, length.saturating_add(more)))
+    }
+
+    /// The rest of a receive with MSG_WAITALL that the host has cut, where the socket blocks: the
+    /// kernel would have gone on. An error after the first part is not told.
+    fn gather(&self, mut data: Vec<u8>, size: usize, flags: Flags) -> Result<Vec<u8>> {
+        let whole = flags.contains(Flags::WAITALL) && !flags.contains(Flags::PEEK);
+        if !whole || self.shared.kind != SocketType::STREAM || !self.timeout().is_none() {
+            return Ok(data);
+        }
+        let mut last = data.len();
+        while last >= CHUNK && data.len() < size {
+            let rest = size.saturating_sub(data.len()) as u64;
+            let Ok(descriptor) = self.descriptor() else {
+                break;
+            };
+            match transfers::receive(&descriptor, rest, flags.0, Wait::Forever) {
+                Ok(part) => {
+                    last = part.len();
+                    data.extend(part);
+                }
+                Err(types::Error::Os(errno::EINTR)) => {
+                    interrupt::pend();
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        Ok(data)
+    }
+
+    /// Receives bytes, and at most so many descriptors ([`Received::fds`]), on an AF_UNIX socket.
+    /// They are the caller's to close.
+    ///
+    /// Python: `socket.recv_fds(sock, bufsize, maxfds)`; its flags argument is not used there
+    /// either.
+    ///
+    /// # Errors
+    /// `OverflowError` for more descriptors than a control message can tell, and those of
+    /// [`recvmsg`](Self::recvmsg).
+    pub fn recv_fds(&self, bufsize: usize, maxfds: usize) -> Result<Received<Vec<u8>>> {
+        let room = cmsg_len(maxfds.saturating_mul(size_of::<i32>()))?;
+        self.recvmsg(bufsize, room, Flags::NONE)
+    }
+}

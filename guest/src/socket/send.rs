@@ -1,0 +1,260 @@
+//! Sending, in all of its forms.
+
+use std::io::IoSlice;
+use std::ops::Range;
+
+use sandsock_abi::constants::{ALG_SET_AEAD_ASSOCLEN, ALG_SET_IV, ALG_SET_OP, SOL_ALG};
+use sandsock_abi::errno;
+
+use super::{BUFFERS, CHUNK, MESSAGE_LIMIT, Socket};
+use crate::{
+    Ancillary, Error, ErrorKind, Family, Flags, Result, SocketType, ToAddress, address::encode_for,
+    ancillary::outgoing, interrupt, raw::descriptors::Descriptor, raw::transfers, raw::types,
+    raw::types::Wait, timeout::Waiting,
+};
+
+impl Socket {
+    /// Sends bytes, and gives how many were taken: send(2).
+    ///
+    /// Without a timeout a stream takes all of them. SIGPIPE never comes: EPIPE does.
+    ///
+    /// # Errors
+    /// What send(2) says (EPIPE, ECONNRESET, EMSGSIZE, ENOTCONN); `TimeoutError` and
+    /// `BlockingIOError` by the timeout.
+    pub fn send(&self, data: &[u8], flags: impl Into<Flags>) -> Result<usize> {
+        self.transfer(data.len(), flags.into(), |d, part, flags, wait| {
+            transfers::send(d, data.get(part).unwrap_or_default(), flags.0, wait)
+        })
+    }
+
+    /// Sends all the bytes, in the time that the timeout gives for the whole. No bytes are one send
+    /// as well.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send). How many bytes were sent before it failed is not known, but
+    /// for an interrupt ([`Error::progress`]).
+    pub fn sendall(&self, data: &[u8], flags: impl Into<Flags>) -> Result<()> {
+        let flags = flags.into();
+        let mut waiting = Waiting::spanning(self.timeout());
+        let mut rest = usize::try_from(waiting.done)
+            .ok()
+            .and_then(|done| data.get(done..))
+            .unwrap_or_default();
+        let mut first = true;
+        loop {
+            if !first {
+                waiting.check()?;
+            }
+            first = false;
+            let (part, flags) = self.part(0..rest.len(), flags)?;
+            let chunk = rest.get(part).unwrap_or_default();
+            let sent = self.attempt(&mut waiting, |d, wait| {
+                transfers::send(d, chunk, flags.0, self.opening(flags, wait))
+            })?;
+            waiting.done = waiting.done.saturating_add(sent);
+            rest = usize::try_from(sent).ok().and_then(|sent| rest.get(sent..)).unwrap_or_default();
+            if rest.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Sends a message to an address, and gives how many bytes were taken: sendto(2).
+    ///
+    /// With [`Flags::FASTOPEN`] it connects as well. Without a timeout it waits for that, otherwise
+    /// EINPROGRESS says that nothing was sent and the connection is under way.
+    ///
+    /// # Errors
+    /// Those of an address (see [`connect`](Self::connect)) and of [`send`](Self::send); EISCONN
+    /// where the socket takes no address; `PermissionError` where no grant names it.
+    pub fn sendto(
+        &self,
+        data: &[u8],
+        flags: impl Into<Flags>,
+        address: impl ToAddress,
+    ) -> Result<usize> {
+        let address = encode_for(self, "sendto", address.to_address())?;
+        self.transfer(data.len(), flags.into(), |d, part, flags, wait| {
+            transfers::send_to(d, data.get(part).unwrap_or_default(), flags.0, &address, wait)
+        })
+    }
+
+    /// Sends several buffers as one, with control messages, and gives how many bytes were taken:
+    /// sendmsg(2).
+    ///
+    /// Descriptors are passed by their numbers ([`Ancillary::rights`]). Without an address it goes
+    /// to the peer.
+    ///
+    /// ```no_run
+    /// use std::io::IoSlice;
+    ///
+    /// use sandsock::{Ancillary, Flags, constants::*, socketpair};
+    ///
+    /// let (a, b) = socketpair(AF_UNIX, SOCK_STREAM, 0)?;
+    /// a.sendmsg(&[IoSlice::new(b"take "), IoSlice::new(b"this")], &[Ancillary::rights(&[0])], Flags::NONE, None)?;
+    /// # Ok::<(), sandsock::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of an address (see [`connect`](Self::connect)) and of [`send`](Self::send); EMSGSIZE
+    /// for more than 1,024 buffers, EBADF for a number that is no descriptor; `PermissionError`
+    /// where the address or a message needs a grant.
+    pub fn sendmsg(
+        &self,
+        buffers: &[IoSlice<'_>],
+        ancillary: &[Ancillary],
+        flags: impl Into<Flags>,
+        address: Option<&dyn ToAddress>,
+    ) -> Result<usize> {
+        let address =
+            address.map(|address| encode_for(self, "sendmsg", address.to_address())).transpose()?;
+        self.descriptor()?;
+        if buffers.len() > BUFFERS {
+            return Err(Error::from_errno(errno::EMSGSIZE));
+        }
+        let length = buffers.iter().map(|buffer| buffer.len()).fold(0, usize::saturating_add);
+        outgoing(ancillary, |control| {
+            self.transfer(length, flags.into(), |d, part, flags, wait| {
+                // Control messages go with the first byte.
+                let control = if part.start == 0 { control } else { &[] };
+                let buffers = cut(buffers, part);
+                transfers::send_message(d, &buffers, control, flags.0, address.as_ref(), wait)
+            })
+        })
+    }
+
+    /// Sends buffers to an AF_ALG socket, with the operation (`ALG_OP_*`), the initial vector and
+    /// the length of the associated data as control messages, and gives how many bytes were taken.
+    ///
+    /// Python: `socket.sendmsg_afalg(buffers, op=..., iv=..., assoclen=..., flags=...)`.
+    ///
+    /// # Errors
+    /// `OSError` without an errno on a socket of another family, `TypeError` for an operation or a
+    /// length below 0, and those of [`sendmsg`](Self::sendmsg).
+    pub fn sendmsg_afalg(
+        &self,
+        buffers: &[IoSlice<'_>],
+        op: i32,
+        iv: Option<&[u8]>,
+        assoclen: Option<i32>,
+        flags: impl Into<Flags>,
+    ) -> Result<usize> {
+        if self.family() != Family::ALG {
+            return Err(Error::text(ErrorKind::Os, "algset is only supported for AF_ALG"));
+        }
+        if op < 0 {
+            return Err(Error::text(ErrorKind::Type, "Invalid or missing argument 'op'"));
+        }
+        if assoclen.is_some_and(|length| length < 0) {
+            return Err(Error::text(ErrorKind::Type, "assoclen must be positive"));
+        }
+        let message = |kind: i32, data: Vec<u8>| Ancillary { level: SOL_ALG, kind, data };
+        let mut control = vec![message(ALG_SET_OP, op.to_ne_bytes().into())];
+        if let Some(iv) = iv {
+            // `struct af_alg_iv`: the length, then the vector.
+            let length = u32::try_from(iv.len()).map_err(|_| Error::from_errno(errno::EINVAL))?;
+            control.push(message(ALG_SET_IV, [&length.to_ne_bytes(), iv].concat()));
+        }
+        if let Some(length) = assoclen {
+            control.push(message(ALG_SET_AEAD_ASSOCLEN, length.to_ne_bytes().into()));
+        }
+        self.sendmsg(buffers, &control, flags, None)
+    }
+
+    /// Sends buffers and descriptors on an AF_UNIX socket, and gives how many bytes were taken.
+    ///
+    /// Python: `socket.send_fds(sock, buffers, fds)`; its flags and address arguments are not used
+    /// there either.
+    ///
+    /// # Errors
+    /// Those of [`sendmsg`](Self::sendmsg).
+    pub fn send_fds(&self, buffers: &[IoSlice<'_>], fds: &[i32]) -> Result<usize> {
+        self.sendmsg(buffers, &[Ancillary::rights(fds)], Flags::NONE, None)
+    }
+
+    /// What of the bytes that are left one call may take, and with which flags.
+    #[inline]
+    fn part(&self, rest: Range<usize>, flags: Flags) -> Result<(Range<usize>, Flags)> {
+        if self.shared.kind != SocketType::STREAM {
+            return if rest.len() > MESSAGE_LIMIT {
+                Err(Error::from_errno(errno::EMSGSIZE))
+            } else {
+                Ok((rest, flags))
+            };
+        }
+        if rest.len() <= CHUNK {
+            return Ok((rest, flags));
+        }
+        // Of several parts the last one holds the byte that is urgent.
+        Ok((rest.start..rest.start.saturating_add(CHUNK), flags & !Flags::OOB))
+    }
+
+    /// The wait of a send that may open the connection itself. Under a timeout CPython waits for
+    /// room first, which a new socket has, and then sends once: EINPROGRESS where the kernel has no
+    /// cookie of the server.
+    #[inline]
+    fn opening(&self, flags: Flags, wait: Wait) -> Wait {
+        let opens = flags.contains(Flags::FASTOPEN)
+            && matches!(self.shared.family, Family::INET | Family::INET6)
+            && self.shared.kind == SocketType::STREAM;
+        if opens && !self.timeout().is_none() { Wait::None } else { wait }
+    }
+
+    /// One send of any form, of `length` bytes. What the host would cut is sent in parts, the way
+    /// the kernel queues it: the first part waits, the others only where the socket blocks, and an
+    /// error after the first is not told.
+    fn transfer(
+        &self,
+        length: usize,
+        flags: Flags,
+        mut call: impl FnMut(&Descriptor, Range<usize>, Flags, Wait) -> Result<u64, types::Error>,
+    ) -> Result<usize> {
+        let mut waiting = Waiting::new(self.timeout());
+        let mut sent = 0;
+        loop {
+            // The first part opens the connection, if any does: on one that is there MSG_FASTOPEN
+            // is EISCONN.
+            let flags = if sent == 0 { flags } else { flags & !Flags::FASTOPEN };
+            let (part, part_flags) = self.part(sent..length, flags)?;
+            let size = part.len();
+            let result = if sent == 0 {
+                self.attempt(&mut waiting, |d, wait| {
+                    call(d, part.clone(), part_flags, self.opening(part_flags, wait))
+                })
+            } else {
+                let wait = if self.timeout().is_none() { Wait::Forever } else { Wait::None };
+                match self.descriptor().map(|d| call(&d, part, part_flags, wait)) {
+                    Ok(Err(types::Error::Os(errno::EINTR))) => {
+                        interrupt::pend();
+                        return Ok(sent);
+                    }
+                    Ok(Ok(taken)) => Ok(taken),
+                    Ok(Err(_)) | Err(_) => return Ok(sent),
+                }
+            };
+            let taken = usize::try_from(result?).unwrap_or(usize::MAX).min(size);
+            sent = sent.saturating_add(taken);
+            if taken < size || sent >= length {
+                return Ok(sent);
+            }
+        }
+    }
+}
+
+/// The part of buffers that a range of their bytes, as if they were one, names.
+fn cut<'a>(buffers: &'a [IoSlice<'_>], range: Range<usize>) -> Vec<&'a [u8]> {
+    let mut skip = range.start;
+    let mut left = range.len();
+    let mut parts = Vec::with_capacity(buffers.len());
+    for buffer in buffers {
+        let start = skip.min(buffer.len());
+        let length = left.min(buffer.len() - start);
+        skip -= start;
+        left -= length;
+        // An empty buffer counts among the 1,024; one before or behind the range does not.
+        if length > 0 || buffer.is_empty() {
+            parts.push(buffer.get(start..start + length).unwrap_or_default());
+        }
+    }
+    parts
+}
