@@ -380,6 +380,11 @@ const fn io_kind(errno: i32) -> io::ErrorKind {
     }
 }
 
+/// A `TypeError` with this text.
+pub(crate) fn type_error(text: impl Into<Cow<'static, str>>) -> Error {
+    Error::text(ErrorKind::Type, text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,12 +1,16 @@
 //! Names: look-ups go to the host, which asks its own resolver.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use sandsock_abi::{
     constants::{AI_NUMERICHOST, EAI_NONAME},
     errno,
 };
 
+use crate::error::type_error;
 use crate::{
     Address, AddressArgument, AddressInfoFlags, Error, ErrorKind, Family, NameInfoFlags, Progress,
     Result, SocketType, ToAddress, address, idna, interrupt,
@@ -228,7 +232,7 @@ fn host_entry(entry: types::HostEntry, v6: bool) -> Result<HostEntry> {
 /// a NUL.
 pub fn gethostbyname(hostname: &str) -> Result<String> {
     let hostname = host_argument("gethostbyname", hostname)?;
-    Ok(address::resolve(Family::INET, hostname.as_bytes())?.to_string())
+    Ok(resolve(Family::INET, hostname.as_bytes())?.to_string())
 }
 
 /// The name, the aliases and the IPv4 addresses of a host: gethostbyname(3).
@@ -239,7 +243,7 @@ pub fn gethostbyname(hostname: &str) -> Result<String> {
 /// Those of [`gethostbyname`]; `herror` where the name is found for an address and has no entry.
 pub fn gethostbyname_ex(hostname: &str) -> Result<HostEntry> {
     let hostname = host_argument("gethostbyname_ex", hostname)?;
-    address::resolve(Family::INET, hostname.as_bytes())?;
+    resolve(Family::INET, hostname.as_bytes())?;
     host_entry(ask(|| netdb::get_host_by_name(&hostname, Family::INET.0, Wait::Forever))?, false)
 }
 
@@ -254,7 +258,7 @@ pub fn gethostbyname_ex(hostname: &str) -> Result<HostEntry> {
 /// [`gethostbyname`].
 pub fn gethostbyaddr(ip_address: &str) -> Result<HostEntry> {
     let ip_address = host_argument("gethostbyaddr", ip_address)?;
-    let (found, v6) = match address::resolve(Family::UNSPEC, ip_address.as_bytes())? {
+    let (found, v6) = match resolve(Family::UNSPEC, ip_address.as_bytes())? {
         IpAddr::V4(v4) => (address::inet(v4, 0), false),
         IpAddr::V6(v6) => (address::inet6(v6, 0, 0, 0), true),
     };
@@ -512,4 +516,59 @@ pub fn if_indextoname(if_index: impl Into<i64>) -> Result<String> {
     let too_large =
         |_| Error::text(ErrorKind::Overflow, "Python int too large to convert to C unsigned int");
     Ok(netdb::interface_name(u32::try_from(index).map_err(too_large)?)?)
+}
+
+/// The host of an address as it is looked up. CPython: ASCII is taken as it is, and only other
+/// names are judged by IDNA.
+pub(crate) fn host_text(host: &[u8]) -> Result<Cow<'_, [u8]>> {
+    let host = match str::from_utf8(host) {
+        Ok(name) if !name.is_ascii() => {
+            let name = idna::encode(name).map_err(|_| type_error("encoding of hostname failed"))?;
+            Cow::Owned(name.into_owned().into_bytes())
+        }
+        _ => Cow::Borrowed(host),
+    };
+    if host.contains(&0) {
+        Err(type_error("host name must not contain null character"))
+    } else {
+        Ok(host)
+    }
+}
+
+/// Python's rules for a host: the wildcard, broadcast, a numeric address, a name, in this order.
+/// AF_UNSPEC is either family.
+pub(crate) fn resolve(family: Family, host: &[u8]) -> Result<IpAddr> {
+    let (v4, v6) = (family != Family::INET6, family != Family::INET);
+    let host = &*host_text(host)?;
+    match host {
+        b"" if v4 && v6 => {
+            return Err(Error::text(ErrorKind::Os, "wildcard resolved to multiple address"));
+        }
+        b"" if v6 => return Ok(Ipv6Addr::UNSPECIFIED.into()),
+        b"" => return Ok(Ipv4Addr::UNSPECIFIED.into()),
+        b"<broadcast>" | b"255.255.255.255" if !v4 => {
+            return Err(Error::text(ErrorKind::Os, "address family mismatched"));
+        }
+        b"<broadcast>" => return Ok(Ipv4Addr::BROADCAST.into()),
+        _ => {}
+    }
+    // Bytes that are no text are the name of nothing.
+    let host = str::from_utf8(host).map_err(|_| Error::address_info(EAI_NONAME))?;
+    // A %zone is for getaddrinfo to read; `Ipv6Addr` takes none.
+    if v6 && let Ok(address) = host.parse::<Ipv6Addr>() {
+        return Ok(address.into());
+    }
+    if v4 && let Ok(address) = host.parse::<Ipv4Addr>() {
+        return Ok(address.into());
+    }
+    match first_address(host, family)? {
+        Address::Inet(host, _) => Ok(host.into()),
+        Address::Inet6(host, ..) => Ok(host.into()),
+        _ => Err(other_family()),
+    }
+}
+
+/// What getaddrinfo should never give: an address of a family that was not asked for.
+pub(crate) const fn other_family() -> Error {
+    Error::from_errno(errno::EAFNOSUPPORT)
 }

@@ -464,7 +464,7 @@ fn serve_unix_listeners() {
         .expect("runs");
     let stderr = String::from_utf8_lossy(&taken.stderr).into_owned();
     assert!(
-        taken.status.code() == Some(125) && stderr.contains("the file is there already"),
+        taken.status.code() == Some(125) && stderr.contains("the file exists already"),
         "{stderr}"
     );
     drop(line);

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 
 use sandsock_abi::constants::{CAN_BCM, CAN_RAW};
 
-use super::{AddressArgument, type_error};
+use super::AddressArgument;
+use crate::error::type_error;
 use crate::{
     Address, Family, Result,
     raw::types::{self, CanDetail},
@@ -232,11 +233,23 @@ pub(super) fn conform(
             Err(type_error("a bytes-like object is required, not 'tuple'"))
         }
         (Some(_), None) if matches!(family, Family::VSOCK | Family::QIPCRTR) => {
-            let found = super::python_type(&argument);
+            let found = python_type(&argument);
             Err(type_error(format!(
                 "getsockaddrarg: {family:?} address must be tuple, not {found}"
             )))
         }
         _ => Ok(argument),
+    }
+}
+
+/// What Python would call the type of an argument.
+pub(super) const fn python_type(argument: &AddressArgument<'_>) -> &'static str {
+    match argument {
+        AddressArgument::Host { .. }
+        | AddressArgument::Packet { .. }
+        | AddressArgument::Can { .. }
+        | AddressArgument::Known(_) => "tuple",
+        AddressArgument::Name(_) => "str",
+        AddressArgument::None => "NoneType",
     }
 }
