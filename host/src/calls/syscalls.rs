@@ -1,5 +1,4 @@
-//! The calls that never wait: `descriptors`, `syscalls`, `clock`, `interrupts`. Each is decode ->
-//! check -> act.
+//! System calls on one socket that never wait. Each is decode -> check -> act.
 
 use rustix::io::Errno;
 use wasmtime::component::Resource;
@@ -13,17 +12,16 @@ use crate::authority::family::{self, Family};
 use crate::authority::filter;
 use crate::authority::permit::Bind;
 use crate::authority::unix_names::Reserved;
+use crate::bindings::sandsock::socket::syscalls;
 use crate::bindings::sandsock::socket::types::{
-    self, Address, DescriptorKind, Error, IoctlResult, OptionValue, SocketKind, UnixAddress,
+    Address, IoctlResult, OptionValue, SocketKind, UnixAddress,
 };
-use crate::bindings::sandsock::socket::{clock, descriptors, interrupts, syscalls};
 use crate::ctx::SandsockCtxView;
 use crate::descriptor::buffers::Buffers;
 use crate::descriptor::{Descriptor, Handle, socket_kind};
-use crate::error::{CallResult, Fault};
+use crate::error::CallResult;
 use crate::sys::{self, OptionBytes};
-use crate::wait;
-use sandsock_policy::{Denial, DescriptorNumber, Request};
+use sandsock_policy::Denial;
 
 /// How often a bind to a port of the kernel's choice is tried, where deny rules name ports.
 const BIND_TRIES: usize = 8;
@@ -32,89 +30,6 @@ const FIONREAD: u32 = libc::FIONREAD as u32;
 
 /// The longest option value and option buffer.
 const OPTION_MAX: usize = 64 * 1024;
-
-impl types::Host for SandsockCtxView<'_> {
-    fn convert_error(&mut self, fault: Fault) -> wasmtime::Result<Error> {
-        match fault {
-            Fault::Error(error) => Ok(error),
-            Fault::Trap(trap) => Err(trap),
-        }
-    }
-}
-
-impl descriptors::HostDescriptor for SandsockCtxView<'_> {
-    fn drop(&mut self, d: Resource<Descriptor>) -> wasmtime::Result<()> {
-        if let Some(handle) = self.table.delete(d)?.into_handle() {
-            handle.retire();
-        }
-        Ok(())
-    }
-}
-
-impl descriptors::Host for SandsockCtxView<'_> {
-    fn kind(&mut self, d: Resource<Descriptor>) -> CallResult<DescriptorKind> {
-        Ok(self.for_transfer(&d)?.open.kind)
-    }
-
-    fn number(&mut self, d: Resource<Descriptor>) -> wasmtime::Result<Option<i32>> {
-        use std::os::fd::AsRawFd;
-        let real = self.ctx.real_numbers;
-        let handle = self.table.get(&d)?.handle();
-        Ok(handle.ok().filter(|_| real).map(|handle| handle.fd().as_raw_fd()))
-    }
-
-    fn duplicate(&mut self, d: Resource<Descriptor>) -> CallResult<Resource<Descriptor>> {
-        self.room_for(1)?;
-        let copy = self.handle(&d)?.duplicate()?;
-        self.push(copy)
-    }
-
-    fn alias(&mut self, d: Resource<Descriptor>) -> CallResult<Resource<Descriptor>> {
-        let handle = self.handle(&d)?;
-        let place = self.ctx.descriptor_quota.take()?;
-        Ok(self.table.push(Descriptor::alias(&handle, place))?)
-    }
-
-    fn revoke_aliases(&mut self, d: Resource<Descriptor>) -> wasmtime::Result<()> {
-        if let Ok(handle) = self.table.get(&d)?.handle() {
-            handle.revoke_aliases();
-        }
-        Ok(())
-    }
-
-    fn inherited(&mut self) -> wasmtime::Result<Vec<i32>> {
-        Ok(self.ctx.inheritance.numbers())
-    }
-
-    fn inherit(&mut self, number: i32) -> CallResult<Resource<Descriptor>> {
-        if !self.ctx.inheritance.has(number) {
-            return Err(Errno::BADF.into());
-        }
-        self.ctx.gate.decide(&Request::Inherit(DescriptorNumber(number)))?;
-        self.room_for(1)?;
-        let handle = self.ctx.inheritance.take(number, &self.ctx.rights)?;
-        self.push(handle)
-    }
-
-    fn adopt(&mut self, number: i32) -> CallResult<Resource<Descriptor>> {
-        if !self.ctx.real_numbers {
-            return Err(Errno::BADF.into());
-        }
-        self.room_for(1)?;
-        let handle = Handle::of_process(sys::adopt(number)?, &self.ctx.rights)?;
-        self.push(handle)
-    }
-
-    fn set_nonblocking(&mut self, d: Resource<Descriptor>, nonblocking: bool) -> CallResult<()> {
-        let (handle, _) = self.socket_of(&d)?;
-        Ok(handle.set_nonblocking(nonblocking)?)
-    }
-
-    fn get_nonblocking(&mut self, d: Resource<Descriptor>) -> CallResult<bool> {
-        let (handle, _) = self.socket_of(&d)?;
-        Ok(handle.is_nonblocking())
-    }
-}
 
 /// The seconds of an SO_LINGER that would make a close wait.
 fn waiting_linger(value: &OptionBytes) -> Option<i32> {
@@ -468,17 +383,5 @@ impl syscalls::Host for SandsockCtxView<'_> {
             argument.fill(0);
         }
         Ok(IoctlResult { value, argument })
-    }
-}
-
-impl clock::Host for SandsockCtxView<'_> {
-    fn now(&mut self) -> wasmtime::Result<u64> {
-        Ok(wait::now())
-    }
-}
-
-impl interrupts::Host for SandsockCtxView<'_> {
-    fn take(&mut self) -> wasmtime::Result<bool> {
-        Ok(self.ctx.waiter.interrupter().take())
     }
 }

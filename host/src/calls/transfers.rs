@@ -1,8 +1,150 @@
-//! The hot calls: every way to move bytes.
+//! The hot calls: every way to move bytes. Each tries its system call first and waits only on
+//! EAGAIN.
 
 mod ancillary;
+mod batch;
 mod opening;
+mod receive;
 mod send;
 
+use rustix::io::Errno;
+use wasmtime::StoreContextMut;
+use wasmtime::component::{ComponentType, Lift, Lower, Resource, WasmList};
+
+use crate::bindings::sandsock::socket::types::{Address, ControlMessage, Warning};
+use crate::ctx::SandsockView;
+use crate::descriptor::Descriptor;
+use crate::error::Fault;
+use crate::observe::{shown_case, shown_record};
+
+pub(crate) use batch::{receive_batch, send_batch};
 pub(crate) use opening::Opening;
-pub(crate) use send::*;
+pub(crate) use receive::{receive, receive_from, receive_message};
+pub(crate) use send::{send, send_message, send_to};
+
+/// SC_IOV_MAX: man 3 sysconf.
+const BUFFERS_MAX: usize = 1024;
+
+/// WIT `control-message`, as a guest gives it: its data stays in the guest's memory. Many messages
+/// may share one list there, and copies of all would follow no size that the guest has.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(crate) struct ControlData {
+    pub(crate) level: i32,
+    #[component(name = "type")]
+    pub(crate) type_: i32,
+    pub(crate) data: WasmList<u8>,
+}
+
+/// WIT `control-out`.
+#[derive(ComponentType, Lift)]
+#[component(variant)]
+pub(crate) enum ControlOut {
+    #[component(name = "rights")]
+    Rights(Vec<Resource<Descriptor>>),
+    #[component(name = "message")]
+    Message(ControlData),
+}
+
+/// WIT `control-in`.
+#[derive(ComponentType, Lower)]
+#[component(variant)]
+pub(crate) enum ControlIn {
+    #[component(name = "rights")]
+    Rights(Vec<Resource<Descriptor>>),
+    #[component(name = "pidfd")]
+    Pidfd(Resource<Descriptor>),
+    #[component(name = "message")]
+    Message(ControlMessage),
+}
+
+/// WIT `datagram`.
+#[derive(ComponentType, Lower)]
+#[component(record)]
+pub(crate) struct Datagram {
+    data: Vec<u8>,
+    address: Option<Address>,
+}
+
+/// WIT `received`.
+#[derive(ComponentType, Lower)]
+#[component(record)]
+pub(crate) struct Received {
+    data: Vec<u8>,
+    length: u64,
+    control: Vec<ControlIn>,
+    flags: i32,
+    address: Option<Address>,
+    warnings: Vec<Warning>,
+}
+
+/// WIT `batch-entry`.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(crate) struct BatchEntry {
+    length: u32,
+    address: Option<Address>,
+    control: WasmList<ControlData>,
+}
+
+/// WIT `batch`.
+#[derive(ComponentType, Lower)]
+#[component(record)]
+pub(crate) struct Batch {
+    data: Vec<u8>,
+    messages: Vec<BatchMessage>,
+}
+
+/// WIT `batch-message`.
+#[derive(ComponentType, Lower)]
+#[component(record)]
+pub(crate) struct BatchMessage {
+    length: u32,
+    flags: i32,
+    address: Option<Address>,
+    control: Vec<ControlMessage>,
+}
+
+shown_case! { ControlOut: Rights = "rights", Message = "message" }
+shown_case! { ControlIn: Rights = "rights", Pidfd = "pidfd", Message = "message" }
+shown_record! { Datagram: data, address }
+shown_record! { Received: data, length, control, flags, address, warnings }
+shown_record! { BatchEntry: length, address, control }
+shown_record! { Batch: data, messages }
+shown_record! { BatchMessage: length, flags, address, control }
+
+/// What a call that goes on until all is moved moves at most, though the limit of one transfer may
+/// be less: who asks for more asks again, and may count on it (WIT: one call moves at most 1 MiB of
+/// a stream).
+const WHOLE: usize = 1 << 20;
+
+/// How much of a stream one call moves.
+fn transfer_limit<T: SandsockView>(store: &mut StoreContextMut<'_, T>) -> usize {
+    store.data_mut().sandsock().ctx.gate.policy.limits().transfer_bytes as usize
+}
+
+/// Bytes already moved are told first: the interrupt that ended the call stays pending. Every other
+/// error comes again by itself.
+pub(crate) fn keep_interrupt<T: SandsockView>(store: &mut StoreContextMut<'_, T>, fault: &Fault) {
+    if fault.is(Errno::INTR) {
+        store.data_mut().sandsock().ctx.waiter.interrupter().interrupt();
+    }
+}
+
+/// How many bytes of lists are copied at most where one element of a list is lifted.
+pub(crate) const LIFT: usize = 4096;
+
+/// An element of a list in the guest's memory. It fails if the lists in it have more bytes than
+/// `most`, which is not a size of the guest's: elements may share them.
+pub(crate) fn lift<T: SandsockView, E: Lift>(
+    store: &mut StoreContextMut<'_, T>,
+    list: &WasmList<E>,
+    at: usize,
+    most: usize,
+) -> Option<wasmtime::Result<E>> {
+    let fuel = store.hostcall_fuel();
+    store.set_hostcall_fuel(most.min(fuel));
+    let element = list.get(&mut *store, at);
+    store.set_hostcall_fuel(fuel);
+    element
+}

@@ -1,0 +1,11 @@
+//! The clock that deadlines are given by.
+
+use crate::bindings::sandsock::socket::clock;
+use crate::ctx::SandsockCtxView;
+use crate::wait;
+
+impl clock::Host for SandsockCtxView<'_> {
+    fn now(&mut self) -> wasmtime::Result<u64> {
+        Ok(wait::now())
+    }
+}

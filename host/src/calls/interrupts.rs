@@ -1,0 +1,10 @@
+//! Interrupts: how a guest learns that a wait was ended from outside.
+
+use crate::bindings::sandsock::socket::interrupts;
+use crate::ctx::SandsockCtxView;
+
+impl interrupts::Host for SandsockCtxView<'_> {
+    fn take(&mut self) -> wasmtime::Result<bool> {
+        Ok(self.ctx.waiter.interrupter().take())
+    }
+}
