@@ -1,5 +1,6 @@
-//! Asks who has each address of a small network, and prints who answers: `arp_scan INTERFACE
-//! OWN-ADDRESS`. The network is the 254 addresses that begin as the own one does.
+//! Asks for each address of a small network by ARP, and prints the machines that answer: `arp_scan
+//! INTERFACE OWN-ADDRESS`. The network has 254 addresses, whose first three bytes are those of
+//! OWN-ADDRESS.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -20,11 +21,11 @@ fn main() -> Result<(), Error> {
     };
 
     let socket = Socket::new(AF_PACKET, SOCK_RAW, 0)?;
-    // `packet=INTERFACE:arp` grants this, and frames that say in their header that they are ARP's.
+    // The grant `packet=INTERFACE:arp` covers this bind, and sending frames whose header says ARP.
     socket.bind((interface, ARP))?;
     let Address::Packet(.., hardware) = socket.getsockname()? else { std::process::exit(1) };
     let Ok(hardware) = <[u8; 6]>::try_from(hardware) else {
-        eprintln!("{interface} is no Ethernet");
+        eprintln!("{interface} is not an Ethernet interface");
         std::process::exit(1);
     };
     let [a, b, c, _] = own.octets();
@@ -53,10 +54,10 @@ fn main() -> Result<(), Error> {
     Ok(())
 }
 
-/// An ARP request in its Ethernet frame (RFC 826).
+/// Makes an ARP request in its Ethernet frame (RFC 826).
 fn request(hardware: [u8; 6], own: Ipv4Addr, wanted: Ipv4Addr) -> Vec<u8> {
     let mut frame = [&BROADCAST[..], &hardware, &ARP.to_be_bytes()].concat();
-    // Ethernet, IPv4, their addresses' lengths, a request.
+    // Ethernet, IPv4, the lengths of their addresses, and a request.
     frame.extend([0, 1, 8, 0, 6, 4, 0, 1]);
     frame.extend(hardware);
     frame.extend(own.octets());
@@ -65,7 +66,7 @@ fn request(hardware: [u8; 6], own: Ipv4Addr, wanted: Ipv4Addr) -> Vec<u8> {
     frame
 }
 
-/// Who answers in a frame, if it is an answer.
+/// Returns the addresses of the machine that answers, or None if the frame is not an answer.
 fn reply(frame: &[u8]) -> Option<(Ipv4Addr, [u8; 6])> {
     let arp = frame.get(14..42).filter(|arp| arp[..8] == [0, 1, 8, 0, 6, 4, 0, 2])?;
     let address: [u8; 4] = arp[14..18].try_into().ok()?;

@@ -1,8 +1,8 @@
 //! An echo server for very many clients, written as if for one: `async_server HOST PORT [CLIENTS]`.
 //!
-//! Each client has a task of its own, and all tasks share the guest's one thread: what would wait
-//! lets others run. A client that says nothing for a minute is let go. The server ends after so
-//! many CLIENTS, if they are given.
+//! Each client has a task of its own. All tasks share the guest's one thread, and a task that waits
+//! lets the others run. The server disconnects a client that sends nothing for a minute. If CLIENTS
+//! is given, the server ends after this number of clients.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -15,7 +15,7 @@ use sandsock::{Error, Flags, ServerOptions, create_server};
 /// How long a client may be silent.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How many clients there are, and how many there were at most.
+/// The number of clients now, and the largest number so far.
 #[derive(Default)]
 struct Clients {
     now: Cell<u64>,
@@ -50,7 +50,7 @@ fn main() -> Result<(), Error> {
         std::process::exit(1);
     };
 
-    // A thousand clients may come at the same moment: so many may wait to be accepted.
+    // A thousand clients may come at the same moment, and all of them may wait to be accepted.
     let options = ServerOptions { backlog: Some(1024), ..ServerOptions::default() };
     let server = AsyncSocket::new(create_server((host, port), options)?)?;
     println!("listening on {}", server.get_ref().getsockname()?);
@@ -61,7 +61,7 @@ fn main() -> Result<(), Error> {
         for _ in 0..most {
             let (client, address) = match server.accept().await {
                 Ok(connection) => connection,
-                // The client was gone before it was its turn.
+                // The client had left before the server accepted it.
                 Err(error) if error.errno() == Some(ECONNABORTED) => continue,
                 Err(error) => return Err(error),
             };

@@ -1,9 +1,9 @@
-//! An app on Python's API, which a provider fulfils: `composed_client HOST PORT TEXT...` talks to
+//! An app that imports Python's API from a provider: `composed_client HOST PORT TEXT...` talks to
 //! an echo server.
 //!
-//! It knows nothing of the crate `sandsock`: its bindings are made of the WIT package, as those of
-//! any language are, and `sandsock run` composes it with the provider by itself (`sandsock compose`
-//! writes the composed component down).
+//! It does not use the crate `sandsock`. Its bindings are generated from the WIT package, as for
+//! any other language. `sandsock run` composes it with the provider by itself, and `sandsock
+//! compose` writes the composed component to a file.
 
 mod bindings {
     wit_bindgen::generate!({
@@ -30,7 +30,7 @@ fn main() {
     };
     if let Err(error) = talk(host, port, texts) {
         match error {
-            // The grant that is missing is in the text.
+            // The text names the missing grant.
             Error::Denied(denial) => eprintln!("PermissionError: {}", denial.reason),
             Error::Os(error) => eprintln!("OSError: {}", error.text),
             error => eprintln!("{error:?}"),
@@ -40,7 +40,7 @@ fn main() {
 }
 
 fn talk(host: &str, port: i64, texts: &[String]) -> Result<(), Error> {
-    // Each address of the host is tried, for five seconds each.
+    // Tries each address of the host for five seconds.
     let timeout = ConnectionTimeout::Seconds(5.0);
     let socket =
         create_connection(Some(host), Some(&Service::Number(port)), timeout, None, false, None)?;

@@ -1,4 +1,4 @@
-//! Connects to a name by whichever of its addresses answers, and prints what it is told:
+//! Connects to a name by the first of its addresses that answers, and prints what the server sends:
 //! `dualstack_client HOST PORT`.
 
 use std::io::Read;
@@ -15,20 +15,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         std::process::exit(1);
     };
 
-    // Only to show them: create_connection looks them up by itself. `tcp-connect=HOST:PORT` grants
-    // the look-up too.
+    // This only shows the addresses, because create_connection looks them up by itself. The grant
+    // `tcp-connect=HOST:PORT` includes the look-up.
     for answer in
         getaddrinfo(host, port, Family::UNSPEC, SocketType::STREAM, 0, AddressInfoFlags::NONE)?
     {
         println!("{host} has {}", answer.address);
     }
 
-    // Each address gets this long, in turn; the error says of each what went wrong.
+    // Each address gets this time, one after the other. The error has the failure of each address.
     let timeout = ConnectTimeout::After(Duration::from_secs(5));
     let mut socket = create_connection((host, port), timeout, None, true)?;
     println!("connected to {}", socket.getpeername()?);
 
-    // A socket is a std::io::Read and Write as well.
+    // A socket also implements std::io::Read and Write.
     let mut text = String::new();
     socket.read_to_string(&mut text)?;
     print!("{text}");

@@ -1,5 +1,5 @@
-//! One socket that serves IPv6 and IPv4, and tells each client how it came: `dualstack_server PORT
-//! [CLIENTS]`.
+//! Serves IPv6 and IPv4 on one socket, and sends each client the version that it came by:
+//! `dualstack_server PORT [CLIENTS]`.
 
 use sandsock::{Address, Error, Family, Flags, ServerOptions, create_server, has_dualstack_ipv6};
 
@@ -10,25 +10,25 @@ fn main() -> Result<(), Error> {
         std::process::exit(1);
     };
 
-    // Where there is no IPv6, or no grant for it, the server is one for IPv4 alone.
+    // Without IPv6, or without a grant for it, the server serves only IPv4.
     let options = if has_dualstack_ipv6() {
         ServerOptions { family: Family::INET6, dualstack_ipv6: true, ..ServerOptions::default() }
     } else {
         ServerOptions::default()
     };
-    // An empty host is every address of the machine, `tcp-listen=[::]:PORT` in a policy.
+    // An empty host means every address of the machine. The grant is `tcp-listen=[::]:PORT`.
     let server = create_server(("", port), options)?;
     println!("listening on {}", server.getsockname()?);
 
     for _ in 0..most {
         let (connection, address) = server.accept()?;
         let way = match &address {
-            // An IPv4 client of such a socket has an IPv6 address: ::ffff:127.0.0.1.
+            // On such a socket an IPv4 client has an IPv6 address, such as ::ffff:127.0.0.1.
             Address::Inet6(host, ..) if host.to_ipv4_mapped().is_none() => "IPv6",
             _ => "IPv4",
         };
         println!("{address} came over {way}");
-        // A client that has left already is no reason to stop.
+        // The server goes on if a client has left already.
         if let Err(error) =
             connection.sendall(format!("you came over {way}\n").as_bytes(), Flags::NONE)
         {

@@ -13,15 +13,15 @@ fn main() -> Result<(), Error> {
     };
 
     let socket = Socket::new(AF_INET, SOCK_STREAM, 0)?;
-    // From now on no call waits longer than this.
+    // From now on, no call waits longer than this.
     socket.settimeout(Some(Duration::from_secs(5)))?;
-    // The policy is asked here: `tcp-connect=HOST:PORT`.
+    // This needs the grant `tcp-connect=HOST:PORT`.
     socket.connect((host, port))?;
     println!("connected to {}", socket.getpeername()?);
 
     for text in texts {
         socket.sendall(text.as_bytes(), Flags::NONE)?;
-        // A stream has no messages: what was sent as one may come in parts.
+        // A stream has no message boundaries, so one text may come back in parts.
         let mut back = Vec::new();
         while back.len() < text.len() {
             let part = socket.recv(text.len() - back.len(), Flags::NONE)?;

@@ -1,8 +1,8 @@
-//! An echo server for TCP that serves many clients at once, with one thread: `echo_server HOST PORT
+//! A TCP echo server that serves many clients at once on one thread: `echo_server HOST PORT
 //! [CLIENTS]`.
 //!
-//! No call here waits, except `poll`, which says what is ready. The server ends after so many
-//! CLIENTS, if they are given.
+//! Only `poll` waits, and returns the sockets that are ready. If CLIENTS is given, the server ends
+//! after this number of clients.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use sandsock::constants::{POLLIN, POLLOUT};
 use sandsock::errno::{EAGAIN, ECONNABORTED};
 use sandsock::{Address, Error, Flags, Poll, ServerOptions, Socket, create_server};
 
-/// A client, and what it sent and has not got back yet.
+/// A client, and the bytes that it sent and has not got back yet.
 struct Client {
     socket: Socket,
     address: Address,
@@ -18,7 +18,7 @@ struct Client {
 }
 
 impl Client {
-    /// Receives or sends once, without waiting. False when the client has left.
+    /// Receives or sends once, without waiting. Returns false if the client has left.
     fn serve(&mut self) -> Result<bool, Error> {
         if self.unsent.is_empty() {
             self.unsent = self.socket.recv(64 * 1024, Flags::NONE)?;
@@ -39,8 +39,8 @@ fn main() -> Result<(), Error> {
         std::process::exit(1);
     };
 
-    // One call makes the socket, binds it and listens; this is where `tcp-listen=HOST:PORT` is
-    // needed.
+    // One call creates the socket, binds it and listens. It needs the grant
+    // `tcp-listen=HOST:PORT`.
     let server = create_server((host, port), ServerOptions::default())?;
     server.setblocking(false)?;
     println!("listening on {}", server.getsockname()?);
@@ -54,7 +54,7 @@ fn main() -> Result<(), Error> {
             if fd == server.fileno() {
                 let (socket, address) = match server.accept() {
                     Ok(connection) => connection,
-                    // The client was gone before it was its turn.
+                    // The client had left before the server accepted it.
                     Err(error) if matches!(error.errno(), Some(EAGAIN | ECONNABORTED)) => continue,
                     Err(error) => return Err(error),
                 };
@@ -69,7 +69,8 @@ fn main() -> Result<(), Error> {
             } else if let Some(client) = clients.get_mut(&fd) {
                 let stays = match client.serve() {
                     Ok(stays) => stays,
-                    // It does not read as fast as it sends: its turn comes when there is room.
+                    // The client reads more slowly than it sends. `poll` reports when there is
+                    // room.
                     Err(error) if error.errno() == Some(EAGAIN) => true,
                     Err(error) => {
                         println!("{}: {error}", client.address);
@@ -77,7 +78,8 @@ fn main() -> Result<(), Error> {
                     }
                 };
                 if stays {
-                    // A client that has not got everything back is not listened to.
+                    // The server reads more from a client only after the client got everything
+                    // back.
                     poll.modify(
                         &client.socket,
                         if client.unsent.is_empty() { POLLIN } else { POLLOUT },
@@ -85,7 +87,7 @@ fn main() -> Result<(), Error> {
                 } else {
                     println!("{} left", client.address);
                     poll.unregister(&client.socket)?;
-                    clients.remove(&fd); // which closes its socket
+                    clients.remove(&fd); // This closes the client's socket.
                 }
             }
         }

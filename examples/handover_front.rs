@@ -1,5 +1,5 @@
-//! Accepts over TCP and hands each connection to a worker, by its descriptor: `handover_front NAME
-//! HOST PORT [CLIENTS]`. NAME is the abstract UNIX name at which it waits for the worker.
+//! Accepts TCP connections and passes each one's descriptor to a worker: `handover_front NAME HOST
+//! PORT [CLIENTS]`. NAME is the abstract UNIX name where it waits for the worker.
 
 use std::io::IoSlice;
 
@@ -25,8 +25,8 @@ fn main() -> Result<(), Error> {
     let (worker, _) = meeting.accept()?;
     for _ in 0..most {
         let (connection, client) = server.accept()?;
-        // `ancillary=rights:send` grants it. What the worker gets is the connection itself; ours is
-        // closed here.
+        // This needs the grant `ancillary=rights:send`. The worker gets the connection itself, and
+        // this program's descriptor of it is closed here.
         worker.send_fds(&[IoSlice::new(b"c")], &[connection.fileno()])?;
         println!("handed over {client}");
     }

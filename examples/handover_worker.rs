@@ -1,5 +1,5 @@
-//! Serves connections that `handover_front` hands over: `handover_worker NAME`. No grant lets it
-//! use TCP on its own.
+//! Serves connections that `handover_front` hands over: `handover_worker NAME`. It has no grant to
+//! use TCP by itself.
 
 use sandsock::constants::{AF_INET, AF_UNIX, SOCK_STREAM};
 use sandsock::{Error, Flags, Socket, close, fromfd};
@@ -16,8 +16,8 @@ fn main() -> Result<(), Error> {
     let front = Socket::new(AF_UNIX, SOCK_STREAM, 0)?;
     front.connect(format!("\0{name}"))?;
     loop {
-        // `ancillary=rights:receive,any` grants it: of any family, not of those alone that some
-        // other grant is about.
+        // This needs the grant `ancillary=rights:receive,any`. Without `any`, only sockets of a
+        // kind that some other grant is about are let in.
         let received = front.recv_fds(1, 1)?;
         if received.data.is_empty() {
             return Ok(());

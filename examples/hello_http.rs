@@ -1,13 +1,13 @@
-//! Answers one HTTP request on the connection that it is started for, as a service of inetd:
-//! `sandsock serve` runs it.
+//! Answers one HTTP request on its connection, as a service of inetd does. `sandsock serve` runs it
+//! for each connection.
 
 use sandsock::{Error, Flags, Socket};
 
-/// A longer head than this is nobody's who means well.
+/// The longest head of a request that is accepted.
 const HEAD_MAX: usize = 16 * 1024;
 
 fn main() -> Result<(), Error> {
-    // The connection is descriptor 0, and all that this program has.
+    // The connection is descriptor 0. This program can use nothing else.
     let Ok(connection) = Socket::with_fileno(0, None, None, None) else {
         eprintln!(
             "usage: hello_http without arguments, run by `sandsock serve`, which gives it a connection"
@@ -28,7 +28,7 @@ fn main() -> Result<(), Error> {
         ["GET" | "HEAD", path, _] => {
             ("200 OK", format!("hello {} at {path}\n", connection.getpeername()?))
         }
-        _ => ("400 Bad Request", "this is no request\n".to_owned()),
+        _ => ("400 Bad Request", "this is not a request\n".to_owned()),
     };
     let length = body.len();
     let body = if line.starts_with("HEAD ") { "" } else { &body };

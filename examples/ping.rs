@@ -1,7 +1,8 @@
 //! Sends echo requests to an address, over IPv4 or IPv6, and prints the answers: `ping HOST
 //! [COUNT]`.
 //!
-//! It takes a ping socket, which needs no privilege, and where the system gives none a raw socket.
+//! It uses a ping socket, which needs no privilege. If the system does not allow ping sockets, it
+//! uses a raw socket.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ fn main() -> Result<(), Error> {
     let v6 = answer.family == Family::INET6;
     let (family, protocol) = if v6 { (AF_INET6, IPPROTO_ICMPV6) } else { (AF_INET, IPPROTO_ICMP) };
     let socket = match Socket::new(family, SOCK_DGRAM, protocol) {
-        // Who may have ping sockets is the system's to say (net.ipv4.ping_group_range).
+        // The system decides which users may have ping sockets (net.ipv4.ping_group_range).
         Err(error) if error.kind() != ErrorKind::Denied => Socket::new(family, SOCK_RAW, protocol)?,
         socket => socket?,
     };
@@ -28,7 +29,7 @@ fn main() -> Result<(), Error> {
     let mut answered = 0;
     for sequence in 1..=count {
         let start = Instant::now();
-        // `raw=icmp:ADDRESS` or `raw=icmp6:ADDRESS` grants this, and the answer.
+        // This needs the grant `raw=icmp:ADDRESS` or `raw=icmp6:ADDRESS`, which covers the answer.
         socket.sendto(&request(v6, sequence), Flags::NONE, (address.as_str(), 0))?;
         match reply(&socket, v6, sequence, start + Duration::from_secs(1)) {
             Ok(length) => {
@@ -48,7 +49,7 @@ fn main() -> Result<(), Error> {
     std::process::exit(i32::from(answered == 0));
 }
 
-/// An echo request (RFC 792, RFC 4443). Of ICMPv6's the kernel makes the checksum.
+/// Makes an echo request (RFC 792, RFC 4443). For ICMPv6 the kernel computes the checksum.
 fn request(v6: bool, sequence: u16) -> Vec<u8> {
     let mut bytes = vec![if v6 { 128 } else { 8 }, 0, 0, 0, 0x5a, 0x5a];
     bytes.extend(sequence.to_be_bytes());
@@ -60,15 +61,15 @@ fn request(v6: bool, sequence: u16) -> Vec<u8> {
     bytes
 }
 
-/// Waits for the answer with this sequence; a raw socket gets all other ICMP packets from there
-/// too.
+/// Waits for the answer with this sequence number. A raw socket also gets all other ICMP packets
+/// from that address.
 fn reply(socket: &Socket, v6: bool, sequence: u16, deadline: Instant) -> Result<usize, Error> {
     loop {
-        // Not 0: that would be a socket that does not block.
+        // At least 1 ms, because a timeout of 0 would make the socket non-blocking.
         let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         socket.settimeout(Some(left))?;
         let (packet, _) = socket.recvfrom(2048, Flags::NONE)?;
-        // A raw IPv4 socket gives the IP header too, whose length is in words.
+        // A raw IPv4 socket also receives the IP header, whose length is in words of four bytes.
         let header = if !v6 && socket.kind() == SOCK_RAW.into() {
             usize::from(packet[0] & 15) * 4
         } else {

@@ -1,7 +1,8 @@
-//! A server that may listen on one port and do nothing else. To each client it says what happened
-//! when it tried: `restricted_server HOST PORT [CLIENTS]`.
+//! A server that may listen on one port and do nothing else: `restricted_server HOST PORT
+//! [CLIENTS]`.
 //!
-//! It ends with an error if anything that it tried was allowed.
+//! For each client it tries six forbidden acts, and sends the client a report. It ends with an
+//! error if any act was allowed.
 
 use sandsock::constants::{AF_INET, AF_UNIX, SO_MARK, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET};
 use sandsock::{
@@ -9,7 +10,7 @@ use sandsock::{
     create_server, getaddrinfo,
 };
 
-/// What a server might do behind its operator's back, on the connection to a client or beside it.
+/// An act that a server might try without its operator's consent. It gets a client's connection.
 type Act = fn(&Socket) -> Result<(), Error>;
 const FORBIDDEN: [(&str, Act); 6] = [
     ("connect to 192.0.2.1:443", |_| {
@@ -50,8 +51,8 @@ fn main() -> Result<(), Error> {
         for (what, act) in FORBIDDEN {
             let outcome = match act(&connection) {
                 Ok(()) => "ALLOWED".to_owned(),
-                // The policy's decision, which is never mixed up with the kernel's. Its text names
-                // the missing grant; error.grant() has it alone.
+                // The policy refused the act. This is distinct from every error of the kernel. The
+                // text names the missing grant, and error.grant() returns only the grant.
                 Err(error) if error.kind() == ErrorKind::Denied => {
                     format!("refused: {}", error.strerror())
                 }

@@ -1,12 +1,12 @@
-//! Prints the machine's links and addresses, and then what comes and goes: `route_monitor COUNT`,
-//! COUNT being how many events to wait for.
+//! Prints the machine's links and addresses, and then COUNT changes of links, addresses, routes and
+//! neighbours: `route_monitor COUNT`.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use sandsock::constants::{AF_INET, AF_INET6, AF_NETLINK, NETLINK_ROUTE, SOCK_RAW};
 use sandsock::{Address, Error, Flags, Socket};
 
-/// linux/rtnetlink.h: types of messages, and groups of events as bits.
+/// linux/rtnetlink.h: the types of messages, and the groups of events as bits.
 const NEW_LINK: u16 = 16;
 const GET_LINK: u16 = 18;
 const GET_ADDRESS: u16 = 22;
@@ -29,8 +29,8 @@ fn main() -> Result<(), Error> {
         std::process::exit(1);
     };
 
-    // `netlink=route:read` grants dumps and events. A message that would change something needs
-    // `netlink=route:write`.
+    // Dumps and events need the grant `netlink=route:read`. A message that changes something would
+    // need `netlink=route:write`.
     let events = Socket::new(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)?;
     let groups = LINKS | NEIGHBOURS | IPV4_ADDRESSES | IPV4_ROUTES | IPV6_ADDRESSES | IPV6_ROUTES;
     events.bind(Address::Netlink(0, groups))?;
@@ -49,11 +49,11 @@ fn main() -> Result<(), Error> {
     Ok(())
 }
 
-/// Prints all that there is of a kind.
+/// Prints everything of one kind.
 fn dump(kind: u16) -> Result<(), Error> {
     let socket = Socket::new(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE)?;
-    // struct nlmsghdr: length, type, flags (a request for all), sequence, port. Then zeros: of
-    // every family.
+    // struct nlmsghdr: length, type, flags (a request for everything), sequence, port. The zeros
+    // after it mean every family.
     let mut request = 32u32.to_ne_bytes().to_vec();
     request.extend(kind.to_ne_bytes());
     request.extend(0x301u16.to_ne_bytes());
@@ -70,7 +70,7 @@ fn dump(kind: u16) -> Result<(), Error> {
     }
 }
 
-/// The messages of a datagram: each its type and what follows its header.
+/// Returns the messages of a datagram: the type of each, and the bytes after its header.
 fn messages(mut rest: &[u8]) -> Vec<(u16, &[u8])> {
     let mut all = Vec::new();
     while let Some(header) = rest.get(..16) {
@@ -82,7 +82,7 @@ fn messages(mut rest: &[u8]) -> Vec<(u16, &[u8])> {
     all
 }
 
-/// The value of an attribute: a length, a type, the value.
+/// Returns the value of an attribute. Attributes are a length, a type, and the value.
 fn attribute(body: &[u8], at: usize, wanted: u16) -> Option<&[u8]> {
     let mut rest = body.get(at..)?;
     loop {
@@ -95,7 +95,7 @@ fn attribute(body: &[u8], at: usize, wanted: u16) -> Option<&[u8]> {
     }
 }
 
-/// An address of IPv4 or IPv6 by its length.
+/// Returns the text of an IPv4 or IPv6 address, depending on its length.
 fn address(bytes: &[u8]) -> String {
     if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
         return Ipv4Addr::from(v4).to_string();
@@ -103,8 +103,8 @@ fn address(bytes: &[u8]) -> String {
     <[u8; 16]>::try_from(bytes).map_or_else(|_| "?".into(), |v6| Ipv6Addr::from(v6).to_string())
 }
 
-/// One line about a message. New and gone follow one another in the types, for links, addresses,
-/// routes and neighbours.
+/// Returns one line about a message. For links, addresses, routes and neighbours, the type of
+/// "gone" is the type of "new" plus one.
 fn describe(kind: u16, body: &[u8]) -> String {
     let number = |at: usize| {
         body.get(at..at + 4)

@@ -1,8 +1,7 @@
-//! Prints the SHA-256 of a file, or of standard input (`-`), by the kernel's own hash: `sha256
-//! PATH`.
+//! Prints the SHA-256 of a file, or of standard input (`-`), computed by the kernel: `sha256 PATH`.
 //!
-//! A file in a folder of `--dir FOLDER:ro` goes from the disk's cache to the hash inside of the
-//! kernel; its bytes never come into the guest.
+//! The file is in a folder of `--dir FOLDER:ro`. The kernel passes its bytes to the hash, and they
+//! never enter the guest.
 
 use std::io::Read;
 
@@ -17,7 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let algorithm = AlgAddress { kind: "hash".into(), name: "sha256".into(), feature: 0, mask: 0 };
     let socket = Socket::new(AF_ALG, SOCK_SEQPACKET, 0)?;
-    // `family=alg:hash:sha256` grants this. What accept gives does the work.
+    // This needs the grant `family=alg:hash:sha256`. The accepted socket computes the hash.
     socket.bind(Address::Other(types::Address::Alg(algorithm)))?;
     let (work, _) = socket.accept()?;
     if path == "-" {

@@ -1,7 +1,7 @@
 //! Prints the IPv4 packets of one protocol that pass an interface: `sniffer INTERFACE PROTOCOL
-//! [COUNT]`, PROTOCOL being icmp, tcp, udp or a number.
+//! [COUNT]`. PROTOCOL is icmp, tcp, udp or a number.
 //!
-//! The choice is made in the kernel, by a filter: a program of four instructions.
+//! The kernel selects the packets by a filter, which is a program of four instructions.
 
 use sandsock::constants::{AF_PACKET, PACKET_OUTGOING, SO_ATTACH_FILTER, SOCK_DGRAM, SOL_SOCKET};
 use sandsock::{Address, Error, Flags, OptionValue, Socket};
@@ -9,9 +9,9 @@ use sandsock::{Address, Error, Flags, OptionValue, Socket};
 /// linux/if_ether.h: ETH_P_IP.
 const IP: u16 = 0x0800;
 
-/// A classic BPF program (man 7 socket, SO_ATTACH_FILTER): lets packets pass whose tenth byte, IP's
-/// protocol, is this one. Each instruction is its code, how far to jump if true and if false, and
-/// its operand.
+/// Makes a classic BPF program (man 7 socket, SO_ATTACH_FILTER). It passes packets whose tenth
+/// byte, the protocol of IP, is `protocol`. An instruction has a code, the lengths of its jumps if
+/// true and if false, and an operand.
 fn filter(protocol: u8) -> Vec<u8> {
     const LOAD_BYTE: u16 = 0x30;
     const JUMP_IF_EQUAL: u16 = 0x15;
@@ -35,17 +35,17 @@ fn main() -> Result<(), Error> {
         std::process::exit(1);
     };
 
-    // SOCK_DGRAM: the packets without the link's header. Nothing comes in before the bind, so the
-    // filter sees all of it.
+    // With SOCK_DGRAM, packets come without the link's header. No packet arrives before the bind,
+    // so the filter sees all of them.
     let socket = Socket::new(AF_PACKET, SOCK_DGRAM, 0)?;
     socket.setsockopt(SOL_SOCKET, SO_ATTACH_FILTER, OptionValue::Bytes(&filter(protocol)))?;
-    // `packet=INTERFACE:ip` grants this.
+    // This needs the grant `packet=INTERFACE:ip`.
     socket.bind((interface, IP))?;
     println!("listening on {interface}");
     let mut seen = 0;
     while seen < count {
         let (packet, from) = socket.recvfrom(64 * 1024, Flags::NONE)?;
-        // The loopback shows each packet twice: as it leaves, and as it comes.
+        // On the loopback each packet shows twice, when it leaves and when it arrives.
         let leaves =
             matches!(from, Address::Packet(_, _, kind, ..) if i32::from(kind) == PACKET_OUTGOING);
         if leaves && interface == "lo" {
@@ -57,7 +57,7 @@ fn main() -> Result<(), Error> {
     Ok(())
 }
 
-/// Who speaks to whom, and how much.
+/// Returns a line with the packet's addresses and its length.
 fn describe(packet: &[u8]) -> String {
     let Some(header) = packet.get(..20) else { return format!("{} bytes", packet.len()) };
     let address = |at: usize| {

@@ -1,5 +1,5 @@
-//! Sends TEXT as a datagram and prints the answer, with three attempts: `udp_client HOST PORT
-//! TEXT`.
+//! Sends TEXT as a datagram and prints the answer. It makes up to three attempts: `udp_client HOST
+//! PORT TEXT`.
 
 use std::time::Duration;
 
@@ -16,14 +16,14 @@ fn main() -> Result<(), Error> {
     let socket = Socket::new(AF_INET, SOCK_DGRAM, 0)?;
     socket.settimeout(Some(Duration::from_secs(1)))?;
     for attempt in 1..=3 {
-        // `udp-send=HOST:PORT` grants this, and the answer.
+        // This needs the grant `udp-send=HOST:PORT`, which covers the answer.
         socket.sendto(text.as_bytes(), Flags::NONE, (host, port))?;
         match socket.recvfrom(64 * 1024, Flags::NONE) {
             Ok((data, sender)) => {
                 println!("{sender} answered: {}", String::from_utf8_lossy(&data));
                 return Ok(());
             }
-            // Datagrams get lost.
+            // Datagrams may get lost.
             Err(error) if error.kind() == ErrorKind::TimedOut => {
                 println!("attempt {attempt}: no answer")
             }

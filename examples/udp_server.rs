@@ -1,4 +1,4 @@
-//! Sends every datagram back to where it came from: `udp_server HOST PORT [DATAGRAMS]`.
+//! Sends every datagram back to its sender: `udp_server HOST PORT [DATAGRAMS]`.
 
 use sandsock::constants::{AF_INET, SOCK_DGRAM};
 use sandsock::{Error, Flags, Socket};
@@ -11,13 +11,13 @@ fn main() -> Result<(), Error> {
     };
 
     let socket = Socket::new(AF_INET, SOCK_DGRAM, 0)?;
-    // `udp-bind=HOST:PORT` grants the address, and nothing else yet.
+    // This needs the grant `udp-bind=HOST:PORT`, which covers nothing but the bind.
     socket.bind((host, port))?;
     println!("bound to {}", socket.getsockname()?);
 
     for _ in 0..most {
-        // Datagrams arrive from those alone to whom `udp-send` or from whom `udp-receive` is
-        // granted; the host drops others.
+        // Datagrams arrive only from senders that a grant `udp-send` or `udp-receive` names. All
+        // others are dropped.
         let (data, sender) = socket.recvfrom(64 * 1024, Flags::NONE)?;
         println!("{} bytes from {sender}", data.len());
         socket.sendto(&data, Flags::NONE, &sender)?;

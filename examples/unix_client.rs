@@ -14,10 +14,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
 
     let mut socket = Socket::new(AF_UNIX, SOCK_STREAM, 0)?;
-    // `unix-connect=PATH` grants this.
+    // This needs the grant `unix-connect=PATH`.
     socket.connect(name(path))?;
     socket.sendall(text.as_bytes(), Flags::NONE)?;
-    // The server reads until here, and so does this side.
+    // The server reads up to this end, and then closes the connection.
     socket.shutdown(SHUT_WR)?;
     let mut back = String::new();
     socket.read_to_string(&mut back)?;
@@ -25,7 +25,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// The kernel marks an abstract name by a NUL, which no shell can write.
+/// An abstract name begins with a NUL for the kernel. A shell can't write NUL, so `@` stands for
+/// it.
 fn name(path: &str) -> String {
     match path.strip_prefix('@') {
         Some(name) => format!("\0{name}"),

@@ -1,4 +1,4 @@
-//! An echo server on a UNIX socket: `unix_server PATH [CLIENTS]`. `@NAME` instead of a path is an
+//! An echo server on a UNIX socket: `unix_server PATH [CLIENTS]`. `@NAME` in place of a path is an
 //! abstract name.
 
 use sandsock::constants::{AF_UNIX, SOCK_STREAM};
@@ -12,8 +12,8 @@ fn main() -> Result<(), Error> {
     };
 
     let server = Socket::new(AF_UNIX, SOCK_STREAM, 0)?;
-    // The path is the host's own. `unix-bind=PATH` grants it; a file that is there already stays,
-    // and the bind fails.
+    // The path is the host's own, and needs the grant `unix-bind=PATH`. If a file exists already,
+    // it stays, and the bind fails.
     server.bind(name(path))?;
     server.listen(None)?;
     println!("listening on {}", server.getsockname()?);
@@ -38,7 +38,8 @@ fn echo(connection: &Socket) -> Result<(), Error> {
     }
 }
 
-/// The kernel marks an abstract name by a NUL, which no shell can write.
+/// An abstract name begins with a NUL for the kernel. A shell can't write NUL, so `@` stands for
+/// it.
 fn name(path: &str) -> String {
     match path.strip_prefix('@') {
         Some(name) => format!("\0{name}"),

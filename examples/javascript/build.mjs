@@ -1,4 +1,4 @@
-// build.mjs SOURCE WIT-FOLDER OUT.wasm: makes a component of a program in JavaScript.
+// build.mjs SOURCE WIT-FOLDER OUT.wasm: builds a component from a program in JavaScript.
 import { componentize } from '@bytecodealliance/componentize-js';
 import { readFile, writeFile } from 'node:fs/promises';
 
@@ -6,7 +6,7 @@ const [source, witPath, output] = process.argv.slice(2);
 const { component } = await componentize(await readFile(source, 'utf8'), {
   witPath,
   worldName: 'app',
-  // What is not asked for is not imported either.
+  // The component does not import what these features need.
   disableFeatures: ['http', 'fetch-event'],
 });
 await writeFile(output, component);

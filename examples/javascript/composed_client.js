@@ -1,7 +1,7 @@
-// An app in JavaScript on the provider's sockets: `composed_client.wasm HOST PORT TEXT...` talks to an echo server.
+// An app in JavaScript that uses the provider's sockets: `composed_client.wasm HOST PORT TEXT...` talks to an echo server.
 //
-// `jco componentize` makes the component. What Python would raise is thrown as a ComponentError whose payload is the contract's
-// error: { tag, val }.
+// `make apps` builds it with componentize-js. Where Python would raise an exception, the bindings throw a ComponentError whose
+// payload is the contract's error: { tag, val }.
 
 import { getArguments } from 'wasi:cli/environment@0.2.0';
 import { createConnection } from 'sandsock:socket/sockets@0.1.0';
@@ -29,7 +29,7 @@ export const run = {
       talk(host, port, texts);
     } catch (error) {
       const { tag, val } = error.payload ?? { val: { text: String(error) } };
-      // The grant that is missing is in the text.
+      // The text names the missing grant.
       console.error(tag === 'denied' ? `PermissionError: ${val.reason}` : `OSError: ${val?.text ?? tag}`);
       throw undefined;
     }

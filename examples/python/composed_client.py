@@ -1,7 +1,7 @@
-"""An app in Python on the provider's sockets: `composed_client.wasm HOST PORT TEXT...` talks to an echo server.
+"""An app in Python that uses the provider's sockets: `composed_client.wasm HOST PORT TEXT...` talks to an echo server.
 
-`make example-python` builds it with componentize-py. The bindings are made of the WIT package: records and variants are
-classes, and what Python would raise is `Err` with the contract's error in it.
+`make apps` builds it with componentize-py. The bindings are generated from the WIT package. Records and variants are classes.
+Where Python would raise an exception, the bindings raise `Err` with the contract's error in it.
 """
 
 import sys
@@ -18,7 +18,7 @@ class Run(exports.Run):
             talk(host, int(port), texts)
         except Err as error:
             match error.value:
-                # The grant that is missing is in the text.
+                # The text names the missing grant.
                 case sockets.Error_Denied(denial):
                     print("PermissionError:", denial.reason, file=sys.stderr)
                 case sockets.Error_Os(os):
