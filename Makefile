@@ -1,4 +1,4 @@
-# `make` lists what there is to make. All of it works in a fresh clone.
+# `make` lists the targets. Each of them works in a fresh clone.
 
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
@@ -6,22 +6,21 @@ MAKEFLAGS += --no-print-directory
 # The demo, the tests and the scripts look for the programs in target/.
 unexport CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR
 
-# What `make bench` measures: BENCH=transfers chooses one.
+# The benchmarks that `make bench` runs. BENCH=transfers chooses one.
 BENCH ?= transfers idle decisions instances serve
 
-# Whose tests `make conformance` runs, and which of them (all that run.py knows, if none is named).
+# The interpreter whose tests `make conformance` runs, and the modules. Without names, it runs all modules of run.py.
 PYTHON ?= python3
 MODULES ?=
-# How many tests of test_socket may fail that pass natively: docs/conformance.md names them.
+# At most this many tests of test_socket may pass only natively: see docs/conformance.md.
 MISSING := 2
 
-# Where `make install` puts things.
+# `make install` installs below this folder.
 PREFIX ?= /usr/local
 
-# wasmtime takes minutes to compile: once, if every cargo command has the same profile and features.
-# Hence the same packages everywhere; and since what tests depend on can add features (WITH, below),
-# sandsock is built together with the tests when these come next.
-# What is installed and measured is built by a profile of its own, which takes longer.
+# wasmtime takes minutes to compile. It is compiled only once if every cargo command has the same profile and features. So all
+# commands build the same packages. The tests' dependencies can add features, so a target that runs tests next builds sandsock
+# together with them (WITH, below). Installed and measured programs have a profile of their own, which takes longer to build.
 PROFILE := --release
 DIST := --profile dist
 test test-kernel attacks: WITH := --tests
@@ -32,7 +31,7 @@ help: ## list the targets
 	    printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 .PHONY: setup
-setup: ## get ready: std for wasm, and the tools the tests use
+setup: ## prepare the machine: Rust's std for wasm, and the tools that the tests use
 	@scripts/setup.sh
 
 .PHONY: build
@@ -57,21 +56,21 @@ install: guests ## install the command and its provider below PREFIX (/usr/local
 	install -D -m 644 target/guests/provider.wasm $(DESTDIR)$(PREFIX)/lib/sandsock/provider.wasm
 
 .PHONY: demo
-demo: build guests ## see it work
+demo: build guests ## show a server and a client under their policies
 	@scripts/demo.sh
 
 .PHONY: kernel
-kernel: ## get the kernel that some tests boot: Debian's, and QEMU to run it
+kernel: ## get the kernel that some tests boot (Debian's), and QEMU to run it
 	@scripts/kernel.sh >/dev/null || echo "the tests that need this kernel cannot run" >&2
 
 .PHONY: lint
-lint: setup ## check format and lints
+lint: setup ## check the format and the lints
 	@echo "checking format and lints"
 	@cargo fmt --all --check
 	@cargo clippy $(PROFILE) --workspace --all-targets -- -D warnings
 
 .PHONY: test
-test: guests build lint kernel ## run all tests, and say what was skipped
+test: guests build lint kernel ## run all tests, and list the skipped ones
 	@echo "running the tests"
 	@rm -f target/skipped.txt target/kernel.txt
 	@status=0; cargo test $(PROFILE) || status=$$?; \
@@ -84,20 +83,20 @@ test: guests build lint kernel ## run all tests, and say what was skipped
 	exit $$status
 
 .PHONY: conformance
-conformance: build guests ## run CPython's own tests through the provider, beside CPython's own numbers
+conformance: build guests ## run CPython's own tests natively and through the provider
 	@cargo build $(PROFILE) --example _sandsock
 	@$(PYTHON) tests/conformance/run.py $(MODULES)
 
 .PHONY: attacks
-attacks: guests build ## run every attack on a policy that the tests know
+attacks: guests build ## run the tests that attack a policy or the host
 	@cargo test $(PROFILE) --test all -- attacks::
 
 .PHONY: test-kernel
-test-kernel: guests build kernel ## test the families that this machine's kernel may lack, in one that has them
+test-kernel: guests build kernel ## test families that this machine's kernel may lack, in a kernel that it boots
 	@SANDSOCK_KERNEL=required cargo test $(PROFILE) --test all -- kernel:: --nocapture
 
 .PHONY: bench
-bench: guests ## measure against native sockets and others (BENCH=name for one)
+bench: guests ## measure against native sockets and others (BENCH=NAME runs one)
 	@echo "building sandsock and the benchmarks"
 	@cargo build $(DIST) --bin sandsock $(BENCH:%=--bench %)
 	@echo "measuring: $(BENCH)"
@@ -105,5 +104,5 @@ bench: guests ## measure against native sockets and others (BENCH=name for one)
 	@scripts/bench-report.py target/bench target/bench
 
 .PHONY: clean
-clean: ## remove all that was built here (not the cached std for wasm)
+clean: ## remove everything that was built here (not the cache)
 	@cargo clean

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""bench-report.py FROM TO: makes TO/benchmarks.md and TO/benchmarks/*.svg of FROM/*.json, which `make bench` has written.
+"""bench-report.py FROM TO: makes TO/benchmarks.md and TO/benchmarks/*.svg from FROM/*.json, which `make bench` writes.
 
-What a benchmarks.md that is there has above MARK is kept.
+If TO/benchmarks.md exists, the text above MARK is kept.
 """
 
 import datetime
@@ -12,14 +12,14 @@ import pathlib
 import sys
 
 COLOURS = ["#4c78a8", "#f58518", "#e45756", "#72b7b2", "#54a24b", "#b279a2", "#9d755d", "#bab0ac"]
-# In this order; any other benchmark follows.
+# The order of the benchmarks. Any others follow.
 ORDER = ["transfers", "idle", "decisions", "compose", "serve", "instances"]
 
 
 MARK = "<!-- What follows is made by scripts/bench-report.py. -->"
 
 
-def told(time):
+def format_time(time):
     if time < 10_000:
         return f"{time:.0f} ns"
     return f"{time / 1000:.1f} us" if time < 10_000_000 else f"{time / 1e6:.1f} ms"
@@ -34,20 +34,20 @@ def table(bench):
             if time is None:
                 cells.append("-")
             elif at == 0 or first is None or not bench.get("compared", True):
-                cells.append(told(time))
+                cells.append(format_time(time))
             else:
-                cells.append(f"{told(time)} ({time / first:.2f})")
+                cells.append(f"{format_time(time)} ({time / first:.2f})")
         lines.append(f"| {row['row']} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
 def plot(bench):
-    """Bars a row; times relative to the first column's, or as they are on a logarithmic scale."""
+    """Draws bars for each row. Times are relative to the first column, or absolute on a logarithmic scale."""
     relative = bench.get("compared", True)
     columns, rows = bench["columns"], bench["rows"]
     value = lambda row, time: time / row["times"][0] if relative else time
     values = [value(row, time) for row in rows for time in row["times"] if time is not None]
-    # What is far slower is cut, and says so.
+    # A bar beyond `top` is cut. Its label has the true value.
     top = min(max(values), 4.0) if relative else 10 ** math.ceil(math.log10(max(values)))
     scale = (lambda v: min(v, top) / top) if relative else (lambda v: max(math.log10(v), 0) / math.log10(top))
     bar, left, width = 11, 170, 560
@@ -71,7 +71,7 @@ def plot(bench):
                 continue
             v = value(row, time)
             length = width * scale(v)
-            label = f"{v:.2f}" if relative else told(time)
+            label = f"{v:.2f}" if relative else format_time(time)
             out.append(
                 f'<rect x="{left}" y="{y}" width="{length:.1f}" height="{bar - 2}" fill="{COLOURS[at % len(COLOURS)]}"/>'
             )
@@ -87,7 +87,7 @@ def main():
     benches = [json.loads(path.read_text()) for path in sorted(source.glob("*.json"))]
     benches.sort(key=lambda bench: (ORDER + [bench["bench"]]).index(bench["bench"]))
     if not benches:
-        return print("no tables and plots: of the benchmarks that were run none has any")
+        return print("no tables and plots: none of the benchmarks that ran has any")
     (target / "benchmarks").mkdir(parents=True, exist_ok=True)
     page = target / "benchmarks.md"
     head, mark, _ = page.read_text().partition(MARK) if page.exists() else ("", "", "")

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Writes guest/src/codec/charmap.rs: the encodings of one byte a character, as this CPython has them.
+"""Writes guest/src/codec/charmap.rs: the single-byte encodings of this CPython.
 
     scripts/charmaps.py >guest/src/codec/charmap.rs
 
-The tables are asked of the running interpreter, byte by byte: what it makes of each, and that it writes a character as the
-last byte that is read as it. A test compares them with the interpreter of the machine.
+It decodes each byte with the running interpreter. It also checks that the interpreter encodes each character as the last byte
+that decodes to it. A test compares the tables with the interpreter of the machine.
 """
 
 import codecs
@@ -13,18 +13,19 @@ import encodings.aliases
 import pkgutil
 import unicodedata
 
-HEAD = '''//! The encodings of one byte a character, and all names. Written by `scripts/charmaps.py`, of CPython's codecs.
+HEAD = '''//! The single-byte encodings, and the names of all codecs that are not text encodings. Written by
+//! `scripts/charmaps.py` from CPython's codecs.
 
 use super::Charmap;
 
 '''
 
-# What has one byte a character and is no table, or no text.
+# Single-byte encodings that are not tables, or not of text.
 OTHERS = {"charmap", "latin_1", "iso8859_1", "ascii", "raw_unicode_escape", "unicode_escape"}
 
 
 def table(name):
-    """The characters of the 256 bytes; none where they are not one each, or are written otherwise."""
+    """Returns the characters of the 256 bytes. None if a byte is not one character, or if encoding gives another byte."""
     characters = []
     for byte in range(256):
         try:
@@ -49,7 +50,7 @@ def table(name):
 
 
 def literal(characters):
-    """As Rust writes it; what does not stand alone on a line, or turns it around, by its number."""
+    """Returns a literal of Rust. Characters that combine, or that change the direction of the line, are escaped."""
     parts = []
     for character in characters:
         plain = unicodedata.category(character)[0] in "LNPS" and unicodedata.category(character) != "Lm"
@@ -63,7 +64,7 @@ def literal(characters):
 
 
 def names(name):
-    """What finds it: its module, and the aliases that are written as names are looked up."""
+    """Returns the names of a codec: its module, and the aliases in the form in which names are looked up."""
     aliases = [alias for alias, target in encodings.aliases.aliases.items() if target == name and alias == alias.lower()]
     return " ".join([name] + sorted(set(aliases) - {name}))
 
@@ -87,7 +88,7 @@ def main():
         low, high = characters[:128], characters[128:]
         ascii_too = low == [chr(number) for number in range(128)]
         rows.append((names(name), None if ascii_too else literal(low), literal(high)))
-    print(HEAD + "/// All of them, by their names.")
+    print(HEAD + "/// All single-byte encodings, by their names.")
     print("#[rustfmt::skip]")
     print("pub(super) static CHARMAPS: &[Charmap] = &[")
     for name, low, high in rows:
@@ -96,7 +97,7 @@ def main():
         print("        %s)," % high)
     print("];")
     print()
-    print("/// Codecs of Python's that are no encodings of text.")
+    print("/// Python's codecs that are not text encodings.")
     print("pub(super) const BINARY: &[&str] = &[")
     for name in binary:
         print('    "%s",' % name)

@@ -1,8 +1,8 @@
-//! The entry point of a wasm program, in place of the one in Debian's wasi-libc.
+//! The entry point of a wasm program. It replaces the one of Debian's wasi-libc.
 //!
-//! That one leaves the constructors to wrappers which the linker no longer makes once something
-//! else (wit-bindgen's runtime) calls `__wasm_call_ctors` by name. libc then never learns of the
-//! granted folders, and every file access fails.
+//! Debian's entry point relies on wrappers to call the constructors. The linker makes no wrappers if
+//! something else (wit-bindgen's runtime) calls `__wasm_call_ctors` by name. libc then does not
+//! learn of the granted folders, and every file access fails.
 #![no_std]
 
 unsafe extern "C" {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Shows sandsock at work: a server and a client, each a component under its own policy, and what becomes of those who try
-# more than was granted. Needs `make build guests`. Ends with 0 if all went as it should.
+# Shows sandsock at work: a server and a client, each a component under its own policy, and the refusals that they get if they
+# try more than was granted. Needs `make build guests`. Ends with status 0 if everything went as expected.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -23,7 +23,7 @@ trap cleanup EXIT
 trap 'exit 130' INT TERM
 
 heading() { printf '\n== %s\n\n' "$*"; }
-# A command as a shell takes it.
+# Prints a command as one would type it in a shell.
 show() {
     local word line='$'
     for word in "$@"; do
@@ -34,18 +34,18 @@ show() {
 }
 fail() { echo "demo: WRONG: $*" >&2; failed=1; }
 
-# Runs a command that ends by itself, and says so if its status or its words are not the expected ones.
+# Runs a command that ends by itself, and reports if its status or its output is not the expected one.
 expect() { # STATUS WORDS COMMAND...
     local wanted=$1 words=$2 status=0
     shift 2
     show "$@"
     timeout 60 "$@" >"$work/output" 2>&1 </dev/null || status=$?
     cat "$work/output"
-    [ "$status" -eq "$wanted" ] || fail "the status is $status, and it should be $wanted"
-    grep -qF -- "$words" "$work/output" || fail "it should say: $words"
+    [ "$status" -eq "$wanted" ] || fail "the status is $status, and not $wanted"
+    grep -qF -- "$words" "$work/output" || fail "the output does not contain: $words"
 }
 
-# Starts a server, and waits for the line that says on which port it listens: the guest's own, or that of `sandsock serve`.
+# Starts a server, and waits for the line with its port, which the guest or `sandsock serve` prints.
 start() { # COMMAND...
     echo "$(show "$@") &"
     : >"$work/server"
@@ -61,14 +61,14 @@ start() { # COMMAND...
     cat "$work/server"
 }
 
-# Waits for the server's end, which comes after its last client.
+# Waits for the server to end, which happens after its last client.
 ended() {
     local status=0
     wait "$server" || status=$?
     server=
-    echo "The server has ended with status $status. It said:"
+    echo "The server ended with status $status. Its output:"
     sed 's/^/    /' "$work/server"
-    [ "$status" -eq 0 ] || fail "the server's status should be 0"
+    [ "$status" -eq 0 ] || fail "the server's status must be 0"
 }
 
 policy() { # NAME GRANT
@@ -77,7 +77,7 @@ policy() { # NAME GRANT
     cat "$work/$1.toml"
 }
 
-# A client that knows nothing of sandboxes: it sends TEXT, if there is any, and prints what comes back.
+# A client outside any sandbox. It sends TEXT, if given, and prints the answer.
 system_client() { # EXPECTED [TEXT]
     local program='
 import socket, sys
@@ -92,20 +92,20 @@ with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as s:
     fi
 }
 
-heading "An echo server in a sandbox: it may listen on the loopback, on the port that the kernel chooses (0)"
+heading "An echo server in a sandbox. It may listen on the loopback, on a port that the kernel chooses (0)"
 policy server tcp-listen=127.0.0.1:0
 start sandsock run --policy "$work/server.toml" target/guests/echo_server.wasm 127.0.0.1 0 2
 
-heading "An echo client in a sandbox: it may connect to that port"
+heading "An echo client in a sandbox. It may connect to that port"
 policy client "tcp-connect=127.0.0.1:$port"
 expect 0 "hello from one sandbox to another" \
     sandsock run --policy "$work/client.toml" target/guests/echo_client.wasm 127.0.0.1 "$port" "hello from one sandbox to another"
 
-heading "The server is a real one: a program of this system talks to it as well"
+heading "A program outside any sandbox can talk to the server too"
 system_client "hello from outside" "hello from outside"
 ended
 
-heading "The client tries what was not granted: another port, another host, a name, a datagram"
+heading "The client tries what was not granted: another port, another address, a name, a datagram"
 refused="Permission denied"
 expect 1 "$refused: tcp-connect to 127.0.0.1:22 is not granted" \
     sandsock run --policy "$work/client.toml" target/guests/echo_client.wasm 127.0.0.1 22 hello
@@ -116,16 +116,16 @@ expect 1 "$refused: resolve of example.com is not granted" \
 expect 1 "$refused: udp-send to 127.0.0.1:53 is not granted" \
     sandsock run --policy "$work/client.toml" target/guests/udp_client.wasm 127.0.0.1 53 hello
 
-heading "Without a policy it gets nothing at all"
+heading "Without a policy, the client can reach nothing"
 expect 1 "$refused: tcp-connect to 127.0.0.1:$port is not granted" \
     sandsock run target/guests/echo_client.wasm 127.0.0.1 "$port" hello
 
-heading "A server that would like to do more than serve tells its client how it fared"
+heading "A server tries six things that were not granted, and sends its client a report"
 start sandsock run --policy "$work/server.toml" target/guests/restricted_server.wasm 127.0.0.1 0 1
 system_client "option SOL_SOCKET/SO_MARK is not granted"
 ended
 
-heading "inetd's way: each connection is served by a fresh instance, and is all that it has"
+heading "As under inetd, each connection gets a fresh instance that can use nothing else"
 start sandsock serve --listen 127.0.0.1:0 target/guests/hello_http.wasm
 system_client "hello ('127.0.0.1', " $'GET /demo HTTP/1.0\r\n\r\n'
 kill -TERM "$server"
@@ -136,4 +136,4 @@ if [ "$failed" -ne 0 ]; then
     echo "demo: something went wrong (above)" >&2
     exit 1
 fi
-echo "All went as it should."
+echo "Everything went as expected."

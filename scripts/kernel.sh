@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # kernel.sh [--ready]
 #
-# Provides the kernel that the tests boot for the families that this machine's kernel may lack: Debian's own, with its modules,
-# and QEMU to run it. Prints, on stdout, the folder that holds `vmlinuz` and `base.cpio`, the first part of its initramfs.
+# Gets the kernel that the tests boot for families that this machine's kernel may lack: Debian's kernel with its modules, and
+# QEMU to run it. Prints, on stdout, the folder with `vmlinuz` and `base.cpio`, which is the first part of the initramfs.
 #
-# Packages are unpacked into a cache outside the source tree, once; of them only QEMU is installed. With --ready nothing is
-# fetched nor installed: what is missing is told instead.
+# It unpacks the packages once, into a cache outside the source tree, and installs only QEMU. With --ready it fetches and
+# installs nothing, and reports what is missing.
 set -euo pipefail
-export LC_ALL=C # apt's words are read below
+export LC_ALL=C # apt's output is parsed below
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 parts=$here/../tests/kernel
@@ -16,7 +16,7 @@ say() { echo "kernel: $*" >&2; }
 die() { say "$@"; exit 1; }
 . "$here/apt.sh"
 
-[ "$(uname -m)" = x86_64 ] || die "the tests' kernel is one for x86-64, this machine is $(uname -m)"
+[ "$(uname -m)" = x86_64 ] || die "the tests' kernel is for x86-64, and this machine is $(uname -m)"
 if ! command -v qemu-system-x86_64 >/dev/null; then
     [ "${1:-}" != --ready ] || die "qemu-system-x86_64 is not installed: run \`make kernel\`"
     by_hand="on Debian, as root: apt-get install --no-install-recommends qemu-system-x86"
@@ -24,7 +24,7 @@ if ! command -v qemu-system-x86_64 >/dev/null; then
     install qemu-system-x86 || die "apt could not install QEMU (above): $by_hand"
 fi
 
-# Made by these files, and told apart by them.
+# The name of the result depends on the files that make it.
 recipe=$(cat "$here/kernel.sh" "$parts/init" "$parts/modules" | cksum | cut -d ' ' -f 1)
 cache=${SANDSOCK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sandsock}/kernel
 mkdir -p "$cache"
@@ -35,11 +35,11 @@ if [ -e "$cache/$recipe/base.cpio" ]; then
 fi
 
 [ "${1:-}" != --ready ] || die "no kernel to boot: run \`make kernel\`"
-command -v apt-get >/dev/null || die "no apt to fetch a kernel with: the tests use Debian's"
+command -v apt-get >/dev/null || die "no apt to fetch Debian's kernel with"
 work=$(mktemp -d "$cache/work.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-# apt's own user has to be able to write here.
+# apt's own user must be able to write here.
 chmod 755 .
 
 say "fetching Debian's kernel (70 MB, once)"
@@ -52,21 +52,21 @@ with_lists apt-get download -qq "${packages[@]}" || die "apt could not fetch ${p
 
 say "unpacking it"
 dpkg-deb --fsys-tarfile busybox-static_*.deb | tar -x ./bin/busybox
-# The virtual Bluetooth controllers. It needs the C library alone, which the test program brings along.
+# btvirt makes virtual Bluetooth controllers. It needs only the C library, which is copied for the test program.
 dpkg-deb --fsys-tarfile bluez-test-tools_*.deb | tar -x ./usr/bin/btvirt
 busybox=$work/bin/busybox
 dpkg-deb --fsys-tarfile linux-image-*.deb | tar -x ./boot ./lib/modules
 version=$(ls lib/modules)
 modules=lib/modules/$version
-# Later kernels' modules are compressed, which busybox need not know.
+# The modules of later kernels are compressed, and busybox may not be able to read them.
 find "$modules" -name '*.ko.xz' -exec xz -d {} + -o -name '*.ko.zst' -exec zstd -q -d --rm {} +
 "$busybox" depmod -b "$work" "$version"
 
-# The modules that are asked for and those that they need; ciphers are loaded by their names, later, so all of them come along.
+# The listed modules and those that they need. The kernel loads ciphers later by their names, so all of them are copied.
 root=$work/root
 mkdir -p "$root"/{bin,dev,etc,proc,run,sys,tmp,"$modules"}
 wanted() {
-    # A line of modules.dep is a module and whatever it needs.
+    # A line of modules.dep has a module and all modules that it needs.
     local name
     while read -r name; do
         grep -E "(^|/)${name//[-_]/[-_]}\.ko:" "$modules/modules.dep" || say "$version has no module $name" >&2
@@ -89,7 +89,7 @@ for name in $("$busybox" --list); do [ "$name" = busybox ] || ln -s busybox "$ro
 mkdir made
 cp "boot/vmlinuz-$version" made/vmlinuz
 (cd "$root" && find . | "$busybox" cpio -o -H newc -R 0:0 2>/dev/null) >made/base.cpio
-# Another run may have been first.
+# Another run may have finished first.
 mv -T made "$cache/$recipe" 2>/dev/null || [ -e "$cache/$recipe/base.cpio" ]
 find "$cache" -mindepth 1 -maxdepth 1 -name '[0-9]*' ! -name "$recipe" -exec rm -rf {} +
 echo "$cache/$recipe"

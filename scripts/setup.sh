@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Gets a machine ready: Rust, a C linker, the tools some tests use, and Rust's std for wasm.
-# Safe to run again at any time; quiet when there is nothing to do.
+# Prepares a machine: a C linker, the tools that some tests use, and Rust's std for wasm. It needs cargo.
+# It is safe to run again at any time, and prints nothing if there is nothing to do.
 set -euo pipefail
 
-# What the tests use beside this project's own programs: command:package. Without one of them, the
-# tests that need it are skipped.
+# The tools that the tests use, as command:package. If a tool is missing, the tests that need it are skipped.
 tools=(python3:python3 ip:iproute2 nc:netcat-openbsd dnsmasq:dnsmasq-base tshark:tshark)
 
 say() { echo "setup: $*" >&2; }
@@ -24,7 +23,7 @@ missing=()
 for tool in "${tools[@]}"; do
     command -v "${tool%%:*}" >/dev/null || missing+=("${tool#*:}")
 done
-# CPython's own tests: most installations have them, Debian has them apart.
+# CPython's own tests. Most installations include them; Debian has a package for them.
 python3 -c 'import test.test_socket' >/dev/null 2>&1 || missing+=(libpython3-testsuite)
 if [ ${#missing[@]} -gt 0 ]; then
     { can_install && install "${missing[@]}"; } ||

@@ -4,11 +4,13 @@
 #     eval "$(scripts/wasm-toolchain.sh)"
 #     cargo build --release --target wasm32-wasip2
 #
-# Three routes, the first that works: the targets are there; rustup fetches them (with either, there
-# is nothing to print); on Debian, std is built from apt's packages into a cache outside the source
-# tree, and nothing is installed.
+# It tries three ways, in this order:
+#
+# 1. The targets are there already. It prints nothing.
+# 2. rustup fetches them. It prints nothing.
+# 3. On Debian, it builds std from apt's packages, into a cache outside the source tree. It installs nothing.
 set -euo pipefail
-export LC_ALL=C # apt's words are read below
+export LC_ALL=C # apt's output is parsed below
 
 targets=(wasm32-wasip2 wasm32-unknown-unknown)
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -29,14 +31,13 @@ have_targets() {
 # --- 1 and 2: the targets are there, or rustup fetches them ---------------------------------------
 ! have_targets || exit 0
 
-# What is in the cache was made by these two files and is told apart by them; the rest of a sysroot's
-# name is the version of its package.
+# The name of a sysroot in the cache has the checksum of the two files that make it, and the version of its package.
 recipe=$(cat "$here/wasm-toolchain.sh" "$here/crt1-command.rs" | cksum | cut -d ' ' -f 1)
 cache=${SANDSOCK_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sandsock}/wasm-toolchain
 mkdir -p "$cache"
 cache=$(cd "$cache" && pwd)
 
-# Debian's rustc brings no wasm linker: rustup's are used, through a link because that folder may move.
+# Debian's rustc has no wasm linker, so rustup's are used. It is a link, because rustup's folder may move.
 use_sysroot() {
     local linkers
     linkers=$(compgen -G "$toolchain/lib/rustlib/*/bin/wasm-component-ld") ||
@@ -53,7 +54,7 @@ fi
 
 if command -v rustup >/dev/null; then
     say "fetching ${targets[*]} with rustup"
-    # Where rustup cannot fetch, the next route should not have to wait for its retries.
+    # If rustup cannot fetch, do not wait for its retries.
     limit=(env RUSTUP_MAX_RETRIES=0)
     ! command -v timeout >/dev/null || limit+=(timeout 60)
     "${limit[@]}" rustup target add "${targets[@]}" </dev/null >/dev/null 2>&1 || true
@@ -67,21 +68,21 @@ command -v apt-get >/dev/null || die "no std for wasm, and no apt to build it fr
 
 if [ "$(id -u)" = 0 ]; then
     say "reading apt's package lists"
-    # A package source that is down need not matter: what is missing shows below.
+    # A package source that is down may not matter. Missing packages are reported below.
     apt-get update -qq >&2 || true
 fi
 version=$(apt-cache policy rustc-web | sed -n 's/^ *Candidate: \([0-9].*\)/\1/p')
 [ -n "$version" ] || die "apt knows no rustc-web: run \`apt-get update\` as root and try again, or $by_hand"
 wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$here/../Cargo.toml")
 dpkg --compare-versions "$version" ge "$wanted" ||
-    die "apt's rustc-web is $version, $wanted is needed: enable Debian's security updates, or $by_hand"
+    die "apt's rustc-web is $version, and $wanted is needed: enable Debian's security updates, or $by_hand"
 
-work=$(mktemp -d "$cache/.building.XXXXXX") # beside its place, so that the last step is a rename
+work=$(mktemp -d "$cache/.building.XXXXXX") # in the cache itself, so that the last step is a rename
 trap 'rm -rf "$work"' EXIT
 sysroot=$work/sysroot
 mkdir -p "$work/packages" "$work/std/src" "$sysroot"
 
-# Of all that rustc-web needs, its own packages and what is not installed here (libz3, libedit, ...).
+# rustc-web's own packages, and those of its dependencies that are not installed here (libz3, libedit, ...).
 needed=$(apt-cache depends --recurse --important rustc-web | grep '^[a-z]' | sort -u)
 installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p' | sort -u)
 packages=$(
@@ -97,7 +98,7 @@ for package in "$work"/packages/*.deb; do
     dpkg-deb -x "$package" "$sysroot"
 done
 
-# Its libraries are not where the system looks; the linkers are rustup's.
+# The libraries are not in the system's folders, and the linkers are rustup's.
 cat >"$sysroot/rustc" <<'END'
 #!/bin/sh
 here=${0%/*}
@@ -119,7 +120,7 @@ edition = "2024"
 [workspace]
 END
 echo '#![no_std]' >"$work/std/src/lib.rs"
-# RUSTC_BOOTSTRAP: building std is not a stable flag; guests are built with stable flags alone.
+# Building std needs an unstable flag, hence RUSTC_BOOTSTRAP. Guests are built with stable flags only.
 (cd "$work/std" && env -u RUSTFLAGS RUSTC_BOOTSTRAP=1 cargo build --quiet --release --target-dir "$work/target" \
     -Z build-std=std,panic_abort "${targets[@]/#/--target=}") >"$work/log" 2>&1 ||
     { tail -n 30 "$work/log" >&2; die "building std failed (above); without it, $by_hand"; }
@@ -134,8 +135,8 @@ cp "$sysroot"/usr/lib/wasm32-wasi/{crt1-reactor.o,libc.a} "$libc/"
 "$RUSTC" --target wasm32-wasip2 --edition 2024 --crate-type lib --emit obj -O -C panic=abort \
     -o "$libc/crt1-command.o" "$here/crt1-command.rs"
 
-rm -rf "${sysroot:?}"/usr/{share,src} # std's source: not needed again
+rm -rf "${sysroot:?}"/usr/{share,src} # std's source is not needed again
 place=$cache/$version-$recipe
-# Someone else may have built the same meanwhile: then theirs is as good.
+# Another run may have built the same meanwhile. Its result is equally good.
 mv -T "$sysroot" "$place" 2>/dev/null || [ -x "$place/rustc" ] || die "cannot write $place"
 use_sysroot "$place"

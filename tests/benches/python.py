@@ -1,4 +1,4 @@
-"""`python.py OPERATION PORT SIZE COUNT`: what the program `bench_transfer_ok` does, by CPython's socket. Prints nanoseconds."""
+"""`python.py OPERATION PORT SIZE COUNT`: does the work of the program `bench_transfer_ok` with CPython's socket. Prints nanoseconds."""
 
 import socket
 import struct

@@ -1,8 +1,8 @@
-"""Runs one of CPython's own test modules in this process, and writes what came of each test as lines of JSON.
+"""Runs one of CPython's own test modules in this process, and writes the outcome of each test as a line of JSON.
 
     child.py native|FOLDER-OF-_sandsock MODULE RESULTS PROVIDER
 
-A test whose name is in RESULTS already is left out, so that a run which a hanging test ended can go on.
+A test whose name is already in RESULTS is left out. So a run that a hanging test ended can go on.
 """
 
 import faulthandler
@@ -12,10 +12,10 @@ import os
 import sys
 import unittest
 
-# A test may not take longer, in seconds.
+# The longest time that a test may take, in seconds.
 LIMIT = 120
 
-# AF_VSOCK's tests need two ends that a machine rarely has; one of them waits for ever on some.
+# The tests of AF_VSOCK need two ends, which a machine rarely has. On some machines one of them waits forever.
 IGNORED = ["*VSOCK*"]
 
 
@@ -28,7 +28,7 @@ def tests(suite):
 
 
 class Result(unittest.TestResult):
-    """Writes a line when a test begins and one when its outcome is known."""
+    """Writes one line when a test begins, and one when its outcome is known."""
 
     def __init__(self, file):
         super().__init__()
@@ -57,7 +57,7 @@ class Result(unittest.TestResult):
         if isinstance(test, unittest.TestCase):
             self.outcome = "failed", detail
         else:
-            # setUpModule or setUpClass.
+            # This is setUpModule or setUpClass.
             self.write(test, "failed", detail)
 
     def addSubTest(self, test, subtest, err):
@@ -76,7 +76,7 @@ class Result(unittest.TestResult):
 def main():
     how, module, results, provider = sys.argv[1:]
     if how == "native":
-        # Neither side has TLS, so that the same tests are there.
+        # Neither side has TLS, so both have the same tests.
         sys.modules["_ssl"] = None
     else:
         sys.path.insert(0, how)

@@ -1,9 +1,10 @@
-"""Runs test modules of the installed CPython twice, with its own `_socket` and with the provider's, and compares.
+"""Runs test modules of the installed CPython twice, with its own `_socket` and with the provider's, and compares the outcomes.
 
     run.py [--missing N] [--details] [--python PATH] [MODULE...]
 
-The modules are the interpreter's own files (`test.test_socket`); nothing of them is here. Prints passed, failed and skipped of
-both, and each test that passes natively alone. Ends with 1 where these are more than `--missing`.
+The modules are the interpreter's own files (`test.test_socket`); this repository has none of them. Prints how many tests passed,
+failed and were skipped in both runs, and each test that passes only natively. Ends with status 1 if there are more of these than
+`--missing`.
 """
 
 import argparse
@@ -26,12 +27,12 @@ test.test_httplib test.test_asyncio.test_sock_lowlevel test.test_asyncio.test_st
 test.test_asyncio.test_selector_events
 """.split()
 
-# A module that keeps hanging is given up.
+# A module that hangs or crashes is run at most this often.
 ATTEMPTS = 20
 
 
 def read(results):
-    """Each test's outcome; one that has begun and has none hung, or ended the process."""
+    """Returns the outcome of each test. A test that has begun and has no outcome hung, or ended the process."""
     outcomes = {}
     if os.path.exists(results):
         with open(results) as file:
@@ -42,7 +43,7 @@ def read(results):
 
 
 def run(python, how, module, folder):
-    """One module's outcomes, and how long it took."""
+    """Returns the outcomes of one module, and the time that it took."""
     results = os.path.join(folder, "results")
     start = time.monotonic()
     log = b""
@@ -68,15 +69,15 @@ def count(outcomes, wanted):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--missing", type=int, help="how many that pass natively may not pass through the provider")
-    parser.add_argument("--python", default=sys.executable, help="the interpreter whose tests are run")
+    parser.add_argument("--missing", type=int, help="the largest number of tests that may pass only natively")
+    parser.add_argument("--python", default=sys.executable, help="the interpreter whose tests to run")
     parser.add_argument("--details", action="store_true", help="print why each test failed")
-    parser.add_argument("modules", nargs="*", default=MODULES, help="such as test.test_socket")
+    parser.add_argument("modules", nargs="*", default=MODULES, help="the modules, for example test.test_socket")
     args = parser.parse_args()
     probe = "import sys, test.test_socket; print('%d.%d.%d' % sys.version_info[:3])"
     probed = subprocess.run([args.python, "-c", probe], stdout=subprocess.PIPE, text=True)
     if probed.returncode != 0:
-        sys.exit(f"{args.python} has no tests of its own (Debian's are in the package libpython3-testsuite)")
+        sys.exit(f"{args.python} has no test modules (on Debian they are in the package libpython3-testsuite)")
     version = probed.stdout.strip()
     missing = 0
     print(f"CPython {version}: passed, failed, skipped (seconds)", flush=True)
@@ -103,9 +104,9 @@ def main():
                     print(f"  {name}: {other[0]} (natively {one[0]})")
                     if args.details:
                         print("    " + other[1].rstrip().replace("\n", "\n    "))
-    print(f"{missing} tests pass natively alone")
+    print(f"{missing} tests pass only natively")
     if args.missing is not None and missing > args.missing:
-        sys.exit(f"these were {args.missing}")
+        sys.exit(f"at most {args.missing} may")
 
 
 if __name__ == "__main__":

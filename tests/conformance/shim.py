@@ -1,8 +1,8 @@
-"""A `_socket` for CPython whose every call goes through the provider component.
+"""A `_socket` for CPython. All its calls go through the provider component.
 
-What is here is what CPython does before a call reaches it and after: which arguments there are, their types and the ranges of
-C's integers, and exceptions. Timeouts, closed sockets, addresses, control messages and names are the component's; a socket's
-state is an opaque value, which is carried from call to call.
+This module does what CPython does before a call reaches C's functions, and after it: it checks the number of arguments, their
+types and the ranges of C's integers, and raises exceptions. The component implements timeouts, closed sockets, addresses, control
+messages and names. A socket's state is an opaque value, which this module carries from call to call.
 """
 
 import operator
@@ -46,7 +46,7 @@ _EXCEPTIONS = {
 
 
 def _exception(case, value):
-    """The exception that an error of the contract stands for."""
+    """Returns the exception for an error of the contract."""
     if case == "os":
         errno, text = value
         return OSError(text) if errno is None else OSError(errno, text)
@@ -66,7 +66,7 @@ def _exception(case, value):
 
 
 def _call(name, *args):
-    """A function that is made again after an interrupt (PEP 475): the handlers have run by then."""
+    """Calls a function, and calls it again after an interrupt (PEP 475). The handlers have run by then."""
     while True:
         case, value, states = _sandsock.call(name, *args)
         if case is None:
@@ -99,7 +99,7 @@ def _ssize(value):
 
 
 def _clamp(value):
-    """An integer whose range the component judges, in what the contract can carry."""
+    """Limits an integer to the range of the contract. The component checks its own range."""
     return max(-(1 << 63), min((1 << 63) - 1, operator.index(value)))
 
 
@@ -134,7 +134,7 @@ def _str(value, function, position):
 
 
 def _cross(text):
-    """Text that can be handed over: a lone surrogate cannot."""
+    """Checks that a text can be passed to the component. A lone surrogate can't."""
     text.encode()
     return text
 
@@ -154,7 +154,7 @@ def _seconds(value):
         raise OverflowError("timestamp too large to convert to C _PyTime_t") from None
 
 
-# Addresses: Python's tuple to the contract's case and back
+# Addresses: from Python's tuple to the contract's case, and back
 
 
 def _host(value):
@@ -267,7 +267,7 @@ def _shown(address):
 
 
 class _Immutable(type):
-    """A class as C's are: its attributes can't be set."""
+    """The type of a class whose attributes can't be set, as for classes of C."""
 
     def __setattr__(cls, name, value):
         if cls.__module__ == __name__:
@@ -295,7 +295,7 @@ class socket(metaclass=_Immutable):
         self._state = _call("[static]socket.from-fileno", _int(fileno), family, type, proto)
 
     def _invoke(self, name, *args):
-        """One call: the case and the value."""
+        """Makes one call. Returns the case of the error or None, and the value."""
         before = self._state
         if before is None:
             raise OSError(9, os.strerror(9))
@@ -305,7 +305,7 @@ class socket(metaclass=_Immutable):
         return case, value
 
     def _now(self, name, *args):
-        """A verb that does not wait, or that is made again as it was."""
+        """Calls a method that does not wait, or that is simply repeated after an interrupt."""
         while True:
             case, value = self._invoke(name, *args)
             if case is None:
@@ -313,8 +313,8 @@ class socket(metaclass=_Immutable):
             if case != "interrupted":
                 raise _exception(case, value)
 
-    def _verb(self, name, *args):
-        """A verb that goes on after an interrupt where it was."""
+    def _resumed(self, name, *args):
+        """Calls a method that goes on after an interrupt where it stopped."""
         resume = None
         while True:
             case, value = self._invoke(name, *args, resume)
@@ -353,7 +353,7 @@ class socket(metaclass=_Immutable):
                 pass
 
     def _accept(self):
-        accepted, address = self._verb("accept")
+        accepted, address = self._resumed("accept")
         _, fd, _ = _sandsock.call("[method]socket.fileno", accepted)
         return fd, _shown(address)
 
@@ -365,10 +365,10 @@ class socket(metaclass=_Immutable):
             self._now("close")
 
     def connect(self, address):
-        self._verb("connect", self._to(address, "connect"))
+        self._resumed("connect", self._to(address, "connect"))
 
     def connect_ex(self, address):
-        return self._verb("connect-ex", self._to(address, "connect_ex"))
+        return self._resumed("connect-ex", self._to(address, "connect_ex"))
 
     def detach(self):
         return self._get("detach", -1)
@@ -415,7 +415,7 @@ class socket(metaclass=_Immutable):
         self._now("listen", None if backlog is None else _int(backlog))
 
     def recv(self, bufsize, flags=0, /):
-        return self._verb("recv", _ssize(bufsize), _int(flags))
+        return self._resumed("recv", _ssize(bufsize), _int(flags))
 
     def recv_into(self, buffer, nbytes=0, flags=0):
         view, nbytes, flags = _writable(buffer), _ssize(nbytes), _int(flags)
@@ -423,12 +423,12 @@ class socket(metaclass=_Immutable):
             raise ValueError("negative buffersize in recv_into")
         if nbytes > len(view):
             raise ValueError("buffer too small for requested bytes")
-        data = self._verb("recv", nbytes or len(view), flags)
+        data = self._resumed("recv", nbytes or len(view), flags)
         view[: len(data)] = data
         return len(data)
 
     def recvfrom(self, bufsize, flags=0, /):
-        data, address = self._verb("recvfrom", _ssize(bufsize), _int(flags))
+        data, address = self._resumed("recvfrom", _ssize(bufsize), _int(flags))
         return data, _shown(address)
 
     def recvfrom_into(self, buffer, nbytes=0, flags=0):
@@ -437,15 +437,15 @@ class socket(metaclass=_Immutable):
             raise ValueError("negative buffersize in recvfrom_into")
         if nbytes > len(view):
             raise ValueError("nbytes is greater than the length of the buffer")
-        data, address = self._verb("recvfrom", nbytes or len(view), flags)
+        data, address = self._resumed("recvfrom", nbytes or len(view), flags)
         view[: len(data)] = data
         return len(data), _shown(address)
 
     def _recvmsg(self, bufsize, ancbufsize, flags):
-        data, ancillary, flags, address, told = self._verb("recvmsg", bufsize, _ssize(ancbufsize), _int(flags))
+        data, ancillary, flags, address, warnings = self._resumed("recvmsg", bufsize, _ssize(ancbufsize), _int(flags))
         ancillary = [tuple(item) for item in ancillary]
         try:
-            for warning in told:
+            for warning in warnings:
                 cut = "truncated" if warning.startswith("truncated") else "malformed or improperly-truncated"
                 _warnings.warn(f"received {cut} ancillary data", RuntimeWarning, stacklevel=3)
         except Warning:
@@ -474,17 +474,17 @@ class socket(metaclass=_Immutable):
         return (len(data), *rest)
 
     def send(self, data, flags=0, /):
-        return self._verb("send", _bytes(data), _int(flags))
+        return self._resumed("send", _bytes(data), _int(flags))
 
     def sendall(self, data, flags=0, /):
-        self._verb("sendall", _bytes(data), _int(flags))
+        self._resumed("sendall", _bytes(data), _int(flags))
 
     def sendto(self, *args):
         if len(args) not in (2, 3):
             raise TypeError(f"sendto() takes 2 or 3 arguments ({len(args)} given)")
         data, flags, address = args if len(args) == 3 else (args[0], 0, args[1])
         data, flags = _bytes(data), _int(flags)
-        return self._verb("sendto", data, flags, self._to(address, "sendto"))
+        return self._resumed("sendto", data, flags, self._to(address, "sendto"))
 
     def sendmsg(self, buffers, ancdata=(), flags=0, address=None, /):
         try:
@@ -506,13 +506,13 @@ class socket(metaclass=_Immutable):
         flags = _int(flags)
         if address is not None:
             address = self._to(address, "sendmsg")
-        return self._verb("sendmsg", buffers, messages, flags, address)
+        return self._resumed("sendmsg", buffers, messages, flags, address)
 
     def sendmsg_afalg(self, msg=(), *, op, iv=None, assoclen=None, flags=0):
         msg = [_bytes(part) for part in msg]
         iv = None if iv is None else _bytes(iv)
         assoclen = None if assoclen is None else _int(assoclen)
-        return self._verb("sendmsg-afalg", msg, _int(op), iv, assoclen, _int(flags))
+        return self._resumed("sendmsg-afalg", msg, _int(op), iv, assoclen, _int(flags))
 
     def shutdown(self, how, /):
         self._now("shutdown", _int(how))
@@ -545,7 +545,7 @@ def getaddrinfo(host, port, family=0, type=0, proto=0, flags=0):
     if host is None:
         name = None
     elif isinstance(host, str):
-        # Python's own codec judges a name before it is looked up.
+        # CPython encodes a name with its own codec before it looks the name up.
         host.encode("idna")
         name = host
     elif isinstance(host, bytes):
@@ -560,7 +560,7 @@ def getaddrinfo(host, port, family=0, type=0, proto=0, flags=0):
         service = "name", port.decode("latin-1")
     elif hasattr(port, "__index__"):
         if sys.version_info >= (3, 13):
-            # Not judged any more: the resolver gets the decimal.
+            # CPython no longer checks the range. The resolver gets the decimal number.
             service = "name", str(operator.index(port))
         else:
             service = "number", _long(port, -(1 << 63), (1 << 63) - 1, "long")
@@ -601,7 +601,7 @@ def sethostname(name, /):
 
 def getnameinfo(address, flags, /):
     if not isinstance(address, tuple):
-        del address  # a test counts references, and the traceback holds this frame
+        del address  # A test counts references, and the traceback holds this frame.
         raise TypeError("getnameinfo() argument 1 must be a tuple")
     if not 2 <= len(address) <= 4:
         raise TypeError("getnameinfo(): illegal sockaddr argument")
@@ -663,7 +663,7 @@ def _order(name, bits):
         if not hasattr(type(value), "__index__"):
             raise TypeError(f"an integer is required (got type {type(value).__name__})")
         value = operator.index(value)
-        # Before 3.14 a negative number was an OverflowError, as one that is too great.
+        # Before 3.14, a negative number raised OverflowError, as a number that is too large does.
         if sys.version_info < (3, 14) and value < 0:
             raise OverflowError(f"{name}: can't convert negative Python int to C {bits}-bit unsigned integer")
         return _call(name, _clamp(value))
@@ -692,7 +692,7 @@ def setdefaulttimeout(value, /):
 
 
 def install(provider):
-    """Loads the provider and takes the place of `_socket`."""
+    """Loads the provider, and replaces `_socket` by this module."""
     _sandsock.load(provider)
     AF.update(_call("constants"))
     module = sys.modules[__name__]
@@ -702,5 +702,5 @@ def install(provider):
     own = {"AF", "install", "operator", "os", "sys"}
     module.__all__ = [name for name in vars(module) if not name.startswith("_") and name not in own]
     sys.modules["_socket"] = module
-    # It takes sockets by what the real `_socket` keeps of them.
+    # `_ssl` uses the internals of the real `_socket`.
     sys.modules["_ssl"] = None

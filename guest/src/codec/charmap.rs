@@ -1,9 +1,9 @@
-//! The encodings of one byte a character, and all names. Written by `scripts/charmaps.py`, of
-//! CPython's codecs.
+//! The single-byte encodings, and the names of all codecs that are not text encodings. Written by
+//! `scripts/charmaps.py` from CPython's codecs.
 
 use super::Charmap;
 
-/// All of them, by their names.
+/// All single-byte encodings, by their names.
 #[rustfmt::skip]
 pub(super) static CHARMAPS: &[Charmap] = &[
     Charmap::new("cp037 037 csibm037 ebcdic_cp_ca ebcdic_cp_nl ebcdic_cp_us ebcdic_cp_wt ibm037 ibm039",
@@ -215,7 +215,7 @@ pub(super) static CHARMAPS: &[Charmap] = &[
         "\u{80}\u{81}\u{82}\u{83}\u{84}\u{85}\u{86}\u{87}\u{88}\u{89}\u{8a}\u{8b}\u{8c}\u{8d}\u{8e}\u{8f}\u{90}\u{91}\u{92}\u{93}\u{94}\u{95}\u{96}\u{97}\u{98}\u{99}\u{9a}\u{9b}\u{9c}\u{9d}\u{9e}\u{9f}\u{fffe}กขฃคฅฆงจฉชซฌญฎฏฐฑฒณดตถทธนบปผฝพฟภมยรฤลฦวศษสหฬอฮฯะ\u{e31}าำ\u{e34}\u{e35}\u{e36}\u{e37}\u{e38}\u{e39}\u{e3a}\u{fffe}\u{fffe}\u{fffe}\u{fffe}฿เแโใไๅ\u{e46}\u{e47}\u{e48}\u{e49}\u{e4a}\u{e4b}\u{e4c}\u{e4d}\u{e4e}๏๐๑๒๓๔๕๖๗๘๙๚๛\u{fffe}\u{fffe}\u{fffe}\u{fffe}"),
 ];
 
-/// Codecs of Python's that are no encodings of text.
+/// Python's codecs that are not text encodings.
 pub(super) const BINARY: &[&str] = &[
     "base64_codec base64 base_64",
     "bz2_codec bz2",
