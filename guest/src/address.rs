@@ -1,4 +1,4 @@
-//! Addresses: what Python takes as an address, and what it gives.
+//! Addresses: the forms in which Python takes them as arguments, and in which it returns them.
 
 mod encode;
 mod form;
@@ -54,7 +54,7 @@ pub enum Address {
     /// AF_NETLINK (man 7 netlink): port id and groups. Both 0 is the kernel.
     Netlink(u32, u32),
     /// AF_PACKET (man 7 packet): the interface's name, the protocol in host order, the packet's
-    /// type (PACKET_HOST and its kin), the hardware's type, the hardware address.
+    /// type (PACKET_HOST and similar values), the hardware's type, the hardware address.
     Packet(String, u16, u8, u16, Vec<u8>),
     /// AF_CAN (the kernel's Documentation/networking/can.rst): the interface's name, empty for any,
     /// and what the protocol adds: nothing for CAN_RAW and CAN_BCM, a pair of identifiers for
@@ -152,7 +152,7 @@ impl From<SocketAddr> for Address {
     }
 }
 
-/// Fails for every address that is not of the internet, and gives it back.
+/// Fails for every address that is not of the internet, and returns it back.
 impl TryFrom<Address> for SocketAddr {
     type Error = Address;
 
@@ -267,9 +267,9 @@ pub enum AddressArgument<'a> {
         host: Cow<'a, [u8]>,
         /// The port, 0 to 65535.
         port: i64,
-        /// The flow information, 0 to 1048575, where it was given.
+        /// The flow information, 0 to 1048575, if it was given.
         flow_info: Option<i64>,
-        /// The scope id, cut to 32 bits, where it was given.
+        /// The scope id, cut to 32 bits, if it was given.
         scope_id: Option<i64>,
     },
     /// A tuple of five: `(interface, protocol, packet type, hardware type, hardware address)` of
@@ -279,7 +279,7 @@ pub enum AddressArgument<'a> {
         interface: Cow<'a, [u8]>,
         /// The Ethernet protocol, 0 to 65535.
         protocol: i64,
-        /// PACKET_HOST and its kin.
+        /// PACKET_HOST and similar values.
         packet_type: i64,
         /// The hardware's type.
         hardware_type: i64,
@@ -541,7 +541,7 @@ impl Address {
             Self::Inet6(host, port, flow_info, scope_id) => {
                 AddressArgument::Known(inet6(host, port, flow_info, scope_id))
             }
-            // A name has one form, which is judged once more.
+            // A name has one form, which is checked once more.
             Self::Unix(name) => AddressArgument::Name(Cow::Owned(name)),
             Self::Netlink(port_id, groups) => {
                 AddressArgument::Known(types::Address::Netlink(NetlinkAddress { port_id, groups }))
@@ -590,7 +590,7 @@ const SIOCGIFNAME: u32 = 0x8910;
 const IFREQ: usize = 40;
 const IFNAMSIZ: usize = 16;
 
-/// The name of an interface; nothing where it has none.
+/// The name of an interface; nothing if it has none.
 fn interface_name(descriptor: &Descriptor, index: u32) -> String {
     let mut request = [0; IFREQ];
     request[IFNAMSIZ..IFNAMSIZ + 4].copy_from_slice(&index.to_ne_bytes());

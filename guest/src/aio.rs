@@ -1,4 +1,4 @@
-//! Asynchronous guests: many tasks on the guest's one thread, waiting together.
+//! Asynchronous guests: many tasks that wait together on the guest's one thread.
 //!
 //! [`run`] drives a future and the tasks that it [`spawn`]s. An [`AsyncSocket`] is a
 //! [`Socket`](crate::Socket) whose methods are futures; it is an [`AsyncRead`](futures_io::AsyncRead)

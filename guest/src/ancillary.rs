@@ -137,7 +137,7 @@ pub(crate) fn outgoing<T>(
 
 /// Takes control messages in; the descriptors in them get numbers.
 pub(crate) fn incoming(control: Vec<ControlIn>, flags: Flags) -> Vec<Ancillary> {
-    // As the kernel does it: close-on-exec only where it was asked for.
+    // As the kernel does it: close-on-exec only if it was asked for.
     let inheritable = !flags.contains(Flags::CMSG_CLOEXEC);
     let message = |message| match message {
         ControlIn::Rights(descriptors) => {

@@ -29,7 +29,7 @@ pub(crate) enum Encoding {
     /// UTF-8 that begins with a byte order mark.
     Utf8Signed,
     Utf7,
-    /// The order is none where the text's beginning tells it.
+    /// The order is none if the text's beginning tells it.
     Utf16(Option<Order>),
     Utf32(Option<Order>),
     Ascii,
@@ -276,8 +276,8 @@ impl Decoder {
         Ok(text)
     }
 
-    /// Settles the encoding by the text's beginning where that tells it, and gives how long the
-    /// mark is; none where more bytes are needed.
+    /// Settles the encoding by the text's beginning where that tells it, and returns how long the
+    /// mark is. None if more bytes are needed.
     fn settle(&mut self, start: &[u8]) -> Option<usize> {
         match self.encoding {
             Encoding::Utf8Signed
@@ -422,7 +422,7 @@ impl Encoder {
         })
     }
 
-    /// The byte of a character, where it has one.
+    /// The byte of a character, if it has one.
     fn byte(&self, c: char) -> Option<u8> {
         match self.encoding {
             Encoding::Ascii => u8::try_from(c).ok().filter(u8::is_ascii),

@@ -1,4 +1,4 @@
-//! What makes a connection or a listener in one call.
+//! Functions that make a connection or a listener in one call.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -19,7 +19,7 @@ pub enum ConnectTimeout {
     None,
     /// So long.
     After(Duration),
-    /// So many seconds, judged as [`Socket::settimeout_f64`] does.
+    /// So many seconds, checked as [`Socket::settimeout_f64`] does.
     Seconds(f64),
 }
 
@@ -205,7 +205,7 @@ impl Default for ServerOptions {
 /// ```
 ///
 /// # Errors
-/// `ValueError` for dual stack where it is not to be had; those of making, binding (whose text then
+/// `ValueError` for dual stack if it is not to be had; those of making, binding (whose text then
 /// names the address) and listening.
 pub fn create_server(address: impl ToAddress, options: ServerOptions) -> Result<Socket> {
     let ServerOptions { family, backlog, reuse_port, dualstack_ipv6 } = options;

@@ -1,4 +1,4 @@
-//! Waiting for very many: epoll.
+//! epoll: waiting for very many descriptors.
 
 use std::time::Duration;
 
@@ -82,7 +82,7 @@ impl Epoll {
         self.0.remove(key(fd)).map_err(Error::from)
     }
 
-    /// Waits until something is ready, and gives at most `maxevents` numbers with their `EPOLL*`
+    /// Waits until something is ready, and returns at most `maxevents` numbers with their `EPOLL*`
     /// bits. No timeout is no end; no `maxevents` is 1,023.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! The one error type: what Python raises.
+//! The one error type. It has everything that an exception of Python has.
 
 use std::{borrow::Cow, fmt, io};
 
@@ -189,7 +189,7 @@ impl Error {
         }
     }
 
-    /// Python's `errno`: none where Python refused by itself, or the socket's timeout is over; the
+    /// Python's `errno`. None if Python refused by itself, or the socket's timeout is over; the
     /// `EAI_*` code of a gaierror.
     #[must_use]
     pub const fn errno(&self) -> Option<i32> {

@@ -141,7 +141,7 @@ const fn bad() -> Error {
     Error::from_errno(errno::EBADF)
 }
 
-/// Gives a new descriptor its number.
+/// Returns a new descriptor its number.
 pub(crate) fn insert(descriptor: Descriptor, inheritable: bool) -> i32 {
     let numbered = table().numbered;
     let number = match numbered {
@@ -223,7 +223,7 @@ pub fn close(fd: i32) -> Result<()> {
     }
 }
 
-/// Duplicates a descriptor, of whatever kind of file, and gives the new number, which is not
+/// Duplicates a descriptor, of whatever kind of file, and returns the new number, which is not
 /// inheritable.
 ///
 /// Python: `os.dup(fd)`.

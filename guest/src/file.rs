@@ -290,7 +290,7 @@ impl SocketFile {
     }
 
     /// Reads at most `size` bytes, or as many as the buffer holds, by at most one read; what is in
-    /// the buffer takes none. Nothing comes at the end, and where it would block.
+    /// the buffer takes none. Nothing comes at the end, and if it would block.
     ///
     /// # Errors
     /// Those of [`read`](Self::read); `UnsupportedOperation` on a file without a buffer.
@@ -332,7 +332,7 @@ impl SocketFile {
     /// that came in pieces may be longer. Without a buffer each byte is a read.
     ///
     /// # Errors
-    /// Those of [`read`](Self::read). `OSError` where it would block on a file for both ways or
+    /// Those of [`read`](Self::read). `OSError` if it would block on a file for both ways or
     /// without a buffer.
     pub fn readline(&mut self, limit: Option<usize>) -> Result<Vec<u8>> {
         self.binary("readline")?.readline(limit)
@@ -422,7 +422,7 @@ impl SocketFile {
     /// Sends what is in the buffer.
     ///
     /// # Errors
-    /// `ValueError` on a closed file; `BlockingIOError` where it would block, and the rest stays;
+    /// `ValueError` on a closed file; `BlockingIOError` if it would block, and the rest stays;
     /// those of [`Socket::send`].
     pub fn flush(&mut self) -> Result<()> {
         match &mut self.layers {

@@ -1,4 +1,4 @@
-//! What Python's module has on Windows alone: it is here, and says that this is not Windows.
+//! The functions that Python's module has only on Windows. Each returns an error that says so.
 
 use sandsock_abi::{
     constants::{SIO_KEEPALIVE_VALS, SIO_LOOPBACK_FAST_PATH, SIO_RCVALL},

@@ -11,7 +11,7 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// When the call's time is over, in nanoseconds of the host's monotonic clock
-    /// ([`raw::clock::now`]); none where it has no end, or where nobody asked for it to be kept:
+    /// ([`raw::clock::now`]); none if it has no end, or where nobody asked for it to be kept:
     /// without an interrupt handler a call does not read the clock.
     ///
     /// [`raw::clock::now`]: crate::raw::clock::now
@@ -21,7 +21,7 @@ pub struct Progress {
     pub done: u64,
 }
 
-/// What runs when a wait was interrupted.
+/// Runs when a wait was interrupted.
 type Handler = fn() -> Result<()>;
 
 static HANDLER: Mutex<Option<Handler>> = Mutex::new(None);
@@ -31,12 +31,12 @@ thread_local! {
     static PENDING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Sets what runs when the host interrupts a wait (Ctrl-C, a signal), and gives what ran before.
+/// Sets what runs when the host interrupts a wait (Ctrl-C, a signal), and returns what ran before.
 ///
 /// Without a handler the call that waits fails with `InterruptedError` (EINTR). With one, the
 /// handler runs in the call: if it gives an error, the call fails with it; if not, the call goes on
-/// where it was, with the time that is left ([PEP 475](https://peps.python.org/pep-0475/)). A
-/// handler may use sockets, and may close the one that waits: the call then fails with EBADF.
+/// if it was, with the time that is left ([PEP 475](https://peps.python.org/pep-0475/)). A handler
+/// may use sockets, and may close the one that waits: the call then fails with EBADF.
 ///
 /// ```
 /// use sandsock::{Error, set_interrupt_handler};

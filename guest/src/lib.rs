@@ -1,12 +1,12 @@
 //! The BSD socket API with Python's semantics, for wasm components that run in a sandsock host.
 //!
-//! A component gets the sockets that its user granted and nothing else. Every call goes to the
-//! host, which judges it, and acts on real sockets of its kernel. What is here behaves as the
-//! `socket` module of the newest CPython on Linux does: three ways to wait
+//! A component gets the sockets that its user granted, and no others. Every call goes to the host,
+//! which checks it against the user's policy and acts on real sockets of its kernel. This crate
+//! behaves as the `socket` module of the newest CPython on Linux: the same three ways to wait
 //! ([`Socket::settimeout`]), the same addresses, the same errors with the same texts ([`Error`]),
-//! descriptors as small integers ([`Socket::fileno`]). Rust's manners stand where the languages
-//! differ: `Result`, [`Drop`] closes, [`std::io::Read`] and [`std::io::Write`],
-//! [`std::time::Duration`].
+//! and descriptors as small integers ([`Socket::fileno`]). Where the languages differ, it follows
+//! Rust: functions return `Result`, [`Drop`] closes, sockets implement [`std::io::Read`] and
+//! [`std::io::Write`], and times are [`std::time::Duration`].
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -33,23 +33,29 @@
 //! }
 //! ```
 //!
-//! # What it is made of
+//! # Contents
 //!
 //! * [`Socket`], [`socketpair`], [`fromfd`], [`create_connection`], [`create_server`]: the sockets;
 //! * [`SocketFile`]: a socket as a file ([`Socket::makefile`]);
 //! * [`Address`] and [`ToAddress`]: addresses as results and as arguments;
 //! * [`getaddrinfo`], [`gethostbyname`], [`gethostbyaddr`], [`getnameinfo`]: names; [`inet_pton`]
-//!   and its kin: numeric addresses;
-//! * [`getservbyname`], [`getprotobyname`], [`if_nameindex`], [`gethostname`] and their kin: this
-//!   host's tables;
+//!   and similar values: numeric addresses;
+//! * [`getservbyname`], [`getprotobyname`], [`if_nameindex`], [`gethostname`] and similar
+//!   functions: this host's tables;
 //! * [`select()`], [`Poll`], [`Epoll`] and [`DefaultSelector`]: waiting for many;
 //! * [`aio`]: asynchronous guests;
 //! * [`close`], [`dup`]: descriptors by their numbers;
 //! * [`set_interrupt_handler`]: what happens when the host interrupts a wait;
 //! * [`constants`]: every number of the API by its name; [`raw`]: the layer below.
 //!
-//! Natively, on a target that is no component, everything compiles and what needs the host panics:
-//! there is none.
+//! On a target that is not a component everything compiles, but there is no host, so every call
+//! that needs one panics.
+//!
+//! # Order of the modules
+//!
+//! Each module uses only modules further down: `aio`, `selectors`, `connection`, `file` and
+//! `sendfile`; `socket`; `address::encode`; `netdb` and `idna`; `address`, `ancillary`, `select`,
+//! `epoll`; `fds`, `timeout`, `interrupt`, `warning`; `error`, `names`; `raw`.
 
 mod address;
 // In unit tests a script stands in for the host, and it has no pollers.
@@ -122,5 +128,5 @@ pub use timeout::{
 };
 pub use warning::{WarningCategory, set_warning_handler};
 
-/// What everything here that can fail gives.
+/// The result of every function here that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,4 +1,4 @@
-//! Numbers that know their names.
+//! Numbers of the API that print as their names.
 
 use std::fmt;
 

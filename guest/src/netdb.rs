@@ -93,9 +93,9 @@ impl<'a> Service<'a> {
 /// the timeouts are. Python: `socket.getaddrinfo(host, port, family, type, proto, flags)`.
 ///
 /// # Errors
-/// `gaierror` where there is no such name or service; `UnicodeError` for a name that is none by
-/// IDNA; `PermissionError` where no grant names the host; EAGAIN where the look-ups allowed at once
-/// are used up.
+/// `gaierror` if there is no such name or service; `UnicodeError` for a name that is none by IDNA;
+/// `PermissionError` where no grant names the host; EAGAIN where the look-ups allowed at once are
+/// used up.
 ///
 /// ```no_run
 /// use sandsock::{AddressInfoFlags, Family, SocketType, getaddrinfo};
@@ -309,8 +309,8 @@ pub fn gethostname() -> String {
 /// Python: `socket.sethostname(name)`.
 ///
 /// # Errors
-/// `PermissionError` where it is not granted (`hostname=set`), or where the host's own process may
-/// not (EPERM); EINVAL for more than 64 bytes.
+/// `PermissionError` if it is not granted (`hostname=set`), or where the host's own process may not
+/// (EPERM); EINVAL for more than 64 bytes.
 pub fn sethostname(name: impl AsRef<[u8]>) -> Result<()> {
     let name = name.as_ref();
     // A host ends a guest that hands over too much; more than the kernel takes is as good as any.
@@ -413,7 +413,7 @@ fn entry<T>(missing: &'static str, call: impl Fn() -> Result<T, types::Error>) -
 /// Python: `socket.getservbyname(servicename, protocolname)`.
 ///
 /// # Errors
-/// `OSError` without an errno where there is no such service; `ValueError` for a NUL.
+/// `OSError` without an errno if there is no such service; `ValueError` for a NUL.
 pub fn getservbyname<'a>(
     servicename: &str,
     protocolname: impl Into<Option<&'a str>>,
@@ -434,7 +434,7 @@ pub fn getservbyname<'a>(
 /// Python: `socket.getservbyport(port, protocolname)`.
 ///
 /// # Errors
-/// `OverflowError` for a port outside 0 to 65535; `OSError` without an errno where there is no such
+/// `OverflowError` for a port outside 0 to 65535; `OSError` without an errno if there is no such
 /// service; `ValueError` for a NUL.
 pub fn getservbyport<'a>(
     port: impl Into<i64>,
@@ -457,7 +457,7 @@ pub fn getservbyport<'a>(
 /// Python: `socket.getprotobyname(protocolname)`.
 ///
 /// # Errors
-/// `OSError` without an errno where there is no such protocol; `ValueError` for a NUL.
+/// `OSError` without an errno if there is no such protocol; `ValueError` for a NUL.
 pub fn getprotobyname(protocolname: &str) -> Result<i32> {
     const MISSING: &str = "protocol not found";
     no_null(protocolname)?;
@@ -485,7 +485,7 @@ pub fn if_nameindex() -> Result<Vec<(u32, String)>> {
 /// Python: `socket.if_nametoindex(if_name)`.
 ///
 /// # Errors
-/// `OSError` without an errno where there is no such interface; `ValueError` for a NUL;
+/// `OSError` without an errno if there is no such interface; `ValueError` for a NUL;
 /// `PermissionError` where `interfaces` was not granted.
 pub fn if_nametoindex(if_name: impl AsRef<[u8]>) -> Result<u32> {
     let name = if_name.as_ref();
@@ -506,8 +506,8 @@ pub fn if_nametoindex(if_name: impl AsRef<[u8]>) -> Result<u32> {
 /// Python: `socket.if_indextoname(if_index)`.
 ///
 /// # Errors
-/// ENXIO where there is no such interface; `ValueError` for a negative index, `OverflowError` for
-/// one above 32 bits; `PermissionError` where `interfaces` was not granted.
+/// ENXIO if there is no such interface; `ValueError` for a negative index, `OverflowError` for one
+/// above 32 bits; `PermissionError` where `interfaces` was not granted.
 pub fn if_indextoname(if_index: impl Into<i64>) -> Result<String> {
     let index = if_index.into();
     if index < 0 {
@@ -519,7 +519,7 @@ pub fn if_indextoname(if_index: impl Into<i64>) -> Result<String> {
 }
 
 /// The host of an address as it is looked up. CPython: ASCII is taken as it is, and only other
-/// names are judged by IDNA.
+/// names are checked by IDNA.
 pub(crate) fn host_text(host: &[u8]) -> Result<Cow<'_, [u8]>> {
     let host = match str::from_utf8(host) {
         Ok(name) if !name.is_ascii() => {

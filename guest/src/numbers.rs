@@ -1,4 +1,4 @@
-//! Numbers in network byte order.
+//! Conversion of numbers to and from network byte order.
 
 use crate::{Error, ErrorKind, Result};
 

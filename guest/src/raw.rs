@@ -1,4 +1,4 @@
-//! The raw layer: what the host fulfils, one function a system call (`wit/`).
+//! The raw layer: the functions of the host, one for each system call (`wit/`).
 //!
 //! The rest of this crate is built on it. It is public for what Python's API has no word for:
 //! pollers, batches of datagrams, files that the kernel sends. In unit tests a script stands in for

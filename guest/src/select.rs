@@ -1,4 +1,4 @@
-//! Waiting for many: select and poll.
+//! select and poll: waiting for many descriptors.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -22,7 +22,7 @@ use crate::{
 
 /// What has a descriptor's number: a number itself, or a socket.
 pub trait Fileno {
-    /// The number; -1 where there is none any more.
+    /// The number; -1 if there is none any more.
     fn fileno(&self) -> i32;
 }
 
@@ -55,8 +55,8 @@ pub(crate) fn number(item: &impl Fileno) -> Result<i32> {
     }
 }
 
-/// Waits for descriptors and what is wanted of each, and gives what is ready, POLLNVAL for what is
-/// no descriptor.
+/// Waits for descriptors and what is wanted of each, and returns what is ready, POLLNVAL for what
+/// is no descriptor.
 ///
 /// After an interrupt that its handler lets pass it waits for the time that is left.
 fn wait_for(wanted: &BTreeMap<i32, u16>, timeout: Timeout) -> Result<BTreeMap<i32, u16>> {
@@ -220,12 +220,12 @@ impl Poll {
 
     /// Waits until one of the descriptors is ready: poll(2). No timeout is no end.
     ///
-    /// Gives the numbers that are ready, with their `POLL*` bits; none when the time is over. A
+    /// Returns the numbers that are ready, with their `POLL*` bits; none when the time is over. A
     /// number that is no descriptor any more is POLLNVAL.
     ///
     /// # Errors
-    /// `OverflowError` for more than 63 bits of nanoseconds; what the host says where there are too
-    /// many.
+    /// `OverflowError` for more than 63 bits of nanoseconds; the errors of the host where there are
+    /// too many.
     pub fn poll(&self, timeout: Option<Duration>) -> Result<Vec<(i32, i32)>> {
         let ready = wait_for(&self.wanted, Timeout::from_duration(timeout)?)?;
         Ok(ready.into_iter().map(|(fd, events)| (fd, events.into())).collect())

@@ -1,4 +1,4 @@
-//! Waiting for many with what belongs to each: Python's `selectors`.
+//! Python's `selectors`: waiting for many descriptors, each with data of the caller's.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -82,7 +82,7 @@ impl<T> DefaultSelector<T> {
         Ok(self.keys.entry(fd).or_insert(SelectorKey { fd, events, data }))
     }
 
-    /// Takes a descriptor out, which may be closed already, and gives what was registered.
+    /// Takes a descriptor out, which may be closed already, and returns what was registered.
     ///
     /// # Errors
     /// `KeyError` for one that is not registered, `ValueError` for a negative number.
@@ -112,11 +112,11 @@ impl<T> DefaultSelector<T> {
         self.get_key(&fd)
     }
 
-    /// Waits until something is ready, and gives what was registered with the events that came. No
-    /// timeout is no end.
+    /// Waits until something is ready, and returns what was registered with the events that came.
+    /// No timeout is no end.
     ///
     /// # Errors
-    /// An interrupt's, where it has no handler or the handler gives one.
+    /// An interrupt's, if it has no handler or the handler gives one.
     pub fn select(&self, timeout: Option<Duration>) -> Result<Vec<(&SelectorKey<T>, u32)>> {
         let most = u32::try_from(self.keys.len()).unwrap_or(u32::MAX).max(1);
         let ready = self.epoll.poll(timeout, Some(most))?;

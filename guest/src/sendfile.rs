@@ -1,4 +1,4 @@
-//! Files: sent by the kernel where the host has them, and in a loop otherwise.
+//! Sending files. The kernel sends a file that the host has; a loop sends any other.
 
 use std::{
     fmt,
@@ -28,8 +28,8 @@ impl File {
     /// (`--dir`).
     ///
     /// # Errors
-    /// ENOENT where there is no such file or folder, EPERM where it lies outside of the folder,
-    /// EISDIR for a folder, EINVAL for what is no regular file, EMFILE when there are too many.
+    /// ENOENT if there is no such file or folder, EPERM where it lies outside of the folder, EISDIR
+    /// for a folder, EINVAL for what is no regular file, EMFILE when there are too many.
     pub fn open(path: &str) -> Result<Self> {
         Ok(Self(files::open(path)?))
     }
@@ -37,7 +37,7 @@ impl File {
     /// The size in bytes.
     ///
     /// # Errors
-    /// What fstat(2) says.
+    /// The errors of fstat(2).
     pub fn size(&self) -> Result<u64> {
         Ok(self.0.size()?)
     }
@@ -45,7 +45,7 @@ impl File {
     /// Reads at most so many bytes at the position, and at most 1 MiB. None are the end.
     ///
     /// # Errors
-    /// What read(2) says.
+    /// The errors of read(2).
     pub fn read(&self, size: usize) -> Result<Vec<u8>> {
         Ok(self.0.read(size as u64)?)
     }
@@ -61,7 +61,7 @@ impl File {
     /// The position.
     ///
     /// # Errors
-    /// What the host says.
+    /// The errors of the host.
     pub fn tell(&self) -> Result<u64> {
         Ok(self.0.position()?)
     }
@@ -104,11 +104,11 @@ impl Seek for File {
 
 impl Socket {
     /// Sends a file from an offset, so many bytes or to its end, by the kernel: its bytes never
-    /// come into the guest. Gives how many were sent.
+    /// come into the guest. Returns how many were sent.
     ///
     /// The timeout holds for each piece. The file's position ends behind the last byte sent, after
-    /// an error too, and stays where it was if none was sent. Python: `socket.sendfile(file,
-    /// offset, count)`.
+    /// an error too, and stays if it was if none was sent. Python: `socket.sendfile(file, offset,
+    /// count)`.
     ///
     /// ```no_run
     /// use sandsock::{File, Socket, constants::*};

@@ -1,4 +1,5 @@
-//! The socket object: its descriptor, its timeout and its close. What it does is in the files below.
+//! The socket object: its descriptor, its timeout and its close. The files below have its
+//! operations.
 
 mod connect;
 mod options;
@@ -33,8 +34,8 @@ use crate::{
 /// The most that one call moves of a stream. The host cuts there as well.
 const CHUNK: usize = 1 << 20;
 
-/// More than any message can be. What is longer is EMSGSIZE without asking: a host ends a guest
-/// that hands over too much.
+/// Longer than any message can be. A longer message is EMSGSIZE without a call, because a host ends
+/// a guest that passes too much data at once.
 const MESSAGE_LIMIT: usize = 64 << 20;
 
 /// The most buffers of one call: UIO_MAXIOV (man 2 writev).
@@ -82,8 +83,8 @@ impl Socket {
     /// SOCK_STREAM and 0. Python: `socket.socket(family, type, proto)`.
     ///
     /// # Errors
-    /// What socket(2) says (EAFNOSUPPORT, EPROTONOSUPPORT, EMFILE), and `PermissionError` where no
-    /// grant names the family and type; streams and datagrams of INET, INET6 and UNIX need none,
+    /// The errors of socket(2) (EAFNOSUPPORT, EPROTONOSUPPORT, EMFILE), and `PermissionError` where
+    /// no grant names the family and type; streams and datagrams of INET, INET6 and UNIX need none,
     /// but what is done with them does.
     pub fn new(
         family: impl Into<Family>,
@@ -113,8 +114,8 @@ impl Socket {
     /// ```
     ///
     /// # Errors
-    /// `ValueError` for a negative number; EBADF where there is no such descriptor, ENOTSOCK where
-    /// it is no socket. The descriptor then stays as it was.
+    /// `ValueError` for a negative number; EBADF if there is no such descriptor, ENOTSOCK if it is
+    /// no socket. The descriptor then stays as it was.
     pub fn with_fileno(
         fileno: i32,
         family: impl Into<Option<Family>>,
@@ -265,7 +266,7 @@ impl Socket {
     /// it waits until the data is gone. ECONNRESET is no error.
     ///
     /// # Errors
-    /// What close(2) says.
+    /// The errors of close(2).
     pub fn close(&self) -> Result<()> {
         self.shared.closed.store(true, Ordering::Relaxed);
         if self.shared.files.load(Ordering::Relaxed) > 0 { Ok(()) } else { self.close_descriptor() }
@@ -294,8 +295,8 @@ impl Socket {
         }
     }
 
-    /// Lets go of the descriptor without closing it, and gives its number; -1 if it was closed. The
-    /// socket is closed from then on.
+    /// Lets go of the descriptor without closing it, and returns its number; -1 if it was closed.
+    /// The socket is closed from then on.
     pub fn detach(&self) -> i32 {
         self.shared.closed.store(true, Ordering::Relaxed);
         let fd = self.shared.fd.swap(-1, Ordering::Relaxed);
@@ -311,7 +312,7 @@ impl Socket {
     /// of its own.
     ///
     /// # Errors
-    /// What dup(2) says (EMFILE).
+    /// The errors of dup(2) (EMFILE).
     pub fn dup(&self) -> Result<Self> {
         let timeout = self.timeout();
         let socket = Self::from_number(
@@ -402,7 +403,7 @@ impl Socket {
         self.set_timeout(Timeout::from_duration(timeout)?)
     }
 
-    /// [`settimeout`](Self::settimeout) in seconds, judged as Python does, and rounded away from
+    /// [`settimeout`](Self::settimeout) in seconds, checked as Python does, and rounded away from
     /// zero to whole nanoseconds.
     ///
     /// # Errors
@@ -463,7 +464,7 @@ impl State {
     }
 }
 
-/// Copies what fits, and gives how much that was.
+/// Copies what fits, and returns how much that was.
 fn fill(buffer: &mut [u8], data: &[u8]) -> usize {
     let length = buffer.len().min(data.len());
     if let (Some(to), Some(from)) = (buffer.get_mut(..length), data.get(..length)) {
@@ -529,8 +530,8 @@ pub fn socketpair(
 /// Its timeout is the default timeout. Python: `socket.fromfd(fd, family, type, proto)`.
 ///
 /// # Errors
-/// EBADF where there is no such descriptor, ENOTSOCK where it is no socket, EMFILE when there are
-/// too many.
+/// EBADF if there is no such descriptor, ENOTSOCK if it is no socket, EMFILE when there are too
+/// many.
 pub fn fromfd(
     fd: i32,
     family: impl Into<Family>,

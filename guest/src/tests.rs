@@ -219,7 +219,7 @@ fn a_closed_socket_is_ebadf() {
     ] {
         assert_eq!(error.unwrap().errno(), Some(errno::EBADF));
     }
-    // Addresses and values are judged first.
+    // Addresses and values are checked first.
     assert_eq!(failure(socket.bind("x")).0, "TypeError");
     assert_eq!(failure(socket.connect_ex(("", 65536))).0, "OverflowError");
     assert_eq!(failure(socket.getsockopt_bytes(1, 2, 1025)).1, "getsockopt buflen out of range");
@@ -1247,7 +1247,7 @@ fn getnameinfo_reads_its_tuple_as_python_does() {
         getnameinfo(("127.0.0.1", 80), NameInfoFlags::NAMEREQD).unwrap(),
         ("host".into(), "service".into())
     );
-    // The tuple's scope id takes the place of the zone's, also where it is left out.
+    // The tuple's scope id takes the place of the zone's, also if it is left out.
     for (scope, shown) in [(None, "('fe80::1', 80, 5, 0)"), (Some(3), "('fe80::1', 80, 5, 3)")] {
         number("fe80::1%lo", "80", types::Address::Inet6(v6));
         host.expect(&format!("get_name_info({shown}, 3, Wait::Forever)"), answer());

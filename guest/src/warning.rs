@@ -1,4 +1,4 @@
-//! Warnings: what Python's `warnings` module would be told.
+//! Warnings that Python would report through its `warnings` module.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -30,7 +30,7 @@ type Handler = fn(WarningCategory, &str) -> Result<()>;
 
 static HANDLER: Mutex<Option<Handler>> = Mutex::new(None);
 
-/// Sets what is told warnings, and gives what was told them before. Without a handler nobody is
+/// Sets what is told warnings, and returns what was told them before. Without a handler nobody is
 /// told.
 ///
 /// An error that it gives is the call's, as with Python's filter `error`: descriptors that the call

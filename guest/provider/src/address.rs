@@ -1,4 +1,4 @@
-//! Addresses: Python's tuples, as the contract has them, to the crate's arguments and back.
+//! Conversion of addresses between the contract's tuples and the crate's types.
 
 use std::borrow::Cow;
 
@@ -112,7 +112,7 @@ impl ToAddress for Address {
     }
 }
 
-/// As a result: none where the kernel gave no address.
+/// As a result. None if the kernel gave no address.
 pub(crate) fn outcome(address: sandsock::Address) -> Option<Address> {
     let text = |address: &sandsock::Address| address.host().unwrap_or_default();
     Some(match &address {

@@ -1,4 +1,4 @@
-//! `data-plane`: the short way for bytes.
+//! The interface `data-plane`: transfers of bytes without Python's checks.
 
 use sandsock::errno;
 use sandsock::raw::{descriptors::Descriptor, files::File, types::Wait};

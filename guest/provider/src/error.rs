@@ -1,4 +1,4 @@
-//! Errors and progress, as the contract has them.
+//! Conversion of errors and progress to the contract's types.
 
 use sandsock::{ErrorKind, errno};
 

@@ -35,6 +35,6 @@ mod sockets;
 
 use bindings::exports::sandsock::socket as contract;
 
-/// What is exported.
+/// The exports of the component.
 #[derive(Debug)]
 struct Provider;

@@ -1,4 +1,4 @@
-//! `sockets`: each call is the crate's.
+//! The interface `sockets`. Each function calls the crate.
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +21,7 @@ use crate::contract::sockets::{
 };
 use crate::error::{value_error, waiting};
 
-/// What the resource `socket` is.
+/// The resource `socket`.
 pub(crate) struct Socket(pub(crate) sandsock::Socket);
 
 impl Socket {
@@ -40,8 +40,8 @@ fn take_attempt(mark: u64) -> Option<Connecting<'static>> {
     ATTEMPTS.lock().unwrap_or_else(PoisonError::into_inner).remove(&mark)
 }
 
-/// A size that Python takes as a C ssize_t. What is more than this memory can hold is asked for as
-/// that much.
+/// A size that Python takes as a C ssize_t. More than this memory can hold is asked for as that
+/// much.
 fn size(size: i64, negative: &str) -> Result<usize, Error> {
     if size < 0 {
         return Err(value_error(negative));

@@ -36,12 +36,12 @@ struct Form {
     wanted: &'static [Wanted],
     /// How many there must be.
     least: usize,
-    /// What CPython says of another length, and of what is no text; none where it counts.
+    /// What CPython says of another length, and of what is no text. None if it counts.
     text: Option<&'static str>,
 }
 
 impl Form {
-    /// None where there is nothing to say here.
+    /// None if there is nothing to say here.
     const fn of(family: Family, protocol: i32) -> Option<Self> {
         use Wanted::{Bytes, Host, Number, Text};
         const PAIR: &[Wanted] = &[Number, Number];

@@ -129,7 +129,7 @@ impl Reactor {
         Ok(())
     }
 
-    /// Forgets a socket. The host has done so by itself where it was closed.
+    /// Forgets a socket. The host has done so by itself if it was closed.
     pub(super) fn forget(&self, source: &Source, is_closed: bool) {
         if let Some(key) = source.key.take() {
             self.sources.borrow_mut().try_remove(key as u32 as usize);
@@ -140,7 +140,7 @@ impl Reactor {
         }
     }
 
-    /// Sets a timer, and gives its number.
+    /// Sets a timer, and returns its number.
     pub(super) fn set_timer(&self, at: u64, waker: &Waker) -> u64 {
         let number = self.next();
         self.timers.borrow_mut().insert((at, number), waker.clone());

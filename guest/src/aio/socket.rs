@@ -81,7 +81,7 @@ impl AsyncSocket {
         &self.socket
     }
 
-    /// Gives the socket back. Its timeout is 0.
+    /// Returns the socket back. Its timeout is 0.
     #[must_use]
     pub fn into_inner(self) -> Socket {
         self.registration.end(false);
@@ -127,7 +127,7 @@ impl AsyncSocket {
     /// As [`Socket::accept`]. What it gives is asynchronous as well.
     ///
     /// # Errors
-    /// What accept(2) says.
+    /// The errors of accept(2).
     pub async fn accept(&self) -> Result<(Self, Address)> {
         let (socket, address) = self.call(Direction::Read, || self.socket.accept()).await?;
         Ok((Self::new(socket)?, address))
@@ -172,7 +172,7 @@ impl AsyncSocket {
     /// As [`Socket::recv`].
     ///
     /// # Errors
-    /// What recv(2) says.
+    /// The errors of recv(2).
     pub async fn recv(&self, bufsize: usize, flags: impl Into<Flags>) -> Result<Vec<u8>> {
         let flags = flags.into();
         self.call(Direction::Read, || self.socket.recv(bufsize, flags)).await
@@ -181,7 +181,7 @@ impl AsyncSocket {
     /// As [`Socket::recv_into`].
     ///
     /// # Errors
-    /// What recv(2) says.
+    /// The errors of recv(2).
     pub async fn recv_into(&self, buffer: &mut [u8], flags: impl Into<Flags>) -> Result<usize> {
         let flags = flags.into();
         self.call(Direction::Read, || self.socket.recv_into(buffer, flags)).await
@@ -190,7 +190,7 @@ impl AsyncSocket {
     /// As [`Socket::recvfrom`].
     ///
     /// # Errors
-    /// What recv(2) says.
+    /// The errors of recv(2).
     pub async fn recvfrom(
         &self,
         bufsize: usize,
@@ -203,7 +203,7 @@ impl AsyncSocket {
     /// As [`Socket::recvfrom_into`].
     ///
     /// # Errors
-    /// What recv(2) says.
+    /// The errors of recv(2).
     pub async fn recvfrom_into(
         &self,
         buffer: &mut [u8],
@@ -244,7 +244,7 @@ impl AsyncSocket {
     /// As [`Socket::send`]: it may take less than all.
     ///
     /// # Errors
-    /// What send(2) says.
+    /// The errors of send(2).
     pub async fn send(&self, data: &[u8], flags: impl Into<Flags>) -> Result<usize> {
         let flags = flags.into();
         self.call(Direction::Write, || self.socket.send(data, flags)).await
@@ -253,7 +253,7 @@ impl AsyncSocket {
     /// As [`Socket::sendall`]. Dropped, it may have sent a part.
     ///
     /// # Errors
-    /// What send(2) says. How many bytes were sent before it failed is not known.
+    /// The errors of send(2). How many bytes were sent before it failed is not known.
     pub async fn sendall(&self, data: &[u8], flags: impl Into<Flags>) -> Result<()> {
         let flags = flags.into();
         let mut rest = data;

@@ -53,7 +53,7 @@ impl Drop for Sleep {
     }
 }
 
-/// Gives a future so much time, and drops it if it has not ended by then.
+/// Returns a future so much time, and drops it if it has not ended by then.
 ///
 /// Python: `asyncio.wait_for(future, timeout)`.
 ///

@@ -57,7 +57,7 @@ impl Newline {
         }
     }
 
-    /// Where the first line of a text ends, its end included; none where it goes on.
+    /// Where the first line of a text ends, its end included. None if it goes on.
     pub(crate) fn end(self, text: &str) -> Option<usize> {
         match self {
             Self::Translated => text.find('\n').map(|at| at + 1),

@@ -9,7 +9,7 @@ fn digit(byte: u8) -> Option<u32> {
     DIGITS.iter().position(|&digit| digit == byte).and_then(|digit| u32::try_from(digit).ok())
 }
 
-/// Whether a character stands for itself, where it is written.
+/// Whether a character stands for itself, if it is written.
 fn is_direct(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='}') && !matches!(c, '+' | '\\')
 }
@@ -32,7 +32,7 @@ pub(super) fn decode(rest: &[u8], last: bool, text: &mut String) -> Part {
     Part::good(at)
 }
 
-/// Reads what `+` at `start` begins, and gives where it ends.
+/// Reads what `+` at `start` begins, and returns where it ends.
 fn shifted(rest: &[u8], start: usize, last: bool, text: &mut String) -> Result<usize, Part> {
     let wrong = |end: usize, why| Err(Part { good: start, bad: end - start, why });
     match rest.get(start + 1) {

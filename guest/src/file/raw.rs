@@ -5,8 +5,8 @@ use sandsock_abi::errno;
 use super::{closed_file, no_memory, unsupported, value_error};
 use crate::{Error, ErrorKind, Flags, Result, Socket};
 
-/// The most that one read asks for where it has to make the room for it. A host gives no more at
-/// once by default.
+/// The most that one read asks for if it has to make the room for it. A host gives no more at once
+/// by default.
 pub(super) const AT_ONCE: usize = 1 << 20;
 
 /// How much each system call of a read to the end asks for, whatever the buffer's size is. CPython:

@@ -72,7 +72,7 @@ impl TextFile {
         if self.buffer()?.is_closed() { Err(closed_file()) } else { Ok(()) }
     }
 
-    /// Gives what is pending to the buffer. CPython: what the buffer does not take is lost.
+    /// Returns what is pending to the buffer. CPython: what the buffer does not take is lost.
     fn write_pending(&mut self) -> Result<()> {
         if self.pending.is_empty() {
             return Ok(());

@@ -65,7 +65,7 @@ impl Writer {
             self.keep(data.get(..room).unwrap_or_default())?;
             return if room == data.len() { Ok(room) } else { Err(Error::blocked(room)) };
         }
-        // The buffer is empty. What is more than it holds goes past it.
+        // The buffer is empty. More than it holds goes past it.
         let mut rest = data;
         while rest.len() >= self.size {
             match raw.write(rest)? {

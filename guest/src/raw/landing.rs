@@ -5,7 +5,7 @@
 //! buffer instead, and spares an allocation and a copy.
 //!
 //! It rests on `cabi_realloc`, which a program has once: the bindings' own is a weak symbol and
-//! gives way to this one. Where a link keeps the other one after all, every list is fresh memory,
+//! returns way to this one. Where a link keeps the other one after all, every list is fresh memory,
 //! and is copied. A program that defines a strong one of its own beside this crate does not link.
 
 #![allow(unsafe_code)]
@@ -135,7 +135,7 @@ struct RawDenial {
     reason: List,
 }
 
-/// `transfers.receive` into a buffer. Gives how many bytes there are.
+/// `transfers.receive` into a buffer. Returns how many bytes there are.
 pub(crate) fn receive_into(
     descriptor: &Descriptor,
     buffer: &mut [u8],

@@ -13,13 +13,13 @@ use crate::{
 const BACKLOG: i32 = 128;
 
 impl Socket {
-    /// Takes the first waiting connection: accept(2). Gives its socket and the peer's address.
+    /// Takes the first waiting connection: accept(2). Returns its socket and the peer's address.
     ///
     /// The new socket has the default timeout; where that is none it blocks, whatever this one's
     /// timeout is.
     ///
     /// # Errors
-    /// What accept(2) says; `TimeoutError` and `BlockingIOError` by the timeout.
+    /// The errors of accept(2); `TimeoutError` and `BlockingIOError` by the timeout.
     pub fn accept(&self) -> Result<(Self, Address)> {
         let mut waiting = Waiting::new(self.timeout());
         self.check_named()?;
@@ -36,7 +36,7 @@ impl Socket {
         Ok((socket, address))
     }
 
-    /// Gives the socket its local address: bind(2).
+    /// Returns the socket its local address: bind(2).
     ///
     /// # Errors
     /// Those of an address (see [`connect`](Self::connect)), what bind(2) says (EADDRINUSE,
@@ -52,7 +52,7 @@ impl Socket {
     /// full backlog is waited for without a timeout alone.
     ///
     /// # Errors
-    /// Those of an address, which come before the socket is looked at: `gaierror` where there is no
+    /// Those of an address, which come before the socket is looked at: `gaierror` if there is no
     /// such host, `TypeError` for an address of another family's form, `OverflowError` for numbers
     /// out of range, `OSError` without an errno for an AF_UNIX name that is too long. Then what
     /// connect(2) says (ECONNREFUSED, EINPROGRESS), `TimeoutError`, and `PermissionError` where no
@@ -127,7 +127,7 @@ impl Socket {
     /// The peer's address: getpeername(2).
     ///
     /// # Errors
-    /// ENOTCONN where there is none; `OSError` without an errno for a family that Python does not
+    /// ENOTCONN if there is none; `OSError` without an errno for a family that Python does not
     /// know.
     pub fn getpeername(&self) -> Result<Address> {
         self.check_named()?;
@@ -149,7 +149,7 @@ impl Socket {
     /// is 0.
     ///
     /// # Errors
-    /// What listen(2) says, and `PermissionError` where no grant names the local address.
+    /// The errors of listen(2), and `PermissionError` where no grant names the local address.
     pub fn listen(&self, backlog: impl Into<Option<i32>>) -> Result<()> {
         let backlog = backlog.into().unwrap_or(BACKLOG).max(0);
         Ok(syscalls::listen(&*self.descriptor()?, backlog)?)
@@ -158,7 +158,7 @@ impl Socket {
     /// Shuts one or both directions: shutdown(2). `how` is SHUT_RD, SHUT_WR or SHUT_RDWR.
     ///
     /// # Errors
-    /// ENOTCONN where it is not connected, EINVAL for another number.
+    /// ENOTCONN if it is not connected, EINVAL for another number.
     pub fn shutdown(&self, how: i32) -> Result<()> {
         Ok(syscalls::shutdown(&*self.descriptor()?, how)?)
     }

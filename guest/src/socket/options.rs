@@ -18,8 +18,8 @@ impl Socket {
     /// Reads an option as an integer: getsockopt(2).
     ///
     /// # Errors
-    /// ENOPROTOOPT where there is no such option; `PermissionError` for one that needs a grant of
-    /// its own; on an AF_VSOCK socket `OverflowError` for a value that takes
+    /// ENOPROTOOPT if there is no such option; `PermissionError` for one that needs a grant of its
+    /// own; on an AF_VSOCK socket `OverflowError` for a value that takes
     /// [`getsockopt_u64`](Self::getsockopt_u64).
     pub fn getsockopt(&self, level: i32, name: i32) -> Result<i32> {
         if self.family() == Family::VSOCK {
@@ -72,7 +72,7 @@ impl Socket {
     /// ```
     ///
     /// # Errors
-    /// ENOPROTOOPT where there is no such option, EINVAL for a value of the wrong size or range;
+    /// ENOPROTOOPT if there is no such option, EINVAL for a value of the wrong size or range;
     /// `TypeError` for a long that does not fit into 4 bytes, and for what is no integer on an
     /// AF_VSOCK socket; `PermissionError` for an option that needs a grant of its own.
     pub fn setsockopt<'a>(
@@ -120,7 +120,7 @@ impl Socket {
         Ok(syscalls::set_option(&*self.descriptor()?, level, name, value)?)
     }
 
-    /// Asks the socket's device or protocol: ioctl(2). Gives the call's value, and the argument
+    /// Asks the socket's device or protocol: ioctl(2). Returns the call's value, and the argument
     /// after the call.
     ///
     /// The argument is what the kernel reads and writes, at most 4096 bytes in the host's layout.

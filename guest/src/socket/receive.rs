@@ -20,7 +20,7 @@ impl Socket {
     /// To ask for 0 bytes asks nobody, on a closed socket too.
     ///
     /// # Errors
-    /// What recv(2) says; `TimeoutError` and `BlockingIOError` by the timeout.
+    /// The errors of recv(2); `TimeoutError` and `BlockingIOError` by the timeout.
     pub fn recv(&self, bufsize: usize, flags: impl Into<Flags>) -> Result<Vec<u8>> {
         let mut waiting = Waiting::new(self.timeout());
         if bufsize == 0 {
@@ -33,7 +33,7 @@ impl Socket {
         self.gather(data, bufsize, flags)
     }
 
-    /// [`recv`](Self::recv) into a buffer. Gives how many bytes there are, which with
+    /// [`recv`](Self::recv) into a buffer. Returns how many bytes there are, which with
     /// [`Flags::TRUNC`] may be more than the buffer holds.
     ///
     /// # Errors

@@ -14,12 +14,12 @@ use crate::{
 };
 
 impl Socket {
-    /// Sends bytes, and gives how many were taken: send(2).
+    /// Sends bytes, and returns how many were taken: send(2).
     ///
     /// Without a timeout a stream takes all of them. SIGPIPE never comes: EPIPE does.
     ///
     /// # Errors
-    /// What send(2) says (EPIPE, ECONNRESET, EMSGSIZE, ENOTCONN); `TimeoutError` and
+    /// The errors of send(2) (EPIPE, ECONNRESET, EMSGSIZE, ENOTCONN); `TimeoutError` and
     /// `BlockingIOError` by the timeout.
     pub fn send(&self, data: &[u8], flags: impl Into<Flags>) -> Result<usize> {
         self.transfer(data.len(), flags.into(), |d, part, flags, wait| {
@@ -59,7 +59,7 @@ impl Socket {
         }
     }
 
-    /// Sends a message to an address, and gives how many bytes were taken: sendto(2).
+    /// Sends a message to an address, and returns how many bytes were taken: sendto(2).
     ///
     /// With [`Flags::FASTOPEN`] it connects as well. Without a timeout it waits for that, otherwise
     /// EINPROGRESS says that nothing was sent and the connection is under way.
@@ -79,7 +79,7 @@ impl Socket {
         })
     }
 
-    /// Sends several buffers as one, with control messages, and gives how many bytes were taken:
+    /// Sends several buffers as one, with control messages, and returns how many bytes were taken:
     /// sendmsg(2).
     ///
     /// Descriptors are passed by their numbers ([`Ancillary::rights`]). Without an address it goes
@@ -124,7 +124,8 @@ impl Socket {
     }
 
     /// Sends buffers to an AF_ALG socket, with the operation (`ALG_OP_*`), the initial vector and
-    /// the length of the associated data as control messages, and gives how many bytes were taken.
+    /// the length of the associated data as control messages, and returns how many bytes were
+    /// taken.
     ///
     /// Python: `socket.sendmsg_afalg(buffers, op=..., iv=..., assoclen=..., flags=...)`.
     ///
@@ -161,7 +162,7 @@ impl Socket {
         self.sendmsg(buffers, &control, flags, None)
     }
 
-    /// Sends buffers and descriptors on an AF_UNIX socket, and gives how many bytes were taken.
+    /// Sends buffers and descriptors on an AF_UNIX socket, and returns how many bytes were taken.
     ///
     /// Python: `socket.send_fds(sock, buffers, fds)`; its flags and address arguments are not used
     /// there either.
