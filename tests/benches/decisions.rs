@@ -13,7 +13,7 @@ const RUNS: usize = 7;
 
 fn main() {
     let about = format!(
-        "Time for a decision of the policy, on requests in a random order, medians of {RUNS} runs."
+        "Time for one decision of the policy, on requests in a random order; medians of {RUNS} runs."
     );
     let mut table =
         Table::new("decisions", about, &["by address", "by network", "by name", "denied"]);

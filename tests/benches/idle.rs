@@ -36,8 +36,8 @@ fn main() {
     }
     let peer = Peer::start(&["--peer", &path]);
     let about = format!(
-        "Time for one of {ACTIVE} connections that all send a byte to a server of another process, get it back and are waited \
-         for, beside idle ones; everything on one CPU, medians of {RUNS} runs of {ROUNDS} rounds."
+        "Time per connection and round. In a round, {ACTIVE} connections send a byte to a server in another process, and wait until \
+         they get it back, beside idle connections. Everything ran on one CPU; medians of {RUNS} runs of {ROUNDS} rounds."
     );
     let mut table =
         Table::new("idle", about, &["native epoll", "sandsock, thread", "sandsock, fiber"]);

@@ -64,8 +64,8 @@ fn main() {
     let peer = Peer::start(&["--peer"]);
     let port: u16 = peer.line.parse().expect("the peer says its port");
     let about = format!(
-        "Time per call, everything on one CPU, medians of {ROUNDS} interleaved rounds. A batch is of 64 datagrams; native and \
-         CPython send and receive them one by one."
+        "Time per call. Everything ran on one CPU; medians of {ROUNDS} interleaved rounds. A batch has 64 datagrams; the native loop \
+         and CPython send and receive them one by one."
     );
     let mut table = Table::new("transfers", about, &RUNNERS.map(|(name, _)| name));
     for (row, work) in ROWS {
