@@ -1,0 +1,9 @@
+//! A permit of somebody's own making.
+
+use crate::authority::permit::{Create, Permit};
+use crate::sys;
+
+fn made_by_hand(act: Create) {
+    let permit = Permit { act, generation: 0 }; //~ E0451
+    let _ = sys::socket(permit);
+}
