@@ -4,7 +4,8 @@ use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
 
-use super::decide::{Allowed, Denial, Request};
+use crate::denial::{Allowed, Denial};
+use crate::request::Request;
 
 /// A decision as the log has it.
 ///

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::decide::PolicyBuilder;
-use super::grant::{GrantError, suggestion};
 use super::limits::LimitError;
-use super::pattern::decimal;
+use crate::builder::PolicyBuilder;
+use crate::error::{GrantError, suggestion};
+use crate::text::decimal;
 
 /// A policy file that can't be used.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,10 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use super::pattern::{EndpointPattern, HostPattern, NamePattern, PortRange, embedded};
+use crate::address::embedded;
+use crate::host::{EndpointPattern, HostPattern};
+use crate::name::NamePattern;
+use crate::port::PortRange;
 
 /// A rule by its place in the policy's list.
 pub(super) type RuleId = u32;
@@ -369,8 +372,8 @@ fn may_embed(address: Ipv6Addr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::grant::Grant;
     use super::*;
+    use crate::grant::Grant;
     use proptest::prelude::*;
 
     fn build(texts: &[String]) -> (Endpoints, Vec<EndpointPattern>) {

@@ -62,6 +62,20 @@
 //! A deny rule by name holds for the addresses that the guest looked that name up to, whatever else
 //! allows them. It can't hold for an address that the guest knows otherwise: deny the address too.
 
+//! # How this crate is laid out
+//!
+//! Imports go one way, from the end of this list to its start:
+//!
+//! 1. `text`, `error`, `verb`, `address`: letters and numbers.
+//! 2. `port`, `name`, `host`, `path`, `target`, `can`, `bluetooth`, `vsock`, `family`, `raw`,
+//!    `packet`, `netlink`: what the target of each verb may be.
+//! 3. `grant`, `limits`, `publish`: what an operator writes. `denial`, `request`: what is asked and
+//!    answered.
+//! 4. `index`, `unix`, `rules`: rules as they are looked up. `pins`: what names were looked up to.
+//!    `senders`, `program`, `sender_cache`: who may send to a socket.
+//! 5. `policy`, and above it `builder` and `file`, which make it, and `decide`, `create`,
+//!    `answers`, `other_names` and `chosen_ports`, which ask it. `audit`: the record of a decision.
+
 #![cfg_attr(
     test,
     allow(
@@ -71,51 +85,71 @@
     )
 )]
 
+mod address;
+mod answers;
 mod audit;
-mod canonical;
-mod creation;
+mod bluetooth;
+mod builder;
+mod can;
+mod chosen_ports;
+mod create;
 mod decide;
-mod families;
+mod denial;
+mod error;
+mod family;
 mod file;
 mod grant;
 #[cfg(test)]
 mod hints;
+mod host;
 mod index;
 mod limits;
+mod name;
 mod netlink;
+mod other_names;
 mod packet;
-mod pattern;
+mod path;
 mod pins;
-mod ports;
+mod policy;
+mod port;
 mod program;
 mod publish;
 mod raw;
+mod request;
+mod rules;
+mod sender_cache;
 mod senders;
+mod target;
+mod text;
 mod unix;
+mod verb;
+mod vsock;
 
+pub use address::{canonical, destination, is_private};
+pub use answers::{DroppedAnswer, JudgedAnswers};
 pub use audit::{Decision, SocketKind, Verdict};
-pub use decide::{
-    Allowed, Denial, DroppedAnswer, JudgedAnswers, LocalAddress, Policy, PolicyBuilder, Request,
-    UnixTarget,
-};
-pub use families::{
-    BluetoothPattern, BluetoothTarget, CanInterface, CanPattern, FamilyPattern, FamilyTarget,
-    VsockPattern, VsockUse,
-};
+pub use bluetooth::{BluetoothPattern, BluetoothTarget};
+pub use builder::PolicyBuilder;
+pub use can::{CanInterface, CanPattern};
+pub use denial::{Allowed, Denial};
+pub use error::GrantError;
+pub use family::{FamilyPattern, FamilyTarget};
 pub use file::PolicyFileError;
-pub use grant::{
-    Ancillary, DescriptorNumber, Grant, GrantError, Hostname, TargetForm, Verb, VerbInfo,
-};
+pub use grant::Grant;
+pub use host::{EndpointPattern, HostPattern};
 pub use limits::{LimitInfo, Limits, TokenBucket};
+pub use name::{NameError, NamePattern, ResolvePattern, normalise_name};
 pub use netlink::{NetlinkPattern, NetlinkRequest};
-pub use packet::EVERY_PROTOCOL;
-pub use packet::PacketPattern;
-pub use pattern::{
-    AbstractPattern, EndpointPattern, HostPattern, NameError, NamePattern, PathPattern, PortRange,
-    ResolvePattern, UnixPattern, canonical, destination, is_private, normalise_name,
-};
+pub use packet::{EVERY_PROTOCOL, PacketPattern};
+pub use path::{AbstractPattern, PathPattern, UnixPattern};
 pub use pins::Pins;
+pub use policy::Policy;
+pub use port::PortRange;
 pub use program::{Instruction, LONGEST_PROGRAM, Layout, Program, program};
 pub use raw::{MulticastPattern, RawPattern};
+pub use request::{LocalAddress, Request, UnixTarget};
 pub use senders::{Carried, PortSet, Senders, Span};
+pub use target::{Ancillary, DescriptorNumber, Hostname};
 pub use unix::{RealPath, UnixRoute, show};
+pub use verb::{TargetForm, Verb, VerbInfo};
+pub use vsock::{VsockPattern, VsockUse};

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::grant::{GrantError, suggestion};
-use super::pattern::{ParseError, decimal};
+use crate::error::ParseError;
+use crate::error::{GrantError, suggestion};
+use crate::text::decimal;
 
 /// A row of [`Limits::TABLE`].
 #[derive(Clone, Copy)]

@@ -4,10 +4,8 @@ use std::fmt;
 
 use sandsock_abi::constants::ETH_P_ALL;
 
-use super::decide::{Allowed, Denial, EVERYTHING, Policy};
-use super::grant::Verb;
-use super::index::RuleId;
-use super::pattern::{ParseError, decimal};
+use crate::error::ParseError;
+use crate::text::decimal;
 
 /// The words for Ethernet protocols (linux/if_ether.h); all others are written as numbers.
 const WORDS: [(&str, u16); 5] =
@@ -20,13 +18,13 @@ pub const EVERY_PROTOCOL: u16 = ETH_P_ALL as u16;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PacketPattern {
     /// None is `*`: every interface, those to come included.
-    interface: Option<Box<str>>,
+    pub(crate) interface: Option<Box<str>>,
     /// None is every protocol.
     protocol: Option<u16>,
 }
 
 /// Whether the kernel takes a text as an interface's name (`dev_valid_name`).
-fn is_interface_name(text: &str) -> bool {
+pub(crate) fn is_interface_name(text: &str) -> bool {
     !text.is_empty()
         && text.len() < 16
         && !matches!(text, "." | "..")
@@ -59,13 +57,13 @@ impl PacketPattern {
     }
 
     /// Whether all of the request lies in it.
-    fn holds(&self, interface: Option<&str>, protocol: u16) -> bool {
+    pub(crate) fn holds(&self, interface: Option<&str>, protocol: u16) -> bool {
         self.interface.as_deref().is_none_or(|own| interface == Some(own))
             && self.protocol.is_none_or(|own| protocol == own || protocol == 0)
     }
 
     /// Whether some of the request lies in it.
-    fn touches(&self, interface: Option<&str>, protocol: u16) -> bool {
+    pub(crate) fn touches(&self, interface: Option<&str>, protocol: u16) -> bool {
         let either = self
             .interface
             .as_deref()
@@ -121,52 +119,10 @@ pub(super) fn show(interface: Option<&str>, protocol: u16) -> String {
     }
 }
 
-impl Policy {
-    /// Decides on frames of an interface, or with none of every interface. Protocol 0 stands for
-    /// some protocol.
-    pub(super) fn packet(
-        &self,
-        interface: Option<&str>,
-        protocol: u16,
-    ) -> Result<Allowed<'_>, Denial> {
-        let what = || format!("packet on {}", show(interface, protocol));
-        let find = |rules: &[(PacketPattern, RuleId)], is: &dyn Fn(&PacketPattern) -> bool| {
-            rules.iter().find(|(pattern, _)| is(pattern)).map(|(_, rule)| *rule)
-        };
-        if let Some(rule) = find(&self.deny.packet, &|pattern| pattern.touches(interface, protocol))
-        {
-            return Err(Denial::by_rule(what(), self.deny.text(rule)));
-        }
-        if self.everything {
-            return Ok(Allowed { rule: Some(EVERYTHING) });
-        }
-        match find(&self.allow.packet, &|pattern| pattern.holds(interface, protocol)) {
-            Some(rule) => Ok(self.by(rule)),
-            None => {
-                // A `*` in a name would be a pattern. What is shown has escapes, which a rule has
-                // not.
-                let named = interface.is_none_or(|name| {
-                    is_interface_name(name) && name.escape_debug().eq(name.chars())
-                });
-                let grant =
-                    named.then(|| format!("{}={}", Verb::Packet, show(interface, protocol)));
-                Err(Denial::missing(what(), grant))
-            }
-        }
-    }
-
-    /// Whether some grant is about frames of this protocol, on whichever interface.
-    pub(super) fn may_make_packet(&self, protocol: u16) -> bool {
-        self.allow
-            .packet
-            .iter()
-            .any(|(pattern, _)| pattern.holds(pattern.interface.as_deref(), protocol))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Policy;
     use proptest::prelude::*;
 
     fn policy(allow: &[&str], deny: &[&str]) -> Policy {

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::pattern::{canonical, normalise_name};
+use crate::address::canonical;
+use crate::name::normalise_name;
 
 /// How long a pin lasts after its last use.
 const LIFETIME: Duration = Duration::from_secs(5 * 60);

@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
-use super::grant::{GrantError, Verb};
-use super::pattern::{ParseError, decimal};
+use crate::error::GrantError;
+use crate::error::ParseError;
+use crate::text::decimal;
+use crate::verb::Verb;
 
 const HINT: &str = "write HOST:PORT=GUEST:PORT, both hosts addresses, as in 0.0.0.0:8080=127.0.0.1:80; /tcp or /udp may follow";
 

@@ -8,9 +8,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::decide::Denial;
-use super::grant::Verb;
-use super::pattern::{AbstractPattern, Component, PathPattern, match_components};
+use crate::denial::Denial;
+use crate::path::{AbstractPattern, Component, PathPattern, match_components};
+use crate::verb::Verb;
 
 /// Returns the real path of a path: absolute, with every link followed. It fails if the path does
 /// not exist.

@@ -5,7 +5,16 @@ use proptest::prelude::*;
 use sandsock_abi::constants::*;
 
 use super::*;
+use crate::address::{canonical, destination};
+use crate::builder::PolicyBuilder;
+use crate::can::CanPattern;
+use crate::family::FamilyTarget;
+use crate::netlink::NetlinkRequest;
+use crate::request::{LocalAddress, UnixTarget};
+use crate::unix::UnixRoute;
 use crate::{BluetoothTarget, VsockUse};
+use sandsock_abi::option;
+use std::net::{IpAddr, SocketAddr};
 
 const MINUTE: Duration = Duration::from_secs(60);
 

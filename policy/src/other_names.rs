@@ -6,9 +6,10 @@
 
 use std::iter::once;
 
-use super::decide::{Denial, Policy};
 use super::index::Endpoints;
-use super::pattern::normalise_name;
+use crate::denial::Denial;
+use crate::name::normalise_name;
+use crate::policy::Policy;
 
 impl Policy {
     /// Whether a rule that allows names this single label itself, as `resolve=db` and

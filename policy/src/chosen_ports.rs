@@ -1,9 +1,12 @@
 //! Local ports that the kernel chooses.
 
-use super::decide::{Denial, LocalAddress, Policy, Request, denied_local};
-use super::grant::Verb;
 use super::index::Endpoints;
-use super::pattern::canonical;
+use crate::address::canonical;
+use crate::decide::endpoints::denied_local;
+use crate::denial::Denial;
+use crate::policy::Policy;
+use crate::request::{LocalAddress, Request};
+use crate::verb::Verb;
 
 impl Policy {
     /// What deny rules of `tcp-listen` or `udp-bind` say about some ports and not about every one.

@@ -1,0 +1,236 @@
+//! Collects the rules of a policy.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use crate::address::canonical;
+use crate::error::{GrantError, ParseError};
+use crate::file;
+use crate::file::PolicyFileError;
+use crate::grant::Grant;
+use crate::limits::Limits;
+use crate::name::{ends_in_number, normalise_name};
+use crate::path::UnixPattern;
+use crate::policy::{Fixed, Policy};
+use crate::publish::Published;
+use crate::rules::Rules;
+use crate::sender_cache::Cache;
+use crate::unix::{RealPath, absolute};
+
+/// Collects the rules of a [`Policy`]. Without any, the policy denies everything.
+#[derive(Clone, Debug, Default)]
+pub struct PolicyBuilder {
+    allow: Vec<Grant>,
+    deny: Vec<Grant>,
+    everything: bool,
+    fixed: Fixed,
+    published: Published,
+    limits: Limits,
+    base: Option<Box<[u8]>>,
+}
+
+impl PolicyBuilder {
+    /// Adds a rule that allows.
+    ///
+    /// # Errors
+    ///
+    /// The text is no rule, or names a relative path before
+    /// [`base_directory`](Self::base_directory) was called.
+    pub fn allow(&mut self, text: &str) -> Result<&mut Self, GrantError> {
+        let grant = self.parse(text)?;
+        self.allow.push(grant);
+        Ok(self)
+    }
+
+    /// Adds a rule that denies, whatever allows.
+    ///
+    /// # Errors
+    ///
+    /// As [`allow`](Self::allow).
+    pub fn deny(&mut self, text: &str) -> Result<&mut Self, GrantError> {
+        let grant = self.parse(text)?;
+        self.deny.push(grant);
+        Ok(self)
+    }
+
+    fn parse(&self, text: &str) -> Result<Grant, GrantError> {
+        let grant: Grant = text.parse()?;
+        match &grant {
+            Grant::UnixConnect(UnixPattern::Path(path))
+            | Grant::UnixBind(UnixPattern::Path(path))
+                if !path.absolute && self.base.is_none() =>
+            {
+                let at = grant.verb().name().len() + 1;
+                let fault = ParseError::new(
+                    at,
+                    "a relative path",
+                    "there is no directory that it starts from; write the whole path",
+                );
+                Err(GrantError::new(text, fault))
+            }
+            _ => Ok(grant),
+        }
+    }
+
+    /// Sets a limit from `NAME=N`.
+    ///
+    /// # Errors
+    ///
+    /// The name is unknown, or the number is none or out of range.
+    pub fn limit(&mut self, text: &str) -> Result<&mut Self, GrantError> {
+        self.limits.parse(text)?;
+        Ok(self)
+    }
+
+    /// The limits, to be set field by field.
+    pub fn limits_mut(&mut self) -> &mut Limits {
+        &mut self.limits
+    }
+
+    /// Adds what the text of a policy file says. If the text has a fault, nothing is added. `path`
+    /// only names the file in errors.
+    ///
+    /// # Errors
+    ///
+    /// The text is no TOML, or says something that no policy can. The error has the file, the line
+    /// and the column.
+    pub fn file_text(&mut self, path: &Path, text: &str) -> Result<&mut Self, PolicyFileError> {
+        let mut next = self.clone();
+        file::apply(&mut next, path, text)?;
+        *self = next;
+        Ok(self)
+    }
+
+    /// Allows everything that no rule denies.
+    pub fn allow_all(&mut self) -> &mut Self {
+        self.everything = true;
+        self
+    }
+
+    /// Fixes an address of a name, from `NAME=ADDRESS`: look-ups of the name are answered with it,
+    /// and grants by the name hold for it for ever, be it private. Repeated, it adds addresses.
+    ///
+    /// # Errors
+    ///
+    /// The text is not a name, `=` and an address.
+    pub fn resolve(&mut self, text: &str) -> Result<&mut Self, GrantError> {
+        const HINT: &str = "write NAME=ADDRESS, as in db.example=10.0.0.5";
+        let error =
+            |offset, what: String| GrantError::new(text, ParseError::new(offset, what, HINT));
+        let Some((name, address)) = text.split_once('=') else {
+            return Err(error(text.len(), "the address is missing".into()));
+        };
+        self.fix(name, address)
+            .map_err(|(half, what)| error(if half { name.len() + 1 } else { 0 }, what))?;
+        Ok(self)
+    }
+
+    /// As `resolve`. The fault says whether it is in the second half, the address.
+    pub(super) fn fix(&mut self, name: &str, address: &str) -> Result<(), (bool, String)> {
+        let shown = name.escape_debug();
+        let known =
+            normalise_name(name).map_err(|e| (false, format!("`{shown}` is no host name: {e}")))?;
+        if ends_in_number(&known) {
+            return Err((false, format!("`{shown}` is no host name: it ends in a number")));
+        }
+        let inside =
+            address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
+        let Ok(ip) = inside.parse::<IpAddr>() else {
+            return Err((true, format!("`{}` is no address", address.escape_debug())));
+        };
+        let ip = canonical(ip);
+        let name: Box<str> = known.into();
+        let names = self.fixed.addresses.entry(ip).or_default();
+        if !names.contains(&name) {
+            names.push(name.clone());
+        }
+        let rule = format!("resolve={name}").into();
+        let (addresses, _) = self.fixed.names.entry(name).or_insert((Vec::new(), rule));
+        if !addresses.contains(&ip) {
+            addresses.push(ip);
+        }
+        Ok(())
+    }
+
+    /// Publishes an address, from `HOST:PORT=GUEST:PORT`: a guest that binds GUEST:PORT is granted
+    /// it, and listens at HOST:PORT. `/tcp` or `/udp` behind it leaves out the other protocol. To
+    /// receive and to answer over UDP takes its grants as ever.
+    ///
+    /// # Errors
+    ///
+    /// The text is no such pair, or the guest's address is published already.
+    pub fn publish(&mut self, text: &str) -> Result<&mut Self, GrantError> {
+        self.published.add(text)?;
+        Ok(self)
+    }
+
+    /// The directory where relative UNIX paths start, those of rules and those of guests. Must be
+    /// called before rules with such paths are added.
+    ///
+    /// # Errors
+    ///
+    /// It is not absolute, or has `..` in it.
+    pub fn base_directory(
+        &mut self,
+        directory: impl Into<PathBuf>,
+    ) -> Result<&mut Self, GrantError> {
+        use std::os::unix::ffi::OsStrExt;
+        let directory = directory.into();
+        let bytes = directory.as_os_str().as_bytes();
+        let fault = |what: &str| {
+            let text = directory.to_string_lossy();
+            Err(GrantError::new(
+                &text,
+                ParseError::new(0, what, "write an absolute path without `..`"),
+            ))
+        };
+        // The root keeps no slash: a component follows with one.
+        if bytes.first() == Some(&b'/')
+            && bytes.iter().all(|b| matches!(b, b'/' | b'.'))
+            && !bytes.windows(2).any(|w| w == b"..")
+        {
+            self.base = Some(Box::default());
+            return Ok(self);
+        }
+        if bytes.first() != Some(&b'/') {
+            return fault("the directory is not absolute");
+        }
+        match absolute(bytes, None) {
+            Ok(base) => self.base = Some(base.into()),
+            Err(_) => return fault("no directory to start from"),
+        }
+        Ok(self)
+    }
+
+    /// Makes the policy. `real_path` returns the real path of a path, every link followed.
+    ///
+    /// The policy asks it about the directories that rules spell out: a deny rule also holds for
+    /// the real place of its directory, and a directory that has become a link since is refused.
+    pub fn build_with(self, real_path: RealPath<'_>) -> Policy {
+        let base = self.base.as_deref();
+        Policy {
+            allow: Rules::build(self.allow, base, real_path, false),
+            deny: Rules::build(self.deny, base, real_path, true),
+            everything: self.everything,
+            fixed: self.fixed,
+            published: self.published,
+            limits: self.limits,
+            base: self.base,
+            generation: 0,
+            senders: Cache::default(),
+        }
+    }
+
+    /// As [`build_with`](Self::build_with), by this machine's file system.
+    #[cfg(test)]
+    pub(crate) fn build(self) -> Policy {
+        self.build_with(&|path| std::fs::canonicalize(path))
+    }
+}
+
+impl Policy {
+    /// A builder without any rule.
+    pub fn builder() -> PolicyBuilder {
+        PolicyBuilder::default()
+    }
+}

@@ -1,0 +1,390 @@
+//! The verb `family`: families without a verb of their own.
+
+use std::fmt;
+
+use sandsock_abi::constants::VMADDR_PORT_ANY;
+
+use crate::bluetooth::{BluetoothPattern, BluetoothTarget};
+use crate::error::{ParseError, suggestion};
+use crate::vsock::{Cid, VsockPattern, VsockUse};
+
+/// The words that `family` begins with.
+const FAMILIES: [&str; 6] = ["alg", "tipc", "vsock", "bluetooth", "rds", "qipcrtr"];
+
+/// What `family` names: a family without a verb of its own, and the part of it that is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FamilyPattern {
+    /// `alg`, `alg:KIND` or `alg:KIND:NAME`, with `*` for any bytes in either.
+    Alg {
+        /// The kind of algorithm: `hash`, `skcipher`, `aead`, `rng`.
+        kind: Option<Box<str>>,
+        /// The algorithm: `sha256`, `cbc(aes)`.
+        name: Option<Box<str>>,
+    },
+    /// `tipc`.
+    Tipc,
+    /// `vsock` and its parts.
+    Vsock(VsockPattern),
+    /// `bluetooth` and its parts.
+    Bluetooth(BluetoothPattern),
+    /// `rds`.
+    Rds,
+    /// `qipcrtr`.
+    Qipcrtr,
+}
+
+impl FamilyPattern {
+    pub(super) fn parse(text: &str) -> Result<Self, ParseError> {
+        let (word, rest) = match text.split_once(':') {
+            Some((word, rest)) => (word, Some(rest)),
+            None => (text, None),
+        };
+        let plain = |pattern| match rest {
+            None => Ok(pattern),
+            Some(_) => Err(ParseError::new(
+                word.len(),
+                format!("`{word}` has no parts"),
+                format!("write {word} alone"),
+            )),
+        };
+        match word {
+            "alg" => {
+                let (kind, name) = match rest.map(|rest| rest.split_once(':').ok_or(rest)) {
+                    None => (None, None),
+                    Some(Err(kind)) => (Some(kind), None),
+                    Some(Ok((kind, name))) => (Some(kind), Some(name)),
+                };
+                // What sockaddr_alg has room for.
+                for (part, most, what) in [(kind, 13, "kind of algorithm"), (name, 63, "algorithm")]
+                {
+                    if part.is_some_and(|part| {
+                        part.is_empty()
+                            || part.len() > most
+                            || !part.bytes().all(|b| b.is_ascii_graphic())
+                    }) {
+                        return Err(ParseError::new(
+                            word.len() + 1,
+                            format!("no {what} has this name"),
+                            "write alg:KIND:NAME, as in alg:hash:sha256 or alg:skcipher:*",
+                        ));
+                    }
+                }
+                Ok(Self::Alg { kind: kind.map(Into::into), name: name.map(Into::into) })
+            }
+            "tipc" => plain(Self::Tipc),
+            "vsock" => match rest {
+                None => Ok(Self::Vsock(VsockPattern::default())),
+                Some(rest) => VsockPattern::parse(rest)
+                    .map(Self::Vsock)
+                    .map_err(|fault| fault.shifted(word.len() + 1)),
+            },
+            "bluetooth" => match rest {
+                None => Ok(Self::Bluetooth(BluetoothPattern::All)),
+                Some(rest) => BluetoothPattern::parse(rest)
+                    .map(Self::Bluetooth)
+                    .map_err(|fault| fault.shifted(word.len() + 1)),
+            },
+            "rds" => plain(Self::Rds),
+            "qipcrtr" => plain(Self::Qipcrtr),
+            _ => Err(ParseError::new(
+                0,
+                format!("unknown family `{}`", word.escape_debug()),
+                format!("families are {}{}", FAMILIES.join(", "), suggestion(word, FAMILIES)),
+            )),
+        }
+    }
+
+    /// Whether it names what a guest asks for.
+    pub(super) fn holds(&self, target: FamilyTarget<'_>) -> bool {
+        let fits = |pattern: &Option<Box<str>>, text: &str| {
+            pattern.as_deref().is_none_or(|pattern| glob(pattern, text))
+        };
+        match (self, target) {
+            (Self::Alg { kind, name }, FamilyTarget::Alg { kind: own_kind, name: own_name }) => {
+                fits(kind, own_kind) && fits(name, own_name)
+            }
+            (Self::Vsock(pattern), FamilyTarget::Vsock { purpose, cid, port, .. }) => {
+                pattern.holds(purpose, &[cid], port)
+            }
+            (Self::Tipc, FamilyTarget::Tipc)
+            | (Self::Rds, FamilyTarget::Rds)
+            | (Self::Qipcrtr, FamilyTarget::Qipcrtr) => true,
+            (Self::Bluetooth(pattern), FamilyTarget::Bluetooth(target)) => pattern.holds(target),
+            (
+                Self::Alg { .. }
+                | Self::Tipc
+                | Self::Vsock(_)
+                | Self::Bluetooth(_)
+                | Self::Rds
+                | Self::Qipcrtr,
+                _,
+            ) => false,
+        }
+    }
+
+    /// Whether it names some of what a guest asks for, by whichever address: for rules that deny.
+    pub(super) fn touches(&self, target: FamilyTarget<'_>) -> bool {
+        match (self, target) {
+            (Self::Vsock(pattern), FamilyTarget::Vsock { purpose, same, port, .. }) => {
+                pattern.touches(purpose, same, port)
+            }
+            _ => self.holds(target),
+        }
+    }
+
+    /// Whether it names some use of this protocol of AF_BLUETOOTH.
+    pub(super) fn speaks_bluetooth(&self, protocol: i32) -> bool {
+        matches!(self, Self::Bluetooth(pattern) if pattern.speaks(protocol))
+    }
+
+    /// The family's number.
+    pub(super) fn family(&self) -> i32 {
+        use sandsock_abi::constants::{
+            AF_ALG, AF_BLUETOOTH, AF_QIPCRTR, AF_RDS, AF_TIPC, AF_VSOCK,
+        };
+        match self {
+            Self::Alg { .. } => AF_ALG,
+            Self::Tipc => AF_TIPC,
+            Self::Vsock(_) => AF_VSOCK,
+            Self::Bluetooth(_) => AF_BLUETOOTH,
+            Self::Rds => AF_RDS,
+            Self::Qipcrtr => AF_QIPCRTR,
+        }
+    }
+}
+
+impl fmt::Display for FamilyPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Alg { kind, name } => {
+                f.write_str("alg")?;
+                [kind, name].into_iter().flatten().try_for_each(|part| write!(f, ":{part}"))
+            }
+            Self::Tipc => f.write_str("tipc"),
+            Self::Vsock(pattern) => pattern.fmt(f),
+            Self::Bluetooth(pattern) => pattern.fmt(f),
+            Self::Rds => f.write_str("rds"),
+            Self::Qipcrtr => f.write_str("qipcrtr"),
+        }
+    }
+}
+
+/// What a guest asks for of a family without a verb of its own. Printed as a rule names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FamilyTarget<'a> {
+    /// An algorithm of the kernel.
+    Alg {
+        /// Its kind.
+        kind: &'a str,
+        /// Its name.
+        name: &'a str,
+    },
+    /// Anything of AF_TIPC.
+    Tipc,
+    /// An address of AF_VSOCK.
+    Vsock {
+        /// What is done with it.
+        purpose: VsockUse,
+        /// Its context id, VMADDR_CID_ANY for all that the machine has.
+        cid: u32,
+        /// All the context ids that lead to the same machine, this one among them: rules that deny
+        /// hold for each.
+        same: &'a [u32],
+        /// Its port, VMADDR_PORT_ANY for one of the kernel's choice.
+        port: u32,
+    },
+    /// A protocol of AF_BLUETOOTH.
+    Bluetooth(BluetoothTarget),
+    /// Anything of AF_RDS.
+    Rds,
+    /// Anything of AF_QIPCRTR.
+    Qipcrtr,
+}
+
+impl FamilyTarget<'_> {
+    /// The rule that names this and nothing else; none where no rule can.
+    pub(super) fn grant(&self) -> Option<String> {
+        let text = self.to_string();
+        // A `*` of the guest's making would be a pattern.
+        (!text.contains('*')
+            && FamilyPattern::parse(&text).is_ok_and(|pattern| pattern.holds(*self)))
+        .then_some(text)
+    }
+}
+
+impl fmt::Display for FamilyTarget<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Alg { kind, name } => {
+                write!(f, "alg:{}:{}", kind.escape_debug(), name.escape_debug())
+            }
+            Self::Tipc => f.write_str("tipc"),
+            Self::Vsock { purpose, cid, port: VMADDR_PORT_ANY, .. } => {
+                write!(f, "vsock:{purpose}:{}:any", Cid(*cid))
+            }
+            Self::Bluetooth(target) => target.fmt(f),
+            Self::Vsock { purpose, cid, port, .. } => {
+                write!(f, "vsock:{purpose}:{}:{port}", Cid(*cid))
+            }
+            Self::Rds => f.write_str("rds"),
+            Self::Qipcrtr => f.write_str("qipcrtr"),
+        }
+    }
+}
+
+/// Whether a text is one that a pattern with `*` for any bytes names. Both are short.
+fn glob(pattern: &str, text: &str) -> bool {
+    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
+    let (mut at, mut seen) = (0, 0);
+    // Where the last `*` stood, and how much of the text it has taken in.
+    let mut star: Option<(usize, usize)> = None;
+    while seen < text.len() {
+        match pattern.get(at) {
+            Some(b'*') => {
+                star = Some((at, seen));
+                at += 1;
+            }
+            Some(byte) if *byte == text[seen] => {
+                at += 1;
+                seen += 1;
+            }
+            _ => match &mut star {
+                None => return false,
+                Some((place, taken)) => {
+                    *taken += 1;
+                    (at, seen) = (*place + 1, *taken);
+                }
+            },
+        }
+    }
+    pattern[at..].iter().all(|byte| *byte == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::can::CanPattern;
+    use proptest::prelude::*;
+    use sandsock_abi::constants::{VMADDR_CID_ANY, VMADDR_CID_HOST, VMADDR_CID_LOCAL};
+
+    #[test]
+    fn patterns_of_algorithms() {
+        for (pattern, text, fits) in [
+            ("sha256", "sha256", true),
+            ("sha256", "sha2567", false),
+            ("sha*", "sha256", true),
+            ("sha*", "md5", false),
+            ("*(aes)", "cbc(aes)", true),
+            ("*(aes)", "cbc(aes)x", false),
+            ("hmac(*)", "hmac(sha256)", true),
+            ("*", "", true),
+            ("a*b*c", "axbxbxc", true),
+        ] {
+            assert_eq!(glob(pattern, text), fits, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn faults_say_what_would_be_right() {
+        for (text, words) in [
+            ("vcan0:rwa", "unknown CAN protocol `rwa`"),
+            ("vcan*", "is no interface"),
+            ("", "is no interface"),
+            ("an-interface-with-a-name", "is no interface"),
+        ] {
+            let fault = CanPattern::parse(text).expect_err(text);
+            assert!(fault.what.contains(words), "{text}: {}", fault.what);
+        }
+        for (text, words) in [
+            ("lag:hash", "unknown family `lag`"),
+            ("tipc:1", "has no parts"),
+            ("alg:", "no kind"),
+            ("alg:hash:", "no algorithm"),
+            ("bluetooth:l2pac", "unknown Bluetooth protocol `l2pac`"),
+            ("bluetooth:rfcomm:1", "has no parts"),
+            ("bluetooth:hci:5", "unknown HCI channel `5`"),
+            ("vsock:2:1024", "`2` is no use of AF_VSOCK"),
+            ("vsock:connect:4294967296", "is no context id"),
+            ("vsock:connect:+1:5", "is no context id"),
+            ("vsock:listen:*:2000-1000", "is no port"),
+            ("vsock:listen:*:4294967295", "is no port"),
+            ("vsock:listen:*:1:2", "too many parts"),
+        ] {
+            let fault = FamilyPattern::parse(text).expect_err(text);
+            assert!(fault.what.contains(words), "{text}: {}", fault.what);
+        }
+    }
+
+    #[test]
+    fn vsock_patterns_are_shown_as_they_are_written() {
+        for text in [
+            "vsock",
+            "vsock:connect",
+            "vsock:connect:host:1024",
+            "vsock:connect:3:1-9",
+            "vsock:listen:any:any",
+            "vsock:listen:*:5",
+            "vsock:listen:local",
+            "bluetooth",
+            "bluetooth:l2cap",
+            "bluetooth:hci",
+            "bluetooth:hci:monitor",
+        ] {
+            assert_eq!(FamilyPattern::parse(text).expect(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn vsock_addresses_are_told_apart() {
+        let named =
+            |pattern: &str, target| FamilyPattern::parse(pattern).expect(pattern).holds(target);
+        let denied =
+            |pattern: &str, target| FamilyPattern::parse(pattern).expect(pattern).touches(target);
+        let same = [VMADDR_CID_LOCAL, VMADDR_CID_HOST];
+        let to =
+            |cid, port| FamilyTarget::Vsock { purpose: VsockUse::Connect, cid, same: &same, port };
+        let at = |cid, port| FamilyTarget::Vsock {
+            purpose: VsockUse::Listen,
+            cid,
+            same: if cid == VMADDR_CID_ANY { &[VMADDR_CID_ANY] } else { &[VMADDR_CID_LOCAL] },
+            port,
+        };
+        assert!(named("vsock:connect:local:5", to(VMADDR_CID_LOCAL, 5)));
+        assert!(!named("vsock:connect:local:5", to(VMADDR_CID_HOST, 5)));
+        assert!(!named("vsock:connect:local:5", to(VMADDR_CID_LOCAL, 6)));
+        assert!(!named("vsock:connect:local:5", at(VMADDR_CID_LOCAL, 5)));
+        assert!(!named("vsock:listen:local:5", at(VMADDR_CID_ANY, 5)));
+        assert!(named("vsock:listen:*:5", at(VMADDR_CID_ANY, 5)));
+        assert!(!named("vsock:listen:*:5", at(VMADDR_CID_ANY, VMADDR_PORT_ANY)));
+        assert!(named("vsock:listen:any:any", at(VMADDR_CID_ANY, VMADDR_PORT_ANY)));
+        // By whichever number, and as a part of the wildcard.
+        assert!(denied("vsock:connect:host", to(VMADDR_CID_LOCAL, 5)));
+        assert!(denied("vsock:listen:local:5", at(VMADDR_CID_ANY, 5)));
+        assert!(denied("vsock:listen:local:1024-2000", at(VMADDR_CID_ANY, VMADDR_PORT_ANY)));
+        assert!(!denied("vsock:listen:local:5", at(VMADDR_CID_LOCAL, 6)));
+    }
+
+    proptest! {
+        #[test]
+        fn a_vsock_target_is_named_by_its_grant(listen: bool, cid: u32, port: u32) {
+            let purpose = if listen { VsockUse::Listen } else { VsockUse::Connect };
+            let target = FamilyTarget::Vsock { purpose, cid, same: &[cid], port };
+            let grant = target.grant().expect("there is one");
+            prop_assert!(FamilyPattern::parse(&grant).is_ok_and(|pattern| pattern.holds(target)));
+        }
+
+        #[test]
+        fn a_pattern_without_stars_is_itself(a in "[a-z()*]{0,6}", b in "[a-z()]{0,6}") {
+            prop_assume!(!a.contains('*'));
+            prop_assert_eq!(glob(&a, &b), a == b);
+        }
+
+        #[test]
+        fn a_target_is_named_by_its_grant(kind in "\\PC{0,14}", name in "\\PC{0,64}") {
+            let target = FamilyTarget::Alg { kind: &kind, name: &name };
+            if let Some(grant) = target.grant() {
+                prop_assert!(FamilyPattern::parse(&grant).is_ok_and(|pattern| pattern.holds(target)));
+            }
+        }
+    }
+}

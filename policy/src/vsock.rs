@@ -1,0 +1,168 @@
+//! What the verb `family` names of AF_VSOCK.
+
+use std::fmt;
+
+use sandsock_abi::constants::{
+    VMADDR_CID_ANY, VMADDR_CID_HOST, VMADDR_CID_HYPERVISOR, VMADDR_CID_LOCAL, VMADDR_PORT_ANY,
+};
+
+use crate::error::ParseError;
+
+/// The words for context ids of AF_VSOCK (linux/vm_sockets.h).
+const CIDS: [(&str, u32); 4] = [
+    ("any", VMADDR_CID_ANY),
+    ("hypervisor", VMADDR_CID_HYPERVISOR),
+    ("local", VMADDR_CID_LOCAL),
+    ("host", VMADDR_CID_HOST),
+];
+
+/// What is done with an AF_VSOCK address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VsockUse {
+    /// Connect to it, or send to it.
+    Connect,
+    /// Bind it, and listen on it.
+    Listen,
+}
+
+impl VsockUse {
+    const ALL: [(&'static str, Self); 2] = [("connect", Self::Connect), ("listen", Self::Listen)];
+}
+
+impl fmt::Display for VsockUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "connect",
+            Self::Listen => "listen",
+        })
+    }
+}
+
+/// What `family=vsock` names: `vsock`, `vsock:USE`, `vsock:USE:CID` or `vsock:USE:CID:PORT`. What
+/// is left out, and `*`, is all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VsockPattern {
+    /// `connect` or `listen`.
+    pub purpose: Option<VsockUse>,
+    /// The context id; `any` is the wildcard to bind to, and is not all.
+    pub cid: Option<u32>,
+    /// The ports, first and last; `any` is the kernel's choice.
+    pub ports: Option<(u32, u32)>,
+}
+
+impl VsockPattern {
+    pub(crate) fn parse(text: &str) -> Result<Self, ParseError> {
+        let mut pattern = Self::default();
+        let mut at = 0;
+        for (place, part) in text.split(':').enumerate() {
+            let fault = |what: String, help: &str| Err(ParseError::new(at, what, help));
+            match place {
+                0 => match VsockUse::ALL.iter().find(|(word, _)| *word == part) {
+                    Some((_, purpose)) => pattern.purpose = Some(*purpose),
+                    None => {
+                        let what = format!("`{}` is no use of AF_VSOCK", part.escape_debug());
+                        return fault(
+                            what,
+                            "write vsock:connect:CID:PORT or vsock:listen:CID:PORT",
+                        );
+                    }
+                },
+                1 if part == "*" => {}
+                1 => match CIDS
+                    .iter()
+                    .find(|(word, _)| *word == part)
+                    .map(|(_, cid)| *cid)
+                    .or_else(|| number(part))
+                {
+                    Some(cid) => pattern.cid = Some(cid),
+                    None => {
+                        let what = format!("`{}` is no context id", part.escape_debug());
+                        return fault(
+                            what,
+                            "write a number, `local`, `host`, `hypervisor`, `any` (to bind all) or `*`",
+                        );
+                    }
+                },
+                2 if part == "*" => {}
+                2 if part == "any" => pattern.ports = Some((VMADDR_PORT_ANY, VMADDR_PORT_ANY)),
+                2 => {
+                    let (low, high) = part.split_once('-').unwrap_or((part, part));
+                    match number(low).zip(number(high)) {
+                        Some((low, high)) if low <= high && high < VMADDR_PORT_ANY => {
+                            pattern.ports = Some((low, high))
+                        }
+                        _ => {
+                            let what = format!("`{}` is no port", part.escape_debug());
+                            return fault(
+                                what,
+                                "write a number, a range as in 1024-2047, `any` (the kernel's choice) or `*`",
+                            );
+                        }
+                    }
+                }
+                _ => {
+                    return fault(
+                        "there are too many parts".to_owned(),
+                        "write vsock:connect:CID:PORT",
+                    );
+                }
+            }
+            at += part.len() + 1;
+        }
+        Ok(pattern)
+    }
+
+    pub(crate) fn holds(&self, purpose: VsockUse, cids: &[u32], port: u32) -> bool {
+        self.purpose.is_none_or(|own| own == purpose)
+            && self.cid.is_none_or(|own| cids.contains(&own))
+            && self.ports.is_none_or(|(low, high)| (low..=high).contains(&port))
+    }
+
+    /// Whether some of it is named, for rules that deny: the wildcard to bind to is every cid, and
+    /// the kernel may choose any port from 1024 on.
+    pub(crate) fn touches(&self, purpose: VsockUse, cids: &[u32], port: u32) -> bool {
+        let cid = purpose == VsockUse::Listen && cids.contains(&VMADDR_CID_ANY);
+        let port_too = port == VMADDR_PORT_ANY;
+        self.purpose.is_none_or(|own| own == purpose)
+            && (cid || self.cid.is_none_or(|own| cids.contains(&own)))
+            && self.ports.is_none_or(|(low, high)| {
+                (low..=high).contains(&port) || (port_too && high >= 1024)
+            })
+    }
+}
+
+impl fmt::Display for VsockPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("vsock")?;
+        let Some(purpose) = self.purpose else { return Ok(()) };
+        write!(f, ":{purpose}")?;
+        match (self.cid, self.ports) {
+            (None, None) => return Ok(()),
+            (None, Some(_)) => f.write_str(":*")?,
+            (Some(cid), _) => write!(f, ":{}", Cid(cid))?,
+        }
+        match self.ports {
+            None => Ok(()),
+            Some((VMADDR_PORT_ANY, _)) => f.write_str(":any"),
+            Some((low, high)) if low == high => write!(f, ":{low}"),
+            Some((low, high)) => write!(f, ":{low}-{high}"),
+        }
+    }
+}
+
+/// A context id as rules write it.
+pub(crate) struct Cid(pub(crate) u32);
+
+impl fmt::Display for Cid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match CIDS.iter().find(|(_, cid)| *cid == self.0) {
+            Some((word, _)) => f.write_str(word),
+            None => self.0.fmt(f),
+        }
+    }
+}
+
+/// A decimal number of 32 bits, of digits alone.
+fn number(text: &str) -> Option<u32> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+}
