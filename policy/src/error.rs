@@ -72,30 +72,17 @@ impl GrantError {
     }
 }
 
-/// How many letters to change, insert or leave out, or swap with the next, to make one word of the
-/// other.
-pub(crate) fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let cost = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = cost.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
-/// `; did you mean ...?`, or nothing.
+/// Returns `; did you mean ...?` with the nearest of the words, or nothing if none is near. Swapped
+/// letters count as one mistake.
 pub(super) fn suggestion<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> String {
-    // A word this long is no slip of the hand, and the work is its length times the table's.
+    // A longer word is not a typing mistake, and the work grows with its length.
     if word.len() > 64 {
         return String::new();
     }
-    let nearest = words.into_iter().map(|candidate| (distance(word, candidate), candidate)).min();
+    let nearest = words
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .min();
     match nearest {
         Some((far, candidate)) if far * 3 <= candidate.len() => {
             format!("; did you mean {candidate}?")

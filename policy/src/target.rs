@@ -7,7 +7,7 @@ use sandsock_abi::ioctl::Ioctl;
 use sandsock_abi::option::{Access, SocketOption};
 use sandsock_abi::{ioctl, option};
 
-use crate::error::{GrantError, ParseError, distance, suggestion};
+use crate::error::{GrantError, ParseError, suggestion};
 use crate::text::decimal;
 
 /// What `ancillary` names.
@@ -173,7 +173,7 @@ fn near_options(name: &str) -> String {
         .map(|option| {
             let part =
                 name.len() >= 3 && (option.name.contains(&*name) || name.contains(option.name));
-            (if part { 1 } else { distance(&name, option.name) }, option)
+            (if part { 1 } else { strsim::damerau_levenshtein(&name, option.name) }, option)
         })
         .filter(|(far, option)| far * 3 <= option.name.len())
         .collect();
