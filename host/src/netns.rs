@@ -1,15 +1,16 @@
 //! Running inside an existing network namespace (man 8 ip-netns).
 
-use std::ffi::{CString, OsStr};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
+use rustix::mount::{MountPropagationFlags, mount_bind, mount_change};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::sys;
+use crate::sys::{OwnCopy, unshare};
 
 /// Why a namespace can't be entered.
 #[derive(Debug, thiserror::Error)]
@@ -95,11 +96,16 @@ fn own_files(name: &OsStr) -> Result<(), NetnsError> {
         place: place.into(),
         errno,
     };
-    sys::own_mounts().map_err(|errno| fail(&folder, Path::new("/etc"), errno))?;
+    own_mounts().map_err(|errno| fail(&folder, Path::new("/etc"), errno))?;
     for (file, place) in &pairs {
-        let c = |path: &Path| CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL);
-        let put = || sys::mount_over(&c(file)?, &c(place)?);
-        put().map_err(|errno| fail(file, place, errno))?;
+        mount_bind(file, place).map_err(|errno| fail(file, place, errno))?;
     }
     Ok(())
+}
+
+/// Gives the calling thread its own view of the mounted file systems. The view follows later mounts
+/// elsewhere.
+fn own_mounts() -> Result<(), Errno> {
+    unshare(OwnCopy::Mounts)?;
+    mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
 }

@@ -1,8 +1,10 @@
 //! The only system calls on sockets, and the only `unsafe` of the host.
 //!
-//! Whatever creates a socket, touches an address, sets an option or sends control data takes a
-//! [`Permit`](crate::authority::permit::Permit), which owns what it permits: a forgotten check does
-//! not compile.
+//! Every function that creates a socket, uses an address, sets an option or sends control data for
+//! a guest takes a [`Permit`](crate::authority::permit::Permit). The permit owns the act that was
+//! judged, so a forgotten check does not compile. This is the one import from a folder above.
+//!
+//! Functions whose names begin with `own_` read a state for the host's own decisions.
 
 pub(crate) mod address;
 pub(crate) mod closer;
@@ -12,7 +14,9 @@ mod interface;
 mod ioctl;
 mod message;
 mod netdb;
+mod netlink;
 mod option;
+mod path;
 mod process;
 mod socket;
 
@@ -27,7 +31,9 @@ pub(crate) use interface::*;
 pub(crate) use ioctl::*;
 pub(crate) use message::*;
 pub(crate) use netdb::*;
+pub(crate) use netlink::*;
 pub(crate) use option::*;
+pub(crate) use path::*;
 pub(crate) use process::*;
 pub(crate) use socket::*;
 
@@ -50,43 +56,4 @@ fn errno(error: io::Error) -> Errno {
 /// A string for C, or EINVAL where it has a NUL.
 pub(crate) fn c_string(text: &str) -> Result<CString, Errno> {
     CString::new(text).map_err(|_| Errno::INVAL)
-}
-
-/// The generic netlink families of this host, as the control family dumps them (linux/genetlink.h).
-pub(crate) fn generic_families() -> Result<Vec<u8>, Errno> {
-    use std::io::{Read, Write};
-    const GENL_ID_CTRL: u16 = 0x10;
-    /// NLM_F_REQUEST, NLM_F_DUMP.
-    const REQUEST_DUMP: u16 = 0x301;
-    /// CTRL_CMD_GETFAMILY.
-    const GET_FAMILY: u8 = 3;
-    /// NLMSG_DONE.
-    const DONE: u16 = 3;
-    let generic = socket2::Protocol::from(libc::NETLINK_GENERIC);
-    let mut socket = socket2::Socket::new(
-        socket2::Domain::from(libc::AF_NETLINK),
-        socket2::Type::DGRAM,
-        Some(generic),
-    )
-    .map_err(errno)?;
-    let mut request = [0; 20];
-    request[..4].copy_from_slice(&20u32.to_ne_bytes());
-    request[4..6].copy_from_slice(&GENL_ID_CTRL.to_ne_bytes());
-    request[6..8].copy_from_slice(&REQUEST_DUMP.to_ne_bytes());
-    request[16..18].copy_from_slice(&[GET_FAMILY, 1]);
-    // The kernel answers within the call: a dump is in the queue before `send` is over.
-    socket.set_nonblocking(true).map_err(errno)?;
-    socket.write_all(&request).map_err(errno)?;
-    let mut all = Vec::new();
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        let count = socket.read(&mut buffer).map_err(errno)?;
-        let part = buffer.get(..count).ok_or(Errno::IO)?;
-        all.extend_from_slice(part);
-        let ended = crate::authority::family::netlink::messages(part)
-            .any(|message| message.is_ok_and(|message| message.kind == DONE));
-        if ended || count == 0 {
-            return Ok(all);
-        }
-    }
 }

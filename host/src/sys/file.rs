@@ -1,78 +1,80 @@
-//! Descriptors whatever they refer to, and files that go into sockets.
-#![allow(unsafe_code)]
+//! Descriptors of any file, and files whose bytes go into sockets.
+#![allow(unsafe_code, reason = "descriptors by their bare numbers, and a signal mask")]
 
-use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
+use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::{Mutex, PoisonError};
 
-use cap_std::fs::Dir;
-use rustix::fs::{AtFlags, FileType};
-use rustix::io::Errno;
+use rustix::fs::sendfile;
+use rustix::io::{Errno, FdFlags};
+use rustix::pipe::{SpliceFlags, splice};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::{check, check_size, errno};
+use super::{check, errno};
 
-/// close(2), with what the kernel said. Linux has freed the number whatever it says.
+/// close(2), with the kernel's answer. Linux has freed the number whatever the answer is.
 pub(crate) fn close(fd: OwnedFd) -> Result<(), Errno> {
     // SAFETY: the descriptor is owned and given up here.
     check(unsafe { libc::close(fd.into_raw_fd()) }).map(drop)
 }
 
+/// The flags of any number; EBADF if it is not open.
+fn flags_of(number: RawFd) -> Result<FdFlags, Errno> {
+    // SAFETY: fcntl takes any number.
+    let flags = check(unsafe { libc::fcntl(number, libc::F_GETFD) })?;
+    Ok(FdFlags::from_bits_retain(flags.cast_unsigned()))
+}
+
 /// Takes a descriptor of this process by its number, for an embedder that asked for real numbers.
 pub(crate) fn adopt(number: RawFd) -> Result<OwnedFd, Errno> {
-    // SAFETY: fcntl takes any number; EBADF is the answer to one that is not open.
-    check(unsafe { libc::fcntl(number, libc::F_GETFD) })?;
-    // SAFETY: the embedder promised by `real_numbers` that its numbers are for its guests to use
-    // and to close.
+    flags_of(number)?;
+    // SAFETY: with `real_numbers` the embedder promised that its guests may use and close its
+    // numbers.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// Takes over a number that this process inherited; EBADF for one that it opened itself, or that
-/// was taken before.
+/// Takes over a number that this process inherited. EBADF for a number that the process opened
+/// itself, or that was taken before.
 pub(crate) fn take_inherited(number: RawFd) -> Result<OwnedFd, Errno> {
-    /// Of two that take the same number one must see the other's mark.
-    static TAKING: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    let _taking = TAKING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    // SAFETY: fcntl takes any number; EBADF is the answer to one that is not open.
-    let flags = check(unsafe { libc::fcntl(number, libc::F_GETFD) })?;
-    if flags & libc::FD_CLOEXEC != 0 {
+    /// Lets one of two callers with the same number see the mark of the other.
+    static TAKING: Mutex<()> = Mutex::new(());
+    let _taking = TAKING.lock().unwrap_or_else(PoisonError::into_inner);
+    if flags_of(number)?.contains(FdFlags::CLOEXEC) {
         return Err(Errno::BADF);
     }
-    // SAFETY: as above.
-    check(unsafe { libc::fcntl(number, libc::F_SETFD, flags | libc::FD_CLOEXEC) })?;
     // SAFETY: a number without FD_CLOEXEC came over exec: what Rust's std and the crates in use
     // open has the mark, and so has what was taken here before. Nobody in this process owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+    let fd = unsafe { OwnedFd::from_raw_fd(number) };
+    rustix::io::fcntl_setfd(&fd, FdFlags::CLOEXEC)?;
+    Ok(fd)
 }
 
 /// Registers a descriptor with this thread's tokio runtime.
 pub(crate) fn register(fd: OwnedFd, interest: Interest) -> Result<AsyncFd<OwnedFd>, Errno> {
-    // SAFETY: an OwnedFd gives the same open number for as long as it lives, which is as long as
-    // the registration.
+    // SAFETY: an OwnedFd has the same open number for as long as it lives, which is as long as the
+    // registration.
     unsafe { AsyncFd::register_with_interest(fd, interest) }.map_err(|error| errno(error.into()))
 }
 
-/// sendfile(2), from an offset of the file's. A stream that is broken is EPIPE, and no signal.
+/// An offset that the kernel takes for a file.
+fn offset(from: u64) -> Result<u64, Errno> {
+    if i64::try_from(from).is_ok() { Ok(from) } else { Err(Errno::INVAL) }
+}
+
+/// sendfile(2), from an offset of the file. EPIPE for a broken stream, and no signal.
 pub(crate) fn send_file(
     fd: BorrowedFd<'_>,
     file: BorrowedFd<'_>,
     from: u64,
     count: usize,
 ) -> Result<usize, Errno> {
-    let mut offset = libc::off_t::try_from(from).map_err(|_| Errno::INVAL)?;
-    without_sigpipe(|| {
-        // SAFETY: both descriptors are open, and the offset outlives the call.
-        check_size(unsafe {
-            libc::sendfile(fd.as_raw_fd(), file.as_raw_fd(), &raw mut offset, count)
-        })
-    })
+    let mut offset = offset(from)?;
+    without_sigpipe(|| sendfile(fd, file, Some(&mut offset), count))
 }
 
-/// splice(2) of a part of a file into a socket, as much as a pipe holds. `more` is told how many
-/// bytes that is, and says whether others will follow them.
+/// splice(2) of a part of a file into a socket, at most as much as a pipe holds. `more` gets the
+/// number of bytes, and returns whether further bytes follow.
 pub(crate) fn splice_file(
     fd: BorrowedFd<'_>,
     file: BorrowedFd<'_>,
@@ -80,31 +82,15 @@ pub(crate) fn splice_file(
     count: usize,
     more: impl FnOnce(usize) -> bool,
 ) -> Result<usize, Errno> {
-    let mut offset = libc::off_t::try_from(from).map_err(|_| Errno::INVAL)?;
+    let mut offset = offset(from)?;
     let (read, write) = io::pipe().map_err(errno)?;
-    let nowhere = std::ptr::null_mut();
-    // SAFETY: all three descriptors are open, and the offset outlives the call.
-    let length = check_size(unsafe {
-        libc::splice(
-            file.as_raw_fd(),
-            &raw mut offset,
-            write.as_raw_fd(),
-            nowhere,
-            count,
-            libc::SPLICE_F_NONBLOCK,
-        )
-    })?;
+    let length = splice(file, Some(&mut offset), &write, None, count, SpliceFlags::NONBLOCK)?;
     if length == 0 {
         return Ok(0);
     }
-    let flags = libc::SPLICE_F_NONBLOCK | if more(length) { libc::SPLICE_F_MORE } else { 0 };
-    // What the socket does not take is gone with the pipe, and read from the file once more.
-    without_sigpipe(|| {
-        // SAFETY: both descriptors are open; the call takes no other pointer.
-        check_size(unsafe {
-            libc::splice(read.as_raw_fd(), nowhere, fd.as_raw_fd(), nowhere, length, flags)
-        })
-    })
+    let last = if more(length) { SpliceFlags::MORE } else { SpliceFlags::empty() };
+    // Bytes that the socket does not take are lost with the pipe. They are read from the file again.
+    without_sigpipe(|| splice(&read, None, fd, None, length, SpliceFlags::NONBLOCK | last))
 }
 
 /// Makes a system call that knows no MSG_NOSIGNAL, in a process that may not ignore SIGPIPE.
@@ -134,16 +120,4 @@ fn without_sigpipe<T>(call: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errn
         libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut());
         result
     }
-}
-
-/// Returns whether a name in a directory is a socket.
-pub(crate) fn is_socket_in(parent: &Dir, name: &OsStr) -> bool {
-    rustix::fs::statat(parent.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW)
-        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Socket)
-}
-
-/// Where a file is now, every link followed.
-pub(crate) fn real_path(fd: BorrowedFd<'_>) -> Result<PathBuf, Errno> {
-    let link = rustix::fs::readlink(format!("/proc/self/fd/{}", fd.as_raw_fd()), Vec::new())?;
-    Ok(PathBuf::from(OsStr::from_bytes(link.as_bytes())))
 }

@@ -1,9 +1,11 @@
 //! Network interfaces by number and by name.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "rustix does not list the interfaces")]
 
-use std::ffi::CStr;
+use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
+use rustix::net::netdevice::{index_to_name, name_to_index};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
 use super::last_errno;
 use super::netdb::text;
@@ -11,33 +13,28 @@ use crate::authority::permit::{Interfaces, Permit};
 
 /// if_nameindex(3).
 pub(crate) fn interfaces(_permit: Permit<Interfaces>) -> Result<Vec<(u32, String)>, Errno> {
-    // SAFETY: it takes nothing, and gives a list that ends with index 0, or null.
+    // SAFETY: the call takes nothing. It returns a list or null.
     let list = unsafe { libc::if_nameindex() };
     if list.is_null() {
         return Err(last_errno());
     }
     let mut all = Vec::new();
-    let mut next = list;
-    // SAFETY: `next` stays within the list: it goes on until its entry of index 0, whose name is
-    // null.
-    while let libc::if_nameindex { if_index: index @ 1.., if_name: name } = unsafe { &*next } {
-        // SAFETY: the name of an entry before the last ends with NUL and lives as long as the list.
-        all.push((*index, unsafe { text(*name) }));
-        // SAFETY: this was not the last entry.
-        next = unsafe { next.add(1) };
+    // SAFETY: the list is glibc's own. It ends with an entry of index 0. The names before it end
+    // with NUL. The list is freed once, after its last use.
+    unsafe {
+        let mut next = list;
+        while (*next).if_index != 0 {
+            all.push(((*next).if_index, text((*next).if_name)));
+            next = next.add(1);
+        }
+        libc::if_freenameindex(list);
     }
-    // SAFETY: `list` is if_nameindex's own, freed once.
-    unsafe { libc::if_freenameindex(list) };
     Ok(all)
 }
 
 /// if_nametoindex(3); ENODEV.
-pub(crate) fn interface_index(_permit: Permit<Interfaces>, name: &CStr) -> Result<u32, Errno> {
-    // SAFETY: the name ends with NUL.
-    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
-        0 => Err(last_errno()),
-        index => Ok(index),
-    }
+pub(crate) fn interface_index(_permit: Permit<Interfaces>, name: &str) -> Result<u32, Errno> {
+    name_to_index(any_socket()?, name)
 }
 
 /// if_indextoname(3); ENXIO.
@@ -45,14 +42,14 @@ pub(crate) fn interface_name(_permit: Permit<Interfaces>, index: u32) -> Result<
     own_interface_name(index).ok_or(Errno::NXIO)
 }
 
-/// if_indextoname(3) for the host's own judgement; none where no interface has this index, or its
-/// name is no text.
+/// if_indextoname(3) for the host's own decisions. None if no interface has this index, or if its
+/// name is not UTF-8.
 pub(crate) fn own_interface_name(index: u32) -> Option<String> {
-    let mut name = [0u8; libc::IF_NAMESIZE];
-    // SAFETY: the buffer has the IF_NAMESIZE bytes that it is documented to need.
-    let found = unsafe { libc::if_indextoname(index, name.as_mut_ptr().cast()) };
-    if found.is_null() {
-        return None;
-    }
-    CStr::from_bytes_until_nul(&name).ok()?.to_str().ok().map(str::to_owned)
+    index_to_name(any_socket().ok()?, index).ok()
+}
+
+/// A socket through which the kernel is asked about interfaces. Its family does not matter (man 7
+/// netdevice).
+fn any_socket() -> Result<OwnedFd, Errno> {
+    socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
 }

@@ -1,15 +1,15 @@
 //! Data into sockets and out of them, with addresses and control data.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "headers with raw control data, and buffers that are never zeroed")]
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::io::Errno;
-use rustix::net::addr::{SocketAddrArg, SocketAddrLen, SocketAddrOpaque};
 use rustix::net::{RecvFlags, SendFlags};
 
 use super::address::RawAddress;
 use super::option::own_option;
+use super::socket::Permitted;
 use super::{check, check_size};
 use crate::authority::permit::{Control, Permit, SendTo};
 use crate::sys::closer::{Closer, DeferredFd};
@@ -37,19 +37,16 @@ pub(crate) fn send_to(
     )
 }
 
-/// An address that a permit owns, as rustix takes it.
-struct Permitted<'a>(&'a RawAddress);
-
-// SAFETY: the pointer and the length are the address's own buffer's. It may hold anything: the
-// kernel reads no further, and judges what it reads.
-unsafe impl SocketAddrArg for Permitted<'_> {
-    unsafe fn with_sockaddr<R>(
-        &self,
-        f: impl FnOnce(*const SocketAddrOpaque, SocketAddrLen) -> R,
-    ) -> R {
-        f(self.0.as_ptr().cast(), self.0.length())
-    }
-}
+/// An empty header: null pointers with length 0.
+const EMPTY: libc::msghdr = libc::msghdr {
+    msg_name: std::ptr::null_mut(),
+    msg_namelen: 0,
+    msg_iov: std::ptr::null_mut(),
+    msg_iovlen: 0,
+    msg_control: std::ptr::null_mut(),
+    msg_controllen: 0,
+    msg_flags: 0,
+};
 
 /// sendmsg(2) with an optional address and permitted control data.
 pub(crate) fn send_message(
@@ -59,8 +56,7 @@ pub(crate) fn send_message(
     address: Option<&Permit<SendTo>>,
     control: &Permit<Control>,
 ) -> Result<usize, Errno> {
-    // SAFETY: an all-zero msghdr is a valid one: null pointers with length 0.
-    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    let mut header = EMPTY;
     if let Some(permit) = address {
         let raw = permit.act().address();
         header.msg_name = raw.as_ptr().cast_mut().cast();
@@ -162,8 +158,7 @@ impl<'a> ControlRoom<'a> {
 /// Received control data. Descriptors in it that nobody takes are left to the instance's closer
 /// on drop.
 pub(crate) struct ControlBuffer {
-    /// u64 for cmsghdr's alignment.
-    words: Vec<u64>,
+    room: Vec<u8>,
     length: usize,
     /// How much the guest asked for.
     asked: usize,
@@ -173,15 +168,13 @@ pub(crate) struct ControlBuffer {
 
 impl ControlBuffer {
     fn new(room: ControlRoom<'_>) -> Self {
-        let words = vec![0; room.size().div_ceil(8)];
-        Self { words, length: 0, asked: room.asked, closer: room.closer.cloned(), taken: false }
+        let (bytes, closer) = (vec![0; room.size()], room.closer.cloned());
+        Self { room: bytes, length: 0, asked: room.asked, closer, taken: false }
     }
 
     /// The control data as bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
-        // SAFETY: u64s are plain bytes, and `length` is never above the buffer's size
-        // (`receive_message`).
-        unsafe { std::slice::from_raw_parts(self.words.as_ptr().cast(), self.length) }
+        &self.room[..self.length]
     }
 
     /// The messages one by one, as they are in the room that was asked for, descriptors as owned
@@ -278,15 +271,14 @@ pub(crate) fn receive_message(
     let mut address = RawAddress::empty();
     let mut control = ControlBuffer::new(room);
     let mut iov = libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: capacity };
-    // SAFETY: an all-zero msghdr is a valid one.
-    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    let mut header = EMPTY;
     let (name, name_length) = address.as_out();
     header.msg_name = name.cast();
     header.msg_namelen = *name_length;
     header.msg_iov = &raw mut iov;
     header.msg_iovlen = 1;
     if control_room > 0 {
-        header.msg_control = control.words.as_mut_ptr().cast();
+        header.msg_control = control.room.as_mut_ptr().cast();
         header.msg_controllen = control_room as _;
     }
     // SAFETY: every pointer in the header describes a buffer of the length beside it that outlives
@@ -333,8 +325,7 @@ pub(crate) fn send_batch(
     }
     let mut headers: Vec<libc::mmsghdr> = Vec::with_capacity(items.len());
     for (item, iov) in items.iter().zip(&mut iovs) {
-        // SAFETY: an all-zero mmsghdr is a valid one.
-        let mut header: libc::mmsghdr = unsafe { std::mem::zeroed() };
+        let mut header = libc::mmsghdr { msg_hdr: EMPTY, msg_len: 0 };
         if let Some(place) = item.permit {
             // One that is not there would send without an address.
             let raw = permits.get(place).ok_or(Errno::INVAL)?.act().address();
@@ -431,15 +422,14 @@ pub(crate) fn receive_batch(
         .collect();
     let mut headers: Vec<libc::mmsghdr> = Vec::with_capacity(count);
     for (iov, part) in iovs.iter_mut().zip(&mut parts) {
-        // SAFETY: an all-zero mmsghdr is a valid one.
-        let mut header: libc::mmsghdr = unsafe { std::mem::zeroed() };
+        let mut header = libc::mmsghdr { msg_hdr: EMPTY, msg_len: 0 };
         let (name, name_length) = part.address.as_out();
         header.msg_hdr.msg_name = name.cast();
         header.msg_hdr.msg_namelen = *name_length;
         header.msg_hdr.msg_iov = iov;
         header.msg_hdr.msg_iovlen = 1;
         if control_room > 0 {
-            header.msg_hdr.msg_control = part.control.words.as_mut_ptr().cast();
+            header.msg_hdr.msg_control = part.control.room.as_mut_ptr().cast();
             header.msg_hdr.msg_controllen = control_room as _;
         }
         headers.push(header);

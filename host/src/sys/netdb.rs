@@ -1,9 +1,9 @@
 //! The resolver and the tables of the C library.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "the C library's look-ups have no safe wrapper")]
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use rustix::io::Errno;
 
@@ -123,21 +123,20 @@ fn address_info(
     service: Option<&CStr>,
     hints: Hints,
 ) -> Result<Vec<AddressInfo>, ResolverError> {
-    // SAFETY: an all-zero addrinfo is a valid hint.
-    let mut hint: libc::addrinfo = unsafe { std::mem::zeroed() };
-    hint.ai_family = hints.family;
-    hint.ai_socktype = hints.kind;
-    hint.ai_protocol = hints.protocol;
-    hint.ai_flags = hints.flags;
-    let mut list = MaybeUninit::<*mut libc::addrinfo>::uninit();
-    // SAFETY: the strings end with NUL, the hint is whole, and the list is read only after success.
+    let hint = libc::addrinfo {
+        ai_flags: hints.flags,
+        ai_family: hints.family,
+        ai_socktype: hints.kind,
+        ai_protocol: hints.protocol,
+        ai_addrlen: 0,
+        ai_addr: std::ptr::null_mut(),
+        ai_canonname: std::ptr::null_mut(),
+        ai_next: std::ptr::null_mut(),
+    };
+    let mut list = std::ptr::null_mut();
+    // SAFETY: the strings are null or end with NUL, and the hint and the list outlive the call.
     let code = unsafe {
-        libc::getaddrinfo(
-            host.map_or(std::ptr::null(), CStr::as_ptr),
-            service.map_or(std::ptr::null(), CStr::as_ptr),
-            &raw const hint,
-            list.as_mut_ptr(),
-        )
+        libc::getaddrinfo(or_null(host), or_null(service), &raw const hint, &raw mut list)
     };
     if code == libc::EAI_SYSTEM {
         return Err(ResolverError::System(last_errno()));
@@ -145,19 +144,17 @@ fn address_info(
     if code != 0 {
         return Err(ResolverError::Code(code));
     }
-    // SAFETY: getaddrinfo succeeded, so the list was written.
-    let head = unsafe { list.assume_init() };
     let mut answers = Vec::new();
-    let mut next = head;
-    while !next.is_null() {
-        // SAFETY: `next` is a node of the list that getaddrinfo made and nobody has freed.
-        let node = unsafe { &*next };
-        let canonical_name = (!node.ai_canonname.is_null())
-            // SAFETY: ai_canonname ends with NUL and lives as long as the list.
-            .then(|| unsafe { CStr::from_ptr(node.ai_canonname) }.to_string_lossy().into_owned());
-        // SAFETY: ai_addr points to ai_addrlen bytes that live as long as the list.
-        let bytes = unsafe {
-            std::slice::from_raw_parts(node.ai_addr.cast::<u8>(), node.ai_addrlen as usize)
+    let mut next = list;
+    // SAFETY: `next` is null or a node of the list, which nobody has freed.
+    while let Some(node) = unsafe { next.as_ref() } {
+        // SAFETY: ai_canonname is null or ends with NUL, and ai_addr points to ai_addrlen bytes.
+        // Both live as long as the list.
+        let (canonical_name, bytes) = unsafe {
+            (
+                (!node.ai_canonname.is_null()).then(|| text(node.ai_canonname)),
+                std::slice::from_raw_parts(node.ai_addr.cast::<u8>(), node.ai_addrlen as usize),
+            )
         };
         answers.push(AddressInfo {
             family: node.ai_family,
@@ -168,8 +165,8 @@ fn address_info(
         });
         next = node.ai_next;
     }
-    // SAFETY: `head` is getaddrinfo's own list, freed once.
-    unsafe { libc::freeaddrinfo(head) };
+    // SAFETY: the list is getaddrinfo's own. It is freed once, after its last use.
+    unsafe { libc::freeaddrinfo(list) };
     Ok(answers)
 }
 
@@ -282,10 +279,9 @@ pub(super) unsafe fn text(pointer: *const libc::c_char) -> String {
 /// The list lives during the call.
 unsafe fn pointers(mut list: *mut *mut libc::c_char) -> Vec<*mut libc::c_char> {
     let mut all = Vec::new();
-    // SAFETY: the list goes on until its null.
-    while !list.is_null() && !unsafe { *list }.is_null() {
-        // SAFETY: as above: this element is no null, so there is a next one.
-        unsafe {
+    // SAFETY: the list goes on until its null, so an element that is not null has a next one.
+    unsafe {
+        while !list.is_null() && !(*list).is_null() {
             all.push(*list);
             list = list.add(1);
         }
@@ -293,7 +289,7 @@ unsafe fn pointers(mut list: *mut *mut libc::c_char) -> Vec<*mut libc::c_char> {
     all
 }
 
-/// What gethostbyname(3) or gethostbyaddr(3) said.
+/// The answer of gethostbyname(3) or gethostbyaddr(3).
 pub(crate) struct HostEntry {
     pub(crate) name: String,
     pub(crate) aliases: Vec<String>,
@@ -301,19 +297,15 @@ pub(crate) struct HostEntry {
 }
 
 impl HostEntry {
-    /// Of the system's entry, whose pointers must be what glibc made them.
+    /// Reads the system's entry, whose pointers must be as glibc made them.
     fn read(entry: &libc::hostent) -> Self {
+        let length = usize::try_from(entry.h_length).unwrap_or(0);
         let address = |pointer: *mut libc::c_char| {
-            let pointer = pointer.cast::<u8>();
-            match (entry.h_addrtype, entry.h_length) {
-                // SAFETY: each address of the list has h_length bytes.
-                (libc::AF_INET, 4) => {
-                    Some(IpAddr::from(Ipv4Addr::from(unsafe { *pointer.cast::<[u8; 4]>() })))
-                }
-                // SAFETY: as above.
-                (libc::AF_INET6, 16) => {
-                    Some(IpAddr::from(Ipv6Addr::from(unsafe { *pointer.cast::<[u8; 16]>() })))
-                }
+            // SAFETY: each address of the list has h_length bytes.
+            let octets = unsafe { std::slice::from_raw_parts(pointer.cast::<u8>(), length) };
+            match entry.h_addrtype {
+                libc::AF_INET => <[u8; 4]>::try_from(octets).ok().map(IpAddr::from),
+                libc::AF_INET6 => <[u8; 16]>::try_from(octets).ok().map(IpAddr::from),
                 _ => None,
             }
         };
@@ -392,28 +384,27 @@ pub(crate) fn get_host_by_address(
     found.map_err(|code| host_failure(h_errno, code))
 }
 
-/// netdb.h: NI_MAXHOST.
-const HOST_TEXT_MAX: usize = 1025;
-
 /// getnameinfo(3)'s host, by these flags.
 fn host_text(address: IpAddr, flags: i32) -> Result<String, ResolverError> {
     let raw = RawAddress::from_ip(SocketAddr::new(address, 0));
-    let mut host = [0 as libc::c_char; HOST_TEXT_MAX];
-    // SAFETY: the pointers and lengths are `raw`'s and `host`'s own; no service is asked for.
+    let mut host = [0; libc::NI_MAXHOST as usize];
+    // SAFETY: the pointers and lengths are those of `raw` and `host`. No service is asked for.
     let code = unsafe {
         libc::getnameinfo(
             raw.as_ptr(),
             raw.length(),
-            host.as_mut_ptr(),
-            HOST_TEXT_MAX as _,
+            host.as_mut_ptr().cast(),
+            libc::NI_MAXHOST,
             std::ptr::null_mut(),
             0,
             flags,
         )
     };
     match code {
-        // SAFETY: getnameinfo succeeded, so the text ends with NUL within the buffer.
-        0 => Ok(unsafe { text(host.as_ptr()) }),
+        0 => {
+            let text = CStr::from_bytes_until_nul(&host);
+            Ok(text.unwrap_or_default().to_string_lossy().into_owned())
+        }
         libc::EAI_SYSTEM => Err(ResolverError::System(last_errno())),
         code => Err(ResolverError::Code(code)),
     }

@@ -1,11 +1,14 @@
 //! Sockets, and the addresses that they have.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "some calls have no safe wrapper that keeps every errno and length")]
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::io::Errno;
+use rustix::net::SocketFlags;
+use rustix::net::addr::{SocketAddrArg, SocketAddrLen, SocketAddrOpaque};
 
 use super::address::RawAddress;
+use super::process::{OwnCopy, unshare};
 use super::{check, errno};
 use crate::authority::permit::{Bind, Connect, Create, Listen, Permit};
 
@@ -29,12 +32,25 @@ pub(crate) fn socketpair(permit: Permit<Create>) -> Result<(OwnedFd, OwnedFd), E
         .map_err(errno)
 }
 
-/// bind(2). Gives back what the permit holds, for the check after the fact.
+/// An address that a permit owns, as rustix takes it. [`RawAddress`] itself is no argument of
+/// rustix's calls, so that no call takes an address without a permit.
+pub(super) struct Permitted<'a>(pub(super) &'a RawAddress);
+
+// SAFETY: the pointer and the length are those of the address's own buffer. It may hold any bytes:
+// the kernel reads no further and checks what it reads.
+unsafe impl SocketAddrArg for Permitted<'_> {
+    unsafe fn with_sockaddr<R>(
+        &self,
+        f: impl FnOnce(*const SocketAddrOpaque, SocketAddrLen) -> R,
+    ) -> R {
+        f(self.0.as_ptr().cast(), self.0.length())
+    }
+}
+
+/// bind(2). Returns the act, for the check afterwards.
 pub(crate) fn bind(fd: BorrowedFd<'_>, permit: Permit<Bind>) -> Result<Bind, Errno> {
     let bind = permit.into_act();
-    let raw = bind.address();
-    // SAFETY: the pointer and the length describe `raw`'s own buffer, which outlives the call.
-    let act = || check(unsafe { libc::bind(fd.as_raw_fd(), raw.as_ptr(), raw.length()) }).map(drop);
+    let act = || rustix::net::bind(fd, &Permitted(bind.address()));
     match bind.start() {
         Some(start) => within(start.as_fd(), act)?,
         None => act()?,
@@ -42,8 +58,8 @@ pub(crate) fn bind(fd: BorrowedFd<'_>, permit: Permit<Bind>) -> Result<Bind, Err
     Ok(bind)
 }
 
-/// Runs a system call with a path that starts at this directory. Where the process is elsewhere it
-/// is done on a thread of its own, which has a working directory to itself (man 2 unshare,
+/// Makes a system call with a path that starts at this directory. If the process is in another
+/// directory, the call is made on a thread with its own working directory (man 2 unshare,
 /// CLONE_FS).
 fn within(
     start: BorrowedFd<'_>,
@@ -55,8 +71,7 @@ fn within(
     }
     std::thread::scope(|scope| {
         let own = move || {
-            // SAFETY: unshare takes no pointer, and CLONE_FS changes nothing for other threads.
-            check(unsafe { libc::unshare(libc::CLONE_FS) })?;
+            unshare(OwnCopy::WorkingDirectory)?;
             rustix::process::fchdir(start)?;
             act()
         };
@@ -66,68 +81,68 @@ fn within(
     })
 }
 
-/// connect(2). The permit comes back: a retry has to renew it.
+/// connect(2). Returns the permit too, because a caller that retries must renew it.
 pub(crate) fn connect(
     fd: BorrowedFd<'_>,
     permit: Permit<Connect>,
 ) -> (Result<(), Errno>, Permit<Connect>) {
-    let raw = permit.act().address();
-    // SAFETY: the pointer and the length describe `raw`'s own buffer, which outlives the call.
-    let result = check(unsafe { libc::connect(fd.as_raw_fd(), raw.as_ptr(), raw.length()) });
-    (result.map(drop), permit)
+    (rustix::net::connect(fd, &Permitted(permit.act().address())), permit)
 }
 
 /// listen(2).
 pub(crate) fn listen(fd: BorrowedFd<'_>, permit: Permit<Listen>) -> Result<(), Errno> {
-    // SAFETY: listen takes no pointer.
-    check(unsafe { libc::listen(fd.as_raw_fd(), permit.into_act().backlog) }).map(drop)
+    rustix::net::listen(fd, permit.into_act().backlog)
 }
 
-/// accept4(2), close-on-exec, with SOCK_NONBLOCK: the new description is this host's own. The
-/// peer's address stays empty unless it is asked for.
+/// accept4(2), close-on-exec and non-blocking: the new open file description is the host's own. The
+/// peer's address is empty unless `with_address` asks for it.
 pub(crate) fn accept(
     fd: BorrowedFd<'_>,
     with_address: bool,
 ) -> Result<(OwnedFd, RawAddress), Errno> {
+    if !with_address {
+        let new = rustix::net::accept_with(fd, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
+        return Ok((new, RawAddress::from_bytes(&[])));
+    }
     let mut raw = RawAddress::empty();
-    let (pointer, length): (_, *mut libc::socklen_t) = if with_address {
-        let (pointer, length) = raw.as_out();
-        (pointer, length)
-    } else {
-        raw = RawAddress::from_bytes(&[]);
-        (std::ptr::null_mut(), std::ptr::null_mut())
-    };
-    // SAFETY: the pointers are `raw`'s buffer and its length, which says how long the buffer is, or
-    // both null.
-    let new = check(unsafe {
-        libc::accept4(fd.as_raw_fd(), pointer, length, libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK)
-    })?;
+    let (pointer, length) = raw.as_out();
+    let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    // SAFETY: the pointers are `raw`'s buffer and its length.
+    let new = check(unsafe { libc::accept4(fd.as_raw_fd(), pointer, length, flags) })?;
     raw.clamp();
-    // SAFETY: the kernel just made this descriptor and nobody else knows it.
+    // SAFETY: the kernel has just made this descriptor, and nobody else knows it.
     Ok((unsafe { OwnedFd::from_raw_fd(new) }, raw))
 }
 
 /// getsockname(2).
 pub(crate) fn local_address(fd: BorrowedFd<'_>) -> Result<RawAddress, Errno> {
-    let mut raw = RawAddress::empty();
-    let (pointer, length) = raw.as_out();
-    // SAFETY: as in `accept`.
-    check(unsafe { libc::getsockname(fd.as_raw_fd(), pointer, length) })?;
-    raw.clamp();
-    Ok(raw)
+    address_by(libc::getsockname, fd)
 }
 
 /// getpeername(2).
 pub(crate) fn peer_address(fd: BorrowedFd<'_>) -> Result<RawAddress, Errno> {
+    address_by(libc::getpeername, fd)
+}
+
+/// rustix's own calls panic at a length that is no address's.
+fn address_by(
+    call: unsafe extern "C" fn(
+        libc::c_int,
+        *mut libc::sockaddr,
+        *mut libc::socklen_t,
+    ) -> libc::c_int,
+    fd: BorrowedFd<'_>,
+) -> Result<RawAddress, Errno> {
     let mut raw = RawAddress::empty();
     let (pointer, length) = raw.as_out();
-    // SAFETY: as in `accept`.
-    check(unsafe { libc::getpeername(fd.as_raw_fd(), pointer, length) })?;
+    // SAFETY: `call` is getsockname or getpeername. Both write to a buffer of this length, and the
+    // pointers are `raw`'s buffer and its length.
+    check(unsafe { call(fd.as_raw_fd(), pointer, length) })?;
     raw.clamp();
     Ok(raw)
 }
 
-/// shutdown(2). Any number goes to the kernel: it says EINVAL itself.
+/// shutdown(2). The kernel checks the number: which errno a wrong one gets depends on the family.
 pub(crate) fn shutdown(fd: BorrowedFd<'_>, how: i32) -> Result<(), Errno> {
     // SAFETY: shutdown takes no pointer.
     check(unsafe { libc::shutdown(fd.as_raw_fd(), how) }).map(drop)

@@ -93,6 +93,21 @@ struct GenericFamily {
     groups: Vec<u32>,
 }
 
+/// The generic families of this kernel, as the control family dumps them (linux/genetlink.h).
+fn dump_generic_families() -> Result<Vec<u8>, Errno> {
+    let mut request = [0; HEADER + GENERIC_HEADER];
+    let length = request.len() as u32;
+    request[..4].copy_from_slice(&length.to_ne_bytes());
+    request[4..6].copy_from_slice(&CONTROL_FAMILY.to_ne_bytes());
+    request[6..8].copy_from_slice(&((libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16).to_ne_bytes());
+    // The command and its version.
+    request[HEADER..HEADER + 2].copy_from_slice(&[libc::CTRL_CMD_GETFAMILY as u8, 1]);
+    sys::netlink_dump(NETLINK_GENERIC, &request, |part| {
+        let is_done = |message: Message<'_>| i32::from(message.kind) == libc::NLMSG_DONE;
+        messages(part).any(|message| message.is_ok_and(is_done))
+    })
+}
+
 /// Reads the answer of the control family (linux/genetlink.h).
 fn generic_families(dump: &[u8]) -> Vec<GenericFamily> {
     const FAMILY_ID: u16 = 1;
@@ -133,7 +148,7 @@ pub(crate) fn judge_group(gate: &Gate, protocol: i32, group: u32) -> CallResult<
         NETLINK_SOCK_DIAG => NetlinkRequest::SockDiagRead,
         NETLINK_KOBJECT_UEVENT => NetlinkRequest::Uevent,
         NETLINK_GENERIC => {
-            let families = generic_families(&sys::generic_families()?);
+            let families = generic_families(&dump_generic_families()?);
             return match families.iter().find(|family| family.groups.contains(&group)) {
                 Some(family) => {
                     gate.decide(&Request::Netlink(NetlinkRequest::Generic(&family.name)))
@@ -197,7 +212,7 @@ fn judge_message(
             // The kernel assigns these numbers as modules are loaded, so they are read for each
             // datagram.
             if families.get().is_none() {
-                let _ = families.set(generic_families(&sys::generic_families()?));
+                let _ = families.set(generic_families(&dump_generic_families()?));
             }
             match families.get().into_iter().flatten().find(|family| family.id == kind) {
                 Some(family) => decide(NetlinkRequest::Generic(&family.name)),
@@ -316,7 +331,7 @@ mod tests {
 
     #[test]
     fn the_families_of_this_kernel_have_the_control_family_among_them() {
-        let families = generic_families(&sys::generic_families().expect("a dump"));
+        let families = generic_families(&dump_generic_families().expect("a dump"));
         let control =
             families.iter().find(|family| family.id == CONTROL_FAMILY).expect("the control family");
         assert_eq!(control.name, "nlctrl");

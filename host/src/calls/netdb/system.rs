@@ -1,7 +1,5 @@
 //! This host: its interfaces and its name.
 
-use rustix::io::Errno;
-
 use crate::bindings::sandsock::socket::types::NetworkInterface;
 use crate::ctx::SandsockCtxView;
 use crate::error::CallResult;
@@ -18,9 +16,7 @@ pub(crate) fn interfaces(view: &SandsockCtxView<'_>) -> CallResult<Vec<NetworkIn
 
 /// WIT `netdb.interface-index`.
 pub(crate) fn interface_index(view: &SandsockCtxView<'_>, name: &str) -> CallResult<u32> {
-    let permit = view.ctx.judge().interface(name)?;
-    let name = sys::c_string(name).map_err(|_| Errno::NODEV)?;
-    Ok(sys::interface_index(permit, &name)?)
+    Ok(sys::interface_index(view.ctx.judge().interface(name)?, name)?)
 }
 
 /// WIT `netdb.interface-name`.
