@@ -1,5 +1,5 @@
-//! Control messages in the kernel's layout (man 3 cmsg): `cmsghdr` is a length, a level and a type,
-//! each message padded to the word's size.
+//! Control messages in the kernel's layout (man 3 cmsg). A `cmsghdr` is a length, a level and a type.
+//! Each message is padded to the size of a word.
 
 const WORD: usize = size_of::<usize>();
 /// The header's size: 16 on 64-bit hosts.
@@ -10,11 +10,11 @@ pub(crate) const SCM_PIDFD: i32 = 0x04;
 
 /// One control message.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Item<'a> {
+pub(crate) struct Cmsg<'a> {
     pub(crate) level: i32,
     pub(crate) kind: i32,
     pub(crate) data: &'a [u8],
-    /// False where the data's length says more than the buffer holds.
+    /// False if the header promises more data than the buffer holds.
     pub(crate) whole: bool,
 }
 
@@ -22,12 +22,12 @@ fn align(length: usize) -> usize {
     length.next_multiple_of(WORD)
 }
 
-/// CMSG_LEN; none above the kernel's 31 bits.
+/// CMSG_LEN. None above the kernel's 31 bits.
 pub(crate) fn length(data: u32) -> Option<u32> {
     u32::try_from(HEADER as u64 + u64::from(data)).ok().filter(|&length| length <= i32::MAX as u32)
 }
 
-/// CMSG_SPACE; none above the kernel's 31 bits.
+/// CMSG_SPACE. None above the kernel's 31 bits.
 pub(crate) fn space(data: u32) -> Option<u32> {
     let padded = u64::from(data).next_multiple_of(WORD as u64);
     u32::try_from(HEADER as u64 + padded).ok().filter(|&length| length <= i32::MAX as u32)
@@ -42,9 +42,9 @@ pub(crate) fn push(encoded: &mut Vec<u8>, level: i32, kind: i32, data: &[u8]) {
     encoded.resize(align(encoded.len()), 0);
 }
 
-/// Walks received control data. A header that does not fit ends the walk; data that does not fit is
-/// cut and marked.
-pub(crate) fn split(mut rest: &[u8]) -> impl Iterator<Item = Item<'_>> {
+/// Iterates over received control data. A header that does not fit ends the iteration. Data that
+/// does not fit is cut and marked.
+pub(crate) fn split(mut rest: &[u8]) -> impl Iterator<Item = Cmsg<'_>> {
     std::iter::from_fn(move || {
         let header = rest.get(..HEADER)?;
         let length = usize::from_ne_bytes(header[..WORD].try_into().ok()?);
@@ -55,7 +55,7 @@ pub(crate) fn split(mut rest: &[u8]) -> impl Iterator<Item = Item<'_>> {
             return None;
         }
         let end = length.min(rest.len());
-        let item = Item { level, kind, data: &rest[HEADER..end], whole: length <= rest.len() };
+        let item = Cmsg { level, kind, data: &rest[HEADER..end], whole: length <= rest.len() };
         rest =
             length.checked_next_multiple_of(WORD).and_then(|next| rest.get(next..)).unwrap_or(&[]);
         Some(item)
@@ -75,15 +75,15 @@ impl Room {
         Self(size)
     }
 
-    /// How much of a message's data goes in; none where not even its header does.
+    /// The number of bytes of a message's data that fit. None if not even its header fits.
     pub(crate) fn take_data(&mut self, data: usize) -> Option<usize> {
         let fits = self.0.checked_sub(HEADER)?.min(data);
         self.0 -= align(HEADER + data).min(self.0);
         Some(fits)
     }
 
-    /// How many of these descriptors go in. A message of none is not written, nor is a pidfd's
-    /// without its number.
+    /// The number of descriptors that fit. If it is 0, the kernel writes no message, neither for
+    /// SCM_RIGHTS nor for SCM_PIDFD.
     pub(crate) fn take_rights(&mut self, count: usize) -> usize {
         let fits = (self.0.saturating_sub(HEADER) / size_of::<i32>()).min(count);
         if fits > 0 {
@@ -93,13 +93,13 @@ impl Room {
     }
 }
 
-/// Whether control data ends with bytes that are no message: Python's "malformed".
+/// Whether control data ends with bytes that are no message. CPython calls this malformed.
 pub(crate) fn is_malformed(bytes: &[u8]) -> bool {
     let used: usize = split(bytes).map(|item| align(HEADER + item.data.len())).sum();
     bytes.len().saturating_sub(used) > 0 && bytes.get(used..).is_some_and(|rest| !rest.is_empty())
 }
 
-/// This process's ids as SCM_CREDENTIALS carries them.
+/// The ids of this process, as SCM_CREDENTIALS carries them.
 pub(crate) fn own_credentials() -> Vec<u8> {
     let ids: [u32; 3] = [
         std::process::id(),
@@ -130,7 +130,7 @@ mod tests {
         let mut encoded = Vec::new();
         push(&mut encoded, 1, 2, &[1, 2, 3, 4]);
         let items: Vec<_> = split(&encoded[..HEADER + 2]).collect();
-        assert_eq!(items, [Item { level: 1, kind: 2, data: &[1, 2], whole: false }]);
+        assert_eq!(items, [Cmsg { level: 1, kind: 2, data: &[1, 2], whole: false }]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Data into sockets and out of them, with addresses and control data.
+//! Sending and receiving, with addresses and control data.
 #![allow(unsafe_code, reason = "headers with raw control data, and buffers that are never zeroed")]
 
 use std::io;
@@ -8,11 +8,11 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
 use super::address::RawAddress;
+use super::closer::{Closer, DeferredFd};
 use super::option::own_option;
 use super::socket::Permitted;
-use super::{check, check_size};
+use super::{check, check_size, control};
 use crate::authority::permit::{Control, Permit, SendTo};
-use crate::sys::closer::{Closer, DeferredFd};
 
 /// The most descriptors of one message (man 7 unix: SCM_MAX_FD).
 pub(crate) const RIGHTS_MAX: usize = 253;
@@ -22,7 +22,7 @@ pub(crate) fn send(fd: BorrowedFd<'_>, data: &[u8], flags: i32) -> Result<usize,
     rustix::net::send(fd, data, SendFlags::from_bits_retain(flags as u32))
 }
 
-/// sendto(2). The permit stays with the caller for a retry, which has to renew it.
+/// sendto(2). The caller keeps the permit for a retry, and must renew it first.
 pub(crate) fn send_to(
     fd: BorrowedFd<'_>,
     data: &[u8],
@@ -75,9 +75,10 @@ pub(crate) fn send_message(
     check_size(unsafe { libc::sendmsg(fd.as_raw_fd(), &raw const header, flags) })
 }
 
-/// recv(2) into a buffer of this capacity that is never zeroed.
+/// recv(2) into a buffer of this capacity, which is not zeroed first.
 ///
-/// Returns the bytes and the call's result, which MSG_TRUNC makes greater than their number.
+/// Returns the bytes and the result of the call. With MSG_TRUNC the result may be greater than the
+/// number of bytes.
 pub(crate) fn receive(
     fd: BorrowedFd<'_>,
     capacity: usize,
@@ -88,23 +89,24 @@ pub(crate) fn receive(
     let (_, length) = rustix::net::recv(fd, room, RecvFlags::from_bits_retain(flags as u32))?;
     let discarded = flags & libc::MSG_TRUNC != 0 && is_stream(fd);
     let written = if discarded { 0 } else { length.min(capacity) };
-    // SAFETY: the kernel has written this many bytes.
+    // SAFETY: the kernel has written this many bytes of the capacity.
     unsafe { data.set_len(written) };
-    // man 7 tcp: MSG_TRUNC throws the bytes away and tells their number. An empty answer would be
-    // the stream's end.
+    // man 7 tcp: MSG_TRUNC discards the bytes and returns their number. An empty answer would mean
+    // the end of the stream.
     data.resize(length.min(capacity), 0);
     Ok((data, length))
 }
 
+/// Whether MSG_TRUNC discards the bytes: on a stream, but not on an AF_UNIX one.
 fn is_stream(fd: BorrowedFd<'_>) -> bool {
     own_option(fd, libc::SOL_SOCKET, libc::SO_TYPE) == Ok(libc::SOCK_STREAM)
         && own_option(fd, libc::SOL_SOCKET, libc::SO_DOMAIN) != Ok(libc::AF_UNIX)
 }
 
-/// What recvmsg(2) gave.
-pub(crate) struct Message {
+/// The result of recvmsg(2).
+pub(crate) struct ReceivedMessage {
     pub(crate) data: Vec<u8>,
-    /// The call's result.
+    /// The result of the call.
     pub(crate) length: usize,
     pub(crate) address: RawAddress,
     /// The control data, in the kernel's layout.
@@ -112,8 +114,8 @@ pub(crate) struct Message {
     pub(crate) flags: i32,
 }
 
-impl Message {
-    /// What recv(2) gave: no address, no control data.
+impl ReceivedMessage {
+    /// The result of recv(2), which has no address and no control data.
     pub(crate) fn of_bytes(data: Vec<u8>, length: usize) -> Self {
         let control = ControlBuffer::new(ControlRoom::of_bytes(0));
         Self { data, length, address: RawAddress::from_bytes(&[]), control, flags: 0 }
@@ -123,25 +125,25 @@ impl Message {
 /// The room for control data of one message.
 #[derive(Clone, Copy)]
 pub(crate) struct ControlRoom<'a> {
-    /// How much the guest asked for.
+    /// The bytes that the guest asked for.
     asked: usize,
-    /// On an AF_UNIX socket, who closes the descriptors that come in and are not taken.
+    /// On an AF_UNIX socket, the closer of the received descriptors that nobody takes.
     closer: Option<&'a Closer>,
 }
 
 impl<'a> ControlRoom<'a> {
-    /// All control data and their headers, the most of an AF_UNIX socket's: a timestamp,
-    /// credentials, a label, a pidfd and, the last to be written, SCM_MAX_FD descriptors.
+    /// Room for all control data that one message of an AF_UNIX socket can have, with the headers:
+    /// a timestamp, credentials, a label, a pidfd and, written last, SCM_MAX_FD descriptors.
     const OF_UNIX: usize = 2048;
 
-    /// Of a family that passes no descriptors.
+    /// The room on a socket of a family that passes no descriptors.
     pub(crate) fn of_bytes(asked: usize) -> Self {
         Self { asked, closer: None }
     }
 
-    /// Of an AF_UNIX socket. Descriptors for which there is no room the kernel would close itself,
-    /// on the thread that receives: so there is always room, and what the guest did not ask for is
-    /// cut afterwards.
+    /// The room on an AF_UNIX socket. The kernel would close descriptors without room itself, on the
+    /// receiving thread. So there is always room, and [`ControlBuffer::take`] cuts what the guest
+    /// did not ask for.
     pub(crate) fn of_unix(asked: usize, closer: &'a Closer) -> Self {
         Self { asked, closer: Some(closer) }
     }
@@ -155,12 +157,12 @@ impl<'a> ControlRoom<'a> {
     }
 }
 
-/// Received control data. Descriptors in it that nobody takes are left to the instance's closer
-/// on drop.
+/// Received control data. On drop, the instance's closer closes the descriptors that nobody took.
 pub(crate) struct ControlBuffer {
     room: Vec<u8>,
+    /// The bytes that the kernel has filled in.
     length: usize,
-    /// How much the guest asked for.
+    /// The bytes that the guest asked for.
     asked: usize,
     closer: Option<Closer>,
     taken: bool,
@@ -177,29 +179,24 @@ impl ControlBuffer {
         &self.room[..self.length]
     }
 
-    /// The messages one by one, as they are in the room that was asked for, descriptors as owned
-    /// ones; and whether some did not fit in there. It can be walked once.
-    pub(crate) fn take(&mut self) -> (Vec<ReceivedControl>, bool) {
+    /// The control messages as far as they fit in the room that the guest asked for, and whether
+    /// that room was too small. A second call returns none.
+    pub(crate) fn take(&mut self) -> (Vec<ReceivedCmsg>, bool) {
         if std::mem::replace(&mut self.taken, true) {
             return (Vec::new(), false);
         }
-        let mut room = crate::sys::control::Room::new(self.asked);
+        let mut room = control::Room::new(self.asked);
         let mut items = Vec::new();
         let mut cut = false;
-        for item in crate::sys::control::split(self.bytes()) {
+        for item in control::split(self.bytes()) {
             let (level, kind) = (item.level, item.kind);
-            let mut received = ReceivedControl {
-                level,
-                kind,
-                data: Vec::new(),
-                fds: Vec::new(),
-                whole: item.whole,
-            };
+            let mut received =
+                ReceivedCmsg { level, kind, data: Vec::new(), fds: Vec::new(), whole: item.whole };
             let fits = if level == libc::SOL_SOCKET
-                && matches!(kind, libc::SCM_RIGHTS | crate::sys::control::SCM_PIDFD)
+                && matches!(kind, libc::SCM_RIGHTS | control::SCM_PIDFD)
             {
                 received.fds = self.owned(item.data);
-                // The rest is dropped here, and closed elsewhere.
+                // The closer closes the rest.
                 let fits = room.take_rights(received.fds.len());
                 let sent = received.fds.len();
                 received.fds.truncate(fits);
@@ -218,7 +215,7 @@ impl ControlBuffer {
         (items, cut)
     }
 
-    /// The descriptors whose numbers these are.
+    /// The descriptors with these numbers.
     fn owned(&self, numbers: &[u8]) -> Vec<DeferredFd> {
         let closer = self.closer.clone().unwrap_or_else(Closer::detached);
         numbers
@@ -238,9 +235,10 @@ impl Drop for ControlBuffer {
     }
 }
 
-/// The flags of a receive by the host: it never blocks, and descriptors are close-on-exec.
+/// The flags of every receive of the host. It never blocks, and received descriptors are
+/// close-on-exec.
 pub(crate) fn receiving_flags(family: i32, flags: i32) -> i32 {
-    // They have no descriptors to pass, and AF_PACKET, CAN_ISOTP and CAN_J1939 refuse flags that
+    // These families pass no descriptors, and AF_PACKET, CAN_ISOTP and CAN_J1939 refuse flags that
     // they do not know.
     let close_on_exec =
         if matches!(family, libc::AF_PACKET | libc::AF_CAN) { 0 } else { libc::MSG_CMSG_CLOEXEC };
@@ -248,24 +246,24 @@ pub(crate) fn receiving_flags(family: i32, flags: i32) -> i32 {
 }
 
 /// One received control message.
-pub(crate) struct ReceivedControl {
+pub(crate) struct ReceivedCmsg {
     pub(crate) level: i32,
     pub(crate) kind: i32,
     pub(crate) data: Vec<u8>,
-    /// SCM_RIGHTS' and SCM_PIDFD's descriptors.
+    /// The descriptors of SCM_RIGHTS and SCM_PIDFD.
     pub(crate) fds: Vec<DeferredFd>,
-    /// False where the message was cut.
+    /// False if the kernel cut the message.
     pub(crate) whole: bool,
 }
 
-/// recvmsg(2) into a buffer of this capacity, with this room for control data. The flags are
-/// [`receiving_flags`]'s.
+/// recvmsg(2) into a buffer of this capacity, with this room for control data. `flags` come from
+/// [`receiving_flags`].
 pub(crate) fn receive_message(
     fd: BorrowedFd<'_>,
     capacity: usize,
     room: ControlRoom<'_>,
     flags: i32,
-) -> Result<Message, Errno> {
+) -> Result<ReceivedMessage, Errno> {
     let control_room = room.size();
     let mut data: Vec<u8> = Vec::with_capacity(capacity);
     let mut address = RawAddress::empty();
@@ -288,9 +286,9 @@ pub(crate) fn receive_message(
     address.set_length(header.msg_namelen);
     let discarded = flags & libc::MSG_TRUNC != 0 && is_stream(fd);
     let written = if discarded { 0 } else { length.min(capacity) };
-    // SAFETY: the kernel has written this many bytes.
+    // SAFETY: the kernel has written this many bytes of the capacity.
     unsafe { data.set_len(written) };
-    Ok(Message {
+    Ok(ReceivedMessage {
         data,
         length,
         address,
@@ -299,16 +297,16 @@ pub(crate) fn receive_message(
     })
 }
 
-/// One message of a batch to send: how long it is, where it goes and what goes with it.
+/// One message of a batch to send.
 pub(crate) struct BatchItem {
     pub(crate) length: usize,
-    /// The place of its permit in the batch's list: messages in a row to one address share it.
+    /// The index of its permit in the batch's list. Successive messages to one address share it.
     pub(crate) permit: Option<usize>,
     pub(crate) control: Option<Permit<Control>>,
 }
 
-/// sendmmsg(2): the messages' bytes follow one another in `data`, whose length is theirs. Gives how
-/// many were sent.
+/// sendmmsg(2). The bytes of the messages follow one another in `data`, which holds nothing else.
+/// Returns the number of messages sent.
 pub(crate) fn send_batch(
     fd: BorrowedFd<'_>,
     data: &[u8],
@@ -327,7 +325,7 @@ pub(crate) fn send_batch(
     for (item, iov) in items.iter().zip(&mut iovs) {
         let mut header = libc::mmsghdr { msg_hdr: EMPTY, msg_len: 0 };
         if let Some(place) = item.permit {
-            // One that is not there would send without an address.
+            // Without its permit the message would be sent without an address.
             let raw = permits.get(place).ok_or(Errno::INVAL)?.act().address();
             header.msg_hdr.msg_name = raw.as_ptr().cast_mut().cast();
             header.msg_hdr.msg_namelen = raw.length();
@@ -341,32 +339,32 @@ pub(crate) fn send_batch(
         }
         headers.push(header);
     }
-    // SAFETY: every pointer in the headers describes memory that outlives the call and that the
-    // kernel only reads; it writes the headers' own msg_len.
+    // SAFETY: every pointer in the headers describes memory that outlives the call. The kernel only
+    // reads it, and writes the headers' own msg_len.
     let sent = check(unsafe {
         libc::sendmmsg(fd.as_raw_fd(), headers.as_mut_ptr(), headers.len() as _, flags as _)
     })?;
     Ok(usize::try_from(sent).unwrap_or(0))
 }
 
-/// What recvmmsg(2) gave.
+/// The result of recvmmsg(2).
 pub(crate) struct ReceivedBatch {
     /// The messages' bytes, one after the other.
     pub(crate) data: Vec<u8>,
-    pub(crate) parts: Vec<Part>,
+    pub(crate) parts: Vec<BatchMessage>,
 }
 
 /// One message of a received batch.
-pub(crate) struct Part {
-    /// How many of the bytes are its own.
+pub(crate) struct BatchMessage {
+    /// The number of its bytes.
     pub(crate) size: usize,
     pub(crate) address: RawAddress,
     pub(crate) control: ControlBuffer,
     pub(crate) flags: i32,
 }
 
-/// The same as a batch on an AF_UNIX socket, message by message: descriptors may come with each, of
-/// which one message's are as many as are held at once.
+/// [`receive_batch`] on an AF_UNIX socket. It receives message by message, and ends after a message
+/// with descriptors: the host holds the descriptors of at most one message at once.
 fn receive_batch_of_unix(
     fd: BorrowedFd<'_>,
     count: usize,
@@ -377,10 +375,10 @@ fn receive_batch_of_unix(
     let mut batch = ReceivedBatch { data: Vec::new(), parts: Vec::new() };
     while batch.parts.len() < count {
         match receive_message(fd, capacity, room, flags) {
-            Ok(Message { data, address, control, flags, .. }) => {
-                let rights = crate::sys::control::has_rights(control.bytes());
+            Ok(ReceivedMessage { data, address, control, flags, .. }) => {
+                let rights = control::has_rights(control.bytes());
                 batch.data.extend_from_slice(&data);
-                batch.parts.push(Part { size: data.len(), address, control, flags });
+                batch.parts.push(BatchMessage { size: data.len(), address, control, flags });
                 if rights {
                     break;
                 }
@@ -393,7 +391,7 @@ fn receive_batch_of_unix(
 }
 
 /// recvmmsg(2): at most `count` messages of at most `capacity` bytes, each with this room for
-/// control data. The flags are [`receiving_flags`]'s.
+/// control data. `flags` come from [`receiving_flags`].
 pub(crate) fn receive_batch(
     fd: BorrowedFd<'_>,
     count: usize,
@@ -406,15 +404,15 @@ pub(crate) fn receive_batch(
     }
     let control_room = room.size();
     let mut data: Vec<u8> = Vec::with_capacity(count * capacity);
-    let mut parts: Vec<Part> = Vec::with_capacity(count);
-    parts.resize_with(count, || Part {
+    let mut parts: Vec<BatchMessage> = Vec::with_capacity(count);
+    parts.resize_with(count, || BatchMessage {
         size: 0,
         address: RawAddress::empty(),
         control: ControlBuffer::new(room),
         flags: 0,
     });
     let rooms = data.spare_capacity_mut().chunks_exact_mut(capacity.max(1)).map(<[_]>::as_mut_ptr);
-    // Messages without room for a byte have no room at all.
+    // Without capacity there are no rooms, and the pointers are never used.
     let mut iovs: Vec<libc::iovec> = rooms
         .chain(std::iter::repeat(std::ptr::dangling_mut()))
         .take(count)
@@ -453,8 +451,8 @@ pub(crate) fn receive_batch(
             if control_room > 0 { header.msg_hdr.msg_controllen.min(control_room) } else { 0 };
         part.flags = header.msg_hdr.msg_flags & !libc::MSG_CMSG_CLOEXEC;
         let (filled, start) = (data.len(), data.as_mut_ptr());
-        // SAFETY: the kernel has written this many bytes at `number * capacity`, which is not
-        // before `filled`, as no message is longer than `capacity`; both lie in the vector's room.
+        // SAFETY: the kernel has written this many bytes at `number * capacity`. `filled` is not
+        // behind it, because no message is longer than `capacity`. Both lie in the vector's room.
         unsafe {
             std::ptr::copy(start.add(number * capacity), start.add(filled), part.size);
             data.set_len(filled + part.size);

@@ -333,7 +333,7 @@ impl BatchMessage {
     /// for them.
     fn new(
         view: &SandsockCtxView<'_>,
-        mut part: sys::Part,
+        mut part: sys::BatchMessage,
         kind: SocketKind,
         restricted: bool,
     ) -> Self {

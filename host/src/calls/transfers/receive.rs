@@ -18,7 +18,7 @@ use crate::descriptor::{Descriptor, Handle};
 use crate::error::{CallResult, Fault};
 use crate::sys::address::RawAddress;
 use crate::sys::control::{self, SCM_PIDFD};
-use crate::sys::{self, ControlRoom, Message};
+use crate::sys::{self, ControlRoom, ReceivedMessage};
 use crate::wait::budget::WaitBudget;
 
 /// Up to here a message's buffer is made as asked; above, its length is looked at first.
@@ -40,7 +40,7 @@ impl Receiving<'_> {
     async fn run<T: SandsockView>(
         self,
         store: &mut StoreContextMut<'_, T>,
-    ) -> CallResult<(Message, SocketKind)> {
+    ) -> CallResult<(ReceivedMessage, SocketKind)> {
         let handle = store.data_mut().sandsock().for_transfer(self.d)?;
         let kind = handle.socket()?;
         Ok((self.run_on(store, &handle, kind).await?, kind))
@@ -51,7 +51,7 @@ impl Receiving<'_> {
         store: &mut StoreContextMut<'_, T>,
         handle: &Arc<Handle>,
         kind: SocketKind,
-    ) -> CallResult<Message> {
+    ) -> CallResult<ReceivedMessage> {
         let stream = kind.type_ == libc::SOCK_STREAM;
         store.data_mut().sandsock().ctx.judge().input(handle)?;
         let mut patience = WaitBudget::new(self.wait, self.flags);
@@ -66,7 +66,7 @@ impl Receiving<'_> {
             if gather && self.flags & libc::MSG_PEEK == 0 { limit.max(WHOLE) } else { at_once };
         let of_unix = kind.family == libc::AF_UNIX;
         let mut drops = 0u32;
-        let mut gathered: Option<Message> = None;
+        let mut gathered: Option<ReceivedMessage> = None;
         let mut first = self.flags == 0 && patience.may_wait(handle);
         if first && handle.expects_to_wait() {
             // One system call less than to be told EAGAIN first.
@@ -163,7 +163,7 @@ impl Receiving<'_> {
                         && !handle.is_nonblocking()
                         && has_ended(handle) =>
                 {
-                    return Ok(Message::of_bytes(Vec::new(), 0));
+                    return Ok(ReceivedMessage::of_bytes(Vec::new(), 0));
                 }
                 Err(Errno::AGAIN) => {
                     let events =
@@ -183,9 +183,9 @@ impl Receiving<'_> {
 /// What was gathered comes before the error that ended the call.
 fn gathered_or<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
-    gathered: Option<Message>,
+    gathered: Option<ReceivedMessage>,
     fault: Fault,
-) -> CallResult<Message> {
+) -> CallResult<ReceivedMessage> {
     match (gathered, fault) {
         (Some(message), fault @ Fault::Error(_)) if !message.data.is_empty() => {
             keep_interrupt(store, &fault);
@@ -209,7 +209,7 @@ struct Attempt {
 }
 
 impl Attempt {
-    fn run(self, handle: &Handle) -> Result<Message, Errno> {
+    fn run(self, handle: &Handle) -> Result<ReceivedMessage, Errno> {
         let room = control_room(handle, self.control_room);
         let capacity = if self.look && self.flags & libc::MSG_ERRQUEUE == 0 {
             let peek = libc::MSG_PEEK | libc::MSG_TRUNC;
@@ -232,7 +232,7 @@ impl Attempt {
             sys::receive_message(handle.fd(), capacity, room, self.flags)
         } else {
             sys::receive(handle.fd(), capacity, self.flags)
-                .map(|(data, length)| Message::of_bytes(data, length))
+                .map(|(data, length)| ReceivedMessage::of_bytes(data, length))
         }
     }
 
@@ -245,7 +245,7 @@ impl Attempt {
         store: &mut StoreContextMut<'_, T>,
         handle: &Arc<Handle>,
         patience: &mut WaitBudget,
-    ) -> CallResult<Result<Message, Errno>> {
+    ) -> CallResult<Result<ReceivedMessage, Errno>> {
         let own = Arc::clone(handle);
         let job = handle.closer().run_at_once(move || self.run(&own))?;
         let mut interrupt = None;
