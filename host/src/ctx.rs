@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use rustix::io::Errno;
+use wasmtime::StoreContextMut;
 use wasmtime::component::{Resource, ResourceTable};
 
 use crate::authority::gate::Gate;
@@ -23,7 +24,7 @@ use crate::error::CallResult;
 use crate::observe::{self, Observer, Watch};
 use crate::sys::closer::Closer;
 use crate::wait::pool;
-use crate::wait::{Interrupter, Mode, Waiter};
+use crate::wait::{HasWaiter, Interrupter, Mode, WaitObserver, Waiter};
 use sandsock_policy::{Limits, Policy, TokenBucket};
 
 /// Linux's own limit of a host name (man 2 gethostname: HOST_NAME_MAX).
@@ -272,8 +273,9 @@ impl SandsockCtxBuilder {
         let watch =
             Watch::new(instance, &observers, self.real_numbers, limits.transfer_bytes as usize);
         let buffers = Buffers::new(limits.buffer_bytes);
+        let wait_observer = watch.clone().map(|watch| watch as Arc<dyn WaitObserver>);
         Ok(SandsockCtx {
-            waiter: Waiter::new(self.mode, self.real_numbers, watch.clone())?,
+            waiter: Waiter::new(self.mode, self.real_numbers, wait_observer)?,
             descriptor_quota: Quota::new(limits.descriptors as usize),
             poller_quota: Quota::new(limits.pollers as usize),
             rights: InFlight::new(
@@ -313,6 +315,12 @@ pub struct SandsockCtxView<'a> {
 pub trait SandsockView: Send {
     /// Returns the context and the table.
     fn sandsock(&mut self) -> SandsockCtxView<'_>;
+}
+
+impl<T: SandsockView + 'static> HasWaiter for StoreContextMut<'_, T> {
+    fn waiter(&mut self) -> &mut Waiter {
+        &mut self.data_mut().sandsock().ctx.waiter
+    }
 }
 
 impl SandsockCtxView<'_> {

@@ -41,7 +41,7 @@ pub use stats::{Counters, Stats};
 pub use trace::Trace;
 pub use value::{Bytes, Failure, List, SocketAddress, Value, Waiting};
 pub(crate) use value::{Shown, shown_case, shown_record};
-pub(crate) use watch::{Look, Watch, Watched, begin, end};
+pub(crate) use watch::{Look, Watch, begin, end};
 
 use sandsock_policy::Decision;
 

@@ -1,4 +1,4 @@
-//! Waiting: for a descriptor, for a time, or for a thread that does what can only block.
+//! Waiting: for a descriptor, for a time, or for a thread that makes a blocking call.
 
 pub(crate) mod back_off;
 pub(crate) mod budget;
@@ -6,5 +6,6 @@ pub(crate) mod pool;
 pub(crate) mod registration;
 pub(crate) mod waiter;
 
+pub(crate) use budget::HasWaiter;
 pub use waiter::Interrupter;
-pub(crate) use waiter::{Mode, WaitOutcome, Waiter, begin, deadline, now};
+pub(crate) use waiter::{Mode, WaitObserver, WaitOutcome, Waiter, begin, deadline, now};

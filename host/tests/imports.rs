@@ -42,9 +42,6 @@ const HOST: Layers = Layers {
         ("observe::value", "calls", "arguments are shown, and their types are the calls'"),
         ("observe::value", "ctx", "descriptors are shown by the numbers of the view's table"),
         ("observe::watch", "ctx", "calls are observed through the view"),
-        ("wait::budget", "ctx", "the context's waiter is reached through the store's view"),
-        ("wait::budget", "descriptor", "SO_RCVTIMEO and SO_SNDTIMEO are kept by the handle"),
-        ("wait::waiter", "observe", "waits are reported to the observers"),
     ],
 };
 

@@ -24,6 +24,7 @@ use crate::descriptor::quota::Reservation;
 use crate::sys;
 use crate::sys::address::{RawAddress, View};
 use crate::sys::closer::{Closer, DeferredFd};
+use crate::wait::budget::WaitTarget;
 use crate::wait::registration::RegistrationCell;
 
 /// After two receives that found nothing, how many of the next ones wait before their first
@@ -500,13 +501,6 @@ impl Handle {
             && self.open.defers_connect.swap(false, Ordering::Relaxed)
     }
 
-    /// SO_RCVTIMEO or SO_SNDTIMEO in nanoseconds: the kernel is asked only where somebody may have
-    /// set one.
-    pub(crate) fn timeout(&self, name: i32) -> Option<u64> {
-        let may = self.is_shared() || self.open.may_time_out.load(Ordering::Relaxed);
-        if may { sys::own_timeout(self.fd(), name) } else { None }
-    }
-
     /// Whether the next receive is to wait before its first attempt: the last two found nothing at
     /// first. Now and then one attempts first all the same.
     pub(crate) fn expects_to_wait(&self) -> bool {
@@ -608,6 +602,26 @@ impl Handle {
             Ordering::Relaxed,
         );
         self.open.linger.store(listener.open.linger.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+}
+
+impl WaitTarget for Handle {
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.fd()
+    }
+
+    fn registration(&self) -> &RegistrationCell {
+        &self.registration
+    }
+
+    fn is_nonblocking(&self) -> bool {
+        self.is_nonblocking()
+    }
+
+    /// The kernel is asked only if somebody may have set a timeout.
+    fn timeout(&self, name: i32) -> Option<u64> {
+        let may = self.is_shared() || self.open.may_time_out.load(Ordering::Relaxed);
+        if may { sys::own_timeout(self.fd(), name) } else { None }
     }
 }
 

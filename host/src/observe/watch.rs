@@ -15,6 +15,7 @@ use crate::bindings::sandsock::socket::types::{DescriptorKind, SocketKind};
 use crate::ctx::SandsockView;
 use crate::descriptor::{Descriptor, Handle};
 use crate::sys;
+use crate::wait::WaitObserver;
 use sandsock_policy::{Decision, Denial, Verdict};
 
 /// The lowest number that a descriptor gets: a program's first three are its standard ones.
@@ -369,9 +370,10 @@ impl Watch {
             current.denied_by = decision.rule.map(str::to_owned);
         }
     }
+}
 
-    /// The call that is under way begins to wait; the wait ends with what is given back.
-    pub(crate) fn wait(self: &Arc<Self>) -> Watched {
+impl WaitObserver for Watch {
+    fn begun(&self) {
         if let Some(current) = &mut self.state().current {
             current.waits += 1;
             if current.waits == 1 && self.wants.calls {
@@ -379,20 +381,11 @@ impl Watch {
                 self.tell(|observer| observer.waits(&call));
             }
         }
-        Watched { watch: Arc::clone(self), since: Instant::now() }
     }
-}
 
-/// A wait under way.
-pub(crate) struct Watched {
-    watch: Arc<Watch>,
-    since: Instant,
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        if let Some(current) = &mut self.watch.state().current {
-            current.waited += self.since.elapsed();
+    fn ended(&self, waited: Duration) {
+        if let Some(current) = &mut self.state().current {
+            current.waited += waited;
         }
     }
 }

@@ -1,48 +1,84 @@
 //! How long one call goes on after EAGAIN: the contract's `wait`, in one place for every call.
 
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 
 use rustix::event::PollFlags;
 use rustix::io::Errno;
-use wasmtime::StoreContextMut;
 
 use crate::bindings::sandsock::socket::types::Wait;
-use crate::ctx::SandsockView;
-use crate::descriptor::Handle;
 use crate::error::CallResult;
 use crate::wait::back_off::BackOff;
-use crate::wait::{self, now};
+use crate::wait::registration::RegistrationCell;
+use crate::wait::{WaitOutcome, Waiter, now};
 
 /// How long a call that may not wait waits for a pool's thread to make its system call, in
 /// nanoseconds.
 const GRACE: u64 = 200_000_000;
 
-/// After so many turns without a wait a call lets other guests run.
+/// The number of attempts in a row without a wait after which a call lets other guests run.
 const TURNS: u32 = 64;
 
-/// A call's wait. The clock is read only once the call must wait.
+/// A store that the waiter of its context can be reached through.
+pub(crate) trait HasWaiter: Send {
+    fn waiter(&mut self) -> &mut Waiter;
+}
+
+/// A descriptor that a call waits for.
+pub(crate) trait WaitTarget {
+    fn fd(&self) -> BorrowedFd<'_>;
+
+    /// The instance's registration of the descriptor.
+    fn registration(&self) -> &RegistrationCell;
+
+    /// Whether Linux's own calls on it would return EAGAIN and not block.
+    fn is_nonblocking(&self) -> bool;
+
+    /// SO_RCVTIMEO or SO_SNDTIMEO in nanoseconds. None if there is no timeout.
+    fn timeout(&self, name: i32) -> Option<u64>;
+}
+
+impl<T: WaitTarget> WaitTarget for Arc<T> {
+    fn fd(&self) -> BorrowedFd<'_> {
+        T::fd(self)
+    }
+
+    fn registration(&self) -> &RegistrationCell {
+        T::registration(self)
+    }
+
+    fn is_nonblocking(&self) -> bool {
+        T::is_nonblocking(self)
+    }
+
+    fn timeout(&self, name: i32) -> Option<u64> {
+        T::timeout(self, name)
+    }
+}
+
+/// The wait of one call. It reads the clock only when the call must wait.
 pub(crate) struct WaitBudget {
     wait: Wait,
     limit: Option<Limit>,
-    /// How often in a row the kernel said "ready" and then EAGAIN.
+    /// Counts how often in a row the kernel reported readiness and then EAGAIN.
     back_off: BackOff,
-    /// How often the call got on without a wait.
+    /// How often the call went on without a wait.
     turns: u32,
 }
 
-/// What a wait comes to on a certain descriptor.
+/// The wait of a call on a certain descriptor.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Limit {
-    /// Not at all.
+    /// The call does not wait.
     Never,
-    /// Without end.
+    /// The wait has no end.
     Endless,
-    /// Until this instant.
+    /// The wait ends at this instant.
     Until(u64),
 }
 
 impl WaitBudget {
-    /// Of this wait; `flags` are the call's MSG_* bits.
+    /// `flags` are the call's MSG_* bits.
     pub(crate) fn new(wait: Wait, flags: i32) -> Self {
         // WIT: under `forever` MSG_DONTWAIT and MSG_ERRQUEUE never wait.
         let never =
@@ -55,36 +91,36 @@ impl WaitBudget {
         }
     }
 
-    /// The wait, for a step before the call's own that takes from its time.
+    /// The wait, for a first step of the call that takes some of its time.
     pub(crate) const fn wait_mut(&mut self) -> &mut Wait {
         &mut self.wait
     }
 
-    /// Whether this is a wait as Linux blocks.
+    /// Whether the call waits as a blocking call of Linux does.
     pub(crate) fn is_forever(&self) -> bool {
         matches!(self.wait, Wait::Forever)
     }
 
-    /// Whether it ends as Linux's own calls do: by the non-blocking bit, SO_RCVTIMEO and
+    /// Whether the wait ends as in Linux's own calls: by the non-blocking bit, SO_RCVTIMEO and
     /// SO_SNDTIMEO.
     pub(crate) const fn is_as_linux(&self) -> bool {
         matches!(self.wait, Wait::None | Wait::Forever)
     }
 
-    /// Whether it waits at all, where the clock need not be read to tell.
-    pub(crate) fn may_wait(&self, handle: &Handle) -> bool {
+    /// Whether the call may wait at all, as far as this is known without the clock.
+    pub(crate) fn may_wait(&self, target: &impl WaitTarget) -> bool {
         match self.wait {
             Wait::None => false,
-            Wait::Forever => !handle.is_nonblocking(),
+            Wait::Forever => !target.is_nonblocking(),
             Wait::Within(nanoseconds) => nanoseconds > 0,
             Wait::Until(instant) => instant > 0,
         }
     }
 
-    fn limit(&mut self, handle: &Handle, events: PollFlags) -> Limit {
+    fn limit(&mut self, target: &impl WaitTarget, events: PollFlags) -> Limit {
         *self.limit.get_or_insert_with(|| match self.wait {
             Wait::None => Limit::Never,
-            Wait::Forever if handle.is_nonblocking() => Limit::Never,
+            Wait::Forever if target.is_nonblocking() => Limit::Never,
             Wait::Forever => {
                 // man 7 socket: SO_RCVTIMEO and SO_SNDTIMEO end a blocking call.
                 let name = if events.contains(PollFlags::OUT) {
@@ -92,7 +128,7 @@ impl WaitBudget {
                 } else {
                     libc::SO_RCVTIMEO
                 };
-                handle
+                target
                     .timeout(name)
                     .map_or(Limit::Endless, |timeout| Limit::Until(now().saturating_add(timeout)))
             }
@@ -101,102 +137,103 @@ impl WaitBudget {
         })
     }
 
-    /// Whether the time is over, for a call that the kernel does not let come to EAGAIN.
-    pub(crate) fn is_over(&mut self, handle: &Handle, events: PollFlags) -> bool {
-        match self.limit(handle, events) {
+    /// Whether the time is over, for a call that never gets EAGAIN from the kernel.
+    pub(crate) fn is_over(&mut self, target: &impl WaitTarget, events: PollFlags) -> bool {
+        match self.limit(target, events) {
             Limit::Never => true,
             Limit::Endless => false,
             Limit::Until(instant) => instant <= now(),
         }
     }
 
-    /// After EAGAIN: returns when it is worth trying again. EAGAIN when the time is over, EINTR at
-    /// an interrupt.
-    pub(crate) async fn again<T: SandsockView>(
+    /// Waits after EAGAIN, until another attempt is worth it. EAGAIN when the time is over, EINTR
+    /// at an interrupt.
+    pub(crate) async fn again(
         &mut self,
-        store: &mut StoreContextMut<'_, T>,
-        handle: &Handle,
+        store: &mut impl HasWaiter,
+        target: &impl WaitTarget,
         events: PollFlags,
     ) -> CallResult<()> {
-        let deadline = self.deadline(handle, events)?;
-        let view = store.data_mut().sandsock();
-        // An unconnected datagram send to a full peer: writable, and yet EAGAIN. Nothing spins.
-        let (fd, cell, back_off) = (handle.fd(), Some(&handle.registration), &mut self.back_off);
-        match view.ctx.waiter.ready_again(fd, cell, events, deadline, back_off).await? {
-            wait::WaitOutcome::Ready => Ok(()),
-            wait::WaitOutcome::TimedOut => Err(Errno::AGAIN.into()),
-        }
+        let deadline = self.deadline(target, events)?;
+        // An unconnected datagram socket is writable and yet gets EAGAIN if the peer is full. The
+        // back-off keeps the call from spinning.
+        let (fd, cell) = (target.fd(), Some(target.registration()));
+        let waiter = store.waiter();
+        ready(waiter.ready_again(fd, cell, events, deadline, &mut self.back_off).await?)
     }
 
-    /// Waits until a pool's job has ended, which `done` tells.
-    pub(crate) async fn until_done<T: SandsockView>(
+    /// Waits until the job of a pool has ended. `done` is readable then.
+    pub(crate) async fn until_done(
         &mut self,
-        store: &mut StoreContextMut<'_, T>,
+        store: &mut impl HasWaiter,
         done: BorrowedFd<'_>,
-        handle: &Handle,
+        target: &impl WaitTarget,
         events: PollFlags,
     ) -> CallResult<()> {
-        let deadline = match self.limit(handle, events) {
-            // The thread needs a moment for what the kernel answers at once.
+        let deadline = match self.limit(target, events) {
+            // The thread needs a moment even if the kernel answers at once.
             Limit::Never => Some(now().saturating_add(GRACE)),
             Limit::Endless => None,
             Limit::Until(instant) => Some(instant.max(now().saturating_add(GRACE))),
         };
-        let view = store.data_mut().sandsock();
-        match view.ctx.waiter.ready(done, None, PollFlags::IN, deadline).await? {
-            wait::WaitOutcome::Ready => Ok(()),
-            wait::WaitOutcome::TimedOut => Err(Errno::AGAIN.into()),
-        }
+        ready(store.waiter().ready(done, None, PollFlags::IN, deadline).await?)
     }
 
-    /// Readiness can be trusted again.
+    /// Records that readiness can be trusted again.
     pub(crate) fn restart(&mut self) {
         self.back_off.reset();
     }
 
-    /// The call got on, and goes on without a wait: a peer that keeps up must not hold the thread.
-    pub(crate) async fn progress<T: SandsockView>(&mut self, store: &mut StoreContextMut<'_, T>) {
+    /// Records progress without a wait. Now and then it lets other guests run, so that a peer which
+    /// keeps up does not hold the thread.
+    pub(crate) async fn progress(&mut self, store: &mut impl HasWaiter) {
         self.restart();
         self.turns = self.turns.wrapping_add(1);
         if self.turns.is_multiple_of(TURNS) {
-            store.data_mut().sandsock().ctx.waiter.give_way().await;
+            store.waiter().give_way().await;
         }
     }
 
-    /// The call got nowhere, though there was something all the while: as `again`, without a wait.
-    /// What never ends must not hold the thread, nor go on beyond the deadline.
-    pub(crate) async fn go_round<T: SandsockView>(
+    /// As `again`, but without a wait, for a call that found something and yet made no progress. It
+    /// lets other guests run, and the deadline holds.
+    pub(crate) async fn go_round(
         &mut self,
-        store: &mut StoreContextMut<'_, T>,
-        handle: &Handle,
+        store: &mut impl HasWaiter,
+        target: &impl WaitTarget,
         events: PollFlags,
     ) -> CallResult<()> {
-        if self.is_over(handle, events) {
+        if self.is_over(target, events) {
             return Err(Errno::AGAIN.into());
         }
-        Ok(store.data_mut().sandsock().ctx.waiter.pause().await?)
+        Ok(store.waiter().pause().await?)
     }
 
-    /// For an EAGAIN that no readiness stands behind: sleeps a step.
-    pub(crate) async fn back_off<T: SandsockView>(
+    /// Sleeps one step of the back-off, after an EAGAIN that no readiness will end.
+    pub(crate) async fn back_off(
         &mut self,
-        store: &mut StoreContextMut<'_, T>,
-        handle: &Handle,
+        store: &mut impl HasWaiter,
+        target: &impl WaitTarget,
         events: PollFlags,
     ) -> CallResult<()> {
-        let deadline = self.deadline(handle, events)?;
-        match store.data_mut().sandsock().ctx.waiter.back_off(&mut self.back_off, deadline).await? {
-            wait::WaitOutcome::Ready => Ok(()),
-            wait::WaitOutcome::TimedOut => Err(Errno::AGAIN.into()),
-        }
+        let deadline = self.deadline(target, events)?;
+        ready(store.waiter().back_off(&mut self.back_off, deadline).await?)
     }
 
-    /// When the time is over, none without an end; EAGAIN where nothing is waited for.
-    fn deadline(&mut self, handle: &Handle, events: PollFlags) -> CallResult<Option<u64>> {
-        match self.limit(handle, events) {
+    /// The instant at which the time is over. None if the wait has no end, EAGAIN if the call does
+    /// not wait.
+    fn deadline(&mut self, target: &impl WaitTarget, events: PollFlags) -> CallResult<Option<u64>> {
+        match self.limit(target, events) {
             Limit::Never => Err(Errno::AGAIN.into()),
             Limit::Endless => Ok(None),
             Limit::Until(instant) => Ok(Some(instant)),
         }
+    }
+}
+
+/// EAGAIN if the deadline has passed.
+fn ready(outcome: WaitOutcome) -> CallResult<()> {
+    match outcome {
+        WaitOutcome::Ready => Ok(()),
+        WaitOutcome::TimedOut => Err(Errno::AGAIN.into()),
     }
 }

@@ -1,5 +1,5 @@
-//! Descriptors registered with tokio, and poll(2), which decides whether the readiness that tokio
-//! remembers still holds.
+//! Registrations of descriptors with tokio, and poll(2), which decides whether the readiness that
+//! tokio remembers still holds.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,8 +11,8 @@ use tokio::io::{Interest, Ready};
 
 use crate::sys;
 
-/// A descriptor's registration with tokio. It belongs to the waiting instance, never to the shared
-/// description.
+/// A descriptor's registration with tokio. It belongs to the waiting instance and not to the open
+/// file description, which may be shared.
 pub(crate) type Registration = Arc<AsyncFd<OwnedFd>>;
 
 /// The cell in which an instance keeps a registration between its waits. It is filled on first need.
@@ -31,7 +31,7 @@ pub(crate) fn registration(
     }
 }
 
-/// Registers a duplicate of the descriptor: epoll refuses the same number twice.
+/// Registers a duplicate of the descriptor, because epoll refuses the same number twice.
 pub(crate) fn register(fd: BorrowedFd<'_>) -> Result<Registration, Errno> {
     let own = rustix::io::fcntl_dupfd_cloexec(fd, 0)?;
     let all = Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY | Interest::ERROR;
@@ -51,14 +51,14 @@ pub(crate) fn renewed(
     Ok(new)
 }
 
-/// Whether the readiness holds a closed state. tokio never clears these, because a descriptor of
-/// its own never leaves them. A socket may: AF_UNSPEC dissolves a connection, SO_ERROR is read, and
-/// the socket is connected or listens again.
+/// Whether the readiness includes a closed state. tokio never clears such a state, because none of
+/// its own sockets leaves it. A guest's socket may: AF_UNSPEC dissolves a connection, SO_ERROR is
+/// read, and the socket is connected or listens again.
 pub(crate) fn is_closed(guard: &AsyncFdReadyGuard<'_, OwnedFd>) -> bool {
     guard.ready().is_read_closed() || guard.ready().is_write_closed()
 }
 
-/// What to wait for in tokio so as to see these events.
+/// The interest with which tokio reports these events.
 pub(crate) fn interest(events: PollFlags) -> Interest {
     let mut interest = Interest::ERROR;
     if events.contains(PollFlags::IN) {
@@ -73,8 +73,8 @@ pub(crate) fn interest(events: PollFlags) -> Interest {
     interest
 }
 
-/// What to clear in tokio after poll(2) has shown none of these events. The other directions were
-/// not asked for and keep their readiness: the kernel reports an edge once.
+/// The readiness to clear in tokio when poll(2) has reported none of these events. The other
+/// directions keep theirs, because the kernel reports an edge only once.
 pub(crate) fn denied_by(events: PollFlags) -> Ready {
     let mut ready = Ready::ERROR;
     if events.contains(PollFlags::IN) {
@@ -89,7 +89,7 @@ pub(crate) fn denied_by(events: PollFlags) -> Ready {
     ready
 }
 
-/// poll(2) without a wait. A signal of the embedder's own is no answer.
+/// poll(2) without a wait. It starts again after a signal of the embedder.
 pub(crate) fn poll_now(fds: &mut [PollFd<'_>]) -> Result<usize, Errno> {
     loop {
         match poll(fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {

@@ -1,17 +1,17 @@
-//! The two ways to wait, behind one type: on the thread (poll(2)), for one guest on one thread, and
-//! on the fiber (tokio's readiness), for many guests on few threads. Both end at an interrupt.
+//! The two ways to wait, behind one type. A wait on the thread is poll(2), for one guest on one
+//! thread. A wait on the fiber is tokio's readiness, for many guests on few threads. An interrupt
+//! ends both.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
 use rustix::io::Errno;
 use tokio::io::Interest;
 
 use crate::bindings::sandsock::socket::types::Wait;
-use crate::observe::{Watch, Watched};
 use crate::sys;
 use crate::wait::back_off::BackOff;
 use crate::wait::registration::{
@@ -19,7 +19,7 @@ use crate::wait::registration::{
     registration, renewed,
 };
 
-/// After how many rounds a loop that goes on without a wait sleeps, and for how long.
+/// The number of rounds without a wait after which a loop sleeps, and for how long.
 const ROUNDS: u32 = 64;
 const ROUND_PAUSE: Duration = Duration::from_millis(1);
 
@@ -29,8 +29,8 @@ pub(crate) fn now() -> u64 {
     u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }
 
-/// When a wait is over, for a call without a descriptor of its own: 0 for `none`; none for
-/// `forever`.
+/// The instant at which a wait is over, for a call without a descriptor of its own. It is 0 for
+/// `none`, and None for `forever`.
 pub(crate) fn deadline(wait: Wait) -> Option<u64> {
     match wait {
         Wait::None => Some(0),
@@ -40,8 +40,7 @@ pub(crate) fn deadline(wait: Wait) -> Option<u64> {
     }
 }
 
-/// The time begins to run: what is given from the call on becomes an instant, for all of the call's
-/// steps.
+/// Starts the time of a wait: a duration becomes an instant, which holds for all steps of the call.
 pub(crate) fn begin(wait: &mut Wait) {
     if let Wait::Within(nanoseconds) = *wait {
         *wait = Wait::Until(now().saturating_add(nanoseconds));
@@ -74,19 +73,37 @@ impl Interrupter {
         let _ = rustix::io::write(&*self.0, &1u64.to_ne_bytes());
     }
 
-    /// Takes the pending interrupt, if any.
+    /// Takes the pending interrupt. Returns whether there was one.
     pub(crate) fn take(&self) -> bool {
         rustix::io::read(&*self.0, &mut [0; 8]).is_ok()
     }
 }
 
-/// How a wait ended, interrupts aside.
+/// How a wait ended, if no interrupt ended it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WaitOutcome {
-    /// It is worth trying again.
+    /// Another attempt is worth it.
     Ready,
     /// The deadline has passed.
     TimedOut,
+}
+
+/// Is told when the call that is under way begins to wait, and when the wait has ended.
+pub(crate) trait WaitObserver: Send + Sync {
+    fn begun(&self);
+    fn ended(&self, waited: Duration);
+}
+
+/// A wait that is observed. It ends with the drop.
+struct Observed {
+    observer: Arc<dyn WaitObserver>,
+    since: Instant,
+}
+
+impl Drop for Observed {
+    fn drop(&mut self) {
+        self.observer.ended(self.since.elapsed());
+    }
 }
 
 /// Waits for one context.
@@ -94,19 +111,26 @@ pub(crate) struct Waiter {
     mode: Mode,
     interrupter: Interrupter,
     registered: Option<Registration>,
-    /// A signal ends a wait on the thread as an interrupt does.
+    /// Whether a signal ends a wait on the thread as an interrupt does.
     signals: bool,
-    watch: Option<Arc<Watch>>,
+    observer: Option<Arc<dyn WaitObserver>>,
 }
 
 impl Waiter {
-    pub(crate) fn new(mode: Mode, signals: bool, watch: Option<Arc<Watch>>) -> Result<Self, Errno> {
-        Ok(Self { mode, interrupter: Interrupter::new()?, registered: None, signals, watch })
+    pub(crate) fn new(
+        mode: Mode,
+        signals: bool,
+        observer: Option<Arc<dyn WaitObserver>>,
+    ) -> Result<Self, Errno> {
+        Ok(Self { mode, interrupter: Interrupter::new()?, registered: None, signals, observer })
     }
 
-    /// Tells the observers of a wait, which ends with what is given back.
-    fn watched(&self) -> Option<Watched> {
-        self.watch.as_ref().map(Watch::wait)
+    /// Reports a wait to the observer.
+    fn observed(&self) -> Option<Observed> {
+        self.observer.as_ref().map(|observer| {
+            observer.begun();
+            Observed { observer: Arc::clone(observer), since: Instant::now() }
+        })
     }
 
     pub(crate) fn interrupter(&self) -> &Interrupter {
@@ -123,7 +147,7 @@ impl Waiter {
         events: PollFlags,
         deadline: Option<u64>,
     ) -> Result<WaitOutcome, Errno> {
-        let _watched = self.watched();
+        let _observed = self.observed();
         match self.mode {
             Mode::Thread => self.on_thread(
                 &mut [self.interrupt_entry(), PollFd::from_borrowed_fd(fd, events)],
@@ -133,7 +157,7 @@ impl Waiter {
         }
     }
 
-    /// As `ready`, in a loop that may find nothing afterwards: from the third time in a row on it
+    /// As `ready`, in a loop that may find nothing after it. From the third time in a row on it
     /// sleeps first.
     pub(crate) async fn ready_again(
         &mut self,
@@ -152,7 +176,8 @@ impl Waiter {
         Ok(outcome)
     }
 
-    /// poll(2) for many: each descriptor's events, all empty when the deadline has passed.
+    /// poll(2) for many descriptors. Returns the events of each. All are empty when the deadline has
+    /// passed.
     pub(crate) async fn poll(
         &mut self,
         fds: &[(BorrowedFd<'_>, PollFlags)],
@@ -162,13 +187,13 @@ impl Waiter {
         let interrupter = self.interrupter.clone();
         all.push(PollFd::new(&*interrupter.0, PollFlags::IN));
         all.extend(fds.iter().map(|&(fd, events)| PollFd::from_borrowed_fd(fd, events)));
-        // What need not wait, or may not, takes no interrupt.
+        // A call that does not wait takes no interrupt.
         let over = |deadline| deadline <= now();
         if poll_now(&mut all[1..])? == 0 && !deadline.is_some_and(over) {
-            let _watched = self.watched();
+            let _observed = self.observed();
             if self.mode == Mode::Fiber {
-                // One epoll instance stands for all of them; a descriptor named twice is registered
-                // once.
+                // tokio waits for one epoll instance with all of them. A descriptor that is listed
+                // twice is registered once.
                 let mut wanted: BTreeMap<RawFd, (BorrowedFd<'_>, PollFlags)> = BTreeMap::new();
                 for &(fd, events) in fds {
                     wanted.entry(fd.as_raw_fd()).or_insert((fd, PollFlags::empty())).1 |= events;
@@ -177,8 +202,8 @@ impl Waiter {
                 for (fd, events) in wanted.into_values() {
                     let flags = epoll::EventFlags::from_bits_truncate(u32::from(events.bits()));
                     match epoll::add(&set, fd, epoll::EventData::new_u64(0), flags) {
-                        // EPERM: a regular file, which is ready for what was asked, or was asked
-                        // for nothing.
+                        // EPERM: a regular file, which is always ready. Here it was asked for no
+                        // event, or poll(2) would have reported it.
                         Ok(()) | Err(Errno::PERM) => {}
                         Err(errno) => return Err(errno),
                     }
@@ -194,7 +219,7 @@ impl Waiter {
                     if outcome == WaitOutcome::TimedOut || poll_now(&mut all[1..])? > 0 {
                         break;
                     }
-                    // What was ready is not any more.
+                    // The readiness is over already.
                     back_off.count(now().saturating_sub(begun));
                 }
             } else {
@@ -210,25 +235,24 @@ impl Waiter {
         back_off: &mut BackOff,
         deadline: Option<u64>,
     ) -> Result<WaitOutcome, Errno> {
-        let _watched = self.watched();
+        let _observed = self.observed();
         self.rest(back_off.step(), deadline).await
     }
 
     /// Sleeps until the deadline; for ever without one.
     pub(crate) async fn sleep(&mut self, deadline: Option<u64>) -> Result<(), Errno> {
-        let _watched = self.watched();
+        let _observed = self.observed();
         self.pause_until(deadline).await
     }
 
-    /// Lets the other guests of this thread run, in a loop that has something to do all the while.
+    /// Lets the other guests of this thread run, in a loop that always has something to do.
     pub(crate) async fn give_way(&self) {
         if self.mode == Mode::Fiber {
             tokio::task::yield_now().await;
         }
     }
 
-    /// Sleeps so long, and for no time gives way; at most until the deadline, and not at all after
-    /// it.
+    /// Sleeps for this time, but at most until the deadline. For a time of zero it gives way.
     async fn rest(&mut self, time: Duration, deadline: Option<u64>) -> Result<WaitOutcome, Errno> {
         let now = now();
         if deadline.is_some_and(|deadline| deadline <= now) {
@@ -243,7 +267,7 @@ impl Waiter {
         Ok(WaitOutcome::Ready)
     }
 
-    /// As `sleep`, within a wait of which the observers know.
+    /// As `sleep`, within a wait that was reported already.
     async fn pause_until(&mut self, deadline: Option<u64>) -> Result<(), Errno> {
         match self.mode {
             Mode::Thread => self.on_thread(&mut [self.interrupt_entry()], deadline).map(drop),
@@ -258,14 +282,14 @@ impl Waiter {
         }
     }
 
-    /// Lets others run, in a call that has much to do and has not waited. EINTR at an interrupt.
+    /// Lets others run, in a call that has much to do and does not wait. EINTR at an interrupt.
     pub(crate) async fn pause(&self) -> Result<(), Errno> {
         self.give_way().await;
         if self.interrupter.take() { Err(Errno::INTR) } else { Ok(()) }
     }
 
-    /// As `pause`, in a loop that found nothing for the guest though there was something: now and
-    /// then it sleeps, so that it can't spin even where the kernel shows the same for ever.
+    /// As `pause`, in a loop that found events but none for the guest. Now and then it sleeps, so that
+    /// it cannot spin if the kernel reports the same events for ever.
     pub(crate) async fn go_round(
         &mut self,
         rounds: &mut u32,
@@ -288,7 +312,7 @@ impl Waiter {
         loop {
             let timeout = deadline.map(|deadline| timespec(deadline.saturating_sub(now())));
             let count = match poll(fds, timeout.as_ref()) {
-                // A signal of the embedder's own: nothing of ours. The deadline stays.
+                // A signal of the embedder does not end the wait. The deadline stays.
                 Err(Errno::INTR) if !self.signals => 0,
                 other => other?,
             };
@@ -308,7 +332,7 @@ impl Waiter {
         PollFd::from_borrowed_fd(self.interrupter.0.as_fd(), PollFlags::IN)
     }
 
-    /// Waits for a registration, with poll(2) as the judge of what tokio remembers.
+    /// Waits for a registration. poll(2) decides whether the readiness that tokio remembers holds.
     async fn on_fiber(
         &mut self,
         mut registration: Registration,
@@ -331,15 +355,15 @@ impl Waiter {
                 guard.retain_ready();
                 return Ok(WaitOutcome::Ready);
             }
-            // tokio's readiness is of the edge: it may be of before the last EAGAIN.
+            // tokio's readiness comes from edges, so it may be older than the last EAGAIN.
             let closed = is_closed(&guard);
             guard.clear_ready_matching(denied_by(events));
             drop(guard);
             if closed {
                 registration = renewed(&registration, cell)?;
             }
-            // A later round comes to the await with nothing that holds it there: it must neither
-            // keep the thread nor outlast the deadline.
+            // In a later round the await may return at once. The loop must neither keep the thread
+            // nor outlast the deadline.
             if back_off.has_begun() {
                 let time = if closed { back_off.step() } else { Duration::ZERO };
                 if self.rest(time, deadline).await? == WaitOutcome::TimedOut {
@@ -350,7 +374,7 @@ impl Waiter {
         }
     }
 
-    /// A future that ends with EINTR at an interrupt, and takes it.
+    /// Returns a future that takes an interrupt and ends with EINTR.
     fn interrupted(&mut self) -> Result<impl Future<Output = Errno> + use<>, Errno> {
         let fd = match &self.registered {
             Some(fd) => Arc::clone(fd),
@@ -393,8 +417,8 @@ fn timespec(nanoseconds: u64) -> Timespec {
 mod tests {
     use super::*;
 
-    /// Waits again and again for what is always ready and never of use, for 200 ms. Gives how
-    /// often.
+    /// Waits for 200 ms for a descriptor that is always ready, as if each readiness came to nothing.
+    /// Returns the number of waits.
     async fn rounds(mode: Mode) -> u32 {
         let always = eventfd(1, EventfdFlags::CLOEXEC).unwrap();
         let mut waiter = Waiter::new(mode, false, None).unwrap();
@@ -412,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_always_ready_and_never_of_use_does_not_spin() {
+    fn readiness_that_comes_to_nothing_does_not_spin() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         for mode in [Mode::Thread, Mode::Fiber] {
             let rounds = runtime.block_on(rounds(mode));
