@@ -45,6 +45,36 @@ const HOST: Layers = Layers {
     ],
 };
 
+const POLICY: Layers = Layers {
+    sources: "policy/src",
+    order: &[
+        &["chosen_ports"],
+        &["answers", "builder", "create", "decide", "file", "other_names"],
+        &["audit", "policy"],
+        &["request", "rules"],
+        &["unix"],
+        &["denial", "sender_cache"],
+        &["grant", "program", "senders"],
+        &["index", "raw"],
+        &["family", "host", "pins"],
+        &[
+            "bluetooth",
+            "can",
+            "limits",
+            "name",
+            "netlink",
+            "packet",
+            "path",
+            "port",
+            "publish",
+            "target",
+            "vsock",
+        ],
+        &["address", "error", "hints", "text", "verb", ROOT],
+    ],
+    exceptions: &[],
+};
+
 const COMMAND: Layers = Layers {
     sources: "cli/src",
     order: &[
@@ -64,6 +94,11 @@ const ROOT: &str = "crate";
 #[test]
 fn imports_of_the_host_go_one_way() {
     HOST.check();
+}
+
+#[test]
+fn imports_of_the_policy_go_one_way() {
+    POLICY.check();
 }
 
 #[test]
