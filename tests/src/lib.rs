@@ -1,6 +1,7 @@
 //! The harness: runs a guest program in this process, under a policy, in both ways to wait.
 
 pub mod bench;
+pub mod built;
 
 use std::fmt::Display;
 use std::io::Write as _;

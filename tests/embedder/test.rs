@@ -1,0 +1,79 @@
+//! An embedder's own crate, outside of the workspace: it compiles, runs a guest under its policy, and
+//! takes nothing along that the command alone needs.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+
+use sandsock_tests::built::{crates, rustc};
+use sandsock_tests::{guest_path, root};
+
+#[test]
+fn embedder_is_built_and_runs() {
+    let work = tempfile::tempdir().expect("a folder");
+    let program = work.path().join("embedder");
+    let crates = crates();
+    let mut compiler = rustc();
+    for name in ["sandsock_host", "wasmtime", "wasmtime_wasi"] {
+        compiler.arg("--extern").arg(format!("{name}={}", crates[name].display()));
+    }
+    let source = root().join("tests/embedder/src/main.rs");
+    let output = compiler.arg("-o").arg(&program).arg(source).output().expect("rustc starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
+    let port = listener.local_addr().expect("an address").port();
+    let echo = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("accepts");
+        let mut bytes = [0; 64];
+        while let Ok(count @ 1..) = stream.read(&mut bytes) {
+            stream.write_all(&bytes[..count]).expect("sends");
+        }
+    });
+    let run = |grant: String| {
+        let output = Command::new(&program)
+            .arg(guest_path("echo_client"))
+            .args([&grant, "127.0.0.1", &port.to_string(), "hello"])
+            .output()
+            .expect("starts");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr)
+    };
+    let refused = run(format!("tcp-connect=127.0.0.1:{}", port ^ 1));
+    assert!(refused.contains("the guest failed") && !refused.contains("succeeded"), "{refused}");
+    let allowed = run(format!("tcp-connect=127.0.0.1:{port}"));
+    assert!(allowed.contains("hello") && allowed.contains("the guest succeeded"), "{allowed}");
+    echo.join().expect("the echo ends");
+}
+
+#[test]
+fn embedder_takes_nothing_of_the_command() {
+    let work = tempfile::tempdir().expect("a folder");
+    let manifest = root().join("tests/embedder/Cargo.toml");
+    let host = root().join("host").canonicalize().expect("it is there");
+    // The workspace's lock file says which versions are here.
+    let manifest = std::fs::read_to_string(manifest).expect("reads");
+    let manifest = manifest.replace("../../host", host.to_str().expect("UTF-8"));
+    let put = |name: &str, text: &[u8]| {
+        let path = work.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).expect("makes a folder");
+        std::fs::write(path, text).expect("writes");
+    };
+    put("Cargo.toml", manifest.as_bytes());
+    put("Cargo.lock", &std::fs::read(root().join("Cargo.lock")).expect("reads"));
+    put("src/main.rs", b"fn main() {}");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["tree", "--offline", "--edges", "normal", "--prefix", "none", "--format", "{p}"])
+        .current_dir(work.path())
+        .output()
+        .expect("cargo starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tree = String::from_utf8_lossy(&output.stdout).into_owned();
+    let names: Vec<_> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(names.contains(&"sandsock-policy"), "{tree}");
+    for name in ["clap", "ctrlc", "signal-hook", "tracing-subscriber", "wac-graph", "wat"] {
+        assert!(!names.contains(&name), "{name} is a dependency of the host");
+    }
+}
