@@ -68,6 +68,9 @@ lint: setup ## check the format and the lints
 	@echo "checking format and lints"
 	@cargo fmt --all --check
 	@cargo clippy $(PROFILE) --workspace --all-targets -- -D warnings
+	@for tool in "deny check" machete; do \
+	    if command -v "cargo-$${tool%% *}" >/dev/null; then cargo $$tool || exit; \
+	    else echo "lint: cargo-$${tool%% *} is not installed, so \`cargo $$tool\` does not run"; fi; done
 
 .PHONY: test
 test: guests build lint kernel ## run all tests, and list the skipped ones
