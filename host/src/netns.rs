@@ -26,13 +26,13 @@ pub enum NetnsError {
         /// Why.
         cause: std::io::Error,
     },
-    /// The file is something else.
+    /// The file is no network namespace.
     #[error("{} is no network namespace", .0.display())]
     Other(PathBuf),
-    /// This process may not.
+    /// The process lacks the privilege.
     #[error("{}: entering a network namespace needs CAP_SYS_ADMIN; run as root", .0.display())]
     Privilege(PathBuf),
-    /// What else the kernel said.
+    /// Any other error of the kernel.
     #[error("{}: can't enter the network namespace: {errno}", path.display())]
     Enter {
         /// The file.
@@ -40,8 +40,8 @@ pub enum NetnsError {
         /// The kernel's answer.
         errno: Errno,
     },
-    /// The files of `/etc/netns/NAME` can't be put in place.
-    #[error("{}: can't be put in place of {}: {errno}", file.display(), place.display())]
+    /// A file of `/etc/netns/NAME` can't replace its namesake in `/etc`.
+    #[error("{}: can't be mounted over {}: {errno}", file.display(), place.display())]
     Files {
         /// The namespace's file.
         file: PathBuf,
@@ -52,17 +52,17 @@ pub enum NetnsError {
     },
 }
 
-/// Moves the calling thread into a network namespace, and with it the threads that it starts from
-/// then on: to be called before any is started, and before a runtime is.
+/// Moves the calling thread into a network namespace, together with the threads that it starts later.
+/// Call it before the process starts any thread or runtime.
 ///
-/// `name` is one of `ip netns`, or a path (with a slash) such as `/proc/PID/ns/net`. Sockets that
-/// are open stay where they were made. As `ip netns exec` does, each file of `/etc/netns/NAME/`
-/// takes the place of the one of its name in `/etc`, `resolv.conf` for example, for this thread and
-/// those it starts alone.
+/// `name` is a name of `ip netns`, or a path with a slash such as `/proc/PID/ns/net`. Open sockets
+/// stay in their namespace. Each file of `/etc/netns/NAME/`, such as `resolv.conf`, replaces the file
+/// of the same name in `/etc`, as with `ip netns exec`. This holds only for this thread and those it
+/// starts later.
 ///
 /// # Errors
-/// There is no such namespace, or this process may not enter it. After an error of the files the
-/// thread is in the namespace.
+/// There is no such namespace, or the process may not enter it. After [`NetnsError::Files`] the thread
+/// is in the namespace.
 pub fn enter(name: &OsStr) -> Result<(), NetnsError> {
     let is_path = name.as_bytes().contains(&b'/');
     let path = if is_path { PathBuf::from(name) } else { Path::new("/run/netns").join(name) };
@@ -80,7 +80,7 @@ pub fn enter(name: &OsStr) -> Result<(), NetnsError> {
     if is_path { Ok(()) } else { own_files(name) }
 }
 
-/// man 8 ip-netns: the namespace's own configuration.
+/// Puts the namespace's own configuration in place (man 8 ip-netns).
 fn own_files(name: &OsStr) -> Result<(), NetnsError> {
     let folder = Path::new("/etc/netns").join(name);
     let Ok(entries) = std::fs::read_dir(&folder) else { return Ok(()) };

@@ -53,7 +53,7 @@ fn errno(error: io::Error) -> Errno {
     Errno::from_io_error(&error).unwrap_or(Errno::IO)
 }
 
-/// A string for C, or EINVAL where it has a NUL.
+/// A string for C. EINVAL if it contains a NUL.
 pub(crate) fn c_string(text: &str) -> Result<CString, Errno> {
     CString::new(text).map_err(|_| Errno::INVAL)
 }

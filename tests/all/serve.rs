@@ -979,7 +979,7 @@ fn serve_netns_has_its_own_etc() {
     // One that has no place in /etc is told, with its name.
     std::fs::write(files.0.join("sandsock-no-such-file"), "").expect("writes");
     let (status, stderr) = run();
-    let words = "sandsock-no-such-file: can't be put in place of /etc/sandsock-no-such-file: No such file or directory";
+    let words = "sandsock-no-such-file: can't be mounted over /etc/sandsock-no-such-file: No such file or directory";
     assert!(status == Some(125) && stderr.contains(words), "{stderr}");
 }
 

@@ -14,12 +14,12 @@ impl RawAddress {
     /// `sockaddr_storage`'s size.
     pub(crate) const SIZE: usize = 128;
 
-    /// No address yet: for the kernel to write.
+    /// An address that the kernel is to fill in.
     pub(crate) fn empty() -> Self {
         Self { bytes: [0; Self::SIZE], length: Self::SIZE as _ }
     }
 
-    /// These bytes, cut at `SIZE`.
+    /// The address with these bytes, of which at most `SIZE` count.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
         let mut raw = Self::empty();
         let length = bytes.len().min(Self::SIZE);
@@ -63,7 +63,7 @@ impl RawAddress {
             libc::AF_INET6 => {
                 let octets: [u8; 16] = bytes.get(8..24)?.try_into().ok()?;
                 let flow = u32::from_be_bytes(four(4)?);
-                // RFC 2133 sockets of 24 bytes have no scope.
+                // The addresses of RFC 2133 have 24 bytes and no scope.
                 let scope = four(24).map_or(0, u32::from_ne_bytes);
                 Some(SocketAddrV6::new(Ipv6Addr::from(octets), port, flow, scope).into())
             }
@@ -82,7 +82,7 @@ impl RawAddress {
         &self.bytes[..self.length as usize]
     }
 
-    /// For a system call to read.
+    /// The pointer with which a system call reads it.
     pub(crate) fn as_ptr(&self) -> *const libc::sockaddr {
         self.bytes.as_ptr().cast()
     }
@@ -92,26 +92,26 @@ impl RawAddress {
         self.length
     }
 
-    /// For a system call to write: the buffer, and its length in and out.
+    /// The pointers with which a system call fills it in: the buffer, and its length.
     pub(crate) fn as_out(&mut self) -> (*mut libc::sockaddr, &mut libc::socklen_t) {
         self.length = Self::SIZE as _;
         (self.bytes.as_mut_ptr().cast(), &mut self.length)
     }
 
-    /// Takes the length that a system call reported, which may be above the buffer's (man 2
+    /// Sets the length that a system call reported. It may be longer than the buffer (man 2
     /// getsockname).
     pub(crate) fn set_length(&mut self, length: libc::socklen_t) {
         self.length = length;
         self.clamp();
     }
 
-    /// Cuts a reported length to the buffer's.
+    /// Cuts a reported length to that of the buffer.
     pub(crate) fn clamp(&mut self) {
         self.length = self.length.min(Self::SIZE as _);
     }
 }
 
-/// A UNIX address as it is written in rules: a path, or `@` and the abstract name.
+/// A UNIX address as rules spell it: a path, or `@` and the abstract name.
 pub(crate) fn show_unix(address: &RawAddress) -> Option<String> {
     if address.family()? != libc::AF_UNIX {
         return None;

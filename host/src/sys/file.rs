@@ -93,16 +93,16 @@ pub(crate) fn splice_file(
     without_sigpipe(|| splice(&read, None, fd, None, length, SpliceFlags::NONBLOCK | last))
 }
 
-/// Makes a system call that knows no MSG_NOSIGNAL, in a process that may not ignore SIGPIPE.
+/// Makes a system call that has no MSG_NOSIGNAL, in a process that may not ignore SIGPIPE.
 fn without_sigpipe<T>(call: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
-    // SAFETY: all-zero sets and actions are valid places for the calls below to write to, sigaction
-    // only reads the disposition, and the mask is this thread's own and put back before it returns.
+    // SAFETY: the calls below write to all-zero sets and actions, which are valid. sigaction only
+    // reads the disposition. The mask is this thread's own, and the function restores it.
     unsafe {
         let mut now: libc::sigaction = std::mem::zeroed();
         if libc::sigaction(libc::SIGPIPE, std::ptr::null(), &raw mut now) == 0
             && now.sa_sigaction == libc::SIG_IGN
         {
-            // As every Rust program has it.
+            // Rust programs ignore it by default.
             return call();
         }
         let (mut pipe, mut before, mut pending): (libc::sigset_t, libc::sigset_t, libc::sigset_t) =
@@ -113,7 +113,7 @@ fn without_sigpipe<T>(call: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errn
         libc::pthread_sigmask(libc::SIG_BLOCK, &raw const pipe, &raw mut before);
         let result = call();
         if libc::sigismember(&raw const pending, libc::SIGPIPE) == 0 {
-            // The signal that this call made, if it did.
+            // Takes the signal that this call raised, if it did.
             let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
             libc::sigtimedwait(&raw const pipe, std::ptr::null_mut(), &raw const at_once);
         }

@@ -32,12 +32,12 @@ pub(crate) fn interfaces(_permit: Permit<Interfaces>) -> Result<Vec<(u32, String
     Ok(all)
 }
 
-/// if_nametoindex(3); ENODEV.
+/// if_nametoindex(3), or ENODEV.
 pub(crate) fn interface_index(_permit: Permit<Interfaces>, name: &str) -> Result<u32, Errno> {
     name_to_index(any_socket()?, name)
 }
 
-/// if_indextoname(3); ENXIO.
+/// if_indextoname(3), or ENXIO.
 pub(crate) fn interface_name(_permit: Permit<Interfaces>, index: u32) -> Result<String, Errno> {
     own_interface_name(index).ok_or(Errno::NXIO)
 }

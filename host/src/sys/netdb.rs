@@ -23,14 +23,14 @@ pub(crate) struct Hints {
 /// How a name is looked up.
 #[derive(Clone, Copy)]
 pub(crate) struct Lookup {
-    /// The hosts file has it, and is asked first.
+    /// Whether the hosts file has the name. It is asked first.
     pub(crate) in_hosts_file: bool,
-    /// The names that lead to the answer are wanted: aliases and canonical names.
+    /// Whether the caller needs the names that lead to the answer: aliases and canonical names.
     pub(crate) other_names: bool,
 }
 
-/// getaddrinfo(3) of a name, and the other names of the answer where they are wanted. It blocks:
-/// for the pools' threads alone.
+/// getaddrinfo(3) of a name. Returns the answers, and their other names if the caller needs them. It
+/// blocks, so only threads of the pools call it.
 pub(crate) fn get_address_info(
     permit: Permit<Resolve>,
     service: Option<&CStr>,
@@ -50,7 +50,7 @@ pub(crate) fn get_address_info(
         if !canonical {
             answers.iter_mut().for_each(|info| info.canonical_name = None);
         }
-        // getaddrinfo(3) gives the last name alone, not those between.
+        // getaddrinfo(3) returns only the last name, and not the names between.
         let mut families: Vec<i32> = answers
             .iter()
             .filter_map(|info| Some(info.address.to_ip()?.ip()))
@@ -75,7 +75,7 @@ fn family_of(address: IpAddr) -> i32 {
     if address.to_canonical().is_ipv4() { libc::AF_INET } else { libc::AF_INET6 }
 }
 
-/// The first fields of resolv.h's `struct __res_state`, which are part of glibc's binary interface.
+/// The first fields of `struct __res_state` (resolv.h), which are part of glibc's binary interface.
 #[repr(C)]
 struct ResolverState {
     _retrans: libc::c_int,
@@ -87,11 +87,11 @@ struct ResolverState {
 const RES_INIT: libc::c_ulong = 0x0001;
 const RES_NOALIASES: libc::c_ulong = 0x1000;
 
-/// Makes the calling thread's resolver anew, by what resolv.conf says now, and without the aliases
-/// of the host's environment (HOSTALIASES), which would make a question of another name.
+/// Initialises the resolver of the calling thread again. It reads the present resolv.conf, and ignores
+/// the aliases of the host's environment (HOSTALIASES), which would ask for another name.
 fn without_host_aliases() -> Result<(), ResolverError> {
-    // SAFETY: `__res_state` gives this thread's own state, which lives as long as the thread and is
-    // used by nobody else meanwhile. It is closed only where it was opened (man 3 resolver).
+    // SAFETY: `__res_state` returns this thread's own state. It lives as long as the thread, and
+    // nobody else uses it meanwhile. It is closed only if it was opened (man 3 resolver).
     unsafe {
         let state = __res_state();
         if (*state).options & RES_INIT != 0 {
@@ -105,8 +105,8 @@ fn without_host_aliases() -> Result<(), ResolverError> {
     Ok(())
 }
 
-/// getaddrinfo(3) of a number, or of no host. A service that is a name is looked for in the
-/// system's tables.
+/// getaddrinfo(3) of a number, or of no host. The system's tables are searched for a service that is
+/// a name.
 pub(crate) fn numeric_address_info(
     host: Option<&CStr>,
     service: Option<&CStr>,
@@ -189,8 +189,8 @@ pub(crate) enum ResolverError {
     System(Errno),
 }
 
-// glibc's reentrant look-ups and its resolver's state (man 3 gethostbyname, getservbyname_r,
-// getprotobyname_r, resolver), which `libc` does not declare.
+// glibc's reentrant look-ups and the state of its resolver (man 3 gethostbyname, getservbyname_r,
+// getprotobyname_r, resolver). The crate `libc` does not declare them.
 unsafe extern "C" {
     fn __res_state() -> *mut ResolverState;
     fn __res_ninit(state: *mut ResolverState) -> libc::c_int;
@@ -239,11 +239,11 @@ unsafe extern "C" {
     ) -> libc::c_int;
 }
 
-/// The longest entry that is read.
+/// The longest buffer for an entry.
 const ENTRY_MAX: usize = 1 << 20;
 
-/// Makes one of these calls with a buffer that grows until the entry fits. Gives what `read` makes
-/// of the entry, or the call's result where there is none.
+/// Makes one of these calls with a buffer that grows until the entry fits. Returns the result of
+/// `read`, or the result of the call if there is no entry.
 fn find_entry<E, R>(
     mut call: impl FnMut(*mut E, *mut libc::c_char, usize, *mut *mut E) -> libc::c_int,
     read: impl FnOnce(&E) -> R,
@@ -259,12 +259,12 @@ fn find_entry<E, R>(
             continue;
         }
         // SAFETY: the result is null, or points to `entry`, which was then filled with pointers
-        // into `buffer`; both live here.
+        // into `buffer`. Both live here.
         return unsafe { result.as_ref() }.map(read).ok_or(code);
     }
 }
 
-/// A text of C's.
+/// Reads a string of C.
 ///
 /// # Safety
 /// It ends with NUL and lives during the call.
@@ -309,8 +309,8 @@ impl HostEntry {
                 _ => None,
             }
         };
-        // SAFETY: glibc filled the entry: its texts end with NUL, its lists with a null, and all
-        // live as long as the entry.
+        // SAFETY: glibc filled the entry. Its strings end with NUL and its lists with null, and all
+        // of them live as long as the entry.
         unsafe {
             Self {
                 name: text(entry.h_name),
@@ -321,7 +321,7 @@ impl HostEntry {
     }
 }
 
-/// The failure that an h_errno and the call's result are.
+/// The error for an h_errno and the result of the call.
 fn host_failure(h_errno: libc::c_int, code: libc::c_int) -> ResolverError {
     match h_errno {
         // NETDB_INTERNAL: errno says more.
@@ -332,7 +332,7 @@ fn host_failure(h_errno: libc::c_int, code: libc::c_int) -> ResolverError {
     }
 }
 
-/// gethostbyname2(3). It blocks: for the pools' threads alone.
+/// gethostbyname2(3). It blocks, so only threads of the pools call it.
 pub(crate) fn get_host_by_name(
     permit: Permit<Resolve>,
     family: i32,
@@ -345,8 +345,8 @@ pub(crate) fn get_host_by_name(
 fn host_by_name(name: &CStr, family: i32) -> Result<HostEntry, ResolverError> {
     let mut h_errno = 0;
     let found = find_entry(
-        // SAFETY: the name ends with NUL, and `find_entry` gives an entry, a buffer of this length
-        // and a place for the result.
+        // SAFETY: the name ends with NUL, and `find_entry` passes an entry, a buffer of this length
+        // and a pointer for the result.
         |entry, buffer, length, result| unsafe {
             gethostbyname2_r(name.as_ptr(), family, entry, buffer, length, result, &raw mut h_errno)
         },
@@ -355,7 +355,7 @@ fn host_by_name(name: &CStr, family: i32) -> Result<HostEntry, ResolverError> {
     found.map_err(|code| host_failure(h_errno, code))
 }
 
-/// gethostbyaddr(3). It blocks: for the name pool's threads alone.
+/// gethostbyaddr(3). It blocks, so only threads of the name pool call it.
 pub(crate) fn get_host_by_address(
     permit: Permit<ReverseResolve>,
 ) -> Result<HostEntry, ResolverError> {
@@ -365,7 +365,7 @@ pub(crate) fn get_host_by_address(
     };
     let mut h_errno = 0;
     let found = find_entry(
-        // SAFETY: the address is of its family's length, the rest as in `get_host_by_name`.
+        // SAFETY: the address has the length of its family. The rest is as in `host_by_name`.
         |entry, buffer, length, result| unsafe {
             let address = octets.as_ptr().cast();
             gethostbyaddr_r(
@@ -384,7 +384,7 @@ pub(crate) fn get_host_by_address(
     found.map_err(|code| host_failure(h_errno, code))
 }
 
-/// getnameinfo(3)'s host, by these flags.
+/// The host part of getnameinfo(3), with these flags.
 fn host_text(address: IpAddr, flags: i32) -> Result<String, ResolverError> {
     let raw = RawAddress::from_ip(SocketAddr::new(address, 0));
     let mut host = [0; libc::NI_MAXHOST as usize];
@@ -410,8 +410,8 @@ fn host_text(address: IpAddr, flags: i32) -> Result<String, ResolverError> {
     }
 }
 
-/// The name of an address: getnameinfo(3) with NI_NAMEREQD, and NI_NOFQDN to cut this host's own
-/// domain. It blocks: for the name pool's threads alone.
+/// The name of an address: getnameinfo(3) with NI_NAMEREQD. `cut` adds NI_NOFQDN, which cuts this
+/// host's own domain. It blocks, so only threads of the name pool call it.
 pub(crate) fn get_name(permit: Permit<ReverseResolve>, cut: bool) -> Result<String, ResolverError> {
     host_text(permit.into_act().address, libc::NI_NAMEREQD | if cut { libc::NI_NOFQDN } else { 0 })
 }
@@ -425,11 +425,11 @@ fn or_null(text: Option<&CStr>) -> *const libc::c_char {
     text.map_or(std::ptr::null(), CStr::as_ptr)
 }
 
-/// getservbyname(3): the port in host byte order; ENOENT. It may block: for the name pool's threads
-/// alone.
+/// getservbyname(3): the port in host byte order, or ENOENT. It may block, so only threads of the
+/// pools call it.
 pub(crate) fn service_port(name: &CStr, protocol: Option<&CStr>) -> Result<u16, Errno> {
     let found = find_entry(
-        // SAFETY: the texts end with NUL, the rest as in `get_host_by_name`.
+        // SAFETY: the strings end with NUL or are null. The rest is as in `host_by_name`.
         |entry, buffer, length, result| unsafe {
             getservbyname_r(name.as_ptr(), or_null(protocol), entry, buffer, length, result)
         },
@@ -438,21 +438,21 @@ pub(crate) fn service_port(name: &CStr, protocol: Option<&CStr>) -> Result<u16, 
     found.map_err(|_| Errno::NOENT)
 }
 
-/// getservbyport(3) of a port in host byte order; ENOENT. It may block: for the name pool's threads
-/// alone.
+/// getservbyport(3) of a port in host byte order, or ENOENT. It may block, so only threads of the
+/// pools call it.
 pub(crate) fn service_name(port: u16, protocol: Option<&CStr>) -> Result<String, Errno> {
     let found = find_entry(
         // SAFETY: as in `service_port`.
         |entry, buffer, length, result| unsafe {
             getservbyport_r(port.to_be().into(), or_null(protocol), entry, buffer, length, result)
         },
-        // SAFETY: glibc filled the entry: its name ends with NUL and lives as long as it.
+        // SAFETY: glibc filled the entry. Its name ends with NUL and lives as long as the entry.
         |entry: &libc::servent| unsafe { text(entry.s_name) },
     );
     found.map_err(|_| Errno::NOENT)
 }
 
-/// getprotobyname(3); ENOENT. It may block: for the name pool's threads alone.
+/// getprotobyname(3), or ENOENT. It may block, so only threads of the pools call it.
 pub(crate) fn protocol_number(name: &CStr) -> Result<i32, Errno> {
     let found = find_entry(
         // SAFETY: as in `service_port`.

@@ -15,7 +15,7 @@ pub(crate) fn is_socket_in(parent: &Dir, name: &OsStr) -> bool {
         .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Socket)
 }
 
-/// Where a file is now, every link followed.
+/// The present path of a file, with every link followed.
 pub(crate) fn real_path(fd: BorrowedFd<'_>) -> Result<PathBuf, Errno> {
     let link = rustix::fs::readlink(format!("/proc/self/fd/{}", fd.as_raw_fd()), Vec::new())?;
     Ok(PathBuf::from(OsStr::from_bytes(link.as_bytes())))

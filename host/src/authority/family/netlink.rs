@@ -26,22 +26,39 @@ use sandsock_policy::{NetlinkRequest, Request};
 const HEADER: usize = 16;
 /// `sizeof(struct genlmsghdr)`: command, version, two bytes for later.
 const GENERIC_HEADER: usize = 4;
-/// `NLMSG_MIN_TYPE`. Lower types are messages about messages, which the kernel skips.
-const FIRST_TYPE: u16 = 0x10;
-/// `GENL_ID_CTRL`, and the two of its commands that programs may send: CTRL_CMD_GETFAMILY and
+/// Lower types are messages about messages, which the kernel skips.
+const FIRST_TYPE: u16 = libc::NLMSG_MIN_TYPE as u16;
+/// The control family, and the two of its commands that programs may send. The second one is
 /// CTRL_CMD_GETPOLICY.
-const CONTROL_FAMILY: u16 = 0x10;
-const CONTROL_READS: [u8; 2] = [3, 10];
+const CONTROL_FAMILY: u16 = libc::GENL_ID_CTRL as u16;
+const CONTROL_READS: [u8; 2] = [libc::CTRL_CMD_GETFAMILY as u8, 10];
 /// linux/sock_diag.h and linux/inet_diag.h: TCPDIAG_GETSOCK, DCCPDIAG_GETSOCK, SOCK_DIAG_BY_FAMILY.
 /// SOCK_DESTROY is 21.
 const DIAG_READS: [u16; 3] = [18, 19, 20];
 const SOCK_DESTROY: u16 = 21;
-/// linux/rtnetlink.h: the RTM_GET of links, addresses, routes, neighbours, rules, queueing
-/// disciplines, classes and filters, multicast and anycast addresses, neighbour tables, address
-/// labels, netconf, multicast databases, statistics, chains, next hops, link properties and
-/// next-hop buckets. Requests of later kernels do not count as reads until they have been reviewed.
-const ROUTE_READS: [u16; 18] =
-    [18, 22, 26, 30, 34, 38, 42, 46, 58, 62, 66, 74, 82, 86, 94, 102, 106, 118];
+/// linux/rtnetlink.h: the requests that read. The last three are RTM_GETCHAIN, RTM_GETNEXTHOP and
+/// RTM_GETNEXTHOPBUCKET. Requests of later kernels do not count as reads until they have been
+/// reviewed.
+const ROUTE_READS: [u16; 18] = [
+    libc::RTM_GETLINK,
+    libc::RTM_GETADDR,
+    libc::RTM_GETROUTE,
+    libc::RTM_GETNEIGH,
+    libc::RTM_GETRULE,
+    libc::RTM_GETQDISC,
+    libc::RTM_GETTCLASS,
+    libc::RTM_GETTFILTER,
+    libc::RTM_GETMULTICAST,
+    libc::RTM_GETANYCAST,
+    libc::RTM_GETNEIGHTBL,
+    libc::RTM_GETADDRLABEL,
+    libc::RTM_GETNETCONF,
+    libc::RTM_GETMDB,
+    libc::RTM_GETSTATS,
+    102,
+    106,
+    118,
+];
 
 pub(super) struct Netlink;
 
@@ -77,8 +94,7 @@ fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let header = rest.get(..4)?;
         let length = usize::from(u16::from_ne_bytes([header[0], header[1]]));
-        // NLA_F_NESTED and NLA_F_NET_BYTEORDER are the two high bits.
-        let kind = u16::from_ne_bytes([header[2], header[3]]) & 0x3fff;
+        let kind = u16::from_ne_bytes([header[2], header[3]]) & libc::NLA_TYPE_MASK as u16;
         let value = rest.get(4..length)?;
         rest = rest.get(length.next_multiple_of(4)..).unwrap_or(&[]);
         Some((kind, value))
@@ -110,23 +126,21 @@ fn dump_generic_families() -> Result<Vec<u8>, Errno> {
 
 /// Reads the answer of the control family (linux/genetlink.h).
 fn generic_families(dump: &[u8]) -> Vec<GenericFamily> {
-    const FAMILY_ID: u16 = 1;
-    const FAMILY_NAME: u16 = 2;
-    const MULTICAST_GROUPS: u16 = 7;
-    const GROUP_ID: u16 = 2;
     let number = |value: &[u8]| value.get(..4)?.try_into().map(u32::from_ne_bytes).ok();
     let family = |message: Message<'_>| {
         let mut family = GenericFamily::default();
         for (kind, value) in attributes(message.body.get(GENERIC_HEADER..)?) {
-            match kind {
-                FAMILY_ID => family.id = u16::from_ne_bytes(value.get(..2)?.try_into().ok()?),
-                FAMILY_NAME => {
+            match i32::from(kind) {
+                libc::CTRL_ATTR_FAMILY_ID => {
+                    family.id = u16::from_ne_bytes(value.get(..2)?.try_into().ok()?)
+                }
+                libc::CTRL_ATTR_FAMILY_NAME => {
                     family.name = String::from_utf8_lossy(value).trim_end_matches('\0').to_owned()
                 }
-                MULTICAST_GROUPS => {
+                libc::CTRL_ATTR_MCAST_GROUPS => {
                     let groups = attributes(value).flat_map(|(_, group)| attributes(group));
                     family.groups = groups
-                        .filter(|(kind, _)| *kind == GROUP_ID)
+                        .filter(|(kind, _)| i32::from(*kind) == libc::CTRL_ATTR_MCAST_GRP_ID)
                         .filter_map(|(_, id)| number(id))
                         .collect();
                 }
@@ -165,12 +179,10 @@ pub(crate) fn judge_group(gate: &Gate, protocol: i32, group: u32) -> CallResult<
 /// Returns whether a look-up of links or addresses names another network namespace:
 /// IFLA_TARGET_NETNSID, IFA_TARGET_NETNSID.
 fn asks_elsewhere(message: &Message<'_>) -> bool {
-    const GET_LINK: u16 = 18;
-    const GET_ADDRESS: u16 = 22;
     // The attributes follow `ifinfomsg` or `ifaddrmsg`, or `rtgenmsg` in dumps of old programs.
     let (at, target) = match message.kind {
-        GET_LINK => (16, 46),
-        GET_ADDRESS => (8, 10),
+        libc::RTM_GETLINK => (16, 46),
+        libc::RTM_GETADDR => (8, 10),
         _ => return false,
     };
     let names = |at: usize| {
