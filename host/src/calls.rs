@@ -11,3 +11,16 @@ pub(crate) mod polling;
 mod syscalls;
 pub(crate) mod transfers;
 mod types;
+
+use wasmtime::component::Resource;
+
+use crate::ctx::SandsockCtxView;
+
+/// Drops a resource that needs no more than Rust's own drop.
+pub(crate) fn delete<R: 'static>(
+    view: &mut SandsockCtxView<'_>,
+    resource: Resource<R>,
+) -> wasmtime::Result<()> {
+    view.table.delete(resource)?;
+    Ok(())
+}

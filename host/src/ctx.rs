@@ -323,6 +323,19 @@ impl<T: SandsockView + 'static> HasWaiter for StoreContextMut<'_, T> {
     }
 }
 
+/// The way from a call's store to the context's view.
+pub(crate) trait StoreView {
+    /// The context and the table.
+    fn view(&mut self) -> SandsockCtxView<'_>;
+}
+
+impl<T: SandsockView> StoreView for StoreContextMut<'_, T> {
+    #[inline]
+    fn view(&mut self) -> SandsockCtxView<'_> {
+        self.data_mut().sandsock()
+    }
+}
+
 impl SandsockCtxView<'_> {
     /// Returns the handle of a descriptor. EBADF for an alias.
     pub(crate) fn handle(&self, d: &Resource<Descriptor>) -> CallResult<Arc<Handle>> {

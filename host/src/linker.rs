@@ -1,33 +1,34 @@
-//! Puts this host's functions into a wasmtime linker, for both ways to embed.
+//! Adds this host's functions to a wasmtime linker.
 //!
-//! Every function of the raw layer is registered by the one list here, which is expanded twice: as
-//! plain functions, whose futures are ready at once because they wait on the thread, and as async
-//! functions. `bindgen!`'s traits hold the types of those that never wait against the contract.
-//! Each registration tells the observers of the call ([`crate::observe`]).
+//! The list at the end has one line for each function of the contract: its name, the names of its
+//! parameters, and the Rust function. A `wait` function may wait. Where components are called
+//! without async, its future is ready at once, because the context waits on the thread. A `now`
+//! function never waits. `bindgen!`'s traits check the types of the functions of `descriptors`,
+//! `syscalls`, `clock` and `interrupts` against the contract.
+//!
+//! A function can be registered by the list alone, and each registration reports the calls to the
+//! observers ([`crate::observe`]). The observers have all names from here.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use wasmtime::StoreContextMut;
-use wasmtime::component::{HasData, Linker, LinkerInstance, Resource, ResourceType};
+use wasmtime::component::{HasData, Linker, Resource, ResourceType};
 
 use crate::bindings::sandsock::socket as contract;
 use crate::bindings::sandsock::socket::clock::Host as _;
-use crate::bindings::sandsock::socket::descriptors::{Host as _, HostDescriptor as _};
+use crate::bindings::sandsock::socket::descriptors::{Host as _, HostDescriptor};
 use crate::bindings::sandsock::socket::interrupts::Host as _;
 use crate::bindings::sandsock::socket::syscalls::Host as _;
-use crate::bindings::sandsock::socket::types::{
-    Address, DescriptorKind, IoctlResult, NetworkInterface, OptionValue, Trigger,
-};
+use crate::bindings::sandsock::socket::types::{Error, NameError};
 use crate::calls::files::File;
-use crate::calls::polling::poller;
-use crate::calls::polling::poller::Poller;
-use crate::calls::{connections, files, netdb, polling, transfers};
-use crate::ctx::{SandsockCtxView, SandsockView};
+use crate::calls::netdb::LookupError;
+use crate::calls::polling::poller::{self, Poller};
+use crate::calls::{connections, delete, files, netdb, polling, transfers};
+use crate::ctx::{SandsockCtxView, SandsockView, StoreView as _};
 use crate::descriptor::Descriptor;
-use crate::error::answer;
-use crate::observe;
-use crate::sys::control;
+use crate::error::{CallResult, answer};
+use crate::observe::{self, Function};
 
 /// Ties the context's view to `bindgen!`'s traits.
 struct HasSandsock;
@@ -40,33 +41,29 @@ impl HasData for HasSandsock {
 /// must wait on the thread ([`crate::SandsockCtxBuilder::wait_on_thread`]).
 ///
 /// # Errors
-/// An interface of that name is in the linker already.
+/// The linker has an interface of that name already.
 pub fn add_to_linker_sync<T: SandsockView + 'static>(
     linker: &mut Linker<T>,
 ) -> wasmtime::Result<()> {
-    add_types(linker)?;
-    sync::add(linker)
+    add(linker, Calls::Sync)
 }
 
 /// Adds sandsock's raw layer to a linker whose components are called by async functions. The
 /// context may wait either way.
 ///
 /// # Errors
-/// An interface of that name is in the linker already.
+/// The linker has an interface of that name already.
 pub fn add_to_linker_async<T: SandsockView + 'static>(
     linker: &mut Linker<T>,
 ) -> wasmtime::Result<()> {
-    add_types(linker)?;
-    fiber::add(linker)
+    add(linker, Calls::Async)
 }
 
-/// The interface that has no function.
-fn add_types<T: SandsockView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-    contract::types::add_to_linker::<T, HasSandsock>(linker, T::sandsock)
-}
-
-fn name(interface: &str) -> String {
-    format!("sandsock:socket/{interface}@0.1.0")
+/// How the components of a linker are called.
+#[derive(Clone, Copy)]
+enum Calls {
+    Sync,
+    Async,
 }
 
 /// Runs a future that must be ready: its context waits on the thread.
@@ -80,266 +77,295 @@ fn ready<R>(future: impl Future<Output = wasmtime::Result<R>>) -> wasmtime::Resu
     }
 }
 
-/// Makes a call, and tells the observers.
+/// Converts what a function returns to the contract's results, or a trap.
+trait Answer {
+    type Results;
+
+    fn into_results(self) -> wasmtime::Result<Self::Results>;
+}
+
+impl<R> Answer for CallResult<R> {
+    type Results = (Result<R, Error>,);
+
+    fn into_results(self) -> wasmtime::Result<Self::Results> {
+        answer(self)
+    }
+}
+
+impl<R> Answer for Result<R, LookupError> {
+    type Results = (Result<R, NameError>,);
+
+    fn into_results(self) -> wasmtime::Result<Self::Results> {
+        netdb::answer(self)
+    }
+}
+
+/// A function without a result.
+impl Answer for wasmtime::Result<()> {
+    type Results = ();
+
+    fn into_results(self) -> wasmtime::Result<()> {
+        self
+    }
+}
+
+/// Functions that can't fail.
+macro_rules! plain_results {
+    ($($type:ty),*) => {$(
+        impl Answer for wasmtime::Result<$type> {
+            type Results = ($type,);
+
+            fn into_results(self) -> wasmtime::Result<Self::Results> {
+                self.map(|value| (value,))
+            }
+        }
+    )*};
+}
+
+plain_results! { bool, u64, Option<i32>, Option<u32>, Vec<i32>, String }
+
+/// A name as WIT's tools write it.
+macro_rules! name {
+    ($([$kind:ident] $resource:ident.)? $head:ident $(-$tail:ident)*) => {
+        concat!(
+            $("[", stringify!($kind), "]", stringify!($resource), ".",)?
+            stringify!($head) $(, "-", stringify!($tail))*
+        )
+    };
+}
+
+/// The names of a function and its parameters, for the observers.
+macro_rules! function {
+    ($interface:ident, $name:expr, ($($head:ident $(-$tail:ident)*),*)) => {
+        Function {
+            interface: stringify!($interface),
+            name: $name,
+            parameters: &[$(name!($head $(-$tail)*)),*],
+        }
+    };
+}
+
+/// Makes a call, and reports it to the observers.
 macro_rules! observed {
-    ($store:ident, $interface:expr, $function:expr, $params:ident, $call:expr) => {{
-        observe::begin(&mut $store, $interface, $function, &$params);
-        let result = $call;
+    ($store:ident, $function:expr, $params:ident, $result:expr) => {{
+        observe::begin(&mut $store, &$function, &$params);
+        let result = $result.into_results();
         observe::end(&mut $store, &result);
         result
     }};
 }
 
-macro_rules! both_ways {
-    ($(
-        interface $interface:literal {
-            $(resource $resource:literal: $type:ty = |$dropping:ident: _, $dropped:ident: _| $drop:expr;)*
-            $(wait $wait:literal = $function:path;)*
-            $(wait_raw $wait_raw:literal = $raw_function:path;)*
-            $(now $now:literal = |$view:ident: _, $params:tt: $params_type:ty| -> $result:ty $body:block)*
-        }
-    )*) => {
-        /// Every function of the list, with its interface.
+/// Calls a function with the values of a tuple. The names count them.
+macro_rules! call {
+    ($path:path, $view:expr, $params:ident, ()) => {{
+        let () = $params;
+        $path($view)
+    }};
+    ($path:path, $view:expr, $params:ident, ($a:ident)) => {{
+        let (a,) = $params;
+        $path($view, a)
+    }};
+    ($path:path, $view:expr, $params:ident, ($a:ident, $b:ident)) => {{
+        let (a, b) = $params;
+        $path($view, a, b)
+    }};
+    ($path:path, $view:expr, $params:ident, ($a:ident, $b:ident, $c:ident)) => {{
+        let (a, b, c) = $params;
+        $path($view, a, b, c)
+    }};
+    ($path:path, $view:expr, $params:ident, ($a:ident, $b:ident, $c:ident, $d:ident)) => {{
+        let (a, b, c, d) = $params;
+        $path($view, a, b, c, d)
+    }};
+    ($path:path, $view:expr, $params:ident, ($a:ident, $b:ident, $c:ident, $d:ident, $e:ident)) => {{
+        let (a, b, c, d, e) = $params;
+        $path($view, a, b, c, d, e)
+    }};
+}
+
+/// Makes `add`, which registers the functions of the list, and the list of their names.
+macro_rules! functions {
+    ($(interface $interface:ident {
+        $(resource $resource:ident: $type:ty, drop = $drop_path:path;)*
+        $(wait $([$wait_kind:ident] $wait_resource:ident.)? $wait:ident $(-$wait_:ident)* ($($wait_params:tt)*)
+            = $wait_path:path;)*
+        $(now $([$now_kind:ident] $now_resource:ident.)? $now:ident $(-$now_:ident)* ($($now_params:tt)*)
+            = $now_path:path;)*
+    })*) => {
+        /// The functions of the list, without the drops.
         #[cfg(test)]
-        pub(crate) const FUNCTIONS: &[(&str, &str)] =
-            &[$($(($interface, $wait),)* $(($interface, $wait_raw),)* $(($interface, $now),)*)*];
+        const FUNCTIONS: &[Function] = &[$(
+            $(function!(
+                $interface,
+                name!($([$wait_kind] $wait_resource.)? $wait $(-$wait_)*),
+                ($($wait_params)*)
+            ),)*
+            $(function!(
+                $interface,
+                name!($([$now_kind] $now_resource.)? $now $(-$now_)*),
+                ($($now_params)*)
+            ),)*
+        )*];
 
-        /// The interfaces as plain functions.
-        mod sync {
-            use super::*;
-
-            pub(super) fn add<T: SandsockView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-                $(
-                    let mut instance = linker.instance(&name($interface))?;
-                    add_now::<T>($interface, &mut instance)?;
-                    $(instance.func_wrap($wait, |mut store: StoreContextMut<'_, T>, params| {
-                        ready(async {
-                            observed!(store, $interface, $wait, params, answer($function(&mut store, params).await))
-                        })
-                    })?;)*
-                    $(instance.func_wrap($wait_raw, |mut store: StoreContextMut<'_, T>, params| {
-                        ready(async {
-                            observed!(store, $interface, $wait_raw, params, $raw_function(&mut store, params).await)
-                        })
-                    })?;)*
-                )*
-                Ok(())
-            }
-        }
-
-        /// The interfaces as async functions.
-        mod fiber {
-            use super::*;
-
-            pub(super) fn add<T: SandsockView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
-                $(
-                    let mut instance = linker.instance(&name($interface))?;
-                    add_now::<T>($interface, &mut instance)?;
-                    $(instance.func_wrap_async($wait, |mut store: StoreContextMut<'_, T>, params| {
-                        Box::new(async move {
-                            observed!(store, $interface, $wait, params, answer($function(&mut store, params).await))
-                        })
-                    })?;)*
-                    $(instance.func_wrap_async($wait_raw, |mut store: StoreContextMut<'_, T>, params| {
-                        Box::new(async move {
-                            observed!(store, $interface, $wait_raw, params, $raw_function(&mut store, params).await)
-                        })
-                    })?;)*
-                )*
-                Ok(())
-            }
-        }
-
-        /// The functions of these interfaces that never wait, and their resources.
-        fn add_now<T: SandsockView + 'static>(
-            interface: &str,
-            instance: &mut LinkerInstance<'_, T>,
-        ) -> wasmtime::Result<()> {
-            match interface {
-                $($interface => {
-                    $(instance.resource($resource, ResourceType::host::<$type>(), |mut store, rep| {
+        fn add<T: SandsockView + 'static>(linker: &mut Linker<T>, calls: Calls) -> wasmtime::Result<()> {
+            // This interface has no function.
+            contract::types::add_to_linker::<T, HasSandsock>(linker, T::sandsock)?;
+            $(
+                let mut instance =
+                    linker.instance(concat!("sandsock:socket/", stringify!($interface), "@0.1.0"))?;
+                $({
+                    const DROP: Function = function!(
+                        $interface,
+                        concat!("[resource-drop]", stringify!($resource)),
+                        (self)
+                    );
+                    let host = ResourceType::host::<$type>();
+                    instance.resource(stringify!($resource), host, |mut store, rep| {
                         let params = (Resource::<$type>::new_own(rep),);
-                        observed!(store, $interface, concat!("[resource-drop]", $resource), params, {
-                            #[allow(unused_mut)]
-                            let (mut $dropping, ($dropped,)) = (store.data_mut().sandsock(), params);
-                            $drop
-                        })
-                    })?;)*
-                    $(instance.func_wrap($now, |mut store: StoreContextMut<'_, T>, params: $params_type| {
-                        observed!(store, $interface, $now, params, {
-                            #[allow(unused_mut)]
-                            let mut $view = store.data_mut().sandsock();
-                            #[allow(clippy::let_unit_value)]
-                            let $params = params;
-                            let result: wasmtime::Result<$result> = $body;
-                            result
-                        })
-                    })?;)*
+                        observed!(store, DROP, params, call!($drop_path, &mut store.view(), params, (resource)))
+                    })?;
                 })*
-                _ => {}
-            }
+                $({
+                    const FUNCTION: Function = function!(
+                        $interface,
+                        name!($([$wait_kind] $wait_resource.)? $wait $(-$wait_)*),
+                        ($($wait_params)*)
+                    );
+                    match calls {
+                        Calls::Sync => {
+                            instance.func_wrap(FUNCTION.name, |mut store: StoreContextMut<'_, T>, params| {
+                                ready(async {
+                                    observed!(store, FUNCTION, params, $wait_path(&mut store, params).await)
+                                })
+                            })?;
+                        }
+                        Calls::Async => {
+                            instance.func_wrap_async(FUNCTION.name, |mut store: StoreContextMut<'_, T>, params| {
+                                Box::new(async move {
+                                    observed!(store, FUNCTION, params, $wait_path(&mut store, params).await)
+                                })
+                            })?;
+                        }
+                    }
+                })*
+                $({
+                    const FUNCTION: Function = function!(
+                        $interface,
+                        name!($([$now_kind] $now_resource.)? $now $(-$now_)*),
+                        ($($now_params)*)
+                    );
+                    instance.func_wrap(FUNCTION.name, |mut store: StoreContextMut<'_, T>, params| {
+                        observed!(store, FUNCTION, params, call!($now_path, &mut store.view(), params, ($($now_params)*)))
+                    })?;
+                })*
+            )*
             Ok(())
         }
     };
 }
 
-/// The result of a function that can't fail.
-fn plain<R>(result: wasmtime::Result<R>) -> wasmtime::Result<(R,)> {
-    result.map(|value| (value,))
-}
-
-both_ways! {
-    interface "descriptors" {
-        resource "descriptor": Descriptor = |view: _, d: _| view.drop(d);
-        now "kind" = |view: _, (d,): (Resource<Descriptor>,)| -> (Result<DescriptorKind, crate::Error>,) { answer(view.kind(d)) }
-        now "number" = |view: _, (d,): (Resource<Descriptor>,)| -> (Option<i32>,) { plain(view.number(d)) }
-        now "duplicate" = |view: _, (d,): (Resource<Descriptor>,)| -> (Result<Resource<Descriptor>, crate::Error>,) {
-            answer(view.duplicate(d))
-        }
-        now "alias" = |view: _, (d,): (Resource<Descriptor>,)| -> (Result<Resource<Descriptor>, crate::Error>,) {
-            answer(view.alias(d))
-        }
-        now "revoke-aliases" = |view: _, (d,): (Resource<Descriptor>,)| -> () { view.revoke_aliases(d) }
-        now "inherited" = |view: _, (): ()| -> (Vec<i32>,) { plain(view.inherited()) }
-        now "inherit" = |view: _, (number,): (i32,)| -> (Result<Resource<Descriptor>, crate::Error>,) {
-            answer(view.inherit(number))
-        }
-        now "adopt" = |view: _, (number,): (i32,)| -> (Result<Resource<Descriptor>, crate::Error>,) {
-            answer(view.adopt(number))
-        }
-        now "set-nonblocking" = |view: _, (d, nonblocking): (Resource<Descriptor>, bool)| -> (Result<(), crate::Error>,) {
-            answer(view.set_nonblocking(d, nonblocking))
-        }
-        now "get-nonblocking" = |view: _, (d,): (Resource<Descriptor>,)| -> (Result<bool, crate::Error>,) {
-            answer(view.get_nonblocking(d))
-        }
+functions! {
+    interface descriptors {
+        resource descriptor: Descriptor, drop = HostDescriptor::drop;
+        now kind(d) = SandsockCtxView::kind;
+        now number(d) = SandsockCtxView::number;
+        now duplicate(d) = SandsockCtxView::duplicate;
+        now alias(d) = SandsockCtxView::alias;
+        now revoke-aliases(d) = SandsockCtxView::revoke_aliases;
+        now inherited() = SandsockCtxView::inherited;
+        now inherit(number) = SandsockCtxView::inherit;
+        now adopt(number) = SandsockCtxView::adopt;
+        now set-nonblocking(d, nonblocking) = SandsockCtxView::set_nonblocking;
+        now get-nonblocking(d) = SandsockCtxView::get_nonblocking;
     }
-    interface "syscalls" {
-        now "socket" = |view: _, (family, kind, protocol): (i32, i32, i32)| -> (Result<Resource<Descriptor>, crate::Error>,) {
-            answer(view.socket(family, kind, protocol))
-        }
-        now "socketpair" = |view: _, (family, kind, protocol): (i32, i32, i32)|
-            -> (Result<(Resource<Descriptor>, Resource<Descriptor>), crate::Error>,) {
-            answer(view.socketpair(family, kind, protocol))
-        }
-        now "bind" = |view: _, (d, address): (Resource<Descriptor>, Address)| -> (Result<(), crate::Error>,) {
-            answer(view.bind(d, address))
-        }
-        now "listen" = |view: _, (d, backlog): (Resource<Descriptor>, i32)| -> (Result<(), crate::Error>,) {
-            answer(view.listen(d, backlog))
-        }
-        now "shutdown" = |view: _, (d, how): (Resource<Descriptor>, i32)| -> (Result<(), crate::Error>,) {
-            answer(view.shutdown(d, how))
-        }
-        now "local-address" = |view: _, (d,): (Resource<Descriptor>,)| -> (Result<Option<Address>, crate::Error>,) {
-            answer(view.local_address(d))
-        }
-        now "peer-address" = |view: _, (d,): (Resource<Descriptor>,)| -> (Result<Option<Address>, crate::Error>,) {
-            answer(view.peer_address(d))
-        }
-        now "get-option" = |view: _, (d, level, name): (Resource<Descriptor>, i32, i32)| -> (Result<i32, crate::Error>,) {
-            answer(view.get_option(d, level, name))
-        }
-        now "get-option-bytes" = |view: _, (d, level, name, length): (Resource<Descriptor>, i32, i32, u32)|
-            -> (Result<Vec<u8>, crate::Error>,) { answer(view.get_option_bytes(d, level, name, length)) }
-        now "set-option" = |view: _, (d, level, name, value): (Resource<Descriptor>, i32, i32, OptionValue)|
-            -> (Result<(), crate::Error>,) { answer(view.set_option(d, level, name, value)) }
-        now "ioctl" = |view: _, (d, request, argument): (Resource<Descriptor>, u32, Vec<u8>)|
-            -> (Result<IoctlResult, crate::Error>,) { answer(view.ioctl(d, request, argument)) }
+    interface syscalls {
+        now socket(family, type, protocol) = SandsockCtxView::socket;
+        now socketpair(family, type, protocol) = SandsockCtxView::socketpair;
+        now bind(d, address) = SandsockCtxView::bind;
+        now listen(d, backlog) = SandsockCtxView::listen;
+        now shutdown(d, how) = SandsockCtxView::shutdown;
+        now local-address(d) = SandsockCtxView::local_address;
+        now peer-address(d) = SandsockCtxView::peer_address;
+        now get-option(d, level, name) = SandsockCtxView::get_option;
+        now get-option-bytes(d, level, name, length) = SandsockCtxView::get_option_bytes;
+        now set-option(d, level, name, value) = SandsockCtxView::set_option;
+        now ioctl(d, request, argument) = SandsockCtxView::ioctl;
     }
-    interface "clock" {
-        now "now" = |view: _, (): ()| -> (u64,) { plain(view.now()) }
+    interface clock {
+        now now() = SandsockCtxView::now;
     }
-    interface "interrupts" {
-        now "take" = |view: _, (): ()| -> (bool,) { plain(view.take()) }
+    interface interrupts {
+        now take() = SandsockCtxView::take;
     }
-    interface "connections" {
-        wait "connect" = connections::connect;
-        wait "finish-connect" = connections::finish_connect;
-        wait "accept" = connections::accept;
-        wait "close" = connections::close;
+    interface connections {
+        wait connect(d, address, wait) = connections::connect;
+        wait finish-connect(d, wait) = connections::finish_connect;
+        wait accept(d, wait) = connections::accept;
+        wait close(d) = connections::close;
     }
-    interface "transfers" {
-        wait "send" = transfers::send;
-        wait "send-to" = transfers::send_to;
-        wait "send-message" = transfers::send_message;
-        wait "send-batch" = transfers::send_batch;
-        wait "receive" = transfers::receive;
-        wait "receive-from" = transfers::receive_from;
-        wait "receive-message" = transfers::receive_message;
-        wait "receive-batch" = transfers::receive_batch;
-        now "control-space" = |_view: _, (length,): (u32,)| -> (Option<u32>,) { Ok((control::space(length),)) }
-        now "control-length" = |_view: _, (length,): (u32,)| -> (Option<u32>,) { Ok((control::length(length),)) }
+    interface transfers {
+        wait send(d, data, flags, wait) = transfers::send;
+        wait send-to(d, data, flags, address, wait) = transfers::send_to;
+        wait send-message(d, buffers, control, flags, address, wait) = transfers::send_message;
+        wait send-batch(d, data, messages, flags, wait) = transfers::send_batch;
+        wait receive(d, length, flags, wait) = transfers::receive;
+        wait receive-from(d, length, flags, wait) = transfers::receive_from;
+        wait receive-message(d, length, control-length, flags, wait) = transfers::receive_message;
+        wait receive-batch(d, count, length, control-length, flags, wait) = transfers::receive_batch;
+        now control-space(length) = transfers::control_space;
+        now control-length(length) = transfers::control_length;
     }
-    interface "polling" {
-        resource "poller": Poller = |view: _, poller: _| view.table.delete(poller).map(drop).map_err(Into::into);
-        wait "poll" = polling::poll;
-        wait "[method]poller.wait" = poller::wait;
-        now "create-poller" = |view: _, (): ()| -> (Result<Resource<Poller>, crate::Error>,) {
-            answer(poller::create(view))
-        }
-        now "[method]poller.add" = |view: _, (poller, d, key, events, trigger): (Resource<Poller>, Resource<Descriptor>, u64, u16, Trigger)|
-            -> (Result<(), crate::Error>,) { answer(poller::add(view, &poller, &d, key, events, trigger)) }
-        now "[method]poller.modify" = |view: _, (poller, key, events, trigger): (Resource<Poller>, u64, u16, Trigger)|
-            -> (Result<(), crate::Error>,) { answer(poller::modify(&view, &poller, key, events, trigger)) }
-        now "[method]poller.remove" = |view: _, (poller, key): (Resource<Poller>, u64)| -> (Result<(), crate::Error>,) {
-            answer(poller::remove(&view, &poller, key))
-        }
-        now "[method]poller.set-timer" = |view: _, (poller, key, at, interval): (Resource<Poller>, u64, u64, u64)|
-            -> (Result<(), crate::Error>,) { answer(poller::set_timer(&view, &poller, key, at, interval)) }
+    interface polling {
+        resource poller: Poller, drop = delete;
+        wait poll(entries, wait) = polling::poll;
+        wait [method]poller.wait(self, maximum, wait) = poller::wait;
+        now create-poller() = poller::create;
+        now [method]poller.add(self, d, key, events, trigger) = poller::add;
+        now [method]poller.modify(self, key, events, trigger) = poller::modify;
+        now [method]poller.remove(self, key) = poller::remove;
+        now [method]poller.set-timer(self, key, at, interval) = poller::set_timer;
     }
-    interface "netdb" {
-        wait "get-service-by-name" = netdb::get_service_by_name;
-        wait "get-service-by-port" = netdb::get_service_by_port;
-        wait "get-protocol-by-name" = netdb::get_protocol_by_name;
-        wait_raw "get-address-info" = netdb::get_address_info;
-        wait_raw "get-name-info" = netdb::get_name_info;
-        wait_raw "get-host-by-name" = netdb::get_host_by_name;
-        wait_raw "get-host-by-address" = netdb::get_host_by_address;
-        now "interfaces" = |view: _, (): ()| -> (Result<Vec<NetworkInterface>, crate::Error>,) {
-            answer(netdb::interfaces(&view))
-        }
-        now "interface-index" = |view: _, (name,): (String,)| -> (Result<u32, crate::Error>,) {
-            answer(netdb::interface_index(&view, &name))
-        }
-        now "interface-name" = |view: _, (index,): (u32,)| -> (Result<String, crate::Error>,) {
-            answer(netdb::interface_name(&view, index))
-        }
-        now "get-host-name" = |view: _, (): ()| -> (String,) { Ok((netdb::host_name(&view),)) }
-        now "set-host-name" = |view: _, (name,): (Vec<u8>,)| -> (Result<(), crate::Error>,) {
-            answer(netdb::set_host_name(&view, name))
-        }
+    interface netdb {
+        wait get-service-by-name(name, protocol) = netdb::get_service_by_name;
+        wait get-service-by-port(port, protocol) = netdb::get_service_by_port;
+        wait get-protocol-by-name(name) = netdb::get_protocol_by_name;
+        wait get-address-info(host, service, hints, wait) = netdb::get_address_info;
+        wait get-name-info(address, flags, wait) = netdb::get_name_info;
+        wait get-host-by-name(name, family, wait) = netdb::get_host_by_name;
+        wait get-host-by-address(address, wait) = netdb::get_host_by_address;
+        now interfaces() = netdb::interfaces;
+        now interface-index(name) = netdb::interface_index;
+        now interface-name(index) = netdb::interface_name;
+        now get-host-name() = netdb::get_host_name;
+        now set-host-name(name) = netdb::set_host_name;
     }
-    interface "files" {
-        resource "file": File = |view: _, file: _| view.table.delete(file).map(drop).map_err(Into::into);
-        wait "send-file" = files::send_file;
-        now "open" = |view: _, (path,): (String,)| -> (Result<Resource<File>, crate::Error>,) {
-            answer(files::open(view, &path))
-        }
-        now "[method]file.read" = |view: _, (file, length): (Resource<File>, u64)| -> (Result<Vec<u8>, crate::Error>,) {
-            answer(files::read(&mut view, &file, length))
-        }
-        now "[method]file.seek" = |view: _, (file, position): (Resource<File>, u64)| -> (Result<(), crate::Error>,) {
-            answer(files::seek(&mut view, &file, position))
-        }
-        now "[method]file.position" = |view: _, (file,): (Resource<File>,)| -> (Result<u64, crate::Error>,) {
-            answer(files::position(&view, &file))
-        }
-        now "[method]file.size" = |view: _, (file,): (Resource<File>,)| -> (Result<u64, crate::Error>,) {
-            answer(files::size(&view, &file))
-        }
+    interface files {
+        resource file: File, drop = delete;
+        wait send-file(d, source, offset, count, wait) = files::send_file;
+        now open(path) = files::open;
+        now [method]file.read(self, length) = files::read;
+        now [method]file.seek(self, position) = files::seek;
+        now [method]file.position(self) = files::position;
+        now [method]file.size(self) = files::size;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use crate::observe::{Functions, raw_layer};
 
     #[test]
-    fn every_function_of_the_contract_is_registered_and_observed() {
-        let registered: BTreeSet<_> =
-            super::FUNCTIONS.iter().map(|&(i, f)| (i.to_owned(), f.to_owned())).collect();
-        let contract: BTreeSet<_> = crate::observe::raw_layer().into_keys().collect();
-        assert_eq!(registered, contract);
+    fn the_list_has_the_functions_and_parameters_of_the_contract() {
+        let listed: Functions = super::FUNCTIONS
+            .iter()
+            .map(|function| {
+                let parameters = function.parameters.iter().map(|&name| name.to_owned()).collect();
+                ((function.interface.to_owned(), function.name.to_owned()), parameters)
+            })
+            .collect();
+        let contract = raw_layer();
+        assert!(contract.len() > 50, "{}", contract.len());
+        assert_eq!(listed, contract);
+        assert_eq!(super::FUNCTIONS.len(), contract.len(), "a function is listed twice");
     }
 }

@@ -15,6 +15,7 @@
 //! statistics only addresses, paths and names. Files are made by [`create`], for their owner alone.
 
 mod audit;
+#[cfg(test)]
 mod contract;
 mod log;
 mod names;
@@ -34,7 +35,7 @@ use std::time::{Duration, SystemTime};
 
 pub use audit::Audit;
 #[cfg(test)]
-pub(crate) use contract::raw_layer;
+pub(crate) use contract::{Functions, raw_layer};
 pub(crate) use log::log;
 pub use pcap::Pcap;
 pub use stats::{Counters, Stats};
@@ -209,6 +210,14 @@ pub struct Socket {
     pub segment: u16,
     /// UDP_CORK, by which several sends are one datagram; asked for with the addresses.
     pub corked: bool,
+}
+
+/// A function of the contract: its names in WIT. A method's first parameter is `self`, and so is the
+/// one of a resource's drop.
+pub(crate) struct Function {
+    pub(crate) interface: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) parameters: &'static [&'static str],
 }
 
 /// Makes a file that only its owner may read, or empties the one that is there and makes it so.

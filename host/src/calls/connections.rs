@@ -11,7 +11,7 @@ use wasmtime::component::{ComponentType, Lower, Resource};
 use crate::authority::family;
 use crate::bindings::sandsock::socket::types::{Address, SocketKind, Wait};
 use crate::calls::netdb;
-use crate::ctx::{SandsockCtx, SandsockView};
+use crate::ctx::{SandsockCtx, SandsockView, StoreView as _};
 use crate::descriptor::{self, Closing, Descriptor, Handle};
 use crate::error::CallResult;
 use crate::sys;
@@ -33,14 +33,14 @@ pub(crate) async fn connect<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (d, address, mut wait): (Resource<Descriptor>, Address, Wait),
 ) -> CallResult<()> {
-    let (handle, kind) = store.data_mut().sandsock().socket_of(&d)?;
-    store.data_mut().sandsock().ctx.judge().change(&handle, "connect")?;
+    let (handle, kind) = store.view().socket_of(&d)?;
+    store.view().ctx.judge().change(&handle, "connect")?;
     let mut permit = judge_connect(store, kind, &address, &mut wait).await?;
     let mut patience = WaitBudget::new(wait, 0);
     if matches!(address, Address::Unspec) {
         handle.forget_port();
     } else {
-        store.data_mut().sandsock().ctx.judge().local_of_connect(&handle, kind)?;
+        store.view().ctx.judge().local_of_connect(&handle, kind)?;
     }
     // A UNIX datagram socket that leaves its peer throws away what it has not read, and the
     // descriptors in that.
@@ -48,7 +48,7 @@ pub(crate) async fn connect<T: SandsockView>(
         && handle.may_hold_others()
         && sys::peer_address(handle.fd()).is_ok();
     if drops || handle.may_block() && kind.type_ != libc::SOCK_DGRAM {
-        let view = store.data_mut().sandsock();
+        let view = store.view();
         let left = &mut view.table.get_mut(&d)?.connecting;
         if left.as_ref().is_some_and(|job| !job.is_done()) {
             // The kernel does one connect after the other, and this socket's is under way.
@@ -96,7 +96,7 @@ pub(crate) async fn connect<T: SandsockView>(
             }
             errno => return Err(errno.into()),
         }
-        let view = store.data_mut().sandsock();
+        let view = store.view();
         let judge = view.ctx.judge();
         permit = if judge.is_current(&last) { last } else { judge.connect(kind, &address)? };
     }
@@ -125,7 +125,7 @@ async fn finish_on_pool<T: SandsockView>(
         Ok(Err(Errno::INPROGRESS)) => finish(store, handle, patience).await,
         Ok(result) => Ok(result?),
         Err(fault) => {
-            store.data_mut().sandsock().table.get_mut(d)?.connecting = Some(job);
+            store.view().table.get_mut(d)?.connecting = Some(job);
             Err(fault)
         }
     }
@@ -158,12 +158,12 @@ pub(crate) async fn finish_connect<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (d, wait): (Resource<Descriptor>, Wait),
 ) -> CallResult<()> {
-    let (handle, _) = store.data_mut().sandsock().socket_of(&d)?;
+    let (handle, _) = store.view().socket_of(&d)?;
     // Under `none` a connection that is there already is told as such: EAGAIN is for one that is
     // not.
     let wait = if matches!(wait, Wait::None) { Wait::Within(0) } else { wait };
     let mut patience = WaitBudget::new(wait, 0);
-    let left = store.data_mut().sandsock().table.get_mut(&d)?.connecting.take();
+    let left = store.view().table.get_mut(&d)?.connecting.take();
     match left {
         Some(job) => finish_on_pool(store, &d, job, &handle, &mut patience).await,
         None => finish(store, &handle, &mut patience).await,
@@ -175,7 +175,7 @@ pub(crate) async fn accept<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (d, wait): (Resource<Descriptor>, Wait),
 ) -> CallResult<Accepted> {
-    let view = store.data_mut().sandsock();
+    let view = store.view();
     let (handle, kind) = view.socket_of(&d)?;
     view.room_for(1)?;
     view.ctx.gate.buffers.room_to_accept(&handle, kind)?;
@@ -197,7 +197,7 @@ pub(crate) async fn accept<T: SandsockView>(
             Err(errno) => return Err(errno.into()),
         }
     };
-    let mut view = store.data_mut().sandsock();
+    let mut view = store.view();
     let accepted = Handle::own(fd.take(), kind, false, &view.ctx.rights);
     accepted.inherit_options(&handle);
     accepted.inherit_view(&handle);
@@ -233,21 +233,21 @@ async fn accept_on_pool<T: SandsockView>(
     kind: SocketKind,
     patience: &mut WaitBudget,
 ) -> CallResult<descriptor::Accepted> {
-    let left = store.data_mut().sandsock().table.get_mut(d)?.accepting.take();
+    let left = store.view().table.get_mut(d)?.accepting.take();
     let job = match left {
         Some(job) => job,
         None => {
             if !is_ready(handle, PollFlags::IN) {
                 patience.again(store, handle, PollFlags::IN).await?;
             }
-            let thread = pool::BLOCKING.reserve(&store.data_mut().sandsock().ctx.usage)?;
+            let thread = pool::BLOCKING.reserve(&store.view().ctx.usage)?;
             let own = Arc::clone(handle);
             thread.start(move || accept_now(&own, kind))?
         }
     };
     let result = wait_for(store, &job, handle, patience, PollFlags::IN).await;
     if result.is_err() {
-        store.data_mut().sandsock().table.get_mut(d)?.accepting = Some(job);
+        store.view().table.get_mut(d)?.accepting = Some(job);
     }
     result
 }
@@ -278,7 +278,7 @@ pub(crate) async fn close<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (d,): (Resource<Descriptor>,),
 ) -> CallResult<()> {
-    let view = store.data_mut().sandsock();
+    let view = store.view();
     let descriptor = view.table.delete(d)?;
     // An alias is gone as well, but there was nothing to close.
     let handle = descriptor.into_handle().ok_or(Errno::BADF)?;

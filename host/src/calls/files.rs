@@ -17,7 +17,7 @@ use wasmtime::component::Resource;
 use crate::bindings::sandsock::socket::types::Wait;
 use crate::calls::transfers::Opening;
 use crate::calls::transfers::keep_interrupt;
-use crate::ctx::{SandsockCtxView, SandsockView};
+use crate::ctx::{SandsockCtxView, SandsockView, StoreView as _};
 use crate::descriptor::buffers;
 use crate::descriptor::{Descriptor, Handle, Reservation};
 use crate::error::{CallResult, Fault};
@@ -63,8 +63,8 @@ pub(crate) struct File {
 }
 
 /// WIT `files.open`.
-pub(crate) fn open(view: SandsockCtxView<'_>, path: &str) -> CallResult<Resource<File>> {
-    let wanted = plain(Path::new(path));
+pub(crate) fn open(view: &mut SandsockCtxView<'_>, path: String) -> CallResult<Resource<File>> {
+    let wanted = plain(Path::new(&path));
     // The folder whose name is the longest, as a file system that is mounted in another.
     let under = |folder: &Folder| wanted.strip_prefix(&folder.name).map(Path::to_owned).ok();
     let folders = view.ctx.folders.iter().filter_map(|folder| Some((folder, under(folder)?)));
@@ -92,11 +92,11 @@ pub(crate) fn open(view: SandsockCtxView<'_>, path: &str) -> CallResult<Resource
 /// WIT `file.read`.
 pub(crate) fn read(
     view: &mut SandsockCtxView<'_>,
-    file: &Resource<File>,
+    file: Resource<File>,
     length: u64,
 ) -> CallResult<Vec<u8>> {
     let most = view.ctx.gate.policy.limits().transfer_bytes;
-    let file = view.table.get_mut(file)?;
+    let file = view.table.get_mut(&file)?;
     let mut data = vec![0; usize::try_from(length.min(most)).unwrap_or(0)];
     let count = file.file.read_at(&mut data, file.position)?;
     data.truncate(count);
@@ -107,21 +107,21 @@ pub(crate) fn read(
 /// WIT `file.seek`.
 pub(crate) fn seek(
     view: &mut SandsockCtxView<'_>,
-    file: &Resource<File>,
+    file: Resource<File>,
     position: u64,
 ) -> CallResult<()> {
-    view.table.get_mut(file)?.position = offset(position)?;
+    view.table.get_mut(&file)?.position = offset(position)?;
     Ok(())
 }
 
 /// WIT `file.position`.
-pub(crate) fn position(view: &SandsockCtxView<'_>, file: &Resource<File>) -> CallResult<u64> {
-    Ok(view.table.get(file)?.position)
+pub(crate) fn position(view: &mut SandsockCtxView<'_>, file: Resource<File>) -> CallResult<u64> {
+    Ok(view.table.get(&file)?.position)
 }
 
 /// WIT `file.size`.
-pub(crate) fn size(view: &SandsockCtxView<'_>, file: &Resource<File>) -> CallResult<u64> {
-    Ok(view.table.get(file)?.file.metadata()?.len())
+pub(crate) fn size(view: &mut SandsockCtxView<'_>, file: Resource<File>) -> CallResult<u64> {
+    Ok(view.table.get(&file)?.file.metadata()?.len())
 }
 
 /// An offset that the kernel can hold.
@@ -146,7 +146,7 @@ pub(crate) async fn send_file<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (d, source, from, count, wait): (Resource<Descriptor>, Resource<File>, u64, u64, Wait),
 ) -> CallResult<u64> {
-    let view = store.data_mut().sandsock();
+    let view = store.view();
     let handle = view.for_transfer(&d)?;
     let kind = handle.socket()?;
     let of_algorithm = kind.family == libc::AF_ALG;
@@ -176,7 +176,7 @@ pub(crate) async fn send_file<T: SandsockView>(
         let mut length = chunk.min(count - sent);
         if buffers::is_sampled(kind) {
             let wanted = usize::try_from(length).unwrap_or(usize::MAX);
-            length = store.data_mut().sandsock().ctx.gate.buffers.room_on(&handle, wanted) as u64;
+            length = store.view().ctx.gate.buffers.room_on(&handle, wanted) as u64;
         }
         let step = match length {
             0 => Err(Errno::NOBUFS),
@@ -193,16 +193,10 @@ pub(crate) async fn send_file<T: SandsockView>(
             }
             Ok(some) => {
                 if buffers::is_sampled(kind) {
-                    store
-                        .data_mut()
-                        .sandsock()
-                        .ctx
-                        .gate
-                        .buffers
-                        .sent(usize::try_from(some).unwrap_or(usize::MAX));
+                    store.view().ctx.gate.buffers.sent(usize::try_from(some).unwrap_or(usize::MAX));
                 }
                 if way != Way::Copy {
-                    store.data_mut().sandsock().ctx.count_sent_by_kernel(some);
+                    store.view().ctx.count_sent_by_kernel(some);
                 }
                 sent += some;
                 patience.progress(store).await;

@@ -19,10 +19,12 @@ use wasmtime::StoreContextMut;
 pub(crate) use hosts::{a_moment, get_address_info, get_host_by_name, with_fresh_names};
 pub(crate) use reverse::{get_host_by_address, get_name_info};
 pub(crate) use services::{get_protocol_by_name, get_service_by_name, get_service_by_port};
-pub(crate) use system::{host_name, interface_index, interface_name, interfaces, set_host_name};
+pub(crate) use system::{
+    get_host_name, interface_index, interface_name, interfaces, set_host_name,
+};
 
 use crate::bindings::sandsock::socket::types::{NameError, Wait};
-use crate::ctx::SandsockView;
+use crate::ctx::{SandsockView, StoreView as _};
 use crate::error::{CallResult, Fault};
 use crate::sys::ResolverError;
 use crate::wait::pool::{self, Pool};
@@ -32,7 +34,7 @@ use crate::wait::{self, now};
 const NAME_MAX: usize = 253;
 
 /// Why a look-up failed, before it is the contract's error.
-enum Failure {
+pub(crate) enum LookupError {
     /// An EAI_* code.
     Code(i32),
     /// An h_errno.
@@ -41,13 +43,13 @@ enum Failure {
     Fault(Fault),
 }
 
-impl<F: Into<Fault>> From<F> for Failure {
+impl<F: Into<Fault>> From<F> for LookupError {
     fn from(fault: F) -> Self {
         Self::Fault(fault.into())
     }
 }
 
-impl From<ResolverError> for Failure {
+impl From<ResolverError> for LookupError {
     fn from(failure: ResolverError) -> Self {
         match failure {
             ResolverError::Code(code) => Self::Code(code),
@@ -58,13 +60,15 @@ impl From<ResolverError> for Failure {
 }
 
 /// Splits a look-up's outcome into error value and trap.
-fn name_answer<T>(outcome: Result<T, Failure>) -> wasmtime::Result<(Result<T, NameError>,)> {
-    Ok((match outcome {
+pub(crate) fn answer<T>(
+    result: Result<T, LookupError>,
+) -> wasmtime::Result<(Result<T, NameError>,)> {
+    Ok((match result {
         Ok(value) => Ok(value),
-        Err(Failure::Code(code)) => Err(NameError::AddressInfo(code)),
-        Err(Failure::Host(code)) => Err(NameError::Host(code)),
-        Err(Failure::Fault(Fault::Error(error))) => Err(NameError::Other(error)),
-        Err(Failure::Fault(Fault::Trap(trap))) => return Err(trap),
+        Err(LookupError::Code(code)) => Err(NameError::AddressInfo(code)),
+        Err(LookupError::Host(code)) => Err(NameError::Host(code)),
+        Err(LookupError::Fault(Fault::Error(error))) => Err(NameError::Other(error)),
+        Err(LookupError::Fault(Fault::Trap(trap))) => return Err(trap),
     },))
 }
 
@@ -75,7 +79,7 @@ async fn run<T: SandsockView, R: Send + 'static>(
     deadline: Option<u64>,
     call: impl FnOnce() -> R + Send + 'static,
 ) -> CallResult<R> {
-    let ctx = &mut *store.data_mut().sandsock().ctx;
+    let ctx = &mut *store.view().ctx;
     // The place is the job's: a call under way that nobody waits for any more still counts until it
     // ends.
     let place = ctx.lookup_quota.take().map_err(|_| Errno::AGAIN)?;
@@ -105,7 +109,7 @@ async fn ask<T: SandsockView, R: Send + 'static>(
         return Err(Errno::AGAIN.into());
     }
     let deadline = wait::deadline(wait);
-    let ctx = &mut *store.data_mut().sandsock().ctx;
+    let ctx = &mut *store.view().ctx;
     while let Err(pause) = ctx.lookups.take(Instant::now()) {
         if pause == Duration::MAX {
             // The limit is 0: there is nothing to wait for.

@@ -11,7 +11,7 @@ use wasmtime::component::{ComponentType, Lift, Resource};
 
 use crate::authority::filter;
 use crate::bindings::sandsock::socket::types::Wait;
-use crate::ctx::{SandsockCtxView, SandsockView};
+use crate::ctx::{SandsockCtxView, SandsockView, StoreView as _};
 use crate::descriptor::buffers::Buffers;
 use crate::descriptor::{Descriptor, Handle, Polls};
 use crate::error::CallResult;
@@ -51,7 +51,7 @@ pub(crate) async fn poll<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (entries, wait): (Vec<PollEntry>, Wait),
 ) -> CallResult<Vec<u16>> {
-    let view = store.data_mut().sandsock();
+    let view = store.view();
     if entries.len() > view.ctx.gate.policy.limits().poll_entries as usize {
         return Err(Errno::INVAL.into());
     }

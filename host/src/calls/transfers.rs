@@ -12,10 +12,11 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Lower, Resource, WasmList};
 
 use crate::bindings::sandsock::socket::types::{Address, ControlMessage, Warning};
-use crate::ctx::SandsockView;
+use crate::ctx::{SandsockCtxView, SandsockView, StoreView as _};
 use crate::descriptor::Descriptor;
 use crate::error::Fault;
 use crate::observe::{shown_case, shown_record};
+use crate::sys::control;
 
 pub(crate) use batch::{receive_batch, send_batch};
 pub(crate) use opening::Opening;
@@ -120,15 +121,31 @@ const WHOLE: usize = 1 << 20;
 
 /// How much of a stream one call moves.
 fn transfer_limit<T: SandsockView>(store: &mut StoreContextMut<'_, T>) -> usize {
-    store.data_mut().sandsock().ctx.gate.policy.limits().transfer_bytes as usize
+    store.view().ctx.gate.policy.limits().transfer_bytes as usize
 }
 
 /// Bytes already moved are told first: the interrupt that ended the call stays pending. Every other
 /// error comes again by itself.
 pub(crate) fn keep_interrupt<T: SandsockView>(store: &mut StoreContextMut<'_, T>, fault: &Fault) {
     if fault.is(Errno::INTR) {
-        store.data_mut().sandsock().ctx.waiter.interrupter().interrupt();
+        store.view().ctx.waiter.interrupter().interrupt();
     }
+}
+
+/// WIT `transfers.control-space`.
+pub(crate) fn control_space(
+    _view: &mut SandsockCtxView<'_>,
+    length: u32,
+) -> wasmtime::Result<Option<u32>> {
+    Ok(control::space(length))
+}
+
+/// WIT `transfers.control-length`.
+pub(crate) fn control_length(
+    _view: &mut SandsockCtxView<'_>,
+    length: u32,
+) -> wasmtime::Result<Option<u32>> {
+    Ok(control::length(length))
 }
 
 /// How many bytes of lists are copied at most where one element of a list is lifted.

@@ -7,12 +7,11 @@ use std::time::{Duration, Instant, SystemTime};
 use wasmtime::StoreContextMut;
 use wasmtime::component::Resource;
 
-use super::contract;
 use super::value::{Failure, ShownList, SocketAddress, Value};
-use super::{Call, Observer, Outcome, Socket, Wants};
+use super::{Call, Function, Observer, Outcome, Socket, Wants};
 use crate::authority::family;
 use crate::bindings::sandsock::socket::types::{DescriptorKind, SocketKind};
-use crate::ctx::SandsockView;
+use crate::ctx::{SandsockView, StoreView as _};
 use crate::descriptor::{Descriptor, Handle};
 use crate::sys;
 use crate::wait::WaitObserver;
@@ -38,8 +37,7 @@ struct State {
 
 /// The call that is under way. There is one at a time: a store is lent to one host function.
 struct Current {
-    interface: &'static str,
-    function: &'static str,
+    function: &'static Function,
     arguments: Vec<(&'static str, Value)>,
     /// The first descriptor's place in the table, and what was known of it before the call.
     place: Option<u32>,
@@ -56,8 +54,8 @@ impl Current {
     fn call<'a>(&'a self, instance: u64, outcome: Outcome<'a>) -> Call<'a> {
         Call {
             instance,
-            interface: self.interface,
-            function: self.function,
+            interface: self.function.interface,
+            function: self.function.name,
             arguments: &self.arguments,
             socket: self.socket.as_ref(),
             socket_after: None,
@@ -212,14 +210,7 @@ impl Look {
 
 /// The handle behind a place in the table, if it is a descriptor's.
 fn handle<T: SandsockView>(store: &mut StoreContextMut<'_, T>, place: u32) -> Option<Arc<Handle>> {
-    store
-        .data_mut()
-        .sandsock()
-        .table
-        .get(&Resource::<Descriptor>::new_borrow(place))
-        .ok()?
-        .for_transfer()
-        .ok()
+    store.view().table.get(&Resource::<Descriptor>::new_borrow(place)).ok()?.for_transfer().ok()
 }
 
 impl Watch {
@@ -251,8 +242,7 @@ impl Watch {
     fn begin<T: SandsockView>(
         &self,
         store: &mut StoreContextMut<'_, T>,
-        interface: &'static str,
-        function: &'static str,
+        function: &'static Function,
         parameters: &impl ShownList,
     ) {
         let state = &mut *self.state();
@@ -275,13 +265,8 @@ impl Watch {
         }
         state.look.made = None;
         state.current = Some(Current {
-            interface,
             function,
-            arguments: contract::parameters(interface, function)
-                .iter()
-                .copied()
-                .zip(values)
-                .collect(),
+            arguments: function.parameters.iter().copied().zip(values).collect(),
             place,
             socket: place.and_then(|place| state.look.sockets.get(&place).cloned()),
             denied: false,
@@ -314,14 +299,14 @@ impl Watch {
             let (verb, target) = grant
                 .as_deref()
                 .and_then(|grant| grant.split_once('='))
-                .unwrap_or((current.function, ""));
+                .unwrap_or((current.function.name, ""));
             let denial = Denial::new(reason.clone());
             let decision = Decision::denied(SystemTime::now(), verb, target.to_owned(), &denial);
             self.tell_decision(decision, &mut current);
         }
         let mut released = None;
         if let Some(place) = current.place {
-            if store.data_mut().sandsock().table.get_any_mut(place).is_ok() {
+            if store.view().table.get_any_mut(place).is_ok() {
                 state.look.refresh(store, place);
             } else {
                 released = state.look.release(place);
@@ -363,7 +348,7 @@ impl Watch {
             None => decision.on(socket.and_then(|socket| socket.kind)),
         };
         let decision =
-            Decision { instance: self.instance, call: Some(current.function), ..decision };
+            Decision { instance: self.instance, call: Some(current.function.name), ..decision };
         self.tell(|observer| observer.decided(&decision, socket));
         if decision.decision == Verdict::Deny {
             current.denied = true;
@@ -416,8 +401,7 @@ impl Drop for Watch {
 #[inline]
 pub(crate) fn begin<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
-    interface: &'static str,
-    function: &'static str,
+    function: &'static Function,
     parameters: &impl ShownList,
 ) {
     #[cold]
@@ -425,16 +409,15 @@ pub(crate) fn begin<T: SandsockView>(
     fn watched<T: SandsockView>(
         store: &mut StoreContextMut<'_, T>,
         watch: Arc<Watch>,
-        interface: &'static str,
-        function: &'static str,
+        function: &'static Function,
         parameters: &impl ShownList,
     ) {
-        watch.begin(store, interface, function, parameters);
+        watch.begin(store, function, parameters);
     }
 
-    if let Some(watch) = &store.data_mut().sandsock().ctx.gate.watch {
+    if let Some(watch) = &store.view().ctx.gate.watch {
         let watch = Arc::clone(watch);
-        watched(store, watch, interface, function, parameters);
+        watched(store, watch, function, parameters);
     }
 }
 
@@ -454,7 +437,7 @@ pub(crate) fn end<T: SandsockView>(
         watch.end(store, result);
     }
 
-    if let Some(watch) = &store.data_mut().sandsock().ctx.gate.watch {
+    if let Some(watch) = &store.view().ctx.gate.watch {
         let watch = Arc::clone(watch);
         watched(store, watch, result);
     }

@@ -12,14 +12,14 @@ use sandsock_abi::constants::{
 };
 
 use super::table::{hosts_file_has_name, search_list};
-use super::{Failure, NAME_MAX, ask, name_answer, run};
+use super::{LookupError, NAME_MAX, ask, run};
 use crate::authority::family;
 use crate::authority::filter;
 use crate::authority::permit::{Permit, Resolve};
 use crate::bindings::sandsock::socket::types::{
-    AddressHints, AddressInfo, Error, HostEntry, NameError, SocketKind, Wait,
+    AddressHints, AddressInfo, Error, HostEntry, SocketKind, Wait,
 };
-use crate::ctx::{SandsockCtxView, SandsockView};
+use crate::ctx::{SandsockCtxView, SandsockView, StoreView as _};
 use crate::error::{CallResult, Fault};
 use crate::sys::{self, Hints, ResolverError};
 use crate::wait;
@@ -40,15 +40,15 @@ const AI_IDN_IGNORED: i32 = 0x300;
 pub(crate) async fn get_address_info<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (host, service, hints, wait): (Option<String>, Option<String>, AddressHints, Wait),
-) -> wasmtime::Result<(Result<Vec<AddressInfo>, NameError>,)> {
+) -> Result<Vec<AddressInfo>, LookupError> {
     let hints = Hints {
         family: hints.family,
         kind: hints.type_,
         protocol: hints.protocol,
         flags: hints.flags,
     };
-    let answers = look_up(store, host.as_deref(), service.as_deref(), hints, wait).await;
-    name_answer(answers.map(|list| list.into_iter().filter_map(to_contract).collect()))
+    let answers = look_up(store, host.as_deref(), service.as_deref(), hints, wait).await?;
+    Ok(answers.into_iter().filter_map(to_contract).collect())
 }
 
 fn to_contract(info: sys::AddressInfo) -> Option<AddressInfo> {
@@ -69,13 +69,14 @@ async fn look_up<T: SandsockView>(
     service: Option<&str>,
     mut hints: Hints,
     wait: Wait,
-) -> Result<Vec<sys::AddressInfo>, Failure> {
+) -> Result<Vec<sys::AddressInfo>, LookupError> {
     // No name of a service is longer, and the system gets no text of a length that the guest
     // chooses.
     if service.is_some_and(|service| service.len() > NAME_MAX) {
-        return Err(Failure::Code(libc::EAI_NONAME));
+        return Err(LookupError::Code(libc::EAI_NONAME));
     }
-    let c_string = |text: &str| sys::c_string(text).map_err(|_| Failure::Code(libc::EAI_NONAME));
+    let c_string =
+        |text: &str| sys::c_string(text).map_err(|_| LookupError::Code(libc::EAI_NONAME));
     let service = service.map(c_string).transpose()?;
     // Names reach the resolver in ASCII whatever the flags say, and canonical names are made
     // Unicode here: in UTF-8, as the contract has it, and not in what this process's locale is.
@@ -83,30 +84,30 @@ async fn look_up<T: SandsockView>(
     hints.flags &= !(AI_IDN | AI_CANONIDN | AI_IDN_IGNORED);
     let Some(host) = host else { return numeric(store, None, service, hints, wait).await };
     if host.is_empty() || host.len() > TEXT_MAX {
-        return Err(Failure::Code(libc::EAI_NONAME));
+        return Err(LookupError::Code(libc::EAI_NONAME));
     }
-    judge_zone(&store.data_mut().sandsock(), host)?;
+    judge_zone(&store.view(), host)?;
     // Whatever the system's own parser takes for a number (2130706433, 0x7f.1) is one, and no name.
     // No number is longer than a name.
     let number = match host.len() <= NAME_MAX {
         true => numeric(store, Some(c_string(host)?), service.clone(), hints, wait).await,
-        false => Err(Failure::Code(libc::EAI_NONAME)),
+        false => Err(LookupError::Code(libc::EAI_NONAME)),
     };
     match number {
-        Err(Failure::Code(libc::EAI_NONAME))
+        Err(LookupError::Code(libc::EAI_NONAME))
             if hints.flags & libc::AI_NUMERICHOST == 0 && zoned(host).is_none() => {}
         other => return other,
     }
-    let permit = judge_name(&store.data_mut().sandsock(), host, Failure::Code(libc::EAI_NONAME))?;
+    let permit = judge_name(&store.view(), host, LookupError::Code(libc::EAI_NONAME))?;
     // glibc asks nobody for an IPv4 address of digits and dots, unless a canonical name is wanted
     // or there is a dot at the end, as in what is asked for here.
     let is_simple = hints.family == libc::AF_INET && hints.flags & libc::AI_CANONNAME == 0;
     if is_simple && is_digits_and_dots(host) && !host.ends_with('.') {
-        return Err(Failure::Code(libc::EAI_NONAME));
+        return Err(LookupError::Code(libc::EAI_NONAME));
     }
     let name = permit.act().name().to_owned();
     let whole = permit.act().is_whole();
-    let (mut answers, others) = match store.data_mut().sandsock().ctx.gate.policy.fixed(&name) {
+    let (mut answers, others) = match store.view().ctx.gate.policy.fixed(&name) {
         Some(fixed) => {
             let fixed = fixed.to_vec();
             let own = name.clone();
@@ -117,7 +118,7 @@ async fn look_up<T: SandsockView>(
             (answers, Vec::new())
         }
         None => {
-            let other_names = store.data_mut().sandsock().ctx.gate.policy.denies_names();
+            let other_names = store.view().ctx.gate.policy.denies_names();
             let is_local = in_hosts_file(&permit, hints.family);
             let call = move |in_hosts_file| {
                 let lookup = sys::Lookup { in_hosts_file, other_names };
@@ -127,7 +128,7 @@ async fn look_up<T: SandsockView>(
         }
     };
     let addresses = answers.iter().filter_map(|info| Some(info.address.to_ip()?.ip())).collect();
-    let kept = judge_answers(&store.data_mut().sandsock(), &name, &others, addresses)?.kept;
+    let kept = judge_answers(&store.view(), &name, &others, addresses)?.kept;
     // It stands on the first answer, which may be one that is left out.
     let canonical_name = answers.iter_mut().find_map(|info| info.canonical_name.take());
     answers.retain(|info| info.address.to_ip().is_some_and(|address| kept.contains(&address.ip())));
@@ -166,7 +167,7 @@ async fn numeric<T: SandsockView>(
     service: Option<CString>,
     hints: Hints,
     wait: Wait,
-) -> Result<Vec<sys::AddressInfo>, Failure> {
+) -> Result<Vec<sys::AddressInfo>, LookupError> {
     Ok(local(store, service, wait, move |service| {
         sys::numeric_address_info(host.as_deref(), service, hints)
     })
@@ -213,8 +214,8 @@ fn judge_zone(view: &SandsockCtxView<'_>, host: &str) -> CallResult<()> {
 fn judge_name(
     view: &SandsockCtxView<'_>,
     host: &str,
-    no_such: Failure,
-) -> Result<Permit<Resolve>, Failure> {
+    no_such: LookupError,
+) -> Result<Permit<Resolve>, LookupError> {
     if view.ctx.gate.policy.resolves_any() && normalise_name(host).is_err() {
         return Err(no_such);
     }
@@ -260,7 +261,7 @@ fn judge_answers(
     name: &str,
     others: &[String],
     mut addresses: Vec<IpAddr>,
-) -> Result<JudgedAnswers, Failure> {
+) -> Result<JudgedAnswers, LookupError> {
     view.ctx.judge().other_names(name, others)?;
     addresses.dedup();
     let judged = view.ctx.gate.policy.judge_answers_of(name, others, addresses);
@@ -289,19 +290,19 @@ pub(crate) async fn with_fresh_names<T: SandsockView, R>(
     wait: &mut Wait,
     judge: impl Fn(&SandsockCtxView<'_>) -> CallResult<R>,
 ) -> CallResult<R> {
-    let fault = match judge(&store.data_mut().sandsock()) {
+    let fault = match judge(&store.view()) {
         Ok(value) => return Ok(value),
         Err(fault) => fault,
     };
     let Fault::Error(Error::Denied(_)) = &fault else { return Err(fault) };
-    let Some(name) = store.data_mut().sandsock().ctx.gate.expired_name.take() else {
+    let Some(name) = store.view().ctx.gate.expired_name.take() else {
         return Err(fault);
     };
     let hints = Hints { family: 0, kind: libc::SOCK_STREAM, protocol: 0, flags: 0 };
     wait::begin(wait);
     match look_up(store, Some(&name), None, hints, a_moment(*wait)).await {
-        Ok(_) => judge(&store.data_mut().sandsock()),
-        Err(Failure::Fault(interrupt)) if interrupt.is(Errno::INTR) => Err(interrupt),
+        Ok(_) => judge(&store.view()),
+        Err(LookupError::Fault(interrupt)) if interrupt.is(Errno::INTR) => Err(interrupt),
         Err(_) => Err(fault),
     }
 }
@@ -309,39 +310,30 @@ pub(crate) async fn with_fresh_names<T: SandsockView, R>(
 /// WIT `netdb.get-host-by-name`.
 pub(crate) async fn get_host_by_name<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
-    (name, family, wait): (String, i32, Wait),
-) -> wasmtime::Result<(Result<HostEntry, NameError>,)> {
-    name_answer(host_by_name(store, &name, family, wait).await)
-}
-
-async fn host_by_name<T: SandsockView>(
-    store: &mut StoreContextMut<'_, T>,
-    host: &str,
-    family: i32,
-    wait: Wait,
-) -> Result<HostEntry, Failure> {
+    (host, family, wait): (String, i32, Wait),
+) -> Result<HostEntry, LookupError> {
     if !matches!(family, libc::AF_INET | libc::AF_INET6) {
         return Err(Errno::AFNOSUPPORT.into());
     }
     if host.len() > TEXT_MAX {
-        return Err(Failure::Host(NO_RECOVERY));
+        return Err(LookupError::Host(NO_RECOVERY));
     }
     let of_family = |address: &IpAddr| address.is_ipv6() == (family == libc::AF_INET6);
-    match as_number(host) {
+    match as_number(&host) {
         Number::Address(address) if of_family(&address) => {
             let addresses = vec![sys::numeric_host(address)];
-            return Ok(HostEntry { name: host.to_owned(), aliases: Vec::new(), addresses });
+            return Ok(HostEntry { name: host, aliases: Vec::new(), addresses });
         }
         // gethostbyname(3) has fewer notations than getaddrinfo(3), and would take the others for
         // names.
-        Number::Address(_) | Number::Other => return Err(Failure::Host(HOST_NOT_FOUND)),
+        Number::Address(_) | Number::Other => return Err(LookupError::Host(HOST_NOT_FOUND)),
         Number::None => {}
     }
     // As glibc's resolver says of a text that it can't ask for.
-    let permit = judge_name(&store.data_mut().sandsock(), host, Failure::Host(NO_RECOVERY))?;
+    let permit = judge_name(&store.view(), &host, LookupError::Host(NO_RECOVERY))?;
     let name = permit.act().name().to_owned();
     let whole = permit.act().is_whole();
-    let entry = match store.data_mut().sandsock().ctx.gate.policy.fixed(&name) {
+    let entry = match store.view().ctx.gate.policy.fixed(&name) {
         Some(fixed) => {
             let addresses = fixed.iter().copied().filter(of_family).collect();
             sys::HostEntry { name: name.clone(), aliases: Vec::new(), addresses }
@@ -353,11 +345,10 @@ async fn host_by_name<T: SandsockView>(
         }
     };
     if entry.addresses.is_empty() {
-        return Err(Failure::Host(NO_DATA));
+        return Err(LookupError::Host(NO_DATA));
     }
     let others: Vec<_> = std::iter::once(&entry.name).chain(&entry.aliases).cloned().collect();
-    let kept =
-        judge_answers(&store.data_mut().sandsock(), &name, &others, entry.addresses.clone())?.kept;
+    let kept = judge_answers(&store.view(), &name, &others, entry.addresses.clone())?.kept;
     // As often as the resolver gave it.
     let addresses = entry
         .addresses

@@ -11,11 +11,11 @@ use sandsock_abi::constants::{
 
 use super::hosts::{to_unicode, with_fresh_names};
 use super::table::hosts_file_has_address;
-use super::{Failure, ask, name_answer, run};
+use super::{LookupError, ask, run};
 use crate::authority::family;
 use crate::authority::permit::{Permit, ReverseResolve};
-use crate::bindings::sandsock::socket::types::{Address, HostEntry, NameError, Wait};
-use crate::ctx::{SandsockCtxView, SandsockView};
+use crate::bindings::sandsock::socket::types::{Address, HostEntry, Wait};
+use crate::ctx::{SandsockCtxView, SandsockView, StoreView as _};
 use crate::error::CallResult;
 use crate::sys::{self, ResolverError};
 use crate::wait;
@@ -30,20 +30,12 @@ const FLAGS: i32 =
 /// WIT `netdb.get-host-by-address`.
 pub(crate) async fn get_host_by_address<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
-    (address, wait): (Address, Wait),
-) -> wasmtime::Result<(Result<HostEntry, NameError>,)> {
-    name_answer(host_by_address(store, &address, wait).await)
-}
-
-async fn host_by_address<T: SandsockView>(
-    store: &mut StoreContextMut<'_, T>,
-    address: &Address,
-    mut wait: Wait,
-) -> Result<HostEntry, Failure> {
-    let ip = family::to_ip(address).ok_or(Errno::AFNOSUPPORT)?.ip();
+    (address, mut wait): (Address, Wait),
+) -> Result<HostEntry, LookupError> {
+    let ip = family::to_ip(&address).ok_or(Errno::AFNOSUPPORT)?.ip();
     let permit = judge(store, ip, &mut wait).await?;
     let own = sys::numeric_host(ip);
-    if let [name, aliases @ ..] = fixed_names(&store.data_mut().sandsock(), ip).as_slice() {
+    if let [name, aliases @ ..] = fixed_names(&store.view(), ip).as_slice() {
         return Ok(HostEntry {
             name: name.clone(),
             aliases: aliases.to_vec(),
@@ -76,21 +68,12 @@ fn fixed_names(view: &SandsockCtxView<'_>, ip: IpAddr) -> Vec<String> {
 /// WIT `netdb.get-name-info`.
 pub(crate) async fn get_name_info<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
-    (address, flags, wait): (Address, i32, Wait),
-) -> wasmtime::Result<(Result<(String, String), NameError>,)> {
-    name_answer(name_info(store, &address, flags, wait).await)
-}
-
-async fn name_info<T: SandsockView>(
-    store: &mut StoreContextMut<'_, T>,
-    address: &Address,
-    flags: i32,
-    mut wait: Wait,
-) -> Result<(String, String), Failure> {
+    (address, flags, mut wait): (Address, i32, Wait),
+) -> Result<(String, String), LookupError> {
     if flags & !FLAGS != 0 {
-        return Err(Failure::Code(libc::EAI_BADFLAGS));
+        return Err(LookupError::Code(libc::EAI_BADFLAGS));
     }
-    let address = family::to_ip(address).ok_or(Failure::Code(libc::EAI_FAMILY))?;
+    let address = family::to_ip(&address).ok_or(LookupError::Code(libc::EAI_FAMILY))?;
     let has = |flag: i32| flags & flag != 0;
     let port = address.port();
     let service = move || {
@@ -104,7 +87,7 @@ async fn name_info<T: SandsockView>(
         (None, local_service(store, wait, has(NI_NUMERICSERV), service).await?)
     } else {
         let permit = judge(store, address.ip(), &mut wait).await?;
-        let view = store.data_mut().sandsock();
+        let view = store.view();
         // It cuts this host's own domain off, and so tells it.
         let cut = has(NI_NOFQDN) && view.ctx.gate.would_allow(&Request::Hostname(Hostname::Read));
         match fixed_names(&view, address.ip()).into_iter().next() {
@@ -128,8 +111,8 @@ async fn name_info<T: SandsockView>(
     let host = match name {
         Some(name) if has(NI_IDN) => to_unicode(&name),
         Some(name) => name,
-        None if has(NI_NAMEREQD) => return Err(Failure::Code(libc::EAI_NONAME)),
-        None => numeric_host(&store.data_mut().sandsock(), address),
+        None if has(NI_NAMEREQD) => return Err(LookupError::Code(libc::EAI_NONAME)),
+        None => numeric_host(&store.view(), address),
     };
     Ok((host, service))
 }

@@ -9,18 +9,18 @@ use crate::sys;
 const SANDBOX: &str = "sandbox";
 
 /// WIT `netdb.interfaces`.
-pub(crate) fn interfaces(view: &SandsockCtxView<'_>) -> CallResult<Vec<NetworkInterface>> {
+pub(crate) fn interfaces(view: &mut SandsockCtxView<'_>) -> CallResult<Vec<NetworkInterface>> {
     let all = sys::interfaces(view.ctx.judge().interfaces()?)?;
     Ok(all.into_iter().map(|(index, name)| NetworkInterface { index, name }).collect())
 }
 
 /// WIT `netdb.interface-index`.
-pub(crate) fn interface_index(view: &SandsockCtxView<'_>, name: &str) -> CallResult<u32> {
-    Ok(sys::interface_index(view.ctx.judge().interface(name)?, name)?)
+pub(crate) fn interface_index(view: &mut SandsockCtxView<'_>, name: String) -> CallResult<u32> {
+    Ok(sys::interface_index(view.ctx.judge().interface(&name)?, &name)?)
 }
 
 /// WIT `netdb.interface-name`.
-pub(crate) fn interface_name(view: &SandsockCtxView<'_>, index: u32) -> CallResult<String> {
+pub(crate) fn interface_name(view: &mut SandsockCtxView<'_>, index: u32) -> CallResult<String> {
     let judge = view.ctx.judge();
     let permit = match sys::own_interface_name(index) {
         Some(name) => judge.interface(&name)?,
@@ -30,16 +30,13 @@ pub(crate) fn interface_name(view: &SandsockCtxView<'_>, index: u32) -> CallResu
 }
 
 /// WIT `netdb.get-host-name`.
-pub(crate) fn host_name(view: &SandsockCtxView<'_>) -> String {
-    match &view.ctx.host_name {
-        Some(name) => name.clone(),
-        None => {
-            view.ctx.judge().read_host_name().map_or_else(|_| SANDBOX.to_owned(), sys::host_name)
-        }
-    }
+pub(crate) fn get_host_name(view: &mut SandsockCtxView<'_>) -> wasmtime::Result<String> {
+    let real =
+        || view.ctx.judge().read_host_name().map_or_else(|_| SANDBOX.to_owned(), sys::host_name);
+    Ok(view.ctx.host_name.clone().unwrap_or_else(real))
 }
 
 /// WIT `netdb.set-host-name`.
-pub(crate) fn set_host_name(view: &SandsockCtxView<'_>, name: Vec<u8>) -> CallResult<()> {
+pub(crate) fn set_host_name(view: &mut SandsockCtxView<'_>, name: Vec<u8>) -> CallResult<()> {
     Ok(sys::set_host_name(view.ctx.judge().set_host_name(name)?)?)
 }

@@ -15,7 +15,7 @@ use crate::authority::filter;
 use crate::authority::gate::Gate;
 use crate::bindings::sandsock::socket::types::{ReadyEvent, Trigger, Wait};
 use crate::calls::polling::judge_wait;
-use crate::ctx::{SandsockCtxView, SandsockView};
+use crate::ctx::{SandsockCtxView, SandsockView, StoreView as _};
 use crate::descriptor::buffers::Buffers;
 use crate::descriptor::poll_set::{Entries, Entry, Set};
 use crate::descriptor::{Descriptor, Polls, Reservation};
@@ -49,7 +49,7 @@ fn flags(events: u16, trigger: Trigger) -> epoll::EventFlags {
 }
 
 /// WIT `polling.create-poller`.
-pub(crate) fn create(view: SandsockCtxView<'_>) -> CallResult<Resource<Poller>> {
+pub(crate) fn create(view: &mut SandsockCtxView<'_>) -> CallResult<Resource<Poller>> {
     let place = view.ctx.poller_quota.take()?;
     let set = Set::new()?;
     Ok(view.table.push(Poller {
@@ -74,21 +74,21 @@ fn room(view: &SandsockCtxView<'_>, entries: &Entries) -> Result<(), Errno> {
 
 /// WIT `poller.add`.
 pub(crate) fn add(
-    view: SandsockCtxView<'_>,
-    poller: &Resource<Poller>,
-    d: &Resource<Descriptor>,
+    view: &mut SandsockCtxView<'_>,
+    poller: Resource<Poller>,
+    d: Resource<Descriptor>,
     key: u64,
     events: u16,
     trigger: Trigger,
 ) -> CallResult<()> {
-    let set = set(&view, poller)?;
-    let handle = view.handle(d)?;
+    let set = set(view, &poller)?;
+    let handle = view.handle(&d)?;
     if handle.polls() != Polls::Kernel {
         return Err(Errno::PERM.into());
     }
-    judge_wait(&view, &handle, events)?;
+    judge_wait(view, &handle, events)?;
     let mut entries = set.entries();
-    room(&view, &entries)?;
+    room(view, &entries)?;
     if entries.by_key.contains_key(&key) {
         return Err(Errno::EXIST.into());
     }
@@ -107,13 +107,13 @@ pub(crate) fn add(
 
 /// WIT `poller.modify`.
 pub(crate) fn modify(
-    view: &SandsockCtxView<'_>,
-    poller: &Resource<Poller>,
+    view: &mut SandsockCtxView<'_>,
+    poller: Resource<Poller>,
     key: u64,
     events: u16,
     trigger: Trigger,
 ) -> CallResult<()> {
-    let set = set(view, poller)?;
+    let set = set(view, &poller)?;
     let (handle, token) = match set.entries().by_key.get(&key) {
         Some(Entry::Descriptor { handle, token, .. }) => (Weak::clone(handle), *token),
         Some(Entry::Timer { .. }) | None => return Err(Errno::NOENT.into()),
@@ -131,11 +131,11 @@ pub(crate) fn modify(
 
 /// WIT `poller.remove`.
 pub(crate) fn remove(
-    view: &SandsockCtxView<'_>,
-    poller: &Resource<Poller>,
+    view: &mut SandsockCtxView<'_>,
+    poller: Resource<Poller>,
     key: u64,
 ) -> CallResult<()> {
-    let set = set(view, poller)?;
+    let set = set(view, &poller)?;
     let removed = set.entries().remove(key).ok_or(Errno::NOENT)?;
     if let Entry::Descriptor { handle, .. } = removed
         && let Some(handle) = handle.upgrade()
@@ -148,13 +148,13 @@ pub(crate) fn remove(
 
 /// WIT `poller.set-timer`.
 pub(crate) fn set_timer(
-    view: &SandsockCtxView<'_>,
-    poller: &Resource<Poller>,
+    view: &mut SandsockCtxView<'_>,
+    poller: Resource<Poller>,
     key: u64,
     at: u64,
     interval: u64,
 ) -> CallResult<()> {
-    let set = set(view, poller)?;
+    let set = set(view, &poller)?;
     let mut entries = set.entries();
     match entries.by_key.get(&key) {
         Some(Entry::Descriptor { .. }) => return Err(Errno::EXIST.into()),
@@ -178,7 +178,7 @@ pub(crate) async fn wait<T: SandsockView>(
         return Err(Errno::INVAL.into());
     }
     let limit = wait::deadline(wait);
-    let view = store.data_mut().sandsock();
+    let view = store.view();
     let poller = view.table.get(&poller)?;
     // The kernel may have an entry, always ready, of a handle that is gone: its number was closed
     // elsewhere in the process.

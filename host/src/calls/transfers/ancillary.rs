@@ -9,7 +9,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::Resource;
 
 use crate::bindings::sandsock::socket::types::{DescriptorKind, SocketKind};
-use crate::ctx::{SandsockCtxView, SandsockView};
+use crate::ctx::{SandsockCtxView, SandsockView, StoreView as _};
 use crate::descriptor::{Descriptor, Handle, kind_of, socket_kind};
 use crate::error::{CallResult, Fault};
 use crate::sys::closer::DeferredFd;
@@ -27,7 +27,7 @@ pub(crate) async fn accept<T: SandsockView>(
     fds: Vec<DeferredFd>,
     pidfd: bool,
 ) -> CallResult<Vec<Resource<Descriptor>>> {
-    let Sorted { kinds, kept, unknown } = judge(&store.data_mut().sandsock(), fds, pidfd);
+    let Sorted { kinds, kept, unknown } = judge(&store.view(), fds, pidfd);
     let (mut kept, mut looked_at) = (kept.into_iter(), look(store, unknown).await?.into_iter());
     let mut list = Vec::new();
     for kind in kinds {
@@ -35,7 +35,7 @@ pub(crate) async fn accept<T: SandsockView>(
             Some(kind) => kept.next().map(|fd| (fd, kind)),
             None => looked_at.next(),
         };
-        let mut view = store.data_mut().sandsock();
+        let mut view = store.view();
         // A descriptor that can't be kept is closed, and MSG_CTRUNC says so.
         let Some(Ok(handle)) =
             next.map(|(fd, kind)| Handle::foreign(fd, kind, pidfd, &view.ctx.rights))
@@ -102,7 +102,7 @@ async fn look<T: SandsockView>(
     if fds.is_empty() {
         return Ok(Vec::new());
     }
-    let view = store.data_mut().sandsock();
+    let view = store.view();
     let look = |fd: DeferredFd| kind_of(fd.as_fd()).map(|kind| (fd, kind)).ok();
     let job =
         view.ctx.rights.closer.run(move || fds.into_iter().filter_map(look).collect::<Vec<_>>())?;

@@ -17,7 +17,7 @@ use crate::authority::permit::{ControlOut as Outgoing, Permit, SendTo};
 use crate::bindings::sandsock::socket::types::{
     Address, ControlMessage, SocketKind, UnixAddress, Wait,
 };
-use crate::ctx::{SandsockCtxView, SandsockView};
+use crate::ctx::{SandsockCtxView, SandsockView, StoreView as _};
 use crate::descriptor::{Descriptor, Handle};
 use crate::error::{CallResult, Fault};
 use crate::sys;
@@ -38,9 +38,9 @@ pub(crate) async fn send_batch<T: SandsockView>(
         Wait,
     ),
 ) -> CallResult<u32> {
-    let handle = store.data_mut().sandsock().for_transfer(&d)?;
+    let handle = store.view().for_transfer(&d)?;
     let kind = messages_only(&handle)?;
-    store.data_mut().sandsock().ctx.judge().transfer(&handle, kind, flags)?;
+    store.view().ctx.judge().transfer(&handle, kind, flags)?;
     // man 2 sendmmsg: the kernel sends no more than this many at once.
     let most = if Family::of(kind.family).is_ok_and(|family| family.is_inspected(kind)) {
         INSPECTED_MAX
@@ -48,7 +48,7 @@ pub(crate) async fn send_batch<T: SandsockView>(
         BUFFERS_MAX
     };
     let mut now: Vec<Entry> = Vec::new();
-    let mut room = ControlLimit::of(&store.data_mut().sandsock());
+    let mut room = ControlLimit::of(&store.view());
     let mut total = 0u64;
     for at in 0..messages.len().min(most) {
         let entry = Entry::new(store, &messages, at, &mut room)?;
@@ -224,10 +224,10 @@ async fn batch_item<T: SandsockView>(
             .iter()
             .map(|item| Outgoing::Message { level: item.level, kind: item.type_, data: &item.data })
             .collect();
-        Some(store.data_mut().sandsock().ctx.judge().control(outgoing)?)
+        Some(store.view().ctx.judge().control(outgoing)?)
     };
     if !matches!(before, Some((last, _)) if last.address.is_some() == message.address.is_some()) {
-        let view = store.data_mut().sandsock();
+        let view = store.view();
         view.ctx.judge().local_of_send(handle, kind, 0, message.address.is_some())?;
     }
     Ok(sys::BatchItem { length: message.length as usize, permit, control })
@@ -257,16 +257,16 @@ pub(crate) async fn receive_batch<T: SandsockView>(
         Wait,
     ),
 ) -> CallResult<Batch> {
-    let handle = store.data_mut().sandsock().for_transfer(&d)?;
+    let handle = store.view().for_transfer(&d)?;
     let kind = messages_only(&handle)?;
-    store.data_mut().sandsock().ctx.judge().input(&handle)?;
+    store.view().ctx.judge().input(&handle)?;
     if flags & libc::MSG_PEEK != 0 {
         return Err(Errno::INVAL.into());
     }
     if count == 0 {
         return Ok(Batch { data: Vec::new(), messages: Vec::new() });
     }
-    let limits = store.data_mut().sandsock().ctx.gate.policy.limits().clone();
+    let limits = store.view().ctx.gate.policy.limits().clone();
     let control_room = (control_length as usize).min(limits.control_bytes as usize);
     let capacity = (length as usize).min(MESSAGE_AT_ONCE);
     // All together they are no more than one transfer, and their control data no more than one
@@ -276,7 +276,7 @@ pub(crate) async fn receive_batch<T: SandsockView>(
     let most = fits(limits.transfer_bytes, capacity).min(fits(limits.control_bytes, control_room));
     let count = (count as usize).min(BUFFERS_MAX).min(most);
     let filter = filter::is_judged(kind);
-    let restricted = filter::is_restricted(&store.data_mut().sandsock().ctx.gate, kind);
+    let restricted = filter::is_restricted(&store.view().ctx.gate, kind);
     let mut patience = WaitBudget::new(wait, flags);
     let flags = sys::receiving_flags(kind.family, flags);
     let room = self::control_room(&handle, control_room);
@@ -291,19 +291,14 @@ pub(crate) async fn receive_batch<T: SandsockView>(
                     let bytes = at..at + part.size;
                     at = bytes.end;
                     if filter && !is_allowed(store, kind, flags, &part.address) {
-                        store.data_mut().sandsock().ctx.gate.count_dropped();
+                        store.view().ctx.gate.count_dropped();
                         continue;
                     }
                     if kept < bytes.start {
                         data.copy_within(bytes, kept);
                     }
                     kept += part.size;
-                    messages.push(BatchMessage::new(
-                        &store.data_mut().sandsock(),
-                        part,
-                        kind,
-                        restricted,
-                    ));
+                    messages.push(BatchMessage::new(&store.view(), part, kind, restricted));
                 }
                 data.truncate(kept);
                 let batch = Batch { data, messages };

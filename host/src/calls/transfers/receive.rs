@@ -12,7 +12,7 @@ use super::{ControlIn, Datagram, Received, WHOLE, keep_interrupt, transfer_limit
 use crate::authority::family;
 use crate::authority::filter;
 use crate::bindings::sandsock::socket::types::{ControlMessage, SocketKind, Wait, Warning};
-use crate::ctx::SandsockView;
+use crate::ctx::{SandsockView, StoreView as _};
 use crate::descriptor::buffers;
 use crate::descriptor::{Descriptor, Handle};
 use crate::error::{CallResult, Fault};
@@ -41,7 +41,7 @@ impl Receiving<'_> {
         self,
         store: &mut StoreContextMut<'_, T>,
     ) -> CallResult<(ReceivedMessage, SocketKind)> {
-        let handle = store.data_mut().sandsock().for_transfer(self.d)?;
+        let handle = store.view().for_transfer(self.d)?;
         let kind = handle.socket()?;
         Ok((self.run_on(store, &handle, kind).await?, kind))
     }
@@ -53,7 +53,7 @@ impl Receiving<'_> {
         kind: SocketKind,
     ) -> CallResult<ReceivedMessage> {
         let stream = kind.type_ == libc::SOCK_STREAM;
-        store.data_mut().sandsock().ctx.judge().input(handle)?;
+        store.view().ctx.judge().input(handle)?;
         let mut patience = WaitBudget::new(self.wait, self.flags);
         let flags = sys::receiving_flags(kind.family, self.flags);
         let asked = usize::try_from(self.length).unwrap_or(usize::MAX);
@@ -108,7 +108,7 @@ impl Receiving<'_> {
                         // It must not be seen, nor stay in the way of what may be.
                         let _ = sys::receive(handle.fd(), 0, libc::MSG_DONTWAIT);
                     }
-                    store.data_mut().sandsock().ctx.gate.count_dropped();
+                    store.view().ctx.gate.count_dropped();
                     drops += 1;
                     if drops.is_multiple_of(64) {
                         patience.go_round(store, handle, PollFlags::IN).await?;
@@ -117,7 +117,7 @@ impl Receiving<'_> {
                 }
                 Ok(mut message) => {
                     if buffers::is_sampled(kind) && !peek {
-                        store.data_mut().sandsock().ctx.gate.buffers.received(message.length);
+                        store.view().ctx.gate.buffers.received(message.length);
                     }
                     if !gather {
                         return Ok(message);
@@ -300,7 +300,7 @@ pub(super) fn is_allowed<T: SandsockView>(
     flags: i32,
     address: &RawAddress,
 ) -> bool {
-    filter::is_allowed(&store.data_mut().sandsock().ctx.gate, kind, flags, address)
+    filter::is_allowed(&store.view().ctx.gate, kind, flags, address)
 }
 
 /// Whether a message's length can be looked at by MSG_PEEK and MSG_TRUNC. AF_ALG and AF_TIPC would
@@ -358,7 +358,7 @@ pub(crate) async fn receive_message<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (d, length, control_length, flags, wait): (Resource<Descriptor>, u64, u32, i32, Wait),
 ) -> CallResult<Received> {
-    let most = store.data_mut().sandsock().ctx.gate.policy.limits().control_bytes as usize;
+    let most = store.view().ctx.gate.policy.limits().control_bytes as usize;
     let control_room = (control_length as usize).min(most);
     let (mut message, kind) =
         Receiving { d: &d, length, control_room, flags, wait, message: true }.run(store).await?;
@@ -367,7 +367,7 @@ pub(crate) async fn receive_message<T: SandsockView>(
         warnings.push(Warning::MalformedControlData);
     }
     let mut control = Vec::new();
-    let restricted = filter::is_restricted(&store.data_mut().sandsock().ctx.gate, kind);
+    let restricted = filter::is_restricted(&store.view().ctx.gate, kind);
     let (items, cut) = message.control.take();
     if cut {
         message.flags |= libc::MSG_CTRUNC;
@@ -395,12 +395,7 @@ pub(crate) async fn receive_message<T: SandsockView>(
                 }
             }
             (level, type_) => {
-                ancillary::hide_ids(
-                    &store.data_mut().sandsock(),
-                    kind,
-                    (level, type_),
-                    &mut item.data,
-                );
+                ancillary::hide_ids(&store.view(), kind, (level, type_), &mut item.data);
                 control.push(ControlIn::Message(ControlMessage { level, type_, data: item.data }));
             }
         }

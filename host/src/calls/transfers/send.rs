@@ -14,7 +14,7 @@ use super::{BUFFERS_MAX, ControlOut, WHOLE, keep_interrupt, transfer_limit};
 use crate::authority::family::Family;
 use crate::authority::permit::{Contents, ControlOut as Outgoing, Permit, SendTo};
 use crate::bindings::sandsock::socket::types::{Address, SocketKind, Wait};
-use crate::ctx::{SandsockCtxView, SandsockView};
+use crate::ctx::{SandsockCtxView, SandsockView, StoreView as _};
 use crate::descriptor::buffers;
 use crate::descriptor::{Descriptor, Handle};
 use crate::error::{CallResult, Fault};
@@ -47,10 +47,10 @@ impl Sending {
         flags: i32,
         wait: Wait,
     ) -> CallResult<(Self, SocketKind)> {
-        let handle = store.data_mut().sandsock().for_transfer(d)?;
+        let handle = store.view().for_transfer(d)?;
         let kind = handle.socket()?;
         let stream = kind.type_ == libc::SOCK_STREAM;
-        store.data_mut().sandsock().ctx.judge().transfer(&handle, kind, flags)?;
+        store.view().ctx.judge().transfer(&handle, kind, flags)?;
         let patience = WaitBudget::new(wait, flags);
         // WIT: as Linux blocks, a stream send goes on until all is queued.
         let whole = stream && patience.is_forever();
@@ -80,8 +80,7 @@ impl Sending {
         loop {
             let mut end = self.total.min(sent.saturating_add(self.piece));
             if self.sampled {
-                let room =
-                    store.data_mut().sandsock().ctx.gate.buffers.room_on(&self.handle, end - sent);
+                let room = store.view().ctx.gate.buffers.room_on(&self.handle, end - sent);
                 if room == 0 && end > sent {
                     // No readiness stands behind the limit.
                     match self.patience.back_off(store, &self.handle, PollFlags::OUT).await {
@@ -98,7 +97,7 @@ impl Sending {
                 Ok(count) => {
                     sent += count;
                     if self.sampled {
-                        store.data_mut().sandsock().ctx.gate.buffers.sent(count);
+                        store.view().ctx.gate.buffers.sent(count);
                     }
                     if count > 0
                         && self.opening.take_blocks()
@@ -222,7 +221,7 @@ fn renew<T: SandsockView>(
     kind: SocketKind,
     address: &Address,
 ) -> CallResult<()> {
-    let view = store.data_mut().sandsock();
+    let view = store.view();
     let judge = view.ctx.judge();
     if !judge.is_current(permit) {
         *permit = judge.send_to(handle, kind, address)?;
@@ -247,7 +246,7 @@ pub(super) fn judge_contents<T: SandsockView>(
         return Err(Errno::MSGSIZE.into());
     }
     let message = copy(store);
-    store.data_mut().sandsock().ctx.judge().contents(handle, kind, to, message).map(Some)
+    store.view().ctx.judge().contents(handle, kind, to, message).map(Some)
 }
 
 /// WIT `transfers.send`.
@@ -257,7 +256,7 @@ pub(crate) async fn send<T: SandsockView>(
 ) -> CallResult<u64> {
     let (sending, kind) = Sending::new(store, &d, data.len(), flags, wait)?;
     let total = sending.total;
-    store.data_mut().sandsock().ctx.judge().local_of_send(&sending.handle, kind, flags, false)?;
+    store.view().ctx.judge().local_of_send(&sending.handle, kind, flags, false)?;
     let judged = judge_contents(store, &sending.handle, kind, None, total, |store| {
         data.as_le_slice(store).to_vec()
     })?;
@@ -281,7 +280,7 @@ pub(crate) async fn send_to<T: SandsockView>(
     let total = sending.total;
     let mut permit =
         judge_send_to(store, &sending.handle, kind, &address, sending.patience.wait_mut()).await?;
-    store.data_mut().sandsock().ctx.judge().local_of_send(&sending.handle, kind, flags, true)?;
+    store.view().ctx.judge().local_of_send(&sending.handle, kind, flags, true)?;
     let judged = judge_contents(store, &sending.handle, kind, Some(&address), total, |store| {
         data.as_le_slice(store).to_vec()
     })?;
@@ -308,7 +307,7 @@ pub(crate) async fn send_message<T: SandsockView>(
     if buffers.len() > BUFFERS_MAX {
         return Err(Errno::MSGSIZE.into());
     }
-    check_control(&store.data_mut().sandsock(), &control)?;
+    check_control(&store.view(), &control)?;
     let length = buffers.iter().map(WasmList::len).sum();
     let (mut sending, kind) = Sending::new(store, &d, length, flags, wait)?;
     let total = sending.total;
@@ -324,7 +323,7 @@ pub(crate) async fn send_message<T: SandsockView>(
     })?;
 
     let data = control_data(store, &control);
-    let view = store.data_mut().sandsock();
+    let view = store.view();
     let with_control = view.ctx.judge().control(outgoing(&view, &control, &data)?)?;
     // The wait holds the encoded form alone.
     drop((control, data));
