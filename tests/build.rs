@@ -140,7 +140,7 @@ fn pair(out: &Path) {
         .expect("a string takes it");
     // The tests are another crate: there, `crate` is theirs.
     let pairs = format!(
-        "/// Names the test of each program.\n#[macro_export]\nmacro_rules! pairs {{\n() => {{\n{pairs}}};\n}}\n"
+        "/// Names the test of each program.\n#[macro_export]\n#[allow(clippy::crate_in_macro_def)]\nmacro_rules! pairs {{\n() => {{\n{pairs}}};\n}}\n"
     );
     std::fs::write(out.join("programs.rs"), constants).expect("OUT_DIR is writable");
     std::fs::write(out.join("pairs.rs"), pairs).expect("OUT_DIR is writable");
