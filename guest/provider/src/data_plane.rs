@@ -1,4 +1,4 @@
-//! The interface `data-plane`: transfers of bytes without Python's checks.
+//! The interface `data-plane`: transfers of bytes with few conversions.
 
 use sandsock::errno;
 use sandsock::raw::{descriptors::Descriptor, files::File, types::Wait};
