@@ -213,7 +213,7 @@ fn provider_compose_refuses() {
     fails(
         compose().arg(&app).arg("--provider").arg(write("empty.wat", "(component)")),
         126,
-        "the provider has no ",
+        "the provider exports no ",
     );
     assert!(!output.exists());
 }
