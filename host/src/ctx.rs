@@ -11,17 +11,17 @@ use rustix::io::Errno;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Resource, ResourceTable};
 
-use crate::authority::gate::Gate;
+use crate::authority::gate::{DecisionObserver, Gate};
 use crate::authority::permit::Judge;
 use crate::authority::unix_names::UnixNames;
 use crate::bindings::sandsock::socket::types::SocketKind;
-use crate::calls::files::Folder;
 use crate::descriptor::buffers::Buffers;
+use crate::descriptor::folder::Folder;
 use crate::descriptor::in_flight::InFlight;
 use crate::descriptor::inherited::{Inheritance, Inherited};
 use crate::descriptor::{Descriptor, Handle, Quota};
 use crate::error::CallResult;
-use crate::observe::{self, Observer, Watch};
+use crate::observe::{self, Observer, Watch, WatchedData};
 use crate::sys::closer::Closer;
 use crate::wait::pool;
 use crate::wait::{HasWaiter, Interrupter, Mode, WaitObserver, Waiter};
@@ -36,6 +36,8 @@ const HOST_NAME_MAX: usize = 64;
 /// of them.
 pub struct SandsockCtx {
     pub(crate) gate: Gate,
+    /// The observers, if there are any.
+    watch: Option<Arc<Watch>>,
     pub(crate) waiter: Waiter,
     pub(crate) descriptor_quota: Quota,
     pub(crate) poller_quota: Quota,
@@ -274,6 +276,7 @@ impl SandsockCtxBuilder {
             Watch::new(instance, &observers, self.real_numbers, limits.transfer_bytes as usize);
         let buffers = Buffers::new(limits.buffer_bytes);
         let wait_observer = watch.clone().map(|watch| watch as Arc<dyn WaitObserver>);
+        let decision_observer = watch.clone().map(|watch| watch as Arc<dyn DecisionObserver>);
         Ok(SandsockCtx {
             waiter: Waiter::new(self.mode, self.real_numbers, wait_observer)?,
             descriptor_quota: Quota::new(limits.descriptors as usize),
@@ -296,7 +299,8 @@ impl SandsockCtxBuilder {
             folders: self.folders.as_slice().into(),
             host_name: self.host_name.clone(),
             sent_by_kernel: 0,
-            gate: Gate::new(Arc::clone(&self.policy), buffers, watch),
+            gate: Gate::new(Arc::clone(&self.policy), buffers, decision_observer),
+            watch,
         })
     }
 }
@@ -320,6 +324,17 @@ pub trait SandsockView: Send {
 impl<T: SandsockView + 'static> HasWaiter for StoreContextMut<'_, T> {
     fn waiter(&mut self) -> &mut Waiter {
         &mut self.data_mut().sandsock().ctx.waiter
+    }
+}
+
+impl<T: SandsockView> WatchedData for T {
+    #[inline]
+    fn watch(&mut self) -> Option<&Arc<Watch>> {
+        self.sandsock().ctx.watch.as_ref()
+    }
+
+    fn table(&mut self) -> &mut ResourceTable {
+        self.sandsock().table
     }
 }
 

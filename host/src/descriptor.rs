@@ -4,6 +4,7 @@
 pub(crate) mod acceptor;
 pub(crate) mod buffers;
 pub(crate) mod filter_slot;
+pub(crate) mod folder;
 pub(crate) mod guard;
 pub(crate) mod handle;
 pub(crate) mod in_flight;

@@ -41,8 +41,8 @@ pub use pcap::Pcap;
 pub use stats::{Counters, Stats};
 pub use trace::Trace;
 pub use value::{Bytes, Failure, List, SocketAddress, Value, Waiting};
-pub(crate) use value::{Shown, shown_case, shown_record};
-pub(crate) use watch::{Look, Watch, begin, end};
+pub(crate) use value::{Shown, control_message, shown_case, shown_record};
+pub(crate) use watch::{Look, Watch, WatchedData, begin, end};
 
 use sandsock_policy::Decision;
 

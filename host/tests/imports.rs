@@ -32,16 +32,9 @@ const HOST: Layers = Layers {
         &["policy", ROOT],
     ],
     exceptions: &[
-        // Harmless: they stay.
         ("sys", "authority::permit", "a system call takes the permit of its act"),
         ("bindings", "descriptor", "bindgen! is given the resource's type"),
         ("bindings", "error", "bindgen! is given the error's type"),
-        // To be cut.
-        ("authority::gate", "observe::Watch", "decisions are reported to the observers"),
-        ("ctx", "calls::files::Folder", "the context holds the folders of files' paths"),
-        ("observe::value", "calls", "arguments are shown, and their types are the calls'"),
-        ("observe::value", "ctx", "descriptors are shown by the numbers of the view's table"),
-        ("observe::watch", "ctx", "calls are observed through the view"),
     ],
 };
 

@@ -86,7 +86,7 @@ pub(crate) fn is_allowed(gate: &Gate, kind: SocketKind, flags: i32, address: &Ra
     if flags & libc::MSG_ERRQUEUE != 0 {
         return is_own_error(gate, kind, address);
     }
-    if gate.watch.is_none() {
+    if !gate.is_observed() {
         return is_listed(gate, kind, address);
     }
     let Some(sender) = address.to_ip() else { return false };

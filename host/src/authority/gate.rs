@@ -7,8 +7,13 @@ use std::time::{Instant, SystemTime};
 use crate::authority::filter::Filters;
 use crate::descriptor::buffers::Buffers;
 use crate::error::{CallResult, Fault};
-use crate::observe::Watch;
 use sandsock_policy::{Decision, Denial, Pins, Policy, Request, UnixRoute, UnixTarget, Verb};
+
+/// Gets the decisions of one instance, as it makes them.
+pub(crate) trait DecisionObserver: Send + Sync {
+    /// The policy has decided, within the call that is under way.
+    fn decided(&self, decision: Decision<'_>);
+}
 
 /// The policy of one instance, and what its decisions depend on.
 pub(crate) struct Gate {
@@ -16,8 +21,7 @@ pub(crate) struct Gate {
     pub(crate) pins: RefCell<Pins>,
     /// A granted name whose pinned addresses had expired when the last decision was made.
     pub(crate) expired_name: RefCell<Option<String>>,
-    /// The observers, if there are any.
-    pub(crate) watch: Option<Arc<Watch>>,
+    observer: Option<Arc<dyn DecisionObserver>>,
     /// The memory that the kernel holds for the instance.
     pub(crate) buffers: Arc<Buffers>,
     /// The filters of the instance's sockets.
@@ -30,13 +34,13 @@ impl Gate {
     pub(crate) fn new(
         policy: Arc<Policy>,
         buffers: Arc<Buffers>,
-        watch: Option<Arc<Watch>>,
+        observer: Option<Arc<dyn DecisionObserver>>,
     ) -> Self {
         Self {
             policy,
             pins: RefCell::new(Pins::new(Instant::now())),
             expired_name: RefCell::default(),
-            watch,
+            observer,
             buffers,
             filters: Filters::default(),
             dropped_datagrams: Cell::new(0),
@@ -49,10 +53,15 @@ impl Gate {
         if pins.is_empty() { pins.origin() } else { Instant::now() }
     }
 
-    /// Reports a decision to the observers. It is built only if there are any.
+    /// Returns whether an observer gets the decisions.
+    pub(crate) fn is_observed(&self) -> bool {
+        self.observer.is_some()
+    }
+
+    /// Reports a decision to the observer. The decision is built only if there is one.
     pub(crate) fn report<'a>(&self, decision: impl FnOnce(SystemTime) -> Decision<'a>) {
-        if let Some(watch) = &self.watch {
-            watch.decided(decision(SystemTime::now()));
+        if let Some(observer) = &self.observer {
+            observer.decided(decision(SystemTime::now()));
         }
     }
 

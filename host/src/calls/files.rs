@@ -4,22 +4,18 @@
 use std::fs::File as StdFile;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
-use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
-use cap_std::ambient_authority;
-use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 use wasmtime::StoreContextMut;
 use wasmtime::component::Resource;
 
 use crate::bindings::sandsock::socket::types::Wait;
-use crate::calls::transfers::Opening;
-use crate::calls::transfers::keep_interrupt;
+use crate::calls::transfers::{Opening, keep_interrupt};
 use crate::ctx::{SandsockCtxView, SandsockView, StoreView as _};
-use crate::descriptor::buffers;
 use crate::descriptor::{Descriptor, Handle, Reservation};
+use crate::descriptor::{buffers, folder};
 use crate::error::{CallResult, Fault};
 use crate::sys;
 use crate::wait::budget::WaitBudget;
@@ -31,29 +27,6 @@ const SEND_MOST: u64 = 16 << 20;
 /// How much goes through the host's memory at a time, where the kernel can't send a file by itself.
 const COPIED: usize = 64 * 1024;
 
-/// A folder of the host and the guest's name for it.
-#[derive(Debug, Clone)]
-pub(crate) struct Folder {
-    name: PathBuf,
-    dir: Arc<Dir>,
-}
-
-impl Folder {
-    /// Opens the folder, with the embedder's own rights.
-    pub(crate) fn open(host: &Path, guest: &Path) -> std::io::Result<Self> {
-        let dir = Dir::open_ambient_dir(host, ambient_authority())?;
-        Ok(Self { name: plain(guest), dir: Arc::new(dir) })
-    }
-}
-
-/// A guest's path from the root that it sees, which is its working directory too. `..` stays: it
-/// depends on links.
-fn plain(path: &Path) -> PathBuf {
-    path.components()
-        .filter(|part| !matches!(part, Component::RootDir | Component::CurDir))
-        .collect()
-}
-
 /// WIT `files.file`.
 pub(crate) struct File {
     file: StdFile,
@@ -64,28 +37,11 @@ pub(crate) struct File {
 
 /// WIT `files.open`.
 pub(crate) fn open(view: &mut SandsockCtxView<'_>, path: String) -> CallResult<Resource<File>> {
-    let wanted = plain(Path::new(&path));
-    // The folder whose name is the longest, as a file system that is mounted in another.
-    let under = |folder: &Folder| wanted.strip_prefix(&folder.name).map(Path::to_owned).ok();
-    let folders = view.ctx.folders.iter().filter_map(|folder| Some((folder, under(folder)?)));
-    let (folder, rest) =
-        folders.max_by_key(|(folder, _)| folder.name.components().count()).ok_or(Errno::NOENT)?;
-    let rest = if rest.as_os_str().is_empty() { Path::new(".") } else { &rest };
+    let path = folder::plain(Path::new(&path));
+    let (folder, rest) = folder::find(&view.ctx.folders, &path).ok_or(Errno::NOENT)?;
     let place = view.ctx.descriptor_quota.take()?;
-    // To open a FIFO must not wait for its other end.
-    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
-    let opened = folder.dir.open_with(rest, OpenOptions::new().read(true).custom_flags(flags));
-    // An error without a number is cap-std's own: the path leads out of the folder.
-    let file =
-        opened.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::PERM))?.into_std();
-    let kind = file.metadata()?.file_type();
-    if kind.is_dir() {
-        return Err(Errno::ISDIR.into());
-    }
-    if !kind.is_file() {
-        return Err(Errno::INVAL.into());
-    }
-    tracing::info!("opened: {wanted:?}");
+    let file = folder.open_file(&rest)?;
+    tracing::info!("opened: {path:?}");
     Ok(view.table.push(File { file, position: 0, _place: place })?)
 }
 

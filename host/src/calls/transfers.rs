@@ -15,7 +15,7 @@ use crate::bindings::sandsock::socket::types::{Address, ControlMessage, Warning}
 use crate::ctx::{SandsockCtxView, SandsockView, StoreView as _};
 use crate::descriptor::Descriptor;
 use crate::error::Fault;
-use crate::observe::{shown_case, shown_record};
+use crate::observe::{self, List, Look, Shown, Value, WatchedData, shown_case, shown_record};
 use crate::sys::control;
 
 pub(crate) use batch::{receive_batch, send_batch};
@@ -114,6 +114,36 @@ shown_record! { BatchEntry: length, address, control }
 shown_record! { Batch: data, messages }
 shown_record! { BatchMessage: length, flags, address, control }
 
+impl Shown for ControlData {
+    fn shown<T: WatchedData>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
+        let data = self.data.as_le_slice(&*store);
+        observe::control_message(self.level, self.type_, data, look)
+    }
+}
+
+/// Shows a list that stays in the guest's memory. Only the elements that are shown are lifted.
+macro_rules! lifted_list_shown {
+    ($type:ty) => {
+        impl Shown for WasmList<$type> {
+            fn shown<T: WatchedData>(
+                &self,
+                store: &mut StoreContextMut<'_, T>,
+                look: &mut Look,
+            ) -> Value {
+                List::of(self.len(), store, look, |at, store, look| {
+                    // If an element can't be lifted, the call itself traps, or refuses it as too
+                    // long.
+                    let element = lift(store, self, at, 4 * LIFT)?.ok()?;
+                    Some(element.shown(store, look))
+                })
+            }
+        }
+    };
+}
+
+lifted_list_shown! { ControlData }
+lifted_list_shown! { BatchEntry }
+
 /// What a call that goes on until all is moved moves at most, though the limit of one transfer may
 /// be less: who asks for more asks again, and may count on it (WIT: one call moves at most 1 MiB of
 /// a stream).
@@ -153,7 +183,7 @@ pub(crate) const LIFT: usize = 4096;
 
 /// An element of a list in the guest's memory. It fails if the lists in it have more bytes than
 /// `most`, which is not a size of the guest's: elements may share them.
-pub(crate) fn lift<T: SandsockView, E: Lift>(
+pub(crate) fn lift<T, E: Lift>(
     store: &mut StoreContextMut<'_, T>,
     list: &WasmList<E>,
     at: usize,

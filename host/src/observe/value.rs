@@ -5,14 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Resource, WasmList};
 
-use super::watch::Look;
+use super::watch::{Look, WatchedData};
 use crate::bindings::sandsock::socket::types::{
     Address, AddressHints, AddressInfo, BluetoothAddress, CanDetail, ControlMessage,
     DescriptorKind, Error, HostEntry, InetAddress, IoctlResult, NameError, NetworkInterface,
     OptionValue, ReadyEvent, SocketKind, Trigger, UnixAddress, Wait, Warning,
 };
-use crate::calls::transfers::{BatchEntry, ControlData, LIFT, lift};
-use crate::ctx::SandsockView;
 
 /// A value that went into a call or came out of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +88,7 @@ impl List {
     }
 
     /// Shows each element that there is room for.
-    fn of<T: SandsockView>(
+    pub(crate) fn of<T: WatchedData>(
         length: usize,
         store: &mut StoreContextMut<'_, T>,
         look: &mut Look,
@@ -161,7 +159,19 @@ pub enum Failure {
 /// one.
 pub(crate) trait Shown {
     /// The value.
-    fn shown<T: SandsockView>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value;
+    fn shown<T: WatchedData>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value;
+
+    /// Returns the value of a list of this type. A list of bytes is not shown byte by byte.
+    fn list_shown<T: WatchedData>(
+        list: &[Self],
+        store: &mut StoreContextMut<'_, T>,
+        look: &mut Look,
+    ) -> Value
+    where
+        Self: Sized,
+    {
+        List::of(list.len(), store, look, |at, store, look| Some(list.get(at)?.shown(store, look)))
+    }
 
     /// The resource's place in the table, if it is one.
     fn place(&self) -> Option<u32> {
@@ -172,7 +182,7 @@ pub(crate) trait Shown {
 /// A list of parameters, or of the one result.
 pub(crate) trait ShownList {
     /// The values.
-    fn list<T: SandsockView>(
+    fn list<T: WatchedData>(
         &self,
         store: &mut StoreContextMut<'_, T>,
         look: &mut Look,
@@ -186,7 +196,7 @@ macro_rules! lists {
     ($(($($name:ident),*))*) => {$(
         impl<$($name: Shown),*> ShownList for ($($name,)*) {
             #[allow(unused_variables, non_snake_case)]
-            fn list<T: SandsockView>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Vec<Value> {
+            fn list<T: WatchedData>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Vec<Value> {
                 let ($($name,)*) = self;
                 vec![$($name.shown(store, look)),*]
             }
@@ -205,7 +215,7 @@ lists! { () (A) (A, B) (A, B, C) (A, B, C, D) (A, B, C, D, E) (A, B, C, D, E, F)
 macro_rules! shown {
     ($($type:ty: |$value:ident, $store:ident, $look:ident| $shown:expr;)*) => {$(
         impl Shown for $type {
-            fn shown<T: SandsockView>(&self, $store: &mut StoreContextMut<'_, T>, $look: &mut Look) -> Value {
+            fn shown<T: WatchedData>(&self, $store: &mut StoreContextMut<'_, T>, $look: &mut Look) -> Value {
                 let $value = self;
                 $shown
             }
@@ -217,7 +227,22 @@ macro_rules! integers {
     ($($type:ty)*) => {shown! {$($type: |value, _store, _look| Value::Integer(i128::from(*value));)*}};
 }
 
-integers! { u8 u16 u32 u64 i8 i16 i32 i64 }
+integers! { u16 u32 u64 i8 i16 i32 i64 }
+
+impl Shown for u8 {
+    fn shown<T: WatchedData>(&self, _: &mut StoreContextMut<'_, T>, _: &mut Look) -> Value {
+        Value::Integer(i128::from(*self))
+    }
+
+    fn list_shown<T: WatchedData>(
+        list: &[Self],
+        _store: &mut StoreContextMut<'_, T>,
+        look: &mut Look,
+    ) -> Value {
+        let most = look.take_bytes(list.len());
+        Value::Bytes(Bytes::cut(list, most))
+    }
+}
 
 shown! {
     (): |_value, _store, _look| Value::Unit;
@@ -258,16 +283,9 @@ shown! {
         ("value", result.value.shown(store, look)),
         ("argument", result.argument.shown(store, look)),
     ]);
-    ControlMessage: |message, store, look| Value::Record(vec![
-        ("level", message.level.shown(store, look)),
-        ("type", message.type_.shown(store, look)),
-        ("data", control_data(&message.data, look)),
-    ]);
-    ControlData: |message, store, look| Value::Record(vec![
-        ("level", message.level.shown(store, look)),
-        ("type", message.type_.shown(store, look)),
-        ("data", control_data(message.data.as_le_slice(&*store), look)),
-    ]);
+    ControlMessage: |message, _store, look| {
+        control_message(message.level, message.type_, &message.data, look)
+    };
     AddressHints: |hints, _store, _look| record([
         ("flags", hints.flags), ("family", hints.family), ("type", hints.type_), ("protocol", hints.protocol),
     ]);
@@ -303,9 +321,14 @@ shown! {
 /// Of control data this much is always kept: what it sets can be read from it.
 const CONTROL_MIN: usize = 64;
 
-fn control_data(data: &[u8], look: &mut Look) -> Value {
+/// Shows a control message.
+pub(crate) fn control_message(level: i32, type_: i32, data: &[u8], look: &mut Look) -> Value {
     let most = look.take_bytes(data.len()).max(CONTROL_MIN);
-    Value::Bytes(Bytes::cut(data, most))
+    Value::Record(vec![
+        ("level", Value::Integer(level.into())),
+        ("type", Value::Integer(type_.into())),
+        ("data", Value::Bytes(Bytes::cut(data, most))),
+    ])
 }
 
 /// How much of a text is shown.
@@ -333,7 +356,7 @@ impl From<&Error> for Failure {
 }
 
 impl<T: 'static> Shown for Resource<T> {
-    fn shown<S: SandsockView>(&self, store: &mut StoreContextMut<'_, S>, look: &mut Look) -> Value {
+    fn shown<S: WatchedData>(&self, store: &mut StoreContextMut<'_, S>, look: &mut Look) -> Value {
         Value::Descriptor(look.number(store, self.rep()))
     }
 
@@ -343,13 +366,13 @@ impl<T: 'static> Shown for Resource<T> {
 }
 
 impl<V: Shown> Shown for Option<V> {
-    fn shown<T: SandsockView>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
+    fn shown<T: WatchedData>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
         self.as_ref().map_or(Value::None, |value| value.shown(store, look))
     }
 }
 
 impl<V: Shown, E: Shown> Shown for Result<V, E> {
-    fn shown<T: SandsockView>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
+    fn shown<T: WatchedData>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
         match self {
             Ok(value) => value.shown(store, look),
             Err(error) => error.shown(store, look),
@@ -358,7 +381,7 @@ impl<V: Shown, E: Shown> Shown for Result<V, E> {
 }
 
 impl<A: Shown, B: Shown> Shown for (A, B) {
-    fn shown<T: SandsockView>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
+    fn shown<T: WatchedData>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
         let head = self.list(store, look);
         Value::List(List { length: head.len(), head })
     }
@@ -368,7 +391,7 @@ impl<A: Shown, B: Shown> Shown for (A, B) {
 macro_rules! shown_record {
     ($type:ty: $($field:ident),*) => {
         impl crate::observe::Shown for $type {
-            fn shown<T: crate::ctx::SandsockView>(
+            fn shown<T: crate::observe::WatchedData>(
                 &self,
                 store: &mut wasmtime::StoreContextMut<'_, T>,
                 look: &mut crate::observe::Look,
@@ -383,7 +406,7 @@ macro_rules! shown_record {
 macro_rules! shown_case {
     ($type:ty: $($case:ident = $name:literal),*) => {
         impl crate::observe::Shown for $type {
-            fn shown<T: crate::ctx::SandsockView>(
+            fn shown<T: crate::observe::WatchedData>(
                 &self,
                 store: &mut wasmtime::StoreContextMut<'_, T>,
                 look: &mut crate::observe::Look,
@@ -398,82 +421,18 @@ macro_rules! shown_case {
 
 pub(crate) use {shown_case, shown_record};
 
-/// A list's element: bytes are a case of their own.
-pub(crate) trait Element: Sized {
-    fn shown_list<T: SandsockView>(
-        list: &[Self],
-        store: &mut StoreContextMut<'_, T>,
-        look: &mut Look,
-    ) -> Value;
-}
-
-impl Element for u8 {
-    fn shown_list<T: SandsockView>(
-        list: &[Self],
-        _store: &mut StoreContextMut<'_, T>,
-        look: &mut Look,
-    ) -> Value {
-        let most = look.take_bytes(list.len());
-        Value::Bytes(Bytes::cut(list, most))
-    }
-}
-
-macro_rules! elements {
-    ($($type:ty)*) => {$(
-        impl Element for $type {
-            fn shown_list<T: SandsockView>(list: &[Self], store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
-                List::of(list.len(), store, look, |at, store, look| Some(list.get(at)?.shown(store, look)))
-            }
-        }
-    )*};
-}
-
-elements! {
-    u16 i32 String ControlMessage AddressInfo NetworkInterface ReadyEvent Warning WasmList<u8>
-    crate::calls::transfers::ControlOut crate::calls::transfers::ControlIn crate::calls::transfers::BatchMessage
-    crate::calls::polling::PollEntry
-}
-
-impl<R: 'static> Element for Resource<R> {
-    fn shown_list<T: SandsockView>(
-        list: &[Self],
-        store: &mut StoreContextMut<'_, T>,
-        look: &mut Look,
-    ) -> Value {
-        List::of(list.len(), store, look, |at, store, look| Some(list.get(at)?.shown(store, look)))
-    }
-}
-
-impl<V: Element> Shown for Vec<V> {
-    fn shown<T: SandsockView>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
-        V::shown_list(self, store, look)
+impl<V: Shown> Shown for Vec<V> {
+    fn shown<T: WatchedData>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
+        V::list_shown(self, store, look)
     }
 }
 
 impl Shown for WasmList<u8> {
-    fn shown<T: SandsockView>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
+    fn shown<T: WatchedData>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
         let most = look.take_bytes(self.len());
         Value::Bytes(Bytes::cut(self.as_le_slice(&*store), most))
     }
 }
-
-/// Lists that stay in the guest's memory: only what is shown is lifted.
-macro_rules! lifted_lists {
-    ($($type:ty)*) => {$(
-        impl Shown for WasmList<$type> {
-            fn shown<T: SandsockView>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
-                List::of(self.len(), store, look, |at, store, look| {
-                    // An element that can't be lifted traps in the call itself, or is refused there
-                    // as too long.
-                    let element = lift(store, self, at, 4 * LIFT)?.ok()?;
-                    Some(element.shown(store, look))
-                })
-            }
-        }
-    )*};
-}
-
-lifted_lists! { ControlData BatchEntry }
 
 impl Bytes {
     pub(crate) fn cut(bytes: &[u8], most: usize) -> Self {

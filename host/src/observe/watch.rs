@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use wasmtime::StoreContextMut;
-use wasmtime::component::Resource;
+use wasmtime::component::{Resource, ResourceTable};
 
 use super::value::{Failure, ShownList, SocketAddress, Value};
 use super::{Call, Function, Observer, Outcome, Socket, Wants};
 use crate::authority::family;
+use crate::authority::gate::DecisionObserver;
 use crate::bindings::sandsock::socket::types::{DescriptorKind, SocketKind};
-use crate::ctx::{SandsockView, StoreView as _};
 use crate::descriptor::{Descriptor, Handle};
 use crate::sys;
 use crate::wait::WaitObserver;
@@ -33,6 +33,15 @@ pub(crate) struct Watch {
 struct State {
     look: Look,
     current: Option<Current>,
+}
+
+/// Implemented by the data of a store whose calls can be observed.
+pub(crate) trait WatchedData: Send {
+    /// Returns the watch of the store's context, if there are observers.
+    fn watch(&mut self) -> Option<&Arc<Watch>>;
+
+    /// Returns the table with the store's descriptors.
+    fn table(&mut self) -> &mut ResourceTable;
 }
 
 /// The call that is under way. There is one at a time: a store is lent to one host function.
@@ -119,7 +128,7 @@ impl Look {
     }
 
     /// The number of a resource, which gets one where it is new.
-    pub(crate) fn number<T: SandsockView>(
+    pub(crate) fn number<T: WatchedData>(
         &mut self,
         store: &mut StoreContextMut<'_, T>,
         place: u32,
@@ -158,7 +167,7 @@ impl Look {
     }
 
     /// Asks the kernel for what may have changed.
-    fn refresh<T: SandsockView>(&mut self, store: &mut StoreContextMut<'_, T>, place: u32) {
+    fn refresh<T: WatchedData>(&mut self, store: &mut StoreContextMut<'_, T>, place: u32) {
         if !self.wants.addresses {
             return;
         }
@@ -209,8 +218,14 @@ impl Look {
 }
 
 /// The handle behind a place in the table, if it is a descriptor's.
-fn handle<T: SandsockView>(store: &mut StoreContextMut<'_, T>, place: u32) -> Option<Arc<Handle>> {
-    store.view().table.get(&Resource::<Descriptor>::new_borrow(place)).ok()?.for_transfer().ok()
+fn handle<T: WatchedData>(store: &mut StoreContextMut<'_, T>, place: u32) -> Option<Arc<Handle>> {
+    store
+        .data_mut()
+        .table()
+        .get(&Resource::<Descriptor>::new_borrow(place))
+        .ok()?
+        .for_transfer()
+        .ok()
 }
 
 impl Watch {
@@ -239,7 +254,7 @@ impl Watch {
         self.observers.iter().for_each(|observer| tell(&**observer));
     }
 
-    fn begin<T: SandsockView>(
+    fn begin<T: WatchedData>(
         &self,
         store: &mut StoreContextMut<'_, T>,
         function: &'static Function,
@@ -278,7 +293,7 @@ impl Watch {
         });
     }
 
-    fn end<T: SandsockView>(
+    fn end<T: WatchedData>(
         &self,
         store: &mut StoreContextMut<'_, T>,
         result: &wasmtime::Result<impl ShownList>,
@@ -306,7 +321,7 @@ impl Watch {
         }
         let mut released = None;
         if let Some(place) = current.place {
-            if store.view().table.get_any_mut(place).is_ok() {
+            if store.data_mut().table().get_any_mut(place).is_ok() {
                 state.look.refresh(store, place);
             } else {
                 released = state.look.release(place);
@@ -334,13 +349,6 @@ impl Watch {
         }
     }
 
-    /// The policy has decided something within the call that is under way.
-    pub(crate) fn decided(&self, decision: Decision<'_>) {
-        if let Some(current) = &mut self.state().current {
-            self.tell_decision(decision, current);
-        }
-    }
-
     fn tell_decision(&self, decision: Decision<'_>, current: &mut Current) {
         let socket = current.socket.as_ref();
         let decision = match decision.family {
@@ -353,6 +361,14 @@ impl Watch {
         if decision.decision == Verdict::Deny {
             current.denied = true;
             current.denied_by = decision.rule.map(str::to_owned);
+        }
+    }
+}
+
+impl DecisionObserver for Watch {
+    fn decided(&self, decision: Decision<'_>) {
+        if let Some(current) = &mut self.state().current {
+            self.tell_decision(decision, current);
         }
     }
 }
@@ -399,14 +415,14 @@ impl Drop for Watch {
 
 /// Before a call.
 #[inline]
-pub(crate) fn begin<T: SandsockView>(
+pub(crate) fn begin<T: WatchedData>(
     store: &mut StoreContextMut<'_, T>,
     function: &'static Function,
     parameters: &impl ShownList,
 ) {
     #[cold]
     #[inline(never)]
-    fn watched<T: SandsockView>(
+    fn watched<T: WatchedData>(
         store: &mut StoreContextMut<'_, T>,
         watch: Arc<Watch>,
         function: &'static Function,
@@ -415,7 +431,7 @@ pub(crate) fn begin<T: SandsockView>(
         watch.begin(store, function, parameters);
     }
 
-    if let Some(watch) = &store.view().ctx.gate.watch {
+    if let Some(watch) = store.data_mut().watch() {
         let watch = Arc::clone(watch);
         watched(store, watch, function, parameters);
     }
@@ -423,13 +439,13 @@ pub(crate) fn begin<T: SandsockView>(
 
 /// After a call.
 #[inline]
-pub(crate) fn end<T: SandsockView>(
+pub(crate) fn end<T: WatchedData>(
     store: &mut StoreContextMut<'_, T>,
     result: &wasmtime::Result<impl ShownList>,
 ) {
     #[cold]
     #[inline(never)]
-    fn watched<T: SandsockView>(
+    fn watched<T: WatchedData>(
         store: &mut StoreContextMut<'_, T>,
         watch: Arc<Watch>,
         result: &wasmtime::Result<impl ShownList>,
@@ -437,7 +453,7 @@ pub(crate) fn end<T: SandsockView>(
         watch.end(store, result);
     }
 
-    if let Some(watch) = &store.view().ctx.gate.watch {
+    if let Some(watch) = store.data_mut().watch() {
         let watch = Arc::clone(watch);
         watched(store, watch, result);
     }
