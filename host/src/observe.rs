@@ -20,6 +20,7 @@ mod contract;
 mod log;
 mod names;
 mod pcap;
+mod pcapng;
 mod stats;
 mod trace;
 mod traffic;
