@@ -19,6 +19,7 @@ mod audit;
 mod contract;
 mod log;
 mod names;
+mod numbers;
 mod pcap;
 mod pcapng;
 mod stats;
@@ -41,11 +42,11 @@ pub(crate) use log::log;
 pub use pcap::Pcap;
 pub use stats::{Counters, Stats};
 pub use trace::Trace;
-pub use value::{Bytes, Failure, List, SocketAddress, Value, Waiting};
-pub(crate) use value::{Shown, control_message, shown_case, shown_record};
-pub(crate) use watch::{Look, Watch, WatchedData, begin, end};
+pub use value::{Bytes, CallError, List, SocketAddress, Value, WaitTime};
+pub(crate) use value::{ToValue, ValueBuilder, case_to_value, control_message, record_to_value};
+pub(crate) use watch::{Watch, WatchedData, begin, end};
 
-use sandsock_policy::Decision;
+use sandsock_policy::{Decision, SocketArguments};
 
 /// Gets what one guest instance, or many, do.
 ///
@@ -56,7 +57,7 @@ use sandsock_policy::Decision;
 /// thread of their own, and lose, and count, what does not fit into its queue.
 pub trait Observer: Send + Sync {
     /// What it wants to be told. Asked once for each context.
-    fn wants(&self) -> Wants;
+    fn interest(&self) -> Interest;
 
     /// A call has to wait: its arguments are known, and nothing more.
     fn waits(&self, call: &Call<'_>) {
@@ -98,7 +99,7 @@ pub trait Observer: Send + Sync {
 
 /// What an observer wants to be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Wants {
+pub struct Interest {
     /// Calls. Decisions are told always.
     pub calls: bool,
     /// How many bytes of each list of bytes that goes in or out.
@@ -107,7 +108,7 @@ pub struct Wants {
     pub addresses: bool,
 }
 
-impl Wants {
+impl Interest {
     /// What either wants.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
@@ -139,7 +140,7 @@ pub struct Call<'a> {
     /// The first descriptor that the call made.
     pub made: Option<&'a Socket>,
     /// How it ended.
-    pub outcome: Outcome<'a>,
+    pub outcome: CallOutcome<'a>,
     /// The rule by which the policy denied something in it, if one did.
     pub denied_by: Option<&'a str>,
     /// When it began.
@@ -161,16 +162,16 @@ impl Call<'_> {
     /// The result, where it ended with one that is no failure.
     pub fn result(&self) -> Option<&Value> {
         match self.outcome {
-            Outcome::Done(Value::Failed(_)) => None,
-            Outcome::Done(value) => Some(value),
-            Outcome::Waiting | Outcome::Trapped(_) | Outcome::Abandoned => None,
+            CallOutcome::Done(Value::Failed(_)) => None,
+            CallOutcome::Done(value) => Some(value),
+            CallOutcome::Waiting | CallOutcome::Trapped(_) | CallOutcome::Abandoned => None,
         }
     }
 
     /// Why it failed, where it did.
-    pub fn failure(&self) -> Option<&Failure> {
+    pub fn error(&self) -> Option<&CallError> {
         match self.outcome {
-            Outcome::Done(Value::Failed(failure)) => Some(failure),
+            CallOutcome::Done(Value::Failed(failure)) => Some(failure),
             _ => None,
         }
     }
@@ -179,7 +180,7 @@ impl Call<'_> {
 /// How a call ended.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
-pub enum Outcome<'a> {
+pub enum CallOutcome<'a> {
     /// It waits.
     Waiting,
     /// With a result, which may be a failure.
@@ -202,8 +203,8 @@ pub struct Socket {
     /// Which open description it refers to: duplicates have the same.
     pub description: u64,
     /// AF_*, SOCK_* and protocol; none for what is no socket.
-    pub kind: Option<sandsock_policy::SocketKind>,
-    /// Its own address, if it was asked for ([`Wants::addresses`]).
+    pub kind: Option<SocketArguments>,
+    /// Its own address, if it was asked for ([`Interest::addresses`]).
     pub local: Option<SocketAddress>,
     /// Its peer's.
     pub peer: Option<SocketAddress>,

@@ -48,8 +48,8 @@ pub enum Verdict {
     Deny,
 }
 
-/// The family, type and protocol of the socket that a decision is about.
-pub type SocketKind = (i32, i32, i32);
+/// The arguments of socket(2): family, type and protocol.
+pub type SocketArguments = (i32, i32, i32);
 
 impl<'a> Decision<'a> {
     /// The record of a decided request. Who asked is not known here: `instance` is 0.
@@ -69,7 +69,7 @@ impl<'a> Decision<'a> {
     /// The record of [`Policy::may_create`](super::Policy::may_create).
     pub fn of_socket(
         time: SystemTime,
-        socket: SocketKind,
+        socket: SocketArguments,
         result: &'a Result<Allowed<'a>, Denial>,
     ) -> Self {
         let (family, type_, protocol) = socket;
@@ -106,7 +106,7 @@ impl<'a> Decision<'a> {
 
     /// The record with the socket that it is about.
     #[must_use]
-    pub fn on(self, socket: Option<SocketKind>) -> Self {
+    pub fn on(self, socket: Option<SocketArguments>) -> Self {
         let Some((family, type_, protocol)) = socket else { return self };
         Self { family: Some(family), type_: Some(type_), protocol: Some(protocol), ..self }
     }

@@ -127,7 +127,7 @@ mod vsock;
 
 pub use address::{canonical, destination, is_private};
 pub use answers::{DroppedAnswer, JudgedAnswers};
-pub use audit::{Decision, SocketKind, Verdict};
+pub use audit::{Decision, SocketArguments, Verdict};
 pub use bluetooth::{BluetoothPattern, BluetoothTarget};
 pub use builder::PolicyBuilder;
 pub use can::{CanInterface, CanPattern};

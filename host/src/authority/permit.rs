@@ -250,7 +250,7 @@ pub(crate) struct SetHostName {
 }
 
 /// One control message that a guest wants to send.
-pub(crate) enum ControlOut<'a> {
+pub(crate) enum OutgoingControl<'a> {
     /// SCM_RIGHTS.
     Rights(Vec<Arc<Handle>>),
     /// Any other control message.

@@ -26,7 +26,7 @@ pub(crate) struct Accepted {
     address: Option<Address>,
 }
 
-crate::observe::shown_record! { Accepted: descriptor, address }
+crate::observe::record_to_value! { Accepted: descriptor, address }
 
 /// WIT `connections.connect`.
 pub(crate) async fn connect<T: SandsockView>(
@@ -36,7 +36,7 @@ pub(crate) async fn connect<T: SandsockView>(
     let (handle, kind) = store.view().socket_of(&d)?;
     store.view().ctx.judge().change(&handle, "connect")?;
     let mut permit = judge_connect(store, kind, &address, &mut wait).await?;
-    let mut patience = WaitBudget::new(wait, 0);
+    let mut budget = WaitBudget::new(wait, 0);
     if matches!(address, Address::Unspec) {
         handle.forget_port();
     } else {
@@ -59,13 +59,13 @@ pub(crate) async fn connect<T: SandsockView>(
         let job = pool::BLOCKING
             .reserve(&view.ctx.usage)?
             .start(move || sys::connect(own.fd(), permit).0)?;
-        return under_way(finish_on_pool(store, &d, job, &handle, &mut patience).await, wait);
+        return under_way(finish_on_pool(store, &d, job, &handle, &mut budget).await, wait);
     }
     // A socket that blocks learns the end from connect(2) itself, which leaves it as a call that
     // blocked would: connected, or free to connect anew. Read through SO_ERROR, TCP's next connect
     // would tell it a second time.
     let as_blocking =
-        patience.is_forever() && kind.protocol == libc::IPPROTO_TCP && !handle.is_nonblocking();
+        budget.is_forever() && kind.protocol == libc::IPPROTO_TCP && !handle.is_nonblocking();
     let mut begun = false;
     loop {
         let (result, last) = sys::connect(handle.fd(), permit);
@@ -77,7 +77,7 @@ pub(crate) async fn connect<T: SandsockView>(
             // the answer is there by now.
             Errno::INPROGRESS if as_blocking && !begun => begun = true,
             Errno::INPROGRESS | Errno::ALREADY | Errno::INTR if as_blocking => {
-                match patience.again(store, &handle, PollFlags::OUT).await {
+                match budget.again(store, &handle, PollFlags::OUT).await {
                     // man 7 socket: SO_SNDTIMEO ends it so.
                     Err(fault) if fault.is(Errno::AGAIN) && errno == Errno::ALREADY && !begun => {
                         return Err(errno.into());
@@ -87,12 +87,12 @@ pub(crate) async fn connect<T: SandsockView>(
                 }
             }
             Errno::INPROGRESS | Errno::INTR => {
-                return under_way(finish(store, &handle, &mut patience).await, wait);
+                return under_way(finish(store, &handle, &mut budget).await, wait);
             }
             // A full backlog: AF_UNIX waits for it when it blocks, and there is no readiness to
             // wait for.
-            Errno::AGAIN if patience.is_forever() => {
-                patience.back_off(store, &handle, PollFlags::OUT).await?
+            Errno::AGAIN if budget.is_forever() => {
+                budget.back_off(store, &handle, PollFlags::OUT).await?
             }
             errno => return Err(errno.into()),
         }
@@ -118,11 +118,11 @@ async fn finish_on_pool<T: SandsockView>(
     d: &Resource<Descriptor>,
     job: Job<Result<(), Errno>>,
     handle: &Handle,
-    patience: &mut WaitBudget,
+    budget: &mut WaitBudget,
 ) -> CallResult<()> {
-    match wait_for(store, &job, handle, patience, PollFlags::OUT).await {
+    match wait_for(store, &job, handle, budget, PollFlags::OUT).await {
         // The description does not block just now.
-        Ok(Err(Errno::INPROGRESS)) => finish(store, handle, patience).await,
+        Ok(Err(Errno::INPROGRESS)) => finish(store, handle, budget).await,
         Ok(result) => Ok(result?),
         Err(fault) => {
             store.view().table.get_mut(d)?.connecting = Some(job);
@@ -144,9 +144,9 @@ async fn judge_connect<T: SandsockView>(
 async fn finish<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     handle: &Handle,
-    patience: &mut WaitBudget,
+    budget: &mut WaitBudget,
 ) -> CallResult<()> {
-    patience.again(store, handle, PollFlags::OUT).await?;
+    budget.again(store, handle, PollFlags::OUT).await?;
     match sys::own_option(handle.fd(), libc::SOL_SOCKET, libc::SO_ERROR)? {
         0 | libc::EISCONN => Ok(()),
         errno => Err(Errno::from_raw_os_error(errno).into()),
@@ -162,11 +162,11 @@ pub(crate) async fn finish_connect<T: SandsockView>(
     // Under `none` a connection that is there already is told as such: EAGAIN is for one that is
     // not.
     let wait = if matches!(wait, Wait::None) { Wait::Within(0) } else { wait };
-    let mut patience = WaitBudget::new(wait, 0);
+    let mut budget = WaitBudget::new(wait, 0);
     let left = store.view().table.get_mut(&d)?.connecting.take();
     match left {
-        Some(job) => finish_on_pool(store, &d, job, &handle, &mut patience).await,
-        None => finish(store, &handle, &mut patience).await,
+        Some(job) => finish_on_pool(store, &d, job, &handle, &mut budget).await,
+        None => finish(store, &handle, &mut budget).await,
     }
 }
 
@@ -179,21 +179,21 @@ pub(crate) async fn accept<T: SandsockView>(
     let (handle, kind) = view.socket_of(&d)?;
     view.room_for(1)?;
     view.ctx.gate.buffers.room_to_accept(&handle, kind)?;
-    let mut patience = WaitBudget::new(wait, 0);
+    let mut budget = WaitBudget::new(wait, 0);
     let (fd, address) = loop {
         let result = if handle.may_block() {
-            accept_on_pool(store, &d, &handle, kind, &mut patience).await?
+            accept_on_pool(store, &d, &handle, kind, &mut budget).await?
         } else {
             if handle.is_of_process() && !is_ready(&handle, PollFlags::IN) {
                 // Natively the kernel would block here; poll(2) can be interrupted.
-                patience.again(store, &handle, PollFlags::IN).await?;
+                budget.again(store, &handle, PollFlags::IN).await?;
             }
             accept_now(&handle, kind)
         };
         match result {
             Ok(accepted) => break accepted,
             Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => patience.again(store, &handle, PollFlags::IN).await?,
+            Err(Errno::AGAIN) => budget.again(store, &handle, PollFlags::IN).await?,
             Err(errno) => return Err(errno.into()),
         }
     };
@@ -231,21 +231,21 @@ async fn accept_on_pool<T: SandsockView>(
     d: &Resource<Descriptor>,
     handle: &Arc<Handle>,
     kind: SocketKind,
-    patience: &mut WaitBudget,
+    budget: &mut WaitBudget,
 ) -> CallResult<descriptor::Accepted> {
     let left = store.view().table.get_mut(d)?.accepting.take();
     let job = match left {
         Some(job) => job,
         None => {
             if !is_ready(handle, PollFlags::IN) {
-                patience.again(store, handle, PollFlags::IN).await?;
+                budget.again(store, handle, PollFlags::IN).await?;
             }
             let thread = pool::BLOCKING.reserve(&store.view().ctx.usage)?;
             let own = Arc::clone(handle);
             thread.start(move || accept_now(&own, kind))?
         }
     };
-    let result = wait_for(store, &job, handle, patience, PollFlags::IN).await;
+    let result = wait_for(store, &job, handle, budget, PollFlags::IN).await;
     if result.is_err() {
         store.view().table.get_mut(d)?.accepting = Some(job);
     }
@@ -266,10 +266,10 @@ async fn wait_for<T: SandsockView, R>(
     store: &mut StoreContextMut<'_, T>,
     job: &Job<R>,
     handle: &Handle,
-    patience: &mut WaitBudget,
+    budget: &mut WaitBudget,
     events: PollFlags,
 ) -> CallResult<R> {
-    patience.until_done(store, job.as_fd(), handle, events).await?;
+    budget.until_done(store, job.as_fd(), handle, events).await?;
     job.take().ok_or_else(|| Errno::IO.into())
 }
 

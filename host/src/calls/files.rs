@@ -115,8 +115,8 @@ pub(crate) async fn send_file<T: SandsockView>(
     // Where the guest's wish ends, or the file.
     let end = from.saturating_add(count).min(file.metadata()?.len());
     let count = count.min(SEND_MOST);
-    let mut patience = WaitBudget::new(wait, 0);
-    let whole = patience.is_forever();
+    let mut budget = WaitBudget::new(wait, 0);
+    let whole = budget.is_forever();
     // sendfile(2) has no MSG_DONTWAIT: on a description that another holder may let block, it could
     // not be ended, and who leaves it behind would not know how much it sends.
     let mut way = match (handle.may_block(), of_algorithm) {
@@ -124,7 +124,7 @@ pub(crate) async fn send_file<T: SandsockView>(
         (false, true) => Way::KernelWithMore,
         (false, false) => Way::Kernel,
     };
-    let mut opening = Opening::new(&handle, kind, 0, &patience);
+    let mut opening = Opening::new(&handle, kind, 0, &budget);
     let mut sent = 0;
     while sent < count {
         let at = from.saturating_add(sent);
@@ -142,7 +142,7 @@ pub(crate) async fn send_file<T: SandsockView>(
             Ok(0) => break,
             // No readiness stands behind the limit of buffers.
             Err(Errno::NOBUFS) if length == 0 => {
-                match patience.back_off(store, &handle, PollFlags::OUT).await {
+                match budget.back_off(store, &handle, PollFlags::OUT).await {
                     Ok(()) => continue,
                     Err(fault) => fault,
                 }
@@ -155,7 +155,7 @@ pub(crate) async fn send_file<T: SandsockView>(
                     store.view().ctx.count_sent_by_kernel(some);
                 }
                 sent += some;
-                patience.progress(store).await;
+                budget.progress(store).await;
                 if whole {
                     continue;
                 }
@@ -167,12 +167,12 @@ pub(crate) async fn send_file<T: SandsockView>(
                 way = Way::Copy;
                 continue;
             }
-            Err(Errno::AGAIN) => match patience.again(store, &handle, PollFlags::OUT).await {
+            Err(Errno::AGAIN) => match budget.again(store, &handle, PollFlags::OUT).await {
                 Ok(()) => continue,
                 Err(fault) => fault,
             },
             Err(errno) if opening.is_under_way(&errno.into()) => {
-                match opening.wait(store, &handle, &mut patience, errno).await {
+                match opening.wait(store, &handle, &mut budget, errno).await {
                     Ok(()) => continue,
                     Err(fault) => fault,
                 }

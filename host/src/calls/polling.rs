@@ -30,7 +30,7 @@ pub(crate) struct PollEntry {
     events: u16,
 }
 
-crate::observe::shown_record! { PollEntry: descriptor, events }
+crate::observe::record_to_value! { PollEntry: descriptor, events }
 
 /// Asks for a wait for these POLL* bits: for input it is judged as a receive is.
 pub(crate) fn judge_wait(
@@ -101,16 +101,16 @@ pub(crate) async fn poll<T: SandsockView>(
             .filter(|(_, known)| known.is_none())
             .filter_map(|(handle, _)| handle.as_ref());
         let over = view.ctx.gate.buffers.is_over();
-        let told: Vec<_> = sockets
+        let readiness: Vec<_> = sockets
             .clone()
             .zip(&found)
             .map(|(handle, events)| filter::readiness(&view.ctx.gate, handle, *events))
             .collect();
         let events: Vec<_> = sockets
-            .zip(&told)
+            .zip(&readiness)
             .map(
-                |(handle, told)| {
-                    if over { Buffers::visible(handle, told.events) } else { told.events }
+                |(handle, one)| {
+                    if over { Buffers::visible(handle, one.events) } else { one.events }
                 },
             )
             .collect();
@@ -120,7 +120,7 @@ pub(crate) async fn poll<T: SandsockView>(
         if events == found || events.iter().any(|events| !events.is_empty()) || is_over() {
             break events.into_iter();
         }
-        if told.iter().zip(&events).any(|(told, events)| told.events != *events) {
+        if readiness.iter().zip(&events).any(|(one, events)| one.events != *events) {
             view.ctx.waiter.back_off(&mut back_off, deadline).await?;
         } else {
             view.ctx.waiter.go_round(&mut rounds, deadline).await?;

@@ -15,7 +15,9 @@ use crate::bindings::sandsock::socket::types::{Address, ControlMessage, Warning}
 use crate::ctx::{SandsockCtxView, SandsockView, StoreView as _};
 use crate::descriptor::Descriptor;
 use crate::error::Fault;
-use crate::observe::{self, List, Look, Shown, Value, WatchedData, shown_case, shown_record};
+use crate::observe::{
+    self, List, ToValue, Value, ValueBuilder, WatchedData, case_to_value, record_to_value,
+};
 use crate::sys::control;
 
 pub(crate) use batch::{receive_batch, send_batch};
@@ -106,43 +108,47 @@ pub(crate) struct BatchMessage {
     control: Vec<ControlMessage>,
 }
 
-shown_case! { ControlOut: Rights = "rights", Message = "message" }
-shown_case! { ControlIn: Rights = "rights", Pidfd = "pidfd", Message = "message" }
-shown_record! { Datagram: data, address }
-shown_record! { Received: data, length, control, flags, address, warnings }
-shown_record! { BatchEntry: length, address, control }
-shown_record! { Batch: data, messages }
-shown_record! { BatchMessage: length, flags, address, control }
+case_to_value! { ControlOut: Rights = "rights", Message = "message" }
+case_to_value! { ControlIn: Rights = "rights", Pidfd = "pidfd", Message = "message" }
+record_to_value! { Datagram: data, address }
+record_to_value! { Received: data, length, control, flags, address, warnings }
+record_to_value! { BatchEntry: length, address, control }
+record_to_value! { Batch: data, messages }
+record_to_value! { BatchMessage: length, flags, address, control }
 
-impl Shown for ControlData {
-    fn shown<T: WatchedData>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
+impl ToValue for ControlData {
+    fn to_value<T: WatchedData>(
+        &self,
+        store: &mut StoreContextMut<'_, T>,
+        builder: &mut ValueBuilder,
+    ) -> Value {
         let data = self.data.as_le_slice(&*store);
-        observe::control_message(self.level, self.type_, data, look)
+        observe::control_message(self.level, self.type_, data, builder)
     }
 }
 
 /// Shows a list that stays in the guest's memory. Only the elements that are shown are lifted.
-macro_rules! lifted_list_shown {
+macro_rules! lifted_list_to_value {
     ($type:ty) => {
-        impl Shown for WasmList<$type> {
-            fn shown<T: WatchedData>(
+        impl ToValue for WasmList<$type> {
+            fn to_value<T: WatchedData>(
                 &self,
                 store: &mut StoreContextMut<'_, T>,
-                look: &mut Look,
+                builder: &mut ValueBuilder,
             ) -> Value {
-                List::of(self.len(), store, look, |at, store, look| {
+                List::of(self.len(), store, builder, |at, store, builder| {
                     // If an element can't be lifted, the call itself traps, or refuses it as too
                     // long.
                     let element = lift(store, self, at, 4 * LIFT)?.ok()?;
-                    Some(element.shown(store, look))
+                    Some(element.to_value(store, builder))
                 })
             }
         }
     };
 }
 
-lifted_list_shown! { ControlData }
-lifted_list_shown! { BatchEntry }
+lifted_list_to_value! { ControlData }
+lifted_list_to_value! { BatchEntry }
 
 /// What a call that goes on until all is moved moves at most, though the limit of one transfer may
 /// be less: who asks for more asks again, and may count on it (WIT: one call moves at most 1 MiB of

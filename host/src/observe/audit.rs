@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::SystemTime;
 
 use super::writer::Writer;
-use super::{Observer, Socket, Wants};
+use super::{Interest, Observer, Socket};
 use crate::authority::family;
 use crate::bindings::sandsock::socket::types::SocketKind;
 use sandsock_policy::{Decision, Denial, Verb};
@@ -35,8 +35,8 @@ impl Audit {
 }
 
 impl Observer for Audit {
-    fn wants(&self) -> Wants {
-        Wants::default()
+    fn interest(&self) -> Interest {
+        Interest::default()
     }
 
     fn dropped(&self, instance: u64, socket: &Socket, count: u64) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Observer, Socket, Wants};
+use super::{Interest, Observer, Socket};
 use sandsock_policy::{Decision, Verdict};
 
 /// Writes decisions with `tracing`: at the level of information, those about each received datagram
@@ -15,8 +15,8 @@ pub(crate) fn log() -> Option<Arc<dyn Observer>> {
 }
 
 impl Observer for Log {
-    fn wants(&self) -> Wants {
-        Wants::default()
+    fn interest(&self) -> Interest {
+        Interest::default()
     }
 
     fn dropped(&self, _instance: u64, socket: &Socket, count: u64) {

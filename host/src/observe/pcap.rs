@@ -23,7 +23,7 @@ use super::pcapng::{At, IP, PDU, enhanced_packet, exported_pdu, file_header, sta
 use super::traffic::{self, Direction, Packet, Traffic, pieces};
 use super::value::{SocketAddress, Value};
 use super::writer::Writer;
-use super::{Call, Failure, Observer, Socket, Wants, names};
+use super::{Call, CallError, Interest, Observer, Socket, names};
 
 /// What one segment carries: a loopback's, whose packets have 64 KiB.
 const SEGMENT: usize = 65_483;
@@ -75,8 +75,8 @@ impl Pcap {
 }
 
 impl Observer for Pcap {
-    fn wants(&self) -> Wants {
-        Wants { calls: true, bytes: usize::MAX, addresses: true }
+    fn interest(&self) -> Interest {
+        Interest { calls: true, bytes: usize::MAX, addresses: true }
     }
 
     fn called(&self, call: &Call<'_>) {
@@ -361,7 +361,7 @@ impl Capture {
         let Some(connection) = self.connections.get_mut(&key) else { return };
         if let Handshake::Begun(begun) = connection.state {
             let Some(ends) = ends else {
-                if is_reset(call.failure()) {
+                if is_reset(call.error()) {
                     self.connections.remove(&key);
                 }
                 return;
@@ -391,7 +391,7 @@ impl Capture {
                 connection.finish(Direction::Sent, time, &mut self.out);
             }
         }
-        if is_reset(call.failure()) && matches!(call.interface, "transfers" | "files") {
+        if is_reset(call.error()) && matches!(call.interface, "transfers" | "files") {
             connection.reset(Direction::Received, time, &mut self.out);
         }
     }
@@ -413,15 +413,17 @@ impl Capture {
             (_, None) => return,
         };
         let Handshake::Begun(begun) = connection.state else { return };
-        match call.failure() {
+        match call.error() {
             None if call.result().is_some() => {
                 connection.handshake(Direction::Sent, begun, At { time, comment }, &mut self.out);
                 self.connections.insert(key, connection);
             }
-            Some(Failure::Os(libc::EINPROGRESS | libc::EALREADY | libc::EINTR | libc::EAGAIN)) => {
+            Some(CallError::Os(
+                libc::EINPROGRESS | libc::EALREADY | libc::EINTR | libc::EAGAIN,
+            )) => {
                 self.connections.insert(key, connection);
             }
-            Some(Failure::Os(number))
+            Some(CallError::Os(number))
                 if matches!(*number, libc::ECONNREFUSED | libc::ETIMEDOUT | libc::EHOSTUNREACH) =>
             {
                 let syn = Flags { syn: true, ..Flags::default() };
@@ -444,7 +446,7 @@ impl Capture {
     fn udp(&mut self, call: &Call<'_>, socket: &Socket, traffic: Option<Traffic<'_>>, at: At<'_>) {
         let key = socket.description;
         let sends = call.interface == "transfers" && call.function.starts_with("send");
-        if sends && call.failure().is_some_and(|failure| *failure != Failure::Os(libc::EAGAIN)) {
+        if sends && call.error().is_some_and(|failure| *failure != CallError::Os(libc::EAGAIN)) {
             // udp(7): what was not complete is dropped by a send that fails.
             self.uncork(key);
         }
@@ -638,8 +640,8 @@ fn transport(socket: &Socket) -> Option<Transport> {
     }
 }
 
-fn is_reset(failure: Option<&Failure>) -> bool {
-    matches!(failure, Some(Failure::Os(libc::ECONNRESET | libc::ECONNREFUSED)))
+fn is_reset(failure: Option<&CallError>) -> bool {
+    matches!(failure, Some(CallError::Os(libc::ECONNRESET | libc::ECONNREFUSED)))
 }
 
 fn address(value: &Value) -> Option<SocketAddr> {

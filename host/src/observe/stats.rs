@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 
 use super::traffic::{self, Direction};
 use super::value::SocketAddress;
-use super::{Call, Failure, Observer, Socket, Wants, names};
+use super::{Call, CallError, Interest, Observer, Socket, names};
 use sandsock_policy::{Decision, Verdict};
 
 /// How many closed descriptors keep a row of their own.
@@ -286,8 +286,8 @@ impl State {
 }
 
 impl Observer for Stats {
-    fn wants(&self) -> Wants {
-        Wants { calls: true, bytes: 0, addresses: true }
+    fn interest(&self) -> Interest {
+        Interest { calls: true, bytes: 0, addresses: true }
     }
 
     fn called(&self, call: &Call<'_>) {
@@ -303,13 +303,13 @@ impl Observer for Stats {
         counters.calls += 1;
         counters.waits += u64::from(call.waits);
         counters.waited_ns += u64::try_from(call.waited.as_nanos()).unwrap_or(u64::MAX);
-        match call.failure() {
-            Some(Failure::Os(libc::EAGAIN)) => counters.again += 1,
-            Some(Failure::Os(_) | Failure::AddressInfo(_) | Failure::Host(_)) => {
+        match call.error() {
+            Some(CallError::Os(libc::EAGAIN)) => counters.again += 1,
+            Some(CallError::Os(_) | CallError::AddressInfo(_) | CallError::Host(_)) => {
                 counters.errors += 1
             }
             // The decision itself is counted.
-            Some(Failure::Denied { .. }) | None => {}
+            Some(CallError::Denied { .. }) | None => {}
         }
         let Some(traffic) = traffic::of(call) else { return };
         let mut corked = socket

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
-use super::value::{Bytes, Failure, SocketAddress, Value, Waiting};
+use super::value::{Bytes, CallError, SocketAddress, Value, WaitTime};
 use super::writer::Writer;
-use super::{Call, Observer, Outcome, Wants, names};
+use super::{Call, CallOutcome, Interest, Observer, names};
 
 /// How many bytes of a string are printed, as strace does it.
 const STRING: usize = 32;
@@ -62,8 +62,8 @@ impl Trace {
 }
 
 impl Observer for Trace {
-    fn wants(&self) -> Wants {
-        Wants { calls: true, bytes: STRING, addresses: false }
+    fn interest(&self) -> Interest {
+        Interest { calls: true, bytes: STRING, addresses: false }
     }
 
     fn waits(&self, call: &Call<'_>) {
@@ -201,16 +201,16 @@ fn line(call: &Call<'_>) -> (String, String) {
     let known = text.find("{=").unwrap_or_else(|| text.rfind(')').unwrap_or(text.len()));
     let (before, after) = text.split_at(known);
     let mut rest = fill(call, after);
-    match (call.outcome, call.failure()) {
-        (Outcome::Waiting, _) => {}
+    match (call.outcome, call.error()) {
+        (CallOutcome::Waiting, _) => {}
         (_, Some(failure)) => {
             let _ = write!(rest, " = {}", failed(failure, call.denied_by));
         }
-        (Outcome::Trapped(reason), _) => {
+        (CallOutcome::Trapped(reason), _) => {
             let _ = write!(rest, " = ? (the guest traps: {})", reason.escape_debug());
         }
-        (Outcome::Abandoned, _) => rest.push_str(" = ? <abandoned>"),
-        (Outcome::Done(value), None) => {
+        (CallOutcome::Abandoned, _) => rest.push_str(" = ? <abandoned>"),
+        (CallOutcome::Done(value), None) => {
             rest.push_str(" = ");
             match layout {
                 Some((_, _, "")) | None => rest.push_str(&given(call, value)),
@@ -218,7 +218,7 @@ fn line(call: &Call<'_>) -> (String, String) {
             }
         }
     }
-    if !matches!(call.outcome, Outcome::Waiting) {
+    if !matches!(call.outcome, CallOutcome::Waiting) {
         let _ = write!(rest, " <{:.6}>", call.took.as_secs_f64());
     }
     (fill(call, before), rest)
@@ -256,7 +256,7 @@ fn place(call: &Call<'_>, name: &str) -> String {
     match value {
         None => "NULL".to_owned(),
         Some(value) if length => size(value).to_string(),
-        Some(value) => shown(call, name.trim_start_matches('='), value, None),
+        Some(value) => printed(call, name.trim_start_matches('='), value, None),
     }
 }
 
@@ -272,13 +272,13 @@ fn size(value: &Value) -> usize {
 fn given(call: &Call<'_>, value: &Value) -> String {
     match value {
         Value::Unit => "0".to_owned(),
-        value => shown(call, "", value, None),
+        value => printed(call, "", value, None),
     }
 }
 
 /// A value, by the parameter's or the field's name that it has; `within` is the record that it is
 /// in.
-fn shown(call: &Call<'_>, name: &str, value: &Value, within: Option<&Value>) -> String {
+fn printed(call: &Call<'_>, name: &str, value: &Value, within: Option<&Value>) -> String {
     let beside =
         |name: &str| within.map_or_else(|| call.argument(name), |record| record.field(name));
     let number = |name: &str| beside(name).and_then(Value::number::<i128>);
@@ -295,7 +295,7 @@ fn shown(call: &Call<'_>, name: &str, value: &Value, within: Option<&Value>) -> 
         Value::Wait(wait) => waiting(*wait),
         Value::List(list) => {
             let mut parts: Vec<_> =
-                list.head.iter().take(LIST).map(|one| shown(call, name, one, None)).collect();
+                list.head.iter().take(LIST).map(|one| printed(call, name, one, None)).collect();
             if list.length > parts.len() {
                 parts.push("...".to_owned());
             }
@@ -304,7 +304,7 @@ fn shown(call: &Call<'_>, name: &str, value: &Value, within: Option<&Value>) -> 
         Value::Record(fields) => {
             let part = |(name, one): &(&'static str, Value)| {
                 let field = if *name == "descriptor" { "fd" } else { name };
-                format!("{field}={}", shown(call, name, one, Some(value)))
+                format!("{field}={}", printed(call, name, one, Some(value)))
             };
             format!("{{{}}}", fields.iter().map(part).collect::<Vec<_>>().join(", "))
         }
@@ -407,17 +407,17 @@ fn socket_address(address: &SocketAddress) -> String {
     }
 }
 
-fn waiting(wait: Waiting) -> String {
+fn waiting(wait: WaitTime) -> String {
     let seconds = |nanoseconds: u64| nanoseconds as f64 / 1e9;
     match wait {
-        Waiting::None => "none".to_owned(),
-        Waiting::Forever => "forever".to_owned(),
-        Waiting::Within(nanoseconds) => format!("within {}s", seconds(nanoseconds)),
-        Waiting::Until(instant) => format!("until {:.6}s", seconds(instant)),
+        WaitTime::None => "none".to_owned(),
+        WaitTime::Forever => "forever".to_owned(),
+        WaitTime::Within(nanoseconds) => format!("within {}s", seconds(nanoseconds)),
+        WaitTime::Until(instant) => format!("until {:.6}s", seconds(instant)),
     }
 }
 
-fn failed(failure: &Failure, rule: Option<&str>) -> String {
+fn failed(failure: &CallError, rule: Option<&str>) -> String {
     use sandsock_abi::constants::{address_info_text, host_text};
     let named = |prefix: &str, code: i32, text: Option<&str>| {
         let name =
@@ -425,18 +425,18 @@ fn failed(failure: &Failure, rule: Option<&str>) -> String {
         format!("{name} ({})", text.unwrap_or("unknown"))
     };
     match failure {
-        Failure::Os(number) => match sandsock_abi::errno::find(*number) {
+        CallError::Os(number) => match sandsock_abi::errno::find(*number) {
             Some(errno) => format!("-1 {} ({})", errno.name, errno.text),
             None => format!("-1 {number}"),
         },
-        Failure::Denied { reason, .. } => {
+        CallError::Denied { reason, .. } => {
             let by = rule
                 .filter(|rule| !reason.contains(rule))
                 .map_or_else(String::new, |rule| format!(" (rule {rule})"));
             format!("denied: {}{by}", one_line(reason))
         }
-        Failure::AddressInfo(code) => named("EAI_", *code, address_info_text(*code)),
-        Failure::Host(code) => {
+        CallError::AddressInfo(code) => named("EAI_", *code, address_info_text(*code)),
+        CallError::Host(code) => {
             format!("h_errno {code} ({})", host_text(*code).unwrap_or("unknown"))
         }
     }

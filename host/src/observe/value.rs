@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Resource, WasmList};
 
-use super::watch::{Look, WatchedData};
+use super::numbers::DescriptorNumbers;
+use super::watch::WatchedData;
 use crate::bindings::sandsock::socket::types::{
     Address, AddressHints, AddressInfo, BluetoothAddress, CanDetail, ControlMessage,
     DescriptorKind, Error, HostEntry, InetAddress, IoctlResult, NameError, NetworkInterface,
@@ -33,13 +34,13 @@ pub enum Value {
     /// A socket address.
     Address(SocketAddress),
     /// How long the call may wait.
-    Wait(Waiting),
+    Wait(WaitTime),
     /// A list, or the first of its elements.
     List(List),
     /// A record's fields by their names in WIT. A variant's case is a record of one field.
     Record(Vec<(&'static str, Value)>),
     /// The call's error.
-    Failed(Failure),
+    Failed(CallError),
 }
 
 impl Value {
@@ -65,7 +66,7 @@ impl Value {
 /// Bytes, or the first of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bytes {
-    /// As many as were asked for ([`Wants::bytes`](super::Wants::bytes)).
+    /// As many as were asked for ([`Interest::bytes`](super::Interest::bytes)).
     pub head: Vec<u8>,
     /// How many there were.
     pub length: usize,
@@ -91,12 +92,12 @@ impl List {
     pub(crate) fn of<T: WatchedData>(
         length: usize,
         store: &mut StoreContextMut<'_, T>,
-        look: &mut Look,
-        mut element: impl FnMut(usize, &mut StoreContextMut<'_, T>, &mut Look) -> Option<Value>,
+        builder: &mut ValueBuilder,
+        mut element: impl FnMut(usize, &mut StoreContextMut<'_, T>, &mut ValueBuilder) -> Option<Value>,
     ) -> Value {
         let mut head = Vec::new();
-        while head.len() < length && look.take_element() {
-            let Some(value) = element(head.len(), store, look) else { break };
+        while head.len() < length && builder.take_element() {
+            let Some(value) = element(head.len(), store, builder) else { break };
             head.push(value);
         }
         Value::List(Self { head, length })
@@ -126,7 +127,7 @@ pub enum SocketAddress {
 
 /// How long a call may wait, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Waiting {
+pub enum WaitTime {
     /// Not at all.
     None,
     /// As Linux blocks.
@@ -139,7 +140,7 @@ pub enum Waiting {
 
 /// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Failure {
+pub enum CallError {
     /// The kernel's errno, or the host's in its place.
     Os(i32),
     /// The policy's decision: the grant that would allow it, and the whole as a sentence.
@@ -155,22 +156,68 @@ pub enum Failure {
     Host(i32),
 }
 
+/// How many elements of lists are copied in one call.
+const ELEMENTS: usize = 4096;
+
+/// Makes the values of one call, and limits how much of the guest's data they copy.
+///
+/// A guest's lists may share their memory, so the size of all of them together has no other limit.
+pub(crate) struct ValueBuilder {
+    /// The most bytes that are copied of one list.
+    list_bytes: usize,
+    /// How many more bytes and elements are copied in the call.
+    bytes: usize,
+    elements: usize,
+    pub(super) numbers: DescriptorNumbers,
+}
+
+impl ValueBuilder {
+    pub(super) fn new(list_bytes: usize, numbers: DescriptorNumbers) -> Self {
+        Self { list_bytes, bytes: 0, elements: 0, numbers }
+    }
+
+    /// Begins with the arguments or the result of a call.
+    pub(super) fn reset(&mut self, bytes: usize) {
+        (self.bytes, self.elements) = (bytes, ELEMENTS);
+    }
+
+    /// Returns how many bytes of a list with `length` bytes are copied.
+    fn take_bytes(&mut self, length: usize) -> usize {
+        let count = length.min(self.list_bytes).min(self.bytes);
+        self.bytes -= count;
+        count
+    }
+
+    /// Returns whether one more element of a list is copied.
+    fn take_element(&mut self) -> bool {
+        let room = self.elements > 0;
+        self.elements -= usize::from(room);
+        room
+    }
+}
+
 /// A type whose values observers can be shown. Every type that a function takes or gives has to be
 /// one.
-pub(crate) trait Shown {
+pub(crate) trait ToValue {
     /// The value.
-    fn shown<T: WatchedData>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value;
+    fn to_value<T: WatchedData>(
+        &self,
+        store: &mut StoreContextMut<'_, T>,
+        builder: &mut ValueBuilder,
+    ) -> Value;
 
     /// Returns the value of a list of this type. A list of bytes is not shown byte by byte.
-    fn list_shown<T: WatchedData>(
+    fn list_to_value<T: WatchedData>(
         list: &[Self],
         store: &mut StoreContextMut<'_, T>,
-        look: &mut Look,
+        builder: &mut ValueBuilder,
     ) -> Value
     where
         Self: Sized,
     {
-        List::of(list.len(), store, look, |at, store, look| Some(list.get(at)?.shown(store, look)))
+        List::of(list.len(), store, builder, |at, store, builder| {
+            Some(list.get(at)?.to_value(store, builder))
+        })
     }
 
     /// The resource's place in the table, if it is one.
@@ -180,12 +227,12 @@ pub(crate) trait Shown {
 }
 
 /// A list of parameters, or of the one result.
-pub(crate) trait ShownList {
+pub(crate) trait ToValues {
     /// The values.
-    fn list<T: WatchedData>(
+    fn to_values<T: WatchedData>(
         &self,
         store: &mut StoreContextMut<'_, T>,
-        look: &mut Look,
+        builder: &mut ValueBuilder,
     ) -> Vec<Value>;
 
     /// The first resource's place in the table.
@@ -194,11 +241,11 @@ pub(crate) trait ShownList {
 
 macro_rules! lists {
     ($(($($name:ident),*))*) => {$(
-        impl<$($name: Shown),*> ShownList for ($($name,)*) {
+        impl<$($name: ToValue),*> ToValues for ($($name,)*) {
             #[allow(unused_variables, non_snake_case)]
-            fn list<T: WatchedData>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Vec<Value> {
+            fn to_values<T: WatchedData>(&self, store: &mut StoreContextMut<'_, T>, builder: &mut ValueBuilder) -> Vec<Value> {
                 let ($($name,)*) = self;
-                vec![$($name.shown(store, look)),*]
+                vec![$($name.to_value(store, builder)),*]
             }
 
             #[allow(non_snake_case)]
@@ -213,9 +260,9 @@ macro_rules! lists {
 lists! { () (A) (A, B) (A, B, C) (A, B, C, D) (A, B, C, D, E) (A, B, C, D, E, F) (A, B, C, D, E, F, G) (A, B, C, D, E, F, G, H) }
 
 macro_rules! shown {
-    ($($type:ty: |$value:ident, $store:ident, $look:ident| $shown:expr;)*) => {$(
-        impl Shown for $type {
-            fn shown<T: WatchedData>(&self, $store: &mut StoreContextMut<'_, T>, $look: &mut Look) -> Value {
+    ($($type:ty: |$value:ident, $store:ident, $builder:ident| $shown:expr;)*) => {$(
+        impl ToValue for $type {
+            fn to_value<T: WatchedData>(&self, $store: &mut StoreContextMut<'_, T>, $builder: &mut ValueBuilder) -> Value {
                 let $value = self;
                 $shown
             }
@@ -224,33 +271,37 @@ macro_rules! shown {
 }
 
 macro_rules! integers {
-    ($($type:ty)*) => {shown! {$($type: |value, _store, _look| Value::Integer(i128::from(*value));)*}};
+    ($($type:ty)*) => {shown! {$($type: |value, _store, _builder| Value::Integer(i128::from(*value));)*}};
 }
 
 integers! { u16 u32 u64 i8 i16 i32 i64 }
 
-impl Shown for u8 {
-    fn shown<T: WatchedData>(&self, _: &mut StoreContextMut<'_, T>, _: &mut Look) -> Value {
+impl ToValue for u8 {
+    fn to_value<T: WatchedData>(
+        &self,
+        _: &mut StoreContextMut<'_, T>,
+        _: &mut ValueBuilder,
+    ) -> Value {
         Value::Integer(i128::from(*self))
     }
 
-    fn list_shown<T: WatchedData>(
+    fn list_to_value<T: WatchedData>(
         list: &[Self],
         _store: &mut StoreContextMut<'_, T>,
-        look: &mut Look,
+        builder: &mut ValueBuilder,
     ) -> Value {
-        let most = look.take_bytes(list.len());
+        let most = builder.take_bytes(list.len());
         Value::Bytes(Bytes::cut(list, most))
     }
 }
 
 shown! {
-    (): |_value, _store, _look| Value::Unit;
-    bool: |value, _store, _look| Value::Bool(*value);
-    String: |value, _store, _look| Value::Text(cut(value));
-    SocketKind: |kind, _store, _look| record([("family", kind.family), ("type", kind.type_), ("protocol", kind.protocol)]);
-    DescriptorKind: |kind, store, look| match kind {
-        DescriptorKind::Socket(kind) => kind.shown(store, look),
+    (): |_value, _store, _builder| Value::Unit;
+    bool: |value, _store, _builder| Value::Bool(*value);
+    String: |value, _store, _builder| Value::Text(cut(value));
+    SocketKind: |kind, _store, _builder| record([("family", kind.family), ("type", kind.type_), ("protocol", kind.protocol)]);
+    DescriptorKind: |kind, store, builder| match kind {
+        DescriptorKind::Socket(kind) => kind.to_value(store, builder),
         DescriptorKind::Pipe => word("pipe"),
         DescriptorKind::File => word("file"),
         DescriptorKind::Directory => word("directory"),
@@ -258,62 +309,62 @@ shown! {
         DescriptorKind::BlockDevice => word("block-device"),
         DescriptorKind::Other => word("other"),
     };
-    Wait: |wait, _store, _look| Value::Wait(match *wait {
-        Wait::None => Waiting::None,
-        Wait::Forever => Waiting::Forever,
-        Wait::Within(nanoseconds) => Waiting::Within(nanoseconds),
-        Wait::Until(instant) => Waiting::Until(instant),
+    Wait: |wait, _store, _builder| Value::Wait(match *wait {
+        Wait::None => WaitTime::None,
+        Wait::Forever => WaitTime::Forever,
+        Wait::Within(nanoseconds) => WaitTime::Within(nanoseconds),
+        Wait::Until(instant) => WaitTime::Until(instant),
     });
-    Trigger: |trigger, _store, _look| word(match trigger {
+    Trigger: |trigger, _store, _builder| word(match trigger {
         Trigger::Level => "level",
         Trigger::Edge => "edge",
         Trigger::OneShot => "one-shot",
     });
-    Warning: |warning, _store, _look| word(match warning {
+    Warning: |warning, _store, _builder| word(match warning {
         Warning::MalformedControlData => "malformed-control-data",
         Warning::TruncatedControlData => "truncated-control-data",
     });
-    Address: |address, _store, _look| Value::Address(SocketAddress::from(address));
-    OptionValue: |value, store, look| match value {
-        OptionValue::Integer(value) => value.shown(store, look),
-        OptionValue::Bytes(bytes) => bytes.shown(store, look),
+    Address: |address, _store, _builder| Value::Address(SocketAddress::from(address));
+    OptionValue: |value, store, builder| match value {
+        OptionValue::Integer(value) => value.to_value(store, builder),
+        OptionValue::Bytes(bytes) => bytes.to_value(store, builder),
         OptionValue::Null(length) => record([("null", *length)]),
     };
-    IoctlResult: |result, store, look| Value::Record(vec![
-        ("value", result.value.shown(store, look)),
-        ("argument", result.argument.shown(store, look)),
+    IoctlResult: |result, store, builder| Value::Record(vec![
+        ("value", result.value.to_value(store, builder)),
+        ("argument", result.argument.to_value(store, builder)),
     ]);
-    ControlMessage: |message, _store, look| {
-        control_message(message.level, message.type_, &message.data, look)
+    ControlMessage: |message, _store, builder| {
+        control_message(message.level, message.type_, &message.data, builder)
     };
-    AddressHints: |hints, _store, _look| record([
+    AddressHints: |hints, _store, _builder| record([
         ("flags", hints.flags), ("family", hints.family), ("type", hints.type_), ("protocol", hints.protocol),
     ]);
-    AddressInfo: |info, store, look| Value::Record(vec![
-        ("family", info.family.shown(store, look)),
-        ("type", info.type_.shown(store, look)),
-        ("protocol", info.protocol.shown(store, look)),
-        ("canonical-name", info.canonical_name.shown(store, look)),
-        ("address", info.address.shown(store, look)),
+    AddressInfo: |info, store, builder| Value::Record(vec![
+        ("family", info.family.to_value(store, builder)),
+        ("type", info.type_.to_value(store, builder)),
+        ("protocol", info.protocol.to_value(store, builder)),
+        ("canonical-name", info.canonical_name.to_value(store, builder)),
+        ("address", info.address.to_value(store, builder)),
     ]);
-    HostEntry: |entry, store, look| Value::Record(vec![
-        ("name", entry.name.shown(store, look)),
-        ("aliases", entry.aliases.shown(store, look)),
-        ("addresses", entry.addresses.shown(store, look)),
+    HostEntry: |entry, store, builder| Value::Record(vec![
+        ("name", entry.name.to_value(store, builder)),
+        ("aliases", entry.aliases.to_value(store, builder)),
+        ("addresses", entry.addresses.to_value(store, builder)),
     ]);
-    NetworkInterface: |interface, store, look| Value::Record(vec![
-        ("index", interface.index.shown(store, look)),
-        ("name", interface.name.shown(store, look)),
+    NetworkInterface: |interface, store, builder| Value::Record(vec![
+        ("index", interface.index.to_value(store, builder)),
+        ("name", interface.name.to_value(store, builder)),
     ]);
-    ReadyEvent: |event, store, look| Value::Record(vec![
-        ("key", event.key.shown(store, look)),
-        ("ready", event.ready.shown(store, look)),
-        ("expirations", event.expirations.shown(store, look)),
+    ReadyEvent: |event, store, builder| Value::Record(vec![
+        ("key", event.key.to_value(store, builder)),
+        ("ready", event.ready.to_value(store, builder)),
+        ("expirations", event.expirations.to_value(store, builder)),
     ]);
-    Error: |error, _store, _look| Value::Failed(Failure::from(error));
-    NameError: |error, _store, _look| Value::Failed(match error {
-        NameError::AddressInfo(code) => Failure::AddressInfo(*code),
-        NameError::Host(code) => Failure::Host(*code),
+    Error: |error, _store, _builder| Value::Failed(CallError::from(error));
+    NameError: |error, _store, _builder| Value::Failed(match error {
+        NameError::AddressInfo(code) => CallError::AddressInfo(*code),
+        NameError::Host(code) => CallError::Host(*code),
         NameError::Other(error) => error.into(),
     });
 }
@@ -322,8 +373,13 @@ shown! {
 const CONTROL_MIN: usize = 64;
 
 /// Shows a control message.
-pub(crate) fn control_message(level: i32, type_: i32, data: &[u8], look: &mut Look) -> Value {
-    let most = look.take_bytes(data.len()).max(CONTROL_MIN);
+pub(crate) fn control_message(
+    level: i32,
+    type_: i32,
+    data: &[u8],
+    builder: &mut ValueBuilder,
+) -> Value {
+    let most = builder.take_bytes(data.len()).max(CONTROL_MIN);
     Value::Record(vec![
         ("level", Value::Integer(level.into())),
         ("type", Value::Integer(type_.into())),
@@ -343,7 +399,7 @@ fn cut(text: &str) -> String {
     text[..end].to_owned()
 }
 
-impl From<&Error> for Failure {
+impl From<&Error> for CallError {
     fn from(error: &Error) -> Self {
         match error {
             Error::Os(errno) => Self::Os(*errno),
@@ -355,9 +411,13 @@ impl From<&Error> for Failure {
     }
 }
 
-impl<T: 'static> Shown for Resource<T> {
-    fn shown<S: WatchedData>(&self, store: &mut StoreContextMut<'_, S>, look: &mut Look) -> Value {
-        Value::Descriptor(look.number(store, self.rep()))
+impl<T: 'static> ToValue for Resource<T> {
+    fn to_value<S: WatchedData>(
+        &self,
+        store: &mut StoreContextMut<'_, S>,
+        builder: &mut ValueBuilder,
+    ) -> Value {
+        Value::Descriptor(builder.numbers.number(store, self.rep()))
     }
 
     fn place(&self) -> Option<u32> {
@@ -365,71 +425,91 @@ impl<T: 'static> Shown for Resource<T> {
     }
 }
 
-impl<V: Shown> Shown for Option<V> {
-    fn shown<T: WatchedData>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
-        self.as_ref().map_or(Value::None, |value| value.shown(store, look))
+impl<V: ToValue> ToValue for Option<V> {
+    fn to_value<T: WatchedData>(
+        &self,
+        store: &mut StoreContextMut<'_, T>,
+        builder: &mut ValueBuilder,
+    ) -> Value {
+        self.as_ref().map_or(Value::None, |value| value.to_value(store, builder))
     }
 }
 
-impl<V: Shown, E: Shown> Shown for Result<V, E> {
-    fn shown<T: WatchedData>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
+impl<V: ToValue, E: ToValue> ToValue for Result<V, E> {
+    fn to_value<T: WatchedData>(
+        &self,
+        store: &mut StoreContextMut<'_, T>,
+        builder: &mut ValueBuilder,
+    ) -> Value {
         match self {
-            Ok(value) => value.shown(store, look),
-            Err(error) => error.shown(store, look),
+            Ok(value) => value.to_value(store, builder),
+            Err(error) => error.to_value(store, builder),
         }
     }
 }
 
-impl<A: Shown, B: Shown> Shown for (A, B) {
-    fn shown<T: WatchedData>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
-        let head = self.list(store, look);
+impl<A: ToValue, B: ToValue> ToValue for (A, B) {
+    fn to_value<T: WatchedData>(
+        &self,
+        store: &mut StoreContextMut<'_, T>,
+        builder: &mut ValueBuilder,
+    ) -> Value {
+        let head = self.to_values(store, builder);
         Value::List(List { length: head.len(), head })
     }
 }
 
 /// Shows a record of the contract that is made by hand, field by field.
-macro_rules! shown_record {
+macro_rules! record_to_value {
     ($type:ty: $($field:ident),*) => {
-        impl crate::observe::Shown for $type {
-            fn shown<T: crate::observe::WatchedData>(
+        impl crate::observe::ToValue for $type {
+            fn to_value<T: crate::observe::WatchedData>(
                 &self,
                 store: &mut wasmtime::StoreContextMut<'_, T>,
-                look: &mut crate::observe::Look,
+                builder: &mut crate::observe::ValueBuilder,
             ) -> crate::observe::Value {
-                crate::observe::Value::Record(vec![$((stringify!($field), self.$field.shown(store, look))),*])
+                crate::observe::Value::Record(vec![$((stringify!($field), self.$field.to_value(store, builder))),*])
             }
         }
     };
 }
 
 /// Shows a variant of the contract that is made by hand, as a record of the one case.
-macro_rules! shown_case {
+macro_rules! case_to_value {
     ($type:ty: $($case:ident = $name:literal),*) => {
-        impl crate::observe::Shown for $type {
-            fn shown<T: crate::observe::WatchedData>(
+        impl crate::observe::ToValue for $type {
+            fn to_value<T: crate::observe::WatchedData>(
                 &self,
                 store: &mut wasmtime::StoreContextMut<'_, T>,
-                look: &mut crate::observe::Look,
+                builder: &mut crate::observe::ValueBuilder,
             ) -> crate::observe::Value {
                 match self {
-                    $(Self::$case(value) => crate::observe::Value::Record(vec![($name, value.shown(store, look))]),)*
+                    $(Self::$case(value) => crate::observe::Value::Record(vec![($name, value.to_value(store, builder))]),)*
                 }
             }
         }
     };
 }
 
-pub(crate) use {shown_case, shown_record};
+pub(crate) use {case_to_value, record_to_value};
 
-impl<V: Shown> Shown for Vec<V> {
-    fn shown<T: WatchedData>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
-        V::list_shown(self, store, look)
+impl<V: ToValue> ToValue for Vec<V> {
+    fn to_value<T: WatchedData>(
+        &self,
+        store: &mut StoreContextMut<'_, T>,
+        builder: &mut ValueBuilder,
+    ) -> Value {
+        V::list_to_value(self, store, builder)
     }
 }
 
-impl Shown for WasmList<u8> {
-    fn shown<T: WatchedData>(&self, store: &mut StoreContextMut<'_, T>, look: &mut Look) -> Value {
-        let most = look.take_bytes(self.len());
+impl ToValue for WasmList<u8> {
+    fn to_value<T: WatchedData>(
+        &self,
+        store: &mut StoreContextMut<'_, T>,
+        builder: &mut ValueBuilder,
+    ) -> Value {
+        let most = builder.take_bytes(self.len());
         Value::Bytes(Bytes::cut(self.as_le_slice(&*store), most))
     }
 }

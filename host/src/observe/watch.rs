@@ -1,37 +1,30 @@
-//! The one place where a context's calls, decisions and waits come together.
+//! The watch of one context: gets its calls, decisions and waits, and reports them to the observers.
 
-use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use wasmtime::StoreContextMut;
-use wasmtime::component::{Resource, ResourceTable};
+use wasmtime::component::ResourceTable;
 
-use super::value::{Failure, ShownList, SocketAddress, Value};
-use super::{Call, Function, Observer, Outcome, Socket, Wants};
-use crate::authority::family;
+use super::numbers::{DescriptorNumbers, handle};
+use super::value::{CallError, ToValues, Value, ValueBuilder};
+use super::{Call, CallOutcome, Function, Interest, Observer, Socket};
 use crate::authority::gate::DecisionObserver;
-use crate::bindings::sandsock::socket::types::{DescriptorKind, SocketKind};
-use crate::descriptor::{Descriptor, Handle};
-use crate::sys;
 use crate::wait::WaitObserver;
 use sandsock_policy::{Decision, Denial, Verdict};
 
-/// The lowest number that a descriptor gets: a program's first three are its standard ones.
-const FIRST: i32 = 3;
-
-/// What one context tells its observers.
+/// Reports what one context does to its observers.
 pub(crate) struct Watch {
     instance: u64,
     observers: Vec<Arc<dyn Observer>>,
-    wants: Wants,
-    /// How many bytes of one call are looked at.
+    interest: Interest,
+    /// The number of bytes of one call that are copied at most.
     most: usize,
     state: Mutex<State>,
 }
 
 struct State {
-    look: Look,
+    builder: ValueBuilder,
     current: Option<Current>,
 }
 
@@ -44,11 +37,12 @@ pub(crate) trait WatchedData: Send {
     fn table(&mut self) -> &mut ResourceTable;
 }
 
-/// The call that is under way. There is one at a time: a store is lent to one host function.
+/// The call that is under way. There is one at a time, because a store is lent to one host function
+/// at a time.
 struct Current {
     function: &'static Function,
     arguments: Vec<(&'static str, Value)>,
-    /// The first descriptor's place in the table, and what was known of it before the call.
+    /// The place of the first descriptor in the table, and what was known of it before the call.
     place: Option<u32>,
     socket: Option<Socket>,
     denied: bool,
@@ -60,7 +54,7 @@ struct Current {
 }
 
 impl Current {
-    fn call<'a>(&'a self, instance: u64, outcome: Outcome<'a>) -> Call<'a> {
+    fn call<'a>(&'a self, instance: u64, outcome: CallOutcome<'a>) -> Call<'a> {
         Call {
             instance,
             interface: self.function.interface,
@@ -79,211 +73,65 @@ impl Current {
     }
 }
 
-/// How many elements of lists are looked at in one call.
-const ELEMENTS: usize = 4096;
-
-/// What an instance's descriptors are called, and how much of each value is looked at.
-#[derive(Default)]
-pub(crate) struct Look {
-    wants: Wants,
-    /// How many bytes and elements of lists are still looked at in the values that are being made.
-    /// A guest's lists may share their memory: what they have together follows no memory of the
-    /// guest's.
-    bytes: usize,
-    elements: usize,
-    real_numbers: bool,
-    /// By place in the store's table.
-    sockets: HashMap<u32, Socket>,
-    /// Numbers below `fresh` that are free.
-    free: BTreeSet<i32>,
-    fresh: i32,
-    serials: u64,
-    /// By where an open description lies in memory: its number here, and how many descriptors refer
-    /// to it.
-    descriptions: HashMap<usize, (u64, usize)>,
-    /// By its number, where it lies.
-    places: HashMap<u64, usize>,
-    /// The first descriptor that was met for the first time.
-    made: Option<u32>,
-}
-
-impl Look {
-    /// Before new values are made.
-    fn reset(&mut self, bytes: usize) {
-        (self.bytes, self.elements) = (bytes, ELEMENTS);
-    }
-
-    /// How many bytes of a list with this many are looked at.
-    pub(crate) fn take_bytes(&mut self, length: usize) -> usize {
-        let count = length.min(self.wants.bytes).min(self.bytes);
-        self.bytes -= count;
-        count
-    }
-
-    /// Whether one more element of a list is looked at.
-    pub(crate) fn take_element(&mut self) -> bool {
-        let room = self.elements > 0;
-        self.elements -= usize::from(room);
-        room
-    }
-
-    /// The number of a resource, which gets one where it is new.
-    pub(crate) fn number<T: WatchedData>(
-        &mut self,
-        store: &mut StoreContextMut<'_, T>,
-        place: u32,
-    ) -> i32 {
-        if let Some(socket) = self.sockets.get(&place) {
-            return socket.number;
-        }
-        let handle = handle(store, place);
-        let number = match &handle {
-            Some(handle) if self.real_numbers => std::os::fd::AsRawFd::as_raw_fd(&handle.fd()),
-            _ => self.free.pop_first().unwrap_or_else(|| {
-                self.fresh = self.fresh.max(FIRST).saturating_add(1);
-                self.fresh - 1
-            }),
-        };
-        self.serials += 1;
-        let mut socket = Socket { number, serial: self.serials, ..Socket::default() };
-        if let Some(handle) = handle {
-            socket.kind = match handle.open.kind {
-                DescriptorKind::Socket(SocketKind { family, type_, protocol }) => {
-                    Some((family, type_, protocol))
-                }
-                _ => None,
-            };
-            let fresh = (self.serials, 0);
-            let place = Arc::as_ptr(&handle.open).addr();
-            let (description, count) = self.descriptions.entry(place).or_insert(fresh);
-            *count += 1;
-            socket.description = *description;
-            self.places.insert(*description, place);
-        }
-        self.sockets.insert(place, socket);
-        self.made.get_or_insert(place);
-        self.refresh(store, place);
-        number
-    }
-
-    /// Asks the kernel for what may have changed.
-    fn refresh<T: WatchedData>(&mut self, store: &mut StoreContextMut<'_, T>, place: u32) {
-        if !self.wants.addresses {
-            return;
-        }
-        let (Some(socket), Some(handle)) = (self.sockets.get_mut(&place), handle(store, place))
-        else {
-            return;
-        };
-        let Some((family, type_, protocol)) = socket.kind else { return };
-        if type_ == libc::SOCK_STREAM && socket.peer.is_some() {
-            // A connection's ends do not change.
-            return;
-        }
-        let kind = SocketKind { family, type_, protocol };
-        let address = |raw| family::decode(&raw, kind).as_ref().map(SocketAddress::from);
-        // A peer that is gone is still the one that it was.
-        socket.local =
-            sys::local_address(handle.fd()).ok().and_then(address).or_else(|| socket.local.take());
-        let peer = sys::peer_address(handle.fd()).ok().and_then(address);
-        // Only a datagram socket can lose its peer and go on.
-        if peer.is_some() || type_ == libc::SOCK_DGRAM {
-            socket.peer = peer;
-        }
-        if type_ == libc::SOCK_DGRAM && matches!(family, libc::AF_INET | libc::AF_INET6) {
-            let option = |name| sys::own_option(handle.fd(), libc::IPPROTO_UDP, name).unwrap_or(0);
-            socket.segment = u16::try_from(option(libc::UDP_SEGMENT)).unwrap_or(0);
-            socket.corked = option(libc::UDP_CORK) != 0;
-        }
-    }
-
-    /// A descriptor is gone; whether it was the last of its description.
-    fn release(&mut self, place: u32) -> Option<(Socket, bool)> {
-        let socket = self.sockets.remove(&place)?;
-        if !self.real_numbers {
-            self.free.insert(socket.number);
-        }
-        let Some(place) = self.places.get(&socket.description) else { return Some((socket, true)) };
-        let Some((_, count)) = self.descriptions.get_mut(place) else {
-            return Some((socket, true));
-        };
-        *count -= 1;
-        let last = *count == 0;
-        if last {
-            self.descriptions.remove(place);
-            self.places.remove(&socket.description);
-        }
-        Some((socket, last))
-    }
-}
-
-/// The handle behind a place in the table, if it is a descriptor's.
-fn handle<T: WatchedData>(store: &mut StoreContextMut<'_, T>, place: u32) -> Option<Arc<Handle>> {
-    store
-        .data_mut()
-        .table()
-        .get(&Resource::<Descriptor>::new_borrow(place))
-        .ok()?
-        .for_transfer()
-        .ok()
-}
-
 impl Watch {
-    /// None where nobody watches.
+    /// Makes the watch of a context. None if there are no observers.
     ///
-    /// `most` is how many bytes of a call are looked at, whatever is wanted: the instance's limit
-    /// of one transfer.
+    /// `most` is the instance's limit of one transfer. No more bytes of a call are copied, even if
+    /// an observer is interested in more.
     pub(crate) fn new(
         instance: u64,
         observers: &[Arc<dyn Observer>],
         real_numbers: bool,
         most: usize,
     ) -> Option<Arc<Self>> {
-        let mut wants = observers.iter().map(|observer| observer.wants()).reduce(Wants::or)?;
-        wants.bytes = wants.bytes.min(most);
-        let look = Look { wants, real_numbers, ..Look::default() };
-        let state = Mutex::new(State { look, current: None });
-        Some(Arc::new(Self { instance, observers: observers.to_vec(), wants, most, state }))
+        let interest = observers.iter().map(|observer| observer.interest()).reduce(Interest::or)?;
+        let numbers = DescriptorNumbers::new(interest.addresses, real_numbers);
+        let builder = ValueBuilder::new(interest.bytes.min(most), numbers);
+        let state = Mutex::new(State { builder, current: None });
+        Some(Arc::new(Self { instance, observers: observers.to_vec(), interest, most, state }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, tell: impl Fn(&dyn Observer)) {
-        self.observers.iter().for_each(|observer| tell(&**observer));
+    /// Calls a method of each observer.
+    fn each(&self, report: impl Fn(&dyn Observer)) {
+        self.observers.iter().for_each(|observer| report(&**observer));
     }
 
     fn begin<T: WatchedData>(
         &self,
         store: &mut StoreContextMut<'_, T>,
         function: &'static Function,
-        parameters: &impl ShownList,
+        parameters: &impl ToValues,
     ) {
         let state = &mut *self.state();
-        state.look.reset(self.most);
-        let values =
-            if self.wants.calls { parameters.list(store, &mut state.look) } else { Vec::new() };
+        state.builder.reset(self.most);
+        let values = if self.interest.calls {
+            parameters.to_values(store, &mut state.builder)
+        } else {
+            Vec::new()
+        };
         let place = parameters.first_place();
+        let numbers = &mut state.builder.numbers;
         if let Some(place) = place {
-            state.look.number(store, place);
-            // By now a connect that went on in the background may have come to its end.
-            state.look.refresh(store, place);
+            numbers.number(store, place);
+            // A connect that went on in the background may have ended since the last call.
+            numbers.refresh(store, place);
         }
         if let Some(handle) = place.and_then(|place| handle(store, place)) {
             let count = handle.open.filter.newly_dropped(handle.fd());
-            if let Some(socket) =
-                place.and_then(|place| state.look.sockets.get(&place)).filter(|_| count > 0)
-            {
-                self.tell(|observer| observer.dropped(self.instance, socket, count));
+            if let Some(socket) = numbers.get(place).filter(|_| count > 0) {
+                self.each(|observer| observer.dropped(self.instance, socket, count));
             }
         }
-        state.look.made = None;
+        numbers.begin_call();
         state.current = Some(Current {
             function,
             arguments: function.parameters.iter().copied().zip(values).collect(),
             place,
-            socket: place.and_then(|place| state.look.sockets.get(&place).cloned()),
+            socket: numbers.get(place).cloned(),
             denied: false,
             denied_by: None,
             time: SystemTime::now(),
@@ -296,60 +144,62 @@ impl Watch {
     fn end<T: WatchedData>(
         &self,
         store: &mut StoreContextMut<'_, T>,
-        result: &wasmtime::Result<impl ShownList>,
+        result: &wasmtime::Result<impl ToValues>,
     ) {
         let state = &mut *self.state();
         let Some(mut current) = state.current.take() else { return };
         let took = current.start.elapsed();
-        state.look.reset(self.most);
+        state.builder.reset(self.most);
         let (value, trap) = match result {
-            // What it made gets its number, whoever wants to see it.
-            Ok(result) => (result.list(store, &mut state.look).pop().unwrap_or(Value::Unit), None),
+            // A descriptor in the result gets its number, even if no observer wants calls.
+            Ok(result) => {
+                (result.to_values(store, &mut state.builder).pop().unwrap_or(Value::Unit), None)
+            }
             Err(trap) => (Value::Unit, Some(format!("{trap:#}"))),
         };
-        if let (Value::Failed(Failure::Denied { grant, reason }), false) = (&value, current.denied)
+        if let (Value::Failed(CallError::Denied { grant, reason }), false) =
+            (&value, current.denied)
         {
-            // One that no rule of the policy's own stands behind: a folder that was changed during
-            // bind, for example.
+            // The denial does not come from a rule of the policy. For example, a folder was changed
+            // during bind.
             let (verb, target) = grant
                 .as_deref()
                 .and_then(|grant| grant.split_once('='))
                 .unwrap_or((current.function.name, ""));
             let denial = Denial::new(reason.clone());
             let decision = Decision::denied(SystemTime::now(), verb, target.to_owned(), &denial);
-            self.tell_decision(decision, &mut current);
+            self.report_decision(decision, &mut current);
         }
+        let numbers = &mut state.builder.numbers;
         let mut released = None;
         if let Some(place) = current.place {
             if store.data_mut().table().get_any_mut(place).is_ok() {
-                state.look.refresh(store, place);
+                numbers.refresh(store, place);
             } else {
-                released = state.look.release(place);
+                released = numbers.release(place);
             }
         }
-        if self.wants.calls {
-            let look = &state.look;
-            let find = |place: Option<u32>| place.and_then(|place| look.sockets.get(&place));
+        if self.interest.calls {
             let outcome = match &trap {
-                Some(reason) => Outcome::Trapped(reason),
-                None => Outcome::Done(&value),
+                Some(reason) => CallOutcome::Trapped(reason),
+                None => CallOutcome::Done(&value),
             };
             let denied_by = current.denied_by.take();
             let call = Call {
-                socket_after: find(current.place),
-                made: find(look.made),
+                socket_after: numbers.get(current.place),
+                made: numbers.made(),
                 denied_by: denied_by.as_deref(),
                 took,
                 ..current.call(self.instance, outcome)
             };
-            self.tell(|observer| observer.called(&call));
+            self.each(|observer| observer.called(&call));
         }
         if let Some((socket, last)) = released {
-            self.tell(|observer| observer.closed(self.instance, &socket, last));
+            self.each(|observer| observer.closed(self.instance, &socket, last));
         }
     }
 
-    fn tell_decision(&self, decision: Decision<'_>, current: &mut Current) {
+    fn report_decision(&self, decision: Decision<'_>, current: &mut Current) {
         let socket = current.socket.as_ref();
         let decision = match decision.family {
             Some(_) => decision,
@@ -357,7 +207,7 @@ impl Watch {
         };
         let decision =
             Decision { instance: self.instance, call: Some(current.function.name), ..decision };
-        self.tell(|observer| observer.decided(&decision, socket));
+        self.each(|observer| observer.decided(&decision, socket));
         if decision.decision == Verdict::Deny {
             current.denied = true;
             current.denied_by = decision.rule.map(str::to_owned);
@@ -368,7 +218,7 @@ impl Watch {
 impl DecisionObserver for Watch {
     fn decided(&self, decision: Decision<'_>) {
         if let Some(current) = &mut self.state().current {
-            self.tell_decision(decision, current);
+            self.report_decision(decision, current);
         }
     }
 }
@@ -377,9 +227,9 @@ impl WaitObserver for Watch {
     fn begun(&self) {
         if let Some(current) = &mut self.state().current {
             current.waits += 1;
-            if current.waits == 1 && self.wants.calls {
-                let call = current.call(self.instance, Outcome::Waiting);
-                self.tell(|observer| observer.waits(&call));
+            if current.waits == 1 && self.interest.calls {
+                let call = current.call(self.instance, CallOutcome::Waiting);
+                self.each(|observer| observer.waits(&call));
             }
         }
     }
@@ -392,33 +242,28 @@ impl WaitObserver for Watch {
 }
 
 impl Drop for Watch {
-    /// The instance ends, and its descriptors with it.
+    /// Reports the end of the instance and of its descriptors.
     fn drop(&mut self) {
         let state = &mut *self.state();
         if let Some(current) = state.current.take()
-            && self.wants.calls
+            && self.interest.calls
         {
-            let call = current.call(self.instance, Outcome::Abandoned);
-            self.tell(|observer| observer.called(&call));
+            let call = current.call(self.instance, CallOutcome::Abandoned);
+            self.each(|observer| observer.called(&call));
         }
-        let mut left: Vec<(u64, u32)> =
-            state.look.sockets.iter().map(|(place, socket)| (socket.serial, *place)).collect();
-        left.sort_unstable();
-        for (_, place) in left {
-            if let Some((socket, last)) = state.look.release(place) {
-                self.tell(|observer| observer.closed(self.instance, &socket, last));
-            }
+        for (socket, last) in state.builder.numbers.release_all() {
+            self.each(|observer| observer.closed(self.instance, &socket, last));
         }
-        self.tell(|observer| observer.ended(self.instance));
+        self.each(|observer| observer.ended(self.instance));
     }
 }
 
-/// Before a call.
+/// Reports that a call begins, if it is observed.
 #[inline]
 pub(crate) fn begin<T: WatchedData>(
     store: &mut StoreContextMut<'_, T>,
     function: &'static Function,
-    parameters: &impl ShownList,
+    parameters: &impl ToValues,
 ) {
     #[cold]
     #[inline(never)]
@@ -426,7 +271,7 @@ pub(crate) fn begin<T: WatchedData>(
         store: &mut StoreContextMut<'_, T>,
         watch: Arc<Watch>,
         function: &'static Function,
-        parameters: &impl ShownList,
+        parameters: &impl ToValues,
     ) {
         watch.begin(store, function, parameters);
     }
@@ -437,18 +282,18 @@ pub(crate) fn begin<T: WatchedData>(
     }
 }
 
-/// After a call.
+/// Reports that a call has ended, if it is observed.
 #[inline]
 pub(crate) fn end<T: WatchedData>(
     store: &mut StoreContextMut<'_, T>,
-    result: &wasmtime::Result<impl ShownList>,
+    result: &wasmtime::Result<impl ToValues>,
 ) {
     #[cold]
     #[inline(never)]
     fn watched<T: WatchedData>(
         store: &mut StoreContextMut<'_, T>,
         watch: Arc<Watch>,
-        result: &wasmtime::Result<impl ShownList>,
+        result: &wasmtime::Result<impl ToValues>,
     ) {
         watch.end(store, result);
     }

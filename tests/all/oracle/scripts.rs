@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use sandsock_host::observe::{Call, Observer, Value, Wants};
+use sandsock_host::observe::{Call, Interest, Observer, Value};
 use sandsock_tests::{Guest, both_ways, programs, skip};
 
 use super::{difference, python_version, run_python};
@@ -212,8 +212,8 @@ fn script(random: &mut Random, newest: bool) -> String {
 struct Calls(Mutex<Vec<Vec<String>>>);
 
 impl Observer for Calls {
-    fn wants(&self) -> Wants {
-        Wants { calls: true, ..Wants::default() }
+    fn interest(&self) -> Interest {
+        Interest { calls: true, ..Interest::default() }
     }
 
     fn called(&self, call: &Call<'_>) {

@@ -10,8 +10,8 @@ use sandsock_abi::option::{self, Access};
 
 use super::value;
 use super::{
-    Bind, Connect, Contents, Control, ControlOut, Create, Destination, GetOption, Interfaces,
-    Ioctl, Listen, Permit, ReadHostName, Resolve, ReverseResolve, SendTo, SetHostName, SetOption,
+    Bind, Connect, Contents, Control, Create, Destination, GetOption, Interfaces, Ioctl, Listen,
+    OutgoingControl, Permit, ReadHostName, Resolve, ReverseResolve, SendTo, SetHostName, SetOption,
 };
 use crate::authority::family::{Family, Use};
 use crate::authority::gate::Gate;
@@ -391,12 +391,12 @@ impl<'a> Judge<'a> {
     }
 
     /// Judges and encodes control messages.
-    pub(crate) fn control(&self, items: Vec<ControlOut<'_>>) -> CallResult<Permit<Control>> {
+    pub(crate) fn control(&self, items: Vec<OutgoingControl<'_>>) -> CallResult<Permit<Control>> {
         let mut encoded = Vec::new();
         let mut rights = Vec::new();
         for item in items {
             match item {
-                ControlOut::Rights(handles) => {
+                OutgoingControl::Rights(handles) => {
                     self.gate.decide(&Request::RightsSend)?;
                     let numbers: Vec<u8> = handles
                         .iter()
@@ -411,10 +411,14 @@ impl<'a> Judge<'a> {
                     rights.extend(handles);
                 }
                 // Numbers of the guest's own are not descriptors of this process.
-                ControlOut::Message { level: libc::SOL_SOCKET, kind: libc::SCM_RIGHTS, .. } => {
+                OutgoingControl::Message {
+                    level: libc::SOL_SOCKET,
+                    kind: libc::SCM_RIGHTS,
+                    ..
+                } => {
                     return Err(Errno::INVAL.into());
                 }
-                ControlOut::Message {
+                OutgoingControl::Message {
                     level: libc::SOL_SOCKET,
                     kind: libc::SCM_CREDENTIALS,
                     data,
@@ -435,7 +439,7 @@ impl<'a> Judge<'a> {
                         &ids,
                     );
                 }
-                ControlOut::Message { level, kind, data } => {
+                OutgoingControl::Message { level, kind, data } => {
                     self.gate.decide(&Request::Control { level, number: kind })?;
                     crate::sys::control::push(&mut encoded, level, kind, data);
                 }

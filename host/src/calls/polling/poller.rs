@@ -232,10 +232,14 @@ fn ready(set: &Set, most: usize, gate: &Gate, over: bool) -> Result<Seen, Errno>
     if !over {
         set.recover(gate.buffers.recoveries());
     }
-    let mut told = Vec::with_capacity(left);
-    epoll::wait(&set.epoll, spare_capacity(&mut told), Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
+    let mut reported = Vec::with_capacity(left);
+    epoll::wait(
+        &set.epoll,
+        spare_capacity(&mut reported),
+        Some(&Timespec { tv_sec: 0, tv_nsec: 0 }),
+    )?;
     let entries = set.entries();
-    let found: Vec<_> = told
+    let found: Vec<_> = reported
         .iter()
         .filter_map(|event| {
             let (token, ready) = (event.data.u64(), event.flags);
@@ -253,11 +257,12 @@ fn ready(set: &Set, most: usize, gate: &Gate, over: bool) -> Result<Seen, Errno>
     for (key, token, ready, flags, handle) in found {
         let Some(handle) = handle.upgrade() else { continue };
         // The low 16 bits are poll(2)'s.
-        let told =
+        let readiness =
             filter::readiness(gate, &handle, PollFlags::from_bits_retain(ready.bits() as u16));
-        seen.hidden |= told.unsettled || told.events.is_empty();
-        let visible = if over { Buffers::visible(&handle, told.events) } else { told.events };
-        if visible != told.events {
+        seen.hidden |= readiness.unsettled || readiness.events.is_empty();
+        let visible =
+            if over { Buffers::visible(&handle, readiness.events) } else { readiness.events };
+        if visible != readiness.events {
             seen.withheld = true;
             if let Some(Entry::Descriptor { withheld, .. }) = set.entries().by_key.get_mut(&key) {
                 *withheld = true;
@@ -265,8 +270,8 @@ fn ready(set: &Set, most: usize, gate: &Gate, over: bool) -> Result<Seen, Errno>
         }
         if !visible.is_empty() {
             seen.events.push(ReadyEvent { key, ready: visible.bits(), expirations: 0 });
-        } else if told.events.is_empty()
-            && (told.unsettled || flags.contains(epoll::EventFlags::ONESHOT))
+        } else if readiness.events.is_empty()
+            && (readiness.unsettled || flags.contains(epoll::EventFlags::ONESHOT))
         {
             // Its event is spent, and was not the guest's.
             let _ = epoll::modify(&set.epoll, handle.fd(), epoll::EventData::new_u64(token), flags);

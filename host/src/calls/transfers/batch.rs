@@ -13,7 +13,7 @@ use super::{
 };
 use crate::authority::family::{self, Family};
 use crate::authority::filter;
-use crate::authority::permit::{ControlOut as Outgoing, Permit, SendTo};
+use crate::authority::permit::{OutgoingControl, Permit, SendTo};
 use crate::bindings::sandsock::socket::types::{
     Address, ControlMessage, SocketKind, UnixAddress, Wait,
 };
@@ -72,7 +72,7 @@ pub(crate) async fn send_batch<T: SandsockView>(
     crate::wait::begin(&mut wait);
     let mut looking = crate::calls::netdb::a_moment(wait);
     crate::wait::begin(&mut looking);
-    let mut patience = WaitBudget::new(wait, flags);
+    let mut budget = WaitBudget::new(wait, flags);
     let flags = sending_flags(kind, flags);
     loop {
         let mut items: Vec<sys::BatchItem> = Vec::with_capacity(now.len());
@@ -125,7 +125,7 @@ pub(crate) async fn send_batch<T: SandsockView>(
         ) {
             Ok(sent) => return Ok(u32::try_from(sent).unwrap_or(u32::MAX)),
             Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => patience.again(store, &handle, PollFlags::OUT).await?,
+            Err(Errno::AGAIN) => budget.again(store, &handle, PollFlags::OUT).await?,
             Err(errno) => return Err(errno.into()),
         }
     }
@@ -222,7 +222,11 @@ async fn batch_item<T: SandsockView>(
         let outgoing = message
             .control
             .iter()
-            .map(|item| Outgoing::Message { level: item.level, kind: item.type_, data: &item.data })
+            .map(|item| OutgoingControl::Message {
+                level: item.level,
+                kind: item.type_,
+                data: &item.data,
+            })
             .collect();
         Some(store.view().ctx.judge().control(outgoing)?)
     };
@@ -277,11 +281,11 @@ pub(crate) async fn receive_batch<T: SandsockView>(
     let count = (count as usize).min(BUFFERS_MAX).min(most);
     let filter = filter::is_judged(kind);
     let restricted = filter::is_restricted(&store.view().ctx.gate, kind);
-    let mut patience = WaitBudget::new(wait, flags);
+    let mut budget = WaitBudget::new(wait, flags);
     let flags = sys::receiving_flags(kind.family, flags);
     let room = self::control_room(&handle, control_room);
     loop {
-        room_for_strays(store, &handle, &mut patience).await?;
+        room_for_strays(store, &handle, &mut budget).await?;
         match sys::receive_batch(handle.fd(), count, capacity, room, flags) {
             Ok(received) => {
                 let sys::ReceivedBatch { mut data, parts } = received;
@@ -306,18 +310,18 @@ pub(crate) async fn receive_batch<T: SandsockView>(
                     return Ok(batch);
                 }
                 // All were dropped.
-                patience.go_round(store, &handle, PollFlags::IN).await?;
+                budget.go_round(store, &handle, PollFlags::IN).await?;
             }
             Err(Errno::INTR) => {}
             // A socket that was shut: always readable, and never with anything.
             Err(Errno::AGAIN)
-                if patience.is_forever() && !handle.is_nonblocking() && has_ended(&handle) =>
+                if budget.is_forever() && !handle.is_nonblocking() && has_ended(&handle) =>
             {
                 let nothing =
                     BatchMessage { length: 0, flags: 0, address: None, control: Vec::new() };
                 return Ok(Batch { data: Vec::new(), messages: vec![nothing] });
             }
-            Err(Errno::AGAIN) => patience.again(store, &handle, PollFlags::IN).await?,
+            Err(Errno::AGAIN) => budget.again(store, &handle, PollFlags::IN).await?,
             Err(errno) => return Err(errno.into()),
         }
     }

@@ -29,26 +29,21 @@ pub(crate) struct Opening {
     blocks: bool,
     /// The kernel's first word on a connection under way, which is the answer when the time is
     /// over.
-    told: Option<Errno>,
+    first: Option<Errno>,
     /// The last wait ended with a socket to which bytes can be sent.
     was_writable: bool,
 }
 
 impl Opening {
     /// Of a send with these flags.
-    pub(crate) fn new(
-        handle: &Handle,
-        kind: SocketKind,
-        flags: i32,
-        patience: &WaitBudget,
-    ) -> Self {
+    pub(crate) fn new(handle: &Handle, kind: SocketKind, flags: i32, budget: &WaitBudget) -> Self {
         let possible =
             kind.type_ == libc::SOCK_STREAM && matches!(kind.protocol, libc::IPPROTO_TCP | MPTCP);
         let opens = possible && (flags & libc::MSG_FASTOPEN != 0 || handle.take_defers_connect());
         Self {
             possible,
-            blocks: opens && patience.is_forever() && !handle.is_nonblocking(),
-            told: None,
+            blocks: opens && budget.is_forever() && !handle.is_nonblocking(),
+            first: None,
             was_writable: false,
         }
     }
@@ -69,7 +64,7 @@ impl Opening {
         &mut self,
         store: &mut StoreContextMut<'_, T>,
         handle: &Handle,
-        patience: &mut WaitBudget,
+        budget: &mut WaitBudget,
         errno: Errno,
     ) -> CallResult<()> {
         if errno == Errno::ALREADY && self.was_writable {
@@ -77,15 +72,15 @@ impl Opening {
             // that MSG_FASTOPEN is refused.
             return Err(errno.into());
         }
-        let is_first = self.told.is_none();
-        let told = *self.told.get_or_insert(errno);
+        let is_first = self.first.is_none();
+        let first = *self.first.get_or_insert(errno);
         // The kernel takes in what comes over loopback when the call returns: no wait where the
         // answer is there by now.
-        if is_first && patience.may_wait(handle) {
+        if is_first && budget.may_wait(handle) {
             return Ok(());
         }
-        match patience.again(store, handle, PollFlags::OUT).await {
-            Err(fault) if fault.is(Errno::AGAIN) && patience.is_as_linux() => Err(told.into()),
+        match budget.again(store, handle, PollFlags::OUT).await {
+            Err(fault) if fault.is(Errno::AGAIN) && budget.is_as_linux() => Err(first.into()),
             result => {
                 self.was_writable = is_writable(handle);
                 result

@@ -54,11 +54,11 @@ impl Receiving<'_> {
     ) -> CallResult<ReceivedMessage> {
         let stream = kind.type_ == libc::SOCK_STREAM;
         store.view().ctx.judge().input(handle)?;
-        let mut patience = WaitBudget::new(self.wait, self.flags);
+        let mut budget = WaitBudget::new(self.wait, self.flags);
         let flags = sys::receiving_flags(kind.family, self.flags);
         let asked = usize::try_from(self.length).unwrap_or(usize::MAX);
         let filter = filter::is_judged(kind);
-        let gather = stream && patience.is_forever() && self.flags & libc::MSG_WAITALL != 0;
+        let gather = stream && budget.is_forever() && self.flags & libc::MSG_WAITALL != 0;
         let limit = transfer_limit(store);
         // Where the length can't be looked at, the buffer is as long as asked for.
         let at_once = if stream || !tells_lengths(kind) { limit } else { MESSAGE_AT_ONCE };
@@ -67,18 +67,18 @@ impl Receiving<'_> {
         let of_unix = kind.family == libc::AF_UNIX;
         let mut drops = 0u32;
         let mut gathered: Option<ReceivedMessage> = None;
-        let mut first = self.flags == 0 && patience.may_wait(handle);
+        let mut first = self.flags == 0 && budget.may_wait(handle);
         if first && handle.expects_to_wait() {
             // One system call less than to be told EAGAIN first.
-            match patience.again(store, handle, PollFlags::IN).await {
+            match budget.again(store, handle, PollFlags::IN).await {
                 Ok(()) => first = false,
                 // Bytes that are there come before the interrupt.
                 Err(fault) => keep_interrupt(store, &fault),
             }
-            patience.restart();
+            budget.restart();
         }
         loop {
-            if of_unix && let Err(fault) = room_for_strays(store, handle, &mut patience).await {
+            if of_unix && let Err(fault) = room_for_strays(store, handle, &mut budget).await {
                 return gathered_or(store, gathered, fault);
             }
             let peek = flags & libc::MSG_PEEK != 0;
@@ -91,7 +91,7 @@ impl Receiving<'_> {
             let attempt =
                 Attempt { look, asked, capacity, flags, whole, control_room: self.control_room };
             let result = if of_unix && stream && handle.may_hold_others() && is_urgent(handle) {
-                match attempt.run_apart(store, handle, &mut patience).await {
+                match attempt.run_apart(store, handle, &mut budget).await {
                     Ok(result) => result,
                     Err(fault) => return gathered_or(store, gathered, fault),
                 }
@@ -111,7 +111,7 @@ impl Receiving<'_> {
                     store.view().ctx.gate.count_dropped();
                     drops += 1;
                     if drops.is_multiple_of(64) {
-                        patience.go_round(store, handle, PollFlags::IN).await?;
+                        budget.go_round(store, handle, PollFlags::IN).await?;
                     }
                     continue;
                 }
@@ -123,7 +123,7 @@ impl Receiving<'_> {
                         return Ok(message);
                     }
                     if !peek {
-                        patience.progress(store).await;
+                        budget.progress(store).await;
                     }
                     // man 7 unix: the kernel stops at descriptors too.
                     let rights = control::has_rights(message.control.bytes());
@@ -145,7 +145,7 @@ impl Receiving<'_> {
                     }
                     if peek {
                         // A peek sees the same bytes again: there is no readiness for more of them.
-                        match patience.back_off(store, handle, PollFlags::IN).await {
+                        match budget.back_off(store, handle, PollFlags::IN).await {
                             Ok(()) if !has_ended(handle) => {
                                 continue;
                             }
@@ -159,7 +159,7 @@ impl Receiving<'_> {
                 // one that does not the kernel only says EAGAIN.
                 Err(Errno::AGAIN)
                     if !stream
-                        && patience.is_forever()
+                        && budget.is_forever()
                         && !handle.is_nonblocking()
                         && has_ended(handle) =>
                 {
@@ -168,7 +168,7 @@ impl Receiving<'_> {
                 Err(Errno::AGAIN) => {
                     let events =
                         if flags & libc::MSG_OOB != 0 { PollFlags::PRI } else { PollFlags::IN };
-                    match patience.again(store, handle, events).await {
+                    match budget.again(store, handle, events).await {
                         Ok(()) => continue,
                         Err(fault) => fault,
                     }
@@ -244,13 +244,12 @@ impl Attempt {
         self,
         store: &mut StoreContextMut<'_, T>,
         handle: &Arc<Handle>,
-        patience: &mut WaitBudget,
+        budget: &mut WaitBudget,
     ) -> CallResult<Result<ReceivedMessage, Errno>> {
         let own = Arc::clone(handle);
         let job = handle.closer().run_at_once(move || self.run(&own))?;
         let mut interrupt = None;
-        while let Err(fault) = patience.until_done(store, job.as_fd(), handle, PollFlags::IN).await
-        {
+        while let Err(fault) = budget.until_done(store, job.as_fd(), handle, PollFlags::IN).await {
             if !fault.is(Errno::INTR) || interrupt.is_some() {
                 return Err(fault);
             }
@@ -269,14 +268,14 @@ impl Attempt {
 pub(super) async fn room_for_strays<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     handle: &Handle,
-    patience: &mut WaitBudget,
+    budget: &mut WaitBudget,
 ) -> CallResult<()> {
     if handle.closer().is_full() {
         while handle.closer().is_full() {
             handle.closer().resume();
-            patience.back_off(store, handle, PollFlags::IN).await?;
+            budget.back_off(store, handle, PollFlags::IN).await?;
         }
-        patience.restart();
+        budget.restart();
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use wasmtime::component::{Resource, WasmList};
 use super::opening::Opening;
 use super::{BUFFERS_MAX, ControlOut, WHOLE, keep_interrupt, transfer_limit};
 use crate::authority::family::Family;
-use crate::authority::permit::{Contents, ControlOut as Outgoing, Permit, SendTo};
+use crate::authority::permit::{Contents, OutgoingControl, Permit, SendTo};
 use crate::bindings::sandsock::socket::types::{Address, SocketKind, Wait};
 use crate::ctx::{SandsockCtxView, SandsockView, StoreView as _};
 use crate::descriptor::buffers;
@@ -33,7 +33,7 @@ struct Sending {
     whole: bool,
     /// What it queues is measured against the limit of buffers.
     sampled: bool,
-    patience: WaitBudget,
+    budget: WaitBudget,
     /// The flags of the system call.
     flags: i32,
     opening: Opening,
@@ -51,17 +51,17 @@ impl Sending {
         let kind = handle.socket()?;
         let stream = kind.type_ == libc::SOCK_STREAM;
         store.view().ctx.judge().transfer(&handle, kind, flags)?;
-        let patience = WaitBudget::new(wait, flags);
+        let budget = WaitBudget::new(wait, flags);
         // WIT: as Linux blocks, a stream send goes on until all is queued.
-        let whole = stream && patience.is_forever();
+        let whole = stream && budget.is_forever();
         let limit = if stream { transfer_limit(store) } else { usize::MAX };
         // Of an urgent send the last byte alone is urgent: it goes in one piece.
         let total =
             length.min(if whole && flags & libc::MSG_OOB == 0 { limit.max(WHOLE) } else { limit });
         let sampled = buffers::is_sampled(kind);
-        let opening = Opening::new(&handle, kind, flags, &patience);
+        let opening = Opening::new(&handle, kind, flags, &budget);
         let flags = sending_flags(kind, flags);
-        Ok((Self { handle, total, piece: limit, whole, sampled, patience, flags, opening }, kind))
+        Ok((Self { handle, total, piece: limit, whole, sampled, budget, flags, opening }, kind))
     }
 
     /// Repeats `attempt`, to which it says which bytes are next and by which flags, until the
@@ -83,7 +83,7 @@ impl Sending {
                 let room = store.view().ctx.gate.buffers.room_on(&self.handle, end - sent);
                 if room == 0 && end > sent {
                     // No readiness stands behind the limit.
-                    match self.patience.back_off(store, &self.handle, PollFlags::OUT).await {
+                    match self.budget.back_off(store, &self.handle, PollFlags::OUT).await {
                         Ok(()) => continue,
                         Err(fault) => return after(store, sent, fault),
                     }
@@ -109,7 +109,7 @@ impl Sending {
                     if !self.whole || sent >= self.total || count == 0 {
                         return Ok(sent as u64);
                     }
-                    self.patience.progress(store).await;
+                    self.budget.progress(store).await;
                     continue;
                 }
                 Err(fault) if fault.is(Errno::INTR) => continue,
@@ -120,7 +120,7 @@ impl Sending {
                     }
                 }
                 Err(fault) if fault.is(Errno::AGAIN) => {
-                    match self.patience.again(store, &self.handle, PollFlags::OUT).await {
+                    match self.budget.again(store, &self.handle, PollFlags::OUT).await {
                         Ok(()) => continue,
                         Err(fault) => fault,
                     }
@@ -150,7 +150,7 @@ impl Sending {
                 Err(fault) if fault.is(Errno::AGAIN) => {}
                 result => break result,
             }
-            match self.patience.again(store, &self.handle, PollFlags::OUT).await {
+            match self.budget.again(store, &self.handle, PollFlags::OUT).await {
                 Ok(()) => {}
                 Err(fault) if fault.is(Errno::AGAIN) => return Ok(false),
                 Err(fault) => {
@@ -172,7 +172,7 @@ impl Sending {
         fault: &Fault,
     ) -> CallResult<()> {
         let errno = if fault.is(Errno::ALREADY) { Errno::ALREADY } else { Errno::INPROGRESS };
-        self.opening.wait(store, &self.handle, &mut self.patience, errno).await
+        self.opening.wait(store, &self.handle, &mut self.budget, errno).await
     }
 }
 
@@ -279,7 +279,7 @@ pub(crate) async fn send_to<T: SandsockView>(
     let (mut sending, kind) = Sending::new(store, &d, data.len(), flags, wait)?;
     let total = sending.total;
     let mut permit =
-        judge_send_to(store, &sending.handle, kind, &address, sending.patience.wait_mut()).await?;
+        judge_send_to(store, &sending.handle, kind, &address, sending.budget.wait_mut()).await?;
     store.view().ctx.judge().local_of_send(&sending.handle, kind, flags, true)?;
     let judged = judge_contents(store, &sending.handle, kind, Some(&address), total, |store| {
         data.as_le_slice(store).to_vec()
@@ -313,7 +313,7 @@ pub(crate) async fn send_message<T: SandsockView>(
     let total = sending.total;
     let mut permit = match &address {
         Some(address) => {
-            let wait = sending.patience.wait_mut();
+            let wait = sending.budget.wait_mut();
             Some(judge_send_to(store, &sending.handle, kind, address, wait).await?)
         }
         None => None,
@@ -423,17 +423,17 @@ fn outgoing<'a>(
     view: &SandsockCtxView<'_>,
     control: &[ControlOut],
     data: &'a [Vec<u8>],
-) -> CallResult<Vec<Outgoing<'a>>> {
+) -> CallResult<Vec<OutgoingControl<'a>>> {
     control
         .iter()
         .zip(data)
         .map(|(item, data)| {
             Ok(match item {
-                ControlOut::Rights(list) => Outgoing::Rights(
+                ControlOut::Rights(list) => OutgoingControl::Rights(
                     list.iter().map(|d| view.handle(d)).collect::<CallResult<_>>()?,
                 ),
                 ControlOut::Message(message) => {
-                    Outgoing::Message { level: message.level, kind: message.type_, data }
+                    OutgoingControl::Message { level: message.level, kind: message.type_, data }
                 }
             })
         })

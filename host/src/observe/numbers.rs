@@ -1,0 +1,173 @@
+//! The descriptors of one instance as observers know them: their numbers, and what the kernel says
+//! of their sockets.
+
+use std::collections::{BTreeSet, HashMap};
+use std::os::fd::AsRawFd as _;
+use std::sync::Arc;
+
+use wasmtime::StoreContextMut;
+use wasmtime::component::Resource;
+
+use super::Socket;
+use super::value::SocketAddress;
+use super::watch::WatchedData;
+use crate::authority::family;
+use crate::bindings::sandsock::socket::types::{DescriptorKind, SocketKind};
+use crate::descriptor::{Descriptor, Handle};
+use crate::sys;
+
+/// The lowest number that a descriptor gets. A program's first three are its standard ones.
+const FIRST: i32 = 3;
+
+/// Gives numbers to the descriptors of an instance. A `place` is an index of the store's table.
+#[derive(Default)]
+pub(crate) struct DescriptorNumbers {
+    /// Whether the kernel is asked for both addresses of each socket.
+    addresses: bool,
+    /// Whether the guest sees the kernel's numbers, which are then used here too.
+    real_numbers: bool,
+    /// The descriptors that are open, by place.
+    sockets: HashMap<u32, Socket>,
+    /// The numbers below `next` that are free.
+    free: BTreeSet<i32>,
+    next: i32,
+    /// The number of descriptors that the instance ever had.
+    serials: u64,
+    /// By the address in memory of an open file description: its number here, and how many
+    /// descriptors refer to it.
+    descriptions: HashMap<usize, (u64, usize)>,
+    /// The keys of `descriptions`, by the number of the description.
+    keys: HashMap<u64, usize>,
+    /// The place of the first descriptor that got its number in the call that is under way.
+    made: Option<u32>,
+}
+
+impl DescriptorNumbers {
+    pub(super) fn new(addresses: bool, real_numbers: bool) -> Self {
+        Self { addresses, real_numbers, ..Self::default() }
+    }
+
+    /// Returns the descriptor at a place, if it has a number and is open.
+    pub(super) fn get(&self, place: Option<u32>) -> Option<&Socket> {
+        self.sockets.get(&place?)
+    }
+
+    /// Returns the first descriptor that the call has made.
+    pub(super) fn made(&self) -> Option<&Socket> {
+        self.get(self.made)
+    }
+
+    /// Forgets which descriptors the last call has made.
+    pub(super) fn begin_call(&mut self) {
+        self.made = None;
+    }
+
+    /// Returns the number of a resource. A resource that has no number yet gets one.
+    pub(super) fn number<T: WatchedData>(
+        &mut self,
+        store: &mut StoreContextMut<'_, T>,
+        place: u32,
+    ) -> i32 {
+        if let Some(socket) = self.sockets.get(&place) {
+            return socket.number;
+        }
+        let handle = handle(store, place);
+        let number = match &handle {
+            Some(handle) if self.real_numbers => handle.fd().as_raw_fd(),
+            _ => self.free.pop_first().unwrap_or_else(|| {
+                self.next = self.next.max(FIRST).saturating_add(1);
+                self.next - 1
+            }),
+        };
+        self.serials += 1;
+        let mut socket = Socket { number, serial: self.serials, ..Socket::default() };
+        if let Some(handle) = handle {
+            socket.kind = match handle.open.kind {
+                DescriptorKind::Socket(SocketKind { family, type_, protocol }) => {
+                    Some((family, type_, protocol))
+                }
+                _ => None,
+            };
+            let key = Arc::as_ptr(&handle.open).addr();
+            let (description, count) = self.descriptions.entry(key).or_insert((self.serials, 0));
+            *count += 1;
+            socket.description = *description;
+            self.keys.insert(*description, key);
+        }
+        self.sockets.insert(place, socket);
+        self.made.get_or_insert(place);
+        self.refresh(store, place);
+        number
+    }
+
+    /// Asks the kernel for what may have changed.
+    pub(super) fn refresh<T: WatchedData>(
+        &mut self,
+        store: &mut StoreContextMut<'_, T>,
+        place: u32,
+    ) {
+        if !self.addresses {
+            return;
+        }
+        let (Some(socket), Some(handle)) = (self.sockets.get_mut(&place), handle(store, place))
+        else {
+            return;
+        };
+        let Some((family, type_, protocol)) = socket.kind else { return };
+        if type_ == libc::SOCK_STREAM && socket.peer.is_some() {
+            // The addresses of a connection do not change.
+            return;
+        }
+        let kind = SocketKind { family, type_, protocol };
+        let address = |raw| family::decode(&raw, kind).as_ref().map(SocketAddress::from);
+        // If the kernel gives no address any more, the last one stays.
+        socket.local =
+            sys::local_address(handle.fd()).ok().and_then(address).or_else(|| socket.local.take());
+        let peer = sys::peer_address(handle.fd()).ok().and_then(address);
+        // Only a datagram socket can lose its peer and go on.
+        if peer.is_some() || type_ == libc::SOCK_DGRAM {
+            socket.peer = peer;
+        }
+        if type_ == libc::SOCK_DGRAM && matches!(family, libc::AF_INET | libc::AF_INET6) {
+            let option = |name| sys::own_option(handle.fd(), libc::IPPROTO_UDP, name).unwrap_or(0);
+            socket.segment = u16::try_from(option(libc::UDP_SEGMENT)).unwrap_or(0);
+            socket.corked = option(libc::UDP_CORK) != 0;
+        }
+    }
+
+    /// Frees the number of a closed descriptor. Returns the descriptor, and whether it was the last
+    /// one of its open file description.
+    pub(super) fn release(&mut self, place: u32) -> Option<(Socket, bool)> {
+        let socket = self.sockets.remove(&place)?;
+        if !self.real_numbers {
+            self.free.insert(socket.number);
+        }
+        let key = self.keys.get(&socket.description);
+        let Some((_, count)) = key.and_then(|key| self.descriptions.get_mut(key)) else {
+            return Some((socket, true));
+        };
+        *count -= 1;
+        let last = *count == 0;
+        if last && let Some(key) = self.keys.remove(&socket.description) {
+            self.descriptions.remove(&key);
+        }
+        Some((socket, last))
+    }
+
+    /// Frees all numbers. Returns what `release` would, in the order of the descriptors' making.
+    pub(super) fn release_all(&mut self) -> Vec<(Socket, bool)> {
+        let mut places: Vec<(u64, u32)> =
+            self.sockets.iter().map(|(place, socket)| (socket.serial, *place)).collect();
+        places.sort_unstable();
+        places.into_iter().filter_map(|(_, place)| self.release(place)).collect()
+    }
+}
+
+/// Returns the handle of the descriptor at a place, if another resource is not there.
+pub(super) fn handle<T: WatchedData>(
+    store: &mut StoreContextMut<'_, T>,
+    place: u32,
+) -> Option<Arc<Handle>> {
+    let descriptor = Resource::<Descriptor>::new_borrow(place);
+    store.data_mut().table().get(&descriptor).ok()?.for_transfer().ok()
+}
