@@ -11,6 +11,7 @@ pub(crate) mod polling;
 mod syscalls;
 pub(crate) mod transfers;
 mod types;
+pub(crate) mod wasi;
 
 use wasmtime::component::Resource;
 

@@ -21,10 +21,10 @@ use crate::descriptor::in_flight::InFlight;
 use crate::descriptor::inherited::{Inheritance, Inherited};
 use crate::descriptor::{Descriptor, Handle, Quota};
 use crate::error::CallResult;
-use crate::observe::{self, Observer, Watch, WatchedData};
+use crate::observe::{self, MissingGrant, MissingGrants, Observer, Watch, WatchedData};
 use crate::sys::closer::Closer;
 use crate::wait::pool;
-use crate::wait::{HasWaiter, Interrupter, Mode, WaitObserver, Waiter};
+use crate::wait::{HasWaiter, Interrupter, Mode, PollableWaiter, WaitObserver, Waiter};
 use sandsock_policy::{Limits, Policy, TokenBucket};
 
 /// Linux's own limit of a host name (man 2 gethostname: HOST_NAME_MAX).
@@ -39,6 +39,10 @@ pub struct SandsockCtx {
     /// The observers, if there are any.
     watch: Option<Arc<Watch>>,
     pub(crate) waiter: Waiter,
+    /// Waits for pollables of WASI, which have no store.
+    pub(crate) pollables: Arc<PollableWaiter>,
+    /// Reports the grants that calls of `wasi:sockets` lack.
+    pub(crate) missing_grants: MissingGrants,
     pub(crate) descriptor_quota: Quota,
     pub(crate) poller_quota: Quota,
     /// The threads of the pools that the instance holds.
@@ -69,6 +73,7 @@ impl SandsockCtx {
             folders: Vec::new(),
             host_name: None,
             observers: Vec::new(),
+            missing_grants: MissingGrants::default(),
             held: Vec::new(),
             instances: Arc::default(),
             instance: None,
@@ -125,6 +130,24 @@ impl SandsockCtx {
         })
     }
 
+    /// Counts a descriptor that the guest gets, until its number is closed. EMFILE or ENOBUFS at a
+    /// limit.
+    pub(crate) fn admit(&self, handle: &Arc<Handle>) -> Result<(), Errno> {
+        let place = self.descriptor_quota.take()?;
+        if self.real_numbers {
+            handle.leave_to_process()?;
+        } else {
+            self.count(handle)?;
+        }
+        handle.hold(place);
+        Ok(())
+    }
+
+    /// Returns the observers, if there are any.
+    pub(crate) fn watch(&self) -> Option<&Arc<Watch>> {
+        self.watch.as_ref()
+    }
+
     pub(crate) fn judge(&self) -> Judge<'_> {
         Judge::new(&self.gate)
     }
@@ -154,6 +177,8 @@ pub struct SandsockCtxBuilder {
     folders: Vec<Folder>,
     host_name: Option<String>,
     observers: Vec<Arc<dyn Observer>>,
+    /// All contexts of this builder and its clones share it.
+    missing_grants: MissingGrants,
     held: Vec<Arc<dyn Any + Send + Sync>>,
     /// How many contexts this builder and its clones have built.
     instances: Arc<AtomicU64>,
@@ -246,6 +271,18 @@ impl SandsockCtxBuilder {
         self
     }
 
+    /// Reports each grant that a call of `wasi:sockets` lacks. The error codes of that package have
+    /// no text, so the guest can't say which grant is missing. A grant is reported once for all
+    /// contexts of this builder and its clones. Observers get every denial
+    /// ([`Observer::decided`]).
+    pub fn on_missing_grant(
+        &mut self,
+        report: impl Fn(&MissingGrant<'_>) + Send + Sync + 'static,
+    ) -> &mut Self {
+        self.missing_grants.set_report(Arc::new(report));
+        self
+    }
+
     /// Keeps a value alive until the context is gone and every descriptor that it left to be closed
     /// is closed. A close can wait for a file system or a socket's SO_LINGER. An embedder that
     /// limits the number of contexts passes each context's permit of its semaphore here.
@@ -277,8 +314,11 @@ impl SandsockCtxBuilder {
         let buffers = Buffers::new(limits.buffer_bytes);
         let wait_observer = watch.clone().map(|watch| watch as Arc<dyn WaitObserver>);
         let decision_observer = watch.clone().map(|watch| watch as Arc<dyn DecisionObserver>);
+        let waiter = Waiter::new(self.mode, self.real_numbers, wait_observer)?;
         Ok(SandsockCtx {
-            waiter: Waiter::new(self.mode, self.real_numbers, wait_observer)?,
+            pollables: Arc::new(waiter.for_pollables()),
+            waiter,
+            missing_grants: self.missing_grants.of_instance(instance),
             descriptor_quota: Quota::new(limits.descriptors as usize),
             poller_quota: Quota::new(limits.pollers as usize),
             rights: InFlight::new(
@@ -374,13 +414,8 @@ impl SandsockCtxView<'_> {
 
     /// Puts a descriptor into the table. EMFILE or ENOBUFS at a limit.
     pub(crate) fn push(&mut self, handle: Arc<Handle>) -> CallResult<Resource<Descriptor>> {
-        let place = self.ctx.descriptor_quota.take()?;
-        if self.ctx.real_numbers {
-            handle.leave_to_process()?;
-        } else {
-            self.ctx.count(&handle)?;
-        }
-        Ok(self.table.push(Descriptor::new(handle, place))?)
+        self.ctx.admit(&handle)?;
+        Ok(self.table.push(Descriptor::new(handle))?)
     }
 
     /// Wraps a socket that the host has just made.

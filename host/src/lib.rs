@@ -101,5 +101,8 @@ pub use descriptor::Descriptor;
 pub use descriptor::acceptor::Acceptor;
 pub use descriptor::inherited::Inherited;
 pub use error::{Error, Fault};
-pub use linker::{add_to_linker_async, add_to_linker_sync};
+pub use linker::{
+    LinkOptions, add_to_linker_async, add_to_linker_sync, add_to_linker_with_options_async,
+    add_to_linker_with_options_sync,
+};
 pub use wait::Interrupter;

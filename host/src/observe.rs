@@ -18,6 +18,7 @@ mod audit;
 #[cfg(test)]
 mod contract;
 mod log;
+mod missing_grants;
 mod names;
 mod numbers;
 mod pcap;
@@ -39,12 +40,15 @@ pub use audit::Audit;
 #[cfg(test)]
 pub(crate) use contract::{Functions, raw_layer};
 pub(crate) use log::log;
+pub use missing_grants::MissingGrant;
+pub(crate) use missing_grants::MissingGrants;
+pub(crate) use numbers::{Identify, Identity, Place};
 pub use pcap::Pcap;
 pub use stats::{Counters, Stats};
 pub use trace::Trace;
 pub use value::{Bytes, CallError, List, SocketAddress, Value, WaitTime};
 pub(crate) use value::{ToValue, ValueBuilder, case_to_value, control_message, record_to_value};
-pub(crate) use watch::{Watch, WatchedData, begin, end};
+pub(crate) use watch::{Transfer, Watch, WatchedData, begin, end};
 
 use sandsock_policy::{Decision, SocketArguments};
 

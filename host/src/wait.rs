@@ -1,6 +1,7 @@
 //! Waiting: for a descriptor, for a time, or for a thread that makes a blocking call.
 
 pub(crate) mod back_off;
+pub(crate) mod background;
 pub(crate) mod budget;
 pub(crate) mod pool;
 pub(crate) mod registration;
@@ -8,4 +9,7 @@ pub(crate) mod waiter;
 
 pub(crate) use budget::HasWaiter;
 pub use waiter::Interrupter;
-pub(crate) use waiter::{Mode, WaitObserver, WaitOutcome, Waiter, begin, deadline, now};
+pub(crate) use waiter::{
+    Mode, PollableWaiter, WaitObserver, WaitOutcome, Waiter, begin, deadline, now,
+    ready_in_background,
+};

@@ -162,6 +162,15 @@ pub(crate) struct SetOption {
     pub(crate) value: OptionBytes,
 }
 
+/// An option that `wasi:sockets` switches on for its sockets.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Prescribed {
+    /// IPV6_V6ONLY, for every IPv6 socket.
+    V6Only,
+    /// SO_REUSEADDR, before the bind of a TCP socket.
+    ReuseAddress,
+}
+
 /// A message whose contents were checked. A netlink message and a frame contain the act in their
 /// bytes.
 #[derive(Debug)]

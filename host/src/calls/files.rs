@@ -17,6 +17,7 @@ use crate::ctx::{SandsockCtxView, SandsockView, StoreView as _};
 use crate::descriptor::{Descriptor, Handle, Reservation};
 use crate::descriptor::{buffers, folder};
 use crate::error::{CallResult, Fault};
+use crate::observe::Identify;
 use crate::sys;
 use crate::wait::budget::WaitBudget;
 
@@ -34,6 +35,8 @@ pub(crate) struct File {
     /// Counts against the instance's limit of descriptors while it lives.
     _place: Reservation,
 }
+
+impl Identify for File {}
 
 /// WIT `files.open`.
 pub(crate) fn open(view: &mut SandsockCtxView<'_>, path: String) -> CallResult<Resource<File>> {

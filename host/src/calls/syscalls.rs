@@ -1,5 +1,7 @@
 //! System calls on one socket that never wait. Each is decode -> check -> act.
 
+use std::sync::Arc;
+
 use rustix::io::Errno;
 use wasmtime::component::Resource;
 
@@ -16,7 +18,7 @@ use crate::bindings::sandsock::socket::syscalls;
 use crate::bindings::sandsock::socket::types::{
     Address, IoctlResult, OptionValue, SocketKind, UnixAddress,
 };
-use crate::ctx::SandsockCtxView;
+use crate::ctx::{SandsockCtx, SandsockCtxView};
 use crate::descriptor::buffers::Buffers;
 use crate::descriptor::{Descriptor, Handle, socket_kind};
 use crate::error::CallResult;
@@ -105,7 +107,8 @@ fn chose_no_name(address: &Address) -> bool {
     )
 }
 
-impl SandsockCtxView<'_> {
+/// Calls on a socket that may be in the table as a descriptor, or as a socket of `wasi:sockets`.
+impl SandsockCtx {
     /// bind(2). A port that the host found free may be taken by now, where the kernel would have
     /// found another.
     fn bind_judged(
@@ -114,9 +117,8 @@ impl SandsockCtxView<'_> {
         kind: SocketKind,
         address: &Address,
     ) -> CallResult<(Bind, Option<Reserved>)> {
-        let judge = self.ctx.judge();
-        let tries = if chose_no_port(address) && family::keeps_ports(&self.ctx.gate, kind).is_some()
-        {
+        let judge = self.judge();
+        let tries = if chose_no_port(address) && family::keeps_ports(&self.gate, kind).is_some() {
             BIND_TRIES
         } else {
             1
@@ -124,9 +126,8 @@ impl SandsockCtxView<'_> {
         let mut last = Errno::ADDRINUSE;
         for _ in 0..tries {
             let permit = judge.bind(handle, kind, address)?;
-            let limit = self.ctx.limits().unix_names;
-            let place =
-                permit.act().made().map(|_| self.ctx.unix_names.reserve(limit)).transpose()?;
+            let limit = self.limits().unix_names;
+            let place = permit.act().made().map(|_| self.unix_names.reserve(limit)).transpose()?;
             match sys::bind(handle.fd(), permit) {
                 Ok(bound) => return Ok((bound, place)),
                 Err(errno) => last = errno,
@@ -141,7 +142,154 @@ impl SandsockCtxView<'_> {
     /// After creation: the kernel's own idea of the socket is judged too.
     fn judge_created(&self, kind: SocketKind) -> CallResult<()> {
         is_served(kind)?;
-        self.ctx.judge().created(kind)
+        self.judge().created(kind)
+    }
+
+    /// socket(2). The socket counts, and has its filter.
+    pub(crate) fn make_socket(
+        &self,
+        family: i32,
+        kind: i32,
+        protocol: i32,
+        nonblocking: bool,
+    ) -> CallResult<Arc<Handle>> {
+        self.descriptor_quota.room_for(1)?;
+        let permit = self.judge().create(family, kind, protocol)?;
+        let held_back = permit.act().protocol != protocol;
+        let fd = sys::socket(permit)?;
+        let mut made = socket_kind(std::os::fd::AsFd::as_fd(&fd))?;
+        if made.family == libc::AF_CAN && family == made.family {
+            // Of most CAN protocols SO_PROTOCOL says 0; each has its socket type and its number
+            // alone.
+            made.protocol = protocol;
+        }
+        self.judge_created(made)?;
+        let handle = Handle::own(fd, made, nonblocking, &self.rights);
+        self.admit(&handle)?;
+        let granted = self.gate.policy.has_grant_for(made.family, made.type_, made.protocol);
+        if made.type_ == libc::SOCK_DGRAM && !granted {
+            handle.set_ungranted();
+        }
+        filter::protect(&self.gate, &handle);
+        if held_back {
+            // In network order, as socket(2) takes it (man 7 packet).
+            handle.hold_packet_protocol(u16::from_be(protocol as u16));
+        }
+        Ok(handle)
+    }
+
+    /// bind(2), and the checks of what it made.
+    pub(crate) fn bind_socket(
+        &self,
+        handle: &Handle,
+        kind: SocketKind,
+        address: &Address,
+    ) -> CallResult<()> {
+        let (bound, place) = self.bind_judged(handle, kind, address)?;
+        if !bound.verify() {
+            handle.poison();
+            let reason = "the directory was changed during bind: the socket is not where the grant allows it";
+            return Err(Denial::new(reason.to_owned()).into());
+        }
+        if let (Some(place), Some((parent, name))) = (place, bound.made()) {
+            place.keep(parent, name);
+        }
+        handle.set_bound_here(chose_no_port(address));
+        handle.set_view(bound.view());
+        if chose_no_name(address)
+            && let Err(denied) = self.judge().bound(handle, kind)
+        {
+            handle.poison();
+            return Err(denied);
+        }
+        if let Some(view) = bound.view() {
+            let real = sys::local_address(handle.fd())?;
+            tracing::info!("published: {real:?} is the guest's {}", view.guest);
+        }
+        Ok(())
+    }
+
+    /// listen(2), by the address that the socket has.
+    pub(crate) fn listen_socket(
+        &self,
+        handle: &Handle,
+        kind: SocketKind,
+        backlog: i32,
+    ) -> CallResult<()> {
+        let backlog = self.gate.buffers.backlog(handle, kind, backlog);
+        let permit = self.judge().listen(handle, kind, backlog)?;
+        sys::listen(handle.fd(), permit)?;
+        self.gate.buffers.listens(handle, kind, backlog);
+        // The port may be another than the one that was judged: a socket that was connected once
+        // shows the port it had then.
+        if let Err(denied) = self.judge().listening(handle, kind) {
+            handle.poison();
+            sys::shutdown(handle.fd(), libc::SHUT_RDWR)?;
+            return Err(denied);
+        }
+        Ok(())
+    }
+
+    /// getsockopt(2).
+    pub(crate) fn option_of(
+        &self,
+        handle: &Handle,
+        kind: SocketKind,
+        (level, name): (i32, i32),
+        length: u32,
+    ) -> CallResult<Vec<u8>> {
+        let permit = self.judge().get_option(kind.family, level, name, length)?;
+        if (level, name) == (libc::SOL_SOCKET, libc::SO_LINGER)
+            && let Some(mut held) = handle.held_linger()
+        {
+            held.truncate(length as usize);
+            return Ok(held);
+        }
+        if let Some(mut shown) = filter::get_option(&self.gate, handle, level, name)? {
+            shown.truncate(length as usize);
+            return Ok(shown);
+        }
+        Ok(sys::get_option(handle.fd(), permit)?)
+    }
+
+    /// setsockopt(2).
+    pub(crate) fn set_option_of(
+        &self,
+        handle: &Handle,
+        kind: SocketKind,
+        (level, name): (i32, i32),
+        value: OptionBytes,
+    ) -> CallResult<()> {
+        // Where others may have the description, it is the kernel's as it would be natively.
+        let kept = (level, name) == (libc::SOL_SOCKET, libc::SO_LINGER) && handle.is_sole();
+        let linger = kept.then(|| waiting_linger(&value));
+        let value = if let Some(Some(_)) = linger { OptionBytes::Bytes(vec![0; 8]) } else { value };
+        let value = self.gate.buffers.fit(handle, level, name, value);
+        let permit = self.judge().set_option(handle, kind, level, name, value)?;
+        let Some(permit) = filter::set_option(&self.gate, handle, permit)? else {
+            return Ok(());
+        };
+        if level == libc::SOL_SOCKET && matches!(name, libc::SO_PASSCRED | SO_PASSPIDFD) {
+            handle.set_may_be_named();
+        }
+        if level == libc::SOL_SOCKET
+            && matches!(
+                name,
+                libc::SO_RCVTIMEO | libc::SO_SNDTIMEO | SO_RCVTIMEO_NEW | SO_SNDTIMEO_NEW
+            )
+        {
+            handle.set_may_time_out();
+        }
+        if (level, name) == (libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT) {
+            handle.set_defers_connect();
+        }
+        self.gate.buffers.room_for_option(level, name)?;
+        sys::set_option(handle.fd(), permit)?;
+        self.gate.buffers.option_set(handle, level, name);
+        if let Some(seconds) = linger {
+            handle.hold_linger(seconds.unwrap_or(0));
+        }
+        Ok(())
     }
 }
 
@@ -153,28 +301,8 @@ impl syscalls::Host for SandsockCtxView<'_> {
         protocol: i32,
     ) -> CallResult<Resource<Descriptor>> {
         let (kind, nonblocking) = plausible(family, kind, protocol)?;
-        self.room_for(1)?;
-        let permit = self.ctx.judge().create(family, kind, protocol)?;
-        let held_back = permit.act().protocol != protocol;
-        let fd = sys::socket(permit)?;
-        let mut made = socket_kind(std::os::fd::AsFd::as_fd(&fd))?;
-        if made.family == libc::AF_CAN && family == made.family {
-            // Of most CAN protocols SO_PROTOCOL says 0; each has its socket type and its number
-            // alone.
-            made.protocol = protocol;
-        }
-        self.judge_created(made)?;
-        let socket = self.own_socket(fd, made, nonblocking)?;
-        let granted = self.ctx.gate.policy.has_grant_for(made.family, made.type_, made.protocol);
-        if made.type_ == libc::SOCK_DGRAM && !granted {
-            self.handle(&socket)?.set_ungranted();
-        }
-        filter::protect(&self.ctx.gate, &self.handle(&socket)?);
-        if held_back {
-            // In network order, as socket(2) takes it (man 7 packet).
-            self.handle(&socket)?.hold_packet_protocol(u16::from_be(protocol as u16));
-        }
-        Ok(socket)
+        let handle = self.ctx.make_socket(family, kind, protocol, nonblocking)?;
+        Ok(self.table.push(Descriptor::new(handle))?)
     }
 
     fn socketpair(
@@ -189,7 +317,7 @@ impl syscalls::Host for SandsockCtxView<'_> {
         let (a, b) = sys::socketpair(permit)?;
         let made = socket_kind(std::os::fd::AsFd::as_fd(&a))?;
         if made.family != libc::AF_UNIX {
-            self.judge_created(made)?;
+            self.ctx.judge_created(made)?;
         }
         let a = self.own_socket(a, made, nonblocking)?;
         let b = match self.own_socket(b, made, nonblocking) {
@@ -210,28 +338,7 @@ impl syscalls::Host for SandsockCtxView<'_> {
     fn bind(&mut self, d: Resource<Descriptor>, address: Address) -> CallResult<()> {
         let (handle, kind) = self.socket_of(&d)?;
         self.ctx.judge().change(&handle, "bind")?;
-        let (bound, place) = self.bind_judged(&handle, kind, &address)?;
-        if !bound.verify() {
-            handle.poison();
-            let reason = "the directory was changed during bind: the socket is not where the grant allows it";
-            return Err(Denial::new(reason.to_owned()).into());
-        }
-        if let (Some(place), Some((parent, name))) = (place, bound.made()) {
-            place.keep(parent, name);
-        }
-        handle.set_bound_here(chose_no_port(&address));
-        handle.set_view(bound.view());
-        if chose_no_name(&address)
-            && let Err(denied) = self.ctx.judge().bound(&handle, kind)
-        {
-            handle.poison();
-            return Err(denied);
-        }
-        if let Some(view) = bound.view() {
-            let real = sys::local_address(handle.fd())?;
-            tracing::info!("published: {real:?} is the guest's {}", view.guest);
-        }
-        Ok(())
+        self.ctx.bind_socket(&handle, kind, &address)
     }
 
     fn listen(&mut self, d: Resource<Descriptor>, backlog: i32) -> CallResult<()> {
@@ -243,18 +350,7 @@ impl syscalls::Host for SandsockCtxView<'_> {
             // It listens, with the backlog that the others have too.
             return self.ctx.judge().listen(&handle, kind, backlog).map(drop);
         }
-        let backlog = self.ctx.gate.buffers.backlog(&handle, kind, backlog);
-        let permit = self.ctx.judge().listen(&handle, kind, backlog)?;
-        sys::listen(handle.fd(), permit)?;
-        self.ctx.gate.buffers.listens(&handle, kind, backlog);
-        // The port may be another than the one that was judged: a socket that was connected once
-        // shows the port it had then.
-        if let Err(denied) = self.ctx.judge().listening(&handle, kind) {
-            handle.poison();
-            sys::shutdown(handle.fd(), libc::SHUT_RDWR)?;
-            return Err(denied);
-        }
-        Ok(())
+        self.ctx.listen_socket(&handle, kind, backlog)
     }
 
     fn shutdown(&mut self, d: Resource<Descriptor>, how: i32) -> CallResult<()> {
@@ -298,18 +394,7 @@ impl syscalls::Host for SandsockCtxView<'_> {
         if length as usize > OPTION_MAX {
             return Err(Errno::INVAL.into());
         }
-        let permit = self.ctx.judge().get_option(kind.family, level, name, length)?;
-        if (level, name) == (libc::SOL_SOCKET, libc::SO_LINGER)
-            && let Some(mut held) = handle.held_linger()
-        {
-            held.truncate(length as usize);
-            return Ok(held);
-        }
-        if let Some(mut shown) = filter::get_option(&self.ctx.gate, &handle, level, name)? {
-            shown.truncate(length as usize);
-            return Ok(shown);
-        }
-        Ok(sys::get_option(handle.fd(), permit)?)
+        self.ctx.option_of(&handle, kind, (level, name), length)
     }
 
     fn set_option(
@@ -329,36 +414,7 @@ impl syscalls::Host for SandsockCtxView<'_> {
             OptionValue::Null(length) => OptionBytes::Null(length),
         };
         self.ctx.judge().change(&handle, "an option's change")?;
-        // Where others may have the description, it is the kernel's as it would be natively.
-        let kept = (level, name) == (libc::SOL_SOCKET, libc::SO_LINGER) && handle.is_sole();
-        let linger = kept.then(|| waiting_linger(&value));
-        let value = if let Some(Some(_)) = linger { OptionBytes::Bytes(vec![0; 8]) } else { value };
-        let value = self.ctx.gate.buffers.fit(&handle, level, name, value);
-        let permit = self.ctx.judge().set_option(&handle, kind, level, name, value)?;
-        let Some(permit) = filter::set_option(&self.ctx.gate, &handle, permit)? else {
-            return Ok(());
-        };
-        if level == libc::SOL_SOCKET && matches!(name, libc::SO_PASSCRED | SO_PASSPIDFD) {
-            handle.set_may_be_named();
-        }
-        if level == libc::SOL_SOCKET
-            && matches!(
-                name,
-                libc::SO_RCVTIMEO | libc::SO_SNDTIMEO | SO_RCVTIMEO_NEW | SO_SNDTIMEO_NEW
-            )
-        {
-            handle.set_may_time_out();
-        }
-        if (level, name) == (libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT) {
-            handle.set_defers_connect();
-        }
-        self.ctx.gate.buffers.room_for_option(level, name)?;
-        sys::set_option(handle.fd(), permit)?;
-        self.ctx.gate.buffers.option_set(&handle, level, name);
-        if let Some(seconds) = linger {
-            handle.hold_linger(seconds.unwrap_or(0));
-        }
-        Ok(())
+        self.ctx.set_option_of(&handle, kind, (level, name), value)
     }
 
     fn ioctl(

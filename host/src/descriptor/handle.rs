@@ -266,7 +266,7 @@ impl Handle {
     }
 
     /// Counts against the instance's limit from now on.
-    pub(super) fn hold(&self, place: Reservation) {
+    pub(crate) fn hold(&self, place: Reservation) {
         *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
     }
 

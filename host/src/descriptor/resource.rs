@@ -31,8 +31,7 @@ enum Reference {
 }
 
 impl Descriptor {
-    pub(crate) fn new(handle: Arc<Handle>, place: Reservation) -> Self {
-        handle.hold(place);
+    pub(crate) fn new(handle: Arc<Handle>) -> Self {
         Self { reference: Reference::Owned(handle), accepting: None, connecting: None }
     }
 

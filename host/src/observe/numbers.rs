@@ -3,14 +3,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::os::fd::AsRawFd as _;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use wasmtime::StoreContextMut;
-use wasmtime::component::Resource;
+use wasmtime::component::{Resource, ResourceTable};
 
 use super::Socket;
 use super::value::SocketAddress;
-use super::watch::WatchedData;
 use crate::authority::family;
 use crate::bindings::sandsock::socket::types::{DescriptorKind, SocketKind};
 use crate::descriptor::{Descriptor, Handle};
@@ -18,6 +16,43 @@ use crate::sys;
 
 /// The lowest number that a descriptor gets. A program's first three are its standard ones.
 const FIRST: i32 = 3;
+
+/// How observers know a resource.
+pub(crate) enum Identity {
+    /// By a number, as the descriptor at this place of the store's table.
+    Number(Place),
+    /// By the name of its type. It gets no number, because its drop is not observed.
+    Type(&'static str),
+}
+
+/// A place in the store's table, which is the resource's own or that of the socket to which the
+/// resource belongs. There is a handle if it is the place of a descriptor.
+pub(crate) struct Place {
+    pub(crate) index: u32,
+    pub(crate) handle: Option<Arc<Handle>>,
+}
+
+/// The type of a resource in the parameters or results of a function.
+pub(crate) trait Identify: Sized + 'static {
+    /// Returns how observers know the resource. By default it has a number and no handle.
+    fn identify(resource: &Resource<Self>, _table: &ResourceTable) -> Identity {
+        Identity::Number(Place { index: resource.rep(), handle: None })
+    }
+}
+
+impl Identify for Descriptor {
+    fn identify(resource: &Resource<Self>, table: &ResourceTable) -> Identity {
+        let descriptor = table.get(resource).ok();
+        let handle = descriptor.and_then(|descriptor| descriptor.for_transfer().ok());
+        Identity::Number(Place { index: resource.rep(), handle })
+    }
+}
+
+/// A descriptor that is open.
+struct Numbered {
+    socket: Socket,
+    handle: Weak<Handle>,
+}
 
 /// Gives numbers to the descriptors of an instance. A `place` is an index of the store's table.
 #[derive(Default)]
@@ -27,7 +62,7 @@ pub(crate) struct DescriptorNumbers {
     /// Whether the guest sees the kernel's numbers, which are then used here too.
     real_numbers: bool,
     /// The descriptors that are open, by place.
-    sockets: HashMap<u32, Socket>,
+    sockets: HashMap<u32, Numbered>,
     /// The numbers below `next` that are free.
     free: BTreeSet<i32>,
     next: i32,
@@ -49,7 +84,12 @@ impl DescriptorNumbers {
 
     /// Returns the descriptor at a place, if it has a number and is open.
     pub(super) fn get(&self, place: Option<u32>) -> Option<&Socket> {
-        self.sockets.get(&place?)
+        self.sockets.get(&place?).map(|numbered| &numbered.socket)
+    }
+
+    /// Returns the handle of the descriptor at a place, if it is open.
+    pub(super) fn handle(&self, place: u32) -> Option<Arc<Handle>> {
+        self.sockets.get(&place)?.handle.upgrade()
     }
 
     /// Returns the first descriptor that the call has made.
@@ -63,15 +103,11 @@ impl DescriptorNumbers {
     }
 
     /// Returns the number of a resource. A resource that has no number yet gets one.
-    pub(super) fn number<T: WatchedData>(
-        &mut self,
-        store: &mut StoreContextMut<'_, T>,
-        place: u32,
-    ) -> i32 {
-        if let Some(socket) = self.sockets.get(&place) {
-            return socket.number;
+    pub(super) fn number(&mut self, place: Place) -> i32 {
+        let Place { index: place, handle } = place;
+        if let Some(numbered) = self.sockets.get(&place) {
+            return numbered.socket.number;
         }
-        let handle = handle(store, place);
         let number = match &handle {
             Some(handle) if self.real_numbers => handle.fd().as_raw_fd(),
             _ => self.free.pop_first().unwrap_or_else(|| {
@@ -81,7 +117,7 @@ impl DescriptorNumbers {
         };
         self.serials += 1;
         let mut socket = Socket { number, serial: self.serials, ..Socket::default() };
-        if let Some(handle) = handle {
+        if let Some(handle) = &handle {
             socket.kind = match handle.open.kind {
                 DescriptorKind::Socket(SocketKind { family, type_, protocol }) => {
                     Some((family, type_, protocol))
@@ -94,25 +130,20 @@ impl DescriptorNumbers {
             socket.description = *description;
             self.keys.insert(*description, key);
         }
-        self.sockets.insert(place, socket);
+        let handle = handle.map_or_else(Weak::new, |handle| Arc::downgrade(&handle));
+        self.sockets.insert(place, Numbered { socket, handle });
         self.made.get_or_insert(place);
-        self.refresh(store, place);
+        self.refresh(place);
         number
     }
 
     /// Asks the kernel for what may have changed.
-    pub(super) fn refresh<T: WatchedData>(
-        &mut self,
-        store: &mut StoreContextMut<'_, T>,
-        place: u32,
-    ) {
+    pub(super) fn refresh(&mut self, place: u32) {
         if !self.addresses {
             return;
         }
-        let (Some(socket), Some(handle)) = (self.sockets.get_mut(&place), handle(store, place))
-        else {
-            return;
-        };
+        let Some(Numbered { socket, handle }) = self.sockets.get_mut(&place) else { return };
+        let Some(handle) = handle.upgrade() else { return };
         let Some((family, type_, protocol)) = socket.kind else { return };
         if type_ == libc::SOCK_STREAM && socket.peer.is_some() {
             // The addresses of a connection do not change.
@@ -138,7 +169,7 @@ impl DescriptorNumbers {
     /// Frees the number of a closed descriptor. Returns the descriptor, and whether it was the last
     /// one of its open file description.
     pub(super) fn release(&mut self, place: u32) -> Option<(Socket, bool)> {
-        let socket = self.sockets.remove(&place)?;
+        let Numbered { socket, .. } = self.sockets.remove(&place)?;
         if !self.real_numbers {
             self.free.insert(socket.number);
         }
@@ -157,17 +188,8 @@ impl DescriptorNumbers {
     /// Frees all numbers. Returns what `release` would, in the order of the descriptors' making.
     pub(super) fn release_all(&mut self) -> Vec<(Socket, bool)> {
         let mut places: Vec<(u64, u32)> =
-            self.sockets.iter().map(|(place, socket)| (socket.serial, *place)).collect();
+            self.sockets.iter().map(|(place, one)| (one.socket.serial, *place)).collect();
         places.sort_unstable();
         places.into_iter().filter_map(|(_, place)| self.release(place)).collect()
     }
-}
-
-/// Returns the handle of the descriptor at a place, if another resource is not there.
-pub(super) fn handle<T: WatchedData>(
-    store: &mut StoreContextMut<'_, T>,
-    place: u32,
-) -> Option<Arc<Handle>> {
-    let descriptor = Resource::<Descriptor>::new_borrow(place);
-    store.data_mut().table().get(&descriptor).ok()?.for_transfer().ok()
 }

@@ -304,10 +304,15 @@ impl Observer for Stats {
         counters.waits += u64::from(call.waits);
         counters.waited_ns += u64::try_from(call.waited.as_nanos()).unwrap_or(u64::MAX);
         match call.error() {
-            Some(CallError::Os(libc::EAGAIN)) => counters.again += 1,
-            Some(CallError::Os(_) | CallError::AddressInfo(_) | CallError::Host(_)) => {
-                counters.errors += 1
+            Some(CallError::Os(libc::EAGAIN) | CallError::Code("would-block")) => {
+                counters.again += 1;
             }
+            Some(
+                CallError::Os(_)
+                | CallError::AddressInfo(_)
+                | CallError::Host(_)
+                | CallError::Code(_),
+            ) => counters.errors += 1,
             // The decision itself is counted.
             Some(CallError::Denied { .. }) | None => {}
         }

@@ -151,6 +151,8 @@ const LAYOUTS: &[(&str, &str, &str)] = &[
         "recvmmsg({d}, {=data}, {=messages}, {count}, {length}, {control-length}, {flags}, {wait})",
         "{=messages#}",
     ),
+    ("[method]output-stream.write", "send({self}, {contents}, {contents#})", ""),
+    ("[method]input-stream.read", "recv({self}, {=}, {len})", "{=#}"),
     ("create-poller", "epoll_create()", ""),
     (
         "[method]poller.add",
@@ -435,6 +437,7 @@ fn failed(failure: &CallError, rule: Option<&str>) -> String {
                 .map_or_else(String::new, |rule| format!(" (rule {rule})"));
             format!("denied: {}{by}", one_line(reason))
         }
+        CallError::Code(code) => format!("-1 {code}"),
         CallError::AddressInfo(code) => named("EAI_", *code, address_info_text(*code)),
         CallError::Host(code) => {
             format!("h_errno {code} ({})", host_text(*code).unwrap_or("unknown"))

@@ -102,6 +102,13 @@ pub(super) fn of<'a>(call: &'a Call<'_>) -> Option<Traffic<'a>> {
             });
             (Direction::Sent, packets.collect())
         }
+        ("streams", "[method]output-stream.write") => {
+            let data = vec![bytes(call.argument("contents")?)?];
+            (Direction::Sent, vec![sent(data, result.number()?, None, None, socket, flags)])
+        }
+        ("streams", "[method]input-stream.read") => {
+            (Direction::Received, vec![received(result, None, None, None)])
+        }
         // They look at bytes that stay, or at what was sent before.
         ("transfers", _) if flags & (libc::MSG_PEEK | libc::MSG_ERRQUEUE) != 0 => return None,
         // man 7 tcp: the bytes of a stream are thrown away, and what the call gives in their place

@@ -3,9 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use wasmtime::StoreContextMut;
-use wasmtime::component::{Resource, WasmList};
+use wasmtime::component::{Resource, ResourceTable, WasmList};
 
-use super::numbers::DescriptorNumbers;
+use super::numbers::{DescriptorNumbers, Identify, Identity, Place};
 use super::watch::WatchedData;
 use crate::bindings::sandsock::socket::types::{
     Address, AddressHints, AddressInfo, BluetoothAddress, CanDetail, ControlMessage,
@@ -154,6 +154,8 @@ pub enum CallError {
     AddressInfo(i32),
     /// An h_errno.
     Host(i32),
+    /// An error code of `wasi:sockets`, where no system call and no rule is the cause.
+    Code(&'static str),
 }
 
 /// How many elements of lists are copied in one call.
@@ -182,7 +184,7 @@ impl ValueBuilder {
     }
 
     /// Returns how many bytes of a list with `length` bytes are copied.
-    fn take_bytes(&mut self, length: usize) -> usize {
+    pub(super) fn take_bytes(&mut self, length: usize) -> usize {
         let count = length.min(self.list_bytes).min(self.bytes);
         self.bytes -= count;
         count
@@ -220,8 +222,8 @@ pub(crate) trait ToValue {
         })
     }
 
-    /// The resource's place in the table, if it is one.
-    fn place(&self) -> Option<u32> {
+    /// The place by which observers know the resource, if it is one with a number.
+    fn place(&self, _table: &ResourceTable) -> Option<Place> {
         None
     }
 }
@@ -235,8 +237,8 @@ pub(crate) trait ToValues {
         builder: &mut ValueBuilder,
     ) -> Vec<Value>;
 
-    /// The first resource's place in the table.
-    fn first_place(&self) -> Option<u32>;
+    /// The place of the first resource that has one.
+    fn first_place(&self, table: &ResourceTable) -> Option<Place>;
 }
 
 macro_rules! lists {
@@ -248,10 +250,10 @@ macro_rules! lists {
                 vec![$($name.to_value(store, builder)),*]
             }
 
-            #[allow(non_snake_case)]
-            fn first_place(&self) -> Option<u32> {
+            #[allow(unused_variables, non_snake_case)]
+            fn first_place(&self, table: &ResourceTable) -> Option<Place> {
                 let ($($name,)*) = self;
-                [None, $($name.place()),*].into_iter().flatten().next()
+                [None, $($name.place(table)),*].into_iter().flatten().next()
             }
         }
     )*};
@@ -411,17 +413,23 @@ impl From<&Error> for CallError {
     }
 }
 
-impl<T: 'static> ToValue for Resource<T> {
-    fn to_value<S: WatchedData>(
+impl<R: Identify> ToValue for Resource<R> {
+    fn to_value<T: WatchedData>(
         &self,
-        store: &mut StoreContextMut<'_, S>,
+        store: &mut StoreContextMut<'_, T>,
         builder: &mut ValueBuilder,
     ) -> Value {
-        Value::Descriptor(builder.numbers.number(store, self.rep()))
+        match R::identify(self, store.data_mut().table()) {
+            Identity::Number(place) => Value::Descriptor(builder.numbers.number(place)),
+            Identity::Type(name) => word(name),
+        }
     }
 
-    fn place(&self) -> Option<u32> {
-        Some(self.rep())
+    fn place(&self, table: &ResourceTable) -> Option<Place> {
+        match R::identify(self, table) {
+            Identity::Number(place) => Some(place),
+            Identity::Type(_) => None,
+        }
     }
 }
 
@@ -449,6 +457,17 @@ impl<V: ToValue, E: ToValue> ToValue for Result<V, E> {
 }
 
 impl<A: ToValue, B: ToValue> ToValue for (A, B) {
+    fn to_value<T: WatchedData>(
+        &self,
+        store: &mut StoreContextMut<'_, T>,
+        builder: &mut ValueBuilder,
+    ) -> Value {
+        let head = self.to_values(store, builder);
+        Value::List(List { length: head.len(), head })
+    }
+}
+
+impl<A: ToValue, B: ToValue, C: ToValue> ToValue for (A, B, C) {
     fn to_value<T: WatchedData>(
         &self,
         store: &mut StoreContextMut<'_, T>,

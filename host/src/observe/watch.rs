@@ -3,13 +3,16 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use rustix::io::Errno;
 use wasmtime::StoreContextMut;
 use wasmtime::component::ResourceTable;
 
-use super::numbers::{DescriptorNumbers, handle};
-use super::value::{CallError, ToValues, Value, ValueBuilder};
+use super::numbers::{DescriptorNumbers, Place};
+use super::value::{Bytes, CallError, ToValues, Value, ValueBuilder};
 use super::{Call, CallOutcome, Function, Interest, Observer, Socket};
 use crate::authority::gate::DecisionObserver;
+use crate::bindings::sandsock::socket::types::Error;
+use crate::descriptor::Handle;
 use crate::wait::WaitObserver;
 use sandsock_policy::{Decision, Denial, Verdict};
 
@@ -73,6 +76,12 @@ impl Current {
     }
 }
 
+/// What a stream did. Its functions belong to WASI's own interfaces, and have no store.
+pub(crate) enum Transfer<'a> {
+    Received { asked: usize, result: Result<&'a [u8], Errno> },
+    Sent { data: &'a [u8], result: Result<usize, Errno> },
+}
+
 impl Watch {
     /// Makes the watch of a context. None if there are no observers.
     ///
@@ -113,14 +122,15 @@ impl Watch {
         } else {
             Vec::new()
         };
-        let place = parameters.first_place();
         let numbers = &mut state.builder.numbers;
-        if let Some(place) = place {
-            numbers.number(store, place);
+        let place = parameters.first_place(store.data_mut().table()).map(|place| {
+            let index = place.index;
+            numbers.number(place);
             // A connect that went on in the background may have ended since the last call.
-            numbers.refresh(store, place);
-        }
-        if let Some(handle) = place.and_then(|place| handle(store, place)) {
+            numbers.refresh(index);
+            index
+        });
+        if let Some(handle) = place.and_then(|place| numbers.handle(place)) {
             let count = handle.open.filter.newly_dropped(handle.fd());
             if let Some(socket) = numbers.get(place).filter(|_| count > 0) {
                 self.each(|observer| observer.dropped(self.instance, socket, count));
@@ -145,6 +155,7 @@ impl Watch {
         &self,
         store: &mut StoreContextMut<'_, T>,
         result: &wasmtime::Result<impl ToValues>,
+        cause: Option<&Error>,
     ) {
         let state = &mut *self.state();
         let Some(mut current) = state.current.take() else { return };
@@ -156,6 +167,10 @@ impl Watch {
                 (result.to_values(store, &mut state.builder).pop().unwrap_or(Value::Unit), None)
             }
             Err(trap) => (Value::Unit, Some(format!("{trap:#}"))),
+        };
+        let value = match cause {
+            Some(error) => Value::Failed(CallError::from(error)),
+            None => value,
         };
         if let (Value::Failed(CallError::Denied { grant, reason }), false) =
             (&value, current.denied)
@@ -174,7 +189,7 @@ impl Watch {
         let mut released = None;
         if let Some(place) = current.place {
             if store.data_mut().table().get_any_mut(place).is_ok() {
-                numbers.refresh(store, place);
+                numbers.refresh(place);
             } else {
                 released = numbers.release(place);
             }
@@ -197,6 +212,60 @@ impl Watch {
         if let Some((socket, last)) = released {
             self.each(|observer| observer.closed(self.instance, &socket, last));
         }
+    }
+
+    /// Reports a system call of a stream as a call of its function. It began at `start`.
+    pub(crate) fn transferred(
+        &self,
+        socket: (u32, &Arc<Handle>),
+        transfer: &Transfer<'_>,
+        start: (SystemTime, Instant),
+    ) {
+        if !self.interest.calls {
+            return;
+        }
+        let state = &mut *self.state();
+        let builder = &mut state.builder;
+        builder.reset(self.most);
+        let (place, handle) = socket;
+        let number =
+            builder.numbers.number(Place { index: place, handle: Some(Arc::clone(handle)) });
+        builder.numbers.refresh(place);
+        let mut bytes = |bytes: &[u8]| {
+            let most = builder.take_bytes(bytes.len());
+            Value::Bytes(Bytes::cut(bytes, most))
+        };
+        let failed = |errno: &Errno| Value::Failed(CallError::Os(errno.raw_os_error()));
+        let (function, argument, value) = match transfer {
+            Transfer::Received { asked, result } => (
+                "[method]input-stream.read",
+                ("len", Value::Integer(*asked as i128)),
+                result.as_ref().map_or_else(failed, |data| bytes(data)),
+            ),
+            Transfer::Sent { data, result } => (
+                "[method]output-stream.write",
+                ("contents", bytes(data)),
+                result.as_ref().map_or_else(failed, |count| Value::Integer(*count as i128)),
+            ),
+        };
+        let numbers = &state.builder.numbers;
+        let (time, start) = start;
+        let call = Call {
+            instance: self.instance,
+            interface: "streams",
+            function,
+            arguments: &[("self", Value::Descriptor(number)), argument],
+            socket: numbers.get(Some(place)),
+            socket_after: numbers.get(Some(place)),
+            made: None,
+            outcome: CallOutcome::Done(&value),
+            denied_by: None,
+            time,
+            took: start.elapsed(),
+            waits: 0,
+            waited: Duration::ZERO,
+        };
+        self.each(|observer| observer.called(&call));
     }
 
     fn report_decision(&self, decision: Decision<'_>, current: &mut Current) {
@@ -282,11 +351,13 @@ pub(crate) fn begin<T: WatchedData>(
     }
 }
 
-/// Reports that a call has ended, if it is observed.
+/// Reports that a call has ended, if it is observed. A `cause` says more than the error in the
+/// result.
 #[inline]
 pub(crate) fn end<T: WatchedData>(
     store: &mut StoreContextMut<'_, T>,
     result: &wasmtime::Result<impl ToValues>,
+    cause: Option<&Error>,
 ) {
     #[cold]
     #[inline(never)]
@@ -294,12 +365,13 @@ pub(crate) fn end<T: WatchedData>(
         store: &mut StoreContextMut<'_, T>,
         watch: Arc<Watch>,
         result: &wasmtime::Result<impl ToValues>,
+        cause: Option<&Error>,
     ) {
-        watch.end(store, result);
+        watch.end(store, result, cause);
     }
 
     if let Some(watch) = store.data_mut().watch() {
         let watch = Arc::clone(watch);
-        watched(store, watch, result);
+        watched(store, watch, result, cause);
     }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
@@ -116,7 +116,62 @@ pub(crate) struct Waiter {
     observer: Option<Arc<dyn WaitObserver>>,
 }
 
+/// Waits for the pollables of one context. They are waited for in tokio, whatever the context's own
+/// way to wait is, and without the store. An interrupt ends these waits too.
+pub(crate) struct PollableWaiter {
+    interrupter: Interrupter,
+    registered: RegistrationCell,
+}
+
+impl PollableWaiter {
+    /// Waits until `fd` shows one of `events`, or an error or a hang-up. It tries poll(2) first.
+    /// `cell` keeps the registration.
+    ///
+    /// # Errors
+    ///
+    /// EINTR at an interrupt. The kernel's error if the descriptor can't be registered.
+    pub(crate) async fn ready(
+        &self,
+        fd: BorrowedFd<'_>,
+        cell: &RegistrationCell,
+        events: PollFlags,
+    ) -> Result<(), Errno> {
+        if poll_now(&mut [PollFd::from_borrowed_fd(fd, events)])? > 0 {
+            return Ok(());
+        }
+        let registration = registration(Some(cell), fd)?;
+        self.waiter()?.on_fiber(registration, Some(cell), events, None).await.map(drop)
+    }
+
+    /// Sleeps until this instant.
+    ///
+    /// # Errors
+    ///
+    /// EINTR at an interrupt.
+    pub(crate) async fn sleep(&self, until: u64) -> Result<(), Errno> {
+        self.waiter()?.pause_until(Some(until)).await
+    }
+
+    /// A waiter of its own, because several pollables can wait at the same time.
+    fn waiter(&self) -> Result<Waiter, Errno> {
+        let interrupter = self.interrupter.clone();
+        let registered = registration(Some(&self.registered), interrupter.0.as_fd())?;
+        Ok(Waiter {
+            mode: Mode::Fiber,
+            interrupter,
+            registered: Some(registered),
+            signals: false,
+            observer: None,
+        })
+    }
+}
+
 impl Waiter {
+    /// Makes the waiter of this context's pollables.
+    pub(crate) fn for_pollables(&self) -> PollableWaiter {
+        PollableWaiter { interrupter: self.interrupter.clone(), registered: Mutex::default() }
+    }
+
     pub(crate) fn new(
         mode: Mode,
         signals: bool,
@@ -391,6 +446,35 @@ impl Waiter {
             }
         })
     }
+}
+
+/// Waits for a descriptor in the background of a guest. No interrupt ends the wait.
+///
+/// # Errors
+///
+/// The kernel's error if the descriptor can't be registered.
+pub(crate) async fn ready_in_background(
+    fd: BorrowedFd<'_>,
+    cell: &RegistrationCell,
+    events: PollFlags,
+) -> Result<(), Errno> {
+    let mut registration = registration(Some(cell), fd)?;
+    let is_ready = || Ok::<_, Errno>(poll_now(&mut [PollFd::from_borrowed_fd(fd, events)])? > 0);
+    while !is_ready()? {
+        let mut guard = registration.ready(interest(events)).await.map_err(io_errno)?;
+        if is_ready()? {
+            guard.retain_ready();
+            return Ok(());
+        }
+        let closed = is_closed(&guard);
+        guard.clear_ready_matching(denied_by(events));
+        drop(guard);
+        if closed {
+            registration = renewed(&registration, Some(cell))?;
+            tokio::time::sleep(ROUND_PAUSE).await;
+        }
+    }
+    Ok(())
 }
 
 fn io_errno(error: std::io::Error) -> Errno {

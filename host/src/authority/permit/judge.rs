@@ -11,7 +11,8 @@ use sandsock_abi::option::{self, Access};
 use super::value;
 use super::{
     Bind, Connect, Contents, Control, Create, Destination, GetOption, Interfaces, Ioctl, Listen,
-    OutgoingControl, Permit, ReadHostName, Resolve, ReverseResolve, SendTo, SetHostName, SetOption,
+    OutgoingControl, Permit, Prescribed, ReadHostName, Resolve, ReverseResolve, SendTo,
+    SetHostName, SetOption,
 };
 use crate::authority::family::{Family, Use};
 use crate::authority::gate::Gate;
@@ -281,6 +282,16 @@ impl<'a> Judge<'a> {
             None => value,
         };
         Ok(self.permit(SetOption { level, name, value }))
+    }
+
+    /// A value that `wasi:sockets` prescribes for an option of its own sockets. No grant is about it.
+    pub(crate) fn prescribed(&self, option: Prescribed) -> Permit<SetOption> {
+        let (level, name) = match option {
+            Prescribed::V6Only => (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY),
+            Prescribed::ReuseAddress => (libc::SOL_SOCKET, libc::SO_REUSEADDR),
+        };
+        let value = OptionBytes::Bytes(1i32.to_ne_bytes().to_vec());
+        self.permit(SetOption { level, name, value })
     }
 
     /// `search` gives the domains of the resolver's search list.

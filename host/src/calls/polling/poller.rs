@@ -20,6 +20,7 @@ use crate::descriptor::buffers::Buffers;
 use crate::descriptor::poll_set::{Entries, Entry, Set};
 use crate::descriptor::{Descriptor, Polls, Reservation};
 use crate::error::CallResult;
+use crate::observe::Identify;
 use crate::wait::back_off::BackOff;
 use crate::wait::registration::RegistrationCell;
 use crate::wait::{self, now};
@@ -38,6 +39,8 @@ pub(crate) struct Poller {
     set: Arc<Set>,
     _place: Reservation,
 }
+
+impl Identify for Poller {}
 
 fn flags(events: u16, trigger: Trigger) -> epoll::EventFlags {
     let flags = epoll::EventFlags::from_bits_retain(u32::from(events));

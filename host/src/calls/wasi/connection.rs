@@ -1,0 +1,146 @@
+//! The bytes of a TCP connection. Streams have no store, so a connection has all that they use of
+//! their context. No rule is about the bytes of a connection.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+
+use crate::ctx::SandsockCtx;
+use crate::descriptor::Handle;
+use crate::descriptor::buffers::Buffers;
+use crate::observe::{Transfer, Watch};
+use crate::sys;
+use crate::wait::registration::poll_now;
+use crate::wait::{PollableWaiter, now, ready_in_background};
+
+/// How long a send waits before it looks again whether the limit of buffers lets it go on.
+const LIMIT_PAUSE: Duration = Duration::from_millis(10);
+
+/// A TCP connection of the guest.
+pub(crate) struct Connection {
+    handle: Arc<Handle>,
+    waiter: Arc<PollableWaiter>,
+    buffers: Arc<Buffers>,
+    /// The observers, and the place of the socket in the store's table.
+    watch: Option<(Arc<Watch>, u32)>,
+    /// The most bytes that one call moves.
+    pub(crate) transfer_limit: usize,
+}
+
+impl Connection {
+    /// The connection of a socket that is at this place of the store's table.
+    pub(crate) fn new(ctx: &SandsockCtx, handle: &Arc<Handle>, place: u32) -> Arc<Self> {
+        Arc::new(Self {
+            handle: Arc::clone(handle),
+            waiter: Arc::clone(&ctx.pollables),
+            buffers: Arc::clone(&ctx.gate.buffers),
+            watch: ctx.watch().map(|watch| (Arc::clone(watch), place)),
+            transfer_limit: ctx.limits().transfer_bytes as usize,
+        })
+    }
+
+    /// Makes a system call, and reports it.
+    fn observed<R>(
+        &self,
+        call: impl Fn() -> Result<R, Errno>,
+        report: impl FnOnce(&Result<R, Errno>, &dyn Fn(&Transfer<'_>)),
+    ) -> Result<R, Errno> {
+        let again = || loop {
+            match call() {
+                Err(Errno::INTR) => {}
+                result => break result,
+            }
+        };
+        let Some((watch, place)) = &self.watch else { return again() };
+        let start = (SystemTime::now(), Instant::now());
+        let result = again();
+        report(&result, &|transfer| watch.transferred((*place, &self.handle), transfer, start));
+        result
+    }
+
+    /// Receives at most this many bytes. No bytes are the end of the stream. EAGAIN if there are
+    /// none yet.
+    pub(crate) fn receive(&self, most: usize) -> Result<Vec<u8>, Errno> {
+        let asked = most.min(self.transfer_limit);
+        let call =
+            || sys::receive(self.handle.fd(), asked, libc::MSG_DONTWAIT).map(|(data, _)| data);
+        let data = self.observed(call, |result, report| {
+            let result = result.as_ref().map(Vec::as_slice).map_err(|errno| *errno);
+            report(&Transfer::Received { asked, result });
+        })?;
+        self.buffers.received(data.len());
+        Ok(data)
+    }
+
+    /// Sends some of these bytes, and returns how many. EAGAIN if the kernel, or the limit of
+    /// buffers, takes none now.
+    pub(crate) fn send(&self, data: &[u8]) -> Result<usize, Errno> {
+        let room = self.buffers.room_on(&self.handle, data.len().min(self.transfer_limit));
+        if room == 0 && !data.is_empty() {
+            return Err(Errno::AGAIN);
+        }
+        let data = &data[..room];
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        let count = self.observed(
+            || sys::send(self.handle.fd(), data, flags),
+            |result, report| report(&Transfer::Sent { data, result: *result }),
+        )?;
+        self.buffers.sent(count);
+        Ok(count)
+    }
+
+    /// Whether a send would take bytes now, or report an error.
+    pub(crate) fn is_writable(&self) -> bool {
+        let mut fds = [PollFd::from_borrowed_fd(self.handle.fd(), PollFlags::OUT)];
+        poll_now(&mut fds).is_ok_and(|count| count > 0) && self.has_room()
+    }
+
+    fn has_room(&self) -> bool {
+        self.buffers.room_on(&self.handle, 1) > 0
+    }
+
+    /// Waits until there is something to receive, or the end.
+    ///
+    /// # Errors
+    ///
+    /// EINTR at an interrupt.
+    pub(crate) async fn readable(&self) -> Result<(), Errno> {
+        let cell = &self.handle.registration;
+        self.waiter.ready(self.handle.fd(), cell, PollFlags::IN).await
+    }
+
+    /// Waits until a send would take bytes or report an error.
+    ///
+    /// # Errors
+    ///
+    /// EINTR at an interrupt.
+    pub(crate) async fn writable(&self) -> Result<(), Errno> {
+        let cell = &self.handle.registration;
+        loop {
+            self.waiter.ready(self.handle.fd(), cell, PollFlags::OUT).await?;
+            if self.has_room() {
+                return Ok(());
+            }
+            // No readiness stands behind the limit.
+            let pause = u64::try_from(LIMIT_PAUSE.as_nanos()).unwrap_or(u64::MAX);
+            self.waiter.sleep(now().saturating_add(pause)).await?;
+        }
+    }
+
+    /// The same, in the background of the guest, where no interrupt is taken.
+    pub(crate) async fn writable_in_background(&self) {
+        let cell = &self.handle.registration;
+        while ready_in_background(self.handle.fd(), cell, PollFlags::OUT).await.is_ok()
+            && !self.has_room()
+        {
+            tokio::time::sleep(LIMIT_PAUSE).await;
+        }
+    }
+
+    /// shutdown(2). A connection that the peer has reset can't be shut any more, and need not be.
+    pub(crate) fn shutdown(&self, how: i32) {
+        let _ = sys::shutdown(self.handle.fd(), how);
+    }
+}

@@ -1,0 +1,338 @@
+//! The two streams of a TCP connection, as `wasi:io` has them.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::io::Errno;
+use wasmtime_wasi_io::async_trait;
+use wasmtime_wasi_io::bytes::Bytes;
+use wasmtime_wasi_io::poll::Pollable;
+use wasmtime_wasi_io::streams::{InputStream, OutputStream, StreamError, StreamResult};
+
+use crate::calls::wasi::connection::Connection;
+use crate::calls::wasi::error::ErrorCode;
+use crate::wait::background::{self, Background};
+
+/// The most bytes that one write takes. The host keeps the bytes that the kernel does not take yet.
+const WRITE_MOST: usize = 64 * 1024;
+
+/// A failed operation, after which the stream is closed.
+fn failed(errno: Errno) -> StreamError {
+    StreamError::LastOperationFailed(ErrorCode::from(errno).into())
+}
+
+/// The socket's own hold on its streams, to shut them.
+pub(super) struct Streams {
+    receiver: Arc<Receiver>,
+    sender: Arc<Sender>,
+}
+
+impl Streams {
+    /// The streams of a connection, and the socket's hold on them.
+    pub(super) fn new(connection: Arc<Connection>) -> (Self, TcpInput, TcpOutput) {
+        let receiver = Arc::new(Receiver {
+            connection: Arc::clone(&connection),
+            ended: AtomicBool::new(false),
+        });
+        let sender = Arc::new(Sender { connection, state: Mutex::default() });
+        let own = Self { receiver: Arc::clone(&receiver), sender: Arc::clone(&sender) };
+        (own, TcpInput(receiver), TcpOutput(sender))
+    }
+
+    /// Ends one direction, or both. A second time it does nothing.
+    pub(super) fn shutdown(&self, receive: bool, send: bool) {
+        if receive {
+            self.receiver.shutdown();
+        }
+        if send {
+            self.sender.shutdown();
+        }
+    }
+}
+
+/// The receiving direction.
+struct Receiver {
+    connection: Arc<Connection>,
+    /// Nothing more comes: the peer or the guest has ended the direction, or it failed.
+    ended: AtomicBool,
+}
+
+impl Receiver {
+    fn shutdown(&self) {
+        if !self.ended.swap(true, Ordering::Relaxed) {
+            self.connection.shutdown(libc::SHUT_RD);
+        }
+    }
+
+    fn read(&self, size: usize) -> StreamResult<Bytes> {
+        if self.ended.load(Ordering::Relaxed) {
+            return Err(StreamError::Closed);
+        }
+        if size == 0 {
+            return Ok(Bytes::new());
+        }
+        let error = match self.connection.receive(size) {
+            Ok(data) if data.is_empty() => StreamError::Closed,
+            Ok(data) => return Ok(data.into()),
+            Err(Errno::AGAIN) => return Ok(Bytes::new()),
+            Err(errno) => failed(errno),
+        };
+        self.ended.store(true, Ordering::Relaxed);
+        Err(error)
+    }
+}
+
+/// The resource `input-stream` of a connection. Its drop ends the direction.
+pub(super) struct TcpInput(Arc<Receiver>);
+
+impl Drop for TcpInput {
+    fn drop(&mut self) {
+        self.0.shutdown();
+    }
+}
+
+#[async_trait]
+impl Pollable for TcpInput {
+    async fn ready(&mut self) {
+        if !self.0.ended.load(Ordering::Relaxed) {
+            // An interrupt ends the wait. The guest then finds nothing to read.
+            let _ = self.0.connection.readable().await;
+        }
+    }
+}
+
+#[async_trait]
+impl InputStream for TcpInput {
+    fn read(&mut self, size: usize) -> StreamResult<Bytes> {
+        self.0.read(size)
+    }
+
+    /// Tries first, and waits only if nothing is there. After an interrupt it returns no bytes.
+    async fn blocking_read(&mut self, size: usize) -> StreamResult<Bytes> {
+        loop {
+            let data = self.0.read(size)?;
+            if !data.is_empty() || self.0.connection.readable().await.is_err() {
+                return Ok(data);
+            }
+            if size == 0 {
+                return self.0.read(0);
+            }
+        }
+    }
+}
+
+/// The sending direction.
+struct Sender {
+    connection: Arc<Connection>,
+    state: Mutex<SendState>,
+}
+
+#[derive(Default)]
+struct SendState {
+    /// The bytes that the last `check-write` allowed.
+    permit: usize,
+    /// The bytes that the kernel has not taken yet.
+    rest: Bytes,
+    /// The kernel did not take all bytes of the last send.
+    is_full: bool,
+    /// An error that the guest was not told.
+    error: Option<Errno>,
+    /// The guest can't write any more.
+    is_closed: bool,
+    /// The kernel was told that nothing more comes.
+    is_shut: bool,
+    /// Sends `rest` while the guest does something else.
+    background: Option<Background>,
+}
+
+impl SendState {
+    /// An error that is still to be told, or that the direction is closed.
+    fn check(&mut self) -> StreamResult<()> {
+        match self.error.take() {
+            Some(Errno::PIPE) => Err(StreamError::Closed),
+            Some(errno) => Err(failed(errno)),
+            None if self.is_closed => Err(StreamError::Closed),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends as much of `rest` as the kernel takes.
+    fn send_rest(&mut self, connection: &Connection) {
+        while !self.rest.is_empty() {
+            match connection.send(&self.rest) {
+                Ok(count) => drop(self.rest.split_to(count)),
+                Err(Errno::AGAIN) => {
+                    self.is_full = true;
+                    return;
+                }
+                Err(errno) => {
+                    self.rest = Bytes::new();
+                    if !self.is_closed {
+                        self.error = Some(errno);
+                        self.is_closed = true;
+                    }
+                }
+            }
+        }
+        if self.is_closed {
+            self.shut(connection);
+        }
+    }
+
+    fn shut(&mut self, connection: &Connection) {
+        if !std::mem::replace(&mut self.is_shut, true) {
+            connection.shutdown(libc::SHUT_WR);
+        }
+    }
+}
+
+impl Sender {
+    fn state(&self) -> MutexGuard<'_, SendState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shutdown(&self) {
+        let state = &mut *self.state();
+        state.is_closed = true;
+        if state.rest.is_empty() {
+            state.shut(&self.connection);
+        }
+    }
+
+    fn check_write(&self) -> StreamResult<usize> {
+        let state = &mut *self.state();
+        state.check()?;
+        if !state.rest.is_empty() {
+            state.send_rest(&self.connection);
+            state.check()?;
+        }
+        if !state.rest.is_empty() {
+            return Ok(0);
+        }
+        if state.is_full {
+            if !self.connection.is_writable() {
+                return Ok(0);
+            }
+            state.is_full = false;
+        }
+        state.permit = WRITE_MOST.min(self.connection.transfer_limit);
+        Ok(state.permit)
+    }
+
+    fn write(self: &Arc<Self>, bytes: Bytes) -> StreamResult<()> {
+        let state = &mut *self.state();
+        state.check()?;
+        if bytes.len() > state.permit || !state.rest.is_empty() {
+            return Err(StreamError::Trap(wasmtime::Error::msg(
+                "a write of more bytes than check-write allowed",
+            )));
+        }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        state.permit = 0;
+        state.rest = bytes;
+        state.send_rest(&self.connection);
+        state.check()?;
+        if !state.rest.is_empty() {
+            state.background = background::spawn(Arc::clone(self).send_in_background());
+        }
+        Ok(())
+    }
+
+    async fn send_in_background(self: Arc<Self>) {
+        loop {
+            self.connection.writable_in_background().await;
+            let state = &mut *self.state();
+            state.send_rest(&self.connection);
+            if state.rest.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Whether `check-write` has something to say.
+    fn is_ready(&self) -> bool {
+        let state = &mut *self.state();
+        if !state.rest.is_empty() {
+            state.send_rest(&self.connection);
+        }
+        state.is_closed || (state.rest.is_empty() && !state.is_full)
+    }
+
+    /// Waits until `check-write` has something to say.
+    ///
+    /// # Errors
+    ///
+    /// EINTR at an interrupt.
+    async fn ready(&self) -> Result<(), Errno> {
+        while !self.is_ready() {
+            self.connection.writable().await?;
+            self.state().is_full = false;
+        }
+        Ok(())
+    }
+
+    /// Waits until the kernel has all bytes that were written.
+    async fn finish(&self) {
+        while !self.state().rest.is_empty() {
+            if self.connection.writable().await.is_err() {
+                return;
+            }
+            self.state().send_rest(&self.connection);
+        }
+    }
+}
+
+/// The resource `output-stream` of a connection. Its drop ends the direction.
+pub(super) struct TcpOutput(Arc<Sender>);
+
+impl Drop for TcpOutput {
+    fn drop(&mut self) {
+        let state = &mut *self.0.state();
+        // What is left now is left by a guest that was stopped, or whose wait was interrupted.
+        state.background = None;
+        state.rest = Bytes::new();
+        state.is_closed = true;
+        state.shut(&self.0.connection);
+    }
+}
+
+#[async_trait]
+impl Pollable for TcpOutput {
+    async fn ready(&mut self) {
+        // An interrupt ends the wait. The guest then finds that it may write nothing.
+        let _ = self.0.ready().await;
+    }
+}
+
+#[async_trait]
+impl OutputStream for TcpOutput {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        // Every write is sent at once, or in the background.
+        self.0.state().check()
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        self.0.check_write()
+    }
+
+    async fn write_ready(&mut self) -> StreamResult<usize> {
+        loop {
+            self.0.ready().await.map_err(failed)?;
+            let permit = self.0.check_write()?;
+            if permit > 0 {
+                return Ok(permit);
+            }
+        }
+    }
+
+    /// Waits for the bytes that were written, so that a drop loses none.
+    async fn cancel(&mut self) {
+        self.0.finish().await;
+    }
+}

@@ -1,0 +1,289 @@
+//! `wasi:sockets/tcp` and `tcp-create-socket`.
+
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Resource, ResourceTable};
+use wasmtime_wasi_io::async_trait;
+use wasmtime_wasi_io::poll::{DynPollable, Pollable, subscribe as subscribe_to};
+use wasmtime_wasi_io::streams::{DynInputStream, DynOutputStream};
+
+use std::sync::Arc;
+
+use rustix::event::PollFlags;
+
+use super::network::Network;
+use super::streams::Streams;
+use super::types::{IpAddressFamily, IpSocketAddress, ShutdownType};
+use crate::calls::wasi::connection::Connection;
+use crate::calls::wasi::error::{ErrorCode, SocketResult};
+use crate::calls::wasi::options::Options;
+use crate::calls::wasi::tcp;
+use crate::ctx::{SandsockCtxView, SandsockView, StoreView as _};
+use crate::observe::{Identify, Identity, Place};
+use crate::wait::PollableWaiter;
+
+/// WIT `tcp-socket`.
+pub(crate) struct TcpSocket {
+    socket: tcp::TcpSocket,
+    started: Option<Operation>,
+    /// Of a connected socket.
+    streams: Option<Streams>,
+    waiter: Arc<PollableWaiter>,
+}
+
+/// An operation that was started, and is not finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operation {
+    Bind,
+    Connect,
+    Listen,
+}
+
+type This = Resource<TcpSocket>;
+type Accepted = (This, Resource<DynInputStream>, Resource<DynOutputStream>);
+
+impl Identify for TcpSocket {
+    fn identify(resource: &Resource<Self>, table: &ResourceTable) -> Identity {
+        let handle = table.get(resource).ok().map(|this| Arc::clone(&this.socket.handle));
+        Identity::Number(Place { index: resource.rep(), handle })
+    }
+}
+
+impl TcpSocket {
+    fn new(view: &SandsockCtxView<'_>, socket: tcp::TcpSocket) -> Self {
+        let waiter = Arc::clone(&view.ctx.pollables);
+        Self { socket, started: None, streams: None, waiter }
+    }
+
+    /// Refuses to start an operation while another one is in progress.
+    fn may_start(&self) -> Result<(), ErrorCode> {
+        if self.started.is_some() { Err(ErrorCode::ConcurrencyConflict) } else { Ok(()) }
+    }
+
+    fn finish(&mut self, operation: Operation) -> Result<(), ErrorCode> {
+        if self.started != Some(operation) {
+            return Err(ErrorCode::NotInProgress);
+        }
+        self.started = None;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Pollable for TcpSocket {
+    async fn ready(&mut self) {
+        let events = match self.started {
+            Some(Operation::Connect) if self.socket.is_connecting() => PollFlags::OUT,
+            None if self.socket.is_listening() => PollFlags::IN,
+            _ => return,
+        };
+        let handle = &self.socket.handle;
+        // An interrupt ends the wait. The guest then finds that it would block.
+        let _ = self.waiter.ready(handle.fd(), &handle.registration, events).await;
+    }
+}
+
+/// WIT `create-tcp-socket`.
+pub(crate) fn create(
+    view: &mut SandsockCtxView<'_>,
+    family: IpAddressFamily,
+) -> SocketResult<This> {
+    let socket = tcp::TcpSocket::create(view.ctx, family.into())?;
+    let socket = TcpSocket::new(view, socket);
+    Ok(view.table.push(socket)?)
+}
+
+/// WIT `[method]tcp-socket.start-bind`.
+pub(crate) fn start_bind(
+    view: &mut SandsockCtxView<'_>,
+    this: This,
+    network: Resource<Network>,
+    local: IpSocketAddress,
+) -> SocketResult<()> {
+    view.table.get(&network)?;
+    let this = view.table.get_mut(&this)?;
+    this.may_start()?;
+    this.socket.bind(view.ctx, local.into())?;
+    this.started = Some(Operation::Bind);
+    Ok(())
+}
+
+/// WIT `[method]tcp-socket.finish-bind`.
+pub(crate) fn finish_bind(view: &mut SandsockCtxView<'_>, this: This) -> SocketResult<()> {
+    Ok(view.table.get_mut(&this)?.finish(Operation::Bind)?)
+}
+
+/// WIT `[method]tcp-socket.start-connect`. A connect that fails at once, or is denied, ends in
+/// `finish-connect`.
+pub(crate) async fn start_connect<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    (this, network, remote): (This, Resource<Network>, IpSocketAddress),
+) -> SocketResult<()> {
+    let view = store.view();
+    view.table.get(&network)?;
+    let socket = view.table.get_mut(&this)?;
+    socket.may_start()?;
+    socket.socket.check_connect(remote.into())?;
+    let handle = Arc::clone(&socket.socket.handle);
+    let result = tcp::begin_connect(store, &handle, remote.into()).await;
+    let socket = store.view().table.get_mut(&this)?;
+    socket.socket.connect_begun(result)?;
+    socket.started = Some(Operation::Connect);
+    Ok(())
+}
+
+/// WIT `[method]tcp-socket.finish-connect`.
+pub(crate) fn finish_connect(
+    view: &mut SandsockCtxView<'_>,
+    this: This,
+) -> SocketResult<(Resource<DynInputStream>, Resource<DynOutputStream>)> {
+    let socket = view.table.get_mut(&this)?;
+    if socket.started != Some(Operation::Connect) {
+        return Err(ErrorCode::NotInProgress.into());
+    }
+    let result = socket.socket.finish_connect().ok_or(ErrorCode::WouldBlock)?;
+    socket.started = None;
+    result?;
+    push_streams(view, &this)
+}
+
+/// Makes the streams of a connected socket. They are its children: a guest that drops the socket
+/// first traps.
+fn push_streams(
+    view: &mut SandsockCtxView<'_>,
+    this: &This,
+) -> SocketResult<(Resource<DynInputStream>, Resource<DynOutputStream>)> {
+    let socket = view.table.get_mut(this)?;
+    let connection = Connection::new(view.ctx, &socket.socket.handle, this.rep());
+    let (streams, input, output) = Streams::new(connection);
+    socket.streams = Some(streams);
+    let input: DynInputStream = Box::new(input);
+    let output: DynOutputStream = Box::new(output);
+    Ok((view.table.push_child(input, this)?, view.table.push_child(output, this)?))
+}
+
+/// WIT `[method]tcp-socket.start-listen`.
+pub(crate) fn start_listen(view: &mut SandsockCtxView<'_>, this: This) -> SocketResult<()> {
+    let this = view.table.get_mut(&this)?;
+    this.may_start()?;
+    if !this.socket.is_bound() {
+        // In 0.2 a listener must be bound.
+        return Err(ErrorCode::InvalidState.into());
+    }
+    this.socket.listen(view.ctx)?;
+    this.started = Some(Operation::Listen);
+    Ok(())
+}
+
+/// WIT `[method]tcp-socket.finish-listen`.
+pub(crate) fn finish_listen(view: &mut SandsockCtxView<'_>, this: This) -> SocketResult<()> {
+    Ok(view.table.get_mut(&this)?.finish(Operation::Listen)?)
+}
+
+/// WIT `[method]tcp-socket.accept`.
+pub(crate) fn accept(view: &mut SandsockCtxView<'_>, this: This) -> SocketResult<Accepted> {
+    let listener = view.table.get(&this)?;
+    if listener.started.is_some() {
+        return Err(ErrorCode::InvalidState.into());
+    }
+    let accepted = listener.socket.accept(view.ctx)?;
+    let accepted = TcpSocket::new(view, accepted);
+    let accepted = view.table.push(accepted)?;
+    let (input, output) = push_streams(view, &accepted)?;
+    Ok((accepted, input, output))
+}
+
+/// WIT `[method]tcp-socket.local-address`.
+pub(crate) fn local_address(
+    view: &mut SandsockCtxView<'_>,
+    this: This,
+) -> SocketResult<IpSocketAddress> {
+    Ok(view.table.get(&this)?.socket.local_address()?.into())
+}
+
+/// WIT `[method]tcp-socket.remote-address`.
+pub(crate) fn remote_address(
+    view: &mut SandsockCtxView<'_>,
+    this: This,
+) -> SocketResult<IpSocketAddress> {
+    Ok(view.table.get(&this)?.socket.remote_address()?.into())
+}
+
+/// WIT `[method]tcp-socket.is-listening`.
+pub(crate) fn is_listening(view: &mut SandsockCtxView<'_>, this: This) -> wasmtime::Result<bool> {
+    let this = view.table.get(&this)?;
+    Ok(this.socket.is_listening() && this.started.is_none())
+}
+
+/// WIT `[method]tcp-socket.address-family`.
+pub(crate) fn address_family(
+    view: &mut SandsockCtxView<'_>,
+    this: This,
+) -> wasmtime::Result<IpAddressFamily> {
+    Ok(view.table.get(&this)?.socket.family.into())
+}
+
+/// WIT `[method]tcp-socket.set-listen-backlog-size`.
+pub(crate) fn set_listen_backlog_size(
+    view: &mut SandsockCtxView<'_>,
+    this: This,
+    size: u64,
+) -> SocketResult<()> {
+    view.table.get_mut(&this)?.socket.set_backlog(view.ctx, size)
+}
+
+/// The functions that read or set one option.
+macro_rules! options {
+    ($($(#[$doc:meta])* $name:ident($options:ident, $socket:ident $(, $value:ident: $type:ty)?) -> $result:ty = $call:expr;)*) => {$(
+        $(#[$doc])*
+        pub(crate) fn $name(view: &mut SandsockCtxView<'_>, this: This $(, $value: $type)?) -> SocketResult<$result> {
+            let $socket = &view.table.get(&this)?.socket;
+            let $options: Options<'_> = $socket.options(view.ctx)?;
+            $call
+        }
+    )*};
+}
+
+options! {
+    keep_alive_enabled(options, _socket) -> bool = options.keep_alive_enabled();
+    set_keep_alive_enabled(options, _socket, value: bool) -> () = options.set_keep_alive_enabled(value);
+    keep_alive_idle_time(options, _socket) -> u64 = options.keep_alive_idle_time();
+    set_keep_alive_idle_time(options, _socket, value: u64) -> () = options.set_keep_alive_idle_time(value);
+    keep_alive_interval(options, _socket) -> u64 = options.keep_alive_interval();
+    set_keep_alive_interval(options, _socket, value: u64) -> () = options.set_keep_alive_interval(value);
+    keep_alive_count(options, _socket) -> u32 = options.keep_alive_count();
+    set_keep_alive_count(options, _socket, value: u32) -> () = options.set_keep_alive_count(value);
+    hop_limit(options, socket) -> u8 = options.hop_limit(socket.family);
+    set_hop_limit(options, socket, value: u8) -> () = options.set_hop_limit(socket.family, value);
+    receive_buffer_size(options, _socket) -> u64 = options.receive_buffer_size();
+    set_receive_buffer_size(options, _socket, value: u64) -> () = options.set_receive_buffer_size(value);
+    send_buffer_size(options, _socket) -> u64 = options.send_buffer_size();
+    set_send_buffer_size(options, _socket, value: u64) -> () = options.set_send_buffer_size(value);
+}
+
+/// WIT `[method]tcp-socket.subscribe`.
+pub(crate) fn subscribe(
+    view: &mut SandsockCtxView<'_>,
+    this: This,
+) -> wasmtime::Result<Resource<DynPollable>> {
+    subscribe_to(view.table, this)
+}
+
+/// WIT `[method]tcp-socket.shutdown`.
+pub(crate) fn shutdown(
+    view: &mut SandsockCtxView<'_>,
+    this: This,
+    how: ShutdownType,
+) -> SocketResult<()> {
+    let streams = view.table.get(&this)?.streams.as_ref().ok_or(ErrorCode::InvalidState)?;
+    streams.shutdown(how != ShutdownType::Send, how != ShutdownType::Receive);
+    Ok(())
+}
+
+/// The drop of a `tcp-socket`.
+pub(crate) fn drop_socket(view: &mut SandsockCtxView<'_>, this: This) -> wasmtime::Result<()> {
+    let TcpSocket { socket, streams, .. } = view.table.delete(this)?;
+    // The streams are gone, or the table had refused.
+    drop(streams);
+    socket.handle.retire();
+    Ok(())
+}

@@ -1,0 +1,259 @@
+//! A TCP socket of `wasi:sockets`, and its states.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+use wasmtime::StoreContextMut;
+
+use super::address::{self, IpFamily};
+use super::error::{ErrorCode, SocketFault, SocketResult};
+use super::options::Options;
+use crate::authority::permit::Prescribed;
+use crate::bindings::sandsock::socket::types::{SocketKind, Wait};
+use crate::calls::netdb;
+use crate::ctx::{SandsockCtx, SandsockCtxView, SandsockView, StoreView as _};
+use crate::descriptor::Handle;
+use crate::error::{CallResult, Fault};
+use crate::sys;
+use crate::wait::registration::poll_now;
+
+/// The backlog of a listener that asks for none, as Rust's standard library has it.
+const BACKLOG: i32 = 128;
+
+/// A TCP socket.
+pub(crate) struct TcpSocket {
+    pub(crate) handle: Arc<Handle>,
+    kind: SocketKind,
+    pub(crate) family: IpFamily,
+    state: State,
+    backlog: i32,
+}
+
+/// The state of a TCP socket.
+#[derive(Debug)]
+enum State {
+    Unbound,
+    /// An address was bound, not by the way.
+    Bound,
+    Connecting,
+    /// The connect has failed already, and the guest was not told.
+    ConnectFailed(SocketFault),
+    Connected,
+    Listening,
+    /// A connect has failed. WIT: the only valid action left is to drop the socket.
+    Closed,
+}
+
+impl TcpSocket {
+    /// Makes a socket.
+    pub(crate) fn create(ctx: &SandsockCtx, family: IpFamily) -> SocketResult<Self> {
+        let handle = ctx.make_socket(family.number(), libc::SOCK_STREAM, 0, true)?;
+        if family == IpFamily::V6 {
+            sys::set_option(handle.fd(), ctx.judge().prescribed(Prescribed::V6Only))?;
+        }
+        Self::new(handle, family, State::Unbound)
+    }
+
+    fn new(handle: Arc<Handle>, family: IpFamily, state: State) -> SocketResult<Self> {
+        let kind = handle.socket()?;
+        Ok(Self { handle, kind, family, state, backlog: BACKLOG })
+    }
+
+    pub(crate) fn is_bound(&self) -> bool {
+        !matches!(self.state, State::Unbound | State::Closed)
+    }
+
+    pub(crate) fn is_connecting(&self) -> bool {
+        matches!(self.state, State::Connecting)
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        matches!(self.state, State::Connected)
+    }
+
+    pub(crate) fn is_listening(&self) -> bool {
+        matches!(self.state, State::Listening)
+    }
+
+    /// The socket's options. A closed socket has none.
+    pub(crate) fn options<'a>(&'a self, ctx: &'a SandsockCtx) -> SocketResult<Options<'a>> {
+        if matches!(self.state, State::Closed) {
+            return Err(ErrorCode::InvalidState.into());
+        }
+        Ok(Options { ctx, handle: &self.handle, kind: self.kind })
+    }
+
+    /// Binds the socket.
+    pub(crate) fn bind(&mut self, ctx: &SandsockCtx, local: SocketAddr) -> SocketResult<()> {
+        if !matches!(self.state, State::Unbound) {
+            return Err(ErrorCode::InvalidState.into());
+        }
+        address::check_tcp_local(self.family, local)?;
+        // WIT: a connection in TIME_WAIT at the same address does not prevent the bind.
+        sys::set_option(self.handle.fd(), ctx.judge().prescribed(Prescribed::ReuseAddress))?;
+        ctx.bind_socket(&self.handle, self.kind, &address::to_contract(local))?;
+        self.state = State::Bound;
+        Ok(())
+    }
+
+    /// Checks that the socket can connect to this address. The state stays.
+    pub(crate) fn check_connect(&self, remote: SocketAddr) -> Result<(), ErrorCode> {
+        if !matches!(self.state, State::Unbound | State::Bound) {
+            return Err(ErrorCode::InvalidState);
+        }
+        address::check_tcp_remote(self.family, remote)
+    }
+
+    /// Records what [`begin_connect`] returned.
+    pub(crate) fn connect_begun(&mut self, result: CallResult<()>) -> SocketResult<()> {
+        self.state = match result {
+            Ok(()) => State::Connecting,
+            Err(Fault::Trap(trap)) => return Err(SocketFault::Trap(trap)),
+            Err(fault) => State::ConnectFailed(connect_fault(fault)),
+        };
+        Ok(())
+    }
+
+    /// Ends a connect that was begun. None if it is still under way.
+    pub(crate) fn finish_connect(&mut self) -> Option<SocketResult<()>> {
+        let result = match std::mem::replace(&mut self.state, State::Closed) {
+            State::Connecting => match self.connect_result() {
+                Ok(None) => {
+                    self.state = State::Connecting;
+                    return None;
+                }
+                Ok(Some(())) => Ok(()),
+                Err(errno) => Err(connect_fault(errno.into())),
+            },
+            State::ConnectFailed(fault) => Err(fault),
+            other => {
+                self.state = other;
+                return Some(Err(ErrorCode::InvalidState.into()));
+            }
+        };
+        if result.is_ok() {
+            self.state = State::Connected;
+        }
+        Some(result)
+    }
+
+    fn connect_result(&self) -> Result<Option<()>, Errno> {
+        let mut fds = [PollFd::from_borrowed_fd(self.handle.fd(), PollFlags::OUT)];
+        if poll_now(&mut fds)? == 0 {
+            return Ok(None);
+        }
+        match sys::own_option(self.handle.fd(), libc::SOL_SOCKET, libc::SO_ERROR)? {
+            0 => Ok(Some(())),
+            errno => Err(Errno::from_raw_os_error(errno)),
+        }
+    }
+
+    /// Listens.
+    pub(crate) fn listen(&mut self, ctx: &SandsockCtx) -> SocketResult<()> {
+        if !matches!(self.state, State::Unbound | State::Bound) {
+            return Err(ErrorCode::InvalidState.into());
+        }
+        ctx.listen_socket(&self.handle, self.kind, self.backlog)?;
+        self.state = State::Listening;
+        Ok(())
+    }
+
+    /// Sets the backlog of a listener, or the one that the socket will have.
+    pub(crate) fn set_backlog(&mut self, ctx: &SandsockCtx, size: u64) -> SocketResult<()> {
+        if size == 0 {
+            return Err(ErrorCode::InvalidArgument.into());
+        }
+        let backlog = i32::try_from(size).unwrap_or(i32::MAX);
+        match self.state {
+            State::Unbound | State::Bound => {}
+            State::Listening => ctx.listen_socket(&self.handle, self.kind, backlog)?,
+            _ => return Err(ErrorCode::InvalidState.into()),
+        }
+        self.backlog = backlog;
+        Ok(())
+    }
+
+    /// Accepts a connection. EAGAIN becomes `would-block`.
+    pub(crate) fn accept(&self, ctx: &SandsockCtx) -> SocketResult<Self> {
+        if !self.is_listening() {
+            return Err(ErrorCode::InvalidState.into());
+        }
+        ctx.descriptor_quota.room_for(1)?;
+        ctx.gate.buffers.room_to_accept(&self.handle, self.kind)?;
+        let (fd, _) = loop {
+            match sys::accept(self.handle.fd(), false) {
+                Err(Errno::INTR) => {}
+                result => break result.map_err(accept_fault)?,
+            }
+        };
+        let accepted = Handle::own(fd, self.kind, true, &ctx.rights);
+        accepted.inherit_options(&self.handle);
+        accepted.inherit_view(&self.handle);
+        ctx.admit(&accepted)?;
+        Self::new(accepted, self.family, State::Connected)
+    }
+
+    /// The address that the socket is bound to, by the way or not.
+    pub(crate) fn local_address(&self) -> SocketResult<SocketAddr> {
+        if !self.is_bound() {
+            return Err(ErrorCode::InvalidState.into());
+        }
+        let local = address::from_kernel(&self.handle.local_address()?)?;
+        // A connect that failed at once has bound nothing.
+        if local.port() == 0 { Err(ErrorCode::InvalidState.into()) } else { Ok(local) }
+    }
+
+    /// The peer's address.
+    pub(crate) fn remote_address(&self) -> SocketResult<SocketAddr> {
+        if !self.is_connected() {
+            return Err(ErrorCode::InvalidState.into());
+        }
+        Ok(address::from_kernel(&sys::peer_address(self.handle.fd())?)?)
+    }
+}
+
+/// Begins a connect, which goes on in the background. A granted name whose addresses were forgotten
+/// is looked up once more.
+pub(crate) async fn begin_connect<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    handle: &Handle,
+    remote: SocketAddr,
+) -> CallResult<()> {
+    let kind = handle.socket()?;
+    let address = address::to_contract(remote);
+    let judge = |view: &SandsockCtxView<'_>| view.ctx.judge().connect(kind, &address);
+    let permit = netdb::with_fresh_names(store, &mut Wait::None, judge).await?;
+    store.view().ctx.judge().local_of_connect(handle, kind)?;
+    match sys::connect(handle.fd(), permit).0 {
+        // man 2 connect: after EINTR the connect goes on.
+        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// man 2 connect: EADDRNOTAVAIL means that no port is left for the bind that connect makes by the
+/// way.
+fn connect_fault(fault: Fault) -> SocketFault {
+    SocketFault::from(fault)
+        .with_code(Errno::ADDRNOTAVAIL, ErrorCode::AddressInUse)
+        .with_code(Errno::AFNOSUPPORT, ErrorCode::InvalidArgument)
+}
+
+/// man 2 accept: Linux passes errors that the new connection already has.
+fn accept_fault(errno: Errno) -> SocketFault {
+    let fault = SocketFault::from(errno);
+    match errno {
+        Errno::CONNRESET
+        | Errno::NETDOWN
+        | Errno::PROTO
+        | Errno::NOPROTOOPT
+        | Errno::HOSTDOWN
+        | Errno::NONET
+        | Errno::HOSTUNREACH
+        | Errno::OPNOTSUPP
+        | Errno::NETUNREACH => fault.with_code(errno, ErrorCode::ConnectionAborted),
+        _ => fault,
+    }
+}
