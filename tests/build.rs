@@ -1,5 +1,5 @@
-//! Builds the guests, and pairs guest programs with tests by name: a program without a test of its
-//! name does not compile, nor does a test that names a program that is not there.
+//! Builds the guests, and pairs guest programs with tests by name. The tests do not compile if a
+//! program lacks its test, or a test names a program that does not exist.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -35,8 +35,7 @@ fn main() {
     pair(&out);
 }
 
-/// Builds the guests into `TARGET/guests`, unless cargo only checks: to check the tests, nobody
-/// needs the guests.
+/// Builds the guests into `TARGET/guests`, unless cargo only checks, which needs no guests.
 fn build_guests(target: &Path) {
     let root = Path::new("..");
     let watch = |path: &Path| println!("cargo::rerun-if-changed={}", path.display());
@@ -47,8 +46,8 @@ fn build_guests(target: &Path) {
             watch(&path);
         }
     }
-    // Without this file cargo runs the script again. Its time is that of no source, so that cargo
-    // does not take it for a change.
+    // Without this file cargo runs the script again. Its time is older than every source, so that
+    // cargo does not take it for a change.
     let built = target.join("guests/.built");
     watch(&built);
     if cargo_only_checks() {
@@ -58,13 +57,13 @@ fn build_guests(target: &Path) {
 
     let mut script = Command::new(root.join("scripts/guests.sh"));
     script.arg(target);
-    // What cargo tells this script is not meant for the cargo that builds the guests.
+    // Cargo sets these variables for this script, not for the cargo that builds the guests.
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(is_of_outer_cargo) {
             script.env_remove(name);
         }
     }
-    // If it fails, cargo prints the output: the compiler's errors should be all of it.
+    // If it fails, cargo prints the output, which should be the compiler's errors alone.
     script.env("CARGO_TERM_QUIET", "true");
     let status = script.status().expect("scripts/guests.sh starts");
     if !status.success() {

@@ -1,4 +1,4 @@
-//! Asynchronous guests: the executor, the reactor, sockets whose verbs are futures.
+//! Asynchronous guests: the executor, the reactor, sockets whose methods are futures.
 
 use sandsock_tests::{Guest, both_ways, programs};
 
@@ -25,7 +25,7 @@ pub(crate) fn aio_timer_ok() {
 #[test]
 pub(crate) fn aio_cancel_ok() {
     both_ways(|way| {
-        // One for the pairs that are open at once: what is left behind would be missed.
+        // Room for the pairs that are open at once. A descriptor that stays open would exceed it.
         Guest::new(programs::aio_cancel_ok, way)
             .limit("descriptors=8")
             .limit("pollers=1")
@@ -39,7 +39,7 @@ pub(crate) fn aio_connect_ok() {
     both_ways(|way| {
         let folder = tempfile::tempdir().expect("a folder");
         let folder = folder.path().canonicalize().expect("it is there");
-        // A port that nobody listens on, and that nobody else gets meanwhile: it is bound.
+        // A port without a listener. It is bound, so no other program gets it meanwhile.
         let bound = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)
             .expect("a socket");
         bound.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("binds");

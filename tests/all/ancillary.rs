@@ -47,7 +47,7 @@ impl Peer {
     }
 }
 
-/// The events that a descriptor shows within so many milliseconds.
+/// Returns the events of a descriptor within `milliseconds`.
 fn shown(fd: impl AsFd, events: PollFlags, milliseconds: i64) -> PollFlags {
     let mut fds = [PollFd::from_borrowed_fd(fd.as_fd(), events)];
     let time = Timespec { tv_sec: milliseconds / 1000, tv_nsec: milliseconds % 1000 * 1_000_000 };
@@ -221,8 +221,7 @@ pub(crate) fn ancillary_rights_sent() {
         let control = peer.accept();
         let (data, mut fds, _) = receive(&control);
         assert_eq!((data.as_slice(), fds.len()), (&b"two"[..], 2));
-        // What the guest sees as its bit is the kernel's own flag, now that others have the
-        // description.
+        // The guest's bit is the kernel's own flag, now that others have the description.
         let nonblocking = |fd: &OwnedFd| fcntl_getfl(fd).expect("flags").contains(OFlags::NONBLOCK);
         assert_eq!(fds.iter().map(nonblocking).collect::<Vec<_>>(), [false, true]);
         let mut stream = UnixStream::from(fds.remove(0));
@@ -511,7 +510,7 @@ pub(crate) fn ancillary_pidfd_received() {
         for allowed in [true, false] {
             let guest = Guest::new(programs::ancillary_pidfd_received, way)
                 .allow("option=SOL_SOCKET/SO_PASSPIDFD")
-                // The kernel gives the socket a name of its own where it has none.
+                // The kernel gives the socket a name if it has none.
                 .allow("unix-bind=@*")
                 .arg(allowed);
             let guest = if allowed { guest.allow("ancillary=rights:receive,any") } else { guest };

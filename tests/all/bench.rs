@@ -1,4 +1,4 @@
-//! What the benchmarks run works at all. The figures are the benchmarks': nothing is timed here.
+//! The guests of the benchmarks work. Nothing is timed here.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;

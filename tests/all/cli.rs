@@ -24,7 +24,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// What the command said on stderr with this status.
+/// Returns the command's standard error, and checks its status.
 #[track_caller]
 fn complaint(status: i32, args: &[&str]) -> String {
     let output = sandsock().args(args).output().expect("runs");
@@ -41,7 +41,7 @@ fn program(program: sandsock_tests::Program) -> String {
 #[test]
 pub(crate) fn cli_end_ok() {
     let end = program(programs::cli_end_ok);
-    // WASI 0.2 tells success from failure and no more.
+    // WASI 0.2 distinguishes success from failure, and nothing else.
     for (args, status) in
         [(&["ok"][..], 0), (&["error"], 1), (&["exit", "0"], 0), (&["exit", "7"], 1)]
     {
@@ -74,8 +74,8 @@ fn cli_memory_is_bounded_and_the_refusal_told() {
                     limit memory-bytes=33554432, 32 MiB, allows)";
         assert_eq!(stderr.contains(told), status == 134, "{stderr}");
     }
-    // A limit holds without being asked for, and one that is too small for the program itself is
-    // told as well.
+    // The limit holds by default. The command also reports a limit that is too small for the
+    // program itself.
     sandsock().args(["run", &end, "memory", "100"]).assert().success();
     let stderr = complaint(134, &["run", &end, "memory", "1100"]);
     assert!(stderr.contains("memory-bytes=1073741824, 1024 MiB"), "{stderr}");
@@ -347,7 +347,7 @@ fn cli_files_that_observers_would_overwrite_are_kept() {
     // The value of these stands behind a `=`.
     let stderr = complaint(126, &["run", "--trace", &at("trace"), &guest, "ok"]);
     assert!(stderr.contains("(--trace takes its value as --trace=VALUE)"), "{stderr}");
-    // Where there is no such folder, that is told before the guest begins.
+    // If there is no such folder, the command reports it before the guest begins.
     let stderr = complaint(125, &["run", "--pcap", &at("none/x"), &guest, "ok"]);
     assert!(stderr.contains("none/x: can't write there: No such file or directory"), "{stderr}");
 }
@@ -361,9 +361,9 @@ fn cli_options_behind_the_component_are_told() {
         text(&output.stderr).contains("--allow comes after the component, so the guest gets it"),
         "{output:?}"
     );
-    // Whoever means it says so.
+    // After `--`, such an argument is meant for the guest.
     let output = sandsock().args(["run", &guest, "--"]).args(late).output().expect("runs");
-    assert!(!text(&output.stderr).contains("behind the component"), "{output:?}");
+    assert!(!text(&output.stderr).contains("after the component"), "{output:?}");
 }
 
 #[test]
@@ -430,7 +430,7 @@ fn cli_component_that_cannot_be_loaded_is_126() {
     ] {
         let stderr = complaint(126, &["run", &path]);
         assert!(stderr.starts_with("sandsock: ") && stderr.contains(words), "{words}\n{stderr}");
-        // `inspect` says the same, on stdout where it could read the component.
+        // `inspect` reports the same. It does so on stdout if it could read the component.
         let output = sandsock().args(["inspect", &path]).output().expect("runs");
         assert_eq!(output.status.code(), Some(126));
         assert!((text(&output.stdout) + &text(&output.stderr)).contains(words), "{words}\n{output:?}");
@@ -665,7 +665,7 @@ fn cli_folder_to_write_in_holds_no_sockets_of_a_rule() {
             refused_unless_read_only(&["--policy", &file], &given, &guest, &[&named]);
         }
     }
-    // A rule's relative path begins where the command runs, as the folder's does.
+    // A relative path of a rule or of a folder begins in the command's directory.
     let run = |dir: &str| {
         let options = ["run", "--allow", "unix-connect=in/*.sock", "--dir", dir, &guest, "ok"];
         sandsock().current_dir(&root).args(options).assert()
@@ -931,7 +931,7 @@ fn files(folder: &Path) -> Vec<(PathBuf, u64)> {
         .collect()
 }
 
-/// A port that nobody has now, outside of the range from which the kernel chooses.
+/// Returns a port that no program has now, outside the range from which the kernel chooses.
 #[track_caller]
 fn unused_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -1022,7 +1022,7 @@ fn cli_second_interrupt_stops_a_guest_that_computes() {
     assert_eq!(guest.line(), "waiting");
     guest.interrupt();
     assert!(guest.line().starts_with("InterruptedError"));
-    // What to do now is said to those whose guest goes on.
+    // The command says how to stop a guest that goes on.
     std::thread::sleep(Duration::from_millis(600));
     guest.interrupt();
     let (status, stderr) = guest.end();
@@ -1192,7 +1192,7 @@ fn cli_example_dualstack_serves_both_families() {
         .expect("receives");
     assert_eq!(text, "you came over IPv4\n");
     assert!(server.end().0.success());
-    // Nobody listens on the first address: the second one is tried.
+    // The first address has no listener, so the client tries the second one.
     let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is free again");
     let native =
         std::thread::spawn(move || listener.accept().expect("accepts").0.write_all(b"found\n"));
@@ -1300,8 +1300,8 @@ fn cli_example_restricted_is_refused_all_that_it_tries() {
     assert_eq!(server.end().0.code(), Some(1));
 }
 
-/// Two joined namespaces for an example that needs a network of its own; none, with the reason
-/// counted, where there can be none.
+/// Makes two joined namespaces for an example that needs a network of its own. If that is
+/// impossible, returns None and counts the reason.
 fn network(test: &str) -> Option<(Namespace, Namespace)> {
     Namespace::linked().inspect_err(|reason| sandsock_tests::skip(test, reason)).ok()
 }
@@ -1333,7 +1333,7 @@ fn cli_example_sniffer_sees_one_protocol() {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("binds");
         let port = socket.local_addr().expect("an address").port();
         for number in 0..2 {
-            // TCP, which the filter drops: nobody listens there.
+            // TCP, which the filter drops. The port has no listener.
             let _ = TcpStream::connect(("127.0.0.1", port));
             socket.send_to(&[0; 10], ("127.0.0.1", port)).expect("sends");
             let line = sniffer.line();

@@ -18,7 +18,7 @@ const SOCKETS: &[(i32, i32, i32, &str)] = &[
     (42, libc::SOCK_DGRAM, 0, "family=qipcrtr"),
 ];
 
-/// What this machine's kernel says of a socket: 0 or an errno.
+/// Asks this machine's kernel for a socket, and returns 0 or an errno.
 fn natively(family: i32, kind: i32, protocol: i32) -> i32 {
     let protocol = (protocol != 0).then(|| Protocol::from(protocol));
     Socket::new(Domain::from(family), Type::from(kind), protocol)

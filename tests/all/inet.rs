@@ -17,7 +17,7 @@ pub(crate) fn listener(address: &str) -> (TcpListener, u16) {
     (listener, port)
 }
 
-/// Accepts so many connections, one after the other, and hands each to `serve`.
+/// Accepts `count` connections, one after the other, and passes each to `serve`.
 pub(crate) fn serving(
     listener: TcpListener,
     count: usize,
@@ -26,7 +26,7 @@ pub(crate) fn serving(
     thread::spawn(move || (0..count).for_each(|_| serve(listener.accept().expect("accepts").0)))
 }
 
-/// A port where nobody listens, nor can anybody else as long as the socket lives.
+/// Returns a port without a listener. No program can listen there as long as the socket lives.
 fn silent(address: &str) -> (Socket, u16) {
     let address: SocketAddr = address.parse().expect("an address");
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
@@ -300,7 +300,8 @@ pub(crate) fn inet_datagram_ok() {
 #[test]
 pub(crate) fn inet_datagram_refused() {
     both_ways(|way| {
-        // Connected elsewhere: the port is taken, and yet nobody is there for others.
+        // The port belongs to a socket that is connected elsewhere, so the guest's datagrams are
+        // refused.
         let deaf = LOOPBACKS.map(|address| {
             let socket = UdpSocket::bind(address).expect("binds");
             socket.connect((socket.local_addr().expect("an address").ip(), 1)).expect("connects");

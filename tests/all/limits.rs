@@ -1,4 +1,4 @@
-//! What one guest may use at most: the host stays as it was, whatever is asked of it.
+//! The limits of one guest. Whatever the guest asks for, the host stays as it was.
 
 use std::io::Write;
 use std::net::{TcpListener, UdpSocket};
@@ -166,8 +166,8 @@ pub(crate) fn limits_flood_ok() {
                     "the interrupt took {:?}",
                     start.elapsed()
                 );
-                // The queue may be full of the others' when it comes: it is sent until the guest
-                // has it.
+                // The queue may be full of other datagrams, so this one is sent until the guest has
+                // it.
                 scope.spawn(|| {
                     while !over.load(std::sync::atomic::Ordering::Relaxed) {
                         let _ = granted.send_to(b"at last", to);

@@ -17,7 +17,7 @@ fn index(name: &str) -> u32 {
     rustix::net::netdevice::name_to_index(&socket, name).expect("it is there")
 }
 
-/// Sends to both groups until it is told to stop, a minute at most.
+/// Sends to both groups until `stop`, for a minute at most.
 fn send_all_the_time(stop: &AtomicBool) {
     let four = Socket::new(Domain::IPV4, Type::DGRAM, None).expect("a socket");
     four.set_multicast_if_v4(&Ipv4Addr::new(10, 77, 0, 2)).expect("is set");
@@ -26,7 +26,7 @@ fn send_all_the_time(stop: &AtomicBool) {
     let (four, six): (UdpSocket, UdpSocket) = (four.into(), six.into());
     let end = Instant::now() + Duration::from_secs(60);
     while !stop.load(Ordering::Relaxed) && Instant::now() < end {
-        // IPv6 sends nothing until its own address is known to be nobody else's.
+        // IPv6 sends nothing until it is known that no other machine has its address.
         let _ = (four.send_to(b"four", (GROUP, 5007)), six.send_to(b"six", (GROUP6, 5007)));
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -46,7 +46,7 @@ pub(crate) fn multicast_groups_ok() {
         Ok(pair) => pair,
         Err(reason) => return skip("multicast_groups_ok", &reason),
     };
-    // The limited broadcast address goes where the default route leads.
+    // The limited broadcast address follows the default route.
     near.ip("route add default dev left").expect("is added");
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -1,4 +1,5 @@
-//! Names: which may be looked up, what becomes of the answers, and what they open.
+//! Names: which ones a guest may look up, how the host treats the answers, and what the answers
+//! grant.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -143,7 +144,7 @@ pub(crate) struct HostileServer {
     asked: Arc<Mutex<Vec<String>>>,
 }
 
-/// What it answers: addresses, and the alias that leads to them.
+/// The name server's answers: addresses, and the alias that leads to them.
 pub(crate) type Answer = Option<(Option<&'static str>, Vec<[u8; 4]>)>;
 
 impl HostileServer {
@@ -177,7 +178,7 @@ impl HostileServer {
     }
 }
 
-/// The question's name, and where it ends.
+/// Returns the question's name, and the offset of its end.
 fn question(packet: &[u8]) -> Option<(String, usize)> {
     let (mut at, mut labels) = (12, Vec::new());
     loop {
@@ -386,7 +387,7 @@ pub(crate) fn names_changes_denied() {
     });
 }
 
-/// The next connection; none where a guest that failed makes none.
+/// Returns the next connection. None if the guest failed and makes none.
 fn accepted(listener: &TcpListener) -> Option<TcpStream> {
     listener.set_nonblocking(true).expect("is set");
     let start = Instant::now();
@@ -524,7 +525,7 @@ pub(crate) fn names_hostname_ok() {
                 "sandbox sandbox\n"
             );
             assert_eq!(kernel_hostname(), "inside.example");
-            // What it may set it need not see.
+            // A guest that may set the name need not be allowed to read it.
             assert_eq!(
                 guest().allow("hostname=set").arg("first").run().success(),
                 "sandbox sandbox\n"

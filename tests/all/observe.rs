@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use sandsock_tests::{command, programs, skip};
 use serde_json::Value;
 
-/// What one run of `observe_traffic_ok` left, in files of their own.
+/// The files that one run of `observe_traffic_ok` left.
 struct Seen {
     folder: tempfile::TempDir,
     ports: Ports,
@@ -81,14 +81,14 @@ fn peers(streams: Vec<TcpListener>, datagrams: Vec<UdpSocket>) -> Vec<JoinHandle
     threads
 }
 
-/// Runs the guest with everything looked on.
+/// Runs the guest with every observer.
 #[track_caller]
 fn look_on(more: &[&str]) -> Seen {
     let folder = tempfile::tempdir().expect("a folder");
     let (streams, datagrams, ports) = listeners();
     let peers = peers(streams, datagrams);
     let at = |name: &str| folder.path().join(name).display().to_string();
-    // One that is there already, and readable for all.
+    // This file exists already, and everybody can read it.
     std::fs::write(at("pcap"), "old").expect("writes");
     let mut command = Command::new(command());
     command.args([
@@ -141,7 +141,7 @@ fn look_on(more: &[&str]) -> Seen {
     Seen { folder, ports, stderr }
 }
 
-/// tshark's answer, or nothing where there is none.
+/// Returns tshark's output. None if there is no tshark.
 fn tshark(test: &str, capture: &Path, args: &[&str]) -> Option<String> {
     let Ok(output) = Command::new("tshark").arg("-r").arg(capture).args(args).output() else {
         skip(test, "tshark is not installed");
@@ -151,8 +151,8 @@ fn tshark(test: &str, capture: &Path, args: &[&str]) -> Option<String> {
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Under `serve` every instance is told apart, waits are those of fibers, and nothing is lost of
-/// one that traps.
+/// Under `serve` the records name the instance, waits are those of fibers, and an instance that
+/// traps loses no record.
 #[test]
 fn observe_served_instances() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -315,8 +315,8 @@ fn trace_is_straces(seen: &Seen) {
 fn statistics_add_up(seen: &Seen) {
     let stats: Value = serde_json::from_str(&seen.file("stats")).expect("is JSON");
     let total = |name: &str| stats["total"][name].as_u64().expect("is a number");
-    // Of each family: connect-hello, accept-reply, sendto-one, sendmsg-two, the batch, the cut
-    // ones.
+    // For each family: connect-hello, accept-reply, sendto-one, sendmsg-two, the batch, the cut
+    // messages.
     assert_eq!(total("sent_bytes"), 2 * (13 + 12 + 10 + 11 + 16 + 15) + 10);
     assert_eq!(total("received_bytes"), 2 * (13 + 12 + 10 + 11 + 16 + 15) + 10);
     assert_eq!(total("sent_messages"), 2 * (1 + 1 + 1 + 1 + 2 + 3) + 1);
@@ -439,7 +439,7 @@ fn capture_is_read_by_tshark(seen: &Seen) {
     }
     assert_eq!(list("udp", &["udp.payload"]).lines().count(), 4 * expected.len());
 
-    // What is no IP: its bytes, and its ends in words.
+    // Sockets that are not IP have their bytes, and their ends in words.
     let unix = list("exported_pdu", &["frame.comment", "data.data"]);
     let unix: Vec<_> = unix.lines().collect();
     assert_eq!(unix.len(), 2, "{unix:?}");

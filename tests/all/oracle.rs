@@ -51,7 +51,7 @@ fn python_version() -> Option<(u32, u32)> {
     newest_python().map(|&(_, version)| version)
 }
 
-/// What a script of `oracle/` prints, given these arguments, by this Python.
+/// Returns the output of a script of `oracle/` with these arguments, run by this Python.
 fn run(python: &Path, script: &str, arguments: &[String]) -> std::io::Result<String> {
     let path = root().join("tests/all/oracle").join(script);
     let output = Command::new(python).arg(path).args(arguments).output()?;
@@ -59,14 +59,14 @@ fn run(python: &Path, script: &str, arguments: &[String]) -> std::io::Result<Str
     Ok(String::from_utf8(output.stdout).expect("UTF-8"))
 }
 
-/// What a script of `oracle/` prints by the newest CPython here.
+/// Returns the output of a script of `oracle/`, run by the newest CPython here.
 fn run_python(script: &str, arguments: &[String]) -> String {
     let (python, _) = newest_python().expect("there is a Python");
     run(python, script, arguments).expect("it runs")
 }
 
-/// What a script of `oracle/` prints by python3, or of files by the newest CPython here; none where
-/// there is none.
+/// Returns the output of a script of `oracle/`, run by python3, or by the newest CPython here if it
+/// is about files. None if there is none.
 fn python(test: &str, script: &str, arguments: &[String]) -> Option<String> {
     let newest =
         newest_python().filter(|_| script == "files.py").map(|(python, _)| python.as_path());
@@ -430,8 +430,8 @@ pub(crate) fn oracle_calls_same() {
         }
         Err(error) => skip("oracle_calls_same: AF_PACKET", &error.to_string()),
     }
-    // The one that is not the same: Python waits before it asks, this guest asks first and need not
-    // wait to be told EOPNOTSUPP.
+    // This one differs: Python waits before it asks. The guest asks first, so it gets EOPNOTSUPP
+    // without a wait.
     all.retain(|case| case != "accept|2|0.01");
     compare("oracle_calls_same", programs::oracle_calls_same, "calls.py", &all);
 }
@@ -620,7 +620,7 @@ pub(crate) fn oracle_conversation_same() {
         )
     };
     let mut differences = once();
-    // The kernel may give a port a second time, which is then told as the place of the first. That
+    // The kernel may give a port a second time. The output then names the place of the first. That
     // is rare.
     if !differences.is_empty() {
         differences = once();
@@ -657,8 +657,8 @@ fn encodings() -> Vec<String> {
             all.push(file("w", name, errors, "", "wa%e0%a5%90%e0%a5%91%c3%a9%f0%9f%98%80z|f|g"));
         }
     }
-    // Unicode's own. (Left out: a text that tells no byte order, of which CPython 3.13 says
-    // something else than those before.)
+    // Unicode's own. A text without a byte order is left out, because CPython 3.13 reports another
+    // error than its predecessors.
     let names = [
         "utf-16",
         "utf-16-le",
@@ -732,7 +732,7 @@ fn encodings() -> Vec<String> {
             all.push(file("rw", name, "", "", &format!("w|w{text}|f|g")));
         }
     }
-    // Cut where a character goes on.
+    // Cut in the middle of a character.
     all.push(file("r", "utf-16", "", "%ff%fea%00%3d", "r1|s%d8%00|s%deb%00|E|r1|r"));
     all.push(file("r", "utf-16", "", "%fe%ff%00a%d8", "r1|s%3d%de%00%00|E|r"));
     all.push(file("r", "utf-32-be", "", "%00%00%00a%00%00", "r1|s%20%ac|E|r|r"));
@@ -922,7 +922,7 @@ pub(crate) fn oracle_files_same() {
         &all,
         Some(folder.path()),
     );
-    // As many at once as a guest's output has room for.
+    // The most that a guest's output has room for.
     let encodings = encodings();
     println!("{} cases of encodings", encodings.len());
     for some in encodings.chunks(encodings.len().div_ceil(8)) {
@@ -1048,7 +1048,7 @@ fn odd_names() -> Vec<String> {
         "127.0.0.1%c2%ad".to_owned(),
         "%e2%92%88".to_owned(),
         "%d9%a1%d9%a2%d9%a7.example".to_owned(),
-        // What IDNA maps.
+        // Characters that IDNA maps.
         "fa%c3%9f.example".to_owned(),
         "FA%e1%ba%9e.example".to_owned(),
         "web%e3%80%82example".to_owned(),
@@ -1057,7 +1057,7 @@ fn odd_names() -> Vec<String> {
         "we%e2%80%8db.example".to_owned(),
         "b%75%cc%88cher.example".to_owned(),
         "%ef%ac%81le.example".to_owned(),
-        // What it refuses.
+        // Names that it refuses.
         "%c2%ad".to_owned(),
         "x.%c2%ad.example".to_owned(),
         "%c3%a9%e2%80%8f.example".to_owned(),
@@ -1124,7 +1124,7 @@ fn odd_names() -> Vec<String> {
     all.extend(cases(&[&["byname", "byname_ex", "byaddr", "fqdn"], &hosts]));
     all.extend(cases(&[&["connect", "sendto"], &["2", "10"], &hosts, &["9"]]));
     all.extend(cases(&[&["bind"], &["2"], &hosts, &["0"]]));
-    // What is wrong first is told: the host before the port's range, the port's C int before the
+    // The first fault is reported: the host before the port's range, the port's C int before the
     // look-up.
     all.extend(cases(&[
         &["connect"],
@@ -1375,7 +1375,8 @@ fn counting() -> u16 {
     port
 }
 
-/// A listener whose backlog is full, so that it answers nobody, and what fills it; its port.
+/// Makes a listener whose backlog is full, so that it answers no client. Returns the listener, the
+/// sockets that fill it, and its port.
 fn full() -> (Vec<Socket>, u16) {
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("binds");

@@ -3,8 +3,8 @@
 use sandsock_tests::netns::Namespace;
 use sandsock_tests::{Guest, both_ways, programs, skip};
 
-/// Runs a body in a namespace that has an end of a link beside its loopback, so that nobody else's
-/// frames are about.
+/// Runs a body in a namespace with one end of a link beside its loopback, so that there are no
+/// other programs' frames.
 fn alone(test: &str, body: impl Fn() + Send + Sync) {
     match Namespace::linked() {
         Ok((namespace, _other)) => namespace.run(body),

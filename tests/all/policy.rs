@@ -1,5 +1,5 @@
-//! What a guest may do, and all that it may not. The guests attack: each has a little and wants
-//! more.
+//! The acts that a guest may do, and those that it may not. The guests attack: each has one grant
+//! and tries to do more.
 
 use std::io::{ErrorKind, Read};
 use std::net::{TcpListener, UdpSocket};
@@ -32,7 +32,7 @@ impl Tcp {
         std::iter::from_fn(|| self.0.accept().ok()).count()
     }
 
-    /// Demands that nobody has come.
+    /// Checks that there was no connection.
     #[track_caller]
     pub(crate) fn untouched(&self) {
         assert_eq!(self.connections(), 0, "a connection came through");
@@ -61,7 +61,7 @@ impl Udp {
             .collect()
     }
 
-    /// Demands that nothing has come.
+    /// Checks that there was no datagram.
     #[track_caller]
     pub(crate) fn untouched(&self) {
         assert_eq!(self.datagrams(), Vec::<Vec<u8>>::new(), "a datagram came through");
@@ -77,20 +77,19 @@ fn free_ports() -> (u16, u16) {
     (tcp, udp)
 }
 
-/// What the host test of a verb needs to know.
+/// The data for the host's test of a verb.
 struct Case {
     /// The grant that the act needs, as a denial names it.
     grant: String,
-    /// Another grant, by which the guest has the socket but not the act.
+    /// Another grant. With it the guest has the socket but not the act.
     other: &'static str,
     /// The act's target.
     target: String,
-    /// Demands of the world after the act that it happened, or that it did not.
+    /// Checks outside of the guest that the act happened, or that it did not.
     check: Box<dyn Fn(bool)>,
 }
 
-/// One case for every verb: there is no other arm, so that a new verb has to bring both of its
-/// tests.
+/// Returns a case for every verb. There is no other arm, so a new verb needs a case.
 fn case(verb: Verb, folder: &std::path::Path) -> Case {
     let nothing = || Box::new(|_| ()) as Box<dyn Fn(bool)>;
     match verb {
@@ -250,12 +249,12 @@ fn verbs() -> Vec<&'static VerbInfo> {
     Verb::TABLE.iter().filter(|info| may(info.verb)).collect()
 }
 
-/// Runs a guest on one verb; where it is about a datagram that comes in, sends it that.
+/// Runs a guest on one verb. If the verb is about an incoming datagram, sends it one.
 fn run_case(guest: Guest, verb: Verb, case: &Case) -> Ended {
     let guest = guest.allow(case.other).arg(verb).arg(&case.target).arg(&case.grant);
     let (here, mut there) = UnixStream::pair().expect("a pair");
     let granted = guest.is_allowed(&case.grant);
-    // A grant of one verb takes another one's to have the socket by.
+    // Some verbs need another verb's grant to create the socket.
     let guest = match verb {
         Verb::UdpReceive => guest.allow("udp-bind=127.0.0.1:0"),
         Verb::Option => guest.allow("tcp-listen=127.0.0.1:0"),
@@ -433,8 +432,8 @@ fn policy_destination_denied_by_a_rule_in_every_form() {
 #[test]
 pub(crate) fn policy_destination_ok() {
     both_ways(|way| {
-        // What was judged is what the kernel gets: the mapped and the unspecified address lead to
-        // the granted one.
+        // The kernel gets the address that was checked: the mapped and the unspecified address lead
+        // to the granted one.
         let (tcp, udp) = (Tcp::new(), Udp::new());
         let hosts = ["127.0.0.1", "::ffff:127.0.0.1", "0.0.0.0", "2130706433", "::1", "::"];
         let mut guest = Guest::new(programs::policy_destination_ok, way);
@@ -804,7 +803,7 @@ pub(crate) fn policy_kernel_refused() {
     });
 }
 
-/// What a denial says to do: rules to allow, and names to give an address.
+/// The advice of a denial: rules to allow, and names to give an address.
 fn hints(sentence: &str) -> (Vec<String>, Vec<String>) {
     let words = |option: &str| {
         let after = sentence.split(option).skip(1);
@@ -851,7 +850,8 @@ pub(crate) fn policy_hint_followed() {
     let path = folder.path().join("datagrams").display().to_string();
     both_ways(|way| {
         for info in verbs() {
-            // What comes in is dropped without a word, and what is handed over is not there.
+            // Without a grant, an incoming datagram is dropped silently, and an inherited
+            // descriptor is not there. So no denial gives advice.
             if !matches!(info.verb, Verb::UdpReceive | Verb::Inherit) {
                 let case = case(info.verb, folder.path());
                 let rounds = follow(way, info.name, &case.target, &[], false);
@@ -862,7 +862,7 @@ pub(crate) fn policy_hint_followed() {
         for what in ["listen", "receive", "receive-unix", "send-nowhere", "sequence"] {
             assert_eq!(follow(way, what, "", &[], false), 1, "{what}");
         }
-        // To a path, and a name for the sender.
+        // The destination is a path, and the sender has a name.
         assert_eq!(follow(way, "send-named", &path, &[], false), 2);
         peer.recv(&mut [0; 10]).expect("it came");
         if verbs().iter().any(|info| info.verb == Verb::Packet) {
@@ -893,8 +893,8 @@ fn policy_hint_followed_for_names() {
                             (2..=3).contains(&follow(way, what, &target, &[], by_names)),
                             "{what} {target}"
                         );
-                        // By the name's grant alone: what leads to private space is told so, and
-                        // both ways out work.
+                        // With the grant by name alone, the denial says that the address is in
+                        // private space. Both ways out work.
                         let granted = [format!("{verb}={target}")];
                         let private = usize::from(name != "public.example");
                         assert_eq!(

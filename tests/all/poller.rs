@@ -30,9 +30,9 @@ pub(crate) fn poller_limits_bounded() {
     });
 }
 
-/// A hundred thousand idle descriptors: in the booted kernel where this machine lets no process
-/// open so many. The benchmark `idle` measures closely; a cost that grew with them would be a
-/// thousand times that of the ten.
+/// A hundred thousand idle descriptors. If this machine lets no process open that many, they are
+/// opened in the booted kernel. The benchmark `idle` measures precisely. A cost that grew with
+/// their number would be a thousand times that of ten descriptors.
 #[test]
 pub(crate) fn poller_idle_flat() {
     const IDLE: u64 = 100_000;

@@ -1,5 +1,5 @@
-//! The provider component: what it is made of, and apps composed with it. What its verbs do is
-//! judged by tests/conformance/.
+//! The provider component: its parts, and apps composed with it. tests/conformance/ tests what its
+//! functions do.
 
 use std::net::TcpListener;
 use std::process::Command;
@@ -196,7 +196,7 @@ fn provider_compose_refuses() {
         "can't read the provider",
     );
     fails(compose().env("SANDSOCK_PROVIDER", "/nowhere").arg(&app), 125, "can't read the provider");
-    // Of another type than the provider's.
+    // A type that differs from the provider's.
     let import = r#"(component (import "sandsock:socket/sockets@0.1.0" (instance (export "nothing" (func)))))"#;
     let other = write("other.wat", import);
     fails(

@@ -8,13 +8,13 @@ use sandsock_tests::netns::Namespace;
 use sandsock_tests::{Guest, both_ways, programs, skip};
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// A native raw socket; the reason where there can be none.
+/// Makes a native raw socket, or returns why that is impossible.
 fn native(domain: Domain, protocol: i32) -> Result<Socket, String> {
     Socket::new(domain, Type::RAW, Some(Protocol::from(protocol)))
         .map_err(|error| format!("no raw socket: {error}"))
 }
 
-/// Runs a body in a namespace of its own where everybody may have ping sockets.
+/// Runs a body in a namespace of its own where every group may have ping sockets.
 fn alone(test: &str, body: impl Fn() + Send + Sync) {
     if let Err(reason) = native(Domain::IPV4, libc::IPPROTO_ICMP) {
         return skip(test, &reason);
@@ -52,7 +52,7 @@ pub(crate) fn raw_echo_denied() {
                 .allow("raw=icmp6:2001:db8::/32");
             let guest = guest.start();
             guest.lines(1);
-            // From 127.0.0.1: a reply that nobody asked for.
+            // A reply from 127.0.0.1 without a request.
             let peer = native(Domain::IPV4, libc::IPPROTO_ICMP).expect("as before");
             let to: std::net::SocketAddr = "127.0.0.1:0".parse().expect("an address");
             for _ in 0..3 {
@@ -100,8 +100,8 @@ pub(crate) fn raw_header_ok() {
                 UdpSocket::bind("[::1]:0").expect("binds"),
             );
             let port = |socket: &UdpSocket| socket.local_addr().expect("an address").port();
-            // Deny rules of other verbs do not hold for what writes its own header: the
-            // documentation says so.
+            // Deny rules of other verbs do not hold for a socket that writes its own header, as the
+            // documentation says.
             let guest = Guest::new(programs::raw_header_ok, way)
                 .allow("raw=header")
                 .allow("raw=icmp")

@@ -1,4 +1,4 @@
-//! Many guests behind one listener, and what is handed over to guests.
+//! Many guests behind one listener, and descriptors that are handed over to guests.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -364,8 +364,8 @@ fn serve_second_signal_ends_it_at_once() {
 fn serve_second_signal_takes_the_socket_file_along() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("serve.sock");
-    // The guest's standard output is a pipe that nobody reads: it waits for that, and does not see
-    // the end.
+    // The guest's standard output is a pipe without a reader. The guest waits for that, and does
+    // not see the end.
     let (reader, writer) = std::io::pipe().expect("a pipe");
     let mut command = Command::new(command());
     command
@@ -408,7 +408,7 @@ fn serve_ends_though_nobody_reads_what_it_says() {
         let mut line = Line(BufReader::new(TcpStream::connect(&address).expect("connects")));
         line.ask(text)
     };
-    // A trap is told as well.
+    // The command reports a trap too.
     assert_eq!(
         (ask("count"), ask("trap"), ask("count")),
         ("1".to_owned(), String::new(), "1".to_owned())
@@ -595,7 +595,7 @@ pub(crate) fn serve_instances_ok() {
     for _ in 0..50 {
         assert_eq!(serving.connect().ask("echo hello"), "hello");
     }
-    // One that traps is followed by another; all three had many turns.
+    // An instance that traps is followed by another one. All three had many turns.
     for round in 0..6 {
         assert_eq!(serving.connect().ask("trap"), "");
         assert_eq!(serving.connect().ask(&format!("echo {round}")), round.to_string());
@@ -628,7 +628,7 @@ fn serve_socket_activation() {
         stream.set_read_timeout(Some(PATIENCE)).expect("is set");
         Line(BufReader::new(stream)).ask(line)
     };
-    // `serve` with what was handed over, in both modes.
+    // `serve` with descriptors that were handed over, in both modes.
     for (options, program) in
         [("", programs::serve_connection_ok), ("--instances 2", programs::serve_instances_ok)]
     {
@@ -644,7 +644,7 @@ fn serve_socket_activation() {
         assert!(blocks(&listener), "given back as it was");
     }
 
-    // What all instances are handed, beside their connections.
+    // The descriptors that all instances get, beside their connections.
     let mut command =
         activated(&listener, "exec \"$0\" serve --listen 127.0.0.1:0 --inherit fd:3 \"$1\"");
     command.arg(programs::serve_connection_ok.path());
@@ -673,7 +673,7 @@ fn serve_socket_activation() {
         "{stderr}"
     );
 
-    // What is meant for another process, or lacks a name of its own, is told.
+    // The command reports descriptors that are meant for another process, or that have no name.
     for (variables, words) in [
         ("LISTEN_PID=1 LISTEN_FDS=1", "LISTEN_PID is 1 and this is process"),
         ("LISTEN_FDS=1", "LISTEN_PID is not set"),
@@ -830,7 +830,7 @@ fn serve_publish_of_the_command() {
             .stderr(Stdio::piped())
             .spawn()
             .expect("starts");
-        // With -v the command tells which port the kernel chose.
+        // With -v the command logs the port that the kernel chose.
         let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
         let published = (&mut stderr).lines().map_while(Result::ok).find_map(|line| {
             let (_, rest) = line.split_once("published: ")?;
@@ -944,8 +944,8 @@ impl Drop for EtcNetns {
     }
 }
 
-/// As with `ip netns exec`, the files of `/etc/netns/NAME` take the place of those in /etc, and
-/// here alone.
+/// Like `ip netns exec`, the command replaces files in /etc by those of `/etc/netns/NAME`, for
+/// itself alone.
 #[test]
 fn serve_netns_has_its_own_etc() {
     let test = "serve_netns_has_its_own_etc";
@@ -968,7 +968,7 @@ fn serve_netns_has_its_own_etc() {
             .expect("runs");
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
-    // The name has its address, where nobody listens.
+    // The name has an address without a listener.
     let (status, stderr) = run();
     assert!(status == Some(1) && stderr.contains("Connection refused"), "{stderr}");
     assert!(
@@ -976,7 +976,7 @@ fn serve_netns_has_its_own_etc() {
         "this process has its own"
     );
 
-    // One that has no place in /etc is told, with its name.
+    // A file that has no counterpart in /etc is reported with its name.
     std::fs::write(files.0.join("sandsock-no-such-file"), "").expect("writes");
     let (status, stderr) = run();
     let words = "sandsock-no-such-file: can't be mounted over /etc/sandsock-no-such-file: No such file or directory";

@@ -21,8 +21,8 @@ fn guest(program: sandsock_tests::Program, way: Way) -> Guest {
         .allow("udp-receive=127.0.0.1:*")
 }
 
-/// A listener whose queue is full: who connects to it is not answered, until somebody accepts what
-/// the others left.
+/// Makes a listener whose queue is full. It does not answer a client until the waiting connections
+/// are accepted.
 fn deaf() -> (TcpListener, Vec<TcpStream>, u16) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("binds");
@@ -44,7 +44,7 @@ fn narrow() -> (TcpListener, u16) {
     (socket.into(), port)
 }
 
-/// Reads to the end or to this many bytes, by pieces of so many, with a pause after each.
+/// Reads to the end or up to `length` bytes, in pieces of `piece` bytes, with a pause after each.
 fn slowly(stream: &mut TcpStream, length: usize, piece: usize, pause: Duration) -> Vec<u8> {
     let mut all = Vec::new();
     let mut buffer = vec![0; piece];
@@ -98,7 +98,7 @@ pub(crate) fn timeout_connect_expires() {
         // It ends with the test's process.
         thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
-                // Some have been given up.
+                // The guest gave some of the connections up.
                 let _ = stream.write_all(b"hi");
             }
             drop(queued);

@@ -51,7 +51,7 @@ fn names_in(directory: &Path) -> Vec<String> {
     names
 }
 
-/// Whether nobody has connected to this listener.
+/// Returns whether this listener had no connection.
 fn is_untouched(listener: &UnixListener) -> bool {
     listener.set_nonblocking(true).expect("it can be set");
     matches!(listener.accept(), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
@@ -360,7 +360,7 @@ pub(crate) fn unix_connect_judged() {
             .arg(attempt("connect", libc::ENOENT, dir.join("missing")))
             .arg(attempt("connect", libc::ENOENT, dir.join("sub/missing")))
             .arg(attempt("connect", libc::ENOENT, dir.join("sub/missing/more")))
-            // What is not granted says so, whether it is there or not.
+            // The denial of a path is the same whether the path exists or not.
             .arg(attempt("connect", needs("other"), dir.join("other")))
             .arg(attempt("send", needs("other"), dir.join("other")))
             .arg(attempt("connect", needs("absent"), dir.join("absent")))
@@ -583,7 +583,7 @@ pub(crate) fn unix_relative_based() {
 
 #[test]
 pub(crate) fn unix_relative_named() {
-    // So deep that a path from the root would be longer than an address may be.
+    // The folder is so deep that a path from the root is longer than an address may be.
     let (_keep, dir) = directory();
     let deep = dir.join("a-folder-with-a-long-name/".repeat(6));
     std::fs::create_dir_all(deep.join("sub")).expect("makes");

@@ -29,7 +29,7 @@ fn tag() -> String {
     format!("sandsock-wait-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Demands that something comes to be read.
+/// Checks that there is something to read.
 #[track_caller]
 fn await_readable(fd: impl AsFd) {
     let mut fds = [PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::IN)];
@@ -67,7 +67,7 @@ fn narrow_listener(path: &Path, backlog: i32) -> UnixListener {
     UnixListener::from(OwnedFd::from(socket))
 }
 
-/// Demands that the guest is still where it was, after a while in which it could have got on.
+/// Checks that the guest is still at the same place after a while in which it could have gone on.
 #[track_caller]
 fn stays_at(guest: &Running, lines: usize, while_: Duration) {
     std::thread::sleep(while_);
@@ -239,12 +239,12 @@ pub(crate) fn wait_linger_closed() {
         streams.push(accept_tcp(&listener));
         guest.join().success();
         assert!(begin.elapsed() < Duration::from_secs(1000));
-        // The kernel still has what nobody has read.
+        // The kernel still has the bytes that were not read.
         drop(streams);
     });
 }
 
-/// Interrupts the guest once at each of its lines, of which there are so many.
+/// Interrupts the guest at each of its first `lines` lines.
 fn interrupt_at_each_line(guest: Running, lines: usize) -> Ended {
     for line in 1..=lines {
         guest.lines(line);
@@ -279,7 +279,7 @@ pub(crate) fn wait_connect_finished() {
         socket.listen(0).expect("listens");
         let listener = TcpListener::from(OwnedFd::from(socket));
         let address = listener.local_addr().expect("an address");
-        // With one that waits the backlog is full: nobody else is answered.
+        // With one waiting connection the backlog is full, so no other client is answered.
         let _first = TcpStream::connect(address).expect("connects");
         let unused = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         unused.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("binds");

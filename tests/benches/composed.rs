@@ -1,5 +1,5 @@
-//! What composition costs: an app that is composed with the provider against a guest with the crate
-//! linked in.
+//! The cost of composition: an app that is composed with the provider, against a guest with the
+//! crate linked in.
 //!
 //! By the plain verbs of `sockets`, and by the data plane; sends and receives of 64 KiB, and round
 //! trips of 64 bytes.

@@ -1,4 +1,4 @@
-//! What a ready connection costs on a poller beside 10 to 100,000 idle ones, against a native loop
+//! The cost of a ready connection on a poller beside 10 to 100,000 idle ones, against a native loop
 //! on epoll.
 
 use std::io::{Read, Write};
@@ -26,7 +26,7 @@ fn main() {
     let folder = tempfile::tempdir().expect("a folder");
     let path =
         folder.path().canonicalize().expect("it is there").join("echo").display().to_string();
-    // Where a process may not open so many files it is as many as it may.
+    // If a process may not open that many files, it opens as many as it may.
     let most = files.saturating_sub(REST);
     let idle = IDLE.map(|count| count.min(most));
     if most < IDLE[4] {

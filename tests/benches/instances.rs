@@ -1,4 +1,4 @@
-//! What an instance costs: the time to make one, with its WASI and socket contexts, and the memory
+//! The cost of an instance: the time to make one, with its WASI and socket contexts, and the memory
 //! that it holds, from 1 to 10,000 alive at once, by both of wasmtime's allocators. Each
 //! measurement is a process of its own, on one CPU.
 
@@ -109,7 +109,7 @@ fn measure(allocator: &str, count: u32) {
         let command = runtime.block_on(pre.instantiate_async(&mut store)).expect("an instance");
         (store, command)
     };
-    // What is made but once is no instance's cost.
+    // The parts that are made only once are not part of an instance's cost.
     drop(make());
     let mut all = Vec::with_capacity(count as usize);
     let before = resident();

@@ -78,7 +78,7 @@ fn main() {
     }
 }
 
-/// Nanoseconds a call; none where the runner does not do this work.
+/// Nanoseconds a call. None if the runner does not do this work.
 fn measure(runner: Runner, port: u16, mut work: Work) -> Option<f64> {
     let batch = work.operation.starts_with("batch");
     if work.operation == "accept" {

@@ -1,4 +1,4 @@
-//! A permit of somebody's own making.
+//! A permit that other code makes itself.
 
 use crate::authority::permit::{Create, Permit};
 use crate::sys;

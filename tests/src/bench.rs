@@ -1,4 +1,4 @@
-//! What the benchmarks have in common: one CPU, rounds that are interleaved in a rotating order,
+//! The parts that all benchmarks share: one CPU, rounds that are interleaved in a rotating order,
 //! medians, a table for people and a file for programs.
 
 pub mod native;
@@ -14,13 +14,13 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 pub use native::{Work, native, serve};
 
-/// What was measured: for each row one time a column, in nanoseconds; none where a column does not
-/// do the row's work.
+/// The measured times: for each row one time a column, in nanoseconds. None if a column does not do
+/// the row's work.
 #[derive(Debug)]
 pub struct Table {
     /// The benchmark's name.
     pub name: &'static str,
-    /// What it measures and how, in one sentence.
+    /// The subject and the method of the measurement, in one sentence.
     pub about: String,
     /// The columns' names.
     pub columns: Vec<&'static str>,
@@ -42,8 +42,8 @@ impl Table {
         }
     }
 
-    /// Measures a row: each column once a round, in an order that rotates. Of each column's times
-    /// the median counts.
+    /// Measures a row: each column once a round, in an order that rotates. The result is the median
+    /// of each column's times.
     pub fn measure(
         &mut self,
         row: &str,
@@ -179,7 +179,7 @@ pub fn pin() {
 #[derive(Debug)]
 pub struct Peer {
     child: Child,
-    /// What it said first.
+    /// The first line that it printed.
     pub line: String,
 }
 

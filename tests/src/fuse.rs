@@ -26,14 +26,14 @@ const INTERRUPT: u32 = 36;
 pub const POLL: u32 = 40;
 const BATCH_FORGET: u32 = 42;
 
-/// The longest request: a write of 128 KiB, which nobody makes here, and its header.
+/// The longest request: a write of 128 KiB, which no test makes, and its header.
 const REQUEST_MAX: usize = 256 * 1024;
 
 /// A mounted file system, gone on drop.
 ///
-/// A process that is ended while it waits for an answer of its own would wait for ever, and whoever
-/// lists the processes with it. So the file system does not outlive its time, whatever becomes of
-/// the process.
+/// A process that ends while it waits for its own answer would wait for ever, and so would every
+/// program that lists the processes. So the file system ends after this time, even if the process
+/// does not.
 #[derive(Debug)]
 pub struct Fuse {
     directory: TempDir,
@@ -46,7 +46,7 @@ pub struct Fuse {
 /// How long a file system may live, in seconds.
 const LIFETIME: &str = "90";
 
-/// A request: its kind, the number by which it is answered, and the file that it is about.
+/// A request: its kind, the number that the answer repeats, and the file that it is about.
 #[derive(Debug, Clone, Copy)]
 struct Asked {
     kind: u32,
@@ -185,13 +185,13 @@ fn answer(mut device: &File, Asked { kind, unique, node }: Asked, body: &[u8]) {
             data.resize(64, 0);
         }
         LOOKUP if body == b"file\0" => {
-            // struct fuse_entry_out: nothing may be kept, so that each fstat(2) asks again.
+            // struct fuse_entry_out. The kernel may cache nothing, so each fstat(2) asks again.
             data.extend([2u64, 0, 0, 0, 0].map(u64::to_ne_bytes).concat());
             data.extend(attributes(2));
         }
         LOOKUP => errno = libc::ENOENT,
         GETATTR => {
-            // struct fuse_attr_out: nothing may be kept.
+            // struct fuse_attr_out. The kernel may cache nothing.
             data.extend([0u64, 0].map(u64::to_ne_bytes).concat());
             data.extend(attributes(node));
         }

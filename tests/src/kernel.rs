@@ -31,7 +31,7 @@ use super::{Program, programs, root, skip, target};
 pub struct Family {
     /// AF_*.
     pub name: &'static str,
-    /// What its tests' and guests' names begin with.
+    /// The beginning of its tests' and guests' names.
     pub suite: &'static str,
 }
 
@@ -70,7 +70,7 @@ pub enum Outcome {
     Skipped(String),
 }
 
-/// What the booted machine reported.
+/// The report of the booted machine.
 #[derive(Debug)]
 pub struct Report {
     /// Its kernel's release, and how fast it was.
@@ -124,7 +124,7 @@ pub enum Absence {
     Broken(String),
 }
 
-/// What the booted machine reported: by the first call, which boots it.
+/// Returns the report of the booted machine. The first call boots it.
 pub fn report() -> &'static Result<Report, Absence> {
     static REPORT: OnceLock<Result<Report, Absence>> = OnceLock::new();
     REPORT.get_or_init(boot)
@@ -162,7 +162,7 @@ fn compile(program: Program) -> Result<(), String> {
     let path = program.path();
     let time = |path: &Path| path.metadata().and_then(|data| data.modified()).ok();
     if time(&cache(program)) < time(&path) {
-        // What was compiled from an older component is of no use any more.
+        // Code that was compiled from an older component is useless.
         let _ = std::fs::remove_dir_all(cache(program));
     }
     Component::from_file(&engine(program), &path)
@@ -245,7 +245,7 @@ fn prefixed(prefix: &str, path: &Path) -> OsString {
     text
 }
 
-/// Reads what the machine's `init` and the test program in it printed; none where the end is
+/// Reads the output of the machine's `init` and of the test program in it. None if the end is
 /// missing.
 fn parse(report: &str, elapsed: Duration) -> Option<Report> {
     let mut outcomes = BTreeMap::new();
@@ -270,7 +270,7 @@ fn parse(report: &str, elapsed: Duration) -> Option<Report> {
     }
     for line in skipped.lines() {
         let Some((name, reason)) = line.split_once(": ") else { continue };
-        // One that ran in part has its outcome.
+        // A test that ran in part has its outcome.
         if outcomes.get(name) == Some(&Outcome::Passed) {
             outcomes.insert(name.to_owned(), Outcome::Skipped(reason.to_owned()));
         }
@@ -296,7 +296,7 @@ fn initramfs(kernel: &Path, root: &Path) -> std::io::Result<Vec<u8>> {
         target().join("skipped.txt").display(),
     );
     archive.put("/sandsock/run", 0o100_755, script.as_bytes());
-    // The programs look for their files where they are here.
+    // The programs look for their files at the same paths as on this machine.
     archive.folder(&Path::new(env!("CARGO_MANIFEST_DIR")).display().to_string());
     let here = |path: &Path| -> std::io::Result<String> {
         let path = path.canonicalize()?;

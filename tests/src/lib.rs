@@ -101,7 +101,8 @@ pub fn skip(test: &str, reason: &str) {
     }
 }
 
-/// Lets this process open so many files, as far as it may, and gives how many it may then.
+/// Raises this process's limit of open files to `count`, or as far as the process may, and returns
+/// the limit.
 pub fn raise_descriptor_limit(count: u64) -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
@@ -132,8 +133,8 @@ pub fn both_ways(body: impl Fn(Way)) {
     }
 }
 
-/// Runs a test's body in a process of its own, where no other test forks: a child that is about to
-/// exec closes copies of all descriptors, and waits where a file's owner does not answer. `test` is
+/// Runs a test's body in a process of its own, where no other test forks. A child that is about to
+/// exec closes copies of all descriptors, and waits if a file's owner does not answer. `test` is
 /// the test's whole name.
 ///
 /// # Panics
@@ -180,21 +181,20 @@ pub struct Guest {
 pub struct Ended {
     /// The guest's own result, or the trap.
     pub result: Result<Result<(), ()>, wasmtime::Error>,
-    /// What it printed.
+    /// Its standard output.
     pub stdout: String,
-    /// What it complained of.
+    /// Its standard error.
     pub stderr: String,
     /// Datagrams that no grant let in.
     pub dropped: u64,
     /// Bytes of files that the kernel sent by itself.
     pub by_kernel: u64,
-    /// The processor time that its thread used, from instantiation on; none where it shared the
-    /// thread.
+    /// The processor time of its thread since instantiation. None if it shared the thread.
     pub cpu: Option<Duration>,
 }
 
 impl Ended {
-    /// Demands that the guest ended well, and gives what it printed.
+    /// Checks that the guest succeeded, and returns its standard output.
     #[track_caller]
     pub fn success(self) -> String {
         match self.result {
@@ -264,7 +264,7 @@ impl Running {
         self.thread.is_finished()
     }
 
-    /// Waits for the guest's end, but not beyond an instant; none where it has not ended by then.
+    /// Waits for the guest's end until an instant. None if the guest has not ended by then.
     #[track_caller]
     pub fn join_until(self, deadline: Instant) -> Option<Ended> {
         while !self.is_over() {
@@ -374,7 +374,7 @@ impl Guest {
         self
     }
 
-    /// Hands a descriptor over that other guests are handed too.
+    /// Hands over a descriptor that other guests get too.
     pub fn hand(mut self, number: i32, descriptor: &Inherited) -> Self {
         self.inherited.push((number, descriptor.clone()));
         self
@@ -516,7 +516,7 @@ struct Prepared {
     stderr: MemoryOutputPipe,
 }
 
-/// Closes the store, and with it every descriptor of the guest, and tells how the guest ended.
+/// Closes the store, and with it every descriptor of the guest, and returns how the guest ended.
 fn ended(
     store: Store<State>,
     result: Outcome,
@@ -545,7 +545,7 @@ fn thread_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// What a guest's store holds.
+/// The data of a guest's store.
 pub struct State {
     wasi: WasiCtx,
     sandsock: SandsockCtx,
@@ -571,7 +571,7 @@ impl SandsockView for State {
     }
 }
 
-/// An engine for one guest: it may be stopped without the others.
+/// Makes an engine for one guest, so that it can be stopped without the others.
 fn new_engine(program: Program) -> Engine {
     if kernel::is_booted() {
         return kernel::engine(program);

@@ -60,7 +60,7 @@ impl Namespace {
         ip(&all)
     }
 
-    /// Runs something on a thread in it. What that starts in turn, a guest for example, is in it
+    /// Runs `body` on a thread inside the namespace. Everything that this thread starts is inside
     /// too.
     ///
     /// # Panics

@@ -81,8 +81,8 @@ pub struct NameServer {
 }
 
 impl NameServer {
-    /// Starts it with records in the form of a hosts file, and aliases; none where it is not
-    /// installed, which is told.
+    /// Starts it with records in the form of a hosts file, and aliases. If it is not installed,
+    /// prints that and returns None.
     ///
     /// # Panics
     /// If it does not answer.
@@ -152,7 +152,7 @@ impl NameServer {
         self.until("it has read its file again", || reads() > before);
     }
 
-    /// Stops it where it is: it hears, and says nothing.
+    /// Stops it: it still receives, and answers nothing.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
     }
@@ -167,7 +167,8 @@ impl NameServer {
         kill_process(pid, signal).expect("it runs");
     }
 
-    /// What it was asked for so far, sorted, each once, without what the harness asks.
+    /// Returns the names that it was asked for so far, sorted, each once, without those of the
+    /// harness.
     pub fn asked(&self) -> Vec<String> {
         let log = self.log();
         let name = |line: &str| {

@@ -79,7 +79,7 @@ fn peer(random: &mut Random, words: &mut Vec<String>, is_text: bool) {
     });
 }
 
-/// One of the calls that read.
+/// Returns a call that reads.
 fn read(
     random: &mut Random,
     words: &mut Vec<String>,
@@ -103,7 +103,7 @@ fn read(
     });
 }
 
-/// One of the calls that write. The peer's buffer is full after some 200,000 bytes.
+/// Returns a call that writes. The peer's buffer is full after some 200,000 bytes.
 fn write(
     random: &mut Random,
     words: &mut Vec<String>,
@@ -134,7 +134,7 @@ fn write(
     });
 }
 
-/// One of the calls that have little to do with bytes.
+/// Returns a call that has little to do with bytes.
 fn other(random: &mut Random, words: &mut Vec<String>) {
     words.push(
         random
@@ -256,7 +256,7 @@ fn files_in_random_scripts() {
         random.below(2);
     }
     let scripts: Vec<String> = (0..count).map(|_| script(&mut random, newest)).collect();
-    // As many at once as arguments and output have room for.
+    // The most that the arguments and the output have room for.
     for some in scripts.chunks(200) {
         let arguments: Vec<String> =
             std::iter::once("-".to_owned()).chain(some.iter().cloned()).collect();

@@ -1,6 +1,6 @@
-//! The promise: what a guest makes the kernel hold in the buffers of its sockets stays below its
-//! `buffer-bytes`, whoever reads and whoever does not, and whatever the guest closes, sends away or
-//! leaves to wait.
+//! Promise: the bytes that the kernel holds in the buffers of a guest's sockets stay below its
+//! `buffer-bytes`. It does not matter who reads, or what the guest closes, sends away or leaves
+//! waiting.
 
 use std::io::Read;
 use std::net::{TcpListener, UdpSocket};
@@ -13,7 +13,8 @@ use sandsock_tests::{Guest, Program, Running, Way, both_ways, programs, skip};
 const LIMIT: u64 = 16 << 20;
 const TWIN: u64 = 1 << 30;
 
-/// A queue's bytes of all sockets in a table like /proc/net/tcp, where this column holds this port.
+/// Returns the sum of a queue's bytes over all sockets with this port, in a table like
+/// /proc/net/tcp.
 fn queues(table: &str, address: usize, port: u16, received: bool) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/net/{table}")).expect("reads");
     let hex = |text: &str| u64::from_str_radix(text, 16).expect("a number");
@@ -87,7 +88,7 @@ pub(crate) fn attack_buffers_tcp_bounded() {
             peers[0].set_read_timeout(Some(Duration::from_secs(10))).expect("sets");
             peers[0].read_exact(&mut data).expect("reads");
         }
-        // Whoever is connected later is left to wait as well.
+        // A client that connects later must wait as well.
         let lines = until(&running, "left");
         println!("{lines:?}");
         let held = queues("tcp", 2, port, false);

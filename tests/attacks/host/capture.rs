@@ -83,8 +83,8 @@ pub(crate) fn attack_capture_segments_bounded() {
         let mut captured: Vec<usize> = packets.iter().filter_map(|(udp, _)| *udp).collect();
         println!("{} bytes of capture, {} datagrams", file.len(), captured.len());
         if !twin {
-            // Of more control messages than are looked at, the last is not known: then it is one
-            // datagram.
+            // If there are more control messages than the capture reads, it does not know the last
+            // one. Then it writes one datagram.
             if let Some(cut) = captured.iter().position(|length| *length == 2801) {
                 captured.splice(cut..=cut, [1400, 1400, 1]);
             }
@@ -100,7 +100,7 @@ pub(crate) fn attack_capture_segments_bounded() {
             serde_json::from_slice(&std::fs::read(&stats).expect("was written")).expect("JSON");
         assert_eq!(stats["total"]["sent_bytes"], moved as u64);
         if !twin {
-            // Nobody has seen the stream's bytes: the capture has none of them.
+            // The host did not see the stream's bytes, so the capture has none of them.
             let segments =
                 packets.iter().filter(|(udp, captured)| udp.is_none() && *captured > 60).count();
             assert_eq!(segments, 0);

@@ -1,5 +1,5 @@
-//! The promise: a datagram from a sender that no grant names wakes nobody, tells nothing and delays
-//! nothing: readiness, the lengths of queues and the error queue agree with the check at receive.
+//! Promise: a datagram from a sender that no grant names wakes nobody, reveals nothing and delays
+//! nothing. Readiness, the lengths of queues and the error queue agree with the check at receive.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::unix::net::UnixStream;
@@ -10,8 +10,8 @@ use sandsock_tests::resolver::{NameServer, with_own_resolver};
 use sandsock_tests::{Guest, Program, Running, Way, both_ways, programs, skip};
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Runs a body in a namespace of its own, whose loopback has fd00::1 and fd00::2, and where
-/// everybody may have ping sockets.
+/// Runs a body in a namespace of its own, whose loopback has fd00::1 and fd00::2, and where every
+/// group may have ping sockets.
 fn alone(test: &str, body: impl Fn() + Send + Sync) {
     let namespace = match Namespace::new() {
         Ok(namespace) => namespace,
@@ -56,7 +56,7 @@ pub(crate) fn attack_filter_silent_denied() {
             let ended = listening_to_both(program, way).run();
             assert_eq!(ended.dropped, 0);
             ended.success();
-            // All but what a rule denies, at the protocols that no verb names.
+            // Everything but what a rule denies, at the protocols that no verb names.
             let rules = Guest::new(program, way)
                 .allow_all()
                 .deny("udp-receive=127.0.0.2:*")
@@ -117,7 +117,7 @@ fn send_icmp(family: i32, from: u8, mut message: Vec<u8>) {
         (Domain::IPV6, Protocol::ICMPV6)
     };
     if family == libc::AF_INET {
-        // Of ICMPv6's the kernel sees to it.
+        // For ICMPv6 the kernel checks it.
         let sum = checksum(&message);
         message[2..4].copy_from_slice(&sum);
     }
@@ -257,7 +257,7 @@ pub(crate) fn attack_filter_handed_denied() {
             if role == "twin" {
                 guest = guest.allow("udp-receive=127.0.0.2:*");
             }
-            // Some lie in its queue when the guest begins.
+            // Some datagrams are in its queue when the guest begins.
             let to = kept.local_addr().expect("an address");
             if role == "attack" {
                 stranger.send_to(b"unlisted", to).expect("sends");
@@ -275,7 +275,7 @@ pub(crate) fn attack_filter_handed_denied() {
                         }
                         listed.send_to(b"listed", to).expect("sends");
                     }
-                    // Whoever else holds the socket hears everybody.
+                    // Another holder of the socket receives from every sender.
                     _ => {
                         let socket = if to == kept.local_addr().expect("an address") {
                             &kept

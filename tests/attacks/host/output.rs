@@ -1,5 +1,5 @@
-//! A reader that does not read holds up only the guest that writes to it, not the other guests of
-//! its worker, nor the end of the command.
+//! Promise: a reader that does not read holds up only the guest that writes to it, not the other
+//! guests of its worker, and not the end of the command.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read, Write as _};

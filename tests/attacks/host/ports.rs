@@ -1,5 +1,4 @@
-//! Local ports that the kernel chooses: a port that a rule denies is no guest's, by whichever call
-//! it would get it.
+//! Promise: no call gives a guest a local port that a rule denies, even if the kernel chooses it.
 
 use std::net::{TcpListener, UdpSocket};
 
@@ -64,7 +63,7 @@ pub(crate) fn attack_ports_chosen_denied() {
 #[test]
 pub(crate) fn attack_ports_unaddressed_refused() {
     both_ways(|way| {
-        // No rule lets it bind, though one lets it receive from everybody.
+        // No rule lets the guest bind, although one lets it receive from every sender.
         let guest = || {
             Guest::new(programs::attack_ports_unaddressed_refused, way)
                 .allow("udp-receive=*:*")

@@ -1,5 +1,5 @@
-//! Promise: the name that a resolver is asked for is the one that was judged, and deny rules hold
-//! for the other names of an answer.
+//! Promise: the resolver is asked for exactly the name that was checked, and deny rules hold for
+//! the other names of an answer.
 
 use std::net::TcpListener;
 use std::process::Command;
@@ -63,7 +63,7 @@ pub(crate) fn attack_search_names_denied() {
                         "denied:alias.example",
                         "denied:alias.example.",
                         "denied:outer.example",
-                        // As the hosts file has it.
+                        // The name as the hosts file has it.
                         "denied:label",
                         "found:files",
                         "found:files.example",
@@ -93,8 +93,8 @@ pub(crate) fn attack_search_names_denied() {
             let port_denied = || guest().allow(format!("tcp-connect=*:{port}"));
             run(port_denied().deny(format!("tcp-connect=secret.corp.example:{port}")), &[&connect]);
             run(port_denied(), &["twin", &connect]);
-            // A label that was granted as such is searched, and what the list makes of it is
-            // judged.
+            // A granted name of one label is searched, and each name that the search list makes of
+            // it is checked.
             let label = || Guest::new(program, way).allow("resolve=db").allow("tcp-connect=*:9");
             run(label(), &["found:db"]);
             run(label().deny("resolve=db.corp.example"), &["denied:db"]);
@@ -123,7 +123,7 @@ pub(crate) fn attack_search_names_denied() {
     });
 }
 
-/// glibc's resolver goes by the environment of the command.
+/// glibc's resolver reads the command's environment.
 fn environment(program: String) {
     let folder = tempfile::tempdir().expect("a folder");
     let aliases = folder.path().join("aliases");

@@ -1,4 +1,4 @@
-//! What several instances were handed: none of them may spoil it for the others.
+//! Promise: no instance can spoil a descriptor that several instances got.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -52,7 +52,7 @@ pub(crate) fn attack_shared_listener_unchanged() {
         datagrams.set_read_timeout(Some(Duration::from_secs(10))).expect("it can be set");
         assert_eq!(datagrams.recv(&mut [0; 9]).expect("it has no peer"), 1);
 
-        // The twin is handed it alone.
+        // The twin is the only one that gets it.
         drop((tcp, udp));
         for (number, socket) in [(3, OwnedFd::from(listener)), (4, datagrams.into())] {
             let twin = Guest::new(programs::attack_shared_listener_unchanged, way).allow_all();

@@ -1,5 +1,5 @@
-//! Descriptors of others: what a peer sends holds nobody up but who is let have it, and what others
-//! have stays as they left it.
+//! Promise: descriptors that a peer sends hold up only the guest that may receive them, and
+//! descriptors that others hold stay as they were.
 
 use std::io::{IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
@@ -127,7 +127,7 @@ fn go(line: &mut UnixStream) {
     line.write_all(b"g").expect("sends");
 }
 
-/// Demands that the other guest has its turns.
+/// Checks that the other guest has its turns.
 #[track_caller]
 fn answers(other: &mut UnixStream) {
     for _ in 0..3 {
@@ -258,7 +258,7 @@ impl Hanging {
         for _ in 0..count {
             send(connection, b"x", &fds);
         }
-        // Of the socket the guest's is the last. Nobody closes the file before it may be.
+        // The guest's descriptor is the last one of the socket. No file is closed too early.
         self.fds.remove(0);
     }
 
@@ -432,8 +432,8 @@ pub(crate) fn attack_strangers_sockets_unchanged() {
     });
 }
 
-/// The events, results and messages that the holder of one end and the peer at the other see, after
-/// somebody sent descriptors through that end and closed his own descriptor of it.
+/// Returns the events, results and messages that the holder of one end and the peer at the other
+/// see, after a guest sent descriptors through that end and closed its own descriptor of it.
 fn goes_on(holder: &UnixStream, peer: &UnixStream, limit: usize) -> Vec<String> {
     let mut seen = Vec::new();
     let ends = PollFlags::RDHUP | PollFlags::HUP;

@@ -124,7 +124,7 @@ fn answered_late() {
         }
         guest.lines(1);
         std::thread::sleep(late);
-        // To the end: what filled it, and more.
+        // Read to the end: the bytes that filled it, and more.
         peer.read_to_end(&mut Vec::new()).expect("receives");
         drop(peer);
         end("twin", guest, Instant::now() + PATIENCE).success();

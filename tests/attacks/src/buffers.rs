@@ -1,5 +1,5 @@
-//! What the attacks on `buffer-bytes` share: sockets filled as far as they go, and the kernel's own
-//! numbers of what that holds.
+//! Code that the attacks on `buffer-bytes` share: sockets that are filled as far as possible, and
+//! the kernel's own numbers of the bytes that they hold.
 
 use sandsock::constants::*;
 use sandsock::errno::{EAGAIN, EMSGSIZE, ENOBUFS};
@@ -15,8 +15,8 @@ pub fn memory(d: &Descriptor) -> [u64; 9] {
     })
 }
 
-/// What a socket's own bytes take in the kernel: those that a UNIX peer has not read, those in
-/// TCP's queue.
+/// Returns the room that a socket's own bytes take in the kernel: those that a UNIX peer has not
+/// read, and those in TCP's queue.
 pub fn queued(d: &Descriptor) -> u64 {
     let words = memory(d);
     words[2].max(words[5])
@@ -45,7 +45,7 @@ pub fn fill(d: &Descriptor) {
     }
 }
 
-/// The result, or none where the limit of buffers refuses it.
+/// Returns the result. None if the limit of buffers refuses it.
 pub fn unless_full<T>(result: Result<T, Error>) -> Option<T> {
     match result {
         Ok(value) => Some(value),

@@ -1,5 +1,5 @@
-//! What the guests share that listen for what they must not hear: a socket that everything waits
-//! for which can tell of a datagram.
+//! Code of the guests that listen for datagrams without a grant: a socket on which everything waits
+//! that can reveal a datagram.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ pub fn done<T>(what: &str, result: Result<T, Error>) -> T {
     result.unwrap_or_else(|error| panic!("{what}: {error:?}"))
 }
 
-/// Demands the kernel's errno.
+/// Checks for the kernel's errno.
 #[track_caller]
 pub fn fails<T: std::fmt::Debug>(what: &str, result: Result<T, Error>, errno: i32) {
     match result {
@@ -84,7 +84,7 @@ impl Listener {
         )[0]
     }
 
-    /// FIONREAD; 0 where the kernel does not answer it, as for ping sockets.
+    /// FIONREAD. 0 if the kernel does not support it, as for ping sockets.
     pub fn queued(&self) -> i32 {
         match syscalls::ioctl(&self.d, FIONREAD, &[0; 4]) {
             Ok(answer) => i32::from_ne_bytes(answer.argument.try_into().expect("an integer")),
@@ -97,7 +97,7 @@ impl Listener {
         done("poller.wait", self.pollers[at].1.wait(8, wait))
     }
 
-    /// Demands that nothing tells of what lies in the queue.
+    /// Checks that nothing reveals the datagrams in the queue.
     #[track_caller]
     pub fn is_silent(&self, what: &str) {
         let moment = Wait::Within(20_000_000);
@@ -136,14 +136,14 @@ impl Listener {
         assert!(start.elapsed() < Duration::from_secs(5), "{what}: it took {:?}", start.elapsed());
     }
 
-    /// Demands that everything tells of a datagram at once, and takes it.
+    /// Checks that everything reports a datagram at once, and receives it.
     #[track_caller]
     pub fn hears(&self, what: &str, datagram: &[u8]) {
         assert_eq!(self.heard(what), datagram, "{what}");
     }
 
-    /// The same of an ICMP message, whose checksum may be any, and which may come with its IPv4
-    /// header (man 7 raw).
+    /// The same for an ICMP message. Its checksum is ignored, and it may come with its IPv4 header
+    /// (man 7 raw).
     #[track_caller]
     pub fn hears_echo(&self, what: &str, message: &[u8]) {
         let mut packet = self.heard(what);
@@ -182,7 +182,7 @@ impl Listener {
         message.data
     }
 
-    /// What `is_silent` and `hears` are about, by whether this is the twin.
+    /// Checks by `hears` if this is the twin, and otherwise by `is_silent`.
     #[track_caller]
     pub fn hears_if(&self, twin: bool, what: &str, datagram: &[u8]) {
         if twin { self.hears(what, datagram) } else { self.is_silent(what) }

@@ -1,4 +1,4 @@
-//! What the attacking guests share.
+//! Code that the attacking guests share.
 
 pub mod buffers;
 pub mod filter;

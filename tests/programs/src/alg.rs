@@ -1,4 +1,4 @@
-//! What guests of the suite `alg` share: addresses and control messages.
+//! Code that the guests of the suite `alg` share: addresses and control messages.
 
 use sandsock::constants::*;
 use sandsock::raw::types::{self, AlgAddress};

@@ -1,5 +1,5 @@
-//! What the hostile guests share: the demand that something is denied, and all the ways to do one
-//! thing.
+//! Code that the hostile guests share: the check that an act is denied, and all the ways to do one
+//! act.
 
 use std::fmt::Debug;
 use std::io::IoSlice;
@@ -21,7 +21,7 @@ pub(crate) fn ports() -> Vec<u16> {
     args().iter().map(|text| text.parse().expect("a port")).collect()
 }
 
-/// Demands that the policy decided against it, in the way that Python's programs see it.
+/// Checks that the policy denied the act, with the error that Python's programs see.
 #[track_caller]
 pub(crate) fn denied<T: Debug>(what: &str, result: Result<T>) -> Error {
     let error = match result {
@@ -38,14 +38,14 @@ pub(crate) fn denied<T: Debug>(what: &str, result: Result<T>) -> Error {
     error
 }
 
-/// Demands that it is denied, and that this grant would allow it.
+/// Checks that the act is denied, and that this grant would allow it.
 #[track_caller]
 pub(crate) fn denied_for<T: Debug>(what: &str, result: Result<T>, grant: &str) {
     let error = denied(what, result);
     assert_eq!(error.grant(), Some(grant), "{what}: {error}");
 }
 
-/// Demands that a rule denies it, so that no grant would do.
+/// Checks that a rule denies the act, so that no grant would help.
 #[track_caller]
 pub(crate) fn denied_by_rule<T: Debug>(what: &str, result: Result<T>) {
     let error = denied(what, result);
@@ -55,7 +55,7 @@ pub(crate) fn denied_by_rule<T: Debug>(what: &str, result: Result<T>) {
     );
 }
 
-/// Demands the kernel's refusal, or the host's in its place: no denial.
+/// Checks that the kernel refused the act, or the host in its place. This is not a denial.
 #[track_caller]
 pub(crate) fn refused<T: Debug>(what: &str, result: Result<T>, errno: i32) {
     match result {
@@ -189,7 +189,7 @@ pub(crate) fn udp_ways(host: &str, port: u16) -> Result<Vec<Try>> {
     Ok(tries)
 }
 
-/// Demands that each of these tries is denied: with this grant named, or without one by a rule.
+/// Checks that each of these tries is denied: with this grant named, or by a rule if there is none.
 #[track_caller]
 pub(crate) fn all_denied(tries: Vec<Try>, grant: Option<&str>) {
     assert!(tries.len() >= 6);
@@ -208,7 +208,7 @@ pub(crate) fn set(socket: &Socket, level: i32, name: i32, value: OptionValue<'_>
     socket.setsockopt(level, name, value)
 }
 
-/// Does what a verb of the policy is about, in the plainest way.
+/// Does the act of a verb in the plainest way.
 pub(crate) fn act(verb: &str, target: &str) -> Result<()> {
     let port = || target.parse::<u16>().expect("a port");
     match verb {
@@ -242,7 +242,7 @@ pub(crate) fn act(verb: &str, target: &str) -> Result<()> {
         },
         "interfaces" => sandsock::if_nameindex().map(|all| assert!(!all.is_empty())),
         "hostname" => match sandsock::sethostname(sandsock::gethostname()) {
-            // The kernel's word, where this process may not.
+            // The kernel's error, if this process may not do it.
             Err(error) if error.kind() == ErrorKind::Os => {
                 assert_eq!(error.errno(), Some(sandsock::errno::EPERM));
                 Ok(())

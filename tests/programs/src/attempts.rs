@@ -1,7 +1,7 @@
-//! Attempts on UNIX paths and names, told by the arguments: `VERB EXPECTED NAME`.
+//! Attempts on UNIX paths and names, which the arguments name: `VERB EXPECTED NAME`.
 //!
 //! VERB is `connect`, `send` or `bind`; `@` starts an abstract name. EXPECTED is `ok`, an errno of
-//! the kernel's, `denied` where no grant can help, or `needs:GRANT`.
+//! the kernel's, `denied` if no grant can help, or `needs:GRANT`.
 
 use sandsock::constants::*;
 use sandsock::{Error, ErrorKind, Flags, Socket};

@@ -1,4 +1,4 @@
-//! What guests of the suite `can` share: frames and addresses in the kernel's layout.
+//! Code that the guests of the suite `can` share: frames and addresses in the kernel's layout.
 
 use std::time::Duration;
 
@@ -46,8 +46,8 @@ pub fn node(index: u32, name: u64, pgn: u32, node: u8) -> Address {
     address(index, CanDetail::J1939(CanJ1939 { name, pgn, address: node }))
 }
 
-/// As Python shows it, by the interface's name. One that this guest may not ask for the name goes
-/// by its number.
+/// Returns the address as Python shows it, with the interface's name. If the guest may not look the
+/// name up, it has the interface's number.
 fn address(index: u32, detail: CanDetail) -> Address {
     match if_indextoname(index) {
         Ok(name) => Address::Can(name, detail),
@@ -68,7 +68,7 @@ pub fn raw(index: u32) -> Result<Socket> {
     Ok(socket)
 }
 
-/// Demands that nothing comes.
+/// Checks that nothing arrives.
 ///
 /// # Panics
 /// If something does.
@@ -107,7 +107,7 @@ pub fn bcm(
     message
 }
 
-/// What a BCM socket received: the operation, the identifier, and the frames' bytes.
+/// Receives from a BCM socket: the operation, the identifier, and the frames' bytes.
 ///
 /// # Panics
 /// If it is too short.

@@ -1,4 +1,4 @@
-//! What guests of the tests have in common: arguments, expectations, connected sockets.
+//! Code that the guests of the tests share: arguments, expectations, connected sockets.
 
 use std::fmt::Debug;
 use std::str::FromStr;
@@ -21,21 +21,21 @@ pub fn argument<T: FromStr>(place: usize) -> T {
     text.parse().unwrap_or_else(|_| panic!("argument {place} is {text:?}"))
 }
 
-/// Demands an error of this class and this text, as Python's `str` shows it.
+/// Checks for an error of this class and this text, as Python's `str` shows it.
 #[track_caller]
 pub fn fails<T: Debug>(result: Result<T>, class: &str, text: &str) {
     let error = result.expect_err("it must fail");
     assert_eq!((error.class(), error.to_string().as_str()), (class, text));
 }
 
-/// Demands the `OSError` of this errno, by its class and its number.
+/// Checks for the `OSError` of this errno, by its class and its number.
 #[track_caller]
 pub fn fails_with<T: Debug>(result: Result<T>, class: &str, errno: i32) {
     let error = result.expect_err("it must fail");
     assert_eq!((error.class(), error.errno()), (class, Some(errno)), "{error}");
 }
 
-/// Demands a denial by the policy, and that this is the grant that is missing; none where no grant
+/// Checks that the policy denied the call, and that the denial names this grant. None if no grant
 /// can help.
 #[track_caller]
 pub fn needs<'a, T: Debug>(result: Result<T>, grant: impl Into<Option<&'a str>>) {
@@ -48,13 +48,13 @@ pub fn needs<'a, T: Debug>(result: Result<T>, grant: impl Into<Option<&'a str>>)
     assert_eq!(error.grant(), grant.into(), "{error}");
 }
 
-/// Demands `BlockingIOError`: EAGAIN.
+/// Checks for `BlockingIOError`: EAGAIN.
 #[track_caller]
 pub fn would_block<T: Debug>(result: Result<T>) {
     fails(result, "BlockingIOError", "[Errno 11] Resource temporarily unavailable");
 }
 
-/// Demands the `TimeoutError` of a socket's timeout, which has no errno.
+/// Checks for the `TimeoutError` of a socket's timeout, which has no errno.
 #[track_caller]
 pub fn times_out<T: Debug>(result: Result<T>) {
     let error = result.expect_err("it must time out");
@@ -64,8 +64,7 @@ pub fn times_out<T: Debug>(result: Result<T>) {
     );
 }
 
-/// Demands that something takes this long: not a moment less, and not much more, for a busy
-/// machine's idea of much.
+/// Checks that something takes this long: not less, and not much more even on a busy machine.
 #[track_caller]
 pub fn lasts<T>(time: Duration, what: impl FnOnce() -> T) -> T {
     let start = Instant::now();
@@ -76,7 +75,7 @@ pub fn lasts<T>(time: Duration, what: impl FnOnce() -> T) -> T {
     result
 }
 
-/// How late a machine with much else to do may be.
+/// The delay that a busy machine may add.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A TCP connection of the guest with itself: the end that connected and the one that was accepted.
@@ -161,12 +160,12 @@ pub fn memory_pages() -> usize {
     unreachable!("the programs run as components")
 }
 
-/// What the guests share whose output is compared with that of Python.
+/// Code of the guests whose output is compared with that of Python.
 pub mod oracle {
     use sandsock::{Error, Result};
 
-    /// What a call gave: a value as Python's `repr` shows it, or class, errno and text of the
-    /// error.
+    /// Prints the result of a call: a value as Python's `repr` shows it, or the class, errno and
+    /// text of the error.
     pub fn shown(result: Result<String>) -> String {
         match result {
             Ok(value) => format!("= {value}"),

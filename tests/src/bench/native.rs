@@ -121,7 +121,7 @@ fn some(count: usize) -> io::Result<usize> {
     if count == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(count) }
 }
 
-/// A connection on which the peer has been told what it does meanwhile, and is ready.
+/// Opens a connection. The peer knows what to do on it, and is ready.
 fn control(port: u16, operation: u8, total: u64, size: usize) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.write_all(

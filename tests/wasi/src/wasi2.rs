@@ -64,7 +64,7 @@ mod guest {
         }
     }
 
-    /// What the peer does meanwhile.
+    /// The peer's part.
     fn kind(operation: &str) -> u8 {
         match operation {
             "send" => b's',

@@ -58,7 +58,7 @@ impl Connection {
     }
 }
 
-/// What the peer does meanwhile.
+/// The peer's part.
 fn kind(operation: &str) -> u8 {
     match operation {
         "send" => b's',

@@ -18,7 +18,7 @@ fn main() {
     let twin = usize::from(is_twin());
     let (limit, most): (u64, usize) = (argument(twin), argument(twin + 1));
     let path: String = argument(twin + 2);
-    // UNIX: what was sent lies with a connection that nobody accepted.
+    // UNIX: the bytes belong to a connection that was not accepted.
     let address = Address::Unix(UnixAddress::Path(path.into_bytes()));
     let listener = socket(AF_UNIX, SOCK_STREAM, 0).expect("makes");
     bind(&listener, &address).expect("binds");

@@ -1,5 +1,5 @@
-//! Joins one group of the loopback after the other. Arguments: how many there may be at most, how
-//! many are asked for.
+//! Joins one group of the loopback after the other. Arguments: the most that the limit allows, and
+//! the number to try.
 
 use sandsock::constants::*;
 use sandsock::errno::ENOBUFS;

@@ -42,7 +42,7 @@ fn main() {
     let peer = Address::Inet(InetAddress { address: (127, 0, 0, 1), port });
     let connected = || -> Option<Descriptor> {
         let d = unless_full(socket(AF_INET, SOCK_STREAM, 0))?;
-        // To try to listen is not to listen: the socket counts as what it is.
+        // A socket whose listen failed does not count as a listener.
         assert!(listen(&d, 0).is_err());
         connect(&d, &peer, Wait::Within(5 * SECOND)).expect("connects");
         assert!(listen(&d, 0).is_err());

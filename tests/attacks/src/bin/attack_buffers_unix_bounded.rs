@@ -14,7 +14,8 @@ use sandsock_test_programs::argument;
 
 const KINDS: [i32; 3] = [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET];
 
-/// Waits until so much is free again: what was sent away is closed apart, after the call.
+/// Waits until this much room is free again. Descriptors that were sent away are closed some time
+/// after the call.
 fn freed(kind: i32) {
     for _ in 0..500 {
         let pairs: Vec<_> =
@@ -100,7 +101,7 @@ fn main() {
         }
 
         freed(kind);
-        // In flight: filled pairs that the guest has closed, and that nobody takes.
+        // In flight: filled pairs that the guest has closed, and that are not received.
         let Some((through, end)) = unless_full(socketpair(AF_UNIX, SOCK_STREAM, 0)) else {
             panic!("{limit} is too little")
         };

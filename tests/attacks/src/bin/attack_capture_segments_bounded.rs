@@ -27,7 +27,7 @@ fn main() {
         send_message(&d, &[data], &control, flags, Some(&to), Wait::Forever)
     };
     if is_twin() {
-        // As many bytes in the plain way.
+        // The same number of bytes without segments.
         for _ in 0..4 {
             assert_eq!(send(&[7; 14_000], &[segment(1400)], 0), Ok(14_000));
         }
@@ -46,13 +46,14 @@ fn main() {
         std::thread::sleep(std::time::Duration::from_millis(5));
         assert_eq!(send_batch(&d, &[2; 40_003], &entries, 0, Wait::Forever), Ok(2));
     }
-    // Past what a list is shown of, too, where the kernel takes that much (net.core.optmem_max).
+    // More control messages than an observer gets, if the kernel takes that many
+    // (net.core.optmem_max).
     let many: Vec<ControlMessage> = (0..5000).map(|_| segment(1)).chain([segment(1400)]).collect();
     assert!(matches!(
         send(&[3; 2801], &many, 0),
         Ok(2801) | Err(Error::Os(sandsock::errno::ENOBUFS))
     ));
-    // None at the end is none at all, and what the kernel refuses is no datagram.
+    // A segment size of 0 at the end means none. A send that the kernel refuses is no datagram.
     assert_eq!(send(&[4; 3001], &[segment(1), segment(0)], 0), Ok(3001));
     for refused in [&[segment(1)][..], &[ControlMessage { data: vec![1], ..segment(1) }]] {
         assert!(matches!(send(&[5; 60_000], refused, 0), Err(Error::Os(_) | Error::Denied(_))));
@@ -65,7 +66,7 @@ fn main() {
     assert_eq!(send(&[6; 2000], &[], 0), Ok(2000));
     assert_eq!(send_to(&d, &[6; 601], 0, &to, Wait::Forever), Ok(601));
     set_option(&d, SOL_UDP, UDP_CORK, OptionValue::Integer(0)).expect("is set");
-    // A stream's bytes that are thrown away, and that nobody has seen.
+    // Bytes of a stream that are discarded, so the host does not see them.
     let stream = Socket::new(AF_INET, SOCK_STREAM, 0).expect("a socket");
     stream.connect(("127.0.0.1", tcp)).expect("connects");
     let mut left = 100_000;

@@ -1,4 +1,4 @@
-//! Tries to change the names that the policy judges and the files that the command trusts: renames,
+//! Tries to change the names that the policy checks and the files that the command trusts: renames,
 //! links, writes.
 //!
 //! `/r` is the folder of the policy's sockets and is read-only. `/t` has the same files, is

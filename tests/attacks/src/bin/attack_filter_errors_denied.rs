@@ -94,7 +94,7 @@ fn main() {
         assert_eq!(batch.messages.len(), 1);
         set(&listener, SOL_SOCKET, SO_TIMESTAMPING, 0);
 
-        // An error about what it sent: nobody is there.
+        // An error about its own datagram, whose port has no socket.
         set(&listener, level, receive_errors, 1);
         let nobody = host(family, 1, 9);
         done("sendto", send_to(&listener.d, b"to nobody", 0, &nobody, Wait::Forever));

@@ -32,7 +32,7 @@ fn main() {
         listener.hears_if(twin, "before the name was looked up", b"34");
     }
     look_up();
-    // Whoever sends now is heard, though nothing was asked of the sockets since.
+    // A sender is heard from now on, although the guest made no call on the sockets since.
     told("34");
     for listener in [&first, &last] {
         listener.hears("after the look-up", b"34");

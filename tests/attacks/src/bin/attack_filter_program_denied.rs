@@ -51,7 +51,7 @@ fn main() {
 
     done("everything", attach(&listener, &[keep(u32::MAX)]));
     is_as_before("a filter that keeps everything");
-    // A register that was loaded by nobody is 0.
+    // A register that was never loaded is 0.
     done(
         "the registers",
         attach(&listener, &[instruction(0x15, 0, 1, 0), keep(u32::MAX), keep(0)]),
@@ -105,6 +105,6 @@ fn main() {
     fails("attach where it is locked", attach(&listener, &[keep(0)]), EPERM);
     fails("detach where it is locked", detach(), EPERM);
     is_as_before("a locked filter");
-    // What is attached is nothing that a guest may read.
+    // A guest can't read the attached filter.
     assert!(matches!(get_option(&listener.d, SOL_SOCKET, SO_ATTACH_FILTER), Err(Error::Denied(_))));
 }

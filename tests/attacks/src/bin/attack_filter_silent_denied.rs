@@ -1,6 +1,6 @@
-//! Listens for a sender that no grant names, by everything that tells about a queue. Arguments:
-//! `twin` or `attack`, and `lite` where UDP-Lite is to be tried too, `coarse` where the rules are
-//! too many for an exact filter.
+//! Listens for a sender that no grant names, by everything that reveals a queue. Arguments: `twin`
+//! or `attack`; `lite` to try UDP-Lite too; `coarse` if there are too many rules for an exact
+//! filter.
 //!
 //! 127.0.0.1 and fd00::1 may be sent to and are heard, 127.0.0.2 and fd00::2 are not.
 

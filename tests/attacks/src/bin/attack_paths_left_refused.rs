@@ -23,7 +23,7 @@ fn main() -> Result<()> {
             &format!("{folder}/{number}"),
             if number % 2 == 0 { SOCK_STREAM } else { SOCK_DGRAM },
         )?;
-        // What fails leaves no name, and takes no place.
+        // A bind that fails leaves no name and takes no place.
         refused(
             "a name that is there",
             bind(&format!("{folder}/{number}"), SOCK_STREAM),

@@ -43,8 +43,8 @@ fn main() -> Result<()> {
         raw(transfers::send_batch(&d, b"x", &[entry], 0, Wait::None)),
         sandsock::errno::EDESTADDRREQ,
     );
-    // A socket that had a peer has a port; dissolved, it has none any more, and gets none by a send
-    // to nobody.
+    // A socket that had a peer has a port. After its association is dissolved it has none, and a
+    // send without a peer gives it none.
     let d = raw(syscalls::socket(AF_INET, SOCK_DGRAM, 0))?;
     raw(connections::connect(&d, &inet([127, 0, 0, 1], 9), Wait::None))?;
     raw(transfers::send(&d, b"x", 0, Wait::None))?;

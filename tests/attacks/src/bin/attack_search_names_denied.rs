@@ -1,5 +1,4 @@
-//! Asks for names by which a denied one could be reached: through a search list, an alias, a chain
-//! of aliases.
+//! Asks for names that lead to a denied one: through a search list, an alias, a chain of aliases.
 //!
 //! Arguments, after `twin` or not: `denied:NAME` must be denied by a rule, `none:NAME` must not be
 //! found, `found:NAME` must be found, with every function that looks up. `connect:NAME:PORT` is

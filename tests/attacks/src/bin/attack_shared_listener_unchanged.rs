@@ -1,4 +1,4 @@
-//! Tries to spoil a socket that other instances were handed too. The twin has it alone, and may.
+//! Tries to spoil a socket that other instances have too. The twin has it alone, and may.
 
 #[path = "../../../programs/src/attack.rs"]
 #[allow(dead_code)]
@@ -14,7 +14,7 @@ use sandsock::raw::{syscalls, transfers};
 use sandsock::{Result, Socket, socketpair};
 use sandsock_attacks::is_twin;
 
-/// Demands that nothing but the fact that others have it is in the way.
+/// Checks that the only obstacle is that other instances have it.
 #[track_caller]
 fn spared<T: std::fmt::Debug>(what: &str, result: Result<T, Error>) {
     match result {
@@ -53,7 +53,7 @@ fn spoil(d: &descriptors::Descriptor, stream: bool, port: u16) {
     }
     if stream {
         spared("MSG_FASTOPEN", transfers::send_to(d, b"x", MSG_FASTOPEN, &loopback, Wait::None));
-        // As servers do with a socket that they are given: it listens, and goes on to.
+        // Servers do this with a socket that they are given. It listens, and goes on to.
         for backlog in [0, 1, 1000] {
             syscalls::listen(d, backlog).expect("it listens");
         }

@@ -17,7 +17,7 @@ use sandsock::{Flags, Result, Socket, errno};
 
 const POLLIN_EVENT: u16 = 1;
 
-/// As long as the test has patience.
+/// This takes as long as the test allows.
 const WAIT: Wait = Wait::Within(60_000_000_000);
 
 fn main() -> Result<()> {

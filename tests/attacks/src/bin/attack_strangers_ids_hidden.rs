@@ -38,7 +38,7 @@ fn main() -> Result<()> {
         let (a, b) = socketpair(AF_UNIX, kind, 0)?;
         peer(&a)?;
         b.setsockopt(SOL_SOCKET, SO_PASSCRED, 1)?;
-        // Of its own accord, and on demand.
+        // Without a control message of the guest's own, and with one.
         let claim = Ancillary { level: SOL_SOCKET, kind: SCM_CREDENTIALS, data: ids.clone() };
         for control in [&[][..], &[claim][..]] {
             a.sendmsg(&[IoSlice::new(b"x")], control, 0, None)?;

@@ -24,7 +24,7 @@ fn main() -> Result<()> {
         assert_eq!(fds.len(), if is_twin() { room.min(2) } else { 0 });
         for fd in fds {
             let socket = Socket::with_fileno(fd, None, None, None)?;
-            // As natively, it is the option that all see.
+            // Natively too, all holders see the option.
             assert_eq!(
                 socket.getsockopt_bytes(SOL_SOCKET, SO_LINGER, 8)?,
                 [1i32.to_ne_bytes(), 77i32.to_ne_bytes()].concat()

@@ -98,7 +98,7 @@ impl Maker {
         Ok((a, b, listener))
     }
 
-    /// To the end of its stream.
+    /// Read to the end of its stream.
     fn ended(&self) -> Result<(Descriptor, Descriptor)> {
         let (a, b, listener) = self.tcp()?;
         drop(b);
@@ -113,7 +113,7 @@ impl Maker {
         Ok(d)
     }
 
-    /// Connected to a port that nobody has.
+    /// Connected to a port that no socket has.
     fn udp_refused(&self, error_queue: bool) -> Result<Descriptor> {
         let closed = address(&bound(SOCK_DGRAM)?)?;
         let d = self.udp()?;
@@ -244,7 +244,7 @@ impl Maker {
             "reset" | "reset-read" | "reset-again" => {
                 transfers::send(&a, b"unread", 0, Wait::None)?;
                 settle();
-                // Bytes that nobody has read reset the connection.
+                // Bytes that were not read reset the connection.
                 drop(b);
                 settle();
                 if state != "reset" {
@@ -537,7 +537,7 @@ fn run(limit: u64, state: &str) -> Result<(), Error> {
     for known in [false, true] {
         let maker = Maker { known };
         for &(name, call) in CALLS {
-            // A machine with much else to do may be late once, and not each time.
+            // A busy machine may be late once, but not each time.
             let mut took = u64::MAX;
             let mut result = Ok(());
             for _ in 0..8 {
@@ -552,7 +552,7 @@ fn run(limit: u64, state: &str) -> Result<(), Error> {
             assert!(took <= limit, "{state}, {name}: a wait of 1 ms took {took} ns, {result:?}");
             if known && result == Err(RawError::Os(EAGAIN)) {
                 let Made(d, _peers) = maker.make(state)?;
-                // Twice: the first may be an old edge's.
+                // Twice, because the first event may be an old edge.
                 let _ = call(&d, Wait::Within(MILLISECOND));
                 waits += u32::from(call(&d, Wait::Within(LONG)) == Err(RawError::Os(EAGAIN)));
             }

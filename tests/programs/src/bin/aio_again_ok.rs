@@ -15,7 +15,7 @@ fn socket() -> AsyncSocket {
     AsyncSocket::new(Socket::new(AF_INET, SOCK_STREAM, 0).expect("a socket")).expect("takes it")
 }
 
-/// A listener that takes nobody in, and what keeps it so.
+/// Makes a listener that accepts nothing, and the sockets that fill its queue.
 async fn full() -> (Socket, Address, Vec<AsyncSocket>) {
     let listener = Socket::new(AF_INET, SOCK_STREAM, 0).expect("a socket");
     listener.bind(("127.0.0.1", 0)).expect("binds");

@@ -1,4 +1,4 @@
-//! What is dropped is cancelled: a call, a task, a whole run; nothing of it stays behind.
+//! Dropping cancels a call, a task or a whole run, and nothing of it stays behind.
 
 use std::cell::Cell;
 use std::rc::Rc;

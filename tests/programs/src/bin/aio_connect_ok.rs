@@ -27,7 +27,7 @@ fn main() -> Result<(), Error> {
             "PermissionError",
             errno::EACCES,
         );
-        // No look-up is left, which is told at once and not waited for.
+        // No look-up is left. This is an error at once, without a wait.
         let second = Duration::from_secs(1);
         let result = aio::timeout(second, socket(AF_INET).connect(("sandsock.example", 80))).await;
         fails_with(result.expect("it is told"), "BlockingIOError", errno::EAGAIN);

@@ -1,5 +1,6 @@
-//! `aio_echo_ok CLIENTS`: a server and its clients, each a task, over TCP: all connected at once,
-//! every byte comes back. Half of the clients use the verbs, half the traits of futures.
+//! `aio_echo_ok CLIENTS`: a server and its clients, each a task, over TCP. All are connected at
+//! once, and every byte comes back. Half of the clients use the methods, half the traits of
+//! futures.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -85,7 +86,7 @@ fn main() -> Result<(), Error> {
             assert_eq!(task.await, number);
         }
 
-        // One that sends and receives much, at the same time.
+        // This client sends and receives much, at the same time.
         let client = connect(&address).await.expect("connects");
         let sent = pattern(SIZE);
         let receive = async {

@@ -38,14 +38,14 @@ fn main() -> Result<(), Error> {
         let start = now();
         times_out(aio::timeout(Duration::from_millis(20), a.recv(1, Flags::NONE)).await);
         assert!(now() >= start + 20 * MS);
-        // What was dropped has taken nothing.
+        // The dropped futures took nothing.
         b.sendall(b"x", Flags::NONE).expect("sends");
         let received =
             aio::timeout(Duration::from_secs(60), a.recv(1, Flags::NONE)).await.expect("in time");
         assert_eq!(received.expect("receives"), b"x");
         times_out(aio::timeout(Duration::ZERO, a.recv(1, Flags::NONE)).await);
 
-        // Sleeps that were dropped keep nobody waiting, and neither does one without end.
+        // Sleeps that were dropped hold up nothing, not even one without an end.
         drop(aio::sleep(Duration::from_secs(3600)));
         times_out(aio::timeout(Duration::from_millis(1), aio::sleep(Duration::MAX)).await);
     })

@@ -29,7 +29,7 @@ fn main() -> Result<(), Error> {
     assert_eq!(work.sendfile(&File::open("/data/empty")?, 0, None)?, 0);
     assert_eq!(work.recv(32, 0)?, digest(b"")?);
 
-    // Whole blocks through a cipher, and back.
+    // A cipher encrypts and decrypts whole blocks.
     let cipher = bound("skcipher", "cbc(aes)")?;
     cipher.setsockopt(SOL_ALG, ALG_SET_KEY, &[7; 16])?;
     let run = |op: i32,

@@ -15,7 +15,7 @@ fn main() -> Result<(), Error> {
     needs(bound("hash", "sha512"), None);
     needs(bound("hash", "*"), None);
     needs(bound("", ""), None);
-    // What the kernel would read as another name.
+    // The kernel would read these as another name.
     for name in ["sha256\0x", "md5\0sha256"] {
         fails_with(bound("hash", name), "OSError", sandsock::errno::EINVAL);
     }
@@ -23,7 +23,7 @@ fn main() -> Result<(), Error> {
         let error = bound(kind, name).expect_err("it does not fit");
         assert_eq!((error.class(), error.errno()), ("ValueError", None));
     }
-    // What is granted and not there is the kernel's to refuse.
+    // The kernel refuses a granted algorithm that it does not have.
     fails_with(bound("hash", "sha-nothing"), "FileNotFoundError", sandsock::errno::ENOENT);
 
     let socket = Socket::new(AF_ALG, SOCK_SEQPACKET, 0)?;
@@ -33,7 +33,7 @@ fn main() -> Result<(), Error> {
     let generic =
         AlgAddress { kind: "hash".into(), name: "md5-generic".into(), feature: 0, mask: 0 };
     needs(socket.bind(Address::Other(types::Address::Alg(generic))), "family=alg:hash:md5-generic");
-    // Types that no rule could name are not served at all.
+    // Types that no rule could name are not served.
     fails_with(Socket::new(AF_ALG, SOCK_STREAM, 0), "OSError", sandsock::errno::ESOCKTNOSUPPORT);
     needs(Socket::new(AF_ALG, SOCK_SEQPACKET, 1), None);
     Ok(())

@@ -31,7 +31,7 @@ fn main() -> Result<(), Error> {
     let cut = work.recvmsg(4, 0, Flags::NONE)?;
     assert_eq!(hex(&cut.data), ABC[..8]);
     assert!(cut.flags.contains(Flags::TRUNC), "{:?}", cut.flags);
-    // Of nothing.
+    // The hash of nothing.
     work.send(b"", 0)?;
     assert_eq!(hex(&work.recv(32, 0)?), EMPTY);
 

@@ -6,7 +6,7 @@ use sandsock_test_programs::alg::bound;
 
 fn main() -> Result<(), Error> {
     let rng = bound("rng", "stdrng")?;
-    // As a key it is a seed.
+    // The key is the seed.
     rng.setsockopt(SOL_ALG, ALG_SET_KEY, &[7; 48])?;
     let (work, _) = rng.accept()?;
     let (a, b) = (work.recv(32, 0)?, work.recv(32, 0)?);

@@ -1,4 +1,4 @@
-//! Claims to be somebody else, and may.
+//! Claims another process's credentials, with the grant to do so.
 
 use std::io::IoSlice;
 

@@ -1,4 +1,4 @@
-//! Claims to be somebody else.
+//! Claims another process's credentials.
 
 use std::io::IoSlice;
 

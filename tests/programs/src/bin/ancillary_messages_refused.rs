@@ -43,7 +43,7 @@ fn main() -> Result<(), Error> {
         assert_eq!(result, Err(RawError::Os(errno::EINVAL)));
     }
 
-    // What an option needs a grant for, a control message needs it for too.
+    // If an option needs a grant, the control message of that option needs it too.
     let mark = Ancillary { level: SOL_SOCKET, kind: SO_MARK, data: vec![1, 0, 0, 0] };
     let error = send(&[mark]).unwrap_err();
     assert_eq!(

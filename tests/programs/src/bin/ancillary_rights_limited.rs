@@ -19,7 +19,7 @@ fn is_full(through: &Socket, fd: i32) -> bool {
     }
 }
 
-/// Receives so many messages of one descriptor each.
+/// Receives `count` messages of one descriptor each.
 fn receive(from: &Socket, count: usize) -> Result<(), Error> {
     for _ in 0..count {
         let received = from.recv_fds(1, 1)?;
@@ -43,7 +43,8 @@ fn main() -> Result<(), Error> {
     assert_eq!(b.recv(1, Flags::NONE).unwrap_err().errno(), Some(errno::EAGAIN));
     b.setblocking(true)?;
 
-    // One by one, and seen by every socket of the guest; bytes alone still go.
+    // They are received one by one, and count for every socket of the guest. A message of bytes
+    // alone still goes.
     for _ in 0..limit {
         assert!(!is_full(&a, fd));
     }

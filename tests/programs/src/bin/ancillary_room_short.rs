@@ -1,4 +1,5 @@
-//! What finds no room is cut, told, and closed.
+//! Control messages for which there is no room are cut, the cut is reported, and their descriptors
+//! are closed.
 
 use sandsock::constants::*;
 use sandsock::{Error, Flags, Socket, cmsg_len, cmsg_space};

@@ -59,7 +59,7 @@ fn main() {
     assert_eq!((messages[0].length, messages[0].flags & MSG_TRUNC), (4, MSG_TRUNC));
     assert_eq!((messages[1].length, messages[1].flags & MSG_TRUNC), (0, 0));
 
-    // What is not granted stops the batch there, and alone it is denied.
+    // A message without a grant ends the batch there. As the first message it is denied.
     let mut mixed = entries(&[1, 1, 1], &to_peer);
     mixed[1].address = Some(&to_forbidden);
     assert_eq!(send_batch(&a, b"xyz", &mixed, 0, Wait::Forever), Ok(1));

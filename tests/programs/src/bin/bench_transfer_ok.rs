@@ -35,7 +35,7 @@ fn main() -> Result<(), Error> {
     Ok(())
 }
 
-/// A connection on which the peer has been told what it does meanwhile, and is ready.
+/// Opens a connection. The peer knows what to do on it, and is ready.
 fn control(port: u16, operation: u8, total: u64, size: usize) -> Result<Socket, Error> {
     let socket = Socket::new(AF_INET, SOCK_STREAM, 0)?;
     socket.connect(("127.0.0.1", port))?;

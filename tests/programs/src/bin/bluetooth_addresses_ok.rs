@@ -30,7 +30,7 @@ fn main() -> Result<(), Error> {
     rfcomm.listen(None)?;
     assert_eq!(rfcomm.getsockname()?.to_string(), format!("('{one}', 1)"));
 
-    // Whose shutdown and close may wait for the peer.
+    // Shutdown and close of these types may wait for the peer.
     fails_with(
         Socket::new(AF_BLUETOOTH, SOCK_STREAM, BTPROTO_L2CAP),
         "OSError",

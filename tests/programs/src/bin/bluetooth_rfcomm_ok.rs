@@ -33,7 +33,7 @@ fn main() -> Result<(), Error> {
         assert!(receive_all(&client, length)? == pattern(length));
     }
     client.close()?;
-    // The kernel tells of a peer that ends in order as of any other that is gone.
+    // The kernel reports the orderly end of a peer like any other end.
     fails_with(server.recv(100, 0), "ConnectionResetError", sandsock::errno::ECONNRESET);
     Ok(())
 }

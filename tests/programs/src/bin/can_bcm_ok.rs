@@ -33,7 +33,7 @@ fn main() -> Result<(), Error> {
     wire.settimeout(Some(Duration::from_secs(5)))?;
     silent(&wire);
 
-    // Three times, and to be told.
+    // Send three times, and report the end.
     let three = cycle | CAN_BCM_TX_COUNTEVT;
     sender.send(&bcm(CAN_BCM_TX_SETUP, three, 3, 10_000, 0, 0x11, &[frame(0x11, b"thrice")]), 0)?;
     let expired = sender.recv(100, 0)?;
@@ -47,7 +47,7 @@ fn main() -> Result<(), Error> {
     sender.send(&bcm(CAN_BCM_TX_SEND, 0, 0, 0, 0, 0x12, &[frame(0x12, b"once")]), 0)?;
     assert_eq!(wire.recv(16, 0)?, frame(0x12, b"once"));
 
-    // Told only where the first byte changes.
+    // Reported only if the first byte changes.
     let mask = frame(0, b"\xff");
     receiver.send(&bcm(CAN_BCM_RX_SETUP, 0, 0, 0, 0, 0x20, &[mask]), 0)?;
     for data in [b"aa", b"ab", b"ba", b"bb", b"ca"] {

@@ -33,7 +33,7 @@ fn main() -> Result<(), Error> {
     expect(0x2ff)?;
     silent(&b);
 
-    // All at once, where they are joined: in the 200s, but not 201.
+    // With joined filters, all must match: in the 200s, but not 201.
     filter(&b, &[(0x200, 0x700), (0x201 | INVERTED, CAN_SFF_MASK)])?;
     b.setsockopt(SOL_CAN_RAW, CAN_RAW_JOIN_FILTERS, 1)?;
     send(&[0x201, 0x202, 0x300])?;

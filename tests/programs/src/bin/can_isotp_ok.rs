@@ -22,7 +22,7 @@ fn main() -> Result<(), Error> {
         assert_eq!(a.send(&sent, 0)?, length);
         let (data, from) = b.recvfrom(5000, 0)?;
         assert_eq!(data, sent);
-        // The kernel tells the interface alone.
+        // The kernel returns the interface alone.
         assert_eq!(from, channel(index, 0, 0));
         b.send(&sent, 0)?;
         assert_eq!(a.recv(5000, 0)?, sent);
@@ -55,8 +55,7 @@ fn main() -> Result<(), Error> {
     c.send(&pattern(50), 0)?;
     assert_eq!(d.recv(100, 0)?, pattern(50));
 
-    // Nobody takes the rest: closing waits for the end of it, which is no more than some seconds
-    // away.
+    // The peer does not take the rest. Closing waits for its timeout of a few seconds.
     let alone = end(index, 0x720, 0x721)?;
     alone.send(&pattern(100), 0)?;
     alone.close()

@@ -35,7 +35,7 @@ fn main() -> Result<(), Error> {
         a.sendto(&sent, 0, node(index, 0, 0x12300, 0x30))?;
         let got = b.recvmsg(5000, 200, Flags::NONE)?;
         assert_eq!(got.data, sent);
-        // Of what came in parts the kernel does not say by which interface.
+        // For a message that came in parts, the kernel does not return the interface.
         let interface = if length > 8 { 0 } else { index };
         assert_eq!(got.address, node(interface, 0, 0x12300, 0x20));
         assert_eq!(control(&got, SCM_J1939_DEST_ADDR), Some(&[0x30][..]));
@@ -47,7 +47,7 @@ fn main() -> Result<(), Error> {
     a.send(b"connected", 0)?;
     assert_eq!(b.recv(100, 0)?, b"connected");
 
-    // To all: with SO_BROADCAST alone.
+    // A broadcast needs SO_BROADCAST.
     let all = node(index, 0, 0xfeca, J1939_NO_ADDR as u8);
     fails_with(b.sendto(b"hello", 0, &all), "PermissionError", sandsock::errno::EACCES);
     for socket in [&a, &b] {

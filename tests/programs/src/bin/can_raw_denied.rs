@@ -10,7 +10,7 @@ fn main() -> Result<(), Error> {
     let socket = raw(granted)?;
     needs(raw(other), "can=vcan1:raw");
     needs(raw(0), "can=*:raw");
-    // Of an interface that is not there the guest is told as little.
+    // For an interface that does not exist, the denial is the same.
     needs(raw(9999), None);
     needs(raw(u32::MAX), None);
     for address in [interface(other), channel(other, 1, 2), node(other, 0, 0, 1)] {
@@ -20,7 +20,7 @@ fn main() -> Result<(), Error> {
     for protocol in [CAN_BCM, CAN_ISOTP, CAN_J1939] {
         needs(Socket::new(AF_CAN, SOCK_DGRAM, protocol), None);
     }
-    // What no verb names.
+    // No verb names these protocols.
     needs(Socket::new(AF_CAN, SOCK_RAW, 0), None);
     needs(Socket::new(AF_CAN, SOCK_DGRAM, 3), None);
     // Nothing of all that came through, and the socket is as it was.

@@ -25,7 +25,7 @@ fn main() -> Result<(), Error> {
     silent(&a);
     silent(&elsewhere);
 
-    // To an interface, from a socket that is bound to none.
+    // Send to an interface, from a socket that is not bound to one.
     let unbound = Socket::new(AF_CAN, SOCK_RAW, CAN_RAW)?;
     unbound.sendto(&frame(0x321, b"to"), 0, interface(second))?;
     assert_eq!(elsewhere.recv(100, 0)?, frame(0x321, b"to"));
@@ -69,7 +69,7 @@ fn main() -> Result<(), Error> {
     a.send(&frame(2, b"quiet"), 0)?;
     silent(&b);
 
-    // What is no frame is no frame.
+    // Bytes that are not a frame are an error.
     sandsock_test_programs::fails_with(a.send(b"short", 0), "OSError", sandsock::errno::EINVAL);
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Ends as it is told: `ok`, `error`, `exit N`, `panic`, `memory MEBIBYTES`, `room MEBIBYTES`
-//! (which makes do without).
+//! Ends as its arguments say: `ok`, `error`, `exit N`, `panic`, `memory MEBIBYTES`, `room
+//! MEBIBYTES` (which goes on without the memory).
 
 fn main() -> Result<(), String> {
     let args: Vec<String> = std::env::args().skip(1).collect();

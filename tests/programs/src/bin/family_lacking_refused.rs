@@ -1,5 +1,5 @@
-//! Makes sockets that are granted: each gives what the kernel says, which is EAFNOSUPPORT where it
-//! lacks the family.
+//! Makes sockets that are granted. Each returns the kernel's result, which is EAFNOSUPPORT if the
+//! kernel lacks the family.
 
 use sandsock::{Error, ErrorKind, Socket};
 

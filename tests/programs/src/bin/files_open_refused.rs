@@ -1,4 +1,5 @@
-//! What lies outside of the folders, by whatever way, is not opened, nor what is no regular file.
+//! A guest can open no file outside its folders, by any way, and nothing that is not a regular
+//! file.
 
 use sandsock::errno::{EINVAL, EISDIR, EMFILE, ENOENT, EPERM};
 use sandsock::{File, Result};

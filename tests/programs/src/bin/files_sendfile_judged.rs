@@ -1,5 +1,5 @@
-//! What `sendfile` refuses and where it leaves the file's position; and the loop for files that are
-//! not the host's.
+//! The errors of `sendfile` and the file's position after them, and the loop for files that are not
+//! the host's.
 
 use std::io::{Cursor, Seek};
 use std::time::Duration;
@@ -51,7 +51,7 @@ fn main() -> Result<()> {
     assert_eq!(own.stream_position().expect("a position"), 10);
     assert_eq!(receive_all(&server, 6)?, b"456789");
 
-    // Nobody reads: the time is over for a piece, and what was sent shows in the position.
+    // The peer does not read, so a piece times out. The position shows how much was sent.
     let large = File::open("/data/large")?;
     let (a, _b) = socketpair(AF_UNIX, SOCK_STREAM, 0)?;
     a.settimeout(Some(Duration::from_millis(50)))?;

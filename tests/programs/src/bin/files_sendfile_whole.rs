@@ -21,7 +21,7 @@ fn main() -> Result<()> {
     assert_eq!(file.tell()?, 5);
     let before = memory_pages();
 
-    // Whole, as Linux blocks.
+    // Send it whole, because Linux blocks.
     let socket = connect()?;
     assert_eq!(socket.sendfile(&file, 0, None)?, size);
     assert_eq!(file.tell()?, size, "the position is behind the last byte");

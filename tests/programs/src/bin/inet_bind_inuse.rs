@@ -1,4 +1,5 @@
-//! An address that somebody has; one that the machine has not; a server that starts again.
+//! An address that is in use, an address that the machine does not have, and a server that starts
+//! again.
 
 use sandsock::constants::*;
 use sandsock::{Address, Error, ServerOptions, Socket, create_server};

@@ -1,4 +1,5 @@
-//! A closed socket: what says EBADF, what goes on to work, and what is judged before.
+//! A closed socket: which calls fail with EBADF, which go on to work, and which errors come before
+//! EBADF.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::time::Duration;

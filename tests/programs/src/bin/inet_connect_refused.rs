@@ -1,5 +1,5 @@
-//! Nobody listens: the same error in every mode that waits, and SO_ERROR tells it where the socket
-//! does not.
+//! There is no listener: every mode that waits has the same error, and SO_ERROR reports it if the
+//! socket does not.
 
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ fn main() -> Result<(), Error> {
                 "[Errno 111] Connection refused",
             );
             assert_eq!(Socket::new(family, SOCK_STREAM, 0)?.connect_ex(address)?, 111);
-            // A blocking connect leaves the socket free to connect anew. One that was waited for
-            // has its end told once more.
+            // After a blocking connect, the socket can connect anew. After a connect that was
+            // waited for, its error is reported once more.
             let codes = [socket.connect_ex(address)?, socket.connect_ex(address)?];
             assert_eq!(codes, if timeout.is_none() { [111, 111] } else { [103, 111] });
         }

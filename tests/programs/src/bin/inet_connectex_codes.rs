@@ -1,4 +1,4 @@
-//! What `connect_ex` gives, and what it raises all the same.
+//! The codes that `connect_ex` returns, and the errors that it raises all the same.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ fn main() -> Result<(), Error> {
     socket.setblocking(true)?;
     assert_eq!(socket.recv(5, 0)?, b"hello");
 
-    // One that is under way is waited for by a socket that blocks.
+    // A socket that blocks waits for a connect that is under way.
     let socket = Socket::new(AF_INET, SOCK_STREAM, 0)?;
     socket.setblocking(false)?;
     assert_eq!(socket.connect_ex(address)?, 115);
@@ -61,7 +61,7 @@ fn main() -> Result<(), Error> {
     );
     assert_eq!(socket.connect_ex(address)?, 0, "a denial leaves the socket as it was");
 
-    // What is wrong with the address is raised, of a closed socket too.
+    // A fault of the address is raised, on a closed socket too.
     socket.close()?;
     fails(
         socket.connect_ex("path"),

@@ -35,7 +35,7 @@ fn main() -> Result<(), Error> {
         assert_eq!(socket.sendto(b"", 0, peer)?, 0);
         assert_eq!(socket.recvfrom(100, 0)?, (Vec::new(), address.clone()));
 
-        // What does not fit is lost; MSG_TRUNC tells.
+        // Bytes that do not fit are lost. MSG_TRUNC reports it.
         socket.sendto(b"short", 0, peer)?;
         assert_eq!(socket.recv(6, 0)?, b"a long");
         socket.sendto(b"short", 0, peer)?;
@@ -52,7 +52,7 @@ fn main() -> Result<(), Error> {
         assert_eq!(socket.recvfrom_into(&mut six, MSG_TRUNC | MSG_PEEK)?, (13, address.clone()));
         assert_eq!(socket.recv(6, MSG_TRUNC)?, b"a long");
 
-        // 0 bytes: recv asks nobody, recvfrom takes the datagram.
+        // 0 bytes: recv makes no call, and recvfrom takes the datagram.
         socket.sendto(b"first", 0, peer)?;
         socket.recv(1, MSG_PEEK)?;
         assert_eq!(socket.recv(0, 0)?, b"");

@@ -1,4 +1,4 @@
-//! No socket takes the datagram: a connected sender is told at its next call.
+//! No socket takes the datagram. The next call of a connected sender fails.
 
 use std::time::Duration;
 

@@ -31,7 +31,7 @@ fn main() -> Result<(), Error> {
     // Sending: until there is no room.
     a.setsockopt(SOL_SOCKET, SO_SNDBUF, 8192)?;
     let chunk = [7; 4096];
-    // What was sent may still be on its way to the peer's buffer, after which there is room again.
+    // The bytes may still be on their way to the peer's buffer. After that there is room again.
     while a.send(&chunk, MSG_DONTWAIT).is_ok() {}
     a.settimeout(Some(time))?;
     let (start, error) = loop {

@@ -61,7 +61,7 @@ fn main() -> Result<(), Error> {
         shown(ask(None, Service::Number(5), AF_INET6, SOCK_STREAM, none)?),
         ["10 1 6 \"\" ('::1', 5, 0, 0)"]
     );
-    // A port is not judged; the resolver keeps 16 bits of it.
+    // The port's range is not checked. The resolver keeps 16 bits of it.
     assert_eq!(
         ask(Some("127.0.0.1"), Service::Number(65_536), AF_INET, SOCK_STREAM, none)?[0]
             .address

@@ -41,7 +41,7 @@ fn main() -> Result<(), Error> {
         let text = format!("{client:?}");
         let tail = format!("type=1, proto=0, laddr={own}, raddr={}>", shown(family, server));
         assert!(text.starts_with("<socket.socket fd=") && text.ends_with(&tail), "{text}");
-        // What the peer's address is, it says itself: nothing is to come before its end.
+        // The peer sends its own address, and then nothing until the end.
         assert_eq!(client.recv(1, 0)?, b"");
     }
     assert_eq!(Address::None.to_string(), "None");

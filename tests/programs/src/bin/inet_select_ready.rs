@@ -71,7 +71,7 @@ fn main() -> Result<(), Error> {
     poll.register(&late, POLLIN)?;
     assert_eq!(poll.poll(LONG)?, [(late.fileno(), POLLIN)]);
 
-    // What is no descriptor.
+    // These are not descriptors.
     let number = client.detach();
     close(number)?;
     fails_with(select(&[number], &[], &[], LONG), "OSError", 9);

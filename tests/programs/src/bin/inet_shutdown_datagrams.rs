@@ -1,5 +1,5 @@
-//! A datagram socket that was shut: a receive that blocks is told the end, before and during its
-//! wait.
+//! After the shutdown of a datagram socket, a receive that blocks returns the end, before and
+//! during its wait.
 
 use sandsock::constants::*;
 use sandsock::{Address, Error, socketpair};
@@ -23,7 +23,7 @@ fn main() -> Result<(), Error> {
         socket.settimeout(Some(time))?;
         times_out(lasts(time, || socket.recv(10, 0)));
     }
-    // What came before is still there.
+    // A datagram that came before the shutdown is still there.
     let (a, b) = socketpair(AF_UNIX, SOCK_DGRAM, 0)?;
     b.send(b"before", 0)?;
     a.shutdown(SHUT_RD)?;

@@ -1,4 +1,5 @@
-//! One direction ends and the other goes on; sending where it ended is EPIPE, and no signal.
+//! One direction ends and the other goes on. Sending in the ended direction is EPIPE, without a
+//! signal.
 
 use sandsock::constants::*;
 use sandsock::{Error, Socket};

@@ -1,4 +1,4 @@
-//! UDP-Lite: datagrams whose checksum covers a part alone. No verb of this version grants it.
+//! UDP-Lite: datagrams whose checksum covers only a part. No verb of this version grants it.
 
 use sandsock::constants::*;
 use sandsock::{Result, Socket};

@@ -31,7 +31,8 @@ fn main() -> sandsock::Result<()> {
     refused("too many buffers", a.sendmsg(&buffers, &[], 0, None), EMSGSIZE);
     assert_eq!(a.sendmsg(&vec![IoSlice::new(b"x"); 1024], &[], 0, None)?, 1024);
     assert_eq!(b.recv(2000, 0)?.len(), 1024);
-    // As many descriptors as one message can hold, and in flight as many as may be.
+    // Send the most descriptors that one message can hold, up to the limit of descriptors in
+    // flight.
     let one_more = vec![a.fileno(); 254];
     let error =
         a.send_fds(&[IoSlice::new(b"x")], &one_more).expect_err("more than the kernel takes");

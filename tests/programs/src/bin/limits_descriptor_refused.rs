@@ -54,7 +54,7 @@ fn main() -> sandsock::Result<()> {
         refused("socketpair", pair().map(|_| ()), EMFILE);
         refused("accept", listener.accept().map(|_| ()), EMFILE);
     }
-    // What arrives beyond the limit is closed, and the receiver told so; the bytes come.
+    // A descriptor beyond the limit is closed, and MSG_CTRUNC reports it. The bytes arrive.
     let received = receiver.recvmsg(100, 100, MSG_PEEK)?;
     assert_eq!(received.data, b"take it");
     assert!(received.flags.contains(sandsock::Flags::CTRUNC), "{received:?}");

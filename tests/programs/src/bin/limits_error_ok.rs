@@ -1,4 +1,4 @@
-//! Makes every kind of error, thousands of times. Arguments: a TCP port that nobody listens on.
+//! Makes every kind of error, thousands of times. Arguments: a TCP port without a listener.
 
 use std::io::IoSlice;
 

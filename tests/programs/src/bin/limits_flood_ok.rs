@@ -13,7 +13,7 @@ fn main() -> Result<()> {
     let socket = Socket::new(AF_INET, SOCK_DGRAM, 0)?;
     socket.bind(("127.0.0.1", 0))?;
     println!("{}", socket.getsockname()?.port().unwrap_or(0));
-    // The flood begins, and wakes nobody.
+    // The flood begins, and wakes no wait.
     let mut poll = sandsock::Poll::new();
     poll.register(&socket, POLLIN)?;
     assert_eq!(poll.poll(Some(Duration::from_millis(500)))?.len(), 0);

@@ -31,7 +31,7 @@ fn main() -> sandsock::Result<()> {
             }
             let taken = start.elapsed();
             assert!(taken >= Duration::from_millis(1400), "five look-ups took {taken:?}");
-            // Whoever does not wait so long is told at once.
+            // A guest that does not wait that long gets the error at once.
             let start = Instant::now();
             for wait in [Wait::None, Wait::Within(1_000_000), Wait::Until(1)] {
                 refused("a look-up too many", ask(wait), EAGAIN);
@@ -43,7 +43,7 @@ fn main() -> sandsock::Result<()> {
             }
             assert!(start.elapsed() < Duration::from_secs(2));
         }
-        // None at all: waiting for it would be for ever.
+        // With a limit of 0 the wait would have no end.
         "none" => {
             refused("a look-up", ask(Wait::Within(50_000_000)), EAGAIN);
             refused("a look-up", python(), EAGAIN);

@@ -26,7 +26,7 @@ fn main() -> sandsock::Result<()> {
         assert_eq!(raw(transfers::receive(&b, asked, MSG_WAITALL, wait))?.len(), limit);
         assert_eq!(raw(transfers::receive_message(&b, asked, 0, 0, wait))?.data.len(), limit);
     }
-    // One that blocks goes on until all is moved, by as much at a time.
+    // A call that blocks goes on until everything is moved, one limit's bytes at a time.
     assert_eq!(raw(transfers::send(&a, &data, 0, Wait::Forever))?, asked);
     assert_eq!(raw(transfers::receive(&b, asked, 0, Wait::Forever))?.len(), limit);
     assert_eq!(
@@ -45,7 +45,7 @@ fn main() -> sandsock::Result<()> {
         raw(transfers::receive_message(&b, 2 * asked, 0, MSG_WAITALL, Wait::Forever))?.data.len(),
         10 * limit
     );
-    // Python's verbs hide it.
+    // Python's methods hide it.
     let (a, b) = socketpair(AF_UNIX, SOCK_STREAM, 0)?;
     a.sendall(&data, 0)?;
     let mut left = data.len();
@@ -54,7 +54,7 @@ fn main() -> sandsock::Result<()> {
     }
     assert_eq!(a.send(&data, 0)?, data.len());
     assert_eq!(b.recv(data.len(), MSG_WAITALL)?.len(), data.len());
-    // A message is whole or not at all.
+    // A message is sent whole or not at all.
     let (a, b) = socketpair(AF_UNIX, SOCK_DGRAM, 0)?;
     assert_eq!(a.send(&data, 0)?, data.len());
     assert_eq!(b.recv(data.len(), 0)?.len(), data.len());

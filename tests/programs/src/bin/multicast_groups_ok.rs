@@ -1,6 +1,6 @@
-//! Joins 239.1.2.3 and ff02::1234 in every way and gets what is sent there; sends to a group and to
-//! everybody. A peer sends to both all the time. Arguments: the interface's index, its address, the
-//! peer's address.
+//! Joins 239.1.2.3 and ff02::1234 in every way and receives the datagrams for them. It sends to a
+//! group and to the broadcast address. A peer sends to both groups all the time. Arguments: the
+//! interface's index, its address, the peer's address.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -70,7 +70,7 @@ fn main() -> Result<(), Error> {
     member(&socket, join, leave, &[GROUP, [0; 4], index.to_ne_bytes()].concat(), b"four")?;
     let (join, leave) = ((ip, MCAST_JOIN_GROUP), (ip, MCAST_LEAVE_GROUP));
     member(&socket, join, leave, &group_request(index, &[&GROUP]), b"four")?;
-    // Of one source alone: struct ip_mreq_source is group, interface, source.
+    // Join for one source: struct ip_mreq_source is group, interface, source.
     let (join, leave) = ((ip, IP_ADD_SOURCE_MEMBERSHIP), (ip, IP_DROP_SOURCE_MEMBERSHIP));
     member(&socket, join, leave, &[GROUP, own, peer].concat(), b"four")?;
     let other = [GROUP, own, [10, 77, 0, 99]].concat();

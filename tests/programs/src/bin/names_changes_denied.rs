@@ -40,7 +40,7 @@ fn main() -> Result<()> {
         assert!(error.to_string().contains("169.254.169.254, which is private"), "{what}: {error}");
     }
     denied_for("the number", connect("169.254.169.254"), "tcp-connect=169.254.169.254:8080");
-    // What was pinned stays the name's.
+    // An address that was pinned stays the name's.
     assert_eq!(connect("93.184.216.34")?.recv(1, 0)?, b"2");
     // Another public address takes its place beside the first.
     assert_eq!(gethostbyname_ex("rebind.example")?.addresses, ["93.184.216.35"]);

@@ -41,8 +41,7 @@ fn main() -> Result<()> {
         let error = timed("info", Duration::ZERO, most, || netdb::get_name_info(&address, 0, wait));
         assert_eq!(error.err(), Some(over.clone()));
     }
-    // Eight look-ups are under way that nobody waits for: there is no place for a ninth until they
-    // end.
+    // Eight look-ups whose callers have given up are under way. A ninth is refused until they end.
     let error =
         timed("no place", Duration::ZERO, Duration::from_secs(1), || gethostbyname("web.example"))
             .expect_err("full");
@@ -57,7 +56,7 @@ fn main() -> Result<()> {
         std::thread::sleep(Duration::from_millis(100));
     }
     std::thread::sleep(Duration::from_secs(1));
-    // To the end: the resolver's own time, 3 s.
+    // This waits to the end: the resolver's own time, 3 s.
     let (least, most) = (Duration::from_secs(2), Duration::from_secs(12));
     let ask = || getaddrinfo("web.example", 80, Family::INET, SOCK_STREAM, 0, 0);
     fails(timed("getaddrinfo", least, most, ask), "gaierror", AGAIN);

@@ -19,7 +19,7 @@ fn main() -> Result<()> {
     for index in [0, 1, 0x7fff_ffff] {
         denied_for("if_indextoname", if_indextoname(index), "interfaces");
     }
-    // One that is there looks as one that is not.
+    // The error for an interface that exists is the same as for one that does not.
     let ask = |host: &str| getaddrinfo(host, 80, Family::UNSPEC, SOCK_STREAM, 0, AI_NUMERICHOST);
     for host in ["fe80::1%lo", "fe80::1%none", "ff02::1%lo", "ff01::1%none", "fe80::1%1x"] {
         denied_for(host, ask(host), "interfaces");
@@ -30,7 +30,7 @@ fn main() -> Result<()> {
         Socket::new(AF_INET6, SOCK_STREAM, 0)?.bind(("fe80::1%lo", 0)),
         "interfaces",
     );
-    // Numbers tell nothing, and what glibc would not look up needs no grant to be refused.
+    // Numbers reveal nothing. A name that glibc would not look up is an error, without a grant too.
     assert_eq!(ask("fe80::1%7")?[0].address.to_string(), "('fe80::1', 80, 0, 7)");
     for host in ["::1%lo", "2001:db8::1%lo", "fe80::1%"] {
         fails(ask(host), "gaierror", "[Errno -2] Name or service not known");

@@ -16,7 +16,7 @@ fn main() -> Result<()> {
         assert_eq!(zone[0].address.to_string(), format!("('fe80::1', 80, 0, {index})"));
         let shown = getnameinfo(("fe80::1", 80, 0, index), NI_NUMERICHOST | NI_NUMERICSERV)?;
         assert_eq!(shown, (format!("fe80::1%{name}"), "80".to_owned()));
-        // As glibc: a name is a zone in link-local scope alone.
+        // glibc: a name is a zone in link-local scope only.
         let unknown =
             getaddrinfo(format!("::1%{name}").as_str(), 80, Family::INET6, SOCK_STREAM, 0, 0);
         assert_eq!(unknown.expect_err("no such host").kind(), ErrorKind::AddressInfo);

@@ -1,4 +1,4 @@
-//! Asks with every function where no look-up is allowed. The argument says which limit is 0.
+//! Asks with every function if no look-up is allowed. The argument says which limit is 0.
 
 use sandsock::constants::*;
 use sandsock::{
@@ -26,7 +26,7 @@ fn main() -> Result<()> {
         assert_eq!(getprotobyname("tcp")?, 6);
         assert_eq!(getnameinfo(("192.0.2.1", 1), NI_NUMERICHOST)?.0, "192.0.2.1");
     }
-    // What asks nobody.
+    // These look-ups do not ask the resolver.
     assert_eq!(gethostbyname("192.0.2.1")?, "192.0.2.1");
     assert_eq!(gethostbyname_ex("192.0.2.1")?.addresses, ["192.0.2.1"]);
     assert_eq!(

@@ -22,8 +22,8 @@ fn main() {
         let error = ask().expect_err("an interrupt");
         assert_eq!(error.class(), "InterruptedError", "{error:?}");
     }
-    // Nobody waits for those two any more, but the resolver is still at work on them: there is no
-    // place for a third.
+    // The guest no longer waits for those two, but the resolver still works on them. So a third one
+    // is refused.
     match ask() {
         // Which it hides, as Python does.
         Ok(()) => assert_eq!(function, "getfqdn"),

@@ -39,7 +39,8 @@ fn main() {
         let error = getaddrinfo("127.0.0.1", 80, family, kind, 0, 0).expect_err("no such thing");
         assert_eq!((error.kind(), error.errno()), (ErrorKind::AddressInfo, Some(code)));
     }
-    // A bad service is one before the name is judged, or the name is denied; it is never looked up.
+    // A bad service is an error before the name is checked, and if the name is denied. It is never
+    // looked up.
     for name in ["localhost", "127.0.0.1"] {
         let error = getaddrinfo(name, "no-such-service", any, SOCK_STREAM, 0, 0)
             .expect_err("no such service");

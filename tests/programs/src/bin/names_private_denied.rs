@@ -26,7 +26,7 @@ fn main() -> sandsock::Result<()> {
     ] {
         let error = denied(what, result);
         let text = error.to_string();
-        // What it is, why, and both ways out.
+        // The denial has the address, the reason, and both ways out.
         for part in [
             "private",
             "localhost leads to 127.0.0.1",

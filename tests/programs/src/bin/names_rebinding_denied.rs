@@ -32,7 +32,7 @@ fn main() {
         "{error}"
     );
     denied_for("the number", connect("169.254.169.254"), "tcp-connect=169.254.169.254:8080");
-    // What was pinned is still that name's.
+    // The pinned address is still that name's.
     connect("93.184.216.34").expect("the pinned address");
     let timeout = ConnectTimeout::After(Duration::from_secs(5));
     denied("create_connection", create_connection(("rebind.example", PORT), timeout, None, false));

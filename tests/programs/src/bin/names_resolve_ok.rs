@@ -27,7 +27,8 @@ fn main() -> sandsock::Result<()> {
     }
     let v6 = getaddrinfo("one.example", tcp, Family::INET6, SOCK_STREAM, 0, AI_CANONNAME)?;
     assert_eq!((v6.len(), v6[0].canonical_name.as_str()), (1, "one.example"));
-    // The name stands in an address, too, and what was looked up may be used as a number.
+    // A name may also stand in an address, and an address that was looked up may be used as a
+    // number.
     let socket = Socket::new(AF_INET, SOCK_DGRAM, 0)?;
     socket.sendto(b"by name", Flags::NONE, ("one.example", udp))?;
     socket.sendto(b"by number", Flags::NONE, ("127.0.0.1", udp))?;
@@ -52,7 +53,7 @@ fn main() -> sandsock::Result<()> {
     let sent = socket.sendto(b"x", Flags::NONE, ("one.example", tcp));
     denied_for("another verb", sent, &format!("udp-send=one.example:{tcp}"));
     denied_for("a bind", socket.bind(("one.example", 0)), "udp-bind=127.0.0.1:0");
-    // A name that has an address may be looked up, and that is all.
+    // A name that has an address may be looked up, and nothing else.
     assert_eq!(getaddrinfo("two.example", other, Family::INET, SOCK_STREAM, 0, 0)?.len(), 1);
     denied_for(
         "without a grant",

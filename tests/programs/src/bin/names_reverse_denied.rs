@@ -64,7 +64,7 @@ fn main() -> Result<()> {
         netdb::get_host_by_address(&zone, Wait::Forever).map_err(Into::into),
         "reverse-resolve=fe80::1",
     );
-    // What is wrong with the question comes first, and no other family is asked for.
+    // Faults of the arguments come first, and no other family is asked for.
     assert_eq!(
         netdb::get_name_info(&address, 1 << 20, Wait::Forever).err(),
         Some(NameError::AddressInfo(EAI_BADFLAGS))
@@ -73,7 +73,7 @@ fn main() -> Result<()> {
         netdb::get_name_info(&Address::Unspec, 0, Wait::Forever).err(),
         Some(NameError::AddressInfo(EAI_FAMILY))
     );
-    // What is granted is asked for, and is not there.
+    // This address is granted, and has no name.
     let error = gethostbyaddr("192.0.2.1").expect_err("no name");
     assert_eq!((error.class(), error.errno()), ("herror", Some(1)));
     assert_eq!(gethostbyaddr("192.0.2.80")?.name, "files.example");

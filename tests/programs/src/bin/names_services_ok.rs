@@ -23,7 +23,7 @@ fn main() -> Result<()> {
     fails(getservbyname("http", "udp-lite"), "OSError", "service/proto not found");
     fails(getprotobyname("no-such-protocol"), "OSError", "protocol not found");
     fails(getservbyname(&"x".repeat(1 << 20), None), "OSError", "service/proto not found");
-    // Of a numeric host: by name in, by name out.
+    // With a numeric host: the service goes in by name and comes out by name.
     assert_eq!(
         getaddrinfo("192.0.2.1", "http", Family::INET, SOCK_STREAM, 0, 0)?[0].address.port(),
         Some(80)

@@ -20,7 +20,7 @@ fn main() {
         assert_eq!(error.grant(), None);
         error.errno().expect("a code")
     };
-    // Without a resolver that answers it may be EAI_AGAIN; it is no denial, since the name was
+    // If no resolver answers, the error may be EAI_AGAIN. It is no denial, because the name was
     // granted.
     let start = Instant::now();
     let code = gaierror("unknown", ask("sandsock-no-such-name.invalid").expect_err("no such name"));

@@ -1,5 +1,5 @@
 //! Lists sockets by `sock-diag:read`, talks to a generic family by `generic:nlctrl`, and gets the
-//! events of devices by `uevent`. The argument is a port on which somebody listens.
+//! events of devices by `uevent`. The argument is a port with a listener.
 
 use std::time::Duration;
 

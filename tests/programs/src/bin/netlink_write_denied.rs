@@ -33,7 +33,7 @@ fn main() -> Result<(), Error> {
     for kind in everything {
         denied_for("every write", socket.send(&request(kind, 0, &[0; 16]), 0), WRITE);
     }
-    // Reads that nobody has looked at, by a later kernel's numbers or of what is not the network's:
+    // Reads without a row in the table, by a later kernel's numbers or of other subsystems, count
     // as writes.
     for kind in [50, 70, 78, 90, 98, 122, 1022, u16::MAX - 1] {
         denied_for("an unknown read", socket.send(&request(kind, 0, &[0; 16]), 0), WRITE);
@@ -85,7 +85,7 @@ fn main() -> Result<(), Error> {
         bytes[read.len()..][..4].copy_from_slice(&length.to_ne_bytes());
         refused("a length", socket.send(&bytes, 0), EINVAL);
     }
-    // What is longer than a transfer is not even looked at.
+    // The host does not read messages longer than a transfer.
     let long = read.repeat((2 << 20) / read.len());
     refused("too long", socket.send(&long, 0), EMSGSIZE);
     refused("too long", socket.sendto(&long, 0, &kernel), EMSGSIZE);
@@ -146,7 +146,7 @@ fn main() -> Result<(), Error> {
     let address = types::Address::Netlink(NetlinkAddress { port_id: 0, groups: 0 });
     raw(connections::connect(&d, &address, Wait::None))?;
 
-    // Sockets may be listed, and no connection ended.
+    // The guest may list sockets, and end no connection.
     let diag = Socket::new(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG)?;
     let list = request(20, nl::DUMP, &[0; 56]);
     let destroy = request(21, 0, &[0; 56]);
@@ -173,8 +173,8 @@ fn main() -> Result<(), Error> {
         }
     }
     assert!(others > 0, "no other generic family");
-    // As many messages as one transfer has, each of a family whose name has to be looked for: that
-    // is done once for all.
+    // The most messages of one transfer, each of a family whose name must be looked up. One look-up
+    // serves them all.
     let many = request(ethtool.expect("every kernel since 5.6 has it"), 0, &[0xff, 1, 0, 0])
         .repeat((1 << 20) / 20);
     let took = (0..3).map(|_| {

@@ -1,6 +1,6 @@
-//! A bit of everything for those who look on: `observe_traffic_ok TCP UDP FORBIDDEN`, the ports of
-//! a stream's and of a datagram's peer on the loopback of each family, and one that is not granted.
-//! Each family's own ports are told, one line each.
+//! Makes some of every kind of call for the observers: `observe_traffic_ok TCP UDP FORBIDDEN`. The
+//! arguments are the ports of a stream's and of a datagram's peer on the loopback of each family,
+//! and a port that is not granted. It prints each family's own ports, one line each.
 
 use std::io::IoSlice;
 
@@ -68,8 +68,7 @@ fn main() -> Result<(), Error> {
         fails_with(datagrams.sendto(b"forbidden", 0, (host, forbidden)), "PermissionError", 13);
         datagrams.setblocking(false)?;
         would_block(datagrams.recv(100, 0));
-        // A stranger's datagram is dropped. It is there when the other end of it was told to be
-        // done.
+        // A stranger's datagram is dropped. It has arrived when the test writes a line.
         println!("{}", port(&datagrams));
         std::io::stdin().read_line(&mut String::new()).expect("reads");
         would_block(datagrams.recv(100, 0));

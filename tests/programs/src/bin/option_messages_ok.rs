@@ -1,4 +1,4 @@
-//! The ordinary options whose answers are control messages, and those that tell of a connection.
+//! The ordinary options whose answers are control messages, and those that describe a connection.
 
 use std::io::IoSlice;
 use std::time::Duration;
@@ -82,7 +82,7 @@ fn main() -> Result<(), Error> {
         };
         assert_eq!(find(&got, SOL_SOCKET, 37).len(), 48, "three times");
 
-        // The error queue: what the network said of a datagram that nobody took.
+        // The error queue: the network's report of a datagram that reached no socket.
         let nobody = {
             let gone = datagrams(family)?;
             gone.getsockname()?
@@ -105,7 +105,7 @@ fn main() -> Result<(), Error> {
             (&b"anybody?"[..], MSG_ERRQUEUE)
         );
         assert_eq!(got.address, nobody, "to whom it was sent");
-        // struct sock_extended_err: errno, then where it comes from: 2 is ICMP, 3 ICMPv6.
+        // struct sock_extended_err: errno, then the origin: 2 is ICMP, 3 ICMPv6.
         let error = find(&got, level, errors);
         assert_eq!((number(error), error[4]), (111, if family == AF_INET { 2 } else { 3 }));
 
@@ -146,11 +146,11 @@ fn main() -> Result<(), Error> {
     let listener = Socket::new(AF_INET, SOCK_STREAM, 0)?;
     listener.setsockopt(IPPROTO_TCP, TCP_FASTOPEN, 5)?;
     assert_eq!(listener.getsockopt(IPPROTO_TCP, TCP_FASTOPEN)?, 5);
-    // Honest: the guest's memory can't stay in place, so the kernel is never told that it will.
+    // The guest's memory can't stay in place, so the host never promises that to the kernel.
     let refused = client.setsockopt(SOL_SOCKET, SO_ZEROCOPY, 1).expect_err("no zero copy");
     assert_eq!(refused.grant(), None);
 
-    // Who is there: process, user, group. The kernel puts them in.
+    // The peer's process, user and group. The kernel fills them in.
     let (a, b) = socketpair(AF_UNIX, SOCK_STREAM, 0)?;
     let peer = a.getsockopt_bytes(SOL_SOCKET, SO_PEERCRED, 12)?;
     b.setsockopt(SOL_SOCKET, SO_PASSCRED, 1)?;

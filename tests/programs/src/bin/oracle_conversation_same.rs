@@ -38,7 +38,7 @@ fn plain(address: &Address) -> Address {
     }
 }
 
-/// What Python's `repr` shows of it.
+/// Returns the text as Python's `repr` shows it.
 trait Shown {
     fn shown(&self) -> String;
 }

@@ -82,7 +82,7 @@ fn opens(name: &str, timeout: Option<Duration>, send: Send) -> Result<()> {
     number(&format!("{name} plain"), count(made.send(b"plain", 0)));
     none(&format!("{name} all"), made.sendall(b"all", 0));
     bytes(&format!("{name} got"), got(&listener, sent.get() + 3));
-    // Nobody listens.
+    // There is no listener.
     let closed = listening(None)?;
     let to = closed.getsockname()?;
     let made = client(timeout)?;

@@ -62,7 +62,7 @@ fn call(parts: &[&str]) -> Result<String> {
             fromfd(number(rest[0]), AF_INET, SOCK_STREAM, 0).map(|socket| format!("{socket:?}"))
         }
         "cmsg" => {
-            // What wasm's words do not hold is more than any control message.
+            // A length that wasm's words do not hold is longer than any control message.
             let length = usize::try_from(number::<u64>(rest[0])).unwrap_or(usize::MAX);
             Ok(list([attempt(cmsg_len(length)), attempt(cmsg_space(length))]))
         }

@@ -25,7 +25,7 @@ fn text(part: &str) -> String {
     String::from_utf8(decode(part)).expect("UTF-8")
 }
 
-/// As Python's `ascii`.
+/// Returns the text as Python's `ascii` shows it.
 fn repr(text: &str) -> String {
     let escaped = |c: char| match u32::from(c) {
         0x0a => "\\n".to_owned(),

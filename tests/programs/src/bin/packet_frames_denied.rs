@@ -121,7 +121,7 @@ fn main() -> Result<(), Error> {
     }
     denied_for("IP by its address", cooked.sendto(&[0; 40], 0, ("lo", IP)), "packet=lo:ip");
     denied_for("no protocol", cooked.sendto(&[0; 40], 0, ("lo", 0)), "packet=lo");
-    // What is granted goes.
+    // Frames with a grant are sent.
     socket.send(&frame(ARP), 0)?;
     cooked.sendto(&[0; 28], 0, ("lo", ARP))?;
 

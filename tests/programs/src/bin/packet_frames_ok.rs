@@ -6,7 +6,7 @@ use std::time::Duration;
 use sandsock::constants::*;
 use sandsock::{Address, Error, OptionValue, Socket};
 
-/// A protocol of nobody's (IEEE 802 experimental), for frames that nothing else answers.
+/// A protocol that no program answers (IEEE 802 experimental).
 const OURS: u16 = 0x88b5;
 
 /// socket(2) takes the protocol in network order.
@@ -53,7 +53,7 @@ fn main() -> Result<(), Error> {
     let (got, from) = incoming(&raw)?;
     assert_eq!(got, frame(b"raw"));
     assert_eq!(from.to_string(), r"('lo', 34997, 0, 772, b'\x00\x00\x00\x00\x00\x00')");
-    // To an address, and by message.
+    // Send to an address, and by sendmsg.
     let other = socket(SOCK_RAW, 0)?;
     other.sendto(&frame(b"addressed"), 0, ("lo", 0))?;
     assert_eq!(incoming(&raw)?.0, frame(b"addressed"));

@@ -19,7 +19,7 @@ fn main() -> sandsock::Result<()> {
     // The name of number 1, which no rule denies.
     request[16] = 1;
     assert_eq!(raw(ioctl(&d, 0x8910, &request))?.argument[..3], *b"lo\0");
-    // Of an interface without a grant the frames are what is missing.
+    // For an interface without a grant, the denial names the frames.
     request[16] = 2;
     denied_for(
         "another's name",

@@ -1,5 +1,5 @@
-//! May bind to ports of 127.0.0.1 that the kernel chooses, and tries for more. Arguments: a port
-//! that nobody has, for TCP and for UDP; a TCP port to connect to, a UDP port to send to.
+//! May bind to ports of 127.0.0.1 that the kernel chooses, and tries to do more. Arguments: a port
+//! that no program has, for TCP and for UDP; a TCP port to connect to, a UDP port to send to.
 
 use sandsock::Socket;
 use sandsock::constants::*;

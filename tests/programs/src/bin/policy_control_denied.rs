@@ -56,7 +56,7 @@ fn main() -> sandsock::Result<()> {
             transfers::send_message(&raw_socket, &[b"x"], &control, 0, Some(&address), Wait::None);
         denied_for(text, raw(sent), &grant);
     }
-    // Nobody has looked at these: no grant would do.
+    // These have no row in the table, so no grant helps.
     for (level, kind) in [
         (SOL_SOCKET, 3),
         (SOL_SOCKET, 4),

@@ -12,7 +12,7 @@ mod attack;
 
 fn main() -> sandsock::Result<()> {
     let socket = Socket::new(AF_INET, SOCK_DGRAM, 0)?;
-    // struct in_pktinfo: from 127.0.0.9, by whichever interface.
+    // struct in_pktinfo: from 127.0.0.9, by any interface.
     let mut data = vec![0; 12];
     data[4..8].copy_from_slice(&[127, 0, 0, 9]);
     let source = Ancillary { level: IPPROTO_IP, kind: IP_PKTINFO, data };

@@ -56,7 +56,7 @@ fn main() -> Result<()> {
     again("nothing is left", socket.recv(100, MSG_PEEK));
     again("nor in the error queue", socket.recvmsg(100, 100, MSG_ERRQUEUE));
 
-    // A stranger's alone: nothing tells of it.
+    // Only a stranger's datagram is there, and nothing reveals it.
     println!("alone");
     for what in ["recv", "MSG_PEEK", "recvmsg", "MSG_TRUNC"] {
         assert_eq!(poll.poll(Some(Duration::from_millis(300)))?.len(), 0, "{what}");

@@ -1,5 +1,5 @@
-//! Tries destinations in every way. Arguments: GRANT HOST TCP-PORT UDP-PORT, again and again; the
-//! grant is ADDRESS without verb and port, or - where a rule denies.
+//! Tries destinations in every way. Arguments: GRANT HOST TCP-PORT UDP-PORT, again and again. The
+//! grant is ADDRESS without verb and port, or - if a rule denies.
 
 #[allow(dead_code)]
 #[path = "../attack.rs"]

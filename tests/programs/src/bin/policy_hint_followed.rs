@@ -1,5 +1,4 @@
-//! Does one thing, and prints the sentence of the denial where it is denied. Arguments: what, and
-//! with what.
+//! Does one act, and prints the denial if the act is denied. Arguments: the act, and its target.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Is refused by the kernel in what it was granted: that is no denial. Argument: a TCP port that
-//! nobody listens on.
+//! The kernel refuses acts that were granted. This is no denial. Argument: a TCP port without a
+//! listener.
 
 use sandsock::constants::*;
 use sandsock::errno::{EACCES, EADDRINUSE, EADDRNOTAVAIL, ECONNREFUSED};
@@ -20,7 +20,7 @@ fn main() -> sandsock::Result<()> {
     first.listen(None)?;
     refused("bind", stream()?.bind(("127.0.0.1", port)), EADDRINUSE);
     refused("bind", stream()?.bind(("192.0.2.1", port)), EADDRNOTAVAIL);
-    // The same class and number, from both sides: what tells them apart is the text and the grant.
+    // The class and the number are the same. Only the text and the grant differ.
     let datagrams = Socket::new(AF_INET, SOCK_DGRAM, 0)?;
     let kernel: Error =
         datagrams.sendto(b"x", 0, ("255.255.255.255", 9)).expect_err("SO_BROADCAST is off");

@@ -1,4 +1,4 @@
-//! Was granted nothing at all.
+//! Has no grant.
 
 use std::io::IoSlice;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use sandsock::{Epoll, ErrorKind, Family, Poll, Result, Socket, getaddrinfo, sele
 mod attack;
 use attack::{denied, denied_for, raw, refused};
 
-/// A stream or a datagram socket reaches nothing: its first act is judged, and the denial names the
-/// very grant.
+/// A stream or a datagram socket reaches nothing: its first act is checked, and the denial names
+/// the exact grant.
 fn first_acts() -> Result<()> {
     for (family, host, shown, any) in
         [(AF_INET, "127.0.0.1", "127.0.0.1", "0.0.0.0"), (AF_INET6, "::1", "[::1]", "[::]")]
@@ -40,7 +40,7 @@ fn first_acts() -> Result<()> {
                 let fast = socket.sendto(b"x", MSG_FASTOPEN, (host, 4711));
                 denied_for("sendto with MSG_FASTOPEN", fast, &format!("tcp-connect={shown}:4711"));
                 assert_eq!(socket.getsockname()?.port(), Some(0), "it is bound");
-                // What comes with a socket comes with this one, and no more.
+                // This socket has the ordinary options and no others.
                 socket.setsockopt(SOL_SOCKET, SO_KEEPALIVE, 1)?;
                 denied_for(
                     "option",
@@ -137,7 +137,7 @@ fn many() {
 fn main() -> Result<()> {
     first_acts()?;
     many();
-    // All others are judged when they are made.
+    // All others are checked when they are created.
     for (family, kind, protocol) in [
         (AF_INET, SOCK_SEQPACKET, 0),
         (AF_INET6, SOCK_SEQPACKET, 0),
@@ -168,7 +168,7 @@ fn main() -> Result<()> {
     }
     // A number is no name.
     assert_eq!(getaddrinfo("127.0.0.1", 80, Family::INET, SOCK_STREAM, 0, 0)?.len(), 1);
-    // Nothing was handed over, and nothing can be taken.
+    // Nothing was handed over, so there is nothing to take.
     assert_eq!(descriptors::inherited(), [0_i32; 0]);
     for number in (0..200).chain([-1, i32::MIN, i32::MAX]) {
         refused("inherit", raw(descriptors::inherit(number)), EBADF);
@@ -180,7 +180,7 @@ fn main() -> Result<()> {
         renamed.is_err_and(|error| error.kind() == ErrorKind::Denied || error.errno() == Some(38))
     );
 
-    // What needs no grant: a pair for an event loop. It leads nowhere.
+    // A pair for an event loop needs no grant, because it leads nowhere.
     for kind in [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET] {
         let (a, b) = socketpair(AF_UNIX, kind, 0)?;
         a.send(b"x", 0)?;
@@ -211,7 +211,7 @@ fn main() -> Result<()> {
     for kind in [SOCK_DGRAM, SOCK_SEQPACKET] {
         let (a, b) = raw(syscalls::socketpair(AF_UNIX, kind, 0))?;
         raw(syscalls::set_option(&a, SOL_SOCKET, SO_PASSCRED, OptionValue::Integer(1)))?;
-        // Who only receives gets none.
+        // The end that only receives gets no name.
         raw(transfers::send(&b, b"x", 0, Wait::None))?;
         assert_eq!(raw(transfers::receive(&a, 10, 0, Wait::None))?, b"x");
         denied_for("send", raw(transfers::send(&a, b"x", 0, Wait::None)), "unix-bind=@*");
@@ -223,7 +223,7 @@ fn main() -> Result<()> {
             "type {kind}: a name"
         );
         drop(b);
-        // It may be without its peer, but that makes it nobody else's either.
+        // The socket may dissolve its association, but that connects it to no other peer.
         if kind == SOCK_DGRAM {
             raw(connections::connect(&a, &Address::Unspec, Wait::None))?;
             let other = Address::Unix(UnixAddress::Abstract(b"other".to_vec()));

@@ -63,8 +63,8 @@ fn main() -> sandsock::Result<()> {
                 .expect_err("the kernel would write beyond it");
             assert!(matches!(error.errno(), Some(13 | 38 | 92)), "{error:?}");
         }
-        // What nobody has looked at; netfilter's own numbers at any level, Bluetooth's levels, arp
-        // tables, NETLINK's.
+        // Options without a row in the table: netfilter's own numbers at any level, Bluetooth's
+        // levels, arp tables, NETLINK's.
         for level in [
             -1,
             0,
@@ -143,7 +143,7 @@ fn main() -> sandsock::Result<()> {
             denied_for(text, socket.setsockopt(level, name, integer), &format!("option={text}"));
             denied_for(text, socket.setsockopt(level, name, bytes), &format!("option={text}"));
         }
-        // Another family than the one that was judged.
+        // The socket's family is not the one that was checked.
         assert_eq!(
             denied("IPV6_ADDRFORM", socket.setsockopt(IPPROTO_IPV6, 1, AF_INET)).grant(),
             None

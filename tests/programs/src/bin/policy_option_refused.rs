@@ -1,4 +1,5 @@
-//! Is allowed everything, or every option that has a grant, and sets what nobody may.
+//! May do everything, or use every option that has a grant, and sets options that are always
+//! refused.
 
 use sandsock::constants::*;
 use sandsock::{OptionValue, Socket};

@@ -1,5 +1,5 @@
-//! Asks for the services that it was granted by other numbers, and for families that nobody serves.
-//! The argument says whether everything is allowed.
+//! Asks for granted services by other numbers, and for families that are not served. The argument
+//! says whether everything is allowed.
 
 use sandsock::constants::*;
 use sandsock::errno::{EAFNOSUPPORT, ENOPROTOOPT, EPROTONOSUPPORT, ESOCKTNOSUPPORT};
@@ -11,7 +11,7 @@ use sandsock::{Error, ErrorKind, Result};
 mod attack;
 use attack::{args, raw};
 
-/// Demands that no such socket is made, by whichever word.
+/// Checks that no such socket is made, in any way to ask for it.
 #[track_caller]
 fn not_made(family: i32, kind: i32, protocol: i32, everything: bool) {
     let what = format!("family {family}, type {kind:#x}, protocol {protocol}");
@@ -20,8 +20,8 @@ fn not_made(family: i32, kind: i32, protocol: i32, everything: bool) {
         Err(error) => error,
     };
     let number = error.errno().expect("a number");
-    // Not by chance (EMFILE, EACCES of the kernel's), and no denial where everything is allowed:
-    // then nobody serves it.
+    // The error is not one of chance (EMFILE, the kernel's EACCES). It is no denial if everything
+    // is allowed, because then the socket is not served.
     assert!(
         matches!(
             number,
@@ -58,7 +58,7 @@ fn main() -> Result<()> {
         }
     }
     for family in [AF_INET, AF_INET6, AF_UNIX] {
-        // Raw, reliable, DCCP, packet; and no type at all, or one with other bits.
+        // Raw, reliable, DCCP, packet, no type, and a type with other bits.
         for kind in [
             SOCK_RAW,
             SOCK_RDM,

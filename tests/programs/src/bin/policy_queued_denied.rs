@@ -16,7 +16,7 @@ fn main() -> Result<()> {
         let socket = Socket::new(attack::family_of(host), SOCK_DGRAM, 0)?;
         socket.bind((host, 0))?;
         println!("{}", socket.getsockname()?.port().unwrap_or(0));
-        // The queue holds what came before the connect, whoever sent it.
+        // The queue holds the datagrams of every sender from before the connect.
         let mut poll = sandsock::Poll::new();
         poll.register(&socket, POLLIN)?;
         assert_eq!(poll.poll(Some(Duration::from_secs(10)))?.len(), 1);
@@ -30,7 +30,7 @@ fn main() -> Result<()> {
             socket.recv(100, 0).map_err(|error| error.errno()),
             Err(Some(sandsock::errno::EAGAIN))
         );
-        // What it sends is answered: the reply needs no grant of its own.
+        // The peer answers. The reply needs no grant of its own.
         socket.settimeout(Some(Duration::from_secs(5)))?;
         socket.send(b"question", 0)?;
         assert_eq!(socket.recvfrom(100, 0)?.0, b"answer");

@@ -16,7 +16,7 @@ fn main() -> Result<()> {
     let stream = || Socket::new(AF_UNIX, SOCK_STREAM, 0);
     let connect_to = |path: &str| stream()?.connect(path);
     let bind_to = |path: &str| stream()?.bind(path);
-    // What was granted.
+    // The granted path.
     connect_to(&format!("{connect}/peer"))?;
     bind_to(&format!("{bind}/mine"))?;
 

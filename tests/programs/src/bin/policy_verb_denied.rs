@@ -1,5 +1,5 @@
-//! Does what one verb is about; its grant is not there. The third argument is the grant that must
-//! be named.
+//! Does the act of one verb without its grant. The third argument is the grant that the denial must
+//! name.
 
 #[allow(dead_code)]
 #[path = "../attack.rs"]
@@ -9,7 +9,7 @@ fn main() {
     let args = attack::args();
     let result = attack::act(&args[0], &args[1]);
     if args[0] == "udp-receive" {
-        // Nobody is told of a datagram that is none of his business.
+        // The guest sees nothing of a datagram without a grant.
         let error = result.expect_err("nothing comes");
         assert_eq!((error.class(), error.errno()), ("TimeoutError", None));
     } else {

@@ -1,4 +1,4 @@
-//! Does what one verb is about; its grant is there.
+//! Does the act of one verb with its grant.
 
 #[allow(dead_code)]
 #[path = "../attack.rs"]

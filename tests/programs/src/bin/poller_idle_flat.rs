@@ -1,6 +1,6 @@
-//! `poller_idle_flat ACTIVE ROUNDS IDLE...`: what a wait costs beside so many idle descriptors, for
-//! each of these numbers, which grow. Each round has ACTIVE descriptors ready and sees to them.
-//! Prints the median round's nanoseconds for each.
+//! `poller_idle_flat ACTIVE ROUNDS IDLE...`: measures a wait beside IDLE idle descriptors, for each
+//! of these numbers, which grow. Each round has ACTIVE descriptors ready and serves them. Prints
+//! the median round's nanoseconds for each.
 
 use sandsock::constants::*;
 use sandsock::raw::clock::now;

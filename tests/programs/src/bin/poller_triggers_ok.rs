@@ -36,7 +36,7 @@ fn main() -> Result<(), Error> {
     epoll.modify(&a, EPOLLIN | EPOLLONESHOT)?;
     assert_eq!(epoll.poll(None, None)?, [(a.fileno(), EPOLLIN)]);
 
-    // At most so many.
+    // The result has at most this many events.
     epoll.modify(&a, EPOLLIN | EPOLLOUT)?;
     epoll.register(&b, EPOLLOUT)?;
     assert_eq!(epoll.poll(None, None)?.len(), 2);

@@ -1,6 +1,6 @@
-//! `provider_transfer_ok WAY OPERATION PORT SIZE COUNT`: what `bench_transfer_ok` does, in an app
-//! that is composed with a provider. WAY is `plain` (the verbs of `sockets`) or `data-plane` (the
-//! app moves the bytes by `transfers` itself).
+//! `provider_transfer_ok WAY OPERATION PORT SIZE COUNT`: does the same as `bench_transfer_ok`, in
+//! an app that is composed with a provider. WAY is `plain` (the methods of `sockets`) or
+//! `data-plane` (the app moves the bytes by `transfers` itself).
 
 mod bindings {
     wit_bindgen::generate!({ path: "../../wit", world: "sandsock:socket/app" });

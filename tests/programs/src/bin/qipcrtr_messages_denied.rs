@@ -6,7 +6,7 @@ use sandsock_test_programs::needs;
 
 fn main() -> Result<(), Error> {
     needs(Socket::new(AF_QIPCRTR, SOCK_DGRAM, 0), None);
-    // What is granted is there.
+    // The granted family is there.
     Socket::new(AF_TIPC, SOCK_RDM, 0)?;
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! QIPCRTR: messages between two ports of this machine's node, to a given address and where the
-//! socket is connected.
+//! QIPCRTR: messages between two ports of this machine's node, to an address and on a connected
+//! socket.
 
 use std::time::Duration;
 

@@ -24,7 +24,7 @@ fn main() -> Result<(), Error> {
         (AF_INET, IPPROTO_ICMP, [SOCK_RAW, SOCK_RAW], "0.0.0.0", "raw=icmp:127.0.0.1"),
     ] {
         for kind in kinds {
-            // Ping sockets are the kernel's to refuse where no group may have them.
+            // The kernel refuses ping sockets if no group may have them.
             let socket = match Socket::new(family, kind, protocol) {
                 Err(error) if kind == SOCK_DGRAM && error.grant().is_none() => {
                     refused("a ping socket", Err::<(), _>(error), sandsock::errno::EACCES);
@@ -51,7 +51,7 @@ fn main() -> Result<(), Error> {
             denied_for("a batch", sent, grant);
         }
     }
-    // Of other protocols there is none, and none of the other families' numbers.
+    // There are no sockets of other protocols, and none with the other families' numbers.
     for (family, protocol, grant) in [
         (AF_INET, IPPROTO_UDP, Some("raw=17")),
         (AF_INET, IPPROTO_TCP, Some("raw=6")),
@@ -88,7 +88,7 @@ fn main() -> Result<(), Error> {
     assert_eq!(attack::denied("IP_PROTOCOL", sent).grant(), None);
     refused("listen", socket.listen(1), sandsock::errno::EOPNOTSUPP);
 
-    // What comes from elsewhere is not seen, by a peek neither.
+    // Packets from elsewhere are not seen, not even by a peek.
     println!("listening");
     socket.settimeout(Some(Duration::from_millis(500)))?;
     for flags in [MSG_PEEK, 0] {

@@ -14,7 +14,7 @@ fn udp(port: u16, data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// An IPv4 packet of UDP's from an address that nobody has.
+/// An IPv4 packet of UDP from an address that no machine has.
 fn v4(port: u16) -> Vec<u8> {
     let payload = udp(port, b"spoofed");
     let mut packet = vec![0x45, 0];

@@ -6,7 +6,7 @@ use sandsock_test_programs::needs;
 
 fn main() -> Result<(), Error> {
     needs(Socket::new(AF_RDS, SOCK_SEQPACKET, 0), None);
-    // What is granted is there.
+    // The granted family is there.
     Socket::new(AF_TIPC, SOCK_RDM, 0)?;
     Ok(())
 }

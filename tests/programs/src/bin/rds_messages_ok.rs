@@ -1,5 +1,5 @@
-//! RDS over TCP: messages between two addresses of this machine, to a given address and where the
-//! socket is connected.
+//! RDS over TCP: messages between two addresses of this machine, to an address and on a connected
+//! socket.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
-//! Uses what it was handed: 3 is a TCP socket that listens, 4 a bound UDP socket, 5 a connected
-//! UNIX socket, 6 no socket, 7 not granted; there is no 8. The argument is the port of a UDP peer.
+//! Uses the descriptors that were handed over: 3 is a TCP socket that listens, 4 a bound UDP
+//! socket, 5 a connected UNIX socket, 6 no socket, 7 not granted. There is no 8. The argument is
+//! the port of a UDP peer.
 
 #[allow(dead_code)]
 #[path = "../attack.rs"]
@@ -15,7 +16,7 @@ fn main() -> Result<()> {
     let peer: u16 = sandsock_test_programs::argument(0);
     assert_eq!(descriptors::inherited(), [3, 4, 5, 6, 7]);
 
-    // Its number is what it was; it blocks, as it did before it was handed over.
+    // It keeps its number, and it blocks, as it did before it was handed over.
     let listener = Socket::with_fileno(3, None, None, None)?;
     assert_eq!((listener.fileno(), listener.family()), (3, AF_INET.into()));
     assert!(listener.getblocking());
@@ -25,7 +26,7 @@ fn main() -> Result<()> {
     connection.sendall(b"first", Flags::NONE)?;
     drop(connection);
 
-    // What is done with a datagram socket is judged as ever.
+    // The policy checks a datagram socket as always.
     let udp = fromfd(4, AF_INET, SOCK_DGRAM, 0)?;
     denied_for(
         "send",

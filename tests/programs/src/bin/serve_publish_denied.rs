@@ -1,4 +1,4 @@
-//! What is published opens nothing else: neither other addresses, nor the host's own, nor the other
+//! A published address opens nothing else: no other address, not the host's own, and not the other
 //! protocol.
 
 #[allow(dead_code)]
@@ -28,7 +28,7 @@ fn main() -> Result<()> {
     denied_for("a peer", tcp()?.connect(("10.9.8.7", 80)), "tcp-connect=10.9.8.7:80");
     let udp = Socket::new(AF_INET, SOCK_DGRAM, 0)?;
     denied_for("the other protocol", udp.bind(("10.9.8.7", 80)), "udp-bind=10.9.8.7:80");
-    // What the kernel says of the host's address.
+    // The kernel's error for the host's address.
     refused("a port that is taken", tcp()?.bind(("10.9.8.7", taken)), errno::EADDRINUSE);
     denied_by_rule("the host's side", tcp()?.bind(("10.9.8.7", denied)));
 

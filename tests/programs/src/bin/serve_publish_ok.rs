@@ -23,7 +23,7 @@ fn main() -> Result<()> {
     let (data, peer) = udp.recvfrom(100, Flags::NONE)?;
     println!("{peer}");
     udp.sendto(&data, Flags::NONE, &peer)?;
-    // Connected it is where it was.
+    // A connected socket has the same local address.
     udp.connect(peer)?;
     println!("{}", udp.getsockname()?);
     Ok(())

@@ -1,4 +1,5 @@
-//! A connection that is not answered: the time, the errors, and that it goes on by itself.
+//! A connection that is not answered: the time, the errors, and that the connect goes on without
+//! the guest.
 
 use std::time::Duration;
 

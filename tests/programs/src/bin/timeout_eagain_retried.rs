@@ -1,5 +1,5 @@
-//! poll says "ready" and the call says EAGAIN: the verb goes on until something comes or its time
-//! is over.
+//! poll reports "ready" and the call returns EAGAIN. Python's call goes on until something comes or
+//! its time is over.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use sandsock::constants::*;
 use sandsock_test_programs::{datagrams, lasts, port, times_out};
 
 fn main() -> Result<(), Error> {
-    // A datagram whose checksum is wrong makes the socket readable; the kernel throws it away when
-    // it is read. The peer sends such ones, and a good one behind them when it is told so.
+    // A datagram whose checksum is wrong makes the socket readable, and the kernel drops it when it
+    // is read. On a signal of the guest the peer sends such datagrams, and a good one behind them.
     let socket = datagrams(AF_INET)?;
     println!("{}", port(&socket));
     let time = Duration::from_millis(700);

@@ -1,5 +1,5 @@
-//! An interrupt ends the wait of every verb with `InterruptedError`. One that finds no wait stays
-//! for the next.
+//! An interrupt ends the wait of every call with `InterruptedError`. An interrupt that finds no
+//! wait stays for the next one.
 
 use std::time::Duration;
 
@@ -43,7 +43,8 @@ fn main() -> Result<(), Error> {
         interrupted(&|| connecting.connect_ex(("127.0.0.1", deaf)).map(drop));
     }
 
-    // No verb that need not wait is disturbed, nor takes the interrupt away.
+    // An interrupt does not disturb a call that need not wait, and the call does not take the
+    // interrupt.
     stream.setblocking(false)?;
     println!("busy");
     let go = loop {
@@ -62,7 +63,7 @@ fn main() -> Result<(), Error> {
         || stream.recv(1, 0),
     ));
 
-    // Where bytes have moved already, their number is told.
+    // If bytes have moved already, the call returns their number.
     stream.setblocking(true)?;
     stream.setsockopt(SOL_SOCKET, SO_SNDBUF, 1 << 15)?;
     println!("half");

@@ -1,5 +1,4 @@
-//! With a handler that lets it pass, an interrupted verb goes on with the time that is left (PEP
-//! 475).
+//! With a handler that returns, an interrupted call goes on with the time that is left (PEP 475).
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -57,7 +56,7 @@ fn main() -> Result<(), Error> {
     connecting.settimeout(Some(time))?;
     times_out(handled(&|| connecting.connect(("127.0.0.1", deaf))));
 
-    // What is moved is moved once and in order, while the peer is slow.
+    // All bytes are moved once and in order, while the peer is slow.
     let data = pattern(4 << 20);
     for timeout in [None, Some(Duration::from_secs(60))] {
         stream.settimeout(timeout)?;
@@ -67,7 +66,7 @@ fn main() -> Result<(), Error> {
     stream.sendall(&data[..1000], 0)?;
     assert_eq!(stream.recv(4, MSG_WAITALL)?, b"done");
 
-    // A handler's own error ends the verb with it.
+    // A handler's own error ends the call with it.
     set_interrupt_handler(Some(|| Err(Error::exception("KeyboardInterrupt", "enough"))));
     let error = stream.recv(1, 0).expect_err("interrupted");
     assert_eq!(

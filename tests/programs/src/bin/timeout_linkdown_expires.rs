@@ -16,7 +16,7 @@ fn main() -> Result<(), Error> {
     socket.sendall(b"hello", 0)?;
     assert_eq!(socket.recv(5, MSG_WAITALL)?, b"hello");
 
-    // Once the line is read the link goes down, and a byte by another way says so.
+    // The test takes the link down when it reads this line, and then sends a byte by another way.
     println!("up");
     let told = Socket::new(AF_INET, SOCK_STREAM, 0)?;
     told.connect(("127.0.0.1", argument::<u16>(2)))?;
@@ -28,7 +28,7 @@ fn main() -> Result<(), Error> {
     let third = Socket::new(AF_INET, SOCK_STREAM, 0)?;
     third.settimeout(Some(time))?;
     assert_eq!(lasts(time, || third.connect_ex(address))?, 11);
-    // What is connected waits in vain.
+    // A connected socket waits until its timeout.
     socket.settimeout(Some(time))?;
     socket.sendall(b"lost", 0)?;
     times_out(lasts(time, || socket.recv(4, 0)));

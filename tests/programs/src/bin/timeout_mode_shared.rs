@@ -1,5 +1,5 @@
-//! The blocking mode belongs to the open description, which duplicates share; the timeout is each
-//! object's own. A timeout sticks where the mode can't be set.
+//! The blocking mode belongs to the open file description, which duplicates share. The timeout is
+//! each object's own. A timeout stays set if the mode can't be set.
 
 use std::time::Duration;
 

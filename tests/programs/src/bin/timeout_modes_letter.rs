@@ -1,4 +1,4 @@
-//! The three modes: how they are set, what they say, how they round, and what each verb does where
+//! The three modes: how they are set, what they return, how they round, and what each call does if
 //! there is nothing.
 
 use std::io::IoSliceMut;

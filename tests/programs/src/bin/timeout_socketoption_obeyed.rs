@@ -36,7 +36,7 @@ fn main() -> Result<(), Error> {
     b.setblocking(false)?;
     would_block(lasts(Duration::ZERO, || b.recv(1, 0)));
 
-    // A send that has come some way tells how far; the next one finds no room.
+    // A send that was cut short returns how much it sent. The next one finds no room.
     set(&a, SO_SNDTIMEO, time)?;
     let data = vec![7; 64 << 20];
     let start = Instant::now();

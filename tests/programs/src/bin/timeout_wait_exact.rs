@@ -1,4 +1,4 @@
-//! Every verb that waits does so for the whole timeout and not much longer.
+//! Every call that waits does so for the whole timeout and not much longer.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::time::{Duration, Instant};

@@ -8,7 +8,7 @@ fn main() -> Result<(), Error> {
     for kind in [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_RDM] {
         needs(Socket::new(AF_TIPC, kind, 0), None);
     }
-    // What is granted is there.
+    // The granted family is there.
     Socket::new(AF_QIPCRTR, SOCK_DGRAM, 0)?;
     Ok(())
 }

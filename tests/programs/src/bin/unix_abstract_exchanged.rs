@@ -21,7 +21,7 @@ fn main() -> Result<(), Error> {
     assert_eq!(client.getpeername()?, sandsock::Address::Unix(name("-peer")));
     client.sendall(b"hello", Flags::NONE)?;
 
-    // The same name twice; and one that nobody has.
+    // The same name twice, and a name that no socket has.
     let second = Socket::new(AF_UNIX, SOCK_STREAM, 0)?;
     assert_eq!(
         second.bind(name("-stream")).unwrap_err().errno(),

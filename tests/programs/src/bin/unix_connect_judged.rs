@@ -1,4 +1,4 @@
-//! The kernel's refusals and the policy's denials are told apart.
+//! The kernel's errors and the policy's denials can be distinguished.
 
 #[path = "../attempts.rs"]
 mod attempts;

@@ -1,4 +1,4 @@
-//! Answers datagrams at a path, whoever sends them.
+//! Answers the datagrams of every sender at a path.
 
 use sandsock::constants::*;
 use sandsock::{Address, Error, Flags, Socket};

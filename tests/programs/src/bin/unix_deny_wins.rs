@@ -1,4 +1,4 @@
-//! A rule that denies wins, by whichever name a guest comes.
+//! A deny rule overrides grants, by every name of the target.
 
 #[path = "../attempts.rs"]
 mod attempts;

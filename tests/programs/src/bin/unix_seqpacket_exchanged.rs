@@ -1,4 +1,4 @@
-//! Sequenced packets keep their bounds, and are cut where the buffer ends.
+//! Sequenced packets keep their bounds, and are cut at the end of the buffer.
 
 use sandsock::constants::*;
 use sandsock::{Error, Flags, Socket};

@@ -1,4 +1,4 @@
-//! Serves stream clients at a path, and tells their names.
+//! Serves stream clients at a path, and prints their names.
 
 use sandsock::constants::*;
 use sandsock::{Address, Error, Flags, Socket};
@@ -17,7 +17,7 @@ fn main() -> Result<(), Error> {
         assert_eq!(connection.getsockname()?.path(), Some(path.as_bytes()));
         assert_eq!(connection.getpeername()?, peer);
         let (data, from) = connection.recvfrom(100, Flags::NONE)?;
-        // Linux tells a stream's sender too, where it has a name.
+        // Linux returns a stream's sender too, if it has a name.
         let unnamed = peer == Address::Unix(Vec::new());
         assert_eq!(from, if unnamed { Address::None } else { peer.clone() });
         connection.sendall(&data, Flags::NONE)?;

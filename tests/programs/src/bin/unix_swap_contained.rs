@@ -19,7 +19,7 @@ fn main() -> Result<(), Error> {
                 println!("made-{n}");
                 made += 1;
             }
-            // It was bound where it must not be: nothing can be done with it any more.
+            // It was bound outside of the granted folder, so every further use of it is refused.
             Err(error) if error.kind() == ErrorKind::Denied => {
                 assert!(server.listen(None).is_err());
                 refused += 1;

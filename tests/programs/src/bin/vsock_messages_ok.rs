@@ -23,7 +23,7 @@ fn main() -> Result<(), Error> {
         assert!(server.recv(200_000, 0)? == pattern(length));
         assert_eq!(server.recv(200_000, 0)?, b"next");
     }
-    // What does not fit is gone, and said to be.
+    // Bytes that do not fit are lost, and MSG_TRUNC reports it.
     client.send(b"0123456789", 0)?;
     client.send(b"next", 0)?;
     let cut = server.recvmsg(4, 0, Flags::NONE)?;

@@ -43,8 +43,8 @@ fn main() -> Result<(), Error> {
     client.connect(Address::Vsock(VMADDR_CID_LOCAL, 1234))?;
     let (server, peer) = listener.accept()?;
     server.settimeout(Some(Duration::from_secs(20)))?;
-    // A socket that the kernel bound by the way has the wildcard as its own cid; its peer sees
-    // where it came from.
+    // A socket that the kernel bound at connect has the wildcard as its own cid. Its peer sees its
+    // real address.
     let Address::Vsock(_, port) = client.getsockname()? else { panic!("another family") };
     assert_eq!(peer, Address::Vsock(VMADDR_CID_LOCAL, port));
     assert_eq!(client.getpeername()?.to_string(), "(1, 1234)");
@@ -67,7 +67,7 @@ fn main() -> Result<(), Error> {
     assert_eq!(server.recv(1, 0)?, b"");
     drop((client, server));
 
-    // Nobody listens there.
+    // There is no listener.
     let lost = Socket::new(AF_VSOCK, SOCK_STREAM, 0)?;
     lost.settimeout(Some(Duration::from_secs(20)))?;
     fails_with(

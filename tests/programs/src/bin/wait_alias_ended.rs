@@ -44,7 +44,7 @@ fn main() -> Result<(), Error> {
         transfers::send_message(&a, &[b"x"], std::slice::from_ref(&rights), 0, None, Wait::Forever);
     assert_eq!(passed, Err(bad.clone()));
     let entry = |d| PollEntry { descriptor: d, events: POLLIN as u16 };
-    // As poll(2) with a number that is not open: it does not wait.
+    // man 2 poll: a number that is not open is reported without a wait.
     assert_eq!(polling::poll(&[entry(&a), entry(&alias)], Wait::Forever)?, [0, POLLNVAL as u16]);
 
     // The bit is the description's.

@@ -33,7 +33,7 @@ fn main() -> Result<(), Error> {
     assert_eq!(syscalls::peer_address(&d)?, Some(peer));
     assert_eq!(transfers::receive(&d, 5, MSG_WAITALL, Wait::Forever)?, b"hello");
 
-    // A connection that fails tells it once, under every wait.
+    // A connection that fails reports it once, under every wait.
     let closed: u16 = std::env::args().nth(2).expect("a closed port").parse().expect("a number");
     let nobody = Address::Inet(InetAddress { address: (127, 0, 0, 1), port: closed });
     for wait in [Wait::Forever, Wait::Within(10_000_000_000)] {

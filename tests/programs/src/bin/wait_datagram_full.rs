@@ -1,4 +1,4 @@
-//! Sends datagrams to a full peer, with and without a connection, and with a name that is judged
+//! Sends datagrams to a full peer, with and without a connection, and by a name that is checked
 //! anew.
 
 use sandsock::constants::*;

@@ -1,5 +1,5 @@
-//! What does not wait under `forever`: flags, the non-blocking bit; and what ends such a wait: the
-//! socket's own timeouts.
+//! Calls that do not wait under `forever`, because of flags or the non-blocking bit. The socket's
+//! own timeouts end such a wait.
 
 use sandsock::constants::*;
 use sandsock::raw::types::{
@@ -85,7 +85,7 @@ fn main() -> Result<(), Error> {
     let begin = clock::now();
     assert_eq!(transfers::send(&a, b"x", 0, Wait::Forever), Err(again.clone()));
     assert!((80_000_000..).contains(&(clock::now() - begin)));
-    // What was gathered is told, though the time is over.
+    // The call returns the bytes that it has, although the time is over.
     transfers::send(&b, b"abc", 0, Wait::None)?;
     assert_eq!(transfers::receive(&a, 9, MSG_WAITALL, Wait::Forever)?, b"abc");
     let begin = clock::now();

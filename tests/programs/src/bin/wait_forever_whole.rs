@@ -43,7 +43,7 @@ fn main() -> Result<(), Error> {
         "cut short by the end"
     );
 
-    // Python's verbs: one call, all of it.
+    // Python's methods: one call moves all of it.
     let socket = Socket::new(AF_UNIX, SOCK_STREAM, 0)?;
     socket.connect(&path)?;
     assert_eq!(socket.send(&data, Flags::NONE)?, data.len());

@@ -1,5 +1,5 @@
-//! `wait_interrupt_after PATH`: a receive that has learnt to wait first still gives bytes that are
-//! there before it tells an interrupt, and the interrupt ends the next wait.
+//! `wait_interrupt_after PATH`: a receive that waits before it reads still returns the bytes that
+//! are there before it reports an interrupt. The interrupt ends the next wait.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ fn main() -> Result<(), Error> {
     while start.elapsed() < Duration::from_secs(1) {}
     assert_eq!(socket.recv(16, Flags::NONE)?, b"x");
     assert_eq!(socket.recv(16, Flags::NONE).unwrap_err().class(), "InterruptedError");
-    // One with a timeout ends in time.
+    // A receive with a timeout ends in time.
     socket.settimeout(Some(Duration::from_millis(20)))?;
     for _ in 0..4 {
         assert_eq!(socket.recv(16, Flags::NONE).unwrap_err().class(), "TimeoutError");

@@ -59,7 +59,7 @@ fn main() -> Result<(), Error> {
         transfers::send_to(&sender, b"x", 0, &name("d"), wait).map(drop)
     });
 
-    // What was moved before the interrupt is told first.
+    // The call first returns what was moved before the interrupt.
     let (a, b) = syscalls::socketpair(AF_UNIX, SOCK_STREAM, 0)?;
     println!("send of much");
     let sent = transfers::send(&a, &[7; 1 << 20], 0, Wait::Forever)?;

@@ -16,7 +16,7 @@ fn stuck(port: u16, seconds: i32) -> Result<Descriptor, Error> {
     )?;
     let linger: Vec<u8> = [1, seconds].iter().flat_map(|part: &i32| part.to_ne_bytes()).collect();
     syscalls::set_option(&d, SOL_SOCKET, SO_LINGER, OptionValue::Bytes(&linger))?;
-    // What the peer's buffer still takes comes a little later.
+    // Bytes for which the peer's buffer still has room arrive a little later.
     while transfers::send(&d, &[7; 1 << 20], 0, Wait::Within(50_000_000)).is_ok() {}
     Ok(d)
 }
@@ -52,7 +52,7 @@ fn main() -> Result<(), Error> {
     );
     drop(copy);
 
-    // An end within the hour shows that nobody waited.
+    // An end within the hour shows that close did not wait.
     println!("done");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! One of many: waits for its turn in each of the ways that there are.
+//! Waits for its turn in each of the ways that there are. Many instances of it run together.
 
 use sandsock::Error;
 use sandsock::constants::*;

@@ -58,10 +58,10 @@ fn main() -> Result<(), Error> {
             connections::connect(&client, &peer, Wait::None),
             Err(RawError::Os(errno::EINPROGRESS))
         );
-        // It goes on by itself, and is made in no time here.
+        // The connect goes on without the guest, and takes no time here.
         assert_eq!(connections::finish_connect(&client, Wait::Within(10_000_000_000)), Ok(()));
         assert_eq!(connections::finish_connect(&client, Wait::None), Ok(()));
-        // Linux tells the success of what was under way once more.
+        // Linux reports the success of a connect that was under way once more.
         assert_eq!(connections::connect(&client, &peer, Wait::None), Ok(()));
         assert_eq!(
             connections::connect(&client, &peer, Wait::None),
@@ -81,7 +81,7 @@ fn main() -> Result<(), Error> {
         Ok(vec![0])
     );
     transfers::send(&b, b"x", 0, Wait::Forever)?;
-    // What need not wait is not interrupted either.
+    // An interrupt does not end a call that need not wait.
     assert_eq!(
         polling::poll(&[PollEntry { descriptor: &a, events: POLLIN as u16 }], Wait::Forever),
         Ok(vec![POLLIN as u16])

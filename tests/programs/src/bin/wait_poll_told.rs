@@ -1,4 +1,4 @@
-//! What poll tells: duplicates, hang-ups, none, too many.
+//! The events that poll reports: duplicates, hang-ups, none, too many.
 
 use sandsock::constants::*;
 use sandsock::raw::polling::{self, PollEntry};
@@ -40,7 +40,7 @@ fn main() -> Result<(), Error> {
         "nothing was asked for"
     );
 
-    // The end of the peer is told unasked, and ends the wait.
+    // The end of the peer is reported without being asked for, and ends the wait.
     transfers::send(&d, b"last", 0, Wait::None)?;
     connections::close(d)?;
     assert_eq!(polling::poll(&[entry(&c, 0), entry(&a, 0)], Wait::Forever)?, [hung, 0]);
@@ -49,7 +49,7 @@ fn main() -> Result<(), Error> {
     assert_eq!(transfers::receive(&c, 9, 0, Wait::Forever)?, b"last");
     assert_eq!(transfers::receive(&c, 9, 0, Wait::Forever)?, b"");
 
-    // As many as the limit, no more.
+    // The number of the limit works, and one more does not.
     let many = |count: usize| (0..count).map(|_| entry(&a, readable)).collect::<Vec<_>>();
     assert_eq!(polling::poll(&many(limit), Wait::Forever)?, vec![readable; limit]);
     assert_eq!(polling::poll(&many(limit + 1), Wait::Forever), Err(RawError::Os(errno::EINVAL)));
