@@ -96,10 +96,6 @@ impl SandsockCtx {
     /// The filters of the sockets drop most of them in the kernel. The kernel's count also includes
     /// datagrams that found the queue of a filtered socket full. It does not include drops at a
     /// socket that other processes hold, nor drops of the filter of a raw or ping socket.
-    ///
-    /// The kernel drops most of them by the sockets' filters, and counts with them what found a
-    /// filtered socket's queue full. What it drops at a socket that others hold as well is not in
-    /// the count, nor what a filter keeps from a raw or a ping socket.
     pub fn dropped_datagrams(&self) -> u64 {
         self.gate.dropped_datagrams()
     }
@@ -378,9 +374,9 @@ impl<T: SandsockView> WatchedData for T {
     }
 }
 
-/// The way from a call's store to the context's view.
+/// Implemented by a call's store, to reach the context's view.
 pub(crate) trait StoreView {
-    /// The context and the table.
+    /// Returns the context and the table.
     fn view(&mut self) -> SandsockCtxView<'_>;
 }
 
@@ -429,8 +425,8 @@ impl SandsockCtxView<'_> {
         self.push(handle)
     }
 
-    /// EMFILE if the guest already holds `descriptors` descriptors. It is checked before the kernel
-    /// makes another one.
+    /// Returns EMFILE if `count` more descriptors would exceed the limit `descriptors`. It is
+    /// checked before the kernel makes them.
     pub(crate) fn room_for(&self, count: usize) -> Result<(), Errno> {
         self.ctx.descriptor_quota.room_for(count)
     }

@@ -1,18 +1,20 @@
-//! Observers: what a guest calls, what it moves and what was decided, told to whoever runs it.
+//! Observers, which get what a guest calls, what it moves, and what the policy decides.
 //!
-//! There is one mechanism. Every function that `linker.rs` registers tells its context's `Watch`
-//! before and after the call; the policy's decisions and the waits in between come to the same
-//! place; each [`Observer`] of the context gets them in order. A function can't be registered
-//! another way, so none can be left out. A context without observers pays two comparisons a call.
+//! There is one mechanism. Every function that `linker.rs` registers reports to its context's
+//! `Watch` before and after the call. The policy's decisions and the waits within the call go to
+//! the same place. Each [`Observer`] of the context gets them in order. A function can't be
+//! registered in another way, so no function is left out. A context without observers pays two
+//! comparisons a call.
 //!
-//! The observers here are what the command offers: [`Trace`], [`Pcap`], [`Stats`], [`Audit`]. An
-//! embedder gives them, or its own, to
+//! This module has the observers that the command offers: [`Trace`], [`Pcap`], [`Stats`] and
+//! [`Audit`]. An embedder adds them, or observers of its own, with
 //! [`SandsockCtxBuilder::observe`](crate::SandsockCtxBuilder::observe).
 //!
 //! # Secrets
 //!
-//! A trace holds the first bytes of what was moved, a capture all of it, an audit file and
-//! statistics only addresses, paths and names. Files are made by [`create`], for their owner alone.
+//! A trace has the first bytes of the data that a guest moves, and a capture has all of the data. A
+//! decision log and statistics have addresses, paths and names only. [`create`] makes files that
+//! only their owner can read.
 
 mod audit;
 #[cfg(test)]
@@ -52,18 +54,19 @@ pub(crate) use watch::{Transfer, Watch, WatchedData, begin, end};
 
 use sandsock_policy::{Decision, SocketArguments};
 
-/// Gets what one guest instance, or many, do.
+/// Gets what one guest instance does, or what several do.
 ///
-/// Its methods are called on the guest's own thread, one at a time for one instance, and at once
-/// for several. That thread may be other guests' as well: they should be short and wait for
-/// nothing, and can't use the context. What they can't do (write, for example) they keep to
-/// themselves: no observer changes what a guest gets. Those of this module that write do so on a
-/// thread of their own, and lose, and count, what does not fit into its queue.
+/// The methods are called on the guest's own thread. The calls for one instance come one at a time,
+/// but several instances can call at once. Other guests may run on the same thread, so a method
+/// should be short and wait for nothing. It can't use the context. If an observer fails, for
+/// example in writing, it keeps the failure to itself: no observer changes what a guest gets. The
+/// observers of this module write on a thread of their own. They drop and count what does not fit
+/// into its queue.
 pub trait Observer: Send + Sync {
-    /// What it wants to be told. Asked once for each context.
+    /// Returns what the observer is interested in. Each context asks once.
     fn interest(&self) -> Interest;
 
-    /// A call has to wait: its arguments are known, and nothing more.
+    /// A call has to wait. Only its arguments are known.
     fn waits(&self, call: &Call<'_>) {
         let _ = call;
     }
@@ -73,47 +76,48 @@ pub trait Observer: Send + Sync {
         let _ = call;
     }
 
-    /// The policy has decided. `socket` is the one that it is about, if there is one yet.
+    /// The policy has decided. `socket` is the descriptor that the decision is about, if there is
+    /// one yet.
     fn decided(&self, decision: &Decision<'_>, socket: Option<&Socket>) {
         let _ = (decision, socket);
     }
 
-    /// The kernel has dropped datagrams at this socket, so many since this was told last. No grant
-    /// names their senders; those that found the socket's queue full are in the count too. It is
-    /// told before the next call on the descriptor.
+    /// The kernel has dropped `count` datagrams at this socket since the last report, because no
+    /// grant names their senders. The count includes datagrams that found the socket's queue full.
+    /// The report comes before the next call on the descriptor.
     fn dropped(&self, instance: u64, socket: &Socket, count: u64) {
         let _ = (instance, socket, count);
     }
 
-    /// A descriptor is closed: by a call, by a drop, or with its instance. `last` says that no
-    /// duplicate of it is left.
+    /// A descriptor was closed by a call, by a drop, or with its instance. `last` is true if no
+    /// other descriptor refers to the same open file description.
     fn closed(&self, instance: u64, socket: &Socket, last: bool) {
         let _ = (instance, socket, last);
     }
 
-    /// An instance has ended, all its descriptors are closed.
+    /// An instance has ended. All its descriptors are closed.
     fn ended(&self, instance: u64) {
         let _ = instance;
     }
 
-    /// Writes what it holds back, or gives that up where its output takes nothing: before the
-    /// process ends without dropping it.
+    /// Writes what the observer still holds, or gives up if the output takes nothing. It is called
+    /// before a process ends without dropping the observer.
     fn flush(&self) {}
 }
 
-/// What an observer wants to be told.
+/// What an observer is interested in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Interest {
-    /// Calls. Decisions are told always.
+    /// Whether it gets calls. Decisions are always reported.
     pub calls: bool,
-    /// How many bytes of each list of bytes that goes in or out.
+    /// The most bytes that it gets of each list of bytes in an argument or a result.
     pub bytes: usize,
-    /// The addresses of both ends in [`Socket`]: it costs two system calls a call.
+    /// Whether [`Socket`] has the addresses of both ends. They cost two system calls a call.
     pub addresses: bool,
 }
 
 impl Interest {
-    /// What either wants.
+    /// Returns the interest of two observers together.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self {
@@ -128,42 +132,42 @@ impl Interest {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Call<'a> {
-    /// Which instance called, counted from 1 by the context's builder.
+    /// The number of the instance that called. The context's builder counts from 1.
     pub instance: u64,
     /// The interface of the package `sandsock:socket`, for example `transfers`.
     pub interface: &'static str,
-    /// The function as WIT's tools name it, for example `send-to`, `[method]poller.wait`,
+    /// The function, as WIT's tools write it: for example `send-to`, `[method]poller.wait`,
     /// `[resource-drop]descriptor`.
     pub function: &'static str,
-    /// The arguments by their names in WIT.
+    /// The arguments, with their names in WIT.
     pub arguments: &'a [(&'static str, Value)],
     /// The first descriptor among the arguments, as it was before the call.
     pub socket: Option<&'a Socket>,
-    /// The same descriptor after the call; none where it is closed.
+    /// The same descriptor after the call. None if it is closed.
     pub socket_after: Option<&'a Socket>,
     /// The first descriptor that the call made.
     pub made: Option<&'a Socket>,
-    /// How it ended.
+    /// How the call ended.
     pub outcome: CallOutcome<'a>,
-    /// The rule by which the policy denied something in it, if one did.
+    /// The rule by which the policy denied something in the call, if there is one.
     pub denied_by: Option<&'a str>,
-    /// When it began.
+    /// When the call began.
     pub time: SystemTime,
-    /// How long it took, waits included.
+    /// How long the call took, with its waits.
     pub took: Duration,
-    /// How often it waited.
+    /// How often the call waited.
     pub waits: u32,
-    /// How long it waited.
+    /// How long the call waited.
     pub waited: Duration,
 }
 
 impl Call<'_> {
-    /// An argument.
+    /// Returns an argument.
     pub fn argument(&self, name: &str) -> Option<&Value> {
         self.arguments.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }
 
-    /// The result, where it ended with one that is no failure.
+    /// Returns the result, if the call ended without an error.
     pub fn result(&self) -> Option<&Value> {
         match self.outcome {
             CallOutcome::Done(Value::Failed(_)) => None,
@@ -172,7 +176,7 @@ impl Call<'_> {
         }
     }
 
-    /// Why it failed, where it did.
+    /// Returns the error, if the call ended with one.
     pub fn error(&self) -> Option<&CallError> {
         match self.outcome {
             CallOutcome::Done(Value::Failed(failure)) => Some(failure),
@@ -185,13 +189,13 @@ impl Call<'_> {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum CallOutcome<'a> {
-    /// It waits.
+    /// The call waits.
     Waiting,
-    /// With a result, which may be a failure.
+    /// The call returned this result, which may be an error.
     Done(&'a Value),
-    /// The guest trapped in it, for this reason.
+    /// The guest trapped in the call, for this reason.
     Trapped(&'a str),
-    /// The guest was stopped in it.
+    /// The guest was stopped in the call.
     Abandoned,
 }
 
@@ -199,40 +203,42 @@ pub enum CallOutcome<'a> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Socket {
-    /// Its number, as traces show it: the lowest that was free in its instance, from 3 up; the
-    /// kernel's where numbers are real.
+    /// The number, as traces show it. It is the lowest that was free in the instance, from 3 up.
+    /// With real numbers, it is the kernel's.
     pub number: i32,
-    /// Its number among all that the instance ever had, from 1 up.
+    /// The number among all descriptors that the instance ever had, from 1 up.
     pub serial: u64,
-    /// Which open description it refers to: duplicates have the same.
+    /// The number of the open file description. Duplicates of a descriptor share it.
     pub description: u64,
-    /// AF_*, SOCK_* and protocol; none for what is no socket.
+    /// AF_*, SOCK_* and the protocol. None if it is no socket.
     pub kind: Option<SocketArguments>,
-    /// Its own address, if it was asked for ([`Interest::addresses`]).
+    /// The socket's own address, if an observer is interested ([`Interest::addresses`]).
     pub local: Option<SocketAddress>,
-    /// Its peer's.
+    /// The peer's address, likewise.
     pub peer: Option<SocketAddress>,
-    /// UDP_SEGMENT, which cuts what is sent into datagrams; asked for with the addresses.
+    /// UDP_SEGMENT, the size of the datagrams that the kernel cuts a message into. It is read with
+    /// the addresses.
     pub segment: u16,
-    /// UDP_CORK, by which several sends are one datagram; asked for with the addresses.
+    /// UDP_CORK, which joins several sends to one datagram. It is read with the addresses.
     pub corked: bool,
 }
 
-/// A function of the contract: its names in WIT. A method's first parameter is `self`, and so is the
-/// one of a resource's drop.
+/// The names of a function of the contract in WIT. The first parameter of a method and of a
+/// resource's drop is `self`.
 pub(crate) struct Function {
     pub(crate) interface: &'static str,
     pub(crate) name: &'static str,
     pub(crate) parameters: &'static [&'static str],
 }
 
-/// Makes a file that only its owner may read, or empties the one that is there and makes it so.
+/// Makes a file that only its owner can read. A file that exists is emptied, and gets the same
+/// mode.
 ///
 /// # Errors
-/// It can't be opened for writing.
+/// The file can't be opened for writing.
 pub fn create(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    // One that was there has a mode of its own. A device or a pipe keeps it.
+    // A file that existed has its old mode. A device or a pipe keeps it.
     if file.metadata()?.is_file() {
         file.set_permissions(Permissions::from_mode(0o600))?;
     }

@@ -1,4 +1,4 @@
-//! The gate: asks the policy for one instance, and reports each decision to the observers.
+//! The gate, which asks the policy for one instance and reports each decision to the observers.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -80,7 +80,7 @@ impl Gate {
         self.dropped_datagrams.get() + self.filters.dropped()
     }
 
-    /// Where to walk to reach a UNIX path.
+    /// Returns the ways to walk to a UNIX path.
     pub(crate) fn unix_route(&self, verb: Verb, path: &[u8]) -> CallResult<Vec<UnixRoute>> {
         let routes = self.policy.unix_route(verb, path);
         if let Err(denial) = &routes {
@@ -91,7 +91,7 @@ impl Gate {
         Ok(routes?)
     }
 
-    /// The walk to a UNIX path ended where a rule holds.
+    /// Reports that the walk to a UNIX path ended where a rule allows it.
     pub(crate) fn walked(&self, verb: Verb, path: &[u8]) {
         let request = unix_request(verb, path);
         self.report(|time| {
@@ -114,32 +114,32 @@ impl Gate {
         })
     }
 
-    /// Whether the policy would allow it, as a question that no decision follows from by itself:
-    /// observers are not told.
+    /// Returns whether the policy would allow a request. No decision follows from the answer alone,
+    /// so it is not reported.
     pub(crate) fn would_allow(&self, request: &Request<'_>) -> bool {
         self.policy.decide(request, &self.pins.borrow(), self.decision_time()).is_ok()
     }
 
-    /// Asks the policy again, with what the kernel has chosen: observers are told where the answer
-    /// is another one.
+    /// Asks the policy again, with what the kernel has chosen. Only a denial is reported, because
+    /// the first decision allowed the request.
     pub(crate) fn decide_again(&self, request: &Request<'_>) -> CallResult<()> {
         if self.would_allow(request) { Ok(()) } else { self.decide(request) }
     }
 
-    /// Whether nothing but a grant is missing: no rule denies it, so that another grant may stand
-    /// in for the missing one.
+    /// Returns whether only a grant is missing. Then no rule denies the request, and another grant
+    /// may allow it.
     pub(crate) fn lacks_grant(&self, request: &Request<'_>) -> bool {
         let result = self.policy.decide(request, &self.pins.borrow(), self.decision_time());
         result.is_err_and(|denial| denial.rule.is_none())
     }
 
-    /// Asks whether a rule denies it; that nothing grants it is no matter.
+    /// Asks whether a rule denies a request. A missing grant is no denial here.
     pub(crate) fn not_denied(&self, request: &Request<'_>) -> CallResult<()> {
         if self.lacks_grant(request) { Ok(()) } else { self.decide(request) }
     }
 }
 
-/// What a UNIX path is asked for.
+/// Returns the request for a UNIX path.
 fn unix_request(verb: Verb, path: &[u8]) -> Request<'_> {
     match verb {
         Verb::UnixBind => Request::UnixBind(UnixTarget::Path(path)),

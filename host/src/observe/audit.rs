@@ -1,4 +1,4 @@
-//! The decision log: one JSON line each.
+//! The decision log, with one JSON line for each decision.
 
 use std::io::Write;
 use std::time::SystemTime;
@@ -9,24 +9,24 @@ use crate::authority::family;
 use crate::bindings::sandsock::socket::types::SocketKind;
 use sandsock_policy::{Decision, Denial, Verb};
 
-/// Writes every decision of the policy as one JSON line: see [`Decision`] for its fields.
+/// Writes every decision of the policy as one JSON line. [`Decision`] has its fields.
 ///
-/// Each received datagram of a guest is a decision too (`udp-receive`). Those that the kernel
-/// dropped by a socket's filter are one line, which says how many they were: nobody knows any more
-/// from where they came. Where decisions come faster than they can be written, a line says how many
-/// are missing: `{"lost":3}`.
+/// Each datagram that a guest receives is a decision too (`udp-receive`). The datagrams that the
+/// kernel dropped by a socket's filter share one line with their number, because their senders are
+/// not known any more. If decisions come faster than they can be written, a line has the number of
+/// those that are missing: `{"lost":3}`.
 pub struct Audit(Writer);
 
 impl Audit {
-    /// Writes there, line by line, on a thread of its own.
+    /// Writes to `to`, line by line, on a thread of its own.
     pub fn new(to: impl Write + Send + 'static) -> Self {
         Self(Writer::new("decision log", to, |count| {
             format!("{{\"lost\":{count}}}\n").into_bytes()
         }))
     }
 
-    /// Whether a guest waits where decisions are not written as fast as they come, so that none is
-    /// lost as long as the output takes any. Only for a guest with a thread of its own.
+    /// Sets whether a guest waits if decisions come faster than they can be written. Then none is
+    /// lost, as long as the output takes any. Use it only for a guest with a thread of its own.
     #[must_use]
     pub fn patient(mut self, patient: bool) -> Self {
         self.0.set_patient(patient);

@@ -1,14 +1,14 @@
-//! For tests: the functions of the contract, by wit-parser.
+//! The functions of the contract, as wit-parser reads them. The tests use them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use wit_parser::{FunctionKind, Resolve, WorldItem};
 
-/// By interface and function, the names of the parameters.
+/// The names of the parameters, by interface and function.
 pub(crate) type Functions = BTreeMap<(String, String), Vec<String>>;
 
-/// Every function of the world `raw`.
+/// Returns every function of the world `raw`.
 pub(crate) fn raw_layer() -> Functions {
     let mut resolve = Resolve::default();
     let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");

@@ -1,15 +1,15 @@
-//! Decisions for the log of whoever uses `tracing`, the command's `-v` among them.
+//! Decisions for the logs of `tracing`, which the command's `-v` shows.
 
 use std::sync::Arc;
 
 use super::{Interest, Observer, Socket};
 use sandsock_policy::{Decision, Verdict};
 
-/// Writes decisions with `tracing`: at the level of information, those about each received datagram
-/// at that of debugging.
+/// Writes decisions with `tracing`, at the level INFO. Decisions about each received datagram have
+/// the level DEBUG.
 struct Log;
 
-/// The observer, where somebody reads the log.
+/// Returns the observer, if the level INFO is enabled.
 pub(crate) fn log() -> Option<Arc<dyn Observer>> {
     tracing::enabled!(tracing::Level::INFO).then(|| Arc::new(Log) as Arc<dyn Observer>)
 }

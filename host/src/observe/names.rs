@@ -1,9 +1,9 @@
-//! Numbers by name, as the kernel's headers have them.
+//! The names of numbers, as in the kernel's headers.
 
 use sandsock_abi::constants::CONSTANTS;
 use sandsock_abi::option;
 
-/// The name with this prefix and value, where there is one.
+/// Returns the name with this prefix and value, if there is one.
 pub(super) fn name(prefix: &str, value: i128) -> Option<&'static str> {
     CONSTANTS
         .iter()
@@ -11,9 +11,9 @@ pub(super) fn name(prefix: &str, value: i128) -> Option<&'static str> {
         .map(|(name, _)| *name)
 }
 
-/// AF_*.
+/// Returns the name of an AF_*, or the number.
 pub(super) fn family(value: i128) -> String {
-    // Of two names of one number, the one that is in use.
+    // These numbers have two names. These are the ones in use.
     let known = match value {
         1 => Some("AF_UNIX"),
         16 => Some("AF_NETLINK"),
@@ -22,7 +22,7 @@ pub(super) fn family(value: i128) -> String {
     known.map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// SOCK_*, with SOCK_NONBLOCK and SOCK_CLOEXEC.
+/// Returns the name of a SOCK_*, with SOCK_NONBLOCK and SOCK_CLOEXEC.
 pub(super) fn socket_type(value: i128) -> String {
     let flags = value & i128::from(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC);
     let kind = value & !flags;
@@ -34,7 +34,7 @@ pub(super) fn socket_type(value: i128) -> String {
     text
 }
 
-/// The protocol of a socket of this family: IPPROTO_* where it is an IP one.
+/// Returns the name of a protocol in this family. Only the IP families have names, IPPROTO_*.
 pub(super) fn protocol(family: Option<i128>, value: i128) -> String {
     let ip = matches!(family, Some(2 | 10));
     let known = if !ip {
@@ -47,7 +47,7 @@ pub(super) fn protocol(family: Option<i128>, value: i128) -> String {
     known.map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Flags whose names have one of these prefixes.
+/// Returns the names of the flags in a value. They begin with the prefix.
 pub(super) fn flags(prefix: &str, value: i128) -> String {
     let names: Vec<&str> = CONSTANTS
         .iter()
@@ -59,7 +59,7 @@ pub(super) fn flags(prefix: &str, value: i128) -> String {
     bits(&names, value)
 }
 
-/// Names with the prefix of flags that are none.
+/// Names with the prefix of flags that are no flags.
 const LENGTHS: &[&str] = &["NI_MAXHOST", "NI_MAXSERV"];
 
 fn bits(names: &[&str], value: i128) -> String {
@@ -83,13 +83,13 @@ fn bits(names: &[&str], value: i128) -> String {
     text
 }
 
-/// An option's level and name, or a control message's level and type.
+/// Returns the names of an option's level and number, or of a control message's level and type.
 pub(super) fn option(level: i128, number: i128, control: bool) -> (String, String) {
     let row = i32::try_from(level)
         .ok()
         .zip(i32::try_from(number).ok())
         .and_then(|(level, number)| option::find(0, level, number));
-    // man 7 unix: these numbers are options' as well.
+    // man 7 unix: options have the same numbers.
     let scm = match number {
         1 if control && level == 1 => Some("SCM_RIGHTS"),
         2 if control && level == 1 => Some("SCM_CREDENTIALS"),

@@ -1,15 +1,15 @@
-//! `--pcap`: what a guest sent and received, as a pcapng file (draft-ietf-opsawg-pcapng) that
-//! Wireshark opens.
+//! `--pcap`, which writes what a guest sent and received as a pcapng file
+//! (draft-ietf-opsawg-pcapng) that Wireshark opens.
 //!
-//! The host has no packets, it has calls. TCP and UDP over IP are written as the packets that would
-//! have carried them, with the real addresses: a TCP connection with its handshake, an
-//! acknowledgement for each segment, and FIN or RST; each datagram by itself. What lies below the
-//! calls (retransmissions, real segments, windows) is not known here. Everything else, UNIX sockets
-//! above all, is written as Wireshark's "exported PDU", with the ends in the packet's comment.
+//! The host sees calls and no packets. For TCP and UDP over IP, the capture has the packets that
+//! would have carried the data, with the real addresses. A TCP connection has its handshake, an
+//! acknowledgement for each segment, and FIN or RST. Each datagram is one packet. Retransmissions,
+//! real segments and windows are below the calls, and not known here. Everything else, such as UNIX
+//! sockets, is written as Wireshark's "exported PDU", with both addresses in the packet's comment.
 //!
-//! Each instance has a state of its own, so that no other waits while its packets are made, and the
-//! packets go to a thread that writes. The packets of a call follow the bytes that it moved: the
-//! kernel's own bounds of a datagram hold here too.
+//! Each instance has a state of its own, so no instance waits while packets for another are made. A
+//! thread writes the packets. The packets of a call have no more bytes than it moved, so the
+//! kernel's limits of a datagram hold here too.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -25,34 +25,34 @@ use super::value::{SocketAddress, Value};
 use super::writer::Writer;
 use super::{Call, CallError, Interest, Observer, Socket, names};
 
-/// What one segment carries: a loopback's, whose packets have 64 KiB.
+/// The most data in one segment. It is that of loopback, whose packets have 64 KiB.
 const SEGMENT: usize = 65_483;
-/// Wireshark takes no longer packet.
+/// The longest packet that Wireshark reads.
 const PACKET: usize = 256 * 1024 - 1024;
-/// How many sources of wildcard sockets are remembered of an instance.
+/// The number of sources of wildcard sockets that are remembered for an instance.
 const SOURCES: usize = 64;
-/// How many bytes of datagrams that are not complete yet are kept of an instance. Of more only the
-/// length is.
+/// The most bytes of incomplete datagrams that are kept for an instance. Of further bytes, only the
+/// length is kept.
 const CORKED: usize = 1 << 20;
 
-/// Writes a pcapng file. Where packets come faster than they can be written, an interface's
-/// statistics say how many calls are missing (`isb_ifdrop`).
+/// Writes a pcapng file. If packets come faster than they can be written, an interface's statistics
+/// have the number of calls that are missing (`isb_ifdrop`).
 pub struct Pcap {
     writer: Writer,
     instances: Mutex<HashMap<u64, Arc<Mutex<Capture>>>>,
 }
 
 impl Pcap {
-    /// Writes there, on a thread of its own. [`super::create`] makes a file that only its owner may
-    /// read.
+    /// Writes to `to`, on a thread of its own. [`super::create`] makes a file that only its owner
+    /// can read.
     pub fn new(to: impl Write + Send + 'static) -> Self {
         let writer = Writer::new("capture", to, statistics);
         writer.put(0, file_header());
         Self { writer, instances: Mutex::default() }
     }
 
-    /// Whether a guest waits where packets are not written as fast as they come, so that none is
-    /// lost as long as the output takes any. Only for a guest with a thread of its own.
+    /// Sets whether a guest waits if packets come faster than they can be written. Then none is
+    /// lost, as long as the output takes any. Use it only for a guest with a thread of its own.
     #[must_use]
     pub fn patient(mut self, patient: bool) -> Self {
         self.writer.set_patient(patient);
@@ -86,7 +86,7 @@ impl Observer for Pcap {
     fn closed(&self, instance: u64, socket: &Socket, last: bool) {
         if last {
             self.capture(instance, |capture| {
-                // The kernel drops what was not complete.
+                // The kernel drops an incomplete datagram.
                 capture.uncork(socket.description);
                 if let Some(mut connection) = capture.connections.remove(&socket.description) {
                     connection.finish(Direction::Sent, SystemTime::now(), &mut capture.out);
@@ -107,33 +107,33 @@ impl Observer for Pcap {
 /// The state of an instance.
 #[derive(Default)]
 struct Capture {
-    /// The blocks of the call that is looked at.
+    /// The blocks of the current call.
     out: Vec<u8>,
-    /// TCP's, by open description.
+    /// TCP connections, by open file description.
     connections: HashMap<u64, Connection>,
-    /// Datagrams that are not complete yet, by open description.
+    /// Datagrams that are not complete yet, by open file description.
     corked: HashMap<u64, Corked>,
-    /// How many bytes of them are kept.
+    /// The number of bytes that are kept in `corked`.
     kept: usize,
-    /// By destination, the address that a wildcard socket sends from.
+    /// By destination, the address from which a wildcard socket sends.
     sources: HashMap<IpAddr, IpAddr>,
 }
 
-/// A datagram of which more is to come.
+/// A datagram that is not complete.
 struct Corked {
     data: Vec<u8>,
     length: usize,
-    /// The destination, and this end, as its first piece named them.
+    /// The destination and the own address. The first piece names them.
     address: Option<SocketAddress>,
     own: Option<IpAddr>,
     segment: usize,
 }
 
-/// A TCP connection as it is written.
+/// The state of a TCP connection in the capture.
 struct Connection {
     local: SocketAddr,
     peer: SocketAddr,
-    /// The next number of each side's sequence, by [`Direction`].
+    /// The next sequence number of each side, by [`Direction`].
     next: [u32; 2],
     ended: [bool; 2],
     state: Handshake,
@@ -141,10 +141,10 @@ struct Connection {
 
 #[derive(PartialEq, Eq)]
 enum Handshake {
-    /// connect(2) has begun at this time.
+    /// connect(2) began at this time.
     Begun(SystemTime),
     Done,
-    /// Nothing follows a reset.
+    /// A reset is the end. No segment follows it.
     Reset,
 }
 
@@ -167,11 +167,11 @@ const ACK: Flags =
 
 impl Connection {
     fn new(local: SocketAddr, peer: SocketAddr, state: Handshake) -> Self {
-        // Any number will do; those of two sides should differ.
+        // Any numbers will do, as long as the two sides differ.
         Self { local, peer, next: [0x1000_0000, 0x2000_0000], ended: [false; 2], state }
     }
 
-    /// One segment with `length` bytes, of which the first are known.
+    /// Writes one segment with `length` bytes, of which the first are known.
     fn segment(
         &mut self,
         from: Direction,
@@ -227,7 +227,7 @@ impl Connection {
         self.state = Handshake::Done;
     }
 
-    /// Bytes of the stream, and their acknowledgement.
+    /// Writes bytes of the stream, and their acknowledgement.
     fn data(
         &mut self,
         from: Direction,
@@ -244,7 +244,8 @@ impl Connection {
             left -= piece.1;
             let last = left == 0;
             if piece.0.is_empty() && left + piece.1 < length {
-                // Of bytes that nobody has seen one packet is enough; the others were not captured.
+                // One packet is enough for bytes that the host has not seen. The following ones are
+                // left out.
                 self.next[from as usize] =
                     self.next[from as usize].wrapping_add((left + piece.1) as u32);
                 return;
@@ -260,7 +261,7 @@ impl Connection {
         }
     }
 
-    /// One side's end.
+    /// Writes the FIN of one side.
     fn finish(&mut self, from: Direction, time: SystemTime, out: &mut Vec<u8>) {
         if self.state == Handshake::Done && !std::mem::replace(&mut self.ended[from as usize], true)
         {
@@ -336,8 +337,8 @@ impl Capture {
         }
         let named = call.argument("address").and_then(address);
         if !self.connections.contains_key(&key) {
-            // MSG_FASTOPEN connects by the way; and what was inherited or received is connected
-            // already.
+            // MSG_FASTOPEN connects with the first bytes. A socket that was inherited or received
+            // is connected already.
             let moved = traffic
                 .as_ref()
                 .is_some_and(|traffic| traffic.packets.iter().any(|packet| packet.length > 0));
@@ -407,7 +408,7 @@ impl Capture {
             return;
         }
         let mut connection = match (self.connections.remove(&key), self.ends(socket, to, None)) {
-            // A second connect asks how the first one went.
+            // A second connect asks how the first one ended.
             (Some(known), _) if matches!(known.state, Handshake::Begun(_)) => known,
             (_, Some((local, peer))) => Connection::new(local, peer, Handshake::Begun(call.time)),
             (_, None) => return,
@@ -438,7 +439,7 @@ impl Capture {
                     connection.reset(Direction::Received, time, &mut self.out);
                 }
             }
-            // Nothing went out.
+            // The call sent nothing.
             _ => {}
         }
     }
@@ -447,7 +448,7 @@ impl Capture {
         let key = socket.description;
         let sends = call.interface == "transfers" && call.function.starts_with("send");
         if sends && call.error().is_some_and(|failure| *failure != CallError::Os(libc::EAGAIN)) {
-            // udp(7): what was not complete is dropped by a send that fails.
+            // man 7 udp: a send that fails drops the incomplete datagram.
             self.uncork(key);
         }
         let Some(traffic) = traffic else {
@@ -475,7 +476,7 @@ impl Capture {
         }
     }
 
-    /// Adds to a datagram that is not complete. Where it goes its first piece has said.
+    /// Adds bytes to an incomplete datagram. Its first piece has its destination.
     fn cork(&mut self, key: u64, packet: Packet<'_>) {
         let corked = self.corked.entry(key).or_insert_with(|| Corked {
             data: Vec::new(),
@@ -484,7 +485,7 @@ impl Capture {
             own: packet.own,
             segment: packet.segment,
         });
-        // Bytes after a gap have no place.
+        // After a gap, the position of further bytes in `data` would be wrong.
         let whole = corked.data.len() == corked.length;
         corked.length += packet.length;
         for data in packet.data.iter().filter(|_| whole) {
@@ -497,7 +498,7 @@ impl Capture {
         }
     }
 
-    /// Takes a datagram out that is not complete.
+    /// Takes out an incomplete datagram.
     fn uncork(&mut self, key: u64) -> Option<Corked> {
         let corked = self.corked.remove(&key)?;
         self.kept -= corked.data.len();
@@ -542,7 +543,7 @@ impl Capture {
         }
     }
 
-    /// What is neither TCP nor UDP: Wireshark's exported PDU, to be shown as plain data.
+    /// Writes data of any other socket as Wireshark's exported PDU, which is shown as plain data.
     fn other(&mut self, instance: u64, socket: &Socket, traffic: &Traffic<'_>, time: SystemTime) {
         let Some((family, type_, protocol)) = socket.kind else { return };
         let (family, type_) =
@@ -576,8 +577,9 @@ impl Capture {
         }
     }
 
-    /// Both ends of a socket, in one family: its own address, as a message says it or, where it is
-    /// the wildcard, by the route, and the one that is named or its peer's.
+    /// Returns the addresses of both ends, in one family. The own address is that of the message,
+    /// or the socket's. If that is a wildcard, it is the route's. The other address is `named`, or
+    /// the peer's.
     fn ends(
         &mut self,
         socket: &Socket,
@@ -601,7 +603,7 @@ impl Capture {
         Some((SocketAddr::new(source, local.port()), peer))
     }
 
-    /// The address that the kernel would send from: it is asked, and nothing is sent.
+    /// Returns the address from which the kernel would send. Asking for it sends nothing.
     fn source(&mut self, to: IpAddr) -> IpAddr {
         if let Some(source) = self.sources.get(&to) {
             return *source;
@@ -627,7 +629,7 @@ enum Transport {
     Udp,
 }
 
-/// The sockets whose packets are known.
+/// The transports whose packets the capture can make.
 fn transport(socket: &Socket) -> Option<Transport> {
     let (family, type_, protocol) = socket.kind?;
     if !matches!(family, libc::AF_INET | libc::AF_INET6) {
@@ -651,12 +653,12 @@ fn address(value: &Value) -> Option<SocketAddr> {
     }
 }
 
-/// IPv4-mapped IPv6 travels as IPv4.
+/// IPv4-mapped IPv6 addresses travel as IPv4.
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// A packet from here to there, as a host would send it.
+/// Begins a packet, with the header fields that a host would choose.
 fn ip_packet(source: IpAddr, destination: IpAddr) -> Option<PacketBuilderStep<IpHeaders>> {
     const HOPS: u8 = 64;
     match (source, destination) {
@@ -670,13 +672,13 @@ fn ip_packet(source: IpAddr, destination: IpAddr) -> Option<PacketBuilderStep<Ip
     }
 }
 
-/// A packet of which only the first bytes are known: those, and how long it is.
+/// Writes a packet of which only the first bytes are known. Returns those, and the whole length.
 fn with_payload(
     (data, length): (&[u8], usize),
     write: impl FnOnce(&mut Vec<u8>, &[u8]) -> bool,
 ) -> Option<(Vec<u8>, usize)> {
     let mut packet = Vec::new();
-    // The lengths in the headers are those of the whole.
+    // The lengths in the headers are those of the whole packet.
     let mut payload = data.to_vec();
     payload.resize(length, 0);
     if !write(&mut packet, &payload) {

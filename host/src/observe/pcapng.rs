@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use super::traffic::Direction;
 
-/// The interfaces of the file: IP packets without a link layer (LINKTYPE_RAW), and exported PDUs
-/// (LINKTYPE_WIRESHARK_UPPER_PDU).
+/// The interfaces of the file: one for IP packets without a link layer (LINKTYPE_RAW), and one for
+/// exported PDUs (LINKTYPE_WIRESHARK_UPPER_PDU).
 const INTERFACES: [(u16, &str); 2] = [(101, "ip"), (252, "other")];
 pub(super) const IP: u32 = 0;
 pub(super) const PDU: u32 = 1;
@@ -16,7 +16,7 @@ pub(super) fn file_header() -> Vec<u8> {
         body.extend(0x1a2b_3c4du32.to_le_bytes());
         body.extend(1u16.to_le_bytes());
         body.extend(0u16.to_le_bytes());
-        // The section's length is not known.
+        // The length of the section is not known.
         body.extend(u64::MAX.to_le_bytes());
         option(body, 4, concat!("sandsock ", env!("CARGO_PKG_VERSION")).as_bytes());
         option(body, 0, &[]);
@@ -25,7 +25,7 @@ pub(super) fn file_header() -> Vec<u8> {
         block(&mut file, 1, |body| {
             body.extend(link.to_le_bytes());
             body.extend(0u16.to_le_bytes());
-            // No limit.
+            // snaplen: no limit.
             body.extend(0u32.to_le_bytes());
             option(body, 2, name.as_bytes());
             // if_tsresol: nanoseconds.
@@ -36,7 +36,7 @@ pub(super) fn file_header() -> Vec<u8> {
     file
 }
 
-/// An interface's statistics: how many packets are missing.
+/// Returns a block with an interface's statistics, which have the number of missing packets.
 pub(super) fn statistics(lost: u64) -> Vec<u8> {
     let mut out = Vec::new();
     let (high, low) = stamp(SystemTime::now());
@@ -51,14 +51,14 @@ pub(super) fn statistics(lost: u64) -> Vec<u8> {
     out
 }
 
-/// A time in nanoseconds, as two halves.
+/// Returns the two halves of a time in nanoseconds.
 fn stamp(time: SystemTime) -> (u32, u32) {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let stamp = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
     ((stamp >> 32) as u32, stamp as u32)
 }
 
-/// When a packet goes into the file, and what is said of it.
+/// A packet's time and comment.
 #[derive(Clone, Copy)]
 pub(super) struct At<'a> {
     pub(super) time: SystemTime,
@@ -100,7 +100,7 @@ pub(super) fn enhanced_packet(
     });
 }
 
-/// A block: its type, its length, what is in it, and its length again.
+/// Adds a block: its type, its length, its body, and its length again.
 fn block(out: &mut Vec<u8>, kind: u32, fill: impl FnOnce(&mut Vec<u8>)) {
     let mut body = Vec::new();
     fill(&mut body);
@@ -123,8 +123,8 @@ fn padded(out: &mut Vec<u8>, bytes: &[u8]) {
     out.resize(out.len().next_multiple_of(4), 0);
 }
 
-/// The tags before an exported PDU (epan/exported_pdu.h), big-endian: the dissector `data`, and
-/// what the protocol's column shows.
+/// Returns the tags before an exported PDU (epan/exported_pdu.h), which are big-endian. They are
+/// the dissector `data`, and the text of the protocol's column.
 pub(super) fn exported_pdu(protocol: &str) -> Vec<u8> {
     const DISSECTOR: u16 = 12;
     const PROTOCOL_COLUMN: u16 = 33;

@@ -1,4 +1,4 @@
-//! `--stats`: what each descriptor did, counted.
+//! `--stats`, which counts what each descriptor does.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -14,9 +14,9 @@ use super::value::SocketAddress;
 use super::{Call, CallError, Interest, Observer, Socket, names};
 use sandsock_policy::{Decision, Verdict};
 
-/// How many closed descriptors keep a row of their own.
+/// The number of rows above which a closed descriptor loses its row.
 const ROWS: usize = 1000;
-/// How many descriptors have a row of their own, those that are open included.
+/// The most descriptors that have a row. Open descriptors count too.
 const MOST: usize = 10_000;
 
 /// Counts what guests do, by descriptor and in total.
@@ -26,28 +26,29 @@ pub struct Stats(Mutex<State>);
 #[derive(Default)]
 struct State {
     instances: u64,
-    /// By instance and the descriptor's serial number.
+    /// By instance and serial number of the descriptor.
     rows: BTreeMap<(u64, u64), Row>,
     /// Calls that are about no descriptor.
     none: Counters,
-    /// Descriptors that have no row: those that were closed beyond the first ones, and those that
-    /// were opened when there were too many.
+    /// Descriptors without a row. Either they are closed and lost their row, or they were opened
+    /// when there were too many rows.
     rest: Counters,
     folded: u64,
 }
 
-/// What was counted.
+/// The counts of a descriptor, or of all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Calls, those that failed included.
+    /// Calls, also those that failed.
     pub calls: u64,
     /// Bytes sent.
     pub sent_bytes: u64,
     /// Messages sent: datagrams, or calls on a stream. A message that the kernel cuts by
-    /// UDP_SEGMENT is many, and the calls whose bytes it joins by UDP_CORK or MSG_MORE are one.
+    /// UDP_SEGMENT counts as many. The calls whose bytes it joins by UDP_CORK or MSG_MORE count as
+    /// one.
     pub sent_messages: u64,
-    /// Bytes received. What was only looked at (MSG_PEEK) does not count.
+    /// Bytes received. Bytes that were read with MSG_PEEK do not count.
     pub received_bytes: u64,
     /// Messages received.
     pub received_messages: u64,
@@ -57,13 +58,13 @@ pub struct Counters {
     pub waited_ns: u64,
     /// Calls that ended with EAGAIN.
     pub again: u64,
-    /// Calls that ended with another error of the kernel's.
+    /// Calls that ended with another errno, or with an error of a name service.
     pub errors: u64,
-    /// What the policy denied, dropped datagrams aside.
+    /// Denials of the policy, except for dropped datagrams.
     pub denials: u64,
-    /// Datagrams that were dropped: no grant names their senders, or, in the kernel, they found a
-    /// full queue at a socket whose senders are judged. What a filter keeps from raw and ping
-    /// sockets is not counted.
+    /// Datagrams that were dropped because no grant names their senders. The kernel's count also
+    /// includes datagrams that found the queue of a filtered socket full. It does not include drops
+    /// of the filter of a raw or ping socket.
     pub dropped: u64,
 }
 
@@ -83,7 +84,7 @@ impl AddAssign for Counters {
     }
 }
 
-/// One descriptor's row.
+/// The row of one descriptor.
 #[derive(Debug, Clone, Default, Serialize)]
 struct Row {
     instance: u64,
@@ -97,12 +98,12 @@ struct Row {
     peer: Option<SocketAddress>,
     #[serde(flatten)]
     counters: Counters,
-    /// A datagram is not complete yet, and counted already.
+    /// The last datagram is not complete yet, and counts already.
     #[serde(skip)]
     corked: bool,
 }
 
-/// Addresses are written when the row is: the lock is not held over their texts.
+/// Formats an address when its row is written, so that calls do not format it under the lock.
 fn as_text<S: Serializer>(
     address: &Option<SocketAddress>,
     serializer: S,
@@ -129,7 +130,7 @@ impl Row {
     }
 }
 
-/// Everything, for JSON.
+/// The form of the JSON output.
 #[derive(Serialize)]
 struct Report<'a> {
     instances: u64,
@@ -137,12 +138,12 @@ struct Report<'a> {
     /// Calls that are about no descriptor.
     other: Counters,
     descriptors: Vec<&'a Row>,
-    /// How many more descriptors there were, which have no row.
+    /// The number of further descriptors, which have no row.
     more_descriptors: u64,
 }
 
 impl Stats {
-    /// Nothing counted yet.
+    /// Starts with nothing counted.
     pub fn new() -> Self {
         Self::default()
     }
@@ -151,12 +152,12 @@ impl Stats {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The counters of all instances together.
+    /// Returns the counts of all instances together.
     pub fn total(&self) -> Counters {
         self.state().total()
     }
 
-    /// Everything as one JSON object on one line.
+    /// Returns everything as one JSON object on one line.
     pub fn json(&self) -> String {
         let state = self.state();
         let report = Report {
@@ -169,7 +170,7 @@ impl Stats {
         serde_json::to_string(&report).unwrap_or_default()
     }
 
-    /// Everything as a table for a person.
+    /// Returns everything as a table for people.
     pub fn table(&self) -> String {
         let state = self.state();
         let mut lines = vec![
@@ -240,7 +241,7 @@ impl Stats {
         for line in lines {
             let mut out = String::new();
             for (column, cell) in line.iter().enumerate() {
-                // Numbers to the right, words to the left.
+                // Numbers are aligned to the right, words to the left.
                 let _ = match column {
                     0 => write!(out, "{cell:<width$}", width = widths[0]),
                     column if column + 1 == widths.len() => write!(out, "  {cell}"),
@@ -263,7 +264,7 @@ impl State {
         }
     }
 
-    /// None if there are too many.
+    /// Returns the row of a descriptor. None if there are too many rows.
     fn row(&mut self, instance: u64, socket: &Socket) -> Option<&mut Row> {
         let full = self.rows.len() >= MOST;
         let row = match self.rows.entry((instance, socket.serial)) {
@@ -313,7 +314,7 @@ impl Observer for Stats {
                 | CallError::Host(_)
                 | CallError::Code(_),
             ) => counters.errors += 1,
-            // The decision itself is counted.
+            // The decision is reported, and counted there.
             Some(CallError::Denied { .. }) | None => {}
         }
         let Some(traffic) = traffic::of(call) else { return };

@@ -1,4 +1,4 @@
-//! `--trace`: every call as strace(1) would print it.
+//! `--trace`, which prints every call as strace(1) would.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -9,16 +9,16 @@ use super::value::{Bytes, CallError, SocketAddress, Value, WaitTime};
 use super::writer::Writer;
 use super::{Call, CallOutcome, Interest, Observer, names};
 
-/// How many bytes of a string are printed, as strace does it.
+/// The most bytes of a string that are printed, as in strace(1).
 const STRING: usize = 32;
-/// How many elements of a list.
+/// The most elements of a list that are printed.
 const LIST: usize = 16;
 
 /// Writes each call as one line, in the manner of strace(1).
 ///
-/// A call that waits has its beginning printed at once; if another instance's line comes between,
-/// the rest follows as `<... recv resumed>`. Where lines come faster than they can be written, one
-/// says how many are missing: `<3 lines lost>`.
+/// The beginning of a call that waits is printed at once. If the line of another instance comes
+/// between, the rest follows as `<... recv resumed>`. If lines come faster than they can be
+/// written, a line has the number of those that are missing: `<3 lines lost>`.
 pub struct Trace {
     numbered: bool,
     writer: Writer,
@@ -29,27 +29,27 @@ pub struct Trace {
 struct State {
     /// The instance whose line has no end yet.
     open: Option<u64>,
-    /// Those whose line was ended for another's.
+    /// The instances whose line was ended for another's.
     interrupted: HashSet<u64>,
 }
 
 impl Trace {
-    /// Writes there, line by line, on a thread of its own.
+    /// Writes to `to`, line by line, on a thread of its own.
     pub fn new(to: impl Write + Send + 'static) -> Self {
         let writer =
             Writer::new("trace", to, |count| format!("<{count} lines lost>\n").into_bytes());
         Self { numbered: false, writer, state: Mutex::default() }
     }
 
-    /// Whether a guest waits where lines are not written as fast as they come, so that none is lost
-    /// as long as the output takes any. Only for a guest with a thread of its own.
+    /// Sets whether a guest waits if lines come faster than they can be written. Then none is lost,
+    /// as long as the output takes any. Use it only for a guest with a thread of its own.
     #[must_use]
     pub fn patient(mut self, patient: bool) -> Self {
         self.writer.set_patient(patient);
         self
     }
 
-    /// Whether each line begins with the number of its instance, as in `[2] close(3) = 0`.
+    /// Sets whether each line begins with the number of its instance, as in `[2] close(3) = 0`.
     #[must_use]
     pub fn numbered(mut self, numbered: bool) -> Self {
         self.numbered = numbered;
@@ -103,7 +103,7 @@ impl Observer for Trace {
 }
 
 impl State {
-    /// What ends the line that is open, if one is.
+    /// Returns the text that ends the open line, if there is one.
     fn break_line(&mut self) -> String {
         match self.open.take() {
             Some(instance) => {
@@ -115,11 +115,12 @@ impl State {
     }
 }
 
-/// How a call looks whose name is not its function's, or that gives its result through its
-/// arguments as the system call does: the function, the call, and what stands behind the `=` where
-/// it is not the whole result.
+/// How calls are printed that have another name in POSIX, or whose system call returns the result
+/// through its arguments. A row has the function, the call, and the text behind the `=`. That text
+/// is empty if it is the whole result.
 ///
-/// `{name}` is an argument, `{name#}` its length, `{=}` the result, `{=field}` a part of it.
+/// `{name}` is an argument, `{name#}` its length, `{=}` the result, and `{=field}` a part of the
+/// result.
 const LAYOUTS: &[(&str, &str, &str)] = &[
     ("socketpair", "socketpair({family}, {type}, {protocol}, {=})", "0"),
     ("local-address", "getsockname({d}, {=})", "0"),
@@ -187,7 +188,8 @@ const LAYOUTS: &[(&str, &str, &str)] = &[
     ("[resource-drop]file", "drop({self})", ""),
 ];
 
-/// A call's line, without its end: what is known before it has ended, and what comes then.
+/// Returns the two parts of a call's line: the part that is known before the call ends, and the
+/// rest.
 fn line(call: &Call<'_>) -> (String, String) {
     let layout = LAYOUTS.iter().find(|(function, ..)| *function == call.function);
     let made_up;
@@ -226,7 +228,7 @@ fn line(call: &Call<'_>) -> (String, String) {
     (fill(call, before), rest)
 }
 
-/// Fills the places of a layout.
+/// Replaces the places of a layout by their values.
 fn fill(call: &Call<'_>, mut text: &str) -> String {
     let mut filled = String::new();
     while let Some(at) = text.find('{') {
@@ -235,7 +237,7 @@ fn fill(call: &Call<'_>, mut text: &str) -> String {
         let end = inside
             .find(|c: char| !(c.is_ascii_alphanumeric() || "-=#".contains(c)))
             .unwrap_or(inside.len());
-        // `{events={events}}`: an opening brace that is one.
+        // `{events={events}}`: the first brace is printed.
         if !inside[end..].starts_with('}') || end == 0 {
             filled.push('{');
             text = inside;
@@ -270,7 +272,7 @@ fn size(value: &Value) -> usize {
     }
 }
 
-/// The result, where it stands behind the `=`.
+/// Returns the result, as it is printed behind the `=`.
 fn given(call: &Call<'_>, value: &Value) -> String {
     match value {
         Value::Unit => "0".to_owned(),
@@ -278,8 +280,7 @@ fn given(call: &Call<'_>, value: &Value) -> String {
     }
 }
 
-/// A value, by the parameter's or the field's name that it has; `within` is the record that it is
-/// in.
+/// Prints a value. `name` is its parameter or field, and `within` the record that it is in.
 fn printed(call: &Call<'_>, name: &str, value: &Value, within: Option<&Value>) -> String {
     let beside =
         |name: &str| within.map_or_else(|| call.argument(name), |record| record.field(name));
@@ -287,7 +288,7 @@ fn printed(call: &Call<'_>, name: &str, value: &Value, within: Option<&Value>) -
     match value {
         Value::Integer(number_) => integer(call, name, *number_, number),
         Value::Unit | Value::None => "NULL".to_owned(),
-        // As C has it.
+        // C has numbers for them.
         Value::Bool(bool) => u8::from(*bool).to_string(),
         Value::Text(text) if within.is_none() && name == "trigger" => text.clone(),
         Value::Text(text) => format!("\"{}\"", cut(text)),
@@ -333,7 +334,7 @@ fn integer(
             .0
         }
         ("syscalls", "name") => names::option(beside("level").unwrap_or(-1), value, false).1,
-        // A control message's type stands beside its level.
+        // In a control message, the type is beside the level.
         (_, "type") => match beside("level") {
             Some(level) => names::option(level, value, true).1,
             None => names::socket_type(value),
@@ -355,7 +356,7 @@ fn integer(
     }
 }
 
-/// A string as strace prints it: cut and escaped.
+/// Prints a string as strace(1) does: cut and escaped.
 fn string(bytes: &Bytes) -> String {
     let head = &bytes.head[..bytes.head.len().min(STRING)];
     let dots = if bytes.length > head.len() { "..." } else { "" };
@@ -372,7 +373,7 @@ fn escaped(bytes: &[u8]) -> String {
             b'\r' => text.push_str("\\r"),
             b'\t' => text.push_str("\\t"),
             b' '..=b'~' => text.push(char::from(byte)),
-            // As short as may be, unless a digit follows.
+            // As few digits as possible, unless a digit follows.
             _ if bytes.get(at + 1).is_some_and(u8::is_ascii_digit) => {
                 let _ = write!(text, "\\{byte:03o}");
             }
@@ -388,7 +389,8 @@ fn cut(text: &str) -> String {
     text.chars().take(256).flat_map(char::escape_debug).collect()
 }
 
-/// A sentence as it is, whatever it quotes: nothing in it ends the line or steers a terminal.
+/// Escapes the control characters of a sentence, so that what it quotes can't end the line or
+/// control a terminal.
 fn one_line(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { c.escape_debug().to_string() } else { c.to_string() })

@@ -1,12 +1,12 @@
-//! What a call moved through a socket: the one place that knows where a function of `transfers` has
-//! its bytes.
+//! The bytes that a call moved through a socket. Only this module knows which arguments and results
+//! of `transfers` hold them.
 
 use std::net::IpAddr;
 
 use super::value::{Bytes, SocketAddress, Value};
 use super::{Call, Socket};
 
-/// Which way bytes went.
+/// The direction of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Direction {
     Sent,
@@ -16,16 +16,16 @@ pub(super) enum Direction {
 /// One message, or a piece of a stream.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Packet<'a> {
-    /// The first of its bytes, in pieces.
+    /// The first bytes, in pieces.
     pub(super) data: Vec<&'a [u8]>,
-    /// How many bytes it has.
+    /// The length of the whole.
     pub(super) length: usize,
-    /// The other end, where the call names it.
+    /// The address of the other end, if the call names it.
     pub(super) address: Option<&'a SocketAddress>,
-    /// This end, where a control message names it: IP_PKTINFO or IPV6_PKTINFO.
+    /// The own address, if a control message names it: IP_PKTINFO or IPV6_PKTINFO.
     pub(super) own: Option<IpAddr>,
-    /// The kernel cuts it into datagrams of this many bytes (UDP_SEGMENT), or made it of such ones
-    /// (UDP_GRO); 0 is one datagram.
+    /// The size of the datagrams that the kernel cuts it into (UDP_SEGMENT), or that it was joined
+    /// from (UDP_GRO). 0 if it is one datagram.
     pub(super) segment: usize,
     /// More bytes follow for the same datagram (MSG_MORE, UDP_CORK).
     pub(super) more: bool,
@@ -37,7 +37,7 @@ pub(super) struct Traffic<'a> {
     pub(super) socket: &'a Socket,
     pub(super) direction: Direction,
     pub(super) packets: Vec<Packet<'a>>,
-    /// A stream's byte out of the line.
+    /// It ends with an urgent byte of a stream.
     pub(super) urgent: bool,
 }
 
@@ -61,7 +61,7 @@ const SOL_UDP: i32 = libc::IPPROTO_UDP;
 /// more to one.
 const SEGMENTS: usize = 128;
 
-/// What a call moved; none where it moved nothing, or only looked at it.
+/// Returns what a call moved. None if it moved nothing, or only peeked.
 pub(super) fn of<'a>(call: &'a Call<'_>) -> Option<Traffic<'a>> {
     let socket = call.socket?;
     let result = call.result()?;
@@ -69,7 +69,7 @@ pub(super) fn of<'a>(call: &'a Call<'_>) -> Option<Traffic<'a>> {
     let stream = socket.kind.is_some_and(|(_, type_, _)| type_ == libc::SOCK_STREAM);
     let (direction, packets) = match (call.interface, call.function) {
         ("files", "send-file") => {
-            // The kernel took them from the file: nobody has seen them here.
+            // The kernel took the bytes from the file. The host did not see them.
             (Direction::Sent, vec![Packet::unseen(result.number()?)])
         }
         ("transfers", "send" | "send-to") => {
@@ -109,10 +109,9 @@ pub(super) fn of<'a>(call: &'a Call<'_>) -> Option<Traffic<'a>> {
         ("streams", "[method]input-stream.read") => {
             (Direction::Received, vec![received(result, None, None, None)])
         }
-        // They look at bytes that stay, or at what was sent before.
+        // MSG_PEEK leaves the bytes there. MSG_ERRQUEUE returns what was sent before.
         ("transfers", _) if flags & (libc::MSG_PEEK | libc::MSG_ERRQUEUE) != 0 => return None,
-        // man 7 tcp: the bytes of a stream are thrown away, and what the call gives in their place
-        // is none of them.
+        // man 7 tcp: MSG_TRUNC discards the bytes. The call returns other bytes in their place.
         ("transfers", "receive" | "receive-from" | "receive-message")
             if flags & libc::MSG_TRUNC != 0 && is_tcp(socket) =>
         {
@@ -126,7 +125,7 @@ pub(super) fn of<'a>(call: &'a Call<'_>) -> Option<Traffic<'a>> {
             vec![received(result.field("data")?, None, result.field("address"), None)],
         ),
         ("transfers", "receive-message") => {
-            // Of a message that was cut this is the whole length, if it was asked for.
+            // With MSG_TRUNC, this is the whole length of a message that was cut.
             let length = result.field("length").and_then(Value::number).filter(|_| !stream);
             let (address, control) = (result.field("address"), result.field("control"));
             (Direction::Received, vec![received(result.field("data")?, length, address, control)])
@@ -153,7 +152,7 @@ pub(super) fn of<'a>(call: &'a Call<'_>) -> Option<Traffic<'a>> {
     Some(Traffic { socket, direction, packets, urgent: stream && flags & libc::MSG_OOB != 0 })
 }
 
-/// The first bytes, and how many there are.
+/// Returns the first bytes, and the whole length.
 fn bytes(value: &Value) -> Option<(&[u8], usize)> {
     match value {
         Value::Bytes(Bytes { head, length }) => Some((head, *length)),
@@ -167,14 +166,15 @@ fn is_tcp(socket: &Socket) -> bool {
     })
 }
 
-/// Whether the bytes of several sends may be one datagram: those over IP.
+/// Returns whether the kernel may join the bytes of several sends to one datagram. It does so over
+/// IP.
 fn joins(socket: &Socket) -> bool {
     socket.kind.is_some_and(|(family, type_, _)| {
         type_ == libc::SOCK_DGRAM && matches!(family, libc::AF_INET | libc::AF_INET6)
     })
 }
 
-/// The elements of a list that were looked at.
+/// Returns the elements of a list that were copied.
 fn list(value: &Value) -> &[Value] {
     match value {
         Value::List(list) => &list.head,
@@ -189,7 +189,7 @@ fn address(value: &Value) -> Option<&SocketAddress> {
     }
 }
 
-/// A message of which the kernel took `count` bytes.
+/// Returns a message of which the kernel took `count` bytes.
 fn sent<'a>(
     data: Vec<(&'a [u8], usize)>,
     count: usize,
@@ -203,7 +203,7 @@ fn sent<'a>(
     for (head, length) in data {
         pieces.push(&head[..head.len().min(left)]);
         if head.len() < length.min(left) {
-            // What comes after a gap has no place.
+            // After a gap, the position of further bytes would be wrong.
             break;
         }
         left -= length.min(left);
@@ -247,8 +247,8 @@ fn is_cut(value: &Value) -> bool {
     matches!(value, Value::List(list) if list.is_cut())
 }
 
-/// The data of the last control message of this kind: of several the kernel takes that one (man 7
-/// udp, ip, ipv6).
+/// Returns the data of the last control message of this kind. If there are several, the kernel uses
+/// the last one (man 7 udp, ip, ipv6).
 fn last(control: Option<&Value>, level: i32, kind: i32) -> Option<&[u8]> {
     list(control?).iter().rev().find_map(|message| {
         let message = message.field("message").unwrap_or(message);
@@ -257,7 +257,8 @@ fn last(control: Option<&Value>, level: i32, kind: i32) -> Option<&[u8]> {
     })
 }
 
-/// The size of the segments in a control message of UDP: two bytes out, four bytes in.
+/// Reads the size of the segments from a control message of UDP. It has two bytes for sending, and
+/// four for receiving.
 fn segment(data: &[u8]) -> usize {
     match data {
         [a, b] => usize::from(u16::from_ne_bytes([*a, *b])),
@@ -271,12 +272,12 @@ fn segment(data: &[u8]) -> usize {
 const IPV4_LOCAL: usize = 4;
 const IPV4_HEADER: usize = 8;
 
-/// The source that a control message sets.
+/// Returns the source that a control message sets.
 fn sent_from(control: Option<&Value>) -> Option<IpAddr> {
     packet_info(control, IPV4_LOCAL)
 }
 
-/// The address that a packet was sent to, where a control message gives it.
+/// Returns the address to which a packet was sent, if a control message has it.
 fn received_at(control: Option<&Value>) -> Option<IpAddr> {
     packet_info(control, IPV4_HEADER)
 }
@@ -300,23 +301,23 @@ impl<'a> Packet<'a> {
         Self { data, length, address: None, own: None, segment: 0, more: false }
     }
 
-    /// One whose bytes nobody has seen here.
+    /// A packet whose bytes the host did not see.
     fn unseen(length: usize) -> Self {
         Self::of(Vec::new(), length)
     }
 
-    /// How many datagrams it is on the wire.
+    /// Returns the number of datagrams on the wire.
     pub(super) fn count(&self) -> usize {
         match self.length.checked_div(self.segment) {
             Some(_) if self.length.div_ceil(self.segment) <= SEGMENTS => {
                 self.length.div_ceil(self.segment).max(1)
             }
-            // A message of more is none that the kernel cuts.
+            // The kernel does not cut a message of more datagrams.
             _ => 1,
         }
     }
 
-    /// The datagrams that it is on the wire: the first bytes of each, and its length.
+    /// Returns the datagrams on the wire, each as its first bytes and its length.
     pub(super) fn datagrams(&self) -> Vec<(Vec<u8>, usize)> {
         let data = self.data.concat();
         if self.count() == 1 {
@@ -328,8 +329,8 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// Cuts `length` bytes, of which only the first are known, into pieces: what is known of each, and
-/// its length.
+/// Cuts `length` bytes, of which only the first are known, into pieces. Returns the known bytes of
+/// each piece, and its length.
 pub(super) fn pieces(
     data: &[u8],
     length: usize,
@@ -347,7 +348,7 @@ mod tests {
 
     #[test]
     fn every_transfer_is_known() {
-        // One that moves bytes has a wait; the others only compute.
+        // A function that moves bytes has a wait. The others only compute.
         let contract = super::super::raw_layer();
         let moving = contract.iter().filter(|((interface, name), parameters)| {
             (interface == "transfers" || name == "send-file")
@@ -371,7 +372,7 @@ mod tests {
         let cut = packet(vec![b"aab"], 5);
         assert_eq!(cut.datagrams(), [(b"aa".to_vec(), 2), (b"b".to_vec(), 2), (Vec::new(), 1)]);
         assert_eq!(packet(vec![], 0).datagrams(), [(Vec::new(), 0)]);
-        // The kernel makes 128 of one at most.
+        // The kernel makes at most 128 datagrams of one message.
         assert_eq!(
             (
                 packet(vec![], 256).count(),

@@ -1,4 +1,4 @@
-//! What crosses the boundary, in a form that an observer can look at.
+//! The arguments and results of calls, in a form that observers can read.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
@@ -25,11 +25,11 @@ pub enum Value {
     Bool(bool),
     /// A number.
     Integer(i128),
-    /// A text, or the first 4 KiB of it.
+    /// A text, or its first 4 KiB.
     Text(String),
     /// Bytes, or the first of them.
     Bytes(Bytes),
-    /// A descriptor, or another resource, by the number that traces show.
+    /// A descriptor or another resource, by the number that traces show.
     Descriptor(i32),
     /// A socket address.
     Address(SocketAddress),
@@ -37,14 +37,15 @@ pub enum Value {
     Wait(WaitTime),
     /// A list, or the first of its elements.
     List(List),
-    /// A record's fields by their names in WIT. A variant's case is a record of one field.
+    /// The fields of a record, with their names in WIT. A case of a variant is a record with one
+    /// field.
     Record(Vec<(&'static str, Value)>),
     /// The call's error.
     Failed(CallError),
 }
 
 impl Value {
-    /// A record's field.
+    /// Returns a field of a record.
     pub fn field(&self, name: &str) -> Option<&Value> {
         match self {
             Self::Record(fields) => {
@@ -54,7 +55,7 @@ impl Value {
         }
     }
 
-    /// The number, if it is one that fits.
+    /// Returns the number, if the value is one and it fits.
     pub fn number<N: TryFrom<i128>>(&self) -> Option<N> {
         match self {
             Self::Integer(number) => N::try_from(*number).ok(),
@@ -66,29 +67,30 @@ impl Value {
 /// Bytes, or the first of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bytes {
-    /// As many as were asked for ([`Interest::bytes`](super::Interest::bytes)).
+    /// The bytes that the observers are interested in
+    /// ([`Interest::bytes`](super::Interest::bytes)).
     pub head: Vec<u8>,
-    /// How many there were.
+    /// The number of all bytes.
     pub length: usize,
 }
 
-/// A list, or the first of its elements: of one call no more than 4,096 are looked at, those of
-/// lists within lists included.
+/// A list, or the first of its elements. At most 4,096 elements are copied in one call, with those
+/// of lists within lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct List {
-    /// The elements that were looked at.
+    /// The elements that were copied.
     pub head: Vec<Value>,
-    /// How many there were.
+    /// The number of all elements.
     pub length: usize,
 }
 
 impl List {
-    /// Whether elements are missing.
+    /// Returns whether elements are missing.
     pub fn is_cut(&self) -> bool {
         self.head.len() < self.length
     }
 
-    /// Shows each element that there is room for.
+    /// Makes the value of each element for which there is room.
     pub(crate) fn of<T: WatchedData>(
         length: usize,
         store: &mut StoreContextMut<'_, T>,
@@ -112,15 +114,15 @@ pub enum SocketAddress {
     Ip(SocketAddr),
     /// AF_UNIX without a name.
     Unnamed,
-    /// An AF_UNIX path. No address is as long as what is shown of one.
+    /// An AF_UNIX path. At most 256 bytes are copied, and no real path is longer.
     Path(Vec<u8>),
     /// An AF_UNIX abstract name, without its NUL.
     Abstract(Vec<u8>),
-    /// Any other family: its number, and what is in the address as text.
+    /// An address of another family.
     Other {
         /// AF_*.
         family: i32,
-        /// The rest.
+        /// The parts of the address, as text.
         text: String,
     },
 }
@@ -128,26 +130,26 @@ pub enum SocketAddress {
 /// How long a call may wait, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitTime {
-    /// Not at all.
+    /// The call does not wait.
     None,
-    /// As Linux blocks.
+    /// As long as Linux blocks.
     Forever,
-    /// For a time.
+    /// At most this time.
     Within(u64),
     /// Until an instant of CLOCK_MONOTONIC.
     Until(u64),
 }
 
-/// Why a call failed.
+/// The error of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallError {
-    /// The kernel's errno, or the host's in its place.
+    /// An errno, of the kernel or of the host.
     Os(i32),
-    /// The policy's decision: the grant that would allow it, and the whole as a sentence.
+    /// A denial of the policy.
     Denied {
-        /// `VERB=TARGET`, where one grant would do.
+        /// The missing grant, `VERB=TARGET`, if one grant is enough.
         grant: Option<String>,
-        /// The sentence.
+        /// The denial as a sentence.
         reason: String,
     },
     /// An EAI_* code.
@@ -158,7 +160,7 @@ pub enum CallError {
     Code(&'static str),
 }
 
-/// How many elements of lists are copied in one call.
+/// The most elements of lists that are copied in one call.
 const ELEMENTS: usize = 4096;
 
 /// Makes the values of one call, and limits how much of the guest's data they copy.
@@ -198,17 +200,16 @@ impl ValueBuilder {
     }
 }
 
-/// A type whose values observers can be shown. Every type that a function takes or gives has to be
-/// one.
+/// A type whose values observers can get. Every type of a parameter or a result implements it.
 pub(crate) trait ToValue {
-    /// The value.
+    /// Returns the value.
     fn to_value<T: WatchedData>(
         &self,
         store: &mut StoreContextMut<'_, T>,
         builder: &mut ValueBuilder,
     ) -> Value;
 
-    /// Returns the value of a list of this type. A list of bytes is not shown byte by byte.
+    /// Returns the value of a list of this type. The implementation of `u8` makes [`Value::Bytes`].
     fn list_to_value<T: WatchedData>(
         list: &[Self],
         store: &mut StoreContextMut<'_, T>,
@@ -222,22 +223,22 @@ pub(crate) trait ToValue {
         })
     }
 
-    /// The place by which observers know the resource, if it is one with a number.
+    /// Returns the resource's place, if this is a resource with a number.
     fn place(&self, _table: &ResourceTable) -> Option<Place> {
         None
     }
 }
 
-/// A list of parameters, or of the one result.
+/// The parameters of a function, or its one result.
 pub(crate) trait ToValues {
-    /// The values.
+    /// Returns the values.
     fn to_values<T: WatchedData>(
         &self,
         store: &mut StoreContextMut<'_, T>,
         builder: &mut ValueBuilder,
     ) -> Vec<Value>;
 
-    /// The place of the first resource that has one.
+    /// Returns the place of the first resource that has one.
     fn first_place(&self, table: &ResourceTable) -> Option<Place>;
 }
 
@@ -371,10 +372,10 @@ shown! {
     });
 }
 
-/// Of control data this much is always kept: what it sets can be read from it.
+/// The bytes of control data that are always copied. They show what the control message sets.
 const CONTROL_MIN: usize = 64;
 
-/// Shows a control message.
+/// Returns the value of a control message.
 pub(crate) fn control_message(
     level: i32,
     type_: i32,
@@ -389,13 +390,14 @@ pub(crate) fn control_message(
     ])
 }
 
-/// How much of a text is shown.
+/// The most bytes of a text that are copied.
 const TEXT: usize = 4096;
 
-/// How much of an address is shown: more than any has (man 7 unix: sun_path has 108 bytes).
+/// The most bytes of an address that are copied. No address is longer (man 7 unix: sun_path has 108
+/// bytes).
 const ADDRESS: usize = 256;
 
-/// The first bytes of a text, as whole characters.
+/// Returns the first bytes of a text. It does not cut a character in two.
 fn cut(text: &str) -> String {
     let end = (0..=text.len().min(TEXT)).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
     text[..end].to_owned()
@@ -478,7 +480,7 @@ impl<A: ToValue, B: ToValue, C: ToValue> ToValue for (A, B, C) {
     }
 }
 
-/// Shows a record of the contract that is made by hand, field by field.
+/// Implements [`ToValue`] for a record of the contract that is defined in Rust, field by field.
 macro_rules! record_to_value {
     ($type:ty: $($field:ident),*) => {
         impl crate::observe::ToValue for $type {
@@ -493,7 +495,8 @@ macro_rules! record_to_value {
     };
 }
 
-/// Shows a variant of the contract that is made by hand, as a record of the one case.
+/// Implements [`ToValue`] for a variant of the contract that is defined in Rust. The value is a
+/// record with the one case.
 macro_rules! case_to_value {
     ($type:ty: $($case:ident = $name:literal),*) => {
         impl crate::observe::ToValue for $type {

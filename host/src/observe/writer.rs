@@ -1,26 +1,26 @@
-//! A thread that writes what observers hand over, from a queue with bounds.
+//! A thread that writes the records of an observer, from a bounded queue.
 //!
-//! No call of a guest makes a system call to write, and none waits for a lock that is held over
-//! one. The pieces are whole: lines of text, blocks of a capture. A piece for which there is no
-//! room is lost, and counted; where losses end, their number is written. Each instance has a share
-//! of the queue, so that one which has much to write does not take the others' room.
+//! No call of a guest makes a system call to write, or waits for a lock that is held during one.
+//! The records are whole: lines of text, or blocks of a capture. A record without room is lost, and
+//! counted. When there is room again, the number of lost records is written. Each instance has a
+//! share of the queue, so an instance with much to write leaves room for the others.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::Write;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How many bytes wait to be written at most.
+/// The most bytes that wait to be written.
 const QUEUE: usize = 8 << 20;
-/// How many of them are one instance's at most.
+/// The most of them that one instance has.
 const SHARE: usize = 2 << 20;
-/// How long a patient instance, or the end, waits for an output that takes nothing.
+/// How long a patient instance, or a flush, waits for an output that takes nothing.
 const STALL: Duration = Duration::from_secs(1);
 
-/// Makes the piece that says how many were lost.
+/// Makes the record that has the number of lost records.
 pub(super) type Loss = fn(u64) -> Vec<u8>;
 
-/// Writes pieces in the order in which they come.
+/// Writes records in the order in which they come.
 pub(super) struct Writer {
     shared: Arc<Shared>,
     patient: bool,
@@ -30,36 +30,37 @@ struct Shared {
     what: &'static str,
     loss: Loss,
     queue: Mutex<Queue>,
-    /// A piece has come, or the end.
+    /// There is a new record, or the writer is closed.
     more: Condvar,
-    /// Bytes were written, or can't be any more.
+    /// Bytes were written, or the output has failed.
     less: Condvar,
 }
 
 #[derive(Default)]
 struct Queue {
-    /// Where to write, until the thread has it.
+    /// The output, until the thread takes it.
     to: Option<Box<dyn Write + Send>>,
-    pieces: VecDeque<(u64, Vec<u8>)>,
-    /// The bytes in the queue, and those that are just being written.
+    records: VecDeque<(u64, Vec<u8>)>,
+    /// The bytes in the queue, and those that are being written.
     bytes: usize,
-    /// The same by instance.
+    /// The same bytes, by instance.
     shares: HashMap<u64, usize>,
     lost: u64,
-    /// All that were lost, and how many of them the log has heard of.
+    /// The number of all lost records, and how many of them are in the log of `tracing`.
     all_lost: u64,
     logged: u64,
     written: u64,
-    /// How many bytes were written when a wait was given up. Until there are more, nobody waits
-    /// again.
+    /// The value of `written` when a wait was given up. No one waits again until more bytes are
+    /// written.
     stalled: Option<u64>,
     closed: bool,
-    /// Nothing can be written any more.
+    /// The output has failed. Nothing is written any more.
     over: bool,
 }
 
 impl Writer {
-    /// Writes there. `what` is its name in the log, which reports failures and losses.
+    /// Writes to `to`. `what` names the output in the log of `tracing`, which reports failures and
+    /// losses.
     pub(super) fn new(what: &'static str, to: impl Write + Send + 'static, loss: Loss) -> Self {
         let queue = Queue { to: Some(Box::new(to)), ..Queue::default() };
         let shared = Shared {
@@ -72,22 +73,22 @@ impl Writer {
         Self { shared: Arc::new(shared), patient: false }
     }
 
-    /// Whether an instance waits where there is no room, as long as the output takes anything:
-    /// nothing is lost then. Only for an instance with a thread of its own.
+    /// Sets whether an instance waits if there is no room. Then nothing is lost, as long as the
+    /// output takes any. Use it only for an instance with a thread of its own.
     pub(super) fn set_patient(&mut self, patient: bool) {
         self.patient = patient;
     }
 
-    /// Hands a piece over.
-    pub(super) fn put(&self, instance: u64, piece: Vec<u8>) {
-        if piece.is_empty() {
+    /// Adds a record to the queue.
+    pub(super) fn put(&self, instance: u64, record: Vec<u8>) {
+        if record.is_empty() {
             return;
         }
         let mut queue = self.shared.queue();
         if let Some(to) = queue.to.take() {
             self.shared.begin(&mut queue, to);
         }
-        while self.patient && !queue.has_room(instance, piece.len()) && !queue.over {
+        while self.patient && !queue.has_room(instance, record.len()) && !queue.over {
             match self.shared.wait_for_less(queue) {
                 (again, true) => queue = again,
                 (again, false) => {
@@ -99,20 +100,20 @@ impl Writer {
         if queue.over {
             return;
         }
-        if !queue.has_room(instance, piece.len()) {
+        if !queue.has_room(instance, record.len()) {
             queue.lost += 1;
             queue.all_lost += 1;
             return;
         }
-        queue.tell_loss(self.shared.loss);
-        queue.push(instance, piece);
+        queue.push_loss(self.shared.loss);
+        queue.push(instance, record);
         self.shared.more.notify_one();
     }
 
-    /// Waits until all is written, or the output takes nothing any more.
+    /// Waits until everything is written, or the output takes nothing.
     pub(super) fn flush(&self) {
         let mut queue = self.shared.queue();
-        queue.tell_loss(self.shared.loss);
+        queue.push_loss(self.shared.loss);
         let lost = queue.all_lost - queue.logged;
         queue.logged = queue.all_lost;
         if lost > 0 {
@@ -140,27 +141,27 @@ impl Drop for Writer {
 }
 
 impl Queue {
-    /// A piece that is longer than a share goes where nothing else of its instance is.
+    /// A record that is longer than a share has room if the queue has nothing else of its instance.
     fn has_room(&self, instance: u64, length: usize) -> bool {
         let own = self.shares.get(&instance).copied().unwrap_or(0);
         let fits = |taken: usize, most: usize| taken == 0 || taken.saturating_add(length) <= most;
         fits(own, SHARE) && fits(self.bytes, QUEUE)
     }
 
-    fn push(&mut self, instance: u64, piece: Vec<u8>) {
-        self.bytes += piece.len();
-        *self.shares.entry(instance).or_default() += piece.len();
-        self.pieces.push_back((instance, piece));
+    fn push(&mut self, instance: u64, record: Vec<u8>) {
+        self.bytes += record.len();
+        *self.shares.entry(instance).or_default() += record.len();
+        self.records.push_back((instance, record));
     }
 
-    fn tell_loss(&mut self, loss: Loss) {
+    fn push_loss(&mut self, loss: Loss) {
         if self.lost > 0 && !self.over {
-            let piece = loss(std::mem::take(&mut self.lost));
-            self.push(0, piece);
+            let record = loss(std::mem::take(&mut self.lost));
+            self.push(0, record);
         }
     }
 
-    /// A piece has left.
+    /// A record was taken from the queue and written.
     fn done(&mut self, instance: u64, length: usize) {
         self.bytes -= length;
         self.written += length as u64;
@@ -178,17 +179,17 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The thread is made with the first piece.
+    /// Starts the thread, with the first record.
     fn begin(self: &Arc<Self>, queue: &mut Queue, to: Box<dyn Write + Send>) {
         let own = Arc::clone(self);
         let thread = std::thread::Builder::new().name("sandsock-observer".to_owned());
         if let Err(error) = thread.spawn(move || own.write(to)) {
-            tracing::warn!("there is no {}: {error}", self.what);
+            tracing::warn!("the {} is not written, because its thread can't be started: {error}", self.what);
             queue.over = true;
         }
     }
 
-    /// Waits until something was written. False if the output takes nothing.
+    /// Waits until something is written. Returns false if the output takes nothing.
     fn wait_for_less<'a>(
         &'a self,
         mut queue: MutexGuard<'a, Queue>,
@@ -211,10 +212,10 @@ impl Shared {
 
     fn write(&self, mut to: Box<dyn Write + Send>) {
         loop {
-            let (instance, piece) = {
+            let (instance, record) = {
                 let mut queue = self.queue();
                 loop {
-                    if let Some(next) = queue.pieces.pop_front() {
+                    if let Some(next) = queue.records.pop_front() {
                         break next;
                     }
                     if queue.closed {
@@ -223,14 +224,15 @@ impl Shared {
                     queue = self.more.wait(queue).unwrap_or_else(PoisonError::into_inner);
                 }
             };
-            // Each piece by itself: an output that drops some drops whole ones.
-            let result = to.write_all(&piece).and_then(|()| to.flush());
+            // Each record is written by itself. An output that drops writes then drops whole
+            // records.
+            let result = to.write_all(&record).and_then(|()| to.flush());
             let mut queue = self.queue();
-            queue.done(instance, piece.len());
+            queue.done(instance, record.len());
             if let Err(error) = result {
                 tracing::warn!("the {} ends here: {error}", self.what);
                 queue.over = true;
-                (queue.bytes, queue.pieces, queue.shares) = Default::default();
+                (queue.bytes, queue.records, queue.shares) = Default::default();
             }
             let over = queue.over;
             self.less.notify_all();
@@ -247,7 +249,7 @@ mod tests {
 
     use super::*;
 
-    /// The text that was written, and a gate that is shut at first.
+    /// The text that was written, and a gate that is closed at first.
     #[derive(Clone, Default)]
     struct Output {
         text: Arc<Mutex<Vec<u8>>>,
@@ -300,7 +302,7 @@ mod tests {
         for number in 0..20_000 {
             writer.put(1, line(1, number));
         }
-        // Another has its share of the room.
+        // Another instance has its own share of the room.
         writer.put(2, line(2, 0));
         assert!(start.elapsed() < STALL, "{:?}", start.elapsed());
         assert!(writer.shared.queue().bytes <= QUEUE);
@@ -343,7 +345,7 @@ mod tests {
         for number in 0..10_000 {
             writer.put(1, line(1, number));
         }
-        // It waited once, and so does the end not again.
+        // It waited once. The end does not wait again.
         drop(writer);
         assert!(start.elapsed() >= STALL && start.elapsed() < 10 * STALL, "{:?}", start.elapsed());
     }
