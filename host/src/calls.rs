@@ -1,5 +1,5 @@
-//! The functions of the contract, a file for each WIT interface: each decodes its arguments, asks
-//! [`crate::authority`] for a permit, and makes the system call with it.
+//! The functions of the contract, with one file for each WIT interface. Each function reads its
+//! arguments, asks [`crate::authority`] for a permit, and makes the system call with it.
 
 mod clock;
 pub(crate) mod connections;
@@ -17,7 +17,7 @@ use wasmtime::component::Resource;
 
 use crate::ctx::SandsockCtxView;
 
-/// Drops a resource that needs no more than Rust's own drop.
+/// Drops a resource that needs nothing else than Rust's drop.
 pub(crate) fn delete<R: 'static>(
     view: &mut SandsockCtxView<'_>,
     resource: Resource<R>,

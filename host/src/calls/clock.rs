@@ -1,4 +1,4 @@
-//! The clock that deadlines are given by.
+//! The clock of all deadlines.
 
 use crate::bindings::sandsock::socket::clock;
 use crate::ctx::SandsockCtxView;

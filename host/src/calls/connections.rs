@@ -1,4 +1,4 @@
-//! What makes and ends a connection, and may wait for it.
+//! The calls that make or end a connection. All of them can wait.
 
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -42,8 +42,8 @@ pub(crate) async fn connect<T: SandsockView>(
     } else {
         store.view().ctx.judge().local_of_connect(&handle, kind)?;
     }
-    // A UNIX datagram socket that leaves its peer throws away what it has not read, and the
-    // descriptors in that.
+    // A UNIX datagram socket that leaves its peer discards the messages that it has not read, with
+    // the descriptors in them.
     let drops = kind.type_ == libc::SOCK_DGRAM
         && handle.may_hold_others()
         && sys::peer_address(handle.fd()).is_ok();
@@ -51,7 +51,8 @@ pub(crate) async fn connect<T: SandsockView>(
         let view = store.view();
         let left = &mut view.table.get_mut(&d)?.connecting;
         if left.as_ref().is_some_and(|job| !job.is_done()) {
-            // The kernel does one connect after the other, and this socket's is under way.
+            // The kernel handles the connects of a socket one after the other. One of this socket
+            // is under way.
             return Err(Errno::ALREADY.into());
         }
         *left = None;
@@ -61,9 +62,9 @@ pub(crate) async fn connect<T: SandsockView>(
             .start(move || sys::connect(own.fd(), permit).0)?;
         return under_way(finish_on_pool(store, &d, job, &handle, &mut budget).await, wait);
     }
-    // A socket that blocks learns the end from connect(2) itself, which leaves it as a call that
-    // blocked would: connected, or free to connect anew. Read through SO_ERROR, TCP's next connect
-    // would tell it a second time.
+    // A call that blocks gets its result from connect(2), not from SO_ERROR. connect(2) leaves the
+    // socket as a blocking call would: connected, or free to connect again. After a read of
+    // SO_ERROR, TCP's next connect would report the result a second time.
     let as_blocking =
         budget.is_forever() && kind.protocol == libc::IPPROTO_TCP && !handle.is_nonblocking();
     let mut begun = false;
@@ -71,14 +72,14 @@ pub(crate) async fn connect<T: SandsockView>(
         let (result, last) = sys::connect(handle.fd(), permit);
         let Err(errno) = result else { return Ok(()) };
         match errno {
-            // The signal's handler is to run before the wait goes on.
+            // The signal's handler runs before the wait goes on.
             Errno::INTR if handle.is_of_process() => return Err(errno.into()),
-            // The kernel takes in what comes over loopback when connect(2) returns: no wait where
-            // the answer is there by now.
+            // Over loopback, the kernel handles the answer before connect(2) returns. Then the
+            // second attempt succeeds without a wait.
             Errno::INPROGRESS if as_blocking && !begun => begun = true,
             Errno::INPROGRESS | Errno::ALREADY | Errno::INTR if as_blocking => {
                 match budget.again(store, &handle, PollFlags::OUT).await {
-                    // man 7 socket: SO_SNDTIMEO ends it so.
+                    // man 7 socket: this is the error after SO_SNDTIMEO.
                     Err(fault) if fault.is(Errno::AGAIN) && errno == Errno::ALREADY && !begun => {
                         return Err(errno.into());
                     }
@@ -89,8 +90,8 @@ pub(crate) async fn connect<T: SandsockView>(
             Errno::INPROGRESS | Errno::INTR => {
                 return under_way(finish(store, &handle, &mut budget).await, wait);
             }
-            // A full backlog: AF_UNIX waits for it when it blocks, and there is no readiness to
-            // wait for.
+            // The backlog is full. A blocking AF_UNIX socket waits for room, but the kernel has no
+            // readiness for it.
             Errno::AGAIN if budget.is_forever() => {
                 budget.back_off(store, &handle, PollFlags::OUT).await?
             }
@@ -102,7 +103,8 @@ pub(crate) async fn connect<T: SandsockView>(
     }
 }
 
-/// Linux tells a wait that never began, or that SO_SNDTIMEO ended, as EINPROGRESS.
+/// Converts EAGAIN to EINPROGRESS, with which Linux reports a wait that never began, or that
+/// SO_SNDTIMEO ended.
 fn under_way(result: CallResult<()>, wait: Wait) -> CallResult<()> {
     match result {
         Err(fault) if fault.is(Errno::AGAIN) && matches!(wait, Wait::None | Wait::Forever) => {
@@ -112,7 +114,7 @@ fn under_way(result: CallResult<()>, wait: Wait) -> CallResult<()> {
     }
 }
 
-/// Waits for a connect in the pool, which goes on if the wait ends first.
+/// Waits for a connect on a thread of the pool. If the wait ends first, the connect goes on.
 async fn finish_on_pool<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     d: &Resource<Descriptor>,
@@ -121,7 +123,7 @@ async fn finish_on_pool<T: SandsockView>(
     budget: &mut WaitBudget,
 ) -> CallResult<()> {
     match wait_for(store, &job, handle, budget, PollFlags::OUT).await {
-        // The description does not block just now.
+        // The description was switched to nonblocking.
         Ok(Err(Errno::INPROGRESS)) => finish(store, handle, budget).await,
         Ok(result) => Ok(result?),
         Err(fault) => {
@@ -140,7 +142,7 @@ async fn judge_connect<T: SandsockView>(
     netdb::with_fresh_names(store, wait, |view| view.ctx.judge().connect(kind, address)).await
 }
 
-/// Waits for a connection under way; SO_ERROR is its result.
+/// Waits for a connection under way, and returns what SO_ERROR has.
 async fn finish<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     handle: &Handle,
@@ -159,8 +161,8 @@ pub(crate) async fn finish_connect<T: SandsockView>(
     (d, wait): (Resource<Descriptor>, Wait),
 ) -> CallResult<()> {
     let (handle, _) = store.view().socket_of(&d)?;
-    // Under `none` a connection that is there already is told as such: EAGAIN is for one that is
-    // not.
+    // Under `none`, a connection that is there already is success. EAGAIN is for a connection that
+    // is not there yet.
     let wait = if matches!(wait, Wait::None) { Wait::Within(0) } else { wait };
     let mut budget = WaitBudget::new(wait, 0);
     let left = store.view().table.get_mut(&d)?.connecting.take();
@@ -185,7 +187,7 @@ pub(crate) async fn accept<T: SandsockView>(
             accept_on_pool(store, &d, &handle, kind, &mut budget).await?
         } else {
             if handle.is_of_process() && !is_ready(&handle, PollFlags::IN) {
-                // Natively the kernel would block here; poll(2) can be interrupted.
+                // The kernel would block in accept(2). poll(2) can be interrupted.
                 budget.again(store, &handle, PollFlags::IN).await?;
             }
             accept_now(&handle, kind)
@@ -204,7 +206,8 @@ pub(crate) async fn accept<T: SandsockView>(
     if !handle.is_sole()
         && let Some(seconds) = sys::linger(accepted.fd())
     {
-        // The listener has it in the kernel, and this is a description of the guest's own.
+        // The kernel copies SO_LINGER from the listener. The accepted description is the guest's
+        // own, so the handle keeps the option.
         sys::set_linger(accepted.fd(), None);
         accepted.hold_linger(seconds);
     }
@@ -214,18 +217,18 @@ pub(crate) async fn accept<T: SandsockView>(
 
 fn accept_now(handle: &Handle, kind: SocketKind) -> descriptor::Accepted {
     let (fd, address) = sys::accept(handle.fd(), has_names(kind))?;
-    // Messages wait in it unread, with descriptors of any kind.
+    // The queue may have unread messages with descriptors of any kind, so the close may take time.
     Ok((handle.closer().defer(fd), address))
 }
 
-/// Whether accept(2) can tell the peer's address. AF_ALG has no peers, and fails with ECONNABORTED
-/// where it is asked for one.
+/// Returns whether accept(2) can return the peer's address. AF_ALG has no peers. With a buffer for
+/// the address, its accept fails with ECONNABORTED.
 fn has_names(kind: SocketKind) -> bool {
     kind.family != libc::AF_ALG
 }
 
-/// accept on a description whose kernel flag says that it blocks: another process may take the
-/// connection that poll saw.
+/// Accepts on a description that blocks in the kernel. Another process may take the connection that
+/// poll(2) has seen.
 async fn accept_on_pool<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     d: &Resource<Descriptor>,
@@ -261,7 +264,7 @@ fn is_ready(handle: &Handle, events: PollFlags) -> bool {
     .is_ok_and(|count| count > 0)
 }
 
-/// Waits for a job of a pool.
+/// Waits for a job on a thread of a pool.
 async fn wait_for<T: SandsockView, R>(
     store: &mut StoreContextMut<'_, T>,
     job: &Job<R>,
@@ -280,7 +283,7 @@ pub(crate) async fn close<T: SandsockView>(
 ) -> CallResult<()> {
     let view = store.view();
     let descriptor = view.table.delete(d)?;
-    // An alias is gone as well, but there was nothing to close.
+    // The alias is removed too, but there was nothing to close.
     let handle = descriptor.into_handle().ok_or(Errno::BADF)?;
     match handle.close() {
         None => Ok(()),
@@ -298,7 +301,7 @@ async fn closed(
 ) -> CallResult<()> {
     match ctx.waiter.ready(done, None, PollFlags::IN, None).await {
         Ok(_) => Ok(result().unwrap_or(Err(Errno::IO))?),
-        // man 7 socket: a signal ends the linger, and the descriptor is closed all the same.
+        // man 7 socket: a signal ends the linger. The descriptor is closed all the same.
         Err(Errno::INTR) => {
             ctx.waiter.interrupter().interrupt();
             Ok(())

@@ -1,4 +1,4 @@
-//! What a descriptor is, and how it is copied, lent and inherited.
+//! Descriptors: their kind, and how they are duplicated, aliased, inherited and adopted.
 
 use rustix::io::Errno;
 use wasmtime::component::Resource;

@@ -1,5 +1,5 @@
-//! Files that the kernel itself can send: regular files under the folders that the embedder gave,
-//! open for reading.
+//! Regular files in the folders that the embedder gave. They are open for reading, and the kernel
+//! can send them by itself.
 
 use std::fs::File as StdFile;
 use std::os::fd::AsFd;
@@ -21,18 +21,19 @@ use crate::observe::Identify;
 use crate::sys;
 use crate::wait::budget::WaitBudget;
 
-/// The most that one call sends. The contract allows less than is asked for; a reader that keeps up
-/// must not hold the thread.
+/// The most bytes that one call sends. The contract allows less than `count`. Without this limit, a
+/// fast reader could keep the thread busy.
 const SEND_MOST: u64 = 16 << 20;
 
-/// How much goes through the host's memory at a time, where the kernel can't send a file by itself.
+/// The most bytes that are copied at a time through the host's memory, if the kernel can't send a
+/// file by itself.
 const COPIED: usize = 64 * 1024;
 
 /// WIT `files.file`.
 pub(crate) struct File {
     file: StdFile,
     position: u64,
-    /// Counts against the instance's limit of descriptors while it lives.
+    /// Counts against the limit `descriptors`.
     _place: Reservation,
 }
 
@@ -83,7 +84,7 @@ pub(crate) fn size(view: &mut SandsockCtxView<'_>, file: Resource<File>) -> Call
     Ok(view.table.get(&file)?.file.metadata()?.len())
 }
 
-/// An offset that the kernel can hold.
+/// Returns an offset that the kernel can hold. EINVAL for others.
 fn offset(position: u64) -> Result<u64, Errno> {
     i64::try_from(position).map(|_| position).map_err(|_| Errno::INVAL)
 }
@@ -93,10 +94,10 @@ fn offset(position: u64) -> Result<u64, Errno> {
 enum Way {
     /// sendfile(2).
     Kernel,
-    /// splice(2), the steps of sendfile(2), with word whether more follows: AF_ALG ends its work
-    /// where none does.
+    /// splice(2), in the steps that sendfile(2) makes. splice(2) says whether more data follows.
+    /// AF_ALG ends its operation if none does.
     KernelWithMore,
-    /// Through the host's memory: never through the guest's.
+    /// Through the host's memory, but never through the guest's.
     Copy,
 }
 
@@ -115,13 +116,13 @@ pub(crate) async fn send_file<T: SandsockView>(
     let from = offset(from)?;
     let file = view.table.get(&source)?.file.try_clone()?;
     let chunk = view.ctx.gate.policy.limits().transfer_bytes;
-    // Where the guest's wish ends, or the file.
+    // The end of the range that the guest asked for, or of the file.
     let end = from.saturating_add(count).min(file.metadata()?.len());
     let count = count.min(SEND_MOST);
     let mut budget = WaitBudget::new(wait, 0);
     let whole = budget.is_forever();
-    // sendfile(2) has no MSG_DONTWAIT: on a description that another holder may let block, it could
-    // not be ended, and who leaves it behind would not know how much it sends.
+    // sendfile(2) has no MSG_DONTWAIT. If another holder lets the description block, the call could
+    // not be ended. If it were left on a thread, nobody would know how much it sends.
     let mut way = match (handle.may_block(), of_algorithm) {
         (true, _) => Way::Copy,
         (false, true) => Way::KernelWithMore,
@@ -143,7 +144,7 @@ pub(crate) async fn send_file<T: SandsockView>(
         };
         let fault: Fault = match step {
             Ok(0) => break,
-            // No readiness stands behind the limit of buffers.
+            // The limit of buffers has no readiness in the kernel, so this waits with pauses.
             Err(Errno::NOBUFS) if length == 0 => {
                 match budget.back_off(store, &handle, PollFlags::OUT).await {
                     Ok(()) => continue,
@@ -165,7 +166,7 @@ pub(crate) async fn send_file<T: SandsockView>(
                 break;
             }
             Err(Errno::INTR) => continue,
-            // The file's system has no such way.
+            // The file system has no sendfile or splice.
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) if way != Way::Copy => {
                 way = Way::Copy;
                 continue;
@@ -191,8 +192,8 @@ pub(crate) async fn send_file<T: SandsockView>(
     Ok(sent)
 }
 
-/// One system call's worth. 0 at the file's end. Where `end` is given, what ends before it is sent
-/// with MSG_MORE.
+/// Makes one system call. Returns 0 at the end of the file. If `end` is given, bytes that end
+/// before it are sent with MSG_MORE.
 fn step(
     handle: &Handle,
     file: &StdFile,

@@ -1,4 +1,4 @@
-//! Interrupts: how a guest learns that a wait was ended from outside.
+//! Interrupts, by which the host ends a guest's wait from outside.
 
 use crate::bindings::sandsock::socket::interrupts;
 use crate::ctx::SandsockCtxView;

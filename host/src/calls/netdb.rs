@@ -1,8 +1,8 @@
 //! Names: hosts, services, protocols, interfaces, this host.
 //!
-//! What asks the system's resolver runs on a bounded pool of threads, within the instance's limits,
-//! and is waited for as all else is. Names and addresses are judged before anything is asked, the
-//! answers before the guest sees them.
+//! A question to the system's resolver runs on a bounded pool of threads, within the instance's
+//! limits. The call waits for it as for anything else. Names and addresses are checked before the
+//! question, and the answers before the guest sees them.
 
 mod hosts;
 mod reverse;
@@ -30,16 +30,16 @@ use crate::sys::ResolverError;
 use crate::wait::pool::{self, Pool};
 use crate::wait::{self, now};
 
-/// RFC 1035: the longest name. A longer one is no name, and is not handed to any resolver.
+/// RFC 1035: the length of the longest name. No resolver gets a longer one.
 const NAME_MAX: usize = 253;
 
-/// Why a look-up failed, before it is the contract's error.
+/// Why a look-up failed. It becomes the contract's error.
 pub(crate) enum LookupError {
     /// An EAI_* code.
     Code(i32),
     /// An h_errno.
     Host(i32),
-    /// All else.
+    /// Any other error.
     Fault(Fault),
 }
 
@@ -59,7 +59,7 @@ impl From<ResolverError> for LookupError {
     }
 }
 
-/// Splits a look-up's outcome into error value and trap.
+/// Splits the result of a look-up into an error value or a trap.
 pub(crate) fn answer<T>(
     result: Result<T, LookupError>,
 ) -> wasmtime::Result<(Result<T, NameError>,)> {
@@ -72,7 +72,7 @@ pub(crate) fn answer<T>(
     },))
 }
 
-/// Runs a call of the system's that may block on a pool, and waits for it.
+/// Makes a call of the system that may block on a thread of a pool, and waits for it.
 async fn run<T: SandsockView, R: Send + 'static>(
     store: &mut StoreContextMut<'_, T>,
     pool: &'static Pool,
@@ -80,8 +80,7 @@ async fn run<T: SandsockView, R: Send + 'static>(
     call: impl FnOnce() -> R + Send + 'static,
 ) -> CallResult<R> {
     let ctx = &mut *store.view().ctx;
-    // The place is the job's: a call under way that nobody waits for any more still counts until it
-    // ends.
+    // The job owns the slot. If the wait ends first, the call counts until it ends.
     let place = ctx.lookup_quota.take().map_err(|_| Errno::AGAIN)?;
     let job = pool.start(&ctx.usage, move || {
         let result = call();
@@ -94,11 +93,11 @@ async fn run<T: SandsockView, R: Send + 'static>(
     }
 }
 
-/// Asks for a name or an address, within the instance's rate: a question is a message to a name
-/// server.
+/// Asks the resolver for a name or an address, within the instance's rate, because a question is a
+/// message to a name server.
 ///
-/// `is_local` returns whether the hosts file answers. The call gets that as its argument. A call
-/// that the hosts file answers does not wait behind those that ask a name server.
+/// `is_local` returns whether the hosts file has the answer. `call` gets that as its argument. A
+/// question that the hosts file answers does not wait behind questions to a name server.
 async fn ask<T: SandsockView, R: Send + 'static>(
     store: &mut StoreContextMut<'_, T>,
     wait: Wait,
@@ -112,7 +111,7 @@ async fn ask<T: SandsockView, R: Send + 'static>(
     let ctx = &mut *store.view().ctx;
     while let Err(pause) = ctx.lookups.take(Instant::now()) {
         if pause == Duration::MAX {
-            // The limit is 0: there is nothing to wait for.
+            // The limit is 0, so there is nothing to wait for.
             return Err(Errno::AGAIN.into());
         }
         let ready = now().saturating_add(u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX));
@@ -121,8 +120,8 @@ async fn ask<T: SandsockView, R: Send + 'static>(
         }
         ctx.waiter.sleep(Some(ready)).await?;
     }
-    // The first step asks nobody. It has a moment even if the time is over, so that the look-up
-    // itself is begun, as any other is.
+    // The first step only reads files. It gets a moment even if the time is over, so that every
+    // look-up begins.
     let moment = now().saturating_add(hosts::LOOK_UP_MOMENT);
     let first_deadline = deadline.map(|deadline| deadline.max(moment));
     let first = run(store, &pool::TABLES, first_deadline, move || {

@@ -1,4 +1,4 @@
-//! Waiting for many descriptors at once.
+//! Waits for many descriptors at once.
 
 pub(crate) mod poller;
 
@@ -18,7 +18,7 @@ use crate::error::CallResult;
 use crate::wait;
 use crate::wait::back_off::BackOff;
 
-/// The events that a file without a poll of its own always shows (linux/poll.h: DEFAULT_POLLMASK).
+/// The events of a file without a poll function (linux/poll.h: DEFAULT_POLLMASK).
 const ALWAYS: PollFlags =
     PollFlags::IN.union(PollFlags::OUT).union(PollFlags::RDNORM).union(PollFlags::WRNORM);
 
@@ -32,7 +32,7 @@ pub(crate) struct PollEntry {
 
 crate::observe::record_to_value! { PollEntry: descriptor, events }
 
-/// Asks for a wait for these POLL* bits: for input it is judged as a receive is.
+/// Checks a wait for these POLL* bits. A wait for input needs what a receive needs.
 pub(crate) fn judge_wait(
     view: &SandsockCtxView<'_>,
     handle: &Handle,
@@ -56,13 +56,13 @@ pub(crate) async fn poll<T: SandsockView>(
         return Err(Errno::INVAL.into());
     }
     let mut deadline = wait::deadline(wait);
-    // An alias is for transfers alone: like a number that is not open, it is POLLNVAL and the call
-    // returns at once.
+    // An alias is only for transfers. Here it is POLLNVAL, like a number that is not open, and the
+    // call returns at once.
     let mut handles: Vec<Option<Arc<Handle>>> = Vec::with_capacity(entries.len());
     for entry in &entries {
         handles.push(view.table.get(&entry.descriptor)?.handle().ok().cloned());
     }
-    // The events of descriptors that the kernel is not asked about; none for the others.
+    // The events of descriptors that the kernel is not asked about. None for the others.
     let known: Vec<Option<PollFlags>> = handles
         .iter()
         .zip(&entries)
@@ -114,8 +114,8 @@ pub(crate) async fn poll<T: SandsockView>(
                 },
             )
             .collect();
-        // Some may have been ready with nothing but datagrams that the guest is not to have, or
-        // with a room that the limit of buffers keeps back.
+        // If all events were hidden, the descriptors are ready only with datagrams that the guest
+        // may not receive, or with room that the limit of buffers withholds. Then the wait goes on.
         let is_over = || deadline.is_some_and(|deadline| deadline <= wait::now());
         if events == found || events.iter().any(|events| !events.is_empty()) || is_over() {
             break events.into_iter();

@@ -1,4 +1,5 @@
-//! System calls on one socket that never wait. Each is decode -> check -> act.
+//! System calls on one socket that never wait. Each function decodes its arguments, checks the
+//! call, and makes it.
 
 use std::sync::Arc;
 
@@ -25,24 +26,24 @@ use crate::error::CallResult;
 use crate::sys::{self, OptionBytes};
 use sandsock_policy::Denial;
 
-/// How often a bind to a port of the kernel's choice is tried, where deny rules name ports.
+/// The most attempts to bind to a port that the host chooses, if deny rules name ports.
 const BIND_TRIES: usize = 8;
-/// asm-generic/ioctls.h. SIOCINQ is the same.
+/// asm-generic/ioctls.h: FIONREAD, which is also SIOCINQ.
 const FIONREAD: u32 = libc::FIONREAD as u32;
 
-/// The longest option value and option buffer.
+/// The most bytes of an option's value.
 const OPTION_MAX: usize = 64 * 1024;
 
-/// The seconds of an SO_LINGER that would make a close wait.
+/// Returns the seconds of an SO_LINGER with which a close would wait.
 fn waiting_linger(value: &OptionBytes) -> Option<i32> {
     let OptionBytes::Bytes(bytes) = value else { return None };
     let number = |at: usize| bytes.get(at..at + 4)?.try_into().map(i32::from_ne_bytes).ok();
     let (on, seconds) = (number(0)?, number(4)?);
-    // A negative time is an endless one to the kernel.
+    // The kernel takes a negative time for an endless one.
     (on != 0 && seconds != 0).then_some(seconds)
 }
 
-/// Whether a bind to this address leaves the port to the kernel.
+/// Returns whether a bind to this address leaves the port to the kernel.
 fn chose_no_port(address: &Address) -> bool {
     match address {
         Address::Inet(address) => address.port == 0,
@@ -58,9 +59,8 @@ const FAMILIES: i32 = 46;
 const TYPES: i32 = 11;
 const PROTOCOLS: i32 = 263;
 
-/// Splits SOCK_NONBLOCK and SOCK_CLOEXEC off a type. A family or a type of which no socket is made
-/// anywhere is refused here, with the kernel's errors in the kernel's order, as is what this
-/// version does not serve.
+/// Splits SOCK_NONBLOCK and SOCK_CLOEXEC off a type. It refuses families and types that no kernel
+/// has, or that this version does not serve, with the kernel's errors in the kernel's order.
 fn plausible(family: i32, kind: i32, protocol: i32) -> Result<(i32, bool), Errno> {
     if kind & !TYPE_MASK & !(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) != 0 {
         return Err(Errno::INVAL);
@@ -75,10 +75,10 @@ fn plausible(family: i32, kind: i32, protocol: i32) -> Result<(i32, bool), Errno
     }
     let served = Family::of(family)?;
     match family {
-        // What protocol such a type has is for the policy to say, and then for the kernel.
+        // The policy checks the protocol, and then the kernel.
         _ if served.serves(kind, protocol) => Ok((kind, nonblocking)),
-        // net/socket.c: of AF_INET it is AF_PACKET by another name, before any protocol is looked
-        // at.
+        // net/socket.c: in AF_INET, this type is another name of AF_PACKET. The kernel converts it
+        // before it reads the protocol.
         libc::AF_INET if kind == SOCK_PACKET => Err(Errno::SOCKTNOSUPPORT),
         libc::AF_INET | libc::AF_INET6 if !(0..PROTOCOLS).contains(&protocol) => Err(Errno::INVAL),
         libc::AF_UNIX if !matches!(protocol, 0 | libc::AF_UNIX) => Err(Errno::PROTONOSUPPORT),
@@ -86,7 +86,8 @@ fn plausible(family: i32, kind: i32, protocol: i32) -> Result<(i32, bool), Errno
     }
 }
 
-/// The families and types of this version; the others have no policy yet.
+/// Refuses the families and types that this version does not serve. The policy has no rules for
+/// them.
 fn is_served(kind: SocketKind) -> Result<(), Errno> {
     if Family::of(kind.family)?.serves(kind.type_, kind.protocol) {
         Ok(())
@@ -95,8 +96,8 @@ fn is_served(kind: SocketKind) -> Result<(), Errno> {
     }
 }
 
-/// Whether a bind to this address leaves the name, or the port of the address that stands for a
-/// published one, to the kernel.
+/// Returns whether the kernel may choose the name for a bind to this address, or the port of the
+/// address behind a published one.
 fn chose_no_name(address: &Address) -> bool {
     matches!(
         address,
@@ -109,8 +110,8 @@ fn chose_no_name(address: &Address) -> bool {
 
 /// Calls on a socket that may be in the table as a descriptor, or as a socket of `wasi:sockets`.
 impl SandsockCtx {
-    /// bind(2). A port that the host found free may be taken by now, where the kernel would have
-    /// found another.
+    /// Binds a socket. If the host chose a free port and another process has taken it, it tries
+    /// another one, as the kernel would.
     fn bind_judged(
         &self,
         handle: &Handle,
@@ -139,13 +140,13 @@ impl SandsockCtx {
         Err(last.into())
     }
 
-    /// After creation: the kernel's own idea of the socket is judged too.
+    /// Checks a socket once more with the kind that the kernel gave it.
     fn judge_created(&self, kind: SocketKind) -> CallResult<()> {
         is_served(kind)?;
         self.judge().created(kind)
     }
 
-    /// socket(2). The socket counts, and has its filter.
+    /// Makes a socket, which counts against the limits and gets its filter.
     pub(crate) fn make_socket(
         &self,
         family: i32,
@@ -159,8 +160,8 @@ impl SandsockCtx {
         let fd = sys::socket(permit)?;
         let mut made = socket_kind(std::os::fd::AsFd::as_fd(&fd))?;
         if made.family == libc::AF_CAN && family == made.family {
-            // Of most CAN protocols SO_PROTOCOL says 0; each has its socket type and its number
-            // alone.
+            // SO_PROTOCOL is 0 for most CAN protocols. Each protocol has its own socket type, so
+            // the requested number is right.
             made.protocol = protocol;
         }
         self.judge_created(made)?;
@@ -172,13 +173,13 @@ impl SandsockCtx {
         }
         filter::protect(&self.gate, &handle);
         if held_back {
-            // In network order, as socket(2) takes it (man 7 packet).
+            // It is in network order, as socket(2) takes it (man 7 packet).
             handle.hold_packet_protocol(u16::from_be(protocol as u16));
         }
         Ok(handle)
     }
 
-    /// bind(2), and the checks of what it made.
+    /// Binds a socket, and checks what the kernel has made.
     pub(crate) fn bind_socket(
         &self,
         handle: &Handle,
@@ -220,8 +221,8 @@ impl SandsockCtx {
         let permit = self.judge().listen(handle, kind, backlog)?;
         sys::listen(handle.fd(), permit)?;
         self.gate.buffers.listens(handle, kind, backlog);
-        // The port may be another than the one that was judged: a socket that was connected once
-        // shows the port it had then.
+        // The port may differ from the one that was checked. A socket that was connected before
+        // gets the port that it had then.
         if let Err(denied) = self.judge().listening(handle, kind) {
             handle.poison();
             sys::shutdown(handle.fd(), libc::SHUT_RDWR)?;
@@ -260,7 +261,7 @@ impl SandsockCtx {
         (level, name): (i32, i32),
         value: OptionBytes,
     ) -> CallResult<()> {
-        // Where others may have the description, it is the kernel's as it would be natively.
+        // If others may hold the description, the kernel keeps the option, as natively.
         let kept = (level, name) == (libc::SOL_SOCKET, libc::SO_LINGER) && handle.is_sole();
         let linger = kept.then(|| waiting_linger(&value));
         let value = if let Some(Some(_)) = linger { OptionBytes::Bytes(vec![0; 8]) } else { value };
@@ -323,7 +324,7 @@ impl syscalls::Host for SandsockCtxView<'_> {
         let b = match self.own_socket(b, made, nonblocking) {
             Ok(b) => b,
             Err(fault) => {
-                // One without the other would be nobody's.
+                // Nobody could use one end alone.
                 self.table.delete(a)?;
                 return Err(fault);
             }
@@ -347,7 +348,7 @@ impl syscalls::Host for SandsockCtxView<'_> {
             if sys::own_option(handle.fd(), libc::SOL_SOCKET, libc::SO_ACCEPTCONN) != Ok(1) {
                 self.ctx.judge().change(&handle, "listen")?;
             }
-            // It listens, with the backlog that the others have too.
+            // The socket listens already, and its other holders use the same backlog.
             return self.ctx.judge().listen(&handle, kind, backlog).map(drop);
         }
         self.ctx.listen_socket(&handle, kind, backlog)
@@ -377,7 +378,7 @@ impl syscalls::Host for SandsockCtxView<'_> {
 
     fn get_option(&mut self, d: Resource<Descriptor>, level: i32, name: i32) -> CallResult<i32> {
         let bytes = self.get_option_bytes(d, level, name, 4)?;
-        // CPython: the integer form reads what the kernel filled of 4 zeroed bytes.
+        // CPython: the integer form reads what the kernel has written into 4 zeroed bytes.
         let mut value = [0; 4];
         value[..bytes.len().min(4)].copy_from_slice(&bytes[..bytes.len().min(4)]);
         Ok(i32::from_ne_bytes(value))
@@ -425,8 +426,8 @@ impl syscalls::Host for SandsockCtxView<'_> {
     ) -> CallResult<IoctlResult> {
         let (handle, kind) = self.socket_of(&d)?;
         let permit = self.ctx.judge().ioctl(&handle, kind, request, argument)?;
-        // The machine's cid is told by a device of which a guest has no file: on a socket of the
-        // family the host asks it.
+        // The machine's cid is in a device file, which a guest does not have. The guest makes the
+        // ioctl on a socket of the family, and the host makes it on the device.
         let of_device =
             kind.family == libc::AF_VSOCK && request == IOCTL_VM_SOCKETS_GET_LOCAL_CID as u32;
         let shows = request != FIONREAD || filter::shows_queue(&self.ctx.gate, &handle);

@@ -1,5 +1,5 @@
-//! The hot calls: every way to move bytes. Each tries its system call first and waits only on
-//! EAGAIN.
+//! The calls that move bytes. Each tries its system call first, and waits only on EAGAIN. These are
+//! the calls that must be fast.
 
 mod ancillary;
 mod batch;
@@ -28,8 +28,8 @@ pub(crate) use send::{send, send_message, send_to};
 /// SC_IOV_MAX: man 3 sysconf.
 const BUFFERS_MAX: usize = 1024;
 
-/// WIT `control-message`, as a guest gives it: its data stays in the guest's memory. Many messages
-/// may share one list there, and copies of all would follow no size that the guest has.
+/// WIT `control-message`, as a guest gives it. The data stays in the guest's memory. Many messages
+/// may share one list there, so copies of all could be larger than the guest's memory.
 #[derive(ComponentType, Lift)]
 #[component(record)]
 pub(crate) struct ControlData {
@@ -127,7 +127,8 @@ impl ToValue for ControlData {
     }
 }
 
-/// Shows a list that stays in the guest's memory. Only the elements that are shown are lifted.
+/// Implements [`ToValue`] for a list that stays in the guest's memory. Only the elements that are
+/// shown are lifted.
 macro_rules! lifted_list_to_value {
     ($type:ty) => {
         impl ToValue for WasmList<$type> {
@@ -150,18 +151,17 @@ macro_rules! lifted_list_to_value {
 lifted_list_to_value! { ControlData }
 lifted_list_to_value! { BatchEntry }
 
-/// What a call that goes on until all is moved moves at most, though the limit of one transfer may
-/// be less: who asks for more asks again, and may count on it (WIT: one call moves at most 1 MiB of
-/// a stream).
+/// The most that a call which sends or gathers everything moves, even if `transfer-bytes` is lower.
+/// A caller with more data calls again (WIT: one call moves at most 1 MiB of a stream).
 const WHOLE: usize = 1 << 20;
 
-/// How much of a stream one call moves.
+/// Returns the most bytes of a stream that one system call moves.
 fn transfer_limit<T: SandsockView>(store: &mut StoreContextMut<'_, T>) -> usize {
     store.view().ctx.gate.policy.limits().transfer_bytes as usize
 }
 
-/// Bytes already moved are told first: the interrupt that ended the call stays pending. Every other
-/// error comes again by itself.
+/// Keeps an interrupt for the next wait. It ended a call that has moved bytes, and the call returns
+/// their number. Every other error comes again by itself.
 pub(crate) fn keep_interrupt<T: SandsockView>(store: &mut StoreContextMut<'_, T>, fault: &Fault) {
     if fault.is(Errno::INTR) {
         store.view().ctx.waiter.interrupter().interrupt();
@@ -184,11 +184,11 @@ pub(crate) fn control_length(
     Ok(control::length(length))
 }
 
-/// How many bytes of lists are copied at most where one element of a list is lifted.
+/// The most bytes of lists that are copied when one element of a list is lifted.
 pub(crate) const LIFT: usize = 4096;
 
-/// An element of a list in the guest's memory. It fails if the lists in it have more bytes than
-/// `most`, which is not a size of the guest's: elements may share them.
+/// Lifts an element of a list in the guest's memory. It fails if the lists in the element have more
+/// than `most` bytes. The size of the guest's memory is no limit, because elements may share lists.
 pub(crate) fn lift<T, E: Lift>(
     store: &mut StoreContextMut<'_, T>,
     list: &WasmList<E>,

@@ -184,7 +184,10 @@ impl Shared {
         let own = Arc::clone(self);
         let thread = std::thread::Builder::new().name("sandsock-observer".to_owned());
         if let Err(error) = thread.spawn(move || own.write(to)) {
-            tracing::warn!("the {} is not written, because its thread can't be started: {error}", self.what);
+            tracing::warn!(
+                "the {} is not written, because its thread can't be started: {error}",
+                self.what
+            );
             queue.over = true;
         }
     }

@@ -1,4 +1,4 @@
-//! The addresses of a name: judged, and pinned to it.
+//! Look-ups of the addresses of a name. The answers are checked, and pinned to the name.
 
 use std::ffi::{CStr, CString};
 use std::net::{IpAddr, Ipv6Addr};
@@ -26,14 +26,14 @@ use crate::wait;
 use crate::wait::pool::TABLES;
 use sandsock_policy::{Decision, JudgedAnswers, Verb, normalise_name};
 
-/// The longest text that is looked at as a host's. In Unicode a name may have more bytes than in
-/// ASCII.
+/// The longest text that is read as a host. A name may have more bytes in Unicode than in ASCII.
 const TEXT_MAX: usize = 1024;
 
-/// How long a call that may not wait waits for the look-up that it needs, in nanoseconds.
+/// How long a call that may not wait does wait for a look-up that it needs, in nanoseconds.
 pub(super) const LOOK_UP_MOMENT: u64 = 500_000_000;
 
-/// netdb.h: AI_IDN_ALLOW_UNASSIGNED and AI_IDN_USE_STD3_ASCII_RULES, which glibc takes and ignores.
+/// netdb.h: AI_IDN_ALLOW_UNASSIGNED and AI_IDN_USE_STD3_ASCII_RULES, which glibc accepts and
+/// ignores.
 const AI_IDN_IGNORED: i32 = 0x300;
 
 /// WIT `netdb.get-address-info`.
@@ -62,7 +62,8 @@ fn to_contract(info: sys::AddressInfo) -> Option<AddressInfo> {
     })
 }
 
-/// getaddrinfo: numbers at once, granted names by `--resolve` or the system's resolver.
+/// Does what getaddrinfo(3) does. Numbers are converted at once. Granted names are looked up in
+/// `--resolve`, or by the system's resolver.
 async fn look_up<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     host: Option<&str>,
@@ -70,7 +71,7 @@ async fn look_up<T: SandsockView>(
     mut hints: Hints,
     wait: Wait,
 ) -> Result<Vec<sys::AddressInfo>, LookupError> {
-    // No name of a service is longer, and the system gets no text of a length that the guest
+    // No service has a longer name. The system never gets a text of a length that the guest
     // chooses.
     if service.is_some_and(|service| service.len() > NAME_MAX) {
         return Err(LookupError::Code(libc::EAI_NONAME));
@@ -78,8 +79,8 @@ async fn look_up<T: SandsockView>(
     let c_string =
         |text: &str| sys::c_string(text).map_err(|_| LookupError::Code(libc::EAI_NONAME));
     let service = service.map(c_string).transpose()?;
-    // Names reach the resolver in ASCII whatever the flags say, and canonical names are made
-    // Unicode here: in UTF-8, as the contract has it, and not in what this process's locale is.
+    // The resolver gets names in ASCII, whatever the flags say. Canonical names are converted to
+    // Unicode here, in UTF-8 as the contract says, and not in this process's locale.
     let unicode = hints.flags & AI_CANONIDN != 0;
     hints.flags &= !(AI_IDN | AI_CANONIDN | AI_IDN_IGNORED);
     let Some(host) = host else { return numeric(store, None, service, hints, wait).await };
@@ -87,8 +88,8 @@ async fn look_up<T: SandsockView>(
         return Err(LookupError::Code(libc::EAI_NONAME));
     }
     judge_zone(&store.view(), host)?;
-    // Whatever the system's own parser takes for a number (2130706433, 0x7f.1) is one, and no name.
-    // No number is longer than a name.
+    // A text that the system's parser takes for a number (2130706433, 0x7f.1) is no name. No number
+    // is longer than a name.
     let number = match host.len() <= NAME_MAX {
         true => numeric(store, Some(c_string(host)?), service.clone(), hints, wait).await,
         false => Err(LookupError::Code(libc::EAI_NONAME)),
@@ -99,8 +100,9 @@ async fn look_up<T: SandsockView>(
         other => return other,
     }
     let permit = judge_name(&store.view(), host, LookupError::Code(libc::EAI_NONAME))?;
-    // glibc asks nobody for an IPv4 address of digits and dots, unless a canonical name is wanted
-    // or there is a dot at the end, as in what is asked for here.
+    // glibc asks no server for the IPv4 address of a text of digits and dots, unless the caller
+    // wants a canonical name, or there is a dot at the end. The question below has a dot at the
+    // end.
     let is_simple = hints.family == libc::AF_INET && hints.flags & libc::AI_CANONNAME == 0;
     if is_simple && is_digits_and_dots(host) && !host.ends_with('.') {
         return Err(LookupError::Code(libc::EAI_NONAME));
@@ -129,7 +131,7 @@ async fn look_up<T: SandsockView>(
     };
     let addresses = answers.iter().filter_map(|info| Some(info.address.to_ip()?.ip())).collect();
     let kept = judge_answers(&store.view(), &name, &others, addresses)?.kept;
-    // It stands on the first answer, which may be one that is left out.
+    // The first answer has the canonical name, but it may be one that is left out.
     let canonical_name = answers.iter_mut().find_map(|info| info.canonical_name.take());
     answers.retain(|info| info.address.to_ip().is_some_and(|address| kept.contains(&address.ip())));
     if let Some(first) = answers.first_mut() {
@@ -140,14 +142,15 @@ async fn look_up<T: SandsockView>(
     Ok(answers)
 }
 
-/// Whether the hosts file answers: a question for another thread, since it is read.
+/// Returns a function that says whether the hosts file answers. It reads files, so another thread
+/// calls it.
 fn in_hosts_file(permit: &Permit<Resolve>, family: i32) -> impl FnOnce() -> bool + Send + 'static {
     let (name, whole) = (permit.act().name().to_owned(), permit.act().is_whole());
-    // glibc does not find a name with a dot at its end there.
+    // glibc does not find a name with a dot at its end in the hosts file.
     move || !whole && hosts_file_has_name(&name, family)
 }
 
-/// A name in an answer, without the last dot of the question where the guest wrote none.
+/// Returns a name of an answer, without the last dot of the question if the guest wrote none.
 fn as_written(name: String, whole: bool) -> String {
     match name.strip_suffix('.') {
         Some(text) if !whole => text.to_owned(),
@@ -155,12 +158,12 @@ fn as_written(name: String, whole: bool) -> String {
     }
 }
 
-/// A name in Unicode, as far as it is one of IDNA's.
+/// Returns a name in Unicode, as far as IDNA can convert it.
 pub(super) fn to_unicode(name: &str) -> String {
     idna::domain_to_unicode(name).0
 }
 
-/// getaddrinfo for what needs no look-up of a host.
+/// Does what getaddrinfo(3) does without a look-up of a host.
 async fn numeric<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     host: Option<CString>,
@@ -174,8 +177,8 @@ async fn numeric<T: SandsockView>(
     .await??)
 }
 
-/// Makes a call that looks at nothing but the name of a service: here where that is a number, else
-/// where files may be read.
+/// Makes a call that looks up only the name of a service. If the service is a number, the call is
+/// made here. Otherwise it may read files, and runs on a thread of the pool.
 async fn local<T: SandsockView, R: Send + 'static>(
     store: &mut StoreContextMut<'_, T>,
     service: Option<CString>,
@@ -188,19 +191,20 @@ async fn local<T: SandsockView, R: Send + 'static>(
     run(store, &TABLES, wait::deadline(a_moment(wait)), move || call(service.as_deref())).await
 }
 
-/// A call that may not wait still has a moment for a look-up without which it could say nothing.
+/// Returns a moment instead of no wait, for a look-up without which the call could not answer.
 pub(crate) fn a_moment(wait: Wait) -> Wait {
     if matches!(wait, Wait::None) { Wait::Within(LOOK_UP_MOMENT) } else { wait }
 }
 
-/// An IPv6 address with a zone.
+/// Parses an IPv6 address with a zone.
 fn zoned(host: &str) -> Option<(Ipv6Addr, &str)> {
     let (address, zone) = host.split_once('%')?;
     Some((address.parse().ok()?, zone))
 }
 
-/// A zone by its name tells the number of an interface, which takes that grant. glibc reads a name
-/// in link-local scope, and in multicast's node-local and link-local.
+/// Checks the zone of an address. A zone's name reveals the number of an interface, so it needs
+/// that grant. glibc accepts a name in link-local scope, and in node-local and link-local multicast
+/// scope.
 fn judge_zone(view: &SandsockCtxView<'_>, host: &str) -> CallResult<()> {
     let Some((address, zone)) = zoned(host) else { return Ok(()) };
     let named = !zone.is_empty() && !zone.bytes().all(|byte| byte.is_ascii_digit());
@@ -209,8 +213,8 @@ fn judge_zone(view: &SandsockCtxView<'_>, host: &str) -> CallResult<()> {
     if local && named { view.ctx.judge().interfaces().map(drop) } else { Ok(()) }
 }
 
-/// Judges a name that is to be looked up. A text that can't be one has nothing to be denied for
-/// where every name is granted: there is `no_such` name.
+/// Checks a name that is to be looked up. If every name is granted, a text that can't be a name is
+/// no denial. The error is then `no_such`.
 fn judge_name(
     view: &SandsockCtxView<'_>,
     host: &str,
@@ -222,7 +226,7 @@ fn judge_name(
     Ok(view.ctx.judge().resolve(host, search_list)?)
 }
 
-/// The answer for a name whose addresses the operator gave.
+/// Returns the answer for a name whose addresses the operator gave.
 fn from_fixed(
     fixed: &[IpAddr],
     name: &str,
@@ -233,14 +237,14 @@ fn from_fixed(
     let mut answers = Vec::new();
     for address in fixed {
         let mut hints = hints;
-        // man 3 getaddrinfo: mapped addresses stand beside others under AI_ALL alone.
+        // man 3 getaddrinfo: mapped addresses stand beside others only with AI_ALL.
         if address.is_ipv4() && has_v6 && hints.flags & libc::AI_ALL == 0 {
             hints.flags &= !libc::AI_V4MAPPED;
         }
         let text = sys::c_string(&address.to_string()).map_err(ResolverError::System)?;
         match sys::numeric_address_info(Some(&text), service, hints) {
             Ok(list) => answers.extend(list),
-            // Of the other family.
+            // The address has another family.
             Err(ResolverError::Code(EAI_ADDRFAMILY | libc::EAI_NONAME)) => {}
             Err(failure) => return Err(failure),
         }
@@ -254,8 +258,8 @@ fn from_fixed(
     Ok(answers)
 }
 
-/// Judges what a name was looked up to, by the other names that the answer has too, and pins to it
-/// what the policy lets through.
+/// Checks the addresses of a name, and the other names in the answer. It pins the addresses that
+/// the policy lets through.
 fn judge_answers(
     view: &SandsockCtxView<'_>,
     name: &str,
@@ -282,9 +286,9 @@ fn judge_answers(
     Ok(judged)
 }
 
-/// Judges something with an address in it. Where a granted name's addresses were forgotten (5
-/// minutes after their last use), the name is looked up once more and the question asked again. The
-/// look-up takes from the call's time.
+/// Checks something with an address in it. If a grant by name needs an address that was forgotten
+/// (5 minutes after its last use), it looks the name up once more and checks again. The look-up
+/// takes from the call's time.
 pub(crate) async fn with_fresh_names<T: SandsockView, R>(
     store: &mut StoreContextMut<'_, T>,
     wait: &mut Wait,
@@ -329,7 +333,7 @@ pub(crate) async fn get_host_by_name<T: SandsockView>(
         Number::Address(_) | Number::Other => return Err(LookupError::Host(HOST_NOT_FOUND)),
         Number::None => {}
     }
-    // As glibc's resolver says of a text that it can't ask for.
+    // glibc's resolver has this error for a text that it can't ask for.
     let permit = judge_name(&store.view(), &host, LookupError::Host(NO_RECOVERY))?;
     let name = permit.act().name().to_owned();
     let whole = permit.act().is_whole();
@@ -349,7 +353,7 @@ pub(crate) async fn get_host_by_name<T: SandsockView>(
     }
     let others: Vec<_> = std::iter::once(&entry.name).chain(&entry.aliases).cloned().collect();
     let kept = judge_answers(&store.view(), &name, &others, entry.addresses.clone())?.kept;
-    // As often as the resolver gave it.
+    // The addresses stay as often as the resolver gave them.
     let addresses = entry
         .addresses
         .into_iter()
@@ -364,11 +368,11 @@ fn is_digits_and_dots(host: &str) -> bool {
     !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
-/// What gethostbyname(3) makes of a text before it asks anybody.
+/// How gethostbyname(3) reads a text before it asks a server.
 enum Number {
     /// An address: digits and dots, or IPv6.
     Address(IpAddr),
-    /// A number to getaddrinfo(3) alone (`0x7f.1`), or digits and dots that are no address.
+    /// A number only for getaddrinfo(3) (`0x7f.1`), or digits and dots that are no address.
     Other,
     /// No number.
     None,
@@ -377,7 +381,7 @@ enum Number {
 fn as_number(host: &str) -> Number {
     let hints = Hints { family: 0, kind: libc::SOCK_STREAM, protocol: 0, flags: 0 };
     let plain = is_digits_and_dots(host);
-    // An address with a zone is none here.
+    // Here, an address with a zone is no number.
     let answer = match sys::c_string(host) {
         Ok(text) if host.len() <= NAME_MAX && !host.contains('%') => {
             sys::numeric_address_info(Some(&text), None, hints).ok()

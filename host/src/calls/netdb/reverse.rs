@@ -1,4 +1,5 @@
-//! The name of an address. An answer is a text and no more: it pins nothing, and opens nothing.
+//! Look-ups of the name of an address. The answer is only a text. It pins nothing, and no grant by
+//! name follows from it.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -22,8 +23,8 @@ use crate::wait;
 use crate::wait::pool::TABLES;
 use sandsock_policy::{Hostname, Request, canonical};
 
-/// Every flag that getnameinfo(3) has; the last two are netdb.h's NI_IDN_ALLOW_UNASSIGNED and
-/// NI_IDN_USE_STD3_ASCII_RULES, which glibc takes and ignores.
+/// All flags of getnameinfo(3). The last two are netdb.h's NI_IDN_ALLOW_UNASSIGNED and
+/// NI_IDN_USE_STD3_ASCII_RULES, which glibc accepts and ignores.
 const FLAGS: i32 =
     NI_NUMERICHOST | NI_NUMERICSERV | NI_NOFQDN | NI_NAMEREQD | NI_DGRAM | NI_IDN | 0x40 | 0x80;
 
@@ -44,14 +45,15 @@ pub(crate) async fn get_host_by_address<T: SandsockView>(
     }
     let is_local = move || hosts_file_has_address(ip);
     let entry = ask(store, wait, is_local, move |_| sys::get_host_by_address(permit)).await??;
-    // A resolver that adds addresses of its own (this host's, say) tells what was not asked for.
+    // Some resolvers add addresses of their own, such as this host's. The guest did not ask for
+    // them.
     let same = |address: &IpAddr| canonical(*address) == canonical(ip);
     let addresses = entry.addresses.into_iter().find(same).map_or(own, sys::numeric_host);
     Ok(HostEntry { name: entry.name, aliases: entry.aliases, addresses: vec![addresses] })
 }
 
-/// Judges a reverse look-up, after one more look-up of the name by which it is granted where that
-/// is forgotten.
+/// Checks a reverse look-up. If a grant by name needs an address that was forgotten, the name is
+/// looked up once more.
 async fn judge<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     ip: IpAddr,
@@ -60,7 +62,7 @@ async fn judge<T: SandsockView>(
     with_fresh_names(store, wait, |view| view.ctx.judge().reverse_resolve(ip)).await
 }
 
-/// The names that the operator gave this address.
+/// Returns the names that the operator gave this address.
 fn fixed_names(view: &SandsockCtxView<'_>, ip: IpAddr) -> Vec<String> {
     view.ctx.gate.policy.fixed_names_of(ip).iter().map(ToString::to_string).collect()
 }
@@ -88,7 +90,7 @@ pub(crate) async fn get_name_info<T: SandsockView>(
     } else {
         let permit = judge(store, address.ip(), &mut wait).await?;
         let view = store.view();
-        // It cuts this host's own domain off, and so tells it.
+        // NI_NOFQDN cuts this host's own domain off, and so reveals it.
         let cut = has(NI_NOFQDN) && view.ctx.gate.would_allow(&Request::Hostname(Hostname::Read));
         match fixed_names(&view, address.ip()).into_iter().next() {
             Some(name) => {
@@ -117,7 +119,7 @@ pub(crate) async fn get_name_info<T: SandsockView>(
     Ok((host, service))
 }
 
-/// The service's name, which may stand in a file.
+/// Returns the service's name. It may be in a file.
 async fn local_service<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     wait: Wait,
@@ -131,15 +133,15 @@ async fn local_service<T: SandsockView>(
     }
 }
 
-/// The address as text, with its zone: by the name of the interface where interfaces are granted
-/// and glibc shows it.
+/// Returns the address as text, with its zone. The zone is the name of the interface, if interfaces
+/// are granted and glibc would use the name.
 fn numeric_host(view: &SandsockCtxView<'_>, address: SocketAddr) -> String {
     let text = sys::numeric_host(address.ip());
     let SocketAddr::V6(v6) = address else { return text };
     if v6.scope_id() == 0 {
         return text;
     }
-    // glibc writes a name in link-local scope, multicast's too.
+    // glibc writes a name in link-local scope, also in that of multicast.
     let local = v6.ip().is_unicast_link_local() || v6.ip().segments()[0] & 0xff0f == 0xff02;
     let named = local.then(|| view.ctx.judge().interfaces().ok()).flatten();
     match named.and_then(|permit| sys::interface_name(permit, v6.scope_id()).ok()) {

@@ -1,5 +1,5 @@
-//! Services and protocols: this host's tables, mostly files. They need no grant: they say nothing
-//! of this host.
+//! Services and protocols, from this host's tables. Most of them are files. They need no grant,
+//! because they reveal nothing about this host.
 
 use std::ffi::CString;
 
@@ -12,7 +12,7 @@ use crate::error::CallResult;
 use crate::sys;
 use crate::wait::pool::TABLES;
 
-/// A name as C has it; ENOENT for what can't be one.
+/// Converts a name for C. ENOENT for a text that can't be a name.
 fn name(text: &str) -> Result<CString, Errno> {
     if text.len() > NAME_MAX {
         Err(Errno::NOENT)

@@ -1,11 +1,11 @@
-//! This host: its interfaces and its name.
+//! This host's interfaces and its name.
 
 use crate::bindings::sandsock::socket::types::NetworkInterface;
 use crate::ctx::SandsockCtxView;
 use crate::error::CallResult;
 use crate::sys;
 
-/// What gethostname answers without a grant.
+/// The host name that a guest sees without a grant.
 const SANDBOX: &str = "sandbox";
 
 /// WIT `netdb.interfaces`.

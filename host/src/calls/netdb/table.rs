@@ -1,44 +1,43 @@
-//! The resolver's files, as far as the host must know them before it asks: which look-ups the hosts
-//! file answers, and the search list (man 5 hosts, nsswitch.conf, resolv.conf).
+//! The resolver's files, as far as the host reads them before it asks. It reads which look-ups the
+//! hosts file answers, and the search list (man 5 hosts, nsswitch.conf, resolv.conf).
 //!
-//! glibc gives the answers. These files are read here to choose the thread on which it is asked,
-//! and to judge what it may ask for.
+//! glibc gives the answers. The host reads these files to choose the thread on which it asks, and
+//! to check what it may ask for.
 
 use std::fs::read_to_string;
 use std::net::IpAddr;
 
-/// Services that answer by themselves what is in the hosts file or asks no network: they may stand
-/// before `files`.
+/// Services that answer from the hosts file, or without a network. They may stand before `files`.
 const LOCAL: &[&str] = &["files", "mymachines", "myhostname", "resolve"];
 
-/// Whether the hosts file answers a look-up of this name, in the form in which names are judged.
-/// `family` is AF_* or 0 for both.
+/// Returns whether the hosts file answers a look-up of this name. The name is in the form in which
+/// the policy checks names. `family` is an AF_*, or 0 for both.
 pub(super) fn hosts_file_has_name(name: &str, family: i32) -> bool {
     comes_first()
         && lines(&file("/etc/hosts"))
             .any(|(address, names)| is_of(address, family) && has(names, name))
 }
 
-/// Whether the hosts file answers a look-up of this address.
+/// Returns whether the hosts file answers a look-up of this address.
 pub(super) fn hosts_file_has_address(address: IpAddr) -> bool {
     comes_first()
         && lines(&file("/etc/hosts"))
             .any(|(other, names)| other == address && names.split_whitespace().next().is_some())
 }
 
-/// The domains of the resolver's search list.
+/// Returns the domains of the resolver's search list.
 pub(super) fn search_list() -> Vec<String> {
     let given = std::env::var("LOCALDOMAIN").ok();
     let own = read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     domains(given.as_deref(), &file("/etc/resolv.conf"), own.trim())
 }
 
-/// A file that is not there says nothing.
+/// Reads a file. A file that does not exist is empty.
 fn file(path: &str) -> String {
     String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
 }
 
-/// Whether the hosts file is looked at before anybody is asked.
+/// Returns whether the hosts file is read before any server is asked.
 fn comes_first() -> bool {
     is_first(&file("/etc/nsswitch.conf"))
 }
@@ -56,12 +55,12 @@ fn is_first(switch: &str) -> bool {
     known.any(|word| word == "files")
 }
 
-/// The lines of a hosts file: an address, and its names.
+/// Returns the lines of a hosts file, each as its address and its names.
 fn lines(file: &str) -> impl Iterator<Item = (IpAddr, &str)> {
     file.lines().filter_map(|line| {
         let (address, names) =
             line.split('#').next()?.trim_start().split_once(char::is_whitespace)?;
-        // glibc takes a zone for a part of the address.
+        // glibc accepts a zone in the address.
         Some((address.split('%').next()?.parse().ok()?, names))
     })
 }
@@ -70,8 +69,8 @@ fn has(names: &str, name: &str) -> bool {
     names.split_whitespace().any(|one| one.eq_ignore_ascii_case(name))
 }
 
-/// Whether a line's address answers for a family. A line that is not understood answers for none:
-/// then the question takes the longer way.
+/// Returns whether a line's address answers for a family. A line that can't be read answers for
+/// none. Then the question takes the longer way.
 fn is_of(address: IpAddr, family: i32) -> bool {
     match family {
         libc::AF_INET => address.to_canonical().is_ipv4() || address.is_loopback(),
@@ -80,8 +79,8 @@ fn is_of(address: IpAddr, family: i32) -> bool {
     }
 }
 
-/// The search list by man 5 resolv.conf: LOCALDOMAIN, else the last `search` or `domain`, else this
-/// host's own domain.
+/// Returns the search list (man 5 resolv.conf): LOCALDOMAIN, or the last `search` or `domain`, or
+/// this host's own domain.
 fn domains(given: Option<&str>, file: &str, host: &str) -> Vec<String> {
     let listed = |line: &str| {
         let (word, rest) = line.split_once(char::is_whitespace)?;
@@ -134,7 +133,7 @@ mod tests {
                 && !known("localhost", libc::AF_INET6)
                 && known("localhost", 0)
         );
-        // glibc gives 127.0.0.1 for ::1.
+        // glibc answers 127.0.0.1 for ::1.
         assert!(
             known("localhost6", libc::AF_INET)
                 && known("six", libc::AF_INET6)

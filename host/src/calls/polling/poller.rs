@@ -1,4 +1,4 @@
-//! WIT `polling.poller`: a set of descriptors and timers to wait for.
+//! WIT `polling.poller`, a set of descriptors and timers to wait for.
 //!
 //! The cost of a wait depends on the ready descriptors, not on the registered ones.
 
@@ -25,16 +25,15 @@ use crate::wait::back_off::BackOff;
 use crate::wait::registration::RegistrationCell;
 use crate::wait::{self, now};
 
-/// How often a wait looks whether the limit of buffers lets sends go on, in nanoseconds.
+/// The time between two looks at the limit of buffers, which has no readiness, in nanoseconds.
 const LOOK: u64 = 50_000_000;
 
-/// The most events that one wait gives.
+/// The most events that one wait returns.
 const EVENTS_MAX: usize = 4096;
 
 /// WIT `polling.poller`.
 pub(crate) struct Poller {
-    /// Where this instance keeps its registration with tokio between waits; dropped before the set
-    /// is closed.
+    /// Keeps the registration with tokio between waits. It is dropped before the set is closed.
     registration: RegistrationCell,
     set: Arc<Set>,
     _place: Reservation,
@@ -66,7 +65,7 @@ fn set(view: &SandsockCtxView<'_>, poller: &Resource<Poller>) -> CallResult<Arc<
     Ok(Arc::clone(&view.table.get(poller)?.set))
 }
 
-/// ENOSPC where the set holds as much as it may.
+/// ENOSPC if the set is full.
 fn room(view: &SandsockCtxView<'_>, entries: &Entries) -> Result<(), Errno> {
     if entries.by_key.len() >= view.ctx.gate.policy.limits().poll_entries as usize {
         Err(Errno::NOSPC)
@@ -121,7 +120,8 @@ pub(crate) fn modify(
         Some(Entry::Descriptor { handle, token, .. }) => (Weak::clone(handle), *token),
         Some(Entry::Timer { .. }) | None => return Err(Errno::NOENT.into()),
     };
-    // Not under the lock: this may be the handle's last reference, and its drop asks for the lock.
+    // The lock is not held here. This may be the last reference of the handle, and its drop takes
+    // the lock.
     let handle = handle.upgrade().ok_or(Errno::NOENT)?;
     judge_wait(view, &handle, events)?;
     let new = flags(events, trigger);
@@ -183,8 +183,8 @@ pub(crate) async fn wait<T: SandsockView>(
     let limit = wait::deadline(wait);
     let view = store.view();
     let poller = view.table.get(&poller)?;
-    // The kernel may have an entry, always ready, of a handle that is gone: its number was closed
-    // elsewhere in the process.
+    // The kernel may have an entry, always ready, whose handle is gone, because its number was
+    // closed elsewhere in the process. So a loop that finds nothing slows down.
     let mut back_off = BackOff::default();
     let mut withholding = BackOff::default();
     let mut rounds = 0;
@@ -202,7 +202,7 @@ pub(crate) async fn wait<T: SandsockView>(
         let look = over.then(|| now().saturating_add(LOOK));
         let deadline = [limit, next, look].into_iter().flatten().min();
         if withheld {
-            // The kernel's word is that it is ready.
+            // The kernel says that it is ready, so its readiness can't be waited for.
             view.ctx.waiter.back_off(&mut withholding, deadline).await?;
             continue;
         }
@@ -214,18 +214,18 @@ pub(crate) async fn wait<T: SandsockView>(
     }
 }
 
-/// What a look found.
+/// What one look has found.
 #[derive(Default)]
 struct Seen {
     events: Vec<ReadyEvent>,
-    /// The kernel told of something that is not for the guest to see.
+    /// The kernel reported events that the guest may not see.
     hidden: bool,
-    /// The kernel told of more, which the limit of buffers keeps back.
+    /// The kernel reported events that the limit of buffers withholds.
     withheld: bool,
 }
 
-/// What is ready now, the timers and what the kernel tells. While the limit of buffers is
-/// `over`, nothing can be sent.
+/// Returns the timers that are due, and the events that the kernel reports. While the limit of
+/// buffers is `over`, no descriptor is ready to send.
 fn ready(set: &Set, most: usize, gate: &Gate, over: bool) -> Result<Seen, Errno> {
     let events = set.entries().fired(most);
     let left = most - events.len();
@@ -253,8 +253,8 @@ fn ready(set: &Set, most: usize, gate: &Gate, over: bool) -> Result<Seen, Errno>
             Some((key, token, ready, *flags, Weak::clone(handle)))
         })
         .collect();
-    // A handle is asked without the lock: this may be its last reference, and its drop asks for
-    // the lock.
+    // The lock is not held while handles are used. This may be the last reference of a handle, and
+    // its drop takes the lock.
     drop(entries);
     let mut seen = Seen { events, ..Seen::default() };
     for (key, token, ready, flags, handle) in found {
@@ -276,7 +276,7 @@ fn ready(set: &Set, most: usize, gate: &Gate, over: bool) -> Result<Seen, Errno>
         } else if readiness.events.is_empty()
             && (readiness.unsettled || flags.contains(epoll::EventFlags::ONESHOT))
         {
-            // Its event is spent, and was not the guest's.
+            // The kernel has used up the event, but the guest did not see it.
             let _ = epoll::modify(&set.epoll, handle.fd(), epoll::EventData::new_u64(token), flags);
         }
     }

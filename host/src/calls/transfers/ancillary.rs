@@ -1,4 +1,4 @@
-//! What comes in beside the bytes: descriptors, and who sent them.
+//! Received control messages: descriptors, and the identity of the sender.
 
 use std::os::fd::AsFd as _;
 
@@ -16,12 +16,13 @@ use crate::sys::closer::DeferredFd;
 use crate::wait::now;
 use sandsock_policy::Request;
 
-/// How long a file's system has to say what kind of file a received descriptor is, in nanoseconds.
+/// How long a file system may take to say what kind of file a received descriptor is, in
+/// nanoseconds.
 const ANSWER: u64 = 1_000_000_000;
 
-/// Takes in received descriptors that the policy lets through; the others are closed. None is
-/// touched before the policy has said that any may come in, and what is no socket is looked at on a
-/// thread of the closer.
+/// Puts received descriptors that the policy allows into the table, and closes the others. No
+/// descriptor is used before the policy has said that any may come in. The kind of a file that is
+/// no socket is read on a thread of the closer.
 pub(crate) async fn accept<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     fds: Vec<DeferredFd>,
@@ -36,7 +37,7 @@ pub(crate) async fn accept<T: SandsockView>(
             None => looked_at.next(),
         };
         let mut view = store.view();
-        // A descriptor that can't be kept is closed, and MSG_CTRUNC says so.
+        // A descriptor without room in the table is closed, and MSG_CTRUNC reports it.
         let Some(Ok(handle)) =
             next.map(|(fd, kind)| Handle::foreign(fd, kind, pidfd, &view.ctx.rights))
         else {
@@ -54,9 +55,9 @@ pub(crate) async fn accept<T: SandsockView>(
 /// Received descriptors that may come in.
 #[derive(Default)]
 struct Sorted {
-    /// In the order in which they came, what they are as far as that is known.
+    /// The kinds, in the order of the descriptors. None if the kind is not known yet.
     kinds: Vec<Option<DescriptorKind>>,
-    /// Those whose kind is known.
+    /// The descriptors whose kind is known.
     kept: Vec<DeferredFd>,
     unknown: Vec<DeferredFd>,
 }
@@ -67,14 +68,14 @@ fn judge(view: &SandsockCtxView<'_>, fds: Vec<DeferredFd>, pidfd: bool) -> Sorte
     let (none, any) = (Request::RightsReceive { any: false }, Request::RightsReceive { any: true });
     if !gate.would_allow(&none) && !gate.would_allow(&any) {
         for _ in &fds {
-            // For the observers.
+            // The decision is made for the observers.
             let _ = gate.decide(&none);
         }
         return sorted;
     }
     for fd in fds {
         let kind = socket_kind(fd.as_fd()).ok();
-        // That the guest could make such a socket itself is not enough: this one may be connected.
+        // Even if the guest may make such a socket itself, this one may be connected.
         let is_granted = |kind: SocketKind| {
             view.ctx.gate.policy.has_grant_for(kind.family, kind.type_, kind.protocol)
         };
@@ -82,7 +83,7 @@ fn judge(view: &SandsockCtxView<'_>, fds: Vec<DeferredFd>, pidfd: bool) -> Sorte
         if gate.decide(&Request::RightsReceive { any: other }).is_err() {
             continue;
         }
-        // A pidfd is the kernel's own, and no file of anybody.
+        // A pidfd is made by the kernel, and is no file of a file system.
         let kind = kind.map(DescriptorKind::Socket).or(pidfd.then_some(DescriptorKind::Other));
         match kind {
             Some(_) => sorted.kept.push(fd),
@@ -93,8 +94,8 @@ fn judge(view: &SandsockCtxView<'_>, fds: Vec<DeferredFd>, pidfd: bool) -> Sorte
     sorted
 }
 
-/// Has files of any kind looked at. Those whose system does not answer in time are closed when it
-/// does.
+/// Reads the kinds of files. Descriptors whose file system does not answer in time are closed when
+/// it does.
 async fn look<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     fds: Vec<DeferredFd>,
@@ -110,7 +111,7 @@ async fn look<T: SandsockView>(
     let mut interrupted = false;
     let result = loop {
         match view.ctx.waiter.ready(job.as_fd(), None, PollFlags::IN, Some(until)).await {
-            // The message is taken: the interrupt ends the next wait.
+            // The message is received already, so the interrupt ends the next wait.
             Err(Errno::INTR) => interrupted = true,
             Ok(_) => break Ok(job.take().unwrap_or_default()),
             Err(errno) => break Err(errno.into()),
@@ -122,9 +123,9 @@ async fn look<T: SandsockView>(
     result
 }
 
-/// man 7 unix: SCM_CREDENTIALS are the process, the user and the group that sent a message. Without
-/// the grant for SO_PEERCRED, which has the same, they are those that the kernel shows for ids that
-/// a program may not see: no process, and nobody.
+/// Hides SCM_CREDENTIALS (man 7 unix: the process, user and group that sent a message) without the
+/// grant for SO_PEERCRED, which has the same. The guest then sees what the kernel shows for ids
+/// that a program may not see: no process, and nobody.
 pub(crate) fn hide_ids(
     view: &SandsockCtxView<'_>,
     kind: SocketKind,

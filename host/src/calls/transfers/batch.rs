@@ -1,4 +1,4 @@
-//! Many messages in one call: sendmmsg and recvmmsg.
+//! Many messages in one call, by sendmmsg(2) and recvmmsg(2).
 
 use rustix::event::PollFlags;
 use rustix::io::Errno;
@@ -23,8 +23,8 @@ use crate::error::{CallResult, Fault};
 use crate::sys;
 use crate::wait::budget::WaitBudget;
 
-/// How many messages of a batch are sent at once where each must be read first: the thread may be
-/// others' too.
+/// The most messages of a batch that are sent at once, if the host has to read each of them. Other
+/// guests may wait for the thread.
 const INSPECTED_MAX: usize = 64;
 
 /// WIT `transfers.send-batch`.
@@ -56,11 +56,11 @@ pub(crate) async fn send_batch<T: SandsockView>(
         let too_long = entry.address.as_ref().is_some_and(is_too_long);
         now.push(entry);
         if too_long {
-            // It will be refused, and what comes after it is not looked at.
+            // The message will be refused. The messages after it are not read.
             break;
         }
     }
-    // Of a longer list the rest is for the next calls.
+    // The next calls send the rest of a longer list.
     let all = now.len() == messages.len();
     if total > data.len() as u64 || all && total < data.len() as u64 {
         return Err(Errno::INVAL.into());
@@ -68,7 +68,7 @@ pub(crate) async fn send_batch<T: SandsockView>(
     if now.is_empty() {
         return Ok(0);
     }
-    // All look-ups of names that the batch may need have its one time.
+    // All look-ups of names for the batch share one time limit.
     crate::wait::begin(&mut wait);
     let mut looking = crate::calls::netdb::a_moment(wait);
     crate::wait::begin(&mut looking);
@@ -81,8 +81,8 @@ pub(crate) async fn send_batch<T: SandsockView>(
         let mut at = 0;
         for (number, message) in now.iter().enumerate() {
             let end = at + message.length as usize;
-            // The guest does not run meanwhile: its bytes stay as they are judged, and of those
-            // that must be no more are looked at than one transfer has.
+            // The guest does not run during the check, so its bytes do not change. Of bytes that
+            // must be checked, at most one transfer is copied.
             let own = |store: &StoreContextMut<'_, T>| data.as_le_slice(store)[at..end].to_vec();
             let before = number.checked_sub(1).map(|last| (&now[last], &items[last]));
             let item =
@@ -104,7 +104,7 @@ pub(crate) async fn send_batch<T: SandsockView>(
             at = end;
             match item {
                 Ok(item) => items.push(item),
-                // What comes before it is sent; it is told at the next call.
+                // The messages before it are sent. The next call reports the error.
                 Err(fault) => {
                     keep_interrupt(store, &fault);
                     refused = Some(fault);
@@ -139,7 +139,7 @@ struct Entry {
 }
 
 impl Entry {
-    /// ENOBUFS if there is no room for its control data, of which no more is copied then.
+    /// Lifts a message. ENOBUFS if there is no room for its control data, which is then not copied.
     fn new<T: SandsockView>(
         store: &mut StoreContextMut<'_, T>,
         messages: &WasmList<BatchEntry>,
@@ -150,8 +150,8 @@ impl Entry {
             match lift(store, messages, at, LIFT + room.elements() * size_of::<ControlData>()) {
                 Some(Ok(entry)) => entry,
                 Some(Err(_)) => {
-                    // A value that its type does not have is a trap, as in a list that is lifted
-                    // whole; a long one is none.
+                    // An invalid value is a trap, as in a list that is lifted as a whole. A value
+                    // that is too long is none.
                     let entry =
                         messages.get(&mut *store, at).ok_or(Errno::INVAL)?.map_err(Fault::Trap)?;
                     let fits = entry.control.len() <= room.elements();
@@ -174,8 +174,8 @@ impl Entry {
     }
 }
 
-/// Whether a list in an address is longer than any address is (man 7 socket: sockaddr_storage has
-/// 128 bytes).
+/// Returns whether a list in an address is longer than any address (man 7 socket: sockaddr_storage
+/// has 128 bytes).
 fn is_too_long(address: &Address) -> bool {
     let length = match address {
         Address::Unix(UnixAddress::Path(bytes) | UnixAddress::Abstract(bytes)) => bytes.len(),
@@ -187,14 +187,15 @@ fn is_too_long(address: &Address) -> bool {
     length > 256
 }
 
-/// A batch is of messages: what a stream took of one could not be told.
+/// Returns the kind of a socket that sends messages. A stream may take a part of a message, which
+/// the result of a batch can't report.
 fn messages_only(handle: &Handle) -> Result<SocketKind, Errno> {
     let kind = handle.socket()?;
     if kind.type_ == libc::SOCK_STREAM { Err(Errno::OPNOTSUPP) } else { Ok(kind) }
 }
 
-/// Judges one message of a batch, and adds its permit. One that goes where the one before it went
-/// has the same.
+/// Checks one message of a batch and adds its permit. A message to the same address as the previous
+/// one reuses that permit.
 async fn batch_item<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     handle: &Handle,
@@ -237,7 +238,7 @@ async fn batch_item<T: SandsockView>(
     Ok(sys::BatchItem { length: message.length as usize, permit, control })
 }
 
-/// Whether two addresses of IP are the same.
+/// Returns whether two IP addresses are the same.
 fn is_same(a: &Address, b: &Address) -> bool {
     match (a, b) {
         (Address::Inet(a), Address::Inet(b)) => (a.address, a.port) == (b.address, b.port),
@@ -273,8 +274,8 @@ pub(crate) async fn receive_batch<T: SandsockView>(
     let limits = store.view().ctx.gate.policy.limits().clone();
     let control_room = (control_length as usize).min(limits.control_bytes as usize);
     let capacity = (length as usize).min(MESSAGE_AT_ONCE);
-    // All together they are no more than one transfer, and their control data no more than one
-    // message's.
+    // All messages together have at most the bytes of one transfer, and the control data of one
+    // message.
     let fits =
         |limit: u64, each: usize| (limit as usize).checked_div(each).unwrap_or(BUFFERS_MAX).max(1);
     let most = fits(limits.transfer_bytes, capacity).min(fits(limits.control_bytes, control_room));
@@ -309,11 +310,11 @@ pub(crate) async fn receive_batch<T: SandsockView>(
                 if !batch.messages.is_empty() {
                     return Ok(batch);
                 }
-                // All were dropped.
+                // All messages were dropped.
                 budget.go_round(store, &handle, PollFlags::IN).await?;
             }
             Err(Errno::INTR) => {}
-            // A socket that was shut: always readable, and never with anything.
+            // The socket was shut down. It is always readable, and never has data.
             Err(Errno::AGAIN)
                 if budget.is_forever() && !handle.is_nonblocking() && has_ended(&handle) =>
             {
@@ -328,8 +329,8 @@ pub(crate) async fn receive_batch<T: SandsockView>(
 }
 
 impl BatchMessage {
-    /// Of what was received on a socket of this kind. Descriptors are refused: a batch has no place
-    /// for them.
+    /// Converts a message that was received on a socket of this kind. Descriptors are refused,
+    /// because a batch has no place for them.
     fn new(
         view: &SandsockCtxView<'_>,
         mut part: sys::BatchMessage,

@@ -1,10 +1,10 @@
-//! A send that opens the connection itself: MSG_FASTOPEN, or the first send after a connect that
-//! TCP_FASTOPEN_CONNECT put off.
+//! Sends that open the connection: with MSG_FASTOPEN, or as the first send after a connect that
+//! TCP_FASTOPEN_CONNECT has put off.
 //!
-//! The kernel takes bytes into the SYN only where it has the server's cookie. Without one it
-//! answers EINPROGRESS, and a call that blocks waits there and sends afterwards. Repeated once the
-//! connection is there, the same call sends; repeated after it failed, it reports why and leaves
-//! the socket free to connect anew, as the call that blocked would.
+//! The kernel puts bytes into the SYN only if it has the server's cookie. Otherwise the call gets
+//! EINPROGRESS, and a blocking call waits and sends afterwards. If the connection is there, the
+//! same call sends when it is repeated. If the connection has failed, the repeated call reports
+//! why. It leaves the socket free to connect again, as a blocking call would.
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
@@ -17,25 +17,23 @@ use crate::error::{CallResult, Fault};
 use crate::wait::budget::WaitBudget;
 use crate::wait::registration::poll_now;
 
-/// IPPROTO_MPTCP, which libc has not for every target.
+/// IPPROTO_MPTCP, which libc does not have for every target.
 const MPTCP: i32 = 262;
 
 /// How one send may open a connection.
 pub(crate) struct Opening {
-    /// The socket's protocol has a fast open.
+    /// The socket's protocol has fast open.
     possible: bool,
-    /// The call blocks until the connection is there, even if the kernel has taken its bytes
-    /// before.
+    /// The call waits until the connection is there, even if the kernel took its bytes before.
     blocks: bool,
-    /// The kernel's first word on a connection under way, which is the answer when the time is
-    /// over.
+    /// The first error for a connection under way. The call returns it when the time is over.
     first: Option<Errno>,
-    /// The last wait ended with a socket to which bytes can be sent.
+    /// After the last wait, the socket was writable.
     was_writable: bool,
 }
 
 impl Opening {
-    /// Of a send with these flags.
+    /// Prepares a send with these flags.
     pub(crate) fn new(handle: &Handle, kind: SocketKind, flags: i32, budget: &WaitBudget) -> Self {
         let possible =
             kind.type_ == libc::SOCK_STREAM && matches!(kind.protocol, libc::IPPROTO_TCP | MPTCP);
@@ -48,18 +46,19 @@ impl Opening {
         }
     }
 
-    /// Whether the connection is to be waited for after the first bytes, once.
+    /// Returns whether the call has to wait for the connection after the first bytes. It is true
+    /// once.
     pub(crate) const fn take_blocks(&mut self) -> bool {
         std::mem::replace(&mut self.blocks, false)
     }
 
-    /// Whether this answer means that the connection is under way.
+    /// Returns whether this error means that the connection is under way.
     pub(crate) fn is_under_way(&self, fault: &Fault) -> bool {
         self.possible && (fault.is(Errno::INPROGRESS) || fault.is(Errno::ALREADY))
     }
 
-    /// After such an answer: returns when it is worth trying again. When the time is over the
-    /// answer stays the kernel's first one; under `within` and `until` it is EAGAIN.
+    /// Waits after such an error until another attempt is worth it. When the time is over, the
+    /// error is the kernel's first one, or EAGAIN under `within` and `until`.
     pub(crate) async fn wait<T: SandsockView>(
         &mut self,
         store: &mut StoreContextMut<'_, T>,
@@ -68,14 +67,14 @@ impl Opening {
         errno: Errno,
     ) -> CallResult<()> {
         if errno == Errno::ALREADY && self.was_writable {
-            // A connection is there. TCP_FASTOPEN_CONNECT without a cookie leaves the socket so
-            // that MSG_FASTOPEN is refused.
+            // The connection is there. Without a cookie, TCP_FASTOPEN_CONNECT leaves the socket in
+            // a state that refuses MSG_FASTOPEN.
             return Err(errno.into());
         }
         let is_first = self.first.is_none();
         let first = *self.first.get_or_insert(errno);
-        // The kernel takes in what comes over loopback when the call returns: no wait where the
-        // answer is there by now.
+        // Over loopback, the kernel handles the answer before the call returns. Then the second
+        // attempt succeeds without a wait.
         if is_first && budget.may_wait(handle) {
             return Ok(());
         }

@@ -21,22 +21,23 @@ use crate::sys::control::{self, SCM_PIDFD};
 use crate::sys::{self, ControlRoom, ReceivedMessage};
 use crate::wait::budget::WaitBudget;
 
-/// Up to here a message's buffer is made as asked; above, its length is looked at first.
+/// The largest buffer that is made without knowing the message's length. For a larger one, the
+/// length is read first.
 pub(super) const MESSAGE_AT_ONCE: usize = 64 * 1024;
 
-/// What a receive asks for.
+/// The arguments of a receive.
 struct Receiving<'a> {
     d: &'a Resource<Descriptor>,
     length: u64,
     control_room: usize,
     flags: i32,
     wait: Wait,
-    /// Whether the caller wants address, flags and control data: then it is recvmsg(2).
+    /// Whether the caller wants address, flags and control data, which need recvmsg(2).
     message: bool,
 }
 
 impl Receiving<'_> {
-    /// Receives, and says on what kind of socket: its addresses are to be read by that.
+    /// Receives, and returns the kind of the socket too, by which its addresses are decoded.
     async fn run<T: SandsockView>(
         self,
         store: &mut StoreContextMut<'_, T>,
@@ -60,7 +61,7 @@ impl Receiving<'_> {
         let filter = filter::is_judged(kind);
         let gather = stream && budget.is_forever() && self.flags & libc::MSG_WAITALL != 0;
         let limit = transfer_limit(store);
-        // Where the length can't be looked at, the buffer is as long as asked for.
+        // If the length can't be read first, the buffer is as long as the caller asked for.
         let at_once = if stream || !tells_lengths(kind) { limit } else { MESSAGE_AT_ONCE };
         let most =
             if gather && self.flags & libc::MSG_PEEK == 0 { limit.max(WHOLE) } else { at_once };
@@ -69,7 +70,7 @@ impl Receiving<'_> {
         let mut gathered: Option<ReceivedMessage> = None;
         let mut first = self.flags == 0 && budget.may_wait(handle);
         if first && handle.expects_to_wait() {
-            // One system call less than to be told EAGAIN first.
+            // This saves the system call that would only return EAGAIN.
             match budget.again(store, handle, PollFlags::IN).await {
                 Ok(()) => first = false,
                 // Bytes that are there come before the interrupt.
@@ -82,7 +83,7 @@ impl Receiving<'_> {
                 return gathered_or(store, gathered, fault);
             }
             let peek = flags & libc::MSG_PEEK != 0;
-            // A peek sees all of it again.
+            // A peek sees all bytes again.
             let had =
                 if peek { 0 } else { gathered.as_ref().map_or(0, |message| message.data.len()) };
             let capacity = (asked.min(most) - had).min(at_once);
@@ -103,9 +104,10 @@ impl Receiving<'_> {
             }
             let fault: Fault = match result {
                 Ok(message) if filter && !is_allowed(store, kind, flags, &message.address) => {
-                    // The error queue has none to look at: what was got from it is gone.
+                    // What was read from the error queue is gone, and needs no removal.
                     if flags & (libc::MSG_PEEK | libc::MSG_ERRQUEUE) == libc::MSG_PEEK {
-                        // It must not be seen, nor stay in the way of what may be.
+                        // The guest may not see the datagram, and it must not block the datagrams
+                        // behind it.
                         let _ = sys::receive(handle.fd(), 0, libc::MSG_DONTWAIT);
                     }
                     store.view().ctx.gate.count_dropped();
@@ -125,7 +127,7 @@ impl Receiving<'_> {
                     if !peek {
                         budget.progress(store).await;
                     }
-                    // man 7 unix: the kernel stops at descriptors too.
+                    // man 7 unix: the kernel also stops at descriptors.
                     let rights = control::has_rights(message.control.bytes());
                     let ended = message.data.is_empty() || rights;
                     let total = match &mut gathered {
@@ -144,7 +146,8 @@ impl Receiving<'_> {
                         return gathered.ok_or_else(|| Errno::IO.into());
                     }
                     if peek {
-                        // A peek sees the same bytes again: there is no readiness for more of them.
+                        // A peek sees the same bytes again, and the kernel has no readiness for
+                        // more of them.
                         match budget.back_off(store, handle, PollFlags::IN).await {
                             Ok(()) if !has_ended(handle) => {
                                 continue;
@@ -155,8 +158,8 @@ impl Receiving<'_> {
                     continue;
                 }
                 Err(Errno::INTR) => continue,
-                // A datagram socket that was shut is at its end for a receive that blocks, while to
-                // one that does not the kernel only says EAGAIN.
+                // For a blocking receive, a datagram socket that was shut down is at its end. For a
+                // nonblocking one, the kernel only returns EAGAIN.
                 Err(Errno::AGAIN)
                     if !stream
                         && budget.is_forever()
@@ -180,7 +183,7 @@ impl Receiving<'_> {
     }
 }
 
-/// What was gathered comes before the error that ended the call.
+/// Returns what was gathered, before the error that ended the call.
 fn gathered_or<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     gathered: Option<ReceivedMessage>,
@@ -195,15 +198,15 @@ fn gathered_or<T: SandsockView>(
     }
 }
 
-/// One try to receive.
+/// One attempt to receive.
 #[derive(Clone, Copy)]
 struct Attempt {
-    /// Whether the message's length is to be looked at first, as one is asked for above 64 KiB.
+    /// Whether the message's length is read first, because more than 64 KiB are asked for.
     look: bool,
     asked: usize,
     capacity: usize,
     flags: i32,
-    /// Whether recvmsg(2) is to be made, for the address, the flags or the control data.
+    /// Whether recvmsg(2) is made, for the address, the flags or the control data.
     whole: bool,
     control_room: usize,
 }
@@ -236,10 +239,10 @@ impl Attempt {
         }
     }
 
-    /// The same on a thread of the closer: an urgent byte that is passed over is dropped by the
-    /// kernel, with the descriptors that came with it. An interrupt waits for its end, for what it
-    /// takes nobody else gets. It is given up when the time is over only where a peer sent
-    /// descriptors that the kernel can't drop.
+    /// Makes the attempt on a thread of the closer. When the kernel skips an urgent byte, it drops
+    /// that byte with its descriptors, which can take time. An interrupt waits for the end of the
+    /// attempt, because what the attempt receives would be lost. Only if a peer sent descriptors
+    /// that the kernel can't drop is the attempt given up when the time is over.
     async fn run_apart<T: SandsockView>(
         self,
         store: &mut StoreContextMut<'_, T>,
@@ -256,15 +259,15 @@ impl Attempt {
             interrupt = Some(fault);
         }
         if let Some(fault) = interrupt {
-            // It ends the next wait.
+            // The interrupt ends the next wait.
             keep_interrupt(store, &fault);
         }
         Ok(job.take().unwrap_or(Err(Errno::IO)))
     }
 }
 
-/// Waits while more descriptors that nobody took in wait to be closed than may: the next message
-/// may bring more of them.
+/// Waits while too many discarded descriptors wait to be closed. The next message may bring more of
+/// them.
 pub(super) async fn room_for_strays<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     handle: &Handle,
@@ -280,12 +283,12 @@ pub(super) async fn room_for_strays<T: SandsockView>(
     Ok(())
 }
 
-/// Whether an urgent byte waits.
+/// Returns whether there is an urgent byte.
 fn is_urgent(handle: &Handle) -> bool {
     shows_now(handle, PollFlags::PRI)
 }
 
-/// The room for control data on this socket, of which the guest asks for so much.
+/// Returns the room for control data on this socket. The guest asks for `asked` bytes.
 pub(super) fn control_room(handle: &Handle, asked: usize) -> ControlRoom<'_> {
     match handle.socket() {
         Ok(kind) if kind.family == libc::AF_UNIX => ControlRoom::of_unix(asked, handle.closer()),
@@ -302,8 +305,8 @@ pub(super) fn is_allowed<T: SandsockView>(
     filter::is_allowed(&store.view().ctx.gate, kind, flags, address)
 }
 
-/// Whether a message's length can be looked at by MSG_PEEK and MSG_TRUNC. AF_ALG and AF_TIPC would
-/// answer otherwise, CAN_J1939 not at all, and ping sockets give the length of what was copied.
+/// Returns whether MSG_PEEK and MSG_TRUNC give the length of a message. AF_ALG and AF_TIPC answer
+/// in another way, and CAN_J1939 not at all. Ping sockets return the length of what was copied.
 fn tells_lengths(kind: SocketKind) -> bool {
     let is_ping = kind.type_ == libc::SOCK_DGRAM && family::is_raw(kind);
     let tells = matches!(
@@ -313,7 +316,8 @@ fn tells_lengths(kind: SocketKind) -> bool {
     tells && !is_ping
 }
 
-/// Whether nothing more will come: the peer has ended the stream, or this side was shut.
+/// Returns whether nothing more will come, because the peer has ended the stream, or this side was
+/// shut down.
 pub(super) fn has_ended(handle: &Handle) -> bool {
     shows_now(handle, PollFlags::RDHUP)
 }
@@ -321,7 +325,7 @@ pub(super) fn has_ended(handle: &Handle) -> bool {
 fn shows_now(handle: &Handle, event: PollFlags) -> bool {
     let mut fds = [rustix::event::PollFd::from_borrowed_fd(handle.fd(), event)];
     let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-    // POLLERR comes unasked, and for what waits in the error queue as well.
+    // poll(2) reports POLLERR without being asked, also for the error queue.
     rustix::event::poll(&mut fds, Some(&now)).is_ok() && fds[0].revents().contains(event)
 }
 
@@ -345,8 +349,8 @@ pub(crate) async fn receive_from<T: SandsockView>(
         Receiving { d: &d, length, control_room: 0, flags, wait, message: true }.run(store).await?;
     let mut data = message.data;
     if data.is_empty() {
-        // man 7 tcp: MSG_TRUNC throws a stream's bytes away and tells their number; an empty answer
-        // would be the stream's end.
+        // man 7 tcp: MSG_TRUNC discards the bytes of a stream and returns their number. An empty
+        // result would mean the end of the stream.
         data.resize(message.length.min(usize::try_from(length).unwrap_or(usize::MAX)), 0);
     }
     Ok(Datagram { address: family::decode(&message.address, kind), data })
@@ -386,7 +390,8 @@ pub(crate) async fn receive_message<T: SandsockView>(
                     message.flags |= libc::MSG_CTRUNC;
                 }
                 if list.is_empty() {
-                    // As the kernel does it: what was closed whole leaves no message.
+                    // The kernel does the same: if all descriptors were closed, there is no control
+                    // message.
                 } else if item.kind == libc::SCM_RIGHTS {
                     control.push(ControlIn::Rights(list));
                 } else if let Some(pidfd) = list.pop() {

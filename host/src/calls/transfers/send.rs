@@ -22,16 +22,16 @@ use crate::sys;
 use crate::sys::control;
 use crate::wait::budget::WaitBudget;
 
-/// A send under way: what all sends share.
+/// What all sends have in common.
 struct Sending {
     handle: Arc<Handle>,
-    /// How many bytes are to be sent: a message's all, a stream's at most the limit, and where all
-    /// must go 1 MiB.
+    /// The number of bytes to send: all bytes of a message, or at most the limit of a stream. A
+    /// stream that must send everything has at least 1 MiB.
     total: usize,
-    /// How many at a time.
+    /// The most bytes of one system call.
     piece: usize,
     whole: bool,
-    /// What it queues is measured against the limit of buffers.
+    /// Whether the bytes count against the limit of buffers when they are queued.
     sampled: bool,
     budget: WaitBudget,
     /// The flags of the system call.
@@ -55,7 +55,7 @@ impl Sending {
         // WIT: as Linux blocks, a stream send goes on until all is queued.
         let whole = stream && budget.is_forever();
         let limit = if stream { transfer_limit(store) } else { usize::MAX };
-        // Of an urgent send the last byte alone is urgent: it goes in one piece.
+        // Only the last byte of an urgent send is urgent, so it goes in one piece.
         let total =
             length.min(if whole && flags & libc::MSG_OOB == 0 { limit.max(WHOLE) } else { limit });
         let sampled = buffers::is_sampled(kind);
@@ -64,8 +64,8 @@ impl Sending {
         Ok((Self { handle, total, piece: limit, whole, sampled, budget, flags, opening }, kind))
     }
 
-    /// Repeats `attempt`, to which it says which bytes are next and by which flags, until the
-    /// wait's condition holds.
+    /// Repeats `attempt` until the wait's condition holds. `attempt` gets the range of the next
+    /// bytes, and the flags.
     async fn run<T: SandsockView>(
         mut self,
         store: &mut StoreContextMut<'_, T>,
@@ -82,7 +82,7 @@ impl Sending {
             if self.sampled {
                 let room = store.view().ctx.gate.buffers.room_on(&self.handle, end - sent);
                 if room == 0 && end > sent {
-                    // No readiness stands behind the limit.
+                    // The limit has no readiness in the kernel, so this waits with pauses.
                     match self.budget.back_off(store, &self.handle, PollFlags::OUT).await {
                         Ok(()) => continue,
                         Err(fault) => return after(store, sent, fault),
@@ -90,7 +90,7 @@ impl Sending {
                 }
                 end = sent + room;
             }
-            // The first bytes alone open a connection: on one that is there MSG_FASTOPEN is
+            // Only the first bytes open a connection. On an open connection, MSG_FASTOPEN is
             // EISCONN.
             let flags = if sent == 0 { self.flags } else { self.flags & !libc::MSG_FASTOPEN };
             let fault = match attempt(store, &self.handle, sent..end, flags) {
@@ -105,7 +105,7 @@ impl Sending {
                     {
                         return Ok(sent as u64);
                     }
-                    // No progress is no reason to go on either.
+                    // An attempt without progress ends the call too.
                     if !self.whole || sent >= self.total || count == 0 {
                         return Ok(sent as u64);
                     }
@@ -131,8 +131,8 @@ impl Sending {
         }
     }
 
-    /// Waits for the connection that the first bytes have opened; false when the time is over, or
-    /// the wait was interrupted.
+    /// Waits for the connection that the first bytes have opened. Returns false if the time is
+    /// over, or the wait was interrupted.
     async fn opened<T: SandsockView>(
         &mut self,
         store: &mut StoreContextMut<'_, T>,
@@ -144,7 +144,7 @@ impl Sending {
             i32,
         ) -> CallResult<usize>,
     ) -> CallResult<bool> {
-        // No bytes: the kernel then only says what became of the connection.
+        // A send without bytes only reports the state of the connection.
         let result = loop {
             match attempt(store, &self.handle, sent..sent, self.flags & !libc::MSG_FASTOPEN) {
                 Err(fault) if fault.is(Errno::AGAIN) => {}
@@ -159,8 +159,7 @@ impl Sending {
                 }
             }
         };
-        // The socket is left connected, or free to connect anew, and not in between. What it says
-        // has been said.
+        // The socket is left connected, or free to connect again. The result was reported already.
         let _ = attempt(store, &self.handle, sent..sent, self.flags | libc::MSG_FASTOPEN);
         result.map(|_| true)
     }
@@ -176,7 +175,7 @@ impl Sending {
     }
 }
 
-/// A send's end by a fault, after so many bytes.
+/// Returns the result of a send that ended with `fault` after `sent` bytes.
 fn after<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     sent: usize,
@@ -191,15 +190,15 @@ fn after<T: SandsockView>(
     }
 }
 
-/// The flags of the system call. MSG_ZEROCOPY would let the kernel read guest memory after the
-/// call, where a received socket has SO_ZEROCOPY on.
+/// Returns the flags of the system call. MSG_ZEROCOPY is removed. On a received socket with
+/// SO_ZEROCOPY, it would let the kernel read guest memory after the call.
 pub(super) fn sending_flags(kind: SocketKind, flags: i32) -> i32 {
     let flags = flags & !libc::MSG_ZEROCOPY | libc::MSG_DONTWAIT;
     let takes_nosignal = Family::of(kind.family).is_ok_and(Family::takes_nosignal);
     if takes_nosignal { flags | libc::MSG_NOSIGNAL } else { flags & !libc::MSG_NOSIGNAL }
 }
 
-/// Judges a destination; a name whose addresses were forgotten is looked up once more.
+/// Checks a destination. A name whose addresses were forgotten is looked up once more.
 pub(super) async fn judge_send_to<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     handle: &Handle,
@@ -213,7 +212,7 @@ pub(super) async fn judge_send_to<T: SandsockView>(
     .await
 }
 
-/// Before an attempt: a new permit, where the policy is not the one any more that gave this one.
+/// Makes a new permit before an attempt, if the policy has changed since the last one.
 fn renew<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     permit: &mut Permit<SendTo>,
@@ -229,8 +228,9 @@ fn renew<T: SandsockView>(
     Ok(())
 }
 
-/// A judged copy of a message that says itself what it does; none where the destination says it
-/// all. One longer than a transfer is EMSGSIZE, before anything is copied.
+/// Returns a checked copy of a message whose contents the policy has to allow. None if the
+/// destination decides alone. A message longer than a transfer is EMSGSIZE, before anything is
+/// copied.
 pub(super) fn judge_contents<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     handle: &Handle,
@@ -325,7 +325,7 @@ pub(crate) async fn send_message<T: SandsockView>(
     let data = control_data(store, &control);
     let view = store.view();
     let with_control = view.ctx.judge().control(outgoing(&view, &control, &data)?)?;
-    // The wait holds the encoded form alone.
+    // During the wait, only the encoded form is needed.
     drop((control, data));
     view.ctx.judge().local_of_send(&sending.handle, kind, flags, address.is_some())?;
     let rights = with_control.act().rights().len();
@@ -335,8 +335,8 @@ pub(crate) async fn send_message<T: SandsockView>(
             return Err(Errno::INVAL.into());
         }
         claim = Some(view.ctx.rights.claim(&sending.handle, rights)?);
-        // From here on others may hold these descriptions: the kernel's flag says what the guest's
-        // bit says.
+        // From here on, others may hold these descriptions. So the kernel's O_NONBLOCK is set to
+        // the guest's.
         for handle in with_control.act().rights() {
             handle.set_travelled();
             handle.share()?;
@@ -367,8 +367,8 @@ pub(crate) async fn send_message<T: SandsockView>(
         .await
 }
 
-/// The room for control data that one call may fill, asked for before anything is judged or
-/// encoded.
+/// The room for the control data of one call. It is checked before the policy is asked, and before
+/// anything is encoded.
 pub(super) struct ControlLimit(usize);
 
 impl ControlLimit {
@@ -376,12 +376,12 @@ impl ControlLimit {
         Self(view.ctx.gate.policy.limits().control_bytes as usize)
     }
 
-    /// How many messages there is room for, if they have no data.
+    /// Returns how many messages without data have room.
     pub(super) fn elements(&self) -> usize {
         self.0 / control::space(0).map_or(1, |space| space as usize)
     }
 
-    /// Takes the room of a message with so much data; ENOBUFS where it is used up.
+    /// Takes the room of a message with `data` bytes. ENOBUFS if there is not enough.
     pub(super) fn take(&mut self, data: usize) -> Result<(), Errno> {
         let space = u32::try_from(data).ok().and_then(control::space).ok_or(Errno::NOBUFS)?;
         self.0 = self.0.checked_sub(space as usize).ok_or(Errno::NOBUFS)?;
@@ -389,8 +389,8 @@ impl ControlLimit {
     }
 }
 
-/// Checks the control data of one message by its lengths: nothing is judged, copied or waited for
-/// with more of it than there is room.
+/// Checks the lengths of a message's control data. If there is no room for it, it is not copied,
+/// and the policy is not asked.
 fn check_control(view: &SandsockCtxView<'_>, control: &[ControlOut]) -> Result<(), Errno> {
     let mut room = ControlLimit::of(view);
     for item in control {
@@ -407,7 +407,7 @@ fn check_control(view: &SandsockCtxView<'_>, control: &[ControlOut]) -> Result<(
     Ok(())
 }
 
-/// Copies of the messages' data, in their order.
+/// Copies the data of the messages, in their order.
 fn control_data<T: SandsockView>(
     store: &StoreContextMut<'_, T>,
     control: &[ControlOut],
@@ -440,7 +440,7 @@ fn outgoing<'a>(
         .collect()
 }
 
-/// The guest's buffers between two byte counts, without a copy.
+/// Returns the guest's buffers between two byte counts, without a copy.
 fn slices_from<'a, T: SandsockView>(
     buffers: &[WasmList<u8>],
     store: &'a StoreContextMut<'_, T>,
