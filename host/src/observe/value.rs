@@ -91,12 +91,15 @@ impl List {
     }
 
     /// Makes the value of each element for which there is room.
-    pub(crate) fn of<T: WatchedData>(
+    pub(crate) fn of<T: WatchedData, F>(
         length: usize,
         store: &mut StoreContextMut<'_, T>,
         builder: &mut ValueBuilder,
-        mut element: impl FnMut(usize, &mut StoreContextMut<'_, T>, &mut ValueBuilder) -> Option<Value>,
-    ) -> Value {
+        mut element: F,
+    ) -> Value
+    where
+        F: FnMut(usize, &mut StoreContextMut<'_, T>, &mut ValueBuilder) -> Option<Value>,
+    {
         let mut head = Vec::new();
         while head.len() < length && builder.take_element() {
             let Some(value) = element(head.len(), store, builder) else { break };
@@ -246,7 +249,11 @@ macro_rules! lists {
     ($(($($name:ident),*))*) => {$(
         impl<$($name: ToValue),*> ToValues for ($($name,)*) {
             #[allow(unused_variables, non_snake_case)]
-            fn to_values<T: WatchedData>(&self, store: &mut StoreContextMut<'_, T>, builder: &mut ValueBuilder) -> Vec<Value> {
+            fn to_values<T: WatchedData>(
+                &self,
+                store: &mut StoreContextMut<'_, T>,
+                builder: &mut ValueBuilder,
+            ) -> Vec<Value> {
                 let ($($name,)*) = self;
                 vec![$($name.to_value(store, builder)),*]
             }
@@ -260,12 +267,19 @@ macro_rules! lists {
     )*};
 }
 
-lists! { () (A) (A, B) (A, B, C) (A, B, C, D) (A, B, C, D, E) (A, B, C, D, E, F) (A, B, C, D, E, F, G) (A, B, C, D, E, F, G, H) }
+lists! {
+    () (A) (A, B) (A, B, C) (A, B, C, D) (A, B, C, D, E) (A, B, C, D, E, F)
+    (A, B, C, D, E, F, G) (A, B, C, D, E, F, G, H)
+}
 
-macro_rules! shown {
+macro_rules! values {
     ($($type:ty: |$value:ident, $store:ident, $builder:ident| $shown:expr;)*) => {$(
         impl ToValue for $type {
-            fn to_value<T: WatchedData>(&self, $store: &mut StoreContextMut<'_, T>, $builder: &mut ValueBuilder) -> Value {
+            fn to_value<T: WatchedData>(
+                &self,
+                $store: &mut StoreContextMut<'_, T>,
+                $builder: &mut ValueBuilder,
+            ) -> Value {
                 let $value = self;
                 $shown
             }
@@ -274,7 +288,9 @@ macro_rules! shown {
 }
 
 macro_rules! integers {
-    ($($type:ty)*) => {shown! {$($type: |value, _store, _builder| Value::Integer(i128::from(*value));)*}};
+    ($($type:ty)*) => {
+        values! { $($type: |value, _store, _builder| Value::Integer(i128::from(*value));)* }
+    };
 }
 
 integers! { u16 u32 u64 i8 i16 i32 i64 }
@@ -298,11 +314,13 @@ impl ToValue for u8 {
     }
 }
 
-shown! {
+values! {
     (): |_value, _store, _builder| Value::Unit;
     bool: |value, _store, _builder| Value::Bool(*value);
     String: |value, _store, _builder| Value::Text(cut(value));
-    SocketKind: |kind, _store, _builder| record([("family", kind.family), ("type", kind.type_), ("protocol", kind.protocol)]);
+    SocketKind: |kind, _store, _builder| record([
+        ("family", kind.family), ("type", kind.type_), ("protocol", kind.protocol),
+    ]);
     DescriptorKind: |kind, store, builder| match kind {
         DescriptorKind::Socket(kind) => kind.to_value(store, builder),
         DescriptorKind::Pipe => word("pipe"),
@@ -341,7 +359,10 @@ shown! {
         control_message(message.level, message.type_, &message.data, builder)
     };
     AddressHints: |hints, _store, _builder| record([
-        ("flags", hints.flags), ("family", hints.family), ("type", hints.type_), ("protocol", hints.protocol),
+        ("flags", hints.flags),
+        ("family", hints.family),
+        ("type", hints.type_),
+        ("protocol", hints.protocol),
     ]);
     AddressInfo: |info, store, builder| Value::Record(vec![
         ("family", info.family.to_value(store, builder)),
@@ -489,7 +510,9 @@ macro_rules! record_to_value {
                 store: &mut wasmtime::StoreContextMut<'_, T>,
                 builder: &mut crate::observe::ValueBuilder,
             ) -> crate::observe::Value {
-                crate::observe::Value::Record(vec![$((stringify!($field), self.$field.to_value(store, builder))),*])
+                crate::observe::Value::Record(vec![
+                    $((stringify!($field), self.$field.to_value(store, builder))),*
+                ])
             }
         }
     };
@@ -506,7 +529,10 @@ macro_rules! case_to_value {
                 builder: &mut crate::observe::ValueBuilder,
             ) -> crate::observe::Value {
                 match self {
-                    $(Self::$case(value) => crate::observe::Value::Record(vec![($name, value.to_value(store, builder))]),)*
+                    $(Self::$case(value) => {
+                        let value = value.to_value(store, builder);
+                        crate::observe::Value::Record(vec![($name, value)])
+                    })*
                 }
             }
         }

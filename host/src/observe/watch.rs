@@ -1,4 +1,4 @@
-//! The watch of one context: gets its calls, decisions and waits, and reports them to the observers.
+//! The watch of one context, which reports its calls, decisions and waits to the observers.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
