@@ -210,7 +210,7 @@ impl SandsockCtx {
         Ok(())
     }
 
-    /// listen(2), by the address that the socket has.
+    /// Makes a socket listen at the address that it has.
     pub(crate) fn listen_socket(
         &self,
         handle: &Handle,
@@ -231,7 +231,7 @@ impl SandsockCtx {
         Ok(())
     }
 
-    /// getsockopt(2).
+    /// Reads an option of a socket.
     pub(crate) fn option_of(
         &self,
         handle: &Handle,
@@ -253,7 +253,7 @@ impl SandsockCtx {
         Ok(sys::get_option(handle.fd(), permit)?)
     }
 
-    /// setsockopt(2).
+    /// Sets an option of a socket.
     pub(crate) fn set_option_of(
         &self,
         handle: &Handle,
