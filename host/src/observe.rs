@@ -16,6 +16,7 @@
 //! decision log and statistics have addresses, paths and names only. [`create`] makes files that
 //! only their owner can read.
 
+mod address;
 mod audit;
 #[cfg(test)]
 mod contract;
@@ -38,6 +39,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+pub use address::SocketAddress;
 pub use audit::Audit;
 #[cfg(test)]
 pub(crate) use contract::{Functions, raw_layer};
@@ -48,7 +50,7 @@ pub(crate) use numbers::{Identify, Identity, Place};
 pub use pcap::Pcap;
 pub use stats::{Counters, Stats};
 pub use trace::Trace;
-pub use value::{Bytes, CallError, List, SocketAddress, Value, WaitTime};
+pub use value::{Bytes, CallError, List, Value, WaitTime};
 pub(crate) use value::{ToValue, ValueBuilder, case_to_value, control_message, record_to_value};
 pub(crate) use watch::{Transfer, Watch, WatchedData, begin, end};
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use wasmtime::component::{Resource, ResourceTable};
 
 use super::Socket;
-use super::value::SocketAddress;
+use super::address::SocketAddress;
 use crate::authority::family;
 use crate::bindings::sandsock::socket::types::{DescriptorKind, SocketKind};
 use crate::descriptor::{Descriptor, Handle};

@@ -19,9 +19,10 @@ use std::time::SystemTime;
 
 use etherparse::{IpHeaders, PacketBuilder, PacketBuilderStep};
 
+use super::address::SocketAddress;
 use super::pcapng::{At, IP, PDU, enhanced_packet, exported_pdu, file_header, statistics};
 use super::traffic::{self, Direction, Packet, Traffic, pieces};
-use super::value::{SocketAddress, Value};
+use super::value::Value;
 use super::writer::Writer;
 use super::{Call, CallError, Interest, Observer, Socket, names};
 

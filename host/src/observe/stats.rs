@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::address::SocketAddress;
 use super::traffic::{self, Direction};
-use super::value::SocketAddress;
 use super::{Call, CallError, Interest, Observer, Socket, names};
 use sandsock_policy::{Decision, Verdict};
 

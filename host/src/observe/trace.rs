@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
-use super::value::{Bytes, CallError, SocketAddress, Value, WaitTime};
+use super::address::SocketAddress;
+use super::value::{Bytes, CallError, Value, WaitTime};
 use super::writer::Writer;
 use super::{Call, CallOutcome, Interest, Observer, names};
 

@@ -3,7 +3,8 @@
 
 use std::net::IpAddr;
 
-use super::value::{Bytes, SocketAddress, Value};
+use super::address::SocketAddress;
+use super::value::{Bytes, Value};
 use super::{Call, Socket};
 
 /// The direction of bytes.
