@@ -171,26 +171,26 @@ impl ObserveArgs {
         let mut observers: Vec<Arc<dyn Observer>> = Vec::new();
         let numbered = instances == Instances::Many;
         // Several guests share one text, and none of them waits for another one's lines.
-        let patient = !numbered;
+        let lossless = !numbered;
         match &self.trace {
             Some(Some(path)) => observers.push(Arc::new(
-                Trace::new(open("--trace", path)?.0).numbered(numbered).patient(patient),
+                Trace::new(open("--trace", path)?.0).numbered(numbered).lossless(lossless),
             )),
             Some(None) => {
-                observers.push(Arc::new(Trace::new(Stderr).numbered(numbered).patient(patient)))
+                observers.push(Arc::new(Trace::new(Stderr).numbered(numbered).lossless(lossless)))
             }
             None if verbose > 1 => {
-                observers.push(Arc::new(Trace::new(Stderr).numbered(numbered).patient(patient)))
+                observers.push(Arc::new(Trace::new(Stderr).numbered(numbered).lossless(lossless)))
             }
             None => {}
         }
         if let Some(path) = &self.pcap {
             let (to, regular) = open("--pcap", path)?;
-            observers.push(Arc::new(Pcap::new(to).patient(patient || regular)));
+            observers.push(Arc::new(Pcap::new(to).lossless(lossless || regular)));
         }
         if let Some(path) = &self.audit {
             let (to, regular) = open("--audit", path)?;
-            observers.push(Arc::new(Audit::new(to).patient(patient || regular)));
+            observers.push(Arc::new(Audit::new(to).lossless(lossless || regular)));
         }
         let stats = self.stats.clone().map(|form| (Arc::new(Stats::new()), form));
         let mut stats_to = None;

@@ -28,8 +28,8 @@ impl Audit {
     /// Sets whether a guest waits if decisions come faster than they can be written. Then none is
     /// lost, as long as the output takes any. Use it only for a guest with a thread of its own.
     #[must_use]
-    pub fn patient(mut self, patient: bool) -> Self {
-        self.0.set_patient(patient);
+    pub fn lossless(mut self, lossless: bool) -> Self {
+        self.0.set_lossless(lossless);
         self
     }
 }

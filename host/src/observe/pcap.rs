@@ -55,8 +55,8 @@ impl Pcap {
     /// Sets whether a guest waits if packets come faster than they can be written. Then none is
     /// lost, as long as the output takes any. Use it only for a guest with a thread of its own.
     #[must_use]
-    pub fn patient(mut self, patient: bool) -> Self {
-        self.writer.set_patient(patient);
+    pub fn lossless(mut self, lossless: bool) -> Self {
+        self.writer.set_lossless(lossless);
         self
     }
 

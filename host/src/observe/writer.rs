@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const QUEUE: usize = 8 << 20;
 /// The most of them that one instance has.
 const SHARE: usize = 2 << 20;
-/// How long a patient instance, or a flush, waits for an output that takes nothing.
+/// How long a lossless writer, or a flush, waits for an output that takes nothing.
 const STALL: Duration = Duration::from_secs(1);
 
 /// Makes the record that has the number of lost records.
@@ -23,7 +23,7 @@ pub(super) type Loss = fn(u64) -> Vec<u8>;
 /// Writes records in the order in which they come.
 pub(super) struct Writer {
     shared: Arc<Shared>,
-    patient: bool,
+    lossless: bool,
 }
 
 struct Shared {
@@ -70,13 +70,13 @@ impl Writer {
             more: Condvar::new(),
             less: Condvar::new(),
         };
-        Self { shared: Arc::new(shared), patient: false }
+        Self { shared: Arc::new(shared), lossless: false }
     }
 
     /// Sets whether an instance waits if there is no room. Then nothing is lost, as long as the
     /// output takes any. Use it only for an instance with a thread of its own.
-    pub(super) fn set_patient(&mut self, patient: bool) {
-        self.patient = patient;
+    pub(super) fn set_lossless(&mut self, lossless: bool) {
+        self.lossless = lossless;
     }
 
     /// Adds a record to the queue.
@@ -88,7 +88,7 @@ impl Writer {
         if let Some(to) = queue.to.take() {
             self.shared.begin(&mut queue, to);
         }
-        while self.patient && !queue.has_room(instance, record.len()) && !queue.over {
+        while self.lossless && !queue.has_room(instance, record.len()) && !queue.over {
             match self.shared.wait_for_less(queue) {
                 (again, true) => queue = again,
                 (again, false) => {
@@ -323,10 +323,10 @@ mod tests {
     }
 
     #[test]
-    fn a_patient_instance_loses_nothing_while_the_output_moves() {
+    fn a_lossless_writer_loses_nothing_while_the_output_moves() {
         let output = Output::default();
         let mut writer = Writer::new("test", output.clone(), loss);
-        writer.set_patient(true);
+        writer.set_lossless(true);
         let opener = output.clone();
         let thread = std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(100));
@@ -341,9 +341,9 @@ mod tests {
     }
 
     #[test]
-    fn a_patient_instance_gives_an_output_up_that_takes_nothing() {
+    fn a_lossless_writer_gives_up_an_output_that_takes_nothing() {
         let mut writer = Writer::new("test", Output::default(), loss);
-        writer.set_patient(true);
+        writer.set_lossless(true);
         let start = Instant::now();
         for number in 0..10_000 {
             writer.put(1, line(1, number));
