@@ -10,8 +10,8 @@ use crate::index::{Endpoints, Ports, any_left};
 use crate::name::normalise_name;
 use crate::pins::ADDRESSES;
 use crate::policy::Policy;
-use crate::raw::RawPattern;
-use crate::verb::Verb;
+use crate::verbs::Verb;
+use crate::verbs::raw::RawPattern;
 
 /// What became of a look-up's answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,11 +2,11 @@
 
 use super::index::Endpoints;
 use crate::address::canonical;
-use crate::decide::endpoints::denied_local;
 use crate::denial::Denial;
+use crate::endpoints::denied_local;
 use crate::policy::Policy;
 use crate::request::{LocalAddress, Request};
-use crate::verb::Verb;
+use crate::verbs::Verb;
 
 impl Policy {
     /// What deny rules of `tcp-listen` or `udp-bind` say about some ports and not about every one.

@@ -8,10 +8,10 @@ use sandsock_abi::constants::{
     SOCK_SEQPACKET, SOCK_STREAM,
 };
 
-use crate::can::can_protocol;
 use crate::denial::{Allowed, Denial, EVERYTHING};
 use crate::policy::Policy;
-use crate::verb::Verb;
+use crate::verbs::Verb;
+use crate::verbs::can::can_protocol;
 
 /// SOCK_TYPE_MASK (linux/net.h): above these bits stand SOCK_NONBLOCK and SOCK_CLOEXEC.
 const TYPE_MASK: i32 = 0xf;

@@ -1,27 +1,24 @@
 //! The one decision about each request.
 
-pub(crate) mod endpoints;
 mod frames;
 mod look_ups;
 mod netlink;
 mod options;
 mod packets;
-mod paths;
-mod senders;
 
 use std::time::Instant;
 
 use sandsock_abi::option::Access;
 
-use crate::can::CanInterface;
-use crate::decide::endpoints::endpoint_grant;
 use crate::denial::{Allowed, Denial, EVERYTHING};
+use crate::endpoints::endpoint_grant;
 use crate::index::RuleId;
 use crate::pins::Pins;
 use crate::policy::Policy;
 use crate::request::Request;
 use crate::target::{Ancillary, DescriptorNumber, Hostname};
-use crate::verb::Verb;
+use crate::verbs::Verb;
+use crate::verbs::can::CanInterface;
 
 impl Policy {
     /// Decides on a request.

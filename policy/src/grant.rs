@@ -6,17 +6,17 @@ use std::str::FromStr;
 use sandsock_abi::ioctl::Ioctl;
 use sandsock_abi::option::SocketOption;
 
-use crate::can::CanPattern;
 use crate::error::{GrantError, ParseError, suggestion};
-use crate::family::FamilyPattern;
 use crate::host::{EndpointPattern, HostPattern, parse_lone_host};
 use crate::name::ResolvePattern;
-use crate::netlink::NetlinkPattern;
-use crate::packet::PacketPattern;
 use crate::path::UnixPattern;
-use crate::raw::{MulticastPattern, RawPattern};
 use crate::target::{Ancillary, DescriptorNumber, Hostname, parse_ioctl, parse_option};
-use crate::verb::{TargetForm, Verb};
+use crate::verbs::can::CanPattern;
+use crate::verbs::family::FamilyPattern;
+use crate::verbs::netlink::NetlinkPattern;
+use crate::verbs::packet::PacketPattern;
+use crate::verbs::raw::{MulticastPattern, RawPattern};
+use crate::verbs::{TargetForm, Verb};
 
 /// One rule: `VERB=TARGET`, or `VERB` where it stands alone. Parsed from text, and printed in the
 /// form in which denials name it.

@@ -13,7 +13,7 @@ use crate::name::normalise_name;
 use crate::publish::Published;
 use crate::rules::Rules;
 use crate::sender_cache::Cache;
-use crate::verb::Verb;
+use crate::verbs::Verb;
 
 /// Addresses given to names with `--resolve`.
 #[derive(Clone, Debug, Default)]

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::error::GrantError;
 use crate::error::ParseError;
 use crate::text::decimal;
-use crate::verb::Verb;
+use crate::verbs::Verb;
 
 const HINT: &str = "write HOST:PORT=GUEST:PORT, both hosts addresses, as in 0.0.0.0:8080=127.0.0.1:80; /tcp or /udp may follow";
 

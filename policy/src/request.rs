@@ -6,14 +6,14 @@ use std::net::{IpAddr, SocketAddr};
 use sandsock_abi::ioctl::Ioctl;
 use sandsock_abi::option;
 
-use crate::can::{CanInterface, can_protocol};
-use crate::family::FamilyTarget;
-use crate::netlink::NetlinkRequest;
 use crate::path::escape_abstract;
 use crate::target::{Ancillary, DescriptorNumber, Hostname};
 use crate::unix::show;
-use crate::verb::Verb;
-use crate::{packet, raw};
+use crate::verbs::Verb;
+use crate::verbs::can::{CanInterface, can_protocol};
+use crate::verbs::family::FamilyTarget;
+use crate::verbs::netlink::NetlinkRequest;
+use crate::verbs::{packet, raw};
 
 /// How much of a name or a path that a guest made up stands in a sentence.
 pub(crate) const SHOWN: usize = 256;

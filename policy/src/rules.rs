@@ -3,19 +3,19 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::can::CanPattern;
-use crate::family::FamilyPattern;
 use crate::grant::Grant;
 use crate::host::EndpointPattern;
 use crate::index::{Endpoints, Names, RuleId};
 use crate::name::ResolvePattern;
-use crate::netlink::NetlinkPattern;
-use crate::packet::PacketPattern;
 use crate::path::UnixPattern;
 use crate::port::PortRange;
-use crate::raw::RawPattern;
 use crate::target::{Ancillary, DescriptorNumber, Hostname};
 use crate::unix::{RealPath, UnixRules};
+use crate::verbs::can::CanPattern;
+use crate::verbs::family::FamilyPattern;
+use crate::verbs::netlink::NetlinkPattern;
+use crate::verbs::packet::PacketPattern;
+use crate::verbs::raw::RawPattern;
 
 /// Names that `resolve` rules hold.
 #[derive(Clone, Debug, Default)]

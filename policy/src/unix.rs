@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::denial::Denial;
 use crate::path::{AbstractPattern, Component, PathPattern, match_components};
-use crate::verb::Verb;
+use crate::verbs::Verb;
 
 /// Returns the real path of a path: absolute, with every link followed. It fails if the path does
 /// not exist.

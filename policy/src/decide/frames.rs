@@ -2,10 +2,10 @@
 
 use crate::denial::{Allowed, Denial, EVERYTHING};
 use crate::index::RuleId;
-use crate::packet;
-use crate::packet::{PacketPattern, is_interface_name};
 use crate::policy::Policy;
-use crate::verb::Verb;
+use crate::verbs::Verb;
+use crate::verbs::packet;
+use crate::verbs::packet::{PacketPattern, is_interface_name};
 
 impl Policy {
     /// Decides on frames of an interface, or with none of every interface. Protocol 0 stands for

@@ -10,7 +10,7 @@ use crate::name::{ends_in_number, normalise_name};
 use crate::pins::Pins;
 use crate::policy::Policy;
 use crate::request::Request;
-use crate::verb::Verb;
+use crate::verbs::Verb;
 
 impl Policy {
     /// Decides on a look-up.

@@ -5,9 +5,9 @@ use sandsock_abi::constants::{
 };
 
 use crate::denial::{Allowed, Denial, EVERYTHING};
-use crate::netlink::{NetlinkPattern, NetlinkRequest};
 use crate::policy::Policy;
-use crate::verb::Verb;
+use crate::verbs::Verb;
+use crate::verbs::netlink::{NetlinkPattern, NetlinkRequest};
 
 impl Policy {
     /// Decides on a netlink message or group.

@@ -7,7 +7,7 @@ use sandsock_abi::option::{Access, SocketOption};
 
 use crate::denial::{Allowed, Denial, EVERYTHING};
 use crate::policy::Policy;
-use crate::verb::Verb;
+use crate::verbs::Verb;
 
 impl Policy {
     /// Decides on an option.

@@ -8,9 +8,9 @@ use crate::denial::{Allowed, Denial, EVERYTHING};
 use crate::index::{Endpoints, RuleId};
 use crate::pins::Pins;
 use crate::policy::Policy;
-use crate::raw::{RAW, TCP, UDP, UDPLITE, show_protocol};
 use crate::request::Request;
-use crate::verb::Verb;
+use crate::verbs::Verb;
+use crate::verbs::raw::{RAW, TCP, UDP, UDPLITE, show_protocol};
 
 impl Policy {
     /// Decides on a packet to an address. Its port is the protocol.

@@ -7,7 +7,7 @@ use crate::path::escape_abstract;
 use crate::policy::Policy;
 use crate::request::{Request, SHOWN, UnixTarget};
 use crate::unix::{UnixRoute, UnixRules, absolute, path_grant, show};
-use crate::verb::Verb;
+use crate::verbs::Verb;
 
 impl Policy {
     /// Decides on a UNIX name as it is written.

@@ -37,7 +37,7 @@ pub enum RawPattern {
 }
 
 impl RawPattern {
-    pub(super) fn parse(text: &str) -> Result<Self, ParseError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, ParseError> {
         const HINT: &str = "a protocol is icmp, icmp6 or a number from 0 to 254; or write header";
         if text == "header" {
             return Ok(Self::Header);
@@ -120,10 +120,10 @@ impl fmt::Display for RawPattern {
 
 /// Multicast groups, as `multicast` names them: an address or a network, or `*`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct MulticastPattern(pub(super) EndpointPattern);
+pub struct MulticastPattern(pub(crate) EndpointPattern);
 
 impl MulticastPattern {
-    pub(super) fn parse(text: &str) -> Result<Self, ParseError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, ParseError> {
         const HINT: &str =
             "write an address or a network of 224.0.0.0/4 or ff00::/8, or `*` for every group";
         let host = parse_host(text)?;
@@ -152,7 +152,7 @@ impl fmt::Display for MulticastPattern {
 }
 
 /// The target of a raw request.
-pub(super) fn show_packet(address: SocketAddr) -> String {
+pub(crate) fn show_packet(address: SocketAddr) -> String {
     let ip = canonical(address.ip());
     match u8::try_from(address.port()) {
         Ok(RAW) | Err(_) => "header".into(),

@@ -34,7 +34,7 @@ pub(crate) fn is_interface_name(text: &str) -> bool {
 }
 
 impl PacketPattern {
-    pub(super) fn parse(text: &str) -> Result<Self, ParseError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, ParseError> {
         let (name, word) = match text.split_once(':') {
             Some((name, word)) => (name, Some(word)),
             None => (text, None),
@@ -111,7 +111,7 @@ impl fmt::Display for PacketPattern {
 
 /// The target of a request about frames: also the grant that would do, if the interface is spelled
 /// as rules can.
-pub(super) fn show(interface: Option<&str>, protocol: u16) -> String {
+pub(crate) fn show(interface: Option<&str>, protocol: u16) -> String {
     let interface = interface.unwrap_or("*").escape_debug();
     match protocol {
         0 | EVERY_PROTOCOL => interface.to_string(),

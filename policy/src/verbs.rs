@@ -1,5 +1,12 @@
 //! The verbs: what a rule can allow or deny.
 
+pub(crate) mod can;
+pub(crate) mod family;
+pub(crate) mod netlink;
+pub(crate) mod packet;
+pub(crate) mod raw;
+mod unix_paths;
+
 use std::fmt;
 
 /// What a rule allows or denies to do.

@@ -53,7 +53,7 @@ impl fmt::Display for NetlinkRequest<'_> {
 }
 
 impl NetlinkPattern {
-    pub(super) fn parse(text: &str) -> Result<Self, ParseError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, ParseError> {
         const WORDS: [&str; 5] =
             ["route:read", "route:write", "generic:NAME", "sock-diag:read", "uevent"];
         Ok(match text {

@@ -9,9 +9,9 @@ use crate::index::{Endpoints, Ports, RuleId};
 use crate::name::ends_in_number;
 use crate::pins::{Pin, Pins};
 use crate::policy::Policy;
-use crate::raw;
 use crate::request::{LocalAddress, Request};
-use crate::verb::Verb;
+use crate::verbs::Verb;
+use crate::verbs::raw;
 
 impl Policy {
     /// The deny rule about an address, by itself or by a name that has it. An expired pin counts:

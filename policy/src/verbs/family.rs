@@ -1,12 +1,15 @@
 //! The verb `family`: families without a verb of their own.
 
+pub(crate) mod bluetooth;
+pub(crate) mod vsock;
+
 use std::fmt;
 
 use sandsock_abi::constants::VMADDR_PORT_ANY;
 
-use crate::bluetooth::{BluetoothPattern, BluetoothTarget};
 use crate::error::{ParseError, suggestion};
-use crate::vsock::{Cid, VsockPattern, VsockUse};
+use crate::verbs::family::bluetooth::{BluetoothPattern, BluetoothTarget};
+use crate::verbs::family::vsock::{Cid, VsockPattern, VsockUse};
 
 /// The words that `family` begins with.
 const FAMILIES: [&str; 6] = ["alg", "tipc", "vsock", "bluetooth", "rds", "qipcrtr"];
@@ -34,7 +37,7 @@ pub enum FamilyPattern {
 }
 
 impl FamilyPattern {
-    pub(super) fn parse(text: &str) -> Result<Self, ParseError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, ParseError> {
         let (word, rest) = match text.split_once(':') {
             Some((word, rest)) => (word, Some(rest)),
             None => (text, None),
@@ -95,7 +98,7 @@ impl FamilyPattern {
     }
 
     /// Whether it names what a guest asks for.
-    pub(super) fn holds(&self, target: FamilyTarget<'_>) -> bool {
+    pub(crate) fn holds(&self, target: FamilyTarget<'_>) -> bool {
         let fits = |pattern: &Option<Box<str>>, text: &str| {
             pattern.as_deref().is_none_or(|pattern| glob(pattern, text))
         };
@@ -123,7 +126,7 @@ impl FamilyPattern {
     }
 
     /// Whether it names some of what a guest asks for, by whichever address: for rules that deny.
-    pub(super) fn touches(&self, target: FamilyTarget<'_>) -> bool {
+    pub(crate) fn touches(&self, target: FamilyTarget<'_>) -> bool {
         match (self, target) {
             (Self::Vsock(pattern), FamilyTarget::Vsock { purpose, same, port, .. }) => {
                 pattern.touches(purpose, same, port)
@@ -133,12 +136,12 @@ impl FamilyPattern {
     }
 
     /// Whether it names some use of this protocol of AF_BLUETOOTH.
-    pub(super) fn speaks_bluetooth(&self, protocol: i32) -> bool {
+    pub(crate) fn speaks_bluetooth(&self, protocol: i32) -> bool {
         matches!(self, Self::Bluetooth(pattern) if pattern.speaks(protocol))
     }
 
     /// The family's number.
-    pub(super) fn family(&self) -> i32 {
+    pub(crate) fn family(&self) -> i32 {
         use sandsock_abi::constants::{
             AF_ALG, AF_BLUETOOTH, AF_QIPCRTR, AF_RDS, AF_TIPC, AF_VSOCK,
         };
@@ -203,7 +206,7 @@ pub enum FamilyTarget<'a> {
 
 impl FamilyTarget<'_> {
     /// The rule that names this and nothing else; none where no rule can.
-    pub(super) fn grant(&self) -> Option<String> {
+    pub(crate) fn grant(&self) -> Option<String> {
         let text = self.to_string();
         // A `*` of the guest's making would be a pattern.
         (!text.contains('*')
@@ -263,7 +266,7 @@ fn glob(pattern: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::can::CanPattern;
+    use crate::verbs::can::CanPattern;
     use proptest::prelude::*;
     use sandsock_abi::constants::{VMADDR_CID_ANY, VMADDR_CID_HOST, VMADDR_CID_LOCAL};
 

@@ -25,7 +25,7 @@ pub struct CanPattern {
 }
 
 impl CanPattern {
-    pub(super) fn parse(text: &str) -> Result<Self, ParseError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, ParseError> {
         let (interface, protocol) = match text.split_once(':') {
             Some((interface, protocol)) => (interface, Some(protocol)),
             None => (text, None),
@@ -68,12 +68,12 @@ impl CanPattern {
     }
 
     /// Whether some use of this protocol is named.
-    pub(super) fn speaks(&self, protocol: i32) -> bool {
+    pub(crate) fn speaks(&self, protocol: i32) -> bool {
         self.protocol.is_none_or(|own| own == protocol)
     }
 
     /// Whether the interface is named.
-    pub(super) fn holds(&self, interface: CanInterface<'_>) -> bool {
+    pub(crate) fn holds(&self, interface: CanInterface<'_>) -> bool {
         match (&self.interface, interface) {
             (None, _) => true,
             (Some(own), CanInterface::Name(name)) => **own == *name,
@@ -82,7 +82,7 @@ impl CanPattern {
     }
 
     /// Whether some of it is named, for rules that deny: every interface is a part of the wildcard.
-    pub(super) fn touches(&self, interface: CanInterface<'_>) -> bool {
+    pub(crate) fn touches(&self, interface: CanInterface<'_>) -> bool {
         matches!(interface, CanInterface::All) || self.holds(interface)
     }
 }
