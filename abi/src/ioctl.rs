@@ -4,6 +4,8 @@
 //! so a request gets a row only once it is known what it reads and writes. Numbers and layouts are
 //! those of 64-bit Linux.
 
+use core::fmt;
+
 use crate::option::Access;
 
 /// The data that the argument's pointer points to.
@@ -46,6 +48,12 @@ pub struct Ioctl {
     pub shape: Shape,
     /// The access that it needs: `Ordinary`, `Granted` (by `ioctl=NAME`) or `Refused`.
     pub access: Access,
+}
+
+impl fmt::Display for Ioctl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
 }
 
 /// The row of a request.

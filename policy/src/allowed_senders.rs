@@ -24,9 +24,10 @@ impl Policy {
                 ],
                 deny: &self.deny.udp_receive,
             },
-            Carried::Packets(_) => {
-                SenderRules { allow: vec![(&self.allow.raw, None)], deny: &self.deny.raw }
-            }
+            Carried::Packets(_) => SenderRules {
+                allow: vec![(&self.allow.raw.packets, None)],
+                deny: &self.deny.raw.packets,
+            },
         }
     }
 

@@ -86,11 +86,11 @@ impl Policy {
         address: IpAddr,
         fixed: &[IpAddr],
     ) -> Result<(), Denial> {
-        let (allow, deny) = (self.allow.endpoints(), self.deny.endpoints());
+        let (allow, deny) = (&self.allow, &self.deny);
         // Where a connect to it leads: the unspecified address is the loopback, and rules name
         // that.
         let reached = canonical(destination(SocketAddr::new(address, 0)).ip());
-        let held = |rules: &&Endpoints| rules.all_at(reached).next().is_some();
+        let held = |rules: &Endpoints| rules.all_at(reached).next().is_some();
         let at = |deny: &Endpoints, port| {
             deny.touching(address, port).or_else(|| deny.touching(reached, port))
         };
@@ -102,17 +102,13 @@ impl Policy {
         let private = is_private(address)
             && !self.everything
             && !fixed.contains(&address)
-            && !allow.iter().any(held);
+            && !allow.endpoints().any(held);
         // The grants for the first ports that are open by the name: none is of use where deny rules
         // take them.
-        let rules = [
-            (Verb::TcpConnect, &self.allow.tcp_connect, &self.deny.tcp_connect),
-            (Verb::UdpSend, &self.allow.udp_send, &self.deny.udp_send),
-            (Verb::Raw, &self.allow.raw, &self.deny.raw),
-        ];
         let named = || {
-            rules.iter().flat_map(|(verb, allow, deny)| {
-                allow.names.all(name).map(move |ports| (*verb, ports, *deny))
+            let rules = allow.implying_resolve().zip(deny.implying_resolve());
+            rules.flat_map(|((verb, allow), (_, deny))| {
+                allow.names.all(name).map(move |ports| (verb, ports, deny))
             })
         };
         let left = named().find(|(_, ports, deny)| usable(deny, *ports));
@@ -139,7 +135,7 @@ impl Policy {
         }
         let mut granted = false;
         if !self.everything {
-            for (allow, deny) in allow.into_iter().zip(deny) {
+            for (allow, deny) in allow.endpoints().zip(deny.endpoints()) {
                 for wanted in allow.all_at(reached).chain(allow.names.all(name)) {
                     granted = true;
                     if usable(deny, wanted) {
@@ -160,7 +156,7 @@ impl Policy {
             let by_name = || names().find_map(|name| deny.names.all(name).next());
             deny.all_at(reached).next().or_else(by_name).or_else(|| at(deny, 0))
         };
-        let rule = deny.into_iter().find_map(any).map_or("", |found| self.deny.text(found.rule));
+        let rule = deny.endpoints().find_map(any).map_or("", |found| self.deny.text(found.rule));
         Err(Denial::by_rule(format_args!("{name}'s address {address}"), rule))
     }
 }

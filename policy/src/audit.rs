@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use serde::{Serialize, Serializer};
 
 use crate::denial::{Allowed, Denial};
-use crate::request::Request;
+use crate::verbs::Request;
 
 /// A decision as the log has it.
 ///

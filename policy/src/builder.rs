@@ -7,15 +7,15 @@ use crate::address::canonical;
 use crate::error::{GrantError, ParseError};
 use crate::file;
 use crate::file::PolicyFileError;
-use crate::grant::Grant;
 use crate::limits::Limits;
 use crate::name::{ends_in_number, normalise_name};
 use crate::path::UnixPattern;
 use crate::policy::{Fixed, Policy};
 use crate::publish::Published;
-use crate::rules::Rules;
 use crate::sender_cache::Cache;
 use crate::unix::{RealPath, absolute};
+use crate::verbs::Grant;
+use crate::verbs::Rules;
 
 /// Collects the rules of a [`Policy`]. Without any, the policy denies everything.
 #[derive(Clone, Debug, Default)]

@@ -1,19 +1,20 @@
 //! Local ports that the kernel chooses.
 
-use super::index::Endpoints;
 use crate::address::canonical;
+use crate::decide::Query;
 use crate::denial::Denial;
-use crate::endpoints::denied_local;
+use crate::endpoints::{LocalAddress, denied_local};
+use crate::index::Endpoints;
 use crate::policy::Policy;
-use crate::request::{LocalAddress, Request};
+use crate::verbs::Request;
 use crate::verbs::Verb;
 
 impl Policy {
-    /// What deny rules of `tcp-listen` or `udp-bind` say about some ports and not about every one.
+    /// Returns the deny rules of `tcp-listen` or `udp-bind` that name some ports and not every one.
     fn kept_ports(&self, verb: Verb) -> Option<&Endpoints> {
         match verb {
-            Verb::TcpListen => Some(&self.deny.tcp_ports),
-            Verb::UdpBind => Some(&self.deny.udp_ports),
+            Verb::TcpListen => Some(&self.deny.tcp_listen.of_some_ports),
+            Verb::UdpBind => Some(&self.deny.udp_bind.of_some_ports),
             _ => None,
         }
     }
@@ -50,13 +51,9 @@ impl Policy {
     ///
     /// The denial.
     pub fn judge_local(&self, request: &Request<'_>) -> Result<(), Denial> {
-        let (allow, deny) = (&self.allow, &self.deny);
-        match *request {
-            Request::TcpListen(local) => {
-                self.local(request, local, &allow.tcp_listen, &deny.tcp_listen).map(drop)
-            }
-            Request::UdpBind(local) => {
-                self.local(request, local, &allow.udp_bind, &deny.udp_bind).map(drop)
+        match request {
+            Request::TcpListen(_) | Request::UdpBind(_) => {
+                request.decide(&Query::without_pins(self)).map(drop)
             }
             _ => Err(Denial::new(format!("{} has no local address", request.verb()))),
         }

@@ -100,12 +100,12 @@ impl Policy {
         let (granted, example) = match (family, kind, protocol) {
             (AF_INET | AF_INET6, SOCK_STREAM, 0 | IPPROTO_TCP) => (
                 !allow.tcp_connect.is_empty()
-                    || !allow.tcp_listen.is_empty()
+                    || !allow.tcp_listen.all.is_empty()
                     || self.published.has(Verb::TcpListen),
                 "tcp-connect=127.0.0.1:80".to_owned(),
             ),
             (AF_INET | AF_INET6, SOCK_DGRAM, 0 | IPPROTO_UDP) => (
-                !allow.udp_bind.is_empty()
+                !allow.udp_bind.all.is_empty()
                     || !allow.udp_send.is_empty()
                     || !allow.udp_receive.is_empty()
                     || self.published.has(Verb::UdpBind),
@@ -179,11 +179,14 @@ impl Policy {
     }
 
     fn some_family(&self, family: i32, example: &str) -> (bool, String) {
-        (self.allow.has_family(family), format!("{}={example}", Verb::Family))
+        (
+            self.allow.family.iter().any(|(rule, _)| rule.family() == family),
+            format!("{}={example}", Verb::Family),
+        )
     }
 
     fn some_bluetooth(&self, protocol: i32) -> (bool, String) {
-        let granted = self.allow.families.iter().any(|(rule, _)| rule.speaks_bluetooth(protocol));
+        let granted = self.allow.family.iter().any(|(rule, _)| rule.speaks_bluetooth(protocol));
         let example = match protocol {
             BTPROTO_L2CAP => "bluetooth:l2cap",
             BTPROTO_HCI => "bluetooth:hci:raw",

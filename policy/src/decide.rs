@@ -1,235 +1,155 @@
-//! The one decision about each request.
+//! The one decision about every request.
+//!
+//! Every verb is decided in the same steps. A verb's file in `verbs/` fills them in: it implements
+//! [`Capability`].
 
-mod frames;
-mod look_ups;
-mod netlink;
-mod options;
-mod packets;
-
+use std::fmt;
+use std::net::IpAddr;
 use std::time::Instant;
 
-use sandsock_abi::option::Access;
-
 use crate::denial::{Allowed, Denial, EVERYTHING};
-use crate::endpoints::endpoint_grant;
-use crate::index::RuleId;
-use crate::pins::Pins;
+use crate::error::ParseError;
+use crate::index::{Endpoints, RuleId};
+use crate::pins::{Pin, Pins};
 use crate::policy::Policy;
-use crate::request::Request;
-use crate::target::{Ancillary, DescriptorNumber, Hostname};
-use crate::verbs::Verb;
-use crate::verbs::can::CanInterface;
+use crate::rules::VerbRules;
+use crate::verbs::Row;
 
-impl Policy {
-    /// Decides on a request.
-    ///
-    /// `now` is the time of the request; a pin that allows it is used at that time. Nothing is
-    /// allocated where it is allowed.
+/// The answer to a request.
+pub(crate) type Answer<'p> = Result<Allowed<'p>, Denial>;
+
+/// All of a verb: how its rules are written and found, and how its requests are decided.
+pub(crate) trait Capability: Row {
+    /// The targets that help and errors show. Each is a valid target. None if the verb stands alone.
+    const EXAMPLES: &'static [&'static str];
+    /// What the verb grants, as the end of a sentence.
+    const ABOUT: &'static str;
+    /// The preposition between the verb and its target in a denial, after a space: ` to`.
+    const PREPOSITION: &'static str = "";
+
+    /// Whether a grant by a name implies the grant to look the name up.
+    const IMPLIES_RESOLVE: bool = false;
+
+    /// The rules of one side of a policy, in the form in which a decision finds them.
+    type Index: Clone + fmt::Debug + Default;
+
+    /// Parses a rule's target.
     ///
     /// # Errors
     ///
-    /// The denial. Where its `expired_name` is set, the caller may look that name up, pin the
-    /// answers and ask once more.
-    pub fn decide(
-        &self,
-        request: &Request<'_>,
-        pins: &Pins,
-        now: Instant,
-    ) -> Result<Allowed<'_>, Denial> {
-        let (allow, deny) = (&self.allow, &self.deny);
-        match *request {
-            Request::TcpConnect(address) => {
-                self.remote(request, address, &allow.tcp_connect, &deny.tcp_connect, pins, now)
-            }
-            Request::UdpSend(address) => {
-                self.remote(request, address, &allow.udp_send, &deny.udp_send, pins, now)
-            }
-            Request::UdpReceive(source) => {
-                if let Some(rule) = self.source(source, pins, now) {
-                    return rule;
-                }
-                Err(Denial::missing(
-                    format!("udp-receive from {source}"),
-                    Some(endpoint_grant(Verb::UdpReceive, source)),
-                ))
-            }
-            Request::TcpListen(local) => {
-                self.local(request, local, &allow.tcp_listen, &deny.tcp_listen)
-            }
-            Request::UdpBind(local) => self.local(request, local, &allow.udp_bind, &deny.udp_bind),
-            Request::UnixConnect(target) => {
-                self.unix(request, target, &allow.unix_connect, &deny.unix_connect)
-            }
-            Request::UnixBind(target) => {
-                self.unix(request, target, &allow.unix_bind, &deny.unix_bind)
-            }
-            Request::Can { interface, protocol } => {
-                let denied =
-                    find(&deny.can, |rule| rule.speaks(protocol) && rule.touches(interface));
-                let allowed =
-                    find(&allow.can, |rule| rule.speaks(protocol) && rule.holds(interface));
-                // Of an interface that is not there nothing can be granted but all. A `*` in a name
-                // would be a pattern, and what is shown of it has escapes, which a rule has not.
-                let grant = match interface {
-                    CanInterface::Name(name)
-                        if name.contains('*') || !name.escape_debug().eq(name.chars()) =>
-                    {
-                        None
-                    }
-                    CanInterface::All | CanInterface::Name(_) => Some(request.to_string()),
-                    CanInterface::Unknown(_) => None,
-                };
-                self.listed(request, denied, allowed, grant)
-            }
-            Request::Family(target) => {
-                let denied = find(&deny.families, |rule| rule.touches(target));
-                self.listed(
-                    request,
-                    denied,
-                    find(&allow.families, |rule| rule.holds(target)),
-                    target.grant(),
-                )
-            }
-            Request::Resolve(name) => self.resolve(name),
-            Request::ReverseResolve(address) => self.reverse_resolve(address, pins, now),
-            Request::Interfaces => {
-                self.plain("interfaces", Verb::Interfaces.name(), allow.interfaces, deny.interfaces)
-            }
-            Request::Hostname(Hostname::Read) => self.plain(
-                "hostname read",
-                "hostname=read",
-                allow.hostname_read,
-                deny.hostname_read,
-            ),
-            Request::Hostname(Hostname::Set) => {
-                self.plain("hostname set", "hostname=set", allow.hostname_set, deny.hostname_set)
-            }
-            Request::GetOption { family, level, number } => {
-                self.option(family, level, number, |row| row.get)
-            }
-            Request::SetOption { family, level, number, datagram } => {
-                self.option(family, level, number, |row| match row.set {
-                    Access::GrantedOnDatagrams if datagram => Access::Granted,
-                    Access::GrantedOnDatagrams => Access::Ordinary,
-                    access => access,
-                })
-            }
-            Request::Control { level, number } => self.control(level, number),
-            Request::RightsSend => self.ancillary(
-                Ancillary::RightsSend,
-                [allow.rights_send, None],
-                [deny.rights_send, None],
-            ),
-            Request::RightsReceive { any: false } => self.ancillary(
-                Ancillary::RightsReceive,
-                [allow.rights_receive, allow.rights_receive_any],
-                [deny.rights_receive, None],
-            ),
-            Request::RightsReceive { any: true } => self.ancillary(
-                Ancillary::RightsReceiveAny,
-                [allow.rights_receive_any, None],
-                [deny.rights_receive, deny.rights_receive_any],
-            ),
-            Request::CredentialsForge => self.ancillary(
-                Ancillary::CredentialsForge,
-                [allow.credentials_forge, None],
-                [deny.credentials_forge, None],
-            ),
-            Request::Inherit(number) => self.inherit(number),
-            Request::RawSend(address) => self.raw(request, address, pins, now),
-            Request::Packet { interface, protocol } => self.packet(interface, protocol),
-            Request::Netlink(asked) => self.netlink(asked),
-            Request::Multicast(group) => self.multicast(group),
-            Request::Ioctl(row) => self.ioctl(row),
-        }
+    /// It is no target of this verb.
+    fn parse(target: &str) -> Result<Self::Pattern, ParseError>;
+
+    /// Makes the index of rules.
+    fn index(rules: &VerbRules<'_, Self::Pattern>) -> Self::Index;
+
+    /// Returns the part of the index by which an address may be used. None if the verb is about
+    /// something else.
+    fn endpoints(_: &Self::Index) -> Option<&Endpoints> {
+        None
     }
-    /// Whether a rule allows to use this network interface, so that its name and index may be
-    /// looked up without `interfaces`.
-    pub fn names_interface(&self, name: &str) -> bool {
-        let target = CanInterface::Name(name);
-        self.deny.interfaces.is_none() && find(&self.allow.can, |rule| rule.holds(target)).is_some()
+
+    /// Writes what is asked for. Texts that the guest chose are escaped.
+    fn show(asked: Self::Request<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+
+    /// Returns the answer that no rule can change. None if rules decide.
+    fn settled<'p>(_: &Query<'p, '_>, _: Self::Request<'_>) -> Option<Answer<'p>> {
+        None
     }
-    /// Decides by two rules that name the whole of what is asked for.
-    fn plain(
-        &self,
-        what: &str,
-        grant: &str,
-        allow: Option<RuleId>,
-        deny: Option<RuleId>,
-    ) -> Result<Allowed<'_>, Denial> {
-        match (deny, allow) {
-            (Some(rule), _) => Err(Denial::by_rule(what, self.deny.text(rule))),
-            (None, _) if self.everything => Ok(Allowed { rule: Some(EVERYTHING) }),
-            (None, Some(rule)) => Ok(self.by(rule)),
-            (None, None) => Err(Denial::missing(what.to_owned(), Some(grant.to_owned()))),
-        }
+
+    /// Returns the rule that denies the request.
+    fn denied<'p>(query: &Query<'p, '_>, asked: Self::Request<'_>) -> Option<&'p str>;
+
+    /// Returns the answer if the request needs no grant of this verb. It may need one of another.
+    fn exempt<'p>(_: &Query<'p, '_>, _: Self::Request<'_>) -> Option<Answer<'p>> {
+        None
     }
-    /// Decides by the rules that were found; `grant` is the target of the rule that would do.
-    fn listed(
-        &self,
-        request: &Request<'_>,
-        denied: Option<RuleId>,
-        allowed: Option<RuleId>,
-        grant: Option<String>,
-    ) -> Result<Allowed<'_>, Denial> {
-        let verb = request.verb();
-        match (denied, allowed) {
-            (Some(rule), _) => {
-                Err(Denial::by_rule(format_args!("{verb} {request}"), self.deny.text(rule)))
-            }
-            (None, _) if self.everything => Ok(Allowed { rule: Some(EVERYTHING) }),
-            (None, Some(rule)) => Ok(self.by(rule)),
-            (None, None) => Err(Denial::missing(
-                format!("{verb} {request}"),
-                grant.map(|target| format!("{verb}={target}")),
-            )),
-        }
+
+    /// Returns what allows the request. It uses the pin by which a name has the address.
+    fn allowed<'p>(query: &Query<'p, '_>, asked: Self::Request<'_>) -> Option<Allowed<'p>>;
+
+    /// Returns the target of the rule that would allow the request. None if no rule can name it.
+    fn grant(asked: Self::Request<'_>) -> Option<String>;
+
+    /// Returns the denial of a request that no rule allows.
+    fn missing(_: &Query<'_, '_>, asked: Self::Request<'_>) -> Denial {
+        let grant = Self::grant(asked).map(|target| format!("{}={target}", Self::VERB));
+        Denial::missing(Self::what(asked), grant)
     }
-    fn ancillary(
-        &self,
-        what: Ancillary,
-        allow: [Option<RuleId>; 2],
-        deny: [Option<RuleId>; 2],
-    ) -> Result<Allowed<'_>, Denial> {
-        let name = format_args!("ancillary {}", what.name());
-        if let Some(rule) = deny.into_iter().flatten().next() {
-            return Err(Denial::by_rule(name, self.deny.text(rule)));
-        }
-        if self.everything {
-            return Ok(Allowed { rule: Some(EVERYTHING) });
-        }
-        match allow.into_iter().flatten().next() {
-            Some(rule) => Ok(self.by(rule)),
-            None => Err(Denial::missing(
-                name.to_string(),
-                Some(format!("{}={}", Verb::Ancillary, what.name())),
-            )),
-        }
+
+    /// Returns the verb and what is asked for, as the start of a sentence.
+    fn what(asked: Self::Request<'_>) -> String {
+        format!("{}{} {}", Self::VERB, Self::PREPOSITION, shown::<Self>(asked))
     }
-    /// Decides on taking what was handed over.
-    fn inherit(&self, number: DescriptorNumber) -> Result<Allowed<'_>, Denial> {
-        if let Some(rule) = self.deny.inherit.get(&number) {
-            return Err(Denial::by_rule(
-                format_args!("inherit of {number}"),
-                self.deny.text(*rule),
-            ));
-        }
-        if self.everything {
-            return Ok(Allowed { rule: Some(EVERYTHING) });
-        }
-        match self.allow.inherit.get(&number) {
-            Some(rule) => Ok(self.by(*rule)),
-            None => Err(Denial::missing(
-                format!("inherit of {number}"),
-                Some(format!("{}={number}", Verb::Inherit)),
-            )),
+
+    /// Returns requests of every form, for the tests of all verbs.
+    #[cfg(test)]
+    fn samples() -> Vec<Self::Request<'static>>;
+}
+
+/// What is asked for, to be printed.
+pub(crate) fn shown<C: Capability + ?Sized>(asked: C::Request<'_>) -> impl fmt::Display {
+    fmt::from_fn(move |f| C::show(asked, f))
+}
+
+/// What a decision looks at besides the request: the policy, and the names that were looked up.
+#[derive(Clone, Copy)]
+pub(crate) struct Query<'p, 'q> {
+    pub(crate) policy: &'p Policy,
+    pins: Option<(&'q Pins, Instant)>,
+}
+
+impl<'p, 'q> Query<'p, 'q> {
+    pub(crate) fn new(policy: &'p Policy, pins: &'q Pins, now: Instant) -> Self {
+        Self { policy, pins: Some((pins, now)) }
+    }
+
+    /// A query to which no look-up matters.
+    pub(crate) fn without_pins(policy: &'p Policy) -> Self {
+        Self { policy, pins: None }
+    }
+
+    /// Returns the pins of an address, expired ones too.
+    pub(crate) fn pins_at(&self, address: IpAddr) -> &'q [Pin] {
+        self.pins.map_or(&[], |(pins, _)| pins.at(address))
+    }
+
+    /// Returns whether a pin has not expired.
+    pub(crate) fn is_fresh(&self, pin: &Pin) -> bool {
+        self.pins.is_some_and(|(pins, now)| pins.is_fresh(pin, now))
+    }
+
+    /// Notes that a pin is used, which prolongs it.
+    pub(crate) fn touch(&self, pin: &Pin) {
+        if let Some((pins, now)) = self.pins {
+            pins.touch(pin, now);
         }
     }
 }
 
-/// The first rule of a list that fits. Such lists are short: nobody has thousands of CAN
-/// interfaces.
-fn find<P>(list: &[(P, RuleId)], fits: impl Fn(&P) -> bool) -> Option<RuleId> {
+/// Decides on a request of one verb.
+pub(crate) fn decide<'p, C: Capability>(
+    query: &Query<'p, '_>,
+    asked: C::Request<'_>,
+) -> Answer<'p> {
+    if let Some(answer) = C::settled(query, asked) {
+        return answer;
+    }
+    if let Some(rule) = C::denied(query, asked) {
+        return Err(Denial::by_rule(C::what(asked), rule));
+    }
+    if let Some(answer) = C::exempt(query, asked) {
+        return answer;
+    }
+    if query.policy.everything {
+        return Ok(Allowed { rule: Some(EVERYTHING) });
+    }
+    C::allowed(query, asked).ok_or_else(|| C::missing(query, asked))
+}
+
+/// Returns the first rule of a list whose pattern fits. Such lists are short, because nobody has
+/// thousands of interfaces.
+pub(crate) fn find<P>(list: &[(P, RuleId)], fits: impl Fn(&P) -> bool) -> Option<RuleId> {
     list.iter().find(|(pattern, _)| fits(pattern)).map(|(_, rule)| *rule)
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::grant::Grant;
+use crate::verbs::Grant;
 
 /// The rule that allows everything, as decisions name it.
 pub(super) const EVERYTHING: &str = "allow-all";

@@ -1,28 +1,108 @@
-//! Decisions on addresses with a port: connects, binds, and datagrams that come in.
+//! What the verbs about addresses with a port have in common: `tcp-*`, `udp-*`, and `raw`, which has
+//! the protocol in place of the port.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
 
 use crate::address::{canonical, destination, is_private};
-use crate::denial::{Allowed, Denial, EVERYTHING};
+use crate::decide::{Query, decide};
+use crate::denial::{Allowed, Denial};
+use crate::error::ParseError;
+use crate::host::{EndpointPattern, HostPattern};
 use crate::index::{Endpoints, Ports, RuleId};
 use crate::name::ends_in_number;
-use crate::pins::{Pin, Pins};
-use crate::policy::Policy;
-use crate::request::{LocalAddress, Request};
-use crate::verbs::Verb;
-use crate::verbs::raw;
+use crate::pins::Pin;
+use crate::port::PortRange;
+use crate::rules::VerbRules;
+use crate::verbs::{Verb, verb};
 
-impl Policy {
-    /// The deny rule about an address, by itself or by a name that has it. An expired pin counts:
-    /// it makes nothing less denied.
-    pub(crate) fn denied_at(
-        &self,
-        deny: &Endpoints,
-        address: IpAddr,
-        port: u16,
-        pins: &Pins,
-    ) -> Option<Ports> {
+/// A local address for a bind or a listen, and what the kernel makes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalAddress {
+    /// The address.
+    pub address: SocketAddr,
+    /// Whether the socket has IPV6_V6ONLY, so that the wildcard `::` leaves IPv4 alone.
+    pub v6only: bool,
+    /// Whether the kernel chose the port, so that a grant of port 0 covers it. Deny rules are asked
+    /// about the port that it chose.
+    pub kernel_chosen: bool,
+    /// The address that the socket has on the host, if `address` is published.
+    pub published: Option<SocketAddr>,
+}
+
+impl From<SocketAddr> for LocalAddress {
+    /// The strictest reading: dual-stack, and the guest chose the port.
+    fn from(address: SocketAddr) -> Self {
+        Self { address, v6only: false, kernel_chosen: false, published: None }
+    }
+}
+
+impl fmt::Display for LocalAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.address.fmt(f)
+    }
+}
+
+/// The rules about local addresses.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LocalIndex {
+    pub(crate) all: Endpoints,
+    /// The rules that name some ports and not every one.
+    pub(crate) of_some_ports: Endpoints,
+}
+
+/// Makes the index of rules about addresses with a port.
+pub(crate) fn index(rules: &VerbRules<'_, EndpointPattern>) -> Endpoints {
+    Endpoints::build(rules.rules.iter().copied())
+}
+
+/// Makes the index of rules about local addresses.
+pub(crate) fn local_index(rules: &VerbRules<'_, EndpointPattern>) -> LocalIndex {
+    let some_ports = rules.rules.iter().filter(|(_, pattern)| pattern.ports != PortRange::ANY);
+    LocalIndex { all: index(rules), of_some_ports: Endpoints::build(some_ports.copied()) }
+}
+
+/// Parses a destination. The unspecified address is refused, because it would silently stand for
+/// the loopback.
+pub(crate) fn parse_remote(target: &str) -> Result<EndpointPattern, ParseError> {
+    let pattern = EndpointPattern::parse(target)?;
+    match &pattern.host {
+        HostPattern::Net(net)
+            if net.addr().is_unspecified() && net.prefix_len() == net.max_prefix_len() =>
+        {
+            Err(ParseError::new(
+                0,
+                format!("{} is no destination", net.addr()),
+                "it is judged as the loopback: write 127.0.0.1 or [::1], or `*` for any address",
+            ))
+        }
+        HostPattern::Any | HostPattern::Net(_) | HostPattern::Name(_) => Ok(pattern),
+    }
+}
+
+/// Parses a local address. A name is refused, because a name server would choose where to listen.
+pub(crate) fn parse_local(target: &str) -> Result<EndpointPattern, ParseError> {
+    let pattern = EndpointPattern::parse(target)?;
+    match &pattern.host {
+        HostPattern::Name(name) => Err(ParseError::new(
+            0,
+            format!("`{name}` is a name"),
+            "write an address of this host, as in 127.0.0.1:8000, [::1]:8000 or *:8000",
+        )),
+        HostPattern::Any | HostPattern::Net(_) => Ok(pattern),
+    }
+}
+
+/// The address and the port by which rules judge a destination.
+fn judged(given: SocketAddr) -> (IpAddr, u16) {
+    let judged = destination(given);
+    (canonical(judged.ip()), judged.port())
+}
+
+impl<'p, 'q> Query<'p, 'q> {
+    /// Returns the deny rule about an address, by itself or by a name that has it. An expired pin
+    /// counts: it makes nothing less denied.
+    pub(crate) fn denied_at(&self, deny: &Endpoints, address: IpAddr, port: u16) -> Option<Ports> {
         if deny.is_empty() {
             return None;
         }
@@ -30,41 +110,47 @@ impl Policy {
             if deny.names.is_empty() {
                 return None;
             }
-            let fixed =
-                self.fixed_names(address).iter().find_map(|name| deny.names.find(name, port));
+            let fixed = self
+                .policy
+                .fixed_names(address)
+                .iter()
+                .find_map(|name| deny.names.find(name, port));
             fixed.or_else(|| {
-                pins.at(address)
+                self.pins_at(address)
                     .iter()
                     .find_map(|pin| pin.any_name(|name| deny.names.find(name, port)))
             })
         };
         deny.touching(address, port).or_else(by_name)
     }
-    /// The rule that allows an address by a name that has it, and the pin by which it has it.
-    pub(crate) fn named_at<'a>(
+
+    /// Returns the rule that allows an address by a name that has it, and the pin by which it has
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// The expired pin by which a rule would allow the address, if there is one.
+    fn named_at(
         &self,
         allow: &Endpoints,
         address: IpAddr,
         port: u16,
-        pins: &'a Pins,
-        now: Instant,
-    ) -> Result<(RuleId, Option<&'a Pin>), Option<&'a Pin>> {
+    ) -> Result<(RuleId, Option<&'q Pin>), Option<&'q Pin>> {
         if allow.names.is_empty() {
             return Err(None);
         }
-        if let Some(found) =
-            self.fixed_names(address).iter().find_map(|name| allow.names.find(name, port))
-        {
+        let mut fixed = self.policy.fixed_names(address).iter();
+        if let Some(found) = fixed.find_map(|name| allow.names.find(name, port)) {
             return Ok((found.rule, None));
         }
-        // A name's own word is not enough for an address inside.
+        // A name alone does not open a private address.
         if is_private(address) {
             return Err(None);
         }
         let mut expired = None;
-        for pin in pins.at(address) {
+        for pin in self.pins_at(address) {
             if let Some(found) = allow.names.find(pin.name(), port) {
-                if pins.is_fresh(pin, now) {
+                if self.is_fresh(pin) {
                     return Ok((found.rule, Some(pin)));
                 }
                 expired = Some(pin);
@@ -72,170 +158,135 @@ impl Policy {
         }
         Err(expired)
     }
-    /// Decides on a connect or a send.
-    pub(crate) fn remote(
+
+    /// Returns the rule that allows an address, by itself or by a name. It uses the name's pin.
+    pub(crate) fn allowed_at(
         &self,
-        request: &Request<'_>,
-        given: SocketAddr,
         allow: &Endpoints,
-        deny: &Endpoints,
-        pins: &Pins,
-        now: Instant,
-    ) -> Result<Allowed<'_>, Denial> {
-        let judged = destination(given);
-        let (address, port) = (canonical(judged.ip()), judged.port());
-        let denied = self.denied_at(deny, address, port, pins).or_else(|| {
-            if judged == given { None } else { deny.touching(canonical(given.ip()), port) }
-        });
-        if let Some(rule) = denied {
-            return Err(Denial::by_rule(
-                format_args!("{} to {request}", request.verb()),
-                self.deny.text(rule.rule),
-            ));
-        }
-        if self.everything {
-            return Ok(Allowed { rule: Some(EVERYTHING) });
-        }
+        address: IpAddr,
+        port: u16,
+    ) -> Option<RuleId> {
         if let Some(found) = allow.at(address, port) {
-            return Ok(self.by(found.rule));
+            return Some(found.rule);
         }
-        let expired = match self.named_at(allow, address, port, pins, now) {
-            Ok((rule, pin)) => {
-                if let Some(pin) = pin {
-                    pins.touch(pin, now);
-                }
-                return Ok(self.by(rule));
-            }
-            Err(expired) => expired,
-        };
-        // A guest that asked by name is told the grant by name, where a name's word is enough.
-        let fixed = self.fixed_names(address).first().map(|name| &**name);
-        let pinned = || pins.at(address).first().filter(|_| !is_private(address)).map(Pin::name);
-        // No rule can name what resolvers may read as an address.
-        let name = fixed.or_else(pinned).filter(|name| !ends_in_number(name));
-        let (grant, asked) = match (request, name) {
-            // Beyond 8 bits there is no protocol of IP that a rule could name.
-            (Request::RawSend(_), _) => {
-                let packet = raw::show_packet(SocketAddr::new(address, port));
-                (
-                    u8::try_from(port).is_ok().then(|| format!("{}={packet}", Verb::Raw)),
-                    String::new(),
-                )
-            }
-            (request, Some(name)) => {
-                (Some(format!("{}={name}:{port}", request.verb())), format!(" ({name})"))
-            }
-            (request, None) => (
-                Some(endpoint_grant(request.verb(), SocketAddr::new(address, port))),
-                String::new(),
-            ),
-        };
-        let mut denial = Denial::missing(format!("{} to {request}{asked}", request.verb()), grant);
-        denial.expired_name =
-            expired.map(|pin| pin.name().to_owned()).filter(|name| self.resolve(name).is_ok());
-        Err(denial)
+        let (rule, pin) = self.named_at(allow, address, port).ok()?;
+        if let Some(pin) = pin {
+            self.touch(pin);
+        }
+        Some(rule)
     }
-    /// Decides on a bind or a listen.
-    pub(crate) fn local(
+
+    /// Returns the granted name that had the address until its pin expired, if it may be looked up.
+    pub(crate) fn expired_name(
         &self,
-        request: &Request<'_>,
-        local: LocalAddress,
         allow: &Endpoints,
-        deny: &Endpoints,
-    ) -> Result<Allowed<'_>, Denial> {
-        let (address, port) = (canonical(local.address.ip()), local.address.port());
-        // Where the kernel chose the port, the guest asked for port 0.
-        let asked = if local.kernel_chosen { 0 } else { port };
-        let denied = |address, port| denied_local(deny, address, port, local.v6only);
-        let allowed = |port| match address {
-            IpAddr::V4(v4) if v4.is_unspecified() => allow.wildcard_v4(port),
-            IpAddr::V6(v6) if v6.is_unspecified() => allow.wildcard_v6(port, !local.v6only),
-            address => allow.at(address, port),
-        };
-        let what = || format!("{} on {request}", request.verb());
-        let in_truth =
-            || local.published.and_then(|host| denied(canonical(host.ip()), host.port()));
-        if let Some(rule) =
-            denied(address, port).or_else(|| denied(address, asked)).or_else(in_truth)
-        {
-            return Err(Denial::by_rule(what(), self.deny.text(rule.rule)));
-        }
-        if self.everything {
-            return Ok(Allowed { rule: Some(EVERYTHING) });
-        }
-        // With port 0 for the host the kernel chose it, at the bind.
-        let stands = |host: SocketAddr, truth: SocketAddr| {
-            host.ip() == truth.ip() && (host.port() == truth.port() || host.port() == 0)
-        };
-        let published = self.published.find(request.verb(), local.address);
-        if let Some((_, rule)) =
-            published.filter(|(host, _)| local.published.is_some_and(|truth| stands(*host, truth)))
-        {
-            return Ok(Allowed { rule: Some(rule) });
-        }
-        match allowed(asked).or_else(|| allowed(port)) {
-            Some(found) => Ok(self.by(found.rule)),
-            None => Err(Denial::missing(
-                what(),
-                Some(endpoint_grant(request.verb(), SocketAddr::new(address, asked))),
-            )),
-        }
+        address: IpAddr,
+        port: u16,
+    ) -> Option<String> {
+        let pin = self.named_at(allow, address, port).err().flatten()?;
+        decide::<verb::Resolve>(self, pin.name()).is_ok().then(|| pin.name().to_owned())
     }
-    /// Whether a datagram from `source` may be returned: `udp-receive` names it, or `udp-send`
-    /// does, whose replies it is then.
-    ///
-    /// This is for the path of every datagram: it never allocates.
-    pub fn udp_source_allowed(&self, source: SocketAddr, pins: &Pins, now: Instant) -> bool {
-        let (address, port) = (canonical(source.ip()), source.port());
-        if self.denied_at(&self.deny.udp_receive, address, port, pins).is_some() {
-            return false;
-        }
-        self.everything || self.source_rule(address, port, pins, now).is_some()
-    }
-    /// The rule that lets a datagram in, its pin touched.
-    fn source_rule(&self, address: IpAddr, port: u16, pins: &Pins, now: Instant) -> Option<RuleId> {
-        let held = |rules: &Endpoints| {
-            if let Some(found) = rules.at(address, port) {
-                return Some(found.rule);
-            }
-            let (rule, pin) = self.named_at(rules, address, port, pins, now).ok()?;
-            if let Some(pin) = pin {
-                pins.touch(pin, now);
-            }
-            Some(rule)
-        };
-        held(&self.allow.udp_receive).or_else(|| {
-            // Who may not be sent to has nothing to reply to.
-            let send = &self.deny.udp_send;
-            if self.denied_at(send, address, port, pins).is_some() {
+
+    /// Returns the rule that denies a destination.
+    pub(crate) fn remote_denied(&self, deny: &Endpoints, given: SocketAddr) -> Option<&'p str> {
+        let (address, port) = judged(given);
+        let found = self.denied_at(deny, address, port).or_else(|| {
+            if destination(given) == given {
                 None
             } else {
-                held(&self.allow.udp_send)
+                deny.touching(canonical(given.ip()), port)
             }
-        })
+        })?;
+        Some(self.policy.deny.text(found.rule))
     }
-    /// As `udp_source_allowed`, with the reason; none where a grant is missing.
-    pub(crate) fn source(
+
+    /// Returns the rule that allows a destination.
+    pub(crate) fn remote_allowed(
         &self,
-        source: SocketAddr,
-        pins: &Pins,
-        now: Instant,
-    ) -> Option<Result<Allowed<'_>, Denial>> {
-        let (address, port) = (canonical(source.ip()), source.port());
-        if let Some(rule) = self.denied_at(&self.deny.udp_receive, address, port, pins) {
-            return Some(Err(Denial::by_rule(
-                format_args!("udp-receive from {source}"),
-                self.deny.text(rule.rule),
-            )));
+        allow: &Endpoints,
+        given: SocketAddr,
+    ) -> Option<Allowed<'p>> {
+        let (address, port) = judged(given);
+        self.allowed_at(allow, address, port).map(|rule| self.policy.by(rule))
+    }
+
+    /// Returns the denial of a destination that no rule allows. If the guest looked up a name for
+    /// the address, and a rule by that name is enough, the denial names the grant by name.
+    pub(crate) fn remote_missing(
+        &self,
+        verb: Verb,
+        allow: &Endpoints,
+        given: SocketAddr,
+    ) -> Denial {
+        let (address, port) = judged(given);
+        let fixed = self.policy.fixed_names(address).first().map(|name| &**name);
+        let pinned =
+            || self.pins_at(address).first().filter(|_| !is_private(address)).map(Pin::name);
+        // No rule can name what resolvers may read as an address.
+        let name = fixed.or_else(pinned).filter(|name| !ends_in_number(name));
+        let (grant, of_name) = match name {
+            Some(name) => (format!("{verb}={name}:{port}"), format!(" ({name})")),
+            None => {
+                let target = address_target(SocketAddr::new(address, port));
+                (format!("{verb}={target}"), String::new())
+            }
+        };
+        let mut denial = Denial::missing(format!("{verb} to {given}{of_name}"), Some(grant));
+        denial.expired_name = self.expired_name(allow, address, port);
+        denial
+    }
+
+    /// Returns the rule that denies a local address: the one that the guest sees, or the one that
+    /// the socket has on the host.
+    pub(crate) fn local_denied(&self, deny: &LocalIndex, local: LocalAddress) -> Option<&'p str> {
+        let denied = |address, port| denied_local(&deny.all, address, port, local.v6only);
+        let (address, port) = (canonical(local.address.ip()), local.address.port());
+        let on_host = || local.published.and_then(|host| denied(canonical(host.ip()), host.port()));
+        let found = denied(address, port)
+            .or_else(|| denied(address, asked_port(local)))
+            .or_else(on_host)?;
+        Some(self.policy.deny.text(found.rule))
+    }
+
+    /// Returns what allows a local address: its publication, or a rule.
+    pub(crate) fn local_allowed(
+        &self,
+        verb: Verb,
+        allow: &LocalIndex,
+        local: LocalAddress,
+    ) -> Option<Allowed<'p>> {
+        // If the host's port is given as 0, the kernel chose it at the bind.
+        let is_bound = |host: SocketAddr, bound: SocketAddr| {
+            host.ip() == bound.ip() && (host.port() == bound.port() || host.port() == 0)
+        };
+        let published = self.policy.published.find(verb, local.address);
+        if let Some((_, rule)) = published
+            .filter(|(host, _)| local.published.is_some_and(|bound| is_bound(*host, bound)))
+        {
+            return Some(Allowed { rule: Some(rule) });
         }
-        if self.everything {
-            return Some(Ok(Allowed { rule: Some(EVERYTHING) }));
-        }
-        self.source_rule(address, port, pins, now).map(|rule| Ok(self.by(rule)))
+        let address = canonical(local.address.ip());
+        let allowed = |port| match address {
+            IpAddr::V4(v4) if v4.is_unspecified() => allow.all.wildcard_v4(port),
+            IpAddr::V6(v6) if v6.is_unspecified() => allow.all.wildcard_v6(port, !local.v6only),
+            address => allow.all.at(address, port),
+        };
+        let found = allowed(asked_port(local)).or_else(|| allowed(local.address.port()))?;
+        Some(self.policy.by(found.rule))
     }
 }
 
-/// The deny rule about a local address, or about any address that a wildcard takes in.
+/// The port that the guest asked for: 0 if the kernel chose it.
+fn asked_port(local: LocalAddress) -> u16 {
+    if local.kernel_chosen { 0 } else { local.address.port() }
+}
+
+/// Returns the target of the rule that allows a local address.
+pub(crate) fn local_target(local: LocalAddress) -> String {
+    address_target(SocketAddr::new(local.address.ip(), asked_port(local)))
+}
+
+/// Returns the deny rule about a local address, or about any address that a wildcard takes in.
 pub(crate) fn denied_local(
     deny: &Endpoints,
     address: IpAddr,
@@ -251,7 +302,7 @@ pub(crate) fn denied_local(
     }
 }
 
-pub(crate) fn endpoint_grant(verb: Verb, address: SocketAddr) -> String {
-    // Without the zone, which no rule has.
-    format!("{verb}={}", SocketAddr::new(canonical(address.ip()), address.port()))
+/// Returns the target of the rule that allows an address, without its zone: no rule has one.
+pub(crate) fn address_target(address: SocketAddr) -> String {
+    SocketAddr::new(canonical(address.ip()), address.port()).to_string()
 }

@@ -90,3 +90,12 @@ pub(super) fn suggestion<'a>(word: &str, words: impl IntoIterator<Item = &'a str
         _ => String::new(),
     }
 }
+
+/// Returns the error for a target that is none of the words.
+pub(crate) fn unknown_target(text: &str, words: &[&str]) -> ParseError {
+    ParseError::new(
+        0,
+        format!("unknown target `{}`", text.escape_debug()),
+        format!("targets are {}{}", words.join(", "), suggestion(text, words.iter().copied())),
+    )
+}

@@ -1,177 +1,35 @@
-//! One rule: a verb and what it names, `VERB=TARGET`.
+//! Rules as text: `VERB=TARGET`.
 
 use std::fmt;
 use std::str::FromStr;
 
-use sandsock_abi::ioctl::Ioctl;
-use sandsock_abi::option::SocketOption;
-
 use crate::error::{GrantError, ParseError, suggestion};
-use crate::host::{EndpointPattern, HostPattern, parse_lone_host};
-use crate::name::ResolvePattern;
-use crate::path::UnixPattern;
-use crate::target::{Ancillary, DescriptorNumber, Hostname, parse_ioctl, parse_option};
-use crate::verbs::can::CanPattern;
-use crate::verbs::family::FamilyPattern;
-use crate::verbs::netlink::NetlinkPattern;
-use crate::verbs::packet::PacketPattern;
-use crate::verbs::raw::{MulticastPattern, RawPattern};
-use crate::verbs::{TargetForm, Verb};
+use crate::verbs::{Grant, Verb};
 
-/// One rule: `VERB=TARGET`, or `VERB` where it stands alone. Parsed from text, and printed in the
-/// form in which denials name it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Grant {
-    /// `tcp-connect=HOST:PORT`.
-    TcpConnect(EndpointPattern),
-    /// `tcp-listen=ADDRESS:PORT`.
-    TcpListen(EndpointPattern),
-    /// `udp-bind=ADDRESS:PORT`.
-    UdpBind(EndpointPattern),
-    /// `udp-send=HOST:PORT`.
-    UdpSend(EndpointPattern),
-    /// `udp-receive=HOST:PORT`.
-    UdpReceive(EndpointPattern),
-    /// `unix-connect=PATH` or `unix-connect=@NAME`.
-    UnixConnect(UnixPattern),
-    /// `unix-bind=PATH` or `unix-bind=@NAME`.
-    UnixBind(UnixPattern),
-    /// `can=INTERFACE` or `can=INTERFACE:PROTOCOL`.
-    Can(CanPattern),
-    /// `family=FAMILY` or `family=FAMILY:PART`.
-    Family(FamilyPattern),
-    /// `resolve=NAME`.
-    Resolve(ResolvePattern),
-    /// `reverse-resolve=HOST`.
-    ReverseResolve(HostPattern),
-    /// `interfaces`.
-    Interfaces,
-    /// `hostname=WHAT`.
-    Hostname(Hostname),
-    /// `option=LEVEL/NAME`.
-    Option(&'static SocketOption),
-    /// `ancillary=WHAT`.
-    Ancillary(Ancillary),
-    /// `inherit=fd:N` or `inherit=stdin`.
-    Inherit(DescriptorNumber),
-    /// `raw=PROTOCOL:HOST`.
-    Raw(RawPattern),
-    /// `packet=INTERFACE:PROTOCOL`.
-    Packet(PacketPattern),
-    /// `netlink=WHAT`.
-    Netlink(NetlinkPattern),
-    /// `multicast=GROUP`.
-    Multicast(MulticastPattern),
-    /// `ioctl=NAME`.
-    Ioctl(&'static Ioctl),
-}
-
-impl Grant {
-    /// Its verb.
-    pub fn verb(&self) -> Verb {
-        match self {
-            Self::TcpConnect(_) => Verb::TcpConnect,
-            Self::TcpListen(_) => Verb::TcpListen,
-            Self::UdpBind(_) => Verb::UdpBind,
-            Self::UdpSend(_) => Verb::UdpSend,
-            Self::UdpReceive(_) => Verb::UdpReceive,
-            Self::UnixConnect(_) => Verb::UnixConnect,
-            Self::UnixBind(_) => Verb::UnixBind,
-            Self::Can(_) => Verb::Can,
-            Self::Family(_) => Verb::Family,
-            Self::Resolve(_) => Verb::Resolve,
-            Self::ReverseResolve(_) => Verb::ReverseResolve,
-            Self::Interfaces => Verb::Interfaces,
-            Self::Hostname(_) => Verb::Hostname,
-            Self::Option(_) => Verb::Option,
-            Self::Ancillary(_) => Verb::Ancillary,
-            Self::Inherit(_) => Verb::Inherit,
-            Self::Raw(_) => Verb::Raw,
-            Self::Packet(_) => Verb::Packet,
-            Self::Netlink(_) => Verb::Netlink,
-            Self::Multicast(_) => Verb::Multicast,
-            Self::Ioctl(_) => Verb::Ioctl,
+fn parse(text: &str) -> Result<Grant, ParseError> {
+    let (word, target) = match text.split_once('=') {
+        Some((word, target)) => (word, Some(target)),
+        None => (text, None),
+    };
+    let Some(verb) = Verb::by_name(word) else {
+        return Err(unknown_verb(word));
+    };
+    let target = match (verb.stands_alone(), target) {
+        (true, None) => "",
+        (true, Some(_)) => {
+            return Err(ParseError::new(
+                word.len(),
+                format!("`{word}` takes no target"),
+                format!("write {word} alone"),
+            ));
         }
-    }
-
-    fn parse(text: &str) -> Result<Self, ParseError> {
-        let (word, target) = match text.split_once('=') {
-            Some((word, target)) => (word, Some(target)),
-            None => (text, None),
-        };
-        let Some(verb) = Verb::by_name(word) else {
-            return Err(unknown_verb(word));
-        };
-        let target = match (verb.info().form, target) {
-            (TargetForm::Alone, None) => "",
-            (TargetForm::Alone, Some(_)) => {
-                return Err(ParseError::new(
-                    word.len(),
-                    format!("`{word}` takes no target"),
-                    format!("write {word} alone"),
-                ));
-            }
-            (_, None | Some("")) => {
-                let hint = format!("examples: {}", verb.examples());
-                return Err(ParseError::new(text.len(), format!("`{word}` needs a target"), hint));
-            }
-            (_, Some(target)) => target,
-        };
-        let parsed = match verb {
-            Verb::TcpConnect => remote(target).map(Self::TcpConnect),
-            Verb::TcpListen => local(target).map(Self::TcpListen),
-            Verb::UdpBind => local(target).map(Self::UdpBind),
-            Verb::UdpSend => remote(target).map(Self::UdpSend),
-            Verb::UdpReceive => EndpointPattern::parse(target).map(Self::UdpReceive),
-            Verb::UnixConnect => UnixPattern::parse(target).map(Self::UnixConnect),
-            Verb::UnixBind => UnixPattern::parse(target).map(Self::UnixBind),
-            Verb::Can => CanPattern::parse(target).map(Self::Can),
-            Verb::Family => FamilyPattern::parse(target).map(Self::Family),
-            Verb::Resolve => ResolvePattern::parse(target).map(Self::Resolve),
-            Verb::ReverseResolve => parse_lone_host(target).map(Self::ReverseResolve),
-            Verb::Interfaces => Ok(Self::Interfaces),
-            Verb::Hostname => Hostname::parse(target).map(Self::Hostname),
-            Verb::Option => parse_option(target).map(Self::Option),
-            Verb::Ancillary => Ancillary::parse(target).map(Self::Ancillary),
-            Verb::Inherit => DescriptorNumber::parse(target).map(Self::Inherit),
-            Verb::Raw => RawPattern::parse(target).map(Self::Raw),
-            Verb::Packet => PacketPattern::parse(target).map(Self::Packet),
-            Verb::Netlink => NetlinkPattern::parse(target).map(Self::Netlink),
-            Verb::Multicast => MulticastPattern::parse(target).map(Self::Multicast),
-            Verb::Ioctl => parse_ioctl(target).map(Self::Ioctl),
-        };
-        parsed.map_err(|fault| fault.shifted(word.len() + 1))
-    }
-}
-
-/// A destination: the unspecified address is none, it would quietly stand for the loopback.
-fn remote(target: &str) -> Result<EndpointPattern, ParseError> {
-    let pattern = EndpointPattern::parse(target)?;
-    match &pattern.host {
-        HostPattern::Net(net)
-            if net.addr().is_unspecified() && net.prefix_len() == net.max_prefix_len() =>
-        {
-            Err(ParseError::new(
-                0,
-                format!("{} is no destination", net.addr()),
-                "it is judged as the loopback: write 127.0.0.1 or [::1], or `*` for any address",
-            ))
+        (false, None | Some("")) => {
+            let hint = format!("examples: {}", verb.examples());
+            return Err(ParseError::new(text.len(), format!("`{word}` needs a target"), hint));
         }
-        HostPattern::Any | HostPattern::Net(_) | HostPattern::Name(_) => Ok(pattern),
-    }
-}
-
-/// A local address. A name would let a name server choose where to listen.
-fn local(target: &str) -> Result<EndpointPattern, ParseError> {
-    let pattern = EndpointPattern::parse(target)?;
-    match &pattern.host {
-        HostPattern::Name(name) => Err(ParseError::new(
-            0,
-            format!("`{name}` is a name"),
-            "one's own side is granted by its address, as in 127.0.0.1:8000, [::1]:8000 or *:8000",
-        )),
-        HostPattern::Any | HostPattern::Net(_) => Ok(pattern),
-    }
+        (false, Some(target)) => target,
+    };
+    Grant::parse_target(verb, target).map_err(|error| error.shifted(word.len() + 1))
 }
 
 fn unknown_verb(word: &str) -> ParseError {
@@ -199,38 +57,17 @@ impl FromStr for Grant {
     type Err = GrantError;
 
     fn from_str(text: &str) -> Result<Self, GrantError> {
-        Self::parse(text).map_err(|fault| GrantError::new(text, fault))
+        parse(text).map_err(|error| GrantError::new(text, error))
     }
 }
 
 impl fmt::Display for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.verb().fmt(f)?;
-        if self.verb().info().form != TargetForm::Alone {
+        if !self.verb().stands_alone() {
             f.write_str("=")?;
         }
-        match self {
-            Self::TcpConnect(pattern)
-            | Self::TcpListen(pattern)
-            | Self::UdpBind(pattern)
-            | Self::UdpSend(pattern)
-            | Self::UdpReceive(pattern) => pattern.fmt(f),
-            Self::UnixConnect(pattern) | Self::UnixBind(pattern) => pattern.fmt(f),
-            Self::Can(pattern) => pattern.fmt(f),
-            Self::Family(pattern) => pattern.fmt(f),
-            Self::Resolve(pattern) => pattern.fmt(f),
-            Self::ReverseResolve(pattern) => pattern.fmt(f),
-            Self::Interfaces => Ok(()),
-            Self::Hostname(what) => f.write_str(what.name()),
-            Self::Option(name) => name.fmt(f),
-            Self::Ancillary(what) => f.write_str(what.name()),
-            Self::Inherit(number) => number.fmt(f),
-            Self::Raw(pattern) => pattern.fmt(f),
-            Self::Packet(pattern) => pattern.fmt(f),
-            Self::Netlink(pattern) => pattern.fmt(f),
-            Self::Multicast(pattern) => pattern.fmt(f),
-            Self::Ioctl(row) => f.write_str(row.name),
-        }
+        self.target().fmt(f)
     }
 }
 
@@ -255,8 +92,7 @@ mod tests {
     #[test]
     fn every_example_is_a_grant_and_prints_as_itself() {
         for info in Verb::TABLE {
-            let alone = (info.form == TargetForm::Alone).then(|| info.name.to_owned());
-            assert_eq!(info.examples.is_empty(), alone.is_some(), "{}", info.name);
+            let alone = info.verb.stands_alone().then(|| info.name.to_owned());
             for text in
                 info.examples.iter().map(|target| format!("{}={target}", info.name)).chain(alone)
             {
@@ -295,7 +131,7 @@ mod tests {
 
     #[test]
     fn verb_without_its_target_shows_examples() {
-        for info in Verb::TABLE.iter().filter(|info| info.form != TargetForm::Alone) {
+        for info in Verb::TABLE.iter().filter(|info| !info.verb.stands_alone()) {
             for text in [info.name.to_owned(), format!("{}=", info.name)] {
                 let message = error(&text);
                 assert!(
@@ -315,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn fault_is_told_by_its_character() {
+    fn error_names_the_character() {
         assert!(error("tcp-connect=127.0.0.1:80x").contains("at character 23: `80x` is no port;"));
         // Two bytes of ü are one character.
         assert!(
@@ -331,9 +167,9 @@ mod tests {
     }
 
     #[test]
-    fn own_side_by_a_name_is_refused() {
+    fn local_address_by_a_name_is_refused() {
         for text in ["tcp-listen=localhost:80", "udp-bind=*.example:80"] {
-            assert!(error(text).contains("is granted by its address"), "{text}");
+            assert!(error(text).contains("is a name; write an address"), "{text}");
         }
         assert!("udp-receive=db.example:80".parse::<Grant>().is_ok());
     }

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use proptest::prelude::*;
 use sandsock_abi::constants::*;
-use sandsock_abi::{ioctl, option};
 
 use super::*;
 
@@ -118,7 +117,7 @@ proptest! {
             Request::UdpReceive(to),
             Request::TcpListen(local),
             Request::UdpBind(local),
-            Request::RawSend(to),
+            Request::Raw(RawRequest::Packet(to)),
             Request::ReverseResolve(address),
             Request::Multicast(Some(address)),
             Request::Multicast(None),
@@ -126,7 +125,7 @@ proptest! {
             demand_alone(&request);
         }
         for protocol in 0..=255 {
-            demand_alone(&Request::RawSend(SocketAddr::new(address, protocol)));
+            demand_alone(&Request::Raw(RawRequest::Packet(SocketAddr::new(address, protocol))));
         }
     }
 
@@ -137,7 +136,7 @@ proptest! {
             let mut pins = Pins::new(now);
             pins.pin(name, &[address], now);
             let to = SocketAddr::new(address, port);
-            for request in [Request::TcpConnect(to), Request::UdpSend(to), Request::RawSend(to), Request::UdpReceive(to)] {
+            for request in [Request::TcpConnect(to), Request::UdpSend(to), Request::Raw(RawRequest::Packet(to)), Request::UdpReceive(to)] {
                 demand(&request, &pins, now);
             }
         }
@@ -152,12 +151,12 @@ proptest! {
             }
         }
         demand_alone(&Request::Resolve(&text));
-        demand_alone(&Request::Packet { interface: Some(&text), protocol: 0 });
+        demand_alone(&Request::Packet(PacketRequest { interface: Some(&text), protocol: 0 }));
         demand_alone(&Request::Netlink(NetlinkRequest::Generic(&text)));
         demand_alone(&Request::Netlink(NetlinkRequest::Other(&text)));
         for interface in [CanInterface::Name(&text), CanInterface::All, CanInterface::Unknown(3)] {
             for protocol in -1..9 {
-                demand_alone(&Request::Can { interface, protocol });
+                demand_alone(&Request::Can(CanRequest { interface, protocol }));
             }
         }
         for kind in ["hash", "skcipher", text.as_str()] {
@@ -169,7 +168,7 @@ proptest! {
     fn of_numbers(number: i32, other: u32, protocol: u16, named: bool) {
         demand_alone(&Request::Inherit(DescriptorNumber(number)));
         demand_alone(&Request::Inherit(DescriptorNumber(number & 0xff)));
-        demand_alone(&Request::Packet { interface: named.then_some("eth0"), protocol });
+        demand_alone(&Request::Packet(PacketRequest { interface: named.then_some("eth0"), protocol }));
         for cid in [0, 1, 2, u32::MAX, other] {
             for port in [0, 1024, u32::MAX, other] {
                 for purpose in [VsockUse::Connect, VsockUse::Listen] {
@@ -225,42 +224,8 @@ proptest! {
 }
 
 #[test]
-fn of_tables() {
-    for row in option::OPTIONS.iter().chain(option::BLUETOOTH) {
-        for family in [AF_INET, AF_INET6, AF_UNIX, AF_PACKET, AF_NETLINK, AF_BLUETOOTH, AF_CAN] {
-            demand_alone(&Request::GetOption { family, level: row.level, number: row.number });
-            for datagram in [false, true] {
-                demand_alone(&Request::SetOption {
-                    family,
-                    level: row.level,
-                    number: row.number,
-                    datagram,
-                });
-            }
-        }
-        demand_alone(&Request::Control { level: row.level, number: row.number });
-    }
-    for row in ioctl::IOCTLS {
-        demand_alone(&Request::Ioctl(row));
-    }
-    for request in [
-        Request::Interfaces,
-        Request::Hostname(Hostname::Read),
-        Request::Hostname(Hostname::Set),
-        Request::RightsSend,
-        Request::RightsReceive { any: false },
-        Request::RightsReceive { any: true },
-        Request::CredentialsForge,
-        Request::Family(FamilyTarget::Tipc),
-        Request::Family(FamilyTarget::Rds),
-        Request::Family(FamilyTarget::Qipcrtr),
-        Request::Netlink(NetlinkRequest::RouteRead),
-        Request::Netlink(NetlinkRequest::RouteWrite),
-        Request::Netlink(NetlinkRequest::GenericControl),
-        Request::Netlink(NetlinkRequest::SockDiagRead),
-        Request::Netlink(NetlinkRequest::Uevent),
-        Request::Packet { interface: None, protocol: 0 },
-    ] {
+fn of_every_verb() {
+    for request in Request::samples() {
         demand_alone(&request);
     }
 }

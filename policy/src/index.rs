@@ -373,7 +373,7 @@ fn may_embed(address: Ipv6Addr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grant::Grant;
+    use crate::verbs::Grant;
     use proptest::prelude::*;
 
     fn build(texts: &[String]) -> (Endpoints, Vec<EndpointPattern>) {

@@ -15,24 +15,16 @@ impl Policy {
     /// Whether a rule that allows names this single label itself, as `resolve=db` and
     /// `tcp-connect=db:5432` do. The resolver's search list applies to no other name.
     pub fn grants_label(&self, name: &str) -> bool {
-        let allow = &self.allow;
-        let implied = [&allow.tcp_connect, &allow.udp_send, &allow.raw];
+        let implied = self.allow.implying_resolve().map(|(_, rules)| &rules.names);
         !name.contains('.')
-            && once(&allow.resolve.names)
-                .chain(implied.map(|rules| &rules.names))
-                .any(|names| names.has_exact(name))
+            && once(&self.allow.resolve.names).chain(implied).any(|names| names.has_exact(name))
     }
 
     /// Whether a deny rule names a name, so that the other names of an answer matter.
     pub fn denies_names(&self) -> bool {
         let by_name = |rules: &Endpoints| !rules.names.is_empty();
         !self.deny.resolve.names.is_empty()
-            || self
-                .deny
-                .endpoints()
-                .into_iter()
-                .chain(once(&self.deny.reverse_resolve))
-                .any(by_name)
+            || self.deny.endpoints().chain(once(&self.deny.reverse_resolve)).any(by_name)
     }
 
     /// Decides on another name of `asked`, which was allowed.

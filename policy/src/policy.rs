@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use crate::address::canonical;
 use crate::denial::Allowed;
-use crate::grant::Grant;
 use crate::index::RuleId;
 use crate::limits::Limits;
 use crate::name::normalise_name;
 use crate::publish::Published;
-use crate::rules::Rules;
 use crate::sender_cache::Cache;
+use crate::verbs::Grant;
+use crate::verbs::Rules;
 use crate::verbs::Verb;
 
 /// Addresses given to names with `--resolve`.

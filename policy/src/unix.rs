@@ -12,6 +12,17 @@ use crate::denial::Denial;
 use crate::path::{AbstractPattern, Component, PathPattern, match_components};
 use crate::verbs::Verb;
 
+/// The name of a UNIX socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnixTarget<'a> {
+    /// A path. A relative path starts at the policy's base directory.
+    Path(&'a [u8]),
+    /// An abstract name, without its NUL.
+    Abstract(&'a [u8]),
+    /// No name. For a bind, the kernel chooses an abstract name.
+    Unnamed,
+}
+
 /// Returns the real path of a path: absolute, with every link followed. It fails if the path does
 /// not exist.
 ///

@@ -31,7 +31,8 @@ use crate::descriptor::{Handle, Open};
 use crate::sys::address::RawAddress;
 use crate::sys::{self, OptionBytes};
 use sandsock_policy::{
-    Carried, Decision, Denial, Instruction, Layout, Program, Request, Senders, Verb, program,
+    Carried, Decision, Denial, Instruction, Layout, Program, RawRequest, Request, Senders, Verb,
+    program,
 };
 
 /// The most datagrams that one look at a queue drops. This is more than a queue of the usual size
@@ -117,7 +118,7 @@ fn is_own_error(gate: &Gate, kind: SocketKind, address: &RawAddress) -> bool {
     let Some(to) = address.to_ip() else { return false };
     let request = match carried(kind) {
         Some(Carried::Packets(protocol)) => {
-            Request::RawSend(std::net::SocketAddr::new(to.ip(), protocol.into()))
+            Request::Raw(RawRequest::Packet(std::net::SocketAddr::new(to.ip(), protocol.into())))
         }
         Some(Carried::Udp) | None => Request::UdpSend(to),
     };

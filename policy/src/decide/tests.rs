@@ -6,15 +6,10 @@ use sandsock_abi::constants::*;
 
 use super::*;
 use crate::address::{canonical, destination};
-use crate::builder::PolicyBuilder;
-use crate::request::{LocalAddress, UnixTarget};
-use crate::unix::UnixRoute;
-use crate::verbs::can::CanPattern;
-use crate::verbs::family::FamilyTarget;
-use crate::verbs::netlink::NetlinkRequest;
-use crate::{BluetoothTarget, VsockUse};
+use crate::*;
 use sandsock_abi::option;
-use std::net::{IpAddr, SocketAddr};
+use sandsock_abi::option::Access;
+use std::net::SocketAddr;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -75,7 +70,7 @@ fn request(text: &str) -> Request<'_> {
             let pattern = CanPattern::parse(target).unwrap();
             let (name, _) = target.split_once(':').unwrap_or((target, ""));
             let interface = if name == "*" { CanInterface::All } else { CanInterface::Name(name) };
-            Request::Can { interface, protocol: pattern.protocol.unwrap_or(CAN_RAW) }
+            Request::Can(CanRequest { interface, protocol: pattern.protocol.unwrap_or(CAN_RAW) })
         }
         "family" => Request::Family(match target.split(':').collect::<Vec<_>>()[..] {
             ["alg", kind, name] => FamilyTarget::Alg { kind, name },
@@ -100,35 +95,35 @@ fn request(text: &str) -> Request<'_> {
         }),
         "resolve" => Request::Resolve(target),
         "reverse-resolve" => Request::ReverseResolve(ip(target)),
-        "interfaces" => Request::Interfaces,
+        "interfaces" => Request::Interfaces(Alone),
         "hostname" if target == "read" => Request::Hostname(Hostname::Read),
         "hostname" => Request::Hostname(Hostname::Set),
         "option" => {
             let (level, name) = target.split_once('/').unwrap();
             let row = option::by_name(level, name).unwrap();
-            Request::SetOption {
+            Request::Option(OptionRequest::Set {
                 family: AF_INET,
                 level: row.level,
                 number: row.number,
                 datagram: false,
-            }
+            })
         }
         "raw" => match target.split_once(':') {
-            None => Request::RawSend(SocketAddr::new(ip("127.0.0.1"), 255)),
+            None => Request::Raw(RawRequest::Packet(SocketAddr::new(ip("127.0.0.1"), 255))),
             Some((protocol, address)) => {
                 let protocol = if protocol == "icmp" { 1 } else { protocol.parse().unwrap() };
-                Request::RawSend(SocketAddr::new(ip(address), protocol))
+                Request::Raw(RawRequest::Packet(SocketAddr::new(ip(address), protocol)))
             }
         },
-        "packet" => Request::Packet { interface: Some(target), protocol: 3 },
+        "packet" => Request::Packet(PacketRequest { interface: Some(target), protocol: 3 }),
         "netlink" => Request::Netlink(NetlinkRequest::RouteRead),
         "multicast" => Request::Multicast(Some(ip(target))),
         "ioctl" => Request::Ioctl(sandsock_abi::ioctl::by_name(target).unwrap()),
         "ancillary" => match target {
-            "rights:send" => Request::RightsSend,
-            "rights:receive" => Request::RightsReceive { any: false },
-            "rights:receive,any" => Request::RightsReceive { any: true },
-            _ => Request::CredentialsForge,
+            "rights:send" => Request::Ancillary(Ancillary::RightsSend),
+            "rights:receive" => Request::Ancillary(Ancillary::RightsReceive),
+            "rights:receive,any" => Request::Ancillary(Ancillary::RightsReceiveAny),
+            _ => Request::Ancillary(Ancillary::CredentialsForge),
         },
         "inherit" => Request::Inherit(target.parse().unwrap()),
         _ => panic!("{text}"),
@@ -176,7 +171,7 @@ impl Case {
         assert!(
             tcp.is_ok()
                 || self.policy.decide(&udp, &self.pins, self.now).is_err()
-                || self.policy.allow.udp_bind.is_empty()
+                || self.policy.allow.udp_bind.all.is_empty()
         );
         tcp
     }
@@ -1072,24 +1067,31 @@ fn option_of_each_access_is_judged_by_it() {
         let granted = case(&[&grant], &[]);
         let denied = case_of(&[&grant], &[&grant], everything);
         for (access, asked) in [
-            (row.get, Request::GetOption { family: AF_INET, level: row.level, number: row.number }),
+            (
+                row.get,
+                Request::Option(OptionRequest::Get {
+                    family: AF_INET,
+                    level: row.level,
+                    number: row.number,
+                }),
+            ),
             (
                 row.set.on(SOCK_STREAM),
-                Request::SetOption {
+                Request::Option(OptionRequest::Set {
                     family: AF_INET,
                     level: row.level,
                     number: row.number,
                     datagram: false,
-                },
+                }),
             ),
             (
                 row.set.on(SOCK_DGRAM),
-                Request::SetOption {
+                Request::Option(OptionRequest::Set {
                     family: AF_INET,
                     level: row.level,
                     number: row.number,
                     datagram: true,
-                },
+                }),
             ),
         ] {
             let ok = |case: &Case| case.policy.decide(&asked, &case.pins, case.now).is_ok();
@@ -1123,12 +1125,12 @@ fn option_reuse_address_on_datagrams_needs_a_grant() {
     let ask = |case: &Case, datagram| {
         case.policy
             .decide(
-                &Request::SetOption {
+                &Request::Option(OptionRequest::Set {
                     family: AF_INET,
                     level: row.level,
                     number: row.number,
                     datagram,
-                },
+                }),
                 &case.pins,
                 case.now,
             )
@@ -1143,7 +1145,12 @@ fn option_reuse_address_on_datagrams_needs_a_grant() {
 #[test]
 fn option_of_bluetooth_is_no_option_of_ip() {
     let ask = |case: &Case, family| {
-        let asked = Request::SetOption { family, level: IPPROTO_TCP, number: 1, datagram: false };
+        let asked = Request::Option(OptionRequest::Set {
+            family,
+            level: IPPROTO_TCP,
+            number: 1,
+            datagram: false,
+        });
         case.policy.decide(&asked, &case.pins, case.now).map(|_| ())
     };
     let all = case_of(&[], &[], everything);
@@ -1152,8 +1159,12 @@ fn option_of_bluetooth_is_no_option_of_ip() {
     let denied = case_of(&[], &["option=IPPROTO_TCP/TCP_NODELAY"], everything);
     assert!(ask(&denied, AF_INET).is_err());
     let codec = case(&["option=SOL_BLUETOOTH/BT_CODEC"], &[]);
-    let asked =
-        Request::SetOption { family: AF_BLUETOOTH, level: 274, number: 19, datagram: false };
+    let asked = Request::Option(OptionRequest::Set {
+        family: AF_BLUETOOTH,
+        level: 274,
+        number: 19,
+        datagram: false,
+    });
     assert!(codec.policy.decide(&asked, &codec.pins, codec.now).is_ok());
     assert!(case(&[], &[]).policy.decide(&asked, &codec.pins, codec.now).is_err());
 }
@@ -1163,9 +1174,9 @@ fn option_outside_the_table_is_denied_under_allow_all_too() {
     let case = case_of(&[], &[], everything);
     for (level, number) in [(0, 64), (0, 200), (1, 9999), (i32::MIN, i32::MAX), (41, 64)] {
         for asked in [
-            Request::GetOption { family: AF_INET, level, number },
-            Request::SetOption { family: AF_INET, level, number, datagram: false },
-            Request::Control { level, number },
+            Request::Option(OptionRequest::Get { family: AF_INET, level, number }),
+            Request::Option(OptionRequest::Set { family: AF_INET, level, number, datagram: false }),
+            Request::Option(OptionRequest::Control { level, number }),
         ] {
             let denial = case.policy.decide(&asked, &case.pins, case.now).unwrap_err();
             assert!(denial.reason.contains("not in the table"), "{denial}");
@@ -1176,7 +1187,13 @@ fn option_outside_the_table_is_denied_under_allow_all_too() {
 #[test]
 fn control_message_is_judged_as_its_option_is() {
     let ask = |case: &Case, level, number| {
-        case.policy.decide(&Request::Control { level, number }, &case.pins, case.now).is_ok()
+        case.policy
+            .decide(
+                &Request::Option(OptionRequest::Control { level, number }),
+                &case.pins,
+                case.now,
+            )
+            .is_ok()
     };
     let none = case(&[], &[]);
     for (level, name) in
@@ -1201,7 +1218,11 @@ fn control_message_with_raw_descriptors_is_never_allowed() {
     let all = case_of(&["ancillary=rights:send"], &[], everything);
     let ask = |number| {
         all.policy
-            .decide(&Request::Control { level: SOL_SOCKET, number }, &all.pins, all.now)
+            .decide(
+                &Request::Option(OptionRequest::Control { level: SOL_SOCKET, number }),
+                &all.pins,
+                all.now,
+            )
             .is_ok()
     };
     assert!(!ask(SCM_RIGHTS) && ask(SCM_CREDENTIALS));
@@ -1346,7 +1367,8 @@ fn can_of_every_interface_is_denied_by_a_rule_about_any() {
             && !case(&["can=vcan0"], &[]).policy.names_interface("vcan1")
     );
     assert!(!case(&["can=vcan0"], &["interfaces"]).policy.names_interface("vcan0"));
-    let unknown = Request::Can { interface: CanInterface::Unknown(7), protocol: CAN_RAW };
+    let unknown =
+        Request::Can(CanRequest { interface: CanInterface::Unknown(7), protocol: CAN_RAW });
     let ask = |case: &Case| {
         case.policy
             .decide(&unknown, &case.pins, case.now)

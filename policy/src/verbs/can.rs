@@ -1,10 +1,15 @@
 //! The verb `can`: the interfaces and protocols of AF_CAN.
 
-use std::fmt;
+use std::fmt::{self, Display as _};
 
 use sandsock_abi::constants::{CAN_BCM, CAN_ISOTP, CAN_J1939, CAN_RAW};
 
+use crate::decide::{Capability, Query, find};
+use crate::denial::Allowed;
 use crate::error::{ParseError, suggestion};
+use crate::index::RuleId;
+use crate::rules::VerbRules;
+use crate::verbs::verb;
 
 /// The protocols of AF_CAN, by their words.
 const CAN_PROTOCOLS: [(&str, i32); 4] =
@@ -115,5 +120,76 @@ impl fmt::Display for CanInterface<'_> {
             Self::Name(name) => name.escape_debug().fmt(f),
             Self::Unknown(index) => write!(f, "interface {index}"),
         }
+    }
+}
+
+/// A use of an interface by a protocol of AF_CAN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CanRequest<'a> {
+    /// The interface.
+    pub interface: CanInterface<'a>,
+    /// CAN_*.
+    pub protocol: i32,
+}
+
+impl fmt::Display for CanRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { interface, protocol } = self;
+        match can_protocol(*protocol) {
+            Some(word) => write!(f, "{interface}:{word}"),
+            None => write!(f, "{interface}:{protocol}"),
+        }
+    }
+}
+
+impl Capability for verb::Can {
+    const EXAMPLES: &'static [&'static str] = &["vcan0", "vcan0:raw", "can0:bcm", "*:isotp"];
+    const ABOUT: &'static str = "see and send everything on a CAN interface, by one protocol (raw, bcm, isotp, j1939) or all";
+
+    type Index = Vec<(CanPattern, RuleId)>;
+
+    fn parse(target: &str) -> Result<CanPattern, ParseError> {
+        CanPattern::parse(target)
+    }
+
+    fn index(rules: &VerbRules<'_, CanPattern>) -> Self::Index {
+        rules.list()
+    }
+
+    fn show(asked: CanRequest<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        asked.fmt(f)
+    }
+
+    fn denied<'p>(query: &Query<'p, '_>, asked: CanRequest<'_>) -> Option<&'p str> {
+        let touches =
+            |rule: &CanPattern| rule.speaks(asked.protocol) && rule.touches(asked.interface);
+        let deny = &query.policy.deny;
+        find(&deny.can, touches).map(|rule| deny.text(rule))
+    }
+
+    fn allowed<'p>(query: &Query<'p, '_>, asked: CanRequest<'_>) -> Option<Allowed<'p>> {
+        let holds = |rule: &CanPattern| rule.speaks(asked.protocol) && rule.holds(asked.interface);
+        find(&query.policy.allow.can, holds).map(|rule| query.policy.by(rule))
+    }
+
+    fn grant(asked: CanRequest<'_>) -> Option<String> {
+        match asked.interface {
+            // A `*` in a name would be a pattern, and a rule has no escapes.
+            CanInterface::Name(name)
+                if name.contains('*') || !name.escape_debug().eq(name.chars()) =>
+            {
+                None
+            }
+            CanInterface::All | CanInterface::Name(_) => Some(asked.to_string()),
+            // No rule names an interface that does not exist.
+            CanInterface::Unknown(_) => None,
+        }
+    }
+
+    #[cfg(test)]
+    fn samples() -> Vec<CanRequest<'static>> {
+        [CanInterface::All, CanInterface::Name("vcan0"), CanInterface::Unknown(3)]
+            .map(|interface| CanRequest { interface, protocol: CAN_RAW })
+            .to_vec()
     }
 }

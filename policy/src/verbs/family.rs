@@ -3,13 +3,18 @@
 pub(crate) mod bluetooth;
 pub(crate) mod vsock;
 
-use std::fmt;
+use std::fmt::{self, Display as _};
 
 use sandsock_abi::constants::VMADDR_PORT_ANY;
 
+use crate::decide::{Capability, Query, find};
+use crate::denial::Allowed;
 use crate::error::{ParseError, suggestion};
+use crate::index::RuleId;
+use crate::rules::VerbRules;
 use crate::verbs::family::bluetooth::{BluetoothPattern, BluetoothTarget};
 use crate::verbs::family::vsock::{Cid, VsockPattern, VsockUse};
+use crate::verbs::verb;
 
 /// The words that `family` begins with.
 const FAMILIES: [&str; 6] = ["alg", "tipc", "vsock", "bluetooth", "rds", "qipcrtr"];
@@ -261,6 +266,62 @@ fn glob(pattern: &str, text: &str) -> bool {
         }
     }
     pattern[at..].iter().all(|byte| *byte == b'*')
+}
+
+impl Capability for verb::Family {
+    const EXAMPLES: &'static [&'static str] = &[
+        "alg:hash:sha256",
+        "alg:skcipher:*(aes)",
+        "alg",
+        "vsock:connect:host:1024",
+        "vsock:listen:any:1024-2047",
+        "bluetooth:l2cap",
+        "bluetooth:hci:raw",
+        "tipc",
+        "rds",
+        "qipcrtr",
+    ];
+    const ABOUT: &'static str = "use a family without a verb of its own; of AF_ALG, the algorithms, of AF_VSOCK, the addresses that are named";
+
+    type Index = Vec<(FamilyPattern, RuleId)>;
+
+    fn parse(target: &str) -> Result<FamilyPattern, ParseError> {
+        FamilyPattern::parse(target)
+    }
+
+    fn index(rules: &VerbRules<'_, FamilyPattern>) -> Self::Index {
+        rules.list()
+    }
+
+    fn show(asked: FamilyTarget<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        asked.fmt(f)
+    }
+
+    fn denied<'p>(query: &Query<'p, '_>, asked: FamilyTarget<'_>) -> Option<&'p str> {
+        let deny = &query.policy.deny;
+        find(&deny.family, |rule| rule.touches(asked)).map(|rule| deny.text(rule))
+    }
+
+    fn allowed<'p>(query: &Query<'p, '_>, asked: FamilyTarget<'_>) -> Option<Allowed<'p>> {
+        let rule = find(&query.policy.allow.family, |rule| rule.holds(asked))?;
+        Some(query.policy.by(rule))
+    }
+
+    fn grant(asked: FamilyTarget<'_>) -> Option<String> {
+        asked.grant()
+    }
+
+    #[cfg(test)]
+    fn samples() -> Vec<FamilyTarget<'static>> {
+        vec![
+            FamilyTarget::Alg { kind: "hash", name: "sha256" },
+            FamilyTarget::Tipc,
+            FamilyTarget::Vsock { purpose: VsockUse::Connect, cid: 2, same: &[2], port: 1024 },
+            FamilyTarget::Bluetooth(BluetoothTarget::L2cap),
+            FamilyTarget::Rds,
+            FamilyTarget::Qipcrtr,
+        ]
+    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,17 @@
 //! The verb `netlink`: what a guest may ask of the kernel's own tables.
 
-use std::fmt;
+use std::fmt::{self, Display as _};
 
+use crate::decide::{Capability, Query, find};
+use crate::denial::{Allowed, Denial};
 use crate::error::{ParseError, suggestion};
+use crate::index::RuleId;
+use crate::policy::Policy;
+use crate::rules::VerbRules;
+use crate::verbs::{Row as _, verb};
+use sandsock_abi::constants::{
+    NETLINK_GENERIC, NETLINK_KOBJECT_UEVENT, NETLINK_ROUTE, NETLINK_SOCK_DIAG,
+};
 
 /// What `netlink` names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -112,10 +121,94 @@ impl fmt::Display for NetlinkPattern {
     }
 }
 
+impl Capability for verb::Netlink {
+    const EXAMPLES: &'static [&'static str] =
+        &["route:read", "route:write", "generic:nl80211", "sock-diag:read", "uevent"];
+    const ABOUT: &'static str =
+        "read the kernel's own tables; route:write changes the host's network";
+
+    type Index = Vec<(NetlinkPattern, RuleId)>;
+
+    fn parse(target: &str) -> Result<NetlinkPattern, ParseError> {
+        NetlinkPattern::parse(target)
+    }
+
+    fn index(rules: &VerbRules<'_, NetlinkPattern>) -> Self::Index {
+        rules.list()
+    }
+
+    fn show(asked: NetlinkRequest<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        asked.fmt(f)
+    }
+
+    fn denied<'p>(query: &Query<'p, '_>, asked: NetlinkRequest<'_>) -> Option<&'p str> {
+        // Only its own name denies the control family: after a rule about another family, the
+        // others still need to look up their numbers.
+        let asked = match asked {
+            NetlinkRequest::GenericControl => NetlinkRequest::Generic("nlctrl"),
+            asked => asked,
+        };
+        let deny = &query.policy.deny;
+        find(&deny.netlink, |pattern| pattern.holds(asked)).map(|rule| deny.text(rule))
+    }
+
+    fn allowed<'p>(query: &Query<'p, '_>, asked: NetlinkRequest<'_>) -> Option<Allowed<'p>> {
+        let rule = find(&query.policy.allow.netlink, |pattern| pattern.holds(asked))?;
+        Some(query.policy.by(rule))
+    }
+
+    fn grant(asked: NetlinkRequest<'_>) -> Option<String> {
+        match asked {
+            NetlinkRequest::Other(_) => None,
+            // A rule has no escapes.
+            NetlinkRequest::Generic(name) => Some(format!("generic:{name}")),
+            asked => Some(asked.to_string()),
+        }
+    }
+
+    fn missing(_: &Query<'_, '_>, asked: NetlinkRequest<'_>) -> Denial {
+        match Self::grant(asked) {
+            Some(target) => {
+                Denial::missing(Self::what(asked), Some(format!("{}={target}", Self::VERB)))
+            }
+            None => Denial::new(format!("{} is denied: no grant allows it", Self::what(asked))),
+        }
+    }
+
+    #[cfg(test)]
+    fn samples() -> Vec<NetlinkRequest<'static>> {
+        vec![
+            NetlinkRequest::RouteRead,
+            NetlinkRequest::RouteWrite,
+            NetlinkRequest::Generic("nl80211"),
+            NetlinkRequest::GenericControl,
+            NetlinkRequest::SockDiagRead,
+            NetlinkRequest::Uevent,
+            NetlinkRequest::Other("something"),
+        ]
+    }
+}
+
+impl Policy {
+    /// Returns whether some grant is about this netlink protocol.
+    pub(crate) fn may_make_netlink(&self, protocol: i32) -> bool {
+        self.allow.netlink.iter().any(|(pattern, _)| match pattern {
+            NetlinkPattern::RouteRead | NetlinkPattern::RouteWrite => protocol == NETLINK_ROUTE,
+            NetlinkPattern::Generic(_) => protocol == NETLINK_GENERIC,
+            NetlinkPattern::SockDiagRead => protocol == NETLINK_SOCK_DIAG,
+            NetlinkPattern::Uevent => protocol == NETLINK_KOBJECT_UEVENT,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Policy;
+    use crate::decide::Answer;
+
+    fn decide<'p>(policy: &'p Policy, asked: NetlinkRequest<'_>) -> Answer<'p> {
+        crate::decide::decide::<verb::Netlink>(&Query::without_pins(policy), asked)
+    }
 
     #[test]
     fn each_target_is_a_grant_of_its_own() {
@@ -132,14 +225,17 @@ mod tests {
             builder.allow(&format!("netlink={text}")).unwrap();
             let policy = builder.build();
             for (of, asked) in asked.into_iter().enumerate() {
-                let result = policy.netlink(asked).map(drop).map_err(|denial| denial.grant);
+                let result = decide(&policy, asked).map(drop).map_err(|denial| denial.grant);
                 assert_eq!(
                     result,
                     if at == of { Ok(()) } else { Err(Some(format!("netlink={asked}"))) }
                 );
             }
-            assert_eq!(policy.netlink(NetlinkRequest::GenericControl).is_ok(), at == 2);
-            assert_eq!(policy.netlink(NetlinkRequest::Other("something")).unwrap_err().grant, None);
+            assert_eq!(decide(&policy, NetlinkRequest::GenericControl).is_ok(), at == 2);
+            assert_eq!(
+                decide(&policy, NetlinkRequest::Other("something")).unwrap_err().grant,
+                None
+            );
             assert_eq!((-1..30).filter(|&protocol| policy.may_make_netlink(protocol)).count(), 1);
         }
     }
@@ -155,8 +251,8 @@ mod tests {
             .unwrap();
         let policy = builder.build();
         assert!(
-            policy.netlink(NetlinkRequest::RouteWrite).is_err()
-                && policy.netlink(NetlinkRequest::Generic("TASKSTATS")).is_err()
+            decide(&policy, NetlinkRequest::RouteWrite).is_err()
+                && decide(&policy, NetlinkRequest::Generic("TASKSTATS")).is_err()
         );
         for asked in [
             NetlinkRequest::RouteRead,
@@ -164,7 +260,7 @@ mod tests {
             NetlinkRequest::Generic("x"),
             NetlinkRequest::Other("anything"),
         ] {
-            assert!(policy.netlink(asked).is_ok());
+            assert!(decide(&policy, asked).is_ok());
         }
         for bad in [
             "",

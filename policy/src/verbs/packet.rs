@@ -1,11 +1,17 @@
 //! The verb `packet`: frames of an interface, by their Ethernet protocol.
 
-use std::fmt;
+use std::fmt::{self, Display as _};
 
 use sandsock_abi::constants::ETH_P_ALL;
 
+use crate::decide::{Capability, Query, find};
+use crate::denial::Allowed;
 use crate::error::ParseError;
+use crate::index::RuleId;
+use crate::policy::Policy;
+use crate::rules::VerbRules;
 use crate::text::decimal;
+use crate::verbs::verb;
 
 /// The words for Ethernet protocols (linux/if_ether.h); all others are written as numbers.
 const WORDS: [(&str, u16); 5] =
@@ -109,20 +115,89 @@ impl fmt::Display for PacketPattern {
     }
 }
 
-/// The target of a request about frames: also the grant that would do, if the interface is spelled
-/// as rules can.
-pub(crate) fn show(interface: Option<&str>, protocol: u16) -> String {
-    let interface = interface.unwrap_or("*").escape_debug();
-    match protocol {
-        0 | EVERY_PROTOCOL => interface.to_string(),
-        protocol => format!("{interface}:{}", show_protocol(protocol)),
+/// A use of frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PacketRequest<'a> {
+    /// The interface's name. None is every interface.
+    pub interface: Option<&'a str>,
+    /// The Ethernet protocol. 0 is some protocol, [`EVERY_PROTOCOL`] is every one.
+    pub protocol: u16,
+}
+
+/// The target of a request. It is also the grant that would allow it, if a rule can spell the
+/// interface.
+impl fmt::Display for PacketRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.interface.unwrap_or("*").escape_debug().fmt(f)?;
+        match self.protocol {
+            0 | EVERY_PROTOCOL => Ok(()),
+            protocol => write!(f, ":{}", show_protocol(protocol)),
+        }
+    }
+}
+
+impl Capability for verb::Packet {
+    const EXAMPLES: &'static [&'static str] = &["eth0", "lo:arp", "*:0x88f7"];
+    const ABOUT: &'static str =
+        "send and get the frames of an interface: whatever passes there, with forged senders";
+    const PREPOSITION: &'static str = " on";
+
+    type Index = Vec<(PacketPattern, RuleId)>;
+
+    fn parse(target: &str) -> Result<PacketPattern, ParseError> {
+        PacketPattern::parse(target)
+    }
+
+    fn index(rules: &VerbRules<'_, PacketPattern>) -> Self::Index {
+        rules.list()
+    }
+
+    fn show(asked: PacketRequest<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        asked.fmt(f)
+    }
+
+    fn denied<'p>(query: &Query<'p, '_>, asked: PacketRequest<'_>) -> Option<&'p str> {
+        let deny = &query.policy.deny;
+        find(&deny.packet, |pattern| pattern.touches(asked.interface, asked.protocol))
+            .map(|rule| deny.text(rule))
+    }
+
+    fn allowed<'p>(query: &Query<'p, '_>, asked: PacketRequest<'_>) -> Option<Allowed<'p>> {
+        find(&query.policy.allow.packet, |pattern| pattern.holds(asked.interface, asked.protocol))
+            .map(|rule| query.policy.by(rule))
+    }
+
+    fn grant(asked: PacketRequest<'_>) -> Option<String> {
+        // A `*` in a name would be a pattern, and a rule has no escapes.
+        let can_be_spelled = asked
+            .interface
+            .is_none_or(|name| is_interface_name(name) && name.escape_debug().eq(name.chars()));
+        can_be_spelled.then(|| asked.to_string())
+    }
+
+    #[cfg(test)]
+    fn samples() -> Vec<PacketRequest<'static>> {
+        vec![
+            PacketRequest { interface: None, protocol: 0 },
+            PacketRequest { interface: Some("lo"), protocol: EVERY_PROTOCOL },
+        ]
+    }
+}
+
+impl Policy {
+    /// Returns whether some grant is about frames of this protocol, on any interface.
+    pub(crate) fn may_make_packet(&self, protocol: u16) -> bool {
+        self.allow
+            .packet
+            .iter()
+            .any(|(pattern, _)| pattern.holds(pattern.interface.as_deref(), protocol))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Policy;
+    use crate::decide::decide;
     use proptest::prelude::*;
 
     fn policy(allow: &[&str], deny: &[&str]) -> Policy {
@@ -141,7 +216,12 @@ mod tests {
         let policy =
             policy(&["packet=eth0", "packet=lo:arp", "packet=*:lldp"], &["packet=eth0:ip"]);
         let asks = |interface, protocol| {
-            policy.packet(interface, protocol).map(drop).map_err(|denial| denial.grant)
+            decide::<verb::Packet>(
+                &Query::without_pins(&policy),
+                PacketRequest { interface, protocol },
+            )
+            .map(drop)
+            .map_err(|denial| denial.grant)
         };
         assert_eq!(asks(Some("eth0"), 0x0806), Ok(()));
         assert_eq!(asks(Some("eth0"), 0x0800), Err(None));

@@ -1,30 +1,37 @@
-//! The verbs `raw` and `multicast`: IP packets by protocol, and multicast groups.
+//! The verb `raw`: IP packets by protocol.
 
-use std::fmt;
-use std::net::SocketAddr;
+use std::fmt::{self, Display as _};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
 
-use ipnet::IpNet;
 use sandsock_abi::constants::{
     IPPROTO_ICMP, IPPROTO_ICMPV6, IPPROTO_RAW, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE,
 };
 
-use crate::address::canonical;
+use crate::address::{canonical, destination};
+use crate::decide::{Answer, Capability, Query, decide};
+use crate::denial::{Allowed, Denial};
 use crate::error::ParseError;
 use crate::host::{EndpointPattern, HostPattern, parse_lone_host};
+use crate::index::{Endpoints, RuleId};
+use crate::pins::{Pin, Pins};
+use crate::policy::Policy;
 use crate::port::PortRange;
+use crate::rules::VerbRules;
 use crate::text::decimal;
+use crate::verbs::{Row as _, Verb, verb};
 
 const ICMP: u8 = IPPROTO_ICMP as u8;
 
 const ICMPV6: u8 = IPPROTO_ICMPV6 as u8;
 
-pub(crate) const RAW: u8 = IPPROTO_RAW as u8;
+const RAW: u8 = IPPROTO_RAW as u8;
 
-pub(crate) const TCP: u8 = IPPROTO_TCP as u8;
+const TCP: u8 = IPPROTO_TCP as u8;
 
-pub(crate) const UDP: u8 = IPPROTO_UDP as u8;
+const UDP: u8 = IPPROTO_UDP as u8;
 
-pub(crate) const UDPLITE: u8 = IPPROTO_UDPLITE as u8;
+const UDPLITE: u8 = IPPROTO_UDPLITE as u8;
 
 /// What `raw` names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -78,7 +85,7 @@ impl RawPattern {
 
 /// A host that packets go to: not the unspecified address, which would quietly stand for the
 /// loopback.
-fn parse_host(text: &str) -> Result<HostPattern, ParseError> {
+pub(super) fn parse_host(text: &str) -> Result<HostPattern, ParseError> {
     match parse_lone_host(text)? {
         HostPattern::Net(net)
             if net.addr().is_unspecified() && net.prefix_len() == net.max_prefix_len() =>
@@ -118,56 +125,194 @@ impl fmt::Display for RawPattern {
     }
 }
 
-/// Multicast groups, as `multicast` names them: an address or a network, or `*`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct MulticastPattern(pub(crate) EndpointPattern);
+/// A use of a raw or a ping socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RawRequest {
+    /// Send a packet to an address, or connect to it. The protocol stands in place of the port.
+    /// [`Policy::raw_source_allowed`] answers for packets that come in.
+    Packet(SocketAddr),
+    /// Write the IP header.
+    Header,
+}
 
-impl MulticastPattern {
-    pub(crate) fn parse(text: &str) -> Result<Self, ParseError> {
-        const HINT: &str =
-            "write an address or a network of 224.0.0.0/4 or ff00::/8, or `*` for every group";
-        let host = parse_host(text)?;
-        match &host {
-            HostPattern::Any => {}
-            HostPattern::Net(IpNet::V4(net))
-                if net.addr().is_multicast() && net.prefix_len() >= 4 => {}
-            HostPattern::Net(IpNet::V6(net))
-                if net.addr().is_multicast() && net.prefix_len() >= 8 => {}
-            HostPattern::Net(_) | HostPattern::Name(_) => {
-                return Err(ParseError::new(
-                    0,
-                    format!("`{}` is no multicast group", text.escape_debug()),
-                    HINT,
-                ));
+impl fmt::Display for RawRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Packet(address) = self else { return f.write_str("header") };
+        match u8::try_from(address.port()) {
+            Ok(RAW) | Err(_) => f.write_str("header"),
+            Ok(protocol) => {
+                write!(f, "{}:{}", show_protocol(protocol), canonical(address.ip()))
             }
         }
-        Ok(Self(EndpointPattern { host, ports: PortRange::ANY }))
     }
 }
 
-impl fmt::Display for MulticastPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.host.fmt(f)
+/// The rules of `raw`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RawIndex {
+    /// With the protocol in place of the port.
+    pub(crate) packets: Endpoints,
+    header: Option<RuleId>,
+}
+
+impl Capability for verb::Raw {
+    const EXAMPLES: &'static [&'static str] =
+        &["icmp", "icmp6:2001:db8::/32", "89:10.0.0.0/8", "17:host.example", "header"];
+    const ABOUT: &'static str =
+        "send and get IP packets of a protocol; header is all of IP, with forged senders";
+    const PREPOSITION: &'static str = " to";
+    const IMPLIES_RESOLVE: bool = true;
+
+    type Index = RawIndex;
+
+    fn parse(target: &str) -> Result<RawPattern, ParseError> {
+        RawPattern::parse(target)
+    }
+
+    fn index(rules: &VerbRules<'_, RawPattern>) -> RawIndex {
+        let (mut packets, mut header) = (Vec::new(), None);
+        for &(rule, pattern) in &rules.rules {
+            match pattern {
+                RawPattern::Packets(pattern) => packets.push((rule, pattern)),
+                RawPattern::Header => header = Some(rule),
+            }
+        }
+        RawIndex { packets: Endpoints::build(packets.into_iter()), header }
+    }
+
+    fn endpoints(index: &RawIndex) -> Option<&Endpoints> {
+        Some(&index.packets)
+    }
+
+    fn show(asked: RawRequest, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        asked.fmt(f)
+    }
+
+    fn denied<'p>(query: &Query<'p, '_>, asked: RawRequest) -> Option<&'p str> {
+        let deny = &query.policy.deny;
+        let RawRequest::Packet(to) = asked else {
+            return deny.raw.header.map(|rule| deny.text(rule));
+        };
+        let address = canonical(destination(to).ip());
+        // A raw packet of TCP or UDP may not go where connections or datagrams are denied, whatever
+        // its port is. One with any protocol may not go where some protocol is denied.
+        let of_any_port = match u8::try_from(to.port()) {
+            Ok(TCP) => Some(&deny.tcp_connect),
+            Ok(UDP | UDPLITE) => Some(&deny.udp_send),
+            Ok(RAW) => Some(&deny.raw.packets),
+            _ => None,
+        };
+        let rule = of_any_port.and_then(|deny| denied_at_any_port(query, deny, address));
+        rule.map(|rule| deny.text(rule)).or_else(|| query.remote_denied(&deny.raw.packets, to))
+    }
+
+    fn exempt<'p>(query: &Query<'p, '_>, asked: RawRequest) -> Option<Answer<'p>> {
+        match asked {
+            RawRequest::Packet(to) if to.port() == u16::from(RAW) => {
+                Some(decide::<Self>(query, RawRequest::Header))
+            }
+            RawRequest::Packet(_) | RawRequest::Header => None,
+        }
+    }
+
+    fn allowed<'p>(query: &Query<'p, '_>, asked: RawRequest) -> Option<Allowed<'p>> {
+        let allow = &query.policy.allow.raw;
+        match asked {
+            RawRequest::Packet(to) => query.remote_allowed(&allow.packets, to),
+            RawRequest::Header => allow.header.map(|rule| query.policy.by(rule)),
+        }
+    }
+
+    fn grant(asked: RawRequest) -> Option<String> {
+        match asked {
+            // IP's protocols have 8 bits, so no rule can name a greater number.
+            RawRequest::Packet(to) if to.port() > u16::from(u8::MAX) => None,
+            RawRequest::Packet(to) => Some(RawRequest::Packet(destination(to)).to_string()),
+            RawRequest::Header => Some("header".to_owned()),
+        }
+    }
+
+    fn missing(query: &Query<'_, '_>, asked: RawRequest) -> Denial {
+        let grant = Self::grant(asked).map(|target| format!("{}={target}", Self::VERB));
+        let mut denial = Denial::missing(Self::what(asked), grant);
+        if let RawRequest::Packet(to) = asked {
+            let address = canonical(destination(to).ip());
+            denial.expired_name =
+                query.expired_name(&query.policy.allow.raw.packets, address, to.port());
+        }
+        denial
+    }
+
+    fn what(asked: RawRequest) -> String {
+        match asked {
+            RawRequest::Packet(_) => format!("{} to {asked}", Self::VERB),
+            RawRequest::Header => format!("{} header", Self::VERB),
+        }
+    }
+
+    #[cfg(test)]
+    fn samples() -> Vec<RawRequest> {
+        let mut samples: Vec<_> = (0..=256)
+            .map(|protocol| RawRequest::Packet(([192, 0, 2, 1], protocol).into()))
+            .collect();
+        samples.push(RawRequest::Header);
+        samples
     }
 }
 
-/// The target of a raw request.
-pub(crate) fn show_packet(address: SocketAddr) -> String {
-    let ip = canonical(address.ip());
-    match u8::try_from(address.port()) {
-        Ok(RAW) | Err(_) => "header".into(),
-        Ok(protocol) => format!("{}:{ip}", show_protocol(protocol)),
+/// Returns the rule that denies an address at some port.
+fn denied_at_any_port(query: &Query<'_, '_>, deny: &Endpoints, address: IpAddr) -> Option<RuleId> {
+    if deny.is_empty() {
+        return None;
+    }
+    let by_name = || {
+        let fixed = query.policy.fixed_names(address).iter().map(|name| &**name);
+        let names = fixed.chain(query.pins_at(address).iter().map(Pin::name));
+        names.flat_map(|name| deny.names.all(name)).next()
+    };
+    deny.touching_anywhere(address).or_else(by_name).map(|found| found.rule)
+}
+
+impl Policy {
+    /// Returns whether a packet of this protocol from `source` may be returned: `raw` names it.
+    ///
+    /// Every packet is judged by this, so it never allocates.
+    pub fn raw_source_allowed(
+        &self,
+        source: IpAddr,
+        protocol: i32,
+        pins: &Pins,
+        now: Instant,
+    ) -> bool {
+        let (address, Ok(protocol)) = (canonical(source), u16::try_from(protocol)) else {
+            return false;
+        };
+        let query = Query::new(self, pins, now);
+        if query.denied_at(&self.deny.raw.packets, address, protocol).is_some() {
+            return false;
+        }
+        self.everything || query.allowed_at(&self.allow.raw.packets, address, protocol).is_some()
+    }
+
+    /// Decides on a raw or a ping socket: some grant has to be about packets of its protocol.
+    pub(crate) fn some_raw(&self, protocol: u8) -> Result<Allowed<'_>, Denial> {
+        if protocol == RAW {
+            return decide::<verb::Raw>(&Query::without_pins(self), RawRequest::Header);
+        }
+        if self.allow.raw.packets.has_port(protocol.into()) {
+            return Ok(Allowed { rule: None });
+        }
+        let protocol = show_protocol(protocol);
+        let grant = format!("{}={protocol}", Verb::Raw);
+        Err(Denial::missing(format!("{} {protocol}", Verb::Raw), Some(grant)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pins::Pins;
-    use crate::policy::Policy;
-    use crate::request::Request;
+    use crate::verbs::Request;
     use proptest::prelude::*;
-    use std::time::Instant;
 
     fn policy(allow: &[&str], deny: &[&str]) -> Policy {
         let mut builder = Policy::builder();
@@ -184,7 +329,7 @@ mod tests {
         let now = Instant::now();
         let address = SocketAddr::new(to.parse().unwrap(), protocol.into());
         policy
-            .decide(&Request::RawSend(address), &Pins::new(now), now)
+            .decide(&Request::Raw(RawRequest::Packet(address)), &Pins::new(now), now)
             .map(drop)
             .map_err(|denial| denial.grant)
     }
@@ -239,28 +384,6 @@ mod tests {
         assert_eq!(sends(&policy, "10.0.0.1", RAW), Err(None));
         assert!(policy.some_raw(RAW).is_ok() && policy.some_raw(ICMP).is_err());
         assert_eq!(sends(&policy, "10.0.0.2", ICMP), Err(Some("raw=icmp:10.0.0.2".into())));
-    }
-
-    #[test]
-    fn groups_are_judged_and_others_are_no_groups() {
-        let policy =
-            policy(&["multicast=239.0.0.0/8", "multicast=ff02::/16"], &["multicast=239.1.2.3"]);
-        let joins = |group: &str| {
-            policy.multicast(Some(group.parse().unwrap())).map(drop).map_err(|denial| denial.grant)
-        };
-        assert_eq!(joins("239.1.2.4"), Ok(()));
-        assert_eq!(joins("239.1.2.3"), Err(None));
-        assert_eq!(joins("224.0.0.1"), Err(Some("multicast=224.0.0.1".into())));
-        assert_eq!(joins("ff02::1"), Ok(()));
-        assert_eq!(joins("ff05::1"), Err(Some("multicast=ff05::1".into())));
-        assert!(policy.multicast(None).is_ok());
-        assert_eq!(
-            Policy::builder().build().multicast(None).unwrap_err().grant.as_deref(),
-            Some("multicast=*")
-        );
-        for bad in ["10.0.0.1", "224.0.0.0/3", "fe80::/10", "example.com", "", "fe00::/7"] {
-            assert!(Policy::builder().allow(&format!("multicast={bad}")).is_err(), "{bad}");
-        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::descriptor::buffers::Task;
 use crate::error::CallResult;
 use crate::sys;
 use crate::sys::address::RawAddress;
-use sandsock_policy::{CanInterface, Request};
+use sandsock_policy::{CanInterface, CanRequest, Request};
 
 pub(super) struct Can;
 
@@ -113,7 +113,7 @@ impl FamilyRules for Can {
             (Some(name), _) => CanInterface::Name(name),
             (None, index) => CanInterface::Unknown(index),
         };
-        gate.decide(&Request::Can { interface, protocol: kind.protocol })?;
+        gate.decide(&Request::Can(CanRequest { interface, protocol: kind.protocol }))?;
         Ok(Destination::plain(raw))
     }
 

@@ -12,7 +12,7 @@ use crate::descriptor::Handle;
 use crate::error::CallResult;
 use crate::sys;
 use crate::sys::address::{RawAddress, View};
-use sandsock_policy::{Denial, LocalAddress, Request, Verb, destination};
+use sandsock_policy::{Denial, LocalAddress, RawRequest, Request, Verb, destination};
 
 /// The types that these families serve. SOCK_PACKET is missing, because it would make an AF_PACKET
 /// socket.
@@ -49,9 +49,9 @@ pub(super) fn judge(
             // A local address narrows what comes in and adds nothing to what can go out. What comes
             // in is checked by its sender.
             Use::Bind(_) => {}
-            Use::Connect | Use::Send(_) => {
-                gate.decide(&Request::RawSend(SocketAddr::new(address.ip(), protocol)))?
-            }
+            Use::Connect | Use::Send(_) => gate.decide(&Request::Raw(RawRequest::Packet(
+                SocketAddr::new(address.ip(), protocol),
+            )))?,
         }
         return Ok(Destination::plain(RawAddress::from_ip(address)));
     }

@@ -15,7 +15,7 @@ use crate::descriptor::Handle;
 use crate::error::CallResult;
 use crate::sys;
 use crate::sys::address::RawAddress;
-use sandsock_policy::{EVERY_PROTOCOL, Request};
+use sandsock_policy::{EVERY_PROTOCOL, PacketRequest, Request};
 
 /// `sizeof(struct sockaddr_ll)`.
 const SIZE: usize = 20;
@@ -78,7 +78,7 @@ fn protocol_of(socket: &Handle) -> Result<u16, Errno> {
 /// Asks for the frames of an interface by its index. Index 0 means every interface.
 fn decide(gate: &Gate, socket: &Handle, interface: u32, protocol: u16) -> CallResult<()> {
     let name = if interface == 0 { None } else { Some(name_of(socket, interface)?) };
-    gate.decide(&Request::Packet { interface: name.as_deref(), protocol })
+    gate.decide(&Request::Packet(PacketRequest { interface: name.as_deref(), protocol }))
 }
 
 /// Asks for a `packet_mreq`, which begins with an interface index.
@@ -168,7 +168,8 @@ impl FamilyRules for Packet {
             return Err(Errno::NXIO.into());
         }
         let name = name_of(socket, interface)?;
-        let every = Request::Packet { interface: Some(&name), protocol: EVERY_PROTOCOL };
+        let every =
+            Request::Packet(PacketRequest { interface: Some(&name), protocol: EVERY_PROTOCOL });
         if kind.type_ != libc::SOCK_RAW {
             return gate.not_denied(&every);
         }
@@ -177,7 +178,8 @@ impl FamilyRules for Packet {
         }
         match frame_protocol(frame) {
             Some(protocol) if sys::has_ethernet_header(socket.fd(), &name)? => {
-                let of = |protocol| Request::Packet { interface: Some(&name), protocol };
+                let of =
+                    |protocol| Request::Packet(PacketRequest { interface: Some(&name), protocol });
                 gate.decide(&of(protocol))?;
                 // Switches remove tags, so a protocol that is denied is denied behind a tag as
                 // well.

@@ -21,7 +21,8 @@ use crate::descriptor::Handle;
 use crate::error::CallResult;
 use crate::sys::{self, OptionBytes};
 use sandsock_policy::{
-    CanInterface, Decision, Denial, Hostname, Request, UnixTarget, Verb, normalise_name,
+    Alone, Ancillary, CanInterface, CanRequest, Decision, Denial, Hostname, OptionRequest,
+    PacketRequest, Request, UnixTarget, Verb, normalise_name,
 };
 
 /// WIT: an ioctl's argument has at most 4096 bytes.
@@ -93,7 +94,7 @@ impl<'a> Judge<'a> {
     /// with none, and `bind` puts in what was asked for.
     fn packet_protocol(&self, protocol: i32) -> i32 {
         let asked = u16::from_be(protocol as u16);
-        let everywhere = Request::Packet { interface: None, protocol: asked };
+        let everywhere = Request::Packet(PacketRequest { interface: None, protocol: asked });
         if asked == 0 || self.gate.would_allow(&everywhere) { protocol } else { 0 }
     }
 
@@ -245,7 +246,7 @@ impl<'a> Judge<'a> {
         if row.is_some_and(|row| row.get == Access::Absent) {
             return Err(Errno::NOPROTOOPT.into());
         }
-        self.gate.decide(&Request::GetOption { family, level, number: name })?;
+        self.gate.decide(&Request::Option(OptionRequest::Get { family, level, number: name }))?;
         Ok(self.permit(GetOption { level, name, length }))
     }
 
@@ -262,12 +263,12 @@ impl<'a> Judge<'a> {
             return Err(Errno::NOPROTOOPT.into());
         }
         let datagram = !matches!(kind.type_, libc::SOCK_STREAM | libc::SOCK_SEQPACKET);
-        self.gate.decide(&Request::SetOption {
+        self.gate.decide(&Request::Option(OptionRequest::Set {
             family: kind.family,
             level,
             number: name,
             datagram,
-        })?;
+        }))?;
         if let OptionBytes::Bytes(bytes) = &value
             && (level, name) == (SOL_CAN_ISOTP, CAN_ISOTP_OPTS)
             && bytes
@@ -334,7 +335,7 @@ impl<'a> Judge<'a> {
     }
 
     pub(crate) fn interfaces(&self) -> CallResult<Permit<Interfaces>> {
-        self.gate.decide(&Request::Interfaces)?;
+        self.gate.decide(&Request::Interfaces(Alone))?;
         Ok(self.permit(Interfaces))
     }
 
@@ -386,11 +387,13 @@ impl<'a> Judge<'a> {
         match named {
             Some(interface) if self.gate.lacks_grant(&Request::Ioctl(row)) => {
                 self.gate.decide(&match kind.family {
-                    libc::AF_CAN => Request::Can {
+                    libc::AF_CAN => Request::Can(CanRequest {
                         interface: CanInterface::Name(&interface),
                         protocol: kind.protocol,
-                    },
-                    _ => Request::Packet { interface: Some(&interface), protocol: 0 },
+                    }),
+                    _ => {
+                        Request::Packet(PacketRequest { interface: Some(&interface), protocol: 0 })
+                    }
                 })?
             }
             _ => self.gate.decide(&Request::Ioctl(row))?,
@@ -408,7 +411,7 @@ impl<'a> Judge<'a> {
         for item in items {
             match item {
                 OutgoingControl::Rights(handles) => {
-                    self.gate.decide(&Request::RightsSend)?;
+                    self.gate.decide(&Request::Ancillary(Ancillary::RightsSend))?;
                     let numbers: Vec<u8> = handles
                         .iter()
                         .flat_map(|handle| handle.fd().as_raw_fd().to_ne_bytes())
@@ -436,7 +439,10 @@ impl<'a> Judge<'a> {
                 } => {
                     // man 7 unix: a privileged process may send any ids; the guest's are the host's
                     // own.
-                    let ids = match self.gate.would_allow(&Request::CredentialsForge) {
+                    let ids = match self
+                        .gate
+                        .would_allow(&Request::Ancillary(Ancillary::CredentialsForge))
+                    {
                         true => data.to_vec(),
                         false if data.len() == sys::own_credentials().len() => {
                             sys::own_credentials()
@@ -451,7 +457,8 @@ impl<'a> Judge<'a> {
                     );
                 }
                 OutgoingControl::Message { level, kind, data } => {
-                    self.gate.decide(&Request::Control { level, number: kind })?;
+                    self.gate
+                        .decide(&Request::Option(OptionRequest::Control { level, number: kind }))?;
                     crate::sys::control::push(&mut encoded, level, kind, data);
                 }
             }

@@ -14,7 +14,7 @@ use crate::descriptor::{Descriptor, Handle, kind_of, socket_kind};
 use crate::error::{CallResult, Fault};
 use crate::sys::closer::DeferredFd;
 use crate::wait::now;
-use sandsock_policy::Request;
+use sandsock_policy::{Ancillary, OptionRequest, Request};
 
 /// How long a file system may take to say what kind of file a received descriptor is, in
 /// nanoseconds.
@@ -65,11 +65,14 @@ struct Sorted {
 fn judge(view: &SandsockCtxView<'_>, fds: Vec<DeferredFd>, pidfd: bool) -> Sorted {
     let mut sorted = Sorted::default();
     let gate = &view.ctx.gate;
-    let (none, any) = (Request::RightsReceive { any: false }, Request::RightsReceive { any: true });
-    if !gate.would_allow(&none) && !gate.would_allow(&any) {
+    let (granted_kinds, any_kind) = (
+        Request::Ancillary(Ancillary::RightsReceive),
+        Request::Ancillary(Ancillary::RightsReceiveAny),
+    );
+    if !gate.would_allow(&granted_kinds) && !gate.would_allow(&any_kind) {
         for _ in &fds {
             // The decision is made for the observers.
-            let _ = gate.decide(&none);
+            let _ = gate.decide(&granted_kinds);
         }
         return sorted;
     }
@@ -79,8 +82,8 @@ fn judge(view: &SandsockCtxView<'_>, fds: Vec<DeferredFd>, pidfd: bool) -> Sorte
         let is_granted = |kind: SocketKind| {
             view.ctx.gate.policy.has_grant_for(kind.family, kind.type_, kind.protocol)
         };
-        let other = !kind.is_some_and(is_granted);
-        if gate.decide(&Request::RightsReceive { any: other }).is_err() {
+        let asked = if kind.is_some_and(is_granted) { granted_kinds } else { any_kind };
+        if gate.decide(&asked).is_err() {
             continue;
         }
         // A pidfd is made by the kernel, and is no file of a file system.
@@ -135,8 +138,11 @@ pub(crate) fn hide_ids(
     if kind.family != libc::AF_UNIX || message != (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) {
         return;
     }
-    let asked =
-        Request::GetOption { family: kind.family, level: libc::SOL_SOCKET, number: SO_PEERCRED };
+    let asked = Request::Option(OptionRequest::Get {
+        family: kind.family,
+        level: libc::SOL_SOCKET,
+        number: SO_PEERCRED,
+    });
     if !view.ctx.gate.would_allow(&asked) {
         let nobody = [0u32, NOBODY, NOBODY].map(u32::to_ne_bytes).concat();
         data.iter_mut().zip(nobody).for_each(|(byte, hidden)| *byte = hidden);

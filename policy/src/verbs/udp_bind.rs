@@ -1,0 +1,54 @@
+//! The verb `udp-bind`: bind a UDP socket.
+
+use std::fmt::{self, Display as _};
+
+use crate::decide::{Capability, Query};
+use crate::denial::Allowed;
+use crate::endpoints::{self, LocalAddress, LocalIndex};
+use crate::error::ParseError;
+use crate::host::EndpointPattern;
+use crate::index::Endpoints;
+use crate::rules::VerbRules;
+use crate::verbs::{Row as _, verb};
+
+impl Capability for verb::UdpBind {
+    const EXAMPLES: &'static [&'static str] = &["127.0.0.1:5353", "0.0.0.0:0", "*:50007"];
+    const ABOUT: &'static str = "bind HOST:PORT over UDP; receiving takes udp-receive or udp-send";
+    const PREPOSITION: &'static str = " on";
+
+    type Index = LocalIndex;
+
+    fn parse(target: &str) -> Result<EndpointPattern, ParseError> {
+        endpoints::parse_local(target)
+    }
+
+    fn index(rules: &VerbRules<'_, EndpointPattern>) -> LocalIndex {
+        endpoints::local_index(rules)
+    }
+
+    fn endpoints(index: &LocalIndex) -> Option<&Endpoints> {
+        Some(&index.all)
+    }
+
+    fn show(asked: LocalAddress, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        asked.fmt(f)
+    }
+
+    fn denied<'p>(query: &Query<'p, '_>, asked: LocalAddress) -> Option<&'p str> {
+        query.local_denied(&query.policy.deny.udp_bind, asked)
+    }
+
+    fn allowed<'p>(query: &Query<'p, '_>, asked: LocalAddress) -> Option<Allowed<'p>> {
+        query.local_allowed(Self::VERB, &query.policy.allow.udp_bind, asked)
+    }
+
+    fn grant(asked: LocalAddress) -> Option<String> {
+        Some(endpoints::local_target(asked))
+    }
+
+    #[cfg(test)]
+    fn samples() -> Vec<LocalAddress> {
+        let local = LocalAddress::from(std::net::SocketAddr::from(([127, 0, 0, 1], 8000)));
+        vec![local, LocalAddress { kernel_chosen: true, ..local }]
+    }
+}

@@ -1,0 +1,69 @@
+//! The verb `unix-connect`: connect or send to a UNIX socket.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::decide::{Answer, Capability, Query};
+use crate::denial::{Allowed, Denial};
+use crate::error::ParseError;
+use crate::path::UnixPattern;
+use crate::rules::VerbRules;
+use crate::unix::{UnixRules, UnixTarget};
+use crate::verbs::{unix_paths, verb};
+
+impl Capability for verb::UnixConnect {
+    const EXAMPLES: &'static [&'static str] = &["/run/app/*.sock", "/run/**/notify", "@name"];
+    const ABOUT: &'static str = "connect and send to a UNIX socket";
+    const PREPOSITION: &'static str = " to";
+
+    type Index = Arc<UnixRules>;
+
+    fn parse(target: &str) -> Result<UnixPattern, ParseError> {
+        UnixPattern::parse(target)
+    }
+
+    fn index(rules: &VerbRules<'_, UnixPattern>) -> Arc<UnixRules> {
+        unix_paths::index(rules)
+    }
+
+    fn show(asked: UnixTarget<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        unix_paths::write(asked, f)
+    }
+
+    fn settled<'p>(query: &Query<'p, '_>, asked: UnixTarget<'_>) -> Option<Answer<'p>> {
+        match asked {
+            UnixTarget::Unnamed => {
+                let what = Self::what(asked);
+                Some(Err(Denial::new(format!("{what} is denied: no socket has it"))))
+            }
+            asked => unix_paths::settled::<Self>(query, asked),
+        }
+    }
+
+    fn denied<'p>(query: &Query<'p, '_>, asked: UnixTarget<'_>) -> Option<&'p str> {
+        unix_paths::find(query, &query.policy.deny.unix_connect, asked)
+    }
+
+    fn allowed<'p>(query: &Query<'p, '_>, asked: UnixTarget<'_>) -> Option<Allowed<'p>> {
+        let rule = unix_paths::find(query, &query.policy.allow.unix_connect, asked)?;
+        Some(Allowed { rule: Some(rule) })
+    }
+
+    fn grant(asked: UnixTarget<'_>) -> Option<String> {
+        match asked {
+            // The policy's base directory decides: see `missing`.
+            UnixTarget::Path(_) => None,
+            UnixTarget::Abstract(name) => Some(unix_paths::abstract_target(name)),
+            UnixTarget::Unnamed => None,
+        }
+    }
+
+    fn missing(query: &Query<'_, '_>, asked: UnixTarget<'_>) -> Denial {
+        unix_paths::missing::<Self>(query, asked)
+    }
+
+    #[cfg(test)]
+    fn samples() -> Vec<UnixTarget<'static>> {
+        vec![UnixTarget::Path(b"/run/a"), UnixTarget::Abstract(b"a"), UnixTarget::Unnamed]
+    }
+}
