@@ -1,4 +1,4 @@
-//! IP addresses: in which form they are judged, and which are private.
+//! IP addresses: the form in which they are judged, and which of them are private.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -10,11 +10,11 @@ pub fn canonical(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Where a connect or a send to `address` leads: the unspecified address is the loopback.
+/// Returns where a connect or a send to `address` leads: the unspecified address is the loopback.
 ///
-/// The kernel must be given this address, not the guest's: left to itself it reads `0.0.0.0` as the
+/// The kernel must be given this address and not the guest's. It would read `0.0.0.0` as the
 /// address that the socket is bound to, and `::` on a socket bound to an IPv4-mapped address as
-/// `127.0.0.1`, neither of which was judged.
+/// `127.0.0.1`. Neither of them was judged.
 pub fn destination(address: SocketAddr) -> SocketAddr {
     match address {
         SocketAddr::V4(mut v4) if v4.ip().is_unspecified() => {
@@ -77,9 +77,9 @@ fn is_private_v4(address: Ipv4Addr) -> bool {
     )
 }
 
-/// Whether an address lies in space that no public name should lead to: loopback, link-local,
-/// private, shared, unique local, multicast, reserved, a cloud's metadata service, or an IPv6 form
-/// of one of them.
+/// Returns whether an address lies in space that no public name should lead to: loopback,
+/// link-local, private, shared, unique local, multicast, reserved, a cloud's metadata service, or
+/// an IPv6 form of one of them.
 pub fn is_private(address: IpAddr) -> bool {
     match canonical(address) {
         IpAddr::V4(v4) => is_private_v4(v4),

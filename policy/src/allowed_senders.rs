@@ -1,4 +1,4 @@
-//! Who may send to a socket, and the programs for the kernel that know it.
+//! The senders that a policy allows, and the kernel's programs that drop the others.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -31,7 +31,7 @@ impl Policy {
         }
     }
 
-    /// Whether some sender is not allowed, whatever is pinned.
+    /// Returns whether some sender is not allowed, whatever is pinned.
     pub fn restricts_senders(&self, carried: Carried) -> bool {
         // The common answers need no lock.
         let rules = self.sender_rules(carried);
@@ -42,7 +42,7 @@ impl Policy {
         }
     }
 
-    /// Whether what is pinned makes a difference to who is allowed.
+    /// Returns whether the pins change which senders are allowed.
     pub fn names_senders(&self, carried: Carried) -> bool {
         self.sender_rules(carried).all().any(|rules| !rules.names.is_empty())
     }
@@ -58,12 +58,13 @@ impl Policy {
         }
     }
 
-    /// Who is allowed where nothing is pinned, in as many spans as a program has room for.
+    /// Returns the senders that are allowed without any pin, in at most the spans that a program
+    /// has room for.
     pub fn senders(&self, carried: Carried) -> Arc<Senders> {
         Arc::clone(&self.known(carried).senders)
     }
 
-    /// The program that lets in who is allowed where nothing is pinned.
+    /// Returns the program that admits the senders which are allowed without any pin.
     pub fn sender_program(&self, carried: Carried, layout: Layout) -> Arc<Program> {
         let known = self.known(carried);
         let mut programs = known.programs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -73,7 +74,7 @@ impl Policy {
         Arc::clone(program)
     }
 
-    /// Who is allowed with these pins, and until when: pins expire.
+    /// Returns the senders that are allowed with these pins, and until when, because pins expire.
     pub fn senders_pinned(
         &self,
         carried: Carried,
@@ -99,7 +100,7 @@ impl Policy {
                     if pins.is_fresh(pin, now) { Standing::Fresh } else { Standing::Expired },
                 )
             });
-            // The other names of a name count for rules that deny, as an expired one does.
+            // Like an expired name, the other names of a name count for rules that deny.
             let others: Vec<_> = list.iter().map(Pin::others).collect();
             let others = others
                 .iter()
@@ -110,8 +111,8 @@ impl Policy {
         (self.senders(carried).overlaid(&overrides), until)
     }
 
-    /// Who may be allowed by names, whatever they lead to: for a filter that does not follow the
-    /// pins.
+    /// Returns the senders that names may allow, wherever the names lead. This is for a filter that
+    /// does not follow the pins.
     pub fn senders_of_any_name(&self, carried: Carried) -> Senders {
         let rules = self.sender_rules(carried);
         let named = PortSet::of(rules.allow.iter().flat_map(|(allow, _)| allow.names.ports()));
@@ -156,8 +157,8 @@ impl Policy {
         Senders { v4: spans(false), v6: spans(true), exact_v4: true, exact_v6 }
     }
 
-    /// The allowed ports of an address with these names. `single` says that it stands for itself
-    /// alone, and not for a span.
+    /// Returns the allowed ports of an address with these names. `single` means that the address
+    /// stands for itself and not for a span.
     fn ports_at(
         &self,
         carried: Carried,
@@ -170,7 +171,7 @@ impl Policy {
         let allowed = |rules: &Endpoints| {
             let counts = |standing: Standing| match standing {
                 Standing::Fixed => true,
-                // A name's own word is not enough for an address inside.
+                // A name alone does not open a private address.
                 Standing::Fresh => !private,
                 Standing::Expired => false,
             };

@@ -1,4 +1,4 @@
-//! Which answers of a look-up the guest may have.
+//! The answers of a look-up that the guest may have.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
@@ -13,17 +13,17 @@ use crate::policy::Policy;
 use crate::verbs::Verb;
 use crate::verbs::raw::RawPattern;
 
-/// What became of a look-up's answers.
+/// The answers of a look-up, judged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JudgedAnswers {
-    /// The addresses that the guest may have and that are to be pinned, as the look-up gave them.
+    /// The addresses that the guest may have and that are to be pinned.
     pub kept: Vec<IpAddr>,
     /// The others.
     pub dropped: Vec<DroppedAnswer>,
 }
 
 impl JudgedAnswers {
-    /// The denial to answer with where nothing was kept: the first one.
+    /// Returns the first denial, if no answer was kept.
     pub fn denial(&self) -> Option<&Denial> {
         if self.kept.is_empty() {
             self.dropped.first().map(|dropped| &dropped.denial)
@@ -45,10 +45,10 @@ pub struct DroppedAnswer {
 impl Policy {
     /// Judges the answers to a look-up of `name`, or its fixed addresses.
     ///
-    /// An address is dropped where nothing is left that it could be used for: it lies in private
-    /// space and neither a rule that names addresses nor `--resolve` holds it, or deny rules take
-    /// every port that grants by the name and by the address open. A name that may be looked up and
-    /// no more keeps what could be connected or sent to. More than 64 are cut.
+    /// An address is dropped in two cases. It lies in private space, and neither a rule that names
+    /// addresses nor `--resolve` holds it. Or rules that deny leave no port of those that grants
+    /// by the name and by the address open. If a name may be looked up and has no other grant, the
+    /// addresses are kept that could be connected or sent to. At most 64 addresses are kept.
     pub fn judge_answers(&self, name: &str, addresses: Vec<IpAddr>) -> JudgedAnswers {
         self.judge_answers_of(name, &[], addresses)
     }
@@ -87,8 +87,7 @@ impl Policy {
         fixed: &[IpAddr],
     ) -> Result<(), Denial> {
         let (allow, deny) = (&self.allow, &self.deny);
-        // Where a connect to it leads: the unspecified address is the loopback, and rules name
-        // that.
+        // A connect to the unspecified address leads to the loopback, and rules name that.
         let reached = canonical(destination(SocketAddr::new(address, 0)).ip());
         let held = |rules: &Endpoints| rules.all_at(reached).next().is_some();
         let at = |deny: &Endpoints, port| {

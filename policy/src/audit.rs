@@ -9,36 +9,36 @@ use crate::verbs::Request;
 
 /// A decision as the log has it.
 ///
-/// Serialised, it has every field, those without a value as null; `decision` is `allow` or `deny`.
+/// The JSON has every field. A field without a value is null. `decision` is `allow` or `deny`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Decision<'a> {
-    /// When. Written in UTC, as RFC 3339 has it.
+    /// The time, in UTC, in the form of RFC 3339.
     #[serde(serialize_with = "rfc3339")]
     pub time: SystemTime,
-    /// Which instance asked, counted from 1.
+    /// The number of the instance that asked. The first is 1.
     pub instance: u64,
     /// The function of the contract that it called, for example `bind`.
     pub call: Option<&'a str>,
-    /// The verb, or `socket` where the making of one was decided.
+    /// The verb, or `socket` if the creation of a socket was decided.
     pub verb: &'a str,
-    /// What the verb was to be done to.
+    /// The target.
     pub target: String,
-    /// AF_*, where a socket is involved.
+    /// AF_*, if a socket is involved.
     pub family: Option<i32>,
     /// SOCK_*.
     #[serde(rename = "type")]
     pub type_: Option<i32>,
     /// IPPROTO_*.
     pub protocol: Option<i32>,
-    /// What was decided.
+    /// The decision.
     pub decision: Verdict,
-    /// The rule that decided: one that denies or allows, or `allow-all`.
+    /// The rule that decided, or `allow-all`.
     pub rule: Option<&'a str>,
-    /// The sentence, where it was denied.
+    /// The sentence, if the request was denied.
     pub reason: Option<&'a str>,
 }
 
-/// What was decided.
+/// The decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
@@ -52,7 +52,7 @@ pub enum Verdict {
 pub type SocketArguments = (i32, i32, i32);
 
 impl<'a> Decision<'a> {
-    /// The record of a decided request. Who asked is not known here: `instance` is 0.
+    /// Makes the record of a decided request. This crate does not know the instance, so it is 0.
     pub fn of_request(
         time: SystemTime,
         request: &Request<'_>,
@@ -66,7 +66,7 @@ impl<'a> Decision<'a> {
         }
     }
 
-    /// The record of [`Policy::may_create`](super::Policy::may_create).
+    /// Makes the record of [`Policy::may_create`](super::Policy::may_create).
     pub fn of_socket(
         time: SystemTime,
         socket: SocketArguments,
@@ -81,7 +81,7 @@ impl<'a> Decision<'a> {
         decision.on(Some(socket))
     }
 
-    /// That something is allowed.
+    /// Makes the record of a request that is allowed.
     pub fn allowed(time: SystemTime, verb: &'a str, target: String, rule: Option<&'a str>) -> Self {
         Self {
             time,
@@ -98,13 +98,13 @@ impl<'a> Decision<'a> {
         }
     }
 
-    /// That something is denied.
+    /// Makes the record of a request that is denied.
     pub fn denied(time: SystemTime, verb: &'a str, target: String, denial: &'a Denial) -> Self {
         let allowed = Self::allowed(time, verb, target, denial.rule.as_deref());
         Self { decision: Verdict::Deny, reason: Some(&denial.reason), ..allowed }
     }
 
-    /// The record with the socket that it is about.
+    /// Adds the socket that the record is about.
     #[must_use]
     pub fn on(self, socket: Option<SocketArguments>) -> Self {
         let Some((family, type_, protocol)) = socket else { return self };

@@ -1,12 +1,10 @@
 //! Collects the rules of a policy.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::address::canonical;
 use crate::error::{GrantError, ParseError};
-use crate::file;
-use crate::file::PolicyFileError;
 use crate::limits::Limits;
 use crate::name::{ends_in_number, normalise_name};
 use crate::path::UnixPattern;
@@ -14,8 +12,7 @@ use crate::policy::{Fixed, Policy};
 use crate::publish::Published;
 use crate::sender_cache::Cache;
 use crate::unix::{RealPath, absolute};
-use crate::verbs::Grant;
-use crate::verbs::Rules;
+use crate::verbs::{Grant, Rules};
 
 /// Collects the rules of a [`Policy`]. Without any, the policy denies everything.
 #[derive(Clone, Debug, Default)]
@@ -42,7 +39,7 @@ impl PolicyBuilder {
         Ok(self)
     }
 
-    /// Adds a rule that denies, whatever allows.
+    /// Adds a rule that denies. It wins over every rule that allows.
     ///
     /// # Errors
     ///
@@ -61,12 +58,12 @@ impl PolicyBuilder {
                 if !path.absolute && self.base.is_none() =>
             {
                 let at = grant.verb().name().len() + 1;
-                let fault = ParseError::new(
+                let error = ParseError::new(
                     at,
                     "a relative path",
                     "there is no directory that it starts from; write the whole path",
                 );
-                Err(GrantError::new(text, fault))
+                Err(GrantError::new(text, error))
             }
             _ => Ok(grant),
         }
@@ -82,23 +79,9 @@ impl PolicyBuilder {
         Ok(self)
     }
 
-    /// The limits, to be set field by field.
+    /// Returns the limits, to be set field by field.
     pub fn limits_mut(&mut self) -> &mut Limits {
         &mut self.limits
-    }
-
-    /// Adds what the text of a policy file says. If the text has a fault, nothing is added. `path`
-    /// only names the file in errors.
-    ///
-    /// # Errors
-    ///
-    /// The text is no TOML, or says something that no policy can. The error has the file, the line
-    /// and the column.
-    pub fn file_text(&mut self, path: &Path, text: &str) -> Result<&mut Self, PolicyFileError> {
-        let mut next = self.clone();
-        file::apply(&mut next, path, text)?;
-        *self = next;
-        Ok(self)
     }
 
     /// Allows everything that no rule denies.
@@ -107,8 +90,9 @@ impl PolicyBuilder {
         self
     }
 
-    /// Fixes an address of a name, from `NAME=ADDRESS`: look-ups of the name are answered with it,
-    /// and grants by the name hold for it for ever, be it private. Repeated, it adds addresses.
+    /// Fixes an address of a name, from `NAME=ADDRESS`. Look-ups of the name are answered with it,
+    /// and grants by the name always hold for it, even if it is private. A second call adds an
+    /// address.
     ///
     /// # Errors
     ///
@@ -125,7 +109,7 @@ impl PolicyBuilder {
         Ok(self)
     }
 
-    /// As `resolve`. The fault says whether it is in the second half, the address.
+    /// As `resolve`. The error says whether it is in the second half, the address.
     pub(super) fn fix(&mut self, name: &str, address: &str) -> Result<(), (bool, String)> {
         let shown = name.escape_debug();
         let known =
@@ -152,9 +136,9 @@ impl PolicyBuilder {
         Ok(())
     }
 
-    /// Publishes an address, from `HOST:PORT=GUEST:PORT`: a guest that binds GUEST:PORT is granted
-    /// it, and listens at HOST:PORT. `/tcp` or `/udp` behind it leaves out the other protocol. To
-    /// receive and to answer over UDP takes its grants as ever.
+    /// Publishes an address, from `HOST:PORT=GUEST:PORT`. A guest may bind GUEST:PORT, and then
+    /// listens at HOST:PORT. `/tcp` or `/udp` at the end leaves out the other protocol. Receiving
+    /// and answering over UDP still need grants.
     ///
     /// # Errors
     ///
@@ -164,8 +148,8 @@ impl PolicyBuilder {
         Ok(self)
     }
 
-    /// The directory where relative UNIX paths start, those of rules and those of guests. Must be
-    /// called before rules with such paths are added.
+    /// Sets the directory where relative UNIX paths of rules and guests start. It must be called
+    /// before rules with such paths are added.
     ///
     /// # Errors
     ///
@@ -177,7 +161,7 @@ impl PolicyBuilder {
         use std::os::unix::ffi::OsStrExt;
         let directory = directory.into();
         let bytes = directory.as_os_str().as_bytes();
-        let fault = |what: &str| {
+        let error = |what: &str| {
             let text = directory.to_string_lossy();
             Err(GrantError::new(
                 &text,
@@ -193,19 +177,19 @@ impl PolicyBuilder {
             return Ok(self);
         }
         if bytes.first() != Some(&b'/') {
-            return fault("the directory is not absolute");
+            return error("the directory is not absolute");
         }
         match absolute(bytes, None) {
             Ok(base) => self.base = Some(base.into()),
-            Err(_) => return fault("no directory to start from"),
+            Err(_) => return error("no directory to start from"),
         }
         Ok(self)
     }
 
-    /// Makes the policy. `real_path` returns the real path of a path, every link followed.
+    /// Makes the policy. `real_path` returns the real path of a path, with every link followed.
     ///
-    /// The policy asks it about the directories that rules spell out: a deny rule also holds for
-    /// the real place of its directory, and a directory that has become a link since is refused.
+    /// It is called for the directories that rules spell out. A rule that denies also holds for the
+    /// real place of its directory. A directory that becomes a link later is refused.
     pub fn build_with(self, real_path: RealPath<'_>) -> Policy {
         let base = self.base.as_deref();
         Policy {

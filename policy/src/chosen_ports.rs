@@ -19,16 +19,16 @@ impl Policy {
         }
     }
 
-    /// Whether deny rules of `tcp-listen` or `udp-bind` name ports, which the kernel may choose
-    /// unasked.
+    /// Returns whether rules that deny `tcp-listen` or `udp-bind` name ports, which the kernel
+    /// could choose by itself.
     pub fn keeps_ports(&self, verb: Verb) -> bool {
         self.kept_ports(verb).is_some_and(|rules| !rules.is_empty())
     }
 
-    /// Judges a local address that a socket gets by the way: by connect, by a send, by listen.
-    /// These need no grant of `tcp-listen` or `udp-bind`, and a rule that denies every port denies
-    /// to bind, not them. One that names ports keeps these ports free of the guest's sockets, by
-    /// whichever call they would get them.
+    /// Judges a local address that a socket gets implicitly, by connect, by a send or by listen.
+    /// These calls need no grant of `tcp-listen` or `udp-bind`. A rule that denies every port
+    /// denies an explicit bind and not these calls. A rule that denies some ports keeps the guest's
+    /// sockets off these ports, whatever call would take them.
     ///
     /// # Errors
     ///
@@ -45,7 +45,7 @@ impl Policy {
         }
     }
 
-    /// Decides on a bind or a listen, which no name has a part in.
+    /// Decides on a bind or a listen. Names play no part in it.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Which sockets may be made.
+//! The sockets that may be created.
 
 use sandsock_abi::constants::{
     AF_ALG, AF_BLUETOOTH, AF_CAN, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_QIPCRTR, AF_RDS,
@@ -16,8 +16,8 @@ use crate::verbs::can::can_protocol;
 /// SOCK_TYPE_MASK (linux/net.h): above these bits stand SOCK_NONBLOCK and SOCK_CLOEXEC.
 const TYPE_MASK: i32 = 0xf;
 
-/// Whether a socket of this kind reaches nothing until an act with it is judged: streams and
-/// datagrams of INET, INET6 and UNIX, of the protocol that the kernel takes for 0.
+/// Returns whether a socket of this kind reaches nothing until an act with it is judged: streams
+/// and datagrams of INET, INET6 and UNIX, of the protocol that the kernel takes for 0.
 fn is_plain(family: i32, kind: i32, protocol: i32) -> bool {
     match (family, kind) {
         (AF_INET | AF_INET6, SOCK_STREAM) => matches!(protocol, 0 | IPPROTO_TCP),
@@ -57,13 +57,13 @@ fn names(family: i32, kind: i32) -> (&'static str, &'static str) {
 }
 
 impl Policy {
-    /// Whether a socket of this kind may be made. To be asked before socket(2), and again with what
-    /// the kernel says that it made.
+    /// Decides whether a socket of this kind may be created. It must be asked before socket(2), and
+    /// again with the kind that the kernel reports.
     ///
-    /// A stream or a datagram socket of INET, INET6 or UNIX of the default protocol reaches nothing
-    /// by itself and needs no grant: its first act is judged, and so a denial can name the grant
-    /// that is missing. Every other kind needs [some grant](Self::has_grant_for) about it. An
-    /// unnamed UNIX socketpair needs no grant and no question.
+    /// A stream or datagram socket of INET, INET6 or UNIX with the default protocol reaches nothing
+    /// by itself, so it needs no grant. Its first act is judged, and a denial can then name the
+    /// missing grant. Every other kind needs [some grant](Self::has_grant_for) about it. An unnamed
+    /// UNIX socketpair needs no grant, and nobody has to ask.
     ///
     /// # Errors
     ///
@@ -83,13 +83,13 @@ impl Policy {
         self.some_use(family, type_ & TYPE_MASK, protocol)
     }
 
-    /// Whether some grant is about sockets of this kind, or everything is allowed.
+    /// Returns whether some grant is about sockets of this kind, or everything is allowed.
     ///
     /// INET and INET6: `tcp-*` about streams of TCP, `udp-*` about datagrams of UDP, `raw` about
     /// raw and ping sockets of its protocol. UNIX: `unix-*` about streams, datagrams and sequenced
     /// packets. PACKET, NETLINK and CAN: `packet`, `netlink` and `can` by their protocol. Others:
-    /// `family` by the family that it names. None is about any other family, type or protocol,
-    /// those that offer the same service by another number too (MPTCP, SCTP, SMC, UDP-Lite, DCCP).
+    /// `family` by the family that it names. No grant is about any other family, type or protocol,
+    /// not even if it offers the same service (MPTCP, SCTP, SMC, UDP-Lite, DCCP).
     pub fn has_grant_for(&self, family: i32, type_: i32, protocol: i32) -> bool {
         self.everything || self.some_use(family, type_ & TYPE_MASK, protocol).is_ok()
     }
@@ -197,9 +197,9 @@ impl Policy {
         (granted, format!("{}={example}", Verb::Family))
     }
 
-    /// The denial of a receive, or of a wait for input, on a datagram socket of this family that
-    /// was made without a grant. Nothing can come to it: what would make the call one that may wait
-    /// is an address.
+    /// Returns the denial of a receive, or of a wait for input, on a datagram socket of this family
+    /// that was created without a grant. Without an address nothing can arrive, so the call would
+    /// wait for ever.
     pub fn no_input(&self, family: i32) -> Denial {
         let (what, grant) = match family {
             AF_UNIX => (

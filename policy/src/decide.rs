@@ -20,7 +20,8 @@ pub(crate) type Answer<'p> = Result<Allowed<'p>, Denial>;
 
 /// All of a verb: how its rules are written and found, and how its requests are decided.
 pub(crate) trait Capability: Row {
-    /// The targets that help and errors show. Each is a valid target. None if the verb stands alone.
+    /// The targets that help and errors show. Each is a valid target. None if the verb stands
+    /// alone.
     const EXAMPLES: &'static [&'static str];
     /// What the verb grants, as the end of a sentence.
     const ABOUT: &'static str;

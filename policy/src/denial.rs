@@ -8,35 +8,35 @@ use crate::verbs::Grant;
 /// The rule that allows everything, as decisions name it.
 pub(super) const EVERYTHING: &str = "allow-all";
 
-/// That a request is allowed, and why.
+/// The answer that a request is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allowed<'p> {
-    /// The rule; `allow-all` where everything is allowed; none where no rule is needed.
+    /// The rule that allows it, or `allow-all`. None if no rule is needed.
     pub rule: Option<&'p str>,
 }
 
-/// That a request is denied.
+/// The answer that a request is denied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Denial {
-    /// The grant that would allow it; none where no single grant can.
+    /// The grant that would allow it. None if no single grant can.
     pub grant: Option<String>,
     /// The whole decision as one sentence.
     pub reason: String,
-    /// The rule that denies, where one does.
+    /// The rule that denies it. None if a grant is missing.
     pub rule: Option<String>,
-    /// A granted name that had this address until its pin expired: look it up once more, pin the
-    /// answer and ask again.
+    /// A granted name that had this address until its pin expired. The caller can look it up once
+    /// more, pin the answer and ask again.
     pub expired_name: Option<String>,
 }
 
 impl Denial {
-    /// A denial with its reason, which names the grant that is missing.
+    /// Makes a denial of this reason.
     pub fn new(reason: String) -> Self {
         Self { grant: None, reason, rule: None, expired_name: None }
     }
 
-    /// `what` (a verb and its object) is denied by a rule.
+    /// Makes the denial of `what`, a verb and its target, by a rule.
     pub(super) fn by_rule(what: impl fmt::Display, rule: &str) -> Self {
         Self {
             rule: Some(rule.into()),
@@ -44,8 +44,8 @@ impl Denial {
         }
     }
 
-    /// `what` (a verb and its object) is not granted; `grant` would do, if it is a rule: what a
-    /// guest asks for may be nothing that a rule can name.
+    /// Makes the denial of `what`, a verb and its target, that no rule allows. `grant` is named
+    /// only if it is a rule, because a guest can ask for something that no rule can name.
     pub(super) fn missing(what: String, grant: Option<String>) -> Self {
         let grant = grant.filter(|grant| grant.parse::<Grant>().is_ok());
         let reason = match &grant {
@@ -58,7 +58,7 @@ impl Denial {
     }
 }
 
-/// A grant as a shell takes it.
+/// Quotes a grant for a shell.
 pub(crate) fn quoted(grant: &str) -> Cow<'_, str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=.,:/@%+".contains(c);
     if grant.chars().all(plain) {

@@ -1,5 +1,5 @@
-//! What the verbs about addresses with a port have in common: `tcp-*`, `udp-*`, and `raw`, which has
-//! the protocol in place of the port.
+//! What the verbs about addresses with a port have in common: `tcp-*`, `udp-*`, and `raw`, which
+//! has the protocol in place of the port.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};

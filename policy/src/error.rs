@@ -1,9 +1,9 @@
-//! Errors of the texts that an operator writes: what is wrong, where, and what would be right.
+//! Errors in the texts that an operator writes.
 
-/// What is wrong with a text and where, before it is known which text it stands in.
+/// An error in a part of a text. [`GrantError`] has the whole text.
 #[derive(Debug)]
 pub(super) struct ParseError {
-    /// Where, in bytes from the start of the text that was parsed.
+    /// The place, in bytes from the start of the part.
     pub(super) offset: usize,
     /// What is wrong.
     pub(super) what: String,
@@ -16,7 +16,7 @@ impl ParseError {
         Self { offset, what: what.into(), hint: hint.into() }
     }
 
-    /// The same fault in a text that `by` bytes precede.
+    /// Returns the error for a text with `by` more bytes before the part.
     pub(super) fn shifted(mut self, by: usize) -> Self {
         self.offset += by;
         self
@@ -31,7 +31,8 @@ pub(crate) fn zone_error(offset: usize) -> ParseError {
     )
 }
 
-/// A text that is no rule, limit or fixed address: what is wrong, where, and what would be right.
+/// A text is no rule, limit or fixed address. The error says what is wrong, where, and what to
+/// write.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("at character {}: {what}; {hint}", self.character())]
 pub struct GrantError {
@@ -42,16 +43,16 @@ pub struct GrantError {
 }
 
 impl GrantError {
-    pub(super) fn new(text: &str, fault: ParseError) -> Self {
+    pub(super) fn new(text: &str, error: ParseError) -> Self {
         Self {
             text: text.into(),
-            offset: fault.offset,
-            what: fault.what.into(),
-            hint: fault.hint.into(),
+            offset: error.offset,
+            what: error.what.into(),
+            hint: error.hint.into(),
         }
     }
 
-    /// What is wrong and what would be right, without the place.
+    /// Returns what is wrong and what to write, without the place.
     pub fn reason(&self) -> String {
         format!("{}; {}", self.what, self.hint)
     }
@@ -61,12 +62,12 @@ impl GrantError {
         &self.text
     }
 
-    /// Where the fault is, in bytes from the start.
+    /// Returns the place of the error, in bytes from the start.
     pub fn offset(&self) -> usize {
         self.offset
     }
 
-    /// Where the fault is, in characters, the first being 1.
+    /// Returns the place of the error in characters. The first is 1.
     pub fn character(&self) -> usize {
         self.text.char_indices().take_while(|(at, _)| *at < self.offset).count() + 1
     }

@@ -23,7 +23,7 @@ pub enum PolicyFileError {
         /// Why.
         source: io::Error,
     },
-    /// It says something that no policy can.
+    /// Its text is no policy.
     #[error("{}:{line}:{column}: {message}", path.display())]
     Invalid {
         /// The file.
@@ -42,7 +42,22 @@ type Found = (usize, String);
 
 const KEYS: [&str; 5] = ["allow", "deny", "limits", "publish", "resolve"];
 
-/// Adds to `builder` what `text` says, up to the first fault.
+impl PolicyBuilder {
+    /// Adds what the text of a policy file says. If the text has an error, nothing is added. `path`
+    /// only names the file in errors.
+    ///
+    /// # Errors
+    ///
+    /// The text is not TOML, or is no policy. The error has the file, the line and the column.
+    pub fn file_text(&mut self, path: &Path, text: &str) -> Result<&mut Self, PolicyFileError> {
+        let mut next = self.clone();
+        apply(&mut next, path, text)?;
+        *self = next;
+        Ok(self)
+    }
+}
+
+/// Adds to `builder` what `text` says, up to the first error.
 pub(super) fn apply(
     builder: &mut PolicyBuilder,
     path: &Path,
@@ -114,7 +129,7 @@ fn table<'a, 'i>(
     value.get_ref().as_table().ok_or_else(|| wrong_type(value, name, wanted))
 }
 
-/// Where in the file a fault in a string is. With escapes in the string it is the string's start.
+/// Where in the file an error in a string is. With escapes in the string it is the string's start.
 fn inside(text: &str, span: Range<usize>, value: &str, offset: usize) -> usize {
     let raw = text.get(span.clone()).unwrap_or_default();
     match raw.find(value) {
@@ -150,12 +165,12 @@ fn limits(builder: &mut PolicyBuilder, table: &DeTable<'_>) -> Result<(), Found>
             .as_integer()
             .filter(|n| n.radix() == 10)
             .and_then(|n| decimal(&n.as_str().replace('_', "")));
-        builder.limits_mut().set(key.get_ref().as_ref(), number).map_err(|fault| match fault {
-            LimitError::Name(fault) => {
-                (key.span().start, format!("{}; {}", fault.what, fault.hint))
+        builder.limits_mut().set(key.get_ref().as_ref(), number).map_err(|error| match error {
+            LimitError::Name(error) => {
+                (key.span().start, format!("{}; {}", error.what, error.hint))
             }
-            LimitError::Value(fault) => {
-                (value.span().start, format!("{}; {}", fault.what, fault.hint))
+            LimitError::Value(error) => {
+                (value.span().start, format!("{}; {}", error.what, error.hint))
             }
         })?;
     }

@@ -119,7 +119,7 @@ pub(super) fn parse_lone_host(text: &str) -> Result<HostPattern, ParseError> {
     if let Some(rest) = text.strip_prefix('[') {
         return match rest.split_once(']') {
             None => Err(ParseError::new(0, "the bracket is not closed", HINT)),
-            Some((inside, "")) => HostPattern::parse_v6(inside).map_err(|fault| fault.shifted(1)),
+            Some((inside, "")) => HostPattern::parse_v6(inside).map_err(|error| error.shifted(1)),
             Some((inside, _)) => {
                 Err(ParseError::new(inside.len() + 2, "no port has a place here", HINT))
             }
@@ -157,14 +157,14 @@ impl EndpointPattern {
                     "write [ADDRESS]:PORT, as in [::1]:443",
                 ));
             };
-            let host = HostPattern::parse_v6(inside).map_err(|fault| fault.shifted(1))?;
+            let host = HostPattern::parse_v6(inside).map_err(|error| error.shifted(1))?;
             let at = inside.len() + 2;
             let Some(ports) = after.strip_prefix(':') else {
                 return Err(ParseError::new(at, "the port is missing", MISSING));
             };
             return Ok(Self {
                 host,
-                ports: PortRange::parse(ports).map_err(|fault| fault.shifted(at + 1))?,
+                ports: PortRange::parse(ports).map_err(|error| error.shifted(at + 1))?,
             });
         }
         let Some((host, ports)) = text.rsplit_once(':') else {
@@ -187,7 +187,7 @@ impl EndpointPattern {
         let parsed = HostPattern::parse(host)?;
         Ok(Self {
             host: parsed,
-            ports: PortRange::parse(ports).map_err(|fault| fault.shifted(host.len() + 1))?,
+            ports: PortRange::parse(ports).map_err(|error| error.shifted(host.len() + 1))?,
         })
     }
 }
@@ -272,9 +272,9 @@ mod tests {
             ("a.*:80", 2, "only at the start"),
             ("db.example:http", 11, "a port is"),
         ] {
-            let fault = EndpointPattern::parse(text).unwrap_err();
-            assert_eq!(fault.offset, offset, "{text}: {fault:?}");
-            assert!(fault.hint.contains(hint), "{text}: {fault:?}");
+            let error = EndpointPattern::parse(text).unwrap_err();
+            assert_eq!(error.offset, offset, "{text}: {error:?}");
+            assert!(error.hint.contains(hint), "{text}: {error:?}");
         }
     }
 }

@@ -52,7 +52,7 @@ fn find(ports: &[Ports], port: u16) -> Option<Ports> {
     ports.get(at).copied().filter(|p| p.low <= port)
 }
 
-/// Whether some port of `wanted` is left when `taken` has told, for a port, what covers it.
+/// Returns whether some port of `wanted` is left. `taken` returns what covers a port.
 pub(super) fn any_left(wanted: Ports, taken: impl Fn(u16) -> Option<Ports>) -> bool {
     let mut port = wanted.low;
     loop {
@@ -199,7 +199,7 @@ impl Names {
         exact.into_iter().chain(below).map(Vec::as_slice)
     }
 
-    /// Whether a pattern is this very name.
+    /// Returns whether a pattern is this very name.
     pub(super) fn has_exact(&self, name: &str) -> bool {
         self.exact.contains_key(name)
     }
@@ -217,7 +217,7 @@ impl Names {
         self.exact.values().chain(self.below.values()).any(|list| find(list, port).is_some())
     }
 
-    /// Everything that is said of `name`.
+    /// Returns the ports of every rule about `name`.
     pub(super) fn all(&self, name: &str) -> impl Iterator<Item = Ports> {
         self.lists(name).flatten().copied()
     }
@@ -271,12 +271,12 @@ impl Endpoints {
         Self { v4: Networks::build(v4), v6: Networks::build(v6), any_v4, any_v6, names }
     }
 
-    /// Whether there is no rule.
+    /// Returns whether there is no rule.
     pub(super) fn is_empty(&self) -> bool {
         self.v4.nodes.is_empty() && self.v6.nodes.is_empty() && self.names.is_empty()
     }
 
-    /// Whether a rule names IPv4 addresses.
+    /// Returns whether a rule names IPv4 addresses.
     pub(super) fn has_v4(&self) -> bool {
         !self.v4.nodes.is_empty()
     }
@@ -318,7 +318,7 @@ impl Endpoints {
         self.all_at(address).next().or(embedded)
     }
 
-    /// Whether some rule holds a port, be it at one address alone.
+    /// Returns whether some rule holds a port, be it at one address alone.
     pub(super) fn has_port(&self, port: u16) -> bool {
         self.any_v4(port).is_some() || self.any_v6(port).is_some() || self.names.has_port(port)
     }
@@ -364,7 +364,7 @@ impl Endpoints {
     }
 }
 
-/// A quick no for the addresses that carry none.
+/// Excludes most addresses that carry no IPv4 address.
 fn may_embed(address: Ipv6Addr) -> bool {
     let s = address.segments();
     matches!(s[0], 0 | 0x64 | 0x2001 | 0x2002) || s[5] == 0x5efe

@@ -1,4 +1,4 @@
-//! What one instance may use at most, and the bucket that rates are measured with.
+//! The limits of an instance, and the token bucket for rates.
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,13 @@ use crate::text::decimal;
 pub struct LimitInfo {
     /// Its word.
     pub name: &'static str,
-    /// What holds where nothing else was set.
+    /// The default.
     pub default: u64,
     /// The least value that makes sense.
     pub least: u64,
     /// The greatest value that the host can keep.
     pub most: u64,
-    /// What it counts, and what a guest sees that goes beyond.
+    /// What it counts, and what a guest gets that exceeds it.
     pub about: &'static str,
     get: fn(&Limits) -> u64,
     set: fn(&mut Limits, u64),
@@ -34,7 +34,7 @@ impl std::fmt::Debug for LimitInfo {
 
 macro_rules! limits {
     ($($(#[doc = $doc:literal])+ $field:ident $name:literal = $default:literal, $least:literal ..= $most:literal, $about:literal;)+) => {
-        /// What one instance may use at most.
+        /// The limits of one instance.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub struct Limits {
             $($(#[doc = $doc])+ pub $field: u64,)+
@@ -77,7 +77,7 @@ limits! {
     /// Bytes of one transfer.
     transfer_bytes "transfer-bytes" = 1_048_576, 1..=67_108_864, "bytes of a stream moved by one call; more is left to the next";
     /// Bytes of memory of the guest: all of its memories and tables. The store is the embedder's,
-    /// and so is this limit to keep, by a `wasmtime::ResourceLimiter`; the command does.
+    /// so the embedder enforces this limit with a `wasmtime::ResourceLimiter`, as the command does.
     memory_bytes "memory-bytes" = 1_073_741_824, 0..=1_099_511_627_776, "bytes of memory of the guest; beyond: no growth, by which most guests trap";
     /// Names of UNIX sockets in folders. They outlive the instance that made them, and so they are
     /// counted for all the instances of one builder together, until they are gone from the folder.
@@ -108,7 +108,7 @@ impl Limits {
         })
     }
 
-    /// Sets a limit by its word. The fault is the name's where `Ok` is inside, else the value's.
+    /// Sets a limit by its word.
     pub(super) fn set(&mut self, name: &str, value: Option<u64>) -> Result<(), LimitError> {
         let info = Self::info(name).map_err(LimitError::Name)?;
         let value =
@@ -140,12 +140,12 @@ impl Limits {
             };
             return Err(GrantError::new(text, known.err().unwrap_or_else(missing)));
         };
-        self.set(name, decimal(value)).map_err(|fault| {
-            let fault = match fault {
-                LimitError::Name(fault) => fault,
-                LimitError::Value(fault) => fault.shifted((name.len() + 1).min(text.len())),
+        self.set(name, decimal(value)).map_err(|error| {
+            let error = match error {
+                LimitError::Name(error) => error,
+                LimitError::Value(error) => error.shifted((name.len() + 1).min(text.len())),
             };
-            GrantError::new(text, fault)
+            GrantError::new(text, error)
         })
     }
 }
@@ -186,7 +186,8 @@ impl TokenBucket {
     ///
     /// # Errors
     ///
-    /// There is none; the time until there is, [`Duration::MAX`] where there never will be.
+    /// The bucket is empty. The error is the time until it has a token, or [`Duration::MAX`] if it
+    /// never will.
     pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
         let gain = now
             .saturating_duration_since(self.filled)

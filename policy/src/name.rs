@@ -78,8 +78,8 @@ pub fn normalise_name(name: &str) -> Result<Cow<'_, str>, NameError> {
     Ok(ascii)
 }
 
-/// Whether resolvers may read a name as an IPv4 address in one of its older notations (`127.1`,
-/// `0x7f.1`, `2130706433`).
+/// Returns whether resolvers may read a name as an IPv4 address in one of its older notations
+/// (`127.1`, `0x7f.1`, `2130706433`).
 pub(super) fn ends_in_number(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or(name);
     !last.is_empty()
@@ -134,7 +134,7 @@ impl NamePattern {
         Ok(if skipped == 0 { Self::Exact(name) } else { Self::Below(name) })
     }
 
-    /// Whether this pattern holds `name`, which must be in [`normalise_name`]'s form.
+    /// Returns whether this pattern holds `name`, which must be in [`normalise_name`]'s form.
     pub fn matches(&self, name: &str) -> bool {
         match self {
             Self::Exact(own) => **own == *name,
@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     fn name(text: &str) -> NamePattern {
-        NamePattern::parse(text).unwrap_or_else(|fault| panic!("{text}: {fault:?}"))
+        NamePattern::parse(text).unwrap_or_else(|error| panic!("{text}: {error:?}"))
     }
 
     #[test]
@@ -300,8 +300,8 @@ mod tests {
             "a.0x",
             "１２７.1",
         ] {
-            let fault = NamePattern::parse(text).unwrap_err();
-            assert!(fault.hint.contains("four decimal numbers"), "{text}: {fault:?}");
+            let error = NamePattern::parse(text).unwrap_err();
+            assert!(error.hint.contains("four decimal numbers"), "{text}: {error:?}");
         }
     }
 

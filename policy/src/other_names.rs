@@ -12,7 +12,7 @@ use crate::name::normalise_name;
 use crate::policy::Policy;
 
 impl Policy {
-    /// Whether a rule that allows names this single label itself, as `resolve=db` and
+    /// Returns whether a rule that allows names this single label itself, as `resolve=db` and
     /// `tcp-connect=db:5432` do. The resolver's search list applies to no other name.
     pub fn grants_label(&self, name: &str) -> bool {
         let implied = self.allow.implying_resolve().map(|(_, rules)| &rules.names);
@@ -20,7 +20,7 @@ impl Policy {
             && once(&self.allow.resolve.names).chain(implied).any(|names| names.has_exact(name))
     }
 
-    /// Whether a deny rule names a name, so that the other names of an answer matter.
+    /// Returns whether a deny rule names a name, so that the other names of an answer matter.
     pub fn denies_names(&self) -> bool {
         let by_name = |rules: &Endpoints| !rules.names.is_empty();
         !self.deny.resolve.names.is_empty()

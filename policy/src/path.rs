@@ -33,7 +33,7 @@ fn split_head(path: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// Whether `pattern` holds `path`, a relative path of one or more plain components.
+/// Returns whether `pattern` holds `path`, a relative path of one or more plain components.
 pub(super) fn match_components(pattern: &[Component], path: &[u8]) -> bool {
     let mut rest = Some(path);
     let mut next = 0;
@@ -130,8 +130,8 @@ impl PathPattern {
         Ok(Self { absolute, components: components.into() })
     }
 
-    /// How many components are a literal directory: all before the last or the first that is none,
-    /// whichever comes first.
+    /// Returns the number of components that are a literal directory. The last component, and all
+    /// from the first pattern on, do not belong to it.
     pub(super) fn literal_directories(&self) -> usize {
         let literal =
             self.components.iter().take_while(|c| matches!(c, Component::Literal(_))).count();
@@ -213,7 +213,7 @@ impl AbstractPattern {
         }
     }
 
-    /// Whether this pattern holds `name`.
+    /// Returns whether this pattern holds `name`.
     pub fn matches(&self, name: &[u8]) -> bool {
         let [first, middle @ .., last] = &*self.parts else {
             return self.exact() == Some(name);
@@ -271,7 +271,7 @@ impl UnixPattern {
     pub(super) fn parse(text: &str) -> Result<Self, ParseError> {
         match text.strip_prefix('@') {
             Some(name) => {
-                AbstractPattern::parse(name).map(Self::Abstract).map_err(|fault| fault.shifted(1))
+                AbstractPattern::parse(name).map(Self::Abstract).map_err(|error| error.shifted(1))
             }
             None => PathPattern::parse(text).map(Self::Path),
         }
@@ -294,7 +294,7 @@ mod tests {
     use super::*;
 
     fn path(text: &str) -> PathPattern {
-        PathPattern::parse(text).unwrap_or_else(|fault| panic!("{text}: {fault:?}"))
+        PathPattern::parse(text).unwrap_or_else(|error| panic!("{text}: {error:?}"))
     }
 
     fn path_matches(pattern: &str, given: &str) -> bool {

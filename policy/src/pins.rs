@@ -9,19 +9,19 @@ use std::time::{Duration, Instant};
 use crate::address::canonical;
 use crate::name::normalise_name;
 
-/// How long a pin lasts after its last use.
+/// The time that a pin lasts after its last use.
 const LIFETIME: Duration = Duration::from_secs(5 * 60);
-/// How many addresses a name has at most.
+/// The most addresses of a name.
 pub(super) const ADDRESSES: usize = 64;
-/// How many other names are kept of a name: those that were noted last.
+/// The most other names that are kept of a name. The oldest are dropped.
 const OTHERS: usize = 64;
-/// How many names are kept: a guest with `*.example.com` could ask for any number.
+/// The most names that are kept, because a guest with `*.example.com` could ask for any number.
 const NAMES: usize = 1024;
 
 /// The addresses that an instance's look-ups gave, each bound to the name that was asked for.
 ///
-/// An address counts for five minutes after its last use. After that it is remembered as expired,
-/// so that the caller can be told to look the name up once more.
+/// An address counts for five minutes after its last use. After that it is kept as expired, so that
+/// a denial can ask the caller to look the name up once more.
 #[derive(Debug)]
 pub struct Pins {
     origin: Instant,
@@ -66,7 +66,7 @@ impl Pin {
 }
 
 impl Pins {
-    /// Whether no address is pinned.
+    /// Returns whether no address is pinned.
     pub fn is_empty(&self) -> bool {
         self.addresses.is_empty()
     }
@@ -76,7 +76,7 @@ impl Pins {
         self.addresses.len()
     }
 
-    /// A number that is another one whenever an address was added or forgotten since.
+    /// Returns a number that changes whenever an address is added or forgotten.
     pub fn changes(&self) -> u64 {
         self.changes
     }
@@ -115,7 +115,7 @@ impl Pins {
         });
         let age = self.age(now);
         owner.used.fetch_max(age, Ordering::Relaxed);
-        // What has expired and was not answered again is the name's no longer.
+        // An expired address that the new answer lacks no longer belongs to the name.
         list.retain(|address| {
             let keep = self.of(*address, &owner).is_some_and(|pin| self.is_fresh(pin, now));
             if !keep {
@@ -214,7 +214,7 @@ impl Pins {
         }
     }
 
-    /// Drops the name used longest ago where the table is full.
+    /// Drops the least recently used name if the table is full.
     fn make_room(&mut self) {
         while self.names.len() >= NAMES {
             let oldest = self

@@ -37,12 +37,12 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Which version of an instance's policy this is: 0 for the first.
+    /// Returns the version of an instance's policy. The first is 0.
     pub fn generation(&self) -> u64 {
         self.generation
     }
-    /// This policy as the one that takes the place of `previous`: its generation is one higher, so
-    /// that decisions made before are made anew.
+    /// Returns this policy as the successor of `previous`. Its generation is one higher, so that
+    /// earlier decisions are made anew.
     #[must_use]
     pub fn following(mut self, previous: &Self) -> Self {
         self.generation = previous.generation + 1;
@@ -52,7 +52,7 @@ impl Policy {
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
-    /// Whether everything is allowed that no rule denies.
+    /// Returns whether everything is allowed that no rule denies.
     pub fn allows_all(&self) -> bool {
         self.everything
     }
@@ -64,7 +64,8 @@ impl Policy {
     pub fn denied(&self) -> &[Grant] {
         &self.deny.grants
     }
-    /// The directory where relative UNIX paths start; none where there are none.
+    /// Returns the directory where relative UNIX paths start. None if the policy has no relative
+    /// paths.
     pub fn start_of_paths(&self) -> Option<&Path> {
         use std::os::unix::ffi::OsStrExt;
         let base = self.base.as_deref()?;
@@ -91,7 +92,7 @@ impl Policy {
         let name = normalise_name(name).ok()?;
         self.fixed.names.get(&*name).map(|(addresses, _)| addresses.as_slice())
     }
-    /// The host's address that takes the place of one that a guest binds, where that is published.
+    /// Returns the host's address that replaces one that a guest binds, if that is published.
     pub fn published(&self, verb: Verb, guest: SocketAddr) -> Option<SocketAddr> {
         self.published.find(verb, guest).map(|(host, _)| host)
     }

@@ -37,7 +37,7 @@ impl PortRange {
         self.high
     }
 
-    /// Whether `port` is one of them.
+    /// Returns whether `port` is one of them.
     pub const fn contains(self, port: u16) -> bool {
         self.low <= port && port <= self.high
     }

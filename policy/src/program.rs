@@ -53,12 +53,12 @@ pub struct Instruction {
     pub k: u32,
 }
 
-/// What a program has to read.
+/// The form of the packets that a program reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Layout {
     /// Packets of IPv6 come in too, beside those of IPv4.
     pub v6: bool,
-    /// The packet begins with UDP's header. Where it does not, ports are not told apart.
+    /// The packet begins with UDP's header. Without it, the program does not look at ports.
     pub ports: bool,
 }
 
@@ -67,7 +67,7 @@ pub struct Layout {
 pub struct Program {
     /// The instructions, in order.
     pub instructions: Vec<Instruction>,
-    /// Whether the program lets in nobody whom the policy denies.
+    /// Whether the program admits no sender that the policy denies.
     pub exact: bool,
 }
 
@@ -96,8 +96,8 @@ pub fn program(
     })
 }
 
-/// Whether a program can tell these senders' packets from all others that the policy does not
-/// allow.
+/// Returns whether a program can tell these senders' packets from all others that the policy does
+/// not allow.
 fn is_exact(senders: &Senders, layout: Layout) -> bool {
     let whole = |span: &Span| span.ports.is_all() || span.ports.is_empty();
     let ports = layout.ports || senders.v4.iter().chain(&senders.v6).all(whole);
@@ -221,7 +221,7 @@ impl Code {
         self.reversed.len() - 1
     }
 
-    /// Leads on by a number that was loaded: each of these ends at a highest number, the last one
+    /// Branches by a number that was loaded: each of these ends at a highest number, the last one
     /// at the highest of all.
     fn tree(&mut self, ranges: &[(u32, Label)]) -> Label {
         match *ranges {
@@ -241,7 +241,7 @@ impl Code {
         }
     }
 
-    /// Leads on by the source port.
+    /// Branches by the source port.
     fn ports(&mut self, ports: &PortSet, accept: Label, reject: Label) -> Label {
         let mut ranges = Vec::new();
         for &(low, high) in ports.ranges() {
@@ -259,7 +259,7 @@ impl Code {
         label
     }
 
-    /// Leads on by an address of so many words, the first of which is at this offset.
+    /// Branches by an address of so many words, the first of which is at this offset.
     fn addresses(&mut self, spans: &[(u128, Label)], words: u32, offset: u32) -> Label {
         let shift = 32 * (words - 1);
         let within = (1u128 << shift) - 1;

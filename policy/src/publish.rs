@@ -22,7 +22,7 @@ struct Entry {
 
 impl Published {
     pub(super) fn add(&mut self, text: &str) -> Result<(), GrantError> {
-        let fail = |fault| GrantError::new(text, fault);
+        let fail = |error| GrantError::new(text, error);
         let (pair, verbs): (&str, &[Verb]) = match text.rsplit_once('/') {
             Some((pair, "tcp")) => (pair, &[Verb::TcpListen]),
             Some((pair, "udp")) => (pair, &[Verb::UdpBind]),
@@ -41,7 +41,7 @@ impl Published {
         };
         let at = host.len() + 1;
         let host = address(host).map_err(fail)?;
-        let guest = address(guest).map_err(|fault| fail(fault.shifted(at)))?;
+        let guest = address(guest).map_err(|error| fail(error.shifted(at)))?;
         if guest.port() == 0 {
             return Err(fail(ParseError::new(
                 at,
@@ -74,7 +74,7 @@ impl Published {
         self.0.get(&(verb, guest.ip(), guest.port())).map(|entry| (entry.host, &*entry.rule))
     }
 
-    /// Whether anything is published for this verb.
+    /// Returns whether anything is published for this verb.
     pub(super) fn has(&self, verb: Verb) -> bool {
         self.0.keys().any(|(published, ..)| *published == verb)
     }

@@ -1,4 +1,4 @@
-//! What is known of the senders that a policy allows, worked out once.
+//! The senders that a policy allows, computed once.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -15,11 +15,11 @@ pub(crate) enum Standing {
     Fixed,
     /// By a look-up that counts.
     Fresh,
-    /// By one that counts no more, but for rules that deny.
+    /// By a look-up that has expired. It counts for rules that deny.
     Expired,
 }
 
-/// What is known of a policy's senders without any pin, worked out once for all its instances.
+/// A policy's senders without any pin, computed once for all its instances.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cache {
     pub(crate) udp: OnceLock<Arc<Known>>,
@@ -47,7 +47,7 @@ impl Known {
 
 /// The rules that name a socket's senders.
 pub(crate) struct SenderRules<'p> {
-    /// What allows, each with what takes from it.
+    /// The rules that allow, each with the rules that are subtracted from it.
     pub(crate) allow: Vec<(&'p Endpoints, Option<&'p Endpoints>)>,
     pub(crate) deny: &'p Endpoints,
 }

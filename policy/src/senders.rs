@@ -1,16 +1,15 @@
-//! Whose datagrams a policy lets in, laid out for a filter in the kernel: which ports of which
-//! addresses.
+//! The senders whose datagrams a policy admits, as ports of addresses, for a filter in the kernel.
 //!
-//! [`Policy::udp_source_allowed`] and [`Policy::raw_source_allowed`] decide on one datagram, and
-//! stay the authority. What is laid out here never holds less than they allow;
-//! [`Senders::exact_v4`] and [`Senders::exact_v6`] say where it holds no more.
+//! [`Policy::udp_source_allowed`] and [`Policy::raw_source_allowed`] decide on each datagram and
+//! have the last word. [`Senders`] never admits less than they allow. [`Senders::exact_v4`] and
+//! [`Senders::exact_v6`] say whether it admits no more.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::index::Ports;
 
-/// What a socket carries, which says which rules name its senders.
+/// What a socket carries. It decides which rules name the socket's senders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Carried {
     /// Datagrams with ports: `udp-receive` and `udp-send`.
@@ -29,12 +28,12 @@ impl PortSet {
         Self(vec![(0, u16::MAX)])
     }
 
-    /// Whether every port is in the set.
+    /// Returns whether every port is in the set.
     pub fn is_all(&self) -> bool {
         self.0 == [(0, u16::MAX)]
     }
 
-    /// Whether no port is in the set.
+    /// Returns whether no port is in the set.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -122,7 +121,7 @@ const V4_BITS: u32 = 32;
 const V6_BITS: u32 = 128;
 
 impl Senders {
-    /// Whether every sender is allowed.
+    /// Returns whether every sender is allowed.
     pub fn is_everyone(&self) -> bool {
         [&self.v4, &self.v6]
             .into_iter()

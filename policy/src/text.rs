@@ -22,8 +22,8 @@ fn character(text: &[u8]) -> usize {
     }
 }
 
-/// Whether `*` (any bytes) and `?` (one character) in `pattern` can stand for what `text` has.
-/// Quadratic at worst.
+/// Returns whether `*` (any bytes) and `?` (one character) in `pattern` can stand for what `text`
+/// has. Quadratic at worst.
 pub(crate) fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut star = None;

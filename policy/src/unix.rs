@@ -97,8 +97,8 @@ impl UnixRules {
         self.insert(directory, rest, real_path, rule);
     }
 
-    /// As `add_path`, and again by the real place of its directory, and of the whole path where it
-    /// exists: a rule that denies must hold for a path by whichever of its names a guest comes.
+    /// Adds a path, the same path by the real place of its directory, and the real path if it
+    /// exists. A rule that denies must hold for every name of a path.
     pub(super) fn add_path_and_real(
         &mut self,
         pattern: &PathPattern,
@@ -329,7 +329,7 @@ pub struct UnixRoute {
     verb: Verb,
     /// What the rules that led here have after the base.
     patterns: Vec<Arc<[Component]>>,
-    /// The rules that allow; none where everything is allowed that is not denied.
+    /// The rules that allow. None if everything is allowed that is not denied.
     allow: Option<Arc<UnixRules>>,
     deny: Arc<UnixRules>,
 }
@@ -347,9 +347,9 @@ impl UnixRoute {
         }
     }
 
-    /// Judges the directory that [`base`](Self::base) is now, by its real path: it must be where it
-    /// was when the policy was built. Else somebody has put a link in its place, or above it, since
-    /// the operator named it.
+    /// Judges the directory that [`base`](Self::base) is now, by its real path. It must be where it
+    /// was when the policy was built. Otherwise a link has taken its place, or that of a directory
+    /// above it.
     ///
     /// # Errors
     ///
@@ -383,7 +383,7 @@ impl UnixRoute {
         let mut real = base.to_vec();
         real.push(b'/');
         real.extend_from_slice(relative);
-        let shown = || format!("{} to {}", self.verb, show(&real));
+        let shown = || format!("{} to {}", self.verb, show_path(&real));
         if !plain {
             return Err(Denial::new(format!("{} is denied: it is no real path", shown())));
         }
@@ -398,7 +398,7 @@ impl UnixRoute {
         {
             return Ok(());
         }
-        let from = show(self.base.join(&self.relative).as_os_str().as_bytes());
+        let from = show_path(self.base.join(&self.relative).as_os_str().as_bytes());
         Err(Denial::missing(
             format!("{} (a link leads there from {from})", shown()),
             path_grant(self.verb, &real),
@@ -406,15 +406,15 @@ impl UnixRoute {
     }
 }
 
-/// The rule that would name this path alone; none where a rule would say more, or can't say it.
+/// Returns the rule that names this path alone. None if a rule would name more, or can't name it.
 pub(super) fn path_grant(verb: Verb, path: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(path).ok()?;
     let plain = !text.contains(['*', '?']) && !text.chars().any(char::is_control);
     plain.then(|| format!("{verb}={text}"))
 }
 
-/// A path for a person: bytes that are no text, and control characters, as escapes.
-pub fn show(path: &[u8]) -> String {
+/// Returns a path to be printed. Bytes that are no text, and control characters, are escaped.
+pub fn show_path(path: &[u8]) -> String {
     path.utf8_chunks()
         .flat_map(|chunk| {
             let plain = |c: char| matches!(c, '\'' | '"');
@@ -659,7 +659,7 @@ mod tests {
     #[test]
     fn show_escapes_what_is_no_text() {
         assert_eq!(
-            show(b"/run/it's \"\xff\n\x1b[31m\xc3\xbc"),
+            show_path(b"/run/it's \"\xff\n\x1b[31m\xc3\xbc"),
             "/run/it's \"\\xff\\n\\u{1b}[31m\u{fc}"
         );
     }

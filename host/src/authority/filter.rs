@@ -30,10 +30,8 @@ use crate::descriptor::filter_slot::{Attached, drops};
 use crate::descriptor::{Handle, Open};
 use crate::sys::address::RawAddress;
 use crate::sys::{self, OptionBytes};
-use sandsock_policy::{
-    Carried, Decision, Denial, Instruction, Layout, Program, RawRequest, Request, Senders, Verb,
-    program,
-};
+use sandsock_policy::filter::{Carried, Instruction, Layout, Program, Senders, program};
+use sandsock_policy::{Decision, Denial, RawRequest, Request, Verb};
 
 /// The most datagrams that one look at a queue drops. This is more than a queue of the usual size
 /// holds. It is bounded because other guests may share the thread.

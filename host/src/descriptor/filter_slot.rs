@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use rustix::io::Errno;
-use sandsock_policy::{Carried, Instruction, Layout, Program};
+use sandsock_policy::filter::{Carried, Instruction, Layout, Program};
 
 use super::Handle;
 use crate::sys;

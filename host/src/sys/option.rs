@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use rustix::io::Errno;
 use sandsock_abi::constants::{SO_BUF_LOCK, SO_LOCK_FILTER, SO_MEMINFO};
-use sandsock_policy::Instruction;
+use sandsock_policy::filter::Instruction;
 
 use super::{check, errno};
 use crate::authority::permit::{GetOption, Permit, SetOption};

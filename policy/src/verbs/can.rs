@@ -15,7 +15,7 @@ use crate::verbs::verb;
 const CAN_PROTOCOLS: [(&str, i32); 4] =
     [("raw", CAN_RAW), ("bcm", CAN_BCM), ("isotp", CAN_ISOTP), ("j1939", CAN_J1939)];
 
-/// The word of an AF_CAN protocol; none for one that has no rules.
+/// Returns the word of an AF_CAN protocol. None if rules can't name it.
 pub(crate) fn can_protocol(number: i32) -> Option<&'static str> {
     CAN_PROTOCOLS.iter().find(|(_, known)| *known == number).map(|(word, _)| *word)
 }
@@ -23,9 +23,9 @@ pub(crate) fn can_protocol(number: i32) -> Option<&'static str> {
 /// What `can` names: `INTERFACE` or `INTERFACE:PROTOCOL`, the interface `*` for every one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CanPattern {
-    /// The interface's name; none is every interface, and the wildcard that takes in all of them.
+    /// The interface's name. None is every interface, and the wildcard that includes all of them.
     pub interface: Option<Box<str>>,
-    /// CAN_RAW, CAN_BCM, CAN_ISOTP or CAN_J1939; none is all of them.
+    /// CAN_RAW, CAN_BCM, CAN_ISOTP or CAN_J1939. None is all of them.
     pub protocol: Option<i32>,
 }
 
@@ -72,12 +72,12 @@ impl CanPattern {
         Ok(Self { interface: Some(interface.into()), protocol })
     }
 
-    /// Whether some use of this protocol is named.
+    /// Returns whether some use of this protocol is named.
     pub(crate) fn speaks(&self, protocol: i32) -> bool {
         self.protocol.is_none_or(|own| own == protocol)
     }
 
-    /// Whether the interface is named.
+    /// Returns whether the interface is named.
     pub(crate) fn holds(&self, interface: CanInterface<'_>) -> bool {
         match (&self.interface, interface) {
             (None, _) => true,
@@ -86,7 +86,8 @@ impl CanPattern {
         }
     }
 
-    /// Whether some of it is named, for rules that deny: every interface is a part of the wildcard.
+    /// Returns whether a part of the request is named, because every interface is a part of the
+    /// wildcard. Rules that deny are asked this.
     pub(crate) fn touches(&self, interface: CanInterface<'_>) -> bool {
         matches!(interface, CanInterface::All) || self.holds(interface)
     }

@@ -84,13 +84,13 @@ impl FamilyPattern {
                 None => Ok(Self::Vsock(VsockPattern::default())),
                 Some(rest) => VsockPattern::parse(rest)
                     .map(Self::Vsock)
-                    .map_err(|fault| fault.shifted(word.len() + 1)),
+                    .map_err(|error| error.shifted(word.len() + 1)),
             },
             "bluetooth" => match rest {
                 None => Ok(Self::Bluetooth(BluetoothPattern::All)),
                 Some(rest) => BluetoothPattern::parse(rest)
                     .map(Self::Bluetooth)
-                    .map_err(|fault| fault.shifted(word.len() + 1)),
+                    .map_err(|error| error.shifted(word.len() + 1)),
             },
             "rds" => plain(Self::Rds),
             "qipcrtr" => plain(Self::Qipcrtr),
@@ -102,7 +102,7 @@ impl FamilyPattern {
         }
     }
 
-    /// Whether it names what a guest asks for.
+    /// Returns whether it names what a guest asks for.
     pub(crate) fn holds(&self, target: FamilyTarget<'_>) -> bool {
         let fits = |pattern: &Option<Box<str>>, text: &str| {
             pattern.as_deref().is_none_or(|pattern| glob(pattern, text))
@@ -130,7 +130,8 @@ impl FamilyPattern {
         }
     }
 
-    /// Whether it names some of what a guest asks for, by whichever address: for rules that deny.
+    /// Returns whether it names a part of the request, by any of its addresses. Rules that deny are
+    /// asked this.
     pub(crate) fn touches(&self, target: FamilyTarget<'_>) -> bool {
         match (self, target) {
             (Self::Vsock(pattern), FamilyTarget::Vsock { purpose, same, port, .. }) => {
@@ -140,7 +141,7 @@ impl FamilyPattern {
         }
     }
 
-    /// Whether it names some use of this protocol of AF_BLUETOOTH.
+    /// Returns whether it names some use of this protocol of AF_BLUETOOTH.
     pub(crate) fn speaks_bluetooth(&self, protocol: i32) -> bool {
         matches!(self, Self::Bluetooth(pattern) if pattern.speaks(protocol))
     }
@@ -210,7 +211,7 @@ pub enum FamilyTarget<'a> {
 }
 
 impl FamilyTarget<'_> {
-    /// The rule that names this and nothing else; none where no rule can.
+    /// Returns the rule that names this and nothing else. None if no rule can.
     pub(crate) fn grant(&self) -> Option<String> {
         let text = self.to_string();
         // A `*` of the guest's making would be a pattern.
@@ -240,7 +241,7 @@ impl fmt::Display for FamilyTarget<'_> {
     }
 }
 
-/// Whether a text is one that a pattern with `*` for any bytes names. Both are short.
+/// Returns whether a text is one that a pattern with `*` for any bytes names. Both are short.
 fn glob(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut at, mut seen) = (0, 0);
@@ -356,8 +357,8 @@ mod tests {
             ("", "is no interface"),
             ("an-interface-with-a-name", "is no interface"),
         ] {
-            let fault = CanPattern::parse(text).expect_err(text);
-            assert!(fault.what.contains(words), "{text}: {}", fault.what);
+            let error = CanPattern::parse(text).expect_err(text);
+            assert!(error.what.contains(words), "{text}: {}", error.what);
         }
         for (text, words) in [
             ("lag:hash", "unknown family `lag`"),
@@ -374,8 +375,8 @@ mod tests {
             ("vsock:listen:*:4294967295", "is no port"),
             ("vsock:listen:*:1:2", "too many parts"),
         ] {
-            let fault = FamilyPattern::parse(text).expect_err(text);
-            assert!(fault.what.contains(words), "{text}: {}", fault.what);
+            let error = FamilyPattern::parse(text).expect_err(text);
+            assert!(error.what.contains(words), "{text}: {}", error.what);
         }
     }
 

@@ -46,7 +46,7 @@ impl FromStr for DescriptorNumber {
     type Err = GrantError;
 
     fn from_str(text: &str) -> Result<Self, GrantError> {
-        Self::parse(text).map_err(|fault| GrantError::new(text, fault))
+        Self::parse(text).map_err(|error| GrantError::new(text, error))
     }
 }
 

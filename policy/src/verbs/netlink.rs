@@ -37,13 +37,14 @@ pub enum NetlinkRequest<'a> {
     RouteWrite,
     /// A message to, or the events of, a generic family.
     Generic(&'a str),
-    /// The generic families themselves: every program that uses one has to look up its number.
+    /// The family that lists the generic families. Every program that uses one has to look up its
+    /// number there.
     GenericControl,
     /// A list of sockets.
     SockDiagRead,
     /// The events of devices.
     Uevent,
-    /// What no verb grants, in a few words.
+    /// A message that no verb grants, in a few words.
     Other(&'a str),
 }
 

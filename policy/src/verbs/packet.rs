@@ -29,7 +29,7 @@ pub struct PacketPattern {
     protocol: Option<u16>,
 }
 
-/// Whether the kernel takes a text as an interface's name (`dev_valid_name`).
+/// Returns whether the kernel takes a text as an interface's name (`dev_valid_name`).
 pub(crate) fn is_interface_name(text: &str) -> bool {
     !text.is_empty()
         && text.len() < 16
@@ -58,17 +58,17 @@ impl PacketPattern {
             }
         };
         let protocol =
-            word.map(parse_protocol).transpose().map_err(|fault| fault.shifted(name.len() + 1))?;
+            word.map(parse_protocol).transpose().map_err(|error| error.shifted(name.len() + 1))?;
         Ok(Self { interface, protocol: protocol.filter(|&protocol| protocol != EVERY_PROTOCOL) })
     }
 
-    /// Whether all of the request lies in it.
+    /// Returns whether all of the request lies in it.
     pub(crate) fn holds(&self, interface: Option<&str>, protocol: u16) -> bool {
         self.interface.as_deref().is_none_or(|own| interface == Some(own))
             && self.protocol.is_none_or(|own| protocol == own || protocol == 0)
     }
 
-    /// Whether some of the request lies in it.
+    /// Returns whether some of the request lies in it.
     pub(crate) fn touches(&self, interface: Option<&str>, protocol: u16) -> bool {
         let either = self
             .interface

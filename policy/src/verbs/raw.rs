@@ -76,15 +76,15 @@ impl RawPattern {
         };
         let host = host
             .map_or(Ok(HostPattern::Any), parse_host)
-            .map_err(|fault| fault.shifted(word.len() + 1))?;
-        // Either of ICMP's numbers with an address of the other version too: a raw socket of IPv6
-        // may speak protocol 1, and to one of ICMPv6 an IPv4-mapped address is IPv4.
+            .map_err(|error| error.shifted(word.len() + 1))?;
+        // ICMP's number goes with an IPv6 address too, and ICMPv6's with an IPv4 address: a raw
+        // socket of IPv6 may use protocol 1, and an IPv4-mapped address is judged as IPv4.
         Ok(Self::Packets(EndpointPattern { host, ports: PortRange::single(protocol.into()) }))
     }
 }
 
-/// A host that packets go to: not the unspecified address, which would quietly stand for the
-/// loopback.
+/// Parses the host that packets go to. The unspecified address is refused, because it would
+/// silently stand for the loopback.
 pub(super) fn parse_host(text: &str) -> Result<HostPattern, ParseError> {
     match parse_lone_host(text)? {
         HostPattern::Net(net)

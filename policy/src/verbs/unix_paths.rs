@@ -9,7 +9,7 @@ use crate::denial::Denial;
 use crate::path::{UnixPattern, escape_abstract};
 use crate::policy::Policy;
 use crate::rules::VerbRules;
-use crate::unix::{UnixRoute, UnixRules, UnixTarget, absolute, path_grant, show};
+use crate::unix::{UnixRoute, UnixRules, UnixTarget, absolute, path_grant, show_path};
 use crate::verbs::{Verb, verb};
 
 /// The most bytes of a path that stand in a sentence.
@@ -34,7 +34,7 @@ pub(super) fn index(rules: &VerbRules<'_, UnixPattern>) -> Arc<UnixRules> {
 /// Writes a UNIX name, escaped.
 pub(super) fn write(target: UnixTarget<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match target {
-        UnixTarget::Path(path) => f.write_str(&show(&path[..path.len().min(SHOWN)])),
+        UnixTarget::Path(path) => f.write_str(&show_path(&path[..path.len().min(SHOWN)])),
         UnixTarget::Abstract(name) => write!(f, "@{}", escape_abstract(name)),
         UnixTarget::Unnamed => f.write_str("an unnamed address"),
     }

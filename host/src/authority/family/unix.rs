@@ -19,7 +19,7 @@ use crate::error::{CallResult, Fault};
 use crate::sys;
 use crate::sys::address::RawAddress;
 use crate::sys::real_path;
-use sandsock_policy::{Denial, Request, UnixRoute, UnixTarget, Verb, show};
+use sandsock_policy::{Denial, Request, UnixRoute, UnixTarget, Verb, show_path};
 
 /// The most links that one path may go through: the kernel's MAXSYMLINKS (man 7 path_resolution).
 const LINKS_MAX: usize = 40;
@@ -306,8 +306,8 @@ fn outside(route: &UnixRoute, error: &std::io::Error) -> Fault {
 fn leads_out(route: &UnixRoute) -> Fault {
     Denial::new(format!(
         "the path {} leads out of the granted directory {}",
-        show(route.base.join(&route.relative).as_os_str().as_bytes()),
-        show(route.base.as_os_str().as_bytes())
+        show_path(route.base.join(&route.relative).as_os_str().as_bytes()),
+        show_path(route.base.as_os_str().as_bytes())
     ))
     .into()
 }

@@ -97,7 +97,7 @@ impl BluetoothPattern {
         }
     }
 
-    /// Whether some use of this protocol is named.
+    /// Returns whether some use of this protocol is named.
     pub(crate) fn speaks(self, protocol: i32) -> bool {
         match self {
             Self::All => true,

@@ -55,13 +55,13 @@ impl VsockPattern {
         let mut pattern = Self::default();
         let mut at = 0;
         for (place, part) in text.split(':').enumerate() {
-            let fault = |what: String, help: &str| Err(ParseError::new(at, what, help));
+            let error = |what: String, help: &str| Err(ParseError::new(at, what, help));
             match place {
                 0 => match VsockUse::ALL.iter().find(|(word, _)| *word == part) {
                     Some((_, purpose)) => pattern.purpose = Some(*purpose),
                     None => {
                         let what = format!("`{}` is no use of AF_VSOCK", part.escape_debug());
-                        return fault(
+                        return error(
                             what,
                             "write vsock:connect:CID:PORT or vsock:listen:CID:PORT",
                         );
@@ -77,7 +77,7 @@ impl VsockPattern {
                     Some(cid) => pattern.cid = Some(cid),
                     None => {
                         let what = format!("`{}` is no context id", part.escape_debug());
-                        return fault(
+                        return error(
                             what,
                             "write a number, `local`, `host`, `hypervisor`, `any` (to bind all) or `*`",
                         );
@@ -93,7 +93,7 @@ impl VsockPattern {
                         }
                         _ => {
                             let what = format!("`{}` is no port", part.escape_debug());
-                            return fault(
+                            return error(
                                 what,
                                 "write a number, a range as in 1024-2047, `any` (the kernel's choice) or `*`",
                             );
@@ -101,7 +101,7 @@ impl VsockPattern {
                     }
                 }
                 _ => {
-                    return fault(
+                    return error(
                         "there are too many parts".to_owned(),
                         "write vsock:connect:CID:PORT",
                     );
@@ -118,8 +118,8 @@ impl VsockPattern {
             && self.ports.is_none_or(|(low, high)| (low..=high).contains(&port))
     }
 
-    /// Whether some of it is named, for rules that deny: the wildcard to bind to is every cid, and
-    /// the kernel may choose any port from 1024 on.
+    /// Returns whether a part of the request is named. The wildcard to bind to is every context id,
+    /// and the kernel may choose any port from 1024 on. Rules that deny are asked this.
     pub(crate) fn touches(&self, purpose: VsockUse, cids: &[u32], port: u32) -> bool {
         let cid = purpose == VsockUse::Listen && cids.contains(&VMADDR_CID_ANY);
         let port_too = port == VMADDR_PORT_ANY;
