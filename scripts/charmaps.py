@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes guest/src/codec/charmap.rs: the single-byte encodings of this CPython.
+"""Writes guest/src/codec/optional/charmap.rs: the single-byte encodings of this CPython.
 
-    scripts/charmaps.py >guest/src/codec/charmap.rs
+    scripts/charmaps.py >guest/src/codec/optional/charmap.rs
 
 It decodes each byte with the running interpreter. It also checks that the interpreter encodes each character as the last byte
 that decodes to it. A test compares the tables with the interpreter of the machine.
@@ -16,7 +16,7 @@ import unicodedata
 HEAD = '''//! The single-byte encodings, and the names of all codecs that are not text encodings. Written by
 //! `scripts/charmaps.py` from CPython's codecs.
 
-use super::Charmap;
+use crate::codec::Charmap;
 
 '''
 
@@ -90,7 +90,7 @@ def main():
         rows.append((names(name), None if ascii_too else literal(low), literal(high)))
     print(HEAD + "/// All single-byte encodings, by their names.")
     print("#[rustfmt::skip]")
-    print("pub(super) static CHARMAPS: &[Charmap] = &[")
+    print("pub(in crate::codec) static CHARMAPS: &[Charmap] = &[")
     for name, low, high in rows:
         print('    Charmap::new("%s",' % name)
         print("        %s," % (low or '""'))
@@ -98,7 +98,7 @@ def main():
     print("];")
     print()
     print("/// Python's codecs that are not text encodings.")
-    print("pub(super) const BINARY: &[&str] = &[")
+    print("pub(in crate::codec) const BINARY: &[&str] = &[")
     for name in binary:
         print('    "%s",' % name)
     print("];")

@@ -4,16 +4,15 @@
 //! with `surrogatepass`, a wrong byte with `surrogateescape`) is an error here, the one that
 //! `strict` gives.
 
-mod charmap;
 mod newline;
-mod utf16;
-mod utf7;
+mod optional;
 
 use std::borrow::Cow;
 
 pub(crate) use newline::Newline;
 
-use self::utf16::Order;
+use self::optional::utf16::{self, Order};
+use self::optional::{charmap, utf7};
 use crate::{Error, ErrorKind, Result};
 
 /// U+FFFE, which is no character: where a byte has none.

@@ -1,6 +1,6 @@
 //! UTF-7 (RFC 2152), as CPython reads and writes it.
 
-use super::Part;
+use crate::codec::Part;
 
 /// The digits of base 64, in their order.
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -14,7 +14,7 @@ fn is_direct(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='}') && !matches!(c, '+' | '\\')
 }
 
-pub(super) fn decode(rest: &[u8], last: bool, text: &mut String) -> Part {
+pub(in crate::codec) fn decode(rest: &[u8], last: bool, text: &mut String) -> Part {
     let mut at = 0;
     while let Some(&byte) = rest.get(at) {
         match byte {
@@ -75,7 +75,7 @@ fn shifted(rest: &[u8], start: usize, last: bool, text: &mut String) -> Result<u
     }
 }
 
-pub(super) fn encode(text: &str) -> Vec<u8> {
+pub(in crate::codec) fn encode(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     // What does not stand for itself, and is written when something comes that does.
     let mut shifted: Vec<u16> = Vec::new();

@@ -1,6 +1,6 @@
 //! UTF-16 and UTF-32.
 
-use super::Part;
+use crate::codec::Part;
 
 /// The order of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub(crate) enum Order {
 
 impl Order {
     /// The order that a mark of so many bits tells, which was read in little-endian order.
-    pub(super) fn of_mark(mark: u32, bits: u32) -> Option<Self> {
+    pub(in crate::codec) fn of_mark(mark: u32, bits: u32) -> Option<Self> {
         const MARK: u32 = 0xfeff;
         match mark {
             MARK => Some(Self::Little),
@@ -39,7 +39,7 @@ impl Order {
     }
 }
 
-pub(super) fn decode16(rest: &[u8], order: Order, last: bool, text: &mut String) -> Part {
+pub(in crate::codec) fn decode16(rest: &[u8], order: Order, last: bool, text: &mut String) -> Part {
     let mut at = 0;
     loop {
         let left = rest.len() - at;
@@ -60,7 +60,7 @@ pub(super) fn decode16(rest: &[u8], order: Order, last: bool, text: &mut String)
     }
 }
 
-pub(super) fn decode32(rest: &[u8], order: Order, last: bool, text: &mut String) -> Part {
+pub(in crate::codec) fn decode32(rest: &[u8], order: Order, last: bool, text: &mut String) -> Part {
     let mut at = 0;
     loop {
         let Some(unit) = order.unit32(rest, at) else {
@@ -78,13 +78,13 @@ pub(super) fn decode32(rest: &[u8], order: Order, last: bool, text: &mut String)
     }
 }
 
-pub(super) fn encode16(text: &str, order: Order) -> Vec<u8> {
+pub(in crate::codec) fn encode16(text: &str, order: Order) -> Vec<u8> {
     let bytes =
         |unit: u16| if order == Order::Little { unit.to_le_bytes() } else { unit.to_be_bytes() };
     text.encode_utf16().flat_map(bytes).collect()
 }
 
-pub(super) fn encode32(text: &str, order: Order) -> Vec<u8> {
+pub(in crate::codec) fn encode32(text: &str, order: Order) -> Vec<u8> {
     let bytes =
         |unit: u32| if order == Order::Little { unit.to_le_bytes() } else { unit.to_be_bytes() };
     text.chars().map(u32::from).flat_map(bytes).collect()
