@@ -68,6 +68,7 @@ lint: setup ## check the format and the lints
 	@echo "checking format and lints"
 	@cargo fmt --all --check
 	@cargo clippy $(PROFILE) --workspace --all-targets -- -D warnings
+	@cargo clippy $(PROFILE) --package sandsock --no-default-features --all-targets -- -D warnings
 	@for tool in "deny check" machete; do \
 	    if command -v "cargo-$${tool%% *}" >/dev/null; then cargo $$tool || exit; \
 	    else echo "lint: cargo-$${tool%% *} is not installed, so \`cargo $$tool\` does not run"; fi; done
@@ -77,6 +78,7 @@ test: guests build lint kernel ## run all tests, and list the skipped ones
 	@echo "running the tests"
 	@rm -f target/skipped.txt target/kernel.txt
 	@status=0; cargo test $(PROFILE) || status=$$?; \
+	cargo test $(PROFILE) --package sandsock --no-default-features || status=$$?; \
 	if python3 -c 'import test.test_socket' 2>target/conformance.txt; then \
 	    echo "running CPython's test_socket through the provider"; \
 	    python3 tests/conformance/run.py --missing $(MISSING) test.test_socket || status=$$?; \

@@ -16,7 +16,7 @@ import unicodedata
 HEAD = '''//! The single-byte encodings, and the names of all codecs that are not text encodings. Written by
 //! `scripts/charmaps.py` from CPython's codecs.
 
-use crate::codec::Charmap;
+use super::Charmap;
 
 '''
 
@@ -88,9 +88,9 @@ def main():
         low, high = characters[:128], characters[128:]
         ascii_too = low == [chr(number) for number in range(128)]
         rows.append((names(name), None if ascii_too else literal(low), literal(high)))
-    print(HEAD + "/// All single-byte encodings, by their names.")
+    print(HEAD + "/// The single-byte encodings, except ASCII and Latin-1.")
     print("#[rustfmt::skip]")
-    print("pub(in crate::codec) static CHARMAPS: &[Charmap] = &[")
+    print("pub(super) static CHARMAPS: &[Charmap] = &[")
     for name, low, high in rows:
         print('    Charmap::new("%s",' % name)
         print("        %s," % (low or '""'))
@@ -98,7 +98,7 @@ def main():
     print("];")
     print()
     print("/// Python's codecs that are not text encodings.")
-    print("pub(in crate::codec) const BINARY: &[&str] = &[")
+    print("pub(super) const BINARY: &[&str] = &[")
     for name in binary:
         print('    "%s",' % name)
     print("];")

@@ -1,69 +1,42 @@
-//! Text as bytes: the encodings and error handlers of a text file.
+//! The encodings and error handlers of a text file.
 //!
-//! A text of Rust holds no lone surrogates. What Python would make one of (UTF-8 of a surrogate
-//! with `surrogatepass`, a wrong byte with `surrogateescape`) is an error here, the one that
-//! `strict` gives.
+//! A `str` of Rust can't hold lone surrogates. Where Python would decode bytes to one (UTF-8 of a
+//! surrogate with `surrogatepass`, an invalid byte with `surrogateescape`), decoding fails here
+//! with the error of `strict`.
 
+#[cfg(not(feature = "codecs"))]
+mod absent;
 mod newline;
+#[cfg(feature = "codecs")]
 mod optional;
 
 use std::borrow::Cow;
 
 pub(crate) use newline::Newline;
 
-use self::optional::utf16::{self, Order};
-use self::optional::{charmap, utf7};
+#[cfg(not(feature = "codecs"))]
+use self::absent::Optional;
+#[cfg(feature = "codecs")]
+use self::optional::Optional;
 use crate::{Error, ErrorKind, Result};
 
-/// U+FFFE, which is no character: where a byte has none.
-const UNDEFINED: u16 = 0xfffe;
-
-/// What begins a text of `utf-8-sig`.
+/// The byte order mark of `utf-8-sig`.
 const SIGNATURE: &[u8] = "\u{feff}".as_bytes();
 
 /// An encoding.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Encoding {
     Utf8,
     /// UTF-8 that begins with a byte order mark.
     Utf8Signed,
-    Utf7,
-    /// The order is none if the text's beginning tells it.
-    Utf16(Option<Order>),
-    Utf32(Option<Order>),
     Ascii,
     Latin1,
-    Charmap(&'static Charmap),
+    /// An encoding of the feature `codecs`.
+    Optional(Optional),
 }
 
-/// An encoding of one byte a character.
-#[derive(Debug)]
-pub(crate) struct Charmap {
-    /// Its names, with spaces between them.
-    names: &'static str,
-    /// The characters of the first 128 bytes; nothing where these are ASCII.
-    low: &'static str,
-    /// Those of the others.
-    high: &'static str,
-}
-
-impl Charmap {
-    const fn new(names: &'static str, low: &'static str, high: &'static str) -> Self {
-        Self { names, low, high }
-    }
-
-    /// The characters of all bytes.
-    fn table(&self) -> Vec<u16> {
-        let low = if self.low.is_empty() {
-            (0..128).collect()
-        } else {
-            self.low.encode_utf16().collect::<Vec<u16>>()
-        };
-        low.into_iter().chain(self.high.encode_utf16()).collect()
-    }
-}
-
-/// A name as CPython looks it up: letters, digits and dots, with `_` for what is between them.
+/// Returns a name in the form in which CPython looks it up: lower-case letters, digits and dots,
+/// with one `_` in place of the other characters between them.
 fn normalized(name: &str) -> String {
     let mut plain = String::with_capacity(name.len());
     let mut between = false;
@@ -80,26 +53,19 @@ fn normalized(name: &str) -> String {
     plain
 }
 
+fn lookup_error(text: &str) -> Error {
+    Error::exception("LookupError", text)
+}
+
 impl Encoding {
     pub(crate) fn by_name(name: &str) -> Result<Self> {
-        const LITTLE: Option<Order> = Some(Order::Little);
-        const BIG: Option<Order> = Some(Order::Big);
         if name.contains('\0') {
             return Err(Error::text(ErrorKind::Value, "embedded null character"));
         }
         let plain = normalized(name);
-        let unknown = |text: &str| Err(Error::exception("LookupError", text));
-        let is_one_of = |names: &str| names.split(' ').any(|name| name == plain);
         Ok(match plain.as_str() {
             "utf_8" | "utf8" | "u8" | "utf" | "utf8_ucs2" | "utf8_ucs4" | "cp65001" => Self::Utf8,
             "utf_8_sig" => Self::Utf8Signed,
-            "utf_7" | "u7" | "utf7" | "unicode_1_1_utf_7" => Self::Utf7,
-            "utf_16" | "u16" | "utf16" => Self::Utf16(None),
-            "utf_16_le" | "utf_16le" | "unicodelittleunmarked" => Self::Utf16(LITTLE),
-            "utf_16_be" | "utf_16be" | "unicodebigunmarked" => Self::Utf16(BIG),
-            "utf_32" | "u32" | "utf32" => Self::Utf32(None),
-            "utf_32_le" | "utf_32le" => Self::Utf32(LITTLE),
-            "utf_32_be" | "utf_32be" => Self::Utf32(BIG),
             "ascii" | "646" | "ansi_x3.4_1968" | "ansi_x3_4_1968" | "ansi_x3.4_1986" | "cp367"
             | "csascii" | "ibm367" | "iso646_us" | "iso_646.irv_1991" | "iso_ir_6" | "us"
             | "us_ascii" => Self::Ascii,
@@ -107,54 +73,57 @@ impl Encoding {
             | "iso_8859_1" | "iso_8859_1_1987" | "iso_ir_100" | "l1" | "latin" | "latin1" => {
                 Self::Latin1
             }
-            _ => match charmap::CHARMAPS.iter().find(|charmap| is_one_of(charmap.names)) {
-                Some(charmap) => Self::Charmap(charmap),
-                None if charmap::BINARY.iter().any(|names| is_one_of(names)) => {
-                    return unknown(&format!(
-                        "'{name}' is not a text encoding; use codecs.open() to handle arbitrary codecs"
-                    ));
-                }
-                None => return unknown(&format!("unknown encoding: {name}")),
-            },
+            plain if Optional::is_binary(plain) => {
+                return Err(lookup_error(&format!(
+                    "'{name}' is not a text encoding; use codecs.open() to handle arbitrary codecs"
+                )));
+            }
+            plain => Optional::by_name(plain)
+                .map(Self::Optional)
+                .ok_or_else(|| lookup_error(&format!("unknown encoding: {name}")))?,
         })
     }
 
-    /// The name in the texts of its errors.
-    const fn name(self) -> &'static str {
+    /// Returns the name in the texts of its errors.
+    const fn name(&self) -> &'static str {
         match self {
             Self::Utf8 | Self::Utf8Signed => "utf-8",
-            Self::Utf7 => "utf7",
-            // Without a mark it is the machine's order that is tried.
-            Self::Utf16(None | Some(Order::Little)) => "utf-16-le",
-            Self::Utf16(Some(Order::Big)) => "utf-16-be",
-            Self::Utf32(None | Some(Order::Little)) => "utf-32-le",
-            Self::Utf32(Some(Order::Big)) => "utf-32-be",
             Self::Ascii => "ascii",
             Self::Latin1 => "latin-1",
-            Self::Charmap(_) => "charmap",
+            Self::Optional(encoding) => encoding.name(),
         }
     }
 
-    /// Why a character can't be written, or a byte can't be read.
-    const fn lacks(self) -> &'static str {
+    /// Returns the reason why a character has no byte, or a byte no character.
+    const fn reason(&self) -> &'static str {
         match self {
             Self::Ascii => "ordinal not in range(128)",
             Self::Latin1 => "ordinal not in range(256)",
             _ => "character maps to <undefined>",
         }
     }
+
+    /// Returns the byte of a character, if it has one.
+    fn byte(&self, c: char) -> Option<u8> {
+        match self {
+            Self::Ascii => u8::try_from(c).ok().filter(u8::is_ascii),
+            Self::Latin1 => u8::try_from(c).ok(),
+            Self::Optional(encoding) => encoding.byte(c),
+            Self::Utf8 | Self::Utf8Signed => None,
+        }
+    }
 }
 
-/// What becomes of bytes that are no text, and of text that has no bytes.
+/// An error handler: how a file treats bytes that are not text, and text that has no bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Handler {
-    /// `surrogateescape` and `surrogatepass` too.
+    /// `strict`, and `surrogateescape` and `surrogatepass`, which act like it here.
     Strict,
     Ignore,
     Replace,
     BackslashReplace,
     XmlCharRefReplace,
-    /// No handler that there is, which is told when it is needed.
+    /// A handler that does not exist. CPython: the error comes only when the handler is needed.
     Unknown(Box<str>),
 }
 
@@ -175,81 +144,77 @@ impl Handler {
 }
 
 fn unknown_handler(name: &str) -> Error {
-    Error::exception("LookupError", &format!("unknown error handler name '{name}'"))
+    lookup_error(&format!("unknown error handler name '{name}'"))
 }
 
-/// What the next bytes are: so many that are text, then so many that are none, and why. Where none
-/// are wrong, what follows the good ones has begun and not ended.
+/// How far a decoder read. The first `good` bytes are text. The next `bad` bytes are not, for a
+/// reason. If `bad` is 0, the bytes after the good ones begin a character whose rest is missing.
 #[derive(Clone, Copy, Debug)]
 struct Part {
     good: usize,
     bad: usize,
-    why: &'static str,
+    reason: &'static str,
 }
 
 impl Part {
     const fn good(good: usize) -> Self {
-        Self { good, bad: 0, why: "" }
+        Self { good, bad: 0, reason: "" }
     }
 
-    /// The `left` bytes behind the good ones are no whole character: wrong where nothing follows
-    /// them.
-    const fn cut(good: usize, left: usize, last: bool, why: &'static str) -> Self {
-        Self { good, bad: if last { left } else { 0 }, why }
+    /// Returns the part where `left` bytes of an incomplete character follow the good ones. These
+    /// are bad if they are the last of the text.
+    const fn incomplete(good: usize, left: usize, last: bool, reason: &'static str) -> Self {
+        Self { good, bad: if last { left } else { 0 }, reason }
     }
 }
 
-/// Turns bytes into text, piece by piece.
+/// Decodes bytes to text, piece by piece.
 #[derive(Debug)]
 pub(crate) struct Decoder {
-    /// As it was named.
+    /// The encoding that the file was opened with.
     named: Encoding,
-    /// As the text's beginning has settled it.
+    /// The encoding after the byte order mark, which can choose it.
     encoding: Encoding,
     handler: Handler,
-    /// The characters of all bytes, of an encoding that has a table.
-    table: Vec<u16>,
-    /// The beginning of a character whose rest has not come.
-    begun: Vec<u8>,
+    /// The beginning of a character whose rest is missing.
+    incomplete: Vec<u8>,
 }
 
 impl Decoder {
     pub(crate) fn new(encoding: Encoding, handler: Handler) -> Self {
-        let table =
-            if let Encoding::Charmap(charmap) = encoding { charmap.table() } else { Vec::new() };
-        Self { named: encoding, encoding, handler, table, begun: Vec::new() }
+        Self { named: encoding.clone(), encoding, handler, incomplete: Vec::new() }
     }
 
-    /// Makes the next bytes the beginning of a text, and forgets a character whose rest has not
-    /// come.
+    /// Drops an incomplete character. The next bytes are decoded as the beginning of a text.
     pub(crate) fn reset(&mut self) {
-        self.encoding = self.named;
-        self.begun.clear();
+        self.encoding = self.named.clone();
+        self.incomplete.clear();
     }
 
-    /// The text of the next bytes; `last` where nothing follows them.
+    /// Decodes the next bytes. `last` says that no bytes follow them.
     pub(crate) fn decode(&mut self, bytes: &[u8], last: bool) -> Result<String> {
-        let joined = if self.begun.is_empty() {
+        let joined = if self.incomplete.is_empty() {
             Cow::Borrowed(bytes)
         } else {
-            [&self.begun, bytes].concat().into()
+            [&self.incomplete, bytes].concat().into()
         };
-        let Some(mark) = self.settle(&joined) else {
-            // CPython: where it stays undecided, at the end too, there is no text.
-            self.begun = joined.into_owned();
+        let Some(mark) = self.read_mark(&joined) else {
+            // CPython: a text that ends within its mark is empty.
+            self.incomplete = joined.into_owned();
             return Ok(String::new());
         };
-        // CPython counts positions behind a signature, and from the beginning of any other mark.
+        // CPython counts positions from the end of a signature, and from the beginning of any other
+        // mark.
         let counted = if let Encoding::Utf8 = self.encoding { mark } else { 0 };
         let mut text = String::with_capacity(joined.len());
         let mut at = mark;
-        // After an error what had begun is there still.
-        let mut begun = Vec::new();
+        // Kept apart, because an error leaves `self.incomplete` as it was.
+        let mut incomplete = Vec::new();
         while let Some(rest) = joined.get(at..).filter(|rest| !rest.is_empty()) {
-            let Part { good, bad, why } = self.part(rest, last, &mut text);
+            let Part { good, bad, reason } = self.part(rest, last, &mut text);
             at += good;
             if bad == 0 {
-                begun = joined.get(at..).unwrap_or_default().to_vec();
+                incomplete = joined.get(at..).unwrap_or_default().to_vec();
                 break;
             }
             let wrong = joined.get(at..at + bad).unwrap_or_default();
@@ -260,7 +225,7 @@ impl Decoder {
                     wrong.iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")))
                 }
                 Handler::Strict => {
-                    return Err(undecodable(self.encoding.name(), wrong, at - counted, why));
+                    return Err(undecodable(self.encoding.name(), wrong, at - counted, reason));
                 }
                 Handler::XmlCharRefReplace => {
                     let text = "don't know how to handle UnicodeDecodeError in error callback";
@@ -270,15 +235,15 @@ impl Decoder {
             }
             at += bad;
         }
-        self.check_mark(&joined, begun.len())?;
-        self.begun = begun;
+        self.check_mark(&joined, incomplete.len())?;
+        self.incomplete = incomplete;
         Ok(text)
     }
 
-    /// Settles the encoding by the text's beginning where that tells it, and returns how long the
-    /// mark is. None if more bytes are needed.
-    fn settle(&mut self, start: &[u8]) -> Option<usize> {
-        match self.encoding {
+    /// Reads the byte order mark at the beginning of a text, which can choose the encoding. Returns
+    /// the mark's length, 0 without a mark, or None if more bytes are needed.
+    fn read_mark(&mut self, start: &[u8]) -> Option<usize> {
+        match &self.encoding {
             Encoding::Utf8Signed
                 if start.len() < SIGNATURE.len() && SIGNATURE.starts_with(start) =>
             {
@@ -288,34 +253,19 @@ impl Decoder {
                 self.encoding = Encoding::Utf8;
                 Some(if start.starts_with(SIGNATURE) { SIGNATURE.len() } else { 0 })
             }
-            Encoding::Utf16(None) => {
-                let mark = start.first_chunk().map(|&mark| u16::from_le_bytes(mark).into());
-                let order = mark.and_then(|mark| Order::of_mark(mark, 16));
-                self.encoding = Encoding::Utf16(order);
-                Some(if order.is_some() { 2 } else { 0 })
-            }
-            Encoding::Utf32(None) => {
-                let order = start
-                    .first_chunk()
-                    .and_then(|&mark| Order::of_mark(u32::from_le_bytes(mark), 32));
-                self.encoding = Encoding::Utf32(order);
-                Some(if order.is_some() { 4 } else { 0 })
+            Encoding::Optional(encoding) => {
+                let (encoding, length) = encoding.read_mark(start)?;
+                self.encoding = Encoding::Optional(encoding);
+                Some(length)
             }
             _ => Some(0),
         }
     }
 
-    /// Reads as much as there is of text.
+    /// Adds the next characters to `text`, up to the first bytes that are not text.
     fn part(&self, rest: &[u8], last: bool, text: &mut String) -> Part {
-        match self.encoding {
+        match &self.encoding {
             Encoding::Utf8 | Encoding::Utf8Signed => utf8(rest, last, text),
-            Encoding::Utf7 => utf7::decode(rest, last, text),
-            Encoding::Utf16(order) => {
-                utf16::decode16(rest, order.unwrap_or(Order::Little), last, text)
-            }
-            Encoding::Utf32(order) => {
-                utf16::decode32(rest, order.unwrap_or(Order::Little), last, text)
-            }
             Encoding::Latin1 => {
                 text.extend(rest.iter().copied().map(char::from));
                 Part::good(rest.len())
@@ -323,29 +273,19 @@ impl Decoder {
             Encoding::Ascii => {
                 let good = rest.iter().take_while(|byte| byte.is_ascii()).count();
                 text.extend(rest.iter().take(good).copied().map(char::from));
-                Part { good, bad: usize::from(good < rest.len()), why: self.encoding.lacks() }
+                let reason = self.encoding.reason();
+                Part { good, bad: usize::from(good < rest.len()), reason }
             }
-            Encoding::Charmap(_) => {
-                let character = |byte: &u8| {
-                    self.table.get(usize::from(*byte)).copied().filter(|&unit| unit != UNDEFINED)
-                };
-                let good = rest.iter().take_while(|byte| character(byte).is_some()).count();
-                let units = rest.iter().take(good).filter_map(character);
-                text.extend(units.filter_map(|unit| char::from_u32(unit.into())));
-                Part { good, bad: usize::from(good < rest.len()), why: self.encoding.lacks() }
-            }
+            Encoding::Optional(encoding) => encoding.decode(rest, last, text),
         }
     }
 
-    /// Fails where a text of either byte order began with no mark.
-    fn check_mark(&self, joined: &[u8], begun: usize) -> Result<()> {
-        let (name, length) = match self.encoding {
-            Encoding::Utf16(None) => ("utf-16", 2),
-            Encoding::Utf32(None) => ("utf-32", 4),
-            _ => return Ok(()),
-        };
+    /// Fails if the encoding needs a byte order mark and the text began without one.
+    fn check_mark(&self, joined: &[u8], incomplete: usize) -> Result<()> {
+        let Encoding::Optional(encoding) = &self.encoding else { return Ok(()) };
+        let Some((name, length)) = encoding.missing_mark() else { return Ok(()) };
         match joined.get(..length) {
-            Some(start) if joined.len() - begun >= length => {
+            Some(start) if joined.len() - incomplete >= length => {
                 Err(undecodable(name, start, 0, "Stream does not start with BOM"))
             }
             _ => Ok(()),
@@ -353,11 +293,13 @@ impl Decoder {
     }
 }
 
-fn undecodable(name: &str, wrong: &[u8], at: usize, why: &str) -> Error {
+fn undecodable(name: &str, wrong: &[u8], at: usize, reason: &str) -> Error {
     let text = match wrong {
-        [byte] => format!("'{name}' codec can't decode byte 0x{byte:02x} in position {at}: {why}"),
+        [byte] => {
+            format!("'{name}' codec can't decode byte 0x{byte:02x} in position {at}: {reason}")
+        }
         _ => format!(
-            "'{name}' codec can't decode bytes in position {at}-{}: {why}",
+            "'{name}' codec can't decode bytes in position {at}-{}: {reason}",
             at + wrong.len() - 1
         ),
     };
@@ -370,8 +312,10 @@ fn utf8(rest: &[u8], last: bool, text: &mut String) -> Part {
         Err(error) => {
             let (good, bad) = rest.split_at(error.valid_up_to());
             let part = match error.error_len() {
-                Some(length) => Part { good: good.len(), bad: length, why: why_not(bad.first()) },
-                None => Part::cut(good.len(), bad.len(), last, "unexpected end of data"),
+                Some(length) => {
+                    Part { good: good.len(), bad: length, reason: utf8_reason(bad.first()) }
+                }
+                None => Part::incomplete(good.len(), bad.len(), last, "unexpected end of data"),
             };
             (str::from_utf8(good).unwrap_or_default(), part)
         }
@@ -380,8 +324,8 @@ fn utf8(rest: &[u8], last: bool, text: &mut String) -> Part {
     part
 }
 
-/// What is wrong with a byte that begins no UTF-8, or not this one.
-fn why_not(byte: Option<&u8>) -> &'static str {
+/// Returns the reason why bytes are not UTF-8, which depends on the first of them.
+fn utf8_reason(byte: Option<&u8>) -> &'static str {
     if byte.is_some_and(|byte| matches!(byte, 0xc2..=0xf4)) {
         "invalid continuation byte"
     } else {
@@ -389,59 +333,37 @@ fn why_not(byte: Option<&u8>) -> &'static str {
     }
 }
 
-/// Turns text into bytes, piece by piece.
+/// Encodes text to bytes, piece by piece.
 #[derive(Debug)]
 pub(crate) struct Encoder {
     encoding: Encoding,
     handler: Handler,
-    /// The characters of all bytes, of an encoding that has a table.
-    table: Vec<u16>,
 }
 
 impl Encoder {
-    pub(crate) fn new(encoding: Encoding, handler: Handler) -> Self {
-        let table =
-            if let Encoding::Charmap(charmap) = encoding { charmap.table() } else { Vec::new() };
-        Self { encoding, handler, table }
+    pub(crate) const fn new(encoding: Encoding, handler: Handler) -> Self {
+        Self { encoding, handler }
     }
 
-    /// The bytes of the next text.
+    /// Encodes the next text.
     pub(crate) fn encode(&mut self, text: &str) -> Result<Vec<u8>> {
-        Ok(match self.encoding {
-            Encoding::Utf8 => text.as_bytes().to_vec(),
+        let unicode = match &self.encoding {
+            Encoding::Utf8 => Some(text.as_bytes().to_vec()),
             Encoding::Utf8Signed => {
                 self.encoding = Encoding::Utf8;
-                [SIGNATURE, text.as_bytes()].concat()
+                Some([SIGNATURE, text.as_bytes()].concat())
             }
-            Encoding::Utf7 => utf7::encode(text),
-            // CPython: to what can't be sought no mark is written.
-            Encoding::Utf16(order) => utf16::encode16(text, order.unwrap_or(Order::Little)),
-            Encoding::Utf32(order) => utf16::encode32(text, order.unwrap_or(Order::Little)),
-            Encoding::Ascii | Encoding::Latin1 | Encoding::Charmap(_) => self.bytes(text)?,
-        })
+            Encoding::Optional(encoding) => encoding.encode(text),
+            Encoding::Ascii | Encoding::Latin1 => None,
+        };
+        unicode.map_or_else(|| self.bytes(text), Ok)
     }
 
-    /// The byte of a character, if it has one.
-    fn byte(&self, c: char) -> Option<u8> {
-        match self.encoding {
-            Encoding::Ascii => u8::try_from(c).ok().filter(u8::is_ascii),
-            Encoding::Latin1 => u8::try_from(c).ok(),
-            _ => {
-                let unit = u16::try_from(u32::from(c)).ok().filter(|&unit| unit != UNDEFINED)?;
-                // CPython: of several bytes the last one.
-                self.table
-                    .iter()
-                    .rposition(|&known| known == unit)
-                    .and_then(|byte| u8::try_from(byte).ok())
-            }
-        }
-    }
-
-    /// The bytes of a text, one a character.
+    /// Encodes a text in an encoding of one byte for each character.
     fn bytes(&self, text: &str) -> Result<Vec<u8>> {
         let mut bytes = Vec::with_capacity(text.len());
         for (at, c) in text.chars().enumerate() {
-            if let Some(byte) = self.byte(c) {
+            if let Some(byte) = self.encoding.byte(c) {
                 bytes.push(byte);
                 continue;
             }
@@ -454,24 +376,24 @@ impl Encoder {
                 Handler::Unknown(name) => return Err(unknown_handler(name)),
             };
             for c in instead.chars() {
-                bytes.push(self.byte(c).ok_or_else(|| self.unencodable(text, at))?);
+                bytes.push(self.encoding.byte(c).ok_or_else(|| self.unencodable(text, at))?);
             }
         }
         Ok(bytes)
     }
 
-    /// The error of the characters that have no bytes, from one on.
+    /// Returns the error for the characters without bytes that begin at `at`.
     fn unencodable(&self, text: &str, at: usize) -> Error {
-        let mut run = text.chars().skip(at).take_while(|&c| self.byte(c).is_none());
+        let mut run = text.chars().skip(at).take_while(|&c| self.encoding.byte(c).is_none());
         let (first, more) = (run.next().unwrap_or_default(), run.count());
-        let (name, why) = (self.encoding.name(), self.encoding.lacks());
+        let (name, reason) = (self.encoding.name(), self.encoding.reason());
         let text = match more {
             0 => format!(
-                "'{name}' codec can't encode character '{}' in position {at}: {why}",
+                "'{name}' codec can't encode character '{}' in position {at}: {reason}",
                 escaped(first)
             ),
             _ => format!(
-                "'{name}' codec can't encode characters in position {at}-{}: {why}",
+                "'{name}' codec can't encode characters in position {at}-{}: {reason}",
                 at + more
             ),
         };
@@ -479,7 +401,7 @@ impl Encoder {
     }
 }
 
-/// A character as Python escapes it.
+/// Returns a character as Python escapes it.
 fn escaped(c: char) -> String {
     match u32::from(c) {
         code @ ..0x100 => format!("\\x{code:02x}"),
@@ -557,6 +479,35 @@ mod tests {
         assert_eq!(encoded("€", "xmlcharrefreplace"), Ok(b"&#8364;".to_vec()));
         assert_eq!(encoded("€", "backslashreplace"), Ok(b"\\u20ac".to_vec()));
         assert_eq!(encoded("€", "replace"), Ok(b"?".to_vec()));
+    }
+
+    /// The texts that CPython gives for each encoding of the feature; without it, its error for an
+    /// encoding that it does not know.
+    #[test]
+    fn the_feature_has_the_optional_encodings() {
+        for (name, bytes, text) in [
+            ("utf-16", &b"\xff\xfe\xac\x20"[..], "€"),
+            ("utf-16-be", b"\x20\xac", "€"),
+            ("UTF-32-LE", b"\xac\x20\0\0", "€"),
+            ("utf-7", b"+IKw-", "€"),
+            ("cp1252", b"\x80", "€"),
+            ("iso8859-15", b"\xa4", "€"),
+        ] {
+            let expected = if cfg!(feature = "codecs") {
+                Ok(text.to_owned())
+            } else {
+                Err(("LookupError", format!("unknown encoding: {name}")))
+            };
+            assert_eq!(decoded(name, "strict", &[bytes]), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn utf_8_with_a_signature_needs_no_feature() {
+        assert_eq!(decoded("utf-8-sig", "strict", &[b"\xef\xbb", b"\xbfa"]), Ok("a".to_owned()));
+        let mut encoder = Encoder::new(Encoding::Utf8Signed, Handler::Strict);
+        let written = [encoder.encode("a").unwrap(), encoder.encode("b").unwrap()];
+        assert_eq!(written.concat(), b"\xef\xbb\xbfab");
     }
 
     proptest! {

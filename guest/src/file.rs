@@ -31,14 +31,15 @@ pub struct FileOptions<'a> {
     /// The size of the buffer; none or below 0 is 8,192 bytes, 0 is no buffer, which takes a binary
     /// mode.
     pub buffering: Option<i64>,
-    /// The encoding of a text, under any of Python's names for it: `utf-8` (the default),
-    /// `utf-8-sig`, `utf-7`, `utf-16` and `utf-32` (with a byte order mark, or with `-le` and
-    /// `-be`), and all that have one byte a character: `ascii`, `latin-1`, `iso8859-15`, `cp1252`,
-    /// `cp437`, `koi8-r`, `mac-roman`, EBCDIC's and others. Those of several bytes (`gb18030`,
-    /// `shift_jis`, `euc-kr`) are unknown here.
+    /// The encoding of a text, by any of Python's names for it; None is `utf-8`.
     ///
-    /// To a socket `utf-16` and `utf-32` are written without a mark, little end first, as Python
-    /// does.
+    /// `utf-8`, `utf-8-sig`, `ascii` and `latin-1` are always known. The crate's feature `codecs`,
+    /// which is on by default, adds `utf-7`, `utf-16` and `utf-32` (each with a byte order mark, or
+    /// with `-le` or `-be`), and the single-byte encodings, such as `iso8859-15`, `cp1252`,
+    /// `cp437`, `koi8-r`, `mac-roman` and those of EBCDIC. Encodings of several bytes for a
+    /// character (`gb18030`, `shift_jis`, `euc-kr`) are not known.
+    ///
+    /// Like Python, a socket's file writes `utf-16` and `utf-32` little-endian and without a mark.
     pub encoding: Option<&'a str>,
     /// What is done where bytes are no text, or text has no bytes: `strict` (the default),
     /// `ignore`, `replace`, `backslashreplace` or, for writing, `xmlcharrefreplace`.

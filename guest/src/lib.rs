@@ -48,6 +48,12 @@
 //! * [`set_interrupt_handler`]: what happens when the host interrupts a wait;
 //! * [`constants`]: every number of the API by its name; [`raw`]: the layer below.
 //!
+//! # Features
+//!
+//! * `codecs` (on by default): the encodings of text files ([`FileOptions::encoding`]) that need
+//!   code or tables of their own. UTF-8, ASCII and Latin-1 need no feature, and neither does the
+//!   encoding of host names, IDNA.
+//!
 //! On a target that is not a component everything compiles, but there is no host, so every call
 //! that needs one panics.
 //!

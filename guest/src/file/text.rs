@@ -50,7 +50,7 @@ impl TextFile {
         Self {
             buffer: Some(buffer),
             newline,
-            decoder: reading.then(|| Decoder::new(encoding, handler.clone())),
+            decoder: reading.then(|| Decoder::new(encoding.clone(), handler.clone())),
             encoder: writing.then(|| Encoder::new(encoding, handler)),
             decoded: String::new(),
             given: 0,

@@ -1,11 +1,11 @@
 //! The single-byte encodings, and the names of all codecs that are not text encodings. Written by
 //! `scripts/charmaps.py` from CPython's codecs.
 
-use crate::codec::Charmap;
+use super::Charmap;
 
-/// All single-byte encodings, by their names.
+/// The single-byte encodings, except ASCII and Latin-1.
 #[rustfmt::skip]
-pub(in crate::codec) static CHARMAPS: &[Charmap] = &[
+pub(super) static CHARMAPS: &[Charmap] = &[
     Charmap::new("cp037 037 csibm037 ebcdic_cp_ca ebcdic_cp_nl ebcdic_cp_us ebcdic_cp_wt ibm037 ibm039",
         "\u{0}\u{1}\u{2}\u{3}\u{9c}\u{9}\u{86}\u{7f}\u{97}\u{8d}\u{8e}\u{b}\u{c}\u{d}\u{e}\u{f}\u{10}\u{11}\u{12}\u{13}\u{9d}\u{85}\u{8}\u{87}\u{18}\u{19}\u{92}\u{8f}\u{1c}\u{1d}\u{1e}\u{1f}\u{80}\u{81}\u{82}\u{83}\u{84}\u{a}\u{17}\u{1b}\u{88}\u{89}\u{8a}\u{8b}\u{8c}\u{5}\u{6}\u{7}\u{90}\u{91}\u{16}\u{93}\u{94}\u{95}\u{96}\u{4}\u{98}\u{99}\u{9a}\u{9b}\u{14}\u{15}\u{9e}\u{1a}\u{20}\u{a0}âäàáãåçñ¢.<(+|&éêëèíîïìß!$*);¬-/ÂÄÀÁÃÅÇÑ¦,%_>?øÉÊËÈÍÎÏÌ`:#@'=\"",
         "Øabcdefghi«»ðýþ±°jklmnopqrªºæ¸Æ¤µ~stuvwxyz¡¿ÐÝÞ®^£¥·©§¶¼½¾[]¯¨´×{ABCDEFGHI\u{ad}ôöòóõ}JKLMNOPQR¹ûüùúÿ\\÷STUVWXYZ²ÔÖÒÓÕ0123456789³ÛÜÙÚ\u{9f}"),
@@ -216,7 +216,7 @@ pub(in crate::codec) static CHARMAPS: &[Charmap] = &[
 ];
 
 /// Python's codecs that are not text encodings.
-pub(in crate::codec) const BINARY: &[&str] = &[
+pub(super) const BINARY: &[&str] = &[
     "base64_codec base64 base_64",
     "bz2_codec bz2",
     "hex_codec hex",

@@ -2,7 +2,7 @@
 
 use crate::codec::Part;
 
-/// The order of bytes.
+/// The byte order of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     Little,
@@ -10,8 +10,8 @@ pub(crate) enum Order {
 }
 
 impl Order {
-    /// The order that a mark of so many bits tells, which was read in little-endian order.
-    pub(in crate::codec) fn of_mark(mark: u32, bits: u32) -> Option<Self> {
+    /// Returns the order of a text whose mark of `bits` bits, read as little-endian, is `mark`.
+    pub(super) fn of_mark(mark: u32, bits: u32) -> Option<Self> {
         const MARK: u32 = 0xfeff;
         match mark {
             MARK => Some(Self::Little),
@@ -39,19 +39,19 @@ impl Order {
     }
 }
 
-pub(in crate::codec) fn decode16(rest: &[u8], order: Order, last: bool, text: &mut String) -> Part {
+pub(super) fn decode16(rest: &[u8], order: Order, last: bool, text: &mut String) -> Part {
     let mut at = 0;
     loop {
         let left = rest.len() - at;
         let Some(first) = order.unit16(rest, at) else {
-            return Part::cut(at, left, last, "truncated data");
+            return Part::incomplete(at, left, last, "truncated data");
         };
         let second = match first {
-            0xdc00..=0xdfff => return Part { good: at, bad: 2, why: "illegal encoding" },
+            0xdc00..=0xdfff => return Part { good: at, bad: 2, reason: "illegal encoding" },
             0xd800..=0xdbff => match order.unit16(rest, at + 2) {
-                None => return Part::cut(at, left, last, "unexpected end of data"),
+                None => return Part::incomplete(at, left, last, "unexpected end of data"),
                 Some(second @ 0xdc00..=0xdfff) => Some(second),
-                Some(_) => return Part { good: at, bad: 2, why: "illegal UTF-16 surrogate" },
+                Some(_) => return Part { good: at, bad: 2, reason: "illegal UTF-16 surrogate" },
             },
             _ => None,
         };
@@ -60,31 +60,31 @@ pub(in crate::codec) fn decode16(rest: &[u8], order: Order, last: bool, text: &m
     }
 }
 
-pub(in crate::codec) fn decode32(rest: &[u8], order: Order, last: bool, text: &mut String) -> Part {
+pub(super) fn decode32(rest: &[u8], order: Order, last: bool, text: &mut String) -> Part {
     let mut at = 0;
     loop {
         let Some(unit) = order.unit32(rest, at) else {
-            return Part::cut(at, rest.len() - at, last, "truncated data");
+            return Part::incomplete(at, rest.len() - at, last, "truncated data");
         };
         let Some(c) = char::from_u32(unit) else {
-            let why = match unit {
+            let reason = match unit {
                 0xd800..0xe000 => "code point in surrogate code point range(0xd800, 0xe000)",
                 _ => "code point not in range(0x110000)",
             };
-            return Part { good: at, bad: 4, why };
+            return Part { good: at, bad: 4, reason };
         };
         text.push(c);
         at += 4;
     }
 }
 
-pub(in crate::codec) fn encode16(text: &str, order: Order) -> Vec<u8> {
+pub(super) fn encode16(text: &str, order: Order) -> Vec<u8> {
     let bytes =
         |unit: u16| if order == Order::Little { unit.to_le_bytes() } else { unit.to_be_bytes() };
     text.encode_utf16().flat_map(bytes).collect()
 }
 
-pub(in crate::codec) fn encode32(text: &str, order: Order) -> Vec<u8> {
+pub(super) fn encode32(text: &str, order: Order) -> Vec<u8> {
     let bytes =
         |unit: u32| if order == Order::Little { unit.to_le_bytes() } else { unit.to_be_bytes() };
     text.chars().map(u32::from).flat_map(bytes).collect()

@@ -9,12 +9,12 @@ fn digit(byte: u8) -> Option<u32> {
     DIGITS.iter().position(|&digit| digit == byte).and_then(|digit| u32::try_from(digit).ok())
 }
 
-/// Whether a character stands for itself, if it is written.
+/// Whether an encoder writes a character as itself.
 fn is_direct(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='}') && !matches!(c, '+' | '\\')
 }
 
-pub(in crate::codec) fn decode(rest: &[u8], last: bool, text: &mut String) -> Part {
+pub(super) fn decode(rest: &[u8], last: bool, text: &mut String) -> Part {
     let mut at = 0;
     while let Some(&byte) = rest.get(at) {
         match byte {
@@ -26,15 +26,15 @@ pub(in crate::codec) fn decode(rest: &[u8], last: bool, text: &mut String) -> Pa
                 text.push(char::from(byte));
                 at += 1;
             }
-            _ => return Part { good: at, bad: 1, why: "unexpected special character" },
+            _ => return Part { good: at, bad: 1, reason: "unexpected special character" },
         }
     }
     Part::good(at)
 }
 
-/// Reads what `+` at `start` begins, and returns where it ends.
+/// Reads the shifted characters that the `+` at `start` begins, and returns where they end.
 fn shifted(rest: &[u8], start: usize, last: bool, text: &mut String) -> Result<usize, Part> {
-    let wrong = |end: usize, why| Err(Part { good: start, bad: end - start, why });
+    let wrong = |end: usize, reason| Err(Part { good: start, bad: end - start, reason });
     match rest.get(start + 1) {
         Some(b'-') => {
             text.push('+');
@@ -61,7 +61,7 @@ fn shifted(rest: &[u8], start: usize, last: bool, text: &mut String) -> Result<u
         char::decode_utf16(units).map_while(|unit| unit.inspect_err(|_| is_whole = false).ok()),
     );
     match rest.get(at) {
-        // What is left of a character, and lone surrogates.
+        // A part of a character, or a lone surrogate.
         Some(_) if bits >= 6 || !is_whole => wrong(at + 1, "partial character in shift sequence"),
         Some(_) if buffer != 0 => wrong(at + 1, "non-zero padding bits in shift sequence"),
         Some(b'-') => Ok(at + 1),
@@ -75,9 +75,9 @@ fn shifted(rest: &[u8], start: usize, last: bool, text: &mut String) -> Result<u
     }
 }
 
-pub(in crate::codec) fn encode(text: &str) -> Vec<u8> {
+pub(super) fn encode(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
-    // What does not stand for itself, and is written when something comes that does.
+    // Shifted characters, which are written before the next direct one.
     let mut shifted: Vec<u16> = Vec::new();
     for c in text.chars() {
         if c == '+' && shifted.is_empty() {
@@ -85,7 +85,7 @@ pub(in crate::codec) fn encode(text: &str) -> Vec<u8> {
         } else if is_direct(c) {
             if !shifted.is_empty() {
                 shift(&mut shifted, &mut bytes);
-                // Others than these end it by themselves.
+                // Every other direct character ends the shift by itself.
                 if c == '-' || u8::try_from(c).ok().and_then(digit).is_some() {
                     bytes.push(b'-');
                 }
