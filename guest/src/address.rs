@@ -1,4 +1,4 @@
-//! Addresses: the forms in which Python takes them as arguments, and in which it returns them.
+//! Addresses, in the forms in which Python takes and returns them.
 
 mod encode;
 mod form;
@@ -34,42 +34,43 @@ use crate::{
 
 /// A socket's address, as a result.
 ///
-/// It shows as Python shows it: `('127.0.0.1', 80)`, `('::1', 80, 0, 0)`, `'/run/app.sock'`,
-/// `b'\x00abstract'`, `None`. It can be given back as an argument.
+/// It prints as in Python: `('127.0.0.1', 80)`, `('::1', 80, 0, 0)`, `'/run/app.sock'`,
+/// `b'\x00abstract'`, `None`. A call that takes an address takes it as an argument.
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Address {
-    /// Python's `None`: the kernel gave no address, as to `recvfrom` on a connected stream. As an
-    /// argument it is a TypeError; what dissolves a datagram socket's association is
-    /// `Other(raw::types::Address::Unspec)`.
+    /// Python's `None`: the kernel gave no address, for example to `recvfrom` on a connected
+    /// stream. As an argument it is a TypeError. To dissolve the association of a datagram socket,
+    /// use `Other(raw::types::Address::Unspec)`.
     #[default]
     None,
     /// AF_INET (man 7 ip): host and port.
     Inet(Ipv4Addr, u16),
     /// AF_INET6 (man 7 ipv6): host, port, flow information, scope id.
     Inet6(Ipv6Addr, u16, u32, u32),
-    /// AF_UNIX (man 7 unix): a path; or a NUL and an abstract name; or nothing, for a socket
+    /// AF_UNIX (man 7 unix): a path; or a NUL and an abstract name; or no bytes, for a socket
     /// without a name.
     Unix(Vec<u8>),
-    /// AF_NETLINK (man 7 netlink): port id and groups. Both 0 is the kernel.
+    /// AF_NETLINK (man 7 netlink): port id and groups. The kernel has 0 for both.
     Netlink(u32, u32),
     /// AF_PACKET (man 7 packet): the interface's name, the protocol in host order, the packet's
     /// type (PACKET_HOST and similar values), the hardware's type, the hardware address.
     Packet(String, u16, u8, u16, Vec<u8>),
     /// AF_CAN (the kernel's Documentation/networking/can.rst): the interface's name, empty for any,
-    /// and what the protocol adds: nothing for CAN_RAW and CAN_BCM, a pair of identifiers for
+    /// and the detail of the protocol: nothing for CAN_RAW and CAN_BCM, a pair of identifiers for
     /// CAN_ISOTP, NAME, group and node for CAN_J1939.
     Can(String, CanDetail),
     /// AF_VSOCK (man 7 vsock): context id and port.
     Vsock(u32, u32),
     /// AF_QIPCRTR (linux/qrtr.h): node and port.
     Qipcrtr(u32, u32),
-    /// Any other, as the raw layer has it.
+    /// An address of any other family, as the raw layer has it.
     Other(types::Address),
 }
 
 impl Address {
-    /// The numeric host of an INET or INET6 address, as glibc writes it. It never holds a `%zone`.
+    /// Returns the numeric host of an INET or INET6 address, as glibc writes it. It never has a
+    /// `%zone`.
     #[must_use]
     pub fn host(&self) -> Option<String> {
         match self {
@@ -79,7 +80,7 @@ impl Address {
         }
     }
 
-    /// The port of an INET or INET6 address.
+    /// Returns the port of an INET or INET6 address.
     #[must_use]
     pub const fn port(&self) -> Option<u16> {
         match self {
@@ -88,7 +89,8 @@ impl Address {
         }
     }
 
-    /// The path of an AF_UNIX address; none for abstract names and sockets without a name.
+    /// Returns the path of an AF_UNIX address. None for an abstract name, and for a socket without
+    /// a name.
     #[must_use]
     pub fn path(&self) -> Option<&[u8]> {
         match self {
@@ -97,7 +99,7 @@ impl Address {
         }
     }
 
-    /// Whether Python would find it true: not None, and not the empty name.
+    /// Whether the address is true in Python: it is not None, and not the empty name.
     pub(crate) const fn is_some(&self) -> bool {
         match self {
             Self::None => false,
@@ -152,7 +154,7 @@ impl From<SocketAddr> for Address {
     }
 }
 
-/// Fails for every address that is not of the internet, and returns it back.
+/// Fails for an address of a family other than INET and INET6, and returns that address.
 impl TryFrom<Address> for SocketAddr {
     type Error = Address;
 
@@ -204,7 +206,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// The tuple of a family that has no case of its own here.
+/// Writes the tuple of a family without a case in [`Address`].
 fn tuple(address: &types::Address, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     use types::Address as Raw;
     let device = |(a, b, c, d, e, g): types::BluetoothDevice| {
@@ -219,7 +221,7 @@ fn tuple(address: &types::Address, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             write!(f, "({address_type}, {v1}, {v2}, {v3}, {scope})")
         }
         Raw::Bluetooth(BluetoothAddress::L2cap(address)) => {
-            // As many elements as differ from the defaults, two at least.
+            // CPython: at least two elements, and no trailing defaults.
             write!(f, "({}, {}", device(address.device), address.psm)?;
             if address.cid != 0 || address.device_type != 0 {
                 write!(f, ", {}", address.cid)?;
@@ -256,14 +258,14 @@ impl fmt::Debug for Address {
     }
 }
 
-/// An address as an argument, before it is looked up: what [`ToAddress`] gives.
+/// An address as an argument, before its look-up: the result of [`ToAddress`].
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum AddressArgument<'a> {
-    /// A tuple of Python's: `(host, port)`, `(host, port, flowinfo)` or `(host, port, flowinfo,
+    /// A tuple of Python: `(host, port)`, `(host, port, flowinfo)` or `(host, port, flowinfo,
     /// scope_id)`.
     Host {
-        /// A name, a numeric address, `<broadcast>`, or nothing for the wildcard.
+        /// A name, a numeric address, `<broadcast>`, or an empty text for the wildcard.
         host: Cow<'a, [u8]>,
         /// The port, 0 to 65535.
         port: i64,
@@ -286,23 +288,23 @@ pub enum AddressArgument<'a> {
         /// The hardware address, at most 8 bytes.
         hardware_address: Cow<'a, [u8]>,
     },
-    /// A tuple of one, `(interface,)`, or an address that some call gave: an AF_CAN address.
+    /// A tuple of one, `(interface,)`, or an AF_CAN address that a call returned.
     Can {
         /// The interface's name; empty for any.
         interface: Cow<'a, [u8]>,
-        /// What the protocol adds.
+        /// The detail of the protocol.
         detail: CanDetail,
     },
     /// A text or bytes: the name of an AF_UNIX address.
     Name(Cow<'a, [u8]>),
-    /// An address of known form, which goes to the host as it is on a socket of its family.
+    /// An address of the raw layer. On a socket of its family it goes to the host unchanged.
     Known(types::Address),
     /// No address, which no call takes.
     None,
 }
 
 impl AddressArgument<'_> {
-    /// The same, with nothing borrowed.
+    /// Returns the same argument, with nothing borrowed.
     #[must_use]
     pub fn into_owned(self) -> AddressArgument<'static> {
         match self {
@@ -356,30 +358,30 @@ impl fmt::Display for AddressArgument<'_> {
     }
 }
 
-/// What can be given as an address.
+/// A type whose values a call takes as an address:
 ///
 /// * `("host", port)`, and for AF_INET6 `("host", port, flowinfo)` and `("host", port, flowinfo,
 ///   scope_id)`, the host as text or bytes;
-/// * for AF_PACKET `("interface", protocol)`, with packet type, hardware type and hardware address
-///   as a third to a fifth part;
+/// * for AF_PACKET `("interface", protocol)`, with the packet type, hardware type and hardware
+///   address as a third to a fifth element;
 /// * [`Address::Netlink`] for AF_NETLINK, [`Address::Vsock`] for AF_VSOCK, [`Address::Qipcrtr`] for
 ///   AF_QIPCRTR;
 /// * for AF_CAN `("interface",)`, with CAN_ISOTP `("interface", receive id, transmit id)`, with
 ///   CAN_J1939 `("interface", name, pgn, address)`;
-/// * for AF_BLUETOOTH with BTPROTO_L2CAP `("12:34:56:78:9A:BC", psm)`, with channel id and type of
-///   the device address as a third and fourth part, with BTPROTO_RFCOMM `("12:34:56:78:9A:BC",
-///   channel)`, with BTPROTO_SCO the device address alone, and with BTPROTO_HCI [`Address::Other`]
-///   with the raw layer's address;
+/// * for AF_BLUETOOTH with BTPROTO_L2CAP `("12:34:56:78:9A:BC", psm)`, with the channel id and the
+///   type of the device address as a third and fourth element; with BTPROTO_RFCOMM
+///   `("12:34:56:78:9A:BC", channel)`; with BTPROTO_SCO the device address alone; with BTPROTO_HCI
+///   [`Address::Other`] with the raw layer's address;
 /// * [`Address::Other`] with an ALG or TIPC address of the raw layer;
-/// * a path or bytes for AF_UNIX: a leading NUL makes an abstract name, nothing lets `bind` choose
-///   one;
-/// * an [`Address`] that some call gave, or a [`SocketAddr`]; on a socket of another family it is
-///   the tuple that Python makes of it. Those of the raw layer that are bytes, or no address, go to
-///   the host as they are.
+/// * a path or bytes for AF_UNIX: a leading NUL makes an abstract name, and with no bytes `bind`
+///   chooses a name;
+/// * an [`Address`] that a call returned, or a [`SocketAddr`]. A socket of another family takes it
+///   as Python's tuple of it. An address of the raw layer that is only bytes, or no address, goes
+///   to the host unchanged.
 ///
-/// What does not fit the socket's family is Python's `TypeError`.
+/// An argument that does not fit the socket's family is a `TypeError`, as in Python.
 pub trait ToAddress {
-    /// The argument.
+    /// Returns the argument.
     fn to_address(&self) -> AddressArgument<'_>;
 }
 
@@ -541,7 +543,7 @@ impl Address {
             Self::Inet6(host, port, flow_info, scope_id) => {
                 AddressArgument::Known(inet6(host, port, flow_info, scope_id))
             }
-            // A name has one form, which is checked once more.
+            // A name is an argument of its own, which is checked again.
             Self::Unix(name) => AddressArgument::Name(Cow::Owned(name)),
             Self::Netlink(port_id, groups) => {
                 AddressArgument::Known(types::Address::Netlink(NetlinkAddress { port_id, groups }))
@@ -584,13 +586,13 @@ pub(crate) fn inet6(host: Ipv6Addr, port: u16, flow_info: u32, scope_id: u32) ->
     })
 }
 
-/// Linux's ioctl from an interface's number to its name, and where `struct ifreq` has the number
-/// (man 7 netdevice).
+/// Linux's ioctl from an interface's number to its name, and the layout of `struct ifreq`, in which
+/// the number follows the name (man 7 netdevice).
 const SIOCGIFNAME: u32 = 0x8910;
 const IFREQ: usize = 40;
 const IFNAMSIZ: usize = 16;
 
-/// The name of an interface; nothing if it has none.
+/// Returns the name of an interface, or an empty text if it has none.
 fn interface_name(descriptor: &Descriptor, index: u32) -> String {
     let mut request = [0; IFREQ];
     request[IFNAMSIZ..IFNAMSIZ + 4].copy_from_slice(&index.to_ne_bytes());
@@ -601,7 +603,7 @@ fn interface_name(descriptor: &Descriptor, index: u32) -> String {
     String::from_utf8_lossy(name).into_owned()
 }
 
-/// What the host gave for a socket, as Python shows it: numbers of interfaces become names.
+/// Returns an address from the host in Python's form. Numbers of interfaces become names.
 pub(crate) fn decode(descriptor: &Descriptor, address: Option<types::Address>) -> Address {
     let name = |index| if index == 0 { String::new() } else { interface_name(descriptor, index) };
     match address {

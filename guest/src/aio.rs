@@ -1,10 +1,10 @@
 //! Asynchronous guests: many tasks that wait together on the guest's one thread.
 //!
-//! [`run`] drives a future and the tasks that it [`spawn`]s. An [`AsyncSocket`] is a
-//! [`Socket`](crate::Socket) whose methods are futures; it is an [`AsyncRead`](futures_io::AsyncRead)
-//! and an [`AsyncWrite`](futures_io::AsyncWrite) too, so that what is written for these traits
-//! works on it. [`sleep`] and [`timeout`] measure time by the host's clock. All of it waits in one
-//! [`Epoll`](crate::Epoll)-like set, whose cost follows the sockets that are ready.
+//! [`run`] runs a future and the tasks that it [`spawn`]s. An [`AsyncSocket`] is a
+//! [`Socket`](crate::Socket) whose methods are futures. It implements
+//! [`AsyncRead`](futures_io::AsyncRead) and [`AsyncWrite`](futures_io::AsyncWrite), so code that is
+//! written for these traits works on it. [`sleep`] and [`timeout`] measure time by the host's
+//! clock. All tasks wait in one poller, whose cost depends on the number of ready sockets only.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -34,15 +34,15 @@
 //!
 //! # Rules
 //!
-//! * **A future that is dropped is cancelled.** A receive that was dropped has taken nothing, a
-//!   send that was dropped has sent what it had already sent. A [`Task`] that is dropped is
-//!   cancelled too; [`Task::detach`] lets it go on, and awaiting it gives its result.
-//! * **Look-ups of names wait** with the whole guest. Where that matters, look up first
-//!   ([`getaddrinfo`](crate::getaddrinfo)).
-//! * A task that always finds its sockets ready gives the others their turn after some calls.
+//! * **A future that is dropped is cancelled.** A receive that is dropped has taken no data. A send
+//!   that is dropped has sent only what it sent before. A [`Task`] that is dropped is cancelled
+//!   too. [`Task::detach`] lets it run on, and awaiting it returns its result.
+//! * **Look-ups of names stop the whole guest** until they end. If that matters, look names up
+//!   first ([`getaddrinfo`](crate::getaddrinfo)).
+//! * A task whose sockets are always ready lets the other tasks run after some calls.
 //! * An interrupt (Ctrl-C) runs the handler
-//!   ([`set_interrupt_handler`](crate::set_interrupt_handler)); without one, and where the handler
-//!   gives an error, it ends [`run`].
+//!   ([`set_interrupt_handler`](crate::set_interrupt_handler)). If there is no handler, or it
+//!   returns an error, [`run`] ends.
 
 mod reactor;
 mod runtime;

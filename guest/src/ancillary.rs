@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// The most control data that a host takes or gives in one call.
+/// The most control data that a host takes or returns in one call.
 const CONTROL_LIMIT: usize = 256 << 10;
 
 /// The size of a descriptor's number in SCM_RIGHTS: an `int` of C.
@@ -30,13 +30,13 @@ pub struct Ancillary {
     pub level: i32,
     /// The protocol's type, `SCM_RIGHTS` for example.
     pub kind: i32,
-    /// The data in the host's layout. For SCM_RIGHTS an array of descriptors' numbers, as Python's
-    /// `array('i')` has it.
+    /// The data in the host's layout. For SCM_RIGHTS an array of descriptors' numbers, as in
+    /// Python's `array('i')`.
     pub data: Vec<u8>,
 }
 
 impl Ancillary {
-    /// SCM_RIGHTS (man 7 unix): descriptors for the peer, by their numbers.
+    /// Returns an SCM_RIGHTS message (man 7 unix), which passes descriptors by their numbers.
     #[must_use]
     pub fn rights(fds: &[i32]) -> Self {
         Self::numbers(SCM_RIGHTS, fds)
@@ -47,8 +47,8 @@ impl Ancillary {
         Self { level: SOL_SOCKET, kind, data }
     }
 
-    /// The numbers in SCM_RIGHTS, none in every other message. Those received are new, and the
-    /// caller's to close. A number of which a part is missing is left out.
+    /// Returns the descriptors' numbers in an SCM_RIGHTS message, and none for any other message.
+    /// Received numbers are new, and the caller must close them. An incomplete number is left out.
     #[must_use]
     pub fn fds(&self) -> Vec<i32> {
         if !self.is_rights() {
@@ -63,32 +63,33 @@ impl Ancillary {
     }
 }
 
-/// What `recvmsg` and `recvmsg_into` got: `T` is the bytes, or their number.
+/// The result of `recvmsg` and `recvmsg_into`. `T` is the bytes, or the number of bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Received<T> {
-    /// The bytes, or how many.
+    /// The bytes, or the number of bytes.
     pub data: T,
     /// The control messages, in the kernel's order.
     pub ancillary: Vec<Ancillary>,
-    /// The `MSG_*` bits that the kernel set: [`Flags::TRUNC`] for a message that was cut,
-    /// [`Flags::CTRUNC`] for control data.
+    /// The `MSG_*` bits that the kernel set: [`Flags::TRUNC`] if the message was cut,
+    /// [`Flags::CTRUNC`] if control data was cut.
     pub flags: Flags,
-    /// The sender's address, where the kernel gave one.
+    /// The sender's address, if the kernel gave one.
     pub address: Address,
-    /// What Python would warn of: control data that was cut in the middle.
+    /// The warnings that Python would give: control data was cut in the middle.
     pub warnings: Vec<Warning>,
 }
 
 impl<T> Received<T> {
-    /// The descriptors' numbers in all SCM_RIGHTS: new ones, the caller's to close.
+    /// Returns the descriptors' numbers in all SCM_RIGHTS messages. They are new, and the caller
+    /// must close them.
     #[must_use]
     pub fn fds(&self) -> Vec<i32> {
         self.ancillary.iter().flat_map(Ancillary::fds).collect()
     }
 }
 
-/// Hands control messages over as the raw layer takes them, with the descriptors that they pass in
-/// place of their numbers.
+/// Calls `send` with control messages in the raw layer's form, which has descriptors in place of
+/// their numbers.
 pub(crate) fn outgoing<T>(
     messages: &[Ancillary],
     send: impl FnOnce(&[ControlOut<'_>]) -> Result<T>,
@@ -135,9 +136,10 @@ pub(crate) fn outgoing<T>(
     send(&control)
 }
 
-/// Takes control messages in; the descriptors in them get numbers.
+/// Converts received control messages from the raw layer's form. The descriptors in them get
+/// numbers.
 pub(crate) fn incoming(control: Vec<ControlIn>, flags: Flags) -> Vec<Ancillary> {
-    // As the kernel does it: close-on-exec only if it was asked for.
+    // Like the kernel: close-on-exec only if the flag asks for it.
     let inheritable = !flags.contains(Flags::CMSG_CLOEXEC);
     let message = |message| match message {
         ControlIn::Rights(descriptors) => {
@@ -155,17 +157,17 @@ pub(crate) fn incoming(control: Vec<ControlIn>, flags: Flags) -> Vec<Ancillary> 
     control.into_iter().map(message).collect()
 }
 
-/// How much room for control data to ask the host for.
+/// Returns how much room for control data to ask the host for.
 pub(crate) fn control_room(size: usize) -> Result<u32> {
     if i32::try_from(size).is_err() {
         return Err(Error::text(ErrorKind::Value, "invalid ancillary data buffer length"));
     }
-    // No message is longer than what the host gives, so that the rest would stay empty.
+    // A host returns no more, so a larger room would stay empty.
     Ok(size.min(CONTROL_LIMIT) as u32)
 }
 
-/// The length that a control message of so many bytes shows in its header, in the host's layout:
-/// `CMSG_LEN` (man 3 cmsg).
+/// Returns the length in the header of a control message with `length` bytes of data, in the host's
+/// layout: `CMSG_LEN` (man 3 cmsg).
 ///
 /// # Errors
 /// `OverflowError` where it can't be told in 31 bits.
@@ -173,15 +175,15 @@ pub fn cmsg_len(length: usize) -> Result<usize> {
     measure("CMSG_LEN", length, transfers::control_length)
 }
 
-/// The room that a control message of so many bytes takes, padding included, in the host's layout:
-/// `CMSG_SPACE` (man 3 cmsg). It is what `recvmsg` wants to know.
+/// Returns the room that a control message with `length` bytes of data takes, including padding, in
+/// the host's layout: `CMSG_SPACE` (man 3 cmsg). `recvmsg` takes sums of it.
 ///
 /// # Errors
 /// `OverflowError` where it can't be told in 31 bits.
 pub fn cmsg_space(length: usize) -> Result<usize> {
     measure("CMSG_SPACE", length, |length| {
-        // Python leaves room for padding on both sides of the data, though there is some behind it
-        // alone.
+        // CPython's limit leaves room for padding before the data too, but only the data is
+        // followed by padding.
         let most = (i32::MAX as u32).checked_sub(transfers::control_space(1)?)?;
         if length > most { None } else { transfers::control_space(length) }
     })

@@ -9,26 +9,26 @@ use crate::{
     Service, Socket, SocketType, ToAddress, getaddrinfo, resume,
 };
 
-/// How long [`create_connection`] may take for each address.
+/// The time limit of [`create_connection`] for each address.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum ConnectTimeout {
-    /// As the default timeout says.
+    /// The default timeout.
     #[default]
     Default,
-    /// No end.
+    /// No limit.
     None,
-    /// So long.
+    /// This time.
     After(Duration),
-    /// So many seconds, checked as [`Socket::settimeout_f64`] does.
+    /// This number of seconds, checked as [`Socket::settimeout_f64`] does.
     Seconds(f64),
 }
 
-/// Makes a stream socket that is connected to a host and a port, by whichever of its addresses
-/// answers first.
+/// Connects a stream socket to a host and a port, at the first of the host's addresses that
+/// answers.
 ///
-/// The addresses are tried in the order in which [`getaddrinfo`] gives them, each with the whole
-/// timeout, from `source_address` if there is one. Python: `socket.create_connection(address,
-/// timeout, source_address, all_errors=...)`.
+/// The addresses are tried in the order of [`getaddrinfo`], each with the whole timeout, and from
+/// `source_address` if there is one. Python: `socket.create_connection(address, timeout,
+/// source_address, all_errors=...)`.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -41,8 +41,8 @@ pub enum ConnectTimeout {
 /// ```
 ///
 /// # Errors
-/// Those of [`getaddrinfo`]; then the last attempt's, or with `all_errors` an `ExceptionGroup` of
-/// them all ([`Error::errors`]). An interrupt ends it at once.
+/// Those of [`getaddrinfo`]; then the error of the last attempt, or with `all_errors` an
+/// `ExceptionGroup` of all errors ([`Error::errors`]). An interrupt ends the call at once.
 pub fn create_connection<'a>(
     address: (impl Into<Option<&'a str>>, impl Into<Service<'a>>),
     timeout: ConnectTimeout,
@@ -53,10 +53,10 @@ pub fn create_connection<'a>(
     Connecting::new(address, timeout, source, all_errors)?.connect()
 }
 
-/// A [`create_connection`] that can go on after an interrupt ended it.
+/// A [`create_connection`] that can go on after an interrupt.
 ///
-/// [`connect`](Self::connect) may be called again after an error that has an [`Error::progress`];
-/// dropping it gives the attempt up.
+/// [`connect`](Self::connect) can be called again after an error that has an [`Error::progress`].
+/// Dropping the value ends the attempt.
 #[derive(Debug)]
 pub struct Connecting<'a> {
     addresses: VecDeque<AddressInfo>,
@@ -97,7 +97,7 @@ impl<'a> Connecting<'a> {
         })
     }
 
-    /// Tries the addresses that are left.
+    /// Tries the remaining addresses.
     ///
     /// # Errors
     /// Those of [`create_connection`].
@@ -105,11 +105,11 @@ impl<'a> Connecting<'a> {
         while let Some(info) = self.addresses.front() {
             match attempt(&mut self.attempt, info, self.timeout, self.source.as_ref()) {
                 Ok(socket) => return Ok(socket),
-                // These are no failed attempts: the caller's handler decided so.
+                // These are not failed attempts: the caller's interrupt handler ended the call.
                 Err(error) if error.progress().is_some() || error.kind() == ErrorKind::Other => {
                     return Err(error);
                 }
-                // Python collects OSError alone.
+                // Python collects only OSErrors.
                 Err(error) if is_os_error(&error) => self.errors.push(error),
                 Err(error) => return Err(error),
             }
@@ -135,7 +135,7 @@ fn is_os_error(error: &Error) -> bool {
     )
 }
 
-/// Tries one address. An attempt that is interrupted is kept, with how far it had come.
+/// Tries one address. If the attempt is interrupted, `kept` gets its socket and its progress.
 fn attempt(
     kept: &mut Option<(Socket, Progress)>,
     info: &AddressInfo,
@@ -173,16 +173,16 @@ fn attempt(
     }
 }
 
-/// What [`create_server`] may be told beside the address.
+/// The arguments of [`create_server`] after the address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerOptions {
-    /// AF_INET, if it is not told otherwise.
+    /// The family. The default is AF_INET.
     pub family: Family,
-    /// As [`Socket::listen`] takes it.
+    /// The backlog, as for [`Socket::listen`].
     pub backlog: Option<i32>,
     /// Sets SO_REUSEPORT, on INET and INET6.
     pub reuse_port: bool,
-    /// Serves IPv4 on the same INET6 socket, which serves IPv6 alone otherwise.
+    /// Serves IPv4 on the INET6 socket too. Otherwise it serves only IPv6.
     pub dualstack_ipv6: bool,
 }
 
@@ -205,8 +205,8 @@ impl Default for ServerOptions {
 /// ```
 ///
 /// # Errors
-/// `ValueError` for dual stack if it is not to be had; those of making, binding (whose text then
-/// names the address) and listening.
+/// `ValueError` if dual stack is asked for and not possible; those of making, binding (whose text
+/// then names the address) and listening.
 pub fn create_server(address: impl ToAddress, options: ServerOptions) -> Result<Socket> {
     let ServerOptions { family, backlog, reuse_port, dualstack_ipv6 } = options;
     if dualstack_ipv6 {
@@ -221,7 +221,7 @@ pub fn create_server(address: impl ToAddress, options: ServerOptions) -> Result<
         }
     }
     let socket = Socket::new(family, SocketType::STREAM, 0)?;
-    // Where it cannot be had the server starts all the same.
+    // CPython: without this option the server starts all the same.
     let _ = socket.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1);
     if reuse_port && matches!(family, Family::INET | Family::INET6) {
         socket.setsockopt(SOL_SOCKET, SO_REUSEPORT, 1)?;
@@ -242,7 +242,7 @@ pub fn create_server(address: impl ToAddress, options: ServerOptions) -> Result<
     Ok(socket)
 }
 
-/// Whether one INET6 socket can serve IPv4 too. Not where no such socket may be made.
+/// Whether one INET6 socket can serve IPv4 too. False if such a socket can't be made.
 ///
 /// Python: `socket.has_dualstack_ipv6()`.
 #[must_use]
@@ -252,15 +252,14 @@ pub fn has_dualstack_ipv6() -> bool {
         .is_ok()
 }
 
-/// Makes two connected sockets without socketpair(2), through a listener on loopback: what Python
-/// does where the system has none, and its tests try everywhere.
+/// Makes two connected sockets without socketpair(2), through a listener on loopback. Python uses
+/// this on systems without socketpair, and its tests try it everywhere.
 ///
 /// Python: `socket._fallback_socketpair(family, type, proto)`.
 ///
 /// # Errors
-/// `ValueError` for another family than INET and INET6, another type than SOCK_STREAM, another
-/// protocol than 0; `ConnectionError` where somebody else was faster to connect; those of the
-/// steps.
+/// `ValueError` for a family other than INET and INET6, a type other than SOCK_STREAM, and a
+/// protocol other than 0; `ConnectionError` if another process connected first; those of the steps.
 pub fn fallback_socketpair(
     family: impl Into<Family>,
     kind: impl Into<SocketType>,
@@ -292,7 +291,7 @@ pub fn fallback_socketpair(
     }
     let (server, _) = listener.accept()?;
     listener.close()?;
-    // Anyone on this machine may have connected.
+    // Another process of this machine may have connected first.
     if server.getsockname()? != client.getpeername()?
         || client.getsockname()? != server.getpeername()?
     {

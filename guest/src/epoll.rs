@@ -1,4 +1,4 @@
-//! epoll: waiting for very many descriptors.
+//! epoll: waiting for many descriptors.
 
 use std::time::Duration;
 
@@ -17,11 +17,11 @@ use crate::{
     timeout::{Timeout, Waiting},
 };
 
-/// How many events one wait gives where nothing else is asked for. CPython: FD_SETSIZE - 1.
+/// The default number of events of one wait. CPython: FD_SETSIZE - 1.
 const EVENTS: u32 = 1023;
 
-/// A set of descriptors to wait for, whose cost follows the ready ones: epoll(7). Python:
-/// `select.epoll`.
+/// A set of descriptors to wait for, whose cost depends on the number of ready ones only: epoll(7).
+/// Python: `select.epoll`.
 ///
 /// ```no_run
 /// use sandsock::{Epoll, constants::*, socketpair};
@@ -40,18 +40,18 @@ impl Epoll {
     /// Makes an empty set.
     ///
     /// # Errors
-    /// EMFILE where the instance has as many as its limit allows.
+    /// EMFILE if the instance has as many as its limit allows.
     pub fn new() -> Result<Self> {
         polling::create_poller().map(Self).map_err(Error::from)
     }
 
-    /// Adds a descriptor. `events` are `EPOLL*` bits, EPOLLET and EPOLLONESHOT among them.
+    /// Adds a descriptor. `events` are `EPOLL*` bits, including EPOLLET and EPOLLONESHOT.
     ///
-    /// It stays until it is taken out or closed.
+    /// It stays in the set until it is removed or closed.
     ///
     /// # Errors
-    /// `ValueError` for a negative number; EBADF for a number that is no descriptor, EEXIST for one
-    /// that is in the set already, EPERM for one that can't be waited for, ENOSPC where the set is
+    /// `ValueError` for a negative number; EBADF for a number without a descriptor, EEXIST for one
+    /// that is in the set already, EPERM for a file that can't be waited for, ENOSPC if the set is
     /// full.
     pub fn register(&self, item: &impl Fileno, events: impl Into<u32>) -> Result<()> {
         let fd = number(item)?;
@@ -60,11 +60,11 @@ impl Epoll {
         self.0.add(&descriptor, key(fd), events, trigger).map_err(Error::from)
     }
 
-    /// Changes what is waited for, or arms an EPOLLONESHOT anew.
+    /// Changes the events of a descriptor, or arms an EPOLLONESHOT again.
     ///
     /// # Errors
-    /// ENOENT for a descriptor that is not in the set, EBADF for a number that is no descriptor,
-    /// `ValueError` for a negative one.
+    /// ENOENT for a descriptor that is not in the set, EBADF for a number without a descriptor,
+    /// `ValueError` for a negative number.
     pub fn modify(&self, item: &impl Fileno, events: impl Into<u32>) -> Result<()> {
         let fd = number(item)?;
         fds::get(fd)?;
@@ -72,7 +72,7 @@ impl Epoll {
         self.0.modify(key(fd), events, trigger).map_err(Error::from)
     }
 
-    /// Takes a descriptor out.
+    /// Removes a descriptor.
     ///
     /// # Errors
     /// As [`modify`](Self::modify).
@@ -82,8 +82,9 @@ impl Epoll {
         self.0.remove(key(fd)).map_err(Error::from)
     }
 
-    /// Waits until something is ready, and returns at most `maxevents` numbers with their `EPOLL*`
-    /// bits. No timeout is no end; no `maxevents` is 1,023.
+    /// Waits until a descriptor is ready, and returns at most `maxevents` numbers with their
+    /// `EPOLL*` bits. Without a timeout it waits without end. Without `maxevents` it returns at
+    /// most 1,023.
     ///
     /// # Errors
     /// `ValueError` for a `maxevents` of 0.
@@ -118,7 +119,8 @@ fn key(fd: i32) -> u64 {
     u64::from(fd.unsigned_abs())
 }
 
-/// The low 16 bits are poll's; of the others two say how to report, and the rest mean nothing here.
+/// The low 16 bits are those of poll. Two of the other bits choose the trigger, and the rest mean
+/// nothing here.
 fn split(events: u32) -> (u16, Trigger) {
     let trigger = if events & EPOLLONESHOT != 0 {
         Trigger::OneShot

@@ -1,4 +1,4 @@
-//! The one error type. It has everything that an exception of Python has.
+//! The error type of this crate, with everything that an exception of Python has.
 
 use std::{borrow::Cow, fmt, io};
 
@@ -6,15 +6,15 @@ use sandsock_abi::{constants, errno};
 
 use crate::{interrupt::Progress, raw::types};
 
-/// Which of Python's exceptions an [`Error`] is.
+/// The class of Python's exceptions that an [`Error`] belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// `OSError`, or the subclass that belongs to the errno.
     Os,
-    /// `PermissionError`: the policy of this sandbox decided against it.
+    /// `PermissionError`: the policy denied the call.
     Denied,
-    /// `TimeoutError` without an errno: the socket's timeout is over.
+    /// `TimeoutError` without an errno: the socket's timeout ended the call.
     TimedOut,
     /// `socket.gaierror`.
     AddressInfo,
@@ -38,10 +38,10 @@ pub enum ErrorKind {
     Other,
 }
 
-/// Why a call failed, as Python says it.
+/// Why a call failed, as in Python.
 ///
-/// It keeps what an exception of Python's has: the errno where there is one, the text and the name
-/// of the class.
+/// Like an exception of Python, it has an errno if there is one, the text, and the name of the
+/// class.
 ///
 /// ```
 /// use sandsock::Error;
@@ -58,13 +58,13 @@ pub struct Error(Repr);
 enum Repr {
     /// The kernel's errno.
     Os(i32),
-    /// An errno whose text is not strerror's.
+    /// An errno with another text than strerror's.
     OsText(i32, Box<str>),
-    /// EAGAIN of a buffered write, and how many bytes the buffer took.
+    /// EAGAIN of a buffered write, and the number of bytes that the buffer took.
     Blocked(usize),
-    /// EINTR, and how far the call had come.
+    /// EINTR, and the progress of the call.
     Interrupted(Progress),
-    /// The policy's decision.
+    /// The policy's denial.
     Denied(Box<Denial>),
     /// The socket's timeout.
     TimedOut,
@@ -72,11 +72,11 @@ enum Repr {
     AddressInfo(i32),
     /// An h_errno.
     Host(i32),
-    /// Anything else that is a text alone.
+    /// Any other error that is only a text.
     Text(ErrorKind, Cow<'static, str>),
-    /// Another class, by its name.
+    /// An exception of another class, by the class's name.
     Exception(&'static str, Box<str>),
-    /// Several.
+    /// Several errors.
     Group(&'static str, Box<[Error]>),
 }
 
@@ -87,24 +87,24 @@ struct Denial {
 }
 
 impl Error {
-    /// The `OSError` of an errno, of the class that belongs to it.
+    /// Returns the `OSError` of an errno. Its class is the one that belongs to the errno.
     #[must_use]
     pub const fn from_errno(errno: i32) -> Self {
         Self(Repr::Os(errno))
     }
 
-    /// An exception of any class, for what an interrupt handler wants its call to fail with.
+    /// Returns an exception of any class, with which an interrupt handler can let its call fail.
     #[must_use]
     pub fn exception(class: &'static str, text: &str) -> Self {
         Self(Repr::Exception(class, text.into()))
     }
 
-    /// Something that went wrong before the kernel was asked: a class and a text, no errno.
+    /// Returns an error from before the system call: a class and a text, without an errno.
     pub(crate) fn text(kind: ErrorKind, text: impl Into<Cow<'static, str>>) -> Self {
         Self(Repr::Text(kind, text.into()))
     }
 
-    /// A buffered write that would have blocked once it had taken so many bytes.
+    /// Returns the error of a buffered write that would block after the buffer took `taken` bytes.
     pub(crate) const fn blocked(taken: usize) -> Self {
         Self(Repr::Blocked(taken))
     }
@@ -125,7 +125,7 @@ impl Error {
         Self(Repr::Group(text, errors.into()))
     }
 
-    /// Tells how far a call had come when it was interrupted, if that is what this error says.
+    /// Adds the progress of the call, if the error is an interrupt.
     pub(crate) fn at(self, progress: Progress) -> Self {
         match self.0 {
             Repr::Os(errno::EINTR) => Self::interrupted(progress),
@@ -133,7 +133,7 @@ impl Error {
         }
     }
 
-    /// The same error with a longer text, as Python's `error(err.errno, "...")`.
+    /// Returns the same error with a longer text, like Python's `error(err.errno, "...")`.
     pub(crate) fn with_text(self, text: String) -> Self {
         match self.0 {
             Repr::Denied(denial) => {
@@ -146,7 +146,7 @@ impl Error {
         }
     }
 
-    /// Which of Python's exceptions this is.
+    /// Returns the class of the exception, as a kind.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match &self.0 {
@@ -164,7 +164,7 @@ impl Error {
         }
     }
 
-    /// The name of Python's class, for example `ConnectionRefusedError`.
+    /// Returns the name of Python's class, for example `ConnectionRefusedError`.
     #[must_use]
     pub fn class(&self) -> &'static str {
         match &self.0 {
@@ -189,8 +189,8 @@ impl Error {
         }
     }
 
-    /// Python's `errno`. None if Python refused by itself, or the socket's timeout is over; the
-    /// `EAI_*` code of a gaierror.
+    /// Returns Python's `errno`, which is the `EAI_*` code for a gaierror. None if Python itself
+    /// refuses the call, and if the socket's timeout ended it.
     #[must_use]
     pub const fn errno(&self) -> Option<i32> {
         match &self.0 {
@@ -203,7 +203,7 @@ impl Error {
         }
     }
 
-    /// Python's `strerror`: the text without the errno.
+    /// Returns Python's `strerror`: the text without the errno.
     #[must_use]
     pub fn strerror(&self) -> Cow<'_, str> {
         match &self.0 {
@@ -227,7 +227,7 @@ impl Error {
         }
     }
 
-    /// The grant that would allow what was denied, in the words of a policy (`VERB=TARGET`).
+    /// Returns the grant that would allow the denied call, as a rule of a policy (`VERB=TARGET`).
     #[must_use]
     pub fn grant(&self) -> Option<&str> {
         match &self.0 {
@@ -236,7 +236,7 @@ impl Error {
         }
     }
 
-    /// How far the call had come, where an interrupt ended it (see [`resume`](crate::resume)).
+    /// Returns the progress of a call that an interrupt ended (see [`resume`](crate::resume)).
     #[must_use]
     pub const fn progress(&self) -> Option<Progress> {
         match &self.0 {
@@ -245,9 +245,9 @@ impl Error {
         }
     }
 
-    /// How many bytes a buffered [`SocketFile::write`](crate::SocketFile::write) took before it
-    /// would have blocked. They are in the buffer, and go out with the next write or flush. None
-    /// for all other errors.
+    /// Returns how many bytes a buffered [`SocketFile::write`](crate::SocketFile::write) took
+    /// before it would have blocked. They stay in the buffer, and the next write or flush sends
+    /// them. None for any other error.
     ///
     /// Python: `BlockingIOError.characters_written`.
     #[must_use]
@@ -258,7 +258,7 @@ impl Error {
         }
     }
 
-    /// The errors of a group; none for all others.
+    /// Returns the errors of a group, and none for any other error.
     #[must_use]
     pub const fn errors(&self) -> &[Self] {
         match &self.0 {
@@ -268,7 +268,7 @@ impl Error {
     }
 }
 
-/// Whether a class is one of `UnicodeError`'s.
+/// Whether a class is a subclass of `UnicodeError`.
 fn is_unicode(class: &str) -> bool {
     matches!(class, "UnicodeDecodeError" | "UnicodeEncodeError")
 }
@@ -306,8 +306,7 @@ impl From<types::Error> for Error {
             types::Error::Os(errno) => Self::from_errno(errno),
             types::Error::Denied(types::Denial { grant, reason }) => {
                 let mut text = format!("{}: {reason}", errno_text(errno::EACCES));
-                // The person who reads it is to know what to grant, whether the host's sentence
-                // says so or not.
+                // The text must name the grant, so that a reader knows what to add to the policy.
                 if let Some(grant) = &grant
                     && !reason.contains(grant.as_str())
                 {
@@ -348,8 +347,8 @@ impl From<Error> for io::Error {
     }
 }
 
-/// The standard library's kind for one of Linux's errnos. (Its own numbers on a wasm target are
-/// WASI's.)
+/// Returns the standard library's kind for an errno of Linux. On a wasm target, the library's own
+/// numbers are those of WASI.
 const fn io_kind(errno: i32) -> io::ErrorKind {
     use io::ErrorKind as Kind;
     match errno {
@@ -380,7 +379,7 @@ const fn io_kind(errno: i32) -> io::ErrorKind {
     }
 }
 
-/// A `TypeError` with this text.
+/// Returns a `TypeError` with a text.
 pub(crate) fn type_error(text: impl Into<Cow<'static, str>>) -> Error {
     Error::text(ErrorKind::Type, text)
 }

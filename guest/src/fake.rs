@@ -1,5 +1,5 @@
-//! A host by script, for unit tests: each test says which calls it expects, in which order, and
-//! what they answer.
+//! A scripted host for unit tests. Each test says which calls it expects, in which order, and their
+//! results.
 
 use std::{
     any::Any,
@@ -19,10 +19,10 @@ thread_local! {
     static NOW: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
-/// The tests of what is global to a process run one after the other.
+/// A lock for tests that use state of the whole process, so that they run one after the other.
 static SERIAL: Mutex<()> = Mutex::new(());
 
-/// A host with an empty script. Its end checks that all that was expected has come.
+/// A host with an empty script. Its drop checks that all expected calls have come.
 pub(crate) struct Host(#[allow(dead_code)] MutexGuard<'static, ()>);
 
 impl Host {
@@ -34,7 +34,7 @@ impl Host {
         host
     }
 
-    /// Expects a call, as its text, and answers it.
+    /// Expects a call, given as its text, and sets its result.
     pub(crate) fn expect<T: 'static>(&self, call: &str, answer: T) -> &Self {
         SCRIPT.with_borrow_mut(|script| script.push_back((call.to_owned(), Box::new(answer))));
         self
@@ -45,20 +45,20 @@ impl Host {
         self.expect::<Result<T>>(call, Err(types::Error::Os(errno)))
     }
 
-    /// A socket of descriptor `id`, which costs the script nothing.
+    /// Makes a socket of descriptor `id`, without a call in the script.
     pub(crate) fn socket(&self, id: u32, family: i32, kind: i32) -> crate::Socket {
         let call = format!("socket({family}, {kind}, 0)");
         self.expect(&call, Ok::<_, types::Error>(descriptors::Descriptor(id)));
         crate::Socket::new(family, kind, 0).unwrap()
     }
 
-    /// What the clock says from now on. A test that does not say must not read it.
+    /// Sets the clock. A test that does not set it must not read it.
     pub(crate) fn at(&self, now: u64) -> &Self {
         NOW.set(Some(now));
         self
     }
 
-    /// What was closed so far.
+    /// Returns the descriptors that were closed so far.
     pub(crate) fn log(&self) -> Vec<String> {
         LOG.take()
     }
@@ -75,7 +75,7 @@ impl Drop for Host {
     }
 }
 
-/// Moves the clock on.
+/// Moves the clock forward.
 pub(crate) fn advance(nanoseconds: u64) {
     NOW.set(NOW.get().map(|now| now.saturating_add(nanoseconds)));
 }
@@ -111,7 +111,7 @@ pub(crate) mod descriptors {
         }
     }
 
-    /// This host is a sandbox: it gives no real numbers.
+    /// This host has no real numbers.
     pub(crate) fn number(_: &Descriptor) -> Option<i32> {
         None
     }

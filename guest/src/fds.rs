@@ -1,7 +1,7 @@
-//! Descriptors as small integers: the table between a guest's numbers and the host's handles.
+//! Descriptors as small integers: the table from a guest's numbers to the host's handles.
 //!
-//! A host that gives real numbers keeps its process's descriptors itself, for all instances: each
-//! use adopts the number anew, and no table is kept here.
+//! A host with real numbers uses the descriptors of its process, which all instances share. Each
+//! use then adopts the number again, and this table stays empty.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,36 +19,36 @@ use crate::{
     },
 };
 
-/// The first number of the guest's own; those below are inherited ones, by the numbers that they
-/// were handed over with.
+/// The first of the guest's own numbers. Inherited descriptors have lower numbers.
 const FIRST: i32 = 1024;
 
 struct Entry {
     descriptor: Arc<Descriptor>,
     inheritable: bool,
-    /// Whether somebody else was given an alias of it.
+    /// Whether the descriptor has an alias.
     aliased: bool,
 }
 
-/// The entries by their numbers. The guest's own follow one another, and are found without a
-/// search.
+/// The entries by their numbers. Most of the guest's own numbers are consecutive, and are found
+/// without a search.
 struct Entries {
     own: Vec<Option<Entry>>,
     others: BTreeMap<i32, Entry>,
 }
 
 impl Entries {
-    /// How many places may stay empty before the next one that is taken.
+    /// The most places that may stay empty before a new entry.
     const GAP: usize = 64;
 
     const fn new() -> Self {
         Self { own: Vec::new(), others: BTreeMap::new() }
     }
 
-    /// Where an own number is, if it is one.
+    /// Returns the place of one of the guest's own numbers. For any other number it is beyond all
+    /// places.
     #[inline]
     fn place(number: i32) -> usize {
-        // Those below are beyond every place.
+        // A number below FIRST wraps around.
         number.wrapping_sub(FIRST).cast_unsigned() as usize
     }
 
@@ -89,12 +89,11 @@ impl Entries {
 
 struct Table {
     entries: Entries,
-    /// Every number from [`FIRST`] up to this one is taken.
+    /// No number from [`FIRST`] up to this one is free.
     lowest: i32,
-    /// The numbers that were handed over at the start and not taken up yet; none before anybody
-    /// asked.
+    /// The inherited numbers that were not used yet. None before the first look at them.
     inherited: Option<BTreeSet<i32>>,
-    /// Whether the host gives real numbers; it always does or never.
+    /// Whether the host has real numbers. None while that is not known. It never changes.
     numbered: Option<bool>,
 }
 
@@ -106,11 +105,11 @@ fn table() -> MutexGuard<'static, Table> {
 }
 
 impl Table {
-    /// The lowest number that is free, as POSIX gives them.
+    /// Returns the lowest free number, as POSIX asks for.
     fn free(&mut self) -> i32 {
         let mut number = self.lowest;
         while self.entries.get(number).is_some() || self.inherited().contains(&number) {
-            // 2^31 descriptors are more than a host gives.
+            // A host never has 2^31 descriptors.
             number = number.saturating_add(1);
         }
         self.lowest = number;
@@ -141,7 +140,7 @@ const fn bad() -> Error {
     Error::from_errno(errno::EBADF)
 }
 
-/// Returns a new descriptor its number.
+/// Gives a new descriptor a number, and returns the number.
 pub(crate) fn insert(descriptor: Descriptor, inheritable: bool) -> i32 {
     let numbered = table().numbered;
     let number = match numbered {
@@ -151,7 +150,7 @@ pub(crate) fn insert(descriptor: Descriptor, inheritable: bool) -> i32 {
     let mut table = table();
     table.numbered = Some(number.is_some());
     match number {
-        // The process keeps it under this number.
+        // The host's process keeps the descriptor under this number.
         Some(number) => number,
         None => {
             let number = table.free();
@@ -161,15 +160,16 @@ pub(crate) fn insert(descriptor: Descriptor, inheritable: bool) -> i32 {
     }
 }
 
-/// The descriptor of a number, which may be one that was handed over at the start.
+/// Returns the descriptor of a number. The number can be an inherited one.
 #[inline]
 pub(crate) fn get(number: i32) -> Result<Arc<Descriptor>> {
-    // The table is free again before it is taken for more.
+    // This lock of the table ends before `take_up` locks it.
     let known = table().entries.get(number).map(|entry| Arc::clone(&entry.descriptor));
     known.map_or_else(|| take_up(number), Ok)
 }
 
-/// The descriptor of a number that is not in the table: one that was handed over, or the process's.
+/// Returns the descriptor of a number that is not in the table: an inherited one, or one of the
+/// host's process.
 fn take_up(number: i32) -> Result<Arc<Descriptor>> {
     if number < 0 {
         return Err(bad());
@@ -180,9 +180,9 @@ fn take_up(number: i32) -> Result<Arc<Descriptor>> {
             return Err(bad());
         }
         let descriptor = descriptors::inherit(number)?;
-        // Once it is closed it is gone, as it would be natively.
+        // A closed number can't be inherited again, as on Linux.
         table.inherited().remove(&number);
-        // Whoever handed it over let it be inherited.
+        // An inherited descriptor was inheritable.
         return Ok(table.put(number, descriptor, true));
     }
     let descriptor = descriptors::adopt(number)?;
@@ -190,30 +190,30 @@ fn take_up(number: i32) -> Result<Arc<Descriptor>> {
     Ok(Arc::new(descriptor))
 }
 
-/// Closes a descriptor by its number. ECONNRESET is no error.
+/// Closes a descriptor by its number. As in Python, ECONNRESET is not an error.
 ///
 /// Python: `socket.close(fd)`.
 ///
 /// # Errors
-/// EBADF for a number that is no descriptor, and what close(2) says.
+/// EBADF for a number without a descriptor, and the errors of close(2).
 pub fn close(fd: i32) -> Result<()> {
-    // One that was handed over and never used is there as well.
+    // An inherited descriptor that was never used can be closed too.
     let descriptor = get(fd)?;
     let (descriptor, aliased) = match table().take(fd) {
         Some(entry) => {
             drop(descriptor);
             (entry.descriptor, entry.aliased)
         }
-        // Real numbers are in no table.
+        // Real numbers are not in the table.
         None => (descriptor, false),
     };
     match Arc::try_unwrap(descriptor) {
         Ok(descriptor) => match connections::close(descriptor) {
-            // The peer's reset is not this caller's concern.
+            // CPython ignores the peer's reset.
             Ok(()) | Err(types::Error::Os(errno::ECONNRESET)) => Ok(()),
             Err(error) => Err(error.into()),
         },
-        // A call is at work on it: the last one closes it.
+        // A call still uses the descriptor. The last such call closes it.
         Err(descriptor) => {
             if aliased {
                 descriptors::revoke_aliases(&descriptor);
@@ -223,20 +223,19 @@ pub fn close(fd: i32) -> Result<()> {
     }
 }
 
-/// Duplicates a descriptor, of whatever kind of file, and returns the new number, which is not
-/// inheritable.
+/// Duplicates a descriptor of any kind of file. Returns the new number, which is not inheritable.
 ///
 /// Python: `os.dup(fd)`.
 ///
 /// # Errors
-/// EBADF for a number that is no descriptor, EMFILE when there are too many.
+/// EBADF for a number without a descriptor, EMFILE if there are too many.
 pub fn dup(fd: i32) -> Result<i32> {
     let descriptor = get(fd)?;
     Ok(insert(descriptors::duplicate(&descriptor)?, false))
 }
 
-/// Whether a child process would inherit a descriptor. A guest has no children: the flag is kept
-/// here, for programs that ask.
+/// Whether a child process would inherit a descriptor. A guest has no child processes. The flag is
+/// kept for programs that read it.
 ///
 /// Python: `os.get_inheritable(fd)`.
 ///
@@ -255,14 +254,14 @@ pub fn get_inheritable(fd: i32) -> Result<bool> {
 /// EBADF for a number that is no descriptor.
 pub fn set_inheritable(fd: i32, inheritable: bool) -> Result<()> {
     get(fd)?;
-    // Where numbers are real, the flag is the process's own, and none is kept here.
+    // With real numbers, the flag belongs to the host's process, and is not kept here.
     if let Some(entry) = table().entries.get_mut(fd) {
         entry.inheritable = inheritable;
     }
     Ok(())
 }
 
-/// A weak second handle on a descriptor, for transfers alone.
+/// Returns an alias of a descriptor, which only transfers can use.
 pub(crate) fn alias(number: i32) -> Result<Descriptor> {
     let descriptor = get(number)?;
     let alias = descriptors::alias(&descriptor)?;
@@ -272,7 +271,7 @@ pub(crate) fn alias(number: i32) -> Result<Descriptor> {
     Ok(alias)
 }
 
-/// Ends the aliases of a descriptor that stays open.
+/// Revokes the aliases of a descriptor that stays open.
 pub(crate) fn revoke_aliases(number: i32) {
     let aliased = {
         let mut table = table();

@@ -1,9 +1,9 @@
 //! A socket as a file: Python's `makefile`.
 //!
-//! CPython puts up to three objects over each other: the raw file (`raw`), whose calls are system
-//! calls; the buffers (`reader`, `writer`, and `binary`, which joins them to the raw file); and the
-//! text (`text`). Which bytes each call takes, keeps and loses, and how often it calls the system,
-//! is theirs. `docs/files.md` describes it.
+//! CPython stacks up to three objects: the raw file (`raw`), whose calls are system calls; the
+//! buffers (`reader`, `writer`, and `binary`, which joins them to the raw file); and the text
+//! (`text`). Each call takes, keeps and loses the same bytes as CPython's, and makes the same
+//! system calls. `docs/files.md` describes them.
 
 mod binary;
 mod raw;
@@ -20,16 +20,16 @@ use self::text::TextFile;
 use crate::codec::{Encoding, Handler, Newline};
 use crate::{Error, ErrorKind, Result, Socket};
 
-/// The buffer's size where none is asked for: Python's `io.DEFAULT_BUFFER_SIZE`, which CPython 3.14
-/// has made 131,072.
+/// The default size of the buffer: Python's `io.DEFAULT_BUFFER_SIZE` before CPython 3.14, which
+/// raised it to 131,072.
 const BUFFER: usize = 8192;
 
-/// The arguments of [`Socket::makefile`] beside the mode: Python's keyword arguments, with Python's
+/// The arguments of [`Socket::makefile`] after the mode: Python's keyword arguments, with Python's
 /// defaults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FileOptions<'a> {
-    /// The size of the buffer; none or below 0 is 8,192 bytes, 0 is no buffer, which takes a binary
-    /// mode.
+    /// The size of the buffer. None or a negative number is 8,192 bytes. 0 is no buffer, which only
+    /// a binary file can have.
     pub buffering: Option<i64>,
     /// The encoding of a text, by any of Python's names for it; None is `utf-8`.
     ///
@@ -41,28 +41,28 @@ pub struct FileOptions<'a> {
     ///
     /// Like Python, a socket's file writes `utf-16` and `utf-32` little-endian and without a mark.
     pub encoding: Option<&'a str>,
-    /// What is done where bytes are no text, or text has no bytes: `strict` (the default),
-    /// `ignore`, `replace`, `backslashreplace` or, for writing, `xmlcharrefreplace`.
+    /// The error handler for bytes that are not text, and for text that has no bytes: `strict` (the
+    /// default), `ignore`, `replace`, `backslashreplace` or, for writing, `xmlcharrefreplace`.
     ///
-    /// `surrogateescape` and `surrogatepass` are as `strict`: a text of Rust has no place for what
-    /// they make. `namereplace`, which would take the names of all characters, is unknown here.
+    /// `surrogateescape` and `surrogatepass` act like `strict`, because a `str` of Rust can't hold
+    /// lone surrogates. `namereplace` is not known here: it would need the names of all characters.
     pub errors: Option<&'a str>,
-    /// How a text's lines end: none (every way, read as `\n`), `""` (every way, read as it is),
-    /// `\n`, `\r` or `\r\n`.
+    /// How a text's lines end. None: `\n`, `\r` or `\r\n`, all read as `\n`. `""`: the same, read
+    /// as they are. Otherwise exactly `\n`, `\r` or `\r\n`.
     pub newline: Option<&'a str>,
 }
 
-/// A socket as a file, as Python's `socket.makefile` gives it: of bytes or of text, buffered or
-/// not.
+/// A socket as a file, like the result of Python's `socket.makefile`. It holds bytes or text, with
+/// or without a buffer.
 ///
-/// It holds the socket's descriptor open until it is closed, whatever becomes of the socket.
-/// Dropping it closes it. Its calls wait by the socket's timeout. After a read that timed out every
-/// later read fails, because bytes may have been lost.
+/// The file keeps the descriptor open until the file is closed, even if the socket is closed
+/// earlier. Dropping the file closes it. Its calls wait by the socket's timeout. After a read that
+/// timed out every later read fails, because bytes may have been lost.
 ///
-/// Each call makes the system calls that CPython's makes, with the same bytes. `docs/files.md`
+/// Each call makes the same system calls as CPython's, with the same bytes. `docs/files.md`
 /// describes them.
 ///
-/// A file of bytes is [`Read`] and [`Write`] too.
+/// A binary file implements [`Read`] and [`Write`] too.
 pub struct SocketFile {
     mode: String,
     layers: Layers,
@@ -85,7 +85,7 @@ fn closed_file() -> Error {
     value_error("I/O operation on closed file.")
 }
 
-/// No memory for what was asked for.
+/// The error for a size that there is no memory for.
 fn no_memory<E>(_: E) -> Error {
     Error::text(ErrorKind::Memory, "")
 }
@@ -93,9 +93,9 @@ fn no_memory<E>(_: E) -> Error {
 impl Socket {
     /// Makes a file of the socket.
     ///
-    /// `mode` holds `r` and `w`, or neither for reading, and `b` for bytes; without it the file is
-    /// of text. While a file is open the socket's descriptor is too, even if the socket is closed.
-    /// Python: `socket.makefile(mode, buffering, ...)`.
+    /// `mode` has `r`, `w` or both. With neither, the file is for reading. With `b` it is a binary
+    /// file, without it a text file. The descriptor stays open while a file is open, even if the
+    /// socket is closed. Python: `socket.makefile(mode, buffering, ...)`.
     ///
     /// ```no_run
     /// use sandsock::{FileOptions, Socket, constants::*};
@@ -109,8 +109,9 @@ impl Socket {
     /// ```
     ///
     /// # Errors
-    /// `ValueError` for another mode or newline, and for a text without a buffer; `LookupError` for
-    /// an unknown encoding. For an unknown error handler it comes where one is needed.
+    /// `ValueError` for another mode or newline, and for a text file without a buffer;
+    /// `LookupError` for an unknown encoding. An unknown error handler is a `LookupError` only when
+    /// it is needed.
     pub fn makefile(&self, mode: &str, options: FileOptions<'_>) -> Result<SocketFile> {
         if !mode.chars().all(|c| "rwb".contains(c)) {
             return Err(value_error(format!("invalid mode '{mode}' (only r, w, b allowed)")));
@@ -142,14 +143,14 @@ impl Socket {
 }
 
 impl SocketFile {
-    /// The mode: `rb`, `wb` or `rwb` of a file of bytes, and that of [`Socket::makefile`] of one of
-    /// text.
+    /// Returns the mode: `rb`, `wb` or `rwb` for a binary file, and the argument of
+    /// [`Socket::makefile`] for a text file.
     #[must_use]
     pub fn mode(&self) -> &str {
         &self.mode
     }
 
-    /// The file of bytes, for those calls that a file of text passes on.
+    /// Returns the binary file, which does the calls that a text file passes on.
     fn buffer(&self) -> Result<&Binary> {
         match &self.layers {
             Layers::Binary(binary) => Ok(binary),
@@ -157,7 +158,7 @@ impl SocketFile {
         }
     }
 
-    /// The file of bytes, for a call that text has not.
+    /// Returns the binary file, for a call that a text file does not have.
     fn binary(&mut self, call: &str) -> Result<&mut Binary> {
         match &mut self.layers {
             Layers::Binary(binary) => Ok(binary),
@@ -178,22 +179,23 @@ impl SocketFile {
         }
     }
 
-    /// The descriptor's number; -1 on a closed file. Python: `SocketIO.name`.
+    /// Returns the descriptor's number, or -1 on a closed file. Python: `SocketIO.name`.
     #[must_use]
     pub fn name(&self) -> i32 {
         self.buffer().map_or(-1, Binary::name)
     }
 
-    /// The descriptor's number.
+    /// Returns the descriptor's number.
     ///
     /// # Errors
-    /// `ValueError` on a closed file. `UnsupportedOperation` on a file for both reading and writing
-    /// that has buffers: Python's `BufferedRWPair` has none. [`name`](Self::name) gives it.
+    /// `ValueError` on a closed file. `UnsupportedOperation` on a file with buffers for both
+    /// reading and writing, because Python's `BufferedRWPair` has no `fileno`. [`name`](Self::name)
+    /// returns the number there.
     pub fn fileno(&self) -> Result<i32> {
         self.buffer()?.fileno()
     }
 
-    /// Whether the file was closed, or has lost its socket by [`detach`](Self::detach).
+    /// Whether the file is closed, or lost its socket by [`detach`](Self::detach).
     #[must_use]
     pub fn is_closed(&self) -> bool {
         match &self.layers {
@@ -202,31 +204,32 @@ impl SocketFile {
         }
     }
 
-    /// Whether it can be read.
+    /// Whether the file can be read.
     ///
     /// # Errors
-    /// `ValueError` on a closed file, but for one with a buffer that is only written.
+    /// `ValueError` on a closed file, except one with a buffer that is only for writing.
     pub fn readable(&self) -> Result<bool> {
         self.buffer()?.readable()
     }
 
-    /// Whether it can be written.
+    /// Whether the file can be written.
     ///
     /// # Errors
-    /// `ValueError` on a closed file, but for one with a buffer that is only read.
+    /// `ValueError` on a closed file, except one with a buffer that is only for reading.
     pub fn writable(&self) -> Result<bool> {
         self.buffer()?.writable()
     }
 
-    /// Whether it has a position: never.
+    /// Returns false, because a socket has no position.
     ///
     /// # Errors
-    /// `ValueError` on a closed file, but for one with buffers for both ways.
+    /// `ValueError` on a closed file, except one with buffers for both reading and writing.
     pub fn seekable(&self) -> Result<bool> {
         self.buffer()?.seekable()
     }
 
-    /// Fails, because a socket has no position. It is here for the errors of Python's `seek`.
+    /// Fails, because a socket has no position. The method exists for the errors of Python's
+    /// `seek`.
     ///
     /// # Errors
     /// `UnsupportedOperation`; `ValueError` on a closed file with a buffer, and for a `whence` that
@@ -239,7 +242,8 @@ impl SocketFile {
         })
     }
 
-    /// Fails, because a socket has no position. It is here for the errors of Python's `tell`.
+    /// Fails, because a socket has no position. The method exists for the errors of Python's
+    /// `tell`.
     ///
     /// # Errors
     /// `UnsupportedOperation`; `ValueError` on a closed file of text.
@@ -250,8 +254,8 @@ impl SocketFile {
         })
     }
 
-    /// Fails, because a socket has no size, but sends first what is in the buffer of a file that is
-    /// only written, or is of text. It is here for the errors of Python's `truncate`.
+    /// Fails, because a socket has no size. First it sends the contents of the buffer, if the file
+    /// is a text file or only for writing. The method exists for the errors of Python's `truncate`.
     ///
     /// # Errors
     /// `UnsupportedOperation`; `ValueError` on a closed file with a buffer; those of
@@ -263,14 +267,14 @@ impl SocketFile {
         })
     }
 
-    /// Takes off the uppermost layer, which is flushed before, and returns the file beneath it: of
-    /// a text the file of bytes, of this the one without a buffer. What the layer has read ahead is
-    /// lost. Every call of this file then fails with `ValueError`.
+    /// Flushes the top layer and takes it off. Returns the file below it: of a text file the binary
+    /// file, and of a binary file the file without a buffer. Bytes that the layer has read ahead
+    /// are lost. Every later call of this file fails with `ValueError`.
     ///
     /// # Errors
-    /// `ValueError` on a closed file, `UnsupportedOperation` on one with buffers for both ways,
-    /// `AttributeError` on one without a buffer; those of [`flush`](Self::flush), after which the
-    /// file is as it was.
+    /// `ValueError` on a closed file, `UnsupportedOperation` on a file with buffers for both
+    /// reading and writing, `AttributeError` on a file without a buffer; those of
+    /// [`flush`](Self::flush), which leave the file as it was.
     pub fn detach(&mut self) -> Result<Self> {
         let binary = match &mut self.layers {
             Layers::Binary(binary) => binary.detach()?,
@@ -279,19 +283,20 @@ impl SocketFile {
         Ok(Self { mode: binary.mode().to_owned(), layers: Layers::Binary(binary) })
     }
 
-    /// Reads `size` bytes, or to the end. Fewer come at the end, and where the next read would
-    /// block. None if the first one would. Without a buffer it is one read, but to the end.
+    /// Reads `size` bytes, or to the end. Returns fewer bytes at the end of the stream, and when
+    /// the next read would block. Returns None if the first read would block. A file without a
+    /// buffer makes one read for a size, and reads to the end without one.
     ///
     /// # Errors
-    /// `ValueError` on a closed file, `UnsupportedOperation` on one for writing, `OSError` after a
-    /// read that timed out; `MemoryError`; those of [`Socket::recv`], after which what this call
-    /// had read is lost.
+    /// `ValueError` on a closed file, `UnsupportedOperation` on a file that is only for writing,
+    /// `OSError` after a read that timed out; `MemoryError`; those of [`Socket::recv`], which lose
+    /// the bytes that this call had read.
     pub fn read(&mut self, size: Option<usize>) -> Result<Option<Vec<u8>>> {
         self.binary("read")?.read(size)
     }
 
-    /// Reads at most `size` bytes, or as many as the buffer holds, by at most one read; what is in
-    /// the buffer takes none. Nothing comes at the end, and if it would block.
+    /// Reads at most `size` bytes, or the size of the buffer, by at most one read. If the buffer
+    /// has bytes, the call makes no read. Returns no bytes at the end, and if the read would block.
     ///
     /// # Errors
     /// Those of [`read`](Self::read); `UnsupportedOperation` on a file without a buffer.
@@ -299,8 +304,8 @@ impl SocketFile {
         self.binary("read1")?.read1(size)
     }
 
-    /// Reads into a buffer until it is full, the stream ends or the next read would block; without
-    /// a buffer of its own by one read. None if the first read would block.
+    /// Fills `buffer` until it is full, the stream ends or the next read would block. A file
+    /// without a buffer of its own makes one read. Returns None if the first read would block.
     ///
     /// # Errors
     /// Those of [`read`](Self::read).
@@ -308,9 +313,9 @@ impl SocketFile {
         self.binary("readinto")?.readinto(buffer, false)
     }
 
-    /// Reads into a buffer: what this file's own buffer has, and by at most one read. As in CPython
-    /// that read is made even where its own buffer had something, if there is room for more than
-    /// its size.
+    /// Fills `buffer` with the bytes in the file's own buffer, and by at most one read. As in
+    /// CPython, the call makes that read even after it took bytes from the file's own buffer, if
+    /// there is room for more than that buffer's size.
     ///
     /// # Errors
     /// Those of [`read1`](Self::read1).
@@ -318,7 +323,8 @@ impl SocketFile {
         self.binary("readinto1")?.readinto(buffer, true)
     }
 
-    /// The bytes in the buffer, which one read fills if it is empty. Nothing is taken out.
+    /// Returns the bytes in the buffer, and leaves them there. If the buffer is empty, one read
+    /// fills it.
     ///
     /// # Errors
     /// Those of [`read1`](Self::read1).
@@ -326,21 +332,22 @@ impl SocketFile {
         self.binary("peek")?.peek()
     }
 
-    /// Reads a line, its `\n` included, of at most `limit` bytes. Without its end the stream has
-    /// ended, or would block.
+    /// Reads a line, including its `\n`, of at most `limit` bytes. A line without `\n` means that
+    /// the stream ended or would block.
     ///
-    /// On a file for both ways the limit counts anew at each read, as in CPython, so that a line
-    /// that came in pieces may be longer. Without a buffer each byte is a read.
+    /// On a file for both reading and writing the limit counts from zero at each read, as in
+    /// CPython. So a line that arrives in pieces can be longer. A file without a buffer reads each
+    /// byte by a read of its own.
     ///
     /// # Errors
-    /// Those of [`read`](Self::read). `OSError` if it would block on a file for both ways or
-    /// without a buffer.
+    /// Those of [`read`](Self::read). `OSError` if the call would block on a file without a buffer,
+    /// or on one for both reading and writing.
     pub fn readline(&mut self, limit: Option<usize>) -> Result<Vec<u8>> {
         self.binary("readline")?.readline(limit)
     }
 
-    /// The lines that are left, as [`readline`](Self::readline) gives them; with a hint no more
-    /// once they have more bytes.
+    /// Returns the remaining lines, each as [`readline`](Self::readline) returns it. With a hint,
+    /// it stops after the line with which they have more bytes than the hint.
     ///
     /// # Errors
     /// Those of [`readline`](Self::readline).
@@ -350,20 +357,21 @@ impl SocketFile {
         lines(hint, || binary.readline(None), Vec::len)
     }
 
-    /// Reads `size` characters, or to the end. Fewer come at the end, and where the next read would
-    /// block.
+    /// Reads `size` characters, or to the end. Returns fewer at the end of the stream, and when the
+    /// next read would block.
     ///
     /// # Errors
-    /// `ValueError` on a closed file, `UnsupportedOperation` on one for writing, `TypeError` on one
-    /// of bytes, `OSError` after a read that timed out; `BlockingIOError` if it is to read to the
-    /// end and would block at once; `UnicodeDecodeError`; those of [`flush`](Self::flush) for what
-    /// was written before; those of [`Socket::recv`], after which what this call had taken is lost.
+    /// `ValueError` on a closed file, `UnsupportedOperation` on a file that is only for writing,
+    /// `TypeError` on a binary file, `OSError` after a read that timed out; `BlockingIOError` if a
+    /// read to the end would block at once; `UnicodeDecodeError`; those of [`flush`](Self::flush)
+    /// for text that was written before; those of [`Socket::recv`], which lose the text that this
+    /// call had taken.
     pub fn read_text(&mut self, size: Option<usize>) -> Result<String> {
         self.text()?.read(size)
     }
 
-    /// Reads a line of text, its end included, of at most `limit` characters. Without its end the
-    /// stream has ended, or would block.
+    /// Reads a line of text, including its end, of at most `limit` characters. A line without an
+    /// end means that the stream ended or would block.
     ///
     /// # Errors
     /// Those of [`read_text`](Self::read_text).
@@ -371,7 +379,8 @@ impl SocketFile {
         self.text()?.readline(limit)
     }
 
-    /// The lines of text that are left; with a hint no more once they have more characters.
+    /// Returns the remaining lines of text. With a hint, it stops after the line with which they
+    /// have more characters than the hint.
     ///
     /// # Errors
     /// Those of [`read_text`](Self::read_text).
@@ -381,20 +390,20 @@ impl SocketFile {
         lines(hint, || text.readline(None), |line| line.chars().count())
     }
 
-    /// Writes bytes, and returns how many were taken: all of them into the buffer, or without a
-    /// buffer what one send took, and none if it would block.
+    /// Writes bytes, and returns how many were taken. A buffer takes all of them. Without a buffer
+    /// the call makes one send, and returns None if that would block.
     ///
     /// # Errors
-    /// `ValueError` on a closed file, `UnsupportedOperation` on one for reading, `TypeError` on one
-    /// of text; `BlockingIOError` where the buffer is full and would block, with the number of
-    /// bytes that it took ([`Error::characters_written`]); those of [`Socket::send`]. After these
-    /// what was in the buffer before is there still, and of these bytes nothing is kept.
+    /// `ValueError` on a closed file, `UnsupportedOperation` on a file that is only for reading,
+    /// `TypeError` on a text file; `BlockingIOError` if the buffer is full and sending it would
+    /// block, with the number of bytes that the buffer took ([`Error::characters_written`]); those
+    /// of [`Socket::send`], which keep the earlier contents of the buffer but none of these bytes.
     pub fn write(&mut self, data: &[u8]) -> Result<Option<usize>> {
         self.binary("write")?.write(data)
     }
 
-    /// Writes each of several pieces, by one [`write`](Self::write) each. As in CPython what a file
-    /// without a buffer does not take of a piece is not written.
+    /// Writes several pieces, each by one [`write`](Self::write). As in CPython, a file without a
+    /// buffer drops the rest of a piece that a send takes only in part.
     ///
     /// # Errors
     /// Those of [`write`](Self::write).
@@ -404,13 +413,13 @@ impl SocketFile {
         pieces.into_iter().try_for_each(|piece| binary.write(piece).map(|_| ()))
     }
 
-    /// Writes text, and returns how many characters it has. It goes to the buffer once there are
-    /// 8,192 bytes of it, and before each read.
+    /// Writes text, and returns its number of characters. The text goes to the buffer when 8,192
+    /// bytes are pending, and before each read.
     ///
     /// # Errors
-    /// `ValueError` on a closed file, `UnsupportedOperation` on one for reading, `TypeError` on one
-    /// of bytes; `UnicodeEncodeError`; those of [`write`](Self::write). As in CPython text that the
-    /// buffer does not take is lost.
+    /// `ValueError` on a closed file, `UnsupportedOperation` on a file that is only for reading,
+    /// `TypeError` on a binary file; `UnicodeEncodeError`; those of [`write`](Self::write). As in
+    /// CPython, text that the buffer does not take is lost.
     pub fn write_text(&mut self, text: &str) -> Result<usize> {
         match &mut self.layers {
             Layers::Text(file) => file.write(text),
@@ -420,11 +429,11 @@ impl SocketFile {
         }
     }
 
-    /// Sends what is in the buffer.
+    /// Sends the contents of the buffer.
     ///
     /// # Errors
-    /// `ValueError` on a closed file; `BlockingIOError` if it would block, and the rest stays;
-    /// those of [`Socket::send`].
+    /// `ValueError` on a closed file; `BlockingIOError` if sending would block, and the rest stays
+    /// in the buffer; those of [`Socket::send`].
     pub fn flush(&mut self) -> Result<()> {
         match &mut self.layers {
             Layers::Binary(binary) => binary.flush(),
@@ -432,16 +441,14 @@ impl SocketFile {
         }
     }
 
-    /// Sends what is in the buffer and closes the file; if the socket was closed and this is its
-    /// last file, the descriptor too. On a closed file it does nothing. The file is closed whatever
-    /// the result is.
+    /// Sends the contents of the buffer and closes the file. If the socket is closed and this is
+    /// its last file, this closes the descriptor too. On a closed file it does nothing. The file is
+    /// closed even if the call fails.
     ///
-    /// As in CPython a file of text tries twice to send what is in its buffer, if the first time
-    /// fails.
+    /// As in CPython, a text file tries twice to send its buffer, if the first time fails.
     ///
     /// # Errors
-    /// Those of [`flush`](Self::flush) and [`Socket::close`]; `ValueError` on a file whose socket
-    /// was taken out.
+    /// Those of [`flush`](Self::flush) and [`Socket::close`]; `ValueError` on a detached file.
     pub fn close(&mut self) -> Result<()> {
         match &mut self.layers {
             Layers::Binary(binary) => binary.close(),
@@ -450,7 +457,7 @@ impl SocketFile {
     }
 }
 
-/// Lines until there is none, or they are longer than the hint.
+/// Reads lines until none is left, or until they are longer than the hint.
 fn lines<T>(
     hint: Option<usize>,
     mut next: impl FnMut() -> Result<T>,
@@ -473,7 +480,7 @@ fn lines<T>(
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Nobody is there to get the error.
+        // A drop can't return the error.
         let _ = self.close();
     }
 }
@@ -487,15 +494,15 @@ impl fmt::Debug for SocketFile {
     }
 }
 
-/// For bytes: what is in the buffer, or else one read. If that would block, the error is
-/// `WouldBlock`.
+/// Reads from a binary file: the bytes in the buffer, or else one read. If that would block, the
+/// error is `WouldBlock`.
 impl Read for SocketFile {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         Ok(self.binary("read")?.read_some(buffer)?.ok_or(io::ErrorKind::WouldBlock)?)
     }
 }
 
-/// For bytes. If it would block and nothing was taken, the error is `WouldBlock`.
+/// Writes to a binary file. If the write would block and took nothing, the error is `WouldBlock`.
 impl Write for SocketFile {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         match Self::write(self, data) {

@@ -7,13 +7,13 @@ use sandsock_abi::{
 
 use crate::{Error, Result, Socket};
 
-/// Whether an ioctl is one of Windows: its numbers mean nothing to Linux, or something else.
+/// Whether an ioctl is one of Windows. Linux does not know its number, or has another ioctl there.
 pub(crate) const fn is_foreign_request(request: u32) -> bool {
     matches!(request, SIO_RCVALL | SIO_KEEPALIVE_VALS | SIO_LOOPBACK_FAST_PATH)
 }
 
-/// Makes a socket of what another process's [`Socket::share`] gave. Python:
-/// `socket.fromshare(data)`, on Windows alone.
+/// Makes a socket from the result of another process's [`Socket::share`]. Python:
+/// `socket.fromshare(data)`, only on Windows.
 ///
 /// # Errors
 /// EOPNOTSUPP: this is not Windows.
@@ -22,8 +22,8 @@ pub fn fromshare(_info: &[u8]) -> Result<Socket> {
 }
 
 impl Socket {
-    /// Makes a copy of the socket for another process. Python: `socket.share(process_id)`, on
-    /// Windows alone.
+    /// Makes a copy of the socket for another process. Python: `socket.share(process_id)`, only on
+    /// Windows.
     ///
     /// # Errors
     /// EOPNOTSUPP: this is not Windows.

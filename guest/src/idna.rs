@@ -1,8 +1,8 @@
-//! Python's codec `idna`: the name of a host in ASCII, by IDNA of 2003 (RFC 3490), which is not
-//! that of today: `faß` is `fass`.
+//! Python's codec `idna`: the names of hosts in ASCII. It follows IDNA 2003 (RFC 3490), where `faß`
+//! becomes `fass`, and not the newer IDNA 2008.
 //!
-//! The errors are those of CPython 3.13. The tables of a new Unicode are used to normalise, where
-//! CPython has those of Unicode 3.2.
+//! The errors are those of CPython 3.13. One difference is left: CPython normalises by the tables
+//! of Unicode 3.2, this module by those of a newer Unicode.
 
 use std::borrow::Cow;
 
@@ -15,13 +15,14 @@ use crate::{Error, ErrorKind, Result};
 /// The longest label (RFC 1034).
 const LABEL: usize = 63;
 
-/// What begins a label that stands for one in Unicode.
+/// RFC 3490: the ACE prefix, which begins an encoded label.
 const PREFIX: &str = "xn--";
 
-/// RFC 3490: the characters that part labels.
+/// RFC 3490: the characters that separate labels.
 const DOTS: [char; 4] = ['.', '\u{3002}', '\u{ff0e}', '\u{ff61}'];
 
-/// Why a label can't be encoded: from which character on and how many of them, and the reason.
+/// The reason why a label can't be encoded, and the characters that it is about: `count` of them,
+/// from `start` on.
 struct Refusal {
     start: usize,
     count: usize,
@@ -40,11 +41,11 @@ fn empty() -> Refusal {
     Refusal { start: 0, count: 1, reason: "label empty".into() }
 }
 
-/// A host's name as it is asked for. ASCII stays as it is.
+/// Encodes a host's name. A name in ASCII stays as it is.
 ///
 /// # Errors
-/// `UnicodeError` if a label is empty, but for the last one, or longer than 63 bytes, or has
-/// characters that a name can't have.
+/// `UnicodeError` if a label other than the last one is empty, if a label is longer than 63 bytes,
+/// or if it has characters that a name can't have.
 pub(crate) fn encode(name: &str) -> Result<Cow<'_, str>> {
     let ascii = name.is_ascii();
     let dots = if ascii { &DOTS[..1] } else { &DOTS[..] };
@@ -53,13 +54,13 @@ pub(crate) fn encode(name: &str) -> Result<Cow<'_, str>> {
     let offset =
         |at: usize| labels.iter().take(at).map(|label| label.chars().count() + 1).sum::<usize>();
     let unicode_error = |at: usize, refusal| error(name, offset(at), refusal);
-    // Of an ASCII name an empty label is refused before one that is too long.
+    // CPython: in a name in ASCII, an empty label is reported before a label that is too long.
     if let Some(at) = labels.iter().take(last).position(|label| ascii && label.is_empty()) {
         return Err(unicode_error(at, empty()));
     }
     let mut encoded = Vec::with_capacity(labels.len());
     for (at, &label) in labels.iter().enumerate() {
-        // The last label is empty after a trailing dot.
+        // A trailing dot makes the last label empty.
         let label =
             if at == last && label.is_empty() { Ok(Cow::Borrowed("")) } else { to_ascii(label) };
         encoded.push(label.map_err(|refusal| unicode_error(at, refusal))?);
@@ -90,7 +91,7 @@ fn to_ascii(label: &str) -> Result<Cow<'_, str>, Refusal> {
     }
 }
 
-/// RFC 3491, without its rule against characters that are not assigned: CPython has no such rule.
+/// RFC 3491, but characters that are not assigned are allowed, as in CPython.
 fn nameprep(label: &str) -> Result<String, Refusal> {
     let mapped = label.chars().filter(|&c| !tables::commonly_mapped_to_nothing(c)).flat_map(fold);
     let prepared: String = mapped.nfkc().collect();
@@ -113,8 +114,8 @@ fn nameprep(label: &str) -> Result<String, Refusal> {
     Ok(prepared)
 }
 
-/// RFC 3454, table B.2. CPython: a letter that the table does not have is made small as Unicode has
-/// it today.
+/// RFC 3454, table B.2. CPython: a letter without a row in the table gets the lower case of the
+/// newest Unicode.
 fn fold(c: char) -> impl Iterator<Item = char> {
     let small = |c: char| {
         if tables::case_fold_for_nfkc(c).eq([c]) { c.to_lowercase().next().unwrap_or(c) } else { c }
@@ -135,8 +136,8 @@ fn is_prohibited(c: char) -> bool {
         || tables::tagging_character(c)
 }
 
-/// The text of CPython's UnicodeEncodeError. Positions in a label are those of what it was prepared
-/// to, counted in the name.
+/// Returns CPython's UnicodeEncodeError. A position in a label counts the characters of the
+/// prepared label, but is reported as a position in the whole name.
 fn error(name: &str, offset: usize, Refusal { start, count, reason }: Refusal) -> Error {
     let (start, end) = (offset + start, offset + start + count - 1);
     let text = match name.chars().nth(start) {
@@ -151,7 +152,7 @@ fn error(name: &str, offset: usize, Refusal { start, count, reason }: Refusal) -
     Error::text(ErrorKind::Unicode, text)
 }
 
-/// A character by its number.
+/// Returns the escape of a character, by its number.
 fn code(c: char) -> String {
     match u32::from(c) {
         code @ ..0x100 => format!("\\x{code:02x}"),
@@ -160,8 +161,8 @@ fn code(c: char) -> String {
     }
 }
 
-/// A character as Python's repr shows those that are prohibited: none of them can be printed, but
-/// for U+FFFC and U+FFFD and some of C.7.
+/// Returns a prohibited character as Python's `repr` shows it. Python escapes all of them except
+/// U+FFFC, U+FFFD and a few of table C.7, which it finds printable.
 fn escaped(c: char) -> String {
     if matches!(c, '\u{fffc}' | '\u{fffd}' | '\u{340}' | '\u{341}' | '\u{2ff0}'..='\u{2ffb}') {
         c.into()

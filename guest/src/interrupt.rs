@@ -1,4 +1,4 @@
-//! Interrupts: what a call does when the host ends its wait (PEP 475).
+//! Interrupts: how a call goes on, or fails, when the host ends its wait (PEP 475).
 
 use std::{
     cell::Cell,
@@ -7,21 +7,21 @@ use std::{
 
 use crate::{Error, Result};
 
-/// How far a call had come when an interrupt ended it.
+/// The progress of a call that an interrupt ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// When the call's time is over, in nanoseconds of the host's monotonic clock
-    /// ([`raw::clock::now`]); none if it has no end, or where nobody asked for it to be kept:
-    /// without an interrupt handler a call does not read the clock.
+    /// When the call's timeout ends, in nanoseconds of the host's monotonic clock
+    /// ([`raw::clock::now`]). None if the call has no timeout. None also if there is no interrupt
+    /// handler, because a call reads the clock only for a handler.
     ///
     /// [`raw::clock::now`]: crate::raw::clock::now
     pub deadline: Option<u64>,
-    /// What is done: for `sendall` the bytes sent, for `connect` 1 once the connection is under
-    /// way, for all others 0.
+    /// The work that is done: for `sendall` the number of bytes sent, for `connect` 1 after the
+    /// connection has begun, for any other call 0.
     pub done: u64,
 }
 
-/// Runs when a wait was interrupted.
+/// A function that runs when a wait is interrupted.
 type Handler = fn() -> Result<()>;
 
 static HANDLER: Mutex<Option<Handler>> = Mutex::new(None);
@@ -31,17 +31,18 @@ thread_local! {
     static PENDING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Sets what runs when the host interrupts a wait (Ctrl-C, a signal), and returns what ran before.
+/// Sets the handler that runs when the host interrupts a wait (Ctrl-C, a signal), and returns the
+/// previous one.
 ///
-/// Without a handler the call that waits fails with `InterruptedError` (EINTR). With one, the
-/// handler runs in the call: if it gives an error, the call fails with it; if not, the call goes on
-/// if it was, with the time that is left ([PEP 475](https://peps.python.org/pep-0475/)). A handler
-/// may use sockets, and may close the one that waits: the call then fails with EBADF.
+/// Without a handler, the waiting call fails with `InterruptedError` (EINTR). With one, the handler
+/// runs within the call. If the handler returns an error, the call fails with it. Otherwise the
+/// call goes on with the remaining time ([PEP 475](https://peps.python.org/pep-0475/)). A handler
+/// can use sockets, and can close the one that waits: the call then fails with EBADF.
 ///
 /// ```
 /// use sandsock::{Error, set_interrupt_handler};
 ///
-/// // As Python does for SIGINT.
+/// // Like Python's handler of SIGINT.
 /// set_interrupt_handler(Some(|| Err(Error::exception("KeyboardInterrupt", ""))));
 /// ```
 pub fn set_interrupt_handler(handler: Option<Handler>) -> Option<Handler> {
@@ -52,12 +53,13 @@ fn handler() -> Option<Handler> {
     *HANDLER.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether an interrupted call may go on, so that it must know its deadline.
+/// Whether there is a handler. A call must then know its deadline, because it can go on after an
+/// interrupt.
 pub(crate) fn is_handled() -> bool {
     handler().is_some()
 }
 
-/// Runs the handler for a call that has come so far.
+/// Runs the handler for a call with this progress.
 pub(crate) fn handle(progress: Progress) -> Result<()> {
     match handler() {
         Some(handler) => handler().map_err(|error| error.at(progress)),
@@ -65,24 +67,24 @@ pub(crate) fn handle(progress: Progress) -> Result<()> {
     }
 }
 
-/// An interrupt ended a call that had moved bytes: it tells them, and the next one sees to the
-/// interrupt.
+/// Leaves an interrupt to the next call. A call that has moved bytes does this, because it must
+/// return their number.
 pub(crate) fn pend() {
     PENDING.set(true);
 }
 
-/// Sees to an interrupt that an earlier call left, before a call that has come so far waits.
+/// Handles an interrupt that an earlier call left, before a call with this progress waits.
 #[inline]
 pub(crate) fn settle(progress: Progress) -> Result<()> {
     if PENDING.replace(false) { handle(progress) } else { Ok(()) }
 }
 
-/// Makes the first waiting call that `call` calls go on from where an interrupt ended it.
+/// Runs `call`. The first call in it that waits goes on from where an interrupt ended it.
 ///
-/// For programs that cannot run their handlers inside of the call: a component that serves others
-/// gives up the call with [`Error::progress`], its caller runs its handlers and repeats the call
-/// with the same arguments. What it has not done by then is done in the time that was left, which
-/// is known where there is a handler: one that gives EINTR.
+/// This is for programs that can't run their handlers within the call. A component that serves
+/// another returns [`Error::progress`]. The other component runs its handlers and repeats the call
+/// with the same arguments. The call then does the remaining work in the remaining time. The time
+/// is known only if there is a handler, so set one that returns EINTR.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), sandsock::Error> {
@@ -91,7 +93,7 @@ pub(crate) fn settle(progress: Progress) -> Result<()> {
 /// sandsock::set_interrupt_handler(Some(|| Err(sandsock::Error::from_errno(sandsock::errno::EINTR))));
 /// let mut result = socket.sendall(data, 0);
 /// while let Some(progress) = result.as_ref().err().and_then(sandsock::Error::progress) {
-///     // ... see to the interrupt, and then:
+///     // ... handle the interrupt, and then:
 ///     result = sandsock::resume(progress, || socket.sendall(data, 0));
 /// }
 /// # result
@@ -104,7 +106,7 @@ pub fn resume<T>(progress: Progress, call: impl FnOnce() -> T) -> T {
     result
 }
 
-/// What the call that begins now has to go on from.
+/// Returns the progress that the call which begins now goes on from.
 #[inline]
 pub(crate) fn take_resume() -> Option<Progress> {
     RESUME.take()

@@ -1,8 +1,8 @@
 //! The BSD socket API with Python's semantics, for wasm components that run in a sandsock host.
 //!
-//! A component gets the sockets that its user granted, and no others. Every call goes to the host,
-//! which checks it against the user's policy and acts on real sockets of its kernel. This crate
-//! behaves as the `socket` module of the newest CPython on Linux: the same three ways to wait
+//! A guest gets the sockets that its policy grants, and no others. Every call goes to the host,
+//! which checks it against the policy and acts on real sockets of its kernel. This crate behaves
+//! like the `socket` module of the newest CPython on Linux. It has the same three ways to wait
 //! ([`Socket::settimeout`]), the same addresses, the same errors with the same texts ([`Error`]),
 //! and descriptors as small integers ([`Socket::fileno`]). Where the languages differ, it follows
 //! Rust: functions return `Result`, [`Drop`] closes, sockets implement [`std::io::Read`] and
@@ -14,7 +14,7 @@
 //! use sandsock::{Error, Flags, Socket, constants::*};
 //!
 //! fn main() -> Result<(), Error> {
-//!     // An echo server for one client, and a client that waits two seconds at most.
+//!     // An echo server for one client, and a client that waits at most two seconds.
 //!     let server = Socket::new(AF_INET, SOCK_STREAM, 0)?;
 //!     server.bind(("127.0.0.1", 0))?;
 //!     server.listen(None)?;
@@ -39,23 +39,23 @@
 //! * [`SocketFile`]: a socket as a file ([`Socket::makefile`]);
 //! * [`Address`] and [`ToAddress`]: addresses as results and as arguments;
 //! * [`getaddrinfo`], [`gethostbyname`], [`gethostbyaddr`], [`getnameinfo`]: names; [`inet_pton`]
-//!   and similar values: numeric addresses;
+//!   and similar functions: numeric addresses;
 //! * [`getservbyname`], [`getprotobyname`], [`if_nameindex`], [`gethostname`] and similar
 //!   functions: this host's tables;
-//! * [`select()`], [`Poll`], [`Epoll`] and [`DefaultSelector`]: waiting for many;
+//! * [`select()`], [`Poll`], [`Epoll`] and [`DefaultSelector`]: waiting for many descriptors;
 //! * [`aio`]: asynchronous guests;
 //! * [`close`], [`dup`]: descriptors by their numbers;
-//! * [`set_interrupt_handler`]: what happens when the host interrupts a wait;
-//! * [`constants`]: every number of the API by its name; [`raw`]: the layer below.
+//! * [`set_interrupt_handler`]: the function that runs when the host interrupts a wait;
+//! * [`constants`]: every number of the API by its name; [`raw`]: the host's functions.
+//!
+//! The crate compiles for targets that are not components too. There is no host there, so every
+//! call that needs one panics.
 //!
 //! # Features
 //!
 //! * `codecs` (on by default): the encodings of text files ([`FileOptions::encoding`]) that need
 //!   code or tables of their own. UTF-8, ASCII and Latin-1 need no feature, and neither does the
 //!   encoding of host names, IDNA.
-//!
-//! On a target that is not a component everything compiles, but there is no host, so every call
-//! that needs one panics.
 //!
 //! # Order of the modules
 //!
@@ -64,7 +64,7 @@
 //! `epoll`; `fds`, `timeout`, `interrupt`, `warning`; `error`, `names`; `raw`.
 
 mod address;
-// In unit tests a script stands in for the host, and it has no pollers.
+// In unit tests a script stands in for the host. It has no pollers.
 #[cfg(not(test))]
 pub mod aio;
 mod ancillary;
@@ -87,7 +87,7 @@ pub mod raw;
 mod select;
 #[cfg(not(test))]
 mod selectors;
-// As `epoll`: the script has no files.
+// The script of the unit tests has no files.
 #[cfg(not(test))]
 mod sendfile;
 mod socket;
@@ -118,8 +118,8 @@ pub use netdb::{
     if_indextoname, if_nameindex, if_nametoindex, sethostname,
 };
 pub use numbers::{htonl, htons, ntohl, ntohs};
-/// The numbers of the API by name: families, types, protocols, levels, options, flags (Python's
-/// names and Linux's values).
+/// The numbers of the API by their names: families, types, protocols, levels, options and flags.
+/// The names are Python's and the values are Linux's.
 pub use sandsock_abi::constants;
 /// Linux's errnos by name.
 pub use sandsock_abi::errno;
@@ -134,5 +134,5 @@ pub use timeout::{
 };
 pub use warning::{WarningCategory, set_warning_handler};
 
-/// The result of every function here that can fail.
+/// The result of a function that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

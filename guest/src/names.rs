@@ -1,13 +1,12 @@
-//! Numbers of the API that print as their names.
+//! Numbers of the API that print as names.
 
 use std::fmt;
 
 use sandsock_abi::constants;
 
-/// The name of a number among those that begin with a prefix.
+/// Returns the name of a number, among the names with a prefix.
 fn name_of(prefix: &str, number: i64) -> Option<&'static str> {
-    // AF_, SOCK_, MSG_ and AI_ are names of the socket module; the wider table also has the
-    // kernel's own.
+    // The names of Python's socket module come first. The wider table has more names of the kernel.
     [constants::SOCKET_MODULE, constants::CONSTANTS]
         .into_iter()
         .flatten()
@@ -42,7 +41,8 @@ macro_rules! number {
     };
 }
 
-/// Shows one number's name, as Python's enumerations do; a number without a name as it is.
+/// Prints a number's name, as Python's enumerations do. A number without a name is printed as it
+/// is.
 macro_rules! one_name {
     ($type:ident, $prefix:literal) => {
         impl fmt::Debug for $type {
@@ -56,7 +56,7 @@ macro_rules! one_name {
     };
 }
 
-/// Shows the names of the bits that are set, and joins and cuts sets of bits.
+/// Prints the names of the set bits, and adds the operators of a set of bits.
 macro_rules! bits {
     ($type:ident, $prefix:literal) => {
         impl $type {
@@ -115,8 +115,8 @@ macro_rules! bits {
 }
 
 number! {
-    /// An address family, `AF_*` (man 2 socket). Any number may be one: the host says which it
-    /// knows.
+    /// An address family, `AF_*` (man 2 socket). Any number is allowed. The host knows which
+    /// families exist.
     Family {
         UNSPEC = AF_UNSPEC,
         UNIX = AF_UNIX,
@@ -138,7 +138,7 @@ one_name!(Family, "AF_");
 number! {
     /// A socket's type, `SOCK_*` (man 2 socket).
     ///
-    /// [`SocketType::NONBLOCK`] and [`SocketType::CLOEXEC`] may be joined to it with `|` where a
+    /// [`SocketType::NONBLOCK`] and [`SocketType::CLOEXEC`] can be added to it with `|` when a
     /// socket is made.
     SocketType {
         STREAM = SOCK_STREAM,
@@ -152,12 +152,12 @@ number! {
 }
 
 impl SocketType {
-    /// The type without `SOCK_NONBLOCK` and `SOCK_CLOEXEC`.
+    /// Returns the type without `SOCK_NONBLOCK` and `SOCK_CLOEXEC`.
     pub(crate) const fn bare(self) -> Self {
         Self(self.0 & !(Self::NONBLOCK.0 | Self::CLOEXEC.0))
     }
 
-    /// Whether `SOCK_NONBLOCK` is joined to it.
+    /// Whether the type has `SOCK_NONBLOCK`.
     pub(crate) const fn is_nonblocking(self) -> bool {
         self.0 & Self::NONBLOCK.0 != 0
     }

@@ -1,4 +1,4 @@
-//! Names: look-ups go to the host, which asks its own resolver.
+//! Look-ups of names. The host makes them with its own resolver.
 
 use std::{
     borrow::Cow,
@@ -20,11 +20,12 @@ use crate::{
     },
 };
 
-/// More than any host's or service's name can be; a host ends a guest that hands over too much.
+/// Longer than any name of a host or a service. A longer name is not passed on, because a host ends
+/// a guest that passes too much data.
 const NAME_LIMIT: usize = 64 << 10;
 
-/// One answer of [`getaddrinfo`]: what [`Socket::new`](crate::Socket::new) and
-/// [`Socket::connect`](crate::Socket::connect) need.
+/// One answer of [`getaddrinfo`]: the arguments for [`Socket::new`](crate::Socket::new) and
+/// [`Socket::connect`](crate::Socket::connect).
 #[derive(Clone, Debug, PartialEq)]
 pub struct AddressInfo {
     /// The family.
@@ -33,7 +34,7 @@ pub struct AddressInfo {
     pub kind: SocketType,
     /// The protocol.
     pub protocol: i32,
-    /// The canonical name; empty where none was asked for, and on all answers but the first.
+    /// The canonical name. Empty if the call did not ask for it, and on all answers but the first.
     pub canonical_name: String,
     /// The address.
     pub address: Address,
@@ -45,7 +46,7 @@ pub enum Service<'a> {
     /// No service: port 0.
     #[default]
     None,
-    /// A port number. It is not judged: the resolver is asked for it in decimal.
+    /// A port number. It is not checked: the resolver gets it in decimal.
     Number(i64),
     /// The name of a service, or a decimal number.
     Name(&'a str),
@@ -87,14 +88,14 @@ impl<'a> Service<'a> {
     }
 }
 
-/// The addresses of a host and a service: getaddrinfo(3).
+/// Returns the addresses of a host and a service: getaddrinfo(3).
 ///
-/// `family`, `kind` and `protocol` are 0 for any. A look-up takes the time that it takes, whatever
-/// the timeouts are. Python: `socket.getaddrinfo(host, port, family, type, proto, flags)`.
+/// `family`, `kind` and `protocol` are 0 for any. No timeout limits a look-up. Python:
+/// `socket.getaddrinfo(host, port, family, type, proto, flags)`.
 ///
 /// # Errors
-/// `gaierror` if there is no such name or service; `UnicodeError` for a name that is none by IDNA;
-/// `PermissionError` where no grant names the host; EAGAIN where the look-ups allowed at once are
+/// `gaierror` if there is no such name or service; `UnicodeError` for a name that IDNA does not
+/// allow; `PermissionError` if no grant names the host; EAGAIN if the look-ups allowed at once are
 /// used up.
 ///
 /// ```no_run
@@ -136,12 +137,12 @@ impl From<types::AddressInfo> for AddressInfo {
     }
 }
 
-/// The first address of a host in a family, as Python's addresses take it.
+/// Returns the first address of a host in a family, as for Python's address arguments.
 pub(crate) fn first_address(host: &str, family: Family) -> Result<Address> {
     let hints = AddressHints { family: family.0, type_: 0, protocol: 0, flags: 0 };
     let answers = look_up(Some(host), None, hints)?;
     let first = answers.into_iter().next();
-    // getaddrinfo(3) has no empty answer; should a host give one, there is no such name.
+    // getaddrinfo(3) has no empty answer. If a host gives one, there is no such name.
     first.map(|info| info.address.into()).ok_or_else(|| Error::address_info(EAI_NONAME))
 }
 
@@ -157,7 +158,7 @@ fn look_up(
     ask(|| netdb::get_address_info(host, service, hints, Wait::Forever))
 }
 
-/// Asks the host, again after an interrupt whose handler lets it go on.
+/// Asks the host. It asks again after an interrupt, if the handler allows it.
 fn ask<T>(call: impl Fn() -> Result<T, NameError>) -> Result<T> {
     interrupt::settle(Progress::default())?;
     loop {
@@ -170,12 +171,12 @@ fn ask<T>(call: impl Fn() -> Result<T, NameError>) -> Result<T> {
     }
 }
 
-/// An `OSError` that has a text and no errno.
+/// Returns an `OSError` with a text and without an errno.
 fn os_text(text: &'static str) -> Error {
     Error::text(ErrorKind::Os, text)
 }
 
-/// A host's name as the functions of the gethostby family take it.
+/// Encodes a host's name for gethostbyname and similar functions.
 fn host_argument<'a>(method: &str, name: &'a str) -> Result<Cow<'a, str>> {
     let name = idna::encode(name)?;
     if name.contains('\0') {
@@ -186,12 +187,12 @@ fn host_argument<'a>(method: &str, name: &'a str) -> Result<Cow<'a, str>> {
     Ok(name)
 }
 
-/// A text as C takes it: to the first NUL.
+/// Returns a text up to its first NUL, where C's strings end.
 fn c_text(text: &str) -> &str {
     text.split('\0').next().unwrap_or_default()
 }
 
-/// A text that C's functions take.
+/// Fails if a text has a NUL.
 fn no_null(text: &str) -> Result<()> {
     if text.contains('\0') {
         Err(Error::text(ErrorKind::Value, "embedded null character"))
@@ -200,8 +201,8 @@ fn no_null(text: &str) -> Result<()> {
     }
 }
 
-/// A host's names and addresses: what [`gethostbyname_ex`] and [`gethostbyaddr`] give, Python's
-/// tuple of three.
+/// A host's names and addresses: the result of [`gethostbyname_ex`] and [`gethostbyaddr`], and
+/// Python's tuple of three.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostEntry {
     /// The official name.
@@ -212,49 +213,49 @@ pub struct HostEntry {
     pub addresses: Vec<String>,
 }
 
-/// An entry whose addresses must be of this family.
+/// Converts an entry whose addresses must all be of one family.
 fn host_entry(entry: types::HostEntry, v6: bool) -> Result<HostEntry> {
     let types::HostEntry { name, aliases, addresses } = entry;
-    // CPython: a resolver may answer about an IPv4-mapped address with the IPv4 one.
+    // CPython: for an IPv4-mapped address, a resolver may return the IPv4 address.
     if addresses.iter().any(|address| address.contains(':') != v6) {
         return Err(Error::from_errno(errno::EAFNOSUPPORT));
     }
     Ok(HostEntry { name, aliases, addresses })
 }
 
-/// An IPv4 address of a host: gethostbyname(3).
+/// Returns an IPv4 address of a host: gethostbyname(3).
 ///
-/// Nothing is the wildcard, `0.0.0.0`; `<broadcast>` is `255.255.255.255`. Python:
+/// An empty name is the wildcard, `0.0.0.0`, and `<broadcast>` is `255.255.255.255`. Python:
 /// `socket.gethostbyname(hostname)`.
 ///
 /// # Errors
-/// `gaierror`, `UnicodeError` and `PermissionError` as [`getaddrinfo`]; `TypeError` for a name with
-/// a NUL.
+/// `gaierror`, `UnicodeError` and `PermissionError` as for [`getaddrinfo`]; `TypeError` for a name
+/// with a NUL.
 pub fn gethostbyname(hostname: &str) -> Result<String> {
     let hostname = host_argument("gethostbyname", hostname)?;
     Ok(resolve(Family::INET, hostname.as_bytes())?.to_string())
 }
 
-/// The name, the aliases and the IPv4 addresses of a host: gethostbyname(3).
+/// Returns the name, the aliases and the IPv4 addresses of a host: gethostbyname(3).
 ///
 /// Python: `socket.gethostbyname_ex(hostname)`.
 ///
 /// # Errors
-/// Those of [`gethostbyname`]; `herror` where the name is found for an address and has no entry.
+/// Those of [`gethostbyname`]; `herror` if the name has an address but no entry.
 pub fn gethostbyname_ex(hostname: &str) -> Result<HostEntry> {
     let hostname = host_argument("gethostbyname_ex", hostname)?;
     resolve(Family::INET, hostname.as_bytes())?;
     host_entry(ask(|| netdb::get_host_by_name(&hostname, Family::INET.0, Wait::Forever))?, false)
 }
 
-/// The name, the aliases and the addresses of a host, by its address or by a name of it:
+/// Returns the name, the aliases and the addresses of a host, by one of its addresses or names:
 /// gethostbyaddr(3).
 ///
 /// Python: `socket.gethostbyaddr(ip_address)`.
 ///
 /// # Errors
-/// `herror` where the address has no name; `OSError` without an errno for nothing;
-/// `PermissionError` where no grant (`reverse-resolve=ADDRESS`) names the address; those of
+/// `herror` if the address has no name; `OSError` without an errno for an empty argument;
+/// `PermissionError` if no grant (`reverse-resolve=ADDRESS`) names the address; those of
 /// [`gethostbyname`].
 pub fn gethostbyaddr(ip_address: &str) -> Result<HostEntry> {
     let ip_address = host_argument("gethostbyaddr", ip_address)?;
@@ -265,13 +266,13 @@ pub fn gethostbyaddr(ip_address: &str) -> Result<HostEntry> {
     host_entry(ask(|| netdb::get_host_by_address(&found, Wait::Forever))?, v6)
 }
 
-/// The full name of a host. Nothing, `0.0.0.0` and `::` are this host.
+/// Returns the full name of a host. An empty name, `0.0.0.0` and `::` mean this host.
 ///
-/// It is the first name of [`gethostbyaddr`] that has a dot, else its first name; where that fails,
-/// the name as it was given, without white space around it. Python: `socket.getfqdn(name)`.
+/// It is the first name of [`gethostbyaddr`] that has a dot, or else its first name. If that call
+/// fails, it is the argument without the white space around it. Python: `socket.getfqdn(name)`.
 ///
 /// # Errors
-/// `UnicodeError` and `TypeError` as [`gethostbyname`]; the look-up was interrupted.
+/// `UnicodeError` and `TypeError` as for [`gethostbyname`]; the error of an interrupt.
 pub fn getfqdn(name: &str) -> Result<String> {
     let name = match name.trim() {
         "" | "0.0.0.0" | "::" => Cow::Owned(gethostname()),
@@ -295,10 +296,10 @@ fn is_os_error(error: &Error) -> bool {
     )
 }
 
-/// This host's name: gethostname(2).
+/// Returns this host's name: gethostname(2).
 ///
-/// `sandbox`, unless the real one was granted (`hostname=read`) or another one was given. Python:
-/// `socket.gethostname()`.
+/// It is `sandbox`, unless the policy grants the real name (`hostname=read`) or sets another one.
+/// Python: `socket.gethostname()`.
 #[must_use]
 pub fn gethostname() -> String {
     netdb::get_host_name()
@@ -309,23 +310,25 @@ pub fn gethostname() -> String {
 /// Python: `socket.sethostname(name)`.
 ///
 /// # Errors
-/// `PermissionError` if it is not granted (`hostname=set`), or where the host's own process may not
-/// (EPERM); EINVAL for more than 64 bytes.
+/// `PermissionError` if the policy does not grant it (`hostname=set`), or if the host's process may
+/// not set it (EPERM); EINVAL for more than 64 bytes.
 pub fn sethostname(name: impl AsRef<[u8]>) -> Result<()> {
     let name = name.as_ref();
-    // A host ends a guest that hands over too much; more than the kernel takes is as good as any.
+    // A host ends a guest that passes too much data. The kernel refuses every name that is too
+    // long, so a part of it is enough.
     Ok(netdb::set_host_name(&name[..name.len().min(NAME_LIMIT)])?)
 }
 
-/// The name of an address and the service of its port: getnameinfo(3).
+/// Returns the name of an address and the service of its port: getnameinfo(3).
 ///
 /// The host must be numeric. Python: `socket.getnameinfo(sockaddr, flags)`.
 ///
 /// # Errors
-/// `gaierror` where the host is not numeric, or its name is wanted and there is none;
+/// `gaierror` if the host is not numeric, or if a name is required and there is none;
 /// `OverflowError` for flow information above 1048575; `OSError` without an errno for an IPv4 host
-/// with flow information; `TypeError` for no tuple; `PermissionError` where no grant
-/// (`reverse-resolve=ADDRESS`) names the address and its name is asked for.
+/// with flow information; `TypeError` for an address that is not a tuple in Python;
+/// `PermissionError` if the call looks up the name and no grant (`reverse-resolve=ADDRESS`) names
+/// the address.
 ///
 /// ```no_run
 /// use sandsock::{NameInfoFlags, getnameinfo};
@@ -350,7 +353,7 @@ pub fn getnameinfo(
     ask(|| netdb::get_name_info(&address, flags, Wait::Forever))
 }
 
-/// The address that getnameinfo's tuple is.
+/// Parses the tuple of getnameinfo.
 fn numeric_address(
     host: &[u8],
     port: i64,
@@ -367,7 +370,7 @@ fn numeric_address(
     if flow_info > 0xf_ffff {
         return Err(Error::text(ErrorKind::Overflow, "getnameinfo(): flowinfo must be 0-1048575."));
     }
-    // CPython: no IDNA here, by which digits that are not ASCII would be numbers.
+    // CPython does not use IDNA here. IDNA would turn some other digits into ASCII.
     if !host.is_ascii() {
         return Err(no_name());
     }
@@ -388,7 +391,7 @@ fn numeric_address(
     }
 }
 
-/// A number that Python reads as C's int.
+/// Converts a number as Python does for C's int.
 fn c_int(number: i64) -> Result<i32> {
     i32::try_from(number).map_err(|_| {
         let text = if number < 0 {
@@ -400,7 +403,7 @@ fn c_int(number: i64) -> Result<i32> {
     })
 }
 
-/// The answer of a table, whose ENOENT is this text.
+/// Asks the host for the entry of a table. ENOENT becomes an error with the text `missing`.
 fn entry<T>(missing: &'static str, call: impl Fn() -> Result<T, types::Error>) -> Result<T> {
     let result = ask(|| call().map_err(NameError::Other));
     result.map_err(
@@ -408,7 +411,7 @@ fn entry<T>(missing: &'static str, call: impl Fn() -> Result<T, types::Error>) -
     )
 }
 
-/// The port of a service, for one protocol or any: getservbyname(3).
+/// Returns the port of a service, for one protocol or any: getservbyname(3).
 ///
 /// Python: `socket.getservbyname(servicename, protocolname)`.
 ///
@@ -429,7 +432,7 @@ pub fn getservbyname<'a>(
     entry(MISSING, || netdb::get_service_by_name(servicename, protocol))
 }
 
-/// The name of a service by its port, for one protocol or any: getservbyport(3).
+/// Returns the name of a service by its port, for one protocol or any: getservbyport(3).
 ///
 /// Python: `socket.getservbyport(port, protocolname)`.
 ///
@@ -452,7 +455,7 @@ pub fn getservbyport<'a>(
     entry(MISSING, || netdb::get_service_by_port(port, protocol))
 }
 
-/// The number of a protocol: getprotobyname(3).
+/// Returns the number of a protocol: getprotobyname(3).
 ///
 /// Python: `socket.getprotobyname(protocolname)`.
 ///
@@ -467,12 +470,12 @@ pub fn getprotobyname(protocolname: &str) -> Result<i32> {
     entry(MISSING, || netdb::get_protocol_by_name(protocolname))
 }
 
-/// The network interfaces, by index and name: if_nameindex(3).
+/// Returns the network interfaces, by index and name: if_nameindex(3).
 ///
 /// Python: `socket.if_nameindex()`.
 ///
 /// # Errors
-/// `PermissionError` where `interfaces` was not granted.
+/// `PermissionError` if the policy does not grant `interfaces`.
 pub fn if_nameindex() -> Result<Vec<(u32, String)>> {
     Ok(netdb::interfaces()?
         .into_iter()
@@ -480,20 +483,20 @@ pub fn if_nameindex() -> Result<Vec<(u32, String)>> {
         .collect())
 }
 
-/// An interface's index: if_nametoindex(3).
+/// Returns an interface's index: if_nametoindex(3).
 ///
 /// Python: `socket.if_nametoindex(if_name)`.
 ///
 /// # Errors
 /// `OSError` without an errno if there is no such interface; `ValueError` for a NUL;
-/// `PermissionError` where `interfaces` was not granted.
+/// `PermissionError` if the policy does not grant `interfaces`.
 pub fn if_nametoindex(if_name: impl AsRef<[u8]>) -> Result<u32> {
     let name = if_name.as_ref();
     if name.contains(&0) {
         return Err(Error::text(ErrorKind::Value, "embedded null byte"));
     }
-    // Linux: IFNAMSIZ is 16. What is longer, or no text, is the name of nothing, which is asked for
-    // all the same: who may not ask is told that.
+    // Linux: IFNAMSIZ is 16. No interface has a longer name, or one that is not UTF-8. The host is
+    // still asked, by an empty name, so that a denial comes first.
     let name = str::from_utf8(name).ok().filter(|name| name.len() < 16).unwrap_or_default();
     netdb::interface_index(name).map_err(|error| match error {
         types::Error::Os(errno::ENODEV) => os_text("no interface with this name"),
@@ -501,13 +504,13 @@ pub fn if_nametoindex(if_name: impl AsRef<[u8]>) -> Result<u32> {
     })
 }
 
-/// An interface's name: if_indextoname(3).
+/// Returns an interface's name: if_indextoname(3).
 ///
 /// Python: `socket.if_indextoname(if_index)`.
 ///
 /// # Errors
-/// ENXIO if there is no such interface; `ValueError` for a negative index, `OverflowError` for one
-/// above 32 bits; `PermissionError` where `interfaces` was not granted.
+/// ENXIO if there is no such interface; `ValueError` for a negative index, `OverflowError` for an
+/// index above 32 bits; `PermissionError` if the policy does not grant `interfaces`.
 pub fn if_indextoname(if_index: impl Into<i64>) -> Result<String> {
     let index = if_index.into();
     if index < 0 {
@@ -518,8 +521,8 @@ pub fn if_indextoname(if_index: impl Into<i64>) -> Result<String> {
     Ok(netdb::interface_name(u32::try_from(index).map_err(too_large)?)?)
 }
 
-/// The host of an address as it is looked up. CPython: ASCII is taken as it is, and only other
-/// names are checked by IDNA.
+/// Returns the host of an address in the form for its look-up. CPython takes ASCII as it is, and
+/// checks only other names by IDNA.
 pub(crate) fn host_text(host: &[u8]) -> Result<Cow<'_, [u8]>> {
     let host = match str::from_utf8(host) {
         Ok(name) if !name.is_ascii() => {
@@ -535,8 +538,8 @@ pub(crate) fn host_text(host: &[u8]) -> Result<Cow<'_, [u8]>> {
     }
 }
 
-/// Python's rules for a host: the wildcard, broadcast, a numeric address, a name, in this order.
-/// AF_UNSPEC is either family.
+/// Resolves a host by Python's rules: as the wildcard, broadcast, a numeric address or a name, in
+/// this order. AF_UNSPEC allows both families.
 pub(crate) fn resolve(family: Family, host: &[u8]) -> Result<IpAddr> {
     let (v4, v6) = (family != Family::INET6, family != Family::INET);
     let host = &*host_text(host)?;
@@ -552,9 +555,9 @@ pub(crate) fn resolve(family: Family, host: &[u8]) -> Result<IpAddr> {
         b"<broadcast>" => return Ok(Ipv4Addr::BROADCAST.into()),
         _ => {}
     }
-    // Bytes that are no text are the name of nothing.
+    // No host has a name that is not UTF-8.
     let host = str::from_utf8(host).map_err(|_| Error::address_info(EAI_NONAME))?;
-    // A %zone is for getaddrinfo to read; `Ipv6Addr` takes none.
+    // `Ipv6Addr` does not take a %zone, so getaddrinfo reads it.
     if v6 && let Ok(address) = host.parse::<Ipv6Addr>() {
         return Ok(address.into());
     }
@@ -568,7 +571,8 @@ pub(crate) fn resolve(family: Family, host: &[u8]) -> Result<IpAddr> {
     }
 }
 
-/// What getaddrinfo should never give: an address of a family that was not asked for.
+/// Returns the error for an answer in a family that was not asked for, which getaddrinfo should
+/// never give.
 pub(crate) const fn other_family() -> Error {
     Error::from_errno(errno::EAFNOSUPPORT)
 }

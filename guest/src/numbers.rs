@@ -2,7 +2,7 @@
 
 use crate::{Error, ErrorKind, Result};
 
-/// A number of an unsigned type, by the newest Python's judgement.
+/// Converts a number to an unsigned type, with the errors of the newest Python.
 fn unsigned<T: TryFrom<i64>>(value: i64, name: &str) -> Result<T> {
     if value < 0 {
         return Err(Error::text(ErrorKind::Value, "Cannot convert negative int"));
@@ -11,7 +11,7 @@ fn unsigned<T: TryFrom<i64>>(value: i64, name: &str) -> Result<T> {
         .map_err(|_| Error::text(ErrorKind::Overflow, format!("Python int too large for C {name}")))
 }
 
-/// A 16-bit number from network to host byte order. Python: `socket.ntohs(value)`.
+/// Converts a 16-bit number from network to host byte order. Python: `socket.ntohs(value)`.
 ///
 /// # Errors
 /// `ValueError` below 0, `OverflowError` above 16 bits.
@@ -24,7 +24,7 @@ pub fn ntohs(value: impl Into<i64>) -> Result<u16> {
     unsigned(value.into(), "uint16_t").map(u16::from_be)
 }
 
-/// A 16-bit number from host to network byte order. Python: `socket.htons(value)`.
+/// Converts a 16-bit number from host to network byte order. Python: `socket.htons(value)`.
 ///
 /// # Errors
 /// Those of [`ntohs`].
@@ -32,7 +32,7 @@ pub fn htons(value: impl Into<i64>) -> Result<u16> {
     unsigned(value.into(), "uint16_t").map(u16::to_be)
 }
 
-/// A 32-bit number from network to host byte order. Python: `socket.ntohl(value)`.
+/// Converts a 32-bit number from network to host byte order. Python: `socket.ntohl(value)`.
 ///
 /// # Errors
 /// `ValueError` below 0, `OverflowError` above 32 bits.
@@ -40,7 +40,7 @@ pub fn ntohl(value: impl Into<i64>) -> Result<u32> {
     unsigned(value.into(), "uint32_t").map(u32::from_be)
 }
 
-/// A 32-bit number from host to network byte order. Python: `socket.htonl(value)`.
+/// Converts a 32-bit number from host to network byte order. Python: `socket.htonl(value)`.
 ///
 /// # Errors
 /// Those of [`ntohl`].

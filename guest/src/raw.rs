@@ -1,8 +1,8 @@
-//! The raw layer: the functions of the host, one for each system call (`wit/`).
+//! The raw layer: the host's functions, one for each system call (`wit/`).
 //!
-//! The rest of this crate is built on it. It is public for what Python's API has no word for:
-//! pollers, batches of datagrams, files that the kernel sends. In unit tests a script stands in for
-//! the host.
+//! The rest of this crate is built on it. It is public for features that Python's API does not
+//! have: pollers, batches of datagrams, files that the kernel sends. In unit tests a script stands
+//! in for the host.
 
 #[allow(missing_docs, unsafe_code, unreachable_pub, clippy::all)]
 mod bindings {

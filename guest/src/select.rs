@@ -20,9 +20,9 @@ use crate::{
     timeout::{Timeout, Waiting},
 };
 
-/// What has a descriptor's number: a number itself, or a socket.
+/// A value that has a descriptor's number: the number itself, or a socket.
 pub trait Fileno {
-    /// The number; -1 if there is none any more.
+    /// Returns the number, or -1 if it is closed.
     fn fileno(&self) -> i32;
 }
 
@@ -44,7 +44,7 @@ impl<T: Fileno + ?Sized> Fileno for &T {
     }
 }
 
-/// The number of a descriptor to wait for.
+/// Returns the number of a descriptor to wait for. Fails if it is negative.
 pub(crate) fn number(item: &impl Fileno) -> Result<i32> {
     match item.fileno() {
         fd @ ..0 => Err(Error::text(
@@ -55,16 +55,16 @@ pub(crate) fn number(item: &impl Fileno) -> Result<i32> {
     }
 }
 
-/// Waits for descriptors and what is wanted of each, and returns what is ready, POLLNVAL for what
-/// is no descriptor.
+/// Waits for the wanted events of descriptors, and returns the ready descriptors with their events.
+/// A number without a descriptor is ready with POLLNVAL.
 ///
-/// After an interrupt that its handler lets pass it waits for the time that is left.
+/// After an interrupt that its handler allows, it waits for the remaining time.
 fn wait_for(wanted: &BTreeMap<i32, u16>, timeout: Timeout) -> Result<BTreeMap<i32, u16>> {
     let mut waiting = Waiting::new(timeout);
     interrupt::settle(waiting.progress())?;
     loop {
         let mut ready = BTreeMap::new();
-        // They are looked up each time: a handler may have closed one.
+        // Looked up each time, because an interrupt handler may have closed one.
         let mut descriptors: Vec<(i32, Arc<Descriptor>, u16)> = Vec::with_capacity(wanted.len());
         for (&fd, &events) in wanted {
             match fds::get(fd) {
@@ -82,7 +82,7 @@ fn wait_for(wanted: &BTreeMap<i32, u16>, timeout: Timeout) -> Result<BTreeMap<i3
                 events: *events,
             })
             .collect();
-        // One that is no descriptor is ready already.
+        // A number without a descriptor is ready at once.
         let wait = if ready.is_empty() { waiting.wait() } else { Wait::None };
         match polling::poll(&entries, wait) {
             Ok(events) => {
@@ -100,14 +100,15 @@ fn wait_for(wanted: &BTreeMap<i32, u16>, timeout: Timeout) -> Result<BTreeMap<i3
     }
 }
 
-/// What [`select`] found: the items ready to be read, to be written, and those with an exceptional
-/// condition.
+/// The result of [`select`]: the items ready to be read, those ready to be written, and those with
+/// an exceptional condition.
 pub type Ready<T> = (Vec<T>, Vec<T>, Vec<T>);
 
-/// Waits until one of several descriptors is ready: select(2). No timeout is no end.
+/// Waits until one of several descriptors is ready: select(2). Without a timeout it waits without
+/// end.
 ///
-/// The three lists hold numbers or references to sockets; the answer has those that are ready, in
-/// the same order. Python: `select.select(rlist, wlist, xlist, timeout)`.
+/// The three lists hold numbers or references to sockets. The result has the ready ones, in the
+/// same order. Python: `select.select(rlist, wlist, xlist, timeout)`.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -122,7 +123,7 @@ pub type Ready<T> = (Vec<T>, Vec<T>, Vec<T>);
 /// ```
 ///
 /// # Errors
-/// `ValueError` for a negative number, as that of a closed socket is; EBADF for a number that is no
+/// `ValueError` for a negative number, which a closed socket has; EBADF for a number without a
 /// descriptor.
 pub fn select<T: Fileno + Copy>(
     read: &[T],
@@ -130,7 +131,7 @@ pub fn select<T: Fileno + Copy>(
     exceptional: &[T],
     timeout: Option<Duration>,
 ) -> Result<Ready<T>> {
-    // What the kernel's select counts as ready, and what is asked for.
+    // The events that the kernel's select counts as ready.
     const IN: i32 = POLLRDNORM | POLLRDBAND | POLLIN | POLLHUP | POLLERR;
     const OUT: i32 = POLLWRNORM | POLLWRBAND | POLLOUT | POLLERR;
     let timeout = Timeout::from_duration(timeout)?;
@@ -172,16 +173,16 @@ pub struct Poll {
 }
 
 impl Poll {
-    /// No descriptors yet.
+    /// Makes an empty set.
     #[must_use]
     pub const fn new() -> Self {
         Self { wanted: BTreeMap::new() }
     }
 
-    /// Adds a descriptor, or changes what is waited for: `POLL*` bits, of which POLLERR, POLLHUP
-    /// and POLLNVAL always are.
+    /// Adds a descriptor, or changes its events. `events` are `POLL*` bits. POLLERR, POLLHUP and
+    /// POLLNVAL are always reported.
     ///
-    /// Without `events` it is POLLIN, POLLPRI and POLLOUT.
+    /// Without `events` they are POLLIN, POLLPRI and POLLOUT.
     ///
     /// # Errors
     /// `ValueError` for a negative number, `OverflowError` for more than 16 bits.
@@ -192,7 +193,7 @@ impl Poll {
         Ok(())
     }
 
-    /// Changes what is waited for.
+    /// Changes the events of a descriptor.
     ///
     /// # Errors
     /// ENOENT for a descriptor that was not registered, and those of [`register`](Self::register).
@@ -206,7 +207,7 @@ impl Poll {
         Ok(())
     }
 
-    /// Takes a descriptor out.
+    /// Removes a descriptor.
     ///
     /// # Errors
     /// `KeyError` for a descriptor that was not registered, `ValueError` for a negative number.
@@ -218,14 +219,15 @@ impl Poll {
         }
     }
 
-    /// Waits until one of the descriptors is ready: poll(2). No timeout is no end.
+    /// Waits until one of the descriptors is ready: poll(2). Without a timeout it waits without
+    /// end.
     ///
-    /// Returns the numbers that are ready, with their `POLL*` bits; none when the time is over. A
-    /// number that is no descriptor any more is POLLNVAL.
+    /// Returns the numbers that are ready, with their `POLL*` bits. Returns none if the time ends
+    /// first. A number that has no descriptor any more has POLLNVAL.
     ///
     /// # Errors
-    /// `OverflowError` for more than 63 bits of nanoseconds; the errors of the host where there are
-    /// too many.
+    /// `OverflowError` for more than 63 bits of nanoseconds; the errors of the host if there are
+    /// too many descriptors.
     pub fn poll(&self, timeout: Option<Duration>) -> Result<Vec<(i32, i32)>> {
         let ready = wait_for(&self.wanted, Timeout::from_duration(timeout)?)?;
         Ok(ready.into_iter().map(|(fd, events)| (fd, events.into())).collect())

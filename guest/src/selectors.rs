@@ -1,4 +1,4 @@
-//! Python's `selectors`: waiting for many descriptors, each with data of the caller's.
+//! Python's `selectors`: waiting for many descriptors, each with data of the caller.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,28 +6,28 @@ use sandsock_abi::constants::{EPOLLIN, EPOLLOUT};
 
 use crate::{Epoll, Error, ErrorKind, Fileno, Result};
 
-/// To be read. Python: `selectors.EVENT_READ`.
+/// Ready to be read. Python: `selectors.EVENT_READ`.
 pub const EVENT_READ: u32 = 1;
-/// To be written. Python: `selectors.EVENT_WRITE`.
+/// Ready to be written. Python: `selectors.EVENT_WRITE`.
 pub const EVENT_WRITE: u32 = 2;
 
-/// What is registered with a [`DefaultSelector`].
+/// A registration with a [`DefaultSelector`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SelectorKey<T> {
     /// The descriptor's number.
     pub fd: i32,
-    /// What is waited for: [`EVENT_READ`], [`EVENT_WRITE`] or both.
+    /// The events to wait for: [`EVENT_READ`], [`EVENT_WRITE`] or both.
     pub events: u32,
-    /// What belongs to it.
+    /// The caller's data.
     pub data: T,
 }
 
-/// Descriptors to wait for, each with data of the caller's: Python's `selectors.DefaultSelector`,
-/// on [`Epoll`].
+/// Descriptors to wait for, each with data of the caller: Python's `selectors.DefaultSelector`, on
+/// [`Epoll`].
 ///
-/// Where Python keeps the file object this keeps its number, so that one that was closed is taken
-/// out by the number it had. Dropping it is `close`.
+/// It keeps a descriptor's number where Python keeps the file object. So a closed descriptor is
+/// unregistered by its old number. Dropping the selector closes it.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -51,10 +51,10 @@ pub struct DefaultSelector<T> {
 }
 
 impl<T> DefaultSelector<T> {
-    /// With nothing registered.
+    /// Makes a selector with nothing registered.
     ///
     /// # Errors
-    /// EMFILE where the instance has as many pollers as its limit allows.
+    /// EMFILE if the instance has as many pollers as its limit allows.
     pub fn new() -> Result<Self> {
         Ok(Self { epoll: Epoll::new()?, keys: BTreeMap::new() })
     }
@@ -62,9 +62,9 @@ impl<T> DefaultSelector<T> {
     /// Adds a descriptor.
     ///
     /// # Errors
-    /// `ValueError` for events that there are not and for a negative number, `KeyError` for a
-    /// descriptor that is registered; EBADF for a number that is no descriptor, and what else
-    /// [`Epoll::register`] says.
+    /// `ValueError` for unknown events and for a negative number, `KeyError` for a descriptor that
+    /// is registered already; EBADF for a number without a descriptor, and the other errors of
+    /// [`Epoll::register`].
     pub fn register(
         &mut self,
         item: &impl Fileno,
@@ -82,23 +82,23 @@ impl<T> DefaultSelector<T> {
         Ok(self.keys.entry(fd).or_insert(SelectorKey { fd, events, data }))
     }
 
-    /// Takes a descriptor out, which may be closed already, and returns what was registered.
+    /// Removes a descriptor, which may be closed already, and returns its registration.
     ///
     /// # Errors
-    /// `KeyError` for one that is not registered, `ValueError` for a negative number.
+    /// `KeyError` for a descriptor that is not registered, `ValueError` for a negative number.
     pub fn unregister(&mut self, item: &impl Fileno) -> Result<SelectorKey<T>> {
         let fd = number(item)?;
         let key = self.keys.remove(&fd).ok_or_else(|| not_registered(fd))?;
-        // One that was closed is not in the set any more.
+        // A closed descriptor is not in the set any more.
         let _ = self.epoll.unregister(&fd);
         Ok(key)
     }
 
-    /// Changes what is waited for, and the data.
+    /// Changes the events and the data of a descriptor.
     ///
     /// # Errors
     /// `KeyError` for a descriptor that is not registered, `ValueError` for a negative number.
-    /// After EBADF, for one that was closed, it is registered no more.
+    /// EBADF for a closed descriptor, which is then no longer registered.
     pub fn modify(&mut self, item: &impl Fileno, events: u32, data: T) -> Result<&SelectorKey<T>> {
         let fd = number(item)?;
         let known = self.keys.get(&fd).ok_or_else(|| not_registered(fd))?.events;
@@ -112,18 +112,18 @@ impl<T> DefaultSelector<T> {
         self.get_key(&fd)
     }
 
-    /// Waits until something is ready, and returns what was registered with the events that came.
-    /// No timeout is no end.
+    /// Waits until a descriptor is ready, and returns the registrations of the ready ones with
+    /// their events. Without a timeout it waits without end.
     ///
     /// # Errors
-    /// An interrupt's, if it has no handler or the handler gives one.
+    /// The error of an interrupt, if there is no handler or the handler returns an error.
     pub fn select(&self, timeout: Option<Duration>) -> Result<Vec<(&SelectorKey<T>, u32)>> {
         let most = u32::try_from(self.keys.len()).unwrap_or(u32::MAX).max(1);
         let ready = self.epoll.poll(timeout, Some(most))?;
         let told = |(fd, ready): (i32, u32)| {
             let key = self.keys.get(&fd)?;
             let mut events = 0;
-            // Errors and hang-ups are for both.
+            // Errors and hang-ups count as both events.
             if ready & !EPOLLIN != 0 {
                 events |= EVENT_WRITE;
             }
@@ -135,7 +135,7 @@ impl<T> DefaultSelector<T> {
         Ok(ready.into_iter().filter_map(told).collect())
     }
 
-    /// What is registered for a descriptor.
+    /// Returns the registration of a descriptor.
     ///
     /// # Errors
     /// As [`unregister`](Self::unregister).
@@ -144,7 +144,7 @@ impl<T> DefaultSelector<T> {
         self.keys.get(&fd).ok_or_else(|| not_registered(fd))
     }
 
-    /// All that is registered, by the descriptors' numbers.
+    /// Returns all registrations, by the descriptors' numbers.
     #[must_use]
     pub const fn get_map(&self) -> &BTreeMap<i32, SelectorKey<T>> {
         &self.keys
@@ -162,7 +162,7 @@ fn not_registered(fd: i32) -> Error {
     key_error(&format!("{fd} is not registered"))
 }
 
-/// Python shows a KeyError's text as `repr` does.
+/// Returns a KeyError, whose text Python prints as its `repr`.
 fn key_error(text: &str) -> Error {
     Error::text(ErrorKind::Key, format!("'{text}'"))
 }

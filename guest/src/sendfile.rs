@@ -1,4 +1,4 @@
-//! Sending files. The kernel sends a file that the host has; a loop sends any other.
+//! Sends files. The kernel sends a file of the host, and a loop sends any other.
 
 use std::{
     fmt,
@@ -11,30 +11,29 @@ use crate::{
     timeout::{Timeout, Waiting},
 };
 
-/// The most that is asked for at once: Python's 1 GiB.
+/// The most bytes of one call: Python's 1 GiB.
 const BLOCK: u64 = 1 << 30;
 
-/// How much of a file that is not the host's is sent at once: Python's 8 KiB.
+/// The size of the pieces of a file that is not the host's: Python's 8 KiB.
 const COPIED: usize = 8192;
 
-/// A file of the host under a folder that the guest was given, open for reading, which the kernel
-/// itself can send ([`Socket::sendfile`]).
+/// A file of the host in a folder that the guest was given, open for reading. The kernel can send
+/// it ([`Socket::sendfile`]).
 ///
-/// It is [`Read`] and [`Seek`] too.
+/// It implements [`Read`] and [`Seek`].
 pub struct File(files::File);
 
 impl File {
-    /// Opens a regular file by the guest's name for it, in one of the folders that it was given
-    /// (`--dir`).
+    /// Opens a regular file by the guest's name for it, in one of the guest's folders (`--dir`).
     ///
     /// # Errors
-    /// ENOENT if there is no such file or folder, EPERM where it lies outside of the folder, EISDIR
-    /// for a folder, EINVAL for what is no regular file, EMFILE when there are too many.
+    /// ENOENT if there is no such file or folder, EPERM if it is outside of the folder, EISDIR for
+    /// a folder, EINVAL for a file that is not regular, EMFILE if there are too many.
     pub fn open(path: &str) -> Result<Self> {
         Ok(Self(files::open(path)?))
     }
 
-    /// The size in bytes.
+    /// Returns the size in bytes.
     ///
     /// # Errors
     /// The errors of fstat(2).
@@ -42,7 +41,7 @@ impl File {
         Ok(self.0.size()?)
     }
 
-    /// Reads at most so many bytes at the position, and at most 1 MiB. None are the end.
+    /// Reads at most `size` bytes at the position, and at most 1 MiB. Returns no bytes at the end.
     ///
     /// # Errors
     /// The errors of read(2).
@@ -50,7 +49,7 @@ impl File {
         Ok(self.0.read(size as u64)?)
     }
 
-    /// Moves the position to a byte from the beginning.
+    /// Sets the position, counted from the beginning.
     ///
     /// # Errors
     /// EINVAL beyond 63 bits.
@@ -58,7 +57,7 @@ impl File {
         Ok(self.0.seek(position)?)
     }
 
-    /// The position.
+    /// Returns the position.
     ///
     /// # Errors
     /// The errors of the host.
@@ -103,12 +102,12 @@ impl Seek for File {
 }
 
 impl Socket {
-    /// Sends a file from an offset, so many bytes or to its end, by the kernel: its bytes never
-    /// come into the guest. Returns how many were sent.
+    /// Sends a file from an offset: `count` bytes, or all to its end. The kernel does it, and the
+    /// bytes never enter the guest. Returns how many bytes were sent.
     ///
-    /// The timeout holds for each piece. The file's position ends behind the last byte sent, after
-    /// an error too, and stays if it was if none was sent. Python: `socket.sendfile(file, offset,
-    /// count)`.
+    /// The timeout limits each piece. Afterwards the file's position is behind the last byte sent,
+    /// also if the call fails. If no byte was sent, the position stays. Python:
+    /// `socket.sendfile(file, offset, count)`.
     ///
     /// ```no_run
     /// use sandsock::{File, Socket, constants::*};
@@ -119,14 +118,15 @@ impl Socket {
     /// ```
     ///
     /// # Errors
-    /// `ValueError` on a socket that is no stream or whose timeout is 0, and for a count of 0;
-    /// those of [`send`](Self::send). An interrupt tells the bytes sent ([`Error::progress`]).
+    /// `ValueError` on a socket that is not a stream or whose timeout is 0, and for a count of 0;
+    /// those of [`send`](Self::send). The error of an interrupt has the number of bytes sent
+    /// ([`Error::progress`]).
     pub fn sendfile(&self, file: &File, offset: u64, count: Option<u64>) -> Result<u64> {
         self.sendfile_raw(&file.0, offset, count)
     }
 
-    /// [`sendfile`](Self::sendfile) for a file as the raw layer has it: one that somebody else
-    /// opened, and lends.
+    /// Sends as [`sendfile`](Self::sendfile) does, for a file of the raw layer, which another
+    /// component can open and lend.
     ///
     /// # Errors
     /// Those of [`sendfile`](Self::sendfile).
@@ -156,11 +156,11 @@ impl Socket {
         result.map(|()| waiting.done)
     }
 
-    /// [`sendfile`](Self::sendfile) for a file that is not the host's: it is read and sent in
-    /// pieces of 8 KiB.
+    /// Sends as [`sendfile`](Self::sendfile) does, for a file that is not the host's. It reads and
+    /// sends pieces of 8 KiB.
     ///
     /// # Errors
-    /// Those of [`sendfile`](Self::sendfile), and what reading and seeking says.
+    /// Those of [`sendfile`](Self::sendfile), and the file's errors of reading and seeking.
     pub fn sendfile_from(
         &self,
         file: &mut (impl Read + Seek),
@@ -203,7 +203,7 @@ impl Socket {
     }
 
     fn judge_sendfile(&self, count: Option<u64>) -> Result<()> {
-        // CPython: the lowest bit, which SOCK_RAW and SOCK_SEQPACKET have too.
+        // CPython checks the lowest bit, which SOCK_RAW and SOCK_SEQPACKET have too.
         if self.kind().0 & 1 == 0 {
             return Err(value_error("only SOCK_STREAM type sockets are supported"));
         }
@@ -226,7 +226,7 @@ fn value_error(text: &'static str) -> Error {
     Error::text(ErrorKind::Value, text)
 }
 
-/// What the file said.
+/// Converts an error of the file.
 fn of_file(error: io::Error) -> Error {
     match error.downcast::<Error>() {
         Ok(error) => error,

@@ -1,4 +1,4 @@
-//! The socket object: its descriptor, its timeout and its close. The files below have its
+//! The socket object: its descriptor, its timeout and its close. The submodules have its
 //! operations.
 
 mod connect;
@@ -31,11 +31,11 @@ use crate::{
     warning,
 };
 
-/// The most that one call moves of a stream. The host cuts there as well.
+/// The most bytes of a stream that one call moves. The host has the same limit.
 const CHUNK: usize = 1 << 20;
 
 /// Longer than any message can be. A longer message is EMSGSIZE without a call, because a host ends
-/// a guest that passes too much data at once.
+/// a guest that passes too much data.
 const MESSAGE_LIMIT: usize = 64 << 20;
 
 /// The most buffers of one call: UIO_MAXIOV (man 2 writev).
@@ -43,49 +43,50 @@ const BUFFERS: usize = 1024;
 
 /// A socket, with the behaviour of Python's `socket.socket`.
 ///
-/// It waits by its timeout ([`settimeout`](Self::settimeout)):
-/// * none: as Linux blocks, and with the host's `SO_RCVTIMEO` and `SO_SNDTIMEO`;
-/// * zero: never; what would wait is `BlockingIOError` (EAGAIN; EINPROGRESS for `connect`);
-/// * more: so long for the whole call, then `TimeoutError`.
+/// How it waits depends on its timeout ([`settimeout`](Self::settimeout)):
+/// * None: a call blocks as on Linux, with the host's `SO_RCVTIMEO` and `SO_SNDTIMEO`.
+/// * Zero: a call never waits. If it would wait, it fails with `BlockingIOError` (EAGAIN;
+///   EINPROGRESS for `connect`).
+/// * More: the whole call waits at most that long, and then fails with `TimeoutError`.
 ///
-/// [`close`](Self::close) ends it, and so does dropping it. Once closed every call is EBADF, but
-/// for those that say otherwise. All methods take `&self`: a socket may be used where an interrupt
-/// handler uses it too.
+/// [`close`](Self::close) closes it, and so does dropping it. On a closed socket every call is
+/// EBADF, unless its documentation says otherwise. All methods take `&self`, so an interrupt
+/// handler can use a socket that a call is using.
 ///
-/// [`Read`] and [`Write`] are `recv_into` and `send`.
+/// [`Read`] and [`Write`] call `recv_into` and `send`.
 #[doc(alias = "SocketType")]
 pub struct Socket {
     shared: Arc<Shared>,
-    /// Whether its drop closes: a file's reference does not.
+    /// Whether dropping this value closes the socket. That of a file does not.
     owner: bool,
 }
 
-/// What a socket has in common with the files that were made of it ([`Socket::makefile`]).
+/// The state that a socket shares with its files ([`Socket::makefile`]).
 struct Shared {
-    /// The descriptor's number; -1 once closed.
+    /// The descriptor's number, or -1 after it is closed.
     fd: AtomicI32,
     family: Family,
     kind: SocketType,
     proto: i32,
     /// A [`Timeout`].
     timeout: AtomicI64,
-    /// The files that are open.
+    /// The number of open files.
     files: AtomicUsize,
-    /// Whether the socket was closed: the descriptor is, once no file is open.
+    /// Whether the socket is closed. The descriptor stays open while a file is open.
     closed: AtomicBool,
 }
 
 impl Socket {
     /// Makes a socket: socket(2).
     ///
-    /// `kind` may hold [`SocketType::NONBLOCK`]: its timeout is then 0. Otherwise it is the default
+    /// If `kind` has [`SocketType::NONBLOCK`], the timeout is 0. Otherwise it is the default
     /// timeout ([`setdefaulttimeout`](crate::setdefaulttimeout)). -1 stands for AF_INET,
     /// SOCK_STREAM and 0. Python: `socket.socket(family, type, proto)`.
     ///
     /// # Errors
-    /// The errors of socket(2) (EAFNOSUPPORT, EPROTONOSUPPORT, EMFILE), and `PermissionError` where
-    /// no grant names the family and type; streams and datagrams of INET, INET6 and UNIX need none,
-    /// but what is done with them does.
+    /// The errors of socket(2) (EAFNOSUPPORT, EPROTONOSUPPORT, EMFILE), and `PermissionError` if no
+    /// grant names the family and type. Stream and datagram sockets of INET, INET6 and UNIX need no
+    /// grant to be made, but their acts do.
     pub fn new(
         family: impl Into<Family>,
         kind: impl Into<SocketType>,
@@ -99,8 +100,8 @@ impl Socket {
         Self::made(descriptor, family, kind, proto)
     }
 
-    /// Takes over a descriptor by its number. What is none is asked of the kernel; what is given
-    /// wins and is not compared.
+    /// Takes over a descriptor by its number. The kernel supplies the arguments that are None. The
+    /// others are not checked.
     ///
     /// Its timeout is the default timeout. Python: `socket.socket(family, type, proto,
     /// fileno=fileno)`.
@@ -108,14 +109,14 @@ impl Socket {
     /// ```no_run
     /// use sandsock::Socket;
     ///
-    /// // Descriptor 3 was handed over (`inherit=fd:3`).
+    /// // The policy has `inherit=fd:3`.
     /// let listener = Socket::with_fileno(3, None, None, None)?;
     /// # Ok::<(), sandsock::Error>(())
     /// ```
     ///
     /// # Errors
     /// `ValueError` for a negative number; EBADF if there is no such descriptor, ENOTSOCK if it is
-    /// no socket. The descriptor then stays as it was.
+    /// not a socket. The descriptor then stays as it was.
     pub fn with_fileno(
         fileno: i32,
         family: impl Into<Option<Family>>,
@@ -145,19 +146,19 @@ impl Socket {
         Ok(socket)
     }
 
-    /// Makes a second object of a socket that another instance of this process holds, from what
-    /// [`state`](Self::state) gave there. For programs whose threads are instances: each then has
-    /// the number, and one of the two lets go of it with [`detach`](Self::detach). Nothing is asked
-    /// of the kernel.
+    /// Makes an object for a socket of another instance of this process, from the
+    /// [`state`](Self::state) there. It is for programs whose threads are instances. Both instances
+    /// then have the number, and one of them must give it up with [`detach`](Self::detach). This
+    /// makes no system call.
     ///
     /// # Errors
-    /// `ValueError` for bytes that are no state of this version.
+    /// `ValueError` for bytes that are not a state of this version.
     pub fn from_state(state: &[u8]) -> Result<Self> {
         let State { family, kind, proto, timeout, fd } = State::decode(state)?;
         Ok(Self::with_timeout(fd, Family(family), SocketType(kind), proto, Timeout(timeout)))
     }
 
-    /// What another instance of this process needs to use the same socket
+    /// Returns the state with which another instance of this process can use the same socket
     /// ([`from_state`](Self::from_state)). A closed socket has a state too.
     #[must_use]
     pub fn state(&self) -> Vec<u8> {
@@ -166,7 +167,7 @@ impl Socket {
             .encode()
     }
 
-    /// A socket that was just made.
+    /// Returns the object of a new socket.
     fn made(descriptor: Descriptor, family: Family, kind: SocketType, proto: i32) -> Result<Self> {
         let socket = Self::from_number(fds::insert(descriptor, false), family, kind, proto);
         socket.apply_default_timeout()?;
@@ -197,8 +198,8 @@ impl Socket {
         Self { shared: Arc::new(shared), owner: true }
     }
 
-    /// A new description blocks; one that was taken over stays as it is where the default is to
-    /// have no timeout.
+    /// Applies the default timeout. If there is none, the blocking mode stays: a new description
+    /// blocks, and one that was taken over keeps its mode.
     fn apply_default_timeout(&self) -> Result<()> {
         match self.timeout() {
             timeout if timeout.is_none() => Ok(()),
@@ -216,8 +217,8 @@ impl Socket {
         Timeout(self.shared.timeout.load(Ordering::Relaxed))
     }
 
-    /// Makes one call, waiting by the timeout, again after an interrupt whose handler lets it go
-    /// on.
+    /// Makes one call, which waits by the timeout. It repeats the call after an interrupt, if the
+    /// handler allows it.
     #[inline]
     pub(crate) fn attempt<T>(
         &self,
@@ -234,26 +235,26 @@ impl Socket {
         }
     }
 
-    /// The family.
+    /// Returns the family.
     #[must_use]
     pub fn family(&self) -> Family {
         self.shared.family
     }
 
-    /// The type, without SOCK_NONBLOCK and SOCK_CLOEXEC. Python: `socket.type`.
+    /// Returns the type, without SOCK_NONBLOCK and SOCK_CLOEXEC. Python: `socket.type`.
     #[must_use]
     #[doc(alias = "type")]
     pub fn kind(&self) -> SocketType {
         self.shared.kind
     }
 
-    /// The protocol.
+    /// Returns the protocol.
     #[must_use]
     pub fn proto(&self) -> i32 {
         self.shared.proto
     }
 
-    /// The descriptor's number; -1 on a closed socket.
+    /// Returns the descriptor's number, or -1 on a closed socket.
     #[must_use]
     pub fn fileno(&self) -> i32 {
         self.shared.fd.load(Ordering::Relaxed)
@@ -261,9 +262,9 @@ impl Socket {
 
     /// Closes the socket: close(2). On a closed socket it does nothing.
     ///
-    /// It is closed whatever the result is, but while a file of it is open
-    /// ([`makefile`](Self::makefile)): then it goes on, and the last file closes it. With SO_LINGER
-    /// it waits until the data is gone. ECONNRESET is no error.
+    /// The socket is closed even if the call fails. While a file of it is open
+    /// ([`makefile`](Self::makefile)), the descriptor stays open, and the last file closes it. With
+    /// SO_LINGER the call waits until the data is sent. ECONNRESET is not an error.
     ///
     /// # Errors
     /// The errors of close(2).
@@ -272,13 +273,13 @@ impl Socket {
         if self.shared.files.load(Ordering::Relaxed) > 0 { Ok(()) } else { self.close_descriptor() }
     }
 
-    /// One more reference, of a file: the descriptor stays open for it.
+    /// Returns a reference for a file, which keeps the descriptor open.
     pub(crate) fn lend(&self) -> Self {
         self.shared.files.fetch_add(1, Ordering::Relaxed);
         Self { shared: Arc::clone(&self.shared), owner: false }
     }
 
-    /// A file lets go of its reference.
+    /// Releases a file's reference.
     pub(crate) fn give_back(&self) -> Result<()> {
         let last = self.shared.files.fetch_sub(1, Ordering::Relaxed) == 1;
         if last && self.shared.closed.load(Ordering::Relaxed) {
@@ -295,8 +296,8 @@ impl Socket {
         }
     }
 
-    /// Lets go of the descriptor without closing it, and returns its number; -1 if it was closed.
-    /// The socket is closed from then on.
+    /// Gives up the descriptor without closing it, and returns its number, or -1 if it was closed.
+    /// The socket is closed afterwards.
     pub fn detach(&self) -> i32 {
         self.shared.closed.store(true, Ordering::Relaxed);
         let fd = self.shared.fd.swap(-1, Ordering::Relaxed);
@@ -306,10 +307,10 @@ impl Socket {
         fd
     }
 
-    /// Makes another socket of the same open file description: dup(2). It is not inheritable.
+    /// Makes another socket with the same open file description: dup(2). It is not inheritable.
     ///
-    /// The two share the blocking mode, which is set anew by this one's timeout; each has a timeout
-    /// of its own.
+    /// Both share the blocking mode, which is set again by this socket's timeout. Each has a
+    /// timeout of its own.
     ///
     /// # Errors
     /// The errors of dup(2) (EMFILE).
@@ -325,22 +326,22 @@ impl Socket {
         Ok(socket)
     }
 
-    /// A handle on the socket's descriptor for the raw layer's transfers alone, which ends when the
-    /// socket is closed or detached ([`raw::descriptors::alias`](crate::raw::descriptors)). What a
-    /// provider gives to the component it serves.
+    /// Returns a handle on the socket's descriptor that only the raw layer's transfers can use
+    /// ([`raw::descriptors::alias`](crate::raw::descriptors)). It ends when the socket is closed or
+    /// detached. A provider gives it to the app that it serves.
     ///
     /// # Errors
-    /// EBADF on a closed socket, EMFILE when there are too many descriptors.
+    /// EBADF on a closed socket, EMFILE if there are too many descriptors.
     pub fn alias(&self) -> Result<Descriptor> {
         fds::alias(self.fileno())
     }
 
-    /// How long the next transfer through an [`alias`](Self::alias) may wait, by the timeout.
-    /// `whole` is for a call whose one deadline spans several transfers (`sendall`); `resume` is
-    /// how far the call has come.
+    /// Returns how long the next transfer through an [`alias`](Self::alias) may wait, by the
+    /// timeout. `whole` is for a call whose deadline spans several transfers (`sendall`). `resume`
+    /// is the progress of the call.
     ///
     /// # Errors
-    /// EBADF on a closed socket; `TimeoutError` where the deadline in `resume` is over.
+    /// EBADF on a closed socket; `TimeoutError` if the deadline in `resume` is over.
     pub fn plan(&self, whole: bool, resume: Option<interrupt::Progress>) -> Result<Wait> {
         if self.fileno() == -1 {
             return Err(Error::from_errno(errno::EBADF));
@@ -365,36 +366,37 @@ impl Socket {
         fds::set_inheritable(self.fileno(), inheritable)
     }
 
-    /// Whether the socket waits: not when its timeout is 0.
+    /// Whether the socket waits. It does not if its timeout is 0.
     #[must_use]
     pub fn getblocking(&self) -> bool {
         !self.timeout().is_zero()
     }
 
-    /// Sets the timeout to none (true) or to 0 (false).
+    /// Sets the timeout to None (true) or to 0 (false).
     ///
     /// # Errors
-    /// EBADF on a closed socket; the timeout is set all the same.
+    /// EBADF on a closed socket, whose timeout is set all the same.
     pub fn setblocking(&self, blocking: bool) -> Result<()> {
         self.set_timeout(if blocking { Timeout::NONE } else { Timeout::ZERO })
     }
 
-    /// The timeout; none is no end.
+    /// Returns the timeout. None is no limit.
     #[must_use]
     pub fn gettimeout(&self) -> Option<Duration> {
         self.timeout().duration()
     }
 
-    /// [`gettimeout`](Self::gettimeout) in seconds.
+    /// Returns the timeout in seconds.
     #[must_use]
     pub fn gettimeout_f64(&self) -> Option<f64> {
         self.timeout().seconds()
     }
 
-    /// Sets the timeout; none is no end.
+    /// Sets the timeout. None is no limit.
     ///
-    /// It is this object's own. The open file description is made blocking for none and
-    /// non-blocking for any other, each time, for all its duplicates.
+    /// The timeout belongs to this object. Each call also sets the mode of the open file
+    /// description, which all its duplicates share: blocking for None, non-blocking for any other
+    /// timeout.
     ///
     /// # Errors
     /// `OverflowError` for more than 63 bits of nanoseconds; EBADF on a closed socket, whose
@@ -403,8 +405,8 @@ impl Socket {
         self.set_timeout(Timeout::from_duration(timeout)?)
     }
 
-    /// [`settimeout`](Self::settimeout) in seconds, checked as Python does, and rounded away from
-    /// zero to whole nanoseconds.
+    /// Sets the timeout in seconds. The number is checked as in Python, and rounded away from zero
+    /// to whole nanoseconds.
     ///
     /// # Errors
     /// `ValueError` below 0 and for NaN, and those of [`settimeout`](Self::settimeout).
@@ -418,8 +420,8 @@ impl Socket {
     }
 }
 
-/// What a socket is beside its open file description, as it travels between instances of one
-/// process.
+/// The part of a socket beside its open file description, which one instance of a process passes to
+/// another.
 struct State {
     family: i32,
     kind: i32,
@@ -464,7 +466,7 @@ impl State {
     }
 }
 
-/// Copies what fits, and returns how much that was.
+/// Copies the bytes that fit, and returns how many these are.
 fn fill(buffer: &mut [u8], data: &[u8]) -> usize {
     let length = buffer.len().min(data.len());
     if let (Some(to), Some(from)) = (buffer.get_mut(..length), data.get(..length)) {
@@ -477,7 +479,7 @@ fn fill(buffer: &mut [u8], data: &[u8]) -> usize {
 impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fd = self.fileno();
-        // CPython: `_closed`, which is not the descriptor's state while a file is open.
+        // CPython: `_closed`. The descriptor can still be open for a file.
         let closed = self.shared.closed.load(Ordering::Relaxed);
         f.write_str(if closed { "<socket.socket [closed]" } else { "<socket.socket" })?;
         write!(
@@ -506,12 +508,12 @@ impl Drop for Socket {
         if self.fileno() != -1 && !self.shared.closed.load(Ordering::Relaxed) {
             warning::unclosed(self);
         }
-        // Nobody is there to be told.
+        // A drop can't return the error.
         let _ = self.close();
     }
 }
 
-/// Makes two connected sockets: socketpair(2). Their timeout is as that of [`Socket::new`].
+/// Makes two connected sockets: socketpair(2). Their timeout is that of [`Socket::new`].
 ///
 /// # Errors
 /// EOPNOTSUPP for a family that has no pairs, and those of [`Socket::new`].
@@ -525,12 +527,12 @@ pub fn socketpair(
     Ok((Socket::made(a, family, kind, protocol)?, Socket::made(b, family, kind, protocol)?))
 }
 
-/// Makes a socket of a duplicate of a descriptor: the two share the open file description.
+/// Makes a socket from a duplicate of a descriptor. Both share the open file description.
 ///
 /// Its timeout is the default timeout. Python: `socket.fromfd(fd, family, type, proto)`.
 ///
 /// # Errors
-/// EBADF if there is no such descriptor, ENOTSOCK if it is no socket, EMFILE when there are too
+/// EBADF if there is no such descriptor, ENOTSOCK if it is not a socket, EMFILE if there are too
 /// many.
 pub fn fromfd(
     fd: i32,
@@ -540,7 +542,7 @@ pub fn fromfd(
 ) -> Result<Socket> {
     let duplicate = fds::dup(fd)?;
     Socket::with_fileno(duplicate, family.into(), kind.into(), protocol).inspect_err(|_| {
-        // The error to tell is the first one.
+        // The call returns the first error.
         let _ = fds::close(duplicate);
     })
 }

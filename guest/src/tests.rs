@@ -1,4 +1,4 @@
-//! Tests of the methods against a host by script.
+//! Tests of the methods, with a scripted host.
 
 use std::{
     io::{ErrorKind as IoKind, IoSlice, IoSliceMut, Read, Write},
@@ -333,7 +333,7 @@ fn long_sends_are_cut() {
     host.expect("send(1, 1048576, 0, Wait::Forever)", ok(1_u64 << 20));
     host.expect("send(1, 5, 1, Wait::Forever)", ok(5_u64));
     assert_eq!(socket.send(&data, Flags::OOB).unwrap(), data.len());
-    // What went wrong after the first part is not told.
+    // An error after the first part is not reported.
     host.expect("send(1, 1048576, 0, Wait::Forever)", ok(1_u64 << 20));
     host.fail::<u64>("send(1, 1048576, 0, Wait::Forever)", errno::EPIPE);
     assert_eq!(socket.send(&data, 0).unwrap(), 1 << 20);
@@ -365,7 +365,8 @@ fn long_receives_of_all_are_gathered() {
     host.expect("receive(1, 1048581, 256, Wait::Forever)", part(1 << 20));
     host.expect("receive(1, 5, 256, Wait::Forever)", part(5));
     assert_eq!(socket.recv(size, Flags::WAITALL).unwrap(), vec![7; size]);
-    // What is short was ended by the kernel: by the peer, a timeout of the host's, an interrupt.
+    // The kernel ended a short receive: the peer closed, a timeout of the host ended it, or an
+    // interrupt did.
     host.expect("receive(1, 2097157, 256, Wait::Forever)", part((1 << 20) - 1));
     assert_eq!(socket.recv(size, Flags::WAITALL).unwrap().len(), (1 << 20) - 1);
     host.expect("receive(1, 2097157, 256, Wait::Forever)", part(1 << 20));
@@ -382,7 +383,7 @@ fn messages_are_never_cut() {
     let socket = host.socket(1, AF_UNIX, SOCK_DGRAM);
     host.expect("send(1, 3145728, 0, Wait::Forever)", ok(3_u64 << 20));
     assert_eq!(socket.send(&vec![0; 3 << 20], 0).unwrap(), 3 << 20);
-    // What no message can be is not handed over at all.
+    // Data that is too long for a message is not passed to the host.
     let data = vec![0; (64 << 20) + 1];
     assert_eq!(socket.send(&data, 0).unwrap_err().errno(), Some(errno::EMSGSIZE));
     assert_eq!(socket.sendall(&data, 0).unwrap_err().errno(), Some(errno::EMSGSIZE));
@@ -801,7 +802,7 @@ fn addresses_of_another_family_are_their_tuples() {
     ] {
         assert_eq!(failure(result), ("TypeError", text.to_owned()));
     }
-    // Bytes are the raw layer's, and go to the host, which judges them.
+    // An address of bytes belongs to the raw layer, and goes to the host unchecked.
     let bytes = types::Address::Other(types::OtherAddress { family: 2, data: vec![0; 14] });
     assert_eq!(
         encode(Family::INET6, "bind", AddressArgument::Known(bytes.clone())).unwrap(),
@@ -889,7 +890,7 @@ fn inet6_addresses() {
         failure(encoded(AF_INET6, "x")).1,
         "bind(): AF_INET6 address must be tuple, not str"
     );
-    // The zone is looked up, and the tuple's scope id takes its place.
+    // The zone is looked up, and the scope id of the tuple replaces it.
     let zone = types::Inet6Address {
         address: (0xfe80, 0, 0, 0, 0, 0, 0, 1),
         port: 0,
@@ -1178,7 +1179,7 @@ fn gethostbyaddr_takes_addresses_and_names_of_both_families() {
         entry("localhost", &[], &["127.0.0.1"]),
     );
     assert_eq!(gethostbyaddr("h").unwrap().addresses, ["127.0.0.1"]);
-    // A resolver that answers about the IPv4 address inside.
+    // A resolver that returns the IPv4 address inside of an IPv6 address.
     host.expect(
         "get_host_by_address(('::ffff:127.0.0.1', 0, 0, 0), Wait::Forever)",
         entry("x", &[], &["127.0.0.1"]),
@@ -1217,7 +1218,7 @@ fn getfqdn_is_the_first_name_with_a_dot() {
         );
         assert_eq!(getfqdn(own).unwrap(), "sandbox");
     }
-    // An interrupt is no answer.
+    // An interrupt is not a failed look-up.
     host.expect(
         "get_host_by_address(('192.0.2.1', 0), Wait::Forever)",
         Err::<types::HostEntry, _>(NameError::Other(os(errno::EINTR))),
@@ -1247,7 +1248,7 @@ fn getnameinfo_reads_its_tuple_as_python_does() {
         getnameinfo(("127.0.0.1", 80), NameInfoFlags::NAMEREQD).unwrap(),
         ("host".into(), "service".into())
     );
-    // The tuple's scope id takes the place of the zone's, also if it is left out.
+    // The scope id of the tuple replaces that of the zone, also if it is left out.
     for (scope, shown) in [(None, "('fe80::1', 80, 5, 0)"), (Some(3), "('fe80::1', 80, 5, 3)")] {
         number("fe80::1%lo", "80", types::Address::Inet6(v6));
         host.expect(&format!("get_name_info({shown}, 3, Wait::Forever)"), answer());
@@ -1256,7 +1257,7 @@ fn getnameinfo_reads_its_tuple_as_python_does() {
             Some(scope) => getnameinfo(("fe80::1%lo", 80, 5, scope), 3).unwrap(),
         };
     }
-    // An address that some call gave.
+    // An address that a call returned.
     host.expect("get_name_info(('127.0.0.1', 7), 0, Wait::Forever)", answer());
     getnameinfo(Address::Inet(Ipv4Addr::LOCALHOST, 7), 0).unwrap();
     number("127.0.0.1", "80", inet(80));

@@ -1,4 +1,4 @@
-//! Timeouts as Python reads them, and how long a call may wait by them.
+//! Timeouts as in Python, and how long a call may wait by them.
 
 use std::{
     sync::atomic::{AtomicI64, Ordering},
@@ -15,17 +15,17 @@ use crate::{
     },
 };
 
-/// A socket's timeout: nanoseconds, or below 0 for none. As CPython keeps it.
+/// A socket's timeout in nanoseconds, as in CPython. A negative number is no timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Timeout(pub(crate) i64);
 
 impl Timeout {
-    /// No end: the socket blocks.
+    /// No timeout: the socket blocks.
     pub(crate) const NONE: Self = Self(-1);
     /// The socket does not wait.
     pub(crate) const ZERO: Self = Self(0);
 
-    /// A timeout of whole nanoseconds.
+    /// Converts a duration to whole nanoseconds.
     pub(crate) fn from_duration(timeout: Option<Duration>) -> Result<Self> {
         let Some(timeout) = timeout else {
             return Ok(Self::NONE);
@@ -35,7 +35,7 @@ impl Timeout {
         })
     }
 
-    /// A timeout of seconds: rounded away from zero to whole nanoseconds.
+    /// Converts seconds, rounded away from zero to whole nanoseconds.
     pub(crate) fn from_seconds(seconds: Option<f64>) -> Result<Self> {
         let Some(seconds) = seconds else {
             return Ok(Self::NONE);
@@ -45,7 +45,7 @@ impl Timeout {
         }
         let nanoseconds = seconds * 1e9;
         let nanoseconds = if nanoseconds < 0.0 { nanoseconds.floor() } else { nanoseconds.ceil() };
-        // 2^63 is the first that does not fit.
+        // 2^63 is the first number that does not fit.
         if !(-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&nanoseconds) {
             return Err(Error::text(
                 ErrorKind::Overflow,
@@ -62,13 +62,13 @@ impl Timeout {
         u64::try_from(self.0).ok().map(Duration::from_nanos)
     }
 
-    /// In seconds, as Python shows it.
+    /// Returns the timeout in seconds, as Python prints it.
     pub(crate) fn seconds(self) -> Option<f64> {
         u64::try_from(self.0).ok().map(|nanoseconds| nanoseconds as f64 / 1e9)
     }
 
-    /// How long a transfer may wait that the caller makes by itself, `whole` with a deadline for
-    /// all of a call's transfers.
+    /// Returns how long a transfer that the caller makes may wait. `whole` is for a call with one
+    /// deadline for all of its transfers.
     pub(crate) fn plan(self, whole: bool, deadline: Option<u64>) -> Result<Wait> {
         let nanoseconds = self.0.unsigned_abs();
         match deadline {
@@ -81,7 +81,7 @@ impl Timeout {
         }
     }
 
-    /// Whether the open file description is blocking under this timeout: for none alone.
+    /// Whether there is no timeout. Only then the open file description is blocking.
     pub(crate) const fn is_none(self) -> bool {
         self.0 < 0
     }
@@ -93,12 +93,12 @@ impl Timeout {
 
 static DEFAULT: AtomicI64 = AtomicI64::new(Timeout::NONE.0);
 
-/// The timeout of sockets made from now on.
+/// Returns the timeout of new sockets.
 pub(crate) fn default() -> Timeout {
     Timeout(DEFAULT.load(Ordering::Relaxed))
 }
 
-/// The timeout that new sockets get; none is no end, as it is at the start.
+/// Returns the timeout of new sockets. None is no limit, and the default at the start.
 ///
 /// Python: `socket.getdefaulttimeout()`.
 #[must_use]
@@ -106,13 +106,14 @@ pub fn getdefaulttimeout() -> Option<Duration> {
     default().duration()
 }
 
-/// [`getdefaulttimeout`] in seconds.
+/// Returns the timeout of new sockets in seconds.
 #[must_use]
 pub fn getdefaulttimeout_f64() -> Option<f64> {
     default().seconds()
 }
 
-/// Sets the timeout that new sockets get: those made, accepted, paired, duplicated from a number.
+/// Sets the timeout of new sockets: those made, accepted, made as a pair, or taken over by a
+/// number.
 ///
 /// Python: `socket.setdefaulttimeout(timeout)`.
 ///
@@ -123,7 +124,7 @@ pub fn setdefaulttimeout(timeout: Option<Duration>) -> Result<()> {
     Ok(())
 }
 
-/// [`setdefaulttimeout`] in seconds, judged and rounded as
+/// Sets the timeout of new sockets in seconds, checked and rounded as
 /// [`Socket::settimeout_f64`](crate::Socket::settimeout_f64) does.
 ///
 /// # Errors
@@ -137,39 +138,39 @@ fn set_default(timeout: Timeout) {
     DEFAULT.store(timeout.0, Ordering::Relaxed);
 }
 
-/// The wait of one call: made when it begins, kept through interrupts.
+/// The wait of one call. It lasts from the start of the call, through interrupts.
 pub(crate) struct Waiting {
     timeout: Timeout,
     deadline: Option<u64>,
-    /// Whether one deadline spans several calls.
+    /// Whether the deadline spans several transfers.
     spanning: bool,
-    /// What is done, for an interrupt to tell.
+    /// The work that is done, for the error of an interrupt.
     pub(crate) done: u64,
 }
 
 impl Waiting {
-    /// The wait of a call that makes one transfer.
+    /// Begins the wait of a call that makes one transfer.
     #[inline]
     pub(crate) fn new(timeout: Timeout) -> Self {
         let progress = interrupt::take_resume().unwrap_or_default();
         Self { timeout, deadline: progress.deadline, spanning: false, done: progress.done }
     }
 
-    /// The wait of a call whose one deadline spans several calls.
+    /// Begins the wait of a call whose deadline spans several transfers.
     #[inline]
     pub(crate) fn spanning(timeout: Timeout) -> Self {
         Self { spanning: true, ..Self::new(timeout) }
     }
 
-    /// Whether the time may run out.
+    /// Whether the timeout can end the call.
     pub(crate) const fn is_timed(&self) -> bool {
         self.timeout.0 > 0
     }
 
-    /// How long the next call may wait. The time begins to run here.
+    /// Returns how long the next transfer may wait. The first use starts the time.
     ///
-    /// For one transfer the clock is not read: the host does when it must wait. Only where a
-    /// handler may let the call go on after an interrupt must its deadline be known.
+    /// A call of one transfer does not read the clock, because the host measures its wait. The
+    /// deadline must be known only if a handler can let the call go on after an interrupt.
     #[inline]
     pub(crate) fn wait(&mut self) -> Wait {
         if self.timeout.is_none() {
@@ -188,7 +189,7 @@ impl Waiting {
         self.deadline.map_or(Wait::Within(nanoseconds), Wait::Until)
     }
 
-    /// One piece is done: the next one has the whole time again.
+    /// Counts a piece as done. The next piece has the whole time again.
     #[cfg(not(test))]
     pub(crate) fn next_piece(&mut self, done: u64) {
         self.done = self.done.saturating_add(done);
@@ -210,7 +211,7 @@ impl Waiting {
         }
     }
 
-    /// What a failed attempt means: go on after an interrupt, or the call's error.
+    /// Returns Ok if the call can go on after an interrupt, or else the call's error.
     pub(crate) fn failed(&self, error: types::Error) -> Result<()> {
         match error {
             types::Error::Os(errno::EINTR) => interrupt::handle(self.progress()),

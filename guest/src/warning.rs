@@ -4,18 +4,18 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::{Result, Socket, ancillary::Warning};
 
-/// Which of Python's classes a warning is.
+/// The class of a warning in Python.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WarningCategory {
-    /// `ResourceWarning`: a socket was dropped that nobody had closed.
+    /// `ResourceWarning`: a socket was dropped and not closed before.
     Resource,
     /// `RuntimeWarning`: received ancillary data was cut or malformed.
     Runtime,
 }
 
 impl WarningCategory {
-    /// The name of Python's class.
+    /// Returns the name of the class.
     #[must_use]
     pub const fn class(self) -> &'static str {
         match self {
@@ -25,16 +25,17 @@ impl WarningCategory {
     }
 }
 
-/// What is told a warning, with Python's text.
+/// A function that gets warnings, with Python's text.
 type Handler = fn(WarningCategory, &str) -> Result<()>;
 
 static HANDLER: Mutex<Option<Handler>> = Mutex::new(None);
 
-/// Sets what is told warnings, and returns what was told them before. Without a handler nobody is
-/// told.
+/// Sets the handler that gets warnings, and returns the previous one. Without a handler, warnings
+/// are dropped.
 ///
-/// An error that it gives is the call's, as with Python's filter `error`: descriptors that the call
-/// had received are closed. Where a socket is dropped there is no call, and the error is lost.
+/// If the handler returns an error, the call fails with it, as with Python's filter `error`, and
+/// the descriptors that the call had received are closed. A dropped socket has no call, so the
+/// error is lost there.
 ///
 /// ```
 /// use sandsock::set_warning_handler;
@@ -49,7 +50,7 @@ pub fn set_warning_handler(handler: Option<Handler>) -> Option<Handler> {
 }
 
 fn warn(category: WarningCategory, text: &str) -> Result<()> {
-    // The handler may set another.
+    // Copied, because the handler may set another.
     let handler = *HANDLER.lock().unwrap_or_else(PoisonError::into_inner);
     handler.map_or(Ok(()), |handler| handler(category, text))
 }
@@ -58,15 +59,15 @@ fn is_heard() -> bool {
     HANDLER.lock().unwrap_or_else(PoisonError::into_inner).is_some()
 }
 
-/// A socket is dropped that nobody has closed.
+/// Warns of a socket that is dropped and not closed before.
 pub(crate) fn unclosed(socket: &Socket) {
-    // The text asks for the socket's addresses: nobody's time is spent for nothing.
+    // The text needs the socket's addresses, which are system calls.
     if is_heard() {
         let _ = warn(WarningCategory::Resource, &format!("unclosed {socket:?}"));
     }
 }
 
-/// Ancillary data that was not whole.
+/// Warns of ancillary data that was cut or malformed.
 pub(crate) fn ancillary(warning: Warning) -> Result<()> {
     match warning {
         Warning::MalformedControlData | Warning::TruncatedControlData => warn(

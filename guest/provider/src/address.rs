@@ -7,7 +7,7 @@ use sandsock::{AddressArgument, ToAddress};
 
 use crate::contract::sockets::Address;
 
-/// As the argument of a call.
+/// Converts an argument of a call.
 impl ToAddress for Address {
     fn to_address(&self) -> AddressArgument<'_> {
         let host = |host, port, flow_info, scope_id| AddressArgument::Host {
@@ -16,7 +16,7 @@ impl ToAddress for Address {
             flow_info,
             scope_id,
         };
-        // What follows is cut to its width, as C does it.
+        // The numbers below lose their high bits, as in C.
         let known = match self {
             Self::Inet((name, port)) | Self::Rds((name, port)) => {
                 return host(Cow::Borrowed(name.as_bytes()), *port, None, None);
@@ -112,7 +112,7 @@ impl ToAddress for Address {
     }
 }
 
-/// As a result. None if the kernel gave no address.
+/// Converts a result. None if the kernel gave no address.
 pub(crate) fn outcome(address: sandsock::Address) -> Option<Address> {
     let text = |address: &sandsock::Address| address.host().unwrap_or_default();
     Some(match &address {
@@ -159,7 +159,7 @@ pub(crate) fn outcome(address: sandsock::Address) -> Option<Address> {
     })
 }
 
-/// The address of a family that the crate keeps as the raw layer has it.
+/// Converts an address that the crate keeps in the raw layer's form.
 fn family(address: &types::Address) -> Address {
     let wide = |number: u32| i64::from(number);
     match address {

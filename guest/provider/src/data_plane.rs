@@ -31,7 +31,7 @@ impl Guest for Provider {
         resume: Option<Progress>,
     ) -> Result<u64, Error> {
         let offset = u64::try_from(offset).map_err(|_| os_error(errno::EINVAL))?;
-        // 0 is refused by the crate as Python refuses all that is not positive.
+        // The crate refuses 0, as Python refuses every number below 1.
         let count = count.map(|count| u64::try_from(count).unwrap_or(0));
         waiting(resume, || s.get::<Socket>().0.sendfile_raw(source, offset, count))
     }

@@ -62,24 +62,24 @@ fn lookup(error: &sandsock::Error) -> LookupError {
 
 fn denial(error: &sandsock::Error) -> Denial {
     let text = error.strerror();
-    // The errno's own text is the caller's to add.
+    // The caller adds the errno's own text.
     let reason =
         errno::text(errno::EACCES).and_then(|prefix| text.strip_prefix(prefix)?.strip_prefix(": "));
     Denial { grant: error.grant().map(str::to_owned), reason: reason.unwrap_or(&text).to_owned() }
 }
 
-/// Python's ValueError.
+/// Returns Python's ValueError.
 pub(crate) fn value_error(text: &str) -> Error {
     Error::ValueError(text.to_owned())
 }
 
-/// An errno with its own text.
+/// Returns an errno with a text of its own.
 pub(crate) fn os_error(number: i32) -> Error {
     sandsock::Error::from_errno(number).into()
 }
 
-/// Makes a call that may wait, from where an interrupt ended it. An interrupt ends it here again:
-/// the caller runs its handlers.
+/// Makes a call that may wait, from where an interrupt ended it. The next interrupt ends it again,
+/// and the caller runs its handlers.
 pub(crate) fn waiting<T>(
     resume: Option<Progress>,
     call: impl FnOnce() -> sandsock::Result<T>,

@@ -1,8 +1,8 @@
 //! The provider: the crate `sandsock` as a component that exports `sandsock:socket/sockets` and
 //! `data-plane`.
 //!
-//! All semantics are the crate's. What is here turns the contract's values into the crate's and
-//! back. It imports the raw layer of `sandsock:socket` and nothing else, not even WASI.
+//! All semantics are the crate's. This package converts the contract's values to the crate's and
+//! back. It imports only the raw layer of `sandsock:socket`, and nothing of WASI.
 
 #[allow(missing_docs, unsafe_code, unreachable_pub, clippy::all)]
 mod bindings {

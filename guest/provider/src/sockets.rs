@@ -33,15 +33,15 @@ impl Socket {
 /// The attempts of `create-connection` that an interrupt ended, by their marks.
 static ATTEMPTS: Mutex<BTreeMap<u64, Connecting<'static>>> = Mutex::new(BTreeMap::new());
 
-/// The last mark that was given out; 0 is none.
+/// The last mark that was returned. 0 stands for none.
 static MARK: AtomicU64 = AtomicU64::new(0);
 
 fn take_attempt(mark: u64) -> Option<Connecting<'static>> {
     ATTEMPTS.lock().unwrap_or_else(PoisonError::into_inner).remove(&mark)
 }
 
-/// A size that Python takes as a C ssize_t. More than this memory can hold is asked for as that
-/// much.
+/// Converts a size that Python takes as a C ssize_t. A size beyond this memory becomes the largest
+/// one.
 fn size(size: i64, negative: &str) -> Result<usize, Error> {
     if size < 0 {
         return Err(value_error(negative));
@@ -49,7 +49,8 @@ fn size(size: i64, negative: &str) -> Result<usize, Error> {
     Ok(usize::try_from(size).unwrap_or(usize::MAX))
 }
 
-/// A length for CMSG_LEN and CMSG_SPACE; what can't be one is longer than any message.
+/// Converts a length for CMSG_LEN and CMSG_SPACE. An impossible one becomes longer than any
+/// message.
 fn length(length: i64) -> usize {
     usize::try_from(length).unwrap_or(usize::MAX)
 }
@@ -204,7 +205,7 @@ impl GuestSocket for Socket {
     }
 
     fn getsockopt_bytes(&self, level: i32, name: i32, buflen: i64) -> Result<Vec<u8>, Error> {
-        // A length that no memory has is as far out of range as any other.
+        // A length beyond this memory is out of range as well.
         Ok(self.0.getsockopt_bytes(level, name, length(buflen))?)
     }
 

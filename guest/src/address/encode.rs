@@ -1,4 +1,4 @@
-//! Arguments as addresses of a family, by Python's rules. Hosts are looked up, and names of
+//! Encodes arguments as addresses of a family, by Python's rules. Hosts are looked up, and names of
 //! interfaces become numbers.
 
 use std::net::IpAddr;
@@ -26,10 +26,11 @@ const SIOCGIFINDEX: u32 = 0x8933;
 /// The longest AF_UNIX name: `sun_path` (man 7 unix).
 const SUN_PATH: usize = 108;
 
-/// The number of an interface, as the socket's namespace has it. CPython asks the socket too.
+/// Returns the number of an interface in the socket's network namespace. CPython asks the socket
+/// too.
 fn interface_index(descriptor: &Descriptor, name: &[u8]) -> Result<u32> {
     let mut request = [0; IFREQ];
-    // As strncpy does it: a longer name is cut, and a NUL ends it.
+    // Like strncpy: a longer name is cut, and a NUL ends it.
     for (to, from) in request[..IFNAMSIZ - 1]
         .iter_mut()
         .zip(name.split(|&byte| byte == 0).next().unwrap_or_default())
@@ -44,8 +45,8 @@ fn interface_index(descriptor: &Descriptor, name: &[u8]) -> Result<u32> {
     number.ok_or_else(|| Error::from_errno(errno::ENODEV))
 }
 
-/// CPython's rules for AF_PACKET: the interface first, then the hardware address, then the
-/// protocol.
+/// Encodes an AF_PACKET address. CPython checks the interface first, then the hardware address,
+/// then the protocol.
 fn packet(
     socket: &Socket,
     method: &str,
@@ -54,7 +55,7 @@ fn packet(
     kinds: (i64, i64),
     hardware_address: &[u8],
 ) -> Result<types::Address> {
-    // C's int: what does not fit is refused before anything else.
+    // A number that does not fit C's int is refused first.
     let int = |value: i64| {
         i32::try_from(value)
             .map_err(|_| overflow(format!("{method}(): address argument out of range")))
@@ -72,15 +73,15 @@ fn packet(
     Ok(types::Address::Packet(PacketAddress {
         interface,
         protocol,
-        // C cuts them so.
+        // Conversions in C drop the high bits.
         packet_type: packet_type as u8,
         hardware_type: hardware_type as u16,
         hardware_address: hardware_address.to_vec(),
     }))
 }
 
-/// CPython's rules for AF_CAN: the protocol says how long the tuple is; then comes the interface.
-/// The numbers are cut to their width, as C does it.
+/// Encodes an AF_CAN address. CPython checks the tuple's length, which depends on the protocol, and
+/// then the interface. Numbers lose their high bits, as in C.
 fn can(socket: &Socket, method: &str, interface: &[u8], numbers: &[i64]) -> Result<types::Address> {
     let detail = match (socket.proto(), numbers) {
         (CAN_RAW | CAN_BCM, []) => CanDetail::Plain,
@@ -116,13 +117,13 @@ fn can(socket: &Socket, method: &str, interface: &[u8], numbers: &[i64]) -> Resu
     Ok(types::Address::Can(CanAddress { interface, detail }))
 }
 
-/// What PyArg_ParseTuple says of a tuple of an interface and these numbers.
+/// Returns PyArg_ParseTuple's error for a tuple of an interface and the wrong count of numbers.
 fn wrong_count(wanted: &str, numbers: &[i64]) -> Error {
     type_error(format!("function takes exactly {wanted} ({} given)", numbers.len() + 1))
 }
 
-/// Turns an argument into an address of a socket's family: names of interfaces become numbers,
-/// which the socket is asked for.
+/// Encodes an argument as an address of a socket's family. The socket is asked for the numbers of
+/// interfaces.
 pub(crate) fn encode_for(
     socket: &Socket,
     method: &str,
@@ -177,8 +178,8 @@ pub(crate) fn encode_for(
     }
 }
 
-/// CPython's rules for AF_BLUETOOTH: the protocol says what the form is. The numbers are cut to
-/// their width, as C does it.
+/// Encodes an AF_BLUETOOTH address. Its form depends on the protocol. Numbers lose their high bits,
+/// as in C.
 pub(crate) fn bluetooth(
     protocol: i32,
     method: &str,
@@ -211,14 +212,14 @@ pub(crate) fn bluetooth(
     }))
 }
 
-/// A Bluetooth device address, `12:34:56:78:9A:BC`. As `sscanf` reads it for CPython, each number
-/// may have leading white space, a sign, and `0x`.
+/// Parses a Bluetooth device address, `12:34:56:78:9A:BC`. CPython reads it with `sscanf`, so each
+/// number may have leading white space, a sign, and `0x`.
 fn device(text: &[u8]) -> Result<types::BluetoothDevice> {
     let number = |part: &str| {
         let part = part.trim_start_matches(|c: char| c.is_ascii_whitespace());
         let part = part.strip_prefix('+').unwrap_or(part);
         let part = part.strip_prefix("0x").or_else(|| part.strip_prefix("0X")).unwrap_or(part);
-        // `from_str_radix` takes a sign once more.
+        // `from_str_radix` would take a second sign.
         u8::from_str_radix(part, 16).ok().filter(|_| !part.starts_with('+'))
     };
     let numbers: Option<Vec<u8>> =
@@ -229,8 +230,8 @@ fn device(text: &[u8]) -> Result<types::BluetoothDevice> {
     }
 }
 
-/// Turns an argument into an address of a family, looking up its host. `method` is the caller's name,
-/// for the texts.
+/// Encodes an argument as an address of a family, and looks up its host. `method` is the caller's
+/// name, for the texts of errors.
 pub(crate) fn encode(
     family: Family,
     method: &str,
@@ -239,7 +240,7 @@ pub(crate) fn encode(
     encode_form(family, method, form::conform(family, 0, argument)?)
 }
 
-/// Turns an argument of the right form into an address of a family.
+/// Encodes an argument of the right form as an address of a family.
 fn encode_form(
     family: Family,
     method: &str,
@@ -293,8 +294,7 @@ fn encode_form(
             if flow_info > 0xf_ffff {
                 return Err(overflow(format!("{method}(): flowinfo must be 0-1048575.")));
             }
-            // The tuple's scope id takes the place of the one that a %zone has, even when it is
-            // left out.
+            // The scope id of the tuple, which is 0 if it is left out, replaces that of a %zone.
             Ok(inet6(host, port, flow_info, scope_id.unwrap_or(0) as u32))
         }
         (Family::INET | Family::INET6, argument) => {
@@ -315,12 +315,12 @@ fn overflow(text: String) -> Error {
     Error::text(ErrorKind::Overflow, text)
 }
 
-/// What does not fit a C int is refused before the host is looked up.
+/// Refuses a port that does not fit C's int. This comes before the look-up of the host.
 fn narrow(method: &str, port: i64) -> Result<i32> {
     i32::try_from(port).map_err(|_| bad_port(method))
 }
 
-/// What fits an int and is no port is refused after the host is looked up.
+/// Refuses any other number that is not a port. This comes after the look-up of the host.
 fn port_number(method: &str, port: i32) -> Result<u16> {
     u16::try_from(port).map_err(|_| bad_port(method))
 }
@@ -329,14 +329,15 @@ fn bad_port(method: &str) -> Error {
     overflow(format!("{method}(): port must be 0-65535."))
 }
 
-/// The name of an AF_UNIX address, by Linux's rules.
+/// Encodes the name of an AF_UNIX address, by Linux's rules.
 fn unix(name: &[u8]) -> Result<UnixAddress> {
     let too_long = || Error::text(ErrorKind::Os, "AF_UNIX path too long");
     match name {
         [] => Ok(UnixAddress::Unnamed),
         [0, rest @ ..] if name.len() <= SUN_PATH => Ok(UnixAddress::Abstract(rest.to_vec())),
         [0, ..] => Err(too_long()),
-        // A path ends with a NUL, for which there must be room; one inside of it ends it earlier.
+        // A path ends with a NUL, which needs room. The first NUL in the bytes ends the path
+        // earlier.
         _ if name.len() < SUN_PATH => {
             Ok(UnixAddress::Path(name.split(|&byte| byte == 0).next().unwrap_or_default().to_vec()))
         }

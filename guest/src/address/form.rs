@@ -1,5 +1,5 @@
-//! The forms of Python's tuples: how many elements an address of a family has, of which types, and
-//! what is said of others.
+//! The forms of Python's tuples: the number and the types of the elements in an address of a
+//! family, and the errors for other tuples.
 
 use std::borrow::Cow;
 
@@ -20,7 +20,7 @@ enum Element {
     Number,
 }
 
-/// What a family takes in a place of its tuple.
+/// The type that a family takes as an element of its tuple.
 #[derive(Clone, Copy, Debug)]
 enum Wanted {
     /// A host's name, as text or bytes.
@@ -32,16 +32,17 @@ enum Wanted {
 
 /// A family's tuple.
 struct Form {
-    /// What its places take, those that may be left out included.
+    /// The types of its elements, including those that may be left out.
     wanted: &'static [Wanted],
-    /// How many there must be.
+    /// The least number of elements.
     least: usize,
-    /// What CPython says of another length, and of what is no text. None if it counts.
+    /// CPython's error for another length, and for an element that must be text and is not. None if
+    /// CPython counts the elements in its error.
     text: Option<&'static str>,
 }
 
 impl Form {
-    /// None if there is nothing to say here.
+    /// Returns the form of a family. None if the family has no tuple that is checked here.
     const fn of(family: Family, protocol: i32) -> Option<Self> {
         use Wanted::{Bytes, Host, Number, Text};
         const PAIR: &[Wanted] = &[Number, Number];
@@ -86,7 +87,7 @@ impl Form {
         })
     }
 
-    /// Judges a tuple as PyArg_ParseTuple does: its length, then each element.
+    /// Checks a tuple as PyArg_ParseTuple does: its length, then each element.
     fn check(&self, tuple: &[Element]) -> Result<()> {
         if !(self.least..=self.wanted.len()).contains(&tuple.len()) {
             return Err(self.text.map_or_else(
@@ -128,7 +129,7 @@ impl Form {
     }
 }
 
-/// The elements of an argument that is a tuple in Python.
+/// Returns the elements of an argument that is a tuple in Python.
 const fn elements(argument: &AddressArgument<'_>) -> Option<&'static [Element]> {
     use Element::{Bytes, Number, Text};
     use types::Address as Raw;
@@ -152,7 +153,7 @@ const fn elements(argument: &AddressArgument<'_>) -> Option<&'static [Element]> 
     })
 }
 
-/// Whether an address of the raw layer is one of a family.
+/// Whether an address of the raw layer belongs to a family.
 const fn is_of(address: &types::Address, family: Family) -> bool {
     use types::Address as Raw;
     matches!(
@@ -172,8 +173,7 @@ const fn is_of(address: &types::Address, family: Family) -> bool {
     )
 }
 
-/// What an address of another family is in Python: its tuple, of which this family may make
-/// something else.
+/// Returns an address of another family as Python's tuple, which can be an address of this family.
 fn as_argument(address: types::Address, family: Family) -> AddressArgument<'static> {
     use types::Address as Raw;
     let pair = |first, second| match family {
@@ -210,8 +210,9 @@ fn host(address: types::Address) -> AddressArgument<'static> {
     }
 }
 
-/// Judges an argument's form, as CPython does before it looks at any value. An address of another
-/// family is its tuple; what the raw layer has no family for goes to the host as it is.
+/// Checks an argument's form, as CPython does before it looks at values. An address of another
+/// family is taken as its tuple. An address of the raw layer that has no family goes to the host
+/// unchanged.
 pub(super) fn conform(
     family: Family,
     protocol: i32,
@@ -242,7 +243,7 @@ pub(super) fn conform(
     }
 }
 
-/// What Python would call the type of an argument.
+/// Returns the name of an argument's type in Python.
 pub(super) const fn python_type(argument: &AddressArgument<'_>) -> &'static str {
     match argument {
         AddressArgument::Host { .. }

@@ -6,7 +6,8 @@ use sandsock_abi::errno;
 
 use crate::{Error, ErrorKind, Family, Result};
 
-/// glibc's text of an IPv6 address: as the standard library's, but for v4-compatible addresses.
+/// Returns glibc's text of an IPv6 address. It differs from the standard library's for
+/// v4-compatible addresses.
 pub(super) fn ipv6_text(address: Ipv6Addr) -> String {
     match address.segments() {
         [0, 0, 0, 0, 0, 0, high, _] if high != 0 => {
@@ -17,14 +18,14 @@ pub(super) fn ipv6_text(address: Ipv6Addr) -> String {
     }
 }
 
-/// The bytes of a numeric address, in network order: inet_pton(3).
+/// Returns the bytes of a numeric address, in network order: inet_pton(3).
 ///
-/// IPv4 takes four decimal numbers without leading zeros, IPv6 no `%zone`. Python:
-/// `socket.inet_pton(family, text)`.
+/// An IPv4 address is four decimal numbers without leading zeros. An IPv6 address has no `%zone`.
+/// Python: `socket.inet_pton(family, text)`.
 ///
 /// # Errors
-/// `OSError` without an errno for a text that is no such address; EAFNOSUPPORT for another family
-/// than INET and INET6.
+/// `OSError` without an errno for any other text; EAFNOSUPPORT for a family other than INET and
+/// INET6.
 ///
 /// ```
 /// use sandsock::{Family, inet_pton};
@@ -41,12 +42,12 @@ pub fn inet_pton(family: impl Into<Family>, text: &str) -> Result<Vec<u8>> {
     bytes.ok_or_else(|| Error::text(ErrorKind::Os, "illegal IP address string passed to inet_pton"))
 }
 
-/// The text of a numeric address: inet_ntop(3), in glibc's form.
+/// Returns the text of a numeric address: inet_ntop(3), in glibc's form.
 ///
 /// Python: `socket.inet_ntop(family, bytes)`.
 ///
 /// # Errors
-/// `ValueError` for another length than 4 (INET) or 16 (INET6), and for another family.
+/// `ValueError` if there are not 4 bytes (INET) or 16 bytes (INET6), and for another family.
 pub fn inet_ntop(family: impl Into<Family>, bytes: &[u8]) -> Result<String> {
     let wrong_length =
         |_| Error::text(ErrorKind::Value, "invalid length of packed IP address string");
@@ -63,13 +64,13 @@ pub fn inet_ntop(family: impl Into<Family>, bytes: &[u8]) -> Result<String> {
     }
 }
 
-/// The four bytes of an IPv4 address in one of its old forms: inet_aton(3).
+/// Returns the four bytes of an IPv4 address in one of its old forms: inet_aton(3).
 ///
-/// One to four numbers, decimal, octal (`0177`) or hexadecimal (`0x7f`); the last one fills the
-/// bytes that are left. White space ends the text. Python: `socket.inet_aton(text)`.
+/// The text has one to four numbers, decimal, octal (`0177`) or hexadecimal (`0x7f`). The last
+/// number fills the remaining bytes. White space ends the text. Python: `socket.inet_aton(text)`.
 ///
 /// # Errors
-/// `OSError` without an errno for a text that is no such address.
+/// `OSError` without an errno for any other text.
 ///
 /// ```
 /// assert_eq!(sandsock::inet_aton("127.1")?, [127, 0, 0, 1]);
@@ -103,21 +104,21 @@ pub fn inet_aton(text: &str) -> Result<[u8; 4]> {
     Ok(bytes)
 }
 
-/// A number as C writes it: decimal, octal or hexadecimal.
+/// Parses a number in C's notation: decimal, octal or hexadecimal.
 fn c_number(text: &str) -> Option<u32> {
     let (digits, radix) = match text.as_bytes() {
         [b'0', b'x' | b'X', ..] => (&text[2..], 16),
         [b'0', _, ..] => (&text[1..], 8),
         _ => (text, 10),
     };
-    // `from_str_radix` takes a sign; C's parser here does not.
+    // `from_str_radix` takes a sign, but inet_aton does not.
     if !digits.bytes().all(|digit| digit.is_ascii_alphanumeric()) {
         return None;
     }
     u32::from_str_radix(digits, radix).ok()
 }
 
-/// The text of four bytes: inet_ntoa(3).
+/// Returns the text of four bytes: inet_ntoa(3).
 ///
 /// Python: `socket.inet_ntoa(bytes)`.
 ///

@@ -1,12 +1,13 @@
 //! Python's `repr` of texts and bytes.
 
-/// The quote that Python chooses for a text: `'`, but for one that holds it and no `"`.
+/// Returns the quote that Python chooses for a text. It is `'`, unless the text has a `'` and no
+/// `"`.
 fn quote(text: &[u8]) -> char {
     if text.contains(&b'\'') && !text.contains(&b'"') { '"' } else { '\'' }
 }
 
-/// Python's `repr` of a text in the file system's encoding; bytes that are no UTF-8 are lone
-/// surrogates.
+/// Returns Python's `repr` of a text in the file system's encoding. Bytes that are not UTF-8 become
+/// lone surrogates.
 pub(super) fn str_repr(text: &[u8]) -> String {
     let quote = quote(text);
     let mut out = String::from(quote);
@@ -30,7 +31,7 @@ pub(super) fn str_repr(text: &[u8]) -> String {
     out
 }
 
-/// Python's `repr` of bytes.
+/// Returns Python's `repr` of bytes.
 pub(super) fn bytes_repr(bytes: &[u8]) -> String {
     let quote = quote(bytes);
     let mut out = format!("b{quote}");

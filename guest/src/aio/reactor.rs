@@ -23,10 +23,10 @@ use crate::{
     },
 };
 
-/// How many events one turn takes.
+/// The most events of one turn.
 const EVENTS: u32 = 1024;
 
-/// What a call waits for.
+/// The direction that a call waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Direction {
     Read,
@@ -36,7 +36,7 @@ pub(super) enum Direction {
 impl Direction {
     const BOTH: [Self; 2] = [Self::Read, Self::Write];
 
-    /// The events after which a call that would have waited is worth trying again.
+    /// Returns the events after which a call that would have waited is tried again.
     const fn events(self) -> u16 {
         (match self {
             Self::Read => POLLIN | POLLPRI | POLLRDHUP | POLLHUP | POLLERR,
@@ -45,20 +45,21 @@ impl Direction {
     }
 }
 
-/// A call's place among those that wait, from its first wait on.
+/// The place of a call among the waiting calls. None before its first wait.
 pub(super) type Place = Option<usize>;
 
-/// A socket that is waited for, and the calls that wait for it.
+/// A socket in the reactor, and the calls that wait for it.
 #[derive(Debug, Default)]
 pub(super) struct Source {
-    /// Its key in the poller; none before somebody waits.
+    /// The key of the socket in the poller. None before the first wait.
     key: Cell<Option<u64>>,
-    /// For reading and for writing. A place is empty from the event on that woke its call.
+    /// The waiting calls, for reading and for writing. The event that wakes a call empties its
+    /// place.
     waiting: [RefCell<Slab<Option<Waker>>>; 2],
 }
 
 impl Source {
-    /// Has a task woken when the next event comes.
+    /// Registers a waker for the next event.
     pub(super) fn wait(&self, direction: Direction, place: &mut Place, waker: &Waker) {
         let mut waiting = self.waiting[direction as usize].borrow_mut();
         match place.and_then(|place| waiting.get_mut(place)) {
@@ -68,14 +69,14 @@ impl Source {
         }
     }
 
-    /// Gives up a call's place.
+    /// Removes a call's place.
     pub(super) fn leave(&self, direction: Direction, place: &mut Place) {
         if let Some(place) = place.take() {
             self.waiting[direction as usize].borrow_mut().try_remove(place);
         }
     }
 
-    /// Adds the wakers of those that waited for these events.
+    /// Adds the wakers of the calls that wait for these events.
     fn wake(&self, events: u16, wakers: &mut Vec<Waker>) {
         for direction in Direction::BOTH {
             if events & direction.events() != 0 {
@@ -91,9 +92,9 @@ impl Source {
 pub(super) struct Reactor {
     poller: OnceCell<Poller>,
     sources: RefCell<Slab<Rc<Source>>>,
-    /// The timers by their instants; the number makes each of its own.
+    /// The timers by their times. A number distinguishes timers of the same time.
     timers: RefCell<BTreeMap<(u64, u64), Waker>>,
-    /// Counts what was ever registered: no key and no timer is used twice.
+    /// Counts all registrations, so that no key or timer's number is used twice.
     count: Cell<u64>,
 }
 
@@ -112,9 +113,8 @@ impl Reactor {
         Ok(self.poller.get_or_init(|| poller))
     }
 
-    /// Registers a socket, once. It is of the edge, for both directions: the kernel tells at once
-    /// what is there already, and from then on what is new. So a call is to be tried before it
-    /// waits.
+    /// Registers a socket once, edge-triggered, for both directions. The kernel reports at once
+    /// what is ready already, and later only what is new. So a call must be tried before it waits.
     pub(super) fn register(&self, source: &Rc<Source>, descriptor: &Descriptor) -> Result<()> {
         const ALL: u16 = (POLLIN | POLLPRI | POLLRDHUP | POLLOUT) as u16;
         if source.key.get().is_some() {
@@ -129,12 +129,12 @@ impl Reactor {
         Ok(())
     }
 
-    /// Forgets a socket. The host has done so by itself if it was closed.
+    /// Removes a socket. If it is closed, the host has removed it from the poller.
     pub(super) fn forget(&self, source: &Source, is_closed: bool) {
         if let Some(key) = source.key.take() {
             self.sources.borrow_mut().try_remove(key as u32 as usize);
             if !is_closed && let Some(poller) = self.poller.get() {
-                // It was closed by its number.
+                // The removal fails if the socket was closed by its number.
                 let _ = poller.remove(key);
             }
         }
@@ -147,7 +147,7 @@ impl Reactor {
         number
     }
 
-    /// Whether a timer has fired; if not, this is whom it wakes.
+    /// Whether a timer has fired. If not, it will wake this waker.
     pub(super) fn has_fired(&self, at: u64, number: u64, waker: &Waker) -> bool {
         match self.timers.borrow_mut().get_mut(&(at, number)) {
             Some(known) => {
@@ -162,7 +162,7 @@ impl Reactor {
         self.timers.borrow_mut().remove(&(at, number));
     }
 
-    /// Wakes what is ready; waits for it when there is nothing else to do.
+    /// Wakes the tasks whose sockets or timers are ready. If `idle`, it waits until one is.
     pub(super) fn turn(&self, idle: bool) -> Result<()> {
         interrupt::settle(Progress::default())?;
         let next = self.timers.borrow().keys().next().map(|&(at, _)| at);
@@ -177,7 +177,7 @@ impl Reactor {
                 let sources = self.sources.borrow();
                 for event in events {
                     let source = sources.get(event.key as u32 as usize);
-                    // A socket that has its place since then has another key.
+                    // A later socket in the same place has another key.
                     if let Some(source) =
                         source.filter(|source| source.key.get() == Some(event.key))
                     {
@@ -191,12 +191,12 @@ impl Reactor {
         if next.is_some() {
             self.fire(clock::now(), &mut wakers);
         }
-        // Not earlier: a waker may be anybody's code.
+        // Wakers run last, because a waker can run any code.
         wakers.into_iter().for_each(Waker::wake);
         Ok(())
     }
 
-    /// Takes the timers out whose time has come.
+    /// Removes the timers whose time has come, and adds their wakers.
     fn fire(&self, now: u64, wakers: &mut Vec<Waker>) {
         let mut timers = self.timers.borrow_mut();
         while let Some(first) = timers.first_entry()

@@ -1,4 +1,4 @@
-//! The executor: runs what can go on, and lets the reactor wait when nothing can.
+//! The executor. It runs the tasks that can go on, and lets the reactor wait if none can.
 
 use std::{
     cell::Cell,
@@ -15,47 +15,46 @@ use async_executor::{LocalExecutor, Task};
 use super::reactor::Reactor;
 use crate::{Error, Result};
 
-/// How many tasks run before the reactor is asked again.
+/// The most tasks that run between two turns of the reactor.
 const TURN: u32 = 256;
-/// How many calls one task makes in one go.
+/// The most calls that a task makes each time it runs.
 const CALLS: u32 = 64;
 
 thread_local! {
     static RUNTIME: Runtime = Runtime::default();
 }
 
-/// What this thread's futures share.
+/// The executor, the reactor and the counters that all futures of a thread share.
 #[derive(Default)]
 pub(super) struct Runtime {
     executor: LocalExecutor<'static>,
     pub(super) reactor: Reactor,
     running: Cell<bool>,
-    /// The calls that are left to the task that runs.
+    /// The number of calls that the running task may still make.
     calls: Cell<u32>,
 }
 
-/// Uses the thread's runtime; none while the thread ends.
+/// Calls a function with the thread's runtime. None while the thread ends.
 pub(super) fn with<T>(what: impl FnOnce(&Runtime) -> T) -> Option<T> {
     RUNTIME.try_with(what).ok()
 }
 
-/// Runs a future to its end, and with it the tasks that were [`spawn`]ed.
+/// Runs a future to its end, together with the [`spawn`]ed tasks.
 ///
-/// Tasks that have not ended by then stay where they are until the next `run`. Python:
-/// `asyncio.run(main)`.
+/// Tasks that have not ended by then wait for the next `run`. Python: `asyncio.run(main)`.
 ///
 /// # Errors
-/// `InterruptedError`, or what the interrupt handler says, when the host interrupts its wait: the
-/// future is then dropped. `RuntimeError` where one `run` is called within another; EMFILE where
-/// the instance has as many pollers as its limit allows.
+/// `InterruptedError`, or the error of the interrupt handler, if the host interrupts the wait: the
+/// future is then dropped. `RuntimeError` if `run` is called within another `run`; EMFILE if the
+/// instance has as many pollers as its limit allows.
 pub fn run<F: Future>(future: F) -> Result<F::Output> {
     RUNTIME.with(|runtime| runtime.run(pin!(future)))
 }
 
-/// Starts a task, which runs while [`run`] does.
+/// Starts a task. It runs only while [`run`] does.
 ///
-/// Awaiting the [`Task`] gives its result, dropping it cancels it, and [`Task::detach`] lets it go
-/// on by itself. Python: `asyncio.create_task(coroutine)`.
+/// Awaiting the [`Task`] returns its result, and dropping it cancels it. [`Task::detach`] lets it
+/// run on by itself. Python: `asyncio.create_task(coroutine)`.
 pub fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> Task<T> {
     RUNTIME.with(|runtime| runtime.executor.spawn(future))
 }
@@ -87,13 +86,14 @@ impl Runtime {
         }
     }
 
-    /// Runs one task, if one can go on.
+    /// Runs one task, if one is ready.
     fn tick(&self) -> bool {
         self.calls.set(CALLS);
         self.executor.try_tick()
     }
 
-    /// Whether the task that runs may make another call; if not, its turn comes again.
+    /// Whether the running task may make another call. If not, it is woken, so that it runs again
+    /// later.
     pub(super) fn may_call(&self, context: &Context<'_>) -> bool {
         match self.calls.get().checked_sub(1) {
             Some(left) => {
@@ -108,7 +108,7 @@ impl Runtime {
     }
 }
 
-/// Marks the time in which `run` is at work.
+/// Marks the thread as running until it is dropped.
 struct Running<'a>(&'a Cell<bool>);
 
 impl<'a> Running<'a> {

@@ -28,21 +28,22 @@ use crate::{
     },
 };
 
-/// The steps of a back-off, where the kernel has no readiness to wait for.
+/// The least and the longest sleep of a back-off, for calls whose readiness the kernel does not
+/// report.
 const STEP_MIN: Duration = Duration::from_millis(1);
 const STEP_MAX: Duration = Duration::from_millis(50);
 
-/// A [`Socket`] whose methods are futures: what would wait lets other tasks run.
+/// A [`Socket`] whose methods are futures. While one waits, other tasks run.
 ///
-/// The methods are those of [`Socket`], to the letter, but for the waiting;
-/// [`timeout`](super::timeout) bounds it. They take `&self`: one task may send while another
-/// receives. It closes when it is dropped.
+/// The methods behave as those of [`Socket`], except that they do not wait by the timeout.
+/// [`timeout`](super::timeout) limits them. They take `&self`, so one task can send while another
+/// receives. Dropping the socket closes it.
 ///
 /// Python: a socket with timeout 0 and the event loop's `sock_recv`, `sock_sendall`, `sock_accept`,
 /// `sock_connect` and so on.
 #[derive(Debug)]
 pub struct AsyncSocket {
-    // First, so that it is closed when the registration goes.
+    // Declared first, so that it is closed before the registration is dropped.
     socket: Socket,
     registration: Registration,
     /// The places of `poll_read` and `poll_write`, which have no future to keep them.
@@ -66,7 +67,7 @@ impl Drop for Registration {
 }
 
 impl AsyncSocket {
-    /// Takes a socket, and sets its timeout to 0, which has to stay so.
+    /// Wraps a socket, and sets its timeout to 0. It must stay 0.
     ///
     /// # Errors
     /// EBADF on a closed socket.
@@ -75,20 +76,20 @@ impl AsyncSocket {
         Ok(Self { socket, registration: Registration::default(), places: Default::default() })
     }
 
-    /// The socket itself, for what does not wait: options, addresses, `shutdown`.
+    /// Returns the socket itself, for calls that do not wait: options, addresses, `shutdown`.
     #[must_use]
     pub const fn get_ref(&self) -> &Socket {
         &self.socket
     }
 
-    /// Returns the socket back. Its timeout is 0.
+    /// Returns the socket. Its timeout is 0.
     #[must_use]
     pub fn into_inner(self) -> Socket {
         self.registration.end(false);
         self.socket
     }
 
-    /// Tries a call. When it would wait, the task is woken at the next event.
+    /// Tries a call. If it would wait, the next event wakes the task.
     fn poll<T>(
         &self,
         direction: Direction,
@@ -110,11 +111,11 @@ impl AsyncSocket {
                 result => Poll::Ready(result),
             }
         });
-        // While the thread ends nothing is run any more.
+        // A thread that ends runs no more tasks.
         attempt.unwrap_or(Poll::Pending)
     }
 
-    /// A call until it need not wait.
+    /// Repeats a call until it does not have to wait.
     async fn call<T>(
         &self,
         direction: Direction,
@@ -124,7 +125,7 @@ impl AsyncSocket {
         poll_fn(|context| self.poll(direction, &mut waiting.place, context, &mut call)).await
     }
 
-    /// As [`Socket::accept`]. What it gives is asynchronous as well.
+    /// As [`Socket::accept`]. The new socket is asynchronous too.
     ///
     /// # Errors
     /// The errors of accept(2).
@@ -133,10 +134,11 @@ impl AsyncSocket {
         Ok((Self::new(socket)?, address))
     }
 
-    /// As [`Socket::connect`]. A name is looked up first, and the whole guest waits for that.
+    /// As [`Socket::connect`]. A name is looked up first, and that stops the whole guest until it
+    /// ends.
     ///
-    /// Dropped, it leaves a connection that may still be made: close the socket, or connect once
-    /// more, which then waits for that same connection, whatever the address.
+    /// If the future is dropped, the connection can still be made. Close the socket, or connect
+    /// again: the call then waits for that same connection, whatever its address is.
     ///
     /// # Errors
     /// Those of [`Socket::connect`].
@@ -145,14 +147,15 @@ impl AsyncSocket {
         let mut step = STEP_MIN;
         loop {
             match self.socket.connect(&address) {
-                // A UNIX listener's full backlog, which has no readiness. Others say so of what no
-                // waiting mends: look-ups.
+                // The backlog of the UNIX listener is full, and the kernel does not report when it
+                // has room. For other families EAGAIN means that the look-ups allowed at once are
+                // used up.
                 Err(error)
                     if error.errno() == Some(EAGAIN) && self.socket.family() == Family::UNIX =>
                 {
                     back_off(&mut step).await;
                 }
-                // A UNIX socket has not begun.
+                // A UNIX socket that is interrupted has not begun to connect.
                 Err(error)
                     if error.errno() == Some(EINTR) && self.socket.family() == Family::UNIX => {}
                 Err(error) if is_under_way(&error) => break,
@@ -241,7 +244,7 @@ impl AsyncSocket {
         self.call(Direction::Read, || self.socket.recvmsg_into(buffers, ancbufsize, flags)).await
     }
 
-    /// As [`Socket::send`]: it may take less than all.
+    /// As [`Socket::send`]. It can send a part of the data.
     ///
     /// # Errors
     /// The errors of send(2).
@@ -250,10 +253,10 @@ impl AsyncSocket {
         self.call(Direction::Write, || self.socket.send(data, flags)).await
     }
 
-    /// As [`Socket::sendall`]. Dropped, it may have sent a part.
+    /// As [`Socket::sendall`]. If the future is dropped, a part may have been sent.
     ///
     /// # Errors
-    /// The errors of send(2). How many bytes were sent before it failed is not known.
+    /// The errors of send(2). The number of bytes that were sent before is not known.
     pub async fn sendall(&self, data: &[u8], flags: impl Into<Flags>) -> Result<()> {
         let flags = flags.into();
         let mut rest = data;
@@ -296,7 +299,8 @@ impl AsyncSocket {
             .await
     }
 
-    /// Sends a message. A full UNIX peer that is named by its address has no readiness to wait for.
+    /// Sends a message. If a UNIX peer that is named by its address is full, the kernel does not
+    /// report when it has room.
     async fn message(
         &self,
         mut call: impl FnMut() -> Result<usize>,
@@ -331,14 +335,14 @@ impl AsyncSocket {
     }
 }
 
-/// Whether a call waits after this error: Python's `BlockingIOError`, which a send that connects
-/// (MSG_FASTOPEN) gives too.
+/// Whether a call waits after this error, which is Python's `BlockingIOError`. A send that connects
+/// (MSG_FASTOPEN) fails with it too.
 fn would_wait(error: &Error) -> bool {
     matches!(error.errno(), Some(EAGAIN | EALREADY | EINPROGRESS))
 }
 
-/// Whether a connect is under way. An earlier one that was cancelled still is, and its end is this
-/// one's.
+/// Whether a connect is in progress. It can be an earlier one that was cancelled, and this one then
+/// waits for it.
 fn is_under_way(error: &Error) -> bool {
     matches!(error.errno(), Some(EALREADY | EINPROGRESS | EINTR))
 }
@@ -348,7 +352,7 @@ async fn back_off(step: &mut Duration) {
     *step = step.saturating_mul(2).min(STEP_MAX);
 }
 
-/// A call's place among those that wait, given up with the call.
+/// The place of a waiting call, which is removed when the call ends.
 struct Waiting<'a> {
     source: &'a Source,
     direction: Direction,
@@ -384,7 +388,7 @@ impl AsyncWrite for &AsyncSocket {
         Poll::Ready(Ok(()))
     }
 
-    /// Shuts the socket for writing: the peer sees the end.
+    /// Shuts the socket for writing, so that the peer sees the end.
     fn poll_close(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(match self.socket.shutdown(SHUT_WR) {
             Err(error) if error.errno() != Some(ENOTCONN) => Err(error.into()),

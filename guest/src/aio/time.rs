@@ -1,4 +1,4 @@
-//! Time: sleeping, and calls that may not take too long.
+//! Sleeps, and time limits for futures.
 
 use std::{
     future::poll_fn,
@@ -10,18 +10,17 @@ use std::{
 use super::runtime;
 use crate::{Error, Result, raw::clock};
 
-/// What [`sleep`] gives.
+/// The future of [`sleep`].
 #[derive(Debug)]
 #[must_use = "it sleeps when it is awaited"]
 pub struct Sleep {
-    /// When it is over, by the host's clock.
+    /// When the sleep ends, by the host's clock.
     at: u64,
     /// The timer's number, once it is set.
     timer: Option<u64>,
 }
 
-/// Waits so long: from this call on, and not a moment less. Others have their turn even for no time
-/// at all.
+/// Sleeps for at least `time`, from this call on. Other tasks run even if `time` is 0.
 ///
 /// Python: `asyncio.sleep(delay)`.
 pub fn sleep(time: Duration) -> Sleep {
@@ -53,7 +52,7 @@ impl Drop for Sleep {
     }
 }
 
-/// Returns a future so much time, and drops it if it has not ended by then.
+/// Runs a future for at most `time`, and drops it if it has not ended by then.
 ///
 /// Python: `asyncio.wait_for(future, timeout)`.
 ///
@@ -61,7 +60,7 @@ impl Drop for Sleep {
 /// `TimeoutError`, the same as that of a socket's timeout.
 pub async fn timeout<F: Future>(time: Duration, future: F) -> Result<F::Output> {
     let mut future = pin!(future);
-    // What is ready at once needs no clock.
+    // A future that is ready at once does not need the clock.
     let mut end = None;
     poll_fn(|context| {
         if let Poll::Ready(output) = future.as_mut().poll(context) {

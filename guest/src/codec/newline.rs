@@ -7,11 +7,11 @@ use crate::{Error, ErrorKind, Result};
 /// How a text file's lines end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Newline {
-    /// None: `\n`, `\r` and `\r\n`, each read as `\n`.
+    /// Python's None: `\n`, `\r` and `\r\n` all end a line, and are read as `\n`.
     Translated,
-    /// `''`: `\n`, `\r` and `\r\n`, read as they are.
+    /// Python's `''`: `\n`, `\r` and `\r\n` all end a line, and are read as they are.
     Any,
-    /// One of them alone, and `\n` is written as it.
+    /// Only this text ends a line. A written `\n` becomes it.
     One(&'static str),
 }
 
@@ -29,8 +29,9 @@ impl Newline {
         }
     }
 
-    /// A text that was read. A `\r` at its end waits in `held` for what follows it, unless nothing
-    /// does.
+    /// Returns a text that was read, with its newlines translated. A `\r` at its end waits in
+    /// `held` for the next text, because a `\n` may follow. If the text is the last one, nothing
+    /// waits.
     pub(crate) fn read(self, mut text: String, held: &mut bool, last: bool) -> String {
         if let Self::One(_) = self {
             return text;
@@ -49,7 +50,7 @@ impl Newline {
         }
     }
 
-    /// A text to be written.
+    /// Returns a text as it is written.
     pub(crate) fn write(self, text: &str) -> Cow<'_, str> {
         match self {
             Self::One(newline @ ("\r" | "\r\n")) => text.replace('\n', newline).into(),
@@ -57,7 +58,8 @@ impl Newline {
         }
     }
 
-    /// Where the first line of a text ends, its end included. None if it goes on.
+    /// Returns where the first line of a text ends, including the line's end. None if the text has
+    /// no end of a line.
     pub(crate) fn end(self, text: &str) -> Option<usize> {
         match self {
             Self::Translated => text.find('\n').map(|at| at + 1),
@@ -70,7 +72,7 @@ impl Newline {
         }
     }
 
-    /// How much of a text in which no line ends can't be the beginning of a line's end.
+    /// Returns how many bytes of a text without an end of a line can't begin one.
     pub(crate) fn usable(self, text: &str) -> usize {
         text.len() - usize::from(self == Self::One("\r\n") && text.ends_with('\r'))
     }

@@ -1,4 +1,4 @@
-//! A file of bytes: the socket and the buffers over it, which make it CPython's `SocketIO`,
+//! A binary file: the socket and the buffers on top of it. Together they are CPython's `SocketIO`,
 //! `BufferedReader`, `BufferedWriter` or `BufferedRWPair`.
 
 use super::raw::Raw;
@@ -7,9 +7,9 @@ use super::writer::Writer;
 use super::{closed_file, unsupported, value_error};
 use crate::{Error, ErrorKind, Result};
 
-/// A file of bytes.
+/// A binary file.
 pub(super) struct Binary {
-    /// None once it is detached.
+    /// None after `detach`.
     raw: Option<Raw>,
     buffers: Buffers,
 }
@@ -22,17 +22,17 @@ enum Buffers {
     Reader(Reader),
     /// `BufferedWriter`.
     Writer(Writer),
-    /// `BufferedRWPair`: a reader and a writer that know nothing of each other.
+    /// `BufferedRWPair`: a reader and a writer that do not share state.
     Pair(Reader, Writer),
 }
 
-/// A detached file.
+/// Returns the error for a detached file.
 fn detached() -> Error {
     value_error("raw stream has been detached")
 }
 
-/// The socket of a file, which is gone once it is detached. (A macro, because the buffers are
-/// borrowed beside it.)
+/// Borrows the raw file, or returns the error for a detached file. This is a macro, because the
+/// buffers are borrowed at the same time.
 macro_rules! raw {
     ($self:ident) => {
         $self.raw.as_mut().ok_or_else(detached)?
@@ -40,7 +40,7 @@ macro_rules! raw {
 }
 
 impl Binary {
-    /// A file without buffers for `size` 0.
+    /// Makes a file. With `size` 0 it has no buffers.
     pub(super) fn new(raw: Raw, reading: bool, writing: bool, size: usize) -> Self {
         let buffers = match (size, reading, writing) {
             (0, ..) => Buffers::None,
@@ -59,12 +59,12 @@ impl Binary {
         self.raw.as_ref().map_or("", Raw::own_mode)
     }
 
-    /// Whether it was closed or detached.
+    /// Whether the file is closed or detached.
     pub(super) fn is_closed(&self) -> bool {
         self.raw.as_ref().is_none_or(Raw::is_closed)
     }
 
-    /// CPython's `IOBase` looks at this before it goes from line to line.
+    /// Fails on a closed file. CPython's `IOBase` checks this before it reads or writes lines.
     pub(super) fn check_closed(&self) -> Result<()> {
         let raw = self.raw.as_ref().ok_or_else(detached)?;
         if raw.is_closed() { Err(closed_file()) } else { Ok(()) }
@@ -113,19 +113,19 @@ impl Binary {
         }
     }
 
-    /// Reads into `place`, or `once` with at most one read.
+    /// Fills `place`. If `once`, by at most one read.
     pub(super) fn readinto(&mut self, place: &mut [u8], once: bool) -> Result<Option<usize>> {
         match &mut self.buffers {
             Buffers::None => raw!(self).readinto(place),
             Buffers::Reader(reader) | Buffers::Pair(reader, _) => {
                 reader.readinto(raw!(self), place, once)
             }
-            // CPython: the base class reads, and then copies.
+            // CPython: the base class calls `read` or `read1`, so the error names these.
             Buffers::Writer(_) => Err(unsupported(if once { "read1" } else { "read" })),
         }
     }
 
-    /// Reads as [`std::io::Read`] has it.
+    /// Reads as [`std::io::Read::read`] does.
     pub(super) fn read_some(&mut self, place: &mut [u8]) -> Result<Option<usize>> {
         match &mut self.buffers {
             Buffers::Reader(reader) | Buffers::Pair(reader, _) => {
@@ -149,11 +149,11 @@ impl Binary {
         }
     }
 
-    /// A line as CPython's `IOBase` makes it, for classes that have no `readline`: of what `peek`
-    /// shows, or else byte by byte.
+    /// Reads a line as CPython's `IOBase` does, for classes without a `readline`: by the bytes that
+    /// `peek` shows, or else byte by byte.
     ///
-    /// What is read at once is cut at the limit, the line is not: it is over only after the part
-    /// that reaches the limit.
+    /// Each read is at most `limit` bytes long, and the loop ends after the read with which the
+    /// line reaches the limit. So the line can be longer than the limit.
     fn line_of_parts(&mut self, limit: Option<usize>) -> Result<Vec<u8>> {
         let limit = limit.unwrap_or(usize::MAX);
         let mut line = Vec::new();
@@ -207,17 +207,18 @@ impl Binary {
         match &mut self.buffers {
             Buffers::None => {}
             Buffers::Reader(reader) => reader.reset(),
-            // The reader of a pair finds the socket closed, and keeps what it has.
+            // The reader of a pair keeps its bytes, because CPython finds the socket closed when it
+            // comes to it.
             Buffers::Writer(writer) | Buffers::Pair(_, writer) => {
                 flushed = writer.flush(raw);
                 writer.reset();
             }
         }
-        // CPython: of two errors the later one is raised.
+        // CPython: if both fail, the later error is raised.
         raw.close().and(flushed)
     }
 
-    /// Takes the socket out.
+    /// Flushes, and returns a file of the socket without buffers.
     pub(super) fn detach(&mut self) -> Result<Self> {
         match self.buffers {
             Buffers::None => {
@@ -254,7 +255,8 @@ impl Binary {
         }
     }
 
-    /// Fails: a socket has no size. What is to be written is sent before.
+    /// Sends the contents of the buffer, and returns the error for a call that needs a size, which
+    /// a socket does not have.
     pub(super) fn truncate(&mut self) -> Error {
         let result = match (&mut self.buffers, &self.raw) {
             (Buffers::None | Buffers::Pair(..), _) => Ok(()),

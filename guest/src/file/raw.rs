@@ -1,23 +1,23 @@
-//! A socket as a raw file, CPython's `SocketIO`: each call is one system call.
+//! A socket as a raw file, CPython's `SocketIO`. Each call makes one system call.
 
 use sandsock_abi::errno;
 
 use super::{closed_file, no_memory, unsupported, value_error};
 use crate::{Error, ErrorKind, Flags, Result, Socket};
 
-/// The most that one read asks for if it has to make the room for it. A host gives no more at once
-/// by default.
+/// The most bytes that one read asks for if it has to allocate the room. A host returns no more in
+/// one call by default.
 pub(super) const AT_ONCE: usize = 1 << 20;
 
-/// How much each system call of a read to the end asks for, whatever the buffer's size is. CPython:
+/// The size of each system call of a read to the end, for every buffer size. CPython:
 /// `RawIOBase.readall`.
 const READ_ALL: usize = 8192;
 
 /// A socket as a raw file.
 ///
-/// A call returns None if it would have blocked.
+/// Reads and writes return None if they would block.
 pub(super) struct Raw {
-    /// None once it is closed.
+    /// None after `close`.
     socket: Option<Socket>,
     reading: bool,
     writing: bool,
@@ -74,7 +74,7 @@ impl Raw {
         self.open().map(|()| false)
     }
 
-    /// Reads into a buffer. 0 bytes are the end, or an empty datagram.
+    /// Reads into a buffer. Returns 0 at the end, and for an empty datagram.
     pub(super) fn readinto(&mut self, buffer: &mut [u8]) -> Result<Option<usize>> {
         let socket = self.socket()?;
         if !self.reading {
@@ -90,7 +90,7 @@ impl Raw {
         unless_blocked(result)
     }
 
-    /// Reads at most `length` bytes behind those that are in `data`.
+    /// Reads at most `length` bytes to the end of `data`.
     pub(super) fn read_onto(&mut self, data: &mut Vec<u8>, length: usize) -> Result<Option<usize>> {
         let (start, length) = (data.len(), length.min(AT_ONCE));
         data.try_reserve(length).map_err(no_memory)?;
@@ -135,7 +135,7 @@ impl Raw {
 
 impl Drop for Raw {
     fn drop(&mut self) {
-        // Nobody is there to get the error.
+        // A drop can't return the error.
         let _ = self.close();
     }
 }

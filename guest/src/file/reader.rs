@@ -6,11 +6,11 @@ use crate::Result;
 
 /// The buffer of a file that is read.
 pub(super) struct Reader {
-    /// As long as the longest fill so far, and never longer than `size`.
+    /// Grows with the longest fill, up to `size`.
     buffer: Vec<u8>,
-    /// The size that was asked for, 1 or more.
+    /// The size of the buffer, at least 1.
     size: usize,
-    /// The bytes from here to `end` were read from the socket and not given yet.
+    /// The bytes from here to `end` were read from the socket and not returned yet.
     start: usize,
     end: usize,
 }
@@ -20,18 +20,18 @@ impl Reader {
         Self { buffer: Vec::new(), size, start: 0, end: 0 }
     }
 
-    /// What is in the buffer.
+    /// Returns the bytes that were read ahead.
     pub(super) fn ahead(&self) -> &[u8] {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 
-    /// Forgets what is in the buffer.
+    /// Drops the bytes that were read ahead.
     pub(super) const fn reset(&mut self) {
         self.start = 0;
         self.end = 0;
     }
 
-    /// Takes at most `count` bytes out of the buffer, to the end of `data`.
+    /// Moves at most `count` bytes from the buffer to the end of `data`.
     fn take(&mut self, count: usize, data: &mut Vec<u8>) -> Result<()> {
         let count = count.min(self.ahead().len());
         data.try_reserve(count).map_err(no_memory)?;
@@ -40,7 +40,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Takes out what fits into `place`, and returns how many bytes these are.
+    /// Moves bytes from the buffer into `place`, as many as fit, and returns how many.
     fn take_into(&mut self, place: &mut [u8]) -> usize {
         let count = place.len().min(self.ahead().len());
         for (place, &byte) in place.iter_mut().zip(self.ahead()) {
@@ -50,13 +50,13 @@ impl Reader {
         count
     }
 
-    /// CPython: a closed file still gives what is in its buffer. Closing empties it, except that of
-    /// a pair.
+    /// Fails on a closed file without bytes in its buffer. CPython: a closed file still returns the
+    /// bytes in its buffer. Closing empties the buffer, except that of a pair.
     fn check_open(&self, raw: &Raw, text: &'static str) -> Result<()> {
         if raw.is_closed() && self.ahead().is_empty() { Err(value_error(text)) } else { Ok(()) }
     }
 
-    /// One read into the room behind what is in the buffer.
+    /// Makes one read into the free room at the end of the buffer.
     fn fill(&mut self, raw: &mut Raw) -> Result<Option<usize>> {
         let until = self.end + self.size.saturating_sub(self.end).min(AT_ONCE);
         if let Some(more) = until.checked_sub(self.buffer.len()) {
@@ -68,7 +68,7 @@ impl Reader {
         Ok(got)
     }
 
-    /// Reads `size` bytes, or to the end. Fewer come at the end and where the next read would
+    /// Reads `size` bytes, or to the end. Returns fewer at the end, and when the next read would
     /// block.
     pub(super) fn read(&mut self, raw: &mut Raw, size: Option<usize>) -> Result<Option<Vec<u8>>> {
         self.check_open(raw, "read of closed file")?;
@@ -86,8 +86,8 @@ impl Reader {
             return Ok(Some(data));
         }
         self.reset();
-        // Whole blocks go past the buffer. Only the rest is read through it, and with it what there
-        // is beyond.
+        // CPython: reads of whole blocks bypass the buffer. Only the rest is read through the
+        // buffer, which keeps the bytes beyond it.
         loop {
             let rest = size - data.len();
             let got = match rest - rest % self.size {
@@ -107,7 +107,7 @@ impl Reader {
         }
     }
 
-    /// Reads at most `size` bytes by at most one read. What is in the buffer takes none.
+    /// Reads at most `size` bytes by at most one read. If the buffer has bytes, it makes no read.
     pub(super) fn read1(&mut self, raw: &mut Raw, size: Option<usize>) -> Result<Vec<u8>> {
         self.check_open(raw, "read of closed file")?;
         let size = size.unwrap_or(self.size);
@@ -123,7 +123,7 @@ impl Reader {
         Ok(data)
     }
 
-    /// Reads into `place` until it is full, or `once`: what is in the buffer and at most one read.
+    /// Fills `place`. If `once`, with the bytes in the buffer and by at most one read.
     pub(super) fn readinto(
         &mut self,
         raw: &mut Raw,
@@ -157,7 +157,7 @@ impl Reader {
         Ok(Some(done))
     }
 
-    /// Reads into `place` as [`std::io::Read`] has it: what is in the buffer, or else one read.
+    /// Reads as [`std::io::Read::read`] does: the bytes in the buffer, or else one read.
     pub(super) fn read_some(&mut self, raw: &mut Raw, place: &mut [u8]) -> Result<Option<usize>> {
         match self.take_into(place) {
             0 => self.readinto(raw, place, true),
@@ -165,7 +165,7 @@ impl Reader {
         }
     }
 
-    /// What is in the buffer, which one read fills if it is empty.
+    /// Returns the bytes in the buffer. If it is empty, one read fills it.
     pub(super) fn peek(&mut self, raw: &mut Raw) -> Result<&[u8]> {
         self.check_open(raw, "peek of closed file")?;
         if self.ahead().is_empty() {

@@ -5,27 +5,26 @@ use super::{closed_file, unsupported, value_error};
 use crate::codec::{Decoder, Encoder, Encoding, Handler, Newline};
 use crate::{Error, Result};
 
-/// How many bytes a read asks for at least, and how many wait at most before they go to the buffer.
-/// CPython: `_CHUNK_SIZE`.
+/// The least size of a read, and the most pending bytes. CPython: `_CHUNK_SIZE`.
 const CHUNK: usize = 8192;
 
-/// A file of text over one of bytes.
+/// A text file on top of a binary file.
 pub(super) struct TextFile {
-    /// None once it is detached.
+    /// None after `detach`.
     buffer: Option<Binary>,
     newline: Newline,
-    /// None on a file that is only written.
+    /// None if the file is only for writing.
     decoder: Option<Decoder>,
-    /// None on a file that is only read.
+    /// None if the file is only for reading.
     encoder: Option<Encoder>,
-    /// The text of the last read, and how many of its bytes were given.
+    /// The text of the last read, and how many of its bytes were returned.
     decoded: String,
     given: usize,
-    /// A `\r` that waits for what follows it.
+    /// Whether a `\r` waits for the next text.
     held: bool,
-    /// How many bytes there were for a character of the last read.
+    /// The bytes for each character of the last read.
     ratio: f64,
-    /// What is written and did not go to the buffer yet.
+    /// Encoded text that was not written to the buffer yet.
     pending: Vec<u8>,
 }
 
@@ -33,7 +32,7 @@ fn detached() -> Error {
     value_error("underlying buffer has been detached")
 }
 
-/// Where the first `count` characters of a text end, and how many there are.
+/// Returns where the first `count` characters of a text end, and how many the text has of them.
 fn prefix(text: &str, count: usize) -> (usize, usize) {
     match text.char_indices().nth(count) {
         Some((end, _)) => (end, count),
@@ -72,7 +71,8 @@ impl TextFile {
         if self.buffer()?.is_closed() { Err(closed_file()) } else { Ok(()) }
     }
 
-    /// Returns what is pending to the buffer. CPython: what the buffer does not take is lost.
+    /// Writes the pending bytes to the buffer. CPython: bytes that the buffer does not take are
+    /// lost.
     fn write_pending(&mut self) -> Result<()> {
         if self.pending.is_empty() {
             return Ok(());
@@ -81,8 +81,8 @@ impl TextFile {
         self.buffer_mut()?.write(&pending).map(|_| ())
     }
 
-    /// Takes at most `count` characters of the text that was read, to the end of `text`, and
-    /// returns how many these are.
+    /// Moves at most `count` characters of the last read to the end of `text`, and returns how many
+    /// it moved.
     fn take(&mut self, count: usize, text: &mut String) -> usize {
         let rest = self.decoded.get(self.given..).unwrap_or_default();
         let (end, count) = prefix(rest, count);
@@ -102,10 +102,10 @@ impl TextFile {
         Ok(self.newline.read(text, &mut self.held, last))
     }
 
-    /// Makes the text of one more read the text that was read. `hint` is how many characters are
-    /// wanted. False at the end.
+    /// Reads and decodes the next bytes. `hint` is the number of characters that the caller wants.
+    /// Returns false at the end.
     ///
-    /// CPython: nothing that comes because a read would block is the end as well.
+    /// CPython: a read that would block counts as the end too.
     fn read_chunk(&mut self, hint: usize) -> Result<bool> {
         if self.decoder.is_none() {
             return Err(unsupported("not readable"));
@@ -127,7 +127,7 @@ impl TextFile {
         self.write_pending()?;
         let mut answer = String::new();
         let Some(size) = size else {
-            // CPython 3.14; before, a TypeError.
+            // CPython 3.14. Earlier versions raise a TypeError.
             let none = || Error::exception("BlockingIOError", "Read returned None.");
             let data = self.buffer_mut()?.read(None)?.ok_or_else(none)?;
             let rest = self.decode(&data, true)?;
@@ -147,8 +147,8 @@ impl TextFile {
         self.check_closed()?;
         self.write_pending()?;
         let limit = limit.unwrap_or(usize::MAX);
-        // How many characters are in the line already. What is in `decoded` beside them may begin
-        // with a part of the line's end.
+        // `count` is the number of characters in the line. `begun` is the end of the earlier text,
+        // which may begin the line's end.
         let (mut line, mut count) = (String::new(), 0);
         let mut begun = String::new();
         loop {
@@ -159,8 +159,8 @@ impl TextFile {
                 }
             }
             if !begun.is_empty() {
-                // It was put aside with all that is given, so that the new text has not been
-                // touched.
+                // `decoded` is a new text of which nothing was returned, so `begun` can go before
+                // it.
                 begun.push_str(&self.decoded);
                 self.set_decoded(std::mem::take(&mut begun));
             }
@@ -183,7 +183,7 @@ impl TextFile {
         self.check_closed()?;
         let encoder = self.encoder.as_mut().ok_or_else(|| unsupported("not writable"))?;
         let data = encoder.encode(&self.newline.write(text))?;
-        // CPython: long texts are not put together with what waits.
+        // CPython: a long text does not join the pending bytes.
         if data.len() >= CHUNK {
             self.write_pending()?;
         }
@@ -191,8 +191,8 @@ impl TextFile {
         if self.pending.len() >= CHUNK {
             self.write_pending()?;
         }
-        // CPython 3.13: the text that was read stays; before, it was lost. Characters that have
-        // only begun are lost in both.
+        // CPython 3.13: the text of the last read stays. Earlier versions lost it. Both lose an
+        // incomplete character.
         if let Some(decoder) = &mut self.decoder {
             decoder.reset();
             self.held = false;
@@ -211,24 +211,24 @@ impl TextFile {
             return Ok(());
         }
         let flushed = self.flush();
-        // CPython: of two errors the later one is raised.
+        // CPython: if both fail, the later error is raised.
         self.buffer_mut()?.close().and(flushed)
     }
 
-    /// Takes the file of bytes out.
+    /// Flushes, and returns the binary file.
     pub(super) fn detach(&mut self) -> Result<Binary> {
         self.flush()?;
         self.buffer.take().ok_or_else(detached)
     }
 
-    /// Fails: a socket has no position.
+    /// Returns the error for a call that needs a position, which a socket does not have.
     pub(super) fn seek(&self) -> Error {
         self.check_closed()
             .err()
             .unwrap_or_else(|| unsupported("underlying stream is not seekable"))
     }
 
-    /// Fails: a socket has no size. What is to be written is sent before.
+    /// Flushes, and returns the error for a call that needs a size, which a socket does not have.
     pub(super) fn truncate(&mut self) -> Error {
         match self.flush().and_then(|()| Ok(self.buffer_mut()?.truncate())) {
             Ok(error) | Err(error) => error,

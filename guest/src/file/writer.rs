@@ -6,12 +6,12 @@ use crate::{Error, Result};
 
 /// The buffer of a file that is written.
 pub(super) struct Writer {
-    /// What was taken and not sent in full.
+    /// Bytes that were taken. Some of them may be sent.
     buffer: Vec<u8>,
-    /// How many bytes at the beginning of the buffer were sent. CPython: their place is free only
-    /// once the buffer is empty, or would block while it makes room.
+    /// How many bytes at the beginning of the buffer were sent. CPython frees their room only when
+    /// the buffer is empty, or when a write that needs room would block.
     sent: usize,
-    /// The size that was asked for, 1 or more. The buffer is never longer.
+    /// The size of the buffer, at least 1. The buffer is never longer.
     size: usize,
 }
 
@@ -26,15 +26,15 @@ impl Writer {
         Ok(())
     }
 
-    /// Forgets what is in the buffer.
+    /// Drops the contents of the buffer.
     pub(super) fn reset(&mut self) {
         self.buffer = Vec::new();
         self.sent = 0;
     }
 
-    /// Sends what is in the buffer. False if it would block: the rest stays.
+    /// Sends the contents of the buffer. Returns false if it would block, and the rest stays.
     ///
-    /// After any other error the rest stays too, and the next write or flush begins with it.
+    /// The rest stays after any other error too. The next write or flush begins with it.
     fn drain(&mut self, raw: &Raw) -> Result<bool> {
         while let Some(rest) = self.buffer.get(self.sent..).filter(|rest| !rest.is_empty()) {
             match raw.write(rest)? {
@@ -47,13 +47,13 @@ impl Writer {
         Ok(true)
     }
 
-    /// Takes all the bytes and returns how many these are, or fails.
+    /// Takes all bytes and returns how many these are, or fails.
     pub(super) fn write(&mut self, raw: &Raw, data: &[u8]) -> Result<usize> {
         if raw.is_closed() {
             return Err(value_error("write to closed file"));
         }
-        // CPython 3.13: as many bytes as the buffer's size are sent at once. Before, only more
-        // were.
+        // CPython 3.13: data of exactly the buffer's size is sent at once. Earlier versions sent
+        // only longer data at once.
         if data.len() <= self.size - self.buffer.len() && data.len() < self.size {
             self.keep(data)?;
             return Ok(data.len());
@@ -65,7 +65,7 @@ impl Writer {
             self.keep(data.get(..room).unwrap_or_default())?;
             return if room == data.len() { Ok(room) } else { Err(Error::blocked(room)) };
         }
-        // The buffer is empty. More than it holds goes past it.
+        // The buffer is empty. Data that does not fit into it bypasses it.
         let mut rest = data;
         while rest.len() >= self.size {
             match raw.write(rest)? {
@@ -85,7 +85,7 @@ impl Writer {
         Ok(data.len())
     }
 
-    /// Sends what is in the buffer.
+    /// Sends the contents of the buffer.
     pub(super) fn flush(&mut self, raw: &Raw) -> Result<()> {
         if raw.is_closed() {
             return Err(value_error("flush of closed file"));
@@ -93,7 +93,7 @@ impl Writer {
         if self.drain(raw)? { Ok(()) } else { Err(Error::blocked(0)) }
     }
 
-    /// Sends what is in the buffer, as a file does that is about to say that it can't be truncated.
+    /// Sends the contents of the buffer. The caller then fails, because a socket has no size.
     pub(super) fn truncate(&mut self, raw: &Raw) -> Result<()> {
         if raw.is_closed() {
             return Err(value_error("truncate of closed file"));

@@ -1,12 +1,12 @@
-//! Receiving straight into the caller's buffer.
+//! Receives straight into the caller's buffer.
 //!
-//! The canonical ABI has a list that the host returns put where the guest's `cabi_realloc` says,
-//! which for the generated bindings is fresh memory. For one call this module says the caller's own
-//! buffer instead, and spares an allocation and a copy.
+//! The canonical ABI puts a list from the host where the guest's `cabi_realloc` says. In the
+//! generated bindings that is new memory. During one call, the `cabi_realloc` of this module
+//! returns the caller's buffer instead, which saves an allocation and a copy.
 //!
-//! It rests on `cabi_realloc`, which a program has once: the bindings' own is a weak symbol and
-//! returns way to this one. Where a link keeps the other one after all, every list is fresh memory,
-//! and is copied. A program that defines a strong one of its own beside this crate does not link.
+//! A program has one `cabi_realloc`. That of the bindings is a weak symbol, so this one replaces
+//! it. If the linker keeps the other one, every list is in new memory, and is copied. A program
+//! that defines a strong `cabi_realloc` of its own does not link with this crate.
 
 #![allow(unsafe_code)]
 
@@ -20,18 +20,17 @@ use super::types::{Denial, Error, Wait};
 use crate::raw::descriptors::Descriptor;
 
 thread_local! {
-    /// Where the next list of bytes is to go, and how long it may be there.
+    /// Where to put the next list of bytes, and how long it may be there.
     static PLACE: Cell<(*mut u8, usize)> = const { Cell::new((ptr::null_mut(), 0)) };
-    /// The caller's buffer while a call may hold it: no allocation, and not to be grown or freed as
-    /// one.
+    /// The caller's buffer during a call. It is not an allocation, and must not be grown or freed.
     static LENT: Cell<*mut u8> = const { Cell::new(ptr::null_mut()) };
 }
 
-/// What the host calls for the memory of what it returns. It takes the place of the bindings' own,
-/// which is a weak symbol.
+/// Returns memory for a result of the host. It replaces the function of the bindings, which is a
+/// weak symbol.
 ///
 /// # Safety
-/// As the canonical ABI has it: what is given is null with length 0, or came from here.
+/// As in the canonical ABI: `old` came from this function, or is null with length 0.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cabi_realloc(
     old: *mut u8,
@@ -48,9 +47,9 @@ unsafe extern "C" fn cabi_realloc(
             return place;
         }
     }
-    // SAFETY: the canonical ABI gives sizes and alignments of its types, and for `old` what an
-    // earlier call has returned: an allocation, or the buffer. A text is first given the most room
-    // that it may need, and grown or cut as it is converted.
+    // SAFETY: the canonical ABI passes sizes and alignments of its types. `old` is the result of an
+    // earlier call: an allocation, or the buffer. A text first gets the most room that it may need,
+    // and is then grown or cut as it is converted.
     unsafe {
         let layout = |length| Layout::from_size_align_unchecked(length, align);
         let new = if length == 0 {
@@ -135,7 +134,7 @@ struct RawDenial {
     reason: List,
 }
 
-/// `transfers.receive` into a buffer. Returns how many bytes there are.
+/// Calls `transfers.receive` with a buffer for the result. Returns the number of bytes.
 pub(crate) fn receive_into(
     descriptor: &Descriptor,
     buffer: &mut [u8],
@@ -149,13 +148,13 @@ pub(crate) fn receive_into(
         Wait::Until(time) => (3, time),
     };
     let start = buffer.as_mut_ptr();
-    // SAFETY: a null answer is a valid one, of no bytes.
+    // SAFETY: an answer of zeros is valid. It is an empty list.
     let mut answer: Answer = unsafe { std::mem::zeroed() };
     PLACE.set((start, buffer.len()));
     LENT.set(start);
     // SAFETY: the handle is borrowed for the call, and `answer` has the layout of the result. The
-    // host writes into what `cabi_realloc` gives alone: the buffer, which is borrowed here, or
-    // memory of its own.
+    // host writes only into memory from `cabi_realloc`: the buffer, which is borrowed here, or new
+    // memory.
     unsafe {
         import_receive(
             descriptor.handle() as i32,
@@ -168,14 +167,14 @@ pub(crate) fn receive_into(
     }
     PLACE.set((ptr::null_mut(), 0));
     LENT.set(ptr::null_mut());
-    // SAFETY: the discriminants say which case there is, and its pointers came from `cabi_realloc`.
+    // SAFETY: the discriminants say which case there is, and the pointers came from `cabi_realloc`.
     unsafe {
         if answer.is_error == 0 {
             let List { start: data, length } = answer.payload.list;
             if data == start {
                 return Ok(length);
             }
-            // More than was asked for is cut: no host gives it.
+            // No host returns more than the buffer's length. More would be cut.
             let count = length.min(buffer.len());
             buffer[..count].copy_from_slice(slice::from_raw_parts(data, count));
             release(data, length, start);
@@ -191,7 +190,7 @@ pub(crate) fn receive_into(
     }
 }
 
-/// A string that the host wrote, perhaps into the buffer.
+/// Takes a string that the host wrote, perhaps into the buffer.
 ///
 /// # Safety
 /// It is one that `cabi_realloc` gave the memory for.
@@ -199,7 +198,7 @@ unsafe fn text(list: List, buffer: *mut u8) -> String {
     if list.length == 0 {
         return String::new();
     }
-    // SAFETY: the host has written so many bytes there.
+    // SAFETY: the host has written `length` bytes there.
     unsafe {
         let text =
             String::from_utf8_lossy(slice::from_raw_parts(list.start, list.length)).into_owned();
@@ -208,7 +207,7 @@ unsafe fn text(list: List, buffer: *mut u8) -> String {
     }
 }
 
-/// Frees what `cabi_realloc` has allocated; not the buffer.
+/// Frees memory that `cabi_realloc` allocated, and leaves the buffer alone.
 ///
 /// # Safety
 /// It is one that `cabi_realloc` gave the memory for.

@@ -1,4 +1,4 @@
-//! Connecting: bind, listen, accept, connect, and the two addresses.
+//! Connects sockets: bind, listen, accept, connect, shutdown, and the two addresses.
 
 use sandsock_abi::constants::{BTPROTO_HCI, BTPROTO_L2CAP, BTPROTO_RFCOMM, BTPROTO_SCO};
 use sandsock_abi::errno;
@@ -9,14 +9,14 @@ use crate::{
     address::encode_for, interrupt, raw::connections, raw::syscalls, raw::types, timeout::Waiting,
 };
 
-/// The backlog that Python gives a listener: the smaller of SOMAXCONN and 128.
+/// The default backlog in Python: the smaller of SOMAXCONN and 128.
 const BACKLOG: i32 = 128;
 
 impl Socket {
     /// Takes the first waiting connection: accept(2). Returns its socket and the peer's address.
     ///
-    /// The new socket has the default timeout; where that is none it blocks, whatever this one's
-    /// timeout is.
+    /// The new socket has the default timeout. If that is None, the new socket blocks, whatever the
+    /// timeout of this one is.
     ///
     /// # Errors
     /// The errors of accept(2); `TimeoutError` and `BlockingIOError` by the timeout.
@@ -24,8 +24,8 @@ impl Socket {
         let mut waiting = Waiting::new(self.timeout());
         self.check_named()?;
         let accepted = self.attempt(&mut waiting, connections::accept)?;
-        // Its description blocks, as Linux makes them: nothing is to be set where the default
-        // timeout is none.
+        // Linux makes the new description blocking, so nothing is set if the default timeout is
+        // None.
         let socket = Self::made(
             accepted.descriptor,
             self.shared.family,
@@ -36,11 +36,11 @@ impl Socket {
         Ok((socket, address))
     }
 
-    /// Returns the socket its local address: bind(2).
+    /// Binds the socket to a local address: bind(2).
     ///
     /// # Errors
-    /// Those of an address (see [`connect`](Self::connect)), what bind(2) says (EADDRINUSE,
-    /// EADDRNOTAVAIL), and `PermissionError` where no grant names the address.
+    /// Those of an address (see [`connect`](Self::connect)), those of bind(2) (EADDRINUSE,
+    /// EADDRNOTAVAIL), and `PermissionError` if no grant names the address.
     pub fn bind(&self, address: impl ToAddress) -> Result<()> {
         let address = encode_for(self, "bind", address.to_address())?;
         Ok(syscalls::bind(&*self.descriptor()?, &address)?)
@@ -48,35 +48,35 @@ impl Socket {
 
     /// Connects the socket, or sets a datagram socket's peer: connect(2).
     ///
-    /// With a timeout it waits so long; the connection goes on after that. An AF_UNIX listener's
-    /// full backlog is waited for without a timeout alone.
+    /// With a timeout it waits at most that long, and the connection goes on afterwards. If the
+    /// backlog of an AF_UNIX listener is full, the call waits only without a timeout.
     ///
     /// # Errors
-    /// Those of an address, which come before the socket is looked at: `gaierror` if there is no
+    /// Those of an address, which are found before the socket is used: `gaierror` if there is no
     /// such host, `TypeError` for an address of another family's form, `OverflowError` for numbers
-    /// out of range, `OSError` without an errno for an AF_UNIX name that is too long. Then what
-    /// connect(2) says (ECONNREFUSED, EINPROGRESS), `TimeoutError`, and `PermissionError` where no
-    /// grant names the address.
+    /// out of range, `OSError` without an errno for an AF_UNIX name that is too long. Then those of
+    /// connect(2) (ECONNREFUSED, EINPROGRESS), `TimeoutError`, and `PermissionError` if no grant
+    /// names the address.
     pub fn connect(&self, address: impl ToAddress) -> Result<()> {
         self.establish("connect", address.to_address())?
     }
 
-    /// As [`connect`](Self::connect), but gives the errno in place of what the kernel or the policy
-    /// said: 0 when it is connected, EINPROGRESS where it does not wait, EAGAIN when the time is
-    /// over, EACCES for a denial, EBADF on a closed socket.
+    /// As [`connect`](Self::connect), but returns the errno of the kernel's or the policy's error:
+    /// 0 after it connects, EINPROGRESS if it does not wait, EAGAIN if the time is over, EACCES for
+    /// a denial, EBADF on a closed socket.
     ///
     /// # Errors
-    /// Those of an address, and that of an interrupt.
+    /// Those of an address, and the error of an interrupt.
     pub fn connect_ex(&self, address: impl ToAddress) -> Result<i32> {
         Ok(match self.establish("connect_ex", address.to_address())? {
             Ok(()) => 0,
-            // Only the time that is over has no errno here.
+            // Only a timeout has no errno here.
             Err(error) => error.errno().unwrap_or(errno::EAGAIN),
         })
     }
 
-    /// Connects. The inner result is what the kernel or the policy said, the outer one what went
-    /// wrong elsewhere.
+    /// Connects. The inner result is that of the kernel or the policy. The outer one has all other
+    /// errors.
     fn establish(&self, method: &str, address: AddressArgument<'_>) -> Result<Result<()>> {
         let mut waiting = Waiting::new(self.timeout());
         let address = encode_for(self, method, address)?;
@@ -98,8 +98,8 @@ impl Socket {
             match result {
                 Ok(()) => return Ok(Ok(())),
                 Err(types::Error::Os(errno::EINTR)) => {
-                    // A UNIX socket that waited for the backlog has not begun to connect; others
-                    // have.
+                    // A UNIX socket that waited for the backlog has not begun to connect. Any other
+                    // socket has.
                     if self.shared.family != Family::UNIX {
                         waiting.done = 1;
                     }
@@ -108,7 +108,7 @@ impl Socket {
                         return Ok(Err(Error::from_errno(errno::EINTR)));
                     }
                 }
-                // A UNIX socket's EAGAIN is a full backlog, which no timeout waits for.
+                // EAGAIN of a UNIX socket is a full backlog, for which a timeout does not wait.
                 Err(types::Error::Os(errno::EAGAIN))
                     if waiting.is_timed() && self.shared.family != Family::UNIX =>
                 {
@@ -119,12 +119,12 @@ impl Socket {
         }
     }
 
-    /// Whether Python knows how long this family's addresses are.
+    /// Fails if Python does not know the length of this family's addresses.
     pub(super) fn check_named(&self) -> Result<()> {
         has_addresses(self.family(), self.proto())
     }
 
-    /// The peer's address: getpeername(2).
+    /// Returns the peer's address: getpeername(2).
     ///
     /// # Errors
     /// ENOTCONN if there is none; `OSError` without an errno for a family that Python does not
@@ -135,7 +135,7 @@ impl Socket {
         Ok(decode(&descriptor, syscalls::peer_address(&descriptor)?))
     }
 
-    /// The socket's own address: getsockname(2).
+    /// Returns the socket's own address: getsockname(2).
     ///
     /// # Errors
     /// EBADF on a closed socket; `OSError` without an errno for a family that Python does not know.
@@ -145,11 +145,11 @@ impl Socket {
         Ok(decode(&descriptor, syscalls::local_address(&descriptor)?))
     }
 
-    /// Makes the socket accept connections: listen(2). Without a backlog it is 128; a negative one
-    /// is 0.
+    /// Makes the socket accept connections: listen(2). The default backlog is 128. A negative
+    /// backlog is 0.
     ///
     /// # Errors
-    /// The errors of listen(2), and `PermissionError` where no grant names the local address.
+    /// The errors of listen(2), and `PermissionError` if no grant names the local address.
     pub fn listen(&self, backlog: impl Into<Option<i32>>) -> Result<()> {
         let backlog = backlog.into().unwrap_or(BACKLOG).max(0);
         Ok(syscalls::listen(&*self.descriptor()?, backlog)?)
@@ -164,7 +164,7 @@ impl Socket {
     }
 }
 
-/// Whether Python knows how long the addresses of a family are.
+/// Fails if Python does not know the length of a family's addresses.
 fn has_addresses(family: Family, protocol: i32) -> Result<()> {
     let text = match family {
         Family::UNIX

@@ -18,8 +18,8 @@ impl Socket {
     /// Reads an option as an integer: getsockopt(2).
     ///
     /// # Errors
-    /// ENOPROTOOPT if there is no such option; `PermissionError` for one that needs a grant of its
-    /// own; on an AF_VSOCK socket `OverflowError` for a value that takes
+    /// ENOPROTOOPT if there is no such option; `PermissionError` for an option that needs a grant
+    /// of its own; on an AF_VSOCK socket `OverflowError` for a value that needs
     /// [`getsockopt_u64`](Self::getsockopt_u64).
     pub fn getsockopt(&self, level: i32, name: i32) -> Result<i32> {
         if self.family() == Family::VSOCK {
@@ -31,8 +31,8 @@ impl Socket {
         Ok(syscalls::get_option(&*self.descriptor()?, level, name)?)
     }
 
-    /// Reads an option as an unsigned integer of 8 bytes, as those of AF_VSOCK are. On other
-    /// sockets it is of 4 bytes.
+    /// Reads an option as an unsigned integer of 8 bytes, the size of AF_VSOCK's options. On other
+    /// sockets it has 4 bytes.
     ///
     /// # Errors
     /// Those of [`getsockopt`](Self::getsockopt).
@@ -45,7 +45,8 @@ impl Socket {
         Ok(u64::from_ne_bytes(value))
     }
 
-    /// Reads an option as bytes, at most `buflen` (1 to 1024), cut to what the kernel filled in.
+    /// Reads an option as at most `buflen` bytes (1 to 1024), and returns those that the kernel
+    /// wrote.
     ///
     /// # Errors
     /// `OSError` without an errno for another length and on an AF_VSOCK socket, and those of
@@ -73,8 +74,8 @@ impl Socket {
     ///
     /// # Errors
     /// ENOPROTOOPT if there is no such option, EINVAL for a value of the wrong size or range;
-    /// `TypeError` for a long that does not fit into 4 bytes, and for what is no integer on an
-    /// AF_VSOCK socket; `PermissionError` for an option that needs a grant of its own.
+    /// `TypeError` for a long that does not fit into 4 bytes, and on an AF_VSOCK socket for a value
+    /// that is not an integer; `PermissionError` for an option that needs a grant of its own.
     pub fn setsockopt<'a>(
         &self,
         level: i32,
@@ -83,7 +84,7 @@ impl Socket {
     ) -> Result<()> {
         let value = value.into();
         if self.family() == Family::VSOCK {
-            // CPython: whatever the level and the name are, the value has 8 bytes.
+            // CPython: for every level and name the value has 8 bytes.
             let value = match value {
                 OptionValue::Integer(value) => value.into(),
                 OptionValue::Long(value) => value,
@@ -104,7 +105,7 @@ impl Socket {
             return Ok(syscalls::set_option(&*self.descriptor()?, level, name, value)?);
         }
         let value = match value {
-            // CPython: the last form tried is that of a buffer.
+            // CPython: the error is that of the last form that it tries, a buffer.
             OptionValue::Long(value) => {
                 types::OptionValue::Integer(i32::try_from(value).map_err(|_| {
                     Error::text(ErrorKind::Type, "a bytes-like object is required, not 'int'")
@@ -120,16 +121,15 @@ impl Socket {
         Ok(syscalls::set_option(&*self.descriptor()?, level, name, value)?)
     }
 
-    /// Asks the socket's device or protocol: ioctl(2). Returns the call's value, and the argument
-    /// after the call.
+    /// Makes an ioctl of the socket's device or protocol: ioctl(2). Returns the call's value, and
+    /// the argument after the call.
     ///
-    /// The argument is what the kernel reads and writes, at most 4096 bytes in the host's layout.
-    /// Python has `socket.ioctl` on Windows alone; on Linux it is what `fcntl.ioctl` does there.
+    /// The kernel reads and writes the argument, at most 4096 bytes in the host's layout. Python
+    /// has `socket.ioctl` only on Windows. On Linux `fcntl.ioctl` does the same.
     ///
     /// # Errors
-    /// ENOTTY for a request that nobody knows, EOPNOTSUPP for one of Windows (`SIO_*`), EINVAL for
-    /// an argument of the wrong size; `PermissionError` for a request that needs a grant of its
-    /// own.
+    /// ENOTTY for an unknown request, EOPNOTSUPP for a request of Windows (`SIO_*`), EINVAL for an
+    /// argument of the wrong size; `PermissionError` for a request that needs a grant of its own.
     pub fn ioctl(&self, request: u32, argument: &[u8]) -> Result<(i32, Vec<u8>)> {
         if foreign::is_foreign_request(request) {
             return Err(Error::from_errno(errno::EOPNOTSUPP));
@@ -147,12 +147,11 @@ impl Socket {
 /// The value of an option, in Python's three forms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OptionValue<'a> {
-    /// An integer of 4 bytes; on an AF_VSOCK socket of 8.
+    /// An integer of 4 bytes, or of 8 on an AF_VSOCK socket.
     Integer(i32),
-    /// An integer that must fit into 4 bytes, but on an AF_VSOCK socket, where all 64 bits are the
-    /// value's.
+    /// An integer that must fit into 4 bytes. On an AF_VSOCK socket it has 8 bytes.
     Long(i64),
-    /// Bytes in the option's own layout: the host's.
+    /// Bytes in the option's layout on the host.
     Bytes(&'a [u8]),
     /// No value (a null pointer) of this length.
     Null(u32),

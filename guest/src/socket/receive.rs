@@ -14,10 +14,10 @@ use crate::{
 };
 
 impl Socket {
-    /// Receives at most so many bytes: recv(2). No bytes are the end of a stream, or an empty
-    /// message.
+    /// Receives at most `bufsize` bytes: recv(2). An empty result is the end of a stream, or an
+    /// empty message.
     ///
-    /// To ask for 0 bytes asks nobody, on a closed socket too.
+    /// Receiving 0 bytes returns at once, without a system call, on a closed socket too.
     ///
     /// # Errors
     /// The errors of recv(2); `TimeoutError` and `BlockingIOError` by the timeout.
@@ -33,8 +33,8 @@ impl Socket {
         self.gather(data, bufsize, flags)
     }
 
-    /// [`recv`](Self::recv) into a buffer. Returns how many bytes there are, which with
-    /// [`Flags::TRUNC`] may be more than the buffer holds.
+    /// Receives into a buffer. Returns the number of bytes, which with [`Flags::TRUNC`] can be more
+    /// than the buffer holds.
     ///
     /// # Errors
     /// Those of [`recv`](Self::recv).
@@ -44,7 +44,7 @@ impl Socket {
             return Ok(self.recvmsg_into(&mut [IoSliceMut::new(buffer)], 0, flags)?.data);
         }
         #[cfg(all(target_family = "wasm", not(test)))]
-        // What MSG_WAITALL gathers comes in parts.
+        // With MSG_WAITALL the bytes can come in parts.
         if !buffer.is_empty() && !flags.contains(Flags::WAITALL) {
             let mut waiting = Waiting::new(self.timeout());
             return self
@@ -69,7 +69,7 @@ impl Socket {
         Ok((data, decode(&*self.descriptor()?, datagram.address)))
     }
 
-    /// [`recvfrom`](Self::recvfrom) into a buffer; the number is as that of
+    /// Receives into a buffer, and returns the sender's address too. The number is that of
     /// [`recv_into`](Self::recv_into).
     ///
     /// # Errors
@@ -90,8 +90,8 @@ impl Socket {
 
     /// Receives bytes, control messages and the sender's address: recvmsg(2).
     ///
-    /// `ancbufsize` is the room for control messages, in sums of [`cmsg_space`](crate::cmsg_space),
-    /// 0 for none.
+    /// `ancbufsize` is the room for control messages, a sum of [`cmsg_space`](crate::cmsg_space),
+    /// or 0 for none.
     ///
     /// # Errors
     /// `ValueError` for an `ancbufsize` of 2 GiB or more, and those of [`recv`](Self::recv).
@@ -105,8 +105,8 @@ impl Socket {
         Ok(received)
     }
 
-    /// [`recvmsg`](Self::recvmsg) into buffers, which are filled in turn. `data` is how many bytes
-    /// there are, which with [`Flags::TRUNC`] may be more than the buffers hold.
+    /// Receives as [`recvmsg`](Self::recvmsg) does, into buffers, which are filled in turn. `data`
+    /// is the number of bytes, which with [`Flags::TRUNC`] can be more than the buffers hold.
     ///
     /// # Errors
     /// EMSGSIZE for more than 1,024 buffers, and those of [`recvmsg`](Self::recvmsg).
@@ -137,7 +137,7 @@ impl Socket {
         })
     }
 
-    /// A message, and its own length.
+    /// Receives a message. Returns it with the length that it had before it was cut.
     fn receive_message(
         &self,
         size: usize,
@@ -160,8 +160,7 @@ impl Socket {
             address: decode(&*self.descriptor()?, got.address),
             warnings: got.warnings,
         };
-        // An error that a warning's handler makes of it closes what was received: the descriptors
-        // are in `received`.
+        // If the warning handler returns an error, the received descriptors are closed.
         if let Err(error) = received.warnings.iter().copied().try_for_each(warning::ancillary) {
             received.fds().into_iter().for_each(|fd| drop(fds::close(fd)));
             return Err(error);
@@ -170,8 +169,9 @@ impl Socket {
         Ok((received, length.saturating_add(more)))
     }
 
-    /// The rest of a receive with MSG_WAITALL that the host has cut, where the socket blocks: the
-    /// kernel would have gone on. An error after the first part is not told.
+    /// Receives the rest of a receive with MSG_WAITALL that the host's limit has cut, if the socket
+    /// blocks, because the kernel would have gone on. An error after the first part is not
+    /// reported.
     fn gather(&self, mut data: Vec<u8>, size: usize, flags: Flags) -> Result<Vec<u8>> {
         let whole = flags.contains(Flags::WAITALL) && !flags.contains(Flags::PEEK);
         if !whole || self.shared.kind != SocketType::STREAM || !self.timeout().is_none() {
@@ -198,14 +198,14 @@ impl Socket {
         Ok(data)
     }
 
-    /// Receives bytes, and at most so many descriptors ([`Received::fds`]), on an AF_UNIX socket.
-    /// They are the caller's to close.
+    /// Receives bytes, and at most `maxfds` descriptors ([`Received::fds`]), on an AF_UNIX socket.
+    /// The caller must close the descriptors.
     ///
-    /// Python: `socket.recv_fds(sock, bufsize, maxfds)`; its flags argument is not used there
+    /// Python: `socket.recv_fds(sock, bufsize, maxfds)`. Python does not use its flags argument
     /// either.
     ///
     /// # Errors
-    /// `OverflowError` for more descriptors than a control message can tell, and those of
+    /// `OverflowError` for more descriptors than a control message can hold, and those of
     /// [`recvmsg`](Self::recvmsg).
     pub fn recv_fds(&self, bufsize: usize, maxfds: usize) -> Result<Received<Vec<u8>>> {
         let room = cmsg_len(maxfds.saturating_mul(size_of::<i32>()))?;

@@ -14,9 +14,10 @@ use crate::{
 };
 
 impl Socket {
-    /// Sends bytes, and returns how many were taken: send(2).
+    /// Sends bytes, and returns how many the kernel took: send(2).
     ///
-    /// Without a timeout a stream takes all of them. SIGPIPE never comes: EPIPE does.
+    /// Without a timeout a stream takes all of them. A broken pipe is EPIPE, and never the signal
+    /// SIGPIPE.
     ///
     /// # Errors
     /// The errors of send(2) (EPIPE, ECONNRESET, EMSGSIZE, ENOTCONN); `TimeoutError` and
@@ -27,12 +28,11 @@ impl Socket {
         })
     }
 
-    /// Sends all the bytes, in the time that the timeout gives for the whole. No bytes are one send
-    /// as well.
+    /// Sends all bytes. The timeout limits the whole call. For no bytes it makes one send too.
     ///
     /// # Errors
-    /// Those of [`send`](Self::send). How many bytes were sent before it failed is not known, but
-    /// for an interrupt ([`Error::progress`]).
+    /// Those of [`send`](Self::send). The number of bytes that were sent before is not known,
+    /// except for an interrupt ([`Error::progress`]).
     pub fn sendall(&self, data: &[u8], flags: impl Into<Flags>) -> Result<()> {
         let flags = flags.into();
         let mut waiting = Waiting::spanning(self.timeout());
@@ -59,14 +59,14 @@ impl Socket {
         }
     }
 
-    /// Sends a message to an address, and returns how many bytes were taken: sendto(2).
+    /// Sends a message to an address, and returns how many bytes the kernel took: sendto(2).
     ///
-    /// With [`Flags::FASTOPEN`] it connects as well. Without a timeout it waits for that, otherwise
-    /// EINPROGRESS says that nothing was sent and the connection is under way.
+    /// With [`Flags::FASTOPEN`] it connects too. Without a timeout it waits for the connection.
+    /// Otherwise EINPROGRESS means that nothing was sent, and that the connection has begun.
     ///
     /// # Errors
-    /// Those of an address (see [`connect`](Self::connect)) and of [`send`](Self::send); EISCONN
-    /// where the socket takes no address; `PermissionError` where no grant names it.
+    /// Those of an address (see [`connect`](Self::connect)) and of [`send`](Self::send); EISCONN if
+    /// the socket takes no address; `PermissionError` if no grant names the address.
     pub fn sendto(
         &self,
         data: &[u8],
@@ -79,11 +79,11 @@ impl Socket {
         })
     }
 
-    /// Sends several buffers as one, with control messages, and returns how many bytes were taken:
-    /// sendmsg(2).
+    /// Sends several buffers as one, with control messages, and returns how many bytes the kernel
+    /// took: sendmsg(2).
     ///
-    /// Descriptors are passed by their numbers ([`Ancillary::rights`]). Without an address it goes
-    /// to the peer.
+    /// Descriptors are passed by their numbers ([`Ancillary::rights`]). Without an address, the
+    /// message goes to the peer.
     ///
     /// ```no_run
     /// use std::io::IoSlice;
@@ -97,8 +97,8 @@ impl Socket {
     ///
     /// # Errors
     /// Those of an address (see [`connect`](Self::connect)) and of [`send`](Self::send); EMSGSIZE
-    /// for more than 1,024 buffers, EBADF for a number that is no descriptor; `PermissionError`
-    /// where the address or a message needs a grant.
+    /// for more than 1,024 buffers, EBADF for a number without a descriptor; `PermissionError` if
+    /// the address or a message needs a grant.
     pub fn sendmsg(
         &self,
         buffers: &[IoSlice<'_>],
@@ -115,7 +115,7 @@ impl Socket {
         let length = buffers.iter().map(|buffer| buffer.len()).fold(0, usize::saturating_add);
         outgoing(ancillary, |control| {
             self.transfer(length, flags.into(), |d, part, flags, wait| {
-                // Control messages go with the first byte.
+                // Control messages belong to the first byte.
                 let control = if part.start == 0 { control } else { &[] };
                 let buffers = cut(buffers, part);
                 transfers::send_message(d, &buffers, control, flags.0, address.as_ref(), wait)
@@ -123,9 +123,9 @@ impl Socket {
         })
     }
 
-    /// Sends buffers to an AF_ALG socket, with the operation (`ALG_OP_*`), the initial vector and
-    /// the length of the associated data as control messages, and returns how many bytes were
-    /// taken.
+    /// Sends buffers to an AF_ALG socket, and returns how many bytes the kernel took. The operation
+    /// (`ALG_OP_*`), the initial vector and the length of the associated data are sent as control
+    /// messages.
     ///
     /// Python: `socket.sendmsg_afalg(buffers, op=..., iv=..., assoclen=..., flags=...)`.
     ///
@@ -162,10 +162,11 @@ impl Socket {
         self.sendmsg(buffers, &control, flags, None)
     }
 
-    /// Sends buffers and descriptors on an AF_UNIX socket, and returns how many bytes were taken.
+    /// Sends buffers and descriptors on an AF_UNIX socket, and returns how many bytes the kernel
+    /// took.
     ///
-    /// Python: `socket.send_fds(sock, buffers, fds)`; its flags and address arguments are not used
-    /// there either.
+    /// Python: `socket.send_fds(sock, buffers, fds)`. Python does not use its flags and address
+    /// arguments either.
     ///
     /// # Errors
     /// Those of [`sendmsg`](Self::sendmsg).
@@ -173,7 +174,7 @@ impl Socket {
         self.sendmsg(buffers, &[Ancillary::rights(fds)], Flags::NONE, None)
     }
 
-    /// What of the bytes that are left one call may take, and with which flags.
+    /// Returns which of the remaining bytes one call sends, and with which flags.
     #[inline]
     fn part(&self, rest: Range<usize>, flags: Flags) -> Result<(Range<usize>, Flags)> {
         if self.shared.kind != SocketType::STREAM {
@@ -186,13 +187,13 @@ impl Socket {
         if rest.len() <= CHUNK {
             return Ok((rest, flags));
         }
-        // Of several parts the last one holds the byte that is urgent.
+        // Only the last part has the urgent byte.
         Ok((rest.start..rest.start.saturating_add(CHUNK), flags & !Flags::OOB))
     }
 
-    /// The wait of a send that may open the connection itself. Under a timeout CPython waits for
-    /// room first, which a new socket has, and then sends once: EINPROGRESS where the kernel has no
-    /// cookie of the server.
+    /// Returns the wait of a send that may open the connection itself. With a timeout, CPython
+    /// first waits for room, which a new socket has, and then sends once. That is EINPROGRESS if
+    /// the kernel has no cookie of the server.
     #[inline]
     fn opening(&self, flags: Flags, wait: Wait) -> Wait {
         let opens = flags.contains(Flags::FASTOPEN)
@@ -201,9 +202,9 @@ impl Socket {
         if opens && !self.timeout().is_none() { Wait::None } else { wait }
     }
 
-    /// One send of any form, of `length` bytes. What the host would cut is sent in parts, the way
-    /// the kernel queues it: the first part waits, the others only where the socket blocks, and an
-    /// error after the first is not told.
+    /// Makes one send of any form, of `length` bytes. If it is longer than the host's limit, it is
+    /// sent in parts, as the kernel queues it. The first part waits, and the others only if the
+    /// socket blocks. An error after the first part is not reported.
     fn transfer(
         &self,
         length: usize,
@@ -213,8 +214,8 @@ impl Socket {
         let mut waiting = Waiting::new(self.timeout());
         let mut sent = 0;
         loop {
-            // The first part opens the connection, if any does: on one that is there MSG_FASTOPEN
-            // is EISCONN.
+            // Only the first part can open the connection. On an open connection MSG_FASTOPEN is
+            // EISCONN.
             let flags = if sent == 0 { flags } else { flags & !Flags::FASTOPEN };
             let (part, part_flags) = self.part(sent..length, flags)?;
             let size = part.len();
@@ -242,7 +243,7 @@ impl Socket {
     }
 }
 
-/// The part of buffers that a range of their bytes, as if they were one, names.
+/// Returns the parts of buffers that belong to a range of their bytes.
 fn cut<'a>(buffers: &'a [IoSlice<'_>], range: Range<usize>) -> Vec<&'a [u8]> {
     let mut skip = range.start;
     let mut left = range.len();
@@ -252,7 +253,7 @@ fn cut<'a>(buffers: &'a [IoSlice<'_>], range: Range<usize>) -> Vec<&'a [u8]> {
         let length = left.min(buffer.len() - start);
         skip -= start;
         left -= length;
-        // An empty buffer counts among the 1,024; one before or behind the range does not.
+        // An empty buffer counts among the 1,024, but a buffer outside of the range does not.
         if length > 0 || buffer.is_empty() {
             parts.push(buffer.get(start..start + length).unwrap_or_default());
         }
