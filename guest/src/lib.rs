@@ -77,7 +77,6 @@ mod error;
 mod fake;
 mod fds;
 mod file;
-mod foreign;
 mod idna;
 mod interrupt;
 mod names;
@@ -87,6 +86,7 @@ pub mod raw;
 mod select;
 #[cfg(not(test))]
 mod selectors;
+mod windows;
 // The script of the unit tests has no files.
 #[cfg(not(test))]
 mod sendfile;
@@ -109,7 +109,6 @@ pub use epoll::Epoll;
 pub use error::{Error, ErrorKind};
 pub use fds::{close, dup, get_inheritable, set_inheritable};
 pub use file::{FileOptions, SocketFile};
-pub use foreign::fromshare;
 pub use interrupt::{Progress, resume, set_interrupt_handler};
 pub use names::{AddressInfoFlags, Family, Flags, NameInfoFlags, SocketType};
 pub use netdb::{
@@ -133,6 +132,7 @@ pub use timeout::{
     getdefaulttimeout, getdefaulttimeout_f64, setdefaulttimeout, setdefaulttimeout_f64,
 };
 pub use warning::{WarningCategory, set_warning_handler};
+pub use windows::fromshare;
 
 /// The result of a function that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -18,7 +18,7 @@ mod bindings {
 }
 
 #[cfg(all(target_family = "wasm", not(test)))]
-pub(crate) mod landing;
+pub(crate) mod receive_into;
 
 pub use bindings::sandsock::socket::types;
 #[cfg(not(test))]

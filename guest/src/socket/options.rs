@@ -3,7 +3,7 @@
 use sandsock_abi::errno;
 
 use super::{Socket, fill};
-use crate::{Error, ErrorKind, Family, Result, foreign, raw::syscalls, raw::types};
+use crate::{Error, ErrorKind, Family, Result, raw::syscalls, raw::types, windows};
 
 /// The longest value of an option that a host takes.
 const OPTION_LIMIT: usize = 64 << 10;
@@ -131,7 +131,7 @@ impl Socket {
     /// ENOTTY for an unknown request, EOPNOTSUPP for a request of Windows (`SIO_*`), EINVAL for an
     /// argument of the wrong size; `PermissionError` for a request that needs a grant of its own.
     pub fn ioctl(&self, request: u32, argument: &[u8]) -> Result<(i32, Vec<u8>)> {
-        if foreign::is_foreign_request(request) {
+        if windows::is_foreign_request(request) {
             return Err(Error::from_errno(errno::EOPNOTSUPP));
         }
         let descriptor = self.descriptor()?;

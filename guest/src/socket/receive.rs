@@ -6,7 +6,7 @@ use sandsock_abi::errno;
 
 use super::{BUFFERS, CHUNK, Socket, fill};
 #[cfg(all(target_family = "wasm", not(test)))]
-use crate::raw::landing;
+use crate::raw::receive_into::receive_into;
 use crate::{
     Address, Error, Flags, Received, Result, SocketType, address::decode, ancillary::cmsg_len,
     ancillary::control_room, ancillary::incoming, fds, interrupt, raw::transfers, raw::types,
@@ -47,8 +47,7 @@ impl Socket {
         // With MSG_WAITALL the bytes can come in parts.
         if !buffer.is_empty() && !flags.contains(Flags::WAITALL) {
             let mut waiting = Waiting::new(self.timeout());
-            return self
-                .attempt(&mut waiting, |d, wait| landing::receive_into(d, buffer, flags.0, wait));
+            return self.attempt(&mut waiting, |d, wait| receive_into(d, buffer, flags.0, wait));
         }
         Ok(fill(buffer, &self.recv(buffer.len(), flags)?))
     }
