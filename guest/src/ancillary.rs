@@ -170,7 +170,7 @@ pub(crate) fn control_room(size: usize) -> Result<u32> {
 /// layout: `CMSG_LEN` (man 3 cmsg).
 ///
 /// # Errors
-/// `OverflowError` where it can't be told in 31 bits.
+/// `OverflowError` if the result does not fit in 31 bits.
 pub fn cmsg_len(length: usize) -> Result<usize> {
     measure("CMSG_LEN", length, transfers::control_length)
 }
@@ -179,7 +179,7 @@ pub fn cmsg_len(length: usize) -> Result<usize> {
 /// the host's layout: `CMSG_SPACE` (man 3 cmsg). `recvmsg` takes sums of it.
 ///
 /// # Errors
-/// `OverflowError` where it can't be told in 31 bits.
+/// `OverflowError` if the result does not fit in 31 bits.
 pub fn cmsg_space(length: usize) -> Result<usize> {
     measure("CMSG_SPACE", length, |length| {
         // CPython's limit leaves room for padding before the data too, but only the data is

@@ -205,8 +205,8 @@ impl Default for ServerOptions {
 /// ```
 ///
 /// # Errors
-/// `ValueError` if dual stack is asked for and not possible; those of making, binding (whose text
-/// then names the address) and listening.
+/// `ValueError` if the options ask for dual stack and it is not possible; the errors of making,
+/// binding (whose text then names the address) and listening.
 pub fn create_server(address: impl ToAddress, options: ServerOptions) -> Result<Socket> {
     let ServerOptions { family, backlog, reuse_port, dualstack_ipv6 } = options;
     if dualstack_ipv6 {

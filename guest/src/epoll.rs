@@ -98,7 +98,7 @@ impl Epoll {
             return Err(Error::text(ErrorKind::Value, "maxevents must be greater than 0, got 0"));
         }
         let mut waiting = Waiting::new(Timeout::from_duration(timeout)?);
-        interrupt::settle(waiting.progress())?;
+        interrupt::handle_pending(waiting.progress())?;
         loop {
             match self.0.wait(most, waiting.wait()) {
                 Ok(events) => {

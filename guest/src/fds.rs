@@ -163,14 +163,14 @@ pub(crate) fn insert(descriptor: Descriptor, inheritable: bool) -> i32 {
 /// Returns the descriptor of a number. The number can be an inherited one.
 #[inline]
 pub(crate) fn get(number: i32) -> Result<Arc<Descriptor>> {
-    // This lock of the table ends before `take_up` locks it.
+    // This lock of the table ends before `inherit_or_adopt` locks it.
     let known = table().entries.get(number).map(|entry| Arc::clone(&entry.descriptor));
-    known.map_or_else(|| take_up(number), Ok)
+    known.map_or_else(|| inherit_or_adopt(number), Ok)
 }
 
 /// Returns the descriptor of a number that is not in the table: an inherited one, or one of the
 /// host's process.
-fn take_up(number: i32) -> Result<Arc<Descriptor>> {
+fn inherit_or_adopt(number: i32) -> Result<Arc<Descriptor>> {
     if number < 0 {
         return Err(bad());
     }
@@ -240,7 +240,7 @@ pub fn dup(fd: i32) -> Result<i32> {
 /// Python: `os.get_inheritable(fd)`.
 ///
 /// # Errors
-/// EBADF for a number that is no descriptor.
+/// EBADF for a number without a descriptor.
 pub fn get_inheritable(fd: i32) -> Result<bool> {
     get(fd)?;
     Ok(table().entries.get(fd).is_some_and(|entry| entry.inheritable))
@@ -251,7 +251,7 @@ pub fn get_inheritable(fd: i32) -> Result<bool> {
 /// Python: `os.set_inheritable(fd, inheritable)`.
 ///
 /// # Errors
-/// EBADF for a number that is no descriptor.
+/// EBADF for a number without a descriptor.
 pub fn set_inheritable(fd: i32, inheritable: bool) -> Result<()> {
     get(fd)?;
     // With real numbers, the flag belongs to the host's process, and is not kept here.

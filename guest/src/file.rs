@@ -127,7 +127,7 @@ impl Socket {
             return Err(value_error("unbuffered streams must be binary"));
         }
         let binary = || {
-            let raw = Raw::new(self.lend(), reading, writing);
+            let raw = Raw::new(self.file_reference(), reading, writing);
             Binary::new(raw, reading, writing, size)
         };
         if is_binary {
@@ -167,7 +167,7 @@ impl SocketFile {
             }
             Layers::Text(_) => Err(Error::text(
                 ErrorKind::Type,
-                format!("{call}() gives bytes, and this file is of text"),
+                format!("{call}() needs a binary file; add 'b' to the mode of makefile()"),
             )),
         }
     }
@@ -175,7 +175,10 @@ impl SocketFile {
     fn text(&mut self) -> Result<&mut TextFile> {
         match &mut self.layers {
             Layers::Text(text) => Ok(text),
-            Layers::Binary(_) => Err(Error::text(ErrorKind::Type, "this file is of bytes")),
+            Layers::Binary(_) => Err(Error::text(
+                ErrorKind::Type,
+                "this call needs a text file; remove 'b' from the mode of makefile()",
+            )),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Python's codec `idna`: the names of hosts in ASCII. It follows IDNA 2003 (RFC 3490), where `faß`
 //! becomes `fass`, and not the newer IDNA 2008.
 //!
-//! The errors are those of CPython 3.13. One difference is left: CPython normalises by the tables
+//! The errors are those of CPython 3.13. There is one difference: CPython normalises by the tables
 //! of Unicode 3.2, this module by those of a newer Unicode.
 
 use std::borrow::Cow;

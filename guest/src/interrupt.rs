@@ -69,13 +69,13 @@ pub(crate) fn handle(progress: Progress) -> Result<()> {
 
 /// Leaves an interrupt to the next call. A call that has moved bytes does this, because it must
 /// return their number.
-pub(crate) fn pend() {
+pub(crate) fn set_pending() {
     PENDING.set(true);
 }
 
 /// Handles an interrupt that an earlier call left, before a call with this progress waits.
 #[inline]
-pub(crate) fn settle(progress: Progress) -> Result<()> {
+pub(crate) fn handle_pending(progress: Progress) -> Result<()> {
     if PENDING.replace(false) { handle(progress) } else { Ok(()) }
 }
 

@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn type_flags_are_told_apart() {
+    fn type_flags_are_separate() {
         let kind = SocketType::DGRAM | SocketType::NONBLOCK | SocketType::CLOEXEC;
         assert_eq!(kind.bare(), SocketType::DGRAM);
         assert!(kind.is_nonblocking());

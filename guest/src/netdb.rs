@@ -160,7 +160,7 @@ fn look_up(
 
 /// Asks the host. It asks again after an interrupt, if the handler allows it.
 fn ask<T>(call: impl Fn() -> Result<T, NameError>) -> Result<T> {
-    interrupt::settle(Progress::default())?;
+    interrupt::handle_pending(Progress::default())?;
     loop {
         match call() {
             Err(NameError::Other(types::Error::Os(errno::EINTR))) => {

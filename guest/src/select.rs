@@ -61,7 +61,7 @@ pub(crate) fn number(item: &impl Fileno) -> Result<i32> {
 /// After an interrupt that its handler allows, it waits for the remaining time.
 fn wait_for(wanted: &BTreeMap<i32, u16>, timeout: Timeout) -> Result<BTreeMap<i32, u16>> {
     let mut waiting = Waiting::new(timeout);
-    interrupt::settle(waiting.progress())?;
+    interrupt::handle_pending(waiting.progress())?;
     loop {
         let mut ready = BTreeMap::new();
         // Looked up each time, because an interrupt handler may have closed one.

@@ -120,7 +120,7 @@ impl<T> DefaultSelector<T> {
     pub fn select(&self, timeout: Option<Duration>) -> Result<Vec<(&SelectorKey<T>, u32)>> {
         let most = u32::try_from(self.keys.len()).unwrap_or(u32::MAX).max(1);
         let ready = self.epoll.poll(timeout, Some(most))?;
-        let told = |(fd, ready): (i32, u32)| {
+        let registration = |(fd, ready): (i32, u32)| {
             let key = self.keys.get(&fd)?;
             let mut events = 0;
             // Errors and hang-ups count as both events.
@@ -132,7 +132,7 @@ impl<T> DefaultSelector<T> {
             }
             Some((key, events & key.events))
         };
-        Ok(ready.into_iter().filter_map(told).collect())
+        Ok(ready.into_iter().filter_map(registration).collect())
     }
 
     /// Returns the registration of a descriptor.

@@ -131,11 +131,11 @@ impl Socket {
     /// # Errors
     /// Those of [`sendfile`](Self::sendfile).
     pub fn sendfile_raw(&self, file: &files::File, offset: u64, count: Option<u64>) -> Result<u64> {
-        self.judge_sendfile(count)?;
+        self.check_sendfile(count)?;
         if file.size()? == 0 {
             return Ok(0);
         }
-        self.judge_waiting()?;
+        self.check_waiting()?;
         let mut waiting = Waiting::new(self.timeout());
         let result = loop {
             let left = count.map_or(BLOCK, |count| count.saturating_sub(waiting.done).min(BLOCK));
@@ -167,15 +167,15 @@ impl Socket {
         offset: u64,
         count: Option<u64>,
     ) -> Result<u64> {
-        self.judge_sendfile(count)?;
-        self.judge_waiting()?;
+        self.check_sendfile(count)?;
+        self.check_waiting()?;
         if offset > 0 {
-            file.seek(SeekFrom::Start(offset)).map_err(of_file)?;
+            file.seek(SeekFrom::Start(offset)).map_err(file_error)?;
         }
         let mut total = 0;
         let result = self.send_pieces(file, count, &mut total);
         if total > 0 {
-            file.seek(SeekFrom::Start(offset.saturating_add(total))).map_err(of_file)?;
+            file.seek(SeekFrom::Start(offset.saturating_add(total))).map_err(file_error)?;
         }
         result.map(|()| total)
     }
@@ -188,7 +188,7 @@ impl Socket {
             let piece = buffer.get_mut(..size).unwrap_or_default();
             let length = match piece {
                 [] => 0,
-                piece => file.read(piece).map_err(of_file)?,
+                piece => file.read(piece).map_err(file_error)?,
             };
             let mut rest = buffer.get(..length).unwrap_or_default();
             if rest.is_empty() {
@@ -202,7 +202,7 @@ impl Socket {
         }
     }
 
-    fn judge_sendfile(&self, count: Option<u64>) -> Result<()> {
+    fn check_sendfile(&self, count: Option<u64>) -> Result<()> {
         // CPython checks the lowest bit, which SOCK_RAW and SOCK_SEQPACKET have too.
         if self.kind().0 & 1 == 0 {
             return Err(value_error("only SOCK_STREAM type sockets are supported"));
@@ -213,7 +213,7 @@ impl Socket {
         }
     }
 
-    fn judge_waiting(&self) -> Result<()> {
+    fn check_waiting(&self) -> Result<()> {
         if self.timeout() == Timeout::ZERO {
             Err(value_error("non-blocking sockets are not supported"))
         } else {
@@ -227,7 +227,7 @@ fn value_error(text: &'static str) -> Error {
 }
 
 /// Converts an error of the file.
-fn of_file(error: io::Error) -> Error {
+fn file_error(error: io::Error) -> Error {
     match error.downcast::<Error>() {
         Ok(error) => error,
         Err(error) => Error::text(ErrorKind::Os, error.to_string()),

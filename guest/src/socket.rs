@@ -225,7 +225,7 @@ impl Socket {
         waiting: &mut Waiting,
         mut call: impl FnMut(&Descriptor, Wait) -> Result<T, types::Error>,
     ) -> Result<T> {
-        interrupt::settle(waiting.progress())?;
+        interrupt::handle_pending(waiting.progress())?;
         loop {
             let result = call(&*self.descriptor()?, waiting.wait());
             match result {
@@ -274,13 +274,13 @@ impl Socket {
     }
 
     /// Returns a reference for a file, which keeps the descriptor open.
-    pub(crate) fn lend(&self) -> Self {
+    pub(crate) fn file_reference(&self) -> Self {
         self.shared.files.fetch_add(1, Ordering::Relaxed);
         Self { shared: Arc::clone(&self.shared), owner: false }
     }
 
     /// Releases a file's reference.
-    pub(crate) fn give_back(&self) -> Result<()> {
+    pub(crate) fn release_file(&self) -> Result<()> {
         let last = self.shared.files.fetch_sub(1, Ordering::Relaxed) == 1;
         if last && self.shared.closed.load(Ordering::Relaxed) {
             self.close_descriptor()

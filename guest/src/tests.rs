@@ -162,7 +162,7 @@ fn duplicates_set_the_shared_mode_anew() {
     let copy = socket.dup().unwrap();
     assert_eq!(copy.gettimeout(), SECOND);
     assert_ne!(copy.fileno(), socket.fileno());
-    // fromfd has the default timeout and leaves the mode where that is none.
+    // fromfd has the default timeout. If there is none, it keeps the blocking mode.
     host.expect("duplicate(1)", ok(Descriptor(3)));
     let stream = SocketKind { family: AF_INET, type_: SOCK_STREAM, protocol: 6 };
     host.expect("kind(3)", ok(DescriptorKind::Socket(stream)));
@@ -597,12 +597,12 @@ fn an_interrupted_connect_goes_on() {
     host.fail::<()>("finish_connect(1, Wait::Forever)", errno::EINTR);
     host.fail::<()>("finish_connect(1, Wait::Forever)", errno::EISCONN);
     socket.connect(there).unwrap();
-    // One that does not wait says so.
+    // A socket that does not wait fails with EINTR.
     host.expect("set_nonblocking(1, true)", ok(()));
     socket.setblocking(false).unwrap();
     host.fail::<()>("connect(1, ('127.0.0.1', 1), Wait::None)", errno::EINTR);
     assert_eq!(failure(socket.connect(there)).0, "InterruptedError");
-    // A UNIX socket's is made again.
+    // A UNIX socket makes the call again.
     let unix = host.socket(2, AF_UNIX, SOCK_STREAM);
     host.fail::<()>("connect(2, '/s', Wait::Forever)", errno::EINTR);
     host.expect("connect(2, '/s', Wait::Forever)", ok(()));
@@ -1051,7 +1051,7 @@ fn getaddrinfo_passes_all_on() {
 }
 
 #[test]
-fn labels_are_judged_before_the_host_is_asked() {
+fn labels_are_checked_before_the_look_up() {
     let host = Host::new();
     let long = "a".repeat(64);
     for (name, text) in [
@@ -1471,7 +1471,7 @@ fn a_socket_shows_itself() {
     );
 }
 
-// Waiting for many.
+// Waiting for many descriptors.
 
 #[test]
 fn select_sorts_out_what_is_ready() {
@@ -1556,13 +1556,13 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_judged(text: String, family: i32) {
+    fn any_text_has_a_result(text: String, family: i32) {
         let _ = (inet_pton(AF_INET, &text), inet_pton(AF_INET6, &text), inet_aton(&text));
         let _ = inet_ntop(family, text.as_bytes());
     }
 
     #[test]
-    fn any_unix_name_is_judged(name in proptest::collection::vec(any::<u8>(), 0..120)) {
+    fn any_unix_name_has_a_result(name in proptest::collection::vec(any::<u8>(), 0..120)) {
         match encode(Family::UNIX, "bind", name.to_address()) {
             Ok(address) => {
                 let result = Address::from(address.clone());
@@ -1577,7 +1577,7 @@ proptest! {
     }
 
     #[test]
-    fn any_numbers_are_judged(port: i64, flow: i64, scope: i64) {
+    fn any_numbers_have_a_result(port: i64, flow: i64, scope: i64) {
         match encoded(AF_INET6, ("::1", port, flow, scope)) {
             Ok(text) => prop_assert_eq!(text, format!("('::1', {port}, {}, {})", flow as u32, scope as u32)),
             Err(error) => prop_assert_eq!(error.class(), "OverflowError"),

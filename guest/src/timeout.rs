@@ -272,7 +272,7 @@ mod tests {
         }
 
         #[test]
-        fn any_number_of_seconds_is_judged(value in any::<f64>()) {
+        fn any_number_of_seconds_is_checked(value in any::<f64>()) {
             match Timeout::from_seconds(Some(value)) {
                 Ok(timeout) => {
                     prop_assert!(timeout.0 >= 0);

@@ -55,14 +55,14 @@ fn warn(category: WarningCategory, text: &str) -> Result<()> {
     handler.map_or(Ok(()), |handler| handler(category, text))
 }
 
-fn is_heard() -> bool {
+fn has_handler() -> bool {
     HANDLER.lock().unwrap_or_else(PoisonError::into_inner).is_some()
 }
 
 /// Warns of a socket that is dropped and not closed before.
 pub(crate) fn unclosed(socket: &Socket) {
     // The text needs the socket's addresses, which are system calls.
-    if is_heard() {
+    if has_handler() {
         let _ = warn(WarningCategory::Resource, &format!("unclosed {socket:?}"));
     }
 }

@@ -1,4 +1,4 @@
-//! The functions that Python's module has only on Windows. Each returns an error that says so.
+//! The functions that Python's `socket` has only on Windows. Each fails with EOPNOTSUPP.
 
 use sandsock_abi::{
     constants::{SIO_KEEPALIVE_VALS, SIO_LOOPBACK_FAST_PATH, SIO_RCVALL},
@@ -8,7 +8,7 @@ use sandsock_abi::{
 use crate::{Error, Result, Socket};
 
 /// Whether an ioctl is one of Windows. Linux does not know its number, or has another ioctl there.
-pub(crate) const fn is_foreign_request(request: u32) -> bool {
+pub(crate) const fn is_windows_request(request: u32) -> bool {
     matches!(request, SIO_RCVALL | SIO_KEEPALIVE_VALS | SIO_LOOPBACK_FAST_PATH)
 }
 

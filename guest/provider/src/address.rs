@@ -73,7 +73,7 @@ impl ToAddress for Address {
             }),
             Self::Tipc((address_type, v1, v2, v3, scope)) => {
                 types::Address::Tipc(types::TipcAddress {
-                    // One that does not fit is none that there is.
+                    // A number that does not fit is no type of address, and neither is 0.
                     address_type: u8::try_from(*address_type).unwrap_or(0),
                     scope: *scope as i8,
                     v1: *v1 as u32,

@@ -164,7 +164,7 @@ impl Reactor {
 
     /// Wakes the tasks whose sockets or timers are ready. If `idle`, it waits until one is.
     pub(super) fn turn(&self, idle: bool) -> Result<()> {
-        interrupt::settle(Progress::default())?;
+        interrupt::handle_pending(Progress::default())?;
         let next = self.timers.borrow().keys().next().map(|&(at, _)| at);
         let wait = match next {
             _ if !idle => Wait::None,

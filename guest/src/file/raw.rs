@@ -129,7 +129,7 @@ impl Raw {
     }
 
     pub(super) fn close(&mut self) -> Result<()> {
-        self.socket.take().map_or(Ok(()), |socket| socket.give_back())
+        self.socket.take().map_or(Ok(()), |socket| socket.release_file())
     }
 }
 

@@ -193,7 +193,7 @@ pub(crate) fn receive_into(
 /// Takes a string that the host wrote, perhaps into the buffer.
 ///
 /// # Safety
-/// It is one that `cabi_realloc` gave the memory for.
+/// The memory came from `cabi_realloc`, or is the buffer.
 unsafe fn text(list: List, buffer: *mut u8) -> String {
     if list.length == 0 {
         return String::new();
@@ -210,10 +210,10 @@ unsafe fn text(list: List, buffer: *mut u8) -> String {
 /// Frees memory that `cabi_realloc` allocated, and leaves the buffer alone.
 ///
 /// # Safety
-/// It is one that `cabi_realloc` gave the memory for.
+/// The memory came from `cabi_realloc`, or is the buffer.
 unsafe fn release(start: *mut u8, length: usize, buffer: *mut u8) {
     if start != buffer && length > 0 {
-        // SAFETY: it was allocated with this layout.
+        // SAFETY: `cabi_realloc` allocated it with this layout.
         unsafe { alloc::dealloc(start, Layout::from_size_align_unchecked(length, 1)) };
     }
 }

@@ -80,7 +80,7 @@ impl Socket {
     fn establish(&self, method: &str, address: AddressArgument<'_>) -> Result<Result<()>> {
         let mut waiting = Waiting::new(self.timeout());
         let address = encode_for(self, method, address)?;
-        interrupt::settle(waiting.progress())?;
+        interrupt::handle_pending(waiting.progress())?;
         loop {
             let descriptor = match self.descriptor() {
                 Ok(descriptor) => descriptor,

@@ -131,7 +131,7 @@ impl Socket {
     /// ENOTTY for an unknown request, EOPNOTSUPP for a request of Windows (`SIO_*`), EINVAL for an
     /// argument of the wrong size; `PermissionError` for a request that needs a grant of its own.
     pub fn ioctl(&self, request: u32, argument: &[u8]) -> Result<(i32, Vec<u8>)> {
-        if windows::is_foreign_request(request) {
+        if windows::is_windows_request(request) {
             return Err(Error::from_errno(errno::EOPNOTSUPP));
         }
         let descriptor = self.descriptor()?;

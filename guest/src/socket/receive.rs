@@ -188,7 +188,7 @@ impl Socket {
                     data.extend(part);
                 }
                 Err(types::Error::Os(errno::EINTR)) => {
-                    interrupt::pend();
+                    interrupt::set_pending();
                     break;
                 }
                 Err(_) => break,

@@ -227,7 +227,7 @@ impl Socket {
                 let wait = if self.timeout().is_none() { Wait::Forever } else { Wait::None };
                 match self.descriptor().map(|d| call(&d, part, part_flags, wait)) {
                     Ok(Err(types::Error::Os(errno::EINTR))) => {
-                        interrupt::pend();
+                        interrupt::set_pending();
                         return Ok(sent);
                     }
                     Ok(Ok(taken)) => Ok(taken),
