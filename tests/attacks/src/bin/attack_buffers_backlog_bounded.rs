@@ -1,5 +1,5 @@
-//! Connects to its own listeners, sends as much as they take, and closes: nothing is ever accepted.
-//! Arguments: the limit, how many connections, a UNIX path.
+//! Connects to its own listeners, sends as much as they take, and closes. Nothing is ever accepted.
+//! Arguments: the limit, the number of connections, a UNIX path.
 
 use sandsock::constants::*;
 use sandsock::errno::{EAGAIN, ECONNRESET, EPIPE};

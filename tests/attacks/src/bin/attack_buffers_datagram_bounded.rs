@@ -1,5 +1,6 @@
-//! Receives datagrams and reads none. Arguments: the limit, how many sockets at most. Prints their
-//! ports, and `.` at the end of them; the peer floods them then, and reads what the kernel holds.
+//! Opens sockets for datagrams and reads nothing. Arguments: the limit, the maximum of sockets.
+//! Prints their ports, and then `.`. The peer then floods them, and reads how much the kernel
+//! holds.
 
 use sandsock::constants::*;
 use sandsock::raw::polling::poll;

@@ -1,5 +1,5 @@
-//! Fills connections to a peer that reads none. Arguments: the limit, how many, the peer's port;
-//! `twin` before them demands more.
+//! Fills connections to a peer that reads nothing. Arguments: the limit, the number of connections,
+//! the peer's port. With `twin` before them it must hold more.
 
 use sandsock::constants::*;
 use sandsock::errno::{EAGAIN, ENOBUFS};

@@ -1,5 +1,5 @@
-//! Makes the kernel hold as much as it can in UNIX pairs. Arguments: the limit, and how many pairs;
-//! the twin: how much it must come to instead.
+//! Makes the kernel hold as much as it can in UNIX pairs. Arguments: the limit, and the number of
+//! pairs. For the twin: how much it must reach instead.
 
 use sandsock::constants::*;
 use sandsock::raw::connections::close;

@@ -1,7 +1,7 @@
-//! Sends datagrams of which a capture could make far more, or other ones, than the kernel sends:
-//! `attack_capture_segments_bounded [twin] UDP TCP`, the ports of a peer's datagram socket and of
-//! one that sends 100,000 bytes. Every datagram ends with a byte of its own, and says by its length
-//! which it is.
+//! Sends datagrams of which a capture could write more, or others, than the kernel sends:
+//! `attack_capture_segments_bounded [twin] UDP TCP`. The arguments are the ports of a peer's
+//! datagram socket and of a socket that sends 100,000 bytes. Every datagram ends with a byte of its
+//! own, and its length identifies it.
 
 use sandsock::constants::*;
 use sandsock::raw::descriptors::Descriptor;

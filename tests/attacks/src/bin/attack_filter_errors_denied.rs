@@ -1,5 +1,5 @@
-//! Reads the error queue, for what the other queue holds and for what is not its own. Argument:
-//! `twin` or `attack`.
+//! Reads the error queue, to see the datagrams of the other queue and errors that are not its own.
+//! Argument: `twin` or `attack`.
 //!
 //! 127.0.0.1 and fd00::1 may be sent to and are heard. After a line with its port, it is sent an
 //! error about a datagram to 127.0.0.9 that it never sent, which only the twin may have sent.

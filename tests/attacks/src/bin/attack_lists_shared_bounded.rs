@@ -1,6 +1,6 @@
 //! Lists whose elements have one list in common, which the canonical ABI lets a guest write by
-//! hand: what they have together follows no memory of the guest's. Prints a line and waits for one,
-//! so that the host's memory can be measured.
+//! hand. Their size together can exceed the guest's memory. Prints a line and waits for one, so
+//! that the test can measure the host's memory.
 
 #![allow(unsafe_code)]
 

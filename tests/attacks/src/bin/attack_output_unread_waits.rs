@@ -1,6 +1,6 @@
-//! Writes more than anybody reads, as its connection says: `flood` and `complain` without end,
-//! `write N` bytes and no more, `denials N` for observers to write down; `count` shows that it is
-//! alive, `read PATH` what is in a file.
+//! Writes more than is read, as its connection says: `flood` and `complain` without end, `write N`
+//! bytes, `denials N` for observers to write. `count` shows that the guest is alive, and `read
+//! PATH` returns a file.
 
 use std::io::Write as _;
 

@@ -1,5 +1,5 @@
-//! Leaves names of UNIX sockets in a folder, more and more. Arguments: the folder, and how many
-//! names it can leave there; `twin` says that it may leave all of them.
+//! Leaves more and more names of UNIX sockets in a folder. Arguments: the folder, and the number of
+//! names that it can leave there. With `twin` it may leave all of them.
 
 use sandsock::constants::*;
 use sandsock::{Result, Socket};

@@ -1,6 +1,6 @@
-//! Serves its one connection by lines. `abandon NAME`: begins 8 look-ups of that name, and waits
-//! for none of them longer than 20 milliseconds. `tables`: asks for what this host's own files say.
-//! `name NAME`: looks that name up.
+//! Serves its one connection by lines. `abandon NAME` begins 8 look-ups of that name, and waits for
+//! none of them longer than 20 milliseconds. `tables` asks for entries of this host's own files.
+//! `name NAME` looks that name up.
 
 use sandsock::constants::*;
 use sandsock::raw::netdb;

@@ -1,6 +1,6 @@
-//! Gets local ports that the kernel chooses, in every way. Where rules deny ports, the kernel's
-//! choice must be none of them. Arguments: what is to be expected, a TCP and a UDP port of
-//! 127.0.0.1 that it may go to, the first and the last port that it may get.
+//! Gets local ports that the kernel chooses, in every way. If rules deny ports, the kernel must
+//! choose none of them. Arguments: the expected outcome, a TCP and a UDP port of 127.0.0.1 that the
+//! guest may reach, the first and the last port that it may get.
 
 use std::io::IoSlice;
 

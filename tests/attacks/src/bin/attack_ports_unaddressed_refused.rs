@@ -1,5 +1,5 @@
-//! May receive or send datagrams, and not bind: sends without an address, before which the kernel
-//! would bind the socket to the wildcard. `twin` as the argument says that it may bind there.
+//! May receive or send datagrams, and may not bind. It sends without an address, before which the
+//! kernel would bind the socket to the wildcard. With the argument `twin` it may bind there.
 
 use std::io::IoSlice;
 

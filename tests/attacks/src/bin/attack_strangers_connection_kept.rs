@@ -1,6 +1,6 @@
-//! Sends a descriptor over a socket that others have too, and closes it: for them it goes on.
-//! `stays` is how the guest goes on itself; the twin has the socket alone, and its close is the
-//! end.
+//! Sends a descriptor over a socket that others share, and closes the socket. For the others it
+//! stays open. With `stays` the guest goes on. The twin has the socket alone, so its close ends the
+//! connection.
 
 #[path = "../../../programs/src/attack.rs"]
 #[allow(dead_code)]

@@ -1,6 +1,6 @@
-//! A peer sends descriptors of files that hang. `victim` meets them in one of the ways to receive;
-//! `other`, on the same thread, must not notice. Each has a line to the test, on which it says how
-//! far it is. The twin is let have such a file.
+//! A peer sends descriptors of files that hang. `victim` receives them in one of the ways to
+//! receive. `other`, on the same thread, must not notice. Each has a connection to the test, on
+//! which it reports its progress. The twin may have such a file.
 
 #[path = "../../../programs/src/attack.rs"]
 #[allow(dead_code)]

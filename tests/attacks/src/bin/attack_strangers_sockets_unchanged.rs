@@ -1,5 +1,5 @@
-//! Takes in what a peer sends, or does not, and lets go of it: the sender's sockets stay as they
-//! are. The twin may have them.
+//! Receives a peer's descriptors, or lets them be dropped, and closes them. The sender's sockets
+//! stay as they are. The twin may have them.
 
 #[path = "../../../programs/src/attack.rs"]
 #[allow(dead_code)]

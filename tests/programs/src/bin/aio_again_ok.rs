@@ -1,5 +1,5 @@
-//! A call after a cancelled one of its kind waits for what that one has begun: connects, and sends
-//! that connect.
+//! A call after a cancelled call of the same kind waits for what the cancelled one began: connects,
+//! and sends that connect.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! `aio_connect_ok PORT PATH`: connecting: refused, denied, not looked up, accepted; a UNIX
-//! listener's full backlog is waited for.
+//! `aio_connect_ok PORT PATH`: connects that are refused, denied, not looked up, accepted, and one
+//! that waits for room in a UNIX listener's full backlog.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 //! `aio_datagram_ok FOLDER`: datagrams and messages: sendto and recvfrom over UDP, descriptors over
-//! UNIX, a full UNIX peer that is connected and one that is named.
+//! UNIX, and a full UNIX peer, connected or named.
 
 use std::io::IoSlice;
 

@@ -1,5 +1,5 @@
-//! An interrupt ends `run`, and with it its future; a handler may let it go on, or say with what it
-//! ends.
+//! An interrupt ends `run` and its future. A handler may let it go on, or return the error that
+//! ends it.
 
 use std::cell::Cell;
 use std::rc::Rc;

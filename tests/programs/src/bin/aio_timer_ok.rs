@@ -1,5 +1,6 @@
-//! Time in asynchronous guests: sleeps end in the order of their instants and never early, a
-//! timeout is Python's and drops what it bounds, what is ready in time is not touched.
+//! Time in asynchronous guests: sleeps end in the order of their instants and never early. A
+//! timeout is Python's and drops the future that it bounds. A future that is ready in time is not
+//! touched.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -1,5 +1,5 @@
-//! Tasks that could always go on leave the others their turns: one that finds its socket ready
-//! every time, and one that only yields.
+//! Tasks that could always go on leave turns to the others: a task that finds its socket ready
+//! every time, and a task that only yields.
 
 use std::cell::Cell;
 use std::rc::Rc;

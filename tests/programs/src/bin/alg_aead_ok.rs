@@ -1,5 +1,5 @@
-//! Authenticated encryption: test case 4 of the GCM specification, there and back, and what a
-//! changed byte does.
+//! Authenticated encryption: test case 4 of the GCM specification, in both directions, and the
+//! error after a byte was changed.
 
 use sandsock::constants::*;
 use sandsock::{Error, Flags, OptionValue};

@@ -1,5 +1,5 @@
-//! A file into a hash and a cipher by the kernel: whole, in part, empty, in more than one step of
-//! the host's.
+//! The kernel hashes and encrypts a file: whole, in part, empty, in more than one step of the
+//! host's.
 
 use sandsock::constants::*;
 use sandsock::{Error, File, Flags};

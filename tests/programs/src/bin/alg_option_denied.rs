@@ -1,4 +1,4 @@
-//! AF_ALG's options that are not ordinary, and what must not be sent as a control message.
+//! AF_ALG's options that are not ordinary, and control messages that must not be sent.
 
 use sandsock::constants::*;
 use sandsock::{Ancillary, Error, Flags};

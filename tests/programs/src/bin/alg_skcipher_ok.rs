@@ -1,4 +1,4 @@
-//! Ciphers: NIST's example for AES in CBC mode, there and back, in one message and in parts.
+//! Ciphers: NIST's example for AES in CBC mode, in both directions, in one message and in parts.
 
 use sandsock::constants::*;
 use sandsock::{Error, Flags};

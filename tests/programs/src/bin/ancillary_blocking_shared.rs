@@ -1,4 +1,4 @@
-//! The blocking bit of a description that a native process has as well.
+//! The blocking bit of an open file description that a native process shares.
 
 use sandsock::constants::*;
 use sandsock::raw::transfers::{self, ControlIn};

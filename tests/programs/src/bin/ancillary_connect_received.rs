@@ -1,4 +1,4 @@
-//! Connects a socket that a native process has as well, and whose description blocks.
+//! Connects a socket that a native process shares, and whose open file description blocks.
 
 use sandsock::constants::*;
 use sandsock::raw::transfers::{self, ControlIn};

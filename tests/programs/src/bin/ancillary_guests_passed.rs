@@ -1,4 +1,4 @@
-//! One guest gives another one end of a pair; the two share its description.
+//! One guest passes one end of a pair to another guest. The two share its open file description.
 
 use std::io::IoSlice;
 

@@ -1,4 +1,4 @@
-//! Accepts on a listener that a native process accepts on too, until it is interrupted.
+//! Accepts on a listener on which a native process accepts too, until it is interrupted.
 
 use sandsock::constants::*;
 use sandsock::raw::transfers::{self, ControlIn};

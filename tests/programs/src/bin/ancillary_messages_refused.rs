@@ -1,4 +1,4 @@
-//! Control messages that are none, too many, too long, or not granted.
+//! Control messages that are malformed, too many, too long, or not granted.
 
 use std::io::IoSlice;
 

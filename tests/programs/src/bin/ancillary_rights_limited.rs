@@ -1,4 +1,4 @@
-//! Descriptors on their way are counted, wherever they are parked.
+//! Descriptors in flight are counted, wherever they are queued.
 
 use std::io::IoSlice;
 

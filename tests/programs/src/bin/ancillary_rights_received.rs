@@ -1,4 +1,4 @@
-//! Takes in descriptors of every kind from a native peer.
+//! Receives descriptors of every kind from a native peer.
 
 use sandsock::constants::*;
 use sandsock::{Error, Flags, Socket, errno};

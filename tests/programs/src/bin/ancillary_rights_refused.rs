@@ -1,4 +1,4 @@
-//! Without a grant no descriptor comes in, by no call; the bytes do.
+//! Without a grant no call receives a descriptor. The bytes arrive.
 
 use std::io::IoSliceMut;
 

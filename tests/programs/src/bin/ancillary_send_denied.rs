@@ -1,4 +1,4 @@
-//! Without a grant no descriptor goes out, and nothing of its message.
+//! Without a grant no descriptor is sent, and nothing of its message.
 
 use std::io::IoSlice;
 

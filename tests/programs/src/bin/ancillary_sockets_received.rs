@@ -1,4 +1,4 @@
-//! Takes in what its grants let through: sockets of families that it may make itself.
+//! Receives the descriptors that its grants allow: sockets of families that it may create itself.
 
 use sandsock::constants::*;
 use sandsock::{Error, Flags, Socket};

@@ -1,5 +1,5 @@
-//! Addresses of every protocol, bound and shown; what is not served. Arguments are the controllers'
-//! device addresses.
+//! Addresses of every protocol, bound and printed, and types that are not served. Arguments are the
+//! controllers' device addresses.
 
 use sandsock::constants::*;
 use sandsock::{Error, Socket};

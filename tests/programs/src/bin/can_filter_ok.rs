@@ -1,4 +1,4 @@
-//! Filters of CAN_RAW: masks, inverted ones, joined ones, none at all; error frames; CAN FD.
+//! Filters of CAN_RAW: masks, inverted filters, joined filters, no filters; error frames; CAN FD.
 
 use sandsock::constants::*;
 use sandsock::{Error, OptionValue, Socket};

@@ -1,5 +1,5 @@
-//! CAN_ISOTP on another interface than the one that is granted, `can=vcan0:isotp`, and with a send
-//! that would hold the host.
+//! CAN_ISOTP on another interface than the granted one, `can=vcan0:isotp`, and a send that would
+//! hold up the host.
 
 use sandsock::constants::*;
 use sandsock::{Error, OptionValue, Socket};

@@ -1,4 +1,5 @@
-//! CAN_ISOTP: messages in one frame and in many, both ways; what a peer that is not there does.
+//! CAN_ISOTP: messages in one frame and in many, in both directions, and the errors if there is no
+//! peer.
 
 use sandsock::constants::*;
 use sandsock::{Error, OptionValue, Socket};

@@ -1,5 +1,5 @@
-//! CAN_J1939 with a grant of its interface alone: other nodes' messages and the highest priorities
-//! are not in it.
+//! CAN_J1939 with a grant of its interface only. The grant covers neither other nodes' messages nor
+//! the highest priorities.
 
 use sandsock::constants::*;
 use sandsock::{Error, Socket};

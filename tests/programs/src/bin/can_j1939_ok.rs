@@ -1,5 +1,5 @@
-//! CAN_J1939: messages of one frame, transport of many, broadcasts, filters, and what comes beside
-//! the data.
+//! CAN_J1939: messages of one frame, transport of many, broadcasts, filters, and the control
+//! messages beside the data.
 
 use sandsock::constants::*;
 use sandsock::{Error, Flags, OptionValue, Received, Socket};

@@ -1,4 +1,5 @@
-//! CAN_J1939 with the grants of its options: hears what is meant for others, and sends before them.
+//! CAN_J1939 with the grants of its options: receives messages for other nodes, and sends before
+//! them.
 
 use sandsock::constants::*;
 use sandsock::{Error, Flags, Socket};

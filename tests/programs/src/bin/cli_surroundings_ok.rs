@@ -1,4 +1,4 @@
-//! Shows what it was given: arguments, environment, a folder, standard input.
+//! Prints its environment: arguments, variables, a folder, standard input.
 
 use std::io::Read;
 

@@ -1,5 +1,5 @@
-//! A socket that another process may hold is never given to sendfile(2), which could block there:
-//! the host copies, and the bytes and the rules are the same.
+//! The host never calls sendfile(2) on a socket that another process may hold, because the call
+//! could block there. It copies instead, with the same bytes and rules.
 
 use std::time::Duration;
 

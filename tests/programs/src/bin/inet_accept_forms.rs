@@ -1,5 +1,5 @@
-//! Accepting: by each mode, more than one at a time, from a socket that does not listen, with a
-//! backlog of any number.
+//! Accepting in each mode, more than once, on a socket that does not listen, with a backlog of any
+//! number.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Datagrams with a native peer: addresses, lengths, empty ones, cut ones, a connected socket.
+//! Datagrams with a native peer: addresses, lengths, empty and cut datagrams, a connected socket.
 
 use std::io::IoSlice;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! `dup`, `fromfd`, `fileno=`, `detach`: numbers, what is shared and what is not, and when the
+//! `dup`, `fromfd`, `fileno=`, `detach`: the numbers, the state that is shared, and when the
 //! connection really ends.
 
 use std::time::Duration;

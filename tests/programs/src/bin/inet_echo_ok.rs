@@ -1,4 +1,4 @@
-//! Serves one connection of a native client, and gives back what it gets.
+//! Serves one connection of a native client, and sends back its bytes.
 
 use sandsock::constants::*;
 use sandsock::{Error, Flags, Socket};

@@ -1,4 +1,4 @@
-//! A pair of sockets without socketpair(2), and what it refuses.
+//! A pair of sockets without socketpair(2), and the errors for wrong arguments.
 
 use sandsock::constants::*;
 use sandsock::{Result, fallback_socketpair};

@@ -1,5 +1,5 @@
-//! MSG_DONTWAIT in the three modes: it is obeyed without a timeout and with 0, while a timeout
-//! waits all the same.
+//! MSG_DONTWAIT in the three modes: it works without a timeout and with timeout 0. A call with
+//! another timeout waits all the same.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! MSG_WAITALL: without a timeout it waits until all is there or the stream ends; a socket with one
-//! gets what there is.
+//! MSG_WAITALL: without a timeout it waits until all bytes are there or the stream ends. A socket
+//! with a timeout gets the bytes that are there.
 
 use std::io::IoSliceMut;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Several buffers as one, to the last that one call may take; what is read fills them in turn.
+//! Several buffers as one, up to the most that one call takes. A receive fills them in turn.
 
 use std::io::{IoSlice, IoSliceMut};
 

@@ -1,5 +1,5 @@
-//! Options: as integers, as bytes, as a length alone; what is read is cut to what the kernel filled
-//! in.
+//! Options as integers, as bytes, as a length without a value. A read is cut to the bytes that the
+//! kernel filled in.
 
 use sandsock::constants::*;
 use sandsock::{Error, OptionValue, Socket};

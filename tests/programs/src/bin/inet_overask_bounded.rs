@@ -1,4 +1,4 @@
-//! Asking for more than there can be is no error, and costs no memory.
+//! Asking for more bytes than there can be is no error, and costs no memory.
 
 use sandsock::Error;
 use sandsock::constants::*;

@@ -1,4 +1,5 @@
-//! select and poll on real sockets: what becomes ready, when, and what is no descriptor.
+//! select and poll on real sockets: which become ready, when, and arguments that are not
+//! descriptors.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! One server for both families, and one for IPv6 alone; what Python refuses of it.
+//! One server for both families, one for IPv6 only, and the errors that Python has for it.
 
 use sandsock::constants::*;
 use sandsock::{Error, Family, ServerOptions, create_server, has_dualstack_ipv6};

@@ -1,4 +1,4 @@
-//! Makes descriptors until there are no more, a million times, in every way. Argument: the limit.
+//! Makes descriptors up to the limit, a million times, in every way. Argument: the limit.
 
 use std::io::IoSlice;
 

@@ -1,4 +1,5 @@
-//! Asks for as much as a number can say, in every form of receive. Argument: a UDP port to send to.
+//! Asks for the greatest number of bytes, in every form of receive. Argument: a UDP port to send
+//! to.
 
 use sandsock::constants::*;
 use sandsock::raw::types::Wait;

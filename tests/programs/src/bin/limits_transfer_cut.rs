@@ -1,4 +1,4 @@
-//! Moves more at once than one transfer may. Argument: the limit.
+//! Moves more at once than one call may. Argument: the limit.
 
 use sandsock::constants::*;
 use sandsock::raw::types::Wait;

@@ -1,5 +1,5 @@
-//! Holds `multicast=239.1.2.3` and `multicast=ff02::1234`, or with the argument `none` no group at
-//! all, and wants others.
+//! Has `multicast=239.1.2.3` and `multicast=ff02::1234`, or with the argument `none` no group, and
+//! tries others.
 
 use sandsock::constants::*;
 use sandsock::errno::EINVAL;

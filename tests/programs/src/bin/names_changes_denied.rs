@@ -1,5 +1,5 @@
-//! Looks names up by every function while their server changes its mind. The host changes it when
-//! the guest has connected.
+//! Looks names up by every function while their server changes its answers. The test changes them
+//! when the guest has connected.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Asks a server that says nothing: each function ends with its own error, and the raw layer's
-//! waits hold.
+//! Asks a server that does not answer. Each function ends with its own error, and the raw layer's
+//! waits end in time.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Names and addresses that the operator gave, both ways: no resolver is asked.
+//! Names and addresses of `--resolve`, in both directions. No resolver is asked.
 
 use sandsock::constants::*;
 use sandsock::raw::netdb;

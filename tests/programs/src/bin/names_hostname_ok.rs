@@ -1,4 +1,4 @@
-//! Shows this host's name; with an argument, sets it before.
+//! Prints this host's name. With an argument, sets the name first.
 
 fn main() -> sandsock::Result<()> {
     if let Some(name) = std::env::args().nth(1) {

@@ -1,4 +1,4 @@
-//! Sees no interface, and finds none out by zones.
+//! Sees no interface, and can't find one by zones.
 
 use sandsock::constants::*;
 use sandsock::{

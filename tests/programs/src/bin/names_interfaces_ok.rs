@@ -1,4 +1,4 @@
-//! Shows the interfaces, by number and by name, and uses their names as zones.
+//! Prints the interfaces, by number and by name, and uses their names as zones.
 
 use sandsock::constants::*;
 use sandsock::{

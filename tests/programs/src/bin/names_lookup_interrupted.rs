@@ -1,4 +1,4 @@
-//! Asks a server that does not answer; the host interrupts it, again and again. The argument is the
+//! Asks a server that does not answer. The host interrupts it again and again. The argument is the
 //! function.
 
 use sandsock::constants::*;

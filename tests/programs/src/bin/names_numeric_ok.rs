@@ -1,4 +1,4 @@
-//! Looks up numbers, which needs no grant, with every flag and service. Nothing was granted.
+//! Looks up numbers, which needs no grant, with every flag and service. There is no grant.
 
 use sandsock::constants::*;
 use sandsock::{ErrorKind, Family, Service, getaddrinfo};

@@ -1,5 +1,5 @@
-//! Looks up names that are only like the granted ones. The arguments are the granted ones, which
-//! have addresses.
+//! Looks up names that resemble the granted ones. The arguments are the granted names, which have
+//! addresses.
 
 use sandsock::constants::*;
 use sandsock::{ErrorKind, Family, getaddrinfo};

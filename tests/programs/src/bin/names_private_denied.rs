@@ -1,4 +1,4 @@
-//! Looks up localhost by a name's grant alone. Argument: a TCP port.
+//! Looks up localhost with a grant of the name only. Argument: a TCP port.
 
 use std::time::Duration;
 

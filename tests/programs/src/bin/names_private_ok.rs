@@ -1,4 +1,4 @@
-//! Looks up localhost, whose address was granted as well. Argument: the TCP port.
+//! Looks up localhost, whose address is granted as well. Argument: the TCP port.
 
 use sandsock::constants::*;
 use sandsock::{Family, Socket, getaddrinfo};

@@ -1,4 +1,4 @@
-//! Looks up names whose addresses the operator gave, and uses them. Arguments: TCP port of
+//! Looks up names whose addresses `--resolve` gives, and uses them. Arguments: TCP port of
 //! one.example, UDP port of one.example, TCP port that it may not connect to.
 
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Asks for the names of addresses that were not granted: `reverse-resolve` holds for 192.0.2.0/24
-//! alone, without 192.0.2.128/25.
+//! Asks for the names of addresses without a grant. `reverse-resolve` covers only 192.0.2.0/24,
+//! without 192.0.2.128/25.
 
 use sandsock::constants::*;
 use sandsock::raw::netdb;

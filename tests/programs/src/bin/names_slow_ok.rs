@@ -1,5 +1,5 @@
-//! Asks a server that takes its time, before each of three questions. The argument is how long that
-//! is at least, in milliseconds.
+//! Asks a slow server three questions. The argument is the least time of an answer, in
+//! milliseconds.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Looks up a name that does not exist, and names that can't.
+//! Looks up a name that does not exist, and names that can't exist.
 
 use std::time::{Duration, Instant};
 

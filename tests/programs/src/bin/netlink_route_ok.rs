@@ -1,5 +1,5 @@
 //! Reads links, addresses, routes and neighbours, and gets events, by `netlink=route:read`. The
-//! argument is the name of an interface that comes while it waits.
+//! argument is the name of an interface that the test adds while the guest waits.
 
 use std::time::Duration;
 

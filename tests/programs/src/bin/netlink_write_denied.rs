@@ -1,6 +1,6 @@
-//! Holds `route:read`, `sock-diag:read`, `generic:nlctrl` and `generic:ethtool`, and wants to
-//! write: in a message of its own, in a batch, between buffers, in a second message; to end
-//! connections; to reach other families, other groups, other programs.
+//! Has `route:read`, `sock-diag:read`, `generic:nlctrl` and `generic:ethtool`, and tries to write:
+//! in a message of its own, in a batch, between buffers, in a second message. It tries to end
+//! connections, and to reach other families, other groups and other programs.
 
 use std::io::IoSlice;
 use std::time::Duration;

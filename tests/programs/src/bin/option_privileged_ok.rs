@@ -1,4 +1,4 @@
-//! The options that need a grant, with their grants, by what they do.
+//! The options that need a grant, with their grants. Each is tested by its effect.
 
 use std::io::IoSlice;
 use std::time::Duration;

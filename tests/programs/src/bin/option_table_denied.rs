@@ -1,5 +1,5 @@
-//! Sets and gets every option that needs a grant, with none: each argument is
-//! `LEVEL:NUMBER:USE:LEVEL_NAME/NAME`, USE one of `set`, `get`, `control`.
+//! Sets and gets every option that needs a grant, without one. Each argument is
+//! `LEVEL:NUMBER:USE:LEVEL_NAME/NAME`. USE is `set`, `get` or `control`.
 
 use std::io::IoSlice;
 

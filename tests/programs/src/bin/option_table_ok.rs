@@ -1,5 +1,5 @@
-//! The same with the grants: whatever is said then is the kernel's word. Arguments as of
-//! `option_table_denied`.
+//! Sets and gets the same options with the grants. Any error is then the kernel's. The arguments
+//! are those of `option_table_denied`.
 
 use std::io::IoSlice;
 

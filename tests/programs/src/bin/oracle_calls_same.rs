@@ -1,4 +1,4 @@
-//! Makes the calls that its arguments name, and says what each gave; `calls.py` does the same.
+//! Makes the calls that its arguments name, and prints their results. `calls.py` does the same.
 
 use std::io::{IoSlice, IoSliceMut};
 

@@ -1,4 +1,4 @@
-//! A conversation with itself over TCP and UDP, step by step; `conversation.py` has the same.
+//! A conversation with itself over TCP and UDP, step by step. `conversation.py` has the same.
 
 use std::cell::RefCell;
 use std::io::{IoSlice, IoSliceMut};

@@ -1,4 +1,4 @@
-//! Sends that open the connection themselves, step by step; `fastopen.py` has the same.
+//! Sends that open the connection themselves, step by step. `fastopen.py` has the same.
 
 use std::cell::Cell;
 use std::io::IoSlice;

@@ -1,4 +1,5 @@
-//! Sockets as files, and files sent: makes what its arguments name; `files.py` does the same.
+//! Sockets as files, and files that are sent. Makes the calls that its arguments name. `files.py`
+//! does the same.
 
 use std::io::{Cursor, IoSlice, Seek, SeekFrom};
 

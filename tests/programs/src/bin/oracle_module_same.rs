@@ -1,4 +1,4 @@
-//! The module's functions and objects, as its arguments name them; `module.py` does the same.
+//! The module's functions and objects, as its arguments name them. `module.py` does the same.
 
 use std::fmt::Display;
 use std::io::IoSlice;

@@ -1,5 +1,4 @@
-//! Makes the calls for names that its arguments name, and says what each gave; `names.py` does the
-//! same.
+//! Makes the look-ups that its arguments name, and prints their results. `names.py` does the same.
 
 use sandsock::{
     Error, ErrorKind, HostEntry, Service, Socket, constants::SOCK_DGRAM, getaddrinfo, getfqdn,

@@ -1,4 +1,4 @@
-//! Turns the numeric addresses that its arguments name to and fro; `numbers.py` does the same.
+//! Parses and formats the numeric addresses of its arguments. `numbers.py` does the same.
 
 use sandsock::{Error, Service, getaddrinfo, inet_aton, inet_ntoa, inet_ntop, inet_pton};
 use sandsock_test_programs::oracle::{decode, hex, shown, unhex};

@@ -1,5 +1,5 @@
-//! Holds `packet=lo:arp` and, for the interface that is its argument, `packet=INTERFACE:lldp`, and
-//! wants other protocols, other interfaces, other people's frames.
+//! Has `packet=lo:arp` and, for the interface of its argument, `packet=INTERFACE:lldp`. It tries
+//! other protocols, other interfaces, and other programs' frames.
 
 use std::time::Duration;
 

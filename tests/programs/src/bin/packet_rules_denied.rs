@@ -1,5 +1,5 @@
-//! Holds `packet=lo`, which lets it ask for that interface's number and name and send every frame;
-//! rules deny the number and ARP.
+//! Has `packet=lo`, with which it may ask for that interface's number and name and send every
+//! frame. Rules deny the number and ARP.
 
 use sandsock::constants::*;
 use sandsock::raw::syscalls::{ioctl, socket};

@@ -1,4 +1,4 @@
-//! Gives a socket addresses that are not of its family. Arguments: granted TCP and UDP ports, and
+//! Uses addresses of another family than the socket's. Arguments: granted TCP and UDP ports, and
 //! another UDP port.
 
 use sandsock::constants::*;

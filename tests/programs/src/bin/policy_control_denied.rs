@@ -1,5 +1,5 @@
-//! Sends control messages that do what options may not. Arguments: a UDP port that it may send to,
-//! over IPv4 and IPv6.
+//! Sends control messages that do what the options may not do. Arguments: a UDP port that it may
+//! send to, over IPv4 and IPv6.
 
 use std::io::IoSlice;
 

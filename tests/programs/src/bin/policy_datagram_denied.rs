@@ -1,4 +1,4 @@
-//! May hear one sender of several. Arguments: the port that it may hear.
+//! May receive from one sender of several. Arguments: the sender's port.
 
 use std::io::IoSliceMut;
 use std::time::Duration;

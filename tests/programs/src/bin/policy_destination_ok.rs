@@ -1,4 +1,4 @@
-//! Connects and sends to the destinations that it is given: HOST TCP-PORT UDP-PORT, again and
+//! Connects and sends to the destinations of its arguments: HOST TCP-PORT UDP-PORT, again and
 //! again.
 
 use sandsock::constants::*;

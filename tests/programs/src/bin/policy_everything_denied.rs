@@ -1,4 +1,4 @@
-//! Is allowed everything but one TCP port, one UDP port, names, an option and a UNIX name.
+//! May do everything, except for one TCP port, one UDP port, names, an option and a UNIX name.
 //! Arguments: the TCP port, the UDP port.
 
 use sandsock::constants::*;

@@ -1,4 +1,4 @@
-//! Listens without a bind, and on the wildcard of IPv6 alone, as it was granted.
+//! Listens without a bind, and on the wildcard of IPv6 only, as granted.
 
 use sandsock::Socket;
 use sandsock::constants::*;

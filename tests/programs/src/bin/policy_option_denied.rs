@@ -1,5 +1,5 @@
-//! Sets options that bind, lead elsewhere, attach programs or raise privileges, with every ordinary
-//! grant of its sockets and none for an option.
+//! Sets options that bind, lead elsewhere, attach programs or raise privileges. It has every
+//! ordinary grant of its sockets, and none for an option.
 
 use sandsock::constants::*;
 use sandsock::{Error, OptionValue, Socket};

@@ -1,5 +1,4 @@
-//! Connects a UDP socket while a stranger's datagrams are in its queue. Argument: the port that it
-//! may talk to.
+//! Connects a UDP socket while a stranger's datagrams are in its queue. Argument: the granted port.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Has one peer of each kind, and tries to come from it to another one. Arguments: granted and
-//! other TCP port, granted and other UDP port.
+//! May reach one peer of each kind, and tries to reach another one from there. Arguments: granted
+//! and other TCP port, granted and other UDP port.
 
 use std::io::IoSlice;
 

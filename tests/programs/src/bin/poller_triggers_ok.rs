@@ -1,5 +1,5 @@
-//! Level, edge and one-shot, on socketpairs of the guest's own; close and duplicates; Python's
-//! errors.
+//! Level, edge and one-shot triggers on socketpairs of the guest's own; close and duplicates;
+//! Python's errors.
 
 use std::time::Duration;
 

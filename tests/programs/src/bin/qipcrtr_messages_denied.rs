@@ -1,4 +1,4 @@
-//! Has a grant of another family: no QIPCRTR socket.
+//! Has a grant of another family, and can create no QIPCRTR socket.
 
 use sandsock::constants::*;
 use sandsock::{Error, Socket};

@@ -1,5 +1,5 @@
-//! Holds `raw=icmp:127.0.0.2` and `raw=icmp6:2001:db8::/32`, and wants to reach the loopback and
-//! what comes from there.
+//! Has `raw=icmp:127.0.0.2` and `raw=icmp6:2001:db8::/32`, and tries to reach the loopback and to
+//! receive packets from there.
 
 use std::io::IoSlice;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Has grants of other families and of TCP to the same addresses: no RDS socket.
+//! Has grants of other families and of TCP to the same addresses, and can create no RDS socket.
 
 use sandsock::constants::*;
 use sandsock::{Error, Socket};

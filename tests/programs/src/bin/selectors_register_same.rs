@@ -1,5 +1,5 @@
-//! `DefaultSelector` as Python's: registering, modifying, taking out, and the errors of each; what
-//! `select` gives.
+//! `DefaultSelector` as Python's: registering, modifying, unregistering, the errors of each, and
+//! the result of `select`.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Serves the one connection that it was started for, by lines: `echo TEXT`, `count`, `names`,
-//! `more`, `trap`, `memory`, `hostname`, `print`, `compute`.
+//! Serves its one connection by lines: `echo TEXT`, `count`, `names`, `more`, `trap`, `memory`,
+//! `hostname`, `print`, `compute`.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -1,5 +1,5 @@
-//! Accepts connections on the socket that it shares with others, by what its environment says of
-//! it, and answers one line on each: `echo TEXT`, `count`, `trap`. It ends well when it is
+//! Accepts connections on the socket that it shares with other instances, and which its environment
+//! names. It answers one line on each: `echo TEXT`, `count`, `trap`. It succeeds when it is
 //! interrupted.
 
 use sandsock::{Error, Flags, Result, Socket};

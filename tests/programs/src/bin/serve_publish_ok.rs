@@ -1,5 +1,5 @@
-//! Binds published addresses, 10.9.8.7:80 and [fd00::9]:53, which this host does not have, and sees
-//! them and no others of its own.
+//! Binds published addresses, 10.9.8.7:80 and [fd00::9]:53, which this host does not have. It sees
+//! these as its own addresses.
 
 use sandsock::constants::*;
 use sandsock::{Flags, Result, Socket};

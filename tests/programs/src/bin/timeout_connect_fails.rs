@@ -1,5 +1,5 @@
-//! A connection that fails during the wait: its error comes at once, by SO_ERROR, and not the end
-//! of the time.
+//! A connection that fails during the wait. Its error comes at once, from SO_ERROR, and not after
+//! the timeout.
 
 use std::time::{Duration, Instant};
 

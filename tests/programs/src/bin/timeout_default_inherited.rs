@@ -1,4 +1,5 @@
-//! The default timeout: which sockets get it, and that an accepted socket's is not its listener's.
+//! The default timeout: which sockets get it. An accepted socket does not take its listener's
+//! timeout.
 
 use std::time::Duration;
 

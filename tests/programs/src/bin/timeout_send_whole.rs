@@ -1,4 +1,4 @@
-//! 8 MiB to a slow reader: whole and in order, by one call or by many, in every mode.
+//! 8 MiB to a slow reader arrive whole and in order, by one call or by many, in every mode.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Has a grant of another family: TIPC is not there for it.
+//! Has a grant of another family, and can create no TIPC socket.
 
 use sandsock::constants::*;
 use sandsock::{Error, Socket};

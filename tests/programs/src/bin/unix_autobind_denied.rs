@@ -1,4 +1,4 @@
-//! A name of the kernel's choice needs a grant of every name.
+//! A name that the kernel chooses needs a grant of every name.
 
 use sandsock::constants::*;
 use sandsock::{Address, Error, ErrorKind, Socket};

@@ -1,4 +1,4 @@
-//! Links, and `..`, lead nowhere that is not granted.
+//! Links and `..` lead nowhere without a grant.
 
 #[path = "../attempts.rs"]
 mod attempts;

@@ -1,4 +1,4 @@
-//! Pairs need no grant and have no names; what is done with any other socket needs one.
+//! Pairs need no grant and have no names. Every other use of a socket needs a grant.
 
 use sandsock::constants::*;
 use sandsock::{Address, Error, ErrorKind, Flags, Socket, socketpair};

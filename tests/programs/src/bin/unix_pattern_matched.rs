@@ -1,4 +1,4 @@
-//! A pattern holds the names that it says, and those alone.
+//! A pattern matches the names that it describes, and no others.
 
 #[path = "../attempts.rs"]
 mod attempts;

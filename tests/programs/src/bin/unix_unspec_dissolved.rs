@@ -1,4 +1,4 @@
-//! AF_UNSPEC ends a datagram socket's association, and is no other way in.
+//! AF_UNSPEC ends a datagram socket's association, and does nothing else.
 
 use sandsock::constants::*;
 use sandsock::raw::types::{Address, Error as RawError, UnixAddress, Wait};

@@ -1,5 +1,5 @@
-//! AF_VSOCK sequenced packets with oneself: a send is a message. Datagrams no transport of this
-//! machine has.
+//! AF_VSOCK sequenced packets to this machine itself: a send is a message. No transport of this
+//! machine has datagrams.
 
 use std::time::Duration;
 

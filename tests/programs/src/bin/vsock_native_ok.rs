@@ -1,5 +1,5 @@
-//! Talks over AF_VSOCK to a native peer that listens on the port given, and turns around what it
-//! gets.
+//! Talks over AF_VSOCK to a native peer that listens on the given port, and sends its bytes back in
+//! reverse.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Tries other addresses than those that are granted: `vsock:listen:local:1234` and
-//! `vsock:connect:local:1234`, where `vsock:connect:host:1235` is denied.
+//! Tries other addresses than the granted ones: `vsock:listen:local:1234` and
+//! `vsock:connect:local:1234`. `vsock:connect:host:1235` is denied by a rule.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! AF_VSOCK streams with oneself, by the local context id: connect, accept, data both ways,
-//! options, the local cid.
+//! AF_VSOCK streams to this machine itself, by the local context id: connect, accept, data in both
+//! directions, options, the local cid.
 
 use std::time::Duration;
 

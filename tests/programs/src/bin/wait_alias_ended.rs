@@ -1,4 +1,4 @@
-//! An alias is good for transfers alone, and for no longer than its original lets it.
+//! An alias can only transfer, and only as long as its original allows it.
 
 use sandsock::constants::*;
 use sandsock::raw::polling::{self, PollEntry};

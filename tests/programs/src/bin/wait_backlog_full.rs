@@ -1,4 +1,4 @@
-//! A UNIX listener whose backlog is full is waited for under `forever` alone.
+//! Only under `forever` a connect waits for room in a UNIX listener's full backlog.
 
 use std::time::Duration;
 

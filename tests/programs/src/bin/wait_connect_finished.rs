@@ -1,4 +1,4 @@
-//! A connection that takes time is left by an interrupt or a timeout, and finished later.
+//! An interrupt or a timeout ends the wait for a slow connection. A later call finishes it.
 
 use sandsock::constants::*;
 use sandsock::raw::types::{Address, Error as RawError, InetAddress, OptionValue, Wait};

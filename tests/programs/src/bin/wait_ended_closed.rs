@@ -1,4 +1,4 @@
-//! Ends badly, or is ended, with descriptors open.
+//! Fails, or is stopped, with open descriptors.
 
 use sandsock::constants::*;
 use sandsock::{Error, Flags, Socket, socketpair};

@@ -1,5 +1,5 @@
-//! Under `forever` a stream's send goes on until all is queued, a mebibyte a call; MSG_WAITALL
-//! gathers.
+//! Under `forever` the send of a stream goes on until everything is queued, one mebibyte a call.
+//! MSG_WAITALL gathers all bytes.
 
 use sandsock::constants::*;
 use sandsock::raw::types::{Address, UnixAddress, Wait};

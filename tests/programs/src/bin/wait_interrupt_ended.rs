@@ -1,4 +1,4 @@
-//! An interrupt ends each kind of wait, and the descriptor is as good as before.
+//! An interrupt ends each kind of wait, and the descriptor still works.
 
 use sandsock::constants::*;
 use sandsock::raw::polling::{self, PollEntry};

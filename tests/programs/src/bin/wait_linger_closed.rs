@@ -1,4 +1,4 @@
-//! Closes sockets that linger: the close waits and can be interrupted, a drop does not wait.
+//! Closes sockets with SO_LINGER. The close waits and can be interrupted. A drop does not wait.
 
 use sandsock::Error;
 use sandsock::constants::*;

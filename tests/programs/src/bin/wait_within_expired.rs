@@ -1,4 +1,4 @@
-//! A wait that is over is EAGAIN, not before its time.
+//! A wait that reaches its end returns EAGAIN, and not before that time.
 
 use sandsock::constants::*;
 use sandsock::raw::polling::{self, PollEntry};

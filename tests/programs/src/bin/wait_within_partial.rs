@@ -1,4 +1,4 @@
-//! Under a timed wait a stream's call is one transfer, of as much as there is room for.
+//! Under a timed wait a call on a stream is one transfer, of as many bytes as there is room for.
 
 use sandsock::constants::*;
 use sandsock::raw::types::{Error as RawError, Wait};
