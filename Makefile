@@ -23,7 +23,7 @@ PREFIX ?= /usr/local
 # together with them (WITH, below). Installed and measured programs have a profile of their own, which takes longer to build.
 PROFILE := --release
 DIST := --profile dist
-test test-kernel attacks: WITH := --tests
+test test-kernel attacks docs: WITH := --tests
 
 .PHONY: help
 help: ## list the targets
@@ -91,6 +91,10 @@ test: guests build lint kernel ## run all tests, and list the skipped ones
 conformance: build guests ## run CPython's own tests natively and through the provider
 	@cargo build $(PROFILE) --example _sandsock
 	@$(PYTHON) tests/conformance/run.py $(MODULES)
+
+.PHONY: docs
+docs: guests build ## write the documentation's tables from the code's
+	@SANDSOCK_WRITE=1 cargo test $(PROFILE) docs_
 
 .PHONY: attacks
 attacks: guests build ## run the tests that attack a policy or the host

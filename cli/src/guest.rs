@@ -44,11 +44,11 @@ pub(crate) struct GuestArgs {
     #[arg(long, value_name = "NAME=N")]
     limit: Vec<String>,
 
-    /// Answer look-ups of a name with this address, without asking the resolver.
+    /// Grant looking up a name, and answer with this address, without asking a resolver.
     #[arg(long, value_name = "NAME=ADDRESS")]
     resolve: Vec<String>,
 
-    /// When the guest binds GUEST:PORT, bind HOST:PORT instead, for TCP and UDP or one of them.
+    /// Let the guest bind GUEST:PORT, and bind HOST:PORT instead, for TCP and UDP or one of them.
     #[arg(long, value_name = "HOST:PORT=GUEST:PORT[/tcp|/udp]")]
     publish: Vec<String>,
 
@@ -56,8 +56,8 @@ pub(crate) struct GuestArgs {
     #[arg(long, value_name = "NAME")]
     netns: Option<OsString>,
 
-    /// Hand over a descriptor that this command inherited: fd:N, stdin, or listen for all
-    /// descriptors of socket activation.
+    /// Hand over a descriptor that this command inherited, and grant its use: fd:N, stdin, or listen
+    /// for all descriptors of socket activation.
     #[arg(long, value_name = "fd:N|stdin|listen")]
     inherit: Vec<String>,
 
@@ -66,7 +66,8 @@ pub(crate) struct GuestArgs {
     #[arg(long, value_name = "NAME")]
     hostname: Option<String>,
 
-    /// Give the guest a folder, under its own name or another one. With :ro it is read-only.
+    /// Give the guest a folder, under its own name or another one. With :ro the guest can't write to
+    /// it.
     #[arg(long, value_name = "HOST[::GUEST][:ro]")]
     dir: Vec<String>,
 

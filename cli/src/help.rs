@@ -90,3 +90,47 @@ pub(crate) fn limits_help() -> String {
     }
     help
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{Arg, Command, CommandFactory as _};
+    use sandsock_tests::docs::{compare, table};
+
+    /// Returns the table of options, except for those of `without` and `--help`.
+    fn options(command: &Command, without: Option<&Command>) -> String {
+        let rows = command.get_arguments().filter(|arg| !arg.is_positional());
+        let rows = rows.filter(|arg| arg.get_id() != "help").filter(|arg| {
+            without.is_none_or(|other| other.get_arguments().all(|of| of.get_id() != arg.get_id()))
+        });
+        table(&["option", ""], rows.map(|arg| vec![usage(arg), about(arg)]))
+    }
+
+    fn usage(arg: &Arg) -> String {
+        let short = arg.get_short().map_or(String::new(), |short| format!("`-{short}`, "));
+        format!("{short}`{}`", arg.to_string().replace(['<', '>'], "").trim_end_matches("..."))
+    }
+
+    fn about(arg: &Arg) -> String {
+        let help = arg.get_help().expect("each option has a text").to_string();
+        let required = if arg.is_required_set() { ". Required" } else { "" };
+        let default = arg.get_default_values().first().filter(|_| arg.get_action().takes_values());
+        let default =
+            default.map_or(String::new(), |value| format!(". The default is {}", value.display()));
+        format!("{help}{required}{default}")
+    }
+
+    #[test]
+    fn docs_command_options() {
+        let mut command = crate::Cli::command();
+        command.build();
+        let of = |name| command.find_subcommand(name).expect("the subcommand");
+        compare(
+            "docs/command.md",
+            &[
+                ("options of run", options(of("run"), None)),
+                ("options of serve", options(of("serve"), Some(of("run")))),
+                ("options of compose", options(of("compose"), Some(of("run")))),
+            ],
+        );
+    }
+}

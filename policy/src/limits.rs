@@ -63,31 +63,31 @@ macro_rules! limits {
 
 limits! {
     /// Descriptors open at once.
-    descriptors "descriptors" = 1024, 0..=1_048_576, "descriptors open at once; beyond: EMFILE";
+    descriptors "descriptors" = 1024, 0..=1_048_576, "descriptors open at once; beyond it: EMFILE";
     /// Descriptors sent with SCM_RIGHTS and not received yet.
-    rights_in_flight "rights-in-flight" = 64, 0..=16_384, "descriptors sent and not yet received; beyond: ETOOMANYREFS";
+    rights_in_flight "rights-in-flight" = 64, 0..=16_384, "descriptors sent and not yet received; beyond it: ETOOMANYREFS";
     /// Look-ups begun a second.
-    lookups_per_second "lookups-per-second" = 64, 0..=1_000_000, "look-ups of names and addresses begun a second; beyond: a wait, or EAGAIN";
+    lookups_per_second "lookups-per-second" = 64, 0..=1_000_000, "look-ups begun in a second; beyond it a look-up waits, or fails with EAGAIN";
     /// Look-ups under way at once.
-    lookups_pending "lookups-pending" = 8, 0..=4_096, "look-ups of names under way at once; beyond: EAGAIN";
+    lookups_pending "lookups-pending" = 8, 0..=4_096, "look-ups under way at once; beyond it: EAGAIN";
     /// Pollers open at once.
-    pollers "pollers" = 16, 0..=65_536, "pollers open at once; beyond: EMFILE";
+    pollers "pollers" = 16, 0..=65_536, "pollers open at once; beyond it: EMFILE";
     /// Entries of one poll or poller.
-    poll_entries "poll-entries" = 10_000, 0..=1_048_576, "entries of one poll or poller; beyond: EINVAL or ENOSPC";
+    poll_entries "poll-entries" = 10_000, 0..=1_048_576, "entries of one poll or poller; beyond it: EINVAL or ENOSPC";
     /// Bytes of one transfer.
-    transfer_bytes "transfer-bytes" = 1_048_576, 1..=67_108_864, "bytes of a stream moved by one call; more is left to the next";
+    transfer_bytes "transfer-bytes" = 1_048_576, 1..=67_108_864, "bytes of a stream that one call moves; the next call moves the rest";
     /// Bytes of memory of the guest: all of its memories and tables. The store is the embedder's,
     /// so the embedder enforces this limit with a `wasmtime::ResourceLimiter`, as the command does.
-    memory_bytes "memory-bytes" = 1_073_741_824, 0..=1_099_511_627_776, "bytes of memory of the guest; beyond: no growth, by which most guests trap";
+    memory_bytes "memory-bytes" = 1_073_741_824, 0..=1_099_511_627_776, "bytes of the guest's memory; beyond it memory does not grow, and most guests trap";
     /// Names of UNIX sockets in folders. They outlive the instance that made them, and so they are
     /// counted for all the instances of one builder together, until they are gone from the folder.
-    unix_names "unix-names" = 1024, 0..=1_048_576, "UNIX sockets' names made in folders and there still; beyond: ENOSPC";
+    unix_names "unix-names" = 1024, 0..=1_048_576, "names of UNIX sockets that were made in folders and still exist; beyond it: ENOSPC";
     /// Bytes that the kernel holds, or may come to hold, in the buffers of the guest's sockets. The
     /// default leaves 1,024 sockets of each kind with Linux's default sizes (net.core.wmem_default
     /// and rmem_default, 212,992 each).
-    buffer_bytes "buffer-bytes" = 671_088_640, 0..=1_099_511_627_776, "bytes that the kernel may hold in buffers of sockets; beyond: a send waits, a new socket is ENOBUFS";
+    buffer_bytes "buffer-bytes" = 671_088_640, 0..=1_099_511_627_776, "bytes that the kernel may hold in the buffers of sockets; beyond it a send waits, and a new socket fails with ENOBUFS";
     /// Bytes of control data of one message.
-    control_bytes "control-bytes" = 262_144, 0..=16_777_216, "bytes of control data of one message; beyond: ENOBUFS";
+    control_bytes "control-bytes" = 262_144, 0..=16_777_216, "bytes of control data of one message; beyond it: ENOBUFS";
 }
 
 impl Limits {

@@ -11,6 +11,7 @@ mod bench;
 mod bluetooth;
 mod can;
 mod cli;
+mod docs;
 mod family;
 mod files;
 mod inet;

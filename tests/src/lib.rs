@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod built;
+pub mod docs;
 
 use std::fmt::Display;
 use std::io::Write as _;

@@ -255,6 +255,8 @@ pub(crate) fn decode(raw: &RawAddress, kind: SocketKind) -> Option<Address> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use proptest::prelude::*;
 
@@ -313,6 +315,17 @@ mod tests {
                 || names.contains(&"AF_UNSPEC");
             assert!(says || names.iter().all(|name| served(name)), "{line}");
         }
+    }
+
+    #[test]
+    fn the_readme_lists_the_families() {
+        let page = include_str!("../../../README.md");
+        let (_, rest) = page.split_once("## What is supported").expect("the section is there");
+        let (section, _) = rest.split_once("\n## ").expect("it ends");
+        let words = section.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let listed: BTreeSet<_> = words.filter_map(|word| word.strip_prefix("AF_")).collect();
+        let names: Vec<_> = Family::ALL.iter().map(|(name, ..)| name.to_uppercase()).collect();
+        assert_eq!(listed, names.iter().map(String::as_str).collect());
     }
 
     #[test]

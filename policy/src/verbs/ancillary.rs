@@ -61,7 +61,7 @@ fn find(index: &Index, named: &[Ancillary]) -> Option<RuleId> {
 impl Capability for verb::Ancillary {
     const EXAMPLES: &'static [&'static str] =
         &["rights:send", "rights:receive", "rights:receive,any", "credentials:forge"];
-    const ABOUT: &'static str = "pass descriptors, forge credentials";
+    const ABOUT: &'static str = "pass descriptors, or forge credentials";
 
     type Index = Index;
 

@@ -282,7 +282,7 @@ impl Capability for verb::Family {
         "rds",
         "qipcrtr",
     ];
-    const ABOUT: &'static str = "use a family without a verb of its own; of AF_ALG, the algorithms, of AF_VSOCK, the addresses that are named";
+    const ABOUT: &'static str = "use a family without a verb of its own: for AF_ALG the named algorithms, for AF_VSOCK the named addresses";
 
     type Index = Vec<(FamilyPattern, RuleId)>;
 

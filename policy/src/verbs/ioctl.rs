@@ -16,7 +16,7 @@ use crate::verbs::verb;
 
 impl Capability for verb::Ioctl {
     const EXAMPLES: &'static [&'static str] = &["SIOCGIFADDR", "SIOCGIFCONF"];
-    const ABOUT: &'static str = "ask for, or set, what is not the socket's own, by ioctl";
+    const ABOUT: &'static str = "make a request by ioctl that is not about the socket itself";
 
     /// By the ioctl's number.
     type Index = HashMap<u32, RuleId>;

@@ -82,7 +82,7 @@ impl OptionRequest {
 
 impl Capability for verb::Option {
     const EXAMPLES: &'static [&'static str] = &["SOL_SOCKET/SO_MARK", "IPPROTO_IP/IP_PKTINFO"];
-    const ABOUT: &'static str = "use a socket option that is not ordinary";
+    const ABOUT: &'static str = "use an option or a control message that reaches beyond the socket";
 
     /// By the level's name and the number: levels of Bluetooth have the numbers of other levels.
     type Index = HashMap<(&'static str, i32), RuleId>;

@@ -138,8 +138,7 @@ impl fmt::Display for PacketRequest<'_> {
 
 impl Capability for verb::Packet {
     const EXAMPLES: &'static [&'static str] = &["eth0", "lo:arp", "*:0x88f7"];
-    const ABOUT: &'static str =
-        "send and get the frames of an interface: whatever passes there, with forged senders";
+    const ABOUT: &'static str = "send and receive the frames of an interface: everything that passes there, with forged senders";
     const PREPOSITION: &'static str = " on";
 
     type Index = Vec<(PacketPattern, RuleId)>;

@@ -159,7 +159,7 @@ impl Capability for verb::Raw {
     const EXAMPLES: &'static [&'static str] =
         &["icmp", "icmp6:2001:db8::/32", "89:10.0.0.0/8", "17:host.example", "header"];
     const ABOUT: &'static str =
-        "send and get IP packets of a protocol; header is all of IP, with forged senders";
+        "send and receive IP packets of a protocol; header allows all of IP, with forged senders";
     const PREPOSITION: &'static str = " to";
     const IMPLIES_RESOLVE: bool = true;
 

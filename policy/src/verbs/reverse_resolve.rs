@@ -19,8 +19,7 @@ use crate::verbs::{Row as _, verb};
 impl Capability for verb::ReverseResolve {
     const EXAMPLES: &'static [&'static str] =
         &["192.0.2.7", "192.0.2.0/24", "2001:db8::/32", "db.example", "*"];
-    const ABOUT: &'static str =
-        "ask for the name of an address; of a name, of the addresses that it was looked up to";
+    const ABOUT: &'static str = "look up the name of an address; a rule with a name covers the addresses that the name was looked up to";
     const PREPOSITION: &'static str = " of";
 
     /// Ports have no meaning here: every rule holds for port 0.

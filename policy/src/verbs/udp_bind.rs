@@ -13,7 +13,7 @@ use crate::verbs::{Row as _, verb};
 
 impl Capability for verb::UdpBind {
     const EXAMPLES: &'static [&'static str] = &["127.0.0.1:5353", "0.0.0.0:0", "*:50007"];
-    const ABOUT: &'static str = "bind HOST:PORT over UDP; receiving takes udp-receive or udp-send";
+    const ABOUT: &'static str = "bind HOST:PORT over UDP; receiving needs udp-receive or udp-send";
     const PREPOSITION: &'static str = " on";
 
     type Index = LocalIndex;

@@ -18,7 +18,7 @@ use crate::verbs::verb;
 
 impl Capability for verb::UdpReceive {
     const EXAMPLES: &'static [&'static str] = &["127.0.0.1:*", "192.0.2.0/24:*", "*:*"];
-    const ABOUT: &'static str = "get datagrams from HOST:PORT over UDP";
+    const ABOUT: &'static str = "receive datagrams from HOST:PORT over UDP";
     const PREPOSITION: &'static str = " from";
 
     type Index = Endpoints;
