@@ -33,6 +33,7 @@ mod raw;
 mod rds;
 mod selectors;
 mod serve;
+mod snapshot;
 mod timeout;
 mod tipc;
 mod unix;
