@@ -116,7 +116,9 @@ fn is_of_outer_cargo(name: &str) -> bool {
 fn pair(out: &Path) {
     // A test of `suite_what_outcome` is in the suite's file. An attack's suite is its kind:
     // `attack_kind_what_outcome`.
-    let suites = programs("programs/src/bin").into_iter().map(|name| {
+    let mut guests = programs("programs/src/bin");
+    guests.extend(programs("wasi/src/bin"));
+    let suites = guests.into_iter().map(|name| {
         let suite = name.split('_').next().unwrap_or(&name).to_owned();
         (name, suite)
     });

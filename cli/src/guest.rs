@@ -19,6 +19,7 @@ use crate::folders::{self, Folder, Opened, SocketRule, TrustedPath};
 use crate::inherited_fds::InheritedFds;
 use crate::memory::Memory;
 use crate::observers::ObserveArgs;
+use crate::text::printable;
 use crate::{cache, compose, path_walk};
 
 /// The options about the guest, and the guest itself.
@@ -317,7 +318,7 @@ impl GuestEnv {
     /// Makes WASI's context, without the standard streams.
     pub(crate) fn wasi(&self) -> anyhow::Result<WasiCtxBuilder> {
         let mut wasi = WasiCtx::builder();
-        // Until it is served under the same policy, wasi:sockets is denied whole.
+        // Version 0.3 of wasi:sockets is denied whole.
         wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
         wasi.args(&self.args).envs(&self.env);
         for folder in &self.folders {
@@ -332,6 +333,8 @@ impl GuestEnv {
     /// Makes the sockets' context, with the host name and the folders from which files are sent.
     pub(crate) fn sandsock(&self) -> anyhow::Result<SandsockCtxBuilder> {
         let mut sandsock = SandsockCtx::builder(Arc::clone(&self.policy));
+        // The errors of wasi:sockets have no text. The reason may quote a name of the guest's.
+        sandsock.on_missing_grant(|missing| say!("{}", printable(missing.reason)));
         if let Some(name) = &self.hostname {
             sandsock.host_name(name).with_context(|| format!("--hostname {name}"))?;
         }

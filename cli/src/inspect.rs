@@ -58,8 +58,8 @@ pub(crate) fn inspect(path: &Path) -> Result<ExitCode, Exit> {
 
 /// Returns what to print after an item's name.
 fn note(import: &str, item: &ComponentItem) -> String {
-    if import.starts_with("wasi:sockets/") {
-        return " (linked, and every use of it denied)".to_owned();
+    if let Some(interface) = import.strip_prefix("wasi:sockets/") {
+        return format!(" ({})", grants(interface));
     }
     match item {
         ComponentItem::ComponentInstance(_) => String::new(),
@@ -67,5 +67,19 @@ fn note(import: &str, item: &ComponentItem) -> String {
         ComponentItem::CoreFunc(_) | ComponentItem::Module(_) => " (module)".to_owned(),
         ComponentItem::Component(_) => " (component)".to_owned(),
         ComponentItem::Type(_) | ComponentItem::Resource(_) => " (type)".to_owned(),
+    }
+}
+
+/// Returns which grants an interface of `wasi:sockets` may need.
+fn grants(interface: &str) -> &'static str {
+    let (name, version) = interface.split_once('@').unwrap_or((interface, ""));
+    match name {
+        _ if version.starts_with("0.3.") => "linked, and every use of it denied",
+        "tcp" => "may need tcp-connect=HOST:PORT, tcp-listen=ADDRESS:PORT",
+        "udp" => "may need udp-send=HOST:PORT, udp-receive=HOST:PORT, udp-bind=ADDRESS:PORT",
+        "ip-name-lookup" => {
+            "may need resolve=NAME; tcp-connect=NAME:PORT and udp-send=NAME:PORT include it"
+        }
+        _ => "needs no grant",
     }
 }

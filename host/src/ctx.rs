@@ -35,7 +35,7 @@ const HOST_NAME_MAX: usize = 64;
 /// The instance's descriptors are in the store's [`ResourceTable`]. Dropping the store closes all
 /// of them.
 pub struct SandsockCtx {
-    pub(crate) gate: Gate,
+    pub(crate) gate: Arc<Gate>,
     /// The observers, if there are any.
     watch: Option<Arc<Watch>>,
     pub(crate) waiter: Waiter,
@@ -335,7 +335,7 @@ impl SandsockCtxBuilder {
             folders: self.folders.as_slice().into(),
             host_name: self.host_name.clone(),
             sent_by_kernel: 0,
-            gate: Gate::new(Arc::clone(&self.policy), buffers, decision_observer),
+            gate: Arc::new(Gate::new(Arc::clone(&self.policy), buffers, decision_observer)),
             watch,
         })
     }

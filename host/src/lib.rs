@@ -64,6 +64,11 @@
 //! }
 //! ```
 //!
+//! [`add_to_linker_sync`] serves `wasi:sockets` too, in place of WASI's own, by the same context. Its
+//! streams and pollables are in the table, so both views must give the same one. An embedder who
+//! wants `sandsock:socket` alone says so in [`LinkOptions`]. The error codes of `wasi:sockets` have no
+//! text: [`SandsockCtxBuilder::on_missing_grant`] reports which grant a guest lacks.
+//!
 //! The policy's limits are kept by the context, but for `memory-bytes`, which is the store's: set a
 //! [`wasmtime::ResourceLimiter`] with [`wasmtime::Store::limiter`] to bound what a guest's memories
 //! and tables may take ([`policy::Limits::memory_bytes`]). The command does so.

@@ -25,15 +25,14 @@ pub struct LinkOptions {
 }
 
 impl Default for LinkOptions {
-    /// `sandsock:socket` alone.
+    /// Both packages.
     fn default() -> Self {
-        Self { wasi_sockets: false }
+        Self { wasi_sockets: true }
     }
 }
 
 impl LinkOptions {
-    /// Whether `wasi:sockets` is added beside `sandsock:socket`. UDP and names are not
-    /// served yet.
+    /// Whether `wasi:sockets` is added beside `sandsock:socket`. It is by default.
     pub fn wasi_sockets(&mut self, serve: bool) -> &mut Self {
         self.wasi_sockets = serve;
         self
@@ -104,4 +103,10 @@ fn add<T: SandsockView + 'static>(
         added?;
     }
     Ok(())
+}
+
+/// The functions of `wasi:sockets` 0.2, for tests.
+#[cfg(test)]
+pub(crate) fn wasi2_functions() -> crate::observe::Functions {
+    register::by_name(wasi2::FUNCTIONS)
 }

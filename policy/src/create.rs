@@ -94,6 +94,14 @@ impl Policy {
         self.everything || self.some_use(family, type_ & TYPE_MASK, protocol).is_ok()
     }
 
+    /// Whether some grant of `udp-send` is about addresses of this family, or everything is allowed.
+    /// A grant by name is about both families.
+    ///
+    /// A UDP socket of such a guest may have a local port of the kernel's choice, to send from.
+    pub fn may_send_udp(&self, family: i32) -> bool {
+        self.everything || self.allow.udp_send.has_family(family == AF_INET6)
+    }
+
     /// As `has_grant_for`, by the rules that allow.
     fn some_use(&self, family: i32, kind: i32, protocol: i32) -> Result<Allowed<'_>, Denial> {
         let allow = &self.allow;

@@ -271,6 +271,12 @@ impl Endpoints {
         Self { v4: Networks::build(v4), v6: Networks::build(v6), any_v4, any_v6, names }
     }
 
+    /// Returns whether a rule is about addresses of IPv6, or of IPv4.
+    pub(super) fn has_family(&self, v6: bool) -> bool {
+        let has_networks = if v6 { !self.v6.nodes.is_empty() } else { !self.v4.nodes.is_empty() };
+        has_networks || !self.names.is_empty()
+    }
+
     /// Returns whether there is no rule.
     pub(super) fn is_empty(&self) -> bool {
         self.v4.nodes.is_empty() && self.v6.nodes.is_empty() && self.names.is_empty()

@@ -39,6 +39,7 @@ mod tipc;
 mod unix;
 mod vsock;
 mod wait;
+mod wasi;
 
 mod pairs {
     sandsock_tests::pairs!();

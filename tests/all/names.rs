@@ -34,7 +34,7 @@ pub(crate) fn names_resolve_ok() {
 }
 
 /// Whether the system's resolver knows localhost as this suite expects it.
-fn knows_localhost(test: &str) -> bool {
+pub(crate) fn knows_localhost(test: &str) -> bool {
     use std::net::ToSocketAddrs as _;
     let known = ("localhost", 80)
         .to_socket_addrs()

@@ -8,7 +8,7 @@ use std::fmt::Display;
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -174,6 +174,7 @@ pub struct Guest {
     hostname: Option<String>,
     inherited: Vec<(i32, Inherited)>,
     observers: Vec<Arc<dyn Observer>>,
+    missing_grants: Arc<Mutex<Vec<String>>>,
     real_numbers: bool,
 }
 
@@ -298,6 +299,7 @@ impl Guest {
             real_numbers: false,
             hostname: None,
             observers: Vec::new(),
+            missing_grants: Arc::default(),
         }
     }
 
@@ -414,6 +416,11 @@ impl Guest {
         self
     }
 
+    /// Where the grants are listed that calls of `wasi:sockets` lack, once the guest has ended.
+    pub fn missing_grants(&self) -> Arc<Mutex<Vec<String>>> {
+        Arc::clone(&self.missing_grants)
+    }
+
     /// Runs the guest to its end.
     #[track_caller]
     pub fn run(self) -> Ended {
@@ -470,6 +477,11 @@ impl Guest {
             builder.observe(observer);
         }
         builder.real_numbers(self.real_numbers);
+        let missing_grants = self.missing_grants;
+        builder.on_missing_grant(move |missing| {
+            let grant = missing.grant.unwrap_or(missing.reason).to_owned();
+            missing_grants.lock().unwrap_or_else(PoisonError::into_inner).push(grant);
+        });
         if let Some(name) = &self.hostname {
             builder.host_name(name).expect("a good name");
         }

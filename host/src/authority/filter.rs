@@ -12,10 +12,9 @@
 //! host must not change it. A description that is sent away keeps only the filter that the guest
 //! itself attached ([`FilterSlot::release`](crate::descriptor::filter_slot::FilterSlot::release)).
 
-use std::cell::RefCell;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use rustix::event::PollFlags;
@@ -23,7 +22,7 @@ use rustix::io::Errno;
 use sandsock_abi::constants::{SO_ATTACH_REUSEPORT_CBPF, SO_LOCK_FILTER, SO_MEMINFO, SO_RXQ_OVFL};
 
 use crate::authority::family;
-use crate::authority::gate::Gate;
+use crate::authority::gate::{Gate, decision_time};
 use crate::authority::permit::{Permit, SetOption};
 use crate::bindings::sandsock::socket::types::SocketKind;
 use crate::descriptor::filter_slot::{Attached, drops};
@@ -70,7 +69,8 @@ pub(crate) fn is_restricted(gate: &Gate, kind: SocketKind) -> bool {
 }
 
 fn is_listed(gate: &Gate, kind: SocketKind, sender: &RawAddress) -> bool {
-    let (policy, pins, now) = (&gate.policy, gate.pins.borrow(), gate.decision_time());
+    let (policy, pins) = (&gate.policy, gate.pins());
+    let now = decision_time(&pins);
     let Some(sender) = sender.to_ip() else { return false };
     if family::is_raw(kind) {
         policy.raw_source_allowed(sender.ip(), kind.protocol, &pins, now)
@@ -101,7 +101,7 @@ pub(crate) fn is_allowed(gate: &Gate, kind: SocketKind, flags: i32, address: &Ra
         return allowed;
     }
     let request = Request::UdpReceive(sender);
-    let result = gate.policy.decide(&request, &gate.pins.borrow(), gate.decision_time());
+    let result = gate.ask(&request);
     gate.report(|time| Decision::of_request(time, &request, &result));
     result.is_ok()
 }
@@ -120,7 +120,7 @@ fn is_own_error(gate: &Gate, kind: SocketKind, address: &RawAddress) -> bool {
         }
         Some(Carried::Udp) | None => Request::UdpSend(to),
     };
-    let result = gate.policy.decide(&request, &gate.pins.borrow(), gate.decision_time());
+    let result = gate.ask(&request);
     if result.is_err() {
         gate.report(|time| Decision::of_request(time, &request, &result));
     }
@@ -131,20 +131,24 @@ fn is_own_error(gate: &Gate, kind: SocketKind, address: &RawAddress) -> bool {
 #[derive(Debug, Default)]
 pub(crate) struct Filters {
     /// The open file descriptions that have a filter.
-    all: RefCell<Vec<Weak<Open>>>,
+    all: Mutex<Vec<Weak<Open>>>,
     /// The state of the pins when the filters were last made.
-    changes: std::cell::Cell<u64>,
+    changes: AtomicU64,
     /// What the kernel dropped at sockets that no longer have a filter.
     dropped: Arc<AtomicU64>,
 }
 
 impl Filters {
+    fn all(&self) -> MutexGuard<'_, Vec<Weak<Open>>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn live(&self) -> Vec<Arc<Open>> {
-        self.all.borrow().iter().filter_map(Weak::upgrade).collect()
+        self.all().iter().filter_map(Weak::upgrade).collect()
     }
 
     fn add(&self, open: &Arc<Open>) {
-        let mut all = self.all.borrow_mut();
+        let mut all = self.all();
         if all.len() == all.capacity() {
             all.retain(|open| open.strong_count() > 0);
         }
@@ -201,8 +205,8 @@ pub(crate) fn protect(gate: &Gate, handle: &Arc<Handle>) {
 
 /// Updates the filters after a look-up, so that they admit the addresses that are pinned now.
 pub(crate) fn follow_pins(gate: &Gate) {
-    let changes = gate.pins.borrow().changes();
-    if gate.filters.changes.replace(changes) == changes {
+    let changes = gate.pins().changes();
+    if gate.filters.changes.swap(changes, Ordering::Relaxed) == changes {
         return;
     }
     for open in gate.filters.live() {
@@ -223,10 +227,10 @@ pub(crate) fn follow_pins(gate: &Gate) {
 fn attach(attached: &mut Attached, gate: &Gate, fd: BorrowedFd<'_>) -> Result<(), Errno> {
     let named = gate.policy.names_senders(attached.carried);
     // An exact program for very many addresses takes long to make, on a thread that guests share.
-    let follows = attached.follows && gate.pins.borrow().count() <= EXACT_PINS;
+    let follows = attached.follows && gate.pins().count() <= EXACT_PINS;
     let (senders, until): (Arc<Senders>, _) = if named && follows {
         let (senders, until) =
-            gate.policy.senders_pinned(attached.carried, &gate.pins.borrow(), Instant::now());
+            gate.policy.senders_pinned(attached.carried, &gate.pins(), Instant::now());
         (Arc::new(senders), until)
     } else if named {
         (Arc::new(gate.policy.senders_of_any_name(attached.carried)), None)

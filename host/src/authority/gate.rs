@@ -1,13 +1,15 @@
 //! The gate, which asks the policy for one instance and reports each decision to the observers.
 
-use std::cell::{Cell, RefCell};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use crate::authority::filter::Filters;
 use crate::descriptor::buffers::Buffers;
 use crate::error::{CallResult, Fault};
-use sandsock_policy::{Decision, Denial, Pins, Policy, Request, UnixRoute, UnixTarget, Verb};
+use sandsock_policy::{
+    Allowed, Decision, Denial, Pins, Policy, Request, UnixRoute, UnixTarget, Verb,
+};
 
 /// Gets the decisions of one instance, as it makes them.
 pub(crate) trait DecisionObserver: Send + Sync {
@@ -16,18 +18,21 @@ pub(crate) trait DecisionObserver: Send + Sync {
 }
 
 /// The policy of one instance, and what its decisions depend on.
+///
+/// Pollables of WASI use it without the store, so it is shared. Its locks are never contended,
+/// because a store is lent to one call or one wait at a time.
 pub(crate) struct Gate {
     pub(crate) policy: Arc<Policy>,
-    pub(crate) pins: RefCell<Pins>,
+    pins: Mutex<Pins>,
     /// A granted name whose pinned addresses had expired when the last decision was made.
-    pub(crate) expired_name: RefCell<Option<String>>,
+    expired_name: Mutex<Option<String>>,
     observer: Option<Arc<dyn DecisionObserver>>,
     /// The memory that the kernel holds for the instance.
     pub(crate) buffers: Arc<Buffers>,
     /// The filters of the instance's sockets.
     pub(crate) filters: Filters,
     /// The datagrams that the host dropped because no grant names their senders.
-    dropped_datagrams: Cell<u64>,
+    dropped_datagrams: AtomicU64,
 }
 
 impl Gate {
@@ -38,19 +43,28 @@ impl Gate {
     ) -> Self {
         Self {
             policy,
-            pins: RefCell::new(Pins::new(Instant::now())),
-            expired_name: RefCell::default(),
+            pins: Mutex::new(Pins::new(Instant::now())),
+            expired_name: Mutex::default(),
             observer,
             buffers,
             filters: Filters::default(),
-            dropped_datagrams: Cell::new(0),
+            dropped_datagrams: AtomicU64::new(0),
         }
     }
 
-    /// Returns the time of a decision. Only pins have an age, so no clock is read without pins.
-    pub(crate) fn decision_time(&self) -> Instant {
-        let pins = self.pins.borrow();
-        if pins.is_empty() { pins.origin() } else { Instant::now() }
+    pub(crate) fn pins(&self) -> MutexGuard<'_, Pins> {
+        self.pins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the name whose pinned addresses had expired when the last decision was made.
+    pub(crate) fn take_expired_name(&self) -> Option<String> {
+        self.expired_name.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Asks the policy. Nothing is reported.
+    pub(crate) fn ask(&self, request: &Request<'_>) -> Result<Allowed<'_>, Denial> {
+        let pins = self.pins();
+        self.policy.decide(request, &pins, decision_time(&pins))
     }
 
     /// Returns whether an observer gets the decisions.
@@ -72,12 +86,12 @@ impl Gate {
     }
 
     pub(crate) fn count_dropped(&self) {
-        self.dropped_datagrams.set(self.dropped_datagrams.get() + 1);
+        self.dropped_datagrams.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Returns how many datagrams the host and the sockets' filters dropped.
     pub(crate) fn dropped_datagrams(&self) -> u64 {
-        self.dropped_datagrams.get() + self.filters.dropped()
+        self.dropped_datagrams.load(Ordering::Relaxed) + self.filters.dropped()
     }
 
     /// Returns the ways to walk to a UNIX path.
@@ -95,21 +109,18 @@ impl Gate {
     pub(crate) fn walked(&self, verb: Verb, path: &[u8]) {
         let request = unix_request(verb, path);
         self.report(|time| {
-            let rule = self
-                .policy
-                .decide(&request, &self.pins.borrow(), self.decision_time())
-                .ok()
-                .and_then(|a| a.rule);
+            let rule = self.ask(&request).ok().and_then(|allowed| allowed.rule);
             Decision::allowed(time, verb.name(), request.to_string(), rule)
         });
     }
 
     /// Asks the policy.
     pub(crate) fn decide(&self, request: &Request<'_>) -> CallResult<()> {
-        let result = self.policy.decide(request, &self.pins.borrow(), self.decision_time());
+        let result = self.ask(request);
         self.report(|time| Decision::of_request(time, request, &result));
         result.map(drop).map_err(|mut denial| {
-            self.expired_name.replace(denial.expired_name.take());
+            *self.expired_name.lock().unwrap_or_else(PoisonError::into_inner) =
+                denial.expired_name.take();
             denial.into()
         })
     }
@@ -117,7 +128,7 @@ impl Gate {
     /// Returns whether the policy would allow a request. No decision follows from the answer alone,
     /// so it is not reported.
     pub(crate) fn would_allow(&self, request: &Request<'_>) -> bool {
-        self.policy.decide(request, &self.pins.borrow(), self.decision_time()).is_ok()
+        self.ask(request).is_ok()
     }
 
     /// Asks the policy again, with what the kernel has chosen. Only a denial is reported, because
@@ -129,14 +140,18 @@ impl Gate {
     /// Returns whether only a grant is missing. Then no rule denies the request, and another grant
     /// may allow it.
     pub(crate) fn lacks_grant(&self, request: &Request<'_>) -> bool {
-        let result = self.policy.decide(request, &self.pins.borrow(), self.decision_time());
-        result.is_err_and(|denial| denial.rule.is_none())
+        self.ask(request).is_err_and(|denial| denial.rule.is_none())
     }
 
     /// Asks whether a rule denies a request. A missing grant is no denial here.
     pub(crate) fn not_denied(&self, request: &Request<'_>) -> CallResult<()> {
         if self.lacks_grant(request) { Ok(()) } else { self.decide(request) }
     }
+}
+
+/// Returns the time of a decision. Only pins have an age, so no clock is read without pins.
+pub(crate) fn decision_time(pins: &Pins) -> Instant {
+    if pins.is_empty() { pins.origin() } else { Instant::now() }
 }
 
 /// Returns the request for a UNIX path.

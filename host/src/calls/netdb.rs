@@ -5,6 +5,7 @@
 //! question, and the answers before the guest sees them.
 
 mod hosts;
+mod lookup;
 mod reverse;
 mod services;
 mod system;
@@ -17,6 +18,7 @@ use rustix::io::Errno;
 use wasmtime::StoreContextMut;
 
 pub(crate) use hosts::{a_moment, get_address_info, get_host_by_name, with_fresh_names};
+pub(crate) use lookup::{Begun, Lookup};
 pub(crate) use reverse::{get_host_by_address, get_name_info};
 pub(crate) use services::{get_protocol_by_name, get_service_by_name, get_service_by_port};
 pub(crate) use system::{

@@ -6,7 +6,9 @@
 //! * [`address`]: the checks of addresses that the package prescribes;
 //! * [`options`]: the options with the ranges that the package prescribes;
 //! * [`tcp`]: a TCP socket and its states;
-//! * [`connection`]: the bytes of a TCP connection, for streams that have no store.
+//! * [`connection`]: the bytes of a TCP connection, for streams that have no store;
+//! * [`udp`]: a UDP socket, its states and its datagrams;
+//! * [`names`]: the error codes of look-ups. [`crate::calls::netdb`] makes them.
 //!
 //! A version's own part has the types of its functions, its functions, and what only it has: for 0.2
 //! in [`p2`] the pairs of `start-` and `finish-` functions, `would-block`, and the streams and
@@ -15,6 +17,8 @@
 pub(crate) mod address;
 pub(crate) mod connection;
 pub(crate) mod error;
+pub(crate) mod names;
 pub(crate) mod options;
 pub(crate) mod p2;
 pub(crate) mod tcp;
+pub(crate) mod udp;

@@ -108,17 +108,11 @@ functions! {
 
 #[cfg(test)]
 mod tests {
-    use crate::observe::{Functions, raw_layer};
+    use crate::observe::raw_layer;
 
     #[test]
     fn the_list_has_the_functions_and_parameters_of_the_contract() {
-        let listed: Functions = super::FUNCTIONS
-            .iter()
-            .map(|function| {
-                let parameters = function.parameters.iter().map(|&name| name.to_owned()).collect();
-                ((function.interface.to_owned(), function.name.to_owned()), parameters)
-            })
-            .collect();
+        let listed = super::super::register::by_name(super::FUNCTIONS);
         let contract = raw_layer();
         assert!(contract.len() > 50, "{}", contract.len());
         assert_eq!(listed, contract);

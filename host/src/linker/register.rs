@@ -116,6 +116,18 @@ plain_results! { bool, u64, Option<i32>, Option<u32>, Vec<i32>, String }
 plain_results! { Resource<p2::network::Network>, Resource<DynPollable> }
 plain_results! { p2::types::IpAddressFamily, Option<p2::types::ErrorCode> }
 
+/// The functions of a list, by interface and name.
+#[cfg(test)]
+pub(super) fn by_name(functions: &[crate::observe::Function]) -> crate::observe::Functions {
+    functions
+        .iter()
+        .map(|function| {
+            let parameters = function.parameters.iter().map(|&name| name.to_owned()).collect();
+            ((function.interface.to_owned(), function.name.to_owned()), parameters)
+        })
+        .collect()
+}
+
 /// A name as WIT's tools write it.
 macro_rules! name {
     ($([$kind:ident] $resource:ident $(-$resource_:ident)*.)? $head:ident $(-$tail:ident)*) => {
@@ -194,7 +206,7 @@ macro_rules! functions {
     })*) => {
         /// The functions of the list, without the drops.
         #[cfg(test)]
-        const FUNCTIONS: &[Function] = &[$(
+        pub(super) const FUNCTIONS: &[Function] = &[$(
             $(function!(
                 $interface,
                 name!($([$wait_kind] $wait_resource $(-$wait_resource_)*.)? $wait $(-$wait_)*),

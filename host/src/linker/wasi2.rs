@@ -6,8 +6,12 @@ use wasmtime::component::{Linker, Resource, ResourceType};
 use super::register::{Answer, Calls, Wasi2, ready};
 use crate::bindings::sandsock::socket::types::Error;
 use crate::calls::delete;
+use crate::calls::wasi::p2::names::{self, ResolveAddressStream};
 use crate::calls::wasi::p2::network::{self, Network};
 use crate::calls::wasi::p2::tcp::{self, TcpSocket};
+use crate::calls::wasi::p2::udp::{
+    self, IncomingDatagramStream, OutgoingDatagramStream, UdpSocket,
+};
 use crate::ctx::{SandsockView, StoreView as _};
 use crate::observe::{self, Function};
 
@@ -53,5 +57,37 @@ functions! {
     }
     interface "tcp-create-socket" {
         now create-tcp-socket(address-family) = tcp::create;
+    }
+    interface "udp" {
+        resource udp-socket: UdpSocket, drop = udp::drop_socket;
+        resource incoming-datagram-stream: IncomingDatagramStream, drop = delete;
+        resource outgoing-datagram-stream: OutgoingDatagramStream, drop = delete;
+        wait [method]udp-socket.stream(self, remote-address) = udp::stream;
+        wait [method]outgoing-datagram-stream.send(self, datagrams) = udp::send;
+        now [method]udp-socket.start-bind(self, network, local-address) = udp::start_bind;
+        now [method]udp-socket.finish-bind(self) = udp::finish_bind;
+        now [method]udp-socket.local-address(self) = udp::local_address;
+        now [method]udp-socket.remote-address(self) = udp::remote_address;
+        now [method]udp-socket.address-family(self) = udp::address_family;
+        now [method]udp-socket.unicast-hop-limit(self) = udp::unicast_hop_limit;
+        now [method]udp-socket.set-unicast-hop-limit(self, value) = udp::set_unicast_hop_limit;
+        now [method]udp-socket.receive-buffer-size(self) = udp::receive_buffer_size;
+        now [method]udp-socket.set-receive-buffer-size(self, value) = udp::set_receive_buffer_size;
+        now [method]udp-socket.send-buffer-size(self) = udp::send_buffer_size;
+        now [method]udp-socket.set-send-buffer-size(self, value) = udp::set_send_buffer_size;
+        now [method]udp-socket.subscribe(self) = udp::subscribe::<UdpSocket>;
+        now [method]incoming-datagram-stream.receive(self, max-results) = udp::receive;
+        now [method]incoming-datagram-stream.subscribe(self) = udp::subscribe::<IncomingDatagramStream>;
+        now [method]outgoing-datagram-stream.check-send(self) = udp::check_send;
+        now [method]outgoing-datagram-stream.subscribe(self) = udp::subscribe::<OutgoingDatagramStream>;
+    }
+    interface "udp-create-socket" {
+        now create-udp-socket(address-family) = udp::create;
+    }
+    interface "ip-name-lookup" {
+        resource resolve-address-stream: ResolveAddressStream, drop = delete;
+        now resolve-addresses(network, name) = names::resolve_addresses;
+        now [method]resolve-address-stream.resolve-next-address(self) = names::resolve_next_address;
+        now [method]resolve-address-stream.subscribe(self) = names::subscribe;
     }
 }

@@ -317,8 +317,11 @@ impl Capture {
         let key = socket.description;
         let comment = format!("instance {}, descriptor {}", call.instance, socket.number);
         match (call.interface, call.function) {
-            ("connections", "connect") => self.connect(call, socket, &comment, time),
-            ("connections", "accept") => {
+            ("connections", "connect")
+            | ("tcp", "[method]tcp-socket.start-connect" | "[method]tcp-socket.finish-connect") => {
+                self.connect(call, socket, &comment, time);
+            }
+            ("connections", "accept") | ("tcp", "[method]tcp-socket.accept") => {
                 if let Some(made) = call.made
                     && let Some((local, peer)) = self.ends(made, None, None)
                 {
@@ -381,27 +384,34 @@ impl Capture {
                 let data = packet.data.concat();
                 let bytes = (&*data, packet.length);
                 connection.data(traffic.direction, bytes, traffic.urgent, time, &mut self.out);
-                let asked = call.argument("length").and_then(Value::number).unwrap_or(0u64);
+                let asked = call.argument("length").or_else(|| call.argument("len"));
+                let asked = asked.and_then(Value::number).unwrap_or(0u64);
                 if traffic.direction == Direction::Received && packet.length == 0 && asked > 0 {
                     connection.finish(Direction::Received, time, &mut self.out);
                 }
             }
         }
-        if call.function == "shutdown" && call.result().is_some() {
-            let how: Option<i32> = call.argument("how").and_then(Value::number);
+        let shuts = matches!(call.function, "shutdown" | "[method]tcp-socket.shutdown");
+        if shuts && call.result().is_some() {
+            let how = call.argument("how").or_else(|| call.argument("shutdown-type"));
+            let how: Option<i32> = how.and_then(Value::number);
             if matches!(how, Some(libc::SHUT_WR | libc::SHUT_RDWR)) {
                 connection.finish(Direction::Sent, time, &mut self.out);
             }
         }
-        if is_reset(call.error()) && matches!(call.interface, "transfers" | "files") {
+        if is_reset(call.error()) && matches!(call.interface, "transfers" | "files" | "streams") {
             connection.reset(Direction::Received, time, &mut self.out);
         }
     }
 
     fn connect(&mut self, call: &Call<'_>, socket: &Socket, comment: &str, time: SystemTime) {
         let key = socket.description;
-        let to = call.argument("address").and_then(address);
-        if to.is_none() && call.result().is_some() {
+        let to = call.argument("address").or_else(|| call.argument("remote-address"));
+        let to = to.and_then(address);
+        // `wasi:sockets` begins a connect, and ends it in another call.
+        let begins = call.function.ends_with("start-connect");
+        let ends = call.function.ends_with("finish-connect");
+        if to.is_none() && !ends && call.result().is_some() {
             // man 2 connect: AF_UNSPEC dissolves the association.
             if let Some(mut connection) = self.connections.remove(&key) {
                 connection.reset(Direction::Sent, time, &mut self.out);
@@ -416,13 +426,17 @@ impl Capture {
         };
         let Handshake::Begun(begun) = connection.state else { return };
         match call.error() {
+            None if begins => {
+                self.connections.insert(key, connection);
+            }
             None if call.result().is_some() => {
                 connection.handshake(Direction::Sent, begun, At { time, comment }, &mut self.out);
                 self.connections.insert(key, connection);
             }
-            Some(CallError::Os(
-                libc::EINPROGRESS | libc::EALREADY | libc::EINTR | libc::EAGAIN,
-            )) => {
+            Some(
+                CallError::Os(libc::EINPROGRESS | libc::EALREADY | libc::EINTR | libc::EAGAIN)
+                | CallError::Code("would-block"),
+            ) => {
                 self.connections.insert(key, connection);
             }
             Some(CallError::Os(number))

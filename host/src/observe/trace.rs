@@ -120,8 +120,8 @@ impl State {
 /// through its arguments. A row has the function, the call, and the text behind the `=`. That text
 /// is empty if it is the whole result.
 ///
-/// `{name}` is an argument, `{name#}` its length, `{=}` the result, and `{=field}` a part of the
-/// result.
+/// `{name}` is an argument, `{name#}` its length, `{=}` the result, `{=field}` a part of the
+/// result, and `{=0}` the first element of a list or a tuple.
 const LAYOUTS: &[(&str, &str, &str)] = &[
     ("socketpair", "socketpair({family}, {type}, {protocol}, {=})", "0"),
     ("local-address", "getsockname({d}, {=})", "0"),
@@ -155,6 +155,57 @@ const LAYOUTS: &[(&str, &str, &str)] = &[
     ),
     ("[method]output-stream.write", "send({self}, {contents}, {contents#})", ""),
     ("[method]input-stream.read", "recv({self}, {=}, {len})", "{=#}"),
+    ("create-tcp-socket", "socket({address-family}, SOCK_STREAM, IPPROTO_TCP)", ""),
+    ("create-udp-socket", "socket({address-family}, SOCK_DGRAM, IPPROTO_UDP)", ""),
+    ("[method]tcp-socket.start-bind", "bind({self}, {local-address})", ""),
+    ("[method]udp-socket.start-bind", "bind({self}, {local-address})", ""),
+    ("[method]tcp-socket.start-connect", "connect({self}, {remote-address})", ""),
+    ("[method]tcp-socket.finish-connect", "finish_connect({self})", "0"),
+    ("[method]tcp-socket.start-listen", "listen({self})", ""),
+    ("[method]tcp-socket.accept", "accept({self})", "{=0}"),
+    ("[method]tcp-socket.local-address", "getsockname({self}, {=})", "0"),
+    ("[method]udp-socket.local-address", "getsockname({self}, {=})", "0"),
+    ("[method]tcp-socket.remote-address", "getpeername({self}, {=})", "0"),
+    ("[method]udp-socket.remote-address", "getpeername({self}, {=})", "0"),
+    ("[method]tcp-socket.shutdown", "shutdown({self}, {shutdown-type})", ""),
+    ("[method]udp-socket.stream", "connect({self}, {remote-address})", "0"),
+    ("[method]outgoing-datagram-stream.send", "sendmmsg({self}, {datagrams}, {datagrams#})", ""),
+    ("[method]incoming-datagram-stream.receive", "recvmmsg({self}, {=}, {max-results})", "{=#}"),
+    ("resolve-addresses", "getaddrinfo({name})", "0"),
+    ("[method]tcp-socket.keep-alive-enabled", "getsockopt({self}, SO_KEEPALIVE, [{=}])", "0"),
+    ("[method]tcp-socket.set-keep-alive-enabled", "setsockopt({self}, SO_KEEPALIVE, {value})", ""),
+    ("[method]tcp-socket.keep-alive-idle-time", "getsockopt({self}, TCP_KEEPIDLE, [{=}])", "0"),
+    (
+        "[method]tcp-socket.set-keep-alive-idle-time",
+        "setsockopt({self}, TCP_KEEPIDLE, {value})",
+        "",
+    ),
+    ("[method]tcp-socket.keep-alive-interval", "getsockopt({self}, TCP_KEEPINTVL, [{=}])", "0"),
+    (
+        "[method]tcp-socket.set-keep-alive-interval",
+        "setsockopt({self}, TCP_KEEPINTVL, {value})",
+        "",
+    ),
+    ("[method]tcp-socket.keep-alive-count", "getsockopt({self}, TCP_KEEPCNT, [{=}])", "0"),
+    ("[method]tcp-socket.set-keep-alive-count", "setsockopt({self}, TCP_KEEPCNT, {value})", ""),
+    ("[method]tcp-socket.hop-limit", "getsockopt({self}, IP_TTL, [{=}])", "0"),
+    ("[method]tcp-socket.set-hop-limit", "setsockopt({self}, IP_TTL, {value})", ""),
+    ("[method]tcp-socket.receive-buffer-size", "getsockopt({self}, SO_RCVBUF, [{=}])", "0"),
+    ("[method]tcp-socket.set-receive-buffer-size", "setsockopt({self}, SO_RCVBUF, {value})", ""),
+    ("[method]tcp-socket.send-buffer-size", "getsockopt({self}, SO_SNDBUF, [{=}])", "0"),
+    ("[method]tcp-socket.set-send-buffer-size", "setsockopt({self}, SO_SNDBUF, {value})", ""),
+    ("[method]udp-socket.unicast-hop-limit", "getsockopt({self}, IP_TTL, [{=}])", "0"),
+    ("[method]udp-socket.set-unicast-hop-limit", "setsockopt({self}, IP_TTL, {value})", ""),
+    ("[method]udp-socket.receive-buffer-size", "getsockopt({self}, SO_RCVBUF, [{=}])", "0"),
+    ("[method]udp-socket.set-receive-buffer-size", "setsockopt({self}, SO_RCVBUF, {value})", ""),
+    ("[method]udp-socket.send-buffer-size", "getsockopt({self}, SO_SNDBUF, [{=}])", "0"),
+    ("[method]udp-socket.set-send-buffer-size", "setsockopt({self}, SO_SNDBUF, {value})", ""),
+    ("[resource-drop]tcp-socket", "drop({self})", ""),
+    ("[resource-drop]udp-socket", "drop({self})", ""),
+    ("[resource-drop]incoming-datagram-stream", "drop({self})", ""),
+    ("[resource-drop]outgoing-datagram-stream", "drop({self})", ""),
+    ("[resource-drop]resolve-address-stream", "drop({self})", ""),
+    ("[resource-drop]network", "drop({self})", ""),
     ("create-poller", "epoll_create()", ""),
     (
         "[method]poller.add",
@@ -199,7 +250,9 @@ fn line(call: &Call<'_>) -> (String, String) {
         None => {
             let list: Vec<_> =
                 call.arguments.iter().map(|(name, _)| format!("{{{name}}}")).collect();
-            made_up = format!("{}({})", call.function.replace(['-', '.'], "_"), list.join(", "));
+            // A method by its own name.
+            let name = call.function.rsplit('.').next().unwrap_or_default();
+            made_up = format!("{}({})", name.replace('-', "_"), list.join(", "));
             &made_up
         }
     };
@@ -255,7 +308,10 @@ fn place(call: &Call<'_>, name: &str) -> String {
     let (name, length) = name.strip_suffix('#').map_or((name, false), |name| (name, true));
     let value = match name.strip_prefix('=') {
         Some("") => call.result(),
-        Some(field) => call.result().and_then(|result| result.field(field)),
+        Some(field) => call.result().and_then(|result| match (result, field.parse::<usize>()) {
+            (Value::List(list), Ok(at)) => list.head.get(at),
+            _ => result.field(field),
+        }),
         None => call.argument(name),
     };
     match value {
@@ -324,7 +380,7 @@ fn integer(
 ) -> String {
     let epoll = call.function.contains("poller");
     match (call.interface, name) {
-        (_, "family") => names::family(value),
+        (_, "family" | "address-family") => names::family(value),
         (_, "protocol") => names::protocol(beside("family"), value),
         (_, "level") => {
             names::option(
@@ -340,7 +396,7 @@ fn integer(
             Some(level) => names::option(level, value, true).1,
             None => names::socket_type(value),
         },
-        ("syscalls", "how") => {
+        ("syscalls", "how") | ("tcp", "shutdown-type") => {
             names::name("SHUT_", value).map_or_else(|| value.to_string(), str::to_owned)
         }
         ("transfers", "flags") => names::flags("MSG_", value),
@@ -454,20 +510,26 @@ mod tests {
 
     #[test]
     fn layouts_name_what_the_contract_has() {
-        let contract = super::super::raw_layer();
+        let mut contract = super::super::raw_layer();
+        contract.extend(crate::linker::wasi2_functions());
         for (function, text, result) in LAYOUTS {
-            if function.starts_with("[resource-drop]") {
+            let of_stream = ["[method]output-stream.", "[method]input-stream."];
+            if function.starts_with("[resource-drop]")
+                || of_stream.iter().any(|of| function.starts_with(of))
+            {
                 continue;
             }
             let parameters =
                 contract.iter().find(|((_, name), _)| name == function).map(|(_, list)| list);
             let parameters = parameters.unwrap_or_else(|| panic!("the contract has no {function}"));
+            // A network has no state that could be shown.
+            let parameters: Vec<_> = parameters.iter().filter(|name| *name != "network").collect();
             for name in places(text).chain(places(result)).filter(|name| !name.starts_with('=')) {
-                assert!(parameters.iter().any(|known| known == name), "{function}: {name}");
+                assert!(parameters.iter().any(|known| *known == name), "{function}: {name}");
             }
             for parameter in parameters {
                 assert!(
-                    places(text).any(|name| name == parameter),
+                    places(text).any(|name| name == parameter.as_str()),
                     "{function}: {parameter} is not shown"
                 );
             }

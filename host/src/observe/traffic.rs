@@ -107,6 +107,22 @@ pub(super) fn of<'a>(call: &'a Call<'_>) -> Option<Traffic<'a>> {
             let data = vec![bytes(call.argument("contents")?)?];
             (Direction::Sent, vec![sent(data, result.number()?, None, None, socket, flags)])
         }
+        ("udp", "[method]outgoing-datagram-stream.send") => {
+            let datagrams = list(call.argument("datagrams")?).iter().take(result.number()?);
+            let packets = datagrams.filter_map(|datagram| {
+                let (data, length) = bytes(datagram.field("data")?)?;
+                let address = datagram.field("remote-address").and_then(address);
+                Some(Packet { address, ..Packet::of(vec![data], length) })
+            });
+            (Direction::Sent, packets.collect())
+        }
+        ("udp", "[method]incoming-datagram-stream.receive") => {
+            let packets = list(result).iter().filter_map(|datagram| {
+                let from = datagram.field("remote-address");
+                Some(received(datagram.field("data")?, None, from, None))
+            });
+            (Direction::Received, packets.collect())
+        }
         ("streams", "[method]input-stream.read") => {
             (Direction::Received, vec![received(result, None, None, None)])
         }

@@ -478,6 +478,9 @@ impl<A: ToValue, B: ToValue, C: ToValue> ToValue for (A, B, C) {
 /// Implements [`ToValue`] for a record of the contract that is defined in Rust, field by field.
 macro_rules! record_to_value {
     ($type:ty: $($field:ident),*) => {
+        crate::observe::record_to_value! { $type: $($field = stringify!($field)),* }
+    };
+    ($type:ty: $($field:ident = $name:expr),*) => {
         impl crate::observe::ToValue for $type {
             fn to_value<T: crate::observe::WatchedData>(
                 &self,
@@ -485,7 +488,7 @@ macro_rules! record_to_value {
                 builder: &mut crate::observe::ValueBuilder,
             ) -> crate::observe::Value {
                 crate::observe::Value::Record(vec![
-                    $((stringify!($field), self.$field.to_value(store, builder))),*
+                    $(($name, self.$field.to_value(store, builder))),*
                 ])
             }
         }

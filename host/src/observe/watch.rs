@@ -286,8 +286,12 @@ impl Watch {
 
 impl DecisionObserver for Watch {
     fn decided(&self, decision: Decision<'_>) {
-        if let Some(current) = &mut self.state().current {
-            self.report_decision(decision, current);
+        match &mut self.state().current {
+            Some(current) => self.report_decision(decision, current),
+            // A pollable of WASI has looked at a queue.
+            None => self.each(|observer| {
+                observer.decided(&Decision { instance: self.instance, ..decision.clone() }, None);
+            }),
         }
     }
 }

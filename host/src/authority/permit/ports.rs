@@ -146,6 +146,33 @@ impl Judge<'_> {
         Err(if verb == Verb::UdpBind { Errno::AGAIN } else { Errno::ADDRNOTAVAIL }.into())
     }
 
+    /// Binds a UDP socket of `wasi:sockets` to the unspecified address and a port of the kernel's
+    /// choice. Its streams need a bound socket, so this is what a send does by the way elsewhere:
+    /// a grant to send is enough, and deny rules keep their ports. Returns whether that applies.
+    pub(crate) fn bind_to_send(&self, handle: &Handle, kind: SocketKind) -> CallResult<bool> {
+        if !self.gate.policy.may_send_udp(kind.family) {
+            return Ok(false);
+        }
+        self.implicit_port(handle, kind)?;
+        let bound = sys::local_address(handle.fd())?.to_ip().ok_or(Errno::INVAL)?;
+        if bound.port() == 0 {
+            let to = Destination::plain(RawAddress::from_ip(bound));
+            sys::bind(handle.fd(), self.permit(Bind(to)))?;
+        }
+        Ok(true)
+    }
+
+    /// Binds a UDP socket again to the port that it had. The kernel takes a port of its own choice
+    /// away when an association is dissolved.
+    pub(crate) fn bind_again(&self, handle: &Handle, port: u16) -> CallResult<()> {
+        let now = sys::local_address(handle.fd())?.to_ip().ok_or(Errno::INVAL)?;
+        if now.port() != 0 {
+            return Ok(());
+        }
+        let to = Destination::plain(RawAddress::from_ip(with_port(now, port)));
+        Ok(sys::bind(handle.fd(), self.permit(Bind(to))).map(drop)?)
+    }
+
     /// Call this before a connect, because the kernel binds a socket that has no port.
     pub(crate) fn local_of_connect(&self, handle: &Handle, kind: SocketKind) -> CallResult<()> {
         match kind.family {

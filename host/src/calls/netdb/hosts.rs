@@ -19,7 +19,7 @@ use crate::authority::permit::{Permit, Resolve};
 use crate::bindings::sandsock::socket::types::{
     AddressHints, AddressInfo, Error, HostEntry, SocketKind, Wait,
 };
-use crate::ctx::{SandsockCtxView, SandsockView, StoreView as _};
+use crate::ctx::{SandsockCtx, SandsockCtxView, SandsockView, StoreView as _};
 use crate::error::{CallResult, Fault};
 use crate::sys::{self, Hints, ResolverError};
 use crate::wait;
@@ -27,7 +27,7 @@ use crate::wait::pool::TABLES;
 use sandsock_policy::{Decision, JudgedAnswers, Verb, normalise_name};
 
 /// The longest text that is read as a host. A name may have more bytes in Unicode than in ASCII.
-const TEXT_MAX: usize = 1024;
+pub(super) const TEXT_MAX: usize = 1024;
 
 /// How long a call that may not wait does wait for a look-up that it needs, in nanoseconds.
 pub(super) const LOOK_UP_MOMENT: u64 = 500_000_000;
@@ -87,7 +87,7 @@ async fn look_up<T: SandsockView>(
     if host.is_empty() || host.len() > TEXT_MAX {
         return Err(LookupError::Code(libc::EAI_NONAME));
     }
-    judge_zone(&store.view(), host)?;
+    judge_zone(store.view().ctx, host)?;
     // A text that the system's parser takes for a number (2130706433, 0x7f.1) is no name. No number
     // is longer than a name.
     let number = match host.len() <= NAME_MAX {
@@ -99,7 +99,7 @@ async fn look_up<T: SandsockView>(
             if hints.flags & libc::AI_NUMERICHOST == 0 && zoned(host).is_none() => {}
         other => return other,
     }
-    let permit = judge_name(&store.view(), host, LookupError::Code(libc::EAI_NONAME))?;
+    let permit = judge_name(store.view().ctx, host, LookupError::Code(libc::EAI_NONAME))?;
     // glibc asks no server for the IPv4 address of a text of digits and dots, unless the caller
     // wants a canonical name, or there is a dot at the end. The question below has a dot at the
     // end.
@@ -130,7 +130,7 @@ async fn look_up<T: SandsockView>(
         }
     };
     let addresses = answers.iter().filter_map(|info| Some(info.address.to_ip()?.ip())).collect();
-    let kept = judge_answers(&store.view(), &name, &others, addresses)?.kept;
+    let kept = judge_answers(store.view().ctx, &name, &others, addresses)?.kept;
     // The first answer has the canonical name, but it may be one that is left out.
     let canonical_name = answers.iter_mut().find_map(|info| info.canonical_name.take());
     answers.retain(|info| info.address.to_ip().is_some_and(|address| kept.contains(&address.ip())));
@@ -144,7 +144,10 @@ async fn look_up<T: SandsockView>(
 
 /// Returns a function that says whether the hosts file answers. It reads files, so another thread
 /// calls it.
-fn in_hosts_file(permit: &Permit<Resolve>, family: i32) -> impl FnOnce() -> bool + Send + 'static {
+pub(super) fn in_hosts_file(
+    permit: &Permit<Resolve>,
+    family: i32,
+) -> impl FnOnce() -> bool + Send + 'static {
     let (name, whole) = (permit.act().name().to_owned(), permit.act().is_whole());
     // glibc does not find a name with a dot at its end in the hosts file.
     move || !whole && hosts_file_has_name(&name, family)
@@ -205,25 +208,25 @@ fn zoned(host: &str) -> Option<(Ipv6Addr, &str)> {
 /// Checks the zone of an address. A zone's name reveals the number of an interface, so it needs
 /// that grant. glibc accepts a name in link-local scope, and in node-local and link-local multicast
 /// scope.
-fn judge_zone(view: &SandsockCtxView<'_>, host: &str) -> CallResult<()> {
+pub(super) fn judge_zone(ctx: &SandsockCtx, host: &str) -> CallResult<()> {
     let Some((address, zone)) = zoned(host) else { return Ok(()) };
     let named = !zone.is_empty() && !zone.bytes().all(|byte| byte.is_ascii_digit());
     let local = address.is_unicast_link_local()
         || matches!(address.segments()[0] & 0xff0f, 0xff01 | 0xff02);
-    if local && named { view.ctx.judge().interfaces().map(drop) } else { Ok(()) }
+    if local && named { ctx.judge().interfaces().map(drop) } else { Ok(()) }
 }
 
 /// Checks a name that is to be looked up. If every name is granted, a text that can't be a name is
 /// no denial. The error is then `no_such`.
-fn judge_name(
-    view: &SandsockCtxView<'_>,
+pub(super) fn judge_name(
+    ctx: &SandsockCtx,
     host: &str,
     no_such: LookupError,
 ) -> Result<Permit<Resolve>, LookupError> {
-    if view.ctx.gate.policy.resolves_any() && normalise_name(host).is_err() {
+    if ctx.gate.policy.resolves_any() && normalise_name(host).is_err() {
         return Err(no_such);
     }
-    Ok(view.ctx.judge().resolve(host, search_list)?)
+    Ok(ctx.judge().resolve(host, search_list)?)
 }
 
 /// Returns the answer for a name whose addresses the operator gave.
@@ -260,29 +263,28 @@ fn from_fixed(
 
 /// Checks the addresses of a name, and the other names in the answer. It pins the addresses that
 /// the policy lets through.
-fn judge_answers(
-    view: &SandsockCtxView<'_>,
+pub(super) fn judge_answers(
+    ctx: &SandsockCtx,
     name: &str,
     others: &[String],
     mut addresses: Vec<IpAddr>,
 ) -> Result<JudgedAnswers, LookupError> {
-    view.ctx.judge().other_names(name, others)?;
+    ctx.judge().other_names(name, others)?;
     addresses.dedup();
-    let judged = view.ctx.gate.policy.judge_answers_of(name, others, addresses);
+    let judged = ctx.gate.policy.judge_answers_of(name, others, addresses);
     for dropped in &judged.dropped {
         let target = || format!("{name}={}", dropped.address);
-        view.ctx
-            .gate
+        ctx.gate
             .report(|time| Decision::denied(time, Verb::Resolve.name(), target(), &dropped.denial));
     }
     if let Some(denial) = judged.denial() {
         return Err(denial.clone().into());
     }
-    let mut pins = view.ctx.gate.pins.borrow_mut();
+    let mut pins = ctx.gate.pins();
     pins.pin(name, &judged.kept, Instant::now());
     pins.note_others(name, others);
     drop(pins);
-    filter::follow_pins(&view.ctx.gate);
+    filter::follow_pins(&ctx.gate);
     Ok(judged)
 }
 
@@ -299,7 +301,7 @@ pub(crate) async fn with_fresh_names<T: SandsockView, R>(
         Err(fault) => fault,
     };
     let Fault::Error(Error::Denied(_)) = &fault else { return Err(fault) };
-    let Some(name) = store.view().ctx.gate.expired_name.take() else {
+    let Some(name) = store.view().ctx.gate.take_expired_name() else {
         return Err(fault);
     };
     let hints = Hints { family: 0, kind: libc::SOCK_STREAM, protocol: 0, flags: 0 };
@@ -334,7 +336,7 @@ pub(crate) async fn get_host_by_name<T: SandsockView>(
         Number::None => {}
     }
     // glibc's resolver has this error for a text that it can't ask for.
-    let permit = judge_name(&store.view(), &host, LookupError::Host(NO_RECOVERY))?;
+    let permit = judge_name(store.view().ctx, &host, LookupError::Host(NO_RECOVERY))?;
     let name = permit.act().name().to_owned();
     let whole = permit.act().is_whole();
     let entry = match store.view().ctx.gate.policy.fixed(&name) {
@@ -352,7 +354,7 @@ pub(crate) async fn get_host_by_name<T: SandsockView>(
         return Err(LookupError::Host(NO_DATA));
     }
     let others: Vec<_> = std::iter::once(&entry.name).chain(&entry.aliases).cloned().collect();
-    let kept = judge_answers(&store.view(), &name, &others, entry.addresses.clone())?.kept;
+    let kept = judge_answers(store.view().ctx, &name, &others, entry.addresses.clone())?.kept;
     // The addresses stay as often as the resolver gave them.
     let addresses = entry
         .addresses
@@ -364,7 +366,7 @@ pub(crate) async fn get_host_by_name<T: SandsockView>(
     Ok(HostEntry { name: as_written(entry.name, whole), aliases, addresses })
 }
 
-fn is_digits_and_dots(host: &str) -> bool {
+pub(super) fn is_digits_and_dots(host: &str) -> bool {
     !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 

@@ -1,9 +1,11 @@
 //! `wasi:sockets` 0.2. `linker/wasi2.rs` lists its functions.
 
+pub(crate) mod names;
 pub(crate) mod network;
 pub(crate) mod streams;
 pub(crate) mod tcp;
 pub(crate) mod types;
+pub(crate) mod udp;
 
 use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi_io::poll::DynPollable;

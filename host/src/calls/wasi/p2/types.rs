@@ -1,6 +1,6 @@
 //! The types of `wasi:sockets/network`.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Lower};
@@ -148,6 +148,46 @@ pub(crate) enum IpSocketAddress {
     Ipv6(Ipv6SocketAddress),
 }
 
+/// WIT `ip-address`.
+#[derive(Debug, Clone, Copy, ComponentType, Lower)]
+#[component(variant)]
+pub(crate) enum IpAddress {
+    #[component(name = "ipv4")]
+    Ipv4(Ipv4Address),
+    #[component(name = "ipv6")]
+    Ipv6(Ipv6Address),
+}
+
+impl From<IpAddr> for IpAddress {
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(v4) => {
+                let [a, b, c, d] = v4.octets();
+                Self::Ipv4((a, b, c, d))
+            }
+            IpAddr::V6(v6) => {
+                let [a, b, c, d, e, f, g, h] = v6.segments();
+                Self::Ipv6((a, b, c, d, e, f, g, h))
+            }
+        }
+    }
+}
+
+impl ToValue for IpAddress {
+    fn to_value<T: WatchedData>(
+        &self,
+        _: &mut StoreContextMut<'_, T>,
+        _: &mut ValueBuilder,
+    ) -> Value {
+        Value::Text(match *self {
+            Self::Ipv4((a, b, c, d)) => Ipv4Addr::new(a, b, c, d).to_string(),
+            Self::Ipv6((a, b, c, d, e, f, g, h)) => {
+                Ipv6Addr::new(a, b, c, d, e, f, g, h).to_string()
+            }
+        })
+    }
+}
+
 impl From<IpSocketAddress> for SocketAddr {
     fn from(address: IpSocketAddress) -> Self {
         match address {
@@ -204,6 +244,7 @@ pub(crate) enum ShutdownType {
     #[component(name = "send")]
     Send,
     #[component(name = "both")]
+    #[expect(dead_code, reason = "guests make it")]
     Both,
 }
 

@@ -1,0 +1,304 @@
+//! A UDP socket of `wasi:sockets`, its states, and its datagrams.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+use wasmtime::StoreContextMut;
+
+use super::address::{self, IpFamily};
+use super::error::{ErrorCode, SocketFault, SocketResult};
+use super::options::Options;
+use crate::authority::filter;
+use crate::authority::gate::Gate;
+use crate::authority::permit::{Permit, Prescribed, SendTo};
+use crate::bindings::sandsock::socket::types::{Address, SocketKind, Wait};
+use crate::calls::netdb;
+use crate::ctx::{SandsockCtx, SandsockCtxView, SandsockView, StoreView as _};
+use crate::descriptor::Handle;
+use crate::error::{CallResult, Fault};
+use crate::sys::{self, ControlRoom};
+use crate::wait::PollableWaiter;
+use crate::wait::registration::poll_now;
+
+/// The longest datagram that a receive takes: RFC 768's length has 16 bits.
+const DATAGRAM_MAX: usize = 65_535;
+
+/// The most datagrams that one receive drops, because no grant names their senders. Other guests
+/// may share the thread.
+const DROPS_MAX: usize = 512;
+
+/// A UDP socket.
+pub(crate) struct UdpSocket {
+    pub(crate) handle: Arc<Handle>,
+    kind: SocketKind,
+    pub(crate) family: IpFamily,
+    is_bound: bool,
+    /// The only address with which the socket exchanges datagrams.
+    remote: Option<SocketAddr>,
+}
+
+impl UdpSocket {
+    /// Makes a socket.
+    pub(crate) fn create(ctx: &SandsockCtx, family: IpFamily) -> SocketResult<Self> {
+        let handle = ctx.make_socket(family.number(), libc::SOCK_DGRAM, 0, true)?;
+        if family == IpFamily::V6 {
+            sys::set_option(handle.fd(), ctx.judge().prescribed(Prescribed::V6Only))?;
+        }
+        let kind = handle.socket()?;
+        Ok(Self { handle, kind, family, is_bound: false, remote: None })
+    }
+
+    pub(crate) fn is_bound(&self) -> bool {
+        self.is_bound
+    }
+
+    pub(crate) fn remote(&self) -> Option<SocketAddr> {
+        self.remote
+    }
+
+    /// The socket's options.
+    pub(crate) fn options<'a>(&'a self, ctx: &'a SandsockCtx) -> Options<'a> {
+        Options { ctx, handle: &self.handle, kind: self.kind }
+    }
+
+    /// Binds the socket. The unspecified address with port 0 needs no grant to bind if there is one
+    /// to send: it is what every program does before it sends.
+    pub(crate) fn bind(&mut self, ctx: &SandsockCtx, local: SocketAddr) -> SocketResult<()> {
+        if self.is_bound {
+            return Err(ErrorCode::InvalidState.into());
+        }
+        address::check_udp_local(self.family, local)?;
+        let by_the_way = local == self.family.unspecified()
+            && ctx.judge().bind_to_send(&self.handle, self.kind)?;
+        if !by_the_way {
+            ctx.bind_socket(&self.handle, self.kind, &address::to_contract(local))?;
+        }
+        self.is_bound = true;
+        Ok(())
+    }
+
+    /// Checks that the socket can be associated with this address.
+    pub(crate) fn check_remote(&self, remote: SocketAddr) -> Result<(), ErrorCode> {
+        address::check_udp_remote(self.family, remote)
+    }
+
+    /// Records what [`associate`] did.
+    pub(crate) fn associated(&mut self, remote: Option<SocketAddr>) {
+        self.remote = remote;
+    }
+
+    /// The address that the socket is bound to.
+    pub(crate) fn local_address(&self) -> SocketResult<SocketAddr> {
+        if !self.is_bound {
+            return Err(ErrorCode::InvalidState.into());
+        }
+        Ok(address::from_kernel(&self.handle.local_address()?)?)
+    }
+
+    /// The address that the socket is associated with.
+    pub(crate) fn remote_address(&self) -> SocketResult<SocketAddr> {
+        self.remote.ok_or_else(|| ErrorCode::InvalidState.into())
+    }
+}
+
+/// Associates a socket with an address, or with none. `before` is the address that it has now.
+pub(crate) async fn associate<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    handle: &Handle,
+    before: Option<SocketAddr>,
+    remote: Option<SocketAddr>,
+) -> CallResult<()> {
+    let kind = handle.socket()?;
+    let permit = match remote {
+        Some(remote) => {
+            let address = address::to_contract(remote);
+            let judge = |view: &SandsockCtxView<'_>| view.ctx.judge().connect(kind, &address);
+            Some(netdb::with_fresh_names(store, &mut Wait::None, judge).await?)
+        }
+        None => None,
+    };
+    let view = store.view();
+    let judge = view.ctx.judge();
+    if before.is_some() {
+        let port = sys::local_address(handle.fd())?.to_ip().map_or(0, |local| local.port());
+        sys::connect(handle.fd(), judge.connect(kind, &Address::Unspec)?).0?;
+        handle.forget_port();
+        judge.bind_again(handle, port)?;
+    }
+    let Some(permit) = permit else { return Ok(()) };
+    judge.local_of_connect(handle, kind)?;
+    Ok(sys::connect(handle.fd(), permit).0?)
+}
+
+/// The receiving side of a socket.
+#[derive(Clone)]
+pub(crate) struct Receiver {
+    handle: Arc<Handle>,
+    kind: SocketKind,
+    /// The only address from which datagrams come.
+    remote: Option<SocketAddr>,
+    gate: Arc<Gate>,
+    waiter: Arc<PollableWaiter>,
+}
+
+/// A datagram and its sender.
+pub(crate) type Datagram = (Vec<u8>, SocketAddr);
+
+impl Receiver {
+    pub(crate) fn new(ctx: &SandsockCtx, socket: &UdpSocket) -> Self {
+        Self {
+            handle: Arc::clone(&socket.handle),
+            kind: socket.kind,
+            remote: socket.remote,
+            gate: Arc::clone(&ctx.gate),
+            waiter: Arc::clone(&ctx.pollables),
+        }
+    }
+
+    /// Receives a datagram that the guest may get. EAGAIN if there is none.
+    pub(crate) fn receive(&self) -> Result<Datagram, Errno> {
+        for _ in 0..DROPS_MAX {
+            let room = ControlRoom::of_bytes(0);
+            let message = match sys::receive_message(
+                self.handle.fd(),
+                DATAGRAM_MAX,
+                room,
+                libc::MSG_DONTWAIT,
+            ) {
+                Err(Errno::INTR) => continue,
+                result => result?,
+            };
+            let Some(sender) = message.address.to_ip() else { continue };
+            // What came before the association may still be in the queue.
+            if !self.remote.is_none_or(|remote| is_same(remote, sender)) {
+                continue;
+            }
+            if filter::is_allowed(&self.gate, self.kind, 0, &message.address) {
+                return Ok((message.data, sender));
+            }
+            self.gate.count_dropped();
+        }
+        Err(Errno::AGAIN)
+    }
+
+    /// Waits until there is a datagram that the guest may get.
+    ///
+    /// # Errors
+    ///
+    /// EINTR at an interrupt.
+    pub(crate) async fn ready(&self) -> Result<(), Errno> {
+        loop {
+            self.waiter.ready(self.handle.fd(), &self.handle.registration, PollFlags::IN).await?;
+            let mut fds = [PollFd::from_borrowed_fd(self.handle.fd(), PollFlags::IN)];
+            poll_now(&mut fds)?;
+            let shown = filter::readiness(&self.gate, &self.handle, fds[0].revents());
+            if !shown.events.is_empty() {
+                return Ok(());
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Whether two addresses are those of one peer. The kernel does not report the flow of a sender.
+fn is_same(remote: SocketAddr, sender: SocketAddr) -> bool {
+    remote.ip() == sender.ip() && remote.port() == sender.port()
+}
+
+/// The sending side of a socket.
+#[derive(Clone)]
+pub(crate) struct Sender {
+    handle: Arc<Handle>,
+    kind: SocketKind,
+    family: IpFamily,
+    /// The only address to which datagrams go.
+    remote: Option<SocketAddr>,
+    waiter: Arc<PollableWaiter>,
+}
+
+/// Where a datagram goes.
+pub(crate) enum To {
+    /// To the address that the socket is associated with. Its association was allowed.
+    Associated,
+    Address(Box<Permit<SendTo>>),
+}
+
+impl Sender {
+    pub(crate) fn new(ctx: &SandsockCtx, socket: &UdpSocket) -> Self {
+        Self {
+            handle: Arc::clone(&socket.handle),
+            kind: socket.kind,
+            family: socket.family,
+            remote: socket.remote,
+            waiter: Arc::clone(&ctx.pollables),
+        }
+    }
+
+    /// Asks the policy for a datagram to this address.
+    pub(crate) async fn judge<T: SandsockView>(
+        &self,
+        store: &mut StoreContextMut<'_, T>,
+        to: Option<SocketAddr>,
+    ) -> SocketResult<To> {
+        match (to, self.remote) {
+            (None, Some(_)) => return Ok(To::Associated),
+            (Some(to), Some(remote)) if to == remote => return Ok(To::Associated),
+            (None, None) | (Some(_), Some(_)) => return Err(ErrorCode::InvalidArgument.into()),
+            (Some(_), None) => {}
+        }
+        let to = to.ok_or(ErrorCode::InvalidArgument)?;
+        address::check_udp_remote(self.family, to)?;
+        let address = address::to_contract(to);
+        let judge = |view: &SandsockCtxView<'_>| {
+            view.ctx.judge().send_to(&self.handle, self.kind, &address)
+        };
+        let permit = netdb::with_fresh_names(store, &mut Wait::None, judge).await?;
+        store.view().ctx.judge().local_of_send(&self.handle, self.kind, 0, true)?;
+        Ok(To::Address(Box::new(permit)))
+    }
+
+    /// Sends a datagram. EAGAIN if there is no room for it now.
+    pub(crate) fn send(&self, data: &[u8], to: &To) -> SocketResult<()> {
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        loop {
+            let result = match to {
+                To::Associated => sys::send(self.handle.fd(), data, flags),
+                To::Address(permit) => sys::send_to(self.handle.fd(), data, flags, permit),
+            };
+            match result {
+                Ok(_) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(send_fault(errno.into())),
+            }
+        }
+    }
+
+    /// Whether there is room for a datagram now.
+    pub(crate) fn is_writable(&self) -> bool {
+        let mut fds = [PollFd::from_borrowed_fd(self.handle.fd(), PollFlags::OUT)];
+        poll_now(&mut fds).is_ok_and(|count| count > 0)
+    }
+
+    /// Waits until there is room for a datagram.
+    ///
+    /// # Errors
+    ///
+    /// EINTR at an interrupt.
+    pub(crate) async fn ready(&self) -> Result<(), Errno> {
+        self.waiter.ready(self.handle.fd(), &self.handle.registration, PollFlags::OUT).await
+    }
+}
+
+/// The fault of an association.
+pub(crate) fn associate_fault(fault: Fault) -> SocketFault {
+    SocketFault::from(fault)
+        .with_code(Errno::ADDRNOTAVAIL, ErrorCode::AddressInUse)
+        .with_code(Errno::CONNRESET, ErrorCode::RemoteUnreachable)
+}
+
+/// WIT: a connection that was reset is a remote that can't be reached.
+fn send_fault(fault: Fault) -> SocketFault {
+    SocketFault::from(fault).with_code(Errno::CONNRESET, ErrorCode::RemoteUnreachable)
+}
