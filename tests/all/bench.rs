@@ -64,17 +64,21 @@ fn bench_natively_and_on_wasi_sockets_works_too() {
         if operation.starts_with("batch") {
             continue;
         }
-        for version in [wasi::Version::P2, wasi::Version::P3] {
+        for (version, by) in [
+            (wasi::Version::P2, wasi::By::Wasmtime),
+            (wasi::Version::P2, wasi::By::Sandsock),
+            (wasi::Version::P3, wasi::By::Wasmtime),
+        ] {
             let args = [
                 operation.to_owned(),
                 port.to_string(),
                 size(operation, bytes).to_string(),
                 "128".to_owned(),
             ];
-            let printed = wasi::run(version, &args).expect("the program works");
+            let printed = wasi::run(version, by, &args).expect("the program works");
             assert!(
                 printed.trim().parse::<u64>().expect("nanoseconds") > 0,
-                "{version:?} {operation}"
+                "{version:?} by {by:?}: {operation}"
             );
         }
     }

@@ -1032,3 +1032,32 @@ pub(crate) fn serve_inherit_judged() {
         assert!(blocks(&listener), "and blocks again afterwards");
     });
 }
+
+/// A guest of `wasi:sockets` has a listener of its own, and ends with the command.
+pub(crate) fn serves_guests_of_wasi(program: Program) {
+    let options = ["--instances", "2", "--grace", "0", "--allow", "tcp-listen=127.0.0.1:0"];
+    let mut serving = Serving::on_loopback(&options, program);
+    let start = Instant::now();
+    let ports = loop {
+        let output = serving.output();
+        let ports: Vec<u16> = output
+            .lines()
+            .filter_map(|line| line.strip_prefix("the guest listens on ")?.parse().ok())
+            .collect();
+        if ports.len() == 2 {
+            break ports;
+        }
+        assert!(start.elapsed() < PATIENCE, "{output}");
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    for port in ports.iter().chain(&ports) {
+        let mut stream = TcpStream::connect(("127.0.0.1", *port)).expect("connects");
+        stream.write_all(b"again").expect("writes");
+        stream.shutdown(std::net::Shutdown::Write).expect("is shut");
+        let mut back = String::new();
+        stream.read_to_string(&mut back).expect("reads");
+        assert_eq!(back, "again");
+    }
+    serving.signal(Signal::TERM);
+    serving.ended();
+}

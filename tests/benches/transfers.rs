@@ -39,16 +39,17 @@ enum Runner {
     Native,
     NativeBatch,
     Guest(Way),
-    Wasi(wasi::Version),
+    Wasi(wasi::Version, wasi::By),
     Python,
 }
 
-const RUNNERS: [(&str, Runner); 7] = [
+const RUNNERS: [(&str, Runner); 8] = [
     ("native", Runner::Native),
     ("sandsock, thread", Runner::Guest(Way::Thread)),
     ("sandsock, fiber", Runner::Guest(Way::Fiber)),
-    ("wasi:sockets 0.2", Runner::Wasi(wasi::Version::P2)),
-    ("wasi:sockets 0.3", Runner::Wasi(wasi::Version::P3)),
+    ("wasi:sockets 0.2", Runner::Wasi(wasi::Version::P2, wasi::By::Wasmtime)),
+    ("wasi:sockets 0.2 by sandsock", Runner::Wasi(wasi::Version::P2, wasi::By::Sandsock)),
+    ("wasi:sockets 0.3", Runner::Wasi(wasi::Version::P3, wasi::By::Wasmtime)),
     ("CPython", Runner::Python),
     ("native sendmmsg", Runner::NativeBatch),
 ];
@@ -97,8 +98,8 @@ fn measure(runner: Runner, port: u16, mut work: Work) -> Option<f64> {
         Runner::NativeBatch if work.operation == "batch-send" => {
             native_batch(work).expect("the native loop works").as_nanos() as f64
         }
-        Runner::Wasi(version) if !batch => {
-            printed(&wasi::run(version, &args).expect("the program works"))
+        Runner::Wasi(version, by) if !batch => {
+            printed(&wasi::run(version, by, &args).expect("the program works"))
         }
         Runner::Python if !batch => {
             let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/python.py");
@@ -119,7 +120,7 @@ fn measure(runner: Runner, port: u16, mut work: Work) -> Option<f64> {
             }
             printed(&guest.run().success())
         }
-        Runner::NativeBatch | Runner::Wasi(_) | Runner::Python => return None,
+        Runner::NativeBatch | Runner::Wasi(..) | Runner::Python => return None,
     };
     Some(total / work.count as f64)
 }

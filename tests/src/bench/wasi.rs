@@ -1,10 +1,10 @@
-//! A small host for the programs on wasi:sockets, with the whole network allowed: what sandsock is
-//! compared with.
+//! A small host for the programs on wasi:sockets, with the whole network allowed: by wasmtime's own
+//! implementation, with which sandsock is compared, or by sandsock.
 
 use std::sync::Arc;
 
-use sandsock_host::SandsockCtx;
 use sandsock_host::policy::{Policy, PolicyBuilderExt as _};
+use sandsock_host::{LinkOptions, SandsockCtx};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Cache, CacheConfig, Config, Engine, Store};
 use wasmtime_wasi::WasiCtx;
@@ -21,11 +21,20 @@ pub enum Version {
     P3,
 }
 
+/// Whose implementation of wasi:sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// wasmtime-wasi's.
+    Wasmtime,
+    /// sandsock's.
+    Sandsock,
+}
+
 /// Runs the program, and gives what it printed.
 ///
 /// # Errors
 /// It is not built, or it failed.
-pub fn run(version: Version, args: &[String]) -> wasmtime::Result<String> {
+pub fn run(version: Version, by: By, args: &[String]) -> wasmtime::Result<String> {
     let mut config = Config::new();
     config.concurrency_support(version == Version::P3).cache(Some(Cache::new(CacheConfig::new())?));
     if version == Version::P3 {
@@ -39,7 +48,13 @@ pub fn run(version: Version, args: &[String]) -> wasmtime::Result<String> {
     wasi.stdout(stdout.clone()).stderr(stderr.clone()).arg(name).args(args);
     // All three are needed: the first is only about addresses.
     wasi.inherit_network().allow_tcp(true).allow_udp(true);
-    let sandsock = SandsockCtx::builder(Arc::new(Policy::builder().build())).build()?;
+    let mut policy = Policy::builder();
+    if by == By::Sandsock {
+        policy.allow_all();
+    }
+    let sandsock = SandsockCtx::builder(Arc::new(policy.build())).wait_on_fiber().build()?;
+    let mut options = LinkOptions::default();
+    options.wasi_sockets(by == By::Sandsock);
     let mut store = Store::new(&engine, State::new(wasi.build(), sandsock));
     let mut linker = Linker::new(&engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
@@ -47,6 +62,7 @@ pub fn run(version: Version, args: &[String]) -> wasmtime::Result<String> {
     let result = runtime.block_on(async {
         if version == Version::P2 {
             use wasmtime_wasi::p2::bindings::Command;
+            sandsock_host::add_to_linker_with_options_async(&mut linker, &options)?;
             return Command::instantiate_async(&mut store, &component, &linker)
                 .await?
                 .wasi_cli_run()
@@ -54,8 +70,8 @@ pub fn run(version: Version, args: &[String]) -> wasmtime::Result<String> {
                 .await;
         }
         wasmtime_wasi::p3::add_to_linker(&mut linker)?;
-        // It can serve by sandsock too; nothing is granted for that.
-        sandsock_host::add_to_linker_async(&mut linker)?;
+        // It can serve by sandsock:socket too.
+        sandsock_host::add_to_linker_with_options_async(&mut linker, &options)?;
         let pre =
             wasmtime_wasi::p3::bindings::CommandPre::new(linker.instantiate_pre(&component)?)?;
         let command = pre.instantiate_async(&mut store).await?;

@@ -132,9 +132,11 @@ impl Connection {
     /// The same, in the background of the guest, where no interrupt is taken.
     pub(crate) async fn writable_in_background(&self) {
         let cell = &self.handle.registration;
-        while ready_in_background(self.handle.fd(), cell, PollFlags::OUT).await.is_ok()
-            && !self.has_room()
-        {
+        loop {
+            let ready = ready_in_background(self.handle.fd(), cell, PollFlags::OUT).await;
+            if ready.is_ok() && self.has_room() {
+                return;
+            }
             tokio::time::sleep(LIMIT_PAUSE).await;
         }
     }

@@ -17,6 +17,7 @@ use crate::descriptor::Handle;
 use crate::observe::{
     Identify, Identity, List, Place, ToValue, Value, ValueBuilder, WatchedData, record_to_value,
 };
+use crate::sys;
 
 /// The most datagrams of one call.
 const DATAGRAMS_MAX: usize = 16;
@@ -189,7 +190,13 @@ pub(crate) async fn stream<T: SandsockView>(
     let (handle, before) = (Arc::clone(&socket.socket.handle), socket.socket.remote());
     if before.is_some() || remote.is_some() {
         let associated = udp::associate(store, &handle, before, remote).await;
-        associated.map_err(udp::associate_fault)?;
+        if let Err(fault) = associated {
+            if sys::peer_address(handle.fd()).is_err() {
+                // The previous association is gone.
+                store.view().table.get_mut(&this)?.socket.associated(None);
+            }
+            return Err(udp::associate_fault(fault));
+        }
     }
     let view = store.view();
     let socket = view.table.get_mut(&this)?;
