@@ -23,7 +23,7 @@ PREFIX ?= /usr/local
 # together with them (WITH, below). Installed and measured programs have a profile of their own, which takes longer to build.
 PROFILE := --release
 DIST := --profile dist
-test test-kernel attacks docs: WITH := --tests
+test test-apps test-kernel attacks docs: WITH := --tests
 
 .PHONY: help
 help: ## list the targets
@@ -45,7 +45,7 @@ guests: setup ## build the examples and test programs: target/guests/*.wasm
 	@scripts/guests.sh
 
 .PHONY: apps
-apps: build guests ## build the example apps in Python and JavaScript: target/apps/*.wasm
+apps: build guests ## build apps in other languages and with stock libraries: target/apps/*.wasm
 	@scripts/apps.sh
 
 .PHONY: install
@@ -95,6 +95,10 @@ conformance: build guests ## run CPython's own tests natively and through the pr
 .PHONY: docs
 docs: guests build ## write the documentation's tables from the code's
 	@SANDSOCK_WRITE=1 cargo test $(PROFILE) docs_
+
+.PHONY: test-apps
+test-apps: apps ## build the apps, and run the tests that need them
+	@cargo test $(PROFILE) --test all -- apps::
 
 .PHONY: attacks
 attacks: guests build ## run the tests that attack a policy or the host

@@ -1,6 +1,7 @@
 //! The suites. A guest program and its test share a name, `<suite>_<operation>_<outcome>`; a suite
 //! is a file here.
 
+mod apps;
 mod aio;
 mod alg;
 mod ancillary;
