@@ -41,7 +41,8 @@ fn main() {
     for at in 0..1000 {
         match resolve_addresses(&network, &format!("name{at}.invalid")) {
             Ok(stream) => {
-                if stream.resolve_next_address() == Err(ErrorCode::TemporaryResolverFailure) {
+                if matches!(stream.resolve_next_address(), Err(ErrorCode::TemporaryResolverFailure))
+                {
                     refused += 1;
                 }
                 streams.push(stream);
