@@ -1,10 +1,10 @@
 //! The suites. A guest program and its test share a name, `<suite>_<operation>_<outcome>`; a suite
 //! is a file here.
 
-mod apps;
 mod aio;
 mod alg;
 mod ancillary;
+mod apps;
 #[path = "../attacks/host/mod.rs"]
 mod attacks;
 mod batch;

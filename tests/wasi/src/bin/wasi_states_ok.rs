@@ -326,7 +326,7 @@ mod guest {
         drop((incoming, outgoing, peer_in, peer_out));
     }
 
-    pub fn run() {
+    pub(crate) fn run() {
         let network = instance_network();
         tcp_states(&network);
         tcp_options(&network);
