@@ -80,7 +80,7 @@ impl Folder {
         {
             let named = format!("; for the guest's name {mode} write {rest}::./{mode}");
             let named = if rest.contains("::") { "" } else { &named };
-            bail!("--dir {word}: one colon stands before the mode, as in {rest}:{mode}{named}");
+            bail!("--dir {word}: write one colon before the mode, as in {rest}:{mode}{named}");
         }
         let (host, guest) = names.split_once("::").unwrap_or((names, names));
         if host.is_empty() || guest.is_empty() {
@@ -105,12 +105,12 @@ impl Folder {
                 names.split_once(':').filter(|(_, guest)| guest.starts_with('/'))
             {
                 bail!(
-                    "--dir {word}: there is no such folder; two names stand with two colons between them: {host}::{guest}{behind}"
+                    "--dir {word}: there is no such folder; write two colons between the two names: {host}::{guest}{behind}"
                 );
             }
             if mode.is_some() && Path::new(word).exists() {
                 bail!(
-                    "--dir {word}: there is no folder {host}; for the one whose own name ends in {behind}, write {word}:rw or {word}:ro"
+                    "--dir {word}: there is no folder {host}; if the folder's own name ends in {behind}, write {word}:rw or {word}:ro"
                 );
             }
         }
@@ -222,8 +222,8 @@ fn refuse_links(folder: &Folder, writable: &[Writable<'_>], mounts: &Mounts) -> 
         let above = mounts.above(link);
         if let Some(other) = writable.iter().find(|other| above.contains(&other.id)) {
             bail!(
-                "{folder} goes by a link in {}, where the guest may write and could point it elsewhere; name the folder itself, {}, \
-                 or give the other one read-only with {}",
+                "the path of {folder} has a link in {}, and a guest that may write there could change the link; name the folder itself, {}, \
+                 or give the other folder read-only with {}",
                 other.folder,
                 way.end.display(),
                 other.folder.read_only()
@@ -329,9 +329,9 @@ mod tests {
             );
         }
         for (word, words) in [
-            (odd.clone(), "for the one whose own name ends in :ro, write"),
-            (format!("{root}::ro"), "one colon stands before the mode, as in"),
-            (format!("{root}::/data::ro"), "one colon stands before the mode, as in"),
+            (odd.clone(), "if the folder's own name ends in :ro, write"),
+            (format!("{root}::ro"), "write one colon before the mode, as in"),
+            (format!("{root}::/data::ro"), "write one colon before the mode, as in"),
             (format!("{root}::/data:RO"), "the modes are :ro and :rw"),
             (format!("{root}::/data:readonly"), "the modes are :ro and :rw"),
             (format!("{root}:RO"), "the modes are :ro and :rw"),

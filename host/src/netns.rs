@@ -27,7 +27,7 @@ pub enum NetnsError {
         cause: std::io::Error,
     },
     /// The file is no network namespace.
-    #[error("{} is no network namespace", .0.display())]
+    #[error("{} is not a network namespace", .0.display())]
     Other(PathBuf),
     /// The process lacks the privilege.
     #[error("{}: entering a network namespace needs CAP_SYS_ADMIN; run as root", .0.display())]

@@ -60,8 +60,8 @@ impl PolicyBuilder {
                 let at = grant.verb().name().len() + 1;
                 let error = ParseError::new(
                     at,
-                    "a relative path",
-                    "there is no directory that it starts from; write the whole path",
+                    "the path is relative",
+                    "this program sets no directory where relative paths start; write an absolute path",
                 );
                 Err(GrantError::new(text, error))
             }
@@ -112,15 +112,15 @@ impl PolicyBuilder {
     /// As `resolve`. The error says whether it is in the second half, the address.
     pub(super) fn fix(&mut self, name: &str, address: &str) -> Result<(), (bool, String)> {
         let shown = name.escape_debug();
-        let known =
-            normalise_name(name).map_err(|e| (false, format!("`{shown}` is no host name: {e}")))?;
+        let known = normalise_name(name)
+            .map_err(|e| (false, format!("`{shown}` is not a host name: {e}")))?;
         if ends_in_number(&known) {
-            return Err((false, format!("`{shown}` is no host name: it ends in a number")));
+            return Err((false, format!("`{shown}` is not a host name: it ends in a number")));
         }
         let inside =
             address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
         let Ok(ip) = inside.parse::<IpAddr>() else {
-            return Err((true, format!("`{}` is no address", address.escape_debug())));
+            return Err((true, format!("`{}` is not an address", address.escape_debug())));
         };
         let ip = canonical(ip);
         let name: Box<str> = known.into();

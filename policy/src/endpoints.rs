@@ -72,7 +72,7 @@ pub(crate) fn parse_remote(target: &str) -> Result<EndpointPattern, ParseError> 
         {
             Err(ParseError::new(
                 0,
-                format!("{} is no destination", net.addr()),
+                format!("{} is not a destination", net.addr()),
                 "it is judged as the loopback: write 127.0.0.1 or [::1], or `*` for any address",
             ))
         }

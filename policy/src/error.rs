@@ -26,7 +26,7 @@ impl ParseError {
 pub(crate) fn zone_error(offset: usize) -> ParseError {
     ParseError::new(
         offset,
-        "a zone",
+        "the address has a zone",
         "leave `%...` out: a rule holds for a link-local address on every interface",
     )
 }

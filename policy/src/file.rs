@@ -188,7 +188,7 @@ fn resolve(builder: &mut PolicyBuilder, table: &DeTable<'_>) -> Result<(), Found
                 format!("quote the name, as in \"{}.example\" = \"10.0.0.5\"", name.escape_debug());
             return Err((
                 key.span().start,
-                format!("`{}` is no name by itself; {hint}", name.escape_debug()),
+                format!("`{}` is a table, and not an address; {hint}", name.escape_debug()),
             ));
         }
         let mut add = |value: &Spanned<DeValue<'_>>| {
@@ -289,18 +289,18 @@ mod tests {
             ),
             (
                 "[limits]\ndescriptors = -1",
-                "p.toml:2:15: no value for `descriptors`; write a number from 0 to 1048576",
+                "p.toml:2:15: wrong value for `descriptors`; write a number from 0 to 1048576",
             ),
-            ("[limits]\ndescriptors = '1'", "p.toml:2:15: no value for `descriptors`"),
-            ("[limits]\ndescriptors = 0x10", "p.toml:2:15: no value for `descriptors`"),
+            ("[limits]\ndescriptors = '1'", "p.toml:2:15: wrong value for `descriptors`"),
+            ("[limits]\ndescriptors = 0x10", "p.toml:2:15: wrong value for `descriptors`"),
             ("limits = 3", "p.toml:1:10: `limits` is a value of type integer; write `[limits]`"),
-            ("[resolve]\ndb = 'x'", "p.toml:2:6: `x` is no address; write"),
+            ("[resolve]\ndb = 'x'", "p.toml:2:6: `x` is not an address; write"),
             (
                 "[resolve]\ndb.example = '::1'",
-                "p.toml:2:1: `db` is no name by itself; quote the name, as in \"db.example\"",
+                "p.toml:2:1: `db` is a table, and not an address; quote the name, as in \"db.example\"",
             ),
             ("[resolve]\ndb = 1", "p.toml:2:6: `db` is a value of type integer; write an address"),
-            ("[resolve]\n'a b' = '::1'", "p.toml:2:1: `a b` is no host name"),
+            ("[resolve]\n'a b' = '::1'", "p.toml:2:1: `a b` is not a host name"),
             ("allow = [\n\"x\"\nallow", "p.toml:3:1: "),
             ("allow = []\nallow = []", "p.toml:2:1: duplicate key"),
             ("allow = [\"\\u0074cp-conect=1:2\"]", "p.toml:1:10: in `tcp-conect=1:2`"),

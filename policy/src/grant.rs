@@ -152,7 +152,9 @@ mod tests {
 
     #[test]
     fn error_names_the_character() {
-        assert!(error("tcp-connect=127.0.0.1:80x").contains("at character 23: `80x` is no port;"));
+        assert!(
+            error("tcp-connect=127.0.0.1:80x").contains("at character 23: `80x` is not a port;")
+        );
         // Two bytes of ü are one character.
         assert!(
             error("tcp-connect=bücher.example:x").starts_with("at character 28: "),
@@ -217,13 +219,13 @@ mod tests {
         assert_eq!("inherit=fd:0".parse::<Grant>().unwrap().to_string(), "inherit=stdin");
         assert!(
             error("inherit=stdout")
-                .contains("at character 9: `stdout` is no descriptor; write fd:NUMBER")
+                .contains("at character 9: `stdout` is not a descriptor; write fd:NUMBER")
         );
         for text in ["inherit=fd:", "inherit=fd:-1", "inherit=fd:9999999", "inherit=fd:3-5"] {
             let error = error(text);
             assert!(
                 error.starts_with("at character 12: ")
-                    && error.contains("is no number of a descriptor"),
+                    && error.contains("is not a descriptor's number"),
                 "{error}"
             );
         }

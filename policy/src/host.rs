@@ -34,7 +34,7 @@ fn prefix_length(text: &str, offset: usize, most: u8) -> Result<u8, ParseError> 
     decimal(text).and_then(|n| u8::try_from(n).ok()).filter(|n| *n <= most).ok_or_else(|| {
         ParseError::new(
             offset,
-            format!("`{}` is no length of a network", text.escape_debug()),
+            format!("`{}` is not the length of a network", text.escape_debug()),
             format!("write a number from 0 to {most} after the `/`"),
         )
     })
@@ -71,15 +71,16 @@ impl HostPattern {
             if let Some((_, at)) = length {
                 return Err(ParseError::new(
                     at - 1,
-                    format!("`{}` is no IPv4 address", address.escape_debug()),
+                    format!("`{}` is not an IPv4 address", address.escape_debug()),
                     "a network is written 10.0.0.0/8 or [2001:db8::/32]",
                 ));
             }
             return NamePattern::parse(text).map(Self::Name);
         };
         let length = length.map_or(Ok(32), |(length, at)| prefix_length(length, at, 32))?;
-        let net = Ipv4Net::new(v4, length)
-            .map_err(|_| ParseError::new(0, "a network", "write a length from 0 to 32"))?;
+        let net = Ipv4Net::new(v4, length).map_err(|_| {
+            ParseError::new(0, "the length is too large", "write a length from 0 to 32")
+        })?;
         whole_network(IpNet::V4(net)).map(Self::Net)
     }
 
@@ -95,12 +96,13 @@ impl HostPattern {
         let v6: Ipv6Addr = address.parse().map_err(|_| {
             ParseError::new(
                 0,
-                format!("`{}` is no IPv6 address", address.escape_debug()),
+                format!("`{}` is not an IPv6 address", address.escape_debug()),
                 "brackets hold an IPv6 address or network, as in [::1] or [2001:db8::/32]",
             )
         })?;
-        let net = Ipv6Net::new(v6, length)
-            .map_err(|_| ParseError::new(0, "a network", "write a length from 0 to 128"))?;
+        let net = Ipv6Net::new(v6, length).map_err(|_| {
+            ParseError::new(0, "the length is too large", "write a length from 0 to 128")
+        })?;
         let net = whole_network(IpNet::V6(net))?;
         // Requests with an IPv4-mapped address are judged as IPv4, so a rule about them has to be
         // one of IPv4's.
@@ -121,14 +123,14 @@ pub(super) fn parse_lone_host(text: &str) -> Result<HostPattern, ParseError> {
             None => Err(ParseError::new(0, "the bracket is not closed", HINT)),
             Some((inside, "")) => HostPattern::parse_v6(inside).map_err(|error| error.shifted(1)),
             Some((inside, _)) => {
-                Err(ParseError::new(inside.len() + 2, "no port has a place here", HINT))
+                Err(ParseError::new(inside.len() + 2, "a port is not allowed here", HINT))
             }
         };
     }
     match text.bytes().filter(|b| *b == b':').count() {
         0 => HostPattern::parse(text),
         // Every IPv6 address has two colons.
-        1 => Err(ParseError::new(text.find(':').unwrap_or(0), "no port has a place here", HINT)),
+        1 => Err(ParseError::new(text.find(':').unwrap_or(0), "a port is not allowed here", HINT)),
         _ => HostPattern::parse_v6(text),
     }
 }
@@ -180,8 +182,8 @@ impl EndpointPattern {
         if let Some(at) = host.find(':') {
             return Err(ParseError::new(
                 at,
-                "a second colon",
-                "an IPv6 address stands in brackets, as in [::1]:443",
+                "there is a second colon",
+                "write an IPv6 address in brackets, as in [::1]:443",
             ));
         }
         let parsed = HostPattern::parse(host)?;

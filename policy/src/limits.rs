@@ -115,7 +115,7 @@ impl Limits {
             value.filter(|value| (info.least..=info.most).contains(value)).ok_or_else(|| {
                 LimitError::Value(ParseError::new(
                     0,
-                    format!("no value for `{name}`"),
+                    format!("wrong value for `{name}`"),
                     format!("write a number from {} to {}", info.least, info.most),
                 ))
             })?;

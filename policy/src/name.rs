@@ -108,7 +108,7 @@ impl NamePattern {
         if let Some(at) = rest.find('*') {
             return Err(ParseError::new(
                 skipped + at,
-                "a `*` inside a name",
+                "there is a `*` inside the name",
                 "a `*` stands for whole labels and only at the start, as in *.example.com",
             ));
         }
@@ -119,7 +119,7 @@ impl NamePattern {
         let name = normalise_name(rest).map_err(|e| {
             ParseError::new(
                 skipped,
-                format!("`{shown}` is no host name: {e}"),
+                format!("`{shown}` is not a host name: {e}"),
                 "write a name such as db.example or *.example.com",
             )
         })?;
@@ -178,7 +178,7 @@ impl ResolvePattern {
         if let Some(at) = text.find(':') {
             return Err(ParseError::new(
                 at,
-                "a port",
+                "there is a port",
                 "resolve takes a name alone, as in db.example, *.example.com or `*`",
             ));
         }

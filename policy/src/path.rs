@@ -95,14 +95,14 @@ impl PathPattern {
                 "." | ".." => {
                     return Err(ParseError::new(
                         offset,
-                        format!("the component `{part}`"),
+                        format!("the path has the component `{part}`"),
                         "write the path without `.` and `..`; a relative path starts at the working directory",
                     ));
                 }
                 "**" if components.last() == Some(&Component::AnyDepth) => {
                     return Err(ParseError::new(
                         offset,
-                        "`**` twice",
+                        "there are two `**` in a row",
                         "one `**` stands for any number of components already",
                     ));
                 }
@@ -110,15 +110,15 @@ impl PathPattern {
                 part if part.contains("**") => {
                     return Err(ParseError::new(
                         offset + part.find("**").unwrap_or(0),
-                        "`**` inside a component",
+                        "there is a `**` inside a component",
                         "`**` stands alone between slashes; within a component one `*` is any text",
                     ));
                 }
                 part if part.contains('\0') => {
                     return Err(ParseError::new(
                         offset + part.find('\0').unwrap_or(0),
-                        "a NUL",
-                        "no path can hold one",
+                        "the path has a NUL",
+                        "leave it out, because no path can have one",
                     ));
                 }
                 part if part.contains(['*', '?']) => Component::Glob(part.into()),
@@ -178,7 +178,7 @@ impl AbstractPattern {
                     let Some(value) = value else {
                         return Err(ParseError::new(
                             at,
-                            "an unknown escape",
+                            "the escape is unknown",
                             "write `\\x5c` for a backslash, `\\xNN` for any byte",
                         ));
                     };
@@ -198,8 +198,8 @@ impl AbstractPattern {
         if length > 107 {
             return Err(ParseError::new(
                 0,
-                format!("{length} bytes"),
-                "an abstract name has at most 107",
+                format!("the name has {length} bytes"),
+                "write at most 107, the limit for an abstract name",
             ));
         }
         Ok(Self { parts: parts.into_iter().map(Vec::into_boxed_slice).collect() })

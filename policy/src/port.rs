@@ -47,7 +47,7 @@ impl PortRange {
             "a port is a number from 0 to 65535, a range such as 8000-8999, or `*` for any";
         let port = |text: &str, offset: usize| {
             decimal(text).and_then(|n| u16::try_from(n).ok()).ok_or_else(|| {
-                ParseError::new(offset, format!("`{}` is no port", text.escape_debug()), HINT)
+                ParseError::new(offset, format!("`{}` is not a port", text.escape_debug()), HINT)
             })
         };
         if text == "*" {

@@ -51,7 +51,7 @@ impl Published {
         }
         if guest.is_ipv4() && !host.ip().to_canonical().is_ipv4() {
             let what = format!("{} can't stand for {}", host.ip(), guest.ip());
-            return Err(fail(ParseError::new(0, what, "an IPv4 socket has IPv4 addresses alone")));
+            return Err(fail(ParseError::new(0, what, "an IPv4 socket has only IPv4 addresses")));
         }
         for &verb in verbs {
             let entry = Entry { host, rule: format!("publish={text}").into() };
@@ -59,7 +59,7 @@ impl Published {
                 return Err(fail(ParseError::new(
                     at,
                     format!("{guest} is published twice"),
-                    "one address stands for one other",
+                    "publish each address of the guest once",
                 )));
             }
         }
@@ -90,10 +90,10 @@ fn address(text: &str) -> Result<SocketAddr, ParseError> {
         Some(inside) => inside.parse().ok().map(IpAddr::V6),
         None => host.parse().ok().map(IpAddr::V4),
     };
-    let Some(ip) = ip else { return no(0, format!("`{}` is no address", host.escape_debug())) };
+    let Some(ip) = ip else { return no(0, format!("`{}` is not an address", host.escape_debug())) };
     match decimal(port).and_then(|port| u16::try_from(port).ok()) {
         Some(port) => Ok(SocketAddr::new(ip, port)),
-        None => no(host.len() + 1, format!("`{}` is no port", port.escape_debug())),
+        None => no(host.len() + 1, format!("`{}` is not a port", port.escape_debug())),
     }
 }
 
@@ -129,9 +129,9 @@ mod tests {
     fn publish_with_faults_is_told() {
         for (text, words) in [
             ("0.0.0.0:80", "at character 11: the guest's address is missing"),
-            ("localhost:80=127.0.0.1:80", "at character 1: `localhost` is no address"),
+            ("localhost:80=127.0.0.1:80", "at character 1: `localhost` is not an address"),
             ("0.0.0.0=127.0.0.1:80", "at character 8: the port is missing"),
-            ("0.0.0.0:80=127.0.0.1:x", "at character 22: `x` is no port"),
+            ("0.0.0.0:80=127.0.0.1:x", "at character 22: `x` is not a port"),
             ("0.0.0.0:80=127.0.0.1:0", "at character 12: the guest's port is 0"),
             ("0.0.0.0:80=127.0.0.1:80/sctp", "at character 25: unknown protocol `sctp`"),
             ("[::1]:80=127.0.0.1:80", "at character 1: ::1 can't stand for 127.0.0.1"),

@@ -360,7 +360,7 @@ impl UnixRoute {
         }
         let (base, real, now) = (self.base.display(), self.real.display(), real_base.display());
         Err(Denial::new(format!(
-            "{} under {base} is denied: that was {real} at the start and is {now} now",
+            "{} under {base} is denied: its real path was {real} at the start and is {now} now",
             self.verb
         )))
     }
@@ -385,7 +385,7 @@ impl UnixRoute {
         real.extend_from_slice(relative);
         let shown = || format!("{} to {}", self.verb, show_path(&real));
         if !plain {
-            return Err(Denial::new(format!("{} is denied: it is no real path", shown())));
+            return Err(Denial::new(format!("{} is denied: it is not a real path", shown())));
         }
         if let Some(rule) = self.deny.path(&real) {
             return Err(Denial::by_rule(shown(), rule));
@@ -602,7 +602,7 @@ mod tests {
     fn relative_rule_needs_its_directory_first() {
         let mut builder = Policy::builder();
         let error = builder.allow("unix-bind=a.sock").unwrap_err();
-        assert!(error.to_string().starts_with("at character 11: a relative path"), "{error}");
+        assert!(error.to_string().starts_with("at character 11: the path is relative"), "{error}");
         assert!(
             builder.base_directory("work").is_err()
                 && builder.base_directory("/base/../etc").is_err()

@@ -202,7 +202,7 @@ fn cli_arguments_with_faults_are_125_and_one_sentence() {
         ),
         (
             &["--allow", "tcp-connect=127.0.0.1:99999"],
-            &["at character 23: `99999` is no port", "0 to 65535"],
+            &["at character 23: `99999` is not a port", "0 to 65535"],
         ),
         (
             &["--allow", "tcp-connect=127.0.0.1"],
@@ -230,7 +230,7 @@ fn cli_arguments_with_faults_are_125_and_one_sentence() {
         ),
         (
             &["--dir", "no-such-folder:/data"],
-            &["two names stand with two colons between them: no-such-folder::/data"],
+            &["write two colons between the two names: no-such-folder::/data"],
         ),
         (
             &["--deny", "ancillary=x"],
@@ -248,7 +248,7 @@ fn cli_arguments_with_faults_are_125_and_one_sentence() {
             &["--limit", "descriptors=many"],
             &[
                 "--limit descriptors=many: at character",
-                "no value for `descriptors`",
+                "wrong value for `descriptors`",
                 "from 0 to 1048576",
             ],
         ),
@@ -266,7 +266,7 @@ fn cli_arguments_with_faults_are_125_and_one_sentence() {
         ),
         (
             &["--allow", "reverse-resolve=192.0.2.1:53"],
-            &["at character 26: no port has a place here"],
+            &["at character 26: a port is not allowed here"],
         ),
         (&["--hostname", ""], &["--hostname : a host name has 1 to 64 bytes"]),
         (&["--env", "=value"], &["--env =value: the name is missing"]),
@@ -284,11 +284,11 @@ fn cli_arguments_with_faults_are_125_and_one_sentence() {
         ),
         (
             &["--dir", "no-such-folder:/data:ro"],
-            &["two names stand with two colons between them: no-such-folder::/data:ro"],
+            &["write two colons between the two names: no-such-folder::/data:ro"],
         ),
         (&["--dir", "/usr::/usr:RO"], &["--dir /usr::/usr:RO: the modes are :ro and :rw"]),
         (&["--dir", "/usr:readonly"], &["--dir /usr:readonly: the modes are :ro and :rw"]),
-        (&["--dir", "/usr::ro"], &["one colon stands before the mode, as in /usr:ro"]),
+        (&["--dir", "/usr::ro"], &["write one colon before the mode, as in /usr:ro"]),
         (
             &["--dir", "/usr::/x:ro", "--dir", "/srv::/x:ro"],
             &["the guest's name /x is taken by --dir /usr::/x:ro"],
@@ -377,7 +377,7 @@ fn cli_policy_file_fault_is_told_by_line_and_column() {
         ),
         (
             "allow = [\n  'tcp-connect=127.0.0.1:x'\n]",
-            "policy.toml:2:26: in `tcp-connect=127.0.0.1:x`: `x` is no port",
+            "policy.toml:2:26: in `tcp-connect=127.0.0.1:x`: `x` is not a port",
         ),
         ("[limits]\npolers = 1", "policy.toml:2:1: unknown limit `polers`"),
         ("allow = [", "policy.toml:1:"),
@@ -793,7 +793,7 @@ fn cli_folder_to_write_in_holds_no_file_of_the_command() {
         &["run", "--dir", &dir, "--dir", &format!("{}::/u:ro", at("deep/usr")), &guest, "ok"],
     );
     assert!(
-        stderr.contains(" goes by a link in ") && stderr.contains("name the folder itself, /usr"),
+        stderr.contains(" has a link in ") && stderr.contains("name the folder itself, /usr"),
         "{stderr}"
     );
     sandsock()

@@ -528,7 +528,7 @@ fn serve_faults_are_one_sentence() {
             "there is a file of this name, and it is not a socket",
         ),
         (125, vec!["--listen", "fd:77", &guest], "this command did not inherit it"),
-        (125, vec!["--listen", "fd:x", &guest], "`x` is no number of a descriptor"),
+        (125, vec!["--listen", "fd:x", &guest], "`x` is not a descriptor's number"),
         (
             125,
             vec!["--listen", "127.0.0.1:0", "--inherit", "stdin", &guest],
@@ -568,7 +568,7 @@ fn serve_faults_are_one_sentence() {
         (
             125,
             vec!["--listen", "127.0.0.1:0", "--netns", "/dev/null", &guest],
-            "/dev/null is no network namespace",
+            "/dev/null is not a network namespace",
         ),
         (
             125,

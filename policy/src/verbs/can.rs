@@ -65,7 +65,7 @@ impl CanPattern {
         if !valid {
             return Err(ParseError::new(
                 0,
-                format!("`{}` is no interface", interface.escape_debug()),
+                format!("`{}` is not the name of an interface", interface.escape_debug()),
                 "write the interface's whole name, as in vcan0, or `*` for every one",
             ));
         }

@@ -353,9 +353,9 @@ mod tests {
     fn faults_say_what_would_be_right() {
         for (text, words) in [
             ("vcan0:rwa", "unknown CAN protocol `rwa`"),
-            ("vcan*", "is no interface"),
-            ("", "is no interface"),
-            ("an-interface-with-a-name", "is no interface"),
+            ("vcan*", "is not the name of an interface"),
+            ("", "is not the name of an interface"),
+            ("an-interface-with-a-name", "is not the name of an interface"),
         ] {
             let error = CanPattern::parse(text).expect_err(text);
             assert!(error.what.contains(words), "{text}: {}", error.what);
@@ -368,11 +368,11 @@ mod tests {
             ("bluetooth:l2pac", "unknown Bluetooth protocol `l2pac`"),
             ("bluetooth:rfcomm:1", "has no parts"),
             ("bluetooth:hci:5", "unknown HCI channel `5`"),
-            ("vsock:2:1024", "`2` is no use of AF_VSOCK"),
-            ("vsock:connect:4294967296", "is no context id"),
-            ("vsock:connect:+1:5", "is no context id"),
-            ("vsock:listen:*:2000-1000", "is no port"),
-            ("vsock:listen:*:4294967295", "is no port"),
+            ("vsock:2:1024", "`2` is not a use of AF_VSOCK"),
+            ("vsock:connect:4294967296", "is not a context id"),
+            ("vsock:connect:+1:5", "is not a context id"),
+            ("vsock:listen:*:2000-1000", "is not a port"),
+            ("vsock:listen:*:4294967295", "is not a port"),
             ("vsock:listen:*:1:2", "too many parts"),
         ] {
             let error = FamilyPattern::parse(text).expect_err(text);

@@ -27,7 +27,7 @@ impl DescriptorNumber {
         let Some(number) = text.strip_prefix("fd:") else {
             return Err(ParseError::new(
                 0,
-                format!("`{}` is no descriptor", text.escape_debug()),
+                format!("`{}` is not a descriptor", text.escape_debug()),
                 hint,
             ));
         };
@@ -35,7 +35,7 @@ impl DescriptorNumber {
             Some(number) if number <= Self::MAX => Ok(Self(number)),
             _ => Err(ParseError::new(
                 3,
-                format!("`{}` is no number of a descriptor", number.escape_debug()),
+                format!("`{}` is not a descriptor's number", number.escape_debug()),
                 hint,
             )),
         }

@@ -34,7 +34,7 @@ impl MulticastPattern {
             HostPattern::Net(_) | HostPattern::Name(_) => {
                 return Err(ParseError::new(
                     0,
-                    format!("`{}` is no multicast group", text.escape_debug()),
+                    format!("`{}` is not a multicast group", text.escape_debug()),
                     HINT,
                 ));
             }

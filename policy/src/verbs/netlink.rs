@@ -80,7 +80,7 @@ impl NetlinkPattern {
                     Self::Generic(name.into())
                 }
                 Some(name) => {
-                    let what = format!("`{}` is no generic family", name.escape_debug());
+                    let what = format!("`{}` is not a generic family", name.escape_debug());
                     return Err(ParseError::new(
                         "generic:".len(),
                         what,

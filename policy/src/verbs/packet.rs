@@ -49,7 +49,7 @@ impl PacketPattern {
             "*" => None,
             name if is_interface_name(name) => Some(name.into()),
             name => {
-                let what = format!("`{}` is no interface", name.escape_debug());
+                let what = format!("`{}` is not the name of an interface", name.escape_debug());
                 return Err(ParseError::new(
                     0,
                     what,
@@ -89,7 +89,7 @@ fn parse_protocol(text: &str) -> Result<u16, ParseError> {
     let word = WORDS.iter().find(|(word, _)| *word == text).map(|(_, number)| *number);
     word.or(number).filter(|&number| number != 0).ok_or_else(|| {
         let words = WORDS.map(|(word, _)| word).join(", ");
-        let what = format!("`{}` is no protocol", text.escape_debug());
+        let what = format!("`{}` is not a protocol", text.escape_debug());
         ParseError::new(
             0,
             what,

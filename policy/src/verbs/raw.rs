@@ -60,15 +60,15 @@ impl RawPattern {
                 Some(RAW) => {
                     return Err(ParseError::new(
                         0,
-                        "255 is no protocol",
-                        "write raw=header, which is what IPPROTO_RAW gives",
+                        "255 is not a protocol",
+                        "write raw=header, which grants IPPROTO_RAW",
                     ));
                 }
                 Some(number) => number,
                 None => {
                     return Err(ParseError::new(
                         0,
-                        format!("`{}` is no protocol", word.escape_debug()),
+                        format!("`{}` is not a protocol", word.escape_debug()),
                         HINT,
                     ));
                 }
@@ -92,7 +92,7 @@ pub(super) fn parse_host(text: &str) -> Result<HostPattern, ParseError> {
         {
             Err(ParseError::new(
                 0,
-                format!("{} is no destination", net.addr()),
+                format!("{} is not a destination", net.addr()),
                 "it is judged as the loopback: write 127.0.0.1 or ::1, or `*` for any address",
             ))
         }

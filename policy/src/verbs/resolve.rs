@@ -63,7 +63,7 @@ impl Capability for verb::Resolve {
         }
         let error = normalise_name(asked).err()?;
         Some(Err(Denial::new(format!(
-            "resolve of {} is denied: it is no host name, {error}",
+            "resolve of {} is denied: it is not a host name: {error}",
             shown::<Self>(asked)
         ))))
     }

@@ -130,5 +130,5 @@ fn attack_dirs_link_made_while_served_leads_nowhere() {
         "ok",
     ]);
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.code() == Some(125) && said.contains(" goes by a link in "), "{said}");
+    assert!(output.status.code() == Some(125) && said.contains(" has a link in "), "{said}");
 }

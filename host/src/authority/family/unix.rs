@@ -305,7 +305,7 @@ fn outside(route: &UnixRoute, error: &std::io::Error) -> Fault {
 
 fn leads_out(route: &UnixRoute) -> Fault {
     Denial::new(format!(
-        "the path {} leads out of the granted directory {}",
+        "the path {} leads out of the granted folder {}",
         show_path(route.base.join(&route.relative).as_os_str().as_bytes()),
         show_path(route.base.as_os_str().as_bytes())
     ))

@@ -60,7 +60,7 @@ impl VsockPattern {
                 0 => match VsockUse::ALL.iter().find(|(word, _)| *word == part) {
                     Some((_, purpose)) => pattern.purpose = Some(*purpose),
                     None => {
-                        let what = format!("`{}` is no use of AF_VSOCK", part.escape_debug());
+                        let what = format!("`{}` is not a use of AF_VSOCK", part.escape_debug());
                         return error(
                             what,
                             "write vsock:connect:CID:PORT or vsock:listen:CID:PORT",
@@ -76,7 +76,7 @@ impl VsockPattern {
                 {
                     Some(cid) => pattern.cid = Some(cid),
                     None => {
-                        let what = format!("`{}` is no context id", part.escape_debug());
+                        let what = format!("`{}` is not a context id", part.escape_debug());
                         return error(
                             what,
                             "write a number, `local`, `host`, `hypervisor`, `any` (to bind all) or `*`",
@@ -92,7 +92,7 @@ impl VsockPattern {
                             pattern.ports = Some((low, high))
                         }
                         _ => {
-                            let what = format!("`{}` is no port", part.escape_debug());
+                            let what = format!("`{}` is not a port", part.escape_debug());
                             return error(
                                 what,
                                 "write a number, a range as in 1024-2047, `any` (the kernel's choice) or `*`",
