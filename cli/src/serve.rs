@@ -63,8 +63,9 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "N", default_value = "1024", conflicts_with = "instances", value_parser = value_parser!(u32).range(1..=1_000_000))]
     max_connections: u32,
 
-    /// End an instance after this many seconds of its connection, as at the command's own end.
-    /// Without it, a client that sends nothing keeps its place as long as the guest waits.
+    /// Interrupt an instance's wait this many seconds after its start, and stop the instance 2
+    /// seconds later. Without it, a client that sends nothing keeps its place as long as the guest
+    /// waits.
     #[arg(long, value_name = "SECONDS", conflicts_with = "instances", value_parser = value_parser!(u32).range(1..=31_536_000))]
     max_time: Option<u32>,
 
