@@ -47,7 +47,7 @@
 //!     let _interrupter = sandsock.interrupter();
 //!
 //!     let mut config = Config::new();
-//!     // Only components of WASI 0.3 need it, and it makes every call dearer.
+//!     // Only components of WASI 0.3 need it, and it makes every call slower.
 //!     config.concurrency_support(false);
 //!     let engine = Engine::new(&config)?;
 //!     let mut linker = Linker::new(&engine);
@@ -64,29 +64,32 @@
 //! }
 //! ```
 //!
-//! [`add_to_linker_sync`] serves `wasi:sockets` too, in place of WASI's own, by the same context. Its
-//! streams and pollables are in the table, so both views must give the same one. An embedder who
-//! wants `sandsock:socket` alone says so in [`LinkOptions`]. The error codes of `wasi:sockets` have no
-//! text: [`SandsockCtxBuilder::on_missing_grant`] reports which grant a guest lacks.
+//! [`add_to_linker_sync`] serves `wasi:sockets` 0.2 too, in place of wasmtime's own, by the same
+//! context. Its streams and pollables are in the table, so both views must return the same table.
+//! An embedder who wants `sandsock:socket` alone says so in [`LinkOptions`]. The error codes of
+//! `wasi:sockets` have no text: [`SandsockCtxBuilder::on_missing_grant`] reports which grant a
+//! guest lacks.
 //!
-//! The policy's limits are kept by the context, but for `memory-bytes`, which is the store's: set a
-//! [`wasmtime::ResourceLimiter`] with [`wasmtime::Store::limiter`] to bound what a guest's memories
-//! and tables may take ([`policy::Limits::memory_bytes`]). The command does so.
+//! The context enforces the policy's limits, except for `memory-bytes`. For that limit, set a
+//! [`wasmtime::ResourceLimiter`] with [`wasmtime::Store::limiter`], which bounds what a guest's
+//! memories and tables may take ([`policy::Limits::memory_bytes`]). The command does so.
 //!
-//! UNIX paths are judged by their names, and the folders of WASI are the embedder's. A writable one
-//! must not be, hold, or lie beneath a folder of [`policy::Policy::unix_folders`], where the guest
-//! could give one socket the name of another, and must not hold a file that the program trusts. The
-//! command refuses such folders.
+//! Rules about UNIX paths are about names, and the folders of WASI are the embedder's. A writable
+//! folder must not be, hold, or lie beneath a folder of [`policy::Policy::unix_folders`], where the
+//! guest could give one socket the name of another, and must not hold a file that the program
+//! trusts. The command refuses such folders.
 //!
-//! For many guests on few threads: [`SandsockCtxBuilder::wait_on_fiber`], [`add_to_linker_async`],
-//! and tokio.
+//! For many guests on few threads, use [`SandsockCtxBuilder::wait_on_fiber`],
+//! [`add_to_linker_async`] and tokio.
 //!
-//! To look on, give the builder an [`observe::Observer`] ([`SandsockCtxBuilder::observe`]).
+//! To observe a guest's calls, give the builder an [`observe::Observer`]
+//! ([`SandsockCtxBuilder::observe`]).
 //!
 //! # How it is made
 //!
-//! Every operation goes one way: the descriptor table (`descriptor`), the family (`family`), the
-//! policy (`permit`, [`policy`]), the system call (`sys`, the only file with `unsafe`).
+//! Every operation goes one way: `calls` finds the descriptor (`descriptor`), `authority` asks the
+//! [`policy`] and makes a permit, and `sys`, the only folder with `unsafe`, makes the system call.
+//! On EAGAIN `wait` waits, and the system call is made again.
 
 mod authority;
 mod bindings;
