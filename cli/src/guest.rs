@@ -45,11 +45,12 @@ pub(crate) struct GuestArgs {
     #[arg(long, value_name = "NAME=N")]
     limit: Vec<String>,
 
-    /// Grant looking up a name, and answer with this address, without asking a resolver.
+    /// Grant the look-up of a name, and answer it with this address, without asking a resolver.
     #[arg(long, value_name = "NAME=ADDRESS")]
     resolve: Vec<String>,
 
-    /// Let the guest bind GUEST:PORT, and bind HOST:PORT instead, for TCP and UDP or one of them.
+    /// If the guest binds GUEST:PORT, bind HOST:PORT instead, and grant that bind. Without /tcp or
+    /// /udp it holds for TCP and UDP.
     #[arg(long, value_name = "HOST:PORT=GUEST:PORT[/tcp|/udp]")]
     publish: Vec<String>,
 

@@ -49,8 +49,8 @@ const RESTART_MAX: Duration = Duration::from_secs(10);
 /// What `serve` takes.
 #[derive(Args)]
 pub(crate) struct ServeArgs {
-    /// Listen on HOST:PORT (IPv6 in brackets), a path with a slash, @NAME, or an inherited
-    /// listening socket fd:N.
+    /// Listen on HOST:PORT (IPv6 in brackets, * for every address), a path with a slash, @NAME, or
+    /// an inherited listening socket fd:N.
     #[arg(long, value_name = "ADDR")]
     listen: String,
 

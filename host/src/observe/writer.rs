@@ -118,7 +118,7 @@ impl Writer {
         queue.logged = queue.all_lost;
         if lost > 0 {
             tracing::warn!(
-                "of the {}, {lost} records were lost: its output was too slow",
+                "{lost} records of the {} were lost: its output was too slow",
                 self.shared.what
             );
         }
