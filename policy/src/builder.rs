@@ -218,3 +218,19 @@ impl Policy {
         PolicyBuilder::default()
     }
 }
+
+#[cfg(test)]
+impl Policy {
+    /// Makes a policy of these rules, for tests.
+    #[track_caller]
+    pub(crate) fn of_rules(allow: &[&str], deny: &[&str]) -> Self {
+        let mut builder = Self::builder();
+        for rule in allow {
+            builder.allow(rule).unwrap_or_else(|e| panic!("{rule}: {e}"));
+        }
+        for rule in deny {
+            builder.deny(rule).unwrap_or_else(|e| panic!("{rule}: {e}"));
+        }
+        builder.build()
+    }
+}

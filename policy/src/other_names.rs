@@ -52,20 +52,9 @@ mod tests {
     use super::super::{Pins, Request};
     use super::*;
 
-    fn policy(allow: &[&str], deny: &[&str]) -> Policy {
-        let mut builder = Policy::builder();
-        for rule in allow {
-            builder.allow(rule).unwrap();
-        }
-        for rule in deny {
-            builder.deny(rule).unwrap();
-        }
-        builder.build()
-    }
-
     #[test]
     fn a_label_is_granted_by_its_own_rule_alone() {
-        let by = |rule: &str, name: &str| policy(&[rule], &[]).grants_label(name);
+        let by = |rule: &str, name: &str| Policy::of_rules(&[rule], &[]).grants_label(name);
         assert!(
             by("resolve=db", "db") && by("tcp-connect=DB:80", "db") && by("udp-send=db:*", "db")
         );
@@ -81,7 +70,7 @@ mod tests {
 
     #[test]
     fn another_name_is_judged_by_deny_rules_alone() {
-        let policy = policy(&["resolve=*"], &["resolve=*.corp.example"]);
+        let policy = Policy::of_rules(&["resolve=*"], &["resolve=*.corp.example"]);
         assert!(policy.denies_names());
         let denial = policy
             .judge_other_name("alias.example", "Secret.Corp.Example.")
@@ -99,7 +88,8 @@ mod tests {
 
     #[test]
     fn an_address_is_denied_by_the_other_names_of_its_name() {
-        let policy = policy(&["tcp-connect=*:*", "resolve=*"], &["tcp-connect=secret.example:22"]);
+        let policy =
+            Policy::of_rules(&["tcp-connect=*:*", "resolve=*"], &["tcp-connect=secret.example:22"]);
         let address: IpAddr = "203.0.113.1".parse().unwrap();
         let now = Instant::now();
         let mut pins = Pins::new(now);
@@ -114,13 +104,14 @@ mod tests {
             |port| policy.decide(&Request::TcpConnect((address, port).into()), &pins, now).is_ok();
         assert!(connect(80) && !connect(22));
         // A name in an answer opens nothing.
-        let narrow = self::policy(&["tcp-connect=secret.example:80", "resolve=*"], &[]);
+        let narrow = Policy::of_rules(&["tcp-connect=secret.example:80", "resolve=*"], &[]);
         assert!(narrow.decide(&Request::TcpConnect((address, 80).into()), &pins, now).is_err());
     }
 
     #[test]
     fn an_answer_of_which_deny_rules_leave_nothing_is_dropped() {
-        let policy = policy(&["tcp-connect=alias.example:22"], &["tcp-connect=secret.example:*"]);
+        let policy =
+            Policy::of_rules(&["tcp-connect=alias.example:22"], &["tcp-connect=secret.example:*"]);
         let address: IpAddr = "203.0.113.1".parse().unwrap();
         let others = ["secret.example".to_owned()];
         assert!(policy.judge_answers_of("alias.example", &others, vec![address]).kept.is_empty());

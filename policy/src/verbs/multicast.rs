@@ -110,17 +110,6 @@ mod tests {
     use crate::decide::decide;
     use crate::policy::Policy;
 
-    fn policy(allow: &[&str], deny: &[&str]) -> Policy {
-        let mut builder = Policy::builder();
-        for rule in allow {
-            builder.allow(rule).unwrap();
-        }
-        for rule in deny {
-            builder.deny(rule).unwrap();
-        }
-        builder.build()
-    }
-
     fn asks(policy: &Policy, group: Option<IpAddr>) -> Result<(), Option<String>> {
         decide::<verb::Multicast>(&Query::without_pins(policy), group)
             .map(drop)
@@ -129,8 +118,10 @@ mod tests {
 
     #[test]
     fn groups_are_judged_and_others_are_no_groups() {
-        let policy =
-            policy(&["multicast=239.0.0.0/8", "multicast=ff02::/16"], &["multicast=239.1.2.3"]);
+        let policy = Policy::of_rules(
+            &["multicast=239.0.0.0/8", "multicast=ff02::/16"],
+            &["multicast=239.1.2.3"],
+        );
         let joins = |group: &str| asks(&policy, Some(group.parse().unwrap()));
         assert_eq!(joins("239.1.2.4"), Ok(()));
         assert_eq!(joins("239.1.2.3"), Err(None));

@@ -199,21 +199,12 @@ mod tests {
     use crate::decide::decide;
     use proptest::prelude::*;
 
-    fn policy(allow: &[&str], deny: &[&str]) -> Policy {
-        let mut builder = Policy::builder();
-        for rule in allow {
-            builder.allow(rule).unwrap();
-        }
-        for rule in deny {
-            builder.deny(rule).unwrap();
-        }
-        builder.build()
-    }
-
     #[test]
     fn interface_and_protocol_are_judged_together() {
-        let policy =
-            policy(&["packet=eth0", "packet=lo:arp", "packet=*:lldp"], &["packet=eth0:ip"]);
+        let policy = Policy::of_rules(
+            &["packet=eth0", "packet=lo:arp", "packet=*:lldp"],
+            &["packet=eth0:ip"],
+        );
         let asks = |interface, protocol| {
             decide::<verb::Packet>(
                 &Query::without_pins(&policy),
@@ -240,7 +231,7 @@ mod tests {
                 && policy.may_make_packet(EVERY_PROTOCOL)
                 && policy.may_make_packet(0)
         );
-        let narrow = super::tests::policy(&["packet=lo:arp"], &[]);
+        let narrow = Policy::of_rules(&["packet=lo:arp"], &[]);
         assert!(
             narrow.may_make_packet(0x0806)
                 && !narrow.may_make_packet(0x0800)

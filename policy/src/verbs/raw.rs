@@ -314,17 +314,6 @@ mod tests {
     use crate::verbs::Request;
     use proptest::prelude::*;
 
-    fn policy(allow: &[&str], deny: &[&str]) -> Policy {
-        let mut builder = Policy::builder();
-        for rule in allow {
-            builder.allow(rule).unwrap_or_else(|e| panic!("{rule}: {e}"));
-        }
-        for rule in deny {
-            builder.deny(rule).unwrap_or_else(|e| panic!("{rule}: {e}"));
-        }
-        builder.build()
-    }
-
     fn sends(policy: &Policy, to: &str, protocol: u8) -> Result<(), Option<String>> {
         let now = Instant::now();
         let address = SocketAddr::new(to.parse().unwrap(), protocol.into());
@@ -336,7 +325,7 @@ mod tests {
 
     #[test]
     fn a_protocol_and_a_network_are_judged_together() {
-        let policy = policy(
+        let policy = Policy::of_rules(
             &["raw=icmp:10.0.0.0/8", "raw=icmp6:2001:db8::/32", "raw=89"],
             &["raw=89:10.1.0.0/16"],
         );
@@ -365,7 +354,7 @@ mod tests {
 
     #[test]
     fn raw_udp_and_tcp_do_not_go_where_datagrams_and_connections_are_denied() {
-        let policy = policy(
+        let policy = Policy::of_rules(
             &["raw=6", "raw=17", "raw=136"],
             &["udp-send=10.0.0.0/8:53", "tcp-connect=10.0.0.1:*"],
         );
@@ -379,7 +368,7 @@ mod tests {
 
     #[test]
     fn header_is_a_grant_of_its_own_and_denied_addresses_stay_denied() {
-        let policy = policy(&["raw=header"], &["raw=icmp:10.0.0.1"]);
+        let policy = Policy::of_rules(&["raw=header"], &["raw=icmp:10.0.0.1"]);
         assert_eq!(sends(&policy, "10.0.0.2", RAW), Ok(()));
         assert_eq!(sends(&policy, "10.0.0.1", RAW), Err(None));
         assert!(policy.some_raw(RAW).is_ok() && policy.some_raw(ICMP).is_err());
