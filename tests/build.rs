@@ -137,6 +137,11 @@ fn pair(out: &Path) {
             .expect("a string takes it");
         write!(list, "{name}, ").expect("a string takes it");
     }
+    // These are modules of one component.
+    for name in programs("wasi/src/wasi3").iter().filter(|name| name.starts_with("wasi3_")) {
+        writeln!(pairs, "#[allow(unused_imports)]\nuse crate::wasi3::{name} as _;")
+            .expect("a string takes it");
+    }
     writeln!(constants, "/// All of them.\npub const ALL: &[Program] = &[{list}];")
         .expect("a string takes it");
     // The tests are another crate: there, `crate` is theirs.

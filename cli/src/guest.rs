@@ -319,7 +319,7 @@ impl GuestEnv {
     /// Makes WASI's context, without the standard streams.
     pub(crate) fn wasi(&self) -> anyhow::Result<WasiCtxBuilder> {
         let mut wasi = WasiCtx::builder();
-        // Version 0.3 of wasi:sockets is denied whole.
+        // Both versions of wasi:sockets are sandsock's.
         wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
         wasi.args(&self.args).envs(&self.env);
         for folder in &self.folders {

@@ -72,9 +72,12 @@ fn note(import: &str, item: &ComponentItem) -> String {
 
 /// Returns which grants an interface of `wasi:sockets` may need.
 fn grants(interface: &str) -> &'static str {
-    let (name, version) = interface.split_once('@').unwrap_or((interface, ""));
+    let name = interface.split_once('@').map_or(interface, |(name, _)| name);
     match name {
-        _ if version.starts_with("0.3.") => "linked, and every use of it denied",
+        // Version 0.3 has TCP and UDP in one interface.
+        "types" => {
+            "may need tcp-connect=HOST:PORT, tcp-listen=ADDRESS:PORT, udp-send=HOST:PORT, udp-receive=HOST:PORT, udp-bind=ADDRESS:PORT"
+        }
         "tcp" => "may need tcp-connect=HOST:PORT, tcp-listen=ADDRESS:PORT",
         "udp" => "may need udp-send=HOST:PORT, udp-receive=HOST:PORT, udp-bind=ADDRESS:PORT",
         "ip-name-lookup" => {

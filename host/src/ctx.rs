@@ -21,7 +21,7 @@ use crate::descriptor::in_flight::InFlight;
 use crate::descriptor::inherited::{Inheritance, Inherited};
 use crate::descriptor::{Descriptor, Handle, Quota};
 use crate::error::CallResult;
-use crate::observe::{self, MissingGrant, MissingGrants, Observer, Watch, WatchedData};
+use crate::observe::{self, MissingGrant, MissingGrants, OWN_PLACES, Observer, Watch, WatchedData};
 use crate::sys::closer::Closer;
 use crate::wait::pool;
 use crate::wait::{HasWaiter, Interrupter, Mode, PollableWaiter, WaitObserver, Waiter};
@@ -58,6 +58,8 @@ pub struct SandsockCtx {
     /// The host name that the operator gave.
     pub(crate) host_name: Option<String>,
     sent_by_kernel: u64,
+    /// The next place of its own by which observers know a socket.
+    next_place: u32,
 }
 
 impl SandsockCtx {
@@ -146,6 +148,13 @@ impl SandsockCtx {
 
     pub(crate) fn judge(&self) -> Judge<'_> {
         Judge::new(&self.gate)
+    }
+
+    /// Returns a place for a socket whose streams can outlive its resource.
+    pub(crate) fn own_place(&mut self) -> u32 {
+        let place = self.next_place;
+        self.next_place = place.checked_add(1).unwrap_or(OWN_PLACES);
+        place
     }
 
     pub(crate) fn count_sent_by_kernel(&mut self, bytes: u64) {
@@ -335,6 +344,7 @@ impl SandsockCtxBuilder {
             folders: self.folders.as_slice().into(),
             host_name: self.host_name.clone(),
             sent_by_kernel: 0,
+            next_place: OWN_PLACES,
             gate: Arc::new(Gate::new(Arc::clone(&self.policy), buffers, decision_observer)),
             watch,
         })

@@ -65,10 +65,10 @@
 //! ```
 //!
 //! [`add_to_linker_sync`] serves `wasi:sockets` 0.2 too, in place of wasmtime's own, by the same
-//! context. Its streams and pollables are in the table, so both views must return the same table.
-//! An embedder who wants `sandsock:socket` alone says so in [`LinkOptions`]. The error codes of
-//! `wasi:sockets` have no text: [`SandsockCtxBuilder::on_missing_grant`] reports which grant a
-//! guest lacks.
+//! context, and 0.3 if the linker's engine has concurrency support. The streams and pollables of 0.2
+//! are in the table, so both views must return the same table. An embedder who wants
+//! `sandsock:socket` alone says so in [`LinkOptions`]. The error codes of `wasi:sockets` have no text:
+//! [`SandsockCtxBuilder::on_missing_grant`] reports which grant a guest lacks.
 //!
 //! The context enforces the policy's limits, except for `memory-bytes`. For that limit, set a
 //! [`wasmtime::ResourceLimiter`] with [`wasmtime::Store::limiter`], which bounds what a guest's

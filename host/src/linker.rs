@@ -4,6 +4,7 @@
 mod register;
 mod raw;
 mod wasi2;
+mod wasi3;
 
 use wasmtime::component::{HasData, Linker};
 
@@ -42,6 +43,9 @@ impl LinkOptions {
 /// Adds the packages `sandsock:socket` and `wasi:sockets` to a linker whose components are called
 /// without async. The context must wait on the thread
 /// ([`crate::SandsockCtxBuilder::wait_on_thread`]).
+///
+/// Version 0.3 of `wasi:sockets` is added if the engine has concurrency support
+/// ([`wasmtime::Config::concurrency_support`]).
 ///
 /// Call it after the functions that add WASI's other packages: it takes the place of a
 /// `wasi:sockets` that they added, and leaves the linker's shadowing off. The table of
@@ -98,7 +102,11 @@ fn add<T: SandsockView + 'static>(
     raw::add(linker, calls)?;
     if options.wasi_sockets {
         linker.allow_shadowing(true);
-        let added = wasi2::add(linker, calls);
+        let mut added = wasi2::add(linker, calls);
+        // wasmtime refuses async functions without it.
+        if linker.engine().get_concurrency_support() {
+            added = added.and_then(|()| wasi3::add(linker, calls));
+        }
         linker.allow_shadowing(false);
         added?;
     }
@@ -109,4 +117,10 @@ fn add<T: SandsockView + 'static>(
 #[cfg(test)]
 pub(crate) fn wasi2_functions() -> crate::observe::Functions {
     register::by_name(wasi2::FUNCTIONS)
+}
+
+/// The functions of `wasi:sockets` 0.3, for tests.
+#[cfg(test)]
+pub(crate) fn wasi3_functions() -> crate::observe::Functions {
+    register::by_name(wasi3::FUNCTIONS)
 }

@@ -46,13 +46,17 @@ pub(crate) use contract::{Functions, raw_layer};
 pub(crate) use log::log;
 pub use missing_grants::MissingGrant;
 pub(crate) use missing_grants::MissingGrants;
-pub(crate) use numbers::{Identify, Identity, Place};
+pub(crate) use numbers::{Identify, Identity, OWN_PLACES, Place};
 pub use pcap::Pcap;
 pub use stats::{Counters, Stats};
 pub use trace::Trace;
 pub use value::{Bytes, CallError, List, Value, WaitTime};
-pub(crate) use value::{ToValue, ValueBuilder, case_to_value, control_message, record_to_value};
-pub(crate) use watch::{Transfer, Watch, WatchedData, begin, end};
+pub(crate) use value::{
+    ToValue, ToValues, ValueBuilder, case_to_value, control_message, record_to_value,
+};
+pub(crate) use watch::{
+    StreamFunctions, Suspended, Transfer, Watch, WatchedData, begin, end, suspend,
+};
 
 use sandsock_policy::{Decision, SocketArguments};
 

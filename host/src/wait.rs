@@ -3,6 +3,7 @@
 pub(crate) mod back_off;
 pub(crate) mod background;
 pub(crate) mod budget;
+pub(crate) mod polled;
 pub(crate) mod pool;
 pub(crate) mod registration;
 pub(crate) mod waiter;

@@ -68,6 +68,7 @@ fn bench_natively_and_on_wasi_sockets_works_too() {
             (wasi::Version::P2, wasi::By::Wasmtime),
             (wasi::Version::P2, wasi::By::Sandsock),
             (wasi::Version::P3, wasi::By::Wasmtime),
+            (wasi::Version::P3, wasi::By::Sandsock),
         ] {
             let args = [
                 operation.to_owned(),

@@ -41,6 +41,7 @@ mod unix;
 mod vsock;
 mod wait;
 mod wasi;
+mod wasi3;
 
 mod pairs {
     sandsock_tests::pairs!();

@@ -9,7 +9,7 @@ use sandsock_tests::{Guest, both_ways, programs};
 use crate::policy::{Tcp, Udp};
 
 /// A server on the loopback that sends back what each connection sent, after its end.
-fn echo_server(connections: usize) -> u16 {
+pub(crate) fn echo_server(connections: usize) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("listens");
     let port = listener.local_addr().expect("an address").port();
     std::thread::spawn(move || {
@@ -24,7 +24,7 @@ fn echo_server(connections: usize) -> u16 {
 }
 
 /// A UDP socket on the loopback that sends each datagram back.
-fn udp_echo() -> u16 {
+pub(crate) fn udp_echo() -> u16 {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("binds");
     let port = socket.local_addr().expect("an address").port();
     socket.set_read_timeout(Some(Duration::from_secs(10))).expect("is set");

@@ -255,7 +255,7 @@ async fn accept_on_pool<T: SandsockView>(
     result
 }
 
-fn is_ready(handle: &Handle, events: PollFlags) -> bool {
+pub(crate) fn is_ready(handle: &Handle, events: PollFlags) -> bool {
     let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
     rustix::event::poll(
         &mut [rustix::event::PollFd::from_borrowed_fd(handle.fd(), events)],

@@ -12,7 +12,8 @@
 //!
 //! A version's own part has the types of its functions, its functions, and what only it has: for 0.2
 //! in [`p2`] the pairs of `start-` and `finish-` functions, `would-block`, and the streams and
-//! pollables of wasmtime's `wasi:io`.
+//! pollables of wasmtime's `wasi:io`; for 0.3 in [`p3`] the async functions, and the streams and
+//! futures of the Component Model.
 
 pub(crate) mod address;
 pub(crate) mod connection;
@@ -20,5 +21,6 @@ pub(crate) mod error;
 pub(crate) mod names;
 pub(crate) mod options;
 pub(crate) mod p2;
+pub(crate) mod p3;
 pub(crate) mod tcp;
 pub(crate) mod udp;

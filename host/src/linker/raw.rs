@@ -6,12 +6,11 @@
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource, ResourceType};
 
-use super::register::{Answer, Calls, Raw, ready};
+use super::register::{Calls, Raw, finish, ready};
 use crate::bindings::sandsock::socket::clock::Host as _;
 use crate::bindings::sandsock::socket::descriptors::{Host as _, HostDescriptor};
 use crate::bindings::sandsock::socket::interrupts::Host as _;
 use crate::bindings::sandsock::socket::syscalls::Host as _;
-use crate::bindings::sandsock::socket::types::Error;
 use crate::calls::files::File;
 use crate::calls::polling::poller::{self, Poller};
 use crate::calls::{connections, delete, files, netdb, polling, transfers};

@@ -2,7 +2,10 @@
 //!
 //! A list has one line for each function: its name, the names of its parameters, and the Rust
 //! function. A `wait` function may wait. Where components are called without async, its future is
-//! ready at once, because the context waits on the thread. A `now` function never waits.
+//! ready at once, because the context waits on the thread. While it waits, the guest waits too. A
+//! `concurrent` function is an async function of the Component Model: the guest goes on while it
+//! waits. A `store` function and a `now` function never wait. The first gets the store, and the other
+//! one the context's view.
 //!
 //! A function can be registered by a list alone, and each registration reports the calls to the
 //! observers ([`crate::observe`]). The observers have all names from here.
@@ -10,14 +13,17 @@
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+use wasmtime::StoreContextMut;
 use wasmtime::component::Resource;
 use wasmtime_wasi_io::poll::DynPollable;
 
 use crate::bindings::sandsock::socket::types::{Error, NameError};
 use crate::calls::netdb::{self, LookupError};
 use crate::calls::wasi::error::{SocketFault, SocketResult};
-use crate::calls::wasi::p2;
+use crate::calls::wasi::{p2, p3};
+use crate::ctx::{SandsockView, StoreView as _};
 use crate::error::{CallResult, answer};
+use crate::observe::{self, ToValues};
 
 /// How the components of a linker are called.
 #[derive(Clone, Copy)]
@@ -31,6 +37,9 @@ pub(super) struct Raw;
 
 /// The package `wasi:sockets` 0.2.
 pub(super) struct Wasi2;
+
+/// The package `wasi:sockets` 0.3.
+pub(super) struct Wasi3;
 
 /// Runs a future that must be ready: its context waits on the thread.
 pub(super) fn ready<R>(future: impl Future<Output = wasmtime::Result<R>>) -> wasmtime::Result<R> {
@@ -90,6 +99,42 @@ impl<R> Answer<Wasi2> for SocketResult<R> {
     }
 }
 
+impl<R> Answer<Wasi3> for SocketResult<R> {
+    type Results = (Result<R, p3::types::ErrorCode>,);
+
+    fn into_results(self) -> wasmtime::Result<Self::Results> {
+        match self {
+            Ok(value) => Ok((Ok(value),)),
+            Err(SocketFault::Code { code, cause }) => {
+                Ok((Err(p3::types::ErrorCode::new(code, cause.as_ref())),))
+            }
+            Err(SocketFault::Trap(trap)) => Err(trap),
+        }
+    }
+
+    fn cause(&self) -> Option<Error> {
+        Answer::<Wasi2>::cause(self)
+    }
+}
+
+impl<R> Answer<Wasi3> for p3::names::LookupResult<R> {
+    type Results = (Result<R, p3::types::LookupErrorCode>,);
+
+    fn into_results(self) -> wasmtime::Result<Self::Results> {
+        match self.0 {
+            Ok(value) => Ok((Ok(value),)),
+            Err(SocketFault::Code { code, cause }) => {
+                Ok((Err(p3::types::LookupErrorCode::new(code, cause.as_ref())),))
+            }
+            Err(SocketFault::Trap(trap)) => Err(trap),
+        }
+    }
+
+    fn cause(&self) -> Option<Error> {
+        Answer::<Wasi2>::cause(&self.0)
+    }
+}
+
 /// A function without a result.
 impl<Package> Answer<Package> for wasmtime::Result<()> {
     type Results = ();
@@ -115,6 +160,23 @@ macro_rules! plain_results {
 plain_results! { bool, u64, Option<i32>, Option<u32>, Vec<i32>, String }
 plain_results! { Resource<p2::network::Network>, Resource<DynPollable> }
 plain_results! { p2::types::IpAddressFamily, Option<p2::types::ErrorCode> }
+plain_results! { p3::streams::Sent, p3::streams::Received }
+
+/// Reports the end of a call to the observers. A denial that the results can't name is reported as a
+/// missing grant.
+pub(super) fn finish<Package, T: SandsockView, A: Answer<Package, Results: ToValues>>(
+    store: &mut StoreContextMut<'_, T>,
+    answer: A,
+) -> wasmtime::Result<A::Results> {
+    let cause = answer.cause();
+    if let Some(Error::Denied(denial)) = &cause {
+        let grants = &store.view().ctx.missing_grants;
+        grants.denied(denial.grant.as_deref(), &denial.reason);
+    }
+    let result = answer.into_results();
+    observe::end(store, &result, cause.as_ref());
+    result
+}
 
 /// The functions of a list, by interface and name.
 #[cfg(test)]
@@ -149,20 +211,12 @@ macro_rules! function {
     };
 }
 
-/// Makes a call, and reports it to the observers. A denial that the results can't name is reported
-/// as a missing grant.
+/// Makes a call, and reports it to the observers.
 macro_rules! observed {
     ($package:ty, $store:ident, $function:expr, $params:ident, $result:expr) => {{
         observe::begin(&mut $store, &$function, &$params);
         let answer = $result;
-        let cause = Answer::<$package>::cause(&answer);
-        if let Some(Error::Denied(denial)) = &cause {
-            let grants = &$store.view().ctx.missing_grants;
-            grants.denied(denial.grant.as_deref(), &denial.reason);
-        }
-        let result = Answer::<$package>::into_results(answer);
-        observe::end(&mut $store, &result, cause.as_ref());
-        result
+        finish::<$package, _, _>(&mut $store, answer)
     }};
 }
 
@@ -201,6 +255,10 @@ macro_rules! functions {
         $(resource $resource:ident $(-$resource_:ident)*: $type:ty, drop = $drop_path:path;)*
         $(wait $([$wait_kind:ident] $wait_resource:ident $(-$wait_resource_:ident)*.)? $wait:ident $(-$wait_:ident)* ($($wait_params:tt)*)
             = $wait_path:path;)*
+        $(concurrent $([$async_kind:ident] $async_resource:ident $(-$async_resource_:ident)*.)? $async:ident $(-$async_:ident)* ($($async_params:tt)*)
+            = $async_path:path;)*
+        $(store $([$store_kind:ident] $store_resource:ident $(-$store_resource_:ident)*.)? $store:ident $(-$store_:ident)* ($($store_params:tt)*)
+            = $store_path:path;)*
         $(now $([$now_kind:ident] $now_resource:ident $(-$now_resource_:ident)*.)? $now:ident $(-$now_:ident)* ($($now_params:tt)*)
             = $now_path:path;)*
     })*) => {
@@ -211,6 +269,16 @@ macro_rules! functions {
                 $interface,
                 name!($([$wait_kind] $wait_resource $(-$wait_resource_)*.)? $wait $(-$wait_)*),
                 ($($wait_params)*)
+            ),)*
+            $(function!(
+                $interface,
+                name!($([$async_kind] $async_resource $(-$async_resource_)*.)? $async $(-$async_)*),
+                ($($async_params)*)
+            ),)*
+            $(function!(
+                $interface,
+                name!($([$store_kind] $store_resource $(-$store_resource_)*.)? $store $(-$store_)*),
+                ($($store_params)*)
             ),)*
             $(function!(
                 $interface,
@@ -261,6 +329,31 @@ macro_rules! functions {
                             })?;
                         }
                     }
+                })*
+                $({
+                    const FUNCTION: Function = function!(
+                        $interface,
+                        name!($([$async_kind] $async_resource $(-$async_resource_)*.)? $async $(-$async_)*),
+                        ($($async_params)*)
+                    );
+                    instance.func_wrap_concurrent(FUNCTION.name, |accessor, params| {
+                        Box::pin(async move {
+                            let mut call = AsyncCall::new(accessor);
+                            call.with(|store| observe::begin(store, &FUNCTION, &params));
+                            let answer = $async_path(&mut call, params).await;
+                            call.with(|store| finish::<$package, _, _>(store, answer))
+                        })
+                    })?;
+                })*
+                $({
+                    const FUNCTION: Function = function!(
+                        $interface,
+                        name!($([$store_kind] $store_resource $(-$store_resource_)*.)? $store $(-$store_)*),
+                        ($($store_params)*)
+                    );
+                    instance.func_wrap(FUNCTION.name, |mut store: StoreContextMut<'_, T>, params| {
+                        observed!($package, store, FUNCTION, params, $store_path(&mut store, params))
+                    })?;
                 })*
                 $({
                     const FUNCTION: Function = function!(

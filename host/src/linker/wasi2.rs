@@ -3,8 +3,7 @@
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource, ResourceType};
 
-use super::register::{Answer, Calls, Wasi2, ready};
-use crate::bindings::sandsock::socket::types::Error;
+use super::register::{Calls, Wasi2, finish, ready};
 use crate::calls::delete;
 use crate::calls::wasi::p2::names::{self, ResolveAddressStream};
 use crate::calls::wasi::p2::network::{self, Network};

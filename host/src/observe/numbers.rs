@@ -25,8 +25,13 @@ pub(crate) enum Identity {
     Type(&'static str),
 }
 
+/// The first of the places that are not in the store's table. A socket gets one if its streams can
+/// outlive its resource. No table has so many places.
+pub(crate) const OWN_PLACES: u32 = 1 << 31;
+
 /// A place in the store's table, which is the resource's own or that of the socket to which the
-/// resource belongs. There is a handle if it is the place of a descriptor.
+/// resource belongs, or a place from [`OWN_PLACES`] on. There is a handle if it is the place of a
+/// descriptor.
 pub(crate) struct Place {
     pub(crate) index: u32,
     pub(crate) handle: Option<Arc<Handle>>,
@@ -75,6 +80,8 @@ pub(crate) struct DescriptorNumbers {
     keys: HashMap<u64, usize>,
     /// The place of the first descriptor that got its number in the call that is under way.
     made: Option<u32>,
+    /// The sockets whose resource was dropped and whose streams go on.
+    lingering: Vec<u32>,
 }
 
 impl DescriptorNumbers {
@@ -164,6 +171,30 @@ impl DescriptorNumbers {
             socket.segment = u16::try_from(option(libc::UDP_SEGMENT)).unwrap_or(0);
             socket.corked = option(libc::UDP_CORK) != 0;
         }
+    }
+
+    /// Returns whether the resource of a place is there, or the socket of a place of its own.
+    pub(super) fn is_open(&self, place: u32, table: &mut ResourceTable) -> bool {
+        if place >= OWN_PLACES {
+            return self.handle(place).is_some();
+        }
+        table.get_any_mut(place).is_ok()
+    }
+
+    /// The resource of this socket was dropped, and its streams go on.
+    pub(super) fn linger(&mut self, place: u32) {
+        self.lingering.push(place);
+    }
+
+    /// Frees the numbers of the lingering sockets whose last stream has ended.
+    pub(super) fn release_lingering(&mut self) -> Vec<(Socket, bool)> {
+        if self.lingering.is_empty() {
+            return Vec::new();
+        }
+        let (open, gone): (Vec<u32>, Vec<u32>) =
+            self.lingering.iter().partition(|&&place| self.handle(place).is_some());
+        self.lingering = open;
+        gone.into_iter().filter_map(|place| self.release(place)).collect()
     }
 
     /// Frees the number of a closed descriptor. Returns the descriptor, and whether it was the last

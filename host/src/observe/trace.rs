@@ -28,10 +28,11 @@ pub struct Trace {
 
 #[derive(Default)]
 struct State {
-    /// The instance whose line has no end yet.
-    open: Option<u64>,
-    /// The instances whose line was ended for another's.
-    interrupted: HashSet<u64>,
+    /// The line that has no end yet: its instance, and its text. An instance can have several calls
+    /// that wait, each with a line of its own.
+    open: Option<(u64, String)>,
+    /// The lines that were ended for another one.
+    interrupted: HashSet<(u64, String)>,
 }
 
 impl Trace {
@@ -73,7 +74,7 @@ impl Observer for Trace {
         let mut text = state.break_line();
         text.push_str(&self.prefix(call.instance));
         text.push_str(&known);
-        state.open = Some(call.instance);
+        state.open = Some((call.instance, known));
         self.writer.put(call.instance, text.into_bytes());
     }
 
@@ -81,16 +82,17 @@ impl Observer for Trace {
         let (known, rest) = line(call);
         let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = String::new();
-        if state.open == Some(call.instance) {
+        let own = (call.instance, known);
+        if state.open.as_ref() == Some(&own) {
             state.open = None;
         } else {
             text.push_str(&state.break_line());
             text.push_str(&self.prefix(call.instance));
-            if state.interrupted.remove(&call.instance) {
-                let name = known.split('(').next().unwrap_or_default();
+            if state.interrupted.remove(&own) {
+                let name = own.1.split('(').next().unwrap_or_default();
                 let _ = write!(text, "<... {name} resumed>");
             } else {
-                text.push_str(&known);
+                text.push_str(&own.1);
             }
         }
         text.push_str(&rest);
@@ -107,8 +109,8 @@ impl State {
     /// Returns the text that ends the open line, if there is one.
     fn break_line(&mut self) -> String {
         match self.open.take() {
-            Some(instance) => {
-                self.interrupted.insert(instance);
+            Some(line) => {
+                self.interrupted.insert(line);
                 " <unfinished ...>\n".to_owned()
             }
             None => String::new(),
@@ -206,6 +208,19 @@ const LAYOUTS: &[(&str, &str, &str)] = &[
     ("[resource-drop]outgoing-datagram-stream", "drop({self})", ""),
     ("[resource-drop]resolve-address-stream", "drop({self})", ""),
     ("[resource-drop]network", "drop({self})", ""),
+    ("stream.write", "send({self}, {contents}, {contents#})", ""),
+    ("stream.read", "recv({self}, {=}, {len})", "{=#}"),
+    ("stream.accept", "accept({self})", ""),
+    ("[static]tcp-socket.create", "socket({address-family}, SOCK_STREAM, IPPROTO_TCP)", ""),
+    ("[static]udp-socket.create", "socket({address-family}, SOCK_DGRAM, IPPROTO_UDP)", ""),
+    ("[method]tcp-socket.bind", "bind({self}, {local-address})", ""),
+    ("[method]udp-socket.bind", "bind({self}, {local-address})", ""),
+    ("[method]tcp-socket.connect", "connect({self}, {remote-address})", ""),
+    ("[method]udp-socket.connect", "connect({self}, {remote-address})", ""),
+    ("[method]udp-socket.disconnect", "connect({self}, AF_UNSPEC)", ""),
+    ("[method]tcp-socket.listen", "listen({self})", "0"),
+    ("[method]udp-socket.send", "sendto({self}, {data}, {data#}, {remote-address})", ""),
+    ("[method]udp-socket.receive", "recvfrom({self}, {=0}, {=1})", "{=0#}"),
     ("create-poller", "epoll_create()", ""),
     (
         "[method]poller.add",
@@ -243,7 +258,9 @@ const LAYOUTS: &[(&str, &str, &str)] = &[
 /// Returns the two parts of a call's line: the part that is known before the call ends, and the
 /// rest.
 fn line(call: &Call<'_>) -> (String, String) {
-    let layout = LAYOUTS.iter().find(|(function, ..)| *function == call.function);
+    // Only 0.3 of wasi:sockets has the prefix.
+    let name = call.function.replacen(".get-", ".", 1);
+    let layout = LAYOUTS.iter().find(|(function, ..)| *function == name);
     let made_up;
     let text = match layout {
         Some((_, text, _)) => *text,
@@ -512,8 +529,9 @@ mod tests {
     fn layouts_name_what_the_contract_has() {
         let mut contract = super::super::raw_layer();
         contract.extend(crate::linker::wasi2_functions());
+        contract.extend(crate::linker::wasi3_functions());
         for (function, text, result) in LAYOUTS {
-            let of_stream = ["[method]output-stream.", "[method]input-stream."];
+            let of_stream = ["[method]output-stream.", "[method]input-stream.", "stream."];
             if function.starts_with("[resource-drop]")
                 || of_stream.iter().any(|of| function.starts_with(of))
             {

@@ -103,7 +103,7 @@ pub(super) fn of<'a>(call: &'a Call<'_>) -> Option<Traffic<'a>> {
             });
             (Direction::Sent, packets.collect())
         }
-        ("streams", "[method]output-stream.write") => {
+        ("streams", "[method]output-stream.write" | "stream.write") => {
             let data = vec![bytes(call.argument("contents")?)?];
             (Direction::Sent, vec![sent(data, result.number()?, None, None, socket, flags)])
         }
@@ -123,7 +123,16 @@ pub(super) fn of<'a>(call: &'a Call<'_>) -> Option<Traffic<'a>> {
             });
             (Direction::Received, packets.collect())
         }
-        ("streams", "[method]input-stream.read") => {
+        ("types", "[method]udp-socket.send") => {
+            let (data, length) = bytes(call.argument("data")?)?;
+            let address = call.argument("remote-address").and_then(address);
+            (Direction::Sent, vec![Packet { address, ..Packet::of(vec![data], length) }])
+        }
+        ("types", "[method]udp-socket.receive") => {
+            let [data, from] = list(result) else { return None };
+            (Direction::Received, vec![received(data, None, Some(from), None)])
+        }
+        ("streams", "[method]input-stream.read" | "stream.read") => {
             (Direction::Received, vec![received(result, None, None, None)])
         }
         // MSG_PEEK leaves the bytes there. MSG_ERRQUEUE returns what was sent before.

@@ -161,6 +161,11 @@ impl ValueBuilder {
         Self { list_bytes, bytes: 0, elements: 0, numbers }
     }
 
+    /// Returns the value of the descriptor at a place.
+    pub(crate) fn descriptor(&mut self, place: Place) -> Value {
+        Value::Descriptor(self.numbers.number(place))
+    }
+
     /// Begins with the arguments or the result of a call.
     pub(super) fn reset(&mut self, bytes: usize) {
         (self.bytes, self.elements) = (bytes, ELEMENTS);

@@ -41,7 +41,8 @@ pub(crate) trait WatchedData: Send {
 }
 
 /// The call that is under way. There is one at a time, because a store is lent to one host function
-/// at a time.
+/// at a time. An async function of the Component Model gives the store back while it waits: see
+/// [`Suspended`].
 struct Current {
     function: &'static Function,
     arguments: Vec<(&'static str, Value)>,
@@ -74,6 +75,12 @@ impl Current {
             waited: self.waited,
         }
     }
+}
+
+/// The names of the functions by which a stream is read and written.
+pub(crate) struct StreamFunctions {
+    pub(crate) read: &'static str,
+    pub(crate) write: &'static str,
 }
 
 /// What a stream did. Its functions belong to WASI's own interfaces, and have no store.
@@ -136,6 +143,9 @@ impl Watch {
                 self.each(|observer| observer.dropped(self.instance, socket, count));
             }
         }
+        for (socket, last) in numbers.release_lingering() {
+            self.each(|observer| observer.closed(self.instance, &socket, last));
+        }
         numbers.begin_call();
         state.current = Some(Current {
             function,
@@ -188,8 +198,11 @@ impl Watch {
         let numbers = &mut state.builder.numbers;
         let mut released = None;
         if let Some(place) = current.place {
-            if store.data_mut().table().get_any_mut(place).is_ok() {
+            if numbers.is_open(place, store.data_mut().table()) {
                 numbers.refresh(place);
+                if current.function.name.starts_with("[resource-drop]") {
+                    numbers.linger(place);
+                }
             } else {
                 released = numbers.release(place);
             }
@@ -218,6 +231,7 @@ impl Watch {
     pub(crate) fn transferred(
         &self,
         socket: (u32, &Arc<Handle>),
+        functions: &StreamFunctions,
         transfer: &Transfer<'_>,
         start: (SystemTime, Instant),
     ) {
@@ -238,12 +252,12 @@ impl Watch {
         let failed = |errno: &Errno| Value::Failed(CallError::Os(errno.raw_os_error()));
         let (function, argument, value) = match transfer {
             Transfer::Received { asked, result } => (
-                "[method]input-stream.read",
+                functions.read,
                 ("len", Value::Integer(*asked as i128)),
                 result.as_ref().map_or_else(failed, |data| bytes(data)),
             ),
             Transfer::Sent { data, result } => (
-                "[method]output-stream.write",
+                functions.write,
                 ("contents", bytes(data)),
                 result.as_ref().map_or_else(failed, |count| Value::Integer(*count as i128)),
             ),
@@ -266,6 +280,22 @@ impl Watch {
             waited: Duration::ZERO,
         };
         self.each(|observer| observer.called(&call));
+    }
+
+    fn wait_begins(&self, current: &mut Current) {
+        current.waits += 1;
+        if current.waits == 1 && self.interest.calls {
+            let call = current.call(self.instance, CallOutcome::Waiting);
+            self.each(|observer| observer.waits(&call));
+        }
+    }
+
+    /// Reports a call that ends without a result.
+    fn abandoned(&self, current: &Current) {
+        if self.interest.calls {
+            let call = current.call(self.instance, CallOutcome::Abandoned);
+            self.each(|observer| observer.called(&call));
+        }
     }
 
     fn report_decision(&self, decision: Decision<'_>, current: &mut Current) {
@@ -299,11 +329,7 @@ impl DecisionObserver for Watch {
 impl WaitObserver for Watch {
     fn begun(&self) {
         if let Some(current) = &mut self.state().current {
-            current.waits += 1;
-            if current.waits == 1 && self.interest.calls {
-                let call = current.call(self.instance, CallOutcome::Waiting);
-                self.each(|observer| observer.waits(&call));
-            }
+            self.wait_begins(current);
         }
     }
 
@@ -318,17 +344,58 @@ impl Drop for Watch {
     /// Reports the end of the instance and of its descriptors.
     fn drop(&mut self) {
         let state = &mut *self.state();
-        if let Some(current) = state.current.take()
-            && self.interest.calls
-        {
-            let call = current.call(self.instance, CallOutcome::Abandoned);
-            self.each(|observer| observer.called(&call));
+        if let Some(current) = state.current.take() {
+            self.abandoned(&current);
         }
         for (socket, last) in state.builder.numbers.release_all() {
             self.each(|observer| observer.closed(self.instance, &socket, last));
         }
         self.each(|observer| observer.ended(self.instance));
     }
+}
+
+/// A call that has given the store back, and waits while the guest makes other calls. The drop
+/// reports that the guest has cancelled the call.
+pub(crate) struct Suspended {
+    watch: Arc<Watch>,
+    current: Option<Current>,
+}
+
+impl Suspended {
+    /// Makes it the current call again.
+    pub(crate) fn resume(mut self) {
+        self.watch.state().current = self.current.take();
+    }
+
+    /// Reports that the call begins to wait.
+    pub(crate) fn wait_begins(&mut self) {
+        if let Some(current) = &mut self.current {
+            self.watch.wait_begins(current);
+        }
+    }
+
+    /// Counts the time of a wait that has ended.
+    pub(crate) fn wait_ended(&mut self, waited: Duration) {
+        if let Some(current) = &mut self.current {
+            current.waited += waited;
+        }
+    }
+}
+
+impl Drop for Suspended {
+    fn drop(&mut self) {
+        if let Some(current) = self.current.take() {
+            let _state = self.watch.state();
+            self.watch.abandoned(&current);
+        }
+    }
+}
+
+/// Takes the call that is under way, if it is observed.
+pub(crate) fn suspend<T: WatchedData>(store: &mut StoreContextMut<'_, T>) -> Option<Suspended> {
+    let watch = store.data_mut().watch()?;
+    let current = watch.state().current.take()?;
+    Some(Suspended { watch: Arc::clone(watch), current: Some(current) })
 }
 
 /// Reports that a call begins, if it is observed.

@@ -97,6 +97,15 @@ pub(crate) fn receive(
     Ok((data, length))
 }
 
+/// recv(2) into memory of the guest, or another buffer that has bytes.
+pub(crate) fn receive_into(
+    fd: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    flags: i32,
+) -> Result<usize, Errno> {
+    rustix::net::recv(fd, buffer, RecvFlags::from_bits_retain(flags as u32)).map(|(count, _)| count)
+}
+
 /// Whether MSG_TRUNC discards the bytes: on a stream, but not on an AF_UNIX one.
 fn is_stream(fd: BorrowedFd<'_>) -> bool {
     own_option(fd, libc::SOL_SOCKET, libc::SO_TYPE) == Ok(libc::SOCK_STREAM)

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -121,6 +122,8 @@ pub(crate) struct Waiter {
 pub(crate) struct PollableWaiter {
     interrupter: Interrupter,
     registered: RegistrationCell,
+    /// How many interrupts these waits have taken.
+    interrupts: AtomicU64,
 }
 
 impl PollableWaiter {
@@ -140,7 +143,32 @@ impl PollableWaiter {
             return Ok(());
         }
         let registration = registration(Some(cell), fd)?;
-        self.waiter()?.on_fiber(registration, Some(cell), events, None).await.map(drop)
+        self.ended(self.waiter()?.on_fiber(registration, Some(cell), events, None).await.map(drop))
+    }
+
+    /// Counts the interrupt that has ended a wait.
+    fn ended(&self, result: Result<(), Errno>) -> Result<(), Errno> {
+        if result == Err(Errno::INTR) {
+            self.interrupts.fetch_add(1, Ordering::Relaxed);
+        }
+        result
+    }
+
+    /// Returns how many interrupts these waits have taken.
+    pub(super) fn interrupts(&self) -> u64 {
+        self.interrupts.load(Ordering::Relaxed)
+    }
+
+    /// Returns a future that takes the next interrupt.
+    pub(super) fn take_interrupt(
+        self: &Arc<Self>,
+    ) -> Result<impl Future<Output = ()> + Send + use<>, Errno> {
+        let interrupted = self.waiter()?.interrupted()?;
+        let own = Arc::clone(self);
+        Ok(async move {
+            let errno = interrupted.await;
+            let _ = own.ended(Err(errno));
+        })
     }
 
     /// Sleeps until this instant.
@@ -149,7 +177,7 @@ impl PollableWaiter {
     ///
     /// EINTR at an interrupt.
     pub(crate) async fn sleep(&self, until: u64) -> Result<(), Errno> {
-        self.waiter()?.pause_until(Some(until)).await
+        self.ended(self.waiter()?.pause_until(Some(until)).await)
     }
 
     /// A waiter of its own, because several pollables can wait at the same time.
@@ -169,7 +197,11 @@ impl PollableWaiter {
 impl Waiter {
     /// Makes the waiter of this context's pollables.
     pub(crate) fn for_pollables(&self) -> PollableWaiter {
-        PollableWaiter { interrupter: self.interrupter.clone(), registered: Mutex::default() }
+        PollableWaiter {
+            interrupter: self.interrupter.clone(),
+            registered: Mutex::default(),
+            interrupts: AtomicU64::new(0),
+        }
     }
 
     pub(crate) fn new(
@@ -477,7 +509,7 @@ pub(crate) async fn ready_in_background(
     Ok(())
 }
 
-fn io_errno(error: std::io::Error) -> Errno {
+pub(super) fn io_errno(error: std::io::Error) -> Errno {
     Errno::from_io_error(&error).unwrap_or(Errno::IO)
 }
 

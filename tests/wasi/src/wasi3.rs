@@ -1,10 +1,14 @@
 //! `bench_wasi3 OPERATION PORT SIZE COUNT`: what the program `bench_transfer_ok` does, by
 //! wasi:sockets 0.3. Prints nanoseconds. `bench_wasi3 echo`: serves the connection that it has as
-//! descriptor 0, by sandsock, in a program of WASI 0.3.
+//! descriptor 0, by sandsock, in a program of WASI 0.3. `bench_wasi3 wasi3_NAME ARGUMENTS`: one of the
+//! programs of the suite `wasi3`.
 
 #![cfg(target_family = "wasm")]
 // The export is generated, with `unsafe` in it.
 #![allow(unsafe_code)]
+
+#[path = "wasi3/mod.rs"]
+mod programs;
 
 use std::time::Instant;
 
@@ -78,6 +82,11 @@ impl wasip3::exports::cli::run::Guest for Program {
         let args: Vec<String> = std::env::args().skip(1).collect();
         if args == ["echo"] {
             return echo().map_err(|error| eprintln!("{}: {error}", error.class()));
+        }
+        if let Some((name, args)) = args.split_first()
+            && let Some(()) = programs::run(name, args).await
+        {
+            return Ok(());
         }
         let [operation, port, size, count] = args.as_slice() else {
             panic!("OPERATION PORT SIZE COUNT")

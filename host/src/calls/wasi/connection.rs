@@ -4,41 +4,54 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::PollFlags;
 use rustix::io::Errno;
 
+use crate::calls::connections::is_ready;
 use crate::ctx::SandsockCtx;
 use crate::descriptor::Handle;
 use crate::descriptor::buffers::Buffers;
-use crate::observe::{Transfer, Watch};
+use crate::observe::{StreamFunctions, Transfer, Watch};
 use crate::sys;
-use crate::wait::registration::poll_now;
 use crate::wait::{PollableWaiter, now, ready_in_background};
 
 /// How long a send waits before it looks again whether the limit of buffers lets it go on.
-const LIMIT_PAUSE: Duration = Duration::from_millis(10);
+pub(crate) const LIMIT_PAUSE: Duration = Duration::from_millis(10);
 
 /// A TCP connection of the guest.
 pub(crate) struct Connection {
     handle: Arc<Handle>,
     waiter: Arc<PollableWaiter>,
     buffers: Arc<Buffers>,
-    /// The observers, and the place of the socket in the store's table.
+    /// The observers, and the socket's place as they know it.
     watch: Option<(Arc<Watch>, u32)>,
+    functions: &'static StreamFunctions,
     /// The most bytes that one call moves.
     pub(crate) transfer_limit: usize,
 }
 
 impl Connection {
-    /// The connection of a socket that is at this place of the store's table.
-    pub(crate) fn new(ctx: &SandsockCtx, handle: &Arc<Handle>, place: u32) -> Arc<Self> {
+    /// The connection of the socket that observers know by this place, and whose streams are read
+    /// and written by these functions.
+    pub(crate) fn new(
+        ctx: &SandsockCtx,
+        handle: &Arc<Handle>,
+        place: u32,
+        functions: &'static StreamFunctions,
+    ) -> Arc<Self> {
         Arc::new(Self {
+            functions,
             handle: Arc::clone(handle),
             waiter: Arc::clone(&ctx.pollables),
             buffers: Arc::clone(&ctx.gate.buffers),
             watch: ctx.watch().map(|watch| (Arc::clone(watch), place)),
             transfer_limit: ctx.limits().transfer_bytes as usize,
         })
+    }
+
+    /// The socket of the connection.
+    pub(crate) fn handle(&self) -> &Arc<Handle> {
+        &self.handle
     }
 
     /// Makes a system call, and reports it.
@@ -56,7 +69,9 @@ impl Connection {
         let Some((watch, place)) = &self.watch else { return again() };
         let start = (SystemTime::now(), Instant::now());
         let result = again();
-        report(&result, &|transfer| watch.transferred((*place, &self.handle), transfer, start));
+        report(&result, &|transfer| {
+            watch.transferred((*place, &self.handle), self.functions, transfer, start)
+        });
         result
     }
 
@@ -72,6 +87,26 @@ impl Connection {
         })?;
         self.buffers.received(data.len());
         Ok(data)
+    }
+
+    /// The same, into memory of the guest. Returns the number of bytes.
+    pub(crate) fn receive_into(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        let asked = buffer.len().min(self.transfer_limit);
+        let start = self.watch.as_ref().map(|_| (SystemTime::now(), Instant::now()));
+        let result = loop {
+            match sys::receive_into(self.handle.fd(), &mut buffer[..asked], libc::MSG_DONTWAIT) {
+                Err(Errno::INTR) => {}
+                result => break result,
+            }
+        };
+        if let (Some((watch, place)), Some(start)) = (&self.watch, start) {
+            let transfer =
+                Transfer::Received { asked, result: result.map(|count| &buffer[..count]) };
+            watch.transferred((*place, &self.handle), self.functions, &transfer, start);
+        }
+        let count = result?;
+        self.buffers.received(count);
+        Ok(count)
     }
 
     /// Sends some of these bytes, and returns how many. EAGAIN if the kernel, or the limit of
@@ -93,11 +128,16 @@ impl Connection {
 
     /// Whether a send would take bytes now, or report an error.
     pub(crate) fn is_writable(&self) -> bool {
-        let mut fds = [PollFd::from_borrowed_fd(self.handle.fd(), PollFlags::OUT)];
-        poll_now(&mut fds).is_ok_and(|count| count > 0) && self.has_room()
+        is_ready(&self.handle, PollFlags::OUT) && self.has_room()
     }
 
-    fn has_room(&self) -> bool {
+    /// Whether there is something to receive, or the end, or an error.
+    pub(crate) fn is_readable(&self) -> bool {
+        is_ready(&self.handle, PollFlags::IN)
+    }
+
+    /// Whether the limit of buffers lets a send go on.
+    pub(crate) fn has_room(&self) -> bool {
         self.buffers.room_on(&self.handle, 1) > 0
     }
 

@@ -24,6 +24,7 @@ pub(crate) enum ErrorCode {
     AddressInUse,
     RemoteUnreachable,
     ConnectionRefused,
+    ConnectionBroken,
     ConnectionReset,
     ConnectionAborted,
     DatagramTooLarge,
@@ -52,13 +53,18 @@ impl SocketFault {
         Self::Trap(wasmtime::Error::msg(text))
     }
 
+    /// Whether this errno is the cause.
+    pub(crate) fn is(&self, errno: Errno) -> bool {
+        let Self::Code { cause: Some(Error::Os(number)), .. } = self else { return false };
+        *number == errno.raw_os_error()
+    }
+
     /// The fault with another code for one errno, which means something of its own in the call.
     #[must_use]
     pub(crate) fn with_code(self, errno: Errno, code: ErrorCode) -> Self {
+        let is = self.is(errno);
         match self {
-            Self::Code { cause: Some(Error::Os(number)), .. } if number == errno.raw_os_error() => {
-                Self::Code { code, cause: Some(Error::Os(number)) }
-            }
+            Self::Code { cause, .. } if is => Self::Code { code, cause },
             other => other,
         }
     }
@@ -88,6 +94,12 @@ impl From<Errno> for SocketFault {
 impl From<wasmtime::component::ResourceTableError> for SocketFault {
     fn from(error: wasmtime::component::ResourceTableError) -> Self {
         Self::Trap(error.into())
+    }
+}
+
+impl From<wasmtime::Error> for SocketFault {
+    fn from(trap: wasmtime::Error) -> Self {
+        Self::Trap(trap)
     }
 }
 
@@ -127,7 +139,8 @@ impl From<Errno> for ErrorCode {
             | Errno::NETRESET
             | Errno::NONET => Self::RemoteUnreachable,
             Errno::CONNREFUSED => Self::ConnectionRefused,
-            Errno::CONNRESET | Errno::PIPE => Self::ConnectionReset,
+            Errno::PIPE => Self::ConnectionBroken,
+            Errno::CONNRESET => Self::ConnectionReset,
             Errno::CONNABORTED => Self::ConnectionAborted,
             Errno::MSGSIZE => Self::DatagramTooLarge,
             _ => Self::Unknown,

@@ -10,7 +10,7 @@ use wasmtime::StoreContextMut;
 use super::address::{self, IpFamily};
 use super::error::{ErrorCode, SocketFault, SocketResult};
 use super::options::Options;
-use crate::authority::permit::Prescribed;
+use crate::authority::permit::{Connect, Permit, Prescribed};
 use crate::bindings::sandsock::socket::types::{SocketKind, Wait};
 use crate::calls::netdb;
 use crate::ctx::{SandsockCtx, SandsockCtxView, SandsockView, StoreView as _};
@@ -29,6 +29,14 @@ pub(crate) struct TcpSocket {
     pub(crate) family: IpFamily,
     state: State,
     backlog: i32,
+}
+
+/// A listening socket, for what accepts from it.
+#[derive(Clone)]
+pub(crate) struct Listener {
+    pub(crate) handle: Arc<Handle>,
+    kind: SocketKind,
+    family: IpFamily,
 }
 
 /// The state of a TCP socket.
@@ -116,6 +124,11 @@ impl TcpSocket {
         Ok(())
     }
 
+    /// Gives up a connect that is under way. It counts as failed.
+    pub(crate) fn give_up(&mut self) {
+        self.state = State::Closed;
+    }
+
     /// Ends a connect that was begun. None if it is still under way.
     pub(crate) fn finish_connect(&mut self) -> Option<SocketResult<()>> {
         let result = match std::mem::replace(&mut self.state, State::Closed) {
@@ -175,24 +188,13 @@ impl TcpSocket {
         Ok(())
     }
 
-    /// Accepts a connection. EAGAIN becomes `would-block`.
-    pub(crate) fn accept(&self, ctx: &SandsockCtx) -> SocketResult<Self> {
-        if !self.is_listening() {
-            return Err(ErrorCode::InvalidState.into());
-        }
-        ctx.descriptor_quota.room_for(1)?;
-        ctx.gate.buffers.room_to_accept(&self.handle, self.kind)?;
-        let (fd, _) = loop {
-            match sys::accept(self.handle.fd(), false) {
-                Err(Errno::INTR) => {}
-                result => break result.map_err(accept_fault)?,
-            }
-        };
-        let accepted = Handle::own(fd, self.kind, true, &ctx.rights);
-        accepted.inherit_options(&self.handle);
-        accepted.inherit_view(&self.handle);
-        ctx.admit(&accepted)?;
-        Self::new(accepted, self.family, State::Connected)
+    /// The listener. None in other states.
+    pub(crate) fn listener(&self) -> Option<Listener> {
+        self.is_listening().then(|| Listener {
+            handle: Arc::clone(&self.handle),
+            kind: self.kind,
+            family: self.family,
+        })
     }
 
     /// The address that the socket is bound to, by the way or not.
@@ -214,6 +216,25 @@ impl TcpSocket {
     }
 }
 
+impl Listener {
+    /// Accepts a connection. EAGAIN becomes `would-block`.
+    pub(crate) fn accept(&self, ctx: &SandsockCtx) -> SocketResult<TcpSocket> {
+        ctx.descriptor_quota.room_for(1)?;
+        ctx.gate.buffers.room_to_accept(&self.handle, self.kind)?;
+        let (fd, _) = loop {
+            match sys::accept(self.handle.fd(), false) {
+                Err(Errno::INTR) => {}
+                result => break result.map_err(accept_fault)?,
+            }
+        };
+        let accepted = Handle::own(fd, self.kind, true, &ctx.rights);
+        accepted.inherit_options(&self.handle);
+        accepted.inherit_view(&self.handle);
+        ctx.admit(&accepted)?;
+        TcpSocket::new(accepted, self.family, State::Connected)
+    }
+}
+
 /// Begins a connect, which goes on in the background. A granted name whose addresses were forgotten
 /// is looked up once more.
 pub(crate) async fn begin_connect<T: SandsockView>(
@@ -221,11 +242,27 @@ pub(crate) async fn begin_connect<T: SandsockView>(
     handle: &Handle,
     remote: SocketAddr,
 ) -> CallResult<()> {
-    let kind = handle.socket()?;
-    let address = address::to_contract(remote);
-    let judge = |view: &SandsockCtxView<'_>| view.ctx.judge().connect(kind, &address);
+    let judge = |view: &SandsockCtxView<'_>| judge_connect(view.ctx, handle, remote);
     let permit = netdb::with_fresh_names(store, &mut Wait::None, judge).await?;
-    store.view().ctx.judge().local_of_connect(handle, kind)?;
+    connect(store.view().ctx, handle, permit)
+}
+
+/// Asks the policy for a connect.
+pub(crate) fn judge_connect(
+    ctx: &SandsockCtx,
+    handle: &Handle,
+    remote: SocketAddr,
+) -> CallResult<Permit<Connect>> {
+    ctx.judge().connect(handle.socket()?, &address::to_contract(remote))
+}
+
+/// Begins a connect that is allowed.
+pub(crate) fn connect(
+    ctx: &SandsockCtx,
+    handle: &Handle,
+    permit: Permit<Connect>,
+) -> CallResult<()> {
+    ctx.judge().local_of_connect(handle, handle.socket()?)?;
     match sys::connect(handle.fd(), permit).0 {
         // man 2 connect: after EINTR the connect goes on.
         Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(()),

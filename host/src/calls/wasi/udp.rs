@@ -23,7 +23,7 @@ use crate::wait::PollableWaiter;
 use crate::wait::registration::poll_now;
 
 /// The longest datagram that a receive takes: RFC 768's length has 16 bits.
-const DATAGRAM_MAX: usize = 65_535;
+pub(crate) const DATAGRAM_MAX: usize = 65_535;
 
 /// The most datagrams that one receive drops, because no grant names their senders. Other guests
 /// may share the thread.
@@ -77,6 +77,11 @@ impl UdpSocket {
         }
         self.is_bound = true;
         Ok(())
+    }
+
+    /// A call may have bound the socket by the way.
+    pub(crate) fn note_port(&mut self) {
+        self.is_bound = self.is_bound || self.handle.has_port();
     }
 
     /// Checks that the socket can be associated with this address.
@@ -242,20 +247,29 @@ impl Sender {
         store: &mut StoreContextMut<'_, T>,
         to: Option<SocketAddr>,
     ) -> SocketResult<To> {
+        let Some(to) = self.check(to)? else { return Ok(To::Associated) };
+        let judge = |view: &SandsockCtxView<'_>| self.judge_now(view.ctx, to);
+        Ok(netdb::with_fresh_names(store, &mut Wait::None, judge).await?)
+    }
+
+    /// Checks the address of a datagram. None if it goes to the address of the association.
+    pub(crate) fn check(&self, to: Option<SocketAddr>) -> Result<Option<SocketAddr>, ErrorCode> {
         match (to, self.remote) {
-            (None, Some(_)) => return Ok(To::Associated),
-            (Some(to), Some(remote)) if to == remote => return Ok(To::Associated),
-            (None, None) | (Some(_), Some(_)) => return Err(ErrorCode::InvalidArgument.into()),
-            (Some(_), None) => {}
+            (None, Some(_)) => Ok(None),
+            (Some(to), Some(remote)) if to == remote => Ok(None),
+            (None, None) | (Some(_), Some(_)) => Err(ErrorCode::InvalidArgument),
+            (Some(to), None) => {
+                address::check_udp_remote(self.family, to)?;
+                Ok(Some(to))
+            }
         }
-        let to = to.ok_or(ErrorCode::InvalidArgument)?;
-        address::check_udp_remote(self.family, to)?;
-        let address = address::to_contract(to);
-        let judge = |view: &SandsockCtxView<'_>| {
-            view.ctx.judge().send_to(&self.handle, self.kind, &address)
-        };
-        let permit = netdb::with_fresh_names(store, &mut Wait::None, judge).await?;
-        store.view().ctx.judge().local_of_send(&self.handle, self.kind, 0, true)?;
+    }
+
+    /// Asks the policy, by the addresses that it knows now.
+    pub(crate) fn judge_now(&self, ctx: &SandsockCtx, to: SocketAddr) -> CallResult<To> {
+        let judge = ctx.judge();
+        let permit = judge.send_to(&self.handle, self.kind, &address::to_contract(to))?;
+        judge.local_of_send(&self.handle, self.kind, 0, true)?;
         Ok(To::Address(Box::new(permit)))
     }
 
@@ -298,7 +312,7 @@ pub(crate) fn associate_fault(fault: Fault) -> SocketFault {
         .with_code(Errno::CONNRESET, ErrorCode::RemoteUnreachable)
 }
 
-/// WIT: a connection that was reset is a remote that can't be reached.
-fn send_fault(fault: Fault) -> SocketFault {
+/// The fault of a datagram. WIT: a connection that was reset is a remote that can't be reached.
+pub(crate) fn send_fault(fault: Fault) -> SocketFault {
     SocketFault::from(fault).with_code(Errno::CONNRESET, ErrorCode::RemoteUnreachable)
 }

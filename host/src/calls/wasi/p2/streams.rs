@@ -11,10 +11,15 @@ use wasmtime_wasi_io::streams::{InputStream, OutputStream, StreamError, StreamRe
 
 use crate::calls::wasi::connection::Connection;
 use crate::calls::wasi::error::ErrorCode;
+use crate::observe::StreamFunctions;
 use crate::wait::background::{self, Background};
 
 /// The most bytes that one write takes. The host keeps the bytes that the kernel does not take yet.
 const WRITE_MOST: usize = 64 * 1024;
+
+/// The functions of the streams, as observers know them.
+pub(super) const FUNCTIONS: StreamFunctions =
+    StreamFunctions { read: "[method]input-stream.read", write: "[method]output-stream.write" };
 
 /// A failed operation, after which the stream is closed.
 fn failed(errno: Errno) -> StreamError {

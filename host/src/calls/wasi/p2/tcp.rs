@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rustix::event::PollFlags;
 
 use super::network::Network;
-use super::streams::Streams;
+use super::streams::{FUNCTIONS, Streams};
 use super::types::{IpAddressFamily, IpSocketAddress, ShutdownType};
 use crate::calls::wasi::connection::Connection;
 use crate::calls::wasi::error::{ErrorCode, SocketResult};
@@ -153,7 +153,7 @@ fn push_streams(
     this: &This,
 ) -> SocketResult<(Resource<DynInputStream>, Resource<DynOutputStream>)> {
     let socket = view.table.get_mut(this)?;
-    let connection = Connection::new(view.ctx, &socket.socket.handle, this.rep());
+    let connection = Connection::new(view.ctx, &socket.socket.handle, this.rep(), &FUNCTIONS);
     let (streams, input, output) = Streams::new(connection);
     socket.streams = Some(streams);
     let input: DynInputStream = Box::new(input);
@@ -185,7 +185,7 @@ pub(crate) fn accept(view: &mut SandsockCtxView<'_>, this: This) -> SocketResult
     if listener.started.is_some() {
         return Err(ErrorCode::InvalidState.into());
     }
-    let accepted = listener.socket.accept(view.ctx)?;
+    let accepted = listener.socket.listener().ok_or(ErrorCode::InvalidState)?.accept(view.ctx)?;
     let accepted = TcpSocket::new(view, accepted);
     let accepted = view.table.push(accepted)?;
     let (input, output) = push_streams(view, &accepted)?;

@@ -24,6 +24,8 @@ macro_rules! error_codes {
             fn from(code: error::ErrorCode) -> Self {
                 match code {
                     $(error::ErrorCode::$code => Self::$code,)*
+                    // This version has no code of its own for it.
+                    error::ErrorCode::ConnectionBroken => Self::ConnectionReset,
                 }
             }
         }

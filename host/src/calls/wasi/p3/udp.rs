@@ -1,0 +1,270 @@
+//! The resource `udp-socket`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rustix::io::Errno;
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Resource, ResourceTable, WasmList};
+
+use super::async_call::AsyncCall;
+use super::names::{after_look_up, with_fresh_names};
+use crate::calls::wasi::error::{ErrorCode, SocketResult};
+use crate::calls::wasi::options::Options;
+use crate::calls::wasi::p2::types::{IpAddressFamily, IpSocketAddress};
+use crate::calls::wasi::udp::{self, DATAGRAM_MAX, Receiver, Sender, To};
+use crate::ctx::{SandsockCtx, SandsockCtxView, SandsockView, StoreView as _};
+use crate::error::Fault;
+use crate::observe::{Identify, Identity, Place};
+use crate::sys;
+
+/// WIT `udp-socket`.
+pub(crate) struct UdpSocket {
+    socket: udp::UdpSocket,
+    /// The place of its own by which observers know it. A call that waits can outlive the resource.
+    place: u32,
+    /// The bytes of the sends that wait.
+    waiting: Arc<AtomicUsize>,
+}
+
+/// The most bytes of a socket's sends that wait. The guest can call any number of them.
+const WAITING_MOST: usize = 256 * 1024;
+
+/// A copy of the data of a send that waits.
+struct Waiting {
+    data: Vec<u8>,
+    all: Arc<AtomicUsize>,
+}
+
+impl Waiting {
+    /// Copies the data. ENOBUFS if too many bytes wait.
+    fn new(data: &[u8], all: &Arc<AtomicUsize>) -> Result<Self, Errno> {
+        if all.load(Ordering::Relaxed) + data.len() > WAITING_MOST {
+            return Err(Errno::NOBUFS);
+        }
+        all.fetch_add(data.len(), Ordering::Relaxed);
+        Ok(Self { data: data.to_vec(), all: Arc::clone(all) })
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.data.len(), Ordering::Relaxed);
+    }
+}
+
+type This = Resource<UdpSocket>;
+
+impl Identify for UdpSocket {
+    fn identify(resource: &Resource<Self>, table: &ResourceTable) -> Identity {
+        Identity::Number(match table.get(resource) {
+            Ok(this) => Place { index: this.place, handle: Some(Arc::clone(&this.socket.handle)) },
+            Err(_) => Place { index: resource.rep(), handle: None },
+        })
+    }
+}
+
+/// WIT `[static]udp-socket.create`.
+pub(crate) fn create(
+    view: &mut SandsockCtxView<'_>,
+    family: IpAddressFamily,
+) -> SocketResult<This> {
+    let socket = udp::UdpSocket::create(view.ctx, family.into())?;
+    let place = view.ctx.own_place();
+    Ok(view.table.push(UdpSocket { socket, place, waiting: Arc::default() })?)
+}
+
+/// WIT `[method]udp-socket.bind`.
+pub(crate) fn bind(
+    view: &mut SandsockCtxView<'_>,
+    this: This,
+    local: IpSocketAddress,
+) -> SocketResult<()> {
+    view.table.get_mut(&this)?.socket.bind(view.ctx, local.into())
+}
+
+/// WIT `[method]udp-socket.connect`.
+pub(crate) async fn connect<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    (this, remote): (This, IpSocketAddress),
+) -> SocketResult<()> {
+    let remote = remote.into();
+    store.view().table.get(&this)?.socket.check_remote(remote)?;
+    associate(store, &this, Some(remote)).await
+}
+
+/// WIT `[method]udp-socket.disconnect`.
+pub(crate) async fn disconnect<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    (this,): (This,),
+) -> SocketResult<()> {
+    store.view().table.get(&this)?.socket.remote_address()?;
+    associate(store, &this, None).await
+}
+
+async fn associate<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    this: &This,
+    remote: Option<SocketAddr>,
+) -> SocketResult<()> {
+    let socket = &store.view().table.get(this)?.socket;
+    let (handle, before) = (Arc::clone(&socket.handle), socket.remote());
+    let result = udp::associate(store, &handle, before, remote).await;
+    let socket = &mut store.view().table.get_mut(this)?.socket;
+    socket.note_port();
+    match result {
+        Ok(()) => {
+            socket.associated(remote);
+            Ok(())
+        }
+        Err(fault) => {
+            if sys::peer_address(handle.fd()).is_err() {
+                // The previous association is gone.
+                socket.associated(None);
+            }
+            Err(udp::associate_fault(fault))
+        }
+    }
+}
+
+/// What came of the first attempt to send.
+enum Begun {
+    Sent,
+    /// The policy's answer.
+    Denied(Fault, Waiting),
+    /// There is no room now.
+    Full(Waiting),
+}
+
+/// WIT `[method]udp-socket.send`. The first attempt sends from the guest's memory, which the guest
+/// may use again when it waits.
+pub(crate) async fn send<T: SandsockView + 'static>(
+    call: &mut AsyncCall<'_, T>,
+    (this, data, to): (This, WasmList<u8>, Option<IpSocketAddress>),
+) -> SocketResult<()> {
+    if data.len() > DATAGRAM_MAX {
+        return Err(ErrorCode::DatagramTooLarge.into());
+    }
+    let (sender, to, begun) = call.with(|store| -> SocketResult<_> {
+        let view = store.view();
+        let socket = view.table.get(&this)?;
+        let sender = Sender::new(view.ctx, &socket.socket);
+        let waiting = Arc::clone(&socket.waiting);
+        let to = sender.check(to.map(SocketAddr::from))?;
+        let begun = match judge(&sender, view.ctx, to) {
+            Ok(permit) => match sender.send(data.as_le_slice(&*store), &permit) {
+                Ok(()) => Begun::Sent,
+                Err(fault) if fault.is(Errno::AGAIN) => {
+                    Begun::Full(Waiting::new(data.as_le_slice(&*store), &waiting)?)
+                }
+                Err(fault) => return Err(fault),
+            },
+            Err(fault) => Begun::Denied(fault, Waiting::new(data.as_le_slice(&*store), &waiting)?),
+        };
+        store.view().table.get_mut(&this)?.socket.note_port();
+        Ok((sender, to, begun))
+    })?;
+    let (mut permit, waiting) = match begun {
+        Begun::Sent => return Ok(()),
+        Begun::Denied(fault, waiting) => {
+            let permit = after_look_up(call, fault, |ctx| judge(&sender, ctx, to)).await?;
+            (Some(permit), waiting)
+        }
+        Begun::Full(waiting) => (None, waiting),
+    };
+    loop {
+        if let Some(permit) = permit.take() {
+            match sender.send(&waiting.data, &permit) {
+                Err(fault) if fault.is(Errno::AGAIN) => {}
+                result => break result?,
+            }
+        }
+        call.wait(sender.ready()).await??;
+        // A rule by name may not have the address any more.
+        permit = Some(with_fresh_names(call, |ctx| judge(&sender, ctx, to)).await?);
+    }
+    // The guest may have dropped the socket.
+    call.with(|store| {
+        if let Ok(this) = store.view().table.get_mut(&this) {
+            this.socket.note_port();
+        }
+    });
+    Ok(())
+}
+
+fn judge(sender: &Sender, ctx: &SandsockCtx, to: Option<SocketAddr>) -> Result<To, Fault> {
+    to.map_or(Ok(To::Associated), |to| sender.judge_now(ctx, to))
+}
+
+/// WIT `[method]udp-socket.receive`.
+pub(crate) async fn receive<T: SandsockView + 'static>(
+    call: &mut AsyncCall<'_, T>,
+    (this,): (This,),
+) -> SocketResult<(Vec<u8>, IpSocketAddress)> {
+    let receiver = call.with(|store| -> SocketResult<_> {
+        let view = store.view();
+        let socket = &view.table.get(&this)?.socket;
+        if !socket.is_bound() {
+            return Err(ErrorCode::InvalidState.into());
+        }
+        Ok(Receiver::new(view.ctx, socket))
+    })?;
+    loop {
+        match call.with(|_| receiver.receive()) {
+            Ok((data, from)) => return Ok((data, from.into())),
+            Err(Errno::AGAIN) => call.wait(receiver.ready()).await??,
+            Err(errno) => return Err(udp::send_fault(errno.into())),
+        }
+    }
+}
+
+/// WIT `[method]udp-socket.get-local-address`.
+pub(crate) fn get_local_address(
+    view: &mut SandsockCtxView<'_>,
+    this: This,
+) -> SocketResult<IpSocketAddress> {
+    Ok(view.table.get(&this)?.socket.local_address()?.into())
+}
+
+/// WIT `[method]udp-socket.get-remote-address`.
+pub(crate) fn get_remote_address(
+    view: &mut SandsockCtxView<'_>,
+    this: This,
+) -> SocketResult<IpSocketAddress> {
+    Ok(view.table.get(&this)?.socket.remote_address()?.into())
+}
+
+/// WIT `[method]udp-socket.get-address-family`.
+pub(crate) fn get_address_family(
+    view: &mut SandsockCtxView<'_>,
+    this: This,
+) -> wasmtime::Result<IpAddressFamily> {
+    Ok(view.table.get(&this)?.socket.family.into())
+}
+
+/// The functions that read or set one option.
+macro_rules! options {
+    ($($name:ident($options:ident, $socket:ident $(, $value:ident: $type:ty)?) -> $result:ty = $call:expr;)*) => {$(
+        pub(crate) fn $name(view: &mut SandsockCtxView<'_>, this: This $(, $value: $type)?) -> SocketResult<$result> {
+            let $socket = &view.table.get(&this)?.socket;
+            let $options: Options<'_> = $socket.options(view.ctx);
+            $call
+        }
+    )*};
+}
+
+options! {
+    get_unicast_hop_limit(options, socket) -> u8 = options.hop_limit(socket.family);
+    set_unicast_hop_limit(options, socket, value: u8) -> () = options.set_hop_limit(socket.family, value);
+    get_receive_buffer_size(options, _socket) -> u64 = options.receive_buffer_size();
+    set_receive_buffer_size(options, _socket, value: u64) -> () = options.set_receive_buffer_size(value);
+    get_send_buffer_size(options, _socket) -> u64 = options.send_buffer_size();
+    set_send_buffer_size(options, _socket, value: u64) -> () = options.set_send_buffer_size(value);
+}
+
+/// The drop of a `udp-socket`.
+pub(crate) fn drop_socket(view: &mut SandsockCtxView<'_>, this: This) -> wasmtime::Result<()> {
+    drop(view.table.delete(this)?);
+    Ok(())
+}
