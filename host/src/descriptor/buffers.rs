@@ -405,8 +405,8 @@ impl Buffers {
         }
     }
 
-    /// How often sends that had to wait could go on. A poller that has told of a room that the
-    /// limit then refused tells again.
+    /// Returns how often waiting sends could continue. A poller that reported room which the limit
+    /// then refused reports it again.
     pub(crate) fn recoveries(&self) -> u64 {
         self.recoveries.load(Relaxed)
     }

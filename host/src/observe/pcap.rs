@@ -10,6 +10,8 @@
 //! Each instance has a state of its own, so no instance waits while packets for another are made. A
 //! thread writes the packets. The packets of a call have no more bytes than it moved, so the
 //! kernel's limits of a datagram hold here too.
+//!
+//! The file is not split further, because every part works on the state of one socket.
 
 use std::collections::HashMap;
 use std::io::Write;

@@ -89,7 +89,7 @@ pub(crate) enum WaitOutcome {
     TimedOut,
 }
 
-/// Is told when the call that is under way begins to wait, and when the wait has ended.
+/// Is called when the call that is under way begins to wait, and when the wait has ended.
 pub(crate) trait WaitObserver: Send + Sync {
     fn begun(&self);
     fn ended(&self, waited: Duration);

@@ -51,8 +51,8 @@ impl<'a> Judge<'a> {
         Err(denial.into())
     }
 
-    /// The same of what a send may change by the way: MSG_FASTOPEN connects, and MSG_MORE leaves a
-    /// datagram to be gone on with.
+    /// Checks what a send may change besides: MSG_FASTOPEN connects, and MSG_MORE leaves a datagram
+    /// that later sends continue.
     pub(crate) fn transfer(&self, handle: &Handle, kind: SocketKind, flags: i32) -> CallResult<()> {
         match kind.type_ {
             libc::SOCK_STREAM if flags & libc::MSG_FASTOPEN != 0 => {
@@ -192,7 +192,7 @@ impl<'a> Judge<'a> {
         Err(denial.into())
     }
 
-    /// A bind that the kernel makes by the way: a UNIX socket with SO_PASSCRED gets a name before
+    /// Decides on an implicit bind of the kernel: a UNIX socket with SO_PASSCRED gets a name before
     /// it connects or sends a message.
     pub(crate) fn implicit_name(&self, handle: &Handle) -> CallResult<()> {
         if handle.would_be_named() {

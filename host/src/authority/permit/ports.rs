@@ -147,8 +147,9 @@ impl Judge<'_> {
     }
 
     /// Binds a UDP socket of `wasi:sockets` to the unspecified address and a port of the kernel's
-    /// choice. Its streams need a bound socket, so this is what a send does by the way elsewhere:
-    /// a grant to send is enough, and deny rules keep their ports. Returns whether that applies.
+    /// choice. Its streams need a bound socket, so this takes the place of the implicit bind of a
+    /// send. A grant to send is enough, and deny rules keep their ports. Returns whether there is
+    /// such a grant.
     pub(crate) fn bind_to_send(&self, handle: &Handle, kind: SocketKind) -> CallResult<bool> {
         if !self.gate.policy.may_send_udp(kind.family) {
             return Ok(false);

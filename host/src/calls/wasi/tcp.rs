@@ -43,10 +43,10 @@ pub(crate) struct Listener {
 #[derive(Debug)]
 enum State {
     Unbound,
-    /// An address was bound, not by the way.
+    /// An address was bound explicitly.
     Bound,
     Connecting,
-    /// The connect has failed already, and the guest was not told.
+    /// The connect has failed already, and the guest does not know it yet.
     ConnectFailed(SocketFault),
     Connected,
     Listening,
@@ -197,7 +197,7 @@ impl TcpSocket {
         })
     }
 
-    /// The address that the socket is bound to, by the way or not.
+    /// The address that the socket is bound to, explicitly or implicitly.
     pub(crate) fn local_address(&self) -> SocketResult<SocketAddr> {
         if !self.is_bound() {
             return Err(ErrorCode::InvalidState.into());

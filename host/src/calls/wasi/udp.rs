@@ -79,7 +79,7 @@ impl UdpSocket {
         Ok(())
     }
 
-    /// A call may have bound the socket by the way.
+    /// A call may have bound the socket implicitly.
     pub(crate) fn note_port(&mut self) {
         self.is_bound = self.is_bound || self.handle.has_port();
     }

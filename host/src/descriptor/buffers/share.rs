@@ -106,8 +106,8 @@ impl Charge {
         self.own.get().into_iter().chain(self.peer.get()).cloned()
     }
 
-    /// Before the last close here: the descriptor comes back unless bytes are left that only its
-    /// socket tells of.
+    /// Is called before the last close here. It returns the descriptor, unless bytes are left that
+    /// only its socket reports.
     ///
     /// `sole` says that nobody else can hold the description; a socket that is kept is closed by
     /// the closer.

@@ -140,18 +140,18 @@ struct SendState {
     rest: Bytes,
     /// The kernel did not take all bytes of the last send.
     is_full: bool,
-    /// An error that the guest was not told.
+    /// An error that was not reported to the guest yet.
     error: Option<Errno>,
     /// The guest can't write any more.
     is_closed: bool,
-    /// The kernel was told that nothing more comes.
+    /// The sending side is shut down.
     is_shut: bool,
     /// Sends `rest` while the guest does something else.
     background: Option<Background>,
 }
 
 impl SendState {
-    /// An error that is still to be told, or that the direction is closed.
+    /// Returns the error that is still to be reported, or that the direction is closed.
     fn check(&mut self) -> StreamResult<()> {
         match self.error.take() {
             Some(Errno::PIPE) => Err(StreamError::Closed),

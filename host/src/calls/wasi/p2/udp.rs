@@ -357,7 +357,7 @@ pub(crate) async fn send<T: SandsockView>(
                 break;
             }
             Err(fault @ SocketFault::Trap(_)) => return Err(fault),
-            // WIT: an error after a datagram that was sent is not told.
+            // WIT: an error after a datagram that was sent is not reported.
             Err(fault) if sent == 0 => return Err(fault),
             Err(_) => break,
         }
