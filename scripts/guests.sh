@@ -12,9 +12,17 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 toolchain=$(scripts/wasm-toolchain.sh)
 eval "$toolchain"
 
+# The programs on std::net need a wasi-libc with sockets, which Debian's is not.
+features=()
+libc=$("${RUSTC:-rustc}" --print sysroot)/lib/rustlib/wasm32-wasip2/lib/self-contained/libc.a
+if ! grep -qsF wasip2_tcp "$libc"; then
+    echo "guests: this toolchain's wasi-libc has no sockets, so the programs on std::net are not built" >&2
+    features=(--no-default-features)
+fi
+
 # The guests have a target folder of their own, because another rustc may build them than the host's programs. cargo's messages
 # name the components that still have a source.
-built=$(cargo build --release --target wasm32-wasip2 --target-dir "$target/wasm" \
+built=$(cargo build --release --target wasm32-wasip2 --target-dir "$target/wasm" "${features[@]}" \
     "${packages[@]/#/--package=}" --message-format json-render-diagnostics |
     grep -o '"[^"]*/release/[^"/]*\.wasm"' | tr -d '"' | sort -u)
 

@@ -49,6 +49,16 @@ impl Program {
         guest_path(self.0)
     }
 
+    /// Returns whether the program is built. A program on std::net is not if the toolchain's
+    /// wasi-libc has no sockets: `test` is then skipped.
+    pub fn is_built(self, test: &str) -> bool {
+        let is_built = self.path().exists();
+        if !is_built {
+            skip(test, &format!("{} is not built: this wasi-libc has no sockets", self.0));
+        }
+        is_built
+    }
+
     /// The component composed with the provider, by the command.
     #[track_caller]
     pub fn composed(self) -> PathBuf {
