@@ -43,13 +43,14 @@ enum Runner {
     Python,
 }
 
-const RUNNERS: [(&str, Runner); 8] = [
+const RUNNERS: [(&str, Runner); 9] = [
     ("native", Runner::Native),
     ("sandsock, thread", Runner::Guest(Way::Thread)),
     ("sandsock, fiber", Runner::Guest(Way::Fiber)),
     ("wasi:sockets 0.2", Runner::Wasi(wasi::Version::P2, wasi::By::Wasmtime)),
     ("wasi:sockets 0.2 by sandsock", Runner::Wasi(wasi::Version::P2, wasi::By::Sandsock)),
     ("wasi:sockets 0.3", Runner::Wasi(wasi::Version::P3, wasi::By::Wasmtime)),
+    ("wasi:sockets 0.3 by sandsock", Runner::Wasi(wasi::Version::P3, wasi::By::Sandsock)),
     ("CPython", Runner::Python),
     ("native sendmmsg", Runner::NativeBatch),
 ];
