@@ -335,7 +335,7 @@ mod tests {
             (format!("{root}::/data:RO"), "the modes are :ro and :rw"),
             (format!("{root}::/data:readonly"), "the modes are :ro and :rw"),
             (format!("{root}:RO"), "the modes are :ro and :rw"),
-            (format!("{root}/none:/data:ro"), "two colons between them"),
+            (format!("{root}/none:/data:ro"), "two colons between the two names"),
             (":ro".to_owned(), "write it as HOST::GUEST"),
             ("::/x:ro".to_owned(), "write it as HOST::GUEST"),
             (String::new(), "write it as HOST::GUEST"),
