@@ -256,9 +256,9 @@ mod tests {
             assert_eq!(grant.to_string(), format!("reverse-resolve={printed}"));
         }
         for (text, part) in [
-            ("192.0.2.7:53", "no port"),
-            ("[::1]:53", "no port"),
-            ("db.example:53", "no port"),
+            ("192.0.2.7:53", "a port is not allowed here"),
+            ("[::1]:53", "a port is not allowed here"),
+            ("db.example:53", "a port is not allowed here"),
             ("192.0.2.1/24", "write 192.0.2.0/24 or 192.0.2.1"),
             ("2001:db8::/129", "0 to 128"),
             ("fe80::1%eth0", "every interface"),

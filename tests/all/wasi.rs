@@ -29,7 +29,7 @@ pub(crate) fn udp_echo() -> u16 {
     let port = socket.local_addr().expect("an address").port();
     socket.set_read_timeout(Some(Duration::from_secs(10))).expect("is set");
     std::thread::spawn(move || {
-        let mut buffer = [0; 2048];
+        let mut buffer = vec![0; 65_536];
         while let Ok((count, from)) = socket.recv_from(&mut buffer) {
             let _ = socket.send_to(&buffer[..count], from);
         }
