@@ -15,8 +15,9 @@ use crate::observe::{StreamFunctions, Transfer, Watch};
 use crate::sys;
 use crate::wait::{PollableWaiter, now, ready_in_background};
 
-/// How long a send waits before it looks again whether the limit of buffers lets it go on.
-pub(crate) const LIMIT_PAUSE: Duration = Duration::from_millis(10);
+/// How long a send waits before another attempt that no readiness announces: the limit of buffers
+/// has no room, or the kernel no memory.
+pub(crate) const PAUSE: Duration = Duration::from_millis(10);
 
 /// A TCP connection of the guest.
 pub(crate) struct Connection {
@@ -164,12 +165,26 @@ impl Connection {
                 return Ok(());
             }
             // No readiness stands behind the limit.
-            let pause = u64::try_from(LIMIT_PAUSE.as_nanos()).unwrap_or(u64::MAX);
-            self.waiter.sleep(now().saturating_add(pause)).await?;
+            self.pause().await?;
         }
     }
 
+    /// Waits before another attempt that no readiness announces.
+    ///
+    /// # Errors
+    ///
+    /// EINTR at an interrupt.
+    pub(crate) async fn pause(&self) -> Result<(), Errno> {
+        let pause = u64::try_from(PAUSE.as_nanos()).unwrap_or(u64::MAX);
+        self.waiter.sleep(now().saturating_add(pause)).await
+    }
+
     /// The same, in the background of the guest, where no interrupt is taken.
+    pub(crate) async fn pause_in_background() {
+        tokio::time::sleep(PAUSE).await;
+    }
+
+    /// As `writable`, in the background of the guest.
     pub(crate) async fn writable_in_background(&self) {
         let cell = &self.handle.registration;
         loop {
@@ -177,7 +192,7 @@ impl Connection {
             if ready.is_ok() && self.has_room() {
                 return;
             }
-            tokio::time::sleep(LIMIT_PAUSE).await;
+            Self::pause_in_background().await;
         }
     }
 

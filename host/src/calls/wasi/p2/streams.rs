@@ -246,14 +246,33 @@ impl Sender {
     }
 
     async fn send_in_background(self: Arc<Self>) {
-        loop {
+        while !self.state().rest.is_empty() {
             self.connection.writable_in_background().await;
-            let state = &mut *self.state();
-            state.send_rest(&self.connection);
-            if state.rest.is_empty() {
-                return;
+            if !self.sends_more() {
+                Connection::pause_in_background().await;
             }
         }
+    }
+
+    /// Sends more of `rest`, and returns whether that made progress. Under memory pressure the
+    /// kernel takes nothing although poll(2) reports room.
+    fn sends_more(&self) -> bool {
+        let state = &mut *self.state();
+        let before = state.rest.len();
+        state.is_full = false;
+        state.send_rest(&self.connection);
+        state.rest.is_empty() || state.rest.len() < before
+    }
+
+    /// Waits until there is room, and sends more of `rest`. Without progress it waits longer, so
+    /// that no caller's loop spins.
+    ///
+    /// # Errors
+    ///
+    /// EINTR at an interrupt.
+    async fn wait_for_room(&self) -> Result<(), Errno> {
+        self.connection.writable().await?;
+        if self.sends_more() { Ok(()) } else { self.connection.pause().await }
     }
 
     /// Whether `check-write` has something to say.
@@ -272,8 +291,7 @@ impl Sender {
     /// EINTR at an interrupt.
     async fn ready(&self) -> Result<(), Errno> {
         while !self.is_ready() {
-            self.connection.writable().await?;
-            self.state().is_full = false;
+            self.wait_for_room().await?;
         }
         Ok(())
     }
@@ -281,10 +299,9 @@ impl Sender {
     /// Waits until the kernel has all bytes that were written.
     async fn finish(&self) {
         while !self.state().rest.is_empty() {
-            if self.connection.writable().await.is_err() {
+            if self.wait_for_room().await.is_err() {
                 return;
             }
-            self.state().send_rest(&self.connection);
         }
     }
 }

@@ -15,7 +15,7 @@ use wasmtime::component::{
 
 use super::types::ErrorCode;
 use crate::bindings::sandsock::socket::types::Error;
-use crate::calls::wasi::connection::{Connection, LIMIT_PAUSE};
+use crate::calls::wasi::connection::{Connection, PAUSE};
 use crate::calls::wasi::error;
 use crate::ctx::SandsockCtx;
 use crate::observe::StreamFunctions;
@@ -195,7 +195,7 @@ impl<D: 'static> StreamConsumer<D> for Sender {
 
 /// The kernel takes nothing, or the limit of buffers has no room.
 fn not_taken<R>(connection: &Connection) -> Attempt<R> {
-    if connection.has_room() { Attempt::NotReady } else { Attempt::Pause(LIMIT_PAUSE) }
+    if connection.has_room() { Attempt::NotReady } else { Attempt::Pause(PAUSE) }
 }
 
 /// Sends the bytes of the stream over the connection.
