@@ -104,6 +104,10 @@ const LOOKUP_FILES: [&str; 8] = [
 /// wasmtime's own default. It is for what the guest holds beside sockets.
 const HANDLES_MIN: usize = 100_000;
 
+/// The handles for each descriptor. A connection of `wasi:sockets` 0.3 has five: the socket, two
+/// streams and two futures. Calls that wait, and poll entries, have handles too.
+const HANDLES_EACH: usize = 8;
+
 /// The data of a store.
 pub(crate) struct State {
     wasi: WasiCtx,
@@ -377,7 +381,7 @@ pub(crate) fn new_store(engine: &Engine, wasi: WasiCtx, sandsock: SandsockCtx) -
     let handles =
         limits.descriptors.saturating_add(limits.poll_entries).saturating_add(limits.pollers);
     let handles = usize::try_from(handles).unwrap_or(usize::MAX);
-    store.set_max_component_handles(handles.saturating_mul(2).max(HANDLES_MIN));
+    store.set_max_component_handles(handles.saturating_mul(HANDLES_EACH).max(HANDLES_MIN));
     store
 }
 

@@ -55,7 +55,8 @@ pub(crate) use value::{
     ToValue, ToValues, ValueBuilder, case_to_value, control_message, record_to_value,
 };
 pub(crate) use watch::{
-    StreamFunctions, Suspended, Transfer, Watch, WatchedData, begin, end, suspend,
+    PollableWait, PollableWaits, StreamFunctions, Suspended, Transfer, Watch, WatchedData, begin,
+    end, suspend,
 };
 
 use sandsock_policy::{Decision, SocketArguments};

@@ -1,5 +1,8 @@
 //! The watch of one context, which reports its calls, decisions and waits to the observers.
 
+use std::collections::HashMap;
+use std::ops::AddAssign;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -29,6 +32,22 @@ pub(crate) struct Watch {
 struct State {
     builder: ValueBuilder,
     current: Option<Current>,
+    /// The waits of pollables that no call has reported yet, by the place of their socket.
+    pollable_waits: HashMap<Option<u32>, Waits>,
+}
+
+/// How often something waited, and for how long.
+#[derive(Debug, Clone, Copy, Default)]
+struct Waits {
+    count: u32,
+    time: Duration,
+}
+
+impl AddAssign for Waits {
+    fn add_assign(&mut self, other: Self) {
+        self.count = self.count.saturating_add(other.count);
+        self.time += other.time;
+    }
 }
 
 /// Implemented by the data of a store whose calls can be observed.
@@ -53,8 +72,10 @@ struct Current {
     denied_by: Option<String>,
     time: SystemTime,
     start: Instant,
-    waits: u32,
-    waited: Duration,
+    /// The waits of the call itself.
+    waits: Waits,
+    /// Those of the pollables of its descriptor before it.
+    pollable_waits: Waits,
 }
 
 impl Current {
@@ -71,8 +92,8 @@ impl Current {
             denied_by: self.denied_by.as_deref(),
             time: self.time,
             took: self.start.elapsed(),
-            waits: self.waits,
-            waited: self.waited,
+            waits: self.waits.count.saturating_add(self.pollable_waits.count),
+            waited: self.waits.time + self.pollable_waits.time,
         }
     }
 }
@@ -103,7 +124,8 @@ impl Watch {
         let interest = observers.iter().map(|observer| observer.interest()).reduce(Interest::or)?;
         let numbers = DescriptorNumbers::new(interest.addresses, real_numbers);
         let builder = ValueBuilder::new(interest.bytes.min(most), numbers);
-        let state = Mutex::new(State { builder, current: None });
+        let pollable_waits = HashMap::new();
+        let state = Mutex::new(State { builder, current: None, pollable_waits });
         Some(Arc::new(Self { instance, observers: observers.to_vec(), interest, most, state }))
     }
 
@@ -147,6 +169,7 @@ impl Watch {
             self.each(|observer| observer.closed(self.instance, &socket, last));
         }
         numbers.begin_call();
+        let pollable_waits = state.pollable_waits.remove(&place).unwrap_or_default();
         state.current = Some(Current {
             function,
             arguments: function.parameters.iter().copied().zip(values).collect(),
@@ -156,8 +179,8 @@ impl Watch {
             denied_by: None,
             time: SystemTime::now(),
             start: Instant::now(),
-            waits: 0,
-            waited: Duration::ZERO,
+            waits: Waits::default(),
+            pollable_waits,
         });
     }
 
@@ -205,6 +228,7 @@ impl Watch {
                 }
             } else {
                 released = numbers.release(place);
+                state.pollable_waits.remove(&Some(place));
             }
         }
         if self.interest.calls {
@@ -263,6 +287,7 @@ impl Watch {
             ),
         };
         let numbers = &state.builder.numbers;
+        let waits = state.pollable_waits.remove(&Some(place)).unwrap_or_default();
         let (time, start) = start;
         let call = Call {
             instance: self.instance,
@@ -276,15 +301,15 @@ impl Watch {
             denied_by: None,
             time,
             took: start.elapsed(),
-            waits: 0,
-            waited: Duration::ZERO,
+            waits: waits.count,
+            waited: waits.time,
         };
         self.each(|observer| observer.called(&call));
     }
 
     fn wait_begins(&self, current: &mut Current) {
-        current.waits += 1;
-        if current.waits == 1 && self.interest.calls {
+        current.waits.count += 1;
+        if current.waits.count == 1 && self.interest.calls {
             let call = current.call(self.instance, CallOutcome::Waiting);
             self.each(|observer| observer.waits(&call));
         }
@@ -335,7 +360,7 @@ impl WaitObserver for Watch {
 
     fn ended(&self, waited: Duration) {
         if let Some(current) = &mut self.state().current {
-            current.waited += waited;
+            current.waits.time += waited;
         }
     }
 }
@@ -351,6 +376,56 @@ impl Drop for Watch {
             self.each(|observer| observer.closed(self.instance, &socket, last));
         }
         self.each(|observer| observer.ended(self.instance));
+    }
+}
+
+/// Counts waits without a call of their own, those of a pollable or of a stream. The next call that
+/// is about their socket reports them.
+#[derive(Clone)]
+pub(crate) struct PollableWaits(Option<(Arc<Watch>, Option<u32>)>);
+
+impl PollableWaits {
+    /// Counts the waits of a pollable of the socket at this place, or of none. They are counted if
+    /// there are observers.
+    pub(crate) fn new(watch: Option<&Arc<Watch>>, place: Option<u32>) -> Self {
+        Self(watch.map(|watch| (Arc::clone(watch), place)))
+    }
+
+    /// A wait begins. None if nobody observes it.
+    pub(crate) fn begin(&self) -> Option<PollableWait> {
+        let (watch, place) = self.0.as_ref()?;
+        Some(PollableWait { watch: Arc::clone(watch), place: *place, since: Instant::now() })
+    }
+
+    /// Waits for a future. The guest can drop the wait before its end.
+    pub(crate) async fn during<R>(&self, future: impl Future<Output = R>) -> R {
+        if self.0.is_none() {
+            return future.await;
+        }
+        let mut wait = None;
+        let mut future = pin!(future);
+        std::future::poll_fn(|cx| {
+            let poll = future.as_mut().poll(cx);
+            if poll.is_pending() && wait.is_none() {
+                wait = self.begin();
+            }
+            poll
+        })
+        .await
+    }
+}
+
+/// A wait without a call. It ends with the drop.
+pub(crate) struct PollableWait {
+    watch: Arc<Watch>,
+    place: Option<u32>,
+    since: Instant,
+}
+
+impl Drop for PollableWait {
+    fn drop(&mut self) {
+        let wait = Waits { count: 1, time: self.since.elapsed() };
+        *self.watch.state().pollable_waits.entry(self.place).or_default() += wait;
     }
 }
 
@@ -377,7 +452,7 @@ impl Suspended {
     /// Counts the time of a wait that has ended.
     pub(crate) fn wait_ended(&mut self, waited: Duration) {
         if let Some(current) = &mut self.current {
-            current.waited += waited;
+            current.waits.time += waited;
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::calls::connections::is_ready;
 use crate::ctx::SandsockCtx;
 use crate::descriptor::Handle;
 use crate::descriptor::buffers::Buffers;
-use crate::observe::{StreamFunctions, Transfer, Watch};
+use crate::observe::{PollableWaits, StreamFunctions, Transfer, Watch};
 use crate::sys;
 use crate::wait::{PollableWaiter, now, ready_in_background};
 
@@ -27,6 +27,8 @@ pub(crate) struct Connection {
     /// The observers, and the socket's place as they know it.
     watch: Option<(Arc<Watch>, u32)>,
     functions: &'static StreamFunctions,
+    /// Counts the waits of the streams.
+    pub(crate) waits: PollableWaits,
     /// The most bytes that one call moves.
     pub(crate) transfer_limit: usize,
 }
@@ -46,6 +48,7 @@ impl Connection {
             waiter: Arc::clone(&ctx.pollables),
             buffers: Arc::clone(&ctx.gate.buffers),
             watch: ctx.watch().map(|watch| (Arc::clone(watch), place)),
+            waits: PollableWaits::new(ctx.watch(), Some(place)),
             transfer_limit: ctx.limits().transfer_bytes as usize,
         })
     }

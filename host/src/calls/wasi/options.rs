@@ -24,7 +24,29 @@ pub(crate) struct Options<'a> {
     pub(crate) ctx: &'a SandsockCtx,
     pub(crate) handle: &'a Handle,
     pub(crate) kind: SocketKind,
+    pub(crate) family: IpFamily,
 }
+
+/// Makes the functions that read and set the options of the resource `This`. `$find` finds the
+/// version's socket in the table. A row has the names of the version's two functions, and those of
+/// [`Options`] that they call.
+macro_rules! option_functions {
+    (in $find:path; $($get:ident, $set:ident = $read:ident, $write:ident: $type:ty;)*) => {$(
+        pub(crate) fn $get(view: &mut SandsockCtxView<'_>, this: This) -> SocketResult<$type> {
+            $find(view.table, &this)?.socket.options(view.ctx)?.$read()
+        }
+
+        pub(crate) fn $set(
+            view: &mut SandsockCtxView<'_>,
+            this: This,
+            value: $type,
+        ) -> SocketResult<()> {
+            $find(view.table, &this)?.socket.options(view.ctx)?.$write(value)
+        }
+    )*};
+}
+
+pub(crate) use option_functions;
 
 /// A level and a name.
 type Name = (i32, i32);
@@ -102,13 +124,13 @@ impl Options<'_> {
         Ok(self.set(KEEP_ALIVE_COUNT, not_zero(count)?.min(KEEP_ALIVE_COUNT_MAX))?)
     }
 
-    pub(crate) fn hop_limit(&self, family: IpFamily) -> SocketResult<u8> {
-        let hops = self.get(hop_limit_name(family))?;
+    pub(crate) fn hop_limit(&self) -> SocketResult<u8> {
+        let hops = self.get(hop_limit_name(self.family))?;
         Ok(u8::try_from(hops).unwrap_or(u8::MAX))
     }
 
-    pub(crate) fn set_hop_limit(&self, family: IpFamily, hops: u8) -> SocketResult<()> {
-        Ok(self.set(hop_limit_name(family), not_zero(hops)?.into())?)
+    pub(crate) fn set_hop_limit(&self, hops: u8) -> SocketResult<()> {
+        Ok(self.set(hop_limit_name(self.family), not_zero(hops)?.into())?)
     }
 
     /// man 7 socket: the kernel doubles the size that is set, and reports the doubled one.

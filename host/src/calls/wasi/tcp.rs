@@ -90,7 +90,7 @@ impl TcpSocket {
         if matches!(self.state, State::Closed) {
             return Err(ErrorCode::InvalidState.into());
         }
-        Ok(Options { ctx, handle: &self.handle, kind: self.kind })
+        Ok(Options { ctx, handle: &self.handle, kind: self.kind, family: self.family })
     }
 
     /// Binds the socket.

@@ -13,7 +13,7 @@ use super::options::Options;
 use crate::authority::filter;
 use crate::authority::gate::Gate;
 use crate::authority::permit::{Permit, Prescribed, SendTo};
-use crate::bindings::sandsock::socket::types::{Address, SocketKind, Wait};
+use crate::bindings::sandsock::socket::types::{Address, Error, SocketKind, Wait};
 use crate::calls::netdb;
 use crate::ctx::{SandsockCtx, SandsockCtxView, SandsockView, StoreView as _};
 use crate::descriptor::Handle;
@@ -59,8 +59,8 @@ impl UdpSocket {
     }
 
     /// The socket's options.
-    pub(crate) fn options<'a>(&'a self, ctx: &'a SandsockCtx) -> Options<'a> {
-        Options { ctx, handle: &self.handle, kind: self.kind }
+    pub(crate) fn options<'a>(&'a self, ctx: &'a SandsockCtx) -> SocketResult<Options<'a>> {
+        Ok(Options { ctx, handle: &self.handle, kind: self.kind, family: self.family })
     }
 
     /// Binds the socket. The unspecified address with port 0 needs no grant to bind if there is one
@@ -73,7 +73,11 @@ impl UdpSocket {
         let by_the_way = local == self.family.unspecified()
             && ctx.judge().bind_to_send(&self.handle, self.kind)?;
         if !by_the_way {
-            ctx.bind_socket(&self.handle, self.kind, &address::to_contract(local))?;
+            let bound = ctx.bind_socket(&self.handle, self.kind, &address::to_contract(local));
+            bound.map_err(|fault| match local == self.family.unspecified() {
+                true => naming_sends(fault),
+                false => fault,
+            })?;
         }
         self.is_bound = true;
         Ok(())
@@ -105,6 +109,19 @@ impl UdpSocket {
     /// The address that the socket is associated with.
     pub(crate) fn remote_address(&self) -> SocketResult<SocketAddr> {
         self.remote.ok_or_else(|| ErrorCode::InvalidState.into())
+    }
+}
+
+/// The denial of a bind that a grant to send would allow as well.
+fn naming_sends(fault: Fault) -> Fault {
+    match fault {
+        Fault::Error(Error::Denied(mut denial)) if denial.grant.is_some() => {
+            denial.reason.push_str(
+                ", or with --allow udp-send=HOST:PORT for the addresses to which it sends",
+            );
+            Fault::Error(Error::Denied(denial))
+        }
+        other => other,
     }
 }
 

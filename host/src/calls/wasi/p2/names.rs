@@ -13,13 +13,14 @@ use crate::bindings::sandsock::socket::types::Error;
 use crate::calls::netdb::{Begun, Lookup};
 use crate::calls::wasi::error::{ErrorCode, SocketFault, SocketResult};
 use crate::ctx::SandsockCtxView;
-use crate::observe::{Identify, Identity};
+use crate::observe::{Identify, Identity, PollableWaits};
 use crate::wait::PollableWaiter;
 
 /// WIT `resolve-address-stream`.
 pub(crate) struct ResolveAddressStream {
     state: State,
     waiter: Arc<PollableWaiter>,
+    waits: PollableWaits,
 }
 
 enum State {
@@ -39,7 +40,7 @@ impl Pollable for ResolveAddressStream {
     async fn ready(&mut self) {
         if let State::Asking(lookup) = &mut self.state {
             // An interrupt ends the wait. The guest then finds that it would block.
-            let _ = lookup.ready(&self.waiter).await;
+            let _ = self.waits.during(lookup.ready(&self.waiter)).await;
         }
     }
 }
@@ -57,7 +58,8 @@ pub(crate) fn resolve_addresses(
         Begun::Lookup(lookup) => State::Asking(lookup),
     };
     let waiter = Arc::clone(&view.ctx.pollables);
-    Ok(view.table.push(ResolveAddressStream { state, waiter })?)
+    let waits = PollableWaits::new(view.ctx.watch(), None);
+    Ok(view.table.push(ResolveAddressStream { state, waiter, waits })?)
 }
 
 /// WIT `[method]resolve-address-stream.resolve-next-address`.

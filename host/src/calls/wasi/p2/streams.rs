@@ -100,8 +100,9 @@ impl Drop for TcpInput {
 impl Pollable for TcpInput {
     async fn ready(&mut self) {
         if !self.0.ended.load(Ordering::Relaxed) {
+            let connection = &self.0.connection;
             // An interrupt ends the wait. The guest then finds nothing to read.
-            let _ = self.0.connection.readable().await;
+            let _ = connection.waits.during(connection.readable()).await;
         }
     }
 }
@@ -116,7 +117,8 @@ impl InputStream for TcpInput {
     async fn blocking_read(&mut self, size: usize) -> StreamResult<Bytes> {
         loop {
             let data = self.0.read(size)?;
-            if !data.is_empty() || self.0.connection.readable().await.is_err() {
+            let connection = &self.0.connection;
+            if !data.is_empty() || connection.waits.during(connection.readable()).await.is_err() {
                 return Ok(data);
             }
             if size == 0 {
@@ -291,7 +293,7 @@ impl Sender {
     /// EINTR at an interrupt.
     async fn ready(&self) -> Result<(), Errno> {
         while !self.is_ready() {
-            self.wait_for_room().await?;
+            self.connection.waits.during(self.wait_for_room()).await?;
         }
         Ok(())
     }
@@ -299,7 +301,7 @@ impl Sender {
     /// Waits until the kernel has all bytes that were written.
     async fn finish(&self) {
         while !self.state().rest.is_empty() {
-            if self.wait_for_room().await.is_err() {
+            if self.connection.waits.during(self.wait_for_room()).await.is_err() {
                 return;
             }
         }

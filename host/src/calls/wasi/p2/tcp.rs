@@ -15,10 +15,10 @@ use super::streams::{FUNCTIONS, Streams};
 use super::types::{IpAddressFamily, IpSocketAddress, ShutdownType};
 use crate::calls::wasi::connection::Connection;
 use crate::calls::wasi::error::{ErrorCode, SocketResult};
-use crate::calls::wasi::options::Options;
+use crate::calls::wasi::options::option_functions;
 use crate::calls::wasi::tcp;
 use crate::ctx::{SandsockCtxView, SandsockView, StoreView as _};
-use crate::observe::{Identify, Identity, Place};
+use crate::observe::{Identify, Identity, Place, PollableWaits};
 use crate::wait::PollableWaiter;
 
 /// WIT `tcp-socket`.
@@ -28,6 +28,7 @@ pub(crate) struct TcpSocket {
     /// Of a connected socket.
     streams: Option<Streams>,
     waiter: Arc<PollableWaiter>,
+    waits: PollableWaits,
 }
 
 /// An operation that was started, and is not finished.
@@ -49,9 +50,13 @@ impl Identify for TcpSocket {
 }
 
 impl TcpSocket {
-    fn new(view: &SandsockCtxView<'_>, socket: tcp::TcpSocket) -> Self {
+    /// Adds a socket to the table.
+    fn push(view: &mut SandsockCtxView<'_>, socket: tcp::TcpSocket) -> SocketResult<This> {
         let waiter = Arc::clone(&view.ctx.pollables);
-        Self { socket, started: None, streams: None, waiter }
+        let waits = PollableWaits::new(None, None);
+        let this = view.table.push(Self { socket, started: None, streams: None, waiter, waits })?;
+        view.table.get_mut(&this)?.waits = PollableWaits::new(view.ctx.watch(), Some(this.rep()));
+        Ok(this)
     }
 
     /// Refuses to start an operation while another one is in progress.
@@ -78,7 +83,8 @@ impl Pollable for TcpSocket {
         };
         let handle = &self.socket.handle;
         // An interrupt ends the wait. The guest then finds that it would block.
-        let _ = self.waiter.ready(handle.fd(), &handle.registration, events).await;
+        let ready = self.waiter.ready(handle.fd(), &handle.registration, events);
+        let _ = self.waits.during(ready).await;
     }
 }
 
@@ -88,8 +94,7 @@ pub(crate) fn create(
     family: IpAddressFamily,
 ) -> SocketResult<This> {
     let socket = tcp::TcpSocket::create(view.ctx, family.into())?;
-    let socket = TcpSocket::new(view, socket);
-    Ok(view.table.push(socket)?)
+    TcpSocket::push(view, socket)
 }
 
 /// WIT `[method]tcp-socket.start-bind`.
@@ -186,8 +191,7 @@ pub(crate) fn accept(view: &mut SandsockCtxView<'_>, this: This) -> SocketResult
         return Err(ErrorCode::InvalidState.into());
     }
     let accepted = listener.socket.listener().ok_or(ErrorCode::InvalidState)?.accept(view.ctx)?;
-    let accepted = TcpSocket::new(view, accepted);
-    let accepted = view.table.push(accepted)?;
+    let accepted = TcpSocket::push(view, accepted)?;
     let (input, output) = push_streams(view, &accepted)?;
     Ok((accepted, input, output))
 }
@@ -231,33 +235,15 @@ pub(crate) fn set_listen_backlog_size(
     view.table.get_mut(&this)?.socket.set_backlog(view.ctx, size)
 }
 
-/// The functions that read or set one option.
-macro_rules! options {
-    ($($(#[$doc:meta])* $name:ident($options:ident, $socket:ident $(, $value:ident: $type:ty)?) -> $result:ty = $call:expr;)*) => {$(
-        $(#[$doc])*
-        pub(crate) fn $name(view: &mut SandsockCtxView<'_>, this: This $(, $value: $type)?) -> SocketResult<$result> {
-            let $socket = &view.table.get(&this)?.socket;
-            let $options: Options<'_> = $socket.options(view.ctx)?;
-            $call
-        }
-    )*};
-}
-
-options! {
-    keep_alive_enabled(options, _socket) -> bool = options.keep_alive_enabled();
-    set_keep_alive_enabled(options, _socket, value: bool) -> () = options.set_keep_alive_enabled(value);
-    keep_alive_idle_time(options, _socket) -> u64 = options.keep_alive_idle_time();
-    set_keep_alive_idle_time(options, _socket, value: u64) -> () = options.set_keep_alive_idle_time(value);
-    keep_alive_interval(options, _socket) -> u64 = options.keep_alive_interval();
-    set_keep_alive_interval(options, _socket, value: u64) -> () = options.set_keep_alive_interval(value);
-    keep_alive_count(options, _socket) -> u32 = options.keep_alive_count();
-    set_keep_alive_count(options, _socket, value: u32) -> () = options.set_keep_alive_count(value);
-    hop_limit(options, socket) -> u8 = options.hop_limit(socket.family);
-    set_hop_limit(options, socket, value: u8) -> () = options.set_hop_limit(socket.family, value);
-    receive_buffer_size(options, _socket) -> u64 = options.receive_buffer_size();
-    set_receive_buffer_size(options, _socket, value: u64) -> () = options.set_receive_buffer_size(value);
-    send_buffer_size(options, _socket) -> u64 = options.send_buffer_size();
-    set_send_buffer_size(options, _socket, value: u64) -> () = options.set_send_buffer_size(value);
+option_functions! {
+    in ResourceTable::get_mut;
+    keep_alive_enabled, set_keep_alive_enabled = keep_alive_enabled, set_keep_alive_enabled: bool;
+    keep_alive_idle_time, set_keep_alive_idle_time = keep_alive_idle_time, set_keep_alive_idle_time: u64;
+    keep_alive_interval, set_keep_alive_interval = keep_alive_interval, set_keep_alive_interval: u64;
+    keep_alive_count, set_keep_alive_count = keep_alive_count, set_keep_alive_count: u32;
+    hop_limit, set_hop_limit = hop_limit, set_hop_limit: u8;
+    receive_buffer_size, set_receive_buffer_size = receive_buffer_size, set_receive_buffer_size: u64;
+    send_buffer_size, set_send_buffer_size = send_buffer_size, set_send_buffer_size: u64;
 }
 
 /// WIT `[method]tcp-socket.subscribe`.

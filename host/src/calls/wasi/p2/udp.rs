@@ -11,11 +11,13 @@ use wasmtime_wasi_io::poll::{DynPollable, Pollable, subscribe as subscribe_to};
 use super::network::Network;
 use super::types::{IpAddressFamily, IpSocketAddress};
 use crate::calls::wasi::error::{ErrorCode, SocketFault, SocketResult};
+use crate::calls::wasi::options::option_functions;
 use crate::calls::wasi::udp::{self, Receiver, Sender};
 use crate::ctx::{SandsockCtxView, SandsockView, StoreView as _};
 use crate::descriptor::Handle;
 use crate::observe::{
-    Identify, Identity, List, Place, ToValue, Value, ValueBuilder, WatchedData, record_to_value,
+    Identify, Identity, List, Place, PollableWaits, ToValue, Value, ValueBuilder, WatchedData,
+    record_to_value,
 };
 use crate::sys;
 
@@ -33,12 +35,14 @@ pub(crate) struct UdpSocket {
 pub(crate) struct IncomingDatagramStream {
     receiver: Receiver,
     socket: (u32, Arc<Handle>),
+    waits: PollableWaits,
 }
 
 /// WIT `outgoing-datagram-stream`.
 pub(crate) struct OutgoingDatagramStream {
     sender: Sender,
     socket: (u32, Arc<Handle>),
+    waits: PollableWaits,
     /// The datagrams that the last `check-send` allowed.
     permit: usize,
     /// The kernel had no room for the last datagram.
@@ -118,14 +122,14 @@ impl Pollable for UdpSocket {
 impl Pollable for IncomingDatagramStream {
     async fn ready(&mut self) {
         // An interrupt ends the wait. The guest then finds no datagram.
-        let _ = self.receiver.ready().await;
+        let _ = self.waits.during(self.receiver.ready()).await;
     }
 }
 
 #[async_trait]
 impl Pollable for OutgoingDatagramStream {
     async fn ready(&mut self) {
-        if self.is_full && self.sender.ready().await.is_ok() {
+        if self.is_full && self.waits.during(self.sender.ready()).await.is_ok() {
             self.is_full = false;
         }
     }
@@ -203,9 +207,11 @@ pub(crate) async fn stream<T: SandsockView>(
     socket.socket.associated(remote);
     let receiver = Receiver::new(view.ctx, &socket.socket);
     let sender = Sender::new(view.ctx, &socket.socket);
+    let waits = PollableWaits::new(view.ctx.watch(), Some(this.rep()));
     let socket = (this.rep(), handle);
-    let incoming = IncomingDatagramStream { receiver, socket: socket.clone() };
-    let outgoing = OutgoingDatagramStream { sender, socket, permit: 0, is_full: false };
+    let incoming =
+        IncomingDatagramStream { receiver, socket: socket.clone(), waits: waits.clone() };
+    let outgoing = OutgoingDatagramStream { sender, socket, waits, permit: 0, is_full: false };
     Ok((view.table.push_child(incoming, &this)?, view.table.push_child(outgoing, &this)?))
 }
 
@@ -233,48 +239,11 @@ pub(crate) fn address_family(
     Ok(view.table.get(&this)?.socket.family.into())
 }
 
-/// WIT `[method]udp-socket.unicast-hop-limit`.
-pub(crate) fn unicast_hop_limit(view: &mut SandsockCtxView<'_>, this: This) -> SocketResult<u8> {
-    let socket = &view.table.get(&this)?.socket;
-    socket.options(view.ctx).hop_limit(socket.family)
-}
-
-/// WIT `[method]udp-socket.set-unicast-hop-limit`.
-pub(crate) fn set_unicast_hop_limit(
-    view: &mut SandsockCtxView<'_>,
-    this: This,
-    value: u8,
-) -> SocketResult<()> {
-    let socket = &view.table.get(&this)?.socket;
-    socket.options(view.ctx).set_hop_limit(socket.family, value)
-}
-
-/// WIT `[method]udp-socket.receive-buffer-size`.
-pub(crate) fn receive_buffer_size(view: &mut SandsockCtxView<'_>, this: This) -> SocketResult<u64> {
-    view.table.get(&this)?.socket.options(view.ctx).receive_buffer_size()
-}
-
-/// WIT `[method]udp-socket.set-receive-buffer-size`.
-pub(crate) fn set_receive_buffer_size(
-    view: &mut SandsockCtxView<'_>,
-    this: This,
-    value: u64,
-) -> SocketResult<()> {
-    view.table.get(&this)?.socket.options(view.ctx).set_receive_buffer_size(value)
-}
-
-/// WIT `[method]udp-socket.send-buffer-size`.
-pub(crate) fn send_buffer_size(view: &mut SandsockCtxView<'_>, this: This) -> SocketResult<u64> {
-    view.table.get(&this)?.socket.options(view.ctx).send_buffer_size()
-}
-
-/// WIT `[method]udp-socket.set-send-buffer-size`.
-pub(crate) fn set_send_buffer_size(
-    view: &mut SandsockCtxView<'_>,
-    this: This,
-    value: u64,
-) -> SocketResult<()> {
-    view.table.get(&this)?.socket.options(view.ctx).set_send_buffer_size(value)
+option_functions! {
+    in ResourceTable::get_mut;
+    unicast_hop_limit, set_unicast_hop_limit = hop_limit, set_hop_limit: u8;
+    receive_buffer_size, set_receive_buffer_size = receive_buffer_size, set_receive_buffer_size: u64;
+    send_buffer_size, set_send_buffer_size = send_buffer_size, set_send_buffer_size: u64;
 }
 
 /// WIT `subscribe` of each resource of the interface.

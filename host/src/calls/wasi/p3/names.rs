@@ -56,20 +56,27 @@ pub(super) async fn with_fresh_names<T: SandsockView + 'static, R>(
 ) -> CallResult<R> {
     match call.with(|store| judge(store.view().ctx)) {
         Ok(value) => Ok(value),
-        Err(fault) => after_look_up(call, fault, judge).await,
+        Err(fault) => match call.with(|store| take_expired_name(store.view().ctx, &fault)) {
+            Some(name) => after_look_up(call, fault, &name, judge).await,
+            None => Err(fault),
+        },
     }
 }
 
-/// The same, after an answer of the policy.
+/// The granted name whose addresses were forgotten, if that is why the policy denied something.
+pub(super) fn take_expired_name(ctx: &SandsockCtx, fault: &Fault) -> Option<String> {
+    let Fault::Error(Error::Denied(_)) = fault else { return None };
+    ctx.gate.take_expired_name()
+}
+
+/// Looks up a name after a denial, and asks the policy again.
 pub(super) async fn after_look_up<T: SandsockView + 'static, R>(
     call: &mut AsyncCall<'_, T>,
     fault: Fault,
+    name: &str,
     judge: impl Fn(&SandsockCtx) -> CallResult<R>,
 ) -> CallResult<R> {
-    let Fault::Error(Error::Denied(_)) = &fault else { return Err(fault) };
-    let expired = call.with(|store| store.view().ctx.gate.take_expired_name());
-    let Some(name) = expired else { return Err(fault) };
-    match look_up(call, &name).await {
+    match look_up(call, name).await {
         Ok(_) => call.with(|store| judge(store.view().ctx)),
         Err(LookupError::Fault(interrupt)) if interrupt.is(Errno::INTR) => Err(interrupt),
         Err(_) => Err(fault),

@@ -18,7 +18,7 @@ use crate::bindings::sandsock::socket::types::Error;
 use crate::calls::wasi::connection::{Connection, PAUSE};
 use crate::calls::wasi::error;
 use crate::ctx::SandsockCtx;
-use crate::observe::StreamFunctions;
+use crate::observe::{PollableWait, StreamFunctions};
 use crate::wait::polled::{Attempt, PolledWait};
 
 /// The functions of the streams, as observers know them.
@@ -41,6 +41,8 @@ pub(crate) type Received = (StreamReader<u8>, FutureReader<End>);
 struct Direction {
     connection: Arc<Connection>,
     wait: PolledWait,
+    /// The wait that is under way, for observers.
+    waiting: Option<PollableWait>,
     /// SHUT_RD or SHUT_WR.
     how: i32,
     /// None after the end.
@@ -56,7 +58,7 @@ impl Direction {
         let (end, ended) = oneshot::channel();
         let events = if how == libc::SHUT_WR { PollFlags::OUT } else { PollFlags::IN };
         let wait = PolledWait::new(&ctx.pollables, events);
-        (Self { connection, wait, how, end: Some(end) }, ended)
+        (Self { connection, wait, waiting: None, how, end: Some(end) }, ended)
     }
 
     /// Ends the direction. The future gets the result after the peer does.
@@ -74,7 +76,16 @@ impl Direction {
         mut attempt: impl FnMut(&Connection) -> Attempt<R>,
     ) -> Poll<Result<R, Errno>> {
         let (connection, handle) = (&self.connection, self.connection.handle());
-        self.wait.poll(cx, (handle.fd(), &handle.registration), || attempt(connection))
+        let own = (handle.fd(), &handle.registration);
+        let poll = self.wait.poll(cx, own, || {
+            // Before the attempt, whose call reports it.
+            self.waiting = None;
+            attempt(connection)
+        });
+        if poll.is_pending() && self.waiting.is_none() {
+            self.waiting = connection.waits.begin();
+        }
+        poll
     }
 
     /// The result of a poll for the Component Model. `finish` says that the guest cancels.

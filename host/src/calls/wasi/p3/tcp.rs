@@ -13,7 +13,7 @@ use super::names::with_fresh_names;
 use super::streams::{self, FUNCTIONS, Received, Sent};
 use crate::calls::wasi::connection::Connection;
 use crate::calls::wasi::error::{ErrorCode, SocketResult};
-use crate::calls::wasi::options::Options;
+use crate::calls::wasi::options::option_functions;
 use crate::calls::wasi::p2::types::{IpAddressFamily, IpSocketAddress};
 use crate::calls::wasi::tcp;
 use crate::ctx::{SandsockCtx, SandsockCtxView, SandsockView, StoreView as _};
@@ -226,32 +226,15 @@ pub(crate) fn set_listen_backlog_size(
     get(view.table, &this)?.socket.set_backlog(view.ctx, size)
 }
 
-/// The functions that read or set one option.
-macro_rules! options {
-    ($($name:ident($options:ident, $socket:ident $(, $value:ident: $type:ty)?) -> $result:ty = $call:expr;)*) => {$(
-        pub(crate) fn $name(view: &mut SandsockCtxView<'_>, this: This $(, $value: $type)?) -> SocketResult<$result> {
-            let $socket = &get(view.table, &this)?.socket;
-            let $options: Options<'_> = $socket.options(view.ctx)?;
-            $call
-        }
-    )*};
-}
-
-options! {
-    get_keep_alive_enabled(options, _socket) -> bool = options.keep_alive_enabled();
-    set_keep_alive_enabled(options, _socket, value: bool) -> () = options.set_keep_alive_enabled(value);
-    get_keep_alive_idle_time(options, _socket) -> u64 = options.keep_alive_idle_time();
-    set_keep_alive_idle_time(options, _socket, value: u64) -> () = options.set_keep_alive_idle_time(value);
-    get_keep_alive_interval(options, _socket) -> u64 = options.keep_alive_interval();
-    set_keep_alive_interval(options, _socket, value: u64) -> () = options.set_keep_alive_interval(value);
-    get_keep_alive_count(options, _socket) -> u32 = options.keep_alive_count();
-    set_keep_alive_count(options, _socket, value: u32) -> () = options.set_keep_alive_count(value);
-    get_hop_limit(options, socket) -> u8 = options.hop_limit(socket.family);
-    set_hop_limit(options, socket, value: u8) -> () = options.set_hop_limit(socket.family, value);
-    get_receive_buffer_size(options, _socket) -> u64 = options.receive_buffer_size();
-    set_receive_buffer_size(options, _socket, value: u64) -> () = options.set_receive_buffer_size(value);
-    get_send_buffer_size(options, _socket) -> u64 = options.send_buffer_size();
-    set_send_buffer_size(options, _socket, value: u64) -> () = options.set_send_buffer_size(value);
+option_functions! {
+    in get;
+    get_keep_alive_enabled, set_keep_alive_enabled = keep_alive_enabled, set_keep_alive_enabled: bool;
+    get_keep_alive_idle_time, set_keep_alive_idle_time = keep_alive_idle_time, set_keep_alive_idle_time: u64;
+    get_keep_alive_interval, set_keep_alive_interval = keep_alive_interval, set_keep_alive_interval: u64;
+    get_keep_alive_count, set_keep_alive_count = keep_alive_count, set_keep_alive_count: u32;
+    get_hop_limit, set_hop_limit = hop_limit, set_hop_limit: u8;
+    get_receive_buffer_size, set_receive_buffer_size = receive_buffer_size, set_receive_buffer_size: u64;
+    get_send_buffer_size, set_send_buffer_size = send_buffer_size, set_send_buffer_size: u64;
 }
 
 /// The drop of a `tcp-socket`.

@@ -9,9 +9,9 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{Resource, ResourceTable, WasmList};
 
 use super::async_call::AsyncCall;
-use super::names::{after_look_up, with_fresh_names};
+use super::names::{after_look_up, take_expired_name, with_fresh_names};
 use crate::calls::wasi::error::{ErrorCode, SocketResult};
-use crate::calls::wasi::options::Options;
+use crate::calls::wasi::options::option_functions;
 use crate::calls::wasi::p2::types::{IpAddressFamily, IpSocketAddress};
 use crate::calls::wasi::udp::{self, DATAGRAM_MAX, Receiver, Sender, To};
 use crate::ctx::{SandsockCtx, SandsockCtxView, SandsockView, StoreView as _};
@@ -131,8 +131,8 @@ async fn associate<T: SandsockView>(
 /// What came of the first attempt to send.
 enum Begun {
     Sent,
-    /// The policy's answer.
-    Denied(Fault, Waiting),
+    /// The policy's answer. The look-up of a name may change it.
+    Expired(Fault, String, Waiting),
     /// There is no room now.
     Full(Waiting),
 }
@@ -160,15 +160,21 @@ pub(crate) async fn send<T: SandsockView + 'static>(
                 }
                 Err(fault) => return Err(fault),
             },
-            Err(fault) => Begun::Denied(fault, Waiting::new(data.as_le_slice(&*store), &waiting)?),
+            Err(fault) => {
+                let Some(name) = take_expired_name(store.view().ctx, &fault) else {
+                    return Err(fault.into());
+                };
+                let data = Waiting::new(data.as_le_slice(&*store), &waiting)?;
+                Begun::Expired(fault, name, data)
+            }
         };
         store.view().table.get_mut(&this)?.socket.note_port();
         Ok((sender, to, begun))
     })?;
     let (mut permit, waiting) = match begun {
         Begun::Sent => return Ok(()),
-        Begun::Denied(fault, waiting) => {
-            let permit = after_look_up(call, fault, |ctx| judge(&sender, ctx, to)).await?;
+        Begun::Expired(fault, name, waiting) => {
+            let permit = after_look_up(call, fault, &name, |ctx| judge(&sender, ctx, to)).await?;
             (Some(permit), waiting)
         }
         Begun::Full(waiting) => (None, waiting),
@@ -243,24 +249,11 @@ pub(crate) fn get_address_family(
     Ok(view.table.get(&this)?.socket.family.into())
 }
 
-/// The functions that read or set one option.
-macro_rules! options {
-    ($($name:ident($options:ident, $socket:ident $(, $value:ident: $type:ty)?) -> $result:ty = $call:expr;)*) => {$(
-        pub(crate) fn $name(view: &mut SandsockCtxView<'_>, this: This $(, $value: $type)?) -> SocketResult<$result> {
-            let $socket = &view.table.get(&this)?.socket;
-            let $options: Options<'_> = $socket.options(view.ctx);
-            $call
-        }
-    )*};
-}
-
-options! {
-    get_unicast_hop_limit(options, socket) -> u8 = options.hop_limit(socket.family);
-    set_unicast_hop_limit(options, socket, value: u8) -> () = options.set_hop_limit(socket.family, value);
-    get_receive_buffer_size(options, _socket) -> u64 = options.receive_buffer_size();
-    set_receive_buffer_size(options, _socket, value: u64) -> () = options.set_receive_buffer_size(value);
-    get_send_buffer_size(options, _socket) -> u64 = options.send_buffer_size();
-    set_send_buffer_size(options, _socket, value: u64) -> () = options.set_send_buffer_size(value);
+option_functions! {
+    in ResourceTable::get_mut;
+    get_unicast_hop_limit, set_unicast_hop_limit = hop_limit, set_hop_limit: u8;
+    get_receive_buffer_size, set_receive_buffer_size = receive_buffer_size, set_receive_buffer_size: u64;
+    get_send_buffer_size, set_send_buffer_size = send_buffer_size, set_send_buffer_size: u64;
 }
 
 /// The drop of a `udp-socket`.
