@@ -134,6 +134,7 @@ pub(crate) mod descriptors {
         fn alias(d: &Descriptor) -> Result<Descriptor> { "alias({})", d.0 }
         fn inherit(number: i32) -> Result<Descriptor> { "inherit({number})" }
         fn set_nonblocking(d: &Descriptor, on: bool) -> Result<()> { "set_nonblocking({}, {on})", d.0 }
+        fn get_nonblocking(d: &Descriptor) -> Result<bool> { "get_nonblocking({})", d.0 }
     }
 }
 

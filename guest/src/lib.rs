@@ -44,7 +44,7 @@
 //!   functions: this host's tables;
 //! * [`select()`], [`Poll`], [`Epoll`] and [`DefaultSelector`]: waiting for many descriptors;
 //! * [`aio`]: asynchronous guests;
-//! * [`close`], [`dup`]: descriptors by their numbers;
+//! * [`close`], [`dup`], [`read`], [`write`], [`set_blocking`], [`ioctl`]: descriptors by their numbers;
 //! * [`set_interrupt_handler`]: the function that runs when the host interrupts a wait;
 //! * [`constants`]: every number of the API by its name; [`raw`]: the host's functions.
 //!
@@ -127,7 +127,9 @@ pub use select::{Fileno, Poll, Ready, select};
 pub use selectors::{DefaultSelector, EVENT_READ, EVENT_WRITE, SelectorKey};
 #[cfg(not(test))]
 pub use sendfile::File;
-pub use socket::{OptionValue, Socket, fromfd, socketpair};
+pub use socket::{
+    OptionValue, Socket, fromfd, get_blocking, ioctl, read, set_blocking, socketpair, write,
+};
 pub use timeout::{
     getdefaulttimeout, getdefaulttimeout_f64, setdefaulttimeout, setdefaulttimeout_f64,
 };

@@ -55,41 +55,44 @@ pub(crate) fn number(item: &impl Fileno) -> Result<i32> {
     }
 }
 
-/// Waits for the wanted events of descriptors, and returns the ready descriptors with their events.
-/// A number without a descriptor is ready with POLLNVAL.
+/// Waits for the wanted events of descriptors, and returns the events of each, which are 0 if it is
+/// not ready. A number without a descriptor is ready with POLLNVAL.
 ///
 /// After an interrupt that its handler allows, it waits for the remaining time.
-fn wait_for(wanted: &BTreeMap<i32, u16>, timeout: Timeout) -> Result<BTreeMap<i32, u16>> {
+fn wait_for(wanted: &[(i32, u16)], timeout: Timeout) -> Result<Vec<u16>> {
     let mut waiting = Waiting::new(timeout);
     interrupt::handle_pending(waiting.progress())?;
+    // Nothing to ask the host. Python's `selectors` makes such a call when it is imported, which
+    // can be while a snapshot of the interpreter is made, without a host.
+    if wanted.is_empty() && timeout.is_zero() {
+        return Ok(Vec::new());
+    }
     loop {
-        let mut ready = BTreeMap::new();
         // Looked up each time, because an interrupt handler may have closed one.
-        let mut descriptors: Vec<(i32, Arc<Descriptor>, u16)> = Vec::with_capacity(wanted.len());
-        for (&fd, &events) in wanted {
+        let mut descriptors: Vec<Option<Arc<Descriptor>>> = Vec::with_capacity(wanted.len());
+        for &(fd, _) in wanted {
             match fds::get(fd) {
-                Ok(descriptor) => descriptors.push((fd, descriptor, events)),
-                Err(error) if error.errno() == Some(errno::EBADF) => {
-                    ready.insert(fd, POLLNVAL as u16);
-                }
+                Ok(descriptor) => descriptors.push(Some(descriptor)),
+                Err(error) if error.errno() == Some(errno::EBADF) => descriptors.push(None),
                 Err(error) => return Err(error),
             }
         }
-        let entries: Vec<PollEntry<'_>> = descriptors
-            .iter()
-            .map(|(_, descriptor, events)| PollEntry {
-                descriptor: descriptor.as_ref(),
-                events: *events,
-            })
-            .collect();
+        let mut entries: Vec<PollEntry<'_>> = Vec::with_capacity(wanted.len());
+        entries.extend(wanted.iter().zip(&descriptors).filter_map(|(&(_, events), descriptor)| {
+            Some(PollEntry { descriptor: descriptor.as_deref()?, events })
+        }));
         // A number without a descriptor is ready at once.
-        let wait = if ready.is_empty() { waiting.wait() } else { Wait::None };
+        let all = entries.len() == wanted.len();
+        let wait = if all { waiting.wait() } else { Wait::None };
         match polling::poll(&entries, wait) {
-            Ok(events) => {
-                ready
-                    .extend(descriptors.iter().zip(events).map(|((fd, ..), events)| (*fd, events)));
-                ready.retain(|_, events| *events != 0);
-                return Ok(ready);
+            Ok(ready) if all => return Ok(ready),
+            Ok(ready) => {
+                let mut ready = ready.into_iter();
+                let events = |descriptor: &Option<_>| match descriptor {
+                    Some(_) => ready.next().unwrap_or_default(),
+                    None => POLLNVAL as u16,
+                };
+                return Ok(descriptors.iter().map(events).collect());
             }
             Err(error) => {
                 drop(entries);
@@ -135,19 +138,32 @@ pub fn select<T: Fileno + Copy>(
     const IN: i32 = POLLRDNORM | POLLRDBAND | POLLIN | POLLHUP | POLLERR;
     const OUT: i32 = POLLWRNORM | POLLWRBAND | POLLOUT | POLLERR;
     let timeout = Timeout::from_duration(timeout)?;
-    let mut wanted: BTreeMap<i32, u16> = BTreeMap::new();
+    let mut wanted: Vec<(i32, u16)> =
+        Vec::with_capacity(read.len() + write.len() + exceptional.len());
     for (list, events) in [(read, POLLIN), (write, POLLOUT), (exceptional, POLLPRI)] {
         for item in list {
-            *wanted.entry(number(item)?).or_default() |= events as u16;
+            wanted.push((number(item)?, events as u16));
         }
     }
+    // The host gets each descriptor once, with all events that it is wanted for.
+    wanted.sort_unstable_by_key(|&(fd, _)| fd);
+    wanted.dedup_by(|again, first| {
+        let same = again.0 == first.0;
+        if same {
+            first.1 |= again.1;
+        }
+        same
+    });
     let ready = wait_for(&wanted, timeout)?;
-    if ready.values().any(|events| events & POLLNVAL as u16 != 0) {
+    if ready.iter().any(|events| events & POLLNVAL as u16 != 0) {
         return Err(Error::from_errno(errno::EBADF));
     }
     let among = |list: &[T], events: i32| {
-        let is_ready =
-            |item: &&T| ready.get(&item.fileno()).is_some_and(|ready| ready & events as u16 != 0);
+        let is_ready = |item: &&T| {
+            let place = wanted.binary_search_by_key(&item.fileno(), |&(fd, _)| fd);
+            place
+                .is_ok_and(|place| ready.get(place).is_some_and(|ready| ready & events as u16 != 0))
+        };
         list.iter().filter(is_ready).copied().collect()
     };
     Ok((among(read, IN), among(write, OUT), among(exceptional, POLLPRI)))
@@ -169,14 +185,17 @@ pub fn select<T: Fileno + Copy>(
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Poll {
-    wanted: BTreeMap<i32, u16>,
+    /// The descriptors and their events in the order in which they were registered.
+    wanted: BTreeMap<u64, (i32, u16)>,
+    /// The place of each descriptor in that order.
+    places: BTreeMap<i32, u64>,
 }
 
 impl Poll {
     /// Makes an empty set.
     #[must_use]
     pub const fn new() -> Self {
-        Self { wanted: BTreeMap::new() }
+        Self { wanted: BTreeMap::new(), places: BTreeMap::new() }
     }
 
     /// Adds a descriptor, or changes its events. `events` are `POLL*` bits. POLLERR, POLLHUP and
@@ -189,7 +208,9 @@ impl Poll {
     pub fn register(&mut self, item: &impl Fileno, events: impl Into<Option<i32>>) -> Result<()> {
         let fd = number(item)?;
         let events = mask(events.into().unwrap_or(POLLIN | POLLPRI | POLLOUT))?;
-        self.wanted.insert(fd, events);
+        let next = self.wanted.last_key_value().map_or(0, |(&place, _)| place.saturating_add(1));
+        let place = *self.places.entry(fd).or_insert(next);
+        self.wanted.insert(place, (fd, events));
         Ok(())
     }
 
@@ -200,10 +221,10 @@ impl Poll {
     pub fn modify(&mut self, item: &impl Fileno, events: i32) -> Result<()> {
         let fd = number(item)?;
         let events = mask(events)?;
-        match self.wanted.get_mut(&fd) {
-            Some(wanted) => *wanted = events,
-            None => return Err(Error::from_errno(errno::ENOENT)),
-        }
+        let Some(&place) = self.places.get(&fd) else {
+            return Err(Error::from_errno(errno::ENOENT));
+        };
+        self.wanted.insert(place, (fd, events));
         Ok(())
     }
 
@@ -213,24 +234,27 @@ impl Poll {
     /// `KeyError` for a descriptor that was not registered, `ValueError` for a negative number.
     pub fn unregister(&mut self, item: &impl Fileno) -> Result<()> {
         let fd = number(item)?;
-        match self.wanted.remove(&fd) {
-            Some(_) => Ok(()),
-            None => Err(Error::text(ErrorKind::Key, fd.to_string())),
-        }
+        let Some(place) = self.places.remove(&fd) else {
+            return Err(Error::text(ErrorKind::Key, fd.to_string()));
+        };
+        self.wanted.remove(&place);
+        Ok(())
     }
 
     /// Waits until one of the descriptors is ready: poll(2). Without a timeout it waits without
     /// end.
     ///
-    /// Returns the numbers that are ready, with their `POLL*` bits. Returns none if the time ends
-    /// first. A number that has no descriptor any more has POLLNVAL.
+    /// Returns the numbers that are ready, with their `POLL*` bits, in the order in which they were
+    /// registered. Returns none if the time ends first. A number that has no descriptor any more has POLLNVAL.
     ///
     /// # Errors
     /// `OverflowError` for more than 63 bits of nanoseconds; the errors of the host if there are
     /// too many descriptors.
     pub fn poll(&self, timeout: Option<Duration>) -> Result<Vec<(i32, i32)>> {
-        let ready = wait_for(&self.wanted, Timeout::from_duration(timeout)?)?;
-        Ok(ready.into_iter().map(|(fd, events)| (fd, events.into())).collect())
+        let wanted: Vec<(i32, u16)> = self.wanted.values().copied().collect();
+        let ready = wait_for(&wanted, Timeout::from_duration(timeout)?)?;
+        let ready = wanted.into_iter().zip(ready).filter(|&(_, events)| events != 0);
+        Ok(ready.map(|((fd, _), events)| (fd, events.into())).collect())
     }
 }
 

@@ -1,12 +1,14 @@
 //! The socket object: its descriptor, its timeout and its close. The submodules have its
 //! operations.
 
+mod by_number;
 mod connect;
 mod options;
 mod read_write;
 mod receive;
 mod send;
 
+pub use by_number::{get_blocking, ioctl, read, set_blocking, write};
 pub use options::OptionValue;
 
 use std::{

@@ -17,7 +17,9 @@ fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[pymodule]
 #[pyo3(name = "_sandsock")]
 fn init_helpers(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(to_wasi, module)?)
+    module.add_function(wrap_pyfunction!(errno::errnos, module)?)?;
+    module.add_function(wrap_pyfunction!(to_wasi, module)?)?;
+    crate::os::add(module)
 }
 
 /// Returns the number that an errno of Linux has in this interpreter.
