@@ -148,6 +148,14 @@ impl Socket {
         Ok(socket)
     }
 
+    /// Returns a socket without a descriptor: closed, with 0 for family, type and protocol.
+    ///
+    /// It is the object of Python's `socket.__new__` before `__init__`.
+    #[must_use]
+    pub fn unopened() -> Self {
+        Self::with_timeout(-1, Family(0), SocketType(0), 0, Timeout::NONE)
+    }
+
     /// Makes an object for a socket of another instance of this process, from the
     /// [`state`](Self::state) there. It is for programs whose threads are instances. Both instances
     /// then have the number, and one of them must give it up with [`detach`](Self::detach). This

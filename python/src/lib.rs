@@ -1,10 +1,17 @@
 //! CPython's modules `_socket` and `select` as one extension module, over the crate `sandsock`.
 //!
 //! All semantics are the crate's. This package converts Python's values to the crate's and back.
+//! Each module uses only modules further down: `module`; `names`, `socket`, `transfer`, `select`,
+//! `os`; `address`, `descriptor`; `error`; `errno`, `ffi`.
 
+mod address;
 mod descriptor;
 mod errno;
 mod error;
+mod ffi;
+mod module;
+mod names;
 mod os;
 mod select;
 mod socket;
+mod transfer;
