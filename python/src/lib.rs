@@ -2,13 +2,14 @@
 //!
 //! All semantics are the crate's. This package converts Python's values to the crate's and back.
 //! Each module uses only modules further down: `module`; `names`, `socket`, `transfer`, `select`,
-//! `os`; `address`, `descriptor`; `error`; `errno`, `ffi`.
+//! `hashes`, `os`; `address`, `descriptor`; `error`; `errno`, `ffi`.
 
 mod address;
 mod descriptor;
 mod errno;
 mod error;
 mod ffi;
+mod hashes;
 mod module;
 mod names;
 mod os;

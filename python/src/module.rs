@@ -6,7 +6,7 @@ use sandsock::WarningCategory;
 use sandsock::constants::{HAS_IPV6, SOCKET_MODULE, STRINGS};
 
 use crate::error::{gaierror, held, herror, interrupted};
-use crate::{errno, ffi, names, os, socket};
+use crate::{errno, ffi, hashes, names, os, socket};
 
 /// The module that CPython's `socket.py` is built on.
 #[pymodule]
@@ -58,6 +58,7 @@ fn warn(category: WarningCategory, text: &str) -> sandsock::Result<()> {
 fn init_helpers(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(errno::errnos, module)?)?;
     module.add_function(wrap_pyfunction!(to_wasi, module)?)?;
+    hashes::add(module)?;
     os::add(module)
 }
 

@@ -3,7 +3,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use pyo3::wrap_pyfunction;
+use sandsock_abi::ioctl;
 
 use crate::error::exception;
 use crate::select::{close_epoll, is_epoll};
@@ -19,7 +19,7 @@ pub(crate) fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(set_blocking, module)?)?;
     module.add_function(wrap_pyfunction!(get_inheritable, module)?)?;
     module.add_function(wrap_pyfunction!(set_inheritable, module)?)?;
-    module.add_function(wrap_pyfunction!(ioctl, module)?)
+    module.add_function(wrap_pyfunction!(make_ioctl, module)?)
 }
 
 /// Converts the error of a call.
@@ -77,13 +77,21 @@ fn set_inheritable(fd: i32, inheritable: bool) -> PyResult<()> {
 }
 
 /// Returns the value of the call and the argument after it.
-#[pyfunction]
-fn ioctl<'py>(
+///
+/// Like the kernel's, this call takes a longer argument than the request has, and leaves the rest
+/// alone. A shorter one is filled up with zeros.
+#[pyfunction(name = "ioctl")]
+fn make_ioctl<'py>(
     py: Python<'py>,
     fd: i32,
     request: u32,
     argument: &[u8],
 ) -> PyResult<(i32, Bound<'py, PyBytes>)> {
-    let (value, argument) = call(sandsock::ioctl(fd, request, argument))?;
-    Ok((value, PyBytes::new(py, &argument)))
+    let shape = ioctl::find(request).map(|row| row.shape);
+    let mut own = argument.to_vec();
+    if let Some(shape) = shape.filter(|&shape| shape != ioctl::Shape::InterfaceList) {
+        own.resize(shape.size(), 0);
+    }
+    let (value, result) = call(sandsock::ioctl(fd, request, &own))?;
+    Ok((value, PyBytes::new(py, &result)))
 }
