@@ -15,7 +15,7 @@ use sandsock::raw::types::{
 };
 use sandsock::{Address, AddressArgument, Family, Socket};
 
-use crate::error::with_text;
+use crate::error::{OrRaise, with_text};
 use crate::ffi::{
     self, Answer, Buffer, FileSystemName, Format, Host, Long, Raised, Result, Text, parse,
     parse_one,
@@ -55,11 +55,22 @@ pub(crate) fn idna(text: &Bound<'_, PyAny>) -> Result<Vec<u8>> {
     Ok(Buffer::of(&bytes)?.get().to_vec())
 }
 
-/// Reads an argument as an address of a socket's family. `caller` is the method's name.
+/// Reads an argument as an address of a socket's family, and looks up its host. `caller` is the
+/// method's name.
 ///
 /// # Errors
-/// As CPython's, with the same texts. The guest crate makes those that need the host.
+/// As CPython's, with the same texts.
 pub(crate) fn argument(
+    socket: &Socket,
+    caller: &str,
+    object: &Bound<'_, PyAny>,
+) -> Result<AddressArgument<'static>> {
+    let address = parsed(socket, caller, object)?;
+    socket.resolve(caller, address).or_raise(object.py())
+}
+
+/// Reads the form of an address. The guest crate finds the errors that need the host.
+fn parsed(
     socket: &Socket,
     caller: &str,
     object: &Bound<'_, PyAny>,
@@ -71,7 +82,7 @@ pub(crate) fn argument(
             let (Host(host), port): (_, i32) = ports(
                 caller,
                 object,
-                const { Format::new(c"O&i;AF_INET address must be a pair (host, port)") },
+                const { &Format::new(c"O&i;AF_INET address must be a pair (host, port)") },
             )?;
             return Ok(AddressArgument::Host {
                 host: Cow::Owned(host),
@@ -86,7 +97,7 @@ pub(crate) fn argument(
                 caller,
                 object,
                 const {
-                    Format::new(
+                    &Format::new(
                         c"O&i|II;AF_INET6 address must be a tuple (host, port[, flowinfo[, scopeid]])",
                     )
                 },
@@ -105,25 +116,25 @@ pub(crate) fn argument(
             must_be_tuple(object, &format!("{caller}(): AF_NETLINK"))?;
             let (port_id, groups) = pair(
                 object,
-                const { Format::new(c"II;AF_NETLINK address must be a pair (pid, groups)") },
+                const { &Format::new(c"II;AF_NETLINK address must be a pair (pid, groups)") },
             )?;
             types::Address::Netlink(NetlinkAddress { port_id, groups })
         }
         Family::QIPCRTR => {
             must_be_tuple(object, "getsockaddrarg: AF_QIPCRTR")?;
-            let (node, port) = pair(object, const { Format::new(c"II:getsockaddrarg") })?;
+            let (node, port) = pair(object, const { &Format::new(c"II:getsockaddrarg") })?;
             types::Address::Qipcrtr(QipcrtrAddress { node, port })
         }
         Family::VSOCK => {
             must_be_tuple(object, "getsockaddrarg: AF_VSOCK")?;
-            let (cid, port) = pair(object, const { Format::new(c"II:getsockaddrarg") })?;
+            let (cid, port) = pair(object, const { &Format::new(c"II:getsockaddrarg") })?;
             types::Address::Vsock(VsockAddress { cid, port })
         }
         Family::TIPC => {
             must_be_tuple(object, &format!("{caller}(): AF_TIPC"))?;
             let mut values = (0, 0, 0, 0, TIPC_CLUSTER_SCOPE.cast_unsigned());
             let format = const {
-                Format::new(
+                &Format::new(
                     c"IIII|I;AF_TIPC address must be a tuple (addr_type, v1, v2, v3[, scope])",
                 )
             };
@@ -142,7 +153,7 @@ pub(crate) fn argument(
             must_be_tuple(object, &format!("{caller}(): AF_ALG"))?;
             let mut values = (Text::<false>::default(), Text::<false>::default(), 0, 0);
             let format = const {
-                Format::new(c"ss|HH;AF_ALG address must be a tuple (type, name[, feat[, mask]])")
+                &Format::new(c"ss|HH;AF_ALG address must be a tuple (type, name[, feat[, mask]])")
             };
             parse(object, format, &mut values)?;
             let (kind, name, feature, mask): (_, _, u16, u16) = values;
@@ -177,7 +188,7 @@ fn must_be_tuple(object: &Bound<'_, PyAny>, what: &str) -> Result<()> {
 fn ports<T: ffi::Units + Default>(
     caller: &str,
     object: &Bound<'_, PyAny>,
-    format: Format<T>,
+    format: &Format<T>,
 ) -> Result<T> {
     let mut values = T::default();
     parse(object, format, &mut values).map_err(|raised| {
@@ -186,7 +197,7 @@ fn ports<T: ffi::Units + Default>(
     Ok(values)
 }
 
-fn pair(object: &Bound<'_, PyAny>, format: Format<(u32, u32)>) -> Result<(u32, u32)> {
+fn pair(object: &Bound<'_, PyAny>, format: &Format<(u32, u32)>) -> Result<(u32, u32)> {
     let mut values = (0, 0);
     parse(object, format, &mut values)?;
     Ok(values)
@@ -209,15 +220,16 @@ fn unix(object: &Bound<'_, PyAny>) -> Result<AddressArgument<'static>> {
         object
     };
     let mut values = (Buffer::<false>::default(),);
-    parse_one(object, const { Format::new(c"y*") }, &mut values)?;
+    parse_one(object, const { &Format::new(c"y*") }, &mut values)?;
     Ok(AddressArgument::Name(Cow::Owned(values.0.get().to_vec())))
 }
 
 fn packet(caller: &str, object: &Bound<'_, PyAny>) -> Result<AddressArgument<'static>> {
     must_be_tuple(object, &format!("{caller}(): AF_PACKET"))?;
     let mut values = (Text::<false>::default(), 0, PACKET_HOST, 0, Buffer::<false>::default());
-    let format =
-        const { Format::new(c"si|iiy*;AF_PACKET address must be a tuple of two to five elements") };
+    let format = const {
+        &Format::new(c"si|iiy*;AF_PACKET address must be a tuple of two to five elements")
+    };
     parse(object, format, &mut values).map_err(|raised| {
         replace_overflow(raised, object, &format!("{caller}(): address argument out of range"))
     })?;
@@ -236,20 +248,20 @@ fn can(protocol: i32, caller: &str, object: &Bound<'_, PyAny>) -> Result<Address
         CAN_RAW | CAN_BCM => {
             must_be_tuple(object, &format!("{caller}(): AF_CAN"))?;
             let mut values = (FileSystemName::default(),);
-            let format = const { Format::new(c"O&;AF_CAN address must be a tuple (interface, )") };
+            let format = const { &Format::new(c"O&;AF_CAN address must be a tuple (interface, )") };
             parse(object, format, &mut values)?;
             (values.0, CanDetail::Plain)
         }
         CAN_ISOTP => {
             let mut values = (FileSystemName::default(), Long::default(), Long::default());
-            parse(object, const { Format::new(c"O&kk") }, &mut values)?;
+            parse(object, const { &Format::new(c"O&kk") }, &mut values)?;
             let (interface, receive_id, transmit_id) = values;
             let ids = CanIsotp { receive_id: receive_id.low(), transmit_id: transmit_id.low() };
             (interface, CanDetail::Isotp(ids))
         }
         CAN_J1939 => {
             let mut values = (FileSystemName::default(), 0, 0, 0);
-            parse(object, const { Format::new(c"O&KIB") }, &mut values)?;
+            parse(object, const { &Format::new(c"O&KIB") }, &mut values)?;
             let (interface, name, pgn, address): (_, u64, u32, u8) = values;
             (interface, CanDetail::J1939(CanJ1939 { name, pgn, address }))
         }
@@ -278,25 +290,25 @@ fn bluetooth(
     match protocol {
         BTPROTO_L2CAP => {
             let mut values = (Text::<false>::default(), 0, 0, 0);
-            parse(object, const { Format::new(c"sH|HB") }, &mut values).map_err(wrong_format)?;
+            parse(object, const { &Format::new(c"sH|HB") }, &mut values).map_err(wrong_format)?;
             let (device, psm, cid, device_type): (_, u16, u16, u8) = values;
             let (cid, device_type) = (Some(i64::from(cid)), Some(i64::from(device_type)));
             Ok(host(&device, i64::from(psm), cid, device_type))
         }
         BTPROTO_RFCOMM => {
             let mut values = (Text::<false>::default(), 0);
-            parse(object, const { Format::new(c"sB") }, &mut values).map_err(wrong_format)?;
+            parse(object, const { &Format::new(c"sB") }, &mut values).map_err(wrong_format)?;
             let (device, channel): (_, u8) = values;
             Ok(host(&device, i64::from(channel), None, None))
         }
         BTPROTO_HCI => {
             let (adapter, channel): (u16, u16) = if ffi::is_index(object) {
                 let mut values = (0,);
-                parse_one(object, const { Format::new(c"H") }, &mut values)?;
+                parse_one(object, const { &Format::new(c"H") }, &mut values)?;
                 (values.0, HCI_CHANNEL_RAW as u16)
             } else {
                 let mut values = (0, HCI_CHANNEL_RAW as u16);
-                parse(object, const { Format::new(c"H|H") }, &mut values).map_err(wrong_format)?;
+                parse(object, const { &Format::new(c"H|H") }, &mut values).map_err(wrong_format)?;
                 values
             };
             let address = BluetoothAddress::Hci(HciAddress { adapter, channel });
@@ -305,11 +317,11 @@ fn bluetooth(
         BTPROTO_SCO => {
             let device = if object.is_instance_of::<PyBytes>() {
                 let mut values = (Text::<true>::default(),);
-                parse_one(object, const { Format::new(c"y") }, &mut values)?;
+                parse_one(object, const { &Format::new(c"y") }, &mut values)?;
                 values.0.get().map(<[u8]>::to_vec)
             } else if object.is_instance_of::<PyString>() {
                 let mut values = (Text::<false>::default(),);
-                parse_one(object, const { Format::new(c"s") }, &mut values)?;
+                parse_one(object, const { &Format::new(c"s") }, &mut values)?;
                 values.0.get().map(<[u8]>::to_vec)
             } else {
                 return Err(with_text::<PyOSError>(py, &format!("{caller}(): wrong format")));

@@ -29,7 +29,6 @@ unsafe extern "C" {
     fn PySys_Audit(event: *const c_char, format: *const c_char, ...) -> c_int;
     fn _PyBytes_Resize(bytes: *mut *mut PyObject, size: isize) -> c_int;
     fn PyErr_FormatUnraisable(format: *const c_char, ...);
-    fn PyLong_AsInt(object: *mut PyObject) -> c_int;
     fn PyObject_CallFinalizerFromDealloc(object: *mut PyObject) -> c_int;
     fn _PyLong_UInt16_Converter(object: *mut PyObject, place: *mut c_void) -> c_int;
     fn _PyLong_UInt32_Converter(object: *mut PyObject, place: *mut c_void) -> c_int;
@@ -167,9 +166,86 @@ macro_rules! numbers {
     };
 }
 
+/// A number of C's that the interpreter's unit converts otherwise than on Linux, because C's `long`
+/// has 32 bits here. A converter takes its place.
+macro_rules! converted {
+    ($($(#[$doc:meta])* $type:ty => $code:literal, $convert:ident;)*) => {
+        $(
+            // SAFETY: `Format` puts `O&` in the place of the unit, which takes a converter and the
+            // place that it stores to.
+            unsafe impl Unit for $type {
+                const CODE: &'static str = $code;
+
+                fn add(&mut self, pointers: &mut Pointers) {
+                    let converter: Converter = $convert;
+                    pointers.add(converter as *const c_void);
+                    pointers.add(&raw mut *self);
+                }
+            }
+        )*
+    };
+}
+
+type Converter = unsafe extern "C" fn(*mut PyObject, *mut c_void) -> c_int;
+
+converted! {
+    i32 => "i", convert_int;
+    Size => "n", convert_size;
+}
+
+/// C's `Py_ssize_t` of Linux.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Size(pub(crate) i64);
+
+/// Converts to C's `int`, with the errors of Linux.
+unsafe extern "C" fn convert_int(object: *mut PyObject, place: *mut c_void) -> c_int {
+    // SAFETY: the interpreter calls this with an argument, and the place of an `i32`.
+    unsafe {
+        let value = ffi::PyLong_AsLongLong(object);
+        if value == -1 && !ffi::PyErr_Occurred().is_null() {
+            return too_large(c"Python int too large to convert to C long");
+        }
+        let text = match i32::try_from(value) {
+            Ok(value) => {
+                place.cast::<i32>().write(value);
+                return 1;
+            }
+            Err(_) if value < 0 => c"signed integer is less than minimum",
+            Err(_) => c"signed integer is greater than maximum",
+        };
+        ffi::PyErr_SetString(ffi::PyExc_OverflowError, text.as_ptr());
+        0
+    }
+}
+
+/// Converts to C's `Py_ssize_t`, with the range of Linux.
+unsafe extern "C" fn convert_size(object: *mut PyObject, place: *mut c_void) -> c_int {
+    // SAFETY: the interpreter calls this with an argument, and the place of a `Size`.
+    unsafe {
+        let value = ffi::PyLong_AsLongLong(object);
+        if value == -1 && !ffi::PyErr_Occurred().is_null() {
+            return too_large(c"Python int too large to convert to C ssize_t");
+        }
+        place.cast::<Size>().write(Size(value));
+        1
+    }
+}
+
+/// Gives an OverflowError another text. Returns the status of a converter that failed.
+///
+/// # Safety
+/// The thread is attached, and the interpreter holds an exception.
+unsafe fn too_large(text: &CStr) -> c_int {
+    // SAFETY: see above.
+    unsafe {
+        if ffi::PyErr_ExceptionMatches(ffi::PyExc_OverflowError) != 0 {
+            ffi::PyErr_SetString(ffi::PyExc_OverflowError, text.as_ptr());
+        }
+    }
+    0
+}
+
 numbers! {
-    i32 => "i"
-    isize => "n"
     u8 => "B"
     u16 => "H"
     u32 => "I"
@@ -362,8 +438,7 @@ unsafe impl Unit for FileSystemName {
     const CODE: &'static str = "O&";
 
     fn add(&mut self, pointers: &mut Pointers) {
-        let converter: unsafe extern "C" fn(*mut PyObject, *mut c_void) -> c_int =
-            ffi::PyUnicode_FSConverter;
+        let converter: Converter = ffi::PyUnicode_FSConverter;
         pointers.add(converter as *const c_void);
         pointers.add(&raw mut self.0);
     }
@@ -400,7 +475,7 @@ unsafe impl Unit for Host {
     const CODE: &'static str = "O&";
 
     fn add(&mut self, pointers: &mut Pointers) {
-        let converter: unsafe extern "C" fn(*mut PyObject, *mut c_void) -> c_int = Self::convert;
+        let converter: Converter = Self::convert;
         pointers.add(converter as *const c_void);
         pointers.add(&raw mut *self);
     }
@@ -504,15 +579,43 @@ tuples! {
     (A 0, B 1, C 2, D 3, E 4, F 5)
 }
 
+/// The longest format, with its end.
+const FORMAT: usize = 128;
+
 /// A format of `PyArg_Parse*` that fits the types of its values.
-pub(crate) struct Format<T>(&'static CStr, PhantomData<T>);
+pub(crate) struct Format<T>([u8; FORMAT], PhantomData<T>);
 
 impl<T: Units> Format<T> {
     /// Checks a format. Call it in a constant.
     pub(crate) const fn new(format: &'static CStr) -> Self {
         assert!(fits(format.to_bytes(), T::CODES), "the format fits the types");
-        Self(format, PhantomData)
+        Self(converting(format.to_bytes()), PhantomData)
     }
+
+    const fn text(&self) -> *const c_char {
+        self.0.as_ptr().cast()
+    }
+}
+
+/// Puts converters in the place of the units `i` and `n`.
+const fn converting(format: &[u8]) -> [u8; FORMAT] {
+    let mut out = [0; FORMAT];
+    let (mut at, mut to, mut units) = (0, 0, true);
+    while at < format.len() {
+        if matches!(format[at], b':' | b';') {
+            units = false;
+        }
+        if units && matches!(format[at], b'i' | b'n') {
+            (out[to], out[to + 1]) = (b'O', b'&');
+            to += 2;
+        } else {
+            out[to] = format[at];
+            to += 1;
+        }
+        at += 1;
+    }
+    assert!(to < FORMAT, "the format has an end");
+    out
 }
 
 /// Whether the units of a format are these.
@@ -556,27 +659,26 @@ macro_rules! with_places {
 /// Parses a tuple of arguments.
 pub(crate) fn parse<T: Units>(
     arguments: &Bound<'_, PyAny>,
-    format: Format<T>,
+    format: &Format<T>,
     values: &mut T,
 ) -> Result<()> {
     let pointers = values.pointers();
     // SAFETY: the format fits the places.
-    let parsed = unsafe {
-        with_places!(pointers, ffi::PyArg_ParseTuple, arguments.as_ptr(), format.0.as_ptr())
-    };
+    let parsed =
+        unsafe { with_places!(pointers, ffi::PyArg_ParseTuple, arguments.as_ptr(), format.text()) };
     if parsed == 0 { Err(Raised::held(arguments.py())) } else { Ok(()) }
 }
 
 /// Parses one object.
 pub(crate) fn parse_one<T: Units>(
     object: &Bound<'_, PyAny>,
-    format: Format<T>,
+    format: &Format<T>,
     values: &mut T,
 ) -> Result<()> {
     let pointers = values.pointers();
     // SAFETY: the format fits the places.
     let parsed =
-        unsafe { with_places!(pointers, ffi::PyArg_Parse, object.as_ptr(), format.0.as_ptr()) };
+        unsafe { with_places!(pointers, ffi::PyArg_Parse, object.as_ptr(), format.text()) };
     if parsed == 0 { Err(Raised::held(object.py())) } else { Ok(()) }
 }
 
@@ -610,7 +712,7 @@ impl Keywords<'_, '_> {
     /// Parses the arguments.
     pub(crate) fn parse<T: Units, const N: usize>(
         &self,
-        format: Format<T>,
+        format: &Format<T>,
         names: &'static Names<N>,
         values: &mut T,
     ) -> Result<()> {
@@ -623,7 +725,7 @@ impl Keywords<'_, '_> {
                 ffi::PyArg_ParseTupleAndKeywords,
                 self.arguments.as_ptr(),
                 self.keywords,
-                format.0.as_ptr(),
+                format.text(),
                 names.0.as_ptr()
             )
         };
@@ -654,13 +756,26 @@ converters! {
     unsigned_int: u32 = _PyLong_UnsignedInt_Converter;
 }
 
-/// Converts an object to C's `int`.
+/// Converts an object to C's `int`, as `PyLong_AsInt` does.
 pub(crate) fn int(object: &Bound<'_, PyAny>) -> Result<i32> {
-    // SAFETY: it is an object.
-    match unsafe { PyLong_AsInt(object.as_ptr()) } {
-        -1 if is_raised(object.py()) => Err(Raised(())),
-        number => Ok(number),
-    }
+    const TOO_LARGE: &CStr = c"Python int too large to convert to C int";
+    let value = long_long(object).inspect_err(|_| {
+        // SAFETY: the thread is attached, and the interpreter holds an exception.
+        unsafe { too_large(TOO_LARGE) };
+    })?;
+    i32::try_from(value).map_err(|_| {
+        // SAFETY: the thread is attached, and the text is a C string.
+        unsafe { ffi::PyErr_SetString(ffi::PyExc_OverflowError, TOO_LARGE.as_ptr()) };
+        Raised(())
+    })
+}
+
+/// Converts an object to C's `long`, as `PyLong_AsLong` does on Linux.
+pub(crate) fn long(object: &Bound<'_, PyAny>) -> Result<i64> {
+    long_long(object).inspect_err(|_| {
+        // SAFETY: the thread is attached, and the interpreter holds an exception.
+        unsafe { too_large(c"Python int too large to convert to C long") };
+    })
 }
 
 /// Converts an object to C's `long long`.

@@ -10,9 +10,9 @@ use crate::address::{idna, result};
 use crate::error::{OrRaise, address_info, with_text};
 use crate::ffi::{
     self, Answer, Buffer, FileSystemName, Format, Keywords, Name, Names, Object, OfModule, Result,
-    Text, parse,
+    Size, Text, parse,
 };
-use crate::socket::{Timeout, none, object, timeout};
+use crate::socket::{self, Timeout, none, object, timeout};
 
 /// The module, on which its functions are called.
 type Module<'a, 'py> = Borrowed<'a, 'py, PyAny>;
@@ -81,7 +81,7 @@ ffi::methods! {
 /// Reads the host of a look-up. It is ASCII, or bytes that the caller gave as they are.
 fn name<'py>(
     arguments: &Bound<'py, PyAny>,
-    format: Format<(Name,)>,
+    format: &Format<(Name,)>,
     event: &std::ffi::CStr,
 ) -> Result<String> {
     let py = arguments.py();
@@ -106,21 +106,21 @@ fn looked_up<T>(py: Python<'_>, answer: sandsock::Result<T>) -> Result<T> {
 
 fn gethostbyname<'py>(_: Module<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer<'py> {
     let py = arguments.py();
-    let format = const { Format::new(c"et:gethostbyname") };
+    let format = const { &Format::new(c"et:gethostbyname") };
     let host = name(arguments, format, c"socket.gethostbyname")?;
     object(py, looked_up(py, sandsock::gethostbyname(&host))?)
 }
 
 fn gethostbyname_ex<'py>(_: Module<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer<'py> {
     let py = arguments.py();
-    let format = const { Format::new(c"et:gethostbyname_ex") };
+    let format = const { &Format::new(c"et:gethostbyname_ex") };
     let host = name(arguments, format, c"socket.gethostbyname")?;
     entry(py, looked_up(py, sandsock::gethostbyname_ex(&host))?)
 }
 
 fn gethostbyaddr<'py>(_: Module<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer<'py> {
     let py = arguments.py();
-    let format = const { Format::new(c"et:gethostbyaddr") };
+    let format = const { &Format::new(c"et:gethostbyaddr") };
     let host = name(arguments, format, c"socket.gethostbyaddr")?;
     entry(py, looked_up(py, sandsock::gethostbyaddr(&host))?)
 }
@@ -142,7 +142,7 @@ fn sethostname<'py>(_: Module<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer
         // CPython takes bytes as they are, with NULs.
         Some(bytes) if arguments.len()? == 1 => bytes,
         _ => {
-            parse(arguments, const { Format::new(c"O&:sethostname") }, &mut values)?;
+            parse(arguments, const { &Format::new(c"O&:sethostname") }, &mut values)?;
             PyBytes::new(py, values.0.get()).into_any()
         }
     };
@@ -159,7 +159,7 @@ fn text<'a>(text: &Text<'a>) -> Option<&'a str> {
 fn getservbyname<'py>(_: Module<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer<'py> {
     let py = arguments.py();
     let mut values = (Text::default(), Text::default());
-    parse(arguments, const { Format::new(c"s|s:getservbyname") }, &mut values)?;
+    parse(arguments, const { &Format::new(c"s|s:getservbyname") }, &mut values)?;
     let (name, protocol) = (text(&values.0).unwrap_or_default(), text(&values.1));
     ffi::audit(c"socket.getservbyname", &(name, protocol).into_pyobject(py)?)?;
     object(py, sandsock::getservbyname(name, protocol).or_raise(py)?)
@@ -168,7 +168,7 @@ fn getservbyname<'py>(_: Module<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answ
 fn getservbyport<'py>(_: Module<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer<'py> {
     let py = arguments.py();
     let mut values = (0, Text::default());
-    parse(arguments, const { Format::new(c"i|s:getservbyport") }, &mut values)?;
+    parse(arguments, const { &Format::new(c"i|s:getservbyport") }, &mut values)?;
     let (port, protocol): (i32, _) = (values.0, text(&values.1));
     if u16::try_from(port).is_err() {
         let text = "getservbyport: port must be 0-65535.";
@@ -181,24 +181,24 @@ fn getservbyport<'py>(_: Module<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answ
 fn getprotobyname<'py>(_: Module<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer<'py> {
     let py = arguments.py();
     let mut values = (Text::default(),);
-    parse(arguments, const { Format::new(c"s:getprotobyname") }, &mut values)?;
+    parse(arguments, const { &Format::new(c"s:getprotobyname") }, &mut values)?;
     let name = text(&values.0).unwrap_or_default();
     object(py, sandsock::getprotobyname(name).or_raise(py)?)
 }
 
 fn close<'py>(_: Module<'_, 'py>, fd: &Bound<'py, PyAny>) -> Answer<'py> {
-    sandsock::close(ffi::int(fd)?).or_raise(fd.py())?;
+    sandsock::close(socket::fd(fd)?).or_raise(fd.py())?;
     none(fd.py())
 }
 
 fn dup<'py>(_: Module<'_, 'py>, fd: &Bound<'py, PyAny>) -> Answer<'py> {
-    object(fd.py(), sandsock::dup(ffi::int(fd)?).or_raise(fd.py())?)
+    object(fd.py(), sandsock::dup(socket::fd(fd)?).or_raise(fd.py())?)
 }
 
 fn socketpair<'py>(_: Module<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer<'py> {
     let py = arguments.py();
     let mut values = (AF_UNIX, SOCK_STREAM, 0);
-    parse(arguments, const { Format::new(c"|iii:socketpair") }, &mut values)?;
+    parse(arguments, const { &Format::new(c"|iii:socketpair") }, &mut values)?;
     let (family, kind, proto): (i32, i32, i32) = values;
     let (first, second) = sandsock::socketpair(family, kind, proto).or_raise(py)?;
     object(py, (ffi::new_socket(py, first)?, ffi::new_socket(py, second)?))
@@ -239,7 +239,7 @@ fn inet_ntoa<'py>(_: Module<'_, 'py>, packed: &Bound<'py, PyAny>) -> Answer<'py>
 fn inet_pton<'py>(_: Module<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer<'py> {
     let py = arguments.py();
     let mut values = (0, Text::default());
-    parse(arguments, const { Format::new(c"is:inet_pton") }, &mut values)?;
+    parse(arguments, const { &Format::new(c"is:inet_pton") }, &mut values)?;
     let (family, address): (i32, _) = (values.0, text(&values.1).unwrap_or_default());
     let packed = sandsock::inet_pton(family, address).or_raise(py)?;
     Ok(PyBytes::new(py, &packed).into_any())
@@ -248,7 +248,7 @@ fn inet_pton<'py>(_: Module<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer<'
 fn inet_ntop<'py>(_: Module<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer<'py> {
     let py = arguments.py();
     let mut values = (0, Buffer::<false>::default());
-    parse(arguments, const { Format::new(c"iy*:inet_ntop") }, &mut values)?;
+    parse(arguments, const { &Format::new(c"iy*:inet_ntop") }, &mut values)?;
     let (family, packed): (i32, _) = values;
     object(py, sandsock::inet_ntop(family, packed.get()).or_raise(py)?)
 }
@@ -258,7 +258,7 @@ fn getaddrinfo<'py>(module: Module<'_, 'py>, arguments: &Keywords<'_, 'py>) -> A
         Names::new([c"host", c"port", c"family", c"type", c"proto", c"flags", c""]);
     let py = module.py();
     let mut values = (Object::default(), Object::default(), 0, 0, 0, 0);
-    arguments.parse(const { Format::new(c"OO|iiii:getaddrinfo") }, &NAMES, &mut values)?;
+    arguments.parse(const { &Format::new(c"OO|iiii:getaddrinfo") }, &NAMES, &mut values)?;
     let (host, port, family, kind, proto, flags): (_, _, i32, i32, i32, i32) = values;
     let none = || py.None().into_bound(py);
     let (host, port) = (host.get(py).unwrap_or_else(none), port.get(py).unwrap_or_else(none));
@@ -337,7 +337,7 @@ fn c_text(bytes: &[u8]) -> &[u8] {
 fn getnameinfo<'py>(_: Module<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer<'py> {
     let py = arguments.py();
     let mut values = (Object::default(), 0);
-    parse(arguments, const { Format::new(c"Oi:getnameinfo") }, &mut values)?;
+    parse(arguments, const { &Format::new(c"Oi:getnameinfo") }, &mut values)?;
     let (address, flags): (_, i32) = values;
     let address = address.get(py).filter(|address| address.is_instance_of::<PyTuple>());
     let Some(address) = address else {
@@ -345,7 +345,7 @@ fn getnameinfo<'py>(_: Module<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer
         return Err(with_text::<PyTypeError>(py, text));
     };
     let mut values = (Text::<false>::default(), 0, 0, 0);
-    let format = const { Format::new(c"si|II;getnameinfo(): illegal sockaddr argument") };
+    let format = const { &Format::new(c"si|II;getnameinfo(): illegal sockaddr argument") };
     parse(&address, format, &mut values)?;
     let (host, port, flow_info, scope_id): (_, i32, u32, u32) = values;
     if flow_info > 0xf_ffff {
@@ -389,7 +389,7 @@ fn if_nameindex<'py>(_: Module<'_, 'py>, py: Python<'py>) -> Answer<'py> {
 fn if_nametoindex<'py>(_: Module<'_, 'py>, name: &Bound<'py, PyAny>) -> Answer<'py> {
     let py = name.py();
     let mut values = (FileSystemName::default(),);
-    ffi::parse_one(name, const { Format::new(c"O&") }, &mut values)?;
+    ffi::parse_one(name, const { &Format::new(c"O&") }, &mut values)?;
     object(py, sandsock::if_nametoindex(values.0.get()).or_raise(py)?)
 }
 
@@ -400,22 +400,24 @@ fn if_indextoname<'py>(_: Module<'_, 'py>, index: &Bound<'py, PyAny>) -> Answer<
 }
 
 /// Reads the length of a control message's data.
-fn length(arguments: &Bound<'_, PyAny>, format: Format<(isize,)>, text: &str) -> Result<usize> {
-    let mut values = (0,);
+fn length(arguments: &Bound<'_, PyAny>, format: &Format<(Size,)>, text: &str) -> Result<usize> {
+    let mut values = (Size(0),);
     parse(arguments, format, &mut values)?;
-    usize::try_from(values.0).map_err(|_| with_text::<PyOverflowError>(arguments.py(), text))
+    u32::try_from(values.0.0)
+        .map(|length| length as usize)
+        .map_err(|_| with_text::<PyOverflowError>(arguments.py(), text))
 }
 
 fn cmsg_len<'py>(_: Module<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer<'py> {
     let py = arguments.py();
-    let format = const { Format::new(c"n:CMSG_LEN") };
+    let format = const { &Format::new(c"n:CMSG_LEN") };
     let length = length(arguments, format, "CMSG_LEN() argument out of range")?;
     object(py, sandsock::cmsg_len(length).or_raise(py)?)
 }
 
 fn cmsg_space<'py>(_: Module<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer<'py> {
     let py = arguments.py();
-    let format = const { Format::new(c"n:CMSG_SPACE") };
+    let format = const { &Format::new(c"n:CMSG_SPACE") };
     let length = length(arguments, format, "CMSG_SPACE() argument out of range")?;
     object(py, sandsock::cmsg_space(length).or_raise(py)?)
 }

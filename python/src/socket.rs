@@ -92,16 +92,19 @@ impl ffi::SocketType for Type {
     fn init(this: This<'_, '_>, arguments: &Keywords<'_, '_>) -> Result<()> {
         static NAMES: Names<5> = Names::new([c"family", c"type", c"proto", c"fileno", c""]);
         let py = this.object().py();
-        let mut values = (-1, -1, -1, Object::default());
-        arguments.parse(const { Format::new(c"|iiiO:socket") }, &NAMES, &mut values)?;
-        let (family, kind, proto, fileno) = values;
+        let mut values =
+            (Object::default(), Object::default(), Object::default(), Object::default());
+        arguments.parse(const { &Format::new(c"|OOOO:socket") }, &NAMES, &mut values)?;
+        let number =
+            |object: &Object<'_>| object.get(py).map_or(Ok(-1), |object| ffi::int(&object));
+        let (family, kind, proto) = (number(&values.0)?, number(&values.1)?, number(&values.2)?);
         let audited = (this.object(), family, kind, proto).into_pyobject(py)?;
         ffi::audit(c"socket.__new__", &audited)?;
-        let socket = match fileno.get(py).filter(|fileno| !fileno.is_none()) {
+        let socket = match values.3.get(py).filter(|fileno| !fileno.is_none()) {
             Some(fileno) => {
                 let given = |number: i32| (number != -1).then_some(number);
                 let (family, kind) = (given(family).map(Family), given(kind).map(SocketType));
-                Socket::with_fileno(ffi::int(&fileno)?, family, kind, given(proto))
+                Socket::with_fileno(fd(&fileno)?, family, kind, given(proto))
             }
             None => Socket::new(family, kind, proto),
         };
@@ -120,6 +123,11 @@ impl ffi::SocketType for Type {
     fn timeout<'py>(this: This<'_, 'py>, py: Python<'py>) -> Answer<'py> {
         gettimeout(this, py)
     }
+}
+
+/// Reads a descriptor's number. CPython drops the high bits of a C `long`.
+pub(crate) fn fd(object: &Bound<'_, PyAny>) -> Result<i32> {
+    Ok(ffi::long(object)? as i32)
 }
 
 /// Returns a value as a Python object.
@@ -194,7 +202,7 @@ fn getsockname<'py>(this: This<'_, 'py>, py: Python<'py>) -> Answer<'py> {
 fn getsockopt<'py>(this: This<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer<'py> {
     let py = arguments.py();
     let mut values = (0, 0, 0);
-    parse(arguments, const { Format::new(c"ii|i:getsockopt") }, &mut values)?;
+    parse(arguments, const { &Format::new(c"ii|i:getsockopt") }, &mut values)?;
     let (level, name, length): (i32, i32, i32) = values;
     let socket = this.socket();
     let is_errno = (level, name) == (SOL_SOCKET, SO_ERROR);
@@ -224,7 +232,7 @@ fn setsockopt<'py>(this: This<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer
     let socket = this.socket();
     if socket.family() == Family::VSOCK {
         let mut values = (0, 0, 0);
-        parse(arguments, const { Format::new(c"iiK:setsockopt") }, &mut values)?;
+        parse(arguments, const { &Format::new(c"iiK:setsockopt") }, &mut values)?;
         let (level, name, value): (i32, i32, u64) = values;
         let value = OptionValue::Long(value.cast_signed());
         socket.setsockopt(level, name, value).or_raise(py)?;
@@ -232,7 +240,7 @@ fn setsockopt<'py>(this: This<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer
     }
     // CPython tries the forms in this order. The error is that of the last one.
     let mut values = (0, 0, 0);
-    match parse(arguments, const { Format::new(c"iii:setsockopt") }, &mut values) {
+    match parse(arguments, const { &Format::new(c"iii:setsockopt") }, &mut values) {
         Ok(()) => {
             let (level, name, value): (i32, i32, i32) = values;
             socket.setsockopt(level, name, value).or_raise(py)?;
@@ -241,7 +249,7 @@ fn setsockopt<'py>(this: This<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer
         Err(raised) => ffi::clear(raised),
     }
     let mut values = (0, 0, Typed::<NoneOnly>::default(), 0);
-    match parse(arguments, const { Format::new(c"iiO!I:setsockopt") }, &mut values) {
+    match parse(arguments, const { &Format::new(c"iiO!I:setsockopt") }, &mut values) {
         Ok(()) => {
             let (level, name, _, length): (i32, i32, _, u32) = values;
             socket.setsockopt(level, name, OptionValue::Null(length)).or_raise(py)?;
@@ -250,7 +258,7 @@ fn setsockopt<'py>(this: This<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer
         Err(raised) => ffi::clear(raised),
     }
     let mut values = (0, 0, Buffer::<false>::default());
-    parse(arguments, const { Format::new(c"iiy*:setsockopt") }, &mut values)?;
+    parse(arguments, const { &Format::new(c"iiy*:setsockopt") }, &mut values)?;
     let (level, name, value): (i32, i32, _) = values;
     socket.setsockopt(level, name, OptionValue::Bytes(value.get())).or_raise(py)?;
     none(py)
@@ -261,7 +269,7 @@ fn listen<'py>(this: This<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer<'py
     const BACKLOG: i32 = 128;
     let py = arguments.py();
     let mut values = (BACKLOG,);
-    parse(arguments, const { Format::new(c"|i:listen") }, &mut values)?;
+    parse(arguments, const { &Format::new(c"|i:listen") }, &mut values)?;
     this.socket().listen(values.0).or_raise(py)?;
     none(py)
 }

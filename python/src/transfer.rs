@@ -10,8 +10,8 @@ use sandsock::{Ancillary, Family, Received, ToAddress};
 use crate::address::{argument, result};
 use crate::error::{OrRaise, with_text};
 use crate::ffi::{
-    self, Answer, Buffer, Format, Int, Keywords, MutableBuffer, Names, Object, Result, This, Typed,
-    parse, parse_one,
+    self, Answer, Buffer, Format, Int, Keywords, MutableBuffer, Names, Object, Result, Size, This,
+    Typed, parse, parse_one,
 };
 use crate::socket::{none, object};
 
@@ -23,15 +23,17 @@ const AT_ONCE: usize = 1 << 20;
 static INTO: Names<4> = Names::new([c"buffer", c"nbytes", c"flags", c""]);
 
 /// Reads a size that must not be negative.
-fn size(py: Python<'_>, size: isize, text: &str) -> Result<usize> {
-    usize::try_from(size).map_err(|_| with_text::<PyValueError>(py, text))
+fn size(py: Python<'_>, Size(size): Size, text: &str) -> Result<usize> {
+    let size = u64::try_from(size).map_err(|_| with_text::<PyValueError>(py, text))?;
+    // A size beyond this memory is as good as the largest one.
+    Ok(usize::try_from(size).unwrap_or(usize::MAX))
 }
 
 pub(crate) fn recv<'py>(this: This<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer<'py> {
     let py = arguments.py();
-    let mut values = (0, 0);
-    parse(arguments, const { Format::new(c"n|i:recv") }, &mut values)?;
-    let (length, flags): (isize, i32) = values;
+    let mut values = (Size(0), 0);
+    parse(arguments, const { &Format::new(c"n|i:recv") }, &mut values)?;
+    let (length, flags): (Size, i32) = values;
     let length = size(py, length, "negative buffersize in recv")?;
     let socket = this.socket();
     if length > AT_ONCE {
@@ -42,9 +44,9 @@ pub(crate) fn recv<'py>(this: This<'_, 'py>, arguments: &Bound<'py, PyAny>) -> A
 
 pub(crate) fn recv_into<'py>(this: This<'_, 'py>, arguments: &Keywords<'_, 'py>) -> Answer<'py> {
     let py = this.object().py();
-    let mut values = (MutableBuffer::default(), 0, 0);
-    arguments.parse(const { Format::new(c"w*|ni:recv_into") }, &INTO, &mut values)?;
-    let (buffer, length, flags): (&mut MutableBuffer, isize, i32) =
+    let mut values = (MutableBuffer::default(), Size(0), 0);
+    arguments.parse(const { &Format::new(c"w*|ni:recv_into") }, &INTO, &mut values)?;
+    let (buffer, length, flags): (&mut MutableBuffer, Size, i32) =
         (&mut values.0, values.1, values.2);
     let length = size(py, length, "negative buffersize in recv_into")?;
     let place = buffer.get_mut();
@@ -57,9 +59,9 @@ pub(crate) fn recv_into<'py>(this: This<'_, 'py>, arguments: &Keywords<'_, 'py>)
 
 pub(crate) fn recvfrom<'py>(this: This<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer<'py> {
     let py = arguments.py();
-    let mut values = (0, 0);
-    parse(arguments, const { Format::new(c"n|i:recvfrom") }, &mut values)?;
-    let (length, flags): (isize, i32) = values;
+    let mut values = (Size(0), 0);
+    parse(arguments, const { &Format::new(c"n|i:recvfrom") }, &mut values)?;
+    let (length, flags): (Size, i32) = values;
     let length = size(py, length, "negative buffersize in recvfrom")?;
     let (data, address) = this.socket().recvfrom(length, flags).or_raise(py)?;
     pair(py, PyBytes::new(py, &data).as_any(), &address)
@@ -70,9 +72,9 @@ pub(crate) fn recvfrom_into<'py>(
     arguments: &Keywords<'_, 'py>,
 ) -> Answer<'py> {
     let py = this.object().py();
-    let mut values = (MutableBuffer::default(), 0, 0);
-    arguments.parse(const { Format::new(c"w*|ni:recvfrom_into") }, &INTO, &mut values)?;
-    let (buffer, length, flags): (&mut MutableBuffer, isize, i32) =
+    let mut values = (MutableBuffer::default(), Size(0), 0);
+    arguments.parse(const { &Format::new(c"w*|ni:recvfrom_into") }, &INTO, &mut values)?;
+    let (buffer, length, flags): (&mut MutableBuffer, Size, i32) =
         (&mut values.0, values.1, values.2);
     let length = size(py, length, "negative buffersize in recvfrom_into")?;
     let place = buffer.get_mut();
@@ -95,9 +97,9 @@ fn pair<'py>(
 
 pub(crate) fn recvmsg<'py>(this: This<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer<'py> {
     let py = arguments.py();
-    let mut values = (0, 0, 0);
-    parse(arguments, const { Format::new(c"n|ni:recvmsg") }, &mut values)?;
-    let (length, room, flags): (isize, isize, i32) = values;
+    let mut values = (Size(0), Size(0), 0);
+    parse(arguments, const { &Format::new(c"n|ni:recvmsg") }, &mut values)?;
+    let (length, room, flags): (Size, Size, i32) = values;
     let length = size(py, length, "negative buffer size in recvmsg()")?;
     let room = size(py, room, "invalid ancillary data buffer length")?;
     let received = this.socket().recvmsg(length, room, flags).or_raise(py)?;
@@ -106,9 +108,9 @@ pub(crate) fn recvmsg<'py>(this: This<'_, 'py>, arguments: &Bound<'py, PyAny>) -
 
 pub(crate) fn recvmsg_into<'py>(this: This<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer<'py> {
     let py = arguments.py();
-    let mut values = (Object::default(), 0, 0);
-    parse(arguments, const { Format::new(c"O|ni:recvmsg_into") }, &mut values)?;
-    let (buffers, room, flags): (_, isize, i32) = values;
+    let mut values = (Object::default(), Size(0), 0);
+    parse(arguments, const { &Format::new(c"O|ni:recvmsg_into") }, &mut values)?;
+    let (buffers, room, flags): (_, Size, i32) = values;
     let buffers = ffi::items(
         &buffers.get(py).unwrap_or_else(|| py.None().into_bound(py)),
         c"recvmsg_into() argument 1 must be an iterable",
@@ -118,7 +120,7 @@ pub(crate) fn recvmsg_into<'py>(this: This<'_, 'py>, arguments: &Bound<'py, PyAn
         .map(|buffer| {
             let mut values = (MutableBuffer::default(),);
             let format = const {
-                Format::new(
+                &Format::new(
                     c"w*;recvmsg_into() argument 1 must be an iterable of single-segment read-write buffers",
                 )
             };
@@ -158,7 +160,7 @@ fn message<'py, T>(
 pub(crate) fn send<'py>(this: This<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer<'py> {
     let py = arguments.py();
     let mut values = (Buffer::<false>::default(), 0);
-    parse(arguments, const { Format::new(c"y*|i:send") }, &mut values)?;
+    parse(arguments, const { &Format::new(c"y*|i:send") }, &mut values)?;
     let (data, flags): (_, i32) = values;
     object(py, this.socket().send(data.get(), flags).or_raise(py)?)
 }
@@ -166,7 +168,7 @@ pub(crate) fn send<'py>(this: This<'_, 'py>, arguments: &Bound<'py, PyAny>) -> A
 pub(crate) fn sendall<'py>(this: This<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer<'py> {
     let py = arguments.py();
     let mut values = (Buffer::<false>::default(), 0);
-    parse(arguments, const { Format::new(c"y*|i:sendall") }, &mut values)?;
+    parse(arguments, const { &Format::new(c"y*|i:sendall") }, &mut values)?;
     let (data, flags): (_, i32) = values;
     this.socket().sendall(data.get(), flags).or_raise(py)?;
     none(py)
@@ -178,10 +180,10 @@ pub(crate) fn sendto<'py>(this: This<'_, 'py>, arguments: &Bound<'py, PyAny>) ->
     match arguments.len()? {
         2 => {
             let mut two = (Buffer::<false>::default(), Object::default());
-            parse(arguments, const { Format::new(c"y*O:sendto") }, &mut two)?;
+            parse(arguments, const { &Format::new(c"y*O:sendto") }, &mut two)?;
             (values.0, values.2) = two;
         }
-        3 => parse(arguments, const { Format::new(c"y*iO:sendto") }, &mut values)?,
+        3 => parse(arguments, const { &Format::new(c"y*iO:sendto") }, &mut values)?,
         count => {
             let text = format!("sendto() takes 2 or 3 arguments ({count} given)");
             return Err(with_text::<PyTypeError>(py, &text));
@@ -198,7 +200,7 @@ pub(crate) fn sendto<'py>(this: This<'_, 'py>, arguments: &Bound<'py, PyAny>) ->
 pub(crate) fn sendmsg<'py>(this: This<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer<'py> {
     let py = arguments.py();
     let mut values = (Object::default(), Object::default(), 0, Object::default());
-    parse(arguments, const { Format::new(c"O|OiO:sendmsg") }, &mut values)?;
+    parse(arguments, const { &Format::new(c"O|OiO:sendmsg") }, &mut values)?;
     let (buffers, messages, flags, address): (_, _, i32, _) = values;
     let socket = this.socket();
     let none = py.None().into_bound(py);
@@ -234,7 +236,7 @@ fn control(messages: &Bound<'_, PyAny>) -> Result<Vec<Ancillary>> {
     let (mut total, mut control) = (0, Vec::with_capacity(messages.len()));
     for message in &messages {
         let mut values = (0, 0, Buffer::<false>::default());
-        let format = const { Format::new(c"(iiy*):[sendmsg() ancillary data items]") };
+        let format = const { &Format::new(c"(iiy*):[sendmsg() ancillary data items]") };
         parse_one(&message, format, &mut values)?;
         let (level, kind, data): (i32, i32, _) = values;
         let Ok(space) = sandsock::cmsg_space(data.get().len()) else {
@@ -266,7 +268,7 @@ pub(crate) fn sendmsg_afalg<'py>(
         Typed::<Int>::default(),
         0,
     );
-    let format = const { Format::new(c"|O$O!y*O!i:sendmsg_afalg") };
+    let format = const { &Format::new(c"|O$O!y*O!i:sendmsg_afalg") };
     arguments.parse(format, &NAMES, &mut values)?;
     let (buffers, op, iv, assoclen, flags): (_, _, _, _, i32) = values;
     let op = match op.get(py).map(|op| ffi::int(&op)) {

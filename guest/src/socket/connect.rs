@@ -36,6 +36,22 @@ impl Socket {
         Ok((socket, address))
     }
 
+    /// Reads an argument as an address of the socket's family, and looks up its host, as every
+    /// method with an address does first. The result goes to the host unchanged. `method` is the
+    /// method's name, for the texts of errors.
+    ///
+    /// It is for callers that must find the errors of an address before other errors.
+    ///
+    /// # Errors
+    /// Those of an address (see [`connect`](Self::connect)).
+    pub fn resolve(
+        &self,
+        method: &str,
+        address: impl ToAddress,
+    ) -> Result<AddressArgument<'static>> {
+        encode_for(self, method, address.to_address()).map(AddressArgument::Known)
+    }
+
     /// Binds the socket to a local address: bind(2).
     ///
     /// # Errors

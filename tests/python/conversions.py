@@ -1,0 +1,300 @@
+"""Calls everything in `_socket` with odd arguments, and prints one line for each call: the call, and its result or exception.
+
+    conversions.py [SEED [COUNT]]
+
+The same seed makes the same calls in every interpreter, so that the output of two of them can be compared. Errnos are shown by name,
+because their numbers differ. Numbers that the kernel chooses are left out. The calls use loopback, never wait, and change nothing
+outside of their own sockets.
+"""
+
+import array
+import decimal
+import errno
+import fractions
+import random
+import sys
+import warnings
+
+import _socket
+
+
+class Index:
+    """An integer by __index__ alone."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __index__(self):
+        if isinstance(self.value, Exception):
+            raise self.value
+        return self.value
+
+
+class Float:
+    """A number by __float__ alone."""
+
+    def __float__(self):
+        return 1.5
+
+
+class Truth:
+    """An object whose truth is an error."""
+
+    def __bool__(self):
+        raise RuntimeError("no truth")
+
+
+class Text(str):
+    """A subclass of str."""
+
+
+class Number(int):
+    """A subclass of int."""
+
+
+class Pair(tuple):
+    """A subclass of tuple."""
+
+
+class Path:
+    """A path by __fspath__."""
+
+    def __fspath__(self):
+        return "lo"
+
+
+class Items:
+    """An iterable by __getitem__ alone, and one whose items are an error."""
+
+    def __init__(self, items, error=None):
+        self.items, self.error = items, error
+
+    def __getitem__(self, at):
+        if self.error is not None:
+            raise self.error
+        return self.items[at]
+
+
+# Each value is an expression, which is shown in place of the object and evaluated anew for each call.
+NUMBERS = """0 1 -1 2 3 8 255 256 65535 65536 -65536 1048575 1048576 2**31-1 2**31 -2**31 -2**31-1 2**32-1 2**32 2**33 2**63-1 2**63
+-2**63-1 2**64 10**30 True False Number(1) Number(70000) Index(0) Index(1) Index(65536) Index(2**40) Index('x') Index(ValueError('inner'))
+1.0 1.5 -0.0 -1e-10 1e-12 1e300 9e9 1e10 float('nan') float('inf') float('-inf') 1j decimal.Decimal('1.5') fractions.Fraction(1,3)
+Float()""".split()
+TEXTS = r"""'' '\0' '\0\0a' 'lo' 'tcp' 'udp' 'http' '80' '\udc80' '\x00lo' 'l\0o' Text('lo') Text('') 'x'*107 'x'*108 'x'*109 '/'*200 '\u20ac'*40
+'127.0.0.1' '::1' '127.1' '0x7f.1' '1.2.3.4.5' '256.0.0.1' '1.2.3.4\0' '01.2.3.4' '::ffff:1.2.3.4' '12:34:56:78:9A:BC' 'hash' 'sha256'
+'x'*16""".split()
+BYTES = r"""b'' b'a' b'\0' b'\0a' b'abcd' b'abcdefgh' b'abcdefghi' b'0123456789abcdef' b'lo' b'\xff\xfe' bytearray() bytearray(b'abcd')
+bytearray(16) memoryview(b'abcd') memoryview(bytearray(8)) memoryview(bytearray(8))[::2] memoryview(b'')
+memoryview(array.array('i',[1,2])) array.array('B',b'abcd') array.array('i',[1,2,3]) array.array('u','ab') b'x'*107 b'x'*108 b'x'*109""".split()
+OTHERS = """None () (1,) (1,2) (1,2,3) [] [1] [b'a'] [bytearray(4)] [bytearray(4),bytearray(4)] [b'a',bytearray(2)] {} {1:2} set() object()
+object Ellipsis range(3) iter([]) iter([b'a']) map(bytearray,[3]) Truth() Path() Items([b'a',b'b']) Items([bytearray(2)])
+Items([],KeyError('inner')) Items([],IndexError()) len NotImplemented""".split()
+ANY = NUMBERS + TEXTS + BYTES + OTHERS
+
+class Only(list):
+    """A pool beside which nothing else may be used."""
+
+
+# Hosts that need no name server.
+HOSTS = Only(r"""'127.0.0.1' '' '<broadcast>' '255.255.255.255' '::1' 'fe80::1%1' '127.0.0.1\0' b'127.0.0.1' b'' b'\0' bytearray(b'127.0.0.1')
+bytearray(b'::1') Text('127.0.0.1') 'a..b' '.' 'x'*64 'x'*64+'.b' '\uff11\uff12\uff17.0.0.1' 'xn--\xe9' '\xe9..' '\u0627a' '\udc80' b'\xff'
+memoryview(b'127.0.0.1') None 1 1.5 () object() Index(1) '127.1' '0x7f.1' '::ffff:127.0.0.1'""".split())
+# Numbers of no descriptor.
+DESCRIPTORS = Only(["-1", "2**31", "-2**31-1", "2**64", "'x'", "None", "1.0", "Index('x')", "10**6"])
+PORTS = r"""0 9 1 -1 65535 65536 -65536 2**31-1 2**31 2**40 2**64 -2**31-1 '9' '' 'http' b'9' None 1.0 1.5 True Index(9) Index(2**40) Index('x')
+Index(ValueError('inner')) Number(9) object() Float() '9\0' '-1' '65536' b'\xff'""".split()
+FLAGS = "0 0 0 0 -1 2**31 'x' None 1.0 True Index(0) Index(2**40)".split()
+SIZES = "0 1 10 -1 -2**31 2**31 2**40 2**64 -2**64 'x' None 1.0 True Index(4) Index(-1) Index('x')".split()
+
+
+def choose(rng, *pools):
+    """Returns an expression of one of the pools."""
+    return rng.choice(rng.choice(pools))
+
+
+def some_tuple(rng, pools, least=0, more=2):
+    """Returns a tuple of expressions, of about as many as there are pools."""
+    count = max(0, rng.choice([len(pools)] * 4 + list(range(least, len(pools) + more))))
+    items = [choose(rng, pools[at] if at < len(pools) else ANY, pools[at] if at < len(pools) else ANY, ANY) for at in range(count)]
+    if pools and isinstance(pools[0], Only) and items:
+        items[0] = rng.choice(pools[0])
+    text = ",".join(items) + ("," if len(items) == 1 else "")
+    return rng.choice(["({})"] * 8 + ["[{}]", "Pair(({}))"]).format(text)
+
+
+# An address for each family: the parts of its tuple.
+FAMILIES = {
+    "AF_INET": [HOSTS, PORTS],
+    "AF_INET6": [HOSTS, PORTS, NUMBERS, NUMBERS],
+    "AF_UNIX": None,
+}
+METHODS = {
+    "getsockopt": lambda rng: [["1", "4", *FLAGS], ["3", "2", *FLAGS], SIZES],
+    "listen": lambda rng: [NUMBERS],
+    "recv": lambda rng: [SIZES, FLAGS],
+    "recv_into": lambda rng: [BYTES, SIZES, FLAGS],
+    "recvfrom": lambda rng: [SIZES, FLAGS],
+    "recvfrom_into": lambda rng: [BYTES, SIZES, FLAGS],
+    "recvmsg": lambda rng: [SIZES, SIZES, FLAGS],
+    "recvmsg_into": lambda rng: [OTHERS, SIZES, FLAGS],
+    "send": lambda rng: [BYTES, FLAGS],
+    "sendall": lambda rng: [BYTES, FLAGS],
+    "setblocking": lambda rng: [["0", "False", "''", "Truth()", "None"]],
+    "settimeout": lambda rng: [[n for n in NUMBERS]],
+    "setsockopt": lambda rng: [["1"], ["2"], ANY, NUMBERS],
+    "shutdown": lambda rng: [NUMBERS],
+    "sendmsg_afalg": lambda rng: [OTHERS, NUMBERS],
+    "close": lambda rng: [],
+    "detach": lambda rng: [],
+    "fileno": lambda rng: [],
+    "getblocking": lambda rng: [],
+    "gettimeout": lambda rng: [],
+    "getpeername": lambda rng: [],
+    "getsockname": lambda rng: [],
+    "_accept": lambda rng: [],
+}
+ADDRESSED = ["bind", "connect", "connect_ex", "sendto", "sendmsg"]
+FUNCTIONS = {
+    "CMSG_LEN": [SIZES],
+    "CMSG_SPACE": [SIZES],
+    "close": [DESCRIPTORS],
+    "dup": [DESCRIPTORS],
+    "getaddrinfo": [HOSTS, PORTS, FLAGS, FLAGS, FLAGS, ["4", "5", *FLAGS]],
+    "getnameinfo": None,
+    "getdefaulttimeout": [],
+    "gethostname": [],
+    "getprotobyname": [TEXTS],
+    "getservbyname": [TEXTS, TEXTS],
+    "getservbyport": [PORTS, TEXTS],
+    "gethostbyname": [HOSTS],
+    "htonl": [NUMBERS],
+    "htons": [NUMBERS],
+    "ntohl": [NUMBERS],
+    "ntohs": [NUMBERS],
+    "if_indextoname": [NUMBERS],
+    "if_nametoindex": [TEXTS],
+    "inet_aton": [TEXTS],
+    "inet_ntoa": [BYTES],
+    "inet_ntop": [["2", "10", *NUMBERS], BYTES],
+    "inet_pton": [["2", "10", *NUMBERS], TEXTS],
+    "socketpair": [["1", "2", *FLAGS], ["1", "2", *FLAGS], FLAGS],
+}
+KEYWORDS = ["buffer", "nbytes", "flags", "host", "port", "family", "type", "proto", "op", "iv", "assoclen", "msg", "fileno", "nonsense"]
+# Results that are not the same twice.
+VARYING = {"dup", "socketpair", "fileno", "detach", "getsockname", "gethostname", "_accept", "getpeername"}
+
+
+def arguments(rng, pools, keywords):
+    """Returns the arguments of a call."""
+    count = rng.choice([len(pools)] * 6 + list(range(0, len(pools) + 2)))
+    items = []
+    for at in range(count):
+        pool = pools[at] if at < len(pools) else ANY
+        items.append(rng.choice(pool) if isinstance(pool, Only) else choose(rng, pool, pool, pool, ANY))
+    if keywords and rng.random() < 0.2:
+        keyword = rng.choice(KEYWORDS)
+        items.append(f"{keyword}={rng.choice({'host': HOSTS, 'fileno': DESCRIPTORS}.get(keyword, ANY))}")
+    return ", ".join(items)
+
+
+def address(rng, family):
+    """Returns an address, or something that is none."""
+    if rng.random() < 0.1:
+        return choose(rng, NUMBERS, BYTES, OTHERS)
+    if FAMILIES[family] is None:
+        return choose(rng, TEXTS, BYTES, ANY)
+    return some_tuple(rng, FAMILIES[family])
+
+
+def control(rng):
+    """Returns the control messages of sendmsg."""
+    return rng.choice(["None", "()", "[]", "[()]", "[(1,1)]", "[(1,1,b'')]", "[(1,1,'x')]", "[(1,'x',b'')]", "[(2**31,1,b'')]", "[1]", "5",
+                       "'ab'", "[(1,1,b'',b'')]", "[[1,1,b'']]", "Items([],KeyError('inner'))", "iter([])"])
+
+
+def call(rng):
+    """Returns a call: the family of its socket or None, and an expression."""
+    kind = rng.random()
+    if kind < 0.35:
+        name = rng.choice(sorted(FUNCTIONS))
+        if name == "getnameinfo":
+            items = [some_tuple(rng, [["'127.0.0.1'", "'::1'", *HOSTS], PORTS, NUMBERS, NUMBERS]), rng.choice(["3", "11", *FLAGS])]
+            return None, name, f"_socket.{name}({', '.join(items[: rng.choice([2, 2, 2, 2, 0, 1])])})"
+        return None, name, f"_socket.{name}({arguments(rng, FUNCTIONS[name], True)})"
+    if kind < 0.42:
+        pools = [["2", "10", "1", *FLAGS], ["1", "2", *FLAGS], FLAGS, DESCRIPTORS]
+        return None, "socket", f"_socket.socket({arguments(rng, pools, True)})"
+    family = rng.choice(sorted(FAMILIES))
+    if kind < 0.75:
+        name = rng.choice(ADDRESSED)
+        where = address(rng, family)
+        if name == "sendto":
+            items = [choose(rng, BYTES, BYTES, ANY)] + ([rng.choice(FLAGS)] if rng.random() < 0.4 else []) + [where]
+            items = items[: rng.choice([3, 3, 3, 3, 3, 1, 0])] + (["1"] if rng.random() < 0.05 else [])
+        elif name == "sendmsg":
+            items = [choose(rng, OTHERS, OTHERS, ANY), control(rng), rng.choice(FLAGS), where]
+            items = items[: rng.choice([4, 4, 4, 3, 2, 1, 0])]
+        else:
+            items = [where] if rng.random() < 0.95 else rng.choice([[], [where, where]])
+        return family, name, f"s.{name}({', '.join(items)})"
+    name = rng.choice(sorted(METHODS))
+    return family, name, f"s.{name}({arguments(rng, METHODS[name](rng), True)})"
+
+
+def shown(value, name):
+    """Returns a result as text."""
+    if isinstance(value, _socket.socket):
+        value.close()
+        return "a socket"
+    if name == "connect_ex" and value:
+        return errno.errorcode.get(value, value)
+    if name in VARYING:
+        return type(value).__name__
+    return repr(value)
+
+
+def run(family, name, expression):
+    """Makes a call, and returns its outcome."""
+    names = dict(globals())
+    s = None
+    if family is not None:
+        s = _socket.socket(getattr(_socket, family, 1), _socket.SOCK_DGRAM, 0)
+        s.setblocking(False)
+        names["s"] = s
+    try:
+        value = eval(expression, names)
+        if name in ("settimeout", "setblocking"):
+            return f"{s.gettimeout()!r}"
+        if name in ("dup",):
+            _socket.close(value)
+        return shown(value, name)
+    except Exception as error:
+        number = getattr(error, "errno", None)
+        if isinstance(error, (_socket.gaierror, _socket.herror)) or number is None:
+            return f"{type(error).__name__}: {error.args}"
+        return f"{type(error).__name__}: {errno.errorcode.get(number, number)}: {error.strerror}"
+    finally:
+        if s is not None:
+            s.close()
+        _socket.setdefaulttimeout(None)
+
+
+def main():
+    """Makes the calls."""
+    warnings.simplefilter("ignore")
+    seed = int(sys.argv[1]) if len(sys.argv) > 1 else 1
+    count = int(sys.argv[2]) if len(sys.argv) > 2 else 20000
+    rng = random.Random(seed)
+    seen = set()
+    for _ in range(count):
+        family, name, expression = call(rng)
+        if (family, expression) in seen:
+            continue
+        seen.add((family, expression))
+        where = f"{family}: " if family is not None else ""
+        # Lone surrogates can't be written.
+        print(f"{where}{expression} -> {run(family, name, expression)}".encode("utf-8", "backslashreplace").decode())
+
+
+if __name__ == "__main__":
+    main()
