@@ -793,6 +793,12 @@ pub(crate) fn is_overflow(_py: Python<'_>) -> bool {
     unsafe { ffi::PyErr_ExceptionMatches(ffi::PyExc_OverflowError) != 0 }
 }
 
+/// Whether a number is an open file of the C library.
+pub(crate) fn is_file(fd: i32) -> bool {
+    // SAFETY: the call takes any number, and changes nothing.
+    unsafe { libc::fcntl(fd, libc::F_GETFD) != -1 }
+}
+
 /// Whether an object can be an index: it has `__index__`.
 pub(crate) fn is_index(object: &Bound<'_, PyAny>) -> bool {
     // SAFETY: it is an object.

@@ -8,7 +8,8 @@ use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFloat};
 use sandsock::constants::{SO_ERROR, SOL_SOCKET};
-use sandsock::{Family, OptionValue, Socket, SocketType};
+use sandsock::errno::{EBADF, ENOTSOCK};
+use sandsock::{Error, Family, OptionValue, Socket, SocketType};
 
 use crate::address::{argument, result};
 use crate::errno;
@@ -104,7 +105,7 @@ impl ffi::SocketType for Type {
             Some(fileno) => {
                 let given = |number: i32| (number != -1).then_some(number);
                 let (family, kind) = (given(family).map(Family), given(kind).map(SocketType));
-                Socket::with_fileno(fd(&fileno)?, family, kind, given(proto))
+                adopt(fd(&fileno)?, family, kind, given(proto))
             }
             None => Socket::new(family, kind, proto),
         };
@@ -123,6 +124,19 @@ impl ffi::SocketType for Type {
     fn timeout<'py>(this: This<'_, 'py>, py: Python<'py>) -> Answer<'py> {
         gettimeout(this, py)
     }
+}
+
+/// Takes over a descriptor. The C library's files are not the guest crate's, and are no sockets.
+fn adopt(
+    fd: i32,
+    family: Option<Family>,
+    kind: Option<SocketType>,
+    proto: Option<i32>,
+) -> sandsock::Result<Socket> {
+    Socket::with_fileno(fd, family, kind, proto).map_err(|error| match error.errno() {
+        Some(EBADF) if ffi::is_file(fd) => Error::from_errno(ENOTSOCK),
+        _ => error,
+    })
 }
 
 /// Reads a descriptor's number. CPython drops the high bits of a C `long`.
