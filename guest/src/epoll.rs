@@ -101,6 +101,11 @@ impl Epoll {
         interrupt::handle_pending(waiting.progress())?;
         loop {
             match self.0.wait(most, waiting.wait()) {
+                Ok(events) if events.is_empty() => match waiting.poller(&self.0) {
+                    Ok(false) => return Ok(Vec::new()),
+                    Ok(true) => {}
+                    Err(error) => waiting.failed(error)?,
+                },
                 Ok(events) => {
                     let number = |key: u64| i32::try_from(key).unwrap_or(-1);
                     return Ok(events

@@ -13,10 +13,10 @@ use sandsock_abi::errno;
 use crate::{
     Error, Result,
     raw::{
-        connections,
         descriptors::{self, Descriptor},
         types,
     },
+    waits,
 };
 
 /// The first of the guest's own numbers. Inherited descriptors have lower numbers.
@@ -208,7 +208,7 @@ pub fn close(fd: i32) -> Result<()> {
         None => (descriptor, false),
     };
     match Arc::try_unwrap(descriptor) {
-        Ok(descriptor) => match connections::close(descriptor) {
+        Ok(descriptor) => match waits::close(descriptor) {
             // CPython ignores the peer's reset.
             Ok(()) | Err(types::Error::Os(errno::ECONNRESET)) => Ok(()),
             Err(error) => Err(error.into()),

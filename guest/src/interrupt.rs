@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use crate::{Error, Result};
+use crate::{Error, Result, waits};
 
 /// The progress of a call that an interrupt ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,8 +26,11 @@ type Handler = fn() -> Result<()>;
 
 static HANDLER: Mutex<Option<Handler>> = Mutex::new(None);
 
+// The threads of the Component Model share these, so a thread looks only at what is its own.
 thread_local! {
-    static RESUME: Cell<Option<Progress>> = const { Cell::new(None) };
+    /// The progress that the next call of a thread goes on from, and that thread's number.
+    static RESUME: Cell<Option<(u32, Progress)>> = const { Cell::new(None) };
+    /// Whether an interrupt was left to the next call. The thread that handles interrupts takes it.
     static PENDING: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -76,7 +79,11 @@ pub(crate) fn set_pending() {
 /// Handles an interrupt that an earlier call left, before a call with this progress waits.
 #[inline]
 pub(crate) fn handle_pending(progress: Progress) -> Result<()> {
-    if PENDING.replace(false) { handle(progress) } else { Ok(()) }
+    if PENDING.get() && waits::thread() == 0 {
+        PENDING.set(false);
+        return handle(progress);
+    }
+    Ok(())
 }
 
 /// Runs `call`. The first call in it that waits goes on from where an interrupt ended it.
@@ -100,7 +107,7 @@ pub(crate) fn handle_pending(progress: Progress) -> Result<()> {
 /// # }
 /// ```
 pub fn resume<T>(progress: Progress, call: impl FnOnce() -> T) -> T {
-    RESUME.set(Some(progress));
+    RESUME.set(Some((waits::thread(), progress)));
     let result = call();
     RESUME.set(None);
     result
@@ -109,5 +116,11 @@ pub fn resume<T>(progress: Progress, call: impl FnOnce() -> T) -> T {
 /// Returns the progress that the call which begins now goes on from.
 #[inline]
 pub(crate) fn take_resume() -> Option<Progress> {
-    RESUME.take()
+    match RESUME.get() {
+        Some((thread, progress)) if thread == waits::thread() => {
+            RESUME.set(None);
+            Some(progress)
+        }
+        _ => None,
+    }
 }

@@ -94,6 +94,7 @@ mod socket;
 #[cfg(test)]
 mod tests;
 mod timeout;
+mod waits;
 mod warning;
 
 pub use address::{
@@ -133,6 +134,8 @@ pub use socket::{
 pub use timeout::{
     getdefaulttimeout, getdefaulttimeout_f64, setdefaulttimeout, setdefaulttimeout_f64,
 };
+#[cfg(all(feature = "threads", not(test)))]
+pub use waits::{WaitHook, set_wait_hook};
 pub use warning::{WarningCategory, set_warning_handler};
 pub use windows::fromshare;
 

@@ -16,8 +16,9 @@ use crate::{
     Result, SocketType, ToAddress, address, idna, interrupt,
     raw::{
         netdb,
-        types::{self, AddressHints, NameError, Wait},
+        types::{self, AddressHints, NameError},
     },
+    waits,
 };
 
 /// Longer than any name of a host or a service. A longer name is not passed on, because a host ends
@@ -155,7 +156,7 @@ fn look_up(
     if host.into_iter().chain(service).any(|name| name.len() > NAME_LIMIT) {
         return Err(Error::address_info(EAI_NONAME));
     }
-    ask(|| netdb::get_address_info(host, service, hints, Wait::Forever))
+    ask(|| waits::get_address_info(host, service, hints))
 }
 
 /// Asks the host. It asks again after an interrupt, if the handler allows it.
@@ -245,7 +246,7 @@ pub fn gethostbyname(hostname: &str) -> Result<String> {
 pub fn gethostbyname_ex(hostname: &str) -> Result<HostEntry> {
     let hostname = host_argument("gethostbyname_ex", hostname)?;
     resolve(Family::INET, hostname.as_bytes())?;
-    host_entry(ask(|| netdb::get_host_by_name(&hostname, Family::INET.0, Wait::Forever))?, false)
+    host_entry(ask(|| waits::get_host_by_name(&hostname, Family::INET.0))?, false)
 }
 
 /// Returns the name, the aliases and the addresses of a host, by one of its addresses or names:
@@ -263,7 +264,7 @@ pub fn gethostbyaddr(ip_address: &str) -> Result<HostEntry> {
         IpAddr::V4(v4) => (address::inet(v4, 0), false),
         IpAddr::V6(v6) => (address::inet6(v6, 0, 0, 0), true),
     };
-    host_entry(ask(|| netdb::get_host_by_address(&found, Wait::Forever))?, v6)
+    host_entry(ask(|| waits::get_host_by_address(&found))?, v6)
 }
 
 /// Returns the full name of a host. An empty name, `0.0.0.0` and `::` mean this host.
@@ -350,7 +351,7 @@ pub fn getnameinfo(
         }
         _ => return Err(Error::text(ErrorKind::Type, "getnameinfo() argument 1 must be a tuple")),
     };
-    ask(|| netdb::get_name_info(&address, flags, Wait::Forever))
+    ask(|| waits::get_name_info(&address, flags))
 }
 
 /// Parses the tuple of getnameinfo.

@@ -6,9 +6,20 @@
 
 #[allow(missing_docs, unsafe_code, unreachable_pub, clippy::all)]
 mod bindings {
+    #[cfg(not(feature = "threads"))]
     wit_bindgen::generate!({
         path: "../wit",
         world: "sandsock:socket/raw",
+        ownership: Borrowing { duplicate_if_necessary: false },
+        additional_derives: [PartialEq],
+        additional_derives_ignore: [
+            "accepted", "batch", "batch-entry", "batch-message", "control-in", "control-out", "datagram", "poll-entry", "received",
+        ],
+    });
+    #[cfg(feature = "threads")]
+    wit_bindgen::generate!({
+        path: "../wit",
+        world: "sandsock:socket/threaded",
         ownership: Borrowing { duplicate_if_necessary: false },
         additional_derives: [PartialEq],
         additional_derives_ignore: [
@@ -25,6 +36,9 @@ pub use bindings::sandsock::socket::types;
 pub use bindings::sandsock::socket::{
     clock, connections, descriptors, files, interrupts, netdb, polling, syscalls, transfers,
 };
+
+#[cfg(all(feature = "threads", not(test)))]
+pub use bindings::sandsock::socket::{scheduler, thread_builtins, waits};
 
 #[cfg(test)]
 pub(crate) use crate::fake::{

@@ -85,7 +85,17 @@ fn wait_for(wanted: &[(i32, u16)], timeout: Timeout) -> Result<Vec<u16>> {
         let all = entries.len() == wanted.len();
         let wait = if all { waiting.wait() } else { Wait::None };
         match polling::poll(&entries, wait) {
-            Ok(ready) if all => return Ok(ready),
+            Ok(ready) if all && ready.iter().any(|events| *events != 0) => return Ok(ready),
+            Ok(ready) if all => {
+                let again = waiting.poll(&entries);
+                drop(entries);
+                drop(descriptors);
+                match again {
+                    Ok(false) => return Ok(ready),
+                    Ok(true) => {}
+                    Err(error) => waiting.failed(error)?,
+                }
+            }
             Ok(ready) => {
                 let mut ready = ready.into_iter();
                 let events = |descriptor: &Option<_>| match descriptor {

@@ -5,6 +5,8 @@ use std::{
     io::{self, Read, Seek, SeekFrom},
 };
 
+use sandsock_abi::constants::POLLOUT;
+
 use crate::{
     Error, ErrorKind, Flags, Result, Socket,
     raw::files,
@@ -143,8 +145,9 @@ impl Socket {
                 break Ok(());
             }
             let from = offset.saturating_add(waiting.done);
-            match self.attempt(&mut waiting, |d, wait| files::send_file(d, file, from, left, wait))
-            {
+            match self.attempt(&mut waiting, (POLLOUT, Flags::NONE), |d, wait| {
+                files::send_file(d, file, from, left, wait)
+            }) {
                 Ok(0) => break Ok(()),
                 Ok(sent) => waiting.next_piece(sent),
                 Err(error) => break Err(error),

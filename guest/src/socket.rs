@@ -23,7 +23,7 @@ use std::{
 use sandsock_abi::errno;
 
 use crate::{
-    Error, ErrorKind, Family, Result, SocketType, fds, interrupt,
+    Error, ErrorKind, Family, Flags, Result, SocketType, fds, interrupt,
     raw::{
         descriptors::{self, Descriptor},
         syscalls,
@@ -227,21 +227,26 @@ impl Socket {
         Timeout(self.shared.timeout.load(Ordering::Relaxed))
     }
 
-    /// Makes one call, which waits by the timeout. It repeats the call after an interrupt, if the
-    /// handler allows it.
+    /// Makes one call, which waits by the timeout, for one of POLLIN and POLLOUT. It repeats the
+    /// call after an interrupt, if the handler allows it. `flags` are the call's MSG_* bits.
     #[inline]
     pub(crate) fn attempt<T>(
         &self,
         waiting: &mut Waiting,
+        (events, flags): (i32, Flags),
         mut call: impl FnMut(&Descriptor, Wait) -> Result<T, types::Error>,
     ) -> Result<T> {
         interrupt::handle_pending(waiting.progress())?;
         loop {
-            let result = call(&*self.descriptor()?, waiting.wait());
-            match result {
+            let descriptor = self.descriptor()?;
+            let error = match call(&descriptor, waiting.wait()) {
                 Ok(value) => return Ok(value),
-                Err(error) => waiting.failed(error)?,
-            }
+                Err(error) => error,
+            };
+            let again = waiting.again(error, (&descriptor, events, flags));
+            // An interrupt handler can close the socket.
+            drop(descriptor);
+            again.or_else(|error| waiting.failed(error))?;
         }
     }
 

@@ -8,11 +8,14 @@ use std::{
 use sandsock_abi::errno;
 
 use crate::{
-    Error, ErrorKind, Progress, Result, interrupt,
+    Error, ErrorKind, Flags, Progress, Result, interrupt,
     raw::{
         clock,
+        descriptors::Descriptor,
+        polling::{PollEntry, Poller},
         types::{self, Wait},
     },
+    waits,
 };
 
 /// A socket's timeout in nanoseconds, as in CPython. A negative number is no timeout.
@@ -138,6 +141,16 @@ fn set_default(timeout: Timeout) {
     DEFAULT.store(timeout.0, Ordering::Relaxed);
 }
 
+/// The number of waits in a row that may come to nothing before a call sleeps.
+#[cfg(all(feature = "threads", not(test)))]
+const FREE: u32 = 2;
+
+/// The shortest and the longest sleep, in nanoseconds.
+#[cfg(all(feature = "threads", not(test)))]
+const STEP_MIN: u64 = 1_000_000;
+#[cfg(all(feature = "threads", not(test)))]
+const STEP_MAX: u64 = 50_000_000;
+
 /// The wait of one call. It lasts from the start of the call, through interrupts.
 pub(crate) struct Waiting {
     timeout: Timeout,
@@ -146,6 +159,9 @@ pub(crate) struct Waiting {
     spanning: bool,
     /// The work that is done, for the error of an interrupt.
     pub(crate) done: u64,
+    /// How many waits in a row came to nothing.
+    #[cfg(all(feature = "threads", not(test)))]
+    empty: u32,
 }
 
 impl Waiting {
@@ -153,7 +169,14 @@ impl Waiting {
     #[inline]
     pub(crate) fn new(timeout: Timeout) -> Self {
         let progress = interrupt::take_resume().unwrap_or_default();
-        Self { timeout, deadline: progress.deadline, spanning: false, done: progress.done }
+        Self {
+            timeout,
+            deadline: progress.deadline,
+            spanning: false,
+            done: progress.done,
+            #[cfg(all(feature = "threads", not(test)))]
+            empty: 0,
+        }
     }
 
     /// Begins the wait of a call whose deadline spans several transfers.
@@ -173,6 +196,10 @@ impl Waiting {
     /// deadline must be known only if a handler can let the call go on after an interrupt.
     #[inline]
     pub(crate) fn wait(&mut self) -> Wait {
+        // The wait is then a call of its own.
+        if waits::is_hooked() {
+            return Wait::None;
+        }
         if self.timeout.is_none() {
             return Wait::Forever;
         }
@@ -187,6 +214,137 @@ impl Waiting {
             self.deadline = Some(clock::now().saturating_add(nanoseconds));
         }
         self.deadline.map_or(Wait::Within(nanoseconds), Wait::Until)
+    }
+
+    /// Waits after an attempt that failed with `error`, while other threads run. Returns Ok if
+    /// another attempt is worth it, or else the error for [`failed`](Self::failed). Without a hook
+    /// that is `error` itself. `flags` are the call's MSG_* bits.
+    pub(crate) fn again(
+        &mut self,
+        error: types::Error,
+        #[allow(unused_variables, reason = "without threads the host waits within the call")]
+        (descriptor, events, flags): (&Descriptor, i32, Flags),
+    ) -> Result<(), types::Error> {
+        #[cfg(all(feature = "threads", not(test)))]
+        if self.may_wait(&error, flags) {
+            return self.ready(descriptor, events);
+        }
+        Err(error)
+    }
+
+    /// Whether a call with these flags waits for itself after this error.
+    #[cfg(all(feature = "threads", not(test)))]
+    pub(crate) fn may_wait(&self, error: &types::Error, flags: Flags) -> bool {
+        // WIT `wait.forever`: such a transfer does not wait.
+        let never = self.timeout.is_none()
+            && (flags.contains(Flags::DONTWAIT) || flags.contains(Flags::ERRQUEUE));
+        *error == types::Error::Os(errno::EAGAIN)
+            && waits::is_hooked()
+            && !self.timeout.is_zero()
+            && !never
+    }
+
+    /// Waits until another attempt is worth it. From the third time in a row on it sleeps first,
+    /// because the kernel can report readiness and then EAGAIN for as long as a peer likes.
+    #[cfg(all(feature = "threads", not(test)))]
+    pub(crate) fn ready(
+        &mut self,
+        descriptor: &Descriptor,
+        events: i32,
+    ) -> Result<(), types::Error> {
+        let wait = self.own_wait();
+        self.back_off(wait)?;
+        let begun = (self.empty > 0).then(clock::now);
+        let result = waits::ready(descriptor, events as u16, wait);
+        if begun.is_some_and(|begun| clock::now().saturating_sub(begun) >= STEP_MAX) {
+            self.empty = 0;
+        }
+        self.empty = self.empty.saturating_add(1);
+        result
+    }
+
+    /// Waits for entries of which none was ready, while other threads run. Returns false if the time
+    /// is over, and without a hook, because the host has waited.
+    pub(crate) fn poll(
+        &mut self,
+        #[allow(unused_variables, reason = "without threads the host waits within the call")]
+        entries: &[PollEntry<'_>],
+    ) -> Result<bool, types::Error> {
+        #[cfg(all(feature = "threads", not(test)))]
+        if let Some(wait) = self.poll_wait() {
+            self.back_off(wait)?;
+            self.empty = self.empty.saturating_add(1);
+            waits::poll(entries, wait)?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// As [`poll`](Self::poll), for a poller.
+    pub(crate) fn poller(
+        &mut self,
+        #[allow(unused_variables, reason = "without threads the host waits within the call")]
+        poller: &Poller,
+    ) -> Result<bool, types::Error> {
+        #[cfg(all(feature = "threads", not(test)))]
+        if let Some(wait) = self.poll_wait() {
+            self.back_off(wait)?;
+            self.empty = self.empty.saturating_add(1);
+            waits::poller_ready(poller, wait)?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Returns how long the wait of a poll lasts. None if it does not wait any more.
+    #[cfg(all(feature = "threads", not(test)))]
+    fn poll_wait(&mut self) -> Option<Wait> {
+        if !waits::is_hooked() || self.timeout.is_zero() {
+            return None;
+        }
+        match self.own_wait() {
+            Wait::Until(deadline) if clock::now() >= deadline => None,
+            wait => Some(wait),
+        }
+    }
+
+    /// Sleeps if two waits in a row came to nothing, each time twice as long.
+    #[cfg(all(feature = "threads", not(test)))]
+    fn back_off(&self, wait: Wait) -> Result<(), types::Error> {
+        let Some(steps) = self.empty.checked_sub(FREE) else { return Ok(()) };
+        let step = STEP_MIN.checked_shl(steps.min(6)).unwrap_or(STEP_MAX).min(STEP_MAX);
+        let end = clock::now().saturating_add(step);
+        waits::sleep(match wait {
+            Wait::Until(deadline) => deadline.min(end),
+            _ => end,
+        })
+    }
+
+    /// Waits as long as one step of the back-off, for something without readiness. EAGAIN if the
+    /// time is over.
+    #[cfg(all(feature = "threads", not(test)))]
+    pub(crate) fn pause(&mut self) -> Result<(), types::Error> {
+        let wait = self.own_wait();
+        self.empty = self.empty.max(FREE);
+        self.back_off(wait)?;
+        self.empty = self.empty.saturating_add(1);
+        match wait {
+            Wait::Until(deadline) if clock::now() >= deadline => {
+                Err(types::Error::Os(errno::EAGAIN))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns how long the call's own wait may last. The first use starts the time.
+    #[cfg(all(feature = "threads", not(test)))]
+    pub(crate) fn own_wait(&mut self) -> Wait {
+        if self.timeout.is_none() {
+            return Wait::Forever;
+        }
+        let nanoseconds = self.timeout.0.unsigned_abs();
+        let start = || clock::now().saturating_add(nanoseconds);
+        Wait::Until(*self.deadline.get_or_insert_with(start))
     }
 
     /// Counts a piece as done. The next piece has the whole time again.

@@ -1,6 +1,8 @@
 //! The functions of the contract, with one file for each WIT interface. Each function reads its
 //! arguments, asks [`crate::authority`] for a permit, and makes the system call with it.
 
+pub(crate) mod async_call;
+mod caller;
 mod clock;
 pub(crate) mod connections;
 mod descriptors;
@@ -8,9 +10,11 @@ pub(crate) mod files;
 mod interrupts;
 pub(crate) mod netdb;
 pub(crate) mod polling;
+pub(crate) mod scheduler;
 mod syscalls;
 pub(crate) mod transfers;
 mod types;
+pub(crate) mod waits;
 pub(crate) mod wasi;
 
 use wasmtime::component::Resource;

@@ -1,5 +1,7 @@
 //! The context: the host's state for one guest instance, and the builder that embedders use.
 
+pub(crate) mod preemption;
+
 use std::any::Any;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -23,8 +25,10 @@ use crate::descriptor::{Descriptor, Handle, Quota};
 use crate::error::CallResult;
 use crate::observe::{self, MissingGrant, MissingGrants, OWN_PLACES, Observer, Watch, WatchedData};
 use crate::sys::closer::Closer;
+use crate::wait::parking::Parking;
 use crate::wait::pool;
 use crate::wait::{HasWaiter, Interrupter, Mode, PollableWaiter, WaitObserver, Waiter};
+use preemption::Preemption;
 use sandsock_policy::{Limits, Policy, TokenBucket};
 
 /// Linux's own limit of a host name (man 2 gethostname: HOST_NAME_MAX).
@@ -57,6 +61,9 @@ pub struct SandsockCtx {
     pub(crate) folders: Arc<[Folder]>,
     /// The host name that the operator gave.
     pub(crate) host_name: Option<String>,
+    /// The guest's threads that wait for one another.
+    pub(crate) parking: Parking,
+    pub(crate) preemption: Preemption,
     sent_by_kernel: u64,
     /// The next place of its own by which observers know a socket.
     next_place: u32,
@@ -343,6 +350,11 @@ impl SandsockCtxBuilder {
             unix_names: self.unix_names.clone(),
             folders: self.folders.as_slice().into(),
             host_name: self.host_name.clone(),
+            // The guest's first thread has a token too.
+            parking: Parking::new(
+                usize::try_from(limits.threads).unwrap_or(usize::MAX).saturating_add(1),
+            ),
+            preemption: Preemption::default(),
             sent_by_kernel: 0,
             next_place: OWN_PLACES,
             gate: Arc::new(Gate::new(Arc::clone(&self.policy), buffers, decision_observer)),

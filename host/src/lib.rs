@@ -104,13 +104,14 @@ pub mod policy;
 mod sys;
 mod wait;
 
+pub use ctx::preemption::tick;
 pub use ctx::{SandsockCtx, SandsockCtxBuilder, SandsockCtxView, SandsockView};
 pub use descriptor::Descriptor;
 pub use descriptor::acceptor::Acceptor;
 pub use descriptor::inherited::Inherited;
 pub use error::{Error, Fault};
 pub use linker::{
-    LinkOptions, add_to_linker_async, add_to_linker_sync, add_to_linker_with_options_async,
-    add_to_linker_with_options_sync,
+    LinkOptions, add_threads_to_linker, add_to_linker_async, add_to_linker_sync,
+    add_to_linker_with_options_async, add_to_linker_with_options_sync,
 };
 pub use wait::Interrupter;

@@ -3,6 +3,7 @@
 #[macro_use]
 mod register;
 mod raw;
+mod threads;
 mod wasi2;
 mod wasi3;
 
@@ -11,6 +12,8 @@ use wasmtime::component::{HasData, Linker};
 use crate::bindings::sandsock::socket::types;
 use crate::ctx::{SandsockCtxView, SandsockView};
 use register::Calls;
+
+pub use threads::add_threads_to_linker;
 
 /// Ties the context's view to `bindgen!`'s traits.
 struct HasSandsock;

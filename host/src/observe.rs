@@ -42,7 +42,7 @@ use std::time::{Duration, SystemTime};
 pub use address::SocketAddress;
 pub use audit::Audit;
 #[cfg(test)]
-pub(crate) use contract::{Functions, raw_layer};
+pub(crate) use contract::{Functions, raw_layer, threads};
 pub(crate) use log::log;
 pub use missing_grants::MissingGrant;
 pub(crate) use missing_grants::MissingGrants;

@@ -10,6 +10,7 @@ pub(crate) mod address;
 pub(crate) mod closer;
 pub(crate) mod control;
 mod file;
+mod guest_memory;
 mod interface;
 mod ioctl;
 mod message;
@@ -27,6 +28,7 @@ use rustix::io::Errno;
 
 pub(crate) use control::own_credentials;
 pub(crate) use file::*;
+pub(crate) use guest_memory::GuestMemory;
 pub(crate) use interface::*;
 pub(crate) use ioctl::*;
 pub(crate) use message::*;

@@ -86,6 +86,8 @@ limits! {
     /// default leaves 1,024 sockets of each kind with Linux's default sizes (net.core.wmem_default
     /// and rmem_default, 212,992 each).
     buffer_bytes "buffer-bytes" = 671_088_640, 0..=1_099_511_627_776, "bytes that the kernel may hold in the buffers of sockets; beyond it a send waits, and a new socket fails with ENOBUFS";
+    /// Threads of a guest with threads, beside its first one.
+    threads "threads" = 1024, 0..=65_536, "threads of a Python script beside its first one; beyond it: can't start new thread";
     /// Bytes of control data of one message.
     control_bytes "control-bytes" = 262_144, 0..=16_777_216, "bytes of control data of one message; beyond it: ENOBUFS";
 }

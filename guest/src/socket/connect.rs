@@ -1,12 +1,13 @@
 //! Connects sockets: bind, listen, accept, connect, shutdown, and the two addresses.
 
-use sandsock_abi::constants::{BTPROTO_HCI, BTPROTO_L2CAP, BTPROTO_RFCOMM, BTPROTO_SCO};
+use sandsock_abi::constants::{BTPROTO_HCI, BTPROTO_L2CAP, BTPROTO_RFCOMM, BTPROTO_SCO, POLLIN};
 use sandsock_abi::errno;
 
 use super::Socket;
 use crate::{
-    Address, AddressArgument, Error, ErrorKind, Family, Result, ToAddress, address::decode,
-    address::encode_for, interrupt, raw::connections, raw::syscalls, raw::types, timeout::Waiting,
+    Address, AddressArgument, Error, ErrorKind, Family, Flags, Result, ToAddress, address::decode,
+    address::encode_for, interrupt, raw::connections, raw::descriptors::Descriptor, raw::syscalls,
+    raw::types, timeout::Waiting,
 };
 
 /// The default backlog in Python: the smaller of SOMAXCONN and 128.
@@ -23,7 +24,7 @@ impl Socket {
     pub fn accept(&self) -> Result<(Self, Address)> {
         let mut waiting = Waiting::new(self.timeout());
         self.check_named()?;
-        let accepted = self.attempt(&mut waiting, connections::accept)?;
+        let accepted = self.attempt(&mut waiting, (POLLIN, Flags::NONE), connections::accept)?;
         // Linux makes the new description blocking, so nothing is set if the default timeout is
         // None.
         let socket = Self::made(
@@ -103,16 +104,18 @@ impl Socket {
                 Err(error) => return Ok(Err(error)),
             };
             let result = if waiting.done == 0 {
-                connections::connect(&descriptor, &address, waiting.wait())
+                connections::connect(&descriptor, &address, waiting.wait()).map(|()| true)
             } else {
                 match connections::finish_connect(&descriptor, waiting.wait()) {
-                    Err(types::Error::Os(errno::EISCONN)) => Ok(()),
-                    result => result,
+                    Err(types::Error::Os(errno::EISCONN)) => Ok(true),
+                    result => result.map(|()| true),
                 }
             };
+            let result = result.or_else(|error| self.under_way(&mut waiting, &descriptor, error));
             drop(descriptor);
             match result {
-                Ok(()) => return Ok(Ok(())),
+                Ok(true) => return Ok(Ok(())),
+                Ok(false) => {}
                 Err(types::Error::Os(errno::EINTR)) => {
                     // A UNIX socket that waited for the backlog has not begun to connect. Any other
                     // socket has.
@@ -133,6 +136,45 @@ impl Socket {
                 Err(error) => return Ok(Err(error.into())),
             }
         }
+    }
+
+    /// Waits for a connection that has begun, while other threads run. Returns Ok(false) if it can be
+    /// finished. Without a hook it returns the error, because the host has waited.
+    fn under_way(
+        &self,
+        #[allow(unused_variables, reason = "without threads the host waits within the call")]
+        waiting: &mut Waiting,
+        #[allow(unused_variables, reason = "without threads the host waits within the call")]
+        descriptor: &Descriptor,
+        error: types::Error,
+    ) -> Result<bool, types::Error> {
+        #[cfg(all(feature = "threads", not(test)))]
+        if crate::waits::is_hooked() && !self.timeout().is_zero() {
+            match error {
+                // A full backlog has no readiness.
+                types::Error::Os(errno::EAGAIN) if self.shared.family == Family::UNIX => {
+                    return if waiting.is_timed() {
+                        Err(error)
+                    } else {
+                        waiting.pause().map(|()| false)
+                    };
+                }
+                types::Error::Os(errno::EALREADY) if waiting.is_timed() => return Err(error),
+                types::Error::Os(errno::EINPROGRESS | errno::EALREADY | errno::EAGAIN) => {
+                    waiting.done = 1;
+                    return match waiting.ready(descriptor, sandsock_abi::constants::POLLOUT) {
+                        // man 7 socket: this is the error after SO_SNDTIMEO, and on a socket that
+                        // does not block.
+                        Err(types::Error::Os(errno::EAGAIN)) if !waiting.is_timed() => {
+                            Err(types::Error::Os(errno::EINPROGRESS))
+                        }
+                        result => result.map(|()| false),
+                    };
+                }
+                error => return Err(error),
+            }
+        }
+        Err(error)
     }
 
     /// Fails if Python does not know the length of this family's addresses.

@@ -2,7 +2,7 @@
 
 use std::io::IoSliceMut;
 
-use sandsock_abi::errno;
+use sandsock_abi::{constants::POLLIN, errno};
 
 use super::{BUFFERS, CHUNK, Socket, fill};
 #[cfg(all(target_family = "wasm", not(test)))]
@@ -10,7 +10,7 @@ use crate::raw::receive_into::receive_into;
 use crate::{
     Address, Error, Flags, Received, Result, SocketType, address::decode, ancillary::cmsg_len,
     ancillary::control_room, ancillary::incoming, fds, interrupt, raw::transfers, raw::types,
-    raw::types::Wait, timeout::Waiting, warning,
+    raw::types::Wait, timeout::Waiting, waits, warning,
 };
 
 impl Socket {
@@ -27,7 +27,7 @@ impl Socket {
             return Ok(Vec::new());
         }
         let flags = flags.into();
-        let data = self.attempt(&mut waiting, |d, wait| {
+        let data = self.attempt(&mut waiting, (POLLIN, flags), |d, wait| {
             transfers::receive(d, bufsize as u64, flags.0, wait)
         })?;
         self.gather(data, bufsize, flags)
@@ -47,7 +47,9 @@ impl Socket {
         // With MSG_WAITALL the bytes can come in parts.
         if !buffer.is_empty() && !flags.contains(Flags::WAITALL) {
             let mut waiting = Waiting::new(self.timeout());
-            return self.attempt(&mut waiting, |d, wait| receive_into(d, buffer, flags.0, wait));
+            return self.attempt(&mut waiting, (POLLIN, flags), |d, wait| {
+                receive_into(d, buffer, flags.0, wait)
+            });
         }
         Ok(fill(buffer, &self.recv(buffer.len(), flags)?))
     }
@@ -61,7 +63,7 @@ impl Socket {
         let mut waiting = Waiting::new(self.timeout());
         let flags = flags.into();
         self.check_named()?;
-        let datagram = self.attempt(&mut waiting, |d, wait| {
+        let datagram = self.attempt(&mut waiting, (POLLIN, flags), |d, wait| {
             transfers::receive_from(d, bufsize as u64, flags.0, wait)
         })?;
         let data = self.gather(datagram.data, bufsize, flags)?;
@@ -146,7 +148,7 @@ impl Socket {
         let mut waiting = Waiting::new(self.timeout());
         let room = control_room(room)?;
         self.check_named()?;
-        let got = self.attempt(&mut waiting, |d, wait| {
+        let got = self.attempt(&mut waiting, (POLLIN, flags), |d, wait| {
             transfers::receive_message(d, size as u64, room, flags.0, wait)
         })?;
         let cut = got.data.len();
@@ -177,16 +179,25 @@ impl Socket {
             return Ok(data);
         }
         let mut last = data.len();
-        while last >= CHUNK && data.len() < size {
+        let mut waiting = Waiting::new(self.timeout());
+        // With a hook, each part is what is there, and the wait is a call of its own.
+        let hooked = waits::is_hooked();
+        while (last >= CHUNK || hooked && last > 0) && data.len() < size {
             let rest = size.saturating_sub(data.len()) as u64;
             let Ok(descriptor) = self.descriptor() else {
                 break;
             };
-            match transfers::receive(&descriptor, rest, flags.0, Wait::Forever) {
+            let wait = if hooked { Wait::None } else { Wait::Forever };
+            let error = match transfers::receive(&descriptor, rest, flags.0, wait) {
                 Ok(part) => {
                     last = part.len();
                     data.extend(part);
+                    continue;
                 }
+                Err(error) => error,
+            };
+            match waiting.again(error, (&descriptor, POLLIN, flags)) {
+                Ok(()) => {}
                 Err(types::Error::Os(errno::EINTR)) => {
                     interrupt::set_pending();
                     break;

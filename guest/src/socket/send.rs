@@ -3,14 +3,14 @@
 use std::io::IoSlice;
 use std::ops::Range;
 
-use sandsock_abi::constants::{ALG_SET_AEAD_ASSOCLEN, ALG_SET_IV, ALG_SET_OP, SOL_ALG};
+use sandsock_abi::constants::{ALG_SET_AEAD_ASSOCLEN, ALG_SET_IV, ALG_SET_OP, POLLOUT, SOL_ALG};
 use sandsock_abi::errno;
 
 use super::{BUFFERS, CHUNK, MESSAGE_LIMIT, Socket};
 use crate::{
     Ancillary, Error, ErrorKind, Family, Flags, Result, SocketType, ToAddress, address::encode_for,
     ancillary::outgoing, interrupt, raw::descriptors::Descriptor, raw::transfers, raw::types,
-    raw::types::Wait, timeout::Waiting,
+    raw::types::Wait, timeout::Waiting, waits,
 };
 
 impl Socket {
@@ -48,7 +48,7 @@ impl Socket {
             first = false;
             let (part, flags) = self.part(0..rest.len(), flags)?;
             let chunk = rest.get(part).unwrap_or_default();
-            let sent = self.attempt(&mut waiting, |d, wait| {
+            let sent = self.attempt(&mut waiting, (POLLOUT, flags), |d, wait| {
                 transfers::send(d, chunk, flags.0, self.opening(flags, wait))
             })?;
             waiting.done = waiting.done.saturating_add(sent);
@@ -193,13 +193,18 @@ impl Socket {
 
     /// Returns the wait of a send that may open the connection itself. With a timeout, CPython
     /// first waits for room, which a new socket has, and then sends once. That is EINPROGRESS if
-    /// the kernel has no cookie of the server.
+    /// the kernel has no cookie of the server. Without a timeout the host waits for the connection,
+    /// because only the host knows whether the bytes were sent.
     #[inline]
     fn opening(&self, flags: Flags, wait: Wait) -> Wait {
         let opens = flags.contains(Flags::FASTOPEN)
             && matches!(self.shared.family, Family::INET | Family::INET6)
             && self.shared.kind == SocketType::STREAM;
-        if opens && !self.timeout().is_none() { Wait::None } else { wait }
+        match (opens, self.timeout().is_none()) {
+            (true, true) => Wait::Forever,
+            (true, false) => Wait::None,
+            (false, _) => wait,
+        }
     }
 
     /// Makes one send of any form, of `length` bytes. If it is longer than the host's limit, it is
@@ -212,6 +217,7 @@ impl Socket {
         mut call: impl FnMut(&Descriptor, Range<usize>, Flags, Wait) -> Result<u64, types::Error>,
     ) -> Result<usize> {
         let mut waiting = Waiting::new(self.timeout());
+        let (blocks, hooked) = (self.timeout().is_none(), waits::is_hooked());
         let mut sent = 0;
         loop {
             // Only the first part can open the connection. On an open connection MSG_FASTOPEN is
@@ -220,23 +226,30 @@ impl Socket {
             let (part, part_flags) = self.part(sent..length, flags)?;
             let size = part.len();
             let result = if sent == 0 {
-                self.attempt(&mut waiting, |d, wait| {
+                self.attempt(&mut waiting, (POLLOUT, flags), |d, wait| {
                     call(d, part.clone(), part_flags, self.opening(part_flags, wait))
                 })
             } else {
-                let wait = if self.timeout().is_none() { Wait::Forever } else { Wait::None };
-                match self.descriptor().map(|d| call(&d, part, part_flags, wait)) {
-                    Ok(Err(types::Error::Os(errno::EINTR))) => {
-                        interrupt::set_pending();
-                        return Ok(sent);
-                    }
-                    Ok(Ok(taken)) => Ok(taken),
-                    Ok(Err(_)) | Err(_) => return Ok(sent),
+                let wait = if blocks && !hooked { Wait::Forever } else { Wait::None };
+                let Ok(descriptor) = self.descriptor() else { return Ok(sent) };
+                match call(&descriptor, part, part_flags, wait) {
+                    Ok(taken) => Ok(taken),
+                    Err(types::Error::Os(errno::EAGAIN)) if !blocks => return Ok(sent),
+                    Err(error) => match waiting.again(error, (&descriptor, POLLOUT, flags)) {
+                        Ok(()) => continue,
+                        Err(types::Error::Os(errno::EINTR)) => {
+                            interrupt::set_pending();
+                            return Ok(sent);
+                        }
+                        Err(_) => return Ok(sent),
+                    },
                 }
             };
             let taken = usize::try_from(result?).unwrap_or(usize::MAX).min(size);
             sent = sent.saturating_add(taken);
-            if taken < size || sent >= length {
+            // With a hook, a send takes what there is room for, and the rest of a blocking one follows.
+            let goes_on = hooked && blocks && self.shared.kind == SocketType::STREAM && taken > 0;
+            if taken < size && !goes_on || sent >= length {
                 return Ok(sent);
             }
         }

@@ -10,8 +10,9 @@ use wasmtime::component::{ComponentType, Lower, Resource};
 
 use crate::authority::family;
 use crate::bindings::sandsock::socket::types::{Address, SocketKind, Wait};
+use crate::calls::caller::Caller;
 use crate::calls::netdb;
-use crate::ctx::{SandsockCtx, SandsockView, StoreView as _};
+use crate::ctx::{SandsockView, StoreView as _};
 use crate::descriptor::{self, Closing, Descriptor, Handle};
 use crate::error::CallResult;
 use crate::sys;
@@ -277,33 +278,35 @@ async fn wait_for<T: SandsockView, R>(
 }
 
 /// WIT `connections.close`.
-pub(crate) async fn close<T: SandsockView>(
-    store: &mut StoreContextMut<'_, T>,
+pub(crate) async fn close(
+    caller: &mut impl Caller,
     (d,): (Resource<Descriptor>,),
 ) -> CallResult<()> {
-    let view = store.view();
-    let descriptor = view.table.delete(d)?;
-    // The alias is removed too, but there was nothing to close.
-    let handle = descriptor.into_handle().ok_or(Errno::BADF)?;
-    match handle.close() {
+    let closing = caller.step(|view| {
+        let descriptor = view.table.delete(d)?;
+        // The alias is removed too, but there was nothing to close.
+        let handle = descriptor.into_handle().ok_or(Errno::BADF)?;
+        CallResult::Ok(handle.close())
+    })?;
+    match closing {
         None => Ok(()),
         Some(Closing::Done(result)) => Ok(result?),
-        Some(Closing::Lingering(job)) => closed(view.ctx, job.as_fd(), || job.take()).await,
-        Some(Closing::Apart(job)) => closed(view.ctx, job.as_fd(), || job.take()).await,
+        Some(Closing::Lingering(job)) => closed(caller, job.as_fd(), || job.take()).await,
+        Some(Closing::Apart(job)) => closed(caller, job.as_fd(), || job.take()).await,
     }
 }
 
 /// Waits for a close on another thread.
 async fn closed(
-    ctx: &mut SandsockCtx,
+    caller: &mut impl Caller,
     done: BorrowedFd<'_>,
-    result: impl FnOnce() -> Option<Result<(), Errno>>,
+    result: impl FnOnce() -> Option<Result<(), Errno>> + Send,
 ) -> CallResult<()> {
-    match ctx.waiter.ready(done, None, PollFlags::IN, None).await {
+    match caller.readable(done, None).await {
         Ok(_) => Ok(result().unwrap_or(Err(Errno::IO))?),
         // man 7 socket: a signal ends the linger. The descriptor is closed all the same.
         Err(Errno::INTR) => {
-            ctx.waiter.interrupter().interrupt();
+            caller.step(|view| view.ctx.waiter.interrupter().interrupt());
             Ok(())
         }
         Err(errno) => Err(errno.into()),

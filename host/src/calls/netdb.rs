@@ -13,9 +13,7 @@ mod table;
 
 use std::time::{Duration, Instant};
 
-use rustix::event::PollFlags;
 use rustix::io::Errno;
-use wasmtime::StoreContextMut;
 
 pub(crate) use hosts::{a_moment, get_address_info, get_host_by_name, with_fresh_names};
 pub(crate) use lookup::{Begun, Lookup};
@@ -26,7 +24,7 @@ pub(crate) use system::{
 };
 
 use crate::bindings::sandsock::socket::types::{NameError, Wait};
-use crate::ctx::{SandsockView, StoreView as _};
+use crate::calls::caller::Caller;
 use crate::error::{CallResult, Fault};
 use crate::sys::ResolverError;
 use crate::wait::pool::{self, Pool};
@@ -75,21 +73,22 @@ pub(crate) fn answer<T>(
 }
 
 /// Makes a call of the system that may block on a thread of a pool, and waits for it.
-async fn run<T: SandsockView, R: Send + 'static>(
-    store: &mut StoreContextMut<'_, T>,
+async fn run<R: Send + 'static>(
+    caller: &mut impl Caller,
     pool: &'static Pool,
     deadline: Option<u64>,
     call: impl FnOnce() -> R + Send + 'static,
 ) -> CallResult<R> {
-    let ctx = &mut *store.view().ctx;
-    // The job owns the slot. If the wait ends first, the call counts until it ends.
-    let place = ctx.lookup_quota.take().map_err(|_| Errno::AGAIN)?;
-    let job = pool.start(&ctx.usage, move || {
-        let result = call();
-        drop(place);
-        result
+    let job = caller.step(|view| {
+        // The job owns the slot. If the wait ends first, the call counts until it ends.
+        let place = view.ctx.lookup_quota.take().map_err(|_| Errno::AGAIN)?;
+        pool.start(&view.ctx.usage, move || {
+            let result = call();
+            drop(place);
+            result
+        })
     })?;
-    match ctx.waiter.ready(job.as_fd(), None, PollFlags::IN, deadline).await? {
+    match caller.readable(job.as_fd(), deadline).await? {
         wait::WaitOutcome::Ready => Ok(job.take().ok_or(Errno::IO)?),
         wait::WaitOutcome::TimedOut => Err(Errno::AGAIN.into()),
     }
@@ -100,8 +99,8 @@ async fn run<T: SandsockView, R: Send + 'static>(
 ///
 /// `is_local` returns whether the hosts file has the answer. `call` gets that as its argument. A
 /// question that the hosts file answers does not wait behind questions to a name server.
-async fn ask<T: SandsockView, R: Send + 'static>(
-    store: &mut StoreContextMut<'_, T>,
+async fn ask<R: Send + 'static>(
+    caller: &mut impl Caller,
     wait: Wait,
     is_local: impl FnOnce() -> bool + Send + 'static,
     call: impl FnOnce(bool) -> R + Send + 'static,
@@ -110,8 +109,7 @@ async fn ask<T: SandsockView, R: Send + 'static>(
         return Err(Errno::AGAIN.into());
     }
     let deadline = wait::deadline(wait);
-    let ctx = &mut *store.view().ctx;
-    while let Err(pause) = ctx.lookups.take(Instant::now()) {
+    while let Err(pause) = caller.step(|view| view.ctx.lookups.take(Instant::now())) {
         if pause == Duration::MAX {
             // The limit is 0, so there is nothing to wait for.
             return Err(Errno::AGAIN.into());
@@ -120,17 +118,17 @@ async fn ask<T: SandsockView, R: Send + 'static>(
         if deadline.is_some_and(|deadline| deadline < ready) {
             return Err(Errno::AGAIN.into());
         }
-        ctx.waiter.sleep(Some(ready)).await?;
+        caller.sleep(ready).await?;
     }
     // The first step only reads files. It gets a moment even if the time is over, so that every
     // look-up begins.
     let moment = now().saturating_add(hosts::LOOK_UP_MOMENT);
     let first_deadline = deadline.map(|deadline| deadline.max(moment));
-    let first = run(store, &pool::TABLES, first_deadline, move || {
+    let first = run(caller, &pool::TABLES, first_deadline, move || {
         if is_local() { Ok(call(true)) } else { Err(call) }
     });
     match first.await? {
         Ok(answer) => Ok(answer),
-        Err(call) => run(store, &pool::NAMES, deadline, move || call(false)).await,
+        Err(call) => run(caller, &pool::NAMES, deadline, move || call(false)).await,
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod poller;
 
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use rustix::event::PollFlags;
@@ -46,58 +47,87 @@ pub(crate) fn judge_wait(
     }
 }
 
+/// The descriptors of a poll that the policy allows.
+pub(crate) struct Prepared {
+    /// None for an alias. It is only for transfers. Here it is POLLNVAL, like a number that is not
+    /// open.
+    handles: Vec<Option<Arc<Handle>>>,
+    /// The events of descriptors that the kernel is not asked about. None for the others.
+    known: Vec<Option<PollFlags>>,
+}
+
+impl Prepared {
+    pub(crate) fn new(view: &SandsockCtxView<'_>, entries: &[PollEntry]) -> CallResult<Self> {
+        if entries.len() > view.ctx.gate.policy.limits().poll_entries as usize {
+            return Err(Errno::INVAL.into());
+        }
+        let mut handles: Vec<Option<Arc<Handle>>> = Vec::with_capacity(entries.len());
+        for entry in entries {
+            handles.push(view.table.get(&entry.descriptor)?.handle().ok().cloned());
+        }
+        let known = handles
+            .iter()
+            .zip(entries)
+            .map(|(handle, entry)| {
+                match handle.as_ref().map_or(Polls::Never, |handle| handle.polls()) {
+                    Polls::Kernel => None,
+                    Polls::Always => Some(PollFlags::from_bits_truncate(entry.events) & ALWAYS),
+                    Polls::Never => Some(PollFlags::NVAL),
+                }
+            })
+            .collect();
+        for (handle, entry) in handles.iter().zip(entries) {
+            if let Some(handle) = handle {
+                judge_wait(view, handle, entry.events)?;
+            }
+        }
+        Ok(Self { handles, known })
+    }
+
+    /// Whether the call returns at once, because an entry has an event without a wait.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.known.iter().flatten().any(|events| !events.is_empty())
+    }
+
+    /// Returns the descriptors that the kernel is asked about, with the events to wait for.
+    pub(crate) fn fds(&self, entries: &[PollEntry]) -> Vec<(BorrowedFd<'_>, PollFlags)> {
+        self.handles
+            .iter()
+            .zip(entries)
+            .zip(&self.known)
+            .filter(|(_, known)| known.is_none())
+            .filter_map(|((handle, entry), _)| {
+                Some((handle.as_ref()?.fd(), PollFlags::from_bits_truncate(entry.events)))
+            })
+            .collect()
+    }
+
+    /// Returns the only descriptor, if there is one entry and the kernel is asked about it.
+    pub(crate) fn only(&self) -> Option<&Arc<Handle>> {
+        match (self.handles.as_slice(), self.known.as_slice()) {
+            ([Some(handle)], [None]) => Some(handle),
+            _ => None,
+        }
+    }
+}
+
 /// WIT `polling.poll`.
 pub(crate) async fn poll<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (entries, wait): (Vec<PollEntry>, Wait),
 ) -> CallResult<Vec<u16>> {
     let view = store.view();
-    if entries.len() > view.ctx.gate.policy.limits().poll_entries as usize {
-        return Err(Errno::INVAL.into());
-    }
-    let mut deadline = wait::deadline(wait);
-    // An alias is only for transfers. Here it is POLLNVAL, like a number that is not open, and the
-    // call returns at once.
-    let mut handles: Vec<Option<Arc<Handle>>> = Vec::with_capacity(entries.len());
-    for entry in &entries {
-        handles.push(view.table.get(&entry.descriptor)?.handle().ok().cloned());
-    }
-    // The events of descriptors that the kernel is not asked about. None for the others.
-    let known: Vec<Option<PollFlags>> = handles
-        .iter()
-        .zip(&entries)
-        .map(|(handle, entry)| {
-            match handle.as_ref().map_or(Polls::Never, |handle| handle.polls()) {
-                Polls::Kernel => None,
-                Polls::Always => Some(PollFlags::from_bits_truncate(entry.events) & ALWAYS),
-                Polls::Never => Some(PollFlags::NVAL),
-            }
-        })
-        .collect();
-    if known.iter().flatten().any(|events| !events.is_empty()) {
-        deadline = Some(0);
-    }
-    for (handle, entry) in handles.iter().zip(&entries) {
-        if let Some(handle) = handle {
-            judge_wait(&view, handle, entry.events)?;
-        }
-    }
-    let fds: Vec<_> = handles
-        .iter()
-        .zip(&entries)
-        .zip(&known)
-        .filter(|(_, known)| known.is_none())
-        .filter_map(|((handle, entry), _)| {
-            Some((handle.as_ref()?.fd(), PollFlags::from_bits_truncate(entry.events)))
-        })
-        .collect();
+    let prepared = Prepared::new(&view, &entries)?;
+    let deadline = if prepared.is_answered() { Some(0) } else { wait::deadline(wait) };
+    let Prepared { handles, known } = &prepared;
+    let fds = prepared.fds(&entries);
     let mut back_off = BackOff::default();
     let mut rounds = 0;
     let mut ready = loop {
         let found = view.ctx.waiter.poll(&fds, deadline).await?;
         let sockets = handles
             .iter()
-            .zip(&known)
+            .zip(known)
             .filter(|(_, known)| known.is_none())
             .filter_map(|(handle, _)| handle.as_ref());
         let over = view.ctx.gate.buffers.is_over();

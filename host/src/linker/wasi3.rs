@@ -4,7 +4,7 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource, ResourceType};
 
 use super::register::{Calls, Wasi3, finish, ready};
-use crate::calls::wasi::p3::async_call::AsyncCall;
+use crate::calls::async_call::AsyncCall;
 use crate::calls::wasi::p3::names;
 use crate::calls::wasi::p3::tcp::{self, TcpSocket};
 use crate::calls::wasi::p3::udp::{self, UdpSocket};

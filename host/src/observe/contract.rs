@@ -10,10 +10,19 @@ pub(crate) type Functions = BTreeMap<(String, String), Vec<String>>;
 
 /// Returns every function of the world `raw`.
 pub(crate) fn raw_layer() -> Functions {
+    world("raw")
+}
+
+/// Returns every function of the world `threaded`.
+pub(crate) fn threads() -> Functions {
+    world("threaded")
+}
+
+fn world(name: &str) -> Functions {
     let mut resolve = Resolve::default();
     let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
     let (package, _) = resolve.push_dir(wit).unwrap();
-    let world = resolve.select_world(&[package], Some("raw")).unwrap();
+    let world = resolve.select_world(&[package], Some(name)).unwrap();
     let mut functions = Functions::new();
     for item in resolve.worlds[world].imports.values() {
         let WorldItem::Interface { id, .. } = item else { continue };

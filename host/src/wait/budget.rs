@@ -12,10 +12,6 @@ use crate::wait::back_off::BackOff;
 use crate::wait::registration::RegistrationCell;
 use crate::wait::{WaitOutcome, Waiter, now};
 
-/// How long a call that may not wait waits for a pool's thread to make its system call, in
-/// nanoseconds.
-const GRACE: u64 = 200_000_000;
-
 /// The number of attempts in a row without a wait after which a call lets other guests run.
 const TURNS: u32 = 64;
 
@@ -170,11 +166,12 @@ impl WaitBudget {
         target: &impl WaitTarget,
         events: PollFlags,
     ) -> CallResult<()> {
+        let grace = store.waiter().grace();
         let deadline = match self.limit(target, events) {
             // The thread needs a moment even if the kernel answers at once.
-            Limit::Never => Some(now().saturating_add(GRACE)),
+            Limit::Never => Some(now().saturating_add(grace)),
             Limit::Endless => None,
-            Limit::Until(instant) => Some(instant.max(now().saturating_add(GRACE))),
+            Limit::Until(instant) => Some(instant.max(now().saturating_add(grace))),
         };
         ready(store.waiter().ready(done, None, PollFlags::IN, deadline).await?)
     }
@@ -221,7 +218,11 @@ impl WaitBudget {
 
     /// The instant at which the time is over. None if the wait has no end, EAGAIN if the call does
     /// not wait.
-    fn deadline(&mut self, target: &impl WaitTarget, events: PollFlags) -> CallResult<Option<u64>> {
+    pub(crate) fn deadline(
+        &mut self,
+        target: &impl WaitTarget,
+        events: PollFlags,
+    ) -> CallResult<Option<u64>> {
         match self.limit(target, events) {
             Limit::Never => Err(Errno::AGAIN.into()),
             Limit::Endless => Ok(None),

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,10 @@ use crate::wait::registration::{
 /// The number of rounds without a wait after which a loop sleeps, and for how long.
 const ROUNDS: u32 = 64;
 const ROUND_PAUSE: Duration = Duration::from_millis(1);
+
+/// How long a call that may not wait waits for a pool's thread to make its system call, in
+/// nanoseconds.
+const GRACE: u64 = 200_000_000;
 
 /// Nanoseconds of CLOCK_MONOTONIC: `clock.now`, and the clock of every deadline.
 pub(crate) fn now() -> u64 {
@@ -115,6 +119,9 @@ pub(crate) struct Waiter {
     /// Whether a signal ends a wait on the thread as an interrupt does.
     signals: bool,
     observer: Option<Arc<dyn WaitObserver>>,
+    /// How long a call that may not wait waits for a pool's thread to make its system call, in
+    /// nanoseconds.
+    grace: u64,
 }
 
 /// Waits for the pollables of one context. They are waited for in tokio, whatever the context's own
@@ -124,6 +131,17 @@ pub(crate) struct PollableWaiter {
     registered: RegistrationCell,
     /// How many interrupts these waits have taken.
     interrupts: AtomicU64,
+    /// How many waits an interrupt would end.
+    waiting: AtomicUsize,
+}
+
+/// A wait that an interrupt would end.
+struct Waiting(Arc<PollableWaiter>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl PollableWaiter {
@@ -144,6 +162,17 @@ impl PollableWaiter {
         }
         let registration = registration(Some(cell), fd)?;
         self.ended(self.waiter()?.on_fiber(registration, Some(cell), events, None).await.map(drop))
+    }
+
+    /// Counts a wait that an interrupt would end, until the result is dropped.
+    pub(crate) fn begin(self: &Arc<Self>) -> impl Drop + Send + use<> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        Waiting(Arc::clone(self))
+    }
+
+    /// Whether an interrupt would end a wait.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
     }
 
     /// Counts the interrupt that has ended a wait.
@@ -190,6 +219,7 @@ impl PollableWaiter {
             registered: Some(registered),
             signals: false,
             observer: None,
+            grace: GRACE,
         })
     }
 }
@@ -201,6 +231,7 @@ impl Waiter {
             interrupter: self.interrupter.clone(),
             registered: Mutex::default(),
             interrupts: AtomicU64::new(0),
+            waiting: AtomicUsize::new(0),
         }
     }
 
@@ -209,7 +240,25 @@ impl Waiter {
         signals: bool,
         observer: Option<Arc<dyn WaitObserver>>,
     ) -> Result<Self, Errno> {
-        Ok(Self { mode, interrupter: Interrupter::new()?, registered: None, signals, observer })
+        Ok(Self {
+            mode,
+            interrupter: Interrupter::new()?,
+            registered: None,
+            signals,
+            observer,
+            grace: GRACE,
+        })
+    }
+
+    /// How long a call that may not wait waits for a pool's thread, in nanoseconds.
+    pub(super) const fn grace(&self) -> u64 {
+        self.grace
+    }
+
+    /// Lets calls that may not wait return before a pool's thread has made their system call. The
+    /// guest waits for the thread by itself.
+    pub(crate) fn end_grace(&mut self) {
+        self.grace = 0;
     }
 
     /// Reports a wait to the observer.
@@ -279,22 +328,8 @@ impl Waiter {
         if poll_now(&mut all[1..])? == 0 && !deadline.is_some_and(over) {
             let _observed = self.observed();
             if self.mode == Mode::Fiber {
-                // tokio waits for one epoll instance with all of them. A descriptor that is listed
-                // twice is registered once.
-                let mut wanted: BTreeMap<RawFd, (BorrowedFd<'_>, PollFlags)> = BTreeMap::new();
-                for &(fd, events) in fds {
-                    wanted.entry(fd.as_raw_fd()).or_insert((fd, PollFlags::empty())).1 |= events;
-                }
-                let set = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-                for (fd, events) in wanted.into_values() {
-                    let flags = epoll::EventFlags::from_bits_truncate(u32::from(events.bits()));
-                    match epoll::add(&set, fd, epoll::EventData::new_u64(0), flags) {
-                        // EPERM: a regular file, which is always ready. Here it was asked for no
-                        // event, or poll(2) would have reported it.
-                        Ok(()) | Err(Errno::PERM) => {}
-                        Err(errno) => return Err(errno),
-                    }
-                }
+                // tokio waits for one epoll instance with all of them.
+                let set = set_of(fds)?;
                 let set = Arc::new(sys::register(set, Interest::READABLE)?);
                 let mut back_off = BackOff::default();
                 while !(back_off.is_due()
@@ -509,11 +544,53 @@ pub(crate) async fn ready_in_background(
     Ok(())
 }
 
+/// As [`ready_in_background`], but at most until the deadline.
+///
+/// # Errors
+///
+/// The kernel's error if the descriptor can't be registered.
+pub(crate) async fn ready_until(
+    fd: BorrowedFd<'_>,
+    cell: &RegistrationCell,
+    events: PollFlags,
+    deadline: Option<u64>,
+) -> Result<WaitOutcome, Errno> {
+    tokio::select! {
+        biased;
+        result = ready_in_background(fd, cell, events) => result.map(|()| WaitOutcome::Ready),
+        () = sleep_until(deadline) => Ok(WaitOutcome::TimedOut),
+    }
+}
+
+/// Makes an epoll instance that is readable while one of these descriptors is ready. A descriptor
+/// that is listed twice is in it once.
+///
+/// # Errors
+///
+/// The kernel's error.
+pub(crate) fn set_of(fds: &[(BorrowedFd<'_>, PollFlags)]) -> Result<OwnedFd, Errno> {
+    let mut wanted: BTreeMap<RawFd, (BorrowedFd<'_>, PollFlags)> = BTreeMap::new();
+    for &(fd, events) in fds {
+        wanted.entry(fd.as_raw_fd()).or_insert((fd, PollFlags::empty())).1 |= events;
+    }
+    let set = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    for (fd, events) in wanted.into_values() {
+        let flags = epoll::EventFlags::from_bits_truncate(u32::from(events.bits()));
+        match epoll::add(&set, fd, epoll::EventData::new_u64(0), flags) {
+            // EPERM: a regular file, which is always ready. Here it was asked for no event, or
+            // poll(2) would have reported it.
+            Ok(()) | Err(Errno::PERM) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(set)
+}
+
 pub(super) fn io_errno(error: std::io::Error) -> Errno {
     Errno::from_io_error(&error).unwrap_or(Errno::IO)
 }
 
-async fn sleep_until(deadline: Option<u64>) {
+pub(crate) async fn sleep_until(deadline: Option<u64>) {
     match deadline {
         Some(deadline) => {
             tokio::time::sleep(Duration::from_nanos(deadline.saturating_sub(now()))).await

@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::Instant;
 
 use rustix::io::Errno;
-use wasmtime::StoreContextMut;
 
 use sandsock_abi::constants::{
     AI_CANONIDN, AI_IDN, EAI_ADDRFAMILY, HOST_NOT_FOUND, NO_DATA, NO_RECOVERY,
@@ -19,7 +18,8 @@ use crate::authority::permit::{Permit, Resolve};
 use crate::bindings::sandsock::socket::types::{
     AddressHints, AddressInfo, Error, HostEntry, SocketKind, Wait,
 };
-use crate::ctx::{SandsockCtx, SandsockCtxView, SandsockView, StoreView as _};
+use crate::calls::caller::Caller;
+use crate::ctx::{SandsockCtx, SandsockCtxView};
 use crate::error::{CallResult, Fault};
 use crate::sys::{self, Hints, ResolverError};
 use crate::wait;
@@ -37,8 +37,8 @@ pub(super) const LOOK_UP_MOMENT: u64 = 500_000_000;
 const AI_IDN_IGNORED: i32 = 0x300;
 
 /// WIT `netdb.get-address-info`.
-pub(crate) async fn get_address_info<T: SandsockView>(
-    store: &mut StoreContextMut<'_, T>,
+pub(crate) async fn get_address_info(
+    caller: &mut impl Caller,
     (host, service, hints, wait): (Option<String>, Option<String>, AddressHints, Wait),
 ) -> Result<Vec<AddressInfo>, LookupError> {
     let hints = Hints {
@@ -47,7 +47,7 @@ pub(crate) async fn get_address_info<T: SandsockView>(
         protocol: hints.protocol,
         flags: hints.flags,
     };
-    let answers = look_up(store, host.as_deref(), service.as_deref(), hints, wait).await?;
+    let answers = look_up(caller, host.as_deref(), service.as_deref(), hints, wait).await?;
     Ok(answers.into_iter().filter_map(to_contract).collect())
 }
 
@@ -64,8 +64,8 @@ fn to_contract(info: sys::AddressInfo) -> Option<AddressInfo> {
 
 /// Does what getaddrinfo(3) does. Numbers are converted at once. Granted names are looked up in
 /// `--resolve`, or by the system's resolver.
-async fn look_up<T: SandsockView>(
-    store: &mut StoreContextMut<'_, T>,
+async fn look_up(
+    caller: &mut impl Caller,
     host: Option<&str>,
     service: Option<&str>,
     mut hints: Hints,
@@ -83,15 +83,15 @@ async fn look_up<T: SandsockView>(
     // Unicode here, in UTF-8 as the contract says, and not in this process's locale.
     let unicode = hints.flags & AI_CANONIDN != 0;
     hints.flags &= !(AI_IDN | AI_CANONIDN | AI_IDN_IGNORED);
-    let Some(host) = host else { return numeric(store, None, service, hints, wait).await };
+    let Some(host) = host else { return numeric(caller, None, service, hints, wait).await };
     if host.is_empty() || host.len() > TEXT_MAX {
         return Err(LookupError::Code(libc::EAI_NONAME));
     }
-    judge_zone(store.view().ctx, host)?;
+    caller.step(|view| judge_zone(view.ctx, host))?;
     // A text that the system's parser takes for a number (2130706433, 0x7f.1) is no name. No number
     // is longer than a name.
     let number = match host.len() <= NAME_MAX {
-        true => numeric(store, Some(c_string(host)?), service.clone(), hints, wait).await,
+        true => numeric(caller, Some(c_string(host)?), service.clone(), hints, wait).await,
         false => Err(LookupError::Code(libc::EAI_NONAME)),
     };
     match number {
@@ -99,7 +99,8 @@ async fn look_up<T: SandsockView>(
             if hints.flags & libc::AI_NUMERICHOST == 0 && zoned(host).is_none() => {}
         other => return other,
     }
-    let permit = judge_name(store.view().ctx, host, LookupError::Code(libc::EAI_NONAME))?;
+    let no_such = LookupError::Code(libc::EAI_NONAME);
+    let permit = caller.step(|view| judge_name(view.ctx, host, no_such))?;
     // glibc asks no server for the IPv4 address of a text of digits and dots, unless the caller
     // wants a canonical name, or there is a dot at the end. The question below has a dot at the
     // end.
@@ -109,28 +110,28 @@ async fn look_up<T: SandsockView>(
     }
     let name = permit.act().name().to_owned();
     let whole = permit.act().is_whole();
-    let (mut answers, others) = match store.view().ctx.gate.policy.fixed(&name) {
+    let fixed = caller.step(|view| view.ctx.gate.policy.fixed(&name).map(<[IpAddr]>::to_vec));
+    let (mut answers, others) = match fixed {
         Some(fixed) => {
-            let fixed = fixed.to_vec();
             let own = name.clone();
-            let answers = local(store, service, wait, move |service| {
+            let answers = local(caller, service, wait, move |service| {
                 from_fixed(&fixed, &own, service, hints)
             })
             .await??;
             (answers, Vec::new())
         }
         None => {
-            let other_names = store.view().ctx.gate.policy.denies_names();
+            let other_names = caller.step(|view| view.ctx.gate.policy.denies_names());
             let is_local = in_hosts_file(&permit, hints.family);
             let call = move |in_hosts_file| {
                 let lookup = sys::Lookup { in_hosts_file, other_names };
                 sys::get_address_info(permit, service.as_deref(), hints, lookup)
             };
-            ask(store, wait, is_local, call).await??
+            ask(caller, wait, is_local, call).await??
         }
     };
     let addresses = answers.iter().filter_map(|info| Some(info.address.to_ip()?.ip())).collect();
-    let kept = judge_answers(store.view().ctx, &name, &others, addresses)?.kept;
+    let kept = caller.step(|view| judge_answers(view.ctx, &name, &others, addresses))?.kept;
     // The first answer has the canonical name, but it may be one that is left out.
     let canonical_name = answers.iter_mut().find_map(|info| info.canonical_name.take());
     answers.retain(|info| info.address.to_ip().is_some_and(|address| kept.contains(&address.ip())));
@@ -167,14 +168,14 @@ pub(super) fn to_unicode(name: &str) -> String {
 }
 
 /// Does what getaddrinfo(3) does without a look-up of a host.
-async fn numeric<T: SandsockView>(
-    store: &mut StoreContextMut<'_, T>,
+async fn numeric(
+    caller: &mut impl Caller,
     host: Option<CString>,
     service: Option<CString>,
     hints: Hints,
     wait: Wait,
 ) -> Result<Vec<sys::AddressInfo>, LookupError> {
-    Ok(local(store, service, wait, move |service| {
+    Ok(local(caller, service, wait, move |service| {
         sys::numeric_address_info(host.as_deref(), service, hints)
     })
     .await??)
@@ -182,8 +183,8 @@ async fn numeric<T: SandsockView>(
 
 /// Makes a call that looks up only the name of a service. If the service is a number, the call is
 /// made here. Otherwise it may read files, and runs on a thread of the pool.
-async fn local<T: SandsockView, R: Send + 'static>(
-    store: &mut StoreContextMut<'_, T>,
+async fn local<R: Send + 'static>(
+    caller: &mut impl Caller,
     service: Option<CString>,
     wait: Wait,
     call: impl FnOnce(Option<&CStr>) -> R + Send + 'static,
@@ -191,7 +192,7 @@ async fn local<T: SandsockView, R: Send + 'static>(
     if service.as_ref().is_none_or(|service| service.as_bytes().iter().all(u8::is_ascii_digit)) {
         return Ok(call(service.as_deref()));
     }
-    run(store, &TABLES, wait::deadline(a_moment(wait)), move || call(service.as_deref())).await
+    run(caller, &TABLES, wait::deadline(a_moment(wait)), move || call(service.as_deref())).await
 }
 
 /// Returns a moment instead of no wait, for a look-up without which the call could not answer.
@@ -291,31 +292,31 @@ pub(super) fn judge_answers(
 /// Checks something with an address in it. If a grant by name needs an address that was forgotten
 /// (5 minutes after its last use), it looks the name up once more and checks again. The look-up
 /// takes from the call's time.
-pub(crate) async fn with_fresh_names<T: SandsockView, R>(
-    store: &mut StoreContextMut<'_, T>,
+pub(crate) async fn with_fresh_names<R>(
+    caller: &mut impl Caller,
     wait: &mut Wait,
     judge: impl Fn(&SandsockCtxView<'_>) -> CallResult<R>,
 ) -> CallResult<R> {
-    let fault = match judge(&store.view()) {
+    let fault = match caller.step(|view| judge(view)) {
         Ok(value) => return Ok(value),
         Err(fault) => fault,
     };
     let Fault::Error(Error::Denied(_)) = &fault else { return Err(fault) };
-    let Some(name) = store.view().ctx.gate.take_expired_name() else {
+    let Some(name) = caller.step(|view| view.ctx.gate.take_expired_name()) else {
         return Err(fault);
     };
     let hints = Hints { family: 0, kind: libc::SOCK_STREAM, protocol: 0, flags: 0 };
     wait::begin(wait);
-    match look_up(store, Some(&name), None, hints, a_moment(*wait)).await {
-        Ok(_) => judge(&store.view()),
+    match look_up(caller, Some(&name), None, hints, a_moment(*wait)).await {
+        Ok(_) => caller.step(|view| judge(view)),
         Err(LookupError::Fault(interrupt)) if interrupt.is(Errno::INTR) => Err(interrupt),
         Err(_) => Err(fault),
     }
 }
 
 /// WIT `netdb.get-host-by-name`.
-pub(crate) async fn get_host_by_name<T: SandsockView>(
-    store: &mut StoreContextMut<'_, T>,
+pub(crate) async fn get_host_by_name(
+    caller: &mut impl Caller,
     (host, family, wait): (String, i32, Wait),
 ) -> Result<HostEntry, LookupError> {
     if !matches!(family, libc::AF_INET | libc::AF_INET6) {
@@ -336,17 +337,19 @@ pub(crate) async fn get_host_by_name<T: SandsockView>(
         Number::None => {}
     }
     // glibc's resolver has this error for a text that it can't ask for.
-    let permit = judge_name(store.view().ctx, &host, LookupError::Host(NO_RECOVERY))?;
+    let no_such = LookupError::Host(NO_RECOVERY);
+    let permit = caller.step(|view| judge_name(view.ctx, &host, no_such))?;
     let name = permit.act().name().to_owned();
     let whole = permit.act().is_whole();
-    let entry = match store.view().ctx.gate.policy.fixed(&name) {
+    let fixed = caller.step(|view| view.ctx.gate.policy.fixed(&name).map(<[IpAddr]>::to_vec));
+    let entry = match fixed {
         Some(fixed) => {
-            let addresses = fixed.iter().copied().filter(of_family).collect();
+            let addresses = fixed.into_iter().filter(of_family).collect();
             sys::HostEntry { name: name.clone(), aliases: Vec::new(), addresses }
         }
         None => {
             let is_local = in_hosts_file(&permit, family);
-            ask(store, wait, is_local, move |local| sys::get_host_by_name(permit, family, local))
+            ask(caller, wait, is_local, move |local| sys::get_host_by_name(permit, family, local))
                 .await??
         }
     };
@@ -354,7 +357,8 @@ pub(crate) async fn get_host_by_name<T: SandsockView>(
         return Err(LookupError::Host(NO_DATA));
     }
     let others: Vec<_> = std::iter::once(&entry.name).chain(&entry.aliases).cloned().collect();
-    let kept = judge_answers(store.view().ctx, &name, &others, entry.addresses.clone())?.kept;
+    let found = entry.addresses.clone();
+    let kept = caller.step(|view| judge_answers(view.ctx, &name, &others, found))?.kept;
     // The addresses stay as often as the resolver gave them.
     let addresses = entry
         .addresses

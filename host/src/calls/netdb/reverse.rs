@@ -4,7 +4,6 @@
 use std::net::{IpAddr, SocketAddr};
 
 use rustix::io::Errno;
-use wasmtime::StoreContextMut;
 
 use sandsock_abi::constants::{
     NI_DGRAM, NI_IDN, NI_NAMEREQD, NI_NOFQDN, NI_NUMERICHOST, NI_NUMERICSERV,
@@ -16,7 +15,8 @@ use super::{LookupError, ask, run};
 use crate::authority::family;
 use crate::authority::permit::{Permit, ReverseResolve};
 use crate::bindings::sandsock::socket::types::{Address, HostEntry, Wait};
-use crate::ctx::{SandsockCtxView, SandsockView, StoreView as _};
+use crate::calls::caller::Caller;
+use crate::ctx::SandsockCtxView;
 use crate::error::CallResult;
 use crate::sys::{self, ResolverError};
 use crate::wait;
@@ -29,14 +29,14 @@ const FLAGS: i32 =
     NI_NUMERICHOST | NI_NUMERICSERV | NI_NOFQDN | NI_NAMEREQD | NI_DGRAM | NI_IDN | 0x40 | 0x80;
 
 /// WIT `netdb.get-host-by-address`.
-pub(crate) async fn get_host_by_address<T: SandsockView>(
-    store: &mut StoreContextMut<'_, T>,
+pub(crate) async fn get_host_by_address(
+    caller: &mut impl Caller,
     (address, mut wait): (Address, Wait),
 ) -> Result<HostEntry, LookupError> {
     let ip = family::to_ip(&address).ok_or(Errno::AFNOSUPPORT)?.ip();
-    let permit = judge(store, ip, &mut wait).await?;
+    let permit = judge(caller, ip, &mut wait).await?;
     let own = sys::numeric_host(ip);
-    if let [name, aliases @ ..] = fixed_names(&store.view(), ip).as_slice() {
+    if let [name, aliases @ ..] = caller.step(|view| fixed_names(view, ip)).as_slice() {
         return Ok(HostEntry {
             name: name.clone(),
             aliases: aliases.to_vec(),
@@ -44,7 +44,7 @@ pub(crate) async fn get_host_by_address<T: SandsockView>(
         });
     }
     let is_local = move || hosts_file_has_address(ip);
-    let entry = ask(store, wait, is_local, move |_| sys::get_host_by_address(permit)).await??;
+    let entry = ask(caller, wait, is_local, move |_| sys::get_host_by_address(permit)).await??;
     // Some resolvers add addresses of their own, such as this host's. The guest did not ask for
     // them.
     let same = |address: &IpAddr| canonical(*address) == canonical(ip);
@@ -54,12 +54,12 @@ pub(crate) async fn get_host_by_address<T: SandsockView>(
 
 /// Checks a reverse look-up. If a grant by name needs an address that was forgotten, the name is
 /// looked up once more.
-async fn judge<T: SandsockView>(
-    store: &mut StoreContextMut<'_, T>,
+async fn judge(
+    caller: &mut impl Caller,
     ip: IpAddr,
     wait: &mut Wait,
 ) -> CallResult<Permit<ReverseResolve>> {
-    with_fresh_names(store, wait, |view| view.ctx.judge().reverse_resolve(ip)).await
+    with_fresh_names(caller, wait, |view| view.ctx.judge().reverse_resolve(ip)).await
 }
 
 /// Returns the names that the operator gave this address.
@@ -68,8 +68,8 @@ fn fixed_names(view: &SandsockCtxView<'_>, ip: IpAddr) -> Vec<String> {
 }
 
 /// WIT `netdb.get-name-info`.
-pub(crate) async fn get_name_info<T: SandsockView>(
-    store: &mut StoreContextMut<'_, T>,
+pub(crate) async fn get_name_info(
+    caller: &mut impl Caller,
     (address, flags, mut wait): (Address, i32, Wait),
 ) -> Result<(String, String), LookupError> {
     if flags & !FLAGS != 0 {
@@ -86,21 +86,21 @@ pub(crate) async fn get_name_info<T: SandsockView>(
         sys::service_name(port, Some(protocol)).unwrap_or_else(|_| port.to_string())
     };
     let (name, service) = if has(NI_NUMERICHOST) {
-        (None, local_service(store, wait, has(NI_NUMERICSERV), service).await?)
+        (None, local_service(caller, wait, has(NI_NUMERICSERV), service).await?)
     } else {
-        let permit = judge(store, address.ip(), &mut wait).await?;
-        let view = store.view();
+        let permit = judge(caller, address.ip(), &mut wait).await?;
         // NI_NOFQDN cuts this host's own domain off, and so reveals it.
-        let cut = has(NI_NOFQDN) && view.ctx.gate.would_allow(&Request::Hostname(Hostname::Read));
-        match fixed_names(&view, address.ip()).into_iter().next() {
+        let read = Request::Hostname(Hostname::Read);
+        let cut = has(NI_NOFQDN) && caller.step(|view| view.ctx.gate.would_allow(&read));
+        match caller.step(|view| fixed_names(view, address.ip())).into_iter().next() {
             Some(name) => {
-                (Some(name), local_service(store, wait, has(NI_NUMERICSERV), service).await?)
+                (Some(name), local_service(caller, wait, has(NI_NUMERICSERV), service).await?)
             }
             None => {
                 let ip = address.ip();
                 let is_local = move || hosts_file_has_address(ip);
                 let (name, service) =
-                    ask(store, wait, is_local, move |_| (sys::get_name(permit, cut), service()))
+                    ask(caller, wait, is_local, move |_| (sys::get_name(permit, cut), service()))
                         .await?;
                 match name {
                     Ok(name) => (Some(name), service),
@@ -114,14 +114,14 @@ pub(crate) async fn get_name_info<T: SandsockView>(
         Some(name) if has(NI_IDN) => to_unicode(&name),
         Some(name) => name,
         None if has(NI_NAMEREQD) => return Err(LookupError::Code(libc::EAI_NONAME)),
-        None => numeric_host(&store.view(), address),
+        None => caller.step(|view| numeric_host(view, address)),
     };
     Ok((host, service))
 }
 
 /// Returns the service's name. It may be in a file.
-async fn local_service<T: SandsockView>(
-    store: &mut StoreContextMut<'_, T>,
+async fn local_service(
+    caller: &mut impl Caller,
     wait: Wait,
     numeric: bool,
     service: impl FnOnce() -> String + Send + 'static,
@@ -129,7 +129,7 @@ async fn local_service<T: SandsockView>(
     if numeric {
         Ok(service())
     } else {
-        run(store, &TABLES, wait::deadline(super::a_moment(wait)), service).await
+        run(caller, &TABLES, wait::deadline(super::a_moment(wait)), service).await
     }
 }
 

@@ -4,10 +4,9 @@
 use std::ffi::CString;
 
 use rustix::io::Errno;
-use wasmtime::StoreContextMut;
 
 use super::{NAME_MAX, run};
-use crate::ctx::SandsockView;
+use crate::calls::caller::Caller;
 use crate::error::CallResult;
 use crate::sys;
 use crate::wait::pool::TABLES;
@@ -22,29 +21,29 @@ fn name(text: &str) -> Result<CString, Errno> {
 }
 
 /// WIT `netdb.get-service-by-name`.
-pub(crate) async fn get_service_by_name<T: SandsockView>(
-    store: &mut StoreContextMut<'_, T>,
+pub(crate) async fn get_service_by_name(
+    caller: &mut impl Caller,
     (service, protocol): (String, Option<String>),
 ) -> CallResult<u16> {
     let (service, protocol) = (name(&service)?, protocol.as_deref().map(name).transpose()?);
-    Ok(run(store, &TABLES, None, move || sys::service_port(&service, protocol.as_deref()))
+    Ok(run(caller, &TABLES, None, move || sys::service_port(&service, protocol.as_deref()))
         .await??)
 }
 
 /// WIT `netdb.get-service-by-port`.
-pub(crate) async fn get_service_by_port<T: SandsockView>(
-    store: &mut StoreContextMut<'_, T>,
+pub(crate) async fn get_service_by_port(
+    caller: &mut impl Caller,
     (port, protocol): (u16, Option<String>),
 ) -> CallResult<String> {
     let protocol = protocol.as_deref().map(name).transpose()?;
-    Ok(run(store, &TABLES, None, move || sys::service_name(port, protocol.as_deref())).await??)
+    Ok(run(caller, &TABLES, None, move || sys::service_name(port, protocol.as_deref())).await??)
 }
 
 /// WIT `netdb.get-protocol-by-name`.
-pub(crate) async fn get_protocol_by_name<T: SandsockView>(
-    store: &mut StoreContextMut<'_, T>,
+pub(crate) async fn get_protocol_by_name(
+    caller: &mut impl Caller,
     (protocol,): (String,),
 ) -> CallResult<i32> {
     let protocol = name(&protocol)?;
-    Ok(run(store, &TABLES, None, move || sys::protocol_number(&protocol)).await??)
+    Ok(run(caller, &TABLES, None, move || sys::protocol_number(&protocol)).await??)
 }

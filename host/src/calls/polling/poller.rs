@@ -61,8 +61,14 @@ pub(crate) fn create(view: &mut SandsockCtxView<'_>) -> CallResult<Resource<Poll
     })?)
 }
 
+impl Poller {
+    pub(crate) fn set(&self) -> Arc<Set> {
+        Arc::clone(&self.set)
+    }
+}
+
 fn set(view: &SandsockCtxView<'_>, poller: &Resource<Poller>) -> CallResult<Arc<Set>> {
-    Ok(Arc::clone(&view.table.get(poller)?.set))
+    Ok(view.table.get(poller)?.set())
 }
 
 /// ENOSPC if the set is full.
@@ -198,9 +204,7 @@ pub(crate) async fn wait<T: SandsockView>(
             view.ctx.waiter.go_round(&mut rounds, limit).await?;
             continue;
         }
-        let next = poller.set.entries().due.first().map(|&(at, _)| at);
-        let look = over.then(|| now().saturating_add(LOOK));
-        let deadline = [limit, next, look].into_iter().flatten().min();
+        let deadline = next_look(&poller.set, limit, over);
         if withheld {
             // The kernel says that it is ready, so its readiness can't be waited for.
             view.ctx.waiter.back_off(&mut withholding, deadline).await?;
@@ -212,6 +216,14 @@ pub(crate) async fn wait<T: SandsockView>(
             .ready_again(poller.set.epoll.as_fd(), place, PollFlags::IN, deadline, &mut back_off)
             .await?;
     }
+}
+
+/// Returns when the set is looked at again, if the kernel reports nothing before: at the deadline, at
+/// the next timer, and now and then while the limit of buffers is `over`.
+pub(crate) fn next_look(set: &Set, limit: Option<u64>, over: bool) -> Option<u64> {
+    let next = set.entries().due.first().map(|&(at, _)| at);
+    let look = over.then(|| now().saturating_add(LOOK));
+    [limit, next, look].into_iter().flatten().min()
 }
 
 /// What one look has found.

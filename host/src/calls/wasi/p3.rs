@@ -1,6 +1,5 @@
 //! `wasi:sockets` 0.3. `linker/wasi3.rs` lists its functions.
 
-pub(crate) mod async_call;
 pub(crate) mod listen;
 pub(crate) mod names;
 pub(crate) mod streams;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use super::async_call::AsyncCall;
 use crate::bindings::sandsock::socket::types::Error;
+use crate::calls::async_call::AsyncCall;
 use crate::calls::netdb::{Begun, Lookup, LookupError};
 use crate::calls::wasi::error::{ErrorCode, SocketResult};
 use crate::calls::wasi::p2::types::IpAddress;

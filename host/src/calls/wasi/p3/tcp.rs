@@ -7,10 +7,10 @@ use rustix::event::PollFlags;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{FutureReader, Resource, ResourceTable, StreamReader};
 
-use super::async_call::AsyncCall;
 use super::listen::{Acceptor, Clients};
 use super::names::with_fresh_names;
 use super::streams::{self, FUNCTIONS, Received, Sent};
+use crate::calls::async_call::AsyncCall;
 use crate::calls::wasi::connection::Connection;
 use crate::calls::wasi::error::{ErrorCode, SocketResult};
 use crate::calls::wasi::options::option_functions;

@@ -8,8 +8,8 @@ use rustix::io::Errno;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Resource, ResourceTable, WasmList};
 
-use super::async_call::AsyncCall;
 use super::names::{after_look_up, take_expired_name, with_fresh_names};
+use crate::calls::async_call::AsyncCall;
 use crate::calls::wasi::error::{ErrorCode, SocketResult};
 use crate::calls::wasi::options::option_functions;
 use crate::calls::wasi::p2::types::{IpAddressFamily, IpSocketAddress};

@@ -17,11 +17,18 @@ pub(crate) struct AsyncCall<'a, T: 'static> {
     accessor: &'a Accessor<T>,
     /// The call as observers know it, while it has no store.
     suspended: Option<Suspended>,
+    /// Whether an interrupt ends its waits.
+    interruptible: bool,
 }
 
 impl<'a, T: SandsockView + 'static> AsyncCall<'a, T> {
     pub(crate) fn new(accessor: &'a Accessor<T>) -> Self {
-        Self { accessor, suspended: None }
+        Self { accessor, suspended: None, interruptible: true }
+    }
+
+    /// Sets whether an interrupt ends the waits of this call. It does by default.
+    pub(crate) fn interruptible(&mut self, interruptible: bool) {
+        self.interruptible = interruptible;
     }
 
     /// Makes a step of the call, which needs the store and does not wait.
@@ -49,7 +56,12 @@ impl<'a, T: SandsockView + 'static> AsyncCall<'a, T> {
             suspended.wait_begins();
             Instant::now()
         });
-        let result = Interrupts::new(&waiter).unless_interrupted(future).await;
+        let result = if self.interruptible {
+            let _waiting = waiter.begin();
+            Interrupts::new(&waiter).unless_interrupted(future).await
+        } else {
+            Ok(future.await)
+        };
         if let (Some(suspended), Some(since)) = (&mut self.suspended, since) {
             suspended.wait_ended(since.elapsed());
         }
