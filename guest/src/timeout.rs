@@ -12,7 +12,7 @@ use crate::{
     raw::{
         clock,
         descriptors::Descriptor,
-        polling::{PollEntry, Poller},
+        polling,
         types::{self, Wait},
     },
     waits,
@@ -268,7 +268,7 @@ impl Waiting {
     pub(crate) fn poll(
         &mut self,
         #[allow(unused_variables, reason = "without threads the host waits within the call")]
-        entries: &[PollEntry<'_>],
+        entries: &[polling::PollEntry<'_>],
     ) -> Result<bool, types::Error> {
         #[cfg(all(feature = "threads", not(test)))]
         if let Some(wait) = self.poll_wait() {
@@ -281,10 +281,11 @@ impl Waiting {
     }
 
     /// As [`poll`](Self::poll), for a poller.
+    #[cfg(not(test))]
     pub(crate) fn poller(
         &mut self,
         #[allow(unused_variables, reason = "without threads the host waits within the call")]
-        poller: &Poller,
+        poller: &polling::Poller,
     ) -> Result<bool, types::Error> {
         #[cfg(all(feature = "threads", not(test)))]
         if let Some(wait) = self.poll_wait() {
