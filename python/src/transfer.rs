@@ -29,6 +29,12 @@ fn size(py: Python<'_>, Size(size): Size, text: &str) -> Result<usize> {
     Ok(usize::try_from(size).unwrap_or(usize::MAX))
 }
 
+/// Returns the room for control messages. The guest crate refuses a number that is too large, as
+/// CPython refuses a negative one.
+fn room_for_control(Size(room): Size) -> usize {
+    u32::try_from(room).map_or(usize::MAX, |room| room as usize)
+}
+
 pub(crate) fn recv<'py>(this: This<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer<'py> {
     let py = arguments.py();
     let mut values = (Size(0), 0);
@@ -101,7 +107,7 @@ pub(crate) fn recvmsg<'py>(this: This<'_, 'py>, arguments: &Bound<'py, PyAny>) -
     parse(arguments, const { &Format::new(c"n|ni:recvmsg") }, &mut values)?;
     let (length, room, flags): (Size, Size, i32) = values;
     let length = size(py, length, "negative buffer size in recvmsg()")?;
-    let room = size(py, room, "invalid ancillary data buffer length")?;
+    let room = room_for_control(room);
     let received = this.socket().recvmsg(length, room, flags).or_raise(py)?;
     message(py, received, |data| Ok(PyBytes::new(py, &data).into_any()))
 }
@@ -127,7 +133,7 @@ pub(crate) fn recvmsg_into<'py>(this: This<'_, 'py>, arguments: &Bound<'py, PyAn
             parse_one(&buffer, format, &mut values).map(|()| values.0)
         })
         .collect::<Result<Vec<_>>>()?;
-    let room = size(py, room, "invalid ancillary data buffer length")?;
+    let room = room_for_control(room);
     let mut slices: Vec<_> = views.iter_mut().map(|view| IoSliceMut::new(view.get_mut())).collect();
     let received = this.socket().recvmsg_into(&mut slices, room, flags).or_raise(py)?;
     message(py, received, |count| object(py, count))

@@ -99,6 +99,7 @@ class Only(list):
 HOSTS = Only(r"""'127.0.0.1' '' '<broadcast>' '255.255.255.255' '::1' 'fe80::1%1' '127.0.0.1\0' b'127.0.0.1' b'' b'\0' bytearray(b'127.0.0.1')
 bytearray(b'::1') Text('127.0.0.1') 'a..b' '.' 'x'*64 'x'*64+'.b' '\uff11\uff12\uff17.0.0.1' 'xn--\xe9' '\xe9..' '\u0627a' '\udc80' b'\xff'
 memoryview(b'127.0.0.1') None 1 1.5 () object() Index(1) '127.1' '0x7f.1' '::ffff:127.0.0.1'""".split())
+INTERFACES = r"'lo' '' 'nosuch' b'lo' b'' 'l\0o' b'l\0o' Path() 'x'*15 'x'*16 1 None bytearray(b'lo') '\u20ac' '\udc80'".split()
 # Numbers of no descriptor.
 DESCRIPTORS = Only(["-1", "2**31", "-2**31-1", "2**64", "'x'", "None", "1.0", "Index('x')", "10**6"])
 PORTS = r"""0 9 1 -1 65535 65536 -65536 2**31-1 2**31 2**40 2**64 -2**31-1 '9' '' 'http' b'9' None 1.0 1.5 True Index(9) Index(2**40) Index('x')
@@ -122,12 +123,26 @@ def some_tuple(rng, pools, least=0, more=2):
     return rng.choice(["({})"] * 8 + ["[{}]", "Pair(({}))"]).format(text)
 
 
-# An address for each family: the parts of its tuple.
+# Each family, with a protocol where the form of its addresses depends on it: the parts of an address's tuple, or None for a name.
 FAMILIES = {
     "AF_INET": [HOSTS, PORTS],
     "AF_INET6": [HOSTS, PORTS, NUMBERS, NUMBERS],
     "AF_UNIX": None,
+    "AF_NETLINK": [NUMBERS, NUMBERS],
+    "AF_PACKET": [INTERFACES, NUMBERS, NUMBERS, NUMBERS, BYTES],
+    "AF_CAN CAN_RAW": [INTERFACES],
+    "AF_CAN CAN_ISOTP": [INTERFACES, NUMBERS, NUMBERS],
+    "AF_CAN CAN_J1939": [INTERFACES, NUMBERS, NUMBERS, NUMBERS],
+    "AF_CAN NETLINK_ROUTE": [INTERFACES],
+    "AF_TIPC": [["1", "2", "3", *NUMBERS], NUMBERS, NUMBERS, NUMBERS, NUMBERS],
+    "AF_ALG": [["'hash'", "'x'*14", "'x'*13", *TEXTS], ["'sha1'", "'x'*63", "'x'*64", *TEXTS], NUMBERS, NUMBERS],
+    "AF_VSOCK": [NUMBERS, NUMBERS],
+    "AF_QIPCRTR": [NUMBERS, NUMBERS],
+    "AF_RDS": [HOSTS, PORTS],
+    "AF_KEY": [NUMBERS],
 }
+# The families whose sockets every kernel makes. The others are judged up to the system call.
+REAL = {"AF_INET", "AF_INET6", "AF_UNIX"}
 METHODS = {
     "getsockopt": lambda rng: [["1", "4", *FLAGS], ["3", "2", *FLAGS], SIZES],
     "listen": lambda rng: [NUMBERS],
@@ -241,16 +256,25 @@ def call(rng):
     return family, name, f"s.{name}({arguments(rng, METHODS[name](rng), True)})"
 
 
-def shown(value, name):
+def shown(value, name, family):
     """Returns a result as text."""
     if isinstance(value, _socket.socket):
         value.close()
         return "a socket"
     if name == "connect_ex" and value:
-        return errno.errorcode.get(value, value)
+        return errno.errorcode.get(value, value) if family in REAL else "an errno"
     if name in VARYING:
         return type(value).__name__
     return repr(value)
+
+
+def make(family):
+    """Returns a socket that has the family for its addresses."""
+    if family in REAL:
+        return _socket.socket(getattr(_socket, family), _socket.SOCK_DGRAM, 0)
+    family, proto = (getattr(_socket, word) for word in (family + " IPPROTO_IP").split()[:2])
+    fd = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM, 0).detach()
+    return _socket.socket(family, _socket.SOCK_DGRAM, proto, fd)
 
 
 def run(family, name, expression):
@@ -258,7 +282,7 @@ def run(family, name, expression):
     names = dict(globals())
     s = None
     if family is not None:
-        s = _socket.socket(getattr(_socket, family, 1), _socket.SOCK_DGRAM, 0)
+        s = make(family)
         s.setblocking(False)
         names["s"] = s
     try:
@@ -267,11 +291,13 @@ def run(family, name, expression):
             return f"{s.gettimeout()!r}"
         if name in ("dup",):
             _socket.close(value)
-        return shown(value, name)
+        return shown(value, name, family)
     except Exception as error:
         number = getattr(error, "errno", None)
         if isinstance(error, (_socket.gaierror, _socket.herror)) or number is None:
             return f"{type(error).__name__}: {error.args}"
+        if family is not None and family not in REAL:
+            return "OSError by the system call"
         return f"{type(error).__name__}: {errno.errorcode.get(number, number)}: {error.strerror}"
     finally:
         if s is not None:

@@ -146,8 +146,8 @@ impl Socket {
         flags: Flags,
     ) -> Result<(Received<Vec<u8>>, usize)> {
         let mut waiting = Waiting::new(self.timeout());
-        let room = control_room(room)?;
         self.check_named()?;
+        let room = control_room(room)?;
         let got = self.attempt(&mut waiting, (POLLIN, flags), |d, wait| {
             transfers::receive_message(d, size as u64, room, flags.0, wait)
         })?;
