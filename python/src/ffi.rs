@@ -962,9 +962,56 @@ pub(crate) trait Positional<K: Kind> {
     fn call<'py>(this: K::This<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer<'py>;
 }
 
+/// A method with a few arguments, which are not made a tuple unless something is odd about them.
+pub(crate) trait Fast<K: Kind> {
+    fn call<'py>(this: K::This<'_, 'py>, arguments: &Arguments<'_, 'py>) -> Answer<'py>;
+}
+
 /// A method with arguments by keyword.
 pub(crate) trait WithKeywords<K: Kind> {
     fn call<'py>(this: K::This<'_, 'py>, arguments: &Keywords<'_, 'py>) -> Answer<'py>;
+}
+
+/// The arguments of a call, where the caller has them.
+pub(crate) struct Arguments<'a, 'py> {
+    py: Python<'py>,
+    items: &'a [*mut PyObject],
+}
+
+impl<'py> Arguments<'_, 'py> {
+    pub(crate) fn py(&self) -> Python<'py> {
+        self.py
+    }
+
+    /// Returns the only argument.
+    pub(crate) fn only(&self) -> Option<Borrowed<'_, 'py, PyAny>> {
+        match self.items {
+            // SAFETY: the caller owns its arguments during the call.
+            &[item] => Some(unsafe { Borrowed::from_ptr(self.py, item) }),
+            _ => None,
+        }
+    }
+
+    /// Returns the arguments as a tuple, for `parse`.
+    pub(crate) fn tuple(&self) -> Answer<'py> {
+        let items = self.items.iter();
+        // SAFETY: as above.
+        let items = items.map(|&item| unsafe { Borrowed::from_ptr(self.py, item) });
+        Ok(PyTuple::new(self.py, items)?.into_any())
+    }
+}
+
+/// Returns the value of an `int` that is not below 0, and is small.
+pub(crate) fn small_size(object: Borrowed<'_, '_, PyAny>) -> Option<usize> {
+    // SAFETY: it is an int, and an overflow is no exception.
+    unsafe {
+        if ffi::PyLong_CheckExact(object.as_ptr()) == 0 {
+            return None;
+        }
+        let mut overflow = 0;
+        let value = ffi::PyLong_AsLongAndOverflow(object.as_ptr(), &mut overflow);
+        if overflow == 0 { usize::try_from(value).ok() } else { None }
+    }
 }
 
 /// Returns a result to the interpreter.
@@ -1048,6 +1095,27 @@ impl<K: Kind> Method<K> {
         Self::new(name, doc, ffi::METH_VARARGS, PyMethodDefPointer { PyCFunction: call::<K, F> })
     }
 
+    pub(crate) const fn fast<F: Fast<K>>(name: &'static CStr, doc: &'static CStr) -> Self {
+        unsafe extern "C" fn call<K: Kind, F: Fast<K>>(
+            this: *mut PyObject,
+            arguments: *mut *mut PyObject,
+            count: isize,
+        ) -> *mut PyObject {
+            // SAFETY: as above, and with this many arguments. Without any, the pointer may be null.
+            unsafe {
+                let py = Python::assume_attached();
+                let items = match count {
+                    0 => &[],
+                    count => std::slice::from_raw_parts(arguments, count.cast_unsigned()),
+                };
+                let arguments = Arguments { py, items };
+                give(F::call(K::this(Borrowed::from_ptr(py, this)), &arguments))
+            }
+        }
+        let pointer = PyMethodDefPointer { PyCFunctionFast: call::<K, F> };
+        Self::new(name, doc, ffi::METH_FASTCALL, pointer)
+    }
+
     pub(crate) const fn keywords<F: WithKeywords<K>>(
         name: &'static CStr,
         doc: &'static CStr,
@@ -1109,6 +1177,16 @@ macro_rules! methods {
             fn call<'py>(
                 this: <$kind as $crate::ffi::Kind>::This<'_, 'py>,
                 arguments: &Bound<'py, PyAny>,
+            ) -> $crate::ffi::Answer<'py> {
+                $function(this, arguments)
+            }
+        }
+    };
+    (@ fast $this:ident $kind:ty, $function:ident) => {
+        impl $crate::ffi::Fast<$kind> for $this {
+            fn call<'py>(
+                this: <$kind as $crate::ffi::Kind>::This<'_, 'py>,
+                arguments: &$crate::ffi::Arguments<'_, 'py>,
             ) -> $crate::ffi::Answer<'py> {
                 $function(this, arguments)
             }

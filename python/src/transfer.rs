@@ -10,8 +10,8 @@ use sandsock::{Ancillary, Family, Received, ToAddress};
 use crate::address::{argument, result};
 use crate::error::{OrRaise, with_text};
 use crate::ffi::{
-    self, Answer, Buffer, Format, Int, Keywords, MutableBuffer, Names, Object, Result, Size, This,
-    Typed, parse, parse_one,
+    self, Answer, Arguments, Buffer, Format, Int, Keywords, MutableBuffer, Names, Object, Result,
+    Size, This, Typed, parse, parse_one,
 };
 use crate::socket::{none, object};
 
@@ -35,12 +35,17 @@ fn room_for_control(Size(room): Size) -> usize {
     u32::try_from(room).map_or(usize::MAX, |room| room as usize)
 }
 
-pub(crate) fn recv<'py>(this: This<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer<'py> {
+pub(crate) fn recv<'py>(this: This<'_, 'py>, arguments: &Arguments<'_, 'py>) -> Answer<'py> {
     let py = arguments.py();
-    let mut values = (Size(0), 0);
-    parse(arguments, const { &Format::new(c"n|i:recv") }, &mut values)?;
-    let (length, flags): (Size, i32) = values;
-    let length = size(py, length, "negative buffersize in recv")?;
+    let (length, flags) = match arguments.only().and_then(ffi::small_size) {
+        Some(length) => (length, 0),
+        None => {
+            let mut values = (Size(0), 0);
+            parse(&arguments.tuple()?, const { &Format::new(c"n|i:recv") }, &mut values)?;
+            let (length, flags): (Size, i32) = values;
+            (size(py, length, "negative buffersize in recv")?, flags)
+        }
+    };
     let socket = this.socket();
     if length > AT_ONCE {
         return Ok(PyBytes::new(py, &socket.recv(length, flags).or_raise(py)?).into_any());
@@ -163,21 +168,33 @@ fn message<'py, T>(
     })
 }
 
-pub(crate) fn send<'py>(this: This<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer<'py> {
+pub(crate) fn send<'py>(this: This<'_, 'py>, arguments: &Arguments<'_, 'py>) -> Answer<'py> {
     let py = arguments.py();
+    if let Some(data) = only_bytes(arguments) {
+        return object(py, this.socket().send(data.as_bytes(), 0).or_raise(py)?);
+    }
     let mut values = (Buffer::<false>::default(), 0);
-    parse(arguments, const { &Format::new(c"y*|i:send") }, &mut values)?;
+    parse(&arguments.tuple()?, const { &Format::new(c"y*|i:send") }, &mut values)?;
     let (data, flags): (_, i32) = values;
     object(py, this.socket().send(data.get(), flags).or_raise(py)?)
 }
 
-pub(crate) fn sendall<'py>(this: This<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer<'py> {
+pub(crate) fn sendall<'py>(this: This<'_, 'py>, arguments: &Arguments<'_, 'py>) -> Answer<'py> {
     let py = arguments.py();
+    if let Some(data) = only_bytes(arguments) {
+        this.socket().sendall(data.as_bytes(), 0).or_raise(py)?;
+        return none(py);
+    }
     let mut values = (Buffer::<false>::default(), 0);
-    parse(arguments, const { &Format::new(c"y*|i:sendall") }, &mut values)?;
+    parse(&arguments.tuple()?, const { &Format::new(c"y*|i:sendall") }, &mut values)?;
     let (data, flags): (_, i32) = values;
     this.socket().sendall(data.get(), flags).or_raise(py)?;
     none(py)
+}
+
+/// Returns the only argument, if it is a bytes object.
+fn only_bytes<'a, 'py>(arguments: &'a Arguments<'_, 'py>) -> Option<Borrowed<'a, 'py, PyBytes>> {
+    arguments.only()?.cast_exact::<PyBytes>().ok()
 }
 
 pub(crate) fn sendto<'py>(this: This<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer<'py> {
