@@ -92,6 +92,10 @@ conformance: build guests ## run CPython's own tests natively and through the pr
 	@cargo build $(PROFILE) --example _sandsock
 	@$(PYTHON) tests/conformance/run.py $(MODULES)
 
+.PHONY: test-python
+test-python: build ## run the standard library, packages of PyPI and CPython's own tests in `sandsock python`
+	@$(PYTHON) tests/python/run.py
+
 .PHONY: docs
 docs: guests build ## write the documentation's tables from the code's
 	@SANDSOCK_WRITE=1 cargo test $(PROFILE) docs_

@@ -28,6 +28,9 @@ def install() -> None:
 
 def as_linux() -> None:
     """Lets `sys.platform` and `os.uname` say Linux, for packages that ask."""
+    # CPython: the module decides at its import whether there are processes, by the platform's name.
+    import subprocess  # noqa: F401
+
     sys.platform = "linux"
     _system[:] = "Linux", "6.1.0"
     platform = sys.modules.get("platform")

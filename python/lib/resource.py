@@ -92,7 +92,8 @@ def getrusage(who, /):
     """Return the time that the guest has used."""
     if operator.index(who) not in (RUSAGE_SELF, RUSAGE_CHILDREN, RUSAGE_THREAD):
         raise ValueError("invalid who parameter")
-    used = 0.0 if who == RUSAGE_CHILDREN else time.process_time()
+    # The clock of a snapshot can begin below 0.
+    used = 0.0 if who == RUSAGE_CHILDREN else max(0.0, time.process_time())
     return struct_rusage(used, 0.0, *[0] * 14)
 
 

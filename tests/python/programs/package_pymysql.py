@@ -1,0 +1,25 @@
+"""PyMySQL against MariaDB: a password, parameters, types, a transaction, and an error."""
+
+import decimal
+import sys
+
+import pymysql
+
+with pymysql.connect(host="127.0.0.1", port=int(sys.argv[1]), user="guest", password="secret", database="test") as connection:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name TEXT, price DECIMAL(6,2))")
+        cursor.executemany("INSERT INTO t (name, price) VALUES (%s, %s)", [("one", "1.50"), ("три", "2.25")])
+        connection.commit()
+        cursor.execute("SELECT name, price FROM t ORDER BY id")
+        assert cursor.fetchall() == (("one", decimal.Decimal("1.50")), ("три", decimal.Decimal("2.25")))
+        cursor.execute("DELETE FROM t")
+        connection.rollback()
+        cursor.execute("SELECT count(*) FROM t")
+        assert cursor.fetchone() == (2,)
+        cursor.execute("SELECT repeat('x', 300000)")
+        assert len(cursor.fetchone()[0]) == 300_000
+        try:
+            cursor.execute("SELECT nonsense")
+        except pymysql.err.OperationalError as error:
+            assert error.args[0] == 1054
+print("ok")

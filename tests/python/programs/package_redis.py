@@ -1,0 +1,22 @@
+"""redis against redis-server: commands, a pipeline, a script, and a subscription."""
+
+import sys
+
+import redis
+
+client = redis.Redis(port=int(sys.argv[1]), socket_timeout=5)
+assert client.ping()
+assert client.set("key", "value") and client.get("key") == b"value"
+with client.pipeline() as pipe:
+    assert pipe.incr("n").incr("n").expire("n", 60).execute() == [1, 2, True]
+assert client.eval("return {KEYS[1], ARGV[1]}", 1, "a", "b") == [b"a", b"b"]
+big = bytes(300_000)
+client.set("big", big)
+assert client.get("big") == big
+subscription = client.pubsub()
+subscription.subscribe("news")
+assert subscription.get_message(timeout=5)["type"] == "subscribe"
+assert client.publish("news", "hello") == 1
+assert subscription.get_message(timeout=5)["data"] == b"hello"
+assert subscription.get_message(timeout=0.1) is None
+print("ok")

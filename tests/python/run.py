@@ -1,0 +1,52 @@
+"""Tests of `sandsock python` with the standard library, with packages of PyPI against real servers, and with CPython's own tests.
+
+    run.py [NAME...]
+
+Prints one line for each test, and the counts. A test whose server, package or interpreter is missing is skipped, and its line says what
+is missing. Ends with status 1 if a test fails. The variable SANDSOCK names the command; the default is target/release/sandsock.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+
+import cpython
+import packages
+import stdlib
+from harness import Skip
+
+
+def main(names):
+    tests = {**stdlib.TESTS, **packages.TESTS, **cpython.TESTS}
+    unknown = [name for name in names if name not in tests]
+    if unknown:
+        sys.exit(f"run.py: there is no test {unknown[0]}; the tests are: {', '.join(tests)}")
+    passed, failed, skipped = [], [], []
+    for name in names or tests:
+        start = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="sandsock-python-") as folder:
+            os.chmod(folder, 0o755)
+            try:
+                detail = tests[name](folder)
+            except Skip as reason:
+                skipped.append(name)
+                print(f"{name}: skipped: {reason}", flush=True)
+            except (AssertionError, OSError, subprocess.SubprocessError) as error:
+                failed.append(name)
+                print(f"{name}: FAILED: {error}", flush=True)
+            else:
+                passed.append(name)
+                print(f"{name}: ok{f', {detail}' if detail else ''} ({time.monotonic() - start:.1f} s)", flush=True)
+    print(f"{len(passed)} passed, {len(failed)} failed, {len(skipped)} skipped")
+    if failed:
+        print("failed:", *failed)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
