@@ -48,12 +48,18 @@ guests: setup ## build the examples and test programs: target/guests/*.wasm
 apps: build guests ## build apps in other languages and with stock libraries: target/apps/*.wasm
 	@scripts/apps.sh
 
+.PHONY: python
+python: build ## build the Python runner: target/python/
+	@scripts/python.sh
+
 .PHONY: install
-install: guests ## install the command and its provider below PREFIX (/usr/local)
+install: guests ## install the command, its provider and the Python runner below PREFIX (/usr/local)
 	@echo "building sandsock"
 	@cargo build $(DIST) --bin sandsock
 	install -D target/dist/sandsock $(DESTDIR)$(PREFIX)/bin/sandsock
 	install -D -m 644 target/guests/provider.wasm $(DESTDIR)$(PREFIX)/lib/sandsock/provider.wasm
+	SANDSOCK=target/dist/sandsock scripts/python.sh $(DESTDIR)$(PREFIX)/lib/sandsock/python || \
+	    echo "install: without the Python runner, \`sandsock python\` does not work" >&2
 
 .PHONY: demo
 demo: build guests ## show a server and a client under their policies

@@ -1,12 +1,21 @@
 #!/usr/bin/env bash
-# python.sh extension
+# python.sh [FOLDER] | extension
 #
-# Builds target/python/_socket.cpython-314-wasm32-wasi.so: the modules `_socket`, `select` and `_sandsock` for the CPython that
-# componentize-py bundles (python/). cargo fetches what it needs.
+# Builds the Python runner into target/python/, or into FOLDER: CPython as a component (runner.wasm), its standard library (stdlib/)
+# and the modules that stand in for missing ones (lib/). Then `sandsock python-setup` compiles them. Each folder's runner has a secret
+# of string hashes of its own. Needs target/release/sandsock, or the command that SANDSOCK names.
+#
+# With `extension`, builds only target/python/_socket.cpython-314-wasm32-wasi.so: the modules `_socket`, `select` and `_sandsock` for
+# the CPython that componentize-py bundles (python/). cargo fetches what it needs.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 say() { echo "python: $*" >&2; }
+fail() { say "$*"; exit 1; }
+
+# `make install` names the command that it installs.
+command=${SANDSOCK:-target/release/sandsock}
+log=target/python/log
 
 # The extension is a position-independent side module. componentize-py links it into the component, and resolves its undefined
 # symbols in libpython and in wasi-libc.
@@ -32,7 +41,51 @@ extension() {
     say "$out"
 }
 
+# Everything that runner.wasm is made of. It is built anew only if something has changed, because that takes a minute.
+inputs() {
+    cat scripts/python.sh scripts/python-stdlib.py scripts/componentize-py.sh wit/*.wit target/python/*.so
+    find python/runner python/lib -type f -not -name '*.pyc' -print0 2>/dev/null | sort -z | xargs -0 cat
+}
+
+# component PLACE OUT
+component() {
+    local builder=$1/bin/componentize-py out=$2 modules
+    modules=$(mktemp -d)
+    # The folders of modules have nothing else in them, because componentize-py bundles all that it finds.
+    cp target/python/*.so "$modules/"
+    # The packages of the environment would be bundled too. An empty environment has none.
+    VIRTUAL_ENV=$PWD/target/python/none "$builder" -d wit -d python/runner/world.wit -w sandsock:python/runner componentize \
+        -p python/runner -p "$modules" -p "$out/lib" sandsock_runner -o "$out/runner.wasm" >"$log" 2>&1 ||
+        { tail -n 20 "$log" >&2; rm -rf "$modules"; fail "componentize-py can't build the runner"; }
+    rm -rf "$modules"
+}
+
+runner() {
+    local out place stamp
+    out=$(realpath -m "$1")
+    [ -x "$command" ] || fail "there is no $command: run \`make python\`"
+    place=$(scripts/componentize-py.sh) || fail "without componentize-py there is no Python runner"
+    extension
+    stamp=$(inputs | sha256sum)
+    # Nobody else may read the runner: its snapshot has the secret of string hashes.
+    umask 077
+    mkdir -p "$out"
+    chmod 700 "$out"
+    if [ "$(cat "$out/stamp" 2>/dev/null)" != "$stamp" ]; then
+        say "building ${out#"$PWD/"}/runner.wasm"
+        rm -rf "$out"/{lib,stdlib,runner.wasm,stamp,version}
+        mkdir -p "$out/lib"
+        [ ! -d python/lib ] || cp -r python/lib/. "$out/lib/"
+        "$place/bin/python" scripts/python-stdlib.py "$out/stdlib" || fail "can't unpack the standard library that componentize-py carries"
+        component "$place" "$out"
+    fi
+    "$command" python-setup "$out" || fail "can't prepare the Python runner"
+    echo "$stamp" >"$out/stamp"
+    say "${out#"$PWD/"} is ready"
+}
+
 case ${1-} in
     extension) extension ;;
-    *) say "usage: scripts/python.sh extension"; exit 2 ;;
+    -*) fail "usage: scripts/python.sh [FOLDER] | extension" ;;
+    *) runner "${1-target/python}" ;;
 esac

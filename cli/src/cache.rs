@@ -17,20 +17,23 @@ const STICKY: u32 = 0o1000;
 /// man 7 inode: all rights of the group and of others.
 const RIGHTS_OF_OTHERS: u32 = 0o077;
 
-/// Returns the cache's folder, which may not exist yet: in `XDG_CACHE_HOME`, or in `.cache` of the
-/// home folder.
-pub(crate) fn folder() -> Option<PathBuf> {
+/// The name of the folder of wasmtime's cache.
+pub(crate) const COMPILED: &str = "compiled";
+
+/// Returns the folder of a cache, which may not exist yet: in `XDG_CACHE_HOME`, or in `.cache` of
+/// the home folder.
+pub(crate) fn folder(name: &str) -> Option<PathBuf> {
     // The XDG base directory specification: relative paths are ignored.
     let given =
         std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let base = given
         .or_else(|| Some(std::env::home_dir().filter(|home| home.is_absolute())?.join(".cache")))?;
-    Some(base.join("sandsock/compiled"))
+    Some(base.join("sandsock").join(name))
 }
 
 /// Opens the cache, and makes its folder if needed. If it can't be used, logs why and returns none.
 pub(crate) fn open() -> Option<Cache> {
-    let folder = folder()?;
+    let folder = folder(COMPILED)?;
     if let Err(error) = DirBuilder::new().recursive(true).mode(0o700).create(&folder) {
         tracing::info!("compiled components are not cached: {}: {error}", folder.display());
         return None;
@@ -47,7 +50,7 @@ pub(crate) fn open() -> Option<Cache> {
 }
 
 /// Checks that only this user can have written into a folder, and that nobody else can replace it.
-fn proven(folder: &Path) -> Result<(), String> {
+pub(crate) fn proven(folder: &Path) -> Result<(), String> {
     let own = geteuid().as_raw();
     let look =
         |path: &Path| path.metadata().map_err(|error| format!("{}: {error}", path.display()));

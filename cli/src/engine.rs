@@ -65,8 +65,29 @@ pub(crate) fn load(path: &Path, at_once: Option<u32>) -> Result<Loaded, Exit> {
     Ok(Loaded { engine, component, concurrent, provider })
 }
 
-/// Returns the settings of an engine.
+/// The bytes of stack of Python's interpreter. With wasmtime's default, half of it, deep recursion in
+/// C ends the guest before CPython raises RecursionError.
+const PYTHON_STACK: usize = 1 << 20;
+
+/// Returns the settings of the engine for Python's runner. Its code has a cache of its own.
+pub(crate) fn runner_config() -> Config {
+    let mut config = settings(false);
+    config.max_wasm_stack(PYTHON_STACK);
+    config
+}
+
+/// Returns the settings of an engine that uses the cache.
 fn config(concurrent: bool) -> Config {
+    let mut config = settings(concurrent);
+    // wasmtime's key holds the version and every setting that matters to the code, the choice of
+    // engine too.
+    if let Some(cache) = cache::open() {
+        config.cache(Some(cache));
+    }
+    config
+}
+
+fn settings(concurrent: bool) -> Config {
     let mut config = Config::new();
     config.concurrency_support(concurrent);
     if concurrent {
@@ -74,11 +95,6 @@ fn config(concurrent: bool) -> Config {
     }
     // A second Ctrl-C stops a guest that computes.
     config.epoch_interruption(true);
-    // wasmtime's key holds the version and every setting that matters to the code, the choice of
-    // engine too.
-    if let Some(cache) = cache::open() {
-        config.cache(Some(cache));
-    }
     config
 }
 

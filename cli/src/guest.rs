@@ -22,8 +22,19 @@ use crate::observers::ObserveArgs;
 use crate::text::printable;
 use crate::{cache, compose, path_walk};
 
-/// The options about the guest, and the guest itself.
+/// The component, and its arguments.
 #[derive(Args)]
+pub(crate) struct ComponentArgs {
+    /// The component, a .wasm or .wat file.
+    pub(crate) component: PathBuf,
+
+    /// The guest's arguments.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<String>,
+}
+
+/// The options about the guest.
+#[derive(Args, Default)]
 pub(crate) struct GuestArgs {
     /// Grant a capability, for example tcp-connect=127.0.0.1:8000.
     #[arg(long, value_name = "VERB[=TARGET]")]
@@ -71,18 +82,11 @@ pub(crate) struct GuestArgs {
     /// Give the guest a folder, under its own name or another one. With :ro the guest can't write to
     /// it.
     #[arg(long, value_name = "HOST[::GUEST][:ro]")]
-    dir: Vec<String>,
+    pub(crate) dir: Vec<String>,
 
     /// Set an environment variable, or pass on this command's own if only the name is given.
     #[arg(long, value_name = "NAME[=VALUE]")]
     env: Vec<String>,
-
-    /// The component, a .wasm or .wat file.
-    pub(crate) component: PathBuf,
-
-    /// The guest's arguments.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    args: Vec<String>,
 
     // This must be last, because its heading applies to every option after it.
     #[command(flatten)]
@@ -116,21 +120,30 @@ pub(crate) struct State {
     table: ResourceTable,
 }
 
-impl GuestArgs {
-    /// Takes the descriptors of `--inherit`. This must happen before the process opens anything.
-    pub(crate) fn handed(&self) -> anyhow::Result<InheritedFds> {
-        InheritedFds::new(&self.inherit)
-    }
+/// What the command line says about the program that the guest is.
+pub(crate) struct Program {
+    /// The guest's arguments. Its name is the first.
+    pub(crate) args: Vec<String>,
+    /// The folders that the guest gets.
+    pub(crate) folders: Vec<Folder>,
+    /// The files of the program itself, which no guest may change.
+    pub(crate) trusted: Vec<TrustedPath>,
+}
 
-    /// Enters the network namespace. This must happen before there is a second thread.
-    pub(crate) fn enter_netns(&self) -> anyhow::Result<()> {
-        let Some(name) = &self.netns else { return Ok(()) };
-        sandsock_host::netns::enter(name).with_context(|| format!("--netns {}", name.display()))
+impl ComponentArgs {
+    /// Returns the program that the component is, with the folders of `--dir`.
+    pub(crate) fn program(&self, guest: &GuestArgs) -> anyhow::Result<Program> {
+        let name = self.component.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Program {
+            args: std::iter::once(name).chain(self.args.iter().cloned()).collect(),
+            folders: Folder::parse_all(&guest.dir)?,
+            trusted: vec![TrustedPath::file(&self.component, "the component")],
+        })
     }
 
     /// Reads and compiles the component as [`load`] does, and warns of likely mistakes in the
     /// command line.
-    pub(crate) fn load(&self, at_once: Option<u32>) -> Result<Loaded, Exit> {
+    pub(crate) fn load(&self, guest: &GuestArgs, at_once: Option<u32>) -> Result<Loaded, Exit> {
         // These are the arguments as they were written: clap removes the `--` by which a user says
         // that the guest shall get such an option.
         let written = std::env::args_os()
@@ -147,7 +160,7 @@ impl GuestArgs {
             );
         }
         load(&self.component, at_once).map_err(|Exit { status, error }| {
-            match self.observe.without_value() {
+            match guest.observe.without_value() {
                 Some(option) => Exit {
                     status,
                     error: anyhow!("{error:#} ({option} takes its value as {option}=VALUE)"),
@@ -159,6 +172,17 @@ impl GuestArgs {
 }
 
 impl GuestArgs {
+    /// Takes the descriptors of `--inherit`. This must happen before the process opens anything.
+    pub(crate) fn handed(&self) -> anyhow::Result<InheritedFds> {
+        InheritedFds::new(&self.inherit)
+    }
+
+    /// Enters the network namespace. This must happen before there is a second thread.
+    pub(crate) fn enter_netns(&self) -> anyhow::Result<()> {
+        let Some(name) = &self.netns else { return Ok(()) };
+        sandsock_host::netns::enter(name).with_context(|| format!("--netns {}", name.display()))
+    }
+
     /// Returns the policy's rules about UNIX paths, each with the option that set it.
     fn socket_rules(&self, policy: &Policy) -> Vec<SocketRule> {
         let name = |rule: &str, deny: bool| {
@@ -184,14 +208,13 @@ impl GuestArgs {
             .iter()
             .map(|path| TrustedPath::file(path, "the policy of --policy"))
             .collect();
-        own.push(TrustedPath::file(&self.component, "the component"));
         own.extend(
             compose::places()
                 .into_iter()
                 .map(|path| TrustedPath::file(path, "where the provider of sockets is looked for")),
         );
         own.extend(self.observe.files());
-        let cache = cache::folder().map(|path| {
+        let cache = cache::folder(cache::COMPILED).map(|path| {
             (path, "the cache of compiled components (XDG_CACHE_HOME names another place)")
         });
         own.extend(cache.map(|(path, what)| TrustedPath {
@@ -289,15 +312,15 @@ impl GuestEnv {
     /// binds, if any.
     pub(crate) fn new(
         args: &GuestArgs,
+        program: Program,
         handed: &InheritedFds,
         policy: Policy,
         socket: Option<&Path>,
     ) -> Result<Self, Exit> {
         let mut own = args.own_files();
+        own.extend(program.trusted);
         own.extend(socket.map(|path| TrustedPath::file(path, "the socket of --listen")));
-        let folders =
-            folders::open(&Folder::parse_all(&args.dir)?, &args.socket_rules(&policy), &own)?;
-        let name = args.component.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let folders = folders::open(&program.folders, &args.socket_rules(&policy), &own)?;
         let mut env = handed.environment();
         env.extend(
             args.env
@@ -305,11 +328,10 @@ impl GuestEnv {
                 .map(|variable| parse_env(variable))
                 .collect::<anyhow::Result<Vec<_>>>()?,
         );
-        let words = std::iter::once(name).chain(args.args.iter().cloned()).collect();
         Ok(Self {
             policy: Arc::new(policy),
             hostname: args.hostname.clone(),
-            args: words,
+            args: program.args,
             env,
             folders,
         })

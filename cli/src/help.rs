@@ -11,6 +11,7 @@ Examples:
   sandsock run --allow tcp-listen=127.0.0.1:7777 echo_server.wasm 127.0.0.1 7777
   sandsock run --allow 'tcp-connect=*.example.com:443' fetch.wasm www.example.com
   sandsock run --policy server.toml server.wasm
+  sandsock python --allow 'tcp-listen=*:50007' echo_server.py
   sandsock serve --listen 127.0.0.1:7782 hello_http.wasm
   sandsock compose app.wasm -o whole.wasm
   sandsock inspect server.wasm";
@@ -40,6 +41,22 @@ Examples:
   sandsock run --policy server.toml --deny 'tcp-connect=10.0.0.0/8:*' server.wasm
   sandsock run --allow tcp-connect=db.example:5432 --resolve db.example=192.0.2.7 app.wasm
   sandsock run --dir ./data::/data:ro --env LANG --limit descriptors=64 app.wasm --flag-of-the-guest";
+
+/// What follows the options in `sandsock python --help`.
+pub(crate) const PYTHON_HELP: &str = "\
+Without SCRIPT, the program is read from standard input. The program gets every argument after SCRIPT, MODULE or CODE.
+
+The program reads its own folder, or with -m and -c the working directory, and the folders of --site. It can write to none of
+them, and the command refuses a --dir that would let it. Everything else needs a grant, as under `sandsock run`; see its help.
+
+Exit status: the program's own status; 1 after an exception; 130 after a KeyboardInterrupt or a second Ctrl-C; 2 if the script can't
+be opened; 134 after a trap; 125 for an error of this command; 126 if the runner can't be loaded.
+
+Examples:
+  sandsock python --allow 'tcp-listen=*:50007' echo_server.py
+  sandsock python --allow tcp-connect=example.org:80 client.py
+  sandsock python --allow tcp-listen=127.0.0.1:8000 -m http.server 8000 --bind 127.0.0.1
+  sandsock python --site ./packages --dir ./data app.py --flag-of-the-program";
 
 /// What follows the options in `sandsock serve --help`.
 pub(crate) const SERVE_HELP: &str = "\
@@ -128,6 +145,7 @@ mod tests {
             "docs/command.md",
             &[
                 ("options of run", options(of("run"), None)),
+                ("options of python", options(of("python"), Some(of("run")))),
                 ("options of serve", options(of("serve"), Some(of("run")))),
                 ("options of compose", options(of("compose"), Some(of("run")))),
             ],

@@ -21,6 +21,7 @@ mod memory;
 mod observers;
 mod output;
 mod path_walk;
+mod python;
 mod run;
 mod serve;
 mod stderr;
@@ -34,7 +35,7 @@ use std::time::Instant;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use exit::{Exit, OWN_ERROR};
-use help::{AFTER_HELP, RUN_HELP, SERVE_HELP, limits_help, verbs_help};
+use help::{AFTER_HELP, PYTHON_HELP, RUN_HELP, SERVE_HELP, limits_help, verbs_help};
 use stderr::LAST_LINES;
 use text::printable;
 
@@ -53,7 +54,12 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run a component that exports wasi:cli/run.
-    Run(Box<guest::GuestArgs>),
+    Run(Box<run::RunArgs>),
+    /// Run a Python program: a script, a module or code.
+    Python(Box<python::PythonArgs>),
+    /// Prepare a folder of the Python runner after it was built.
+    #[command(hide = true)]
+    PythonSetup(python::SetupArgs),
     /// Serve connections, each with a fresh instance of a component, or all with a few instances
     /// that share the listening socket.
     Serve(Box<serve::ServeArgs>),
@@ -73,11 +79,12 @@ fn main() -> ExitCode {
         // Verbs and limits come from their tables.
         run.after_help(format!("{}\n{RUN_HELP}\n\n{}", verbs_help(), limits_help()))
     });
+    let command = command.mut_subcommand("python", |python| python.after_help(PYTHON_HELP));
     let command = command.mut_subcommand("serve", |serve| serve.after_help(SERVE_HELP));
     let parse = |command: clap::Command, words: Vec<OsString>| {
         command.try_get_matches_from(words).and_then(|matches| Cli::from_arg_matches(&matches))
     };
-    let words: Vec<OsString> = std::env::args_os().collect();
+    let words = python::with_end_of_options(&command, std::env::args_os().collect());
     let cli = match parse(command.clone(), words.clone()) {
         Ok(cli) => cli,
         Err(error) => {
@@ -93,6 +100,8 @@ fn main() -> ExitCode {
     log_to_stderr(cli.verbose);
     let result = match cli.command {
         Command::Run(args) => run::run(&args, cli.verbose),
+        Command::Python(args) => python::python(&args, cli.verbose),
+        Command::PythonSetup(args) => python::set_up(&args),
         Command::Serve(args) => serve::serve(&args, cli.verbose),
         Command::Compose(args) => compose::compose(&args),
         Command::Inspect { component } => inspect::inspect(&component),

@@ -19,7 +19,7 @@ use crate::output::SharedOutput;
 use crate::stderr::Stderr;
 
 /// Options to observe the guest.
-#[derive(Args)]
+#[derive(Args, Default)]
 #[command(next_help_heading = "Observing")]
 pub(crate) struct ObserveArgs {
     /// Print every call as strace would, on standard error or to a file.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use clap::Args;
 use sandsock_host::Interrupter;
 use signal_hook::consts::SIGINT;
 use signal_hook::low_level::pipe;
@@ -15,26 +16,56 @@ use wasmtime_wasi::I32Exit;
 use crate::engine::Loaded;
 use crate::exit::{Exit, into_anyhow};
 use crate::guest::{
-    GuestArgs, GuestEnv, State, fit, new_store, policy, raise_descriptor_limit, unfit,
+    ComponentArgs, GuestArgs, GuestEnv, Program, State, fit, new_store, policy,
+    raise_descriptor_limit, unfit,
 };
 use crate::observers::{Instances, Observers};
 use crate::stderr::LAST_LINES;
 use crate::stderr::Stderr;
 use crate::text::printable_lines;
 
+/// What `run` takes.
+#[derive(Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    program: ComponentArgs,
+
+    #[command(flatten)]
+    guest: GuestArgs,
+}
+
 /// Runs a component to its end. Its exit status is the command's.
-pub(crate) fn run(args: &GuestArgs, verbose: u8) -> Result<ExitCode, Exit> {
+pub(crate) fn run(args: &RunArgs, verbose: u8) -> Result<ExitCode, Exit> {
+    let RunArgs { program, guest } = args;
+    run_program(
+        guest,
+        &program.component,
+        verbose,
+        || Ok(program.program(guest)?),
+        || program.load(guest, None),
+    )
+}
+
+/// Runs the program that `load` gives, in one instance. Messages begin with `name`.
+pub(crate) fn run_program(
+    args: &GuestArgs,
+    name: &Path,
+    verbose: u8,
+    program: impl FnOnce() -> Result<Program, Exit>,
+    load: impl FnOnce() -> Result<Loaded, Exit>,
+) -> Result<ExitCode, Exit> {
+    // This comes first, because what the process opens could take the numbers.
     let handed = args.handed()?;
     args.enter_netns()?;
     raise_descriptor_limit();
     args.observe.check()?;
     let policy = policy(args, handed.numbers())?;
-    let guest_env = GuestEnv::new(args, &handed, policy, None)?;
+    let guest_env = GuestEnv::new(args, program()?, &handed, policy, None)?;
     let mut wasi = guest_env.wasi()?;
     // The guest is alone on its thread.
     wasi.inherit_stdio().allow_blocking_current_thread(true);
     let mut builder = guest_env.sandsock()?;
-    let loaded = args.load(None)?;
+    let loaded = load()?;
     // The files are opened only now, so that an earlier error overwrites none of them.
     let observers = args.observe.open(verbose, Instances::One)?;
     let sandsock = {
@@ -55,7 +86,7 @@ pub(crate) fn run(args: &GuestArgs, verbose: u8) -> Result<ExitCode, Exit> {
     } else {
         run_sync(&loaded, &mut store)
     };
-    let result = result.map_err(|failure| failure.about(&args.component));
+    let result = result.map_err(|failure| failure.about(name));
     let dropped = store.data().sandsock.dropped_datagrams();
     if dropped > 0 {
         tracing::info!("{dropped} datagrams were dropped: no grant names their senders");
@@ -63,7 +94,7 @@ pub(crate) fn run(args: &GuestArgs, verbose: u8) -> Result<ExitCode, Exit> {
     let advice = store.data().memory.advice();
     // The guest's descriptors are closed before the statistics are printed.
     drop(store);
-    let status = result.and_then(|ended| status(&args.component, ended, &advice));
+    let status = result.and_then(|ended| status(name, ended, &advice));
     observers.finish(Instant::now() + LAST_LINES);
     status
 }
@@ -161,10 +192,10 @@ fn stop_by_ctrl_c(
 fn status(component: &Path, ended: Ended, advice: &str) -> Result<ExitCode, Exit> {
     match ended {
         Ok(Ok(())) => Ok(ExitCode::SUCCESS),
-        Ok(Err(())) => Ok(ExitCode::FAILURE),
+        Ok(Err(())) => Ok(failed(component, 1, advice)),
         Err(error) => {
             if let Some(I32Exit(code)) = error.downcast_ref() {
-                return Ok(ExitCode::from(u8::try_from(*code).unwrap_or(1)));
+                return Ok(failed(component, u8::try_from(*code).unwrap_or(1), advice));
             }
             if matches!(error.downcast_ref(), Some(wasmtime::Trap::Interrupt)) {
                 return Ok(ExitCode::from(130));
@@ -181,4 +212,12 @@ fn status(component: &Path, ended: Ended, advice: &str) -> Result<ExitCode, Exit
             Ok(ExitCode::from(134))
         }
     }
+}
+
+/// Returns the status of a guest that ended by itself. If it failed and was refused memory, says so.
+fn failed(component: &Path, status: u8, advice: &str) -> ExitCode {
+    if status != 0 && !advice.is_empty() {
+        say!("{}: the guest ended with status {status}{advice}", component.display());
+    }
+    ExitCode::from(status)
 }

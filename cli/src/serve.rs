@@ -26,7 +26,8 @@ use wasmtime_wasi::I32Exit;
 
 use crate::exit::{Exit, into_anyhow};
 use crate::guest::{
-    GuestArgs, GuestEnv, State, fit, new_store, policy, raise_descriptor_limit, unfit,
+    ComponentArgs, GuestArgs, GuestEnv, State, fit, new_store, policy, raise_descriptor_limit,
+    unfit,
 };
 use crate::inherited_fds::{LISTEN_START, listen_environment};
 use crate::listen::{Listener, SocketFile};
@@ -76,6 +77,9 @@ pub(crate) struct ServeArgs {
     /// Run the guests on N threads. The default is one for each processor.
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1024))]
     workers: Option<u32>,
+
+    #[command(flatten)]
+    program: ComponentArgs,
 
     #[command(flatten)]
     guest: GuestArgs,
@@ -170,17 +174,18 @@ pub(crate) fn serve(args: &ServeArgs, verbose: u8) -> Result<ExitCode, Exit> {
         .into());
     }
     let policy = policy(&args.guest, handed.numbers().chain([number]))?;
-    let mut guest_env =
-        GuestEnv::new(&args.guest, &handed, policy, Listener::file_of(&args.listen))?;
+    let program = args.program.program(&args.guest)?;
+    let socket = Listener::file_of(&args.listen);
+    let mut guest_env = GuestEnv::new(&args.guest, program, &handed, policy, socket)?;
     // A missing folder is reported now and only once.
     guest_env.wasi()?;
     if args.instances.is_some() {
         guest_env.add_env(listen_environment(1, &["listen"]));
     }
-    let component = args.guest.component.display().to_string();
-    let about = |failure: Exit| failure.about(&args.guest.component);
+    let component = args.program.component.display().to_string();
+    let about = |failure: Exit| failure.about(&args.program.component);
     let at_once = args.instances.is_none().then_some(args.max_connections);
-    let loaded = args.guest.load(at_once)?;
+    let loaded = args.program.load(&args.guest, at_once)?;
     let pre = fit(&loaded, true)?
         .map_err(unfit)
         .and_then(|pre| Pre::new(pre, loaded.concurrent))

@@ -70,6 +70,7 @@ const POLICY: Layers = Layers {
 const COMMAND: Layers = Layers {
     sources: "cli/src",
     order: &[
+        &["python"],
         &["inspect", "run", "serve"],
         &["guest", "listen"],
         &["engine", "inherited_fds", "memory", "observers"],

@@ -29,6 +29,7 @@ mod packet;
 mod policy;
 mod poller;
 mod provider;
+mod python;
 mod qipcrtr;
 mod raw;
 mod rds;

@@ -17,7 +17,7 @@ use sandsock_host::policy::{
 use sandsock_tests::{command, programs};
 
 /// The subcommands. `snapshot_help` checks that there are no others.
-const SUBCOMMANDS: [&str; 4] = ["run", "serve", "compose", "inspect"];
+const SUBCOMMANDS: [&str; 5] = ["run", "python", "serve", "compose", "inspect"];
 
 /// Compares a text with its snapshot.
 #[track_caller]

@@ -1,0 +1,229 @@
+//! `sandsock python`: runs a Python program in the runner, which is CPython as a component.
+
+mod code;
+mod runner;
+mod view;
+mod words;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, anyhow};
+use clap::Args;
+
+use crate::exit::Exit;
+use crate::folders::Folder;
+use crate::guest::{GuestArgs, Program};
+use crate::run::run_program;
+use code::{Code, absolute, guest_name};
+use runner::{GUEST_STAND_INS, GUEST_STDLIB, Runner};
+pub(crate) use words::with_end_of_options;
+
+/// The name of the interpreter in messages and in the guest.
+const NAME: &str = "python3";
+
+/// The status of `python3` for a command line that it does not understand.
+const USAGE: u8 = 2;
+
+/// What `python` takes.
+#[derive(Args)]
+pub(crate) struct PythonArgs {
+    /// Run a module as a script, with all arguments after it.
+    #[arg(short = 'm', value_name = "MODULE", conflicts_with = "code")]
+    module: Option<String>,
+
+    /// Run this code, with all arguments after it.
+    #[arg(short = 'c', value_name = "CODE", allow_hyphen_values = true)]
+    code: Option<String>,
+
+    /// Import packages from this folder too. They must be of Python alone, without native code.
+    #[arg(long, value_name = "DIR")]
+    site: Vec<PathBuf>,
+
+    /// Let the program see the platform linux in place of wasi: in sys.platform and os.uname().
+    #[arg(long)]
+    as_linux: bool,
+
+    /// Use the Python runner in this folder.
+    #[arg(long, value_name = "DIR")]
+    runner: Option<PathBuf>,
+
+    #[command(flatten)]
+    interpreter: InterpreterArgs,
+
+    /// The script, or - for standard input, and its arguments.
+    #[arg(value_name = "SCRIPT", trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<String>,
+
+    // This must be last, because its heading applies to every option after it.
+    #[command(flatten)]
+    guest: GuestArgs,
+}
+
+/// The options of `python3` that this command has too.
+#[derive(Args)]
+struct InterpreterArgs {
+    /// Ignore the variables PYTHON*.
+    #[arg(short = 'E')]
+    ignore_environment: bool,
+
+    /// Ignore the variables PYTHON*, and don't import from the folder of the script.
+    #[arg(short = 'I')]
+    isolated: bool,
+
+    /// Don't import from the folder of the script.
+    #[arg(short = 'P')]
+    safe_path: bool,
+
+    /// Do nothing: a program never writes bytecode here.
+    #[arg(short = 'B')]
+    dont_write_bytecode: bool,
+
+    /// Don't buffer standard output and standard error.
+    #[arg(short = 'u')]
+    unbuffered: bool,
+
+    /// Show or hide warnings, for example error or ignore::DeprecationWarning.
+    #[arg(short = 'W', value_name = "FILTER")]
+    warnings: Vec<String>,
+
+    /// Set an option of the interpreter's own, which the program finds in sys._xoptions.
+    #[arg(short = 'X', value_name = "NAME[=VALUE]")]
+    implementation: Vec<String>,
+}
+
+impl InterpreterArgs {
+    /// Returns the options as `python3` would get them.
+    fn words(&self) -> Vec<String> {
+        let letters = [
+            ("-E", self.ignore_environment),
+            ("-I", self.isolated),
+            ("-P", self.safe_path),
+            ("-B", self.dont_write_bytecode),
+            ("-u", self.unbuffered),
+        ];
+        let letters =
+            letters.iter().filter(|(_, set)| *set).map(|(letter, _)| (*letter).to_owned());
+        let warnings = self.warnings.iter().map(|value| format!("-W{value}"));
+        let implementation = self.implementation.iter().map(|value| format!("-X{value}"));
+        letters.chain(warnings).chain(implementation).collect()
+    }
+}
+
+/// What runs.
+enum What<'a> {
+    Module(&'a str),
+    Code(&'a str),
+    Script(&'a str),
+    StandardInput,
+}
+
+impl PythonArgs {
+    /// Returns what runs, and its arguments.
+    fn what(&self) -> (What<'_>, &[String]) {
+        if let Some(module) = &self.module {
+            return (What::Module(module), &self.words);
+        }
+        if let Some(code) = &self.code {
+            return (What::Code(code), &self.words);
+        }
+        match self.words.split_first() {
+            None => (What::StandardInput, &[]),
+            Some((word, rest)) if word == "-" => (What::StandardInput, rest),
+            Some((word, rest)) => (What::Script(word), rest),
+        }
+    }
+
+    /// Refuses an option that this command does not have. clap takes it for the script.
+    fn check(&self) -> Result<(), Exit> {
+        match self.what() {
+            (What::Script(word), _) if word.starts_with('-') => Err(Exit {
+                status: USAGE,
+                error: anyhow!("unknown option {word}; write a script of this name as ./{word}"),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the program, with its folders and its arguments for the runner.
+    fn program(&self, runner: &Runner) -> Result<Program, Exit> {
+        self.check()?;
+        runner.check()?;
+        let here = std::env::current_dir().context("the working directory is gone")?;
+        let (what, args) = self.what();
+        let own_folder = !self.interpreter.isolated && !self.interpreter.safe_path;
+        let script = if let What::Script(script) = what { Some(script) } else { None };
+        let code = Code::new(script, own_folder.then_some(&here), &self.site)?;
+
+        let mut words = vec![NAME.to_owned()];
+        words.extend(self.interpreter.words());
+        words.push(format!("-Xsandsock-cwd={}", guest_name(&here)?));
+        for site in &self.site {
+            words.push(format!("-Xsandsock-site={}", guest_name(&real(site))?));
+        }
+        if let Some(script) = &code.script {
+            words.push(format!("-Xsandsock-file={script}"));
+        }
+        if self.as_linux {
+            words.push("-Xlinux".to_owned());
+        }
+        words.extend(match what {
+            What::Module(module) => ["-m".to_owned(), module.to_owned()],
+            What::Code(code) => ["-c".to_owned(), code.to_owned()],
+            What::Script(script) => ["--".to_owned(), script.to_owned()],
+            What::StandardInput => ["--".to_owned(), "-".to_owned()],
+        });
+        words.extend_from_slice(args);
+
+        let given = Folder::parse_all(&self.guest.dir)?;
+        let given = given.into_iter().map(|folder| absolute(folder, &here)).collect();
+        let mut folders = code.join(given)?;
+        for own in runner.folders(false) {
+            if let Some(other) = folders.iter().find(|other| other.guest == own.guest) {
+                return Err(anyhow!(
+                    "{other}: the runner has its own modules in {GUEST_STDLIB} and {GUEST_STAND_INS}; give the folder another name"
+                )
+                .into());
+            }
+            folders.push(own);
+        }
+        let mut trusted = code.trusted;
+        trusted.extend(runner.trusted());
+        Ok(Program { args: words, folders, trusted })
+    }
+}
+
+/// Returns the real path of a folder.
+fn real(folder: &Path) -> PathBuf {
+    crate::path_walk::PathWalk::of(folder).end
+}
+
+/// Runs a Python program to its end. Its exit status is the command's.
+pub(crate) fn python(args: &PythonArgs, verbose: u8) -> Result<ExitCode, Exit> {
+    let runner = Runner::find(args.runner.as_deref())?;
+    run_program(&args.guest, Path::new(NAME), verbose, || args.program(&runner), || runner.load())
+}
+
+/// What `python-setup` takes.
+#[derive(Args)]
+pub(crate) struct SetupArgs {
+    /// The runner's folder.
+    folder: PathBuf,
+}
+
+/// Compiles the runner, and the bytecode of its modules, which a program can't write. Only modules
+/// of the runner itself run meanwhile.
+pub(crate) fn set_up(args: &SetupArgs) -> Result<ExitCode, Exit> {
+    let runner = Runner::find(Some(&args.folder))?;
+    let program = Program {
+        args: [NAME, "-Xsandsock-compile"].map(str::to_owned).to_vec(),
+        folders: runner.folders(true).to_vec(),
+        trusted: Vec::new(),
+    };
+    let status =
+        run_program(&GuestArgs::default(), Path::new(NAME), 0, || Ok(program), || runner.load())?;
+    if status == ExitCode::SUCCESS {
+        runner.mark()?;
+    }
+    Ok(status)
+}
