@@ -2,7 +2,8 @@
 //!
 //! All semantics are the crate's. This package converts Python's values to the crate's and back.
 //! Each module uses only modules further down: `module`; `names`, `socket`, `transfer`, `select`,
-//! `hashes`, `os`; `address`, `descriptor`; `error`; `errno`, `ffi`.
+//! `hashes`, `os`; `address`, `descriptor`; `error`; `errno`, `ffi`,
+//! `panic`.
 
 mod address;
 mod descriptor;
@@ -13,6 +14,7 @@ mod hashes;
 mod module;
 mod names;
 mod os;
+mod panic;
 mod select;
 mod socket;
 mod transfer;

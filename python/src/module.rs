@@ -6,6 +6,7 @@ use sandsock::WarningCategory;
 use sandsock::constants::{HAS_IPV6, SOCKET_MODULE, STRINGS};
 
 use crate::error::{gaierror, held, herror, interrupted};
+use crate::panic::end_on_panic;
 use crate::{errno, ffi, hashes, names, os, socket};
 
 /// The module that CPython's `socket.py` is built on.
@@ -13,9 +14,7 @@ use crate::{errno, ffi, hashes, names, os, socket};
 #[pyo3(name = "_socket")]
 fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
-    std::panic::set_hook(Box::new(|panic| {
-        eprintln!("sandsock: the module _socket failed: {panic}")
-    }));
+    end_on_panic();
     sandsock::set_interrupt_handler(Some(interrupted));
     sandsock::set_warning_handler(Some(warn));
     add(module).map_err(|_| PyErr::fetch(py))
@@ -58,6 +57,7 @@ fn warn(category: WarningCategory, text: &str) -> sandsock::Result<()> {
 fn init_helpers(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(errno::errnos, module)?)?;
     module.add_function(wrap_pyfunction!(to_wasi, module)?)?;
+    module.add_function(wrap_pyfunction!(panic, module)?)?;
     hashes::add(module)?;
     os::add(module)
 }
@@ -66,4 +66,10 @@ fn init_helpers(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[pyfunction]
 fn to_wasi(linux: i32) -> i32 {
     errno::to_wasi(linux)
+}
+
+/// Panics, so that a test can see how the guest ends.
+#[pyfunction]
+fn panic() {
+    panic!("a test asked for it");
 }

@@ -1,0 +1,306 @@
+//! Tables of methods.
+
+use std::ffi::{CStr, c_int};
+use std::marker::PhantomData;
+use std::ptr;
+
+use pyo3::ffi::{self, PyMethodDefPointer, PyObject};
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use super::arguments::Keywords;
+use super::socket_type::This;
+use super::{Answer, Result, checked};
+
+/// The kind of function in a table: of a module, or of the socket type.
+pub(crate) trait Kind {
+    /// What the function is called on.
+    type This<'a, 'py>;
+
+    /// Returns it.
+    ///
+    /// # Safety
+    /// The object is of the kind.
+    unsafe fn this<'a, 'py>(object: Borrowed<'a, 'py, PyAny>) -> Self::This<'a, 'py>;
+}
+
+/// A function of a module, called on the module.
+pub(crate) struct OfModule;
+
+impl Kind for OfModule {
+    type This<'a, 'py> = Borrowed<'a, 'py, PyAny>;
+
+    unsafe fn this<'a, 'py>(object: Borrowed<'a, 'py, PyAny>) -> Self::This<'a, 'py> {
+        object
+    }
+}
+
+/// A method of the socket type.
+pub(crate) struct OfSocket;
+
+impl Kind for OfSocket {
+    type This<'a, 'py> = This<'a, 'py>;
+
+    unsafe fn this<'a, 'py>(object: Borrowed<'a, 'py, PyAny>) -> Self::This<'a, 'py> {
+        // SAFETY: only the socket type has such methods, and the interpreter checks their objects.
+        unsafe { This::new(object) }
+    }
+}
+
+/// A method without arguments.
+pub(crate) trait NoArguments<K: Kind> {
+    fn call<'py>(this: K::This<'_, 'py>, py: Python<'py>) -> Answer<'py>;
+}
+
+/// A method with one argument.
+pub(crate) trait One<K: Kind> {
+    fn call<'py>(this: K::This<'_, 'py>, argument: &Bound<'py, PyAny>) -> Answer<'py>;
+}
+
+/// A method with a tuple of arguments.
+pub(crate) trait Positional<K: Kind> {
+    fn call<'py>(this: K::This<'_, 'py>, arguments: &Bound<'py, PyAny>) -> Answer<'py>;
+}
+
+/// A method with a few arguments, which are not made a tuple unless something is odd about them.
+pub(crate) trait Fast<K: Kind> {
+    fn call<'py>(this: K::This<'_, 'py>, arguments: &Arguments<'_, 'py>) -> Answer<'py>;
+}
+
+/// A method with arguments by keyword.
+pub(crate) trait WithKeywords<K: Kind> {
+    fn call<'py>(this: K::This<'_, 'py>, arguments: &Keywords<'_, 'py>) -> Answer<'py>;
+}
+
+/// The arguments of a call, where the caller has them.
+pub(crate) struct Arguments<'a, 'py> {
+    py: Python<'py>,
+    items: &'a [*mut PyObject],
+}
+
+impl<'py> Arguments<'_, 'py> {
+    pub(crate) fn py(&self) -> Python<'py> {
+        self.py
+    }
+
+    /// Returns the only argument.
+    pub(crate) fn only(&self) -> Option<Borrowed<'_, 'py, PyAny>> {
+        match self.items {
+            // SAFETY: the caller owns its arguments during the call.
+            &[item] => Some(unsafe { Borrowed::from_ptr(self.py, item) }),
+            _ => None,
+        }
+    }
+
+    /// Returns the arguments as a tuple, for `parse`.
+    pub(crate) fn tuple(&self) -> Answer<'py> {
+        let items = self.items.iter();
+        // SAFETY: as above.
+        let items = items.map(|&item| unsafe { Borrowed::from_ptr(self.py, item) });
+        Ok(PyTuple::new(self.py, items)?.into_any())
+    }
+}
+
+/// Returns a result to the interpreter.
+pub(super) fn give(answer: Answer<'_>) -> *mut PyObject {
+    answer.map_or(ptr::null_mut(), Bound::into_ptr)
+}
+
+/// A method in a table.
+#[repr(transparent)]
+pub(crate) struct Method<K>(ffi::PyMethodDef, PhantomData<K>);
+
+// SAFETY: the names and the texts are constants.
+unsafe impl<K> Sync for Method<K> {}
+
+impl<K: Kind> Method<K> {
+    /// The end of a table.
+    pub(crate) const END: Self = Self(ffi::PyMethodDef::zeroed(), PhantomData);
+
+    const fn new(
+        name: &'static CStr,
+        doc: &'static CStr,
+        flags: c_int,
+        pointer: PyMethodDefPointer,
+    ) -> Self {
+        let method = ffi::PyMethodDef {
+            ml_name: name.as_ptr(),
+            ml_meth: pointer,
+            ml_flags: flags,
+            ml_doc: doc.as_ptr(),
+        };
+        Self(method, PhantomData)
+    }
+
+    pub(crate) const fn no_arguments<F: NoArguments<K>>(
+        name: &'static CStr,
+        doc: &'static CStr,
+    ) -> Self {
+        unsafe extern "C" fn call<K: Kind, F: NoArguments<K>>(
+            this: *mut PyObject,
+            _: *mut PyObject,
+        ) -> *mut PyObject {
+            // SAFETY: the interpreter calls this with the lock and an object of the table's kind.
+            unsafe {
+                let py = Python::assume_attached();
+                give(F::call(K::this(Borrowed::from_ptr(py, this)), py))
+            }
+        }
+        Self::new(name, doc, ffi::METH_NOARGS, PyMethodDefPointer { PyCFunction: call::<K, F> })
+    }
+
+    pub(crate) const fn one<F: One<K>>(name: &'static CStr, doc: &'static CStr) -> Self {
+        unsafe extern "C" fn call<K: Kind, F: One<K>>(
+            this: *mut PyObject,
+            argument: *mut PyObject,
+        ) -> *mut PyObject {
+            // SAFETY: as above, and with one argument.
+            unsafe {
+                let py = Python::assume_attached();
+                let argument = Borrowed::from_ptr(py, argument);
+                give(F::call(K::this(Borrowed::from_ptr(py, this)), &argument))
+            }
+        }
+        Self::new(name, doc, ffi::METH_O, PyMethodDefPointer { PyCFunction: call::<K, F> })
+    }
+
+    pub(crate) const fn positional<F: Positional<K>>(
+        name: &'static CStr,
+        doc: &'static CStr,
+    ) -> Self {
+        unsafe extern "C" fn call<K: Kind, F: Positional<K>>(
+            this: *mut PyObject,
+            arguments: *mut PyObject,
+        ) -> *mut PyObject {
+            // SAFETY: as above, and with a tuple of arguments.
+            unsafe {
+                let py = Python::assume_attached();
+                let arguments = Borrowed::from_ptr(py, arguments);
+                give(F::call(K::this(Borrowed::from_ptr(py, this)), &arguments))
+            }
+        }
+        Self::new(name, doc, ffi::METH_VARARGS, PyMethodDefPointer { PyCFunction: call::<K, F> })
+    }
+
+    pub(crate) const fn fast<F: Fast<K>>(name: &'static CStr, doc: &'static CStr) -> Self {
+        unsafe extern "C" fn call<K: Kind, F: Fast<K>>(
+            this: *mut PyObject,
+            arguments: *mut *mut PyObject,
+            count: isize,
+        ) -> *mut PyObject {
+            // SAFETY: as above, and with this many arguments. Without any, the pointer may be null.
+            unsafe {
+                let py = Python::assume_attached();
+                let items = match count {
+                    0 => &[],
+                    count => std::slice::from_raw_parts(arguments, count.cast_unsigned()),
+                };
+                let arguments = Arguments { py, items };
+                give(F::call(K::this(Borrowed::from_ptr(py, this)), &arguments))
+            }
+        }
+        let pointer = PyMethodDefPointer { PyCFunctionFast: call::<K, F> };
+        Self::new(name, doc, ffi::METH_FASTCALL, pointer)
+    }
+
+    pub(crate) const fn keywords<F: WithKeywords<K>>(
+        name: &'static CStr,
+        doc: &'static CStr,
+    ) -> Self {
+        unsafe extern "C" fn call<K: Kind, F: WithKeywords<K>>(
+            this: *mut PyObject,
+            arguments: *mut PyObject,
+            keywords: *mut PyObject,
+        ) -> *mut PyObject {
+            // SAFETY: as above, and with a tuple of arguments and a dictionary or null.
+            unsafe {
+                let py = Python::assume_attached();
+                let arguments = Keywords::new(Borrowed::from_ptr(py, arguments), keywords);
+                give(F::call(K::this(Borrowed::from_ptr(py, this)), &arguments))
+            }
+        }
+        let pointer = PyMethodDefPointer { PyCFunctionWithKeywords: call::<K, F> };
+        Self::new(name, doc, ffi::METH_VARARGS | ffi::METH_KEYWORDS, pointer)
+    }
+}
+
+/// Makes a table of methods: its kind, then for each method how it takes arguments, its function,
+/// and its documentation.
+macro_rules! methods {
+    ($visibility:vis static $table:ident: $kind:ty {
+        $($convention:ident $function:ident $name:literal $doc:literal)*
+    }) => {
+        $visibility static $table: &[$crate::ffi::Method<$kind>] = &[
+            $({
+                struct This;
+                $crate::ffi::methods!(@ $convention This $kind, $function);
+                $crate::ffi::Method::<$kind>::$convention::<This>($name, $doc)
+            },)*
+            $crate::ffi::Method::END,
+        ];
+    };
+    (@ no_arguments $this:ident $kind:ty, $function:ident) => {
+        impl $crate::ffi::NoArguments<$kind> for $this {
+            fn call<'py>(
+                this: <$kind as $crate::ffi::Kind>::This<'_, 'py>,
+                py: Python<'py>,
+            ) -> $crate::ffi::Answer<'py> {
+                $function(this, py)
+            }
+        }
+    };
+    (@ one $this:ident $kind:ty, $function:ident) => {
+        impl $crate::ffi::One<$kind> for $this {
+            fn call<'py>(
+                this: <$kind as $crate::ffi::Kind>::This<'_, 'py>,
+                argument: &Bound<'py, PyAny>,
+            ) -> $crate::ffi::Answer<'py> {
+                $function(this, argument)
+            }
+        }
+    };
+    (@ positional $this:ident $kind:ty, $function:ident) => {
+        impl $crate::ffi::Positional<$kind> for $this {
+            fn call<'py>(
+                this: <$kind as $crate::ffi::Kind>::This<'_, 'py>,
+                arguments: &Bound<'py, PyAny>,
+            ) -> $crate::ffi::Answer<'py> {
+                $function(this, arguments)
+            }
+        }
+    };
+    (@ fast $this:ident $kind:ty, $function:ident) => {
+        impl $crate::ffi::Fast<$kind> for $this {
+            fn call<'py>(
+                this: <$kind as $crate::ffi::Kind>::This<'_, 'py>,
+                arguments: &$crate::ffi::Arguments<'_, 'py>,
+            ) -> $crate::ffi::Answer<'py> {
+                $function(this, arguments)
+            }
+        }
+    };
+    (@ keywords $this:ident $kind:ty, $function:ident) => {
+        impl $crate::ffi::WithKeywords<$kind> for $this {
+            fn call<'py>(
+                this: <$kind as $crate::ffi::Kind>::This<'_, 'py>,
+                arguments: &$crate::ffi::Keywords<'_, 'py>,
+            ) -> $crate::ffi::Answer<'py> {
+                $function(this, arguments)
+            }
+        }
+    };
+}
+
+pub(crate) use methods;
+
+/// Adds functions to a module.
+pub(crate) fn add_functions(
+    module: &Bound<'_, PyModule>,
+    functions: &'static [Method<OfModule>],
+) -> Result<()> {
+    // SAFETY: a `Method` is a PyMethodDef, and the table has an end and lives for ever.
+    let status = unsafe {
+        ffi::PyModule_AddFunctions(module.as_ptr(), functions.as_ptr().cast_mut().cast())
+    };
+    checked(module.py(), status)
+}
