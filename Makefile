@@ -63,6 +63,7 @@ install: guests ## install the command, its provider and the Python runner below
 
 .PHONY: demo
 demo: build guests ## show a server and a client under their policies
+	@scripts/python.sh || echo "demo: no Python program is shown" >&2
 	@scripts/demo.sh
 
 .PHONY: kernel

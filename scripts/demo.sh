@@ -56,7 +56,7 @@ start() { # COMMAND...
         kill -0 "$server" 2>/dev/null || { cat "$work/server"; server=; fail "the server has ended"; exit 1; }
         sleep 0.02
         port=$(sed -n -e "s/^listening on ('127.0.0.1', \([0-9]*\))$/\1/p" \
-            -e 's/^sandsock: listening on 127.0.0.1:\([0-9]*\)$/\1/p' "$work/server")
+            -e 's/^listening on port \([0-9]*\)$/\1/p' -e 's/^sandsock: listening on 127.0.0.1:\([0-9]*\)$/\1/p' "$work/server")
     done
     cat "$work/server"
 }
@@ -91,6 +91,21 @@ with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as s:
         expect 0 "$1" bash -c 'exec 3<>/dev/tcp/127.0.0.1/$0; printf "%s" "$1" >&3; timeout 2 cat <&3 || true' "$port" "${2:-}"
     fi
 }
+
+if [ -e target/python/version ]; then
+    heading "An echo server in Python. It may listen on all addresses, on a port that the kernel chooses (0)"
+    start sandsock python --allow 'tcp-listen=*:0' examples/python/echo_server.py 0 1
+
+    heading "A client in Python. It may connect to that port"
+    expect 0 "hello from Python" \
+        sandsock python --allow "tcp-connect=127.0.0.1:$port" examples/python/echo_client.py 127.0.0.1 "$port" "hello from Python"
+    ended
+
+    heading "Without a grant, the server can't listen"
+    expect 1 "allow it with --allow 'tcp-listen=[::]:50007'" sandsock python examples/python/echo_server.py
+else
+    echo "demo: there is no Python runner in target/python, so no Python program is shown" >&2
+fi
 
 heading "An echo server in a sandbox. It may listen on the loopback, on a port that the kernel chooses (0)"
 policy server tcp-listen=127.0.0.1:0

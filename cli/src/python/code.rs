@@ -128,8 +128,8 @@ impl Code {
     }
 }
 
-/// Returns the absolute form of the guest's name for a folder of `--dir`, by which a program finds it
-/// as it would outside. A guest has no working directory of its own.
+/// Returns a folder of `--dir` with absolute names, by which a program finds it as it would outside. A
+/// guest has no working directory of its own.
 pub(crate) fn absolute(folder: Folder, working_directory: &Path) -> Folder {
     let mut name = PathBuf::new();
     for part in working_directory.join(&folder.guest).components() {
@@ -139,7 +139,8 @@ pub(crate) fn absolute(folder: Folder, working_directory: &Path) -> Folder {
             part => name.push(part),
         }
     }
-    Folder { guest: name.to_string_lossy().into_owned(), ..folder }
+    let host = working_directory.join(&folder.host);
+    Folder { host, guest: name.to_string_lossy().into_owned(), ..folder }
 }
 
 /// Returns a path as text, which is all that a component can be given.

@@ -11,7 +11,7 @@ from importlib.machinery import SourceFileLoader
 
 import _sandsock_os
 
-from . import bytecode, end, streams
+from . import bytecode, end, reasons, streams
 from .options import Options
 
 # The folders of the installation, under the names that `sandsock python` gives them. The build has the first one by the same name.
@@ -32,6 +32,7 @@ def main(options: Options) -> None:
         status = 0
         run(options)
     except BaseException as error:
+        reasons.add(error)
         status = end.of_exception(without_runner(error))
     status = end.finish(status)
     if status:
