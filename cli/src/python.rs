@@ -7,9 +7,11 @@ mod words;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
+use rustix::process::{Signal, getpid, kill_process};
 
 use crate::exit::Exit;
 use crate::folders::Folder;
@@ -21,6 +23,9 @@ pub(crate) use words::with_end_of_options;
 
 /// The name of the interpreter in messages and in the guest.
 const NAME: &str = "python3";
+
+/// How long an interrupted program may take to end by itself.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// The status of `python3` for a command line that it does not understand.
 const USAGE: u8 = 2;
@@ -43,6 +48,10 @@ pub(crate) struct PythonArgs {
     /// Let the program see the platform linux in place of wasi: in sys.platform and os.uname().
     #[arg(long)]
     as_linux: bool,
+
+    /// Interrupt the program after this many seconds as Ctrl-C does, and stop it 2 seconds later.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=31_536_000))]
+    max_time: Option<u32>,
 
     /// Use the Python runner in this folder.
     #[arg(long, value_name = "DIR")]
@@ -201,7 +210,26 @@ fn real(folder: &Path) -> PathBuf {
 /// Runs a Python program to its end. Its exit status is the command's.
 pub(crate) fn python(args: &PythonArgs, verbose: u8) -> Result<ExitCode, Exit> {
     let runner = Runner::find(args.runner.as_deref())?;
-    run_program(&args.guest, Path::new(NAME), verbose, || args.program(&runner), || runner.load())
+    let load = || {
+        let loaded = runner.load()?;
+        // The time begins when the program does.
+        args.max_time.map(interrupt_after);
+        Ok(loaded)
+    };
+    run_program(&args.guest, Path::new(NAME), verbose, || args.program(&runner), load)
+}
+
+/// Interrupts the program when its time is over, by the signals of two Ctrl-C.
+fn interrupt_after(seconds: u32) {
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_secs(seconds.into()));
+        say!("the program is interrupted, because the {seconds} seconds of --max-time are over");
+        for _ in 0..2 {
+            // A signal to this process can't fail.
+            let _ = kill_process(getpid(), Signal::INT);
+            std::thread::sleep(LAST_WORDS);
+        }
+    });
 }
 
 /// What `python-setup` takes.

@@ -373,6 +373,27 @@ fn python_runner_that_others_can_read_is_refused() {
 }
 
 #[test]
+fn python_errors_say_what_the_sandbox_lacks() {
+    if !built() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let site = folder.path().canonicalize().expect("a path");
+    std::fs::write(site.join("fast.cpython-314-x86_64-linux-gnu.so"), "").expect("writes");
+    let options = ["--site", site.to_str().expect("UTF-8")];
+    for (program, note) in [
+        ("import fast", "fast.cpython-314-x86_64-linux-gnu.so is native code"),
+        ("import mmap", "this module of the standard library is not part of the sandbox's Python"),
+        ("open('/etc/passwd')", "the program has only the folders of its code and those of --dir"),
+    ] {
+        let (_, stderr) = code(&site, 1, &options, program);
+        assert!(stderr.lines().last().is_some_and(|line| line.contains(note)), "{stderr}");
+    }
+    let (_, stderr) = code(&site, 1, &options, "import nothing_of_this_name");
+    assert!(stderr.ends_with("No module named 'nothing_of_this_name'\n"), "{stderr}");
+}
+
+#[test]
 fn python_says_in_one_sentence_what_is_wrong() {
     if !built() {
         return;
@@ -504,6 +525,20 @@ fn python_memory_is_bounded() {
     let (_, stderr) = code(folder.path(), 1, &limited, "x = bytearray(1 << 28)");
     assert!(stderr.contains("MemoryError"), "{stderr}");
     assert!(stderr.contains("the limit memory-bytes=134217728, 128 MiB"), "{stderr}");
+}
+
+#[test]
+fn python_time_is_bounded() {
+    if !built() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    for program in ["while True: pass", "import socket; socket.socketpair()[0].recv(1)"] {
+        let start = Instant::now();
+        let (_, stderr) = code(folder.path(), 130, &["--max-time", "1"], program);
+        assert!(stderr.contains("the 1 seconds of --max-time are over"), "{stderr}");
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    }
 }
 
 #[test]
