@@ -574,3 +574,57 @@ fn python_starts_soon_and_small() {
     }
     assert!(first < Duration::from_secs(2), "the first line came after {first:?}");
 }
+
+/// Returns a CPython of this machine that is new enough to compare with, and its version.
+fn newest_python() -> Option<(&'static str, String)> {
+    ["python3.14", "python3.13", "python3"].into_iter().find_map(|program| {
+        let code = "import sys; print('%d.%d' % sys.version_info[:2], sys.version_info >= (3, 13))";
+        let output = Command::new(program).args(["-c", code]).output().ok()?;
+        let line = text(&output.stdout);
+        let version = line.trim_end().strip_suffix(" True")?;
+        Some((program, version.to_owned()))
+    })
+}
+
+#[test]
+fn python_arguments_are_judged_as_by_cpython() {
+    if !built() {
+        return;
+    }
+    let Some((program, version)) = newest_python() else {
+        skip(
+            "python_arguments_are_judged_as_by_cpython",
+            "no CPython 3.13 or newer to compare with",
+        );
+        return;
+    };
+    // Sockets are bound to relative paths, so each run has a folder of its own.
+    let [ours, theirs] = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
+    let calls = ["1", "12000"];
+    let mut native = assert_cmd::Command::new(program);
+    native.arg(script("conversions.py")).args(calls).current_dir(ours.path()).timeout(LIMIT);
+    let mut guest = python(theirs.path());
+    guest.arg("--allow-all").arg(script("conversions.py")).args(calls);
+    let outputs = tempfile::tempdir().expect("a folder");
+    let mut compare = assert_cmd::Command::new(program);
+    compare.arg(script("conversions_compare.py")).arg(&version).current_dir(outputs.path());
+    for (name, command) in [("ours", native), ("theirs", guest)] {
+        std::fs::write(outputs.path().join(name), ended(0, command).0).expect("writes");
+        compare.arg(name);
+    }
+    let (stdout, _) = ended(0, compare);
+    assert!(stdout.ends_with(" calls, 0 differences without a reason\n"), "{stdout}");
+}
+
+#[test]
+fn python_panic_ends_the_guest_with_a_sentence() {
+    if !built() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let panics = "import _sandsock\ntry: _sandsock.panic()\nexcept BaseException: print('alive')";
+    let (stdout, stderr) = code(folder.path(), 134, &[], panics);
+    assert_eq!(stdout, "");
+    assert!(stderr.starts_with("sandsock: the sockets of this Python failed: "), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+}

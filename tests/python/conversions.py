@@ -256,13 +256,18 @@ def call(rng):
     return family, name, f"s.{name}({arguments(rng, METHODS[name](rng), True)})"
 
 
+def errno_name(number):
+    """Returns the name of an errno. Some numbers have two."""
+    return {"ENOTSUP": "EOPNOTSUPP"}.get(errno.errorcode.get(number), errno.errorcode.get(number, number))
+
+
 def shown(value, name, family):
     """Returns a result as text."""
     if isinstance(value, _socket.socket):
         value.close()
         return "a socket"
     if name == "connect_ex" and value:
-        return errno.errorcode.get(value, value) if family in REAL else "an errno"
+        return errno_name(value) if family in REAL else "an errno"
     if name in VARYING:
         return type(value).__name__
     return repr(value)
@@ -298,7 +303,7 @@ def run(family, name, expression):
             return f"{type(error).__name__}: {error.args}"
         if family is not None and family not in REAL:
             return "OSError by the system call"
-        return f"{type(error).__name__}: {errno.errorcode.get(number, number)}: {error.strerror}"
+        return f"{type(error).__name__}: {errno_name(number)}: {error.strerror}"
     finally:
         if s is not None:
             s.close()

@@ -1,0 +1,62 @@
+"""Compares two outputs of conversions.py: CPython's own on this machine, and that in the sandbox. Prints each difference that has no
+known reason, and a count.
+
+    conversions_compare.py VERSION OURS THEIRS
+
+VERSION is that of the machine's CPython, for example 3.13. The sandbox has 3.14.
+"""
+
+import re
+import sys
+
+# What changed after CPython 3.13: the call, the outcome there, the outcome in 3.14.
+AFTER_3_13 = [
+    # These have converters of their own since 3.14.
+    (r"_socket\.(htonl|htons|ntohl|ntohs|if_indextoname)\(", r"", r""),
+    # A unit of several values takes a tuple alone.
+    (r"", r"TypeError: \('\[sendmsg\(\) ancillary data items\]\(\) .*sequence", r"TypeError: .*tuple|TypeError: .*not str"),
+    # Unsigned units, and the port of getaddrinfo, take __index__.
+    (r"Index\(|Number\(", r"TypeError: \('argument \d must be int, not Index'", r""),
+    (r"_socket\.getaddrinfo\(", r"OSError: \('Int or String expected'", r""),
+    (r"NotImplemented", r"", r"TypeError: \('NotImplemented should not be used in a boolean context'"),
+]
+# What the sandbox does otherwise than the kernel.
+SANDBOX = [
+    # No memory is taken for bytes that do not come.
+    (r"", r"MemoryError|OverflowError: \('byte string is too large'", r".*"),
+    # Options have a table, and others are denied.
+    (r"getsockopt|setsockopt", r"OSError: \w+:", r"PermissionError: EACCES: .* is not in the table of options"),
+    # glibc reports the first of several wrong hints. The host and the service are found wrong before.
+    (r"_socket\.get(addr|name)info", r"gaierror", r"gaierror"),
+    # The kernel does not look at unknown flags, or at those for other sockets.
+    (r"recv", r"(BlockingIO|OS)Error: (EAGAIN|EOPNOTSUPP)", r"OSError: EINVAL"),
+    # A socket of another family than the kernel's takes any address there. The host compares the families.
+    (r"AF_", r"None$|0$|\d+$|OSError by the system call|an errno", r"OSError by the system call|an errno|OSError: EAFNOSUPPORT"),
+]
+
+
+def known(call, ours, theirs, differences):
+    """Returns whether a difference has a known reason."""
+    return any(re.search(c, call) and re.match(o, ours) and re.match(t, theirs) for c, o, t in differences)
+
+
+def main():
+    """Compares the lines of two files."""
+    version, first, second = sys.argv[1:]
+    differences = SANDBOX + (AFTER_3_13 if tuple(map(int, version.split("."))) < (3, 14) else [])
+    with open(first, encoding="utf-8") as ours, open(second, encoding="utf-8") as theirs:
+        pairs = list(zip(ours, theirs, strict=True))
+    count = 0
+    for one, other in pairs:
+        call, _, ours = one.rstrip("\n").rpartition(" -> ")
+        same, _, theirs = other.rstrip("\n").rpartition(" -> ")
+        if call != same:
+            sys.exit(f"the calls differ: {one}{other}")
+        if ours != theirs and not known(call, ours, theirs, differences):
+            print(f"{call}\n    CPython {version}: {ours}\n    sandbox: {theirs}")
+            count += 1
+    print(f"{len(pairs)} calls, {count} differences without a reason")
+    sys.exit(bool(count))
+
+
+main()
