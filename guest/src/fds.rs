@@ -234,6 +234,39 @@ pub fn dup(fd: i32) -> Result<i32> {
     Ok(insert(descriptors::duplicate(&descriptor)?, false))
 }
 
+/// Duplicates a descriptor to a number, and closes the descriptor that had the number before.
+///
+/// Python: `os.dup2(fd, fd2, inheritable)`.
+///
+/// # Errors
+/// EBADF for a number without a descriptor, and for a target that can't be one of the guest's own
+/// numbers; EMFILE if there are too many; EOPNOTSUPP on a host with real numbers.
+pub fn dup2(fd: i32, target: i32, inheritable: bool) -> Result<i32> {
+    let descriptor = get(fd)?;
+    if target < FIRST {
+        return Err(bad());
+    }
+    if fd == target {
+        return Ok(target);
+    }
+    let copy = descriptors::duplicate(&descriptor)?;
+    let old = {
+        let mut table = table();
+        if table.numbered == Some(true) {
+            return Err(Error::from_errno(errno::EOPNOTSUPP));
+        }
+        table.inherited().remove(&target);
+        let old = table.entries.remove(target);
+        table.put(target, copy, inheritable);
+        old
+    };
+    // Its last use closes the descriptor, after the table is unlocked.
+    if let Some(old) = old.filter(|old| old.aliased) {
+        descriptors::revoke_aliases(&old.descriptor);
+    }
+    Ok(target)
+}
+
 /// Whether a child process would inherit a descriptor. A guest has no child processes. The flag is
 /// kept for programs that read it.
 ///

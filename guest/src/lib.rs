@@ -108,7 +108,7 @@ pub use connection::{
 #[cfg(not(test))]
 pub use epoll::Epoll;
 pub use error::{Error, ErrorKind};
-pub use fds::{close, dup, get_inheritable, set_inheritable};
+pub use fds::{close, dup, dup2, get_inheritable, set_inheritable};
 pub use file::{FileOptions, SocketFile};
 pub use interrupt::{Progress, resume, set_interrupt_handler};
 pub use names::{AddressInfoFlags, Family, Flags, NameInfoFlags, SocketType};

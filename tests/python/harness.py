@@ -1,6 +1,7 @@
 """What the tests share: the sandbox, and servers of this machine."""
 
 import contextlib
+import functools
 import os
 import shutil
 import socket
@@ -56,6 +57,16 @@ def sandbox(*words, allow=(), options=(), patience=PATIENCE):
     if ran.returncode != 0 or not lines or lines[-1] != "ok":
         raise AssertionError(f"status {ran.returncode}\n{ran.stdout[-2000:]}{ran.stderr[-4000:]}")
     return lines
+
+
+@functools.cache
+def has_threads():
+    """Whether a program in the sandbox can start a thread."""
+    code = "import threading; thread = threading.Thread(target=print, args=('ok',)); thread.start(); thread.join()"
+    ran = subprocess.run(command("-c", code), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE)
+    if ran.returncode != 0 and "can't start new thread" not in ran.stderr:
+        raise AssertionError(f"the runner does not run: {ran.stderr}")
+    return ran.stdout == "ok\n"
 
 
 @contextlib.contextmanager

@@ -159,4 +159,37 @@ def aiohttp(folder):
     package("aiohttp", allow=["tcp-listen=127.0.0.1:0", "tcp-connect=127.0.0.1:*"])
 
 
-TESTS = {f"package_{test.__name__}": test for test in (redis, pg8000, pymysql, paho, dnspython, requests, httpx, aiohttp)}
+def pyroute2(folder):
+    package("pyroute2", allow=["netlink=route:read", "interfaces"], options=["--as-linux"])
+
+
+def zeroconf(folder):
+    allow = ["udp-bind=0.0.0.0:5353", "udp-bind=127.0.0.1:5353", "multicast=224.0.0.251", "udp-send=224.0.0.251:5353"]
+    allow += ["udp-receive=127.0.0.1:5353", "option=SOL_SOCKET/SO_REUSEADDR", "option=SOL_SOCKET/SO_REUSEPORT"]
+    package("zeroconf", allow=allow)
+
+
+def scapy(folder):
+    if os.geteuid() != 0:
+        raise Skip("raw sockets need root")
+    allow = ["netlink=route:read", "interfaces", "raw=icmp:127.0.0.1", "raw=header", "packet=lo"]
+    # scapy reads the kernel's 16 bytes of a time as two of C's long, which have 4 bytes each here. Without the option it does not.
+    options = ["--as-linux", "--deny", "option=SOL_SOCKET/SO_TIMESTAMPNS", "--dir", folder]
+    package("scapy", folder, allow=allow, options=options)
+
+
+def python_can(folder):
+    name = "vcansandsock"
+    made = subprocess.run([need("ip"), "link", "add", name, "type", "vcan"], capture_output=True, text=True)
+    if made.returncode != 0:
+        raise Skip(f"this kernel has no virtual CAN interface: {made.stderr.strip()}")
+    try:
+        subprocess.run(["ip", "link", "set", name, "up", "mtu", "72"], check=True)
+        package("can", name, allow=[f"can={name}"])
+    finally:
+        subprocess.run(["ip", "link", "delete", name], check=True)
+
+
+
+PACKAGES = (redis, pg8000, pymysql, paho, dnspython, requests, httpx, aiohttp, python_can, zeroconf, scapy, pyroute2)
+TESTS = {f"package_{test.__name__}": test for test in PACKAGES}

@@ -13,7 +13,7 @@ import time
 import xmlrpc.client
 
 import peers
-from harness import PATIENCE, command, free_port, need, program, sandbox, started, wait_for
+from harness import PATIENCE, Skip, command, free_port, has_threads, need, program, sandbox, started, wait_for
 
 
 def stand_ins(folder):
@@ -188,6 +188,8 @@ def connection(folder):
 def http_server(folder):
     """-m http.server under curl: a file of 1 MB, 20 requests at the same time, and one connection that says nothing."""
     curl = need("curl")
+    if not has_threads():
+        raise Skip("this runner has no threads, which http.server serves with")
     port = free_port()
     with open(folder + "/file", "wb") as file:
         file.write(os.urandom(1 << 20))

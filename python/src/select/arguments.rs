@@ -29,6 +29,14 @@ pub(super) fn count(
     Err(PyTypeError::new_err(format!("{name} expected {bound}{number} argument{s}, got {given}")))
 }
 
+/// Returns an argument that may be left out.
+pub(super) fn optional<'py>(
+    arguments: &Bound<'py, PyTuple>,
+    place: usize,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    if place < arguments.len() { arguments.get_item(place).map(Some) } else { Ok(None) }
+}
+
 /// A time in nanoseconds, rounded away from zero. None is without end.
 pub(super) fn time(
     value: Option<&Bound<'_, PyAny>>,

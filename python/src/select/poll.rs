@@ -7,11 +7,11 @@ use std::time::Duration;
 use pyo3::exceptions::{PyKeyError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
-use sandsock::constants::{POLLIN, POLLOUT, POLLPRI};
+use sandsock::constants::{POLLIN, POLLNVAL, POLLOUT, POLLPRI};
 use sandsock::errno::ENOENT;
 use sandsock::{Error, ErrorKind};
 
-use super::arguments::{count, file_events, limited_time, short_mask, time};
+use super::arguments::{count, file_events, limited_time, optional, short_mask, time};
 use super::raised;
 use crate::descriptor::file_descriptor;
 
@@ -19,7 +19,7 @@ use crate::descriptor::file_descriptor;
 #[derive(Clone, Default)]
 struct Wanted {
     sockets: sandsock::Poll,
-    /// The files of wasi-libc, with the events for which they are ready.
+    /// The files of wasi-libc, with the wanted events.
     files: Vec<(i32, i32)>,
 }
 
@@ -57,8 +57,8 @@ impl Poll {
         self.remove_file(fd);
         let mut wanted = self.wanted();
         match file {
-            Some(ready) => {
-                wanted.files.push((fd, ready & events));
+            Some(_) => {
+                wanted.files.push((fd, events));
                 Ok(())
             }
             None => wanted.sockets.register(&fd, events).map_err(|error| raised(py, &error)),
@@ -73,9 +73,9 @@ impl Poll {
     fn register(&self, arguments: &Bound<'_, PyTuple>) -> PyResult<()> {
         count("register", arguments, 1, 2)?;
         let fd = file_descriptor(&arguments.get_item(0)?)?;
-        let events = match arguments.get_item(1) {
-            Ok(events) => short_mask(&events)?,
-            Err(_) => POLLIN | POLLPRI | POLLOUT,
+        let events = match optional(arguments, 1)? {
+            Some(events) => short_mask(&events)?,
+            None => POLLIN | POLLPRI | POLLOUT,
         };
         self.put(arguments.py(), fd, events)
     }
@@ -121,7 +121,7 @@ impl Poll {
     fn poll(&self, arguments: &Bound<'_, PyTuple>) -> PyResult<Vec<(i32, i32)>> {
         let py = arguments.py();
         count("poll", arguments, 0, 1)?;
-        let timeout = arguments.get_item(0).ok();
+        let timeout = optional(arguments, 0)?;
         let timeout = time(timeout.as_ref(), 1_000_000, "timeout must be an integer or None")?;
         let mut timeout = limited_time(timeout)?;
         // CPython: a poll that waits uses the object's own list.
@@ -129,8 +129,20 @@ impl Poll {
             return Err(PyRuntimeError::new_err("concurrent poll() invocation"));
         }
         let wanted = self.wanted().clone();
-        let mut ready: Vec<(i32, i32)> =
-            wanted.files.into_iter().filter(|&(_, events)| events != 0).collect();
+        let mut ready: Vec<(i32, i32)> = Vec::new();
+        for (fd, events) in wanted.files {
+            // A file that was closed has no events.
+            let events =
+                file_events(py, fd).map(|ready| ready.map_or(POLLNVAL, |ready| ready & events));
+            match events {
+                Ok(0) => {}
+                Ok(events) => ready.push((fd, events)),
+                Err(error) => {
+                    self.is_running.store(false, Ordering::Relaxed);
+                    return Err(error);
+                }
+            }
+        }
         if !ready.is_empty() {
             timeout = Some(Duration::ZERO);
         }
