@@ -213,7 +213,9 @@ pub(crate) fn python(args: &PythonArgs, verbose: u8) -> Result<ExitCode, Exit> {
     let load = || {
         let loaded = runner.load()?;
         // The time begins when the program does.
-        args.max_time.map(interrupt_after);
+        if let Some(seconds) = args.max_time {
+            interrupt_after(seconds);
+        }
         Ok(loaded)
     };
     run_program(&args.guest, Path::new(NAME), verbose, || args.program(&runner), load)
