@@ -49,7 +49,7 @@ ffi::methods! {
             c"listen([backlog])\n\nMakes the socket accept connections. A negative backlog is 0."
         fast recv c"recv"
             c"recv(buffersize[, flags]) -> data\n\nReceives at most buffersize bytes. No bytes are the end of a stream."
-        keywords recv_into c"recv_into"
+        fast_keywords recv_into c"recv_into"
             c"recv_into(buffer, [nbytes[, flags]]) -> count\n\nReceives into a buffer, at most nbytes if that is given and not 0."
         positional recvfrom c"recvfrom"
             c"recvfrom(buffersize[, flags]) -> (data, address)\n\nReceives as recv does, and returns the sender's address too."

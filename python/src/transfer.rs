@@ -53,8 +53,13 @@ pub(crate) fn recv<'py>(this: This<'_, 'py>, arguments: &Arguments<'_, 'py>) -> 
     ffi::new_bytes(py, length, |place| socket.recv_into(place, flags).or_raise(py))
 }
 
-pub(crate) fn recv_into<'py>(this: This<'_, 'py>, arguments: &Keywords<'_, 'py>) -> Answer<'py> {
-    let py = this.object().py();
+pub(crate) fn recv_into<'py>(this: This<'_, 'py>, arguments: &Arguments<'_, 'py>) -> Answer<'py> {
+    let py = arguments.py();
+    if let Some(mut buffer) =
+        arguments.only().and_then(|buffer| MutableBuffer::of_writable(&buffer))
+    {
+        return object(py, this.socket().recv_into(buffer.get_mut(), 0).or_raise(py)?);
+    }
     let mut values = (MutableBuffer::default(), Size(0), 0);
     arguments.parse(const { &Format::new(c"w*|ni:recv_into") }, &INTO, &mut values)?;
     let (buffer, length, flags): (&mut MutableBuffer, Size, i32) =

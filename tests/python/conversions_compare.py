@@ -29,7 +29,15 @@ SANDBOX = [
     # glibc reports the first of several wrong hints. The host and the service are found wrong before.
     (r"_socket\.get(addr|name)info", r"gaierror", r"gaierror"),
     # The kernel does not look at unknown flags, or at those for other sockets.
-    (r"recv", r"(BlockingIO|OS)Error: (EAGAIN|EOPNOTSUPP)", r"OSError: EINVAL"),
+    (r"recv", r"(BlockingIO|OS)Error: (EAGAIN|EOPNOTSUPP)|\(|b'|\d", r"OSError: EINVAL"),
+    # The host looks for a path before the kernel looks at flags.
+    (r"send", r"OSError: (EOPNOTSUPP|EINVAL)", r"FileNotFoundError"),
+    # The kernel makes a datagram socket of SOCK_RAW.
+    (r"_socket\.socket\(", r"a socket", r"OSError: ESOCKTNOSUPPORT"),
+    # The host closes a UNIX socket on a thread. For a moment it is still connected to its peer, and takes no other.
+    (r"connect|send", r"(ConnectionRefusedError|ECONNREFUSED)", r"PermissionError: EPERM|EPERM"),
+    # The kernel receives on a socket of any family. The host compares the families.
+    (r"AF_KEY", r"OSError", r"OSError"),
     # A socket of another family than the kernel's takes any address there. The host compares the families.
     (r"AF_", r"None$|0$|\d+$|OSError by the system call|an errno", r"OSError by the system call|an errno|OSError: EAFNOSUPPORT"),
 ]

@@ -302,6 +302,20 @@ impl Buffer {
 }
 
 impl MutableBuffer {
+    /// Returns the bytes of an object. None if the object has no bytes that can be written, which
+    /// the format `w*` reports.
+    pub(crate) fn of_writable(object: &Bound<'_, PyAny>) -> Option<Self> {
+        let mut buffer = Self::default();
+        // SAFETY: the view is filled, or stays released. Without strides it is contiguous.
+        unsafe {
+            if ffi::PyObject_GetBuffer(object.as_ptr(), &mut buffer.0, ffi::PyBUF_WRITABLE) == 0 {
+                return Some(buffer);
+            }
+            ffi::PyErr_Clear();
+        }
+        None
+    }
+
     pub(crate) fn get_mut(&mut self) -> &mut [u8] {
         if self.0.len <= 0 {
             return &mut [];

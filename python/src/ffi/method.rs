@@ -6,9 +6,9 @@ use std::ptr;
 
 use pyo3::ffi::{self, PyMethodDefPointer, PyObject};
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyDict, PyTuple};
 
-use super::arguments::Keywords;
+use super::arguments::{Format, Keywords, Names, Units};
 use super::socket_type::This;
 use super::{Answer, Result, checked};
 
@@ -76,6 +76,8 @@ pub(crate) trait WithKeywords<K: Kind> {
 pub(crate) struct Arguments<'a, 'py> {
     py: Python<'py>,
     items: &'a [*mut PyObject],
+    /// A tuple of the names of the last arguments, or null.
+    names: *mut PyObject,
 }
 
 impl<'py> Arguments<'_, 'py> {
@@ -87,9 +89,40 @@ impl<'py> Arguments<'_, 'py> {
     pub(crate) fn only(&self) -> Option<Borrowed<'_, 'py, PyAny>> {
         match self.items {
             // SAFETY: the caller owns its arguments during the call.
-            &[item] => Some(unsafe { Borrowed::from_ptr(self.py, item) }),
+            &[item] if self.names.is_null() => Some(unsafe { Borrowed::from_ptr(self.py, item) }),
             _ => None,
         }
+    }
+
+    /// Parses the arguments, of which some may be given by name.
+    pub(crate) fn parse<T: Units, const N: usize>(
+        &self,
+        format: &Format<T>,
+        names: &'static Names<N>,
+        values: &mut T,
+    ) -> Result<()> {
+        let mut positional = self.items.len();
+        let mut keywords = None;
+        if !self.names.is_null() {
+            // SAFETY: the caller owns the tuple during the call.
+            let given = unsafe { Borrowed::from_ptr(self.py, self.names) };
+            positional = positional.saturating_sub(given.len()?);
+            let dictionary = PyDict::new(self.py);
+            for (name, &item) in given.try_iter()?.zip(self.items.iter().skip(positional)) {
+                // SAFETY: as above.
+                dictionary.set_item(name?, unsafe { Borrowed::from_ptr(self.py, item) })?;
+            }
+            keywords = Some(dictionary);
+        }
+        let items = self.items.iter().take(positional);
+        // SAFETY: as above.
+        let items: Vec<_> =
+            items.map(|&item| unsafe { Borrowed::from_ptr(self.py, item) }).collect();
+        let tuple = PyTuple::new(self.py, items)?.into_any();
+        let keywords = keywords.as_ref().map_or(ptr::null_mut(), Bound::as_ptr);
+        // SAFETY: they are a tuple, and a dictionary or null.
+        let arguments = unsafe { Keywords::new(tuple.as_borrowed(), keywords) };
+        arguments.parse(format, names, values)
     }
 
     /// Returns the arguments as a tuple, for `parse`.
@@ -195,12 +228,35 @@ impl<K: Kind> Method<K> {
                     0 => &[],
                     count => std::slice::from_raw_parts(arguments, count.cast_unsigned()),
                 };
-                let arguments = Arguments { py, items };
+                let arguments = Arguments { py, items, names: ptr::null_mut() };
                 give(F::call(K::this(Borrowed::from_ptr(py, this)), &arguments))
             }
         }
         let pointer = PyMethodDefPointer { PyCFunctionFast: call::<K, F> };
         Self::new(name, doc, ffi::METH_FASTCALL, pointer)
+    }
+
+    pub(crate) const fn fast_keywords<F: Fast<K>>(name: &'static CStr, doc: &'static CStr) -> Self {
+        unsafe extern "C" fn call<K: Kind, F: Fast<K>>(
+            this: *mut PyObject,
+            arguments: *const *mut PyObject,
+            count: isize,
+            names: *mut PyObject,
+        ) -> *mut PyObject {
+            // SAFETY: as above, and with an argument more for each name.
+            unsafe {
+                let py = Python::assume_attached();
+                let named = if names.is_null() { 0 } else { ffi::PyTuple_Size(names) };
+                let items = match count + named {
+                    0 => &[],
+                    count => std::slice::from_raw_parts(arguments, count.cast_unsigned()),
+                };
+                let arguments = Arguments { py, items, names };
+                give(F::call(K::this(Borrowed::from_ptr(py, this)), &arguments))
+            }
+        }
+        let pointer = PyMethodDefPointer { PyCFunctionFastWithKeywords: call::<K, F> };
+        Self::new(name, doc, ffi::METH_FASTCALL | ffi::METH_KEYWORDS, pointer)
     }
 
     pub(crate) const fn keywords<F: WithKeywords<K>>(
@@ -278,6 +334,9 @@ macro_rules! methods {
                 $function(this, arguments)
             }
         }
+    };
+    (@ fast_keywords $this:ident $kind:ty, $function:ident) => {
+        $crate::ffi::methods!(@ fast $this $kind, $function);
     };
     (@ keywords $this:ident $kind:ty, $function:ident) => {
         impl $crate::ffi::WithKeywords<$kind> for $this {
