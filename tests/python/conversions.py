@@ -128,6 +128,7 @@ FAMILIES = {
     "AF_INET": [HOSTS, PORTS],
     "AF_INET6": [HOSTS, PORTS, NUMBERS, NUMBERS],
     "AF_UNIX": None,
+    "a pair": None,
     "AF_NETLINK": [NUMBERS, NUMBERS],
     "AF_PACKET": [INTERFACES, NUMBERS, NUMBERS, NUMBERS, BYTES],
     "AF_CAN CAN_RAW": [INTERFACES],
@@ -142,7 +143,7 @@ FAMILIES = {
     "AF_KEY": [NUMBERS],
 }
 # The families whose sockets every kernel makes. The others are judged up to the system call.
-REAL = {"AF_INET", "AF_INET6", "AF_UNIX"}
+REAL = {"AF_INET", "AF_INET6", "AF_UNIX", "a pair"}
 METHODS = {
     "getsockopt": lambda rng: [["1", "4", *FLAGS], ["3", "2", *FLAGS], SIZES],
     "listen": lambda rng: [NUMBERS],
@@ -268,13 +269,29 @@ def shown(value, name, family):
         return "a socket"
     if name == "connect_ex" and value:
         return errno_name(value) if family in REAL else "an errno"
+    if name.startswith("recvmsg"):
+        data, messages, *rest = value
+        fds = array.array("i", b"".join(message[2] for message in messages))
+        for fd in fds:
+            _socket.close(fd)
+        return f"{data!r}, {len(fds)} descriptors, {rest}"
     if name in VARYING:
         return type(value).__name__
     return repr(value)
 
 
+# The other end of a pair.
+PEERS = {}
+
+
 def make(family):
     """Returns a socket that has the family for its addresses."""
+    if family == "a pair":
+        # A message waits, with a descriptor.
+        s, PEERS["peer"] = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_DGRAM)
+        rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [s.fileno()]))
+        PEERS["peer"].sendmsg([b"0123", b"456789"], [rights])
+        return s
     if family in REAL:
         return _socket.socket(getattr(_socket, family), _socket.SOCK_DGRAM, 0)
     family, proto = (getattr(_socket, word) for word in (family + " IPPROTO_IP").split()[:2])
@@ -307,6 +324,8 @@ def run(family, name, expression):
     finally:
         if s is not None:
             s.close()
+        if PEERS:
+            PEERS.popitem()[1].close()
         _socket.setdefaulttimeout(None)
 
 
