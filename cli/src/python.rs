@@ -27,9 +27,6 @@ const NAME: &str = "python3";
 /// How long an interrupted program may take to end by itself.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// The status of `python3` for a command line that it does not understand.
-const USAGE: u8 = 2;
-
 /// What `python` takes.
 #[derive(Args)]
 pub(crate) struct PythonArgs {
@@ -61,7 +58,8 @@ pub(crate) struct PythonArgs {
     interpreter: InterpreterArgs,
 
     /// The script, or - for standard input, and its arguments.
-    #[arg(value_name = "SCRIPT", trailing_var_arg = true, allow_hyphen_values = true)]
+    // Unlike ComponentArgs, an unknown option is an error and not the script.
+    #[arg(value_name = "SCRIPT", trailing_var_arg = true)]
     words: Vec<String>,
 
     // This must be last, because its heading applies to every option after it.
@@ -143,20 +141,8 @@ impl PythonArgs {
         }
     }
 
-    /// Refuses an option that this command does not have. clap takes it for the script.
-    fn check(&self) -> Result<(), Exit> {
-        match self.what() {
-            (What::Script(word), _) if word.starts_with('-') => Err(Exit {
-                status: USAGE,
-                error: anyhow!("unknown option {word}; write a script of this name as ./{word}"),
-            }),
-            _ => Ok(()),
-        }
-    }
-
     /// Returns the program, with its folders and its arguments for the runner.
     fn program(&self, runner: &Runner) -> Result<Program, Exit> {
-        self.check()?;
         runner.check()?;
         let here = std::env::current_dir().context("the working directory is gone")?;
         let (what, args) = self.what();

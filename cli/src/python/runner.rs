@@ -37,8 +37,8 @@ const OWN_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " 1");
 /// man 7 inode: all rights of the group and of others.
 const RIGHTS_OF_OTHERS: u32 = 0o077;
 
-/// The most compiled runners that the cache keeps. Each has about 100 MB.
-const KEPT: usize = 4;
+/// The most compiled runners that the cache keeps. Each has about 45 MB.
+const KEPT: usize = 8;
 
 /// A runner's folder.
 pub(crate) struct Runner {
