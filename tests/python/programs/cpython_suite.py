@@ -19,6 +19,16 @@ test.support.has_socket_support = True
 test.support.verbose = 0
 module = importlib.import_module(name)
 result = unittest.TextTestRunner(stream=sys.stderr, verbosity=2).run(unittest.defaultTestLoader.loadTestsFromModule(module))
-failed = [test.id() for test, _ in result.failures + result.errors] + [test.id() for test in result.unexpectedSuccesses]
-failed = [name.rpartition(" (")[2].rstrip(")") if " (" in name else name for name in failed]
-print(json.dumps({"ran": result.testsRun, "failed": failed, "skipped": len(result.skipped)}))
+
+
+def identity(test):
+    """Returns a test's name. That of a fixture or a subtest is in parentheses."""
+    name = test.id()
+    return name.rpartition(" (")[2].rstrip(")") if " (" in name else name
+
+
+wrong = result.failures + result.errors + [(test, "") for test in result.unexpectedSuccesses]
+failed = [identity(test) for test, _ in wrong]
+# A runner without threads can't run these.
+threaded = [identity(test) for test, text in wrong if "RuntimeError: can't start new thread" in text]
+print(json.dumps({"ran": result.testsRun, "failed": failed, "skipped": len(result.skipped), "threaded": threaded}))
