@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::event::PollFlags;
 use rustix::io::Errno;
+use tokio::io::Interest;
 use tokio::time::Sleep;
 
 use super::PollableWaiter;
@@ -147,7 +148,11 @@ impl PolledWait {
             match attempt() {
                 Attempt::Done(result) => return Poll::Ready(result),
                 Attempt::Drained(value) => {
-                    guard.clear_ready();
+                    // man 7 tcp: a receive also ends before urgent data, which may have more bytes
+                    // behind it.
+                    if registered.try_io(Interest::PRIORITY, |_| Ok(())).is_err() {
+                        guard.clear_ready();
+                    }
                     return Poll::Ready(Ok(value));
                 }
                 Attempt::Pause(time) => return self.rest(cx, time),

@@ -31,6 +31,11 @@ pub(crate) fn registration(
     }
 }
 
+/// Whether the cell has a registration.
+pub(crate) fn is_registered(cell: &RegistrationCell) -> bool {
+    cell.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+}
+
 /// Registers a duplicate of the descriptor, because epoll refuses the same number twice.
 pub(crate) fn register(fd: BorrowedFd<'_>) -> Result<Registration, Errno> {
     let own = rustix::io::fcntl_dupfd_cloexec(fd, 0)?;

@@ -3,9 +3,12 @@
 //! ends both.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
@@ -16,8 +19,8 @@ use crate::bindings::sandsock::socket::types::Wait;
 use crate::sys;
 use crate::wait::back_off::BackOff;
 use crate::wait::registration::{
-    Registration, RegistrationCell, denied_by, interest, is_closed, poll_now, register,
-    registration, renewed,
+    Registration, RegistrationCell, denied_by, interest, is_closed, is_registered, poll_now,
+    register, registration, renewed,
 };
 
 /// The number of rounds without a wait after which a loop sleeps, and for how long.
@@ -145,8 +148,11 @@ impl Drop for Waiting {
 }
 
 impl PollableWaiter {
-    /// Waits until `fd` shows one of `events`, or an error or a hang-up. It tries poll(2) first.
-    /// `cell` keeps the registration.
+    /// Waits until `fd` shows one of `events`, or an error or a hang-up. `cell` keeps the
+    /// registration.
+    ///
+    /// It asks poll(2) once, at the first poll of the future, because tokio may not have seen the
+    /// latest events and may remember old ones. An event that ends a wait is a new one.
     ///
     /// # Errors
     ///
@@ -157,11 +163,44 @@ impl PollableWaiter {
         cell: &RegistrationCell,
         events: PollFlags,
     ) -> Result<(), Errno> {
-        if poll_now(&mut [PollFd::from_borrowed_fd(fd, events)])? > 0 {
+        let is_ready =
+            || poll_now(&mut [PollFd::from_borrowed_fd(fd, events)]).map(|count| count > 0);
+        let mut is_known = is_registered(cell);
+        if !is_known && is_ready()? {
             return Ok(());
         }
-        let registration = registration(Some(cell), fd)?;
-        self.ended(self.waiter()?.on_fiber(registration, Some(cell), events, None).await.map(drop))
+        let mut registration = registration(Some(cell), fd)?;
+        loop {
+            let closed = {
+                let mut wait = pin!(registration.ready(interest(events)));
+                // The wait begins before poll(2) is asked, so it misses no event between them.
+                let begun = poll_fn(|cx| Poll::Ready(wait.as_mut().poll(cx))).await;
+                let Poll::Ready(guard) = begun else {
+                    if is_known && is_ready()? {
+                        return Ok(());
+                    }
+                    let interrupted = self.waiter()?.interrupted()?;
+                    return self.ended(tokio::select! {
+                        biased;
+                        errno = interrupted => Err(errno),
+                        guard = wait => guard.map(|mut guard| guard.retain_ready()).map_err(io_errno),
+                    });
+                };
+                let mut guard = guard.map_err(io_errno)?;
+                if is_ready()? {
+                    guard.retain_ready();
+                    return Ok(());
+                }
+                guard.clear_ready_matching(denied_by(events));
+                is_closed(&guard)
+            };
+            is_known = false;
+            if closed {
+                // A new registration remembers nothing. The pause bounds how often one is made.
+                registration = renewed(&registration, Some(cell))?;
+                self.sleep(now().saturating_add(ROUND_PAUSE.as_nanos() as u64)).await?;
+            }
+        }
     }
 
     /// Counts a wait that an interrupt would end, until the result is dropped.

@@ -13,6 +13,7 @@ use crate::descriptor::Handle;
 use crate::descriptor::buffers::Buffers;
 use crate::observe::{PollableWaits, StreamFunctions, Transfer, Watch};
 use crate::sys;
+use crate::wait::polled::PolledWait;
 use crate::wait::{PollableWaiter, now, ready_in_background};
 
 /// How long a send waits before another attempt that no readiness announces: the limit of buffers
@@ -143,6 +144,11 @@ impl Connection {
     /// Whether the limit of buffers lets a send go on.
     pub(crate) fn has_room(&self) -> bool {
         self.buffers.room_on(&self.handle, 1) > 0
+    }
+
+    /// The waits of a direction of this connection.
+    pub(crate) fn polled_wait(&self, events: PollFlags) -> PolledWait {
+        PolledWait::new(&self.waiter, events)
     }
 
     /// Waits until there is something to receive, or the end.

@@ -1,8 +1,10 @@
 //! The two streams of a TCP connection, as `wasi:io` has them.
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustix::event::PollFlags;
 use rustix::io::Errno;
 use wasmtime_wasi_io::async_trait;
 use wasmtime_wasi_io::bytes::Bytes;
@@ -13,6 +15,7 @@ use crate::calls::wasi::connection::Connection;
 use crate::calls::wasi::error::ErrorCode;
 use crate::observe::StreamFunctions;
 use crate::wait::background::{self, Background};
+use crate::wait::polled::{Attempt, PolledWait};
 
 /// The most bytes that one write takes. The host keeps the bytes that the kernel does not take yet.
 const WRITE_MOST: usize = 64 * 1024;
@@ -41,7 +44,8 @@ impl Streams {
         });
         let sender = Arc::new(Sender { connection, state: Mutex::default() });
         let own = Self { receiver: Arc::clone(&receiver), sender: Arc::clone(&sender) };
-        (own, TcpInput(receiver), TcpOutput(sender))
+        let wait = receiver.connection.polled_wait(PollFlags::IN);
+        (own, TcpInput { receiver, wait }, TcpOutput(sender))
     }
 
     /// Ends one direction, or both. A second time it does nothing.
@@ -88,19 +92,22 @@ impl Receiver {
 }
 
 /// The resource `input-stream` of a connection. Its drop ends the direction.
-pub(super) struct TcpInput(Arc<Receiver>);
+pub(super) struct TcpInput {
+    receiver: Arc<Receiver>,
+    wait: PolledWait,
+}
 
 impl Drop for TcpInput {
     fn drop(&mut self) {
-        self.0.shutdown();
+        self.receiver.shutdown();
     }
 }
 
 #[async_trait]
 impl Pollable for TcpInput {
     async fn ready(&mut self) {
-        if !self.0.ended.load(Ordering::Relaxed) {
-            let connection = &self.0.connection;
+        if !self.receiver.ended.load(Ordering::Relaxed) {
+            let connection = &self.receiver.connection;
             // An interrupt ends the wait. The guest then finds nothing to read.
             let _ = connection.waits.during(connection.readable()).await;
         }
@@ -110,20 +117,43 @@ impl Pollable for TcpInput {
 #[async_trait]
 impl InputStream for TcpInput {
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
-        self.0.read(size)
+        self.receiver.read(size)
     }
 
-    /// Tries first, and waits only if nothing is there. After an interrupt it returns no bytes.
+    /// Waits only if nothing is there. After an interrupt it returns no bytes.
     async fn blocking_read(&mut self, size: usize) -> StreamResult<Bytes> {
-        loop {
-            let data = self.0.read(size)?;
-            let connection = &self.0.connection;
-            if !data.is_empty() || connection.waits.during(connection.readable()).await.is_err() {
-                return Ok(data);
+        let Self { receiver, wait } = self;
+        let connection = &receiver.connection;
+        if size == 0 {
+            if !receiver.ended.load(Ordering::Relaxed) {
+                let _ = connection.waits.during(connection.readable()).await;
             }
-            if size == 0 {
-                return self.0.read(0);
+            return receiver.read(0);
+        }
+        let asked = size.min(connection.transfer_limit);
+        let handle = connection.handle();
+        let own = (handle.fd(), &handle.registration);
+        let mut waiting = None;
+        let read = poll_fn(|cx| {
+            let poll = wait.poll(cx, own, || {
+                // Before the attempt, whose call reports it.
+                waiting = None;
+                match receiver.read(size) {
+                    Ok(data) if data.is_empty() => Attempt::NotReady,
+                    Ok(data) if data.len() < asked => Attempt::Drained(Ok(data)),
+                    result => Attempt::Done(Ok(result)),
+                }
+            });
+            if poll.is_pending() && waiting.is_none() {
+                waiting = connection.waits.begin();
             }
+            poll
+        });
+        // EINTR at an interrupt, or the kernel's error if the socket can't be registered.
+        match read.await {
+            Ok(result) => result,
+            Err(Errno::INTR) => Ok(Bytes::new()),
+            Err(errno) => Err(failed(errno)),
         }
     }
 }
