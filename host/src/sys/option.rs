@@ -101,6 +101,15 @@ pub(crate) fn waiting_connections(fd: BorrowedFd<'_>) -> u32 {
     own_words::<7>(fd, libc::IPPROTO_TCP, libc::TCP_INFO).map_or(0, |words| words[6])
 }
 
+/// Whether a TCP socket has a FIN in its queue that the peer has not acknowledged: TCP_INFO's
+/// tcpi_state, the first byte (linux/tcp.h).
+pub(crate) fn has_sent_fin(fd: BorrowedFd<'_>) -> bool {
+    /// linux/tcp_states.h: TCP_FIN_WAIT1, TCP_LAST_ACK and TCP_CLOSING.
+    const STATES: [u8; 3] = [4, 9, 11];
+    own_words::<1>(fd, libc::IPPROTO_TCP, libc::TCP_INFO)
+        .is_ok_and(|[word]| STATES.contains(&word.to_ne_bytes()[0]))
+}
+
 /// Sets SO_BUF_LOCK, which says the sizes of which buffers the kernel must not change. A kernel
 /// without this option leaves them locked.
 pub(crate) fn unlock_buffers(fd: BorrowedFd<'_>, lock: i32) {

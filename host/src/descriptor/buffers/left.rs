@@ -3,7 +3,7 @@
 //! The kernel reports only for an open socket whether its bytes were taken. So the host shuts such
 //! a socket down and closes it later. To the peer both look the same.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -58,7 +58,8 @@ impl Socket {
             reset(&self.fd);
             return true;
         }
-        let over = unsent == Ok(0);
+        let over = unsent == Ok(0)
+            || (unsent == Ok(1) && self.is_tcp && sys::has_sent_fin(self.fd.as_fd()));
         if !over && let Ok(memory) = sys::memory(self.fd.as_fd()) {
             self.share.set(held(self.is_tcp, &memory));
         }
@@ -69,6 +70,16 @@ impl Socket {
 /// man 7 socket: without time to linger a close drops what is left to send.
 fn reset(fd: &DeferredFd) {
     let _ = rustix::net::sockopt::set_socket_linger(fd, Some(Duration::ZERO));
+}
+
+/// Whether the peer has taken all data. A FIN that it has not acknowledged is one byte of TCP's
+/// queue (RFC 9293, 3.4), and every close leaves one.
+fn is_all_taken(fd: BorrowedFd<'_>, is_tcp: bool) -> bool {
+    match sys::unsent(fd) {
+        Ok(0) => true,
+        Ok(1) => is_tcp && sys::has_sent_fin(fd),
+        _ => false,
+    }
 }
 
 fn held(is_tcp: bool, memory: &Memory) -> u64 {
@@ -92,7 +103,7 @@ impl Left {
     ) -> Option<OwnedFd> {
         let is_tcp = is_sampled(kind);
         let bytes = held(is_tcp, memory);
-        if bytes == 0 || sys::unsent(fd.as_fd()) == Ok(0) {
+        if bytes == 0 || is_all_taken(fd.as_fd(), is_tcp) {
             return Some(fd);
         }
         let unread = rustix::io::ioctl_fionread(&fd).is_ok_and(|count| count > 0);
