@@ -30,7 +30,7 @@ use crate::descriptor::{Handle, Open};
 use crate::sys::address::RawAddress;
 use crate::sys::{self, OptionBytes};
 use sandsock_policy::filter::{Carried, Instruction, Layout, Program, Senders, program};
-use sandsock_policy::{Decision, Denial, RawRequest, Request, Verb};
+use sandsock_policy::{Decision, Denial, Pins, RawRequest, Request, Verb};
 
 /// The most datagrams that one look at a queue drops. This is more than a queue of the usual size
 /// holds. It is bounded because other guests may share the thread.
@@ -69,14 +69,15 @@ pub(crate) fn is_restricted(gate: &Gate, kind: SocketKind) -> bool {
 }
 
 fn is_listed(gate: &Gate, kind: SocketKind, sender: &RawAddress) -> bool {
-    let (policy, pins) = (&gate.policy, gate.pins());
-    let now = decision_time(&pins);
     let Some(sender) = sender.to_ip() else { return false };
-    if family::is_raw(kind) {
-        policy.raw_source_allowed(sender.ip(), kind.protocol, &pins, now)
-    } else {
-        policy.udp_source_allowed(sender, &pins, now)
-    }
+    gate.with_pins(|pins| {
+        let now = decision_time(pins);
+        if family::is_raw(kind) {
+            gate.policy.raw_source_allowed(sender.ip(), kind.protocol, pins, now)
+        } else {
+            gate.policy.udp_source_allowed(sender, pins, now)
+        }
+    })
 }
 
 /// Returns whether the guest may get what was received with these flags from this address. Reports
@@ -205,7 +206,7 @@ pub(crate) fn protect(gate: &Gate, handle: &Arc<Handle>) {
 
 /// Updates the filters after a look-up, so that they admit the addresses that are pinned now.
 pub(crate) fn follow_pins(gate: &Gate) {
-    let changes = gate.pins().changes();
+    let changes = gate.with_pins(Pins::changes);
     if gate.filters.changes.swap(changes, Ordering::Relaxed) == changes {
         return;
     }
@@ -227,10 +228,10 @@ pub(crate) fn follow_pins(gate: &Gate) {
 fn attach(attached: &mut Attached, gate: &Gate, fd: BorrowedFd<'_>) -> Result<(), Errno> {
     let named = gate.policy.names_senders(attached.carried);
     // An exact program for very many addresses takes long to make, on a thread that guests share.
-    let follows = attached.follows && gate.pins().count() <= EXACT_PINS;
+    let follows = attached.follows && gate.with_pins(Pins::count) <= EXACT_PINS;
     let (senders, until): (Arc<Senders>, _) = if named && follows {
-        let (senders, until) =
-            gate.policy.senders_pinned(attached.carried, &gate.pins(), Instant::now());
+        let (senders, until) = gate
+            .with_pins(|pins| gate.policy.senders_pinned(attached.carried, pins, Instant::now()));
         (Arc::new(senders), until)
     } else if named {
         (Arc::new(gate.policy.senders_of_any_name(attached.carried)), None)

@@ -1,7 +1,7 @@
 //! The gate, which asks the policy for one instance and reports each decision to the observers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use crate::authority::filter::Filters;
@@ -23,7 +23,9 @@ pub(crate) trait DecisionObserver: Send + Sync {
 /// because a store is lent to one call or one wait at a time.
 pub(crate) struct Gate {
     pub(crate) policy: Arc<Policy>,
-    pins: Mutex<Pins>,
+    /// Empty until the first look-up, so that the decisions before it take no lock.
+    pins: OnceLock<Mutex<Pins>>,
+    no_pins: Pins,
     /// A granted name whose pinned addresses had expired when the last decision was made.
     expired_name: Mutex<Option<String>>,
     observer: Option<Arc<dyn DecisionObserver>>,
@@ -43,7 +45,8 @@ impl Gate {
     ) -> Self {
         Self {
             policy,
-            pins: Mutex::new(Pins::new(Instant::now())),
+            pins: OnceLock::new(),
+            no_pins: Pins::new(Instant::now()),
             expired_name: Mutex::default(),
             observer,
             buffers,
@@ -52,8 +55,18 @@ impl Gate {
         }
     }
 
-    pub(crate) fn pins(&self) -> MutexGuard<'_, Pins> {
-        self.pins.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Reads the pins.
+    pub(crate) fn with_pins<R>(&self, read: impl FnOnce(&Pins) -> R) -> R {
+        match self.pins.get() {
+            Some(pins) => read(&pins.lock().unwrap_or_else(PoisonError::into_inner)),
+            None => read(&self.no_pins),
+        }
+    }
+
+    /// Returns the pins, for a look-up that adds some.
+    pub(crate) fn pins_to_change(&self) -> MutexGuard<'_, Pins> {
+        let pins = self.pins.get_or_init(|| Mutex::new(Pins::new(self.no_pins.origin())));
+        pins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the name whose pinned addresses had expired when the last decision was made.
@@ -63,8 +76,7 @@ impl Gate {
 
     /// Asks the policy. Nothing is reported.
     pub(crate) fn ask(&self, request: &Request<'_>) -> Result<Allowed<'_>, Denial> {
-        let pins = self.pins();
-        self.policy.decide(request, &pins, decision_time(&pins))
+        self.with_pins(|pins| self.policy.decide(request, pins, decision_time(pins)))
     }
 
     /// Returns whether an observer gets the decisions.

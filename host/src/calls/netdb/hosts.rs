@@ -281,7 +281,7 @@ pub(super) fn judge_answers(
     if let Some(denial) = judged.denial() {
         return Err(denial.clone().into());
     }
-    let mut pins = ctx.gate.pins();
+    let mut pins = ctx.gate.pins_to_change();
     pins.pin(name, &judged.kept, Instant::now());
     pins.note_others(name, others);
     drop(pins);
@@ -307,7 +307,8 @@ pub(crate) async fn with_fresh_names<R>(
     };
     let hints = Hints { family: 0, kind: libc::SOCK_STREAM, protocol: 0, flags: 0 };
     wait::begin(wait);
-    match look_up(caller, Some(&name), None, hints, a_moment(*wait)).await {
+    // In a box, so that the future of a call that needs no look-up is small.
+    match Box::pin(look_up(caller, Some(&name), None, hints, a_moment(*wait))).await {
         Ok(_) => caller.step(|view| judge(view)),
         Err(LookupError::Fault(interrupt)) if interrupt.is(Errno::INTR) => Err(interrupt),
         Err(_) => Err(fault),
