@@ -45,6 +45,11 @@ impl<'a, T: SandsockView + 'static> AsyncCall<'a, T> {
         })
     }
 
+    /// Whether observers know the call.
+    pub(crate) fn is_observed(&self) -> bool {
+        self.suspended.is_some()
+    }
+
     /// Waits for a future, without the store.
     ///
     /// # Errors

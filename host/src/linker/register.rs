@@ -18,6 +18,7 @@ use wasmtime::component::Resource;
 use wasmtime_wasi_io::poll::DynPollable;
 
 use crate::bindings::sandsock::socket::types::{Error, NameError};
+use crate::calls::async_call::AsyncCall;
 use crate::calls::netdb::{self, LookupError};
 use crate::calls::wasi::error::{SocketFault, SocketResult};
 use crate::calls::wasi::{p2, p3};
@@ -176,6 +177,22 @@ pub(super) fn finish<Package, T: SandsockView, A: Answer<Package, Results: ToVal
     let result = answer.into_results();
     observe::end(store, &result, cause.as_ref());
     result
+}
+
+/// The same for an async function, which takes the store only if it has something to report.
+pub(super) fn finish_async<Package, T, A>(
+    call: &mut AsyncCall<'_, T>,
+    answer: A,
+) -> wasmtime::Result<A::Results>
+where
+    T: SandsockView + 'static,
+    A: Answer<Package, Results: ToValues>,
+{
+    if call.is_observed() || matches!(answer.cause(), Some(Error::Denied(_))) {
+        call.with(|store| finish::<Package, _, _>(store, answer))
+    } else {
+        answer.into_results()
+    }
 }
 
 /// The functions of a list, by interface and name.
@@ -341,7 +358,7 @@ macro_rules! functions {
                             let mut call = AsyncCall::new(accessor);
                             call.with(|store| observe::begin(store, &FUNCTION, &params));
                             let answer = $async_path(&mut call, params).await;
-                            call.with(|store| finish::<$package, _, _>(store, answer))
+                            finish_async::<$package, _, _>(&mut call, answer)
                         })
                     })?;
                 })*

@@ -5,7 +5,7 @@
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, WasmList};
 
-use super::register::{Calls, Raw, finish};
+use super::register::{Calls, Raw, finish_async};
 use crate::bindings::sandsock::socket::types::Wait;
 use crate::calls::async_call::AsyncCall;
 use crate::calls::{scheduler, waits};

@@ -3,7 +3,7 @@
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource, ResourceType};
 
-use super::register::{Calls, Wasi3, finish, ready};
+use super::register::{Calls, Wasi3, finish, finish_async, ready};
 use crate::calls::async_call::AsyncCall;
 use crate::calls::wasi::p3::names;
 use crate::calls::wasi::p3::tcp::{self, TcpSocket};

@@ -433,13 +433,14 @@ impl Drop for PollableWait {
 /// reports that the guest has cancelled the call.
 pub(crate) struct Suspended {
     watch: Arc<Watch>,
-    current: Option<Current>,
+    /// In a box, because every async call has room for it and few are observed.
+    current: Option<Box<Current>>,
 }
 
 impl Suspended {
     /// Makes it the current call again.
     pub(crate) fn resume(mut self) {
-        self.watch.state().current = self.current.take();
+        self.watch.state().current = self.current.take().map(|current| *current);
     }
 
     /// Reports that the call begins to wait.
@@ -470,7 +471,7 @@ impl Drop for Suspended {
 pub(crate) fn suspend<T: WatchedData>(store: &mut StoreContextMut<'_, T>) -> Option<Suspended> {
     let watch = store.data_mut().watch()?;
     let current = watch.state().current.take()?;
-    Some(Suspended { watch: Arc::clone(watch), current: Some(current) })
+    Some(Suspended { watch: Arc::clone(watch), current: Some(Box::new(current)) })
 }
 
 /// Reports that a call begins, if it is observed.

@@ -213,6 +213,9 @@ impl Receiver {
     pub(crate) async fn ready(&self) -> Result<(), Errno> {
         loop {
             self.waiter.ready(self.handle.fd(), &self.handle.registration, PollFlags::IN).await?;
+            if !filter::is_restricted(&self.gate, self.kind) {
+                return Ok(());
+            }
             let mut fds = [PollFd::from_borrowed_fd(self.handle.fd(), PollFlags::IN)];
             poll_now(&mut fds)?;
             let shown = filter::readiness(&self.gate, &self.handle, fds[0].revents());

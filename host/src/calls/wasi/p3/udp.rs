@@ -13,7 +13,7 @@ use crate::calls::async_call::AsyncCall;
 use crate::calls::wasi::error::{ErrorCode, SocketResult};
 use crate::calls::wasi::options::option_functions;
 use crate::calls::wasi::p2::types::{IpAddressFamily, IpSocketAddress};
-use crate::calls::wasi::udp::{self, DATAGRAM_MAX, Receiver, Sender, To};
+use crate::calls::wasi::udp::{self, DATAGRAM_MAX, Datagram, Receiver, Sender, To};
 use crate::ctx::{SandsockCtx, SandsockCtxView, SandsockView, StoreView as _};
 use crate::error::Fault;
 use crate::observe::{Identify, Identity, Place};
@@ -131,10 +131,17 @@ async fn associate<T: SandsockView>(
 /// What came of the first attempt to send.
 enum Begun {
     Sent,
-    /// The policy's answer. The look-up of a name may change it.
-    Expired(Fault, String, Waiting),
-    /// There is no room now.
-    Full(Waiting),
+    Waits(Box<WaitingSend>),
+}
+
+/// A send that waits for a look-up or for room.
+struct WaitingSend {
+    sender: Sender,
+    /// None if it goes to the address of the association.
+    to: Option<SocketAddr>,
+    waiting: Waiting,
+    /// The policy's answer, and a name whose look-up may change it.
+    expired: Option<(Fault, String)>,
 }
 
 /// WIT `[method]udp-socket.send`. The first attempt sends from the guest's memory, which the guest
@@ -146,38 +153,48 @@ pub(crate) async fn send<T: SandsockView + 'static>(
     if data.len() > DATAGRAM_MAX {
         return Err(ErrorCode::DatagramTooLarge.into());
     }
-    let (sender, to, begun) = call.with(|store| -> SocketResult<_> {
+    let begun = call.with(|store| -> SocketResult<_> {
         let view = store.view();
         let socket = view.table.get(&this)?;
         let sender = Sender::new(view.ctx, &socket.socket);
         let waiting = Arc::clone(&socket.waiting);
         let to = sender.check(to.map(SocketAddr::from))?;
-        let begun = match judge(&sender, view.ctx, to) {
+        let expired = match judge(&sender, view.ctx, to) {
             Ok(permit) => match sender.send(data.as_le_slice(&*store), &permit) {
-                Ok(()) => Begun::Sent,
-                Err(fault) if fault.is(Errno::AGAIN) => {
-                    Begun::Full(Waiting::new(data.as_le_slice(&*store), &waiting)?)
+                Ok(()) => {
+                    store.view().table.get_mut(&this)?.socket.note_port();
+                    return Ok(Begun::Sent);
                 }
+                Err(fault) if fault.is(Errno::AGAIN) => None,
                 Err(fault) => return Err(fault),
             },
-            Err(fault) => {
-                let Some(name) = take_expired_name(store.view().ctx, &fault) else {
-                    return Err(fault.into());
-                };
-                let data = Waiting::new(data.as_le_slice(&*store), &waiting)?;
-                Begun::Expired(fault, name, data)
-            }
+            Err(fault) => match take_expired_name(store.view().ctx, &fault) {
+                Some(name) => Some((fault, name)),
+                None => return Err(fault.into()),
+            },
         };
+        let waiting = Waiting::new(data.as_le_slice(&*store), &waiting)?;
         store.view().table.get_mut(&this)?.socket.note_port();
-        Ok((sender, to, begun))
+        Ok(Begun::Waits(Box::new(WaitingSend { sender, to, waiting, expired })))
     })?;
-    let (mut permit, waiting) = match begun {
-        Begun::Sent => return Ok(()),
-        Begun::Expired(fault, name, waiting) => {
-            let permit = after_look_up(call, fault, &name, |ctx| judge(&sender, ctx, to)).await?;
-            (Some(permit), waiting)
+    match begun {
+        Begun::Sent => Ok(()),
+        // In a box, so that the future of a send that does not wait is small.
+        Begun::Waits(send) => Box::pin(wait_to_send(call, this, send)).await,
+    }
+}
+
+async fn wait_to_send<T: SandsockView + 'static>(
+    call: &mut AsyncCall<'_, T>,
+    this: This,
+    send: Box<WaitingSend>,
+) -> SocketResult<()> {
+    let WaitingSend { sender, to, waiting, expired } = *send;
+    let mut permit = match expired {
+        Some((fault, name)) => {
+            Some(after_look_up(call, fault, &name, |ctx| judge(&sender, ctx, to)).await?)
         }
-        Begun::Full(waiting) => (None, waiting),
+        None => None,
     };
     loop {
         if let Some(permit) = permit.take() {
@@ -208,19 +225,33 @@ pub(crate) async fn receive<T: SandsockView + 'static>(
     call: &mut AsyncCall<'_, T>,
     (this,): (This,),
 ) -> SocketResult<(Vec<u8>, IpSocketAddress)> {
-    let receiver = call.with(|store| -> SocketResult<_> {
+    let (receiver, received) = call.with(|store| -> SocketResult<_> {
         let view = store.view();
         let socket = &view.table.get(&this)?.socket;
         if !socket.is_bound() {
             return Err(ErrorCode::InvalidState.into());
         }
-        Ok(Receiver::new(view.ctx, socket))
+        let receiver = Receiver::new(view.ctx, socket);
+        let received = receiver.receive();
+        Ok((receiver, received))
     })?;
+    let (data, from) = match received {
+        // In a box, so that the future of a receive that does not wait is small.
+        Err(Errno::AGAIN) => Box::pin(wait_to_receive(call, receiver)).await?,
+        received => received.map_err(|errno| udp::send_fault(errno.into()))?,
+    };
+    Ok((data, from.into()))
+}
+
+async fn wait_to_receive<T: SandsockView + 'static>(
+    call: &mut AsyncCall<'_, T>,
+    receiver: Receiver,
+) -> SocketResult<Datagram> {
     loop {
+        call.wait(receiver.ready()).await??;
         match call.with(|_| receiver.receive()) {
-            Ok((data, from)) => return Ok((data, from.into())),
-            Err(Errno::AGAIN) => call.wait(receiver.ready()).await??,
-            Err(errno) => return Err(udp::send_fault(errno.into())),
+            Err(Errno::AGAIN) => {}
+            received => return received.map_err(|errno| udp::send_fault(errno.into())),
         }
     }
 }
