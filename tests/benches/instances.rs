@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use sandsock_host::SandsockCtx;
 use sandsock_host::policy::{Policy, PolicyBuilderExt as _};
-use sandsock_tests::bench::pin;
+use sandsock_tests::bench::{pin, resident};
 use sandsock_tests::{State, programs, raise_descriptor_limit};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{
@@ -118,13 +118,6 @@ fn measure(allocator: &str, count: u32) {
     let time = start.elapsed().as_nanos() as f64 / 1000.0;
     let memory = resident().saturating_sub(before) as f64;
     println!("{} {}", time / f64::from(count), memory / f64::from(count));
-}
-
-/// This process's resident memory in KiB.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells it");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it is there");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
 /// How many memory maps the kernel lets a process have.

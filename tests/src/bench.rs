@@ -174,6 +174,16 @@ pub fn pin() {
     sched_setaffinity(None, &one).expect("the kernel takes it");
 }
 
+/// This process's resident memory in KiB.
+///
+/// # Panics
+/// The kernel does not tell it.
+pub fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells it");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it is there");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
 /// The other end of a benchmark: this program once more, with arguments that make it the peer, in a
 /// process of its own.
 #[derive(Debug)]

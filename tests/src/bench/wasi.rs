@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sandsock_host::policy::{Policy, PolicyBuilderExt as _};
 use sandsock_host::{LinkOptions, SandsockCtx};
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Cache, CacheConfig, Config, Engine, Store};
 use wasmtime_wasi::WasiCtx;
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
@@ -30,61 +30,101 @@ pub enum By {
     Sandsock,
 }
 
-/// Runs the program, and gives what it printed.
+/// A program, linked.
+pub struct Program {
+    name: &'static str,
+    engine: Engine,
+    pre: InstancePre<State>,
+    version: Version,
+    by: By,
+}
+
+impl Program {
+    /// Links the program of a version.
+    ///
+    /// # Errors
+    /// It is not built.
+    pub fn of_version(version: Version, by: By) -> wasmtime::Result<Self> {
+        let name = if version == Version::P3 { "bench_wasi3" } else { "bench_wasi2" };
+        Self::new(name, version, by)
+    }
+
+    /// Links a program with the host's wasi:sockets, and with sandsock's own package.
+    ///
+    /// # Errors
+    /// It is not built.
+    pub fn new(name: &'static str, version: Version, by: By) -> wasmtime::Result<Self> {
+        let mut config = Config::new();
+        config
+            .concurrency_support(version == Version::P3)
+            .cache(Some(Cache::new(CacheConfig::new())?));
+        if version == Version::P3 {
+            config.wasm_component_model_async(true);
+        }
+        let engine = Engine::new(&config)?;
+        let component = Component::from_file(&engine, crate::guest_path(name))?;
+        let mut linker = Linker::new(&engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        if version == Version::P3 {
+            wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+        }
+        let mut options = LinkOptions::default();
+        options.wasi_sockets(by == By::Sandsock);
+        sandsock_host::add_to_linker_with_options_async(&mut linker, &options)?;
+        let pre = linker.instantiate_pre(&component)?;
+        Ok(Self { name, engine, pre, version, by })
+    }
+
+    /// Runs an instance, and gives what it printed. The whole network is allowed.
+    ///
+    /// # Errors
+    /// It failed.
+    pub async fn run(&self, args: &[String]) -> wasmtime::Result<String> {
+        let (stdout, stderr) = (MemoryOutputPipe::new(1 << 16), MemoryOutputPipe::new(1 << 16));
+        let mut wasi = WasiCtx::builder();
+        wasi.stdout(stdout.clone()).stderr(stderr.clone()).arg(self.name).args(args);
+        // All three are needed: the first is only about addresses.
+        wasi.inherit_network().allow_tcp(true).allow_udp(true);
+        let mut policy = Policy::builder();
+        if self.by == By::Sandsock {
+            policy.allow_all();
+        }
+        let sandsock = SandsockCtx::builder(Arc::new(policy.build())).wait_on_fiber().build()?;
+        let mut store = Store::new(&self.engine, State::new(wasi.build(), sandsock));
+        let result = match self.version {
+            Version::P2 => {
+                use wasmtime_wasi::p2::bindings::CommandPre;
+                let command =
+                    CommandPre::new(self.pre.clone())?.instantiate_async(&mut store).await?;
+                command.wasi_cli_run().call_run(&mut store).await
+            }
+            Version::P3 => {
+                use wasmtime_wasi::p3::bindings::CommandPre;
+                let command =
+                    CommandPre::new(self.pre.clone())?.instantiate_async(&mut store).await?;
+                store
+                    .run_concurrent(async |accessor| {
+                        command.wasi_cli_run().call_run(accessor).await
+                    })
+                    .await?
+            }
+        };
+        drop(store);
+        let stderr = || String::from_utf8_lossy(&stderr.contents()).into_owned();
+        match result {
+            Ok(Ok(())) => Ok(String::from_utf8_lossy(&stdout.contents()).into_owned()),
+            Ok(Err(())) => Err(wasmtime::Error::msg(stderr())),
+            Err(trap) => Err(trap.context(stderr())),
+        }
+    }
+}
+
+/// Runs the program of a version, and gives what it printed.
 ///
 /// # Errors
 /// It is not built, or it failed.
 pub fn run(version: Version, by: By, args: &[String]) -> wasmtime::Result<String> {
-    let mut config = Config::new();
-    config.concurrency_support(version == Version::P3).cache(Some(Cache::new(CacheConfig::new())?));
-    if version == Version::P3 {
-        config.wasm_component_model_async(true);
-    }
-    let engine = Engine::new(&config)?;
-    let name = if version == Version::P3 { "bench_wasi3" } else { "bench_wasi2" };
-    let component = Component::from_file(&engine, crate::guest_path(name))?;
-    let (stdout, stderr) = (MemoryOutputPipe::new(1 << 16), MemoryOutputPipe::new(1 << 16));
-    let mut wasi = WasiCtx::builder();
-    wasi.stdout(stdout.clone()).stderr(stderr.clone()).arg(name).args(args);
-    // All three are needed: the first is only about addresses.
-    wasi.inherit_network().allow_tcp(true).allow_udp(true);
-    let mut policy = Policy::builder();
-    if by == By::Sandsock {
-        policy.allow_all();
-    }
-    let sandsock = SandsockCtx::builder(Arc::new(policy.build())).wait_on_fiber().build()?;
-    let mut options = LinkOptions::default();
-    options.wasi_sockets(by == By::Sandsock);
-    let mut store = Store::new(&engine, State::new(wasi.build(), sandsock));
-    let mut linker = Linker::new(&engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    let program = Program::of_version(version, by)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let result = runtime.block_on(async {
-        if version == Version::P2 {
-            use wasmtime_wasi::p2::bindings::Command;
-            sandsock_host::add_to_linker_with_options_async(&mut linker, &options)?;
-            return Command::instantiate_async(&mut store, &component, &linker)
-                .await?
-                .wasi_cli_run()
-                .call_run(&mut store)
-                .await;
-        }
-        wasmtime_wasi::p3::add_to_linker(&mut linker)?;
-        // It can serve by sandsock:socket too.
-        sandsock_host::add_to_linker_with_options_async(&mut linker, &options)?;
-        let pre =
-            wasmtime_wasi::p3::bindings::CommandPre::new(linker.instantiate_pre(&component)?)?;
-        let command = pre.instantiate_async(&mut store).await?;
-        store
-            .run_concurrent(async |accessor| command.wasi_cli_run().call_run(accessor).await)
-            .await?
-    });
-    drop(store);
-    match result {
-        Ok(Ok(())) => Ok(String::from_utf8_lossy(&stdout.contents()).into_owned()),
-        Ok(Err(())) => {
-            Err(wasmtime::Error::msg(String::from_utf8_lossy(&stderr.contents()).into_owned()))
-        }
-        Err(trap) => Err(trap.context(String::from_utf8_lossy(&stderr.contents()).into_owned())),
-    }
+    runtime.block_on(program.run(args))
 }

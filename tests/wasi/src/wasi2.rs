@@ -91,6 +91,13 @@ mod guest {
         match operation.as_str() {
             "datagram-send" => println!("{}", datagrams(&network, size, count).0),
             "datagram-receive" => println!("{}", datagrams(&network, size, count).1),
+            "idle" => {
+                let connection = connect(&network, port);
+                while let Ok(bytes) = connection.input.blocking_read(1) {
+                    connection.send(&bytes);
+                }
+                println!("0");
+            }
             "connect" => {
                 let control = connect(&network, port);
                 control.send(&request(b'c', count, 0));

@@ -99,6 +99,17 @@ impl wasip3::exports::cli::run::Guest for Program {
         let nanoseconds = match operation.as_str() {
             "datagram-send" => datagrams(size, count).await.0,
             "datagram-receive" => datagrams(size, count).await.1,
+            "idle" => {
+                let mut connection = connect(port).await;
+                let mut byte = Vec::with_capacity(1);
+                loop {
+                    byte = connection.receive(byte).await;
+                    if byte.is_empty() {
+                        break 0;
+                    }
+                    byte = connection.send(byte).await;
+                }
+            }
             "connect" => {
                 let mut control = connect(port).await;
                 control.send(request(b'c', count, 0)).await;

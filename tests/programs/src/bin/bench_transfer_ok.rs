@@ -1,7 +1,8 @@
 //! `bench_transfer_ok OPERATION PORT SIZE COUNT`: the guest's side of a benchmark,
 //! `bench/native.rs` in the tests has the same natively. Moves data to or from a peer that the
 //! benchmark runs at PORT, makes or takes connections (SIZE is then the guest's own port), or sends
-//! datagrams of SIZE bytes to itself. Prints the nanoseconds that it took.
+//! datagrams of SIZE bytes to itself. Prints the nanoseconds that it took. `idle` connects to PORT,
+//! and sends back each byte that comes.
 
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,7 @@ fn main() -> Result<(), Error> {
         "datagram-receive" => single(size, count).map(|(_, receiving)| receiving),
         "batch-send" => batch(size, count).map(|(sending, _)| sending),
         "batch-receive" => batch(size, count).map(|(_, receiving)| receiving),
+        "idle" => idle(port),
         other => panic!("no operation {other}"),
     }?;
     println!("{}", elapsed.as_nanos());
@@ -147,6 +149,17 @@ fn batch(size: usize, count: u64) -> Result<(Duration, Duration), Error> {
         receiving += start.elapsed();
     }
     Ok((sending, receiving))
+}
+
+/// Waits for a byte and sends it back, until the peer ends.
+fn idle(port: u16) -> Result<Duration, Error> {
+    let socket = Socket::new(AF_INET, SOCK_STREAM, 0)?;
+    socket.connect(("127.0.0.1", port))?;
+    let mut byte = [0];
+    while socket.recv_into(&mut byte, Flags::NONE)? > 0 {
+        socket.sendall(&byte, Flags::NONE)?;
+    }
+    Ok(Duration::ZERO)
 }
 
 fn udp() -> Descriptor {
