@@ -20,6 +20,15 @@ use crate::wait::{PollableWaiter, now, ready_in_background};
 /// has no room, or the kernel no memory.
 pub(crate) const PAUSE: Duration = Duration::from_millis(10);
 
+/// What a send took.
+pub(crate) struct Taken {
+    /// The number of bytes.
+    pub(crate) count: usize,
+    /// The kernel took fewer bytes than it was given, so another send would take none. It reports
+    /// when there is room again.
+    pub(crate) is_full: bool,
+}
+
 /// A TCP connection of the guest.
 pub(crate) struct Connection {
     handle: Arc<Handle>,
@@ -114,9 +123,8 @@ impl Connection {
         Ok(count)
     }
 
-    /// Sends some of these bytes, and returns how many. EAGAIN if the kernel, or the limit of
-    /// buffers, takes none now.
-    pub(crate) fn send(&self, data: &[u8]) -> Result<usize, Errno> {
+    /// Sends some of these bytes. EAGAIN if the kernel, or the limit of buffers, takes none now.
+    pub(crate) fn send(&self, data: &[u8]) -> Result<Taken, Errno> {
         let room = self.buffers.room_on(&self.handle, data.len().min(self.transfer_limit));
         if room == 0 && !data.is_empty() {
             return Err(Errno::AGAIN);
@@ -128,7 +136,7 @@ impl Connection {
             |result, report| report(&Transfer::Sent { data, result: *result }),
         )?;
         self.buffers.sent(count);
-        Ok(count)
+        Ok(Taken { count, is_full: count < room })
     }
 
     /// Whether a send would take bytes now, or report an error.

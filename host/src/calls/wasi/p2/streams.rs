@@ -11,7 +11,7 @@ use wasmtime_wasi_io::bytes::Bytes;
 use wasmtime_wasi_io::poll::Pollable;
 use wasmtime_wasi_io::streams::{InputStream, OutputStream, StreamError, StreamResult};
 
-use crate::calls::wasi::connection::Connection;
+use crate::calls::wasi::connection::{Connection, Taken};
 use crate::calls::wasi::error::ErrorCode;
 use crate::observe::StreamFunctions;
 use crate::wait::background::{self, Background};
@@ -197,7 +197,13 @@ impl SendState {
     fn send_rest(&mut self, connection: &Connection) {
         while !self.rest.is_empty() {
             match connection.send(&self.rest) {
-                Ok(count) => drop(self.rest.split_to(count)),
+                Ok(Taken { count, is_full }) => {
+                    drop(self.rest.split_to(count));
+                    if is_full {
+                        self.is_full = true;
+                        return;
+                    }
+                }
                 Err(Errno::AGAIN) => {
                     self.is_full = true;
                     return;

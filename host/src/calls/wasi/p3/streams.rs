@@ -15,7 +15,7 @@ use wasmtime::component::{
 
 use super::types::ErrorCode;
 use crate::bindings::sandsock::socket::types::Error;
-use crate::calls::wasi::connection::{Connection, PAUSE};
+use crate::calls::wasi::connection::{Connection, PAUSE, Taken};
 use crate::calls::wasi::error;
 use crate::ctx::SandsockCtx;
 use crate::observe::{PollableWait, StreamFunctions};
@@ -194,8 +194,10 @@ impl<D: 'static> StreamConsumer<D> for Sender {
             return direction.result(poll, finish);
         }
         let poll = direction.poll(cx, |connection| match connection.send(data) {
+            Ok(Taken { count, is_full: true }) => Attempt::Drained(count),
+            Ok(Taken { count, .. }) => Attempt::Done(Ok(count)),
             Err(Errno::AGAIN) => not_taken(connection),
-            result => Attempt::Done(result),
+            Err(errno) => Attempt::Done(Err(errno)),
         });
         if let Poll::Ready(Ok(count)) = &poll {
             source.mark_read(*count);
