@@ -86,6 +86,35 @@ fn bench_natively_and_on_wasi_sockets_works_too() {
 }
 
 #[test]
+fn bench_idle_guests_send_a_byte_back() {
+    for (name, version, by) in [
+        ("bench_transfer_ok", wasi::Version::P2, wasi::By::Sandsock),
+        ("bench_wasi2", wasi::Version::P2, wasi::By::Wasmtime),
+        ("bench_wasi2", wasi::Version::P2, wasi::By::Sandsock),
+        ("bench_wasi3", wasi::Version::P3, wasi::By::Wasmtime),
+        ("bench_wasi3", wasi::Version::P3, wasi::By::Sandsock),
+    ] {
+        let listener = listener().expect("listens");
+        let port = listener.local_addr().expect("has an address").port();
+        let peer = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("accepts");
+            let mut byte = [0];
+            for _ in 0..3 {
+                stream.write_all(&[7]).expect("sends");
+                stream.read_exact(&mut byte).expect("receives");
+            }
+            byte
+        });
+        let program = wasi::Program::new(name, version, by).expect("it is built");
+        let args = ["idle".to_owned(), port.to_string(), "0".to_owned(), "0".to_owned()];
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let printed = runtime.expect("a runtime").block_on(program.run(&args));
+        assert_eq!(printed.expect("it ends with its connection").trim(), "0", "{name} by {by:?}");
+        assert_eq!(peer.join().expect("no panic"), [7]);
+    }
+}
+
+#[test]
 pub(crate) fn bench_idle_ok() {
     both_ways(|way| {
         let folder = tempfile::tempdir().expect("a folder");

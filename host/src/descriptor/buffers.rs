@@ -187,18 +187,27 @@ impl Buffers {
     /// ENOBUFS where what a listener accepts would not fit. What waits in its queue counts already.
     pub(crate) fn room_to_accept(&self, listener: &Handle, kind: SocketKind) -> Result<(), Errno> {
         let Some(share) = listener.open.charge.own.get() else { return Ok(()) };
-        let fits = || {
-            // A connection's buffers are no greater than its listener's.
-            let bytes = measure::bytes(listener.fd(), kind, 0).unwrap_or(0);
+        let fits = |bytes: u64| {
             let waiting =
                 if share.backlog.load(Relaxed) > 0 { share.bytes.load(Relaxed) } else { 0 };
             self.fits(bytes.saturating_sub(waiting))
         };
-        if fits() {
+        // A connection's buffers are no greater than its listener's. Nobody but this instance
+        // changes those of a description that it alone has.
+        let known = share.accepted.load(Relaxed);
+        if known > 0 && listener.is_sole() && fits(known) {
+            return Ok(());
+        }
+        let measured = || {
+            let bytes = measure::bytes(listener.fd(), kind, 0).unwrap_or(0);
+            share.accepted.store(bytes, Relaxed);
+            bytes
+        };
+        if fits(measured()) {
             return Ok(());
         }
         self.refresh();
-        if fits() { Ok(()) } else { Err(Errno::NOBUFS) }
+        if fits(measured()) { Ok(()) } else { Err(Errno::NOBUFS) }
     }
 
     /// After a call that may have changed a description's buffers.
@@ -206,6 +215,7 @@ impl Buffers {
         let (Ok(kind), Some(share)) = (handle.socket(), handle.open.charge.own.get()) else {
             return;
         };
+        share.accepted.store(0, Relaxed);
         if share.backlog.load(Relaxed) > 0
             && sys::own_option(handle.fd(), libc::SOL_SOCKET, libc::SO_ACCEPTCONN) != Ok(1)
         {

@@ -29,6 +29,9 @@ pub(crate) struct Share {
     pub(super) users: AtomicUsize,
     /// The backlog of a TCP socket that listens; 0 of every other.
     pub(super) backlog: AtomicU32,
+    /// The most that a connection of this listener holds when it is accepted; 0 if that was not
+    /// measured since the listener's buffers may have changed.
+    pub(super) accepted: AtomicU64,
     /// What the kernel keeps for it in no buffer: AF_CAN's tasks, by their keys, and AF_PACKET's
     /// memberships.
     tasks: Mutex<BTreeMap<Task, u64>>,
@@ -46,6 +49,7 @@ impl Share {
             bytes: AtomicU64::new(0),
             users: AtomicUsize::new(0),
             backlog: AtomicU32::new(0),
+            accepted: AtomicU64::new(0),
             tasks: Mutex::default(),
             memberships: AtomicU64::new(0),
             starved: AtomicBool::new(false),
