@@ -231,6 +231,11 @@ pub(crate) struct SetupArgs {
 /// of the runner itself run meanwhile.
 pub(crate) fn set_up(args: &SetupArgs) -> Result<ExitCode, Exit> {
     let runner = Runner::find(Some(&args.folder))?;
+    // The build removes the mark together with the bytecode.
+    if runner.check().is_ok() {
+        runner.load()?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let program = Program {
         args: [NAME, "-Xsandsock-compile"].map(str::to_owned).to_vec(),
         folders: runner.folders(true).to_vec(),
