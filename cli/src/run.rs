@@ -95,6 +95,7 @@ pub(crate) fn run_program(
     // The guest's descriptors are closed before the statistics are printed.
     drop(store);
     let status = result.and_then(|ended| status(name, ended, &advice));
+    sandsock_host::finish_sends();
     observers.finish(Instant::now() + LAST_LINES);
     status
 }

@@ -114,4 +114,4 @@ pub use linker::{
     LinkOptions, add_threads_to_linker, add_to_linker_async, add_to_linker_sync,
     add_to_linker_with_options_async, add_to_linker_with_options_sync,
 };
-pub use wait::Interrupter;
+pub use wait::{Interrupter, finish_sends};

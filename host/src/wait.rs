@@ -9,6 +9,7 @@ pub(crate) mod pool;
 pub(crate) mod registration;
 pub(crate) mod waiter;
 
+pub use background::finish_sends;
 pub(crate) use budget::HasWaiter;
 pub use waiter::Interrupter;
 pub(crate) use waiter::{

@@ -60,6 +60,8 @@ pub(crate) struct Buffers {
     total: AtomicU64,
     /// The most that transfers over TCP can have added to the shares since the last measurement.
     moved: AtomicU64,
+    /// Bytes that the host holds itself, because the kernel did not take them yet.
+    unsent: AtomicU64,
     /// Whether a send has to wait for the limit.
     starving: AtomicBool,
     /// How often sends that had to wait could go on.
@@ -91,6 +93,7 @@ impl Buffers {
             limit,
             total: AtomicU64::new(0),
             moved: AtomicU64::new(0),
+            unsent: AtomicU64::new(0),
             starving: AtomicBool::new(false),
             recoveries: AtomicU64::new(0),
             shrunk: AtomicUsize::new(0),
@@ -365,7 +368,11 @@ impl Buffers {
 
     /// How many bytes TCP may queue, as far as the last measurement goes.
     fn room(&self) -> u64 {
-        let used = self.total().saturating_add(self.moved.load(Relaxed)).saturating_add(SEGMENT);
+        let used = self
+            .total()
+            .saturating_add(self.moved.load(Relaxed))
+            .saturating_add(self.unsent.load(Relaxed))
+            .saturating_add(SEGMENT);
         self.limit.saturating_sub(used) / GROWTH
     }
 
@@ -391,6 +398,15 @@ impl Buffers {
             share.starved.store(starved, Relaxed);
         }
         if starved && is_broken(handle) { wanted } else { room }
+    }
+
+    /// The host holds `now` unsent bytes of a socket, and held `before`.
+    pub(crate) fn holds(&self, before: usize, now: usize) {
+        if now > before {
+            self.unsent.fetch_add((now - before) as u64, Relaxed);
+        } else {
+            self.unsent.fetch_sub((before - now) as u64, Relaxed);
+        }
     }
 
     /// A TCP socket took so many bytes to send.

@@ -19,6 +19,10 @@ use crate::descriptor::Handle;
 use crate::wait::WaitObserver;
 use sandsock_policy::{Decision, Denial, Verdict};
 
+/// The function of `wasi:sockets` 0.2 that ends a connect. If it was denied, the decision was
+/// reported when it began.
+const FINISH_CONNECT: &str = "[method]tcp-socket.finish-connect";
+
 /// Reports what one context does to its observers.
 pub(crate) struct Watch {
     instance: u64,
@@ -205,9 +209,8 @@ impl Watch {
             Some(error) => Value::Failed(CallError::from(error)),
             None => value,
         };
-        if let (Value::Failed(CallError::Denied { grant, reason }), false) =
-            (&value, current.denied)
-        {
+        let is_reported = current.denied || current.function.name == FINISH_CONNECT;
+        if let (Value::Failed(CallError::Denied { grant, reason }), false) = (&value, is_reported) {
             // The denial does not come from a rule of the policy. For example, a folder was changed
             // during bind.
             let (verb, target) = grant

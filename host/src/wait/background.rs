@@ -1,6 +1,8 @@
 //! Work that goes on while the guest does something else.
 
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
@@ -18,6 +20,45 @@ pub(crate) struct Background(JoinHandle<()>);
 impl Drop for Background {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+/// The most tasks that outlive their guests.
+const LEFT_MOST: usize = 256;
+
+/// The tasks that outlive their guests.
+static LEFT: AtomicUsize = AtomicUsize::new(0);
+
+/// Starts a task that outlives its guest, and its guest's runtime. Returns false if there are too
+/// many of them, or the process can start no thread.
+pub(crate) fn leave(task: impl Future<Output = ()> + Send + 'static) -> bool {
+    /// Counts the task until its end.
+    struct Counted;
+
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            LEFT.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    let Some(runtime) = RUNTIME.as_ref() else { return false };
+    if LEFT.fetch_add(1, Ordering::Relaxed) >= LEFT_MOST {
+        drop(Counted);
+        return false;
+    }
+    let counted = Counted;
+    runtime.spawn(async move {
+        task.await;
+        drop(counted);
+    });
+    true
+}
+
+/// Waits until all bytes are sent that guests of `wasi:sockets` 0.2 have written and left unsent,
+/// but at most some seconds. Without this call they are lost if the process ends.
+pub fn finish_sends() {
+    while LEFT.load(Ordering::Relaxed) > 0 {
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

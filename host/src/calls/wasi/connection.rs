@@ -151,7 +151,18 @@ impl Connection {
 
     /// Whether the limit of buffers lets a send go on.
     pub(crate) fn has_room(&self) -> bool {
-        self.buffers.room_on(&self.handle, 1) > 0
+        self.room(1) > 0
+    }
+
+    /// How many of so many bytes the limit of buffers has room for.
+    pub(crate) fn room(&self, wanted: usize) -> usize {
+        self.buffers.room_on(&self.handle, wanted)
+    }
+
+    /// The host holds `now` unsent bytes of the connection, and held `before`. They count against
+    /// the limit of buffers.
+    pub(crate) fn holds(&self, before: usize, now: usize) {
+        self.buffers.holds(before, now);
     }
 
     /// The waits of a direction of this connection.

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
 use rustix::io::Errno;
@@ -19,6 +20,9 @@ use crate::wait::polled::{Attempt, PolledWait};
 
 /// The most bytes that one write takes. The host keeps the bytes that the kernel does not take yet.
 const WRITE_MOST: usize = 64 * 1024;
+
+/// How long the host goes on with what a guest has left. The peer may take nothing.
+const LEFT_TIME: Duration = Duration::from_secs(10);
 
 /// The functions of the streams, as observers know them.
 pub(super) const FUNCTIONS: StreamFunctions =
@@ -170,6 +174,8 @@ struct SendState {
     permit: usize,
     /// The bytes that the kernel has not taken yet.
     rest: Bytes,
+    /// The length of `rest` as the limit of buffers counts it.
+    counted: usize,
     /// The kernel did not take all bytes of the last send.
     is_full: bool,
     /// An error that was not reported to the guest yet.
@@ -206,7 +212,7 @@ impl SendState {
                 }
                 Err(Errno::AGAIN) => {
                     self.is_full = true;
-                    return;
+                    break;
                 }
                 Err(errno) => {
                     self.rest = Bytes::new();
@@ -217,9 +223,26 @@ impl SendState {
                 }
             }
         }
-        if self.is_closed {
+        self.count(connection);
+        if self.rest.is_empty() && self.is_closed {
             self.shut(connection);
         }
+    }
+
+    /// Counts `rest` against the limit of buffers.
+    fn count(&mut self, connection: &Connection) {
+        let now = self.rest.len();
+        if now != self.counted {
+            connection.holds(self.counted, now);
+            self.counted = now;
+        }
+    }
+
+    /// Gives up what was not sent, and ends the direction.
+    fn give_up(&mut self, connection: &Connection) {
+        self.rest = Bytes::new();
+        self.count(connection);
+        self.shut(connection);
     }
 
     fn shut(&mut self, connection: &Connection) {
@@ -258,7 +281,9 @@ impl Sender {
             }
             state.is_full = false;
         }
-        state.permit = WRITE_MOST.min(self.connection.transfer_limit);
+        let most = WRITE_MOST.min(self.connection.transfer_limit);
+        state.permit = self.connection.room(most);
+        state.is_full = state.permit == 0;
         Ok(state.permit)
     }
 
@@ -290,6 +315,16 @@ impl Sender {
                 Connection::pause_in_background().await;
             }
         }
+    }
+
+    /// Sends what a guest has left that ended without closing the stream.
+    async fn send_left(self: Arc<Self>) {
+        let end = Instant::now() + LEFT_TIME;
+        while !self.state().rest.is_empty() && Instant::now() < end {
+            Connection::pause_in_background().await;
+            self.sends_more();
+        }
+        self.state().give_up(&self.connection);
     }
 
     /// Sends more of `rest`, and returns whether that made progress. Under memory pressure the
@@ -350,11 +385,13 @@ pub(super) struct TcpOutput(Arc<Sender>);
 impl Drop for TcpOutput {
     fn drop(&mut self) {
         let state = &mut *self.0.state();
-        // What is left now is left by a guest that was stopped, or whose wait was interrupted.
         state.background = None;
-        state.rest = Bytes::new();
         state.is_closed = true;
-        state.shut(&self.0.connection);
+        // What is left now is left by a guest that has ended without closing the stream, or whose
+        // wait was interrupted. The kernel sends what such a program leaves, and so does the host.
+        if state.rest.is_empty() || !background::leave(Arc::clone(&self.0).send_left()) {
+            state.give_up(&self.0.connection);
+        }
     }
 }
 
