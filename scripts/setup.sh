@@ -4,7 +4,7 @@
 set -euo pipefail
 
 # The tools that the tests use, as command:package. If a tool is missing, the tests that need it are skipped.
-tools=(python3:python3 ip:iproute2 nc:netcat-openbsd dnsmasq:dnsmasq-base tshark:tshark)
+tools=(python3:python3 ip:iproute2 nc:netcat-openbsd dnsmasq:dnsmasq-base tshark:tshark strace:strace faketime:faketime)
 
 say() { echo "setup: $*" >&2; }
 die() { say "$@"; exit 1; }

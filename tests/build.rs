@@ -138,8 +138,13 @@ fn pair(out: &Path) {
         write!(list, "{name}, ").expect("a string takes it");
     }
     // These are modules of one component.
-    for name in programs("wasi/src/wasi3").iter().filter(|name| name.starts_with("wasi3_")) {
-        writeln!(pairs, "#[allow(unused_imports)]\nuse crate::wasi3::{name} as _;")
+    for name in programs("wasi/src/wasi3") {
+        let suite = match name.split('_').next() {
+            Some("wasi3") => "wasi3",
+            Some("attack") => "attacks::wasi",
+            _ => continue,
+        };
+        writeln!(pairs, "#[allow(unused_imports)]\nuse crate::{suite}::{name} as _;")
             .expect("a string takes it");
     }
     writeln!(constants, "/// All of them.\npub const ALL: &[Program] = &[{list}];")

@@ -1034,9 +1034,11 @@ pub(crate) fn serve_inherit_judged() {
 }
 
 /// A guest of `wasi:sockets` has a listener of its own, and ends with the command.
-pub(crate) fn serves_guests_of_wasi(program: Program) {
-    let options = ["--instances", "2", "--grace", "0", "--allow", "tcp-listen=127.0.0.1:0"];
-    let mut serving = Serving::on_loopback(&options, program);
+pub(crate) fn serves_guests_of_wasi(program: Program, args: &[&str]) {
+    let mut command = Command::new(command());
+    command.args(["serve", "--listen", "127.0.0.1:0", "--instances", "2", "--grace", "0"]);
+    command.args(["--allow", "tcp-listen=127.0.0.1:0"]).arg(program.path()).args(args);
+    let mut serving = Serving::spawn(command);
     let start = Instant::now();
     let ports = loop {
         let output = serving.output();
@@ -1051,12 +1053,21 @@ pub(crate) fn serves_guests_of_wasi(program: Program) {
         std::thread::sleep(Duration::from_millis(10));
     };
     for port in ports.iter().chain(&ports) {
-        let mut stream = TcpStream::connect(("127.0.0.1", *port)).expect("connects");
-        stream.write_all(b"again").expect("writes");
-        stream.shutdown(std::net::Shutdown::Write).expect("is shut");
-        let mut back = String::new();
-        stream.read_to_string(&mut back).expect("reads");
-        assert_eq!(back, "again");
+        // Two clients at the same time, of which the later one speaks first.
+        let mut clients = [(); 2].map(|()| {
+            let stream = TcpStream::connect(("127.0.0.1", *port)).expect("connects");
+            stream.set_read_timeout(Some(PATIENCE)).expect("is set");
+            stream
+        });
+        for stream in clients.iter_mut().rev() {
+            stream.write_all(b"again").expect("writes");
+            stream.shutdown(std::net::Shutdown::Write).expect("is shut");
+        }
+        for mut stream in clients {
+            let mut back = String::new();
+            stream.read_to_string(&mut back).expect("reads");
+            assert_eq!(back, "again");
+        }
     }
     serving.signal(Signal::TERM);
     serving.ended();

@@ -4,9 +4,14 @@ use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use sandsock_tests::{Guest, both_ways, programs};
+use sandsock_tests::bench::wasi::{By, Program, Version};
+use sandsock_tests::{Guest, both_ways, programs, skip};
 
 use crate::policy::{Tcp, Udp};
+
+pub(crate) mod acts;
+
+pub(crate) use acts::{wasi_acts_ok, wasi3_acts_ok};
 
 /// A server on the loopback that sends back what each connection sent, after its end.
 pub(crate) fn echo_server(connections: usize) -> u16 {
@@ -195,6 +200,49 @@ pub(crate) fn wasi_states_ok() {
 }
 
 #[test]
+pub(crate) fn wasi_standard_ok() {
+    both_ways(|way| {
+        for family in families("wasi_standard_ok") {
+            // The policy has no part in it.
+            Guest::new(programs::wasi_standard_ok, way).allow_all().arg(family).run().success();
+        }
+    });
+}
+
+#[test]
+pub(crate) fn wasi_states_denied() {
+    both_ways(|way| {
+        for family in families("wasi_states_denied") {
+            Guest::new(programs::wasi_states_denied, way).arg(family).run().success();
+        }
+    });
+}
+
+/// The programs of the standard's rules hold wasmtime's own implementation to the same rules.
+#[test]
+fn wasi_standard_is_wasmtimes_too() {
+    for family in families("wasi_standard_is_wasmtimes_too") {
+        let family = family.to_string();
+        let run = |version, name, args: &[&str]| {
+            let args: Vec<_> = args.iter().map(|&arg| arg.to_owned()).collect();
+            let program = Program::new(name, version, By::Wasmtime).expect("it is built");
+            program.run_alone(&args).expect("it passes");
+        };
+        run(Version::P2, "wasi_standard_ok", &[&family]);
+        run(Version::P3, "bench_wasi3", &["wasi3_standard_ok", &family]);
+    }
+}
+
+/// The families of addresses that this host has.
+pub(crate) fn families(test: &str) -> &'static [u32] {
+    if TcpListener::bind("[::1]:0").is_ok() {
+        return &[4, 6];
+    }
+    skip(test, "IPv6: this host has none");
+    &[4]
+}
+
+#[test]
 pub(crate) fn wasi_order_traps() {
     both_ways(|way| {
         for what in ["socket", "write", "send", "streams"] {
@@ -364,5 +412,5 @@ pub(crate) fn wasi_serve_ok() {
     if !programs::wasi_serve_ok.is_built("wasi_serve_ok") {
         return;
     }
-    crate::serve::serves_guests_of_wasi(programs::wasi_serve_ok);
+    crate::serve::serves_guests_of_wasi(programs::wasi_serve_ok, &[]);
 }

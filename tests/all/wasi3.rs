@@ -6,11 +6,12 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use sandsock_tests::{command, guest_path};
+use sandsock_tests::{Program, command, guest_path};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::policy::{Tcp, Udp};
-use crate::wasi::{echo_server, udp_echo};
+pub(crate) use crate::wasi::wasi3_acts_ok;
+use crate::wasi::{echo_server, families, udp_echo};
 
 /// One run of a program.
 struct Run {
@@ -128,13 +129,13 @@ pub(crate) fn wasi3_close_ok() {
 }
 
 /// A listener that takes no connection: its queue is full.
-struct Silent {
+pub(crate) struct Silent {
     listener: Socket,
     _queued: Vec<Socket>,
 }
 
 impl Silent {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         listener.bind(&any.into()).expect("binds");
@@ -149,7 +150,7 @@ impl Silent {
         Self { _queued: queued.collect(), listener }
     }
 
-    fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         let address = self.listener.local_addr().expect("an address");
         address.as_socket().expect("is IP").port()
     }
@@ -272,6 +273,27 @@ pub(crate) fn wasi3_states_ok() {
     ];
     let options: Vec<_> = grants.iter().flat_map(|grant| ["--allow", grant]).collect();
     Run::start("wasi3_states_ok", &options, &[]).success();
+}
+
+#[test]
+pub(crate) fn wasi3_standard_ok() {
+    for family in families("wasi3_standard_ok") {
+        // The policy has no part in it.
+        let args = [family.to_string(), "more".to_owned()];
+        Run::start("wasi3_standard_ok", &["--allow-all"], &args).success();
+    }
+}
+
+#[test]
+pub(crate) fn wasi3_states_denied() {
+    for family in families("wasi3_states_denied") {
+        Run::start("wasi3_states_denied", &[], &[family.to_string()]).success();
+    }
+}
+
+#[test]
+pub(crate) fn wasi3_serve_ok() {
+    crate::serve::serves_guests_of_wasi(Program::example("bench_wasi3"), &["wasi3_serve_ok"]);
 }
 
 #[test]

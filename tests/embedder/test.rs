@@ -6,6 +6,8 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
+use sandsock_host::policy::Policy;
+use sandsock_tests::bench::wasi::{By, Program, Version};
 use sandsock_tests::built::{crates, rustc};
 use sandsock_tests::{guest_path, root};
 
@@ -45,6 +47,38 @@ fn embedder_is_built_and_runs() {
     let allowed = run(format!("tcp-connect=127.0.0.1:{port}"));
     assert!(allowed.contains("hello") && allowed.contains("the guest succeeded"), "{allowed}");
     echo.join().expect("the echo ends");
+}
+
+/// An embedder chooses whether sandsock serves `wasi:sockets` too. If not, the linker keeps the one
+/// that is there, here wasmtime's own with the whole network.
+#[test]
+fn embedder_chooses_the_packages() {
+    let mut policy = Policy::builder();
+    policy.allow("resolve=fixed.example").expect("a grant");
+    policy.resolve("fixed.example=192.0.2.1").expect("a pair");
+    for (version, program, first) in
+        [(Version::P2, "wasi_acts_ok", None), (Version::P3, "bench_wasi3", Some("wasi3_acts_ok"))]
+    {
+        let run = |by, act: &str| {
+            let args: Vec<_> = first.into_iter().chain([act]).map(str::to_owned).collect();
+            let program = Program::new(program, version, by).expect("it is built");
+            program.under(&policy).run_alone(&args).expect("it ends well")
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
+        let to = format!("connect={}", listener.local_addr().expect("an address"));
+        let echo = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("accepts");
+            let mut bytes = Vec::new();
+            stream.read_to_end(&mut bytes).expect("reads");
+            stream.write_all(&bytes).expect("sends");
+        });
+        assert_eq!(run(By::Sandsock, "resolve=fixed.example"), "resolve: 192.0.2.1\n");
+        assert_eq!(run(By::Sandsock, &to), "connect: access-denied\n");
+        let own = run(By::Wasmtime, "resolve=fixed.example");
+        assert!(!own.contains("192.0.2.1"), "{own}");
+        assert_eq!(run(By::Wasmtime, &to), "connect: ping\n");
+        echo.join().expect("the echo ends");
+    }
 }
 
 #[test]

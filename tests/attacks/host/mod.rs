@@ -17,3 +17,4 @@ pub(crate) mod search;
 pub(crate) mod shared;
 pub(crate) mod strangers;
 pub(crate) mod wait;
+pub(crate) mod wasi;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use sandsock_host::policy::{Policy, PolicyBuilderExt as _};
+use sandsock_host::policy::{Policy, PolicyBuilder, PolicyBuilderExt as _};
 use sandsock_host::{LinkOptions, SandsockCtx};
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Cache, CacheConfig, Config, Engine, Store};
@@ -36,7 +36,7 @@ pub struct Program {
     engine: Engine,
     pre: InstancePre<State>,
     version: Version,
-    by: By,
+    policy: PolicyBuilder,
 }
 
 impl Program {
@@ -72,10 +72,30 @@ impl Program {
         options.wasi_sockets(by == By::Sandsock);
         sandsock_host::add_to_linker_with_options_async(&mut linker, &options)?;
         let pre = linker.instantiate_pre(&component)?;
-        Ok(Self { name, engine, pre, version, by })
+        let mut policy = Policy::builder();
+        if by == By::Sandsock {
+            policy.allow_all();
+        }
+        Ok(Self { name, engine, pre, version, policy })
     }
 
-    /// Runs an instance, and gives what it printed. The whole network is allowed.
+    /// The program under another policy of sandsock. At first all is allowed if sandsock serves
+    /// wasi:sockets, and else nothing.
+    #[must_use]
+    pub fn under(self, policy: &PolicyBuilder) -> Self {
+        Self { policy: policy.clone(), ..self }
+    }
+
+    /// Runs an instance on a runtime of its own, and gives what it printed.
+    ///
+    /// # Errors
+    /// It failed.
+    pub fn run_alone(&self, args: &[String]) -> wasmtime::Result<String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(self.run(args))
+    }
+
+    /// Runs an instance, and gives what it printed. WASI's own context allows the whole network.
     ///
     /// # Errors
     /// It failed.
@@ -85,11 +105,8 @@ impl Program {
         wasi.stdout(stdout.clone()).stderr(stderr.clone()).arg(self.name).args(args);
         // All three are needed: the first is only about addresses.
         wasi.inherit_network().allow_tcp(true).allow_udp(true);
-        let mut policy = Policy::builder();
-        if self.by == By::Sandsock {
-            policy.allow_all();
-        }
-        let sandsock = SandsockCtx::builder(Arc::new(policy.build())).wait_on_fiber().build()?;
+        let policy = Arc::new(self.policy.clone().build());
+        let sandsock = SandsockCtx::builder(policy).wait_on_fiber().build()?;
         let mut store = Store::new(&self.engine, State::new(wasi.build(), sandsock));
         let result = match self.version {
             Version::P2 => {
@@ -124,7 +141,5 @@ impl Program {
 /// # Errors
 /// It is not built, or it failed.
 pub fn run(version: Version, by: By, args: &[String]) -> wasmtime::Result<String> {
-    let program = Program::of_version(version, by)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(program.run(args))
+    Program::of_version(version, by)?.run_alone(args)
 }

@@ -206,6 +206,18 @@ mod guest {
         output.write(b"hello").unwrap();
         output.flush().unwrap();
         assert_eq!(other_input.blocking_read(u64::MAX).unwrap(), b"hello");
+        // The room is there at every look, and small writes need no wait between them.
+        for _ in 0..1000 {
+            assert!(output.check_write().unwrap() > 0);
+        }
+        for _ in 0..300 {
+            assert!(output.check_write().unwrap() > 0);
+            output.write(b"x").unwrap();
+        }
+        let mut small = 0;
+        while small < 300 {
+            small += other_input.blocking_read(300).unwrap().len();
+        }
         // A direction ends alone, and a second time too.
         client.shutdown(ShutdownType::Send).unwrap();
         client.shutdown(ShutdownType::Send).unwrap();
@@ -324,6 +336,13 @@ mod guest {
         fails(socket.remote_address(), ErrorCode::InvalidState);
         assert_eq!(port_of(socket.local_address().unwrap()), port);
         drop((incoming, outgoing, peer_in, peer_out));
+        // A receive that found nothing is no obstacle.
+        for _ in 0..50 {
+            for peer in [None, Some(to)] {
+                let (incoming, _outgoing) = socket.stream(peer).unwrap();
+                assert!(incoming.receive(1).unwrap().is_empty());
+            }
+        }
     }
 
     pub(crate) fn run() {

@@ -1,4 +1,4 @@
-//! The programs of the suite `wasi3`. All of them are in one component, because a program with async
+//! The programs of the suite `wasi3`, and its attacks. All of them are in one component, because a program with async
 //! exports must be a library. The first argument names the program.
 
 mod support;
@@ -18,12 +18,18 @@ macro_rules! programs {
 }
 
 programs! {
+    attack_wasi3_greed_bounded
+    attack_wasi3_orders_harmless
     wasi3_accept_limited
+    wasi3_acts_ok
     wasi3_cancel_ok
     wasi3_close_ok
     wasi3_idle_interrupted
     wasi3_names_denied
     wasi3_names_ok
+    wasi3_serve_ok
+    wasi3_standard_ok
+    wasi3_states_denied
     wasi3_states_ok
     wasi3_tcp_denied
     wasi3_tcp_ok

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io::Write as _;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use futures_lite::future::or;
@@ -29,6 +30,31 @@ pub(super) const fn v6(address: [u16; 8], port: u16) -> IpSocketAddress {
         address: (a, b, c, d, e, f, g, h),
         scope_id: 0,
     })
+}
+
+pub(super) fn wit(address: SocketAddr) -> IpSocketAddress {
+    match address {
+        SocketAddr::V4(at) => v4(at.ip().octets(), at.port()),
+        SocketAddr::V6(at) => {
+            let IpSocketAddress::Ipv6(address) = v6(at.ip().segments(), at.port()) else {
+                unreachable!("it is IPv6")
+            };
+            IpSocketAddress::Ipv6(Ipv6SocketAddress { scope_id: at.scope_id(), ..address })
+        }
+    }
+}
+
+pub(super) fn std(address: IpSocketAddress) -> SocketAddr {
+    match address {
+        IpSocketAddress::Ipv4(v4) => {
+            let (a, b, c, d) = v4.address;
+            SocketAddr::new(Ipv4Addr::new(a, b, c, d).into(), v4.port)
+        }
+        IpSocketAddress::Ipv6(v6) => {
+            let (a, b, c, d, e, f, g, h) = v6.address;
+            SocketAddr::new(Ipv6Addr::new(a, b, c, d, e, f, g, h).into(), v6.port)
+        }
+    }
 }
 
 pub(super) fn port_of(address: IpSocketAddress) -> u16 {
