@@ -80,6 +80,19 @@ impl From<PyErr> for Raised {
     }
 }
 
+/// Returns the number of a file descriptor that an object is or has: an integer, or the result of
+/// its method `fileno`.
+///
+/// # Errors
+/// CPython's own: TypeError for another object, ValueError for a negative number.
+pub(crate) fn file_descriptor(object: &Bound<'_, PyAny>) -> PyResult<i32> {
+    // SAFETY: the object is alive, and the thread is attached. -1 comes with an exception.
+    match unsafe { ffi::PyObject_AsFileDescriptor(object.as_ptr()) } {
+        -1 => Err(PyErr::fetch(object.py())),
+        fd => Ok(fd),
+    }
+}
+
 /// Whether the interpreter holds an exception.
 pub(crate) fn is_raised(_py: Python<'_>) -> bool {
     // SAFETY: the thread is attached.

@@ -2,11 +2,9 @@
 //!
 //! All semantics are the crate's. This package converts Python's values to the crate's and back.
 //! Each module uses only modules further down: `module`; `names`, `socket`, `transfer`, `select`,
-//! `hashes`, `os`; `address`, `descriptor`; `error`; `errno`, `ffi`,
-//! `panic`.
+//! `hashes`, `os`; `address`; `error`; `errno`, `ffi`, `panic`.
 
 mod address;
-mod descriptor;
 mod errno;
 mod error;
 mod ffi;

@@ -12,8 +12,8 @@ use pyo3::types::{PyList, PyTuple};
 use sandsock::constants::{CONSTANTS, POLLIN, POLLOUT};
 use sandsock::{Error, Fileno};
 
-use crate::descriptor::file_descriptor;
 use crate::error::exception;
+use crate::ffi::file_descriptor;
 use arguments::{count, file_events, optional, time};
 pub(crate) use epoll::close as close_epoll;
 pub(crate) use epoll::is_open as is_epoll;

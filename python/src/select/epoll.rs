@@ -15,7 +15,7 @@ use sandsock::errno::{EBADF, EPERM};
 
 use super::arguments::{file_events, limited_time, mask, time};
 use super::raised;
-use crate::descriptor::file_descriptor;
+use crate::ffi::file_descriptor;
 
 /// The first number of a poller. The numbers of sockets are far below it.
 const FIRST: i32 = 1 << 20;

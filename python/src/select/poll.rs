@@ -13,7 +13,7 @@ use sandsock::{Error, ErrorKind};
 
 use super::arguments::{count, file_events, limited_time, optional, short_mask, time};
 use super::raised;
-use crate::descriptor::file_descriptor;
+use crate::ffi::file_descriptor;
 
 /// What a `poll` object waits for.
 #[derive(Clone, Default)]
