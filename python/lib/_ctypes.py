@@ -333,8 +333,10 @@ class _SimpleCData(_CData, metaclass=PyCSimpleType):
                 kept, place = _place(value)
                 value = _address_of(kept, place)
             elif not (value is None or isinstance(value, int)):
-                kind = {"z": "bytes or integer address", "Z": "unicode string or integer address", "P": "cannot be converted to pointer"}[code]
-                raise TypeError(f"{kind} expected instead of {type(value).__name__} instance" if code != "P" else kind)
+                if code == "P":
+                    raise TypeError("cannot be converted to pointer")
+                kind = "bytes" if code == "z" else "unicode string"
+                raise TypeError(f"{kind} or integer address expected instead of {type(value).__name__} instance")
             _store_address(region, offset, value or 0, kept)
         elif code == "c":
             if isinstance(value, int) and 0 <= value < 256:

@@ -19,7 +19,7 @@ def _interface(kind, request, name):
 
 
 def getifaddrs(place):
-    """getifaddrs(3) with the IPv4 addresses of the interfaces. The policy must grant `interfaces`."""
+    """getifaddrs(3) with the IPv4 addresses of the interfaces. A missing grant is a PermissionError, whose text names the grant."""
     try:
         entries = []
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as kind:
@@ -35,6 +35,8 @@ def getifaddrs(place):
                     address = netmask = None
                 (flags,) = struct.unpack_from("<H", _interface(kind, _SIOCGIFFLAGS, name))
                 entries.append((name, flags, address, netmask))
+    except PermissionError:
+        raise
     except OSError as error:
         _ctypes.set_errno(error.errno or errno.EIO)
         return -1

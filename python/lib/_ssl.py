@@ -253,6 +253,9 @@ def _tickets(self, value):
     return value
 
 
+_OPTIONS = OP_ALL | OP_NO_SSLv3 | OP_NO_COMPRESSION | OP_ENABLE_MIDDLEBOX_COMPAT | OP_CIPHER_SERVER_PREFERENCE
+
+
 class _SSLContext:
     """The settings of TLS connections. `ssl.SSLContext` is a subclass."""
 
@@ -271,7 +274,7 @@ class _SSLContext:
         return self
 
     protocol = property(lambda self: self._protocol)
-    options = _checked("options", _flags, OP_ALL | OP_NO_SSLv3 | OP_NO_COMPRESSION | OP_ENABLE_MIDDLEBOX_COMPAT | OP_CIPHER_SERVER_PREFERENCE)
+    options = _checked("options", _flags, _OPTIONS)
     verify_flags = _checked("verify_flags", _flags, VERIFY_X509_TRUSTED_FIRST)
     verify_mode = _checked("verify_mode", _mode)
     check_hostname = _checked("check_hostname", _check_hostname, False)

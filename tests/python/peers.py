@@ -159,6 +159,8 @@ def all_servers():
     rpc = xmlrpc.server.SimpleXMLRPCServer(("127.0.0.1", 0), logRequests=False, allow_none=True)
     rpc.register_function(lambda a, b: a + b, "add")
     rpc.register_function(lambda value: value, "echo")
-    kinds = {"http": threaded(Http), "xmlrpc": rpc, "smtp": threaded(Smtp), "pop": threaded(Pop), "imap": threaded(Imap), "ftp": threaded(Ftp)}
+    kinds = {"xmlrpc": rpc}
+    for name, handler in (("http", Http), ("smtp", Smtp), ("pop", Pop), ("imap", Imap), ("ftp", Ftp)):
+        kinds[name] = threaded(handler)
     with contextlib.ExitStack() as stack:
         yield {name: stack.enter_context(serving(server)) for name, server in kinds.items()}

@@ -47,7 +47,8 @@ def logs(folder):
             if receiver is syslog or receiver is datagram:
                 receiver.bind(("127.0.0.1", 0))
         ports = [receiver.getsockname()[1] for receiver in (syslog, stream, datagram)]
-        allow = [f"tcp-connect=127.0.0.1:{ports[1]}", f"udp-send=127.0.0.1:{ports[0]}", f"udp-send=127.0.0.1:{ports[2]}", f"unix-connect={path}"]
+        allow = [f"tcp-connect=127.0.0.1:{ports[1]}", f"unix-connect={path}"]
+        allow += [f"udp-send=127.0.0.1:{ports[0]}", f"udp-send=127.0.0.1:{ports[2]}"]
         sandbox(program("logs"), *map(str, ports), path, allow=allow)
         text = "a message for everybody"
         for receiver in (syslog, local):

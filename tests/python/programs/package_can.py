@@ -1,4 +1,4 @@
-"""python-can over socketcan: frames from one bus to another, a filter, and a periodic message of the kernel. The argument is the interface."""
+"""python-can over socketcan: frames from one bus to another, and a filter. The argument is the interface."""
 
 import sys
 
