@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 unexport CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR
 
 # The benchmarks that `make bench` runs. BENCH=transfers chooses one.
-BENCH ?= transfers idle decisions instances serve
+BENCH ?= transfers idle decisions instances guests serve
 
 # The interpreter whose tests `make conformance` runs, and the modules. Without names, it runs all modules of run.py.
 PYTHON ?= python3
