@@ -66,6 +66,7 @@ def first_folder(options: Options, folder: str) -> None:
     """Puts the program's folder before all others, and lets its modules replace those of the snapshot."""
     if not (options.flag("safe_path") or options.flag("isolated") or options.variable("PYTHONSAFEPATH")):
         sys.path.insert(0, folder)
+    loaded = {name.partition(".")[0] for name in sys.modules} - FIRST
     for path in sys.path:
         if path in (STAND_INS, STDLIB):
             break
@@ -73,9 +74,17 @@ def first_folder(options: Options, folder: str) -> None:
             names = os.listdir(path or ".")
         except OSError:
             continue
-        own = {name.partition(".")[0] for name in names} - FIRST
+        own = {name.partition(".")[0] for name in names if is_module(path, name)} & loaded
         for name in [name for name in sys.modules if name.partition(".")[0] in own]:
             del sys.modules[name]
+
+
+def is_module(folder: str, name: str) -> bool:
+    """Returns whether an entry of a folder is a module or a package. A folder of data is neither."""
+    stem, dot, ending = name.partition(".")
+    if dot:
+        return ending in ("py", "pyc")
+    return stem in sys.modules and os.path.exists(os.path.join(folder, name, "__init__.py"))
 
 
 def run(options: Options) -> None:
