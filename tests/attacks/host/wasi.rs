@@ -125,13 +125,14 @@ fn attack_wasi_associations_denied() {
         let target = format!("127.0.0.1:{},127.0.0.1:{}", first.port(), second.port());
         let grants = [first.port(), second.port()].map(|port| format!("udp-send=127.0.0.1:{port}"));
         let options = ["--allow", &*grants[0]];
-        let got = results(version, &options, "reassociate", &[target.clone()]);
+        let targets = [target];
+        let got = results(version, &options, "reassociate", &targets);
         assert_eq!(got, ["access-denied, sent 1"], "{version:?}");
         assert_eq!(first.datagrams(), [b"associated".to_vec(), b"listed".to_vec()]);
         second.untouched();
         // The twin.
         let options = ["--allow", &*grants[0], "--allow", &grants[1]];
-        let got = results(version, &options, "reassociate", &[target]);
+        let got = results(version, &options, "reassociate", &targets);
         assert_eq!(got, ["ok, sent 3"], "{version:?}");
         assert_eq!(second.datagrams(), [b"listed".to_vec()]);
     }
