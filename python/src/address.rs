@@ -17,36 +17,42 @@ use sandsock::{Address, AddressArgument, Family, Socket};
 
 use crate::error::{OrRaise, with_text};
 use crate::ffi::{
-    self, Answer, Buffer, FileSystemName, Format, Host, Long, Raised, Result, Text, parse,
-    parse_one,
+    self, Answer, Buffer, Convert, Converted, FileSystemName, Format, Long, Raised, Result, Text,
+    parse, parse_one,
 };
 
 /// The bytes of an address whose family is not known (`sa_data`).
 const UNKNOWN: usize = 14;
 
-/// Reads the host of an address.
-pub(crate) fn convert_host(object: &Bound<'_, PyAny>) -> Result<Vec<u8>> {
-    let py = object.py();
-    let host = if let Ok(bytes) = object.cast::<PyBytes>() {
-        bytes.as_bytes().to_vec()
-    } else if object.is_instance_of::<PyByteArray>() {
-        Buffer::of(object)?.get().to_vec()
-    } else if let Ok(text) = object.cast::<PyString>() {
-        match text.to_str() {
-            Ok(text) if text.is_ascii() => text.as_bytes().to_vec(),
-            _ => idna(object)
-                .map_err(|_| with_text::<PyTypeError>(py, "encoding of hostname failed"))?,
+/// The host of an address: str, bytes or bytearray. ASCII is taken as it is, and other text is
+/// encoded by IDNA.
+#[derive(Default)]
+struct Host(Vec<u8>);
+
+impl Convert for Host {
+    fn convert(object: &Bound<'_, PyAny>) -> Result<Self> {
+        let py = object.py();
+        let host = if let Ok(bytes) = object.cast::<PyBytes>() {
+            bytes.as_bytes().to_vec()
+        } else if object.is_instance_of::<PyByteArray>() {
+            Buffer::of(object)?.get().to_vec()
+        } else if let Ok(text) = object.cast::<PyString>() {
+            match text.to_str() {
+                Ok(text) if text.is_ascii() => text.as_bytes().to_vec(),
+                _ => idna(object)
+                    .map_err(|_| with_text::<PyTypeError>(py, "encoding of hostname failed"))?,
+            }
+        } else {
+            let found = ffi::type_name(object);
+            let text = format!("str, bytes or bytearray expected, not {found}");
+            return Err(with_text::<PyTypeError>(py, &text));
+        };
+        if host.contains(&0) {
+            let text = "host name must not contain null character";
+            return Err(with_text::<PyTypeError>(py, text));
         }
-    } else {
-        let found = ffi::type_name(object);
-        let text = format!("str, bytes or bytearray expected, not {found}");
-        return Err(with_text::<PyTypeError>(py, &text));
-    };
-    if host.contains(&0) {
-        let text = "host name must not contain null character";
-        return Err(with_text::<PyTypeError>(py, text));
+        Ok(Self(host))
     }
-    Ok(host)
 }
 
 /// Encodes a str by the interpreter's codec for names of hosts.
@@ -79,7 +85,7 @@ fn parsed(
         Family::UNIX => return unix(object),
         Family::INET | Family::RDS => {
             must_be_tuple(object, &format!("{caller}(): AF_INET"))?;
-            let (Host(host), port): (_, i32) = ports(
+            let (Converted(Host(host)), port): (_, i32) = ports(
                 caller,
                 object,
                 const { &Format::new(c"O&i;AF_INET address must be a pair (host, port)") },
@@ -93,7 +99,7 @@ fn parsed(
         }
         Family::INET6 => {
             must_be_tuple(object, &format!("{caller}(): AF_INET6"))?;
-            let (Host(host), port, flow_info, scope_id): (_, i32, u32, u32) = ports(
+            let (Converted(Host(host)), port, flow_info, scope_id): (_, i32, u32, u32) = ports(
                 caller,
                 object,
                 const {

@@ -16,8 +16,8 @@ mod numbers;
 mod socket_type;
 
 pub(crate) use arguments::{
-    Buffer, FileSystemName, Format, Host, Int, Keywords, MutableBuffer, Name, Names, NoneOnly,
-    Object, Text, Typed, Units, parse, parse_one,
+    Buffer, Convert, Converted, FileSystemName, Format, Int, Keywords, MutableBuffer, Name, Names,
+    NoneOnly, Object, Text, Typed, Units, parse, parse_one,
 };
 pub(crate) use method::{
     Arguments, Fast, Kind, Method, NoArguments, OfModule, OfSocket, One, Positional, WithKeywords,
@@ -32,6 +32,7 @@ pub(crate) use socket_type::{SocketType, This, new_socket, socket_type};
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr;
 
+use pyo3::IntoPyObjectExt;
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -135,6 +136,16 @@ fn checked(py: Python<'_>, status: c_int) -> Result<()> {
 pub(crate) fn is_file(fd: i32) -> bool {
     // SAFETY: the call takes any number, and changes nothing.
     unsafe { libc::fcntl(fd, libc::F_GETFD) != -1 }
+}
+
+/// Returns a value as a Python object.
+pub(crate) fn object<'py>(py: Python<'py>, value: impl IntoPyObject<'py>) -> Answer<'py> {
+    Ok(value.into_bound_py_any(py)?)
+}
+
+/// Returns None.
+pub(crate) fn none(py: Python<'_>) -> Answer<'_> {
+    Ok(py.None().into_bound(py))
 }
 
 /// Makes a bytes object of at most `size` bytes. `fill` writes them, and returns how many.

@@ -10,9 +10,9 @@ use crate::address::{idna, result};
 use crate::error::{OrRaise, address_info, with_text};
 use crate::ffi::{
     self, Answer, Buffer, FileSystemName, Format, Keywords, Name, Names, Object, OfModule, Result,
-    Size, Text, parse,
+    Size, Text, none, object, parse,
 };
-use crate::socket::{self, Timeout, none, object, timeout};
+use crate::socket::{self, Timeout, timeout};
 
 /// The module, on which its functions are called.
 type Module<'a, 'py> = Borrowed<'a, 'py, PyAny>;

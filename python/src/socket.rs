@@ -3,7 +3,6 @@
 use std::ffi::CStr;
 use std::time::Duration;
 
-use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyFloat};
@@ -16,7 +15,7 @@ use crate::errno;
 use crate::error::{OrRaise, with_text};
 use crate::ffi::{
     self, Answer, Buffer, Format, Keywords, Names, NoneOnly, Object, OfSocket, Result, This, Typed,
-    parse,
+    none, object, parse,
 };
 use crate::transfer::{
     recv, recv_into, recvfrom, recvfrom_into, recvmsg, recvmsg_into, send, sendall, sendmsg,
@@ -142,16 +141,6 @@ fn adopt(
 /// Reads a descriptor's number. CPython drops the high bits of a C `long`.
 pub(crate) fn fd(object: &Bound<'_, PyAny>) -> Result<i32> {
     Ok(ffi::long(object)? as i32)
-}
-
-/// Returns a value as a Python object.
-pub(crate) fn object<'py>(py: Python<'py>, value: impl IntoPyObject<'py>) -> Answer<'py> {
-    Ok(value.into_bound_py_any(py)?)
-}
-
-/// Returns None.
-pub(crate) fn none(py: Python<'_>) -> Answer<'_> {
-    Ok(py.None().into_bound(py))
 }
 
 fn accept<'py>(this: This<'_, 'py>, py: Python<'py>) -> Answer<'py> {

@@ -11,9 +11,8 @@ use crate::address::{argument, result};
 use crate::error::{OrRaise, with_text};
 use crate::ffi::{
     self, Answer, Arguments, Buffer, Format, Int, Keywords, MutableBuffer, Names, Object, Result,
-    Size, This, Typed, parse, parse_one,
+    Size, This, Typed, none, object, parse, parse_one,
 };
-use crate::socket::{none, object};
 
 /// The most bytes for which `recv` makes its bytes object at once. A stream never gives more in one
 /// call, and a larger object would take memory that is not used.

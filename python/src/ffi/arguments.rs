@@ -9,7 +9,6 @@ use pyo3::ffi::{self, PyObject, PyTypeObject};
 use pyo3::prelude::*;
 
 use super::{Raised, Result, checked};
-use crate::address::convert_host;
 
 /// A converter for the unit `O&`.
 pub(super) type Converter = unsafe extern "C" fn(*mut PyObject, *mut c_void) -> c_int;
@@ -231,31 +230,33 @@ impl Drop for FileSystemName {
     }
 }
 
-/// The host of an address: str, bytes or bytearray. ASCII is taken as it is, and other text is
-/// encoded by IDNA.
-#[derive(Default)]
-pub(crate) struct Host(pub(crate) Vec<u8>);
+/// A type with a conversion of its own.
+pub(crate) trait Convert: Sized {
+    fn convert(object: &Bound<'_, PyAny>) -> Result<Self>;
+}
 
-impl Host {
-    unsafe extern "C" fn convert(object: *mut PyObject, place: *mut c_void) -> c_int {
-        // SAFETY: the interpreter calls this with an argument, and the place of a `Host`.
-        let (object, place) = unsafe {
-            let py = Python::assume_attached();
-            (Borrowed::from_ptr(py, object), &mut *place.cast::<Self>())
-        };
-        convert_host(&object).map_or(0, |host| {
-            place.0 = host;
-            1
-        })
-    }
+/// An argument that its type converts.
+#[derive(Default)]
+pub(crate) struct Converted<T>(pub(crate) T);
+
+unsafe extern "C" fn convert<T: Convert>(object: *mut PyObject, place: *mut c_void) -> c_int {
+    // SAFETY: the interpreter calls this with an argument, and the place of a `Converted`.
+    let (object, place) = unsafe {
+        let py = Python::assume_attached();
+        (Borrowed::from_ptr(py, object), &mut *place.cast::<Converted<T>>())
+    };
+    T::convert(&object).map_or(0, |value| {
+        place.0 = value;
+        1
+    })
 }
 
 // SAFETY: the unit takes a converter, and the place that it stores to.
-unsafe impl Unit for Host {
+unsafe impl<T: Convert> Unit for Converted<T> {
     const CODE: &'static str = "O&";
 
     fn add(&mut self, pointers: &mut Pointers) {
-        let converter: Converter = Self::convert;
+        let converter: Converter = convert::<T>;
         pointers.add(converter as *const c_void);
         pointers.add(&raw mut *self);
     }
