@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
+use wasmparser::{CanonicalFunction, Encoding, Parser, Payload};
 
 use crate::exit::Exit;
 
@@ -11,6 +12,8 @@ use crate::exit::Exit;
 pub(crate) struct Needs {
     /// The component uses WASI 0.3.
     pub(crate) concurrent: bool,
+    /// The component starts threads.
+    pub(crate) threads: bool,
     /// The imports that a provider fulfils.
     pub(crate) provider: Vec<String>,
 }
@@ -47,7 +50,6 @@ pub(crate) fn binary(path: &Path, bytes: Vec<u8>) -> anyhow::Result<Vec<u8>> {
 
 /// Reads the outermost imports and exports, before anything is compiled.
 pub(crate) fn needs(path: &Path, bytes: &[u8]) -> Result<Needs, Exit> {
-    use wasmparser::{Encoding, Parser, Payload};
     let mut needs = Needs::default();
     let mut depth = 0u32;
     for payload in Parser::new(0).parse_all(bytes) {
@@ -72,6 +74,11 @@ pub(crate) fn needs(path: &Path, bytes: &[u8]) -> Result<Needs, Exit> {
                     }
                 }
             }
+            Payload::ComponentCanonicalSection(functions) if depth == 1 => {
+                for function in functions {
+                    needs.threads |= starts_threads(&function.map_err(Exit::load)?);
+                }
+            }
             Payload::ComponentExportSection(exports) if depth == 1 => {
                 for export in exports {
                     let export = export.map_err(Exit::load)?;
@@ -82,6 +89,11 @@ pub(crate) fn needs(path: &Path, bytes: &[u8]) -> Result<Needs, Exit> {
         }
     }
     Ok(needs)
+}
+
+/// Returns whether a component with this canonical function starts threads.
+fn starts_threads(function: &CanonicalFunction) -> bool {
+    matches!(function, CanonicalFunction::ThreadNewIndirect { .. })
 }
 
 fn is_wasi_0_3(name: &str) -> bool {

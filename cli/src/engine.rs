@@ -16,6 +16,12 @@ use crate::{cache, compose};
 /// The bytes that an instance may take in a pool. This is more than any needs: the pool shall not limit it.
 const INSTANCE_SIZE: usize = 1 << 30;
 
+/// The bytes of the stack of a component with threads.
+const WASM_STACK: usize = 1 << 20;
+
+/// The bytes of its stack that are left to calls of the host.
+const HOST_STACK: usize = 1 << 20;
+
 /// The most elements of a table in a pool, unless the table starts with more.
 const TABLE_ELEMENTS: usize = 100_000;
 
@@ -26,6 +32,8 @@ pub(crate) struct Loaded {
     /// The component imports or exports WASI 0.3. Only WASI 0.3 needs concurrency support, which
     /// makes every host call slower.
     pub(crate) concurrent: bool,
+    /// The component starts threads. It is concurrent too.
+    pub(crate) threads: bool,
     /// The provider that the component was composed with, and the imports that it fulfils.
     pub(crate) provider: Option<(PathBuf, Vec<String>)>,
 }
@@ -35,14 +43,15 @@ pub(crate) struct Loaded {
 /// if many instances are made one after the other.
 pub(crate) fn load(path: &Path, at_once: Option<u32>) -> Result<Loaded, Exit> {
     let mut bytes = read(path)?;
-    let Needs { concurrent, provider: wanted } = needs(path, &bytes)?;
+    let Needs { concurrent, threads, provider: wanted } = needs(path, &bytes)?;
+    let concurrent = concurrent || threads;
     let mut provider = None;
     if !wanted.is_empty() {
         let found = compose::find()?;
         bytes = compose::plug(path, bytes, &found)?;
         provider = Some((found, wanted));
     }
-    let config = config(concurrent);
+    let config = config(concurrent, threads);
     let mut engine = Engine::new(&config).map_err(into_anyhow)?;
     let mut component = Component::from_binary(&engine, &bytes)
         .map_err(into_anyhow)
@@ -62,23 +71,21 @@ pub(crate) fn load(path: &Path, at_once: Option<u32>) -> Result<Loaded, Exit> {
             Err(error) => tracing::info!("instances get their memory one by one: {error:#}"),
         }
     }
-    Ok(Loaded { engine, component, concurrent, provider })
+    Ok(Loaded { engine, component, concurrent, threads, provider })
 }
 
-/// The bytes of stack of Python's interpreter. With wasmtime's default, half of it, deep recursion in
-/// C ends the guest before CPython raises RecursionError.
-const PYTHON_STACK: usize = 1 << 20;
-
-/// Returns the settings of the engine for Python's runner. Its code has a cache of its own.
-pub(crate) fn runner_config() -> Config {
-    let mut config = settings(false);
-    config.max_wasm_stack(PYTHON_STACK);
+/// Returns the settings of the engine for Python's runner. Its code has a cache of its own. With
+/// wasmtime's default size of a stack, half of this, deep recursion in C ends the guest before
+/// CPython raises RecursionError.
+pub(crate) fn runner_config(threads: bool) -> Config {
+    let mut config = settings(threads, threads);
+    config.max_wasm_stack(WASM_STACK);
     config
 }
 
 /// Returns the settings of an engine that uses the cache.
-fn config(concurrent: bool) -> Config {
-    let mut config = settings(concurrent);
+fn config(concurrent: bool, threads: bool) -> Config {
+    let mut config = settings(concurrent, threads);
     // wasmtime's key holds the version and every setting that matters to the code, the choice of
     // engine too.
     if let Some(cache) = cache::open() {
@@ -87,11 +94,16 @@ fn config(concurrent: bool) -> Config {
     config
 }
 
-fn settings(concurrent: bool) -> Config {
+fn settings(concurrent: bool, threads: bool) -> Config {
     let mut config = Config::new();
     config.concurrency_support(concurrent);
     if concurrent {
         config.wasm_component_model_async(true);
+    }
+    if threads {
+        config.wasm_component_model_threading(true);
+        // CPython: its limit of recursion counts on a stack of this size at least.
+        config.max_wasm_stack(WASM_STACK).async_stack_size(WASM_STACK + HOST_STACK);
     }
     // A second Ctrl-C stops a guest that computes.
     config.epoch_interruption(true);

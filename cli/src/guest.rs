@@ -400,8 +400,12 @@ pub(crate) fn new_store(engine: &Engine, wasi: WasiCtx, sandsock: SandsockCtx) -
     // wasmtime traps the guest at its own limit of handles. The policy's limits are errors, so they
     // must be reached first.
     let limits = store.data().sandsock.limits();
-    let handles =
-        limits.descriptors.saturating_add(limits.poll_entries).saturating_add(limits.pollers);
+    let handles = limits
+        .descriptors
+        .saturating_add(limits.poll_entries)
+        .saturating_add(limits.pollers)
+        // A thread and the call that it waits in are handles too.
+        .saturating_add(limits.threads.saturating_mul(4));
     let handles = usize::try_from(handles).unwrap_or(usize::MAX);
     store.set_max_component_handles(handles.saturating_mul(HANDLES_EACH).max(HANDLES_MIN));
     store
@@ -416,12 +420,25 @@ fn linker(loaded: &Loaded, fiber: bool) -> Result<Linker<State>, Exit> {
             wasmtime_wasi::p3::add_to_linker(&mut linker).map_err(into_anyhow)?;
         }
         sandsock_host::add_to_linker_async(&mut linker).map_err(into_anyhow)?;
+        if loaded.threads {
+            sandsock_host::add_threads_to_linker(&mut linker).map_err(into_anyhow)?;
+        }
     } else {
         wasmtime_wasi::p2::add_to_linker_sync(&mut linker).map_err(into_anyhow)?;
         sandsock_host::add_to_linker_sync(&mut linker).map_err(into_anyhow)?;
     }
+    let kind = loaded.component.component_type();
+    let mut imports = kind.imports(&loaded.engine);
+    if !loaded.threads && imports.any(|(name, _)| name.starts_with(SCHEDULER)) {
+        sandsock_host::add_no_threads_to_linker(&mut linker).map_err(into_anyhow)?;
+        // A program without threads calls none of the other functions for them.
+        linker.define_unknown_imports_as_traps(&loaded.component).map_err(into_anyhow)?;
+    }
     Ok(linker)
 }
+
+/// How the name of an import begins that says how many threads a program may have.
+const SCHEDULER: &str = "sandsock:socket/scheduler@";
 
 /// How the names of the interfaces begin that this command offers.
 const PACKAGES: [&str; 7] = [

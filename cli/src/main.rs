@@ -26,6 +26,7 @@ mod run;
 mod serve;
 mod stderr;
 mod text;
+mod threads;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -71,6 +72,22 @@ enum Command {
         /// The component, a .wasm or .wat file.
         component: PathBuf,
     },
+    /// Make the binary form of a module's text. `scripts/python.sh` uses it.
+    #[command(hide = true)]
+    PythonAssemble {
+        /// A .wat file.
+        text: PathBuf,
+        /// The .wasm file.
+        module: PathBuf,
+    },
+    /// Give a linked component threads. `scripts/python.sh` uses it.
+    #[command(hide = true)]
+    PythonThreads {
+        /// The component with stand-ins for threads.
+        component: PathBuf,
+        /// The component with threads.
+        out: PathBuf,
+    },
 }
 
 /// Runs the command.
@@ -105,6 +122,8 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::serve(&args, cli.verbose),
         Command::Compose(args) => compose::compose(&args),
         Command::Inspect { component } => inspect::inspect(&component),
+        Command::PythonAssemble { text, module } => threads::assemble(&text, &module),
+        Command::PythonThreads { component, out } => threads::link_file(&component, &out),
     };
     let status = match result {
         Ok(status) => status,

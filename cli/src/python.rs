@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 use rustix::process::{Signal, getpid, kill_process};
+use sandsock_host::policy::Limits;
 
 use crate::exit::Exit;
 use crate::folders::Folder;
@@ -196,8 +197,8 @@ fn real(folder: &Path) -> PathBuf {
 /// Runs a Python program to its end. Its exit status is the command's.
 pub(crate) fn python(args: &PythonArgs, verbose: u8) -> Result<ExitCode, Exit> {
     let runner = Runner::find(args.runner.as_deref())?;
-    let load = || {
-        let loaded = runner.load()?;
+    let load = |limits: &Limits| {
+        let loaded = runner.load(limits.threads > 0)?;
         // The time begins when the program does.
         if let Some(seconds) = args.max_time {
             interrupt_after(seconds);
@@ -233,7 +234,7 @@ pub(crate) fn set_up(args: &SetupArgs) -> Result<ExitCode, Exit> {
     let runner = Runner::find(Some(&args.folder))?;
     // The build removes the mark together with the bytecode.
     if runner.check().is_ok() {
-        runner.load()?;
+        runner.load(true)?;
         return Ok(ExitCode::SUCCESS);
     }
     let program = Program {
@@ -241,8 +242,13 @@ pub(crate) fn set_up(args: &SetupArgs) -> Result<ExitCode, Exit> {
         folders: runner.folders(true).to_vec(),
         trusted: Vec::new(),
     };
-    let status =
-        run_program(&GuestArgs::default(), Path::new(NAME), 0, || Ok(program), || runner.load())?;
+    let status = run_program(
+        &GuestArgs::default(),
+        Path::new(NAME),
+        0,
+        || Ok(program),
+        |_| runner.load(true),
+    )?;
     if status == ExitCode::SUCCESS {
         runner.mark()?;
     }

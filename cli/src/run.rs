@@ -3,14 +3,18 @@
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
 use sandsock_host::Interrupter;
+use sandsock_host::policy::Limits;
 use signal_hook::consts::SIGINT;
 use signal_hook::low_level::pipe;
-use wasmtime::{Engine, Store, WasmBacktrace};
+use wasmtime::component::{Instance, TypedFunc};
+use wasmtime::{Engine, Store, UpdateDeadline, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use crate::engine::Loaded;
@@ -42,7 +46,7 @@ pub(crate) fn run(args: &RunArgs, verbose: u8) -> Result<ExitCode, Exit> {
         &program.component,
         verbose,
         || Ok(program.program(guest)?),
-        || program.load(guest, None),
+        |_| program.load(guest, None),
     )
 }
 
@@ -52,7 +56,7 @@ pub(crate) fn run_program(
     name: &Path,
     verbose: u8,
     program: impl FnOnce() -> Result<Program, Exit>,
-    load: impl FnOnce() -> Result<Loaded, Exit>,
+    load: impl FnOnce(&Limits) -> Result<Loaded, Exit>,
 ) -> Result<ExitCode, Exit> {
     // This comes first, because what the process opens could take the numbers.
     let handed = args.handed()?;
@@ -60,12 +64,13 @@ pub(crate) fn run_program(
     raise_descriptor_limit();
     args.observe.check()?;
     let policy = policy(args, handed.numbers())?;
+    let limits = policy.limits().clone();
     let guest_env = GuestEnv::new(args, program()?, &handed, policy, None)?;
     let mut wasi = guest_env.wasi()?;
     // The guest is alone on its thread.
     wasi.inherit_stdio().allow_blocking_current_thread(true);
     let mut builder = guest_env.sandsock()?;
-    let loaded = load()?;
+    let loaded = load(&limits)?;
     // The files are opened only now, so that an earlier error overwrites none of them.
     let observers = args.observe.open(verbose, Instances::One)?;
     let sandsock = {
@@ -80,8 +85,14 @@ pub(crate) fn run_program(
     drop(builder);
     let interrupter = sandsock.interrupter();
     let mut store = new_store(&loaded.engine, wasi.build(), sandsock);
-    stop_by_ctrl_c(interrupter, loaded.engine.clone(), observers.clone())?;
-    let result = if loaded.concurrent {
+    let stopped = Arc::new(AtomicBool::new(false));
+    if loaded.threads {
+        preempt(&mut store, &loaded.engine, &stopped);
+    }
+    stop_by_ctrl_c(interrupter, loaded.engine.clone(), stopped, observers.clone())?;
+    let result = if loaded.threads {
+        run_threads(&loaded, &mut store)
+    } else if loaded.concurrent {
         run_concurrent(&loaded, &mut store)
     } else {
         run_sync(&loaded, &mut store)
@@ -144,11 +155,75 @@ fn run_concurrent(loaded: &Loaded, store: &mut Store<State>) -> Result<Ended, Ex
     })
 }
 
+/// How often a thread of the guest that computes gives way.
+const SWITCH: Duration = Duration::from_millis(5);
+
+/// Makes the guest's threads give way to one another, and ends the guest when it is stopped.
+fn preempt(store: &mut Store<State>, engine: &Engine, stopped: &Arc<AtomicBool>) {
+    let stopped = Arc::clone(stopped);
+    store.epoch_deadline_callback(move |store| {
+        if stopped.load(Ordering::Relaxed) {
+            return Ok(UpdateDeadline::Interrupt);
+        }
+        sandsock_host::tick(store);
+        // The host's waits go on in the meantime.
+        Ok(UpdateDeadline::Yield(1))
+    });
+    let engine = engine.weak();
+    std::thread::spawn(move || {
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            std::thread::sleep(SWITCH);
+        }
+    });
+}
+
+/// Runs a component with threads, on a tokio runtime of this thread. The threads that still live at
+/// the end of its first one end with the store.
+fn run_threads(loaded: &Loaded, store: &mut Store<State>) -> Result<Ended, Exit> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("can't start tokio")?;
+    let pre = fit(loaded, true)?.map_err(unfit)?;
+    runtime.block_on(async {
+        let instance = match pre.instantiate_async(&mut *store).await {
+            Ok(instance) => instance,
+            Err(trap) => return Ok(Err(trap)),
+        };
+        let run = exported_run(loaded, store, &instance).map_err(into_anyhow).map_err(unfit)?;
+        let ended =
+            store.run_concurrent(async |accessor| run.call_concurrent(accessor, ()).await).await;
+        Ok(ended.and_then(|ended| ended).map(|(ended,)| ended))
+    })
+}
+
+/// Finds the function `run` of `wasi:cli/run` in any version.
+fn exported_run(
+    loaded: &Loaded,
+    store: &mut Store<State>,
+    instance: &Instance,
+) -> wasmtime::Result<TypedFunc<(), (Result<(), ()>,)>> {
+    let kind = loaded.component.component_type();
+    let name = kind
+        .exports(&loaded.engine)
+        .map(|(name, _)| name)
+        .find(|name| name.starts_with("wasi:cli/run@"))
+        .unwrap_or_default();
+    let function = instance
+        .get_export_index(&mut *store, None, name)
+        .and_then(|run| instance.get_export_index(&mut *store, Some(&run), "run"))
+        .ok_or_else(|| wasmtime::Error::msg("it does not export the function run"))?;
+    instance.get_typed_func(store, function)
+}
+
 /// The first Ctrl-C ends the guest's wait. The second one stops the guest. If the guest is in a call
 /// of the host, the second one ends the command.
 fn stop_by_ctrl_c(
     interrupter: Interrupter,
     engine: Engine,
+    stopped: Arc<AtomicBool>,
     observers: Observers,
 ) -> anyhow::Result<()> {
     /// The shell's status for a program that SIGINT ended.
@@ -169,6 +244,7 @@ fn stop_by_ctrl_c(
                 });
                 continue;
             }
+            stopped.store(true, Ordering::Relaxed);
             engine.increment_epoch();
             let observers = observers.clone();
             std::thread::spawn(move || {

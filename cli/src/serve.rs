@@ -364,12 +364,12 @@ impl Server {
         let mut store = new_store(&self.engine, wasi.build(), sandsock);
         let mut stage = self.stage.subscribe();
         let asked = self.stage.subscribe();
-        store.epoch_deadline_callback(move |_| {
-            Ok(if *asked.borrow() == Stage::Stopping {
-                UpdateDeadline::Interrupt
-            } else {
-                UpdateDeadline::Yield(1)
-            })
+        store.epoch_deadline_callback(move |store| {
+            if *asked.borrow() == Stage::Stopping {
+                return Ok(UpdateDeadline::Interrupt);
+            }
+            sandsock_host::tick(store);
+            Ok(UpdateDeadline::Yield(1))
         });
         let _live = Live::new(self);
         let run = async {

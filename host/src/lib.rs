@@ -111,7 +111,7 @@ pub use descriptor::acceptor::Acceptor;
 pub use descriptor::inherited::Inherited;
 pub use error::{Error, Fault};
 pub use linker::{
-    LinkOptions, add_threads_to_linker, add_to_linker_async, add_to_linker_sync,
-    add_to_linker_with_options_async, add_to_linker_with_options_sync,
+    LinkOptions, add_no_threads_to_linker, add_threads_to_linker, add_to_linker_async,
+    add_to_linker_sync, add_to_linker_with_options_async, add_to_linker_with_options_sync,
 };
 pub use wait::{Interrupter, finish_sends};

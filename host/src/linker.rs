@@ -13,7 +13,7 @@ use crate::bindings::sandsock::socket::types;
 use crate::ctx::{SandsockCtxView, SandsockView};
 use register::Calls;
 
-pub use threads::add_threads_to_linker;
+pub use threads::{add_no_threads_to_linker, add_threads_to_linker};
 
 /// Ties the context's view to `bindgen!`'s traits.
 struct HasSandsock;

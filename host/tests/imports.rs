@@ -74,7 +74,7 @@ const COMMAND: Layers = Layers {
         &["inspect", "run", "serve"],
         &["guest", "listen"],
         &["engine", "inherited_fds", "memory", "observers"],
-        &["compose", "folders", "stderr"],
+        &["compose", "folders", "stderr", "threads"],
         &["cache", "component", "output"],
         &["exit", "help", "path_walk", "text", ROOT],
     ],

@@ -36,6 +36,7 @@ mod rds;
 mod selectors;
 mod serve;
 mod snapshot;
+mod threads;
 mod timeout;
 mod tipc;
 mod unix;

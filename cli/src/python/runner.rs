@@ -20,6 +20,7 @@ use crate::cache;
 use crate::engine::{Loaded, runner_config};
 use crate::exit::{Exit, into_anyhow};
 use crate::folders::{Folder, TrustedPath};
+use crate::threads;
 
 /// The files of a runner's folder.
 const COMPONENT: &str = "runner.wasm";
@@ -129,24 +130,33 @@ impl Runner {
 
     /// Returns the runner, compiled. If the cache does not have its code, compiles it, which takes
     /// half a minute.
-    pub(crate) fn load(&self) -> Result<Loaded, Exit> {
+    ///
+    /// With `threads`, the program can start threads. Without, it runs on an engine that supports
+    /// none, where each call of the host is quicker.
+    pub(crate) fn load(&self, threads: bool) -> Result<Loaded, Exit> {
         let file = self.component()?;
-        let engine = Engine::new(&runner_config()).map_err(into_anyhow)?;
-        let component = match self.cached(&engine, &file) {
+        let engine = Engine::new(&runner_config(threads)).map_err(into_anyhow)?;
+        let component = match self.cached(&engine, &file, threads) {
             Ok(component) => component,
             Err(why) => {
                 tracing::warn!("the compiled Python runner is not cached: {why:#}");
-                Component::from_binary(&engine, &self.bytes()?)
+                Component::from_binary(&engine, &self.bytes(threads)?)
                     .map_err(into_anyhow)
                     .map_err(|error| self.broken(error))?
             }
         };
-        Ok(Loaded { engine, component, concurrent: false, provider: None })
+        Ok(Loaded { engine, component, concurrent: threads, threads, provider: None })
     }
 
-    fn bytes(&self) -> anyhow::Result<Vec<u8>> {
+    fn bytes(&self, threads: bool) -> anyhow::Result<Vec<u8>> {
         let path = self.folder.join(COMPONENT);
-        std::fs::read(&path).with_context(|| format!("{}: can't read", path.display()))
+        let bytes =
+            std::fs::read(&path).with_context(|| format!("{}: can't read", path.display()))?;
+        if !threads {
+            return Ok(bytes);
+        }
+        threads::link(&bytes)
+            .with_context(|| format!("{}: can't give the Python runner threads", path.display()))
     }
 
     fn broken(&self, error: anyhow::Error) -> Exit {
@@ -157,7 +167,7 @@ impl Runner {
     }
 
     /// Takes the compiled code from the cache. Compiles it first if it is not there.
-    fn cached(&self, engine: &Engine, file: &File) -> anyhow::Result<Component> {
+    fn cached(&self, engine: &Engine, file: &File, threads: bool) -> anyhow::Result<Component> {
         let Some(folder) = cache::folder(CACHE) else {
             bail!("neither XDG_CACHE_HOME nor a home folder is known");
         };
@@ -172,7 +182,7 @@ impl Runner {
             return Ok(component);
         }
         say!("compiling the Python runner, which is done once");
-        let code = engine.precompile_component(&self.bytes()?).map_err(into_anyhow)?;
+        let code = engine.precompile_component(&self.bytes(threads)?).map_err(into_anyhow)?;
         write(&path, &code).with_context(|| format!("{}: can't write", path.display()))?;
         remove_oldest(&folder);
         mapped(engine, &path).with_context(|| format!("{}: can't be used", path.display()))

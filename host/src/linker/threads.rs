@@ -83,6 +83,19 @@ pub fn add_threads_to_linker<T: SandsockView + 'static>(
     builtins.func_wrap("yield", |_: StoreContextMut<'_, T>, (): ()| no_threads::<(u32,)>())
 }
 
+/// Tells a component that was linked for threads that it has none. Every other function for threads is
+/// left out: such a component does not call them.
+///
+/// # Errors
+///
+/// The linker has the interface already.
+pub fn add_no_threads_to_linker<T: SandsockView + 'static>(
+    linker: &mut Linker<T>,
+) -> wasmtime::Result<()> {
+    let mut instance = linker.instance(interface!("scheduler"))?;
+    instance.func_wrap("limit", |_: StoreContextMut<'_, T>, (): ()| Ok((0u32,)))
+}
+
 fn no_threads<R>() -> wasmtime::Result<R> {
     Err(wasmtime::Error::msg(
         "the component was linked for threads, but its thread functions were not replaced",
