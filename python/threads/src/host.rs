@@ -25,8 +25,6 @@ mod raw {
     unsafe extern "C" {
         pub(super) fn limit() -> u32;
         pub(super) fn unpark(token: u32);
-        #[link_name = "show-memory"]
-        pub(super) fn show_memory(start: usize, length: usize);
     }
 
     #[link(wasm_import_module = "sandsock:socket/thread-builtins@0.1.0")]
@@ -57,12 +55,6 @@ pub(crate) fn limit() -> u32 {
 pub(crate) fn unpark(token: u32) {
     // SAFETY: as `limit`.
     unsafe { raw::unpark(token) }
-}
-
-/// Shows the host a part of the memory.
-pub(crate) fn show_memory(start: usize, length: usize) {
-    // SAFETY: the host reads no more than the memory has, and traps if the list exceeds it.
-    unsafe { raw::show_memory(start, length) }
 }
 
 /// Returns the index of the running thread.

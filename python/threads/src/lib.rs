@@ -11,7 +11,6 @@
 //! interpreter's snapshot is made.
 
 mod host;
-mod memory;
 mod mutex;
 mod state;
 mod thread;
@@ -36,10 +35,10 @@ pub extern "C" fn sandsock_on_interrupt(function: extern "C" fn()) {
     state::with(|state| state.on_interrupt = Some(function));
 }
 
-/// Shows the host the memory that there is by now.
+/// Sets the function that is called before each start of a thread. It must not wait.
 #[unsafe(no_mangle)]
-pub extern "C" fn sandsock_show_memory() {
-    memory::show();
+pub extern "C" fn sandsock_before_start(function: extern "C" fn()) {
+    state::with(|state| state.before_start = Some(function));
 }
 
 /// libc.so needs this function, and no other library has it. So the linker instantiates this library

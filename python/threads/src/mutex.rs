@@ -68,7 +68,10 @@ pub(crate) unsafe extern "C" fn sandsock_pthread_mutex_unlock(mutex: *mut u32) -
 /// # Safety
 /// As `sandsock_pthread_mutex_lock`.
 #[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn sandsock_pthread_cond_wait(condition: *mut u32, mutex: *mut u32) -> i32 {
+pub(crate) unsafe extern "C" fn sandsock_pthread_cond_wait(
+    condition: *mut u32,
+    mutex: *mut u32,
+) -> i32 {
     // SAFETY: the caller's.
     unsafe { sandsock_pthread_mutex_unlock(mutex) };
     if state::take_request() {
@@ -109,12 +112,5 @@ pub(crate) unsafe extern "C" fn sandsock_pthread_cond_timedwait(
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn sandsock_pthread_cond_signal(condition: *mut u32) -> i32 {
     state::wake_one(condition.addr());
-    0
-}
-
-/// `pthread_cond_broadcast`.
-#[unsafe(no_mangle)]
-pub(crate) extern "C" fn sandsock_pthread_cond_broadcast(condition: *mut u32) -> i32 {
-    state::wake_all(condition.addr());
     0
 }

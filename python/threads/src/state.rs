@@ -17,6 +17,7 @@ pub(crate) struct State {
     /// The values of the first thread that were set since the snapshot.
     pub(crate) values: BTreeMap<u32, usize>,
     pub(crate) on_interrupt: Option<extern "C" fn()>,
+    pub(crate) before_start: Option<extern "C" fn()>,
 }
 
 struct Shared<T>(UnsafeCell<T>);
@@ -30,6 +31,7 @@ static STATE: Shared<State> = Shared(UnsafeCell::new(State {
     queues: BTreeMap::new(),
     values: BTreeMap::new(),
     on_interrupt: None,
+    before_start: None,
 }));
 
 static FLAG: Shared<u32> = Shared(UnsafeCell::new(0));

@@ -7,7 +7,7 @@ use std::ffi::c_void;
 use std::ptr;
 
 use crate::host::{self, Wait};
-use crate::{memory, state};
+use crate::state;
 
 /// The bytes of a stack, if the creator asks for no other size.
 const STACK: usize = 512 << 10;
@@ -107,16 +107,19 @@ unsafe fn run(thread: *mut Thread) {
 /// Frees the threads that have ended and that nobody joins.
 fn free_ended() {
     for thread in state::with(|state| std::mem::take(&mut state.ended)) {
-        // SAFETY: `create` has made it, and nobody knows it any more. It does not run.
-        unsafe { free(Box::from_raw(thread)) };
+        // SAFETY: a thread is in this list when it has ended and nobody joins it.
+        unsafe { free(thread) };
     }
 }
 
 /// # Safety
-/// The thread does not run.
-unsafe fn free(thread: Box<Thread>) {
-    // SAFETY: `create` has allocated the stack with this layout.
-    unsafe { dealloc(thread.stack, layout(thread.size)) };
+/// `create` has made the thread, nobody knows it any more, and it does not run.
+unsafe fn free(thread: *mut Thread) {
+    // SAFETY: the caller's. `create` has allocated the stack with this layout.
+    unsafe {
+        let thread = Box::from_raw(thread);
+        dealloc(thread.stack, layout(thread.size));
+    }
 }
 
 fn layout(size: usize) -> Layout {
@@ -162,8 +165,9 @@ pub(crate) unsafe extern "C" fn sandsock_pthread_create(
         is_detached: false,
         values: BTreeMap::new(),
     }));
-    // The interpreter's state of the new thread may be in new memory.
-    memory::show();
+    if let Some(function) = state::with(|state| state.before_start) {
+        function();
+    }
     let index = host::new_thread(begin, new.expose_provenance());
     // SAFETY: the thread was just made, and `thread` is the caller's.
     unsafe {
@@ -186,13 +190,13 @@ pub(crate) unsafe extern "C" fn sandsock_pthread_join(
 ) -> i32 {
     // SAFETY: POSIX: the thread was not joined and is not detached, so it was not freed.
     unsafe {
-        while !(*thread).has_ended {
+        while !(&raw const (*thread).has_ended).read_volatile() {
             state::wait_at(thread.addr(), Wait::Forever);
         }
         if !result.is_null() {
             *result = (*thread).result;
         }
-        free(Box::from_raw(thread));
+        free(thread);
     }
     0
 }
@@ -229,7 +233,10 @@ pub(crate) extern "C" fn sandsock_pthread_self() -> usize {
 pub(crate) extern "C" fn sandsock_pthread_getspecific(key: u32) -> *mut c_void {
     let value = match current() {
         // SAFETY: a thread in the table lives.
-        Some(thread) => unsafe { (&(*thread).values).get(&key).copied() }.or(Some(0)),
+        Some(thread) => {
+            let values = unsafe { &(*thread).values };
+            Some(values.get(&key).copied().unwrap_or(0))
+        }
         None => state::with(|state| state.values.get(&key).copied()),
     };
     match value {
@@ -246,7 +253,10 @@ pub(crate) extern "C" fn sandsock_pthread_setspecific(key: u32, value: *mut c_vo
     let value = value.expose_provenance();
     match current() {
         // SAFETY: as `sandsock_pthread_getspecific`.
-        Some(thread) => unsafe { (&mut (*thread).values).insert(key, value) },
+        Some(thread) => {
+            let values = unsafe { &mut (*thread).values };
+            values.insert(key, value)
+        }
         None => state::with(|state| state.values.insert(key, value)),
     };
     0
@@ -257,7 +267,10 @@ pub(crate) extern "C" fn sandsock_pthread_setspecific(key: u32, value: *mut c_vo
 /// # Safety
 /// As Linux asks of the caller.
 #[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn sandsock_pthread_getattr_np(thread: usize, attributes: *mut usize) -> i32 {
+pub(crate) unsafe extern "C" fn sandsock_pthread_getattr_np(
+    thread: usize,
+    attributes: *mut usize,
+) -> i32 {
     /// `pthread_attr_t` of wasi-libc has nine words: the size, the size of the guard, and the end of
     /// the stack are the first three.
     const WORDS: usize = 9;
