@@ -20,8 +20,18 @@ log=target/python/log
 # The extension is a position-independent side module. componentize-py links it into the component, and resolves its undefined
 # symbols in libpython and in wasi-libc.
 extension() {
-    local toolchain libraries=$PWD/target/python/libraries built=target/wasm/wasm32-wasip2/release/sandsock_python.wasm
-    local out=target/python/_socket.cpython-314-wasm32-wasi.so
+    side_module python sandsock_python target/python/_socket.cpython-314-wasm32-wasi.so
+}
+
+# The library of threads, and the module of the stack pointer that it needs. componentize-py takes every .so file as a library.
+threads() {
+    side_module python/threads sandsock_python_threads target/python/_sandsock_threads.cpython-314-wasm32-wasi.so
+    "$command" python-assemble python/threads/stack_pointer.wat target/python/_sandsock_stack_pointer.cpython-314-wasm32-wasi.so
+}
+
+# side_module PACKAGE CRATE OUT
+side_module() {
+    local toolchain libraries=$PWD/target/python/libraries package=$1 built=target/wasm/wasm32-wasip2/release/$2.wasm out=$3
     mkdir -p "$libraries"
     # std asks for -lc. The real one would bring in a second malloc.
     printf '!<arch>\n' >"$libraries/libc.a"
@@ -32,7 +42,7 @@ extension() {
         export PYO3_NO_PYTHON=1 PYO3_BUILD_EXTENSION_MODULE=1
         # --skip-wit-component: wasm-ld's output is not made a component. --no-export-dynamic: only the modules' functions are
         # exported, not all of std.
-        cargo rustc --quiet --release --manifest-path python/Cargo.toml --target wasm32-wasip2 --target-dir target/wasm -- \
+        cargo rustc --quiet --release --manifest-path "$package/Cargo.toml" --target wasm32-wasip2 --target-dir target/wasm -- \
             -Clink-self-contained=no -L"$libraries" -Clink-arg=--skip-wit-component -Clink-arg=-shared \
             -Clink-arg=--experimental-pic -Clink-arg=--no-export-dynamic -Clink-arg=-Bsymbolic -Cstrip=symbols
     )
@@ -66,6 +76,7 @@ runner() {
     [ -x "$command" ] || fail "there is no $command: run \`make python\`"
     place=$(scripts/componentize-py.sh) || fail "without componentize-py there is no Python runner"
     extension
+    threads
     stamp=$(inputs | sha256sum)
     # Nobody else may read the runner: its snapshot has the secret of string hashes.
     umask 077

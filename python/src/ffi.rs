@@ -14,6 +14,7 @@ mod arguments;
 mod method;
 mod numbers;
 mod socket_type;
+pub(crate) mod threads;
 
 pub(crate) use arguments::{
     Buffer, Convert, Converted, FileSystemName, Format, Int, Keywords, MutableBuffer, Name, Names,

@@ -58,6 +58,7 @@ fn init_helpers(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(errno::errnos, module)?)?;
     module.add_function(wrap_pyfunction!(to_wasi, module)?)?;
     module.add_function(wrap_pyfunction!(panic, module)?)?;
+    module.add_function(wrap_pyfunction!(ffi::threads::start_threads, module)?)?;
     hashes::add(module)?;
     os::add(module)
 }

@@ -1,5 +1,7 @@
 //! `sandsock python`: Python programs in the runner. `make python` builds the runner.
 
+mod threads;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};

@@ -12,9 +12,12 @@ import tempfile
 import time
 import uuid
 
+import _sandsock
+
 
 def all() -> None:
     """Makes all of it anew. This runs before anything of the script."""
+    _sandsock.start_threads()
     # CPython: the module's functions are methods of one instance, which was seeded at the import.
     random.seed()
     # The sequence of names has a generator of its own, which it keeps for one process ID. Here all processes have the same one.
