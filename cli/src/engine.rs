@@ -17,7 +17,7 @@ use crate::{cache, compose};
 const INSTANCE_SIZE: usize = 1 << 30;
 
 /// The bytes of the stack of a component with threads.
-const WASM_STACK: usize = 1 << 20;
+const WASM_STACK: usize = 2 << 20;
 
 /// The bytes of its stack that are left to calls of the host.
 const HOST_STACK: usize = 1 << 20;

@@ -10,7 +10,7 @@ use crate::host::{self, Wait};
 use crate::state;
 
 /// The bytes of a stack, if the creator asks for no other size.
-const STACK: usize = 512 << 10;
+const STACK: usize = 256 << 10;
 
 /// The least stack. POSIX: PTHREAD_STACK_MIN.
 const STACK_MIN: usize = 16 << 10;
