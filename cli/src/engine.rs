@@ -16,8 +16,14 @@ use crate::{cache, compose};
 /// The bytes that an instance may take in a pool. This is more than any needs: the pool shall not limit it.
 const INSTANCE_SIZE: usize = 1 << 30;
 
-/// The bytes of the stack of a component with threads.
-const WASM_STACK: usize = 2 << 20;
+/// The bytes of each stack of a component with threads. CPython's limit of recursion counts the memory
+/// that C puts on its own stack, and not this stack, of which C takes up to ten times as much. A page
+/// that was never used takes no memory.
+const THREAD_STACK: usize = 16 << 20;
+
+/// The bytes of the stack of Python's runner without threads. It is on the stack of the process, which
+/// has 8 MiB by default.
+const RUNNER_STACK: usize = 2 << 20;
 
 /// The bytes of its stack that are left to calls of the host.
 const HOST_STACK: usize = 1 << 20;
@@ -74,12 +80,12 @@ pub(crate) fn load(path: &Path, at_once: Option<u32>) -> Result<Loaded, Exit> {
     Ok(Loaded { engine, component, concurrent, threads, provider })
 }
 
-/// Returns the settings of the engine for Python's runner. Its code has a cache of its own. With
-/// wasmtime's default size of a stack, half of this, deep recursion in C ends the guest before
-/// CPython raises RecursionError.
+/// Returns the settings of the engine for Python's runner. Its code has a cache of its own.
 pub(crate) fn runner_config(threads: bool) -> Config {
     let mut config = settings(threads, threads);
-    config.max_wasm_stack(WASM_STACK);
+    if !threads {
+        config.max_wasm_stack(RUNNER_STACK);
+    }
     config
 }
 
@@ -102,8 +108,7 @@ fn settings(concurrent: bool, threads: bool) -> Config {
     }
     if threads {
         config.wasm_component_model_threading(true);
-        // CPython: its limit of recursion counts on a stack of this size at least.
-        config.max_wasm_stack(WASM_STACK).async_stack_size(WASM_STACK + HOST_STACK);
+        config.max_wasm_stack(THREAD_STACK).async_stack_size(THREAD_STACK + HOST_STACK);
     }
     // A second Ctrl-C stops a guest that computes.
     config.epoch_interruption(true);

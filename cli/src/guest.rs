@@ -430,9 +430,8 @@ fn linker(loaded: &Loaded, fiber: bool) -> Result<Linker<State>, Exit> {
     let kind = loaded.component.component_type();
     let mut imports = kind.imports(&loaded.engine);
     if !loaded.threads && imports.any(|(name, _)| name.starts_with(SCHEDULER)) {
-        sandsock_host::add_no_threads_to_linker(&mut linker).map_err(into_anyhow)?;
-        // A program without threads calls none of the other functions for them.
-        linker.define_unknown_imports_as_traps(&loaded.component).map_err(into_anyhow)?;
+        sandsock_host::add_no_threads_to_linker(&mut linker, &loaded.component)
+            .map_err(into_anyhow)?;
     }
     Ok(linker)
 }

@@ -3,7 +3,8 @@
 //! Those that the guest calls at each switch of its threads are not reported to the observers.
 
 use wasmtime::StoreContextMut;
-use wasmtime::component::{Linker, WasmList};
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, Linker, WasmList};
 
 use super::register::{Calls, Raw, finish_async};
 use crate::bindings::sandsock::socket::types::Wait;
@@ -83,18 +84,38 @@ pub fn add_threads_to_linker<T: SandsockView + 'static>(
     builtins.func_wrap("yield", |_: StoreContextMut<'_, T>, (): ()| no_threads::<(u32,)>())
 }
 
-/// Tells a component that was linked for threads that it has none. Every other function for threads is
-/// left out: such a component does not call them.
+/// Tells a component that was made for threads, and whose thread functions were not replaced, that it has
+/// none. Such a component calls no other function for threads. A call of one traps.
 ///
 /// # Errors
 ///
-/// The linker has the interface already.
+/// The linker has one of the interfaces already.
 pub fn add_no_threads_to_linker<T: SandsockView + 'static>(
     linker: &mut Linker<T>,
+    component: &Component,
 ) -> wasmtime::Result<()> {
     let mut instance = linker.instance(interface!("scheduler"))?;
-    instance.func_wrap("limit", |_: StoreContextMut<'_, T>, (): ()| Ok((0u32,)))
+    instance.func_wrap("limit", |_: StoreContextMut<'_, T>, (): ()| Ok((0u32,)))?;
+    let engine = component.engine();
+    for (interface, item) in component.component_type().imports(engine) {
+        let ComponentItem::ComponentInstance(functions) = item.ty else { continue };
+        if !INTERFACES.contains(&interface) {
+            continue;
+        }
+        let mut instance = linker.instance(interface)?;
+        for (function, item) in functions.exports(engine) {
+            let is_limit = interface == interface!("scheduler") && function == "limit";
+            if matches!(item.ty, ComponentItem::ComponentFunc(_)) && !is_limit {
+                instance.func_new(function, |_, _, _, _| no_threads())?;
+            }
+        }
+    }
+    Ok(())
 }
+
+/// The interfaces for guests with threads.
+const INTERFACES: [&str; 3] =
+    [interface!("waits"), interface!("scheduler"), interface!("thread-builtins")];
 
 fn no_threads<R>() -> wasmtime::Result<R> {
     Err(wasmtime::Error::msg(
