@@ -17,9 +17,9 @@ use crate::{cache, compose};
 const INSTANCE_SIZE: usize = 1 << 30;
 
 /// The bytes of each stack of a component with threads. CPython's limit of recursion counts the memory
-/// that C puts on its own stack, and not this stack, of which C takes up to ten times as much. A page
+/// that C puts on its own stack, and not this stack, of which C takes up to twenty times as much. A page
 /// that was never used takes no memory.
-const THREAD_STACK: usize = 16 << 20;
+const THREAD_STACK: usize = 32 << 20;
 
 /// The bytes of the stack of Python's runner without threads. It is on the stack of the process, which
 /// has 8 MiB by default.

@@ -31,6 +31,19 @@ MODULES = {
         # There is no TLS.
         "StreamTests.test_start_tls",
     },
+    "test_asyncio.test_threads": set(),
+    "test_threading": set(),
+    "test_thread": set(),
+    "test_threading_local": set(),
+    "test_queue": set(),
+    "test_concurrent_futures.test_thread_pool": set(),
+    "test_concurrent_futures.test_wait": set(),
+    "test_concurrent_futures.test_as_completed": set(),
+    "test_socketserver": set(),
+    "test_httpservers": set(),
+    "test_httplib": set(),
+    "test_ftplib": set(),
+    "test_smtplib": set(),
     "test_socket": {
         # 3.14: a negative index is a ValueError.
         "GeneralModuleTests.testInvalidInterfaceIndexToName",
@@ -43,7 +56,7 @@ MODULES = {
 NEEDS_THREADS = {"test_asyncio.test_streams"}
 
 # What the modules above need besides themselves.
-SUPPORT = ("__init__.py", "support", "archivetestdata", "certdata")
+SUPPORT = ("__init__.py", "support", "lock_tests.py", "mock_socket.py", "archivetestdata", "certdata")
 
 
 def folder_of_tests():
