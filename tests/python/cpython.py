@@ -30,6 +30,8 @@ MODULES = {
     "test_asyncio.test_streams": {
         # There is no TLS.
         "StreamTests.test_start_tls",
+        "StreamTests.test_open_connection_no_loop_ssl",
+        "StreamTests.test_open_unix_connection_no_loop_ssl",
     },
     "test_asyncio.test_threads": set(),
     "test_threading": set(),

@@ -1,5 +1,6 @@
 """Runs a module of CPython's tests, and prints the outcome as a line of JSON. The arguments are the module and a folder to write to."""
 
+import _thread
 import asyncio.events
 import importlib
 import json
@@ -13,11 +14,23 @@ tempfile.tempdir = folder
 os.chdir(folder)
 
 import test.support
+import test.support.threading_helper
 
 # The modules skip themselves for a WASI without sockets.
 test.support.is_wasi = False
 test.support.has_socket_support = True
 test.support.verbose = 0
+
+
+def can_start_thread():
+    try:
+        _thread.start_new_thread(int, ())
+    except RuntimeError:
+        return False
+    return True
+
+
+test.support.threading_helper.can_start_thread = can_start_thread()
 
 
 def get_child_watcher(self):
