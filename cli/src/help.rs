@@ -123,7 +123,9 @@ mod tests {
     }
 
     fn usage(arg: &Arg) -> String {
-        let short = arg.get_short().map_or(String::new(), |short| format!("`-{short}`, "));
+        // An option without a long form shows its short one below.
+        let short = arg.get_short().filter(|_| arg.get_long().is_some());
+        let short = short.map_or(String::new(), |short| format!("`-{short}`, "));
         format!("{short}`{}`", arg.to_string().replace(['<', '>'], "").trim_end_matches("..."))
     }
 
