@@ -12,6 +12,17 @@ import tempfile
 
 from harness import PATIENCE, Skip, command, has_threads, program
 
+# These tests of test_socket pass descriptors of files. A file of WASI's is no descriptor of the kernel's, so the call is EBADF.
+FILES_PASSED = {
+    f"{case}StreamTest.{test}"
+    for case in ("RecvmsgSCMRights", "RecvmsgIntoSCMRights")
+    for test in (
+        "testCmsgTrunc0", "testCmsgTrunc1", "testCmsgTrunc2Int", "testCmsgTruncLen0", "testCmsgTruncLen0Minus1",
+        "testCmsgTruncLen0Plus1", "testCmsgTruncLen1", "testCmsgTruncLen2Minus1", "testCmsgTruncNoBufSize", "testFDPassCMSG_LEN",
+        "testFDPassCMSG_SPACE", "testFDPassSeparate", "testFDPassSeparateMinSpace", "testFDPassSimple", "testMultipleFDPass",
+    )  # fmt: skip
+}
+
 # The modules, and the tests of their 3.13 files that fail here. Without threads, the tests that start one fail too, and are counted.
 MODULES = {
     "test_errno": set(),
@@ -32,9 +43,14 @@ MODULES = {
         "StreamTests.test_start_tls",
         "StreamTests.test_open_connection_no_loop_ssl",
         "StreamTests.test_open_unix_connection_no_loop_ssl",
+        # It counts warnings, also those for what the tests of TLS left behind.
+        "StreamTests.test_unclosed_resource_warnings",
     },
     "test_asyncio.test_threads": set(),
-    "test_threading": set(),
+    "test_threading": {
+        # ctypes can't load the interpreter's own library.
+        "ThreadTests.test_PyThreadState_SetAsyncExc",
+    },
     "test_thread": set(),
     "test_threading_local": set(),
     "test_queue": set(),
@@ -42,8 +58,19 @@ MODULES = {
     "test_concurrent_futures.test_wait": set(),
     "test_concurrent_futures.test_as_completed": set(),
     "test_socketserver": set(),
-    "test_httpservers": set(),
-    "test_httplib": set(),
+    "test_httpservers": {
+        # WASI: the name of a file is UTF-8.
+        "SimpleHTTPServerTestCase.test_undecodable_filename",
+        "SimpleHTTPServerTestCase.test_undecodable_parameter",
+    },
+    "test_httplib": {
+        # 3.14: there are more statuses.
+        "BasicTest.test_simple_httpstatus",
+        # There is no TLS.
+        "HTTPSTest.test_local_bad_hostname",
+        "HTTPSTest.test_local_good_hostname",
+        "HTTPSTest.test_local_unknown_cert",
+    },
     "test_ftplib": set(),
     "test_smtplib": set(),
     "test_socket": {
@@ -51,6 +78,9 @@ MODULES = {
         "GeneralModuleTests.testInvalidInterfaceIndexToName",
         # The test knows by the name `linux` alone that an empty name binds to a name of the kernel's.
         "TestUnixDomain.testEmptyAddress",
+        # Not explained: no OSError is raised.
+        "PurePythonSocketPairTest.test_injected_authentication_failure",
+        *FILES_PASSED,
     },
 }
 
