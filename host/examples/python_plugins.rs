@@ -90,6 +90,8 @@ impl Runner {
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
         sandsock_host::add_to_linker_sync(&mut linker)?;
+        // A plugin has no threads beside its first one.
+        sandsock_host::add_no_threads_to_linker(&mut linker, &component)?;
         let pre = CommandPre::new(linker.instantiate_pre(&component)?)?;
         Ok(Self { engine, pre, folder })
     }
