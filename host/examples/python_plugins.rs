@@ -160,7 +160,7 @@ fn main() -> wasmtime::Result<()> {
     for (number, service) in services.into_iter().enumerate() {
         thread::spawn(move || {
             for stream in service.incoming().flatten() {
-                let _ = write!(&stream, "service {number}");
+                let _ = (&stream).write_all(format!("service {number}").as_bytes());
             }
         });
     }

@@ -31,6 +31,10 @@ impl Parking {
         if self.kept.remove(&token) {
             return None;
         }
+        // A guest can cancel the call of a parked thread, which then never leaves.
+        if self.parked.len() > self.most {
+            self.parked.retain(|_, place| Arc::strong_count(&place.0) > 1);
+        }
         Some(self.parked.entry(token).or_default().clone())
     }
 
@@ -83,6 +87,16 @@ mod tests {
         let place = parking.park(7).unwrap();
         assert_eq!(place.unparked(Some(0)).await, WaitOutcome::TimedOut);
         parking.leave(7, place);
+    }
+
+    #[test]
+    fn a_guest_that_cancels_its_waits_leaves_a_bounded_number_of_places() {
+        let mut parking = Parking::new(2);
+        let waiting = parking.park(1000).unwrap();
+        (0..100).for_each(|token| drop(parking.park(token)));
+        assert!(parking.parked.len() <= 4, "{}", parking.parked.len());
+        assert!(parking.parked.contains_key(&1000));
+        drop(waiting);
     }
 
     #[test]
