@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 unexport CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR
 
 # The benchmarks that `make bench` runs. BENCH=transfers chooses one.
-BENCH ?= transfers idle decisions instances guests serve
+BENCH ?= transfers idle decisions instances guests serve tls
 
 # The interpreter whose tests `make conformance` runs, and the modules. Without names, it runs all modules of run.py.
 PYTHON ?= python3
@@ -57,9 +57,15 @@ install: guests ## install the command, its provider and the Python runner below
 	@echo "building sandsock"
 	@cargo build $(DIST) --bin sandsock
 	install -D target/dist/sandsock $(DESTDIR)$(PREFIX)/bin/sandsock
-	install -D -m 644 target/guests/provider.wasm $(DESTDIR)$(PREFIX)/lib/sandsock/provider.wasm
-	SANDSOCK=target/dist/sandsock scripts/python.sh $(DESTDIR)$(PREFIX)/lib/sandsock/python || \
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/sandsock target/guests/provider.wasm target/guests/attack_policy_denied.wasm
+	{ SANDSOCK=target/dist/sandsock scripts/python.sh $(DESTDIR)$(PREFIX)/lib/sandsock/python && \
+	    scripts/python.sh parts $(DESTDIR)$(PREFIX)/lib/sandsock/parts; } || \
 	    echo "install: without the Python runner, \`sandsock python\` does not work" >&2
+
+.PHONY: uninstall
+uninstall: ## remove what `make install` has installed below PREFIX
+	rm -f $(DESTDIR)$(PREFIX)/bin/sandsock
+	rm -rf $(DESTDIR)$(PREFIX)/lib/sandsock
 
 .PHONY: demo
 demo: build guests ## show a server and a client under their policies
@@ -113,11 +119,22 @@ test-apps: apps ## build the apps, and run the tests that need them
 	@cargo test $(PROFILE) --test all -- apps::
 
 .PHONY: attacks
-attacks: guests build ## run the tests that attack a policy or the host
-	@cargo test $(PROFILE) --test all -- attacks::
+attacks: guests build ## run the tests of docs/attacks.md, one line each, and list the skipped ones
+	@scripts/python.sh || echo "attacks: nothing is tried in Python" >&2
+	@rm -f target/skipped.txt
+	@status=0; cargo test $(PROFILE) --test all -- attacks:: $$(awk -F '|' 'NF == 5 { print $$4 }' docs/attacks.md | grep -o '`[a-z0-9_]*`' | tr -d '`' | sort -u) || status=$$?; \
+	echo "acts that a policy without a grant refuses, and by which interfaces they were tried:"; \
+	target/release/sandsock policy attack || status=$$?; \
+	if [ -s target/skipped.txt ]; then echo "skipped here:"; sed 's/^/  /' target/skipped.txt; fi; \
+	exit $$status
+
+.PHONY: fuzz-smoke
+fuzz-smoke: guests ## run each fuzz target for half a minute; needs a nightly compiler and cargo-fuzz
+	@scripts/fuzz.sh 30
 
 .PHONY: test-kernel
 test-kernel: guests build kernel ## test families that this machine's kernel may lack, in a kernel that it boots
+	@scripts/python.sh || echo "the Python programs cannot run in it" >&2
 	@SANDSOCK_KERNEL=required cargo test $(PROFILE) --test all -- kernel:: --nocapture
 
 .PHONY: bench
@@ -126,6 +143,13 @@ bench: guests ## measure against native sockets and others (BENCH=NAME runs one)
 	@cargo build $(DIST) --bin sandsock $(BENCH:%=--bench %)
 	@echo "measuring: $(BENCH)"
 	@cargo bench $(DIST) $(BENCH:%=--bench %)
+	@scripts/bench-report.py target/bench target/bench
+
+.PHONY: bench-python
+bench-python: python ## measure `sandsock python` against this machine's python3 (PYTHON=NAME: another one)
+	@echo "building sandsock"
+	@cargo build $(DIST) --bin sandsock
+	@$(PYTHON) tests/benches/sandbox.py
 	@scripts/bench-report.py target/bench target/bench
 
 .PHONY: clean

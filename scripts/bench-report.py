@@ -13,10 +13,16 @@ import sys
 
 COLOURS = ["#4c78a8", "#f58518", "#e45756", "#72b7b2", "#54a24b", "#b279a2", "#9d755d", "#bab0ac"]
 # The order of the benchmarks. Any others follow.
-ORDER = ["transfers", "idle", "decisions", "compose", "serve", "instances"]
+ORDER = ["transfers", "idle", "decisions", "compose", "serve", "instances", "tls", "python", "python-memory"]
 
 
 MARK = "<!-- What follows is made by scripts/bench-report.py. -->"
+
+
+def format_value(bench, value):
+    if bench.get("unit") == "KiB":
+        return f"{value / 1024:.1f} MiB"
+    return format_time(value)
 
 
 def format_time(time):
@@ -34,9 +40,9 @@ def table(bench):
             if time is None:
                 cells.append("-")
             elif at == 0 or first is None or not bench.get("compared", True):
-                cells.append(format_time(time))
+                cells.append(format_value(bench, time))
             else:
-                cells.append(f"{format_time(time)} ({time / first:.2f})")
+                cells.append(f"{format_value(bench, time)} ({time / first:.2f})")
         lines.append(f"| {row['row']} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -71,7 +77,7 @@ def plot(bench):
                 continue
             v = value(row, time)
             length = width * scale(v)
-            label = f"{v:.2f}" if relative else format_time(time)
+            label = f"{v:.2f}" if relative else format_value(bench, time)
             out.append(
                 f'<rect x="{left}" y="{y}" width="{length:.1f}" height="{bar - 2}" fill="{COLOURS[at % len(COLOURS)]}"/>'
             )

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# python.sh [FOLDER] | extension
+# python.sh [FOLDER] | extension | parts FOLDER
 #
 # Builds the Python runner into target/python/, or into FOLDER: CPython as a component (runner.wasm), its standard library (stdlib/)
 # and the modules that stand in for missing ones (lib/). Then `sandsock python-setup` compiles them. Each folder's runner has a secret
@@ -7,15 +7,23 @@
 #
 # With `extension`, builds only target/python/_socket.cpython-314-wasm32-wasi.so: the modules `_socket`, `select` and `_sandsock` for
 # the CPython that componentize-py bundles (python/). cargo fetches what it needs.
+#
+# With `parts`, copies into FOLDER what other users need to build runners of their own: this script too. There it compiles nothing, and
+# builds the runner into the user's own ~/.local/share/sandsock/python.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 say() { echo "python: $*" >&2; }
 fail() { say "$*"; exit 1; }
 
-# `make install` names the command that it installs.
-command=${SANDSOCK:-target/release/sandsock}
-log=target/python/log
+# `make install` names the command that it installs, and puts the parts into lib/sandsock/parts beside bin/.
+if [ -f parts ]; then
+    command=${SANDSOCK:-../../../bin/sandsock}
+    default=${XDG_DATA_HOME:-$HOME/.local/share}/sandsock/python
+else
+    command=${SANDSOCK:-target/release/sandsock}
+    default=target/python
+fi
 
 # The extension is a position-independent side module. componentize-py links it into the component, and resolves its undefined
 # symbols in libpython and in wasi-libc.
@@ -65,8 +73,8 @@ component() {
     cp target/python/*.so "$modules/"
     # The packages of the environment would be bundled too. An empty environment has none.
     VIRTUAL_ENV=$PWD/target/python/none "$builder" -d wit -d python/runner/world.wit -w sandsock:python/runner componentize \
-        -p python/runner -p "$modules" -p "$out/lib" sandsock_runner -o "$out/runner.wasm" >"$log" 2>&1 ||
-        { tail -n 20 "$log" >&2; rm -rf "$modules"; fail "componentize-py can't build the runner"; }
+        -p python/runner -p "$modules" -p "$out/lib" sandsock_runner -o "$out/runner.wasm" >"$out/log" 2>&1 ||
+        { sed '/^Stack backtrace:/,$d' "$out/log" | tail -n 20 >&2; rm -rf "$modules"; fail "componentize-py can't build the runner"; }
     rm -rf "$modules"
 }
 
@@ -75,8 +83,10 @@ runner() {
     out=$(realpath -m "$1")
     [ -x "$command" ] || fail "there is no $command: run \`make python\`"
     place=$(scripts/componentize-py.sh) || fail "without componentize-py there is no Python runner"
-    extension
-    threads
+    if [ ! -f parts ]; then
+        extension
+        threads
+    fi
     stamp=$(inputs | sha256sum)
     # Nobody else may read the runner: its snapshot has the secret of string hashes.
     umask 077
@@ -84,7 +94,7 @@ runner() {
     chmod 700 "$out"
     if [ "$(cat "$out/stamp" 2>/dev/null)" != "$stamp" ]; then
         say "building ${out#"$PWD/"}/runner.wasm"
-        rm -rf "$out"/{lib,stdlib,runner.wasm,stamp,version}
+        rm -rf "$out"/{lib,stdlib,runner.wasm,stamp,version} "$out"/*.cwasm
         mkdir -p "$out/lib"
         [ ! -d python/lib ] || cp -r python/lib/. "$out/lib/"
         "$place/bin/python" scripts/python-stdlib.py "$out/stdlib" || fail "can't unpack the standard library that componentize-py carries"
@@ -95,8 +105,26 @@ runner() {
     say "${out#"$PWD/"} is ready"
 }
 
+# parts FOLDER: the runner was built before.
+parts() {
+    local out=$1 name
+    rm -rf "$out"
+    install -d "$out/target/python" "$out/wit" "$out/python" "$out/scripts"
+    install -m 755 scripts/{python,componentize-py}.sh "$out/scripts/"
+    install -m 644 scripts/python-stdlib.py "$out/scripts/"
+    install -m 644 wit/*.wit "$out/wit/"
+    install -m 644 target/python/*.so "$out/target/python/"
+    (find python/runner python/lib -type f -not -name '*.pyc' -print0) | while IFS= read -r -d '' name; do
+        install -D -m 644 "$name" "$out/$name"
+    done
+    echo "The parts of the Python runner: scripts/python.sh builds a runner of your own." >"$out/parts"
+    chmod 644 "$out/parts"
+    say "$out has the parts"
+}
+
 case ${1-} in
     extension) extension ;;
-    -*) fail "usage: scripts/python.sh [FOLDER] | extension" ;;
-    *) runner "${1-target/python}" ;;
+    parts) parts "${2?usage: scripts/python.sh parts FOLDER}" ;;
+    -*) fail "usage: scripts/python.sh [FOLDER] | extension | parts FOLDER" ;;
+    *) runner "${1-$default}" ;;
 esac

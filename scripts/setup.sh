@@ -25,6 +25,7 @@ for tool in "${tools[@]}"; do
 done
 # CPython's own tests. Most installations include them; Debian has a package for them.
 python3 -c 'import test.test_socket' >/dev/null 2>&1 || missing+=(libpython3-testsuite)
+python3 -c 'import jsonschema' >/dev/null 2>&1 || missing+=(python3-jsonschema)
 if [ ${#missing[@]} -gt 0 ]; then
     { can_install && install "${missing[@]}"; } ||
         say "some tests will be skipped: they need ${missing[*]} (on Debian, as root: apt-get install ${missing[*]})"

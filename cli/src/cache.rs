@@ -1,12 +1,10 @@
-//! The cache of compiled components. wasmtime runs the files there as native code, without a check.
-//! So the cache is used only if no other user can have written to it.
+//! The folders of the caches of compiled code. wasmtime runs the files there as native code, without
+//! a check. So a cache is used only if no other user can have written to it.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::process::geteuid;
-use wasmtime::{Cache, CacheConfig};
 
 use crate::path_walk::PathWalk;
 
@@ -17,7 +15,7 @@ const STICKY: u32 = 0o1000;
 /// man 7 inode: all rights of the group and of others.
 const RIGHTS_OF_OTHERS: u32 = 0o077;
 
-/// The name of the folder of wasmtime's cache.
+/// The name of the folder for components.
 pub(crate) const COMPILED: &str = "compiled";
 
 /// Returns the folder of a cache, which may not exist yet: in `XDG_CACHE_HOME`, or in `.cache` of
@@ -29,24 +27,6 @@ pub(crate) fn folder(name: &str) -> Option<PathBuf> {
     let base = given
         .or_else(|| Some(std::env::home_dir().filter(|home| home.is_absolute())?.join(".cache")))?;
     Some(base.join("sandsock").join(name))
-}
-
-/// Opens the cache, and makes its folder if needed. If it can't be used, logs why and returns none.
-pub(crate) fn open() -> Option<Cache> {
-    let folder = folder(COMPILED)?;
-    if let Err(error) = DirBuilder::new().recursive(true).mode(0o700).create(&folder) {
-        tracing::info!("compiled components are not cached: {}: {error}", folder.display());
-        return None;
-    }
-    if let Err(why) = proven(&folder) {
-        tracing::warn!("compiled components are not cached: {why}");
-        return None;
-    }
-    let mut config = CacheConfig::new();
-    config.with_directory(folder);
-    Cache::new(config)
-        .inspect_err(|error| tracing::info!("compiled components are not cached: {error:#}"))
-        .ok()
 }
 
 /// Checks that only this user can have written into a folder, and that nobody else can replace it.

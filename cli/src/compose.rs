@@ -10,10 +10,7 @@ use wac_graph::{CompositionGraph, EncodeOptions, PlugError, types::Package};
 
 use crate::component::{binary, needs, read};
 use crate::exit::Exit;
-
-/// The provider's file, and the variable that names another one.
-const FILE: &str = "provider.wasm";
-const VARIABLE: &str = "SANDSOCK_PROVIDER";
+use crate::parts::PROVIDER;
 
 /// What `compose` takes.
 #[derive(Args)]
@@ -51,43 +48,12 @@ pub(crate) fn compose(args: &ComposeArgs) -> Result<ExitCode, Exit> {
     }
     let provider = match &args.provider {
         Some(provider) => provider.clone(),
-        None => find()?,
+        None => PROVIDER.find()?,
     };
     let composed = plug(app, bytes, &provider)?;
     std::fs::write(&args.output, composed)
         .with_context(|| format!("{}: can't write", args.output.display()))?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Returns the paths where the provider of this command is looked for, up to the first that exists:
-/// the variable's, or else those beside the command as it is installed (`../lib/sandsock/`) or
-/// built (`../guests/`).
-pub(crate) fn places() -> Vec<PathBuf> {
-    if let Some(path) = std::env::var_os(VARIABLE) {
-        return vec![PathBuf::from(path)];
-    }
-    let command = std::env::current_exe().and_then(|path| path.canonicalize()).unwrap_or_default();
-    let folder = command.parent().unwrap_or(Path::new("/"));
-    let mut places =
-        vec![folder.join("../lib/sandsock"), folder.join("../guests"), folder.to_owned()];
-    places.iter_mut().for_each(|place| place.push(FILE));
-    let there = places.iter().position(|place| place.is_file());
-    places.truncate(there.map_or(places.len(), |at| at + 1));
-    places
-}
-
-/// Finds the provider of this command.
-pub(crate) fn find() -> Result<PathBuf, Exit> {
-    let places = places();
-    let found = places.last().filter(|path| path.is_file() || std::env::var_os(VARIABLE).is_some());
-    found.cloned().ok_or_else(|| {
-        anyhow!(
-            "the component needs a provider of sandsock:socket/sockets, and there is no {}; `make guests` builds it, `make install` \
-             installs it, and {VARIABLE} can name another one",
-            places[0].display()
-        )
-        .into()
-    })
 }
 
 /// Joins the app and the provider to one component. It imports what neither of them provides.

@@ -154,8 +154,8 @@ impl Opened {
     }
 }
 
-/// A writable folder and where it really is.
-struct Writable<'a> {
+/// A folder and where it really is.
+struct Place<'a> {
     folder: &'a Folder,
     id: Id,
     /// This folder and every folder above it.
@@ -164,7 +164,8 @@ struct Writable<'a> {
 }
 
 /// Opens the folders, and refuses a writable one in which the guest could change what a rule means,
-/// or what this command trusts.
+/// or what this command trusts. A folder in which the guest could read one of the `secrets` is
+/// refused too.
 ///
 /// # Errors
 /// A folder can't be opened or is refused. The error names both options, and `:ro` as the way out.
@@ -172,9 +173,10 @@ pub(crate) fn open(
     folders: &[Folder],
     rules: &[SocketRule],
     own: &[TrustedPath],
+    secrets: &[TrustedPath],
 ) -> anyhow::Result<Vec<Opened>> {
     let mounts = Mounts::read();
-    let (mut all, mut writable) = (Vec::new(), Vec::new());
+    let (mut all, mut places) = (Vec::new(), Vec::new());
     for folder in folders {
         let can_not = || format!("--dir {}: can't open the folder", folder.host.display());
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -185,15 +187,19 @@ pub(crate) fn open(
             guest: folder.guest.clone(),
             writable: folder.writable,
         };
-        if folder.writable {
+        if folder.writable || !secrets.is_empty() {
             let (id, real) = (
                 id(&opened.path()).with_context(can_not)?,
                 opened.path().read_link().with_context(can_not)?,
             );
-            writable.push(Writable { folder, id, above: mounts.above(&real), real });
+            places.push(Place { folder, id, above: mounts.above(&real), real });
         }
         all.push(opened);
     }
+    for secret in secrets {
+        refuse_own(secret, &places, &mounts, Harm::Read)?;
+    }
+    let writable: Vec<_> = places.into_iter().filter(|place| place.folder.writable).collect();
     if writable.is_empty() {
         return Ok(all);
     }
@@ -204,9 +210,16 @@ pub(crate) fn open(
         refuse_rule(rule, &writable, &mounts)?;
     }
     for own in own {
-        refuse_own(own, &writable, &mounts)?;
+        refuse_own(own, &writable, &mounts, Harm::Change)?;
     }
     Ok(all)
+}
+
+/// What a guest could do with a file of the command's.
+#[derive(Clone, Copy)]
+enum Harm {
+    Change,
+    Read,
 }
 
 /// Every folder in which a change of names could change what a path leads to: all folders on its
@@ -216,7 +229,7 @@ fn deciding(way: &PathWalk, mounts: &Mounts) -> HashSet<Id> {
 }
 
 /// Refuses a `--dir` whose path goes by a link that a guest could have made during an earlier run.
-fn refuse_links(folder: &Folder, writable: &[Writable<'_>], mounts: &Mounts) -> anyhow::Result<()> {
+fn refuse_links(folder: &Folder, writable: &[Place<'_>], mounts: &Mounts) -> anyhow::Result<()> {
     let way = PathWalk::of(&folder.host);
     for link in &way.links {
         let above = mounts.above(link);
@@ -234,14 +247,10 @@ fn refuse_links(folder: &Folder, writable: &[Writable<'_>], mounts: &Mounts) -> 
 }
 
 /// Refuses a folder that is, holds, or lies beneath the folder that a rule fixes.
-fn refuse_rule(
-    rule: &SocketRule,
-    writable: &[Writable<'_>],
-    mounts: &Mounts,
-) -> anyhow::Result<()> {
+fn refuse_rule(rule: &SocketRule, writable: &[Place<'_>], mounts: &Mounts) -> anyhow::Result<()> {
     let way = PathWalk::of(&rule.folder);
     let (deciding, fixed) = (deciding(&way, mounts), id(&way.end).ok());
-    let met = |folder: &&Writable<'_>| {
+    let met = |folder: &&Place<'_>| {
         deciding.contains(&folder.id) || fixed.is_some_and(|fixed| folder.above.contains(&fixed))
     };
     match writable.iter().find(met) {
@@ -259,20 +268,26 @@ fn refuse_rule(
 
 /// Refuses a folder that holds a file of the command's by any of its names, or lies in a folder of
 /// the command's.
-fn refuse_own(own: &TrustedPath, writable: &[Writable<'_>], mounts: &Mounts) -> anyhow::Result<()> {
+fn refuse_own(
+    own: &TrustedPath,
+    places: &[Place<'_>],
+    mounts: &Mounts,
+    harm: Harm,
+) -> anyhow::Result<()> {
     let way = PathWalk::of(&own.path);
     let deciding = deciding(&way, mounts);
     let refusal = |folder: &Folder, how: &str| {
-        format!(
-            "{folder} {how} {}, {}: a guest that may write there could change it; give the folder read-only with {}, or keep \
-             the two apart",
-            own.path.display(),
-            own.what,
-            folder.read_only()
-        )
+        let what = format!("{folder} {how} {}, {}", own.path.display(), own.what);
+        match harm {
+            Harm::Change => format!(
+                "{what}: a guest that may write there could change it; give the folder read-only with {}, or keep the two apart",
+                folder.read_only()
+            ),
+            Harm::Read => format!("{what}: the guest could read it; keep the two apart"),
+        }
     };
     let there = way.end.metadata().ok();
-    for met in writable {
+    for met in places {
         if deciding.contains(&met.id) {
             bail!(refusal(met.folder, "holds"));
         }

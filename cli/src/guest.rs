@@ -7,8 +7,14 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
-use sandsock_host::policy::{DescriptorNumber, Policy, PolicyBuilderExt as _};
-use sandsock_host::{SandsockCtx, SandsockCtxBuilder, SandsockCtxView, SandsockView};
+use sandsock_host::policy::{
+    Ceiling, DescriptorNumber, IdentityName, Policy, PolicyBuilder, PolicyBuilderExt as _, Verb,
+};
+use sandsock_host::tls::{Identity, Roots, TlsSettings};
+use sandsock_host::{
+    SandsockCtx, SandsockCtxBuilder, SandsockCtxView, SandsockView, TlsTerminator,
+    TlsTerminatorError,
+};
 use wasmtime::component::{InstancePre, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
@@ -16,11 +22,14 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use crate::engine::{Loaded, load};
 use crate::exit::{Exit, into_anyhow};
 use crate::folders::{self, Folder, Opened, SocketRule, TrustedPath};
+use crate::harden::{HardenArgs, Kept, LookUps};
 use crate::inherited_fds::InheritedFds;
+use crate::learn::LearnArgs;
 use crate::memory::Memory;
-use crate::observers::ObserveArgs;
+use crate::observers::{Instances, ObserveArgs, Observers};
+use crate::parts::PROVIDER;
 use crate::text::printable;
-use crate::{cache, compose, path_walk};
+use crate::{cache, path_walk};
 
 /// The component, and its arguments.
 #[derive(Args)]
@@ -33,9 +42,9 @@ pub(crate) struct ComponentArgs {
     args: Vec<String>,
 }
 
-/// The options about the guest.
+/// The options that make a policy.
 #[derive(Args, Default)]
-pub(crate) struct GuestArgs {
+pub(crate) struct PolicyArgs {
     /// Grant a capability, for example tcp-connect=127.0.0.1:8000.
     #[arg(long, value_name = "VERB[=TARGET]")]
     allow: Vec<String>,
@@ -45,8 +54,8 @@ pub(crate) struct GuestArgs {
     deny: Vec<String>,
 
     /// Read grants, denials, names and limits from a file.
-    #[arg(long, value_name = "FILE")]
-    policy: Vec<PathBuf>,
+    #[arg(long = "policy", value_name = "FILE")]
+    files: Vec<PathBuf>,
 
     /// Allow everything that is not denied. The command logs a warning.
     #[arg(long)]
@@ -60,10 +69,21 @@ pub(crate) struct GuestArgs {
     #[arg(long, value_name = "NAME=ADDRESS")]
     resolve: Vec<String>,
 
+    /// Name a set of hosts, which a rule can have in place of a host.
+    #[arg(long, value_name = "NAME=HOST,HOST")]
+    set: Vec<String>,
+
     /// If the guest binds GUEST:PORT, bind HOST:PORT instead, and grant that bind. Without /tcp or
     /// /udp it holds for TCP and UDP.
     #[arg(long, value_name = "HOST:PORT=GUEST:PORT[/tcp|/udp]")]
     publish: Vec<String>,
+}
+
+/// The options about the guest.
+#[derive(Args, Default)]
+pub(crate) struct GuestArgs {
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
 
     /// Run inside this network namespace, a name of `ip netns` or a path.
     #[arg(long, value_name = "NAME")]
@@ -79,6 +99,16 @@ pub(crate) struct GuestArgs {
     #[arg(long, value_name = "NAME")]
     hostname: Option<String>,
 
+    /// Verify TLS servers by the roots in this PEM file or folder of PEM files. Without it, the system's
+    /// roots count.
+    #[arg(long, value_name = "PATH")]
+    tls_roots: Option<PathBuf>,
+
+    /// Give an identity for TLS a name, which a rule tls-identity=NAME lends to the guest. The guest
+    /// never sees the key.
+    #[arg(long, value_name = "NAME=CERT.pem,KEY.pem")]
+    tls_identity: Vec<String>,
+
     /// Give the guest a folder, under its own name or another one. With :ro the guest can't write to
     /// it.
     #[arg(long, value_name = "HOST[::GUEST][:ro]")]
@@ -88,9 +118,15 @@ pub(crate) struct GuestArgs {
     #[arg(long, value_name = "NAME[=VALUE]")]
     env: Vec<String>,
 
-    // This must be last, because its heading applies to every option after it.
+    #[command(flatten)]
+    pub(crate) harden: HardenArgs,
+
+    // These must be last, because their headings apply to every option after them.
     #[command(flatten)]
     pub(crate) observe: ObserveArgs,
+
+    #[command(flatten)]
+    pub(crate) learn: LearnArgs,
 }
 
 /// The files that the C library reads for look-ups.
@@ -159,7 +195,7 @@ impl ComponentArgs {
                 "{late} comes after the component, so the guest gets it; write options of sandsock before the component"
             );
         }
-        load(&self.component, at_once).map_err(|Exit { status, error }| {
+        load(&self.component, at_once, guest.harden.no_harden).map_err(|Exit { status, error }| {
             match guest.observe.without_value() {
                 Some(option) => Exit {
                     status,
@@ -171,7 +207,62 @@ impl ComponentArgs {
     }
 }
 
+impl PolicyArgs {
+    /// Adds the sets. This must come before all rules that name them.
+    pub(crate) fn add_sets(&self, builder: &mut PolicyBuilder) -> Result<(), Exit> {
+        for set in &self.set {
+            builder.set(set).with_context(|| format!("--set {set}"))?;
+        }
+        Ok(())
+    }
+
+    /// Adds these policy files, those of `--policy`, and then the other options.
+    pub(crate) fn add_rules(
+        &self,
+        builder: &mut PolicyBuilder,
+        files: &[PathBuf],
+    ) -> Result<(), Exit> {
+        for file in files.iter().chain(&self.files) {
+            builder.file(file)?;
+        }
+        for grant in &self.allow {
+            builder.allow(grant).with_context(|| format!("--allow {grant}"))?;
+        }
+        for grant in &self.deny {
+            builder.deny(grant).with_context(|| format!("--deny {grant}"))?;
+        }
+        for limit in &self.limit {
+            builder.limit(limit).with_context(|| format!("--limit {limit}"))?;
+        }
+        for pair in &self.resolve {
+            builder.resolve(pair).with_context(|| format!("--resolve {pair}"))?;
+        }
+        for pair in &self.publish {
+            builder.publish(pair).with_context(|| format!("--publish {pair}"))?;
+        }
+        if self.allow_all {
+            builder.allow_all();
+        }
+        Ok(())
+    }
+}
+
 impl GuestArgs {
+    /// Returns the files of `--policy`.
+    pub(crate) fn policy_files(&self) -> &[PathBuf] {
+        &self.policy.files
+    }
+
+    /// Returns what the command keeps for itself under a policy. `asks` says that grants may be added
+    /// later, at a terminal.
+    pub(crate) fn kept(&self, policy: &Policy, asks: bool) -> anyhow::Result<Kept> {
+        let mut files: Vec<PathBuf> = self.learn.file().map(Path::to_owned).into_iter().collect();
+        if asks {
+            files.extend_from_slice(&self.policy.files);
+        }
+        self.harden.kept(policy, asks, files)
+    }
+
     /// Takes the descriptors of `--inherit`. This must happen before the process opens anything.
     pub(crate) fn handed(&self) -> anyhow::Result<InheritedFds> {
         InheritedFds::new(&self.inherit)
@@ -183,12 +274,52 @@ impl GuestArgs {
         sandsock_host::netns::enter(name).with_context(|| format!("--netns {}", name.display()))
     }
 
+    /// Reads the roots and the identities of TLS. Returns the files of the keys too.
+    fn tls(&self) -> anyhow::Result<(TlsSettings, Vec<TrustedPath>)> {
+        let (mut settings, mut keys, mut names) = (TlsSettings::default(), Vec::new(), Vec::new());
+        if let Some(path) = &self.tls_roots {
+            settings.roots(Roots::from_path(path).context("--tls-roots")?);
+        }
+        for word in &self.tls_identity {
+            let TlsIdentity { name, chain, key } = TlsIdentity::parse(word)?;
+            if names.contains(&name) {
+                bail!("--tls-identity {word}: the name {name} is given twice; use another name");
+            }
+            let read = |path: &str| {
+                let can_not = || format!("--tls-identity {word}: can't read {path}");
+                std::fs::read(path).with_context(can_not)
+            };
+            let identity = Identity::from_pem(&read(chain)?, &read(key)?)
+                .with_context(|| format!("--tls-identity {word}"))?;
+            settings.identity(name.as_str(), identity);
+            keys.push(TrustedPath::file(key, format!("the key of --tls-identity {name}")));
+            names.push(name);
+        }
+        Ok((settings, keys))
+    }
+
+    /// Returns the files of TLS that a guest must not change.
+    fn tls_files(&self) -> Vec<TrustedPath> {
+        let roots = self.tls_roots.iter();
+        let roots = roots.map(|path| TrustedPath {
+            path: path.clone(),
+            what: "the roots of --tls-roots".to_owned(),
+            folder: path.is_dir(),
+        });
+        let identities = self.tls_identity.iter().filter_map(|word| TlsIdentity::parse(word).ok());
+        let chains = identities.map(|identity| {
+            let what = format!("the certificate of --tls-identity {}", identity.name);
+            TrustedPath::file(identity.chain, what)
+        });
+        roots.chain(chains).collect()
+    }
+
     /// Returns the policy's rules about UNIX paths, each with the option that set it.
     fn socket_rules(&self, policy: &Policy) -> Vec<SocketRule> {
         let name = |rule: &str, deny: bool| {
             let (option, words) =
-                if deny { ("--deny", &self.deny) } else { ("--allow", &self.allow) };
-            match self.policy.as_slice() {
+                if deny { ("--deny", &self.policy.deny) } else { ("--allow", &self.policy.allow) };
+            match self.policy.files.as_slice() {
                 [] => format!("{option} {rule}"),
                 _ if words.iter().any(|word| word == rule) => format!("{option} {rule}"),
                 [file] => format!("the rule {rule} of --policy {}", file.display()),
@@ -202,18 +333,23 @@ impl GuestArgs {
     }
 
     /// Returns the files that the command trusts or writes.
-    fn own_files(&self) -> Vec<TrustedPath> {
-        let mut own: Vec<TrustedPath> = self
-            .policy
+    fn own_files(&self, policy: &Policy) -> Vec<TrustedPath> {
+        let mut own: Vec<TrustedPath> = policy
+            .files()
             .iter()
             .map(|path| TrustedPath::file(path, "the policy of --policy"))
             .collect();
         own.extend(
-            compose::places()
+            PROVIDER
+                .places()
                 .into_iter()
                 .map(|path| TrustedPath::file(path, "where the provider of sockets is looked for")),
         );
         own.extend(self.observe.files());
+        own.extend(
+            self.learn.file().map(|path| TrustedPath::file(path, "the policy that --learn writes")),
+        );
+        own.extend(self.harden.own_file());
         let cache = cache::folder(cache::COMPILED).map(|path| {
             (path, "the cache of compiled components (XDG_CACHE_HOME names another place)")
         });
@@ -263,6 +399,16 @@ pub(crate) fn raise_descriptor_limit() {
     }
 }
 
+/// Adds this host's own networks, if a rule needs them.
+pub(crate) fn add_host_networks(builder: &mut PolicyBuilder) -> Result<(), Exit> {
+    if builder.needs_host_networks() {
+        let own = sandsock_host::own_networks();
+        builder
+            .host_networks(own.context("can't list this host's networks, which are not public")?);
+    }
+    Ok(())
+}
+
 /// Makes the policy from the options, and grants the descriptors that are handed over.
 pub(crate) fn policy(
     args: &GuestArgs,
@@ -270,41 +416,35 @@ pub(crate) fn policy(
 ) -> Result<Policy, Exit> {
     let mut builder = Policy::builder();
     builder.base_directory(std::env::current_dir().context("the working directory is gone")?)?;
-    for file in &args.policy {
-        builder.file(file)?;
+    args.policy.add_sets(&mut builder)?;
+    args.learn.add_known(&mut builder, &args.policy.files)?;
+    args.policy.add_rules(&mut builder, &[])?;
+    let handed: Vec<String> = handed.map(|number| format!("inherit={number}")).collect();
+    for rule in &handed {
+        builder.allow(rule)?;
     }
-    for grant in &args.allow {
-        builder.allow(grant).with_context(|| format!("--allow {grant}"))?;
+    if args.policy.allow_all {
+        tracing::warn!(
+            "--allow-all: the guest may use every socket, and set this host's name and network, unless a rule denies it"
+        );
     }
-    for grant in &args.deny {
-        builder.deny(grant).with_context(|| format!("--deny {grant}"))?;
+    add_host_networks(&mut builder)?;
+    let policy = args.learn.policy(builder, &handed)?;
+    for warning in policy.warnings() {
+        tracing::warn!("{warning}");
     }
-    for limit in &args.limit {
-        builder.limit(limit).with_context(|| format!("--limit {limit}"))?;
-    }
-    for pair in &args.resolve {
-        builder.resolve(pair).with_context(|| format!("--resolve {pair}"))?;
-    }
-    for pair in &args.publish {
-        builder.publish(pair).with_context(|| format!("--publish {pair}"))?;
-    }
-    for number in handed {
-        builder.allow(&format!("inherit={number}"))?;
-    }
-    if args.allow_all {
-        tracing::warn!("--allow-all: the guest may use every socket that is not denied");
-        builder.allow_all();
-    }
-    Ok(builder.build())
+    Ok(policy)
 }
 
 /// What each instance gets: its policy, arguments, environment variables and folders.
 pub(crate) struct GuestEnv {
     policy: Arc<Policy>,
     hostname: Option<String>,
+    tls: TlsSettings,
     args: Vec<String>,
     env: Vec<(String, String)>,
     folders: Vec<Opened>,
+    look_ups: LookUps,
 }
 
 impl GuestEnv {
@@ -315,12 +455,33 @@ impl GuestEnv {
         program: Program,
         handed: &InheritedFds,
         policy: Policy,
+        look_ups: LookUps,
         socket: Option<&Path>,
     ) -> Result<Self, Exit> {
-        let mut own = args.own_files();
+        let mut own = args.own_files(&policy);
         own.extend(program.trusted);
         own.extend(socket.map(|path| TrustedPath::file(path, "the socket of --listen")));
-        let folders = folders::open(&program.folders, &args.socket_rules(&policy), &own)?;
+        let (mut tls, keys) = args.tls()?;
+        for rule in policy.allowed() {
+            match rule.tls().and_then(|terms| terms.roots.as_deref()) {
+                Some(path) => {
+                    let roots = Roots::from_path(Path::new(path));
+                    tls.rule_roots(path, roots.with_context(|| format!("--allow {rule}"))?);
+                    own.push(TrustedPath {
+                        path: path.into(),
+                        what: format!("the roots of {rule}"),
+                        folder: Path::new(path).is_dir(),
+                    });
+                }
+                None if matches!(rule.verb(), Verb::TlsConnect | Verb::TlsUpgrade) => {
+                    let verb = rule.verb();
+                    tls.read_roots().with_context(|| format!("a rule of {verb} needs roots"))?;
+                }
+                None => {}
+            }
+        }
+        own.extend(args.tls_files());
+        let folders = folders::open(&program.folders, &args.socket_rules(&policy), &own, &keys)?;
         let mut env = handed.environment();
         env.extend(
             args.env
@@ -331,15 +492,53 @@ impl GuestEnv {
         Ok(Self {
             policy: Arc::new(policy),
             hostname: args.hostname.clone(),
+            tls,
             args: program.args,
             env,
             folders,
+            look_ups,
         })
+    }
+
+    /// Opens the files of the observers. Then the command restricts itself, and keeps `kept` and
+    /// the file that it removes at its end. No thread may be started before that. Also returns the
+    /// ceiling of later grants, if there is one. `verbose` is how often -v was given.
+    pub(crate) fn observers(
+        &self,
+        args: &GuestArgs,
+        verbose: u8,
+        instances: Instances,
+        kept: Kept,
+        removed: Option<&Path>,
+    ) -> anyhow::Result<(Observers, Option<Ceiling>)> {
+        let lesson = args.learn.lesson(&self.policy)?;
+        let mut ceiling = None;
+        let observers = args.observe.open(verbose, instances, lesson, || {
+            ceiling = args.harden.apply(kept, &self.folders, removed)?;
+            Ok(())
+        })?;
+        Ok((observers, ceiling))
     }
 
     /// Adds environment variables. Those of the options come later and win.
     pub(crate) fn add_env(&mut self, variables: Vec<(String, String)>) {
         self.env.splice(0..0, variables);
+    }
+
+    /// Makes what speaks TLS in front of the guests, with an identity of `--tls-identity`.
+    pub(crate) fn terminator(
+        &self,
+        identity: &str,
+        alpn: &[String],
+    ) -> anyhow::Result<TlsTerminator> {
+        let alpn = alpn.iter().map(|name| name.clone().into_bytes()).collect();
+        TlsTerminator::new(&self.tls, identity, alpn).map_err(|error| match error {
+            TlsTerminatorError::NoIdentity(name) => anyhow!(
+                "--tls identity={name}: there is no identity {name}; add --tls-identity \
+                 {name}=CERT.pem,KEY.pem"
+            ),
+            error => anyhow!("--tls identity={identity}: {error}"),
+        })
     }
 
     /// Makes WASI's context, without the standard streams.
@@ -365,11 +564,37 @@ impl GuestEnv {
         if let Some(name) = &self.hostname {
             sandsock.host_name(name).with_context(|| format!("--hostname {name}"))?;
         }
+        sandsock.tls(self.tls.clone());
+        if let Some(process) = &self.look_ups {
+            sandsock.look_up_in(Arc::clone(process));
+        }
         for folder in &self.folders {
             let opened = sandsock.folder(folder.path(), &folder.guest);
             opened.with_context(|| format!("can't open the folder {}", folder.guest))?;
         }
         Ok(sandsock)
+    }
+}
+
+/// A word of `--tls-identity`.
+struct TlsIdentity<'a> {
+    name: IdentityName,
+    chain: &'a str,
+    key: &'a str,
+}
+
+impl<'a> TlsIdentity<'a> {
+    /// Parses `NAME=CERT.pem,KEY.pem`.
+    fn parse(word: &'a str) -> anyhow::Result<Self> {
+        let files = word.split_once('=').and_then(|(name, files)| {
+            let (chain, key) = files.split_once(',')?;
+            (!chain.is_empty() && !key.is_empty()).then_some((name, chain, key))
+        });
+        let Some((name, chain, key)) = files else {
+            bail!("--tls-identity {word}: write NAME=CERT.pem,KEY.pem");
+        };
+        let name = name.parse().with_context(|| format!("--tls-identity {word}"))?;
+        Ok(Self { name, chain, key })
     }
 }
 
@@ -436,6 +661,9 @@ fn linker(loaded: &Loaded, fiber: bool) -> Result<Linker<State>, Exit> {
     Ok(linker)
 }
 
+/// How the name of the export begins that runs a guest. Its version follows.
+pub(crate) const RUN: &str = "wasi:cli/run@";
+
 /// How the name of an import begins that says how many threads a program may have.
 const SCHEDULER: &str = "sandsock:socket/scheduler@";
 
@@ -466,7 +694,7 @@ pub(crate) fn fit(
         return Ok(Err(anyhow!("it imports {names}, which this command does not offer")));
     }
     let exports = |item: &str| kind.exports(&loaded.engine).any(|(name, _)| name.starts_with(item));
-    if !exports("wasi:cli/run@") {
+    if !exports(RUN) {
         if exports("wasi:http/") {
             return Ok(Err(anyhow!(
                 "it answers requests of wasi:http and needs a host that speaks HTTP; this command offers sockets, and runs components \

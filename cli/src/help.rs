@@ -14,7 +14,8 @@ Examples:
   sandsock python --allow 'tcp-listen=*:50007' echo_server.py
   sandsock serve --listen 127.0.0.1:7782 hello_http.wasm
   sandsock compose app.wasm -o whole.wasm
-  sandsock inspect server.wasm";
+  sandsock inspect server.wasm
+  sandsock policy why server.toml tcp-connect=192.0.2.1:443";
 
 /// What follows the options, the verbs and the limits in `sandsock run --help`.
 pub(crate) const RUN_HELP: &str = "\
@@ -22,6 +23,9 @@ A policy file is TOML:
   allow = [\"tcp-connect=db.example:5432\"]
   deny = [\"tcp-connect=10.0.0.0/8:*\"]
   publish = [\"0.0.0.0:8080=127.0.0.1:80\"]
+  include = [\"base.toml\"]
+  [sets]
+  backends = [\"10.0.0.0/24\", \"db.example\"]
   [limits]
   descriptors = 64
   [resolve]
@@ -49,6 +53,9 @@ Without SCRIPT, the program is read from standard input. The program gets every 
 The program reads its own folder, or with -m and -c the working directory, and the folders of --site. It can write to none of
 them, and the command refuses a --dir that would let it. Everything else needs a grant, as under `sandsock run`; see its help.
 
+With --listen, a fresh interpreter serves each connection, which is socket.socket(fileno=0), or with --instances N share the listening
+socket, which is socket.socket(fileno=3). `sandsock serve --help` says more.
+
 Exit status: the program's own status; 1 after an exception; 130 after a KeyboardInterrupt or a second Ctrl-C; 2 if the script can't
 be opened; 134 after a trap; 125 for an error of this command; 126 if the runner can't be loaded.
 
@@ -56,7 +63,8 @@ Examples:
   sandsock python --allow 'tcp-listen=*:50007' echo_server.py
   sandsock python --allow tcp-connect=example.org:80 client.py
   sandsock python --allow tcp-listen=127.0.0.1:8000 -m http.server 8000 --bind 127.0.0.1
-  sandsock python --site ./packages --dir ./data app.py --flag-of-the-program";
+  sandsock python --site ./packages --dir ./data app.py --flag-of-the-program
+  sandsock python --listen 127.0.0.1:7000 --max-time 60 handler.py";
 
 /// What follows the options in `sandsock serve --help`.
 pub(crate) const SERVE_HELP: &str = "\
@@ -92,7 +100,8 @@ pub(crate) fn verbs_help() -> String {
         }
     }
     help.push_str(
-        "HOST is an address, a network in CIDR form, a name, *.NAME, or * for any address. IPv6 is written in brackets.\n\
+        "HOST is an address, a network in CIDR form, a name, *.NAME, a set, or * for any address. IPv6 is written in brackets.\n\
+         Sets are public (the Internet without this host's own networks), private, loopback, link-local, multicast, and those of --set.\n\
          PORT is a number, a range A-B, or *. In a path, * and ? match within one name, and ** matches folders. @NAME is abstract.\n\
          Nothing is granted by default. A denial overrides every grant.\n",
     );

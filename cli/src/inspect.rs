@@ -14,7 +14,7 @@ use crate::text::printable;
 
 /// Prints what a component imports and exports, and whether this command can run it.
 pub(crate) fn inspect(path: &Path) -> Result<ExitCode, Exit> {
-    let loaded = load(path, None)?;
+    let loaded = load(path, None, false)?;
     let kind = loaded.component.component_type();
     // The names in a component and the names of files are untrusted.
     let mut text = format!("{}\nimports:\n", printable(&path.display().to_string()));

@@ -6,25 +6,34 @@ macro_rules! say {
     ($($words:tt)*) => { $crate::stderr::say(format_args!($($words)*)) };
 }
 
+mod ask;
 mod cache;
+mod compiled;
 mod component;
 mod compose;
 mod engine;
+mod entry;
 mod exit;
 mod folders;
 mod guest;
+mod harden;
 mod help;
 mod inherited_fds;
 mod inspect;
+mod learn;
 mod listen;
 mod memory;
 mod observers;
 mod output;
+mod parts;
 mod path_walk;
+mod policy;
 mod python;
 mod run;
 mod serve;
+mod settings;
 mod stderr;
+mod terminal;
 mod text;
 mod threads;
 
@@ -61,6 +70,9 @@ enum Command {
     /// Prepare a folder of the Python runner after it was built.
     #[command(hide = true)]
     PythonSetup(python::SetupArgs),
+    /// Compile modules of a Python program. `python` starts this.
+    #[command(hide = true)]
+    PythonCompile(python::CompileArgs),
     /// Serve connections, each with a fresh instance of a component, or all with a few instances
     /// that share the listening socket.
     Serve(Box<serve::ServeArgs>),
@@ -72,6 +84,14 @@ enum Command {
         /// The component, a .wasm or .wat file.
         component: PathBuf,
     },
+    /// Look at policies, without running a program.
+    Policy {
+        #[command(subcommand)]
+        command: policy::PolicyCommand,
+    },
+    /// Compile standard input to standard output. The command starts this process itself.
+    #[command(hide = true)]
+    Compile(compiled::CompileArgs),
     /// Make the binary form of a module's text. `scripts/python.sh` uses it.
     #[command(hide = true)]
     PythonAssemble {
@@ -119,9 +139,12 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args, cli.verbose),
         Command::Python(args) => python::python(&args, cli.verbose),
         Command::PythonSetup(args) => python::set_up(&args),
+        Command::PythonCompile(args) => python::compile_modules(&args),
         Command::Serve(args) => serve::serve(&args, cli.verbose),
         Command::Compose(args) => compose::compose(&args),
         Command::Inspect { component } => inspect::inspect(&component),
+        Command::Policy { command } => policy::policy(&command),
+        Command::Compile(args) => compiled::compile_input(&args),
         Command::PythonAssemble { text, module } => threads::assemble(&text, &module),
         Command::PythonThreads { component, out } => threads::link_file(&component, &out),
     };
@@ -139,9 +162,7 @@ fn main() -> ExitCode {
 fn log_to_stderr(verbose: u8) {
     use tracing_subscriber::EnvFilter;
     let default = match verbose {
-        // Two commands that compile the same component may write one cache entry: whose it becomes
-        // is no matter.
-        0 => "warn,wasmtime_internal_cache=error",
+        0 => "warn",
         1 => "sandsock=info,sandsock_host=info,warn",
         2 => "sandsock=debug,sandsock_host=debug,warn",
         _ => "trace",

@@ -1,9 +1,19 @@
-//! The limit `memory-bytes`: the memory that one instance of a component may have.
+//! The limit `memory-bytes`: the memory that one instance of a component may have, and the stacks of
+//! its threads.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 
 use wasmtime::ResourceLimiter;
 
 /// The bytes of one element of a table.
 const ELEMENT: usize = size_of::<usize>();
+
+/// The bytes that a guest's threads and the host for them may take beside the guest's memory.
+const BESIDE: usize = 256 << 20;
+
+/// Of how many looks at the stacks one asks the kernel: each 50 ms.
+const LOOKS: u32 = 10;
 
 /// Counts all memories and tables of a store together. Growth beyond the limit fails as it does on a
 /// machine without more memory. Most guests then end with a trap.
@@ -52,6 +62,49 @@ impl Memory {
     }
 }
 
+/// The stacks of a guest's threads. A thread that recurses deeply in C takes up to 32 MiB of its
+/// stack, which are not the guest's memory. Its pages stay until the thread ends.
+pub(crate) struct Stacks {
+    limit: usize,
+    /// man 5 proc: `/proc/[pid]/status`. It is opened before the process loses rights.
+    status: Option<File>,
+    looks: u32,
+}
+
+impl Stacks {
+    /// `memory_bytes` is the limit of the guest's memory.
+    pub(crate) fn new(memory_bytes: u64) -> Self {
+        let limit = usize::try_from(memory_bytes).unwrap_or(usize::MAX).saturating_add(BESIDE);
+        Self { limit, status: File::open("/proc/self/status").ok(), looks: 0 }
+    }
+
+    /// Checks that the process of this guest does not hold too much. Call it every few milliseconds
+    /// while the guest runs.
+    ///
+    /// # Errors
+    /// The process holds more than the guest's memory and [`BESIDE`].
+    pub(crate) fn check(&mut self) -> wasmtime::Result<()> {
+        self.looks = self.looks.wrapping_add(1);
+        if !self.looks.is_multiple_of(LOOKS) || self.own().is_none_or(|own| own <= self.limit) {
+            return Ok(());
+        }
+        Err(wasmtime::Error::msg(format!(
+            "the stacks of its threads take more than {} MiB beside the limit memory-bytes; start fewer threads, as with --limit threads=100",
+            BESIDE >> 20
+        )))
+    }
+
+    /// Returns the resident bytes of this process that are no file's.
+    fn own(&self) -> Option<usize> {
+        let mut text = [0; 4096];
+        let length = self.status.as_ref()?.read_at(&mut text, 0).ok()?;
+        let text = std::str::from_utf8(&text[..length]).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+        // man 5 proc: the unit is 1,024 bytes.
+        line.trim().strip_suffix(" kB")?.parse::<usize>().ok()?.checked_mul(1024)
+    }
+}
+
 impl ResourceLimiter for Memory {
     fn memory_growing(
         &mut self,
@@ -85,6 +138,21 @@ impl ResourceLimiter for Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stacks_count_what_is_no_files() {
+        let mut stacks = Stacks::new(u64::MAX);
+        let before = stacks.own().expect("Linux has /proc");
+        assert!((0..LOOKS).all(|_| stacks.check().is_ok()));
+        let taken = std::hint::black_box(vec![1u8; 64 << 20]);
+        let after = stacks.own().expect("Linux has /proc");
+        assert!(after >= before + taken.len() / 2, "{before} {after}");
+        stacks.limit = 0;
+        let errors = (0..LOOKS).filter_map(|_| stacks.check().err());
+        let errors: Vec<_> = errors.map(|error| error.to_string()).collect();
+        assert_eq!(errors.len(), 1);
+        assert!(errors[0].contains("--limit threads=100"), "{errors:?}");
+    }
 
     #[test]
     fn memories_and_tables_are_counted_together() {

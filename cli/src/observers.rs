@@ -15,6 +15,7 @@ use sandsock_host::SandsockCtxBuilder;
 use sandsock_host::observe::{Audit, Observer, Pcap, Stats, Trace, create};
 
 use crate::folders::TrustedPath;
+use crate::learn::Lesson;
 use crate::output::SharedOutput;
 use crate::stderr::Stderr;
 
@@ -38,6 +39,10 @@ pub(crate) struct ObserveArgs {
     /// Write each decision of the policy to a file, one line of JSON each.
     #[arg(long, value_name = "FILE")]
     audit: Option<PathBuf>,
+
+    /// Write only denials to the file of --audit, and what would be denied.
+    #[arg(long, requires = "audit")]
+    audit_denied: bool,
 }
 
 /// How statistics are printed.
@@ -79,6 +84,7 @@ struct Opened {
     stats: Option<(Arc<Stats>, StatsForm)>,
     /// The file of `--stats=json:FILE`.
     stats_to: Mutex<Option<File>>,
+    lesson: Option<Arc<Lesson>>,
     finished: AtomicBool,
     instances: AtomicU64,
 }
@@ -167,45 +173,56 @@ impl ObserveArgs {
     }
 
     /// Opens the files. `verbose` is how often -v was given; twice asks for a trace.
-    pub(crate) fn open(&self, verbose: u8, instances: Instances) -> anyhow::Result<Observers> {
+    /// `lesson` gets the decisions under a policy that only observes. `restrict` is called when all
+    /// files are open, and before an observer starts a thread.
+    pub(crate) fn open(
+        &self,
+        verbose: u8,
+        instances: Instances,
+        lesson: Option<Arc<Lesson>>,
+        restrict: impl FnOnce() -> anyhow::Result<()>,
+    ) -> anyhow::Result<Observers> {
+        let file = |option, path: Option<&PathBuf>| path.map(|path| open(option, path)).transpose();
+        let trace = file("--trace", self.trace.as_ref().and_then(Option::as_ref))?;
+        let pcap = file("--pcap", self.pcap.as_ref())?;
+        let audit = file("--audit", self.audit.as_ref())?;
+        // An error is reported now, not at the guest's end.
+        let stats_to = match &self.stats {
+            Some(StatsForm::JsonTo(path)) => Some(open("--stats", path)?.0),
+            _ => None,
+        };
+        restrict()?;
         let mut observers: Vec<Arc<dyn Observer>> = Vec::new();
         let numbered = instances == Instances::Many;
         // Several guests share one text, and none of them waits for another one's lines.
         let lossless = !numbered;
-        match &self.trace {
-            Some(Some(path)) => observers.push(Arc::new(
-                Trace::new(open("--trace", path)?.0).numbered(numbered).lossless(lossless),
-            )),
-            Some(None) => {
-                observers.push(Arc::new(Trace::new(Stderr).numbered(numbered).lossless(lossless)))
+        match trace {
+            Some((to, _)) => {
+                observers.push(Arc::new(Trace::new(to).numbered(numbered).lossless(lossless)));
             }
-            None if verbose > 1 => {
-                observers.push(Arc::new(Trace::new(Stderr).numbered(numbered).lossless(lossless)))
+            None if self.trace.is_some() || verbose > 1 => {
+                observers.push(Arc::new(Trace::new(Stderr).numbered(numbered).lossless(lossless)));
             }
             None => {}
         }
-        if let Some(path) = &self.pcap {
-            let (to, regular) = open("--pcap", path)?;
+        if let Some((to, regular)) = pcap {
             observers.push(Arc::new(Pcap::new(to).lossless(lossless || regular)));
         }
-        if let Some(path) = &self.audit {
-            let (to, regular) = open("--audit", path)?;
-            observers.push(Arc::new(Audit::new(to).lossless(lossless || regular)));
+        if let Some((to, regular)) = audit {
+            let audit = Audit::new(to).lossless(lossless || regular);
+            observers.push(Arc::new(audit.denials_alone(self.audit_denied)));
         }
         let stats = self.stats.clone().map(|form| (Arc::new(Stats::new()), form));
-        let mut stats_to = None;
-        if let Some((stats, form)) = &stats {
-            if let StatsForm::JsonTo(path) = form {
-                // An error is reported now, not at the guest's end.
-                stats_to = Some(open("--stats", path)?.0);
-            }
+        if let Some((stats, _)) = &stats {
             observers.push(Arc::clone(stats) as _);
         }
+        observers.extend(lesson.clone().map(|lesson| lesson as Arc<dyn Observer>));
         let (finished, instances) = (AtomicBool::new(false), AtomicU64::new(0));
         Ok(Observers(Arc::new(Opened {
             observers,
             stats,
             stats_to: Mutex::new(stats_to),
+            lesson,
             finished,
             instances,
         })))
@@ -234,6 +251,9 @@ impl Observers {
             return;
         }
         self.0.observers.iter().for_each(|observer| observer.flush());
+        if let Some(lesson) = &self.0.lesson {
+            lesson.finish();
+        }
         if let Some((stats, form)) = &self.0.stats {
             match form {
                 // As with `say`, a closed standard error is not an error.

@@ -18,6 +18,8 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal as IsGuestTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
+use crate::terminal::{self, Visible};
+
 /// The size of a buffer in bytes. A record or a guest's write that begins below it still fits.
 const ROOM: usize = 1 << 20;
 
@@ -47,6 +49,8 @@ struct Shared {
     /// of being dropped.
     patient: bool,
     terminal: bool,
+    /// What is written is made visible, and waits while a question is open at the terminal.
+    guarded: bool,
 }
 
 #[derive(Default)]
@@ -91,6 +95,7 @@ impl Shared {
     /// Runs the thread that writes, until writing fails.
     fn write_on(&self, mut to: File) {
         let mut piece = Vec::new();
+        let mut visible = Visible::default();
         loop {
             {
                 let mut state = self.state();
@@ -100,7 +105,13 @@ impl Shared {
                 std::mem::swap(&mut piece, &mut state.buffer);
             }
             for piece in piece.chunks(PIECE) {
-                let result = write_whole(&mut to, piece);
+                let result = if self.guarded {
+                    let shown = visible.show(piece);
+                    let _held = terminal::hold();
+                    write_whole(&mut to, &shown)
+                } else {
+                    write_whole(&mut to, piece)
+                };
                 let mut state = self.state();
                 state.length -= piece.len();
                 if let Err(error) = &result {
@@ -147,12 +158,17 @@ impl SharedOutput {
     /// # Errors
     /// The thread can't be started.
     pub(crate) fn new(to: File) -> io::Result<Self> {
+        Self::start(to, false)
+    }
+
+    fn start(to: File, guarded: bool) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             filled: Condvar::new(),
             written: Condvar::new(),
             patient: to.metadata().is_ok_and(|there| there.is_file()),
             terminal: to.is_terminal(),
+            guarded,
         });
         let writer = Arc::clone(&shared);
         std::thread::Builder::new().name("output".to_owned()).spawn(move || writer.write_on(to))?;
@@ -165,6 +181,18 @@ impl SharedOutput {
     /// The descriptor is not open, or the thread can't be started.
     pub(crate) fn of(descriptor: BorrowedFd<'_>) -> io::Result<Self> {
         Self::new(File::from(descriptor.try_clone_to_owned()?))
+    }
+
+    /// As [`of`](Self::of), for a guest whose missing grants are asked about. If the output is a
+    /// terminal, control characters are made visible, and nothing is written while a question is
+    /// open.
+    ///
+    /// # Errors
+    /// The descriptor is not open, or the thread can't be started.
+    pub(crate) fn guarded(descriptor: BorrowedFd<'_>) -> io::Result<Self> {
+        let to = File::from(descriptor.try_clone_to_owned()?);
+        let is_terminal = to.is_terminal();
+        Self::start(to, is_terminal)
     }
 
     /// Writes a whole record. If there is no room, waits if the output is a regular file, and drops

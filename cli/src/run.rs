@@ -13,16 +13,20 @@ use sandsock_host::Interrupter;
 use sandsock_host::policy::Limits;
 use signal_hook::consts::SIGINT;
 use signal_hook::low_level::pipe;
-use wasmtime::component::{Instance, TypedFunc};
-use wasmtime::{Engine, Store, UpdateDeadline, WasmBacktrace};
+use wasmtime::{Engine, Store, Trap, UpdateDeadline, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
+use wasmtime_wasi::cli::StdinStream as _;
+use wasmtime_wasi::p2::Pollable as _;
 
+use crate::ask::AskArgs;
 use crate::engine::Loaded;
+use crate::entry::{self, Ended, Entry, SWITCH};
 use crate::exit::{Exit, into_anyhow};
 use crate::guest::{
     ComponentArgs, GuestArgs, GuestEnv, Program, State, fit, new_store, policy,
     raise_descriptor_limit, unfit,
 };
+use crate::memory::Stacks;
 use crate::observers::{Instances, Observers};
 use crate::stderr::LAST_LINES;
 use crate::stderr::Stderr;
@@ -35,28 +39,36 @@ pub(crate) struct RunArgs {
     program: ComponentArgs,
 
     #[command(flatten)]
+    ask: AskArgs,
+
+    #[command(flatten)]
     guest: GuestArgs,
 }
 
 /// Runs a component to its end. Its exit status is the command's.
 pub(crate) fn run(args: &RunArgs, verbose: u8) -> Result<ExitCode, Exit> {
-    let RunArgs { program, guest } = args;
+    let RunArgs { program, ask, guest } = args;
     run_program(
         guest,
+        ask,
         &program.component,
         verbose,
         || Ok(program.program(guest)?),
         |_| program.load(guest, None),
+        || (),
     )
 }
 
-/// Runs the program that `load` gives, in one instance. Messages begin with `name`.
+/// Runs the program that `load` gives, in one instance. Messages begin with `name`. `begin` is called
+/// when the program begins, and may start threads.
 pub(crate) fn run_program(
     args: &GuestArgs,
+    ask: &AskArgs,
     name: &Path,
     verbose: u8,
     program: impl FnOnce() -> Result<Program, Exit>,
     load: impl FnOnce(&Limits) -> Result<Loaded, Exit>,
+    begin: impl FnOnce(),
 ) -> Result<ExitCode, Exit> {
     // This comes first, because what the process opens could take the numbers.
     let handed = args.handed()?;
@@ -65,20 +77,36 @@ pub(crate) fn run_program(
     args.observe.check()?;
     let policy = policy(args, handed.numbers())?;
     let limits = policy.limits().clone();
-    let guest_env = GuestEnv::new(args, program()?, &handed, policy, None)?;
+    let kept = args.kept(&policy, ask.asks())?;
+    let look_ups = args.harden.look_ups(&kept)?;
+    let guest_env = GuestEnv::new(args, program()?, &handed, policy, look_ups, None)?;
     let mut wasi = guest_env.wasi()?;
     // The guest is alone on its thread.
     wasi.inherit_stdio().allow_blocking_current_thread(true);
     let mut builder = guest_env.sandsock()?;
+    // All streams of the standard input share one state.
+    builder.stdin_ready(|| async { std::io::stdin().p2_stream().ready().await });
     let loaded = load(&limits)?;
+    // It reads a file that the command can't open later.
+    let stacks = Stacks::new(limits.memory_bytes);
     // The files are opened only now, so that an earlier error overwrites none of them.
-    let observers = args.observe.open(verbose, Instances::One)?;
+    let (observers, ceiling) = guest_env.observers(args, verbose, Instances::One, kept, None)?;
+    // From here on there may be threads.
+    begin();
+    let asker = ask.asker(args, ceiling)?;
+    let guarded = asker.as_ref().map(|asker| asker.outputs.clone());
+    if let Some(outputs) = &guarded {
+        outputs.give(&mut wasi)?;
+    }
     let sandsock = {
         if loaded.concurrent {
             builder.wait_on_fiber();
         }
         handed.give(&mut builder);
         observers.attach(&mut builder);
+        if let Some(asker) = asker {
+            builder.ask_for_grants(move |missing| asker.ask(missing));
+        }
         builder.build().context("can't make the context")?
     };
     // The guest is the only owner of the descriptors that were handed over.
@@ -87,12 +115,10 @@ pub(crate) fn run_program(
     let mut store = new_store(&loaded.engine, wasi.build(), sandsock);
     let stopped = Arc::new(AtomicBool::new(false));
     if loaded.threads {
-        preempt(&mut store, &loaded.engine, &stopped);
+        preempt(&mut store, &loaded.engine, &stopped, stacks);
     }
     stop_by_ctrl_c(interrupter, loaded.engine.clone(), stopped, observers.clone())?;
-    let result = if loaded.threads {
-        run_threads(&loaded, &mut store)
-    } else if loaded.concurrent {
+    let result = if loaded.concurrent {
         run_concurrent(&loaded, &mut store)
     } else {
         run_sync(&loaded, &mut store)
@@ -107,12 +133,12 @@ pub(crate) fn run_program(
     drop(store);
     let status = result.and_then(|ended| status(name, ended, &advice));
     sandsock_host::finish_sends();
+    if let Some(outputs) = guarded {
+        outputs.finish(Instant::now() + LAST_LINES);
+    }
     observers.finish(Instant::now() + LAST_LINES);
     status
 }
-
-/// How a guest ended: its own result, or a trap.
-type Ended = Result<Result<(), ()>, wasmtime::Error>;
 
 /// Runs a component without concurrency support, on this thread.
 fn run_sync(loaded: &Loaded, store: &mut Store<State>) -> Result<Ended, Exit> {
@@ -128,43 +154,23 @@ fn run_sync(loaded: &Loaded, store: &mut Store<State>) -> Result<Ended, Exit> {
 
 /// Runs a component with concurrency support, on a tokio runtime of this thread.
 fn run_concurrent(loaded: &Loaded, store: &mut Store<State>) -> Result<Ended, Exit> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("can't start tokio")?;
-    let pre = fit(loaded, true)?.map_err(unfit)?;
-    runtime.block_on(async {
-        if let Ok(pre) = wasmtime_wasi::p3::bindings::CommandPre::new(pre.clone()) {
-            let command = match pre.instantiate_async(&mut *store).await {
-                Ok(command) => command,
-                Err(trap) => return Ok(Err(trap)),
-            };
-            let ended = store
-                .run_concurrent(async |accessor| command.wasi_cli_run().call_run(accessor).await)
-                .await;
-            return Ok(ended.and_then(|ended| ended));
-        }
-        let pre = wasmtime_wasi::p2::bindings::CommandPre::new(pre)
-            .map_err(into_anyhow)
-            .map_err(unfit)?;
-        let command = match pre.instantiate_async(&mut *store).await {
-            Ok(command) => command,
-            Err(trap) => return Ok(Err(trap)),
-        };
-        Ok(command.wasi_cli_run().call_run(store).await)
-    })
+    let entry = Entry::new(loaded)?;
+    Ok(entry::block_on(entry.run(store))?)
 }
 
-/// How often a thread of the guest that computes gives way.
-const SWITCH: Duration = Duration::from_millis(5);
-
 /// Makes the guest's threads give way to one another, and ends the guest when it is stopped.
-fn preempt(store: &mut Store<State>, engine: &Engine, stopped: &Arc<AtomicBool>) {
+fn preempt(
+    store: &mut Store<State>,
+    engine: &Engine,
+    stopped: &Arc<AtomicBool>,
+    mut stacks: Stacks,
+) {
     let stopped = Arc::clone(stopped);
     store.epoch_deadline_callback(move |store| {
         if stopped.load(Ordering::Relaxed) {
             return Ok(UpdateDeadline::Interrupt);
         }
+        stacks.check()?;
         sandsock_host::tick(store);
         // The host's waits go on in the meantime.
         Ok(UpdateDeadline::Yield(1))
@@ -177,45 +183,6 @@ fn preempt(store: &mut Store<State>, engine: &Engine, stopped: &Arc<AtomicBool>)
             std::thread::sleep(SWITCH);
         }
     });
-}
-
-/// Runs a component with threads, on a tokio runtime of this thread. The threads that still live at
-/// the end of its first one end with the store.
-fn run_threads(loaded: &Loaded, store: &mut Store<State>) -> Result<Ended, Exit> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("can't start tokio")?;
-    let pre = fit(loaded, true)?.map_err(unfit)?;
-    runtime.block_on(async {
-        let instance = match pre.instantiate_async(&mut *store).await {
-            Ok(instance) => instance,
-            Err(trap) => return Ok(Err(trap)),
-        };
-        let run = exported_run(loaded, store, &instance).map_err(into_anyhow).map_err(unfit)?;
-        let ended =
-            store.run_concurrent(async |accessor| run.call_concurrent(accessor, ()).await).await;
-        Ok(ended.and_then(|ended| ended).map(|(ended,)| ended))
-    })
-}
-
-/// Finds the function `run` of `wasi:cli/run` in any version.
-fn exported_run(
-    loaded: &Loaded,
-    store: &mut Store<State>,
-    instance: &Instance,
-) -> wasmtime::Result<TypedFunc<(), (Result<(), ()>,)>> {
-    let kind = loaded.component.component_type();
-    let name = kind
-        .exports(&loaded.engine)
-        .map(|(name, _)| name)
-        .find(|name| name.starts_with("wasi:cli/run@"))
-        .unwrap_or_default();
-    let function = instance
-        .get_export_index(&mut *store, None, name)
-        .and_then(|run| instance.get_export_index(&mut *store, Some(&run), "run"))
-        .ok_or_else(|| wasmtime::Error::msg("it does not export the function run"))?;
-    instance.get_typed_func(store, function)
 }
 
 /// The first Ctrl-C ends the guest's wait. The second one stops the guest. If the guest is in a call
@@ -265,6 +232,9 @@ fn stop_by_ctrl_c(
     Ok(())
 }
 
+/// The status that shells use for an abort.
+const ABORTED: u8 = 134;
+
 /// Returns the command's status for a guest's end.
 fn status(component: &Path, ended: Ended, advice: &str) -> Result<ExitCode, Exit> {
     match ended {
@@ -274,10 +244,18 @@ fn status(component: &Path, ended: Ended, advice: &str) -> Result<ExitCode, Exit
             if let Some(I32Exit(code)) = error.downcast_ref() {
                 return Ok(failed(component, u8::try_from(*code).unwrap_or(1), advice));
             }
-            if matches!(error.downcast_ref(), Some(wasmtime::Trap::Interrupt)) {
+            if matches!(error.downcast_ref(), Some(Trap::Interrupt)) {
                 return Ok(ExitCode::from(130));
             }
-            say!("{}: the guest trapped: {}{advice}", component.display(), error.root_cause());
+            let component = component.display();
+            if let Some(Trap::StackOverflow) = error.downcast_ref() {
+                // The trace would have the same functions again and again.
+                say!(
+                    "{component}: the guest trapped: its calls are nested too deeply (call stack exhausted)"
+                );
+                return Ok(ExitCode::from(ABORTED));
+            }
+            say!("{component}: the guest trapped: {}{advice}", error.root_cause());
             if let Some(trace) = error.downcast_ref::<WasmBacktrace>() {
                 // Each line is indented, so that the name of a function can't look like a message
                 // of the command.
@@ -285,8 +263,7 @@ fn status(component: &Path, ended: Ended, advice: &str) -> Result<ExitCode, Exit
                     trace.to_string().lines().map(|line| format!("  {line}\n")).collect();
                 let _ = Stderr.write_all(printable_lines(&lines).as_bytes());
             }
-            // The status that shells use for an abort.
-            Ok(ExitCode::from(134))
+            Ok(ExitCode::from(ABORTED))
         }
     }
 }

@@ -4,8 +4,10 @@
 //! that waits needs no thread. A guest that computes yields to the others of its worker at every
 //! tick.
 
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -14,20 +16,21 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args, value_parser};
-use sandsock_host::policy::DescriptorNumber;
-use sandsock_host::{Acceptor, Inherited, SandsockCtxBuilder};
+use sandsock_host::policy::{DescriptorNumber, IdentityName, Limits};
+use sandsock_host::{Acceptor, Inherited, SandsockCtxBuilder, TlsTerminator};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::LocalSet;
-use wasmtime::component::InstancePre;
 use wasmtime::{Engine, Trap, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
-use crate::exit::{Exit, into_anyhow};
+use crate::ask::AskArgs;
+use crate::engine::Loaded;
+use crate::entry::{Ended, Entry, SWITCH};
+use crate::exit::Exit;
 use crate::guest::{
-    ComponentArgs, GuestArgs, GuestEnv, State, fit, new_store, policy, raise_descriptor_limit,
-    unfit,
+    ComponentArgs, GuestArgs, GuestEnv, Program, new_store, policy, raise_descriptor_limit,
 };
 use crate::inherited_fds::{LISTEN_START, listen_environment};
 use crate::listen::{Listener, SocketFile};
@@ -40,6 +43,8 @@ use crate::stderr::{self, LAST_LINES};
 const TICK: Duration = Duration::from_millis(10);
 /// How long interrupted guests may take to end by themselves.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long a client's handshake of TLS may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long an accept waits after a temporary error, such as no free descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long the command waits before it restarts an instance that failed: at first the minimum, then
@@ -55,34 +60,92 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "ADDR")]
     listen: String,
 
-    /// Start N instances that share the listening socket as descriptor 3, instead of one for each
-    /// connection.
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=100_000))]
-    instances: Option<u32>,
-
-    /// Serve at most N connections at once. More wait in the kernel's backlog.
-    #[arg(long, value_name = "N", default_value = "1024", conflicts_with = "instances", value_parser = value_parser!(u32).range(1..=1_000_000))]
-    max_connections: u32,
-
     /// Interrupt an instance's wait this many seconds after its start, and stop the instance 2
     /// seconds later. Without it, a client that sends nothing keeps its place as long as the guest
     /// waits.
     #[arg(long, value_name = "SECONDS", conflicts_with = "instances", value_parser = value_parser!(u32).range(1..=31_536_000))]
     max_time: Option<u32>,
 
-    /// At SIGTERM or Ctrl-C, interrupt the guests only after this many seconds.
-    #[arg(long, value_name = "SECONDS", default_value = "10", allow_negative_numbers = true, value_parser = value_parser!(u32).range(0..=86_400))]
-    grace: u32,
-
-    /// Run the guests on N threads. The default is one for each processor.
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1024))]
-    workers: Option<u32>,
+    #[command(flatten)]
+    instances: InstancesArgs,
 
     #[command(flatten)]
     program: ComponentArgs,
 
     #[command(flatten)]
+    ask: AskArgs,
+
+    #[command(flatten)]
     guest: GuestArgs,
+}
+
+/// How many instances there are, and for how long: for `serve` and for `python`.
+#[derive(Args)]
+pub(crate) struct InstancesArgs {
+    /// Start N instances that share the listening socket as descriptor 3, instead of one for each
+    /// connection.
+    #[arg(long, value_name = "N", requires = "listen", value_parser = value_parser!(u32).range(1..=100_000))]
+    instances: Option<u32>,
+
+    /// Serve at most N connections at once. More wait in the kernel's backlog.
+    #[arg(long, value_name = "N", default_value = "1024", requires = "listen", conflicts_with = "instances", value_parser = value_parser!(u32).range(1..=1_000_000))]
+    max_connections: u32,
+
+    /// Speak TLS with the clients, and show the identity NAME of --tls-identity. Each instance gets a
+    /// plain connection, after the handshake. ;alpn=h2,http/1.1 offers protocols.
+    #[arg(long, value_name = "identity=NAME[;alpn=LIST]", requires = "listen", conflicts_with = "instances", value_parser = parse_tls)]
+    tls: Option<Tls>,
+
+    /// At SIGTERM or Ctrl-C, interrupt the guests only after this many seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "10", requires = "listen", allow_negative_numbers = true, value_parser = value_parser!(u32).range(0..=86_400))]
+    grace: u32,
+
+    /// Run the guests on N threads. The default is one for each processor.
+    #[arg(long, value_name = "N", requires = "listen", value_parser = value_parser!(u32).range(1..=1024))]
+    workers: Option<u32>,
+}
+
+/// The identity that the command shows, and its protocols.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Tls {
+    identity: String,
+    alpn: Vec<String>,
+}
+
+/// Parses `identity=NAME[;alpn=LIST]`.
+fn parse_tls(word: &str) -> Result<Tls, String> {
+    let form = "write identity=NAME, or identity=NAME;alpn=h2,http/1.1";
+    let mut terms = word.split(';').map(|term| term.split_once('='));
+    let Some(Some(("identity", identity))) = terms.next() else { return Err(form.to_owned()) };
+    identity.parse::<IdentityName>().map_err(|error| error.to_string())?;
+    let mut alpn = Vec::new();
+    for term in terms {
+        match term {
+            Some(("alpn", list)) if alpn.is_empty() => {
+                alpn.extend(list.split(',').map(str::to_owned));
+            }
+            _ => return Err(form.to_owned()),
+        }
+    }
+    Ok(Tls { identity: identity.to_owned(), alpn })
+}
+
+impl InstancesArgs {
+    /// Returns the most instances at the same time, if each serves one connection.
+    fn at_once(&self) -> Option<u32> {
+        self.instances.is_none().then_some(self.max_connections)
+    }
+}
+
+/// What is served, and where.
+pub(crate) struct Serving<'a> {
+    pub(crate) listen: &'a str,
+    pub(crate) max_time: Option<u32>,
+    pub(crate) instances: &'a InstancesArgs,
+    pub(crate) ask: &'a AskArgs,
+    pub(crate) guest: &'a GuestArgs,
+    /// What messages call the program.
+    pub(crate) name: &'a Path,
 }
 
 /// The stages from serving to the end.
@@ -100,7 +163,7 @@ enum Stage {
 /// What all workers share.
 struct Server {
     engine: Engine,
-    pre: Pre,
+    entry: Entry,
     /// The builder of each instance's context. The connection or the listener and the observers are
     /// added for each.
     context: SandsockCtxBuilder,
@@ -114,6 +177,7 @@ struct Server {
     connections: Arc<Semaphore>,
     /// How long a connection may last.
     max_time: Option<Duration>,
+    tls: Option<TlsTerminator>,
     live: AtomicUsize,
     ticker: OnceLock<Thread>,
     /// The status after a second signal.
@@ -124,32 +188,16 @@ struct Server {
 struct Outputs(SharedOutput, SharedOutput);
 
 impl Outputs {
-    fn new() -> anyhow::Result<Self> {
-        let stdout = SharedOutput::of(std::io::stdout().as_fd())
-            .context("can't write to standard output")?;
-        Ok(Self(stdout, stderr::share().context("can't write to standard error")?))
-    }
-}
-
-/// A component ready to be instantiated.
-enum Pre {
-    P2(wasmtime_wasi::p2::bindings::CommandPre<State>),
-    P3(wasmtime_wasi::p3::bindings::CommandPre<State>),
-}
-
-impl Pre {
-    fn new(pre: InstancePre<State>, concurrent: bool) -> Result<Self, Exit> {
-        if concurrent && let Ok(pre) = wasmtime_wasi::p3::bindings::CommandPre::new(pre.clone()) {
-            return Ok(Self::P3(pre));
-        }
-        wasmtime_wasi::p2::bindings::CommandPre::new(pre)
-            .map(Self::P2)
-            .map_err(|error| unfit(into_anyhow(error)))
+    /// Opens them. If grants are asked for at a terminal, a guest can't fake a question there.
+    fn new(asks: bool) -> anyhow::Result<Self> {
+        let open = if asks { SharedOutput::guarded } else { SharedOutput::of };
+        let stdout = open(std::io::stdout().as_fd()).context("can't write to standard output")?;
+        Ok(Self(stdout, stderr::share(open).context("can't write to standard error")?))
     }
 }
 
 /// How an instance ended.
-enum Ended {
+enum Outcome {
     Success,
     /// The guest returned a failure, and has reported it itself.
     Failure,
@@ -159,12 +207,31 @@ enum Ended {
     Stopped,
 }
 
-/// Serves until a signal ends it.
+/// Serves a component until a signal ends the command.
 pub(crate) fn serve(args: &ServeArgs, verbose: u8) -> Result<ExitCode, Exit> {
-    let handed = args.guest.handed()?;
-    args.guest.enter_netns()?;
+    let ServeArgs { listen, max_time, instances, program, ask, guest } = args;
+    let name = &program.component;
+    let serving = Serving { listen, max_time: *max_time, instances, ask, guest, name };
+    serve_program(
+        &serving,
+        verbose,
+        || Ok(program.program(guest)?),
+        |_| program.load(guest, instances.at_once()),
+    )
+}
+
+/// Serves the program that `load` gives until a signal ends the command.
+pub(crate) fn serve_program(
+    serving: &Serving<'_>,
+    verbose: u8,
+    program: impl FnOnce() -> Result<Program, Exit>,
+    load: impl FnOnce(&Limits) -> Result<Loaded, Exit>,
+) -> Result<ExitCode, Exit> {
+    let Serving { listen, max_time, instances: args, ask, guest, name } = *serving;
+    let handed = guest.handed()?;
+    guest.enter_netns()?;
     raise_descriptor_limit();
-    args.guest.observe.check()?;
+    guest.observe.check()?;
     let number = DescriptorNumber(if args.instances.is_some() { LISTEN_START } else { 0 });
     if handed.descriptors().iter().any(|(taken, _)| *taken == number) {
         let what = if args.instances.is_some() { "the listening socket" } else { "its connection" };
@@ -173,57 +240,62 @@ pub(crate) fn serve(args: &ServeArgs, verbose: u8) -> Result<ExitCode, Exit> {
         )
         .into());
     }
-    let policy = policy(&args.guest, handed.numbers().chain([number]))?;
-    let program = args.program.program(&args.guest)?;
-    let socket = Listener::file_of(&args.listen);
-    let mut guest_env = GuestEnv::new(&args.guest, program, &handed, policy, socket)?;
+    let policy = policy(guest, handed.numbers().chain([number]))?;
+    let kept = guest.kept(&policy, ask.asks())?;
+    let look_ups = guest.harden.look_ups(&kept)?;
+    let limits = policy.limits().clone();
+    let socket = Listener::file_of(listen);
+    let mut guest_env = GuestEnv::new(guest, program()?, &handed, policy, look_ups, socket)?;
     // A missing folder is reported now and only once.
     guest_env.wasi()?;
+    let tls =
+        args.tls.as_ref().map(|tls| guest_env.terminator(&tls.identity, &tls.alpn)).transpose()?;
     if args.instances.is_some() {
         guest_env.add_env(listen_environment(1, &["listen"]));
     }
-    let component = args.program.component.display().to_string();
-    let about = |failure: Exit| failure.about(&args.program.component);
-    let at_once = args.instances.is_none().then_some(args.max_connections);
-    let loaded = args.program.load(&args.guest, at_once)?;
-    let pre = fit(&loaded, true)?
-        .map_err(unfit)
-        .and_then(|pre| Pre::new(pre, loaded.concurrent))
-        .map_err(about)?;
+    let loaded = load(&limits)?;
+    let entry = Entry::new(&loaded).map_err(|failure| failure.about(name))?;
     let workers = match args.workers {
         Some(count) => count as usize,
         None => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
     };
-    let context = {
+    let mut context = {
         let mut builder = guest_env.sandsock()?;
         builder.wait_on_fiber();
         handed.give(&mut builder);
         builder
     };
-    let Listener { socket, name, file } = Listener::new(&args.listen)?;
+    let Listener { socket, name: address, file } = Listener::new(listen)?;
     // The files are opened only now, so that an earlier error overwrites none of them.
-    let observers = args.guest.observe.open(verbose, Instances::Many)?;
-    let outputs = Outputs::new()?;
+    let removed = Listener::file_of(listen);
+    let (observers, ceiling) =
+        guest_env.observers(guest, verbose, Instances::Many, kept, removed)?;
+    let outputs = Outputs::new(ask.asks())?;
+    let Outputs(stdout, stderr) = &outputs;
+    if let Some(asker) = ask.asker_of_all(guest, stdout.clone(), stderr.clone(), ceiling)? {
+        context.ask_for_grants(move |missing| asker.ask(missing));
+    }
     let server = Arc::new(Server {
         engine: loaded.engine.clone(),
-        pre,
+        entry,
         context,
         observers,
         outputs,
         guest_env,
         file: Mutex::new(file),
-        component,
+        component: name.display().to_string(),
         stage: watch::Sender::new(Stage::Serving),
         connections: Arc::new(Semaphore::new(args.max_connections as usize)),
-        max_time: args.max_time.map(|seconds| Duration::from_secs(seconds.into())),
+        max_time: max_time.map(|seconds| Duration::from_secs(seconds.into())),
+        tls,
         live: AtomicUsize::new(0),
         ticker: OnceLock::new(),
         status: AtomicI32::new(0),
     });
     let grace = Duration::from_secs(args.grace.into());
     end_by_signals(&server, if args.instances.is_some() { Duration::ZERO } else { grace }, grace)?;
-    tick(&server);
-    say!("listening on {name}");
+    tick(&server, if loaded.threads { SWITCH } else { TICK });
+    say!("listening on {address}");
     let share = |worker: usize| {
         let count = args.instances.map(|count| count as usize);
         count.map(|count| (worker..count).step_by(workers))
@@ -247,6 +319,7 @@ pub(crate) fn serve(args: &ServeArgs, verbose: u8) -> Result<ExitCode, Exit> {
             Err(_) => return Err(anyhow!("a worker panicked").into()),
         }
     }
+    sandsock_host::finish_sends();
     server.finish(Instant::now() + LAST_LINES);
     Ok(ExitCode::from(u8::try_from(server.status.load(Ordering::Relaxed)).unwrap_or(1)))
 }
@@ -308,9 +381,25 @@ impl Server {
     ) {
         let peer = peer.map_or_else(|| "a UNIX socket".to_owned(), |peer| peer.to_string());
         tracing::info!("a connection from {peer}");
+        let socket = match self.handshake(socket).await {
+            Ok(socket) => socket,
+            Err(error) => return tracing::info!("a connection from {peer}: no TLS: {error}"),
+        };
         let ended =
             self.instance(move |builder| builder.hold(Arc::new(place)).inherit(0, socket)).await;
         self.report(&format_args!("a connection from {peer}"), &ended);
+    }
+
+    /// Makes the handshake of TLS on a connection, if the command speaks TLS.
+    async fn handshake(&self, socket: Inherited) -> io::Result<Inherited> {
+        let Some(tls) = &self.tls else { return Ok(socket) };
+        let mut stage = self.stage.subscribe();
+        tokio::select! {
+            result = tokio::time::timeout(HANDSHAKE, tls.handshake(socket)) => result?,
+            _ = stage.wait_for(|stage| *stage > Stage::Draining) => {
+                Err(io::Error::other("the command ends"))
+            }
+        }
     }
 
     /// A worker's life: its share of instances that accept for themselves. An instance that fails is
@@ -333,7 +422,7 @@ impl Server {
             let listener = listener.clone();
             let ended = self.instance(move |builder| builder.inherit(LISTEN_START, listener)).await;
             self.report(&format_args!("instance {number}"), &ended);
-            if matches!(ended, Ok(Ended::Success | Ended::Stopped)) {
+            if matches!(ended, Ok(Outcome::Success | Outcome::Stopped)) {
                 return;
             }
             pause = if start.elapsed() > RESTART_MAX {
@@ -352,7 +441,7 @@ impl Server {
     async fn instance(
         &self,
         give: impl FnOnce(&mut SandsockCtxBuilder) -> &mut SandsockCtxBuilder,
-    ) -> anyhow::Result<Ended> {
+    ) -> anyhow::Result<Outcome> {
         let sandsock = {
             let mut builder = self.context.clone();
             self.observers.attach(&mut builder);
@@ -372,24 +461,8 @@ impl Server {
             Ok(UpdateDeadline::Yield(1))
         });
         let _live = Live::new(self);
-        let run = async {
-            match &self.pre {
-                Pre::P2(pre) => {
-                    let command = pre.instantiate_async(&mut store).await?;
-                    command.wasi_cli_run().call_run(&mut store).await
-                }
-                Pre::P3(pre) => {
-                    let command = pre.instantiate_async(&mut store).await?;
-                    store
-                        .run_concurrent(async |accessor| {
-                            command.wasi_cli_run().call_run(accessor).await
-                        })
-                        .await?
-                }
-            }
-        };
         let ended = {
-            let mut run = std::pin::pin!(run);
+            let mut run = std::pin::pin!(self.entry.run(&mut store));
             // After --max-time an instance goes through the same stages as all do at the command's
             // end.
             let mut own = Stage::Serving;
@@ -400,7 +473,7 @@ impl Server {
                 match now {
                     Stage::Serving | Stage::Draining => {}
                     Stage::Interrupting => interrupter.interrupt(),
-                    Stage::Stopping => return Ok(Ended::Stopped),
+                    Stage::Stopping => return Ok(Outcome::Stopped),
                 }
                 tokio::select! {
                     ended = &mut run => break ended,
@@ -413,15 +486,15 @@ impl Server {
                 }
             }
         };
-        Ok(ended_of(ended, &store.data().memory))
+        Ok(outcome_of(ended, &store.data().memory))
     }
 
     /// Reports how an instance ended, unless the guest did.
-    fn report(&self, what: &dyn std::fmt::Display, ended: &anyhow::Result<Ended>) {
+    fn report(&self, what: &dyn std::fmt::Display, ended: &anyhow::Result<Outcome>) {
         match ended {
-            Ok(Ended::Success | Ended::Stopped) => {}
-            Ok(Ended::Failure) => tracing::info!("{what}: the guest failed"),
-            Ok(Ended::Trap(trap)) => {
+            Ok(Outcome::Success | Outcome::Stopped) => {}
+            Ok(Outcome::Failure) => tracing::info!("{what}: the guest failed"),
+            Ok(Outcome::Trap(trap)) => {
                 say!("{}: {what}: the guest trapped: {trap}", self.component);
             }
             Err(error) => say!("{}: {what}: can't make an instance: {error:#}", self.component),
@@ -450,15 +523,15 @@ impl Drop for Live<'_> {
 }
 
 /// Returns how a guest ended.
-fn ended_of(ended: wasmtime::Result<Result<(), ()>>, memory: &Memory) -> Ended {
+fn outcome_of(ended: Ended, memory: &Memory) -> Outcome {
     match ended {
-        Ok(Ok(())) => Ended::Success,
-        Ok(Err(())) => Ended::Failure,
+        Ok(Ok(())) => Outcome::Success,
+        Ok(Err(())) => Outcome::Failure,
         Err(error) => match error.downcast_ref() {
-            Some(I32Exit(0)) => Ended::Success,
-            Some(I32Exit(_)) => Ended::Failure,
-            None if matches!(error.downcast_ref(), Some(Trap::Interrupt)) => Ended::Stopped,
-            None => Ended::Trap(format!("{}{}", error.root_cause(), memory.advice())),
+            Some(I32Exit(0)) => Outcome::Success,
+            Some(I32Exit(_)) => Outcome::Failure,
+            None if matches!(error.downcast_ref(), Some(Trap::Interrupt)) => Outcome::Stopped,
+            None => Outcome::Trap(format!("{}{}", error.root_cause(), memory.advice())),
         },
     }
 }
@@ -480,7 +553,7 @@ fn on_worker(start: impl AsyncFnOnce(&LocalSet) -> anyhow::Result<()>) -> anyhow
 }
 
 /// Starts the ticker, which increments the epoch while there are instances.
-fn tick(server: &Arc<Server>) {
+fn tick(server: &Arc<Server>, every: Duration) {
     let own = Arc::downgrade(server);
     let ticker = std::thread::spawn(move || {
         // The ticker does not keep the server alive, because the server's end gives back the
@@ -489,7 +562,7 @@ fn tick(server: &Arc<Server>) {
             if live == 0 {
                 std::thread::park();
             }
-            std::thread::sleep(TICK);
+            std::thread::sleep(every);
             if let Some(server) = own.upgrade() {
                 server.engine.increment_epoch();
             }

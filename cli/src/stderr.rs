@@ -1,16 +1,17 @@
 //! Standard error: messages of this command, the log, and the output of observers.
 //!
-//! By default it is written directly. After [`share`] it is an [`SharedOutput`]: if its reader does not
+//! By default it is written directly. After [`share`] it is a [`SharedOutput`]: if its reader does not
 //! read, lines are dropped and counted, and nobody waits.
 
 use std::io::{self, Write};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::output::SharedOutput;
+use crate::terminal;
 use crate::text::printable;
 
 /// How long the command waits at its end for the readers of its outputs.
@@ -18,12 +19,14 @@ pub(crate) const LAST_LINES: Duration = Duration::from_secs(2);
 
 static SHARED: OnceLock<SharedOutput> = OnceLock::new();
 
-/// Makes standard error an [`SharedOutput`] for the rest of the process.
+/// Makes standard error a [`SharedOutput`] for the rest of the process, opened by `open`.
 ///
 /// # Errors
 /// Standard error is closed, or the thread can't be started.
-pub(crate) fn share() -> io::Result<SharedOutput> {
-    let outlet = SharedOutput::of(io::stderr().as_fd())?;
+pub(crate) fn share(
+    open: fn(BorrowedFd<'_>) -> io::Result<SharedOutput>,
+) -> io::Result<SharedOutput> {
+    let outlet = open(io::stderr().as_fd())?;
     Ok(SHARED.get_or_init(|| outlet).clone())
 }
 
@@ -57,7 +60,10 @@ pub(crate) struct Stderr;
 impl Write for Stderr {
     fn write(&mut self, record: &[u8]) -> io::Result<usize> {
         match SHARED.get() {
-            None => io::stderr().write_all(record)?,
+            None => {
+                let _held = terminal::hold();
+                io::stderr().write_all(record)?;
+            }
             Some(outlet) => {
                 report_lost(outlet);
                 outlet.post(record)?;

@@ -60,6 +60,39 @@ impl Epoll {
         self.0.add(&descriptor, key(fd), events, trigger).map_err(Error::from)
     }
 
+    /// Adds another set, which is ready for input while a descriptor in it is ready. `number` stands for
+    /// it in the events, and is none of a descriptor.
+    ///
+    /// It stays in this set until it is removed or dropped.
+    ///
+    /// # Errors
+    /// `ValueError` for a negative number; EINVAL for the set itself, ELOOP for one that this set is in,
+    /// EEXIST for one that is in this set already or a number that is taken, ENOSPC if the set is full.
+    pub fn register_epoll(&self, other: &Self, number: i32, events: impl Into<u32>) -> Result<()> {
+        let (events, trigger) = split(events.into());
+        self.0.add_poller(&other.0, key(self::number(&number)?), events, trigger)?;
+        Ok(())
+    }
+
+    /// Changes the events of another set, or arms an EPOLLONESHOT again.
+    ///
+    /// # Errors
+    /// ENOENT if nothing was added under this number, `ValueError` for a negative one.
+    pub fn modify_epoll(&self, number: i32, events: impl Into<u32>) -> Result<()> {
+        let (events, trigger) = split(events.into());
+        self.0.modify(key(self::number(&number)?), events, trigger)?;
+        Ok(())
+    }
+
+    /// Removes another set.
+    ///
+    /// # Errors
+    /// As [`modify_epoll`](Self::modify_epoll).
+    pub fn unregister_epoll(&self, number: i32) -> Result<()> {
+        self.0.remove(key(self::number(&number)?))?;
+        Ok(())
+    }
+
     /// Changes the events of a descriptor, or arms an EPOLLONESHOT again.
     ///
     /// # Errors

@@ -153,6 +153,7 @@ pub(crate) mod syscalls {
         fn bind(d: &Descriptor, address: &Address) -> Result<()> {
             "bind({}, {})", d.0, crate::Address::from(address.clone())
         }
+        fn unbind(path: &[u8]) -> Result<()> { "unbind({path:?})" }
         fn listen(d: &Descriptor, backlog: i32) -> Result<()> { "listen({}, {backlog})", d.0 }
         fn shutdown(d: &Descriptor, how: i32) -> Result<()> { "shutdown({}, {how})", d.0 }
         fn local_address(d: &Descriptor) -> Result<Option<Address>> { "local_address({})", d.0 }

@@ -18,6 +18,8 @@ use crate::{
     },
     waits,
 };
+#[cfg(all(feature = "threads", not(test)))]
+use crate::{Progress, interrupt};
 
 /// The first of the guest's own numbers. Inherited descriptors have lower numbers.
 const FIRST: i32 = 1024;
@@ -316,4 +318,20 @@ pub(crate) fn revoke_aliases(number: i32) {
     if let Some(descriptor) = aliased {
         descriptors::revoke_aliases(&descriptor);
     }
+}
+
+/// Waits until a read of WASI's standard input returns at once, while other threads run. Without a
+/// hook ([`set_wait_hook`](crate::set_wait_hook)) it returns at once, and the read waits.
+///
+/// # Errors
+/// The error of the interrupt handler, or `InterruptedError` (EINTR) if there is none.
+#[cfg(all(feature = "threads", not(test)))]
+pub fn wait_for_stdin() -> Result<()> {
+    while waits::is_hooked() {
+        match waits::stdin_ready() {
+            Err(types::Error::Os(errno::EINTR)) => interrupt::handle(Progress::default())?,
+            result => return Ok(result?),
+        }
+    }
+    Ok(())
 }

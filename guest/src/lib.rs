@@ -45,6 +45,8 @@
 //! * [`select()`], [`Poll`], [`Epoll`] and [`DefaultSelector`]: waiting for many descriptors;
 //! * [`aio`]: asynchronous guests;
 //! * [`close`], [`dup`], [`read`], [`write`], [`set_blocking`], [`ioctl`]: descriptors by their numbers;
+//! * [`restrict`]: gives up rights for good;
+//! * [`unlink`], [`bind_of`]: the names of UNIX sockets;
 //! * [`set_interrupt_handler`]: the function that runs when the host interrupts a wait;
 //! * [`constants`]: every number of the API by its name; [`raw`]: the host's functions.
 //!
@@ -59,9 +61,9 @@
 //!
 //! # Order of the modules
 //!
-//! Each module uses only modules further down: `aio`, `selectors`, `connection`, `file` and
+//! Each module uses only modules further down: `aio`, `selectors`, `tls`, `connection`, `file` and
 //! `sendfile`; `socket`; `address::encode`; `netdb` and `idna`; `address`, `ancillary`, `select`,
-//! `epoll`; `fds`, `timeout`, `interrupt`, `warning`; `error`, `names`; `raw`.
+//! `epoll`; `fds`, `timeout`, `interrupt`, `unlink`, `warning`; `error`, `names`; `raw`.
 
 mod address;
 // In unit tests a script stands in for the host. It has no pollers.
@@ -83,6 +85,9 @@ mod names;
 mod netdb;
 mod numbers;
 pub mod raw;
+// The script of the unit tests gives nothing up.
+#[cfg(not(test))]
+mod rights;
 mod select;
 #[cfg(not(test))]
 mod selectors;
@@ -94,6 +99,10 @@ mod socket;
 #[cfg(test)]
 mod tests;
 mod timeout;
+// The script of the unit tests has no sessions.
+#[cfg(not(test))]
+mod tls;
+mod unlink;
 mod waits;
 mod warning;
 
@@ -108,6 +117,8 @@ pub use connection::{
 #[cfg(not(test))]
 pub use epoll::Epoll;
 pub use error::{Error, ErrorKind};
+#[cfg(all(feature = "threads", not(test)))]
+pub use fds::wait_for_stdin;
 pub use fds::{close, dup, dup2, get_inheritable, set_inheritable};
 pub use file::{FileOptions, SocketFile};
 pub use interrupt::{Progress, resume, set_interrupt_handler};
@@ -118,6 +129,8 @@ pub use netdb::{
     if_indextoname, if_nameindex, if_nametoindex, sethostname,
 };
 pub use numbers::{htonl, htons, ntohl, ntohs};
+#[cfg(not(test))]
+pub use rights::restrict;
 /// The numbers of the API by their names: families, types, protocols, levels, options and flags.
 /// The names are Python's and the values are Linux's.
 pub use sandsock_abi::constants;
@@ -134,6 +147,12 @@ pub use socket::{
 pub use timeout::{
     getdefaulttimeout, getdefaulttimeout_f64, setdefaulttimeout, setdefaulttimeout_f64,
 };
+#[cfg(not(test))]
+pub use tls::{
+    ClientCertificate, FailureKind, RevocationCheck, SessionFailure, SessionInfo, TlsIdentity,
+    TlsOptions, TlsRoots, TlsSession, TlsStream, TlsTrust, Version,
+};
+pub use unlink::{bind_of, unlink};
 #[cfg(all(feature = "threads", not(test)))]
 pub use waits::{WaitHook, set_wait_hook};
 pub use warning::{WarningCategory, set_warning_handler};

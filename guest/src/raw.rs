@@ -13,7 +13,8 @@ mod bindings {
         ownership: Borrowing { duplicate_if_necessary: false },
         additional_derives: [PartialEq],
         additional_derives_ignore: [
-            "accepted", "batch", "batch-entry", "batch-message", "control-in", "control-out", "datagram", "poll-entry", "received",
+            "accepted", "batch", "batch-entry", "batch-message", "control-in", "control-out", "datagram",
+            "poll-entry", "received",
         ],
     });
     #[cfg(feature = "threads")]
@@ -23,7 +24,8 @@ mod bindings {
         ownership: Borrowing { duplicate_if_necessary: false },
         additional_derives: [PartialEq],
         additional_derives_ignore: [
-            "accepted", "batch", "batch-entry", "batch-message", "control-in", "control-out", "datagram", "poll-entry", "received",
+            "accepted", "batch", "batch-entry", "batch-message", "control-in", "control-out", "datagram",
+            "poll-entry", "received",
         ],
     });
 }
@@ -34,7 +36,8 @@ pub(crate) mod receive_into;
 pub use bindings::sandsock::socket::types;
 #[cfg(not(test))]
 pub use bindings::sandsock::socket::{
-    clock, connections, descriptors, files, interrupts, netdb, polling, syscalls, transfers,
+    clock, connections, descriptors, files, interrupts, netdb, polling, rights, syscalls, tls,
+    transfers,
 };
 
 #[cfg(all(feature = "threads", not(test)))]

@@ -9,6 +9,7 @@ use sandsock_abi::{
     },
     errno,
 };
+use smallvec::SmallVec;
 
 use crate::{
     Error, ErrorKind, Result, Socket, fds, interrupt,
@@ -19,6 +20,9 @@ use crate::{
     },
     timeout::{Timeout, Waiting},
 };
+
+/// A list for a call. Most calls wait for a few descriptors, and need no memory of the heap for them.
+type Few<T> = SmallVec<[T; 4]>;
 
 /// A value that has a descriptor's number: the number itself, or a socket.
 pub trait Fileno {
@@ -69,7 +73,7 @@ fn wait_for(wanted: &[(i32, u16)], timeout: Timeout) -> Result<Vec<u16>> {
     }
     loop {
         // Looked up each time, because an interrupt handler may have closed one.
-        let mut descriptors: Vec<Option<Arc<Descriptor>>> = Vec::with_capacity(wanted.len());
+        let mut descriptors: Few<Option<Arc<Descriptor>>> = Few::with_capacity(wanted.len());
         for &(fd, _) in wanted {
             match fds::get(fd) {
                 Ok(descriptor) => descriptors.push(Some(descriptor)),
@@ -77,7 +81,7 @@ fn wait_for(wanted: &[(i32, u16)], timeout: Timeout) -> Result<Vec<u16>> {
                 Err(error) => return Err(error),
             }
         }
-        let mut entries: Vec<PollEntry<'_>> = Vec::with_capacity(wanted.len());
+        let mut entries: Few<PollEntry<'_>> = Few::with_capacity(wanted.len());
         entries.extend(wanted.iter().zip(&descriptors).filter_map(|(&(_, events), descriptor)| {
             Some(PollEntry { descriptor: descriptor.as_deref()?, events })
         }));
@@ -148,8 +152,8 @@ pub fn select<T: Fileno + Copy>(
     const IN: i32 = POLLRDNORM | POLLRDBAND | POLLIN | POLLHUP | POLLERR;
     const OUT: i32 = POLLWRNORM | POLLWRBAND | POLLOUT | POLLERR;
     let timeout = Timeout::from_duration(timeout)?;
-    let mut wanted: Vec<(i32, u16)> =
-        Vec::with_capacity(read.len() + write.len() + exceptional.len());
+    let mut wanted: Few<(i32, u16)> =
+        Few::with_capacity(read.len() + write.len() + exceptional.len());
     for (list, events) in [(read, POLLIN), (write, POLLOUT), (exceptional, POLLPRI)] {
         for item in list {
             wanted.push((number(item)?, events as u16));
@@ -251,6 +255,11 @@ impl Poll {
         Ok(())
     }
 
+    /// Returns the numbers and their events, in the order in which they were registered.
+    pub fn registered(&self) -> impl Iterator<Item = (i32, i32)> {
+        self.wanted.values().map(|&(fd, events)| (fd, events.into()))
+    }
+
     /// Waits until one of the descriptors is ready: poll(2). Without a timeout it waits without
     /// end.
     ///
@@ -261,7 +270,7 @@ impl Poll {
     /// `OverflowError` for more than 63 bits of nanoseconds; the errors of the host if there are
     /// too many descriptors.
     pub fn poll(&self, timeout: Option<Duration>) -> Result<Vec<(i32, i32)>> {
-        let wanted: Vec<(i32, u16)> = self.wanted.values().copied().collect();
+        let wanted: Few<(i32, u16)> = self.wanted.values().copied().collect();
         let ready = wait_for(&wanted, Timeout::from_duration(timeout)?)?;
         let ready = wanted.into_iter().zip(ready).filter(|&(_, events)| events != 0);
         Ok(ready.map(|((fd, _), events)| (fd, events.into())).collect())

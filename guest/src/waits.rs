@@ -14,7 +14,7 @@ use crate::raw::{
 #[cfg(all(feature = "threads", not(test)))]
 pub use hooked::{WaitHook, set_wait_hook};
 #[cfg(all(feature = "threads", not(test)))]
-pub(crate) use hooked::{is_hooked, poll, poller_ready, ready, sleep, thread};
+pub(crate) use hooked::{is_hooked, poll, poller_ready, ready, sleep, stdin_ready, thread};
 
 /// Whether waits are calls of their own.
 #[cfg(not(all(feature = "threads", not(test))))]
@@ -141,6 +141,10 @@ mod hooked {
 
     pub(crate) fn poller_ready(poller: &Poller, wait: Wait) -> Result<(), types::Error> {
         or_error(call(|interruptible| waits::poller_ready(poller, wait, interruptible)))
+    }
+
+    pub(crate) fn stdin_ready() -> Result<(), types::Error> {
+        or_error(call(waits::stdin_ready))
     }
 
     pub(super) fn close(d: Descriptor) -> Result<(), types::Error> {

@@ -1,19 +1,23 @@
 //! The context: the host's state for one guest instance, and the builder that embedders use.
 
 pub(crate) mod preemption;
+pub(crate) mod replacement;
+pub(crate) mod tls;
 
 use std::any::Any;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Resource, ResourceTable};
 
-use crate::authority::gate::{DecisionObserver, Gate};
+use crate::authority::budgets::{Budgets, SharedAccounts};
+use crate::authority::gate::{Asker, DecisionObserver, Gate, Granted};
 use crate::authority::permit::Judge;
 use crate::authority::unix_names::UnixNames;
 use crate::bindings::sandsock::socket::types::SocketKind;
@@ -21,18 +25,27 @@ use crate::descriptor::buffers::Buffers;
 use crate::descriptor::folder::Folder;
 use crate::descriptor::in_flight::InFlight;
 use crate::descriptor::inherited::{Inheritance, Inherited};
-use crate::descriptor::{Descriptor, Handle, Quota};
+use crate::descriptor::{Descriptor, Handle, Quota, Reservation};
 use crate::error::CallResult;
 use crate::observe::{self, MissingGrant, MissingGrants, OWN_PLACES, Observer, Watch, WatchedData};
 use crate::sys::closer::Closer;
+use crate::sys::{LookUpProcess, Resolver};
+use crate::tls::TlsSettings;
 use crate::wait::parking::Parking;
 use crate::wait::pool;
 use crate::wait::{HasWaiter, Interrupter, Mode, PollableWaiter, WaitObserver, Waiter};
 use preemption::Preemption;
+use replacement::PolicyHandle;
 use sandsock_policy::{Limits, Policy, TokenBucket};
 
 /// Linux's own limit of a host name (man 2 gethostname: HOST_NAME_MAX).
 const HOST_NAME_MAX: usize = 64;
+
+/// What an embedder answers for a missing grant.
+type AskForGrants = Arc<dyn Fn(&MissingGrant<'_>) -> Granted + Send + Sync>;
+
+/// Makes the future that ends when standard input can be read.
+type StdinReady = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// The host's state for one guest instance: its policy, its limits, how it waits.
 ///
@@ -52,8 +65,12 @@ pub struct SandsockCtx {
     /// The threads of the pools that the instance holds.
     pub(crate) usage: pool::InstanceUsage,
     pub(crate) rights: InFlight,
-    pub(crate) lookups: TokenBucket,
+    lookups: TokenBucket,
     pub(crate) lookup_quota: Quota,
+    handshakes: TokenBucket,
+    pub(crate) session_quota: Quota,
+    /// Where look-ups are made.
+    pub(crate) resolver: Resolver,
     pub(crate) real_numbers: bool,
     pub(crate) inheritance: Inheritance,
     /// The names of UNIX sockets that this builder's contexts have left in folders.
@@ -61,9 +78,13 @@ pub struct SandsockCtx {
     pub(crate) folders: Arc<[Folder]>,
     /// The host name that the operator gave.
     pub(crate) host_name: Option<String>,
+    /// What a thread waits for before it reads standard input.
+    pub(crate) stdin_ready: Option<StdinReady>,
     /// The guest's threads that wait for one another.
     pub(crate) parking: Parking,
     pub(crate) preemption: Preemption,
+    /// The roots and identities, and the tickets of the instance.
+    pub(crate) tls: tls::InstanceTls,
     sent_by_kernel: u64,
     /// The next place of its own by which observers know a socket.
     next_place: u32,
@@ -73,6 +94,7 @@ impl SandsockCtx {
     /// Starts a builder for a context under this policy.
     pub fn builder(policy: Arc<Policy>) -> SandsockCtxBuilder {
         let usage = pool::PolicyUsage::of(Arc::as_ptr(&policy).addr());
+        let accounts = SharedAccounts::of(&policy);
         SandsockCtxBuilder {
             policy,
             mode: Mode::Thread,
@@ -81,12 +103,17 @@ impl SandsockCtx {
             unix_names: UnixNames::default(),
             folders: Vec::new(),
             host_name: None,
+            stdin_ready: None,
+            resolver: Resolver::default(),
             observers: Vec::new(),
             missing_grants: MissingGrants::default(),
+            ask_for_grants: None,
             held: Vec::new(),
+            tls: TlsSettings::default(),
             instances: Arc::default(),
             instance: None,
             usage,
+            accounts,
         }
     }
 
@@ -95,9 +122,33 @@ impl SandsockCtx {
         self.waiter.interrupter().clone()
     }
 
-    /// Returns the limits of this context.
-    pub fn limits(&self) -> &Limits {
-        self.gate.policy.limits()
+    /// Returns a handle that replaces the policy of this context, from any thread.
+    pub fn policy_handle(&self) -> PolicyHandle {
+        PolicyHandle::new(self)
+    }
+
+    /// Returns the limits of this context. They change when its policy is replaced.
+    pub fn limits(&self) -> Limits {
+        self.gate.policy().limits().clone()
+    }
+
+    /// Takes a look-up from the rate.
+    ///
+    /// # Errors
+    ///
+    /// The time until there is one, or [`Duration::MAX`] if there never will be.
+    pub(crate) fn take_lookup(&mut self) -> Result<(), Duration> {
+        self.lookups.set_rate(self.gate.policy().limits().lookups_per_second);
+        self.lookups.take(Instant::now())
+    }
+
+    /// Takes the place of a session of TLS, and a handshake from the rate. EMFILE or EDQUOT at a
+    /// limit.
+    pub(crate) fn begin_session(&mut self) -> Result<Reservation, Errno> {
+        self.handshakes.set_rate(self.gate.policy().limits().tls_handshakes);
+        let place = self.session_quota.take()?;
+        self.handshakes.take(Instant::now()).map_err(|_| Errno::DQUOT)?;
+        Ok(place)
     }
 
     /// Returns how many datagrams were dropped because no grant names their sender.
@@ -126,6 +177,11 @@ impl SandsockCtx {
         self.gate.buffers.total()
     }
 
+    /// Returns what is used of the policy's budgets.
+    pub fn budgets(&self) -> Budgets {
+        self.gate.budgets()
+    }
+
     /// Counts what the kernel may hold for a handle. ENOBUFS above the limit.
     fn count(&self, handle: &Arc<Handle>) -> Result<(), Errno> {
         self.gate.buffers.charge(handle).or_else(|_| {
@@ -145,6 +201,7 @@ impl SandsockCtx {
             self.count(handle)?;
         }
         handle.hold(place);
+        self.gate.open.add(handle);
         Ok(())
     }
 
@@ -188,16 +245,22 @@ pub struct SandsockCtxBuilder {
     unix_names: UnixNames,
     folders: Vec<Folder>,
     host_name: Option<String>,
+    stdin_ready: Option<StdinReady>,
+    resolver: Resolver,
     observers: Vec<Arc<dyn Observer>>,
     /// All contexts of this builder and its clones share it.
     missing_grants: MissingGrants,
+    ask_for_grants: Option<AskForGrants>,
     held: Vec<Arc<dyn Any + Send + Sync>>,
+    tls: TlsSettings,
     /// How many contexts this builder and its clones have built.
     instances: Arc<AtomicU64>,
     /// The number of the next context, if it is set.
     instance: Option<u64>,
     /// The threads of the pools that all contexts under this policy hold.
     usage: Arc<pool::PolicyUsage>,
+    /// The budgets that all contexts under this policy share.
+    accounts: Arc<SharedAccounts>,
 }
 
 impl std::fmt::Debug for SandsockCtxBuilder {
@@ -276,6 +339,31 @@ impl SandsockCtxBuilder {
         Ok(self)
     }
 
+    /// Sets the roots and the identities of TLS. Without this call, the system's roots count, and
+    /// there is no identity.
+    pub fn tls(&mut self, settings: TlsSettings) -> &mut Self {
+        self.tls = settings;
+        self
+    }
+
+    /// Sets what a guest with threads waits for before it reads WASI's standard input: a future that
+    /// ends when a read of the stream returns at once. Meanwhile its other threads run. Without it, such
+    /// a read stops all threads until it returns.
+    pub fn stdin_ready<F: Future<Output = ()> + Send + 'static>(
+        &mut self,
+        ready: impl Fn() -> F + Send + Sync + 'static,
+    ) -> &mut Self {
+        self.stdin_ready = Some(Arc::new(move || Box::pin(ready())));
+        self
+    }
+
+    /// Has names looked up in a process of its own. Without it, they are looked up in this process,
+    /// on threads of a pool.
+    pub fn look_up_in(&mut self, process: Arc<LookUpProcess>) -> &mut Self {
+        self.resolver = Resolver::In(process);
+        self
+    }
+
     /// Adds an observer of what the guest does: see [`crate::observe`]. If there are several, each
     /// call is reported to all of them, in the order in which they were added.
     pub fn observe(&mut self, observer: Arc<dyn Observer>) -> &mut Self {
@@ -292,6 +380,18 @@ impl SandsockCtxBuilder {
         report: impl Fn(&MissingGrant<'_>) + Send + Sync + 'static,
     ) -> &mut Self {
         self.missing_grants.set_report(Arc::new(report));
+        self
+    }
+
+    /// Asks before a call is denied because a grant is missing. It is asked for each such call, on
+    /// the guest's thread, which waits for the answer, and so does every other thread of the guest.
+    /// What a rule denies is never asked for, nor is anything that no single grant allows. Datagrams
+    /// of senders that no grant names are dropped without a question.
+    pub fn ask_for_grants(
+        &mut self,
+        ask: impl Fn(&MissingGrant<'_>) -> Granted + Send + Sync + 'static,
+    ) -> &mut Self {
+        self.ask_for_grants = Some(Arc::new(ask));
         self
     }
 
@@ -319,7 +419,17 @@ impl SandsockCtxBuilder {
         let limits = self.policy.limits();
         let instance =
             self.instance.unwrap_or_else(|| self.instances.fetch_add(1, Ordering::Relaxed) + 1);
-        let observers: Vec<_> = self.observers.iter().cloned().chain(observe::log()).collect();
+        let mut observers: Vec<_> = self.observers.iter().cloned().chain(observe::log()).collect();
+        let asker = self.ask_for_grants.clone().map(|ask| -> Asker {
+            Arc::new(move |denial| {
+                let (grant, reason) = (denial.grant.as_deref(), &*denial.reason);
+                ask(&MissingGrant { instance, grant, reason })
+            })
+        });
+        if asker.is_some() && observers.is_empty() {
+            // A grant that is given once holds for one call, and only observed calls are numbered.
+            observers.push(Arc::new(observe::Nobody));
+        }
         let usage = pool::InstanceUsage::of(&self.usage);
         let watch =
             Watch::new(instance, &observers, self.real_numbers, limits.transfer_bytes as usize);
@@ -327,6 +437,11 @@ impl SandsockCtxBuilder {
         let wait_observer = watch.clone().map(|watch| watch as Arc<dyn WaitObserver>);
         let decision_observer = watch.clone().map(|watch| watch as Arc<dyn DecisionObserver>);
         let waiter = Waiter::new(self.mode, self.real_numbers, wait_observer)?;
+        let policy = Arc::clone(&self.policy);
+        let gate = Gate::new(policy, buffers, &self.accounts, decision_observer, asker);
+        if let Some(watch) = &watch {
+            watch.began(&gate.budgets());
+        }
         Ok(SandsockCtx {
             pollables: Arc::new(waiter.for_pollables()),
             waiter,
@@ -345,19 +460,25 @@ impl SandsockCtxBuilder {
                 Instant::now(),
             ),
             lookup_quota: Quota::new(limits.lookups_pending as usize),
+            handshakes: TokenBucket::new(
+                limits.tls_handshakes,
+                limits.tls_handshakes,
+                Instant::now(),
+            ),
+            session_quota: Quota::new(limits.tls_sessions as usize),
+            resolver: self.resolver.clone(),
             real_numbers: self.real_numbers,
             inheritance: self.inheritance.clone(),
-            unix_names: self.unix_names.clone(),
+            unix_names: self.unix_names.for_context(),
             folders: self.folders.as_slice().into(),
             host_name: self.host_name.clone(),
-            // The guest's first thread has a token too.
-            parking: Parking::new(
-                usize::try_from(limits.threads).unwrap_or(usize::MAX).saturating_add(1),
-            ),
+            stdin_ready: self.stdin_ready.clone(),
+            parking: Parking::new(limits.threads),
             preemption: Preemption::default(),
+            tls: tls::InstanceTls::new(self.tls.clone()),
             sent_by_kernel: 0,
             next_place: OWN_PLACES,
-            gate: Arc::new(Gate::new(Arc::clone(&self.policy), buffers, decision_observer)),
+            gate: Arc::new(gate),
             watch,
         })
     }
@@ -415,9 +536,21 @@ impl SandsockCtxView<'_> {
         Ok(Arc::clone(self.table.get(d)?.handle()?))
     }
 
-    /// Returns the handle for a transfer, also for an alias.
+    /// Returns the handle, also for an alias.
+    pub(crate) fn referred(&self, d: &Resource<Descriptor>) -> CallResult<Arc<Handle>> {
+        self.table.get(d)?.referred()
+    }
+
+    /// Returns the handle for a transfer of plain bytes, also for an alias. A socket with a session
+    /// of TLS is EOPNOTSUPP. A socket on which only TLS may move bytes is denied.
     pub(crate) fn for_transfer(&self, d: &Resource<Descriptor>) -> CallResult<Arc<Handle>> {
-        Ok(self.table.get(d)?.for_transfer()?)
+        self.plain(self.referred(d)?)
+    }
+
+    /// Returns a handle that was looked up, if plain bytes may move on it.
+    pub(crate) fn plain(&self, handle: Arc<Handle>) -> CallResult<Arc<Handle>> {
+        self.ctx.judge().plain_bytes(&handle)?;
+        Ok(handle)
     }
 
     /// Returns the handle and the kind of a socket. ENOTSOCK for other files.

@@ -78,4 +78,13 @@ impl Fault {
     pub(crate) fn is(&self, errno: Errno) -> bool {
         matches!(self, Self::Error(Error::Os(number)) if *number == errno.raw_os_error())
     }
+
+    /// Returns the errno by which a guest knows the error.
+    pub(crate) fn errno(&self) -> Errno {
+        match self {
+            Self::Error(Error::Os(number)) => Errno::from_raw_os_error(*number),
+            Self::Error(Error::Denied(_)) => Errno::ACCESS,
+            Self::Trap(_) => Errno::IO,
+        }
+    }
 }

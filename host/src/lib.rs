@@ -82,6 +82,10 @@
 //! For many guests on few threads, use [`SandsockCtxBuilder::wait_on_fiber`],
 //! [`add_to_linker_async`] and tokio.
 //!
+//! [`SandsockCtx::policy_handle`] replaces the policy of a context while its guest runs.
+//! [`OpenActs`] says what becomes of the connections and listeners that the new policy does not
+//! allow.
+//!
 //! To observe a guest's calls, give the builder an [`observe::Observer`]
 //! ([`SandsockCtxBuilder::observe`]).
 //!
@@ -97,21 +101,32 @@ mod calls;
 mod ctx;
 mod descriptor;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod linker;
 pub mod netns;
 pub mod observe;
+mod own_networks;
 pub mod policy;
 mod sys;
+pub mod tls;
 mod wait;
 
+pub use authority::budgets::Budgets;
+pub use authority::gate::Granted;
 pub use ctx::preemption::tick;
+pub use ctx::replacement::{OpenActs, PolicyHandle};
 pub use ctx::{SandsockCtx, SandsockCtxBuilder, SandsockCtxView, SandsockView};
 pub use descriptor::Descriptor;
 pub use descriptor::acceptor::Acceptor;
+pub use descriptor::account::BudgetUse;
 pub use descriptor::inherited::Inherited;
+pub use descriptor::terminator::{TlsTerminator, TlsTerminatorError};
 pub use error::{Error, Fault};
 pub use linker::{
     LinkOptions, add_no_threads_to_linker, add_threads_to_linker, add_to_linker_async,
     add_to_linker_sync, add_to_linker_with_options_async, add_to_linker_with_options_sync,
 };
+pub use own_networks::own_networks;
+pub use sys::netdb::LookUpProcess;
 pub use wait::{Interrupter, finish_sends};

@@ -80,6 +80,25 @@ pub fn enter(name: &OsStr) -> Result<(), NetnsError> {
     if is_path { Ok(()) } else { own_files(name) }
 }
 
+/// Moves the calling thread into a new network namespace, in which no interface is up, and gives it a
+/// host name of its own. Call it before the process starts any thread or runtime.
+///
+/// Without the privilege it makes a user namespace first, in which the process has it (man 7
+/// user_namespaces).
+///
+/// # Errors
+/// The process may make neither.
+pub fn enter_empty() -> std::io::Result<()> {
+    match unshare(OwnCopy::Network) {
+        Err(Errno::PERM) => {
+            unshare(OwnCopy::User)?;
+            unshare(OwnCopy::Network)?;
+        }
+        result => result?,
+    }
+    Ok(unshare(OwnCopy::HostName)?)
+}
+
 /// Puts the namespace's own configuration in place (man 8 ip-netns).
 fn own_files(name: &OsStr) -> Result<(), NetnsError> {
     let folder = Path::new("/etc/netns").join(name);

@@ -26,6 +26,8 @@ mod names;
 mod numbers;
 mod pcap;
 mod pcapng;
+mod rules;
+mod spent;
 mod stats;
 mod trace;
 mod traffic;
@@ -48,6 +50,8 @@ pub use missing_grants::MissingGrant;
 pub(crate) use missing_grants::MissingGrants;
 pub(crate) use numbers::{Identify, Identity, OWN_PLACES, Place};
 pub use pcap::Pcap;
+pub use rules::{MissingCounters, RuleCounters};
+pub use spent::BudgetCounters;
 pub use stats::{Counters, Stats};
 pub use trace::Trace;
 pub use value::{Bytes, CallError, List, Value, WaitTime};
@@ -59,6 +63,7 @@ pub(crate) use watch::{
     end, suspend,
 };
 
+use crate::authority::budgets::Budgets;
 use sandsock_policy::{Decision, SocketArguments};
 
 /// Gets what one guest instance does, or what several do.
@@ -102,6 +107,12 @@ pub trait Observer: Send + Sync {
         let _ = (instance, socket, last);
     }
 
+    /// An instance begins. `budgets` says, then and later, what it uses of the budgets of its
+    /// policy's rules.
+    fn began(&self, instance: u64, budgets: &Budgets) {
+        let _ = (instance, budgets);
+    }
+
     /// An instance has ended. All its descriptors are closed.
     fn ended(&self, instance: u64) {
         let _ = instance;
@@ -110,6 +121,15 @@ pub trait Observer: Send + Sync {
     /// Writes what the observer still holds, or gives up if the output takes nothing. It is called
     /// before a process ends without dropping the observer.
     fn flush(&self) {}
+}
+
+/// An observer that observes nothing.
+pub(crate) struct Nobody;
+
+impl Observer for Nobody {
+    fn interest(&self) -> Interest {
+        Interest::default()
+    }
 }
 
 /// What an observer is interested in.

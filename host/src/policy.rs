@@ -14,7 +14,8 @@ const LONGEST_FILE: u64 = 16 << 20;
 
 /// Makes policies with the help of this host's file system.
 pub trait PolicyBuilderExt: Sized {
-    /// Adds what a policy file says. If the file has a fault, nothing is added.
+    /// Adds what a policy file says. If the file has a fault, nothing is added. A file of `include`
+    /// is read too, relative to the folder of the file that includes it.
     ///
     /// # Errors
     ///
@@ -30,9 +31,7 @@ pub trait PolicyBuilderExt: Sized {
 
 impl PolicyBuilderExt for PolicyBuilder {
     fn file(&mut self, path: &Path) -> Result<&mut Self, PolicyFileError> {
-        let text =
-            read(path).map_err(|source| PolicyFileError::Read { path: path.into(), source })?;
-        self.file_text(path, &text)
+        self.file_with(path, &read)
     }
 
     fn build(self) -> Policy {
@@ -63,9 +62,12 @@ mod tests {
             matches!(missing, PolicyFileError::Read { .. })
                 && missing.to_string().contains("policy.toml: ")
         );
-        std::fs::write(&path, "allow = ['resolve=*']").unwrap();
+        std::fs::write(&path, "include = ['more.toml']\nallow = ['resolve=*']").unwrap();
+        std::fs::write(folder.path().join("more.toml"), "deny = ['resolve=a']").unwrap();
         builder.file(&path).unwrap();
-        assert_eq!(builder.build().allowed().len(), 1);
+        let policy = builder.build();
+        assert_eq!((policy.allowed().len(), policy.denied().len()), (1, 1));
+        assert_eq!(policy.files(), [path, folder.path().join("more.toml")]);
         assert!(Policy::builder().file(Path::new("/dev/zero")).is_err());
     }
 }

@@ -14,7 +14,7 @@ mod guest_memory;
 mod interface;
 mod ioctl;
 mod message;
-mod netdb;
+pub(crate) mod netdb;
 mod netlink;
 mod option;
 mod path;

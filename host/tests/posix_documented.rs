@@ -22,8 +22,17 @@ fn quoted(page: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The interfaces that the host fulfils.
-const RAW: [&str; 8] =
-    ["clock", "connections", "descriptors", "files", "interrupts", "netdb", "polling", "syscalls"];
+const RAW: [&str; 9] = [
+    "clock",
+    "connections",
+    "descriptors",
+    "files",
+    "interrupts",
+    "netdb",
+    "polling",
+    "syscalls",
+    "tls",
+];
 
 #[test]
 fn every_function_is_there_and_no_other() {

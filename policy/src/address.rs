@@ -1,6 +1,9 @@
 //! IP addresses: the form in which they are judged, and which of them are private.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use ipnet::Ipv6Net;
 
 /// An address in the form in which it is judged: IPv4-mapped IPv6 is IPv4, everything else stays.
 pub fn canonical(address: IpAddr) -> IpAddr {
@@ -35,7 +38,7 @@ pub fn destination(address: SocketAddr) -> SocketAddr {
 
 /// The IPv4 addresses that an IPv6 address may carry a packet to: v4-compatible, SIIT, NAT64 (with
 /// its local prefixes), 6to4, Teredo's client and server, ISATAP.
-pub(super) fn embedded(address: Ipv6Addr) -> impl Iterator<Item = Ipv4Addr> {
+fn embedded(address: Ipv6Addr) -> impl Iterator<Item = Ipv4Addr> {
     let o = address.octets();
     let at = |a: usize, b: usize, c: usize, d: usize| Some(Ipv4Addr::new(o[a], o[b], o[c], o[d]));
     let last = at(12, 13, 14, 15);
@@ -58,6 +61,71 @@ pub(super) fn embedded(address: Ipv6Addr) -> impl Iterator<Item = Ipv4Addr> {
         _ => [None; 4],
     };
     found.into_iter().flatten()
+}
+
+/// The NAT64 prefixes of the network that the host is in, beside the well-known ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Nat64(Arc<[Ipv6Net]>);
+
+impl Nat64 {
+    /// The lengths of prefixes that RFC 6052 allows, and the bytes of an address behind them that
+    /// the IPv4 address is in. Byte 8 is none of them.
+    const LENGTHS: [(u8, [usize; 4]); 6] = [
+        (32, [4, 5, 6, 7]),
+        (40, [5, 6, 7, 9]),
+        (48, [6, 7, 9, 10]),
+        (56, [7, 9, 10, 11]),
+        (64, [9, 10, 11, 12]),
+        (96, [12, 13, 14, 15]),
+    ];
+
+    /// Takes prefixes whose length [`is_length`](Self::is_length) agrees to.
+    pub(crate) fn new(prefixes: &[Ipv6Net]) -> Self {
+        Self(prefixes.into())
+    }
+
+    /// Returns whether a prefix may have this length.
+    pub(crate) fn is_length(length: u8) -> bool {
+        Self::LENGTHS.iter().any(|(known, _)| *known == length)
+    }
+
+    /// The prefixes.
+    pub(crate) fn prefixes(&self) -> impl Iterator<Item = Ipv6Net> {
+        self.0.iter().copied()
+    }
+
+    /// The prefixes, each with the bytes of an address that the IPv4 address is in.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = (Ipv6Net, [usize; 4])> {
+        self.prefixes().filter_map(|prefix| {
+            let mut lengths = Self::LENGTHS.iter();
+            let (_, bytes) = lengths.find(|(known, _)| *known == prefix.prefix_len())?;
+            Some((prefix, *bytes))
+        })
+    }
+
+    /// Returns whether an address lies in one of the prefixes.
+    pub(crate) fn covers(&self, address: Ipv6Addr) -> bool {
+        self.0.iter().any(|prefix| prefix.contains(&address))
+    }
+
+    /// As the function [`embedded`], with these prefixes too.
+    pub(crate) fn embedded(&self, address: Ipv6Addr) -> impl Iterator<Item = Ipv4Addr> {
+        let own = self.0.iter().filter(move |prefix| prefix.contains(&address));
+        let own = own.filter_map(move |prefix| {
+            let (_, at) = Self::LENGTHS.iter().find(|(known, _)| *known == prefix.prefix_len())?;
+            Some(Ipv4Addr::from(at.map(|at| address.octets()[at])))
+        });
+        embedded(address).chain(own)
+    }
+
+    /// As the function [`is_private`], with these prefixes too.
+    pub(crate) fn is_private(&self, address: IpAddr) -> bool {
+        is_private(address)
+            || match canonical(address) {
+                IpAddr::V6(v6) => self.embedded(v6).any(is_private_v4),
+                IpAddr::V4(_) => false,
+            }
+    }
 }
 
 fn is_private_v4(address: Ipv4Addr) -> bool {
@@ -159,6 +227,30 @@ mod tests {
             let IpAddr::V6(v6) = ip(text) else { panic!("{text}") };
             assert_eq!(embedded(v6).count(), 0, "{text}");
         }
+    }
+
+    #[test]
+    fn own_nat64_prefix_of_each_length_has_its_place_for_ipv4() {
+        // RFC 6052, section 2.4, with 10.0.2.33 in place of 192.0.2.33.
+        for (prefix, address) in [
+            ("2001:db8::/32", "2001:db8:a00:221::"),
+            ("2001:db8:100::/40", "2001:db8:10a:2:21::"),
+            ("2001:db8:122::/48", "2001:db8:122:a00:2:2100::"),
+            ("2001:db8:122:300::/56", "2001:db8:122:30a:0:221::"),
+            ("2001:db8:122:344::/64", "2001:db8:122:344:a:2:2100::"),
+            ("2001:db8:122:344::/96", "2001:db8:122:344::10.0.2.33"),
+        ] {
+            let prefix: Ipv6Net = prefix.parse().unwrap();
+            let nat64 = Nat64::new(&[prefix]);
+            assert!(Nat64::is_length(prefix.prefix_len()));
+            let IpAddr::V6(v6) = ip(address) else { panic!("{address}") };
+            let inside: Vec<_> = nat64.embedded(v6).collect();
+            assert_eq!(inside, [Ipv4Addr::new(10, 0, 2, 33)], "{address}");
+            assert!(nat64.covers(v6) && nat64.is_private(v6.into()) && !is_private(v6.into()));
+            assert!(!nat64.covers(Ipv6Addr::LOCALHOST));
+            assert_eq!(nat64.embedded(Ipv6Addr::LOCALHOST).count(), 0);
+        }
+        assert!(!Nat64::is_length(0) && !Nat64::is_length(33) && !Nat64::is_length(128));
     }
 
     #[test]

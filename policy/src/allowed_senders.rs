@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use crate::address::{canonical, embedded, is_private};
-use crate::index::Endpoints;
+use crate::address::canonical;
+use crate::index::{Endpoints, Ports};
 use crate::pins::{Pin, Pins};
 use crate::policy::Policy;
 use crate::program::{Layout, Program};
@@ -33,6 +33,9 @@ impl Policy {
 
     /// Returns whether some sender is not allowed, whatever is pinned.
     pub fn restricts_senders(&self, carried: Carried) -> bool {
+        if self.restrictions.iter().any(|kept| kept.restricts_senders(carried)) {
+            return true;
+        }
         // The common answers need no lock.
         let rules = self.sender_rules(carried);
         if self.everything {
@@ -153,7 +156,8 @@ impl Policy {
         };
         // A rule that denies IPv4 addresses also denies the IPv6 addresses that hold one, which are
         // no spans.
-        let exact_v6 = !rules.denying().any(Endpoints::has_v4);
+        let exact_v6 =
+            !rules.denying().any(Endpoints::has_v4) && !rules.all().any(Endpoints::is_by_reach);
         Senders { v4: spans(false), v6: spans(true), exact_v4: true, exact_v6 }
     }
 
@@ -167,7 +171,11 @@ impl Policy {
         names: &[(&str, Standing)],
         single: bool,
     ) -> PortSet {
-        let private = is_private(address);
+        let private = self.is_private(address);
+        // A span stands for many addresses, of which a set may hold some alone.
+        let about = |rules: &Endpoints| -> Vec<Ports> {
+            if single { rules.all_at(address).collect() } else { rules.all_from(address).collect() }
+        };
         let allowed = |rules: &Endpoints| {
             let counts = |standing: Standing| match standing {
                 Standing::Fixed => true,
@@ -179,17 +187,17 @@ impl Policy {
                 .iter()
                 .filter(|(_, standing)| counts(*standing))
                 .flat_map(|(name, _)| rules.names.all(name));
-            PortSet::of(rules.all_at(address).chain(named))
+            PortSet::of(about(rules).into_iter().chain(named))
         };
         let denied = |rules: &Endpoints| {
             let inside = match address {
                 IpAddr::V6(v6) if single => Some(v6),
                 IpAddr::V4(_) | IpAddr::V6(_) => None,
             };
-            let inside =
-                inside.into_iter().flat_map(embedded).flat_map(|v4| rules.all_at(v4.into()));
+            let inside = inside.into_iter().flat_map(|v6| rules.embedded(v6));
+            let inside = inside.flat_map(|v4| rules.all_at(v4.into()));
             let named = names.iter().flat_map(|(name, _)| rules.names.all(name));
-            PortSet::of(rules.all_at(address).chain(inside).chain(named))
+            PortSet::of(about(rules).into_iter().chain(inside).chain(named))
         };
         let mut ports = if self.everything { PortSet::all() } else { PortSet::default() };
         for (allow, deny) in &rules.allow {

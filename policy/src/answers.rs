@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::address::{canonical, destination, is_private};
+use crate::address::{canonical, destination};
 use crate::denial::{Denial, quoted};
 use crate::host::{EndpointPattern, HostPattern};
 use crate::index::{Endpoints, Ports, any_left};
 use crate::name::normalise_name;
 use crate::pins::ADDRESSES;
 use crate::policy::Policy;
+use crate::port::PortRange;
 use crate::verbs::Verb;
 use crate::verbs::raw::RawPattern;
 
@@ -77,6 +78,16 @@ impl Policy {
                 Err(denial) => judged.dropped.push(DroppedAnswer { address, denial }),
             }
         }
+        for kept in &self.restrictions {
+            let by_guest = kept.judge_answers_of(name, &[], std::mem::take(&mut judged.kept));
+            judged.kept = by_guest.kept;
+            judged.dropped.extend(by_guest.dropped.into_iter().map(
+                |DroppedAnswer { address, denial }| {
+                    let what = format_args!("{known}'s address {address}");
+                    DroppedAnswer { address, denial: Denial::given_up(what, denial) }
+                },
+            ));
+        }
         judged
     }
     fn judge_answer(
@@ -98,7 +109,7 @@ impl Policy {
             at(deny, port).or_else(|| names().find_map(|name| deny.names.find(name, port)))
         };
         let usable = |deny: &Endpoints, wanted: Ports| any_left(wanted, |port| taken(deny, port));
-        let private = is_private(address)
+        let private = self.is_private(address)
             && !self.everything
             && !fixed.contains(&address)
             && !allow.endpoints().any(held);
@@ -143,7 +154,7 @@ impl Policy {
                 }
             }
         }
-        let everywhere = Ports { low: 0, high: u16::MAX, rule: 0 };
+        let everywhere = Ports::new(PortRange::ANY, 0);
         if !granted
             && [&self.deny.tcp_connect, &self.deny.udp_send]
                 .into_iter()

@@ -9,7 +9,8 @@ use crate::verbs::Request;
 
 /// A decision as the log has it.
 ///
-/// The JSON has every field. A field without a value is null. `decision` is `allow` or `deny`.
+/// The JSON has every field. A field without a value is null. `docs/audit.schema.json` is its
+/// schema.
 #[derive(Clone, Debug, Serialize)]
 pub struct Decision<'a> {
     /// The time, in UTC, in the form of RFC 3339.
@@ -34,18 +35,22 @@ pub struct Decision<'a> {
     pub decision: Verdict,
     /// The rule that decided, or `allow-all`.
     pub rule: Option<&'a str>,
-    /// The sentence, if the request was denied.
+    /// The sentence, if the request was denied or would be denied.
     pub reason: Option<&'a str>,
+    /// The rule that would allow it. None if it is allowed, or if no single rule would allow it.
+    pub grant: Option<&'a str>,
 }
 
 /// The decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// It is allowed.
     Allow,
     /// It is denied.
     Deny,
+    /// The policy only observes, and lets it pass. If the policy were enforced, it would be denied.
+    WouldDeny,
 }
 
 /// The arguments of socket(2): family, type and protocol.
@@ -95,13 +100,30 @@ impl<'a> Decision<'a> {
             decision: Verdict::Allow,
             rule,
             reason: None,
+            grant: None,
         }
     }
 
     /// Makes the record of a request that is denied.
     pub fn denied(time: SystemTime, verb: &'a str, target: String, denial: &'a Denial) -> Self {
         let allowed = Self::allowed(time, verb, target, denial.rule.as_deref());
-        Self { decision: Verdict::Deny, reason: Some(&denial.reason), ..allowed }
+        Self {
+            decision: Verdict::Deny,
+            reason: Some(&denial.reason),
+            grant: denial.grant.as_deref(),
+            ..allowed
+        }
+    }
+
+    /// Makes of a denial one that an observing policy lets pass. A request that is allowed stays
+    /// so.
+    #[must_use]
+    pub fn passed(self) -> Self {
+        let decision = match self.decision {
+            Verdict::Deny => Verdict::WouldDeny,
+            allowed => allowed,
+        };
+        Self { decision, ..self }
     }
 
     /// Adds the socket that the record is about.
@@ -182,7 +204,7 @@ mod tests {
         };
         assert_eq!(
             line("127.0.0.1:80"),
-            r#"{"time":"1970-01-01T00:00:00.000000Z","instance":1,"call":"connect","verb":"tcp-connect","target":"127.0.0.1:80","family":2,"type":1,"protocol":0,"decision":"allow","rule":"tcp-connect=127.0.0.1:80","reason":null}"#
+            r#"{"time":"1970-01-01T00:00:00.000000Z","instance":1,"call":"connect","verb":"tcp-connect","target":"127.0.0.1:80","family":2,"type":1,"protocol":0,"decision":"allow","rule":"tcp-connect=127.0.0.1:80","reason":null,"grant":null}"#
         );
         assert!(line("10.0.0.1:80").contains(r#""decision":"deny","rule":"tcp-connect=10.0.0.0/8:*","reason":"tcp-connect to 10.0.0.1:80 is denied by the rule"#));
         let result = policy.may_create(2, 1, 132);

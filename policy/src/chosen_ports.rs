@@ -53,7 +53,12 @@ impl Policy {
     pub fn judge_local(&self, request: &Request<'_>) -> Result<(), Denial> {
         match request {
             Request::TcpListen(_) | Request::UdpBind(_) => {
-                request.decide(&Query::without_pins(self)).map(drop)
+                request.decide(&Query::without_pins(self))?;
+                for kept in &self.restrictions {
+                    kept.judge_local(request)
+                        .map_err(|denial| Denial::given_up(request.what(), denial))?;
+                }
+                Ok(())
             }
             _ => Err(Denial::new(format!("{} has no local address", request.verb()))),
         }

@@ -16,6 +16,15 @@ use crate::verbs::can::can_protocol;
 /// SOCK_TYPE_MASK (linux/net.h): above these bits stand SOCK_NONBLOCK and SOCK_CLOEXEC.
 const TYPE_MASK: i32 = 0xf;
 
+/// Between what is not granted and the example of a grant.
+const EXAMPLE: &str = "; allow some use of it, as with --allow ";
+
+/// Returns the example of a grant in the sentence of a denial of [`Policy::may_create`]. None if
+/// the sentence has none.
+pub(crate) fn example_in(reason: &str) -> Option<&str> {
+    reason.split_once(EXAMPLE).map(|(_, example)| example)
+}
+
 /// Returns whether a socket of this kind reaches nothing until an act with it is judged: streams
 /// and datagrams of INET, INET6 and UNIX, of the protocol that the kernel takes for 0.
 fn is_plain(family: i32, kind: i32, protocol: i32) -> bool {
@@ -74,11 +83,17 @@ impl Policy {
         type_: i32,
         protocol: i32,
     ) -> Result<Allowed<'_>, Denial> {
+        for kept in &self.restrictions {
+            if let Err(denial) = kept.may_create(family, type_, protocol) {
+                let (family, kind) = names(family, type_ & TYPE_MASK);
+                return Err(Denial::given_up(format!("a socket of {family} and {kind}"), denial));
+            }
+        }
         if self.everything {
-            return Ok(Allowed { rule: Some(EVERYTHING) });
+            return Ok(Allowed::by(EVERYTHING));
         }
         if is_plain(family, type_ & TYPE_MASK, protocol) {
-            return Ok(Allowed { rule: None });
+            return Ok(Allowed::FREE);
         }
         self.some_use(family, type_ & TYPE_MASK, protocol)
     }
@@ -91,7 +106,8 @@ impl Policy {
     /// `family` by the family that it names. No grant is about any other family, type or protocol,
     /// not even if it offers the same service (MPTCP, SCTP, SMC, UDP-Lite, DCCP).
     pub fn has_grant_for(&self, family: i32, type_: i32, protocol: i32) -> bool {
-        self.everything || self.some_use(family, type_ & TYPE_MASK, protocol).is_ok()
+        (self.everything || self.some_use(family, type_ & TYPE_MASK, protocol).is_ok())
+            && self.keeps(|kept| kept.has_grant_for(family, type_, protocol))
     }
 
     /// Whether some grant of `udp-send` is about addresses of this family, or everything is allowed.
@@ -99,7 +115,8 @@ impl Policy {
     ///
     /// A UDP socket of such a guest may have a local port of the kernel's choice, to send from.
     pub fn may_send_udp(&self, family: i32) -> bool {
-        self.everything || self.allow.udp_send.has_family(family == AF_INET6)
+        (self.everything || self.allow.udp_send.has_family(family == AF_INET6))
+            && self.keeps(|kept| kept.may_send_udp(family))
     }
 
     /// As `has_grant_for`, by the rules that allow.
@@ -108,6 +125,9 @@ impl Policy {
         let (granted, example) = match (family, kind, protocol) {
             (AF_INET | AF_INET6, SOCK_STREAM, 0 | IPPROTO_TCP) => (
                 !allow.tcp_connect.is_empty()
+                    || !allow.tls_connect.all.is_empty()
+                    || !allow.tls_insecure.all.is_empty()
+                    || !allow.tls_upgrade.all.is_empty()
                     || !allow.tcp_listen.all.is_empty()
                     || self.published.has(Verb::TcpListen),
                 "tcp-connect=127.0.0.1:80".to_owned(),
@@ -174,11 +194,11 @@ impl Policy {
             }
         };
         if granted {
-            return Ok(Allowed { rule: None });
+            return Ok(Allowed::FREE);
         }
         let (family, kind) = names(family, kind);
         Err(Denial::new(format!(
-            "a socket of {family} and {kind} is not granted; allow some use of it, as with --allow {example}"
+            "a socket of {family} and {kind} is not granted{EXAMPLE}{example}"
         )))
     }
 
@@ -223,6 +243,11 @@ impl Policy {
                 format!("{}=0.0.0.0:0", Verb::UdpBind),
             ),
         };
-        Denial::missing(what.to_owned(), Some(grant))
+        let denial = Denial::missing(what.to_owned(), Some(grant));
+        if self.keeps(|kept| kept.has_grant_for(family, SOCK_DGRAM, 0)) {
+            denial
+        } else {
+            Denial::given_up(what, denial)
+        }
     }
 }

@@ -7,16 +7,31 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Instant;
 
+use crate::covers::{Compared, Excess, Found};
 use crate::denial::{Allowed, Denial, EVERYTHING};
 use crate::error::ParseError;
 use crate::index::{Endpoints, RuleId};
 use crate::pins::{Pin, Pins};
 use crate::policy::Policy;
+use crate::rule::with_target;
 use crate::rules::VerbRules;
 use crate::verbs::Row;
 
 /// The answer to a request.
 pub(crate) type Answer<'p> = Result<Allowed<'p>, Denial>;
+
+/// A request, and the name in place of which an address stands in it.
+pub(crate) type Asked<'a, R> = (R, Option<&'a str>);
+
+/// What making a request of a rule's target looks at besides the pattern.
+#[derive(Clone, Copy)]
+pub(crate) struct Asking<'a> {
+    pub(crate) policy: &'a Policy,
+    /// The target's text.
+    pub(crate) target: &'a str,
+    /// The address that stands in place of a name.
+    pub(crate) address: IpAddr,
+}
 
 /// All of a verb: how its rules are written and found, and how its requests are decided.
 pub(crate) trait Capability: Row {
@@ -74,7 +89,7 @@ pub(crate) trait Capability: Row {
 
     /// Returns the denial of a request that no rule allows.
     fn missing(_: &Query<'_, '_>, asked: Self::Request<'_>) -> Denial {
-        let grant = Self::grant(asked).map(|target| format!("{}={target}", Self::VERB));
+        let grant = Self::grant(asked).map(|target| with_target(Self::VERB, &target));
         Denial::missing(Self::what(asked), grant)
     }
 
@@ -82,6 +97,24 @@ pub(crate) trait Capability: Row {
     fn what(asked: Self::Request<'_>) -> String {
         format!("{}{} {}", Self::VERB, Self::PREPOSITION, shown::<Self>(asked))
     }
+
+    /// Makes the request that a rule's target names, if it names one thing.
+    ///
+    /// # Errors
+    ///
+    /// The target names more than one thing. The error says what to write.
+    fn ask<'a>(
+        pattern: &'a Self::Pattern,
+        asking: &Asking<'a>,
+    ) -> Result<Asked<'a, Self::Request<'a>>, &'static str>;
+
+    /// Returns an act of this verb that the left policy allows and the right one does not. None if
+    /// there is no such act.
+    ///
+    /// # Errors
+    ///
+    /// The rules are too many or too intricate.
+    fn excess(compared: &Compared<'_>) -> Found<Excess>;
 
     /// Returns requests of every form, for the tests of all verbs.
     #[cfg(test)]
@@ -142,10 +175,10 @@ pub(crate) fn decide<'p, C: Capability>(
     if let Some(answer) = C::exempt(query, asked) {
         return answer;
     }
-    if query.policy.everything {
-        return Ok(Allowed { rule: Some(EVERYTHING) });
-    }
-    C::allowed(query, asked).ok_or_else(|| C::missing(query, asked))
+    // The rule that says most about the request is named before `allow-all`.
+    let everything = query.policy.everything.then_some(Allowed::by(EVERYTHING));
+    let allowed = C::allowed(query, asked).or(everything);
+    allowed.ok_or_else(|| C::missing(query, asked))
 }
 
 /// Returns the first rule of a list whose pattern fits. Such lists are short, because nobody has

@@ -4,13 +4,13 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::address::{canonical, destination, is_private};
+use crate::address::{canonical, destination};
 use crate::decide::{Query, decide};
 use crate::denial::{Allowed, Denial};
 use crate::error::ParseError;
 use crate::host::{EndpointPattern, HostPattern};
-use crate::index::{Endpoints, Ports, RuleId};
-use crate::name::ends_in_number;
+use crate::index::{Endpoints, NameRank, Ports, RuleId};
+use crate::name::{NamePattern, ends_in_number};
 use crate::pins::Pin;
 use crate::port::PortRange;
 use crate::rules::VerbRules;
@@ -53,13 +53,16 @@ pub(crate) struct LocalIndex {
 
 /// Makes the index of rules about addresses with a port.
 pub(crate) fn index(rules: &VerbRules<'_, EndpointPattern>) -> Endpoints {
-    Endpoints::build(rules.rules.iter().copied())
+    Endpoints::build(rules.rules.iter().copied(), rules.sets)
 }
 
 /// Makes the index of rules about local addresses.
 pub(crate) fn local_index(rules: &VerbRules<'_, EndpointPattern>) -> LocalIndex {
     let some_ports = rules.rules.iter().filter(|(_, pattern)| pattern.ports != PortRange::ANY);
-    LocalIndex { all: index(rules), of_some_ports: Endpoints::build(some_ports.copied()) }
+    LocalIndex {
+        all: index(rules),
+        of_some_ports: Endpoints::build(some_ports.copied(), rules.sets),
+    }
 }
 
 /// Parses a destination. The unspecified address is refused, because it would silently stand for
@@ -76,21 +79,39 @@ pub(crate) fn parse_remote(target: &str) -> Result<EndpointPattern, ParseError> 
                 "it is judged as the loopback: write 127.0.0.1 or [::1], or `*` for any address",
             ))
         }
-        HostPattern::Any | HostPattern::Net(_) | HostPattern::Name(_) => Ok(pattern),
+        HostPattern::Any | HostPattern::Net(_) | HostPattern::Name(_) | HostPattern::Set(_) => {
+            Ok(pattern)
+        }
     }
 }
 
 /// Parses a local address. A name is refused, because a name server would choose where to listen.
+/// Only the builder knows whether a name of one label is a set.
 pub(crate) fn parse_local(target: &str) -> Result<EndpointPattern, ParseError> {
     let pattern = EndpointPattern::parse(target)?;
     match &pattern.host {
-        HostPattern::Name(name) => Err(ParseError::new(
-            0,
-            format!("`{name}` is a name"),
-            "write an address of this host, as in 127.0.0.1:8000, [::1]:8000 or *:8000",
-        )),
-        HostPattern::Any | HostPattern::Net(_) => Ok(pattern),
+        HostPattern::Name(name) if pattern.host.word().is_none() => Err(local_name(name)),
+        HostPattern::Any | HostPattern::Net(_) | HostPattern::Name(_) | HostPattern::Set(_) => {
+            Ok(pattern)
+        }
     }
+}
+
+/// Returns the error for a name where only an address of this host can stand.
+pub(crate) fn local_name(name: &NamePattern) -> ParseError {
+    ParseError::new(
+        0,
+        format!("`{name}` is a name"),
+        "write an address of this host, as in 127.0.0.1:8000, [::1]:8000 or *:8000, or a set",
+    )
+}
+
+/// A rule that allows an address by a name.
+struct Named<'q> {
+    rank: NameRank,
+    ports: Ports,
+    /// The pin by which the name has the address. None if `--resolve` says so.
+    pin: Option<&'q Pin>,
 }
 
 /// The address and the port by which rules judge a destination.
@@ -124,8 +145,8 @@ impl<'p, 'q> Query<'p, 'q> {
         deny.touching(address, port).or_else(by_name)
     }
 
-    /// Returns the rule that allows an address by a name that has it, and the pin by which it has
-    /// it.
+    /// Returns the most specific rule that allows an address by a name that has it, and the pin by
+    /// which it has it.
     ///
     /// # Errors
     ///
@@ -135,45 +156,52 @@ impl<'p, 'q> Query<'p, 'q> {
         allow: &Endpoints,
         address: IpAddr,
         port: u16,
-    ) -> Result<(RuleId, Option<&'q Pin>), Option<&'q Pin>> {
+    ) -> Result<Named<'q>, Option<&'q Pin>> {
         if allow.names.is_empty() {
             return Err(None);
         }
-        let mut fixed = self.policy.fixed_names(address).iter();
-        if let Some(found) = fixed.find_map(|name| allow.names.find(name, port)) {
-            return Ok((found.rule, None));
-        }
+        let fixed = self.policy.fixed_names(address).iter();
+        let fixed = fixed.filter_map(|name| Some((allow.names.find_ranked(name, port)?, None)));
         // A name alone does not open a private address.
-        if is_private(address) {
-            return Err(None);
-        }
+        let pins = if self.policy.is_private(address) { &[] } else { self.pins_at(address) };
         let mut expired = None;
-        for pin in self.pins_at(address) {
-            if let Some(found) = allow.names.find(pin.name(), port) {
-                if self.is_fresh(pin) {
-                    return Ok((found.rule, Some(pin)));
-                }
-                expired = Some(pin);
+        let pinned = pins.iter().filter_map(|pin| {
+            let found = allow.names.find_ranked(pin.name(), port)?;
+            if self.is_fresh(pin) {
+                return Some((found, Some(pin)));
             }
-        }
-        Err(expired)
+            expired = Some(pin);
+            None
+        });
+        let best = fixed.chain(pinned).min_by_key(|((rank, _), _)| *rank);
+        best.map(|((rank, ports), pin)| Named { rank, ports, pin }).ok_or(expired)
     }
 
-    /// Returns the rule that allows an address, by itself or by a name. It uses the name's pin.
+    /// Returns the most specific rule that allows an address: by the address or its network, by a
+    /// name, by a set, or by `*`, in this order. It uses the name's pin.
     pub(crate) fn allowed_at(
         &self,
         allow: &Endpoints,
         address: IpAddr,
         port: u16,
     ) -> Option<RuleId> {
-        if let Some(found) = allow.at(address, port) {
+        if let Some(found) = allow.near(address, port) {
             return Some(found.rule);
         }
-        let (rule, pin) = self.named_at(allow, address, port).ok()?;
-        if let Some(pin) = pin {
-            self.touch(pin);
+        let named = self.named_at(allow, address, port).ok();
+        let by_set = || allow.in_set(address, port);
+        match named {
+            Some(named) => match by_set().filter(|found| named.rank.follows(*found)) {
+                Some(found) => Some(found.rule),
+                None => {
+                    if let Some(pin) = named.pin {
+                        self.touch(pin);
+                    }
+                    Some(named.ports.rule)
+                }
+            },
+            None => allow.at(address, port).map(|found| found.rule),
         }
-        Some(rule)
     }
 
     /// Returns the granted name that had the address until its pin expired, if it may be looked up.
@@ -220,8 +248,12 @@ impl<'p, 'q> Query<'p, 'q> {
     ) -> Denial {
         let (address, port) = judged(given);
         let fixed = self.policy.fixed_names(address).first().map(|name| &**name);
-        let pinned =
-            || self.pins_at(address).first().filter(|_| !is_private(address)).map(Pin::name);
+        let pinned = || {
+            self.pins_at(address)
+                .first()
+                .filter(|_| !self.policy.is_private(address))
+                .map(Pin::name)
+        };
         // No rule can name what resolvers may read as an address.
         let name = fixed.or_else(pinned).filter(|name| !ends_in_number(name));
         let (grant, of_name) = match name {
@@ -263,7 +295,7 @@ impl<'p, 'q> Query<'p, 'q> {
         if let Some((_, rule)) = published
             .filter(|(host, _)| local.published.is_some_and(|bound| is_bound(*host, bound)))
         {
-            return Some(Allowed { rule: Some(rule) });
+            return Some(Allowed::by(rule));
         }
         let address = canonical(local.address.ip());
         let allowed = |port| match address {

@@ -1,12 +1,14 @@
-//! Rules as text: `VERB=TARGET`.
+//! The verb and the target of a rule as text: `VERB=TARGET`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{GrantError, ParseError, suggestion};
+use crate::rule::Rule;
 use crate::verbs::{Grant, Verb};
 
-fn parse(text: &str) -> Result<Grant, ParseError> {
+/// Parses a verb and a target, without escapes.
+pub(crate) fn parse(text: &str) -> Result<Grant, ParseError> {
     let (word, target) = match text.split_once('=') {
         Some((word, target)) => (word, Some(target)),
         None => (text, None),
@@ -14,25 +16,33 @@ fn parse(text: &str) -> Result<Grant, ParseError> {
     let Some(verb) = Verb::by_name(word) else {
         return Err(unknown_verb(word));
     };
+    parse_target(verb, target).map_err(|error| match target {
+        Some(_) if !verb.stands_alone() => error.shifted(word.len() + 1),
+        _ => error.shifted(word.len()),
+    })
+}
+
+/// Parses a target of a verb. None if there is no `=`, or no key `target`.
+pub(crate) fn parse_target(verb: Verb, target: Option<&str>) -> Result<Grant, ParseError> {
     let target = match (verb.stands_alone(), target) {
         (true, None) => "",
         (true, Some(_)) => {
             return Err(ParseError::new(
-                word.len(),
-                format!("`{word}` takes no target"),
-                format!("write {word} alone"),
+                0,
+                format!("`{verb}` takes no target"),
+                format!("write {verb} alone"),
             ));
         }
         (false, None | Some("")) => {
             let hint = format!("examples: {}", verb.examples());
-            return Err(ParseError::new(text.len(), format!("`{word}` needs a target"), hint));
+            return Err(ParseError::new(0, format!("`{verb}` needs a target"), hint));
         }
         (false, Some(target)) => target,
     };
-    Grant::parse_target(verb, target).map_err(|error| error.shifted(word.len() + 1))
+    Grant::parse_target(verb, target)
 }
 
-fn unknown_verb(word: &str) -> ParseError {
+pub(crate) fn unknown_verb(word: &str) -> ParseError {
     let shown = word.escape_debug();
     let what = if word.is_empty() {
         "the verb is missing".into()
@@ -53,21 +63,29 @@ fn verbs() -> String {
     Verb::TABLE.iter().map(|info| info.name).collect::<Vec<_>>().join(", ")
 }
 
+/// A rule's text without terms.
 impl FromStr for Grant {
     type Err = GrantError;
 
     fn from_str(text: &str) -> Result<Self, GrantError> {
-        parse(text).map_err(|error| GrantError::new(text, error))
+        let rule: Rule = text.parse()?;
+        if rule.terms.is_empty() {
+            Ok(rule.grant)
+        } else {
+            let error = ParseError::new(
+                0,
+                format!("`{}` has terms", text.escape_debug()),
+                "write a verb and a target alone",
+            );
+            Err(GrantError::new(text, error))
+        }
     }
 }
 
+/// As a rule without terms.
 impl fmt::Display for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.verb().fmt(f)?;
-        if !self.verb().stands_alone() {
-            f.write_str("=")?;
-        }
-        self.target().fmt(f)
+        Rule::from(self.clone()).fmt(f)
     }
 }
 
@@ -107,7 +125,7 @@ mod tests {
     fn unknown_verb_lists_the_verbs_and_the_nearest() {
         let text = error("tcp-conect=127.0.0.1:80");
         assert!(
-            text.starts_with("at character 1: unknown verb `tcp-conect`; verbs are tcp-connect, tcp-listen, udp-bind"),
+            text.starts_with("at character 1: unknown verb `tcp-conect`; verbs are tcp-connect, tcp-listen, tls-connect"),
             "{text}"
         );
         assert!(text.ends_with("did you mean tcp-connect?"), "{text}");
@@ -170,7 +188,7 @@ mod tests {
 
     #[test]
     fn local_address_by_a_name_is_refused() {
-        for text in ["tcp-listen=localhost:80", "udp-bind=*.example:80"] {
+        for text in ["tcp-listen=localhost.example:80", "udp-bind=*.example:80"] {
             assert!(error(text).contains("is a name; write an address"), "{text}");
         }
         assert!("udp-receive=db.example:80".parse::<Grant>().is_ok());
@@ -283,6 +301,7 @@ mod tests {
     fn host() -> impl Strategy<Value = String> {
         prop_oneof![
             Just("*".to_owned()),
+            prop::sample::select(crate::name::SET_WORDS.to_vec()).prop_map(str::to_owned),
             any::<std::net::Ipv4Addr>()
                 .prop_filter("a destination", |a| !a.is_unspecified())
                 .prop_map(|a| a.to_string()),

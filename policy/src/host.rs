@@ -1,12 +1,12 @@
 //! Hosts, alone or with a port, as rules name them.
 
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::error::{ParseError, zone_error};
-use crate::name::NamePattern;
+use crate::name::{NamePattern, SET_WORDS};
 use crate::port::PortRange;
 use crate::text::decimal;
 
@@ -19,6 +19,22 @@ pub enum HostPattern {
     Net(IpNet),
     /// Names, by the addresses pinned to them.
     Name(NamePattern),
+    /// A set of hosts, by its word.
+    Set(Box<str>),
+}
+
+impl HostPattern {
+    /// Returns the word of the set that this may be: one of every policy, or a name of one label.
+    pub(super) fn word(&self) -> Option<&str> {
+        match self {
+            Self::Name(NamePattern::Exact(label)) => {
+                Some(label).filter(|label| !label.contains('.'))
+            }
+            Self::Set(word) => Some(word),
+            Self::Any | Self::Net(_) | Self::Name(_) => None,
+        }
+        .map(|word| &**word)
+    }
 }
 
 /// `HOST:PORT`.
@@ -29,6 +45,9 @@ pub struct EndpointPattern {
     /// The ports.
     pub ports: PortRange,
 }
+
+/// What to write in place of a pattern that names more than one endpoint.
+const ONE: &str = "write one address or name, and one port";
 
 fn prefix_length(text: &str, offset: usize, most: u8) -> Result<u8, ParseError> {
     decimal(text).and_then(|n| u8::try_from(n).ok()).filter(|n| *n <= most).ok_or_else(|| {
@@ -55,6 +74,9 @@ impl HostPattern {
     fn parse(text: &str) -> Result<Self, ParseError> {
         if text == "*" {
             return Ok(Self::Any);
+        }
+        if SET_WORDS.contains(&text) {
+            return Ok(Self::Set(text.into()));
         }
         if text.is_empty() {
             return Err(ParseError::new(
@@ -135,6 +157,23 @@ pub(super) fn parse_lone_host(text: &str) -> Result<HostPattern, ParseError> {
     }
 }
 
+impl HostPattern {
+    /// Returns the one address that it names, or `address` and the one name.
+    ///
+    /// # Errors
+    ///
+    /// It names more than one.
+    pub(crate) fn one(&self, address: IpAddr) -> Result<(IpAddr, Option<&str>), &'static str> {
+        match self {
+            Self::Net(net) if net.prefix_len() == net.max_prefix_len() => Ok((net.addr(), None)),
+            Self::Name(NamePattern::Exact(name)) => Ok((address, Some(name))),
+            Self::Any | Self::Net(_) | Self::Set(_) | Self::Name(NamePattern::Below(_)) => {
+                Err("write one address, or one name")
+            }
+        }
+    }
+}
+
 /// As it stands without a port.
 impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -143,11 +182,25 @@ impl fmt::Display for HostPattern {
             Self::Net(net) if net.prefix_len() == net.max_prefix_len() => net.addr().fmt(f),
             Self::Net(net) => net.fmt(f),
             Self::Name(name) => name.fmt(f),
+            Self::Set(word) => f.write_str(word),
         }
     }
 }
 
 impl EndpointPattern {
+    /// Returns the one address and port that it names: see [`HostPattern::one`].
+    ///
+    /// # Errors
+    ///
+    /// It names more than one.
+    pub(crate) fn one(&self, address: IpAddr) -> Result<(SocketAddr, Option<&str>), &'static str> {
+        let (ip, name) = self.host.one(address).map_err(|_| ONE)?;
+        if self.ports.low() != self.ports.high() {
+            return Err(ONE);
+        }
+        Ok((SocketAddr::new(ip, self.ports.low()), name))
+    }
+
     pub(super) fn parse(text: &str) -> Result<Self, ParseError> {
         const MISSING: &str =
             "write HOST:PORT; PORT is a number, a range such as 8000-8999, or `*` for any";
@@ -170,6 +223,11 @@ impl EndpointPattern {
             });
         }
         let Some((host, ports)) = text.rsplit_once(':') else {
+            if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+                let hint =
+                    format!("write HOST:PORT, as in 127.0.0.1:{text}, or *:{text} for every host");
+                return Err(ParseError::new(0, "the host is missing", hint));
+            }
             return Err(ParseError::new(text.len(), "the port is missing", MISSING));
         };
         if let Some(at) = text.find("://") {

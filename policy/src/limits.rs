@@ -72,6 +72,10 @@ limits! {
     lookups_pending "lookups-pending" = 8, 0..=4_096, "look-ups under way at once; beyond it: EAGAIN";
     /// Pollers open at once.
     pollers "pollers" = 16, 0..=65_536, "pollers open at once; beyond it: EMFILE";
+    /// Sessions of TLS at once.
+    tls_sessions "tls-sessions" = 1024, 0..=1_048_576, "sessions of TLS at once; beyond it: EMFILE";
+    /// Handshakes of TLS begun a second.
+    tls_handshakes "tls-handshakes" = 1000, 0..=1_000_000, "handshakes of TLS begun in a second; beyond it: EDQUOT";
     /// Entries of one poll or poller.
     poll_entries "poll-entries" = 10_000, 0..=1_048_576, "entries of one poll or poller; beyond it: EINVAL or ENOSPC";
     /// Bytes of one transfer.
@@ -184,6 +188,15 @@ impl TokenBucket {
         Self { rate, capacity, level: capacity, filled: now }
     }
 
+    /// Fills with another rate from now on, and holds as many tokens.
+    pub fn set_rate(&mut self, rate: u64) {
+        if rate != self.rate {
+            self.rate = rate;
+            self.capacity = u128::from(rate) * TOKEN;
+            self.level = self.level.min(self.capacity);
+        }
+    }
+
     /// Takes one token.
     ///
     /// # Errors
@@ -284,6 +297,18 @@ mod tests {
         assert_eq!(bucket.take(later), Ok(()));
         assert_eq!(bucket.take(later), Ok(()));
         assert!(bucket.take(later).is_err());
+    }
+
+    #[test]
+    fn bucket_of_another_rate_fills_by_it() {
+        let start = Instant::now();
+        let mut bucket = TokenBucket::new(4, 4, start);
+        bucket.set_rate(1);
+        assert_eq!(bucket.take(start), Ok(()));
+        assert_eq!(bucket.take(start), Err(Duration::from_secs(1)));
+        bucket.set_rate(2);
+        assert_eq!(bucket.take(start), Err(Duration::from_millis(500)));
+        assert_eq!(bucket.take(start + Duration::from_millis(500)), Ok(()));
     }
 
     #[test]

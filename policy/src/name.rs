@@ -6,6 +6,10 @@ use std::net::IpAddr;
 
 use crate::error::{ParseError, zone_error};
 
+/// The words of the sets that every policy has.
+pub(super) const SET_WORDS: [&str; 5] =
+    ["public", "private", "loopback", "link-local", "multicast"];
+
 /// A text that is no host name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -161,12 +165,21 @@ pub enum ResolvePattern {
     Any,
     /// Names.
     Name(NamePattern),
+    /// The names in a set, by the set's word.
+    Set(Box<str>),
 }
 
 impl ResolvePattern {
     pub(super) fn parse(text: &str) -> Result<Self, ParseError> {
         if text == "*" {
             return Ok(Self::Any);
+        }
+        if SET_WORDS.contains(&text) {
+            return Err(ParseError::new(
+                0,
+                format!("the set `{text}` holds addresses, and no name"),
+                "name a host, a set with names, or `*`",
+            ));
         }
         if text.parse::<IpAddr>().is_ok() {
             return Err(ParseError::new(
@@ -191,6 +204,7 @@ impl fmt::Display for ResolvePattern {
         match self {
             Self::Any => f.write_str("*"),
             Self::Name(name) => name.fmt(f),
+            Self::Set(word) => f.write_str(word),
         }
     }
 }

@@ -7,9 +7,11 @@
 use std::iter::once;
 
 use super::index::Endpoints;
+use crate::decide::Query;
 use crate::denial::Denial;
 use crate::name::normalise_name;
 use crate::policy::Policy;
+use crate::verbs::Request;
 
 impl Policy {
     /// Returns whether a rule that allows names this single label itself, as `resolve=db` and
@@ -18,6 +20,17 @@ impl Policy {
         let implied = self.allow.implying_resolve().map(|(_, rules)| &rules.names);
         !name.contains('.')
             && once(&self.allow.resolve.names).chain(implied).any(|names| names.has_exact(name))
+            && self.keeps(|kept| kept.grants_label(name))
+    }
+
+    /// Returns whether this name may be looked up, or some rule denies something by it. If neither
+    /// holds, no decision looks at the addresses of the name.
+    pub fn concerns_name(&self, name: &str) -> bool {
+        let Ok(name) = normalise_name(name) else { return false };
+        let by_name = |rules: &Endpoints| rules.names.all(&name).next().is_some();
+        Request::Resolve(&name).decide(&Query::without_pins(self)).is_ok()
+            || self.deny.resolve.find(&name).is_some()
+            || self.deny.endpoints().chain(once(&self.deny.reverse_resolve)).any(by_name)
     }
 
     /// Returns whether a deny rule names a name, so that the other names of an answer matter.
@@ -66,6 +79,20 @@ mod tests {
         let mut all = Policy::builder();
         all.allow_all();
         assert!(!all.build().grants_label("db"));
+    }
+
+    #[test]
+    fn a_policy_concerns_the_names_that_it_lets_look_up_or_denies_by() {
+        let policy = Policy::of_rules(
+            &["tcp-connect=a.example:80", "resolve=*.b.example", "tcp-connect=*:443"],
+            &["udp-send=c.example:53", "resolve=d.example"],
+        );
+        for name in ["a.example", "A.Example.", "x.b.example", "c.example", "d.example"] {
+            assert!(policy.concerns_name(name), "{name}");
+        }
+        for name in ["b.example", "e.example", "no name\0"] {
+            assert!(!policy.concerns_name(name), "{name}");
+        }
     }
 
     #[test]

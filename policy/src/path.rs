@@ -238,7 +238,8 @@ pub(super) fn escape_abstract(name: &[u8]) -> String {
     let mut text = String::with_capacity(name.len());
     for byte in name {
         match byte {
-            b'*' | b'\\' => text.push_str(&format!("\\x{byte:02x}")),
+            // A `;` would begin a term of the rule.
+            b'*' | b'\\' | b';' => text.push_str(&format!("\\x{byte:02x}")),
             0x20..=0x7e => text.push(char::from(*byte)),
             byte => text.push_str(&format!("\\x{byte:02x}")),
         }

@@ -165,6 +165,24 @@ impl Pins {
         }
     }
 
+    /// Forgets the names about which `keep` says no. It gets the name and each of its other names.
+    pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        let gone: Vec<Box<str>> = self
+            .names
+            .values()
+            .filter(|(owner, _)| {
+                let others = owner.others.lock().unwrap_or_else(PoisonError::into_inner);
+                !keep(&owner.text) && !others.iter().any(|other| keep(other))
+            })
+            .map(|(owner, _)| owner.text.clone())
+            .collect();
+        for name in gone {
+            if let Some((owner, list)) = self.names.remove(&name) {
+                list.into_iter().for_each(|address| self.forget(address, &owner));
+            }
+        }
+    }
+
     /// The fresh addresses of a name, for a caller that lists them.
     pub fn addresses(&self, name: &str, now: Instant) -> Vec<IpAddr> {
         let Ok(name) = normalise_name(name) else { return Vec::new() };
@@ -305,6 +323,21 @@ mod tests {
         assert_eq!(pins.addresses("xn--bcher-kva.example", start), [v4(9)]);
         pins.pin("no name at all", &[v4(1)], start);
         assert!(pins.at(v4(1)).is_empty());
+    }
+
+    #[test]
+    fn pins_of_names_that_are_not_kept_are_gone() {
+        let start = Instant::now();
+        let mut pins = Pins::new(start);
+        pins.pin("a.example", &[v4(1)], start);
+        pins.pin("b.example", &[v4(1), v4(2)], start);
+        pins.pin("c.example", &[v4(3)], start);
+        pins.note_others("c.example", &["a.example".to_owned()]);
+        pins.retain(|name| name == "a.example");
+        assert_eq!(pins.at(v4(1)).iter().map(Pin::name).collect::<Vec<_>>(), ["a.example"]);
+        assert!(pins.at(v4(2)).is_empty() && pins.addresses("b.example", start).is_empty());
+        assert_eq!(pins.addresses("c.example", start), [v4(3)]);
+        assert_eq!(pins.count(), 2);
     }
 
     #[test]

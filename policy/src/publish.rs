@@ -10,6 +10,9 @@ use crate::verbs::Verb;
 
 const HINT: &str = "write HOST:PORT=GUEST:PORT, both hosts addresses, as in 0.0.0.0:8080=127.0.0.1:80; /tcp or /udp may follow";
 
+/// What stands before an entry in the name of its rule.
+const RULE: &str = "publish=";
+
 /// What is published, by the verb that binds and the guest's address.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Published(HashMap<(Verb, IpAddr, u16), Entry>);
@@ -54,7 +57,7 @@ impl Published {
             return Err(fail(ParseError::new(0, what, "an IPv4 socket has only IPv4 addresses")));
         }
         for &verb in verbs {
-            let entry = Entry { host, rule: format!("publish={text}").into() };
+            let entry = Entry { host, rule: format!("{RULE}{text}").into() };
             if self.0.insert((verb, guest.ip(), guest.port()), entry).is_some() {
                 return Err(fail(ParseError::new(
                     at,
@@ -72,6 +75,17 @@ impl Published {
             return None;
         }
         self.0.get(&(verb, guest.ip(), guest.port())).map(|entry| (entry.host, &*entry.rule))
+    }
+
+    /// Returns what is published for a verb: the guest's addresses, and those of the host.
+    pub(super) fn of(&self, verb: Verb) -> impl Iterator<Item = (SocketAddr, SocketAddr)> {
+        let of_verb = self.0.iter().filter(move |((published, ..), _)| *published == verb);
+        of_verb.map(|((_, ip, port), entry)| (SocketAddr::new(*ip, *port), entry.host))
+    }
+
+    /// Returns each entry as `HOST:PORT=GUEST:PORT`. An entry for two protocols is there twice.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.0.values().filter_map(|entry| entry.rule.strip_prefix(RULE))
     }
 
     /// Returns whether anything is published for this verb.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::index::RuleId;
+use crate::sets::BuiltSets;
 use crate::unix::RealPath;
 
 /// The rules of one verb on one side of a policy, and what an index may need besides.
@@ -10,6 +11,8 @@ pub(crate) struct VerbRules<'a, P> {
     pub(crate) rules: Vec<(RuleId, &'a P)>,
     /// The texts of all rules of the side, by `RuleId`.
     pub(crate) texts: &'a [Arc<str>],
+    /// The sets that rules may name.
+    pub(crate) sets: &'a BuiltSets,
     /// Whether the rules deny.
     pub(crate) deny: bool,
     /// The policy's base directory.

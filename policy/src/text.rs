@@ -22,7 +22,17 @@ fn character(text: &[u8]) -> usize {
     }
 }
 
-/// Returns whether `*` (any bytes) and `?` (one character) in `pattern` can stand for what `text`
+/// Splits a text into characters. A byte that belongs to no character is one of its own.
+pub(crate) fn characters(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (first, others) = rest.split_at(character(rest).min(rest.len()));
+        rest = others;
+        (!first.is_empty()).then_some(first)
+    })
+}
+
+/// Returns whether `*` (any characters) and `?` (one character) in `pattern` can stand for what `text`
 /// has. Quadratic at worst.
 pub(crate) fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
@@ -45,8 +55,9 @@ pub(crate) fn glob(pattern: &[u8], text: &[u8]) -> bool {
                 let Some((after, from)) = star else {
                     return false;
                 };
-                (p, t) = (after, from + 1);
-                star = Some((after, from + 1));
+                let next = from + character(&text[from..]);
+                (p, t) = (after, next);
+                star = Some((after, next));
             }
         }
     }

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::denial::Denial;
+use crate::index::RuleId;
 use crate::path::{AbstractPattern, Component, PathPattern, match_components};
+use crate::rule::with_target;
 use crate::verbs::Verb;
 
 /// The name of a UNIX socket.
@@ -36,9 +38,16 @@ struct Group {
     /// Where the directory really was when the rule was made, every link followed.
     real: PathBuf,
     /// Plain names in it.
-    names: HashMap<Box<[u8]>, Arc<str>>,
-    /// What follows the directory in patterns with `*`, `?` or `**`.
-    patterns: Vec<(Arc<[Component]>, Arc<str>)>,
+    names: HashMap<Box<[u8]>, RuleText>,
+    /// What follows the directory in patterns with `*`, `?` or `**`, those without `**` first.
+    patterns: Vec<(Arc<[Component]>, RuleText)>,
+}
+
+/// A rule, and its text, which outlives the policy in a [`UnixRoute`].
+#[derive(Clone, Debug)]
+pub(super) struct RuleText {
+    pub(super) rule: RuleId,
+    pub(super) text: Arc<str>,
 }
 
 /// The rules of one UNIX verb.
@@ -49,15 +58,25 @@ struct Group {
 pub(super) struct UnixRules {
     /// By directory, without the last slash: the root is empty.
     groups: HashMap<Box<[u8]>, Group>,
-    names: HashMap<Box<[u8]>, Arc<str>>,
-    patterns: Vec<(AbstractPattern, Arc<str>)>,
+    names: HashMap<Box<[u8]>, RuleText>,
+    /// Those with the most literal bytes first.
+    patterns: Vec<(AbstractPattern, RuleText)>,
+}
+
+/// What follows the directory in a rule about a path.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Pattern<'a> {
+    /// This name.
+    Name(&'a [u8]),
+    /// Components, of which one at least is a pattern.
+    Components(&'a [Component]),
 }
 
 /// What a rule says of a path: the directory's length in the path, what follows, and the rule.
 struct Match<'a> {
     directory: usize,
     rest: Option<&'a Arc<[Component]>>,
-    rule: &'a Arc<str>,
+    rule: &'a RuleText,
 }
 
 impl UnixRules {
@@ -72,16 +91,40 @@ impl UnixRules {
             let folder = Path::new("/")
                 .join(OsStr::from_bytes(directory.strip_prefix(b"/").unwrap_or(directory)));
             let rules = group.names.values().chain(group.patterns.iter().map(|(_, rule)| rule));
-            rules.map(move |rule| (folder.clone(), &**rule))
+            rules.map(move |rule| (folder.clone(), &*rule.text))
         })
     }
 
-    pub(super) fn add_abstract(&mut self, pattern: &AbstractPattern, rule: &Arc<str>) {
+    /// Returns the path of each rule: the directory that the rule spells out, absolute and without
+    /// the last slash, and what follows.
+    pub(super) fn paths(&self) -> impl Iterator<Item = (&[u8], Pattern<'_>)> {
+        self.groups.iter().flat_map(|(directory, group)| {
+            let names = group.names.keys().map(|name| Pattern::Name(name));
+            let patterns = group.patterns.iter().map(|(rest, _)| Pattern::Components(rest));
+            names.chain(patterns).map(move |pattern| (&**directory, pattern))
+        })
+    }
+
+    /// Returns the abstract name of each rule: its parts, which any bytes may separate.
+    pub(super) fn abstract_names(&self) -> impl Iterator<Item = Vec<&[u8]>> {
+        let names = self.names.keys().map(|name| vec![&**name]);
+        let patterns = self.patterns.iter().map(|(pattern, _)| &pattern.parts);
+        names.chain(patterns.map(|parts| parts.iter().map(|part| &**part).collect()))
+    }
+
+    pub(super) fn add_abstract(&mut self, pattern: &AbstractPattern, rule: &RuleText) {
         match pattern.exact() {
             Some(name) => {
-                self.names.entry(name.into()).or_insert_with(|| Arc::clone(rule));
+                self.names.entry(name.into()).or_insert_with(|| rule.clone());
             }
-            None => self.patterns.push((pattern.clone(), Arc::clone(rule))),
+            None => {
+                let literal = |pattern: &AbstractPattern| {
+                    pattern.parts.iter().map(|part| part.len()).sum::<usize>()
+                };
+                let own = literal(pattern);
+                let at = self.patterns.partition_point(|(before, _)| literal(before) >= own);
+                self.patterns.insert(at, (pattern.clone(), rule.clone()));
+            }
         }
     }
 
@@ -91,7 +134,7 @@ impl UnixRules {
         pattern: &PathPattern,
         base: Option<&[u8]>,
         real_path: RealPath<'_>,
-        rule: &Arc<str>,
+        rule: &RuleText,
     ) {
         let (directory, rest) = split(pattern, base);
         self.insert(directory, rest, real_path, rule);
@@ -104,7 +147,7 @@ impl UnixRules {
         pattern: &PathPattern,
         base: Option<&[u8]>,
         real_path: RealPath<'_>,
-        rule: &Arc<str>,
+        rule: &RuleText,
     ) {
         let (directory, rest) = split(pattern, base);
         let real = real_directory(&directory, real_path);
@@ -132,7 +175,7 @@ impl UnixRules {
         directory: Vec<u8>,
         rest: &[Component],
         real_path: RealPath<'_>,
-        rule: &Arc<str>,
+        rule: &RuleText,
     ) {
         let group = self.groups.entry(directory.into()).or_insert_with_key(|directory| Group {
             real: Path::new("/").join(OsString::from_vec(real_directory(directory, real_path))),
@@ -140,35 +183,40 @@ impl UnixRules {
         });
         match rest {
             [Component::Literal(name)] => {
-                group.names.entry(name.clone()).or_insert_with(|| Arc::clone(rule));
+                group.names.entry(name.clone()).or_insert_with(|| rule.clone());
             }
-            rest => group.patterns.push((rest.into(), Arc::clone(rule))),
+            rest => {
+                let deep = |rest: &[Component]| rest.contains(&Component::AnyDepth);
+                let own = deep(rest);
+                let at = group.patterns.partition_point(|(before, _)| own || !deep(before));
+                group.patterns.insert(at, (rest.into(), rule.clone()));
+            }
         }
     }
 
-    /// The rule that holds an absolute, normal path.
-    pub(super) fn path(&self, path: &[u8]) -> Option<&str> {
-        self.matches(path).next().map(|found| &**found.rule)
+    /// The most specific rule that holds an absolute, normal path.
+    pub(super) fn path(&self, path: &[u8]) -> Option<&RuleText> {
+        self.matches(path).next().map(|found| found.rule)
     }
 
-    /// The rule that holds an abstract name.
-    pub(super) fn name(&self, name: &[u8]) -> Option<&str> {
+    /// The most specific rule that holds an abstract name.
+    pub(super) fn name(&self, name: &[u8]) -> Option<&RuleText> {
         if let Some(rule) = self.names.get(name) {
             return Some(rule);
         }
-        self.patterns.iter().find(|(pattern, _)| pattern.matches(name)).map(|(_, rule)| &**rule)
+        self.patterns.iter().find(|(pattern, _)| pattern.matches(name)).map(|(_, rule)| rule)
     }
 
     /// The rule that holds every abstract name, and so the ones that the kernel chooses.
-    pub(super) fn every_name(&self) -> Option<&str> {
+    pub(super) fn every_name(&self) -> Option<&RuleText> {
         let every = |pattern: &AbstractPattern| {
             pattern.exact().is_none() && pattern.parts.iter().all(|part| part.is_empty())
         };
-        self.patterns.iter().find(|(pattern, _)| every(pattern)).map(|(_, rule)| &**rule)
+        self.patterns.iter().find(|(pattern, _)| every(pattern)).map(|(_, rule)| rule)
     }
 
     /// A rule about some name that the kernel may choose: five hexadecimal digits.
-    pub(super) fn kernel_chosen_name(&self) -> Option<&str> {
+    pub(super) fn kernel_chosen_name(&self) -> Option<&RuleText> {
         let may = |parts: &[&[u8]]| {
             let digit = |b: &u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
             parts.iter().copied().flatten().all(digit)
@@ -185,14 +233,15 @@ impl UnixRules {
             };
             self.patterns.iter().find(|(pattern, _)| held(pattern)).map(|(_, rule)| rule)
         };
-        name.or_else(pattern).map(|rule| &**rule)
+        name.or_else(pattern)
     }
 
-    /// The rules that hold a path, those of the outermost directory first.
+    /// The rules that hold a path, the most specific first: those of the innermost directory, and in
+    /// each the path's own name before patterns.
     fn matches<'r, 'p>(&'r self, path: &'p [u8]) -> impl Iterator<Item = Match<'r>> + use<'r, 'p> {
         let groups = if self.groups.is_empty() { &[] } else { path };
         let slashes =
-            groups.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+            groups.iter().enumerate().rev().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
         slashes.filter_map(|at| Some((at, self.groups.get(&path[..at])?))).flat_map(
             move |(directory, group)| {
                 let below = &path[directory + 1..];
@@ -238,6 +287,7 @@ impl UnixRules {
                     patterns: vec![rest],
                     allow: Some(Arc::clone(self)),
                     deny: Arc::clone(deny),
+                    kept: Vec::new(),
                 }),
             }
         }
@@ -332,6 +382,8 @@ pub struct UnixRoute {
     /// The rules that allow. None if everything is allowed that is not denied.
     allow: Option<Arc<UnixRules>>,
     deny: Arc<UnixRules>,
+    /// The rules that the guest has kept each time that it gave up rights.
+    kept: Vec<Arc<UnixRules>>,
 }
 
 impl UnixRoute {
@@ -344,7 +396,13 @@ impl UnixRoute {
             patterns: Vec::new(),
             allow: None,
             deny: Arc::clone(deny),
+            kept: Vec::new(),
         }
+    }
+
+    /// Adds rules that the guest has kept.
+    pub(super) fn keep(&mut self, rules: &Arc<UnixRules>) {
+        self.kept.push(Arc::clone(rules));
     }
 
     /// Judges the directory that [`base`](Self::base) is now, by its real path. It must be where it
@@ -388,7 +446,18 @@ impl UnixRoute {
             return Err(Denial::new(format!("{} is denied: it is not a real path", shown())));
         }
         if let Some(rule) = self.deny.path(&real) {
-            return Err(Denial::by_rule(shown(), rule));
+            return Err(Denial::by_rule(shown(), &rule.text));
+        }
+        // The rules that the guest kept name the folder as the guest does, or its real place.
+        let named = self.base.join(real_relative);
+        let given = |kept: &Arc<UnixRules>| {
+            kept.path(named.as_os_str().as_bytes()).is_some() || kept.path(&real).is_some()
+        };
+        if !self.kept.iter().all(given) {
+            return Err(Denial::new(format!(
+                "{} is denied: the guest gave it up with restrict",
+                shown()
+            )));
         }
         let Some(allow) = &self.allow else {
             return Ok(());
@@ -410,7 +479,7 @@ impl UnixRoute {
 pub(super) fn path_grant(verb: Verb, path: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(path).ok()?;
     let plain = !text.contains(['*', '?']) && !text.chars().any(char::is_control);
-    plain.then(|| format!("{verb}={text}"))
+    plain.then(|| with_target(verb, text))
 }
 
 /// Returns a path to be printed. Bytes that are no text, and control characters, are escaped.
@@ -505,7 +574,7 @@ mod tests {
         );
         assert_eq!(
             routes(&policy, "/run/app/x.sock"),
-            [pair("/run", "app/x.sock"), pair("/run/app", "x.sock")]
+            [pair("/run/app", "x.sock"), pair("/run", "app/x.sock")]
         );
         assert_eq!(routes(&policy, "/run//app/./y.sock"), [pair("/run/app", "y.sock")]);
         assert_eq!(routes(&policy, "sub/a"), [pair("/base/sub", "a")]);

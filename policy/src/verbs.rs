@@ -22,6 +22,11 @@ pub(crate) mod resolve;
 pub(crate) mod reverse_resolve;
 pub(crate) mod tcp_connect;
 pub(crate) mod tcp_listen;
+pub(crate) mod tls_connect;
+pub(crate) mod tls_identity;
+pub(crate) mod tls_insecure;
+mod tls_remote;
+pub(crate) mod tls_upgrade;
 pub(crate) mod udp_bind;
 pub(crate) mod udp_receive;
 pub(crate) mod udp_send;
@@ -37,7 +42,8 @@ use std::time::Instant;
 use sandsock_abi::ioctl::Ioctl;
 use sandsock_abi::option::SocketOption;
 
-use crate::decide::{Answer, Capability, Query, decide};
+use crate::covers::{Compared, Excess, Found};
+use crate::decide::{Answer, Asked, Asking, Capability, Query, decide};
 use crate::denial::{Allowed, Denial};
 use crate::endpoints::LocalAddress;
 use crate::error::ParseError;
@@ -47,7 +53,10 @@ use crate::name::ResolvePattern;
 use crate::path::UnixPattern;
 use crate::pins::Pins;
 use crate::policy::Policy;
+use crate::rule::Rule;
 use crate::rules::VerbRules;
+use crate::sets::BuiltSets;
+use crate::terms::{BudgetId, TlsTerms};
 use crate::unix::{RealPath, UnixTarget};
 use crate::verbs::ancillary::Ancillary;
 use crate::verbs::can::{CanPattern, CanRequest};
@@ -60,11 +69,17 @@ use crate::verbs::netlink::{NetlinkPattern, NetlinkRequest};
 use crate::verbs::option::OptionRequest;
 use crate::verbs::packet::{PacketPattern, PacketRequest};
 use crate::verbs::raw::{RawPattern, RawRequest};
+use crate::verbs::tls_identity::IdentityName;
+pub use crate::verbs::tls_remote::TlsRequest;
 
 // word => file: Verb(what a rule names, what a guest asks for)
 verbs! {
     "tcp-connect" => tcp_connect: TcpConnect(EndpointPattern, SocketAddr),
     "tcp-listen" => tcp_listen: TcpListen(EndpointPattern, LocalAddress),
+    "tls-connect" => tls_connect: TlsConnect(EndpointPattern, TlsRequest<'a>),
+    "tls-insecure" => tls_insecure: TlsInsecure(EndpointPattern, TlsRequest<'a>),
+    "tls-upgrade" => tls_upgrade: TlsUpgrade(EndpointPattern, TlsRequest<'a>),
+    "tls-identity" => tls_identity: TlsIdentity(IdentityName, &'a str),
     "udp-bind" => udp_bind: UdpBind(EndpointPattern, LocalAddress),
     "udp-send" => udp_send: UdpSend(EndpointPattern, SocketAddr),
     "udp-receive" => udp_receive: UdpReceive(EndpointPattern, SocketAddr),
@@ -124,10 +139,66 @@ impl fmt::Display for Verb {
     }
 }
 
+impl Grant {
+    /// Returns the host that this rule is about. None if it is about something else.
+    pub(crate) fn host(&self) -> Option<&HostPattern> {
+        match self {
+            Self::TcpConnect(pattern)
+            | Self::TcpListen(pattern)
+            | Self::TlsConnect(pattern)
+            | Self::TlsInsecure(pattern)
+            | Self::TlsUpgrade(pattern)
+            | Self::UdpBind(pattern)
+            | Self::UdpSend(pattern)
+            | Self::UdpReceive(pattern)
+            | Self::Raw(RawPattern::Packets(pattern))
+            | Self::Multicast(MulticastPattern(pattern)) => Some(&pattern.host),
+            Self::ReverseResolve(host) => Some(host),
+            _ => None,
+        }
+    }
+
+    /// As [`host`](Self::host), to be changed.
+    pub(crate) fn host_mut(&mut self) -> Option<&mut HostPattern> {
+        match self {
+            Self::TcpConnect(pattern)
+            | Self::TcpListen(pattern)
+            | Self::TlsConnect(pattern)
+            | Self::TlsInsecure(pattern)
+            | Self::TlsUpgrade(pattern)
+            | Self::UdpBind(pattern)
+            | Self::UdpSend(pattern)
+            | Self::UdpReceive(pattern)
+            | Self::Raw(RawPattern::Packets(pattern))
+            | Self::Multicast(MulticastPattern(pattern)) => Some(&mut pattern.host),
+            Self::ReverseResolve(host) => Some(host),
+            _ => None,
+        }
+    }
+}
+
 impl Rules {
     /// Returns a rule's text.
     pub(crate) fn text(&self, rule: RuleId) -> &str {
         self.texts.get(rule as usize).map_or("", |text| text)
+    }
+
+    /// Returns the budget that an act by a rule is charged to.
+    pub(crate) fn budget(&self, rule: RuleId) -> Option<BudgetId> {
+        self.budgets.get(rule as usize).copied().flatten()
+    }
+
+    /// Returns how a rule wants TLS to be.
+    pub(crate) fn tls(&self, rule: RuleId) -> Option<&TlsTerms> {
+        self.rules.get(rule as usize)?.terms.tls.as_ref()
+    }
+
+    /// Numbers the budgets in the order of their rules.
+    fn number_budgets(rules: &[Rule]) -> Vec<Option<BudgetId>> {
+        let mut ids = (0..).map(BudgetId);
+        let of_rule = |rule: &Rule| rule.terms.budget.as_ref().and_then(|_| ids.next());
+        let numbered: Vec<_> = rules.iter().map(of_rule).collect();
+        if numbered.iter().all(Option::is_none) { Vec::new() } else { numbered }
     }
 }
 
@@ -147,6 +218,12 @@ impl Policy {
         pins: &Pins,
         now: Instant,
     ) -> Result<Allowed<'_>, Denial> {
-        request.decide(&Query::new(self, pins, now))
+        let allowed = request.decide(&Query::new(self, pins, now))?;
+        for kept in &self.restrictions {
+            if let Err(denial) = request.decide(&Query::new(kept, pins, now)) {
+                return Err(Denial::given_up(request.what(), denial));
+            }
+        }
+        Ok(allowed)
     }
 }

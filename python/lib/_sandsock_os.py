@@ -6,6 +6,7 @@ first. `errno` and `os.strerror` get the errnos that WASI lacks, under 1000 and 
 The runner calls `install` before anything else is imported, and `as_linux` for its option of this name.
 """
 
+import _stat
 import errno
 import os
 import posix
@@ -20,8 +21,13 @@ USER = 0
 def install() -> None:
     """Adds the functions and the errnos."""
     _add_errnos()
-    for function in (close, dup, read, write, get_blocking, set_blocking, get_inheritable, set_inheritable):
+    for function in (
+        close, dup, read, readinto, write, lseek, get_blocking, set_blocking, get_inheritable, set_inheritable, unlink, remove,
+        stat, lstat, fstat,
+    ):  # fmt: skip
         _wrap(function)
+    _files["fdopen"] = os.fdopen
+    os.fdopen = fdopen
     for function in (dup2, pipe, pipe2, getuid, geteuid, getgid, getegid, getgroups, getresuid, getresgid, getppid, uname):
         _add(function)
 
@@ -52,8 +58,11 @@ _files = {}
 
 
 def _wrap(function) -> None:
-    _files[function.__name__] = getattr(posix, function.__name__)
-    function.__doc__ = _files[function.__name__].__doc__
+    files = _files[function.__name__] = getattr(posix, function.__name__)
+    function.__doc__ = files.__doc__
+    for supports in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks):
+        if files in supports:
+            supports.add(function)
     _add(function)
 
 
@@ -77,7 +86,20 @@ def read(fd, length, /):
         if length < 0:
             raise OSError(errno.EINVAL, strerror(errno.EINVAL))
         return _sandsock.read(fd, length)
+    if fd == 0:
+        _sandsock.wait_for_stdin()
     return _files["read"](fd, length)
+
+
+def readinto(fd, buffer, /):
+    if not _is_ours(fd):
+        if fd == 0:
+            _sandsock.wait_for_stdin()
+        return _files["readinto"](fd, buffer)
+    with memoryview(buffer) as view, view.cast("B") as octets:
+        data = _sandsock.read(fd, len(octets))
+        octets[: len(data)] = data
+    return len(data)
 
 
 def write(fd, data, /):
@@ -85,6 +107,12 @@ def write(fd, data, /):
         # Another thread could change the buffer while this one waits.
         return _sandsock.write(fd, data if type(data) is bytes else bytes(memoryview(data)))
     return _files["write"](fd, data)
+
+
+def lseek(fd, position, whence, /):
+    if _is_ours(fd):
+        raise OSError(errno.ESPIPE, strerror(errno.ESPIPE))
+    return _files["lseek"](fd, position, whence)
 
 
 def get_blocking(fd, /):
@@ -103,6 +131,102 @@ def set_inheritable(fd, inheritable, /):
     if _is_ours(fd):
         return _sandsock.set_inheritable(fd, bool(inheritable))
     return _files["set_inheritable"](fd, inheritable)
+
+
+def unlink(path, *, dir_fd=None):
+    _remove("unlink", path, dir_fd)
+
+
+def remove(path, *, dir_fd=None):
+    _remove("remove", path, dir_fd)
+
+
+def _remove(function, path, dir_fd):
+    try:
+        _files[function](path, dir_fd=dir_fd)
+    except OSError:
+        # The name of a UNIX socket is not in a folder of wasi-libc's.
+        try:
+            _sandsock.unlink(os.fsencode(path))
+        except OSError:
+            pass
+        else:
+            return
+        raise
+
+
+def fstat(fd):
+    return _status(fd) if _is_ours(fd) else _files["fstat"](fd)
+
+
+def _status(number):
+    """Returns the status of a socket. Its number, or that of the bind that made its file, stands for that of the inode."""
+    return os.stat_result((_SOCKET, number, 0, 1, USER, USER, 0, 0, 0, 0))
+
+
+def stat(path, *, dir_fd=None, follow_symlinks=True):
+    if _is_ours(path):
+        return _status(path)
+    return _look("stat", path, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
+
+
+def lstat(path, *, dir_fd=None):
+    return _look("lstat", path, dir_fd=dir_fd)
+
+
+def _look(function, path, **options):
+    try:
+        found = _files[function](path, **options)
+    except OSError:
+        bind = _bind_of(path)
+        if bind is None or _is_visible(os.path.dirname(path)):
+            raise
+        return _status(bind)
+    # WASI has no kind of file for a socket.
+    if found.st_mode == 0 and _bind_of(path) is not None:
+        return os.stat_result((_SOCKET, *found[1:]))
+    return found
+
+
+# The mode of a UNIX socket's file.
+_SOCKET = _stat.S_IFSOCK | 0o755
+
+
+def _bind_of(path):
+    """Returns the number of the bind that made the file of a UNIX socket, or None."""
+    return _sandsock.bind_of(os.fsencode(path)) if type(path) in (str, bytes) else None
+
+
+def _is_visible(folder):
+    """Returns whether the guest has a folder, so that it sees whether a file is there."""
+    try:
+        _files["stat"](folder or os.curdir)
+    except OSError:
+        return False
+    return True
+
+
+def fdopen(fd, mode="r", buffering=-1, encoding=None, errors=None, newline=None, closefd=True, opener=None):
+    if not _is_ours(fd):
+        return _files["fdopen"](fd, mode, buffering, encoding, errors, newline, closefd, opener)
+    # The file of `io` calls wasi-libc. This one calls the functions of `os`.
+    import _pyio
+    import io
+
+    binary = "b" in mode
+    if binary and (encoding or errors or newline):
+        raise ValueError("binary mode doesn't take an encoding, errors or newline argument")
+    if buffering == 0 and not binary:
+        raise ValueError("can't have unbuffered text I/O")
+    raw = _pyio.FileIO(fd, "".join(letter for letter in mode if letter not in "bt"), closefd)
+    if buffering == 0:
+        return raw
+    size = buffering if buffering > 1 else io.DEFAULT_BUFFER_SIZE
+    if raw.readable() and raw.writable():
+        buffer = io.BufferedRWPair(raw, raw, size)
+    else:
+        buffer = (io.BufferedWriter if raw.writable() else io.BufferedReader)(raw, size)
+    return buffer if binary else io.TextIOWrapper(buffer, io.text_encoding(encoding), errors, newline, buffering == 1)
 
 
 # Functions that WASI lacks

@@ -1,5 +1,7 @@
 //! The crate's errors as Python's exceptions.
 
+use std::sync::{Mutex, PoisonError};
+
 use pyo3::PyTypeInfo;
 use pyo3::exceptions::{
     PyKeyError, PyMemoryError, PyOSError, PyOverflowError, PyTimeoutError, PyTypeError,
@@ -30,9 +32,33 @@ pub(crate) fn held(_raised: Raised) -> Error {
     Error::exception(HELD, "")
 }
 
+/// The texts of the denials so far, of which each is there once.
+static REFUSALS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// The most texts of denials that are kept.
+const REFUSALS_KEPT: usize = 64;
+
+/// Notes a denial. A program that handles its exception can hide what was refused.
+fn note_refusal(text: &str) {
+    let mut refusals = REFUSALS.lock().unwrap_or_else(PoisonError::into_inner);
+    if refusals.len() < REFUSALS_KEPT && !refusals.iter().any(|other| other == text) {
+        refusals.push(text.to_owned());
+    }
+}
+
+/// Returns the first `most` texts of denials.
+#[pyfunction]
+pub(crate) fn refusals(most: usize) -> Vec<String> {
+    let refusals = REFUSALS.lock().unwrap_or_else(PoisonError::into_inner);
+    refusals.iter().take(most).cloned().collect()
+}
+
 /// Raises the exception of an error: its class, its errno in WASI's numbers, and its text.
 pub(crate) fn raise(py: Python<'_>, error: &Error) -> Raised {
     let text = error.strerror();
+    if error.kind() == ErrorKind::Denied {
+        note_refusal(text.strip_prefix("Permission denied: ").unwrap_or(&text));
+    }
     match (error.kind(), error.errno()) {
         (ErrorKind::Other, _) if error.class() == HELD => Raised::held(py),
         (ErrorKind::TimedOut, _) => with_text::<PyTimeoutError>(py, &text),

@@ -13,6 +13,7 @@
 mod arguments;
 mod method;
 mod numbers;
+pub(crate) mod settings;
 mod socket_type;
 pub(crate) mod threads;
 
@@ -28,7 +29,7 @@ pub(crate) use numbers::{
     Long, Size, int, is_index, is_overflow, long, long_long, small_size, uint16, uint32,
     unsigned_int,
 };
-pub(crate) use socket_type::{SocketType, This, new_socket, socket_type};
+pub(crate) use socket_type::{SocketType, This, new_socket, socket_of, socket_type};
 
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr;
@@ -36,11 +37,12 @@ use std::ptr;
 use pyo3::IntoPyObjectExt;
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyTuple, PyType};
 
 unsafe extern "C" {
     // These are not in the limited API. This package is for one version of CPython.
     fn PySys_Audit(event: *const c_char, format: *const c_char, ...) -> c_int;
+    fn PyType_Freeze(class: *mut ffi::PyTypeObject) -> c_int;
     fn _PyBytes_Resize(bytes: *mut *mut PyObject, size: isize) -> c_int;
 }
 
@@ -93,6 +95,12 @@ pub(crate) fn file_descriptor(object: &Bound<'_, PyAny>) -> PyResult<i32> {
         -1 => Err(PyErr::fetch(object.py())),
         fd => Ok(fd),
     }
+}
+
+/// Makes a class immutable, as those of C code are. Its bases are immutable.
+pub(crate) fn freeze(class: &Bound<'_, PyType>) -> Result<()> {
+    // SAFETY: it is a class.
+    checked(class.py(), unsafe { PyType_Freeze(class.as_type_ptr()) })
 }
 
 /// Whether the interpreter holds an exception.

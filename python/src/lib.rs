@@ -1,7 +1,8 @@
-//! CPython's modules `_socket` and `select` as one extension module, over the crate `sandsock`.
+//! CPython's modules `_socket`, `_ssl` and `select` as one extension module, over the crate
+//! `sandsock`.
 //!
 //! All semantics are the crate's. This package converts Python's values to the crate's and back.
-//! Each module uses only modules further down: `module`; `names`, `socket`, `transfer`, `select`,
+//! Each module uses only modules further down: `module`; `ssl`; `names`, `socket`, `transfer`, `select`,
 //! `hashes`, `os`; `address`; `error`; `errno`, `ffi`, `panic`.
 
 mod address;
@@ -15,4 +16,5 @@ mod os;
 mod panic;
 mod select;
 mod socket;
+mod ssl;
 mod transfer;

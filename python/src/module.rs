@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use sandsock::WarningCategory;
 use sandsock::constants::{HAS_IPV6, SOCKET_MODULE, STRINGS};
 
-use crate::error::{gaierror, held, herror, interrupted};
+use crate::error::{exception, gaierror, held, herror, interrupted, refusals};
 use crate::panic::end_on_panic;
 use crate::{errno, ffi, hashes, names, os, socket};
 
@@ -58,7 +58,11 @@ fn init_helpers(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(errno::errnos, module)?)?;
     module.add_function(wrap_pyfunction!(to_wasi, module)?)?;
     module.add_function(wrap_pyfunction!(panic, module)?)?;
+    module.add_function(wrap_pyfunction!(restrict, module)?)?;
+    module.add_function(wrap_pyfunction!(refusals, module)?)?;
     module.add_function(wrap_pyfunction!(ffi::threads::start_threads, module)?)?;
+    module.add_function(wrap_pyfunction!(ffi::settings::configure, module)?)?;
+    module.add_function(wrap_pyfunction!(ffi::settings::set_flag, module)?)?;
     hashes::add(module)?;
     os::add(module)
 }
@@ -67,6 +71,12 @@ fn init_helpers(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[pyfunction]
 fn to_wasi(linux: i32) -> i32 {
     errno::to_wasi(linux)
+}
+
+/// Gives up every right that none of these rules allows.
+#[pyfunction]
+fn restrict(rules: Vec<String>) -> PyResult<()> {
+    sandsock::restrict(&rules).map_err(|error| exception(&error))
 }
 
 /// Panics, so that a test can see how the guest ends.

@@ -20,7 +20,10 @@ pub(crate) fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(set_blocking, module)?)?;
     module.add_function(wrap_pyfunction!(get_inheritable, module)?)?;
     module.add_function(wrap_pyfunction!(set_inheritable, module)?)?;
-    module.add_function(wrap_pyfunction!(make_ioctl, module)?)
+    module.add_function(wrap_pyfunction!(make_ioctl, module)?)?;
+    module.add_function(wrap_pyfunction!(unlink, module)?)?;
+    module.add_function(wrap_pyfunction!(bind_of, module)?)?;
+    module.add_function(wrap_pyfunction!(wait_for_stdin, module)?)
 }
 
 /// Converts the error of a call.
@@ -80,6 +83,25 @@ fn get_inheritable(fd: i32) -> PyResult<bool> {
 #[pyfunction]
 fn set_inheritable(fd: i32, inheritable: bool) -> PyResult<()> {
     if is_epoll(fd) { Ok(()) } else { call(sandsock::set_inheritable(fd, inheritable)) }
+}
+
+/// Removes the name of a UNIX socket that the program has bound.
+#[pyfunction]
+fn unlink(path: &[u8]) -> PyResult<()> {
+    call(sandsock::unlink(path))
+}
+
+/// Returns the number of the bind that made the name of a UNIX socket. None if the program has not made
+/// it, or has removed it.
+#[pyfunction]
+fn bind_of(path: &[u8]) -> Option<u64> {
+    sandsock::bind_of(path)
+}
+
+/// Waits until a read of standard input returns at once, while other threads run.
+#[pyfunction]
+fn wait_for_stdin() -> PyResult<()> {
+    call(sandsock::wait_for_stdin())
 }
 
 /// Returns the value of the call and the argument after it.

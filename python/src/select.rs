@@ -4,17 +4,20 @@ mod arguments;
 mod epoll;
 mod poll;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyTuple};
-use sandsock::constants::{CONSTANTS, POLLIN, POLLOUT};
-use sandsock::{Error, Fileno};
+use pyo3::types::PyList;
+use sandsock::constants::{CONSTANTS, POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI};
+use sandsock::errno::EBADF;
+use sandsock::{Error, Fileno, Ready};
+use smallvec::SmallVec;
 
 use crate::error::exception;
-use crate::ffi::file_descriptor;
-use arguments::{count, file_events, optional, time};
+use crate::ffi::{Answer, Arguments, OfModule, add_functions, file_descriptor, methods};
+use arguments::{count, file_events, time};
 pub(crate) use epoll::close as close_epoll;
 pub(crate) use epoll::is_open as is_epoll;
 
@@ -30,11 +33,14 @@ fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("PIPE_BUF", 4096)?;
     module.add("error", py.get_type::<PyOSError>())?;
     module.add_class::<epoll::Epoll>()?;
-    module.add_function(wrap_pyfunction!(select, module)?)?;
     module.add_function(wrap_pyfunction!(poll::poll, module)?)?;
     // PyO3 adds the list of names, which CPython's module does not have.
-    module.delattr("__all__")
+    module.delattr("__all__")?;
+    add_functions(module, FUNCTIONS).map_err(|_| PyErr::fetch(py))
 }
+
+/// man 2 select: the most descriptors of a set.
+const FD_SETSIZE: usize = 1024;
 
 /// Returns the exception of an error.
 fn raised(_py: Python<'_>, error: &Error) -> PyErr {
@@ -54,10 +60,14 @@ impl Fileno for Item {
     }
 }
 
+/// A list for a call. Most calls wait for a few descriptors, and need no memory of the heap for them.
+type Few<T> = SmallVec<[T; 4]>;
+
 /// One of the lists of `select`.
+#[derive(Default)]
 struct Wanted<'py> {
-    objects: Vec<Bound<'py, PyAny>>,
-    items: Vec<Item>,
+    objects: Few<Bound<'py, PyAny>>,
+    items: Few<Item>,
     /// The places of files that are ready. They stand in no list of items.
     files: Vec<usize>,
 }
@@ -65,10 +75,13 @@ struct Wanted<'py> {
 impl<'py> Wanted<'py> {
     fn new(list: &Bound<'py, PyAny>, events: i32) -> PyResult<Self> {
         let py = list.py();
-        let mut wanted = Self { objects: Vec::new(), items: Vec::new(), files: Vec::new() };
+        let mut wanted = Self::default();
         let mut add = |object: Bound<'py, PyAny>| {
             let fd = file_descriptor(&object)?;
             let place = wanted.objects.len();
+            if place >= FD_SETSIZE {
+                return Err(PyValueError::new_err("too many file descriptors in select()"));
+            }
             match file_events(py, fd)? {
                 None => wanted.items.push(Item { fd, place }),
                 Some(ready) if ready & events != 0 => wanted.files.push(place),
@@ -112,36 +125,70 @@ impl<'py> Wanted<'py> {
     }
 }
 
-/// The three lists of ready objects.
-type Lists<'py> = (Bound<'py, PyList>, Bound<'py, PyList>, Bound<'py, PyList>);
+/// Does what `sandsock::select` does, for lists with pollers.
+fn select_pollers(lists: [&[Item]; 3], timeout: Option<Duration>) -> sandsock::Result<Ready<Item>> {
+    let mut wanted: BTreeMap<i32, i32> = BTreeMap::new();
+    for (list, events) in lists.iter().zip([POLLIN, POLLOUT, POLLPRI]) {
+        for item in *list {
+            *wanted.entry(item.fd).or_default() |= events;
+        }
+    }
+    let ready = epoll::poll_all(&wanted.into_iter().collect::<Vec<_>>(), timeout)?;
+    let ready: BTreeMap<i32, i32> = ready.into_iter().collect();
+    if ready.values().any(|events| events & POLLNVAL != 0) {
+        return Err(Error::from_errno(EBADF));
+    }
+    // man 2 select: the events of poll that each list counts.
+    let among = |list: &[Item], events: i32| {
+        let is_ready = |item: &&Item| ready.get(&item.fd).is_some_and(|found| found & events != 0);
+        list.iter().filter(is_ready).copied().collect()
+    };
+    let [read, write, exceptional] = lists;
+    Ok((
+        among(read, POLLIN | POLLHUP | POLLERR),
+        among(write, POLLOUT | POLLERR),
+        among(exceptional, POLLPRI),
+    ))
+}
 
-/// select(rlist, wlist, xlist, timeout=None, /)
-/// --
-///
-/// Waits until a file descriptor of one of three lists is ready for reading, for writing, or has
-/// an exceptional condition.
-///
-/// The lists hold numbers, or objects with a method fileno(). The timeout is in seconds, and may be
-/// a float. Without it, or with None, the call waits without end. The result is a tuple of three
-/// lists, with the objects that are ready.
-#[pyfunction]
-#[pyo3(signature = (*arguments), text_signature = None)]
-fn select<'py>(py: Python<'py>, arguments: &Bound<'py, PyTuple>) -> PyResult<Lists<'py>> {
-    count("select", arguments, 3, 4)?;
-    let timeout = optional(arguments, 3)?;
+methods! {
+    static FUNCTIONS: OfModule {
+        fast select c"select" c"select(rlist, wlist, xlist, timeout=None, /)\n--\n\n\
+            Waits until a file descriptor of one of three lists is ready for reading, for writing, or has\n\
+            an exceptional condition.\n\n\
+            The lists hold numbers, or objects with a method fileno(). The timeout is in seconds, and may be\n\
+            a float. Without it, or with None, the call waits without end. The result is a tuple of three\n\
+            lists, with the objects that are ready."
+    }
+}
+
+fn select<'py>(_: Borrowed<'_, 'py, PyAny>, arguments: &Arguments<'_, 'py>) -> Answer<'py> {
+    let py = arguments.py();
+    count("select", arguments.len(), 3, 4)?;
+    let timeout = arguments.get(3);
     let timeout = time(timeout.as_ref(), 1_000_000_000, "timeout must be a float or None")?;
     let timeout = match timeout.map(u64::try_from) {
         None => None,
         Some(Ok(nanoseconds)) => Some(Duration::from_nanos(nanoseconds)),
-        Some(Err(_)) => return Err(PyValueError::new_err("timeout must be non-negative")),
+        Some(Err(_)) => {
+            return Err(PyValueError::new_err("timeout must be non-negative").into());
+        }
     };
-    let read = Wanted::new(&arguments.get_item(0)?, POLLIN)?;
-    let write = Wanted::new(&arguments.get_item(1)?, POLLOUT)?;
+    let wanted = |place: usize, events: i32| match arguments.get(place) {
+        Some(list) => Wanted::new(&list, events),
+        None => Ok(Wanted::default()),
+    };
     // A file never has an exceptional condition.
-    let exceptional = Wanted::new(&arguments.get_item(2)?, 0)?;
+    let (read, write, exceptional) = (wanted(0, POLLIN)?, wanted(1, POLLOUT)?, wanted(2, 0)?);
     let has_ready_files = !(read.files.is_empty() && write.files.is_empty());
     let timeout = if has_ready_files { Some(Duration::ZERO) } else { timeout };
-    let (r, w, x) = sandsock::select(&read.items, &write.items, &exceptional.items, timeout)
-        .map_err(|error| raised(py, &error))?;
-    Ok((read.ready(py, &r)?, write.ready(py, &w)?, exceptional.ready(py, &x)?))
+    let lists = [&read.items, &write.items, &exceptional.items].map(SmallVec::as_slice);
+    let ready = if lists.iter().copied().flatten().any(|item| is_epoll(item.fd)) {
+        select_pollers(lists, timeout)
+    } else {
+        sandsock::select(lists[0], lists[1], lists[2], timeout)
+    };
+    let (r, w, x) = ready.map_err(|error| raised(py, &error))?;
+    let ready = (read.ready(py, &r)?, write.ready(py, &w)?, exceptional.ready(py, &x)?);
+    Ok(ready.into_pyobject(py)?.into_any())
 }

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
 
 use sandsock_tests::bench::native::{listener, native_batch, unused_port};
-use sandsock_tests::bench::{Work, native, serve, wasi};
+use sandsock_tests::bench::{Work, native, serve, tls, wasi};
 use sandsock_tests::{Guest, both_ways, programs};
 
 const OPERATIONS: [(&str, usize); 9] = [
@@ -111,6 +111,51 @@ fn bench_idle_guests_send_a_byte_back() {
         let printed = runtime.expect("a runtime").block_on(program.run(&args));
         assert_eq!(printed.expect("it ends with its connection").trim(), "0", "{name} by {by:?}");
         assert_eq!(peer.join().expect("no panic"), [7]);
+    }
+}
+
+#[test]
+pub(crate) fn bench_tls_ok() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pem = crate::tls::self_signed(tls::NAME);
+    std::fs::write(folder.path().join("chain.pem"), &pem.0).expect("writes");
+    std::fs::write(folder.path().join("key.pem"), &pem.1).expect("writes");
+    let sides = tls::Sides::read(folder.path(), true).expect("the files are there");
+    let listener = listener().expect("listens");
+    let port = listener.local_addr().expect("has an address").port();
+    let peer = sides.clone();
+    std::thread::spawn(move || peer.serve(&listener));
+    for (operation, bytes) in [
+        ("handshake-1.3", 0),
+        ("handshake-1.2", 0),
+        ("accept", 0),
+        ("send", 65536),
+        ("receive", 65536),
+        ("idle", 0),
+    ] {
+        let work = Work { operation, size: size(operation, bytes), count: 20 };
+        tls::native(&sides, port, work).expect("the native loop works");
+        both_ways(|way| {
+            let mut settings = sandsock_host::tls::TlsSettings::default();
+            let root = sandsock_host::tls::Roots::from_pem(pem.0.as_bytes(), "the test's");
+            settings.roots(root.expect("a root"));
+            settings.identity("web", pem.identity());
+            let printed = Guest::new(programs::bench_tls_ok, way)
+                .allow(format!("tls-connect={}:{port}", tls::NAME))
+                .allow("tcp-listen=127.0.0.1:*")
+                .allow("tls-identity=web")
+                .resolve(format!("{}=127.0.0.1", tls::NAME))
+                .tls(settings)
+                .arg(operation)
+                .arg(tls::NAME)
+                .arg(port)
+                .arg(size(operation, bytes))
+                .arg(20)
+                .run()
+                .success();
+            let printed = printed.lines().next().expect("a line");
+            assert!(printed.parse::<u64>().expect("nanoseconds") > 0, "{operation}");
+        });
     }
 }
 

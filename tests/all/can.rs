@@ -1,10 +1,13 @@
 //! AF_CAN, in the booted kernel: vcan0 and vcan1 are up there, and carry CAN FD.
 
+use std::io::{BufRead as _, BufReader};
 use std::mem::MaybeUninit;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use sandsock_tests::kernel::booted;
-use sandsock_tests::{Guest, Program, programs};
+use sandsock_tests::kernel::{RUNNER, SITE, booted, booted_once};
+use sandsock_tests::{Guest, Program, command, programs, root, skip};
 use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
 
 /// An interface's index.
@@ -207,5 +210,79 @@ fn can_rule_that_denies_wins() {
             assert!(matches!(ended.result, Ok(Err(()))), "{deny}: {ended:?}");
             assert!(ended.stderr.contains("is denied by the rule"), "{deny}: {}", ended.stderr);
         }
+    });
+}
+
+/// Returns `sandsock python` for a script of `tests/python`. None if no runner came along.
+#[track_caller]
+fn python(test: &str, script: &str, options: &[&str]) -> Option<Command> {
+    if !Path::new(RUNNER).exists() {
+        skip(test, "no target/python/runner.wasm; `make python` builds it, with python3 and pip");
+        return None;
+    }
+    let script = root().join("tests/python").join(script).canonicalize().expect("it came along");
+    let mut python = Command::new(command());
+    python.args(["python", "--runner", RUNNER]).args(options).arg(script);
+    Some(python)
+}
+
+#[test]
+fn can_python_program_needs_its_grant() {
+    booted_once(|| {
+        let test = "can::can_python_program_needs_its_grant";
+        let Some(mut denied) = python(test, "can_node.py", &["--allow", "can=vcan1:raw"]) else {
+            return;
+        };
+        let output = denied.args(["vcan0", "1"]).output().expect("starts");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(
+            text.contains("PermissionError")
+                && text.contains("allow it with --allow can=vcan0:raw"),
+            "{text}"
+        );
+
+        let peer = native("vcan0");
+        let allowed = python(test, "can_node.py", &["--allow", "can=vcan0:raw"]);
+        let mut child = allowed
+            .expect("a runner")
+            .args(["vcan0", "2"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let mut line = || lines.next().expect("a line").expect("reads");
+        assert_eq!(line(), "bound to ('vcan0',)");
+        for (id, data, back) in [(0x123u32, *b"abc", *b"cba"), (0x200, *b"xyz", *b"zyx")] {
+            let frame = |id: u32, data: [u8; 3]| {
+                [&id.to_ne_bytes()[..], &[3, 0, 0, 0], &data, &[0; 5]].concat()
+            };
+            peer.send(&frame(id, data)).expect("sends");
+            let [one, two, three] = data;
+            assert_eq!(line(), format!("{id:x} {one:02x}{two:02x}{three:02x} from vcan0"));
+            let mut buffer = [MaybeUninit::uninit(); 16];
+            assert_eq!(peer.recv(&mut buffer).expect("receives"), 16);
+            #[allow(unsafe_code)]
+            // SAFETY: all 16 bytes were received.
+            let got = buffer.map(|byte| unsafe { byte.assume_init() });
+            assert_eq!(got[..], frame(id + 1, back));
+        }
+        assert!(child.wait().expect("ends").success());
+    });
+}
+
+#[test]
+fn can_python_package_runs() {
+    booted_once(|| {
+        let test = "can::can_python_package_runs";
+        if !Path::new(SITE).exists() {
+            return skip(test, "pip can't install the packages; tests/python/packages.py says why");
+        }
+        let options = ["--site", SITE, "--allow", "can=vcan0"];
+        let Some(mut run) = python(test, "programs/package_can.py", &options) else { return };
+        let output = run.arg("vcan0").output().expect("starts");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{text}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "ok\n", "{text}");
     });
 }

@@ -373,7 +373,7 @@ fn cli_policy_file_fault_is_told_by_line_and_column() {
     for (content, words) in [
         (
             "allow = []\n\n  alow = []\n",
-            "policy.toml:3:3: unknown key `alow`; keys are allow, deny, limits, publish, resolve",
+            "policy.toml:3:3: unknown key `alow`; keys are allow, deny, include, limits, nat64, publish, resolve, sets",
         ),
         (
             "allow = [\n  'tcp-connect=127.0.0.1:x'\n]",

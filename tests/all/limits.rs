@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::{TcpListener, UdpSocket};
 use std::time::{Duration, Instant};
 
-use sandsock_tests::{Guest, both_ways, programs};
+use sandsock_tests::{Guest, both_ways, in_own_process, programs};
 
 /// A number of /proc/self/status, in kilobytes.
 fn status(name: &str) -> u64 {
@@ -204,5 +204,63 @@ pub(crate) fn limits_error_ok() {
         // Other tests hold a thousand or two; three thousand rounds would leave more.
         let after = count();
         assert!(after < before + 2_900, "{before} descriptors before, {after} after");
+    });
+}
+
+/// The bytes of one run, in hexadecimal, from a seed (SplitMix64).
+fn random_hex(mut seed: u64, count: usize) -> String {
+    let mut next = move || {
+        seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = seed;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) as u8
+    };
+    (0..count).map(|_| format!("{:02x}", next())).collect()
+}
+
+#[test]
+pub(crate) fn limits_random_survived() {
+    // The descriptors of this process are counted.
+    in_own_process("limits::limits_random_survived", || {
+        let open = || std::fs::read_dir("/proc/self/fd").expect("it is there").count();
+        let rules = [
+            "tcp-listen=127.0.0.1:0",
+            "tcp-connect=127.0.0.1:*",
+            "udp-bind=127.0.0.1:0",
+            "udp-send=127.0.0.1:*",
+            "unix-bind=@sandsock-random-*",
+            "unix-connect=@sandsock-random-*",
+            "ancillary=rights:send",
+            "ancillary=rights:receive,any",
+        ];
+        both_ways(|way| {
+            let run = |seed: u64| {
+                let mut guest = Guest::new(programs::limits_random_survived, way)
+                    .limit("buffer-bytes=16777216")
+                    .arg(random_hex(seed, 1500));
+                if seed.is_multiple_of(5) {
+                    guest = guest.allow_all();
+                }
+                let budget = ["", ";bytes=5000", ";rate=1MB/s"][seed as usize % 3];
+                for (bit, rule) in rules.iter().enumerate() {
+                    let takes = !rule.starts_with("udp-bind") && !rule.starts_with("ancillary");
+                    if seed & 1 << bit != 0 {
+                        guest = guest.allow(format!("{rule}{}", if takes { budget } else { "" }));
+                    }
+                }
+                let told = guest.run().success();
+                assert!(told.ends_with("steps\n"), "seed {seed}: {told}");
+            };
+            // The first run opens what stays open: the engine, and the pools' threads.
+            run(255);
+            let before = open();
+            (0..60).for_each(run);
+            let end = Instant::now() + Duration::from_secs(10);
+            while open() > before + 4 {
+                assert!(Instant::now() < end, "{} descriptors leaked", open() - before);
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
     });
 }

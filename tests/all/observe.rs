@@ -219,6 +219,7 @@ fn observe_served_instances() {
     let rows: Vec<_> = stats["descriptors"].as_array().expect("a list").iter().map(bytes).collect();
     assert_eq!(rows, [(Some(9), Some(4)), (Some(14), Some(4))]);
     assert!(stats["total"]["waits"].as_u64() >= Some(2), "{stats}");
+    crate::schema::check_lines(&crate::schema::read("audit.schema.json"), &file("audit"));
     let audit: Vec<Value> =
         file("audit").lines().map(|line| serde_json::from_str(line).expect("is JSON")).collect();
     let inherits: Vec<_> = audit
@@ -334,9 +335,19 @@ fn statistics_add_up(seen: &Seen) {
     let trace = seen.file("trace");
     assert_eq!(calls + stats["other"]["calls"].as_u64().expect("is a number"), total("calls"));
     assert_eq!(total("calls"), trace.lines().count() as u64);
+    let row = |list: &str, key: &str, name: &str| {
+        let rows = stats[list].as_array().expect("a list").iter();
+        rows.clone().find(|row| row[key] == name).unwrap_or_else(|| panic!("no {name} in {rows:?}"))
+    };
+    let Ports { tcp, forbidden, .. } = seen.ports;
+    let rule = row("rules", "rule", &format!("tcp-connect=127.0.0.1:{tcp}"));
+    assert!(rule["allowed"].as_u64() >= Some(1) && rule["denied"] == 0, "{rule}");
+    let missing = row("missing", "grant", &format!("udp-send=[::1]:{forbidden}"));
+    assert!(missing["denied"].as_u64() >= Some(1) && missing["would_deny"] == 0, "{missing}");
 }
 
 fn decisions_are_logged(seen: &Seen) {
+    crate::schema::check_lines(&crate::schema::read("audit.schema.json"), &seen.file("audit"));
     let lines: Vec<Value> = seen
         .file("audit")
         .lines()

@@ -6,6 +6,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
+use crate::tls;
 use sandsock_host::policy::{Verb, VerbInfo};
 use sandsock_tests::resolver::{NameServer, with_own_resolver};
 use sandsock_tests::{Ended, Guest, Way, both_ways, programs, skip};
@@ -107,6 +108,26 @@ fn case(verb: Verb, folder: &std::path::Path) -> Case {
             grant: "tcp-listen=127.0.0.1:0".into(),
             other: "tcp-connect=127.0.0.1:1",
             target: "0".into(),
+            check: nothing(),
+        },
+        Verb::TlsConnect => {
+            let peer = Tcp::new();
+            let target = peer.port().to_string();
+            Case {
+                grant: format!("tls-connect=localhost.test:{target}"),
+                other: "tls-connect=127.0.0.1:*",
+                target,
+                // The connection is there without the session too.
+                check: Box::new(move |_| assert_eq!(peer.connections(), 1)),
+            }
+        }
+        Verb::TlsInsecure | Verb::TlsUpgrade => {
+            unreachable!("the suite of TLS has both tests of {verb}")
+        }
+        Verb::TlsIdentity => Case {
+            grant: "tls-identity=web".into(),
+            other: "tls-identity=other",
+            target: "web".into(),
             check: nothing(),
         },
         Verb::UdpBind => Case {
@@ -235,12 +256,13 @@ fn case(verb: Verb, folder: &std::path::Path) -> Case {
 }
 
 /// The verbs whose acts this machine lets its own programs do. Those of families that its kernel
-/// may lack are tried in the suites of the booted kernel.
+/// may lack are tried in the suites of the booted kernel, and those about connections of TLS in the suite
+/// of TLS.
 fn verbs() -> Vec<&'static VerbInfo> {
     let raw = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4));
     let may = |verb| match verb {
         Verb::Raw | Verb::Packet => raw.is_ok(),
-        Verb::Can | Verb::Family => false,
+        Verb::Can | Verb::Family | Verb::TlsInsecure | Verb::TlsUpgrade => false,
         _ => true,
     };
     if let Err(error) = &raw {
@@ -259,6 +281,7 @@ fn run_case(guest: Guest, verb: Verb, case: &Case) -> Ended {
         Verb::UdpReceive => guest.allow("udp-bind=127.0.0.1:0"),
         Verb::Option => guest.allow("tcp-listen=127.0.0.1:0"),
         Verb::Inherit => guest.inherit(3, here),
+        Verb::TlsConnect | Verb::TlsIdentity => guest.tls(tls::settings()),
         _ => guest,
     };
     let running = guest.start();
@@ -410,6 +433,15 @@ fn policy_destination_denied_though_ipv4_is_granted() {
 }
 
 #[test]
+fn policy_destination_denied_though_the_internet_is_granted() {
+    both_ways(|way| {
+        let grants = ["tcp-connect", "udp-send"].map(|verb| format!("{verb}=public:*"));
+        destinations(way, &grants, &[], false, LOOPBACKS);
+        destinations(way, &grants, &[], false, EMBEDDED);
+    });
+}
+
+#[test]
 fn policy_destination_denied_by_a_rule_in_every_form() {
     let by_rule = |forms: &[(&str, &'static str)]| {
         forms.iter().map(|(_, host)| ("-", *host)).collect::<Vec<_>>()
@@ -426,6 +458,9 @@ fn policy_destination_denied_by_a_rule_in_every_form() {
         destinations(way, &grants, rules, false, &by_rule(EMBEDDED));
         destinations(way, &[], rules, true, &by_rule(LOOPBACKS));
         destinations(way, &[], rules, true, &by_rule(EMBEDDED));
+        let sets = &["tcp-connect=loopback:*", "udp-send=loopback:*"];
+        destinations(way, &grants, sets, false, &by_rule(LOOPBACKS));
+        destinations(way, &grants, sets, false, &by_rule(EMBEDDED));
     });
 }
 
@@ -822,6 +857,7 @@ fn follow(way: Way, what: &str, target: &str, granted: &[String], by_names: bool
     let (mut allow, mut resolve): (Vec<String>, Vec<String>) = (granted.to_vec(), Vec::new());
     for round in 0..4 {
         let mut guest = Guest::new(programs::policy_hint_followed, way).arg(what).arg(target);
+        guest = guest.tls(tls::settings());
         for rule in &allow {
             guest = guest.allow(rule);
         }

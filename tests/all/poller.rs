@@ -18,6 +18,13 @@ pub(crate) fn poller_timer_ok() {
 }
 
 #[test]
+pub(crate) fn poller_nested_ok() {
+    both_ways(|way| {
+        Guest::new(programs::poller_nested_ok, way).run().success();
+    });
+}
+
+#[test]
 pub(crate) fn poller_limits_bounded() {
     both_ways(|way| {
         let guest = Guest::new(programs::poller_limits_bounded, way)

@@ -105,6 +105,26 @@ fn provider_policy_denies() {
 }
 
 #[test]
+fn provider_budget_counts() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("listens");
+    let port = listener.local_addr().expect("has an address").port();
+    std::thread::spawn(move || serve(&listener));
+    both_ways(|way| {
+        for plane in ["plain", "data-plane"] {
+            let run = |bytes: &str| {
+                let guest = Guest::new(programs::provider_transfer_ok, way).composed();
+                let guest = guest.allow(format!("tcp-connect=127.0.0.1:{port};bytes={bytes}"));
+                guest.arg(plane).arg("round-trip").arg(port).arg(64).arg(20).run()
+            };
+            run("1MiB").success();
+            let ended = run("1000");
+            assert!(!matches!(ended.result, Ok(Ok(()))), "{ended:?}");
+            assert!(ended.stderr.contains("has no bytes left"), "{}", ended.stderr);
+        }
+    });
+}
+
+#[test]
 fn provider_plugins_apart() {
     // Two plugins in one host: each is composed with a provider of its own and has a policy of its
     // own.

@@ -15,14 +15,16 @@ use rustix::process::{Pid, Signal, kill_process};
 use sandsock_tests::netns::Namespace;
 use sandsock_tests::{Guest, Program, both_ways, command, guest_path, programs, root, skip};
 
+use crate::tls::{Authority, NAME, ran};
+
 /// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// `sandsock serve` under way, ended on drop.
-struct Serving {
+pub(crate) struct Serving {
     child: Child,
     /// Where it said that it listens.
-    address: String,
+    pub(crate) address: String,
     output: Arc<Mutex<String>>,
 }
 
@@ -36,12 +38,12 @@ impl Serving {
     }
 
     #[track_caller]
-    fn on_loopback(options: &[&str], program: Program) -> Self {
+    pub(crate) fn on_loopback(options: &[&str], program: Program) -> Self {
         Self::start(&[&["--listen", "127.0.0.1:0"], options].concat(), program)
     }
 
     #[track_caller]
-    fn spawn(mut command: Command) -> Self {
+    pub(crate) fn spawn(mut command: Command) -> Self {
         let mut child =
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
         let output = Arc::new(Mutex::new(String::new()));
@@ -78,7 +80,7 @@ impl Serving {
         panic!("it did not say {words:?}:\n{}", self.output.lock().expect("no panic"));
     }
 
-    fn output(&self) -> String {
+    pub(crate) fn output(&self) -> String {
         self.output.lock().expect("no panic").clone()
     }
 
@@ -90,13 +92,13 @@ impl Serving {
     }
 
     #[track_caller]
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("it is there");
     }
 
     /// Waits for its end.
     #[track_caller]
-    fn ended(&mut self) -> ExitStatus {
+    pub(crate) fn ended(&mut self) -> ExitStatus {
         let start = Instant::now();
         while start.elapsed() < PATIENCE {
             if let Some(status) = self.child.try_wait().expect("waits") {
@@ -107,8 +109,12 @@ impl Serving {
         panic!("it did not end:\n{}", self.output());
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The open descriptors, and the resident memory in KiB.
-    fn size(&self) -> (usize, usize) {
+    pub(crate) fn size(&self) -> (usize, usize) {
         let process = PathBuf::from(format!("/proc/{}", self.child.id()));
         let descriptors = std::fs::read_dir(process.join("fd")).expect("it is there").count();
         let status = std::fs::read_to_string(process.join("status")).expect("it is there");
@@ -219,6 +225,59 @@ fn serve_example_answers_http() {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("reads");
         assert!(words.iter().all(|word| answer.contains(word)), "{request}\n{answer}");
+    }
+}
+
+#[test]
+fn serve_tls_connection_is_plain_to_its_instance() {
+    if Command::new("curl").arg("--version").stdout(Stdio::null()).status().is_err() {
+        return skip("serve_tls_connection_is_plain_to_its_instance", "curl does not run");
+    }
+    let (folder, authority) = (tempfile::tempdir().expect("a folder"), Authority::new());
+    let pem = authority.issue(&[NAME], false);
+    let write = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(name), text).expect("writes");
+    };
+    write("chain.pem", &pem.0);
+    write("key.pem", &pem.1);
+    write("roots.pem", &authority.0.pem());
+    let serve = |tls: &str| {
+        let mut serve = Command::new(command());
+        serve
+            .current_dir(folder.path())
+            .args(["serve", "--listen", "127.0.0.1:0", "--max-connections", "2", "-v", "--policy"])
+            .arg(root().join("examples/policies/hello_http.toml"))
+            .args(["--tls-identity", "web=chain.pem,key.pem", "--tls", tls])
+            .arg(guest_path("hello_http"));
+        serve
+    };
+    let serving = Serving::spawn(serve("identity=web;alpn=http/1.1"));
+    let port = serving.address.rsplit_once(':').expect("a port").1;
+    let curl = format!(
+        "curl -sS --max-time 20 --noproxy * --resolve {NAME}:{port}:127.0.0.1 https://{NAME}:{port}/"
+    );
+    let start = Instant::now();
+    for version in ["--tlsv1.3", "--tls-max 1.2", "--http1.1"] {
+        let (status, page) = ran(folder.path(), &format!("{curl} {version} --cacert roots.pem"));
+        assert_eq!(status, Some(0), "{version}: {}", serving.output());
+        assert!(page.contains("hello ('127.0.0.1', "), "{version}: {page}");
+    }
+    // A client that says nothing, and one that speaks no TLS, cost the others a place for a while.
+    let (_silent, mut plain) = (serving.connect(), serving.connect());
+    plain.say("GET / HTTP/1.0\r\n\r");
+    serving.said("no TLS: ");
+    let (status, _) = ran(folder.path(), &format!("{curl} --cacert roots.pem"));
+    assert_eq!(status, Some(0), "{}", serving.output());
+    assert!(start.elapsed() < Duration::from_secs(9), "{:?}", start.elapsed());
+    serving.said("no TLS: timed out");
+    for (tls, error) in [
+        ("identity=other", "add --tls-identity other=CERT.pem,KEY.pem"),
+        ("web", "write identity=NAME"),
+        ("identity=web;alpn=", "ALPN takes at most 32 protocols, each of 1 to 255 bytes"),
+    ] {
+        let output = serve(tls).output().expect("runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(error), "{tls}: {said}");
     }
 }
 
@@ -1071,4 +1130,27 @@ pub(crate) fn serves_guests_of_wasi(program: Program, args: &[&str]) {
     }
     serving.signal(Signal::TERM);
     serving.ended();
+}
+
+/// The instance that a connection starts connects to the listener, writes and ends without closing.
+/// The peer gets all of it, although the command ends before the peer takes a byte.
+pub(crate) fn serve_end_loses_nothing(program: Program) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("listens");
+    let at = listener.local_addr().expect("an address");
+    let mut command = Command::new(command());
+    command.args(["serve", "--listen", "127.0.0.1:0", "--grace", "0"]);
+    command.arg("--allow").arg(format!("tcp-connect={at}"));
+    command.arg(program.path()).arg(format!("abandon={at}"));
+    let mut serving = Serving::spawn(command);
+    let client = serving.connect();
+    let (mut stream, _) = listener.accept().expect("accepts");
+    let line = serving.said("wrote ");
+    let written: usize = line.rsplit_once(' ').expect("a number").1.parse().expect("a number");
+    serving.signal(Signal::TERM);
+    std::thread::sleep(Duration::from_millis(300));
+    let mut data = Vec::new();
+    stream.read_to_end(&mut data).expect("reads");
+    assert_eq!(data.len(), written);
+    serving.ended();
+    drop(client);
 }

@@ -12,16 +12,19 @@ use sandsock_abi::ioctl;
 use sandsock_host::policy::{
     Alone, Ancillary, CanInterface, CanRequest, DescriptorNumber, FamilyTarget, Hostname,
     LocalAddress, NetlinkRequest, OptionRequest, PacketRequest, Pins, Policy,
-    PolicyBuilderExt as _, RawRequest, Request, UnixTarget, Verb,
+    PolicyBuilderExt as _, RawRequest, Request, TlsRequest, UnixTarget, Verb,
 };
 use sandsock_tests::{command, programs};
 
 /// The subcommands. `snapshot_help` checks that there are no others.
-const SUBCOMMANDS: [&str; 5] = ["run", "python", "serve", "compose", "inspect"];
+const SUBCOMMANDS: [&str; 6] = ["run", "python", "serve", "compose", "inspect", "policy"];
+
+/// The subcommands of `policy`.
+const OF_POLICY: [&str; 6] = ["check", "show", "why", "covers", "attack", "schema"];
 
 /// Compares a text with its snapshot.
 #[track_caller]
-fn compare(name: &str, text: &str) {
+pub(crate) fn compare(name: &str, text: &str) {
     let mut settings = insta::Settings::new();
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
@@ -51,6 +54,9 @@ fn snapshot_help() {
     compare("help", &whole);
     for name in SUBCOMMANDS {
         compare(&format!("help-{name}"), &printed(&[name, "--help"]));
+    }
+    for name in OF_POLICY {
+        compare(&format!("help-policy-{name}"), &printed(&["policy", name, "--help"]));
     }
 }
 
@@ -96,6 +102,10 @@ fn request(verb: Verb) -> Request<'static> {
     match verb {
         Verb::TcpConnect => Request::TcpConnect(address),
         Verb::TcpListen => Request::TcpListen(LocalAddress::from(address)),
+        Verb::TlsConnect => Request::TlsConnect(TlsRequest::Name("api.example", 443)),
+        Verb::TlsInsecure => Request::TlsInsecure(TlsRequest::Connect(address)),
+        Verb::TlsUpgrade => Request::TlsUpgrade(TlsRequest::Name("mail.example", 587)),
+        Verb::TlsIdentity => Request::TlsIdentity("web"),
         Verb::UdpBind => Request::UdpBind(LocalAddress::from(address)),
         Verb::UdpSend => Request::UdpSend(address),
         Verb::UdpReceive => Request::UdpReceive(address),
@@ -149,11 +159,14 @@ fn snapshot_denials() {
 #[test]
 fn snapshots_are_all_compared() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/all/snapshots");
-    let expected = SUBCOMMANDS.map(|name| format!("help-{name}.snap"));
+    let of_policy = OF_POLICY.iter().map(|name| format!("help-policy-{name}.snap"));
+    let expected: Vec<_> =
+        SUBCOMMANDS.iter().map(|name| format!("help-{name}.snap")).chain(of_policy).collect();
     for entry in folder.read_dir().expect("the folder of snapshots") {
         let name = entry.expect("an entry").file_name().into_string().expect("UTF-8");
         let known = expected.contains(&name)
-            || ["denials.snap", "help.snap", "trace.snap"].contains(&name.as_str())
+            || ["denials.snap", "hardening.snap", "help.snap", "trace.snap"]
+                .contains(&name.as_str())
             || name.ends_with(".snap.new");
         assert!(known, "no test compares snapshots/{name}");
     }

@@ -1,11 +1,12 @@
 //! AF_UNIX: paths, abstract names, pairs; what is granted of them, and what the kernel says.
 
 use std::fmt::Display;
+use std::fs::Permissions;
 use std::io::{Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::fs::{FileTypeExt, symlink};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -631,6 +632,42 @@ pub(crate) fn unix_relative_named() {
     let output = command().args(grants).arg(&guest).args(paths).output().expect("runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     clear();
+}
+
+#[test]
+pub(crate) fn unix_unlink_own() {
+    both_ways(|way| {
+        let (_keep, dir) = directory();
+        let (path, other) = (dir.join("own"), dir.join("other"));
+        let _listener = UnixListener::bind(&other).expect("binds");
+        let guest = || {
+            let guest = Guest::new(programs::unix_unlink_own, way)
+                .allow(format!("unix-bind={}/o*", dir.display()))
+                .allow(format!("unix-connect={}", path.display()));
+            guest.arg(path.display()).arg(other.display()).arg(dir.join("denied").display())
+        };
+        guest().run().success();
+        assert_eq!(names_in(&dir), ["other"]);
+        // What another program has put there, or has changed, stays.
+        let moved = dir.join("moved");
+        for changed in [true, false] {
+            let running = guest().arg("changed").start();
+            running.lines(1);
+            let there = if changed {
+                std::fs::set_permissions(&path, Permissions::from_mode(0o700)).expect("chmod");
+                &path
+            } else {
+                std::fs::rename(&path, &moved).expect("moves");
+                drop(UnixListener::bind(&path).expect("binds"));
+                &moved
+            };
+            UnixStream::connect(there).expect("connects");
+            running.join().success();
+            assert!(is_socket(&path));
+            std::fs::remove_file(&path).expect("removes");
+        }
+        assert_eq!(names_in(&dir), ["moved", "other"]);
+    });
 }
 
 #[test]

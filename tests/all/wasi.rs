@@ -28,6 +28,21 @@ pub(crate) fn echo_server(connections: usize) -> u16 {
     port
 }
 
+/// A server on the loopback of this family that resets each connection after its first byte.
+pub(crate) fn resetting_server(family: &u32) -> u16 {
+    let host = if *family == 6 { "::1" } else { "127.0.0.1" };
+    let listener = TcpListener::bind((host, 0)).expect("listens");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            let _ = stream.read_exact(&mut [0]);
+            // man 7 socket: a close of a socket that lingers for no time resets the connection.
+            socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("is set");
+        }
+    });
+    port
+}
+
 /// A UDP socket on the loopback that sends each datagram back.
 pub(crate) fn udp_echo() -> u16 {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("binds");
@@ -204,7 +219,8 @@ pub(crate) fn wasi_standard_ok() {
     both_ways(|way| {
         for family in families("wasi_standard_ok") {
             // The policy has no part in it.
-            Guest::new(programs::wasi_standard_ok, way).allow_all().arg(family).run().success();
+            let guest = Guest::new(programs::wasi_standard_ok, way).allow_all();
+            guest.arg(family).arg(resetting_server(family)).run().success();
         }
     });
 }
@@ -222,14 +238,15 @@ pub(crate) fn wasi_states_denied() {
 #[test]
 fn wasi_standard_is_wasmtimes_too() {
     for family in families("wasi_standard_is_wasmtimes_too") {
+        let server = resetting_server(family).to_string();
         let family = family.to_string();
         let run = |version, name, args: &[&str]| {
             let args: Vec<_> = args.iter().map(|&arg| arg.to_owned()).collect();
             let program = Program::new(name, version, By::Wasmtime).expect("it is built");
             program.run_alone(&args).expect("it passes");
         };
-        run(Version::P2, "wasi_standard_ok", &[&family]);
-        run(Version::P3, "bench_wasi3", &["wasi3_standard_ok", &family]);
+        run(Version::P2, "wasi_standard_ok", &[&family, &server]);
+        run(Version::P3, "bench_wasi3", &["wasi3_standard_ok", &family, &server]);
     }
 }
 
@@ -363,6 +380,7 @@ fn wasi_calls_are_observed() {
             .assert()
             .success();
         let text = |path| std::fs::read_to_string(path).expect("a text");
+        crate::schema::check_lines(&crate::schema::read("audit.schema.json"), &text(&audit));
         (text(&trace), text(&audit), std::fs::read(&pcap).expect("a capture"), text(&stats))
     };
     let has = |capture: &[u8], text: &[u8]| capture.windows(text.len()).any(|part| part == text);
@@ -413,4 +431,29 @@ pub(crate) fn wasi_serve_ok() {
         return;
     }
     crate::serve::serves_guests_of_wasi(programs::wasi_serve_ok, &[]);
+}
+
+#[test]
+pub(crate) fn wasi_budget_bounded() {
+    both_ways(|way| {
+        crate::budget::of_wasi(|role, port, rule| {
+            let guest = Guest::new(programs::wasi_budget_bounded, way).allow(rule);
+            let ended = guest.arg(role).arg(port).run();
+            let cpu = ended.cpu.expect("its own thread");
+            ended.success();
+            assert!(cpu < Duration::from_millis(700), "{role} took {cpu:?}");
+        });
+        let own = crate::budget::free_port();
+        let guest = Guest::new(programs::wasi_budget_bounded, way)
+            .allow(format!("tcp-listen=127.0.0.1:{own};connections=1"))
+            .arg("accept")
+            .arg(0)
+            .arg(own)
+            .start();
+        guest.lines(1);
+        let connect = || TcpStream::connect(("127.0.0.1", own)).expect("connects");
+        let clients = [connect(), connect()];
+        guest.join().success();
+        drop(clients);
+    });
 }

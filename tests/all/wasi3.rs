@@ -11,7 +11,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::policy::{Tcp, Udp};
 pub(crate) use crate::wasi::wasi3_acts_ok;
-use crate::wasi::{echo_server, families, udp_echo};
+use crate::wasi::{echo_server, families, resetting_server, udp_echo};
 
 /// One run of a program.
 struct Run {
@@ -279,7 +279,8 @@ pub(crate) fn wasi3_states_ok() {
 pub(crate) fn wasi3_standard_ok() {
     for family in families("wasi3_standard_ok") {
         // The policy has no part in it.
-        let args = [family.to_string(), "more".to_owned()];
+        let server = resetting_server(family);
+        let args = [family.to_string(), server.to_string(), "more".to_owned()];
         Run::start("wasi3_standard_ok", &["--allow-all"], &args).success();
     }
 }
@@ -334,6 +335,7 @@ fn wasi3_calls_are_observed() {
         assert!(calls.lines().any(|line| line.starts_with(start)), "{start} is not in\n{calls}");
     }
     let decisions = std::fs::read_to_string(audit).expect("a text");
+    crate::schema::check_lines(&crate::schema::read("audit.schema.json"), &decisions);
     let allowed = format!("\"verb\":\"tcp-connect\",\"target\":\"127.0.0.1:{server}\"");
     assert!(decisions.contains(&allowed), "{decisions}");
     let capture = std::fs::read(pcap).expect("a capture");
@@ -363,4 +365,12 @@ fn wasi3_inspect_names_the_grants() {
         assert!(types.contains(grant), "{types}");
     }
     assert!(line("ip-name-lookup").contains("resolve=NAME"));
+}
+
+#[test]
+pub(crate) fn wasi3_budget_bounded() {
+    crate::budget::of_wasi(|role, port, rule| {
+        let args = [role.to_owned(), port.to_string()];
+        Run::start("wasi3_budget_bounded", &["--allow", rule], &args).success();
+    });
 }

@@ -9,20 +9,26 @@ use std::process::Command;
 use sandsock_host::policy::Policy;
 use sandsock_tests::bench::wasi::{By, Program, Version};
 use sandsock_tests::built::{crates, rustc};
-use sandsock_tests::{guest_path, root};
+use sandsock_tests::{guest_path, root, skip, target};
 
-#[test]
-fn embedder_is_built_and_runs() {
-    let work = tempfile::tempdir().expect("a folder");
-    let program = work.path().join("embedder");
+/// Compiles a program of an embedder.
+#[track_caller]
+fn compile(source: &str, program: &Path) {
     let crates = crates();
     let mut compiler = rustc();
     for name in ["sandsock_host", "wasmtime", "wasmtime_wasi"] {
         compiler.arg("--extern").arg(format!("{name}={}", crates[name].display()));
     }
-    let source = root().join("tests/embedder/src/main.rs");
-    let output = compiler.arg("-o").arg(&program).arg(source).output().expect("rustc starts");
+    let output = compiler.arg("-o").arg(program).arg(root().join(source)).output();
+    let output = output.expect("rustc starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn embedder_is_built_and_runs() {
+    let work = tempfile::tempdir().expect("a folder");
+    let program = work.path().join("embedder");
+    compile("tests/embedder/src/main.rs", &program);
 
     let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
     let port = listener.local_addr().expect("an address").port();
@@ -47,6 +53,39 @@ fn embedder_is_built_and_runs() {
     let allowed = run(format!("tcp-connect=127.0.0.1:{port}"));
     assert!(allowed.contains("hello") && allowed.contains("the guest succeeded"), "{allowed}");
     echo.join().expect("the echo ends");
+}
+
+/// The example with ten Python plugins, each with a policy of its own.
+#[test]
+fn embedder_runs_ten_python_plugins() {
+    let runner = target().join("python");
+    if !runner.join("version").exists() {
+        let missing = "no target/python/runner.wasm; `make python` builds it, with python3 and pip";
+        skip("embedder_runs_ten_python_plugins", missing);
+        return;
+    }
+    let work = tempfile::tempdir().expect("a folder");
+    let program = work.path().join("plugins");
+    compile("host/examples/python_plugins.rs", &program);
+    let output = Command::new(&program).arg(&runner).output().expect("starts");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    println!("{text}");
+    for number in 0..10 {
+        // Each gets an answer from its own service, and none from its neighbour's.
+        let own = format!("plugin {number}: service {number}\n");
+        let refused =
+            format!("plugin {number}: [Errno 2] Permission denied: tcp-connect to 127.0.0.1:");
+        assert!(text.contains(&own) && text.contains(&refused), "{text}");
+    }
+    // One more plugin costs at most 20 MiB.
+    let costs = text.lines().filter_map(|line| {
+        let (_, cost) = line.strip_suffix(" KiB resident more")?.rsplit_once(' ')?;
+        cost.parse::<u64>().ok()
+    });
+    let costs: Vec<u64> = costs.collect();
+    assert_eq!(costs.len(), 10, "{text}");
+    assert!(costs[1..].iter().all(|cost| *cost <= 20 << 10), "{text}");
 }
 
 /// An embedder chooses whether sandsock serves `wasi:sockets` too. If not, the linker keeps the one

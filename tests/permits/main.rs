@@ -4,6 +4,8 @@
 //! the host's own sources, against the dependencies that this test was built with. Each line with
 //! `//~ CODE` must have the compiler's error of this code, and no other line may have any.
 
+mod recorded;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-"""Calls everything in `_socket` with odd arguments, and prints one line for each call: the call, and its result or exception.
+"""Calls everything in `_socket` and `select` with odd arguments, and prints one line for each call: the call, and its result or exception.
 
     conversions.py [SEED [COUNT]]
 
@@ -12,6 +12,7 @@ import decimal
 import errno
 import fractions
 import random
+import select
 import sys
 import warnings
 
@@ -195,6 +196,27 @@ FUNCTIONS = {
     "inet_pton": [["2", "10", *NUMBERS], TEXTS],
     "socketpair": [["1", "2", *FLAGS], ["1", "2", *FLAGS], FLAGS],
 }
+# What waits is a socket `s` that is ready to send, a poll object `p` and an epoll object `e` with it.
+WAITED = "s s s s s.fileno() -1 2**31 -2**31-1 2**64 'x' None 1.0 Index(1) Index('x') object() Text('x') ()".split()
+WAITED_IN_LISTS = """[] () [s] (s,) [s,s] [s.fileno()] [-1] [2**31] [2**64] ['x'] [None] [1.0] [Index('x')] {} set() Items([s]) iter([s])
+Items([],KeyError('inner')) Items([],IndexError()) None 1 object() [s]*1024 [s]*1025 range(-2,0)""".split()
+MASKS = ["1", "4", "5", "1|4", *NUMBERS]
+WAITS = {
+    "select.select": [WAITED_IN_LISTS, Only(["[s]"]), WAITED_IN_LISTS, NUMBERS],
+    "p.register": [WAITED, MASKS],
+    "p.modify": [WAITED, MASKS],
+    "p.unregister": [WAITED],
+    "p.poll": [NUMBERS],
+    "select.epoll": [NUMBERS, FLAGS],
+    "e.register": [Only(WAITED), MASKS],
+    "e.modify": [Only(WAITED), MASKS],
+    "e.unregister": [Only(WAITED)],
+    "e.poll": [NUMBERS, NUMBERS],
+    "e.close": [],
+    "e.fileno": [],
+    "e.__enter__": [],
+    "e.__exit__": [OTHERS, OTHERS, OTHERS],
+}
 KEYWORDS = ["buffer", "nbytes", "flags", "host", "port", "family", "type", "proto", "op", "iv", "assoclen", "msg", "fileno", "nonsense"]
 # Results that are not the same twice.
 VARYING = {"dup", "socketpair", "fileno", "detach", "getsockname", "gethostname", "_accept", "getpeername"}
@@ -237,6 +259,9 @@ def call(rng):
             items = [some_tuple(rng, [["'127.0.0.1'", "'::1'", *HOSTS], PORTS, NUMBERS, NUMBERS]), rng.choice(["3", "11", *FLAGS])]
             return None, name, f"_socket.{name}({', '.join(items[: rng.choice([2, 2, 2, 2, 0, 1])])})"
         return None, name, f"_socket.{name}({arguments(rng, FUNCTIONS[name], True)})"
+    if kind > 0.9:
+        name = rng.choice(sorted(WAITS))
+        return None, name, f"{name}({arguments(rng, WAITS[name], False)})"
     if kind < 0.42:
         pools = [["2", "10", "1", *FLAGS], ["1", "2", *FLAGS], FLAGS, DESCRIPTORS]
         return None, "socket", f"_socket.socket({arguments(rng, pools, True)})"
@@ -275,8 +300,12 @@ def shown(value, name, family):
         for fd in fds:
             _socket.close(fd)
         return f"{data!r}, {len(fds)} descriptors, {rest}"
-    if name in VARYING:
+    if name in VARYING or name in ("select.epoll", "e.fileno", "e.__enter__"):
         return type(value).__name__
+    if name == "select.select":
+        return repr([len(ready) for ready in value])
+    if name in ("p.poll", "e.poll"):
+        return repr([events for _, events in value])
     return repr(value)
 
 
@@ -303,6 +332,11 @@ def run(family, name, expression):
     """Makes a call, and returns its outcome."""
     names = dict(globals())
     s = None
+    if name in WAITS:
+        names["s"], PEERS["peer"] = _socket.socketpair()
+        names["p"], names["e"] = select.poll(), select.epoll()
+        names["p"].register(names["s"])
+        names["e"].register(names["s"])
     if family is not None:
         s = make(family)
         s.setblocking(False)
@@ -326,6 +360,9 @@ def run(family, name, expression):
             s.close()
         if PEERS:
             PEERS.popitem()[1].close()
+        if name in WAITS:
+            names["s"].close()
+            names["e"].close()
         _socket.setdefaulttimeout(None)
 
 

@@ -202,6 +202,13 @@ def python_can(folder):
         subprocess.run(["ip", "link", "delete", name], check=True)
 
 
-
 PACKAGES = (redis, pg8000, pymysql, paho, dnspython, requests, httpx, aiohttp, python_can, zeroconf, scapy, pyroute2)
 TESTS = {f"package_{test.__name__}": test for test in PACKAGES}
+
+
+if __name__ == "__main__":
+    # The tests in the booted kernel take some of the packages along.
+    try:
+        print(site())
+    except Skip as reason:
+        sys.exit(f"packages.py: {reason}")

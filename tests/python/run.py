@@ -1,8 +1,8 @@
-"""Tests of `sandsock python` with the standard library, with packages of PyPI against real servers, and with CPython's own tests.
+"""Tests of `sandsock python` with two runners, the standard library, packages of PyPI against real servers, and CPython's own tests.
 
     run.py [NAME...]
 
-Prints one line for each test, and the counts. A test whose server, package or interpreter is missing is skipped, and its line says what
+Prints one line for each test, the table of CPython's tests, and the counts. A test whose server, package or interpreter is missing is skipped, and its line says what
 is missing. Ends with status 1 if a test fails. The variable SANDSOCK names the command; the default is target/release/sandsock.
 """
 
@@ -17,12 +17,14 @@ sys.path.insert(0, HERE)
 
 import cpython
 import packages
+import runner
 import stdlib
+import tls
 from harness import Skip
 
 
 def main(names):
-    tests = {**stdlib.TESTS, **packages.TESTS, **cpython.TESTS}
+    tests = {**runner.TESTS, **stdlib.TESTS, **tls.TESTS, **packages.TESTS, **cpython.TESTS}
     unknown = [name for name in names if name not in tests]
     if unknown:
         sys.exit(f"run.py: there is no test {unknown[0]}; the tests are: {', '.join(tests)}")
@@ -42,6 +44,7 @@ def main(names):
             else:
                 passed.append(name)
                 print(f"{name}: ok{f', {detail}' if detail else ''} ({time.monotonic() - start:.1f} s)", flush=True)
+    print(*cpython.table(), sep="\n")
     print(f"{len(passed)} passed, {len(failed)} failed, {len(skipped)} skipped")
     if failed:
         print("failed:", *failed)

@@ -5,6 +5,7 @@ import concurrent.futures
 import http.client
 import http.server
 import queue
+import random
 import select
 import socket
 import socketserver
@@ -239,6 +240,24 @@ def many():
     assert count[0] == 2000
 
 
+def stacks():
+    """Threads that wait, each with a stack that a deep recursion of C has filled. The command ends this program."""
+    hold, done = threading.Event(), threading.Semaphore(0)
+
+    def fill():
+        nested = []
+        for _ in range(100_000):
+            nested = [nested]
+        del nested
+        done.release()
+        hold.wait()
+
+    for _ in range(100):
+        threading.Thread(target=fill, daemon=True).start()
+        done.acquire()
+    raise AssertionError("nobody has ended this program")
+
+
 def limited():
     """Under a limit of 3 threads, the fourth can't start, and a thread that has ended makes room."""
     stop = threading.Event()
@@ -309,6 +328,23 @@ def interrupted_lock():
         print("KeyboardInterrupt", flush=True)
 
 
+def interrupted_loop():
+    """Ctrl-C cancels the main task of asyncio.run, which then raises KeyboardInterrupt."""
+
+    async def main():
+        print("ready", flush=True)
+        try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            print("cancelled", flush=True)
+            raise
+
+    try:
+        asyncio.run(main())
+    except KeyboardInterrupt:
+        print("KeyboardInterrupt", flush=True)
+
+
 def interrupted_computation():
     """Ctrl-C reaches the main thread while it computes."""
     print("ready", flush=True)
@@ -338,7 +374,6 @@ def stopped():
 def stress():
     """Threads that compute, start threads, use queues and sockets, all at once, for some seconds."""
     import json
-    import random
     import re
     import zlib
 
@@ -368,7 +403,11 @@ def stress():
         assert results == [499_500]
 
     def put():
-        items.put(1, timeout=5)
+        try:
+            items.put(1, timeout=5)
+        except queue.Full:
+            # The thread that takes may have come to its end first.
+            assert time.monotonic() >= end
 
     def take():
         try:
@@ -405,6 +444,38 @@ def stress():
     assert not errors, errors
     assert set(counts) == {function.__name__ for function in functions}, counts
     print(counts)
+
+
+def sleepers():
+    """Threads that hand items over and sleep in between. The last of them ends too, when no other wants the interpreter's lock."""
+
+    def feed(items, places):
+        while items:
+            places.put(items.pop())
+            if random.random() > 0.5:
+                time.sleep(random.random() * 1e-3)
+        places.put(None)
+
+    def consume(places, got, waits):
+        while True:
+            try:
+                item = places.get(timeout=1e-5) if waits else places.get(block=False)
+            except queue.Empty:
+                if not waits:
+                    time.sleep(1e-5)
+                continue
+            if item is None:
+                return
+            got.append(item)
+
+    for _ in range(4):
+        # This one is of Python, and waits for locks.
+        items, places, got = list(range(5000)), queue._PySimpleQueue(), []
+        threads = [threading.Thread(target=feed, args=(items, places)) for _ in range(50)]
+        threads += [threading.Thread(target=consume, args=(places, got, at % 2)) for at in range(50)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+        assert sorted(got) == list(range(5000)), len(got)
 
 
 if __name__ == "__main__":

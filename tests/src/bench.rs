@@ -2,6 +2,7 @@
 //! medians, a table for people and a file for programs.
 
 pub mod native;
+pub mod tls;
 pub mod wasi;
 
 use std::fmt::Write as _;

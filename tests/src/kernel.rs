@@ -6,16 +6,16 @@
 //! `booted` runs the body. All of them get their own outcome from that one boot. The guests are
 //! compiled outside, for plain x86-64: in an emulated machine that would take minutes. They come
 //! along as wasmtime's cache, made by the same engine, so that nothing has to trust a compiled
-//! file.
+//! file. `sandsock python` comes along with its runner, whose code is compiled outside too.
 //!
 //! `scripts/kernel.sh` provides the kernel; without it these tests are skipped, or fail where
 //! `SANDSOCK_KERNEL=required`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use wasmtime::component::Component;
 use wasmtime::{Cache, CacheConfig, Config, Engine};
 
-use super::{Program, programs, root, skip, target};
+use super::{Program, command, programs, root, skip, target};
 
 /// A family that is tested in the booted kernel, and the suite of its tests.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +52,20 @@ pub const TESTS: &[&str] = &["poller::poller_idle_flat"];
 
 /// The examples that tests of those suites run.
 pub const EXAMPLES: &[&str] = &["can_node", "sha256"];
+
+/// The Python programs of those suites, in `tests/python`.
+pub const SCRIPTS: &[&str] = &["can_node.py", "programs/package_can.py"];
+
+/// The packages that they use, and those that these use.
+const PACKAGES: &[&str] = &["can", "packaging", "typing_extensions.py", "wrapt"];
+
+/// Where the Python runner and the packages are in the booted machine.
+pub const RUNNER: &str = "/sandsock/python";
+/// See [`RUNNER`].
+pub const SITE: &str = "/sandsock/site";
+
+/// Where this program is there: as deep in its folder as here, so that it finds the command.
+const OWN: &str = "/sandsock/release/deps/tests";
 
 /// How long the machine may take from power on to power off.
 const LIMIT: Duration = Duration::from_secs(280);
@@ -88,8 +102,14 @@ pub fn is_booted() -> bool {
 /// be its thread's, as it is in Rust's test programs.
 #[track_caller]
 pub fn booted(body: impl Fn(super::Way)) {
+    booted_once(|| super::both_ways(&body));
+}
+
+/// Runs a test's body in the booted machine once.
+#[track_caller]
+pub fn booted_once(body: impl FnOnce()) {
     if is_booted() {
-        return super::both_ways(body);
+        return body();
     }
     let thread = std::thread::current();
     let name = thread.name().expect("a test's thread has its name");
@@ -170,6 +190,40 @@ fn compile(program: Program) -> Result<(), String> {
         .map_err(|error| format!("{}: {error:?}", path.display()))
 }
 
+/// Copies the Python runner, and compiles the copy for plain x86-64. Does only what is not done yet.
+/// Returns its folder. None if no runner is built.
+fn runner() -> Result<Option<PathBuf>, String> {
+    let (own, copy) = (target().join("python"), target().join("kernel").join("python"));
+    let stamp = |folder: &Path| std::fs::read(folder.join("stamp")).ok();
+    if !own.join("version").exists() {
+        return Ok(None);
+    }
+    let finish = |command: &mut Command| {
+        let told = |what: &str| format!("the Python runner for the booted kernel: {what}");
+        let output = command.output().map_err(|error| told(&error.to_string()))?;
+        let success = output.status.success();
+        success.then_some(()).ok_or_else(|| told(&String::from_utf8_lossy(&output.stderr)))
+    };
+    if stamp(&copy).is_none() || stamp(&copy) != stamp(&own) {
+        let _ = std::fs::remove_dir_all(&copy);
+        let mut folder = DirBuilder::new();
+        folder.recursive(true).mode(0o700).create(&copy).expect("target is writable");
+        // The stamp comes last, so that an unfinished copy is made anew.
+        for name in ["lib", "stdlib", "runner.wasm", "version", "stamp"] {
+            finish(Command::new("cp").arg("-a").arg(own.join(name)).arg(&copy))?;
+        }
+    }
+    finish(Command::new(command()).args(["python-setup", "--portable"]).arg(&copy))?;
+    Ok(Some(copy))
+}
+
+/// Returns the folder of the packages of PyPI. None if they can't be installed.
+fn packages() -> Option<PathBuf> {
+    let program = root().join("tests/python/packages.py");
+    let output = Command::new("python3").arg(program).output().ok()?;
+    output.status.success().then(|| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
+}
+
 fn boot() -> Result<Report, Absence> {
     let root = root();
     let found = Command::new(root.join("scripts/kernel.sh")).arg("--ready").output();
@@ -187,10 +241,11 @@ fn run(kernel: &Path, root: &Path) -> Result<Report, String> {
     for program in guests() {
         compile(program)?;
     }
+    let runner = runner()?;
     let work = tempfile::tempdir().map_err(|error| told(&error.to_string()))?;
     let file = |name: &str| work.path().join(name);
-    let initramfs =
-        initramfs(kernel, root).map_err(|error| told(&format!("its initramfs: {error}")))?;
+    let initramfs = initramfs(kernel, root, runner.as_deref())
+        .map_err(|error| told(&format!("its initramfs: {error}")))?;
     std::fs::write(file("initramfs"), &initramfs).map_err(|error| told(&error.to_string()))?;
     // All files live in its memory, twice while they are unpacked. A hundred thousand sockets take
     // 300 MB of it.
@@ -279,18 +334,20 @@ fn parse(report: &str, elapsed: Duration) -> Option<Report> {
 }
 
 /// The kernel's own part, and ours: this program with its libraries, the guests, and the policies.
-fn initramfs(kernel: &Path, root: &Path) -> std::io::Result<Vec<u8>> {
+fn initramfs(kernel: &Path, root: &Path, runner: Option<&Path>) -> std::io::Result<Vec<u8>> {
     let mut archive =
         Archive { bytes: std::fs::read(kernel.join("base.cpio"))?, made: BTreeSet::new() };
     let program = std::env::current_exe()?;
-    archive.add("/sandsock/tests", &program)?;
-    for library in libraries(&program)? {
+    archive.add(OWN, &program)?;
+    archive.add("/sandsock/release/sandsock", &command())?;
+    let libraries = [libraries(&program)?, libraries(&command())?].concat();
+    for library in BTreeSet::from_iter(libraries) {
         archive.add(&library, Path::new(&library))?;
     }
     let suites = FAMILIES.iter().map(|family| format!("{}::", family.suite));
     let chosen: Vec<_> = suites.chain(TESTS.iter().map(|test| (*test).to_owned())).collect();
     let script = format!(
-        "export {BOOTED}=1 RUST_BACKTRACE=0\n/sandsock/tests --test-threads=1 {}\nstatus=$?\necho '== skipped'\n\
+        "export {BOOTED}=1 RUST_BACKTRACE=0\n{OWN} --test-threads=1 {}\nstatus=$?\necho '== skipped'\n\
          cat '{}' 2>/dev/null\nexit $status\n",
         chosen.join(" "),
         target().join("skipped.txt").display(),
@@ -306,15 +363,17 @@ fn initramfs(kernel: &Path, root: &Path) -> std::io::Result<Vec<u8>> {
     };
     for guest in guests() {
         archive.add(&here(&guest.path())?, &guest.path())?;
-        let mut folders = vec![cache(guest)];
-        while let Some(folder) = folders.pop() {
-            for entry in folder.read_dir()? {
-                let path = entry?.path();
-                if path.is_dir() {
-                    folders.push(path)
-                } else {
-                    archive.add(&here(&path)?, &path)?
-                }
+        let cache = cache(guest);
+        archive.tree(&here(&cache)?, &cache)?;
+    }
+    if let Some(runner) = runner {
+        archive.tree(RUNNER, runner)?;
+        for script in SCRIPTS.iter().map(|name| root.join("tests/python").join(name)) {
+            archive.add(&here(&script)?, &script)?;
+        }
+        if let Some(packages) = packages() {
+            for name in PACKAGES {
+                archive.tree(&format!("{SITE}/{name}"), &packages.join(name))?;
             }
         }
     }
@@ -346,6 +405,21 @@ impl Archive {
         let mut contents = Vec::new();
         File::open(file)?.read_to_end(&mut contents)?;
         self.put(name, 0o100_000 | (file.metadata()?.mode() & 0o777), &contents);
+        Ok(())
+    }
+
+    /// Adds a file or a folder of this machine, and all below it.
+    fn tree(&mut self, name: &str, path: &Path) -> std::io::Result<()> {
+        if !path.is_dir() {
+            return self.add(name, path);
+        }
+        if self.made.insert(name.to_owned()) {
+            self.put(name, 0o040_000 | (path.metadata()?.mode() & 0o777), &[]);
+        }
+        for entry in path.read_dir()? {
+            let entry = entry?;
+            self.tree(&format!("{name}/{}", entry.file_name().display()), &entry.path())?;
+        }
         Ok(())
     }
 

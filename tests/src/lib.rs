@@ -13,8 +13,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use sandsock_host::observe::Observer;
-use sandsock_host::policy::{Grant, Policy, PolicyBuilder, PolicyBuilderExt as _};
-use sandsock_host::{Inherited, Interrupter, SandsockCtx, SandsockCtxView, SandsockView};
+use sandsock_host::policy::{Policy, PolicyBuilder, PolicyBuilderExt as _, Rule};
+use sandsock_host::tls::TlsSettings;
+use sandsock_host::{
+    Inherited, Interrupter, PolicyHandle, SandsockCtx, SandsockCtxView, SandsockView,
+};
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Cache, CacheConfig, Config, Engine, Store};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
@@ -179,6 +182,8 @@ pub struct Guest {
     composed: bool,
     way: Way,
     policy: PolicyBuilder,
+    /// The policy that the guest shares with others, in place of its own.
+    under: Option<Arc<Policy>>,
     args: Vec<String>,
     dirs: Vec<(PathBuf, String)>,
     hostname: Option<String>,
@@ -186,6 +191,7 @@ pub struct Guest {
     observers: Vec<Arc<dyn Observer>>,
     missing_grants: Arc<Mutex<Vec<String>>>,
     real_numbers: bool,
+    tls: TlsSettings,
 }
 
 /// How a guest ended.
@@ -226,6 +232,7 @@ impl Ended {
 pub struct Running {
     thread: JoinHandle<Ended>,
     interrupter: Interrupter,
+    policy: PolicyHandle,
     engine: Engine,
     stdout: MemoryOutputPipe,
     stderr: MemoryOutputPipe,
@@ -235,6 +242,11 @@ impl Running {
     /// Ends the guest's wait.
     pub fn interrupt(&self) {
         self.interrupter.interrupt();
+    }
+
+    /// Returns a handle that replaces the guest's policy.
+    pub fn policy(&self) -> PolicyHandle {
+        self.policy.clone()
     }
 
     /// Stops the guest wherever it computes.
@@ -303,6 +315,7 @@ impl Guest {
             composed: false,
             way,
             policy: Policy::builder(),
+            under: None,
             args: Vec::new(),
             dirs: Vec::new(),
             inherited: Vec::new(),
@@ -310,7 +323,19 @@ impl Guest {
             hostname: None,
             observers: Vec::new(),
             missing_grants: Arc::default(),
+            tls: TlsSettings::default(),
         }
+    }
+
+    /// Returns the policy that the guest would run under.
+    pub fn policy(&self) -> Arc<Policy> {
+        Arc::new(self.policy.clone().build())
+    }
+
+    /// Runs the guest under a policy that it shares with others.
+    pub fn under(mut self, policy: &Arc<Policy>) -> Self {
+        self.under = Some(Arc::clone(policy));
+        self
     }
 
     /// Adds a grant.
@@ -348,6 +373,12 @@ impl Guest {
         self
     }
 
+    /// Sets the roots and the identities of TLS.
+    pub fn tls(mut self, settings: TlsSettings) -> Self {
+        self.tls = settings;
+        self
+    }
+
     /// Gives a name an address.
     #[track_caller]
     pub fn resolve(mut self, pair: impl Display) -> Self {
@@ -376,7 +407,7 @@ impl Guest {
     /// Whether this grant was added, and not denied.
     pub fn is_allowed(&self, grant: &str) -> bool {
         let policy = self.policy.clone().build();
-        let has = |rules: &[Grant]| rules.iter().any(|rule| rule.to_string() == grant);
+        let has = |rules: &[Rule]| rules.iter().any(|rule| rule.to_string() == grant);
         has(policy.allowed()) && !has(policy.denied())
     }
 
@@ -448,6 +479,7 @@ impl Guest {
         let way = self.way;
         let Prepared { state, stdout, stderr } = self.prepare();
         let interrupter = state.sandsock.interrupter();
+        let policy = state.sandsock.policy_handle();
         let (own_engine, own_stdout, own_stderr) = (engine.clone(), stdout.clone(), stderr.clone());
         let thread = std::thread::spawn(move || {
             let mut store = Store::new(&engine, state);
@@ -461,7 +493,14 @@ impl Guest {
             let cpu = thread_time().saturating_sub(before);
             ended(store, result, &stdout, &stderr, Some(cpu))
         });
-        Running { thread, interrupter, engine: own_engine, stdout: own_stdout, stderr: own_stderr }
+        Running {
+            thread,
+            interrupter,
+            policy,
+            engine: own_engine,
+            stdout: own_stdout,
+            stderr: own_stderr,
+        }
     }
 
     /// The guest's own state, ready for a store.
@@ -473,7 +512,8 @@ impl Guest {
         for (host, guest) in &self.dirs {
             wasi.preopened_dir(host, guest, FsPerms::ReadWrite).expect("the folder is there");
         }
-        let mut builder = SandsockCtx::builder(Arc::new(self.policy.build()));
+        let policy = self.under.unwrap_or_else(|| Arc::new(self.policy.build()));
+        let mut builder = SandsockCtx::builder(policy);
         for (host, guest) in &self.dirs {
             builder.folder(host, guest).expect("the folder is there");
         }
@@ -486,7 +526,7 @@ impl Guest {
         for observer in self.observers {
             builder.observe(observer);
         }
-        builder.real_numbers(self.real_numbers);
+        builder.real_numbers(self.real_numbers).tls(self.tls);
         let missing_grants = self.missing_grants;
         builder.on_missing_grant(move |missing| {
             let grant = missing.grant.unwrap_or(missing.reason).to_owned();

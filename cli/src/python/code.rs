@@ -1,6 +1,8 @@
 //! The folders of a program's code. A guest reads them, and can't write to them.
 
 use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{anyhow, bail};
@@ -16,23 +18,28 @@ const NO_SCRIPT: u8 = 2;
 /// The most files of a folder that are looked at in search of code.
 const SEARCHED: usize = 100_000;
 
+/// The most bytes of a script that is read from a pipe.
+const SOURCE: u64 = 16 << 20;
+
 /// A folder of code.
-struct CodeFolder {
+pub(super) struct CodeFolder {
     /// Its real path, which is the guest's name for it too.
     real: PathBuf,
     /// The guest's name as text.
-    guest: String,
+    pub(super) guest: String,
     /// What the guest gets: the folder, or a view of it.
-    served: PathBuf,
+    pub(super) served: PathBuf,
 }
 
 /// The folders of a program's code, and what it needs to find them.
 pub(crate) struct Code {
-    folders: Vec<CodeFolder>,
+    pub(super) folders: Vec<CodeFolder>,
     /// The same folders, and the script.
     pub(crate) trusted: Vec<TrustedPath>,
-    /// The script's real path.
+    /// The script's real path. If the script is no file, the path as it was given.
     pub(crate) script: Option<String>,
+    /// The script itself, if it is no file.
+    pub(crate) source: Option<String>,
 }
 
 impl Code {
@@ -43,30 +50,47 @@ impl Code {
         working_directory: Option<&Path>,
         sites: &[PathBuf],
     ) -> Result<Self, Exit> {
-        let mut code = Self { folders: Vec::new(), trusted: Vec::new(), script: None };
+        let mut code =
+            Self { folders: Vec::new(), trusted: Vec::new(), script: None, source: None };
         if let Some(given) = script {
-            let real = PathWalk::of(Path::new(given)).end;
-            std::fs::File::open(&real).map_err(|error| Exit {
-                status: NO_SCRIPT,
-                error: anyhow!("can't open file '{}': {}", real.display(), plain(&error)),
-            })?;
-            code.script = Some(guest_name(&real)?);
-            // CPython: a folder with a `__main__.py` is a program too.
-            let folder =
-                if real.is_dir() { real.as_path() } else { real.parent().unwrap_or(&real) };
-            code.add(folder, "the folder of the script", real.file_name())?;
-            code.trusted.push(TrustedPath::file(&real, "the script"));
+            code.add_script(given)?;
         } else if let Some(folder) = working_directory {
             code.add(folder, "the working directory, which modules are imported from", None)?;
         }
         for site in sites {
             let real = PathWalk::of(site).end;
-            if !real.is_dir() {
+            if site.as_os_str().is_empty() || !real.is_dir() {
                 return Err(anyhow!("--site {}: there is no such folder", site.display()).into());
             }
             code.add(&real, "a folder of --site", None)?;
         }
         Ok(code)
+    }
+
+    fn add_script(&mut self, given: &str) -> Result<(), Exit> {
+        // CPython: the name of the working directory may be empty.
+        let path = Path::new(if given.is_empty() { "." } else { given });
+        let real = PathWalk::of(path).end;
+        let closed = |error: std::io::Error| Exit {
+            status: NO_SCRIPT,
+            error: anyhow!("can't open file '{}': {}", real.display(), plain(&error)),
+        };
+        // The link of a pipe's descriptor has no path for an end, so the kernel follows it.
+        let there = path.metadata().map_err(closed)?;
+        if !there.is_file() && !there.is_dir() {
+            code_of_stream(path).map(|source| self.source = Some(source)).map_err(|error| {
+                Exit { status: NO_SCRIPT, error: error.context(format!("can't read '{given}'")) }
+            })?;
+            self.script = Some(given.to_owned());
+            return Ok(());
+        }
+        File::open(&real).map_err(closed)?;
+        self.script = Some(guest_name(&real)?);
+        // CPython: a folder with a `__main__.py` is a program too.
+        let folder = if there.is_dir() { real.as_path() } else { real.parent().unwrap_or(&real) };
+        self.add(folder, "the folder of the script", real.file_name())?;
+        self.trusted.push(TrustedPath::file(&real, "the script"));
+        Ok(())
     }
 
     fn add(&mut self, folder: &Path, what: &str, script: Option<&OsStr>) -> Result<(), Exit> {
@@ -178,6 +202,22 @@ fn code_in(folder: &Path) -> anyhow::Result<Option<PathBuf>> {
 /// Returns whether Python could import a file.
 fn is_code(path: &Path) -> bool {
     path.extension().is_some_and(|end| ["py", "pyc", "so", "pth"].iter().any(|code| end == *code))
+}
+
+/// Reads a script from a pipe or a device, which a guest can't open.
+fn code_of_stream(path: &Path) -> anyhow::Result<String> {
+    let mut source = String::new();
+    let read = File::open(path)?.take(SOURCE + 1).read_to_string(&mut source);
+    match read {
+        Ok(_) if source.len() as u64 > SOURCE => {
+            bail!("a script from a pipe may have {} MiB", SOURCE >> 20)
+        }
+        Ok(_) => Ok(source),
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            bail!("a script from a pipe must be UTF-8; put it into a file")
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Returns the text of an error, without the number that Rust adds.

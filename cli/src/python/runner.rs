@@ -2,24 +2,23 @@
 //!
 //! The runner holds the secret of CPython's string hashes, so it is used only if nobody but its
 //! owner can read it. Its compiled code is in the user's own cache, and is mapped from there. So a
-//! process needs no compiler, and processes share the pages of the code.
+//! process needs no compiler, and processes share the pages of the code. A runner that goes to other
+//! machines can have portable code in its own folder instead.
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
-use std::io::Write as _;
-use std::os::fd::AsRawFd as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
-use anyhow::{Context as _, anyhow, bail};
-use rustix::process::geteuid;
+use anyhow::{Context as _, anyhow};
 use wasmtime::Engine;
-use wasmtime::component::Component;
 
 use crate::cache;
-use crate::engine::{Loaded, runner_config};
-use crate::exit::{Exit, into_anyhow};
+use crate::compiled::{Cache, Code, compile_to, private};
+use crate::engine::Loaded;
+use crate::exit::Exit;
 use crate::folders::{Folder, TrustedPath};
+use crate::settings::Settings;
 use crate::threads;
 
 /// The files of a runner's folder.
@@ -27,45 +26,44 @@ const COMPONENT: &str = "runner.wasm";
 const STDLIB: &str = "stdlib";
 const STAND_INS: &str = "lib";
 const VERSION: &str = "version";
+/// The portable code with threads, and without.
+const PORTABLE: [(bool, &str); 2] = [(true, "threads.cwasm"), (false, "plain.cwasm")];
 
 /// The guest's names of the last two folders. `python/runner` has the same.
 pub(crate) const GUEST_STDLIB: &str = "/python";
 pub(crate) const GUEST_STAND_INS: &str = "/python-lib";
 
 /// The version of the command, with the number of the arguments that it gives to the runner.
-const OWN_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " 1");
-
-/// man 7 inode: all rights of the group and of others.
-const RIGHTS_OF_OTHERS: u32 = 0o077;
+pub(super) const OWN_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " 3");
 
 /// The most compiled runners that the cache keeps. Each has about 45 MB.
 const KEPT: usize = 8;
 
 /// A runner's folder.
 pub(crate) struct Runner {
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
 }
 
 impl Runner {
-    /// Finds the runner in the folder of `--runner`, or else beside the command as it is installed
-    /// (`../lib/sandsock/python`) or built (`../python`).
+    /// Finds the runner in the folder of `--runner`, or else the user's own, or the one beside the
+    /// command as it is installed (`../lib/sandsock/python`) or built (`../python`).
     pub(crate) fn find(given: Option<&Path>) -> Result<Self, Exit> {
-        let command =
-            std::env::current_exe().and_then(|path| path.canonicalize()).unwrap_or_default();
-        let beside = command.parent().unwrap_or(Path::new("/"));
+        let beside = beside();
+        let installed = beside.join("../lib/sandsock/python");
         let places = match given {
             Some(given) => vec![given.to_owned()],
-            None => vec![beside.join("../lib/sandsock/python"), beside.join("../python")],
+            None => {
+                let own = own_place().into_iter();
+                own.chain([installed.clone(), beside.join("../python")]).collect()
+            }
         };
         // A folder that this user can't look into is there too. What is wrong with it is said later.
         let there = |place: &&PathBuf| place.join(VERSION).exists() || place.is_dir();
-        match places.iter().find(there) {
-            Some(folder) => Ok(Self { folder: folder.clone() }),
-            None => Err(Exit::load(anyhow!(
-                "there is no Python runner in {}; `make python` builds it, `make install` installs it, and --runner names its folder",
-                places[0].display()
-            ))),
-        }
+        let there: Vec<Self> =
+            places.iter().filter(there).map(|folder| Self { folder: folder.clone() }).collect();
+        // One that can be used comes before all others.
+        let best = there.iter().position(|runner| runner.check().is_ok()).unwrap_or(0);
+        there.into_iter().nth(best).ok_or_else(|| missing(given.unwrap_or(&installed)))
     }
 
     /// Checks that the runner was made for this command.
@@ -75,8 +73,9 @@ impl Runner {
         if version.trim() != OWN_VERSION {
             self.component()?;
             return Err(Exit::load(anyhow!(
-                "{}: this Python runner was made for another version of sandsock; make it anew with `make python`",
-                self.folder.display()
+                "{}: this Python runner was made for another version of sandsock; make it anew with `{}`",
+                self.folder.display(),
+                build()
             )));
         }
         Ok(())
@@ -92,14 +91,16 @@ impl Runner {
     /// Opens the component, if only this user can read it.
     fn component(&self) -> Result<File, Exit> {
         let path = self.folder.join(COMPONENT);
-        let file = File::open(&path)
-            .with_context(|| {
-                format!(
-                    "{}: can't read the Python runner, which only its owner may; build one of your own with `make python`",
-                    path.display()
-                )
-            })
-            .map_err(Exit::load)?;
+        let file = File::open(&path).map_err(|error| {
+            if error.kind() == ErrorKind::NotFound {
+                return missing(&self.folder);
+            }
+            Exit::load(anyhow::Error::new(error).context(format!(
+                "{}: can't read the Python runner, which only its owner may; build one of your own with `{}`",
+                path.display(),
+                build()
+            )))
+        })?;
         let there = file.metadata().with_context(|| format!("{}", path.display()))?;
         private(&there).map_err(|why| {
             Exit::load(anyhow!(
@@ -128,24 +129,70 @@ impl Runner {
         trusted
     }
 
-    /// Returns the runner, compiled. If the cache does not have its code, compiles it, which takes
-    /// half a minute.
+    /// Compiles the runner into its own folder, for every processor of this architecture, unless that
+    /// is done.
+    pub(super) fn compile_portable(&self) -> Result<(), Exit> {
+        let file = self.component()?;
+        for (threads, name) in PORTABLE {
+            let own = settings(threads, false);
+            if self.portable(&own.engine()?, &file, threads).is_some() {
+                continue;
+            }
+            let portable = Settings { portable: true, ..own };
+            compile_to(portable, &self.bytes(threads)?, &self.folder.join(name))
+                .map_err(|error| self.broken(error.into()))?;
+        }
+        Ok(())
+    }
+
+    /// Takes the portable code, if the runner's folder has it and only this user can write there.
+    fn portable(&self, engine: &Engine, component: &File, threads: bool) -> Option<Code> {
+        let (_, name) = PORTABLE.iter().find(|(with, _)| *with == threads)?;
+        let path = self.folder.join(name);
+        let compiled = path.metadata().ok()?.modified().ok()?;
+        if component.metadata().ok()?.modified().ok()? > compiled {
+            tracing::warn!("{} is not used: the runner is newer", path.display());
+            return None;
+        }
+        if let Err(why) = cache::proven(&self.folder) {
+            tracing::warn!("{} is not used: {why}", path.display());
+            return None;
+        }
+        Code::open(engine, &path)
+    }
+
+    /// Returns the runner, compiled. If neither its folder nor the cache has its code, compiles it,
+    /// which takes half a minute.
     ///
     /// With `threads`, the program can start threads. Without, it runs on an engine that supports
     /// none, where each call of the host is quicker.
-    pub(crate) fn load(&self, threads: bool) -> Result<Loaded, Exit> {
+    pub(crate) fn load(&self, threads: bool, no_harden: bool) -> Result<Loaded, Exit> {
         let file = self.component()?;
-        let engine = Engine::new(&runner_config(threads)).map_err(into_anyhow)?;
-        let component = match self.cached(&engine, &file, threads) {
-            Ok(component) => component,
-            Err(why) => {
-                tracing::warn!("the compiled Python runner is not cached: {why:#}");
-                Component::from_binary(&engine, &self.bytes(threads)?)
-                    .map_err(into_anyhow)
+        let settings = settings(threads, no_harden);
+        let engine = settings.engine()?;
+        let code = match self.portable(&engine, &file, threads) {
+            Some(code) => code,
+            None => {
+                let there =
+                    file.metadata().with_context(|| format!("{}", self.folder.display()))?;
+                let bytes = || {
+                    say!("compiling the Python runner, which is done once");
+                    self.bytes(threads)
+                };
+                RUNNERS
+                    .code(settings, &engine, &key(&there), bytes)
                     .map_err(|error| self.broken(error))?
             }
         };
+        let component = code.component;
         Ok(Loaded { engine, component, concurrent: threads, threads, provider: None })
+    }
+
+    /// Returns what identifies the component's contents.
+    pub(super) fn identity(&self) -> anyhow::Result<String> {
+        let there = self.folder.join(COMPONENT).metadata()?;
+        let (seconds, nanoseconds) = (there.mtime(), there.mtime_nsec());
+        Ok(format!("{} {} {} {seconds} {nanoseconds}", there.dev(), there.ino(), there.size()))
     }
 
     fn bytes(&self, threads: bool) -> anyhow::Result<Vec<u8>> {
@@ -161,108 +208,83 @@ impl Runner {
 
     fn broken(&self, error: anyhow::Error) -> Exit {
         Exit::load(error.context(format!(
-            "{}: can't compile the Python runner; make it anew with `make python`",
-            self.folder.display()
+            "{}: can't compile the Python runner; make it anew with `{}`",
+            self.folder.display(),
+            build()
         )))
     }
+}
 
-    /// Takes the compiled code from the cache. Compiles it first if it is not there.
-    fn cached(&self, engine: &Engine, file: &File, threads: bool) -> anyhow::Result<Component> {
-        let Some(folder) = cache::folder(CACHE) else {
-            bail!("neither XDG_CACHE_HOME nor a home folder is known");
-        };
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&folder)
-            .with_context(|| format!("{}", folder.display()))?;
-        cache::proven(&folder).map_err(anyhow::Error::msg)?;
-        let path = folder.join(name(engine, &file.metadata()?));
-        if let Some(component) = mapped(engine, &path) {
-            return Ok(component);
-        }
-        say!("compiling the Python runner, which is done once");
-        let code = engine.precompile_component(&self.bytes(threads)?).map_err(into_anyhow)?;
-        write(&path, &code).with_context(|| format!("{}: can't write", path.display()))?;
-        remove_oldest(&folder);
-        mapped(engine, &path).with_context(|| format!("{}: can't be used", path.display()))
+/// Returns the error for a folder without a runner.
+fn missing(folder: &Path) -> Exit {
+    Exit::load(anyhow!(
+        "there is no Python runner in {}; `{}` builds it, and --runner names its folder",
+        folder.display(),
+        build()
+    ))
+}
+
+/// Returns the folder of this command.
+fn beside() -> PathBuf {
+    let command = std::env::current_exe().and_then(|path| path.canonicalize()).unwrap_or_default();
+    command.parent().unwrap_or(Path::new("/")).to_owned()
+}
+
+/// Returns the place of the user's own runner. The XDG base directory specification: relative paths
+/// are ignored.
+fn own_place() -> Option<PathBuf> {
+    let given = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
+    let base = given.filter(|path| path.is_absolute()).or_else(|| {
+        Some(std::env::home_dir().filter(|home| home.is_absolute())?.join(".local/share"))
+    })?;
+    Some(base.join("sandsock/python"))
+}
+
+/// Returns the command line that builds a runner for this user.
+fn build() -> String {
+    let script = beside().join("../lib/sandsock/parts/scripts/python.sh");
+    match script.canonicalize() {
+        Ok(script) => script.display().to_string(),
+        Err(_) => "make python".to_owned(),
     }
 }
 
 /// The name of the cache's folder.
 pub(super) const CACHE: &str = "python";
 
-/// Checks that a file is this user's, and that nobody else has a right to it.
-fn private(there: &Metadata) -> Result<(), String> {
-    let own = geteuid().as_raw();
-    if there.uid() != own {
-        return Err(format!("it belongs to user {} and not to {own}, who runs this", there.uid()));
-    }
-    match there.mode() & 0o7777 {
-        mode if mode & RIGHTS_OF_OTHERS != 0 => {
-            Err(format!("it is open to others (mode {mode:04o}); chmod go= makes it private"))
-        }
-        _ => Ok(()),
-    }
+/// The cache of compiled runners.
+const RUNNERS: Cache =
+    Cache { name: CACHE, what: "the compiled Python runner is", files: KEPT, bytes: u64::MAX };
+
+/// Returns the settings of the runner's engine.
+fn settings(threads: bool, no_harden: bool) -> Settings {
+    Settings { concurrent: threads, threads, runner: true, no_harden, ..Settings::default() }
 }
 
-/// Returns the name of the compiled form of a component. It has what identifies the file's
-/// contents, and wasmtime's version and settings.
-fn name(engine: &Engine, component: &Metadata) -> String {
-    use std::hash::{Hash as _, Hasher as _};
-    // The hasher's keys are constants, so that each process has the same names.
-    #[expect(
-        deprecated,
-        reason = "DefaultHasher promises no algorithm, and a wrong guess costs a compilation"
-    )]
-    let mut hasher = std::hash::SipHasher::new();
-    engine.precompile_compatibility_hash().hash(&mut hasher);
-    for number in [component.dev(), component.ino(), component.size()] {
-        number.hash(&mut hasher);
-    }
-    [component.mtime(), component.mtime_nsec()].hash(&mut hasher);
-    format!("{:016x}.cwasm", hasher.finish())
+/// Returns what identifies the contents of a file.
+fn key(there: &Metadata) -> String {
+    let numbers = [there.dev(), there.ino(), there.size()];
+    let times = [there.mtime(), there.mtime_nsec()].map(i64::cast_unsigned);
+    let numbers: Vec<_> = numbers.iter().chain(&times).map(|part| format!("{part:x}")).collect();
+    numbers.join("-")
 }
 
-/// Maps compiled code from a file that only this user can have written, if it is for this engine.
-fn mapped(engine: &Engine, path: &Path) -> Option<Component> {
-    let file = File::open(path).ok()?;
-    let there = file.metadata().ok()?;
-    if !there.is_file() || private(&there).is_err() {
-        return None;
-    }
-    // The path of the open file leads to what was checked.
-    let open = format!("/proc/self/fd/{}", file.as_raw_fd());
-    // wasmtime maps the code, and runs it without a check. The file is this user's and closed to all
-    // others, and so is its folder: `cached` has checked that. Only `cached` writes such files, whole
-    // and before they get their name. wasmtime refuses code of another version or other settings.
-    #[expect(unsafe_code, reason = "the loader of compiled code")]
-    // SAFETY: the file has what `precompile_component` returned, and nobody changes it: see above.
-    let component = unsafe { Component::deserialize_file(engine, open) };
-    component.inspect_err(|error| tracing::info!("compiled code is not used: {error:#}")).ok()
+/// Makes a folder that only this user can use, and checks that nobody else could have written into it.
+pub(super) fn private_folder(folder: &Path) -> anyhow::Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .with_context(|| format!("{}: can't make the folder", folder.display()))?;
+    cache::proven(folder).map_err(anyhow::Error::msg)
 }
 
 /// Writes a file that only this user can read. It gets its name when it is whole.
-fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub(super) fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let temporary = path.with_extension(format!("{}.new", std::process::id()));
     let mut file =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
     file.write_all(bytes)?;
     file.sync_data()?;
     std::fs::rename(&temporary, path)
-}
-
-/// Removes all compiled runners but the newest.
-fn remove_oldest(folder: &Path) {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut files: Vec<(SystemTime, PathBuf)> = entries
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|end| end == "cwasm" || end == "new"))
-        .filter_map(|path| Some((path.metadata().ok()?.modified().ok()?, path)))
-        .collect();
-    files.sort();
-    files.reverse();
-    for (_, path) in files.iter().skip(KEPT) {
-        let _ = std::fs::remove_file(path);
-    }
 }

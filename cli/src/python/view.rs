@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use rustix::process::geteuid;
 
-use super::runner::CACHE;
+use super::runner::{CACHE, private_folder};
 use crate::cache;
 
 /// The most that is copied. A folder with more code is not one that a script lies in by chance.
@@ -64,8 +64,7 @@ fn place(folder: &Path) -> anyhow::Result<PathBuf> {
     let mut hasher = std::hash::SipHasher::new();
     folder.hash(&mut hasher);
     let view = cache.join("views").join(format!("{:016x}", hasher.finish()));
-    make(&view)?;
-    cache::proven(&view).map_err(anyhow::Error::msg)?;
+    private_folder(&view)?;
     Ok(view)
 }
 

@@ -20,6 +20,8 @@ mod bindings {
             "sandsock:socket/interrupts@0.1.0": sandsock::raw::interrupts,
             "sandsock:socket/netdb@0.1.0": sandsock::raw::netdb,
             "sandsock:socket/files@0.1.0": sandsock::raw::files,
+            "sandsock:socket/rights@0.1.0": sandsock::raw::rights,
+            "sandsock:socket/tls@0.1.0": sandsock::raw::tls,
         },
     });
 

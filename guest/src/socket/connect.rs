@@ -7,7 +7,7 @@ use super::Socket;
 use crate::{
     Address, AddressArgument, Error, ErrorKind, Family, Flags, Result, ToAddress, address::decode,
     address::encode_for, interrupt, raw::connections, raw::descriptors::Descriptor, raw::syscalls,
-    raw::types, timeout::Waiting,
+    raw::types, timeout::Waiting, unlink,
 };
 
 /// The default backlog in Python: the smaller of SOMAXCONN and 128.
@@ -60,7 +60,9 @@ impl Socket {
     /// EADDRNOTAVAIL), and `PermissionError` if no grant names the address.
     pub fn bind(&self, address: impl ToAddress) -> Result<()> {
         let address = encode_for(self, "bind", address.to_address())?;
-        Ok(syscalls::bind(&*self.descriptor()?, &address)?)
+        syscalls::bind(&*self.descriptor()?, &address)?;
+        unlink::note(&address);
+        Ok(())
     }
 
     /// Connects the socket, or sets a datagram socket's peer: connect(2).

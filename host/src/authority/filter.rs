@@ -12,6 +12,7 @@
 //! host must not change it. A description that is sent away keeps only the filter that the guest
 //! itself attached ([`FilterSlot::release`](crate::descriptor::filter_slot::FilterSlot::release)).
 
+use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -30,7 +31,7 @@ use crate::descriptor::{Handle, Open};
 use crate::sys::address::RawAddress;
 use crate::sys::{self, OptionBytes};
 use sandsock_policy::filter::{Carried, Instruction, Layout, Program, Senders, program};
-use sandsock_policy::{Decision, Denial, Pins, RawRequest, Request, Verb};
+use sandsock_policy::{Allowed, Decision, Denial, Pins, RawRequest, Request, Verb};
 
 /// The most datagrams that one look at a queue drops. This is more than a queue of the usual size
 /// holds. It is bounded because other guests may share the thread.
@@ -65,7 +66,7 @@ pub(crate) fn is_judged(kind: SocketKind) -> bool {
 
 /// Returns whether the policy keeps some sender's datagrams from such a socket.
 pub(crate) fn is_restricted(gate: &Gate, kind: SocketKind) -> bool {
-    carried(kind).is_some_and(|carried| gate.policy.restricts_senders(carried))
+    carried(kind).is_some_and(|carried| gate.policy().restricts_senders(carried))
 }
 
 fn is_listed(gate: &Gate, kind: SocketKind, sender: &RawAddress) -> bool {
@@ -73,9 +74,9 @@ fn is_listed(gate: &Gate, kind: SocketKind, sender: &RawAddress) -> bool {
     gate.with_pins(|pins| {
         let now = decision_time(pins);
         if family::is_raw(kind) {
-            gate.policy.raw_source_allowed(sender.ip(), kind.protocol, pins, now)
+            gate.policy().raw_source_allowed(sender.ip(), kind.protocol, pins, now)
         } else {
-            gate.policy.udp_source_allowed(sender, pins, now)
+            gate.policy().udp_source_allowed(sender, pins, now)
         }
     })
 }
@@ -93,17 +94,29 @@ pub(crate) fn is_allowed(gate: &Gate, kind: SocketKind, flags: i32, address: &Ra
     if family::is_raw(kind) {
         let allowed = is_listed(gate, kind, address);
         let (verb, target) = (Verb::Raw.name(), || format!("{}:{}", kind.protocol, sender.ip()));
-        let denial =
-            (!allowed).then(|| Denial::new(format!("{verb} from {} is not granted", sender.ip())));
-        gate.report(|time| match &denial {
-            Some(denial) => Decision::denied(time, verb, target(), denial),
-            None => Decision::allowed(time, verb, target(), None),
-        });
+        let answer = match allowed {
+            true => Ok(Allowed::FREE),
+            false => Err(Denial::new(format!("{verb} from {} is not granted", sender.ip()))),
+        };
+        let packet = RawRequest::Packet(SocketAddr::new(
+            sender.ip(),
+            u16::try_from(kind.protocol).unwrap_or_default(),
+        ));
+        gate.report_answer(
+            &gate.policy(),
+            &answer,
+            |policy, pins| policy.decide(&Request::Raw(packet), pins, decision_time(pins)),
+            |time, answer| match answer {
+                Ok(allowed) => Decision::allowed(time, verb, target(), allowed.rule),
+                Err(denial) => Decision::denied(time, verb, target(), denial),
+            },
+        );
         return allowed;
     }
     let request = Request::UdpReceive(sender);
-    let result = gate.ask(&request);
-    gate.report(|time| Decision::of_request(time, &request, &result));
+    let policy = gate.policy();
+    let result = gate.ask(&policy, &request);
+    gate.report_request(&policy, &request, &result);
     result.is_ok()
 }
 
@@ -117,13 +130,14 @@ fn is_own_error(gate: &Gate, kind: SocketKind, address: &RawAddress) -> bool {
     let Some(to) = address.to_ip() else { return false };
     let request = match carried(kind) {
         Some(Carried::Packets(protocol)) => {
-            Request::Raw(RawRequest::Packet(std::net::SocketAddr::new(to.ip(), protocol.into())))
+            Request::Raw(RawRequest::Packet(SocketAddr::new(to.ip(), protocol.into())))
         }
         Some(Carried::Udp) | None => Request::UdpSend(to),
     };
-    let result = gate.ask(&request);
+    let policy = gate.policy();
+    let result = gate.ask(&policy, &request);
     if result.is_err() {
-        gate.report(|time| Decision::of_request(time, &request, &result));
+        gate.report_request(&policy, &request, &result);
     }
     result.is_ok()
 }
@@ -170,7 +184,7 @@ impl Filters {
 /// Gives a new socket its filter, before the guest can bind the socket.
 pub(crate) fn protect(gate: &Gate, handle: &Arc<Handle>) {
     let Ok(kind) = handle.socket() else { return };
-    let Some(carried) = carried(kind).filter(|carried| gate.policy.restricts_senders(*carried))
+    let Some(carried) = carried(kind).filter(|carried| gate.policy().restricts_senders(*carried))
     else {
         return;
     };
@@ -179,8 +193,7 @@ pub(crate) fn protect(gate: &Gate, handle: &Arc<Handle>) {
     }
     let udp = matches!(kind.protocol, libc::IPPROTO_UDP | libc::IPPROTO_UDPLITE)
         && carried == Carried::Udp;
-    let follows = gate.policy.names_senders(carried)
-        && gate.filters.live().iter().filter(|open| open.filter.follows()).count() < FOLLOWERS;
+    let follows = follows(gate, carried);
     let mut attached = Box::new(Attached {
         carried,
         layout: Layout { v6: kind.family == libc::AF_INET6, ports: udp },
@@ -202,6 +215,37 @@ pub(crate) fn protect(gate: &Gate, handle: &Arc<Handle>) {
     attached.clean = kind.type_ != libc::SOCK_RAW && (udp || carried != Carried::Udp);
     *handle.open.filter.lock() = Some(attached);
     gate.filters.add(&handle.open);
+}
+
+/// Makes the filters anew for another policy. A socket without a filter gets one, unless the guest
+/// may have attached a program of its own: then the checks at the queue and at receive remain.
+pub(crate) fn follow_policy(gate: &Gate) {
+    for descriptors in gate.open.descriptions() {
+        let Some((handle, copies)) = descriptors.split_first() else { continue };
+        let filter = &handle.open.filter;
+        let Some(carried) = handle.socket().ok().and_then(carried) else { continue };
+        if filter.lock().is_none() {
+            if filter.has_guests_own() {
+                continue;
+            }
+            protect(gate, handle);
+            copies.iter().for_each(|copy| filter.duplicated(copy));
+        }
+        // It locks the filters of all sockets.
+        let follows = follows(gate, carried);
+        if let Some(attached) = filter.lock().as_mut() {
+            attached.follows = follows;
+            let _ = attach(&mut *attached, gate, handle.fd());
+            // What is queued has passed another program.
+            attached.clean = false;
+        }
+    }
+}
+
+/// Returns whether the filter of one more socket can follow the pins.
+fn follows(gate: &Gate, carried: Carried) -> bool {
+    gate.policy().names_senders(carried)
+        && gate.filters.live().iter().filter(|open| open.filter.follows()).count() < FOLLOWERS
 }
 
 /// Updates the filters after a look-up, so that they admit the addresses that are pinned now.
@@ -226,23 +270,24 @@ pub(crate) fn follow_pins(gate: &Gate) {
 ///
 /// The kernel refuses the guest's own program. Nothing has changed then.
 fn attach(attached: &mut Attached, gate: &Gate, fd: BorrowedFd<'_>) -> Result<(), Errno> {
-    let named = gate.policy.names_senders(attached.carried);
+    let policy = gate.policy();
+    let named = policy.names_senders(attached.carried);
     // An exact program for very many addresses takes long to make, on a thread that guests share.
     let follows = attached.follows && gate.with_pins(Pins::count) <= EXACT_PINS;
     let (senders, until): (Arc<Senders>, _) = if named && follows {
-        let (senders, until) = gate
-            .with_pins(|pins| gate.policy.senders_pinned(attached.carried, pins, Instant::now()));
+        let (senders, until) =
+            gate.with_pins(|pins| policy.senders_pinned(attached.carried, pins, Instant::now()));
         (Arc::new(senders), until)
     } else if named {
-        (Arc::new(gate.policy.senders_of_any_name(attached.carried)), None)
+        (Arc::new(policy.senders_of_any_name(attached.carried)), None)
     } else {
-        (gate.policy.senders(attached.carried), None)
+        (policy.senders(attached.carried), None)
     };
     let before = (std::mem::take(&mut attached.exact), attached.until.take());
     for step in 0..=Senders::STEPS {
         let program = match step {
             0 if !named && attached.guest.is_empty() => {
-                (*gate.policy.sender_program(attached.carried, attached.layout)).clone()
+                (*policy.sender_program(attached.carried, attached.layout)).clone()
             }
             _ => match program(&senders, attached.layout, &attached.guest, step) {
                 Some(program) => program,
@@ -252,6 +297,8 @@ fn attach(attached: &mut Attached, gate: &Gate, fd: BorrowedFd<'_>) -> Result<()
         match attached.replace(fd, program) {
             Ok(()) => {
                 attached.until = until;
+                // The program is made from the embedder's rules alone.
+                attached.exact &= !policy.is_restricted();
                 return Ok(());
             }
             Err(Errno::INVAL) => {
@@ -278,7 +325,12 @@ pub(crate) fn set_option(
         return Ok(Some(permit));
     };
     let mut slot = handle.open.filter.lock();
-    let Some(attached) = slot.as_mut() else { return Ok(Some(permit)) };
+    let Some(attached) = slot.as_mut() else {
+        if matches!(*name, libc::SO_ATTACH_FILTER | SO_ATTACH_REUSEPORT_CBPF | SO_LOCK_FILTER) {
+            handle.open.filter.set_guests_own();
+        }
+        return Ok(Some(permit));
+    };
     let number = match value {
         OptionBytes::Bytes(bytes) => bytes.first_chunk().map(|four| i32::from_ne_bytes(*four)),
         OptionBytes::Null(_) | OptionBytes::Program(_) => None,
@@ -371,7 +423,7 @@ fn doubtful(gate: &Gate, handle: &Handle) -> Option<SocketKind> {
             }
             !(attached.exact && attached.clean)
         }
-        None => gate.policy.restricts_senders(carried),
+        None => gate.policy().restricts_senders(carried),
     };
     doubt.then_some(kind)
 }
@@ -454,6 +506,22 @@ pub(crate) fn readiness(gate: &Gate, handle: &Handle, events: PollFlags) -> Read
         }
     }
     Readiness { events, unsettled: false }
+}
+
+/// Whether the kernel reports something of these sockets now, and all of it is hidden from the guest.
+pub(crate) fn hides<'a>(
+    gate: &Gate,
+    sockets: impl IntoIterator<Item = (&'a Arc<Handle>, PollFlags)>,
+) -> bool {
+    let mut found = false;
+    for (handle, events) in sockets {
+        let events = poll_now(handle, events);
+        if !readiness(gate, handle, events).events.is_empty() {
+            return false;
+        }
+        found |= !events.is_empty();
+    }
+    found
 }
 
 /// Returns whether the guest may learn about a socket's queue (FIONREAD): its head is a datagram

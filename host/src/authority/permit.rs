@@ -8,6 +8,8 @@ mod ports;
 mod value;
 
 pub(crate) use judge::Judge;
+#[cfg(fuzzing)]
+pub(crate) use value::fuzz as fuzz_values;
 
 use std::ffi::{CString, OsStr, OsString};
 use std::net::IpAddr;
@@ -19,6 +21,7 @@ use rustix::io::Errno;
 use sandsock_abi::ioctl::Shape as Argument;
 
 use crate::descriptor::Handle;
+use crate::descriptor::account::Account;
 use crate::sys::address::{RawAddress, View};
 use crate::sys::{self, OptionBytes, is_socket_in};
 
@@ -54,6 +57,8 @@ pub(crate) struct Destination {
     anchor: Anchor,
     /// The guest's own view of a published address.
     published: Option<View>,
+    /// The account of the rule that allows the address.
+    account: Option<Arc<Account>>,
 }
 
 /// What keeps a UNIX path in place between check and use.
@@ -69,11 +74,11 @@ pub(crate) enum Anchor {
 
 impl Destination {
     pub(crate) fn plain(raw: RawAddress) -> Self {
-        Self { raw, anchor: Anchor::None, published: None }
+        Self { raw, anchor: Anchor::None, published: None, account: None }
     }
 
     pub(crate) fn anchored(raw: RawAddress, anchor: Anchor) -> Self {
-        Self { raw, anchor, published: None }
+        Self { raw, anchor, published: None, account: None }
     }
 
     /// The host's address, in place of the one that the guest binds.
@@ -82,7 +87,13 @@ impl Destination {
             raw: RawAddress::from_ip(view.host_for_guest()),
             anchor: Anchor::None,
             published: Some(view),
+            account: None,
         }
+    }
+
+    /// The address, whose use is charged to an account.
+    pub(crate) fn charged_to(self, account: Option<Arc<Account>>) -> Self {
+        Self { account, ..self }
     }
 }
 
@@ -95,6 +106,11 @@ macro_rules! destinations {
         impl $name {
             pub(crate) fn address(&self) -> &RawAddress {
                 &self.0.raw
+            }
+
+            /// Returns the account that the act is charged to.
+            pub(crate) fn account(&self) -> Option<&Arc<Account>> {
+                self.0.account.as_ref()
             }
         }
     )*};
@@ -138,6 +154,13 @@ impl Bind {
             Anchor::None | Anchor::Inode(_) => None,
         }
     }
+}
+
+/// unlink(2) of a socket's name.
+#[derive(Debug)]
+pub(crate) struct RemoveName {
+    pub(crate) parent: Dir,
+    pub(crate) name: OsString,
 }
 
 /// listen(2).
@@ -197,6 +220,8 @@ pub(crate) struct Control {
     encoded: Vec<u8>,
     /// The descriptors whose numbers are in `encoded`. They stay open as long as this lives.
     rights: Vec<Arc<Handle>>,
+    /// The levels and types of the other messages, by which they were checked.
+    options: Vec<(i32, i32)>,
 }
 
 impl Control {
@@ -206,6 +231,10 @@ impl Control {
 
     pub(crate) fn rights(&self) -> &[Arc<Handle>] {
         &self.rights
+    }
+
+    pub(crate) fn options(&self) -> &[(i32, i32)] {
+        &self.options
     }
 }
 

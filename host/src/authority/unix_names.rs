@@ -1,5 +1,5 @@
 //! Counts the names of UNIX sockets that guests leave in folders. Closing a socket does not remove
-//! its name (man 7 unix), and no guest can remove it.
+//! its name (man 7 unix). A guest can remove those that it made itself.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -8,23 +8,46 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cap_std::fs::Dir;
-use rustix::fs::AtFlags;
+use rustix::fs::{AtFlags, Stat};
 use rustix::io::Errno;
 
-use crate::sys::real_path;
+use crate::authority::permit::{Permit, RemoveName};
+use crate::sys::{self, real_path};
 
 /// A file, independent of its names: device and inode.
 type Inode = (u64, u64);
 
 /// The names that the contexts of one builder made. The names and their count outlive the contexts.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct UnixNames(Arc<Mutex<Made>>);
+pub(crate) struct UnixNames {
+    made: Arc<Mutex<Made>>,
+    /// The context that uses this, and 0 for the builder.
+    context: u64,
+}
 
 #[derive(Debug, Default)]
 struct Made {
     /// Binds in progress.
     reserved: u64,
-    names: HashMap<PathBuf, Inode>,
+    /// How many contexts there have been.
+    contexts: u64,
+    names: HashMap<PathBuf, Name>,
+}
+
+/// What is known of a name.
+#[derive(Debug)]
+struct Name {
+    inode: Inode,
+    /// When the inode was last changed: its number is used again after it is gone.
+    changed: (i64, u64),
+    /// The context that made it.
+    context: u64,
+}
+
+impl Name {
+    fn is(&self, stat: &Stat) -> bool {
+        self.inode == of(stat) && self.changed == changed(stat)
+    }
 }
 
 impl Made {
@@ -39,7 +62,30 @@ pub(crate) struct Reserved(UnixNames);
 
 impl UnixNames {
     fn made(&self) -> MutexGuard<'_, Made> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the same names for a new context.
+    pub(crate) fn for_context(&self) -> Self {
+        let context = {
+            let mut made = self.made();
+            made.contexts += 1;
+            made.contexts
+        };
+        Self { made: Arc::clone(&self.made), context }
+    }
+
+    /// Removes a name, if this context has made it and nobody has changed it since. ENOENT if not.
+    pub(crate) fn remove(&self, permit: Permit<RemoveName>) -> Result<(), Errno> {
+        let RemoveName { parent, name } = permit.act();
+        let path = real_path(parent.as_fd())?.join(name);
+        // Binds of other contexts wait meanwhile: they must not find the name half removed.
+        let mut made = self.made();
+        let own = made.names.get(&path).filter(|own| own.context == self.context);
+        let own = own.ok_or(Errno::NOENT)?;
+        sys::remove_socket(permit, |stat| own.is(stat))?;
+        made.names.remove(&path);
+        Ok(())
     }
 
     /// Counts a bind. At the limit, names that no longer exist are uncounted first. If there is
@@ -47,8 +93,8 @@ impl UnixNames {
     pub(crate) fn reserve(&self, limit: u64) -> Result<Reserved, Errno> {
         let mut made = self.made();
         if made.count() >= limit {
-            made.names.retain(|path, inode| {
-                rustix::fs::lstat(path.as_path()).is_ok_and(|stat| of(&stat) == *inode)
+            made.names.retain(|path, name| {
+                rustix::fs::lstat(path.as_path()).is_ok_and(|stat| of(&stat) == name.inode)
             });
         }
         if made.count() >= limit {
@@ -65,7 +111,8 @@ impl Reserved {
     pub(crate) fn keep(self, parent: &Dir, name: &OsStr) {
         let stat = rustix::fs::statat(parent.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW);
         if let (Ok(stat), Ok(parent)) = (stat, real_path(parent.as_fd())) {
-            self.0.made().names.insert(parent.join(name), of(&stat));
+            let (inode, changed, context) = (of(&stat), changed(&stat), self.0.context);
+            self.0.made().names.insert(parent.join(name), Name { inode, changed, context });
         }
     }
 }
@@ -76,8 +123,12 @@ impl Drop for Reserved {
     }
 }
 
-fn of(stat: &rustix::fs::Stat) -> Inode {
+fn of(stat: &Stat) -> Inode {
     (stat.st_dev, stat.st_ino)
+}
+
+fn changed(stat: &Stat) -> (i64, u64) {
+    (stat.st_ctime, stat.st_ctime_nsec)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::bindings::sandsock::socket::types::{Address, SocketKind, Wait};
 use crate::calls::caller::Caller;
 use crate::calls::netdb;
 use crate::ctx::{SandsockView, StoreView as _};
+use crate::descriptor::account::Account;
 use crate::descriptor::{self, Closing, Descriptor, Handle};
 use crate::error::CallResult;
 use crate::sys;
@@ -29,6 +30,11 @@ pub(crate) struct Accepted {
 
 crate::observe::record_to_value! { Accepted: descriptor, address }
 
+/// How long a connect that must not wait waits for the end of the messages that it drops, in
+/// nanoseconds. The kernel's own call lasts until then. It takes longer only if a file that is closed
+/// with a message takes its time.
+const MOMENT: u64 = 100_000_000;
+
 /// WIT `connections.connect`.
 pub(crate) async fn connect<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
@@ -36,18 +42,26 @@ pub(crate) async fn connect<T: SandsockView>(
 ) -> CallResult<()> {
     let (handle, kind) = store.view().socket_of(&d)?;
     store.view().ctx.judge().change(&handle, "connect")?;
-    let mut permit = judge_connect(store, kind, &address, &mut wait).await?;
+    if handle.open.tls.has_session() {
+        return Err(Errno::ISCONN.into());
+    }
+    let mut permit = judge_connect(store, &handle, kind, &address, &mut wait).await?;
     let mut budget = WaitBudget::new(wait, 0);
     if matches!(address, Address::Unspec) {
         handle.forget_port();
     } else {
         store.view().ctx.judge().local_of_connect(&handle, kind)?;
     }
+    let mut beginning = store.view().ctx.judge().begin_connect(&handle, kind, &permit)?;
+    handle.set_peer(&address);
     // A UNIX datagram socket that leaves its peer discards the messages that it has not read, with
     // the descriptors in them.
     let drops = kind.type_ == libc::SOCK_DGRAM
         && handle.may_hold_others()
         && sys::peer_address(handle.fd()).is_ok();
+    if drops && matches!(wait, Wait::None) {
+        budget = WaitBudget::new(Wait::Within(MOMENT), 0);
+    }
     if drops || handle.may_block() && kind.type_ != libc::SOCK_DGRAM {
         let view = store.view();
         let left = &mut view.table.get_mut(&d)?.connecting;
@@ -58,9 +72,11 @@ pub(crate) async fn connect<T: SandsockView>(
         }
         *left = None;
         let own = Arc::clone(&handle);
-        let job = pool::BLOCKING
-            .reserve(&view.ctx.usage)?
-            .start(move || sys::connect(own.fd(), permit).0)?;
+        let job = pool::BLOCKING.reserve(&view.ctx.usage)?.start(move || {
+            let (result, _) = sys::connect(own.fd(), permit);
+            beginning.ended(result);
+            result
+        })?;
         return under_way(finish_on_pool(store, &d, job, &handle, &mut budget).await, wait);
     }
     // A call that blocks gets its result from connect(2), not from SO_ERROR. connect(2) leaves the
@@ -71,6 +87,7 @@ pub(crate) async fn connect<T: SandsockView>(
     let mut begun = false;
     loop {
         let (result, last) = sys::connect(handle.fd(), permit);
+        beginning.ended(result);
         let Err(errno) = result else { return Ok(()) };
         match errno {
             // The signal's handler runs before the wait goes on.
@@ -96,11 +113,15 @@ pub(crate) async fn connect<T: SandsockView>(
             Errno::AGAIN if budget.is_forever() => {
                 budget.back_off(store, &handle, PollFlags::OUT).await?
             }
-            errno => return Err(errno.into()),
+            errno => return Err(handle.check().err().unwrap_or(errno.into())),
         }
         let view = store.view();
         let judge = view.ctx.judge();
-        permit = if judge.is_current(&last) { last } else { judge.connect(kind, &address)? };
+        permit = if judge.is_current(&last) {
+            last
+        } else {
+            judge.connect_socket(&handle, kind, &address)?
+        };
     }
 }
 
@@ -136,11 +157,15 @@ async fn finish_on_pool<T: SandsockView>(
 
 async fn judge_connect<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
+    handle: &Handle,
     kind: SocketKind,
     address: &Address,
     wait: &mut Wait,
 ) -> CallResult<crate::authority::permit::Permit<crate::authority::permit::Connect>> {
-    netdb::with_fresh_names(store, wait, |view| view.ctx.judge().connect(kind, address)).await
+    netdb::with_fresh_names(store, wait, |view| {
+        view.ctx.judge().connect_socket(handle, kind, address)
+    })
+    .await
 }
 
 /// Waits for a connection under way, and returns what SO_ERROR has.
@@ -183,7 +208,14 @@ pub(crate) async fn accept<T: SandsockView>(
     view.room_for(1)?;
     view.ctx.gate.buffers.room_to_accept(&handle, kind)?;
     let mut budget = WaitBudget::new(wait, 0);
-    let (fd, address) = loop {
+    let account = handle.open.spending.local();
+    let (fd, address, open) = loop {
+        let open = account.as_ref().map(Account::open_connection);
+        if let Some(Err(_)) = open {
+            // It waits in the queue until another connection is closed.
+            budget.back_off(store, &handle, PollFlags::IN).await?;
+            continue;
+        }
         let result = if handle.may_block() {
             accept_on_pool(store, &d, &handle, kind, &mut budget).await?
         } else {
@@ -194,16 +226,22 @@ pub(crate) async fn accept<T: SandsockView>(
             accept_now(&handle, kind)
         };
         match result {
-            Ok(accepted) => break accepted,
+            Ok((fd, address)) => break (fd, address, open.and_then(Result::ok)),
             Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => budget.again(store, &handle, PollFlags::IN).await?,
-            Err(errno) => return Err(errno.into()),
+            Err(Errno::AGAIN) => {
+                // The place is free while the call waits.
+                drop(open);
+                budget.again(store, &handle, PollFlags::IN).await?;
+            }
+            // If the listener was closed during the call, the denial says why.
+            Err(errno) => return Err(handle.check().err().unwrap_or(errno.into())),
         }
     };
     let mut view = store.view();
     let accepted = Handle::own(fd.take(), kind, false, &view.ctx.rights);
     accepted.inherit_options(&handle);
     accepted.inherit_view(&handle);
+    accepted.open.spending.set_accepted(account, open);
     if !handle.is_sole()
         && let Some(seconds) = sys::linger(accepted.fd())
     {

@@ -22,7 +22,7 @@ impl descriptors::HostDescriptor for SandsockCtxView<'_> {
 
 impl descriptors::Host for SandsockCtxView<'_> {
     fn kind(&mut self, d: Resource<Descriptor>) -> CallResult<DescriptorKind> {
-        Ok(self.for_transfer(&d)?.open.kind)
+        Ok(self.referred(&d)?.open.kind)
     }
 
     fn number(&mut self, d: Resource<Descriptor>) -> wasmtime::Result<Option<i32>> {

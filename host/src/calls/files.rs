@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use wasmtime::StoreContextMut;
 use wasmtime::component::Resource;
 
+use crate::authority::budgets;
 use crate::bindings::sandsock::socket::types::Wait;
 use crate::calls::transfers::{Opening, keep_interrupt};
 use crate::ctx::{SandsockCtxView, SandsockView, StoreView as _};
@@ -55,7 +56,7 @@ pub(crate) fn read(
     file: Resource<File>,
     length: u64,
 ) -> CallResult<Vec<u8>> {
-    let most = view.ctx.gate.policy.limits().transfer_bytes;
+    let most = view.ctx.gate.policy().limits().transfer_bytes;
     let file = view.table.get_mut(&file)?;
     let mut data = vec![0; usize::try_from(length.min(most)).unwrap_or(0)];
     let count = file.file.read_at(&mut data, file.position)?;
@@ -115,7 +116,7 @@ pub(crate) async fn send_file<T: SandsockView>(
     }
     let from = offset(from)?;
     let file = view.table.get(&source)?.file.try_clone()?;
-    let chunk = view.ctx.gate.policy.limits().transfer_bytes;
+    let chunk = view.ctx.gate.policy().limits().transfer_bytes;
     // The end of the range that the guest asked for, or of the file.
     let end = from.saturating_add(count).min(file.metadata()?.len());
     let count = count.min(SEND_MOST);
@@ -129,6 +130,7 @@ pub(crate) async fn send_file<T: SandsockView>(
         (false, false) => Way::Kernel,
     };
     let mut opening = Opening::new(&handle, kind, 0, &budget);
+    let account = budgets::account_to_send(&handle, kind, None);
     let mut sent = 0;
     while sent < count {
         let at = from.saturating_add(sent);
@@ -137,6 +139,18 @@ pub(crate) async fn send_file<T: SandsockView>(
         if buffers::is_sampled(kind) {
             let wanted = usize::try_from(length).unwrap_or(usize::MAX);
             length = store.view().ctx.gate.buffers.room_on(&handle, wanted) as u64;
+        }
+        let wanted = (usize::try_from(length).unwrap_or(usize::MAX), 0);
+        let gate = &store.view().ctx.gate;
+        let taken = match budgets::to_send(gate, &handle, kind, account.as_ref(), wanted) {
+            Ok(taken) => taken,
+            Err(held) => match held.wait(store, &handle, &mut budget, PollFlags::OUT).await {
+                Ok(()) => continue,
+                Err(fault) => return after(store, sent, fault),
+            },
+        };
+        if let Some(taken) = &taken {
+            length = length.min(taken.count() as u64);
         }
         let step = match length {
             0 => Err(Errno::NOBUFS),
@@ -152,6 +166,7 @@ pub(crate) async fn send_file<T: SandsockView>(
                 }
             }
             Ok(some) => {
+                budgets::sent(kind, taken, usize::try_from(some).unwrap_or(usize::MAX));
                 if buffers::is_sampled(kind) {
                     store.view().ctx.gate.buffers.sent(usize::try_from(some).unwrap_or(usize::MAX));
                 }
@@ -183,13 +198,24 @@ pub(crate) async fn send_file<T: SandsockView>(
             }
             Err(errno) => errno.into(),
         };
-        if sent > 0 && matches!(fault, Fault::Error(_)) {
-            keep_interrupt(store, &fault);
-            break;
-        }
-        return Err(fault);
+        return after(store, sent, fault);
     }
     Ok(sent)
+}
+
+/// Returns the result of a call that ended with `fault` after `sent` bytes.
+fn after<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    sent: u64,
+    fault: Fault,
+) -> CallResult<u64> {
+    match fault {
+        Fault::Error(_) if sent > 0 => {
+            keep_interrupt(store, &fault);
+            Ok(sent)
+        }
+        fault => Err(fault),
+    }
 }
 
 /// Makes one system call. Returns 0 at the end of the file. If `end` is given, bytes that end

@@ -9,9 +9,8 @@ mod lookup;
 mod reverse;
 mod services;
 mod system;
-mod table;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::io::Errno;
 
@@ -26,7 +25,7 @@ pub(crate) use system::{
 use crate::bindings::sandsock::socket::types::{NameError, Wait};
 use crate::calls::caller::Caller;
 use crate::error::{CallResult, Fault};
-use crate::sys::ResolverError;
+use crate::sys::{Resolver, ResolverError};
 use crate::wait::pool::{self, Pool};
 use crate::wait::{self, now};
 
@@ -57,6 +56,11 @@ impl From<ResolverError> for LookupError {
             ResolverError::System(errno) => errno.into(),
         }
     }
+}
+
+/// Returns where the instance's questions are answered.
+fn resolver(caller: &mut impl Caller) -> Resolver {
+    caller.step(|view| view.ctx.resolver.clone())
 }
 
 /// Splits the result of a look-up into an error value or a trap.
@@ -109,7 +113,7 @@ async fn ask<R: Send + 'static>(
         return Err(Errno::AGAIN.into());
     }
     let deadline = wait::deadline(wait);
-    while let Err(pause) = caller.step(|view| view.ctx.lookups.take(Instant::now())) {
+    while let Err(pause) = caller.step(|view| view.ctx.take_lookup()) {
         if pause == Duration::MAX {
             // The limit is 0, so there is nothing to wait for.
             return Err(Errno::AGAIN.into());

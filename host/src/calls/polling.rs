@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use rustix::event::PollFlags;
 use rustix::io::Errno;
+use smallvec::SmallVec;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Resource};
 
+use crate::authority::budgets;
 use crate::authority::filter;
 use crate::bindings::sandsock::socket::types::Wait;
 use crate::ctx::{SandsockCtxView, SandsockView, StoreView as _};
@@ -47,21 +49,30 @@ pub(crate) fn judge_wait(
     }
 }
 
+/// Returns the events of a session of TLS that has plain bytes. The kernel knows nothing of them.
+fn leftover(handle: &Handle, events: PollFlags) -> Option<PollFlags> {
+    let input = events & (PollFlags::IN | PollFlags::RDNORM);
+    (!input.is_empty() && handle.open.tls.is_readable()).then_some(input)
+}
+
+/// A list for a call. Most calls wait for a few descriptors, and need no memory of the heap for them.
+type Few<T> = SmallVec<[T; 4]>;
+
 /// The descriptors of a poll that the policy allows.
 pub(crate) struct Prepared {
     /// None for an alias. It is only for transfers. Here it is POLLNVAL, like a number that is not
     /// open.
-    handles: Vec<Option<Arc<Handle>>>,
+    handles: Few<Option<Arc<Handle>>>,
     /// The events of descriptors that the kernel is not asked about. None for the others.
-    known: Vec<Option<PollFlags>>,
+    known: Few<Option<PollFlags>>,
 }
 
 impl Prepared {
     pub(crate) fn new(view: &SandsockCtxView<'_>, entries: &[PollEntry]) -> CallResult<Self> {
-        if entries.len() > view.ctx.gate.policy.limits().poll_entries as usize {
+        if entries.len() > view.ctx.gate.policy().limits().poll_entries as usize {
             return Err(Errno::INVAL.into());
         }
-        let mut handles: Vec<Option<Arc<Handle>>> = Vec::with_capacity(entries.len());
+        let mut handles: Few<Option<Arc<Handle>>> = Few::with_capacity(entries.len());
         for entry in entries {
             handles.push(view.table.get(&entry.descriptor)?.handle().ok().cloned());
         }
@@ -69,9 +80,10 @@ impl Prepared {
             .iter()
             .zip(entries)
             .map(|(handle, entry)| {
+                let events = PollFlags::from_bits_truncate(entry.events);
                 match handle.as_ref().map_or(Polls::Never, |handle| handle.polls()) {
-                    Polls::Kernel => None,
-                    Polls::Always => Some(PollFlags::from_bits_truncate(entry.events) & ALWAYS),
+                    Polls::Kernel => handle.as_ref().and_then(|handle| leftover(handle, events)),
+                    Polls::Always => Some(events & ALWAYS),
                     Polls::Never => Some(PollFlags::NVAL),
                 }
             })
@@ -89,17 +101,24 @@ impl Prepared {
         self.known.iter().flatten().any(|events| !events.is_empty())
     }
 
-    /// Returns the descriptors that the kernel is asked about, with the events to wait for.
-    pub(crate) fn fds(&self, entries: &[PollEntry]) -> Vec<(BorrowedFd<'_>, PollFlags)> {
+    /// Returns the sockets that the kernel is asked about, with the events to wait for.
+    pub(crate) fn sockets<'a>(
+        &'a self,
+        entries: &'a [PollEntry],
+    ) -> impl Iterator<Item = (&'a Arc<Handle>, PollFlags)> {
         self.handles
             .iter()
             .zip(entries)
             .zip(&self.known)
             .filter(|(_, known)| known.is_none())
             .filter_map(|((handle, entry), _)| {
-                Some((handle.as_ref()?.fd(), PollFlags::from_bits_truncate(entry.events)))
+                Some((handle.as_ref()?, PollFlags::from_bits_truncate(entry.events)))
             })
-            .collect()
+    }
+
+    /// Returns the descriptors that the kernel is asked about, with the events to wait for.
+    pub(crate) fn fds<'a>(&'a self, entries: &'a [PollEntry]) -> Few<(BorrowedFd<'a>, PollFlags)> {
+        self.sockets(entries).map(|(handle, events)| (handle.fd(), events)).collect()
     }
 
     /// Returns the only descriptor, if there is one entry and the kernel is asked about it.
@@ -130,31 +149,41 @@ pub(crate) async fn poll<T: SandsockView>(
             .zip(known)
             .filter(|(_, known)| known.is_none())
             .filter_map(|(handle, _)| handle.as_ref());
-        let over = view.ctx.gate.buffers.is_over();
-        let readiness: Vec<_> = sockets
-            .clone()
-            .zip(&found)
-            .map(|(handle, events)| filter::readiness(&view.ctx.gate, handle, *events))
-            .collect();
-        let events: Vec<_> = sockets
-            .zip(&readiness)
-            .map(
-                |(handle, one)| {
-                    if over { Buffers::visible(handle, one.events) } else { one.events }
-                },
-            )
-            .collect();
+        let gate = &view.ctx.gate;
+        let over = gate.buffers.is_over();
+        let counts = gate.has_budgets();
+        let (mut starved, mut unseen) = (false, false);
+        let (mut events, mut withheld) = (Vec::with_capacity(found.len()), Vec::new());
+        for (handle, found) in sockets.zip(&found) {
+            let shown = filter::readiness(gate, handle, *found).events;
+            unseen |= shown.is_empty() && !found.is_empty();
+            let mut visible = if over { Buffers::visible(handle, shown) } else { shown };
+            starved |= visible != shown;
+            if counts {
+                let held = budgets::withheld(gate, handle, visible);
+                visible = held.map_or(visible, |held| visible - held.events);
+                withheld.push(held);
+            }
+            events.push(visible);
+        }
         // If all events were hidden, the descriptors are ready only with datagrams that the guest
-        // may not receive, or with room that the limit of buffers withholds. Then the wait goes on.
+        // may not receive, or with what a limit or a budget withholds. Then the wait goes on.
         let is_over = || deadline.is_some_and(|deadline| deadline <= wait::now());
         if events == found || events.iter().any(|events| !events.is_empty()) || is_over() {
             break events.into_iter();
         }
-        if readiness.iter().zip(&events).any(|(one, events)| one.events != *events) {
+        if starved {
             view.ctx.waiter.back_off(&mut back_off, deadline).await?;
-        } else {
-            view.ctx.waiter.go_round(&mut rounds, deadline).await?;
+            continue;
         }
+        if let Some((others, until)) = budgets::others(&fds, &withheld) {
+            let until = deadline.map_or(until, |deadline| deadline.min(until));
+            view.ctx.waiter.poll(&others, Some(until)).await?;
+            if !unseen {
+                continue;
+            }
+        }
+        view.ctx.waiter.go_round(&mut rounds, deadline).await?;
     };
     Ok(known
         .iter()

@@ -9,7 +9,9 @@ use crate::ctx::{SandsockCtxView, SandsockView};
 impl SandsockCtxView<'_> {
     /// WIT `scheduler.limit`.
     pub(crate) fn thread_limit(&mut self) -> wasmtime::Result<u32> {
-        Ok(u32::try_from(self.ctx.limits().threads).unwrap_or(u32::MAX))
+        let threads = self.ctx.limits().threads;
+        self.ctx.parking.allow(threads);
+        Ok(u32::try_from(threads).unwrap_or(u32::MAX))
     }
 
     /// WIT `scheduler.unpark`.

@@ -10,6 +10,7 @@ use sandsock_abi::constants::{
     IOCTL_VM_SOCKETS_GET_LOCAL_CID, SO_PASSPIDFD, SO_RCVTIMEO_NEW, SO_SNDTIMEO_NEW, SOCK_PACKET,
     VMADDR_PORT_ANY,
 };
+use sandsock_abi::option::{self, Access, Shape};
 
 use crate::authority::family::{self, Family};
 use crate::authority::filter;
@@ -20,6 +21,7 @@ use crate::bindings::sandsock::socket::types::{
     Address, IoctlResult, OptionValue, SocketKind, UnixAddress,
 };
 use crate::ctx::{SandsockCtx, SandsockCtxView};
+use crate::descriptor::acts::{Local, SetOption};
 use crate::descriptor::buffers::Buffers;
 use crate::descriptor::{Descriptor, Handle, socket_kind};
 use crate::error::CallResult;
@@ -167,9 +169,9 @@ impl SandsockCtx {
         self.judge_created(made)?;
         let handle = Handle::own(fd, made, nonblocking, &self.rights);
         self.admit(&handle)?;
-        let granted = self.gate.policy.has_grant_for(made.family, made.type_, made.protocol);
+        let granted = self.gate.policy().has_grant_for(made.family, made.type_, made.protocol);
         if made.type_ == libc::SOCK_DGRAM && !granted {
-            handle.set_ungranted();
+            handle.set_ungranted(true);
         }
         filter::protect(&self.gate, &handle);
         if held_back {
@@ -197,6 +199,8 @@ impl SandsockCtx {
         }
         handle.set_bound_here(chose_no_port(address));
         handle.set_view(bound.view());
+        self.note_local(handle, kind, Some(address));
+        handle.open.spending.set_local(bound.account().cloned());
         if chose_no_name(address)
             && let Err(denied) = self.judge().bound(handle, kind)
         {
@@ -219,16 +223,34 @@ impl SandsockCtx {
     ) -> CallResult<()> {
         let backlog = self.gate.buffers.backlog(handle, kind, backlog);
         let permit = self.judge().listen(handle, kind, backlog)?;
+        self.judge().account_to_listen(handle, kind)?;
         sys::listen(handle.fd(), permit)?;
         self.gate.buffers.listens(handle, kind, backlog);
         // The port may differ from the one that was checked. A socket that was connected before
         // gets the port that it had then.
-        if let Err(denied) = self.judge().listening(handle, kind) {
+        let judge = self.judge();
+        let account =
+            judge.listening(handle, kind).and_then(|()| judge.account_to_listen(handle, kind));
+        let account = account.inspect(|account| handle.open.spending.set_local(account.clone()));
+        if let Err(denied) = account {
             handle.poison();
             sys::shutdown(handle.fd(), libc::SHUT_RDWR)?;
             return Err(denied);
         }
+        if !handle.is_where_handed() {
+            self.note_local(handle, kind, None);
+        }
         Ok(())
+    }
+
+    /// Remembers where a socket is bound, for a later policy. `bound` is the address that the guest
+    /// has bound. A socket that listens without a bind has an address of IP.
+    fn note_local(&self, handle: &Handle, kind: SocketKind, bound: Option<&Address>) {
+        let of_ip = family::local_act(handle, kind).ok().flatten();
+        let local = of_ip.or_else(|| bound.cloned().map(Local::Address));
+        if local.is_some() {
+            handle.acts().local = local;
+        }
     }
 
     /// Reads an option of a socket.
@@ -285,7 +307,14 @@ impl SandsockCtx {
             handle.set_defers_connect();
         }
         self.gate.buffers.room_for_option(level, name)?;
+        let lasting = option::find(kind.family, level, name)
+            // The group of a netlink socket is in the option's value.
+            .filter(|row| row.set != Access::Ordinary || row.shape == Shape::NetlinkGroup)
+            .and_then(|_| permit.act().value.bytes().map(<[u8]>::to_vec));
         sys::set_option(handle.fd(), permit)?;
+        if let Some(value) = lasting {
+            handle.acts().add_option(SetOption { level, name, value });
+        }
         self.gate.buffers.option_set(handle, level, name);
         if let Some(seconds) = linger {
             handle.hold_linger(seconds.unwrap_or(0));
@@ -342,6 +371,11 @@ impl syscalls::Host for SandsockCtxView<'_> {
         self.ctx.bind_socket(&handle, kind, &address)
     }
 
+    fn unbind(&mut self, path: Vec<u8>) -> CallResult<()> {
+        let permit = self.ctx.judge().remove_name(&path)?;
+        Ok(self.ctx.unix_names.remove(permit)?)
+    }
+
     fn listen(&mut self, d: Resource<Descriptor>, backlog: i32) -> CallResult<()> {
         let (handle, kind) = self.socket_of(&d)?;
         if handle.is_common() {
@@ -357,6 +391,9 @@ impl syscalls::Host for SandsockCtxView<'_> {
     fn shutdown(&mut self, d: Resource<Descriptor>, how: i32) -> CallResult<()> {
         let (handle, _) = self.socket_of(&d)?;
         self.ctx.judge().change(&handle, "shutdown")?;
+        if how != libc::SHUT_RD {
+            handle.open.tls.end(handle.fd());
+        }
         Ok(sys::shutdown(handle.fd(), how)?)
     }
 

@@ -150,6 +150,7 @@ macro_rules! lifted_list_to_value {
 
 lifted_list_to_value! { ControlData }
 lifted_list_to_value! { BatchEntry }
+lifted_list_to_value! { WasmList<u8> }
 
 /// The most that a call which sends or gathers everything moves, even if `transfer-bytes` is lower.
 /// A caller with more data calls again (WIT: one call moves at most 1 MiB of a stream).
@@ -157,7 +158,7 @@ const WHOLE: usize = 1 << 20;
 
 /// Returns the most bytes of a stream that one system call moves.
 fn transfer_limit<T: SandsockView>(store: &mut StoreContextMut<'_, T>) -> usize {
-    store.view().ctx.gate.policy.limits().transfer_bytes as usize
+    store.view().ctx.gate.policy().limits().transfer_bytes as usize
 }
 
 /// Keeps an interrupt for the next wait. It ended a call that has moved bytes, and the call returns

@@ -1,12 +1,16 @@
 //! WIT `waits`: waits that suspend one thread of the guest, and no other. They have the store only
 //! between the waits.
 
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::sync::Arc;
 
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 use wasmtime::component::{ComponentType, Lower, Resource};
 
+use crate::authority::budgets;
+use crate::authority::filter;
+use crate::authority::gate::Gate;
 use crate::bindings::sandsock::socket::types::{
     Address, AddressHints, AddressInfo, HostEntry, Wait,
 };
@@ -14,13 +18,13 @@ use crate::calls::async_call::AsyncCall;
 use crate::calls::connections;
 use crate::calls::netdb::{self, LookupError};
 use crate::calls::polling::poller::{self, Poller};
-use crate::calls::polling::{PollEntry, Prepared};
+use crate::calls::polling::{PollEntry, Prepared, judge_wait};
 use crate::ctx::{SandsockView, StoreView as _};
 use crate::descriptor::Descriptor;
 use crate::error::CallResult;
 use crate::wait::budget::WaitBudget;
 use crate::wait::registration::RegistrationCell;
-use crate::wait::{self, WaitOutcome};
+use crate::wait::{self, PollableWaiter, WaitOutcome};
 
 /// WIT `parked`.
 #[derive(Clone, Copy, ComponentType, Lower)]
@@ -61,27 +65,45 @@ pub(crate) async fn ready<T: SandsockView + 'static>(
 ) -> CallResult<()> {
     call.interruptible(interruptible);
     let events = PollFlags::from_bits_truncate(events);
-    let (handle, job) = call.with(|store| {
+    let (handle, job, gate, mut told) = call.with(|store| {
         let view = store.view();
+        let told = Told::new(&view.ctx.pollables);
         let descriptor = view.table.get(&d)?;
-        let handle = descriptor.for_transfer()?;
+        let handle = descriptor.referred()?;
+        judge_wait(&view, &handle, events.bits())?;
         // The host makes a call of a description that could block on a thread of a pool.
         let job = match events.contains(PollFlags::OUT) {
             true => descriptor.connecting.as_ref().map(|job| job.as_fd().try_clone_to_owned()),
             false => descriptor.accepting.as_ref().map(|job| job.as_fd().try_clone_to_owned()),
         };
-        CallResult::Ok((handle, job.transpose()?))
+        CallResult::Ok((handle, job.transpose()?, Arc::clone(&view.ctx.gate), told))
     })?;
+    if events.contains(PollFlags::IN) && handle.open.tls.is_readable() {
+        return Ok(());
+    }
     let deadline = WaitBudget::new(wait, 0).deadline(&handle, events)?;
     let outcome = match &job {
         Some(job) => {
             let cell = RegistrationCell::default();
             call.wait(wait::ready_until(job.as_fd(), &cell, PollFlags::IN, deadline)).await??
         }
-        None => {
+        None => loop {
             let (fd, cell) = (handle.fd(), &handle.registration);
-            call.wait(wait::ready_until(fd, cell, events, deadline)).await??
-        }
+            let ready = told.or(wait::ready_until(fd, cell, events, deadline));
+            let outcome = call.wait(ready).await??;
+            handle.check()?;
+            if goes_on(call, filter::hides(&gate, [(&handle, events)]), deadline).await? {
+                continue;
+            }
+            // A transfer would find that its budget lets nothing move yet.
+            match budgets::pause(&gate, &handle, events) {
+                Some(until) if deadline.is_none_or(|deadline| wait::now() < deadline) => {
+                    let until = deadline.map_or(until, |deadline| deadline.min(until));
+                    call.wait(wait::sleep_until(Some(until))).await?;
+                }
+                _ => break outcome,
+            }
+        },
     };
     match outcome {
         WaitOutcome::Ready => Ok(()),
@@ -96,26 +118,107 @@ pub(crate) async fn poll<T: SandsockView + 'static>(
 ) -> CallResult<()> {
     call.interruptible(interruptible);
     let deadline = wait::deadline(wait);
-    let prepared = call.with(|store| Prepared::new(&store.view(), &entries))?;
+    let (prepared, gate, mut told) = call.with(|store| {
+        let view = store.view();
+        let told = Told::new(&view.ctx.pollables);
+        CallResult::Ok((Prepared::new(&view, &entries)?, Arc::clone(&view.ctx.gate), told))
+    })?;
     if prepared.is_answered() {
         return Ok(());
     }
-    let fds = prepared.fds(&entries);
-    match (fds.as_slice(), prepared.only()) {
-        ([], _) => call.wait(wait::sleep_until(deadline)).await?,
-        ([(fd, events)], Some(handle)) => {
-            let ready = wait::ready_until(*fd, &handle.registration, *events, deadline);
-            call.wait(ready).await??;
+    let (all, limit) = (prepared.fds(&entries), deadline);
+    loop {
+        // What a budget withholds is not waited for until it lets a transfer go on.
+        let rest = gate.has_budgets().then(|| rest(&gate, &prepared, &entries)).flatten();
+        let (fds, until) = match &rest {
+            Some((fds, until)) => (fds.as_slice(), Some(*until)),
+            None => (all.as_slice(), None),
+        };
+        let deadline = [limit, until].into_iter().flatten().min();
+        match (fds, prepared.only()) {
+            ([], _) => call.wait(wait::sleep_until(deadline)).await?,
+            ([(fd, events)], Some(handle)) => {
+                let ready = wait::ready_until(*fd, &handle.registration, *events, deadline);
+                call.wait(told.or(ready)).await??;
+            }
+            (fds, _) => {
+                // One epoll instance with all of them needs one registration with tokio.
+                let set = wait::set_of(fds)?;
+                let cell = RegistrationCell::default();
+                let ready = wait::ready_until(set.as_fd(), &cell, PollFlags::IN, deadline);
+                call.wait(told.or(ready)).await??;
+            }
         }
-        (fds, _) => {
-            // One epoll instance with all of them needs one registration with tokio.
-            let set = wait::set_of(fds)?;
-            let cell = RegistrationCell::default();
-            call.wait(wait::ready_until(set.as_fd(), &cell, PollFlags::IN, deadline)).await??;
+        let now = wait::now();
+        if until.is_some_and(|until| until <= now) && limit.is_none_or(|limit| now < limit) {
+            continue;
+        }
+        let hidden = filter::hides(&gate, prepared.sockets(&entries));
+        if !goes_on(call, hidden, limit).await? {
+            return Ok(());
         }
     }
-    Ok(())
 }
+
+/// Returns the descriptors that a poll goes on to wait for, and until when, if a budget withholds
+/// something of the others.
+fn rest<'a>(
+    gate: &Gate,
+    prepared: &'a Prepared,
+    entries: &'a [PollEntry],
+) -> Option<(Vec<(BorrowedFd<'a>, PollFlags)>, u64)> {
+    let withheld: Vec<_> = prepared
+        .sockets(entries)
+        .map(|(handle, events)| budgets::withheld_now(gate, handle, events))
+        .collect();
+    budgets::others(&prepared.fds(entries), &withheld)
+}
+
+/// Ends waits when the policy changes, so that the guest makes its call again. It knows of a change
+/// since it was made.
+struct Told {
+    waiter: Arc<PollableWaiter>,
+    seen: u64,
+}
+
+impl Told {
+    fn new(waiter: &Arc<PollableWaiter>) -> Self {
+        Self { seen: waiter.renewals(), waiter: Arc::clone(waiter) }
+    }
+
+    /// Waits for a descriptor, or for a change of the policy.
+    async fn or(
+        &mut self,
+        ready: impl Future<Output = Result<WaitOutcome, Errno>>,
+    ) -> Result<WaitOutcome, Errno> {
+        tokio::select! {
+            biased;
+            outcome = ready => outcome,
+            () = self.waiter.renewed_since(self.seen) => {
+                self.seen = self.waiter.renewals();
+                Ok(WaitOutcome::Ready)
+            }
+        }
+    }
+}
+
+/// Whether a wait goes on after it has ended, because all that came is `hidden` from the guest. It
+/// rests first: a peer can go on sending what the guest may not receive.
+async fn goes_on<T: SandsockView + 'static>(
+    call: &mut AsyncCall<'_, T>,
+    hidden: bool,
+    deadline: Option<u64>,
+) -> CallResult<bool> {
+    let now = wait::now();
+    if !hidden || deadline.is_some_and(|deadline| deadline <= now) {
+        return Ok(false);
+    }
+    call.wait(wait::sleep_until(Some(now.saturating_add(REST)))).await?;
+    Ok(true)
+}
+
+/// How long a wait rests, in nanoseconds.
+const REST: u64 = 1_000_000;
 
 /// WIT `waits.poller-ready`.
 pub(crate) async fn poller_ready<T: SandsockView + 'static>(
@@ -132,6 +235,18 @@ pub(crate) async fn poller_ready<T: SandsockView + 'static>(
     let deadline = poller::next_look(&set, limit, over);
     let cell = RegistrationCell::default();
     call.wait(wait::ready_until(set.epoll.as_fd(), &cell, PollFlags::IN, deadline)).await??;
+    Ok(())
+}
+
+/// WIT `waits.stdin-ready`.
+pub(crate) async fn stdin_ready<T: SandsockView + 'static>(
+    call: &mut AsyncCall<'_, T>,
+    (interruptible,): (bool,),
+) -> CallResult<()> {
+    call.interruptible(interruptible);
+    if let Some(ready) = call.with(|store| store.view().ctx.stdin_ready.clone()) {
+        call.wait(ready()).await?;
+    }
     Ok(())
 }
 

@@ -55,7 +55,7 @@ const SENDS_PART: u64 = 8;
 /// The account of one instance.
 #[derive(Debug)]
 pub(crate) struct Buffers {
-    limit: u64,
+    limit: AtomicU64,
     /// The sum of all shares.
     total: AtomicU64,
     /// The most that transfers over TCP can have added to the shares since the last measurement.
@@ -90,7 +90,7 @@ struct Known {
 impl Buffers {
     pub(crate) fn new(limit: u64) -> Arc<Self> {
         Arc::new(Self {
-            limit,
+            limit: limit.into(),
             total: AtomicU64::new(0),
             moved: AtomicU64::new(0),
             unsent: AtomicU64::new(0),
@@ -100,6 +100,15 @@ impl Buffers {
             known: Mutex::default(),
             left: Mutex::default(),
         })
+    }
+
+    fn limit(&self) -> u64 {
+        self.limit.load(Relaxed)
+    }
+
+    /// Sets another limit. Shares above it stay.
+    pub(crate) fn set_limit(&self, limit: u64) {
+        self.limit.store(limit, Relaxed);
     }
 
     /// The sum of all shares, in bytes.
@@ -184,7 +193,7 @@ impl Buffers {
     }
 
     fn fits(&self, bytes: u64) -> bool {
-        self.total().saturating_add(bytes) <= self.limit
+        self.total().saturating_add(bytes) <= self.limit()
     }
 
     /// ENOBUFS where what a listener accepts would not fit. What waits in its queue counts already.
@@ -322,8 +331,8 @@ impl Buffers {
                 0 => share
                     .bytes
                     .load(Relaxed)
-                    .saturating_add(self.limit.saturating_sub(self.total())),
-                backlog => self.limit / BACKLOG_PART / (u64::from(backlog) + 1),
+                    .saturating_add(self.limit().saturating_sub(self.total())),
+                backlog => self.limit() / BACKLOG_PART / (u64::from(backlog) + 1),
             };
             most_for(handle.fd(), kind, buffer, budget)
         };
@@ -346,7 +355,7 @@ impl Buffers {
             return asked;
         }
         let Ok(memory) = sys::memory(handle.fd()) else { return asked };
-        let part = self.limit / BACKLOG_PART;
+        let part = self.limit() / BACKLOG_PART;
         // The kernel lets one more wait than it is asked for.
         let least = part / 2;
         if memory.receive_buffer > least {
@@ -373,7 +382,7 @@ impl Buffers {
             .saturating_add(self.moved.load(Relaxed))
             .saturating_add(self.unsent.load(Relaxed))
             .saturating_add(SEGMENT);
-        self.limit.saturating_sub(used) / GROWTH
+        self.limit().saturating_sub(used) / GROWTH
     }
 
     /// How many of so many bytes a TCP socket may queue now; 0 is a wait.
@@ -418,7 +427,7 @@ impl Buffers {
     pub(crate) fn received(&self, count: usize) {
         let moved = self.moved.fetch_add(GROWTH.saturating_mul(count as u64), Relaxed);
         // Where the limit is reached, not at each receive.
-        if self.total().saturating_add(moved) > self.limit && moved > self.limit / 16 {
+        if self.total().saturating_add(moved) > self.limit() && moved > self.limit() / 16 {
             self.refresh();
         }
     }
@@ -463,7 +472,8 @@ impl Buffers {
         self.moved.store(0, Relaxed);
         handles.iter().for_each(|handle| self.recount(handle));
         // Sends need some of it.
-        if self.total() > self.limit - self.limit / SENDS_PART {
+        let limit = self.limit();
+        if self.total() > limit - limit / SENDS_PART {
             self.shrink(&handles);
         }
         let over = self.room() == 0;
@@ -485,7 +495,7 @@ impl Buffers {
             .filter_map(|handle| Some((handle, handle.open.charge.own.get()?)))
             .filter(|(_, share)| share.backlog.load(Relaxed) == 0)
             .collect();
-        let part = (self.limit / 2 / own.len().max(1) as u64).max(SHRUNK_LEAST);
+        let part = (self.limit() / 2 / own.len().max(1) as u64).max(SHRUNK_LEAST);
         for (handle, share) in own {
             let is_greater =
                 sys::memory(handle.fd()).is_ok_and(|memory| memory.receive_buffer > part);

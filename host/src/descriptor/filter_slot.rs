@@ -1,7 +1,7 @@
 //! The policy's filter of one open file description. [`crate::authority::filter`] compiles it.
 
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
@@ -13,7 +13,11 @@ use crate::sys;
 
 /// The filter of one open description, if it has one.
 #[derive(Debug, Default)]
-pub(crate) struct FilterSlot(Mutex<Option<Box<Attached>>>);
+pub(crate) struct FilterSlot {
+    attached: Mutex<Option<Box<Attached>>>,
+    /// The kernel may have a program of the guest's own, because the policy had none.
+    guests_own: AtomicBool,
+}
 
 #[derive(Debug)]
 pub(crate) struct Attached {
@@ -66,7 +70,16 @@ impl Attached {
 
 impl FilterSlot {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Option<Box<Attached>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.attached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the kernel may have a program of the guest's own without the policy's.
+    pub(crate) fn has_guests_own(&self) -> bool {
+        self.guests_own.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_guests_own(&self) {
+        self.guests_own.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn follows(&self) -> bool {

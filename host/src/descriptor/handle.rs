@@ -1,18 +1,20 @@
 //! A descriptor number of the host's process, and the open file description that it refers to.
 
 mod closing;
+mod revoking;
 
 pub(crate) use closing::Closing;
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU16, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use rustix::io::Errno;
 use sandsock_abi::constants::SO_PASSPIDFD;
 
-use crate::bindings::sandsock::socket::types::{DescriptorKind, SocketKind};
+use crate::bindings::sandsock::socket::types::{Address, Denial, DescriptorKind, SocketKind};
+use crate::descriptor::acts::{Acts, Origin};
 use crate::descriptor::buffers::Charge;
 use crate::descriptor::filter_slot::FilterSlot;
 use crate::descriptor::guard;
@@ -21,6 +23,9 @@ use crate::descriptor::inherited::Inherited;
 use crate::descriptor::kind::kind_of;
 use crate::descriptor::poll_set::Set;
 use crate::descriptor::quota::Reservation;
+use crate::descriptor::spending::Spending;
+use crate::descriptor::tls::TlsSlot;
+use crate::error::CallResult;
 use crate::sys;
 use crate::sys::address::{RawAddress, View};
 use crate::sys::closer::{Closer, DeferredFd};
@@ -97,10 +102,19 @@ pub(crate) struct Open {
     pub(crate) filter: FilterSlot,
     /// A check after the act failed. The guest can only close it.
     poisoned: AtomicBool,
+    /// The policy was replaced, and no longer allows the description. It is closed, and every call of
+    /// the guest gets this denial.
+    revoked: OnceLock<Denial>,
+    /// What a later policy would have to allow as well.
+    acts: Mutex<Acts>,
     /// The guest's view of its local address, and the real address that bind(2) gave it.
     view: Mutex<Option<(View, SocketAddr)>>,
     /// What the kernel may hold for the description.
     pub(crate) charge: Charge,
+    /// Its session of TLS, and whether no other bytes may move.
+    pub(crate) tls: TlsSlot,
+    /// The accounts of budgets that it uses.
+    pub(crate) spending: Spending,
     /// Counts the descriptors that were sent through it.
     rights: InFlight,
     /// The local address that it had when it was handed over. Listening there needs no grant.
@@ -127,6 +141,7 @@ pub(crate) enum Polls {
 /// A description that was handed over at the start.
 pub(crate) struct Handed {
     pub(crate) kind: DescriptorKind,
+    pub(crate) number: i32,
     pub(crate) nonblocking: Arc<AtomicBool>,
     pub(crate) shared: bool,
     /// No other process has it.
@@ -165,8 +180,12 @@ impl Open {
             packet_protocol: AtomicU16::new(0),
             filter: FilterSlot::default(),
             poisoned: AtomicBool::new(false),
+            revoked: OnceLock::new(),
+            acts: Mutex::default(),
             view: Mutex::default(),
             charge: Charge::default(),
+            tls: TlsSlot::default(),
+            spending: Spending::default(),
             rights: rights.clone(),
             handed_at: None,
             is_handed: false,
@@ -192,10 +211,13 @@ impl Handle {
 
     /// A description that was handed over at the start.
     pub(crate) fn handed(fd: OwnedFd, handed: Handed, rights: &InFlight) -> Arc<Self> {
-        let Handed { kind, nonblocking, shared, sole, common, linger, bound, keep } = handed;
+        let Handed { kind, number, nonblocking, shared, sole, common, linger, bound, keep } =
+            handed;
         let mut open = Open::new(kind, nonblocking, shared, rights);
         (open.foreign, open.common) = (!sole, common);
         *open.linger.get_mut() = linger;
+        open.acts.get_mut().unwrap_or_else(PoisonError::into_inner).origin =
+            Origin::Inherited(number);
         // Its former holders may have set SO_PASSCRED, or a timeout.
         (*open.may_be_named.get_mut(), *open.may_time_out.get_mut()) = (true, true);
         (open.handed_at, open.is_handed, open._handed) = (bound, true, keep);
@@ -221,6 +243,7 @@ impl Handle {
             }
             DescriptorKind::CharacterDevice | DescriptorKind::Other => Polls::Never,
         };
+        open.acts.get_mut().unwrap_or_else(PoisonError::into_inner).origin = Origin::Received;
         rights.closer.note_fd_passed();
         Ok(Self::with(fd.take(), open))
     }
@@ -402,9 +425,14 @@ impl Handle {
         self.open.port_chosen.load(Ordering::Relaxed)
     }
 
-    /// No grant is about this datagram socket, which the guest has just made.
-    pub(crate) fn set_ungranted(&self) {
-        self.open.ungranted.store(true, Ordering::Relaxed);
+    /// Whether a datagram may arrive at this socket: it is bound, connected, or has a port.
+    pub(crate) fn is_reachable(&self) -> bool {
+        self.is_bound_here() || self.acts().peer.is_some() || self.has_port()
+    }
+
+    /// Whether no grant is about this datagram socket, which nothing can reach.
+    pub(crate) fn set_ungranted(&self, ungranted: bool) {
+        self.open.ungranted.store(ungranted, Ordering::Relaxed);
     }
 
     pub(crate) fn is_ungranted(&self) -> bool {
@@ -551,6 +579,24 @@ impl Handle {
         self.open.poisoned.store(true, Ordering::Relaxed);
     }
 
+    /// What a later policy would have to allow as well.
+    pub(crate) fn acts(&self) -> MutexGuard<'_, Acts> {
+        self.open.acts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The guest connects it to this address, with a permit, or dissolves its association.
+    pub(crate) fn set_peer(&self, address: &Address) {
+        self.acts().peer = match address {
+            Address::Unspec => None,
+            address => Some(address.clone()),
+        };
+    }
+
+    /// Whether it is one end of a pair that the guest made.
+    pub(crate) fn is_paired(&self) -> bool {
+        self.open.paired.load(Ordering::Relaxed)
+    }
+
     fn watchers(&self) -> MutexGuard<'_, Vec<(Weak<Set>, u64)>> {
         self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -566,6 +612,15 @@ impl Handle {
     pub(crate) fn unwatch(&self, set: &Arc<Set>, key: u64) {
         self.watchers()
             .retain(|(known, at)| *at != key || !std::ptr::eq(known.as_ptr(), Arc::as_ptr(set)));
+    }
+
+    /// Its session has plain bytes, which the kernel does not report to the pollers.
+    pub(crate) fn note_leftover(&self) {
+        for (set, key) in self.watchers().iter() {
+            if let Some(set) = set.upgrade() {
+                set.entries().leftover.insert(*key);
+            }
+        }
     }
 
     /// Before its close: out of every poller.
@@ -595,8 +650,10 @@ impl Handle {
         (seconds != 0).then(|| [1i32.to_ne_bytes(), seconds.to_ne_bytes()].concat())
     }
 
-    /// man 7 socket: an accepted socket has its listener's SO_LINGER, and its timeouts.
+    /// man 7 socket: an accepted socket has its listener's SO_LINGER, its timeouts and its other
+    /// options.
     pub(crate) fn inherit_options(&self, listener: &Self) {
+        *self.acts() = listener.acts().of_connection();
         self.open.may_time_out.store(
             listener.is_shared() || listener.open.may_time_out.load(Ordering::Relaxed),
             Ordering::Relaxed,
@@ -622,6 +679,10 @@ impl WaitTarget for Handle {
     fn timeout(&self, name: i32) -> Option<u64> {
         let may = self.is_shared() || self.open.may_time_out.load(Ordering::Relaxed);
         if may { sys::own_timeout(self.fd(), name) } else { None }
+    }
+
+    fn check(&self) -> CallResult<()> {
+        Self::check(self)
     }
 }
 

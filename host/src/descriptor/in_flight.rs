@@ -7,6 +7,7 @@
 //! description that others have stays as it is.
 
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ const EMPTIED_MAX: usize = 1 << 16;
 #[derive(Debug, Clone)]
 pub(crate) struct InFlight {
     messages: SentMessages,
-    limit: usize,
+    limit: Arc<AtomicUsize>,
     /// The instance, whose closes may linger in a pool of threads.
     pub(crate) usage: InstanceUsage,
     /// Where it closes what may be anybody's.
@@ -71,7 +72,12 @@ fn lock<T>(place: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl InFlight {
     pub(crate) fn new(limit: usize, usage: InstanceUsage, closer: Closer) -> Self {
-        Self { messages: Arc::default(), limit, usage, closer }
+        Self { messages: Arc::default(), limit: Arc::new(limit.into()), usage, closer }
+    }
+
+    /// Returns the limit, which may be set.
+    pub(crate) fn limit(&self) -> &Arc<AtomicUsize> {
+        &self.limit
     }
 
     /// Forgets what peers have taken.
@@ -85,7 +91,7 @@ impl InFlight {
         let mut messages = lock(&self.messages);
         messages.retain(|message| !message.has_arrived());
         let total: usize = messages.iter().map(|message| message.count).sum();
-        if total.saturating_add(count) > self.limit {
+        if total.saturating_add(count) > self.limit.load(Ordering::Relaxed) {
             return Err(Errno::TOOMANYREFS);
         }
         // man 7 unix: no other family passes them on.

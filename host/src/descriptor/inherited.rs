@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+use sandsock_tls::Session;
 
 use crate::bindings::sandsock::socket::types::DescriptorKind;
 use crate::descriptor::guard::{self, Guard};
@@ -51,6 +52,8 @@ struct Given {
     common: OnceLock<Option<Guard>>,
     /// The local address that it came with, where it has one.
     bound: Option<RawAddress>,
+    /// The session of TLS that moves the guest's bytes, and the bytes that it has not taken yet.
+    tls: Option<(Session, Vec<u8>)>,
 }
 
 impl Inherited {
@@ -97,6 +100,16 @@ impl Inherited {
         Self::new(fd)
     }
 
+    /// Lets a session of TLS move the guest's bytes. EBADF if others have it.
+    pub(crate) fn with_session(
+        mut self,
+        session: Session,
+        incoming: Vec<u8>,
+    ) -> Result<Self, Errno> {
+        Arc::get_mut(&mut self.0).ok_or(Errno::BADF)?.tls = Some((session, incoming));
+        Ok(self)
+    }
+
     /// Whether it is a socket that listens.
     pub fn is_listener(&self) -> bool {
         self.0.is_listener
@@ -129,12 +142,13 @@ impl Inherited {
             linger,
             common,
             bound,
+            tls: None,
         })))
     }
 
     /// A guest's handle of it: the descriptor itself where no other context has it, or had it, else
     /// a duplicate.
-    fn into_handle(self, rights: &InFlight) -> Result<Arc<Handle>, Errno> {
+    fn into_handle(self, number: i32, rights: &InFlight) -> Result<Arc<Handle>, Errno> {
         let given = &self.0;
         // It may also have been handed over twice, by two numbers.
         if Arc::strong_count(given) > 1
@@ -145,6 +159,7 @@ impl Inherited {
         let common = given.common.get().is_some();
         let handed = Handed {
             kind: given.kind,
+            number,
             nonblocking: Arc::new(AtomicBool::new(given.nonblocking)),
             shared: !given.sole && !given.is_listener,
             sole: given.sole && !common,
@@ -154,14 +169,24 @@ impl Inherited {
             // What is given back must outlive the guest's handle.
             keep: (given.restore || common).then(|| self.clone()),
         };
+        let mut tls = None;
         let fd = match Arc::try_unwrap(self.0) {
-            Ok(mut given) => given.fd.take().ok_or(Errno::BADF)?,
+            Ok(mut given) => {
+                tls = given.tls.take();
+                given.fd.take().ok_or(Errno::BADF)?
+            }
+            // One guest alone can have the session.
+            Err(given) if given.tls.is_some() => return Err(Errno::BADF),
             Err(given) => {
                 let fd = given.fd.as_ref().ok_or(Errno::BADF)?;
                 rustix::io::fcntl_dupfd_cloexec(fd, 0)?
             }
         };
-        Ok(Handle::handed(fd, handed, rights))
+        let handle = Handle::handed(fd, handed, rights);
+        if let Some((session, incoming)) = tls {
+            handle.open.tls.set_terminated(session, incoming)?;
+        }
+        Ok(handle)
     }
 }
 
@@ -258,7 +283,7 @@ impl Inheritance {
         let slot = self.0.get_mut(&number).ok_or(Errno::BADF)?;
         match std::mem::replace(slot, Entry::Taken(Weak::new())) {
             Entry::Waiting(inherited) => {
-                let handle = inherited.into_handle(rights)?;
+                let handle = inherited.into_handle(number, rights)?;
                 *slot = Entry::Taken(Arc::downgrade(&handle));
                 Ok(handle)
             }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::os::fd::OwnedFd;
-use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rustix::event::epoll;
 use rustix::io::Errno;
@@ -27,6 +27,12 @@ pub(crate) struct Entries {
     pub(crate) next_token: u64,
     /// When the timers fire, the soonest first.
     pub(crate) due: BTreeSet<(u64, u64)>,
+    /// The keys of descriptors whose sessions of TLS may have plain bytes.
+    pub(crate) leftover: BTreeSet<u64>,
+    /// The descriptors with events that a budget withholds, by the time of the next look.
+    pub(crate) resting: BTreeSet<(u64, u64)>,
+    /// The keys of other sets.
+    pub(crate) nested: BTreeSet<u64>,
     /// [`Buffers::recoveries`] as of the last look.
     pub(crate) recoveries: u64,
 }
@@ -38,6 +44,15 @@ pub(crate) enum Entry {
         flags: epoll::EventFlags,
         /// An event was withheld, because the limit `buffer-bytes` allows no send.
         withheld: bool,
+        /// Until when events are withheld, because a budget lets no transfer go on.
+        rests: Option<u64>,
+    },
+    /// Another set. The kernel forgets it when it is dropped, and the entry stays until its key or its
+    /// room is needed.
+    Set {
+        set: Weak<Set>,
+        token: u64,
+        flags: epoll::EventFlags,
     },
     Timer {
         at: u64,
@@ -66,6 +81,128 @@ impl Set {
         let _ = epoll::delete(&self.epoll, handle.fd());
     }
 
+    /// Takes a handle out whose number is about to get another description. Its key stays.
+    pub(crate) fn detach(&self, handle: &Handle) {
+        let _ = epoll::delete(&self.epoll, handle.fd());
+    }
+
+    /// Registers the new description of a handle under its key.
+    pub(crate) fn attach(&self, key: u64, handle: &Handle) {
+        if let Some(Entry::Descriptor { handle: known, token, flags, .. }) =
+            self.entries().by_key.get(&key)
+            && std::ptr::eq(known.as_ptr(), handle)
+        {
+            let data = epoll::EventData::new_u64(*token);
+            let _ = epoll::add(&self.epoll, handle.fd(), data, *flags);
+        }
+    }
+
+    /// Takes events of an entry out of the kernel's set until this time, because the kernel would
+    /// report them again at once. `rest` are the events that are still waited for, if there are any.
+    pub(crate) fn rest(
+        &self,
+        key: u64,
+        handle: &Handle,
+        rest: Option<epoll::EventFlags>,
+        until: u64,
+    ) {
+        let mut entries = self.entries();
+        let Some(Entry::Descriptor { token, flags, rests, .. }) = entries.by_key.get_mut(&key)
+        else {
+            return;
+        };
+        let (token, flags, before) = (*token, *flags, rests.replace(until));
+        if let Some(before) = before {
+            entries.resting.remove(&(before, key));
+        }
+        entries.resting.insert((until, key));
+        let data = epoll::EventData::new_u64(token);
+        let _ = match rest {
+            Some(rest) => {
+                let kept = flags & (epoll::EventFlags::ET | epoll::EventFlags::ONESHOT);
+                epoll::modify(&self.epoll, handle.fd(), data, rest | kept)
+            }
+            None => epoll::delete(&self.epoll, handle.fd()),
+        };
+    }
+
+    /// Ends the rest of the entries whose time has come, or of this one.
+    pub(crate) fn wake(&self, only: Option<u64>) {
+        // These are dropped after the lock is released.
+        let mut handles = Vec::new();
+        let mut entries = self.entries();
+        if entries.resting.is_empty() {
+            return;
+        }
+        let now = now();
+        let due: Vec<_> = match only {
+            Some(key) => entries.resting.iter().filter(|(_, at)| *at == key).copied().collect(),
+            None => {
+                entries.resting.iter().take_while(|(until, _)| *until <= now).copied().collect()
+            }
+        };
+        for (until, key) in due {
+            entries.resting.remove(&(until, key));
+            let Some(Entry::Descriptor { handle, token, flags, rests, .. }) =
+                entries.by_key.get_mut(&key)
+            else {
+                continue;
+            };
+            *rests = None;
+            if let Some(handle) = handle.upgrade() {
+                let data = epoll::EventData::new_u64(*token);
+                if epoll::modify(&self.epoll, handle.fd(), data, *flags) == Err(Errno::NOENT) {
+                    let _ = epoll::add(&self.epoll, handle.fd(), data, *flags);
+                }
+                handles.push(handle);
+            }
+        }
+        drop(entries);
+    }
+
+    /// Whether events of this entry are taken out of the kernel's set for a time.
+    pub(crate) fn rests(&self, key: u64) -> bool {
+        matches!(self.entries().by_key.get(&key), Some(Entry::Descriptor { rests: Some(_), .. }))
+    }
+
+    /// Returns when the first rest of this set and of those in it ends.
+    pub(crate) fn rests_until(&self) -> Option<u64> {
+        let own = self.entries().resting.first().map(|&(until, _)| until);
+        let inner = self.nested().into_iter().filter_map(|(_, inner, _)| inner.rests_until()).min();
+        [own, inner].into_iter().flatten().min()
+    }
+
+    /// Returns the other sets in this one, with their keys and events.
+    pub(crate) fn nested(&self) -> Vec<(u64, Arc<Self>, epoll::EventFlags)> {
+        let entries = self.entries();
+        let of = |&key: &u64| match entries.by_key.get(&key) {
+            Some(Entry::Set { set, flags, .. }) => Some((key, set.upgrade()?, *flags)),
+            _ => None,
+        };
+        entries.nested.iter().filter_map(of).collect()
+    }
+
+    /// Returns the keys of descriptors whose sessions of TLS may have plain bytes.
+    pub(crate) fn leftover(&self) -> Vec<u64> {
+        self.entries().leftover.iter().copied().collect()
+    }
+
+    /// Returns whether a descriptor is readable by the plain bytes of its session, and whether that is
+    /// reported again.
+    pub(crate) fn look_at_leftover(&self, key: u64) -> (bool, bool) {
+        let found = match self.entries().by_key.get(&key) {
+            Some(Entry::Descriptor { handle, flags, .. }) => Some((Weak::clone(handle), *flags)),
+            _ => None,
+        };
+        // The lock is not held here. This may be the last reference of the handle.
+        let found = found.and_then(|(handle, flags)| Some((handle.upgrade()?, flags)));
+        let once = epoll::EventFlags::ET | epoll::EventFlags::ONESHOT;
+        found.map_or((false, false), |(handle, flags)| {
+            let has = handle.open.tls.is_readable();
+            (has && flags.contains(epoll::EventFlags::IN), has && !flags.intersects(once))
+        })
+    }
+
     /// Sends can continue. Events that the kernel reports only once, and that were withheld or
     /// useless to the guest, are made to be reported again.
     pub(crate) fn recover(&self, recoveries: u64) {
@@ -77,7 +214,7 @@ impl Set {
         }
         entries.recoveries = recoveries;
         for entry in entries.by_key.values_mut() {
-            if let Entry::Descriptor { handle, token, flags, withheld } = entry
+            if let Entry::Descriptor { handle, token, flags, withheld, .. } = entry
                 && (std::mem::take(withheld) || flags.contains(epoll::EventFlags::ET))
                 && let Some(handle) = handle.upgrade()
             {
@@ -95,17 +232,44 @@ impl Set {
 }
 
 impl Entries {
+    /// Nothing is withheld of this entry any more. The kernel's set stays as it is.
+    pub(crate) fn end_rest(&mut self, key: u64) {
+        if let Some(Entry::Descriptor { rests, .. }) = self.by_key.get_mut(&key)
+            && let Some(until) = rests.take()
+        {
+            self.resting.remove(&(until, key));
+        }
+    }
+
     pub(crate) fn remove(&mut self, key: u64) -> Option<Entry> {
         let entry = self.by_key.remove(&key)?;
+        self.leftover.remove(&key);
         match &entry {
-            Entry::Descriptor { token, .. } => {
+            Entry::Descriptor { token, rests, .. } => {
                 self.keys.remove(token);
+                if let Some(until) = rests {
+                    self.resting.remove(&(*until, key));
+                }
+            }
+            Entry::Set { token, .. } => {
+                self.keys.remove(token);
+                self.nested.remove(&key);
             }
             Entry::Timer { at, .. } => {
                 self.due.remove(&(*at, key));
             }
         }
         Some(entry)
+    }
+
+    /// Removes the entries of sets that are gone.
+    pub(crate) fn forget_gone(&mut self) {
+        for key in self.nested.clone() {
+            if matches!(self.by_key.get(&key), Some(Entry::Set { set, .. }) if set.strong_count() == 0)
+            {
+                self.remove(key);
+            }
+        }
     }
 
     /// Returns the timers that have fired by now, at most `most`. Timers with an interval are set

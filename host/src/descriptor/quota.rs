@@ -9,7 +9,7 @@ use rustix::io::Errno;
 #[derive(Debug, Clone)]
 pub(crate) struct Quota {
     taken: Arc<AtomicUsize>,
-    limit: usize,
+    limit: Arc<AtomicUsize>,
 }
 
 /// One unit of a [`Quota`]. Dropping it frees the unit.
@@ -18,12 +18,21 @@ pub(crate) struct Reservation(Arc<AtomicUsize>);
 
 impl Quota {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { taken: Arc::default(), limit }
+        Self { taken: Arc::default(), limit: Arc::new(limit.into()) }
+    }
+
+    /// Sets another limit. Units above it stay taken until they are dropped.
+    pub(crate) fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
+    }
+
+    fn limit(&self) -> usize {
+        self.limit.load(Ordering::Relaxed)
     }
 
     /// Takes one unit. EMFILE if none is free.
     pub(crate) fn take(&self) -> Result<Reservation, Errno> {
-        if self.taken.fetch_add(1, Ordering::Relaxed) >= self.limit {
+        if self.taken.fetch_add(1, Ordering::Relaxed) >= self.limit() {
             self.taken.fetch_sub(1, Ordering::Relaxed);
             return Err(Errno::MFILE);
         }
@@ -32,7 +41,7 @@ impl Quota {
 
     /// EMFILE if fewer than `count` units are free.
     pub(crate) fn room_for(&self, count: usize) -> Result<(), Errno> {
-        if self.taken().saturating_add(count) > self.limit { Err(Errno::MFILE) } else { Ok(()) }
+        if self.taken().saturating_add(count) > self.limit() { Err(Errno::MFILE) } else { Ok(()) }
     }
 
     pub(crate) fn taken(&self) -> usize {

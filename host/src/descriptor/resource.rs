@@ -7,6 +7,7 @@ use rustix::io::Errno;
 
 use super::Handle;
 use super::quota::Reservation;
+use crate::error::CallResult;
 use crate::sys::address::RawAddress;
 use crate::sys::closer::DeferredFd;
 use crate::wait::pool;
@@ -45,23 +46,36 @@ impl Descriptor {
     }
 
     /// Returns the handle. EBADF for an alias.
-    pub(crate) fn handle(&self) -> Result<&Arc<Handle>, Errno> {
+    pub(crate) fn handle(&self) -> CallResult<&Arc<Handle>> {
         match &self.reference {
-            Reference::Owned(handle) if !handle.is_poisoned() => Ok(handle),
-            Reference::Owned(_) | Reference::Alias(..) => Err(Errno::BADF),
+            Reference::Owned(handle) if !handle.is_poisoned() => {
+                handle.check()?;
+                Ok(handle)
+            }
+            Reference::Owned(_) | Reference::Alias(..) => Err(Errno::BADF.into()),
         }
     }
 
-    /// Returns the handle for a transfer, also for an alias that was not revoked.
-    pub(crate) fn for_transfer(&self) -> Result<Arc<Handle>, Errno> {
+    /// Returns the handle, also for an alias that was not revoked.
+    pub(crate) fn referred(&self) -> CallResult<Arc<Handle>> {
         match &self.reference {
             Reference::Owned(_) => self.handle().cloned(),
-            Reference::Alias(handle, epoch, _) => handle
-                .upgrade()
-                .filter(|handle| {
+            Reference::Alias(handle, epoch, _) => {
+                let is_valid = |handle: &Arc<Handle>| {
                     !handle.is_poisoned() && handle.aliases.load(Ordering::Relaxed) == *epoch
-                })
-                .ok_or(Errno::BADF),
+                };
+                let handle = handle.upgrade().filter(is_valid).ok_or(Errno::BADF)?;
+                handle.check()?;
+                Ok(handle)
+            }
+        }
+    }
+
+    /// Returns the handle for observers, also of a description that was taken from the guest.
+    pub(crate) fn observed(&self) -> Option<Arc<Handle>> {
+        match &self.reference {
+            Reference::Owned(handle) => Some(Arc::clone(handle)),
+            Reference::Alias(handle, ..) => handle.upgrade(),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::bindings::sandsock::socket::interrupts::Host as _;
 use crate::bindings::sandsock::socket::syscalls::Host as _;
 use crate::calls::files::File;
 use crate::calls::polling::poller::{self, Poller};
-use crate::calls::{connections, delete, files, netdb, polling, transfers};
+use crate::calls::{connections, delete, files, netdb, polling, rights, tls, transfers};
 use crate::ctx::{SandsockCtxView, SandsockView, StoreView as _};
 use crate::descriptor::Descriptor;
 use crate::observe::{self, Function};
@@ -37,6 +37,7 @@ functions! {
         now socket(family, type, protocol) = SandsockCtxView::socket;
         now socketpair(family, type, protocol) = SandsockCtxView::socketpair;
         now bind(d, address) = SandsockCtxView::bind;
+        now unbind(path) = SandsockCtxView::unbind;
         now listen(d, backlog) = SandsockCtxView::listen;
         now shutdown(d, how) = SandsockCtxView::shutdown;
         now local-address(d) = SandsockCtxView::local_address;
@@ -76,6 +77,7 @@ functions! {
         wait [method]poller.wait(self, maximum, wait) = poller::wait;
         now create-poller() = poller::create;
         now [method]poller.add(self, d, key, events, trigger) = poller::add;
+        now [method]poller.add-poller(self, poller, key, events, trigger) = poller::add_poller;
         now [method]poller.modify(self, key, events, trigger) = poller::modify;
         now [method]poller.remove(self, key) = poller::remove;
         now [method]poller.set-timer(self, key, at, interval) = poller::set_timer;
@@ -102,6 +104,32 @@ functions! {
         now [method]file.seek(self, position) = files::seek;
         now [method]file.position(self) = files::position;
         now [method]file.size(self) = files::size;
+    }
+    interface "rights" {
+        store restrict(keep) = rights::restrict;
+    }
+    interface "tls" {
+        resource session: tls::Session, drop = delete;
+        wait handshake(d, wait) = tls::handshake;
+        wait close-notify(d, wait) = tls::close_notify;
+        store [static]session.client(options) = tls::client;
+        store [method]session.choose(self, options) = tls::choose;
+        store [method]session.feed(self, bytes) = tls::feed;
+        store [method]session.write(self, bytes) = tls::write;
+        store [method]session.keying-material(self, label, context, length) = tls::keying_material;
+        now [static]session.server() = tls::server;
+        now [method]session.hello(self) = tls::hello;
+        now [method]session.refuse(self, alert) = tls::refuse;
+        now [method]session.attach(self, d) = tls::attach;
+        now [method]session.detach(self, d) = tls::detach;
+        now [method]session.state(self) = tls::state;
+        now [method]session.feed-end(self) = tls::feed_end;
+        now [method]session.drain(self, most) = tls::drain;
+        now [method]session.read(self, most) = tls::read;
+        now [method]session.close(self) = tls::close;
+        now [method]session.pending(self) = tls::pending;
+        now [method]session.info(self) = tls::info;
+        now [method]session.failure(self) = tls::failure;
     }
 }
 

@@ -20,6 +20,8 @@ use wasmtime_wasi_io::poll::DynPollable;
 use crate::bindings::sandsock::socket::types::{Error, NameError};
 use crate::calls::async_call::AsyncCall;
 use crate::calls::netdb::{self, LookupError};
+use crate::calls::rights::RestrictError;
+use crate::calls::tls;
 use crate::calls::wasi::error::{SocketFault, SocketResult};
 use crate::calls::wasi::{p2, p3};
 use crate::ctx::{SandsockView, StoreView as _};
@@ -158,7 +160,9 @@ macro_rules! plain_results {
     )*};
 }
 
+plain_results! { Result<(), RestrictError> }
 plain_results! { bool, u64, Option<i32>, Option<u32>, Vec<i32>, String }
+plain_results! { tls::State, u32, Option<tls::Failure> }
 plain_results! { Resource<p2::network::Network>, Resource<DynPollable> }
 plain_results! { p2::types::IpAddressFamily, Option<p2::types::ErrorCode> }
 plain_results! { p3::streams::Sent, p3::streams::Received }

@@ -26,6 +26,7 @@ functions! {
         concurrent ready(d, events, wait, interruptible) = waits::ready;
         concurrent poll(entries, wait, interruptible) = waits::poll;
         concurrent poller-ready(poller, wait, interruptible) = waits::poller_ready;
+        concurrent stdin-ready(interruptible) = waits::stdin_ready;
         concurrent close(d, interruptible) = waits::close;
         concurrent get-address-info(host, service, hints, wait, interruptible) = waits::get_address_info;
         concurrent get-name-info(address, flags, wait, interruptible) = waits::get_name_info;

@@ -29,7 +29,10 @@ fn world(name: &str) -> Functions {
         let interface = &resolve.interfaces[*id];
         for (name, function) in &interface.functions {
             assert!(
-                matches!(function.kind, FunctionKind::Freestanding | FunctionKind::Method(_)),
+                matches!(
+                    function.kind,
+                    FunctionKind::Freestanding | FunctionKind::Method(_) | FunctionKind::Static(_)
+                ),
                 "{name}"
             );
             let parameters = function.params.iter().map(|one| one.name.clone()).collect();

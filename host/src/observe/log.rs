@@ -34,6 +34,9 @@ impl Observer for Log {
                 format!("{call} allowed: {} {}{by}", decision.verb, decision.target)
             }
             Verdict::Deny => format!("{call} denied: {}", decision.reason.unwrap_or_default()),
+            Verdict::WouldDeny => {
+                format!("{call} would be denied: {}", decision.reason.unwrap_or_default())
+            }
         };
         if decision.verb == "udp-receive" {
             tracing::debug!("{text}");

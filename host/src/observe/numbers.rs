@@ -48,7 +48,7 @@ pub(crate) trait Identify: Sized + 'static {
 impl Identify for Descriptor {
     fn identify(resource: &Resource<Self>, table: &ResourceTable) -> Identity {
         let descriptor = table.get(resource).ok();
-        let handle = descriptor.and_then(|descriptor| descriptor.for_transfer().ok());
+        let handle = descriptor.and_then(Descriptor::observed);
         Identity::Number(Place { index: resource.rep(), handle })
     }
 }

@@ -10,8 +10,11 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::address::SocketAddress;
+use super::rules::{MissingCounters, RuleCounters, Rules};
+use super::spent::{BudgetCounters, BudgetRows};
 use super::traffic::{self, Direction};
 use super::{Call, CallError, Interest, Observer, Socket, names};
+use crate::authority::budgets::Budgets;
 use sandsock_policy::{Decision, Verdict};
 
 /// The number of rows above which a closed descriptor loses its row.
@@ -34,6 +37,8 @@ struct State {
     /// when there were too many rows.
     rest: Counters,
     folded: u64,
+    rules: Rules,
+    budgets: BudgetRows,
 }
 
 /// The counts of a descriptor, or of all.
@@ -140,6 +145,14 @@ struct Report<'a> {
     descriptors: Vec<&'a Row>,
     /// The number of further descriptors, which have no row.
     more_descriptors: u64,
+    /// How often each rule decided.
+    rules: Vec<RuleCounters>,
+    /// How often each grant was missing.
+    missing: Vec<MissingCounters>,
+    /// What was used of the budgets of rules.
+    budgets: Vec<BudgetCounters>,
+    /// The number of further decisions of rules and for want of grants, which have no row.
+    more_decisions: u64,
 }
 
 impl Stats {
@@ -157,6 +170,21 @@ impl Stats {
         self.state().total()
     }
 
+    /// Returns how often each rule allowed or denied something. The first 1,000 rules are counted.
+    pub fn rules(&self) -> Vec<RuleCounters> {
+        self.state().rules.rules()
+    }
+
+    /// Returns how often each grant was missing. The first 1,000 grants are counted.
+    pub fn missing_grants(&self) -> Vec<MissingCounters> {
+        self.state().rules.missing()
+    }
+
+    /// Returns what was used of the budgets of rules. The first 1,000 rules are counted.
+    pub fn budgets(&self) -> Vec<BudgetCounters> {
+        self.state().budgets.counters()
+    }
+
     /// Returns everything as one JSON object on one line.
     pub fn json(&self) -> String {
         let state = self.state();
@@ -166,6 +194,10 @@ impl Stats {
             other: state.none,
             descriptors: state.rows.values().collect(),
             more_descriptors: state.folded,
+            rules: state.rules.rules(),
+            missing: state.rules.missing(),
+            budgets: state.budgets.counters(),
+            more_decisions: state.rules.more(),
         };
         serde_json::to_string(&report).unwrap_or_default()
     }
@@ -251,6 +283,8 @@ impl Stats {
             text.push_str(out.trim_end());
             text.push('\n');
         }
+        state.rules.table(&mut text);
+        state.budgets.table(&mut text);
         text
     }
 }
@@ -338,8 +372,9 @@ impl Observer for Stats {
     }
 
     fn decided(&self, decision: &Decision<'_>, socket: Option<&Socket>) {
+        let mut state = self.state();
+        state.rules.count(decision);
         if decision.decision == Verdict::Deny {
-            let mut state = self.state();
             let counters = state.counters(decision.instance, socket);
             if decision.verb == "udp-receive"
                 || decision.verb == "raw" && decision.call.is_some_and(|c| c.starts_with("receive"))
@@ -349,6 +384,14 @@ impl Observer for Stats {
                 counters.denials += 1
             }
         }
+    }
+
+    fn began(&self, instance: u64, budgets: &Budgets) {
+        self.state().budgets.began(instance, budgets);
+    }
+
+    fn ended(&self, instance: u64) {
+        self.state().budgets.ended(instance);
     }
 
     fn dropped(&self, instance: u64, socket: &Socket, count: u64) {

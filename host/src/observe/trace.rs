@@ -228,6 +228,11 @@ const LAYOUTS: &[(&str, &str, &str)] = &[
         "",
     ),
     (
+        "[method]poller.add-poller",
+        "epoll_ctl({self}, EPOLL_CTL_ADD, {poller}, {events={events}, data={key}, {trigger}})",
+        "",
+    ),
+    (
         "[method]poller.modify",
         "epoll_ctl({self}, EPOLL_CTL_MOD, {key}, {events={events}, {trigger}})",
         "",

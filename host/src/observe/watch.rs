@@ -13,6 +13,7 @@ use wasmtime::component::ResourceTable;
 use super::numbers::{DescriptorNumbers, Place};
 use super::value::{Bytes, CallError, ToValues, Value, ValueBuilder};
 use super::{Call, CallOutcome, Function, Interest, Observer, Socket};
+use crate::authority::budgets::Budgets;
 use crate::authority::gate::DecisionObserver;
 use crate::bindings::sandsock::socket::types::Error;
 use crate::descriptor::Handle;
@@ -36,6 +37,8 @@ pub(crate) struct Watch {
 struct State {
     builder: ValueBuilder,
     current: Option<Current>,
+    /// How many calls have begun.
+    calls: u64,
     /// The waits of pollables that no call has reported yet, by the place of their socket.
     pollable_waits: HashMap<Option<u32>, Waits>,
 }
@@ -129,7 +132,7 @@ impl Watch {
         let numbers = DescriptorNumbers::new(interest.addresses, real_numbers);
         let builder = ValueBuilder::new(interest.bytes.min(most), numbers);
         let pollable_waits = HashMap::new();
-        let state = Mutex::new(State { builder, current: None, pollable_waits });
+        let state = Mutex::new(State { builder, current: None, calls: 0, pollable_waits });
         Some(Arc::new(Self { instance, observers: observers.to_vec(), interest, most, state }))
     }
 
@@ -174,6 +177,7 @@ impl Watch {
         }
         numbers.begin_call();
         let pollable_waits = state.pollable_waits.remove(&place).unwrap_or_default();
+        state.calls += 1;
         state.current = Some(Current {
             function,
             arguments: function.parameters.iter().copied().zip(values).collect(),
@@ -352,6 +356,10 @@ impl DecisionObserver for Watch {
             }),
         }
     }
+
+    fn call(&self) -> u64 {
+        self.state().calls
+    }
 }
 
 impl WaitObserver for Watch {
@@ -365,6 +373,13 @@ impl WaitObserver for Watch {
         if let Some(current) = &mut self.state().current {
             current.waits.time += waited;
         }
+    }
+}
+
+impl Watch {
+    /// Reports that the instance begins.
+    pub(crate) fn began(&self, budgets: &Budgets) {
+        self.each(|observer| observer.began(self.instance, budgets));
     }
 }
 

@@ -24,6 +24,16 @@ pub(crate) enum OptionBytes {
     Program(Vec<libc::sock_filter>),
 }
 
+impl OptionBytes {
+    /// Returns the buffer, if it is one.
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes),
+            Self::Null(_) | Self::Program(_) => None,
+        }
+    }
+}
+
 /// Reads an option into a buffer. Returns the length that the kernel reports.
 fn read(fd: BorrowedFd<'_>, level: i32, name: i32, value: &mut [u8]) -> Result<usize, Errno> {
     let mut length = value.len() as libc::socklen_t;

@@ -20,6 +20,12 @@ pub(crate) enum OwnCopy {
     WorkingDirectory,
     /// The mounted file systems.
     Mounts,
+    /// The users and their privileges.
+    User,
+    /// The network.
+    Network,
+    /// The host name.
+    HostName,
 }
 
 /// unshare(2): gives the calling thread its own copy.
@@ -27,6 +33,9 @@ pub(crate) fn unshare(part: OwnCopy) -> Result<(), Errno> {
     let flags = match part {
         OwnCopy::WorkingDirectory => UnshareFlags::FS,
         OwnCopy::Mounts => UnshareFlags::NEWNS,
+        OwnCopy::User => UnshareFlags::NEWUSER,
+        OwnCopy::Network => UnshareFlags::NEWNET,
+        OwnCopy::HostName => UnshareFlags::NEWUTS,
     };
     // SAFETY: the only unsafe part is the table of descriptors, which is not among these.
     unsafe { unshare_unsafe(flags) }

@@ -147,3 +147,15 @@ pub(crate) fn shutdown(fd: BorrowedFd<'_>, how: i32) -> Result<(), Errno> {
     // SAFETY: shutdown takes no pointer.
     check(unsafe { libc::shutdown(fd.as_raw_fd(), how) }).map(drop)
 }
+
+/// dup3(2): lets the number of `fd` refer to another description. Whoever uses the number at this
+/// moment uses either the one or the other.
+///
+/// # Errors
+///
+/// The kernel's error.
+pub(crate) fn replace(fd: BorrowedFd<'_>, by: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: both numbers are open for the whole call. The number of `fd` stays open and with its
+    // owner, and only its description is another one.
+    check(unsafe { libc::dup3(by.as_raw_fd(), fd.as_raw_fd(), libc::O_CLOEXEC) }).map(drop)
+}

@@ -3,13 +3,13 @@
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use rustix::event::PollFlags;
+use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
 use crate::bindings::sandsock::socket::types::Wait;
 use crate::error::CallResult;
 use crate::wait::back_off::BackOff;
-use crate::wait::registration::RegistrationCell;
+use crate::wait::registration::{RegistrationCell, poll_now};
 use crate::wait::{WaitOutcome, Waiter, now};
 
 /// The number of attempts in a row without a wait after which a call lets other guests run.
@@ -32,6 +32,9 @@ pub(crate) trait WaitTarget {
 
     /// SO_RCVTIMEO or SO_SNDTIMEO in nanoseconds. None if there is no timeout.
     fn timeout(&self, name: i32) -> Option<u64>;
+
+    /// Returns the denial with which the descriptor was taken from the guest, if it was.
+    fn check(&self) -> CallResult<()>;
 }
 
 impl<T: WaitTarget> WaitTarget for Arc<T> {
@@ -49,6 +52,10 @@ impl<T: WaitTarget> WaitTarget for Arc<T> {
 
     fn timeout(&self, name: i32) -> Option<u64> {
         T::timeout(self, name)
+    }
+
+    fn check(&self) -> CallResult<()> {
+        T::check(self)
     }
 }
 
@@ -155,7 +162,9 @@ impl WaitBudget {
         // back-off keeps the call from spinning.
         let (fd, cell) = (target.fd(), Some(target.registration()));
         let waiter = store.waiter();
-        ready(waiter.ready_again(fd, cell, events, deadline, &mut self.back_off).await?)
+        let outcome = waiter.ready_again(fd, cell, events, deadline, &mut self.back_off).await?;
+        target.check()?;
+        ready(outcome)
     }
 
     /// Waits until the job of a pool has ended. `done` is readable then.
@@ -173,7 +182,16 @@ impl WaitBudget {
             Limit::Endless => None,
             Limit::Until(instant) => Some(instant.max(now().saturating_add(grace))),
         };
-        ready(store.waiter().ready(done, None, PollFlags::IN, deadline).await?)
+        loop {
+            let waiter = store.waiter();
+            let outcome = waiter.ready_or_renewed(done, None, PollFlags::IN, deadline).await?;
+            waiter.take_renewal();
+            target.check()?;
+            // A renewal ends a wait before the job has ended.
+            if outcome == WaitOutcome::TimedOut || is_readable(done)? {
+                return ready(outcome);
+            }
+        }
     }
 
     /// Records that readiness can be trusted again.
@@ -202,7 +220,8 @@ impl WaitBudget {
         if self.is_over(target, events) {
             return Err(Errno::AGAIN.into());
         }
-        Ok(store.waiter().pause().await?)
+        store.waiter().pause().await?;
+        target.check()
     }
 
     /// Sleeps one step of the back-off, after an EAGAIN that no readiness will end.
@@ -213,7 +232,22 @@ impl WaitBudget {
         events: PollFlags,
     ) -> CallResult<()> {
         let deadline = self.deadline(target, events)?;
-        ready(store.waiter().back_off(&mut self.back_off, deadline).await?)
+        let outcome = store.waiter().back_off(&mut self.back_off, deadline).await?;
+        target.check()?;
+        ready(outcome)
+    }
+
+    /// Sleeps until this instant, before which no attempt is worth it.
+    pub(crate) async fn until(
+        &mut self,
+        store: &mut impl HasWaiter,
+        target: &impl WaitTarget,
+        events: PollFlags,
+        instant: u64,
+    ) -> CallResult<()> {
+        let deadline = self.deadline(target, events)?;
+        self.restart();
+        ready(store.waiter().sleep_to(instant, deadline).await?)
     }
 
     /// The instant at which the time is over. None if the wait has no end, EAGAIN if the call does
@@ -229,6 +263,10 @@ impl WaitBudget {
             Limit::Until(instant) => Ok(Some(instant)),
         }
     }
+}
+
+fn is_readable(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    poll_now(&mut [PollFd::from_borrowed_fd(fd, PollFlags::IN)]).map(|count| count > 0)
 }
 
 /// EAGAIN if the deadline has passed.

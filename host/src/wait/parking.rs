@@ -22,8 +22,18 @@ pub(crate) struct Parking {
 pub(crate) struct Place(Arc<Notify>);
 
 impl Parking {
-    pub(crate) fn new(most: usize) -> Self {
-        Self { parked: HashMap::new(), kept: HashSet::new(), most }
+    /// Makes the places of a guest with so many threads beside its first one.
+    pub(crate) fn new(threads: u64) -> Self {
+        let mut own = Self { parked: HashMap::new(), kept: HashSet::new(), most: 0 };
+        own.allow(threads);
+        own
+    }
+
+    /// The guest may have so many threads beside its first one.
+    pub(crate) fn allow(&mut self, threads: u64) {
+        // The guest's first thread has a token too.
+        let most = usize::try_from(threads).unwrap_or(usize::MAX).saturating_add(1);
+        self.most = self.most.max(most);
     }
 
     /// Returns where a thread waits. None if it does not have to.
@@ -76,7 +86,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_unpark_ends_the_wait_or_the_next_one() {
-        let mut parking = Parking::new(2);
+        let mut parking = Parking::new(1);
         let place = parking.park(7).unwrap();
         parking.unpark(7);
         assert_eq!(place.unparked(None).await, WaitOutcome::Ready);
@@ -91,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_guest_that_cancels_its_waits_leaves_a_bounded_number_of_places() {
-        let mut parking = Parking::new(2);
+        let mut parking = Parking::new(1);
         let waiting = parking.park(1000).unwrap();
         (0..100).for_each(|token| drop(parking.park(token)));
         assert!(parking.parked.len() <= 4, "{}", parking.parked.len());
@@ -101,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_guest_can_leave_no_more_tokens_than_it_may_have_threads() {
-        let mut parking = Parking::new(2);
+        let mut parking = Parking::new(1);
         (0..100).for_each(|token| parking.unpark(token));
         assert_eq!(parking.kept.len(), 2);
         assert!(parking.park(50).is_some());

@@ -92,12 +92,24 @@ pub(crate) struct PolledWait {
     interrupts: Interrupts,
     waits: bool,
     pause: Option<Pin<Box<Sleep>>>,
+    /// Ends when the attempts are to be made anew.
+    renewed: Option<Future>,
+    /// The renewals before the last attempt.
+    renewals: u64,
 }
 
 impl PolledWait {
     pub(crate) fn new(waiter: &Arc<PollableWaiter>, events: PollFlags) -> Self {
         let interrupts = Interrupts::new(waiter);
-        Self { events, registration: None, interrupts, waits: false, pause: None }
+        Self {
+            events,
+            registration: None,
+            interrupts,
+            waits: false,
+            pause: None,
+            renewed: None,
+            renewals: waiter.renewals(),
+        }
     }
 
     /// Makes attempts until one is done. EINTR at an interrupt, if no attempt is done before it.
@@ -112,13 +124,29 @@ impl PolledWait {
         if !std::mem::replace(&mut self.waits, true) {
             self.interrupts.begin();
         }
-        let result = self.attempts(cx, (fd, cell), &mut attempt);
+        let mut result = self.attempts(cx, (fd, cell), &mut attempt);
+        while result.is_pending() && self.is_renewed(cx) {
+            // The number may have another description now.
+            (self.registration, self.pause) = (None, None);
+            result = self.attempts(cx, (fd, cell), &mut attempt);
+        }
         let result = match result {
             Poll::Pending => self.interrupts.poll(cx).map(Err),
             done => done,
         };
         self.waits = result.is_pending();
         result
+    }
+
+    /// Returns whether the waits were told to look again.
+    fn is_renewed(&mut self, cx: &mut Context<'_>) -> bool {
+        let (waiter, seen) = (&self.interrupts.waiter, self.renewals);
+        let renewed = self.renewed.get_or_insert_with(|| Box::pin(waiter.renewed_since(seen)));
+        let is_renewed = renewed.as_mut().poll(cx).is_ready();
+        if is_renewed {
+            (self.renewed, self.renewals) = (None, waiter.renewals());
+        }
+        is_renewed
     }
 
     fn attempts<R>(

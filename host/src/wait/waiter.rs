@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
 use rustix::io::Errno;
+use smallvec::SmallVec;
 use tokio::io::Interest;
+use tokio::sync::Notify;
 
 use crate::bindings::sandsock::socket::types::Wait;
 use crate::sys;
@@ -68,22 +70,61 @@ pub(crate) enum Mode {
 ///
 /// An interrupt that finds no wait stays pending and ends the next.
 #[derive(Debug, Clone)]
-pub struct Interrupter(Arc<OwnedFd>);
+pub struct Interrupter(Arc<Signals>);
+
+/// What ends the waits of one context.
+#[derive(Debug)]
+struct Signals {
+    /// An eventfd. Its lower half counts the interrupts, and its upper half the calls of `renew`.
+    event: OwnedFd,
+    /// How often the waits were told to look again.
+    renewals: AtomicU64,
+    renewed: Arc<Notify>,
+}
+
+/// One call of `renew` in the eventfd.
+const RENEWAL: u64 = 1 << 32;
 
 impl Interrupter {
     pub(crate) fn new() -> Result<Self, Errno> {
-        eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map(|fd| Self(Arc::new(fd)))
+        let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let signals = Signals { event, renewals: AtomicU64::new(0), renewed: Arc::default() };
+        Ok(Self(Arc::new(signals)))
     }
 
     /// Ends the wait that is under way, or else the next one, with EINTR.
     pub fn interrupt(&self) {
-        // EAGAIN would mean that 2^64 interrupts are pending already.
-        let _ = rustix::io::write(&*self.0, &1u64.to_ne_bytes());
+        // EAGAIN would mean that 2^32 interrupts are pending already.
+        let _ = rustix::io::write(&self.0.event, &1u64.to_ne_bytes());
     }
 
     /// Takes the pending interrupt. Returns whether there was one.
     pub(crate) fn take(&self) -> bool {
-        rustix::io::read(&*self.0, &mut [0; 8]).is_ok()
+        let mut count = [0; 8];
+        rustix::io::read(&self.0.event, &mut count).is_ok()
+            && !u64::from_ne_bytes(count).is_multiple_of(RENEWAL)
+    }
+
+    /// Lets every wait look again whether its call may go on. It is no interrupt: a call that may go
+    /// on waits on.
+    pub(crate) fn renew(&self) {
+        self.0.renewals.fetch_add(1, Ordering::AcqRel);
+        self.0.renewed.notify_waiters();
+        let _ = rustix::io::write(&self.0.event, &RENEWAL.to_ne_bytes());
+    }
+
+    /// Returns how often the waits were told to look again.
+    pub(crate) fn renewals(&self) -> u64 {
+        self.0.renewals.load(Ordering::Acquire)
+    }
+
+    /// Ends when the waits are told to look again, and at once if they were since `seen`.
+    pub(crate) async fn renewed_since(&self, seen: u64) {
+        // It gets every notification from here on.
+        let notified = Arc::clone(&self.0.renewed).notified_owned();
+        if self.renewals() == seen {
+            notified.await;
+        }
     }
 }
 
@@ -119,6 +160,8 @@ pub(crate) struct Waiter {
     mode: Mode,
     interrupter: Interrupter,
     registered: Option<Registration>,
+    /// The interrupter's renewals that the calls have seen.
+    renewals: u64,
     /// Whether a signal ends a wait on the thread as an interrupt does.
     signals: bool,
     observer: Option<Arc<dyn WaitObserver>>,
@@ -170,6 +213,7 @@ impl PollableWaiter {
             return Ok(());
         }
         let mut registration = registration(Some(cell), fd)?;
+        let mut renewals = self.interrupter.renewals();
         loop {
             let closed = {
                 let mut wait = pin!(registration.ready(interest(events)));
@@ -180,11 +224,20 @@ impl PollableWaiter {
                         return Ok(());
                     }
                     let interrupted = self.waiter()?.interrupted()?;
-                    return self.ended(tokio::select! {
+                    let result = tokio::select! {
                         biased;
                         errno = interrupted => Err(errno),
+                        () = self.interrupter.renewed_since(renewals) => {
+                            // The number may have another description now.
+                            if is_ready()? {
+                                return Ok(());
+                            }
+                            renewals = self.interrupter.renewals();
+                            continue;
+                        }
                         guard = wait => guard.map(|mut guard| guard.retain_ready()).map_err(io_errno),
-                    });
+                    };
+                    return self.ended(result);
                 };
                 let mut guard = guard.map_err(io_errno)?;
                 if is_ready()? {
@@ -201,6 +254,18 @@ impl PollableWaiter {
                 self.sleep(now().saturating_add(ROUND_PAUSE.as_nanos() as u64)).await?;
             }
         }
+    }
+
+    /// Returns how often the waits were told to look again.
+    pub(crate) fn renewals(&self) -> u64 {
+        self.interrupter.renewals()
+    }
+
+    /// Returns a future that ends when the waits are told to look again, and at once if they were
+    /// since `seen`.
+    pub(crate) fn renewed_since(&self, seen: u64) -> impl Future<Output = ()> + Send + use<> {
+        let interrupter = self.interrupter.clone();
+        async move { interrupter.renewed_since(seen).await }
     }
 
     /// Counts a wait that an interrupt would end, until the result is dropped.
@@ -251,9 +316,10 @@ impl PollableWaiter {
     /// A waiter of its own, because several pollables can wait at the same time.
     fn waiter(&self) -> Result<Waiter, Errno> {
         let interrupter = self.interrupter.clone();
-        let registered = registration(Some(&self.registered), interrupter.0.as_fd())?;
+        let registered = registration(Some(&self.registered), interrupter.0.event.as_fd())?;
         Ok(Waiter {
             mode: Mode::Fiber,
+            renewals: interrupter.renewals(),
             interrupter,
             registered: Some(registered),
             signals: false,
@@ -283,6 +349,7 @@ impl Waiter {
             mode,
             interrupter: Interrupter::new()?,
             registered: None,
+            renewals: 0,
             signals,
             observer,
             grace: GRACE,
@@ -322,6 +389,27 @@ impl Waiter {
         events: PollFlags,
         deadline: Option<u64>,
     ) -> Result<WaitOutcome, Errno> {
+        loop {
+            let outcome = self.ready_or_renewed(fd, cell, events, deadline).await?;
+            let is_over = outcome == WaitOutcome::TimedOut || !self.take_renewal();
+            if is_over || poll_now(&mut [PollFd::from_borrowed_fd(fd, events)])? > 0 {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    /// As `ready`, for a caller that looks again at a renewal too. The caller takes it
+    /// ([`Self::take_renewal`]).
+    pub(super) async fn ready_or_renewed(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        cell: Option<&RegistrationCell>,
+        events: PollFlags,
+        deadline: Option<u64>,
+    ) -> Result<WaitOutcome, Errno> {
+        if self.interrupter.renewals() != self.renewals {
+            return Ok(WaitOutcome::Ready);
+        }
         let _observed = self.observed();
         match self.mode {
             Mode::Thread => self.on_thread(
@@ -333,7 +421,7 @@ impl Waiter {
     }
 
     /// As `ready`, in a loop that may find nothing after it. From the third time in a row on it
-    /// sleeps first.
+    /// sleeps first. It also ends at a renewal.
     pub(crate) async fn ready_again(
         &mut self,
         fd: BorrowedFd<'_>,
@@ -346,7 +434,8 @@ impl Waiter {
             return Ok(WaitOutcome::TimedOut);
         }
         let begun = back_off.has_begun().then(now);
-        let outcome = self.ready(fd, cell, events, deadline).await?;
+        let outcome = self.ready_or_renewed(fd, cell, events, deadline).await?;
+        self.take_renewal();
         back_off.count(begun.map_or(0, |begun| now().saturating_sub(begun)));
         Ok(outcome)
     }
@@ -358,9 +447,10 @@ impl Waiter {
         fds: &[(BorrowedFd<'_>, PollFlags)],
         deadline: Option<u64>,
     ) -> Result<Vec<PollFlags>, Errno> {
-        let mut all = Vec::with_capacity(fds.len() + 1);
         let interrupter = self.interrupter.clone();
-        all.push(PollFd::new(&*interrupter.0, PollFlags::IN));
+        // Most calls wait for a few descriptors, and need no memory of the heap for them.
+        let mut all: SmallVec<[_; 5]> = SmallVec::with_capacity(fds.len() + 1);
+        all.push(PollFd::new(&interrupter.0.event, PollFlags::IN));
         all.extend(fds.iter().map(|&(fd, events)| PollFd::from_borrowed_fd(fd, events)));
         // A call that does not wait takes no interrupt.
         let over = |deadline| deadline <= now();
@@ -377,6 +467,7 @@ impl Waiter {
                     let begun = now();
                     let outcome =
                         self.on_fiber(Arc::clone(&set), None, PollFlags::IN, deadline).await?;
+                    self.take_renewal();
                     if outcome == WaitOutcome::TimedOut || poll_now(&mut all[1..])? > 0 {
                         break;
                     }
@@ -384,7 +475,10 @@ impl Waiter {
                     back_off.count(now().saturating_sub(begun));
                 }
             } else {
-                self.on_thread(&mut all, deadline)?;
+                // A renewal alone ends no poll.
+                while self.on_thread(&mut all, deadline)? == WaitOutcome::Ready
+                    && all[1..].iter().all(|fd| fd.revents().is_empty())
+                {}
             }
         }
         Ok(all[1..].iter().map(PollFd::revents).collect())
@@ -398,6 +492,20 @@ impl Waiter {
     ) -> Result<WaitOutcome, Errno> {
         let _observed = self.observed();
         self.rest(back_off.step(), deadline).await
+    }
+
+    /// Sleeps until this instant, but not beyond the deadline.
+    pub(crate) async fn sleep_to(
+        &mut self,
+        instant: u64,
+        deadline: Option<u64>,
+    ) -> Result<WaitOutcome, Errno> {
+        if deadline.is_some_and(|deadline| deadline <= now()) {
+            return Ok(WaitOutcome::TimedOut);
+        }
+        let _observed = self.observed();
+        self.pause_until(Some(deadline.map_or(instant, |deadline| deadline.min(instant)))).await?;
+        Ok(WaitOutcome::Ready)
     }
 
     /// Sleeps until the deadline; for ever without one.
@@ -431,7 +539,12 @@ impl Waiter {
     /// As `sleep`, within a wait that was reported already.
     async fn pause_until(&mut self, deadline: Option<u64>) -> Result<(), Errno> {
         match self.mode {
-            Mode::Thread => self.on_thread(&mut [self.interrupt_entry()], deadline).map(drop),
+            Mode::Thread => {
+                while self.on_thread(&mut [self.interrupt_entry()], deadline)? == WaitOutcome::Ready
+                {
+                }
+                Ok(())
+            }
             Mode::Fiber => {
                 let interrupted = self.interrupted()?;
                 tokio::select! {
@@ -490,7 +603,14 @@ impl Waiter {
     }
 
     fn interrupt_entry(&self) -> PollFd<'_> {
-        PollFd::from_borrowed_fd(self.interrupter.0.as_fd(), PollFlags::IN)
+        PollFd::from_borrowed_fd(self.interrupter.0.event.as_fd(), PollFlags::IN)
+    }
+
+    /// Returns whether the waits were told to look again since the last call. A renewal between an
+    /// attempt and its wait is not lost.
+    pub(super) fn take_renewal(&mut self) -> bool {
+        let renewals = self.interrupter.renewals();
+        std::mem::replace(&mut self.renewals, renewals) != renewals
     }
 
     /// Waits for a registration. poll(2) decides whether the readiness that tokio remembers holds.
@@ -503,11 +623,14 @@ impl Waiter {
     ) -> Result<WaitOutcome, Errno> {
         let interest = interest(events);
         let mut back_off = BackOff::default();
+        let interrupter = self.interrupter.clone();
+        let mut told = pin!(interrupter.renewed_since(self.renewals));
         loop {
             let interrupted = self.interrupted()?;
             let mut guard = tokio::select! {
                 biased;
                 errno = interrupted => return Err(errno),
+                () = told.as_mut() => return Ok(WaitOutcome::Ready),
                 guard = registration.ready(interest) => guard.map_err(io_errno)?,
                 () = sleep_until(deadline) => return Ok(WaitOutcome::TimedOut),
             };
@@ -539,7 +662,7 @@ impl Waiter {
     fn interrupted(&mut self) -> Result<impl Future<Output = Errno> + use<>, Errno> {
         let fd = match &self.registered {
             Some(fd) => Arc::clone(fd),
-            None => Arc::clone(self.registered.insert(register(self.interrupter.0.as_fd())?)),
+            None => Arc::clone(self.registered.insert(register(self.interrupter.0.event.as_fd())?)),
         };
         let interrupter = self.interrupter.clone();
         Ok(async move {

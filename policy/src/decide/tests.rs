@@ -126,6 +126,7 @@ fn request(text: &str) -> Request<'_> {
             _ => Request::Ancillary(Ancillary::CredentialsForge),
         },
         "inherit" => Request::Inherit(target.parse().unwrap()),
+        "tls-identity" => Request::TlsIdentity(target),
         _ => panic!("{text}"),
     }
 }
@@ -232,7 +233,7 @@ fn each_verb_granted_is_allowed_and_another_target_denied() {
         ("inherit=stdin", "inherit=fd:1"),
     ] {
         let case = case(&[grant], &[]);
-        assert_eq!(case.decide(grant), Ok(Allowed { rule: Some(grant) }));
+        assert_eq!(case.decide(grant), Ok(Allowed::by(grant)));
         let denial = case.decide(other).unwrap_err();
         assert_eq!(denial.rule, None);
         let wanted = denial.grant.clone().expect(other);
@@ -333,7 +334,7 @@ fn allow_all_allows_and_deny_wins() {
     ];
     let all = case_of(&[], &[], everything);
     for one in asked {
-        assert_eq!(all.decide(one), Ok(Allowed { rule: Some("allow-all") }), "{one}");
+        assert_eq!(all.decide(one), Ok(Allowed::by("allow-all")), "{one}");
         let denied = case_of(&[one], &[one], everything);
         let denial = denied.decide(one).unwrap_err();
         assert_eq!((denial.grant, denial.rule.as_deref()), (None, Some(one)));
@@ -657,7 +658,7 @@ fn numeric_host_needs_no_resolve_and_other_notations_are_names() {
     for text in ["127.0.0.1", "::1", "fe80::1"] {
         assert_eq!(
             none.policy.decide(&Request::Resolve(text), &none.pins, none.now),
-            Ok(Allowed { rule: None })
+            Ok(Allowed::FREE)
         );
     }
     for text in ["2130706433", "0x7f.1", "127.1", "017700000001", "１２７.0.0.1"] {
@@ -761,10 +762,7 @@ fn reverse_resolve_of_a_fixed_address_is_answered_with_its_names() {
         })
     };
     let case = fixed(&[]);
-    assert_eq!(
-        case.decide("reverse-resolve=10.0.0.5"),
-        Ok(Allowed { rule: Some("resolve=db.example") })
-    );
+    assert_eq!(case.decide("reverse-resolve=10.0.0.5"), Ok(Allowed::by("resolve=db.example")));
     case.allows(&["reverse-resolve=::5", "reverse-resolve=::ffff:10.0.0.5"]);
     case.denies(&["reverse-resolve=10.0.0.6"]);
     assert_eq!(
@@ -861,10 +859,7 @@ fn name_fixed_opens_its_address_be_it_private() {
     let fixed = case.policy.fixed("db.example").unwrap().to_vec();
     assert_eq!(case.policy.judge_answers("db.example", fixed).kept.len(), 2);
     // To fix a name is to let it be looked up, which deny rules still forbid.
-    assert_eq!(
-        case.decide("resolve=other.example"),
-        Ok(Allowed { rule: Some("resolve=other.example") })
-    );
+    assert_eq!(case.decide("resolve=other.example"), Ok(Allowed::by("resolve=other.example")));
     let late = case.now + 600 * MINUTE;
     assert!(case.policy.decide(&request("tcp-connect=10.0.0.5:80"), &case.pins, late).is_ok());
     let denied = case_of(
@@ -1454,6 +1449,304 @@ fn policy_is_shared_by_threads() {
     shared::<UnixRoute>();
 }
 
+// Sets.
+
+/// A policy with a set `backends`, and a network of the host's own.
+fn case_of_sets(allow: &[&str], deny: &[&str]) -> Case {
+    let mut builder = Policy::builder();
+    builder.set("backends=10.0.0.0/24,db.example,*.cache.example,[fd00:1::/64]").unwrap();
+    builder.nat64("2a00:64::/96").unwrap();
+    builder.host_networks(["203.1.2.3/24".parse().unwrap(), "2a00:1::5/64".parse().unwrap()]);
+    for rule in allow {
+        builder.allow(rule).unwrap();
+    }
+    for rule in deny {
+        builder.deny(rule).unwrap();
+    }
+    let now = Instant::now();
+    Case { policy: builder.build(), pins: Pins::new(now), now }
+}
+
+#[test]
+fn public_is_the_internet_and_nothing_of_mine() {
+    let mut case = case_of_sets(&["tcp-connect=public:443", "resolve=*"], &[]);
+    case.allows(&[
+        "tcp-connect=1.1.1.1:443",
+        "tcp-connect=[::ffff:1.1.1.1]:443",
+        "tcp-connect=[2606:4700::1111]:443",
+        "tcp-connect=[64:ff9b::1.1.1.1]:443",
+        "tcp-connect=[2a00:64::1.1.1.1]:443",
+    ]);
+    case.denies(&[
+        "tcp-connect=1.1.1.1:80",
+        "tcp-connect=127.0.0.1:443",
+        "tcp-connect=0.0.0.0:443",
+        "tcp-connect=[::]:443",
+        "tcp-connect=10.0.0.1:443",
+        "tcp-connect=169.254.169.254:443",
+        "tcp-connect=168.63.129.16:443",
+        "tcp-connect=203.1.2.3:443",
+        "tcp-connect=203.1.2.200:443",
+        "tcp-connect=[2a00:1::9]:443",
+        "tcp-connect=[2a00:64::10.0.0.1]:443",
+        "tcp-connect=[2a00:64::203.1.2.3]:443",
+        "tcp-connect=[64:ff9b::127.0.0.1]:443",
+        "tcp-connect=[2002:7f00:1::]:443",
+    ]);
+    // A name is looked up by a grant of its own, and its addresses are judged as addresses.
+    case.look_up("a.example", &["1.1.1.1", "203.1.2.3"]).unwrap();
+    case.allows(&["tcp-connect=1.1.1.1:443"]);
+    case.denies(&["tcp-connect=203.1.2.3:443"]);
+    assert!(case.look_up("b.example", &["2a00:64::10.0.0.1"]).is_err());
+    let alone = case_of_sets(&["tcp-connect=public:443"], &[]);
+    alone.denies(&["resolve=a.example"]);
+}
+
+#[test]
+fn set_denied_holds_for_what_its_members_hold() {
+    let case = case_of_sets(
+        &["tcp-connect=*:*", "tcp-listen=*:*"],
+        &["tcp-connect=private:*", "tcp-connect=loopback:*", "tcp-listen=backends:80"],
+    );
+    case.denies(&[
+        "tcp-connect=10.9.9.9:1",
+        "tcp-connect=[fd00::1]:1",
+        "tcp-connect=0.0.0.0:1",
+        "tcp-connect=[64:ff9b::10.0.0.1]:1",
+        "tcp-connect=[2a00:64::10.0.0.1]:1",
+        "tcp-listen=10.0.0.7:80",
+        // Some address of the wildcard is denied.
+        "tcp-listen=0.0.0.0:80",
+        "tcp-listen=[::]:80",
+    ]);
+    case.allows(&[
+        "tcp-connect=8.8.8.8:1",
+        "tcp-connect=[2a00:64::8.8.8.8]:1",
+        "tcp-connect=169.254.0.1:1",
+        "tcp-listen=10.0.0.7:81",
+        "tcp-listen=0.0.0.0:81",
+    ]);
+}
+
+#[test]
+fn set_of_ones_own_stands_wherever_a_host_may() {
+    let mut case = case_of_sets(
+        &[
+            "tcp-connect=backends:5432",
+            "udp-bind=backends:53",
+            "udp-receive=backends:*",
+            "reverse-resolve=backends",
+            "raw=icmp:backends",
+        ],
+        &[],
+    );
+    case.allows(&[
+        "tcp-connect=10.0.0.255:5432",
+        "tcp-connect=[fd00:1::9]:5432",
+        "udp-bind=10.0.0.1:53",
+        "udp-receive=10.0.0.1:9",
+        "reverse-resolve=10.0.0.1",
+        "raw=icmp:10.0.0.1",
+        // By the rule of tcp-connect.
+        "resolve=db.example",
+        "resolve=a.cache.example",
+    ]);
+    case.denies(&[
+        "tcp-connect=10.0.1.0:5432",
+        "tcp-connect=203.0.113.1:5432",
+        "resolve=backends",
+        "resolve=cache.example",
+        "udp-bind=0.0.0.0:53",
+    ]);
+    case.look_up("db.example", &["203.0.113.1"]).unwrap();
+    case.allows(&["tcp-connect=203.0.113.1:5432", "reverse-resolve=203.0.113.1"]);
+    case.denies(&["tcp-connect=203.0.113.1:5433", "udp-send=203.0.113.1:5432"]);
+    let named = case_of_sets(&["resolve=backends"], &[]);
+    named.allows(&["resolve=db.example", "resolve=a.cache.example"]);
+    named.denies(&["resolve=other.example", "tcp-connect=10.0.0.1:1"]);
+    let denied = case_of_sets(&["resolve=*", "tcp-connect=*:*"], &["resolve=backends"]);
+    denied.denies(&["resolve=db.example"]);
+}
+
+#[test]
+fn set_is_less_specific_than_a_name_and_more_than_everything() {
+    let mut case = case_of_sets(
+        &[
+            "tcp-connect=*:*;bytes=1",
+            "tcp-connect=backends:1-9;bytes=2",
+            "tcp-connect=public:5;bytes=3",
+            "tcp-connect=*.example:*;bytes=4",
+            "tcp-connect=10.0.0.0/8:9;bytes=5",
+        ],
+        &[],
+    );
+    assert_eq!(charged(&case, "tcp-connect=10.0.0.1:1").1, Some(1));
+    assert_eq!(charged(&case, "tcp-connect=10.0.0.1:9").1, Some(4));
+    assert_eq!(charged(&case, "tcp-connect=10.0.0.1:10").1, Some(0));
+    assert_eq!(charged(&case, "tcp-connect=8.8.8.8:5").1, Some(2));
+    case.pins.pin("x.y.cache.example", &[ip("8.8.8.8")], case.now);
+    assert_eq!(charged(&case, "tcp-connect=8.8.8.8:5").1, Some(3));
+    // Of two sets, the ports decide.
+    let mut case =
+        case_of_sets(&["tcp-connect=backends:1-9;bytes=1", "tcp-connect=public:5-6;bytes=2"], &[]);
+    case.pins.pin("db.example", &[ip("8.8.8.8")], case.now);
+    assert_eq!(charged(&case, "tcp-connect=8.8.8.8:5").1, Some(1));
+    assert_eq!(charged(&case, "tcp-connect=8.8.8.8:7").1, Some(0));
+}
+
+#[test]
+fn set_that_is_none_is_refused() {
+    let error = |text: &str| Policy::builder().set(text).unwrap_err().to_string();
+    for (text, start) in [
+        ("a", "at character 2: the hosts are missing; write NAME=HOST,HOST"),
+        ("A=10.0.0.1", "at character 1: `A` can't be the name of a set"),
+        ("a.b=10.0.0.1", "at character 1: `a.b` can't be the name of a set"),
+        ("public=10.0.0.1", "at character 1: every policy has the set `public`"),
+        ("a=10.0.0.1,", "at character 12: the host is missing"),
+        ("a=10.0.0.1,b:80", "at character 13: a port is not allowed here"),
+        ("a=10.0.0.1/8", "at character 3: 10.0.0.1/8 has bits set beyond its length"),
+        ("a=0.0.0.0", "at character 3: 0.0.0.0 stands for no host"),
+        ("a=a", "at character 3: `a` is a set of your own"),
+    ] {
+        assert!(error(text).starts_with(start), "{}", error(text));
+    }
+    let mut builder = Policy::builder();
+    builder.set("a=10.0.0.1,public").unwrap();
+    assert!(builder.set("a=::1").unwrap_err().to_string().contains("is there twice"));
+    assert!(builder.set("b=a").unwrap_err().to_string().contains("is a set of your own"));
+    builder.allow("tcp-connect=db:1").unwrap();
+    assert!(builder.set("db=::1").unwrap_err().to_string().contains("of a host already"));
+    for text in ["tcp-listen=localhost:80", "udp-bind=bakends:80"] {
+        let error = builder.allow(text).unwrap_err().to_string();
+        assert!(error.contains("is a name; write an address"), "{error}");
+    }
+    let error = builder.allow("multicast=groups").unwrap_err().to_string();
+    assert!(error.starts_with("at character 11: `groups` is not a multicast group"), "{error}");
+    assert!(
+        builder.allow("multicast=multicast").is_ok() && builder.allow("tcp-listen=a:1").is_ok()
+    );
+    let error = builder.allow("resolve=public").unwrap_err().to_string();
+    assert!(error.contains("holds addresses, and no name"), "{error}");
+    for text in ["2001:db8::/33", "2001:db8::1/96", "10.0.0.0/8", "x"] {
+        assert!(builder.nat64(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn rule_with_a_set_is_printed_as_it_is_written() {
+    for text in ["tcp-connect=public:443", "udp-send=link-local:*", "raw=icmp:private"] {
+        assert_eq!(text.parse::<Grant>().unwrap().to_string(), text);
+    }
+    let case = case_of_sets(&["tcp-connect=backends:1", "resolve=backends"], &[]);
+    assert_eq!(case.policy.allowed()[0].to_string(), "tcp-connect=backends:1");
+    assert_eq!(case.policy.allowed()[1].to_string(), "resolve=backends");
+    assert_eq!(case.policy.sets().next().unwrap().0, "backends");
+}
+
+// The most specific rule.
+
+/// The rule that allows a request, and the place of its budget.
+fn charged(case: &Case, text: &str) -> (String, Option<usize>) {
+    let allowed = case.decide(text).unwrap_or_else(|denial| panic!("{text}: {denial}"));
+    (allowed.rule.unwrap_or_default().to_owned(), allowed.budget.map(BudgetId::index))
+}
+
+#[test]
+fn act_is_charged_to_the_most_specific_rule() {
+    let rules = [
+        "tcp-connect=*:*",
+        "tcp-connect=0.0.0.0/0:443;bytes=1",
+        "tcp-connect=10.0.0.0/8:*",
+        "tcp-connect=10.0.0.1:1-9;bytes=2",
+        "tcp-connect=10.0.0.1:5;bytes=3",
+        "tcp-connect=10.0.0.1:5;bytes=4",
+    ];
+    for turned in [false, true] {
+        let mut order = rules.to_vec();
+        if turned {
+            order.reverse();
+        }
+        let case = case(&order, &[]);
+        let rule = |text: &str| charged(&case, text).0;
+        assert_eq!(rule("tcp-connect=192.0.2.1:80"), rules[0]);
+        assert_eq!(rule("tcp-connect=192.0.2.1:443"), rules[1]);
+        assert_eq!(rule("tcp-connect=10.0.0.2:443"), rules[2]);
+        assert_eq!(rule("tcp-connect=10.0.0.1:10"), rules[2]);
+        assert_eq!(rule("tcp-connect=10.0.0.1:4"), rules[3]);
+        // Only the order tells these two apart.
+        assert_eq!(rule("tcp-connect=10.0.0.1:5"), rules[if turned { 5 } else { 4 }]);
+        assert_eq!(rule("tcp-connect=[2001:db8::1]:5"), rules[0]);
+        let budgets: Vec<_> = case.policy.budgets().map(|(rule, _)| rule.to_string()).collect();
+        let (rule, budget) = charged(&case, "tcp-connect=10.0.0.1:4");
+        assert_eq!(budgets[budget.unwrap()], rule);
+        assert_eq!(charged(&case, "tcp-connect=10.0.0.1:10").1, None);
+    }
+}
+
+#[test]
+fn act_by_a_name_is_charged_after_networks_and_before_everything() {
+    let mut case = case_of(
+        &[
+            "tcp-connect=*:*",
+            "tcp-connect=*.example:*;bytes=1",
+            "tcp-connect=*.a.example:443;bytes=2",
+            "tcp-connect=db.a.example:1-443;bytes=3",
+            "tcp-connect=192.0.2.0/24:*;bytes=4",
+        ],
+        &[],
+        everything,
+    );
+    assert_eq!(charged(&case, "tcp-connect=203.0.113.1:443").1, None);
+    case.look_up("x.example", &["203.0.113.1"]).unwrap();
+    assert_eq!(charged(&case, "tcp-connect=203.0.113.1:443").1, Some(0));
+    case.look_up("x.a.example", &["203.0.113.1"]).unwrap();
+    assert_eq!(charged(&case, "tcp-connect=203.0.113.1:443").1, Some(1));
+    assert_eq!(charged(&case, "tcp-connect=203.0.113.1:80").1, Some(0));
+    case.look_up("db.a.example", &["203.0.113.1", "192.0.2.1"]).unwrap();
+    assert_eq!(charged(&case, "tcp-connect=203.0.113.1:443").1, Some(2));
+    assert_eq!(charged(&case, "tcp-connect=192.0.2.1:443").1, Some(3));
+    // A look-up is charged to nothing, though a rule with a budget implies it.
+    let (rule, budget) = charged(&case, "resolve=db.a.example");
+    assert!(budget.is_none() && rule.starts_with("tcp-connect="), "{rule}");
+    let none = self::case_of(&[], &[], everything);
+    assert_eq!(charged(&none, "tcp-connect=192.0.2.1:1"), ("allow-all".to_owned(), None));
+}
+
+#[test]
+fn act_on_a_unix_name_is_charged_to_the_deepest_rule() {
+    let case = case(
+        &[
+            "unix-connect=/**;bytes=1",
+            "unix-connect=/run/**/x;bytes=2",
+            "unix-connect=/run/*/x;bytes=3",
+            "unix-connect=/run/app/x;bytes=4",
+            "unix-connect=@*;bytes=5",
+            "unix-connect=@a*;bytes=6",
+            "unix-connect=@ab;bytes=7",
+        ],
+        &[],
+    );
+    for (name, budget) in [
+        ("/tmp/x", 0),
+        ("/run/a/b/x", 1),
+        ("/run/a/x", 2),
+        ("/run/app/x", 3),
+        ("@b", 4),
+        ("@ac", 5),
+        ("@ab", 6),
+    ] {
+        assert_eq!(charged(&case, &format!("unix-connect={name}")).1, Some(budget), "{name}");
+    }
+}
+
+#[test]
+fn datagram_is_charged_to_its_own_verb_before_the_one_that_it_answers() {
+    let case = case(&["udp-send=*:*;bytes=1", "udp-receive=*:53;bytes=2"], &[]);
+    assert_eq!(charged(&case, "udp-receive=192.0.2.1:53").1, Some(1));
+    assert_eq!(charged(&case, "udp-receive=192.0.2.1:54").1, Some(0));
+    assert_eq!(charged(&case, "udp-send=192.0.2.1:53").1, Some(0));
+}
+
 /// A host pattern and addresses, few enough that they often meet.
 fn hosts() -> impl Strategy<Value = String> {
     prop::sample::select(vec![
@@ -1468,6 +1761,9 @@ fn hosts() -> impl Strategy<Value = String> {
         "[2002:a00:1::]",
         "a.example",
         "*.example",
+        "public",
+        "private",
+        "loopback",
     ])
     .prop_map(str::to_owned)
 }
@@ -1484,6 +1780,9 @@ fn addresses() -> impl Strategy<Value = IpAddr> {
         "64:ff9b::a00:1",
         "2002:a00:1::",
         "203.0.113.1",
+        "8.8.8.8",
+        "64:ff9b::808:808",
+        "2001:0:808:808::f5ff:fffe",
         "2001:db8::1",
     ])
     .prop_map(ip)

@@ -73,6 +73,8 @@ fn lets_in(program: &[Instruction], source: SocketAddr) -> bool {
 
 fn policy(allow: &[String], deny: &[String], everything: bool) -> Policy {
     let mut builder = Policy::builder();
+    builder.set("own=10.0.0.0/30,b.example,public").unwrap();
+    builder.host_networks(["2a00:1::/64".parse().unwrap()]);
     for rule in allow {
         builder.allow(rule).unwrap_or_else(|error| panic!("{rule}: {error}"));
     }
@@ -118,7 +120,13 @@ fn address() -> impl Strategy<Value = IpAddr> {
             "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff",
             "2001:db9::",
             "64:ff9b::a00:1",
+            "64:ff9b::808:808",
             "2002:a00:1::",
+            "2002:808:808::",
+            "2001:0:808:808::f5ff:fffe",
+            "2a00::5efe:a00:1",
+            "2a00:1::1",
+            "8.8.8.8",
             "fe80::1",
             "ff02::1",
             "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
@@ -134,6 +142,8 @@ fn rule() -> impl Strategy<Value = String> {
         Just("a.example".to_owned()),
         Just("*.example".to_owned()),
         Just("fixed.example".to_owned()),
+        prop::sample::select(vec!["public", "private", "loopback", "multicast", "own"])
+            .prop_map(str::to_owned),
         prop::sample::select(vec!["10.0.0.0/8", "10.0.0.0/31", "0.0.0.0/0", "192.0.2.0/24"])
             .prop_map(str::to_owned),
         prop::sample::select(vec!["[2001:db8::/32]", "[2001:db8::/64]", "[::/0]", "[fe80::/10]"])

@@ -2,12 +2,13 @@
 
 use std::fmt::{self, Display as _};
 
-use crate::decide::{Capability, Query};
+use crate::covers::{Compared, Excess, Found};
+use crate::decide::{Asked, Asking, Capability, Query};
 use crate::denial::Allowed;
 use crate::error::{ParseError, unknown_target};
 use crate::index::RuleId;
 use crate::rules::VerbRules;
-use crate::verbs::verb;
+use crate::verbs::{Request, verb};
 
 /// What `ancillary` names, and what a guest asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -101,6 +102,17 @@ impl Capability for verb::Ancillary {
 
     fn grant(asked: Ancillary) -> Option<String> {
         Some(asked.to_string())
+    }
+
+    fn ask<'a>(
+        pattern: &'a Ancillary,
+        _: &Asking<'a>,
+    ) -> Result<Asked<'a, Self::Request<'a>>, &'static str> {
+        Ok((*pattern, None))
+    }
+
+    fn excess(compared: &Compared<'_>) -> Found<Excess> {
+        compared.first(Ancillary::ALL.map(Request::Ancillary))
     }
 
     #[cfg(test)]

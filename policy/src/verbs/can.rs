@@ -1,15 +1,17 @@
 //! The verb `can`: the interfaces and protocols of AF_CAN.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Display as _};
 
 use sandsock_abi::constants::{CAN_BCM, CAN_ISOTP, CAN_J1939, CAN_RAW};
 
-use crate::decide::{Capability, Query, find};
+use crate::covers::{Compared, Excess, Found, untaken};
+use crate::decide::{Asked, Asking, Capability, Query, find};
 use crate::denial::Allowed;
 use crate::error::{ParseError, suggestion};
 use crate::index::RuleId;
 use crate::rules::VerbRules;
-use crate::verbs::verb;
+use crate::verbs::{Request, verb};
 
 /// The protocols of AF_CAN, by their words.
 const CAN_PROTOCOLS: [(&str, i32); 4] =
@@ -185,6 +187,34 @@ impl Capability for verb::Can {
             // No rule names an interface that does not exist.
             CanInterface::Unknown(_) => None,
         }
+    }
+
+    fn ask<'a>(
+        pattern: &'a CanPattern,
+        _: &Asking<'a>,
+    ) -> Result<Asked<'a, Self::Request<'a>>, &'static str> {
+        let interface = pattern.interface.as_deref().map_or(CanInterface::All, CanInterface::Name);
+        let protocol = pattern.protocol.ok_or("write one protocol too, as in vcan0:raw")?;
+        Ok((CanRequest { interface, protocol }, None))
+    }
+
+    fn excess(compared: &Compared<'_>) -> Found<Excess> {
+        let rules = compared.rules().into_iter().flat_map(|rules| &rules.can);
+        let mut names: BTreeSet<&str> =
+            rules.filter_map(|(rule, _)| rule.interface.as_deref()).collect();
+        let other = untaken(&names, "can0");
+        names.insert(&other);
+        let names = names.iter().map(|name| CanInterface::Name(name));
+        // No rule names a protocol of another number.
+        let protocols = CAN_PROTOCOLS.iter().map(|(_, protocol)| *protocol).chain([-1]);
+        let requests = names.chain([CanInterface::All, CanInterface::Unknown(u32::MAX)]).flat_map(
+            |interface| {
+                protocols
+                    .clone()
+                    .map(move |protocol| Request::Can(CanRequest { interface, protocol }))
+            },
+        );
+        compared.first(requests)
     }
 
     #[cfg(test)]

@@ -7,14 +7,16 @@ use std::fmt::{self, Display as _};
 
 use sandsock_abi::constants::VMADDR_PORT_ANY;
 
-use crate::decide::{Capability, Query, find};
+use crate::covers::words::{Alphabet, SEPARATOR, Step, Universe};
+use crate::covers::{Compared, Excess, Found, Undecided};
+use crate::decide::{Asked, Asking, Capability, Query, find};
 use crate::denial::Allowed;
 use crate::error::{ParseError, suggestion};
 use crate::index::RuleId;
 use crate::rules::VerbRules;
 use crate::verbs::family::bluetooth::{BluetoothPattern, BluetoothTarget};
 use crate::verbs::family::vsock::{Cid, VsockPattern, VsockUse};
-use crate::verbs::verb;
+use crate::verbs::{Request, verb};
 
 /// The words that `family` begins with.
 const FAMILIES: [&str; 6] = ["alg", "tipc", "vsock", "bluetooth", "rds", "qipcrtr"];
@@ -99,6 +101,35 @@ impl FamilyPattern {
                 format!("unknown family `{}`", word.escape_debug()),
                 format!("families are {}{}", FAMILIES.join(", "), suggestion(word, FAMILIES)),
             )),
+        }
+    }
+
+    /// Returns the one thing that it names.
+    ///
+    /// # Errors
+    ///
+    /// It names more than one.
+    fn one(&self) -> Result<FamilyTarget<'_>, &'static str> {
+        match self {
+            Self::Alg { kind: Some(kind), name: Some(name) }
+                if !kind.contains('*') && !name.contains('*') =>
+            {
+                Ok(FamilyTarget::Alg { kind, name })
+            }
+            Self::Alg { .. } => Err("write one algorithm, as in alg:hash:sha256"),
+            Self::Tipc => Ok(FamilyTarget::Tipc),
+            Self::Vsock(pattern) => pattern
+                .one()
+                .ok_or("write one use, one context id and one port, as in vsock:connect:host:1024"),
+            Self::Bluetooth(BluetoothPattern::One(target)) => Ok(FamilyTarget::Bluetooth(*target)),
+            Self::Bluetooth(BluetoothPattern::All) => {
+                Err("write one protocol, as in bluetooth:l2cap")
+            }
+            Self::Bluetooth(BluetoothPattern::Hci) => {
+                Err("write one channel, as in bluetooth:hci:raw")
+            }
+            Self::Rds => Ok(FamilyTarget::Rds),
+            Self::Qipcrtr => Ok(FamilyTarget::Qipcrtr),
         }
     }
 
@@ -312,6 +343,27 @@ impl Capability for verb::Family {
         asked.grant()
     }
 
+    fn ask<'a>(
+        pattern: &'a FamilyPattern,
+        _: &Asking<'a>,
+    ) -> Result<Asked<'a, Self::Request<'a>>, &'static str> {
+        pattern.one().map(|target| (target, None))
+    }
+
+    fn excess(compared: &Compared<'_>) -> Found<Excess> {
+        let plain = [FamilyTarget::Tipc, FamilyTarget::Rds, FamilyTarget::Qipcrtr];
+        let bluetooth = bluetooth::targets().map(FamilyTarget::Bluetooth);
+        if let Some(found) =
+            compared.first(plain.into_iter().chain(bluetooth).map(Request::Family))?
+        {
+            return Ok(Some(found));
+        }
+        match vsock::excess(compared)? {
+            Some(found) => Ok(Some(found)),
+            None => alg_excess(compared),
+        }
+    }
+
     #[cfg(test)]
     fn samples() -> Vec<FamilyTarget<'static>> {
         vec![
@@ -323,6 +375,35 @@ impl Capability for verb::Family {
             FamilyTarget::Qipcrtr,
         ]
     }
+}
+
+/// The most characters of an algorithm and its kind (`sockaddr_alg`).
+const LONGEST_ALG: usize = 13 + 63;
+
+/// Compares the algorithms of two policies.
+fn alg_excess(compared: &Compared<'_>) -> Found<Excess> {
+    // No name has a NUL.
+    let mut alphabet = Alphabet::new(b"\0");
+    let mut patterns = compared.words(Universe::Pairs);
+    for (role, rules) in compared.roles() {
+        for (rule, _) in &rules.family {
+            let FamilyPattern::Alg { kind, name } = rule else { continue };
+            let mut steps_of = |pattern: &Option<Box<str>>| {
+                let step = |c: char| match c {
+                    '*' => Step::Many,
+                    c => Step::One(alphabet.symbol(c.encode_utf8(&mut [0; 4]).as_bytes())),
+                };
+                pattern.as_deref().unwrap_or("*").chars().map(step).collect::<Vec<_>>()
+            };
+            let (kind, name) = (steps_of(kind), steps_of(name));
+            patterns.add(role, &[&kind[..], &[Step::One(SEPARATOR)], &name].concat());
+        }
+    }
+    let Some(word) = patterns.uncovered(LONGEST_ALG + 1)? else { return Ok(None) };
+    let text = String::from_utf8(alphabet.text(&word)).unwrap_or_default();
+    let (kind, name) = text.split_once('\0').unwrap_or_default();
+    let found = compared.excess(&Request::Family(FamilyTarget::Alg { kind, name }));
+    found.map(Some).ok_or_else(|| Undecided::Unconfirmed(format!("{kind}:{name}")))
 }
 
 #[cfg(test)]

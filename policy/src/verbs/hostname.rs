@@ -2,12 +2,13 @@
 
 use std::fmt::{self, Display as _};
 
-use crate::decide::{Capability, Query};
+use crate::covers::{Compared, Excess, Found};
+use crate::decide::{Asked, Asking, Capability, Query};
 use crate::denial::Allowed;
 use crate::error::{ParseError, unknown_target};
 use crate::index::RuleId;
 use crate::rules::VerbRules;
-use crate::verbs::verb;
+use crate::verbs::{Request, verb};
 
 /// What `hostname` names, and what a guest asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,6 +75,17 @@ impl Capability for verb::Hostname {
 
     fn grant(asked: Hostname) -> Option<String> {
         Some(asked.to_string())
+    }
+
+    fn ask<'a>(
+        pattern: &'a Hostname,
+        _: &Asking<'a>,
+    ) -> Result<Asked<'a, Self::Request<'a>>, &'static str> {
+        Ok((*pattern, None))
+    }
+
+    fn excess(compared: &Compared<'_>) -> Found<Excess> {
+        compared.first(Hostname::ALL.map(Request::Hostname))
     }
 
     #[cfg(test)]

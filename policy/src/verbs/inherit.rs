@@ -1,16 +1,17 @@
 //! The verb `inherit`: take a descriptor that was handed over at the start.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::{self, Display as _};
 use std::str::FromStr;
 
-use crate::decide::{Capability, Query};
+use crate::covers::{Compared, Excess, Found};
+use crate::decide::{Asked, Asking, Capability, Query};
 use crate::denial::Allowed;
 use crate::error::{GrantError, ParseError};
 use crate::index::RuleId;
 use crate::rules::VerbRules;
 use crate::text::decimal;
-use crate::verbs::verb;
+use crate::verbs::{Request, verb};
 
 /// The number under which a descriptor was handed over: `fd:N`, or `stdin` for 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,6 +89,23 @@ impl Capability for verb::Inherit {
 
     fn grant(asked: DescriptorNumber) -> Option<String> {
         Some(asked.to_string())
+    }
+
+    fn ask<'a>(
+        pattern: &'a DescriptorNumber,
+        _: &Asking<'a>,
+    ) -> Result<Asked<'a, Self::Request<'a>>, &'static str> {
+        Ok((*pattern, None))
+    }
+
+    fn excess(compared: &Compared<'_>) -> Found<Excess> {
+        let named = compared.rules().into_iter().flat_map(|rules| rules.inherit.keys());
+        let mut numbers: BTreeSet<DescriptorNumber> = named.copied().collect();
+        // Standard input, output and error come first.
+        let mut others = (3..).map(DescriptorNumber);
+        let other = others.find(|number| !numbers.contains(number));
+        numbers.extend(other);
+        compared.first(numbers.into_iter().map(Request::Inherit))
     }
 
     #[cfg(test)]

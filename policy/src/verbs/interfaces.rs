@@ -2,14 +2,15 @@
 
 use std::fmt::{self, Display as _};
 
-use crate::decide::{Capability, Query};
+use crate::covers::{Compared, Excess, Found};
+use crate::decide::{Asked, Asking, Capability, Query};
 use crate::denial::{Allowed, Denial};
 use crate::error::ParseError;
 use crate::index::RuleId;
 use crate::policy::Policy;
 use crate::rules::VerbRules;
 use crate::verbs::can::CanInterface;
-use crate::verbs::{Row as _, verb};
+use crate::verbs::{Request, Row as _, verb};
 
 /// The target of a verb that stands alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,6 +60,17 @@ impl Capability for verb::Interfaces {
         Self::VERB.to_string()
     }
 
+    fn ask<'a>(
+        pattern: &'a Alone,
+        _: &Asking<'a>,
+    ) -> Result<Asked<'a, Self::Request<'a>>, &'static str> {
+        Ok((*pattern, None))
+    }
+
+    fn excess(compared: &Compared<'_>) -> Found<Excess> {
+        compared.first([Request::Interfaces(Alone)])
+    }
+
     #[cfg(test)]
     fn samples() -> Vec<Alone> {
         vec![Alone]
@@ -72,5 +84,6 @@ impl Policy {
         let named = CanInterface::Name(name);
         self.deny.interfaces.is_none()
             && self.allow.can.iter().any(|(pattern, _)| pattern.holds(named))
+            && self.keeps(|kept| kept.names_interface(name))
     }
 }

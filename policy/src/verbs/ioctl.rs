@@ -7,12 +7,13 @@ use sandsock_abi::ioctl;
 use sandsock_abi::ioctl::Ioctl;
 use sandsock_abi::option::Access;
 
-use crate::decide::{Answer, Capability, Query};
+use crate::covers::{Compared, Excess, Found};
+use crate::decide::{Answer, Asked, Asking, Capability, Query};
 use crate::denial::{Allowed, Denial};
 use crate::error::{ParseError, suggestion};
 use crate::index::RuleId;
 use crate::rules::VerbRules;
-use crate::verbs::verb;
+use crate::verbs::{Request, verb};
 
 impl Capability for verb::Ioctl {
     const EXAMPLES: &'static [&'static str] = &["SIOCGIFADDR", "SIOCGIFCONF"];
@@ -61,7 +62,7 @@ impl Capability for verb::Ioctl {
     }
 
     fn exempt<'p>(_: &Query<'p, '_>, asked: &'static Ioctl) -> Option<Answer<'p>> {
-        (asked.access == Access::Ordinary).then_some(Ok(Allowed { rule: None }))
+        (asked.access == Access::Ordinary).then_some(Ok(Allowed::FREE))
     }
 
     fn allowed<'p>(query: &Query<'p, '_>, asked: &'static Ioctl) -> Option<Allowed<'p>> {
@@ -70,6 +71,17 @@ impl Capability for verb::Ioctl {
 
     fn grant(asked: &'static Ioctl) -> Option<String> {
         Some(asked.to_string())
+    }
+
+    fn ask<'a>(
+        pattern: &'a &'static Ioctl,
+        _: &Asking<'a>,
+    ) -> Result<Asked<'a, Self::Request<'a>>, &'static str> {
+        Ok((*pattern, None))
+    }
+
+    fn excess(compared: &Compared<'_>) -> Found<Excess> {
+        compared.first(ioctl::IOCTLS.iter().map(Request::Ioctl))
     }
 
     #[cfg(test)]

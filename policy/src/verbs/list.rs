@@ -37,6 +37,15 @@ macro_rules! verbs {
             $(#[derive(Debug)] pub(crate) struct $Verb;)*
         }
 
+        impl Verb {
+            /// Returns an act of this verb that the left policy allows and the right one does not.
+            pub(crate) fn excess(self, compared: &Compared<'_>) -> Found<Excess> {
+                match self {
+                    $(Self::$Verb => <verb::$Verb as Capability>::excess(compared),)*
+                }
+            }
+        }
+
         /// What a row of the list says about a verb.
         pub(crate) trait Row {
             /// The verb.
@@ -75,6 +84,20 @@ macro_rules! verbs {
                 }
             }
 
+            /// Makes the request that the target names, if it names one thing: see
+            /// [`Capability::ask`].
+            pub(crate) fn ask<'a>(
+                &'a self,
+                asking: &Asking<'a>,
+            ) -> Result<Asked<'a, Request<'a>>, &'static str> {
+                match self {
+                    $(Self::$Verb(pattern) => {
+                        let asked = <verb::$Verb as Capability>::ask(pattern, asking);
+                        asked.map(|(request, name)| (Request::$Verb(request), name))
+                    })*
+                }
+            }
+
             /// Returns the rule's target, to be printed.
             pub(crate) fn target(&self) -> &dyn fmt::Display {
                 match self {
@@ -94,6 +117,13 @@ macro_rules! verbs {
             pub fn verb(&self) -> Verb {
                 match self {
                     $(Self::$Verb(_) => Verb::$Verb,)*
+                }
+            }
+
+            /// Returns the verb and the target, as the start of a sentence.
+            pub(crate) fn what(&self) -> String {
+                match *self {
+                    $(Self::$Verb(asked) => <verb::$Verb as Capability>::what(asked),)*
                 }
             }
 
@@ -127,31 +157,35 @@ macro_rules! verbs {
         /// One side of a policy, allow or deny: its rules, and the index of each verb's.
         #[derive(Clone, Debug, Default)]
         pub(crate) struct Rules {
-            pub(crate) grants: Vec<Grant>,
+            pub(crate) rules: Vec<Rule>,
             texts: Vec<Arc<str>>,
+            /// The budget of each rule. Empty if no rule has one.
+            budgets: Vec<Option<BudgetId>>,
             $(pub(crate) $file: <verb::$Verb as Capability>::Index,)*
         }
 
         impl Rules {
             /// Makes the indexes of a side's rules. `base` is the policy's base directory.
             pub(crate) fn build(
-                grants: Vec<Grant>,
+                rules: Vec<Rule>,
                 base: Option<&[u8]>,
                 real_path: RealPath<'_>,
+                sets: &BuiltSets,
                 deny: bool,
             ) -> Self {
                 let texts: Vec<Arc<str>> =
-                    grants.iter().map(|grant| grant.to_string().into()).collect();
+                    rules.iter().map(|rule| rule.to_string().into()).collect();
                 $(let $file = {
-                    let of_verb = (0..).zip(&grants).filter_map(|(rule, grant)| match grant {
-                        Grant::$Verb(pattern) => Some((rule, pattern)),
+                    let of_verb = (0..).zip(&rules).filter_map(|(at, rule)| match &rule.grant {
+                        Grant::$Verb(pattern) => Some((at, pattern)),
                         _ => None,
                     });
                     let rules = of_verb.collect();
-                    let rules = VerbRules { rules, texts: &texts, deny, base, real_path };
+                    let rules = VerbRules { rules, texts: &texts, sets, deny, base, real_path };
                     <verb::$Verb as Capability>::index(&rules)
                 };)*
-                Self { grants, texts, $($file,)* }
+                let budgets = Self::number_budgets(&rules);
+                Self { rules, texts, budgets, $($file,)* }
             }
 
             /// Returns the rules by which an address may be used, one verb after the other.

@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::address::canonical;
-use crate::decide::{Capability, Query};
+use crate::covers::{Compared, Excess, Found, addresses};
+use crate::decide::{Asked, Asking, Capability, Query};
 use crate::denial::Allowed;
 use crate::error::ParseError;
 use crate::host::{EndpointPattern, HostPattern};
@@ -14,16 +15,23 @@ use crate::index::Endpoints;
 use crate::port::PortRange;
 use crate::rules::VerbRules;
 use crate::verbs::raw::parse_host;
-use crate::verbs::{Row as _, verb};
+use crate::verbs::{Request, Row as _, verb};
 
-/// What `multicast` names: an address, a network, or `*`.
+/// What `multicast` names: an address, a network, a set, or `*`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MulticastPattern(pub(crate) EndpointPattern);
 
+/// Returns the error for a host that is no multicast group.
+pub(crate) fn no_group(text: &str) -> ParseError {
+    ParseError::new(
+        0,
+        format!("`{}` is not a multicast group", text.escape_debug()),
+        "write an address or a network of 224.0.0.0/4 or ff00::/8, a set, or `*` for every group",
+    )
+}
+
 impl MulticastPattern {
     pub(crate) fn parse(text: &str) -> Result<Self, ParseError> {
-        const HINT: &str =
-            "write an address or a network of 224.0.0.0/4 or ff00::/8, or `*` for every group";
         let host = parse_host(text)?;
         match &host {
             HostPattern::Any => {}
@@ -31,13 +39,10 @@ impl MulticastPattern {
                 if net.addr().is_multicast() && net.prefix_len() >= 4 => {}
             HostPattern::Net(IpNet::V6(net))
                 if net.addr().is_multicast() && net.prefix_len() >= 8 => {}
-            HostPattern::Net(_) | HostPattern::Name(_) => {
-                return Err(ParseError::new(
-                    0,
-                    format!("`{}` is not a multicast group", text.escape_debug()),
-                    HINT,
-                ));
-            }
+            // Only the builder knows whether a name of one label is a set.
+            HostPattern::Set(_) => {}
+            HostPattern::Name(_) if host.word().is_some() => {}
+            HostPattern::Net(_) | HostPattern::Name(_) => return Err(no_group(text)),
         }
         Ok(Self(EndpointPattern { host, ports: PortRange::ANY }))
     }
@@ -61,7 +66,7 @@ impl Capability for verb::Multicast {
     }
 
     fn index(rules: &VerbRules<'_, MulticastPattern>) -> Endpoints {
-        Endpoints::build(rules.rules.iter().map(|(rule, pattern)| (*rule, &pattern.0)))
+        Endpoints::build(rules.rules.iter().map(|(rule, pattern)| (*rule, &pattern.0)), rules.sets)
     }
 
     /// None is some group: a rule about any group allows it.
@@ -83,7 +88,7 @@ impl Capability for verb::Multicast {
         match asked {
             Some(group) => allow.at(canonical(group), 0).map(|found| query.policy.by(found.rule)),
             None if allow.is_empty() => None,
-            None => Some(Allowed { rule: None }),
+            None => Some(Allowed::FREE),
         }
     }
 
@@ -96,6 +101,21 @@ impl Capability for verb::Multicast {
             Some(group) => format!("{} {}", Self::VERB, canonical(group)),
             None => Self::VERB.to_string(),
         }
+    }
+
+    fn ask<'a>(
+        pattern: &'a MulticastPattern,
+        asking: &Asking<'a>,
+    ) -> Result<Asked<'a, Self::Request<'a>>, &'static str> {
+        pattern.0.host.one(asking.address).map(|(group, name)| (Some(group), name))
+    }
+
+    fn excess(compared: &Compared<'_>) -> Found<Excess> {
+        let some =
+            compared.excess_if(&Request::Multicast(None), "an option about no certain group");
+        let one = |group| Request::Multicast(Some(group));
+        let of_group = addresses::portless(compared, |rules| &rules.multicast, one)?;
+        Ok(of_group.or(some))
     }
 
     #[cfg(test)]

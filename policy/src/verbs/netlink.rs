@@ -1,14 +1,17 @@
 //! The verb `netlink`: what a guest may ask of the kernel's own tables.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Display as _};
 
-use crate::decide::{Capability, Query, find};
+use crate::covers::{Compared, Excess, Found, untaken};
+use crate::decide::{Asked, Asking, Capability, Query, find};
 use crate::denial::{Allowed, Denial};
 use crate::error::{ParseError, suggestion};
 use crate::index::RuleId;
 use crate::policy::Policy;
+use crate::rule::with_target;
 use crate::rules::VerbRules;
-use crate::verbs::{Row as _, verb};
+use crate::verbs::{Request, Row as _, verb};
 use sandsock_abi::constants::{
     NETLINK_GENERIC, NETLINK_KOBJECT_UEVENT, NETLINK_ROUTE, NETLINK_SOCK_DIAG,
 };
@@ -97,6 +100,17 @@ impl NetlinkPattern {
         })
     }
 
+    /// Returns what it names.
+    fn request(&self) -> NetlinkRequest<'_> {
+        match self {
+            Self::RouteRead => NetlinkRequest::RouteRead,
+            Self::RouteWrite => NetlinkRequest::RouteWrite,
+            Self::Generic(name) => NetlinkRequest::Generic(name),
+            Self::SockDiagRead => NetlinkRequest::SockDiagRead,
+            Self::Uevent => NetlinkRequest::Uevent,
+        }
+    }
+
     pub(crate) fn holds(&self, asked: NetlinkRequest<'_>) -> bool {
         match (self, asked) {
             (Self::RouteRead, NetlinkRequest::RouteRead)
@@ -112,13 +126,7 @@ impl NetlinkPattern {
 
 impl fmt::Display for NetlinkPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::RouteRead => NetlinkRequest::RouteRead.fmt(f),
-            Self::RouteWrite => NetlinkRequest::RouteWrite.fmt(f),
-            Self::Generic(name) => NetlinkRequest::Generic(name).fmt(f),
-            Self::SockDiagRead => NetlinkRequest::SockDiagRead.fmt(f),
-            Self::Uevent => NetlinkRequest::Uevent.fmt(f),
-        }
+        self.request().fmt(f)
     }
 }
 
@@ -161,7 +169,6 @@ impl Capability for verb::Netlink {
     fn grant(asked: NetlinkRequest<'_>) -> Option<String> {
         match asked {
             NetlinkRequest::Other(_) => None,
-            // A rule has no escapes.
             NetlinkRequest::Generic(name) => Some(format!("generic:{name}")),
             asked => Some(asked.to_string()),
         }
@@ -170,10 +177,39 @@ impl Capability for verb::Netlink {
     fn missing(_: &Query<'_, '_>, asked: NetlinkRequest<'_>) -> Denial {
         match Self::grant(asked) {
             Some(target) => {
-                Denial::missing(Self::what(asked), Some(format!("{}={target}", Self::VERB)))
+                Denial::missing(Self::what(asked), Some(with_target(Self::VERB, &target)))
             }
             None => Denial::new(format!("{} is denied: no grant allows it", Self::what(asked))),
         }
+    }
+
+    fn ask<'a>(
+        pattern: &'a NetlinkPattern,
+        _: &Asking<'a>,
+    ) -> Result<Asked<'a, Self::Request<'a>>, &'static str> {
+        Ok((pattern.request(), None))
+    }
+
+    fn excess(compared: &Compared<'_>) -> Found<Excess> {
+        let rules = compared.rules().into_iter().flat_map(|rules| &rules.netlink);
+        let mut names: BTreeSet<&str> = rules
+            .filter_map(|(rule, _)| match rule {
+                NetlinkPattern::Generic(name) => Some(&**name),
+                _ => None,
+            })
+            .collect();
+        let other = untaken(&names, "nl80211");
+        names.insert(&other);
+        let generic = names.iter().map(|name| NetlinkRequest::Generic(name));
+        let others = [
+            NetlinkRequest::RouteRead,
+            NetlinkRequest::RouteWrite,
+            NetlinkRequest::GenericControl,
+            NetlinkRequest::SockDiagRead,
+            NetlinkRequest::Uevent,
+            NetlinkRequest::Other("a message of another kind"),
+        ];
+        compared.first(generic.chain(others).map(Request::Netlink))
     }
 
     #[cfg(test)]

@@ -7,13 +7,14 @@ use sandsock_abi::constants::{SCM_CREDENTIALS, SCM_RIGHTS, SOL_SOCKET};
 use sandsock_abi::option;
 use sandsock_abi::option::{Access, SocketOption};
 
-use crate::decide::{Answer, Capability, Query, decide, shown};
+use crate::covers::{Compared, Excess, Found};
+use crate::decide::{Answer, Asked, Asking, Capability, Query, decide, shown};
 use crate::denial::{Allowed, Denial};
 use crate::error::ParseError;
 use crate::index::RuleId;
 use crate::rules::VerbRules;
 use crate::verbs::raw::RawRequest;
-use crate::verbs::{Row as _, verb};
+use crate::verbs::{Request, Row as _, verb};
 
 /// What a guest does with an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,11 @@ impl OptionRequest {
             }
             Self::Control { level, number } => (0, level, number),
         }
+    }
+
+    /// Returns whether it is a use of this row.
+    fn is_of(self, row: &SocketOption) -> bool {
+        self.row().is_some_and(|(own, _)| std::ptr::eq(own, row))
     }
 
     /// Returns the row of the table, and the access that the request needs. None if it has no row.
@@ -128,7 +134,7 @@ impl Capability for verb::Option {
                         "SCM_RIGHTS is denied as bytes: descriptors are sent as descriptors".into(),
                     );
                 }
-                SCM_CREDENTIALS => return Some(Ok(Allowed { rule: None })),
+                SCM_CREDENTIALS => return Some(Ok(Allowed::FREE)),
                 _ => {}
             }
         }
@@ -160,12 +166,10 @@ impl Capability for verb::Option {
     fn exempt<'p>(query: &Query<'p, '_>, asked: OptionRequest) -> Option<Answer<'p>> {
         let (row, access) = asked.row()?;
         match access {
-            Access::Ordinary | Access::Absent | Access::Refused(_) => {
-                Some(Ok(Allowed { rule: None }))
-            }
+            Access::Ordinary | Access::Absent | Access::Refused(_) => Some(Ok(Allowed::FREE)),
             Access::Header => Some(decide::<verb::Raw>(query, RawRequest::Header)),
             // The group in the value is a request of its own.
-            Access::Multicast if row.shape.names_group() => Some(Ok(Allowed { rule: None })),
+            Access::Multicast if row.shape.names_group() => Some(Ok(Allowed::FREE)),
             Access::Multicast => Some(decide::<verb::Multicast>(query, None)),
             Access::Granted | Access::GrantedOnDatagrams => None,
         }
@@ -186,23 +190,56 @@ impl Capability for verb::Option {
         format!("{} {target}", Self::VERB)
     }
 
+    fn ask<'a>(
+        pattern: &'a &'static SocketOption,
+        asking: &Asking<'a>,
+    ) -> Result<Asked<'a, Self::Request<'a>>, &'static str> {
+        let row = *pattern;
+        let of_row = requests().into_iter().filter(|asked| asked.is_of(row));
+        // Most rows have uses that need no grant.
+        let query = Query::without_pins(asking.policy);
+        let needy = |asked: &OptionRequest| {
+            Self::settled(&query, *asked).is_none() && Self::exempt(&query, *asked).is_none()
+        };
+        let (needy, others): (Vec<_>, Vec<_>) = of_row.partition(needy);
+        let asked = needy.into_iter().chain(others).next();
+        asked.map(|asked| (asked, None)).ok_or("name another option, because this one has no use")
+    }
+
+    fn excess(compared: &Compared<'_>) -> Found<Excess> {
+        let found = requests().into_iter().find_map(|asked| {
+            let condition = match asked {
+                OptionRequest::Get { .. } => "read",
+                OptionRequest::Set { .. } => "set",
+                OptionRequest::Control { .. } => "sent as a control message",
+            };
+            compared.excess_if(&Request::Option(asked), condition)
+        });
+        Ok(found)
+    }
+
     #[cfg(test)]
     fn samples() -> Vec<OptionRequest> {
-        use sandsock_abi::constants::{
-            AF_BLUETOOTH, AF_CAN, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_UNIX,
-        };
-        let families = [AF_INET, AF_INET6, AF_UNIX, AF_PACKET, AF_NETLINK, AF_BLUETOOTH, AF_CAN];
-        let of_row = |row: &SocketOption| {
-            let (level, number) = (row.level, row.number);
-            let of_family = move |family| {
-                let set = |datagram| OptionRequest::Set { family, level, number, datagram };
-                [OptionRequest::Get { family, level, number }, set(false), set(true)]
-            };
-            let control = OptionRequest::Control { level, number };
-            families.into_iter().flat_map(of_family).chain([control])
-        };
-        option::OPTIONS.iter().chain(option::BLUETOOTH).flat_map(of_row).collect()
+        requests()
     }
+}
+
+/// Returns every use of every option in the table.
+fn requests() -> Vec<OptionRequest> {
+    use sandsock_abi::constants::{
+        AF_BLUETOOTH, AF_CAN, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_UNIX,
+    };
+    let families = [AF_INET, AF_INET6, AF_UNIX, AF_PACKET, AF_NETLINK, AF_BLUETOOTH, AF_CAN];
+    let of_row = |row: &SocketOption| {
+        let (level, number) = (row.level, row.number);
+        let of_family = move |family| {
+            let set = |datagram| OptionRequest::Set { family, level, number, datagram };
+            [OptionRequest::Get { family, level, number }, set(false), set(true)]
+        };
+        let control = OptionRequest::Control { level, number };
+        families.into_iter().flat_map(of_family).chain([control])
+    };
+    option::OPTIONS.iter().chain(option::BLUETOOTH).flat_map(of_row).collect()
 }
 
 /// `; near it are ...`: up to five options with names like this one.

@@ -1,17 +1,19 @@
 //! The verb `packet`: frames of an interface, by their Ethernet protocol.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Display as _};
 
 use sandsock_abi::constants::ETH_P_ALL;
 
-use crate::decide::{Capability, Query, find};
+use crate::covers::{Compared, Excess, Found, untaken};
+use crate::decide::{Asked, Asking, Capability, Query, find};
 use crate::denial::Allowed;
 use crate::error::ParseError;
 use crate::index::RuleId;
 use crate::policy::Policy;
 use crate::rules::VerbRules;
 use crate::text::decimal;
-use crate::verbs::verb;
+use crate::verbs::{Request, verb};
 
 /// The words for Ethernet protocols (linux/if_ether.h); all others are written as numbers.
 const WORDS: [(&str, u16); 5] =
@@ -172,6 +174,33 @@ impl Capability for verb::Packet {
             .interface
             .is_none_or(|name| is_interface_name(name) && name.escape_debug().eq(name.chars()));
         can_be_spelled.then(|| asked.to_string())
+    }
+
+    fn ask<'a>(
+        pattern: &'a PacketPattern,
+        _: &Asking<'a>,
+    ) -> Result<Asked<'a, Self::Request<'a>>, &'static str> {
+        let protocol = pattern.protocol.unwrap_or(EVERY_PROTOCOL);
+        Ok((PacketRequest { interface: pattern.interface.as_deref(), protocol }, None))
+    }
+
+    fn excess(compared: &Compared<'_>) -> Found<Excess> {
+        let rules = || compared.rules().into_iter().flat_map(|rules| &rules.packet);
+        let mut names: BTreeSet<&str> =
+            rules().filter_map(|(rule, _)| rule.interface.as_deref()).collect();
+        let other = untaken(&names, "eth0");
+        names.insert(&other);
+        let mut protocols: BTreeSet<u16> = rules().filter_map(|(rule, _)| rule.protocol).collect();
+        protocols.extend([0, EVERY_PROTOCOL]);
+        let other = (1..=u16::MAX).find(|protocol| !protocols.contains(protocol));
+        protocols.extend(other);
+        let interfaces = names.iter().map(|name| Some(*name)).chain([None]);
+        let requests = interfaces.flat_map(|interface| {
+            protocols.iter().map(move |protocol| {
+                Request::Packet(PacketRequest { interface, protocol: *protocol })
+            })
+        });
+        compared.first(requests)
     }
 
     #[cfg(test)]

@@ -9,7 +9,9 @@ use sandsock_abi::constants::{
 };
 
 use crate::address::{canonical, destination};
-use crate::decide::{Answer, Capability, Query, decide};
+use crate::covers::addresses::{AddressVerb, Deciding, Part, Port};
+use crate::covers::{Compared, Excess, Found};
+use crate::decide::{Answer, Asked, Asking, Capability, Query, decide};
 use crate::denial::{Allowed, Denial};
 use crate::error::ParseError;
 use crate::host::{EndpointPattern, HostPattern, parse_lone_host};
@@ -19,7 +21,7 @@ use crate::policy::Policy;
 use crate::port::PortRange;
 use crate::rules::VerbRules;
 use crate::text::decimal;
-use crate::verbs::{Row as _, Verb, verb};
+use crate::verbs::{Request, Row as _, Rules, Verb, verb};
 
 const ICMP: u8 = IPPROTO_ICMP as u8;
 
@@ -177,7 +179,7 @@ impl Capability for verb::Raw {
                 RawPattern::Header => header = Some(rule),
             }
         }
-        RawIndex { packets: Endpoints::build(packets.into_iter()), header }
+        RawIndex { packets: Endpoints::build(packets.into_iter(), rules.sets), header }
     }
 
     fn endpoints(index: &RawIndex) -> Option<&Endpoints> {
@@ -194,15 +196,8 @@ impl Capability for verb::Raw {
             return deny.raw.header.map(|rule| deny.text(rule));
         };
         let address = canonical(destination(to).ip());
-        // A raw packet of TCP or UDP may not go where connections or datagrams are denied, whatever
-        // its port is. One with any protocol may not go where some protocol is denied.
-        let of_any_port = match u8::try_from(to.port()) {
-            Ok(TCP) => Some(&deny.tcp_connect),
-            Ok(UDP | UDPLITE) => Some(&deny.udp_send),
-            Ok(RAW) => Some(&deny.raw.packets),
-            _ => None,
-        };
-        let rule = of_any_port.and_then(|deny| denied_at_any_port(query, deny, address));
+        let rule =
+            of_any_port(deny, to.port()).and_then(|deny| denied_at_any_port(query, deny, address));
         rule.map(|rule| deny.text(rule)).or_else(|| query.remote_denied(&deny.raw.packets, to))
     }
 
@@ -250,6 +245,25 @@ impl Capability for verb::Raw {
         }
     }
 
+    fn ask<'a>(
+        pattern: &'a RawPattern,
+        asking: &Asking<'a>,
+    ) -> Result<Asked<'a, Self::Request<'a>>, &'static str> {
+        match pattern {
+            RawPattern::Header => Ok((RawRequest::Header, None)),
+            RawPattern::Packets(pattern) => {
+                let (to, name) = pattern.one(asking.address).map_err(
+                    |_| "write a protocol and one address or name, as in icmp:192.0.2.1",
+                )?;
+                Ok((RawRequest::Packet(to), name))
+            }
+        }
+    }
+
+    fn excess(compared: &Compared<'_>) -> Found<Excess> {
+        raw_excess(compared)
+    }
+
     #[cfg(test)]
     fn samples() -> Vec<RawRequest> {
         let mut samples: Vec<_> = (0..=256)
@@ -257,6 +271,50 @@ impl Capability for verb::Raw {
             .collect();
         samples.push(RawRequest::Header);
         samples
+    }
+}
+
+/// Compares what two policies decide about packets.
+fn raw_excess<'p>(compared: &Compared<'p>) -> Found<Excess> {
+    if let Some(found) = compared.excess(&Request::Raw(RawRequest::Header)) {
+        return Ok(Some(found));
+    }
+    AddressVerb {
+        ports_of: compared.rules().into_iter().map(|rules| &rules.raw.packets).collect(),
+        // The protocols that are denied by the rules of other verbs too, and a number that is none.
+        more_ports: &[TCP as u16, UDP as u16, UDPLITE as u16, RAW as u16, u8::MAX as u16 + 1],
+        binds: false,
+        rules: |policy: &'p Policy, Port { number, .. }| {
+            let (allow, deny) = (&policy.allow, &policy.deny);
+            let mut denying = vec![Part::At(&deny.raw.packets, number)];
+            denying.extend(of_any_port(deny, number).map(Part::Anywhere));
+            let part = if number != u16::from(RAW) {
+                Some(Part::At(&allow.raw.packets, number))
+            } else {
+                let query = Query::without_pins(policy);
+                let header = decide::<verb::Raw>(&query, RawRequest::Header);
+                header.is_ok().then_some(Part::Whole)
+            };
+            Deciding { allow: vec![(part.into_iter().collect(), Vec::new())], deny: denying }
+        },
+        requests: |address, port: Port| {
+            vec![Request::Raw(RawRequest::Packet(SocketAddr::new(address, port.number)))]
+        },
+        terms_of: &[],
+    }
+    .excess(compared)
+}
+
+/// Returns the rules of other verbs, or about other protocols, that deny packets of this protocol to
+/// the addresses that they name.
+fn of_any_port(deny: &Rules, protocol: u16) -> Option<&Endpoints> {
+    match u8::try_from(protocol) {
+        // A raw packet of TCP or UDP may not go where connections or datagrams are denied, whatever
+        // its port is. One with any protocol may not go where some protocol is denied.
+        Ok(TCP) => Some(&deny.tcp_connect),
+        Ok(UDP | UDPLITE) => Some(&deny.udp_send),
+        Ok(RAW) => Some(&deny.raw.packets),
+        _ => None,
     }
 }
 
@@ -291,7 +349,8 @@ impl Policy {
         if query.denied_at(&self.deny.raw.packets, address, protocol).is_some() {
             return false;
         }
-        self.everything || query.allowed_at(&self.allow.raw.packets, address, protocol).is_some()
+        (self.everything || query.allowed_at(&self.allow.raw.packets, address, protocol).is_some())
+            && self.keeps(|kept| kept.raw_source_allowed(source, i32::from(protocol), pins, now))
     }
 
     /// Decides on a raw or a ping socket: some grant has to be about packets of its protocol.
@@ -300,7 +359,7 @@ impl Policy {
             return decide::<verb::Raw>(&Query::without_pins(self), RawRequest::Header);
         }
         if self.allow.raw.packets.has_port(protocol.into()) {
-            return Ok(Allowed { rule: None });
+            return Ok(Allowed::FREE);
         }
         let protocol = show_protocol(protocol);
         let grant = format!("{}={protocol}", Verb::Raw);

@@ -5,27 +5,28 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::decide::{Answer, Capability, Query, shown};
+use crate::covers::{Compared, Excess, Found};
+use crate::decide::{Answer, Asked, Asking, Capability, Query, shown};
 use crate::denial::{Allowed, Denial};
 use crate::error::ParseError;
 use crate::index::{Names, Ports, RuleId, any_left};
-use crate::name::{ResolvePattern, ends_in_number, normalise_name};
+use crate::name::{NamePattern, ResolvePattern, ends_in_number, normalise_name};
 use crate::policy::Policy;
 use crate::port::PortRange;
 use crate::rules::VerbRules;
-use crate::verbs::{Row as _, Verb, verb};
+use crate::verbs::{Request, Row as _, Verb, verb};
 
 /// The names that `resolve` rules hold.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ResolveIndex {
-    any: Option<RuleId>,
+    pub(crate) any: Option<RuleId>,
     pub(crate) names: Names,
 }
 
 impl ResolveIndex {
     /// Returns the rule about a normalised name.
     pub(crate) fn find(&self, name: &str) -> Option<RuleId> {
-        self.any.or_else(|| self.names.find(name, 0).map(|found| found.rule))
+        self.names.find_ranked(name, 0).map(|(_, found)| found.rule).or(self.any)
     }
 }
 
@@ -46,6 +47,11 @@ impl Capability for verb::Resolve {
             match pattern {
                 ResolvePattern::Any => index.any = Some(rule),
                 ResolvePattern::Name(name) => index.names.add(name, PortRange::ANY, rule),
+                ResolvePattern::Set(word) => {
+                    let names = rules.sets.get(word).map_or(&[][..], |set| &set.names);
+                    let each = names.iter();
+                    each.for_each(|name| index.names.add_of_set(name, PortRange::ANY, rule));
+                }
             }
         }
         index.names.finish();
@@ -59,7 +65,7 @@ impl Capability for verb::Resolve {
 
     fn settled<'p>(_: &Query<'p, '_>, asked: &str) -> Option<Answer<'p>> {
         if asked.parse::<IpAddr>().is_ok() {
-            return Some(Ok(Allowed { rule: None }));
+            return Some(Ok(Allowed::FREE));
         }
         let error = normalise_name(asked).err()?;
         Some(Err(Denial::new(format!(
@@ -80,13 +86,15 @@ impl Capability for verb::Resolve {
             return Some(query.policy.by(rule));
         }
         if let Some((_, rule)) = query.policy.fixed.names.get(&*name) {
-            return Some(Allowed { rule: Some(rule) });
+            return Some(Allowed::by(rule));
         }
         let (allow, deny) = (allow.implying_resolve(), deny.implying_resolve());
         allow.zip(deny).find_map(|((_, allow), (_, deny))| {
             // A grant of which a deny rule leaves no port implies nothing.
             let left = |ports: &Ports| any_left(*ports, |port| deny.names.find(&name, port));
-            allow.names.all(&name).find(left).map(|found| query.policy.by(found.rule))
+            // A look-up is charged to no budget.
+            let rule = allow.names.all(&name).find(left)?.rule;
+            Some(Allowed::by(query.policy.allow.text(rule)))
         })
     }
 
@@ -109,6 +117,22 @@ impl Capability for verb::Resolve {
         denial
     }
 
+    fn ask<'a>(
+        pattern: &'a ResolvePattern,
+        _: &Asking<'a>,
+    ) -> Result<Asked<'a, Self::Request<'a>>, &'static str> {
+        match pattern {
+            ResolvePattern::Name(NamePattern::Exact(name)) => Ok((name, None)),
+            ResolvePattern::Any
+            | ResolvePattern::Set(_)
+            | ResolvePattern::Name(NamePattern::Below(_)) => Err("write one name"),
+        }
+    }
+
+    fn excess(compared: &Compared<'_>) -> Found<Excess> {
+        compared.first(compared.names.iter().map(|name| Request::Resolve(name)))
+    }
+
     #[cfg(test)]
     fn samples() -> Vec<&'static str> {
         vec!["db.example", "192.0.2.1", "no name"]
@@ -119,6 +143,8 @@ impl Policy {
     /// Returns whether every name may be looked up that no rule denies, so that a text that is no
     /// name has nothing to be denied for.
     pub fn resolves_any(&self) -> bool {
-        self.deny.resolve.any.is_none() && (self.everything || self.allow.resolve.any.is_some())
+        self.deny.resolve.any.is_none()
+            && (self.everything || self.allow.resolve.any.is_some())
+            && self.keeps(Self::resolves_any)
     }
 }

@@ -7,14 +7,15 @@ use std::fmt::{self, Display as _};
 use std::net::IpAddr;
 
 use crate::address::canonical;
-use crate::decide::{Capability, Query};
+use crate::covers::{Compared, Excess, Found, addresses};
+use crate::decide::{Asked, Asking, Capability, Query};
 use crate::denial::{Allowed, Denial};
 use crate::error::ParseError;
 use crate::host::{EndpointPattern, HostPattern, parse_lone_host};
 use crate::index::{Endpoints, RuleId};
 use crate::port::PortRange;
 use crate::rules::VerbRules;
-use crate::verbs::{Row as _, verb};
+use crate::verbs::{Request, Row as _, verb};
 
 impl Capability for verb::ReverseResolve {
     const EXAMPLES: &'static [&'static str] =
@@ -34,7 +35,7 @@ impl Capability for verb::ReverseResolve {
             |host: &HostPattern| EndpointPattern { host: host.clone(), ports: PortRange::ANY };
         let endpoints: Vec<(RuleId, EndpointPattern)> =
             rules.rules.iter().map(|(rule, host)| (*rule, endpoint(host))).collect();
-        Endpoints::build(endpoints.iter().map(|(rule, pattern)| (*rule, pattern)))
+        Endpoints::build(endpoints.iter().map(|(rule, pattern)| (*rule, pattern)), rules.sets)
     }
 
     fn show(asked: IpAddr, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -53,7 +54,7 @@ impl Capability for verb::ReverseResolve {
             return Some(policy.by(rule));
         }
         let name = policy.fixed_names(address).first()?;
-        policy.fixed.names.get(name).map(|(_, rule)| Allowed { rule: Some(rule) })
+        policy.fixed.names.get(name).map(|(_, rule)| Allowed::by(rule))
     }
 
     fn grant(asked: IpAddr) -> Option<String> {
@@ -66,6 +67,17 @@ impl Capability for verb::ReverseResolve {
         let allow = &query.policy.allow.reverse_resolve;
         denial.expired_name = query.expired_name(allow, canonical(asked), 0);
         denial
+    }
+
+    fn ask<'a>(
+        pattern: &'a HostPattern,
+        asking: &Asking<'a>,
+    ) -> Result<Asked<'a, Self::Request<'a>>, &'static str> {
+        pattern.one(asking.address)
+    }
+
+    fn excess(compared: &Compared<'_>) -> Found<Excess> {
+        addresses::portless(compared, |rules| &rules.reverse_resolve, Request::ReverseResolve)
     }
 
     #[cfg(test)]

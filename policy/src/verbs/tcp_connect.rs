@@ -3,14 +3,15 @@
 use std::fmt::{self, Display as _};
 use std::net::SocketAddr;
 
-use crate::decide::{Capability, Query};
+use crate::covers::{Compared, Excess, Found, addresses};
+use crate::decide::{Asked, Asking, Capability, Query};
 use crate::denial::{Allowed, Denial};
 use crate::endpoints;
 use crate::error::ParseError;
 use crate::host::EndpointPattern;
 use crate::index::Endpoints;
 use crate::rules::VerbRules;
-use crate::verbs::{Row as _, verb};
+use crate::verbs::{Request, Row as _, verb};
 
 impl Capability for verb::TcpConnect {
     const EXAMPLES: &'static [&'static str] =
@@ -51,6 +52,17 @@ impl Capability for verb::TcpConnect {
 
     fn missing(query: &Query<'_, '_>, asked: SocketAddr) -> Denial {
         query.remote_missing(Self::VERB, &query.policy.allow.tcp_connect, asked)
+    }
+
+    fn ask<'a>(
+        pattern: &'a EndpointPattern,
+        asking: &Asking<'a>,
+    ) -> Result<Asked<'a, Self::Request<'a>>, &'static str> {
+        pattern.one(asking.address)
+    }
+
+    fn excess(compared: &Compared<'_>) -> Found<Excess> {
+        addresses::remote(compared, |rules| &rules.tcp_connect, Request::TcpConnect)
     }
 
     #[cfg(test)]

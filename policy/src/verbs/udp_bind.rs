@@ -2,14 +2,15 @@
 
 use std::fmt::{self, Display as _};
 
-use crate::decide::{Capability, Query};
+use crate::covers::{Compared, Excess, Found, addresses};
+use crate::decide::{Asked, Asking, Capability, Query};
 use crate::denial::Allowed;
 use crate::endpoints::{self, LocalAddress, LocalIndex};
 use crate::error::ParseError;
 use crate::host::EndpointPattern;
 use crate::index::Endpoints;
 use crate::rules::VerbRules;
-use crate::verbs::{Row as _, verb};
+use crate::verbs::{Request, Row as _, verb};
 
 impl Capability for verb::UdpBind {
     const EXAMPLES: &'static [&'static str] = &["127.0.0.1:5353", "0.0.0.0:0", "*:50007"];
@@ -44,6 +45,19 @@ impl Capability for verb::UdpBind {
 
     fn grant(asked: LocalAddress) -> Option<String> {
         Some(endpoints::local_target(asked))
+    }
+
+    fn ask<'a>(
+        pattern: &'a EndpointPattern,
+        asking: &Asking<'a>,
+    ) -> Result<Asked<'a, Self::Request<'a>>, &'static str> {
+        let (address, _) = pattern.one(asking.address)?;
+        let published = asking.policy.published(Self::VERB, address);
+        Ok((LocalAddress { published, ..address.into() }, None))
+    }
+
+    fn excess(compared: &Compared<'_>) -> Found<Excess> {
+        addresses::local(compared, |rules| &rules.udp_bind, Request::UdpBind)
     }
 
     #[cfg(test)]

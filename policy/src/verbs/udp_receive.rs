@@ -5,7 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use crate::address::canonical;
-use crate::decide::{Capability, Query};
+use crate::covers::addresses::{AddressVerb, Deciding, Part, Port};
+use crate::covers::{Compared, Excess, Found};
+use crate::decide::{Asked, Asking, Capability, Query};
 use crate::denial::Allowed;
 use crate::endpoints;
 use crate::error::ParseError;
@@ -14,7 +16,7 @@ use crate::index::{Endpoints, RuleId};
 use crate::pins::Pins;
 use crate::policy::Policy;
 use crate::rules::VerbRules;
-use crate::verbs::verb;
+use crate::verbs::{Request, Verb, verb};
 
 impl Capability for verb::UdpReceive {
     const EXAMPLES: &'static [&'static str] = &["127.0.0.1:*", "192.0.2.0/24:*", "*:*"];
@@ -54,6 +56,17 @@ impl Capability for verb::UdpReceive {
         Some(endpoints::address_target(asked))
     }
 
+    fn ask<'a>(
+        pattern: &'a EndpointPattern,
+        asking: &Asking<'a>,
+    ) -> Result<Asked<'a, Self::Request<'a>>, &'static str> {
+        pattern.one(asking.address)
+    }
+
+    fn excess(compared: &Compared<'_>) -> Found<Excess> {
+        udp_receive_excess(compared)
+    }
+
     #[cfg(test)]
     fn samples() -> Vec<SocketAddr> {
         vec![([192, 0, 2, 1], 53).into()]
@@ -73,6 +86,30 @@ fn source_rule(query: &Query<'_, '_>, address: IpAddr, port: u16) -> Option<Rule
     })
 }
 
+/// Compares the senders that two policies admit.
+fn udp_receive_excess<'p>(compared: &Compared<'p>) -> Found<Excess> {
+    let both = compared.rules().into_iter();
+    AddressVerb {
+        ports_of: both.flat_map(|rules| [&rules.udp_receive, &rules.udp_send]).collect(),
+        more_ports: &[],
+        binds: false,
+        rules: |policy: &'p Policy, Port { number, .. }| {
+            let at = |rules| vec![Part::At(rules, number)];
+            let (allow, deny) = (&policy.allow, &policy.deny);
+            let replies = (at(&allow.udp_send), at(&deny.udp_send));
+            Deciding {
+                allow: vec![(at(&allow.udp_receive), Vec::new()), replies],
+                deny: at(&deny.udp_receive),
+            }
+        },
+        requests: |address, port: Port| {
+            vec![Request::UdpReceive(SocketAddr::new(address, port.number))]
+        },
+        terms_of: &[Verb::UdpSend, Verb::UdpReceive],
+    }
+    .excess(compared)
+}
+
 impl Policy {
     /// Returns whether a datagram from `source` may be returned: `udp-receive` names it, or
     /// `udp-send` does, whose reply it then is.
@@ -84,6 +121,7 @@ impl Policy {
         if query.denied_at(&self.deny.udp_receive, address, port).is_some() {
             return false;
         }
-        self.everything || source_rule(&query, address, port).is_some()
+        (self.everything || source_rule(&query, address, port).is_some())
+            && self.keeps(|kept| kept.udp_source_allowed(source, pins, now))
     }
 }

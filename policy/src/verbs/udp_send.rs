@@ -3,14 +3,15 @@
 use std::fmt::{self, Display as _};
 use std::net::SocketAddr;
 
-use crate::decide::{Capability, Query};
+use crate::covers::{Compared, Excess, Found, addresses};
+use crate::decide::{Asked, Asking, Capability, Query};
 use crate::denial::{Allowed, Denial};
 use crate::endpoints;
 use crate::error::ParseError;
 use crate::host::EndpointPattern;
 use crate::index::Endpoints;
 use crate::rules::VerbRules;
-use crate::verbs::{Row as _, verb};
+use crate::verbs::{Request, Row as _, verb};
 
 impl Capability for verb::UdpSend {
     const EXAMPLES: &'static [&'static str] =
@@ -52,6 +53,17 @@ impl Capability for verb::UdpSend {
 
     fn missing(query: &Query<'_, '_>, asked: SocketAddr) -> Denial {
         query.remote_missing(Self::VERB, &query.policy.allow.udp_send, asked)
+    }
+
+    fn ask<'a>(
+        pattern: &'a EndpointPattern,
+        asking: &Asking<'a>,
+    ) -> Result<Asked<'a, Self::Request<'a>>, &'static str> {
+        pattern.one(asking.address)
+    }
+
+    fn excess(compared: &Compared<'_>) -> Found<Excess> {
+        addresses::remote(compared, |rules| &rules.udp_send, Request::UdpSend)
     }
 
     #[cfg(test)]

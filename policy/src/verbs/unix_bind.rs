@@ -3,13 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::decide::{Answer, Capability, Query};
+use crate::covers::{Compared, Excess, Found};
+use crate::decide::{Answer, Asked, Asking, Capability, Query};
 use crate::denial::{Allowed, Denial};
 use crate::error::ParseError;
 use crate::path::UnixPattern;
 use crate::rules::VerbRules;
 use crate::unix::{UnixRules, UnixTarget};
-use crate::verbs::{unix_paths, verb};
+use crate::verbs::{Request, unix_paths, verb};
 
 impl Capability for verb::UnixBind {
     const EXAMPLES: &'static [&'static str] = &["/run/app/*.sock", "@name-*"];
@@ -36,19 +37,20 @@ impl Capability for verb::UnixBind {
 
     fn denied<'p>(query: &Query<'p, '_>, asked: UnixTarget<'_>) -> Option<&'p str> {
         let rules = &query.policy.deny.unix_bind;
-        match asked {
+        let found = match asked {
             UnixTarget::Unnamed => rules.kernel_chosen_name(),
             asked => unix_paths::find(query, rules, asked),
-        }
+        }?;
+        Some(&found.text)
     }
 
     fn allowed<'p>(query: &Query<'p, '_>, asked: UnixTarget<'_>) -> Option<Allowed<'p>> {
         let rules = &query.policy.allow.unix_bind;
-        let rule = match asked {
+        let found = match asked {
             UnixTarget::Unnamed => rules.every_name(),
             asked => unix_paths::find(query, rules, asked),
         }?;
-        Some(Allowed { rule: Some(rule) })
+        Some(query.policy.by(found.rule))
     }
 
     fn grant(asked: UnixTarget<'_>) -> Option<String> {
@@ -62,6 +64,18 @@ impl Capability for verb::UnixBind {
 
     fn missing(query: &Query<'_, '_>, asked: UnixTarget<'_>) -> Denial {
         unix_paths::missing::<Self>(query, asked)
+    }
+
+    fn ask<'a>(
+        pattern: &'a UnixPattern,
+        asking: &Asking<'a>,
+    ) -> Result<Asked<'a, Self::Request<'a>>, &'static str> {
+        unix_paths::ask(pattern, asking).map(|target| (target, None))
+    }
+
+    #[allow(clippy::redundant_closure, reason = "only the closure holds for every lifetime")]
+    fn excess(compared: &Compared<'_>) -> Found<Excess> {
+        unix_paths::excess(compared, |rules| &rules.unix_bind, |target| Request::UnixBind(target))
     }
 
     #[cfg(test)]

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::decide::{Answer, Capability, Query};
+use crate::covers::{Compared, Excess, Found};
+use crate::decide::{Answer, Asked, Asking, Capability, Query};
 use crate::denial::{Allowed, Denial};
 use crate::error::ParseError;
 use crate::path::UnixPattern;
 use crate::rules::VerbRules;
 use crate::unix::{UnixRules, UnixTarget};
-use crate::verbs::{unix_paths, verb};
+use crate::verbs::{Request, unix_paths, verb};
 
 impl Capability for verb::UnixConnect {
     const EXAMPLES: &'static [&'static str] = &["/run/app/*.sock", "/run/**/notify", "@name"];
@@ -41,12 +42,13 @@ impl Capability for verb::UnixConnect {
     }
 
     fn denied<'p>(query: &Query<'p, '_>, asked: UnixTarget<'_>) -> Option<&'p str> {
-        unix_paths::find(query, &query.policy.deny.unix_connect, asked)
+        let found = unix_paths::find(query, &query.policy.deny.unix_connect, asked)?;
+        Some(&found.text)
     }
 
     fn allowed<'p>(query: &Query<'p, '_>, asked: UnixTarget<'_>) -> Option<Allowed<'p>> {
-        let rule = unix_paths::find(query, &query.policy.allow.unix_connect, asked)?;
-        Some(Allowed { rule: Some(rule) })
+        let found = unix_paths::find(query, &query.policy.allow.unix_connect, asked)?;
+        Some(query.policy.by(found.rule))
     }
 
     fn grant(asked: UnixTarget<'_>) -> Option<String> {
@@ -60,6 +62,22 @@ impl Capability for verb::UnixConnect {
 
     fn missing(query: &Query<'_, '_>, asked: UnixTarget<'_>) -> Denial {
         unix_paths::missing::<Self>(query, asked)
+    }
+
+    fn ask<'a>(
+        pattern: &'a UnixPattern,
+        asking: &Asking<'a>,
+    ) -> Result<Asked<'a, Self::Request<'a>>, &'static str> {
+        unix_paths::ask(pattern, asking).map(|target| (target, None))
+    }
+
+    #[allow(clippy::redundant_closure, reason = "only the closure holds for every lifetime")]
+    fn excess(compared: &Compared<'_>) -> Found<Excess> {
+        unix_paths::excess(
+            compared,
+            |rules| &rules.unix_connect,
+            |target| Request::UnixConnect(target),
+        )
     }
 
     #[cfg(test)]

@@ -13,8 +13,9 @@ from wit_world.imports import exit as wasi_exit
 # CPython: main.c and pylifecycle.c have these statuses.
 USAGE = 2
 FLUSH_FAILED = 120
-# The shell's status for a program that SIGINT ended.
+# The shell's statuses for a program that SIGINT or SIGABRT ended.
 INTERRUPTED = 130
+ABORTED = 134
 
 
 def usage(text: str) -> NoReturn:
@@ -29,13 +30,19 @@ def leave(status: int) -> NoReturn:
     raise AssertionError("WIT: exit-with-code does not return")
 
 
-# libc's own has two statuses, because it calls the older `exit`.
+def abort() -> NoReturn:
+    """Abort the interpreter immediately."""
+    leave(ABORTED)
+
+
+# libc's own has two statuses, because it calls the older `exit`. Its abort is a trap of the guest.
 os._exit = leave
+os.abort = abort
 
 
-def of_exception(error: BaseException) -> int:
-    """Reports the exception that a program ended with, and returns the status."""
-    if isinstance(error, SystemExit):
+def of_exception(error: BaseException, inspects: bool) -> int:
+    """Reports the exception that a program ended with, and returns the status. With -i, SystemExit is an exception as any other."""
+    if isinstance(error, SystemExit) and not inspects:
         return of_system_exit(error.code)
     sys.last_exc = error
     sys.last_type, sys.last_value, sys.last_traceback = type(error), error, error.__traceback__
@@ -65,6 +72,15 @@ def of_system_exit(code: object) -> int:
     return 1
 
 
+def report(refusals: list[str]) -> None:
+    """Prints what the policy has refused a program that failed."""
+    try:
+        for text in refusals:
+            print(f"sandsock: {text}", file=sys.stderr, flush=True)
+    except Exception:
+        pass
+
+
 def finish(status: int) -> int:
     """Does what CPython does after the main thread's program, and returns the status."""
     try:
@@ -87,6 +103,8 @@ def flush(status: int) -> int:
     except BaseException as error:
         if status == 0:
             status = FLUSH_FAILED
+        # Nothing can be written to the stream any more, so the second flush does not try it.
+        sys.stdout = None
         try:
             print(f"Exception ignored while flushing sys.stdout:\n{type(error).__name__}: {error}", file=sys.stderr)
         except Exception:

@@ -7,7 +7,7 @@ from importlib.machinery import ExtensionFileLoader, PathFinder
 from importlib.util import module_from_spec, spec_from_file_location
 
 # One file has them all.
-MODULES = ("_socket", "select", "_sandsock")
+MODULES = ("_socket", "_ssl", "select", "_sandsock")
 
 
 def install() -> None:

@@ -1,7 +1,7 @@
 """The runner's arguments, which are those of the command `python3`.
 
-The option -X has names of the runner's own, which `sandsock python` sets: `sandsock-cwd`, `sandsock-file`, `sandsock-site`,
-`sandsock-compile` and `linux`.
+The option -X has names of the runner's own, which `sandsock python` sets: `sandsock-cwd`, `sandsock-file`, `sandsock-source`,
+`sandsock-site`, `sandsock-bytecode`, `sandsock-compile` and `linux`.
 """
 
 import os
@@ -10,18 +10,22 @@ from dataclasses import dataclass, field
 
 from . import end
 
-# python3 --help: letters without a value, and the name of each in sys.flags.
+# python3 --help: letters without a value. Most have the name of their flag in sys.flags.
 LETTERS = {
     "b": "bytes_warning",
     "B": "dont_write_bytecode",
     "d": "debug",
     "E": "ignore_environment",
+    "i": "interactive",
     "I": "isolated",
     "O": "optimize",
     "P": "safe_path",
     "q": "quiet",
     "s": "no_user_site",
+    "S": "no_site",
     "u": "unbuffered",
+    "V": "version",
+    "x": "skip_first_line",
 }
 
 
@@ -47,6 +51,11 @@ class Options:
     def flag(self, name: str) -> int:
         """Returns how often a letter was given."""
         return self.flags.get(name, 0)
+
+    def number(self, name: str) -> int:
+        """Returns what one of the variables PYTHON* sets a flag to. CPython: _Py_get_env_flag. A text is 1."""
+        value = self.variable(name)
+        return int(value) if value and value.isdecimal() else int(value is not None)
 
     def variable(self, name: str) -> str | None:
         """Returns one of the variables PYTHON*, unless an option ignores them or it is empty."""

@@ -85,6 +85,17 @@ impl<'py> Arguments<'_, 'py> {
         self.py
     }
 
+    /// Returns the number of arguments.
+    pub(crate) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Returns the argument at a place.
+    pub(crate) fn get(&self, place: usize) -> Option<Bound<'py, PyAny>> {
+        // SAFETY: the caller owns its arguments during the call.
+        self.items.get(place).map(|&item| unsafe { Borrowed::from_ptr(self.py, item).to_owned() })
+    }
+
     /// Returns the only argument.
     pub(crate) fn only(&self) -> Option<Borrowed<'_, 'py, PyAny>> {
         match self.items {

@@ -244,6 +244,18 @@ pub(crate) fn socket_type<'py, T: SocketType>(
     }
 }
 
+/// Returns the socket of an object of the type, or of a subclass. None for another object.
+pub(crate) fn socket_of(object: &Bound<'_, PyAny>) -> Option<Arc<Socket>> {
+    let class = CLASS.load(Ordering::Relaxed);
+    // SAFETY: the class is a type if it is not null, and the object is alive.
+    unsafe {
+        if class.is_null() || ffi::PyObject_TypeCheck(object.as_ptr(), class) == 0 {
+            return None;
+        }
+        Some(This(object.as_borrowed()).socket())
+    }
+}
+
 /// Makes an object of the type `_socket.socket` itself.
 pub(crate) fn new_socket(py: Python<'_>, socket: Socket) -> Answer<'_> {
     let class = CLASS.load(Ordering::Relaxed);

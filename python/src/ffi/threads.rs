@@ -19,6 +19,7 @@ unsafe extern "C" {
     fn sandsock_preemption_flag() -> *mut u32;
     fn sandsock_on_interrupt(function: extern "C" fn());
     fn sandsock_before_start(function: extern "C" fn());
+    fn sandsock_interpreter_lock(address: usize);
 }
 
 // The slice that the bindings take can't begin at address 0.
@@ -67,6 +68,7 @@ pub(crate) fn start_threads() -> PyResult<bool> {
     let flag = unsafe {
         sandsock_on_interrupt(on_interrupt);
         sandsock_before_start(show_memory);
+        sandsock_interpreter_lock(locked as usize);
         sandsock_preemption_flag()
     };
     show_memory();

@@ -4,21 +4,17 @@ use std::time::Duration;
 
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyFloat, PyTuple};
+use pyo3::types::{PyDict, PyFloat, PyTuple};
 use sandsock::constants::{POLLIN, POLLOUT, POLLRDNORM, POLLWRNORM};
+
+use crate::ffi;
 
 /// The first number that the guest crate gives to a descriptor. Lower numbers belong to files of
 /// wasi-libc, or were handed over to the guest.
 const FIRST_SOCKET: i32 = 1024;
 
 /// Fails with CPython's text if a call has fewer or more arguments.
-pub(super) fn count(
-    name: &str,
-    arguments: &Bound<'_, PyTuple>,
-    least: usize,
-    most: usize,
-) -> PyResult<()> {
-    let given = arguments.len();
+pub(super) fn count(name: &str, given: usize, least: usize, most: usize) -> PyResult<()> {
     let (bound, number) = match given {
         _ if (least..=most).contains(&given) => return Ok(()),
         _ if least == most => ("", least),
@@ -27,6 +23,84 @@ pub(super) fn count(
     };
     let s = if number == 1 { "" } else { "s" };
     Err(PyTypeError::new_err(format!("{name} expected {bound}{number} argument{s}, got {given}")))
+}
+
+/// Fails with CPython's text if a call of a method has keywords.
+pub(super) fn no_keywords(method: &str, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+    match keywords {
+        Some(keywords) if !keywords.is_empty() => {
+            Err(PyTypeError::new_err(format!("{method}() takes no keyword arguments")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns the only argument of a method that takes no keyword.
+pub(super) fn only<'py>(
+    method: &str,
+    arguments: &Bound<'py, PyTuple>,
+    keywords: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    no_keywords(method, keywords)?;
+    match arguments.len() {
+        1 => arguments.get_item(0),
+        given => {
+            let text = format!("{method}() takes exactly one argument ({given} given)");
+            Err(PyTypeError::new_err(text))
+        }
+    }
+}
+
+/// Returns the arguments by their places. None stands for one that was left out. CPython:
+/// `_PyArg_UnpackKeywords`, which has these texts, and looks for wrong arguments in this order.
+pub(super) fn unpack<'py, const N: usize>(
+    name: &str,
+    names: [&str; N],
+    required: usize,
+    arguments: &Bound<'py, PyTuple>,
+    keywords: Option<&Bound<'py, PyDict>>,
+) -> PyResult<[Option<Bound<'py, PyAny>>; N]> {
+    let positional = arguments.len();
+    let given = positional + keywords.map_or(0, |keywords| keywords.len());
+    let wrong = |text: String| Err(PyTypeError::new_err(text));
+    if given > N {
+        let keyword = if positional == 0 { "keyword " } else { "" };
+        let s = if N == 1 { "" } else { "s" };
+        return wrong(format!("{name}() takes at most {N} {keyword}argument{s} ({given} given)"));
+    }
+    let mut values = [const { None }; N];
+    for (at, (value, &keyword)) in values.iter_mut().zip(&names).enumerate() {
+        *value = match keywords {
+            _ if at < positional => Some(arguments.get_item(at)?),
+            Some(keywords) => keywords.get_item(keyword)?,
+            None => None,
+        };
+        if value.is_none() && at < required {
+            let place = at + 1;
+            return wrong(format!("{name}() missing required argument '{keyword}' (pos {place})"));
+        }
+    }
+    for keyword in keywords.into_iter().flat_map(|keywords| keywords.keys()) {
+        let keyword: String = keyword.extract()?;
+        match names.iter().position(|name| *name == keyword) {
+            Some(at) if at < positional => {
+                let place = at + 1;
+                return wrong(format!(
+                    "argument for {name}() given by name ('{keyword}') and position ({place})"
+                ));
+            }
+            Some(_) => {}
+            None => {
+                return wrong(format!("{name}() got an unexpected keyword argument '{keyword}'"));
+            }
+        }
+    }
+    Ok(values)
+}
+
+/// Converts an argument to C's `int`.
+pub(super) fn int(value: &Bound<'_, PyAny>) -> PyResult<i32> {
+    ffi::int(value).map_err(|_| PyErr::fetch(value.py()))
 }
 
 /// Returns an argument that may be left out.

@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use pyo3::exceptions::{PyKeyError, PyRuntimeError};
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyDict, PyTuple};
 use sandsock::constants::{POLLIN, POLLNVAL, POLLOUT, POLLPRI};
 use sandsock::errno::ENOENT;
 use sandsock::{Error, ErrorKind};
 
-use super::arguments::{count, file_events, limited_time, optional, short_mask, time};
+use super::arguments::{
+    count, file_events, limited_time, no_keywords, only, optional, short_mask, time,
+};
+use super::epoll::{is_open, poll_all};
 use super::raised;
 use crate::ffi::file_descriptor;
 
@@ -69,9 +72,17 @@ impl Poll {
 #[pymethods]
 impl Poll {
     /// Registers a file descriptor, or changes its events.
-    #[pyo3(signature = (*arguments), text_signature = "($self, fd, eventmask=POLLIN | POLLPRI | POLLOUT, /)")]
-    fn register(&self, arguments: &Bound<'_, PyTuple>) -> PyResult<()> {
-        count("register", arguments, 1, 2)?;
+    #[pyo3(
+        signature = (*arguments, **keywords),
+        text_signature = "($self, fd, eventmask=POLLIN | POLLPRI | POLLOUT, /)"
+    )]
+    fn register(
+        &self,
+        arguments: &Bound<'_, PyTuple>,
+        keywords: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<()> {
+        no_keywords("poll.register", keywords)?;
+        count("register", arguments.len(), 1, 2)?;
         let fd = file_descriptor(&arguments.get_item(0)?)?;
         let events = match optional(arguments, 1)? {
             Some(events) => short_mask(&events)?,
@@ -81,10 +92,15 @@ impl Poll {
     }
 
     /// Changes the events of a registered file descriptor.
-    #[pyo3(signature = (*arguments), text_signature = "($self, fd, eventmask, /)")]
-    fn modify(&self, arguments: &Bound<'_, PyTuple>) -> PyResult<()> {
+    #[pyo3(signature = (*arguments, **keywords), text_signature = "($self, fd, eventmask, /)")]
+    fn modify(
+        &self,
+        arguments: &Bound<'_, PyTuple>,
+        keywords: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<()> {
         let py = arguments.py();
-        count("modify", arguments, 2, 2)?;
+        no_keywords("poll.modify", keywords)?;
+        count("modify", arguments.len(), 2, 2)?;
         let fd = file_descriptor(&arguments.get_item(0)?)?;
         let events = short_mask(&arguments.get_item(1)?)?;
         if self.wanted().files.iter().any(|file| file.0 == fd) {
@@ -99,9 +115,14 @@ impl Poll {
     }
 
     /// Removes a file descriptor.
-    #[pyo3(signature = (fd, /))]
-    fn unregister(&self, fd: &Bound<'_, PyAny>) -> PyResult<()> {
-        let fd_number = file_descriptor(fd)?;
+    #[pyo3(signature = (*arguments, **keywords), text_signature = "($self, fd, /)")]
+    fn unregister(
+        &self,
+        arguments: &Bound<'_, PyTuple>,
+        keywords: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<()> {
+        let fd = only("poll.unregister", arguments, keywords)?;
+        let fd_number = file_descriptor(&fd)?;
         if self.remove_file(fd_number) {
             return Ok(());
         }
@@ -117,10 +138,15 @@ impl Poll {
     /// a negative number, are without end.
     ///
     /// Returns a list of pairs: a file descriptor and its events.
-    #[pyo3(signature = (*arguments), text_signature = "($self, timeout=None, /)")]
-    fn poll(&self, arguments: &Bound<'_, PyTuple>) -> PyResult<Vec<(i32, i32)>> {
+    #[pyo3(signature = (*arguments, **keywords), text_signature = "($self, timeout=None, /)")]
+    fn poll(
+        &self,
+        arguments: &Bound<'_, PyTuple>,
+        keywords: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Vec<(i32, i32)>> {
         let py = arguments.py();
-        count("poll", arguments, 0, 1)?;
+        no_keywords("poll.poll", keywords)?;
+        count("poll", arguments.len(), 0, 1)?;
         let timeout = optional(arguments, 0)?;
         let timeout = time(timeout.as_ref(), 1_000_000, "timeout must be an integer or None")?;
         let mut timeout = limited_time(timeout)?;
@@ -146,7 +172,11 @@ impl Poll {
         if !ready.is_empty() {
             timeout = Some(Duration::ZERO);
         }
-        let sockets = wanted.sockets.poll(timeout);
+        let sockets = if wanted.sockets.registered().any(|(fd, _)| is_open(fd)) {
+            poll_all(&wanted.sockets.registered().collect::<Vec<_>>(), timeout)
+        } else {
+            wanted.sockets.poll(timeout)
+        };
         self.is_running.store(false, Ordering::Relaxed);
         ready.extend(sockets.map_err(|error| raised(py, &error))?);
         Ok(ready)

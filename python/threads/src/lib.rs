@@ -41,6 +41,12 @@ pub extern "C" fn sandsock_before_start(function: extern "C" fn()) {
     state::with(|state| state.before_start = Some(function));
 }
 
+/// Says where the interpreter's lock is: the address of the word that says whether it is locked.
+#[unsafe(no_mangle)]
+pub extern "C" fn sandsock_interpreter_lock(address: usize) {
+    state::with(|state| state.interpreter_lock = address);
+}
+
 /// libc.so needs this function, and no other library has it. So the linker instantiates this library
 /// before libc.so, and before libpython, which needs libc.so. No program calls it.
 #[unsafe(no_mangle)]

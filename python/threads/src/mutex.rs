@@ -11,6 +11,10 @@ use crate::time::{self, TimeSpec};
 const EBUSY: i32 = 10;
 const ETIMEDOUT: i32 = 73;
 
+/// The longest wait for another thread to take the interpreter's lock, in nanoseconds. CPython: the
+/// switch interval.
+const SWITCH: u64 = 5_000_000;
+
 /// # Safety
 /// `mutex` is a `pthread_mutex_t`.
 unsafe fn word(mutex: *mut u32) -> *mut u32 {
@@ -74,10 +78,13 @@ pub(crate) unsafe extern "C" fn sandsock_pthread_cond_wait(
 ) -> i32 {
     // SAFETY: the caller's.
     unsafe { sandsock_pthread_mutex_unlock(mutex) };
+    // CPython: the thread that was asked for the interpreter's lock waits until another one has taken
+    // it. Perhaps none wants it. POSIX allows the wait to end without a reason.
     if state::take_request() {
-        // CPython: the thread that was asked for the interpreter's lock waits until another one has
-        // taken it. Perhaps none wants it. POSIX allows the wait to end without a reason.
         host::give_way();
+    } else if state::is_of_interpreter_lock(condition.addr()) {
+        // The request was taken by another wait.
+        state::wait_at(condition.addr(), Wait::Within(SWITCH));
     } else {
         state::wait_at(condition.addr(), Wait::Forever);
     }

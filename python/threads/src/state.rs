@@ -18,6 +18,8 @@ pub(crate) struct State {
     pub(crate) values: BTreeMap<u32, usize>,
     pub(crate) on_interrupt: Option<extern "C" fn()>,
     pub(crate) before_start: Option<extern "C" fn()>,
+    /// Where the interpreter's lock begins. 0 if that is not known.
+    pub(crate) interpreter_lock: usize,
 }
 
 struct Shared<T>(UnsafeCell<T>);
@@ -32,6 +34,7 @@ static STATE: Shared<State> = Shared(UnsafeCell::new(State {
     values: BTreeMap::new(),
     on_interrupt: None,
     before_start: None,
+    interpreter_lock: 0,
 }));
 
 static FLAG: Shared<u32> = Shared(UnsafeCell::new(0));
@@ -67,6 +70,15 @@ pub(crate) fn take_request() -> bool {
     flag & GIVE_WAY != 0
 }
 
+/// Returns whether a condition variable is one of the interpreter's lock.
+pub(crate) fn is_of_interpreter_lock(address: usize) -> bool {
+    /// CPython: `struct _gil_runtime_state` has two mutexes and two condition variables behind the
+    /// word that says whether it is locked.
+    const SIZE: usize = 256;
+    let lock = with(|state| state.interpreter_lock);
+    lock != 0 && (lock..lock + SIZE).contains(&address)
+}
+
 /// Reports an interrupt to the interpreter.
 pub(crate) fn interrupted() {
     if let Some(function) = with(|state| state.on_interrupt) {
@@ -79,16 +91,17 @@ pub(crate) fn wait_at(address: usize, wait: Wait) -> Parked {
     let own = host::index();
     with(|state| state.queues.entry(address).or_default().push_back(own));
     let parked = host::park(own, wait, thread::number_of(own) == 0);
-    if parked != Parked::Unparked {
-        with(|state| {
-            if let Some(queue) = state.queues.get_mut(&address) {
-                queue.retain(|thread| *thread != own);
-                if queue.is_empty() {
-                    state.queues.remove(&address);
-                }
+    // The thread may be in the queue still, although it was unparked: if an earlier wait was over at
+    // the moment when another thread ended it, that end is for this wait. An entry that stayed would
+    // take the wake-up of a thread that waits.
+    with(|state| {
+        if let Some(queue) = state.queues.get_mut(&address) {
+            queue.retain(|thread| *thread != own);
+            if queue.is_empty() {
+                state.queues.remove(&address);
             }
-        });
-    }
+        }
+    });
     if parked == Parked::Interrupted {
         interrupted();
     }

@@ -56,6 +56,17 @@ fn python_threads_many_ok() {
 }
 
 #[test]
+fn python_threads_stacks_are_bounded() {
+    if built() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut python = python(folder.path());
+        python.args(["--limit", "memory-bytes=100000000"]).arg(script("threads.py")).arg("stacks");
+        let (_, stderr) = ended(134, python);
+        assert!(stderr.contains("the stacks of its threads take more than 256 MiB"), "{stderr}");
+    }
+}
+
+#[test]
 fn python_threads_limit_holds() {
     if built() {
         passes("limited", &["--limit", "threads=3"], &[]);
@@ -77,6 +88,13 @@ fn passes_first(name: &str) -> String {
     let mut python = python(folder.path());
     python.arg(script("threads.py")).arg(name);
     ended(0, python).0
+}
+
+#[test]
+fn python_threads_sleepers_all_end() {
+    if built() {
+        passes("sleepers", &[], &[]);
+    }
 }
 
 #[test]
@@ -127,6 +145,8 @@ fn python_threads_ctrl_c_reaches_the_main_thread() {
         let expected = (Some(0), "KeyboardInterrupt\nok\n".to_owned());
         assert_eq!(interrupted("interrupted_lock", 1), expected);
         assert_eq!(interrupted("interrupted_computation", 1), expected);
+        let cancelled = (Some(0), "cancelled\nKeyboardInterrupt\nok\n".to_owned());
+        assert_eq!(interrupted("interrupted_loop", 1), cancelled);
     }
 }
 

@@ -337,7 +337,12 @@ fn wasi_denials_and_policy_files_hold() {
             "resolve: access-denied",
         ];
         assert_eq!(lines, expected);
-        assert!(stderr[0].contains("is denied by the rule"), "{stderr:?}");
+        // A denial by name is warned of at the start.
+        assert!(
+            stderr[0].contains("the denial resolve=secret.example refuses look-ups"),
+            "{stderr:?}"
+        );
+        assert!(stderr[1].contains("is denied by the rule"), "{stderr:?}");
         // A denial of the command line wins over the file.
         let options =
             ["--policy", file, "--deny", "tcp-connect=127.0.0.0/8:*", "--deny", "resolve=*"];
@@ -662,7 +667,8 @@ fn wasi_pins_expire() {
                 run.env("LD_PRELOAD", FAKETIME).env("FAKETIME_TIMESTAMP_FILE", &time);
                 run.env("FAKETIME_NO_CACHE", "1");
                 let grants = ["tcp-connect", "udp-send"].map(|verb| format!("{verb}={name}:8080"));
-                let options = ["--allow", &*grants[0], "--allow", &grants[1]];
+                // The clock's file must be readable, and look-ups must use that clock.
+                let options = ["--no-harden", "--allow", &*grants[0], "--allow", &grants[1]];
                 let look_up = format!("resolve={name}");
                 let acts = [
                     "connect=93.184.216.34:8080",
@@ -719,4 +725,10 @@ fn wasi_exit_loses_nothing() {
     running.end();
     assert!(start.elapsed() < Duration::from_secs(30));
     drop(stream);
+}
+
+/// The same, if `sandsock serve` is told to end.
+#[test]
+fn wasi_serve_end_loses_nothing() {
+    crate::serve::serve_end_loses_nothing(programs::wasi_acts_ok);
 }

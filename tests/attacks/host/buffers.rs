@@ -79,7 +79,7 @@ pub(crate) fn attack_buffers_tcp_bounded() {
             .arg(1000)
             .run()
             .success();
-        for number in 0..4 {
+        for number in 0..5 {
             running.lines(number + 2);
             let held = queues("tcp", 2, port, false);
             assert!((LIMIT / 4..=LIMIT).contains(&held), "{held}");

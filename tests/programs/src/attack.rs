@@ -8,7 +8,8 @@ use sandsock::constants::*;
 use sandsock::raw::types::{self, Inet6Address, InetAddress, Wait};
 use sandsock::raw::{connections, syscalls, transfers};
 use sandsock::{
-    ConnectTimeout, Error, ErrorKind, Family, Flags, OptionValue, Result, Socket, create_connection,
+    ConnectTimeout, Error, ErrorKind, Family, Flags, OptionValue, Result, Socket, TlsIdentity,
+    TlsOptions, TlsStream, create_connection,
 };
 
 /// The program's arguments.
@@ -208,6 +209,18 @@ pub(crate) fn set(socket: &Socket, level: i32, name: i32, value: OptionValue<'_>
     socket.setsockopt(level, name, value)
 }
 
+/// Begins a session of TLS with a peer that does not answer. Only a denial is an error.
+fn begun(
+    socket: Socket,
+    begin: impl FnOnce(Socket, &TlsOptions) -> Result<TlsStream>,
+) -> Result<()> {
+    socket.settimeout(Some(std::time::Duration::from_millis(50)))?;
+    match begin(socket, &TlsOptions::default()) {
+        Err(error) if error.kind() == ErrorKind::TimedOut => Ok(()),
+        result => result.map(|_| panic!("nobody answers")),
+    }
+}
+
 /// Does the act of a verb in the plainest way.
 pub(crate) fn act(verb: &str, target: &str) -> Result<()> {
     let port = || target.parse::<u16>().expect("a port");
@@ -217,6 +230,20 @@ pub(crate) fn act(verb: &str, target: &str) -> Result<()> {
             let socket = Socket::new(AF_INET, SOCK_STREAM, 0)?;
             socket.bind(("127.0.0.1", port()))?;
             socket.listen(None)
+        }
+        "tls-connect" => {
+            let socket = Socket::new(AF_INET, SOCK_STREAM, 0)?;
+            socket.connect(("127.0.0.1", port()))?;
+            begun(socket, |socket, options| TlsStream::connect(socket, "localhost.test", options))
+        }
+        "tls-identity" => {
+            let (socket, _peer) = sandsock::socketpair(AF_UNIX, SOCK_STREAM, 0)?;
+            // A client's identity is asked for at once, and a server's after the client's hello.
+            let identity = Some(TlsIdentity::Lent(target.to_owned()));
+            begun(socket, |socket, options| {
+                let options = TlsOptions { identity, ..options.clone() };
+                TlsStream::connect(socket, "localhost.test", &options)
+            })
         }
         "udp-bind" => Socket::new(AF_INET, SOCK_DGRAM, 0)?.bind(("127.0.0.1", port())),
         "udp-send" => {

@@ -8,6 +8,7 @@ use sandsock::constants::*;
 use sandsock::{ErrorKind, Family, Result, Socket};
 
 pub mod alg;
+pub mod budget;
 pub mod can;
 
 /// The program's argument of this place, from 0 on.

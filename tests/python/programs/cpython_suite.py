@@ -1,4 +1,5 @@
-"""Runs a module of CPython's tests, and prints the outcome as a line of JSON. The arguments are the module and a folder to write to."""
+"""Runs a module of CPython's tests, in the sandbox or natively, and prints the outcome as a line of JSON. The arguments are the module
+and a folder to write to."""
 
 import _thread
 import asyncio.events
@@ -9,17 +10,8 @@ import sys
 import tempfile
 import unittest
 
-name, folder = sys.argv[1:]
-tempfile.tempdir = folder
-os.chdir(folder)
-
 import test.support
 import test.support.threading_helper
-
-# The modules skip themselves for a WASI without sockets.
-test.support.is_wasi = False
-test.support.has_socket_support = True
-test.support.verbose = 0
 
 
 def can_start_thread():
@@ -30,17 +22,9 @@ def can_start_thread():
     return True
 
 
-test.support.threading_helper.can_start_thread = can_start_thread()
-
-
 def get_child_watcher(self):
     # The helpers of 3.13's tests ask for a child watcher, which 3.14 does not have. They allow for a policy without one.
     raise NotImplementedError
-
-
-type(asyncio.events._get_event_loop_policy()).get_child_watcher = get_child_watcher
-module = importlib.import_module(name)
-result = unittest.TextTestRunner(stream=sys.stderr, verbosity=2).run(unittest.defaultTestLoader.loadTestsFromModule(module))
 
 
 def identity(test):
@@ -49,8 +33,25 @@ def identity(test):
     return owner.rstrip(")") if name.startswith(("setUp", "tearDown")) else name
 
 
-wrong = result.failures + result.errors + [(test, "") for test in result.unexpectedSuccesses]
-failed = [identity(test) for test, _ in wrong]
-# A runner without threads can't run these.
-threaded = [identity(test) for test, text in wrong if "RuntimeError: can't start new thread" in text]
-print(json.dumps({"ran": result.testsRun, "failed": failed, "skipped": len(result.skipped), "threaded": threaded}))
+def main(name, folder):
+    tempfile.tempdir = folder
+    os.chdir(folder)
+    # The modules skip themselves for a WASI without sockets.
+    test.support.is_wasi = False
+    test.support.has_socket_support = True
+    test.support.verbose = 0
+    test.support.threading_helper.can_start_thread = can_start_thread()
+    if sys.version_info >= (3, 14):
+        type(asyncio.events._get_event_loop_policy()).get_child_watcher = get_child_watcher
+    module = importlib.import_module(name)
+    result = unittest.TextTestRunner(stream=sys.stderr, verbosity=2).run(unittest.defaultTestLoader.loadTestsFromModule(module))
+    wrong = result.failures + result.errors + [(case, "") for case in result.unexpectedSuccesses]
+    failed = [identity(case) for case, _ in wrong]
+    # A runner without threads can't run these.
+    threaded = [identity(case) for case, text in wrong if "RuntimeError: can't start new thread" in text]
+    print(json.dumps({"ran": result.testsRun, "failed": failed, "skipped": len(result.skipped), "threaded": threaded}))
+
+
+# A native test of processes imports this file in each of them.
+if __name__ == "__main__":
+    main(*sys.argv[1:])

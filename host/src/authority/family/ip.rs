@@ -1,6 +1,7 @@
 //! What INET and INET6 share: the questions to the policy about an IP address.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use rustix::io::Errno;
 
@@ -9,6 +10,8 @@ use crate::authority::gate::Gate;
 use crate::authority::permit::Destination;
 use crate::bindings::sandsock::socket::types::SocketKind;
 use crate::descriptor::Handle;
+use crate::descriptor::account::Account;
+use crate::descriptor::acts::Local;
 use crate::error::CallResult;
 use crate::sys;
 use crate::sys::address::{RawAddress, View};
@@ -58,25 +61,37 @@ pub(super) fn judge(
     let socket = match purpose {
         Use::Bind(socket) => socket,
         Use::Connect | Use::Send(_) if datagram => {
-            gate.decide(&Request::UdpSend(address))?;
-            return Ok(Destination::plain(RawAddress::from_ip(address)));
+            return charged(gate, &Request::UdpSend(address), address);
         }
         // MSG_FASTOPEN connects. Without it the kernel takes no address on a stream.
         Use::Connect | Use::Send(_) => {
-            gate.decide(&Request::TcpConnect(address))?;
-            return Ok(Destination::plain(RawAddress::from_ip(address)));
+            return charged(gate, &Request::TcpConnect(address), address);
         }
     };
     let verb = if datagram { Verb::UdpBind } else { Verb::TcpListen };
     let request =
         |local| if datagram { Request::UdpBind(local) } else { Request::TcpListen(local) };
-    let published = gate.policy.published(verb, address);
+    let published = gate.policy().published(verb, address);
     // A port that the kernel chose at an earlier bind is irrelevant here.
     gate.decide(&request(local(socket, address, published, false)))?;
     Ok(match published {
         Some(host) => Destination::published(View { guest: address, host }),
         None => Destination::plain(RawAddress::from_ip(address)),
     })
+}
+
+/// Asks for an act that uses this address, and charges it to the rule that allows it.
+fn charged(gate: &Gate, request: &Request<'_>, address: SocketAddr) -> CallResult<Destination> {
+    gate.decide(request)?;
+    Ok(Destination::plain(RawAddress::from_ip(address)).charged_to(gate.account(request)))
+}
+
+/// Returns the account of the connections that a socket accepts at its local address.
+pub(crate) fn listening_account(gate: &Gate, socket: &Handle) -> Option<Arc<Account>> {
+    if !gate.has_budgets() || socket.is_where_handed() {
+        return None;
+    }
+    gate.account(&Request::TcpListen(local_now(socket).ok()?))
 }
 
 /// Returns the verb whose rules are about the local addresses of sockets of this kind. None if
@@ -93,7 +108,7 @@ pub(crate) fn port_verb(kind: SocketKind) -> Option<Verb> {
 /// Returns the verb by whose deny rules the kernel must not choose every local port for this
 /// socket. None if no rule names a port.
 pub(crate) fn keeps_ports(gate: &Gate, kind: SocketKind) -> Option<Verb> {
-    port_verb(kind).filter(|&verb| gate.policy.keeps_ports(verb))
+    port_verb(kind).filter(|&verb| gate.policy().keeps_ports(verb))
 }
 
 /// Asks whether a bind may get this port, which the kernel chose. Nothing is reported.
@@ -104,7 +119,7 @@ pub(crate) fn judge_port(
     at: SocketAddr,
 ) -> Result<(), Denial> {
     let local = local(socket, at, None, true);
-    gate.policy.judge_local(&match verb {
+    gate.policy().judge_local(&match verb {
         Verb::UdpBind => Request::UdpBind(local),
         _ => Request::TcpListen(local),
     })
@@ -125,6 +140,16 @@ pub(super) fn judge_listen(gate: &Gate, socket: &Handle) -> CallResult<()> {
         return Err(Errno::OPNOTSUPP.into());
     }
     gate.decide(&Request::TcpListen(local_now(socket)?))
+}
+
+/// Returns where a socket is bound, in the form in which the policy is asked. None if no rule is
+/// about its local address.
+pub(crate) fn local_act(socket: &Handle, kind: SocketKind) -> Result<Option<Local>, Errno> {
+    Ok(match port_verb(kind) {
+        Some(Verb::UdpBind) => Some(Local::Udp(local_now(socket)?)),
+        Some(_) => Some(Local::Tcp(local_now(socket)?)),
+        None => None,
+    })
 }
 
 /// Returns the local address of a socket. A published address is the guest's own.

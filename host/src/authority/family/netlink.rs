@@ -23,7 +23,7 @@ use crate::sys::address::RawAddress;
 use sandsock_policy::{NetlinkRequest, Request};
 
 /// `sizeof(struct nlmsghdr)`: length, type, flags, sequence, port.
-const HEADER: usize = 16;
+pub(crate) const HEADER: usize = 16;
 /// `sizeof(struct genlmsghdr)`: command, version, two bytes for later.
 const GENERIC_HEADER: usize = 4;
 /// Lower types are messages about messages, which the kernel skips.
@@ -90,7 +90,7 @@ pub(crate) fn messages(mut rest: &[u8]) -> impl Iterator<Item = Result<Message<'
 
 /// Reads attributes (`struct nlattr`: length, type), each aligned to 4 bytes. An invalid attribute
 /// ends the list.
-fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub(crate) fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let header = rest.get(..4)?;
         let length = usize::from(u16::from_ne_bytes([header[0], header[1]]));
@@ -152,6 +152,15 @@ fn generic_families(dump: &[u8]) -> Vec<GenericFamily> {
     let families =
         messages(dump).map_while(Result::ok).filter(|message| message.kind == CONTROL_FAMILY);
     families.filter_map(family).collect()
+}
+
+/// Reads the bytes as an answer of the control family, and as questions.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(data: &[u8]) {
+    let _ = generic_families(data);
+    messages(data).flatten().for_each(|message| {
+        let _ = asks_elsewhere(&message);
+    });
 }
 
 /// Asks about the events of a group, by its number.

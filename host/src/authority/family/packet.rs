@@ -173,7 +173,7 @@ impl FamilyRules for Packet {
         if kind.type_ != libc::SOCK_RAW {
             return gate.not_denied(&every);
         }
-        if gate.would_allow(&every) {
+        if gate.grants(&every) {
             return gate.decide(&every);
         }
         match frame_protocol(frame) {

@@ -1,6 +1,7 @@
 //! AF_UNIX (man 7 unix). The host walks a path beneath a granted directory, and checks it both by
 //! its name and by where it leads.
 
+use std::ffi::OsString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
 use super::{FamilyRules, Use};
-use crate::authority::gate::Gate;
+use crate::authority::gate::{Gate, unix_request};
 use crate::authority::permit::{Anchor, Destination};
 use crate::bindings::sandsock::socket::types::{Address, SocketKind, UnixAddress};
 use crate::descriptor::Handle;
@@ -96,22 +97,26 @@ impl FamilyRules for Unix {
                 // reported.
                 let raw = encode_abstract(name)?;
                 let target = UnixTarget::Abstract(name);
-                gate.decide(&match purpose {
+                let request = match purpose {
                     Use::Bind(_) => Request::UnixBind(target),
                     Use::Connect | Use::Send(_) => Request::UnixConnect(target),
-                })?;
-                Ok(Destination::plain(raw))
+                };
+                gate.decide(&request)?;
+                Ok(Destination::plain(raw).charged_to(gate.account(&request)))
             }
             UnixAddress::Path(path) => {
                 // A path that the kernel would refuse is refused before anything is looked up.
                 encode_path(path)?;
                 let routes = gate.unix_route(verb, path)?;
-                let destination = walk(&routes, |route| match purpose {
-                    Use::Bind(_) => to_bind(route, path, start_of(gate, path)?),
-                    Use::Connect | Use::Send(_) => to_connect(route),
-                })?;
-                gate.walked(verb, path);
-                Ok(destination)
+                let go = |routes: &[UnixRoute]| {
+                    walk(routes, |route| match purpose {
+                        Use::Bind(_) => to_bind(route, path, start_of(gate, path)?),
+                        Use::Connect | Use::Send(_) => to_connect(route),
+                    })
+                };
+                let destination = go(&routes)?;
+                gate.walked(verb, path, |routes| go(routes).map(drop));
+                Ok(destination.charged_to(gate.account(&unix_request(verb, path))))
             }
         }
     }
@@ -120,7 +125,8 @@ impl FamilyRules for Unix {
         match Self::decode(&sys::local_address(socket.fd())?, socket.socket()?) {
             Some(Address::Unix(UnixAddress::Path(path))) => {
                 gate.unix_route(Verb::UnixBind, &path)?;
-                gate.walked(Verb::UnixBind, &path);
+                // The bind has walked there.
+                gate.walked(Verb::UnixBind, &path, |_| Ok(()));
                 Ok(())
             }
             Some(Address::Unix(UnixAddress::Abstract(name))) => {
@@ -157,15 +163,24 @@ impl FamilyRules for Unix {
     }
 }
 
+/// Returns the directory and the name of a path that a grant lets the guest bind.
+pub(crate) fn name(gate: &Gate, path: &[u8]) -> CallResult<(Dir, OsString)> {
+    encode_path(path)?;
+    let routes = gate.unix_route(Verb::UnixBind, path)?;
+    let find = |routes: &[UnixRoute]| {
+        walk(routes, |route| in_directory(route).map(|(parent, name, _)| (parent, name)))
+    };
+    let found = find(&routes)?;
+    gate.walked(Verb::UnixBind, path, |routes| find(routes).map(drop));
+    Ok(found)
+}
+
 /// Tries the routes that the policy found. Returns the first success, or the last refusal.
-fn walk(
-    routes: &[UnixRoute],
-    walk: impl Fn(&UnixRoute) -> CallResult<Destination>,
-) -> CallResult<Destination> {
+fn walk<T>(routes: &[UnixRoute], walk: impl Fn(&UnixRoute) -> CallResult<T>) -> CallResult<T> {
     let mut last = Errno::ACCESS.into();
     for route in routes {
         match walk(route) {
-            Ok(destination) => return Ok(destination),
+            Ok(end) => return Ok(end),
             Err(fault) => last = fault,
         }
     }
@@ -203,6 +218,22 @@ fn to_connect(route: &UnixRoute) -> CallResult<Destination> {
 /// the directory where it starts. An absolute path is bound by the directory's real path, unless
 /// only the path as written is short enough. getsockname shows what was bound.
 fn to_bind(route: &UnixRoute, given: &[u8], start: Option<Dir>) -> CallResult<Destination> {
+    let (parent, name, real) = in_directory(route)?;
+    let address = match start {
+        Some(_) => encode_path(given),
+        None => encode_path(real.as_os_str().as_bytes()).or_else(|_| encode_path(given)),
+    }?;
+    // man 2 bind: bind never replaces a file. So a name that does not exist now and is a socket
+    // afterwards was made by the bind.
+    if rustix::fs::statat(parent.as_fd(), &name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
+        return Err(Errno::ADDRINUSE.into());
+    }
+    Ok(Destination::anchored(address, Anchor::Directory { parent, name, start }))
+}
+
+/// Opens the directory of a path beneath the granted one. Returns it, the name in it, and the real
+/// path of both.
+fn in_directory(route: &UnixRoute) -> CallResult<(Dir, OsString, PathBuf)> {
     let base = open_base(route)?;
     let real_base = real_path(base.as_fd())?;
     let name = route.relative.file_name().ok_or(Errno::INVAL)?.to_owned();
@@ -220,16 +251,7 @@ fn to_bind(route: &UnixRoute, given: &[u8], start: Option<Dir>) -> CallResult<De
     let real = real_path(parent.as_fd())?.join(&name);
     let relative = real.strip_prefix(&real_base).map_err(|_| Errno::ACCESS)?;
     route.permits(&real_base, relative)?;
-    let address = match start {
-        Some(_) => encode_path(given),
-        None => encode_path(real.as_os_str().as_bytes()).or_else(|_| encode_path(given)),
-    }?;
-    // man 2 bind: bind never replaces a file. So a name that does not exist now and is a socket
-    // afterwards was made by the bind.
-    if rustix::fs::statat(parent.as_fd(), &name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
-        return Err(Errno::ADDRINUSE.into());
-    }
-    Ok(Destination::anchored(address, Anchor::Directory { parent, name, start }))
+    Ok((parent, name, real))
 }
 
 /// Returns where a relative path starts, for the kernel and for the policy. None for an absolute
@@ -238,7 +260,8 @@ fn start_of(gate: &Gate, path: &[u8]) -> Result<Option<Dir>, Fault> {
     if path.starts_with(b"/") {
         return Ok(None);
     }
-    let base = gate.policy.start_of_paths().ok_or(Errno::ACCESS)?;
+    let policy = gate.policy();
+    let base = policy.start_of_paths().ok_or(Errno::ACCESS)?;
     Ok(Some(Dir::open_ambient_dir(base, ambient_authority())?))
 }
 

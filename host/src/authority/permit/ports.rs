@@ -7,7 +7,7 @@
 //! Then it binds the guest's socket to a port that no rule denies. If no rule names a port, the
 //! host skips all of this.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
 
 use rustix::io::Errno;
@@ -116,7 +116,7 @@ impl Judge<'_> {
         let v6only = is_v6only(handle, kind);
         let allowed = |port| {
             let address = with_port(at, port);
-            self.gate.policy.judge_implicit(
+            self.gate.policy().judge_implicit(
                 verb,
                 LocalAddress { address, v6only, kernel_chosen: true, published: None },
             )
@@ -151,9 +151,28 @@ impl Judge<'_> {
     /// send. A grant to send is enough, and deny rules keep their ports. Returns whether there is
     /// such a grant.
     pub(crate) fn bind_to_send(&self, handle: &Handle, kind: SocketKind) -> CallResult<bool> {
-        if !self.gate.policy.may_send_udp(kind.family) {
+        if !self.gate.policy().may_send_udp(kind.family) {
             return Ok(false);
         }
+        let any = || {
+            SocketAddr::new(
+                if kind.family == libc::AF_INET6 {
+                    Ipv6Addr::UNSPECIFIED.into()
+                } else {
+                    Ipv4Addr::UNSPECIFIED.into()
+                },
+                0,
+            )
+        };
+        self.gate.report_passed(
+            Verb::UdpBind,
+            || any().to_string(),
+            |policy| {
+                let bind = Request::UdpBind(any().into());
+                let denied = !policy.may_send_udp(kind.family);
+                denied.then(|| policy.judge_local(&bind).err()).flatten()
+            },
+        );
         self.implicit_port(handle, kind)?;
         let bound = sys::local_address(handle.fd())?.to_ip().ok_or(Errno::INVAL)?;
         if bound.port() == 0 {

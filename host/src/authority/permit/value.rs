@@ -82,6 +82,19 @@ fn group(shape: Shape, value: &OptionBytes) -> Option<IpAddr> {
     }
 }
 
+/// Reads the bytes as the value of each option, as a program of a filter, and as the argument of
+/// each ioctl.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(data: &[u8]) {
+    let value = OptionBytes::Bytes(data.to_vec());
+    for shape in [Shape::GroupV4, Shape::GroupV6, Shape::GroupAddress] {
+        let _ = group(shape, &value);
+    }
+    if let Ok(OptionBytes::Program(instructions)) = program(&value) {
+        assert_eq!(instructions.len() * 8, data.len());
+    }
+}
+
 /// Checks what an option's value names, and returns the value in the kernel's form.
 pub(super) fn judged(
     gate: &Gate,

@@ -10,8 +10,7 @@ use sandsock_abi::constants::{
     AI_CANONIDN, AI_IDN, EAI_ADDRFAMILY, HOST_NOT_FOUND, NO_DATA, NO_RECOVERY,
 };
 
-use super::table::{hosts_file_has_name, search_list};
-use super::{LookupError, NAME_MAX, ask, run};
+use super::{LookupError, NAME_MAX, ask, resolver, run};
 use crate::authority::family;
 use crate::authority::filter;
 use crate::authority::permit::{Permit, Resolve};
@@ -21,7 +20,7 @@ use crate::bindings::sandsock::socket::types::{
 use crate::calls::caller::Caller;
 use crate::ctx::{SandsockCtx, SandsockCtxView};
 use crate::error::{CallResult, Fault};
-use crate::sys::{self, Hints, ResolverError};
+use crate::sys::{self, Hints, Resolver, ResolverError};
 use crate::wait;
 use crate::wait::pool::TABLES;
 use sandsock_policy::{Decision, JudgedAnswers, Verb, normalise_name};
@@ -110,22 +109,23 @@ async fn look_up(
     }
     let name = permit.act().name().to_owned();
     let whole = permit.act().is_whole();
-    let fixed = caller.step(|view| view.ctx.gate.policy.fixed(&name).map(<[IpAddr]>::to_vec));
+    let fixed = caller.step(|view| view.ctx.gate.policy().fixed(&name).map(<[IpAddr]>::to_vec));
+    let resolver = resolver(caller);
     let (mut answers, others) = match fixed {
         Some(fixed) => {
             let own = name.clone();
             let answers = local(caller, service, wait, move |service| {
-                from_fixed(&fixed, &own, service, hints)
+                from_fixed(&resolver, &fixed, &own, service, hints)
             })
             .await??;
             (answers, Vec::new())
         }
         None => {
-            let other_names = caller.step(|view| view.ctx.gate.policy.denies_names());
-            let is_local = in_hosts_file(&permit, hints.family);
+            let other_names = caller.step(|view| view.ctx.gate.policy().denies_names());
+            let is_local = in_hosts_file(&resolver, &permit, hints.family);
             let call = move |in_hosts_file| {
                 let lookup = sys::Lookup { in_hosts_file, other_names };
-                sys::get_address_info(permit, service.as_deref(), hints, lookup)
+                resolver.get_address_info(permit, service.as_deref(), hints, lookup)
             };
             ask(caller, wait, is_local, call).await??
         }
@@ -146,12 +146,14 @@ async fn look_up(
 /// Returns a function that says whether the hosts file answers. It reads files, so another thread
 /// calls it.
 pub(super) fn in_hosts_file(
+    resolver: &Resolver,
     permit: &Permit<Resolve>,
     family: i32,
-) -> impl FnOnce() -> bool + Send + 'static {
+) -> impl FnOnce() -> bool + Send + use<> + 'static {
+    let resolver = resolver.clone();
     let (name, whole) = (permit.act().name().to_owned(), permit.act().is_whole());
     // glibc does not find a name with a dot at its end in the hosts file.
-    move || !whole && hosts_file_has_name(&name, family)
+    move || !whole && resolver.hosts_file_has_name(&name, family)
 }
 
 /// Returns a name of an answer, without the last dot of the question if the guest wrote none.
@@ -175,8 +177,9 @@ async fn numeric(
     hints: Hints,
     wait: Wait,
 ) -> Result<Vec<sys::AddressInfo>, LookupError> {
+    let resolver = resolver(caller);
     Ok(local(caller, service, wait, move |service| {
-        sys::numeric_address_info(host.as_deref(), service, hints)
+        resolver.numeric_address_info(host.as_deref(), service, hints)
     })
     .await??)
 }
@@ -189,7 +192,7 @@ async fn local<R: Send + 'static>(
     wait: Wait,
     call: impl FnOnce(Option<&CStr>) -> R + Send + 'static,
 ) -> CallResult<R> {
-    if service.as_ref().is_none_or(|service| service.as_bytes().iter().all(u8::is_ascii_digit)) {
+    if service.as_deref().is_none_or(sys::is_number) {
         return Ok(call(service.as_deref()));
     }
     run(caller, &TABLES, wait::deadline(a_moment(wait)), move || call(service.as_deref())).await
@@ -224,14 +227,15 @@ pub(super) fn judge_name(
     host: &str,
     no_such: LookupError,
 ) -> Result<Permit<Resolve>, LookupError> {
-    if ctx.gate.policy.resolves_any() && normalise_name(host).is_err() {
+    if ctx.gate.policy().resolves_any() && normalise_name(host).is_err() {
         return Err(no_such);
     }
-    Ok(ctx.judge().resolve(host, search_list)?)
+    Ok(ctx.judge().resolve(host, || ctx.resolver.search_list())?)
 }
 
 /// Returns the answer for a name whose addresses the operator gave.
 fn from_fixed(
+    resolver: &Resolver,
     fixed: &[IpAddr],
     name: &str,
     service: Option<&CStr>,
@@ -246,7 +250,7 @@ fn from_fixed(
             hints.flags &= !libc::AI_V4MAPPED;
         }
         let text = sys::c_string(&address.to_string()).map_err(ResolverError::System)?;
-        match sys::numeric_address_info(Some(&text), service, hints) {
+        match resolver.numeric_address_info(Some(&text), service, hints) {
             Ok(list) => answers.extend(list),
             // The address has another family.
             Err(ResolverError::Code(EAI_ADDRFAMILY | libc::EAI_NONAME)) => {}
@@ -272,7 +276,22 @@ pub(super) fn judge_answers(
 ) -> Result<JudgedAnswers, LookupError> {
     ctx.judge().other_names(name, others)?;
     addresses.dedup();
-    let judged = ctx.gate.policy.judge_answers_of(name, others, addresses);
+    let policy = ctx.gate.policy();
+    let enforced = policy.enforced().filter(|_| ctx.gate.is_observed());
+    let enforced = enforced.map(|policy| policy.judge_answers_of(name, others, addresses.clone()));
+    let judged = policy.judge_answers_of(name, others, addresses.clone());
+    let judged = match ctx.gate.with_missing(&judged.denial().cloned().map_or(Ok(()), Err)) {
+        Some(wider) => wider.judge_answers_of(name, others, addresses),
+        None => judged,
+    };
+    for passed in enforced.iter().flat_map(|enforced| &enforced.dropped) {
+        if judged.kept.contains(&passed.address) {
+            let target = format!("{name}={}", passed.address);
+            ctx.gate.report(|time| {
+                Decision::denied(time, Verb::Resolve.name(), target, &passed.denial).passed()
+            });
+        }
+    }
     for dropped in &judged.dropped {
         let target = || format!("{name}={}", dropped.address);
         ctx.gate
@@ -342,16 +361,17 @@ pub(crate) async fn get_host_by_name(
     let permit = caller.step(|view| judge_name(view.ctx, &host, no_such))?;
     let name = permit.act().name().to_owned();
     let whole = permit.act().is_whole();
-    let fixed = caller.step(|view| view.ctx.gate.policy.fixed(&name).map(<[IpAddr]>::to_vec));
+    let fixed = caller.step(|view| view.ctx.gate.policy().fixed(&name).map(<[IpAddr]>::to_vec));
     let entry = match fixed {
         Some(fixed) => {
             let addresses = fixed.into_iter().filter(of_family).collect();
             sys::HostEntry { name: name.clone(), aliases: Vec::new(), addresses }
         }
         None => {
-            let is_local = in_hosts_file(&permit, family);
-            ask(caller, wait, is_local, move |local| sys::get_host_by_name(permit, family, local))
-                .await??
+            let resolver = resolver(caller);
+            let is_local = in_hosts_file(&resolver, &permit, family);
+            let call = move |local| resolver.get_host_by_name(permit, family, local);
+            ask(caller, wait, is_local, call).await??
         }
     };
     if entry.addresses.is_empty() {
@@ -386,12 +406,11 @@ enum Number {
 }
 
 fn as_number(host: &str) -> Number {
-    let hints = Hints { family: 0, kind: libc::SOCK_STREAM, protocol: 0, flags: 0 };
     let plain = is_digits_and_dots(host);
     // Here, an address with a zone is no number.
     let answer = match sys::c_string(host) {
         Ok(text) if host.len() <= NAME_MAX && !host.contains('%') => {
-            sys::numeric_address_info(Some(&text), None, hints).ok()
+            sys::number_address_info(&text).ok()
         }
         _ => None,
     };

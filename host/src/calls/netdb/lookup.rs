@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::PoisonError;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::event::PollFlags;
 use rustix::io::Errno;
@@ -16,7 +16,7 @@ use crate::authority::permit::{Permit, Resolve};
 use crate::ctx::SandsockCtx;
 use crate::descriptor::Quota;
 use crate::error::CallResult;
-use crate::sys::{self, Hints, ResolverError};
+use crate::sys::{self, Hints, Resolver, ResolverError};
 use crate::wait::pool::{self, InstanceUsage, Job, Pool};
 use crate::wait::registration::RegistrationCell;
 use crate::wait::{PollableWaiter, now};
@@ -37,6 +37,7 @@ pub(crate) struct Lookup {
     stage: Stage,
     /// The instance's part of the pools, and its pending look-ups.
     limits: (InstanceUsage, Quota),
+    resolver: Resolver,
     registration: RegistrationCell,
 }
 
@@ -81,15 +82,16 @@ impl Lookup {
         }
         let permit = judge_name(ctx, host, LookupError::Code(libc::EAI_NONAME))?;
         let name = permit.act().name().to_owned();
-        if let Some(fixed) = ctx.gate.policy.fixed(&name) {
+        if let Some(fixed) = ctx.gate.policy().fixed(&name) {
             let fixed = fixed.to_vec();
             return Ok(Begun::Addresses(judge_answers(ctx, &name, &[], fixed)?.kept));
         }
         let limits = (ctx.usage.clone(), ctx.lookup_quota.clone());
         let stage = Stage::Paused(0, permit);
-        let other_names = ctx.gate.policy.denies_names();
+        let other_names = ctx.gate.policy().denies_names();
         let registration = RegistrationCell::default();
-        let mut lookup = Self { name, other_names, stage, limits, registration };
+        let resolver = ctx.resolver.clone();
+        let mut lookup = Self { name, other_names, stage, limits, resolver, registration };
         lookup.go_on(ctx);
         Ok(Begun::Lookup(Box::new(lookup)))
     }
@@ -129,7 +131,7 @@ impl Lookup {
         if let Stage::Paused(..) = self.stage
             && let Stage::Paused(_, permit) = self.take_stage()
         {
-            self.stage = match ctx.lookups.take(Instant::now()) {
+            self.stage = match ctx.take_lookup() {
                 Ok(()) => self.ask_tables(permit).unwrap_or_else(|fault| failed(fault.into())),
                 // The limit is 0: there is nothing to wait for.
                 Err(Duration::MAX) => failed(Errno::AGAIN.into()),
@@ -168,17 +170,18 @@ impl Lookup {
     }
 
     fn ask_tables(&self, permit: Permit<Resolve>) -> CallResult<Stage> {
-        let is_local = in_hosts_file(&permit, HINTS.family);
-        let other_names = self.other_names;
+        let is_local = in_hosts_file(&self.resolver, &permit, HINTS.family);
+        let (resolver, other_names) = (self.resolver.clone(), self.other_names);
         let job = self.start(&pool::TABLES, move || {
-            if is_local() { Ok(ask(permit, true, other_names)) } else { Err(permit) }
+            if is_local() { Ok(ask(&resolver, permit, true, other_names)) } else { Err(permit) }
         })?;
         Ok(Stage::Tables(job))
     }
 
     fn ask_names(&self, permit: Permit<Resolve>) -> CallResult<Stage> {
-        let other_names = self.other_names;
-        Ok(Stage::Names(self.start(&pool::NAMES, move || ask(permit, false, other_names))?))
+        let (resolver, other_names) = (self.resolver.clone(), self.other_names);
+        let call = move || ask(&resolver, permit, false, other_names);
+        Ok(Stage::Names(self.start(&pool::NAMES, call)?))
     }
 
     /// Goes on if a job has ended.
@@ -220,8 +223,13 @@ impl Lookup {
     }
 }
 
-fn ask(permit: Permit<Resolve>, in_hosts_file: bool, other_names: bool) -> Answer {
-    sys::get_address_info(permit, None, HINTS, sys::Lookup { in_hosts_file, other_names })
+fn ask(
+    resolver: &Resolver,
+    permit: Permit<Resolve>,
+    in_hosts_file: bool,
+    other_names: bool,
+) -> Answer {
+    resolver.get_address_info(permit, None, HINTS, sys::Lookup { in_hosts_file, other_names })
 }
 
 /// The address that a text is, in any notation of the system's parser.
@@ -230,7 +238,7 @@ fn number(host: &str) -> Option<IpAddr> {
         return bracketed.parse::<Ipv6Addr>().ok().map(|v6| IpAddr::from(v6).to_canonical());
     }
     let text = sys::c_string(host).ok().filter(|_| host.len() <= NAME_MAX)?;
-    let answers = sys::numeric_address_info(Some(&text), None, HINTS).ok()?;
+    let answers = sys::number_address_info(&text).ok()?;
     Some(answers.first()?.address.to_ip()?.ip().to_canonical())
 }
 

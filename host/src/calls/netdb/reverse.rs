@@ -10,8 +10,7 @@ use sandsock_abi::constants::{
 };
 
 use super::hosts::{to_unicode, with_fresh_names};
-use super::table::hosts_file_has_address;
-use super::{LookupError, ask, run};
+use super::{LookupError, ask, resolver, run};
 use crate::authority::family;
 use crate::authority::permit::{Permit, ReverseResolve};
 use crate::bindings::sandsock::socket::types::{Address, HostEntry, Wait};
@@ -43,8 +42,11 @@ pub(crate) async fn get_host_by_address(
             addresses: vec![own],
         });
     }
-    let is_local = move || hosts_file_has_address(ip);
-    let entry = ask(caller, wait, is_local, move |_| sys::get_host_by_address(permit)).await??;
+    let resolver = resolver(caller);
+    let tables = resolver.clone();
+    let is_local = move || tables.hosts_file_has_address(ip);
+    let entry =
+        ask(caller, wait, is_local, move |_| resolver.get_host_by_address(permit)).await??;
     // Some resolvers add addresses of their own, such as this host's. The guest did not ask for
     // them.
     let same = |address: &IpAddr| canonical(*address) == canonical(ip);
@@ -64,7 +66,7 @@ async fn judge(
 
 /// Returns the names that the operator gave this address.
 fn fixed_names(view: &SandsockCtxView<'_>, ip: IpAddr) -> Vec<String> {
-    view.ctx.gate.policy.fixed_names_of(ip).iter().map(ToString::to_string).collect()
+    view.ctx.gate.policy().fixed_names_of(ip).iter().map(ToString::to_string).collect()
 }
 
 /// WIT `netdb.get-name-info`.
@@ -78,12 +80,14 @@ pub(crate) async fn get_name_info(
     let address = family::to_ip(&address).ok_or(LookupError::Code(libc::EAI_FAMILY))?;
     let has = |flag: i32| flags & flag != 0;
     let port = address.port();
+    let resolver = resolver(caller);
+    let services = resolver.clone();
     let service = move || {
         if flags & NI_NUMERICSERV != 0 {
             return port.to_string();
         }
         let protocol = if flags & NI_DGRAM != 0 { c"udp" } else { c"tcp" };
-        sys::service_name(port, Some(protocol)).unwrap_or_else(|_| port.to_string())
+        services.service_name(port, Some(protocol)).unwrap_or_else(|_| port.to_string())
     };
     let (name, service) = if has(NI_NUMERICHOST) {
         (None, local_service(caller, wait, has(NI_NUMERICSERV), service).await?)
@@ -91,17 +95,17 @@ pub(crate) async fn get_name_info(
         let permit = judge(caller, address.ip(), &mut wait).await?;
         // NI_NOFQDN cuts this host's own domain off, and so reveals it.
         let read = Request::Hostname(Hostname::Read);
-        let cut = has(NI_NOFQDN) && caller.step(|view| view.ctx.gate.would_allow(&read));
+        let cut = has(NI_NOFQDN) && caller.step(|view| view.ctx.gate.grants(&read));
         match caller.step(|view| fixed_names(view, address.ip())).into_iter().next() {
             Some(name) => {
                 (Some(name), local_service(caller, wait, has(NI_NUMERICSERV), service).await?)
             }
             None => {
                 let ip = address.ip();
-                let is_local = move || hosts_file_has_address(ip);
-                let (name, service) =
-                    ask(caller, wait, is_local, move |_| (sys::get_name(permit, cut), service()))
-                        .await?;
+                let tables = resolver.clone();
+                let is_local = move || tables.hosts_file_has_address(ip);
+                let call = move |_| (resolver.get_name(permit, cut), service());
+                let (name, service) = ask(caller, wait, is_local, call).await?;
                 match name {
                     Ok(name) => (Some(name), service),
                     Err(ResolverError::Code(libc::EAI_NONAME)) => (None, service),

@@ -5,7 +5,7 @@ use std::ffi::CString;
 
 use rustix::io::Errno;
 
-use super::{NAME_MAX, run};
+use super::{NAME_MAX, resolver, run};
 use crate::calls::caller::Caller;
 use crate::error::CallResult;
 use crate::sys;
@@ -26,8 +26,9 @@ pub(crate) async fn get_service_by_name(
     (service, protocol): (String, Option<String>),
 ) -> CallResult<u16> {
     let (service, protocol) = (name(&service)?, protocol.as_deref().map(name).transpose()?);
-    Ok(run(caller, &TABLES, None, move || sys::service_port(&service, protocol.as_deref()))
-        .await??)
+    let resolver = resolver(caller);
+    let call = move || resolver.service_port(&service, protocol.as_deref());
+    Ok(run(caller, &TABLES, None, call).await??)
 }
 
 /// WIT `netdb.get-service-by-port`.
@@ -36,7 +37,9 @@ pub(crate) async fn get_service_by_port(
     (port, protocol): (u16, Option<String>),
 ) -> CallResult<String> {
     let protocol = protocol.as_deref().map(name).transpose()?;
-    Ok(run(caller, &TABLES, None, move || sys::service_name(port, protocol.as_deref())).await??)
+    let resolver = resolver(caller);
+    let call = move || resolver.service_name(port, protocol.as_deref());
+    Ok(run(caller, &TABLES, None, call).await??)
 }
 
 /// WIT `netdb.get-protocol-by-name`.
@@ -45,5 +48,7 @@ pub(crate) async fn get_protocol_by_name(
     (protocol,): (String,),
 ) -> CallResult<i32> {
     let protocol = name(&protocol)?;
-    Ok(run(caller, &TABLES, None, move || sys::protocol_number(&protocol)).await??)
+    let resolver = resolver(caller);
+    let call = move || resolver.protocol_number(&protocol);
+    Ok(run(caller, &TABLES, None, call).await??)
 }

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use wasmtime::StoreContextMut;
 use wasmtime::component::Resource;
 
+use crate::authority::budgets;
 use crate::authority::filter;
 use crate::authority::gate::Gate;
 use crate::bindings::sandsock::socket::types::{ReadyEvent, Trigger, Wait};
@@ -18,7 +19,7 @@ use crate::calls::polling::judge_wait;
 use crate::ctx::{SandsockCtxView, SandsockView, StoreView as _};
 use crate::descriptor::buffers::Buffers;
 use crate::descriptor::poll_set::{Entries, Entry, Set};
-use crate::descriptor::{Descriptor, Polls, Reservation};
+use crate::descriptor::{Descriptor, Handle, Polls, Reservation};
 use crate::error::CallResult;
 use crate::observe::Identify;
 use crate::wait::back_off::BackOff;
@@ -72,12 +73,25 @@ fn set(view: &SandsockCtxView<'_>, poller: &Resource<Poller>) -> CallResult<Arc<
 }
 
 /// ENOSPC if the set is full.
-fn room(view: &SandsockCtxView<'_>, entries: &Entries) -> Result<(), Errno> {
-    if entries.by_key.len() >= view.ctx.gate.policy.limits().poll_entries as usize {
-        Err(Errno::NOSPC)
-    } else {
-        Ok(())
+fn room(view: &SandsockCtxView<'_>, entries: &mut Entries) -> Result<(), Errno> {
+    let is_full = |entries: &Entries| {
+        entries.by_key.len() >= view.ctx.gate.policy().limits().poll_entries as usize
+    };
+    if is_full(entries) {
+        entries.forget_gone();
     }
+    if is_full(entries) { Err(Errno::NOSPC) } else { Ok(()) }
+}
+
+/// ENOSPC if the set is full, EEXIST if the key is taken.
+fn place(view: &SandsockCtxView<'_>, entries: &mut Entries, key: u64) -> Result<(), Errno> {
+    room(view, entries)?;
+    if let Some(Entry::Set { set, .. }) = entries.by_key.get(&key)
+        && set.strong_count() == 0
+    {
+        entries.remove(key);
+    }
+    if entries.by_key.contains_key(&key) { Err(Errno::EXIST) } else { Ok(()) }
 }
 
 /// WIT `poller.add`.
@@ -96,20 +110,49 @@ pub(crate) fn add(
     }
     judge_wait(view, &handle, events)?;
     let mut entries = set.entries();
-    room(view, &entries)?;
-    if entries.by_key.contains_key(&key) {
-        return Err(Errno::EXIST.into());
-    }
+    place(view, &mut entries, key)?;
     let token = entries.next_token;
     let flags = flags(events, trigger);
     epoll::add(&set.epoll, handle.fd(), epoll::EventData::new_u64(token), flags)?;
     entries.next_token += 1;
+    if handle.open.tls.is_readable() {
+        entries.leftover.insert(key);
+    }
     entries.keys.insert(token, key);
     entries.by_key.insert(
         key,
-        Entry::Descriptor { handle: Arc::downgrade(&handle), token, flags, withheld: false },
+        Entry::Descriptor {
+            handle: Arc::downgrade(&handle),
+            token,
+            flags,
+            withheld: false,
+            rests: None,
+        },
     );
     handle.watch(&set, key);
+    Ok(())
+}
+
+/// WIT `poller.add-poller`.
+pub(crate) fn add_poller(
+    view: &mut SandsockCtxView<'_>,
+    poller: Resource<Poller>,
+    other: Resource<Poller>,
+    key: u64,
+    events: u16,
+    trigger: Trigger,
+) -> CallResult<()> {
+    let (set, other) = (set(view, &poller)?, set(view, &other)?);
+    let mut entries = set.entries();
+    place(view, &mut entries, key)?;
+    let token = entries.next_token;
+    let flags = flags(events, trigger);
+    // The kernel refuses the set itself (EINVAL) and a circle (ELOOP).
+    epoll::add(&set.epoll, &other.epoll, epoll::EventData::new_u64(token), flags)?;
+    entries.next_token += 1;
+    entries.keys.insert(token, key);
+    entries.nested.insert(key);
+    entries.by_key.insert(key, Entry::Set { set: Arc::downgrade(&other), token, flags });
     Ok(())
 }
 
@@ -122,15 +165,22 @@ pub(crate) fn modify(
     trigger: Trigger,
 ) -> CallResult<()> {
     let set = set(view, &poller)?;
-    let (handle, token) = match set.entries().by_key.get(&key) {
+    let new = flags(events, trigger);
+    let (handle, token) = match set.entries().by_key.get_mut(&key) {
         Some(Entry::Descriptor { handle, token, .. }) => (Weak::clone(handle), *token),
+        Some(Entry::Set { set: other, token, flags }) => {
+            let other = other.upgrade().ok_or(Errno::NOENT)?;
+            epoll::modify(&set.epoll, &other.epoll, epoll::EventData::new_u64(*token), new)?;
+            *flags = new;
+            return Ok(());
+        }
         Some(Entry::Timer { .. }) | None => return Err(Errno::NOENT.into()),
     };
     // The lock is not held here. This may be the last reference of the handle, and its drop takes
     // the lock.
     let handle = handle.upgrade().ok_or(Errno::NOENT)?;
     judge_wait(view, &handle, events)?;
-    let new = flags(events, trigger);
+    set.wake(Some(key));
     epoll::modify(&set.epoll, handle.fd(), epoll::EventData::new_u64(token), new)?;
     if let Some(Entry::Descriptor { flags, withheld, .. }) = set.entries().by_key.get_mut(&key) {
         (*flags, *withheld) = (new, false);
@@ -145,12 +195,20 @@ pub(crate) fn remove(
     key: u64,
 ) -> CallResult<()> {
     let set = set(view, &poller)?;
+    set.wake(Some(key));
     let removed = set.entries().remove(key).ok_or(Errno::NOENT)?;
-    if let Entry::Descriptor { handle, .. } = removed
-        && let Some(handle) = handle.upgrade()
-    {
-        epoll::delete(&set.epoll, handle.fd())?;
-        handle.unwatch(&set, key);
+    match removed {
+        Entry::Descriptor { handle, .. } => {
+            if let Some(handle) = handle.upgrade() {
+                epoll::delete(&set.epoll, handle.fd())?;
+                handle.unwatch(&set, key);
+            }
+        }
+        Entry::Set { set: other, .. } => {
+            let other = other.upgrade().ok_or(Errno::NOENT)?;
+            epoll::delete(&set.epoll, &other.epoll)?;
+        }
+        Entry::Timer { .. } => {}
     }
     Ok(())
 }
@@ -166,11 +224,11 @@ pub(crate) fn set_timer(
     let set = set(view, &poller)?;
     let mut entries = set.entries();
     match entries.by_key.get(&key) {
-        Some(Entry::Descriptor { .. }) => return Err(Errno::EXIST.into()),
+        Some(Entry::Descriptor { .. } | Entry::Set { .. }) => return Err(Errno::EXIST.into()),
         Some(Entry::Timer { .. }) => {
             entries.remove(key);
         }
-        None => room(view, &entries)?,
+        None => room(view, &mut entries)?,
     }
     entries.by_key.insert(key, Entry::Timer { at, interval });
     entries.due.insert((at, key));
@@ -219,11 +277,12 @@ pub(crate) async fn wait<T: SandsockView>(
 }
 
 /// Returns when the set is looked at again, if the kernel reports nothing before: at the deadline, at
-/// the next timer, and now and then while the limit of buffers is `over`.
+/// the next timer, when a budget may let a transfer go on, and now and then while the limit of
+/// buffers is `over`.
 pub(crate) fn next_look(set: &Set, limit: Option<u64>, over: bool) -> Option<u64> {
     let next = set.entries().due.first().map(|&(at, _)| at);
     let look = over.then(|| now().saturating_add(LOOK));
-    [limit, next, look].into_iter().flatten().min()
+    [limit, next, set.rests_until(), look].into_iter().flatten().min()
 }
 
 /// What one look has found.
@@ -236,6 +295,187 @@ struct Seen {
     withheld: bool,
 }
 
+/// An event that the kernel reports.
+struct Report {
+    key: u64,
+    token: u64,
+    ready: PollFlags,
+    /// What the entry was added with.
+    flags: epoll::EventFlags,
+    source: Source,
+}
+
+enum Source {
+    Descriptor(Weak<Handle>),
+    Set(Weak<Set>),
+}
+
+impl Report {
+    /// The kernel has used up the event, but the guest did not see it.
+    fn rearm(&self, set: &Set, source: impl AsFd) {
+        let data = epoll::EventData::new_u64(self.token);
+        let _ = epoll::modify(&set.epoll, source, data, self.flags);
+    }
+}
+
+/// Returns the events that the kernel reports, at most `most`.
+///
+/// The lock is not held while handles are used. This may be the last reference of a handle, and its
+/// drop takes the lock.
+fn reports(set: &Set, most: usize) -> Result<Vec<Report>, Errno> {
+    let mut reported = Vec::with_capacity(most);
+    epoll::wait(
+        &set.epoll,
+        spare_capacity(&mut reported),
+        Some(&Timespec { tv_sec: 0, tv_nsec: 0 }),
+    )?;
+    let entries = set.entries();
+    let report = |event: &epoll::Event| {
+        let (token, ready) = (event.data.u64(), event.flags);
+        let key = *entries.keys.get(&token)?;
+        let (flags, source) = match entries.by_key.get(&key)? {
+            Entry::Descriptor { handle, flags, .. } => {
+                (*flags, Source::Descriptor(Weak::clone(handle)))
+            }
+            Entry::Set { set, flags, .. } => (*flags, Source::Set(Weak::clone(set))),
+            Entry::Timer { .. } => return None,
+        };
+        // The low 16 bits are poll(2)'s.
+        let ready = PollFlags::from_bits_retain(ready.bits() as u16);
+        Some(Report { key, token, ready, flags, source })
+    };
+    Ok(reported.iter().filter_map(report).collect())
+}
+
+/// What the guest sees of a reported event.
+struct Visible {
+    events: PollFlags,
+    /// The kernel has used up the event for nothing, and the entry was not changed.
+    wasted: bool,
+}
+
+impl Seen {
+    /// Adds the events of an entry. It has one element, whatever reports its events.
+    fn add(&mut self, key: u64, ready: PollFlags) {
+        match self.events.iter_mut().find(|event| event.key == key && event.expirations == 0) {
+            Some(event) => event.ready |= ready.bits(),
+            None => self.events.push(ReadyEvent { key, ready: ready.bits(), expirations: 0 }),
+        }
+    }
+
+    /// Adds the descriptors whose sessions of TLS have plain bytes, and the sets that have such a
+    /// descriptor. The kernel does not report them.
+    fn add_leftover(&mut self, set: &Set, most: usize) {
+        for key in set.leftover() {
+            if self.events.len() == most {
+                return;
+            }
+            let (ready, stays) = set.look_at_leftover(key);
+            if !stays {
+                set.entries().leftover.remove(&key);
+            }
+            if ready {
+                self.add(key, PollFlags::IN);
+            }
+        }
+        for (key, inner, flags) in set.nested() {
+            if self.events.len() == most {
+                return;
+            }
+            if flags.contains(epoll::EventFlags::IN) && has_leftover(&inner) {
+                self.add(key, PollFlags::IN);
+            }
+        }
+    }
+
+    /// Returns what the guest sees of a descriptor's event. `takes` if it gets the event now.
+    fn look(
+        &mut self,
+        (set, gate, over): (&Set, &Gate, bool),
+        report: &Report,
+        handle: &Arc<Handle>,
+        takes: bool,
+    ) -> Visible {
+        let Report { key, flags, .. } = *report;
+        let readiness = filter::readiness(gate, handle, report.ready);
+        self.hidden |= readiness.unsettled || readiness.events.is_empty();
+        let visible =
+            if over { Buffers::visible(handle, readiness.events) } else { readiness.events };
+        if visible != readiness.events {
+            self.withheld = true;
+            if let Some(Entry::Descriptor { withheld, .. }) = set.entries().by_key.get_mut(&key) {
+                *withheld = true;
+            }
+        }
+        let withheld = budgets::withheld(gate, handle, visible);
+        let visible = withheld.map_or(visible, |withheld| visible - withheld.events);
+        // The one event of a one-shot entry is the one that the guest sees.
+        let is_done = takes && !visible.is_empty() && flags.contains(epoll::EventFlags::ONESHOT);
+        if is_done {
+            set.entries().end_rest(key);
+        } else if let Some(withheld) = withheld {
+            let asked = PollFlags::from_bits_truncate(flags.bits() as u16);
+            let rest = withheld.rest(asked);
+            let rest = rest.map(|rest| epoll::EventFlags::from_bits_retain(u32::from(rest.bits())));
+            set.rest(key, handle, rest, withheld.until);
+        }
+        let wasted = visible.is_empty()
+            && readiness.events.is_empty()
+            && (readiness.unsettled || flags.contains(epoll::EventFlags::ONESHOT));
+        Visible { events: visible, wasted }
+    }
+
+    /// Returns whether a set that is in another one has events that the guest sees. They stay there for
+    /// the guest's own wait.
+    fn look_into(&mut self, set: &Set, gate: &Gate, over: bool) -> Result<bool, Errno> {
+        let mut any = has_leftover(set);
+        for report in reports(set, LOOKED_INTO)? {
+            let once = report.flags.intersects(ONCE);
+            match &report.source {
+                Source::Descriptor(handle) => {
+                    let Some(handle) = handle.upgrade() else { continue };
+                    let visible = self.look((set, gate, over), &report, &handle, false);
+                    any |= !visible.events.is_empty();
+                    if visible.wasted || (once && !set.rests(report.key)) {
+                        report.rearm(set, handle.fd());
+                    }
+                }
+                // The kernel allows no circle, and few sets in one another.
+                Source::Set(inner) => {
+                    let Some(inner) = inner.upgrade() else { continue };
+                    any |= self.look_into(&inner, gate, over)?;
+                    if once {
+                        report.rearm(set, &inner.epoll);
+                    }
+                }
+            }
+        }
+        Ok(any)
+    }
+}
+
+/// The kernel reports an event of such an entry once.
+const ONCE: epoll::EventFlags = epoll::EventFlags::ET.union(epoll::EventFlags::ONESHOT);
+
+/// How many events of a set in another one a wait looks at. The kernel reports the others next time.
+const LOOKED_INTO: usize = 64;
+
+fn has_leftover(set: &Set) -> bool {
+    set.leftover().into_iter().any(|key| set.look_at_leftover(key).0)
+        || set.nested().iter().any(|(_, inner, _)| has_leftover(inner))
+}
+
+/// Lets the kernel report what was withheld for a time, in a set and in those in it.
+fn refresh(set: &Set, gate: &Gate, over: bool) {
+    set.wake(None);
+    if !over {
+        set.recover(gate.buffers.recoveries());
+    }
+    for (_, inner, _) in set.nested() {
+        refresh(&inner, gate, over);
+    }
+}
+
 /// Returns the timers that are due, and the events that the kernel reports. While the limit of
 /// buffers is `over`, no descriptor is ready to send.
 fn ready(set: &Set, most: usize, gate: &Gate, over: bool) -> Result<Seen, Errno> {
@@ -244,52 +484,38 @@ fn ready(set: &Set, most: usize, gate: &Gate, over: bool) -> Result<Seen, Errno>
     if left == 0 {
         return Ok(Seen { events, ..Seen::default() });
     }
-    if !over {
-        set.recover(gate.buffers.recoveries());
-    }
-    let mut reported = Vec::with_capacity(left);
-    epoll::wait(
-        &set.epoll,
-        spare_capacity(&mut reported),
-        Some(&Timespec { tv_sec: 0, tv_nsec: 0 }),
-    )?;
-    let entries = set.entries();
-    let found: Vec<_> = reported
-        .iter()
-        .filter_map(|event| {
-            let (token, ready) = (event.data.u64(), event.flags);
-            let key = *entries.keys.get(&token)?;
-            let Some(Entry::Descriptor { handle, flags, .. }) = entries.by_key.get(&key) else {
-                return None;
-            };
-            Some((key, token, ready, *flags, Weak::clone(handle)))
-        })
-        .collect();
-    // The lock is not held while handles are used. This may be the last reference of a handle, and
-    // its drop takes the lock.
-    drop(entries);
+    refresh(set, gate, over);
     let mut seen = Seen { events, ..Seen::default() };
-    for (key, token, ready, flags, handle) in found {
-        let Some(handle) = handle.upgrade() else { continue };
-        // The low 16 bits are poll(2)'s.
-        let readiness =
-            filter::readiness(gate, &handle, PollFlags::from_bits_retain(ready.bits() as u16));
-        seen.hidden |= readiness.unsettled || readiness.events.is_empty();
-        let visible =
-            if over { Buffers::visible(&handle, readiness.events) } else { readiness.events };
-        if visible != readiness.events {
-            seen.withheld = true;
-            if let Some(Entry::Descriptor { withheld, .. }) = set.entries().by_key.get_mut(&key) {
-                *withheld = true;
+    seen.add_leftover(set, most);
+    // An event that the kernel reports once must find room.
+    let left = most - seen.events.len();
+    if left == 0 {
+        return Ok(seen);
+    }
+    for report in reports(set, left)? {
+        match &report.source {
+            Source::Descriptor(handle) => {
+                let Some(handle) = handle.upgrade() else { continue };
+                let visible = seen.look((set, gate, over), &report, &handle, true);
+                if !visible.events.is_empty() {
+                    seen.add(report.key, visible.events);
+                } else if visible.wasted {
+                    report.rearm(set, handle.fd());
+                }
             }
-        }
-        if !visible.is_empty() {
-            seen.events.push(ReadyEvent { key, ready: visible.bits(), expirations: 0 });
-        } else if readiness.events.is_empty()
-            && (readiness.unsettled || flags.contains(epoll::EventFlags::ONESHOT))
-        {
-            // The kernel has used up the event, but the guest did not see it.
-            let _ = epoll::modify(&set.epoll, handle.fd(), epoll::EventData::new_u64(token), flags);
+            Source::Set(inner) => {
+                let Some(inner) = inner.upgrade() else { continue };
+                let before = (seen.hidden, seen.withheld);
+                if seen.look_into(&inner, gate, over)? {
+                    seen.add(report.key, report.ready);
+                    continue;
+                }
+                // If nothing is hidden or withheld there, its readiness has just ended.
+                seen.hidden |= (seen.hidden, seen.withheld) == before;
+                if report.flags.intersects(ONCE) {
+                    report.rearm(set, &inner.epoll);
+                }
+            }
         }
     }
     Ok(seen)

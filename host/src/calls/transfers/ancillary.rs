@@ -80,10 +80,13 @@ fn judge(view: &SandsockCtxView<'_>, fds: Vec<DeferredFd>, pidfd: bool) -> Sorte
         let kind = socket_kind(fd.as_fd()).ok();
         // Even if the guest may make such a socket itself, this one may be connected.
         let is_granted = |kind: SocketKind| {
-            view.ctx.gate.policy.has_grant_for(kind.family, kind.type_, kind.protocol)
+            let policy = gate.policy();
+            let policy = policy.enforced().unwrap_or(&policy);
+            policy.has_grant_for(kind.family, kind.type_, kind.protocol)
         };
         let asked = if kind.is_some_and(is_granted) { granted_kinds } else { any_kind };
-        if gate.decide(&asked).is_err() {
+        let about = kind.map(|kind| (kind.family, kind.type_, kind.protocol));
+        if gate.decide_about(&asked, about).is_err() {
             continue;
         }
         // A pidfd is made by the kernel, and is no file of a file system.
@@ -143,7 +146,7 @@ pub(crate) fn hide_ids(
         level: libc::SOL_SOCKET,
         number: SO_PEERCRED,
     });
-    if !view.ctx.gate.would_allow(&asked) {
+    if !view.ctx.gate.lets_pass(&asked) {
         let nobody = [0u32, NOBODY, NOBODY].map(u32::to_ne_bytes).concat();
         data.iter_mut().zip(nobody).for_each(|(byte, hidden)| *byte = hidden);
     }

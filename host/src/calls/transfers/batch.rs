@@ -11,6 +11,7 @@ use super::send::{ControlLimit, judge_contents, judge_send_to, sending_flags};
 use super::{
     BUFFERS_MAX, Batch, BatchEntry, BatchMessage, ControlData, LIFT, keep_interrupt, lift,
 };
+use crate::authority::budgets::{self, Held};
 use crate::authority::family::{self, Family};
 use crate::authority::filter;
 use crate::authority::permit::{OutgoingControl, Permit, SendTo};
@@ -115,6 +116,29 @@ pub(crate) async fn send_batch<T: SandsockView>(
         if let (true, Some(fault)) = (items.is_empty(), refused) {
             return Err(fault);
         }
+        let mut taken = Vec::new();
+        let mut held = None;
+        for item in &items {
+            let permit = item.permit.map(|at| &permits[at]);
+            let account = budgets::account_to_send(&handle, kind, permit);
+            let (gate, wanted) = (&store.view().ctx.gate, (item.length, flags));
+            match budgets::to_send(gate, &handle, kind, account.as_ref(), wanted) {
+                Ok(some) => taken.push(some),
+                Err(why) => {
+                    held = Some(why);
+                    break;
+                }
+            }
+        }
+        match held {
+            // The messages before it are sent.
+            Some(_) if !taken.is_empty() => items.truncate(taken.len()),
+            Some(held) => {
+                held.wait(store, &handle, &mut budget, PollFlags::OUT).await?;
+                continue;
+            }
+            None => {}
+        }
         let length: usize = items.iter().map(|item| item.length).sum();
         match sys::send_batch(
             handle.fd(),
@@ -123,7 +147,12 @@ pub(crate) async fn send_batch<T: SandsockView>(
             &permits,
             flags,
         ) {
-            Ok(sent) => return Ok(u32::try_from(sent).unwrap_or(u32::MAX)),
+            Ok(sent) => {
+                for (taken, item) in taken.into_iter().zip(&items).take(sent) {
+                    budgets::sent(kind, taken, item.length);
+                }
+                return Ok(u32::try_from(sent).unwrap_or(u32::MAX));
+            }
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => budget.again(store, &handle, PollFlags::OUT).await?,
             Err(errno) => return Err(errno.into()),
@@ -271,7 +300,7 @@ pub(crate) async fn receive_batch<T: SandsockView>(
     if count == 0 {
         return Ok(Batch { data: Vec::new(), messages: Vec::new() });
     }
-    let limits = store.view().ctx.gate.policy.limits().clone();
+    let limits = store.view().ctx.limits();
     let control_room = (control_length as usize).min(limits.control_bytes as usize);
     let capacity = (length as usize).min(MESSAGE_AT_ONCE);
     // All messages together have at most the bytes of one transfer, and the control data of one
@@ -285,10 +314,39 @@ pub(crate) async fn receive_batch<T: SandsockView>(
     let mut budget = WaitBudget::new(wait, flags);
     let flags = sys::receiving_flags(kind.family, flags);
     let room = self::control_room(&handle, control_room);
+    // A budget is asked before each message.
+    let counts = budgets::is_concerned(&store.view().ctx.gate, &handle, kind);
+    let count = if counts { 1 } else { count };
     loop {
         room_for_strays(store, &handle, &mut budget).await?;
-        match sys::receive_batch(handle.fd(), count, capacity, room, flags) {
-            Ok(received) => {
+        let gate = &store.view().ctx.gate;
+        let (allowance, result) = match budgets::to_receive(gate, &handle, kind, (capacity, flags))
+        {
+            Ok(allowance) => {
+                (allowance, sys::receive_batch(handle.fd(), count, capacity, room, flags))
+            }
+            Err(Held::Os(errno)) => (None, Err(errno)),
+            Err(held) => {
+                held.wait(store, &handle, &mut budget, PollFlags::IN).await?;
+                continue;
+            }
+        };
+        match result {
+            Ok(mut received) => {
+                if let (Some(allowance), Some(part)) = (allowance, received.parts.first()) {
+                    allowance.received(&handle, part.size);
+                }
+                if flags & libc::MSG_ERRQUEUE != 0
+                    && counts
+                    && let Some(part) = received.parts.first_mut()
+                {
+                    let (gate, length) = (&store.view().ctx.gate, part.size);
+                    part.size = budgets::error_entry(gate, &handle, kind, &part.address, length);
+                    received.data.truncate(part.size);
+                    if part.size < length {
+                        part.flags |= libc::MSG_TRUNC;
+                    }
+                }
                 let sys::ReceivedBatch { mut data, parts } = received;
                 let mut messages = Vec::with_capacity(parts.len());
                 let (mut at, mut kept) = (0, 0);

@@ -9,11 +9,14 @@ use wasmtime::component::Resource;
 
 use super::ancillary;
 use super::{ControlIn, Datagram, Received, WHOLE, keep_interrupt, transfer_limit};
+use crate::authority::budgets::{self, Held};
 use crate::authority::family;
 use crate::authority::filter;
 use crate::bindings::sandsock::socket::types::{ControlMessage, SocketKind, Wait, Warning};
+use crate::calls::tls;
 use crate::ctx::{SandsockView, StoreView as _};
 use crate::descriptor::buffers;
+use crate::descriptor::tls::Way;
 use crate::descriptor::{Descriptor, Handle};
 use crate::error::{CallResult, Fault};
 use crate::sys::address::RawAddress;
@@ -54,7 +57,6 @@ impl Receiving<'_> {
         kind: SocketKind,
     ) -> CallResult<ReceivedMessage> {
         let stream = kind.type_ == libc::SOCK_STREAM;
-        store.view().ctx.judge().input(handle)?;
         let mut budget = WaitBudget::new(self.wait, self.flags);
         let flags = sys::receiving_flags(kind.family, self.flags);
         let asked = usize::try_from(self.length).unwrap_or(usize::MAX);
@@ -79,6 +81,7 @@ impl Receiving<'_> {
             budget.restart();
         }
         loop {
+            store.view().ctx.judge().input(handle)?;
             if of_unix && let Err(fault) = room_for_strays(store, handle, &mut budget).await {
                 return gathered_or(store, gathered, fault);
             }
@@ -86,12 +89,34 @@ impl Receiving<'_> {
             // A peek sees all bytes again.
             let had =
                 if peek { 0 } else { gathered.as_ref().map_or(0, |message| message.data.len()) };
-            let capacity = (asked.min(most) - had).min(at_once);
+            let mut capacity = (asked.min(most) - had).min(at_once);
             let look = !stream && tells_lengths(kind) && asked > at_once;
+            let wanted = if look { asked } else { capacity };
+            let (mut allowance, mut held, mut cut) = (None, None, false);
+            match budgets::to_receive(&store.view().ctx.gate, handle, kind, (wanted, flags)) {
+                Ok(None) => {}
+                Ok(Some(counted)) => {
+                    if stream {
+                        cut = counted.most() < capacity;
+                        capacity = capacity.min(counted.most());
+                    }
+                    allowance = Some(counted);
+                }
+                Err(Held::Os(errno)) => held = Some(errno),
+                Err(Held::Refused(fault)) => return gathered_or(store, gathered, fault),
+                Err(Held::Until(instant)) => {
+                    match budget.until(store, handle, PollFlags::IN, instant).await {
+                        Ok(()) => continue,
+                        Err(fault) => return gathered_or(store, gathered, fault),
+                    }
+                }
+            }
             let whole = self.message || filter || of_unix;
             let attempt =
                 Attempt { look, asked, capacity, flags, whole, control_room: self.control_room };
-            let result = if of_unix && stream && handle.may_hold_others() && is_urgent(handle) {
+            let result = if let Some(errno) = held {
+                Err(errno)
+            } else if of_unix && stream && handle.may_hold_others() && is_urgent(handle) {
                 match attempt.run_apart(store, handle, &mut budget).await {
                     Ok(result) => result,
                     Err(fault) => return gathered_or(store, gathered, fault),
@@ -117,7 +142,29 @@ impl Receiving<'_> {
                     }
                     continue;
                 }
+                // If the description was closed during the call, this is not the stream's end.
+                Ok(message) if message.data.is_empty() && handle.check().is_err() => {
+                    return gathered_or(
+                        store,
+                        gathered,
+                        handle.check().err().unwrap_or(Errno::IO.into()),
+                    );
+                }
                 Ok(mut message) => {
+                    if let Some(allowance) = allowance {
+                        // man 7 tcp: MSG_TRUNC discards the bytes of a stream.
+                        let length = if stream { message.length } else { message.data.len() };
+                        allowance.received(handle, length);
+                    }
+                    if flags & libc::MSG_ERRQUEUE != 0 {
+                        let (gate, length) = (&store.view().ctx.gate, message.data.len());
+                        let address = &message.address;
+                        let shown = budgets::error_entry(gate, handle, kind, address, length);
+                        if shown < length {
+                            message.data.truncate(shown);
+                            message.flags |= libc::MSG_TRUNC;
+                        }
+                    }
                     if buffers::is_sampled(kind) && !peek {
                         store.view().ctx.gate.buffers.received(message.length);
                     }
@@ -142,7 +189,8 @@ impl Receiving<'_> {
                         }
                         place => place.insert(message).data.len(),
                     };
-                    if ended || total >= asked.min(most) {
+                    // Another peek would show no more of what a budget withholds.
+                    if ended || total >= asked.min(most) || (peek && cut) {
                         return gathered.ok_or_else(|| Errno::IO.into());
                     }
                     if peek {
@@ -176,7 +224,7 @@ impl Receiving<'_> {
                         Err(fault) => fault,
                     }
                 }
-                Err(errno) => errno.into(),
+                Err(errno) => handle.check().err().unwrap_or(errno.into()),
             };
             return gathered_or(store, gathered, fault);
         }
@@ -334,10 +382,29 @@ pub(crate) async fn receive<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (d, length, flags, wait): (Resource<Descriptor>, u64, i32, Wait),
 ) -> CallResult<Vec<u8>> {
-    let (message, _) = Receiving { d: &d, length, control_room: 0, flags, wait, message: false }
-        .run(store)
-        .await?;
-    Ok(message.data)
+    let handle = store.view().referred(&d)?;
+    if handle.open.tls.is_attached() {
+        return tls::receive(store, &handle, length, flags, wait).await;
+    }
+    if let Some(tls) = tls::bound(store, &handle, None)? {
+        tls::check_flags(flags)?;
+        let (length, kind) = (length.min(tls::receivable(store, &handle, &tls)?), handle.socket()?);
+        let receiving = Receiving { d: &d, length, control_room: 0, flags, wait, message: false };
+        let data = receiving.run_on(store, &handle, kind).await?.data;
+        return if tls.lock().note_received(&data) { Ok(data) } else { Err(Errno::PROTO.into()) };
+    }
+    if let Some((handle, room)) = tls::before_session(store, &d, Way::In)? {
+        tls::check_flags(flags)?;
+        let (length, kind) = (length.min(room as u64), handle.socket()?);
+        let receiving = Receiving { d: &d, length, control_room: 0, flags, wait, message: false };
+        let data = receiving.run_on(store, &handle, kind).await?.data;
+        handle.open.tls.note_preamble(Way::In, data.len());
+        return Ok(data);
+    }
+    let handle = store.view().plain(handle)?;
+    let kind = handle.socket()?;
+    let receiving = Receiving { d: &d, length, control_room: 0, flags, wait, message: false };
+    Ok(receiving.run_on(store, &handle, kind).await?.data)
 }
 
 /// WIT `transfers.receive-from`.
@@ -361,7 +428,7 @@ pub(crate) async fn receive_message<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (d, length, control_length, flags, wait): (Resource<Descriptor>, u64, u32, i32, Wait),
 ) -> CallResult<Received> {
-    let most = store.view().ctx.gate.policy.limits().control_bytes as usize;
+    let most = store.view().ctx.gate.policy().limits().control_bytes as usize;
     let control_room = (control_length as usize).min(most);
     let (mut message, kind) =
         Receiving { d: &d, length, control_room, flags, wait, message: true }.run(store).await?;

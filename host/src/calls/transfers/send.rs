@@ -11,11 +11,16 @@ use wasmtime::component::{Resource, WasmList};
 
 use super::opening::Opening;
 use super::{BUFFERS_MAX, ControlOut, WHOLE, keep_interrupt, transfer_limit};
+use crate::authority::budgets;
 use crate::authority::family::Family;
 use crate::authority::permit::{Contents, OutgoingControl, Permit, SendTo};
 use crate::bindings::sandsock::socket::types::{Address, SocketKind, Wait};
+use crate::calls::tls;
 use crate::ctx::{SandsockCtxView, SandsockView, StoreView as _};
+use crate::descriptor::account::Account;
 use crate::descriptor::buffers;
+use crate::descriptor::spending::Beginning;
+use crate::descriptor::tls::Way;
 use crate::descriptor::{Descriptor, Handle};
 use crate::error::{CallResult, Fault};
 use crate::sys;
@@ -25,6 +30,7 @@ use crate::wait::budget::WaitBudget;
 /// What all sends have in common.
 struct Sending {
     handle: Arc<Handle>,
+    kind: SocketKind,
     /// The number of bytes to send: all bytes of a message, or at most the limit of a stream. A
     /// stream that must send everything has at least 1 MiB.
     total: usize,
@@ -33,6 +39,8 @@ struct Sending {
     whole: bool,
     /// Whether the bytes count against the limit of buffers when they are queued.
     sampled: bool,
+    /// The account of the budget that counts the bytes.
+    account: Option<Arc<Account>>,
     budget: WaitBudget,
     /// The flags of the system call.
     flags: i32,
@@ -48,6 +56,17 @@ impl Sending {
         wait: Wait,
     ) -> CallResult<(Self, SocketKind)> {
         let handle = store.view().for_transfer(d)?;
+        Self::on(store, handle, length, flags, wait)
+    }
+
+    /// Begins a send on a descriptor that may move its bytes.
+    fn on<T: SandsockView>(
+        store: &mut StoreContextMut<'_, T>,
+        handle: Arc<Handle>,
+        length: usize,
+        flags: i32,
+        wait: Wait,
+    ) -> CallResult<(Self, SocketKind)> {
         let kind = handle.socket()?;
         let stream = kind.type_ == libc::SOCK_STREAM;
         store.view().ctx.judge().transfer(&handle, kind, flags)?;
@@ -61,7 +80,28 @@ impl Sending {
         let sampled = buffers::is_sampled(kind);
         let opening = Opening::new(&handle, kind, flags, &budget);
         let flags = sending_flags(kind, flags);
-        Ok((Self { handle, total, piece: limit, whole, sampled, budget, flags, opening }, kind))
+        let account = budgets::account_to_send(&handle, kind, None);
+        let piece = limit;
+        let sending =
+            Self { handle, kind, total, piece, whole, sampled, account, budget, flags, opening };
+        Ok((sending, kind))
+    }
+
+    /// Charges the bytes to the rule that allows their destination. If they open a connection, it
+    /// begins here.
+    fn charge<T: SandsockView>(
+        &mut self,
+        store: &mut StoreContextMut<'_, T>,
+        permit: &Permit<SendTo>,
+    ) -> CallResult<Option<Beginning>> {
+        let mut begun = None;
+        if self.kind.type_ == libc::SOCK_STREAM && self.flags & libc::MSG_FASTOPEN != 0 {
+            let view = store.view();
+            let account = permit.act().account();
+            begun = Some(view.ctx.judge().begin(&self.handle, self.kind, account)?);
+        }
+        self.account = budgets::account_to_send(&self.handle, self.kind, Some(permit));
+        Ok(begun)
     }
 
     /// Repeats `attempt` until the wait's condition holds. `attempt` gets the range of the next
@@ -90,11 +130,29 @@ impl Sending {
                 }
                 end = sent + room;
             }
+            let mut taken = None;
+            if let Some(account) = &self.account {
+                let (gate, wanted) = (&store.view().ctx.gate, (end - sent, self.flags));
+                match budgets::to_send(gate, &self.handle, self.kind, Some(account), wanted) {
+                    Ok(some) => taken = some,
+                    Err(held) => {
+                        let (handle, events) = (&self.handle, PollFlags::OUT);
+                        match held.wait(store, handle, &mut self.budget, events).await {
+                            Ok(()) => continue,
+                            Err(fault) => return after(store, sent, fault),
+                        }
+                    }
+                }
+                if let (libc::SOCK_STREAM, Some(taken)) = (self.kind.type_, &taken) {
+                    end = end.min(sent + taken.count());
+                }
+            }
             // Only the first bytes open a connection. On an open connection, MSG_FASTOPEN is
             // EISCONN.
             let flags = if sent == 0 { self.flags } else { self.flags & !libc::MSG_FASTOPEN };
             let fault = match attempt(store, &self.handle, sent..end, flags) {
                 Ok(count) => {
+                    budgets::sent(self.kind, taken, count);
                     sent += count;
                     if self.sampled {
                         store.view().ctx.gate.buffers.sent(count);
@@ -125,7 +183,8 @@ impl Sending {
                         Err(fault) => fault,
                     }
                 }
-                Err(fault) => fault,
+                // If the description was closed during the call, the denial says why.
+                Err(fault) => self.handle.check().err().unwrap_or(fault),
             };
             return after(store, sent, fault);
         }
@@ -172,6 +231,18 @@ impl Sending {
     ) -> CallResult<()> {
         let errno = if fault.is(Errno::ALREADY) { Errno::ALREADY } else { Errno::INPROGRESS };
         self.opening.wait(store, &self.handle, &mut self.budget, errno).await
+    }
+}
+
+/// Reports the first attempt of a send that opens a connection. Later ones can report errors of the
+/// network, in spite of which the connection goes on.
+fn opened(begun: &mut Option<Beginning>, result: &Result<usize, Errno>) {
+    if let Some(begun) = begun.as_mut().filter(|begun| begun.is_pending()) {
+        begun.ended(match result {
+            // The kernel may have begun to connect.
+            Err(Errno::AGAIN) => Err(Errno::INPROGRESS),
+            result => result.map(drop),
+        });
     }
 }
 
@@ -228,6 +299,20 @@ fn renew<T: SandsockView>(
     Ok(())
 }
 
+/// Checks a message once more before an attempt, if the policy has changed since it was checked.
+fn renew_contents<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    permit: Option<&Permit<Contents>>,
+    handle: &Handle,
+    kind: SocketKind,
+    to: Option<&Address>,
+) -> CallResult<()> {
+    match permit {
+        Some(permit) => store.view().ctx.judge().renew_contents(permit, handle, kind, to),
+        None => Ok(()),
+    }
+}
+
 /// Returns a checked copy of a message whose contents the policy has to allow. None if the
 /// destination decides alone. A message longer than a transfer is EMSGSIZE, before anything is
 /// copied.
@@ -249,12 +334,49 @@ pub(super) fn judge_contents<T: SandsockView>(
     store.view().ctx.judge().contents(handle, kind, to, message).map(Some)
 }
 
+/// Remembers the peer of a send that connects (MSG_FASTOPEN), for a later policy.
+fn note_opening(handle: &Handle, kind: SocketKind, flags: i32, address: &Address) {
+    if kind.type_ == libc::SOCK_STREAM && flags & libc::MSG_FASTOPEN != 0 {
+        handle.set_peer(address);
+    }
+}
+
 /// WIT `transfers.send`.
 pub(crate) async fn send<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (d, data, flags, wait): (Resource<Descriptor>, WasmList<u8>, i32, Wait),
 ) -> CallResult<u64> {
-    let (sending, kind) = Sending::new(store, &d, data.len(), flags, wait)?;
+    // The most frequent call looks the handle up once.
+    let handle = store.view().referred(&d)?;
+    if handle.open.tls.is_attached() {
+        return tls::send(store, &handle, &data, flags, wait).await;
+    }
+    if let Some(tls) = tls::bound(store, &handle, Some(&data))? {
+        tls::check_flags(flags)?;
+        let (sending, _) = Sending::on(store, handle, data.len(), flags, wait)?;
+        return sending
+            .run(store, |store, handle, part, flags| {
+                tls::send_drained(store, handle, &tls, &data, (part, flags))
+            })
+            .await;
+    }
+    if let Some((handle, room)) = tls::before_session(store, &d, Way::Out)? {
+        tls::check_flags(flags)?;
+        let (sending, _) = Sending::on(store, handle, data.len().min(room), flags, wait)?;
+        return sending
+            .run(store, |store, handle, part, flags| {
+                let room = handle.open.tls.preamble_room(Way::Out);
+                if handle.open.tls.has_session() || part.len() > room {
+                    return Err(store.view().ctx.judge().no_plain_bytes(handle));
+                }
+                let sent = sys::send(handle.fd(), &data.as_le_slice(&*store)[part], flags)?;
+                handle.open.tls.note_preamble(Way::Out, sent);
+                Ok(sent)
+            })
+            .await;
+    }
+    let handle = store.view().plain(handle)?;
+    let (sending, kind) = Sending::on(store, handle, data.len(), flags, wait)?;
     let total = sending.total;
     store.view().ctx.judge().local_of_send(&sending.handle, kind, flags, false)?;
     let judged = judge_contents(store, &sending.handle, kind, None, total, |store| {
@@ -262,6 +384,7 @@ pub(crate) async fn send<T: SandsockView>(
     })?;
     sending
         .run(store, |store, handle, part, flags| {
+            renew_contents(store, judged.as_ref(), handle, kind, None)?;
             let bytes = match &judged {
                 Some(permit) => permit.act().bytes(),
                 None => &data.as_le_slice(&*store)[part],
@@ -281,17 +404,22 @@ pub(crate) async fn send_to<T: SandsockView>(
     let mut permit =
         judge_send_to(store, &sending.handle, kind, &address, sending.budget.wait_mut()).await?;
     store.view().ctx.judge().local_of_send(&sending.handle, kind, flags, true)?;
+    let mut begun = sending.charge(store, &permit)?;
+    note_opening(&sending.handle, kind, flags, &address);
     let judged = judge_contents(store, &sending.handle, kind, Some(&address), total, |store| {
         data.as_le_slice(store).to_vec()
     })?;
     sending
         .run(store, |store, handle, part, flags| {
             renew(store, &mut permit, handle, kind, &address)?;
+            renew_contents(store, judged.as_ref(), handle, kind, Some(&address))?;
             let bytes = match &judged {
                 Some(permit) => permit.act().bytes(),
                 None => &data.as_le_slice(&*store)[part],
             };
-            Ok(sys::send_to(handle.fd(), bytes, flags, &permit)?)
+            let result = sys::send_to(handle.fd(), bytes, flags, &permit);
+            opened(&mut begun, &result);
+            Ok(result?)
         })
         .await
 }
@@ -328,6 +456,9 @@ pub(crate) async fn send_message<T: SandsockView>(
     // During the wait, only the encoded form is needed.
     drop((control, data));
     view.ctx.judge().local_of_send(&sending.handle, kind, flags, address.is_some())?;
+    if let Some(address) = &address {
+        note_opening(&sending.handle, kind, flags, address);
+    }
     let rights = with_control.act().rights().len();
     let mut claim = None;
     if rights > 0 {
@@ -345,12 +476,18 @@ pub(crate) async fn send_message<T: SandsockView>(
     }
     let none = view.ctx.judge().control(Vec::new())?;
     let tracker = view.ctx.rights.clone();
+    let mut begun = match &permit {
+        Some(permit) => sending.charge(store, permit)?,
+        None => None,
+    };
 
     sending
         .run(store, |store, handle, part, flags| {
             if let (Some(permit), Some(address)) = (&mut permit, &address) {
                 renew(store, permit, handle, kind, address)?;
             }
+            renew_contents(store, judged.as_ref(), handle, kind, address.as_ref())?;
+            store.view().ctx.judge().renew_control(&with_control)?;
             let slices = match &judged {
                 Some(permit) => vec![IoSlice::new(permit.act().bytes())],
                 None => slices_from(&buffers, store, part.clone()),
@@ -358,7 +495,9 @@ pub(crate) async fn send_message<T: SandsockView>(
             // man 7 unix: ancillary data goes with the first byte.
             let first = part.start == 0;
             let control = if first { &with_control } else { &none };
-            let count = sys::send_message(handle.fd(), &slices, flags, permit.as_ref(), control)?;
+            let result = sys::send_message(handle.fd(), &slices, flags, permit.as_ref(), control);
+            opened(&mut begun, &result);
+            let count = result?;
             if let (true, Some(claim)) = (first, &mut claim) {
                 tracker.sent(handle, with_control.act().rights(), claim);
             }
@@ -373,7 +512,7 @@ pub(super) struct ControlLimit(usize);
 
 impl ControlLimit {
     pub(super) fn of(view: &SandsockCtxView<'_>) -> Self {
-        Self(view.ctx.gate.policy.limits().control_bytes as usize)
+        Self(view.ctx.gate.policy().limits().control_bytes as usize)
     }
 
     /// Returns how many messages without data have room.

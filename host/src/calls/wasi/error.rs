@@ -2,6 +2,7 @@
 
 use rustix::io::Errno;
 
+use crate::authority::budgets::Held;
 use crate::bindings::sandsock::socket::types::Error;
 use crate::error::Fault;
 
@@ -81,6 +82,15 @@ impl From<Fault> for SocketFault {
         match fault {
             Fault::Error(error) => Self::Code { code: code_of(&error), cause: Some(error) },
             Fault::Trap(trap) => Self::Trap(trap),
+        }
+    }
+}
+
+impl From<Held> for SocketFault {
+    fn from(held: Held) -> Self {
+        match held {
+            Held::Refused(fault) => fault.into(),
+            held => held.errno().into(),
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::bindings::sandsock::socket::types::{SocketKind, Wait};
 use crate::calls::netdb;
 use crate::ctx::{SandsockCtx, SandsockCtxView, SandsockView, StoreView as _};
 use crate::descriptor::Handle;
+use crate::descriptor::account::Account;
 use crate::error::{CallResult, Fault};
 use crate::sys;
 use crate::wait::registration::poll_now;
@@ -90,6 +91,7 @@ impl TcpSocket {
         if matches!(self.state, State::Closed) {
             return Err(ErrorCode::InvalidState.into());
         }
+        self.handle.check()?;
         Ok(Options { ctx, handle: &self.handle, kind: self.kind, family: self.family })
     }
 
@@ -98,6 +100,7 @@ impl TcpSocket {
         if !matches!(self.state, State::Unbound) {
             return Err(ErrorCode::InvalidState.into());
         }
+        self.handle.check()?;
         address::check_tcp_local(self.family, local)?;
         // WIT: a connection in TIME_WAIT at the same address does not prevent the bind.
         sys::set_option(self.handle.fd(), ctx.judge().prescribed(Prescribed::ReuseAddress))?;
@@ -153,6 +156,7 @@ impl TcpSocket {
     }
 
     fn connect_result(&self) -> Result<Option<()>, Errno> {
+        self.handle.check_errno()?;
         let mut fds = [PollFd::from_borrowed_fd(self.handle.fd(), PollFlags::OUT)];
         if poll_now(&mut fds)? == 0 {
             return Ok(None);
@@ -168,6 +172,7 @@ impl TcpSocket {
         if !matches!(self.state, State::Unbound | State::Bound) {
             return Err(ErrorCode::InvalidState.into());
         }
+        self.handle.check()?;
         ctx.listen_socket(&self.handle, self.kind, self.backlog)?;
         self.state = State::Listening;
         Ok(())
@@ -178,6 +183,7 @@ impl TcpSocket {
         if size == 0 {
             return Err(ErrorCode::InvalidArgument.into());
         }
+        self.handle.check()?;
         let backlog = i32::try_from(size).unwrap_or(i32::MAX);
         match self.state {
             State::Unbound | State::Bound => {}
@@ -202,6 +208,7 @@ impl TcpSocket {
         if !self.is_bound() {
             return Err(ErrorCode::InvalidState.into());
         }
+        self.handle.check()?;
         let local = address::from_kernel(&self.handle.local_address()?)?;
         // A connect that failed at once has bound nothing.
         if local.port() == 0 { Err(ErrorCode::InvalidState.into()) } else { Ok(local) }
@@ -212,15 +219,26 @@ impl TcpSocket {
         if !self.is_connected() {
             return Err(ErrorCode::InvalidState.into());
         }
+        self.handle.check()?;
         Ok(address::from_kernel(&sys::peer_address(self.handle.fd())?)?)
     }
 }
 
 impl Listener {
+    /// Returns whether as many connections are open as the listener's budget allows.
+    pub(crate) fn is_full(&self) -> bool {
+        self.handle.open.spending.local().is_some_and(|account| !account.may_open())
+    }
+
     /// Accepts a connection. EAGAIN becomes `would-block`.
     pub(crate) fn accept(&self, ctx: &SandsockCtx) -> SocketResult<TcpSocket> {
+        self.handle.check()?;
         ctx.descriptor_quota.room_for(1)?;
         ctx.gate.buffers.room_to_accept(&self.handle, self.kind)?;
+        let account = self.handle.open.spending.local();
+        let open = account.as_ref().map(Account::open_connection).transpose();
+        // It waits in the queue until another connection is closed.
+        let open = open.map_err(|_| ErrorCode::NewSocketLimit)?;
         let (fd, _) = loop {
             match sys::accept(self.handle.fd(), false) {
                 Err(Errno::INTR) => {}
@@ -230,6 +248,7 @@ impl Listener {
         let accepted = Handle::own(fd, self.kind, true, &ctx.rights);
         accepted.inherit_options(&self.handle);
         accepted.inherit_view(&self.handle);
+        accepted.open.spending.set_accepted(account, open);
         ctx.admit(&accepted)?;
         TcpSocket::new(accepted, self.family, State::Connected)
     }
@@ -244,7 +263,7 @@ pub(crate) async fn begin_connect<T: SandsockView>(
 ) -> CallResult<()> {
     let judge = |view: &SandsockCtxView<'_>| judge_connect(view.ctx, handle, remote);
     let permit = netdb::with_fresh_names(store, &mut Wait::None, judge).await?;
-    connect(store.view().ctx, handle, permit)
+    connect(store.view().ctx, handle, remote, permit)
 }
 
 /// Asks the policy for a connect.
@@ -253,6 +272,7 @@ pub(crate) fn judge_connect(
     handle: &Handle,
     remote: SocketAddr,
 ) -> CallResult<Permit<Connect>> {
+    handle.check()?;
     ctx.judge().connect(handle.socket()?, &address::to_contract(remote))
 }
 
@@ -260,10 +280,16 @@ pub(crate) fn judge_connect(
 pub(crate) fn connect(
     ctx: &SandsockCtx,
     handle: &Handle,
+    remote: SocketAddr,
     permit: Permit<Connect>,
 ) -> CallResult<()> {
-    ctx.judge().local_of_connect(handle, handle.socket()?)?;
-    match sys::connect(handle.fd(), permit).0 {
+    let (judge, kind) = (ctx.judge(), handle.socket()?);
+    judge.local_of_connect(handle, kind)?;
+    let mut begun = judge.begin_connect(handle, kind, &permit)?;
+    handle.set_peer(&address::to_contract(remote));
+    let result = sys::connect(handle.fd(), permit).0;
+    begun.ended(result);
+    match result {
         // man 2 connect: after EINTR the connect goes on.
         Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(()),
         Err(errno) => Err(errno.into()),

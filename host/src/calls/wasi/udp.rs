@@ -10,6 +10,7 @@ use wasmtime::StoreContextMut;
 use super::address::{self, IpFamily};
 use super::error::{ErrorCode, SocketFault, SocketResult};
 use super::options::Options;
+use crate::authority::budgets::{self, Withheld};
 use crate::authority::filter;
 use crate::authority::gate::Gate;
 use crate::authority::permit::{Permit, Prescribed, SendTo};
@@ -60,6 +61,7 @@ impl UdpSocket {
 
     /// The socket's options.
     pub(crate) fn options<'a>(&'a self, ctx: &'a SandsockCtx) -> SocketResult<Options<'a>> {
+        self.handle.check()?;
         Ok(Options { ctx, handle: &self.handle, kind: self.kind, family: self.family })
     }
 
@@ -69,6 +71,7 @@ impl UdpSocket {
         if self.is_bound {
             return Err(ErrorCode::InvalidState.into());
         }
+        self.handle.check()?;
         address::check_udp_local(self.family, local)?;
         let by_the_way = local == self.family.unspecified()
             && ctx.judge().bind_to_send(&self.handle, self.kind)?;
@@ -103,6 +106,7 @@ impl UdpSocket {
         if !self.is_bound {
             return Err(ErrorCode::InvalidState.into());
         }
+        self.handle.check()?;
         Ok(address::from_kernel(&self.handle.local_address()?)?)
     }
 
@@ -133,6 +137,7 @@ pub(crate) async fn associate<T: SandsockView>(
     remote: Option<SocketAddr>,
 ) -> CallResult<()> {
     let kind = handle.socket()?;
+    handle.check()?;
     let permit = match remote {
         Some(remote) => {
             let address = address::to_contract(remote);
@@ -145,13 +150,22 @@ pub(crate) async fn associate<T: SandsockView>(
     let judge = view.ctx.judge();
     if before.is_some() {
         let port = sys::local_address(handle.fd())?.to_ip().map_or(0, |local| local.port());
-        sys::connect(handle.fd(), judge.connect(kind, &Address::Unspec)?).0?;
+        let permit = judge.connect(kind, &Address::Unspec)?;
+        let mut begun = judge.begin_connect(handle, kind, &permit)?;
+        let result = sys::connect(handle.fd(), permit).0;
+        begun.ended(result);
+        result?;
         handle.forget_port();
+        handle.set_peer(&Address::Unspec);
         judge.bind_again(handle, port)?;
     }
-    let Some(permit) = permit else { return Ok(()) };
+    let (Some(permit), Some(remote)) = (permit, remote) else { return Ok(()) };
+    handle.set_peer(&address::to_contract(remote));
     judge.local_of_connect(handle, kind)?;
-    Ok(sys::connect(handle.fd(), permit).0?)
+    let mut begun = judge.begin_connect(handle, kind, &permit)?;
+    let result = sys::connect(handle.fd(), permit).0;
+    begun.ended(result);
+    Ok(result?)
 }
 
 /// The receiving side of a socket.
@@ -179,9 +193,14 @@ impl Receiver {
         }
     }
 
-    /// Receives a datagram that the guest may get. EAGAIN if there is none.
+    /// Receives a datagram that the guest may get. EAGAIN if there is none, or if a budget lets none
+    /// come.
     pub(crate) fn receive(&self) -> Result<Datagram, Errno> {
+        self.handle.check_errno()?;
         for _ in 0..DROPS_MAX {
+            let allowance =
+                budgets::to_receive(&self.gate, &self.handle, self.kind, (DATAGRAM_MAX, 0))
+                    .map_err(|held| held.errno())?;
             let room = ControlRoom::of_bytes(0);
             let message = match sys::receive_message(
                 self.handle.fd(),
@@ -198,6 +217,9 @@ impl Receiver {
                 continue;
             }
             if filter::is_allowed(&self.gate, self.kind, 0, &message.address) {
+                if let Some(allowance) = allowance {
+                    allowance.received(&self.handle, message.data.len());
+                }
                 return Ok((message.data, sender));
             }
             self.gate.count_dropped();
@@ -213,6 +235,10 @@ impl Receiver {
     pub(crate) async fn ready(&self) -> Result<(), Errno> {
         loop {
             self.waiter.ready(self.handle.fd(), &self.handle.registration, PollFlags::IN).await?;
+            if let Some(withheld) = withheld(&self.gate, &self.handle, PollFlags::IN) {
+                self.waiter.sleep(withheld.until).await?;
+                continue;
+            }
             if !filter::is_restricted(&self.gate, self.kind) {
                 return Ok(());
             }
@@ -225,6 +251,10 @@ impl Receiver {
             tokio::task::yield_now().await;
         }
     }
+}
+
+fn withheld(gate: &Gate, handle: &Handle, events: PollFlags) -> Option<Withheld> {
+    budgets::withheld_now(gate, handle, events)
 }
 
 /// Whether two addresses are those of one peer. The kernel does not report the flow of a sender.
@@ -240,6 +270,7 @@ pub(crate) struct Sender {
     family: IpFamily,
     /// The only address to which datagrams go.
     remote: Option<SocketAddr>,
+    gate: Arc<Gate>,
     waiter: Arc<PollableWaiter>,
 }
 
@@ -257,6 +288,7 @@ impl Sender {
             kind: socket.kind,
             family: socket.family,
             remote: socket.remote,
+            gate: Arc::clone(&ctx.gate),
             waiter: Arc::clone(&ctx.pollables),
         }
     }
@@ -293,16 +325,28 @@ impl Sender {
         Ok(To::Address(Box::new(permit)))
     }
 
-    /// Sends a datagram. EAGAIN if there is no room for it now.
+    /// Sends a datagram. EAGAIN if there is no room for it now, or if a budget lets it wait.
     pub(crate) fn send(&self, data: &[u8], to: &To) -> SocketResult<()> {
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        self.handle.check()?;
+        let permit = match to {
+            To::Associated => None,
+            To::Address(permit) => Some(&**permit),
+        };
+        let account = budgets::account_to_send(&self.handle, self.kind, permit);
+        let wanted = (data.len(), flags);
+        let taken =
+            budgets::to_send(&self.gate, &self.handle, self.kind, account.as_ref(), wanted)?;
         loop {
             let result = match to {
                 To::Associated => sys::send(self.handle.fd(), data, flags),
                 To::Address(permit) => sys::send_to(self.handle.fd(), data, flags, permit),
             };
             match result {
-                Ok(_) => return Ok(()),
+                Ok(count) => {
+                    budgets::sent(self.kind, taken, count);
+                    return Ok(());
+                }
                 Err(Errno::INTR) => {}
                 Err(errno) => return Err(send_fault(errno.into())),
             }
@@ -312,7 +356,8 @@ impl Sender {
     /// Whether there is room for a datagram now.
     pub(crate) fn is_writable(&self) -> bool {
         let mut fds = [PollFd::from_borrowed_fd(self.handle.fd(), PollFlags::OUT)];
-        poll_now(&mut fds).is_ok_and(|count| count > 0)
+        let is_ready = poll_now(&mut fds).is_ok_and(|count| count > 0);
+        is_ready && withheld(&self.gate, &self.handle, PollFlags::OUT).is_none()
     }
 
     /// Waits until there is room for a datagram.
@@ -321,7 +366,12 @@ impl Sender {
     ///
     /// EINTR at an interrupt.
     pub(crate) async fn ready(&self) -> Result<(), Errno> {
-        self.waiter.ready(self.handle.fd(), &self.handle.registration, PollFlags::OUT).await
+        loop {
+            self.waiter.ready(self.handle.fd(), &self.handle.registration, PollFlags::OUT).await?;
+            let held = withheld(&self.gate, &self.handle, PollFlags::OUT);
+            let Some(held) = held else { return Ok(()) };
+            self.waiter.sleep(held.until).await?;
+        }
     }
 }
 

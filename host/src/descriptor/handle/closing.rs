@@ -42,7 +42,7 @@ impl Handle {
 
     /// Returns whether the close may wait for another process: one that has the description, one
     /// that made it, or one whose descriptors were sent to it and not read.
-    fn closes_apart(&self) -> bool {
+    pub(super) fn closes_apart(&self) -> bool {
         if self.is_of_process() {
             // Without sandsock it would wait as well.
             return false;
@@ -56,21 +56,28 @@ impl Handle {
     /// `waited` says whether a caller waits for the result.
     fn close_fd(&mut self, fd: OwnedFd, waited: bool) -> Closing {
         if Arc::strong_count(&self.open) == 1 {
+            self.open.tls.end(fd.as_fd());
             self.open.filter.close(fd.as_fd());
         }
         let seconds = self.open.linger.load(Ordering::Relaxed);
         let last = Arc::strong_count(&self.open) == 1;
         let place = self.place.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if self.open.revoked.get().is_some() {
+            // The description is closed already.
+            return Closing::Done(sys::close(fd));
+        }
+        // The connection counts until the kernel has closed it.
+        let connection = if last { self.open.spending.take_open() } else { None };
         if self.closes_apart() {
             let Some(fd) = self.leave(fd, last) else { return Closing::Done(Ok(())) };
             let shares: Vec<_> = self.open.charge.shares().collect();
             if waited {
                 return self
                     .closer()
-                    .close_for(fd, (place, shares))
+                    .close_for(fd, (place, connection, shares))
                     .map_or(Closing::Done(Ok(())), Closing::Apart);
             }
-            self.closer().close(fd, (place, shares));
+            self.closer().close(fd, (place, connection, shares));
             return Closing::Done(Ok(()));
         }
         let waits = self.socket().is_ok_and(|kind| match kind.family {
@@ -86,7 +93,7 @@ impl Handle {
         {
             let shares: Vec<_> = self.open.charge.shares().collect();
             let job = thread.start(move || {
-                let _held = (shares, place);
+                let _held = (shares, place, connection);
                 if seconds != 0 {
                     sys::set_linger(fd.as_fd(), Some(seconds));
                 }

@@ -37,6 +37,15 @@ impl fmt::Display for BluetoothTarget {
 /// HCI's channels, by their words (the kernel's `hci_sock.h`). The numbers are their places.
 const HCI_CHANNELS: [&str; 5] = ["raw", "user", "monitor", "control", "logging"];
 
+/// Returns targets such that rules hold every other one as they hold one of them.
+pub(super) fn targets() -> impl Iterator<Item = BluetoothTarget> {
+    // The last channel is one that has no word.
+    let channels = (0..=HCI_CHANNELS.len()).map(|channel| BluetoothTarget::Hci(channel as u16));
+    [BluetoothTarget::L2cap, BluetoothTarget::Rfcomm, BluetoothTarget::Sco]
+        .into_iter()
+        .chain(channels)
+}
+
 /// What `family=bluetooth` names: `bluetooth`, `bluetooth:PROTOCOL` or `bluetooth:hci:CHANNEL`.
 /// What is left out is all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,12 +1,16 @@
 //! What the verb `family` names of AF_VSOCK.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use sandsock_abi::constants::{
     VMADDR_CID_ANY, VMADDR_CID_HOST, VMADDR_CID_HYPERVISOR, VMADDR_CID_LOCAL, VMADDR_PORT_ANY,
 };
 
+use crate::covers::{Compared, Excess, Found, Undecided};
 use crate::error::ParseError;
+use crate::verbs::Request;
+use crate::verbs::family::{FamilyPattern, FamilyTarget};
 
 /// The words for context ids of AF_VSOCK (linux/vm_sockets.h).
 const CIDS: [(&str, u32); 4] = [
@@ -112,6 +116,14 @@ impl VsockPattern {
         Ok(pattern)
     }
 
+    /// Returns the one address that it names, on a machine that has no other number.
+    pub(super) fn one(&self) -> Option<FamilyTarget<'_>> {
+        let (purpose, cid) = (self.purpose?, self.cid.as_ref()?);
+        let (low, high) = self.ports?;
+        let same = std::slice::from_ref(cid);
+        (low == high).then_some(FamilyTarget::Vsock { purpose, cid: *cid, same, port: low })
+    }
+
     pub(crate) fn holds(&self, purpose: VsockUse, cids: &[u32], port: u32) -> bool {
         self.purpose.is_none_or(|own| own == purpose)
             && self.cid.is_none_or(|own| cids.contains(&own))
@@ -148,6 +160,53 @@ impl fmt::Display for VsockPattern {
             Some((low, high)) => write!(f, ":{low}-{high}"),
         }
     }
+}
+
+/// The most acts that are compared one by one.
+const MOST_ACTS: usize = 2_000_000;
+
+/// Compares the addresses of two policies. Their numbers are divided where rules begin and end.
+///
+/// A machine has a context id of its own besides VMADDR_CID_LOCAL, and rules about either deny a
+/// connection to it. Nothing is known of that number, so each is tried.
+pub(super) fn excess(compared: &Compared<'_>) -> Found<Excess> {
+    let patterns = || {
+        let rules = compared.rules().into_iter().flat_map(|rules| &rules.family);
+        rules.filter_map(|(rule, _)| match rule {
+            FamilyPattern::Vsock(pattern) => Some(pattern),
+            _ => None,
+        })
+    };
+    let mut cids: BTreeSet<u32> = CIDS.iter().map(|(_, cid)| *cid).collect();
+    cids.extend(patterns().filter_map(|pattern| pattern.cid));
+    let other = (3..).find(|cid| !cids.contains(cid));
+    cids.extend(other);
+    let mut ports = BTreeSet::from([0, 1024, VMADDR_PORT_ANY]);
+    for (low, high) in patterns().filter_map(|pattern| pattern.ports) {
+        ports.extend([Some(low), high.checked_add(1)].into_iter().flatten());
+    }
+    if cids.len() * cids.len() * ports.len() > MOST_ACTS {
+        return Err(Undecided::TooLarge);
+    }
+    for &port in &ports {
+        for &cid in &cids {
+            let act = |purpose, same: &[u32]| {
+                let target = FamilyTarget::Vsock { purpose, cid, same, port };
+                compared.excess(&Request::Family(target))
+            };
+            let alone = [VsockUse::Listen, VsockUse::Connect]
+                .into_iter()
+                .find_map(|purpose| act(purpose, &[cid]));
+            // The machine's own number may be this one.
+            let mut own = cids.iter().filter(|own| cid == VMADDR_CID_LOCAL || cid == **own);
+            let found = alone
+                .or_else(|| own.find_map(|own| act(VsockUse::Connect, &[VMADDR_CID_LOCAL, *own])));
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// A context id as rules write it.

@@ -92,6 +92,15 @@ fn main() {
         assert_ne!(poll(&[entry()], Wait::None).expect("polls")[0] & POLLOUT as u16, 0);
         settle(&all);
     }
+    // A poller in another one makes that one ready only for what the limit lets through.
+    let (inner, outer) = (create_poller().expect("makes"), create_poller().expect("makes"));
+    inner.add(last, 1, POLLOUT as u16, Trigger::Level).expect("adds");
+    outer.add_poller(&inner, 2, POLLIN as u16, Trigger::Level).expect("adds");
+    assert!(outer.wait(8, Wait::Within(SECOND / 10)).expect("waits").is_empty());
+    println!("full");
+    let events = outer.wait(8, Wait::Within(10 * SECOND)).expect("waits");
+    assert_eq!((events.len(), events[0].key), (1, 2));
+    settle(&all);
     println!("full");
     assert_eq!(send(last, b"x", 0, Wait::Forever), Ok(1));
     println!("sent");

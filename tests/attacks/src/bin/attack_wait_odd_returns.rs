@@ -461,6 +461,18 @@ fn poller(d: &Descriptor, events: i32, trigger: Trigger, wait: Wait) -> Result {
     none(poller.wait(8, wait)?)
 }
 
+/// The same for a poller in another one.
+fn nested(d: &Descriptor, trigger: Trigger, wait: Wait) -> Result {
+    let (inner, outer) = (polling::create_poller()?, polling::create_poller()?);
+    inner.add(d, 1, (POLLIN | POLLOUT | POLLPRI) as u16, trigger)?;
+    outer.add_poller(&inner, 1, POLLIN as u16, trigger)?;
+    if trigger != Trigger::Level {
+        outer.wait(8, Wait::None)?;
+    }
+    let events = outer.wait(8, wait)?;
+    if events.is_empty() { Err(RawError::Os(EAGAIN)) } else { Ok(()) }
+}
+
 /// The destination that fits the socket's family.
 fn destination(d: &Descriptor) -> Address {
     match syscalls::local_address(d) {
@@ -510,6 +522,9 @@ const CALLS: &[Call] = &[
     ("poller for none", |d, wait| poller(d, 0, Trigger::Level, wait)),
     ("poller of the edge", |d, wait| poller(d, POLLIN | POLLOUT | POLLPRI, Trigger::Edge, wait)),
     ("poller once", |d, wait| poller(d, POLLIN | POLLOUT | POLLPRI, Trigger::OneShot, wait)),
+    ("poller in a poller", |d, wait| nested(d, Trigger::Level, wait)),
+    ("poller in a poller of the edge", |d, wait| nested(d, Trigger::Edge, wait)),
+    ("poller in a poller once", |d, wait| nested(d, Trigger::OneShot, wait)),
     ("send-file", |d, wait| {
         files::send_file(d, &files::open("/folder/file")?, 0, 1 << 20, wait).map(drop)
     }),

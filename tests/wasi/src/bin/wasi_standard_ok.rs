@@ -1,5 +1,5 @@
-//! `wasi_standard_ok 4|6`: what the documentation of `wasi:sockets` 0.2 says, for one family of
-//! addresses.
+//! `wasi_standard_ok 4|6 PORT`: what the documentation of `wasi:sockets` 0.2 says, for one family of
+//! addresses. At the port is a server that resets each connection after its first byte.
 
 #[cfg(target_family = "wasm")]
 #[path = "../wasi2/support.rs"]
@@ -19,9 +19,10 @@ mod udp;
 
 #[cfg(target_family = "wasm")]
 fn main() {
-    let net = support::Net::new(&std::env::args().nth(1).unwrap());
+    let argument = |at| std::env::args().nth(at).unwrap();
+    let net = support::Net::new(&argument(1));
     tcp::run(&net);
-    streams::run(&net);
+    streams::run(&net, argument(2).parse().unwrap());
     udp::run(&net);
 }
 

@@ -7,13 +7,15 @@ use wasip2::sockets::tcp::ShutdownType;
 
 use super::support::*;
 
-pub(crate) fn run(net: &Net) {
+/// `resetting` is the port of a server that resets each connection after its first byte.
+pub(crate) fn run(net: &Net, resetting: u16) {
     ends_of_input(net);
     ends_of_output(net);
     shutdown_loses_nothing(net);
     small_writes(net);
     busy_polls(net);
     splices(net);
+    resets(net, resetting);
 }
 
 #[track_caller]
@@ -131,4 +133,17 @@ fn splices(net: &Net) {
     assert_eq!(sink.input.blocking_skip(4096).unwrap(), 4096);
     assert_eq!(sink.input.blocking_read(10).unwrap(), b"tail");
     assert_eq!(sink.input.skip(10).unwrap(), 0);
+}
+
+fn resets(net: &Net, port: u16) {
+    let Ok(client) = net.connect(net.tcp(), net.loopback(port)) else { panic!("connects") };
+    client.output.blocking_write_and_flush(b"x").unwrap();
+    within(&client.input.subscribe()).expect("the reset arrives");
+    let Err(StreamError::LastOperationFailed(error)) = client.input.read(10) else {
+        panic!("a reset is an error")
+    };
+    assert!(!error.to_debug_string().is_empty());
+    // WIT: the error is reported once, and closes the stream.
+    closed(client.input.read(10));
+    assert!(client.output.write(b"more").is_err());
 }

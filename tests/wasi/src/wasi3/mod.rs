@@ -22,6 +22,7 @@ programs! {
     attack_wasi3_orders_harmless
     wasi3_accept_limited
     wasi3_acts_ok
+    wasi3_budget_bounded
     wasi3_cancel_ok
     wasi3_close_ok
     wasi3_idle_interrupted

@@ -1,5 +1,6 @@
-//! `wasi3_standard_ok 4|6 [more]`: what the documentation of `wasi:sockets` 0.3 says, for one family
-//! of addresses. `more` is what wasmtime 48 does not do.
+//! `wasi3_standard_ok 4|6 PORT [more]`: what the documentation of `wasi:sockets` 0.3 says, for one
+//! family of addresses. At the port is a server that resets each connection after its first byte.
+//! `more` is what wasmtime 48 does not do.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
@@ -144,9 +145,20 @@ pub(super) async fn run(args: &[String]) {
     udp_reconnects(net);
     udp_sends(net).await;
     udp_closed_receiver(net).await;
-    if args.get(1).is_some_and(|more| more == "more") {
+    resets(net, args[1].parse().expect("a port")).await;
+    if args.get(2).is_some_and(|more| more == "more") {
         udp_only_the_peer(net).await;
     }
+}
+
+async fn resets(net: Net, port: u16) {
+    let socket = net.tcp();
+    socket.connect(wit(net.loopback(port))).await.expect("connects");
+    let mut client = Connection::new(socket);
+    assert!(client.output.write_all(b"x".to_vec()).await.is_empty());
+    let (result, data) = client.input.read(Vec::with_capacity(10)).await;
+    assert!(matches!(result, StreamResult::Dropped) && data.is_empty(), "{result:?}");
+    fails!(client.received.await, ConnectionReset);
 }
 
 async fn tcp_binds(net: Net) {

@@ -30,11 +30,30 @@ pub(crate) fn network_error_code(
     view: &mut SandsockCtxView<'_>,
     error: Resource<StreamError>,
 ) -> wasmtime::Result<Option<ErrorCode>> {
-    let error = view.table.get(&error)?;
+    Ok(code_of(view.table.get(&error)?).map(ErrorCode::from))
+}
+
+/// Returns the code of an error that is about a network.
+fn code_of(error: &StreamError) -> Option<error::ErrorCode> {
     let own = error.downcast_ref::<error::ErrorCode>().copied();
-    let others = || {
+    own.or_else(|| {
         let error = error.downcast_ref::<std::io::Error>()?;
         Some(Errno::from_io_error(error)?.into())
-    };
-    Ok(own.or_else(others).map(ErrorCode::from))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_is_that_of_the_stream() {
+        let own = StreamError::new(error::ErrorCode::ConnectionReset);
+        assert_eq!(code_of(&own), Some(error::ErrorCode::ConnectionReset));
+        let of_wasi = StreamError::new(std::io::Error::from(Errno::TIMEDOUT));
+        assert_eq!(code_of(&of_wasi), Some(error::ErrorCode::Timeout));
+        for other in [std::io::Error::other("a limit").into(), StreamError::msg("a file")] {
+            assert_eq!(code_of(&other), None, "{other}");
+        }
+    }
 }

@@ -12,7 +12,7 @@ use wasmtime_wasi_io::bytes::Bytes;
 use wasmtime_wasi_io::poll::Pollable;
 use wasmtime_wasi_io::streams::{InputStream, OutputStream, StreamError, StreamResult};
 
-use crate::calls::wasi::connection::{Connection, Taken};
+use crate::calls::wasi::connection::{Connection, Received, Stop, Taken};
 use crate::calls::wasi::error::ErrorCode;
 use crate::observe::StreamFunctions;
 use crate::wait::background::{self, Background};
@@ -84,14 +84,25 @@ impl Receiver {
         if size == 0 {
             return Ok(Bytes::new());
         }
+        match self.attempt(size) {
+            Attempt::Done(result) => result.unwrap_or_else(|errno| Err(failed(errno))),
+            Attempt::Drained(result) => result,
+            Attempt::NotReady | Attempt::Pause(_) => Ok(Bytes::new()),
+        }
+    }
+
+    /// Makes one attempt to read, of a stream that has not ended.
+    fn attempt(&self, size: usize) -> Attempt<StreamResult<Bytes>> {
         let error = match self.connection.receive(size) {
-            Ok(data) if data.is_empty() => StreamError::Closed,
-            Ok(data) => return Ok(data.into()),
-            Err(Errno::AGAIN) => return Ok(Bytes::new()),
-            Err(errno) => failed(errno),
+            Ok(Received { value, .. }) if value.is_empty() => StreamError::Closed,
+            Ok(Received { value, is_drained: true }) => return Attempt::Drained(Ok(value.into())),
+            Ok(Received { value, .. }) => return Attempt::Done(Ok(Ok(value.into()))),
+            Err(Stop::Os(Errno::AGAIN)) => return Attempt::NotReady,
+            Err(Stop::Held(time)) => return Attempt::Pause(time),
+            Err(Stop::Os(errno)) => failed(errno),
         };
         self.ended.store(true, Ordering::Relaxed);
-        Err(error)
+        Attempt::Done(Ok(Err(error)))
     }
 }
 
@@ -128,13 +139,12 @@ impl InputStream for TcpInput {
     async fn blocking_read(&mut self, size: usize) -> StreamResult<Bytes> {
         let Self { receiver, wait } = self;
         let connection = &receiver.connection;
-        if size == 0 {
+        if receiver.ended.load(Ordering::Relaxed) || size == 0 {
             if !receiver.ended.load(Ordering::Relaxed) {
                 let _ = connection.waits.during(connection.readable()).await;
             }
             return receiver.read(0);
         }
-        let asked = size.min(connection.transfer_limit);
         let handle = connection.handle();
         let own = (handle.fd(), &handle.registration);
         let mut waiting = None;
@@ -142,11 +152,7 @@ impl InputStream for TcpInput {
             let poll = wait.poll(cx, own, || {
                 // Before the attempt, whose call reports it.
                 waiting = None;
-                match receiver.read(size) {
-                    Ok(data) if data.is_empty() => Attempt::NotReady,
-                    Ok(data) if data.len() < asked => Attempt::Drained(Ok(data)),
-                    result => Attempt::Done(Ok(result)),
-                }
+                receiver.attempt(size)
             });
             if poll.is_pending() && waiting.is_none() {
                 waiting = connection.waits.begin();
@@ -210,11 +216,11 @@ impl SendState {
                         return;
                     }
                 }
-                Err(Errno::AGAIN) => {
+                Err(Stop::Held(_) | Stop::Os(Errno::AGAIN)) => {
                     self.is_full = true;
                     break;
                 }
-                Err(errno) => {
+                Err(Stop::Os(errno)) => {
                     self.rest = Bytes::new();
                     if !self.is_closed {
                         self.error = Some(errno);

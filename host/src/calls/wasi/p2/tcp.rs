@@ -9,10 +9,13 @@ use wasmtime_wasi_io::streams::{DynInputStream, DynOutputStream};
 use std::sync::Arc;
 
 use rustix::event::PollFlags;
+use rustix::io::Errno;
 
 use super::network::Network;
 use super::streams::{FUNCTIONS, Streams};
 use super::types::{IpAddressFamily, IpSocketAddress, ShutdownType};
+use crate::authority::budgets;
+use crate::authority::gate::Gate;
 use crate::calls::wasi::connection::Connection;
 use crate::calls::wasi::error::{ErrorCode, SocketResult};
 use crate::calls::wasi::options::option_functions;
@@ -27,6 +30,7 @@ pub(crate) struct TcpSocket {
     started: Option<Operation>,
     /// Of a connected socket.
     streams: Option<Streams>,
+    gate: Arc<Gate>,
     waiter: Arc<PollableWaiter>,
     waits: PollableWaits,
 }
@@ -52,9 +56,10 @@ impl Identify for TcpSocket {
 impl TcpSocket {
     /// Adds a socket to the table.
     fn push(view: &mut SandsockCtxView<'_>, socket: tcp::TcpSocket) -> SocketResult<This> {
-        let waiter = Arc::clone(&view.ctx.pollables);
+        let (gate, waiter) = (Arc::clone(&view.ctx.gate), Arc::clone(&view.ctx.pollables));
         let waits = PollableWaits::new(None, None);
-        let this = view.table.push(Self { socket, started: None, streams: None, waiter, waits })?;
+        let (started, streams) = (None, None);
+        let this = view.table.push(Self { socket, started, streams, gate, waiter, waits })?;
         view.table.get_mut(&this)?.waits = PollableWaits::new(view.ctx.watch(), Some(this.rep()));
         Ok(this)
     }
@@ -83,7 +88,15 @@ impl Pollable for TcpSocket {
         };
         let handle = &self.socket.handle;
         // An interrupt ends the wait. The guest then finds that it would block.
-        let ready = self.waiter.ready(handle.fd(), &handle.registration, events);
+        let ready = async {
+            loop {
+                self.waiter.ready(handle.fd(), &handle.registration, events).await?;
+                // As many connections are open as the listener's budget allows.
+                let held = budgets::withheld_now(&self.gate, handle, events);
+                let Some(held) = held else { return Ok::<_, Errno>(()) };
+                self.waiter.sleep(held.until).await?;
+            }
+        };
         let _ = self.waits.during(ready).await;
     }
 }
@@ -190,7 +203,12 @@ pub(crate) fn accept(view: &mut SandsockCtxView<'_>, this: This) -> SocketResult
     if listener.started.is_some() {
         return Err(ErrorCode::InvalidState.into());
     }
-    let accepted = listener.socket.listener().ok_or(ErrorCode::InvalidState)?.accept(view.ctx)?;
+    let listener = listener.socket.listener().ok_or(ErrorCode::InvalidState)?;
+    if listener.is_full() {
+        // The connection waits in the queue, and the pollable is not ready.
+        return Err(ErrorCode::WouldBlock.into());
+    }
+    let accepted = listener.accept(view.ctx)?;
     let accepted = TcpSocket::push(view, accepted)?;
     let (input, output) = push_streams(view, &accepted)?;
     Ok((accepted, input, output))

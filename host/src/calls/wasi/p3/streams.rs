@@ -15,7 +15,7 @@ use wasmtime::component::{
 
 use super::types::ErrorCode;
 use crate::bindings::sandsock::socket::types::Error;
-use crate::calls::wasi::connection::{Connection, PAUSE, Taken};
+use crate::calls::wasi::connection::{self, Connection, Stop, Taken};
 use crate::calls::wasi::error;
 use crate::ctx::SandsockCtx;
 use crate::observe::{PollableWait, StreamFunctions};
@@ -136,21 +136,18 @@ impl<D: 'static> StreamProducer<D> for Receiver {
         }
         if destination.remaining(&mut store) == Some(0) {
             // The guest asks whether there is something.
-            let poll = direction.poll(cx, |connection| match connection.is_readable() {
-                true => Attempt::Done(Ok(())),
-                false => Attempt::NotReady,
+            let poll = direction.poll(cx, |connection| match connection.can_receive() {
+                Ok(()) => Attempt::Done(Ok(())),
+                Err(stop) => stopped(stop),
             });
             return direction.result(poll, finish);
         }
         let mut destination = destination.as_direct(store, HOST_BUFFER);
         let buffer = destination.remaining();
-        let asked = buffer.len();
         let poll = direction.poll(cx, |connection| match connection.receive_into(buffer) {
-            Ok(count) if 0 < count && count < asked.min(connection.transfer_limit) => {
-                Attempt::Drained(count)
-            }
-            Err(Errno::AGAIN) => Attempt::NotReady,
-            result => Attempt::Done(result),
+            Ok(connection::Received { value, is_drained: true }) => Attempt::Drained(value),
+            Ok(connection::Received { value, .. }) => Attempt::Done(Ok(value)),
+            Err(stop) => stopped(stop),
         });
         match poll {
             Poll::Ready(Ok(0)) => {
@@ -187,17 +184,16 @@ impl<D: 'static> StreamConsumer<D> for Sender {
         let data = source.remaining();
         if data.is_empty() {
             // The guest asks whether a write would be taken.
-            let poll = direction.poll(cx, |connection| match connection.is_writable() {
-                true => Attempt::Done(Ok(())),
-                false => not_taken(connection),
+            let poll = direction.poll(cx, |connection| match connection.can_send() {
+                Ok(()) => Attempt::Done(Ok(())),
+                Err(stop) => stopped(stop),
             });
             return direction.result(poll, finish);
         }
         let poll = direction.poll(cx, |connection| match connection.send(data) {
             Ok(Taken { count, is_full: true }) => Attempt::Drained(count),
             Ok(Taken { count, .. }) => Attempt::Done(Ok(count)),
-            Err(Errno::AGAIN) => not_taken(connection),
-            Err(errno) => Attempt::Done(Err(errno)),
+            Err(stop) => stopped(stop),
         });
         if let Poll::Ready(Ok(count)) = &poll {
             source.mark_read(*count);
@@ -206,9 +202,13 @@ impl<D: 'static> StreamConsumer<D> for Sender {
     }
 }
 
-/// The kernel takes nothing, or the limit of buffers has no room.
-fn not_taken<R>(connection: &Connection) -> Attempt<R> {
-    if connection.has_room() { Attempt::NotReady } else { Attempt::Pause(PAUSE) }
+/// Returns what comes of an attempt in which nothing moved.
+fn stopped<R>(stop: Stop) -> Attempt<R> {
+    match stop {
+        Stop::Os(Errno::AGAIN) => Attempt::NotReady,
+        Stop::Os(errno) => Attempt::Done(Err(errno)),
+        Stop::Held(time) => Attempt::Pause(time),
+    }
 }
 
 /// Sends the bytes of the stream over the connection.

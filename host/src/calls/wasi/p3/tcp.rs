@@ -119,7 +119,7 @@ pub(crate) async fn connect<T: SandsockView + 'static>(
     let permit = with_fresh_names(call, judge).await;
     call.with(|store| -> SocketResult<_> {
         let view = store.view();
-        let begun = permit.and_then(|permit| tcp::connect(view.ctx, &handle, permit));
+        let begun = permit.and_then(|permit| tcp::connect(view.ctx, &handle, remote, permit));
         view.table.get_mut(&this)?.socket.connect_begun(begun)
     })?;
     let result = loop {
