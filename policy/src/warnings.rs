@@ -154,6 +154,11 @@ fn denied_by_name(rule: &Rule) -> Option<Warning> {
             "refuses look-ups of {name}, and no connection: a guest that knows an address of \
              {name} can use it if a grant allows that address"
         ),
+        Grant::TlsConnect(EndpointPattern { host: HostPattern::Name(name), .. }) => format!(
+            "refuses look-ups of {name}, and each session of the host's TLS with it: a guest that \
+             knows an address of {name} can use it without the host's TLS if a grant of \
+             tcp-connect allows that address"
+        ),
         grant => match &endpoint(grant)?.host {
             HostPattern::Name(name) => format!(
                 "holds for the addresses that the guest looked {name} up to: a guest that knows \
@@ -320,6 +325,13 @@ mod tests {
         );
         let all = said(&["resolve=*"], &["resolve=ads.example"]);
         assert!(all[0].contains("refuses look-ups of ads.example, and no connection"), "{all:?}");
+    }
+
+    #[test]
+    fn a_denial_of_tls_by_name_says_that_sessions_are_refused() {
+        let all = said(&["tls-connect=*:*"], &["tls-connect=*.ads.example:*"]);
+        assert!(all[0].contains("each session of the host's TLS with it"), "{all:?}");
+        assert_eq!(all.len(), 1, "{all:?}");
     }
 
     #[test]
