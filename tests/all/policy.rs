@@ -262,11 +262,7 @@ fn verbs() -> Vec<&'static VerbInfo> {
     let raw = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4));
     let may = |verb| match verb {
         Verb::Raw | Verb::Packet => raw.is_ok(),
-        Verb::Can
-        | Verb::Family
-        | Verb::TlsListen
-        | Verb::TlsInsecure
-        | Verb::TlsUpgrade => false,
+        Verb::Can | Verb::Family | Verb::TlsListen | Verb::TlsInsecure | Verb::TlsUpgrade => false,
         _ => true,
     };
     if let Err(error) = &raw {

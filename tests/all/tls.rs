@@ -14,7 +14,8 @@ use rcgen::{
 use sandsock_host::tls::{Identity, Roots, TlsSettings};
 use sandsock_tests::{Guest, Program, both_ways, command, programs, skip};
 use sandsock_tls::{
-    Client, ClientAuth, ClientOptions, Failure, Plain, Server, ServerOptions, Session, Trust, Versions,
+    Client, ClientAuth, ClientOptions, Failure, Plain, Server, ServerOptions, Session, Trust,
+    Versions,
 };
 
 /// The name that the servers of these tests prove.
@@ -588,13 +589,15 @@ pub(crate) fn tls_listen_denied() {
                 let (stream, _) = listener.accept().expect("accepts");
                 Peer { session: client(&authority).session(NAME).expect("a session"), stream }
             }))
-            .map(|mut peer| std::thread::spawn(move || {
-                peer.drive(Session::is_readable);
-                let told = peer.session.read(100);
-                peer.session.close();
-                peer.drive(|_| true);
-                told
-            }))
+            .map(|mut peer| {
+                std::thread::spawn(move || {
+                    peer.drive(Session::is_readable);
+                    let told = peer.session.read(100);
+                    peer.session.close();
+                    peer.drive(|_| true);
+                    told
+                })
+            })
             .collect();
         guest.join().success();
         let mut told = Vec::new();

@@ -18,7 +18,8 @@ mod unix;
 mod vsock;
 
 pub(crate) use ip::{
-    is_raw, judge_port, keeps_ports, listen_request, listening_account, local_act, port_verb, served,
+    is_raw, judge_port, keeps_ports, listen_request, listening_account, local_act, port_verb,
+    served,
 };
 pub(crate) use unix::name as unix_name;
 

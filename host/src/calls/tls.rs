@@ -7,9 +7,7 @@ use std::sync::Arc;
 
 use rustix::event::PollFlags;
 use rustix::io::Errno;
-use sandsock_policy::{
-    Denial, IdentityName, Request, TlsRequest, TlsTerms, Verb, normalise_name,
-};
+use sandsock_policy::{Denial, IdentityName, Request, TlsRequest, TlsTerms, Verb, normalise_name};
 use sandsock_tls::{
     CertificateFault, ClientAuth, Demand, IdentityError, Info, Plain, Revocation, Roots,
     SetupError, Versions,
@@ -475,7 +473,8 @@ impl SandsockCtxView<'_> {
             gate.decide(&request)?;
         }
         let terms = gate.lent_at(served.at);
-        let lent = terms.as_ref().and_then(|terms| terms.identity.as_ref()).map(IdentityName::as_str);
+        let lent =
+            terms.as_ref().and_then(|terms| terms.identity.as_ref()).map(IdentityName::as_str);
         let shows = matches!(shown, Identity::Lent(name) if Some(&**name) == lent);
         match (lent, shows) {
             (Some(name), true) => {
