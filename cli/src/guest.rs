@@ -104,8 +104,8 @@ pub(crate) struct GuestArgs {
     #[arg(long, value_name = "PATH")]
     tls_roots: Option<PathBuf>,
 
-    /// Give an identity for TLS a name, which a rule tls-identity=NAME lends to the guest. The guest
-    /// never sees the key.
+    /// Give an identity for TLS a name, which a rule tls-identity=NAME, or tls-listen=... with
+    /// ;identity=NAME, lends to the guest. The guest never sees the key.
     #[arg(long, value_name = "NAME=CERT.pem,KEY.pem")]
     tls_identity: Vec<String>,
 
@@ -463,6 +463,12 @@ impl GuestEnv {
         own.extend(socket.map(|path| TrustedPath::file(path, "the socket of --listen")));
         let (mut tls, keys) = args.tls()?;
         for rule in policy.allowed() {
+            if let Some(name) = rule.tls().and_then(|terms| terms.identity.as_ref())
+                && !tls.has_identity(name.as_str())
+            {
+                let add = format!("add --tls-identity {name}=CERT.pem,KEY.pem");
+                return Err(anyhow!("--allow {rule}: there is no identity {name}; {add}").into());
+            }
             match rule.tls().and_then(|terms| terms.roots.as_deref()) {
                 Some(path) => {
                     let roots = Roots::from_path(Path::new(path));

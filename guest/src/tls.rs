@@ -18,7 +18,7 @@ pub use session::TlsSession;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TlsIdentity {
     /// The embedder's identity of this name. The program never sees its key. It needs a grant of
-    /// `tls-identity`.
+    /// `tls-identity`, or of `tls-listen` where the socket was accepted.
     Lent(String),
     /// A chain in DER, the own certificate first, and its key in DER: PKCS #8, PKCS #1 or SEC1.
     Own(Vec<Vec<u8>>, Vec<u8>),

@@ -39,10 +39,16 @@ impl TlsSettings {
         self
     }
 
-    /// Adds an identity under a name. A guest may show it if `tls-identity=NAME` is granted.
+    /// Adds an identity under a name. A guest may show it if `tls-identity=NAME` is granted, or where
+    /// a rule of `tls-listen` lends it.
     pub fn identity(&mut self, name: &str, identity: Identity) -> &mut Self {
         Arc::make_mut(&mut self.identities).insert(name.to_owned(), Arc::new(identity));
         self
+    }
+
+    /// Returns whether there is an identity of this name.
+    pub fn has_identity(&self, name: &str) -> bool {
+        self.identities.contains_key(name)
     }
 
     /// Returns the roots that count.

@@ -17,6 +17,7 @@ use crate::publish::Published;
 use crate::rule::{Rule, needless_terms};
 use crate::sender_cache::Cache;
 use crate::sets::{PUBLIC, Sets, own_network};
+use crate::terms::Terms;
 use crate::unix::{RealPath, absolute};
 use crate::verbs::multicast::no_group;
 use crate::verbs::{Grant, Rules};
@@ -42,7 +43,7 @@ impl PolicyBuilder {
     /// # Errors
     ///
     /// The text is no rule, or names a relative path before
-    /// [`base_directory`](Self::base_directory) was called.
+    /// [`base_directory`](Self::base_directory) was called, or has no identity and needs one.
     pub fn allow(&mut self, text: &str) -> Result<&mut Self, GrantError> {
         let rule = text.parse()?;
         self.allow_rule(rule).map_err(|error| GrantError::new(text, error))?;
@@ -63,6 +64,14 @@ impl PolicyBuilder {
     /// Adds a rule that allows. The error's place is in the rule's text without escapes.
     pub(super) fn allow_rule(&mut self, mut rule: Rule) -> Result<(), ParseError> {
         self.settle_tls(&mut rule)?;
+        if let (Some(info), None) = (Terms::required(rule.verb()), rule.terms.identity()) {
+            let text = rule.to_string();
+            return Err(ParseError::new(
+                text.len(),
+                format!("`{}` needs `{}`", rule.verb(), info.name),
+                format!("write {text};{}={}", info.name, info.example),
+            ));
+        }
         self.keep_rule(rule)
     }
 
@@ -98,6 +107,7 @@ impl PolicyBuilder {
         }
         match &rule.grant {
             Grant::TcpListen(EndpointPattern { host: HostPattern::Name(name), .. })
+            | Grant::TlsListen(EndpointPattern { host: HostPattern::Name(name), .. })
             | Grant::UdpBind(EndpointPattern { host: HostPattern::Name(name), .. }) => {
                 Err(local_name(name).shifted(target))
             }

@@ -429,7 +429,7 @@ impl Ceiling {
                 add_ports(&mut self.tcp_connect, to.ports);
                 &[]
             }
-            Grant::TcpListen(at) => {
+            Grant::TcpListen(at) | Grant::TlsListen(at) => {
                 self.tcp_listen(at.ports);
                 &[]
             }

@@ -52,7 +52,7 @@ impl Policy {
     /// The denial.
     pub fn judge_local(&self, request: &Request<'_>) -> Result<(), Denial> {
         match request {
-            Request::TcpListen(_) | Request::UdpBind(_) => {
+            Request::TcpListen(_) | Request::TlsListen(_) | Request::UdpBind(_) => {
                 request.decide(&Query::without_pins(self))?;
                 for kept in &self.restrictions {
                     kept.judge_local(request)

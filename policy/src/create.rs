@@ -129,6 +129,7 @@ impl Policy {
                     || !allow.tls_insecure.all.is_empty()
                     || !allow.tls_upgrade.all.is_empty()
                     || !allow.tcp_listen.all.is_empty()
+                    || !allow.tls_listen.all.is_empty()
                     || self.published.has(Verb::TcpListen),
                 "tcp-connect=127.0.0.1:80".to_owned(),
             ),

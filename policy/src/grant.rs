@@ -34,7 +34,7 @@ pub(crate) fn parse_target(verb: Verb, target: Option<&str>) -> Result<Grant, Pa
             ));
         }
         (false, None | Some("")) => {
-            let hint = format!("examples: {}", verb.examples());
+            let hint = format!("examples: {}", verb.examples().join(", "));
             return Err(ParseError::new(0, format!("`{verb}` needs a target"), hint));
         }
         (false, Some(target)) => target,

@@ -116,6 +116,7 @@ proptest! {
             Request::UdpSend(to),
             Request::UdpReceive(to),
             Request::TcpListen(local),
+            Request::TlsListen(local),
             Request::UdpBind(local),
             Request::Raw(RawRequest::Packet(to)),
             Request::ReverseResolve(address),

@@ -279,7 +279,7 @@ mod tests {
             ),
             (
                 "udp-send=a:1;connections=1",
-                "at character 14: `udp-send` takes no `connections`; verbs with it are tcp-connect, tcp-listen, tls-connect, tls-insecure, tls-upgrade, unix-connect, unix-bind",
+                "at character 14: `udp-send` takes no `connections`; verbs with it are tcp-connect, tcp-listen, tls-connect, tls-listen, tls-insecure, tls-upgrade, unix-connect, unix-bind",
             ),
             ("interfaces;rate=1/s", "at character 12: `interfaces` takes no `rate`"),
             ("resolve=*;x=1", "at character 11: unknown key `x`; `resolve` takes no terms"),
@@ -295,6 +295,7 @@ mod tests {
     fn terms_of_tls_follow_their_target() {
         let tls = |roots: Option<&str>, alpn: &[&str]| TlsTerms {
             roots: roots.map(str::to_owned),
+            identity: None,
             alpn: alpn.iter().map(|name| (*name).to_owned()).collect(),
         };
         for (text, terms) in [
@@ -304,6 +305,10 @@ mod tests {
                 tls(Some("/a;b\\"), &["h2", "http/1.1"]),
             ),
             ("tls-insecure=a.example:443;alpn=h2", tls(None, &["h2"])),
+            (
+                "tls-listen=127.0.0.1:443;identity=web;alpn=h2",
+                TlsTerms { identity: "web".parse().ok(), ..tls(None, &["h2"]) },
+            ),
         ] {
             let rule = rule(text);
             assert_eq!(rule.terms.tls, Some(terms), "{text}");

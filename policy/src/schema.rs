@@ -91,11 +91,8 @@ fn rule_text() -> Value {
         _ => format!("{}=.", info.name),
     };
     let starts: Vec<_> = Verb::TABLE.iter().map(start).collect();
-    let example = |info: &VerbInfo| match info.examples {
-        [] => info.name.to_owned(),
-        [first, ..] => format!("{}={first}", info.name),
-    };
-    let examples: Vec<_> = Verb::TABLE.iter().map(example).collect();
+    let example = |info: &VerbInfo| info.verb.examples().into_iter().next();
+    let examples: Vec<_> = Verb::TABLE.iter().filter_map(example).collect();
     json!({
         "type": "string",
         "pattern": format!("^({})", starts.join("|")),
@@ -118,6 +115,8 @@ fn tables(with_terms: bool) -> Vec<Value> {
         }
         let terms = Terms::of_verb(info.verb).filter(|_| with_terms);
         properties.extend(terms.map(|term| (term.name.to_owned(), term_value(term))));
+        let needed = Terms::required(info.verb).filter(|_| with_terms);
+        required.extend(needed.map(|term| term.name));
         json!({
             "type": "object",
             "additionalProperties": false,
@@ -139,6 +138,7 @@ fn term_value(info: &TermInfo) -> Value {
         Key::Bytes => json!({ "anyOf": [number, text(size)] }),
         Key::Connections => json!({ "anyOf": [number, text("[0-9]+".to_owned())] }),
         Key::Scope => json!({ "enum": Scope::ALL.map(Scope::name) }),
+        Key::Identity => text("[-_.a-zA-Z0-9]{1,64}".to_owned()),
         Key::Roots | Key::Alpn => json!({ "type": "string", "minLength": 1 }),
     };
     if let Some(value) = value.as_object_mut() {

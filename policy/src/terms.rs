@@ -8,6 +8,7 @@ use crate::error::{ParseError, suggestion};
 use crate::rule::escape;
 use crate::text::decimal;
 use crate::verbs::Verb;
+use crate::verbs::tls_identity::IdentityName;
 
 /// How much the acts that a rule allows may move.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,6 +71,8 @@ pub struct TlsTerms {
     /// The file or the folder of the roots that verify the peer. Without it, the embedder's roots
     /// do.
     pub roots: Option<String>,
+    /// The identity that servers show there, and that no rule lends to others.
+    pub identity: Option<IdentityName>,
     /// The protocols of ALPN, of which a session has to agree on one. Empty if it need not.
     pub alpn: Vec<String>,
 }
@@ -81,6 +84,7 @@ impl TlsTerms {
         let narrow = narrow.unwrap_or(&free);
         let in_wide = |protocol: &String| wide.alpn.contains(protocol);
         (wide.roots.is_none() || wide.roots == narrow.roots)
+            && (wide.identity.is_none() || wide.identity == narrow.identity)
             && (wide.alpn.is_empty() || !narrow.alpn.is_empty() && narrow.alpn.iter().all(in_wide))
     }
 }
@@ -93,6 +97,7 @@ pub(crate) enum Key {
     Connections,
     Scope,
     Roots,
+    Identity,
     Alpn,
 }
 
@@ -116,6 +121,7 @@ const CARRYING: &[Verb] = &[
     Verb::TcpConnect,
     Verb::TcpListen,
     Verb::TlsConnect,
+    Verb::TlsListen,
     Verb::TlsInsecure,
     Verb::TlsUpgrade,
     Verb::UdpSend,
@@ -129,6 +135,7 @@ const CONNECTING: &[Verb] = &[
     Verb::TcpConnect,
     Verb::TcpListen,
     Verb::TlsConnect,
+    Verb::TlsListen,
     Verb::TlsInsecure,
     Verb::TlsUpgrade,
     Verb::UnixConnect,
@@ -136,10 +143,13 @@ const CONNECTING: &[Verb] = &[
 ];
 
 /// The verbs whose connections carry TLS alone.
-const OF_TLS: &[Verb] = &[Verb::TlsConnect, Verb::TlsInsecure, Verb::TlsUpgrade];
+const OF_TLS: &[Verb] = &[Verb::TlsConnect, Verb::TlsListen, Verb::TlsInsecure, Verb::TlsUpgrade];
 
 /// The verbs by which a server has to prove its name.
 const PROVING: &[Verb] = &[Verb::TlsConnect, Verb::TlsUpgrade];
+
+/// The verbs whose rules have to name an identity.
+const NAMING: &[Verb] = &[Verb::TlsListen];
 
 /// RFC 7301: the longest name of a protocol.
 const PROTOCOL_MAX: usize = 255;
@@ -195,6 +205,13 @@ impl Terms {
             verbs: PROVING,
         },
         TermInfo {
+            key: Key::Identity,
+            name: "identity",
+            example: "web",
+            about: "the identity of --tls-identity that servers show there",
+            verbs: NAMING,
+        },
+        TermInfo {
             key: Key::Alpn,
             name: "alpn",
             example: "h2,http/1.1",
@@ -234,9 +251,22 @@ impl Terms {
             }
             Key::Scope => budget.get_or_insert_default().scope = parse_scope(value)?,
             Key::Roots => tls.get_or_insert_default().roots = Some(parse_roots(value)?),
+            Key::Identity => {
+                tls.get_or_insert_default().identity = Some(IdentityName::parse(value)?);
+            }
             Key::Alpn => tls.get_or_insert_default().alpn = parse_alpn(value)?,
         }
         Ok(())
+    }
+
+    /// Returns the term that a rule of this verb has to have, to allow something.
+    pub(crate) fn required(verb: Verb) -> Option<&'static TermInfo> {
+        Self::of_verb(verb).find(|info| info.key == Key::Identity)
+    }
+
+    /// Returns the identity that the rule lends.
+    pub(crate) fn identity(&self) -> Option<&IdentityName> {
+        self.tls.as_ref()?.identity.as_ref()
     }
 
     /// Checks that the terms say something together.
@@ -426,9 +456,13 @@ impl fmt::Display for Terms {
 /// As it follows a target, each term with its `;`.
 impl fmt::Display for TlsTerms {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { roots, alpn } = self;
+        let Self { roots, identity, alpn } = self;
         if let Some(roots) = roots {
-            write!(f, ";roots={}", escape(roots, !alpn.is_empty()))?;
+            let has_more = identity.is_some() || !alpn.is_empty();
+            write!(f, ";roots={}", escape(roots, has_more))?;
+        }
+        if let Some(identity) = identity {
+            write!(f, ";identity={identity}")?;
         }
         if alpn.is_empty() {
             return Ok(());

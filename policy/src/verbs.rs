@@ -25,6 +25,7 @@ pub(crate) mod tcp_listen;
 pub(crate) mod tls_connect;
 pub(crate) mod tls_identity;
 pub(crate) mod tls_insecure;
+pub(crate) mod tls_listen;
 mod tls_remote;
 pub(crate) mod tls_upgrade;
 pub(crate) mod udp_bind;
@@ -56,7 +57,7 @@ use crate::policy::Policy;
 use crate::rule::Rule;
 use crate::rules::VerbRules;
 use crate::sets::BuiltSets;
-use crate::terms::{BudgetId, TlsTerms};
+use crate::terms::{BudgetId, Terms, TlsTerms};
 use crate::unix::{RealPath, UnixTarget};
 use crate::verbs::ancillary::Ancillary;
 use crate::verbs::can::{CanPattern, CanRequest};
@@ -77,6 +78,7 @@ verbs! {
     "tcp-connect" => tcp_connect: TcpConnect(EndpointPattern, SocketAddr),
     "tcp-listen" => tcp_listen: TcpListen(EndpointPattern, LocalAddress),
     "tls-connect" => tls_connect: TlsConnect(EndpointPattern, TlsRequest<'a>),
+    "tls-listen" => tls_listen: TlsListen(EndpointPattern, LocalAddress),
     "tls-insecure" => tls_insecure: TlsInsecure(EndpointPattern, TlsRequest<'a>),
     "tls-upgrade" => tls_upgrade: TlsUpgrade(EndpointPattern, TlsRequest<'a>),
     "tls-identity" => tls_identity: TlsIdentity(IdentityName, &'a str),
@@ -117,14 +119,16 @@ impl Verb {
         self.info().examples.is_empty()
     }
 
-    /// Returns rules of this verb, separated by commas.
-    pub(crate) fn examples(self) -> String {
+    /// Returns rules of this verb that allow, as examples.
+    pub(crate) fn examples(self) -> Vec<String> {
         let info = self.info();
-        info.examples
-            .iter()
-            .map(|target| format!("{}={target}", info.name))
-            .collect::<Vec<_>>()
-            .join(", ")
+        if info.examples.is_empty() {
+            return vec![info.name.to_owned()];
+        }
+        let required = Terms::required(self);
+        let term = required.map(|term| format!(";{}={}", term.name, term.example));
+        let term = term.unwrap_or_default();
+        info.examples.iter().map(|target| format!("{}={target}{term}", info.name)).collect()
     }
 
     /// Returns the verb of a word.
@@ -146,6 +150,7 @@ impl Grant {
             Self::TcpConnect(pattern)
             | Self::TcpListen(pattern)
             | Self::TlsConnect(pattern)
+            | Self::TlsListen(pattern)
             | Self::TlsInsecure(pattern)
             | Self::TlsUpgrade(pattern)
             | Self::UdpBind(pattern)
@@ -164,6 +169,7 @@ impl Grant {
             Self::TcpConnect(pattern)
             | Self::TcpListen(pattern)
             | Self::TlsConnect(pattern)
+            | Self::TlsListen(pattern)
             | Self::TlsInsecure(pattern)
             | Self::TlsUpgrade(pattern)
             | Self::UdpBind(pattern)

@@ -108,6 +108,19 @@ impl Policy {
 impl Policy {
     /// Returns the warning about a rule of TLS that proves less than it seems to.
     fn unproven(&self, rule: &Rule) -> Option<Warning> {
+        if let Grant::TlsListen(narrow) = &rule.grant {
+            let over = |other: &&Rule| match &other.grant {
+                Grant::TcpListen(wide) => {
+                    covers_ports(wide.ports, narrow.ports) && covers_host(&wide.host, &narrow.host)
+                }
+                _ => false,
+            };
+            let other = self.allowed().iter().find(over)?;
+            let message = format!(
+                "does not enforce TLS, because {other} allows plain bytes at the same addresses"
+            );
+            return Some(Warning { rule: rule.to_string(), denies: false, message });
+        }
         let insecure = matches!(rule.grant, Grant::TlsInsecure(_));
         let (Grant::TlsConnect(narrow) | Grant::TlsInsecure(narrow) | Grant::TlsUpgrade(narrow)) =
             &rule.grant
@@ -177,6 +190,7 @@ fn endpoint(grant: &Grant) -> Option<&EndpointPattern> {
         Grant::TcpConnect(pattern)
         | Grant::TcpListen(pattern)
         | Grant::TlsConnect(pattern)
+        | Grant::TlsListen(pattern)
         | Grant::TlsInsecure(pattern)
         | Grant::TlsUpgrade(pattern)
         | Grant::UdpBind(pattern)
@@ -306,6 +320,14 @@ mod tests {
         for other in ["tcp-connect=*:80", "tcp-connect=other.example:443", "udp-send=*:443"] {
             assert_eq!(said(&[tls, other], &[]).len(), 0, "{other}");
         }
+        let listen = "tls-listen=127.0.0.1:443;identity=web";
+        assert_eq!(
+            said(&[listen, "tcp-listen=*:443"], &[]),
+            [format!(
+                "the grant {listen} does not enforce TLS, because tcp-listen=*:443 allows plain bytes at the same addresses"
+            )]
+        );
+        assert_eq!(said(&[listen, "tcp-listen=*:80"], &[]).len(), 0);
         let insecure = "tls-insecure=*:443";
         let all = said(&[tls, insecure], &[]);
         assert!(all[0].contains("makes no server prove its name"), "{all:?}");

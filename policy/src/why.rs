@@ -148,7 +148,7 @@ fn asked<'a>(
 fn notes(policy: &Policy, asked: &Asked<'_>) -> Vec<String> {
     let mut notes = Vec::new();
     match asked.request {
-        Request::TcpListen(local) | Request::UdpBind(local) => {
+        Request::TcpListen(local) | Request::TlsListen(local) | Request::UdpBind(local) => {
             notes.extend(local.published.map(|host| format!("{local} is published as {host}")));
         }
         Request::UnixConnect(_) | Request::UnixBind(_) => notes.push(
@@ -274,6 +274,7 @@ mod tests {
             "tls-connect=api.example:443",
             "tls-identity=web",
             "tls-insecure=192.0.2.1:8443",
+            "tls-listen=127.0.0.1:8443",
             "tls-upgrade=mail.example:587",
             "udp-bind=0.0.0.0:0",
             "udp-send=db.example:53",

@@ -121,7 +121,7 @@ fn case(verb: Verb, folder: &std::path::Path) -> Case {
                 check: Box::new(move |_| assert_eq!(peer.connections(), 1)),
             }
         }
-        Verb::TlsInsecure | Verb::TlsUpgrade => {
+        Verb::TlsListen | Verb::TlsInsecure | Verb::TlsUpgrade => {
             unreachable!("the suite of TLS has both tests of {verb}")
         }
         Verb::TlsIdentity => Case {
@@ -262,7 +262,7 @@ fn verbs() -> Vec<&'static VerbInfo> {
     let raw = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4));
     let may = |verb| match verb {
         Verb::Raw | Verb::Packet => raw.is_ok(),
-        Verb::Can | Verb::Family | Verb::TlsInsecure | Verb::TlsUpgrade => false,
+        Verb::Can | Verb::Family | Verb::TlsListen | Verb::TlsInsecure | Verb::TlsUpgrade => false,
         _ => true,
     };
     if let Err(error) = &raw {

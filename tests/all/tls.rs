@@ -14,7 +14,8 @@ use rcgen::{
 use sandsock_host::tls::{Identity, Roots, TlsSettings};
 use sandsock_tests::{Guest, Program, both_ways, command, programs, skip};
 use sandsock_tls::{
-    Client, ClientAuth, ClientOptions, Plain, Server, ServerOptions, Session, Trust, Versions,
+    Client, ClientAuth, ClientOptions, Failure, Plain, Server, ServerOptions, Session, Trust,
+    Versions,
 };
 
 /// The name that the servers of these tests prove.
@@ -491,6 +492,126 @@ pub(crate) fn tls_server_ok() {
     });
 }
 
+/// Connects to a guest, with a session of a client.
+fn connected(authority: &Authority, at: SocketAddr) -> Peer {
+    let session = client(authority).session(NAME).expect("a session");
+    Peer { session, stream: TcpStream::connect(at).expect("connects") }
+}
+
+fn at(host: [u8; 4], line: &str) -> SocketAddr {
+    (host, line.parse().expect("a port")).into()
+}
+
+/// The identity that the rule names is lent where it allows to listen, also if plain bytes may move
+/// there.
+#[test]
+pub(crate) fn tls_listen_ok() {
+    let authority = Authority::new();
+    both_ways(|way| {
+        for plain in [None, Some("tcp-listen=127.0.0.1:0")] {
+            let mut settings = authority.settings();
+            settings.identity("web", authority.issue(&[NAME], false).identity());
+            let mut guest = Guest::new(programs::tls_listen_ok, way)
+                .allow("tls-listen=127.0.0.1:0;identity=web;alpn=echo;connections=3")
+                .tls(settings);
+            if let Some(plain) = plain {
+                guest = guest.allow(plain).arg("plain");
+            }
+            let guest = guest.start();
+            let at = at([127, 0, 0, 1], &guest.lines(1)[0]);
+            for _ in 0..2 {
+                let mut peer = connected(&authority, at);
+                peer.drive(|session| !session.is_handshaking());
+                let info = peer.session.info().expect("agreed");
+                assert_eq!(info.alpn.as_deref(), Some(&b"echo"[..]));
+                peer.session.write(b"question").expect("it is open");
+                peer.drive(Session::is_readable);
+                assert_eq!(peer.session.read(100), Ok(Plain::Bytes(b"noitseuq".to_vec())));
+                peer.drive(Session::is_readable);
+                assert_eq!(peer.session.read(100), Ok(Plain::End));
+            }
+            let mut peer = connected(&authority, at);
+            peer.drive(|session| !session.is_handshaking());
+            let refused = matches!(peer.session.failure(), Some(Failure::Alert(49, _)));
+            assert!(refused, "{:?}", peer.session.failure());
+            guest.join().success();
+        }
+    });
+}
+
+/// A rule that asks for a protocol lets no session without it go on.
+#[test]
+fn tls_listen_protocol_is_agreed_on() {
+    let authority = Authority::new();
+    both_ways(|way| {
+        let mut settings = authority.settings();
+        settings.identity("web", authority.issue(&[NAME], false).identity());
+        let guest = Guest::new(programs::tls_server_ok, way)
+            .allow("tls-listen=127.0.0.1:0;identity=web;alpn=h2")
+            .tls(settings)
+            .start();
+        let mut peer = connected(&authority, at([127, 0, 0, 1], &guest.lines(1)[0]));
+        peer.drive(Session::is_readable);
+        drop(peer);
+        let ended = guest.join();
+        assert!(ended.stderr.contains("no protocol that is granted was agreed on"), "{ended:?}");
+    });
+}
+
+#[test]
+pub(crate) fn tls_listen_denied() {
+    let authority = Authority::new();
+    both_ways(|way| {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
+        let port = listener.local_addr().expect("an address").port();
+        let mut settings = authority.settings();
+        for name in ["web", "other"] {
+            settings.identity(name, authority.issue(&[NAME], false).identity());
+        }
+        let guest = Guest::new(programs::tls_listen_denied, way)
+            .allow("tls-listen=127.0.0.1:0;identity=web")
+            .allow("tcp-listen=127.0.0.2:0")
+            .allow("ancillary=rights:send")
+            .allow(format!("tcp-connect=127.0.0.1:{port}"))
+            .tls(settings)
+            .dir(&sandsock_tests::root().join("tests/programs"), "data")
+            .arg(port)
+            .start();
+        let lines = guest.lines(2);
+        let (here, other) = (at([127, 0, 0, 1], &lines[0]), at([127, 0, 0, 2], &lines[1]));
+        // The peers are in the guest's queue in this order.
+        let mut plain = TcpStream::connect(here).expect("connects");
+        plain.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("it reads");
+        let threads: Vec<_> = [here, here, here, other]
+            .into_iter()
+            .map(|at| connected(&authority, at))
+            .chain((0..2).map(|_| {
+                let (stream, _) = listener.accept().expect("accepts");
+                Peer { session: client(&authority).session(NAME).expect("a session"), stream }
+            }))
+            .map(|mut peer| {
+                std::thread::spawn(move || {
+                    peer.drive(Session::is_readable);
+                    let told = peer.session.read(100);
+                    peer.session.close();
+                    peer.drive(|_| true);
+                    told
+                })
+            })
+            .collect();
+        guest.join().success();
+        let mut told = Vec::new();
+        // The guest closed it without reading all, which may reset the connection.
+        let _ = plain.read_to_end(&mut told);
+        assert_eq!(told, b"", "no plain byte came");
+        for (nth, thread) in threads.into_iter().enumerate() {
+            let told = thread.join().expect("no panic");
+            let is_told = told == Ok(Plain::Bytes(b"within TLS".to_vec()));
+            assert_eq!(is_told, nth == 0, "{nth}: {told:?}");
+        }
+    });
+}
+
 #[test]
 fn tls_options_of_the_command() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -514,6 +635,11 @@ fn tls_options_of_the_command() {
         (vec!["--tls-identity", "web"], "write NAME=CERT.pem,KEY.pem"),
         (vec!["--tls-identity", "a b=c,d"], "is not an identity's name"),
         (vec!["--tls-identity", "web=/none.pem,/none.pem"], "/none.pem"),
+        (
+            vec!["--allow", "tls-listen=127.0.0.1:0;identity=wed", "--tls-identity", &identity],
+            "there is no identity wed; add --tls-identity wed=CERT.pem,KEY.pem",
+        ),
+        (vec!["--allow", "tls-listen=127.0.0.1:0"], "write tls-listen=127.0.0.1:0;identity=web"),
         (vec!["--tls-roots", "/none.pem"], "the roots /none.pem can't be read"),
         (vec!["--tls-roots", &key], "have no certificate"),
         (vec!["--tls-identity", &identity, "--tls-identity", &identity], "twice"),

@@ -1,6 +1,7 @@
 """TLS of Python programs in the sandbox, with an authority that openssl makes for the test."""
 
 import os
+import shutil
 import subprocess
 
 from harness import need, program, sandbox
@@ -33,4 +34,19 @@ def tls_stdlib(folder):
     sandbox(program("tls"), folder, allow=["tcp-connect=127.0.0.1:*", "tcp-listen=127.0.0.1:0"], options=["--dir", folder])
 
 
-TESTS = {"tls_stdlib": tls_stdlib}
+def tls_listen(folder):
+    """Servers that move TLS alone, with an identity whose key the program never sees."""
+    make_certificates(folder)
+    identity = "web=" + ",".join(os.path.join(folder, name) for name in ("server.crt", "server.key"))
+    roots = os.path.join(folder, "roots")
+    os.mkdir(roots)
+    shutil.copy(os.path.join(folder, "ca.pem"), roots)
+    sandbox(
+        program("tls_listen"),
+        os.path.join(roots, "ca.pem"),
+        allow=["tcp-connect=127.0.0.1:*", "tls-listen=127.0.0.1:0;identity=web"],
+        options=["--tls-identity", identity, "--dir", roots + ":ro"],
+    )
+
+
+TESTS = {"tls_stdlib": tls_stdlib, "tls_listen": tls_listen}

@@ -224,12 +224,15 @@ impl Session {
         true
     }
 
-    /// Lets a client's session go on only if one of these protocols is agreed on, if there are any.
-    /// Returns false if the session was fed bytes.
+    /// Lets a session go on only if one of these protocols is agreed on, if there are any. Returns
+    /// false if it is too late: a client's session was fed bytes, or a server's has chosen.
     #[must_use]
     pub fn require(&mut self, alpn: &[Vec<u8>]) -> bool {
-        self.required = alpn.to_vec();
-        self.client.is_some() && !self.is_fed
+        let is_new = if self.is_client() { !self.is_fed } else { self.is_before_choice() };
+        if is_new {
+            self.required = alpn.to_vec();
+        }
+        is_new
     }
 
     /// Returns whether a demand was set.
@@ -321,7 +324,7 @@ impl Session {
                     if self.peer_closed && !is_over {
                         self.failure = Some(Failure::Truncated);
                     } else if is_over && !fits {
-                        let reason = "the server took none of the protocols that are granted";
+                        let reason = "no protocol that is granted was agreed on";
                         self.failure = Some(Failure::Incompatible(reason.to_owned()));
                     }
                 }

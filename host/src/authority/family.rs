@@ -17,7 +17,10 @@ mod tipc;
 mod unix;
 mod vsock;
 
-pub(crate) use ip::{is_raw, judge_port, keeps_ports, listening_account, local_act, port_verb};
+pub(crate) use ip::{
+    is_raw, judge_port, keeps_ports, listen_request, listening_account, local_act, port_verb,
+    served,
+};
 pub(crate) use unix::name as unix_name;
 
 use rustix::io::Errno;

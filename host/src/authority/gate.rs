@@ -18,8 +18,8 @@ use crate::descriptor::buffers::Buffers;
 use crate::descriptor::open_list::OpenList;
 use crate::error::{CallResult, Fault};
 use sandsock_policy::{
-    Allowed, Decision, Denial, Pins, Policy, Request, SocketArguments, TlsRequest, UnixRoute,
-    UnixTarget, Verb,
+    Allowed, Decision, Denial, LocalAddress, Pins, Policy, Request, SocketArguments, TlsRequest,
+    TlsTerms, UnixRoute, UnixTarget, Verb,
 };
 
 /// Gets the decisions of one instance, as it makes them.
@@ -484,6 +484,11 @@ impl Gate {
         };
         self.decide(&request)?;
         Ok(request)
+    }
+
+    /// Returns the terms of the rule that lends an identity to what is accepted at an address.
+    pub(crate) fn lent_at(&self, at: LocalAddress) -> Option<TlsTerms> {
+        self.ask(&self.policy(), &Request::TlsListen(at)).ok()?.tls.cloned()
     }
 
     /// Asks whether a rule denies a request. A missing grant is no denial here.

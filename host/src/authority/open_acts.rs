@@ -1,6 +1,6 @@
 //! The acts of open descriptors under a policy that has taken the place of another one.
 
-use crate::authority::family::{Family, Use};
+use crate::authority::family::{self, Family, Use};
 use crate::authority::gate::Gate;
 use crate::authority::permit::Judge;
 use crate::bindings::sandsock::socket::types::{Denial, DescriptorKind, Error, SocketKind};
@@ -126,6 +126,9 @@ fn created(gate: &Gate, handle: &Handle, kind: SocketKind) -> CallResult<()> {
 /// Judges where a socket is bound.
 fn bound(gate: &Gate, handle: &Handle, kind: SocketKind, local: &Local) -> CallResult<()> {
     let (request, at) = match local {
+        Local::Tcp(at) if handle.open.tls.served().is_some_and(|served| served.is_for_tls) => {
+            (family::listen_request(gate, handle, *at), at)
+        }
         Local::Tcp(at) => (Request::TcpListen(*at), at),
         Local::Udp(at) => (Request::UdpBind(*at), at),
         Local::Address(address) => {

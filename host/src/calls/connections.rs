@@ -241,6 +241,7 @@ pub(crate) async fn accept<T: SandsockView>(
     let accepted = Handle::own(fd.take(), kind, false, &view.ctx.rights);
     accepted.inherit_options(&handle);
     accepted.inherit_view(&handle);
+    accepted.open.tls.accepted_by(&handle.open.tls);
     accepted.open.spending.set_accepted(account, open);
     if !handle.is_sole()
         && let Some(seconds) = sys::linger(accepted.fd())

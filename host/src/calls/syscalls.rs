@@ -247,6 +247,9 @@ impl SandsockCtx {
     /// has bound. A socket that listens without a bind has an address of IP.
     fn note_local(&self, handle: &Handle, kind: SocketKind, bound: Option<&Address>) {
         let of_ip = family::local_act(handle, kind).ok().flatten();
+        if let Some(Local::Tcp(at)) = &of_ip {
+            handle.open.tls.set_serves(family::served(&self.gate, handle, *at));
+        }
         let local = of_ip.or_else(|| bound.cloned().map(Local::Address));
         if local.is_some() {
             handle.acts().local = local;

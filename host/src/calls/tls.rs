@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rustix::event::PollFlags;
 use rustix::io::Errno;
-use sandsock_policy::{Denial, Request, TlsRequest, TlsTerms, Verb, normalise_name};
+use sandsock_policy::{Denial, IdentityName, Request, TlsRequest, TlsTerms, Verb, normalise_name};
 use sandsock_tls::{
     CertificateFault, ClientAuth, Demand, IdentityError, Info, Plain, Revocation, Roots,
     SetupError, Versions,
@@ -21,7 +21,7 @@ use crate::calls::transfers::keep_interrupt;
 use crate::ctx::tls::OwnRoots;
 use crate::ctx::{SandsockCtxView, SandsockView, StoreView as _};
 use crate::descriptor::buffers::Buffers;
-use crate::descriptor::tls::{Asked, Place, SharedTls, Step, Tls, Way};
+use crate::descriptor::tls::{Asked, Place, Served, SharedTls, Step, Tls, Way};
 use crate::descriptor::{Descriptor, Handle, Reservation};
 use crate::error::{CallResult, Fault};
 use crate::observe::{Identify, ToValue, Value, ValueBuilder, WatchedData, record_to_value};
@@ -453,10 +453,49 @@ pub(crate) struct Session(Arc<SharedTls>);
 impl Identify for Session {}
 
 impl SandsockCtxView<'_> {
-    /// Returns an identity that the policy lends. ENOENT if the embedder has none of this name.
+    /// Returns an identity that the policy lends to every session. ENOENT if the embedder has none
+    /// of this name.
     fn identity(&self, name: &str) -> CallResult<Arc<crate::tls::Identity>> {
         self.ctx.gate.decide(&Request::TlsIdentity(name))?;
         Ok(self.ctx.tls.settings.find_identity(name).ok_or(Errno::NOENT)?)
+    }
+
+    /// Returns the identity that a rule about TLS lends to a server's session on a connection that
+    /// was accepted here, and the protocols of which the session has to agree on one. None if the
+    /// session shows another one, which is refused where only TLS may move bytes.
+    fn served_identity(
+        &self,
+        served: Served,
+        shown: &Identity,
+    ) -> CallResult<Option<(Arc<crate::tls::Identity>, Vec<Vec<u8>>)>> {
+        let (gate, request) = (&self.ctx.gate, Request::TlsListen(served.at));
+        if served.is_for_tls {
+            gate.decide(&request)?;
+        }
+        let terms = gate.lent_at(served.at);
+        let lent =
+            terms.as_ref().and_then(|terms| terms.identity.as_ref()).map(IdentityName::as_str);
+        let shows = matches!(shown, Identity::Lent(name) if Some(&**name) == lent);
+        match (lent, shows) {
+            (Some(name), true) => {
+                gate.not_denied(&Request::TlsIdentity(name))?;
+                if !served.is_for_tls {
+                    gate.decide(&request)?;
+                }
+                let identity = self.ctx.tls.settings.find_identity(name).ok_or(Errno::NOENT)?;
+                let alpn = if served.is_for_tls { alpn(terms.as_ref()) } else { Vec::new() };
+                Ok(Some((identity, alpn)))
+            }
+            (Some(name), false) if served.is_for_tls => {
+                let reason = format!(
+                    "a TLS session that shows another identity than {name} is denied: this socket \
+                     was accepted at {} for TLS alone",
+                    served.at
+                );
+                Err(gate.denied(Verb::TlsListen, served.at.to_string(), Denial::new(reason)))
+            }
+            _ => Ok(None),
+        }
     }
 
     fn trusted(&self) -> CallResult<Arc<crate::tls::Roots>> {
@@ -669,6 +708,7 @@ impl SandsockCtxView<'_> {
         let name = tls.lock().asked.name.clone();
         let is_client = tls.lock().session.is_client();
         let gate = &self.ctx.gate;
+        let served = handle.open.tls.accepted();
         if let Some(to) = handle.open.tls.only_to() {
             let refused = |reason: String| {
                 Err(gate.denied(Verb::TlsConnect, to.to_string(), Denial::new(reason)))
@@ -704,8 +744,17 @@ impl SandsockCtxView<'_> {
                      resumes a session that was not verified for a socket like this"
                 ));
             }
+        } else if let (Some(Served { at, is_for_tls: true }), true) = (served, is_client) {
+            let reason = format!(
+                "a TLS client's session is denied: this socket was accepted at {at} for a server's \
+                 session"
+            );
+            return Err(gate.denied(Verb::TlsListen, at.to_string(), Denial::new(reason)));
         } else if let Some(name) = &name {
             self.judge_name(handle, name)?;
+        }
+        if let (Some(served), false) = (served, is_client) {
+            tls.lock().served = Some(served);
         }
         Ok(handle.open.tls.set(tls, place)?)
     }
@@ -748,7 +797,13 @@ pub(crate) fn choose<T: SandsockView>(
         (ClientCertificate::Optional, Some(roots)) => ClientAuth::Optional(roots),
         (ClientCertificate::Required, Some(roots)) => ClientAuth::Required(roots),
     };
-    let identity = identity(store, &options.identity)?;
+    let served = tls.lock().served;
+    let view = store.view();
+    let lent = served.map(|served| view.served_identity(served, &options.identity)).transpose()?;
+    let (identity, required) = match lent.flatten() {
+        Some(lent) => lent,
+        None => (identity(store, &options.identity)?, Vec::new()),
+    };
     let versions = versions(options.lowest, options.highest);
     let server = sandsock_tls::ServerOptions { identity, client_auth, versions, alpn };
     let view = store.view();
@@ -756,7 +811,7 @@ pub(crate) fn choose<T: SandsockView>(
         view.ctx.tls.server(server, options.ciphers).map_err(|error| setup_errno(&error))?;
     let mut tls = tls.lock();
     (tls.asked.by_embedder, tls.asked.roots) = (by_embedder, used);
-    Ok(tls.choose(server)?)
+    Ok(tls.choose(server, &required)?)
 }
 
 /// WIT `session.refuse`.
@@ -802,9 +857,7 @@ pub(crate) fn detach(
         return Err(Errno::NOTCONN.into());
     }
     tls.lock().check_ended()?;
-    if let Some(to) = handle.open.tls.only_to() {
-        view.ctx.gate.decide(&Request::TcpConnect(to))?;
-    }
+    view.ctx.judge().grant_of_plain_bytes(&handle, handle.open.tls.accepted())?;
     handle.open.tls.detach();
     Ok(())
 }
@@ -838,8 +891,13 @@ pub(crate) fn feed<T: SandsockView>(
     let bytes = bytes.as_le_slice(&*store);
     // One call does not work for longer than a transfer.
     let bytes = &bytes[..bytes.len().min(WITHOUT_IO_MAX)];
-    // `failure` has the reason.
-    let taken = tls.lock().session.feed(bytes).unwrap_or(bytes.len());
+    let (taken, is_unrecognised) = {
+        let mut tls = tls.lock();
+        (tls.feed_from_guest(bytes), tls.is_unrecognised())
+    };
+    if is_unrecognised {
+        store.view().ctx.gate.open.any(|handle| handle.open.tls.recognise(&tls));
+    }
     Ok(taken as u32)
 }
 
@@ -1034,7 +1092,7 @@ pub(crate) fn bound<T: SandsockView>(
     handle: &Arc<Handle>,
     first: Option<&WasmList<u8>>,
 ) -> CallResult<Option<Arc<SharedTls>>> {
-    if handle.open.tls.only_to().is_none() {
+    if !handle.open.tls.is_for_tls() {
         return Ok(None);
     }
     if let (false, Some(first)) = (handle.open.tls.has_session(), first) {
@@ -1063,6 +1121,31 @@ pub(crate) fn before_session<T: SandsockView>(
     }
     let room = handle.open.tls.preamble_room(way);
     Ok((room > 0).then_some((handle, room)))
+}
+
+/// Returns whether a receive may be that of a client's hello, where only a server's session may move
+/// bytes and there is none yet.
+pub(crate) fn is_before_hello<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    handle: &Handle,
+    flags: i32,
+) -> bool {
+    let tls = &handle.open.tls;
+    let Some(Served { at, is_for_tls: true }) = tls.accepted() else { return false };
+    let is_free = !tls.has_session() && check_flags(flags).is_ok();
+    is_free && !store.view().ctx.gate.would_allow(&Request::TcpListen(at))
+}
+
+/// Returns how many bytes of a client's hello a socket may receive. They are denied as plain ones if
+/// it received too many without a session.
+pub(crate) fn hello_room<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    handle: &Handle,
+) -> CallResult<u64> {
+    match handle.open.tls.hello_room() {
+        0 => Err(store.view().ctx.judge().no_plain_bytes(handle)),
+        room => Ok(room as u64),
+    }
 }
 
 /// Refuses flags with which the bytes of a bound session do not move.

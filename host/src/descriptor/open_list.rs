@@ -31,6 +31,11 @@ impl OpenList {
         descriptions.into_values().collect()
     }
 
+    /// Returns whether some descriptor fits.
+    pub(crate) fn any(&self, fits: impl Fn(&Handle) -> bool) -> bool {
+        self.live().iter().any(|handle| fits(handle))
+    }
+
     /// The lock is not held while a handle lives here, because its drop may close it.
     fn live(&self) -> Vec<Arc<Handle>> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustix::io::Errno;
-use sandsock_policy::Shortage;
+use sandsock_policy::{LocalAddress, Shortage};
 use sandsock_tls::{Failure, Plain, Roots, Server, Session};
 
 use crate::descriptor::account::{Account, Taken};
@@ -49,11 +49,36 @@ pub(crate) enum Way {
     In,
 }
 
+/// Where a rule about TLS lends an identity to connections.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Served {
+    /// The address of the listener.
+    pub(crate) at: LocalAddress,
+    /// Whether no other rule allows the address, so that only TLS may move bytes.
+    pub(crate) is_for_tls: bool,
+}
+
+/// The first bytes of a connection, which come before its session.
+#[derive(Debug, Default)]
+struct Heard {
+    /// Those by which a session is recognised that the guest has fed with them.
+    head: Vec<u8>,
+    received: usize,
+    records: Records,
+}
+
 /// The TLS of one open file description.
 #[derive(Debug, Default)]
 pub(crate) struct TlsSlot {
     /// The address to which the guest connected it with a grant for TLS alone.
     only_to: OnceLock<SocketAddr>,
+    /// Where it was accepted.
+    served: OnceLock<Served>,
+    /// Where it listens, or is bound.
+    serves: Mutex<Option<Served>>,
+    heard: Mutex<Heard>,
+    /// Its bytes move by calls that know no sessions.
+    moves_plain_bytes: AtomicBool,
     /// Whether the session is attached. A bound session's bytes are moved by the guest.
     is_attached: AtomicBool,
     /// The plain bytes that have moved before a session: out and in.
@@ -87,6 +112,87 @@ impl TlsSlot {
     /// Returns the address to which it was connected for TLS alone. None if plain bytes may move.
     pub(crate) fn only_to(&self) -> Option<SocketAddr> {
         self.only_to.get().copied()
+    }
+
+    /// Returns whether only TLS may move bytes.
+    pub(crate) fn is_for_tls(&self) -> bool {
+        self.only_to().is_some() || self.served.get().is_some_and(|served| served.is_for_tls)
+    }
+
+    /// Notes that its bytes move by calls that know no sessions.
+    pub(crate) fn set_moves_plain_bytes(&self) {
+        self.moves_plain_bytes.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether its bytes move by calls that know no sessions.
+    pub(crate) fn moves_plain_bytes(&self) -> bool {
+        self.moves_plain_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Notes what the connections are that it accepts.
+    pub(crate) fn set_serves(&self, serves: Option<Served>) {
+        *self.serves() = serves;
+    }
+
+    fn serves(&self) -> MutexGuard<'_, Option<Served>> {
+        self.serves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It was accepted by a listener.
+    pub(crate) fn accepted_by(&self, listener: &Self) {
+        if let Some(served) = *listener.serves() {
+            self.served.get_or_init(|| served);
+        }
+    }
+
+    /// Returns where it was accepted.
+    pub(crate) fn accepted(&self) -> Option<Served> {
+        self.served.get().copied()
+    }
+
+    /// Returns where it was accepted, or listens.
+    pub(crate) fn served(&self) -> Option<Served> {
+        self.accepted().or_else(|| *self.serves())
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns how many bytes may be received before a server's session.
+    pub(crate) fn hello_room(&self) -> usize {
+        UNVERIFIED_MAX.saturating_sub(self.heard().received)
+    }
+
+    /// Notes bytes that were received where a session may be a server's. Returns false if they are
+    /// no records of TLS.
+    pub(crate) fn hear(&self, bytes: &[u8]) -> bool {
+        let Some(served) = self.accepted() else { return true };
+        let mut heard = self.heard();
+        if !served.is_for_tls && heard.head.len() == HEAD {
+            return true;
+        }
+        extend_head(&mut heard.head, bytes);
+        heard.received = heard.received.saturating_add(bytes.len());
+        heard.records.follow(bytes)
+    }
+
+    /// Recognises a server's session that the guest has fed with the first bytes of this connection,
+    /// and binds it if only TLS may move bytes. Returns false if the session was fed others.
+    pub(crate) fn recognise(&self, tls: &Arc<SharedTls>) -> bool {
+        let Some(served) = self.accepted().filter(|_| !self.has_session()) else { return false };
+        {
+            let (mut heard, mut tls) = (self.heard(), tls.lock());
+            if heard.head != tls.head {
+                return false;
+            }
+            tls.served = Some(served);
+            if !served.is_for_tls {
+                return true;
+            }
+            (tls.received, tls.records) = (heard.received, std::mem::take(&mut heard.records));
+        }
+        self.set(tls, Place::Bound).is_ok()
     }
 
     fn slot(&self) -> MutexGuard<'_, Option<Arc<SharedTls>>> {
@@ -168,7 +274,7 @@ impl TlsSlot {
 
     /// Returns the bound session. None if there is none, or an attached one.
     pub(crate) fn bound(&self) -> Option<Arc<SharedTls>> {
-        if self.only_to().is_none() || self.is_attached() { None } else { self.slot().clone() }
+        if !self.is_for_tls() || self.is_attached() { None } else { self.slot().clone() }
     }
 
     /// Returns whether a receive returns at once, without a byte from the kernel.
@@ -210,6 +316,10 @@ pub(crate) struct Tls {
     pub(crate) session: Session,
     pub(crate) asked: Asked,
     place: Place,
+    /// Where the connection of a server's session was accepted.
+    pub(crate) served: Option<Served>,
+    /// The first bytes that a server's session was fed.
+    head: Vec<u8>,
     /// Bytes of the session that the kernel has not taken yet.
     outgoing: Vec<u8>,
     /// Bytes of the kernel that the session has not taken yet.
@@ -283,6 +393,12 @@ impl Records {
     }
 }
 
+/// Adds bytes to those by which a session is recognised, up to their number.
+fn extend_head(head: &mut Vec<u8>, bytes: &[u8]) {
+    let missing = HEAD - head.len();
+    head.extend(&bytes[..bytes.len().min(missing)]);
+}
+
 /// What a step of a call has come to.
 pub(crate) enum Step<T> {
     /// The call is done.
@@ -299,6 +415,8 @@ impl Tls {
             session,
             asked,
             place: Place::Free,
+            served: None,
+            head: Vec::new(),
             outgoing: Vec::new(),
             incoming: Vec::new(),
             owed: None,
@@ -317,6 +435,22 @@ impl Tls {
     /// Returns whether no byte has moved, so that it can be attached.
     pub(crate) fn is_new(&self) -> bool {
         !self.session.is_fed() && self.drained.as_ref().is_some_and(VecDeque::is_empty)
+    }
+
+    /// Gives a session bytes that the guest moves, and returns how many it takes. `failure` has what
+    /// goes wrong.
+    pub(crate) fn feed_from_guest(&mut self, bytes: &[u8]) -> usize {
+        let taken = self.session.feed(bytes).unwrap_or(bytes.len());
+        if !self.session.is_client() && self.place == Place::Free {
+            extend_head(&mut self.head, &bytes[..taken]);
+        }
+        taken
+    }
+
+    /// Returns whether it is a server's session of which no connection is known yet, but all bytes by
+    /// which it is recognised.
+    pub(crate) fn is_unrecognised(&self) -> bool {
+        self.place == Place::Free && self.served.is_none() && self.head.len() == HEAD
     }
 
     /// Takes bytes to send for the guest to move. ENOBUFS if too many of a bound session are not
@@ -399,9 +533,14 @@ impl Tls {
         if is_between { Ok(()) } else { Err(Errno::PROTO) }
     }
 
-    /// Tells a server's session what it offers. EINVAL if it does not wait for it.
-    pub(crate) fn choose(&mut self, server: &Server) -> Result<(), Errno> {
-        if self.session.choose(server) { Ok(()) } else { Err(Errno::INVAL) }
+    /// Tells a server's session what it offers, and of which protocols it has to agree on one.
+    /// EINVAL if it does not wait for it.
+    pub(crate) fn choose(&mut self, server: &Server, required: &[Vec<u8>]) -> Result<(), Errno> {
+        if self.session.require(required) && self.session.choose(server) {
+            Ok(())
+        } else {
+            Err(Errno::INVAL)
+        }
     }
 
     /// Takes bytes of the budget that counts the description's, and returns how many. None if the

@@ -591,7 +591,7 @@ pub(crate) fn local<'p>(
             let local = LocalAddress { kernel_chosen: port.kernel_chosen, ..address.into() };
             [false, true].map(|v6only| request(LocalAddress { v6only, ..local })).into()
         },
-        terms_of: &[Verb::TcpListen],
+        terms_of: &[Verb::TcpListen, Verb::TlsListen],
     };
     let found = verb.excess(compared)?;
     if found.is_some() {

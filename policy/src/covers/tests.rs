@@ -133,6 +133,7 @@ fn terms_of_tls_are_compared() {
         ("tls-connect=*:443", "tls-connect=*:443;roots=/a;alpn=h2"),
         ("tls-connect=*:443;alpn=h2,http/1.1", "tls-connect=api.example:443;alpn=h2;roots=/a"),
         ("tls-upgrade=10.0.0.0/8:25;roots=/a", "tls-upgrade=10.0.0.1:25;roots=/a;alpn=x"),
+        ("tls-listen=*:*;identity=web", "tls-listen=127.0.0.1:443;identity=web;alpn=h2"),
     ] {
         covered(&one(narrow), &one(wide));
         let acts = acts(&one(wide), &one(narrow));
@@ -141,6 +142,7 @@ fn terms_of_tls_are_compared() {
     for (one_rule, other) in [
         ("tls-connect=*:443;roots=/a", "tls-connect=*:443;roots=/b"),
         ("tls-connect=a.example:443;alpn=h2", "tls-connect=a.example:443;alpn=h3"),
+        ("tls-listen=127.0.0.1:443;identity=a", "tls-listen=127.0.0.1:443;identity=b"),
     ] {
         for (left, right) in [(one_rule, other), (other, one_rule)] {
             let excess = one(left).excess_over(&one(right), Instant::now()).unwrap();
@@ -161,11 +163,7 @@ fn terms_of_tls_are_compared() {
 #[test]
 fn a_policy_covers_itself_and_what_is_narrower() {
     for info in Verb::TABLE {
-        let rules: Vec<String> = if info.examples.is_empty() {
-            vec![info.name.to_owned()]
-        } else {
-            info.examples.iter().map(|target| format!("{}={target}", info.name)).collect()
-        };
+        let rules = info.verb.examples();
         let (all, none) = (policy(&rules, &[], false, &[], &[]), of_rules(&[], &[]));
         let everything = policy(&[], &[], true, &[], &[]);
         covered(&all, &all);

@@ -61,6 +61,7 @@ fn request(text: &str) -> Request<'_> {
     match verb {
         "tcp-connect" => Request::TcpConnect(at(target)),
         "tcp-listen" => Request::TcpListen(at(target).into()),
+        "tls-listen" => Request::TlsListen(at(target).into()),
         "udp-bind" => Request::UdpBind(at(target).into()),
         "udp-send" => Request::UdpSend(at(target)),
         "udp-receive" => Request::UdpReceive(at(target)),

@@ -12,6 +12,7 @@ use crate::bindings::sandsock::socket::types::SocketKind;
 use crate::descriptor::Handle;
 use crate::descriptor::account::Account;
 use crate::descriptor::acts::Local;
+use crate::descriptor::tls::Served;
 use crate::error::CallResult;
 use crate::sys;
 use crate::sys::address::{RawAddress, View};
@@ -69,11 +70,14 @@ pub(super) fn judge(
         }
     };
     let verb = if datagram { Verb::UdpBind } else { Verb::TcpListen };
-    let request =
-        |local| if datagram { Request::UdpBind(local) } else { Request::TcpListen(local) };
     let published = gate.policy().published(verb, address);
     // A port that the kernel chose at an earlier bind is irrelevant here.
-    gate.decide(&request(local(socket, address, published, false)))?;
+    let local = local(socket, address, published, false);
+    gate.decide(&if datagram {
+        Request::UdpBind(local)
+    } else {
+        listen_request(gate, socket, local)
+    })?;
     Ok(match published {
         Some(host) => Destination::published(View { guest: address, host }),
         None => Destination::plain(RawAddress::from_ip(address)),
@@ -91,7 +95,32 @@ pub(crate) fn listening_account(gate: &Gate, socket: &Handle) -> Option<Arc<Acco
     if !gate.has_budgets() || socket.is_where_handed() {
         return None;
     }
-    gate.account(&Request::TcpListen(local_now(socket).ok()?))
+    gate.account(&listen_request(gate, socket, local_now(socket).ok()?))
+}
+
+/// Returns the request for a bind or a listen of TCP at an address. It is that for TLS if a rule
+/// about TLS allows it, and no other rule.
+pub(crate) fn listen_request(
+    gate: &Gate,
+    socket: &Handle,
+    local: LocalAddress,
+) -> Request<'static> {
+    let (plain, tls) = (Request::TcpListen(local), Request::TlsListen(local));
+    // Whoever else has the description could move plain bytes.
+    let may_serve =
+        socket.is_sole() && !socket.is_of_process() && !socket.open.tls.moves_plain_bytes();
+    let is_for_tls = may_serve
+        && !gate.would_allow(&plain)
+        && gate.lacks_grant(&plain)
+        && gate.would_allow(&tls);
+    if is_for_tls { tls } else { plain }
+}
+
+/// Returns what the connections are that a socket accepts at an address. None if no rule about TLS
+/// is about them.
+pub(crate) fn served(gate: &Gate, socket: &Handle, at: LocalAddress) -> Option<Served> {
+    let is_for_tls = listen_request(gate, socket, at) == Request::TlsListen(at);
+    (is_for_tls || gate.lent_at(at).is_some()).then_some(Served { at, is_for_tls })
 }
 
 /// Returns the verb whose rules are about the local addresses of sockets of this kind. None if
@@ -121,7 +150,7 @@ pub(crate) fn judge_port(
     let local = local(socket, at, None, true);
     gate.policy().judge_local(&match verb {
         Verb::UdpBind => Request::UdpBind(local),
-        _ => Request::TcpListen(local),
+        _ => listen_request(gate, socket, local),
     })
 }
 
@@ -129,7 +158,7 @@ pub(crate) fn judge_port(
 pub(super) fn judge_bound(gate: &Gate, socket: &Handle, kind: SocketKind) -> CallResult<()> {
     match keeps_ports(gate, kind) {
         Some(Verb::UdpBind) => gate.decide_again(&Request::UdpBind(local_now(socket)?)),
-        Some(_) => gate.decide_again(&Request::TcpListen(local_now(socket)?)),
+        Some(_) => gate.decide_again(&listen_request(gate, socket, local_now(socket)?)),
         None => Ok(()),
     }
 }
@@ -139,7 +168,7 @@ pub(super) fn judge_listen(gate: &Gate, socket: &Handle) -> CallResult<()> {
     if socket.socket().is_ok_and(is_raw) {
         return Err(Errno::OPNOTSUPP.into());
     }
-    gate.decide(&Request::TcpListen(local_now(socket)?))
+    gate.decide(&listen_request(gate, socket, local_now(socket)?))
 }
 
 /// Returns where a socket is bound, in the form in which the policy is asked. None if no rule is

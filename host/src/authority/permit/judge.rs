@@ -24,6 +24,7 @@ use crate::descriptor::Handle;
 use crate::descriptor::account::Account;
 use crate::descriptor::acts::Local;
 use crate::descriptor::spending::Beginning;
+use crate::descriptor::tls::Served;
 use crate::error::{CallResult, Fault};
 use crate::sys::address::RawAddress;
 use crate::sys::{self, OptionBytes};
@@ -231,14 +232,35 @@ impl<'a> Judge<'a> {
         is_for_tls.then_some(to)
     }
 
-    /// Checks that plain bytes may move on a description, or leave it for others.
+    /// Checks that plain bytes may move on a description.
     pub(crate) fn plain_bytes(&self, handle: &Handle) -> CallResult<()> {
         if handle.open.tls.is_attached() {
             return Err(Errno::OPNOTSUPP.into());
         }
-        match handle.open.tls.only_to() {
-            Some(to) => self.gate.decide(&Request::TcpConnect(to)),
-            None => Ok(()),
+        self.grant_of_plain_bytes(handle, handle.open.tls.accepted())
+    }
+
+    /// Checks that a description may be left to others. They can move plain bytes on it, and on the
+    /// connections that they accept.
+    fn passed(&self, handle: &Handle) -> CallResult<()> {
+        if handle.open.tls.is_attached() {
+            return Err(Errno::OPNOTSUPP.into());
+        }
+        self.grant_of_plain_bytes(handle, handle.open.tls.served())
+    }
+
+    /// Asks for plain bytes where a grant for TLS alone connects or serves.
+    pub(crate) fn grant_of_plain_bytes(
+        &self,
+        handle: &Handle,
+        served: Option<Served>,
+    ) -> CallResult<()> {
+        match (handle.open.tls.only_to(), served) {
+            (Some(to), _) => self.gate.decide(&Request::TcpConnect(to)),
+            (None, Some(Served { at, is_for_tls: true })) => {
+                self.gate.decide(&Request::TcpListen(at))
+            }
+            (None, _) => Ok(()),
         }
     }
 
@@ -614,7 +636,7 @@ impl<'a> Judge<'a> {
                 OutgoingControl::Rights(handles) => {
                     self.gate.decide(&Request::Ancillary(Ancillary::RightsSend))?;
                     for handle in &handles {
-                        self.plain_bytes(handle)?;
+                        self.passed(handle)?;
                         self.passes(handle)?;
                     }
                     let numbers: Vec<u8> = handles
@@ -681,7 +703,7 @@ impl<'a> Judge<'a> {
         if !permit.act().rights().is_empty() {
             self.gate.decide(&Request::Ancillary(Ancillary::RightsSend))?;
             for handle in permit.act().rights() {
-                self.plain_bytes(handle)?;
+                self.passed(handle)?;
             }
         }
         for &(level, number) in permit.act().options() {

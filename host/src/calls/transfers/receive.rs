@@ -401,10 +401,20 @@ pub(crate) async fn receive<T: SandsockView>(
         handle.open.tls.note_preamble(Way::In, data.len());
         return Ok(data);
     }
-    let handle = store.view().plain(handle)?;
+    let is_hello = tls::is_before_hello(store, &handle, flags);
+    let length = if is_hello {
+        length.min(tls::hello_room(store, &handle)?)
+    } else {
+        store.view().ctx.judge().plain_bytes(&handle)?;
+        length
+    };
     let kind = handle.socket()?;
     let receiving = Receiving { d: &d, length, control_room: 0, flags, wait, message: false };
-    Ok(receiving.run_on(store, &handle, kind).await?.data)
+    let data = receiving.run_on(store, &handle, kind).await?.data;
+    if flags & libc::MSG_PEEK == 0 && !handle.open.tls.hear(&data) && is_hello {
+        return Err(store.view().ctx.judge().no_plain_bytes(&handle));
+    }
+    Ok(data)
 }
 
 /// WIT `transfers.receive-from`.

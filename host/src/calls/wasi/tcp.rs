@@ -59,6 +59,8 @@ impl TcpSocket {
     /// Makes a socket.
     pub(crate) fn create(ctx: &SandsockCtx, family: IpFamily) -> SocketResult<Self> {
         let handle = ctx.make_socket(family.number(), libc::SOCK_STREAM, 0, true)?;
+        // So a rule of `tls-listen` alone lets it listen nowhere.
+        handle.open.tls.set_moves_plain_bytes();
         if family == IpFamily::V6 {
             sys::set_option(handle.fd(), ctx.judge().prescribed(Prescribed::V6Only))?;
         }
