@@ -544,11 +544,7 @@ impl SandsockCtxView<'_> {
     /// Returns the handle for a transfer of plain bytes, also for an alias. A socket with a session
     /// of TLS is EOPNOTSUPP. A socket on which only TLS may move bytes is denied.
     pub(crate) fn for_transfer(&self, d: &Resource<Descriptor>) -> CallResult<Arc<Handle>> {
-        self.plain(self.referred(d)?)
-    }
-
-    /// Returns a handle that was looked up, if plain bytes may move on it.
-    pub(crate) fn plain(&self, handle: Arc<Handle>) -> CallResult<Arc<Handle>> {
+        let handle = self.referred(d)?;
         self.ctx.judge().plain_bytes(&handle)?;
         Ok(handle)
     }

@@ -14,10 +14,12 @@ import os
 import platform
 import resource
 import socket
+import ssl
 import statistics
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -27,6 +29,7 @@ WORK = os.path.join(HERE, "sandbox_work.py")
 HELLO = os.path.join(HERE, "sandbox_hello.py")
 PATIENCE = 60
 
+CHAIN, KEY = "chain.pem", "key.pem"
 COLUMNS = ("CPython", "sandsock", "sandsock, threads=0")
 GRANTS = ("tcp-connect=127.0.0.1:*", "tcp-listen=127.0.0.1:*")
 
@@ -38,6 +41,9 @@ ROWS = (
     Row("recv 1 KiB", "receive", 1024, 100_000, 1.8),
     Row("round trip 64 B", "round-trip", 64, 10_000, 1.4),
     Row("connect", "connect", 0, 3_000),
+    Row("tls handshake", "tls-handshake", 0, 300, 1.3),
+    Row("tls sendall 64 KiB", "tls-send", 65536, 2_000, 1.3),
+    Row("tls recv 64 KiB", "tls-receive", 65536, 2_000, 1.3),
     Row("select of one", "select", 0, 50_000, 3.0),
     Row("epoll of 1,000, 1 ready", "epoll-1", 0, 50_000),
     Row("epoll of 1,000, 100 ready", "epoll-100", 0, 5_000),
@@ -95,15 +101,24 @@ def peer_connection(sock):
                 total -= count
 
 
-def peer():
+def peer(folder):
+    """Prints a port for plain connections, and one for TLS, whose sessions are not resumed."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(os.path.join(folder, CHAIN), os.path.join(folder, KEY))
+    context.num_tickets = 0
     # Connections that the peer has not taken yet must fit, or connect waits for a second attempt.
-    listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
-    print(listener.getsockname()[1], flush=True)
-    while True:
-        try:
-            peer_connection(listener.accept()[0])
-        except ConnectionError:
-            pass
+    plain, secure = [socket.create_server(("127.0.0.1", 0), backlog=4096) for _ in range(2)]
+    print(plain.getsockname()[1], secure.getsockname()[1], flush=True)
+
+    def serve(listener, wrap):
+        while True:
+            try:
+                peer_connection(wrap(listener.accept()[0]))
+            except OSError:
+                pass
+
+    threading.Thread(target=serve, args=(secure, lambda sock: context.wrap_socket(sock, server_side=True)), daemon=True).start()
+    serve(plain, lambda sock: sock)
 
 
 # The clients of the measured servers: processes of their own, which this file starts with --client.
@@ -149,7 +164,7 @@ def words(column, options, *program):
     """Returns the command line of a column for a program, and its environment."""
     if column == 0:
         return [sys.executable, *program]
-    line = [options.command, "python", "--runner", options.runner]
+    line = [options.command, "python", "--runner", options.runner, "--tls-roots", os.environ["SSL_CERT_FILE"]]
     for grant in GRANTS:
         line += ["--allow", grant]
     return [*line, *(["--limit", "threads=0"] if column == 2 else []), *program]
@@ -337,9 +352,17 @@ def save(name, about, unit, rows):
         json.dump(table, file, indent=1)
 
 
+def make_identity(folder):
+    """Makes a certificate that is its own root, and its key, in files."""
+    line = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30"]
+    line += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    line += ["-out", os.path.join(folder, CHAIN), "-keyout", os.path.join(folder, KEY)]
+    subprocess.run(line, check=True, capture_output=True)
+
+
 def main():
     if sys.argv[1:2] == ["--peer"]:
-        return peer()
+        return peer(sys.argv[2])
     if sys.argv[1:2] == ["--client"]:
         return client(sys.argv[2], *map(int, sys.argv[3:]))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -355,6 +378,14 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     chosen = lambda name: not options.rows or options.rows in name
 
+    with tempfile.TemporaryDirectory() as folder:
+        make_identity(folder)
+        # The default roots of Python's ssl, natively.
+        os.environ["SSL_CERT_FILE"] = os.path.join(folder, CHAIN)
+        measure(options, chosen, folder)
+
+
+def measure(options, chosen, folder):
     # The first start may compile the runner.
     subprocess.run(words(1, options, HELLO), stdout=subprocess.DEVNULL, timeout=600)
     subprocess.run(words(2, options, HELLO), stdout=subprocess.DEVNULL, timeout=600)
@@ -374,10 +405,11 @@ def main():
         for at, name in enumerate(MEMORY_ROWS):
             sizes.append((name, [statistics.median(sums[at] for sums in part) if part else None for part in times]))
             show(*sizes[-1], kibibytes, None)
-    with Started([sys.executable, os.path.abspath(__file__), "--peer"]) as peers:
-        port = int(peers.first)
+    with Started([sys.executable, os.path.abspath(__file__), "--peer", folder]) as peers:
+        plain, secure = map(int, peers.first.split())
         for row in ROWS:
             if chosen(row.name):
+                port = secure if row.work.startswith("tls-") else plain
                 times = median_of_rounds(row.name, options.rounds, lambda column: measure_work(row, column, options, port))
                 rows.append((row.name, [statistics.median(part) if part else None for part in times]))
                 show(*rows[-1], nanoseconds, row.target)

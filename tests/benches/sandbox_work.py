@@ -29,7 +29,26 @@ def control(kind, port, total, size):
     return sock
 
 
-def send(port, size, count):
+def tls_control():
+    """Returns what `control` is over TLS: with the default roots, and the name verified."""
+    import socket
+    import ssl
+
+    context = ssl.create_default_context()
+
+    def control_over_tls(kind, port, total, size):
+        sock = socket.create_connection(("127.0.0.1", port))
+        # A client's last message and its first bytes are two small pieces.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock = context.wrap_socket(sock, server_hostname="localhost")
+        sock.sendall(kind + total.to_bytes(8, "little") + size.to_bytes(8, "little"))
+        assert sock.recv(1) == b"+"
+        return sock
+
+    return control_over_tls
+
+
+def send(port, size, count, control=control):
     data = bytes(size)
 
     def act(count):
@@ -41,7 +60,7 @@ def send(port, size, count):
     return timed(act, count)
 
 
-def receive(port, size, count):
+def receive(port, size, count, control=control):
     def act(count):
         with control(b"r", port, count * size, size) as sock:
             left = count * size
@@ -49,6 +68,24 @@ def receive(port, size, count):
                 left -= len(sock.recv(size))
 
     return timed(act, count)
+
+
+def tls_handshake(port, size, count):
+    control = tls_control()
+
+    def act(count):
+        for _ in range(count):
+            control(b"e", port, 0, 0).close()
+
+    return timed(act, count)
+
+
+def tls_send(port, size, count):
+    return send(port, size, count, tls_control())
+
+
+def tls_receive(port, size, count):
+    return receive(port, size, count, tls_control())
 
 
 def round_trip(port, size, count):
@@ -317,6 +354,9 @@ WORKS = {
     "receive": receive,
     "round-trip": round_trip,
     "connect": connect,
+    "tls-handshake": tls_handshake,
+    "tls-send": tls_send,
+    "tls-receive": tls_receive,
     "select": select_one,
     "epoll-1": epoll(1),
     "epoll-100": epoll(100),

@@ -369,18 +369,28 @@ impl Session {
 
     /// Takes at most `most` bytes to send. A failed session may have an alert.
     pub fn drain(&mut self, most: usize) -> Vec<u8> {
-        if !self.alert.is_empty() {
-            let count = self.alert.len().min(most);
-            return self.alert.drain(..count).collect();
-        }
         let mut drained = Limited { bytes: Vec::new(), most };
-        let Some(connection) = self.connection_mut() else { return Vec::new() };
-        while connection.wants_write() && drained.bytes.len() < most {
-            if connection.write_tls(&mut drained).is_err() {
+        while self.has_bytes() && drained.bytes.len() < most {
+            // Writing to memory has no errors.
+            if self.drain_to(&mut drained).is_err() {
                 break;
             }
         }
         drained.bytes
+    }
+
+    /// Gives bytes to send to a writer, in one write, and returns how many it took. The others stay.
+    ///
+    /// # Errors
+    ///
+    /// Those of the writer.
+    pub fn drain_to(&mut self, to: &mut dyn Write) -> io::Result<usize> {
+        if !self.alert.is_empty() {
+            let count = to.write(&self.alert)?;
+            self.alert.drain(..count);
+            return Ok(count);
+        }
+        self.connection_mut().map_or(Ok(0), |connection| connection.write_tls(to))
     }
 
     /// Returns whether the handshake is not over. Until then no plain bytes move.
@@ -399,23 +409,38 @@ impl Session {
     ///
     /// The session has failed, and all plain bytes from before are read.
     pub fn read(&mut self, most: usize) -> Result<Plain, Failure> {
+        let mut bytes = Vec::new();
+        Ok(match self.read_to(&mut bytes, most)? {
+            Some(0) => Plain::End,
+            Some(_) => Plain::Bytes(bytes),
+            None => Plain::NotYet,
+        })
+    }
+
+    /// As [`read`](Self::read), but adds the bytes to others, and returns how many. 0 is the end, and
+    /// None is not yet.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read`](Self::read).
+    pub fn read_to(&mut self, to: &mut Vec<u8>, most: usize) -> Result<Option<usize>, Failure> {
         // Plain bytes that came with a refused handshake are not given out.
         if self.is_handshaking() || self.is_misfit() {
             self.check()?;
-            return Ok(Plain::NotYet);
+            return Ok(None);
         }
-        let Some(connection) = self.connection_mut() else { return Ok(Plain::NotYet) };
+        let Some(connection) = self.connection_mut() else { return Ok(None) };
         let mut reader = connection.reader();
         match reader.fill_buf() {
-            Ok([]) => Ok(Plain::End),
             Ok(bytes) => {
-                let bytes = bytes[..bytes.len().min(most)].to_vec();
-                reader.consume(bytes.len());
+                let count = bytes.len().min(most);
+                to.extend_from_slice(&bytes[..count]);
+                reader.consume(count);
                 // The rest of what the transport gave may hold the next record.
-                if self.failure.is_none() {
+                if count > 0 && self.failure.is_none() {
                     let _ = self.process();
                 }
-                Ok(Plain::Bytes(bytes))
+                Ok(Some(count))
             }
             Err(error) => {
                 self.check()?;
@@ -423,7 +448,7 @@ impl Session {
                     self.failure = Some(Failure::Truncated);
                 }
                 self.check()?;
-                Ok(Plain::NotYet)
+                Ok(None)
             }
         }
     }

@@ -4,7 +4,7 @@
 //! gate then asks the policy that would be enforced too, and reports what that one would deny.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
@@ -58,6 +58,9 @@ struct GivenOnce {
 /// the embedder exchanges the policy, because a store is lent to one call or one wait at a time.
 pub(crate) struct Gate {
     policy: ArcSwap<Policy>,
+    /// The policy's limit `transfer-bytes`. Each send and receive of bytes reads it, and nothing
+    /// else of the policy.
+    transfer_bytes: AtomicUsize,
     /// Held while the policy is exchanged.
     exchange: Mutex<()>,
     pins: Arc<PinTable>,
@@ -99,6 +102,7 @@ impl Gate {
             has_budgets: AtomicBool::new(false),
             has_datagram_budgets: AtomicBool::new(false),
             policy: ArcSwap::new(policy),
+            transfer_bytes: AtomicUsize::new(0),
             exchange: Mutex::default(),
             pins: Arc::new(PinTable { pins: OnceLock::new(), none: Pins::new(Instant::now()) }),
             expired_name: Mutex::default(),
@@ -110,18 +114,16 @@ impl Gate {
             open: OpenList::default(),
             dropped_datagrams: AtomicU64::new(0),
         };
-        gate.open_accounts();
+        gate.follow_policy();
         gate
     }
 
-    /// Opens the accounts of the policy of this moment.
-    fn open_accounts(&self) {
-        let accounts = Accounts::new(
-            &self.policy(),
-            &self.shared,
-            &self.accounts.load(),
-            self.observer.as_ref(),
-        );
+    /// Takes over what a new policy says of limits, and opens the accounts of its budgets.
+    fn follow_policy(&self) {
+        let policy = self.policy();
+        self.transfer_bytes.store(policy.limits().transfer_bytes as usize, Ordering::Relaxed);
+        let accounts =
+            Accounts::new(&policy, &self.shared, &self.accounts.load(), self.observer.as_ref());
         if !accounts.is_empty() {
             self.has_budgets.store(true, Ordering::Relaxed);
         }
@@ -135,13 +137,19 @@ impl Gate {
         self.policy.load()
     }
 
+    /// Returns the most bytes of a stream that one system call moves.
+    #[inline]
+    pub(crate) fn transfer_bytes(&self) -> usize {
+        self.transfer_bytes.load(Ordering::Relaxed)
+    }
+
     /// Puts another policy in the place of this one. From then on, the new policy decides. A pin
     /// stays only if the new policy has a rule about its name.
     pub(crate) fn exchange(&self, make: impl FnOnce(&Policy) -> Policy) {
         let _one_at_a_time = self.exchange.lock().unwrap_or_else(PoisonError::into_inner);
         let policy = Arc::new(make(&self.policy()));
         self.policy.store(Arc::clone(&policy));
-        self.open_accounts();
+        self.follow_policy();
         if self.pins.pins.get().is_some() {
             self.pins_to_change().retain(|name| policy.concerns_name(name));
         }

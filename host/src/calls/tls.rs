@@ -1106,21 +1106,17 @@ pub(crate) fn bound<T: SandsockView>(
     Ok(handle.open.tls.bound())
 }
 
-/// Returns the handle if plain bytes may move on it until it has a session, and how many.
+/// Returns how many plain bytes may move on a handle until it has a session. None if none may.
 pub(crate) fn before_session<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
-    d: &Resource<Descriptor>,
+    handle: &Handle,
     way: Way,
-) -> CallResult<Option<(Arc<Handle>, usize)>> {
-    let view = store.view();
-    let handle = view.referred(d)?;
-    let Some(to) = handle.open.tls.only_to() else { return Ok(None) };
-    let upgrade = Request::TlsUpgrade(TlsRequest::Connect(to));
-    if handle.open.tls.has_session() || !view.ctx.gate.grants(&upgrade) {
-        return Ok(None);
+) -> Option<usize> {
+    let upgrade = Request::TlsUpgrade(TlsRequest::Connect(handle.open.tls.only_to()?));
+    if handle.open.tls.has_session() || !store.view().ctx.gate.grants(&upgrade) {
+        return None;
     }
-    let room = handle.open.tls.preamble_room(way);
-    Ok((room > 0).then_some((handle, room)))
+    Some(handle.open.tls.preamble_room(way)).filter(|room| *room > 0)
 }
 
 /// Returns whether a receive may be that of a client's hello, where only a server's session may move
@@ -1231,8 +1227,8 @@ pub(crate) async fn receive<T: SandsockView>(
     if flags & !(libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | libc::MSG_WAITALL) != 0 {
         return Err(Errno::OPNOTSUPP.into());
     }
-    let limit = store.view().ctx.gate.policy().limits().transfer_bytes;
-    let most = usize::try_from(length.min(limit)).unwrap_or(usize::MAX);
+    let limit = store.view().ctx.gate.transfer_bytes();
+    let most = usize::try_from(length).map_or(limit, |length| length.min(limit));
     if most == 0 {
         return Ok(Vec::new());
     }

@@ -158,7 +158,7 @@ const WHOLE: usize = 1 << 20;
 
 /// Returns the most bytes of a stream that one system call moves.
 fn transfer_limit<T: SandsockView>(store: &mut StoreContextMut<'_, T>) -> usize {
-    store.view().ctx.gate.policy().limits().transfer_bytes as usize
+    store.view().ctx.gate.transfer_bytes()
 }
 
 /// Keeps an interrupt for the next wait. It ended a call that has moved bytes, and the call returns

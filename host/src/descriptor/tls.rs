@@ -1,12 +1,13 @@
 //! Sessions of TLS, and what an open file description has of them: whether only TLS may move its
 //! bytes, and its session.
 //!
-//! An attached session's I/O is made here. The bytes that it wants to send, and those that it has
-//! not taken yet, are at most one piece each, so nothing that the peer does makes the host keep
+//! An attached session's I/O is made here. The bytes that it has not taken yet are at most one piece,
+//! and it keeps no more that it wants to send, so nothing that the peer does makes the host keep
 //! more. A session without I/O can be bound to a description on which only TLS may move bytes. Then
 //! the bytes that the guest has drained are kept until they are sent, because nothing else may be.
 
 use std::collections::VecDeque;
+use std::io::{self, IoSlice, Write};
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,15 +15,18 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustix::io::Errno;
 use sandsock_policy::{LocalAddress, Shortage};
-use sandsock_tls::{Failure, Plain, Roots, Server, Session};
+use sandsock_tls::{Failure, Roots, Server, Session};
 
 use crate::descriptor::account::{Account, Taken};
 use crate::descriptor::buffers::Buffers;
 use crate::descriptor::{Handle, Reservation};
 use crate::sys;
 
-/// The most bytes that are read from the kernel, and given to it, at once.
-const PIECE: usize = 32 * 1024;
+/// The most bytes that are read from the kernel, and plain ones that are sent, at once.
+const PIECE: usize = 64 * 1024;
+
+/// The flags of a send.
+const FLAGS: i32 = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 
 /// The most pieces without a plain byte that are received before a wait.
 const PIECES_MAX: usize = 16;
@@ -70,6 +74,8 @@ struct Heard {
 /// The TLS of one open file description.
 #[derive(Debug, Default)]
 pub(crate) struct TlsSlot {
+    /// Whether anything of it was ever set. Transfers of other descriptions read nothing else.
+    is_set: AtomicBool,
     /// The address to which the guest connected it with a grant for TLS alone.
     only_to: OnceLock<SocketAddr>,
     /// Where it was accepted.
@@ -103,9 +109,16 @@ impl SharedTls {
 }
 
 impl TlsSlot {
+    /// Returns whether TLS may have to do with the description's bytes.
+    #[inline]
+    pub(crate) fn is_set(&self) -> bool {
+        self.is_set.load(Ordering::Acquire)
+    }
+
     /// Lets only TLS move bytes from now on, on a connection to this address. Returns false if it was
     /// connected for TLS to another address before.
     pub(crate) fn restrict(&self, to: SocketAddr) -> bool {
+        self.is_set.store(true, Ordering::Release);
         *self.only_to.get_or_init(|| to) == to
     }
 
@@ -141,6 +154,7 @@ impl TlsSlot {
     /// It was accepted by a listener.
     pub(crate) fn accepted_by(&self, listener: &Self) {
         if let Some(served) = *listener.serves() {
+            self.is_set.store(true, Ordering::Release);
             self.served.get_or_init(|| served);
         }
     }
@@ -221,6 +235,7 @@ impl TlsSlot {
             return Err(Errno::ISCONN);
         }
         tls.lock().place = place;
+        self.is_set.store(true, Ordering::Release);
         self.is_attached.store(place == Place::Attached, Ordering::Release);
         *slot = Some(Arc::clone(tls));
         Ok(())
@@ -320,10 +335,10 @@ pub(crate) struct Tls {
     pub(crate) served: Option<Served>,
     /// The first bytes that a server's session was fed.
     head: Vec<u8>,
-    /// Bytes of the session that the kernel has not taken yet.
-    outgoing: Vec<u8>,
-    /// Bytes of the kernel that the session has not taken yet.
+    /// Bytes of the kernel, of which the session has not taken all yet. They are empty afterwards.
     incoming: Vec<u8>,
+    /// How many of them it has taken.
+    fed: usize,
     /// The last byte of a send whose record is not yet with the kernel. The guest was told that the
     /// byte before was sent, so it sends this byte again.
     owed: Option<u8>,
@@ -334,7 +349,7 @@ pub(crate) struct Tls {
     /// The bytes that a bound session's socket has received.
     received: usize,
     /// Why the budget lets no byte move.
-    held: Option<(Arc<Account>, Shortage)>,
+    held: HeldBack,
     /// Its place in the guest's limit of sessions. The embedder's sessions have none.
     _counted: Option<Reservation>,
 }
@@ -417,8 +432,8 @@ impl Tls {
             place: Place::Free,
             served: None,
             head: Vec::new(),
-            outgoing: Vec::new(),
             incoming: Vec::new(),
+            fed: 0,
             owed: None,
             drained: Some(VecDeque::new()),
             records: Records::default(),
@@ -543,52 +558,24 @@ impl Tls {
         }
     }
 
-    /// Takes bytes of the budget that counts the description's, and returns how many. None if the
-    /// budget lets none move: `held` says why.
-    fn take(&mut self, handle: &Handle, wanted: usize) -> Option<(usize, Option<Taken>)> {
-        let Some(account) = handle.open.spending.connection() else { return Some((wanted, None)) };
-        match account.take(wanted) {
-            Ok(taken) => Some((taken.count().min(wanted), Some(taken))),
-            Err(shortage) => {
-                self.held = Some((account, shortage));
-                None
-            }
-        }
-    }
-
     /// Returns why the budget let no byte move in the last step.
-    pub(crate) fn take_held(&mut self) -> Option<(Arc<Account>, Shortage)> {
+    pub(crate) fn take_held(&mut self) -> HeldBack {
         self.held.take()
     }
 
     /// Gives the kernel all bytes of the session. Returns false if it does not take all.
     fn flush(&mut self, handle: &Handle, buffers: &Buffers) -> Result<bool, Errno> {
-        loop {
-            if self.outgoing.is_empty() {
-                if !self.session.has_bytes() {
-                    return Ok(true);
+        let mut outlet = Outlet { handle, buffers, held: &mut self.held };
+        while self.session.has_bytes() {
+            if let Err(error) = self.session.drain_to(&mut outlet) {
+                match Errno::from_io_error(&error).unwrap_or(Errno::IO) {
+                    Errno::INTR => {}
+                    Errno::AGAIN => return Ok(false),
+                    errno => return Err(errno),
                 }
-                self.outgoing = self.session.drain(PIECE);
-            }
-            let room = buffers.room_on(handle, self.outgoing.len());
-            if room == 0 {
-                return Ok(false);
-            }
-            let Some((room, taken)) = self.take(handle, room) else { return Ok(false) };
-            let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-            match sys::send(handle.fd(), &self.outgoing[..room], flags) {
-                Ok(count) => {
-                    if let Some(taken) = taken {
-                        taken.moved(count);
-                    }
-                    buffers.sent(count);
-                    self.outgoing.drain(..count);
-                }
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Ok(false),
-                Err(errno) => return Err(errno),
             }
         }
+        Ok(true)
     }
 
     /// Gives the session bytes of the kernel. Returns false if there are none.
@@ -596,7 +583,7 @@ impl Tls {
         while self.incoming.is_empty() {
             // After close_notify of this side, what follows the peer's may be plain bytes.
             let most = if self.session.has_closed() { self.records.next() } else { PIECE };
-            let Some((most, taken)) = self.take(handle, most) else { return Ok(false) };
+            let Some((most, taken)) = take(handle, most, &mut self.held) else { return Ok(false) };
             match sys::receive(handle.fd(), most, libc::MSG_DONTWAIT) {
                 Ok((bytes, _)) if bytes.is_empty() => {
                     self.session.feed_end();
@@ -623,16 +610,16 @@ impl Tls {
     /// Gives the session the bytes that it takes. Returns false if it takes none. A failed session
     /// needs none.
     fn feed(&mut self) -> bool {
-        match self.session.feed(&self.incoming) {
-            Ok(count) => {
-                self.incoming.drain(..count);
-                count > 0
-            }
-            Err(_) => {
-                self.incoming.clear();
-                true
-            }
+        let (taken, takes) = match self.session.feed(&self.incoming[self.fed..]) {
+            Ok(count) => (self.fed + count, count > 0),
+            Err(_) => (self.incoming.len(), true),
+        };
+        self.fed = taken;
+        if taken == self.incoming.len() {
+            // An idle connection keeps no memory for them.
+            (self.incoming, self.fed) = (Vec::new(), 0);
         }
+        takes
     }
 
     /// Sends the alert of a failed session as far as the kernel takes it, and returns the errno for
@@ -731,27 +718,25 @@ impl Tls {
         if self.session.is_handshaking() && self.session.failure().is_none() {
             return Err(Errno::NOTCONN);
         }
-        let mut received = Vec::new();
+        let mut received = Vec::with_capacity(most.min(PIECE));
         let mut pieces = 0;
         loop {
-            match self.session.read(most - received.len()) {
-                Ok(Plain::Bytes(bytes)) => {
-                    received.extend(bytes);
+            let room = most - received.len();
+            match self.session.read_to(&mut received, room) {
+                Ok(Some(1..)) => {
                     // What is left here must show as readable.
                     self.feed();
                     if received.len() == most {
                         return Ok(Step::Done(received));
                     }
                 }
-                Ok(Plain::NotYet) if !self.incoming.is_empty() => {
+                Ok(None) if !self.incoming.is_empty() => {
                     if !self.feed() {
                         return Err(Errno::PROTO);
                     }
                 }
-                Ok(Plain::NotYet | Plain::End) | Err(_) if !received.is_empty() => {
-                    return Ok(Step::Done(received));
-                }
-                Ok(Plain::NotYet) => {
+                Ok(_) | Err(_) if !received.is_empty() => return Ok(Step::Done(received)),
+                Ok(None) => {
                     // The session may have to answer, for example a new key.
                     self.flush(handle, buffers)?;
                     // A peer can send tickets without end. The wait lets others run.
@@ -760,7 +745,7 @@ impl Tls {
                     }
                     pieces += 1;
                 }
-                Ok(Plain::End) => return Ok(Step::Done(received)),
+                Ok(Some(0)) => return Ok(Step::Done(received)),
                 Err(failure) => return Err(self.failed(&failure, handle, buffers)),
             }
         }
@@ -773,9 +758,8 @@ impl Tls {
             return;
         }
         self.session.close();
-        self.outgoing.extend(self.session.drain(PIECE));
-        // The peer then sees a cut, as if the guest's process had ended.
-        let _ = sys::send(fd, &self.outgoing, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL);
+        // Without it the peer sees a cut, as if the guest's process had ended.
+        let _ = sys::send(fd, &self.session.drain(PIECE), FLAGS);
     }
 
     /// Ends this side with close_notify.
@@ -786,4 +770,72 @@ impl Tls {
             false => Ok(Step::NeedsOutput),
         }
     }
+}
+
+/// Why a budget lets no byte move.
+type HeldBack = Option<(Arc<Account>, Shortage)>;
+
+/// Takes bytes of the budget that counts the description's, and returns how many. None if the budget
+/// lets none move: `held` says why.
+fn take(handle: &Handle, wanted: usize, held: &mut HeldBack) -> Option<(usize, Option<Taken>)> {
+    let Some(account) = handle.open.spending.connection() else { return Some((wanted, None)) };
+    match account.take(wanted) {
+        Ok(taken) => Some((taken.count().min(wanted), Some(taken))),
+        Err(shortage) => {
+            *held = Some((account, shortage));
+            None
+        }
+    }
+}
+
+/// Gives the kernel a session's records, as far as the limits and the budget let them. The error is
+/// `WouldBlock` if they let none. The records go from the session's memory to the kernel without a
+/// copy in between.
+struct Outlet<'a> {
+    handle: &'a Handle,
+    buffers: &'a Buffers,
+    held: &'a mut HeldBack,
+}
+
+impl Write for Outlet<'_> {
+    fn write(&mut self, record: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(record)])
+    }
+
+    fn write_vectored(&mut self, records: &[IoSlice<'_>]) -> io::Result<usize> {
+        let wanted = records.iter().map(|record| record.len()).sum();
+        let room = self.buffers.room_on(self.handle, wanted);
+        if room == 0 {
+            return Err(Errno::AGAIN.into());
+        }
+        let Some((room, taken)) = take(self.handle, room, self.held) else {
+            return Err(Errno::AGAIN.into());
+        };
+        let fd = self.handle.fd();
+        let count = match records {
+            [record] => sys::send(fd, &record[..room], FLAGS)?,
+            records if room == wanted => sys::send_pieces(fd, records, FLAGS)?,
+            records => sys::send_pieces(fd, &first(records, room), FLAGS)?,
+        };
+        if let Some(taken) = taken {
+            taken.moved(count);
+        }
+        self.buffers.sent(count);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Returns the first bytes of records.
+fn first<'a>(records: &'a [IoSlice<'_>], mut count: usize) -> Vec<IoSlice<'a>> {
+    let mut parts = Vec::new();
+    for record in records {
+        let part = &record[..record.len().min(count)];
+        count -= part.len();
+        parts.push(IoSlice::new(part));
+    }
+    parts
 }

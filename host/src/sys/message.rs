@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 
 use super::address::RawAddress;
 use super::closer::{Closer, DeferredFd};
@@ -20,6 +20,16 @@ pub(crate) const RIGHTS_MAX: usize = 253;
 /// send(2).
 pub(crate) fn send(fd: BorrowedFd<'_>, data: &[u8], flags: i32) -> Result<usize, Errno> {
     rustix::net::send(fd, data, SendFlags::from_bits_retain(flags as u32))
+}
+
+/// sendmsg(2) of several pieces to the peer.
+pub(crate) fn send_pieces(
+    fd: BorrowedFd<'_>,
+    pieces: &[io::IoSlice<'_>],
+    flags: i32,
+) -> Result<usize, Errno> {
+    let flags = SendFlags::from_bits_retain(flags as u32);
+    rustix::net::sendmsg(fd, pieces, &mut SendAncillaryBuffer::default(), flags)
 }
 
 /// sendto(2). The caller keeps the permit for a retry, and must renew it first.

@@ -234,6 +234,9 @@ impl<'a> Judge<'a> {
 
     /// Checks that plain bytes may move on a description.
     pub(crate) fn plain_bytes(&self, handle: &Handle) -> CallResult<()> {
+        if !handle.open.tls.is_set() {
+            return Ok(());
+        }
         if handle.open.tls.is_attached() {
             return Err(Errno::OPNOTSUPP.into());
         }

@@ -377,44 +377,66 @@ fn shows_now(handle: &Handle, event: PollFlags) -> bool {
     rustix::event::poll(&mut fds, Some(&now)).is_ok() && fds[0].revents().contains(event)
 }
 
+/// Receives on a description that TLS has to do with. None if its plain bytes may move as any
+/// other's.
+async fn receive_by_tls<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    d: &Resource<Descriptor>,
+    handle: &Arc<Handle>,
+    length: u64,
+    flags: i32,
+    wait: Wait,
+) -> CallResult<Option<Vec<u8>>> {
+    if handle.open.tls.is_attached() {
+        return tls::receive(store, handle, length, flags, wait).await.map(Some);
+    }
+    let receiving = |length| Receiving { d, length, control_room: 0, flags, wait, message: false };
+    if let Some(tls) = tls::bound(store, handle, None)? {
+        tls::check_flags(flags)?;
+        let length = length.min(tls::receivable(store, handle, &tls)?);
+        let data = receiving(length).run_on(store, handle, handle.socket()?).await?.data;
+        let follows = tls.lock().note_received(&data);
+        return if follows { Ok(Some(data)) } else { Err(Errno::PROTO.into()) };
+    }
+    if let Some(room) = tls::before_session(store, handle, Way::In) {
+        tls::check_flags(flags)?;
+        let length = length.min(room as u64);
+        let data = receiving(length).run_on(store, handle, handle.socket()?).await?.data;
+        handle.open.tls.note_preamble(Way::In, data.len());
+        return Ok(Some(data));
+    }
+    let is_hello = tls::is_before_hello(store, handle, flags);
+    let length = if is_hello {
+        length.min(tls::hello_room(store, handle)?)
+    } else {
+        store.view().ctx.judge().plain_bytes(handle)?;
+        length
+    };
+    if handle.open.tls.accepted().is_none() {
+        return Ok(None);
+    }
+    let data = receiving(length).run_on(store, handle, handle.socket()?).await?.data;
+    if flags & libc::MSG_PEEK == 0 && !handle.open.tls.hear(&data) && is_hello {
+        return Err(store.view().ctx.judge().no_plain_bytes(handle));
+    }
+    Ok(Some(data))
+}
+
 /// WIT `transfers.receive`.
 pub(crate) async fn receive<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (d, length, flags, wait): (Resource<Descriptor>, u64, i32, Wait),
 ) -> CallResult<Vec<u8>> {
     let handle = store.view().referred(&d)?;
-    if handle.open.tls.is_attached() {
-        return tls::receive(store, &handle, length, flags, wait).await;
-    }
-    if let Some(tls) = tls::bound(store, &handle, None)? {
-        tls::check_flags(flags)?;
-        let (length, kind) = (length.min(tls::receivable(store, &handle, &tls)?), handle.socket()?);
-        let receiving = Receiving { d: &d, length, control_room: 0, flags, wait, message: false };
-        let data = receiving.run_on(store, &handle, kind).await?.data;
-        return if tls.lock().note_received(&data) { Ok(data) } else { Err(Errno::PROTO.into()) };
-    }
-    if let Some((handle, room)) = tls::before_session(store, &d, Way::In)? {
-        tls::check_flags(flags)?;
-        let (length, kind) = (length.min(room as u64), handle.socket()?);
-        let receiving = Receiving { d: &d, length, control_room: 0, flags, wait, message: false };
-        let data = receiving.run_on(store, &handle, kind).await?.data;
-        handle.open.tls.note_preamble(Way::In, data.len());
+    if handle.open.tls.is_set()
+        && let Some(data) =
+            Box::pin(receive_by_tls(store, &d, &handle, length, flags, wait)).await?
+    {
         return Ok(data);
     }
-    let is_hello = tls::is_before_hello(store, &handle, flags);
-    let length = if is_hello {
-        length.min(tls::hello_room(store, &handle)?)
-    } else {
-        store.view().ctx.judge().plain_bytes(&handle)?;
-        length
-    };
     let kind = handle.socket()?;
     let receiving = Receiving { d: &d, length, control_room: 0, flags, wait, message: false };
-    let data = receiving.run_on(store, &handle, kind).await?.data;
-    if flags & libc::MSG_PEEK == 0 && !handle.open.tls.hear(&data) && is_hello {
-        return Err(store.view().ctx.judge().no_plain_bytes(&handle));
-    }
-    Ok(data)
+    Ok(receiving.run_on(store, &handle, kind).await?.data)
 }
 
 /// WIT `transfers.receive-from`.

@@ -341,41 +341,56 @@ fn note_opening(handle: &Handle, kind: SocketKind, flags: i32, address: &Address
     }
 }
 
+/// Sends on a description that TLS has to do with. None if its plain bytes may move as any other's.
+async fn send_by_tls<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    handle: &Arc<Handle>,
+    data: &WasmList<u8>,
+    flags: i32,
+    wait: Wait,
+) -> CallResult<Option<u64>> {
+    if handle.open.tls.is_attached() {
+        return tls::send(store, handle, data, flags, wait).await.map(Some);
+    }
+    if let Some(tls) = tls::bound(store, handle, Some(data))? {
+        tls::check_flags(flags)?;
+        let (sending, _) = Sending::on(store, Arc::clone(handle), data.len(), flags, wait)?;
+        let sent = sending.run(store, |store, handle, part, flags| {
+            tls::send_drained(store, handle, &tls, data, (part, flags))
+        });
+        return sent.await.map(Some);
+    }
+    if let Some(room) = tls::before_session(store, handle, Way::Out) {
+        tls::check_flags(flags)?;
+        let length = data.len().min(room);
+        let (sending, _) = Sending::on(store, Arc::clone(handle), length, flags, wait)?;
+        let sent = sending.run(store, |store, handle, part, flags| {
+            let room = handle.open.tls.preamble_room(Way::Out);
+            if handle.open.tls.has_session() || part.len() > room {
+                return Err(store.view().ctx.judge().no_plain_bytes(handle));
+            }
+            let sent = sys::send(handle.fd(), &data.as_le_slice(&*store)[part], flags)?;
+            handle.open.tls.note_preamble(Way::Out, sent);
+            Ok(sent)
+        });
+        return sent.await.map(Some);
+    }
+    store.view().ctx.judge().plain_bytes(handle)?;
+    Ok(None)
+}
+
 /// WIT `transfers.send`.
 pub(crate) async fn send<T: SandsockView>(
     store: &mut StoreContextMut<'_, T>,
     (d, data, flags, wait): (Resource<Descriptor>, WasmList<u8>, i32, Wait),
 ) -> CallResult<u64> {
-    // The most frequent call looks the handle up once.
+    // The most frequent call looks the handle up once, and pays for one test of TLS.
     let handle = store.view().referred(&d)?;
-    if handle.open.tls.is_attached() {
-        return tls::send(store, &handle, &data, flags, wait).await;
+    if handle.open.tls.is_set()
+        && let Some(sent) = Box::pin(send_by_tls(store, &handle, &data, flags, wait)).await?
+    {
+        return Ok(sent);
     }
-    if let Some(tls) = tls::bound(store, &handle, Some(&data))? {
-        tls::check_flags(flags)?;
-        let (sending, _) = Sending::on(store, handle, data.len(), flags, wait)?;
-        return sending
-            .run(store, |store, handle, part, flags| {
-                tls::send_drained(store, handle, &tls, &data, (part, flags))
-            })
-            .await;
-    }
-    if let Some((handle, room)) = tls::before_session(store, &d, Way::Out)? {
-        tls::check_flags(flags)?;
-        let (sending, _) = Sending::on(store, handle, data.len().min(room), flags, wait)?;
-        return sending
-            .run(store, |store, handle, part, flags| {
-                let room = handle.open.tls.preamble_room(Way::Out);
-                if handle.open.tls.has_session() || part.len() > room {
-                    return Err(store.view().ctx.judge().no_plain_bytes(handle));
-                }
-                let sent = sys::send(handle.fd(), &data.as_le_slice(&*store)[part], flags)?;
-                handle.open.tls.note_preamble(Way::Out, sent);
-                Ok(sent)
-            })
-            .await;
-    }
-    let handle = store.view().plain(handle)?;
     let (sending, kind) = Sending::on(store, handle, data.len(), flags, wait)?;
     let total = sending.total;
     store.view().ctx.judge().local_of_send(&sending.handle, kind, flags, false)?;
