@@ -27,8 +27,10 @@ fi
 
 # The extension is a position-independent side module. componentize-py links it into the component, and resolves its undefined
 # symbols in libpython and in wasi-libc.
+# --wrap: python/src/ffi/threads.rs has functions of its own in the place of these two.
 extension() {
-    side_module python sandsock_python target/python/_socket.cpython-314-wasm32-wasi.so
+    side_module python sandsock_python target/python/_socket.cpython-314-wasm32-wasi.so \
+        -Clink-arg=--wrap=PyEval_SaveThread -Clink-arg=--wrap=PyEval_RestoreThread
 }
 
 # The library of threads, and the module of the stack pointer that it needs. componentize-py takes every .so file as a library.
@@ -37,9 +39,10 @@ threads() {
     "$command" python-assemble python/threads/stack_pointer.wat target/python/_sandsock_stack_pointer.cpython-314-wasm32-wasi.so
 }
 
-# side_module PACKAGE CRATE OUT
+# side_module PACKAGE CRATE OUT [ARGUMENT OF RUSTC...]
 side_module() {
     local toolchain libraries=$PWD/target/python/libraries package=$1 built=target/wasm/wasm32-wasip2/release/$2.wasm out=$3
+    shift 3
     mkdir -p "$libraries"
     # std asks for -lc. The real one would bring in a second malloc.
     printf '!<arch>\n' >"$libraries/libc.a"
@@ -52,7 +55,7 @@ side_module() {
         # exported, not all of std.
         cargo rustc --quiet --release --manifest-path "$package/Cargo.toml" --target wasm32-wasip2 --target-dir target/wasm -- \
             -Clink-self-contained=no -L"$libraries" -Clink-arg=--skip-wit-component -Clink-arg=-shared \
-            -Clink-arg=--experimental-pic -Clink-arg=--no-export-dynamic -Clink-arg=-Bsymbolic -Cstrip=symbols
+            -Clink-arg=--experimental-pic -Clink-arg=--no-export-dynamic -Clink-arg=-Bsymbolic -Cstrip=symbols "$@"
     )
     # An unchanged file keeps its time.
     cmp -s "$built" "$out" || cp "$built" "$out"

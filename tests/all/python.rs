@@ -451,6 +451,11 @@ fn python_errors_say_what_the_sandbox_lacks() {
         let (_, stderr) = code(&site, 1, &options, program);
         assert!(stderr.lines().last().is_some_and(|line| line.contains(note)), "{stderr}");
     }
+    let limited = ["--limit", "threads=0"];
+    let (_, stderr) =
+        code(&site, 1, &limited, "import threading; threading.Thread(target=print).start()");
+    let note = "sandsock: the limit of threads is --limit threads=N, by default 1024";
+    assert_eq!(stderr.lines().last(), Some(note), "{stderr}");
     for module in ["pip", "numpy"] {
         let mut run = python(&site);
         run.args(["-m", module]);

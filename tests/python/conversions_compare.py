@@ -38,8 +38,12 @@ SANDBOX = [
     (r"_socket\.socket\(", r"a socket", r"OSError: ESOCKTNOSUPPORT"),
     # The host closes a UNIX socket on a thread. For a moment it is still connected to its peer, and takes no other.
     (r"connect|send", r"(ConnectionRefusedError|ECONNREFUSED)", r"PermissionError: EPERM|EPERM"),
-    # An abstract name is the machine's. Another program may have it during one of the runs.
-    (r"\.bind\(", r"None$|OSError: EADDRINUSE", r"None$|OSError: EADDRINUSE"),
+    # An abstract name, which begins with a zero byte, is the machine's. Another program may have it during one of the runs.
+    (
+        r"(AF_UNIX|a pair): s\.bind\((Text\()?(b?'\\(0|x00)|bytearray\(\d|memoryview\(bytearray\(\d)",
+        r"None$|OSError: EADDRINUSE",
+        r"None$|OSError: EADDRINUSE",
+    ),
     # Unknown events mean nothing. The kernel refuses some of them before it looks whether the descriptor is registered.
     (r"e\.(register|modify)\(", r"OSError: EINVAL", r"FileExistsError|None"),
     # The kernel receives on a socket of any family. The host compares the families.

@@ -371,6 +371,35 @@ def stopped():
     compute()
 
 
+def calls_that_fail():
+    """A thread makes exceptions of TLS while others enter and leave calls that wait."""
+    import ssl
+
+    stop = threading.Event()
+
+    def wait():
+        with select.epoll() as epoll:
+            while not stop.is_set():
+                epoll.poll(0.0001)
+
+    waiting = [threading.Thread(target=wait) for _ in range(8)]
+    [thread.start() for thread in waiting]
+    try:
+        context = ssl.create_default_context()
+        for _ in range(500):
+            incoming = ssl.MemoryBIO()
+            incoming.write_eof()
+            session = context.wrap_bio(incoming, ssl.MemoryBIO(), server_hostname="sandbox.example")
+            try:
+                session.do_handshake()
+                raise AssertionError("there is no server")
+            except ssl.SSLEOFError as error:
+                assert error.reason == "UNEXPECTED_EOF_WHILE_READING", error
+    finally:
+        stop.set()
+        [thread.join() for thread in waiting]
+
+
 def stress():
     """Threads that compute, start threads, use queues and sockets, all at once, for some seconds."""
     import json

@@ -52,6 +52,8 @@ def of_error(error: BaseException) -> str | None:
             return "time zones are files of the system; give them with --dir /usr/share/zoneinfo:ro"
         case AttributeError(name=str(name), obj=obj) if (obj is os or obj is signal) and name in OF_PROCESSES:
             return NO_PROCESSES
+        case RuntimeError(args=("can't start new thread",)):
+            return "the limit of threads is --limit threads=N, by default 1024"
     return None
 
 

@@ -141,14 +141,35 @@ extern "C" fn on_interrupt() {
 
 /// Makes a call without the interpreter's lock.
 fn without_lock(call: &mut dyn FnMut()) {
-    // SAFETY: the crate waits only within calls of the interpreter, whose thread is attached. PyO3
-    // is not told, because it counts attached threads in one place for all threads of a component.
+    // SAFETY: the crate waits only within calls of the interpreter, whose thread is attached.
     unsafe {
-        let thread = ffi::PyEval_SaveThread();
+        let thread = __real_PyEval_SaveThread();
         suspended(call);
-        ffi::PyEval_RestoreThread(thread);
+        __real_PyEval_RestoreThread(thread);
     }
 }
+
+// The linker gives the interpreter's functions these names (`--wrap`, scripts/python.sh).
+unsafe extern "C" {
+    fn __real_PyEval_SaveThread() -> *mut ffi::PyThreadState;
+    fn __real_PyEval_RestoreThread(thread: *mut ffi::PyThreadState);
+}
+
+/// What PyO3 calls to give the interpreter's lock away. It keeps the lock.
+///
+/// PyO3 has one count of nested calls for all threads of a component. Calls only add to it and
+/// subtract from it, in any order. But where PyO3 gives the lock away, it sets the count to 0, and
+/// afterwards to what it was, which is wrong if other threads have entered or left a call meanwhile.
+/// PyO3 does that only around short initialisations, in which no other thread has to run.
+#[unsafe(no_mangle)]
+extern "C" fn __wrap_PyEval_SaveThread() -> *mut ffi::PyThreadState {
+    // SAFETY: PyO3's thread is attached.
+    unsafe { ffi::PyThreadState_Get() }
+}
+
+/// The counterpart of [`__wrap_PyEval_SaveThread`].
+#[unsafe(no_mangle)]
+extern "C" fn __wrap_PyEval_RestoreThread(_: *mut ffi::PyThreadState) {}
 
 /// Makes a call during which other threads run. They leave their own stack pointers behind.
 #[inline(never)]

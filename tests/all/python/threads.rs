@@ -98,6 +98,13 @@ fn python_threads_sleepers_all_end() {
 }
 
 #[test]
+fn python_threads_calls_that_fail_are_counted() {
+    if built() {
+        passes("calls_that_fail", &[], &[]);
+    }
+}
+
+#[test]
 fn python_threads_stress_ok() {
     if built() {
         passes("stress", &SERVES, &["5"]);

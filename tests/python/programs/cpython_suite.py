@@ -39,6 +39,9 @@ def main(name, folder):
     # The modules skip themselves for a WASI without sockets.
     test.support.is_wasi = False
     test.support.has_socket_support = True
+    # Its tests of TLS are marked as for subprocesses, and start none.
+    if name == "test.test_ftplib":
+        test.support.has_subprocess_support = True
     test.support.verbose = 0
     test.support.threading_helper.can_start_thread = can_start_thread()
     if sys.version_info >= (3, 14):
