@@ -1,10 +1,9 @@
 """redis against redis-server: commands, a pipeline, a script, and a subscription."""
 
-import sys
-
+import place
 import redis
 
-client = redis.Redis(port=int(sys.argv[1]), socket_timeout=5)
+client = redis.Redis(place.HOST, place.PORT, ssl=place.TLS, ssl_ca_certs=place.ROOTS, socket_timeout=5)
 assert client.ping()
 assert client.set("key", "value") and client.get("key") == b"value"
 with client.pipeline() as pipe:
