@@ -122,11 +122,14 @@ def dnsmasq(folder):
 
 
 @contextlib.contextmanager
-def nginx(folder, tls=False):
+def nginx(folder, tls=False, asking=False):
+    """nginx with a page `file`. With `asking`, it serves only clients that show a certificate of the authority."""
     port = free_port()
     os.mkdir(folder + "/www")
     write(folder + "/www/file", "x" * 300_000)
     secure = f"ssl_certificate {folder}/server.crt; ssl_certificate_key {folder}/server.key;" if tls else ""
+    if asking:
+        secure += f" ssl_client_certificate {folder}/ca.pem; ssl_verify_client on;"
     write(
         folder + "/conf",
         f"daemon off; master_process off; pid {folder}/pid; error_log stderr;\nevents {{}}\nhttp {{\n"
@@ -215,6 +218,7 @@ def vsftpd(folder):
         yield port
 
 
+nginx_asking = functools.partial(nginx, tls=True, asking=True)
 redis_tls, postgres_tls, mariadb_tls, mosquitto_tls, nginx_tls = (
     functools.partial(function, tls=True) for function in (redis, postgres, mariadb, mosquitto, nginx)
 )

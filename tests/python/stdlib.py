@@ -14,7 +14,7 @@ import time
 import xmlrpc.client
 
 import peers
-from harness import PATIENCE, Skip, command, free_port, has_threads, need, program, sandbox, started, wait_for
+from harness import PATIENCE, Skip, command, free_port, has_threads, need, program, sandbox, server, started
 
 
 def stand_ins(folder):
@@ -189,7 +189,7 @@ def connection(folder):
 
 @contextlib.contextmanager
 def shared_file(folder, *words, allow=(), options=()):
-    """Starts -m http.server in the sandbox for a folder with a file of 1 MB. Gives the port and the file's bytes."""
+    """Starts -m http.server in the sandbox for a folder with a file of 1 MB, and its log. Gives the port and the file's bytes."""
     if not has_threads():
         raise Skip("this runner has no threads, which http.server serves with")
     port, whole = free_port(), os.urandom(1 << 20)
@@ -199,8 +199,7 @@ def shared_file(folder, *words, allow=(), options=()):
     words = command("-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", folder, *words,
                     allow=[f"tcp-listen=127.0.0.1:{port}", "reverse-resolve=127.0.0.1", *allow],
                     options=["--dir", folder, *options])  # fmt: skip
-    with started(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        wait_for(port, process)
+    with server(words, port, folder + "/log"):
         yield port, whole
 
 

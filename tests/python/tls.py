@@ -1,15 +1,15 @@
 """TLS of Python programs in the sandbox, with an authority that openssl makes for the test."""
 
+import contextlib
 import functools
 import os
 import subprocess
-import time
 from typing import NamedTuple
 
 import daemons
 import packages
 import peers
-from harness import PATIENCE, command, free_port, need, program, refused, sandbox
+from harness import PATIENCE, free_port, need, program, refused, sandbox
 from stdlib import shared_file
 
 
@@ -79,8 +79,6 @@ SERVES = ("tcp-listen=127.0.0.1:*", "tls-identity=web", "tls-connect=server.test
 
 def own(folder):
     """The program has the server itself, on a free port."""
-    import contextlib
-
     return contextlib.nullcontext(free_port())
 
 
@@ -89,6 +87,7 @@ CLIENTS = {
     "openssl_1_2": stdlib(functools.partial(daemons.s_server, "tls1_2"), "page_of_openssl"),
     "openssl_1_3": stdlib(functools.partial(daemons.s_server, "tls1_3"), "page_of_openssl"),
     "urllib": stdlib(daemons.nginx_tls, "urllib_request"),
+    "urllib_identity": stdlib(daemons.nginx_asking, "urllib_identity", allow=("tls-identity=web",)),
     "http_client": stdlib(daemons.nginx_tls, "http_client"),
     "xmlrpc": stdlib(peers.rpc_tls, "xmlrpc_client"),
     "asyncio_streams": stdlib(daemons.nginx_tls, "asyncio_streams"),
@@ -140,34 +139,43 @@ def client(row, folder):
             run(unproven, "default", options=[])
 
 
+def asked(folder, *words):
+    """Runs a client outside of the sandbox, and returns what it got."""
+    words = [need(words[0]), *words[1:]]
+    return subprocess.run(words, cwd=folder, input=b"GET /file HTTP/1.0\r\n\r\n", capture_output=True, timeout=PATIENCE).stdout
+
+
+def curl(port, scheme="https"):
+    return ("curl", "--silent", "--max-time", "60", "--resolve", f"server.test:{port}:127.0.0.1", f"{scheme}://server.test:{port}/file")
+
+
 def tls_server(folder):
     """-m http.server with an identity of the command, under curl and s_client, in both versions of TLS."""
-    curl, openssl = need("curl"), need("openssl")
     make_certificates(folder)
-    identity = ["--tls-identity", f"web={folder}/server.crt,{folder}/server.key"]
-    words = ["--tls-cert", "identity:web"]
-    with shared_file(folder + "/www", *words, allow=["tls-identity=web"], options=identity) as (port, whole):
-
-        def ask(*words):
-            request = b"GET /file HTTP/1.0\r\n\r\n"
-            return subprocess.run(words, cwd=folder, input=request, capture_output=True, timeout=PATIENCE)
-
-        fetch = (curl, "--silent", "--max-time", "60", "--resolve", f"server.test:{port}:127.0.0.1", f"https://server.test:{port}/file")
-        speak = (openssl, "s_client", "-quiet", "-connect", f"127.0.0.1:{port}", "-servername", "server.test", "-verify_return_error")
+    identity = ("--tls-identity", f"web={folder}/server.crt,{folder}/server.key")
+    shared = functools.partial(shared_file, folder + "/www", "--tls-cert", "identity:web")
+    trusting, stranger = ("--cacert", "ca.pem"), ("--cacert", "stranger.pem")
+    with shared(allow=["tls-identity=web"], options=identity) as (port, whole):
+        s_client = ("openssl", "s_client", "-quiet", "-connect", f"127.0.0.1:{port}", "-servername", "server.test", "-verify_return_error")
         for version in ("1.2", "1.3"):
-            got = ask(*fetch, "--cacert", "ca.pem", "--tlsv" + version, "--tls-max", version)
-            assert got.stdout == whole, f"curl, {version}: {got.stderr}"
-            got = ask(*speak, "-CAfile", "ca.pem", "-verify_hostname", "server.test", "-tls" + version.replace(".", "_"))
-            assert got.stdout.endswith(whole), f"s_client, {version}: {got.stderr}"
-        for refusing in (
-            (*fetch, "--cacert", "stranger.pem"),
-            (*fetch, "--cacert", "ca.pem", "--tls-max", "1.1", "--ciphers", "ALL:@SECLEVEL=0"),
-            (curl, "--silent", "--max-time", "60", f"http://127.0.0.1:{port}/file"),
-            (*speak, "-CAfile", "stranger.pem"),
+            page = asked(folder, *curl(port), *trusting, "--tlsv" + version, "--tls-max", version)
+            assert page == whole, f"curl of TLS {version} got {len(page)} bytes"
+            verifying = ("-CAfile", "ca.pem", "-verify_hostname", "server.test", "-tls" + version.replace(".", "_"))
+            page = asked(folder, *s_client, *verifying)
+            assert page.endswith(whole), f"s_client of TLS {version} got {len(page)} bytes"
+        for words in (
+            (*curl(port), *stranger),
+            (*curl(port), *trusting, "--tls-max", "1.1", "--ciphers", "ALL:@SECLEVEL=0"),
+            curl(port, "http"),
+            (*s_client, "-CAfile", "stranger.pem"),
         ):
-            assert whole not in ask(*refusing).stdout, refusing
-        assert ask(*fetch, "--cacert", "ca.pem").stdout == whole
-    refused("is not granted", "-m", "http.server", "0", "--bind", "127.0.0.1", *words, allow=["tcp-listen=127.0.0.1:0"], options=identity)
+            assert whole not in asked(folder, *words), words
+        assert asked(folder, *curl(port), *trusting) == whole
+    audit = folder + "/audit"
+    with shared(options=[*identity, "--audit", audit, "--audit-denied"]) as (port, whole):
+        assert whole not in asked(folder, *curl(port), *trusting)
+    with open(audit) as file:
+        assert "tls-identity of web is not granted" in (text := file.read()), text
 
 
 TESTS = {"tls_stdlib": tls_stdlib, "tls_server": tls_server}

@@ -11,6 +11,7 @@ settings["ssl_context"] = place.context()
 connection = pg8000.native.Connection(**settings)
 assert connection.run("SELECT :a + 1", a=41) == [[42]]
 assert connection.run("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()") == [[place.TLS]]
+connection.run("DROP TABLE IF EXISTS t")
 connection.run("CREATE TABLE t (id serial PRIMARY KEY, name text, at timestamp)")
 moment = datetime.datetime(2026, 11, 30, 12, 21)
 for name in ("one", "zwei", "три"):

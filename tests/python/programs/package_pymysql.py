@@ -10,6 +10,7 @@ with pymysql.connect(**settings) as connection:
     with connection.cursor() as cursor:
         cursor.execute("SHOW STATUS LIKE 'Ssl_cipher'")
         assert bool(cursor.fetchone()[1]) is place.TLS
+        cursor.execute("DROP TABLE IF EXISTS t")
         cursor.execute("CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name TEXT, price DECIMAL(6,2))")
         cursor.executemany("INSERT INTO t (name, price) VALUES (%s, %s)", [("one", "1.50"), ("три", "2.25")])
         connection.commit()

@@ -4,7 +4,7 @@ import place
 import redis
 
 client = redis.Redis(place.HOST, place.PORT, ssl=place.TLS, ssl_ca_certs=place.ROOTS, socket_timeout=5)
-assert client.ping()
+assert client.ping() and client.flushall()
 assert client.set("key", "value") and client.get("key") == b"value"
 with client.pipeline() as pipe:
     assert pipe.incr("n").incr("n").expire("n", 60).execute() == [1, 2, True]

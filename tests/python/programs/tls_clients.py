@@ -29,6 +29,13 @@ def page_of_openssl():
         assert b"Cipher" in answer.read()
 
 
+def urllib_identity():
+    trusting = context() or ssl.create_default_context()
+    trusting.load_cert_chain("identity:web")
+    with urllib.request.urlopen(url("http") + "/file", timeout=10, context=trusting) as answer:
+        assert len(answer.read()) == PAGE
+
+
 def http_client():
     connection = http.client.HTTPSConnection(HOST, PORT, timeout=10, context=context())
     for _ in range(3):
