@@ -122,12 +122,13 @@ def dnsmasq(folder):
 
 
 @contextlib.contextmanager
-def nginx(folder, tls=False, asking=False):
-    """nginx with a page `file`. With `asking`, it serves only clients that show a certificate of the authority."""
+def nginx(folder, tls="", asking=False):
+    """nginx with a page `file`, in the clear or in these versions of TLS. With `asking`, it serves only clients that show a certificate
+    of the authority."""
     port = free_port()
     os.mkdir(folder + "/www")
     write(folder + "/www/file", "x" * 300_000)
-    secure = f"ssl_certificate {folder}/server.crt; ssl_certificate_key {folder}/server.key;" if tls else ""
+    secure = f"ssl_protocols {tls}; ssl_certificate {folder}/server.crt; ssl_certificate_key {folder}/server.key;" if tls else ""
     if asking:
         secure += f" ssl_client_certificate {folder}/ca.pem; ssl_verify_client on;"
     write(
@@ -198,8 +199,9 @@ def exim(folder, implicit=False):
 
 
 @contextlib.contextmanager
-def vsftpd(folder):
-    """vsftpd for anybody, with a file `file` and a folder `up` to write to. Commands and data need TLS."""
+def vsftpd(folder, reuse=False):
+    """vsftpd for anybody, with a file `file` and a folder `up` to write to. Commands and data need TLS. With `reuse`, a connection for
+    data has to resume the session of the connection for commands."""
     needs_root("vsftpd")
     vsftpd, port = need("vsftpd"), free_port()
     os.makedirs(folder + "/ftp/up")
@@ -209,7 +211,7 @@ def vsftpd(folder):
         "listen": "YES", "listen_address": "127.0.0.1", "listen_port": port, "background": "NO", "seccomp_sandbox": "NO",
         "anonymous_enable": "YES", "no_anon_password": "YES", "anon_root": folder + "/ftp", "write_enable": "YES",
         "anon_upload_enable": "YES", "ssl_enable": "YES", "allow_anon_ssl": "YES", "force_anon_logins_ssl": "YES",
-        "force_anon_data_ssl": "YES", "require_ssl_reuse": "NO", "ssl_ciphers": "HIGH", "rsa_cert_file": folder + "/server.crt",
+        "force_anon_data_ssl": "YES", "require_ssl_reuse": "YES" if reuse else "NO", "ssl_ciphers": "HIGH", "rsa_cert_file": folder + "/server.crt",
         "rsa_private_key_file": folder + "/server.key", "secure_chroot_dir": folder + "/empty",
     }  # fmt: skip
     os.mkdir(folder + "/empty")
@@ -218,7 +220,8 @@ def vsftpd(folder):
         yield port
 
 
-nginx_asking = functools.partial(nginx, tls=True, asking=True)
-redis_tls, postgres_tls, mariadb_tls, mosquitto_tls, nginx_tls = (
-    functools.partial(function, tls=True) for function in (redis, postgres, mariadb, mosquitto, nginx)
+redis_tls, postgres_tls, mariadb_tls, mosquitto_tls = (
+    functools.partial(function, tls=True) for function in (redis, postgres, mariadb, mosquitto)
 )
+nginx_tls, nginx_1_2 = (functools.partial(nginx, tls=versions) for versions in ("TLSv1.2 TLSv1.3", "TLSv1.2"))
+nginx_asking = functools.partial(nginx_tls, asking=True)

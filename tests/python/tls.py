@@ -91,6 +91,7 @@ CLIENTS = {
     "http_client": stdlib(daemons.nginx_tls, "http_client"),
     "xmlrpc": stdlib(peers.rpc_tls, "xmlrpc_client"),
     "asyncio_streams": stdlib(daemons.nginx_tls, "asyncio_streams"),
+    "asyncio_streams_1_2": stdlib(daemons.nginx_1_2, "asyncio_streams"),
     "asyncio_start_tls": upgrading(daemons.exim, "asyncio_start_tls"),
     "smtplib_starttls": upgrading(daemons.exim, "smtplib_starttls"),
     "smtplib_ssl": stdlib(exim_implicit, "smtplib_ssl"),
@@ -100,6 +101,7 @@ CLIENTS = {
     "imaplib_starttls": upgrading(functools.partial(daemons.dovecot, "imap"), "imaplib_starttls"),
     # Each transfer has a connection of its own, to a port that the server chooses.
     "ftplib": upgrading(daemons.vsftpd, "ftplib_tls", allow=("tls-connect=server.test:*",)),
+    "ftplib_resuming": upgrading(functools.partial(daemons.vsftpd, reuse=True), "ftplib_resuming", allow=("tls-connect=server.test:*",)),
     "urllib3": package(daemons.nginx_tls, "urllib3"),
     "requests": package(daemons.nginx_tls, "requests", roots="REQUESTS_CA_BUNDLE"),
     "httpx": package(daemons.nginx_tls, "httpx", roots="SSL_CERT_FILE"),

@@ -137,8 +137,22 @@ def imaplib_starttls():
     read_imap(imap)
 
 
-def ftplib_tls():
-    with ftplib.FTP_TLS(timeout=10, context=context()) as ftp:
+class Resuming(ftplib.FTP_TLS):
+    """A client whose connections for data resume the session of the connection for commands."""
+
+    def ntransfercmd(self, cmd, rest=None):
+        connection, size = ftplib.FTP.ntransfercmd(self, cmd, rest)
+        connection = self.context.wrap_socket(connection, server_hostname=self.host, session=self.sock.session)
+        assert connection.session_reused
+        return connection, size
+
+
+def ftplib_resuming():
+    ftplib_tls(Resuming)
+
+
+def ftplib_tls(kind=ftplib.FTP_TLS):
+    with kind(timeout=10, context=context()) as ftp:
         ftp.connect(HOST, PORT)
         ftp.login()
         ftp.prot_p()
