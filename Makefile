@@ -23,7 +23,7 @@ PREFIX ?= /usr/local
 # together with them (WITH, below). Installed and measured programs have a profile of their own, which takes longer to build.
 PROFILE := --release
 DIST := --profile dist
-test test-apps test-kernel attacks docs: WITH := --tests
+test test-apps test-kernel test-tls attacks docs: WITH := --tests
 
 .PHONY: help
 help: ## list the targets
@@ -109,6 +109,14 @@ conformance: build guests ## run CPython's own tests natively and through the pr
 .PHONY: test-python
 test-python: python ## run the standard library, packages of PyPI and CPython's own tests in `sandsock python`
 	@$(PYTHON) tests/python/run.py
+
+.PHONY: test-tls
+test-tls: guests python ## run programs with TLS alone: curl, openssl, the standard library and packages against real servers
+	@rm -f target/skipped.txt
+	@status=0; cargo test $(PROFILE) --test all -- tls:: || status=$$?; \
+	$(PYTHON) tests/python/run.py 'tls_*' || status=$$?; \
+	if [ -s target/skipped.txt ]; then echo "skipped here:"; sed 's/^/  /' target/skipped.txt; fi; \
+	exit $$status
 
 .PHONY: docs
 docs: guests build ## write the documentation's tables from the code's

@@ -48,22 +48,32 @@ def command(*words, allow=(), options=()):
     return [COMMAND, "python", *grants, *options, *words]
 
 
-def sandbox(*words, allow=(), options=(), patience=PATIENCE):
+def ended(*words, allow=(), options=(), patience=PATIENCE):
+    """Runs a program in the sandbox to its end."""
+    words = command(*words, allow=allow, options=options)
+    return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=patience)
+
+
+def sandbox(*words, **keywords):
     """Runs a program in the sandbox to its end, and returns its output. Fails if it does not say `ok` at the end."""
-    ran = subprocess.run(
-        command(*words, allow=allow, options=options), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=patience
-    )
+    ran = ended(*words, **keywords)
     lines = ran.stdout.splitlines()
     if ran.returncode != 0 or not lines or lines[-1] != "ok":
         raise AssertionError(f"status {ran.returncode}\n{ran.stdout[-2000:]}{ran.stderr[-4000:]}")
     return lines
 
 
+def refused(reason, *words, **keywords):
+    """Runs a program in the sandbox that has to fail, and to give this reason in its errors."""
+    ran = ended(*words, **keywords)
+    if ran.returncode == 0 or reason not in ran.stderr:
+        raise AssertionError(f"not refused by `{reason}`: status {ran.returncode}\n{ran.stdout[-2000:]}{ran.stderr[-4000:]}")
+
+
 @functools.cache
 def has_threads():
     """Whether a program in the sandbox can start a thread."""
-    code = "import threading; thread = threading.Thread(target=print, args=('ok',)); thread.start(); thread.join()"
-    ran = subprocess.run(command("-c", code), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE)
+    ran = ended("-c", "import threading; thread = threading.Thread(target=print, args=('ok',)); thread.start(); thread.join()")
     if ran.returncode != 0 and "can't start new thread" not in ran.stderr:
         raise AssertionError(f"the runner does not run: {ran.stderr}")
     return ran.stdout == "ok\n"

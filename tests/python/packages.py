@@ -1,13 +1,13 @@
-"""Packages of PyPI in the sandbox, against servers that are installed here."""
+"""Packages of PyPI in the sandbox, against the servers of daemons.py."""
 
 import contextlib
 import functools
-import glob
 import os
 import subprocess
 import sys
 
-from harness import HERE, PATIENCE, TARGET, Skip, free_port, need, program, sandbox, server
+import daemons
+from harness import HERE, TARGET, Skip, free_port, need, program, sandbox
 
 SITE = os.path.join(TARGET, "packages")
 REQUIREMENTS = os.path.join(HERE, "requirements.txt")
@@ -48,118 +48,57 @@ def package(name, *arguments, allow=(), options=()):
 
 
 def redis(folder):
-    port = free_port()
-    words = [need("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder]
-    with server(words, port, folder + "/log"):
-        package("redis", port, allow=[f"tcp-connect=127.0.0.1:{port}", "resolve=localhost", f"tcp-connect=localhost:{port}"])
-
-
-def as_user(name, folder):
-    """Returns the options that start a program as a user, because some servers refuse to run as root."""
-    if os.getuid() != 0:
-        return {}
-    try:
-        import pwd
-
-        entry = pwd.getpwnam(name)
-    except KeyError:
-        raise Skip(f"there is no user {name}") from None
-    os.chown(folder, entry.pw_uid, entry.pw_gid)
-    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+    with daemons.redis(folder) as port:
+        package("redis", port, allow=[f"tcp-connect=127.0.0.1:{port}"])
 
 
 def pg8000(folder):
-    places = sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True)
-    initdb, postgres = (need(tool, *places) for tool in ("initdb", "postgres"))
-    options = {**as_user("postgres", folder), "cwd": folder}
-    port = free_port()
-    with open(folder + "/password", "w") as file:
-        file.write("secret\n")
-    made = subprocess.run(
-        [initdb, "-D", folder + "/data", "-U", "guest", "-A", "scram-sha-256", "--pwfile", folder + "/password", "-N"],
-        capture_output=True,
-        text=True,
-        **options,
-    )
-    if made.returncode != 0:
-        raise AssertionError(f"initdb: {made.stderr}")
-    words = [postgres, "-D", folder + "/data", "-p", str(port), "-c", f"unix_socket_directories={folder}", "-h", "127.0.0.1", "-F"]
-    with server(words, port, folder + "/log", **options):
+    with daemons.postgres(folder) as port:
         package("pg8000", port, allow=[f"tcp-connect=127.0.0.1:{port}"])
 
 
 def pymysql(folder):
-    install, mariadbd, client = need("mariadb-install-db"), need("mariadbd"), need("mariadb")
-    options = as_user("mysql", folder)
-    port, socket = free_port(), folder + "/socket"
-    made = subprocess.run(
-        [install, "--no-defaults", f"--datadir={folder}/data", "--auth-root-authentication-method=normal", "--skip-test-db"],
-        capture_output=True,
-        text=True,
-        **options,
-    )
-    if made.returncode != 0:
-        raise AssertionError(f"mariadb-install-db: {made.stdout}{made.stderr}")
-    words = [mariadbd, "--no-defaults", f"--datadir={folder}/data", f"--port={port}", "--bind-address=127.0.0.1"]
-    words.append(f"--socket={socket}")
-    with server(words, port, folder + "/log", **options):
-        setup = "CREATE DATABASE test CHARACTER SET utf8mb4; CREATE USER guest@localhost IDENTIFIED BY 'secret';"
-        setup += "GRANT ALL ON test.* TO guest@localhost;"
-        subprocess.run([client, "--no-defaults", f"--socket={socket}", "-u", "root", "-e", setup], check=True, timeout=PATIENCE)
+    with daemons.mariadb(folder) as port:
         package("pymysql", port, allow=[f"tcp-connect=127.0.0.1:{port}"])
 
 
+# paho-mqtt binds each socket to 0.0.0.0:0 before it connects, and wakes itself by a TCP connection of its own.
+PAHO = ["tcp-connect=127.0.0.1:*", "tcp-listen=0.0.0.0:0", "tcp-listen=127.0.0.1:0"]
+
+
 def paho(folder):
-    port = free_port()
-    with open(folder + "/conf", "w") as file:
-        file.write(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
-    with server([need("mosquitto"), "-c", folder + "/conf"], port, folder + "/log"):
-        # The package binds each socket to 0.0.0.0:0 before it connects, and wakes itself by a TCP connection of its own.
-        package("paho", port, allow=["tcp-connect=127.0.0.1:*", "tcp-listen=0.0.0.0:0", "tcp-listen=127.0.0.1:0"])
+    with daemons.mosquitto(folder) as port:
+        package("paho", port, allow=PAHO)
 
 
 def dnspython(folder):
-    port = free_port()
-    words = [
-        need("dnsmasq"), "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--bind-interfaces",
-        "--listen-address=127.0.0.1", f"--port={port}", f"--pid-file={folder}/pid", "--local=/example/",
-        "--host-record=sandbox.example,192.0.2.7,2001:db8::7", "--txt-record=sandbox.example,a text",
-    ]  # fmt: skip
-    with server(words, port, folder + "/log"):
+    with daemons.dnsmasq(folder) as port:
         package("dnspython", port, allow=[f"tcp-connect=127.0.0.1:{port}", f"udp-send=127.0.0.1:{port}", "udp-bind=0.0.0.0:0"])
 
 
-@contextlib.contextmanager
-def nginx(folder):
-    """Starts nginx, and returns its port."""
-    port = free_port()
-    os.mkdir(folder + "/www")
-    with open(folder + "/www/file", "w") as file:
-        file.write("x" * 300_000)
-    with open(folder + "/conf", "w") as file:
-        file.write(
-            f"daemon off; master_process off; pid {folder}/pid; error_log stderr;\nevents {{}}\nhttp {{\n"
-            f"  access_log off; client_body_temp_path {folder}/1; proxy_temp_path {folder}/2; fastcgi_temp_path {folder}/3;\n"
-            f"  uwsgi_temp_path {folder}/4; scgi_temp_path {folder}/5;\n"
-            f"  server {{ listen 127.0.0.1:{port}; root {folder}/www; absolute_redirect off;\n"
-            "    location = /moved { return 302 /file; }\n  }\n}\n"
-        )
-    with server([need("nginx"), "-p", folder, "-c", folder + "/conf", "-e", "stderr"], port, folder + "/log"):
-        yield port
-
-
 def requests(folder):
-    with nginx(folder) as port:
+    with daemons.nginx(folder) as port:
         package("requests", port, allow=[f"tcp-connect=127.0.0.1:{port}"])
 
 
 def httpx(folder):
-    with nginx(folder) as port:
+    with daemons.nginx(folder) as port:
         package("httpx", port, allow=[f"tcp-connect=127.0.0.1:{port}"])
 
 
+def urllib3(folder):
+    with daemons.nginx(folder) as port:
+        package("urllib3", port, allow=[f"tcp-connect=127.0.0.1:{port}"])
+
+
 def aiohttp(folder):
-    package("aiohttp", allow=["tcp-listen=127.0.0.1:0", "tcp-connect=127.0.0.1:*"])
+    with daemons.nginx(folder) as port:
+        package("aiohttp", port, allow=["tcp-listen=127.0.0.1:0", "tcp-connect=127.0.0.1:*"])
+
+
+def websockets(folder):
+    port = free_port()
+    package("websockets", port, allow=[f"tcp-listen=127.0.0.1:{port}", f"tcp-connect=127.0.0.1:{port}"])
 
 
 def pyroute2(folder):
@@ -202,7 +141,7 @@ def python_can(folder):
         subprocess.run(["ip", "link", "delete", name], check=True)
 
 
-PACKAGES = (redis, pg8000, pymysql, paho, dnspython, requests, httpx, aiohttp, python_can, zeroconf, scapy, pyroute2)
+PACKAGES = (redis, pg8000, pymysql, paho, dnspython, requests, httpx, urllib3, aiohttp, websockets, python_can, zeroconf, scapy, pyroute2)
 TESTS = {f"package_{test.__name__}": test for test in PACKAGES}
 
 

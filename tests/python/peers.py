@@ -5,6 +5,7 @@ import contextlib
 import http.server
 import socket
 import socketserver
+import ssl
 import threading
 import xmlrpc.server
 
@@ -153,13 +154,28 @@ def threaded(handler):
     return server
 
 
+def rpc():
+    server = xmlrpc.server.SimpleXMLRPCServer(("127.0.0.1", 0), logRequests=False, allow_none=True)
+    server.register_function(lambda a, b: a + b, "add")
+    server.register_function(lambda value: value, "echo")
+    return server
+
+
+@contextlib.contextmanager
+def rpc_tls(folder):
+    """A server of XML-RPC over the TLS of this machine's Python."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder + "/server.pem")
+    server = rpc()
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    with serving(server) as port:
+        yield port
+
+
 @contextlib.contextmanager
 def all_servers():
     """Starts a server of each kind, and returns their ports."""
-    rpc = xmlrpc.server.SimpleXMLRPCServer(("127.0.0.1", 0), logRequests=False, allow_none=True)
-    rpc.register_function(lambda a, b: a + b, "add")
-    rpc.register_function(lambda value: value, "echo")
-    kinds = {"xmlrpc": rpc}
+    kinds = {"xmlrpc": rpc()}
     for name, handler in (("http", Http), ("smtp", Smtp), ("pop", Pop), ("imap", Imap), ("ftp", Ftp)):
         kinds[name] = threaded(handler)
     with contextlib.ExitStack() as stack:

@@ -2,10 +2,12 @@
 
     run.py [NAME...]
 
+NAME may be a pattern, as `tls_*`.
 Prints one line for each test, the table of CPython's tests, and the counts. A test whose server, package or interpreter is missing is skipped, and its line says what
 is missing. Ends with status 1 if a test fails. The variable SANDSOCK names the command; the default is target/release/sandsock.
 """
 
+import fnmatch
 import os
 import subprocess
 import sys
@@ -25,11 +27,15 @@ from harness import Skip
 
 def main(names):
     tests = {**runner.TESTS, **stdlib.TESTS, **tls.TESTS, **packages.TESTS, **cpython.TESTS}
-    unknown = [name for name in names if name not in tests]
-    if unknown:
-        sys.exit(f"run.py: there is no test {unknown[0]}; the tests are: {', '.join(tests)}")
+    chosen = list(tests)
+    if names:
+        found = {name: fnmatch.filter(tests, name) for name in names}
+        for name in found:
+            if not found[name]:
+                sys.exit(f"run.py: there is no test {name}; the tests are: {', '.join(tests)}")
+        chosen = list(dict.fromkeys(test for name in names for test in found[name]))
     passed, failed, skipped = [], [], []
-    for name in names or tests:
+    for name in chosen:
         start = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="sandsock-python-") as folder:
             os.chmod(folder, 0o755)

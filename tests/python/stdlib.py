@@ -1,6 +1,7 @@
 """The standard library in the sandbox, against clients and servers outside of it."""
 
 import concurrent.futures
+import contextlib
 import http.client
 import json
 import multiprocessing.connection
@@ -13,7 +14,7 @@ import time
 import xmlrpc.client
 
 import peers
-from harness import PATIENCE, Skip, command, free_port, has_threads, need, program, sandbox, started, wait_for
+from harness import PATIENCE, Skip, command, free_port, has_threads, need, program, sandbox, server, started
 
 
 def stand_ins(folder):
@@ -186,28 +187,33 @@ def connection(folder):
     served("connection", port, 2, [f"tcp-listen=127.0.0.1:{port}"], client)
 
 
+@contextlib.contextmanager
+def shared_file(folder, *words, allow=(), options=()):
+    """Starts -m http.server in the sandbox for a folder with a file of 1 MB, and its log. Gives the port and the file's bytes."""
+    if not has_threads():
+        raise Skip("this runner has no threads, which http.server serves with")
+    port, whole = free_port(), os.urandom(1 << 20)
+    os.makedirs(folder, exist_ok=True)
+    with open(folder + "/file", "wb") as file:
+        file.write(whole)
+    words = command("-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", folder, *words,
+                    allow=[f"tcp-listen=127.0.0.1:{port}", "reverse-resolve=127.0.0.1", *allow],
+                    options=["--dir", folder, *options])  # fmt: skip
+    with server(words, port, folder + "/log"):
+        yield port, whole
+
+
 def http_server(folder):
     """-m http.server under curl: a file of 1 MB, 20 requests at the same time, and one connection that says nothing."""
     curl = need("curl")
-    if not has_threads():
-        raise Skip("this runner has no threads, which http.server serves with")
-    port = free_port()
-    with open(folder + "/file", "wb") as file:
-        file.write(os.urandom(1 << 20))
-    words = command("-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", folder, allow=[f"tcp-listen=127.0.0.1:{port}",
-                    "reverse-resolve=127.0.0.1"], options=["--dir", folder])  # fmt: skip
-    with started(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        wait_for(port, process)
-        with socket.create_connection(("127.0.0.1", port)):
+    with shared_file(folder) as (port, whole), socket.create_connection(("127.0.0.1", port)):
 
-            def get(number):
-                fetch = [curl, "--silent", "--show-error", "--fail", "--max-time", "60", f"http://127.0.0.1:{port}/file"]
-                return subprocess.run(fetch, capture_output=True, timeout=PATIENCE).stdout
+        def get(number):
+            fetch = [curl, "--silent", "--show-error", "--fail", "--max-time", "60", f"http://127.0.0.1:{port}/file"]
+            return subprocess.run(fetch, capture_output=True, timeout=PATIENCE).stdout
 
-            with concurrent.futures.ThreadPoolExecutor(20) as pool:
-                answers = list(pool.map(get, range(20)))
-    with open(folder + "/file", "rb") as file:
-        whole = file.read()
+        with concurrent.futures.ThreadPoolExecutor(20) as pool:
+            answers = list(pool.map(get, range(20)))
     right = sum(answer == whole for answer in answers)
     assert right == 20, f"{right} of 20 requests got the file"
 

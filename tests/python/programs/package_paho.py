@@ -1,9 +1,9 @@
 """paho-mqtt against mosquitto: a subscription and messages of each quality of service, in the loop of the main thread."""
 
-import sys
 import time
 
 import paho.mqtt.client as mqtt
+import place
 
 received = []
 
@@ -23,7 +23,9 @@ def on_message(client, userdata, message):
 
 client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
 client.on_connect, client.on_subscribe, client.on_message = on_connect, on_subscribe, on_message
-client.connect("127.0.0.1", int(sys.argv[1]), keepalive=5)
+if place.TLS:
+    client.tls_set(ca_certs=place.ROOTS)
+client.connect(place.HOST, place.PORT, keepalive=5)
 end = time.monotonic() + 10
 while len(received) < 3 and time.monotonic() < end:
     assert client.loop(timeout=1) == mqtt.MQTT_ERR_SUCCESS

@@ -1,14 +1,17 @@
 """pg8000 against PostgreSQL: a password by SCRAM, parameters, types, a transaction, and an error."""
 
 import datetime
-import sys
 
 import pg8000.dbapi
 import pg8000.native
+import place
 
-settings = {"user": "guest", "password": "secret", "host": "127.0.0.1", "port": int(sys.argv[1]), "database": "postgres"}
+settings = {"user": "guest", "password": "secret", "host": place.HOST, "port": place.PORT, "database": "postgres"}
+settings["ssl_context"] = place.context()
 connection = pg8000.native.Connection(**settings)
 assert connection.run("SELECT :a + 1", a=41) == [[42]]
+assert connection.run("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()") == [[place.TLS]]
+connection.run("DROP TABLE IF EXISTS t")
 connection.run("CREATE TABLE t (id serial PRIMARY KEY, name text, at timestamp)")
 moment = datetime.datetime(2026, 11, 30, 12, 21)
 for name in ("one", "zwei", "три"):

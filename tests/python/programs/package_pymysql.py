@@ -1,12 +1,16 @@
 """PyMySQL against MariaDB: a password, parameters, types, a transaction, and an error."""
 
 import decimal
-import sys
 
+import place
 import pymysql
 
-with pymysql.connect(host="127.0.0.1", port=int(sys.argv[1]), user="guest", password="secret", database="test") as connection:
+settings = {"user": "guest", "password": "secret", "host": place.HOST, "port": place.PORT, "database": "test", "ssl": place.context()}
+with pymysql.connect(**settings) as connection:
     with connection.cursor() as cursor:
+        cursor.execute("SHOW STATUS LIKE 'Ssl_cipher'")
+        assert bool(cursor.fetchone()[1]) is place.TLS
+        cursor.execute("DROP TABLE IF EXISTS t")
         cursor.execute("CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, name TEXT, price DECIMAL(6,2))")
         cursor.executemany("INSERT INTO t (name, price) VALUES (%s, %s)", [("one", "1.50"), ("три", "2.25")])
         connection.commit()

@@ -1,11 +1,10 @@
 """redis against redis-server: commands, a pipeline, a script, and a subscription."""
 
-import sys
-
+import place
 import redis
 
-client = redis.Redis(port=int(sys.argv[1]), socket_timeout=5)
-assert client.ping()
+client = redis.Redis(place.HOST, place.PORT, ssl=place.TLS, ssl_ca_certs=place.ROOTS, socket_timeout=5)
+assert client.ping() and client.flushall()
 assert client.set("key", "value") and client.get("key") == b"value"
 with client.pipeline() as pipe:
     assert pipe.incr("n").incr("n").expire("n", 60).execute() == [1, 2, True]

@@ -1,11 +1,11 @@
 """requests against nginx: a session with a kept connection, a redirect, an error status, a stream and a range."""
 
-import sys
-
+import place
 import requests
 
-base = f"http://127.0.0.1:{sys.argv[1]}"
+base = place.url("http")
 with requests.Session() as session:
+    session.verify = place.ROOTS or True
     answer = session.get(base + "/file", timeout=5)
     assert answer.status_code == 200 and answer.content == b"x" * 300_000
     assert answer.headers["Server"].startswith("nginx")
