@@ -122,12 +122,8 @@ impl Gate {
     fn follow_policy(&self) {
         let policy = self.policy();
         self.transfer_bytes.store(policy.limits().transfer_bytes as usize, Ordering::Relaxed);
-        let accounts = Accounts::new(
-            &policy,
-            &self.shared,
-            &self.accounts.load(),
-            self.observer.as_ref(),
-        );
+        let accounts =
+            Accounts::new(&policy, &self.shared, &self.accounts.load(), self.observer.as_ref());
         if !accounts.is_empty() {
             self.has_budgets.store(true, Ordering::Relaxed);
         }

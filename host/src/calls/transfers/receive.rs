@@ -390,8 +390,7 @@ async fn receive_by_tls<T: SandsockView>(
     if handle.open.tls.is_attached() {
         return tls::receive(store, handle, length, flags, wait).await.map(Some);
     }
-    let receiving =
-        |length| Receiving { d, length, control_room: 0, flags, wait, message: false };
+    let receiving = |length| Receiving { d, length, control_room: 0, flags, wait, message: false };
     if let Some(tls) = tls::bound(store, handle, None)? {
         tls::check_flags(flags)?;
         let length = length.min(tls::receivable(store, handle, &tls)?);
@@ -417,7 +416,8 @@ pub(crate) async fn receive<T: SandsockView>(
 ) -> CallResult<Vec<u8>> {
     let handle = store.view().referred(&d)?;
     if handle.open.tls.is_set()
-        && let Some(data) = Box::pin(receive_by_tls(store, &d, &handle, length, flags, wait)).await?
+        && let Some(data) =
+            Box::pin(receive_by_tls(store, &d, &handle, length, flags, wait)).await?
     {
         return Ok(data);
     }
