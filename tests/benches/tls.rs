@@ -90,6 +90,8 @@ fn guest(way: Way, folder: &Path, port: u16, work: Work) -> Guest {
         .resolve(format!("{NAME}=127.0.0.1"))
         .limit("descriptors=3000")
         .limit("buffer-bytes=1099511627776")
+        .limit("tls-sessions=3000")
+        .limit("tls-handshakes=100000")
         .tls(settings(folder))
         .arg(work.operation)
         .arg(NAME)

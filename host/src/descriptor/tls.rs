@@ -803,7 +803,7 @@ impl Write for Outlet<'_> {
     }
 
     fn write_vectored(&mut self, records: &[IoSlice<'_>]) -> io::Result<usize> {
-        let wanted = records.iter().map(|record| record.len()).sum();
+        let wanted: usize = records.iter().map(|record| record.len()).sum();
         let room = self.buffers.room_on(self.handle, wanted);
         if room == 0 {
             return Err(Errno::AGAIN.into());
