@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
+    date_time_ymd,
 };
 use sandsock_host::tls::{Identity, Roots, TlsSettings};
 use sandsock_tests::{Guest, Program, both_ways, command, programs, skip};
@@ -189,9 +190,13 @@ pub(crate) fn client(authority: &Authority) -> Client {
 /// Serves this many connections one after the other: makes the handshake and echoes. Returns the
 /// first bytes of each connection.
 fn serve(pem: &Pem, count: usize) -> (u16, JoinHandle<Vec<Vec<u8>>>) {
+    serve_by(server(pem), count)
+}
+
+/// As [`serve`], for a server with options of its own.
+fn serve_by(server: Server, count: usize) -> (u16, JoinHandle<Vec<Vec<u8>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
     let port = listener.local_addr().expect("an address").port();
-    let server = server(pem);
     let thread = std::thread::spawn(move || {
         let mut heads = Vec::new();
         for _ in 0..count {
@@ -381,6 +386,86 @@ pub(crate) fn tls_plain_denied() {
             .success();
         let heads = server.join().expect("the server ends");
         assert_eq!(heads, [[22, 3, 1]], "no plain byte came before the ClientHello");
+    });
+}
+
+/// A folder with a client's chain and key, and with the key of another certificate.
+fn identity_folder(authority: &Authority) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (client, other) = (authority.issue(&["a client"], false), self_signed("other.test"));
+    for (name, text) in [
+        ("chain.pem", client.0.clone()),
+        ("key.pem", client.1.clone()),
+        ("both.pem", format!("{}{}", client.1, client.0)),
+        ("other.pem", other.1),
+    ] {
+        std::fs::write(folder.path().join(name), text).expect("writes");
+    }
+    folder
+}
+
+#[test]
+pub(crate) fn tls_ssl_ok() {
+    let issuer = "the issuer";
+    let authority = Authority::with(|params| {
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, issuer);
+    });
+    let pem = authority.issue_with(&[NAME, "127.0.0.1"], |params| {
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::OrganizationName, "Example");
+        params.distinguished_name.push(DnType::CommonName, "caf\u{e9}");
+    });
+    let asking = ServerOptions {
+        identity: Arc::new(pem.identity()),
+        client_auth: ClientAuth::Required(Arc::new(authority.roots())),
+        versions: Versions::default(),
+        alpn: Vec::new(),
+    };
+    let folder = identity_folder(&authority);
+    both_ways(|way| {
+        let (port, server) = serve(&pem, 4);
+        let (other, asking) = serve_by(Server::new(&asking).expect("a server"), 3);
+        let mut settings = authority.settings();
+        settings.identity("web", authority.issue(&["a client"], false).identity());
+        Guest::new(programs::tls_ssl_ok, way)
+            .allow(format!("tls-connect={NAME}:*"))
+            .allow("tls-connect=127.0.0.1:*")
+            .allow("tls-identity=web")
+            .resolve(format!("{NAME}=127.0.0.1"))
+            .tls(settings)
+            .dir(folder.path(), "data")
+            .arg(NAME)
+            .arg(port)
+            .arg(other)
+            .arg("/O=Example/CN=caf\\xC3\\xA9")
+            .arg(format!("/CN={issuer}"))
+            .run()
+            .success();
+        server.join().expect("the server ends");
+        asking.join().expect("the server ends");
+    });
+}
+
+#[test]
+pub(crate) fn tls_ssl_refused() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let folder = identity_folder(&authority);
+    both_ways(|way| {
+        let (port, _server) = serve(&authority.issue(&[NAME], false), 9);
+        let (stranger, _other) = serve(&other.issue(&[NAME], false), 9);
+        Guest::new(programs::tls_ssl_refused, way)
+            .allow(format!("tls-connect={NAME}:*"))
+            .allow("tls-connect=other.test:*")
+            .allow("tls-connect=127.0.0.1:*")
+            .resolve(format!("{NAME}=127.0.0.1"))
+            .resolve("other.test=127.0.0.1")
+            .tls(authority.settings())
+            .dir(folder.path(), "data")
+            .arg(port)
+            .arg(stranger)
+            .run()
+            .success();
     });
 }
 
