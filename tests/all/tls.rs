@@ -469,6 +469,25 @@ pub(crate) fn tls_ssl_refused() {
     });
 }
 
+#[test]
+pub(crate) fn tls_aio_ok() {
+    let authority = Authority::new();
+    both_ways(|way| {
+        let mut settings = authority.settings();
+        settings.identity("web", authority.issue(&[NAME], false).identity());
+        Guest::new(programs::tls_aio_ok, way)
+            .allow("tcp-listen=127.0.0.1:0")
+            .allow(format!("tls-connect={NAME}:*"))
+            .allow("tls-identity=web")
+            .resolve(format!("{NAME}=127.0.0.1"))
+            .limit("descriptors=1024")
+            .tls(settings)
+            .arg(50)
+            .run()
+            .success();
+    });
+}
+
 /// The guest moves the bytes of its sessions itself.
 #[test]
 pub(crate) fn tls_without_io_ok() {
