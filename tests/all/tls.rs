@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 
 use rcgen::{
@@ -485,6 +486,76 @@ pub(crate) fn tls_aio_ok() {
             .arg(50)
             .run()
             .success();
+    });
+}
+
+/// Serves one connection: reads all of its bytes as soon as `begin` says so. Returns them, with the
+/// listener, which takes no other connection.
+fn collect(pem: &Pem, begin: Receiver<()>) -> (u16, JoinHandle<(Vec<u8>, TcpListener)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
+    let port = listener.local_addr().expect("an address").port();
+    let session = server(pem).session().expect("a session");
+    let thread = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().expect("accepts");
+        let mut peer = Peer { session, stream };
+        peer.drive(|session| !session.is_handshaking());
+        begin.recv().expect("the test says so");
+        let (mut received, mut buffer) = (Vec::new(), vec![0; 1 << 16]);
+        while let Ok(count @ 1..) = peer.stream.read(&mut buffer) {
+            let mut rest = &buffer[..count];
+            while !rest.is_empty() {
+                rest = &rest[peer.session.feed(rest).expect("good records")..];
+                while let Ok(Plain::Bytes(bytes)) = peer.session.read(usize::MAX) {
+                    received.extend(bytes);
+                }
+            }
+        }
+        (received, listener)
+    });
+    (port, thread)
+}
+
+#[test]
+pub(crate) fn tls_sendfile_ok() {
+    let authority = Authority::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let content = crate::inet::pattern(32 << 20);
+    std::fs::write(folder.path().join("large"), &content).expect("writes");
+    both_ways(|way| {
+        let (begin, begins) = channel();
+        let (port, server) = collect(&authority.issue(&[NAME], false), begins);
+        let guest = |rule: &str| {
+            Guest::new(programs::tls_sendfile_ok, way)
+                .allow(rule)
+                .resolve(format!("{NAME}=127.0.0.1"))
+                .tls(authority.settings())
+                .dir(folder.path(), "data")
+                .arg(NAME)
+        };
+        let running =
+            guest(&format!("tls-connect={NAME}:{port}")).arg(port).arg(content.len()).start();
+        assert_eq!(running.lines(1), ["full"]);
+        begin.send(()).expect("the server waits");
+        let (received, listener) = server.join().expect("the server ends");
+        let last = &content[content.len() - 10..];
+        let expected = [&content[..], &content[1_000_003..4_000_003], b"between", last];
+        assert!(received == expected.concat(), "{} bytes", received.len());
+        let ended = running.join();
+        assert_eq!(ended.by_kernel, 0, "the kernel would send the bytes in the clear");
+        ended.success();
+        drop(listener);
+
+        // A budget counts the bytes of the file.
+        let (begin, begins) = channel();
+        begin.send(()).expect("the channel is open");
+        let (port, server) = collect(&authority.issue(&[NAME], false), begins);
+        let rule = format!("tls-connect={NAME}:{port};bytes=1MiB");
+        let ended = guest(&rule).arg(port).arg(content.len()).run();
+        let sentence = format!("the budget of the rule {rule} has no bytes left");
+        assert!(ended.stderr.contains(&sentence), "{}", ended.stderr);
+        let (received, _) = server.join().expect("the server ends");
+        assert!((1 << 19..1 << 20).contains(&received.len()), "{}", received.len());
+        assert!(content.starts_with(&received));
     });
 }
 

@@ -21,8 +21,9 @@ use crate::descriptor::buffers::Buffers;
 use crate::descriptor::{Handle, Reservation};
 use crate::sys;
 
-/// The most bytes that are read from the kernel, and given to it, at once.
-const PIECE: usize = 32 * 1024;
+/// The most bytes that are read from the kernel, and given to it, at once. A send takes no more plain
+/// bytes.
+pub(crate) const PIECE: usize = 32 * 1024;
 
 /// The most pieces without a plain byte that are received before a wait.
 const PIECES_MAX: usize = 16;
