@@ -559,6 +559,40 @@ pub(crate) fn tls_sendfile_ok() {
     });
 }
 
+#[test]
+pub(crate) fn tls_poller_ok() {
+    let authority = Authority::new();
+    both_ways(|way| {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
+        let port = listener.local_addr().expect("an address").port();
+        let session = server(&authority.issue(&[NAME], false)).session().expect("a session");
+        let thread = std::thread::spawn(move || {
+            let (stream, _) = listener.accept().expect("accepts");
+            let mut peer = Peer { session, stream };
+            let mut buffer = vec![0; 16384];
+            while peer.session.is_handshaking() {
+                let count = peer.stream.read(&mut buffer).expect("the guest is there");
+                assert_eq!(peer.session.feed(&buffer[..count]), Ok(count));
+                if !peer.session.is_handshaking() {
+                    assert_eq!(peer.session.write(b"greeting"), Ok(8));
+                }
+                // One write has the end of the handshake and the greeting.
+                peer.stream.write_all(&peer.session.drain(usize::MAX)).expect("it reads");
+            }
+            peer.echo();
+        });
+        Guest::new(programs::tls_poller_ok, way)
+            .allow(format!("tls-connect={NAME}:{port}"))
+            .resolve(format!("{NAME}=127.0.0.1"))
+            .tls(authority.settings())
+            .arg(NAME)
+            .arg(port)
+            .run()
+            .success();
+        thread.join().expect("the server ends");
+    });
+}
+
 /// The guest moves the bytes of its sessions itself.
 #[test]
 pub(crate) fn tls_without_io_ok() {

@@ -971,7 +971,10 @@ pub(crate) async fn handshake<T: SandsockView>(
 ) -> CallResult<()> {
     let (handle, _) = store.view().socket_of(&d)?;
     let mut budget = WaitBudget::new(wait, 0);
-    session_step(store, &handle, &mut budget, Tls::handshake).await
+    let result = session_step(store, &handle, &mut budget, Tls::handshake).await;
+    // The peer's first plain bytes can come with the end of the handshake.
+    handle.note_leftover();
+    result
 }
 
 /// WIT `tls.close-notify`.
@@ -1177,9 +1180,7 @@ pub(crate) async fn receive<T: SandsockView>(
             tls.receive(room, handle, buffers)
         })
         .await;
-        if handle.open.tls.is_readable() {
-            handle.note_leftover();
-        }
+        handle.note_leftover();
         match result {
             Ok(bytes) if gather && !bytes.is_empty() && bytes.len() < room => {
                 received.extend(bytes);

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use rustix::io::Errno;
 use sandsock_abi::constants::SO_PASSPIDFD;
+use smallvec::SmallVec;
 
 use crate::bindings::sandsock::socket::types::{Address, Denial, DescriptorKind, SocketKind};
 use crate::descriptor::acts::{Acts, Origin};
@@ -51,8 +52,6 @@ pub(crate) struct Handle {
     /// The registration with tokio, kept between waits. It holds a duplicate and is dropped before
     /// the close.
     pub(crate) registration: RegistrationCell,
-    /// The pollers that this handle is registered with, and its keys there.
-    watchers: Mutex<Vec<(Weak<Set>, u64)>>,
     /// Whether the number belongs to the process. Then a close by the guest closes it, and a drop
     /// does not.
     of_process: AtomicBool,
@@ -113,6 +112,8 @@ pub(crate) struct Open {
     pub(crate) charge: Charge,
     /// Its session of TLS, and whether no other bytes may move.
     pub(crate) tls: TlsSlot,
+    /// The pollers that its descriptors are registered with.
+    watchers: Mutex<Vec<Watcher>>,
     /// The accounts of budgets that it uses.
     pub(crate) spending: Spending,
     /// Counts the descriptors that were sent through it.
@@ -123,6 +124,15 @@ pub(crate) struct Open {
     pub(crate) is_handed: bool,
     /// What was handed over. It is given back unchanged.
     _handed: Option<Inherited>,
+}
+
+/// A registration of a descriptor with a poller.
+#[derive(Debug)]
+struct Watcher {
+    set: Weak<Set>,
+    key: u64,
+    /// The address of the handle, which leaves its pollers before it is dropped.
+    handle: usize,
 }
 
 /// How a descriptor is waited for. Polling a file of another process can call that process, for
@@ -185,6 +195,7 @@ impl Open {
             view: Mutex::default(),
             charge: Charge::default(),
             tls: TlsSlot::default(),
+            watchers: Mutex::default(),
             spending: Spending::default(),
             rights: rights.clone(),
             handed_at: None,
@@ -266,7 +277,6 @@ impl Handle {
             aliases: AtomicU64::new(0),
             empty_tries: AtomicU8::new(0),
             registration: Mutex::default(),
-            watchers: Mutex::default(),
             of_process: AtomicBool::new(false),
             place: Mutex::default(),
         })
@@ -280,7 +290,6 @@ impl Handle {
             aliases: AtomicU64::new(0),
             empty_tries: AtomicU8::new(0),
             registration: Mutex::default(),
-            watchers: Mutex::default(),
             of_process: AtomicBool::new(false),
             place: Mutex::default(),
         });
@@ -597,36 +606,65 @@ impl Handle {
         self.open.paired.load(Ordering::Relaxed)
     }
 
-    fn watchers(&self) -> MutexGuard<'_, Vec<(Weak<Set>, u64)>> {
-        self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn watchers(&self) -> MutexGuard<'_, Vec<Watcher>> {
+        self.open.watchers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// It was registered with a poller.
     pub(crate) fn watch(&self, set: &Arc<Set>, key: u64) {
         let mut watchers = self.watchers();
-        watchers.retain(|(known, _)| known.strong_count() > 0);
-        watchers.push((Arc::downgrade(set), key));
+        if watchers.len() == watchers.capacity() {
+            watchers.retain(|known| known.set.strong_count() > 0);
+            // As much room again, so that this is rare.
+            let live = watchers.len();
+            watchers.reserve(live + 1);
+        }
+        let set = Arc::downgrade(set);
+        watchers.push(Watcher { set, key, handle: std::ptr::from_ref(self).addr() });
     }
 
     /// It was taken out of a poller.
     pub(crate) fn unwatch(&self, set: &Arc<Set>, key: u64) {
-        self.watchers()
-            .retain(|(known, at)| *at != key || !std::ptr::eq(known.as_ptr(), Arc::as_ptr(set)));
+        let own = std::ptr::from_ref(self).addr();
+        self.watchers().retain(|known| {
+            known.handle != own
+                || known.key != key
+                || !std::ptr::eq(known.set.as_ptr(), Arc::as_ptr(set))
+        });
     }
 
-    /// Its session has plain bytes, which the kernel does not report to the pollers.
+    /// Returns the pollers that it is registered with, and its keys there.
+    fn own_watchers(&self) -> Vec<(Arc<Set>, u64)> {
+        let own = std::ptr::from_ref(self).addr();
+        let watchers = self.watchers();
+        let of = |known: &Watcher| Some((known.set.upgrade()?, known.key));
+        watchers.iter().filter(|known| known.handle == own).filter_map(of).collect()
+    }
+
+    /// If its session of TLS has plain bytes, of which the kernel knows nothing, every poller of
+    /// every duplicate and every wait under way hears of them.
     pub(crate) fn note_leftover(&self) {
-        for (set, key) in self.watchers().iter() {
-            if let Some(set) = set.upgrade() {
-                set.entries().leftover.insert(*key);
-            }
+        if !self.open.tls.is_readable() {
+            return;
+        }
+        self.open.tls.wake_readers();
+        // No lock is held while another one is taken.
+        let watchers: SmallVec<[_; 4]> = self
+            .watchers()
+            .iter()
+            .filter_map(|known| Some((known.set.upgrade()?, known.key)))
+            .collect();
+        for (set, key) in watchers {
+            set.note_leftover(key);
         }
     }
 
     /// Before its close: out of every poller.
     fn leave_pollers(&self) {
-        let watchers = std::mem::take(&mut *self.watchers());
-        for (set, key) in watchers {
+        let own = std::ptr::from_ref(self).addr();
+        let watchers: SmallVec<[_; 4]> =
+            self.watchers().extract_if(.., |known| known.handle == own).collect();
+        for Watcher { set, key, .. } in watchers {
             if let Some(set) = set.upgrade() {
                 set.forget(key, self);
             }

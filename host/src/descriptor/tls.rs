@@ -12,9 +12,11 @@ use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use rustix::event::PollFlags;
 use rustix::io::Errno;
 use sandsock_policy::Shortage;
 use sandsock_tls::{Failure, Plain, Roots, Server, Session};
+use tokio::sync::Notify;
 
 use crate::descriptor::account::{Account, Taken};
 use crate::descriptor::buffers::Buffers;
@@ -62,6 +64,8 @@ pub(crate) struct TlsSlot {
     session: Mutex<Option<Arc<SharedTls>>>,
     /// The embedder began the session, and the guest does not know of it.
     is_terminated: AtomicBool,
+    /// Ends the waits that are under way when the session gets plain bytes.
+    left: Notify,
 }
 
 /// A session that the guest's resource and a description share.
@@ -170,6 +174,38 @@ impl TlsSlot {
     /// Returns the bound session. None if there is none, or an attached one.
     pub(crate) fn bound(&self) -> Option<Arc<SharedTls>> {
         if self.only_to().is_none() || self.is_attached() { None } else { self.slot().clone() }
+    }
+
+    /// Ends the waits for [`readable`](Self::readable) that are under way.
+    pub(crate) fn wake_readers(&self) {
+        self.left.notify_waiters();
+    }
+
+    /// Waits until a receive returns at once, without a byte from the kernel.
+    pub(crate) async fn readable(&self) {
+        loop {
+            let left = self.left.notified();
+            if self.is_readable() {
+                return;
+            }
+            left.await;
+        }
+    }
+
+    /// Returns which of these events there are because the session has plain bytes. The kernel knows
+    /// nothing of them.
+    pub(crate) fn leftover(&self, events: PollFlags) -> PollFlags {
+        let input = events & (PollFlags::IN | PollFlags::RDNORM);
+        if !input.is_empty() && self.is_readable() { input } else { PollFlags::empty() }
+    }
+
+    /// Returns whether the session has bytes that the kernel has not taken yet. A step of it goes on
+    /// when the kernel takes them.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.attached().is_ok_and(|tls| {
+            let tls = tls.lock();
+            !tls.outgoing.is_empty() || tls.session.has_bytes()
+        })
     }
 
     /// Returns whether a receive returns at once, without a byte from the kernel.
