@@ -2,17 +2,18 @@
 
 mod closing;
 mod revoking;
+mod watching;
 
 pub(crate) use closing::Closing;
+use watching::Watcher;
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU16, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustix::io::Errno;
 use sandsock_abi::constants::SO_PASSPIDFD;
-use smallvec::SmallVec;
 
 use crate::bindings::sandsock::socket::types::{Address, Denial, DescriptorKind, SocketKind};
 use crate::descriptor::acts::{Acts, Origin};
@@ -22,7 +23,6 @@ use crate::descriptor::guard;
 use crate::descriptor::in_flight::InFlight;
 use crate::descriptor::inherited::Inherited;
 use crate::descriptor::kind::kind_of;
-use crate::descriptor::poll_set::Set;
 use crate::descriptor::quota::Reservation;
 use crate::descriptor::spending::Spending;
 use crate::descriptor::tls::TlsSlot;
@@ -124,15 +124,6 @@ pub(crate) struct Open {
     pub(crate) is_handed: bool,
     /// What was handed over. It is given back unchanged.
     _handed: Option<Inherited>,
-}
-
-/// A registration of a descriptor with a poller.
-#[derive(Debug)]
-struct Watcher {
-    set: Weak<Set>,
-    key: u64,
-    /// The address of the handle, which leaves its pollers before it is dropped.
-    handle: usize,
 }
 
 /// How a descriptor is waited for. Polling a file of another process can call that process, for
@@ -604,71 +595,6 @@ impl Handle {
     /// Whether it is one end of a pair that the guest made.
     pub(crate) fn is_paired(&self) -> bool {
         self.open.paired.load(Ordering::Relaxed)
-    }
-
-    fn watchers(&self) -> MutexGuard<'_, Vec<Watcher>> {
-        self.open.watchers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// It was registered with a poller.
-    pub(crate) fn watch(&self, set: &Arc<Set>, key: u64) {
-        let mut watchers = self.watchers();
-        if watchers.len() == watchers.capacity() {
-            watchers.retain(|known| known.set.strong_count() > 0);
-            // As much room again, so that this is rare.
-            let live = watchers.len();
-            watchers.reserve(live + 1);
-        }
-        let set = Arc::downgrade(set);
-        watchers.push(Watcher { set, key, handle: std::ptr::from_ref(self).addr() });
-    }
-
-    /// It was taken out of a poller.
-    pub(crate) fn unwatch(&self, set: &Arc<Set>, key: u64) {
-        let own = std::ptr::from_ref(self).addr();
-        self.watchers().retain(|known| {
-            known.handle != own
-                || known.key != key
-                || !std::ptr::eq(known.set.as_ptr(), Arc::as_ptr(set))
-        });
-    }
-
-    /// Returns the pollers that it is registered with, and its keys there.
-    fn own_watchers(&self) -> Vec<(Arc<Set>, u64)> {
-        let own = std::ptr::from_ref(self).addr();
-        let watchers = self.watchers();
-        let of = |known: &Watcher| Some((known.set.upgrade()?, known.key));
-        watchers.iter().filter(|known| known.handle == own).filter_map(of).collect()
-    }
-
-    /// If its session of TLS has plain bytes, of which the kernel knows nothing, every poller of
-    /// every duplicate and every wait under way hears of them.
-    pub(crate) fn note_leftover(&self) {
-        if !self.open.tls.is_readable() {
-            return;
-        }
-        self.open.tls.wake_readers();
-        // No lock is held while another one is taken.
-        let watchers: SmallVec<[_; 4]> = self
-            .watchers()
-            .iter()
-            .filter_map(|known| Some((known.set.upgrade()?, known.key)))
-            .collect();
-        for (set, key) in watchers {
-            set.note_leftover(key);
-        }
-    }
-
-    /// Before its close: out of every poller.
-    fn leave_pollers(&self) {
-        let own = std::ptr::from_ref(self).addr();
-        let watchers: SmallVec<[_; 4]> =
-            self.watchers().extract_if(.., |known| known.handle == own).collect();
-        for Watcher { set, key, .. } in watchers {
-            if let Some(set) = set.upgrade() {
-                set.forget(key, self);
-            }
-        }
     }
 
     pub(crate) fn revoke_aliases(&self) {
