@@ -303,7 +303,20 @@ pub enum AddressArgument<'a> {
     None,
 }
 
+/// Returns whether a host is a name, and not an address, the wildcard or `<broadcast>`.
+pub(crate) fn is_name(host: &str) -> bool {
+    !host.is_empty() && host != "<broadcast>" && !host.contains(':') && inet_aton(host).is_err()
+}
+
 impl AddressArgument<'_> {
+    /// Returns the host if it is a name.
+    pub(crate) fn host_name(&self) -> Option<&str> {
+        match self {
+            Self::Host { host, .. } => std::str::from_utf8(host).ok().filter(|host| is_name(host)),
+            _ => None,
+        }
+    }
+
     /// Returns the same argument, with nothing borrowed.
     #[must_use]
     pub fn into_owned(self) -> AddressArgument<'static> {

@@ -6,7 +6,7 @@ use sandsock_abi::constants::{IPPROTO_IPV6, IPV6_V6ONLY, SO_REUSEADDR, SO_REUSEP
 
 use crate::{
     AddressArgument, AddressInfo, AddressInfoFlags, Error, ErrorKind, Family, Progress, Result,
-    Service, Socket, SocketType, ToAddress, getaddrinfo, resume,
+    Service, Socket, SocketType, ToAddress, address::is_name, getaddrinfo, resume,
 };
 
 /// The time limit of [`create_connection`] for each address.
@@ -59,6 +59,8 @@ pub fn create_connection<'a>(
 /// Dropping the value ends the attempt.
 #[derive(Debug)]
 pub struct Connecting<'a> {
+    /// The name of the host. None for an address.
+    name: Option<Box<str>>,
     addresses: VecDeque<AddressInfo>,
     timeout: ConnectTimeout,
     source: Option<AddressArgument<'a>>,
@@ -79,6 +81,7 @@ impl<'a> Connecting<'a> {
         source: Option<AddressArgument<'a>>,
         all_errors: bool,
     ) -> Result<Self> {
+        let host = host.into();
         let answers = getaddrinfo(
             host,
             service,
@@ -88,6 +91,7 @@ impl<'a> Connecting<'a> {
             AddressInfoFlags::NONE,
         )?;
         Ok(Self {
+            name: host.filter(|host| is_name(host)).map(Box::from),
             addresses: answers.into(),
             timeout,
             source,
@@ -104,7 +108,10 @@ impl<'a> Connecting<'a> {
     pub fn connect(&mut self) -> Result<Socket> {
         while let Some(info) = self.addresses.front() {
             match attempt(&mut self.attempt, info, self.timeout, self.source.as_ref()) {
-                Ok(socket) => return Ok(socket),
+                Ok(socket) => {
+                    socket.set_peer_name(self.name.take());
+                    return Ok(socket);
+                }
                 // These are not failed attempts: the caller's interrupt handler ended the call.
                 Err(error) if error.progress().is_some() || error.kind() == ErrorKind::Other => {
                     return Err(error);

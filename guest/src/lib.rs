@@ -42,6 +42,7 @@
 //!   and similar functions: numeric addresses;
 //! * [`getservbyname`], [`getprotobyname`], [`if_nameindex`], [`gethostname`] and similar
 //!   functions: this host's tables;
+//! * [`TlsStream`], and [`ssl()`] of Python's early days: TLS, with the host's keys and roots;
 //! * [`select()`], [`Poll`], [`Epoll`] and [`DefaultSelector`]: waiting for many descriptors;
 //! * [`aio`]: asynchronous guests;
 //! * [`close`], [`dup`], [`read`], [`write`], [`set_blocking`], [`ioctl`]: descriptors by their numbers;
@@ -63,7 +64,7 @@
 //!
 //! Each module uses only modules further down: `aio`, `selectors`, `tls`, `connection`, `file` and
 //! `sendfile`; `socket`; `address::encode`; `netdb` and `idna`; `address`, `ancillary`, `select`,
-//! `epoll`; `fds`, `timeout`, `interrupt`, `unlink`, `warning`; `error`, `names`; `raw`.
+//! `epoll`; `fds`, `timeout`, `interrupt`, `unlink`, `warning`; `error`, `names`; `raw` and `x509`.
 
 mod address;
 // In unit tests a script stands in for the host. It has no pollers.
@@ -105,6 +106,7 @@ mod tls;
 mod unlink;
 mod waits;
 mod warning;
+mod x509;
 
 pub use address::{
     Address, AddressArgument, ToAddress, inet_aton, inet_ntoa, inet_ntop, inet_pton,
@@ -149,8 +151,8 @@ pub use timeout::{
 };
 #[cfg(not(test))]
 pub use tls::{
-    ClientCertificate, FailureKind, RevocationCheck, SessionFailure, SessionInfo, TlsIdentity,
-    TlsOptions, TlsRoots, TlsSession, TlsStream, TlsTrust, Version,
+    ClientCertificate, FailureKind, RevocationCheck, SessionFailure, SessionInfo, SslObject,
+    TlsIdentity, TlsOptions, TlsRoots, TlsSession, TlsStream, TlsTrust, Version, ssl,
 };
 pub use unlink::{bind_of, unlink};
 #[cfg(all(feature = "threads", not(test)))]

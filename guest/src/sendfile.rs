@@ -105,7 +105,8 @@ impl Seek for File {
 
 impl Socket {
     /// Sends a file from an offset: `count` bytes, or all to its end. The kernel does it, and the
-    /// bytes never enter the guest. Returns how many bytes were sent.
+    /// bytes never enter the guest. On a socket with a session of TLS, the host encrypts them. Returns
+    /// how many bytes were sent.
     ///
     /// The timeout limits each piece. Afterwards the file's position is behind the last byte sent,
     /// also if the call fails. If no byte was sent, the position stays. Python:

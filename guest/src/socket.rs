@@ -14,7 +14,7 @@ pub use options::OptionValue;
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -76,6 +76,8 @@ struct Shared {
     files: AtomicUsize,
     /// Whether the socket is closed. The descriptor stays open while a file is open.
     closed: AtomicBool,
+    /// The name of the host that it was last connected to. None for an address.
+    peer_name: Mutex<Option<Box<str>>>,
 }
 
 impl Socket {
@@ -204,6 +206,7 @@ impl Socket {
             timeout: timeout.0.into(),
             files: AtomicUsize::new(0),
             closed: AtomicBool::new(fd == -1),
+            peer_name: Mutex::new(None),
         };
         Self { shared: Arc::new(shared), owner: true }
     }
@@ -220,6 +223,15 @@ impl Socket {
     #[inline]
     pub(crate) fn descriptor(&self) -> Result<Arc<Descriptor>> {
         fds::get(self.fileno())
+    }
+
+    /// Returns the name of the host that the socket was last connected to. None for an address.
+    pub(crate) fn peer_name(&self) -> Option<Box<str>> {
+        self.shared.peer_name.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_peer_name(&self, name: Option<Box<str>>) {
+        *self.shared.peer_name.lock().unwrap_or_else(PoisonError::into_inner) = name;
     }
 
     #[inline]
@@ -337,6 +349,7 @@ impl Socket {
             self.shared.kind,
             self.shared.proto,
         );
+        socket.set_peer_name(self.peer_name());
         socket.set_timeout(timeout)?;
         Ok(socket)
     }

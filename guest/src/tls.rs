@@ -2,10 +2,12 @@
 //! certificates.
 
 mod session;
+mod ssl;
 
 use std::io::{self, Read, Write};
 
-use sandsock_abi::errno;
+use rustls_pki_types::pem::{self, PemObject as _};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 pub use crate::raw::tls::{
     ClientCertificate, FailureKind, RevocationCheck, SessionFailure, SessionInfo, Version,
@@ -13,6 +15,7 @@ pub use crate::raw::tls::{
 use crate::raw::tls::{ClientOptions, Identity, OwnIdentity, OwnTrust, ServerOptions, Trust};
 use crate::{Error, ErrorKind, Flags, Result, Socket};
 pub use session::TlsSession;
+pub use ssl::{SslObject, ssl};
 
 /// A certificate chain with its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +25,35 @@ pub enum TlsIdentity {
     Lent(String),
     /// A chain in DER, the own certificate first, and its key in DER: PKCS #8, PKCS #1 or SEC1.
     Own(Vec<Vec<u8>>, Vec<u8>),
+}
+
+impl TlsIdentity {
+    /// Reads a chain and a key in PEM. The first certificate is the own one, and its issuers follow.
+    /// The key is PKCS #8, PKCS #1 or SEC1, and not encrypted. Both texts may be the same.
+    ///
+    /// The host finds out whether the key belongs to the certificate.
+    ///
+    /// # Errors
+    /// `ssl.SSLError` if one of the two is missing or can't be read.
+    pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self> {
+        let certificates: Vec<_> = CertificateDer::pem_slice_iter(chain)
+            .map(|der| der.map(|der| der.to_vec()))
+            .collect::<Result<_, _>>()
+            .map_err(|error| unreadable("certificates", &error))?;
+        if certificates.is_empty() {
+            return Err(unreadable("certificates", &pem::Error::NoItemsFound));
+        }
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| unreadable("key", &error))?;
+        Ok(Self::Own(certificates, key.secret_der().to_vec()))
+    }
+}
+
+fn unreadable(what: &str, error: &pem::Error) -> Error {
+    let text = match error {
+        pem::Error::NoItemsFound => format!("the file has no {what} in PEM that can be used"),
+        error => format!("the {what} can't be read: {error}"),
+    };
+    Error::exception("ssl.SSLError", &text)
 }
 
 /// Which certificates of the peer are good. On a socket that was connected by a grant of
@@ -132,6 +164,38 @@ impl Default for TlsOptions {
     }
 }
 
+impl TlsOptions {
+    /// Begins a client's session.
+    pub(crate) fn client(&self, server_name: &str) -> Result<TlsSession> {
+        let lent = Lent::new(self, self.identity.as_ref());
+        TlsSession::client(ClientOptions {
+            server_name: Some(server_name),
+            check_name: self.check_name,
+            trust: lent.trust(&self.trust),
+            alpn: &lent.alpn,
+            lowest: self.lowest,
+            highest: self.highest,
+            ciphers: &[],
+            identity: self.identity.as_ref().map(|identity| lent.identity(identity)),
+            resume: self.resume,
+        })
+    }
+
+    /// Tells a server's session what it offers, after the client's hello has come.
+    pub(crate) fn choose(&self, session: &TlsSession, identity: &TlsIdentity) -> Result<()> {
+        let lent = Lent::new(self, Some(identity));
+        Ok(session.choose(ServerOptions {
+            identity: lent.identity(identity),
+            trust: lent.trust(&self.trust),
+            client_certificate: self.client_certificate,
+            alpn: &lent.alpn,
+            lowest: self.lowest,
+            highest: self.highest,
+            ciphers: &[],
+        })?)
+    }
+}
+
 /// A connected stream socket with a session of TLS.
 ///
 /// The server's certificate is verified, unless the options say otherwise. A program that may only
@@ -163,20 +227,8 @@ impl TlsStream {
     /// `PermissionError` if no grant names the server; `ssl.SSLError` with the reason if the
     /// handshake fails; `TimeoutError` and `BlockingIOError` by the timeout.
     pub fn connect(socket: Socket, server_name: &str, options: &TlsOptions) -> Result<Self> {
-        let lent = Lent::new(options, options.identity.as_ref());
-        let session = TlsSession::client(ClientOptions {
-            server_name: Some(server_name),
-            check_name: options.check_name,
-            trust: lent.trust(&options.trust),
-            alpn: &lent.alpn,
-            lowest: options.lowest,
-            highest: options.highest,
-            ciphers: &[],
-            identity: options.identity.as_ref().map(|identity| lent.identity(identity)),
-            resume: options.resume,
-        })?;
-        let stream = Self::attached(session, socket)?;
-        stream.explained(stream.shake())?;
+        let stream = Self::attached(options.client(server_name)?, socket)?;
+        stream.session.shake(&stream.socket)?;
         Ok(stream)
     }
 
@@ -187,23 +239,10 @@ impl TlsStream {
     /// handshake fails; `TimeoutError` and `BlockingIOError` by the timeout.
     pub fn accept(socket: Socket, identity: &TlsIdentity, options: &TlsOptions) -> Result<Self> {
         let stream = Self::attached(TlsSession::server()?, socket)?;
-        // The host says when the client's hello has come.
-        let hello = stream.shake();
-        if hello.as_ref().err().and_then(Error::errno) != Some(errno::EINPROGRESS) {
-            stream.explained(hello)?;
-            return Ok(stream);
+        if !stream.session.shake(&stream.socket)? {
+            options.choose(&stream.session, identity)?;
+            stream.session.shake(&stream.socket)?;
         }
-        let lent = Lent::new(options, Some(identity));
-        stream.session.choose(ServerOptions {
-            identity: lent.identity(identity),
-            trust: lent.trust(&options.trust),
-            client_certificate: options.client_certificate,
-            alpn: &lent.alpn,
-            lowest: options.lowest,
-            highest: options.highest,
-            ciphers: &[],
-        })?;
-        stream.explained(stream.shake())?;
         Ok(stream)
     }
 
@@ -212,30 +251,13 @@ impl TlsStream {
         Ok(Self { session, socket })
     }
 
-    fn shake(&self) -> Result<()> {
-        self.session.handshake(&self.socket)
-    }
-
-    /// Puts the reason of the session's failure in the place of its errno.
-    fn explained<T>(&self, result: Result<T>) -> Result<T> {
-        let is_failure =
-            |error: &Error| matches!(error.errno(), Some(errno::EPROTO | errno::ECONNABORTED));
-        match result {
-            Err(error) if is_failure(&error) => match self.failure() {
-                Some(failure) => Err(Error::exception("ssl.SSLError", &failure.reason)),
-                None => Err(error),
-            },
-            result => result,
-        }
-    }
-
     /// Receives at most `size` bytes. No bytes are the end that the peer announced.
     ///
     /// # Errors
     /// `ssl.SSLError` if the session failed, also if the connection ended without close_notify;
     /// `TimeoutError` and `BlockingIOError` by the timeout.
     pub fn recv(&self, size: usize) -> Result<Vec<u8>> {
-        self.explained(self.socket.recv(size, Flags::NONE))
+        self.session.explained(self.socket.recv(size, Flags::NONE))
     }
 
     /// Sends bytes, and returns how many. Without a timeout it sends all of them.
@@ -243,7 +265,7 @@ impl TlsStream {
     /// # Errors
     /// `ssl.SSLError` if the session failed; `TimeoutError` and `BlockingIOError` by the timeout.
     pub fn send(&self, data: &[u8]) -> Result<usize> {
-        self.explained(self.socket.send(data, Flags::NONE))
+        self.session.explained(self.socket.send(data, Flags::NONE))
     }
 
     /// Sends all bytes.
@@ -251,7 +273,7 @@ impl TlsStream {
     /// # Errors
     /// Those of [`send`](Self::send).
     pub fn sendall(&self, data: &[u8]) -> Result<()> {
-        self.explained(self.socket.sendall(data, Flags::NONE))
+        self.session.explained(self.socket.sendall(data, Flags::NONE))
     }
 
     /// Ends this side of the session with close_notify. The peer may send more.
@@ -297,9 +319,7 @@ impl TlsStream {
         context: Option<&[u8]>,
         length: usize,
     ) -> Result<Vec<u8>> {
-        let length = u32::try_from(length)
-            .map_err(|_| Error::text(ErrorKind::Value, "the length is above 8160"))?;
-        Ok(self.session.keying_material(label, context, length)?)
+        self.session.export(label, context, length)
     }
 
     /// Returns the socket below. Its `send` and `recv` move the plain bytes of the session.
@@ -311,7 +331,7 @@ impl TlsStream {
 
 impl Read for TlsStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let received = self.explained(self.socket.recv_into(buffer, Flags::NONE))?;
+        let received = self.session.explained(self.socket.recv_into(buffer, Flags::NONE))?;
         Ok(received)
     }
 }

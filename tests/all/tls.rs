@@ -6,10 +6,12 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
+    date_time_ymd,
 };
 use sandsock_host::tls::{Identity, Roots, TlsSettings};
 use sandsock_tests::{Guest, Program, both_ways, command, programs, skip};
@@ -190,9 +192,13 @@ pub(crate) fn client(authority: &Authority) -> Client {
 /// Serves this many connections one after the other: makes the handshake and echoes. Returns the
 /// first bytes of each connection.
 fn serve(pem: &Pem, count: usize) -> (u16, JoinHandle<Vec<Vec<u8>>>) {
+    serve_by(server(pem), count)
+}
+
+/// As [`serve`], for a server with options of its own.
+fn serve_by(server: Server, count: usize) -> (u16, JoinHandle<Vec<Vec<u8>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
     let port = listener.local_addr().expect("an address").port();
-    let server = server(pem);
     let thread = std::thread::spawn(move || {
         let mut heads = Vec::new();
         for _ in 0..count {
@@ -382,6 +388,209 @@ pub(crate) fn tls_plain_denied() {
             .success();
         let heads = server.join().expect("the server ends");
         assert_eq!(heads, [[22, 3, 1]], "no plain byte came before the ClientHello");
+    });
+}
+
+/// A folder with a client's chain and key, and with the key of another certificate.
+fn identity_folder(authority: &Authority) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (client, other) = (authority.issue(&["a client"], false), self_signed("other.test"));
+    for (name, text) in [
+        ("chain.pem", client.0.clone()),
+        ("key.pem", client.1.clone()),
+        ("both.pem", format!("{}{}", client.1, client.0)),
+        ("other.pem", other.1),
+    ] {
+        std::fs::write(folder.path().join(name), text).expect("writes");
+    }
+    folder
+}
+
+#[test]
+pub(crate) fn tls_ssl_ok() {
+    let issuer = "the issuer";
+    let authority = Authority::with(|params| {
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, issuer);
+    });
+    let pem = authority.issue_with(&[NAME, "127.0.0.1"], |params| {
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::OrganizationName, "Example");
+        params.distinguished_name.push(DnType::CommonName, "caf\u{e9}");
+    });
+    let asking = ServerOptions {
+        identity: Arc::new(pem.identity()),
+        client_auth: ClientAuth::Required(Arc::new(authority.roots())),
+        versions: Versions::default(),
+        alpn: Vec::new(),
+    };
+    let folder = identity_folder(&authority);
+    both_ways(|way| {
+        let (port, server) = serve(&pem, 4);
+        let (other, asking) = serve_by(Server::new(&asking).expect("a server"), 3);
+        let mut settings = authority.settings();
+        settings.identity("web", authority.issue(&["a client"], false).identity());
+        Guest::new(programs::tls_ssl_ok, way)
+            .allow(format!("tls-connect={NAME}:*"))
+            .allow("tls-connect=127.0.0.1:*")
+            .allow("tls-identity=web")
+            .resolve(format!("{NAME}=127.0.0.1"))
+            .tls(settings)
+            .dir(folder.path(), "data")
+            .arg(NAME)
+            .arg(port)
+            .arg(other)
+            .arg("/O=Example/CN=caf\\xC3\\xA9")
+            .arg(format!("/CN={issuer}"))
+            .run()
+            .success();
+        server.join().expect("the server ends");
+        asking.join().expect("the server ends");
+    });
+}
+
+#[test]
+pub(crate) fn tls_ssl_refused() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let folder = identity_folder(&authority);
+    both_ways(|way| {
+        let (port, _server) = serve(&authority.issue(&[NAME], false), 9);
+        let (stranger, _other) = serve(&other.issue(&[NAME], false), 9);
+        Guest::new(programs::tls_ssl_refused, way)
+            .allow(format!("tls-connect={NAME}:*"))
+            .allow("tls-connect=other.test:*")
+            .allow("tls-connect=127.0.0.1:*")
+            .resolve(format!("{NAME}=127.0.0.1"))
+            .resolve("other.test=127.0.0.1")
+            .tls(authority.settings())
+            .dir(folder.path(), "data")
+            .arg(port)
+            .arg(stranger)
+            .run()
+            .success();
+    });
+}
+
+#[test]
+pub(crate) fn tls_aio_ok() {
+    let authority = Authority::new();
+    both_ways(|way| {
+        let mut settings = authority.settings();
+        settings.identity("web", authority.issue(&[NAME], false).identity());
+        Guest::new(programs::tls_aio_ok, way)
+            .allow("tcp-listen=127.0.0.1:0")
+            .allow(format!("tls-connect={NAME}:*"))
+            .allow("tls-identity=web")
+            .resolve(format!("{NAME}=127.0.0.1"))
+            .limit("descriptors=1024")
+            .tls(settings)
+            .arg(50)
+            .run()
+            .success();
+    });
+}
+
+/// Serves one connection: reads all of its bytes as soon as `begin` says so. Returns them, with the
+/// listener, which takes no other connection.
+fn collect(pem: &Pem, begin: Receiver<()>) -> (u16, JoinHandle<(Vec<u8>, TcpListener)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
+    let port = listener.local_addr().expect("an address").port();
+    let session = server(pem).session().expect("a session");
+    let thread = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().expect("accepts");
+        let mut peer = Peer { session, stream };
+        peer.drive(|session| !session.is_handshaking());
+        begin.recv().expect("the test says so");
+        let (mut received, mut buffer) = (Vec::new(), vec![0; 1 << 16]);
+        while let Ok(count @ 1..) = peer.stream.read(&mut buffer) {
+            let mut rest = &buffer[..count];
+            while !rest.is_empty() {
+                rest = &rest[peer.session.feed(rest).expect("good records")..];
+                while let Ok(Plain::Bytes(bytes)) = peer.session.read(usize::MAX) {
+                    received.extend(bytes);
+                }
+            }
+        }
+        (received, listener)
+    });
+    (port, thread)
+}
+
+#[test]
+pub(crate) fn tls_sendfile_ok() {
+    let authority = Authority::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let content = crate::inet::pattern(32 << 20);
+    std::fs::write(folder.path().join("large"), &content).expect("writes");
+    both_ways(|way| {
+        let (begin, begins) = channel();
+        let (port, server) = collect(&authority.issue(&[NAME], false), begins);
+        let guest = |rule: &str| {
+            Guest::new(programs::tls_sendfile_ok, way)
+                .allow(rule)
+                .resolve(format!("{NAME}=127.0.0.1"))
+                .tls(authority.settings())
+                .dir(folder.path(), "data")
+                .arg(NAME)
+        };
+        let running =
+            guest(&format!("tls-connect={NAME}:{port}")).arg(port).arg(content.len()).start();
+        assert_eq!(running.lines(1), ["full"]);
+        begin.send(()).expect("the server waits");
+        let (received, listener) = server.join().expect("the server ends");
+        let last = &content[content.len() - 10..];
+        let expected = [&content[..], &content[1_000_003..4_000_003], b"between", last];
+        assert!(received == expected.concat(), "{} bytes", received.len());
+        let ended = running.join();
+        assert_eq!(ended.by_kernel, 0, "the kernel would send the bytes in the clear");
+        ended.success();
+        drop(listener);
+
+        // A budget counts the bytes of the file.
+        let (begin, begins) = channel();
+        begin.send(()).expect("the channel is open");
+        let (port, server) = collect(&authority.issue(&[NAME], false), begins);
+        let rule = format!("tls-connect={NAME}:{port};bytes=1MiB");
+        let ended = guest(&rule).arg(port).arg(content.len()).run();
+        let sentence = format!("the budget of the rule {rule} has no bytes left");
+        assert!(ended.stderr.contains(&sentence), "{}", ended.stderr);
+        let (received, _) = server.join().expect("the server ends");
+        assert!((1 << 19..1 << 20).contains(&received.len()), "{}", received.len());
+        assert!(content.starts_with(&received));
+    });
+}
+
+#[test]
+pub(crate) fn tls_poller_ok() {
+    let authority = Authority::new();
+    both_ways(|way| {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
+        let port = listener.local_addr().expect("an address").port();
+        let session = server(&authority.issue(&[NAME], false)).session().expect("a session");
+        let thread = std::thread::spawn(move || {
+            let (stream, _) = listener.accept().expect("accepts");
+            let mut peer = Peer { session, stream };
+            let mut buffer = vec![0; 16384];
+            while peer.session.is_handshaking() {
+                let count = peer.stream.read(&mut buffer).expect("the guest is there");
+                assert_eq!(peer.session.feed(&buffer[..count]), Ok(count));
+                if !peer.session.is_handshaking() {
+                    assert_eq!(peer.session.write(b"greeting"), Ok(8));
+                }
+                // One write has the end of the handshake and the greeting.
+                peer.stream.write_all(&peer.session.drain(usize::MAX)).expect("it reads");
+            }
+            peer.echo();
+        });
+        Guest::new(programs::tls_poller_ok, way)
+            .allow(format!("tls-connect={NAME}:{port}"))
+            .resolve(format!("{NAME}=127.0.0.1"))
+            .tls(authority.settings())
+            .arg(NAME)
+            .arg(port)
+            .run()
+            .success();
+        thread.join().expect("the server ends");
     });
 }
 

@@ -31,17 +31,20 @@ const EVENTS: u32 = 1024;
 pub(super) enum Direction {
     Read,
     Write,
+    /// Whichever comes first. A handshake of TLS does not say what it lacks.
+    Either,
 }
 
 impl Direction {
-    const BOTH: [Self; 2] = [Self::Read, Self::Write];
+    const ALL: [Self; 3] = [Self::Read, Self::Write, Self::Either];
 
     /// Returns the events after which a call that would have waited is tried again.
     const fn events(self) -> u16 {
-        (match self {
-            Self::Read => POLLIN | POLLPRI | POLLRDHUP | POLLHUP | POLLERR,
-            Self::Write => POLLOUT | POLLHUP | POLLERR,
-        }) as u16
+        match self {
+            Self::Read => (POLLIN | POLLPRI | POLLRDHUP | POLLHUP | POLLERR) as u16,
+            Self::Write => (POLLOUT | POLLHUP | POLLERR) as u16,
+            Self::Either => Self::Read.events() | Self::Write.events(),
+        }
     }
 }
 
@@ -53,9 +56,8 @@ pub(super) type Place = Option<usize>;
 pub(super) struct Source {
     /// The key of the socket in the poller. None before the first wait.
     key: Cell<Option<u64>>,
-    /// The waiting calls, for reading and for writing. The event that wakes a call empties its
-    /// place.
-    waiting: [RefCell<Slab<Option<Waker>>>; 2],
+    /// The waiting calls, by direction. The event that wakes a call empties its place.
+    waiting: [RefCell<Slab<Option<Waker>>>; Direction::ALL.len()],
 }
 
 impl Source {
@@ -78,7 +80,7 @@ impl Source {
 
     /// Adds the wakers of the calls that wait for these events.
     fn wake(&self, events: u16, wakers: &mut Vec<Waker>) {
-        for direction in Direction::BOTH {
+        for direction in Direction::ALL {
             if events & direction.events() != 0 {
                 let mut waiting = self.waiting[direction as usize].borrow_mut();
                 wakers.extend(waiting.iter_mut().filter_map(|(_, waker)| waker.take()));

@@ -116,7 +116,7 @@ impl AsyncSocket {
     }
 
     /// Repeats a call until it does not have to wait.
-    async fn call<T>(
+    pub(super) async fn call<T>(
         &self,
         direction: Direction,
         mut call: impl FnMut() -> Result<T>,
@@ -321,7 +321,8 @@ impl AsyncSocket {
         }
     }
 
-    fn poll_place<T>(
+    /// As [`call`](Self::call), for the methods of the traits.
+    pub(super) fn poll_place<T>(
         &self,
         direction: Direction,
         context: &Context<'_>,

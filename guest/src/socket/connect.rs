@@ -98,7 +98,9 @@ impl Socket {
     /// errors.
     fn establish(&self, method: &str, address: AddressArgument<'_>) -> Result<Result<()>> {
         let mut waiting = Waiting::new(self.timeout());
+        let name = address.host_name().map(Box::from);
         let address = encode_for(self, method, address)?;
+        self.set_peer_name(name);
         interrupt::handle_pending(waiting.progress())?;
         loop {
             let descriptor = match self.descriptor() {

@@ -2,11 +2,12 @@
 
 use std::ops::Deref;
 
-use sandsock_abi::constants::POLLIN;
+use sandsock_abi::constants::{POLLIN, POLLOUT};
+use sandsock_abi::errno;
 
 use crate::raw::tls::{self, ClientOptions, Session};
 use crate::timeout::Waiting;
-use crate::{Flags, Result, Socket};
+use crate::{Error, ErrorKind, Flags, Result, Socket};
 
 /// A session of TLS: the layer below [`TlsStream`](crate::TlsStream). It either moves its bytes
 /// through a socket, or has no I/O. The functions of [`Session`] are its own.
@@ -57,13 +58,47 @@ impl TlsSession {
         socket.attempt(&mut waiting, (POLLIN, Flags::NONE), tls::handshake)
     }
 
+    /// Makes the handshake go on, and returns whether it is over. If it is not, a server has to
+    /// choose what it offers.
+    pub(crate) fn shake(&self, socket: &Socket) -> Result<bool> {
+        match self.handshake(socket) {
+            Err(error) if error.errno() == Some(errno::EINPROGRESS) => Ok(false),
+            result => self.explained(result).map(|()| true),
+        }
+    }
+
+    /// Puts the reason of the session's failure in the place of its errno.
+    pub(crate) fn explained<T>(&self, result: Result<T>) -> Result<T> {
+        let is_failure =
+            |error: &Error| matches!(error.errno(), Some(errno::EPROTO | errno::ECONNABORTED));
+        match result {
+            Err(error) if is_failure(&error) => match self.failure() {
+                Some(failure) => Err(Error::exception("ssl.SSLError", &failure.reason)),
+                None => Err(error),
+            },
+            result => result,
+        }
+    }
+
+    /// Exports keying material. `ValueError` for a length that no session has.
+    pub(crate) fn export(
+        &self,
+        label: &[u8],
+        context: Option<&[u8]>,
+        length: usize,
+    ) -> Result<Vec<u8>> {
+        let length = u32::try_from(length)
+            .map_err(|_| Error::text(ErrorKind::Value, "the length is above 8160"))?;
+        Ok(self.keying_material(label, context, length)?)
+    }
+
     /// Ends this side with close_notify on the socket that the session is attached to.
     ///
     /// # Errors
     /// `TimeoutError` and `BlockingIOError` by the timeout; EPIPE if the connection is gone.
     pub fn close_notify(&self, socket: &Socket) -> Result<()> {
         let mut waiting = Waiting::spanning(socket.timeout());
-        socket.attempt(&mut waiting, (POLLIN, Flags::NONE), tls::close_notify)
+        socket.attempt(&mut waiting, (POLLOUT, Flags::NONE), tls::close_notify)
     }
 }
 

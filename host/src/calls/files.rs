@@ -13,8 +13,10 @@ use wasmtime::component::Resource;
 
 use crate::authority::budgets;
 use crate::bindings::sandsock::socket::types::Wait;
+use crate::calls::tls;
 use crate::calls::transfers::{Opening, keep_interrupt};
 use crate::ctx::{SandsockCtxView, SandsockView, StoreView as _};
+use crate::descriptor::tls::PIECE;
 use crate::descriptor::{Descriptor, Handle, Reservation};
 use crate::descriptor::{buffers, folder};
 use crate::error::{CallResult, Fault};
@@ -108,7 +110,11 @@ pub(crate) async fn send_file<T: SandsockView>(
     (d, source, from, count, wait): (Resource<Descriptor>, Resource<File>, u64, u64, Wait),
 ) -> CallResult<u64> {
     let view = store.view();
-    let handle = view.for_transfer(&d)?;
+    let mut handle = view.referred(&d)?;
+    let is_session = handle.open.tls.is_attached();
+    if !is_session {
+        handle = view.plain(handle)?;
+    }
     let kind = handle.socket()?;
     let of_algorithm = kind.family == libc::AF_ALG;
     if kind.type_ != libc::SOCK_STREAM && !of_algorithm {
@@ -121,6 +127,14 @@ pub(crate) async fn send_file<T: SandsockView>(
     let end = from.saturating_add(count).min(file.metadata()?.len());
     let count = count.min(SEND_MOST);
     let mut budget = WaitBudget::new(wait, 0);
+    if is_session {
+        // The session encrypts the bytes, so they go through the host's memory.
+        let most = chunk.min(PIECE as u64);
+        return tls::send_bytes(store, &handle, budget, count, |_, sent| {
+            Ok(read_piece(&file, from.saturating_add(sent), most.min(count - sent))?.into())
+        })
+        .await;
+    }
     let whole = budget.is_forever();
     // sendfile(2) has no MSG_DONTWAIT. If another holder lets the description block, the call could
     // not be ended. If it were left on a thread, nobody would know how much it sends.
@@ -234,18 +248,25 @@ fn step(
         Way::Kernel => sys::send_file(handle.fd(), file.as_fd(), from, count)?,
         Way::KernelWithMore => sys::splice_file(handle.fd(), file.as_fd(), from, count, more)?,
         Way::Copy => {
-            let mut data = vec![0; count.min(COPIED)];
-            let length = file
-                .read_at(&mut data, from)
-                .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-            match &data[..length] {
+            let data = read_piece(file, from, count.min(COPIED) as u64)?;
+            match data.as_slice() {
                 [] => 0,
                 data => {
-                    let flags = if more(length) { libc::MSG_MORE } else { 0 };
+                    let flags = if more(data.len()) { libc::MSG_MORE } else { 0 };
                     sys::send(handle.fd(), data, flags | libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT)?
                 }
             }
         }
     };
     Ok(sent as u64)
+}
+
+/// Reads at most `most` bytes, a part that fits into memory. No bytes are the end of the file.
+fn read_piece(file: &StdFile, from: u64, most: u64) -> Result<Vec<u8>, Errno> {
+    let mut data = vec![0; usize::try_from(most).unwrap_or(0)];
+    let length = file
+        .read_at(&mut data, from)
+        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    data.truncate(length);
+    Ok(data)
 }

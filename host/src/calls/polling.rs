@@ -49,12 +49,6 @@ pub(crate) fn judge_wait(
     }
 }
 
-/// Returns the events of a session of TLS that has plain bytes. The kernel knows nothing of them.
-fn leftover(handle: &Handle, events: PollFlags) -> Option<PollFlags> {
-    let input = events & (PollFlags::IN | PollFlags::RDNORM);
-    (!input.is_empty() && handle.open.tls.is_readable()).then_some(input)
-}
-
 /// A list for a call. Most calls wait for a few descriptors, and need no memory of the heap for them.
 type Few<T> = SmallVec<[T; 4]>;
 
@@ -65,6 +59,8 @@ pub(crate) struct Prepared {
     handles: Few<Option<Arc<Handle>>>,
     /// The events of descriptors that the kernel is not asked about. None for the others.
     known: Few<Option<PollFlags>>,
+    /// The events of descriptors whose sessions of TLS have plain bytes, beside those of the kernel.
+    leftover: Few<PollFlags>,
 }
 
 impl Prepared {
@@ -82,7 +78,7 @@ impl Prepared {
             .map(|(handle, entry)| {
                 let events = PollFlags::from_bits_truncate(entry.events);
                 match handle.as_ref().map_or(Polls::Never, |handle| handle.polls()) {
-                    Polls::Kernel => handle.as_ref().and_then(|handle| leftover(handle, events)),
+                    Polls::Kernel => None,
                     Polls::Always => Some(events & ALWAYS),
                     Polls::Never => Some(PollFlags::NVAL),
                 }
@@ -93,12 +89,27 @@ impl Prepared {
                 judge_wait(view, handle, entry.events)?;
             }
         }
-        Ok(Self { handles, known })
+        let mut prepared = Self { handles, known, leftover: Few::new() };
+        prepared.leftover = prepared.leftover(entries).collect();
+        Ok(prepared)
+    }
+
+    /// Returns the events of each descriptor whose session of TLS has plain bytes.
+    fn leftover(&self, entries: &[PollEntry]) -> impl Iterator<Item = PollFlags> {
+        self.handles.iter().zip(entries).map(|(handle, entry)| {
+            let events = PollFlags::from_bits_truncate(entry.events);
+            handle.as_ref().map_or(PollFlags::empty(), |handle| handle.open.tls.leftover(events))
+        })
+    }
+
+    /// Whether a session of TLS has plain bytes now.
+    pub(crate) fn has_leftover(&self, entries: &[PollEntry]) -> bool {
+        self.leftover(entries).any(|events| !events.is_empty())
     }
 
     /// Whether the call returns at once, because an entry has an event without a wait.
     pub(crate) fn is_answered(&self) -> bool {
-        self.known.iter().flatten().any(|events| !events.is_empty())
+        self.known.iter().flatten().chain(&self.leftover).any(|events| !events.is_empty())
     }
 
     /// Returns the sockets that the kernel is asked about, with the events to wait for.
@@ -138,7 +149,7 @@ pub(crate) async fn poll<T: SandsockView>(
     let view = store.view();
     let prepared = Prepared::new(&view, &entries)?;
     let deadline = if prepared.is_answered() { Some(0) } else { wait::deadline(wait) };
-    let Prepared { handles, known } = &prepared;
+    let Prepared { handles, known, leftover } = &prepared;
     let fds = prepared.fds(&entries);
     let mut back_off = BackOff::default();
     let mut rounds = 0;
@@ -187,6 +198,8 @@ pub(crate) async fn poll<T: SandsockView>(
     };
     Ok(known
         .iter()
-        .map(|known| known.or_else(|| ready.next()).map_or(0, |events| events.bits()))
+        .zip(leftover)
+        .map(|(known, left)| known.or_else(|| ready.next()).unwrap_or(PollFlags::empty()) | *left)
+        .map(|events| events.bits())
         .collect())
 }

@@ -1029,7 +1029,10 @@ pub(crate) async fn handshake<T: SandsockView>(
 ) -> CallResult<()> {
     let (handle, _) = store.view().socket_of(&d)?;
     let mut budget = WaitBudget::new(wait, 0);
-    session_step(store, &handle, &mut budget, Tls::handshake).await
+    let result = session_step(store, &handle, &mut budget, Tls::handshake).await;
+    // The peer's first plain bytes can come with the end of the handshake.
+    handle.note_leftover();
+    result
 }
 
 /// WIT `tls.close-notify`.
@@ -1190,27 +1193,42 @@ pub(crate) async fn send<T: SandsockView>(
     if flags & !(libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) != 0 {
         return Err(Errno::OPNOTSUPP.into());
     }
-    let mut budget = WaitBudget::new(wait, flags);
+    let total = data.len() as u64;
+    send_bytes(store, handle, WaitBudget::new(wait, flags), total, |store, sent| {
+        Ok(data.as_le_slice(store)[sent as usize..].into())
+    })
+    .await
+}
+
+/// Sends `total` bytes by the session. `bytes` returns those behind a number of them, as far as they
+/// are at hand. If it returns none, the bytes have ended.
+pub(crate) async fn send_bytes<T: SandsockView>(
+    store: &mut StoreContextMut<'_, T>,
+    handle: &Arc<Handle>,
+    mut budget: WaitBudget,
+    total: u64,
+    mut bytes: impl for<'s> FnMut(&'s StoreContextMut<'_, T>, u64) -> Result<Cow<'s, [u8]>, Errno>,
+) -> CallResult<u64> {
     // WIT: as Linux blocks, a stream send goes on until all is queued.
     let whole = budget.is_forever();
-    let total = data.len();
     let mut sent = 0;
     loop {
         let result = step(store, handle, &mut budget, |store, handle, buffers| {
-            let rest = &data.as_le_slice(&*store)[sent..];
-            handle.open.tls.attached()?.lock().send(rest, handle, buffers)
+            let rest = bytes(store, sent)?;
+            handle.open.tls.attached()?.lock().send(&rest, handle, buffers)
         })
         .await;
         match result {
-            Ok(count) => sent += count,
+            Ok(0) => return Ok(sent),
+            Ok(count) => sent += count as u64,
             Err(fault @ Fault::Error(_)) if sent > 0 => {
                 keep_interrupt(store, &fault);
-                return Ok(sent as u64);
+                return Ok(sent);
             }
             Err(fault) => return Err(fault),
         }
         if sent == total || !whole {
-            return Ok(sent as u64);
+            return Ok(sent);
         }
         budget.progress(store).await;
     }
@@ -1241,9 +1259,7 @@ pub(crate) async fn receive<T: SandsockView>(
             tls.receive(room, handle, buffers)
         })
         .await;
-        if handle.open.tls.is_readable() {
-            handle.note_leftover();
-        }
+        handle.note_leftover();
         match result {
             Ok(bytes) if gather && !bytes.is_empty() && bytes.len() < room => {
                 received.extend(bytes);

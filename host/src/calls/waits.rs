@@ -1,8 +1,10 @@
 //! WIT `waits`: waits that suspend one thread of the guest, and no other. They have the store only
 //! between the waits.
 
+use std::future::poll_fn;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
+use std::task::Poll;
 
 use rustix::event::PollFlags;
 use rustix::io::Errno;
@@ -20,7 +22,7 @@ use crate::calls::netdb::{self, LookupError};
 use crate::calls::polling::poller::{self, Poller};
 use crate::calls::polling::{PollEntry, Prepared, judge_wait};
 use crate::ctx::{SandsockView, StoreView as _};
-use crate::descriptor::Descriptor;
+use crate::descriptor::{Descriptor, Handle};
 use crate::error::CallResult;
 use crate::wait::budget::WaitBudget;
 use crate::wait::registration::RegistrationCell;
@@ -78,7 +80,8 @@ pub(crate) async fn ready<T: SandsockView + 'static>(
         };
         CallResult::Ok((handle, job.transpose()?, Arc::clone(&view.ctx.gate), told))
     })?;
-    if events.contains(PollFlags::IN) && handle.open.tls.is_readable() {
+    let has_leftover = || !handle.open.tls.leftover(events).is_empty();
+    if has_leftover() {
         return Ok(());
     }
     let deadline = WaitBudget::new(wait, 0).deadline(&handle, events)?;
@@ -89,9 +92,15 @@ pub(crate) async fn ready<T: SandsockView + 'static>(
         }
         None => loop {
             let (fd, cell) = (handle.fd(), &handle.registration);
-            let ready = told.or(wait::ready_until(fd, cell, events, deadline));
+            // A handshake, or an answer within the session, can lack room to send alone.
+            let unsent = if handle.open.tls.has_unsent() { PollFlags::OUT } else { NONE };
+            let ready = told.or(wait::ready_until(fd, cell, events | unsent, deadline));
+            let ready = or_leftover(ready, [(&handle, events)]);
             let outcome = call.wait(ready).await??;
             handle.check()?;
+            if has_leftover() {
+                return Ok(());
+            }
             if goes_on(call, filter::hides(&gate, [(&handle, events)]), deadline).await? {
                 continue;
             }
@@ -135,19 +144,29 @@ pub(crate) async fn poll<T: SandsockView + 'static>(
             None => (all.as_slice(), None),
         };
         let deadline = [limit, until].into_iter().flatten().min();
+        let sockets = || prepared.sockets(&entries);
         match (fds, prepared.only()) {
-            ([], _) => call.wait(wait::sleep_until(deadline)).await?,
+            ([], _) => {
+                let ready = async {
+                    wait::sleep_until(deadline).await;
+                    Ok(WaitOutcome::TimedOut)
+                };
+                call.wait(or_leftover(ready, sockets())).await??;
+            }
             ([(fd, events)], Some(handle)) => {
                 let ready = wait::ready_until(*fd, &handle.registration, *events, deadline);
-                call.wait(told.or(ready)).await??;
+                call.wait(or_leftover(told.or(ready), sockets())).await??;
             }
             (fds, _) => {
                 // One epoll instance with all of them needs one registration with tokio.
                 let set = wait::set_of(fds)?;
                 let cell = RegistrationCell::default();
                 let ready = wait::ready_until(set.as_fd(), &cell, PollFlags::IN, deadline);
-                call.wait(told.or(ready)).await??;
+                call.wait(or_leftover(told.or(ready), sockets())).await??;
             }
+        }
+        if prepared.has_leftover(&entries) {
+            return Ok(());
         }
         let now = wait::now();
         if until.is_some_and(|until| until <= now) && limit.is_none_or(|limit| now < limit) {
@@ -202,6 +221,36 @@ impl Told {
     }
 }
 
+const NONE: PollFlags = PollFlags::empty();
+
+/// Waits for the kernel, or until another thread leaves plain bytes in the session of one of these
+/// descriptors that input is waited for on.
+async fn or_leftover<'a>(
+    ready: impl Future<Output = Result<WaitOutcome, Errno>>,
+    sockets: impl IntoIterator<Item = (&'a Arc<Handle>, PollFlags)>,
+) -> Result<WaitOutcome, Errno> {
+    let input = PollFlags::IN | PollFlags::RDNORM;
+    let readable = sockets
+        .into_iter()
+        .filter(|(handle, events)| events.intersects(input) && handle.open.tls.is_attached())
+        .map(|(handle, _)| handle.open.tls.readable());
+    tokio::select! {
+        biased;
+        outcome = ready => outcome,
+        () = any(readable) => Ok(WaitOutcome::Ready),
+    }
+}
+
+/// Waits for the first of these futures. Without one it waits for ever.
+async fn any(futures: impl IntoIterator<Item = impl Future<Output = ()>>) {
+    let mut futures: Vec<_> = futures.into_iter().map(Box::pin).collect();
+    poll_fn(|cx| match futures.iter_mut().any(|one| one.as_mut().poll(cx).is_ready()) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    })
+    .await
+}
+
 /// Whether a wait goes on after it has ended, because all that came is `hidden` from the guest. It
 /// rests first: a peer can go on sending what the guest may not receive.
 async fn goes_on<T: SandsockView + 'static>(
@@ -234,7 +283,19 @@ pub(crate) async fn poller_ready<T: SandsockView + 'static>(
     })?;
     let deadline = poller::next_look(&set, limit, over);
     let cell = RegistrationCell::default();
-    call.wait(wait::ready_until(set.epoll.as_fd(), &cell, PollFlags::IN, deadline)).await??;
+    let noted = any(set.leftover_noted());
+    if set.has_leftover() {
+        return Ok(());
+    }
+    let ready = wait::ready_until(set.epoll.as_fd(), &cell, PollFlags::IN, deadline);
+    let ready = async {
+        tokio::select! {
+            biased;
+            outcome = ready => outcome,
+            () = noted => Ok(WaitOutcome::Ready),
+        }
+    };
+    call.wait(ready).await??;
     Ok(())
 }
 

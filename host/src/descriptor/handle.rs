@@ -2,13 +2,15 @@
 
 mod closing;
 mod revoking;
+mod watching;
 
 pub(crate) use closing::Closing;
+use watching::Watcher;
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU16, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustix::io::Errno;
 use sandsock_abi::constants::SO_PASSPIDFD;
@@ -21,7 +23,6 @@ use crate::descriptor::guard;
 use crate::descriptor::in_flight::InFlight;
 use crate::descriptor::inherited::Inherited;
 use crate::descriptor::kind::kind_of;
-use crate::descriptor::poll_set::Set;
 use crate::descriptor::quota::Reservation;
 use crate::descriptor::spending::Spending;
 use crate::descriptor::tls::TlsSlot;
@@ -51,8 +52,6 @@ pub(crate) struct Handle {
     /// The registration with tokio, kept between waits. It holds a duplicate and is dropped before
     /// the close.
     pub(crate) registration: RegistrationCell,
-    /// The pollers that this handle is registered with, and its keys there.
-    watchers: Mutex<Vec<(Weak<Set>, u64)>>,
     /// Whether the number belongs to the process. Then a close by the guest closes it, and a drop
     /// does not.
     of_process: AtomicBool,
@@ -113,6 +112,8 @@ pub(crate) struct Open {
     pub(crate) charge: Charge,
     /// Its session of TLS, and whether no other bytes may move.
     pub(crate) tls: TlsSlot,
+    /// The pollers that its descriptors are registered with.
+    watchers: Mutex<Vec<Watcher>>,
     /// The accounts of budgets that it uses.
     pub(crate) spending: Spending,
     /// Counts the descriptors that were sent through it.
@@ -185,6 +186,7 @@ impl Open {
             view: Mutex::default(),
             charge: Charge::default(),
             tls: TlsSlot::default(),
+            watchers: Mutex::default(),
             spending: Spending::default(),
             rights: rights.clone(),
             handed_at: None,
@@ -266,7 +268,6 @@ impl Handle {
             aliases: AtomicU64::new(0),
             empty_tries: AtomicU8::new(0),
             registration: Mutex::default(),
-            watchers: Mutex::default(),
             of_process: AtomicBool::new(false),
             place: Mutex::default(),
         })
@@ -280,7 +281,6 @@ impl Handle {
             aliases: AtomicU64::new(0),
             empty_tries: AtomicU8::new(0),
             registration: Mutex::default(),
-            watchers: Mutex::default(),
             of_process: AtomicBool::new(false),
             place: Mutex::default(),
         });
@@ -595,42 +595,6 @@ impl Handle {
     /// Whether it is one end of a pair that the guest made.
     pub(crate) fn is_paired(&self) -> bool {
         self.open.paired.load(Ordering::Relaxed)
-    }
-
-    fn watchers(&self) -> MutexGuard<'_, Vec<(Weak<Set>, u64)>> {
-        self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// It was registered with a poller.
-    pub(crate) fn watch(&self, set: &Arc<Set>, key: u64) {
-        let mut watchers = self.watchers();
-        watchers.retain(|(known, _)| known.strong_count() > 0);
-        watchers.push((Arc::downgrade(set), key));
-    }
-
-    /// It was taken out of a poller.
-    pub(crate) fn unwatch(&self, set: &Arc<Set>, key: u64) {
-        self.watchers()
-            .retain(|(known, at)| *at != key || !std::ptr::eq(known.as_ptr(), Arc::as_ptr(set)));
-    }
-
-    /// Its session has plain bytes, which the kernel does not report to the pollers.
-    pub(crate) fn note_leftover(&self) {
-        for (set, key) in self.watchers().iter() {
-            if let Some(set) = set.upgrade() {
-                set.entries().leftover.insert(*key);
-            }
-        }
-    }
-
-    /// Before its close: out of every poller.
-    fn leave_pollers(&self) {
-        let watchers = std::mem::take(&mut *self.watchers());
-        for (set, key) in watchers {
-            if let Some(set) = set.upgrade() {
-                set.forget(key, self);
-            }
-        }
     }
 
     pub(crate) fn revoke_aliases(&self) {

@@ -5,17 +5,24 @@ use std::collections::{BTreeSet, HashMap};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use rustix::event::epoll;
+use rustix::event::{PollFlags, epoll};
 use rustix::io::Errno;
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 
 use super::Handle;
 use crate::bindings::sandsock::socket::types::ReadyEvent;
 use crate::wait::now;
 
+/// The kernel reports an event of such an entry once.
+pub(crate) const ONCE: epoll::EventFlags = epoll::EventFlags::ET.union(epoll::EventFlags::ONESHOT);
+
 /// An epoll instance and its entries. A registered handle removes itself before it is closed.
 pub(crate) struct Set {
     pub(crate) epoll: OwnedFd,
     entries: Mutex<Entries>,
+    /// Ends the waits that are under way when a session of TLS gets plain bytes.
+    left: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -29,6 +36,8 @@ pub(crate) struct Entries {
     pub(crate) due: BTreeSet<(u64, u64)>,
     /// The keys of descriptors whose sessions of TLS may have plain bytes.
     pub(crate) leftover: BTreeSet<u64>,
+    /// The keys of one-shot entries whose event the guest has got.
+    pub(crate) spent: BTreeSet<u64>,
     /// The descriptors with events that a budget withholds, by the time of the next look.
     pub(crate) resting: BTreeSet<(u64, u64)>,
     /// The keys of other sets.
@@ -63,7 +72,7 @@ pub(crate) enum Entry {
 impl Set {
     pub(crate) fn new() -> Result<Self, Errno> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        Ok(Self { epoll, entries: Mutex::default() })
+        Ok(Self { epoll, entries: Mutex::default(), left: Arc::default() })
     }
 
     pub(crate) fn entries(&self) -> MutexGuard<'_, Entries> {
@@ -182,25 +191,85 @@ impl Set {
         entries.nested.iter().filter_map(of).collect()
     }
 
+    /// The session of a registered descriptor has plain bytes.
+    pub(crate) fn note_leftover(&self, key: u64) {
+        self.entries().leftover.insert(key);
+        self.left.notify_waiters();
+    }
+
+    /// Returns what ends when the session of a descriptor, in this set or in one in it, gets plain
+    /// bytes.
+    pub(crate) fn leftover_noted(&self) -> Vec<OwnedNotified> {
+        let mut noted = vec![Arc::clone(&self.left).notified_owned()];
+        for (_, inner, _) in self.nested() {
+            noted.extend(inner.leftover_noted());
+        }
+        noted
+    }
+
     /// Returns the keys of descriptors whose sessions of TLS may have plain bytes.
     pub(crate) fn leftover(&self) -> Vec<u64> {
         self.entries().leftover.iter().copied().collect()
     }
 
-    /// Returns whether a descriptor is readable by the plain bytes of its session, and whether that is
-    /// reported again.
-    pub(crate) fn look_at_leftover(&self, key: u64) -> (bool, bool) {
+    /// Returns whether a descriptor of this set, or of one in it, is readable by the plain bytes of its
+    /// session.
+    pub(crate) fn has_leftover(&self) -> bool {
+        self.leftover().into_iter().any(|key| !self.look_at_leftover(key).is_empty())
+            || self.nested().iter().any(|(_, inner, _)| inner.has_leftover())
+    }
+
+    /// Returns the events of a descriptor by the plain bytes of its session.
+    pub(crate) fn look_at_leftover(&self, key: u64) -> PollFlags {
         let found = match self.entries().by_key.get(&key) {
             Some(Entry::Descriptor { handle, flags, .. }) => Some((Weak::clone(handle), *flags)),
             _ => None,
         };
         // The lock is not held here. This may be the last reference of the handle.
-        let found = found.and_then(|(handle, flags)| Some((handle.upgrade()?, flags)));
-        let once = epoll::EventFlags::ET | epoll::EventFlags::ONESHOT;
-        found.map_or((false, false), |(handle, flags)| {
-            let has = handle.open.tls.is_readable();
-            (has && flags.contains(epoll::EventFlags::IN), has && !flags.intersects(once))
-        })
+        match found.and_then(|(handle, flags)| Some((handle.upgrade()?, flags))) {
+            Some((handle, flags)) if !self.is_spent(key) => {
+                handle.open.tls.leftover(PollFlags::from_bits_truncate(flags.bits() as u16))
+            }
+            _ => PollFlags::empty(),
+        }
+    }
+
+    /// Returns the events of [`look_at_leftover`](Self::look_at_leftover) for the guest. Those of an
+    /// entry that is reported once are not returned again.
+    pub(crate) fn take_leftover(&self, key: u64) -> PollFlags {
+        // Bytes that come from here on are noted again.
+        self.entries().leftover.remove(&key);
+        let events = self.look_at_leftover(key);
+        if !events.is_empty() {
+            let mut entries = self.entries();
+            let is_level = matches!(
+                entries.by_key.get(&key),
+                Some(Entry::Descriptor { flags, .. }) if !flags.intersects(ONCE)
+            );
+            if is_level {
+                entries.leftover.insert(key);
+            }
+        }
+        events
+    }
+
+    /// Returns whether the guest has got the event of a one-shot entry.
+    pub(crate) fn is_spent(&self, key: u64) -> bool {
+        self.entries().spent.contains(&key)
+    }
+
+    /// The guest gets an event of an entry. A one-shot entry has no other until it is modified.
+    pub(crate) fn note_given(&self, key: u64) {
+        let mut entries = self.entries();
+        let is_one_shot = match entries.by_key.get(&key) {
+            Some(Entry::Descriptor { flags, .. } | Entry::Set { flags, .. }) => {
+                flags.contains(epoll::EventFlags::ONESHOT)
+            }
+            Some(Entry::Timer { .. }) | None => false,
+        };
+        if is_one_shot {
+            entries.spent.insert(key);
+        }
     }
 
     /// Sends can continue. Events that the kernel reports only once, and that were withheld or
@@ -244,6 +313,7 @@ impl Entries {
     pub(crate) fn remove(&mut self, key: u64) -> Option<Entry> {
         let entry = self.by_key.remove(&key)?;
         self.leftover.remove(&key);
+        self.spent.remove(&key);
         match &entry {
             Entry::Descriptor { token, rests, .. } => {
                 self.keys.remove(token);

@@ -13,9 +13,11 @@ use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use rustix::event::PollFlags;
 use rustix::io::Errno;
 use sandsock_policy::{LocalAddress, Shortage};
 use sandsock_tls::{Failure, Roots, Server, Session};
+use tokio::sync::Notify;
 
 use crate::descriptor::account::{Account, Taken};
 use crate::descriptor::buffers::Buffers;
@@ -23,7 +25,7 @@ use crate::descriptor::{Handle, Reservation};
 use crate::sys;
 
 /// The most bytes that are read from the kernel, and plain ones that are sent, at once.
-const PIECE: usize = 64 * 1024;
+pub(crate) const PIECE: usize = 64 * 1024;
 
 /// The flags of a send.
 const FLAGS: i32 = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
@@ -92,6 +94,8 @@ pub(crate) struct TlsSlot {
     session: Mutex<Option<Arc<SharedTls>>>,
     /// The embedder began the session, and the guest does not know of it.
     is_terminated: AtomicBool,
+    /// Ends the waits that are under way when the session gets plain bytes.
+    left: Notify,
 }
 
 /// A session that the guest's resource and a description share.
@@ -290,6 +294,35 @@ impl TlsSlot {
     /// Returns the bound session. None if there is none, or an attached one.
     pub(crate) fn bound(&self) -> Option<Arc<SharedTls>> {
         if !self.is_for_tls() || self.is_attached() { None } else { self.slot().clone() }
+    }
+
+    /// Ends the waits for [`readable`](Self::readable) that are under way.
+    pub(crate) fn wake_readers(&self) {
+        self.left.notify_waiters();
+    }
+
+    /// Waits until a receive returns at once, without a byte from the kernel.
+    pub(crate) async fn readable(&self) {
+        loop {
+            let left = self.left.notified();
+            if self.is_readable() {
+                return;
+            }
+            left.await;
+        }
+    }
+
+    /// Returns which of these events there are because the session has plain bytes. The kernel knows
+    /// nothing of them.
+    pub(crate) fn leftover(&self, events: PollFlags) -> PollFlags {
+        let input = events & (PollFlags::IN | PollFlags::RDNORM);
+        if !input.is_empty() && self.is_readable() { input } else { PollFlags::empty() }
+    }
+
+    /// Returns whether the session has bytes that the kernel has not taken yet. A step of it goes on
+    /// when the kernel takes them.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.attached().is_ok_and(|tls| tls.lock().session.has_bytes())
     }
 
     /// Returns whether a receive returns at once, without a byte from the kernel.

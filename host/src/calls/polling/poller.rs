@@ -18,7 +18,7 @@ use crate::bindings::sandsock::socket::types::{ReadyEvent, Trigger, Wait};
 use crate::calls::polling::judge_wait;
 use crate::ctx::{SandsockCtxView, SandsockView, StoreView as _};
 use crate::descriptor::buffers::Buffers;
-use crate::descriptor::poll_set::{Entries, Entry, Set};
+use crate::descriptor::poll_set::{Entries, Entry, ONCE, Set};
 use crate::descriptor::{Descriptor, Handle, Polls, Reservation};
 use crate::error::CallResult;
 use crate::observe::Identify;
@@ -166,23 +166,32 @@ pub(crate) fn modify(
 ) -> CallResult<()> {
     let set = set(view, &poller)?;
     let new = flags(events, trigger);
-    let (handle, token) = match set.entries().by_key.get_mut(&key) {
+    let mut entries = set.entries();
+    let (handle, token) = match entries.by_key.get_mut(&key) {
         Some(Entry::Descriptor { handle, token, .. }) => (Weak::clone(handle), *token),
         Some(Entry::Set { set: other, token, flags }) => {
             let other = other.upgrade().ok_or(Errno::NOENT)?;
             epoll::modify(&set.epoll, &other.epoll, epoll::EventData::new_u64(*token), new)?;
             *flags = new;
+            entries.spent.remove(&key);
             return Ok(());
         }
         Some(Entry::Timer { .. }) | None => return Err(Errno::NOENT.into()),
     };
+    drop(entries);
     // The lock is not held here. This may be the last reference of the handle, and its drop takes
     // the lock.
     let handle = handle.upgrade().ok_or(Errno::NOENT)?;
     judge_wait(view, &handle, events)?;
     set.wake(Some(key));
     epoll::modify(&set.epoll, handle.fd(), epoll::EventData::new_u64(token), new)?;
-    if let Some(Entry::Descriptor { flags, withheld, .. }) = set.entries().by_key.get_mut(&key) {
+    let mut entries = set.entries();
+    entries.spent.remove(&key);
+    // As the kernel does, this looks again at an entry that is reported once.
+    if handle.open.tls.is_readable() {
+        entries.leftover.insert(key);
+    }
+    if let Some(Entry::Descriptor { flags, withheld, .. }) = entries.by_key.get_mut(&key) {
         (*flags, *withheld) = (new, false);
     }
     Ok(())
@@ -333,6 +342,9 @@ fn reports(set: &Set, most: usize) -> Result<Vec<Report>, Errno> {
     let report = |event: &epoll::Event| {
         let (token, ready) = (event.data.u64(), event.flags);
         let key = *entries.keys.get(&token)?;
+        if entries.spent.contains(&key) {
+            return None;
+        }
         let (flags, source) = match entries.by_key.get(&key)? {
             Entry::Descriptor { handle, flags, .. } => {
                 (*flags, Source::Descriptor(Weak::clone(handle)))
@@ -356,7 +368,8 @@ struct Visible {
 
 impl Seen {
     /// Adds the events of an entry. It has one element, whatever reports its events.
-    fn add(&mut self, key: u64, ready: PollFlags) {
+    fn add(&mut self, set: &Set, key: u64, ready: PollFlags) {
+        set.note_given(key);
         match self.events.iter_mut().find(|event| event.key == key && event.expirations == 0) {
             Some(event) => event.ready |= ready.bits(),
             None => self.events.push(ReadyEvent { key, ready: ready.bits(), expirations: 0 }),
@@ -370,20 +383,18 @@ impl Seen {
             if self.events.len() == most {
                 return;
             }
-            let (ready, stays) = set.look_at_leftover(key);
-            if !stays {
-                set.entries().leftover.remove(&key);
-            }
-            if ready {
-                self.add(key, PollFlags::IN);
+            let ready = set.take_leftover(key);
+            if !ready.is_empty() {
+                self.add(set, key, ready);
             }
         }
         for (key, inner, flags) in set.nested() {
             if self.events.len() == most {
                 return;
             }
-            if flags.contains(epoll::EventFlags::IN) && has_leftover(&inner) {
-                self.add(key, PollFlags::IN);
+            let is_asked = flags.contains(epoll::EventFlags::IN) && !set.is_spent(key);
+            if is_asked && inner.has_leftover() {
+                self.add(set, key, PollFlags::IN);
             }
         }
     }
@@ -428,7 +439,7 @@ impl Seen {
     /// Returns whether a set that is in another one has events that the guest sees. They stay there for
     /// the guest's own wait.
     fn look_into(&mut self, set: &Set, gate: &Gate, over: bool) -> Result<bool, Errno> {
-        let mut any = has_leftover(set);
+        let mut any = set.has_leftover();
         for report in reports(set, LOOKED_INTO)? {
             let once = report.flags.intersects(ONCE);
             match &report.source {
@@ -454,16 +465,8 @@ impl Seen {
     }
 }
 
-/// The kernel reports an event of such an entry once.
-const ONCE: epoll::EventFlags = epoll::EventFlags::ET.union(epoll::EventFlags::ONESHOT);
-
 /// How many events of a set in another one a wait looks at. The kernel reports the others next time.
 const LOOKED_INTO: usize = 64;
-
-fn has_leftover(set: &Set) -> bool {
-    set.leftover().into_iter().any(|key| set.look_at_leftover(key).0)
-        || set.nested().iter().any(|(_, inner, _)| has_leftover(inner))
-}
 
 /// Lets the kernel report what was withheld for a time, in a set and in those in it.
 fn refresh(set: &Set, gate: &Gate, over: bool) {
@@ -498,7 +501,7 @@ fn ready(set: &Set, most: usize, gate: &Gate, over: bool) -> Result<Seen, Errno>
                 let Some(handle) = handle.upgrade() else { continue };
                 let visible = seen.look((set, gate, over), &report, &handle, true);
                 if !visible.events.is_empty() {
-                    seen.add(report.key, visible.events);
+                    seen.add(set, report.key, visible.events);
                 } else if visible.wasted {
                     report.rearm(set, handle.fd());
                 }
@@ -507,7 +510,7 @@ fn ready(set: &Set, most: usize, gate: &Gate, over: bool) -> Result<Seen, Errno>
                 let Some(inner) = inner.upgrade() else { continue };
                 let before = (seen.hidden, seen.withheld);
                 if seen.look_into(&inner, gate, over)? {
-                    seen.add(report.key, report.ready);
+                    seen.add(set, report.key, report.ready);
                     continue;
                 }
                 // If nothing is hidden or withheld there, its readiness has just ended.

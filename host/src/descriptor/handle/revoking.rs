@@ -60,8 +60,7 @@ impl Handle {
     fn let_go(&self) -> Result<OwnedFd, Errno> {
         let old = rustix::io::fcntl_dupfd_cloexec(self.fd(), 0)?;
         let ready = eventfd(1, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let sets: Vec<_> =
-            self.watchers().iter().filter_map(|(set, key)| Some((set.upgrade()?, *key))).collect();
+        let sets = self.own_watchers();
         for (set, _) in &sets {
             set.detach(self);
         }
