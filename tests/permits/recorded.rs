@@ -7,6 +7,8 @@
 //! address, each option that is set, and each message with control data must have a permit that was
 //! issued before.
 
+mod whole_run;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
@@ -16,6 +18,9 @@ use sandsock_tests::{command, guest_path, skip};
 /// The options that the host sets for itself: the filter of the policy, SO_LINGER before a close,
 /// and the size of a receive buffer above the limit `buffer-bytes` (linux: asm-generic/socket.h).
 const OWN_OPTIONS: &[&str] = &["0x1 0x1a", "0x1 0x1b", "0x1 0xd", "0x1 0x8", "0x1 0x48"];
+
+/// The system calls that need a permit.
+const CALLS: &str = "socket,socketpair,bind,connect,listen,sendto,sendmsg,sendmmsg,setsockopt";
 
 /// Guests that need nobody else, with the grants and arguments of their own tests.
 const GUESTS: &[(&str, &[&str], &[&str])] = &[
@@ -143,7 +148,7 @@ fn permit(text: &str) -> Option<Event> {
 fn event(line: &str) -> Option<Event> {
     let (_, line) = line.trim_start().split_once(' ')?;
     let (name, arguments) = line.trim_start().split_once('(')?;
-    if name == "write" {
+    if matches!(name, "write" | "pwrite64") {
         let (_, text) = arguments.split_once("permit: ")?;
         return permit(text);
     }
@@ -184,9 +189,7 @@ fn run(work: &Path, guest: &str, grants: &[&str], arguments: &[&str]) -> (Vec<St
     let trace = work.join(guest);
     let mut strace = Command::new("strace");
     strace.args(["-f", "-qq", "-X", "raw", "-s", "4096", "-e"]);
-    strace.arg(
-        "trace=write,socket,socketpair,bind,connect,listen,sendto,sendmsg,sendmmsg,setsockopt",
-    );
+    strace.arg(format!("trace=write,{CALLS}"));
     strace.arg("-o").arg(&trace).arg(command()).arg("run");
     for grant in grants {
         strace.arg("--allow").arg(grant);
