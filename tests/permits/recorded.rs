@@ -184,6 +184,17 @@ fn event(line: &str) -> Option<Event> {
     Some(Event::Call(event))
 }
 
+/// Reads a line of strace: a batch has a call for each of its messages.
+fn events(line: &str) -> Vec<Event> {
+    match line.split_once("sendmmsg(") {
+        Some((before, arguments)) => {
+            let messages = arguments.split("msg_hdr=").skip(1);
+            messages.filter_map(|message| event(&format!("{before}sendmmsg({message}"))).collect()
+        }
+        None => event(line).into_iter().collect(),
+    }
+}
+
 /// Runs a guest, and returns the calls that had no permit before them, and how many had one.
 fn run(work: &Path, guest: &str, grants: &[&str], arguments: &[&str]) -> (Vec<String>, usize) {
     let trace = work.join(guest);
@@ -200,7 +211,7 @@ fn run(work: &Path, guest: &str, grants: &[&str], arguments: &[&str]) -> (Vec<St
     assert!(output.status.success(), "{guest}: {report}");
     let trace = std::fs::read_to_string(trace).expect("strace writes it");
     let (mut issued, mut missing, mut found) = (BTreeSet::new(), Vec::new(), 0);
-    for event in trace.lines().filter_map(event) {
+    for event in trace.lines().flat_map(events) {
         match event {
             Event::Permit(permit) => {
                 issued.insert(permit);
@@ -238,8 +249,9 @@ fn a_system_call_without_a_permit_is_found() {
         r#"8 connect(9, {sa_family=0x2, sin_port="\x00Q", sin_addr="\x7f\x00\x00\x01"}, 16) = 0"#,
         r"8 setsockopt(9, 0x1, 0x2, [1], 4) = 0",
         r#"8 sendto(9, "x", 1, 0x4040, NULL, 0) = 1"#,
+        r#"8 sendmmsg(9, [{msg_hdr={msg_name={sa_family=0x2, sin_port="\x00\x50", sin_addr="\x7f\x00\x00\x01"}, msg_namelen=16}}, {msg_hdr={msg_name={sa_family=0x2, sin_port="\x00Q", sin_addr="\x7f\x00\x00\x01"}, msg_namelen=16}}], 2, 0) = 2"#,
     ];
-    let events: Vec<_> = lines.iter().filter_map(|line| event(line)).collect();
+    let events: Vec<_> = lines.iter().flat_map(|line| events(line)).collect();
     let of = |text: &str| text.to_owned();
     assert_eq!(
         events,
@@ -250,6 +262,8 @@ fn a_system_call_without_a_permit_is_found() {
             Event::Call(of("connect 127.0.0.1:80")),
             Event::Call(of("connect 127.0.0.1:81")),
             Event::Call(of("option 0x1 0x2")),
+            Event::Call(of("send 127.0.0.1:80")),
+            Event::Call(of("send 127.0.0.1:81")),
         ]
     );
 }

@@ -385,6 +385,34 @@ pub(crate) fn attack_tls_tickets_apart() {
     });
 }
 
+/// A ClientHello carries bytes that the guest chose, so a name opens no private space for TLS either.
+#[test]
+fn attack_tls_private_denied() {
+    let authority = Authority::new();
+    let pem = authority.issue(&["localhost"], false);
+    both_ways(|way| {
+        for (verb, twin) in [
+            ("tls-connect", false),
+            ("tls-insecure", false),
+            ("tls-upgrade", false),
+            ("tls-connect", true),
+        ] {
+            let port = Served::tls(&pem, true).0;
+            let guest = Guest::new(programs::attack_tls_peers_refused, way)
+                .allow(format!("{verb}=localhost:{port}"))
+                .tls(authority.settings());
+            let guest = if twin { guest.resolve("localhost=127.0.0.1") } else { guest };
+            let ended = guest.arg("localhost").arg(port).run();
+            if twin {
+                assert!(ended.success().starts_with("open"));
+            } else {
+                assert!(matches!(ended.result, Ok(Err(()))), "{ended:?}");
+                assert!(ended.stderr.contains("which is private"), "{ended:?}");
+            }
+        }
+    });
+}
+
 /// Serves any number of connections, each until it ends, as long as the test's process lives.
 fn echoing(server: &Server) -> u16 {
     let ((listener, port), server) = (listener(), server.clone());

@@ -12,7 +12,7 @@ use sandsock_tests::built;
 use sandsock_tests::recording::{GUEST_THREAD, RECORD};
 use sandsock_tests::skip;
 
-use super::{CALLS, Event, event};
+use super::{CALLS, Event, events};
 
 /// The host's threads that act for guests. Those of look-ups have the C library's sockets.
 const HOST_THREADS: [&str; 4] =
@@ -109,29 +109,30 @@ fn compare(trace: &str, program: &str) -> Compared {
         if !is_guest && !HOST_THREADS.contains(&line.name) || !processes.are_tests(life) {
             continue;
         }
-        match event(text) {
-            Some(Event::Permit(permit)) => {
-                compared.permits += 1;
-                let own = issued.entry(life).or_insert_with(|| {
-                    compared.guests += usize::from(is_guest);
-                    BTreeSet::new()
-                });
-                own.insert(permit.clone());
-                all.insert(permit);
-            }
-            Some(Event::Call(call)) => {
-                let has_permit = match is_guest {
-                    true => issued.get(&life).is_some_and(|own| own.contains(&call)),
-                    false => all.contains(&call),
-                };
-                if has_permit {
-                    let kind = call.split(' ').next().unwrap_or_default();
-                    *compared.found.entry(kind.to_owned()).or_default() += 1;
-                } else {
-                    compared.missing.push(format!("{call}: {text}"));
+        for event in events(text) {
+            match event {
+                Event::Permit(permit) => {
+                    compared.permits += 1;
+                    let own = issued.entry(life).or_insert_with(|| {
+                        compared.guests += usize::from(is_guest);
+                        BTreeSet::new()
+                    });
+                    own.insert(permit.clone());
+                    all.insert(permit);
+                }
+                Event::Call(call) => {
+                    let has_permit = match is_guest {
+                        true => issued.get(&life).is_some_and(|own| own.contains(&call)),
+                        false => all.contains(&call),
+                    };
+                    if has_permit {
+                        let kind = call.split(' ').next().unwrap_or_default();
+                        *compared.found.entry(kind.to_owned()).or_default() += 1;
+                    } else {
+                        compared.missing.push(format!("{call}: {text}"));
+                    }
                 }
             }
-            None => {}
         }
     }
     compared
