@@ -130,7 +130,10 @@ test-apps: apps ## build the apps, and run the tests that need them
 attacks: guests build ## run the tests of docs/attacks.md, one line each, and list the skipped ones
 	@scripts/python.sh || echo "attacks: nothing is tried in Python" >&2
 	@rm -f target/skipped.txt
-	@status=0; cargo test $(PROFILE) --test all -- attacks:: $$(awk -F '|' 'NF == 5 { print $$4 }' docs/attacks.md | grep -o '`[a-z0-9_]*`' | tr -d '`' | sort -u) || status=$$?; \
+	@status=0; cargo test $(PROFILE) --test all -- attacks:: $$(grep '^|' docs/attacks.md | grep -o '`[a-z0-9_]*`' | tr -d '`' | sort -u) || status=$$?; \
+	cargo test $(PROFILE) --test refusals || status=$$?; \
+	echo "running all tests under strace, and comparing their system calls with the permits"; \
+	cargo test $(PROFILE) --test permits -- --include-ignored --nocapture recorded || status=$$?; \
 	echo "acts that a policy without a grant refuses, and by which interfaces they were tried:"; \
 	target/release/sandsock policy attack || status=$$?; \
 	if [ -s target/skipped.txt ]; then echo "skipped here:"; sed 's/^/  /' target/skipped.txt; fi; \

@@ -1,9 +1,12 @@
 //! The documentation's tables that repeat tables of the code. `make docs` writes them.
 
+use std::collections::BTreeSet;
+
 use sandsock_abi::ioctl::{self, IOCTLS};
 use sandsock_abi::option::{self, Access};
 use sandsock_host::policy::{Limits, Verb};
 use sandsock_tests::docs::{compare, table};
+use sandsock_tests::root;
 
 /// Returns the grant that a use of an option or an ioctl needs, as a table's cell. `grant` is the
 /// grant for this row alone.
@@ -80,4 +83,31 @@ fn docs_limits() {
     });
     let limits = table(&["limit", "default", "range", ""], rows);
     compare("docs/command.md", &[("limits", limits)]);
+}
+
+/// Each test of the attacks' page exists, and each attack that is a test is on the page.
+#[test]
+fn docs_attacks_are_tests() {
+    let page = include_str!("../../docs/attacks.md");
+    let rows = page.lines().filter(|line| line.starts_with('|'));
+    let words: BTreeSet<&str> = rows.flat_map(|row| row.split('`').skip(1).step_by(2)).collect();
+    let is_name =
+        |word: &&str| word.contains('_') && word.starts_with(|c: char| c.is_ascii_lowercase());
+    let named: BTreeSet<&str> = words.into_iter().filter(is_name).collect();
+    let sources: Vec<String> = ["tests/all", "tests/all/wasi", "tests/attacks/host", "tls/tests"]
+        .iter()
+        .flat_map(|folder| root().join(folder).read_dir().expect("a folder"))
+        .filter_map(|entry| std::fs::read_to_string(entry.expect("an entry").path()).ok())
+        .collect();
+    let tests: BTreeSet<&str> = sources
+        .iter()
+        .flat_map(|source| source.split("#[test]").skip(1))
+        .filter_map(|rest| rest.split_once("fn ")?.1.split('(').next())
+        .collect();
+    // A word of SO_* or the like is no test.
+    let missing: Vec<_> = named.difference(&tests).collect();
+    assert_eq!(missing, [&""; 0], "no tests have these names");
+    let attacks = tests.iter().filter(|test| test.starts_with("attack_"));
+    let unnamed: Vec<_> = attacks.filter(|test| !named.contains(**test)).collect();
+    assert_eq!(unnamed, [&""; 0], "the page does not have these attacks");
 }

@@ -888,6 +888,34 @@ fn tls_options_of_the_command() {
     let _ = client.wait();
 }
 
+/// Without roots nothing is verified, so the command does not start with a rule that needs them.
+#[test]
+fn tls_rules_need_roots() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let roots = folder.path().join("roots.pem");
+    std::fs::write(&roots, Authority::new().0.pem()).expect("writes");
+    let run = |verb: &str, has_roots: bool| {
+        let mut run = Command::new(command());
+        run.args(["run", "--allow", &format!("{verb}=a.test:1")]);
+        if has_roots {
+            run.arg("--tls-roots").arg(&roots);
+        }
+        run.arg(programs::unix_pair_unnamed.path());
+        run.env("SSL_CERT_FILE", "/dev/null").env("SSL_CERT_DIR", "/nonexistent");
+        let output = run.stdin(Stdio::null()).output().expect("starts");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for verb in ["tls-connect", "tls-upgrade"] {
+        let (is_success, stderr) = run(verb, false);
+        let reason = format!("a rule of {verb} needs roots");
+        assert!(!is_success && stderr.contains(&reason), "{stderr}");
+        let (is_success, stderr) = run(verb, true);
+        assert!(is_success, "{stderr}");
+    }
+    let (is_success, stderr) = run("tls-insecure", false);
+    assert!(is_success, "{stderr}");
+}
+
 #[test]
 fn tls_example_fetches_a_page_from_openssl() {
     if !Command::new("openssl").arg("version").output().is_ok_and(|out| out.status.success()) {

@@ -7,6 +7,8 @@
 //! address, each option that is set, and each message with control data must have a permit that was
 //! issued before.
 
+mod whole_run;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
@@ -16,6 +18,9 @@ use sandsock_tests::{command, guest_path, skip};
 /// The options that the host sets for itself: the filter of the policy, SO_LINGER before a close,
 /// and the size of a receive buffer above the limit `buffer-bytes` (linux: asm-generic/socket.h).
 const OWN_OPTIONS: &[&str] = &["0x1 0x1a", "0x1 0x1b", "0x1 0xd", "0x1 0x8", "0x1 0x48"];
+
+/// The system calls that need a permit.
+const CALLS: &str = "socket,socketpair,bind,connect,listen,sendto,sendmsg,sendmmsg,setsockopt";
 
 /// Guests that need nobody else, with the grants and arguments of their own tests.
 const GUESTS: &[(&str, &[&str], &[&str])] = &[
@@ -143,7 +148,7 @@ fn permit(text: &str) -> Option<Event> {
 fn event(line: &str) -> Option<Event> {
     let (_, line) = line.trim_start().split_once(' ')?;
     let (name, arguments) = line.trim_start().split_once('(')?;
-    if name == "write" {
+    if matches!(name, "write" | "pwrite64") {
         let (_, text) = arguments.split_once("permit: ")?;
         return permit(text);
     }
@@ -179,14 +184,23 @@ fn event(line: &str) -> Option<Event> {
     Some(Event::Call(event))
 }
 
+/// Reads a line of strace: a batch has a call for each of its messages.
+fn events(line: &str) -> Vec<Event> {
+    match line.split_once("sendmmsg(") {
+        Some((before, arguments)) => {
+            let messages = arguments.split("msg_hdr=").skip(1);
+            messages.filter_map(|message| event(&format!("{before}sendmmsg({message}"))).collect()
+        }
+        None => event(line).into_iter().collect(),
+    }
+}
+
 /// Runs a guest, and returns the calls that had no permit before them, and how many had one.
 fn run(work: &Path, guest: &str, grants: &[&str], arguments: &[&str]) -> (Vec<String>, usize) {
     let trace = work.join(guest);
     let mut strace = Command::new("strace");
     strace.args(["-f", "-qq", "-X", "raw", "-s", "4096", "-e"]);
-    strace.arg(
-        "trace=write,socket,socketpair,bind,connect,listen,sendto,sendmsg,sendmmsg,setsockopt",
-    );
+    strace.arg(format!("trace=write,{CALLS}"));
     strace.arg("-o").arg(&trace).arg(command()).arg("run");
     for grant in grants {
         strace.arg("--allow").arg(grant);
@@ -197,7 +211,7 @@ fn run(work: &Path, guest: &str, grants: &[&str], arguments: &[&str]) -> (Vec<St
     assert!(output.status.success(), "{guest}: {report}");
     let trace = std::fs::read_to_string(trace).expect("strace writes it");
     let (mut issued, mut missing, mut found) = (BTreeSet::new(), Vec::new(), 0);
-    for event in trace.lines().filter_map(event) {
+    for event in trace.lines().flat_map(events) {
         match event {
             Event::Permit(permit) => {
                 issued.insert(permit);
@@ -235,8 +249,9 @@ fn a_system_call_without_a_permit_is_found() {
         r#"8 connect(9, {sa_family=0x2, sin_port="\x00Q", sin_addr="\x7f\x00\x00\x01"}, 16) = 0"#,
         r"8 setsockopt(9, 0x1, 0x2, [1], 4) = 0",
         r#"8 sendto(9, "x", 1, 0x4040, NULL, 0) = 1"#,
+        r#"8 sendmmsg(9, [{msg_hdr={msg_name={sa_family=0x2, sin_port="\x00\x50", sin_addr="\x7f\x00\x00\x01"}, msg_namelen=16}}, {msg_hdr={msg_name={sa_family=0x2, sin_port="\x00Q", sin_addr="\x7f\x00\x00\x01"}, msg_namelen=16}}], 2, 0) = 2"#,
     ];
-    let events: Vec<_> = lines.iter().filter_map(|line| event(line)).collect();
+    let events: Vec<_> = lines.iter().flat_map(|line| events(line)).collect();
     let of = |text: &str| text.to_owned();
     assert_eq!(
         events,
@@ -247,6 +262,8 @@ fn a_system_call_without_a_permit_is_found() {
             Event::Call(of("connect 127.0.0.1:80")),
             Event::Call(of("connect 127.0.0.1:81")),
             Event::Call(of("option 0x1 0x2")),
+            Event::Call(of("send 127.0.0.1:80")),
+            Event::Call(of("send 127.0.0.1:81")),
         ]
     );
 }

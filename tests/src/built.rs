@@ -11,6 +11,19 @@ fn deps() -> PathBuf {
     program.parent().expect("it lies in target/PROFILE/deps").to_owned()
 }
 
+/// Returns the programs of this name: those of this build, and perhaps of earlier ones.
+pub fn programs(name: &str) -> Vec<PathBuf> {
+    let entries = deps().read_dir().expect("a folder");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths
+        .filter(|path| {
+            let file = path.file_name().and_then(|file| file.to_str()).unwrap_or_default();
+            file.rsplit_once('-').is_some_and(|(before, _)| before == name)
+                && path.extension().is_none()
+        })
+        .collect()
+}
+
 /// Returns a compiler that finds what the crates of [`crates`] use.
 pub fn rustc() -> Command {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());

@@ -26,6 +26,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 pub mod fuse;
 pub mod kernel;
 pub mod netns;
+pub mod recording;
 pub mod resolver;
 
 /// Every guest program, by its name.
@@ -481,7 +482,7 @@ impl Guest {
         let interrupter = state.sandsock.interrupter();
         let policy = state.sandsock.policy_handle();
         let (own_engine, own_stdout, own_stderr) = (engine.clone(), stdout.clone(), stderr.clone());
-        let thread = std::thread::spawn(move || {
+        let thread = guest_thread(move || {
             let mut store = Store::new(&engine, state);
             store.set_epoch_deadline(1);
             allow_handles(&mut store);
@@ -548,7 +549,7 @@ pub fn run_together(guests: Vec<Guest>) -> JoinHandle<Vec<Ended>> {
     assert!(guests.iter().all(|guest| guest.program == program && guest.way == Way::Fiber));
     let component = compiled(&engine, program);
     let prepared: Vec<_> = guests.into_iter().map(Guest::prepare).collect();
-    std::thread::spawn(move || {
+    guest_thread(move || {
         let tasks = tokio::task::LocalSet::new();
         let all: Vec<_> = prepared
             .into_iter()
@@ -570,6 +571,13 @@ pub fn run_together(guests: Vec<Guest>) -> JoinHandle<Vec<Ended>> {
             results
         }))
     })
+}
+
+/// Runs guests on a thread that a recorded run knows.
+fn guest_thread<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    recording::begin();
+    let thread = std::thread::Builder::new().name(recording::GUEST_THREAD.to_owned());
+    thread.spawn(run).expect("the process can start a thread")
 }
 
 /// A guest that only lacks its store.

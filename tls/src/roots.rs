@@ -3,11 +3,16 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::RootCertStore;
+use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+
+use crate::setup::{SetupError, provider};
 
 /// The largest file of roots. Those of all public authorities together have about 220 KiB.
 const FILE_MAX: u64 = 16 << 20;
@@ -26,12 +31,17 @@ pub enum Revocation {
 
 /// Trusted certificates. There is at least one.
 pub struct Roots {
-    pub(crate) store: Arc<RootCertStore>,
+    store: Arc<RootCertStore>,
     /// All of them in DER: a server may have one of them itself.
     exact: HashSet<CertificateDer<'static>>,
     /// Lists of revoked certificates.
-    pub(crate) revoked: Vec<CertificateRevocationListDer<'static>>,
-    pub(crate) check: Revocation,
+    revoked: Vec<CertificateRevocationListDer<'static>>,
+    check: Revocation,
+    /// What verifies the chains of servers, and those of clients: without and with clients that have
+    /// none. Each is made once, because it has the lists of revoked certificates in a form that takes
+    /// several times their bytes.
+    servers: OnceLock<Result<Arc<WebPkiServerVerifier>, SetupError>>,
+    clients: [OnceLock<Result<Arc<dyn ClientCertVerifier>, SetupError>>; 2],
 }
 
 impl Roots {
@@ -98,12 +108,17 @@ impl Roots {
                 exact.insert(certificate);
             }
         }
-        (!store.is_empty()).then(|| Self {
-            store: Arc::new(store),
-            exact,
-            revoked: Vec::new(),
-            check: Revocation::None,
-        })
+        (!store.is_empty()).then(|| Self::new(store, exact, Vec::new(), Revocation::None))
+    }
+
+    fn new(
+        store: RootCertStore,
+        exact: HashSet<CertificateDer<'static>>,
+        revoked: Vec<CertificateRevocationListDer<'static>>,
+        check: Revocation,
+    ) -> Self {
+        let (servers, clients) = (OnceLock::new(), [OnceLock::new(), OnceLock::new()]);
+        Self { store: Arc::new(store), exact, revoked, check, servers, clients }
     }
 
     /// Takes certificates in DER, those of `with`, and lists of revoked certificates in DER.
@@ -140,7 +155,45 @@ impl Roots {
             return Err(RootsError::Empty(given.to_owned()));
         }
         let revoked = revoked.iter().map(|der| der.clone().into()).collect();
-        Ok(Self { store: Arc::new(store), exact, revoked, check })
+        Ok(Self::new(store, exact, revoked, check))
+    }
+
+    /// Returns what verifies the chains of servers.
+    pub(crate) fn servers(&self) -> Result<Arc<WebPkiServerVerifier>, SetupError> {
+        let make = || {
+            let store = Arc::clone(&self.store);
+            let mut builder = WebPkiServerVerifier::builder_with_provider(store, provider());
+            if self.check != Revocation::None {
+                builder = builder.with_crls(self.revoked.iter().cloned());
+            }
+            if self.check == Revocation::Leaf {
+                builder = builder.only_check_end_entity_revocation();
+            }
+            builder.build().map_err(|error| SetupError::Roots(error.to_string()))
+        };
+        self.servers.get_or_init(make).clone()
+    }
+
+    /// Returns what verifies the chains of clients. `is_optional` is whether a client may have none.
+    pub(crate) fn clients(
+        &self,
+        is_optional: bool,
+    ) -> Result<Arc<dyn ClientCertVerifier>, SetupError> {
+        let make = || {
+            let store = Arc::clone(&self.store);
+            let mut builder = WebPkiClientVerifier::builder_with_provider(store, provider());
+            if self.check != Revocation::None {
+                builder = builder.with_crls(self.revoked.iter().cloned());
+            }
+            if self.check == Revocation::Leaf {
+                builder = builder.only_check_end_entity_revocation();
+            }
+            if is_optional {
+                builder = builder.allow_unauthenticated();
+            }
+            builder.build().map_err(|error| SetupError::Roots(error.to_string()))
+        };
+        self.clients[usize::from(is_optional)].get_or_init(make).clone()
     }
 
     /// Returns whether this very certificate is one of them.

@@ -12,7 +12,7 @@ use rustls::{
 };
 
 use crate::identity::Identity;
-use crate::roots::{Revocation, Roots};
+use crate::roots::Roots;
 use crate::session::Session;
 use crate::tickets::{SessionTickets, Tickets};
 use crate::verify::{SessionVerifier, Wish};
@@ -131,7 +131,7 @@ fn same(one: &Option<Arc<Identity>>, other: &Option<Arc<Identity>>) -> bool {
     }
 }
 
-/// Makes client sessions. Its sessions resume each other.
+/// Makes client sessions. Its sessions resume each other as long as it lives.
 #[derive(Clone, Debug)]
 pub struct Client {
     config: Arc<ClientConfig>,
@@ -198,8 +198,7 @@ impl Client {
         let resume = resume && name.is_some();
         let known = if resume { self.tickets.verifier(&server) } else { None };
         let verifier = known.unwrap_or_else(|| Arc::new(SessionVerifier::new(self.wish.clone())));
-        let tickets = Arc::clone(&self.tickets);
-        let tickets = Arc::new(SessionTickets::new(tickets, Arc::clone(&verifier), resume));
+        let tickets = Arc::new(SessionTickets::new(&self.tickets, Arc::clone(&verifier), resume));
         let mut config = (*self.config).clone();
         config.dangerous().set_certificate_verifier(verifier.clone());
         config.resumption = Resumption::store(tickets.clone());
@@ -278,23 +277,11 @@ impl Server {
     /// The options contradict each other, or are out of bounds.
     pub fn with_ciphers(options: &ServerOptions, ciphers: &[u16]) -> Result<Self, SetupError> {
         check_alpn(&options.alpn)?;
-        let verifier = |roots: &Arc<Roots>| {
-            let store = Arc::clone(&roots.store);
-            let mut builder = WebPkiClientVerifier::builder_with_provider(store, provider());
-            if roots.check != Revocation::None {
-                builder = builder.with_crls(roots.revoked.iter().cloned());
-            }
-            if roots.check == Revocation::Leaf {
-                builder = builder.only_check_end_entity_revocation();
-            }
-            builder
-        };
         let verifier = match &options.client_auth {
-            ClientAuth::None => Ok(WebPkiClientVerifier::no_client_auth()),
-            ClientAuth::Optional(roots) => verifier(roots).allow_unauthenticated().build(),
-            ClientAuth::Required(roots) => verifier(roots).build(),
+            ClientAuth::None => WebPkiClientVerifier::no_client_auth(),
+            ClientAuth::Optional(roots) => roots.clients(true)?,
+            ClientAuth::Required(roots) => roots.clients(false)?,
         };
-        let verifier = verifier.map_err(|error| SetupError::Roots(error.to_string()))?;
         let mut config = ServerConfig::builder_with_provider(provider_of(ciphers))
             .with_protocol_versions(options.versions.list()?)
             .map_err(|_| SetupError::NoCipher)?

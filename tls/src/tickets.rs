@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rustls::NamedGroup;
 use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
@@ -49,7 +49,8 @@ impl Tickets {
 /// The tickets as one session sees them.
 #[derive(Debug)]
 pub(crate) struct SessionTickets {
-    tickets: Arc<Tickets>,
+    /// They end with the client, so that its sessions keep none of a peer's bytes.
+    tickets: Weak<Tickets>,
     verifier: Arc<SessionVerifier>,
     /// Whether the session may resume another one. It leaves tickets in each case.
     resume: bool,
@@ -57,8 +58,17 @@ pub(crate) struct SessionTickets {
 }
 
 impl SessionTickets {
-    pub(crate) fn new(tickets: Arc<Tickets>, verifier: Arc<SessionVerifier>, resume: bool) -> Self {
-        Self { tickets, verifier, resume, has_offered: AtomicBool::new(false) }
+    pub(crate) fn new(
+        tickets: &Arc<Tickets>,
+        verifier: Arc<SessionVerifier>,
+        resume: bool,
+    ) -> Self {
+        Self {
+            tickets: Arc::downgrade(tickets),
+            verifier,
+            resume,
+            has_offered: AtomicBool::new(false),
+        }
     }
 
     /// Returns whether the session has offered to resume another one.
@@ -67,7 +77,8 @@ impl SessionTickets {
     }
 
     fn put(&self, server: ServerName<'static>, put: impl FnOnce(&mut Kept)) {
-        let mut all = self.tickets.lock();
+        let Some(tickets) = self.tickets.upgrade() else { return };
+        let mut all = tickets.lock();
         let new = || Kept {
             verifier: Arc::clone(&self.verifier),
             group: None,
@@ -89,7 +100,8 @@ impl SessionTickets {
         server: &ServerName<'_>,
         take: impl FnOnce(&mut Kept) -> Option<T>,
     ) -> Option<T> {
-        let mut all = self.tickets.lock();
+        let tickets = self.tickets.upgrade()?;
+        let mut all = tickets.lock();
         let kept = all.get_mut(&server.to_owned())?;
         if !self.resume || !Arc::ptr_eq(&kept.verifier, &self.verifier) {
             return None;
@@ -106,7 +118,7 @@ impl ClientSessionStore for SessionTickets {
     }
 
     fn kx_hint(&self, server: &ServerName<'_>) -> Option<NamedGroup> {
-        self.tickets.lock().get(&server.to_owned())?.group
+        self.tickets.upgrade()?.lock().get(&server.to_owned())?.group
     }
 
     fn set_tls12_session(&self, server: ServerName<'static>, value: Tls12ClientSessionValue) {

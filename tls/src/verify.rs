@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 
-use crate::roots::{Revocation, Roots};
+use crate::roots::Roots;
 use crate::setup::{SetupError, Trust, provider};
 
 /// Verifies the chain up to a root, the time and the name. A certificate that is itself one of the
@@ -22,16 +22,7 @@ pub(crate) struct Verifier {
 
 impl Verifier {
     pub(crate) fn new(roots: &Arc<Roots>) -> Result<Self, SetupError> {
-        let store = Arc::clone(&roots.store);
-        let mut builder = WebPkiServerVerifier::builder_with_provider(store, provider());
-        if roots.check != Revocation::None {
-            builder = builder.with_crls(roots.revoked.iter().cloned());
-        }
-        if roots.check == Revocation::Leaf {
-            builder = builder.only_check_end_entity_revocation();
-        }
-        let chains = builder.build().map_err(|error| SetupError::Roots(error.to_string()))?;
-        Ok(Self { chains, roots: Arc::clone(roots) })
+        Ok(Self { chains: roots.servers()?, roots: Arc::clone(roots) })
     }
 }
 

@@ -475,16 +475,20 @@ impl Gate {
         }
     }
 
-    /// Returns what allows a connection on which TLS moves the bytes.
-    pub(crate) fn tls_requests(to: SocketAddr) -> [Request<'static>; 3] {
-        let asked = TlsRequest::Connect(to);
+    /// Returns what allows a connection on which TLS moves the bytes, or its session.
+    pub(crate) fn tls_requests(asked: TlsRequest<'_>) -> [Request<'_>; 3] {
         [Request::TlsConnect(asked), Request::TlsUpgrade(asked), Request::TlsInsecure(asked)]
     }
 
-    /// Asks for a connection on which TLS moves the bytes. Returns the request that is allowed.
-    pub(crate) fn decide_tls(&self, to: SocketAddr) -> CallResult<Request<'static>> {
+    /// Asks for a connection on which TLS moves the bytes, or for its session. Returns the request
+    /// that is allowed.
+    pub(crate) fn decide_tls<'a>(
+        &self,
+        to: SocketAddr,
+        asked: TlsRequest<'a>,
+    ) -> CallResult<Request<'a>> {
         self.not_denied(&Request::TcpConnect(to))?;
-        let [first, others @ ..] = Self::tls_requests(to);
+        let [first, others @ ..] = Self::tls_requests(asked);
         let other = others.into_iter().find(|request| self.would_allow(request));
         let request = match other {
             Some(other) if !self.would_allow(&first) => other,

@@ -1,5 +1,7 @@
 //! The acts of open descriptors under a policy that has taken the place of another one.
 
+use std::net::IpAddr;
+
 use crate::authority::family::{self, Family, Use};
 use crate::authority::gate::Gate;
 use crate::authority::permit::Judge;
@@ -7,8 +9,8 @@ use crate::bindings::sandsock::socket::types::{Denial, DescriptorKind, Error, So
 use crate::descriptor::Handle;
 use crate::descriptor::acts::{Acts, Local, Origin};
 use crate::error::{CallResult, Fault};
-use crate::sys::OptionBytes;
-use sandsock_policy::{Ancillary, DescriptorNumber, Request};
+use crate::sys::{self, OptionBytes};
+use sandsock_policy::{Ancillary, DescriptorNumber, Request, TlsRequest};
 
 /// Updates what the sockets remember of the policy: whether some grant is about a datagram socket
 /// that nothing can reach.
@@ -81,11 +83,14 @@ fn judge<'a>(
         let created = (acts.origin == Origin::Made).then(|| created(gate, handle, kind));
         let local = acts.local.as_ref().map(|local| bound(gate, handle, kind, local));
         let peer = acts.peer.as_ref().map(|peer| match handle.open.tls.only_to() {
-            Some(to) => gate.decide_tls(to).map(drop),
+            Some(to) => gate.decide_tls(to, TlsRequest::Connect(to)).map(drop),
             None => Family::of(kind.family)?.judge(gate, Use::Connect, kind, peer).map(drop),
         });
         // The act says more than the kind.
-        [local, peer, created].into_iter().flatten().chain(options(gate, handle, kind, acts))
+        [local, peer, session(gate, handle), created]
+            .into_iter()
+            .flatten()
+            .chain(options(gate, handle, kind, acts))
     });
     std::iter::once(origin(gate, acts.origin, socket)).chain(of_socket)
 }
@@ -144,6 +149,26 @@ fn bound(gate: &Gate, handle: &Handle, kind: SocketKind, local: &Local) -> CallR
         return Err(sandsock_policy::Denial::new(reason).into());
     }
     gate.decide(&request)
+}
+
+/// Judges the server's name of a session of TLS. Another name of the address may be granted.
+fn session(gate: &Gate, handle: &Handle) -> Option<CallResult<()>> {
+    let name = handle.open.tls.server_name()?;
+    let only_to = handle.open.tls.only_to();
+    let to = match only_to {
+        Some(to) => to,
+        None => sys::peer_address(handle.fd()).ok()?.to_ip()?,
+    };
+    let asked = match name.parse::<IpAddr>() {
+        Ok(_) => TlsRequest::Address(to),
+        Err(_) => TlsRequest::Name(&name, to.port()),
+    };
+    let is_insecure = gate.would_allow(&Request::TlsInsecure(TlsRequest::Connect(to)));
+    Some(match only_to {
+        Some(to) if !is_insecure => gate.decide_tls(to, asked).map(drop),
+        // The server need not prove the name, or plain bytes may move.
+        Some(_) | None => gate.not_denied(&Request::TlsConnect(asked)),
+    })
 }
 
 /// Judges the options that needed a grant.

@@ -232,6 +232,11 @@ impl TlsSlot {
         self.slot().is_some()
     }
 
+    /// Returns the server's name that the session of a client asks for.
+    pub(crate) fn server_name(&self) -> Option<String> {
+        self.slot().as_ref()?.lock().asked.name.clone()
+    }
+
     /// Attaches or binds a session. EISCONN if there is one.
     pub(crate) fn set(&self, tls: &Arc<SharedTls>, place: Place) -> Result<(), Errno> {
         let mut slot = self.slot();

@@ -1,8 +1,12 @@
 //! Promise: `sandsock policy attack` says what a policy lets through.
 
+use std::os::unix::net::UnixListener;
+use std::time::Duration;
+
+use sandsock_tests::{command, root, skip, target};
 use serde_json::Value;
 
-use sandsock_tests::skip;
+use crate::policy::{Tcp, Udp};
 
 const PROGRAM: &str = "attack_policy_denied";
 
@@ -125,4 +129,68 @@ pub(crate) fn attack_policy_denied() {
     // A rule that denies closes it again.
     let closed = ["--allow", "tcp-connect=*:443", "--deny", "tcp-connect=*:443"];
     assert_eq!(open(&closed).expect("as before"), []);
+}
+
+/// What a Python program can do beyond narrow grants.
+#[test]
+fn attack_narrow_python_denied() {
+    const TEST: &str = "attack_narrow_python_denied";
+    if !target().join("python/version").exists() {
+        return skip(TEST, "`make python` builds the Python runner");
+    }
+    for twin in [false, true] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("granted")).expect("makes");
+        let bound = |name: &str| {
+            let listener = UnixListener::bind(at(name)).expect("binds");
+            listener.set_nonblocking(true).expect("is set");
+            listener
+        };
+        let (ok, other) = (bound("granted/ok.sock"), bound("other.sock"));
+        std::os::unix::fs::symlink("../other.sock", at("granted/link.sock")).expect("links");
+        let accepted =
+            |listener: &UnixListener| std::iter::from_fn(|| listener.accept().ok()).count();
+        let (tcp, udp, other_tcp, other_udp) = (Tcp::new(), Udp::new(), Tcp::new(), Udp::new());
+        let mut run = assert_cmd::Command::new(command());
+        run.arg("python").arg("--runner").arg(target().join("python"));
+        if twin {
+            run.args(["--allow-all", "--limit", "rights-in-flight=2000"]);
+        } else {
+            run.args(["--limit", "descriptors=128"]);
+            for grant in [
+                format!("tcp-connect=127.0.0.1:{}", tcp.port()),
+                format!("udp-send=127.0.0.1:{}", udp.port()),
+                format!("unix-connect={}/*.sock", at("granted").display()),
+                "netlink=route:read".to_owned(),
+                "ancillary=rights:send".to_owned(),
+                "resolve=*.example.test".to_owned(),
+            ] {
+                run.args(["--allow", &grant]);
+            }
+        }
+        run.arg(root().join("tests/attacks/python/attack_narrow_denied.py"));
+        run.arg(if twin { "twin" } else { "attack" });
+        run.args(
+            [tcp.port(), udp.port(), other_tcp.port(), other_udp.port()]
+                .map(|port| port.to_string()),
+        );
+        let output = run.arg(folder.path()).timeout(Duration::from_secs(120)).output();
+        let output = output.expect("it runs");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "twin {twin}: {errors}");
+        let tried: usize =
+            String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number");
+        assert!(tried > 50, "{tried}");
+        assert!(tcp.connections() > 0 && accepted(&ok) == 1);
+        assert_eq!(udp.datagrams().last().map(Vec::as_slice), Some(&b"granted"[..]));
+        if twin {
+            assert!(other_tcp.connections() > 5 && other_udp.datagrams().len() > 3);
+            assert_eq!(accepted(&other), 3);
+        } else {
+            other_tcp.untouched();
+            other_udp.untouched();
+            assert_eq!(accepted(&other), 0);
+        }
+    }
 }

@@ -8,14 +8,18 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
     NameConstraints, date_time_ymd,
 };
+use sandsock_host::OpenActs;
 use sandsock_host::tls::{Roots, TlsSettings};
-use sandsock_tests::{Guest, Way, both_ways, command, programs, skip};
-use sandsock_tls::Session;
+use sandsock_tests::{
+    Ended, Guest, Way, both_ways, command, programs, root, run_together, skip, target,
+};
+use sandsock_tls::{Server, Session};
 
 use crate::tls::{Authority, NAME, Peer, Pem, client, self_signed, server};
 
@@ -109,12 +113,25 @@ impl Served {
 
     /// Lets the guest connect. Returns what it printed, and what the server was told.
     fn meet(self, way: Way, settings: TlsSettings, twin: bool) -> (Vec<String>, Vec<u8>) {
+        self.meet_by(way, settings, twin, ("", &[]))
+    }
+
+    /// As [`meet`](Self::meet), with the terms of the rule, and the protocols that the guest offers.
+    fn meet_by(
+        self,
+        way: Way,
+        settings: TlsSettings,
+        twin: bool,
+        (terms, protocols): (&str, &[&str]),
+    ) -> (Vec<String>, Vec<u8>) {
         let guest = Guest::new(programs::attack_tls_peers_refused, way)
-            .allow(format!("tls-connect={NAME}:{}", self.0))
+            .allow(format!("tls-connect={NAME}:{}{terms}", self.0))
             .resolve(format!("{NAME}=127.0.0.1"))
             .tls(settings);
         let guest = if twin { guest.arg("twin") } else { guest };
-        let printed = guest.arg(NAME).arg(self.0).run().success();
+        let guest = guest.arg(NAME).arg(self.0);
+        let guest = protocols.iter().fold(guest, |guest, protocol| guest.arg(protocol));
+        let printed = guest.run().success();
         let told = self.1.join().expect("the server ends");
         (printed.lines().map(str::to_owned).collect(), told)
     }
@@ -243,6 +260,16 @@ pub(crate) fn attack_tls_peers_refused() {
             refused("a downgrade", served, authority.settings(), reason);
         }
 
+        // The protocol that the rule asks for. The server speaks `echo`, and ignores what it does
+        // not know if it is not asked for a protocol.
+        for (protocols, twin) in [(&["echo"][..], true), (&[], false), (&["other"], false)] {
+            let terms = (";alpn=echo", protocols);
+            let served = Served::tls(&good, true);
+            let (printed, told) = served.meet_by(way, authority.settings(), twin, terms);
+            assert_eq!(printed[0] == "open", twin, "{protocols:?}: {printed:?}");
+            assert_eq!(told, if twin { &b"the secret"[..] } else { b"" }, "{protocols:?}");
+        }
+
         // A cut after the handshake is no end.
         let (printed, told) = Served::tls(&good, false).meet(way, authority.settings(), false);
         assert_eq!(printed, ["open", "half: the connection ended without close_notify"]);
@@ -356,6 +383,174 @@ pub(crate) fn attack_tls_tickets_apart() {
             assert_eq!(resumed, ["false", "true"], "only the own ticket is taken");
         }
     });
+}
+
+/// A ClientHello carries bytes that the guest chose, so a name opens no private space for TLS either.
+#[test]
+fn attack_tls_private_denied() {
+    let authority = Authority::new();
+    let pem = authority.issue(&["localhost"], false);
+    both_ways(|way| {
+        for (verb, twin) in [
+            ("tls-connect", false),
+            ("tls-insecure", false),
+            ("tls-upgrade", false),
+            ("tls-connect", true),
+        ] {
+            let port = Served::tls(&pem, true).0;
+            let guest = Guest::new(programs::attack_tls_peers_refused, way)
+                .allow(format!("{verb}=localhost:{port}"))
+                .tls(authority.settings());
+            let guest = if twin { guest.resolve("localhost=127.0.0.1") } else { guest };
+            let ended = guest.arg("localhost").arg(port).run();
+            if twin {
+                assert!(ended.success().starts_with("open"));
+            } else {
+                assert!(matches!(ended.result, Ok(Err(()))), "{ended:?}");
+                assert!(ended.stderr.contains("which is private"), "{ended:?}");
+            }
+        }
+    });
+}
+
+/// Serves any number of connections, each until it ends, as long as the test's process lives.
+fn echoing(server: &Server) -> u16 {
+    let ((listener, port), server) = (listener(), server.clone());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (stream, session) = (stream.expect("accepts"), server.session());
+            let mut peer = Peer { session: session.expect("a session"), stream };
+            std::thread::spawn(move || peer.echo());
+        }
+    });
+    port
+}
+
+#[test]
+pub(crate) fn attack_tls_ticket_unverified_denied() {
+    let authority = Authority::new();
+    both_ways(|way| {
+        for twin in [false, true] {
+            // It gives tickets on one port, and takes them on the other.
+            let server = server(&self_signed(NAME));
+            let (any, only) = (echoing(&server), echoing(&server));
+            let verb = if twin { "tls-insecure" } else { "tls-connect" };
+            let guest = Guest::new(programs::attack_tls_ticket_unverified_denied, way)
+                .allow(format!("tcp-connect={NAME}:{any}"))
+                .allow(format!("{verb}={NAME}:{only}"))
+                .resolve(format!("{NAME}=127.0.0.1"))
+                .tls(authority.settings());
+            let guest = if twin { guest.arg("twin") } else { guest };
+            guest.arg(NAME).arg(any).arg(only).run().success();
+        }
+    });
+}
+
+#[test]
+pub(crate) fn attack_tls_replaced_denied() {
+    let authority = Authority::new();
+    let server = server(&authority.issue(&[NAME], false));
+    both_ways(|way| {
+        // Either the server is granted, or any bytes are, with a rule that denies the name.
+        for twin in [false, true] {
+            for verb in ["tls-connect", "tcp-connect"] {
+                let port = echoing(&server);
+                let policy = |named: Option<&str>| {
+                    let guest = Guest::new(programs::attack_tls_replaced_denied, way)
+                        .allow(format!("{verb}=other.test:{port}"))
+                        .resolve(format!("{NAME}=127.0.0.1"))
+                        .resolve("other.test=127.0.0.1");
+                    match (named, verb) {
+                        (Some(name), _) => guest.allow(format!("{verb}={name}:{port}")),
+                        (None, "tls-connect") => guest,
+                        (None, _) => guest.deny(format!("tls-connect={NAME}:{port}")),
+                    }
+                };
+                let guest = policy(Some(NAME)).tls(authority.settings());
+                let guest = if twin { guest.arg("twin") } else { guest };
+                let guest = guest.arg(NAME).arg(port).arg("other.test").start();
+                assert_eq!(guest.lines(1), ["open"]);
+                let later = policy(if twin { Some(NAME) } else { None }).policy();
+                let closed = guest.policy().replace(&later, OpenActs::Close);
+                if twin {
+                    assert_eq!(closed, [""; 0]);
+                    std::thread::sleep(Duration::from_millis(100));
+                    guest.interrupt();
+                    guest.join();
+                } else {
+                    let [reason] = &closed[..] else { panic!("{verb}: {closed:?}") };
+                    assert!(reason.contains(NAME), "{reason}");
+                    let printed = guest.join().success();
+                    assert!(printed.contains("the policy was replaced"), "{printed}");
+                }
+            }
+        }
+    });
+}
+
+/// A server of TLS that floods its client. It returns when the client has gone.
+fn flood(pem: &Pem, tickets: usize) -> u16 {
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let chain = CertificateDer::pem_slice_iter(pem.0.as_bytes());
+    let chain = chain.collect::<Result<_, _>>().expect("a chain");
+    let key = PrivateKeyDer::from_pem_slice(pem.1.as_bytes()).expect("a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("a version")
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .expect("a key");
+    config.send_tls13_tickets = tickets;
+    let (listener, port) = listener();
+    std::thread::spawn(move || {
+        let mut stream = listener.accept().expect("accepts").0;
+        let mut server = rustls::ServerConnection::new(Arc::new(config)).expect("a session");
+        if tickets > 0 {
+            // All of them follow the handshake, and then no byte.
+            while server.complete_io(&mut stream).is_ok_and(|(read, _)| read > 0) {}
+            return;
+        }
+        while server.is_handshaking() {
+            if server.complete_io(&mut stream).is_err() {
+                return;
+            }
+        }
+        // Keys are allowed if a byte is between them.
+        while server.refresh_traffic_keys().is_ok()
+            && server.writer().write_all(b"x").is_ok()
+            && server.write_tls(&mut stream).is_ok()
+        {}
+    });
+    port
+}
+
+#[test]
+pub(crate) fn attack_tls_flood_bounded() {
+    let authority = Authority::new();
+    let pem = authority.issue(&[NAME], false);
+    let honest = echoing(&server(&pem));
+    // Tickets, and keys.
+    for tickets in [100_000, 0] {
+        let guest = |port: u16, mode: &str| {
+            Guest::new(programs::attack_tls_flood_bounded, Way::Fiber)
+                .allow(format!("tls-connect={NAME}:{port}"))
+                .resolve(format!("{NAME}=127.0.0.1"))
+                .tls(authority.settings())
+                .arg(mode)
+                .arg(NAME)
+                .arg(port)
+        };
+        let mut guests = vec![guest(honest, "twin")];
+        guests.extend((0..4).map(|_| guest(flood(&pem, tickets), "flooded")));
+        let ended = run_together(guests).join().expect("the host must not panic");
+        let printed: Vec<String> = ended.into_iter().map(Ended::success).collect();
+        let longest: u64 = printed[0].trim().parse().expect("milliseconds");
+        assert!(longest < 400, "{tickets} tickets: another guest waited for {longest} ms");
+        // On a thread of its own, the guest gives up in time too.
+        guest(flood(&pem, tickets), "flooded").run().success();
+    }
 }
 
 #[test]
@@ -606,5 +801,50 @@ pub(crate) fn attack_tls_key_hidden() {
         assert_eq!(looked, 2);
         drop(TcpStream::connect(("127.0.0.1", port)));
         assert!(child.0.wait().expect("it ends").success());
+    }
+}
+
+/// What a Python program can do with a socket for TLS alone.
+#[test]
+fn attack_tls_python_denied() {
+    if !target().join("python/version").exists() {
+        return skip("attack_tls_python_denied", "`make python` builds the Python runner");
+    }
+    let (folder, authority) = (tempfile::tempdir().expect("a folder"), Authority::new());
+    let roots = folder.path().join("roots.pem");
+    std::fs::write(&roots, authority.0.pem()).expect("writes");
+    for twin in [false, true] {
+        let (listener, port) = listener();
+        // The connections end at once or have the first bytes of the guest.
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&told);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (mut stream, seen) = (stream.expect("accepts"), Arc::clone(&seen));
+                let _ = stream.write_all(b"plain bytes of the server");
+                std::thread::spawn(move || {
+                    let mut bytes = Vec::new();
+                    let _ = stream.read_to_end(&mut bytes);
+                    seen.lock().expect("no panic").push(bytes);
+                });
+            }
+        });
+        let verb = if twin { "tcp-connect" } else { "tls-connect" };
+        let mut run = assert_cmd::Command::new(command());
+        run.arg("python").arg("--runner").arg(target().join("python"));
+        run.args(["--allow", &format!("{verb}={NAME}:{port}"), "--allow", "ancillary=rights:send"]);
+        run.args(["--resolve", &format!("{NAME}=127.0.0.1")]).arg("--tls-roots").arg(&roots);
+        run.arg(root().join("tests/attacks/python/attack_tls_denied.py"));
+        run.args([if twin { "twin" } else { "attack" }, NAME, &port.to_string()]);
+        let output = run.timeout(Duration::from_secs(120)).output().expect("starts");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "twin {twin}: {errors}");
+        let tried: usize =
+            String::from_utf8_lossy(&output.stdout).trim().parse().expect("the number of ways");
+        assert!(tried > 20, "{tried}");
+        let told = told.lock().expect("no panic");
+        let is_plain = |bytes: &Vec<u8>| bytes.windows(5).any(|part| part == b"plain");
+        assert_eq!(told.iter().filter(|bytes| is_plain(bytes)).count() > 10, twin);
+        assert_eq!(told.iter().any(is_plain), twin, "{told:?}");
     }
 }

@@ -75,6 +75,25 @@ fn attack_wasi_addresses_denied() {
     }
 }
 
+/// Grants for TLS alone let these guests connect nowhere: they have no TLS of the host's.
+#[test]
+fn attack_wasi_tls_denied() {
+    for version in BOTH {
+        let tcp = Tcp::new();
+        let to = [format!("127.0.0.1:{}", tcp.port())];
+        for verb in ["tls-connect", "tls-insecure", "tls-upgrade"] {
+            let grant = format!("{verb}={}", to[0]);
+            let options = ["--allow", &grant];
+            assert_eq!(results(version, &options, "connect", &to), ["access-denied"], "{verb}");
+        }
+        tcp.untouched();
+        // The twin.
+        let to = [format!("127.0.0.1:{}", crate::wasi::echo_server(1))];
+        let grant = format!("tcp-connect={}", to[0]);
+        assert_eq!(results(version, &["--allow", &grant], "connect", &to), ["ping"]);
+    }
+}
+
 #[test]
 fn attack_wasi_ports_denied() {
     for version in BOTH {

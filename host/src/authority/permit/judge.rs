@@ -30,7 +30,7 @@ use crate::sys::address::RawAddress;
 use crate::sys::{self, OptionBytes};
 use sandsock_policy::{
     Alone, Ancillary, CanInterface, CanRequest, Decision, Denial, Hostname, OptionRequest,
-    PacketRequest, Request, UnixTarget, Verb, destination, normalise_name,
+    PacketRequest, Request, TlsRequest, UnixTarget, Verb, destination, normalise_name,
 };
 
 /// WIT: an ioctl's argument has at most 4096 bytes.
@@ -185,7 +185,7 @@ impl<'a> Judge<'a> {
         let Some(to) = self.tls_destination(handle, kind, address) else {
             return self.connect(kind, address);
         };
-        let request = self.gate.decide_tls(to)?;
+        let request = self.gate.decide_tls(to, TlsRequest::Connect(to))?;
         // Whoever else has the description could send plain bytes.
         let is_own = handle.is_sole() && !handle.is_of_process();
         if !is_own || !handle.open.tls.restrict(to) {
@@ -222,7 +222,7 @@ impl<'a> Judge<'a> {
             return None;
         }
         let policy = self.gate.policy();
-        let is_for_tls = Gate::tls_requests(to).iter().any(|asked| {
+        let is_for_tls = Gate::tls_requests(TlsRequest::Connect(to)).iter().any(|asked| {
             match self.gate.ask(&policy, asked) {
                 Ok(_) => true,
                 // The name is looked up once more.

@@ -1,5 +1,5 @@
 //! Tells a server a secret over TLS, and reads what it answers. Arguments, after `twin` or not: the
-//! server's name and its port. Prints how the handshake ended, and then how the answer ended.
+//! server's name, its port, and the protocols to offer by ALPN. Prints how the handshake ended, and then how the answer ended.
 //!
 //! The twin talks to a server that proves its name. The others may be anybody.
 
@@ -11,17 +11,18 @@ use sandsock_attacks::is_twin;
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1 + usize::from(is_twin())).collect();
     let (name, port) = (args[0].as_str(), args[1].parse::<u16>().expect("a port"));
+    let options = TlsOptions { alpn: args[2..].to_vec(), ..TlsOptions::default() };
     let timeout = ConnectTimeout::After(Duration::from_secs(20));
     let socket = create_connection((name, port), timeout, None, false)?;
     let kept = socket.dup()?;
-    let stream = match TlsStream::connect(socket, name, &TlsOptions::default()) {
+    let stream = match TlsStream::connect(socket, name, &options) {
         Ok(stream) => stream,
         Err(error) => {
             println!("refused: {error}");
             // The session stays, and takes nothing any more.
             kept.send(b"the secret", Flags::NONE).expect_err("it failed");
             kept.recv(100, Flags::NONE).expect_err("it failed");
-            TlsStream::connect(kept, name, &TlsOptions::default()).expect_err("there is one");
+            TlsStream::connect(kept, name, &options).expect_err("there is one");
             return Ok(());
         }
     };
