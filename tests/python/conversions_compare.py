@@ -22,6 +22,10 @@ AFTER_3_13 = [
     (r"p\.(register|modify)\(", r"TypeError: \('an integer|ValueError: \('value must|OverflowError: \('Python int too large", r""),
     (r"NotImplemented", r"", r"TypeError: \('NotImplemented should not be used in a boolean context'"),
 ]
+# The beginning of an abstract name of AF_UNIX, a zero byte, in each form that conversions.py has for it.
+ABSTRACT = r"(b?'\\(0|x00)|bytearray\(\d|memoryview\(bytearray\(\d)"
+# The outcomes of a call to such a name: whether nobody, this program or another one has it.
+TAKEN = r"None$|\d+$|(ConnectionRefused|Permission|BlockingIO|OS)Error: (ECONNREFUSED|EPERM|EAGAIN|EPROTOTYPE)|ECONNREFUSED|EPERM|EPROTOTYPE"
 # What the sandbox does otherwise than the kernel.
 SANDBOX = [
     # No memory is taken for bytes that do not come.
@@ -38,12 +42,11 @@ SANDBOX = [
     (r"_socket\.socket\(", r"a socket", r"OSError: ESOCKTNOSUPPORT"),
     # The host closes a UNIX socket on a thread. For a moment it is still connected to its peer, and takes no other.
     (r"connect|send", r"(ConnectionRefusedError|ECONNREFUSED)", r"PermissionError: EPERM|EPERM"),
-    # An abstract name, which begins with a zero byte, is the machine's. Another program may have it during one of the runs.
-    (
-        r"(AF_UNIX|a pair): s\.bind\((Text\()?(b?'\\(0|x00)|bytearray\(\d|memoryview\(bytearray\(\d)",
-        r"None$|OSError: EADDRINUSE",
-        r"None$|OSError: EADDRINUSE",
-    ),
+    # An abstract name is the machine's. Another program may have it during one of the runs.
+    (rf"(AF_UNIX|a pair): s\.bind\({ABSTRACT}", r"None$|OSError: EADDRINUSE", r"None$|OSError: EADDRINUSE"),
+    (rf"(AF_UNIX|a pair): s\.(connect|connect_ex|sendto|sendmsg)\((.*, )?{ABSTRACT}[^,]*\)$", TAKEN, TAKEN),
+    # A descriptor of the pair was sent, so its holder could let an accept block. It runs on a thread, which is not waited for.
+    (r"a pair: s\._accept\(", r"OSError: EOPNOTSUPP", r"BlockingIOError: EAGAIN"),
     # Unknown events mean nothing. The kernel refuses some of them before it looks whether the descriptor is registered.
     (r"e\.(register|modify)\(", r"OSError: EINVAL", r"FileExistsError|None"),
     # The kernel receives on a socket of any family. The host compares the families.

@@ -4,11 +4,13 @@ import asyncio
 import concurrent.futures
 import http.client
 import http.server
+import io
 import queue
 import random
 import select
 import socket
 import socketserver
+import struct
 import sys
 import threading
 import time
@@ -148,6 +150,35 @@ def waits_of_sockets():
     server = socket.create_server(("127.0.0.1", 0))
     others_run(lambda: (later(lambda: socket.create_connection(server.getsockname()).close()), server.accept()))
     others_run(lambda: time.sleep(0.15))
+    # A file is sent as far as the peer takes it.
+    got.clear()
+    reader = threading.Thread(target=drain)
+    others_run(lambda: (reader.start(), one.sendfile(io.BytesIO(data))))
+    reader.join()
+    assert got == data
+    # A connect waits for a place in the backlog.
+    with socket.socket() as full, socket.socket() as late:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        clients = [socket.socket() for _ in range(4)]
+        for client in clients:
+            client.setblocking(False)
+            client.connect_ex(full.getsockname())
+        late.settimeout(0.15)
+        others_run(lambda: late.connect_ex(full.getsockname()))
+        [client.close() for client in clients]
+    # A close lingers over what the peer has not taken.
+    client = socket.create_connection(server.getsockname())
+    peer, _ = server.accept()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 1))
+    client.setblocking(False)
+    try:
+        while True:
+            client.send(bytes(1 << 16))
+    except BlockingIOError:
+        client.setblocking(True)
+    others_run(client.close)
+    peer.close()
     stop.set()
 
 
