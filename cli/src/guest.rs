@@ -104,8 +104,8 @@ pub(crate) struct GuestArgs {
     #[arg(long, value_name = "PATH")]
     tls_roots: Option<PathBuf>,
 
-    /// Give an identity for TLS a name, which a rule tls-identity=NAME, or tls-listen=... with
-    /// ;identity=NAME, lends to the guest. The guest never sees the key.
+    /// Give an identity for TLS a name, by which a rule of tls-identity or tls-listen lends it to the
+    /// guest. The guest never sees the key.
     #[arg(long, value_name = "NAME=CERT.pem,KEY.pem")]
     tls_identity: Vec<String>,
 

@@ -753,10 +753,11 @@ impl SandsockCtxView<'_> {
         } else if let Some(name) = &name {
             self.judge_name(handle, name)?;
         }
-        if let (Some(served), false) = (served, is_client) {
-            tls.lock().served = Some(served);
+        handle.open.tls.set(tls, place)?;
+        if !is_client {
+            tls.lock().served = served;
         }
-        Ok(handle.open.tls.set(tls, place)?)
+        Ok(())
     }
 }
 
