@@ -52,7 +52,7 @@ static SHARED: LazyLock<Shared> = LazyLock::new(|| {
     let guest =
         concat!(env!("CARGO_MANIFEST_DIR"), "/../target/guests/limits_random_survived.wasm");
     let component = Component::from_file(&engine, guest).expect("run `make guests` first");
-    // The denied port is the highest of those that no system gives out.
+    // Every policy denies these two ports, which the guest may guess.
     let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
     let datagrams = UdpSocket::bind("127.0.0.1:0").expect("binds");
     listener.set_nonblocking(true).expect("is set");

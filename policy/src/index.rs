@@ -476,6 +476,11 @@ impl Endpoints {
             .or_else(|| self.find(address, port, |reach| reach == EVERYWHERE))
     }
 
+    /// The most specific rule about every host.
+    pub(super) fn everywhere(&self, port: u16) -> Option<Ports> {
+        self.v4.find(0, port, |reach| reach == EVERYWHERE)
+    }
+
     /// The most specific rule about this address or a network around it.
     pub(super) fn near(&self, address: IpAddr, port: u16) -> Option<Ports> {
         self.find(address, port, |reach| reach != EVERYWHERE)

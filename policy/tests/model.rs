@@ -10,36 +10,18 @@
     reason = "a test takes the time, reads its seed and prints it"
 )]
 
+mod random;
+
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use sandsock_policy::{LocalAddress, Pins, Policy, PolicyBuilder, Request, Restriction};
+use sandsock_policy::{
+    Allowed, Denial, LocalAddress, Pins, Policy, PolicyBuilder, Request, Restriction, TlsRequest,
+};
 
-/// SplitMix64 (Steele, Lea and Flood, 2014).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-
-    fn pick<T: Copy>(&mut self, list: &[T]) -> T {
-        list[self.below(list.len())]
-    }
-
-    fn one_in(&mut self, count: usize) -> bool {
-        self.below(count) == 0
-    }
-}
+use crate::random::{Random, policies};
 
 /// Addresses that rules, pins and acts have in common: public and private ones, and IPv6 forms that
 /// hold an IPv4 address.
@@ -56,6 +38,8 @@ const ADDRESSES: &[&str] = &[
     "169.254.169.254",
     "168.63.129.16",
     "224.0.0.5",
+    "239.1.2.3",
+    "ff02::1",
     "2001:db8::1",
     "2001:db8::2",
     "2001:db8:1::1",
@@ -82,16 +66,19 @@ const SETS: &[(&str, &[&str])] = &[
     ("private", &["10.0.0.1", "10.0.0.2", "fd00::1"]),
     ("loopback", &["127.0.0.1", "127.0.0.2", "::1"]),
     ("link-local", &["169.254.169.254", "fe80::1"]),
-    ("multicast", &["224.0.0.5"]),
+    ("multicast", &["224.0.0.5", "239.1.2.3", "ff02::1"]),
     ("own", &["203.0.113.1", "203.0.113.2", "2001:db8::1"]),
 ];
+
+/// The names that the policy's own set holds: this one, and every name below the other one.
+const OWN_NAMES: (&str, &str) = ("b.example", "a.example");
 
 /// What a denial of the first set holds for as well: forms that are global themselves, whatever IPv4
 /// address they hold.
 const PUBLIC_BY_FORM: &[&str] = &["64:ff9b::203.0.113.1", "64:ff9b::10.0.0.1", "2002:cb00:7101::1"];
 
 /// How the policy's own set is made.
-const OWN_SET: &str = "own=203.0.113.0/30,2001:db8::1";
+const OWN_SET: &str = "own=203.0.113.0/30,2001:db8::1,b.example,*.a.example";
 
 const NETWORKS: &[&str] = &[
     "0.0.0.0/0",
@@ -106,6 +93,8 @@ const NETWORKS: &[&str] = &[
     "2001:db8::/127",
     "64:ff9b::/96",
     "fc00::/7",
+    "224.0.0.0/4",
+    "ff00::/8",
 ];
 
 const NAMES: &[&str] =
@@ -113,8 +102,43 @@ const NAMES: &[&str] =
 
 const PORTS: &[u16] = &[0, 1, 79, 80, 81, 443, 65534, 65535];
 
-const VERBS: &[&str] =
-    &["tcp-connect", "udp-send", "udp-receive", "tcp-listen", "udp-bind", "resolve"];
+const VERBS: &[&str] = &[
+    "tcp-connect",
+    "udp-send",
+    "udp-receive",
+    "tcp-listen",
+    "udp-bind",
+    "tls-connect",
+    "tls-insecure",
+    "tls-upgrade",
+    "resolve",
+    "reverse-resolve",
+    "multicast",
+];
+
+/// The verbs that take a budget.
+const CARRYING: &[&str] = &[
+    "tcp-connect",
+    "tcp-listen",
+    "udp-send",
+    "udp-receive",
+    "tls-connect",
+    "tls-insecure",
+    "tls-upgrade",
+];
+
+/// The verbs of which a rule names no port.
+const PORTLESS: &[&str] = &["resolve", "reverse-resolve", "multicast"];
+
+/// The verbs about TLS with a server.
+const TLS: &[&str] = &["tls-connect", "tls-insecure", "tls-upgrade"];
+
+/// The verbs of which a rule by a name implies that the name may be looked up.
+const IMPLYING: &[&str] =
+    &["tcp-connect", "udp-send", "tls-connect", "tls-insecure", "tls-upgrade"];
+
+/// The place of the policy's own set in [`SETS`].
+const OWN: usize = SETS.len() - 1;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Host {
@@ -140,6 +164,7 @@ struct ModelRule {
 impl ModelRule {
     fn random(random: &mut Random, verb: &'static str, allows: bool) -> Self {
         let is_local = matches!(verb, "tcp-listen" | "udp-bind");
+        let is_group = verb == "multicast";
         let host = loop {
             let host = match random.below(12) {
                 0 => Host::Any,
@@ -157,18 +182,26 @@ impl ModelRule {
                 _ => Host::Below(random.pick(&["example", "a.example", "test"])),
             };
             match host {
-                // Names are no local addresses, and addresses are not looked up.
-                Host::Name(_) | Host::Below(_) if is_local => {}
-                Host::Net(..) | Host::Set(_) if verb == "resolve" => {}
+                // Names are no local addresses and no groups, and addresses are not looked up.
+                Host::Name(_) | Host::Below(_) if is_local || is_group => {}
+                Host::Net(..) if verb == "resolve" => {}
+                Host::Set(set) if verb == "resolve" && set != OWN => {}
+                Host::Net(IpAddr::V4(v4), length)
+                    if is_group && !(v4.is_multicast() && length >= 4) => {}
+                Host::Net(IpAddr::V6(v6), length)
+                    if is_group && !(v6.is_multicast() && length >= 8) => {}
                 // These are refused as destinations, because they stand for the loopback. A mapped
                 // address is refused too: rules have the IPv4 form.
                 Host::Net(address, 32 | 128)
-                    if address.is_unspecified() && !is_local && verb != "udp-receive" => {}
+                    if address.is_unspecified()
+                        && !is_local
+                        && !matches!(verb, "udp-receive" | "reverse-resolve") => {}
                 Host::Net(IpAddr::V6(v6), _) if v6.to_ipv4_mapped().is_some() => {}
                 host => break host,
             }
         };
         let (low, high) = match random.below(5) {
+            _ if PORTLESS.contains(&verb) => (0, u16::MAX),
             0..=2 => (0, u16::MAX),
             3 => {
                 let (a, b) = (random.pick(PORTS), random.pick(PORTS));
@@ -181,9 +214,7 @@ impl ModelRule {
                 (port, port)
             }
         };
-        let budget = allows
-            && matches!(verb, "tcp-connect" | "udp-send" | "udp-receive" | "tcp-listen")
-            && random.one_in(3);
+        let budget = allows && CARRYING.contains(&verb) && random.one_in(3);
         Self { verb, host, low, high, budget }
     }
 
@@ -198,8 +229,8 @@ impl ModelRule {
             Host::Below(name) => format!("*.{name}"),
             Host::Set(set) => SETS[set].0.to_owned(),
         };
-        if self.verb == "resolve" {
-            return format!("resolve={host}");
+        if PORTLESS.contains(&self.verb) {
+            return format!("{}={host}", self.verb);
         }
         let ports = match (self.low, self.high) {
             (0, u16::MAX) => "*".to_owned(),
@@ -218,11 +249,25 @@ impl ModelRule {
         match self.host {
             Host::Name(own) => own == name,
             Host::Below(own) => name.len() > own.len() && name.ends_with(&format!(".{own}")),
+            Host::Set(OWN) => name == OWN_NAMES.0 || name.ends_with(&format!(".{}", OWN_NAMES.1)),
             Host::Any | Host::Net(..) | Host::Set(_) => false,
         }
     }
 
-    /// Whether the rule is about this very address.
+    /// How specific the rule is, which stands at this place of the list. The lowest rank is the most
+    /// specific: networks by their length, then whole names, then names below others by the number of
+    /// labels, then sets, then `*`. Among equals fewer ports, then the earlier rule.
+    fn rank(&self, at: usize) -> (u8, usize, u16, usize) {
+        let (class, precision) = match self.host {
+            Host::Net(_, length) => (0, usize::from(length)),
+            Host::Name(_) => (1, 0),
+            Host::Below(own) => (2, own.split('.').count()),
+            Host::Set(_) => (3, 0),
+            Host::Any => (4, 0),
+        };
+        (class, usize::MAX - precision, self.high - self.low, at)
+    }
+
     /// Whether it holds for an address as a rule that denies.
     fn denies_address(&self, address: IpAddr) -> bool {
         self.has_address(address)
@@ -230,6 +275,7 @@ impl ModelRule {
             || self.host == Host::Set(0) && PUBLIC_BY_FORM.iter().any(|form| ip(form) == address)
     }
 
+    /// Whether the rule is about this very address.
     fn has_address(&self, address: IpAddr) -> bool {
         match self.host {
             Host::Any => true,
@@ -340,6 +386,16 @@ enum Verdict {
     Other,
 }
 
+/// How a rule has an address. Of several ways, the first one counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum By {
+    /// By a name whose address the operator has fixed.
+    FixedName,
+    /// By a name that was looked up, the one that was pinned first.
+    Pin(usize),
+    Address,
+}
+
 impl Model {
     fn fixed_names(&self, address: IpAddr) -> Vec<&'static str> {
         let here = self.fixed.iter().filter(|(_, own)| plain(*own) == address);
@@ -351,127 +407,144 @@ impl Model {
     }
 
     /// Whether a rule denies this address and port: by the address, by an IPv4 address inside it, or
-    /// by any name that it has or had.
+    /// by any name that it has or had. Groups have no names.
     fn is_denied(&self, verb: &str, address: IpAddr, port: u16) -> bool {
-        let names: Vec<_> = self
-            .fixed_names(address)
-            .into_iter()
-            .chain(self.pins.iter().filter(|pin| pin.address == address).map(|pin| pin.name))
-            .collect();
+        let pinned = self.pins.iter().filter(|pin| pin.address == address).map(|pin| pin.name);
+        let names: Vec<_> = self.fixed_names(address).into_iter().chain(pinned).collect();
         self.deny.iter().filter(|rule| rule.verb == verb && rule.has_port(port)).any(|rule| {
-            rule.denies_address(address) || names.iter().any(|name| rule.has_name(name))
+            rule.denies_address(address)
+                || verb != "multicast" && names.iter().any(|name| rule.has_name(name))
         })
     }
 
-    /// The most specific of these rules that allows an address, and the pin by which it does:
-    /// networks by their length, then whole names, then names below others by the number of labels,
-    /// then sets, then `*`. Among equals fewer ports, then the earlier rule. A pin that is used lives on.
+    /// Whether a rule denies a destination: by what it reaches, or as it was given.
+    fn is_destination_denied(&self, verb: &str, to: SocketAddr) -> bool {
+        let as_given = |rule: &ModelRule| {
+            rule.verb == verb && rule.has_port(to.port()) && rule.has_address(plain(to.ip()))
+        };
+        self.is_denied(verb, reached(to.ip()), to.port())
+            || reached(to.ip()) != plain(to.ip()) && self.deny.iter().any(as_given)
+    }
+
+    /// The most specific of these rules that allows an address, and how the rule has it. `names` is
+    /// whether it may have it by a name.
     fn find(
         &self,
         rules: &[ModelRule],
         verb: &str,
         address: IpAddr,
         port: u16,
-    ) -> Option<(usize, Option<usize>)> {
+        names: bool,
+    ) -> Option<(usize, By)> {
         let mut found = Vec::new();
         for (at, rule) in rules.iter().enumerate() {
             if rule.verb != verb || !rule.has_port(port) {
                 continue;
             }
-            let width = rule.high - rule.low;
-            let mut add = |class: u8, precision: usize, pin: Option<usize>| {
-                found.push(((class, usize::MAX - precision, width, at), pin));
-            };
-            match rule.host {
-                Host::Any => add(4, 0, None),
-                Host::Set(_) if rule.has_address(address) => add(3, 0, None),
-                Host::Set(_) => {}
-                Host::Net(_, length) if rule.has_address(address) => {
-                    add(0, usize::from(length), None)
-                }
-                Host::Net(..) => {}
-                Host::Name(own) | Host::Below(own) => {
-                    let class = if matches!(rule.host, Host::Name(_)) { 1 } else { 2 };
-                    let labels = if class == 1 { 0 } else { own.split('.').count() };
-                    if self.fixed_names(address).iter().any(|name| rule.has_name(name)) {
-                        add(class, labels, None);
-                    }
-                    for (place, pin) in self.pins.iter().enumerate() {
-                        let counts = pin.address == address
-                            && self.is_fresh(pin)
-                            && !is_private(address)
-                            && rule.has_name(pin.name);
-                        if counts {
-                            add(class, labels, Some(place));
-                        }
-                    }
+            let mut add = |by: By| found.push((rule.rank(at), by));
+            if rule.has_address(address) {
+                add(By::Address);
+            }
+            if names && self.fixed_names(address).iter().any(|name| rule.has_name(name)) {
+                add(By::FixedName);
+            }
+            for (place, pin) in self.pins.iter().enumerate() {
+                let counts = pin.address == address && self.is_fresh(pin) && !is_private(address);
+                if names && counts && rule.has_name(pin.name) {
+                    add(By::Pin(place));
                 }
             }
         }
-        // The first of equals is the fixed name, then the pin that was added first.
-        let best = found.iter().min_by_key(|(rank, pin)| (*rank, pin.map_or(0, |pin| pin + 1)))?;
-        Some((best.0.3, best.1))
+        let ((_, _, _, at), by) = found.into_iter().min()?;
+        Some((at, by))
     }
 
-    fn touch(&mut self, pin: Option<usize>) {
-        if let Some(pin) = pin {
-            self.pins[pin].used = self.pins[pin].used.max(self.now);
-        }
-    }
-
-    /// Decides on an act that has an address.
-    fn reach(&mut self, verb: &'static str, to: SocketAddr) -> Verdict {
-        let is_destination = verb != "udp-receive";
-        let address = if is_destination { reached(to.ip()) } else { plain(to.ip()) };
-        let port = to.port();
-        let denied = self.is_denied(verb, address, port)
-            // A rule may name the address as it was given.
-            || is_destination
-                && reached(to.ip()) != plain(to.ip())
-                && self.deny.iter().any(|rule| {
-                    rule.verb == verb && rule.has_port(port) && rule.has_address(plain(to.ip()))
-                });
+    /// Decides in the steps of every decision. `by` is what rules that allow say, those of the policy
+    /// or those that the guest has kept. What the guest has kept has no rules that deny.
+    fn decide(&mut self, denied: bool, by: impl Fn(&mut Self, &[ModelRule]) -> Verdict) -> Verdict {
         if denied {
             return Verdict::Denied;
         }
-        let own = self.allow.clone();
-        let verdict = self.allowed(&own, verb, address, port);
-        let verdict = match verdict {
+        let verdict = match by(self, &self.allow.clone()) {
             Verdict::Denied if self.everything => Verdict::Everything,
             verdict => verdict,
         };
         if verdict == Verdict::Denied {
             return verdict;
         }
-        for kept in self.kept.clone() {
-            // Restrictions have no rules that deny.
-            let deny = std::mem::take(&mut self.deny);
-            let by_guest = self.allowed(&kept, verb, address, port);
-            self.deny = deny;
-            if by_guest == Verdict::Denied {
-                return by_guest;
-            }
-        }
-        verdict
+        let deny = std::mem::take(&mut self.deny);
+        let is_kept = self.kept.clone().iter().all(|kept| by(self, kept) != Verdict::Denied);
+        self.deny = deny;
+        if is_kept { verdict } else { Verdict::Denied }
     }
 
+    /// What rules say that allow an address. A pin that is used lives on.
     fn allowed(&mut self, rules: &[ModelRule], verb: &str, address: IpAddr, port: u16) -> Verdict {
-        let mut found = self.find(rules, verb, address, port);
+        let names = verb != "multicast";
+        let mut found = self.find(rules, verb, address, port, names);
         if verb == "udp-receive" && found.is_none() && !self.is_denied("udp-send", address, port) {
             // It may be the answer to what was sent.
-            found = self.find(rules, "udp-send", address, port);
+            found = self.find(rules, "udp-send", address, port, names);
         }
         match found {
-            Some((rule, pin)) => {
-                self.touch(pin);
+            Some((rule, by)) => {
+                if let By::Pin(pin) = by {
+                    self.pins[pin].used = self.pins[pin].used.max(self.now);
+                }
                 Verdict::Rule(rule)
+            }
+            // The operator has said which name the address has.
+            None if verb == "reverse-resolve" && !self.fixed_names(address).is_empty() => {
+                Verdict::Other
             }
             None => Verdict::Denied,
         }
     }
 
+    /// Decides on an act that has an address.
+    fn reach(&mut self, verb: &str, to: SocketAddr) -> Verdict {
+        let is_destination = !matches!(verb, "udp-receive" | "reverse-resolve" | "multicast");
+        let address = if is_destination { reached(to.ip()) } else { plain(to.ip()) };
+        let denied = match is_destination {
+            true => self.is_destination_denied(verb, to),
+            false => self.is_denied(verb, address, to.port()),
+        };
+        self.decide(denied, |model, rules| model.allowed(rules, verb, address, to.port()))
+    }
+
+    /// Decides on a handshake that proves an address: no name helps.
+    fn prove_address(&mut self, verb: &str, to: SocketAddr) -> Verdict {
+        let denied = self.is_destination_denied(verb, to);
+        self.decide(denied, |model, rules| {
+            let found = model.find(rules, verb, plain(to.ip()), to.port(), false);
+            found.map_or(Verdict::Denied, |(rule, _)| Verdict::Rule(rule))
+        })
+    }
+
+    /// Decides on a handshake that proves a name: the rules about it decide, and those about any host.
+    fn prove_name(&mut self, verb: &str, name: &str, port: u16) -> Verdict {
+        let holds = |rule: &ModelRule| {
+            let is_about = rule.host == Host::Any || rule.has_name(name);
+            rule.verb == verb && rule.has_port(port) && is_about
+        };
+        let denied = self.deny.iter().any(holds);
+        self.decide(denied, |_, rules| {
+            let found = rules.iter().enumerate().filter(|(_, rule)| holds(rule));
+            let best = found.min_by_key(|(at, rule)| rule.rank(*at));
+            best.map_or(Verdict::Denied, |(at, _)| Verdict::Rule(at))
+        })
+    }
+
+    /// Decides on the membership in some group: any rule about a group is enough.
+    fn join_some_group(&mut self) -> Verdict {
+        self.decide(false, |_, rules| match rules.iter().any(|rule| rule.verb == "multicast") {
+            true => Verdict::Other,
+            false => Verdict::Denied,
+        })
+    }
+
     /// Decides on a bind or a listen.
-    fn local(&self, verb: &'static str, local: LocalAddress) -> Verdict {
+    fn local(&self, verb: &str, local: LocalAddress) -> Verdict {
         let address = plain(local.address.ip());
         let asked = if local.kernel_chosen { 0 } else { local.address.port() };
         // A wildcard takes in every address of its version. A socket of both versions takes in both.
@@ -536,7 +609,7 @@ impl Model {
         let by = |rules: &[ModelRule], deny: &[ModelRule]| {
             rules.iter().any(|rule| match rule.verb {
                 "resolve" => rule.host == Host::Any || rule.has_name(name),
-                "tcp-connect" | "udp-send" => {
+                verb if IMPLYING.contains(&verb) => {
                     let is_open = |port: u16| {
                         !deny.iter().any(|denial| {
                             denial.verb == rule.verb
@@ -634,6 +707,49 @@ struct Compared {
     /// By a rule with a name, and a pin of that name.
     by_pin: usize,
     by_everything: usize,
+    /// How many acts of each verb were denied, and how many were allowed.
+    verbs: BTreeMap<&'static str, [usize; 2]>,
+}
+
+impl Compared {
+    fn count(&mut self, model: &Model, request: &Request<'_>, verdict: Verdict) {
+        let host = match verdict {
+            Verdict::Rule(rule) => model.allow.get(rule).map(|rule| rule.host),
+            _ => None,
+        };
+        let is_pinned =
+            matches!(host, Some(Host::Name(_) | Host::Below(_))) && model.fixed.is_empty();
+        *match verdict {
+            Verdict::Denied => &mut self.denied,
+            Verdict::Rule(_) if is_pinned => &mut self.by_pin,
+            Verdict::Rule(_) => &mut self.by_rule,
+            Verdict::Everything | Verdict::Other => &mut self.by_everything,
+        } += 1;
+        let allowed = usize::from(verdict != Verdict::Denied);
+        self.verbs.entry(request.verb().name()).or_default()[allowed] += 1;
+    }
+}
+
+/// Makes the request of an act that has an address.
+fn request(verb: &str, to: SocketAddr) -> Request<'static> {
+    match verb {
+        "tcp-connect" => Request::TcpConnect(to),
+        "udp-send" => Request::UdpSend(to),
+        "udp-receive" => Request::UdpReceive(to),
+        "reverse-resolve" => Request::ReverseResolve(to.ip()),
+        "multicast" => Request::Multicast(Some(to.ip())),
+        verb => tls_request(verb, TlsRequest::Connect(to)),
+    }
+}
+
+/// Makes the request of a verb about TLS.
+fn tls_request<'a>(verb: &str, asked: TlsRequest<'a>) -> Request<'a> {
+    match verb {
+        "tls-connect" => Request::TlsConnect(asked),
+        "tls-insecure" => Request::TlsInsecure(asked),
+        "tls-upgrade" => Request::TlsUpgrade(asked),
+        verb => panic!("{verb} is no verb about TLS"),
+    }
 }
 
 /// Compares a policy's decisions with the model's, while time goes by and names are looked up.
@@ -646,118 +762,111 @@ fn compare(seed: u64, compared: &mut Compared) {
     let mut pins = Pins::new(start);
     for _ in 0..48 {
         let now = start + Duration::from_millis(model.now);
-        let address = some_address(random);
-        let to = SocketAddr::new(address, random.pick(PORTS));
-        let choice = match main {
-            _ if random.one_in(2) => random.below(12),
-            "resolve" => 2,
-            "tcp-listen" | "udp-bind" => 3,
-            "tcp-connect" => 6,
-            "udp-send" => 9,
-            _ => 11,
-        };
-        match choice {
+        let name = random.pick(NAMES);
+        let mut to = SocketAddr::new(some_address(random), random.pick(PORTS));
+        let verb = if random.one_in(2) { random.pick(VERBS) } else { main };
+        let (request, expected) = match random.below(16) {
             0 => {
                 let step = random.pick(&[1, 1, 1000, 60_000, LIFETIME - 60_000, LIFETIME + 1]);
                 model.now += step;
                 writeln!(shown, "after {step} ms").expect("a string");
+                continue;
             }
             1 => {
-                let name = random.pick(NAMES);
                 let addresses: Vec<IpAddr> =
                     (0..random.below(5)).map(|_| some_address(random)).collect();
                 pins.pin(name, &addresses, now);
                 model.pin(name, &addresses);
                 writeln!(shown, "pin {name} {addresses:?}").expect("a string");
+                continue;
             }
-            2 => {
-                let name = random.pick(NAMES);
-                let request = Request::Resolve(name);
-                let found = policy.decide(&request, &pins, now).is_ok();
-                let expected = model.resolve(name) != Verdict::Denied;
-                assert_eq!(found, expected, "seed {seed}: resolve {name}\n{shown}");
-            }
-            3..=5 => {
+            _ if verb == "resolve" => (Request::Resolve(name), model.resolve(name)),
+            _ if matches!(verb, "tcp-listen" | "udp-bind") => {
                 let local = LocalAddress {
                     address: to,
                     v6only: random.one_in(2),
                     kernel_chosen: random.one_in(3),
                     published: None,
                 };
-                let (verb, request) = match random.one_in(2) {
-                    true => ("tcp-listen", Request::TcpListen(local)),
-                    false => ("udp-bind", Request::UdpBind(local)),
+                let request = match verb {
+                    "tcp-listen" => Request::TcpListen(local),
+                    _ => Request::UdpBind(local),
                 };
-                let found = policy.decide(&request, &pins, now).is_ok();
-                let expected = model.local(verb, local) != Verdict::Denied;
-                assert_eq!(found, expected, "seed {seed}: {verb} {local:?}\n{shown}");
-                assert_eq!(policy.judge_local(&request).is_ok(), expected, "seed {seed}");
+                let expected = model.local(verb, local);
+                let judged = policy.judge_local(&request).is_ok();
+                assert_eq!(judged, expected != Verdict::Denied, "seed {seed}: {request:?}");
+                (request, expected)
             }
-            choice => {
-                let (verb, request) = match choice {
-                    6..=8 => ("tcp-connect", Request::TcpConnect(to)),
-                    9..=10 => ("udp-send", Request::UdpSend(to)),
-                    _ => ("udp-receive", Request::UdpReceive(to)),
-                };
-                let mut by_source = model.clone();
-                let expected = model.reach(verb, to);
+            2 | 3 if verb == "multicast" => (Request::Multicast(None), model.join_some_group()),
+            2..=5 if TLS.contains(&verb) => {
+                let asked = TlsRequest::Name(name, to.port());
+                (tls_request(verb, asked), model.prove_name(verb, name, to.port()))
+            }
+            6..=8 if TLS.contains(&verb) => {
+                (tls_request(verb, TlsRequest::Address(to)), model.prove_address(verb, to))
+            }
+            _ => {
+                if PORTLESS.contains(&verb) {
+                    to.set_port(0);
+                }
                 if verb == "udp-receive" {
                     // The check of every datagram is a function of its own.
                     let allowed = policy.udp_source_allowed(to, &pins, now);
-                    let expected = by_source.reach(verb, to) != Verdict::Denied;
+                    let expected = model.clone().reach(verb, to) != Verdict::Denied;
                     assert_eq!(allowed, expected, "seed {seed}: a datagram of {to}\n{shown}");
                 }
-                let rule = match expected {
-                    Verdict::Rule(rule) => by_source.allow.get(rule),
-                    _ => None,
-                };
-                let is_pinned = rule.is_some_and(|rule| {
-                    matches!(rule.host, Host::Name(_) | Host::Below(_)) && model.fixed.is_empty()
-                });
-                match expected {
-                    Verdict::Denied => compared.denied += 1,
-                    Verdict::Rule(_) if is_pinned => compared.by_pin += 1,
-                    Verdict::Rule(_) => compared.by_rule += 1,
-                    Verdict::Everything | Verdict::Other => compared.by_everything += 1,
-                }
-                let found = policy.decide(&request, &pins, now);
-                let text = |rule: usize| policy.allowed()[rule].to_string();
-                let what = || format!("seed {seed}: {verb} {to}: {expected:?}\n{shown}");
-                match (&found, expected) {
-                    (Err(_), Verdict::Denied) => {}
-                    // Which of the two verbs lets a datagram in is not compared.
-                    (Ok(_), Verdict::Rule(_)) if verb == "udp-receive" => {}
-                    (Ok(allowed), Verdict::Rule(rule)) => {
-                        assert_eq!(allowed.rule, Some(text(rule).as_str()), "{}", what());
-                        // Budgets are numbered in the order of their rules.
-                        let before = model.allow[..rule].iter().filter(|rule| rule.budget);
-                        let budget = model.allow[rule].budget.then(|| before.count());
-                        assert_eq!(allowed.budget.map(|id| id.index()), budget, "{}", what());
-                    }
-                    (Ok(allowed), Verdict::Everything) => {
-                        assert_eq!(allowed.rule, Some("allow-all"), "{}", what());
-                    }
-                    (found, _) => panic!("{found:?} {}", what()),
-                }
-                writeln!(shown, "{verb} {to}: {expected:?}").expect("a string");
+                (request(verb, to), model.reach(verb, to))
             }
+        };
+        compared.count(&model, &request, expected);
+        check(&policy, &model, verb, expected, policy.decide(&request, &pins, now), &|| {
+            format!("seed {seed}: {request:?}: {expected:?}\n{shown}")
+        });
+        writeln!(shown, "{request:?}: {expected:?}").expect("a string");
+    }
+}
+
+/// Compares one decision with the model's.
+fn check(
+    policy: &Policy,
+    model: &Model,
+    verb: &str,
+    expected: Verdict,
+    found: Result<Allowed<'_>, Denial>,
+    what: &dyn Fn() -> String,
+) {
+    match (found, expected) {
+        (Err(_), Verdict::Denied) => {}
+        // Which of the two verbs lets a datagram in is not compared.
+        (Ok(_), Verdict::Rule(_)) if verb == "udp-receive" => {}
+        (Ok(_), Verdict::Other) => {}
+        (Ok(allowed), Verdict::Rule(rule)) => {
+            let text = policy.allowed()[rule].to_string();
+            assert_eq!(allowed.rule, Some(&*text), "{}", what());
+            // Budgets are numbered in the order of their rules.
+            let before = model.allow[..rule].iter().filter(|rule| rule.budget);
+            let budget = model.allow[rule].budget.then(|| before.count());
+            assert_eq!(allowed.budget.map(|id| id.index()), budget, "{}", what());
         }
+        (Ok(allowed), Verdict::Everything) => {
+            assert_eq!(allowed.rule, Some("allow-all"), "{}", what());
+        }
+        (found, _) => panic!("{found:?} {}", what()),
     }
 }
 
 #[test]
 fn decisions_are_the_models() {
-    let number = |name: &str, default: u64| {
-        std::env::var(name).ok().map_or(default, |text| text.parse().expect("a number"))
-    };
-    let (first, cases) = (number("SANDSOCK_SEED", 1), number("SANDSOCK_CASES", 5_000));
-    println!("policies from seed {first} to {}", first + cases - 1);
+    let seeds = policies(5_000);
+    let cases = seeds.end - seeds.start;
     let mut compared = Compared::default();
-    for seed in first..first + cases {
-        compare(seed, &mut compared);
-    }
+    seeds.for_each(|seed| compare(seed, &mut compared));
     println!("{compared:?}");
-    let Compared { denied, by_rule, by_pin, by_everything } = compared;
+    let Compared { denied, by_rule, by_pin, by_everything, verbs } = compared;
     let least = [denied, by_rule, by_pin, by_everything].into_iter().min().unwrap_or(0);
     assert!(least as u64 >= cases / 10, "some kind of act is hardly compared");
+    for verb in VERBS {
+        let [denied, allowed] = verbs.get(verb).copied().unwrap_or_default();
+        assert!(denied.min(allowed) as u64 >= cases / 10, "{verb} is hardly compared");
+    }
 }

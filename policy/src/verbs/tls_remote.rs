@@ -36,32 +36,27 @@ pub(crate) struct TlsIndex {
     pub(crate) all: Endpoints,
     /// The rules that are not about names.
     addresses: Endpoints,
-    /// The rules about every host.
-    any: Vec<(PortRange, RuleId)>,
     /// The ports of all rules.
     ports: Vec<PortRange>,
 }
 
 impl TlsIndex {
     pub(crate) fn new(rules: &VerbRules<'_, EndpointPattern>) -> Self {
-        let rules_of = |wanted: fn(&HostPattern) -> bool| {
-            rules.rules.iter().copied().filter(move |(_, pattern)| wanted(&pattern.host))
-        };
-        let is_address = |host: &HostPattern| !matches!(host, HostPattern::Name(_));
-        let any = rules_of(|host| matches!(host, HostPattern::Any));
+        let is_address = |pattern: &EndpointPattern| !matches!(pattern.host, HostPattern::Name(_));
+        let of_addresses = rules.rules.iter().copied().filter(|(_, pattern)| is_address(pattern));
         Self {
             all: endpoints::index(rules),
-            addresses: Endpoints::build(rules_of(is_address), rules.sets),
-            any: any.map(|(rule, pattern)| (pattern.ports, rule)).collect(),
+            addresses: Endpoints::build(of_addresses, rules.sets),
             ports: rules.rules.iter().map(|(_, pattern)| pattern.ports).collect(),
         }
     }
 
-    /// Returns the rule about a handshake that proves a host name.
+    /// Returns the most specific rule about a handshake that proves a host name: by the name, by a
+    /// set that holds the name, or by `*`, in this order.
     fn of_name(&self, name: &str, port: u16) -> Option<RuleId> {
         let name = normalise_name(name).ok().filter(|name| !ends_in_number(name))?;
-        let any = || self.any.iter().find(|(ports, _)| ports.contains(port));
-        self.all.names.find(&name, port).map(|found| found.rule).or_else(|| Some(any()?.1))
+        let named = self.all.names.find_ranked(&name, port).map(|(_, found)| found);
+        named.or_else(|| self.all.everywhere(port)).map(|found| found.rule)
     }
 
     /// Returns the rule that denies what is asked for. `self` has the rules that deny.
@@ -258,3 +253,42 @@ macro_rules! tls_remote {
     };
 }
 pub(crate) use tls_remote;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::pins::Pins;
+    use crate::policy::Policy;
+
+    /// Returns the rule by which a handshake may prove a name at port 443.
+    fn rule_of(policy: &Policy, name: &str) -> Option<String> {
+        let pins = Pins::new(Instant::now());
+        let request = Request::TlsConnect(TlsRequest::Name(name, 443));
+        let allowed = policy.decide(&request, &pins, pins.origin()).ok()?;
+        allowed.rule.map(str::to_owned)
+    }
+
+    #[test]
+    fn a_handshake_meets_the_terms_of_the_most_specific_rule() {
+        let mut builder = Policy::builder();
+        builder.set("ours=api.example,*.ours.example").unwrap();
+        for rule in [
+            "tls-connect=*:*",
+            "tls-connect=*:443;alpn=h2",
+            "tls-connect=ours:443",
+            "tls-connect=*.example:443;alpn=h2",
+        ] {
+            builder.allow(rule).unwrap();
+        }
+        let policy = builder.build_with(&|path| Ok(path.to_owned()));
+        let of = |name| rule_of(&policy, name);
+        // Of the rules about every host, the one with fewer ports.
+        assert_eq!(of("other.test").as_deref(), Some("tls-connect=*:443;alpn=h2"));
+        // A pattern comes before a set, even if the set has the whole name.
+        assert_eq!(of("api.example").as_deref(), Some("tls-connect=*.example:443;alpn=h2"));
+        assert_eq!(of("a.ours.example").as_deref(), Some("tls-connect=*.example:443;alpn=h2"));
+        assert_eq!(of("192.0.2.1"), None);
+    }
+}
