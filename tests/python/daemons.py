@@ -169,8 +169,8 @@ def dovecot(service, folder):
     write(
         folder + "/conf",
         f"base_dir = {folder}/run\nstate_dir = {folder}/state\nlog_path = /dev/stderr\nlisten = 127.0.0.1\n"
-        f"protocols = {service.rstrip('s')}\n{listeners}ssl = required\nssl_cert = <{folder}/server.crt\nssl_key = <{folder}/server.key\n"
-        f"mail_location = maildir:{folder}/mail\nfirst_valid_uid = 1\n"
+        f"protocols = {service.rstrip('s')}\n{listeners}mail_location = maildir:{folder}/mail\nfirst_valid_uid = 1\n"
+        f"ssl = required\nssl_cert = <{folder}/server.crt\nssl_key = <{folder}/server.key\n"
         "passdb {\n  driver = static\n  args = password=secret\n}\n"
         f"userdb {{\n  driver = static\n  args = uid=nobody gid=nogroup home={folder}/mail\n}}\n",
     )
