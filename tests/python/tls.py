@@ -137,7 +137,8 @@ def client(row, folder):
         given = ["--env", f"{row.roots}={trust}"] if row.roots else []
 
         def run(act, trusts, allow=granted, roots=authority, options=given):
-            options = ["--resolve", f"server.test={row.address}", "--tls-roots", roots, "--dir", folder + "/trust:ro", *identity(folder), *options]
+            options = ["--resolve", f"server.test={row.address}", "--tls-roots", roots, "--dir", folder + "/trust:ro", *options]
+            options += identity(folder)
             if row.program.startswith("package_"):
                 options += ["--site", packages.site()]
             act(program(row.program), str(port), trusts, *row.words, allow=allow, options=options)
