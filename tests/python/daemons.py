@@ -169,8 +169,8 @@ def dovecot(service, folder):
     write(
         folder + "/conf",
         f"base_dir = {folder}/run\nstate_dir = {folder}/state\nlog_path = /dev/stderr\nlisten = 127.0.0.1\n"
-        f"protocols = {service.rstrip('s')}\n{listeners}ssl = required\nssl_cert = <{folder}/server.crt\nssl_key = <{folder}/server.key\n"
-        f"mail_location = maildir:{folder}/mail\nfirst_valid_uid = 1\n"
+        f"protocols = {service.rstrip('s')}\n{listeners}mail_location = maildir:{folder}/mail\nfirst_valid_uid = 1\n"
+        f"ssl = required\nssl_cert = <{folder}/server.crt\nssl_key = <{folder}/server.key\n"
         "passdb {\n  driver = static\n  args = password=secret\n}\n"
         f"userdb {{\n  driver = static\n  args = uid=nobody gid=nogroup home={folder}/mail\n}}\n",
     )
@@ -211,8 +211,9 @@ def vsftpd(folder, reuse=False):
         "listen": "YES", "listen_address": "127.0.0.1", "listen_port": port, "background": "NO", "seccomp_sandbox": "NO",
         "anonymous_enable": "YES", "no_anon_password": "YES", "anon_root": folder + "/ftp", "write_enable": "YES",
         "anon_upload_enable": "YES", "ssl_enable": "YES", "allow_anon_ssl": "YES", "force_anon_logins_ssl": "YES",
-        "force_anon_data_ssl": "YES", "require_ssl_reuse": "YES" if reuse else "NO", "ssl_ciphers": "HIGH", "rsa_cert_file": folder + "/server.crt",
-        "rsa_private_key_file": folder + "/server.key", "secure_chroot_dir": folder + "/empty",
+        "force_anon_data_ssl": "YES", "require_ssl_reuse": "YES" if reuse else "NO", "ssl_ciphers": "HIGH",
+        "rsa_cert_file": folder + "/server.crt", "rsa_private_key_file": folder + "/server.key",
+        "secure_chroot_dir": folder + "/empty",
     }  # fmt: skip
     os.mkdir(folder + "/empty")
     write(folder + "/conf", "".join(f"{name}={value}\n" for name, value in settings.items()))

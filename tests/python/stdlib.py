@@ -188,8 +188,9 @@ def connection(folder):
 
 
 @contextlib.contextmanager
-def shared_file(folder, *words, allow=(), options=()):
-    """Starts -m http.server in the sandbox for a folder with a file of 1 MB, and its log. Gives the port and the file's bytes."""
+def shared_file(folder, *words, listen="tcp-listen=127.0.0.1:{}", options=()):
+    """Starts -m http.server in the sandbox for a folder with a file of 1 MB, and its log. Gives the port and the file's bytes. `listen` is
+    the grant for the port."""
     if not has_threads():
         raise Skip("this runner has no threads, which http.server serves with")
     port, whole = free_port(), os.urandom(1 << 20)
@@ -197,7 +198,7 @@ def shared_file(folder, *words, allow=(), options=()):
     with open(folder + "/file", "wb") as file:
         file.write(whole)
     words = command("-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", folder, *words,
-                    allow=[f"tcp-listen=127.0.0.1:{port}", "reverse-resolve=127.0.0.1", *allow],
+                    allow=[listen.format(port), "reverse-resolve=127.0.0.1"],
                     options=["--dir", folder, *options])  # fmt: skip
     with server(words, port, folder + "/log"):
         yield port, whole

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import os
-import shutil
 import subprocess
 from typing import NamedTuple
 
@@ -45,19 +44,16 @@ def tls_stdlib(folder):
     sandbox(program("tls"), folder, allow=["tcp-connect=127.0.0.1:*", "tcp-listen=127.0.0.1:0"], options=["--dir", folder])
 
 
+def identity(folder):
+    """Returns the options that name the certificate and its key `web`. The program never sees the key."""
+    return ("--tls-identity", f"web={folder}/server.crt,{folder}/server.key")
+
+
 def tls_listen(folder):
-    """Servers that move TLS alone, with an identity whose key the program never sees."""
+    """Servers that move TLS alone, with an identity of the command."""
     make_certificates(folder)
-    identity = "web=" + ",".join(os.path.join(folder, name) for name in ("server.crt", "server.key"))
-    roots = os.path.join(folder, "roots")
-    os.mkdir(roots)
-    shutil.copy(os.path.join(folder, "ca.pem"), roots)
-    sandbox(
-        program("tls_listen"),
-        os.path.join(roots, "ca.pem"),
-        allow=["tcp-connect=127.0.0.1:*", "tls-listen=127.0.0.1:0;identity=web"],
-        options=["--tls-identity", identity, "--dir", roots + ":ro"],
-    )
+    allow = ["tcp-connect=127.0.0.1:*", "tls-listen=127.0.0.1:0;identity=web"]
+    sandbox(program("tls_listen"), folder + "/trust/ca.pem", allow=allow, options=[*identity(folder), "--dir", folder + "/trust:ro"])
 
 
 class Client(NamedTuple):
@@ -90,7 +86,7 @@ def package(server, name, **keywords):
 
 
 # A server of the program's own needs these.
-SERVES = ("tcp-listen=127.0.0.1:*", "tls-identity=web", "tls-connect=server.test:*")
+SERVES = ("tls-listen=127.0.0.1:*;identity=web", "tls-connect=server.test:*")
 
 
 def own(folder):
@@ -98,6 +94,7 @@ def own(folder):
     return contextlib.nullcontext(free_port())
 
 
+vsftpd_reuse = functools.partial(daemons.vsftpd, reuse=True)
 exim_implicit = functools.partial(daemons.exim, implicit=True)
 CLIENTS = {
     "openssl_1_2": stdlib(functools.partial(daemons.s_server, "tls1_2"), "page_of_openssl"),
@@ -117,7 +114,7 @@ CLIENTS = {
     "imaplib_starttls": upgrading(functools.partial(daemons.dovecot, "imap"), "imaplib_starttls"),
     # Each transfer has a connection of its own, to a port that the server chooses.
     "ftplib": upgrading(daemons.vsftpd, "ftplib_tls", allow=("tls-connect=server.test:*",)),
-    "ftplib_resuming": upgrading(functools.partial(daemons.vsftpd, reuse=True), "ftplib_resuming", allow=("tls-connect=server.test:*",)),
+    "ftplib_resuming": upgrading(vsftpd_reuse, "ftplib_resuming", allow=("tls-connect=server.test:*",)),
     "urllib3": package(daemons.nginx_tls, "urllib3"),
     "requests": package(daemons.nginx_tls, "requests", roots="REQUESTS_CA_BUNDLE"),
     "httpx": package(daemons.nginx_tls, "httpx", roots="SSL_CERT_FILE"),
@@ -140,8 +137,8 @@ def client(row, folder):
         given = ["--env", f"{row.roots}={trust}"] if row.roots else []
 
         def run(act, trusts, allow=granted, roots=authority, options=given):
-            options = ["--resolve", f"server.test={row.address}", "--tls-roots", roots, "--dir", folder + "/trust", *options]
-            options += ["--tls-identity", f"web={folder}/server.crt,{folder}/server.key"]
+            options = ["--resolve", f"server.test={row.address}", "--tls-roots", roots, "--dir", folder + "/trust:ro", *options]
+            options += identity(folder)
             if row.program.startswith("package_"):
                 options += ["--site", packages.site()]
             act(program(row.program), str(port), trusts, *row.words, allow=allow, options=options)
@@ -170,10 +167,9 @@ def curl(port, scheme="https"):
 def tls_server(folder):
     """-m http.server with an identity of the command, under curl and s_client, in both versions of TLS."""
     make_certificates(folder)
-    identity = ("--tls-identity", f"web={folder}/server.crt,{folder}/server.key")
     shared = functools.partial(shared_file, folder + "/www", "--tls-cert", "identity:web")
     trusting, stranger = ("--cacert", "ca.pem"), ("--cacert", "stranger.pem")
-    with shared(allow=["tls-identity=web"], options=identity) as (port, whole):
+    with shared(listen="tls-listen=127.0.0.1:{};identity=web", options=identity(folder)) as (port, whole):
         s_client = ("openssl", "s_client", "-quiet", "-connect", f"127.0.0.1:{port}", "-servername", "server.test", "-verify_return_error")
         for version in ("1.2", "1.3"):
             page = asked(folder, *curl(port), *trusting, "--tlsv" + version, "--tls-max", version)
@@ -190,7 +186,7 @@ def tls_server(folder):
             assert whole not in asked(folder, *words), words
         assert asked(folder, *curl(port), *trusting) == whole
     audit = folder + "/audit"
-    with shared(options=[*identity, "--audit", audit, "--audit-denied"]) as (port, whole):
+    with shared(options=[*identity(folder), "--audit", audit, "--audit-denied"]) as (port, whole):
         assert whole not in asked(folder, *curl(port), *trusting)
     with open(audit) as file:
         assert "tls-identity of web is not granted" in (text := file.read()), text

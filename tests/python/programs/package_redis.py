@@ -2,8 +2,11 @@
 
 import place
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
-client = redis.Redis(place.HOST, place.PORT, ssl=place.TLS, ssl_ca_certs=place.ROOTS, socket_timeout=5)
+settings = {"host": place.HOST, "port": place.PORT, "ssl": place.TLS, "ssl_ca_certs": place.ROOTS, "socket_timeout": 5}
+client = redis.Redis(**settings, retry=Retry(NoBackoff(), 0))
 assert client.ping() and client.flushall()
 assert client.set("key", "value") and client.get("key") == b"value"
 with client.pipeline() as pipe:
