@@ -110,10 +110,10 @@ pub(crate) async fn send_file<T: SandsockView>(
     (d, source, from, count, wait): (Resource<Descriptor>, Resource<File>, u64, u64, Wait),
 ) -> CallResult<u64> {
     let view = store.view();
-    let mut handle = view.referred(&d)?;
+    let handle = view.referred(&d)?;
     let is_session = handle.open.tls.is_attached();
     if !is_session {
-        handle = view.plain(handle)?;
+        view.ctx.judge().plain_bytes(&handle)?;
     }
     let kind = handle.socket()?;
     let of_algorithm = kind.family == libc::AF_ALG;
