@@ -111,8 +111,7 @@ fn push_number(line: &mut String, object: &[u8]) {
         } else {
             write!(line, ".{number}")
         };
-        // A String takes everything.
-        drop(written);
+        written.expect("a String takes everything");
         number = 0;
     }
 }

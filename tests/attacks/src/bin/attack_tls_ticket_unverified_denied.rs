@@ -52,7 +52,7 @@ fn main() -> Result<()> {
         let socket = connected(name, only)?;
         let result = match by_bytes {
             false => told(socket, name, true).map(Some),
-            true => socket.sendall(session(name)?.drain(1 << 16)?, Flags::NONE).map(|()| None),
+            true => socket.sendall(&session(name)?.drain(1 << 16)?, Flags::NONE).map(|()| None),
         };
         if is_twin() {
             if let Some(stream) = result? {
