@@ -55,11 +55,11 @@ async fn talk(address: Address, number: usize) -> Result<()> {
             back.extend(stream.recv(7).await?);
         }
     } else {
-        stream.write_all(&sent).await?;
-        stream.read_exact(&mut back).await?;
+        stream.write_all(&sent).await.expect("sends");
+        stream.read_exact(&mut back).await.expect("receives");
     }
     assert_eq!(sent, back);
-    stream.close().await?;
+    stream.close().await.expect("ends");
     assert_eq!(stream.recv(1).await?, b"", "the server ends too");
     let socket = stream.detach();
     // The grant is for TLS alone.
@@ -100,8 +100,8 @@ fn main() -> Result<(), Error> {
         };
         let send = async { (&stream).write_all(&sent).await };
         let (back, written) = futures_lite::future::zip(receive, send).await;
-        written?;
-        assert!(back? == sent);
+        written.expect("sends");
+        assert!(back.expect("receives") == sent);
         // A receive that is dropped has taken nothing.
         times_out(aio::timeout(Duration::from_millis(20), stream.recv(100)).await);
         stream.sendall(b"more").await?;
