@@ -13,7 +13,7 @@ pub use crate::raw::tls::{
     ClientCertificate, FailureKind, RevocationCheck, SessionFailure, SessionInfo, Version,
 };
 use crate::raw::tls::{ClientOptions, Identity, OwnIdentity, OwnTrust, ServerOptions, Trust};
-use crate::{Error, ErrorKind, Flags, Result, Socket};
+use crate::{Error, Flags, Result, Socket};
 pub use session::TlsSession;
 pub use ssl::{SslObject, ssl};
 
