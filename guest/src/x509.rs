@@ -64,7 +64,9 @@ fn line(mut name: &[u8]) -> Option<String> {
                 match byte {
                     b' '..=b'~' => line.push(byte.into()),
                     // A String takes everything.
-                    _ => drop(write!(line, "\\x{byte:02X}")),
+                    _ => {
+                        let _ = write!(line, "\\x{byte:02X}");
+                    }
                 }
             }
         }
@@ -104,14 +106,13 @@ fn push_number(line: &mut String, object: &[u8]) {
         if byte & 0x80 != 0 {
             continue;
         }
-        let written = if std::mem::take(&mut is_first) {
-            // The first two numbers are one.
+        // The first two numbers are one. A String takes everything.
+        let _ = if std::mem::take(&mut is_first) {
             let top = (number / 40).min(2);
             write!(line, "{top}.{}", number - top * 40)
         } else {
             write!(line, ".{number}")
         };
-        written.expect("a String takes everything");
         number = 0;
     }
 }
@@ -160,9 +161,9 @@ mod tests {
     fn lengths_of_all_forms_are_read() {
         for (head, length) in [
             (&[4, 5][..], 5),
-            (&[4, 0x81, 200], 200),
-            (&[4, 0x82, 1, 2], 258),
-            (&[4, 0x83, 1, 0, 0], 65536),
+            (&[4, 0x81, 200][..], 200),
+            (&[4, 0x82, 1, 2][..], 258),
+            (&[4, 0x83, 1, 0, 0][..], 65536),
         ] {
             let der = [head, &vec![7; length], b"rest"].concat();
             let mut rest = &der[..];

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use sandsock::constants::*;
 use sandsock::{
-    ConnectTimeout, Epoll, Fileno, Poll, Result, TlsOptions, TlsStream, Version, create_connection,
+    ConnectTimeout, Epoll, Poll, Result, TlsOptions, TlsStream, Version, create_connection,
 };
 use sandsock_test_programs::argument;
 
 /// Returns the numbers that are ready now, in their order, with their events.
-fn ready(epoll: &Epoll) -> Result<Vec<(i32, i32)>> {
+fn ready(epoll: &Epoll) -> Result<Vec<(i32, u32)>> {
     let mut ready = epoll.poll(Some(Duration::ZERO), None)?;
     ready.sort_unstable();
     Ok(ready)
@@ -47,12 +47,12 @@ fn main() -> Result<()> {
     assert_eq!(ready(&level)?, both);
     assert_eq!(ready(&edge)?, [(second, EPOLLIN)]);
     assert_eq!(ready(&once)?, [], "it was not armed again");
-    once.modify(first, EPOLLIN | EPOLLONESHOT)?;
+    once.modify(&first, EPOLLIN | EPOLLONESHOT)?;
     assert_eq!(ready(&once)?, [(first, EPOLLIN)]);
     assert_eq!(ready(&once)?, []);
-    edge.modify(second, EPOLLOUT | EPOLLET)?;
+    edge.modify(&second, EPOLLOUT | EPOLLET)?;
     assert_eq!(ready(&edge)?, [(second, EPOLLOUT)]);
-    edge.modify(second, EPOLLIN | EPOLLET)?;
+    edge.modify(&second, EPOLLIN | EPOLLET)?;
     assert_eq!(ready(&edge)?, [(second, EPOLLIN)]);
     assert_eq!(stream.recv(1)?, b"r");
     assert_eq!(ready(&level)?, both);
@@ -76,7 +76,7 @@ fn main() -> Result<()> {
     assert_eq!(copy.recv(1, 0)?, b"a");
     drop(copy);
     assert_eq!(ready(&level)?, [both[0]]);
-    level.unregister(first)?;
+    level.unregister(&first)?;
     assert_eq!(ready(&level)?, []);
     assert_eq!(ready(&outer)?, []);
     level.register(stream.socket(), EPOLLIN)?;
