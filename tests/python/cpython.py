@@ -44,14 +44,12 @@ MODULES = {
     },
     "test_asyncio.test_server": set(),
     "test_asyncio.test_sock_lowlevel": set(),
-    "test_asyncio.test_streams": {
-        # There is no TLS.
-        "StreamTests.test_start_tls",
-        "StreamTests.test_open_connection_no_loop_ssl",
-        "StreamTests.test_open_unix_connection_no_loop_ssl",
-        # It counts warnings, also those for what the tests of TLS left behind.
-        "StreamTests.test_unclosed_resource_warnings",
+    "test_asyncio.test_ssl": set(),
+    "test_asyncio.test_sslproto": {
+        # A session belongs to the open file description, so what a duplicate of the socket sends goes through it too.
+        "SelectorStartTLSTests.test_start_tls_client_corrupted_ssl",
     },
+    "test_asyncio.test_streams": set(),
     "test_asyncio.test_threads": set(),
     "test_threading": {
         # ctypes can't load the interpreter's own library.
@@ -72,10 +70,6 @@ MODULES = {
     "test_httplib": {
         # 3.14: there are more statuses.
         "BasicTest.test_simple_httpstatus",
-        # There is no TLS.
-        "HTTPSTest.test_local_bad_hostname",
-        "HTTPSTest.test_local_good_hostname",
-        "HTTPSTest.test_local_unknown_cert",
     },
     "test_ssl": {
         # rustls has no authentication after the handshake, and no finite-field groups.
@@ -107,7 +101,7 @@ MODULES = {
 }
 
 # A module in which tests without a thread fail because of what the tests with one left behind.
-NEEDS_THREADS = {"test_asyncio.test_streams", "test_ssl"}
+NEEDS_THREADS = {"test_asyncio.test_ssl", "test_asyncio.test_sslproto", "test_asyncio.test_streams", "test_ssl"}
 
 # What the modules above need besides themselves.
 SUPPORT = ("__init__.py", "support", "lock_tests.py", "mock_socket.py", "archivetestdata", "certdata", "ssl_servers.py")

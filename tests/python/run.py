@@ -20,11 +20,12 @@ import packages
 import runner
 import stdlib
 import tls
+import tls_grants
 from harness import Skip
 
 
 def main(names):
-    tests = {**runner.TESTS, **stdlib.TESTS, **tls.TESTS, **packages.TESTS, **cpython.TESTS}
+    tests = {**runner.TESTS, **stdlib.TESTS, **tls.TESTS, **tls_grants.TESTS, **packages.TESTS, **cpython.TESTS}
     unknown = [name for name in names if name not in tests]
     if unknown:
         sys.exit(f"run.py: there is no test {unknown[0]}; the tests are: {', '.join(tests)}")

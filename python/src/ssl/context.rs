@@ -18,6 +18,7 @@ use super::constants::{
     TLSV1_2, TLSV1_3, VERIFY_X509_TRUSTED_FIRST,
 };
 use super::errors::{Class, of_library, plain, with_reason};
+use super::identity::{Identities, Identity, OwnIdentity};
 use super::key::{self, NoKey};
 use super::pem::{is_certificate, sections};
 use super::socket::{SslSocket, Transport};
@@ -26,21 +27,6 @@ use crate::ffi::{self, Buffer};
 
 /// The name in front of an identity that the embedder lends, in place of a file's name.
 const IDENTITY: &str = "identity:";
-
-/// What a session shows of itself.
-#[derive(Clone)]
-pub(super) enum Identity {
-    /// An identity of the embedder, by its name.
-    Lent(String),
-    /// Certificates and a key of files.
-    Own(Arc<OwnIdentity>),
-}
-
-/// A chain of certificates and its key, in DER.
-pub(super) struct OwnIdentity {
-    pub(super) chain: Vec<Vec<u8>>,
-    pub(super) key: Vec<u8>,
-}
 
 /// What `session_stats` counts.
 #[derive(Clone, Copy, Default)]
@@ -67,8 +53,7 @@ pub(super) struct Settings {
     /// Whether the caller has chosen the suites.
     pub(super) has_suites: bool,
     pub(super) alpn: Vec<Vec<u8>>,
-    /// One identity of each kind of key.
-    pub(super) identity: Option<Identity>,
+    pub(super) identities: Identities,
     post_handshake_auth: bool,
     tickets: i32,
 }
@@ -184,7 +169,7 @@ impl SslContext {
                 suites: ciphers::all(),
                 has_suites: false,
                 alpn: Vec::new(),
-                identity: None,
+                identities: Identities::default(),
                 post_handshake_auth: false,
                 tickets: 2,
             }),
@@ -410,7 +395,7 @@ impl SslContext {
                 let text = "an identity of the embedder has its own key; leave out keyfile";
                 return Err(PyValueError::new_err(text));
             }
-            self.set(|settings| settings.identity = Some(Identity::Lent(name)));
+            self.set(|settings| settings.identities.add(Identity::Lent(name)));
             return Ok(());
         }
         path_argument(certfile, "certfile")?;
@@ -446,8 +431,8 @@ impl SslContext {
             let text = "key values mismatch";
             return Err(with_reason(py, Class::Ssl, "X509", "KEY_VALUES_MISMATCH", text));
         }
-        let identity = Identity::Own(Arc::new(OwnIdentity { chain, key }));
-        self.set(|settings| settings.identity = Some(identity));
+        let identity = Identity::Own(Arc::new(OwnIdentity { chain, key, kind: facts.key_kind }));
+        self.set(|settings| settings.identities.add(identity));
         Ok(())
     }
 

@@ -70,7 +70,8 @@ impl SslSocket {
         };
         // The function may have set another one.
         let chosen = self.current(py).get().settings();
-        let answer = match (refusal, &chosen.identity, self.settings.versions()) {
+        let shown = chosen.identities.choose(&chosen.suites, &hello.ciphers);
+        let answer = match (refusal, shown, self.settings.versions()) {
             (Some(alert), ..) => {
                 self.refuse(py, engine, alert)?;
                 return Err(errors::reason(py, "CALLBACK_FAILED"));
