@@ -43,7 +43,6 @@ print(listener.getsockname()[1], flush=True)
 plain, _ = listener.accept()
 with context.wrap_socket(plain, server_side=True) as stream:
     stream.sendall(stream.recv(100).upper())
-    stream.unwrap().close()
 
 
 async def serve():
