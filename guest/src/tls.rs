@@ -172,6 +172,7 @@ impl TlsStream {
             lowest: options.lowest,
             highest: options.highest,
             ciphers: &[],
+            groups: &[],
             identity: options.identity.as_ref().map(|identity| lent.identity(identity)),
             resume: options.resume,
         })?;
@@ -202,6 +203,7 @@ impl TlsStream {
             lowest: options.lowest,
             highest: options.highest,
             ciphers: &[],
+            groups: &[],
         })?;
         stream.explained(stream.shake())?;
         Ok(stream)

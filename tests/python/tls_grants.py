@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import threading
 
-from harness import PATIENCE, command, program, sandbox
+from harness import PATIENCE, command, need, program, sandbox, started
 from tls import make_certificates
 
 NAME = "server.test"
@@ -93,7 +93,7 @@ def tls_identity_lent(folder):
         options = [*trusting(folder), "--tls-identity", identities[0], "--tls-identity", identities[1]]
         allow = [f"tls-connect={NAME}:{port}", "tcp-listen=127.0.0.1:0", "tls-identity=web"]
         words = command(program("tls_identity"), str(port), os.path.join(folder, "server.key"), allow=allow, options=options)
-        with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as guest:
+        with started(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as guest:
             line, answers = guest.stdout.readline(), []
             # If a client fails, the guest says why.
             with contextlib.suppress(OSError):
@@ -108,4 +108,33 @@ def tls_identity_lent(folder):
     assert seen == [NAME], seen
 
 
-TESTS = {"tls_connect_alone": tls_connect_alone, "tls_identity_lent": tls_identity_lent}
+def tls_two_identities(folder):
+    """A server with a certificate of each kind shows the one that the client takes."""
+    openssl = need("openssl")
+    make_certificates(folder)
+    words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "rsa.key", "-out", "rsa.crt", "-days", "2", "-subj", f"/CN={NAME}"]
+    subprocess.run([openssl, *words], cwd=folder, check=True, capture_output=True)
+    clients = {
+        ("-tls1_3", "-sigalgs", "RSA-PSS+SHA256"): "RSA-PSS",
+        ("-tls1_3", "-sigalgs", "ECDSA+SHA256"): "ECDSA",
+        ("-tls1_3",): "ECDSA",
+        ("-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256"): "RSA-PSS",
+        ("-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"): "ECDSA",
+        ("-tls1_2",): "ECDSA",
+    }
+    words = command(program("tls_two_identities"), folder, str(len(clients)), allow=["tcp-listen=127.0.0.1:0"], options=["--dir", folder])
+    with started(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as guest:
+        line = guest.stdout.readline().strip()
+        for options, expected in clients.items() if line else ():
+            connect = [openssl, "s_client", "-connect", f"127.0.0.1:{line}", *options]
+            ran = subprocess.run(connect, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+            assert f"Peer signature type: {expected}\n" in ran.stdout, (options, ran.stdout[-2000:], ran.stderr[-2000:])
+        output, errors = guest.communicate(timeout=PATIENCE)
+    assert guest.returncode == 0 and output == "ok\n", errors[-4000:]
+
+
+TESTS = {
+    "tls_connect_alone": tls_connect_alone,
+    "tls_identity_lent": tls_identity_lent,
+    "tls_two_identities": tls_two_identities,
+}

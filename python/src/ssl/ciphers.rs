@@ -3,6 +3,8 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use super::constants::{TLSV1_2, TLSV1_3};
+
 /// How a server proves itself with a suite of TLS 1.2.
 pub(super) const RSA: &str = "rsa";
 pub(super) const ECDSA: &str = "ecdsa";
@@ -25,6 +27,12 @@ impl Suite {
     /// The lowest version of TLS that has the suite, as OpenSSL names it.
     pub(super) const fn version(&self) -> &'static str {
         if self.authentication.is_none() { "TLSv1.3" } else { "TLSv1.2" }
+    }
+
+    /// Whether a version between these two has the suite. Each suite is of one version.
+    pub(super) const fn is_within(&self, (lowest, highest): (i32, i32)) -> bool {
+        let version = if self.authentication.is_none() { TLSV1_3 } else { TLSV1_2 };
+        lowest <= version && version <= highest
     }
 
     /// Whether a word of a cipher string names the suite.

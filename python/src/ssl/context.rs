@@ -52,6 +52,8 @@ pub(super) struct Settings {
     pub(super) suites: Vec<&'static Suite>,
     /// Whether the caller has chosen the suites.
     pub(super) has_suites: bool,
+    /// The groups of the key exchange, by IANA's numbers. Empty for all.
+    pub(super) groups: Vec<u16>,
     pub(super) alpn: Vec<Vec<u8>>,
     pub(super) identities: Identities,
     post_handshake_auth: bool,
@@ -168,6 +170,7 @@ impl SslContext {
                 maximum: if is_fixed { TLSV1_2 } else { MAXIMUM_SUPPORTED },
                 suites: ciphers::all(),
                 has_suites: false,
+                groups: Vec::new(),
                 alpn: Vec::new(),
                 identities: Identities::default(),
                 post_handshake_auth: false,
@@ -547,16 +550,21 @@ impl SslContext {
         Err(with_reason(py, Class::Ssl, "PEM", "NO_START_LINE", "no start line"))
     }
 
-    /// The host chooses among its groups, which have every curve that is taken here.
+    /// Sets the one group of the key exchange, by a name of OpenSSL's.
     #[pyo3(signature = (name, /))]
     fn set_ecdh_curve(&self, name: &Bound<'_, PyAny>) -> PyResult<()> {
-        const CURVES: [&[u8]; 7] =
-            [b"prime256v1", b"secp256r1", b"P-256", b"secp384r1", b"P-384", b"X25519", b"x25519"];
         let bytes = super::store::path_bytes(name)?;
-        if CURVES.contains(&bytes.as_bytes()) {
-            return Ok(());
-        }
-        Err(PyValueError::new_err(format!("unknown elliptic curve name {}", name.repr()?)))
+        let number = match bytes.as_bytes() {
+            b"prime256v1" | b"secp256r1" | b"P-256" => 23,
+            b"secp384r1" | b"P-384" => 24,
+            b"X25519" | b"x25519" => 29,
+            _ => {
+                let text = format!("unknown elliptic curve name {}", name.repr()?);
+                return Err(PyValueError::new_err(text));
+            }
+        };
+        self.set(|settings| settings.groups = vec![number]);
+        Ok(())
     }
 
     #[pyo3(signature = (callback))]

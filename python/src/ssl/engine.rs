@@ -33,6 +33,7 @@ pub(super) struct Hello {
     pub(super) server_name: Option<String>,
     pub(super) alpn: Vec<Vec<u8>>,
     pub(super) ciphers: Vec<u16>,
+    pub(super) schemes: Vec<u16>,
 }
 
 /// What both sides have agreed on.
@@ -163,6 +164,7 @@ impl Engine {
                 lowest: version(lowest),
                 highest: version(highest),
                 ciphers: &ciphers,
+                groups: &settings.groups,
                 identity: shown.map(|shown| lists.identity(shown)),
                 resume,
             })
@@ -205,6 +207,7 @@ impl Engine {
                 lowest: version(lowest),
                 highest: version(highest),
                 ciphers: &ciphers,
+                groups: &settings.groups,
             })?)
         })
     }
@@ -221,6 +224,7 @@ impl Engine {
             server_name: hello.server_name,
             alpn: hello.alpn,
             ciphers: hello.ciphers,
+            schemes: hello.signature_schemes,
         }))
     }
 }
@@ -387,6 +391,8 @@ fn incompatible(text: &str) -> &'static str {
         "NO_SHARED_CIPHER"
     } else if text.contains("version") || text.contains("ersions") {
         "UNSUPPORTED_PROTOCOL"
+    } else if text.contains("KxGroup") {
+        "NO_SUITABLE_KEY_SHARE"
     } else {
         "NO_APPLICATION_PROTOCOL"
     }

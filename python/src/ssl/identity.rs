@@ -52,16 +52,32 @@ impl Identities {
     }
 
     /// Returns the identity that a server with these suites shows to a client that offers these
-    /// ones. If none suits, the handshake fails with the last one.
-    pub(super) fn choose(&self, suites: &[&Suite], offered: &[u16]) -> Option<&Identity> {
+    /// ones and takes these signature schemes. If none suits, the handshake fails with the last one.
+    pub(super) fn choose(
+        &self,
+        suites: &[&Suite],
+        offered: &[u16],
+        schemes: &[u16],
+    ) -> Option<&Identity> {
+        let takes = |kind: &KeyKind| {
+            suits(*kind, suites, offered)
+                && schemes.iter().any(|scheme| schemes_of(*kind).contains(scheme))
+        };
         let suitable = self.0.iter().filter_map(|identity| match identity {
-            Identity::Own(own) => {
-                own.kind.filter(|kind| suits(*kind, suites, offered)).map(|kind| (kind, identity))
-            }
+            Identity::Own(own) => own.kind.filter(takes).map(|kind| (kind, identity)),
             Identity::Lent(_) => None,
         });
         let preferred = suitable.min_by_key(|(kind, _)| *kind);
         preferred.map(|(_, identity)| identity).or_else(|| self.last())
+    }
+}
+
+/// Returns the signature schemes of a kind of key. RFC 8446, section 4.2.3.
+const fn schemes_of(kind: KeyKind) -> &'static [u16] {
+    match kind {
+        KeyKind::Elliptic => &[0x0403, 0x0503, 0x0603],
+        KeyKind::Edwards => &[0x0807],
+        KeyKind::Rsa => &[0x0401, 0x0501, 0x0601, 0x0804, 0x0805, 0x0806],
     }
 }
 
