@@ -44,9 +44,12 @@ MODULES = {
     },
     "test_asyncio.test_server": set(),
     "test_asyncio.test_sock_lowlevel": set(),
-    "test_asyncio.test_ssl": set(),
-    "test_asyncio.test_sslproto": {
+    "test_asyncio.test_ssl": {
         # A session belongs to the open file description, so what a duplicate of the socket sends goes through it too.
+        "TestSSL.test_start_tls_client_corrupted_ssl",
+    },
+    "test_asyncio.test_sslproto": {
+        # As in test_ssl.
         "SelectorStartTLSTests.test_start_tls_client_corrupted_ssl",
     },
     "test_asyncio.test_streams": set(),
@@ -72,7 +75,7 @@ MODULES = {
         "BasicTest.test_simple_httpstatus",
     },
     "test_ssl": {
-        # rustls has no authentication after the handshake, and no finite-field groups.
+        # rustls has no authentication after the handshake, and no finite-field groups. 3.14's HAS_PHA says so.
         "TestPostHandshakeAuth.test_bpo37428_pha_cert_none",
         "TestPostHandshakeAuth.test_pha_no_pha_server",
         "TestPostHandshakeAuth.test_pha_optional",
@@ -82,10 +85,6 @@ MODULES = {
         # The messages of the handshake stay in the host, and tls-unique too.
         "TestSSLDebug.test_msg_callback_tls12",
         "ThreadedTests.test_tls_unique_channel_binding",
-        # The host chooses the group. A context has one identity. The common name is not looked at.
-        "ThreadedTests.test_ecdh_curve",
-        "ThreadedTests.test_dual_rsa_ecc",
-        "ThreadedTests.test_hostname_checks_common_name",
     },
     "test_ftplib": set(),
     "test_smtplib": set(),

@@ -67,7 +67,7 @@ impl Identity {
             Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
             // rustls reads no certificate of version 1, but shows it. Peers with OpenSSL take it.
             Err(rustls::Error::InvalidCertificate(error)) if is_old(&error) => {
-                let first = chain.first().map(AsRef::as_ref).unwrap_or_default();
+                let first: &[u8] = chain.first().map(AsRef::as_ref).unwrap_or_default();
                 if spki.is_some_and(|spki| !has(first, &spki)) {
                     return Err(IdentityError::Mismatch);
                 }
