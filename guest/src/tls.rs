@@ -176,6 +176,7 @@ impl TlsOptions {
             lowest: self.lowest,
             highest: self.highest,
             ciphers: &[],
+            groups: &[],
             identity: self.identity.as_ref().map(|identity| lent.identity(identity)),
             resume: self.resume,
         })
@@ -192,6 +193,7 @@ impl TlsOptions {
             lowest: self.lowest,
             highest: self.highest,
             ciphers: &[],
+            groups: &[],
         })?)
     }
 }

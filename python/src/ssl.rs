@@ -3,8 +3,8 @@
 //! The host makes the sessions, keeps the embedder's keys and verifies certificates. This module has
 //! OpenSSL's part that programs see: contexts, certificates as dicts, cipher strings, the exceptions
 //! and their texts. Each module uses only modules further down: `context` and `socket`, which use
-//! each other; `session`; `engine`, `store`; `key`; `certificate`, `bio`; `errors`, `ciphers`;
-//! `objects`, `pem`, `constants`.
+//! each other; `session`; `engine`; `identity`, `store`; `key`; `certificate`, `bio`; `errors`,
+//! `ciphers`; `objects`, `pem`, `constants`.
 
 mod bio;
 mod certificate;
@@ -13,6 +13,7 @@ mod constants;
 mod context;
 mod engine;
 mod errors;
+mod identity;
 mod key;
 mod objects;
 mod pem;

@@ -44,14 +44,15 @@ MODULES = {
     },
     "test_asyncio.test_server": set(),
     "test_asyncio.test_sock_lowlevel": set(),
-    "test_asyncio.test_streams": {
-        # There is no TLS.
-        "StreamTests.test_start_tls",
-        "StreamTests.test_open_connection_no_loop_ssl",
-        "StreamTests.test_open_unix_connection_no_loop_ssl",
-        # It counts warnings, also those for what the tests of TLS left behind.
-        "StreamTests.test_unclosed_resource_warnings",
+    "test_asyncio.test_ssl": {
+        # A session belongs to the open file description, so what a duplicate of the socket sends goes through it too.
+        "TestSSL.test_start_tls_client_corrupted_ssl",
     },
+    "test_asyncio.test_sslproto": {
+        # As in test_ssl.
+        "SelectorStartTLSTests.test_start_tls_client_corrupted_ssl",
+    },
+    "test_asyncio.test_streams": set(),
     "test_asyncio.test_threads": set(),
     "test_threading": {
         # ctypes can't load the interpreter's own library.
@@ -72,13 +73,9 @@ MODULES = {
     "test_httplib": {
         # 3.14: there are more statuses.
         "BasicTest.test_simple_httpstatus",
-        # There is no TLS.
-        "HTTPSTest.test_local_bad_hostname",
-        "HTTPSTest.test_local_good_hostname",
-        "HTTPSTest.test_local_unknown_cert",
     },
     "test_ssl": {
-        # rustls has no authentication after the handshake, and no finite-field groups.
+        # rustls has no authentication after the handshake, and no finite-field groups. 3.14's HAS_PHA says so.
         "TestPostHandshakeAuth.test_bpo37428_pha_cert_none",
         "TestPostHandshakeAuth.test_pha_no_pha_server",
         "TestPostHandshakeAuth.test_pha_optional",
@@ -88,10 +85,6 @@ MODULES = {
         # The messages of the handshake stay in the host, and tls-unique too.
         "TestSSLDebug.test_msg_callback_tls12",
         "ThreadedTests.test_tls_unique_channel_binding",
-        # The host chooses the group. A context has one identity. The common name is not looked at.
-        "ThreadedTests.test_ecdh_curve",
-        "ThreadedTests.test_dual_rsa_ecc",
-        "ThreadedTests.test_hostname_checks_common_name",
     },
     "test_ftplib": set(),
     "test_smtplib": set(),
@@ -107,7 +100,7 @@ MODULES = {
 }
 
 # A module in which tests without a thread fail because of what the tests with one left behind.
-NEEDS_THREADS = {"test_asyncio.test_streams", "test_ssl"}
+NEEDS_THREADS = {"test_asyncio.test_ssl", "test_asyncio.test_sslproto", "test_asyncio.test_streams", "test_ssl"}
 
 # What the modules above need besides themselves.
 SUPPORT = ("__init__.py", "support", "lock_tests.py", "mock_socket.py", "archivetestdata", "certdata", "ssl_servers.py")

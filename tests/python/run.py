@@ -22,11 +22,12 @@ import packages
 import runner
 import stdlib
 import tls
+import tls_grants
 from harness import Skip
 
 
 def main(names):
-    tests = {**runner.TESTS, **stdlib.TESTS, **tls.TESTS, **packages.TESTS, **cpython.TESTS}
+    tests = {**runner.TESTS, **stdlib.TESTS, **tls.TESTS, **tls_grants.TESTS, **packages.TESTS, **cpython.TESTS}
     chosen = list(tests)
     if names:
         found = {name: fnmatch.filter(tests, name) for name in names}

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::InconsistentKeys;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{CertificateError, InconsistentKeys};
 
 use crate::setup::provider;
 
@@ -57,17 +57,29 @@ impl Identity {
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
     ) -> Result<Self, IdentityError> {
-        let certified = CertifiedKey::from_der(chain.clone(), key, &provider()).map_err(
-            |error| match error {
-                rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-                    IdentityError::Mismatch
+        let key = provider()
+            .key_provider
+            .load_private_key(key)
+            .map_err(|error| IdentityError::InvalidKey(error.to_string()))?;
+        let spki = key.public_key().map(|spki| spki.to_vec());
+        let certified = CertifiedKey::new(chain.clone(), key);
+        match certified.keys_match() {
+            Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
+            // rustls reads no certificate of version 1, but shows it. Peers with OpenSSL take it.
+            Err(rustls::Error::InvalidCertificate(error)) if is_old(&error) => {
+                let first: &[u8] = chain.first().map(AsRef::as_ref).unwrap_or_default();
+                if spki.is_some_and(|spki| !has(first, &spki)) {
+                    return Err(IdentityError::Mismatch);
                 }
-                rustls::Error::InvalidCertificate(error) => {
-                    IdentityError::InvalidCertificate(error.to_string())
-                }
-                error => IdentityError::InvalidKey(error.to_string()),
-            },
-        )?;
+            }
+            Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+                return Err(IdentityError::Mismatch);
+            }
+            Err(rustls::Error::InvalidCertificate(error)) => {
+                return Err(IdentityError::InvalidCertificate(error.to_string()));
+            }
+            Err(error) => return Err(IdentityError::InvalidKey(error.to_string())),
+        }
         Ok(Self { resolver: Arc::new(certified.into()), chain })
     }
 
@@ -86,8 +98,17 @@ impl fmt::Debug for Identity {
 
 /// Returns whether a text has an encrypted key. RFC 7468, section 11, and RFC 1421's header.
 fn is_encrypted(pem: &[u8]) -> bool {
-    let has = |text: &[u8]| pem.windows(text.len()).any(|part| part == text);
-    has(b"BEGIN ENCRYPTED PRIVATE KEY") || has(b"Proc-Type: 4,ENCRYPTED")
+    has(pem, b"BEGIN ENCRYPTED PRIVATE KEY") || has(pem, b"Proc-Type: 4,ENCRYPTED")
+}
+
+fn has(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+/// Returns whether a certificate is not read because it is of version 1.
+fn is_old(error: &CertificateError) -> bool {
+    let CertificateError::Other(error) = error else { return false };
+    matches!(error.0.downcast_ref(), Some(webpki::Error::UnsupportedCertVersion))
 }
 
 /// Why a chain and a key are no identity.

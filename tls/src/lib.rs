@@ -23,7 +23,7 @@ pub use identity::{Identity, IdentityError};
 pub use roots::{Revocation, Roots, RootsError};
 pub use session::{ClientHello, Info, KEYING_MATERIAL_MAX, Plain, Session};
 pub use setup::{
-    ALPN_MAX, Client, ClientAuth, ClientOptions, Server, ServerOptions, SetupError, Trust, Version,
-    Versions,
+    ALPN_MAX, Algorithms, Client, ClientAuth, ClientOptions, Server, ServerOptions, SetupError,
+    Trust, Version, Versions,
 };
 pub use verify::Demand;

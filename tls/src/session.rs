@@ -75,6 +75,8 @@ pub struct ClientHello {
     pub alpn: Vec<Vec<u8>>,
     /// The cipher suites that the client offers, by IANA's numbers.
     pub ciphers: Vec<u16>,
+    /// The signature schemes that the client takes, by IANA's numbers.
+    pub signature_schemes: Vec<u16>,
 }
 
 /// The result of a read.
@@ -162,6 +164,7 @@ impl Session {
             server_name: hello.server_name().map(str::to_owned),
             alpn: hello.alpn().map_or_else(Vec::new, |list| list.map(<[u8]>::to_vec).collect()),
             ciphers: hello.cipher_suites().iter().map(|&suite| suite.into()).collect(),
+            signature_schemes: hello.signature_schemes().iter().map(|&one| one.into()).collect(),
         })
     }
 

@@ -29,14 +29,30 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::clone(PROVIDER.get_or_init(|| Arc::new(rustls::crypto::ring::default_provider())))
 }
 
-/// Returns the cryptography with these cipher suites alone, or with all if there are none.
-fn provider_of(ciphers: &[u16]) -> Arc<CryptoProvider> {
-    if ciphers.is_empty() {
-        return provider();
+/// The algorithms that a session may agree on, by IANA's numbers. Unknown ones are ignored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Algorithms {
+    /// The cipher suites. None are all.
+    pub ciphers: Vec<u16>,
+    /// The groups of the key exchange. None are all.
+    pub groups: Vec<u16>,
+}
+
+impl Algorithms {
+    /// Returns the cryptography with these algorithms alone.
+    fn provider(&self) -> Arc<CryptoProvider> {
+        if *self == Self::default() {
+            return provider();
+        }
+        let mut limited = (*provider()).clone();
+        if !self.ciphers.is_empty() {
+            limited.cipher_suites.retain(|suite| self.ciphers.contains(&suite.suite().into()));
+        }
+        if !self.groups.is_empty() {
+            limited.kx_groups.retain(|group| self.groups.contains(&group.name().into()));
+        }
+        Arc::new(limited)
     }
-    let mut limited = (*provider()).clone();
-    limited.cipher_suites.retain(|suite| ciphers.contains(&suite.suite().into()));
-    Arc::new(limited)
 }
 
 /// A version of TLS. Older ones are never offered.
@@ -146,18 +162,21 @@ impl Client {
     ///
     /// The options contradict each other, or are out of bounds.
     pub fn new(options: &ClientOptions) -> Result<Self, SetupError> {
-        Self::with_ciphers(options, &[])
+        Self::with_algorithms(options, &Algorithms::default())
     }
 
-    /// Makes a client that offers these cipher suites alone, by IANA's numbers. None are all.
+    /// Makes a client that offers these algorithms alone.
     ///
     /// # Errors
     ///
     /// The options contradict each other, or are out of bounds.
-    pub fn with_ciphers(options: &ClientOptions, ciphers: &[u16]) -> Result<Self, SetupError> {
+    pub fn with_algorithms(
+        options: &ClientOptions,
+        algorithms: &Algorithms,
+    ) -> Result<Self, SetupError> {
         check_alpn(&options.alpn)?;
         let wish = Wish::new(&options.trust)?;
-        let builder = ClientConfig::builder_with_provider(provider_of(ciphers))
+        let builder = ClientConfig::builder_with_provider(algorithms.provider())
             .with_protocol_versions(options.versions.list()?)
             .map_err(|_| SetupError::NoCipher)?
             .dangerous()
@@ -267,22 +286,25 @@ impl Server {
     ///
     /// The options contradict each other, or are out of bounds.
     pub fn new(options: &ServerOptions) -> Result<Self, SetupError> {
-        Self::with_ciphers(options, &[])
+        Self::with_algorithms(options, &Algorithms::default())
     }
 
-    /// Makes a server that takes these cipher suites alone, by IANA's numbers. None are all.
+    /// Makes a server that takes these algorithms alone.
     ///
     /// # Errors
     ///
     /// The options contradict each other, or are out of bounds.
-    pub fn with_ciphers(options: &ServerOptions, ciphers: &[u16]) -> Result<Self, SetupError> {
+    pub fn with_algorithms(
+        options: &ServerOptions,
+        algorithms: &Algorithms,
+    ) -> Result<Self, SetupError> {
         check_alpn(&options.alpn)?;
         let verifier = match &options.client_auth {
             ClientAuth::None => WebPkiClientVerifier::no_client_auth(),
             ClientAuth::Optional(roots) => roots.clients(true)?,
             ClientAuth::Required(roots) => roots.clients(false)?,
         };
-        let mut config = ServerConfig::builder_with_provider(provider_of(ciphers))
+        let mut config = ServerConfig::builder_with_provider(algorithms.provider())
             .with_protocol_versions(options.versions.list()?)
             .map_err(|_| SetupError::NoCipher)?
             .with_client_cert_verifier(verifier)
@@ -321,8 +343,8 @@ pub enum SetupError {
     /// The lowest version is above the highest.
     #[error("the lowest version is above the highest")]
     NoVersion,
-    /// No cipher suite is left for the versions.
-    #[error("no cipher suite is left for the versions")]
+    /// No cipher suite is left for the versions, or no group.
+    #[error("no cipher suite is left for the versions, or no group")]
     NoCipher,
     /// The protocols of ALPN are too many, or a name is empty or too long.
     #[error("ALPN takes at most 32 protocols, each of 1 to 255 bytes")]

@@ -6,9 +6,12 @@ use std::sync::Arc;
 
 use common::*;
 use rcgen::{BasicConstraints, GeneralSubtree, IsCa, NameConstraints};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject as _;
 use sandsock_tls::{
-    CertificateFault, Client, ClientAuth, ClientOptions, Failure, Identity, IdentityError, Plain,
-    Roots, RootsError, Server, ServerOptions, SetupError, Trust, Version, Versions,
+    Algorithms, CertificateFault, Client, ClientAuth, ClientOptions, Failure, Identity,
+    IdentityError, Plain, Roots, RootsError, Server, ServerOptions, Session, SetupError, Trust,
+    Version, Versions,
 };
 
 fn only(version: Version) -> Versions {
@@ -449,4 +452,64 @@ fn the_lowest_version_is_not_above_the_highest() {
     let versions = Versions { lowest: Version::Tls13, highest: Version::Tls12 };
     let options = ClientOptions { versions, ..client_options(&Authority::new().roots()) };
     assert_eq!(Client::new(&options).unwrap_err(), SetupError::NoVersion);
+}
+
+#[test]
+fn algorithms_limit_what_is_agreed_on() {
+    /// IANA's numbers.
+    const SECP256R1: u16 = 23;
+    const SECP384R1: u16 = 24;
+    const UNKNOWN: u16 = 0x0a0a;
+    let authority = Authority::new();
+    let (roots, pem) = (authority.roots(), authority.issue(&[NAME]));
+    let of = |groups: &[u16]| Algorithms { groups: groups.to_vec(), ..Algorithms::default() };
+    for version in [Version::Tls12, Version::Tls13] {
+        let options = ClientOptions { versions: only(version), ..client_options(&roots) };
+        for (ours, theirs, fits) in [
+            (vec![], vec![SECP384R1], true),
+            (vec![UNKNOWN, SECP384R1], vec![], true),
+            (vec![SECP256R1], vec![SECP384R1], false),
+        ] {
+            let client = Client::with_algorithms(&options, &of(&ours)).unwrap();
+            let server = Server::with_algorithms(&server_options(&pem), &of(&theirs)).unwrap();
+            let (mut client, mut server) =
+                (client.session(NAME).unwrap(), server.session().unwrap());
+            let (_, at_server) = handshake(&mut client, &mut server);
+            match fits {
+                true => drop(at_server.unwrap()),
+                false => assert!(matches!(at_server, Err(Some(Failure::Incompatible(_))))),
+            }
+        }
+    }
+    let none = Client::with_algorithms(&client_options(&roots), &of(&[UNKNOWN]));
+    assert_eq!(none.unwrap_err(), SetupError::NoCipher);
+}
+
+#[test]
+fn a_hello_has_the_signature_schemes() {
+    /// RFC 8446, section 4.2.3.
+    const ECDSA_SECP256R1_SHA256: u16 = 0x0403;
+    let (mut client, mut server) = (client(&Authority::new().roots()), Session::accept());
+    pump(&mut client, &mut server);
+    let hello = server.hello().expect("the hello has come");
+    assert!(hello.signature_schemes.contains(&ECDSA_SECP256R1_SHA256), "{hello:?}");
+}
+
+#[test]
+fn a_certificate_of_version_1_is_shown_and_is_refused_by_clients() {
+    let (pem, other) = (self_signed(|_| {}), self_signed(|_| {}));
+    let mut der = pem.identity().chain().next().unwrap().to_vec();
+    // RFC 5280, section 4.1: the version is tagged, and is 2 for version 3.
+    let version = der.windows(5).position(|part| part == [0xa0, 3, 2, 1, 2]).unwrap();
+    der[version + 4] = 0;
+    let identity = |key: &str| {
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+        Identity::from_der(&[der.clone()], key.secret_der())
+    };
+    assert_eq!(identity(&other.key).unwrap_err(), IdentityError::Mismatch);
+    let options =
+        ServerOptions { identity: Arc::new(identity(&pem.key).unwrap()), ..server_options(&pem) };
+    let mut server = Server::new(&options).unwrap().session().unwrap();
+    let (at_client, _) = handshake(&mut client(&Authority::new().roots()), &mut server);
+    assert!(matches!(at_client, Err(Some(Failure::Certificate(_)))), "{at_client:?}");
 }

@@ -9,8 +9,8 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 use sandsock_policy::{Denial, IdentityName, Request, TlsRequest, TlsTerms, Verb, normalise_name};
 use sandsock_tls::{
-    CertificateFault, ClientAuth, Demand, IdentityError, Info, Plain, Revocation, Roots,
-    SetupError, Versions,
+    Algorithms, CertificateFault, ClientAuth, Demand, IdentityError, Info, Plain, Revocation,
+    Roots, SetupError, Versions,
 };
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Lower, Resource, WasmList};
@@ -126,6 +126,7 @@ pub(crate) struct ClientOptions {
     lowest: Version,
     highest: Version,
     ciphers: Vec<u16>,
+    groups: Vec<u16>,
     identity: Option<Identity>,
     resume: bool,
 }
@@ -142,6 +143,7 @@ pub(crate) struct ServerOptions {
     lowest: Version,
     highest: Version,
     ciphers: Vec<u16>,
+    groups: Vec<u16>,
 }
 
 /// WIT `client-hello`.
@@ -152,6 +154,8 @@ pub(crate) struct ClientHello {
     server_name: Option<String>,
     alpn: Vec<Vec<u8>>,
     ciphers: Vec<u16>,
+    #[component(name = "signature-schemes")]
+    signature_schemes: Vec<u16>,
 }
 
 /// WIT `state`.
@@ -260,9 +264,9 @@ pub(crate) struct Failure {
 }
 
 record_to_value! { OwnTrust: roots = "roots", with_embedder = "with-embedder", revoked = "revoked", check_revoked = "check-revoked" }
-record_to_value! { ClientOptions: server_name = "server-name", check_name = "check-name", trust = "trust", alpn = "alpn", lowest = "lowest", highest = "highest", ciphers = "ciphers", identity = "identity", resume = "resume" }
-record_to_value! { ServerOptions: identity = "identity", trust = "trust", client_certificate = "client-certificate", alpn = "alpn", lowest = "lowest", highest = "highest", ciphers = "ciphers" }
-record_to_value! { ClientHello: server_name = "server-name", alpn = "alpn", ciphers = "ciphers" }
+record_to_value! { ClientOptions: server_name = "server-name", check_name = "check-name", trust = "trust", alpn = "alpn", lowest = "lowest", highest = "highest", ciphers = "ciphers", groups = "groups", identity = "identity", resume = "resume" }
+record_to_value! { ServerOptions: identity = "identity", trust = "trust", client_certificate = "client-certificate", alpn = "alpn", lowest = "lowest", highest = "highest", ciphers = "ciphers", groups = "groups" }
+record_to_value! { ClientHello: server_name = "server-name", alpn = "alpn", ciphers = "ciphers", signature_schemes = "signature-schemes" }
 record_to_value! { SessionInfo: version = "version", cipher = "cipher", cipher_number = "cipher-number", alpn = "alpn", server_name = "server-name", peer_chain = "peer-chain", is_verified = "is-verified", resumed = "resumed" }
 record_to_value! { Failure: kind = "kind", alert = "alert", reason = "reason", peer_chain = "peer-chain" }
 
@@ -612,10 +616,11 @@ pub(crate) fn client<T: SandsockView>(
     let place = view.ctx.begin_session()?;
     let versions = versions(options.lowest, options.highest);
     let client = sandsock_tls::ClientOptions { trust, versions, alpn, identity };
+    let algorithms = Algorithms { ciphers: options.ciphers, groups: options.groups };
     let session = view
         .ctx
         .tls
-        .client(client, options.ciphers)
+        .client(client, algorithms)
         .and_then(|client| client.begin(name.as_deref(), options.resume))
         .map_err(|error| setup_errno(&error))?;
     let asked = Asked { name: name.map(Cow::into_owned), by_embedder, roots: used };
@@ -778,6 +783,7 @@ pub(crate) fn hello(
         server_name: hello.server_name,
         alpn: hello.alpn,
         ciphers: hello.ciphers,
+        signature_schemes: hello.signature_schemes,
     }))
 }
 
@@ -807,9 +813,9 @@ pub(crate) fn choose<T: SandsockView>(
     };
     let versions = versions(options.lowest, options.highest);
     let server = sandsock_tls::ServerOptions { identity, client_auth, versions, alpn };
+    let algorithms = Algorithms { ciphers: options.ciphers, groups: options.groups };
     let view = store.view();
-    let server =
-        view.ctx.tls.server(server, options.ciphers).map_err(|error| setup_errno(&error))?;
+    let server = view.ctx.tls.server(server, algorithms).map_err(|error| setup_errno(&error))?;
     let mut tls = tls.lock();
     (tls.asked.by_embedder, tls.asked.roots) = (by_embedder, used);
     Ok(tls.choose(server, &required)?)

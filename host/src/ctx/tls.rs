@@ -4,8 +4,8 @@ use std::sync::{Arc, Weak};
 
 use rustix::io::Errno;
 use sandsock_tls::{
-    Client, ClientOptions, Identity, IdentityError, Revocation, Roots, RootsError, Server,
-    ServerOptions, SetupError,
+    Algorithms, Client, ClientOptions, Identity, IdentityError, Revocation, Roots, RootsError,
+    Server, ServerOptions, SetupError,
 };
 
 use crate::descriptor::tls::{Place, SharedTls};
@@ -33,8 +33,8 @@ type OwnIdentity = (Vec<Vec<u8>>, Vec<u8>);
 #[derive(Debug, Default)]
 pub(crate) struct InstanceTls {
     pub(crate) settings: TlsSettings,
-    clients: Vec<((ClientOptions, Vec<u16>), Client)>,
-    servers: Vec<((ServerOptions, Vec<u16>), Server)>,
+    clients: Vec<((ClientOptions, Algorithms), Client)>,
+    servers: Vec<((ServerOptions, Algorithms), Server)>,
     roots: Vec<(OwnRoots, Arc<Roots>)>,
     identities: Vec<(OwnIdentity, Arc<Identity>)>,
     /// The guest's roots that something still uses, with their bytes.
@@ -52,10 +52,10 @@ impl InstanceTls {
     pub(crate) fn client(
         &mut self,
         options: ClientOptions,
-        ciphers: Vec<u16>,
+        algorithms: Algorithms,
     ) -> Result<&Client, SetupError> {
-        kept(&mut self.clients, (options, ciphers), |(options, ciphers)| {
-            Client::with_ciphers(options, ciphers)
+        kept(&mut self.clients, (options, algorithms), |(options, algorithms)| {
+            Client::with_algorithms(options, algorithms)
         })
     }
 
@@ -63,10 +63,10 @@ impl InstanceTls {
     pub(crate) fn server(
         &mut self,
         options: ServerOptions,
-        ciphers: Vec<u16>,
+        algorithms: Algorithms,
     ) -> Result<&Server, SetupError> {
-        kept(&mut self.servers, (options, ciphers), |(options, ciphers)| {
-            Server::with_ciphers(options, ciphers)
+        kept(&mut self.servers, (options, algorithms), |(options, algorithms)| {
+            Server::with_algorithms(options, algorithms)
         })
     }
 

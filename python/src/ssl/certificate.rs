@@ -28,6 +28,11 @@ type Decoded = CertificateInner<Raw>;
 const OCSP: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.1");
 const CA_ISSUERS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.48.2");
 
+/// The algorithms of public keys: RFC 3279, RFC 8410.
+pub(super) const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+pub(super) const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+
 fn decode(der: &[u8]) -> Option<Decoded> {
     Decoded::from_der(der).ok()
 }
@@ -39,6 +44,30 @@ pub(super) fn length(der: &[u8]) -> Option<usize> {
     let head = header.encoded_len().ok()?;
     let total = usize::try_from((head + header.length()).ok()?).ok()?;
     (header.tag() == Tag::Sequence && total <= der.len()).then_some(total)
+}
+
+/// The kind of a key that a server or a client proves itself with. OpenSSL prefers them in this
+/// order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum KeyKind {
+    /// ECDSA.
+    Elliptic,
+    /// Ed25519.
+    Edwards,
+    /// RSA.
+    Rsa,
+}
+
+impl KeyKind {
+    /// Returns the kind of a public key by its algorithm.
+    fn of(algorithm: ObjectIdentifier) -> Option<Self> {
+        match algorithm {
+            EC => Some(Self::Elliptic),
+            ED25519 => Some(Self::Edwards),
+            RSA => Some(Self::Rsa),
+            _ => None,
+        }
+    }
 }
 
 /// What the checks of this module look at in a certificate.
@@ -54,6 +83,8 @@ pub(super) struct Facts {
     pub(super) issuer: Vec<u8>,
     /// The bits of the public key, without its algorithm.
     pub(super) key_bits: Vec<u8>,
+    /// The kind of the key. None if it is another one.
+    pub(super) key_kind: Option<KeyKind>,
 }
 
 /// Returns the facts of a certificate. None if it can't be decoded.
@@ -74,6 +105,7 @@ pub(super) fn facts(der: &[u8]) -> Option<Facts> {
         subject: tbs.subject().to_der().ok()?,
         issuer: tbs.issuer().to_der().ok()?,
         key_bits: key.subject_public_key.raw_bytes().to_vec(),
+        key_kind: KeyKind::of(key.algorithm.oid),
     })
 }
 

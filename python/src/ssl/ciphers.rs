@@ -3,6 +3,12 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use super::constants::{TLSV1_2, TLSV1_3};
+
+/// How a server proves itself with a suite of TLS 1.2.
+pub(super) const RSA: &str = "rsa";
+pub(super) const ECDSA: &str = "ecdsa";
+
 /// A cipher suite.
 pub(super) struct Suite {
     /// IANA's number.
@@ -12,7 +18,7 @@ pub(super) struct Suite {
     /// IANA's name.
     iana: &'static str,
     /// How the server proves itself. None with TLS 1.3, whose suites do not say so.
-    authentication: Option<&'static str>,
+    pub(super) authentication: Option<&'static str>,
     cipher: &'static str,
     pub(super) bits: i32,
 }
@@ -23,6 +29,12 @@ impl Suite {
         if self.authentication.is_none() { "TLSv1.3" } else { "TLSv1.2" }
     }
 
+    /// Whether a version between these two has the suite. Each suite is of one version.
+    pub(super) const fn is_within(&self, (lowest, highest): (i32, i32)) -> bool {
+        let version = if self.authentication.is_none() { TLSV1_3 } else { TLSV1_2 };
+        lowest <= version && version <= highest
+    }
+
     /// Whether a word of a cipher string names the suite.
     fn is_named(&self, word: &str) -> bool {
         let Some(authentication) = self.authentication else { return false };
@@ -30,8 +42,8 @@ impl Suite {
         match word {
             "ALL" | "DEFAULT" | "COMPLEMENTOFDEFAULT+ALL" | "HIGH" | "TLSv1.2" => true,
             "ECDH" | "ECDHE" | "EECDH" | "kECDHE" | "kEECDH" => true,
-            "aRSA" => authentication == "rsa",
-            "aECDSA" | "ECDSA" => authentication == "ecdsa",
+            "aRSA" => authentication == RSA,
+            "aECDSA" | "ECDSA" => authentication == ECDSA,
             "AES" | "AESGCM" | "FIPS" => is_aes,
             "AES128" => is_aes && self.bits == 128,
             "AES256" => is_aes && self.bits == 256,
@@ -47,7 +59,7 @@ impl Suite {
     /// Returns the dict of `get_ciphers`.
     pub(super) fn describe<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let (kx, au) = match self.authentication {
-            Some("rsa") => ("ECDH", "RSA"),
+            Some(RSA) => ("ECDH", "RSA"),
             Some(_) => ("ECDH", "ECDSA"),
             None => ("any", "any"),
         };
@@ -92,7 +104,7 @@ const CHACHA: &str = "chacha20-poly1305";
 
 /// The suites of the host's TLS library, the preferred ones first.
 pub(super) static SUITES: [Suite; 9] = {
-    let (rsa, ecdsa) = (Some("rsa"), Some("ecdsa"));
+    let (rsa, ecdsa) = (Some(RSA), Some(ECDSA));
     [
         suite(0x1302, "TLS_AES_256_GCM_SHA384", "TLS_AES_256_GCM_SHA384", None, AES_256, 256),
         suite(

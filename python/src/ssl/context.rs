@@ -18,6 +18,7 @@ use super::constants::{
     TLSV1_2, TLSV1_3, VERIFY_X509_TRUSTED_FIRST,
 };
 use super::errors::{Class, of_library, plain, with_reason};
+use super::identity::{Identities, Identity, OwnIdentity};
 use super::key::{self, NoKey};
 use super::pem::{is_certificate, sections};
 use super::socket::{SslSocket, Transport};
@@ -26,21 +27,6 @@ use crate::ffi::{self, Buffer};
 
 /// The name in front of an identity that the embedder lends, in place of a file's name.
 const IDENTITY: &str = "identity:";
-
-/// What a session shows of itself.
-#[derive(Clone)]
-pub(super) enum Identity {
-    /// An identity of the embedder, by its name.
-    Lent(String),
-    /// Certificates and a key of files.
-    Own(Arc<OwnIdentity>),
-}
-
-/// A chain of certificates and its key, in DER.
-pub(super) struct OwnIdentity {
-    pub(super) chain: Vec<Vec<u8>>,
-    pub(super) key: Vec<u8>,
-}
 
 /// What `session_stats` counts.
 #[derive(Clone, Copy, Default)]
@@ -66,9 +52,10 @@ pub(super) struct Settings {
     pub(super) suites: Vec<&'static Suite>,
     /// Whether the caller has chosen the suites.
     pub(super) has_suites: bool,
+    /// The groups of the key exchange, by IANA's numbers. Empty for all.
+    pub(super) groups: Vec<u16>,
     pub(super) alpn: Vec<Vec<u8>>,
-    /// One identity of each kind of key.
-    pub(super) identity: Option<Identity>,
+    pub(super) identities: Identities,
     post_handshake_auth: bool,
     tickets: i32,
 }
@@ -183,8 +170,9 @@ impl SslContext {
                 maximum: if is_fixed { TLSV1_2 } else { MAXIMUM_SUPPORTED },
                 suites: ciphers::all(),
                 has_suites: false,
+                groups: Vec::new(),
                 alpn: Vec::new(),
-                identity: None,
+                identities: Identities::default(),
                 post_handshake_auth: false,
                 tickets: 2,
             }),
@@ -410,7 +398,7 @@ impl SslContext {
                 let text = "an identity of the embedder has its own key; leave out keyfile";
                 return Err(PyValueError::new_err(text));
             }
-            self.set(|settings| settings.identity = Some(Identity::Lent(name)));
+            self.set(|settings| settings.identities.add(Identity::Lent(name)));
             return Ok(());
         }
         path_argument(certfile, "certfile")?;
@@ -446,8 +434,8 @@ impl SslContext {
             let text = "key values mismatch";
             return Err(with_reason(py, Class::Ssl, "X509", "KEY_VALUES_MISMATCH", text));
         }
-        let identity = Identity::Own(Arc::new(OwnIdentity { chain, key }));
-        self.set(|settings| settings.identity = Some(identity));
+        let identity = Identity::Own(Arc::new(OwnIdentity { chain, key, kind: facts.key_kind }));
+        self.set(|settings| settings.identities.add(identity));
         Ok(())
     }
 
@@ -562,16 +550,21 @@ impl SslContext {
         Err(with_reason(py, Class::Ssl, "PEM", "NO_START_LINE", "no start line"))
     }
 
-    /// The host chooses among its groups, which have every curve that is taken here.
+    /// Sets the one group of the key exchange, by a name of OpenSSL's.
     #[pyo3(signature = (name, /))]
     fn set_ecdh_curve(&self, name: &Bound<'_, PyAny>) -> PyResult<()> {
-        const CURVES: [&[u8]; 7] =
-            [b"prime256v1", b"secp256r1", b"P-256", b"secp384r1", b"P-384", b"X25519", b"x25519"];
         let bytes = super::store::path_bytes(name)?;
-        if CURVES.contains(&bytes.as_bytes()) {
-            return Ok(());
-        }
-        Err(PyValueError::new_err(format!("unknown elliptic curve name {}", name.repr()?)))
+        let number = match bytes.as_bytes() {
+            b"prime256v1" | b"secp256r1" | b"P-256" => 23,
+            b"secp384r1" | b"P-384" => 24,
+            b"X25519" | b"x25519" => 29,
+            _ => {
+                let text = format!("unknown elliptic curve name {}", name.repr()?);
+                return Err(PyValueError::new_err(text));
+            }
+        };
+        self.set(|settings| settings.groups = vec![number]);
+        Ok(())
     }
 
     #[pyo3(signature = (callback))]

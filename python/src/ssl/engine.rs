@@ -1,18 +1,21 @@
 //! A session of the host's, in the terms of this module.
 
+use std::time::{Duration, Instant};
+
 use pyo3::prelude::*;
 use sandsock::errno::ENOKEY;
 use sandsock::raw::tls::{
     ClientCertificate, ClientOptions, FailureKind, Identity as RawIdentity, OwnIdentity, OwnTrust,
     RevocationCheck, ServerOptions, SessionFailure, State, Trust, Version,
 };
-use sandsock::{Result, Socket, TlsSession};
+use sandsock::{ErrorKind, Result, Socket, TlsSession};
 
 use super::constants::{
     CERT_NONE, CERT_OPTIONAL, TLSV1_2, VERIFY_CRL_CHECK_CHAIN, VERIFY_CRL_CHECK_LEAF,
 };
-use super::context::{Identity, Settings};
+use super::context::Settings;
 use super::errors;
+use super::identity::Identity;
 use super::store::Store;
 
 /// Where a session stands.
@@ -30,6 +33,7 @@ pub(super) struct Hello {
     pub(super) server_name: Option<String>,
     pub(super) alpn: Vec<Vec<u8>>,
     pub(super) ciphers: Vec<u16>,
+    pub(super) schemes: Vec<u16>,
 }
 
 /// What both sides have agreed on.
@@ -148,7 +152,7 @@ impl Engine {
         hostname: Option<&str>,
         resume: bool,
     ) -> Result<Self> {
-        let shown = settings.identity.as_ref();
+        let shown = settings.identities.last();
         let lists = Lists::new(store, store, shown, &settings.alpn);
         let ciphers = suites(settings);
         let session = with_embedder(store, |with_embedder| {
@@ -160,6 +164,7 @@ impl Engine {
                 lowest: version(lowest),
                 highest: version(highest),
                 ciphers: &ciphers,
+                groups: &settings.groups,
                 identity: shown.map(|shown| lists.identity(shown)),
                 resume,
             })
@@ -202,6 +207,7 @@ impl Engine {
                 lowest: version(lowest),
                 highest: version(highest),
                 ciphers: &ciphers,
+                groups: &settings.groups,
             })?)
         })
     }
@@ -218,6 +224,7 @@ impl Engine {
             server_name: hello.server_name,
             alpn: hello.alpn,
             ciphers: hello.ciphers,
+            schemes: hello.signature_schemes,
         }))
     }
 }
@@ -306,9 +313,27 @@ impl Engine {
         socket.recv_into(place, 0)
     }
 
-    /// Sends plain bytes on a wrapped socket.
+    /// Sends plain bytes on a wrapped socket, and returns how many. A socket that waits sends all of
+    /// them, as with OpenSSL: programs call `send` once, and count on it. After a timeout it returns
+    /// what is sent, because the program can't know it otherwise.
     pub(super) fn send(&self, socket: &Socket, data: &[u8]) -> Result<usize> {
-        socket.send(data, 0)
+        let mut done = socket.send(data, 0)?;
+        let timeout = socket.gettimeout();
+        if done >= data.len() || timeout == Some(Duration::ZERO) {
+            return Ok(done);
+        }
+        let begun = Instant::now();
+        while let Some(rest) = data.get(done..).filter(|rest| !rest.is_empty()) {
+            if timeout.is_some_and(|timeout| begun.elapsed() >= timeout) {
+                break;
+            }
+            match socket.send(rest, 0) {
+                Ok(count) => done += count,
+                Err(error) if error.kind() == ErrorKind::TimedOut => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
     }
 }
 
@@ -366,6 +391,8 @@ fn incompatible(text: &str) -> &'static str {
         "NO_SHARED_CIPHER"
     } else if text.contains("version") || text.contains("ersions") {
         "UNSUPPORTED_PROTOCOL"
+    } else if text.contains("KxGroup") {
+        "NO_SUITABLE_KEY_SHARE"
     } else {
         "NO_APPLICATION_PROTOCOL"
     }

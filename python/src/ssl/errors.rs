@@ -70,12 +70,15 @@ pub(super) fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
 const PLACE: &str = "(_ssl.c:1)";
 
 /// Makes an exception of a class with a text as it is.
+///
+/// The exception exists from the start. PyO3 would make it when something first asks for its value,
+/// and would give the interpreter's lock away meanwhile.
 pub(super) fn plain(py: Python<'_>, class: Class, text: &str) -> PyErr {
     match CLASSES.get(py).and_then(|classes| classes.get(class as usize)) {
-        Some(class_object) => {
-            let arguments = (class.errno(), text.to_owned());
-            PyErr::from_type(class_object.bind(py).clone(), arguments)
-        }
+        Some(class_object) => match class_object.bind(py).call1((class.errno(), text)) {
+            Ok(value) => PyErr::from_value(value),
+            Err(error) => error,
+        },
         None => pyo3::exceptions::PySystemError::new_err("_ssl is not initialised"),
     }
 }

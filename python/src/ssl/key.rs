@@ -6,16 +6,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyString};
 use sec1::EcPrivateKey;
 use x509_cert::der::Decode;
-use x509_cert::der::asn1::ObjectIdentifier;
 
-use super::certificate::Facts;
+use super::certificate::{EC, Facts, RSA};
 use super::pem::Section;
 
 /// OpenSSL's PEM_BUFSIZE: the most bytes of a password.
 const PASSWORD_SIZE: usize = 1024;
-
-const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
-const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 
 /// Why a file has no key.
 pub(super) enum NoKey {

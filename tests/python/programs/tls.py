@@ -91,6 +91,16 @@ for version in ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3:
         assert received == data
         stream.unwrap()
 
+# A socket that waits sends all bytes of one `send`, as with OpenSSL.
+with connect(echo.port, client_context()) as stream:
+    data, sent, received = bytes(5_000_000), [], 0
+    sender = threading.Thread(target=lambda: sent.append(stream.send(data)))
+    sender.start()
+    while received < len(data):
+        received += len(stream.recv(65536))
+    sender.join()
+    assert sent == [len(data)], sent
+
 # What is refused, with OpenSSL's words.
 error = raises(ssl.SSLCertVerificationError, connect, echo.port, client_context(), "other.test")
 assert error.verify_code == 62 and "Hostname mismatch" in str(error) and error.reason == "CERTIFICATE_VERIFY_FAILED", error

@@ -9,6 +9,7 @@ use sandsock::errno::EPROTO;
 use super::{Agreed, Doing, SslSocket, refused};
 use crate::error::exception;
 use crate::ssl::certificate::facts;
+use crate::ssl::ciphers::Suite;
 use crate::ssl::constants::{CERT_NONE, VERIFY_X509_STRICT};
 use crate::ssl::context::SslContext;
 use crate::ssl::engine::{Engine, Phase};
@@ -70,7 +71,11 @@ impl SslSocket {
         };
         // The function may have set another one.
         let chosen = self.current(py).get().settings();
-        let answer = match (refusal, &chosen.identity, self.settings.versions()) {
+        let versions = self.settings.versions();
+        let is_possible = |suite: &&Suite| versions.is_some_and(|range| suite.is_within(range));
+        let suites: Vec<_> = chosen.suites.iter().copied().filter(is_possible).collect();
+        let shown = chosen.identities.choose(&suites, &hello.ciphers, &hello.schemes);
+        let answer = match (refusal, shown, versions) {
             (Some(alert), ..) => {
                 self.refuse(py, engine, alert)?;
                 return Err(errors::reason(py, "CALLBACK_FAILED"));

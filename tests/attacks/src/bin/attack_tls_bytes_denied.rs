@@ -29,6 +29,7 @@ fn session(name: Option<&str>, trust: Trust<'_>) -> Result<Session> {
         lowest: Version::Tls12,
         highest: Version::Tls13,
         ciphers: &[],
+        groups: &[],
         identity: None,
         resume: true,
     })?)

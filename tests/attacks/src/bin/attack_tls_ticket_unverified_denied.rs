@@ -21,6 +21,7 @@ fn session(name: &str) -> Result<Session> {
         lowest: Version::Tls12,
         highest: Version::Tls13,
         ciphers: &[],
+        groups: &[],
         identity: None,
         resume: true,
     })?)

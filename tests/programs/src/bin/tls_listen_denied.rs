@@ -27,6 +27,7 @@ fn choose(session: &TlsSession, identity: Identity<'_>) -> Result<()> {
         lowest: Version::Tls12,
         highest: Version::Tls13,
         ciphers: &[],
+        groups: &[],
     })?)
 }
 
@@ -39,6 +40,7 @@ fn client(identity: Option<Identity<'_>>) -> Result<TlsSession> {
         lowest: Version::Tls12,
         highest: Version::Tls13,
         ciphers: &[],
+        groups: &[],
         identity,
         resume: false,
     })

@@ -47,6 +47,7 @@ fn main() -> Result<()> {
         lowest: Version::Tls12,
         highest: Version::Tls13,
         ciphers: &[],
+        groups: &[],
     })?;
     socket.sendall(&session.drain(1 << 16)?, 0)?;
     let mut bytes = loop {

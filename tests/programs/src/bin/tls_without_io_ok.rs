@@ -17,6 +17,7 @@ fn client(name: &str, trust: Trust<'_>, check_name: bool) -> Result<Session> {
         lowest: Version::Tls12,
         highest: Version::Tls13,
         ciphers: &[],
+        groups: &[],
         identity: None,
         resume: false,
     })?)

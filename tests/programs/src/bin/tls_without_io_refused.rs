@@ -17,6 +17,7 @@ fn main() -> Result<()> {
         lowest: Version::Tls12,
         highest: Version::Tls13,
         ciphers: &[],
+        groups: &[],
         identity: None,
         resume: false,
     })?;
