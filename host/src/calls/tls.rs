@@ -451,6 +451,9 @@ fn server_name(name: &str) -> Result<Cow<'_, str>, Errno> {
     }
 }
 
+/// An identity that a rule about TLS lends, and the protocols of which a session has to agree on one.
+type LentIdentity = (Arc<crate::tls::Identity>, Vec<Vec<u8>>);
+
 /// WIT `tls.session`.
 pub(crate) struct Session(Arc<SharedTls>);
 
@@ -465,13 +468,13 @@ impl SandsockCtxView<'_> {
     }
 
     /// Returns the identity that a rule about TLS lends to a server's session on a connection that
-    /// was accepted here, and the protocols of which the session has to agree on one. None if the
-    /// session shows another one, which is refused where only TLS may move bytes.
+    /// was accepted here. None if the session shows another one, which is refused where only TLS may
+    /// move bytes.
     fn served_identity(
         &self,
         served: Served,
         shown: &Identity,
-    ) -> CallResult<Option<(Arc<crate::tls::Identity>, Vec<Vec<u8>>)>> {
+    ) -> CallResult<Option<LentIdentity>> {
         let (gate, request) = (&self.ctx.gate, Request::TlsListen(served.at));
         if served.is_for_tls {
             gate.decide(&request)?;

@@ -102,9 +102,10 @@ mod tests {
         );
         assert_eq!(lent(&policy, "127.0.0.1:443").unwrap(), "web");
         assert_eq!(lent(&policy, "10.0.0.1:443").unwrap(), "any");
-        assert_eq!(lent(&policy, "[::]:443").unwrap_err(), {
+        assert_eq!(
+            lent(&policy, "[::]:443").unwrap_err(),
             "tls-listen on [::]:443 is denied by the rule tls-listen=127.0.0.2:443"
-        });
+        );
         assert_eq!(
             lent(&policy, "127.0.0.1:80").unwrap_err(),
             "tls-listen on 127.0.0.1:80 is not granted; allow it with --allow \
