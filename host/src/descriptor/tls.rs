@@ -228,6 +228,8 @@ pub(crate) struct Tls {
     records: Records,
     /// The bytes that a bound session's socket has received.
     received: usize,
+    /// Whether bytes have moved since the last wait.
+    has_moved: bool,
     /// Why the budget lets no byte move.
     held: Option<(Arc<Account>, Shortage)>,
     /// Its place in the guest's limit of sessions. The embedder's sessions have none.
@@ -310,6 +312,7 @@ impl Tls {
             drained: Some(VecDeque::new()),
             records: Records::default(),
             received: 0,
+            has_moved: false,
             held: None,
             _counted: counted,
         }
@@ -427,6 +430,11 @@ impl Tls {
         self.held.take()
     }
 
+    /// Returns whether bytes have moved since the last time.
+    pub(crate) fn take_moved(&mut self) -> bool {
+        std::mem::take(&mut self.has_moved)
+    }
+
     /// Gives the kernel all bytes of the session. Returns false if it does not take all.
     fn flush(&mut self, handle: &Handle, buffers: &Buffers) -> Result<bool, Errno> {
         loop {
@@ -448,6 +456,7 @@ impl Tls {
                         taken.moved(count);
                     }
                     buffers.sent(count);
+                    self.has_moved = true;
                     self.outgoing.drain(..count);
                 }
                 Err(Errno::INTR) => {}
@@ -470,6 +479,7 @@ impl Tls {
                 }
                 Ok((bytes, count)) => {
                     buffers.received(count);
+                    self.has_moved = true;
                     if let Some(taken) = taken {
                         taken.moved(count);
                     }
