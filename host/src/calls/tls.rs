@@ -1008,7 +1008,17 @@ async fn step<T: SandsockView, R>(
             // If the description was closed during the call, the denial says why.
             Err(errno) => return Err(handle.check().err().unwrap_or(errno.into())),
         };
-        let held = handle.open.tls.attached()?.lock().take_held();
+        let tls = handle.open.tls.attached()?;
+        let (held, has_moved) = {
+            let mut tls = tls.lock();
+            (tls.take_held(), tls.take_moved())
+        };
+        if has_moved {
+            // A part of a record came, so the wait before was not for nothing. A peer that sends
+            // without end must neither keep the thread nor outlast the deadline.
+            budget.restart();
+            budget.go_round(store, handle, events).await?;
+        }
         match held {
             Some((account, shortage)) => {
                 let held = Held::new(&store.view().ctx.gate, &account, shortage);

@@ -386,6 +386,8 @@ pub(crate) struct Tls {
     records: Records,
     /// The bytes that a bound session's socket has received.
     received: usize,
+    /// Whether bytes have moved since the last wait.
+    has_moved: bool,
     /// Why the budget lets no byte move.
     held: HeldBack,
     /// Its place in the guest's limit of sessions. The embedder's sessions have none.
@@ -476,6 +478,7 @@ impl Tls {
             drained: Some(VecDeque::new()),
             records: Records::default(),
             received: 0,
+            has_moved: false,
             held: None,
             _counted: counted,
         }
@@ -601,16 +604,22 @@ impl Tls {
         self.held.take()
     }
 
+    /// Returns whether bytes have moved since the last time.
+    pub(crate) fn take_moved(&mut self) -> bool {
+        std::mem::take(&mut self.has_moved)
+    }
+
     /// Gives the kernel all bytes of the session. Returns false if it does not take all.
     fn flush(&mut self, handle: &Handle, buffers: &Buffers) -> Result<bool, Errno> {
         let mut outlet = Outlet { handle, buffers, held: &mut self.held };
         while self.session.has_bytes() {
-            if let Err(error) = self.session.drain_to(&mut outlet) {
-                match Errno::from_io_error(&error).unwrap_or(Errno::IO) {
+            match self.session.drain_to(&mut outlet) {
+                Ok(_) => self.has_moved = true,
+                Err(error) => match Errno::from_io_error(&error).unwrap_or(Errno::IO) {
                     Errno::INTR => {}
                     Errno::AGAIN => return Ok(false),
                     errno => return Err(errno),
-                }
+                },
             }
         }
         Ok(true)
@@ -629,6 +638,7 @@ impl Tls {
                 }
                 Ok((bytes, count)) => {
                     buffers.received(count);
+                    self.has_moved = true;
                     if let Some(taken) = taken {
                         taken.moved(count);
                     }
