@@ -322,8 +322,12 @@ fn compare(seed: u64, table: &[Case], counts: &mut [usize; 2]) {
     if everything {
         builder.allow_all();
     }
-    allow.iter().for_each(|rule| drop(builder.allow(rule).expect(rule)));
-    deny.iter().for_each(|rule| drop(builder.deny(rule).expect(rule)));
+    for rule in &allow {
+        builder.allow(rule).expect(rule);
+    }
+    for rule in &deny {
+        builder.deny(rule).expect(rule);
+    }
     let mut policy = builder.build_with(&|path| Ok(path.to_owned()));
     let mut kept = Vec::new();
     while random.one_in(4) {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// SplitMix64 (Steele, Lea and Flood, 2014).
-pub struct Random(pub u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -15,24 +15,24 @@ impl Random {
     }
 
     /// Returns a number below `end`.
-    pub fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         (self.next() % end as u64) as usize
     }
 
     /// Returns one of a list.
-    pub fn pick<T: Copy>(&mut self, list: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, list: &[T]) -> T {
         list[self.below(list.len())]
     }
 
     /// Returns true once in `count` times.
-    pub fn one_in(&mut self, count: usize) -> bool {
+    pub(crate) fn one_in(&mut self, count: usize) -> bool {
         self.below(count) == 0
     }
 }
 
 /// Returns the seeds of the policies: `SANDSOCK_CASES` of them, or so many as are given, from
 /// `SANDSOCK_SEED` on.
-pub fn policies(cases: u64) -> Range<u64> {
+pub(crate) fn policies(cases: u64) -> Range<u64> {
     let number = |name: &str, default: u64| {
         std::env::var(name).ok().map_or(default, |text| text.parse().expect("a number"))
     };
