@@ -454,8 +454,9 @@ pub(crate) fn tls_ssl_refused() {
     let (authority, other) = (Authority::new(), Authority::new());
     let folder = identity_folder(&authority);
     both_ways(|way| {
-        let (port, _server) = serve(&authority.issue(&[NAME], false), 9);
-        let (stranger, _other) = serve(&other.issue(&[NAME], false), 9);
+        // More connections than the guest makes.
+        let (port, _server) = serve(&authority.issue(&[NAME], false), 99);
+        let (stranger, _other) = serve(&other.issue(&[NAME], false), 99);
         Guest::new(programs::tls_ssl_refused, way)
             .allow(format!("tls-connect={NAME}:*"))
             .allow("tls-connect=other.test:*")
@@ -480,8 +481,10 @@ pub(crate) fn tls_aio_ok() {
         Guest::new(programs::tls_aio_ok, way)
             .allow("tcp-listen=127.0.0.1:0")
             .allow(format!("tls-connect={NAME}:*"))
+            .allow("tls-connect=other.test:*")
             .allow("tls-identity=web")
             .resolve(format!("{NAME}=127.0.0.1"))
+            .resolve("other.test=127.0.0.1")
             .limit("descriptors=1024")
             .tls(settings)
             .arg(50)
