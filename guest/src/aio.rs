@@ -3,8 +3,9 @@
 //! [`run`] runs a future and the tasks that it [`spawn`]s. An [`AsyncSocket`] is a
 //! [`Socket`](crate::Socket) whose methods are futures. It implements
 //! [`AsyncRead`](futures_io::AsyncRead) and [`AsyncWrite`](futures_io::AsyncWrite), so code that is
-//! written for these traits works on it. An [`AsyncTlsStream`] is such a socket with TLS. [`sleep`] and [`timeout`] measure time by the host's
-//! clock. All tasks wait in one poller, whose cost depends on the number of ready sockets only.
+//! written for these traits works on it. An [`AsyncTlsStream`] is such a socket with TLS. [`sleep`]
+//! and [`timeout`] measure time by the host's clock. All tasks wait in one poller, whose cost
+//! depends on the number of ready sockets only.
 //!
 //! ```no_run
 //! use std::time::Duration;

@@ -10,17 +10,18 @@ use crate::verbs::Request;
 use crate::verbs::Verb;
 
 impl Policy {
-    /// Returns the deny rules of `tcp-listen` or `udp-bind` that name some ports and not every one.
+    /// Returns the deny rules of `tcp-listen`, `tls-listen` or `udp-bind` that name some ports and not every one.
     fn kept_ports(&self, verb: Verb) -> Option<&Endpoints> {
         match verb {
             Verb::TcpListen => Some(&self.deny.tcp_listen.of_some_ports),
+            Verb::TlsListen => Some(&self.deny.tls_listen.of_some_ports),
             Verb::UdpBind => Some(&self.deny.udp_bind.of_some_ports),
             _ => None,
         }
     }
 
-    /// Returns whether rules that deny `tcp-listen` or `udp-bind` name ports, which the kernel
-    /// could choose by itself.
+    /// Returns whether rules that deny `tcp-listen`, `tls-listen` or `udp-bind` name ports, which
+    /// the kernel could choose by itself.
     pub fn keeps_ports(&self, verb: Verb) -> bool {
         self.kept_ports(verb).is_some_and(|rules| !rules.is_empty())
     }

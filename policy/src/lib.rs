@@ -13,8 +13,8 @@
 //! A rule that allows may have terms, `VERB=TARGET;KEY=VALUE;KEY=VALUE`. [`Terms::TABLE`] lists
 //! them. A `;` in a target is written `\;`.
 //!
-//! `tcp-connect`, `tcp-listen`, `tls-connect`, `tls-listen`, `tls-insecure`, `tls-upgrade`, `udp-bind`, `udp-send` and `udp-receive` name `HOST:PORT`. The host
-//! is one of these:
+//! `tcp-connect`, `tcp-listen`, `tls-connect`, `tls-listen`, `tls-insecure`, `tls-upgrade`,
+//! `udp-bind`, `udp-send` and `udp-receive` name `HOST:PORT`. The host is one of these:
 //!
 //! * An address or a network: `127.0.0.1`, `10.0.0.0/8`, `[::1]`, `[2001:db8::/32]`. It has no
 //!   zone, because a rule holds on every interface.

@@ -107,6 +107,7 @@ const VERBS: &[&str] = &[
     "udp-send",
     "udp-receive",
     "tcp-listen",
+    "tls-listen",
     "udp-bind",
     "tls-connect",
     "tls-insecure",
@@ -120,12 +121,16 @@ const VERBS: &[&str] = &[
 const CARRYING: &[&str] = &[
     "tcp-connect",
     "tcp-listen",
+    "tls-listen",
     "udp-send",
     "udp-receive",
     "tls-connect",
     "tls-insecure",
     "tls-upgrade",
 ];
+
+/// The verbs about the guest's own addresses.
+const LOCAL: &[&str] = &["tcp-listen", "tls-listen", "udp-bind"];
 
 /// The verbs of which a rule names no port.
 const PORTLESS: &[&str] = &["resolve", "reverse-resolve", "multicast"];
@@ -159,11 +164,13 @@ struct ModelRule {
     low: u16,
     high: u16,
     budget: bool,
+    /// Whether the rule lends an identity.
+    lends: bool,
 }
 
 impl ModelRule {
     fn random(random: &mut Random, verb: &'static str, allows: bool) -> Self {
-        let is_local = matches!(verb, "tcp-listen" | "udp-bind");
+        let is_local = LOCAL.contains(&verb);
         let is_group = verb == "multicast";
         let host = loop {
             let host = match random.below(12) {
@@ -215,7 +222,8 @@ impl ModelRule {
             }
         };
         let budget = allows && CARRYING.contains(&verb) && random.one_in(3);
-        Self { verb, host, low, high, budget }
+        let lends = allows && verb == "tls-listen";
+        Self { verb, host, low, high, budget, lends }
     }
 
     fn text(&self) -> String {
@@ -238,7 +246,8 @@ impl ModelRule {
             (low, high) => format!("{low}-{high}"),
         };
         let budget = if self.budget { ";bytes=1MiB" } else { "" };
-        format!("{}={host}:{ports}{budget}", self.verb)
+        let identity = if self.lends { ";identity=web" } else { "" };
+        format!("{}={host}:{ports}{budget}{identity}", self.verb)
     }
 
     fn has_port(&self, port: u16) -> bool {
@@ -781,7 +790,7 @@ fn compare(seed: u64, compared: &mut Compared) {
                 continue;
             }
             _ if verb == "resolve" => (Request::Resolve(name), model.resolve(name)),
-            _ if matches!(verb, "tcp-listen" | "udp-bind") => {
+            _ if LOCAL.contains(&verb) => {
                 let local = LocalAddress {
                     address: to,
                     v6only: random.one_in(2),
@@ -790,6 +799,7 @@ fn compare(seed: u64, compared: &mut Compared) {
                 };
                 let request = match verb {
                     "tcp-listen" => Request::TcpListen(local),
+                    "tls-listen" => Request::TlsListen(local),
                     _ => Request::UdpBind(local),
                 };
                 let expected = model.local(verb, local);

@@ -42,7 +42,8 @@ pub(crate) async fn connect<T: SandsockView>(
 ) -> CallResult<()> {
     let (handle, kind) = store.view().socket_of(&d)?;
     store.view().ctx.judge().change(&handle, "connect")?;
-    if handle.open.tls.has_session() {
+    // Where a socket was accepted counts for good, so its connection can't be exchanged for another.
+    if handle.open.tls.has_session() || handle.open.tls.accepted().is_some() {
         return Err(Errno::ISCONN.into());
     }
     let mut permit = judge_connect(store, &handle, kind, &address, &mut wait).await?;

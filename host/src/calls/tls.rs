@@ -476,7 +476,9 @@ impl SandsockCtxView<'_> {
         shown: &Identity,
     ) -> CallResult<Option<LentIdentity>> {
         let (gate, request) = (&self.ctx.gate, Request::TlsListen(served.at));
-        if served.is_for_tls {
+        // A grant that came later frees the bytes of what was accepted before.
+        let is_for_tls = served.is_for_tls && !gate.would_allow(&Request::TcpListen(served.at));
+        if is_for_tls {
             gate.decide(&request)?;
         }
         let terms = gate.lent_at(served.at);
@@ -486,14 +488,14 @@ impl SandsockCtxView<'_> {
         match (lent, shows) {
             (Some(name), true) => {
                 gate.not_denied(&Request::TlsIdentity(name))?;
-                if !served.is_for_tls {
+                if !is_for_tls {
                     gate.decide(&request)?;
                 }
                 let identity = self.ctx.tls.settings.find_identity(name).ok_or(Errno::NOENT)?;
-                let alpn = if served.is_for_tls { alpn(terms.as_ref()) } else { Vec::new() };
+                let alpn = if is_for_tls { alpn(terms.as_ref()) } else { Vec::new() };
                 Ok(Some((identity, alpn)))
             }
-            (Some(name), false) if served.is_for_tls => {
+            (Some(name), false) if is_for_tls => {
                 let reason = format!(
                     "a TLS session that shows another identity than {name} is denied: this socket \
                      was accepted at {} for TLS alone",
@@ -752,7 +754,9 @@ impl SandsockCtxView<'_> {
                      resumes a session that was not verified for a socket like this"
                 ));
             }
-        } else if let (Some(Served { at, is_for_tls: true }), true) = (served, is_client) {
+        } else if let (Some(Served { at, is_for_tls: true }), true) = (served, is_client)
+            && !gate.would_allow(&Request::TcpListen(at))
+        {
             let reason = format!(
                 "a TLS client's session is denied: this socket was accepted at {at} for a server's \
                  session"
@@ -901,11 +905,8 @@ pub(crate) fn feed<T: SandsockView>(
     let bytes = bytes.as_le_slice(&*store);
     // One call does not work for longer than a transfer.
     let bytes = &bytes[..bytes.len().min(WITHOUT_IO_MAX)];
-    let (taken, is_unrecognised) = {
-        let mut tls = tls.lock();
-        (tls.feed_from_guest(bytes), tls.is_unrecognised())
-    };
-    if is_unrecognised {
+    let (taken, has_head) = tls.lock().feed_from_guest(bytes);
+    if has_head {
         store.view().ctx.gate.open.any(|handle| handle.open.tls.recognise(&tls));
     }
     Ok(taken as u32)

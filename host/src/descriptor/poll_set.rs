@@ -216,7 +216,11 @@ impl Set {
     /// session.
     pub(crate) fn has_leftover(&self) -> bool {
         self.leftover().into_iter().any(|key| !self.look_at_leftover(key).is_empty())
-            || self.nested().iter().any(|(_, inner, _)| inner.has_leftover())
+            || self.nested().iter().any(|(key, inner, flags)| {
+                flags.contains(epoll::EventFlags::IN)
+                    && !self.is_spent(*key)
+                    && inner.has_leftover()
+            })
     }
 
     /// Returns the events of a descriptor by the plain bytes of its session.

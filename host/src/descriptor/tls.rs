@@ -170,7 +170,8 @@ impl TlsSlot {
 
     /// Returns where it was accepted, or listens.
     pub(crate) fn served(&self) -> Option<Served> {
-        self.accepted().or_else(|| *self.serves())
+        let serves = *self.serves();
+        serves.filter(|served| served.is_for_tls).or_else(|| self.accepted()).or(serves)
     }
 
     fn heard(&self) -> MutexGuard<'_, Heard> {
@@ -198,7 +199,8 @@ impl TlsSlot {
     /// Recognises a server's session that the guest has fed with the first bytes of this connection,
     /// and binds it if only TLS may move bytes. Returns false if the session was fed others.
     pub(crate) fn recognise(&self, tls: &Arc<SharedTls>) -> bool {
-        let Some(served) = self.accepted().filter(|_| !self.has_session()) else { return false };
+        let is_free = self.only_to().is_none() && !self.has_session();
+        let Some(served) = self.accepted().filter(|_| is_free) else { return false };
         {
             let (mut heard, mut tls) = (self.heard(), tls.lock());
             if heard.head != tls.head {
@@ -493,20 +495,17 @@ impl Tls {
         !self.session.is_fed() && self.drained.as_ref().is_some_and(VecDeque::is_empty)
     }
 
-    /// Gives a session bytes that the guest moves, and returns how many it takes. `failure` has what
-    /// goes wrong.
-    pub(crate) fn feed_from_guest(&mut self, bytes: &[u8]) -> usize {
+    /// Gives a session bytes that the guest moves. `failure` has what goes wrong. Returns how many it
+    /// takes, and whether they are the last ones by which a server's session is recognised. It can't
+    /// have chosen before them.
+    pub(crate) fn feed_from_guest(&mut self, bytes: &[u8]) -> (usize, bool) {
         let taken = self.session.feed(bytes).unwrap_or(bytes.len());
-        if !self.session.is_client() && self.place == Place::Free {
+        let is_open =
+            !self.session.is_client() && self.place == Place::Free && self.head.len() < HEAD;
+        if is_open {
             extend_head(&mut self.head, &bytes[..taken]);
         }
-        taken
-    }
-
-    /// Returns whether it is a server's session of which no connection is known yet, but all bytes by
-    /// which it is recognised.
-    pub(crate) fn is_unrecognised(&self) -> bool {
-        self.place == Place::Free && self.served.is_none() && self.head.len() == HEAD
+        (taken, is_open && self.head.len() == HEAD)
     }
 
     /// Takes bytes to send for the guest to move. ENOBUFS if too many of a bound session are not
@@ -523,7 +522,8 @@ impl Tls {
         let bytes = self.session.drain(most);
         if let Some(kept) = &mut self.drained {
             kept.extend(&bytes);
-            if !is_bound && (kept.len() > UNBOUND_MAX || self.session.is_fed()) {
+            let is_late = self.session.is_fed() && !bytes.is_empty();
+            if !is_bound && (kept.len() > UNBOUND_MAX || is_late) {
                 self.drained = None;
             }
         }

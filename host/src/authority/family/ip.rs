@@ -112,7 +112,8 @@ pub(crate) fn listen_request(
     let is_for_tls = may_serve
         && !gate.would_allow(&plain)
         && gate.lacks_grant(&plain)
-        && gate.would_allow(&tls);
+        // A rule that denies it says why.
+        && (gate.would_allow(&tls) || !gate.lacks_grant(&tls));
     if is_for_tls { tls } else { plain }
 }
 
@@ -137,7 +138,10 @@ pub(crate) fn port_verb(kind: SocketKind) -> Option<Verb> {
 /// Returns the verb by whose deny rules the kernel must not choose every local port for this
 /// socket. None if no rule names a port.
 pub(crate) fn keeps_ports(gate: &Gate, kind: SocketKind) -> Option<Verb> {
-    port_verb(kind).filter(|&verb| gate.policy().keeps_ports(verb))
+    let policy = gate.policy();
+    port_verb(kind).filter(|&verb| {
+        policy.keeps_ports(verb) || verb == Verb::TcpListen && policy.keeps_ports(Verb::TlsListen)
+    })
 }
 
 /// Asks whether a bind may get this port, which the kernel chose. Nothing is reported.

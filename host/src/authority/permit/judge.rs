@@ -190,7 +190,8 @@ impl<'a> Judge<'a> {
         let is_own = handle.is_sole() && !handle.is_of_process();
         if !is_own || !handle.open.tls.restrict(to) {
             let reason = format!(
-                "tls-connect to {to} is denied: the socket was connected to another address, or                  others may have it; make a new socket"
+                "tls-connect to {to} is denied: the socket was connected to another address, or \
+                 others may have it; make a new socket"
             );
             return Err(self.gate.denied(Verb::TlsConnect, to.to_string(), Denial::new(reason)));
         }
@@ -249,6 +250,7 @@ impl<'a> Judge<'a> {
         if handle.open.tls.is_attached() {
             return Err(Errno::OPNOTSUPP.into());
         }
+        self.grant_of_plain_bytes(handle, handle.open.tls.accepted())?;
         self.grant_of_plain_bytes(handle, handle.open.tls.served())
     }
 
@@ -258,12 +260,12 @@ impl<'a> Judge<'a> {
         handle: &Handle,
         served: Option<Served>,
     ) -> CallResult<()> {
-        match (handle.open.tls.only_to(), served) {
-            (Some(to), _) => self.gate.decide(&Request::TcpConnect(to)),
-            (None, Some(Served { at, is_for_tls: true })) => {
-                self.gate.decide(&Request::TcpListen(at))
-            }
-            (None, _) => Ok(()),
+        if let Some(to) = handle.open.tls.only_to() {
+            self.gate.decide(&Request::TcpConnect(to))?;
+        }
+        match served {
+            Some(Served { at, is_for_tls: true }) => self.gate.decide(&Request::TcpListen(at)),
+            _ => Ok(()),
         }
     }
 

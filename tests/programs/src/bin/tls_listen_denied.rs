@@ -9,7 +9,7 @@ use sandsock::raw::tls::{
 };
 use sandsock::raw::transfers;
 use sandsock::raw::types::Wait;
-use sandsock::{Error, File, Flags, Result, Socket, TlsSession, errno, socketpair};
+use sandsock::{Address, Error, File, Flags, Result, Socket, TlsSession, errno, socketpair};
 use sandsock_test_programs::{argument, fails_with, needs};
 
 /// What plain bytes on a connection need.
@@ -112,6 +112,8 @@ fn main() -> Result<()> {
     tries(&socket)?;
     // Nothing changes what the connection is.
     assert!(socket.bind(("127.0.0.2", 0)).is_err());
+    let dissolved = socket.connect(Address::Other(sandsock::raw::types::Address::Unspec));
+    fails_with(dissolved, "OSError", errno::EISCONN);
     tries(&socket)?;
 
     // Sessions that are none of a server's, or that show another identity.
