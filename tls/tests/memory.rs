@@ -148,13 +148,14 @@ fn many_clients_with_lists(authority: &Authority) {
     };
     let list = list.signed_by(&authority.0).unwrap().der().to_vec();
     let roots = [authority.0.der().to_vec()];
-    let roots = Roots::from_der(&roots, None, &[list.clone()], Revocation::Leaf).unwrap();
+    let roots =
+        Roots::from_der(&roots, None, std::slice::from_ref(&list), Revocation::Leaf).unwrap();
     let roots = Arc::new(roots);
     let before = resident();
     let clients: Vec<Client> =
         (0..CLIENTS).map(|_| Client::new(&client_options(&roots)).unwrap()).collect();
     let kept = resident().saturating_sub(before);
-    let most = 16 * list.len() >> 10;
+    let most = (16 * list.len()) >> 10;
     assert!(kept < most, "{} clients keep {kept} KiB, of {} bytes", clients.len(), list.len());
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sandsock::raw::files;
 use sandsock::raw::types::{self, Wait};
 use sandsock::{
-    ConnectTimeout, Error, File, Result, TlsOptions, TlsStream, create_connection, errno,
+    ConnectTimeout, Error, ErrorKind, File, Result, TlsOptions, TlsStream, create_connection, errno,
 };
 use sandsock_test_programs::{argument, fails_with};
 
@@ -52,6 +52,9 @@ fn main() -> Result<()> {
     assert_eq!(send(1 << 63, 1, Wait::None), Err(types::Error::Os(errno::EINVAL)));
     stream.shutdown()?;
     fails_with(socket.sendfile(&file, 0, None), "BrokenPipeError", errno::EPIPE);
+    // The server's tickets are unread, and a close would reset the connection before all has arrived.
+    socket.settimeout(Some(Duration::from_millis(100)))?;
+    assert_eq!(stream.recv(1).map_err(|error| error.kind()), Err(ErrorKind::TimedOut));
     // Before the handshake nothing is sent.
     let socket = create_connection((&*name, port), ConnectTimeout::Default, None, false)?;
     let options = TlsOptions::default();
