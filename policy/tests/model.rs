@@ -691,7 +691,7 @@ fn policy(random: &mut Random, main: &'static str) -> (Policy, Model, String) {
     while random.one_in(4) {
         let kept: Vec<ModelRule> = rules(random, 6, true)
             .into_iter()
-            .map(|rule| ModelRule { budget: false, ..rule })
+            .map(|rule| ModelRule { budget: false, lends: false, ..rule })
             .collect();
         let texts: Vec<String> = kept.iter().map(ModelRule::text).collect();
         let restriction = Restriction::new(&policy, &texts).expect("good rules");

@@ -123,7 +123,8 @@ fn many_clients(authority: &Authority) {
         })
         .collect();
     let kept = resident().saturating_sub(before) / sessions.len();
-    assert!(kept < 40, "a session keeps {kept} KiB");
+    // Its tickets would be 480 KiB. A buffer that has held one of them may stay.
+    assert!(kept < 128, "a session keeps {kept} KiB");
 }
 
 /// Lists of revoked certificates take their memory once.
